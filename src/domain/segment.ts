@@ -1,0 +1,93 @@
+import type { Address } from '../lib/crypto.ts'
+import type { Capabilities } from './capabilities.ts'
+import type { Profile } from './rendition.ts'
+import type { PriceInfo, TicketParams } from './ticket.ts'
+
+/** An orchestrator's proof that it offered the session (wire.md §9). */
+export interface AuthToken {
+  readonly token: Uint8Array
+  /** 8 lower-case hexadecimal digits; keys balance, fixed price, capacity, transcoder and storage. */
+  readonly sessionId: string
+  /** Unix seconds. */
+  readonly expiration: bigint
+}
+
+/** Where one side wants its results stored (wire.md §5, OSInfo). */
+export interface StorageInfo {
+  readonly kind: 'direct' | 's3' | 'google'
+  readonly s3: S3Info | null
+}
+
+/** Credentials of an object store. */
+export interface S3Info {
+  readonly host: string
+  readonly key: string
+  readonly policy: string
+  readonly signature: string
+  readonly credential: string
+  readonly xAmzDate: string
+}
+
+/** What a gateway says of a segment it sends (wire.md §5, SegData). */
+export interface SegmentData {
+  readonly manifestId: string
+  readonly seq: bigint
+  /** keccak-256 of the segment's bytes. */
+  readonly hash: Uint8Array
+  readonly profiles: readonly Profile[]
+  /** The gateway's signature; empty offchain. */
+  readonly sig: Uint8Array
+  readonly durationMs: number
+  readonly capabilities: Capabilities | null
+  readonly authToken: AuthToken | null
+  readonly calcPerceptualHash: boolean
+  readonly storage: readonly StorageInfo[]
+  /** The part of the segment to keep, in ms from its start. */
+  readonly clip: { readonly fromMs: bigint; readonly toMs: bigint } | null
+  readonly forceSessionReinit: boolean
+}
+
+/** What an orchestrator says of itself (wire.md §6). */
+export interface OrchestratorInfo {
+  /** Base URL of all later calls; empty when it takes no work itself. */
+  readonly transcoder: string
+  /** Absent offchain. */
+  readonly ticketParams: TicketParams | null
+  /** Absent offchain. */
+  readonly priceInfo: PriceInfo | null
+  /** Its signing account; 20 zero bytes offchain. */
+  readonly address: Address
+  readonly capabilities: Capabilities | null
+  readonly authToken: AuthToken | null
+  readonly storage: readonly StorageInfo[]
+  /** Further instances of the same operator. */
+  readonly nodes: readonly string[]
+}
+
+/** What a gateway asks with (wire.md §5, OrchestratorRequest). */
+export interface InfoRequest {
+  readonly address: Address
+  /** By `address`, over its own checksummed text; empty offchain. */
+  readonly sig: Uint8Array
+  readonly capabilities: Capabilities | null
+  readonly ignoreCapacityCheck: boolean
+}
+
+/** One rendition as an orchestrator reports it. */
+export interface RenditionResult {
+  readonly url: string
+  /** Encoded output pixels: what is paid for. */
+  readonly pixels: bigint
+  readonly perceptualHashUrl: string
+}
+
+/** The answer to one segment (wire.md §10). */
+export interface TranscodeResult {
+  readonly seq: bigint
+  /** Absent in a malformed answer. */
+  readonly info: OrchestratorInfo | null
+  readonly outcome:
+    | { readonly kind: 'data'; readonly renditions: readonly RenditionResult[]; readonly sig: Uint8Array }
+    | { readonly kind: 'error'; readonly text: string }
+    | { readonly kind: 'none' }
+}

@@ -1,0 +1,98 @@
+import { setTimeout as sleepTimeout } from 'node:timers/promises'
+
+/** Time, handed to whoever needs it, so that tests can wind it by hand. */
+export interface Clock {
+  /** Milliseconds since the Unix epoch. */
+  now(): number
+  /** Resolves after `ms`; rejects with the signal's AbortError when it is aborted first. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>
+}
+
+/** The real clock. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  sleep: async (ms, signal) => {
+    await sleepTimeout(ms, undefined, signal ? { signal } : undefined)
+  },
+}
+
+interface Sleeper {
+  readonly at: number
+  readonly order: number
+  readonly wake: () => void
+}
+
+/** A clock that stands still until it is wound. Sleepers wake in the order of their time. */
+export class WoundClock implements Clock {
+  #now: number
+  #order = 0
+  readonly #sleepers = new Set<Sleeper>()
+
+  constructor(startMs = 1_700_000_000_000) {
+    this.#now = startMs
+  }
+
+  now(): number {
+    return this.#now
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(abortError(signal))
+      const onAbort = () => {
+        this.#sleepers.delete(sleeper)
+        reject(abortError(signal))
+      }
+      const sleeper: Sleeper = {
+        at: this.#now + Math.max(0, ms),
+        order: this.#order++,
+        wake: () => {
+          signal?.removeEventListener('abort', onAbort)
+          resolve()
+        },
+      }
+      signal?.addEventListener('abort', onAbort, { once: true })
+      this.#sleepers.add(sleeper)
+    })
+  }
+
+  /** How many sleeps are outstanding. */
+  get sleepers(): number {
+    return this.#sleepers.size
+  }
+
+  /** Moves time forward by `ms`, waking sleepers one after the other and letting each run before the next. */
+  async wind(ms: number): Promise<void> {
+    const end = this.#now + ms
+    await settle()
+    for (;;) {
+      const next = this.#earliest()
+      if (next === undefined || next.at > end) break
+      this.#now = Math.max(this.#now, next.at)
+      this.#sleepers.delete(next)
+      next.wake()
+      await settle()
+    }
+    this.#now = end
+  }
+
+  #earliest(): Sleeper | undefined {
+    let first: Sleeper | undefined
+    for (const sleeper of this.#sleepers) {
+      if (!first || sleeper.at < first.at || (sleeper.at === first.at && sleeper.order < first.order))
+        first = sleeper
+    }
+    return first
+  }
+}
+
+/** Lets everything that is ready to run, run. */
+export function settle(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}
+
+function abortError(signal?: AbortSignal): Error {
+  const error = new Error('The operation was aborted', { cause: signal?.reason })
+  error.name = 'AbortError'
+  return error
+}

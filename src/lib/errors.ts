@@ -1,0 +1,29 @@
+/**
+ * The base of every error this project throws on purpose: a code from a closed list, so that callers decide
+ * by code and never by text; a message for people; and details for the log.
+ */
+export class NodeError<Code extends string = string> extends Error {
+  override name = 'NodeError'
+  readonly code: Code
+  readonly details: Readonly<Record<string, unknown>>
+
+  constructor(
+    code: Code,
+    message: string,
+    options: { cause?: unknown; details?: Record<string, unknown> } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.details = options.details ?? {}
+  }
+}
+
+/** The text of anything that was thrown, for logs and for messages that wrap it. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+/** Whether the error is the plain consequence of an aborted signal rather than a failure. */
+export function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError'
+}

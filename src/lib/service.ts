@@ -1,0 +1,104 @@
+import { isAbort, NodeError } from './errors.ts'
+
+/** What a running service is given: a signal to obey, and two ways to leave nothing behind. */
+export interface Scope {
+  /** Aborted when the service must stop. Pass it to every wait, fetch and listener. */
+  readonly signal: AbortSignal
+  /** Runs work in the background. If it fails the node stops; if the signal aborted it, that is no failure. */
+  spawn(name: string, work: (signal: AbortSignal) => Promise<void>): void
+  /** Registers clean-up, run last-in first-out after the spawned work has ended. */
+  defer(cleanup: () => void | Promise<void>): void
+}
+
+/** A long-lived part of the node. Constructing it does nothing; `start` resolves once it can serve. */
+export interface Service {
+  readonly name: string
+  start(scope: Scope): Promise<void> | void
+}
+
+interface Running {
+  readonly service: Service
+  readonly stop: () => Promise<void>
+}
+
+/**
+ * Starts services in order and stops them in reverse: each is told by its signal, its background work is awaited,
+ * then what it deferred is run. When background work fails, `failed` rejects and the owner stops the rest.
+ */
+export class Supervisor implements AsyncDisposable {
+  readonly #running: Running[] = []
+  readonly #failure = Promise.withResolvers<never>()
+
+  constructor() {
+    this.#failure.promise.catch(() => {})
+  }
+
+  /** Starts one service. If its start fails, what it already took is given back before the error is thrown. */
+  async start(service: Service): Promise<void> {
+    const abort = new AbortController()
+    const tasks = new Set<Promise<void>>()
+    const cleanups: (() => void | Promise<void>)[] = []
+    const stop = async () => {
+      abort.abort()
+      while (tasks.size > 0) await Promise.allSettled(tasks)
+      for (const cleanup of cleanups.reverse()) {
+        try {
+          await cleanup()
+        } catch (error) {
+          this.#failure.reject(error)
+        }
+      }
+    }
+    const scope: Scope = {
+      signal: abort.signal,
+      spawn: (name, work) => {
+        const task = work(abort.signal)
+          .catch((error) => {
+            if (abort.signal.aborted && isAbort(error)) return
+            this.#failure.reject(
+              new NodeError('background-work-failed', `${service.name}: ${name} failed: ${String(error)}`, {
+                cause: error,
+              }),
+            )
+          })
+          .finally(() => tasks.delete(task))
+        tasks.add(task)
+      },
+      defer: (cleanup) => void cleanups.push(cleanup),
+    }
+    try {
+      await service.start(scope)
+    } catch (error) {
+      await stop()
+      throw error
+    }
+    this.#running.push({ service, stop })
+  }
+
+  /** Rejects when background work of any service fails; never resolves. */
+  get failed(): Promise<never> {
+    return this.#failure.promise
+  }
+
+  /** Waits until the signal is aborted. Throws the first failure of background work. */
+  async untilStopped(signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return
+    const aborted = Promise.withResolvers<void>()
+    const onAbort = () => aborted.resolve()
+    signal.addEventListener('abort', onAbort, { once: true })
+    try {
+      await Promise.race([aborted.promise, this.#failure.promise])
+    } finally {
+      signal.removeEventListener('abort', onAbort)
+    }
+  }
+
+  /** Stops everything, last started first. */
+  async stop(): Promise<void> {
+    for (let running = this.#running.pop(); running; running = this.#running.pop()) await running.stop()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+}
