@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { formatHex } from '../lib/bytes.ts'
+import { checkAuthToken, isAuthentic, makeAuthToken } from './auth-token.ts'
+
+const key = new TextEncoder().encode('foo')
+
+test('the token is the HMAC that the network expects', () => {
+  const token = makeAuthToken(key, 'bar', 1_700_000_000n)
+  assert.equal(
+    formatHex(token.token),
+    '0xce8345743be2a55a8556feb94e9b05715edd89c7cc0fc70e98bb706ba511380e',
+  )
+})
+
+test('a token is refused in the order missing, invalid, expired', () => {
+  const token = makeAuthToken(key, 'bar', 1_700_000_000n)
+  const cases = [
+    { token: null, now: 0n, text: 'missing auth token' },
+    { token: { ...token, sessionId: 'baz' }, now: 1_800_000_000n, text: 'invalid auth token' },
+    { token: { ...token, expiration: 1_700_000_001n }, now: 0n, text: 'invalid auth token' },
+    { token: { ...token, expiration: -1n }, now: 0n, text: 'invalid auth token' },
+    { token: { ...token, token: token.token.subarray(1) }, now: 0n, text: 'invalid auth token' },
+    { token, now: 1_700_000_001n, text: 'expired auth token' },
+  ]
+  for (const { token, now, text } of cases) {
+    assert.throws(() => checkAuthToken([key], token, now), { message: text })
+  }
+  assert.equal(checkAuthToken([key], token, 1_700_000_000n), token)
+})
+
+test('a token of an older key stays good while that key is kept', () => {
+  const token = makeAuthToken(key, 'bar', 1_700_000_000n)
+  const newer = new TextEncoder().encode('newer')
+  assert.equal(isAuthentic([newer, key], token), true)
+  assert.equal(isAuthentic([newer], token), false)
+})

@@ -1,0 +1,42 @@
+import { concatBytes, intToBytes } from '../lib/bytes.ts'
+import { equalSecrets, hmacSha256 } from '../lib/crypto.ts'
+import { NodeError } from '../lib/errors.ts'
+import type { AuthToken } from './segment.ts'
+
+/** How long an auth token is good for, in seconds (wire.md §9). */
+export const AUTH_TOKEN_SECONDS = 1800n
+
+/** Why an auth token is refused. */
+export type AuthTokenFault = 'token-missing' | 'token-invalid' | 'token-expired'
+
+/** A refused auth token; the message is what peers are told (wire.md §9). */
+export class AuthTokenError extends NodeError<AuthTokenFault> {
+  override name = 'AuthTokenError'
+}
+
+/** Makes the token for a session: HMAC-SHA256 of session id and expiration in Unix seconds (wire.md §9). */
+export function makeAuthToken(key: Uint8Array, sessionId: string, expiration: bigint): AuthToken {
+  return { token: authenticate(key, sessionId, expiration), sessionId, expiration }
+}
+
+/** Whether one of the keys made this token; its age does not matter here (EndTranscodingSession, wire.md §15). */
+export function isAuthentic(keys: readonly Uint8Array[], token: AuthToken): boolean {
+  if (token.expiration < 0n) return false
+  let authentic = false
+  for (const key of keys) {
+    if (equalSecrets(authenticate(key, token.sessionId, token.expiration), token.token)) authentic = true
+  }
+  return authentic
+}
+
+/** Accepts a token for work, or throws AuthTokenError, in the order of wire.md §9. `now` is in Unix seconds. */
+export function checkAuthToken(keys: readonly Uint8Array[], token: AuthToken | null, now: bigint): AuthToken {
+  if (!token) throw new AuthTokenError('token-missing', 'missing auth token')
+  if (!isAuthentic(keys, token)) throw new AuthTokenError('token-invalid', 'invalid auth token')
+  if (now > token.expiration) throw new AuthTokenError('token-expired', 'expired auth token')
+  return token
+}
+
+function authenticate(key: Uint8Array, sessionId: string, expiration: bigint): Uint8Array {
+  return hmacSha256(key, concatBytes(new TextEncoder().encode(sessionId), intToBytes(expiration)))
+}
