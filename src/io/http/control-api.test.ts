@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict'
+import { createServer, request } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { test } from 'node:test'
+import { silentLog } from '../../lib/log.ts'
+import { Supervisor } from '../../lib/service.ts'
+import { ControlApi } from './control-api.ts'
+
+const routes = {
+  '/status': () => ({ json: { wei: 10n ** 30n } }),
+  '/healthz': () => ({ text: '' }),
+  '/broken': () => {
+    throw new Error('the chain is away')
+  },
+}
+
+test('the control API answers its routes, and nothing else', async () => {
+  const port = await freePort()
+  await using supervisor = new Supervisor()
+  await supervisor.start(new ControlApi({ host: '127.0.0.1', port }, { routes, log: silentLog }))
+  const cases = [
+    { path: '/status?x=1', status: 200, body: '{\n  "wei": "1000000000000000000000000000000"\n}\n' },
+    { path: '/healthz', status: 200, body: '' },
+    { path: '/broken', status: 500, body: 'the chain is away\n' },
+    { path: '/constructor', status: 404, body: 'no such path; there are /status, /healthz, /broken\n' },
+    { path: '/status', method: 'POST', status: 405, body: 'only GET is answered here\n' },
+    { path: '/status', host: 'evil.example', status: 403, body: 'unknown host\n' },
+    {
+      path: '/status',
+      host: `localhost:${port}`,
+      status: 200,
+      body: '{\n  "wei": "1000000000000000000000000000000"\n}\n',
+    },
+  ]
+  for (const { path, method = 'GET', host = `127.0.0.1:${port}`, status, body } of cases) {
+    assert.deepEqual(await ask(port, path, method, host), { status, body }, `${method} ${path} of ${host}`)
+  }
+})
+
+test('a port that is taken is named, with the flag to change', async () => {
+  const other = createServer().listen(0, '127.0.0.1')
+  await new Promise((resolve) => other.once('listening', resolve))
+  const { port } = other.address() as AddressInfo
+  await using supervisor = new Supervisor()
+  await assert.rejects(
+    supervisor.start(new ControlApi({ host: '127.0.0.1', port }, { routes, log: silentLog })),
+    {
+      message: `the control API cannot listen on 127.0.0.1:${port}: another process has that port; choose another -cliAddr`,
+    },
+  )
+  await new Promise((resolve) => other.close(resolve))
+})
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await new Promise((resolve) => server.once('listening', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
+function ask(
+  port: number,
+  path: string,
+  method: string,
+  host: string,
+): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    const asked = request({ host: '127.0.0.1', port, path, method, headers: { host } }, (response) => {
+      let body = ''
+      response.on('data', (chunk) => {
+        body += chunk
+      })
+      response.on('end', () => resolve({ status: response.statusCode!, body }))
+    })
+    asked.on('error', reject)
+    asked.end()
+  })
+}

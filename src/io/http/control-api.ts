@@ -1,0 +1,95 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { messageOf, NodeError } from '../../lib/errors.ts'
+import type { Log } from '../../lib/log.ts'
+import type { Scope, Service } from '../../lib/service.ts'
+
+/** What a route answers: a value to be sent as JSON (big integers as decimal text), or text as it is. */
+export type ControlAnswer = { readonly json: unknown } | { readonly text: string; readonly type?: string }
+
+/** Path to answer. All of them only read. */
+export type ControlRoutes = Readonly<Record<string, () => ControlAnswer | Promise<ControlAnswer>>>
+
+const MAX_REQUEST_MS = 10_000
+const MAX_HEADER_BYTES = 16_384
+
+/**
+ * The node's local API for operators: status, metrics, health (operations.md §4). It has no authentication, so it
+ * answers only requests that name the host it is bound to: a page in a browser cannot reach it by another name.
+ */
+export class ControlApi implements Service {
+  readonly name = 'control API'
+  readonly #bind: { readonly host: string; readonly port: number }
+  readonly #routes: ControlRoutes
+  readonly #log: Log
+
+  constructor(bind: { host: string; port: number }, needs: { routes: ControlRoutes; log: Log }) {
+    this.#bind = bind
+    this.#routes = needs.routes
+    this.#log = needs.log
+  }
+
+  async start(scope: Scope): Promise<void> {
+    const server = createServer(
+      { requestTimeout: MAX_REQUEST_MS, headersTimeout: MAX_REQUEST_MS, maxHeaderSize: MAX_HEADER_BYTES },
+      (request, response) => void this.#answer(request, response),
+    )
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', (error: NodeJS.ErrnoException) => reject(this.#bindError(error)))
+      server.listen(this.#bind.port, this.#bind.host, resolve)
+    })
+    scope.defer(async () => {
+      server.closeAllConnections()
+      await new Promise<void>((resolve) => server.close(() => resolve()))
+    })
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    request.resume()
+    const path = (request.url ?? '/').split('?')[0]!
+    const route = Object.hasOwn(this.#routes, path) ? this.#routes[path] : undefined
+    if (!isLocalName(request.headers.host, this.#bind.host)) return send(response, 403, 'unknown host\n')
+    if (request.method !== 'GET' && request.method !== 'HEAD')
+      return send(response, 405, 'only GET is answered here\n')
+    if (!route)
+      return send(response, 404, `no such path; there are ${Object.keys(this.#routes).join(', ')}\n`)
+    try {
+      const answer = await route()
+      if ('text' in answer) return send(response, 200, answer.text, answer.type)
+      const body = JSON.stringify(
+        answer.json,
+        (_, value) => (typeof value === 'bigint' ? value.toString() : value),
+        2,
+      )
+      send(response, 200, `${body}\n`, 'application/json')
+    } catch (error) {
+      this.#log.error('a control request failed', { path, error })
+      send(response, 500, `${messageOf(error)}\n`)
+    }
+  }
+
+  #bindError(error: NodeJS.ErrnoException): NodeError {
+    const where = `${this.#bind.host}:${this.#bind.port}`
+    const reason = error.code === 'EADDRINUSE' ? 'another process has that port' : error.message
+    return new NodeError(
+      'cannot-listen',
+      `the control API cannot listen on ${where}: ${reason}; choose another -cliAddr`,
+    )
+  }
+}
+
+/** Names under which a loopback listener may be asked; on other addresses the operator chose to be reachable. */
+function isLocalName(host: string | undefined, bound: string): boolean {
+  if (!['127.0.0.1', 'localhost', '::1', '[::1]'].includes(bound)) return true
+  const name = (host ?? '').replace(/:\d+$/, '')
+  return ['127.0.0.1', 'localhost', '[::1]'].includes(name)
+}
+
+function send(
+  response: ServerResponse,
+  status: number,
+  body: string,
+  type = 'text/plain; charset=utf-8',
+): void {
+  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) })
+  response.end(body)
+}
