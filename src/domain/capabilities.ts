@@ -1,3 +1,6 @@
+import { NodeError } from '../lib/errors.ts'
+import type { Profile } from './rendition.ts'
+
 /** What a node can do, or a job needs (wire.md §7). Bit n is position n mod 64 of word ⌊n/64⌋. */
 export interface Capabilities {
   /** Words of 64 bits; never a trailing zero word. */
@@ -19,4 +22,246 @@ export interface ModelConstraint {
   readonly capacity: number
   readonly runnerVersion: string
   readonly capacityInUse: number
+}
+
+/** The transcoding capabilities by number (wire.md §7). 13 is dead, 27 to 37 are AI: known, never offered. */
+export const capability = {
+  h264: 0,
+  mpegts: 1,
+  mp4: 2,
+  fractionalFramerates: 3,
+  storageDirect: 4,
+  storageS3: 5,
+  storageGcs: 6,
+  profileBaseline: 7,
+  profileMain: 8,
+  profileHigh: 9,
+  profileConstrainedHigh: 10,
+  gop: 11,
+  authToken: 12,
+  sceneClassification: 13,
+  mpeg7Signature: 14,
+  hevcDecode: 15,
+  hevcEncode: 16,
+  vp8Decode: 17,
+  vp9Decode: 18,
+  vp8Encode: 19,
+  vp9Encode: 20,
+  h264Decode444: 21,
+  h264Decode422: 22,
+  h264Decode444Deep: 23,
+  h264Decode422Deep: 24,
+  h264Decode420Deep: 25,
+  segmentSlicing: 26,
+} as const
+
+/** Name of a transcoding capability. */
+export type CapabilityName = keyof typeof capability
+
+const names = new Map<number, string>(Object.entries(capability).map(([name, bit]) => [bit, name]))
+
+/** A capability's name for messages; a number without one is shown as it is. */
+export function capabilityName(bit: number): string {
+  return names.get(bit) ?? `capability ${bit}`
+}
+
+/** What every orchestrator and transcoder offers (wire.md §7): word 0x4005fff. */
+const DEFAULT_BITS: readonly number[] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 26]
+
+/** What decoding on the CPU adds (transcoding.md §5.2), AI left out. */
+const SOFTWARE_BITS: readonly number[] = [17, 21, 22, 23, 24, 25]
+
+/** Jobs within these bits suit an orchestrator that tells no capabilities at all (wire.md §7). */
+const LEGACY_BITS: readonly number[] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
+
+/** Words for a set of bits, without trailing zero words. */
+export function bitstringOf(bits: Iterable<number>): bigint[] {
+  const words: bigint[] = []
+  for (const bit of bits) {
+    const word = Math.floor(bit / 64)
+    while (words.length <= word) words.push(0n)
+    words[word] = words[word]! | (1n << BigInt(bit % 64))
+  }
+  return words
+}
+
+/** The bits of words, ascending. */
+export function bitsOf(bitstring: readonly bigint[]): number[] {
+  return bitstring.flatMap((word, index) => {
+    const bits: number[] = []
+    for (let bit = 0; bit < 64; bit++) if ((word >> BigInt(bit)) & 1n) bits.push(index * 64 + bit)
+    return bits
+  })
+}
+
+/** Whether all bits of `part` are in `whole`. More words than `whole` has never fit, even zero ones (wire.md §7). */
+export function isSubset(part: readonly bigint[], whole: readonly bigint[]): boolean {
+  return part.length <= whole.length && part.every((word, index) => (word & whole[index]!) === word)
+}
+
+/** Why a node does not suit a job. */
+export type Misfit = 'version' | 'mandatories' | 'models' | 'bits'
+
+/** The first reason, in the order of wire.md §7, why a node does not suit a job; null when it does. */
+export function misfitOf(job: Capabilities, server: Capabilities | null): Misfit | null {
+  if (!satisfiesVersion(job.minVersion, server?.version ?? '')) return 'version'
+  if (!isSubset(server?.mandatories ?? [], job.bitstring)) return 'mandatories'
+  if (server && !satisfiesModels(job, server)) return 'models'
+  if (!isSubset(job.bitstring, server?.bitstring ?? bitstringOf(LEGACY_BITS))) return 'bits'
+  return null
+}
+
+/** Whether a node suits a job; null is a node that tells no capabilities (wire.md §7). */
+export function satisfies(job: Capabilities, server: Capabilities | null): boolean {
+  return misfitOf(job, server) === null
+}
+
+/** Whether a version is at least the minimum: only major, minor and patch count (wire.md §7, version rule). */
+export function satisfiesVersion(minVersion: string, version: string): boolean {
+  if (minVersion === '') return true
+  if (version === '' || version === 'undefined') return false
+  const least = parseVersion(minVersion)
+  if (!least) return true
+  const given = parseVersion(version)
+  if (!given) return false
+  for (let part = 0; part < 3; part++) {
+    if (given[part]! !== least[part]!) return given[part]! > least[part]!
+  }
+  return true
+}
+
+const VERSION = /^v?(\d{1,15})(?:\.(\d{1,15}))?(?:\.(\d{1,15}))?(?:[-+].*)?$/
+
+/** Major, minor and patch of a version; null when it is none. */
+export function parseVersion(text: string): readonly [number, number, number] | null {
+  const match = VERSION.exec(text)
+  return match ? [Number(match[1]), Number(match[2] ?? 0), Number(match[3] ?? 0)] : null
+}
+
+function satisfiesModels(job: Capabilities, server: Capabilities): boolean {
+  for (const [bit, wanted] of job.perCapability) {
+    const offered = server.perCapability.get(bit)
+    if (!offered) continue
+    for (const [name, constraint] of wanted) {
+      const model = offered.get(name)
+      if (!model || (constraint.warm && !model.warm)) return false
+      if (!satisfiesVersion(constraint.runnerVersion, model.runnerVersion)) return false
+    }
+  }
+  return true
+}
+
+/** What a segment's source and renditions are, as far as it decides who can do them. */
+export interface JobNeeds {
+  readonly profiles: readonly Profile[]
+  /** FFmpeg's name of the source's video codec; anything unknown, also '', counts as H.264 (gateway.md §3). */
+  readonly inputCodec?: string
+  /** FFmpeg's name of the source's pixel format. */
+  readonly pixelFormat?: string
+  /** Pushed over HTTP rather than streamed by RTMP: asks for segment slicing (gateway.md §7). */
+  readonly push: boolean
+  /** Where the gateway keeps its streams; memory asks for nothing. */
+  readonly storage?: 'memory' | 'direct' | 's3' | 'gcs'
+  /** Perceptual hashes are wanted for fast verification. */
+  readonly perceptualHash?: boolean
+  /** `-orchMinLivepeerVersion`. */
+  readonly minVersion?: string
+}
+
+const inputCodecBits: ReadonlyMap<string, number> = new Map([
+  ['hevc', capability.hevcDecode],
+  ['vp8', capability.vp8Decode],
+  ['vp9', capability.vp9Decode],
+])
+
+const outputCodecBits = {
+  h264: capability.h264,
+  h265: capability.hevcEncode,
+  vp8: capability.vp8Encode,
+  vp9: capability.vp9Encode,
+} as const
+
+const encoderProfileBits = {
+  none: null,
+  baseline: capability.profileBaseline,
+  main: capability.profileMain,
+  high: capability.profileHigh,
+  'constrained-high': capability.profileConstrainedHigh,
+} as const
+
+const storageBits = {
+  memory: null,
+  direct: capability.storageDirect,
+  s3: capability.storageS3,
+  gcs: capability.storageGcs,
+} as const
+
+/**
+ * What a job needs of an orchestrator (wire.md §7): 4099 for plain RTMP, 67112963 for plain push.
+ * Throws NodeError `unsupported-pixel-format` with the peers' text for H.264 sources of 12 or 16 bits.
+ */
+export function jobCapabilities(needs: JobNeeds): Capabilities {
+  const { profiles, inputCodec = '', push, storage = 'memory', perceptualHash, minVersion = '' } = needs
+  const bits: (number | null)[] = [capability.authToken, inputCodecBits.get(inputCodec) ?? capability.h264]
+  if (!inputCodecBits.has(inputCodec)) bits.push(pixelFormatBit(needs.pixelFormat ?? ''))
+  for (const profile of profiles) {
+    bits.push(outputCodecBits[profile.encoder], encoderProfileBits[profile.profile])
+    bits.push(profile.format === 'mp4' ? capability.mp4 : capability.mpegts)
+    if (profile.fpsDen > 0) bits.push(capability.fractionalFramerates)
+    if (profile.gopMs !== 0) bits.push(capability.gop)
+  }
+  bits.push(storageBits[storage])
+  if (perceptualHash) bits.push(capability.mpeg7Signature)
+  if (push) bits.push(capability.segmentSlicing)
+  const bitstring = bitstringOf(bits.filter((bit) => bit !== null))
+  return { ...nothing, bitstring, minVersion }
+}
+
+/** What an orchestrator offers by itself, before any transcoder adds to it (wire.md §7). */
+export function defaultCapabilities(version: string): Capabilities {
+  return offering(DEFAULT_BITS, version)
+}
+
+/** What a node that transcodes on the CPU offers (transcoding.md §5.2); `hevcDecoding` is the flag, unset leaves HEVC out. */
+export function softwareCapabilities(options: {
+  version: string
+  hevcDecoding?: boolean | null
+}): Capabilities {
+  const hevc = options.hevcDecoding ? [capability.hevcDecode] : []
+  return offering([...DEFAULT_BITS, ...SOFTWARE_BITS, ...hevc], options.version)
+}
+
+const nothing: Capabilities = {
+  bitstring: [],
+  mandatories: [],
+  capacities: new Map(),
+  version: '',
+  minVersion: '',
+  perCapability: new Map(),
+}
+
+function offering(bits: readonly number[], version: string): Capabilities {
+  const capacities = new Map([...bits].sort((a, b) => a - b).map((bit) => [bit, 1]))
+  return { ...nothing, bitstring: bitstringOf(bits), capacities, version }
+}
+
+const PIXEL_FORMAT = /^yuv(420|422|444)p(10|12|16)?(?:le|be)?$/
+const chromaCodes = { '420': 0, '422': 1, '444': 2 } as const
+
+/** Only H.264 in 4:4:4, 4:2:2 or 10 bits asks for anything; formats outside the list ask for nothing (transcoding.md §5.2). */
+function pixelFormatBit(pixelFormat: string): number | null {
+  const match = PIXEL_FORMAT.exec(pixelFormat)
+  if (!match) return null
+  const chroma = match[1] as keyof typeof chromaCodes
+  const depth = Number(match[2] ?? 8)
+  if (depth > 10) {
+    throw new NodeError(
+      'unsupported-pixel-format',
+      `capability: unsupported pixel format chroma=${chromaCodes[chroma]} colorBits=${depth - 8}`,
+    )
+  }
+  const deep = depth === 10
+  if (chroma === '444') return deep ? capability.h264Decode444Deep : capability.h264Decode444
+  if (chroma === '422') return deep ? capability.h264Decode422Deep : capability.h264Decode422
+  return deep ? capability.h264Decode420Deep : null
 }

@@ -1,6 +1,8 @@
-import type { Address } from '../lib/crypto.ts'
+import { concatBytes, formatHex, intToFixedBytes, leftPad } from '../lib/bytes.ts'
+import { type Address, keccak256 } from '../lib/crypto.ts'
+import { NodeError } from '../lib/errors.ts'
 import type { Capabilities } from './capabilities.ts'
-import type { Profile } from './rendition.ts'
+import { type Profile, profileId } from './rendition.ts'
 import type { PriceInfo, TicketParams } from './ticket.ts'
 
 /** An orchestrator's proof that it offered the session (wire.md §9). */
@@ -90,4 +92,49 @@ export interface TranscodeResult {
     | { readonly kind: 'data'; readonly renditions: readonly RenditionResult[]; readonly sig: Uint8Array }
     | { readonly kind: 'error'; readonly text: string }
     | { readonly kind: 'none' }
+}
+
+/** Bounds of a segment's duration (wire.md §6, transcoding.md §10). */
+export const MAX_DURATION_MS = 300_000
+const DEFAULT_DURATION_MS = 2000
+
+/** What a segment's signature covers, before hashing (wire.md §8). */
+export function segmentPreimage(
+  segment: Pick<SegmentData, 'manifestId' | 'seq' | 'hash' | 'profiles'>,
+): Uint8Array {
+  const ids = concatBytes(...segment.profiles.map(({ name }) => profileId(name)))
+  const text = new TextEncoder()
+  return concatBytes(
+    text.encode(segment.manifestId),
+    // Two's complement, so that a peer's negative number gives some hash and fails as a wrong signature does.
+    intToFixedBytes(BigInt.asUintN(256, segment.seq), 32),
+    leftPad(segment.hash, 32),
+    text.encode(formatHex(ids).slice(2)),
+  )
+}
+
+/** What a gateway signs of a segment: SegData.sig (wire.md §8). */
+export function segmentHash(
+  segment: Pick<SegmentData, 'manifestId' | 'seq' | 'hash' | 'profiles'>,
+): Uint8Array {
+  return keccak256(segmentPreimage(segment))
+}
+
+/** What an orchestrator signs of a result: TranscodeData.sig, over the renditions' hashes in profile order (wire.md §8). */
+export function resultHash(renditionHashes: readonly Uint8Array[]): Uint8Array {
+  return keccak256(...renditionHashes)
+}
+
+/** A duration as a peer sent it, in ms: 0 means 2 s. Throws NodeError `invalid-duration` with the peer's text (wire.md §6). */
+export function receivedDurationMs(ms: number): number {
+  if (!(ms >= 0 && ms <= MAX_DURATION_MS)) throw new NodeError('invalid-duration', 'invalid duration')
+  return ms === 0 ? DEFAULT_DURATION_MS : ms
+}
+
+/** Whole milliseconds of a segment about to be sent. Throws NodeError `invalid-duration` with the peers' text (gateway.md §16). */
+export function sentDurationMs(seconds: number): number {
+  if (!(seconds >= 0 && seconds * 1000 <= MAX_DURATION_MS)) {
+    throw new NodeError('invalid-duration', `invalid duration ${seconds}`)
+  }
+  return Math.trunc(Math.round(seconds * 1e6) / 1e3)
 }
