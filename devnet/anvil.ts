@@ -1,0 +1,166 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { NodeError } from '../src/lib/errors.ts'
+
+/** How an anvil is started. */
+export interface AnvilOptions {
+  /** TCP port on 127.0.0.1; 0 or absent takes a free one. */
+  readonly port?: number
+  /** Absent: 54321, the development network's (chain.md §1). */
+  readonly chainId?: number
+  /** Seconds between blocks; absent: a block for each transaction. */
+  readonly blockTimeS?: number
+  /** Aborting it ends the process. */
+  readonly signal?: AbortSignal
+}
+
+/** The development network's chain id: none of those whose rules differ (chain.md §1). */
+export const DEVNET_CHAIN_ID = 54321
+
+/** How long anvil may take to listen. */
+const START_TIMEOUT_MS = 20_000
+/** How long one answer may take: deploying is quick, a stuck chain must not hang its caller. */
+const REQUEST_TIMEOUT_MS = 20_000
+
+/**
+ * Runs anvil and stays in the foreground of a pipe: when whoever holds the pipe's other end is gone, however it ended,
+ * the read ends and anvil is killed. So no anvil is left behind, not even by a parent that was killed.
+ */
+const LEASH = '"$0" "$@" & child=$!; read -r _; kill -9 $child 2>/dev/null; wait $child 2>/dev/null'
+
+/** A chain of its own for development and tests: an anvil process with what is asked of it beyond the standard RPC. */
+export class Anvil implements AsyncDisposable {
+  readonly port: number
+  readonly chainId: number
+  readonly #process: ChildProcess
+  #requests = 0
+
+  private constructor(process: ChildProcess, port: number, chainId: number) {
+    this.#process = process
+    this.port = port
+    this.chainId = chainId
+  }
+
+  /** Starts anvil and resolves once it answers. Throws NodeError `anvil-failed` with its last words. */
+  static async start(options: AnvilOptions = {}): Promise<Anvil> {
+    const chainId = options.chainId ?? DEVNET_CHAIN_ID
+    const args = ['--host', '127.0.0.1', '--port', String(options.port ?? 0), '--chain-id', String(chainId)]
+    if (options.blockTimeS) args.push('--block-time', String(options.blockTimeS))
+    const child = spawn('sh', ['-c', LEASH, anvilBinary(), ...args], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      // A session of its own, so that Ctrl-C in a terminal reaches only the parent, which then stops things in order.
+      detached: true,
+    })
+    child.stdin.on('error', () => {})
+    const port = await listeningPort(child).catch((error) => {
+      release(child)
+      throw error
+    })
+    const anvil = new Anvil(child, port, chainId)
+    options.signal?.addEventListener('abort', () => release(child), { once: true })
+    if (options.signal?.aborted) release(child)
+    return anvil
+  }
+
+  /** Where it answers. */
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`
+  }
+
+  /** One JSON-RPC request. Throws NodeError `anvil-refused` with the chain's own message. */
+  async request<Result = unknown>(method: string, params: readonly unknown[] = []): Promise<Result> {
+    const response = await fetch(this.url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ jsonrpc: '2.0', id: ++this.#requests, method, params }),
+      signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+    })
+    const answer = (await response.json()) as { result: Result; error?: { message: string } }
+    if (answer.error) throw new NodeError('anvil-refused', `${method}: ${answer.error.message}`)
+    return answer.result
+  }
+
+  /** Mines `count` blocks at once. */
+  async mine(count = 1): Promise<void> {
+    if (count > 0) await this.request('anvil_mine', [`0x${count.toString(16)}`])
+  }
+
+  /** A block for each transaction, none otherwise. */
+  async mineAtOnce(): Promise<void> {
+    await this.request('evm_setIntervalMining', [0])
+    await this.request('evm_setAutomine', [true])
+  }
+
+  /** A block every `seconds`, whether or not there are transactions. */
+  async mineEvery(seconds: number): Promise<void> {
+    await this.request('evm_setAutomine', [false])
+    await this.request('evm_setIntervalMining', [seconds])
+  }
+
+  /** No blocks but those asked for with `mine`. */
+  async mineOnDemand(): Promise<void> {
+    await this.request('evm_setIntervalMining', [0])
+    await this.request('evm_setAutomine', [false])
+  }
+
+  /** Sets an account's balance in wei. */
+  async setBalance(address: string, wei: bigint): Promise<void> {
+    await this.request('anvil_setBalance', [address, `0x${wei.toString(16)}`])
+  }
+
+  /** Ends the process; resolves when it is gone. */
+  async stop(): Promise<void> {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return
+    const gone = new Promise((resolve) => this.#process.once('exit', resolve))
+    release(this.#process)
+    await gone
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+}
+
+function release(child: ChildProcess): void {
+  child.stdin?.end()
+}
+
+/** Reads what anvil says until it names the port it listens on. */
+function listeningPort(child: ChildProcess): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>()
+  let said = ''
+  const timer = setTimeout(() => fail('did not listen in time'), START_TIMEOUT_MS)
+  const fail = (why: string) => {
+    clearTimeout(timer)
+    reject(new NodeError('anvil-failed', `anvil ${why}: ${said.trim().slice(-500) || 'it said nothing'}`))
+  }
+  const hear = (chunk: Buffer) => {
+    // Once it listens the rest is discarded: an unread pipe would stop it, a kept log would grow.
+    if (said.length > 100_000) return
+    said += chunk.toString()
+    const match = /Listening on [\d.]+:(\d+)/.exec(said)
+    if (!match) return
+    clearTimeout(timer)
+    resolve(Number(match[1]))
+  }
+  child.stdout?.on('data', hear)
+  child.stderr?.on('data', hear)
+  child.once('error', (error) => fail(`could not be started (${error.message})`))
+  child.once('exit', () => fail('ended before it listened'))
+  return promise
+}
+
+/** The program itself, without the script that npm puts in front of it. */
+function anvilBinary(): string {
+  const require = createRequire(import.meta.url)
+  const architecture = process.arch === 'x64' ? 'amd64' : process.arch
+  const name = `@foundry-rs/anvil-${process.platform}-${architecture}`
+  const home = dirname(dirname(require.resolve('@foundry-rs/anvil/package.json')))
+  const path = join(dirname(home), name, 'bin', 'anvil')
+  if (!existsSync(path)) {
+    throw new NodeError('anvil-failed', `anvil is not installed for this machine (${name}): run \`npm ci\``)
+  }
+  return path
+}

@@ -1,0 +1,85 @@
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import type { Abi } from 'viem'
+import { type Hex, parseHex } from '../src/lib/bytes.ts'
+import { type Address, keccak256 } from '../src/lib/crypto.ts'
+import { NodeError } from '../src/lib/errors.ts'
+
+/** A contract as its official build left it: what it can be asked, and the code that creates it. */
+export interface Artifact {
+  readonly name: string
+  readonly abi: Abi
+  /** Creation code; places for linked libraries still hold marks. */
+  readonly bytecode: string
+  readonly links: Readonly<
+    Record<string, Readonly<Record<string, readonly { start: number; length: number }[]>>>
+  >
+}
+
+/** The official contracts of the protocol, where the artifacts lie in the package. Only their JSON is read. */
+const PATHS = {
+  Controller: 'Controller.sol/Controller.json',
+  ManagerProxy: 'ManagerProxy.sol/ManagerProxy.json',
+  ServiceRegistry: 'ServiceRegistry.sol/ServiceRegistry.json',
+  SortedDoublyLL: 'libraries/SortedDoublyLL.sol/SortedDoublyLL.json',
+  BondingManager: 'bonding/BondingManager.sol/BondingManager.json',
+  RoundsManager: 'rounds/RoundsManager.sol/RoundsManager.json',
+  TicketBroker: 'pm/TicketBroker.sol/TicketBroker.json',
+  Minter: 'token/Minter.sol/Minter.json',
+  LivepeerToken: 'token/LivepeerToken.sol/LivepeerToken.json',
+  LivepeerTokenFaucet: 'token/LivepeerTokenFaucet.sol/LivepeerTokenFaucet.json',
+} as const
+
+/** The name of an official contract. */
+export type ArtifactName = keyof typeof PATHS
+
+const require = createRequire(import.meta.url)
+const read = new Map<ArtifactName, Artifact>()
+
+/** The artifact of an official contract. */
+export function artifact(name: ArtifactName): Artifact {
+  const known = read.get(name)
+  if (known) return known
+  const root = dirname(require.resolve('@livepeer/sdk/package.json'))
+  const json = JSON.parse(readFileSync(join(root, 'abis', 'contracts', PATHS[name]), 'utf8'))
+  const made = { name, abi: json.abi as Abi, bytecode: json.bytecode as string, links: json.linkReferences }
+  read.set(name, made)
+  return made
+}
+
+/** The creation code with the addresses of its libraries filled in. Throws NodeError `not-linked` when one is missing. */
+export function linkedBytecode(from: Artifact, libraries: Readonly<Record<string, Address>> = {}): Hex {
+  let code = from.bytecode
+  for (const library of Object.values(from.links).flatMap((file) => Object.entries(file))) {
+    const [name, places] = library
+    const address = libraries[name]
+    if (!address) throw new NodeError('not-linked', `${from.name} needs the address of ${name}`)
+    for (const { start, length } of places) {
+      const at = 2 + start * 2
+      code = code.slice(0, at) + address.slice(2).toLowerCase() + code.slice(at + length * 2)
+    }
+  }
+  return code as Hex
+}
+
+/** Under which key the Controller keeps a contract (chain.md §2). */
+export function contractId(name: string): Hex {
+  return `0x${Buffer.from(keccak256(new TextEncoder().encode(name))).toString('hex')}`
+}
+
+/**
+ * Creation code of a contract that answers every call with 32 zero bytes: the L2LPTDataCache of a chain whose tokens are
+ * all on this side (contracts.md §1). Running: PUSH1 32, PUSH1 0, RETURN; before it the five bytes are put in place.
+ */
+export const ZERO_ANSWER_BYTECODE: Hex = '0x6460206000f36000526005601bf3'
+
+/** A key made from a name: the same in every run, known to everyone, for development networks alone. */
+export function devnetKey(name: string): Hex {
+  return contractId(`livepeer-ts devnet ${name}`)
+}
+
+/** The bytes of `devnetKey`. */
+export function devnetKeyBytes(name: string): Uint8Array {
+  return parseHex(devnetKey(name))
+}
