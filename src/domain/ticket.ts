@@ -1,5 +1,15 @@
-import type { Address } from '../lib/crypto.ts'
-import type { Rational } from '../lib/rational.ts'
+import { bytesToInt, intToFixedBytes, leftPad, writeInt } from '../lib/bytes.ts'
+import { type Address, keccak256, writeAddress } from '../lib/crypto.ts'
+import { NodeError } from '../lib/errors.ts'
+import { Rational } from '../lib/rational.ts'
+
+/** The win prob of a ticket that always wins but for one case in 2^256: what every win prob is a numerator over. */
+export const MAX_WIN_PROB = 2n ** 256n - 1n
+
+/** creation_round travels as int64 (payments.md §2). */
+const MAX_ROUND = 2n ** 63n - 1n
+const MAX_NONCE = 2 ** 32 - 1
+const MAX_UINT256 = 2n ** 256n - 1n
 
 /** The round in which a ticket was made, and that round's block hash: the chain checks both (payments.md §3). */
 export interface ExpirationParams {
@@ -75,3 +85,94 @@ export interface PriceInfo {
 
 /** A price as it is computed with: wei per pixel. */
 export type PricePerPixel = Rational
+
+/**
+ * What a ticket carries of its creation round: round ‖ block hash, 32 bytes each; nothing at all when both are
+ * zero (payments.md §3). Throws NodeError `bad-ticket` for a round below 0 or beyond int64.
+ */
+export function auxData(p: ExpirationParams): Uint8Array {
+  const aux = new Uint8Array(64)
+  return aux.subarray(0, writeAuxData(aux, 0, p))
+}
+
+function writeAuxData(target: Uint8Array, offset: number, p: ExpirationParams): 0 | 64 {
+  if (p.creationRound < 0n || p.creationRound > MAX_ROUND) {
+    throw new NodeError(
+      'bad-ticket',
+      `a creation round is between 0 and ${MAX_ROUND}, not ${p.creationRound}`,
+    )
+  }
+  if (p.creationRound === 0n && isZeroHash(p.creationRoundBlockHash)) return 0
+  writeInt(target, offset, p.creationRound, 32)
+  writeHash(target, offset + 32, p.creationRoundBlockHash)
+  return 64
+}
+
+/** Whether a hash is 32 zero bytes, or none: the wire's way to say that there is none. */
+export function isZeroHash(hash: Uint8Array): boolean {
+  return hash.every((byte) => byte === 0)
+}
+
+function writeHash(target: Uint8Array, offset: number, hash: Uint8Array): void {
+  target.set(hash.length === 32 ? hash : leftPad(hash, 32), offset)
+}
+
+/** Whether all numbers of a ticket fit into their fields: others must be refused on input (payments.md §3). */
+export function isHashable(t: Ticket): boolean {
+  const { creationRound, creationRoundBlockHash } = t.expirationParams
+  return (
+    isNonce(t.senderNonce) &&
+    isUint256(t.faceValue) &&
+    isUint256(t.winProb) &&
+    t.recipientRandHash.length === 32 &&
+    creationRoundBlockHash.length <= 32 &&
+    creationRound >= 0n &&
+    creationRound <= MAX_ROUND
+  )
+}
+
+/** Whether a number is a sender nonce: an integer of 32 bits (payments.md §2). */
+export function isNonce(value: number): boolean {
+  return Number.isInteger(value) && value >= 0 && value <= MAX_NONCE
+}
+
+/** Whether a number fits into the 32 bytes that the chain has for it. */
+export function isUint256(value: bigint): boolean {
+  return value >= 0n && value <= MAX_UINT256
+}
+
+/** Hashing a ticket is the second dearest part of judging it: nothing is allocated for it. */
+const preimage = new Uint8Array(232)
+const preimageWithoutAux = preimage.subarray(0, 168)
+
+/**
+ * What a sender signs and the chain recomputes (payments.md §3). Throws NodeError `negative-integer`,
+ * `integer-too-wide` or `bad-ticket` for numbers that have no place in the 32 bytes of their field.
+ */
+export function ticketHash(t: Ticket): Uint8Array {
+  if (!isNonce(t.senderNonce)) {
+    throw new NodeError('bad-ticket', `a sender nonce is an integer of 32 bits, not ${t.senderNonce}`)
+  }
+  writeAddress(preimage, 0, t.recipient)
+  writeAddress(preimage, 20, t.sender)
+  writeInt(preimage, 40, t.faceValue, 32)
+  writeInt(preimage, 72, t.winProb, 32)
+  writeInt(preimage, 104, BigInt(t.senderNonce), 32)
+  writeHash(preimage, 136, t.recipientRandHash)
+  return keccak256(writeAuxData(preimage, 168, t.expirationParams) === 0 ? preimageWithoutAux : preimage)
+}
+
+/** What a ticket is worth on average, exactly: face value × win prob / (2^256 − 1) (payments.md §3). */
+export function expectedValue(faceValue: bigint, winProb: bigint): Rational {
+  return Rational.of(faceValue * winProb, MAX_WIN_PROB)
+}
+
+/** The commitment that is in the params: keccak-256 of the number in 32 bytes (payments.md §3). */
+export function recipientRandHash(rand: bigint): Uint8Array {
+  return keccak256(intToFixedBytes(rand, 32))
+}
+
+/** Whether a ticket pays its face value: known only to who has both its signature and the recipient's number. */
+export function isWinning(sig: Uint8Array, recipientRand: bigint, winProb: bigint): boolean {
+  return bytesToInt(keccak256(sig, intToFixedBytes(recipientRand, 32))) < winProb
+}

@@ -110,6 +110,14 @@ export function parseAddress(text: string): Address {
   return address
 }
 
+/** Writes the 20 bytes of an address into `target` at `offset`. */
+export function writeAddress(target: Uint8Array, offset: number, address: Address): void {
+  const written = Buffer.from(target.buffer, target.byteOffset + offset, 20).write(address.slice(2), 'hex')
+  if (written !== 20 || address.length !== 42) {
+    throw new NodeError('bad-address', `not an address: ${address.slice(0, 80)}`)
+  }
+}
+
 /** The 20 bytes of an address. */
 export function addressBytes(address: Address): Uint8Array {
   return parseHex(address)

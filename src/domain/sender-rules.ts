@@ -1,0 +1,102 @@
+import { NodeError } from '../lib/errors.ts'
+import { Rational } from '../lib/rational.ts'
+import type { SenderInfo } from './float.ts'
+import { priceHasDoubled } from './price.ts'
+import { expectedValue, isUint256, type PricePerPixel, type TicketParams } from './ticket.ts'
+import { isUnlockingSoon } from './ticket-rules.ts'
+
+/** Params that end within this many L1 blocks are not paid with any more (payments.md §1). */
+const EXPIRY_SAFETY_BLOCKS = 1n
+
+/** Why a sender does not pay by what it was offered: ask again, never with these funds, or not this recipient. */
+export type SenderRefusal =
+  | 'params-expired'
+  | 'sender-cannot-pay'
+  | 'params-refused'
+  | 'no-price'
+  | 'price-doubled'
+
+/** What a sender allows (payments.md §1). */
+export interface SenderLimits {
+  /** Wei that one ticket may be worth. */
+  readonly maxTicketEv: Rational
+  /** Wei that all tickets of one payment may be worth. */
+  readonly maxTotalEv: Rational
+  /** No face value above this part of the deposit; above 0. */
+  readonly depositMultiplier: bigint
+}
+
+/** What a sender knows when it judges what it was offered. */
+export interface SenderContext {
+  readonly funds: SenderInfo
+  readonly limits: SenderLimits
+  readonly lastInitializedRound: bigint
+  readonly l1Block: bigint
+  /** How many tickets are about to be made. */
+  readonly tickets: number
+}
+
+/** Whether params are too near their end to pay with (payments.md §6, check 3). */
+export function areParamsExpired(params: TicketParams, l1Block: bigint): boolean {
+  return params.expirationBlock - l1Block <= EXPIRY_SAFETY_BLOCKS
+}
+
+/**
+ * Checks what a recipient demands against the sender's funds and limits, in the order of payments.md §6.
+ * Throws NodeError<SenderRefusal> with the network's texts.
+ */
+export function validateParams(
+  params: TicketParams | null,
+  context: SenderContext,
+): asserts params is TicketParams {
+  const { funds, limits } = context
+  if (params === null) throw refusal('params-refused', 'ticketParams is nil')
+  if (params.expirationBlock === 0n) throw refusal('params-refused', 'ticketParams expiration block is 0')
+  if (areParamsExpired(params, context.l1Block)) throw refusal('params-expired', 'TicketParams expired')
+  if (!isUint256(params.faceValue) || !isUint256(params.winProb)) {
+    throw refusal('params-refused', 'ticketParams has a number of more than 256 bits')
+  }
+  const ev = expectedValue(params.faceValue, params.winProb)
+  if (ev.sign <= 0) return
+  if (ev.cmp(Rational.of(params.faceValue)) >= 0) {
+    throw refusal('params-refused', `ticket faceValue too low faceValue=${params.faceValue}`)
+  }
+  if (ev.cmp(limits.maxTicketEv) > 0) {
+    const max = limits.maxTicketEv.toFixed(5)
+    throw refusal('params-refused', `ticket EV ${ev.toFixed(5)} > max ticket EV ${max}`)
+  }
+  if (isUnlockingSoon(funds.withdrawRound, context.lastInitializedRound)) {
+    throw refusal('sender-cannot-pay', 'unable to validate sender: deposit and reserve is set to unlock soon')
+  }
+  if (funds.fundsRemaining <= 0n) throw refusal('sender-cannot-pay', 'no sender reserve')
+  if (funds.deposit <= 0n) throw refusal('sender-cannot-pay', 'no sender deposit')
+  const total = ev.mul(Rational.of(BigInt(context.tickets)))
+  if (total.cmp(limits.maxTotalEv) > 0) {
+    const max = limits.maxTotalEv.toFixed(5)
+    throw refusal(
+      'params-refused',
+      `total ticket EV ${total.toFixed(5)} for ${context.tickets} tickets > max total ticket EV ${max}`,
+    )
+  }
+  const maxFaceValue = funds.deposit / limits.depositMultiplier
+  if (params.faceValue > maxFaceValue) {
+    throw refusal('params-refused', `ticket faceValue ${params.faceValue} > max faceValue ${maxFaceValue}`)
+  }
+}
+
+/** Refuses a price of more than twice what the session began with: NodeError `price-doubled` (payments.md §6). */
+export function validatePrice(initial: PricePerPixel, current: PricePerPixel): void {
+  if (!priceHasDoubled(initial, current)) return
+  throw refusal(
+    'price-doubled',
+    `Orchestrator price has more than doubled, Orchestrator price: ${fraction(current)}, Orchestrator initial price: ${fraction(initial)}`,
+  )
+}
+
+function fraction(price: PricePerPixel): string {
+  return `${price.num}/${price.den}`
+}
+
+function refusal(code: SenderRefusal, message: string): NodeError<SenderRefusal> {
+  return new NodeError(code, message)
+}

@@ -1,0 +1,133 @@
+import { bytesToInt, intToBytes } from '../lib/bytes.ts'
+import { type Address, addressBytes, hmacSha256 } from '../lib/crypto.ts'
+import { NodeError } from '../lib/errors.ts'
+import { Rational } from '../lib/rational.ts'
+import {
+  auxData,
+  type ExpirationParams,
+  MAX_WIN_PROB,
+  type Payment,
+  type PricePerPixel,
+  recipientRandHash,
+  type TicketParams,
+} from './ticket.ts'
+
+/** For how many L1 blocks offered params are accepted (payments.md §1). */
+export const PARAMS_LIFETIME_BLOCKS = 40n
+
+/** How many random bytes a seed has. */
+export const SEED_BYTES = 32
+
+/** A winning ticket is to pay this many times what redeeming it costs (payments.md §1). */
+const TX_COST_MULTIPLIER = 100n
+/** Without a known cost of redeeming, a winning ticket pays this many tickets' worth (payments.md §1). */
+const EXPECTED_VALUE_MULTIPLIER = 100n
+/** A face value below the present cost of redeeming is still taken if it is above the cost at 3 gwei (payments.md §4). */
+const AVERAGE_GAS_PRICE = 3_000_000_000n
+
+/** All that binds a recipient's secret number to what it offered (payments.md §3). */
+export interface RandBinding {
+  readonly seed: bigint
+  readonly sender: Address
+  readonly faceValue: bigint
+  readonly winProb: bigint
+  readonly expirationBlock: bigint
+  readonly price: PricePerPixel
+  readonly expirationParams: ExpirationParams
+}
+
+/**
+ * The secret number of one offer: an HMAC over all that was offered, so that nothing need be stored and whoever
+ * changes any of it fails the commitment (payments.md §3). `secret` has 32 bytes.
+ */
+export function recipientRand(secret: Uint8Array, q: RandBinding): bigint {
+  const mac = hmacSha256(
+    secret,
+    intToBytes(q.seed),
+    addressBytes(q.sender),
+    intToBytes(q.faceValue),
+    intToBytes(q.winProb),
+    intToBytes(q.expirationBlock),
+    intToBytes(q.price.num),
+    intToBytes(q.price.den),
+    auxData(q.expirationParams),
+  )
+  return bytesToInt(mac)
+}
+
+/** The secret number that a received payment must match; `null` without params and expiration params. */
+export function recipientRandOf(
+  secret: Uint8Array,
+  payment: Payment,
+  expectedPrice: PricePerPixel,
+): bigint | null {
+  const { ticketParams, expirationParams, sender } = payment
+  if (!ticketParams || !expirationParams) return null
+  return recipientRand(secret, { ...ticketParams, sender, price: expectedPrice, expirationParams })
+}
+
+/** What a recipient offers to one sender: the commitment computed, the rest as given. */
+export function ticketParamsFor(
+  secret: Uint8Array,
+  offer: RandBinding & { recipient: Address },
+): TicketParams {
+  return {
+    recipient: offer.recipient,
+    faceValue: offer.faceValue,
+    winProb: offer.winProb,
+    recipientRandHash: recipientRandHash(recipientRand(secret, offer)),
+    seed: offer.seed,
+    expirationBlock: offer.expirationBlock,
+    expirationParams: offer.expirationParams,
+  }
+}
+
+/** What decides the face value that a recipient asks of a sender. */
+export interface FaceValueSettings {
+  /** Wei that a ticket is to be worth on average. */
+  readonly expectedValue: bigint
+  /** Gas that redeeming a ticket takes. */
+  readonly redeemGas: bigint
+  /** Wei a gas; 0 when not known. */
+  readonly gasPrice: bigint
+  /** What the sender's funds cover. */
+  readonly maxFloat: bigint
+  /** The operator's limit; 0 for none. */
+  readonly maxFaceValue: bigint
+}
+
+/**
+ * How much a winning ticket pays and how often one wins, so that redeeming costs a hundredth and the sender's funds
+ * cover it (payments.md §4). Throws NodeError `insufficient-sender-reserve` when the funds are too low.
+ */
+export function faceValueAndWinProb(cfg: FaceValueSettings): { faceValue: bigint; winProb: bigint } {
+  const ev = cfg.expectedValue
+  const txCost = cfg.redeemGas * cfg.gasPrice
+  let faceValue = txCost * TX_COST_MULTIPLIER
+  if (faceValue < ev) faceValue = ev * EXPECTED_VALUE_MULTIPLIER
+  faceValue = smaller(faceValue, cfg.maxFloat)
+  if (cfg.maxFaceValue > 0n) faceValue = smaller(faceValue, cfg.maxFaceValue)
+  const isBelowEveryCost = faceValue < txCost && faceValue < cfg.redeemGas * AVERAGE_GAS_PRICE
+  if (faceValue < 0n || faceValue < ev || isBelowEveryCost) {
+    throw new NodeError('insufficient-sender-reserve', 'insufficient sender reserve', {
+      details: { faceValue, txCost, maxFloat: cfg.maxFloat },
+    })
+  }
+  return { faceValue, winProb: winProbFor(ev, faceValue) }
+}
+
+/** Rounded up, so that a ticket is worth at least what was asked. */
+function winProbFor(ev: bigint, faceValue: bigint): bigint {
+  if (faceValue === 0n) return 0n
+  if (faceValue === ev) return MAX_WIN_PROB
+  return smaller(ev * Rational.of(MAX_WIN_PROB, faceValue).ceil(), MAX_WIN_PROB)
+}
+
+/** How many times the cost of redeeming a winning ticket pays; 0 when the cost is not known (payments.md §4). */
+export function txCostMultiplier(faceValue: bigint, txCost: bigint): Rational {
+  return txCost > 0n ? Rational.of(faceValue, txCost) : Rational.zero
+}
+
+function smaller(a: bigint, b: bigint): bigint {
+  return a < b ? a : b
+}

@@ -1,0 +1,293 @@
+import { equalBytes } from '../lib/bytes.ts'
+import { type Address, signedBy, ZERO_ADDRESS } from '../lib/crypto.ts'
+import { messageOf, NodeError } from '../lib/errors.ts'
+import { Rational } from '../lib/rational.ts'
+import { pricePerPixel } from './price.ts'
+import {
+  expectedValue,
+  isHashable,
+  isNonce,
+  isWinning,
+  type Payment,
+  type PricePerPixel,
+  recipientRandHash,
+  type SignedTicket,
+  ticketHash,
+  type WinningTicket,
+} from './ticket.ts'
+
+/** How many nonces one secret number is good for (payments.md §1). */
+export const MAX_NONCES_PER_RAND = 600
+
+/** The most tickets that one payment may bring: as many as the limits of a peer's sender allow it (payments.md §15). */
+export const MAX_TICKETS_PER_PAYMENT = 2500
+
+/** Everything that can be wrong with a received ticket (payments.md §5.1). */
+export type TicketFault =
+  | 'sender-info-unavailable'
+  | 'sender-unlocking'
+  | 'wrong-recipient'
+  | 'no-sender'
+  | 'rand-does-not-match'
+  | 'invalid-signature'
+  | 'nonce-already-seen'
+  | 'too-many-nonces'
+  | 'params-expired'
+
+/** A fault of a ticket; the message is the text that peers compare. */
+export type TicketError = NodeError<TicketFault>
+
+/** What follows from a fault: nothing more of the payment is taken, or no more of it is credited. */
+export const consequence: Readonly<Record<TicketFault, 'refuse payment' | 'skip ticket'>> = {
+  'sender-info-unavailable': 'refuse payment',
+  'sender-unlocking': 'refuse payment',
+  'wrong-recipient': 'refuse payment',
+  'no-sender': 'refuse payment',
+  'rand-does-not-match': 'refuse payment',
+  'invalid-signature': 'skip ticket',
+  'nonce-already-seen': 'skip ticket',
+  'too-many-nonces': 'skip ticket',
+  'params-expired': 'skip ticket',
+}
+
+/** Everything that can be wrong with a payment as a whole (payments.md §5.2). */
+export type PaymentFault =
+  | 'sender-missing'
+  | 'recipient-inactive'
+  | 'invalid-expected-price'
+  | 'malformed-payment'
+  | 'too-many-tickets'
+
+/** The text for a sender whose funds cannot be read (payments.md §5.1, first check). */
+export function senderInfoUnavailable(sender: Address, cause: unknown): TicketError {
+  const text = `could not get sender info for ${sender}: ${messageOf(cause)}`
+  return new NodeError('sender-info-unavailable', text, { cause })
+}
+
+/** What a recipient knows when it judges a ticket. */
+export interface TicketContext {
+  readonly recipient: Address
+  /** Computed again from what the sender gave back. */
+  readonly recipientRand: bigint
+  /** The sender's; 0 when its funds are locked. */
+  readonly withdrawRound: bigint
+  readonly lastInitializedRound: bigint
+  readonly l1Block: bigint
+  readonly nonceSeen: boolean
+  /** How many nonces of this secret number were taken before. */
+  readonly noncesStored: number
+}
+
+/** What was found about one ticket. A ticket can win although it is at fault: then the win is kept. */
+export interface Judgement {
+  readonly ticket: SignedTicket
+  readonly recipientRand: bigint
+  readonly fault: TicketError | null
+  readonly won: boolean
+}
+
+/** Judges one received ticket, every check in the order of payments.md §5.1. Never throws. */
+export function judgeTicket(ticket: SignedTicket, context: TicketContext): Judgement {
+  const refusal = refusalOf(ticket, context)
+  if (refusal) return judgement(ticket, context, refusal, false)
+  if (!signedBy(ticket.sender, ticketHash(ticket), ticket.sig)) {
+    return judgement(ticket, context, new NodeError('invalid-signature', 'invalid ticket signature'), false)
+  }
+  const won = isWinning(ticket.sig, context.recipientRand, ticket.winProb)
+  return judgement(ticket, context, faultOfUse(ticket, context), won)
+}
+
+function judgement(
+  ticket: SignedTicket,
+  context: TicketContext,
+  fault: TicketError | null,
+  won: boolean,
+): Judgement {
+  return { ticket, recipientRand: context.recipientRand, fault, won }
+}
+
+function refusalOf(ticket: SignedTicket, context: TicketContext): TicketError | null {
+  if (isUnlockingSoon(context.withdrawRound, context.lastInitializedRound)) {
+    return new NodeError(
+      'sender-unlocking',
+      `deposit and reserve for sender ${ticket.sender} is set to unlock soon`,
+    )
+  }
+  if (ticket.recipient !== context.recipient) {
+    return new NodeError('wrong-recipient', 'invalid ticket recipient')
+  }
+  if (ticket.sender === ZERO_ADDRESS) return new NodeError('no-sender', 'invalid ticket sender')
+  // Numbers that no hash can be made of were never in an offer.
+  if (!isHashable(ticket) || !commitsTo(ticket.recipientRandHash, context.recipientRand)) {
+    return new NodeError('rand-does-not-match', 'invalid recipientRand for ticket recipientRandHash')
+  }
+  return null
+}
+
+function faultOfUse(ticket: SignedTicket, context: TicketContext): TicketError | null {
+  const of = `sender=${ticket.sender} nonce=${ticket.senderNonce}`
+  if (context.nonceSeen) {
+    return new NodeError('nonce-already-seen', `invalid ticket senderNonce: already seen ${of}`)
+  }
+  if (context.noncesStored >= MAX_NONCES_PER_RAND) {
+    return new NodeError('too-many-nonces', `invalid ticket senderNonce: too many values ${of}`)
+  }
+  if (ticket.paramsExpirationBlock <= context.l1Block) {
+    return new NodeError('params-expired', 'TicketParams expired')
+  }
+  return null
+}
+
+/** Whether a sender may soon take its funds away: its tickets could then not be redeemed (payments.md §5.1). */
+export function isUnlockingSoon(withdrawRound: bigint, lastInitializedRound: bigint): boolean {
+  return withdrawRound !== 0n && withdrawRound <= lastInitializedRound + 1n
+}
+
+/** The tickets of a payment share the number: it need not be hashed for each. */
+let lastCommitment: { readonly rand: bigint; readonly hash: Uint8Array } | null = null
+
+function commitsTo(hash: Uint8Array, rand: bigint): boolean {
+  if (lastCommitment?.rand !== rand) lastCommitment = { rand, hash: recipientRandHash(rand) }
+  return equalBytes(lastCommitment.hash, hash)
+}
+
+/**
+ * What must hold before any ticket of a payment is judged; gives the price that the sender agreed to
+ * (payments.md §5.2, points 1, 3 and 4). Throws NodeError<PaymentFault> with the text for the peer.
+ */
+export function checkPayment(
+  payment: Payment,
+  context: { recipient: Address; isActive: boolean; lastInitializedRound: bigint },
+): PricePerPixel {
+  if (payment.sender === ZERO_ADDRESS) {
+    throw paymentFault('sender-missing', 'Could not find Sender for payment: it names no sender')
+  }
+  if (!context.isActive) {
+    throw paymentFault(
+      'recipient-inactive',
+      `orchestrator ${context.recipient} is inactive in round ${context.lastInitializedRound}, cannot process payments`,
+    )
+  }
+  return expectedPriceOf(payment)
+}
+
+/** The price that a payment names. Throws NodeError `invalid-expected-price` (payments.md §5.2, point 4). */
+export function expectedPriceOf(payment: Payment): PricePerPixel {
+  try {
+    if (payment.expectedPrice === null) throw new NodeError('no-price', 'expected price is nil')
+    return pricePerPixel(payment.expectedPrice)
+  } catch (error) {
+    throw paymentFault(
+      'invalid-expected-price',
+      `invalid expected price sent with payment err=${JSON.stringify(messageOf(error))}`,
+    )
+  }
+}
+
+function paymentFault(code: PaymentFault, message: string): NodeError<PaymentFault> {
+  return new NodeError(code, message)
+}
+
+/**
+ * The tickets that a payment carries, each whole again; none when it has no params. Throws NodeError
+ * `malformed-payment` or `too-many-tickets`.
+ */
+export function ticketsOf(payment: Payment): SignedTicket[] {
+  const { ticketParams: params, expirationParams, sender, tickets } = payment
+  if (params === null) return []
+  if (tickets.length > MAX_TICKETS_PER_PAYMENT) {
+    throw paymentFault(
+      'too-many-tickets',
+      `a payment carries at most ${MAX_TICKETS_PER_PAYMENT} tickets, not ${tickets.length}`,
+    )
+  }
+  if (expirationParams === null) {
+    throw paymentFault('malformed-payment', 'payment has ticket params without expiration params')
+  }
+  return tickets.map(({ senderNonce, sig }) => {
+    if (!isNonce(senderNonce)) {
+      throw paymentFault('malformed-payment', `a sender nonce is an integer of 32 bits, not ${senderNonce}`)
+    }
+    return {
+      recipient: params.recipient,
+      sender,
+      faceValue: params.faceValue,
+      winProb: params.winProb,
+      senderNonce,
+      recipientRandHash: params.recipientRandHash,
+      expirationParams,
+      paramsExpirationBlock: params.expirationBlock,
+      sig,
+    }
+  })
+}
+
+/** What a recipient knows when it judges the tickets of a payment, which all have the same secret number. */
+export type PaymentContext = Omit<TicketContext, 'nonceSeen' | 'noncesStored'> & {
+  readonly seenNonces: ReadonlySet<number>
+}
+
+/** Judges the tickets of one payment in turn, each knowing the nonces before it, up to the first that refuses all. */
+export function judgeTickets(tickets: readonly SignedTicket[], context: PaymentContext): Judgement[] {
+  const taken = new Set<number>()
+  const judgements: Judgement[] = []
+  for (const ticket of tickets) {
+    const judged = judgeTicket(ticket, {
+      ...context,
+      nonceSeen: context.seenNonces.has(ticket.senderNonce) || taken.has(ticket.senderNonce),
+      noncesStored: context.seenNonces.size + taken.size,
+    })
+    judgements.push(judged)
+    if (takesNonce(judged)) taken.add(ticket.senderNonce)
+    if (refusesPayment(judged)) break
+  }
+  return judgements
+}
+
+/** What a payment comes to. */
+export interface Settlement {
+  /** Wei to credit, although `error` may be set. */
+  readonly credit: Rational
+  readonly winners: readonly WinningTicket[]
+  /** To be remembered until their params expire. */
+  readonly nonces: readonly number[]
+  /** What the peer is told: the fault that refused the payment, else the last that skipped a ticket. */
+  readonly error: TicketError | null
+}
+
+/**
+ * Settles a payment: tickets are credited up to the first fault and none after it; what won is kept even then;
+ * a fault that refuses the payment ends it (payments.md §5.2, points 5 and 6).
+ */
+export function settlePayment(judgements: readonly Judgement[]): Settlement {
+  const winners: WinningTicket[] = []
+  const nonces: number[] = []
+  let credit = Rational.zero
+  let error: TicketError | null = null
+  let previous: SignedTicket | null = null
+  let ev = Rational.zero
+  for (const judged of judgements) {
+    const { ticket, recipientRand, fault, won } = judged
+    if (fault) error = fault
+    if (refusesPayment(judged)) break
+    if (takesNonce(judged)) nonces.push(ticket.senderNonce)
+    if (won) winners.push({ ...ticket, recipientRand })
+    if (error) continue
+    // The tickets of a payment are all worth the same: it is computed once.
+    if (previous?.faceValue !== ticket.faceValue || previous.winProb !== ticket.winProb) {
+      ev = expectedValue(ticket.faceValue, ticket.winProb)
+    }
+    previous = ticket
+    credit = credit.add(ev)
+  }
+  return { credit, winners, nonces, error }
+}
+
+/** A nonce is used up by a ticket that passed every check but the last, its params' expiry (payments.md §5.1). */
+function takesNonce({ fault }: Judgement): boolean {
+  return fault === null || fault.code === 'params-expired'
+}
+
+function refusesPayment({ fault }: Judgement): boolean {
+  return fault !== null && consequence[fault.code] === 'refuse payment'
+}
