@@ -3,7 +3,14 @@ import { describe, it } from 'node:test'
 import { concatBytes, formatHex, intToFixedBytes, leftPad, parseHex } from '../lib/bytes.ts'
 import { keccak256, recoverSigner, signHash } from '../lib/crypto.ts'
 import { presetNamed } from './rendition.ts'
-import { receivedDurationMs, resultHash, segmentHash, segmentPreimage, sentDurationMs } from './segment.ts'
+import {
+  receivedDurationMs,
+  requestHash,
+  resultHash,
+  segmentHash,
+  segmentPreimage,
+  sentDurationMs,
+} from './segment.ts'
 
 const text = (value: string) => new TextEncoder().encode(value)
 
@@ -46,6 +53,17 @@ describe('segment signature', () => {
     const short = { ...segment, hash: Uint8Array.of(1) }
     const padded = { ...segment, hash: leftPad(Uint8Array.of(1), 32) }
     assert.deepEqual(segmentHash(short), segmentHash(padded))
+  })
+})
+
+describe('request signature', () => {
+  it('is by the key 1 the recorded one (wire.md §17)', () => {
+    const hash = requestHash('0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf')
+    assert.equal(formatHex(hash), '0x4d5a49db91080e655190d37cddc99ea26046572ad0796bb34bdaba86f6b74672')
+    assert.equal(
+      formatHex(signHash(intToFixedBytes(1n, 32), hash)),
+      '0x2e05f5b96d0c24dde6256c43b4dd51d50979d8a650510a52b1317a95e9eda00d3d716748cd06e78360e29fdfe091e0c6c5a3d7ae1fb408d0b746ebdd9fa6382a1c',
+    )
   })
 })
 

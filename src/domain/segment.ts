@@ -138,3 +138,8 @@ export function sentDurationMs(seconds: number): number {
   }
   return Math.trunc(Math.round(seconds * 1e6) / 1e3)
 }
+
+/** What a gateway signs to ask for an offer: keccak-256 of its checksummed address as ASCII (wire.md §8). */
+export function requestHash(address: Address): Uint8Array {
+  return keccak256(new TextEncoder().encode(address))
+}
