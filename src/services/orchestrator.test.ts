@@ -1,0 +1,284 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { softwareCapabilities } from '../domain/capabilities.ts'
+import { presetNamed } from '../domain/rendition.ts'
+import { requestHash, resultHash, type SegmentData, segmentHash } from '../domain/segment.ts'
+import type { Payment } from '../domain/ticket.ts'
+import { formatHex, leftPad, parseHex } from '../lib/bytes.ts'
+import { settle, WoundClock } from '../lib/clock.ts'
+import { addressOfKey, keccak256, recoverSigner, signHash } from '../lib/crypto.ts'
+import { seededDice } from '../lib/dice.ts'
+import { NodeError } from '../lib/errors.ts'
+import { silentLog } from '../lib/log.ts'
+import { Supervisor } from '../lib/service.ts'
+import { Orchestrator, type Recipient, type TranscodeJob, type TranscodeOutput } from './orchestrator.ts'
+
+const gatewayKey = leftPad(Uint8Array.of(1), 32)
+const gateway = addressOfKey(gatewayKey)
+const orchestratorKey = leftPad(Uint8Array.of(2), 32)
+const profile = { ...presetNamed('P144p30fps16x9')!, format: 'mpegts' as const }
+const source = new TextEncoder().encode('a segment')
+const never = new AbortController().signal
+
+/** Everything an orchestrator needs, with the parts that a test wants to look into. */
+function setUp(overrides: { maxSessions?: number; offchain?: boolean; recipient?: Partial<Recipient> } = {}) {
+  const clock = new WoundClock()
+  const debits: string[] = []
+  const stored = new Map<string, Uint8Array>()
+  const jobs: {
+    job: TranscodeJob
+    finish: (output: TranscodeOutput) => void
+    fail: (error: Error) => void
+  }[] = []
+  const recipient: Recipient = {
+    quote: async () => ({ ticketParams: null, priceInfo: { pricePerUnit: 1n, pixelsPerUnit: 1n } }),
+    receive: async () => {},
+    assertFunded: async () => {},
+    debit: async (sender, sessionId, pixels) => void debits.push(`${sender} ${sessionId} ${pixels}`),
+    ...overrides.recipient,
+  }
+  const orchestrator = new Orchestrator(
+    {
+      serviceUri: 'https://127.0.0.1:8935',
+      nodes: [],
+      offchain: overrides.offchain ?? false,
+      recipient: null,
+      maxSessions: overrides.maxSessions ?? 10,
+      capabilities: softwareCapabilities({ version: '0.1.0' }),
+      version: '0.1.0',
+    },
+    {
+      signer: { address: addressOfKey(orchestratorKey), sign: (hash) => signHash(orchestratorKey, hash) },
+      recipient,
+      transcoder: {
+        transcode: (job) =>
+          new Promise((resolve, reject) => jobs.push({ job, finish: resolve, fail: reject })),
+      },
+      results: {
+        put: (path, bytes) => void stored.set(path, bytes),
+        get: (path) => stored.get(path) ?? null,
+        drop: (prefix) => {
+          for (const path of stored.keys()) if (path.startsWith(prefix)) stored.delete(path)
+        },
+      },
+      authKeys: { keys: [new TextEncoder().encode('key')] },
+      clock,
+      dice: seededDice('orchestrator'),
+      log: silentLog,
+      events: { segmentTranscoded: () => {}, segmentFailed: () => {}, sessions: () => {} },
+    },
+  )
+  return { orchestrator, clock, debits, stored, jobs }
+}
+
+const request = {
+  address: gateway,
+  sig: signHash(gatewayKey, requestHash(gateway)),
+  capabilities: null,
+  ignoreCapacityCheck: false,
+}
+const payment: Payment = {
+  sender: gateway,
+  ticketParams: null,
+  expirationParams: null,
+  tickets: [],
+  expectedPrice: null,
+}
+
+async function segmentFor(
+  orchestrator: Orchestrator,
+  changes: Partial<SegmentData> = {},
+): Promise<SegmentData> {
+  const { authToken } = await orchestrator.info(request)
+  const segment: SegmentData = {
+    manifestId: 'movie',
+    seq: 7n,
+    hash: keccak256(source),
+    profiles: [profile],
+    sig: new Uint8Array(0),
+    durationMs: 2000,
+    capabilities: null,
+    authToken,
+    calcPerceptualHash: false,
+    storage: [],
+    clip: null,
+    forceSessionReinit: false,
+    ...changes,
+  }
+  return changes.sig ? segment : { ...segment, sig: signHash(gatewayKey, segmentHash(segment)) }
+}
+
+function output(bytes = 100, renditions = 1): TranscodeOutput {
+  const rendition = { bytes: new Uint8Array(bytes).fill(7), pixels: 1234n, perceptualHash: null }
+  return { decodedPixels: 1n, renditions: Array.from({ length: renditions }, () => rendition) }
+}
+
+test('the request signature is over the hash of the checksummed address', () => {
+  assert.equal(gateway, '0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf')
+  assert.equal(
+    formatHex(requestHash(gateway)),
+    '0x4d5a49db91080e655190d37cddc99ea26046572ad0796bb34bdaba86f6b74672',
+  )
+})
+
+test('a request that its address did not sign is refused with the network’s text', async () => {
+  const { orchestrator } = setUp()
+  await assert.rejects(orchestrator.info({ ...request, sig: new Uint8Array(65) }), {
+    message: 'Invalid orchestrator request: orchestrator req sig check failed',
+  })
+  const { orchestrator: offchain } = setUp({ offchain: true })
+  assert.equal(
+    (await offchain.info({ ...request, sig: new Uint8Array(0) })).transcoder,
+    'https://127.0.0.1:8935',
+  )
+})
+
+test('an answer carries signed renditions that can be fetched, and their pixels are charged', async () => {
+  const { orchestrator, jobs, debits } = setUp()
+  const segment = await segmentFor(orchestrator)
+  const sessionId = segment.authToken!.sessionId
+  const admission = await orchestrator.admit(segment, payment)
+  const answer = admission.transcode(source, never)
+  await settle()
+  assert.equal(jobs[0]!.job.provider, 'Livepeer Transcoder 0.1.0 (offchain)')
+  jobs[0]!.finish(output())
+  const result = await answer
+  assert.equal(result.seq, 7n)
+  assert.deepEqual(result.info?.authToken, segment.authToken)
+  assert.ok(result.outcome.kind === 'data')
+  const { url, pixels } = result.outcome.renditions[0]!
+  assert.equal(url, `https://127.0.0.1:8935/stream/${sessionId}/P144p30fps16x9/7.ts`)
+  assert.equal(pixels, 1234n)
+  const bytes = orchestrator.stored(`${sessionId}/P144p30fps16x9/7.ts`)!
+  assert.equal(
+    recoverSigner(resultHash([keccak256(bytes)]), result.outcome.sig),
+    addressOfKey(orchestratorKey),
+  )
+  assert.deepEqual(debits, [`${gateway} ${sessionId} 1234`])
+})
+
+test('credentials are refused in order: signature, capabilities, token, capacity', async () => {
+  const { orchestrator } = setUp({ maxSessions: 1 })
+  const impossible = { ...softwareCapabilities({ version: '' }), bitstring: [1n << 60n] }
+  const good = await segmentFor(orchestrator)
+  const expired = { ...good.authToken!, expiration: 1n }
+  const cases: [Partial<SegmentData>, string][] = [
+    [{ sig: parseHex('00'.repeat(65)), capabilities: impossible }, 'ErrSegSig'],
+    [{ capabilities: impossible, authToken: null }, 'incompatible capabilities'],
+    [{ authToken: null }, 'missing auth token'],
+    [{ authToken: expired }, 'invalid auth token'],
+  ]
+  for (const [changes, message] of cases) {
+    const segment = await segmentFor(orchestrator, changes)
+    await assert.rejects(orchestrator.admit(segment, payment), { code: 'forbidden', message })
+  }
+  const other = await segmentFor(orchestrator)
+  await orchestrator.admit(good, payment)
+  await assert.rejects(orchestrator.admit(other, payment), {
+    code: 'forbidden',
+    message: 'OrchestratorCapped',
+  })
+  await assert.rejects(orchestrator.info(request), {
+    message: 'Invalid orchestrator request: OrchestratorCapped',
+  })
+  assert.ok(await orchestrator.admit(good, payment), 'a known session goes on')
+})
+
+test('without a payment header the zero address would have had to sign', async () => {
+  const { orchestrator } = setUp()
+  await assert.rejects(orchestrator.admit(await segmentFor(orchestrator), null), { message: 'ErrSegSig' })
+})
+
+test('a refused payment is told as it is, and keeps no session', async () => {
+  const { orchestrator } = setUp({
+    recipient: { receive: async () => Promise.reject(new NodeError('x', 'invalid ticket recipient')) },
+  })
+  await assert.rejects(orchestrator.admit(await segmentFor(orchestrator), payment), {
+    code: 'payment-refused',
+    message: 'invalid ticket recipient',
+  })
+  assert.equal(orchestrator.sessionCount, 0)
+})
+
+test('one segment of a session runs, four wait, the sixth is told OrchestratorBusy', async () => {
+  const { orchestrator, jobs } = setUp()
+  const segment = await segmentFor(orchestrator)
+  const answers = []
+  for (let i = 0; i < 6; i++) {
+    answers.push((await orchestrator.admit(segment, payment)).transcode(source, never))
+  }
+  const sixth = await answers[5]!
+  assert.deepEqual(sixth.outcome, { kind: 'error', text: 'OrchestratorBusy' })
+  for (let i = 0; i < 5; i++) {
+    await settle()
+    assert.equal(jobs.length, i + 1, 'the next starts when the one before is done')
+    jobs[i]!.finish(output())
+  }
+  const kinds = await Promise.all(answers.slice(0, 5).map(async (answer) => (await answer).outcome.kind))
+  assert.deepEqual(kinds, ['data', 'data', 'data', 'data', 'data'])
+})
+
+test('what the transcoder says reaches the gateway word for word, and costs nothing', async () => {
+  const cases: [(job: ReturnType<typeof setUp>['jobs'][number]) => void, string][] = [
+    [(job) => job.fail(new NodeError('media', 'No keyframes in input')), 'No keyframes in input'],
+    [(job) => job.finish(output(100, 2)), 'MismatchedSegments'],
+    [(job) => job.finish(output(24)), 'ZeroSegments'],
+  ]
+  for (const [end, text] of cases) {
+    const { orchestrator, jobs, debits } = setUp()
+    const admission = await orchestrator.admit(await segmentFor(orchestrator), payment)
+    const answer = admission.transcode(source, never)
+    await settle()
+    end(jobs[0]!)
+    const result = await answer
+    assert.deepEqual(result.outcome, { kind: 'error', text })
+    assert.ok(result.info, 'info comes with errors too')
+    assert.deepEqual(debits, [])
+  }
+})
+
+test('work that is done is answered even when no new params can be offered', async () => {
+  let offers = 0
+  const { orchestrator, jobs } = setUp({
+    recipient: {
+      quote: async () => {
+        if (offers++ > 0) throw new NodeError('x', 'insufficient sender reserve')
+        return { ticketParams: null, priceInfo: null }
+      },
+    },
+  })
+  const admission = await orchestrator.admit(await segmentFor(orchestrator), payment)
+  const answer = admission.transcode(source, never)
+  await settle()
+  jobs[0]!.finish(output())
+  const result = await answer
+  assert.equal(result.outcome.kind, 'data')
+  assert.equal(result.info, null)
+})
+
+test('a session ends after 70 s without segments, and at its gateway’s wish', async () => {
+  const { orchestrator, clock, stored } = setUp()
+  await using supervisor = new Supervisor()
+  await supervisor.start(orchestrator)
+  const segment = await segmentFor(orchestrator)
+  const admission = await orchestrator.admit(segment, payment)
+  await clock.wind(120_000)
+  assert.equal(orchestrator.sessionCount, 1, 'a running segment keeps its session')
+  admission.release()
+  stored.set(`${segment.authToken!.sessionId}/P/0.ts`, source)
+  await clock.wind(69_000)
+  assert.equal(orchestrator.sessionCount, 1)
+  await clock.wind(6_000)
+  assert.equal(orchestrator.sessionCount, 0)
+  assert.equal(stored.size, 0, 'its results are forgotten')
+
+  ;(
+    await orchestrator.admit(await segmentFor(orchestrator, { authToken: segment.authToken }), payment)
+  ).release()
+  await assert.rejects(orchestrator.endSession({ ...segment.authToken!, sessionId: 'ffffffff' }), {
+    message: 'Invalid auth token',
+  })
+  await orchestrator.endSession(segment.authToken)
+  await orchestrator.endSession(segment.authToken)
+  assert.equal(orchestrator.sessionCount, 0)
+})

@@ -1,0 +1,477 @@
+import {
+  AUTH_TOKEN_SECONDS,
+  type AuthTokenError,
+  checkAuthToken,
+  isAuthentic,
+  makeAuthToken,
+} from '../domain/auth-token.ts'
+import { type Capabilities, satisfies } from '../domain/capabilities.ts'
+import { extensionOf, type Profile } from '../domain/rendition.ts'
+import {
+  type AuthToken,
+  type InfoRequest,
+  type OrchestratorInfo,
+  type RenditionResult,
+  requestHash,
+  resultHash,
+  type SegmentData,
+  segmentHash,
+  type TranscodeResult,
+} from '../domain/segment.ts'
+import type { Payment, PriceInfo, TicketParams } from '../domain/ticket.ts'
+import { formatHex } from '../lib/bytes.ts'
+import type { Clock } from '../lib/clock.ts'
+import { type Address, keccak256, signedBy, ZERO_ADDRESS } from '../lib/crypto.ts'
+import type { Dice } from '../lib/dice.ts'
+import { messageOf, NodeError } from '../lib/errors.ts'
+import type { Log } from '../lib/log.ts'
+import type { Scope, Service } from '../lib/service.ts'
+
+/** Segments of one session that may wait while another is transcoded (wire.md §10). */
+const MAX_QUEUED_PER_SESSION = 4
+/** A session ends after this long without a segment (transcoding.md §10). */
+const SESSION_IDLE_MS = 70_000
+const SESSION_SWEEP_MS = 5_000
+/** A smaller rendition cannot be a video (transcoding.md §6). */
+const MIN_RENDITION_BYTES = 25
+
+/** Who signs for this node; offchain the address is zero and signatures are empty. */
+export interface Signer {
+  readonly address: Address
+  sign(hash: Uint8Array): Uint8Array
+}
+
+/** How this node is paid. Offchain nothing is asked and nothing is charged. */
+export interface Recipient {
+  /** Params and price to offer a sender; a session keeps the price of its first payment. */
+  quote(
+    sender: Address,
+    sessionId: string | null,
+  ): Promise<{ ticketParams: TicketParams | null; priceInfo: PriceInfo | null }>
+  /** Judges a payment and resolves only when credit, nonces and winners are on disk. The error's text is for the peer. */
+  receive(payment: Payment, sessionId: string): Promise<void>
+  /** Throws when the session's price is above zero and its balance below one ticket's worth. */
+  assertFunded(sender: Address, sessionId: string): Promise<void>
+  /** Charges rendered pixels at the session's price. */
+  debit(sender: Address, sessionId: string, pixels: bigint): Promise<void>
+}
+
+/** What a segment is to become; what came of it. */
+export interface TranscodeJob {
+  readonly sessionId: string
+  readonly source: Uint8Array
+  readonly profiles: readonly Profile[]
+  readonly durationMs: number
+  /** Milliseconds from now until the result is of no use any more. */
+  readonly deadlineMs: number
+  /** Written into each rendition's metadata. */
+  readonly provider: string
+  readonly clip: { readonly fromMs: bigint; readonly toMs: bigint } | null
+  readonly calcPerceptualHash: boolean
+}
+export interface TranscodeOutput {
+  readonly decodedPixels: bigint
+  readonly renditions: readonly {
+    readonly bytes: Uint8Array
+    readonly pixels: bigint
+    readonly perceptualHash: Uint8Array | null
+  }[]
+}
+
+/** Where the work is done. A NodeError's text reaches the gateway as it is. */
+export interface Transcoder {
+  transcode(job: TranscodeJob, signal: AbortSignal): Promise<TranscodeOutput>
+}
+
+/** Where results wait to be fetched. */
+export interface ResultStore {
+  put(path: string, bytes: Uint8Array): void
+  get(path: string): Uint8Array | null
+  /** Forgets everything under a prefix. */
+  drop(prefix: string): void
+}
+
+/** The secrets that make auth tokens: the first signs, all verify. */
+export interface AuthKeys {
+  readonly keys: readonly Uint8Array[]
+}
+
+/** What has happened, for whoever counts. */
+export interface OrchestratorEvents {
+  segmentTranscoded(event: {
+    sessionId: string
+    sourceMs: number
+    tookMs: number
+    pixels: bigint
+    renditions: number
+  }): void
+  segmentFailed(event: { sessionId: string; reason: string }): void
+  sessions(count: number): void
+}
+
+export interface OrchestratorOptions {
+  /** Base URL of all later calls; empty when this node takes no work itself. */
+  readonly serviceUri: string
+  readonly nodes: readonly string[]
+  readonly offchain: boolean
+  /** Whom tickets pay, or null offchain; named in the metadata of renditions. */
+  readonly recipient: Address | null
+  readonly maxSessions: number
+  readonly capabilities: Capabilities
+  readonly version: string
+}
+
+export interface OrchestratorNeeds {
+  readonly signer: Signer
+  readonly recipient: Recipient
+  readonly transcoder: Transcoder
+  readonly results: ResultStore
+  readonly authKeys: AuthKeys
+  readonly clock: Clock
+  readonly dice: Dice
+  readonly log: Log
+  readonly events: OrchestratorEvents
+}
+
+/** A segment that was accepted and paid for; its bytes are still to come. */
+export interface Admission {
+  transcode(source: Uint8Array, signal: AbortSignal): Promise<TranscodeResult>
+  /** The bytes never came, or were not those that were announced. */
+  release(): void
+}
+
+export type OrchestratorFault =
+  | 'forbidden'
+  | 'payment-refused'
+  | 'bad-request'
+  | 'internal'
+  | 'request-refused'
+
+/** A refused call; the message is the exact text that peers are told (wire.md §10). */
+export class OrchestratorError extends NodeError<OrchestratorFault> {
+  override name = 'OrchestratorError'
+}
+
+interface Session {
+  readonly id: string
+  /** Segments admitted, whether or not their bytes have come. */
+  running: number
+  /** Segments whose bytes are here: one in work, the others waiting for it. */
+  inTurn: number
+  lastUsed: number
+  /** Resolves when the segment before has been dealt with. */
+  tail: Promise<void>
+}
+
+/** Sells transcoding: offers sessions, takes payment, has segments transcoded, signs the results. */
+export class Orchestrator implements Service {
+  readonly name = 'orchestrator'
+  readonly #options: OrchestratorOptions
+  readonly #needs: OrchestratorNeeds
+  readonly #sessions = new Map<string, Session>()
+
+  constructor(options: OrchestratorOptions, needs: OrchestratorNeeds) {
+    this.#options = options
+    this.#needs = needs
+  }
+
+  start(scope: Scope): void {
+    scope.spawn('end idle sessions', async (signal) => {
+      for (;;) {
+        await this.#needs.clock.sleep(SESSION_SWEEP_MS, signal)
+        const now = this.#needs.clock.now()
+        for (const session of this.#sessions.values()) {
+          if (session.running === 0 && now - session.lastUsed >= SESSION_IDLE_MS) this.#end(session.id)
+        }
+      }
+    })
+  }
+
+  /** How many sessions are running. */
+  get sessionCount(): number {
+    return this.#sessions.size
+  }
+
+  /** Proves that this node holds its key (wire.md §8); empty offchain. */
+  ping(value: Uint8Array): Uint8Array {
+    return this.#needs.signer.sign(keccak256(value))
+  }
+
+  /** Offers a session. Throws OrchestratorError with the text for the peer (wire.md §10). */
+  async info(request: InfoRequest): Promise<OrchestratorInfo> {
+    if (!this.#options.offchain && !signedBy(request.address, requestHash(request.address), request.sig)) {
+      throw new OrchestratorError(
+        'request-refused',
+        'Invalid orchestrator request: orchestrator req sig check failed',
+      )
+    }
+    if (this.#sessions.size >= this.#options.maxSessions) {
+      throw new OrchestratorError('request-refused', 'Invalid orchestrator request: OrchestratorCapped')
+    }
+    const quote = await this.#needs.recipient.quote(request.address, null)
+    const sessionId = formatHex(this.#needs.dice.bytes(4)).slice(2)
+    const expiration = this.#unixSeconds() + AUTH_TOKEN_SECONDS
+    return this.#describe(quote, makeAuthToken(this.#needs.authKeys.keys[0]!, sessionId, expiration))
+  }
+
+  /** Ends a session at its gateway's wish; one that is not known is no error (wire.md §15). */
+  async endSession(token: AuthToken | null): Promise<void> {
+    if (!token || !isAuthentic(this.#needs.authKeys.keys, token)) {
+      throw new OrchestratorError('request-refused', 'Invalid auth token')
+    }
+    this.#end(token.sessionId)
+  }
+
+  /** Checks and books a segment before its bytes are read, in the order of wire.md §10. */
+  async admit(segment: SegmentData, payment: Payment | null): Promise<Admission> {
+    const sender = payment?.sender ?? ZERO_ADDRESS
+    const token = this.#checkCredentials(segment, sender)
+    const session = this.#sessions.get(token.sessionId)
+    if (!session && this.#sessions.size >= this.#options.maxSessions) {
+      throw new OrchestratorError('forbidden', 'OrchestratorCapped')
+    }
+    const booked = session ?? this.#open(token.sessionId)
+    booked.running++
+    booked.lastUsed = this.#needs.clock.now()
+    const release = once(() => {
+      booked.running--
+      booked.lastUsed = this.#needs.clock.now()
+    })
+    try {
+      await this.#takePayment(payment, token.sessionId)
+      await this.#assertFunded(sender, token.sessionId)
+    } catch (error) {
+      release()
+      if (!session && booked.running === 0) this.#end(booked.id)
+      throw error
+    }
+    return {
+      release,
+      transcode: async (source, signal) => {
+        try {
+          return await this.#answer(segment, token, sender, booked, source, signal)
+        } finally {
+          release()
+        }
+      },
+    }
+  }
+
+  /** Takes a payment that comes without a segment; its credit belongs to the manifest (wire.md §11). */
+  async pay(segment: SegmentData, payment: Payment | null): Promise<OrchestratorInfo | null> {
+    const sender = payment?.sender ?? ZERO_ADDRESS
+    const token = this.#checkCredentials(segment, sender)
+    await this.#takePayment(payment, segment.manifestId)
+    return this.#renewedInfo(sender, token)
+  }
+
+  /** A result's bytes, by the path under `/stream/`. */
+  stored(path: string): Uint8Array | null {
+    return this.#needs.results.get(path)
+  }
+
+  #checkCredentials(segment: SegmentData, sender: Address): AuthToken {
+    if (!this.#options.offchain && !signedBy(sender, segmentHash(segment), segment.sig)) {
+      throw new OrchestratorError('forbidden', 'ErrSegSig')
+    }
+    if (segment.capabilities && !satisfies(segment.capabilities, this.#options.capabilities)) {
+      throw new OrchestratorError('forbidden', 'incompatible capabilities')
+    }
+    try {
+      return checkAuthToken(this.#needs.authKeys.keys, segment.authToken, this.#unixSeconds())
+    } catch (error) {
+      throw new OrchestratorError('forbidden', (error as AuthTokenError).message, { cause: error })
+    }
+  }
+
+  async #takePayment(payment: Payment | null, account: string): Promise<void> {
+    if (!payment) return
+    try {
+      await this.#needs.recipient.receive(payment, account)
+    } catch (error) {
+      throw new OrchestratorError('payment-refused', messageOf(error), { cause: error })
+    }
+  }
+
+  async #assertFunded(sender: Address, sessionId: string): Promise<void> {
+    try {
+      await this.#needs.recipient.assertFunded(sender, sessionId)
+    } catch (error) {
+      throw new OrchestratorError('payment-refused', messageOf(error), { cause: error })
+    }
+  }
+
+  async #answer(
+    segment: SegmentData,
+    token: AuthToken,
+    sender: Address,
+    session: Session,
+    source: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<TranscodeResult> {
+    const started = this.#needs.clock.now()
+    let outcome: TranscodeResult['outcome']
+    try {
+      const renditions = await this.#inTurn(
+        session,
+        (deadlineMs) => this.#transcode(segment, token.sessionId, source, deadlineMs, signal),
+        segment.durationMs,
+      )
+      const pixels = renditions.results.reduce((sum, rendition) => sum + rendition.pixels, 0n)
+      await this.#needs.recipient.debit(sender, token.sessionId, pixels)
+      outcome = {
+        kind: 'data',
+        renditions: renditions.results,
+        sig: this.#needs.signer.sign(resultHash(renditions.hashes)),
+      }
+      this.#needs.events.segmentTranscoded({
+        sessionId: token.sessionId,
+        sourceMs: segment.durationMs,
+        tookMs: this.#needs.clock.now() - started,
+        pixels,
+        renditions: renditions.results.length,
+      })
+    } catch (error) {
+      const text = messageOf(error)
+      this.#needs.log.warn('segment failed', { sessionId: token.sessionId, seq: segment.seq, error })
+      this.#needs.events.segmentFailed({ sessionId: token.sessionId, reason: text })
+      outcome = { kind: 'error', text }
+    }
+    return { seq: segment.seq, info: await this.#renewedInfo(sender, token), outcome }
+  }
+
+  /** Runs one session's segments one after the other, refusing what would wait behind too many. */
+  async #inTurn<T>(
+    session: Session,
+    work: (deadlineMs: number) => Promise<T>,
+    durationMs: number,
+  ): Promise<T> {
+    if (session.inTurn > MAX_QUEUED_PER_SESSION) throw new NodeError('busy', 'OrchestratorBusy')
+    session.inTurn++
+    const deadline = this.#needs.clock.now() + segmentLimitMs(durationMs)
+    const before = session.tail
+    const done = Promise.withResolvers<void>()
+    session.tail = done.promise
+    try {
+      await before
+      const left = deadline - this.#needs.clock.now()
+      if (left <= 0) throw new NodeError('too-late', 'the segment waited longer than its deadline')
+      return await work(left)
+    } finally {
+      session.inTurn--
+      done.resolve()
+    }
+  }
+
+  async #transcode(
+    segment: SegmentData,
+    sessionId: string,
+    source: Uint8Array,
+    deadlineMs: number,
+    signal: AbortSignal,
+  ): Promise<{ results: RenditionResult[]; hashes: Uint8Array[] }> {
+    const output = await this.#needs.transcoder.transcode(
+      {
+        sessionId,
+        source,
+        profiles: segment.profiles,
+        durationMs: segment.durationMs,
+        deadlineMs,
+        provider: `Livepeer Transcoder ${this.#options.version} (${this.#options.recipient ?? 'offchain'})`,
+        clip: segment.clip,
+        calcPerceptualHash: segment.calcPerceptualHash,
+      },
+      signal,
+    )
+    if (output.renditions.length !== segment.profiles.length)
+      throw new NodeError('mismatch', 'MismatchedSegments')
+    if (output.renditions.some((rendition) => rendition.bytes.length < MIN_RENDITION_BYTES)) {
+      throw new NodeError('empty-rendition', 'ZeroSegments')
+    }
+    const results = output.renditions.map((rendition, index): RenditionResult => {
+      const path = resultPath(sessionId, segment, index)
+      this.#needs.results.put(path, rendition.bytes)
+      if (rendition.perceptualHash) this.#needs.results.put(`${path}.phash`, rendition.perceptualHash)
+      const url = `${this.#options.serviceUri}/stream/${path.split('/').map(encodeURIComponent).join('/')}`
+      return {
+        url,
+        pixels: rendition.pixels,
+        perceptualHashUrl: rendition.perceptualHash ? `${url}.phash` : '',
+      }
+    })
+    return { results, hashes: output.renditions.map((rendition) => keccak256(rendition.bytes)) }
+  }
+
+  /**
+   * The info that goes with an answer: fresh params under the request's own token. When params cannot be offered just
+   * now the work is answered all the same, without info: the gateway then keeps what it has (payments.md §15, 21).
+   */
+  async #renewedInfo(sender: Address, token: AuthToken): Promise<OrchestratorInfo | null> {
+    try {
+      return this.#describe(await this.#needs.recipient.quote(sender, token.sessionId), token)
+    } catch (error) {
+      this.#needs.log.warn('no new ticket params can be offered', { sender, error })
+      return null
+    }
+  }
+
+  #describe(
+    quote: { ticketParams: TicketParams | null; priceInfo: PriceInfo | null },
+    authToken: AuthToken,
+  ): OrchestratorInfo {
+    return {
+      transcoder: this.#options.serviceUri,
+      ticketParams: quote.ticketParams,
+      priceInfo: quote.priceInfo,
+      address: this.#needs.signer.address,
+      capabilities: this.#options.capabilities,
+      authToken,
+      storage: [],
+      nodes: this.#options.nodes,
+    }
+  }
+
+  #open(id: string): Session {
+    const session: Session = {
+      id,
+      running: 0,
+      inTurn: 0,
+      lastUsed: this.#needs.clock.now(),
+      tail: Promise.resolve(),
+    }
+    this.#sessions.set(id, session)
+    this.#needs.events.sessions(this.#sessions.size)
+    return session
+  }
+
+  #end(id: string): void {
+    if (!this.#sessions.delete(id)) return
+    this.#needs.results.drop(`${id}/`)
+    this.#needs.events.sessions(this.#sessions.size)
+  }
+
+  #unixSeconds(): bigint {
+    return BigInt(Math.floor(this.#needs.clock.now() / 1000))
+  }
+}
+
+/** How long a segment may take from its arrival: max(8 s, 4 × its duration) (wire.md §13, gateway.md §10). */
+export function segmentLimitMs(durationMs: number): number {
+  return Math.max(8_000, 4 * durationMs)
+}
+
+/** Where a rendition is stored: `{session}/{profile}/{seq}.ts`; a second profile of the same name gets its index. */
+function resultPath(sessionId: string, segment: SegmentData, index: number): string {
+  const profile = segment.profiles[index]!
+  const twin = segment.profiles.findIndex((other) => other.name === profile.name) !== index
+  return `${sessionId}/${profile.name}${twin ? `.${index}` : ''}/${segment.seq}${extensionOf(profile.format)}`
+}
+
+function once(action: () => void): () => void {
+  let done = false
+  return () => {
+    if (done) return
+    done = true
+    action()
+  }
+}
