@@ -1,0 +1,135 @@
+import type { Address } from '../lib/crypto.ts'
+import type { Rational } from '../lib/rational.ts'
+
+/** A session with at most this latency score keeps up with the stream and is kept (gateway.md §9). */
+export const GOOD_LATENCY_SCORE = 1
+
+/** How an on-chain gateway weighs orchestrators (gateway.md §1). */
+export interface SelectionWeights {
+  readonly stakeWeight: number
+  readonly priceWeight: number
+  readonly randomWeight: number
+  /** Divides the price in e^(−price/factor). */
+  readonly priceExpFactor: number
+  /** Wei per pixel; null accepts any. */
+  readonly maxPrice: Rational | null
+  readonly ignoreMaxPriceIfNeeded: boolean
+  /** 0 asks for no performance score. */
+  readonly minPerfScore: number
+}
+
+/** One orchestrator as the choice sees it: a ticket recipient with a price. */
+export interface Weighed {
+  readonly recipient: Address
+  /** Wei per pixel; null when none was offered, and then it can be paid nothing and is never chosen. */
+  readonly price: Rational | null
+  readonly stake: bigint
+  /** Null when no scores are loaded; an orchestrator that has none counts as 0. */
+  readonly perfScore: number | null
+}
+
+/** Those that may be chosen at all: by performance, unless none remains, then by price (gateway.md §9). */
+export function eligible(all: readonly Weighed[], weights: SelectionWeights): readonly Weighed[] {
+  const priced = all.filter((one) => one.price !== null)
+  const scored = priced.filter((one) => one.perfScore === null || one.perfScore >= weights.minPerfScore)
+  const performing = weights.minPerfScore > 0 && scored.length > 0 ? scored : priced
+  const { maxPrice } = weights
+  if (maxPrice === null) return performing
+  const affordable = performing.filter((one) => one.price !== null && one.price.cmp(maxPrice) <= 0)
+  return affordable.length === 0 && weights.ignoreMaxPriceIfNeeded ? performing : affordable
+}
+
+/**
+ * With what probability each is chosen: a mixture of shares by price, by stake and even (gateway.md §9). Where the
+ * shares of a kind sum to zero, that kind is even too, so that the whole always sums to the sum of the weights.
+ */
+export function probabilities(all: readonly Weighed[], weights: SelectionWeights): readonly number[] {
+  const prices = all.map((one) => Math.exp(-(one.price?.toNumber() ?? 0) / weights.priceExpFactor))
+  const priceSum = prices.reduce((sum, price) => sum + price, 0)
+  const stakeSum = all.reduce((sum, one) => sum + one.stake, 0n)
+  return all.map((one, i) => {
+    const priceShare = priceSum > 0 ? prices[i]! / priceSum : 1 / all.length
+    const stakeShare = stakeSum > 0n ? fractionOf(one.stake, stakeSum) : 1 / all.length
+    return (
+      weights.priceWeight * priceShare + weights.stakeWeight * stakeShare + weights.randomWeight / all.length
+    )
+  })
+}
+
+/** Chooses one recipient by one throw in [0, 1), or null when nobody is eligible. */
+export function chooseRecipient(
+  all: readonly Weighed[],
+  weights: SelectionWeights,
+  throwOfDice: number,
+): Address | null {
+  const candidates = eligible(all, weights)
+  let cumulative = 0
+  for (const [i, probability] of probabilities(candidates, weights).entries()) {
+    cumulative += probability
+    if (throwOfDice < cumulative) return candidates[i]!.recipient
+  }
+  // Weights may sum to a little less than one, and sums of doubles too.
+  return candidates.at(-1)?.recipient ?? null
+}
+
+/** What the choice of a session knows about one that is idle. */
+export interface IdleSession {
+  /** Null while it has done no segment. */
+  readonly score: number | null
+  /** Null offchain. */
+  readonly recipient: Address | null
+  readonly price: Rational | null
+}
+
+/**
+ * Chooses among idle sessions: the fastest known one if it keeps up, otherwise one that is not yet known, otherwise
+ * the fastest known one. Unknown ones are taken in list order offchain (`weights` null) and by the dice on chain,
+ * where sessions of one recipient count once, with the last one's price, and the first is taken (gateway.md §9, §18).
+ */
+export function chooseSession<S extends IdleSession>(
+  idle: readonly S[],
+  weights: SelectionWeights | null,
+  facts: { stakeOf(recipient: Address): bigint; perfScoreOf(recipient: Address): number | null },
+  throwDice: () => number,
+): S | null {
+  let best: S | null = null
+  for (const session of idle)
+    if (session.score !== null && (best === null || session.score < best.score!)) best = session
+  if (best !== null && best.score! <= GOOD_LATENCY_SCORE) return best
+  const unknown = idle.filter((session) => session.score === null)
+  if (weights === null || unknown.length === 0) return unknown[0] ?? best
+  const byRecipient = new Map<Address, Weighed>()
+  for (const { recipient, price } of unknown) {
+    if (recipient === null) continue
+    byRecipient.set(recipient, {
+      recipient,
+      price,
+      stake: facts.stakeOf(recipient),
+      perfScore: facts.perfScoreOf(recipient),
+    })
+  }
+  const chosen = chooseRecipient([...byRecipient.values()], weights, throwDice())
+  return unknown.find((session) => chosen !== null && session.recipient === chosen) ?? best
+}
+
+/** The least time that a latency score is measured against, in ms: short segments are not held against anyone (gateway.md §10). */
+export const MIN_SCORED_DURATION_MS = 1500
+
+/** How long a segment took, relative to its length (gateway.md §10). */
+export function latencyScore(elapsedMs: number, durationMs: number): number {
+  return elapsedMs / Math.max(MIN_SCORED_DURATION_MS, durationMs)
+}
+
+/**
+ * Whether a session may be given a further segment while it works: its oldest one is younger than `factor` times
+ * its length; a limit of a second or less counts as a second and a half (gateway.md §8).
+ */
+export function mayTakeAnother(oldest: { ageMs: number; durationMs: number }, factor: 1 | 2): boolean {
+  const limit = oldest.durationMs * factor
+  return oldest.ageMs < (limit <= 1000 ? 1500 : limit)
+}
+
+function fractionOf(part: bigint, whole: bigint): number {
+  const SCALE = 10n ** 15n
+  return Number((part * SCALE) / whole) / Number(SCALE)
+}

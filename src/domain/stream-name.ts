@@ -1,0 +1,65 @@
+/** What a path says about a stream (gateway.md §2). */
+export interface StreamName {
+  /** Names the stream; empty when the path names none. */
+  readonly manifestId: string
+  /** Rendition, sequence number or stream key: whatever follows the first slash. */
+  readonly rest: string
+}
+
+/**
+ * Splits a path of ingest or playback into stream and rest: the extension of the last element goes, then leading
+ * spaces and slashes with one `stream/`, then every `live/` wherever it stands (gateway.md §2). Never throws.
+ */
+export function parseStreamPath(path: string): StreamName {
+  const lastSlash = path.lastIndexOf('/')
+  const lastDot = path.lastIndexOf('.')
+  const bare = lastDot > lastSlash ? path.slice(0, lastDot) : path
+  const name = bare.slice(prefixLength(bare)).replaceAll('live/', '')
+  const slash = name.indexOf('/')
+  return slash < 0
+    ? { manifestId: name, rest: '' }
+    : { manifestId: name.slice(0, slash), rest: name.slice(slash + 1) }
+}
+
+/** The extension of the last path element with its dot, as written; empty when there is none. */
+export function extensionOf(path: string): string {
+  const dot = path.lastIndexOf('.')
+  return dot > path.lastIndexOf('/') ? path.slice(dot) : ''
+}
+
+const LARGEST_SEQUENCE = 2n ** 63n - 1n
+
+/** The sequence number in a pushed path's last element; whatever is no unsigned 63-bit number counts as 0 (gateway.md §3). */
+export function sequenceOf(path: string): bigint {
+  const file = path.slice(path.lastIndexOf('/') + 1)
+  const digits = file.slice(0, file.length - extensionOf(file).length)
+  if (!/^\d{1,19}$/.test(digits)) return 0n
+  const sequence = BigInt(digits)
+  return sequence <= LARGEST_SEQUENCE ? sequence : 0n
+}
+
+/** Where a segment lies in an object store, and behind `/stream/` (gateway.md §6). */
+export function objectPath(
+  manifestId: string,
+  rendition: string,
+  sequence: bigint,
+  extension: string,
+): string {
+  return `${manifestId}/${rendition}/${sequence}${extension}`
+}
+
+/** A path with every element percent-encoded, so that no name can break a line or a header. */
+export function encodePath(path: string): string {
+  return path.split('/').map(encodeElement).join('/')
+}
+
+/** Lone surrogates cannot be encoded; they are written as the replacement character. */
+function encodeElement(element: string): string {
+  return encodeURIComponent(element.toWellFormed())
+}
+
+function prefixLength(path: string): number {
+  let start = 0
+  while (path[start] === '/' || path[start] === ' ') start++
+  return path.startsWith('stream/', start) ? start + 'stream/'.length : start
+}
