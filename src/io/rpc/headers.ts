@@ -1,0 +1,53 @@
+import type { SegmentData } from '../../domain/segment.ts'
+import type { Payment } from '../../domain/ticket.ts'
+import { messageOf } from '../../lib/errors.ts'
+import { decodePayment, decodeSegment, encodePayment, encodeSegment, WireError } from './convert.ts'
+
+/** Request headers of `/segment` and `/payment` (wire.md §10), in the case in which HTTP/2 wants them. */
+export const SEGMENT_HEADER = 'livepeer-segment'
+export const PAYMENT_HEADER = 'livepeer-payment'
+
+/** The content type that says: the body is the URI of the segment (wire.md §10). */
+export const URI_CONTENT_TYPE = 'application/vnd+livepeer.uri'
+/** The content type of a segment's bytes, MP4 included (wire.md §10). */
+export const SEGMENT_CONTENT_TYPE = 'video/MP2T'
+
+/** The text of `Livepeer-Segment`. */
+export function formatSegmentHeader(segment: SegmentData): string {
+  return formatBase64(encodeSegment(segment))
+}
+
+/** Reads `Livepeer-Segment`. The error's message is what the peer is told (wire.md §10). */
+export function parseSegmentHeader(text: string): SegmentData {
+  const bytes = parseBase64(text)
+  if (!bytes) throw new WireError('bad-base64', 'ErrorSegEncoding')
+  return decodeSegment(bytes)
+}
+
+/** The text of `Livepeer-Payment`; empty without a payment. */
+export function formatPaymentHeader(payment: Payment | null): string {
+  return payment ? formatBase64(encodePayment(payment)) : ''
+}
+
+/** Reads `Livepeer-Payment`; nothing means no payment. The error's message is what the peer is told (wire.md §10). */
+export function parsePaymentHeader(text: string): Payment | null {
+  if (text === '') return null
+  const bytes = parseBase64(text)
+  if (!bytes) throw new WireError('bad-base64', 'base64 decode error: illegal base64 data')
+  try {
+    return decodePayment(bytes)
+  } catch (cause) {
+    throw new WireError('bad-message', `protobuf unmarshal error: ${messageOf(cause)}`, { cause })
+  }
+}
+
+function formatBase64(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64')
+}
+
+/** Standard base64 with padding and nothing else (wire.md §18, 20), or null. */
+function parseBase64(text: string): Uint8Array | null {
+  const digits = text.endsWith('==') ? text.slice(0, -2) : text.endsWith('=') ? text.slice(0, -1) : text
+  if (text.length % 4 !== 0 || /[^A-Za-z0-9+/]/.test(digits)) return null
+  return new Uint8Array(Buffer.from(digits, 'base64'))
+}
