@@ -1,0 +1,120 @@
+import { encodeFunctionData, keccak256, parseAbi, stringToBytes } from 'viem'
+import type { Hex } from '../../lib/bytes.ts'
+import { type Address, ZERO_ADDRESS } from '../../lib/crypto.ts'
+
+/** The contracts' functions and events that the node uses, in the contracts' own words (chain.md §3). */
+export const abis = {
+  Controller: parseAbi([
+    'function getContract(bytes32) view returns (address)',
+    'function paused() view returns (bool)',
+  ]),
+  RoundsManager: parseAbi([
+    'function currentRound() view returns (uint256)',
+    'function lastInitializedRound() view returns (uint256)',
+    'function currentRoundInitialized() view returns (bool)',
+    'function currentRoundLocked() view returns (bool)',
+    'function currentRoundStartBlock() view returns (uint256)',
+    'function blockHashForRound(uint256) view returns (bytes32)',
+    'function roundLength() view returns (uint256)',
+    'function initializeRound()',
+    'event NewRound(uint256 indexed round, bytes32 blockHash)',
+  ]),
+  BondingManager: parseAbi([
+    'function getTranscoder(address) view returns (uint256 lastRewardRound, uint256 rewardCut, uint256 feeShare, uint256 lastActiveStakeUpdateRound, uint256 activationRound, uint256 deactivationRound, uint256 activeCumulativeRewards, uint256 cumulativeRewards, uint256 cumulativeFees, uint256 lastFeeRound)',
+    'function transcoderStatus(address) view returns (uint8)',
+    'function transcoderTotalStake(address) view returns (uint256)',
+    'function isActiveTranscoder(address) view returns (bool)',
+    'function getFirstTranscoderInPool() view returns (address)',
+    'function getNextTranscoderInPool(address) view returns (address)',
+    'function getTranscoderPoolSize() view returns (uint256)',
+    'event TranscoderActivated(address indexed transcoder, uint256 activationRound)',
+    'event TranscoderDeactivated(address indexed transcoder, uint256 deactivationRound)',
+    'event Reward(address indexed transcoder, uint256 amount)',
+  ]),
+  TicketBroker: parseAbi([
+    'struct Account { uint256 deposit; uint256 withdrawRound; }',
+    'struct Reserve { uint256 fundsRemaining; uint256 claimedInCurrentRound; }',
+    'struct Ticket { address recipient; address sender; uint256 faceValue; uint256 winProb; uint256 senderNonce; bytes32 recipientRandHash; bytes auxData; }',
+    'function getSenderInfo(address) view returns (Account sender, Reserve reserve)',
+    'function usedTickets(bytes32) view returns (bool)',
+    'function claimedReserve(address reserveHolder, address claimant) view returns (uint256)',
+    'function claimableReserve(address reserveHolder, address claimant) view returns (uint256)',
+    'function unlockPeriod() view returns (uint256)',
+    'function redeemWinningTicket(Ticket ticket, bytes sig, uint256 recipientRand)',
+    'function fundDepositAndReserve(uint256 depositAmount, uint256 reserveAmount) payable',
+    'event DepositFunded(address indexed sender, uint256 amount)',
+    'event ReserveFunded(address indexed reserveHolder, uint256 amount)',
+    'event Withdrawal(address indexed sender, uint256 deposit, uint256 reserve)',
+    'event WinningTicketTransfer(address indexed sender, address indexed recipient, uint256 amount)',
+    'event WinningTicketRedeemed(address indexed sender, address indexed recipient, uint256 faceValue, uint256 winProb, uint256 senderNonce, uint256 recipientRand, bytes auxData)',
+    'event ReserveClaimed(address indexed reserveHolder, address claimant, uint256 amount)',
+    'event Unlock(address indexed sender, uint256 startRound, uint256 endRound)',
+    'event UnlockCancelled(address indexed sender)',
+  ]),
+  ServiceRegistry: parseAbi([
+    'function getServiceURI(address) view returns (string)',
+    'event ServiceURIUpdate(address indexed addr, string serviceURI)',
+  ]),
+  Aggregator: parseAbi([
+    'function description() view returns (string)',
+    'function decimals() view returns (uint8)',
+    'function latestRoundData() view returns (uint80 roundId, int256 answer, uint256 startedAt, uint256 updatedAt, uint80 answeredInRound)',
+  ]),
+} as const
+
+/** Where each contract lives, as the Controller says. Proxies, so upgrades change nothing here (chain.md §2). */
+export interface ContractAddresses {
+  readonly controller: Address
+  readonly roundsManager: Address
+  readonly bondingManager: Address
+  readonly ticketBroker: Address
+  readonly serviceRegistry: Address
+  /** Zero on networks without one; it is bound all the same and fails only when used. */
+  readonly minter: Address
+  readonly token: Address
+  readonly faucet: Address
+}
+
+/** The Controller's name for each contract, and whether the node can do without it. */
+export const CONTRACT_NAMES = {
+  roundsManager: { name: 'RoundsManager', required: true },
+  bondingManager: { name: 'BondingManager', required: true },
+  ticketBroker: { name: 'TicketBroker', required: true },
+  serviceRegistry: { name: 'ServiceRegistry', required: true },
+  minter: { name: 'Minter', required: false },
+  token: { name: 'LivepeerToken', required: false },
+  faucet: { name: 'LivepeerTokenFaucet', required: false },
+} as const satisfies Record<
+  Exclude<keyof ContractAddresses, 'controller'>,
+  { name: string; required: boolean }
+>
+
+/** The Controller's key for a name: its keccak-256, without padding or prefix (chain.md §2). */
+export function contractId(name: string): Hex {
+  return keccak256(stringToBytes(name))
+}
+
+/** Call data of `initializeRound()`: opens the current round. */
+export function initializeRoundCall(addresses: ContractAddresses): { to: Address; data: Hex } {
+  const data = encodeFunctionData({ abi: abis.RoundsManager, functionName: 'initializeRound' })
+  return { to: addresses.roundsManager, data }
+}
+
+/** Call data and value of `fundDepositAndReserve`: both amounts in wei (chain.md §14). */
+export function fundCall(
+  addresses: ContractAddresses,
+  deposit: bigint,
+  reserve: bigint,
+): { to: Address; data: Hex; value: bigint } {
+  const data = encodeFunctionData({
+    abi: abis.TicketBroker,
+    functionName: 'fundDepositAndReserve',
+    args: [deposit, reserve],
+  })
+  return { to: addresses.ticketBroker, data, value: deposit + reserve }
+}
+
+/** Whether the Controller knew the name. */
+export function isRegistered(address: Address): boolean {
+  return address !== ZERO_ADDRESS
+}
