@@ -1,0 +1,122 @@
+import type { Hex } from '../lib/bytes.ts'
+import { NodeError } from '../lib/errors.ts'
+
+/** Why a winning ticket is not being redeemed at this moment. */
+export type OpenReason =
+  /** Nothing was tried yet. */
+  | 'new'
+  /** Its params are still accepted: redeeming would reveal a secret that is in use. */
+  | 'params-live'
+  /** The sender's funds do not cover its face value. */
+  | 'underfunded'
+  /** Redeeming would cost more than it pays. */
+  | 'not-worth-gas'
+  /** The gas price is above the operator's limit. */
+  | 'gas-too-high'
+  /** Others of the same sender are on their way and its funds may not cover all. */
+  | 'after-others'
+  /** The chain does not take it now: its round is not initialised, it is paused, the sender is unlocked … */
+  | 'chain-refuses'
+  /** The chain cannot be reached. */
+  | 'chain-unavailable'
+  /** Its transaction was mined and failed. */
+  | 'reverted'
+  /** It had been redeemed in a block that is no longer part of the chain. */
+  | 'reorganised'
+
+/** Why a winning ticket will never be redeemed. */
+export type RefusalReason =
+  /** Nothing but time stood in the way, or the chain could not be reached in time. */
+  | 'expired'
+  /** The sender's funds did not cover it until it expired. */
+  | 'underfunded'
+  /** Redeeming it never paid until it expired. */
+  | 'not-worth-gas'
+  /** The gas price was above the operator's limit until it expired. */
+  | 'gas-too-high'
+  /** The chain will never take it: it is not what its sender signed, or did not win. */
+  | 'invalid'
+
+/** Where a winning ticket stands. `redeemed` and `refused` are ends; a reorganisation may reopen a redeemed one. */
+export type TicketState =
+  | { readonly kind: 'open'; readonly reason: OpenReason }
+  /** Handed to the chain; the hash is null until it is known. */
+  | { readonly kind: 'submitted'; readonly txHash: Hex | null }
+  | Redeemed
+  | { readonly kind: 'refused'; readonly reason: RefusalReason }
+
+/** A ticket that the chain has marked as used. Unknown (null) where it was not our own transaction that did it. */
+export interface Redeemed {
+  readonly kind: 'redeemed'
+  readonly txHash: Hex | null
+  /** Wei paid to the recipient. */
+  readonly paid: bigint | null
+  /** Wei spent on gas. */
+  readonly fee: bigint | null
+  /** The block in which it was found redeemed. */
+  readonly block: bigint
+}
+
+/** What can happen to a winning ticket. */
+export type TicketEvent =
+  | { readonly kind: 'waits'; readonly reason: OpenReason }
+  | { readonly kind: 'submitting' }
+  | { readonly kind: 'sent'; readonly txHash: Hex }
+  | { readonly kind: 'redeemed'; readonly redemption: Redeemed }
+  | { readonly kind: 'refused'; readonly reason: RefusalReason }
+  | { readonly kind: 'undone' }
+
+/** The state of a ticket that was just won. */
+export const NEW_TICKET: TicketState = { kind: 'open', reason: 'new' }
+
+/** Which events are possible in which state. */
+const POSSIBLE: Readonly<Record<TicketState['kind'], readonly TicketEvent['kind'][]>> = {
+  open: ['waits', 'submitting', 'redeemed', 'refused'],
+  submitted: ['waits', 'submitting', 'sent', 'redeemed', 'refused'],
+  redeemed: ['undone'],
+  refused: [],
+}
+
+/** The state after an event. Throws NodeError `impossible-transition` for one that cannot happen in this state. */
+export function nextState(state: TicketState, event: TicketEvent): TicketState {
+  if (!POSSIBLE[state.kind].includes(event.kind)) {
+    throw new NodeError('impossible-transition', `a ticket that is ${state.kind} cannot be ${event.kind}`)
+  }
+  switch (event.kind) {
+    case 'waits':
+      return { kind: 'open', reason: event.reason }
+    case 'submitting':
+      return { kind: 'submitted', txHash: state.kind === 'submitted' ? state.txHash : null }
+    case 'sent':
+      return { kind: 'submitted', txHash: event.txHash }
+    case 'redeemed':
+      return event.redemption
+    case 'refused':
+      return { kind: 'refused', reason: event.reason }
+    case 'undone':
+      return { kind: 'open', reason: 'reorganised' }
+  }
+}
+
+/** Whether nothing more is to be done, short of a reorganisation. */
+export function isFinal(state: TicketState): boolean {
+  return state.kind === 'redeemed' || state.kind === 'refused'
+}
+
+/** The reason in a state, or nothing: for counters and for the disk. */
+export function reasonOf(state: TicketState): OpenReason | RefusalReason | '' {
+  return state.kind === 'open' || state.kind === 'refused' ? state.reason : ''
+}
+
+/** What a ticket is refused for when it expires while it waits for this reason. */
+export function refusalAtExpiry(state: TicketState): RefusalReason {
+  if (state.kind !== 'open') return 'expired'
+  switch (state.reason) {
+    case 'underfunded':
+    case 'not-worth-gas':
+    case 'gas-too-high':
+      return state.reason
+    default:
+      return 'expired'
+  }
+}

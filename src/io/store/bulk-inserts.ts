@@ -1,0 +1,48 @@
+import type { Kysely } from 'kysely'
+import type { WinningTicket } from '../../domain/ticket.ts'
+import { formatHex } from '../../lib/bytes.ts'
+import type { PaymentRecord } from '../../services/payment-records.ts'
+import type { Tables } from './tables.ts'
+import { rowOfTicket } from './ticket-row.ts'
+
+/** Rows of one insert: SQLite takes 32766 parameters a statement. */
+const INSERT_ROWS = 500
+
+/** Inserts the nonces of a payment; false when one of them was there already. */
+export async function insertNonces(tx: Kysely<Tables>, record: PaymentRecord): Promise<boolean> {
+  const rows = record.nonces.map((nonce) => ({
+    rand_hash: formatHex(record.recipientRandHash),
+    nonce,
+    expiration_block: record.paramsExpirationBlock,
+  }))
+  let inserted = 0n
+  for (const some of chunks(rows)) {
+    const result = await tx
+      .insertInto('nonces')
+      .values(some)
+      .onConflict((c) => c.doNothing())
+      .executeTakeFirst()
+    inserted += result.numInsertedOrUpdatedRows ?? 0n
+  }
+  return inserted === BigInt(rows.length)
+}
+
+/** Inserts tickets that were won; those that are there stay as they are. */
+export async function insertTickets(
+  tx: Kysely<Tables>,
+  tickets: readonly WinningTicket[],
+  nowMs: number,
+): Promise<void> {
+  for (const some of chunks(tickets.map((ticket) => rowOfTicket(ticket, nowMs)))) {
+    await tx
+      .insertInto('tickets')
+      .values(some)
+      .onConflict((c) => c.doNothing())
+      .execute()
+  }
+}
+
+/** Rows in portions that one statement can take. */
+export function* chunks<T>(rows: readonly T[]): Iterable<T[]> {
+  for (let i = 0; i < rows.length; i += INSERT_ROWS) yield rows.slice(i, i + INSERT_ROWS)
+}

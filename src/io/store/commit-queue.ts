@@ -1,0 +1,94 @@
+import type { ControlledTransaction, Kysely } from 'kysely'
+import type { Tables } from './tables.ts'
+
+/** Writes that share one commit at most; more wait for the next. */
+const MAX_BATCH = 200
+/** How often a write is tried that lost against another process for the same rows. */
+const MAX_ATTEMPTS = 5
+/** PostgreSQL: serialization failure, deadlock. */
+const RETRYABLE = new Set(['40001', '40P01'])
+
+/** What a write does within its transaction. It may be run again, so it must change nothing else. */
+type Write<T> = (tx: Kysely<Tables>) => Promise<T>
+
+interface Job {
+  readonly write: Write<unknown>
+  readonly resolve: (value: unknown) => void
+  readonly reject: (error: unknown) => void
+  attempts: number
+}
+
+/**
+ * Runs writes one after the other; those that come in the same moment share one transaction and so one sync of the
+ * disk. Each resolves only when it is committed; one that throws is undone alone.
+ */
+export class CommitQueue {
+  readonly #db: Kysely<Tables>
+  readonly #waiting: Job[] = []
+  #draining: Promise<void> | null = null
+
+  constructor(db: Kysely<Tables>) {
+    this.#db = db
+  }
+
+  /** Runs a write and resolves with its result once that is on disk. */
+  run<T>(write: Write<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.#waiting.push({ write, resolve: resolve as (value: unknown) => void, reject, attempts: 0 })
+      this.#draining ??= this.#drain()
+    })
+  }
+
+  /** Resolves when nothing is waiting. */
+  async idle(): Promise<void> {
+    await this.#draining
+  }
+
+  async #drain(): Promise<void> {
+    // What else is ready to run in this turn may still join the first batch.
+    await new Promise((resolve) => setImmediate(resolve))
+    while (this.#waiting.length > 0) await this.#commit(this.#waiting.splice(0, MAX_BATCH))
+    this.#draining = null
+  }
+
+  async #commit(batch: readonly Job[]): Promise<void> {
+    const settled: (() => void)[] = []
+    let tx: ControlledTransaction<Tables> | null = null
+    try {
+      tx = await this.#db.startTransaction().execute()
+      for (const job of batch) settled.push(await this.#attempt(tx, job))
+      await tx.commit().execute()
+    } catch (error) {
+      await tx
+        ?.rollback()
+        .execute()
+        .catch(() => {})
+      for (const job of batch) job.reject(error)
+      return
+    }
+    for (const settle of settled) settle()
+  }
+
+  /** Runs one write behind a savepoint; answers with what to tell its caller once all is committed. */
+  async #attempt(tx: ControlledTransaction<Tables>, job: Job): Promise<() => void> {
+    const behind = await tx.savepoint('write').execute()
+    try {
+      const result = await job.write(behind)
+      await behind.releaseSavepoint('write').execute()
+      return () => job.resolve(result)
+    } catch (error) {
+      await behind.rollbackToSavepoint('write').execute()
+      if (RETRYABLE.has(codeOf(error)) && ++job.attempts < MAX_ATTEMPTS) {
+        return () => {
+          this.#waiting.push(job)
+          this.#draining ??= this.#drain()
+        }
+      }
+      return () => job.reject(error)
+    }
+  }
+}
+
+function codeOf(error: unknown): string {
+  return String((error as { code?: unknown } | null)?.code ?? '')
+}

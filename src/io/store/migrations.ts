@@ -1,0 +1,47 @@
+/** One step of the schema. A step that has been released is never changed: a later one corrects it. */
+export interface Migration {
+  readonly version: number
+  readonly statements: readonly string[]
+}
+
+/** All steps, in order; each is plain SQL that SQLite and PostgreSQL read alike. */
+export const MIGRATIONS: readonly Migration[] = [
+  {
+    version: 1,
+    statements: [
+      `create table kv (key text primary key, value text not null)`,
+      `create table secrets (
+        purpose text not null, version integer not null, bytes text not null,
+        created_at bigint not null, retired_at bigint,
+        primary key (purpose, version))`,
+      `create table tickets (
+        hash text primary key, sender text not null, recipient text not null,
+        face_value text not null, win_prob text not null, sender_nonce bigint not null,
+        recipient_rand text not null, recipient_rand_hash text not null, sig text not null,
+        creation_round bigint not null, creation_round_block_hash text not null,
+        params_expiration_block bigint not null, received_at bigint not null,
+        state text not null, reason text not null default '', tx_hash text, paid text, fee text,
+        block bigint, updated_at bigint not null)`,
+      `create index tickets_by_state on tickets (state, block)`,
+      `create table nonces (
+        rand_hash text not null, nonce bigint not null, expiration_block bigint not null,
+        primary key (rand_hash, nonce))`,
+      `create index nonces_by_expiration on nonces (expiration_block)`,
+      `create table revealed_rands (rand_hash text primary key, expiration_block bigint not null)`,
+      `create table balances (
+        sender text not null, session_id text not null, amount text not null, price text,
+        updated_at bigint not null,
+        primary key (sender, session_id))`,
+      `create index balances_by_age on balances (updated_at)`,
+      `create table transactions (
+        account text not null, nonce bigint not null, purpose text not null, target text not null,
+        data text not null, value text not null, gas text not null, attempts text not null,
+        state text not null,
+        primary key (account, nonce))`,
+      `create index transactions_by_state on transactions (account, state)`,
+      `create table orchestrators (
+        address text primary key, service_uri text not null, stake text not null,
+        activation_round text not null, deactivation_round text not null, updated_at bigint not null)`,
+    ],
+  },
+]

@@ -1,0 +1,137 @@
+import type { Kysely } from 'kysely'
+import type { PricePerPixel } from '../../domain/ticket.ts'
+import type { Address } from '../../lib/crypto.ts'
+import { Rational } from '../../lib/rational.ts'
+import type { Tables } from './tables.ts'
+
+/** Holds what is left in a sender's sessions that were forgotten; no session has this id. */
+export const LEFTOVER = ''
+
+/** What is kept of a session. */
+export interface SessionRow {
+  readonly amount: Rational
+  readonly price: PricePerPixel | null
+}
+
+/** The session's row, or null; locked until the end of the transaction if asked to. */
+export async function sessionIn(
+  db: Kysely<Tables>,
+  sender: Address,
+  sessionId: string,
+  lock = false,
+): Promise<SessionRow | null> {
+  const row = await db
+    .selectFrom('balances')
+    .select(['amount', 'price'])
+    .where('sender', '=', sender)
+    .where('session_id', '=', sessionId)
+    .$if(lock, (q) => q.forUpdate())
+    .executeTakeFirst()
+  if (!row) return null
+  return {
+    amount: Rational.parse(row.amount),
+    price: row.price === null ? null : Rational.parse(row.price),
+  }
+}
+
+/** The session's row, made if need be; where rows are shared, kept from others until the end of the transaction. */
+export async function lockSession(
+  tx: Kysely<Tables>,
+  shared: boolean,
+  sender: Address,
+  sessionId: string,
+  nowMs: number,
+): Promise<SessionRow & { readonly isNew: boolean }> {
+  const made = await tx
+    .insertInto('balances')
+    .values({ sender, session_id: sessionId, amount: '0', price: null, updated_at: nowMs })
+    .onConflict((c) => c.doNothing())
+    .executeTakeFirst()
+  const session = (await sessionIn(tx, sender, sessionId, shared))!
+  return { ...session, isNew: (made.numInsertedOrUpdatedRows ?? 0n) > 0n }
+}
+
+/** Changes a session's row. */
+export async function setSession(
+  tx: Kysely<Tables>,
+  sender: Address,
+  sessionId: string,
+  set: { amount?: Rational; price?: PricePerPixel; nowMs: number },
+): Promise<void> {
+  await tx
+    .updateTable('balances')
+    .set({
+      ...(set.amount ? { amount: set.amount.toString() } : {}),
+      ...(set.price ? { price: set.price.toString() } : {}),
+      updated_at: set.nowMs,
+    })
+    .where('sender', '=', sender)
+    .where('session_id', '=', sessionId)
+    .execute()
+}
+
+/**
+ * Takes what is above zero out of the sender's other sessions that are idle: rounded up to whole wei, since fractions
+ * of sessions with different prices would grow without end when added.
+ */
+export async function takeLeftovers(
+  tx: Kysely<Tables>,
+  shared: boolean,
+  sender: Address,
+  sessionId: string,
+  idleSinceMs: number,
+): Promise<Rational> {
+  const rows = await tx
+    .selectFrom('balances')
+    .selectAll()
+    .where('sender', '=', sender)
+    .where('session_id', '!=', sessionId)
+    .where((e) => e.or([e('session_id', '=', LEFTOVER), e('updated_at', '<=', idleSinceMs)]))
+    .orderBy('session_id')
+    .$if(shared, (q) => q.forUpdate())
+    .execute()
+  let taken = 0n
+  for (const row of rows) {
+    const amount = Rational.parse(row.amount)
+    if (amount.sign <= 0) continue
+    taken += amount.ceil()
+    const nowMs = Number(row.updated_at)
+    await setSession(tx, sender, row.session_id, { amount: Rational.zero, nowMs })
+  }
+  return Rational.of(taken)
+}
+
+/** Forgets sessions idle since then, oldest first and some at a time; what is above zero stays the sender's. */
+export async function forgetIdleSessions(
+  tx: Kysely<Tables>,
+  shared: boolean,
+  idleSinceMs: number,
+): Promise<void> {
+  const rows = await tx
+    .selectFrom('balances')
+    .selectAll()
+    .where('updated_at', '<=', idleSinceMs)
+    .where('session_id', '!=', LEFTOVER)
+    .orderBy('updated_at')
+    .orderBy('sender')
+    .orderBy('session_id')
+    .limit(FORGOTTEN_AT_ONCE)
+    .$if(shared, (q) => q.forUpdate())
+    .execute()
+  for (const row of rows) {
+    await tx
+      .deleteFrom('balances')
+      .where('sender', '=', row.sender)
+      .where('session_id', '=', row.session_id)
+      .execute()
+    const left = Rational.parse(row.amount)
+    if (left.sign <= 0) continue
+    const sender = row.sender as Address
+    const nowMs = Number(row.updated_at)
+    const { amount } = await lockSession(tx, shared, sender, LEFTOVER, nowMs)
+    await setSession(tx, sender, LEFTOVER, { amount: amount.add(Rational.of(left.ceil())), nowMs })
+  }
+}
+
+/** So that forgetting never holds up a payment for long. */
+const FORGOTTEN_AT_ONCE = 500

@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { after, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import pg from 'pg'
+import { paymentRecord, storeSuite, wonTicket } from '../../../test/suites/store.ts'
+import { seededDice } from '../../lib/dice.ts'
+import { NodeError } from '../../lib/errors.ts'
+import { Rational } from '../../lib/rational.ts'
+import { Store } from './store.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'livepeer-store-'))
+after(() => rmSync(folder, { recursive: true, force: true }))
+let places = 0
+const newFile = () => join(folder, `${places++}`, 'node.sqlite3')
+
+storeSuite('SQLite', async () => newFile(), { shared: false })
+
+const postgres = process.env.LIVEPEER_TEST_POSTGRES
+if (postgres) {
+  const databases: string[] = []
+  storeSuite('PostgreSQL', () => newDatabase(postgres, databases), { shared: true })
+  after(() =>
+    asAdmin(
+      postgres,
+      databases.map((name) => `drop database if exists ${name} with (force)`),
+    ),
+  )
+} else {
+  test('PostgreSQL: the same suite', { skip: 'LIVEPEER_TEST_POSTGRES names no server' }, () => {})
+}
+
+async function newDatabase(url: string, databases: string[]): Promise<string> {
+  const name = `livepeer_test_${process.pid}_${databases.length}`
+  databases.push(name)
+  await asAdmin(url, [`create database ${name}`])
+  return new URL(`/${name}`, url).href
+}
+
+async function asAdmin(url: string, statements: readonly string[]): Promise<void> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  for (const statement of statements) await client.query(statement)
+  await client.end()
+}
+
+test('SQLite: a second process is refused with a sentence, until the first has closed', async () => {
+  const location = newFile()
+  const first = new Store({ location })
+  await first.open()
+  const second = new Store({ location })
+  await assert.rejects(
+    second.open(),
+    (error) =>
+      error instanceof NodeError &&
+      error.code === 'store-in-use' &&
+      error.message ===
+        `another process is using ${location}: stop it first, or give this one a -dataDir of its own`,
+  )
+  await first.close()
+  await second.open()
+  await second.close()
+})
+
+test('SQLite: only the owner can read the file, for secrets are in it', async () => {
+  const location = newFile()
+  const store = new Store({ location })
+  await store.open()
+  await store.secrets('ticket')
+  for (const file of [location, `${location}-wal`, `${location}.lock`]) {
+    assert.equal(statSync(file).mode & 0o777, 0o600, file)
+  }
+  await store.close()
+})
+
+test('SQLite: a database of a newer version is refused with a sentence', async () => {
+  const location = newFile()
+  const store = new Store({ location })
+  await store.open()
+  await store.close()
+  const { DatabaseSync } = await import('node:sqlite')
+  const file = new DatabaseSync(location)
+  file.exec('insert into migrations (version) values (999)')
+  file.close()
+  await assert.rejects(
+    store.open(),
+    /the database was written by a newer version \(schema 999, this version knows \d+\): upgrade this node/,
+  )
+})
+
+test('SQLite: what is asked of a closed store fails at once, what was begun is finished', async () => {
+  const store = new Store({ location: newFile() })
+  await assert.rejects(store.balance('0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf', ''), /is not open/)
+  await store.open()
+  const writing = store.recordPayment(
+    paymentRecord({ nonces: [1], credit: Rational.one, winners: [wonTicket(1)] }),
+  )
+  await store.close()
+  assert.ok(await writing)
+})
+
+const WRITER = fileURLToPath(new URL('../../../test/suites/store-writer.ts', import.meta.url))
+const KILLS = 6
+
+test('SQLite: what was acknowledged before kill -9 is there, and payments are never there in part', async (t) => {
+  const location = newFile()
+  const dice = seededDice('kill')
+  const acknowledged = new Set<number>()
+  for (let round = 0; round < KILLS; round++) {
+    await killedWriter(location, round * 1_000_000, 5 + Math.floor(dice.fraction() * 150), acknowledged)
+  }
+  const store = new Store({ location })
+  await store.open()
+  const { used } = await store.noncesOf(new Uint8Array(32).fill(1))
+  const tickets = new Set((await store.unfinishedTickets()).map(({ ticket }) => ticket.senderNonce))
+  const balance = await store.balance('0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf', 'deadbeef')
+  await store.close()
+  const missing = [...acknowledged].filter((nonce) => !used.has(nonce) || !tickets.has(nonce))
+  assert.deepEqual(missing, [])
+  assert.deepEqual(used, tickets)
+  assert.deepEqual(balance, Rational.of(BigInt(used.size)))
+  assert.ok(acknowledged.size > KILLS * 5, `${acknowledged.size} acknowledged`)
+  t.diagnostic(`${acknowledged.size} payments acknowledged over ${KILLS} kills, ${used.size} found`)
+})
+
+/** Lets a child process write payments and kills it once it has acknowledged some. */
+function killedWriter(
+  location: string,
+  from: number,
+  count: number,
+  acknowledged: Set<number>,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [WRITER, location, String(from)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    let seen = 0
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      acknowledged.add(Number(line))
+      if (++seen === count) child.kill('SIGKILL')
+    })
+    child.on('error', reject)
+    child.on('close', (_code, signal) =>
+      signal === 'SIGKILL' ? resolve() : reject(new Error(`the writer ended by itself after ${seen}`)),
+    )
+  })
+}

@@ -1,0 +1,418 @@
+import type { Kysely } from 'kysely'
+import type { PricePerPixel, WinningTicket } from '../../domain/ticket.ts'
+import type { TicketState } from '../../domain/ticket-state.ts'
+import { formatHex, parseHex } from '../../lib/bytes.ts'
+import type { Address } from '../../lib/crypto.ts'
+import { type Dice, systemDice } from '../../lib/dice.ts'
+import { Rational } from '../../lib/rational.ts'
+import type { Scope, Service } from '../../lib/service.ts'
+import type {
+  Balances,
+  PaymentRecord,
+  PaymentRecords,
+  SecretPurpose,
+  Secrets,
+  SeenNonces,
+  SessionPrices,
+  StoredTicket,
+  TicketCount,
+  TicketRecords,
+} from '../../services/payment-records.ts'
+import { chunks, insertNonces, insertTickets } from './bulk-inserts.ts'
+import { CommitQueue } from './commit-queue.ts'
+import { type Database, openDatabase, StoreError } from './open.ts'
+import { forgetIdleSessions, lockSession, sessionIn, setSession, takeLeftovers } from './session-rows.ts'
+import type { Tables } from './tables.ts'
+import { columnsOfState, ticketOfRow } from './ticket-row.ts'
+import { rowOfTransaction, type StoredTransaction, transactionOfRow } from './transaction-row.ts'
+
+const SECRET_BYTES = 32
+
+/** An orchestrator of the pool as it was last seen. */
+export interface KnownOrchestrator {
+  readonly address: Address
+  readonly serviceUri: string
+  readonly stake: bigint
+  readonly activationRound: bigint
+  readonly deactivationRound: bigint
+  readonly seenAtMs: number
+}
+
+export interface StoreOptions {
+  /** A file of SQLite, or a `postgres://` URL. */
+  readonly location: string
+  /** Keeps this node's progress on the chain apart from that of others in the same PostgreSQL. */
+  readonly node?: string
+}
+
+type Row = Parameters<typeof ticketOfRow>[0]
+
+/**
+ * Everything the node keeps: in SQLite, or in PostgreSQL where several processes share it. What resolves is on disk.
+ */
+export class Store
+  implements Service, Secrets, SeenNonces, Balances, SessionPrices, PaymentRecords, TicketRecords
+{
+  readonly name = 'store'
+  readonly #options: StoreOptions
+  readonly #dice: Dice
+  #open: { database: Database; commits: CommitQueue } | null = null
+
+  constructor(options: StoreOptions, needs: { dice: Dice } = { dice: systemDice }) {
+    this.#options = options
+    this.#dice = needs.dice
+  }
+
+  async start(scope: Scope): Promise<void> {
+    await this.open()
+    scope.defer(() => this.close())
+  }
+
+  /** Opens the database and brings its schema up to date. Throws StoreError. */
+  async open(): Promise<void> {
+    if (this.#open) return
+    const database = await openDatabase(this.#options.location)
+    this.#open = { database, commits: new CommitQueue(database.db) }
+  }
+
+  /** Finishes what is being written and closes. */
+  async close(): Promise<void> {
+    const open = this.#open
+    this.#open = null
+    await open?.commits.idle()
+    await open?.database.close()
+  }
+
+  /** Ties the store to one chain, 0 being none. Throws StoreError `wrong-chain` if it belongs to another. */
+  async bindChain(chainId: bigint): Promise<void> {
+    const bound = await this.#write(async (tx) => {
+      const row = { key: 'chain-id', value: chainId.toString() }
+      await tx
+        .insertInto('kv')
+        .values(row)
+        .onConflict((c) => c.doNothing())
+        .execute()
+      return (await storedValue(tx, 'chain-id'))!
+    })
+    if (bound !== chainId.toString()) {
+      throw new StoreError(
+        'wrong-chain',
+        `expecting chainID of ${bound}, but got ${chainId}: the data in ${this.#describe()} belongs to another chain, give this node a -dataDir of its own`,
+      )
+    }
+  }
+
+  /** The JSON that `saveCursor` was last given, or null. */
+  async loadCursor(): Promise<string | null> {
+    return storedValue(this.#db, this.#cursorKey)
+  }
+
+  /** Keeps how far the chain has been followed. */
+  async saveCursor(json: string): Promise<void> {
+    await this.#write((tx) =>
+      tx
+        .insertInto('kv')
+        .values({ key: this.#cursorKey, value: json })
+        .onConflict((c) => c.column('key').doUpdateSet({ value: json }))
+        .execute(),
+    )
+  }
+
+  async secrets(purpose: SecretPurpose): Promise<readonly Uint8Array[]> {
+    const known = await secretsIn(this.#db, purpose)
+    if (known.length > 0) return known
+    return this.#write(async (tx) => {
+      await this.#insertSecret(tx, purpose, 1, 0)
+      return secretsIn(tx, purpose)
+    })
+  }
+
+  /** Adds a secret that signs from now on; those before it still verify until they are retired. */
+  async rotateSecret(purpose: SecretPurpose, nowMs: number): Promise<void> {
+    await this.#write(async (tx) => {
+      const newest = await tx
+        .selectFrom('secrets')
+        .select((e) => e.fn.max('version').as('version'))
+        .where('purpose', '=', purpose)
+        .executeTakeFirst()
+      await this.#insertSecret(tx, purpose, Number(newest?.version ?? 0) + 1, nowMs)
+    })
+  }
+
+  /** Retires all secrets but the newest that another replaced at `replacedBeforeMs` or before. */
+  async retireSecrets(purpose: SecretPurpose, replacedBeforeMs: number, nowMs: number): Promise<void> {
+    await this.#write((tx) =>
+      tx
+        .updateTable('secrets')
+        .set({ retired_at: nowMs })
+        .where('purpose', '=', purpose)
+        .where('retired_at', 'is', null)
+        .where((e) =>
+          e.exists(
+            e
+              .selectFrom('secrets as later')
+              .select('later.version')
+              .where('later.purpose', '=', purpose)
+              .whereRef('later.version', '>', 'secrets.version')
+              .where('later.created_at', '<=', replacedBeforeMs),
+          ),
+        )
+        .execute(),
+    )
+  }
+
+  async noncesOf(recipientRandHash: Uint8Array): Promise<{ used: ReadonlySet<number>; revealed: boolean }> {
+    const hash = formatHex(recipientRandHash)
+    const rows = await this.#db.selectFrom('nonces').select('nonce').where('rand_hash', '=', hash).execute()
+    const revealed = await this.#db
+      .selectFrom('revealed_rands')
+      .select('rand_hash')
+      .where('rand_hash', '=', hash)
+      .executeTakeFirst()
+    return { used: new Set(rows.map(({ nonce }) => Number(nonce))), revealed: revealed !== undefined }
+  }
+
+  async reveal(recipientRandHash: Uint8Array, expirationBlock: bigint): Promise<void> {
+    await this.#write((tx) =>
+      tx
+        .insertInto('revealed_rands')
+        .values({ rand_hash: formatHex(recipientRandHash), expiration_block: expirationBlock })
+        .onConflict((c) => c.doNothing())
+        .execute(),
+    )
+  }
+
+  async forgetNonces(expiredAt: bigint): Promise<void> {
+    await this.#write(async (tx) => {
+      await tx.deleteFrom('nonces').where('expiration_block', '<=', expiredAt).execute()
+      await tx.deleteFrom('revealed_rands').where('expiration_block', '<=', expiredAt).execute()
+    })
+  }
+
+  async balance(sender: Address, sessionId: string): Promise<Rational> {
+    return (await sessionIn(this.#db, sender, sessionId))?.amount ?? Rational.zero
+  }
+
+  async price(sender: Address, sessionId: string): Promise<PricePerPixel | null> {
+    return (await sessionIn(this.#db, sender, sessionId))?.price ?? null
+  }
+
+  async debit(sender: Address, sessionId: string, fee: Rational, nowMs: number): Promise<Rational> {
+    return this.#write(async (tx, shared) => {
+      const { amount } = await lockSession(tx, shared, sender, sessionId, nowMs)
+      await setSession(tx, sender, sessionId, { amount: amount.sub(fee), nowMs })
+      return amount.sub(fee)
+    })
+  }
+
+  async carryOver(sender: Address, sessionId: string, idleSinceMs: number, nowMs: number): Promise<Rational> {
+    return this.#write(async (tx, shared) => {
+      const { amount } = await lockSession(tx, shared, sender, sessionId, nowMs)
+      const leftover = await takeLeftovers(tx, shared, sender, sessionId, idleSinceMs)
+      await setSession(tx, sender, sessionId, { amount: amount.add(leftover), nowMs })
+      return amount.add(leftover)
+    })
+  }
+
+  async forgetSessions(idleSinceMs: number): Promise<void> {
+    await this.#write((tx, shared) => forgetIdleSessions(tx, shared, idleSinceMs))
+  }
+
+  async fixPrice(
+    sender: Address,
+    sessionId: string,
+    price: PricePerPixel,
+    nowMs: number,
+  ): Promise<PricePerPixel> {
+    return this.#write(async (tx, shared) => {
+      const session = await lockSession(tx, shared, sender, sessionId, nowMs)
+      if (session.price) return session.price
+      await setSession(tx, sender, sessionId, { price, nowMs })
+      return price
+    })
+  }
+
+  async recordPayment(record: PaymentRecord): Promise<{ price: PricePerPixel } | null> {
+    const { sender, sessionId, nowMs } = record
+    const conflict = new Error('a nonce was used meanwhile')
+    try {
+      return await this.#write(async (tx, shared) => {
+        if (!(await insertNonces(tx, record))) throw conflict
+        await insertTickets(tx, record.winners, nowMs)
+        const session = await lockSession(tx, shared, sender, sessionId, nowMs)
+        const leftover = session.isNew
+          ? await takeLeftovers(tx, shared, sender, sessionId, record.idleSinceMs)
+          : Rational.zero
+        const price = session.price ?? record.price
+        const amount = session.amount.add(leftover).add(record.credit)
+        await setSession(tx, sender, sessionId, { amount, price, nowMs })
+        return { price }
+      })
+    } catch (error) {
+      if (error === conflict) return null
+      throw error
+    }
+  }
+
+  async addTickets(tickets: readonly WinningTicket[], nowMs: number): Promise<void> {
+    if (tickets.length > 0) await this.#write((tx) => insertTickets(tx, tickets, nowMs))
+  }
+
+  async unfinishedTickets(): Promise<StoredTicket[]> {
+    const rows = await this.#db
+      .selectFrom('tickets')
+      .selectAll()
+      .where('state', 'in', ['open', 'submitted'])
+      .orderBy('received_at')
+      .orderBy('hash')
+      .execute()
+    return rows.map((row) => ticketOfRow(row as Row))
+  }
+
+  async redeemedSince(block: bigint): Promise<StoredTicket[]> {
+    const rows = await this.#db
+      .selectFrom('tickets')
+      .selectAll()
+      .where('state', '=', 'redeemed')
+      .where('block', '>=', block)
+      .orderBy('hash')
+      .execute()
+    return rows.map((row) => ticketOfRow(row as Row))
+  }
+
+  async saveTicketState(hash: Uint8Array, state: TicketState, nowMs: number): Promise<void> {
+    await this.#write((tx) =>
+      tx
+        .updateTable('tickets')
+        .set({ ...columnsOfState(state), updated_at: nowMs })
+        .where('hash', '=', formatHex(hash))
+        .execute(),
+    )
+  }
+
+  async countTickets(): Promise<TicketCount[]> {
+    const groups = new Map<string, TicketCount>()
+    const rows = await this.#db
+      .selectFrom('tickets')
+      .select(['state', 'reason', 'face_value', 'paid'])
+      .execute()
+    for (const row of rows) {
+      const key = `${row.state}/${row.reason}`
+      const before = groups.get(key)
+      groups.set(key, {
+        state: row.state as TicketState['kind'],
+        reason: row.reason,
+        count: (before?.count ?? 0) + 1,
+        faceValue: (before?.faceValue ?? 0n) + BigInt(row.face_value),
+        paid: (before?.paid ?? 0n) + BigInt(row.paid ?? 0),
+      })
+    }
+    return [...groups.values()].sort((a, b) => (`${a.state}/${a.reason}` < `${b.state}/${b.reason}` ? -1 : 1))
+  }
+
+  /** The transactions of an account that are not known to be mined, in the order of their nonces. */
+  async openTransactions(account: Address): Promise<StoredTransaction[]> {
+    const rows = await this.#db
+      .selectFrom('transactions')
+      .selectAll()
+      .where('account', '=', account)
+      .where('state', '=', 'open')
+      .orderBy('nonce')
+      .execute()
+    return rows.map(transactionOfRow)
+  }
+
+  /** Keeps a transaction, replacing what was kept for its account and nonce. */
+  async saveTransaction(transaction: StoredTransaction): Promise<void> {
+    const row = rowOfTransaction(transaction)
+    await this.#write((tx) =>
+      tx
+        .insertInto('transactions')
+        .values(row)
+        .onConflict((c) => c.columns(['account', 'nonce']).doUpdateSet(row))
+        .execute(),
+    )
+  }
+
+  /** All orchestrators that were seen, those with the most stake first. */
+  async orchestrators(): Promise<KnownOrchestrator[]> {
+    const rows = await this.#db.selectFrom('orchestrators').selectAll().execute()
+    return rows
+      .map((row) => ({
+        address: row.address as Address,
+        serviceUri: row.service_uri,
+        stake: BigInt(row.stake),
+        activationRound: BigInt(row.activation_round),
+        deactivationRound: BigInt(row.deactivation_round),
+        seenAtMs: Number(row.updated_at),
+      }))
+      .sort((a, b) => (a.stake === b.stake ? (a.address < b.address ? -1 : 1) : a.stake > b.stake ? -1 : 1))
+  }
+
+  /** Replaces all orchestrators by those seen now. */
+  async saveOrchestrators(
+    seen: readonly Omit<KnownOrchestrator, 'seenAtMs'>[],
+    nowMs: number,
+  ): Promise<void> {
+    const rows = seen.map((orchestrator) => ({
+      address: orchestrator.address,
+      service_uri: orchestrator.serviceUri,
+      stake: orchestrator.stake.toString(),
+      activation_round: orchestrator.activationRound.toString(),
+      deactivation_round: orchestrator.deactivationRound.toString(),
+      updated_at: nowMs,
+    }))
+    await this.#write(async (tx) => {
+      await tx.deleteFrom('orchestrators').execute()
+      for (const some of chunks(rows)) await tx.insertInto('orchestrators').values(some).execute()
+    })
+  }
+
+  get #opened(): { database: Database; commits: CommitQueue } {
+    if (!this.#open) throw new StoreError('store-unavailable', `${this.#describe()} is not open`)
+    return this.#open
+  }
+
+  get #db(): Kysely<Tables> {
+    return this.#opened.database.db
+  }
+
+  get #cursorKey(): string {
+    return `chain-cursor/${this.#options.node ?? ''}`
+  }
+
+  #write<T>(write: (tx: Kysely<Tables>, shared: boolean) => Promise<T>): Promise<T> {
+    const { commits, database } = this.#opened
+    return commits.run((tx) => write(tx, database.shared))
+  }
+
+  /** Where the data is, without the password that a URL may carry. */
+  #describe(): string {
+    return this.#options.location.replace(/\/\/[^@/]*@/, '//')
+  }
+
+  async #insertSecret(tx: Kysely<Tables>, purpose: string, version: number, nowMs: number): Promise<void> {
+    const bytes = formatHex(this.#dice.bytes(SECRET_BYTES))
+    await tx
+      .insertInto('secrets')
+      .values({ purpose, version, bytes, created_at: nowMs, retired_at: null })
+      .onConflict((c) => c.doNothing())
+      .execute()
+  }
+}
+
+async function storedValue(db: Kysely<Tables>, key: string): Promise<string | null> {
+  const row = await db.selectFrom('kv').select('value').where('key', '=', key).executeTakeFirst()
+  return row?.value ?? null
+}
+
+async function secretsIn(db: Kysely<Tables>, purpose: string): Promise<Uint8Array[]> {
+  const rows = await db
+    .selectFrom('secrets')
+    .select('bytes')
+    .where('purpose', '=', purpose)
+    .where('retired_at', 'is', null)
+    .orderBy('version', 'desc')
+    .execute()
+  return rows.map(({ bytes }) => parseHex(bytes))
+}

@@ -1,0 +1,76 @@
+import type { Generated } from 'kysely'
+
+/**
+ * The tables, as both databases have them. Wei and fractions are text, bytes are hexadecimal text, times are
+ * milliseconds since the Unix epoch, blocks and rounds are integers (PostgreSQL hands those out as text).
+ */
+export interface Tables {
+  kv: { key: string; value: string }
+  secrets: {
+    purpose: string
+    version: number
+    bytes: string
+    created_at: Integer
+    retired_at: Integer | null
+  }
+  tickets: TicketRow
+  nonces: { rand_hash: string; nonce: Integer; expiration_block: Integer }
+  revealed_rands: { rand_hash: string; expiration_block: Integer }
+  balances: {
+    sender: string
+    session_id: string
+    amount: string
+    price: string | null
+    updated_at: Integer
+  }
+  transactions: TransactionRow
+  orchestrators: {
+    address: string
+    service_uri: string
+    stake: string
+    activation_round: string
+    deactivation_round: string
+    updated_at: Integer
+  }
+}
+
+/** A whole number as it is written (a number or a big integer) and as it is read (PostgreSQL: text). */
+export type Integer = number | bigint | string
+
+/** One winning ticket and how far its redemption has come. */
+export interface TicketRow {
+  hash: string
+  sender: string
+  recipient: string
+  face_value: string
+  win_prob: string
+  sender_nonce: Integer
+  recipient_rand: string
+  recipient_rand_hash: string
+  sig: string
+  creation_round: Integer
+  creation_round_block_hash: string
+  params_expiration_block: Integer
+  received_at: Integer
+  state: string
+  reason: Generated<string>
+  tx_hash: string | null
+  paid: string | null
+  fee: string | null
+  block: Integer | null
+  updated_at: Integer
+}
+
+/** One transaction of one account, with every version of it that was sent. */
+export interface TransactionRow {
+  account: string
+  nonce: Integer
+  purpose: string
+  target: string
+  data: string
+  value: string
+  gas: string
+  /** JSON. */
+  attempts: string
+  state: string
+}

@@ -1,0 +1,89 @@
+import type { WinningTicket } from '../../domain/ticket.ts'
+import { ticketHash } from '../../domain/ticket.ts'
+import { NEW_TICKET, reasonOf, type TicketState } from '../../domain/ticket-state.ts'
+import { formatHex, type Hex, parseHex } from '../../lib/bytes.ts'
+import type { Address } from '../../lib/crypto.ts'
+import type { StoredTicket } from '../../services/payment-records.ts'
+import type { TicketRow } from './tables.ts'
+
+/** The row of a ticket that was just won. */
+export function rowOfTicket(ticket: WinningTicket, nowMs: number): TicketRowInsert {
+  return {
+    hash: formatHex(ticketHash(ticket)),
+    sender: ticket.sender,
+    recipient: ticket.recipient,
+    face_value: ticket.faceValue.toString(),
+    win_prob: ticket.winProb.toString(),
+    sender_nonce: ticket.senderNonce,
+    recipient_rand: ticket.recipientRand.toString(),
+    recipient_rand_hash: formatHex(ticket.recipientRandHash),
+    sig: formatHex(ticket.sig),
+    creation_round: ticket.expirationParams.creationRound,
+    creation_round_block_hash: formatHex(ticket.expirationParams.creationRoundBlockHash),
+    params_expiration_block: ticket.paramsExpirationBlock,
+    received_at: nowMs,
+    updated_at: nowMs,
+    ...columnsOfState(NEW_TICKET),
+  }
+}
+
+type TicketRowInsert = Omit<TicketRow, 'reason'> & { reason: string }
+
+/** The columns that say where a ticket stands. */
+export function columnsOfState(
+  state: TicketState,
+): Pick<TicketRowInsert, 'state' | 'reason' | 'tx_hash' | 'paid' | 'fee' | 'block'> {
+  const redeemed = state.kind === 'redeemed' ? state : null
+  return {
+    state: state.kind,
+    reason: reasonOf(state),
+    tx_hash: state.kind === 'submitted' || state.kind === 'redeemed' ? state.txHash : null,
+    paid: redeemed?.paid?.toString() ?? null,
+    fee: redeemed?.fee?.toString() ?? null,
+    block: redeemed?.block ?? null,
+  }
+}
+
+/** The ticket in a row. */
+export function ticketOfRow(row: { [K in keyof TicketRowInsert]: TicketRowInsert[K] }): StoredTicket {
+  return {
+    hash: parseHex(row.hash),
+    state: stateOfRow(row),
+    receivedAtMs: Number(row.received_at),
+    ticket: {
+      recipient: row.recipient as Address,
+      sender: row.sender as Address,
+      faceValue: BigInt(row.face_value),
+      winProb: BigInt(row.win_prob),
+      senderNonce: Number(row.sender_nonce),
+      recipientRand: BigInt(row.recipient_rand),
+      recipientRandHash: parseHex(row.recipient_rand_hash),
+      sig: parseHex(row.sig),
+      expirationParams: {
+        creationRound: BigInt(row.creation_round),
+        creationRoundBlockHash: parseHex(row.creation_round_block_hash),
+      },
+      paramsExpirationBlock: BigInt(row.params_expiration_block),
+    },
+  }
+}
+
+function stateOfRow(row: TicketRowInsert): TicketState {
+  const kind = row.state as TicketState['kind']
+  switch (kind) {
+    case 'open':
+    case 'refused':
+      // Only this file writes the column, from the type.
+      return { kind, reason: row.reason } as TicketState
+    case 'submitted':
+      return { kind, txHash: row.tx_hash as Hex | null }
+    case 'redeemed':
+      return {
+        kind,
+        txHash: row.tx_hash as Hex | null,
+        paid: row.paid === null ? null : BigInt(row.paid),
+        fee: row.fee === null ? null : BigInt(row.fee),
+        block: BigInt(row.block ?? 0),
+      }
+  }
+}

@@ -1,0 +1,72 @@
+import { z } from 'zod'
+import type { Hex } from '../../lib/bytes.ts'
+import type { Address } from '../../lib/crypto.ts'
+import type { TransactionRow } from './tables.ts'
+
+/** A transaction of one of our accounts, with every version of it that was sent. */
+export interface StoredTransaction {
+  readonly account: Address
+  readonly nonce: number
+  readonly purpose: string
+  readonly to: Address
+  readonly data: Hex
+  readonly value: bigint
+  readonly gas: bigint
+  readonly attempts: readonly {
+    readonly hash: Hex
+    readonly maxFeePerGas: bigint
+    readonly maxPriorityFeePerGas: bigint
+    readonly sentAtMs: number
+  }[]
+  readonly state: 'open' | 'mined' | 'reverted' | 'abandoned'
+}
+
+const ATTEMPTS = z.array(
+  z.object({
+    hash: z.string(),
+    maxFeePerGas: z.string(),
+    maxPriorityFeePerGas: z.string(),
+    sentAtMs: z.number(),
+  }),
+)
+
+/** The row of a transaction. */
+export function rowOfTransaction(transaction: StoredTransaction): TransactionRow {
+  return {
+    account: transaction.account,
+    nonce: transaction.nonce,
+    purpose: transaction.purpose,
+    target: transaction.to,
+    data: transaction.data,
+    value: transaction.value.toString(),
+    gas: transaction.gas.toString(),
+    attempts: JSON.stringify(
+      transaction.attempts.map((attempt) => ({
+        ...attempt,
+        maxFeePerGas: attempt.maxFeePerGas.toString(),
+        maxPriorityFeePerGas: attempt.maxPriorityFeePerGas.toString(),
+      })),
+    ),
+    state: transaction.state,
+  }
+}
+
+/** The transaction in a row. */
+export function transactionOfRow(row: TransactionRow): StoredTransaction {
+  return {
+    account: row.account as Address,
+    nonce: Number(row.nonce),
+    purpose: row.purpose,
+    to: row.target as Address,
+    data: row.data as Hex,
+    value: BigInt(row.value),
+    gas: BigInt(row.gas),
+    attempts: ATTEMPTS.parse(JSON.parse(row.attempts)).map((attempt) => ({
+      hash: attempt.hash as Hex,
+      maxFeePerGas: BigInt(attempt.maxFeePerGas),
+      maxPriorityFeePerGas: BigInt(attempt.maxPriorityFeePerGas),
+      sentAtMs: attempt.sentAtMs,
+    })),
+    state: row.state as StoredTransaction['state'],
+  }
+}

@@ -1,0 +1,105 @@
+import type { PricePerPixel, WinningTicket } from '../domain/ticket.ts'
+import type { TicketState } from '../domain/ticket-state.ts'
+import type { Address } from '../lib/crypto.ts'
+import type { Rational } from '../lib/rational.ts'
+
+/*
+ * What payments keep, each behind an interface of its own. All of it may be shared by several processes, so nothing
+ * is read, changed and written back: each method is one step that either happens or does not.
+ */
+
+/** What a secret is for. */
+export type SecretPurpose = 'ticket' | 'auth-token'
+
+/** Secrets of 32 bytes that survive restarts. */
+export interface Secrets {
+  /** Those in use, newest first, never none: the newest signs, all verify. */
+  secrets(purpose: SecretPurpose): Promise<readonly Uint8Array[]>
+}
+
+/** Which nonces were used with which secret number. */
+export interface SeenNonces {
+  /** The nonces used, and whether the number has been revealed before its params expired. */
+  noncesOf(
+    recipientRandHash: Uint8Array,
+  ): Promise<{ readonly used: ReadonlySet<number>; readonly revealed: boolean }>
+  /** Marks a number as revealed: no ticket made with it is accepted from now on. */
+  reveal(recipientRandHash: Uint8Array, expirationBlock: bigint): Promise<void>
+  /** Forgets all whose params expired at this L1 block or before. */
+  forgetNonces(expiredAt: bigint): Promise<void>
+}
+
+/** What senders have prepaid, by session, in wei; below zero when work cost more than was paid. */
+export interface Balances {
+  /** 0 for a session that is not known. */
+  balance(sender: Address, sessionId: string): Promise<Rational>
+  /** Takes a fee; gives the balance after it. */
+  debit(sender: Address, sessionId: string, fee: Rational, nowMs: number): Promise<Rational>
+  /** Moves in what is left in the sender's sessions that were idle since `idleSinceMs`; gives the balance after it. */
+  carryOver(sender: Address, sessionId: string, idleSinceMs: number, nowMs: number): Promise<Rational>
+  /** Forgets sessions idle since `idleSinceMs`; what is left in them stays the sender's. */
+  forgetSessions(idleSinceMs: number): Promise<void>
+}
+
+/** The price that a session keeps from its first payment on. */
+export interface SessionPrices {
+  price(sender: Address, sessionId: string): Promise<PricePerPixel | null>
+  /** Sets the price unless there is one; gives the one that holds. */
+  fixPrice(sender: Address, sessionId: string, price: PricePerPixel, nowMs: number): Promise<PricePerPixel>
+}
+
+/** All that one payment changes. */
+export interface PaymentRecord {
+  readonly sender: Address
+  readonly sessionId: string
+  readonly credit: Rational
+  /** Becomes the session's unless it has one. */
+  readonly price: PricePerPixel
+  readonly recipientRandHash: Uint8Array
+  readonly paramsExpirationBlock: bigint
+  readonly nonces: readonly number[]
+  readonly winners: readonly WinningTicket[]
+  /** A session that is new takes over what is left in those of its sender that were idle since then. */
+  readonly idleSinceMs: number
+  readonly nowMs: number
+}
+
+/** Puts payments on disk. */
+export interface PaymentRecords {
+  /**
+   * Records nonces, credit, price and winners, all or nothing; resolves once that is on disk, with the price that
+   * holds for the session. `null`: one of the nonces was used meanwhile and nothing was recorded.
+   */
+  recordPayment(record: PaymentRecord): Promise<{ readonly price: PricePerPixel } | null>
+}
+
+/** A winning ticket as it is kept. */
+export interface StoredTicket {
+  readonly hash: Uint8Array
+  readonly ticket: WinningTicket
+  readonly state: TicketState
+  readonly receivedAtMs: number
+}
+
+/** How many winning tickets are in one state, for one reason. */
+export interface TicketCount {
+  readonly state: TicketState['kind']
+  readonly reason: string
+  readonly count: number
+  /** Wei. */
+  readonly faceValue: bigint
+  /** Wei that were paid, as far as known. */
+  readonly paid: bigint
+}
+
+/** Keeps winning tickets and how far their redemption has come. Tickets are never deleted. */
+export interface TicketRecords {
+  /** Adds tickets that were won; one that is known stays as it is. */
+  addTickets(tickets: readonly WinningTicket[], nowMs: number): Promise<void>
+  /** All that are open or submitted. */
+  unfinishedTickets(): Promise<StoredTicket[]>
+  /** Those found redeemed at this block or later. */
+  redeemedSince(block: bigint): Promise<StoredTicket[]>
+  saveTicketState(hash: Uint8Array, state: TicketState, nowMs: number): Promise<void>
+  countTickets(): Promise<TicketCount[]>
+}

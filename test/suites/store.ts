@@ -1,0 +1,351 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { WinningTicket } from '../../src/domain/ticket.ts'
+import { ticketHash } from '../../src/domain/ticket.ts'
+import { NEW_TICKET, type TicketState } from '../../src/domain/ticket-state.ts'
+import { type Store, Store as StoreClass, type StoreOptions } from '../../src/io/store/store.ts'
+import type { Address } from '../../src/lib/crypto.ts'
+import { NodeError } from '../../src/lib/errors.ts'
+import { Rational } from '../../src/lib/rational.ts'
+import type { PaymentRecord } from '../../src/services/payment-records.ts'
+
+const ALICE: Address = '0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf'
+const BOB: Address = '0x2B5AD5c4795c026514f8317c7a215E218DcCD6cF'
+const NOW = 1_700_000_000_000
+
+/** A place to keep a store in, new for each test. */
+export type NewPlace = () => Promise<StoreOptions['location']>
+
+/** A ticket that won, different for each number. */
+export function wonTicket(n: number, sender: Address = ALICE): WinningTicket {
+  return {
+    recipient: BOB,
+    sender,
+    faceValue: 10n ** 16n + BigInt(n),
+    winProb: 2n ** 255n,
+    senderNonce: n,
+    recipientRandHash: new Uint8Array(32).fill(1),
+    recipientRand: 2n ** 256n - 1n - BigInt(n),
+    expirationParams: { creationRound: 3500n, creationRoundBlockHash: new Uint8Array(32).fill(7) },
+    paramsExpirationBlock: 20_000_040n,
+    sig: new Uint8Array(65).fill(n % 251),
+  }
+}
+
+/** A payment of some nonces in one session. */
+export function paymentRecord(fields: Partial<PaymentRecord>): PaymentRecord {
+  return {
+    sender: ALICE,
+    sessionId: 'deadbeef',
+    credit: Rational.of(0n),
+    price: Rational.of(1n),
+    recipientRandHash: new Uint8Array(32).fill(1),
+    paramsExpirationBlock: 140n,
+    nonces: [],
+    winners: [],
+    idleSinceMs: NOW - 60_000,
+    nowMs: NOW,
+    ...fields,
+  }
+}
+
+/** What every store must do, whichever database it is on; `shared` ones serve several processes at once. */
+export function storeSuite(name: string, newPlace: NewPlace, { shared }: { shared: boolean }): void {
+  const claim = (text: string, run: (store: Store, reopen: () => Promise<Store>) => Promise<void>) =>
+    test(`${name}: ${text}`, async () => {
+      const location = await newPlace()
+      let store = new StoreClass({ location })
+      await store.open()
+      try {
+        await run(store, async () => {
+          await store.close()
+          store = new StoreClass({ location })
+          await store.open()
+          return store
+        })
+      } finally {
+        await store.close()
+      }
+    })
+
+  claim('a payment is there after reopening: nonces, credit, price and winners', async (store, reopen) => {
+    const winner = wonTicket(1)
+    const credit = Rational.of(7n, 2n ** 256n - 1n)
+    const answer = await store.recordPayment(
+      paymentRecord({
+        credit,
+        price: Rational.of(101n, 100n),
+        nonces: [1, 2, 4_294_967_295],
+        winners: [winner],
+      }),
+    )
+    assert.deepEqual(answer?.price, Rational.of(101n, 100n))
+    const again = await reopen()
+    const { used, revealed } = await again.noncesOf(winner.recipientRandHash)
+    assert.deepEqual([...used].sort(), [1, 2, 4_294_967_295])
+    assert.equal(revealed, false)
+    assert.deepEqual(await again.balance(ALICE, 'deadbeef'), credit)
+    assert.deepEqual(await again.price(ALICE, 'deadbeef'), Rational.of(101n, 100n))
+    const [stored, ...others] = await again.unfinishedTickets()
+    assert.equal(others.length, 0)
+    assert.deepEqual(stored, {
+      hash: ticketHash(winner),
+      ticket: winner,
+      state: NEW_TICKET,
+      receivedAtMs: NOW,
+    })
+  })
+
+  claim('a payment with a nonce that was used meanwhile leaves nothing behind', async (store) => {
+    await store.recordPayment(paymentRecord({ nonces: [1], credit: Rational.of(5n) }))
+    const refused = await store.recordPayment(
+      paymentRecord({ nonces: [2, 1], credit: Rational.of(5n), winners: [wonTicket(9)] }),
+    )
+    assert.equal(refused, null)
+    assert.deepEqual([...(await store.noncesOf(new Uint8Array(32).fill(1))).used], [1])
+    assert.deepEqual(await store.balance(ALICE, 'deadbeef'), Rational.of(5n))
+    assert.deepEqual(await store.unfinishedTickets(), [])
+  })
+
+  claim('of two payments with the same nonce at the same time one is recorded', async (store) => {
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, () =>
+        store.recordPayment(paymentRecord({ nonces: [3], credit: Rational.one })),
+      ),
+    )
+    assert.equal(answers.filter((answer) => answer !== null).length, 1)
+    assert.deepEqual(await store.balance(ALICE, 'deadbeef'), Rational.one)
+  })
+
+  claim('credits and debits that come at the same time are all counted', async (store) => {
+    const third = Rational.of(1n, 3n)
+    await Promise.all(
+      Array.from({ length: 60 }, (_, i) =>
+        i % 2 === 0
+          ? store.recordPayment(paymentRecord({ nonces: [i], credit: third }))
+          : store.debit(ALICE, 'deadbeef', Rational.of(1n, 7n), NOW),
+      ),
+    )
+    assert.deepEqual(await store.balance(ALICE, 'deadbeef'), Rational.of(10n).sub(Rational.of(30n, 7n)))
+  })
+
+  claim('a write that fails does not undo those committed with it', async (store) => {
+    const bad = paymentRecord({ nonces: [-0.5], credit: Rational.one, sessionId: null as unknown as string })
+    const [first, failed, last] = await Promise.allSettled([
+      store.recordPayment(paymentRecord({ nonces: [1], credit: Rational.one })),
+      store.recordPayment(bad),
+      store.recordPayment(paymentRecord({ nonces: [2], credit: Rational.one })),
+    ])
+    assert.deepEqual([first?.status, failed?.status, last?.status], ['fulfilled', 'rejected', 'fulfilled'])
+    assert.deepEqual(await store.balance(ALICE, 'deadbeef'), Rational.of(2n))
+  })
+
+  claim('the first price of a session holds', async (store) => {
+    assert.deepEqual(await store.fixPrice(ALICE, 'one', Rational.of(5n), NOW), Rational.of(5n))
+    assert.deepEqual(await store.fixPrice(ALICE, 'one', Rational.of(6n), NOW), Rational.of(5n))
+    const answer = await store.recordPayment(paymentRecord({ sessionId: 'one', price: Rational.of(7n) }))
+    assert.deepEqual(answer?.price, Rational.of(5n))
+    assert.equal(await store.price(ALICE, 'two'), null)
+    assert.equal(await store.price(BOB, 'one'), null)
+  })
+
+  claim('what is left in idle sessions goes to the sender’s next one, debts stay', async (store) => {
+    await store.recordPayment(
+      paymentRecord({ sessionId: 'busy', nonces: [2], credit: Rational.of(20n), nowMs: NOW - 1 }),
+    )
+    await store.recordPayment(
+      paymentRecord({ sessionId: 'old', nonces: [1], credit: Rational.of(10n), nowMs: NOW - 90_000 }),
+    )
+    await store.debit(ALICE, 'owing', Rational.of(3n), NOW - 90_000)
+    await store.recordPayment(
+      paymentRecord({
+        sender: BOB,
+        sessionId: 'other',
+        nonces: [3],
+        credit: Rational.of(40n),
+        nowMs: NOW - 90_000,
+      }),
+    )
+    await store.recordPayment(paymentRecord({ sessionId: 'new', nonces: [4], credit: Rational.of(100n) }))
+    const balances = await Promise.all(
+      ['old', 'busy', 'owing', 'new'].map(async (id) => (await store.balance(ALICE, id)).toString()),
+    )
+    assert.deepEqual(balances, ['0', '20', '-3', '110'])
+    assert.deepEqual(await store.carryOver(ALICE, 'new', NOW, NOW), Rational.of(130n))
+    assert.deepEqual(await store.balance(BOB, 'other'), Rational.of(40n))
+  })
+
+  claim('a forgotten session leaves its credit to its sender, in whole wei', async (store) => {
+    await store.recordPayment(
+      paymentRecord({ sessionId: 'a', nonces: [1], credit: Rational.of(21n, 2n), nowMs: NOW - 90_000 }),
+    )
+    await store.debit(ALICE, 'b', Rational.of(3n), NOW - 90_000)
+    await store.debit(ALICE, 'c', Rational.of(4n), NOW)
+    await store.forgetSessions(NOW - 60_000)
+    assert.deepEqual(await store.price(ALICE, 'a'), null)
+    assert.deepEqual(await store.balance(ALICE, 'b'), Rational.zero)
+    assert.deepEqual(await store.balance(ALICE, 'c'), Rational.of(-4n))
+    await store.recordPayment(paymentRecord({ sessionId: 'd', nonces: [2], credit: Rational.one }))
+    assert.deepEqual(await store.balance(ALICE, 'd'), Rational.of(12n))
+  })
+
+  claim('nonces and revealed numbers are forgotten with their params, not before', async (store) => {
+    const early = new Uint8Array(32).fill(1)
+    const late = new Uint8Array(32).fill(2)
+    await store.recordPayment(
+      paymentRecord({ recipientRandHash: early, nonces: [1], paramsExpirationBlock: 140n }),
+    )
+    await store.recordPayment(
+      paymentRecord({ recipientRandHash: late, nonces: [1], paramsExpirationBlock: 141n }),
+    )
+    await store.reveal(early, 140n)
+    await store.reveal(late, 141n)
+    await store.forgetNonces(140n)
+    assert.deepEqual(await store.noncesOf(early), { used: new Set(), revealed: false })
+    assert.deepEqual(await store.noncesOf(late), { used: new Set([1]), revealed: true })
+  })
+
+  claim('a secret is made once, kept, rotated with overlap and retired', async (store, reopen) => {
+    const [first] = await store.secrets('ticket')
+    assert.equal(first?.length, 32)
+    assert.notDeepEqual(await store.secrets('auth-token'), [first])
+    const again = await reopen()
+    assert.deepEqual(await again.secrets('ticket'), [first])
+    await again.rotateSecret('ticket', NOW)
+    const both = await again.secrets('ticket')
+    assert.equal(both.length, 2)
+    assert.deepEqual(both[1], first)
+    await again.retireSecrets('ticket', NOW - 1, NOW)
+    assert.equal((await again.secrets('ticket')).length, 2)
+    await again.retireSecrets('ticket', NOW, NOW)
+    assert.deepEqual(await again.secrets('ticket'), [both[0]])
+  })
+
+  claim('every state of a ticket is kept with its reason and figures', async (store, reopen) => {
+    const states: TicketState[] = [
+      { kind: 'open', reason: 'underfunded' },
+      { kind: 'submitted', txHash: null },
+      { kind: 'submitted', txHash: `0x${'ab'.repeat(32)}` },
+      { kind: 'redeemed', txHash: `0x${'cd'.repeat(32)}`, paid: 10n ** 16n, fee: 21_000n, block: 100n },
+      { kind: 'redeemed', txHash: null, paid: null, fee: null, block: 90n },
+      { kind: 'refused', reason: 'expired' },
+    ]
+    const tickets = states.map((_, i) => wonTicket(i))
+    await store.addTickets(tickets, NOW)
+    for (const [i, state] of states.entries()) {
+      await store.saveTicketState(ticketHash(tickets[i]!), state, NOW)
+    }
+    await store.addTickets(tickets, NOW + 1)
+    const again = await reopen()
+    const unfinished = await again.unfinishedTickets()
+    assert.deepEqual(
+      unfinished.map(({ ticket, state }) => [ticket.senderNonce, state]).sort(),
+      states.slice(0, 3).map((state, i) => [i, state]),
+    )
+    assert.deepEqual(
+      (await again.redeemedSince(91n)).map(({ state }) => state),
+      [states[3]],
+    )
+    assert.equal((await again.redeemedSince(90n)).length, 2)
+    assert.deepEqual(await again.countTickets(), [
+      { state: 'open', reason: 'underfunded', count: 1, faceValue: 10n ** 16n, paid: 0n },
+      { state: 'redeemed', reason: '', count: 2, faceValue: 2n * 10n ** 16n + 7n, paid: 10n ** 16n },
+      { state: 'refused', reason: 'expired', count: 1, faceValue: 10n ** 16n + 5n, paid: 0n },
+      { state: 'submitted', reason: '', count: 2, faceValue: 2n * 10n ** 16n + 3n, paid: 0n },
+    ])
+  })
+
+  claim('a store that belongs to one chain refuses another with a sentence', async (store, reopen) => {
+    await store.bindChain(42161n)
+    const again = await reopen()
+    await again.bindChain(42161n)
+    await assert.rejects(
+      again.bindChain(0n),
+      (error) =>
+        error instanceof NodeError &&
+        error.code === 'wrong-chain' &&
+        /^expecting chainID of 42161, but got 0: the data in .* belongs to another chain/.test(error.message),
+    )
+  })
+
+  claim('transactions are kept by account and nonce, with every attempt', async (store, reopen) => {
+    const transaction = {
+      account: ALICE,
+      nonce: 7,
+      purpose: 'redeem 0x01',
+      to: BOB,
+      data: '0x01020304',
+      value: 2n ** 200n,
+      gas: 350_000n,
+      attempts: [{ hash: '0xaa', maxFeePerGas: 10n ** 12n, maxPriorityFeePerGas: 0n, sentAtMs: NOW }],
+      state: 'open',
+    } as const
+    await store.saveTransaction({ ...transaction, attempts: [] })
+    await store.saveTransaction(transaction)
+    await store.saveTransaction({ ...transaction, nonce: 6 })
+    await store.saveTransaction({ ...transaction, nonce: 5, state: 'mined' })
+    await store.saveTransaction({ ...transaction, account: BOB })
+    const again = await reopen()
+    assert.deepEqual(await again.openTransactions(ALICE), [{ ...transaction, nonce: 6 }, transaction])
+  })
+
+  claim('the cursor and the orchestrators seen are kept', async (store, reopen) => {
+    assert.equal(await store.loadCursor(), null)
+    await store.saveCursor('{"block":"1"}')
+    await store.saveCursor('{"block":"2"}')
+    const seen = [
+      {
+        address: ALICE,
+        serviceUri: 'https://a:8935',
+        stake: 5n,
+        activationRound: 1n,
+        deactivationRound: 2n ** 256n - 1n,
+      },
+      { address: BOB, serviceUri: '', stake: 10n ** 25n, activationRound: 2n, deactivationRound: 9n },
+    ]
+    await store.saveOrchestrators(seen, NOW)
+    const again = await reopen()
+    assert.equal(await again.loadCursor(), '{"block":"2"}')
+    assert.deepEqual(
+      await again.orchestrators(),
+      [seen[1]!, seen[0]!].map((orchestrator) => ({ ...orchestrator, seenAtMs: NOW })),
+    )
+    await again.saveOrchestrators([], NOW)
+    assert.deepEqual(await again.orchestrators(), [])
+  })
+
+  if (!shared) return
+
+  test(`${name}: two processes that share it never lose each other’s credit, nor accept one nonce twice`, async () => {
+    const location = await newPlace()
+    const stores = [new StoreClass({ location }), new StoreClass({ location })]
+    await Promise.all(stores.map((store) => store.open()))
+    try {
+      const secrets = await Promise.all(stores.map((store) => store.secrets('ticket')))
+      assert.deepEqual(secrets[0], secrets[1])
+      const answers = await Promise.all(
+        stores.flatMap((store, s) =>
+          Array.from({ length: 40 }, (_, i) =>
+            store.recordPayment(
+              paymentRecord({
+                sessionId: `s${(i * (s + 1)) % 4}`,
+                nonces: [i],
+                credit: Rational.one,
+                winners: [wonTicket(i)],
+              }),
+            ),
+          ),
+        ),
+      )
+      assert.equal(answers.filter((answer) => answer !== null).length, 40)
+      const balances = await Promise.all([0, 1, 2, 3].map((i) => stores[0]!.balance(ALICE, `s${i}`)))
+      assert.deepEqual(
+        balances.reduce((sum, amount) => sum.add(amount), Rational.zero),
+        Rational.of(40n),
+      )
+      assert.equal((await stores[1]!.unfinishedTickets()).length, 40)
+    } finally {
+      await Promise.all(stores.map((store) => store.close()))
+    }
+  })
+}
