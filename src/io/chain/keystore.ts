@@ -1,0 +1,102 @@
+import { chmod, mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Address, addressOfKey } from '../../lib/crypto.ts'
+import type { Dice } from '../../lib/dice.ts'
+import { messageOf } from '../../lib/errors.ts'
+import type { ScryptCost } from '../../lib/scrypt.ts'
+import { encryptKey, type KeyFile, MAX_KEY_FILE_BYTES, parseKeyFile, WalletError } from './keystore-file.ts'
+
+/** An account's file in the keystore. */
+export interface KeystoreEntry {
+  readonly path: string
+  readonly address: Address
+  readonly file: KeyFile
+}
+
+/** What a keystore directory holds. */
+export interface KeystoreListing {
+  /** In the order of their paths (chain.md §5). */
+  readonly accounts: readonly KeystoreEntry[]
+  /** Files that are no key files; they are left alone. */
+  readonly ignored: readonly string[]
+}
+
+/** More files than this is no keystore. */
+const MAX_FILES = 10_000
+
+/** Reads a keystore directory; a missing one is empty. Hidden files, links, folders and foreign files do not count. */
+export async function listKeystore(directory: string): Promise<KeystoreListing> {
+  const names = await readdir(directory, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return []
+    throw new WalletError('keystore-unusable', `the keystore ${directory} cannot be read: ${error.message}`)
+  })
+  const accounts: KeystoreEntry[] = []
+  const ignored: string[] = []
+  const regular = names.filter((entry) => entry.isFile() && !/^\.|~$/.test(entry.name)).slice(0, MAX_FILES)
+  for (const { name } of regular.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    const path = join(directory, name)
+    const entry = await readEntry(path).catch(() => null)
+    if (entry) accounts.push(entry)
+    else ignored.push(path)
+  }
+  return { accounts, ignored }
+}
+
+/** Reads one key file that must be one and must name its address. Throws WalletError. */
+export async function readEntry(path: string): Promise<KeystoreEntry> {
+  try {
+    if ((await stat(path)).size > MAX_KEY_FILE_BYTES) throw new WalletError('bad-key-file', 'it is too large')
+    const file = parseKeyFile(await readFile(path, 'utf8'))
+    if (file.address === null) throw new WalletError('bad-key-file', 'it does not name its address')
+    return { path, address: file.address, file }
+  } catch (error) {
+    const code = error instanceof WalletError ? error.code : 'bad-key-file'
+    throw new WalletError(code, `the key file ${path} cannot be used: ${messageOf(error)}`, { cause: error })
+  }
+}
+
+/** Makes a new account and its file: complete and private from the moment it has its name. */
+export async function createAccount(
+  directory: string,
+  password: string,
+  needs: { dice: Dice; nowMs: number; cost?: ScryptCost },
+): Promise<{ path: string; key: Uint8Array }> {
+  const key = newKey(needs.dice)
+  const text = await encryptKey(key, password, needs.dice, needs.cost)
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  await chmod(directory, 0o700).catch(() => {})
+  const name = keyFileName(addressOfKey(key), needs.nowMs)
+  const path = join(directory, name)
+  const temporary = join(directory, `.${name}.tmp`)
+  const handle = await open(temporary, 'wx', 0o600)
+  try {
+    await handle.writeFile(text)
+    // A key that is lost in a power cut after it was used is money lost.
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+  await rename(temporary, path).catch(async (error) => {
+    await unlink(temporary).catch(() => {})
+    throw error
+  })
+  return { path, key }
+}
+
+/** `UTC--<time with nine digits of a second>Z--<address>` (chain.md §5). */
+export function keyFileName(address: Address, nowMs: number): string {
+  const time = new Date(nowMs).toISOString().replaceAll(':', '-').replace('Z', '000000Z')
+  return `UTC--${time}--${address.slice(2).toLowerCase()}`
+}
+
+function newKey(dice: Dice): Uint8Array {
+  for (;;) {
+    const key = dice.bytes(32)
+    try {
+      addressOfKey(key)
+      return key
+    } catch {
+      // Zero or above the curve's order: one draw in 2^128.
+    }
+  }
+}
