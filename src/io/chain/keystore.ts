@@ -1,9 +1,9 @@
-import { chmod, mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { systemClock } from '../../lib/clock.ts'
 import { type Address, addressOfKey } from '../../lib/crypto.ts'
-import type { Dice } from '../../lib/dice.ts'
+import { type Dice, systemDice } from '../../lib/dice.ts'
 import { messageOf } from '../../lib/errors.ts'
-import type { ScryptCost } from '../../lib/scrypt.ts'
 import { encryptKey, type KeyFile, MAX_KEY_FILE_BYTES, parseKeyFile, WalletError } from './keystore-file.ts'
 
 /** An account's file in the keystore. */
@@ -55,17 +55,35 @@ export async function readEntry(path: string): Promise<KeystoreEntry> {
   }
 }
 
-/** Makes a new account and its file: complete and private from the moment it has its name. */
+/** How a key file is written; chance and time are the machine's own unless given. */
+export interface KeyFileOptions {
+  readonly dice?: Dice
+  readonly nowMs?: number
+  /** scrypt's n; absent: the standard (chain.md §5). */
+  readonly scryptN?: number
+}
+
+/** Makes a new account and its file. */
 export async function createAccount(
   directory: string,
   password: string,
-  needs: { dice: Dice; nowMs: number; cost?: ScryptCost },
+  options: KeyFileOptions & { dice: Dice },
 ): Promise<{ path: string; key: Uint8Array }> {
-  const key = newKey(needs.dice)
-  const text = await encryptKey(key, password, needs.dice, needs.cost)
+  const key = newKey(options.dice)
+  return { path: await writeKeyFile(directory, key, password, options), key }
+}
+
+/** Writes a key into a keystore: complete and private from the moment it has its name. Returns the file's path. */
+export async function writeKeyFile(
+  directory: string,
+  key: Uint8Array,
+  password: string,
+  options: KeyFileOptions = {},
+): Promise<string> {
+  const cost = { ...STANDARD_COST, n: options.scryptN ?? STANDARD_COST.n }
+  const text = await encryptKey(key, password, options.dice ?? systemDice, cost)
   await mkdir(directory, { recursive: true, mode: 0o700 })
-  await chmod(directory, 0o700).catch(() => {})
-  const name = keyFileName(addressOfKey(key), needs.nowMs)
+  const name = keyFileName(addressOfKey(key), options.nowMs ?? systemClock.now())
   const path = join(directory, name)
   const temporary = join(directory, `.${name}.tmp`)
   const handle = await open(temporary, 'wx', 0o600)
@@ -80,7 +98,7 @@ export async function createAccount(
     await unlink(temporary).catch(() => {})
     throw error
   })
-  return { path, key }
+  return path
 }
 
 /** `UTC--<time with nine digits of a second>Z--<address>` (chain.md §5). */

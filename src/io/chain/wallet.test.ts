@@ -30,7 +30,7 @@ const DEFINITION = {
       p: 8,
       salt: 'ab0c7876052600dd703518d6fc3fe8984592145b591fc8fb5c6d43190334ba19',
     },
-    mac: '2103ac29920d71da29f15d75b4a16dbe95cfd7ff8425faea1056c33131d846e3',
+    mac: '2103ac29920d71da29f15d75b4a16dbe95cfd7ff8faea1056c33131d846e3097',
   },
   pbkdf2: {
     cipher: 'aes-128-ctr',
@@ -74,7 +74,7 @@ const options = (over: Partial<WalletOptions> = {}): WalletOptions => ({
   keystorePath: null,
   address: null,
   password: 'secret',
-  cost: LIGHT,
+  scryptN: LIGHT.n,
   ...over,
 })
 

@@ -6,7 +6,6 @@ import type { Clock } from '../../lib/clock.ts'
 import { type Address, addressOfKey, keccak256, signHash } from '../../lib/crypto.ts'
 import type { Dice } from '../../lib/dice.ts'
 import type { Log } from '../../lib/log.ts'
-import type { ScryptCost } from '../../lib/scrypt.ts'
 import { createAccount, type KeystoreEntry, listKeystore, readEntry } from './keystore.ts'
 import { decryptKeyFile, WalletError } from './keystore-file.ts'
 
@@ -20,8 +19,8 @@ export interface WalletOptions {
   readonly address: Address | null
   /** `-ethPassword`: the password, or the path of a file that holds it; null when it was not given. */
   readonly password: string | null
-  /** Of a new key file; absent: the standard. */
-  readonly cost?: ScryptCost
+  /** scrypt's n for a new key file; absent: the standard. */
+  readonly scryptN?: number
 }
 
 /** Asks a person at a terminal; null where there is none. */
@@ -183,7 +182,7 @@ async function create(
   const { path, key } = await createAccount(directory, password, {
     dice: needs.dice,
     nowMs: needs.clock.now(),
-    ...(options.cost ? { cost: options.cost } : {}),
+    ...(options.scryptN ? { scryptN: options.scryptN } : {}),
   })
   const wallet = new Wallet(key)
   needs.log.warn('a new account was made: back its file up and send it ether', {
