@@ -4,7 +4,14 @@ import { systemClock } from '../../lib/clock.ts'
 import { type Address, addressOfKey } from '../../lib/crypto.ts'
 import { type Dice, systemDice } from '../../lib/dice.ts'
 import { messageOf } from '../../lib/errors.ts'
-import { encryptKey, type KeyFile, MAX_KEY_FILE_BYTES, parseKeyFile, WalletError } from './keystore-file.ts'
+import {
+  encryptKey,
+  type KeyFile,
+  MAX_KEY_FILE_BYTES,
+  parseKeyFile,
+  STANDARD_COST,
+  WalletError,
+} from './keystore-file.ts'
 
 /** An account's file in the keystore. */
 export interface KeystoreEntry {
