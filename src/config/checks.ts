@@ -1,0 +1,47 @@
+import { type FlagName, type FlagRole, flags, needsChain, rolesOf } from './flags.ts'
+import { defaultOf, type LoadedFlags, SettingsError } from './load.ts'
+import type { Network } from './networks.ts'
+import type { Role } from './settings.ts'
+
+/** Paid flags without a chain would mean work for free (operations.md §10 #12, #13). Throws SettingsError. */
+export function refuseWhatNeedsAChain(loaded: LoadedFlags, network: Network): void {
+  if (!network.offchain) return
+  for (const [name, { spelled }] of loaded.given) {
+    if (!needsChain(flags[name]) || !changesSomething(loaded, name)) continue
+    const named = loaded.given.has('network') ? 'is offchain' : 'is not given, so offchain'
+    throw new SettingsError(
+      'bad-setting',
+      `${spelled} needs a chain, but -network ${named}: name the network, such as -network arbitrum-one-mainnet, or leave -${name} out`,
+    )
+  }
+}
+
+/** What this version cannot do is refused rather than left undone. Throws SettingsError. */
+export function refuseWhatIsLater(loaded: LoadedFlags): void {
+  for (const [name, { spelled }] of loaded.given) {
+    const flag = flags[name]
+    if (!('later' in flag) || !flag.later || !changesSomething(loaded, name)) continue
+    throw new SettingsError('bad-setting', `${spelled} is not supported by this version yet: ${flag.later}`)
+  }
+}
+
+/** Sentences about flags that none of the process's roles reads. */
+export function unusedFlags(loaded: LoadedFlags, settings: { readonly roles: ReadonlySet<Role> }): string[] {
+  const sentences: string[] = []
+  for (const [name, { spelled }] of loaded.given) {
+    const readers = rolesOf(flags[name])
+    if (!readers || !changesSomething(loaded, name)) continue
+    if (readers.some((reader: FlagRole) => settings.roles.has(reader))) continue
+    sentences.push(`${spelled} does nothing here: it is for a ${readers.join(' or ')}`)
+  }
+  return sentences
+}
+
+/** A flag given at its default, a reward switched off and a price of 0 ask for nothing. */
+function changesSomething(loaded: LoadedFlags, name: FlagName): boolean {
+  const value = loaded.values[name]
+  if (value === defaultOf(flags[name])) return false
+  if (name === 'reward') return value !== false
+  if (name === 'pricePerUnit') return value !== '0'
+  return true
+}

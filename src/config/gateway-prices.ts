@@ -1,0 +1,100 @@
+import { z } from 'zod'
+import type { WrittenPrice } from '../domain/price.ts'
+import { parsePriceFlag } from '../domain/price.ts'
+import { type Address, parseAddress } from '../lib/crypto.ts'
+import { messageOf } from '../lib/errors.ts'
+import { Rational } from '../lib/rational.ts'
+import { SettingsError, shown } from './load.ts'
+
+/** What certain gateways pay: amount in its currency for so many pixels. */
+export interface GatewayPrice {
+  readonly price: WrittenPrice
+  readonly pixelsPerUnit: bigint
+}
+
+/** Gateways with prices of their own: more are taken for a mistake. */
+const MAX_GATEWAYS = 10_000
+
+/** Numbers are kept as they were written: money must not pass through floating point. */
+class WrittenNumber {
+  readonly text: string
+  constructor(text: string) {
+    this.text = text
+  }
+}
+
+const number = z.custom<WrittenNumber>((value) => value instanceof WrittenNumber, 'needs to be a bare number')
+const entry = z.looseObject({
+  ethaddress: z.string(),
+  priceperunit: number,
+  currency: z.string().nullish(),
+  pixelsperunit: number,
+})
+const list = z.array(entry).max(MAX_GATEWAYS)
+const shape = z
+  .looseObject({ gateways: list.optional(), broadcasters: list.optional() })
+  .refine(
+    ({ gateways, broadcasters }) => gateways !== undefined || broadcasters !== undefined,
+    'it has no array "gateways"',
+  )
+
+/** Reads the JSON of -pricePerGateway (payments.md §8). Throws SettingsError: the default price must not apply by mistake. */
+export function parseGatewayPrices(spelled: string, text: string): ReadonlyMap<Address, GatewayPrice> {
+  const read = shape.safeParse(parseJson(spelled, text))
+  if (!read.success) {
+    const issue = read.error.issues[0]!
+    const where = issue.path.length > 0 ? `${issue.path.join('.')}: ` : ''
+    throw refusal(spelled, `${where}${issue.message}`)
+  }
+  const prices = new Map<Address, GatewayPrice>()
+  for (const { ethaddress, priceperunit, currency, pixelsperunit } of [
+    ...(read.data.broadcasters ?? []),
+    ...(read.data.gateways ?? []),
+  ]) {
+    const address = attempt(spelled, () => parseAddress(ethaddress))
+    if (prices.has(address)) throw refusal(spelled, `${address} has two prices`)
+    const amount = attempt(spelled, () => Rational.parse(priceperunit.text))
+    if (amount.sign < 0) throw refusal(spelled, `priceperunit of ${address} is below 0`)
+    const price = { amount, currency: attempt(spelled, () => parsePriceFlag(`0${currency ?? ''}`)).currency }
+    const pixelsPerUnit = parsePixels(pixelsperunit.text)
+    if (pixelsPerUnit === null) {
+      throw refusal(spelled, `pixelsperunit of ${address} is not a whole number above 0`)
+    }
+    prices.set(address, { price, pixelsPerUnit })
+  }
+  return prices
+}
+
+/** A number of pixels, `1e12` and `4/2` included; null unless it is whole and above 0 (operations.md §1.2). */
+export function parsePixels(text: string): bigint | null {
+  try {
+    const pixels = Rational.parse(text)
+    return pixels.den === 1n && pixels.num > 0n && pixels.num < 2n ** 63n ? pixels.num : null
+  } catch {
+    return null
+  }
+}
+
+function parseJson(spelled: string, text: string): unknown {
+  try {
+    return JSON.parse(text, keepNumbers as (key: string, value: unknown) => unknown)
+  } catch {
+    throw refusal(spelled, `${shown(text)} is neither JSON nor a file that can be read`)
+  }
+}
+
+function keepNumbers(_key: string, value: unknown, context: { source: string }): unknown {
+  return typeof value === 'number' ? new WrittenNumber(context.source) : value
+}
+
+function attempt<T>(spelled: string, parse: () => T): T {
+  try {
+    return parse()
+  } catch (error) {
+    throw refusal(spelled, messageOf(error))
+  }
+}
+
+function refusal(spelled: string, reason: string): SettingsError {
+  return new SettingsError('bad-setting', `${spelled}: ${reason}`)
+}

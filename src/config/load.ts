@@ -1,0 +1,244 @@
+import { NodeError } from '../lib/errors.ts'
+import { flagValue, wanted } from './flag-values.ts'
+import {
+  type Flag,
+  type FlagName,
+  type FlagValues,
+  flagNamed,
+  flagNames,
+  flags,
+  foreignFlags,
+  oldNames,
+} from './flags.ts'
+import { nearest } from './nearest.ts'
+
+/** What is wrong with the settings: `bad-flag` the command line's syntax, `bad-setting` everything else. */
+export type SettingsErrorCode = 'bad-flag' | 'bad-setting'
+
+/** The one error of this folder; its message is one sentence for the operator. */
+export class SettingsError extends NodeError<SettingsErrorCode> {
+  override name = 'SettingsError'
+}
+
+/** Where settings come from. */
+export interface Sources {
+  /** Without the program's own name. */
+  readonly argv: readonly string[]
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** The text of a readable, non-empty, regular file; null for anything else. */
+  readonly readText: (path: string) => string | null
+}
+
+/** How a flag was given. */
+export interface GivenFlag {
+  /** As the user wrote it, for sentences: `-ethUrl`, `LP_ETHURL`, `ethUrl in node.conf`. */
+  readonly spelled: string
+  readonly text: string
+}
+
+/** All flags with a value each, and which of them somebody gave. */
+export interface LoadedFlags {
+  readonly values: FlagValues
+  readonly given: ReadonlyMap<FlagName, GivenFlag>
+  /** -h or -help was met: nothing after it was read. */
+  readonly help: boolean
+  /** Sentences about what was accepted but should be written otherwise. */
+  readonly warnings: readonly string[]
+}
+
+/**
+ * Reads all flags: the command line over the environment over the configuration file over the defaults, by the
+ * rules of the Go node's parser (operations.md §1.1), save that words which that parser would drop are refused.
+ * Throws SettingsError.
+ */
+export function loadFlags(sources: Sources): LoadedFlags {
+  const found = new Map<FlagName, { given: GivenFlag; value: unknown }>()
+  const warnings: string[] = []
+  const take = (name: FlagName, as: string, given: GivenFlag, fault: SettingsErrorCode) => {
+    const value = flagValue(flags[name].kind, given.text)
+    if (value === undefined) {
+      throw new SettingsError(
+        fault,
+        `${given.spelled} is ${wanted[flags[name].kind]}, not ${shown(given.text)}`,
+      )
+    }
+    if (as !== name) warnings.push(`${given.spelled} is an old name: write -${name}`)
+    found.set(name, { given, value })
+  }
+
+  const help = readCommandLine(sources.argv, (name, as, text) =>
+    take(name, as, { spelled: `-${as}`, text }, 'bad-flag'),
+  )
+  if (!help) {
+    const before = new Set(found.keys())
+    readEnvironment(sources.env, (name, as, spelled, text) => {
+      if (before.has(name)) return
+      if (flagValue(flags[name].kind, text) === undefined) throw badEnvironment(name, spelled, text)
+      take(name, as, { spelled, text }, 'bad-setting')
+    })
+    const path = found.get('config')?.given.text ?? ''
+    if (path !== '') {
+      const earlier = new Set(found.keys())
+      readConfigFile(path, sources.readText, (name, as, line, text) => {
+        const spelled = `${as} in line ${line} of ${path}`
+        if (!earlier.has(name)) take(name, as, { spelled, text }, 'bad-setting')
+      })
+    }
+  }
+
+  return {
+    values: valuesOf(found),
+    given: new Map([...found].map(([name, { given }]) => [name, given])),
+    help,
+    warnings,
+  }
+}
+
+/** A flag's value when nobody gives it. */
+export function defaultOf(flag: Flag): unknown {
+  return flag.default === null ? null : flagValue(flag.kind, flag.default)
+}
+
+/** The environment variable of a flag (operations.md §1.1). */
+export function environmentName(name: string): string {
+  return `LP_${name.toUpperCase()}`
+}
+
+/** A text in a sentence: in quotes, without control characters, cut when long. */
+export function shown(text: string): string {
+  return JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}…` : text)
+}
+
+function valuesOf(found: ReadonlyMap<FlagName, { value: unknown }>): FlagValues {
+  const entries = flagNames.map((name) => [
+    name,
+    found.has(name) ? found.get(name)!.value : defaultOf(flags[name]),
+  ])
+  return Object.fromEntries(entries) as FlagValues
+}
+
+/** Calls `take` for each flag in order. Returns true at -h or -help. */
+function readCommandLine(
+  argv: readonly string[],
+  take: (name: FlagName, as: string, text: string) => void,
+): boolean {
+  let lastBoolean: string | null = null
+  for (let at = 0; at < argv.length; at++) {
+    const word = argv[at]!
+    // A backslash before a space at the end of a shell line passes a blank word (operations.md §10 #21).
+    if (word.trim() === '') continue
+    if (word === '--') {
+      const rest = argv.slice(at + 1).find((left) => left.trim() !== '')
+      if (rest !== undefined) throw leftOver(rest, null)
+      return false
+    }
+    if (!word.startsWith('-') || word === '-') throw leftOver(word, lastBoolean)
+    const body = word.slice(word.startsWith('--') ? 2 : 1)
+    const equals = body.indexOf('=', 1)
+    const as = equals < 0 ? body : body.slice(0, equals)
+    if (as === '' || as.startsWith('-') || as.startsWith('=')) {
+      throw new SettingsError('bad-flag', `${shown(word)} is no flag: a flag is one or two dashes and a name`)
+    }
+    const name = flagNamed(as)
+    if (!name && (as === 'h' || as === 'help')) return true
+    if (!name) throw new SettingsError('bad-flag', unknown(`-${as}`, as, '-'))
+    const isBoolean = flags[name].kind === 'bool' || flags[name].kind === 'tri-bool'
+    lastBoolean = isBoolean && equals < 0 ? as : null
+    if (equals >= 0) take(name, as, body.slice(equals + 1))
+    else if (isBoolean) take(name, as, 'true')
+    else if (at + 1 < argv.length) take(name, as, argv[++at]!)
+    else throw new SettingsError('bad-flag', `-${as} needs a value, ${wanted[flags[name].kind]}`)
+  }
+  return false
+}
+
+function leftOver(word: string, lastBoolean: string | null): SettingsError {
+  if (lastBoolean !== null && flagValue('bool', word) !== undefined) {
+    return new SettingsError(
+      'bad-flag',
+      `${shown(word)} after -${lastBoolean} is not its value: write -${lastBoolean}=${word}`,
+    )
+  }
+  return new SettingsError(
+    'bad-flag',
+    `the word ${shown(word)} belongs to no flag: remove it, or put quotes around a value with spaces`,
+  )
+}
+
+function unknown(spelled: string, name: string, prefix: string): string {
+  if (foreignFlags.has(name)) {
+    return `${spelled} is for AI or remote signing, which this node does not do: leave it out`
+  }
+  const guess = nearest(name, [...flagNames, ...Object.keys(oldNames)])
+  const advice = guess ? `did you mean ${prefix}${guess}?` : 'livepeer -help lists all flags'
+  return `there is no flag ${spelled.length > 80 ? shown(spelled) : spelled}: ${advice}`
+}
+
+/** Calls `take` for each flag that a variable sets; an empty one counts as absent. The present name beats an old one. */
+function readEnvironment(
+  env: Sources['env'],
+  take: (name: FlagName, as: string, spelled: string, text: string) => void,
+): void {
+  const read = new Set<string>()
+  for (const as of [...flagNames, ...Object.keys(oldNames)]) {
+    const variable = environmentName(as)
+    const text = Object.hasOwn(env, variable) ? env[variable] : undefined
+    const name = flagNamed(as)!
+    if (text === undefined || text === '' || read.has(variable) || read.has(name)) continue
+    read.add(variable).add(name)
+    take(name, name === as || environmentName(name) === variable ? name : as, variable, text)
+  }
+}
+
+/** Variables such as LP_VERSION are easily set for another purpose, so the sentence says how they are read (§10 #29). */
+function badEnvironment(name: FlagName, variable: string, text: string): SettingsError {
+  return new SettingsError(
+    'bad-setting',
+    `${variable}=${shown(text)} in the environment stands for the flag -${name}, which is ${wanted[flags[name].kind]}: correct or unset ${variable}`,
+  )
+}
+
+/** Calls `take` for each line: a name, a space, a value; `#` begins a comment at a line's start or after a space. */
+function readConfigFile(
+  path: string,
+  readText: Sources['readText'],
+  take: (name: FlagName, as: string, line: number, text: string) => void,
+): void {
+  const text = readText(path)
+  if (text === null) {
+    throw new SettingsError(
+      'bad-setting',
+      `-config ${shown(path)} is not a file that can be read, or it is empty`,
+    )
+  }
+  const byVariable = new Map(
+    [...Object.keys(oldNames), ...flagNames].map((name) => [environmentName(name), name]),
+  )
+  text.split('\n').forEach((raw, index) => {
+    const line = raw.trim()
+    if (line === '' || line.startsWith('#')) return
+    const space = line.indexOf(' ')
+    const as = space < 0 ? line : line.slice(0, space)
+    const value = space < 0 ? 'true' : line.slice(space + 1).trim()
+    const comment = value.indexOf(' #')
+    const plain = byVariable.get(as) ?? as
+    const name = flagNamed(plain)
+    if (!name) throw badLine(as, `line ${index + 1} of ${path}`)
+    take(name, plain, index + 1, comment < 0 ? value : value.slice(0, comment).trim())
+  })
+}
+
+/** The word may be `ethPassword=…`, so no more than a name is printed of it. */
+function badLine(word: string, where: string): SettingsError {
+  const meant = /^-{0,2}(\w+)/.exec(word)?.[1] ?? ''
+  if (meant !== word && flagNamed(meant)) {
+    return new SettingsError(
+      'bad-setting',
+      `${where} begins otherwise than its kind does: write ${meant} without a dash, one space, and the value`,
+    )
+  }
+  return new SettingsError(
+    'bad-setting',
+    unknown(`${meant || shown(word.slice(0, 1))} in ${where}`, meant, ''),
+  )
+}

@@ -1,0 +1,137 @@
+import { MAX_RENDITIONS, type Profile, parseProfiles, presetNamed, presets } from '../domain/rendition.ts'
+import { Rational } from '../lib/rational.ts'
+import { isLoopback, parseBind, printBind } from './addresses.ts'
+import { shown } from './load.ts'
+import { nearest } from './nearest.ts'
+import type { Network } from './networks.ts'
+import { attempt, checkedAddress, entries, peerUrls, type Reading, readPrice, refusal } from './reading.ts'
+import type { GatewaySettings } from './settings.ts'
+
+/** What a gateway is told. Throws SettingsError. */
+export function readGateway(reading: Reading, network: Network): GatewaySettings {
+  const { flags } = reading
+  const bind = parseBind(reading.spelled('httpAddr'), flags.httpAddr, { host: '127.0.0.1', port: 9935 })
+  reading.httpUrl('authWebhookUrl')
+  reading.httpUrl('orchWebhookUrl')
+  reading.httpUrl('verifierUrl')
+  if (flags.verifierUrl !== '' && flags.verifierPath === '' && flags.objectStore === '') {
+    throw refusal('-verifierUrl needs -verifierPath or -objectStore, where the verifier finds the segments')
+  }
+  const guarded = isLoopback(bind.host) || flags.authWebhookUrl !== ''
+  if (flags.httpIngest === null && !guarded) {
+    reading.warnings.push(
+      `segments are not taken in at /live/, because ${reading.spelled('httpAddr')} ${printBind(bind)} is open to anyone: give -httpIngest to take them in all the same`,
+    )
+  }
+  const orchestrators = peerUrls(reading, 'orchAddr', '127.0.0.1')
+  if (network.offchain && orchestrators.length === 0 && flags.orchWebhookUrl === '') {
+    reading.warnings.push(
+      'no orchestrator is known offchain, so streams are served but not transcoded: give -orchAddr',
+    )
+  }
+  const maxPrice = network.offchain ? null : readPrice(reading, 'maxPricePerUnit', flags.maxPricePerUnit)
+  return {
+    bind,
+    httpIngest: flags.httpIngest ?? guarded,
+    orchestrators,
+    blocklist: new Set(
+      entries(flags.orchBlocklist).map((entry) => checkedAddress(reading.spelled('orchBlocklist'), entry)),
+    ),
+    minOrchestratorVersion: flags.orchMinLivepeerVersion,
+    extraNodes: reading.count('extraNodes', 0n),
+    discoveryTimeoutMs: reading.wait('discoveryTimeout', 1),
+    selection: readSelection(reading),
+    profiles: readProfiles(reading),
+    maxAttempts: flags.maxAttempts > 0n ? Number(flags.maxAttempts) : 0,
+    currentManifest: flags.currentManifest,
+    localVerify: flags.localVerify ?? !network.offchain,
+    maxPrice: maxPrice && maxPrice.price.amount.sign > 0 ? maxPrice : null,
+    ignoreMaxPriceIfNeeded: flags.ignoreMaxPriceIfNeeded,
+    maxTicketEv: readAmount(reading, 'maxTicketEV'),
+    maxTotalEv: readAmount(reading, 'maxTotalEV'),
+    depositMultiplier: readMultiplier(reading),
+  }
+}
+
+function readSelection(reading: Reading): GatewaySettings['selection'] {
+  const { flags } = reading
+  const names = ['selectStakeWeight', 'selectRandFreq', 'selectPriceWeight'] as const
+  const sum = names.reduce((total, name) => total + flags[name], 0)
+  // The tolerance of the network's own check (operations.md §1.2).
+  if (Math.abs(sum - 1) > 0.0001 || names.some((name) => flags[name] < 0)) {
+    const given = names.map((name) => `-${name} ${flags[name]}`).join(', ')
+    throw refusal(
+      `${given}: the three weights are at least 0 and make 1 together, not ${Number(sum.toFixed(6))}`,
+    )
+  }
+  return {
+    stakeWeight: flags.selectStakeWeight,
+    randomWeight: flags.selectRandFreq,
+    priceWeight: flags.selectPriceWeight,
+    priceExpFactor: flags.selectPriceExpFactor,
+  }
+}
+
+/** A file is JSON, anything else is names of presets (transcoding.md §2.3). */
+function readProfiles(reading: Reading): readonly Profile[] {
+  const { transcodingOptions: text } = reading.flags
+  const spelled = reading.spelled('transcodingOptions')
+  const json = reading.file(text)
+  const profiles =
+    json === null ? presetsNamed(reading, entries(text)) : attempt(`${spelled} ${text}`, () => fromJson(json))
+  if (profiles.length === 0) throw refusal(`No transcoding profiles found in ${spelled} ${shown(text)}`)
+  if (profiles.length > MAX_RENDITIONS) {
+    throw refusal(
+      `${spelled} has ${profiles.length} renditions, and no transcoder makes more than ${MAX_RENDITIONS}`,
+    )
+  }
+  return profiles
+}
+
+function presetsNamed(reading: Reading, names: readonly string[]): Profile[] {
+  return [...new Set(names)].flatMap((name) => {
+    const preset = presetNamed(name)
+    if (preset) return [preset]
+    const guess = nearest(
+      name,
+      presets.map((known) => known.name),
+    )
+    const advice = guess ? `did you mean ${guess}?` : 'it is neither a preset nor a file'
+    reading.warnings.push(`${reading.spelled('transcodingOptions')}: ${shown(name)} is left out, ${advice}`)
+    return []
+  })
+}
+
+function fromJson(json: string): Profile[] {
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(json)
+  } catch {
+    throw refusal('the file is not JSON')
+  }
+  return parseProfiles(parsed)
+}
+
+function readAmount(reading: Reading, name: 'maxTicketEV' | 'maxTotalEV'): Rational {
+  const amount = attemptOrNull(() => Rational.parse(reading.flags[name]))
+  if (!amount || amount.sign < 0) {
+    throw refusal(
+      `${reading.spelled(name)} ${shown(reading.flags[name])} is not an amount of wei of at least 0`,
+    )
+  }
+  return amount
+}
+
+function attemptOrNull<T>(parse: () => T): T | null {
+  try {
+    return parse()
+  } catch {
+    return null
+  }
+}
+
+function readMultiplier(reading: Reading): bigint {
+  const { depositMultiplier } = reading.flags
+  if (depositMultiplier > 0n) return depositMultiplier
+  throw refusal(`${reading.spelled('depositMultiplier')} is above 0, not ${depositMultiplier}`)
+}

@@ -1,0 +1,179 @@
+import type { Address } from '../lib/crypto.ts'
+import { DEFAULT_PEER_PORT, isLoopback, isUnspecified, parseBind, parsePeer, printBind } from './addresses.ts'
+import { parseGatewayPrices } from './gateway-prices.ts'
+import { type SettingsError, shown } from './load.ts'
+import type { Network } from './networks.ts'
+import { peerUrls, type Reading, readPrice, refusal } from './reading.ts'
+import type { Secrets } from './secrets.ts'
+import type {
+  OrchestratorSettings,
+  RedeemerSettings,
+  Role,
+  TranscoderSettings,
+  UnitPrice,
+} from './settings.ts'
+
+/** What an orchestrator is told. Throws SettingsError. */
+export function readOrchestrator(
+  reading: Reading,
+  network: Network,
+  roles: ReadonlySet<Role>,
+  secrets: Secrets,
+): OrchestratorSettings {
+  const { flags } = reading
+  reading.httpUrl('authWebhookUrl')
+  const nodes = peerUrls(reading, 'nodes', null)
+  const service = readService(reading, network, nodes)
+  if (service.kind !== 'none' && !roles.has('transcoder') && secrets.orchSecret === '') {
+    throw refusal(
+      '-orchestrator needs -transcoder to transcode here, or -orchSecret for transcoders elsewhere',
+    )
+  }
+  if (roles.has('transcoder') && secrets.orchSecret !== '') {
+    reading.warnings.push(
+      'with -transcoder no transcoders elsewhere are accepted, so -orchSecret does nothing: leave one of them out',
+    )
+  }
+  const redeemerText = network.offchain ? '' : flags.redeemerAddr.trim()
+  return {
+    service,
+    bind: readServiceBind(reading),
+    nodes,
+    startupAvailabilityCheck: flags.startupAvailabilityCheck,
+    price: network.offchain ? null : readOwnPrice(reading),
+    gatewayPrices: readGatewayPrices(reading, network),
+    autoAdjustPrice: flags.autoAdjustPrice,
+    ticketEv: readWei(reading, 'ticketEV'),
+    maxFaceValue: readWei(reading, 'maxFaceValue') || null,
+    redeemer:
+      redeemerText === '' ? null : parsePeer(reading.spelled('redeemerAddr'), redeemerText, '127.0.0.1').url,
+  }
+}
+
+function readService(
+  reading: Reading,
+  network: Network,
+  nodes: readonly string[],
+): OrchestratorSettings['service'] {
+  const text = reading.flags.serviceAddr
+  const spelled = reading.spelled('serviceAddr')
+  if (text === 'none') {
+    if (nodes.length > 0) return { kind: 'none' }
+    throw refusal(`Empty service URI and no additional nodes specified: ${spelled} none needs -nodes`)
+  }
+  if (text === '') {
+    refuseMissingService(reading, network)
+    return { kind: 'registered' }
+  }
+  const peer = parsePeer(`Error getting service URI: ${spelled}`, text, null)
+  if (isUnspecified(peer.host)) {
+    throw refusal(
+      `${spelled} ${peer.host} is no address that anyone can call: give the one that gateways use`,
+    )
+  }
+  if (network.public && isLoopback(peer.host)) {
+    throw refusal(
+      `${spelled} ${peer.host} can be reached from this machine only, and the gateways of ${network.name} are elsewhere: give the public address`,
+    )
+  }
+  if (peer.portAssumed) {
+    reading.warnings.push(`${spelled} names no port, so ${DEFAULT_PEER_PORT} is assumed: ${peer.url}`)
+  }
+  return { kind: 'url', url: peer.url }
+}
+
+/** Offchain nothing else tells the address; on chain what is registered belongs to the registered account alone (operations.md §10 #6). */
+function refuseMissingService(reading: Reading, network: Network): void {
+  if (network.offchain) {
+    throw refusal(
+      '-orchestrator without a chain needs -serviceAddr, the HOST:PORT at which gateways reach it',
+    )
+  }
+  const account = reading.address('ethAcctAddr')
+  const orchestrator = reading.address('ethOrchAddr')
+  if (account && orchestrator && account !== orchestrator) throw missingServiceAddress(account, orchestrator)
+}
+
+/**
+ * The refusal of an orchestrator whose own account is not the registered one and that says not where it is reached.
+ * Needed again once the keystore has told the account.
+ */
+export function missingServiceAddress(account: Address, orchestrator: Address): SettingsError {
+  return refusal(
+    `-serviceAddr is missing: the account ${account} is not the orchestrator ${orchestrator}, so the address registered on chain need not be this node's`,
+  )
+}
+
+function readServiceBind(reading: Reading): OrchestratorSettings['bind'] {
+  const spelled = reading.spelled('httpAddr')
+  const text = reading.flags.httpAddr.trim()
+  const clearText = text.startsWith('http://')
+  if (text === '') return { host: '', port: null, clearText }
+  // 1 to 65535 are all real ports, so -1 tells that none was written.
+  const { host, port } = parseBind(spelled, clearText ? text.slice('http://'.length) : text, {
+    host: '',
+    port: -1,
+  })
+  return { host: isUnspecified(host) ? '' : host, port: port === -1 ? null : port, clearText }
+}
+
+function readOwnPrice(reading: Reading): UnitPrice {
+  const { pricePerUnit } = reading.flags
+  if (pricePerUnit === null) {
+    throw refusal(
+      '-orchestrator on a chain needs -pricePerUnit, what it takes for a pixel (0 to work for free)',
+    )
+  }
+  return readPrice(reading, 'pricePerUnit', pricePerUnit)
+}
+
+function readGatewayPrices(reading: Reading, network: Network): OrchestratorSettings['gatewayPrices'] {
+  const text = network.offchain ? '' : reading.textOrFile('pricePerGateway')
+  return text === '' ? new Map() : parseGatewayPrices(reading.spelled('pricePerGateway'), text)
+}
+
+/** What a transcoder is told. Throws SettingsError. */
+export function readTranscoder(
+  reading: Reading,
+  roles: ReadonlySet<Role>,
+  secrets: Secrets,
+): TranscoderSettings {
+  const { flags } = reading
+  const common = { hevcDecoding: flags.hevcDecoding, testAccelerator: flags.testTranscoder }
+  if (roles.has('orchestrator')) return { ...common, orchestrator: null }
+  if (secrets.orchSecret === '') {
+    throw refusal(
+      '-transcoder without -orchestrator needs -orchSecret, the secret it shares with its orchestrator',
+    )
+  }
+  const [orchestrator, ...others] = peerUrls(reading, 'orchAddr', '127.0.0.1')
+  if (!orchestrator) {
+    throw refusal('-transcoder without -orchestrator needs -orchAddr, the address of its orchestrator')
+  }
+  if (others.length > 0) {
+    reading.warnings.push(
+      `a transcoder works for one orchestrator: of ${reading.spelled('orchAddr')} only ${orchestrator} counts`,
+    )
+  }
+  return { ...common, orchestrator }
+}
+
+/** What a redeemer is told. Throws SettingsError. */
+export function readRedeemer(reading: Reading): RedeemerSettings {
+  const spelled = reading.spelled('httpAddr')
+  const bind = parseBind(spelled, reading.flags.httpAddr, { host: '127.0.0.1', port: DEFAULT_PEER_PORT })
+  if (isLoopback(bind.host)) {
+    reading.warnings.push(
+      `the redeemer listens on ${printBind(bind)}, where only orchestrators on this machine reach it: for others give ${spelled} an address of this machine`,
+    )
+  }
+  return { bind }
+}
+
+function readWei(reading: Reading, name: 'ticketEV' | 'maxFaceValue'): bigint {
+  const text = reading.flags[name]
+  if (!/^\d{1,78}$/.test(text)) {
+    throw refusal(`${reading.spelled(name)} ${shown(text)} is not a whole number of wei of at least 0`)
+  }
+  return BigInt(text)
+}

@@ -1,0 +1,178 @@
+import type { Address } from '../lib/crypto.ts'
+import { type Bind, isLoopback, parseBind, printBind } from './addresses.ts'
+import { refuseWhatNeedsAChain } from './checks.ts'
+import { type LoadedFlags, shown } from './load.ts'
+import { knownNetworks, type Network, nearestNetwork, networkNamed } from './networks.ts'
+import { readGateway } from './read-gateway.ts'
+import { readOrchestrator, readRedeemer, readTranscoder } from './read-orchestrator.ts'
+import { entries, isUrl, Reading, refusal } from './reading.ts'
+import { Secrets } from './secrets.ts'
+import type { ChainSettings, Role, Settings, Surroundings } from './settings.ts'
+
+/** Sessions beyond this are taken for a mistake. */
+const MAX_SESSIONS = 1_000_000
+
+/** Where the control API listens, by role; 7935, 5935 and 6935 as everywhere (operations.md §2.1), the others apart. */
+const CONTROL_PORTS: Readonly<Record<Role, number>> = {
+  orchestrator: 7935,
+  gateway: 5935,
+  transcoder: 6935,
+  redeemer: 4935,
+  reward: 2935,
+  roundInitializer: 2935,
+}
+
+/** Everything but what depends on all flags at once. Throws SettingsError. */
+export function readSettings(loaded: LoadedFlags, surroundings: Surroundings): Omit<Settings, 'printable'> {
+  const reading = new Reading(loaded, surroundings)
+  const { flags } = reading
+  const network = readNetwork(reading)
+  refuseWhatNeedsAChain(loaded, network)
+  const roles = readRoles(reading, network)
+  const secrets = new Secrets({
+    ethPassword: reading.textOrFile('ethPassword'),
+    orchSecret: reading.textOrFile('orchSecret'),
+  })
+  return {
+    roles,
+    network,
+    dataDir: readDataDir(reading, network, surroundings.homeDir),
+    verbosity: /^[+-]?\d{1,4}$/.test(flags.v) ? Number(flags.v) : 3,
+    controlBind: readControlBind(reading, roles),
+    maxSessions: readMaxSessions(reading, roles),
+    metrics: {
+      enabled: flags.monitor,
+      perStream: flags.metricsPerStream || flags.metricsClientIP,
+      clientIp: flags.metricsClientIP,
+    },
+    chain: network.offchain ? null : readChain(reading, network),
+    gateway: roles.has('gateway') ? readGateway(reading, network) : null,
+    orchestrator: roles.has('orchestrator') ? readOrchestrator(reading, network, roles, secrets) : null,
+    transcoder: roles.has('transcoder') ? readTranscoder(reading, roles, secrets) : null,
+    redeemer: roles.has('redeemer') ? readRedeemer(reading) : null,
+    secrets,
+    warnings: reading.warnings,
+  }
+}
+
+function readNetwork(reading: Reading): Network {
+  const { network: name } = reading.flags
+  const network = networkNamed(name)
+  if (!network) throw refusal(`${reading.spelled('network')} ${shown(name)} is no name of a network`)
+  if (network.offchain || network.controller || reading.flags.ethController !== '') return network
+  const guess = nearestNetwork(name)
+  const advice = guess
+    ? `did you mean ${guess}?`
+    : `give -ethController, or one of ${knownNetworks.join(', ')}`
+  throw refusal(`no Controller contract is known of ${reading.spelled('network')} ${name}: ${advice}`)
+}
+
+function readRoles(reading: Reading, network: Network): Set<Role> {
+  const { flags } = reading
+  const servers = (['gateway', 'orchestrator', 'redeemer'] as const).filter((name) => flags[name])
+  if (servers.includes('redeemer') && servers.includes('orchestrator')) {
+    throw refusal(
+      '-redeemer and -orchestrator cannot share a process: run the redeemer by itself, and give its address to the orchestrator with -redeemerAddr',
+    )
+  }
+  const clashing = flags.transcoder && !flags.orchestrator ? [...servers, 'transcoder'] : servers
+  if (clashing.length > 1) {
+    throw refusal(
+      `-${clashing.join(' and -')} cannot share a process: run each by itself, with a -dataDir of its own`,
+    )
+  }
+  const roles = new Set<Role>(servers)
+  if (flags.transcoder) roles.add('transcoder')
+  if (flags.initializeRound) roles.add('roundInitializer')
+  if (flags.reward) roles.add('reward')
+  if (roles.size > 0) return roles
+  if (network.offchain) {
+    throw refusal(
+      'nothing says what to run: give -gateway, -orchestrator, -transcoder or -redeemer, or a -network for the reward service',
+    )
+  }
+  if (flags.reward === false) {
+    throw refusal(`${reading.spelled('reward')}=false leaves nothing to run: give a role or leave it out`)
+  }
+  return roles.add('reward')
+}
+
+function readDataDir(reading: Reading, network: Network, homeDir: string | null): string {
+  if (reading.flags.dataDir !== '') return reading.flags.dataDir
+  if (!homeDir) throw refusal('there is no home folder for the data: give -dataDir')
+  return `${homeDir.replace(/\/+$/, '')}/.lpData/${network.name}`
+}
+
+function readControlBind(reading: Reading, roles: ReadonlySet<Role>): Bind {
+  const order = ['orchestrator', 'gateway', 'transcoder', 'redeemer', 'reward', 'roundInitializer'] as const
+  const role = order.find((name) => roles.has(name))!
+  const bind = parseBind(reading.spelled('cliAddr'), reading.flags.cliAddr, {
+    host: '127.0.0.1',
+    port: CONTROL_PORTS[role],
+  })
+  if (!isLoopback(bind.host)) {
+    reading.warnings.push(
+      `the control API has no password and listens on ${printBind(bind)}: unless something guards it, give ${reading.spelled('cliAddr')} a loopback address`,
+    )
+  }
+  return bind
+}
+
+function readMaxSessions(reading: Reading, roles: ReadonlySet<Role>): number | 'auto' {
+  const { maxSessions: text } = reading.flags
+  const spelled = reading.spelled('maxSessions')
+  if (text === 'auto') {
+    if (roles.has('orchestrator') && !roles.has('transcoder')) return 'auto'
+    throw refusal(`${spelled} auto is for an orchestrator without -transcoder: give a number`)
+  }
+  const count = /^\+?\d{1,9}$/.test(text) ? Number(text) : 0
+  if (count < 1 || count > MAX_SESSIONS) {
+    throw refusal(`${spelled} must be 'auto' or greater than zero, not ${shown(text)}`)
+  }
+  return count
+}
+
+function readChain(reading: Reading, network: Network): ChainSettings {
+  const { flags } = reading
+  const urls = entries(flags.ethUrl)
+  const at = urls.findIndex((url) => !isUrl(url, ['http:', 'https:', 'ws:', 'wss:']))
+  if (urls.length === 0) {
+    throw refusal(`-network ${network.name} needs -ethUrl, the JSON-RPC endpoint of the chain`)
+  }
+  // The entry itself may be a key, and is not shown.
+  if (at >= 0)
+    throw refusal(`entry ${at + 1} of ${reading.spelled('ethUrl')} is no http, https, ws or wss URL`)
+  const minGasPrice = flags.minGasPrice ?? network.minGasPrice
+  for (const name of ['gasLimit', 'maxGasPrice', 'minGasPrice'] as const) {
+    if ((flags[name] ?? 0n) < 0n) throw refusal(`${reading.spelled(name)} is at least 0, not ${flags[name]}`)
+  }
+  if (flags.maxGasPrice > 0n && flags.maxGasPrice < minGasPrice) {
+    throw refusal(
+      `-maxGasPrice ${flags.maxGasPrice} is below the least gas price, ${minGasPrice}: no transaction could ever be sent`,
+    )
+  }
+  return {
+    urls: [...new Set(urls)],
+    // readNetwork has seen to it that there is one of the two.
+    controller: reading.address('ethController') ?? network.controller!,
+    keystorePath: flags.ethKeystorePath === '' ? null : flags.ethKeystorePath,
+    account: reading.address('ethAcctAddr'),
+    orchestrator: reading.address('ethOrchAddr'),
+    redeemGas: network.redeemGas,
+    gasLimit: flags.gasLimit === 0n ? null : flags.gasLimit,
+    minGasPrice,
+    maxGasPrice: flags.maxGasPrice === 0n ? null : flags.maxGasPrice,
+    pollingIntervalMs: reading.count('blockPollingInterval', 1n) * 1000,
+    transactionTimeoutMs: reading.wait('transactionTimeout', 1),
+    maxReplacements: reading.count('maxTransactionReplacements', 0n),
+    priceFeed: readPriceFeed(reading),
+    reward: flags.reward === null ? 'automatic' : flags.reward ? 'on' : 'off',
+    initializeRoundMaxDelayMs: reading.wait('initializeRoundMaxDelay', 0),
+  }
+}
+
+function readPriceFeed(reading: Reading): Address {
+  const address = reading.address('priceFeedAddr')
+  if (address) return address
+  throw refusal(`${reading.spelled('priceFeedAddr')} is empty: give an address or leave it out`)
+}

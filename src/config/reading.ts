@@ -1,0 +1,142 @@
+import { parsePriceFlag } from '../domain/price.ts'
+import { type Address, parseAddress, ZERO_ADDRESS } from '../lib/crypto.ts'
+import { messageOf } from '../lib/errors.ts'
+import { parsePeer } from './addresses.ts'
+import type { FlagName } from './flags.ts'
+import { parsePixels } from './gateway-prices.ts'
+import { type LoadedFlags, SettingsError, shown } from './load.ts'
+import type { Surroundings, UnitPrice } from './settings.ts'
+
+/** One reading of the flags: the values, how they were spelled, and the warnings that come up. */
+export class Reading {
+  readonly flags: LoadedFlags['values']
+  readonly warnings: string[] = []
+  readonly #given: LoadedFlags['given']
+  readonly #readText: Surroundings['readText']
+
+  constructor(loaded: LoadedFlags, surroundings: Surroundings) {
+    this.flags = loaded.values
+    this.#given = loaded.given
+    this.#readText = surroundings.readText
+  }
+
+  /** How the user wrote the flag, or would on the command line. */
+  spelled(name: FlagName): string {
+    return this.#given.get(name)?.spelled ?? `-${name}`
+  }
+
+  has(name: FlagName): boolean {
+    return this.#given.has(name)
+  }
+
+  /** The file's content if the value names a file, else the value (operations.md §1.1). */
+  textOrFile(name: 'ethPassword' | 'orchSecret' | 'pricePerGateway'): string {
+    const text = this.flags[name]
+    if (text === '') return ''
+    const content = this.#readText(text)
+    if (content !== null) return content.trim()
+    if (/^[.~]?\//.test(text)) {
+      this.warnings.push(
+        `${this.spelled(name)} looks like a path, but no such file can be read: its text itself counts`,
+      )
+    }
+    return text
+  }
+
+  /** The text of a file; null if there is none that can be read. */
+  file(path: string): string | null {
+    return this.#readText(path)
+  }
+
+  /** A whole number of at least `least`, as a plain number. */
+  count(name: 'blockPollingInterval' | 'maxTransactionReplacements' | 'extraNodes', least: bigint): number {
+    const value = this.flags[name]
+    if (value < least || value > 2n ** 31n)
+      throw refusal(`${this.spelled(name)} is at least ${least}, not ${value}`)
+    return Number(value)
+  }
+
+  /** A duration that is at least `least` ms. */
+  wait(name: 'transactionTimeout' | 'initializeRoundMaxDelay' | 'discoveryTimeout', least: number): number {
+    const value = this.flags[name]
+    if (value < least || value > 2 ** 31 - 1) {
+      throw refusal(`${this.spelled(name)} is from ${least}ms to 596h, not ${value}ms`)
+    }
+    return Math.trunc(value)
+  }
+
+  /** An address, or null when the flag is empty. */
+  address(name: 'ethAcctAddr' | 'ethOrchAddr' | 'ethController' | 'priceFeedAddr'): Address | null {
+    return this.flags[name] === '' ? null : checkedAddress(this.spelled(name), this.flags[name])
+  }
+
+  /** Checks that a webhook's URL is one, even where it is not used. */
+  httpUrl(name: 'authWebhookUrl' | 'orchWebhookUrl' | 'verifierUrl'): void {
+    const text = this.flags[name]
+    if (text !== '' && !isUrl(text, ['http:', 'https:'])) {
+      throw refusal(`${this.spelled(name)} is not an http or https URL`)
+    }
+  }
+}
+
+/** Base URLs of a comma list, each once. Throws SettingsError, also for a list of nothing but commas. */
+export function peerUrls(reading: Reading, name: 'orchAddr' | 'nodes', defaultHost: string | null): string[] {
+  const urls = entries(reading.flags[name]).map(
+    (entry) => parsePeer(reading.spelled(name), entry, defaultHost).url,
+  )
+  if (urls.length === 0 && reading.flags[name] !== '') {
+    throw refusal(`${reading.spelled(name)} ${shown(reading.flags[name])} names nobody`)
+  }
+  return [...new Set(urls)]
+}
+
+/** A price with the pixels that it is for. Throws SettingsError. */
+export function readPrice(
+  reading: Reading,
+  name: 'pricePerUnit' | 'maxPricePerUnit',
+  text: string,
+): UnitPrice {
+  const price = attempt(reading.spelled(name), () => parsePriceFlag(text))
+  const pixelsPerUnit = parsePixels(reading.flags.pixelsPerUnit)
+  if (pixelsPerUnit === null) {
+    throw refusal(
+      `${reading.spelled('pixelsPerUnit')} ${shown(reading.flags.pixelsPerUnit)} is not a whole number above 0`,
+    )
+  }
+  return { price, pixelsPerUnit }
+}
+
+/** An address other than the zero one. Throws SettingsError. */
+export function checkedAddress(spelled: string, text: string): Address {
+  const address = attempt(spelled, () => parseAddress(text.trim()))
+  if (address === ZERO_ADDRESS) throw refusal(`${spelled} is the zero address, which belongs to nobody`)
+  return address
+}
+
+/** Whether a text is a URL of one of these protocols. */
+export function isUrl(text: string, protocols: readonly string[]): boolean {
+  const url = URL.parse(text)
+  return url !== null && protocols.includes(url.protocol) && url.hostname !== ''
+}
+
+/** The entries of a comma list; blank ones are skipped. */
+export function entries(text: string): string[] {
+  return text
+    .split(',')
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== '')
+}
+
+/** Turns any error of a parser into a refusal that begins with the flag. */
+export function attempt<T>(spelled: string, parse: () => T): T {
+  try {
+    return parse()
+  } catch (error) {
+    throw refusal(`${spelled}: ${messageOf(error)}`)
+  }
+}
+
+/** The one way in which settings are refused: a sentence. */
+export function refusal(sentence: string): SettingsError {
+  return new SettingsError('bad-setting', sentence)
+}

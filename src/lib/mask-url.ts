@@ -1,0 +1,17 @@
+/** A path or query part this long is taken for a key, as hosted RPC services put them there. */
+const LIKELY_KEY = /[A-Za-z0-9_-]{20,}/g
+
+/** A URL as it may be printed: without user, password and query values, and with likely keys in its path hidden. */
+export function maskUrl(text: string): string {
+  let url: URL
+  try {
+    url = new URL(text)
+  } catch {
+    return '***'
+  }
+  if (url.host === '') return '***'
+  const user = url.username || url.password ? '***@' : ''
+  const query = url.search ? '?***' : ''
+  const path = url.pathname === '/' ? '' : url.pathname.replace(LIKELY_KEY, '***')
+  return `${url.protocol}//${user}${url.host}${path}${query}`
+}
