@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Alarm } from './alarm.ts'
+import { settle, WoundClock } from './clock.ts'
+
+test('an alarm wakes its loop at once, also when it was rung before, and once only', async () => {
+  const clock = new WoundClock()
+  const alarm = new Alarm()
+  const { signal } = new AbortController()
+  alarm.ring()
+  alarm.ring()
+  await alarm.wait(clock, 1000, signal)
+  let woken = false
+  const waiting = alarm.wait(clock, 1000, signal).then(() => {
+    woken = true
+  })
+  await settle()
+  assert.equal(woken, false)
+  alarm.ring()
+  await waiting
+  assert.equal(clock.sleepers, 0)
+})
+
+test('an alarm that nobody rings wakes its loop in time, and ends with the signal', async () => {
+  const clock = new WoundClock()
+  const alarm = new Alarm()
+  const stop = new AbortController()
+  const waiting = alarm.wait(clock, 1000, stop.signal)
+  await clock.wind(1000)
+  await waiting
+  const stopped = alarm.wait(clock, 1000, stop.signal)
+  stop.abort()
+  await assert.rejects(stopped, { name: 'AbortError' })
+  assert.equal(clock.sleepers, 0)
+})

@@ -1,0 +1,120 @@
+import type { ChainUpdate } from '../domain/chain.ts'
+import { clampFloat, maxFloat, reserveShare, type SenderInfo } from '../domain/float.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { Address } from '../lib/crypto.ts'
+import type { Scope, Service } from '../lib/service.ts'
+import { CachedRead } from './cached-read.ts'
+import type { ChainWatch } from './rounds.ts'
+
+/** Senders that are remembered; beyond that those asked for longest ago are read again when they return. */
+const MAX_SENDERS = 10_000
+/** A sender's funds are read again after this long although no event was seen. */
+const REFRESH_MS = 10 * 60_000
+/** While the chain cannot be read, funds as old as this still count. */
+const MAX_AGE_MS = 30 * 60_000
+
+/** What is read of the chain about a sender. */
+export interface SenderReads {
+  senderInfo(sender: Address): Promise<SenderInfo>
+  /** What `claimant` claimed of the holder's reserve in the current round. */
+  claimedReserve(holder: Address, claimant: Address): Promise<bigint>
+}
+
+interface Funds {
+  readonly info: SenderInfo
+  readonly claimed: bigint
+}
+
+/**
+ * What each sender has, and how much of it one recipient can count on. Kept until an event tells of a change; then the
+ * chain is read again.
+ */
+export class Senders implements Service {
+  readonly name = 'senders'
+  readonly #claimant: Address
+  readonly #chain: SenderReads
+  readonly #watch: ChainWatch
+  readonly #rounds: { readonly poolSize: bigint }
+  readonly #clock: Clock
+  readonly #maxSenders: number
+  readonly #known = new Map<Address, CachedRead<Funds>>()
+  readonly #pending = new Map<Address, bigint>()
+
+  constructor(
+    options: { /** Whom tickets pay. */ claimant: Address; maxSenders?: number },
+    needs: { chain: SenderReads; watch: ChainWatch; rounds: { readonly poolSize: bigint }; clock: Clock },
+  ) {
+    this.#claimant = options.claimant
+    this.#maxSenders = options.maxSenders ?? MAX_SENDERS
+    this.#chain = needs.chain
+    this.#watch = needs.watch
+    this.#rounds = needs.rounds
+    this.#clock = needs.clock
+  }
+
+  start(scope: Scope): void {
+    this.#watch.subscribe((update) => this.#follow(update), scope.signal)
+  }
+
+  /** The sender's funds as the chain has them. Throws what the chain throws. */
+  async info(sender: Address): Promise<SenderInfo> {
+    return (await this.#funds(sender).get()).info
+  }
+
+  /** The largest face value a ticket of this sender should have now, in wei; never below 0 (payments.md §10). */
+  async maxFloat(sender: Address): Promise<bigint> {
+    const { info, claimed } = await this.#funds(sender).get()
+    const share = reserveShare(info, this.#rounds.poolSize, claimed)
+    return clampFloat(maxFloat(share, info.deposit, this.pending(sender)))
+  }
+
+  /** Face values of the sender's winning tickets that are not redeemed yet, in wei. */
+  pending(sender: Address): bigint {
+    return this.#pending.get(sender) ?? 0n
+  }
+
+  /** Counts a winning ticket that is to be redeemed, or with a negative amount no longer counts it. */
+  addPending(sender: Address, amount: bigint): void {
+    const sum = this.pending(sender) + amount
+    if (sum <= 0n) this.#pending.delete(sender)
+    else this.#pending.set(sender, sum)
+  }
+
+  /** Milliseconds since the sender's funds were read, or null if they never were. */
+  ageMs(sender: Address): number | null {
+    return this.#known.get(sender)?.ageMs ?? null
+  }
+
+  /** How many senders are remembered. */
+  get size(): number {
+    return this.#known.size
+  }
+
+  #funds(sender: Address): CachedRead<Funds> {
+    const funds = this.#known.get(sender) ?? this.#newFunds(sender)
+    this.#known.delete(sender)
+    this.#known.set(sender, funds)
+    if (this.#known.size > this.#maxSenders) this.#known.delete(this.#known.keys().next().value!)
+    return funds
+  }
+
+  #newFunds(sender: Address): CachedRead<Funds> {
+    const read = async () => {
+      const [info, claimed] = await Promise.all([
+        this.#chain.senderInfo(sender),
+        this.#chain.claimedReserve(sender, this.#claimant),
+      ])
+      return { info, claimed }
+    }
+    return new CachedRead({ refreshMs: REFRESH_MS, maxAgeMs: MAX_AGE_MS }, { read, clock: this.#clock })
+  }
+
+  #follow(update: ChainUpdate): void {
+    // A new round forgets all claims.
+    if (update.reorganised || update.events.some(({ kind }) => kind === 'new-round')) {
+      for (const funds of this.#known.values()) funds.invalidate()
+      return
+    }
+    for (const event of update.events) if ('sender' in event) this.#known.get(event.sender)?.invalidate()
+  }
+}
