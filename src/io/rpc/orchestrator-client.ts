@@ -1,0 +1,278 @@
+import { STATUS_CODES } from 'node:http'
+import type { ClientHttp2Session } from 'node:http2'
+import { type Client, Code, ConnectError, createClient } from '@connectrpc/connect'
+import { createGrpcTransport } from '@connectrpc/connect-node'
+import type {
+  AuthToken,
+  InfoRequest,
+  OrchestratorInfo,
+  SegmentData,
+  TranscodeResult,
+} from '../../domain/segment.ts'
+import type { Payment } from '../../domain/ticket.ts'
+import { messageOf, NodeError } from '../../lib/errors.ts'
+import type { Scope, Service } from '../../lib/service.ts'
+import {
+  type Answer,
+  abortError,
+  Connections,
+  type Exchange,
+  ExchangeError,
+  openSession,
+  openSocket,
+  protocolOf,
+} from './connections.ts'
+import { decodeTranscodeResult, MAX_MESSAGE_BYTES, readInfo, writeInfoRequest } from './convert.ts'
+import { Orchestrator } from './gen/lp_rpc_pb.ts'
+import {
+  formatPaymentHeader,
+  formatSegmentHeader,
+  PAYMENT_HEADER,
+  SEGMENT_CONTENT_TYPE,
+  SEGMENT_HEADER,
+  URI_CONTENT_TYPE,
+} from './headers.ts'
+import { MAX_SEGMENT_BYTES } from './orchestrator-endpoint.ts'
+
+/** How long a call may take to connect (wire.md §3). */
+const CALL_CONNECT_MS = 3_000
+/** How long a segment or a download may take to connect (wire.md §10). */
+const CONNECT_MS = 2_000
+/** How long a download may take (wire.md §12). */
+const DOWNLOAD_MS = 4_000
+
+/** A segment to have transcoded. */
+export interface SegmentJob {
+  readonly segment: SegmentData
+  readonly payment: Payment | null
+  /** The segment, or its URI. */
+  readonly body: Uint8Array
+  readonly bodyIsUri: boolean
+  /** Until the answer's status, from the start (gateway.md §10). */
+  readonly headerTimeoutMs: number
+  /** Until the answer is complete, from the start (gateway.md §10). */
+  readonly totalTimeoutMs: number
+  /** Any status has come: the orchestrator has seen the payment. */
+  onStatus?(): void
+}
+
+/**
+ * A gateway's view of orchestrators. Failures are ExchangeErrors: `unreachable`, `header-timeout`, `body-timeout`,
+ * `refused` (the peer's own words; `details.status` over HTTP), `bad-answer`, `too-large`.
+ */
+export class OrchestratorClient implements Service {
+  readonly name = 'orchestrator client'
+  readonly #connections = new Connections({ connectMs: CONNECT_MS })
+
+  start(scope: Scope): void {
+    scope.defer(() => this.#connections.close())
+  }
+
+  /** Asks an orchestrator for its info. Each call has a connection of its own (wire.md §3). */
+  async info(
+    url: string,
+    request: InfoRequest,
+    options: { timeoutMs?: number },
+    signal: AbortSignal,
+  ): Promise<OrchestratorInfo> {
+    const message = await this.#call(url, options.timeoutMs, signal, (client, callOptions) =>
+      client.getOrchestrator(writeInfoRequest(request), callOptions),
+    )
+    return understood(() => readInfo(message))
+  }
+
+  /** Ends a session. The token always goes along: peers die without it (wire.md §18, 8). */
+  async endSession(url: string, token: AuthToken, signal: AbortSignal): Promise<void> {
+    await this.#call(url, undefined, signal, (client, options) =>
+      client.endTranscodingSession({ authToken: token }, options),
+    )
+  }
+
+  /** Has a value signed. */
+  async ping(url: string, value: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+    const answer = await this.#call(url, undefined, signal, (client, options) =>
+      client.ping({ value }, options),
+    )
+    return answer.value
+  }
+
+  /** Sends a segment, once, and waits for its result. */
+  async submit(base: string, job: SegmentJob, signal: AbortSignal): Promise<TranscodeResult> {
+    const url = parseUrl(`${base}/segment`)
+    const deadline = new Deadline(signal)
+    deadline.limit(job.totalTimeoutMs, () => timeout('body', job.totalTimeoutMs))
+    const headers = deadline.limit(job.headerTimeoutMs, () => timeout('header', job.headerTimeoutMs))
+    const answer = await this.#exchange(
+      {
+        method: 'POST',
+        url,
+        headers: {
+          [SEGMENT_HEADER]: formatSegmentHeader(job.segment),
+          [PAYMENT_HEADER]: formatPaymentHeader(job.payment),
+          'content-type': job.bodyIsUri ? URI_CONTENT_TYPE : SEGMENT_CONTENT_TYPE,
+        },
+        body: job.body,
+        maxBytes: MAX_MESSAGE_BYTES,
+        onStatus: () => {
+          clearTimeout(headers)
+          job.onStatus?.()
+        },
+      },
+      deadline,
+    )
+    if (answer.status !== 200) throw refused(answer, Buffer.from(answer.body).toString('utf8').trim())
+    return understood(() => decodeTranscodeResult(answer.body))
+  }
+
+  /** Fetches a result (wire.md §12). */
+  async download(url: string, signal: AbortSignal): Promise<Uint8Array> {
+    const deadline = new Deadline(signal)
+    deadline.limit(DOWNLOAD_MS, () => timeout('body', DOWNLOAD_MS))
+    const answer = await this.#exchange(
+      { method: 'GET', url: parseUrl(url), headers: {}, body: null, maxBytes: MAX_SEGMENT_BYTES },
+      deadline,
+    )
+    if (answer.status !== 200) {
+      throw refused(answer, `${answer.status} ${STATUS_CODES[answer.status] ?? ''}`.trim())
+    }
+    return answer.body
+  }
+
+  async #exchange(exchange: Exchange, deadline: Deadline): Promise<Answer> {
+    try {
+      return await this.#connections.exchange(exchange, deadline.signal)
+    } catch (error) {
+      throw deadline.error ?? error
+    } finally {
+      deadline.clear()
+    }
+  }
+
+  async #call<Result>(
+    address: string,
+    timeoutMs: number | undefined,
+    signal: AbortSignal,
+    call: (
+      client: Client<typeof Orchestrator>,
+      options: { signal: AbortSignal; timeoutMs?: number },
+    ) => Promise<Result>,
+  ): Promise<Result> {
+    const started = performance.now()
+    const url = parseUrl(address)
+    const socket = await openSocket(url, {
+      protocols: ['h2'],
+      timeoutMs: Math.min(CALL_CONNECT_MS, timeoutMs ?? CALL_CONNECT_MS),
+      signal,
+    })
+    if (url.protocol === 'https:' && protocolOf(socket) !== 'h2') {
+      socket.destroy()
+      throw new ExchangeError('unreachable', `${url.host} does not speak HTTP/2`)
+    }
+    const session = openSession(url, socket)
+    const left =
+      timeoutMs === undefined ? {} : { timeoutMs: Math.max(1, timeoutMs - (performance.now() - started)) }
+    try {
+      return await call(clientOver(session, url), { signal, ...left })
+    } catch (error) {
+      if (signal.aborted) throw abortError(signal)
+      throw callFailure(url, error)
+    } finally {
+      session.destroy()
+    }
+  }
+}
+
+function clientOver(session: ClientHttp2Session, url: URL): Client<typeof Orchestrator> {
+  const transport = createGrpcTransport({
+    baseUrl: url.origin,
+    acceptCompression: [],
+    readMaxBytes: MAX_MESSAGE_BYTES,
+    binaryOptions: { readUnknownFields: false },
+    sessionManager: {
+      authority: url.origin,
+      request: async (method, path, headers, options) =>
+        session.request({ ...headers, ':method': method, ':path': path }, options),
+      notifyResponseByteRead: () => {},
+    },
+  })
+  return createClient(Orchestrator, transport)
+}
+
+/** What a failed call means: the peer's own words count as a refusal (wire.md §3, errors). */
+function callFailure(url: URL, error: unknown): ExchangeError {
+  const { code, rawMessage } = ConnectError.from(error)
+  switch (code) {
+    case Code.DeadlineExceeded:
+      return new ExchangeError('header-timeout', `${url.host} did not answer in time`, { cause: error })
+    case Code.Unavailable:
+    case Code.Canceled:
+    case Code.Aborted:
+    case Code.Internal:
+      return new ExchangeError('unreachable', `the call to ${url.host} broke off: ${rawMessage}`, {
+        cause: error,
+      })
+    case Code.ResourceExhausted:
+      return new ExchangeError('too-large', rawMessage, { cause: error })
+    default:
+      return new ExchangeError('refused', rawMessage, { cause: error })
+  }
+}
+
+/** Time limits on one exchange: the first to pass aborts it and becomes its error. */
+class Deadline {
+  error: ExchangeError | null = null
+  readonly #abort = new AbortController()
+  readonly #outer: AbortSignal
+  readonly #timers: NodeJS.Timeout[] = []
+  readonly #onAbort = () => this.#abort.abort(this.#outer.reason)
+
+  constructor(signal: AbortSignal) {
+    this.#outer = signal
+    if (signal.aborted) this.#onAbort()
+    else signal.addEventListener('abort', this.#onAbort, { once: true })
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal
+  }
+
+  limit(ms: number, error: () => ExchangeError): NodeJS.Timeout {
+    const timer = setTimeout(() => {
+      if (this.#outer.aborted) return
+      this.error = error()
+      this.#abort.abort(this.error)
+    }, ms)
+    this.#timers.push(timer)
+    return timer
+  }
+
+  clear(): void {
+    for (const timer of this.#timers) clearTimeout(timer)
+    this.#outer.removeEventListener('abort', this.#onAbort)
+  }
+}
+
+function parseUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : null
+  if (!url || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
+    throw new ExchangeError('unreachable', `not an address of an orchestrator: ${text.slice(0, 200)}`)
+  }
+  return url
+}
+
+function refused(answer: Answer, text: string): ExchangeError {
+  return new ExchangeError('refused', text, { details: { status: answer.status } })
+}
+
+function timeout(phase: 'header' | 'body', ms: number): ExchangeError {
+  return new ExchangeError(`${phase}-timeout`, `${phase} timeout: nothing within ${ms} ms`)
+}
+
+function understood<Value>(read: () => Value): Value {
+  try {
+    return read()
+  } catch (cause) {
+    if (!(cause instanceof NodeError)) throw cause
+    throw new ExchangeError('bad-answer', messageOf(cause), { cause })
+  }
+}

@@ -1,0 +1,302 @@
+import { create } from '@bufbuild/protobuf'
+import type { ConnectRouter } from '@connectrpc/connect'
+import type {
+  AuthToken,
+  InfoRequest,
+  OrchestratorInfo,
+  SegmentData,
+  TranscodeResult,
+} from '../../domain/segment.ts'
+import type { Payment } from '../../domain/ticket.ts'
+import { equalBytes } from '../../lib/bytes.ts'
+import { keccak256 } from '../../lib/crypto.ts'
+import { messageOf, NodeError } from '../../lib/errors.ts'
+import type { Log } from '../../lib/log.ts'
+import {
+  encodePaymentResult,
+  encodeTranscodeResult,
+  readAuthToken,
+  readInfoRequest,
+  writeInfo,
+} from './convert.ts'
+import {
+  EndTranscodingSessionResponseSchema,
+  Orchestrator,
+  OrchestratorInfoSchema,
+  PingPongSchema,
+} from './gen/lp_rpc_pb.ts'
+import {
+  PAYMENT_HEADER,
+  parsePaymentHeader,
+  parseSegmentHeader,
+  SEGMENT_HEADER,
+  URI_CONTENT_TYPE,
+} from './headers.ts'
+import {
+  BodyError,
+  ByteBudget,
+  begin,
+  complete,
+  cut,
+  finish,
+  goneSignal,
+  type HttpRequest,
+  type HttpResponse,
+  readBody,
+  refuse,
+} from './http-exchange.ts'
+import { callError, type HttpHandler, type Routes } from './server.ts'
+
+/** Largest segment: 300 s at 8 Mbit/s (wire.md §10). */
+export const MAX_SEGMENT_BYTES = 300_000_000
+const MAX_URI_BYTES = 8 * 1024
+/** All bodies in memory at one time. */
+const MAX_BUFFERED_BYTES = 1_200_000_000
+/** A sender that is silent for this long has gone. */
+const BODY_STALL_MS = 10_000
+/** A body may take this many times longer than its gateway is said to wait for the whole exchange (wire.md §10). */
+const BODY_PATIENCE = 10
+/** How long the fetching of a segment that comes as a URI may take (wire.md §12). */
+const DOWNLOAD_MS = 4_000
+
+/** What a peer may be told instead of an answer, and the status that says it (wire.md §10). */
+const STATUS = { forbidden: 403, 'payment-refused': 400, 'bad-request': 400, internal: 500 } as const
+
+/** A segment that was accepted and paid for; its bytes are still to come. */
+export interface Admission {
+  transcode(source: Uint8Array, signal: AbortSignal): Promise<TranscodeResult>
+  /** The bytes never came, or were not those that were announced. */
+  release(): void
+}
+
+/** The orchestrator behind the endpoint. Refusals are NodeErrors whose message is the text for the peer. */
+export interface OrchestratorApi {
+  ping(value: Uint8Array): Uint8Array
+  info(request: InfoRequest, signal: AbortSignal): Promise<OrchestratorInfo>
+  endSession(token: AuthToken | null): Promise<void>
+  /** Codes of refusal: `forbidden`, `payment-refused`, `bad-request`, `internal`. */
+  admit(segment: SegmentData, payment: Payment | null, signal: AbortSignal): Promise<Admission>
+  /** As `admit`; resolves with the info to answer with. */
+  pay(segment: SegmentData, payment: Payment | null): Promise<OrchestratorInfo | null>
+  /** A result's bytes by the path under `/stream/`, percent-decoded, or null. */
+  stored(path: string): Uint8Array | null
+}
+
+/** Bounds, for tests. */
+export interface OrchestratorEndpointOptions {
+  readonly maxSegmentBytes?: number
+  readonly maxBufferedBytes?: number
+  readonly bodyStallMs?: number
+}
+
+/** What the endpoint needs. */
+export interface OrchestratorEndpointNeeds {
+  readonly api: OrchestratorApi
+  /** Fetches a segment that comes as a URI, within the limit of a segment's size. */
+  download(url: string, signal: AbortSignal): Promise<Uint8Array>
+  readonly log: Log
+}
+
+/** What an orchestrator serves: three calls, segments, payments and results (wire.md §3, §10–§12, §15). */
+export class OrchestratorEndpoint implements Routes {
+  readonly #options: OrchestratorEndpointOptions
+  readonly #needs: OrchestratorEndpointNeeds
+  readonly #budget: ByteBudget
+
+  constructor(options: OrchestratorEndpointOptions, needs: OrchestratorEndpointNeeds) {
+    this.#options = options
+    this.#needs = needs
+    this.#budget = new ByteBudget(options.maxBufferedBytes ?? MAX_BUFFERED_BYTES)
+  }
+
+  readonly grpc = (router: ConnectRouter): void => {
+    const { api, log } = this.#needs
+    const translated = async <Answer>(work: () => Answer | Promise<Answer>): Promise<Answer> => {
+      try {
+        return await work()
+      } catch (error) {
+        throw callError(error, log)
+      }
+    }
+    router.service(Orchestrator, {
+      getOrchestrator: (request, { signal }) =>
+        translated(async () =>
+          create(OrchestratorInfoSchema, writeInfo(await api.info(readInfoRequest(request), signal))),
+        ),
+      endTranscodingSession: ({ authToken }) =>
+        translated(async () => {
+          await api.endSession(authToken ? readAuthToken(authToken) : null)
+          return create(EndTranscodingSessionResponseSchema)
+        }),
+      ping: ({ value }) => translated(() => create(PingPongSchema, { value: api.ping(value) })),
+    })
+  }
+
+  readonly http = (path: string): HttpHandler | null => {
+    if (path === '/segment') return (request, response) => this.#segment(request, response)
+    if (path === '/payment') return (request, response) => this.#payment(request, response)
+    if (path.startsWith('/stream/')) return async (request, response) => this.#stored(path, request, response)
+    return null
+  }
+
+  /** POST /segment, in the order of wire.md §10. */
+  async #segment(request: HttpRequest, response: HttpResponse): Promise<void> {
+    const gone = goneSignal(request, response)
+    const credentials = readCredentials(request, response)
+    if (!credentials) return
+    const { segment, payment } = credentials
+    let admission: Admission
+    try {
+      admission = await this.#needs.api.admit(segment, payment, gone)
+    } catch (error) {
+      this.#refuse(request, response, error)
+      return
+    }
+    let source: Uint8Array | null
+    try {
+      source = await this.#source(segment, request, response, gone)
+    } catch (error) {
+      admission.release()
+      throw error
+    }
+    if (!source) {
+      admission.release()
+      return
+    }
+    try {
+      // Headers go out now: the gateway waits for them only for half the segment's duration (wire.md §18, 3).
+      begin(response, 200)
+      const result = await admission.transcode(source, gone)
+      complete(response, encodeTranscodeResult(result))
+    } finally {
+      this.#budget.give(source.length)
+    }
+  }
+
+  /** The segment's bytes, as they were announced; null when the peer has been told that they are not. */
+  async #source(
+    segment: SegmentData,
+    request: HttpRequest,
+    response: HttpResponse,
+    gone: AbortSignal,
+  ): Promise<Uint8Array | null> {
+    const maxBytes = this.#options.maxSegmentBytes ?? MAX_SEGMENT_BYTES
+    const comesAsUri = request.headers['content-type'] === URI_CONTENT_TYPE
+    let source: Uint8Array
+    try {
+      source = await readBody(request, {
+        maxBytes: comesAsUri ? MAX_URI_BYTES : maxBytes,
+        stallMs: this.#options.bodyStallMs ?? BODY_STALL_MS,
+        totalMs: BODY_PATIENCE * Math.max(8_000, 4 * segment.durationMs),
+        budget: this.#budget,
+      })
+    } catch (error) {
+      if (!(error instanceof BodyError)) throw error
+      this.#needs.log.debug('a segment did not arrive', { reason: error.code, seq: segment.seq })
+      if (error.code === 'body-too-large') refuse(request, response, 500, 'Internal Server Error')
+      else if (error.code === 'no-room') refuse(request, response, 503, 'OrchestratorBusy')
+      else cut(response)
+      return null
+    }
+    if (comesAsUri) {
+      this.#budget.give(source.length)
+      try {
+        const limit = AbortSignal.any([gone, AbortSignal.timeout(DOWNLOAD_MS)])
+        source = await this.#needs.download(Buffer.from(source).toString('utf8'), limit)
+        if (source.length > maxBytes || !this.#budget.take(source.length)) {
+          throw new NodeError('no-room', 'the segment is too large')
+        }
+      } catch (error) {
+        this.#needs.log.debug('a segment could not be fetched', { error })
+        refuse(request, response, 400, 'BadRequest')
+        return null
+      }
+    }
+    if (!equalBytes(keccak256(source), segment.hash)) {
+      this.#budget.give(source.length)
+      refuse(request, response, 403, 'Forbidden')
+      return null
+    }
+    if (gone.aborted) {
+      this.#budget.give(source.length)
+      return null
+    }
+    return source
+  }
+
+  /** POST /payment (wire.md §11). */
+  async #payment(request: HttpRequest, response: HttpResponse): Promise<void> {
+    goneSignal(request, response)
+    const credentials = readCredentials(request, response)
+    if (!credentials) return
+    try {
+      const info = await this.#needs.api.pay(credentials.segment, credentials.payment)
+      finish(request, response, 200, encodePaymentResult(info))
+    } catch (error) {
+      this.#refuse(request, response, error)
+    }
+  }
+
+  /** GET /stream/… (wire.md §12). */
+  #stored(path: string, request: HttpRequest, response: HttpResponse): void {
+    goneSignal(request, response)
+    const name = decoded(path.slice('/stream/'.length))
+    const bytes = name === null ? null : this.#needs.api.stored(name)
+    if (!bytes) {
+      refuse(request, response, 404, 'ErrNotFound')
+      return
+    }
+    finish(request, response, 200, bytes, {
+      'content-type': mediaType(path),
+      'cache-control': 'max-age=5',
+      'access-control-allow-origin': '*',
+      'access-control-expose-headers': 'Content-Length',
+    })
+  }
+
+  #refuse(request: HttpRequest, response: HttpResponse, error: unknown): void {
+    const status = error instanceof NodeError ? STATUS[error.code as keyof typeof STATUS] : undefined
+    if (status === undefined || status === 500) {
+      this.#needs.log.error('a request could not be judged', { error })
+      refuse(request, response, 500, 'Internal Server Error')
+    } else refuse(request, response, status, messageOf(error))
+  }
+}
+
+/** What both kinds of request say of themselves; null when the peer has been told what is wrong (wire.md §10). */
+function readCredentials(
+  request: HttpRequest,
+  response: HttpResponse,
+): { segment: SegmentData; payment: Payment | null } | null {
+  let payment: Payment | null
+  try {
+    payment = parsePaymentHeader(header(request, PAYMENT_HEADER))
+  } catch (error) {
+    refuse(request, response, 402, messageOf(error))
+    return null
+  }
+  try {
+    return { payment, segment: parseSegmentHeader(header(request, SEGMENT_HEADER)) }
+  } catch (error) {
+    refuse(request, response, 403, messageOf(error))
+    return null
+  }
+}
+
+function header(request: HttpRequest, name: string): string {
+  const value = request.headers[name]
+  return typeof value === 'string' ? value : ''
+}
+
+function decoded(path: string): string | null {
+  try {
+    return decodeURIComponent(path)
+  } catch {
+    return null
+  }
+}
+
+function mediaType(path: string): string {
+  if (path.endsWith('.ts')) return 'video/MP2T'
+  return path.endsWith('.mp4') ? 'video/mp4' : 'application/octet-stream'
+}
