@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { encodePath, extensionOf, objectPath, parseStreamPath, sequenceOf } from './stream-name.ts'
+import { encodePath, objectPath, parseStreamPath, pathExtension, sequenceOf } from './stream-name.ts'
 
 const names: readonly [string, string, string][] = [
   ['/live/movie/12.ts', 'movie', '12'],
@@ -49,7 +49,7 @@ test('an extension is what follows the last dot of the last element, case kept',
     ['/live/a.b/1', ''],
     ['/live/.mp4', '.mp4'],
   ] as const)
-    assert.equal(extensionOf(path), extension)
+    assert.equal(pathExtension(path), extension)
 })
 
 test('encoding leaves ordinary names alone and disarms line breaks', () => {

@@ -22,7 +22,7 @@ export function parseStreamPath(path: string): StreamName {
 }
 
 /** The extension of the last path element with its dot, as written; empty when there is none. */
-export function extensionOf(path: string): string {
+export function pathExtension(path: string): string {
   const dot = path.lastIndexOf('.')
   return dot > path.lastIndexOf('/') ? path.slice(dot) : ''
 }
@@ -32,7 +32,7 @@ const LARGEST_SEQUENCE = 2n ** 63n - 1n
 /** The sequence number in a pushed path's last element; whatever is no unsigned 63-bit number counts as 0 (gateway.md §3). */
 export function sequenceOf(path: string): bigint {
   const file = path.slice(path.lastIndexOf('/') + 1)
-  const digits = file.slice(0, file.length - extensionOf(file).length)
+  const digits = file.slice(0, file.length - pathExtension(file).length)
   if (!/^\d{1,19}$/.test(digits)) return 0n
   const sequence = BigInt(digits)
   return sequence <= LARGEST_SEQUENCE ? sequence : 0n

@@ -54,11 +54,10 @@ export class MemoryObjects {
     return this.#files.get(path) ?? null
   }
 
-  /** Forgets all files below a directory and in it. */
-  removeUnder(directory: string): void {
-    const below = `${directory}/`
+  /** Forgets all files under a prefix that ends with a slash: a directory, and those in it. */
+  drop(prefix: string): void {
     for (const [name, paths] of this.#directories) {
-      if (name === directory || name.startsWith(below)) for (const path of [...paths]) this.#remove(path)
+      if (`${name}/`.startsWith(prefix)) for (const path of [...paths]) this.#remove(path)
     }
   }
 
@@ -73,7 +72,10 @@ export class MemoryObjects {
   }
 
   #removeOldest(paths: Iterable<string>): void {
-    for (const path of paths) return this.#remove(path)
+    for (const path of paths) {
+      this.#remove(path)
+      return
+    }
   }
 
   #remove(path: string): void {

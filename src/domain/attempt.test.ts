@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { faultOfText, isTokenExpiring, resultToMakeDo, submissionTimeouts } from './attempt.ts'
+
+test('only the exact texts that blame the input end the tries', () => {
+  for (const [text, fault] of [
+    ['No keyframes in input', 'not-retryable'],
+    ['TranscoderInvalidGOP', 'not-retryable'],
+    ['no keyframes in input', 'error-in-result'],
+    ['No keyframes in input.', 'error-in-result'],
+    ['OrchestratorBusy', 'error-in-result'],
+    ['', 'error-in-result'],
+  ] as const)
+    assert.equal(faultOfText(text, 'error-in-result'), fault)
+  assert.equal(faultOfText('OrchestratorCapped', 'refused'), 'refused')
+})
+
+test('time-outs grow with the segment and never fall below their minimum', () => {
+  const table: readonly [number, number, number, number][] = [
+    [0, 1, 2000, 8000],
+    [2000, 1, 2000, 8000],
+    [4000, 0, 2000, 16_000],
+    [10_000, 1, 5000, 40_000],
+    [10_000, 3, 15_000, 120_000],
+    [2000, -5, 2000, 8000],
+    [2000, 1e9, 40_000, 160_000],
+  ]
+  for (const [durationMs, multiplier, headerMs, totalMs] of table)
+    assert.deepEqual(submissionTimeouts(durationMs, multiplier), { headerMs, totalMs })
+})
+
+test('a token is renewed in its last three minutes', () => {
+  assert.equal(isTokenExpiring(1181n, 1_000_999), false)
+  assert.equal(isTokenExpiring(1180n, 1_000_000), true)
+  assert.equal(isTokenExpiring(0n, 1_000_000), true)
+})
+
+test('the third result that fails verification ends the tries, and the best of all is taken', () => {
+  const results = [1, 3, 2].map((score) => ({ score }))
+  assert.equal(resultToMakeDo(results.slice(0, 1)), null)
+  assert.equal(resultToMakeDo(results.slice(0, 2)), null)
+  assert.equal(resultToMakeDo(results)?.score, 3)
+})

@@ -1,0 +1,117 @@
+import { NodeError } from '../lib/errors.ts'
+
+/** Why one try of a segment at one orchestrator came to nothing (gateway.md §10, §12). */
+export type AttemptFault =
+  | 'header-timeout'
+  | 'body-timeout'
+  | 'unreachable'
+  | 'refused'
+  | 'bad-answer'
+  | 'unknown-response'
+  | 'error-in-result'
+  | 'not-retryable'
+  | 'missing-token'
+  | 'refresh-failed'
+  | 'payment-refused'
+  | 'price-doubled'
+  | 'sender-cannot-pay'
+  | 'download-failed'
+  | 'signature-mismatch'
+  | 'pixel-mismatch'
+
+/** What becomes of the session, and of the segment. */
+export interface Consequence {
+  /** `suspend`: removed, and its orchestrator sits out. */
+  readonly session: 'keep' | 'remove' | 'suspend'
+  /** `refuse`: the input is at fault. `fail`: this gateway is. */
+  readonly segment: 'retry' | 'refuse' | 'fail'
+}
+
+const suspendAndRetry: Consequence = { session: 'suspend', segment: 'retry' }
+
+/** What a gateway does about each fault. Nowhere else decides this (gateway.md §10, §12). */
+export const attemptConsequence: Readonly<Record<AttemptFault, Consequence>> = {
+  'header-timeout': suspendAndRetry,
+  'body-timeout': suspendAndRetry,
+  unreachable: suspendAndRetry,
+  refused: suspendAndRetry,
+  'bad-answer': suspendAndRetry,
+  'unknown-response': suspendAndRetry,
+  'error-in-result': suspendAndRetry,
+  'not-retryable': { session: 'keep', segment: 'refuse' },
+  'missing-token': suspendAndRetry,
+  'refresh-failed': suspendAndRetry,
+  'payment-refused': suspendAndRetry,
+  'price-doubled': suspendAndRetry,
+  'sender-cannot-pay': { session: 'keep', segment: 'fail' },
+  'download-failed': suspendAndRetry,
+  'signature-mismatch': { session: 'keep', segment: 'retry' },
+  'pixel-mismatch': { session: 'remove', segment: 'retry' },
+}
+
+/** One failed try; the message is what the peer said, or what peers say in such a case. */
+export class AttemptError extends NodeError<AttemptFault> {
+  override name = 'AttemptError'
+}
+
+/** Errors of orchestrators that are the input's fault, compared exactly: no other orchestrator would do better (gateway.md §10). */
+const notRetryable: ReadonlySet<string> = new Set([
+  'Unsupported input pixel format',
+  'Error initializing filtergraph',
+  'Too many outputs',
+  'Unsupported input codec',
+  'No keyframes in input',
+  'Unrecoverable state, restart process',
+  'Encoded frames runaway',
+  'Decoder not found',
+  'Demuxer not found',
+  'Encoder not found',
+  'Muxer not found',
+  'Option not found',
+  'Invalid argument',
+  'TranscoderInvalidResolution',
+  'TranscoderInvalidVideo',
+  'TranscoderUnrecognizedFormat',
+  'TranscoderUnrecognizedProfile',
+  'TranscoderInvalidGOP',
+  'TranscoderIncompatibleDevices',
+])
+
+/** The fault behind an orchestrator's own words, in its result or in the body of a refusal. */
+export function faultOfText(text: string, otherwise: 'refused' | 'error-in-result'): AttemptFault {
+  return notRetryable.has(text) ? 'not-retryable' : otherwise
+}
+
+const MIN_HEADER_TIMEOUT_MS = 2_000
+const MIN_TOTAL_TIMEOUT_MS = 8_000
+/** A pusher may ask for patience, not for a place forever. */
+const MAX_TIMEOUT_MULTIPLIER = 20
+
+/** How long an orchestrator may take for a segment, in ms; a multiplier above 1 stretches both (gateway.md §10). */
+export function submissionTimeouts(
+  durationMs: number,
+  multiplier: number,
+): { readonly headerMs: number; readonly totalMs: number } {
+  const factor = Math.min(Math.max(1, multiplier), MAX_TIMEOUT_MULTIPLIER)
+  return {
+    headerMs: Math.max(MIN_HEADER_TIMEOUT_MS, durationMs * 0.5) * factor,
+    totalMs: Math.max(MIN_TOTAL_TIMEOUT_MS, durationMs * 4) * factor,
+  }
+}
+
+/** A token that ends within so many seconds is not used any more: a tenth of its 30 minutes (gateway.md §10). */
+const TOKEN_MARGIN_SECONDS = 180n
+
+/** Whether a token is too near its end to send a segment with. */
+export function isTokenExpiring(expiration: bigint, nowMs: number): boolean {
+  return expiration - BigInt(Math.floor(nowMs / 1000)) <= TOKEN_MARGIN_SECONDS
+}
+
+/** How many results of one segment may fail verification before the best of them has to do (gateway.md §12). */
+export const VERIFICATION_RETRIES = 2
+
+/** The result to make do with after these failed verification, oldest first; null while it should be tried again. */
+export function resultToMakeDo<R extends { readonly score: number }>(failed: readonly R[]): R | null {
+  if (failed.length <= VERIFICATION_RETRIES) return null
+  return failed.reduce((best, result) => (result.score > best.score ? result : best))
+}

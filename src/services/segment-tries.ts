@@ -1,0 +1,96 @@
+import { AttemptError, attemptConsequence, resultToMakeDo } from '../domain/attempt.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { Log } from '../lib/log.ts'
+import { GatewayError, type GatewayEvent } from './gateway-event.ts'
+import { PixelMismatch, type SegmentJob, type SegmentWork } from './segment-work.ts'
+import type { Assignment } from './sessions.ts'
+import type { Stream } from './stream.ts'
+
+/** A segment tried at one orchestrator after the other, until one does it or there is no sense in going on. */
+export class SegmentTries {
+  readonly #maxAttempts: number
+  readonly #work: SegmentWork
+  readonly #needs: { clock: Clock; log: Log; tell(event: GatewayEvent): void }
+
+  constructor(
+    options: { maxAttempts: number },
+    needs: { work: SegmentWork; clock: Clock; log: Log; tell(event: GatewayEvent): void },
+  ) {
+    this.#maxAttempts = options.maxAttempts
+    this.#work = needs.work
+    this.#needs = needs
+  }
+
+  /** The renditions' bytes in profile order, from the first orchestrator that does it. */
+  async transcode(stream: Stream, job: SegmentJob, signal: AbortSignal): Promise<readonly Uint8Array[]> {
+    const { clock, tell } = this.#needs
+    const { manifestId, sequence, durationMs } = job
+    const { sessions } = stream
+    const started = clock.now()
+    const mismatches: PixelMismatch['result'][] = []
+    let reason = ''
+    for (let attempt = 1; attempt <= this.#maxAttempts; attempt++) {
+      if (signal.aborted) throw new GatewayError('segment-failed', 'cancelled: the client went away')
+      // A stream that lost its orchestrators waits once for the search that is under way, a retry does not.
+      const assignment =
+        attempt === 1 ? await sessions.selectPatiently(durationMs) : sessions.select(durationMs)
+      if (assignment === null) throw new GatewayError('no-sessions', 'No sessions available')
+      const transcoder = assignment.session.key
+      try {
+        const result = await this.#work.attempt(job, assignment, sessions, stream.signal)
+        sessions.complete(assignment, result.latencyScore)
+        tell({
+          kind: 'segment-transcoded',
+          manifestId,
+          sequence,
+          durationMs,
+          tookMs: clock.now() - started,
+          attempts: attempt,
+          transcoder,
+          latencyScore: result.latencyScore,
+          pixels: result.pixels,
+          renditions: result.renditions.length,
+        })
+        return result.renditions
+      } catch (error) {
+        reason = this.#settleFailure(stream, job, assignment, error)
+        if (error instanceof PixelMismatch) {
+          mismatches.push(error.result)
+          const madeDo = resultToMakeDo(mismatches)
+          if (madeDo) {
+            this.#needs.log.warn('a result that fails verification has to do', { manifestId, sequence })
+            return madeDo.renditions
+          }
+        }
+      }
+    }
+    throw new GatewayError('segment-refused', `hit max transcode attempts: ${reason}`)
+  }
+
+  /** Does with the session what its fault entails; gives the reason, or throws when the segment is not to be tried again. */
+  #settleFailure(stream: Stream, job: SegmentJob, assignment: Assignment, error: unknown): string {
+    const { sessions } = stream
+    if (!(error instanceof AttemptError)) {
+      sessions.release(assignment)
+      throw error
+    }
+    const { code: fault, message: reason } = error
+    const { manifestId, sequence } = job
+    const transcoder = assignment.session.key
+    const consequence = attemptConsequence[fault]
+    this.#needs.tell({ kind: 'attempt-failed', manifestId, sequence, transcoder, fault, reason })
+    this.#needs.log.info('an orchestrator did not do a segment', {
+      manifestId,
+      sequence,
+      transcoder,
+      fault,
+      reason,
+    })
+    if (consequence.session === 'suspend') sessions.fail(assignment, reason)
+    else if (consequence.session === 'remove') sessions.remove(assignment, reason)
+    else sessions.release(assignment)
+    if (consequence.segment === 'refuse') throw new GatewayError('segment-refused', reason, { cause: error })
+    if (consequence.segment === 'fail') throw new GatewayError('segment-failed', reason, { cause: error })
+    return reason
+  }
+}

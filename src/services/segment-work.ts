@@ -1,0 +1,337 @@
+import {
+  AttemptError,
+  type AttemptFault,
+  faultOfText,
+  isTokenExpiring,
+  submissionTimeouts,
+} from '../domain/attempt.ts'
+import type { Capabilities } from '../domain/capabilities.ts'
+import type { Profile } from '../domain/rendition.ts'
+import {
+  type OrchestratorInfo,
+  type RenditionResult,
+  resultHash,
+  type SegmentData,
+  segmentHash,
+  type TranscodeResult,
+} from '../domain/segment.ts'
+import { latencyScore } from '../domain/selection.ts'
+import type { Payment } from '../domain/ticket.ts'
+import type { Clock } from '../lib/clock.ts'
+import { keccak256, signedBy, ZERO_ADDRESS } from '../lib/crypto.ts'
+import { messageOf, NodeError } from '../lib/errors.ts'
+import { type InfoClient, infoRequest, type Signer } from './discovery.ts'
+import type { Assignment, Payer, Session, StagedPayment, StreamSessions } from './sessions.ts'
+
+/** How long an orchestrator may take to renew its offer (gateway.md §10). */
+const REFRESH_TIMEOUT_MS = 2_500
+
+/** How a segment reaches an orchestrator, and its renditions come back. */
+export interface SubmissionClient extends InfoClient {
+  /** Throws NodeError `header-timeout`, `body-timeout`, `refused` (the message is the trimmed body), `unreachable`, `bad-answer`. */
+  submit(
+    base: string,
+    job: {
+      segment: SegmentData
+      payment: Payment | null
+      body: Uint8Array
+      bodyIsUri: boolean
+      headerTimeoutMs: number
+      totalTimeoutMs: number
+      onStatus?: () => void
+    },
+    signal: AbortSignal,
+  ): Promise<TranscodeResult>
+  download(url: string, signal: AbortSignal): Promise<Uint8Array>
+}
+
+/** Decodes a rendition and counts its pixels. */
+export interface PixelCounter {
+  countPixels(bytes: Uint8Array, signal: AbortSignal): Promise<bigint>
+}
+
+/** A segment to be transcoded, the same at every try. */
+export interface SegmentJob {
+  readonly manifestId: string
+  readonly sequence: bigint
+  readonly bytes: Uint8Array
+  /** keccak-256 of the bytes. */
+  readonly hash: Uint8Array
+  readonly durationMs: number
+  readonly profiles: readonly Profile[]
+  readonly capabilities: Capabilities
+  readonly clip: SegmentData['clip']
+  readonly forceSessionReinit: boolean
+  readonly timeoutMultiplier: number
+}
+
+/** What one try brought. */
+export interface SegmentResult {
+  /** In profile order. */
+  readonly renditions: readonly Uint8Array[]
+  /** As the orchestrator counts them. */
+  readonly pixels: bigint
+  readonly latencyScore: number
+}
+
+/** Renditions that came, but are not what the orchestrator says they are; `result` is what to make do with if need be. */
+export class PixelMismatch extends AttemptError {
+  readonly result: SegmentResult & { readonly score: number }
+
+  constructor(result: SegmentResult) {
+    super('pixel-mismatch', 'PixelMismatch')
+    this.result = { ...result, score: 0 }
+  }
+}
+
+/** What a try works with. */
+export interface SegmentWorkNeeds {
+  readonly client: SubmissionClient
+  readonly payer: Payer
+  readonly signer: Signer
+  /** Checks the work; null takes it on trust (-localVerify). */
+  readonly verifier: PixelCounter | null
+  readonly clock: Clock
+  /** Told when a payment leaves. */
+  paid(event: { manifestId: string; transcoder: string; tickets: number }): void
+}
+
+/** One segment at one orchestrator: renew the offer, pay, submit, fetch, verify. */
+export class SegmentWork {
+  readonly #needs: SegmentWorkNeeds
+  readonly #renewals = new WeakMap<Session, Promise<void>>()
+
+  constructor(needs: SegmentWorkNeeds) {
+    this.#needs = needs
+  }
+
+  /** Throws AttemptError; what becomes of the session is the caller's decision. The signal is the stream's. */
+  async attempt(
+    job: SegmentJob,
+    assignment: Assignment,
+    sessions: StreamSessions,
+    signal: AbortSignal,
+  ): Promise<SegmentResult> {
+    const { session } = assignment
+    await this.#prepare(job, session, sessions, signal)
+    const staged = await stage(session, job)
+    const started = this.#needs.clock.now()
+    const { result, info } = await this.#submit(job, session, staged, signal)
+    const score = latencyScore(this.#needs.clock.now() - started, job.durationMs)
+    const { renditions, sig } = dataOf(result)
+    const pixels = renditions.reduce((sum, rendition) => sum + rendition.pixels, 0n)
+    if (renditions.some((rendition) => rendition.pixels < 0n)) {
+      throw new AttemptError('bad-answer', 'negative pixels in the result')
+    }
+    staged.completed(pixels)
+    if (renditions.length !== job.profiles.length) {
+      throw new AttemptError(
+        'bad-answer',
+        `${renditions.length} renditions came where ${job.profiles.length} were asked for`,
+      )
+    }
+    const bytes = await this.#fetch(renditions, signal)
+    const outcome: SegmentResult = { renditions: bytes, pixels, latencyScore: score }
+    if (this.#needs.verifier) {
+      if (!isSigned(info ?? session.info, bytes, sig))
+        throw new AttemptError('signature-mismatch', 'PM Check Failed')
+      if (info) sessions.update(session, info)
+      await this.#verifyPixels(renditions, outcome, signal)
+    } else if (info) sessions.update(session, info)
+    return outcome
+  }
+
+  /** Renews an offer that is about to lapse, once, and checks that it can be paid. */
+  async #prepare(
+    job: SegmentJob,
+    session: Session,
+    sessions: StreamSessions,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { clock, payer } = this.#needs
+    const { authToken } = session.info
+    if (authToken === null) throw new AttemptError('missing-token', 'missing auth token')
+    let renewed = false
+    if (session.payment.needsRefresh() || isTokenExpiring(authToken.expiration, clock.now())) {
+      await this.#renew(job, session, sessions, signal)
+      renewed = true
+    }
+    try {
+      await payer.validate(session.info)
+    } catch (error) {
+      const lapsed = error instanceof NodeError && error.code === 'params-expired'
+      if (!lapsed || renewed) throw paymentFault(error)
+      await this.#renew(job, session, sessions, signal)
+      await payer.validate(session.info).catch((again: unknown) => Promise.reject(paymentFault(again)))
+    }
+  }
+
+  /** Segments of one session that come at once share one renewal. */
+  #renew(job: SegmentJob, session: Session, sessions: StreamSessions, signal: AbortSignal): Promise<void> {
+    let renewal = this.#renewals.get(session)
+    if (!renewal) {
+      renewal = this.#askAgain(job, session, sessions, signal).finally(() => this.#renewals.delete(session))
+      this.#renewals.set(session, renewal)
+    }
+    return renewal
+  }
+
+  async #askAgain(
+    job: SegmentJob,
+    session: Session,
+    sessions: StreamSessions,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { client, signer } = this.#needs
+    let info: OrchestratorInfo
+    try {
+      const request = infoRequest(signer, job.capabilities)
+      info = await client.info(session.info.transcoder, request, { timeoutMs: REFRESH_TIMEOUT_MS }, signal)
+    } catch (error) {
+      signal.throwIfAborted()
+      throw new AttemptError('refresh-failed', messageOf(error), { cause: error })
+    }
+    if (info.authToken === null) throw new AttemptError('missing-token', 'missing auth token')
+    sessions.update(session, info)
+    if (session.state.kind === 'ended') throw new AttemptError('refresh-failed', session.state.reason)
+  }
+
+  async #submit(
+    job: SegmentJob,
+    session: Session,
+    staged: StagedPayment,
+    signal: AbortSignal,
+  ): Promise<{ result: TranscodeResult; info: OrchestratorInfo | null }> {
+    const { client, paid } = this.#needs
+    const { headerMs, totalMs } = submissionTimeouts(job.durationMs, job.timeoutMultiplier)
+    let answered = false
+    try {
+      const segment = this.#segmentData(job, session)
+      paid({
+        manifestId: job.manifestId,
+        transcoder: session.key,
+        tickets: staged.payment?.tickets.length ?? 0,
+      })
+      const result = await client.submit(
+        session.info.transcoder,
+        {
+          segment,
+          payment: staged.payment,
+          body: job.bytes,
+          bodyIsUri: false,
+          headerTimeoutMs: headerMs,
+          totalTimeoutMs: totalMs,
+          onStatus: () => {
+            answered = true
+            staged.answered()
+          },
+        },
+        signal,
+      )
+      if (!answered) staged.answered()
+      return { result, info: result.info }
+    } catch (error) {
+      if (!answered) staged.abandoned()
+      signal.throwIfAborted()
+      throw submissionFault(error)
+    }
+  }
+
+  #segmentData(job: SegmentJob, session: Session): SegmentData {
+    const signed = {
+      manifestId: job.manifestId,
+      seq: job.sequence,
+      hash: job.hash,
+      profiles: job.profiles,
+    }
+    return {
+      ...signed,
+      sig: this.#needs.signer.sign(segmentHash(signed)),
+      durationMs: Math.trunc(job.durationMs),
+      capabilities: job.capabilities,
+      authToken: session.info.authToken,
+      calcPerceptualHash: false,
+      storage: [],
+      clip: job.clip,
+      forceSessionReinit: job.forceSessionReinit,
+    }
+  }
+
+  /** All at once; when one fails, the others are given up. */
+  async #fetch(renditions: readonly RenditionResult[], signal: AbortSignal): Promise<readonly Uint8Array[]> {
+    const giveUp = new AbortController()
+    const either = AbortSignal.any([signal, giveUp.signal])
+    try {
+      return await Promise.all(renditions.map(({ url }) => this.#needs.client.download(url, either)))
+    } catch (error) {
+      signal.throwIfAborted()
+      throw new AttemptError('download-failed', messageOf(error), { cause: error })
+    } finally {
+      giveUp.abort()
+    }
+  }
+
+  async #verifyPixels(
+    renditions: readonly RenditionResult[],
+    outcome: SegmentResult,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { verifier } = this.#needs
+    const counts = await Promise.all(
+      outcome.renditions.map((bytes) =>
+        // What cannot be decoded has no pixels.
+        verifier!.countPixels(bytes, signal).catch(() => -1n),
+      ),
+    )
+    signal.throwIfAborted()
+    if (counts.some((count, i) => count !== renditions[i]!.pixels)) throw new PixelMismatch(outcome)
+  }
+}
+
+async function stage(session: Session, job: SegmentJob): Promise<StagedPayment> {
+  try {
+    return await session.payment.stage(job.profiles, job.durationMs)
+  } catch (error) {
+    throw paymentFault(error)
+  }
+}
+
+function dataOf({ outcome }: TranscodeResult): {
+  readonly renditions: readonly RenditionResult[]
+  readonly sig: Uint8Array
+} {
+  if (outcome.kind === 'data') return outcome
+  if (outcome.kind === 'none') throw new AttemptError('unknown-response', 'UnknownResponse')
+  throw new AttemptError(faultOfText(outcome.text, 'error-in-result'), outcome.text)
+}
+
+/**
+ * Whether the result is signed by the orchestrator as it calls itself, or by its recipient when it gives no
+ * address; without ticket params there is nothing to hold it to (gateway.md §12).
+ */
+function isSigned(info: OrchestratorInfo, renditions: readonly Uint8Array[], sig: Uint8Array): boolean {
+  if (info.ticketParams === null) return true
+  const signer = info.address === ZERO_ADDRESS ? info.ticketParams.recipient : info.address
+  return signedBy(signer, resultHash(renditions.map((bytes) => keccak256(bytes))), sig)
+}
+
+function paymentFault(error: unknown): AttemptError {
+  const code = error instanceof NodeError ? error.code : ''
+  const known = code === 'sender-cannot-pay' || code === 'price-doubled'
+  return new AttemptError(known ? code : 'payment-refused', messageOf(error), { cause: error })
+}
+
+const submissionFaults: ReadonlySet<string> = new Set<AttemptFault>([
+  'header-timeout',
+  'body-timeout',
+  'unreachable',
+  'bad-answer',
+])
+
+function submissionFault(error: unknown): AttemptError {
+  const text = messageOf(error)
+  const code = error instanceof NodeError ? error.code : ''
+  if (code === 'refused') return new AttemptError(faultOfText(text, 'refused'), text, { cause: error })
+  const fault = submissionFaults.has(code) ? (code as AttemptFault) : 'unreachable'
+  return new AttemptError(fault, text, { cause: error })
+}

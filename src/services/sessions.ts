@@ -1,0 +1,421 @@
+import type { Capabilities } from '../domain/capabilities.ts'
+import { pricePerPixel } from '../domain/price.ts'
+import type { Profile } from '../domain/rendition.ts'
+import type { AuthToken, OrchestratorInfo } from '../domain/segment.ts'
+import {
+  chooseSession,
+  GOOD_LATENCY_SCORE,
+  mayTakeAnother,
+  type SelectionWeights,
+} from '../domain/selection.ts'
+import {
+  afterRefresh,
+  NO_SUSPENSIONS,
+  penaltyOf,
+  refreshThreshold,
+  remainingPenalty,
+  requestedSessions,
+  type Suspensions,
+  suspend,
+} from '../domain/suspension.ts'
+import type { Payment } from '../domain/ticket.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { Address } from '../lib/crypto.ts'
+import type { Dice } from '../lib/dice.ts'
+import { isAbort } from '../lib/errors.ts'
+import type { Log } from '../lib/log.ts'
+import type { Rational } from '../lib/rational.ts'
+import type { Found, Search } from './discovery.ts'
+import type { Trust } from './orchestrator-source.ts'
+
+/** A pool that knows all its orchestrators looks for further nodes behind them no more often than this. */
+const COMPLETE_POOL_REFRESH_MS = 30_000
+
+/** How this gateway pays; offchain it does not. */
+export interface Payer {
+  /** Whether what is asked can be paid. Throws NodeError `params-expired`, `sender-cannot-pay`, or for this orchestrator only. */
+  validate(info: OrchestratorInfo): Promise<void>
+  open(info: OrchestratorInfo): PaymentSession
+}
+
+/** Payment to one orchestrator session. */
+export interface PaymentSession {
+  update(info: OrchestratorInfo): void
+  /** True when token or params must be fetched anew before the next segment. */
+  needsRefresh(): boolean
+  stage(profiles: readonly Profile[], durationMs: number): Promise<StagedPayment>
+  close(): void
+}
+
+/** A payment made out for one segment; exactly one of its ends is told. */
+export interface StagedPayment {
+  /** Null offchain. */
+  readonly payment: Payment | null
+  /** An HTTP status was received: the credit is spent. */
+  answered(): void
+  /** The work was done: what was not used is credited again. */
+  completed(pixels: bigint): void
+  /** It was never received: the credit is as before. */
+  abandoned(): void
+}
+
+/** One segment in the hands of a session. */
+export interface Assignment {
+  readonly session: Session
+  readonly startedMs: number
+  readonly durationMs: number
+}
+
+/** What a session is doing. A score is the latency score of its last segment. */
+export type SessionState =
+  | { readonly kind: 'fresh' }
+  | { readonly kind: 'ready'; readonly score: number }
+  | { readonly kind: 'busy'; readonly score: number | null; readonly assignments: readonly Assignment[] }
+  | { readonly kind: 'ended'; readonly reason: string; readonly assignments: readonly Assignment[] }
+
+/** One orchestrator's offer to one stream. Only its pool changes it. */
+export interface Session {
+  /** The transcoder URL, by which it is known, suspended and removed. */
+  readonly key: string
+  readonly trust: Trust
+  readonly info: OrchestratorInfo
+  readonly payment: PaymentSession
+  readonly state: SessionState
+}
+
+type MutableSession = { -readonly [Field in keyof Session]: Session[Field] }
+
+/** Who finds orchestrators. */
+export interface Directory {
+  size(trust: Trust): Promise<number>
+  find(search: Search, signal: AbortSignal): Promise<readonly Found[]>
+}
+
+/** How an orchestrator is told that a stream is over. */
+export interface SessionEnder {
+  endSession(url: string, token: AuthToken, signal: AbortSignal): Promise<void>
+}
+
+/** What weighs in the choice of an orchestrator. */
+export interface OrchestratorFacts {
+  stakeOf(recipient: Address): bigint
+  /** Null when no performance scores are loaded. */
+  perfScoreOf(recipient: Address): number | null
+}
+
+/** What the sessions of a stream work with. */
+export interface SessionsNeeds {
+  readonly directory: Directory
+  readonly payer: Payer
+  readonly client: SessionEnder
+  readonly facts: OrchestratorFacts
+  readonly clock: Clock
+  readonly dice: Dice
+  readonly log: Log
+  /** Told when an orchestrator is left aside. */
+  suspended(event: { transcoder: string; reason: string }): void
+  /** Told when a segment goes to another session than the one before. */
+  swapped(): void
+}
+
+/** How sessions are chosen; `weights` null is offchain: first come, first chosen. */
+export interface SessionsOptions {
+  readonly weights: SelectionWeights | null
+  readonly capabilities: Capabilities
+}
+
+/** The sessions of one stream: those the chain lists are tried before those that the operator vouches for (gateway.md §8). */
+export class StreamSessions {
+  readonly #pools: readonly SessionPool[]
+  readonly #needs: SessionsNeeds
+  readonly #ended = new AbortController()
+
+  constructor(options: SessionsOptions, needs: SessionsNeeds) {
+    this.#needs = needs
+    this.#pools = (['untrusted', 'trusted'] as const).map(
+      (trust) => new SessionPool(trust, options, needs, this.#ended.signal),
+    )
+  }
+
+  /** Looks for the first sessions; resolves also when there are none. */
+  async open(): Promise<void> {
+    await Promise.all(this.#pools.map((pool) => pool.refresh()))
+  }
+
+  /** Gives a session a segment to do, or says null. It never waits: pools refresh behind its back. */
+  select(durationMs: number): Assignment | null {
+    for (const pool of this.#pools) {
+      const assignment = pool.select(durationMs)
+      if (assignment) return assignment
+    }
+    return null
+  }
+
+  /** As `select`, but where there is no session at all it waits for the refresh that is under way. */
+  async selectPatiently(durationMs: number): Promise<Assignment | null> {
+    const assignment = this.select(durationMs)
+    if (assignment) return assignment
+    await Promise.all(this.#pools.map((pool) => pool.refreshing))
+    return this.select(durationMs)
+  }
+
+  /** The segment was done, and how fast. */
+  complete(assignment: Assignment, score: number): void {
+    this.#poolOf(assignment.session).finish(assignment, score)
+  }
+
+  /** The segment was not done and the session is not to blame. */
+  release(assignment: Assignment): void {
+    this.#poolOf(assignment.session).finish(assignment, null)
+  }
+
+  /** The session failed: it is removed and its orchestrator sits out some refreshes. */
+  fail(assignment: Assignment, reason: string): void {
+    this.#poolOf(assignment.session).fail(assignment, reason)
+  }
+
+  /** The session is removed without its orchestrator sitting out. */
+  remove(assignment: Assignment, reason: string): void {
+    this.#poolOf(assignment.session).remove(assignment, reason)
+  }
+
+  /** The orchestrator's newer offer for the same session. */
+  update(session: Session, info: OrchestratorInfo): void {
+    this.#poolOf(session).update(session, info)
+  }
+
+  /** All sessions there are now. */
+  get all(): readonly Session[] {
+    return this.#pools.flatMap((pool) => pool.all)
+  }
+
+  /** Ends all sessions, used or not, and tells their orchestrators so; failures are only logged. */
+  async end(signal: AbortSignal): Promise<void> {
+    this.#ended.abort()
+    const sessions = this.all
+    for (const pool of this.#pools) pool.clear()
+    await Promise.all(
+      sessions.map(async ({ info }) => {
+        if (info.authToken === null) return
+        try {
+          await this.#needs.client.endSession(info.transcoder, info.authToken, signal)
+        } catch (error) {
+          this.#needs.log.debug('an orchestrator was not told that a stream ended', {
+            transcoder: info.transcoder,
+            error,
+          })
+        }
+      }),
+    )
+  }
+
+  #poolOf(session: Session): SessionPool {
+    return this.#pools.find((pool) => pool.trust === session.trust)!
+  }
+}
+
+/** The sessions of one stream with orchestrators of one trust. */
+class SessionPool {
+  readonly trust: Trust
+  readonly #options: SessionsOptions
+  readonly #needs: SessionsNeeds
+  readonly #signal: AbortSignal
+  readonly #sessions = new Map<string, MutableSession>()
+  #suspensions: Suspensions = NO_SUSPENSIONS
+  #lastUsed: MutableSession | null = null
+  #size = 0
+  #requested = 0
+  #refreshing: Promise<void> | null = null
+  #refreshedAt = Number.NEGATIVE_INFINITY
+
+  constructor(trust: Trust, options: SessionsOptions, needs: SessionsNeeds, signal: AbortSignal) {
+    this.trust = trust
+    this.#options = options
+    this.#needs = needs
+    this.#signal = signal
+  }
+
+  get all(): readonly Session[] {
+    return [...this.#sessions.values()]
+  }
+
+  /** The refresh under way, or null. */
+  get refreshing(): Promise<void> | null {
+    return this.#refreshing
+  }
+
+  /** Looks for further sessions, one search at a time; never rejects. */
+  refresh(): Promise<void> {
+    this.#refreshing ??= this.#search().finally(() => {
+      this.#refreshing = null
+    })
+    return this.#refreshing
+  }
+
+  select(durationMs: number): Assignment | null {
+    if (this.#signal.aborted) return null
+    if (this.#wantsRefresh()) void this.refresh()
+    const previous = this.#lastUsed
+    const session = this.#reusable(1) ?? this.#choose() ?? this.#reusable(2)
+    if (!session) return null
+    if (previous !== null && previous !== session) this.#needs.swapped()
+    const assignment: Assignment = { session, startedMs: this.#needs.clock.now(), durationMs }
+    session.state = {
+      kind: 'busy',
+      score: scoreOf(session),
+      assignments: [...assignmentsOf(session), assignment],
+    }
+    this.#lastUsed = session
+    return assignment
+  }
+
+  finish(assignment: Assignment, score: number | null): void {
+    const session = assignment.session as MutableSession
+    const assignments = assignmentsOf(session).filter((other) => other !== assignment)
+    if (session.state.kind === 'ended') {
+      session.state = { ...session.state, assignments }
+      if (assignments.length === 0) session.payment.close()
+      return
+    }
+    const newest = score ?? scoreOf(session)
+    if (assignments.length > 0) session.state = { kind: 'busy', score: newest, assignments }
+    else session.state = newest === null ? { kind: 'fresh' } : { kind: 'ready', score: newest }
+  }
+
+  fail(assignment: Assignment, reason: string): void {
+    const { key, state } = assignment.session
+    // Segments that failed together are one failure: only the first of them removes and suspends.
+    if (state.kind !== 'ended') {
+      this.#suspensions = suspend(this.#suspensions, key, penaltyOf(this.#size, this.#requested))
+      this.#needs.suspended({ transcoder: key, reason })
+    }
+    this.remove(assignment, reason)
+  }
+
+  remove(assignment: Assignment, reason: string): void {
+    this.#end(assignment.session as MutableSession, reason)
+    this.finish(assignment, null)
+  }
+
+  update(session: Session, offer: OrchestratorInfo): void {
+    const own = session as MutableSession
+    if (own.state.kind === 'ended') return
+    // Whoever works now goes on working, even if it wants no further sessions.
+    const info = offer.transcoder === '' ? { ...offer, transcoder: own.key } : offer
+    if (info.transcoder !== own.key) {
+      // Behind a balancer another node may have answered: the session follows it, unless that node has one already.
+      if (this.#sessions.has(info.transcoder)) {
+        this.#end(own, 'its orchestrator has another session')
+        return
+      }
+      this.#sessions.delete(own.key)
+      own.key = info.transcoder
+      this.#sessions.set(own.key, own)
+    }
+    own.info = info
+    own.payment.update(info)
+  }
+
+  clear(): void {
+    for (const session of [...this.#sessions.values()]) this.#end(session, 'the stream ended')
+  }
+
+  #end(session: MutableSession, reason: string): void {
+    if (session.state.kind === 'ended') return
+    this.#sessions.delete(session.key)
+    if (this.#lastUsed === session) this.#lastUsed = null
+    const assignments = assignmentsOf(session)
+    session.state = { kind: 'ended', reason, assignments }
+    if (assignments.length === 0) session.payment.close()
+  }
+
+  /** The session that did the segment before, if it is fast and idle, or at work for not too long. */
+  #reusable(factor: 1 | 2): MutableSession | null {
+    const session = this.#lastUsed
+    if (!session) return null
+    const { state } = session
+    if (state.kind === 'ready') return state.score > 0 && state.score <= GOOD_LATENCY_SCORE ? session : null
+    if (state.kind !== 'busy') return null
+    const oldest = state.assignments[0]!
+    const ageMs = this.#needs.clock.now() - oldest.startedMs
+    return mayTakeAnother({ ageMs, durationMs: oldest.durationMs }, factor) ? session : null
+  }
+
+  #choose(): MutableSession | null {
+    const idle = [...this.#sessions.values()]
+      .filter(({ state }) => state.kind === 'fresh' || state.kind === 'ready')
+      .map((session) => ({
+        session,
+        score: scoreOf(session),
+        recipient: session.info.ticketParams?.recipient ?? null,
+        price: priceOf(session.info),
+      }))
+    const { facts, dice } = this.#needs
+    return chooseSession(idle, this.#options.weights, facts, () => dice.fraction())?.session ?? null
+  }
+
+  #wantsRefresh(): boolean {
+    if (this.#refreshing) return false
+    let free = 0
+    for (const { state } of this.#sessions.values()) if (state.kind !== 'busy') free++
+    // A pool that was empty may have been filled since, and asking it costs nothing.
+    if (this.#requested > 0 && free >= refreshThreshold(this.#requested)) return false
+    if (this.#requested === 0 || this.#sessions.size < this.#requested) return true
+    return this.#needs.clock.now() - this.#refreshedAt >= COMPLETE_POOL_REFRESH_MS
+  }
+
+  async #search(): Promise<void> {
+    const { directory, log, payer, clock } = this.#needs
+    try {
+      this.#suspensions = afterRefresh(this.#suspensions)
+      this.#refreshedAt = clock.now()
+      this.#size = await directory.size(this.trust)
+      this.#requested = requestedSessions(this.trust, this.#size)
+      if (this.#requested === 0) return
+      const penalty = (transcoder: string) => remainingPenalty(this.#suspensions, transcoder)
+      const search: Search = {
+        trust: this.trust,
+        wanted: this.#requested,
+        capabilities: this.#options.capabilities,
+        penalty,
+      }
+      for (const { info, suspended } of await directory.find(search, this.#signal)) {
+        if (this.#sessions.has(info.transcoder) || !this.#isUsable(info)) continue
+        // It failed while we were asking it.
+        if (!suspended && penalty(info.transcoder) > 0) continue
+        this.#sessions.set(info.transcoder, {
+          key: info.transcoder,
+          trust: this.trust,
+          info,
+          payment: payer.open(info),
+          state: { kind: 'fresh' },
+        })
+      }
+    } catch (error) {
+      if (!isAbort(error)) log.warn('looking for orchestrators failed', { trust: this.trust, error })
+    }
+  }
+
+  #isUsable(info: OrchestratorInfo): boolean {
+    const onChain = this.#options.weights !== null
+    return info.authToken !== null && (!onChain || info.ticketParams !== null)
+  }
+}
+
+function scoreOf({ state }: Session): number | null {
+  return state.kind === 'ready' || state.kind === 'busy' ? state.score : null
+}
+
+function assignmentsOf({ state }: Session): readonly Assignment[] {
+  return state.kind === 'busy' || state.kind === 'ended' ? state.assignments : []
+}
+
+/** Wei per pixel, or null for a price that is absent or none. */
+function priceOf({ priceInfo }: OrchestratorInfo): Rational | null {
+  if (priceInfo === null) return null
+  try {
+    return pricePerPixel(priceInfo)
+  } catch {
+    return null
+  }
+}
