@@ -1,15 +1,15 @@
-import { bytesToInt, intToBytes } from '../lib/bytes.ts'
-import { type Address, addressBytes, hmacSha256 } from '../lib/crypto.ts'
+import { bytesToInt, writeMinimalInt } from '../lib/bytes.ts'
+import { type Address, hmacSha256, writeAddress } from '../lib/crypto.ts'
 import { NodeError } from '../lib/errors.ts'
 import { Rational } from '../lib/rational.ts'
 import {
-  auxData,
   type ExpirationParams,
   MAX_WIN_PROB,
   type Payment,
   type PricePerPixel,
   recipientRandHash,
   type TicketParams,
+  writeAuxData,
 } from './ticket.ts'
 
 /** For how many L1 blocks offered params are accepted (payments.md §1). */
@@ -36,23 +36,24 @@ export interface RandBinding {
   readonly expirationParams: ExpirationParams
 }
 
+/** Room for the message of the HMAC: eight integers of up to 32 bytes and an address. */
+const message = new Uint8Array(8 * 32 + 20)
+
 /**
  * The secret number of one offer: an HMAC over all that was offered, so that nothing need be stored and whoever
- * changes any of it fails the commitment (payments.md §3). `secret` has 32 bytes.
+ * changes any of it fails the commitment (payments.md §3). `secret` has 32 bytes. Throws NodeError
+ * `negative-integer` or `integer-too-wide` for numbers that no offer has.
  */
 export function recipientRand(secret: Uint8Array, q: RandBinding): bigint {
-  const mac = hmacSha256(
-    secret,
-    intToBytes(q.seed),
-    addressBytes(q.sender),
-    intToBytes(q.faceValue),
-    intToBytes(q.winProb),
-    intToBytes(q.expirationBlock),
-    intToBytes(q.price.num),
-    intToBytes(q.price.den),
-    auxData(q.expirationParams),
-  )
-  return bytesToInt(mac)
+  let end = writeMinimalInt(message, 0, q.seed)
+  writeAddress(message, end, q.sender)
+  end = writeMinimalInt(message, end + 20, q.faceValue)
+  end = writeMinimalInt(message, end, q.winProb)
+  end = writeMinimalInt(message, end, q.expirationBlock)
+  end = writeMinimalInt(message, end, q.price.num)
+  end = writeMinimalInt(message, end, q.price.den)
+  end += writeAuxData(message, end, q.expirationParams)
+  return bytesToInt(hmacSha256(secret, message.subarray(0, end)))
 }
 
 /** The secret number that a received payment must match; `null` without params and expiration params. */

@@ -125,17 +125,20 @@ function refusalOf(ticket: SignedTicket, context: TicketContext): TicketError | 
 }
 
 function faultOfUse(ticket: SignedTicket, context: TicketContext): TicketError | null {
-  const of = `sender=${ticket.sender} nonce=${ticket.senderNonce}`
   if (context.nonceSeen) {
-    return new NodeError('nonce-already-seen', `invalid ticket senderNonce: already seen ${of}`)
+    return new NodeError('nonce-already-seen', `invalid ticket senderNonce: already seen ${whose(ticket)}`)
   }
   if (context.noncesStored >= MAX_NONCES_PER_RAND) {
-    return new NodeError('too-many-nonces', `invalid ticket senderNonce: too many values ${of}`)
+    return new NodeError('too-many-nonces', `invalid ticket senderNonce: too many values ${whose(ticket)}`)
   }
   if (ticket.paramsExpirationBlock <= context.l1Block) {
     return new NodeError('params-expired', 'TicketParams expired')
   }
   return null
+}
+
+function whose(ticket: SignedTicket): string {
+  return `sender=${ticket.sender} nonce=${ticket.senderNonce}`
 }
 
 /** Whether a sender may soon take its funds away: its tickets could then not be redeemed (payments.md §5.1). */

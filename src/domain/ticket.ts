@@ -1,4 +1,4 @@
-import { bytesToInt, intToFixedBytes, leftPad, writeInt } from '../lib/bytes.ts'
+import { compareBytes, intToFixedBytes, leftPad, writeUint256 } from '../lib/bytes.ts'
 import { type Address, keccak256, writeAddress } from '../lib/crypto.ts'
 import { NodeError } from '../lib/errors.ts'
 import { Rational } from '../lib/rational.ts'
@@ -95,7 +95,8 @@ export function auxData(p: ExpirationParams): Uint8Array {
   return aux.subarray(0, writeAuxData(aux, 0, p))
 }
 
-function writeAuxData(target: Uint8Array, offset: number, p: ExpirationParams): 0 | 64 {
+/** Writes the aux data of a ticket into `target` at `offset`; gives how many bytes they are. */
+export function writeAuxData(target: Uint8Array, offset: number, p: ExpirationParams): 0 | 64 {
   if (p.creationRound < 0n || p.creationRound > MAX_ROUND) {
     throw new NodeError(
       'bad-ticket',
@@ -103,7 +104,7 @@ function writeAuxData(target: Uint8Array, offset: number, p: ExpirationParams): 
     )
   }
   if (p.creationRound === 0n && isZeroHash(p.creationRoundBlockHash)) return 0
-  writeInt(target, offset, p.creationRound, 32)
+  writeUint256(target, offset, p.creationRound)
   writeHash(target, offset + 32, p.creationRoundBlockHash)
   return 64
 }
@@ -141,7 +142,7 @@ export function isUint256(value: bigint): boolean {
   return value >= 0n && value <= MAX_UINT256
 }
 
-/** Hashing a ticket is the second dearest part of judging it: nothing is allocated for it. */
+/** Hashing happens for every ticket received: nothing is allocated for it. */
 const preimage = new Uint8Array(232)
 const preimageWithoutAux = preimage.subarray(0, 168)
 
@@ -155,9 +156,9 @@ export function ticketHash(t: Ticket): Uint8Array {
   }
   writeAddress(preimage, 0, t.recipient)
   writeAddress(preimage, 20, t.sender)
-  writeInt(preimage, 40, t.faceValue, 32)
-  writeInt(preimage, 72, t.winProb, 32)
-  writeInt(preimage, 104, BigInt(t.senderNonce), 32)
+  writeUint256(preimage, 40, t.faceValue)
+  writeUint256(preimage, 72, t.winProb)
+  writeUint256(preimage, 104, BigInt(t.senderNonce))
   writeHash(preimage, 136, t.recipientRandHash)
   return keccak256(writeAuxData(preimage, 168, t.expirationParams) === 0 ? preimageWithoutAux : preimage)
 }
@@ -172,7 +173,15 @@ export function recipientRandHash(rand: bigint): Uint8Array {
   return keccak256(intToFixedBytes(rand, 32))
 }
 
+/** What decides whether a ticket wins: signature ‖ secret number; and what the outcome must be below. */
+const drawing = new Uint8Array(97)
+const bound = new Uint8Array(32)
+
 /** Whether a ticket pays its face value: known only to who has both its signature and the recipient's number. */
 export function isWinning(sig: Uint8Array, recipientRand: bigint, winProb: bigint): boolean {
-  return bytesToInt(keccak256(sig, intToFixedBytes(recipientRand, 32))) < winProb
+  if (sig.length !== 65) throw new NodeError('bad-ticket', `a signature has 65 bytes, not ${sig.length}`)
+  drawing.set(sig)
+  writeUint256(drawing, 65, recipientRand)
+  writeUint256(bound, 0, winProb)
+  return compareBytes(keccak256(drawing), bound) < 0
 }
