@@ -1,0 +1,10 @@
+import { NodeError } from '../../lib/errors.ts'
+
+/** A segment that could not be worked on. The message is compared by peers: exactly the text of transcoding.md §9. */
+export class MediaError extends NodeError<'media'> {
+  override name = 'MediaError'
+
+  constructor(message: string, options: { cause?: unknown; details?: Record<string, unknown> } = {}) {
+    super('media', message, options)
+  }
+}

@@ -1,0 +1,53 @@
+import { AV_NOPTS_VALUE, AVMEDIA_TYPE_AUDIO, AVMEDIA_TYPE_VIDEO } from 'node-av/constants'
+import { avGetCodecName, avGetPixFmtName, type Stream } from 'node-av/lib'
+import { MemoryInput } from './ffmpeg.ts'
+
+/** What a container holds. */
+export interface Probe {
+  readonly container: 'mpegts' | 'mp4' | 'other'
+  /** FFmpeg's name of the codec; empty without a video stream. */
+  readonly videoCodec: string
+  /** Empty without an audio stream. */
+  readonly audioCodec: string
+  /** FFmpeg's name; empty when unknown. */
+  readonly pixelFormat: string
+  readonly width: number
+  readonly height: number
+  /** Audio with a video stream in which nothing can be decoded: such a segment bypasses transcoding. */
+  readonly zeroFrame: boolean
+  readonly durationMs: number
+}
+
+/** The best video and audio stream of an opened container. */
+export function bestStreams(input: MemoryInput): { video: Stream | null; audio: Stream | null } {
+  const streams = input.format.streams
+  const best = (type: typeof AVMEDIA_TYPE_VIDEO | typeof AVMEDIA_TYPE_AUDIO) => {
+    const index = input.format.findBestStream(type, -1, -1)
+    return index < 0 ? null : (streams[index] ?? null)
+  }
+  return { video: best(AVMEDIA_TYPE_VIDEO), audio: best(AVMEDIA_TYPE_AUDIO) }
+}
+
+/** Describes an opened container. */
+export function describe(input: MemoryInput): Probe {
+  const { video, audio } = bestStreams(input)
+  const parameters = video?.codecpar
+  const pixelFormat = parameters ? (avGetPixFmtName(parameters.format as never) ?? '') : ''
+  const duration = input.format.duration
+  return {
+    container: input.container,
+    videoCodec: parameters ? (avGetCodecName(parameters.codecId) ?? '') : '',
+    audioCodec: audio ? (avGetCodecName(audio.codecpar.codecId) ?? '') : '',
+    pixelFormat,
+    width: parameters?.width ?? 0,
+    height: parameters?.height ?? 0,
+    zeroFrame: audio !== null && video !== null && pixelFormat === '' && parameters?.height === 0,
+    durationMs: duration === AV_NOPTS_VALUE || duration < 0n ? 0 : Number(duration / 1000n),
+  }
+}
+
+/** Describes a segment (transcoding.md §3.1). Throws MediaError with FFmpeg's text for what is no container. */
+export async function probe(bytes: Uint8Array): Promise<Probe> {
+  await using input = await MemoryInput.open(bytes)
+  return describe(input)
+}

@@ -1,0 +1,252 @@
+import { AV_NOPTS_VALUE, AVFMT_GLOBALHEADER } from 'node-av/constants'
+import { Dictionary, type Frame, type Packet, Rational, type Stream } from 'node-av/lib'
+import type { Profile } from '../../domain/rendition.ts'
+import { moveIndexFirst } from './fast-start.ts'
+import { check, MemoryOutput } from './ffmpeg.ts'
+import { FrameGrid, type GridRange } from './frame-grid.ts'
+import { MediaError } from './media-error.ts'
+import { outputSize } from './output-size.ts'
+import { MILLISECONDS, rescale, type TimeBase } from './time-base.ts'
+import { Scaler, VideoEncoder } from './video-encoder.ts'
+
+/** More frames out than this for each frame in means that timestamps are broken (transcoding.md §3.4). */
+const RUNAWAY_FACTOR = 25
+
+/** What a rendition is made of besides its profile. */
+export interface RenditionSource {
+  readonly timeBase: TimeBase
+  /** Asked for once frames have come. */
+  readonly frameRate: () => TimeBase | null
+  readonly audio: Stream | null
+  readonly provider: string
+}
+
+/** What became of one rendition. */
+export interface RenditionBytes {
+  readonly bytes: Uint8Array
+  /** Width times height of every frame given to the encoder: what is charged (transcoding.md §3.10). */
+  readonly pixels: bigint
+}
+
+interface HeldFrame {
+  readonly frame: Frame
+  readonly pts: bigint
+  readonly duration: bigint
+}
+
+/** Makes one rendition of a segment: frame rate, size, encoding, and the container with the audio copied. */
+export class RenditionWriter implements Disposable {
+  readonly #profile: Profile
+  readonly #source: RenditionSource
+  readonly #scaler = new Scaler()
+  readonly #output: MemoryOutput
+  readonly #grid: FrameGrid | null
+  readonly #gridUnit: TimeBase
+  /** Source timestamps by encoder tick, where the frame rate is kept: the encoder's ticks are coarser. */
+  readonly #sourcePts = new Map<bigint, bigint>()
+  readonly #waitingAudio: Packet[] = []
+  readonly #lastDts = new Map<number, bigint>()
+  #held: HeldFrame | null = null
+  #encoder: VideoEncoder | null = null
+  #video: Stream | null = null
+  #audio: Stream | null = null
+  #framesIn = 0
+  #framesOut = 0
+  #pixels = 0n
+  #lastTick: bigint | null = null
+  #lastForcedKey: bigint | null = null
+
+  constructor(profile: Profile, source: RenditionSource) {
+    this.#profile = profile
+    this.#source = source
+    this.#output = new MemoryOutput(profile.format === 'mp4' ? 'mp4' : 'mpegts')
+    this.#gridUnit = { num: Math.max(1, profile.fpsDen), den: profile.fps }
+    this.#grid = profile.fps > 0 ? new FrameGrid(source.timeBase, this.#gridUnit) : null
+  }
+
+  /** Takes a decoded frame over. */
+  async frame(next: HeldFrame): Promise<void> {
+    this.#framesIn++
+    if (this.#grid) {
+      const range = this.#grid.push(next.pts)
+      await this.#repeat(range)
+      this.#held?.frame.free()
+      this.#held = next
+      return
+    }
+    try {
+      using scaled = await this.#scaled(next.frame)
+      await this.#encode(scaled, this.#tickOf(next.pts), this.#keyIsDue(next.pts))
+    } finally {
+      next.frame.free()
+    }
+  }
+
+  /** Takes an audio packet over; before the first frame it waits. */
+  audio(packet: Packet): void {
+    if (this.#video) this.#writeAudio(packet)
+    else this.#waitingAudio.push(packet)
+  }
+
+  /** Writes what is left and returns the whole; null when there was no frame. */
+  async finish(): Promise<RenditionBytes | null> {
+    if (this.#framesIn === 0) return null
+    if (this.#grid && this.#held) await this.#repeat(this.#grid.end(this.#held.pts + this.#held.duration))
+    await this.#drain()
+    const bytes = this.#output.finish()
+    return { bytes: this.#profile.format === 'mp4' ? moveIndexFirst(bytes) : bytes, pixels: this.#pixels }
+  }
+
+  [Symbol.dispose](): void {
+    this.#held?.frame.free()
+    for (const packet of this.#waitingAudio.splice(0)) packet.free()
+    this.#encoder?.[Symbol.dispose]()
+    this.#scaler[Symbol.dispose]()
+    this.#output[Symbol.dispose]()
+  }
+
+  /** Shows the held frame at every position of the range. */
+  async #repeat(range: GridRange): Promise<void> {
+    if (!this.#held || range.from >= range.to) return
+    using scaled = await this.#scaled(this.#held.frame)
+    for (let position = range.from; position < range.to; position++) {
+      await this.#encode(scaled, position, this.#framesOut === 0)
+    }
+  }
+
+  async #scaled(frame: Frame): Promise<Frame> {
+    const size = outputSize(this.#profile.encoder, this.#profile, frame)
+    if (
+      this.#encoder &&
+      (this.#encoder.size.width !== size.width || this.#encoder.size.height !== size.height)
+    ) {
+      await this.#drain()
+    }
+    if (!this.#encoder) this.#openEncoder(size, frame)
+    return await this.#scaler.scale(frame, size)
+  }
+
+  async #encode(picture: Frame, pts: bigint, key: boolean): Promise<void> {
+    if (this.#framesOut + 1 > RUNAWAY_FACTOR * this.#framesIn) throw new MediaError('Encoded frames runaway')
+    const encoder = this.#encoder!
+    this.#framesOut++
+    this.#pixels += BigInt(encoder.size.width * encoder.size.height)
+    await encoder.encode({ picture, pts, key }, (packet) => this.#writeVideo(packet))
+  }
+
+  async #drain(): Promise<void> {
+    await this.#encoder?.encode(null, (packet) => this.#writeVideo(packet))
+    this.#encoder?.[Symbol.dispose]()
+    this.#encoder = null
+  }
+
+  /** Several frames may fall on one tick of the encoder: then the later ones move on by a tick. */
+  #tickOf(pts: bigint): bigint {
+    let tick = rescale(pts, this.#source.timeBase, this.#encoder!.timeBase)
+    if (this.#lastTick !== null && tick <= this.#lastTick) tick = this.#lastTick + 1n
+    this.#lastTick = tick
+    this.#sourcePts.set(tick, pts)
+    return tick
+  }
+
+  /** Whether a frame of kept frame rate has to be a key frame (transcoding.md §3.6). */
+  #keyIsDue(pts: bigint): boolean {
+    const gop = rescale(BigInt(Math.max(0, this.#profile.gopMs)), MILLISECONDS, this.#source.timeBase)
+    const due = this.#lastForcedKey === null || (gop > 0n && pts >= this.#lastForcedKey + gop)
+    if (due) this.#lastForcedKey = pts
+    return due
+  }
+
+  #openEncoder(size: { width: number; height: number }, like: Frame): void {
+    const format = this.#output.format
+    const frameRate = this.#grid ? inverse(this.#gridUnit) : this.#source.frameRate()
+    this.#encoder = new VideoEncoder({
+      profile: this.#profile,
+      size,
+      timeBase: this.#grid ? this.#gridUnit : frameRate ? inverse(frameRate) : this.#source.timeBase,
+      frameRate,
+      globalHeader: format.oformat?.hasFlags(AVFMT_GLOBALHEADER) ?? false,
+      like,
+    })
+    if (!this.#video) this.#writeHeader(this.#encoder, frameRate)
+  }
+
+  #writeHeader(encoder: VideoEncoder, frameRate: TimeBase | null): void {
+    const format = this.#output.format
+    const video = format.newStream()
+    check(video.codecpar.fromContext(encoder.context))
+    const unit = this.#grid ? this.#gridUnit : this.#source.timeBase
+    video.timeBase = new Rational(unit.num, unit.den)
+    if (frameRate) video.avgFrameRate = new Rational(frameRate.num, frameRate.den)
+    const source = this.#source.audio
+    if (source) {
+      const audio = format.newStream()
+      check(source.codecpar.copy(audio.codecpar))
+      audio.codecpar.codecTag = 0
+      audio.timeBase = source.timeBase
+      this.#audio = audio
+    }
+    // Both keys are checked by peers (transcoding.md §3.7).
+    format.metadata = Dictionary.fromObject({
+      service_provider: this.#source.provider,
+      comment: `Processed by ${this.#source.provider}`,
+    })
+    if (this.#profile.format !== 'mp4') check(format.setOption('mpegts_copyts', '1'))
+    check(format.writeHeaderSync(null))
+    this.#video = video
+    for (const packet of this.#waitingAudio.splice(0)) this.#writeAudio(packet)
+  }
+
+  #writeVideo(packet: Packet): void {
+    const encoder = this.#encoder!
+    if (this.#grid) {
+      packet.rescaleTs(encoder.timeBase, this.#video!.timeBase)
+    } else {
+      const pts =
+        this.#sourcePts.get(packet.pts) ?? rescale(packet.pts, encoder.timeBase, this.#source.timeBase)
+      this.#sourcePts.delete(packet.pts)
+      const delay = rescale(packet.pts - packet.dts, encoder.timeBase, this.#source.timeBase)
+      packet.duration = rescale(packet.duration, encoder.timeBase, this.#source.timeBase)
+      packet.pts = pts
+      packet.dts = pts - delay
+      packet.rescaleTs(this.#source.timeBase, this.#video!.timeBase)
+    }
+    this.#write(packet, this.#video!)
+  }
+
+  #writeAudio(packet: Packet): void {
+    try {
+      packet.rescaleTs(this.#source.audio!.timeBase, this.#audio!.timeBase)
+      this.#write(packet, this.#audio!)
+    } finally {
+      packet.free()
+    }
+  }
+
+  #write(packet: Packet, stream: Stream): void {
+    this.#repairOrder(packet, stream.index)
+    packet.streamIndex = stream.index
+    packet.pos = -1n
+    check(this.#output.format.interleavedWriteFrameSync(packet))
+  }
+
+  /** Muxers refuse decoding times that lie after the presentation or do not grow (transcoding.md §3.7). */
+  #repairOrder(packet: Packet, index: number): void {
+    if (packet.dts === AV_NOPTS_VALUE || packet.pts === AV_NOPTS_VALUE) return
+    const least = (this.#lastDts.get(index) ?? packet.dts - 1n) + 1n
+    if (packet.dts > packet.pts) {
+      const median = [packet.pts, packet.dts, least].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0))[1]!
+      packet.pts = median
+      packet.dts = median
+    }
+    if (packet.dts < least) {
+      if (packet.pts >= packet.dts && packet.pts < least) packet.pts = least
+      packet.dts = least
+    }
+    this.#lastDts.set(index, packet.dts)
+  }
+}
+
+function inverse(value: TimeBase): TimeBase {
+  return { num: value.den, den: value.num }
+}

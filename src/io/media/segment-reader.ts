@@ -1,0 +1,126 @@
+import { AV_NOPTS_VALUE } from 'node-av/constants'
+import { Codec, CodecContext, Frame, Packet, type Stream } from 'node-av/lib'
+import { check, isDrained, type MemoryInput } from './ffmpeg.ts'
+import { MediaError } from './media-error.ts'
+import type { TimeBase } from './time-base.ts'
+
+/** What a segment holds, in decoding order. Frame and packet are the reader's own: clone what is to be kept. */
+export type SegmentPart =
+  | { readonly kind: 'frame'; readonly frame: Frame; readonly pts: bigint; readonly duration: bigint }
+  | { readonly kind: 'audio'; readonly packet: Packet }
+
+/** The largest frame that is decoded: a picture of 8192x8192. Beyond it a few bytes could ask for gigabytes. */
+const MAX_FRAME_PIXELS = 8192 * 8192
+
+/** Decodes the best video stream of a segment and passes the packets of one audio stream on. */
+export class SegmentReader implements Disposable {
+  /** The unit of the frames' timestamps. */
+  readonly timeBase: TimeBase
+  /** The unit of the audio packets' timestamps. */
+  readonly audioTimeBase: TimeBase
+  readonly #input: MemoryInput
+  readonly #video: Stream
+  readonly #audio: Stream | null
+  readonly #decoder = new CodecContext()
+  readonly #packet = new Packet()
+  readonly #frame = new Frame()
+  readonly #frameStep: bigint
+  #lastPts: bigint | null = null
+  #frames = 0
+
+  /** Throws `Decoder not found`, or FFmpeg's text for what the decoder does not open. */
+  constructor(
+    input: MemoryInput,
+    streams: { video: Stream; audio: Stream | null },
+    options: { skipLoopFilter?: boolean } = {},
+  ) {
+    this.#input = input
+    this.#video = streams.video
+    this.#audio = streams.audio
+    this.timeBase = plain(streams.video.timeBase)
+    this.audioTimeBase = streams.audio ? plain(streams.audio.timeBase) : this.timeBase
+    this.#frameStep = frameStep(streams.video)
+    this.#packet.alloc()
+    this.#frame.alloc()
+    try {
+      const codec = Codec.findDecoder(streams.video.codecpar.codecId)
+      if (!codec) throw new MediaError('Decoder not found')
+      this.#decoder.allocContext3(codec)
+      check(this.#decoder.parametersToContext(streams.video.codecpar))
+      this.#decoder.pktTimebase = streams.video.timeBase
+      this.#decoder.threadCount = 1
+      this.#decoder.setOption('max_pixels', String(MAX_FRAME_PIXELS))
+      if (options.skipLoopFilter) this.#decoder.setOption('skip_loop_filter', 'all')
+      check(this.#decoder.open2Sync(codec, null))
+    } catch (error) {
+      this[Symbol.dispose]()
+      throw error
+    }
+  }
+
+  /** The frame rate that the stream itself states, or null. Known once a frame is decoded. */
+  get statedFrameRate(): TimeBase | null {
+    const { num, den } = this.#decoder.framerate
+    return num > 0 && den > 0 ? { num, den } : null
+  }
+
+  /** Everything in the segment. Throws `No keyframes in input`, or FFmpeg's text for damaged data. */
+  async *parts(signal: AbortSignal): AsyncGenerator<SegmentPart> {
+    let packets = 0
+    let keyPackets = 0
+    for (;;) {
+      signal.throwIfAborted()
+      this.#packet.unref()
+      // A read error ends the segment like its end does: what is there is used.
+      if (this.#input.format.readFrameSync(this.#packet) < 0) break
+      if (this.#packet.streamIndex === this.#audio?.index) yield { kind: 'audio', packet: this.#packet }
+      if (this.#packet.streamIndex !== this.#video.index || this.#packet.size === 0) continue
+      packets++
+      if (this.#packet.isKeyframe) keyPackets++
+      check(await this.#decoder.sendPacket(this.#packet))
+      yield* this.#decoded()
+    }
+    await this.#decoder.sendPacket(null)
+    yield* this.#decoded()
+    if (this.#frames > 0) return
+    throw new MediaError(packets > 0 && keyPackets === 0 ? 'No keyframes in input' : 'TranscoderInvalidVideo')
+  }
+
+  [Symbol.dispose](): void {
+    this.#decoder.freeContext()
+    this.#packet.free()
+    this.#frame.free()
+  }
+
+  *#decoded(): Generator<SegmentPart> {
+    while (!isDrained(this.#decoder.receiveFrameSync(this.#frame))) {
+      this.#frames++
+      const duration = this.#frame.duration > 0n ? this.#frame.duration : this.#frameStep
+      yield { kind: 'frame', frame: this.#frame, pts: this.#repairedPts(), duration }
+      this.#frame.unref()
+    }
+  }
+
+  /** Timestamps never go missing and never go back (transcoding.md §3.2). */
+  #repairedPts(): bigint {
+    const last = this.#lastPts
+    let pts = this.#frame.pts
+    if (pts === AV_NOPTS_VALUE) pts = this.#frame.bestEffortTimestamp
+    if (pts === AV_NOPTS_VALUE) pts = last === null ? 0n : last + this.#frameStep
+    if (last !== null && pts <= last) pts = last + 1n
+    this.#lastPts = pts
+    return pts
+  }
+}
+
+function frameStep(video: Stream): bigint {
+  const { num, den } = video.rFrameRate
+  const base = video.timeBase
+  if (num <= 0 || den <= 0) return 1n
+  const step = (BigInt(den) * BigInt(base.den)) / (BigInt(num) * BigInt(base.num))
+  return step > 0n ? step : 1n
+}
+
+function plain(value: TimeBase): TimeBase {
+  return { num: value.num, den: value.den }
+}

@@ -1,0 +1,19 @@
+/** The unit of a timestamp in seconds, as a fraction. */
+export interface TimeBase {
+  readonly num: number
+  readonly den: number
+}
+
+/** What MPEG-TS counts in. */
+export const MPEGTS_TIME_BASE: TimeBase = { num: 1, den: 90_000 }
+
+/** What our interfaces count in. */
+export const MILLISECONDS: TimeBase = { num: 1, den: 1000 }
+
+/** Expresses a timestamp in another unit, rounded to nearest, halves away from zero. */
+export function rescale(value: bigint, from: TimeBase, to: TimeBase): bigint {
+  const num = value * BigInt(from.num) * BigInt(to.den)
+  const den = BigInt(from.den) * BigInt(to.num)
+  const magnitude = ((num < 0n ? -num : num) * 2n + den) / (den * 2n)
+  return num < 0n ? -magnitude : magnitude
+}

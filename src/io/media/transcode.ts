@@ -1,0 +1,271 @@
+import { AV_NOPTS_VALUE } from 'node-av/constants'
+import type { Frame, Packet } from 'node-av/lib'
+import type { Profile } from '../../domain/rendition.ts'
+import { BoundedQueue } from './bounded-queue.ts'
+import { MemoryInput } from './ffmpeg.ts'
+import { MediaError } from './media-error.ts'
+import { bestStreams, describe, type Probe } from './probe.ts'
+import { type RenditionBytes, RenditionWriter } from './rendition-writer.ts'
+import { SegmentReader } from './segment-reader.ts'
+import { MILLISECONDS, rescale, type TimeBase } from './time-base.ts'
+
+/** The part of a segment to keep, in milliseconds from its first frame; both ends are kept. */
+export interface Clip {
+  readonly fromMs: bigint
+  readonly toMs: bigint
+}
+
+/** One segment and what to make of it. */
+export interface TranscodeRequest {
+  readonly source: Uint8Array
+  readonly profiles: readonly Profile[]
+  /** Named in every rendition: `Livepeer Transcoder <version> (<orchId>)` (transcoding.md §3.7). */
+  readonly provider: string
+  readonly clip: Clip | null
+  readonly calcPerceptualHash: boolean
+}
+
+/** What became of a segment. */
+export interface TranscodeOutput {
+  /** Width times height of every frame decoded. */
+  readonly decodedPixels: bigint
+  /** In the order of the profiles. */
+  readonly renditions: readonly {
+    readonly bytes: Uint8Array
+    /** Width times height of every frame given to the encoder. */
+    readonly pixels: bigint
+    readonly perceptualHash: Uint8Array | null
+  }[]
+}
+
+/** More renditions than this are refused (transcoding.md §10). */
+export const MAX_RENDITIONS = 10
+
+/** A segment may last this long (transcoding.md §10). */
+export const MAX_SEGMENT_MS = 300_000
+
+/** Decoded frames that may wait for one rendition: enough to even out its steps, few enough to hold in memory. */
+const QUEUED_PARTS = 12
+
+type Part =
+  | { readonly kind: 'frame'; readonly frame: Frame; readonly pts: bigint; readonly duration: bigint }
+  | { readonly kind: 'audio'; readonly packet: Packet }
+
+/**
+ * Makes all renditions of one segment, decoding it once (transcoding.md §3). Nothing survives the call. Throws
+ * MediaError with the exact texts that peers compare.
+ */
+export async function transcode(request: TranscodeRequest, signal: AbortSignal): Promise<TranscodeOutput> {
+  await using input = await openSegment(request.source)
+  const probed = describe(input)
+  assertTranscodable(probed)
+  assertClip(request.clip)
+  for (const profile of request.profiles) assertProfile(profile)
+  if (request.profiles.length > MAX_RENDITIONS) throw new MediaError('Too many outputs')
+  const { video, audio } = bestStreams(input)
+  if (!video) throw new MediaError('TranscoderInvalidVideo')
+  using reader = new SegmentReader(input, { video, audio })
+  const source = {
+    timeBase: reader.timeBase,
+    frameRate: () => reader.statedFrameRate,
+    audio,
+    provider: request.provider,
+  }
+  const chains = request.profiles.map((profile) => new Chain(new RenditionWriter(profile, source)))
+  try {
+    const decodedPixels = await feed(reader, chains, request, signal)
+    const results = await Promise.all(chains.map((chain) => chain.result))
+    return {
+      decodedPixels,
+      renditions: results.map((result) => {
+        if (!result) throw new MediaError('TranscoderInvalidVideo')
+        return { ...result, perceptualHash: null }
+      }),
+    }
+  } catch (error) {
+    for (const chain of chains) chain.fail(error)
+    throw error
+  } finally {
+    await Promise.allSettled(chains.map((chain) => chain.result))
+  }
+}
+
+/** One rendition being made beside the others, a bounded number of parts behind the decoder. */
+class Chain {
+  readonly result: Promise<RenditionBytes | null>
+  readonly #queue = new BoundedQueue<Part>(QUEUED_PARTS, discard)
+
+  constructor(writer: RenditionWriter) {
+    this.result = this.#run(writer)
+    this.result.catch(() => {})
+  }
+
+  push(part: Part): Promise<void> {
+    return this.#queue.push(part)
+  }
+
+  end(): void {
+    this.#queue.end()
+  }
+
+  fail(error: unknown): void {
+    this.#queue.fail(error)
+  }
+
+  async #run(owned: RenditionWriter): Promise<RenditionBytes | null> {
+    using writer = owned
+    try {
+      for (let part = await this.#queue.take(); part; part = await this.#queue.take()) {
+        if (part.kind === 'frame') await writer.frame(part)
+        else writer.audio(part.packet)
+      }
+      return await writer.finish()
+    } catch (error) {
+      this.#queue.fail(error)
+      throw error
+    }
+  }
+}
+
+/** Decodes the segment, giving every chain its own reference to each frame and audio packet. */
+async function feed(
+  reader: SegmentReader,
+  chains: readonly Chain[],
+  request: TranscodeRequest,
+  signal: AbortSignal,
+): Promise<bigint> {
+  let decodedPixels = 0n
+  const window = new ClipWindow(request.clip, reader.timeBase)
+  // Until the first frame tells where the segment starts, nobody knows which audio a clip keeps.
+  const early: Packet[] = []
+  const passAudio = async (packet: Packet, unit: TimeBase) => {
+    if (!window.keeps(packet.pts, unit)) return
+    for (const [index, chain] of chains.entries()) {
+      const copy = cloned(packet)
+      const shift = window.shift(request.profiles[index]!, unit)
+      if (shift !== 0n) {
+        copy.pts -= shift
+        copy.dts -= shift
+      }
+      await chain.push({ kind: 'audio', packet: copy })
+    }
+  }
+  try {
+    for await (const part of reader.parts(signal)) {
+      if (part.kind === 'audio') {
+        if (window.isOpen) await passAudio(part.packet, reader.audioTimeBase)
+        else early.push(cloned(part.packet))
+        continue
+      }
+      decodedPixels += BigInt(part.frame.width * part.frame.height)
+      window.see(part.pts)
+      if (!window.keeps(part.pts, reader.timeBase)) continue
+      if (!window.isOpen) window.open(part.pts)
+      for (const [index, chain] of chains.entries()) {
+        const pts = part.pts - window.shift(request.profiles[index]!, reader.timeBase)
+        await chain.push({ kind: 'frame', frame: cloned(part.frame), pts, duration: part.duration })
+      }
+      for (const packet of early.splice(0)) {
+        using held = packet
+        await passAudio(held, reader.audioTimeBase)
+      }
+    }
+  } finally {
+    for (const packet of early) packet.free()
+  }
+  for (const chain of chains) chain.end()
+  return decodedPixels
+}
+
+/**
+ * The part of the segment that is kept, both ends included (transcoding.md §3.9). At a set frame rate a clip starts
+ * at 0, picture and sound alike; otherwise both keep their time.
+ */
+class ClipWindow {
+  readonly #unit: TimeBase
+  readonly #clip: Clip | null
+  #from: bigint | null = null
+  #to: bigint | null = null
+  #firstKept: bigint | null = null
+
+  constructor(clip: Clip | null, unit: TimeBase) {
+    this.#clip = clip && (clip.fromMs > 0n || clip.toMs > 0n) ? clip : null
+    this.#unit = unit
+  }
+
+  /** Whether the first kept frame has been seen. */
+  get isOpen(): boolean {
+    return this.#firstKept !== null
+  }
+
+  see(pts: bigint): void {
+    if (!this.#clip || this.#from !== null) return
+    this.#from = pts + rescale(this.#clip.fromMs, MILLISECONDS, this.#unit)
+    if (this.#clip.toMs > 0n) this.#to = pts + rescale(this.#clip.toMs, MILLISECONDS, this.#unit)
+  }
+
+  open(pts: bigint): void {
+    this.#firstKept = pts
+  }
+
+  keeps(pts: bigint, unit: TimeBase): boolean {
+    if (!this.#clip || pts === AV_NOPTS_VALUE) return true
+    const at = rescale(pts, unit, this.#unit)
+    return at >= (this.#from ?? 0n) && (this.#to === null || at <= this.#to)
+  }
+
+  shift(profile: Profile, unit: TimeBase): bigint {
+    if (!this.#clip || profile.fps === 0) return 0n
+    return rescale(this.#firstKept ?? 0n, this.#unit, unit)
+  }
+}
+
+async function openSegment(bytes: Uint8Array): Promise<MemoryInput> {
+  try {
+    return await MemoryInput.open(bytes)
+  } catch (cause) {
+    // Peers know bytes that are no container only by this name (transcoding.md §9).
+    throw new MediaError('TranscoderInvalidVideo', { cause })
+  }
+}
+
+/** Checks in the order in which peers do, since the first failure is what they compare (transcoding.md §3.1). */
+function assertTranscodable(probe: Probe): void {
+  if (probe.durationMs >= MAX_SEGMENT_MS + 1000) throw new MediaError('TranscoderInvalidDuration')
+  if (probe.videoCodec === '' || probe.zeroFrame) throw new MediaError('TranscoderInvalidVideo')
+}
+
+function assertClip(clip: Clip | null): void {
+  if (!clip) return
+  if (clip.fromMs < 0n || (clip.fromMs > 0n && clip.toMs > 0n && clip.toMs < clip.fromMs)) {
+    throw new MediaError('TranscoderInvalidClipConfig')
+  }
+}
+
+function assertProfile(profile: Profile): void {
+  const isSide = (side: number) => Number.isSafeInteger(side) && side >= 0
+  if (!isSide(profile.width) || !isSide(profile.height)) throw new MediaError('TranscoderInvalidResolution')
+  if (!FORMATS.has(profile.format)) throw new MediaError('TranscoderUnrecognizedFormat')
+  if (!ENCODER_PROFILES.has(profile.profile)) throw new MediaError('TranscoderUnrecognizedProfile')
+  if (profile.gopMs < -1) throw new MediaError('TranscoderInvalidGOP')
+}
+
+const FORMATS: ReadonlySet<string> = new Set<Profile['format']>(['none', 'mpegts', 'mp4'])
+const ENCODER_PROFILES: ReadonlySet<string> = new Set<Profile['profile']>([
+  'none',
+  'baseline',
+  'main',
+  'high',
+  'constrained-high',
+])
+
+function cloned<T extends Frame | Packet>(original: T): T {
+  const copy = original.clone()
+  if (!copy) throw new MediaError('Cannot allocate memory')
+  return copy as T
+}
+
+function discard(part: Part): void {
+  if (part.kind === 'frame') part.frame.free()
+  else part.packet.free()
+}
