@@ -3,9 +3,7 @@ import { NodeError } from '../lib/errors.ts'
 
 /** Why a winning ticket is not being redeemed at this moment. */
 export type OpenReason =
-  /** Nothing was tried yet. */
-  | 'new'
-  /** Its params are still accepted: redeeming would reveal a secret that is in use. */
+  /** It was just won: while its params are accepted, redeeming would reveal a secret that is in use. */
   | 'params-live'
   /** The sender's funds do not cover its face value. */
   | 'underfunded'
@@ -67,7 +65,7 @@ export type TicketEvent =
   | { readonly kind: 'undone' }
 
 /** The state of a ticket that was just won. */
-export const NEW_TICKET: TicketState = { kind: 'open', reason: 'new' }
+export const NEW_TICKET: TicketState = { kind: 'open', reason: 'params-live' }
 
 /** Which events are possible in which state. */
 const POSSIBLE: Readonly<Record<TicketState['kind'], readonly TicketEvent['kind'][]>> = {

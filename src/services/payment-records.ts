@@ -67,10 +67,10 @@ export interface PaymentRecord {
 /** Puts payments on disk. */
 export interface PaymentRecords {
   /**
-   * Records nonces, credit, price and winners, all or nothing; resolves once that is on disk, with the price that
-   * holds for the session. `null`: one of the nonces was used meanwhile and nothing was recorded.
+   * Records nonces, credit, price and winners, all or nothing; resolves once that is on disk, with the winners that
+   * were not known before. `null`: one of the nonces was used meanwhile and nothing was recorded.
    */
-  recordPayment(record: PaymentRecord): Promise<{ readonly price: PricePerPixel } | null>
+  recordPayment(record: PaymentRecord): Promise<{ readonly newWinners: readonly WinningTicket[] } | null>
 }
 
 /** A winning ticket as it is kept. */
@@ -94,8 +94,8 @@ export interface TicketCount {
 
 /** Keeps winning tickets and how far their redemption has come. Tickets are never deleted. */
 export interface TicketRecords {
-  /** Adds tickets that were won; one that is known stays as it is. */
-  addTickets(tickets: readonly WinningTicket[], nowMs: number): Promise<void>
+  /** Adds tickets that were won; one that is known stays as it is. Gives those that were not known. */
+  addTickets(tickets: readonly WinningTicket[], nowMs: number): Promise<readonly WinningTicket[]>
   /** All that are open or submitted. */
   unfinishedTickets(): Promise<StoredTicket[]>
   /** Those found redeemed at this block or later. */

@@ -260,11 +260,11 @@ export class TicketRecipient implements Service, Recipient {
         nowMs: now,
       })
       if (!recorded) continue
-      if (settlement.winners.length > 0) winners.adopt(settlement.winners)
+      if (recorded.newWinners.length > 0) winners.adopt(recorded.newWinners)
       events.ticketsReceived({
         sender: payment.sender,
         tickets: settlement.nonces.length,
-        winners: settlement.winners.length,
+        winners: recorded.newWinners.length,
         credit: settlement.credit,
       })
       return settlement

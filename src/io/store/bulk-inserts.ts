@@ -1,6 +1,6 @@
 import type { Kysely } from 'kysely'
-import type { WinningTicket } from '../../domain/ticket.ts'
-import { formatHex } from '../../lib/bytes.ts'
+import { ticketHash, type WinningTicket } from '../../domain/ticket.ts'
+import { formatHex, type Hex } from '../../lib/bytes.ts'
 import type { PaymentRecord } from '../../services/payment-records.ts'
 import type { Tables } from './tables.ts'
 import { rowOfTicket } from './ticket-row.ts'
@@ -27,19 +27,24 @@ export async function insertNonces(tx: Kysely<Tables>, record: PaymentRecord): P
   return inserted === BigInt(rows.length)
 }
 
-/** Inserts tickets that were won; those that are there stay as they are. */
+/** Inserts tickets that were won; those that are there stay as they are. Gives those that were not. */
 export async function insertTickets(
   tx: Kysely<Tables>,
   tickets: readonly WinningTicket[],
   nowMs: number,
-): Promise<void> {
-  for (const some of chunks(tickets.map((ticket) => rowOfTicket(ticket, nowMs)))) {
-    await tx
+): Promise<WinningTicket[]> {
+  const byHash = new Map(tickets.map((ticket) => [formatHex(ticketHash(ticket)), ticket]))
+  const added: WinningTicket[] = []
+  for (const some of chunks([...byHash].map(([hash, ticket]) => rowOfTicket(hash, ticket, nowMs)))) {
+    const rows = await tx
       .insertInto('tickets')
       .values(some)
       .onConflict((c) => c.doNothing())
+      .returning('hash')
       .execute()
+    for (const { hash } of rows) added.push(byHash.get(hash as Hex)!)
   }
+  return added
 }
 
 /** Rows in portions that one statement can take. */

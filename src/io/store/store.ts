@@ -232,13 +232,13 @@ export class Store
     })
   }
 
-  async recordPayment(record: PaymentRecord): Promise<{ price: PricePerPixel } | null> {
+  async recordPayment(record: PaymentRecord): Promise<{ newWinners: WinningTicket[] } | null> {
     const { sender, sessionId, nowMs } = record
     const conflict = new Error('a nonce was used meanwhile')
     try {
       return await this.#write(async (tx, shared) => {
         if (!(await insertNonces(tx, record))) throw conflict
-        await insertTickets(tx, record.winners, nowMs)
+        const newWinners = await insertTickets(tx, record.winners, nowMs)
         const session = await lockSession(tx, shared, sender, sessionId, nowMs)
         const leftover = session.isNew
           ? await takeLeftovers(tx, shared, sender, sessionId, record.idleSinceMs)
@@ -246,7 +246,7 @@ export class Store
         const price = session.price ?? record.price
         const amount = session.amount.add(leftover).add(record.credit)
         await setSession(tx, sender, sessionId, { amount, price, nowMs })
-        return { price }
+        return { newWinners }
       })
     } catch (error) {
       if (error === conflict) return null
@@ -254,8 +254,8 @@ export class Store
     }
   }
 
-  async addTickets(tickets: readonly WinningTicket[], nowMs: number): Promise<void> {
-    if (tickets.length > 0) await this.#write((tx) => insertTickets(tx, tickets, nowMs))
+  async addTickets(tickets: readonly WinningTicket[], nowMs: number): Promise<WinningTicket[]> {
+    return tickets.length > 0 ? this.#write((tx) => insertTickets(tx, tickets, nowMs)) : []
   }
 
   async unfinishedTickets(): Promise<StoredTicket[]> {

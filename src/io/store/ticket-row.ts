@@ -1,5 +1,4 @@
 import type { WinningTicket } from '../../domain/ticket.ts'
-import { ticketHash } from '../../domain/ticket.ts'
 import { NEW_TICKET, reasonOf, type TicketState } from '../../domain/ticket-state.ts'
 import { formatHex, type Hex, parseHex } from '../../lib/bytes.ts'
 import type { Address } from '../../lib/crypto.ts'
@@ -7,9 +6,9 @@ import type { StoredTicket } from '../../services/payment-records.ts'
 import type { TicketRow } from './tables.ts'
 
 /** The row of a ticket that was just won. */
-export function rowOfTicket(ticket: WinningTicket, nowMs: number): TicketRowInsert {
+export function rowOfTicket(hash: Hex, ticket: WinningTicket, nowMs: number): TicketRowInsert {
   return {
-    hash: formatHex(ticketHash(ticket)),
+    hash,
     sender: ticket.sender,
     recipient: ticket.recipient,
     face_value: ticket.faceValue.toString(),
