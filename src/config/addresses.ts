@@ -26,15 +26,19 @@ const IPV6 = /^[0-9A-Fa-f:.]{2,45}$/
 
 /**
  * An address to listen on, with what is missing filled in (operations.md §2.1): `:8935`, `host`, `host:port`, also
- * IPv6. Throws SettingsError.
+ * IPv6. A default port of null leaves it open. Throws SettingsError.
  */
-export function parseBind(spelled: string, text: string, defaults: Bind): Bind {
+export function parseBind<Port extends number | null>(
+  spelled: string,
+  text: string,
+  defaults: { readonly host: string; readonly port: Port },
+): { readonly host: string; readonly port: number | Port } {
   const parts = split(text.trim())
   const port = parts && parsePort(parts.port, 0)
   if (!parts || port === null) {
     throw new SettingsError(
       'bad-setting',
-      `${spelled} ${shown(text)} is no address to listen on: write HOST:PORT, such as ${printBind(defaults)}`,
+      `${spelled} ${shown(text)} is no address to listen on: write HOST:PORT, such as ${printBind({ host: defaults.host, port: defaults.port ?? DEFAULT_PEER_PORT })}`,
     )
   }
   return { host: parts.host === '' ? defaults.host : parts.host, port: port ?? defaults.port }

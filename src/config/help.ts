@@ -61,7 +61,9 @@ export function flagsAsJson(about: About): string {
 /** The page docs/flags.md. */
 export function flagsPage(): string {
   const chapters = groupsInOrder().map(([group, names]) => {
-    const rows = names.map((name) => `| \`${usage(name)}\` | ${defaultText(flags[name])} | ${cell(name)} |`)
+    const rows = names.map(
+      (name) => `| \`${usage(name).replaceAll('|', '\\|')}\` | ${defaultText(flags[name])} | ${cell(name)} |`,
+    )
     return `## ${TITLES[group]}\n\n| Flag | Default | Meaning |\n| --- | --- | --- |\n${rows.join('\n')}\n`
   })
   const old = Object.entries(oldNames).map(([as, name]) => `\`-${as}\` (now \`-${name}\`)`)
@@ -103,7 +105,7 @@ function usage(name: FlagName): string {
 
 function explanation(name: FlagName): string {
   const flag: Flag = flags[name]
-  const given = flag.default ? ` (default ${flag.default})` : ''
+  const given = flag.default && flag.default !== 'false' ? ` (default ${flag.default})` : ''
   return `${flag.help}${given}${later(flag)}`
 }
 

@@ -147,7 +147,7 @@ function readCommandLine(
     if (equals >= 0) take(name, as, body.slice(equals + 1))
     else if (isBoolean) take(name, as, 'true')
     else if (at + 1 < argv.length) take(name, as, argv[++at]!)
-    else throw new SettingsError('bad-flag', `-${as} needs a value, ${wanted[flags[name].kind]}`)
+    else throw new SettingsError('bad-flag', `-${as} needs a value`)
   }
   return false
 }
@@ -171,7 +171,12 @@ function unknown(spelled: string, name: string, prefix: string): string {
   }
   const guess = nearest(name, [...flagNames, ...Object.keys(oldNames)])
   const advice = guess ? `did you mean ${prefix}${guess}?` : 'livepeer -help lists all flags'
-  return `there is no flag ${spelled.length > 80 ? shown(spelled) : spelled}: ${advice}`
+  return `there is no flag ${printable(spelled)}: ${advice}`
+}
+
+/** Most spellings are plain and stand without quotes. */
+function printable(spelled: string): string {
+  return spelled.length <= 80 && !/[\p{C}"]/u.test(spelled) ? spelled : shown(spelled)
 }
 
 /** Calls `take` for each flag that a variable sets; an empty one counts as absent. The present name beats an old one. */
@@ -234,7 +239,7 @@ function badLine(word: string, where: string): SettingsError {
   if (meant !== word && flagNamed(meant)) {
     return new SettingsError(
       'bad-setting',
-      `${where} begins otherwise than its kind does: write ${meant} without a dash, one space, and the value`,
+      `${where} cannot be read: write ${meant} without a dash, one space, and the value`,
     )
   }
   return new SettingsError(

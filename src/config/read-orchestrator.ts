@@ -109,12 +109,9 @@ function readServiceBind(reading: Reading): OrchestratorSettings['bind'] {
   const text = reading.flags.httpAddr.trim()
   const clearText = text.startsWith('http://')
   if (text === '') return { host: '', port: null, clearText }
-  // 1 to 65535 are all real ports, so -1 tells that none was written.
-  const { host, port } = parseBind(spelled, clearText ? text.slice('http://'.length) : text, {
-    host: '',
-    port: -1,
-  })
-  return { host: isUnspecified(host) ? '' : host, port: port === -1 ? null : port, clearText }
+  const address = clearText ? text.slice('http://'.length) : text
+  const { host, port } = parseBind(spelled, address, { host: '', port: null })
+  return { host: isUnspecified(host) ? '' : host, port, clearText }
 }
 
 function readOwnPrice(reading: Reading): UnitPrice {

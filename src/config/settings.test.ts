@@ -1,0 +1,827 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { inspect } from 'node:util'
+import fc from 'fast-check'
+import { Rational } from '../lib/rational.ts'
+import { flagNames } from './flags.ts'
+import { environmentName } from './load.ts'
+import { loadSettings, type Settings } from './settings.ts'
+
+const X = '0x70997970C51812dc3A010C7d01b50e0d17dc79C8'
+const HOT = '0x90F79bf6EB2c4f870365E785982E1f101E93b906'
+const CONTROLLER = '0xD8E8328501E9645d16Cf49539efC04f734606ee4'
+const CHAIN = `-network devnet -ethUrl http://127.0.0.1:8545 -ethController ${CONTROLLER}`
+const PUBLIC = '-network arbitrum-one-mainnet -ethUrl https://rpc.example'
+const SERVICE = '-serviceAddr 127.0.0.1:8935'
+const COMBINED = `-orchestrator -transcoder ${SERVICE}`
+
+type Files = Readonly<Record<string, string>>
+interface Rest {
+  env?: Record<string, string>
+  files?: Files
+  homeDir?: string | null
+}
+
+/** Words of a command line; a blank becomes a word break, `␣` a blank within a word. */
+function load(line: string, { env = {}, files = {}, homeDir = '/home/me' }: Rest = {}) {
+  const argv = line
+    .split(/ +/)
+    .filter((word) => word !== '')
+    .map((word) => word.replaceAll('␣', ' '))
+  const readText = (path: string) => (Object.hasOwn(files, path) ? files[path]! : null)
+  const about = { version: '1.2.3', runtime: 'v24.0.0', arch: 'x64', platform: 'linux' }
+  return loadSettings({ argv, env, readText, homeDir, about })
+}
+
+function settings(line: string, rest?: Rest): Settings {
+  const loaded = load(line, rest)
+  if ('exit' in loaded) assert.fail(loaded.exit.stderr)
+  return loaded
+}
+
+describe('the commands that operators use', () => {
+  const chain = `-network devnet -ethUrl http://rpc:8545 -ethKeystorePath keys -ethAcctAddr ${X} -ethPassword pw -ethController ${CONTROLLER}`
+  const hot = chain.replace(X, HOT)
+  const cases: [name: string, line: string, roles: string[]][] = [
+    ['redeemer', `${hot} -redeemer -ethOrchAddr ${X}`, ['redeemer']],
+    [
+      'orchestrator that is registered itself',
+      `${chain} -orchestrator -transcoder -redeemerAddr r:8935 -pricePerUnit 1`,
+      ['orchestrator', 'transcoder'],
+    ],
+    ['service node', `${chain} -redeemer -httpAddr 10.0.0.1:8935`, ['redeemer']],
+    [
+      'one of several orchestrators',
+      `${hot} -orchestrator -transcoder -ethOrchAddr ${X} -redeemerAddr r:8935 -pricePerUnit 1 -serviceAddr o1:8935`,
+      ['orchestrator', 'transcoder'],
+    ],
+    ['reward service', chain, ['reward']],
+    ['round initialiser', `${chain} -initializeRound`, ['roundInitializer']],
+    ['both', `${chain} -initializeRound -reward`, ['roundInitializer', 'reward']],
+    ['standalone transcoder', '-transcoder -orchSecret s -orchAddr o1:8935', ['transcoder']],
+    ['its orchestrator', `-orchestrator -orchSecret s ${SERVICE}`, ['orchestrator']],
+    ['gateway', `${chain} -gateway`, ['gateway']],
+    ['gateway without a chain', '-gateway -orchAddr o1', ['gateway']],
+    ['coordinator', `${chain} -orchestrator -serviceAddr none -nodes a,b -pricePerUnit 1`, ['orchestrator']],
+    ['with a blank word', `${chain} ␣ -gateway ␣`, ['gateway']],
+  ]
+  for (const [name, line, roles] of cases) {
+    it(`start: ${name}`, () => assert.deepEqual([...settings(line).roles], roles))
+  }
+})
+
+describe('settings of a gateway', () => {
+  it('have their defaults', () => {
+    const { gateway, chain, dataDir, controlBind, maxSessions, verbosity, metrics } = settings('-gateway')
+    assert.equal(chain, null)
+    assert.equal(dataDir, '/home/me/.lpData/offchain')
+    assert.deepEqual(controlBind, { host: '127.0.0.1', port: 5935 })
+    assert.deepEqual([maxSessions, verbosity], [10, 3])
+    assert.deepEqual(metrics, { enabled: false, perStream: false, clientIp: false })
+    const { profiles, ...rest } = gateway!
+    assert.deepEqual(
+      profiles.map(({ name }) => name),
+      ['P240p30fps16x9', 'P360p30fps16x9'],
+    )
+    assert.deepEqual(rest, {
+      bind: { host: '127.0.0.1', port: 9935 },
+      httpIngest: true,
+      orchestrators: [],
+      blocklist: new Set(),
+      minOrchestratorVersion: '',
+      extraNodes: 0,
+      discoveryTimeoutMs: 500,
+      selection: { stakeWeight: 0.7, randomWeight: 0.3, priceWeight: 0, priceExpFactor: 100 },
+      maxAttempts: 3,
+      currentManifest: false,
+      localVerify: false,
+      maxPrice: null,
+      ignoreMaxPriceIfNeeded: false,
+      maxTicketEv: Rational.of(3_000_000_000_000n),
+      maxTotalEv: Rational.of(20_000_000_000_000n),
+      depositMultiplier: 1n,
+    })
+  })
+
+  it('on a chain check results and know a highest price', () => {
+    const { gateway } = settings(`${CHAIN} -gateway -maxPricePerUnit 0.5USD -pixelsPerUnit 1e6`)
+    assert.equal(gateway!.localVerify, true)
+    assert.deepEqual(gateway!.maxPrice, {
+      price: { amount: Rational.parse('0.5'), currency: 'USD' },
+      pixelsPerUnit: 1_000_000n,
+    })
+    assert.equal(settings(`${CHAIN} -gateway -localVerify=false`).gateway!.localVerify, false)
+    assert.equal(settings('-gateway -localVerify').gateway!.localVerify, true)
+    assert.equal(settings(`${CHAIN} -gateway`).gateway!.maxPrice, null)
+  })
+
+  it('list orchestrators as URLs, with scheme and port filled in', () => {
+    const { gateway } = settings('-gateway -orchAddr a,https://B:1234/,http://c,:8936,,a:8935,[::1]:8935,::2')
+    assert.deepEqual(gateway!.orchestrators, [
+      'https://a:8935',
+      'https://b:1234',
+      'http://c:8935',
+      'https://127.0.0.1:8936',
+      'https://[::1]:8935',
+      'https://[::2]:8935',
+    ])
+  })
+
+  it('compare blocked addresses in one spelling', () => {
+    const { gateway } = settings(`-gateway -orchBlocklist ${X.toLowerCase()},${HOT.slice(2)}`)
+    assert.deepEqual([...gateway!.blocklist], [X, HOT])
+  })
+
+  const ingest: [line: string, open: boolean, warned: boolean][] = [
+    ['', true, false],
+    ['-httpAddr localhost:9935', true, false],
+    ['-httpAddr [::1]', true, false],
+    ['-httpAddr 0.0.0.0:9935', false, true],
+    ['-httpAddr 0.0.0.0 -httpIngest', true, false],
+    ['-httpIngest=false', false, false],
+  ]
+  for (const [line, open, warned] of ingest) {
+    it(`take segments in ${open ? '' : 'not '}with ${line || 'nothing else'}`, () => {
+      const { gateway, warnings } = settings(`-gateway -orchAddr a ${line}`)
+      assert.equal(gateway!.httpIngest, open)
+      assert.equal(
+        warnings.some((sentence) => sentence.includes('-httpIngest')),
+        warned,
+      )
+    })
+  }
+
+  it('take profiles from presets, or from a file', () => {
+    const profiles = (text: string, files: Files = {}) =>
+      settings(`-gateway -transcodingOptions ${text}`, { files }).gateway!.profiles.map(({ name }) => name)
+    assert.deepEqual(profiles('P144p30fps16x9'), ['P144p30fps16x9'])
+    assert.deepEqual(profiles('P144p30fps16x9,,P144p30fps16x9,nonsense'), ['P144p30fps16x9'])
+    assert.deepEqual(profiles('p.json', { 'p.json': '[{"name":"tiny","width":160}]' }), ['tiny'])
+  })
+
+  it('never transcode with 0 attempts or fewer', () => {
+    assert.equal(settings('-gateway -maxAttempts -1').gateway!.maxAttempts, 0)
+  })
+})
+
+describe('settings of an orchestrator', () => {
+  it('have their defaults', () => {
+    const loaded = settings(`${CHAIN} ${COMBINED} -pricePerUnit 1`)
+    assert.deepEqual(loaded.orchestrator, {
+      service: { kind: 'url', url: 'https://127.0.0.1:8935' },
+      bind: { host: '', port: null, clearText: false },
+      nodes: [],
+      startupAvailabilityCheck: true,
+      price: { price: { amount: Rational.one, currency: '' }, pixelsPerUnit: 1n },
+      gatewayPrices: new Map(),
+      autoAdjustPrice: true,
+      ticketEv: 8_000_000_000n,
+      maxFaceValue: null,
+      redeemer: null,
+    })
+    assert.deepEqual(loaded.transcoder, { orchestrator: null, hevcDecoding: null, testAccelerator: true })
+    assert.deepEqual(loaded.controlBind, { host: '127.0.0.1', port: 7935 })
+  })
+
+  it('work with the chain as it is set', () => {
+    assert.deepEqual(settings(`${CHAIN} ${COMBINED} -pricePerUnit 0`).chain, {
+      urls: ['http://127.0.0.1:8545'],
+      controller: CONTROLLER,
+      keystorePath: null,
+      account: null,
+      orchestrator: null,
+      redeemGas: 350_000n,
+      gasLimit: null,
+      minGasPrice: 0n,
+      maxGasPrice: null,
+      pollingIntervalMs: 5000,
+      transactionTimeoutMs: 300_000,
+      maxReplacements: 1,
+      priceFeed: '0x639Fe6ab55C921f74e7fac1ee960C0B6293ba612',
+      reward: 'automatic',
+      initializeRoundMaxDelayMs: 30_000,
+    })
+    const { chain } = settings(
+      `-network mainnet -ethUrl http://a,,wss://b,http://a -ethAcctAddr ${X.toLowerCase()} -reward=false -gateway -gasLimit 9 -maxGasPrice 2_000_000_000`,
+    )
+    assert.deepEqual(
+      [chain!.urls, chain!.account, chain!.reward, chain!.minGasPrice, chain!.gasLimit, chain!.maxGasPrice],
+      [['http://a', 'wss://b'], X, 'off', 1_000_000_000n, 9n, 2_000_000_000n],
+    )
+  })
+
+  const services: [text: string, url: string, warned: boolean][] = [
+    ['o.example', 'https://o.example:8935', true],
+    ['o.example:443', 'https://o.example:443', false],
+    ['https://o.example/', 'https://o.example:8935', true],
+    ['https://o.example:443/', 'https://o.example:443', false],
+    ['http://10.0.0.1:80', 'http://10.0.0.1:80', false],
+    ['[2001:db8::1]:8935', 'https://[2001:db8::1]:8935', false],
+  ]
+  for (const [text, url, warned] of services) {
+    it(`are reached at ${url} with -serviceAddr ${text}`, () => {
+      const { orchestrator, warnings } = settings(`-orchestrator -transcoder -serviceAddr ${text}`)
+      assert.deepEqual(orchestrator!.service, { kind: 'url', url })
+      assert.deepEqual(warnings, warned ? [`-serviceAddr names no port, so 8935 is assumed: ${url}`] : [])
+    })
+  }
+
+  it('leave the address to the chain for the registered account, named or not yet known', () => {
+    for (const accounts of ['', `-ethAcctAddr ${X} -ethOrchAddr ${X.toLowerCase()}`, `-ethOrchAddr ${X}`]) {
+      const { orchestrator } = settings(`${PUBLIC} -orchestrator -transcoder -pricePerUnit 1 ${accounts}`)
+      assert.deepEqual(orchestrator!.service, { kind: 'registered' })
+    }
+  })
+
+  it('may name only other nodes', () => {
+    const { orchestrator } = settings('-orchestrator -serviceAddr none -nodes ghi,abc:123,,def')
+    assert.deepEqual(orchestrator!.service, { kind: 'none' })
+    assert.deepEqual(orchestrator!.nodes, ['https://ghi:8935', 'https://abc:123', 'https://def:8935'])
+  })
+
+  const binds: [text: string, bind: { host: string; port: number | null; clearText: boolean }][] = [
+    ['127.0.0.1:8936', { host: '127.0.0.1', port: 8936, clearText: false }],
+    [':8936', { host: '', port: 8936, clearText: false }],
+    ['0.0.0.0:8936', { host: '', port: 8936, clearText: false }],
+    ['10.0.0.1', { host: '10.0.0.1', port: null, clearText: false }],
+    ['http://127.0.0.1:8936', { host: '127.0.0.1', port: 8936, clearText: true }],
+  ]
+  for (const [text, bind] of binds) {
+    it(`listen with -httpAddr ${text}`, () => {
+      assert.deepEqual(settings(`${COMBINED} -httpAddr ${text}`).orchestrator!.bind, bind)
+    })
+  }
+
+  it('find the redeemer with and without a scheme', () => {
+    for (const text of ['r.example', 'r.example:8935', 'https://r.example:8935', 'https://R.example/']) {
+      const { orchestrator } = settings(`${CHAIN} ${COMBINED} -pricePerUnit 1 -redeemerAddr ${text}`)
+      assert.equal(orchestrator!.redeemer, 'https://r.example:8935')
+    }
+  })
+
+  it('keep prices for certain gateways exact, from text, file and old name', () => {
+    const json = `{"gateways":[{"ethaddress":"${X.toLowerCase()}","priceperunit":0.10000000000000000001,"currency":"USD","pixelsperunit":1e6}],
+      "broadcasters":[{"ethaddress":"${HOT}","priceperunit":1e3,"pixelsperunit":1}]}`
+    const expected = new Map([
+      [HOT, { price: { amount: Rational.of(1000n), currency: '' }, pixelsPerUnit: 1n }],
+      [
+        X,
+        {
+          price: { amount: Rational.parse('0.10000000000000000001'), currency: 'USD' },
+          pixelsPerUnit: 1_000_000n,
+        },
+      ],
+    ])
+    const line = `${CHAIN} ${COMBINED} -pricePerUnit 1`
+    const files = { 'p.json': json }
+    for (const flag of [
+      `-pricePerGateway ${json.replace(/\s/g, '')}`,
+      '-pricePerGateway p.json',
+      '-pricePerBroadcaster p.json',
+    ]) {
+      assert.deepEqual(settings(`${line} ${flag}`, { files }).orchestrator!.gatewayPrices, expected)
+    }
+  })
+
+  it('may wait for as many streams as its transcoders take', () => {
+    assert.equal(settings(`-orchestrator -orchSecret s ${SERVICE} -maxSessions auto`).maxSessions, 'auto')
+  })
+})
+
+describe('settings of the other roles', () => {
+  it('put every control API on the loopback, each on a port of its own', () => {
+    const port = (line: string) => settings(line).controlBind
+    assert.deepEqual(port(`${CHAIN} -redeemer`), { host: '127.0.0.1', port: 4935 })
+    assert.deepEqual(port(CHAIN), { host: '127.0.0.1', port: 2935 })
+    assert.deepEqual(port('-transcoder -orchSecret s -orchAddr a'), { host: '127.0.0.1', port: 6935 })
+    assert.deepEqual(port('-gateway -cliAddr :7000'), { host: '127.0.0.1', port: 7000 })
+    assert.deepEqual(port('-gateway -cliAddr 10.0.0.1'), { host: '10.0.0.1', port: 5935 })
+  })
+
+  it('have a transcoder work for the first orchestrator of the list', () => {
+    const { transcoder, warnings } = settings('-transcoder -orchSecret s -orchAddr a,b -hevcDecoding')
+    assert.deepEqual(transcoder, {
+      orchestrator: 'https://a:8935',
+      hevcDecoding: true,
+      testAccelerator: true,
+    })
+    assert.deepEqual(warnings, [
+      'a transcoder works for one orchestrator: of -orchAddr only https://a:8935 counts',
+    ])
+  })
+
+  it('have a redeemer listen where it is told', () => {
+    assert.deepEqual(settings(`${CHAIN} -redeemer -httpAddr 10.0.0.1:9000`).redeemer, {
+      bind: { host: '10.0.0.1', port: 9000 },
+    })
+    assert.deepEqual(settings(`${CHAIN} -redeemer`).redeemer!.bind, { host: '127.0.0.1', port: 8935 })
+  })
+
+  it('put the data where they are told, else by network in the home folder', () => {
+    assert.equal(settings('-gateway -dataDir D').dataDir, 'D')
+    assert.equal(settings('-gateway -datadir D').dataDir, 'D')
+    assert.equal(settings('-gateway', { env: { LP_DATADIR: 'E' } }).dataDir, 'E')
+    assert.equal(settings('-gateway -dataDir D', { env: { LP_DATADIR: 'E' } }).dataDir, 'D')
+    assert.equal(settings(`${CHAIN} -gateway`, { homeDir: '/root/' }).dataDir, '/root/.lpData/devnet')
+  })
+
+  it('ignore a verbosity that is no number', () => {
+    assert.deepEqual([settings('-gateway -v loud').verbosity, settings('-gateway -v 6').verbosity], [3, 6])
+  })
+})
+
+describe('secrets', () => {
+  it('come from the text or from a file of that name', () => {
+    const files = { '/run/pw': '  from file\n' }
+    const password = (line: string) => settings(`${CHAIN} -gateway ${line}`, { files }).secrets.ethPassword
+    assert.deepEqual(
+      [password('-ethPassword plain'), password('-ethPassword /run/pw'), password('')],
+      ['plain', 'from file', ''],
+    )
+    const { secrets, warnings } = settings(`${CHAIN} -gateway -ethPassword /run/nothing`, { files })
+    assert.equal(secrets.ethPassword, '/run/nothing')
+    assert.deepEqual(warnings, [
+      '-ethPassword looks like a path, but no such file can be read: its text itself counts',
+    ])
+  })
+
+  it('show nowhere', () => {
+    const line = `-network devnet -ethController ${CONTROLLER} -ethUrl http://me:hush@a/v3/0123456789abcdef0123456789,http://b -ethPassword hush -orchestrator -orchSecret hush ${SERVICE} -pricePerUnit 1 -maxSessions 10`
+    const loaded = settings(line)
+    assert.equal(loaded.secrets.ethPassword, 'hush')
+    assert.deepEqual(loaded.printable(), {
+      network: 'devnet',
+      ethController: CONTROLLER,
+      ethUrl: 'http://***@a/v3/***,http://b',
+      ethPassword: '***',
+      orchestrator: 'true',
+      orchSecret: '***',
+      serviceAddr: '127.0.0.1:8935',
+      pricePerUnit: '1',
+    })
+    assert.equal(JSON.stringify(loaded.secrets), '{}')
+    assert.doesNotMatch(inspect(loaded.secrets, { depth: 9, showHidden: true, getters: false }), /hush/)
+  })
+})
+
+describe('a sentence refuses', () => {
+  const service = `${CHAIN} -orchestrator -transcoder -pricePerUnit 1`
+  const refused: [line: string, sentence: string, rest?: Rest][] = [
+    // Roles and network (operations.md §9 A1, A7; §10 #12, #13, #22)
+    [
+      '',
+      'nothing says what to run: give -gateway, -orchestrator, -transcoder or -redeemer, or a -network for the reward service',
+    ],
+    [
+      `${CHAIN} -redeemer -orchestrator`,
+      '-redeemer and -orchestrator cannot share a process: run the redeemer by itself, and give its address to the orchestrator with -redeemerAddr',
+    ],
+    [
+      '-gateway -orchestrator -transcoder',
+      '-gateway and -orchestrator cannot share a process: run each by itself, with a -dataDir of its own',
+    ],
+    [
+      '-gateway -transcoder',
+      '-gateway and -transcoder cannot share a process: run each by itself, with a -dataDir of its own',
+    ],
+    [`${CHAIN} -reward=false`, '-reward=false leaves nothing to run: give a role or leave it out'],
+    [
+      '-redeemer',
+      '-redeemer needs a chain, but -network is not given, so offchain: name the network, such as -network arbitrum-one-mainnet, or leave -redeemer out',
+    ],
+    [
+      '-reward -network offchain',
+      '-reward needs a chain, but -network is offchain: name the network, such as -network arbitrum-one-mainnet, or leave -reward out',
+    ],
+    [
+      `${COMBINED} -pricePerUnit 1`,
+      '-pricePerUnit needs a chain, but -network is not given, so offchain: name the network, such as -network arbitrum-one-mainnet, or leave -pricePerUnit out',
+    ],
+    [
+      `-orchestrator -ethController ${CONTROLLER}`,
+      '-ethController needs a chain, but -network is not given, so offchain: name the network, such as -network arbitrum-one-mainnet, or leave -ethController out',
+    ],
+    [
+      '-gateway',
+      'LP_ETHURL needs a chain, but -network is not given, so offchain: name the network, such as -network arbitrum-one-mainnet, or leave -ethUrl out',
+      { env: { LP_ETHURL: 'http://secret' } },
+    ],
+    ['-gateway -network ../up', '-network "../up" is no name of a network'],
+    [
+      '-gateway -network private -ethUrl http://a',
+      'no Controller contract is known of -network private: give -ethController, or one of arbitrum-one-mainnet, mainnet, arbitrum-one-rinkeby, rinkeby',
+    ],
+    [
+      '-gateway -network arbitrum-one-mainet -ethUrl http://a',
+      'no Controller contract is known of -network arbitrum-one-mainet: did you mean arbitrum-one-mainnet?',
+    ],
+    ['-gateway -network mainnet', '-network mainnet needs -ethUrl, the JSON-RPC endpoint of the chain'],
+    ['-gateway', 'there is no home folder for the data: give -dataDir', { homeDir: null }],
+
+    // Chain (#14)
+    [
+      `-gateway ${CHAIN.replace('http://127.0.0.1:8545', 'http://a,my-key')}`,
+      'entry 2 of -ethUrl is no http, https, ws or wss URL',
+    ],
+    [
+      `${CHAIN} -gateway -ethAcctAddr 0x7099`,
+      '-ethAcctAddr: "0x7099" is not an address: 40 hexadecimal digits',
+    ],
+    [
+      `${service} ${SERVICE} -ethOrchAddr ${X.replace('C51812', 'c51812')}`,
+      `-ethOrchAddr: ${X.replace('C51812', 'c51812')} has a wrong checksum: a digit was mistyped, or write it in lower case`,
+    ],
+    [
+      `${service} ${SERVICE} -ethOrchAddr 0x${'0'.repeat(40)}`,
+      '-ethOrchAddr is the zero address, which belongs to nobody',
+    ],
+    [
+      `-gateway -network devnet -ethUrl http://a -ethController nonsense`,
+      '-ethController: "nonsense" is not an address: 40 hexadecimal digits',
+    ],
+    [`${CHAIN} -gateway -priceFeedAddr=`, '-priceFeedAddr is empty: give an address or leave it out'],
+    [`${CHAIN} -gateway -blockPollingInterval 0`, '-blockPollingInterval is at least 1, not 0'],
+    [`${CHAIN} -gateway -maxTransactionReplacements -1`, '-maxTransactionReplacements is at least 0, not -1'],
+    [`${CHAIN} -gateway -transactionTimeout 0`, '-transactionTimeout is from 1ms to 596h, not 0ms'],
+    [`${CHAIN} -gateway -gasLimit -1`, '-gasLimit is at least 0, not -1'],
+    [`${CHAIN} -gateway -minGasPrice -1`, '-minGasPrice is at least 0, not -1'],
+    [
+      '-gateway -network mainnet -ethUrl http://a -maxGasPrice 5',
+      '-maxGasPrice 5 is below the least gas price, 1000000000: no transaction could ever be sent',
+    ],
+
+    // Orchestrator (A3 to A6, A8; #6, #14, #25, #26)
+    [
+      '-orchestrator -transcoder',
+      '-orchestrator without a chain needs -serviceAddr, the HOST:PORT at which gateways reach it',
+    ],
+    [
+      '-orchestrator -transcoder -serviceAddr a\u0001b',
+      'Error getting service URI: -serviceAddr "a\\u0001b" is no address of a node: write HOST:PORT, such as node.example:8935',
+    ],
+    [
+      '-orchestrator -transcoder -serviceAddr https://me:pw@a/path',
+      'Error getting service URI: -serviceAddr "https://***@a/path" is no address of a node: write HOST:PORT, such as node.example:8935',
+    ],
+    [
+      '-orchestrator -transcoder -serviceAddr a:99999',
+      'Error getting service URI: -serviceAddr "a:99999" is no address of a node: write HOST:PORT, such as node.example:8935',
+    ],
+    [
+      '-orchestrator -transcoder -serviceAddr 0.0.0.0:8935',
+      '-serviceAddr 0.0.0.0 is no address that anyone can call: give the one that gateways use',
+    ],
+    [
+      `-orchestrator ${SERVICE}`,
+      '-orchestrator needs -transcoder to transcode here, or -orchSecret for transcoders elsewhere',
+    ],
+    [
+      '-orchestrator -serviceAddr none',
+      'Empty service URI and no additional nodes specified: -serviceAddr none needs -nodes',
+    ],
+    [
+      `${COMBINED} -nodes ghi,abc:def`,
+      '-nodes "abc:def" is no address of a node: write HOST:PORT, such as node.example:8935',
+    ],
+    [`${COMBINED} -nodes ,`, '-nodes "," names nobody'],
+    [
+      `${PUBLIC} -orchestrator -transcoder -pricePerUnit 1 -ethAcctAddr ${HOT} -ethOrchAddr ${X}`,
+      `-serviceAddr is missing: the account ${HOT} is not the orchestrator ${X}, so the address registered on chain need not be this node's`,
+    ],
+    [
+      `${PUBLIC} ${COMBINED} -pricePerUnit 1`,
+      '-serviceAddr 127.0.0.1 can be reached from this machine only, and the gateways of arbitrum-one-mainnet are elsewhere: give the public address',
+    ],
+    [
+      `${COMBINED} -httpAddr ftp://a`,
+      '-httpAddr "ftp://a" is no address to listen on: write HOST:PORT, such as *:8935',
+    ],
+    [
+      `${COMBINED} -httpAddr http://a:1/path`,
+      '-httpAddr "a:1/path" is no address to listen on: write HOST:PORT, such as *:8935',
+    ],
+    [
+      `${CHAIN} ${COMBINED}`,
+      '-orchestrator on a chain needs -pricePerUnit, what it takes for a pixel (0 to work for free)',
+    ],
+    [
+      `${CHAIN} ${COMBINED} -pricePerUnit -5`,
+      '-pricePerUnit: "-5" is not a price: write a number of at least 0, and after it a currency if it is not wei, such as 0.5USD',
+    ],
+    [
+      `${CHAIN} ${COMBINED} -pricePerUnit 1 -pixelsPerUnit 0`,
+      '-pixelsPerUnit "0" is not a whole number above 0',
+    ],
+    [
+      `${CHAIN} ${COMBINED} -pricePerUnit 1 -pixelsPerUnit -5`,
+      '-pixelsPerUnit "-5" is not a whole number above 0',
+    ],
+    [
+      `${CHAIN} ${COMBINED} -pricePerUnit 1 -pixelsPerUnit 1.5`,
+      '-pixelsPerUnit "1.5" is not a whole number above 0',
+    ],
+    [`${service} ${SERVICE} -ticketEV -1`, '-ticketEV "-1" is not a whole number of wei of at least 0'],
+    [
+      `${service} ${SERVICE} -maxFaceValue 1.5`,
+      '-maxFaceValue "1.5" is not a whole number of wei of at least 0',
+    ],
+    [
+      `${service} ${SERVICE} -redeemerAddr r:port`,
+      '-redeemerAddr "r:port" is no address of a node: write HOST:PORT, such as node.example:8935',
+    ],
+    [
+      `${service} ${SERVICE} -pricePerGateway prices.json`,
+      '-pricePerGateway: "prices.json" is neither JSON nor a file that can be read',
+    ],
+    [`${service} ${SERVICE} -pricePerGateway {}`, '-pricePerGateway: it has no array "gateways"'],
+    [
+      `${service} ${SERVICE} -pricePerGateway {"gateways":[{"ethaddress":"${X}","priceperunit":"1","pixelsperunit":1}]}`,
+      '-pricePerGateway: gateways.0.priceperunit: needs to be a bare number',
+    ],
+    [
+      `${service} ${SERVICE} -pricePerGateway {"gateways":[{"ethaddress":"${X}","priceperunit":1}]}`,
+      '-pricePerGateway: gateways.0.pixelsperunit: needs to be a bare number',
+    ],
+    [
+      `${service} ${SERVICE} -pricePerGateway {"gateways":[{"ethaddress":"${X}","priceperunit":-1,"pixelsperunit":1}]}`,
+      `-pricePerGateway: priceperunit of ${X} is below 0`,
+    ],
+    [
+      `${service} ${SERVICE} -pricePerGateway {"gateways":[{"ethaddress":"${X}","priceperunit":1,"pixelsperunit":0}]}`,
+      `-pricePerGateway: pixelsperunit of ${X} is not a whole number above 0`,
+    ],
+    [
+      `${service} ${SERVICE} -pricePerGateway {"gateways":[{"ethaddress":"0x1","priceperunit":1,"pixelsperunit":1}]}`,
+      '-pricePerGateway: "0x1" is not an address: 40 hexadecimal digits',
+    ],
+    [
+      `${service} ${SERVICE} -pricePerGateway {"gateways":[{"ethaddress":"${X}","priceperunit":1,"pixelsperunit":1},{"ethaddress":"${X.toLowerCase()}","priceperunit":2,"pixelsperunit":1}]}`,
+      `-pricePerGateway: ${X} has two prices`,
+    ],
+
+    // Transcoder (A7)
+    [
+      '-transcoder',
+      '-transcoder without -orchestrator needs -orchSecret, the secret it shares with its orchestrator',
+    ],
+    [
+      '-transcoder -orchSecret s',
+      '-transcoder without -orchestrator needs -orchAddr, the address of its orchestrator',
+    ],
+
+    // Gateway (A9, A10, A13, A15)
+    ['-gateway -authWebhookUrl ftp://a', '-authWebhookUrl is not an http or https URL'],
+    ['-gateway -orchWebhookUrl nonsense', '-orchWebhookUrl is not an http or https URL'],
+    ['-gateway -verifierUrl http://', '-verifierUrl is not an http or https URL'],
+    [
+      '-gateway -verifierUrl http://a',
+      '-verifierUrl needs -verifierPath or -objectStore, where the verifier finds the segments',
+    ],
+    ['-gateway -maxSessions 0', '-maxSessions must be \'auto\' or greater than zero, not "0"'],
+    ['-gateway -maxSessions -1', '-maxSessions must be \'auto\' or greater than zero, not "-1"'],
+    ['-gateway -maxSessions ten', '-maxSessions must be \'auto\' or greater than zero, not "ten"'],
+    [
+      '-gateway -maxSessions auto',
+      '-maxSessions auto is for an orchestrator without -transcoder: give a number',
+    ],
+    [
+      `${COMBINED} -maxSessions auto`,
+      '-maxSessions auto is for an orchestrator without -transcoder: give a number',
+    ],
+    [`${CHAIN} -gateway -maxTicketEV abcd`, '-maxTicketEV "abcd" is not an amount of wei of at least 0'],
+    [`${CHAIN} -gateway -maxTotalEV -1`, '-maxTotalEV "-1" is not an amount of wei of at least 0'],
+    [`${CHAIN} -gateway -depositMultiplier 0`, '-depositMultiplier is above 0, not 0'],
+    [
+      `${CHAIN} -gateway -maxPricePerUnit cheap`,
+      '-maxPricePerUnit: "cheap" is not a price: write a number of at least 0, and after it a currency if it is not wei, such as 0.5USD',
+    ],
+    [
+      '-gateway -selectRandFreq 0.5',
+      '-selectStakeWeight 0.7, -selectRandFreq 0.5, -selectPriceWeight 0: the three weights are at least 0 and make 1 together, not 1.2',
+    ],
+    [
+      '-gateway -selectRandFreq -0.5 -selectStakeWeight 1.5',
+      '-selectStakeWeight 1.5, -selectRandFreq -0.5, -selectPriceWeight 0: the three weights are at least 0 and make 1 together, not 1',
+    ],
+    ['-gateway -extraNodes -1', '-extraNodes is at least 0, not -1'],
+    ['-gateway -discoveryTimeout 0', '-discoveryTimeout is from 1ms to 596h, not 0ms'],
+    [
+      '-gateway -orchAddr a,b:c',
+      '-orchAddr "b:c" is no address of a node: write HOST:PORT, such as node.example:8935',
+    ],
+    ['-gateway -orchBlocklist 0x12', '-orchBlocklist: "0x12" is not an address: 40 hexadecimal digits'],
+    [
+      '-gateway -httpAddr a:b',
+      '-httpAddr "a:b" is no address to listen on: write HOST:PORT, such as 127.0.0.1:9935',
+    ],
+    [
+      '-gateway -cliAddr 127.0.0.1:65536',
+      '-cliAddr "127.0.0.1:65536" is no address to listen on: write HOST:PORT, such as 127.0.0.1:5935',
+    ],
+    [
+      '-gateway -transcodingOptions P721p30fps16x9,x',
+      'No transcoding profiles found in -transcodingOptions "P721p30fps16x9,x"',
+    ],
+    ['-gateway -transcodingOptions=', 'No transcoding profiles found in -transcodingOptions ""'],
+    [
+      '-gateway -transcodingOptions p.json',
+      '-transcodingOptions p.json: the file is not JSON',
+      { files: { 'p.json': '[{]' } },
+    ],
+    [
+      '-gateway -transcodingOptions p.json',
+      '-transcodingOptions p.json: profile 1: "width" is a whole number from 0 to 16384, not "640"',
+      { files: { 'p.json': '[{"width":"640"}]' } },
+    ],
+    [
+      '-gateway -transcodingOptions p.json',
+      '-transcodingOptions has 11 renditions, and no transcoder makes more than 10',
+      { files: { 'p.json': JSON.stringify(Array.from({ length: 11 }, (_, n) => ({ name: `p${n}` }))) } },
+    ],
+
+    // What this version cannot do yet
+    [
+      `${COMBINED} -nvidia 0`,
+      '-nvidia is not supported by this version yet: leave it out to transcode on the CPU',
+    ],
+    [
+      '-gateway -rtmpAddr 127.0.0.1:1935',
+      '-rtmpAddr is not supported by this version yet: leave it out and push segments over HTTP to /live/',
+    ],
+    [
+      '-gateway -orchWebhookUrl http://a',
+      '-orchWebhookUrl is not supported by this version yet: leave it out and list the orchestrators in -orchAddr',
+    ],
+    [
+      '-gateway',
+      'LP_KAFKAPASSWORD is not supported by this version yet: leave it out',
+      { env: { LP_KAFKAPASSWORD: 'hush' } },
+    ],
+  ]
+  for (const [line, sentence, rest] of refused) {
+    it(`${line || 'nothing at all'}: ${sentence}`, () => {
+      assert.deepEqual(load(line, rest), { exit: { code: 1, stdout: '', stderr: `${sentence}\n` } })
+    })
+  }
+
+  it('and a command line that cannot be read ends with 2 (#21)', () => {
+    assert.deepEqual(load('-orchestrator true -transcoder'), {
+      exit: {
+        code: 2,
+        stdout: '',
+        stderr: '"true" after -orchestrator is not its value: write -orchestrator=true\n',
+      },
+    })
+  })
+})
+
+describe('a sentence warns', () => {
+  const warned: [line: string, sentence: string][] = [
+    [
+      '-gateway -orchAddr a -cliAddr 0.0.0.0:5935',
+      'the control API has no password and listens on 0.0.0.0:5935: unless something guards it, give -cliAddr a loopback address',
+    ],
+    [
+      '-gateway -orchAddr a -httpAddr 0.0.0.0',
+      'segments are not taken in at /live/, because -httpAddr 0.0.0.0:9935 is open to anyone: give -httpIngest to take them in all the same',
+    ],
+    [
+      '-gateway',
+      'no orchestrator is known offchain, so streams are served but not transcoded: give -orchAddr',
+    ],
+    [
+      '-gateway -orchAddr a -transcodingOptions P240p30fps16x9,P720p30fps16x8',
+      '-transcodingOptions: "P720p30fps16x8" is left out, did you mean P720p30fps16x9?',
+    ],
+    [
+      `${CHAIN} -redeemer`,
+      'the redeemer listens on 127.0.0.1:8935, where only orchestrators on this machine reach it: for others give -httpAddr an address of this machine',
+    ],
+    [
+      `${COMBINED} -orchSecret s`,
+      'with -transcoder no transcoders elsewhere are accepted, so -orchSecret does nothing: leave one of them out',
+    ],
+    [`${COMBINED} -maxAttempts 5`, '-maxAttempts does nothing here: it is for a gateway'],
+    ['-gateway -broadcaster -orchAddr a', '-broadcaster is an old name: write -gateway'],
+  ]
+  for (const [line, sentence] of warned) {
+    it(`${line}: ${sentence}`, () => assert.deepEqual(settings(line).warnings, [sentence]))
+  }
+})
+
+describe('what is harmless without a chain is not refused', () => {
+  for (const line of [
+    '-reward=false',
+    '-pricePerUnit 0',
+    '-maxPricePerUnit 0',
+    '-initializeRound=false',
+    '-ethUrl=',
+  ]) {
+    it(line, () => assert.ok(settings(`${COMBINED} ${line}`)))
+  }
+})
+
+describe('asked for itself, the program', () => {
+  it('tells its versions', () => {
+    assert.deepEqual(load('-version -gateway'), {
+      exit: { code: 0, stdout: 'livepeer-ts 1.2.3\nNode.js v24.0.0\nlinux x64\n', stderr: '' },
+    })
+  })
+
+  it('describes its flags as JSON', () => {
+    const loaded = load('-j')
+    assert.ok('exit' in loaded && loaded.exit.code === 0)
+    const described = JSON.parse(loaded.exit.stdout)
+    assert.deepEqual([described.name, described.version], ['livepeer', '1.2.3'])
+    assert.deepEqual(Object.keys(described.optional), flagNames)
+    assert.deepEqual(described.optional.maxAttempts, {
+      name: 'maxAttempts',
+      help: 'How often a segment is tried; 0 never transcodes.',
+      option: '-maxAttempts',
+      default: '3',
+      type: 'int',
+    })
+  })
+
+  it('explains every flag under its role', () => {
+    const loaded = load('-help')
+    assert.ok('exit' in loaded && loaded.exit.code === 0)
+    for (const name of flagNames) assert.match(loaded.exit.stdout, new RegExp(`^  -${name}\\b`, 'm'))
+    assert.ok(loaded.exit.stdout.indexOf('Orchestrator:') < loaded.exit.stdout.indexOf('  -serviceAddr'))
+  })
+})
+
+describe('whatever comes in', () => {
+  const bases = [
+    '-gateway',
+    COMBINED,
+    `${CHAIN} -gateway`,
+    `${CHAIN} ${COMBINED} -pricePerUnit 1`,
+    '-transcoder',
+    `${CHAIN} -redeemer`,
+  ]
+  const text = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.string(),
+    fc.webUrl(),
+    fc.constantFrom('', ',', ':', '[::]:1', 'none', 'auto', '1e999', '-1', '0x', '{"gateways":[{}]}', '[{}]'),
+    fc.json(),
+    fc.integer().map(String),
+  )
+  const given = fc.tuple(fc.constantFrom(...flagNames), text).map(([name, value]) => `-${name}=${value}`)
+  const env = fc.dictionary(fc.constantFrom(...flagNames.map(environmentName)), text)
+
+  it('gives settings, or an exit with one line', () => {
+    const property = fc.property(
+      fc.constantFrom(...bases),
+      fc.array(given, { maxLength: 4 }),
+      env,
+      fc.option(text),
+      (base, words, variables, content) => {
+        const loaded = loadSettings({
+          argv: [...base.split(' '), ...words],
+          env: variables,
+          readText: () => content,
+          homeDir: '/home/me',
+          about: { version: '', runtime: '', arch: '', platform: '' },
+        })
+        if (!('exit' in loaded)) return assert.ok(loaded.roles.size > 0)
+        if (loaded.exit.code !== 0) assert.match(loaded.exit.stderr, /^[^\n]+\n$/)
+      },
+    )
+    fc.assert(property, { numRuns: 4000 })
+  })
+
+  it('as prices for gateways gives prices or a refusal', () => {
+    const entry = fc.record(
+      {
+        ethaddress: fc.oneof(fc.constant(X), fc.jsonValue()),
+        priceperunit: fc.oneof(fc.double({ noNaN: true, noDefaultInfinity: true }), fc.jsonValue()),
+        currency: fc.oneof(fc.constant('USD'), fc.jsonValue()),
+        pixelsperunit: fc.oneof(fc.nat(), fc.jsonValue()),
+      },
+      { requiredKeys: [] },
+    )
+    const document = fc.oneof(fc.record({ gateways: fc.array(entry) }), fc.jsonValue())
+    const property = fc.property(
+      fc.oneof(
+        document.map((json) => JSON.stringify(json)),
+        fc.string(),
+      ),
+      (json) => {
+        const loaded = loadSettings({
+          argv: [...`${CHAIN} ${COMBINED} -pricePerUnit 1 -pricePerGateway`.split(' '), json],
+          env: {},
+          readText: () => null,
+          homeDir: '/home/me',
+          about: { version: '', runtime: '', arch: '', platform: '' },
+        })
+        if ('exit' in loaded) return assert.match(loaded.exit.stderr, /^-pricePerGateway: [^\n]+\n$/)
+        for (const { price, pixelsPerUnit } of loaded.orchestrator!.gatewayPrices.values()) {
+          assert.ok(price.amount.sign >= 0 && pixelsPerUnit > 0n)
+        }
+      },
+    )
+    fc.assert(property, { numRuns: 3000 })
+  })
+})
