@@ -65,7 +65,7 @@ export class Connections {
 
   /** Sends a request and reads the answer. Throws ExchangeError, or the signal's AbortError. */
   async exchange(exchange: Exchange, signal: AbortSignal): Promise<Answer> {
-    signal.throwIfAborted()
+    if (signal.aborted) throw abortError(signal)
     const pooled = this.#pooled(exchange.url.origin)
     if (pooled) return this.#shared(pooled, exchange, signal)
     const socket = await openSocket(exchange.url, {

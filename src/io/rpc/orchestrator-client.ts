@@ -41,6 +41,9 @@ const CONNECT_MS = 2_000
 /** How long a download may take (wire.md §12). */
 const DOWNLOAD_MS = 4_000
 
+/** A refusal's text is kept to this length. */
+const MAX_REFUSAL = 1_000
+
 /** A segment to have transcoded. */
 export interface SegmentJob {
   readonly segment: SegmentData
@@ -120,7 +123,9 @@ export class OrchestratorClient implements Service {
       },
       deadline,
     )
-    if (answer.status !== 200) throw refused(answer, Buffer.from(answer.body).toString('utf8').trim())
+    if (answer.status !== 200) {
+      throw refused(answer, Buffer.from(answer.body).toString('utf8').trim().slice(0, MAX_REFUSAL))
+    }
     return understood(() => decodeTranscodeResult(answer.body))
   }
 

@@ -37,6 +37,8 @@ const CONNECTION_WINDOW_BYTES = 16 * 1024 * 1024
 const SESSION_MEMORY_MB = 64
 /** How long exchanges in progress may take to end when the node stops. */
 const DRAIN_MS = 2_000
+/** After the last exchange, how long connections may take to close by themselves. */
+const LAST_WORDS_MS = 100
 
 /** Answers one plain request. */
 export type HttpHandler = (request: HttpRequest, response: HttpResponse) => Promise<void>
@@ -79,6 +81,8 @@ export class Endpoint implements Service {
   readonly #needs: EndpointNeeds
   readonly #grpc: GrpcHandler
   #port = 0
+  #active = 0
+  #onIdle = () => {}
 
   constructor(options: EndpointOptions, needs: EndpointNeeds) {
     this.name = options.name
@@ -127,7 +131,8 @@ export class Endpoint implements Service {
       server.close()
       http1.closeIdleConnections()
       for (const session of sessions) session.close()
-      await allClosed(sockets, this.#options.drainMs ?? DRAIN_MS)
+      await within(this.#options.drainMs ?? DRAIN_MS, this.#idle())
+      await within(LAST_WORDS_MS, Promise.all([...sockets].map(closed)))
       http1.close()
       for (const socket of sockets) socket.destroy()
     })
@@ -183,7 +188,13 @@ export class Endpoint implements Service {
     if (!tls) {
       return createTcpServer({ noDelay: true }, (socket) => {
         firstBytes(socket).then(
-          (start) => (start.toString('latin1') === 'PRI' ? http2 : http1).emit('connection', socket),
+          (start) => {
+            const isHttp2 = start.toString('latin1') === 'PRI'
+            const handler = isHttp2 ? http2 : http1
+            handler.emit('connection', socket)
+            // HTTP/2 fetches what was read already; HTTP/1.1 waits for it to flow.
+            if (!isHttp2) socket.resume()
+          },
           () => socket.destroy(),
         )
       })
@@ -207,7 +218,20 @@ export class Endpoint implements Service {
     return server
   }
 
+  /** Resolves once no exchange is in progress. */
+  #idle(): Promise<void> {
+    if (this.#active === 0) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#onIdle = resolve
+    })
+  }
+
   #answer(request: HttpRequest, response: HttpResponse): void {
+    this.#active++
+    response.once('close', () => {
+      this.#active--
+      if (this.#active === 0) this.#onIdle()
+    })
     const path = (request.url ?? '').split('?', 1)[0]!
     if (isCall(request, response)) {
       this.#grpc.answer(path, request, response as Http2ServerResponse)
@@ -264,7 +288,8 @@ class GrpcHandler {
     response.on('error', () => {})
     const call = async () => {
       const answer = await handler(universalRequestFromNodeRequest(request, response, undefined, undefined))
-      // What a Go server announces (wire.md §3, answers).
+      // As a Go server answers and announces (wire.md §3, answers).
+      answer.header?.set('content-type', request.headers['content-type'] ?? 'application/grpc')
       answer.header?.set('trailer', 'Grpc-Status, Grpc-Message, Grpc-Status-Details-Bin')
       await universalResponseToNodeResponse(answer, response)
     }
@@ -308,11 +333,15 @@ function firstBytes(socket: Socket): Promise<Buffer> {
   return promise
 }
 
-/** Waits until the set is empty, or the time is up. */
-async function allClosed(sockets: ReadonlySet<Socket>, limitMs: number): Promise<void> {
-  const closed = Promise.all([...sockets].map((socket) => new Promise((done) => socket.once('close', done))))
+/** Resolves when the socket is closed. */
+function closed(socket: Socket): Promise<void> {
+  return new Promise((resolve) => socket.once('close', () => resolve()))
+}
+
+/** Waits for something, but not longer than this. */
+async function within(ms: number, something: Promise<unknown>): Promise<void> {
   const limit = Promise.withResolvers<void>()
-  const timer = setTimeout(limit.resolve, limitMs)
-  await Promise.race([closed, limit.promise])
+  const timer = setTimeout(limit.resolve, ms)
+  await Promise.race([something, limit.promise])
   clearTimeout(timer)
 }
