@@ -26,6 +26,8 @@ export type ChainFault =
   | 'nonce-taken'
   /** No receipt within the time given; the transaction stays watched, `details.hash` has its newest hash. */
   | 'transaction-timed-out'
+  /** The chain is from before EIP-1559. */
+  | 'no-base-fee'
   | 'bad-endpoint'
 
 /** An error of the chain edge. */

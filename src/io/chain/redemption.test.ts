@@ -1,0 +1,183 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { devnetKey, devnetKeyBytes } from '../../../devnet/artifacts.ts'
+import { type ChainFixture, startChain } from '../../../test/chain-fixture.ts'
+import { MAX_WIN_PROB, recipientRandHash, ticketHash, type WinningTicket } from '../../domain/ticket.ts'
+import { systemClock } from '../../lib/clock.ts'
+import type { Address } from '../../lib/crypto.ts'
+import { silentLog } from '../../lib/log.ts'
+import { Supervisor } from '../../lib/service.ts'
+import { TicketRedemption } from './redemption.ts'
+import { type StoredTransaction, Transactions } from './transactions.ts'
+import { walletOfKey } from './wallet.ts'
+
+const ETHER = 10n ** 18n
+const NEVER = new AbortController().signal
+const sender = walletOfKey(devnetKeyBytes('ticket sender'))
+const orchestrator = walletOfKey(devnetKeyBytes('ticket recipient'))
+const redeemer = walletOfKey(devnetKeyBytes('ticket redeemer'))
+let chain: ChainFixture
+let redemption: TicketRedemption
+let nonce = 0
+const supervisor = new Supervisor()
+
+before(async () => {
+  chain = await startChain()
+  for (const name of ['ticket recipient', 'another orchestrator']) {
+    await chain.protocol.bondAndRegister(devnetKey(name), {
+      stake: 100n * ETHER,
+      serviceUri: 'https://127.0.0.1:8935',
+    })
+  }
+  await chain.protocol.nextRound()
+  await chain.anvil.setBalance(redeemer.address, 10n * ETHER)
+  const stored = new Map<number, StoredTransaction>()
+  const transactions = new Transactions(
+    { timeoutMs: 5_000, maxReplacements: 1, gasLimit: 0n, pollMs: 20 },
+    {
+      rpc: chain.rpc,
+      signer: redeemer,
+      store: {
+        openTransactions: async () => [...stored.values()].filter(({ state }) => state === 'open'),
+        saveTransaction: async (transaction) => void stored.set(transaction.nonce, transaction),
+      },
+      gasPrices: { max: 0n, assertBelowMax: () => {} },
+      clock: systemClock,
+      log: silentLog,
+    },
+  )
+  await supervisor.start(transactions)
+  redemption = new TicketRedemption({ client: chain.client, transactions, account: redeemer.address })
+})
+after(async () => {
+  await supervisor.stop()
+  await chain[Symbol.asyncDispose]()
+})
+
+/** A ticket that wins, of the round that is now. */
+async function winner(over: Partial<WinningTicket> = {}): Promise<WinningTicket> {
+  const round = await chain.client.roundState()
+  const recipientRand = 5n
+  const ticket = {
+    recipient: orchestrator.address,
+    sender: sender.address,
+    faceValue: ETHER / 10n,
+    winProb: MAX_WIN_PROB,
+    senderNonce: nonce++,
+    recipientRandHash: recipientRandHash(recipientRand),
+    expirationParams: {
+      creationRound: round.lastInitialized,
+      creationRoundBlockHash: round.blockHash,
+    },
+    paramsExpirationBlock: 0n,
+    recipientRand,
+    ...over,
+  }
+  return { ...ticket, sig: over.sig ?? sender.sign(ticketHash(ticket)) }
+}
+
+async function fund(deposit: bigint, reserve: bigint): Promise<Address> {
+  return chain.protocol.fundSender(devnetKey('ticket sender'), deposit, reserve)
+}
+
+test('a sender without funds: the contract says so before anything is sent', async () => {
+  assert.deepEqual(await redemption.simulate(await winner()), {
+    kind: 'reverts',
+    reason: 'sender deposit and reserve are zero',
+  })
+  assert.deepEqual(await redemption.redeem(await winner(), NEVER), {
+    kind: 'not-sent',
+    reason: 'sender deposit and reserve are zero',
+  })
+})
+
+test('a deposit that covers the face value pays it, as simulated, once', async () => {
+  await fund(ETHER, 2n * ETHER)
+  const ticket = await winner()
+  const simulated = await redemption.simulate(ticket)
+  assert.equal(simulated.kind === 'pays' && simulated.amount, ETHER / 10n)
+  const [first, second] = await Promise.all([
+    redemption.redeem(ticket, NEVER),
+    redemption.redeem(ticket, NEVER),
+  ])
+  assert.deepEqual(first, second)
+  assert.ok(first.kind === 'mined' && first.success && first.fee > 0n)
+  assert.equal(first.kind === 'mined' && first.paid, ETHER / 10n)
+  assert.equal(await redemption.isTicketUsed(ticketHash(ticket)), true)
+  assert.deepEqual(await redemption.simulate(ticket), { kind: 'reverts', reason: 'ticket is used' })
+  assert.deepEqual(await redemption.redeem(ticket, NEVER), { kind: 'not-sent', reason: 'ticket is used' })
+})
+
+test('each fault of a ticket comes back in the words of the contract', async () => {
+  const good = await winner()
+  const cases: [string, Partial<WinningTicket>][] = [
+    ['recipientRand does not match recipientRandHash', { recipientRand: 6n }],
+    ['invalid signature over ticket hash', { sig: orchestrator.sign(ticketHash(good)) }],
+    ['ticket did not win', { winProb: 0n }],
+    [
+      'ticket creationRound does not have a block hash',
+      { expirationParams: { creationRound: 1_000n, creationRoundBlockHash: new Uint8Array(32).fill(1) } },
+    ],
+    [
+      'invalid length for ticket auxData: must be 64 bytes',
+      { expirationParams: { creationRound: 0n, creationRoundBlockHash: new Uint8Array(32) } },
+    ],
+  ]
+  for (const [reason, fault] of cases) {
+    const ticket = await winner(fault)
+    assert.deepEqual(await redemption.simulate(ticket), { kind: 'reverts', reason })
+  }
+})
+
+test('beyond the deposit only the share of the reserve is paid, as simulated', async () => {
+  // Two orchestrators share the reserve of 2 ether: one each. The deposit still holds 0.9.
+  const ticket = await winner({ faceValue: 3n * ETHER })
+  const simulated = await redemption.simulate(ticket)
+  const expected = (9n * ETHER) / 10n + ETHER
+  assert.equal(simulated.kind === 'pays' && simulated.amount, expected)
+  const redeemed = await redemption.redeem(ticket, NEVER)
+  assert.equal(redeemed.kind === 'mined' && redeemed.paid, expected)
+  assert.deepEqual(await chain.client.senderInfo(sender.address), {
+    deposit: 0n,
+    withdrawRound: 0n,
+    fundsRemaining: ETHER,
+    claimedInCurrentRound: ETHER,
+  })
+  const empty = await redemption.simulate(await winner())
+  assert.equal(empty.kind === 'pays' && empty.amount, 0n)
+})
+
+test('the chain itself counts what was redeemed', async () => {
+  const totals = await chain.protocol.redemptions()
+  assert.equal(totals.redeemed, 2)
+  assert.equal(totals.paying, 2)
+  assert.equal(totals.faceValue, ETHER / 10n + 3n * ETHER)
+  assert.equal(totals.paid, ETHER / 10n + (9n * ETHER) / 10n + ETHER)
+  assert.equal(totals.fees, 10n * ETHER - (await chain.client.ethBalance(redeemer.address)))
+})
+
+test('a ticket two rounds old has expired', async () => {
+  await fund(ETHER, 0n)
+  const ticket = await winner()
+  await chain.protocol.nextRound()
+  assert.equal((await redemption.simulate(ticket)).kind, 'pays')
+  await chain.protocol.nextRound()
+  assert.deepEqual(await redemption.simulate(ticket), { kind: 'reverts', reason: 'ticket is expired' })
+})
+
+test('in a round that nobody initialised nothing can be redeemed yet', async () => {
+  const ticket = await winner()
+  await chain.anvil.mine(50)
+  assert.deepEqual(await redemption.simulate(ticket), {
+    kind: 'reverts',
+    reason: 'current round is not initialized',
+  })
+})
+
+test('a chain that does not answer is an error, not a verdict about the ticket', async () => {
+  const ticket = await winner()
+  await chain.anvil.stop()
+  await assert.rejects(redemption.simulate(ticket), { code: 'rpc-unreachable' })
+  const result = await redemption.redeem(ticket, NEVER)
+  assert.ok(result.kind === 'not-sent' && /connection refused/.test(result.reason))
+})

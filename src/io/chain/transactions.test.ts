@@ -1,0 +1,337 @@
+import assert from 'node:assert/strict'
+import { after, before, beforeEach, test } from 'node:test'
+import { devnetKeyBytes } from '../../../devnet/artifacts.ts'
+import { type ChainFixture, eventually, startChain } from '../../../test/chain-fixture.ts'
+import { systemClock } from '../../lib/clock.ts'
+import { parseAddress } from '../../lib/crypto.ts'
+import { silentLog } from '../../lib/log.ts'
+import { Supervisor } from '../../lib/service.ts'
+import { GasPriceMonitor } from './gas-price.ts'
+import {
+  type StoredTransaction,
+  type TransactionOptions,
+  type TransactionStore,
+  Transactions,
+} from './transactions.ts'
+import { type Wallet, walletOfKey } from './wallet.ts'
+
+const RECIPIENT = parseAddress('0x00000000000000000000000000000000000000bb')
+const GWEI = 10n ** 9n
+let chain: ChainFixture
+let accounts = 0
+let wallet: Wallet
+
+before(async () => {
+  chain = await startChain()
+})
+after(() => chain[Symbol.asyncDispose]())
+beforeEach(async () => {
+  wallet = walletOfKey(devnetKeyBytes(`account ${accounts++}`))
+  await chain.anvil.setBalance(wallet.address, 10n ** 18n)
+  await chain.anvil.mineAtOnce()
+})
+
+/** Keeps transactions in memory, and each state they were saved in. */
+class MemoryStore implements TransactionStore {
+  readonly saved: StoredTransaction[] = []
+
+  async openTransactions(): Promise<StoredTransaction[]> {
+    return [...this.latest().values()].filter(({ state }) => state === 'open')
+  }
+
+  async saveTransaction(transaction: StoredTransaction): Promise<void> {
+    this.saved.push(transaction)
+  }
+
+  latest(): Map<number, StoredTransaction> {
+    return new Map(this.saved.map((transaction) => [transaction.nonce, transaction]))
+  }
+}
+
+interface Sending extends AsyncDisposable {
+  readonly transactions: Transactions
+  readonly gasPrices: GasPriceMonitor
+  readonly signal: AbortSignal
+}
+
+async function sending(
+  store: TransactionStore,
+  over: Partial<TransactionOptions> & { max?: bigint; signer?: Wallet } = {},
+): Promise<Sending> {
+  const needs = { rpc: chain.rpc, clock: systemClock, log: silentLog }
+  const gasPrices = new GasPriceMonitor({ min: 0n, max: over.max ?? 0n, pollMs: 100 }, needs)
+  const transactions = new Transactions(
+    { timeoutMs: 10_000, maxReplacements: 1, gasLimit: 0n, pollMs: 20, ...over },
+    { ...needs, gasPrices, store, signer: over.signer ?? wallet },
+  )
+  const supervisor = new Supervisor()
+  await supervisor.start(gasPrices)
+  await supervisor.start(transactions)
+  const stop = new AbortController()
+  return {
+    transactions,
+    gasPrices,
+    signal: stop.signal,
+    [Symbol.asyncDispose]: async () => {
+      stop.abort()
+      await supervisor.stop()
+    },
+  }
+}
+
+const pay = (purpose: string, value = 1n) => ({ purpose, to: RECIPIENT, data: '0x' as const, value })
+
+test('ten transactions sent at once get ten nonces and are all mined', async () => {
+  const store = new MemoryStore()
+  await using sender = await sending(store)
+  const before = await chain.client.ethBalance(RECIPIENT)
+  const mined = await Promise.all(
+    Array.from({ length: 10 }, (_, i) => sender.transactions.submit(pay(`payment ${i}`), sender.signal)),
+  )
+  assert.deepEqual(mined.map(({ nonce }) => nonce).sort(), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+  assert.ok(mined.every(({ success, fee }) => success && fee > 0n))
+  assert.equal((await chain.client.ethBalance(RECIPIENT)) - before, 10n)
+  assert.deepEqual(sender.transactions.open, [])
+})
+
+test('a transaction is on disk before it is sent', async () => {
+  const store = new MemoryStore()
+  const seen: number[] = []
+  const watching: TransactionStore = {
+    openTransactions: () => store.openTransactions(),
+    saveTransaction: async (transaction) => {
+      if (transaction.state === 'open') {
+        seen.push(Number(await chain.rpc.quantity('eth_getTransactionCount', [wallet.address, 'pending'])))
+      }
+      await store.saveTransaction(transaction)
+    },
+  }
+  await using sender = await sending(watching)
+  await sender.transactions.submit(pay('payment'), sender.signal)
+  assert.deepEqual(seen, [0])
+  assert.deepEqual(
+    store.saved.map(({ state }) => state),
+    ['open', 'mined'],
+  )
+})
+
+test('two requests of one purpose are one transaction', async () => {
+  await using sender = await sending(new MemoryStore())
+  await chain.anvil.mineOnDemand()
+  const first = sender.transactions.submit(pay('the same'), sender.signal)
+  const second = sender.transactions.submit(pay('the same'), sender.signal)
+  await eventually('sent', () => sender.transactions.open.length === 1)
+  await chain.anvil.mine()
+  assert.equal((await first).hash, (await second).hash)
+})
+
+test('a late transaction is replaced under its nonce for 11 % more, and the replacement is mined', async () => {
+  await chain.anvil.mineOnDemand()
+  const store = new MemoryStore()
+  await using sender = await sending(store, { timeoutMs: 400 })
+  const result = sender.transactions.submit(pay('payment'), sender.signal)
+  await eventually('replaced', () => sender.transactions.open[0]?.attempts.length === 2)
+  const [first, second] = sender.transactions.open[0]!.attempts
+  assert.ok(second!.maxFeePerGas * 100n >= first!.maxFeePerGas * 111n)
+  assert.ok(second!.maxPriorityFeePerGas * 100n >= first!.maxPriorityFeePerGas * 111n)
+  await chain.anvil.mine()
+  const mined = await result
+  assert.equal(mined.hash, second!.hash)
+  assert.equal(mined.nonce, first && store.saved[0]!.nonce)
+})
+
+test('the receipt is found when the first attempt is mined after it was replaced', async () => {
+  await chain.anvil.mineOnDemand()
+  const store = new MemoryStore()
+  await using sender = await sending(store, { timeoutMs: 300 })
+  const result = sender.transactions.submit(pay('payment'), sender.signal)
+  await eventually('replaced', () => sender.transactions.open[0]?.attempts.length === 2)
+  const { attempts, nonce, gas } = sender.transactions.open[0]!
+  const first = attempts[0]!
+  await chain.anvil.request('anvil_dropTransaction', [attempts[1]!.hash])
+  const { raw } = await wallet.signTransaction({
+    ...pay('payment'),
+    type: 'eip1559',
+    chainId: chain.anvil.chainId,
+    nonce,
+    gas,
+    maxFeePerGas: first.maxFeePerGas,
+    maxPriorityFeePerGas: first.maxPriorityFeePerGas,
+  })
+  await chain.anvil.request('eth_sendRawTransaction', [raw])
+  await chain.anvil.mine()
+  assert.equal((await result).hash, first.hash)
+})
+
+test('a transaction that is late for good times out, stays watched, and its late receipt is found', async () => {
+  await chain.anvil.mineOnDemand()
+  await using sender = await sending(new MemoryStore(), { timeoutMs: 100, maxReplacements: 1 })
+  const error = await sender.transactions.submit(pay('payment'), sender.signal).catch((reason) => reason)
+  assert.equal(error.code, 'transaction-timed-out')
+  assert.match(error.message, /^timed out waiting for transaction receipt txHash=0x[0-9a-f]{64}$/)
+  assert.equal(sender.transactions.open.length, 1)
+  const again = sender.transactions.submit(pay('payment'), sender.signal)
+  await chain.anvil.mine()
+  assert.equal((await again).success, true)
+})
+
+test('after a restart the open transaction is taken up, not sent a second time', async () => {
+  await chain.anvil.mineOnDemand()
+  const store = new MemoryStore()
+  const before = await chain.client.ethBalance(RECIPIENT)
+  {
+    await using sender = await sending(store)
+    sender.transactions.submit(pay('payment'), sender.signal).catch(() => {})
+    await eventually('sent', () => sender.transactions.open.length === 1)
+  }
+  await using restarted = await sending(store)
+  assert.equal(restarted.transactions.open.length, 1)
+  const result = restarted.transactions.submit(pay('payment'), restarted.signal)
+  await chain.anvil.mine()
+  assert.equal((await result).nonce, 0)
+  assert.equal((await chain.client.ethBalance(RECIPIENT)) - before, 1n)
+  assert.equal(store.latest().size, 1)
+})
+
+test('a transaction that was stored but never sent is sent after the restart', async () => {
+  await chain.anvil.mineOnDemand()
+  const store = new MemoryStore()
+  {
+    await using sender = await sending(store)
+    sender.transactions.submit(pay('payment'), sender.signal).catch(() => {})
+    await eventually('sent', () => sender.transactions.open.length === 1)
+  }
+  await chain.anvil.request('anvil_dropTransaction', [store.saved[0]!.attempts[0]!.hash])
+  await using restarted = await sending(store)
+  const { hash } = store.saved[0]!.attempts[0]!
+  await eventually(
+    'sent again',
+    async () => (await chain.rpc.request('eth_getTransactionByHash', [hash])) !== null,
+  )
+  const result = restarted.transactions.submit(pay('payment'), restarted.signal)
+  await chain.anvil.mine()
+  assert.equal((await result).hash, hash)
+})
+
+test('the gap that a lost transaction leaves is filled, so later ones are mined', async () => {
+  await chain.anvil.mineOnDemand()
+  const store = new MemoryStore()
+  {
+    await using sender = await sending(store)
+    for (const purpose of ['first', 'second']) {
+      sender.transactions.submit(pay(purpose), sender.signal).catch(() => {})
+    }
+    await eventually('both sent', () => sender.transactions.open.length === 2)
+  }
+  await chain.anvil.request('anvil_dropTransaction', [store.latest().get(0)!.attempts[0]!.hash])
+  await using restarted = await sending(store)
+  const { hash } = store.latest().get(0)!.attempts[0]!
+  await eventually(
+    'sent again',
+    async () => (await chain.rpc.request('eth_getTransactionByHash', [hash])) !== null,
+  )
+  await chain.anvil.mine()
+  await eventually('both mined', () => restarted.transactions.open.length === 0)
+  assert.deepEqual(
+    [...store.latest().values()].map(({ state }) => state),
+    ['mined', 'mined'],
+  )
+})
+
+test('above the maximum gas price nothing is sent', async () => {
+  const store = new MemoryStore()
+  await using sender = await sending(store, { max: 1n })
+  await assert.rejects(sender.transactions.submit(pay('payment'), sender.signal), {
+    code: 'gas-price-too-high',
+    message: /^current gas price exceeds maximum gas price max=0\.000000001 GWei current=[\d.]+ GWei$/,
+  })
+  assert.deepEqual(store.saved, [])
+  sender.gasPrices.max = 0n
+  assert.equal((await sender.transactions.submit(pay('payment'), sender.signal)).success, true)
+})
+
+test('with a maximum set and a base fee decayed to almost nothing, transactions still go out', async () => {
+  await chain.anvil.mine(200)
+  await using sender = await sending(new MemoryStore(), { max: 2n * GWEI })
+  assert.equal((await sender.transactions.submit(pay('payment'), sender.signal)).success, true)
+})
+
+test('a transaction that the contract would refuse is not sent, and its nonce is not lost', async () => {
+  await chain.protocol.nextRound()
+  const store = new MemoryStore()
+  await using sender = await sending(store)
+  const { roundsManager } = chain.client.addresses
+  const refused = { purpose: 'init', to: roundsManager, data: '0xd4807fb2' as const }
+  await assert.rejects(sender.transactions.submit(refused, sender.signal), {
+    code: 'reverted',
+    message: 'the contract refused: round already initialized',
+  })
+  assert.deepEqual(store.saved, [])
+  assert.equal((await sender.transactions.submit(pay('payment'), sender.signal)).nonce, 0)
+})
+
+test('a transaction that fails on chain says so, and its nonce is used', async () => {
+  await chain.protocol.nextRound()
+  const store = new MemoryStore()
+  await using sender = await sending(store)
+  const { roundsManager } = chain.client.addresses
+  const doomed = { purpose: 'init', to: roundsManager, data: '0xd4807fb2' as const, gas: 300_000n }
+  const mined = await sender.transactions.submit(doomed, sender.signal)
+  assert.equal(mined.success, false)
+  assert.ok(mined.fee > 0n)
+  assert.equal(store.latest().get(0)!.state, 'reverted')
+  assert.equal((await sender.transactions.submit(pay('payment'), sender.signal)).nonce, 1)
+})
+
+test('an account without ether is told to get some, and nothing stays open', async () => {
+  const poor = walletOfKey(devnetKeyBytes('poor'))
+  const store = new MemoryStore()
+  await using sender = await sending(store, { signer: poor })
+  await assert.rejects(sender.transactions.submit({ ...pay('payment', 0n), gas: 21_000n }, sender.signal), {
+    code: 'insufficient-funds',
+    message: /^the account has too little ether for this transaction: send it some/,
+  })
+  assert.deepEqual(sender.transactions.open, [])
+  await chain.anvil.setBalance(poor.address, 10n ** 18n)
+  assert.equal((await sender.transactions.submit(pay('payment', 0n), sender.signal)).nonce, 0)
+})
+
+test('a nonce that another process used first ends with a refusal, not with waiting for ever', async () => {
+  await chain.anvil.mineOnDemand()
+  const store = new MemoryStore()
+  await using sender = await sending(store)
+  const result = sender.transactions.submit(pay('payment'), sender.signal)
+  const outcome = assert.rejects(result, { code: 'nonce-taken' })
+  await eventually('sent', () => sender.transactions.open.length === 1)
+  await chain.anvil.request('anvil_dropTransaction', [sender.transactions.open[0]!.attempts[0]!.hash])
+  const { raw } = await wallet.signTransaction({
+    type: 'eip1559',
+    chainId: chain.anvil.chainId,
+    nonce: 0,
+    to: RECIPIENT,
+    data: '0x',
+    value: 99n,
+    gas: 21_000n,
+    maxFeePerGas: 10n * GWEI,
+    maxPriorityFeePerGas: GWEI,
+  })
+  await chain.anvil.request('eth_sendRawTransaction', [raw])
+  await chain.anvil.mine()
+  await outcome
+  assert.equal(store.latest().get(0)!.state, 'abandoned')
+  await chain.anvil.mineAtOnce()
+  assert.equal((await sender.transactions.submit(pay('payment'), sender.signal)).nonce, 1)
+})
+
+test('ending the wait does not end the transaction', async () => {
+  await chain.anvil.mineOnDemand()
+  await using sender = await sending(new MemoryStore())
+  const stop = new AbortController()
+  const result = sender.transactions.submit(pay('payment'), stop.signal)
+  const outcome = assert.rejects(result, { name: 'AbortError' })
+  await eventually('sent', () => sender.transactions.open.length === 1)
+  stop.abort()
+  await outcome
+  await chain.anvil.mine()
+  await eventually('mined', () => sender.transactions.open.length === 0)
+})
