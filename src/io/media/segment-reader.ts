@@ -12,6 +12,9 @@ export type SegmentPart =
 /** The largest frame that is decoded: a picture of 8192x8192. Beyond it a few bytes could ask for gigabytes. */
 const MAX_FRAME_PIXELS = 8192 * 8192
 
+/** Demuxers guess absurd rates for irregular timestamps; beyond this a guess is not believed. */
+const MAX_GUESSED_FPS = 240
+
 /** Decodes the best video stream of a segment and passes the packets of one audio stream on. */
 export class SegmentReader implements Disposable {
   /** The unit of the frames' timestamps. */
@@ -58,10 +61,13 @@ export class SegmentReader implements Disposable {
     }
   }
 
-  /** The frame rate that the stream itself states, or null. Known once a frame is decoded. */
-  get statedFrameRate(): TimeBase | null {
-    const { num, den } = this.#decoder.framerate
-    return num > 0 && den > 0 ? { num, den } : null
+  /** The frame rate that the stream itself states, or what the demuxer makes of it, or null. */
+  get frameRate(): TimeBase | null {
+    const stated = this.#decoder.framerate
+    if (stated.num > 0 && stated.den > 0) return plain(stated)
+    const guessed = this.#video.rFrameRate
+    const perSecond = guessed.den > 0 ? guessed.num / guessed.den : 0
+    return perSecond >= 1 && perSecond <= MAX_GUESSED_FPS ? plain(guessed) : null
   }
 
   /** Everything in the segment. Throws `No keyframes in input`, or FFmpeg's text for damaged data. */

@@ -67,7 +67,7 @@ export async function transcode(request: TranscodeRequest, signal: AbortSignal):
   using reader = new SegmentReader(input, { video, audio })
   const source = {
     timeBase: reader.timeBase,
-    frameRate: () => reader.statedFrameRate,
+    frameRate: () => reader.frameRate,
     audio,
     provider: request.provider,
   }

@@ -1,0 +1,142 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { MediaError } from './media-error.ts'
+
+/** What is asked of a worker process. */
+export interface WorkerRequest {
+  readonly id: number
+  /** Null cancels the request of that id. */
+  readonly task: { readonly kind: string; readonly payload: unknown } | null
+}
+
+/** What a worker process says: first that it is ready, then one answer to each request. */
+export type WorkerMessage =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'done'; readonly id: number; readonly value: unknown }
+  | { readonly kind: 'failed'; readonly id: number; readonly message: string; readonly aborted: boolean }
+
+/** How a worker process ended. */
+export interface WorkerEnd {
+  readonly code: number | null
+  readonly signal: string | null
+  /** The last of what it wrote to stderr: native code tells there why it gives up. */
+  readonly stderr: string
+}
+
+interface Call {
+  readonly resolve: (value: unknown) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** The text of a job whose worker ended under it. Not among the texts that forbid another try. */
+export const WORKER_DIED = 'Media worker died'
+
+const KEPT_STDERR_CHARS = 2000
+
+/** Only these reach a worker: native code that reads streams of strangers is given no secrets. */
+const PASSED_ENVIRONMENT = [
+  'PATH',
+  'TMPDIR',
+  'TZ',
+  'LANG',
+  'LD_LIBRARY_PATH',
+  'FONTCONFIG_PATH',
+  'SSL_CERT_FILE',
+]
+
+/** A process of its own in which native media code runs. It ends with this process, however this one ends. */
+export class WorkerProcess {
+  readonly #child: ChildProcess
+  readonly #calls = new Map<number, Call>()
+  readonly #ready = Promise.withResolvers<void>()
+  readonly #ended = Promise.withResolvers<WorkerEnd>()
+  #nextId = 1
+  #stderr = ''
+  #alive = true
+
+  /** Starts the process on a module that calls `serveRequests`. */
+  constructor(module: URL) {
+    this.#ready.promise.catch(() => {})
+    this.#child = fork(module, [], {
+      execPath: process.execPath,
+      execArgv: [],
+      serialization: 'advanced',
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      env: Object.fromEntries(
+        PASSED_ENVIRONMENT.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])),
+      ),
+    })
+    this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#stderr = (this.#stderr + text).slice(-KEPT_STDERR_CHARS)
+    })
+    this.#child.on('message', (message) => this.#receive(message as WorkerMessage))
+    this.#child.once('error', (error) => this.#end({ code: null, signal: null, stderr: String(error) }))
+    this.#child.once('exit', (code, signal) => this.#end({ code, signal, stderr: this.#stderr }))
+  }
+
+  /** Undefined when the process could not be started. */
+  get pid(): number | undefined {
+    return this.#child.pid
+  }
+
+  /** Resolves once requests are taken; rejects when the process ends before. */
+  get ready(): Promise<void> {
+    return this.#ready.promise
+  }
+
+  /** Resolves when the process is gone. */
+  get ended(): Promise<WorkerEnd> {
+    return this.#ended.promise
+  }
+
+  /** Asks for one piece of work. Rejects with MediaError, or AbortError once a cancelled request has ended. */
+  call(kind: string, payload: unknown): { readonly result: Promise<unknown>; cancel(): void } {
+    const id = this.#nextId++
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>()
+    if (this.#alive) {
+      this.#calls.set(id, { resolve, reject })
+      this.#send({ id, task: { kind, payload } })
+    } else {
+      reject(new MediaError(WORKER_DIED))
+    }
+    return { result: promise, cancel: () => this.#send({ id, task: null }) }
+  }
+
+  /** Kills the process at once and waits until it is gone. */
+  async kill(): Promise<void> {
+    this.#child.kill('SIGKILL')
+    await this.#ended.promise
+  }
+
+  #send(request: WorkerRequest): void {
+    // What a dying process does not receive is answered by its end.
+    if (this.#alive && this.#child.connected) this.#child.send(request, () => {})
+  }
+
+  #receive(message: WorkerMessage): void {
+    if (message.kind === 'ready') {
+      this.#ready.resolve()
+      return
+    }
+    const call = this.#calls.get(message.id)
+    if (!call) return
+    this.#calls.delete(message.id)
+    if (message.kind === 'done') call.resolve(message.value)
+    else call.reject(message.aborted ? abortError() : new MediaError(message.message))
+  }
+
+  #end(end: WorkerEnd): void {
+    this.#alive = false
+    const error = new MediaError(WORKER_DIED, { details: { ...end } })
+    this.#ready.reject(error)
+    for (const call of this.#calls.values()) call.reject(error)
+    this.#calls.clear()
+    this.#ended.resolve(end)
+  }
+}
+
+/** What a wait that was called off ends with. */
+export function abortError(signal?: AbortSignal): Error {
+  const error = new Error('The operation was aborted', { cause: signal?.reason })
+  error.name = 'AbortError'
+  return error
+}
