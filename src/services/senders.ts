@@ -61,6 +61,13 @@ export class Senders implements Service {
     return (await this.#funds(sender).get()).info
   }
 
+  /** The sender's funds as the chain has them now, whatever was seen before. */
+  async currentInfo(sender: Address): Promise<SenderInfo> {
+    const funds = this.#funds(sender)
+    funds.invalidate()
+    return (await funds.get()).info
+  }
+
   /** The largest face value a ticket of this sender should have now, in wei; never below 0 (payments.md §10). */
   async maxFloat(sender: Address): Promise<bigint> {
     const { info, claimed } = await this.#funds(sender).get()

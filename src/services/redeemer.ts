@@ -1,0 +1,523 @@
+import type { ChainUpdate } from '../domain/chain.ts'
+import type { SenderInfo } from '../domain/float.ts'
+import {
+  byUrgency,
+  decideRedemption,
+  expiryBlock,
+  isExpired,
+  isLastChance,
+  meaningOfRevert,
+  paramsAreLive,
+  type RoundClock,
+} from '../domain/redemption.ts'
+import { ticketHash, type WinningTicket } from '../domain/ticket.ts'
+import {
+  isFinal,
+  NEW_TICKET,
+  nextState,
+  type OpenReason,
+  type Redeemed,
+  type RefusalReason,
+  refusalAtExpiry,
+  type TicketEvent,
+  type TicketState,
+} from '../domain/ticket-state.ts'
+import { Alarm } from '../lib/alarm.ts'
+import { formatHex, type Hex } from '../lib/bytes.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { Address } from '../lib/crypto.ts'
+import { isAbort, messageOf } from '../lib/errors.ts'
+import type { Log } from '../lib/log.ts'
+import type { Scope, Service } from '../lib/service.ts'
+import type { SeenNonces, TicketRecords } from './payment-records.ts'
+import type { ChainWatch } from './rounds.ts'
+import { SenderClaims } from './sender-claims.ts'
+
+/** Tickets worked on at the same time; more wait for their turn. */
+const MAX_AT_WORK = 32
+const FIRST_RETRY_MS = 5_000
+const LONGEST_RETRY_MS = 5 * 60_000
+/** When a ticket is about to expire there is no time to be patient. */
+const LONGEST_LAST_RETRY_MS = 10_000
+/** Redemptions in as many of the newest blocks are looked at again after a reorganisation. */
+const REORGANISABLE_BLOCKS = 2_000n
+/** A ticket is given up only so many L1 blocks after it expired: the chain may have been read a little behind. */
+const EXPIRY_GRACE_BLOCKS = 3n
+/** How often the chain must call a ticket invalid before it is believed. */
+const BELIEVED_REFUSALS = 3
+const IDLE_MS = 60_000
+
+/** What redeeming a ticket asks of the chain. */
+export interface RedemptionChain {
+  isTicketUsed(hash: Uint8Array): Promise<boolean>
+  /** What redeeming would pay now, or why it would fail; costs nothing. */
+  simulate(ticket: WinningTicket): Promise<Simulation>
+  /**
+   * Sends the ticket and waits for its receipt. Sent once per ticket, also over restarts: called again it goes on
+   * where it was, and answers with a redemption of its own that was mined before.
+   */
+  redeem(ticket: WinningTicket, signal: AbortSignal): Promise<RedemptionResult>
+}
+export type Simulation =
+  | { readonly kind: 'pays'; readonly amount: bigint; readonly gas: bigint }
+  | { readonly kind: 'reverts'; readonly reason: string }
+export type RedemptionResult =
+  | {
+      readonly kind: 'mined'
+      readonly txHash: Hex
+      readonly success: boolean
+      readonly paid: bigint
+      readonly fee: bigint
+      readonly block: bigint
+    }
+  | { readonly kind: 'not-sent'; readonly reason: string }
+  | { readonly kind: 'timed-out'; readonly txHash: Hex }
+
+/** What has happened, for whoever counts. Amounts in wei. */
+export interface RedeemerEvents {
+  ticketWon(event: { sender: Address; faceValue: bigint }): void
+  ticketRedeemed(event: { sender: Address; faceValue: bigint; paid: bigint | null; fee: bigint | null }): void
+  ticketRefused(event: { sender: Address; faceValue: bigint; reason: RefusalReason }): void
+  /** A reorganisation undid a redemption. */
+  ticketReopened(event: { sender: Address; faceValue: bigint }): void
+  redemptionFailed(event: { sender: Address; reason: string }): void
+}
+
+export interface RedeemerNeeds {
+  readonly tickets: TicketRecords
+  readonly nonces: Pick<SeenNonces, 'reveal'>
+  readonly chain: RedemptionChain
+  readonly watch: ChainWatch
+  readonly rounds: {
+    readonly roundClock: RoundClock
+    onRound(listener: (round: bigint) => void, signal: AbortSignal): void
+    onL1Block(listener: (block: bigint) => void, signal: AbortSignal): void
+  }
+  readonly senders: {
+    /** As the chain has it now, not as it was last seen. */
+    currentInfo(sender: Address): Promise<SenderInfo>
+    addPending(sender: Address, amount: bigint): void
+  }
+  readonly gas: {
+    readonly gasPrice: bigint /** Throws while the price is above the operator's limit. */
+    assertBelowMax(): void
+  }
+  readonly clock: Clock
+  readonly log: Log
+  readonly events: RedeemerEvents
+}
+
+/** A winning ticket that waits, as the operator sees it. */
+export interface WaitingTicket {
+  readonly hash: Hex
+  readonly sender: Address
+  /** Wei. */
+  readonly faceValue: bigint
+  readonly state: TicketState
+  /** First L1 block in which it cannot be redeemed any more. */
+  readonly expiryBlock: bigint
+}
+
+interface Entry {
+  readonly id: Hex
+  readonly hash: Uint8Array
+  readonly ticket: WinningTicket
+  state: TicketState
+  /** Whether a transaction of ours may exist. */
+  wasSubmitted: boolean
+  failures: number
+  invalidCount: number
+  retryAtMs: number
+  atWork: boolean
+}
+
+/**
+ * Redeems winning tickets: all that are open, of all senders, each on its own. What it decides is on disk before it
+ * acts, so that it can be stopped at any point.
+ */
+export class Redeemer implements Service {
+  readonly name = 'redeemer'
+  readonly #needs: RedeemerNeeds
+  readonly #open = new Map<Hex, Entry>()
+  /** Redeemed in blocks that a reorganisation may still undo. */
+  readonly #recent = new Map<Hex, Entry>()
+  readonly #claims = new SenderClaims()
+  readonly #alarm = new Alarm()
+  /** Tickets that can be worked on, the least urgent first; made anew when `#isStale` or a retry is due. */
+  #ready: Entry[] = []
+  #isStale = true
+  #nextRetryMs = Number.POSITIVE_INFINITY
+  #reorganisations = 0
+  #lookedAt = 0
+  #atWork = 0
+  #recheckAtMs = 0
+
+  constructor(needs: RedeemerNeeds) {
+    this.#needs = needs
+  }
+
+  async start(scope: Scope): Promise<void> {
+    const { rounds, tickets, watch } = this.#needs
+    for (const { ticket, state } of await tickets.unfinishedTickets()) this.#enter(ticket, state)
+    const head = watch.head?.number ?? 0n
+    for (const { ticket, state } of await tickets.redeemedSince(oldestReorganisable(head))) {
+      const entry = entryOf(ticket, state)
+      this.#recent.set(entry.id, entry)
+    }
+    // The chain may have been reorganised while this node was down.
+    if (this.#recent.size > 0) this.#reorganisations++
+    watch.subscribe((update) => this.#follow(update), scope.signal)
+    rounds.onL1Block(() => this.#lookAgain(), scope.signal)
+    rounds.onRound(() => this.#retryAll(), scope.signal)
+    this.#needs.log.info('winning tickets loaded', { open: this.#open.size, recent: this.#recent.size })
+    scope.spawn('redeem', (signal) => this.#run(scope, signal))
+  }
+
+  /** Takes over a winning ticket: it is on disk when this resolves. One that is known already is left alone. */
+  async queue(ticket: WinningTicket): Promise<void> {
+    this.adopt(await this.#needs.tickets.addTickets([ticket], this.#needs.clock.now()))
+  }
+
+  /** Takes over winning tickets that were just put on disk. */
+  adopt(tickets: readonly WinningTicket[]): void {
+    for (const ticket of tickets) {
+      this.#needs.events.ticketWon({ sender: ticket.sender, faceValue: ticket.faceValue })
+      this.#enter(ticket, NEW_TICKET)
+    }
+    this.#lookAgain()
+  }
+
+  /** The tickets that are not redeemed yet, the most urgent first. */
+  waiting(): WaitingTicket[] {
+    const clock = this.#needs.rounds.roundClock
+    return [...this.#open.values()]
+      .sort((a, b) => byUrgency(a.ticket, b.ticket))
+      .map(({ id, ticket, state }) => ({
+        hash: id,
+        sender: ticket.sender,
+        faceValue: ticket.faceValue,
+        state,
+        expiryBlock: expiryBlock(ticket.expirationParams.creationRound, clock),
+      }))
+  }
+
+  #enter(ticket: WinningTicket, state: TicketState): void {
+    const entry = entryOf(ticket, state)
+    if (this.#open.has(entry.id)) return
+    this.#open.set(entry.id, entry)
+    if (state.kind === 'submitted') this.#claims.claim(entry)
+    this.#needs.senders.addPending(ticket.sender, ticket.faceValue)
+  }
+
+  #lookAgain(): void {
+    this.#isStale = true
+    this.#alarm.ring()
+  }
+
+  #follow(update: ChainUpdate): void {
+    if (update.reorganised) {
+      this.#reorganisations++
+      this.#recheckAtMs = 0
+      this.#alarm.ring()
+    }
+    const oldest = oldestReorganisable(update.head.number)
+    for (const [id, { state }] of this.#recent) {
+      if (state.kind === 'redeemed' && state.block < oldest) this.#recent.delete(id)
+    }
+    const funded = new Set<Address>()
+    for (const event of update.events) {
+      if (event.kind === 'deposit-funded' || event.kind === 'reserve-funded') funded.add(event.sender)
+    }
+    if (funded.size > 0) this.#retryAll((entry) => funded.has(entry.ticket.sender))
+  }
+
+  #retryAll(which: (entry: Entry) => boolean = () => true): void {
+    for (const entry of this.#open.values()) if (which(entry)) entry.retryAtMs = 0
+    this.#lookAgain()
+  }
+
+  async #run(scope: Scope, signal: AbortSignal): Promise<void> {
+    for (;;) {
+      await this.#recheck()
+      this.#startWork(scope)
+      await this.#alarm.wait(this.#needs.clock, this.#idleMs(), signal)
+    }
+  }
+
+  /** How long there is nothing to do unless something happens. */
+  #idleMs(): number {
+    const now = this.#needs.clock.now()
+    const until = this.#atWork < MAX_AT_WORK ? this.#nextRetryMs : Number.POSITIVE_INFINITY
+    const recheck = this.#lookedAt === this.#reorganisations ? Number.POSITIVE_INFINITY : this.#recheckAtMs
+    return Math.max(0, Math.min(until, recheck, now + IDLE_MS) - now)
+  }
+
+  #startWork(scope: Scope): void {
+    if (this.#isStale || this.#needs.clock.now() >= this.#nextRetryMs) this.#findReady()
+    while (this.#atWork < MAX_AT_WORK) {
+      const entry = this.#ready.pop()
+      if (!entry) return
+      entry.atWork = true
+      this.#atWork++
+      scope.spawn('redeem a ticket', (signal) => this.#work(entry, signal))
+    }
+  }
+
+  #findReady(): void {
+    const now = this.#needs.clock.now()
+    const clock = this.#needs.rounds.roundClock
+    this.#isStale = false
+    this.#nextRetryMs = Number.POSITIVE_INFINITY
+    this.#ready = []
+    for (const entry of this.#open.values()) {
+      if (entry.atWork || paramsAreLive(entry.ticket, clock)) continue
+      if (entry.retryAtMs <= now) this.#ready.push(entry)
+      else this.#nextRetryMs = Math.min(this.#nextRetryMs, entry.retryAtMs)
+    }
+    this.#ready.sort((a, b) => byUrgency(b.ticket, a.ticket))
+  }
+
+  async #work(entry: Entry, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#attempt(entry, signal)
+    } catch (error) {
+      if (signal.aborted && isAbort(error)) throw error
+      this.#needs.log.warn('a winning ticket could not be redeemed, it is tried again', {
+        ...this.#describe(entry),
+        error: messageOf(error),
+      })
+      this.#needs.events.redemptionFailed({ sender: entry.ticket.sender, reason: messageOf(error) })
+      await this.#postpone(entry, 'chain-unavailable').catch(() => {})
+    } finally {
+      entry.atWork = false
+      this.#atWork--
+      if (entry.retryAtMs <= this.#needs.clock.now()) this.#isStale = true
+      this.#alarm.ring()
+    }
+  }
+
+  /** One attempt at one ticket: look, decide, write down, act, write down. */
+  async #attempt(entry: Entry, signal: AbortSignal): Promise<void> {
+    const { chain, gas, rounds } = this.#needs
+    const clock = rounds.roundClock
+    const { creationRound } = entry.ticket.expirationParams
+    if (await chain.isTicketUsed(entry.hash)) return this.#settleUsed(entry, signal)
+    if (isExpired(creationRound, clock)) return this.#giveUp(entry, clock)
+    try {
+      gas.assertBelowMax()
+    } catch {
+      return this.#postpone(entry, 'gas-too-high')
+    }
+    const endings = this.#claims.endings(entry.ticket.sender)
+    const simulation = await chain.simulate(entry.ticket)
+    if (simulation.kind === 'reverts') return this.#explain(entry, simulation.reason)
+    const deposit = await this.#depositBeside(entry)
+    if (this.#claims.endings(entry.ticket.sender) !== endings) return
+    const decision = decideRedemption({
+      faceValue: entry.ticket.faceValue,
+      pays: simulation.amount,
+      cost: simulation.gas * gas.gasPrice,
+      lastChance: isLastChance(creationRound, rounds.roundClock),
+      inFlight: entry.state.kind === 'submitted' ? 0n : this.#claims.others(entry),
+      deposit,
+    })
+    if (decision !== 'redeem') return this.#postpone(entry, decision)
+    await this.#redeem(entry, signal)
+  }
+
+  /** The sender's deposit, where it matters: while others of its tickets are on their way. */
+  async #depositBeside(entry: Entry): Promise<bigint> {
+    if (this.#claims.others(entry) === 0n) return 0n
+    return (await this.#needs.senders.currentInfo(entry.ticket.sender)).deposit
+  }
+
+  async #redeem(entry: Entry, signal: AbortSignal): Promise<void> {
+    const { chain, nonces, rounds } = this.#needs
+    const { paramsExpirationBlock, recipientRandHash } = entry.ticket
+    this.#claims.claim(entry)
+    try {
+      if (paramsExpirationBlock > rounds.roundClock.l1Block) {
+        await nonces.reveal(recipientRandHash, paramsExpirationBlock)
+      }
+      await this.#change(entry, { kind: 'submitting' })
+      entry.wasSubmitted = true
+      const reorganisations = this.#reorganisations
+      const result = await chain.redeem(entry.ticket, signal)
+      await this.#conclude(entry, result, reorganisations)
+    } finally {
+      if (entry.state.kind !== 'submitted') this.#release(entry)
+    }
+  }
+
+  async #conclude(entry: Entry, result: RedemptionResult, reorganisations: number): Promise<void> {
+    switch (result.kind) {
+      case 'not-sent':
+        this.#needs.log.warn('a redemption was not sent', { ...this.#describe(entry), reason: result.reason })
+        return this.#reopen(entry, 'chain-refuses')
+      case 'timed-out':
+        this.#delay(entry)
+        return this.#change(entry, { kind: 'sent', txHash: result.txHash })
+      case 'mined': {
+        const used = await this.#needs.chain.isTicketUsed(entry.hash)
+        if (result.success && used) return this.#finish(entry, redemptionOf(result), reorganisations)
+        if (result.success) return this.#reopen(entry, 'reorganised')
+        this.#needs.log.warn('a redemption was mined and failed', {
+          ...this.#describe(entry),
+          txHash: result.txHash,
+        })
+        if (used) return this.#finish(entry, this.#foreignRedemption(), reorganisations)
+        return this.#reopen(entry, 'reverted')
+      }
+    }
+  }
+
+  /** The chain says that the ticket is spent: by a transaction of ours whose end we missed, or by somebody else's. */
+  async #settleUsed(entry: Entry, signal: AbortSignal): Promise<void> {
+    const reorganisations = this.#reorganisations
+    const result = entry.wasSubmitted ? await this.#needs.chain.redeem(entry.ticket, signal) : null
+    const redemption =
+      result?.kind === 'mined' && result.success ? redemptionOf(result) : this.#foreignRedemption()
+    await this.#finish(entry, redemption, reorganisations)
+  }
+
+  /** Whoever sends it, a redemption pays the recipient; how much is not known here. */
+  #foreignRedemption(): Redeemed {
+    const block = this.#needs.watch.head?.number ?? 0n
+    return { kind: 'redeemed', txHash: null, paid: null, fee: null, block }
+  }
+
+  async #finish(entry: Entry, redemption: Redeemed, reorganisations: number): Promise<void> {
+    await this.#change(entry, { kind: 'redeemed', redemption })
+    this.#recent.set(entry.id, entry)
+    // What was undone while this was found out has not been looked at for this ticket.
+    if (this.#reorganisations !== reorganisations) this.#lookedAt = -1
+    const { faceValue, sender } = entry.ticket
+    const { fee, paid, txHash } = redemption
+    this.#needs.events.ticketRedeemed({ sender, faceValue, paid, fee })
+    this.#needs.log.info('winning ticket redeemed', { ...this.#describe(entry), paid, fee, txHash })
+    if (paid !== null && paid < faceValue) {
+      this.#needs.log.warn('a ticket paid less than its face value', { ...this.#describe(entry), paid })
+    }
+  }
+
+  async #giveUp(entry: Entry, clock: RoundClock): Promise<void> {
+    const expiry = expiryBlock(entry.ticket.expirationParams.creationRound, clock)
+    if (clock.l1Block < expiry + EXPIRY_GRACE_BLOCKS) return this.#delay(entry)
+    await this.#refuse(entry, refusalAtExpiry(entry.state))
+  }
+
+  /** Draws the consequence of a simulated redemption that fails. */
+  async #explain(entry: Entry, reason: string): Promise<void> {
+    const meaning = meaningOfRevert(reason)
+    this.#needs.log.debug('redeeming a ticket would fail now', { ...this.#describe(entry), reason })
+    if (meaning === 'invalid' && ++entry.invalidCount >= BELIEVED_REFUSALS) {
+      return this.#refuse(entry, 'invalid')
+    }
+    // Used and expired are seen for themselves at the next attempt.
+    const waits = meaning === 'invalid' || meaning === 'used' || meaning === 'expired'
+    await this.#postpone(entry, waits ? 'chain-refuses' : meaning)
+  }
+
+  async #refuse(entry: Entry, reason: RefusalReason): Promise<void> {
+    await this.#change(entry, { kind: 'refused', reason })
+    const { faceValue, sender } = entry.ticket
+    this.#needs.events.ticketRefused({ sender, faceValue, reason })
+    this.#needs.log.error('a winning ticket is lost to its sender', { ...this.#describe(entry), reason })
+  }
+
+  /** Leaves the ticket for later. One that was submitted stays so: its transaction may be on its way. */
+  async #postpone(entry: Entry, reason: OpenReason): Promise<void> {
+    if (entry.state.kind !== 'open') return this.#delay(entry)
+    await this.#reopen(entry, reason)
+  }
+
+  async #reopen(entry: Entry, reason: OpenReason): Promise<void> {
+    this.#delay(entry)
+    await this.#change(entry, { kind: 'waits', reason })
+  }
+
+  /** Writes a new state down and only then believes it. */
+  async #change(entry: Entry, event: TicketEvent): Promise<void> {
+    const { clock, senders, tickets } = this.#needs
+    const before = entry.state
+    const state = nextState(before, event)
+    if (before.kind === 'open' && state.kind === 'open' && before.reason === state.reason) return
+    await tickets.saveTicketState(entry.hash, state, clock.now())
+    entry.state = state
+    if (state.kind !== 'submitted') this.#release(entry)
+    if (isFinal(state) && !isFinal(before)) {
+      this.#open.delete(entry.id)
+      senders.addPending(entry.ticket.sender, -entry.ticket.faceValue)
+    }
+  }
+
+  #delay(entry: Entry): void {
+    const { clock, rounds } = this.#needs
+    const last = isLastChance(entry.ticket.expirationParams.creationRound, rounds.roundClock)
+    const longest = last ? LONGEST_LAST_RETRY_MS : LONGEST_RETRY_MS
+    entry.retryAtMs = clock.now() + Math.min(FIRST_RETRY_MS * 2 ** Math.min(entry.failures++, 16), longest)
+    this.#nextRetryMs = Math.min(this.#nextRetryMs, entry.retryAtMs)
+  }
+
+  /** The ticket is not on its way any more: those that waited for it have their turn. */
+  #release(entry: Entry): void {
+    if (!this.#claims.release(entry)) return
+    const { sender } = entry.ticket
+    this.#retryAll(({ state, ticket }) => {
+      return ticket.sender === sender && state.kind === 'open' && state.reason === 'after-others'
+    })
+  }
+
+  /** After a reorganisation, looks whether what was redeemed lately still is. */
+  async #recheck(): Promise<void> {
+    const { chain, clock, events, log, senders } = this.#needs
+    if (this.#lookedAt === this.#reorganisations || clock.now() < this.#recheckAtMs) return
+    const reorganisations = this.#reorganisations
+    try {
+      for (const entry of [...this.#recent.values()]) {
+        if (await chain.isTicketUsed(entry.hash)) continue
+        await this.#change(entry, { kind: 'undone' })
+        this.#recent.delete(entry.id)
+        entry.retryAtMs = 0
+        this.#open.set(entry.id, entry)
+        this.#isStale = true
+        const { faceValue, sender } = entry.ticket
+        senders.addPending(sender, faceValue)
+        events.ticketReopened({ sender, faceValue })
+        log.warn('a redemption was undone by a reorganisation, it is tried again', this.#describe(entry))
+      }
+      this.#lookedAt = reorganisations
+    } catch (error) {
+      this.#recheckAtMs = clock.now() + FIRST_RETRY_MS
+      log.warn('redemptions cannot be checked after a reorganisation', { error: messageOf(error) })
+    }
+  }
+
+  #describe({ id, ticket }: Entry): Record<string, unknown> {
+    return { ticket: id, sender: ticket.sender, faceValue: ticket.faceValue }
+  }
+}
+
+function entryOf(ticket: WinningTicket, state: TicketState): Entry {
+  const hash = ticketHash(ticket)
+  return {
+    id: formatHex(hash),
+    hash,
+    ticket,
+    state,
+    wasSubmitted: state.kind === 'submitted' || (state.kind === 'redeemed' && state.txHash !== null),
+    failures: 0,
+    invalidCount: 0,
+    retryAtMs: 0,
+    atWork: false,
+  }
+}
+
+function redemptionOf(result: Extract<RedemptionResult, { kind: 'mined' }>): Redeemed {
+  const { block, fee, paid, txHash } = result
+  return { kind: 'redeemed', txHash, paid, fee, block }
+}
+
+function oldestReorganisable(head: bigint): bigint {
+  return head > REORGANISABLE_BLOCKS ? head - REORGANISABLE_BLOCKS : 0n
+}
