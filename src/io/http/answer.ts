@@ -1,0 +1,68 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { pipeline } from 'node:stream/promises'
+
+/** A client that takes nothing for so long does not get the rest. */
+const STALLED_MS = 30_000
+
+/** Sends a whole answer with its length. */
+export function sendBytes(
+  response: ServerResponse,
+  status: number,
+  headers: Readonly<Record<string, string>>,
+  body: Uint8Array | string,
+): void {
+  if (response.headersSent || response.destroyed) return
+  watchReader(response)
+  const bytes = typeof body === 'string' ? Buffer.from(body) : body
+  response.writeHead(status, { ...headers, 'Content-Length': bytes.length })
+  response.end(bytes)
+}
+
+/** Sends one line of text, as errors are sent (gateway.md §3). */
+export function sendText(response: ServerResponse, status: number, text: string): void {
+  sendBytes(response, status, textHeaders, lineOf(text))
+}
+
+/**
+ * Sends one line of text to a client that is still sending: the rest of its body is read and thrown away until it
+ * ends or `patience` does, so that the line arrives before the connection is torn.
+ */
+export async function sendTextEarly(
+  request: IncomingMessage,
+  response: ServerResponse,
+  status: number,
+  text: string,
+  patience: Promise<void>,
+): Promise<void> {
+  if (response.headersSent || response.destroyed) return
+  const line = Buffer.from(lineOf(text))
+  response.writeHead(status, { ...textHeaders, 'Content-Length': line.length })
+  response.write(line)
+  const sent = Promise.withResolvers<void>()
+  request.once('end', sent.resolve).once('close', sent.resolve).resume()
+  if (!request.complete) await Promise.race([sent.promise, patience])
+  response.end()
+  if (!request.complete) request.socket.destroy()
+}
+
+const textHeaders = { 'Content-Type': 'text/plain; charset=utf-8', 'X-Content-Type-Options': 'nosniff' }
+
+function lineOf(text: string): string {
+  return `${text.replace(/[\r\n\0]/g, ' ')}\n`
+}
+
+/** Sends an answer piece by piece, no faster than it is read; rejects when the client goes away. */
+export async function sendPieces(
+  response: ServerResponse,
+  headers: Readonly<Record<string, string>>,
+  pieces: Iterable<Uint8Array>,
+): Promise<void> {
+  watchReader(response)
+  response.writeHead(200, headers)
+  await pipeline(pieces, response)
+}
+
+function watchReader(response: ServerResponse): void {
+  response.setTimeout(STALLED_MS, () => response.socket?.destroy())
+  response.once('finish', () => response.setTimeout(0))
+}

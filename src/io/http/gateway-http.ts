@@ -1,0 +1,160 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Clock } from '../../lib/clock.ts'
+import type { Dice } from '../../lib/dice.ts'
+import { isAbort, NodeError } from '../../lib/errors.ts'
+import type { Log } from '../../lib/log.ts'
+import type { Scope, Service } from '../../lib/service.ts'
+import { sendBytes, sendText } from './answer.ts'
+import { ingest, type PushedSegments } from './ingest.ts'
+import { type Playable, play } from './playback.ts'
+import { BodyBudget, DEFAULT_MAX_BYTES_AT_ONCE, DEFAULT_SILENCE_MS, MAX_BODY_BYTES } from './request-body.ts'
+
+const MAX_HEADER_BYTES = 65_536
+const MAX_HEADERS_MS = 10_000
+/** A segment may be pushed while it is filmed, and has at most five minutes. */
+const MAX_UPLOAD_MS = 360_000
+const MAX_CONNECTIONS = 4_000
+/** How long requests under way may take when the node stops. */
+const DRAIN_MS = 500
+/** How long the rest of a refused body is read and thrown away, so that the refusal can be read. */
+const HANG_UP_MS = 2_000
+
+/** Settings of the gateway's HTTP port. Limits are there to be made small in tests. */
+export interface GatewayHttpOptions {
+  readonly host: string
+  readonly port: number
+  /** Whether segments may be pushed; off, `/live/` is not found (gateway.md §1). */
+  readonly httpIngest: boolean
+  /** Whether `/stream/current.m3u8` is the newest stream. */
+  readonly currentManifest: boolean
+  readonly maxBodyBytes?: number
+  readonly maxBytesAtOnce?: number
+  readonly silenceMs?: number
+}
+
+/** What the port works with. */
+export interface GatewayHttpNeeds {
+  readonly gateway: PushedSegments & Playable
+  readonly clock: Clock
+  readonly dice: Dice
+  readonly log: Log
+}
+
+/** The gateway's port for publishers and players: plain HTTP/1.1. */
+export class GatewayHttp implements Service {
+  readonly name = 'gateway HTTP'
+  readonly #options: GatewayHttpOptions
+  readonly #needs: GatewayHttpNeeds
+  readonly #budget: BodyBudget
+  #port = 0
+
+  constructor(options: GatewayHttpOptions, needs: GatewayHttpNeeds) {
+    this.#options = options
+    this.#needs = needs
+    this.#budget = new BodyBudget(options.maxBytesAtOnce ?? DEFAULT_MAX_BYTES_AT_ONCE)
+  }
+
+  /** The port it listens on, once started. */
+  get port(): number {
+    return this.#port
+  }
+
+  /** How many bytes of pushed segments are held now. */
+  get bytesHeld(): number {
+    return this.#budget.held
+  }
+
+  async start(scope: Scope): Promise<void> {
+    const server = createServer(
+      {
+        requestTimeout: MAX_UPLOAD_MS,
+        headersTimeout: MAX_HEADERS_MS,
+        maxHeaderSize: MAX_HEADER_BYTES,
+        noDelay: true,
+      },
+      (request, response) => {
+        this.#route(request, response, scope.signal).catch((error) => {
+          this.#needs.log.error('an HTTP request failed', { url: request.url, error })
+          response.destroy()
+        })
+      },
+    )
+    server.maxConnections = MAX_CONNECTIONS
+    await this.#listen(server)
+    this.#port = (server.address() as AddressInfo).port
+    scope.defer(() => this.#close(server))
+  }
+
+  async #route(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<void> {
+    response.on('error', () => {
+      // Its client went away; 'close' tells those whom it concerns.
+    })
+    const path = pathOf(request.url ?? '/')
+    if (path === null) {
+      request.resume()
+      return sendText(response, 400, 'the path is not percent-encoded UTF-8')
+    }
+    if (path.startsWith('/live/') && this.#options.httpIngest) {
+      const { gateway, dice, log } = this.#needs
+      return ingest(request, response, path, {
+        segments: gateway,
+        budget: this.#budget,
+        limits: {
+          maxBodyBytes: this.#options.maxBodyBytes ?? MAX_BODY_BYTES,
+          silenceMs: this.#options.silenceMs ?? DEFAULT_SILENCE_MS,
+        },
+        dice,
+        log,
+        patience: () => this.#patience(signal),
+      })
+    }
+    if (path.startsWith('/stream/')) return play(request, response, path, this.#needs.gateway, this.#options)
+    request.resume()
+    if (path === '/healthz') return sendBytes(response, 200, {}, '')
+    sendText(response, 404, '404 page not found')
+  }
+
+  async #patience(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#needs.clock.sleep(HANG_UP_MS, signal)
+    } catch (error) {
+      if (!isAbort(error)) throw error
+    }
+  }
+
+  #listen(server: Server): Promise<void> {
+    const { host, port } = this.#options
+    return new Promise((resolve, reject) => {
+      server.once('error', (error: NodeJS.ErrnoException) => {
+        const reason = error.code === 'EADDRINUSE' ? 'another process has that port' : error.message
+        reject(
+          new NodeError(
+            'cannot-listen',
+            `the gateway cannot listen on ${host}:${port}: ${reason}; choose another -httpAddr`,
+          ),
+        )
+      })
+      server.listen(port, host, resolve)
+    })
+  }
+
+  async #close(server: Server): Promise<void> {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+    server.closeIdleConnections()
+    const over = new AbortController()
+    await Promise.race([closed, this.#needs.clock.sleep(DRAIN_MS, over.signal).catch(() => {})])
+    over.abort()
+    server.closeAllConnections()
+    await closed
+  }
+}
+
+/** The decoded path of a request without its query, or null when it cannot be decoded. */
+function pathOf(url: string): string | null {
+  try {
+    return decodeURIComponent(url.split('?', 1)[0]!)
+  } catch {
+    return null
+  }
+}

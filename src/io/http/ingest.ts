@@ -1,0 +1,185 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { extensionOf, mimeTypeOf } from '../../domain/rendition.ts'
+import { parseStreamPath, pathExtension, sequenceOf } from '../../domain/stream-name.ts'
+import { formatHex } from '../../lib/bytes.ts'
+import type { Dice } from '../../lib/dice.ts'
+import { messageOf, NodeError } from '../../lib/errors.ts'
+import type { Log } from '../../lib/log.ts'
+import type { PushedSegment, Rendition, StreamConfig } from '../../services/gateway.ts'
+import type { GatewayFault } from '../../services/gateway-event.ts'
+import { sendBytes, sendPieces, sendText, sendTextEarly } from './answer.ts'
+import { multipartBody, renditionPart } from './multipart.ts'
+import { type BodyBudget, BodyError, readBody } from './request-body.ts'
+import { parseStreamConfig } from './stream-config.ts'
+
+/** Length of a segment whose pusher tells none (gateway.md §3). */
+const DEFAULT_DURATION_MS = 2000
+const LARGEST_UINT64 = 2n ** 64n - 1n
+
+/** Who serves pushed segments. */
+export interface PushedSegments {
+  serve(segment: PushedSegment, signal: AbortSignal): Promise<readonly Rendition[]>
+}
+
+/** What ingest works with. */
+export interface IngestNeeds {
+  readonly segments: PushedSegments
+  readonly budget: BodyBudget
+  readonly limits: { readonly maxBodyBytes: number; readonly silenceMs: number }
+  readonly dice: Dice
+  readonly log: Log
+  /** How long a client that was refused may go on sending. */
+  patience(): Promise<void>
+}
+
+/** A refusal: what the pusher is told. */
+class Refusal extends NodeError<'refusal'> {
+  readonly status: number
+
+  constructor(status: number, message: string) {
+    super('refusal', message)
+    this.status = status
+  }
+}
+
+/** Status and beginning of the text for each fault of the gateway (gateway.md §3). */
+const answers: Readonly<Record<GatewayFault, readonly [status: number, prefix: (path: string) => string]>> = {
+  'unknown-codec': [422, () => 'Unknown input stream codec='],
+  'stream-refused': [500, (path) => `Could not create stream ID: url=${path} err=`],
+  'unusable-input': [500, (path) => `http push error url=${path} err=`],
+  'segment-refused': [422, (path) => `http push error processing segment url=${path} err=`],
+  'segment-failed': [500, (path) => `http push error processing segment url=${path} err=`],
+  'no-sessions': [503, () => ''],
+}
+
+/** Takes one pushed segment and answers with its renditions; the checks are in the order of gateway.md §3. */
+export async function ingest(
+  request: IncomingMessage,
+  response: ServerResponse,
+  path: string,
+  needs: IngestNeeds,
+): Promise<void> {
+  const gone = new AbortController()
+  response.once('close', () => {
+    if (!response.writableFinished) gone.abort()
+  })
+  try {
+    if (request.method !== 'PUT' && request.method !== 'POST') {
+      throw new Refusal(405, `http push request wrong method=${request.method}`)
+    }
+    const config = configOf(request)
+    using body = await bodyOf(request, needs)
+    const segment = describeSegment(request, path, body.bytes, config)
+    const renditions = await needs.segments.serve(segment, gone.signal)
+    await answer(request, response, segment, renditions, needs.dice)
+  } catch (error) {
+    const [status, text] = refusalOf(error, path)
+    if (status === 500 && !(error instanceof NodeError)) {
+      needs.log.error('serving a pushed segment failed', { path, error })
+    }
+    if (request.complete) sendText(response, status, text)
+    else await sendTextEarly(request, response, status, text, needs.patience())
+  }
+}
+
+function refusalOf(error: unknown, path: string): readonly [status: number, text: string] {
+  if (error instanceof Refusal) return [error.status, error.message]
+  if (error instanceof NodeError && Object.hasOwn(answers, error.code)) {
+    const [status, prefix] = answers[error.code as GatewayFault]
+    return [status, `${prefix(path)}${error.message}`]
+  }
+  return [500, `http push error processing segment url=${path} err=${messageOf(error)}`]
+}
+
+function configOf(request: IncomingMessage): StreamConfig | null {
+  const header = request.headers['livepeer-transcode-configuration']
+  if (typeof header !== 'string' || header === '') return null
+  try {
+    return parseStreamConfig(header)
+  } catch (error) {
+    throw new Refusal(400, `failed to parse transcode config header: ${messageOf(error)}`)
+  }
+}
+
+async function bodyOf(request: IncomingMessage, needs: IngestNeeds) {
+  const { budget, limits } = needs
+  try {
+    return await readBody(request, { maxBytes: limits.maxBodyBytes, silenceMs: limits.silenceMs, budget })
+  } catch (error) {
+    const status = error instanceof BodyError && error.code === 'too-many-bytes' ? 503 : 500
+    throw new Refusal(status, `Error reading http request body: ${messageOf(error)}`)
+  }
+}
+
+function describeSegment(
+  request: IncomingMessage,
+  path: string,
+  bytes: Uint8Array,
+  config: StreamConfig | null,
+): PushedSegment {
+  const extension = pathExtension(path)
+  if (extension !== '.ts' && extension !== '.mp4') {
+    throw new Refusal(400, `ignoring file extension: ${extension}`)
+  }
+  const fromMs = unsigned(request.headers['content-slice-from'])
+  const toMs = unsigned(request.headers['content-slice-to'])
+  if (fromMs > 0n && toMs > 0n && fromMs > toMs) {
+    throw new Refusal(400, `Invalid slice config from=${fromMs}ms to=${toMs}ms`)
+  }
+  const { manifestId } = parseStreamPath(path)
+  if (manifestId === '') throw new Refusal(400, `Bad URL url=${path}`)
+  return {
+    externalId: manifestId,
+    sequence: sequenceOf(path),
+    format: extension === '.mp4' ? 'mp4' : 'mpegts',
+    bytes,
+    durationMs: durationOf(request.headers['content-duration']),
+    resolution: resolutionOf(request.headers['content-resolution']),
+    clip: fromMs > 0n || toMs > 0n ? { fromMs, toMs } : null,
+    config,
+  }
+}
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  segment: PushedSegment,
+  renditions: readonly Rendition[],
+  dice: Dice,
+): Promise<void> {
+  if (request.headers.accept !== 'multipart/mixed' || renditions.length === 0) {
+    return sendBytes(response, 200, {}, '')
+  }
+  const boundary = formatHex(dice.bytes(10)).slice(2)
+  const parts = renditions.map(({ name, format, bytes }) =>
+    renditionPart({
+      name,
+      sequence: segment.sequence,
+      extension: extensionOf(format),
+      mimeType: mimeTypeOf(format),
+      bytes,
+    }),
+  )
+  const headers = { 'Content-Type': `multipart/mixed; boundary=${boundary}` }
+  await sendPieces(response, headers, multipartBody(parts, boundary)).catch(() => {
+    // The client went away; the segment is done all the same.
+  })
+}
+
+type Header = string | string[] | undefined
+
+/** Whole milliseconds; missing or unreadable is 2 s (gateway.md §3). */
+function durationOf(header: Header): number {
+  return typeof header === 'string' && /^[+-]?\d{1,15}$/.test(header) ? Number(header) : DEFAULT_DURATION_MS
+}
+
+/** `WxH` or `0x0`; it goes into playlists. */
+function resolutionOf(header: Header): string {
+  return typeof header === 'string' && /^\d{1,5}x\d{1,5}$/.test(header) ? header : '0x0'
+}
+
+function unsigned(header: Header): bigint {
+  if (typeof header !== 'string' || !/^\d{1,20}$/.test(header)) return 0n
+  const value = BigInt(header)
+  return value <= LARGEST_UINT64 ? value : 0n
+}

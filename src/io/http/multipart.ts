@@ -1,0 +1,53 @@
+import { concatBytes } from '../../lib/bytes.ts'
+
+/** One part of a multipart body. */
+export interface Part {
+  /** Written in this order. */
+  readonly headers: readonly (readonly [name: string, value: string])[]
+  readonly bytes: Uint8Array
+}
+
+/** What a part of a pushed segment's answer is told of. */
+export interface RenditionPart {
+  readonly name: string
+  readonly sequence: bigint
+  /** With its dot. */
+  readonly extension: string
+  readonly mimeType: string
+  readonly bytes: Uint8Array
+}
+
+const LINE_BREAKERS = /[\0\r\n]/g
+const QUOTE_BREAKERS = /[\0\r\n"\\]/g
+
+/** The part for one rendition, with its headers in the order that clients know (gateway.md §3). */
+export function renditionPart({ name, sequence, extension, mimeType, bytes }: RenditionPart): Part {
+  const file = `${name}_${sequence}${extension}`.replace(QUOTE_BREAKERS, '_')
+  return {
+    headers: [
+      ['Content-Disposition', `attachment; filename="${file}"`],
+      ['Content-Length', String(bytes.length)],
+      ['Content-Type', `${mimeType}; name="${file}"`],
+      ['Rendition-Name', name],
+    ],
+    bytes,
+  }
+}
+
+/** A multipart body piece by piece, so that no part is copied. What would break a header's line is replaced. */
+export function* multipartBody(parts: readonly Part[], boundary: string): Generator<Uint8Array> {
+  const text = new TextEncoder()
+  let separator = ''
+  for (const { headers, bytes } of parts) {
+    const lines = headers.map(([name, value]) => `${name}: ${value.replace(LINE_BREAKERS, '_')}\r\n`)
+    yield text.encode(`${separator}--${boundary}\r\n${lines.join('')}\r\n`)
+    if (bytes.length > 0) yield bytes
+    separator = '\r\n'
+  }
+  yield text.encode(`\r\n--${boundary}--\r\n`)
+}
+
+/** The same in one piece. */
+export function wholeMultipartBody(parts: readonly Part[], boundary: string): Uint8Array {
+  return concatBytes(...multipartBody(parts, boundary))
+}

@@ -1,0 +1,69 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { parseStreamPath, pathExtension } from '../../domain/stream-name.ts'
+import { sendBytes } from './answer.ts'
+
+/** What players are shown. */
+export interface Playable {
+  masterPlaylist(manifestId: string): string | null
+  /** Of the newest stream. */
+  currentPlaylist(): string | null
+  mediaPlaylist(manifestId: string, rendition: string): string | null
+  /** By the path behind `/stream/`. */
+  stored(path: string): Uint8Array | null
+}
+
+/** On every answer, so that players in any page may read it (gateway.md §6). */
+const commonHeaders = {
+  'Access-Control-Allow-Origin': '*',
+  'Access-Control-Expose-Headers': 'Content-Length',
+  'Cache-Control': 'max-age=5',
+}
+
+const segmentTypes: ReadonlyMap<string, string> = new Map([
+  ['.ts', 'video/mp2t'],
+  ['.mp4', 'video/mp4'],
+])
+
+/** Answers with a playlist or a segment; whatever is not there is `ErrNotFound` (gateway.md §6). */
+export function play(
+  request: IncomingMessage,
+  response: ServerResponse,
+  path: string,
+  playable: Playable,
+  options: { currentManifest: boolean },
+): void {
+  request.resume()
+  const send = (status: number, headers: Readonly<Record<string, string>>, body: Uint8Array | string) =>
+    sendBytes(response, status, { ...commonHeaders, ...headers }, body)
+  if (request.method === 'OPTIONS') {
+    send(200, { 'Access-Control-Allow-Methods': 'GET, HEAD', 'Access-Control-Allow-Headers': '*' }, '')
+  } else if (request.method !== 'GET' && request.method !== 'HEAD') {
+    send(405, { 'Content-Type': 'text/plain' }, 'only GET and HEAD\n')
+  } else {
+    const found = find(path, playable, options)
+    if (found) send(200, { 'Content-Type': found.type }, found.body)
+    else send(404, { 'Content-Type': 'text/plain' }, 'ErrNotFound\n')
+  }
+}
+
+function find(
+  path: string,
+  playable: Playable,
+  options: { currentManifest: boolean },
+): { readonly type: string; readonly body: Uint8Array | string } | null {
+  const extension = pathExtension(path)
+  if (extension === '.m3u8') {
+    const body = playlist(path, playable, options)
+    return body === null ? null : { type: 'application/x-mpegURL', body }
+  }
+  const type = segmentTypes.get(extension)
+  const body = type === undefined ? null : playable.stored(path.slice('/stream/'.length))
+  return body === null ? null : { type: type!, body }
+}
+
+function playlist(path: string, playable: Playable, options: { currentManifest: boolean }): string | null {
+  const { manifestId, rest } = parseStreamPath(path)
+  if (rest !== '') return playable.mediaPlaylist(manifestId, rest)
+  if (options.currentManifest && manifestId === 'current') return playable.currentPlaylist()
+  return playable.masterPlaylist(manifestId)
+}
