@@ -8,10 +8,14 @@ import { isUnlockingSoon } from './ticket-rules.ts'
 /** Params that end within this many L1 blocks are not paid with any more (payments.md §1). */
 const EXPIRY_SAFETY_BLOCKS = 1n
 
-/** Why a sender does not pay by what it was offered: ask again, never with these funds, or not this recipient. */
+/**
+ * Why a sender does not pay by what it was offered: `params-expired` asks for a new offer, `sender-cannot-pay` is so
+ * for every recipient, `funds-unknown` may pass; the rest is the recipient's to change.
+ */
 export type SenderRefusal =
   | 'params-expired'
   | 'sender-cannot-pay'
+  | 'funds-unknown'
   | 'params-refused'
   | 'no-price'
   | 'price-doubled'
