@@ -232,7 +232,11 @@ export class Redeemer implements Service {
   }
 
   #retryAll(which: (entry: Entry) => boolean = () => true): void {
-    for (const entry of this.#open.values()) if (which(entry)) entry.retryAtMs = 0
+    for (const entry of this.#open.values()) {
+      if (!which(entry)) continue
+      entry.retryAtMs = 0
+      entry.failures = 0
+    }
     this.#lookAgain()
   }
 

@@ -1,0 +1,385 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { FakePayer } from '../../test/fake-payer.ts'
+import { FakeChain } from '../../test/fakes.ts'
+import { expectedValue, type Payment, type PriceInfo, type WinningTicket } from '../domain/ticket.ts'
+import { Store } from '../io/store/store.ts'
+import { WoundClock } from '../lib/clock.ts'
+import type { Address } from '../lib/crypto.ts'
+import { seededDice } from '../lib/dice.ts'
+import { NodeError } from '../lib/errors.ts'
+import { silentLog } from '../lib/log.ts'
+import { Rational } from '../lib/rational.ts'
+import { Supervisor } from '../lib/service.ts'
+import { Activity } from './activity.ts'
+import { PriceBook } from './price-book.ts'
+import { Rounds } from './rounds.ts'
+import { SecretRing } from './secret-ring.ts'
+import { Senders } from './senders.ts'
+import { FreeOfCharge, TicketRecipient, type TicketRecipientOptions } from './ticket-recipient.ts'
+
+const ORCHESTRATOR: Address = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
+const EV = 8_000_000_000n
+const ETHER = 10n ** 18n
+
+interface Node {
+  readonly recipient: TicketRecipient
+  readonly senders: Senders
+  readonly adopted: WinningTicket[]
+  stop(): Promise<void>
+}
+
+/** A recipient on a store of its own, with a chain whose sender is funded; `restart` begins anew from the disk. */
+async function world(t: TestContext, options: Partial<TicketRecipientOptions> = {}) {
+  const folder = mkdtempSync(join(tmpdir(), 'livepeer-recipient-'))
+  const chain = new FakeChain()
+  const clock = new WoundClock()
+  const gateway = new FakePayer('gateway')
+  chain.fund(gateway.address, ETHER, ETHER)
+  chain.mine()
+  const store = new Store({ location: join(folder, 'node.sqlite3') }, { dice: seededDice('secrets') })
+  await store.open()
+  const priceBook = new PriceBook(Rational.of(1000n))
+  const start = async (): Promise<Node> => {
+    const supervisor = new Supervisor()
+    const needs = { chain, watch: chain, clock, log: silentLog }
+    const rounds = new Rounds(needs)
+    const senders = new Senders({ claimant: ORCHESTRATOR }, { ...needs, rounds })
+    const activity = new Activity({ recipient: ORCHESTRATOR }, { ...needs, rounds })
+    const secret = new SecretRing('ticket', { secrets: store, clock, log: silentLog })
+    const adopted: WinningTicket[] = []
+    const recipient = new TicketRecipient(
+      {
+        recipient: ORCHESTRATOR,
+        ticketEv: EV,
+        redeemGas: 350_000n,
+        maxFaceValue: 0n,
+        autoAdjustPrice: true,
+        ...options,
+      },
+      {
+        secret,
+        nonces: store,
+        balances: store,
+        prices: store,
+        records: store,
+        senders,
+        rounds,
+        activity,
+        gas: chain,
+        priceBook,
+        winners: { adopt: (tickets) => void adopted.push(...tickets) },
+        clock,
+        dice: seededDice('seeds'),
+        log: silentLog,
+        events: { ticketsReceived: () => {}, paymentRefused: () => {} },
+      },
+    )
+    for (const service of [rounds, senders, activity, secret, recipient]) await supervisor.start(service)
+    return { recipient, senders, adopted, stop: () => supervisor.stop() }
+  }
+  let node = await start()
+  t.after(async () => {
+    await node.stop()
+    await store.close()
+    rmSync(folder, { recursive: true })
+  })
+  const restart = async () => {
+    await node.stop()
+    node = await start()
+    return node
+  }
+  return { chain, clock, gateway, store, priceBook, node, restart }
+}
+
+const sumOf = (n: number, offer: { ticketParams: { faceValue: bigint; winProb: bigint } }) =>
+  expectedValue(offer.ticketParams.faceValue, offer.ticketParams.winProb).mul(Rational.of(BigInt(n)))
+
+const refuses = (text: string | RegExp, code?: string) => (error: unknown) => {
+  assert.ok(error instanceof NodeError, String(error))
+  if (typeof text === 'string') assert.equal(error.message, text)
+  else assert.match(error.message, text)
+  if (code) assert.equal(error.code, code)
+  return true
+}
+
+test('an offer asks what redeeming costs a hundred times over and adds a hundredth to the price', async (t) => {
+  const { chain, gateway, node } = await world(t)
+  const { ticketParams, priceInfo } = await node.recipient.quote(gateway.address, null)
+  assert.equal(ticketParams.faceValue, 350_000n * chain.gasPrice * 100n)
+  assert.deepEqual(priceInfo, { pricePerUnit: 1010n, pixelsPerUnit: 1n })
+  assert.equal(ticketParams.expirationBlock, chain.head.l1Block + 40n)
+  assert.equal(ticketParams.expirationParams.creationRound, 10n)
+  assert.equal(ticketParams.recipient, ORCHESTRATOR)
+})
+
+test('a sender without funds is offered nothing, and a free orchestrator asks nobody’s funds', async (t) => {
+  const { chain, node, priceBook } = await world(t)
+  const poor = new FakePayer('poor')
+  await assert.rejects(node.recipient.quote(poor.address, null), refuses('insufficient sender reserve'))
+  priceBook.setPrice(poor.address, Rational.zero)
+  chain.isDown = true
+  const { ticketParams, priceInfo } = await node.recipient.quote(poor.address, null)
+  assert.deepEqual([ticketParams.faceValue, ticketParams.winProb, priceInfo.pricePerUnit], [0n, 0n, 0n])
+})
+
+test('tickets are credited at their expected value and their session keeps the price of the first', async (t) => {
+  const { gateway, node, priceBook, store } = await world(t)
+  const offer = await node.recipient.quote(gateway.address, null)
+  await node.recipient.receive(gateway.pay(offer, 5), 'aaaa')
+  assert.deepEqual(await store.balance(gateway.address, 'aaaa'), sumOf(5, offer))
+  priceBook.setPrice(null, Rational.of(9999n))
+  const again = await node.recipient.quote(gateway.address, 'aaaa')
+  assert.deepEqual(again.priceInfo, offer.priceInfo)
+  await node.recipient.receive(gateway.pay(again, 1), 'aaaa')
+  await node.recipient.debit(gateway.address, 'aaaa', 7n)
+  const paid = sumOf(6, offer)
+  assert.deepEqual(await store.balance(gateway.address, 'aaaa'), paid.sub(Rational.of(7n * 1010n)))
+})
+
+test('winners are handed over once they are on disk, and those known before are not handed over again', async (t) => {
+  const { gateway, node, store } = await world(t, { ticketEv: 350_000n * 10n ** 11n - 1n })
+  const offer = await node.recipient.quote(gateway.address, null)
+  const payment = gateway.pay(offer, 3)
+  await node.recipient.receive(payment, 'aaaa')
+  assert.equal(node.adopted.length, 3)
+  assert.equal((await store.unfinishedTickets()).length, 3)
+  await assert.rejects(node.recipient.receive(payment, 'aaaa'), refuses(/already seen/))
+  assert.equal(node.adopted.length, 3)
+})
+
+test('what was offered before a restart is good after it, and no nonce counts twice', async (t) => {
+  const { gateway, node, restart, store } = await world(t)
+  const offer = await node.recipient.quote(gateway.address, null)
+  const first = gateway.pay(offer, 2)
+  await node.recipient.receive(first, 'aaaa')
+  const after = await restart()
+  await after.recipient.receive(gateway.pay(offer, 2), 'aaaa')
+  await assert.rejects(
+    after.recipient.receive(first, 'aaaa'),
+    refuses(
+      `invalid ticket senderNonce: already seen sender=${gateway.address} nonce=2`,
+      'nonce-already-seen',
+    ),
+  )
+  assert.deepEqual(await store.balance(gateway.address, 'aaaa'), sumOf(4, offer))
+})
+
+test('params of a secret that was rotated are still good until it is retired, also when another process rotated', async (t) => {
+  const { clock, gateway, node, store } = await world(t)
+  const offer = await node.recipient.quote(gateway.address, null)
+  await store.rotateSecret('ticket', clock.now())
+  await clock.wind(30_000)
+  const newer = await node.recipient.quote(gateway.address, null)
+  await node.recipient.receive(gateway.pay(offer, 1), 'aaaa')
+  await node.recipient.receive(gateway.pay(newer, 1), 'aaaa')
+  await store.retireSecrets('ticket', clock.now(), clock.now())
+  await clock.wind(30_000)
+  await assert.rejects(
+    node.recipient.receive(gateway.pay(offer, 1), 'aaaa'),
+    refuses('invalid recipientRand for ticket recipientRandHash', 'rand-does-not-match'),
+  )
+  await node.recipient.receive(gateway.pay(newer, 1), 'aaaa')
+})
+
+const tampered: [string, (payment: Payment) => Payment, string | RegExp][] = [
+  [
+    'face value',
+    with_((p) => ({ faceValue: p.faceValue + 1n })),
+    'invalid recipientRand for ticket recipientRandHash',
+  ],
+  [
+    'win prob',
+    with_((p) => ({ winProb: p.winProb - 1n })),
+    'invalid recipientRand for ticket recipientRandHash',
+  ],
+  [
+    'expiration',
+    with_((p) => ({ expirationBlock: p.expirationBlock + 1n })),
+    'invalid recipientRand for ticket recipientRandHash',
+  ],
+  ['seed', with_((p) => ({ seed: p.seed + 1n })), 'invalid recipientRand for ticket recipientRandHash'],
+  [
+    'recipient',
+    with_(() => ({ recipient: '0x2B5AD5c4795c026514f8317c7a215E218DcCD6cF' })),
+    'invalid ticket recipient',
+  ],
+  [
+    'price',
+    (p) => ({ ...p, expectedPrice: { pricePerUnit: 1n, pixelsPerUnit: 1n } }),
+    'invalid recipientRand for ticket recipientRandHash',
+  ],
+  [
+    'round',
+    (p) => ({ ...p, expirationParams: { ...p.expirationParams!, creationRound: -1n } }),
+    'invalid recipientRand for ticket recipientRandHash',
+  ],
+  [
+    'no price',
+    (p) => ({ ...p, expectedPrice: null }),
+    'invalid expected price sent with payment err="expected price is nil"',
+  ],
+  [
+    'price per no pixel',
+    (p) => ({ ...p, expectedPrice: { pricePerUnit: 1n, pixelsPerUnit: 0n } }),
+    'invalid expected price sent with payment err="pixels per unit is 0"',
+  ],
+  [
+    'signature',
+    (p) => ({ ...p, tickets: [{ ...p.tickets[0]!, sig: new Uint8Array(65) }] }),
+    'invalid ticket signature',
+  ],
+  [
+    'sender',
+    (p) => ({ ...p, sender: '0x0000000000000000000000000000000000000000' }),
+    /^Could not find Sender for payment/,
+  ],
+]
+
+function with_(change: (params: NonNullable<Payment['ticketParams']>) => object) {
+  return (payment: Payment): Payment => ({
+    ...payment,
+    ticketParams: { ...payment.ticketParams!, ...change(payment.ticketParams!) },
+  })
+}
+
+test('a payment that is not what was offered is refused with the peers’ text and leaves nothing behind', async (t) => {
+  const { gateway, node, store } = await world(t)
+  const offer = await node.recipient.quote(gateway.address, null)
+  for (const [what, tamper, text] of tampered) {
+    await assert.rejects(node.recipient.receive(tamper(gateway.pay(offer, 1)), 'aaaa'), refuses(text), what)
+  }
+  assert.deepEqual(await store.balance(gateway.address, 'aaaa'), Rational.zero)
+  assert.equal(await store.price(gateway.address, 'aaaa'), null)
+  assert.equal((await store.noncesOf(offer.ticketParams.recipientRandHash)).used.size, 0)
+})
+
+test('params expire with their L1 block: the rest of the payment is not credited, a win is kept', async (t) => {
+  const { chain, gateway, node, store } = await world(t, { ticketEv: 350_000n * 10n ** 11n - 1n })
+  const offer = await node.recipient.quote(gateway.address, null)
+  for (let i = 0; i < 40; i++) chain.mine()
+  await assert.rejects(
+    node.recipient.receive(gateway.pay(offer, 2), 'aaaa'),
+    refuses('TicketParams expired', 'params-expired'),
+  )
+  assert.deepEqual(await store.balance(gateway.address, 'aaaa'), Rational.zero)
+  assert.equal(node.adopted.length, 2)
+})
+
+test('params whose secret number was revealed early are over', async (t) => {
+  const { gateway, node, store } = await world(t)
+  const { ticketParams, priceInfo } = await node.recipient.quote(gateway.address, null)
+  await store.reveal(ticketParams.recipientRandHash, ticketParams.expirationBlock)
+  await assert.rejects(
+    node.recipient.receive(gateway.pay({ ticketParams, priceInfo }, 1), 'aaaa'),
+    refuses('TicketParams expired'),
+  )
+  assert.deepEqual(await store.balance(gateway.address, 'aaaa'), Rational.zero)
+})
+
+test('the 601st nonce of one secret number is refused and not credited', async (t) => {
+  const { gateway, node, store } = await world(t)
+  const offer = await node.recipient.quote(gateway.address, null)
+  await assert.rejects(
+    node.recipient.receive(gateway.pay(offer, 601), 'aaaa'),
+    refuses(
+      `invalid ticket senderNonce: too many values sender=${gateway.address} nonce=601`,
+      'too-many-nonces',
+    ),
+  )
+  assert.deepEqual(await store.balance(gateway.address, 'aaaa'), sumOf(600, offer))
+})
+
+test('a sender that unlocks, an inactive recipient and unreadable funds refuse the payment', async (t) => {
+  const { chain, gateway, node, restart } = await world(t)
+  const offer = await node.recipient.quote(gateway.address, null)
+  chain.setSender(gateway.address, { withdrawRound: 11n })
+  const unlocking = await restart()
+  await assert.rejects(
+    unlocking.recipient.receive(gateway.pay(offer, 1), 'aaaa'),
+    refuses(`deposit and reserve for sender ${gateway.address} is set to unlock soon`),
+  )
+  chain.setSender(gateway.address, { withdrawRound: 12n })
+  chain.isRegistered = false
+  const inactive = await restart()
+  await assert.rejects(
+    inactive.recipient.receive(gateway.pay(offer, 1), 'aaaa'),
+    refuses(`orchestrator ${ORCHESTRATOR} is inactive in round 10, cannot process payments`),
+  )
+  chain.isRegistered = true
+  const blind = await restart()
+  await blind.recipient.receive(gateway.pay(offer, 1), 'bbbb')
+  const stranger = new FakePayer('stranger')
+  chain.isDown = true
+  const forged = { ...gateway.pay(offer, 1), sender: stranger.address }
+  await assert.rejects(
+    blind.recipient.receive(forged, 'aaaa'),
+    refuses(`could not get sender info for ${stranger.address}: no answer from the chain`),
+  )
+  await blind.recipient.receive(gateway.pay(offer, 1), 'bbbb')
+})
+
+test('a session is funded by one ticket’s worth, and by what its sender left in an idle session', async (t) => {
+  const { clock, gateway, node, store } = await world(t)
+  const offer = await node.recipient.quote(gateway.address, null)
+  await assert.rejects(
+    node.recipient.assertFunded(gateway.address, 'aaaa'),
+    refuses('Insufficient balance', 'insufficient-balance'),
+  )
+  await node.recipient.receive(gateway.pay(offer, 3), 'aaaa')
+  await node.recipient.assertFunded(gateway.address, 'aaaa')
+  await assert.rejects(node.recipient.assertFunded(gateway.address, 'bbbb'), refuses('Insufficient balance'))
+  await clock.wind(60_000)
+  await node.recipient.assertFunded(gateway.address, 'bbbb')
+  assert.deepEqual(await store.balance(gateway.address, 'aaaa'), Rational.zero)
+  assert.ok((await store.balance(gateway.address, 'bbbb')).cmp(sumOf(3, offer)) >= 0)
+})
+
+test('a payment without tickets cannot make a session cheaper than what is asked', async (t) => {
+  const { gateway, node, store } = await world(t)
+  const bare = (expectedPrice: PriceInfo | null): Payment => ({
+    sender: gateway.address,
+    ticketParams: null,
+    expirationParams: null,
+    tickets: [],
+    expectedPrice,
+  })
+  const price = (pricePerUnit: bigint) => ({ pricePerUnit, pixelsPerUnit: 1n })
+  await assert.rejects(
+    node.recipient.receive(bare(price(0n)), 'aaaa'),
+    refuses('expected price 0 is below the price 1000', 'price-mismatch'),
+  )
+  await node.recipient.receive(bare(null), 'aaaa')
+  await assert.rejects(node.recipient.assertFunded(gateway.address, 'aaaa'), refuses('Insufficient balance'))
+  await node.recipient.receive(bare(price(1010n)), 'aaaa')
+  assert.deepEqual(await store.price(gateway.address, 'aaaa'), Rational.of(1010n))
+  await assert.rejects(node.recipient.receive(bare(price(1000n)), 'aaaa'), refuses(/is below the price 1010/))
+})
+
+test('payments of one session that come at the same time are taken one after the other', async (t) => {
+  const { gateway, node, store } = await world(t)
+  const offer = await node.recipient.quote(gateway.address, null)
+  const payments = Array.from({ length: 10 }, () => gateway.pay(offer, 2))
+  await Promise.all(payments.map((payment) => node.recipient.receive(payment, 'aaaa')))
+  assert.deepEqual(await store.balance(gateway.address, 'aaaa'), sumOf(20, offer))
+  const twice = await Promise.allSettled([1, 2].map(() => node.recipient.receive(payments[0]!, 'aaaa')))
+  assert.deepEqual(
+    twice.map(({ status }) => status),
+    ['rejected', 'rejected'],
+  )
+  const flood = await Promise.allSettled(
+    Array.from({ length: 40 }, () => node.recipient.receive(gateway.pay(offer, 1), 'aaaa')),
+  )
+  assert.equal(flood.filter(({ status }) => status === 'rejected').length, 8)
+})
+
+test('offchain nothing is asked and nothing refused', async () => {
+  const free = new FreeOfCharge()
+  assert.deepEqual(await free.quote(), { ticketParams: null, priceInfo: null })
+  await free.receive()
+  await free.assertFunded()
+  await free.debit()
+})
