@@ -1,7 +1,6 @@
-import type { Address } from '../lib/crypto.ts'
 import { DEFAULT_PEER_PORT, isLoopback, isUnspecified, parseBind, parsePeer, printBind } from './addresses.ts'
 import { parseGatewayPrices } from './gateway-prices.ts'
-import { type SettingsError, shown } from './load.ts'
+import { shown } from './load.ts'
 import type { Network } from './networks.ts'
 import { peerUrls, type Reading, readPrice, refusal } from './reading.ts'
 import type { Secrets } from './secrets.ts'
@@ -82,7 +81,7 @@ function readService(
   return { kind: 'url', url: peer.url }
 }
 
-/** Offchain nothing else tells the address; on chain what is registered belongs to the registered account alone (operations.md §10 #6). */
+/** Offchain nothing else tells the address; on chain the registered one is used, also with an account of its own (operations.md §10 #6). */
 function refuseMissingService(reading: Reading, network: Network): void {
   if (network.offchain) {
     throw refusal(
@@ -91,17 +90,11 @@ function refuseMissingService(reading: Reading, network: Network): void {
   }
   const account = reading.address('ethAcctAddr')
   const orchestrator = reading.address('ethOrchAddr')
-  if (account && orchestrator && account !== orchestrator) throw missingServiceAddress(account, orchestrator)
-}
-
-/**
- * The refusal of an orchestrator whose own account is not the registered one and that says not where it is reached.
- * Needed again once the keystore has told the account.
- */
-export function missingServiceAddress(account: Address, orchestrator: Address): SettingsError {
-  return refusal(
-    `-serviceAddr is missing: the account ${account} is not the orchestrator ${orchestrator}, so the address registered on chain need not be this node's`,
-  )
+  if (account && orchestrator && account !== orchestrator) {
+    reading.warnings.push(
+      `without -serviceAddr this node is advertised at the address that ${orchestrator} registered on chain: if that is a balancer's, give the node's own`,
+    )
+  }
 }
 
 function readServiceBind(reading: Reading): OrchestratorSettings['bind'] {

@@ -485,10 +485,6 @@ describe('a sentence refuses', () => {
     ],
     [`${COMBINED} -nodes ,`, '-nodes "," names nobody'],
     [
-      `${PUBLIC} -orchestrator -transcoder -pricePerUnit 1 -ethAcctAddr ${HOT} -ethOrchAddr ${X}`,
-      `-serviceAddr is missing: the account ${HOT} is not the orchestrator ${X}, so the address registered on chain need not be this node's`,
-    ],
-    [
       `${PUBLIC} ${COMBINED} -pricePerUnit 1`,
       '-serviceAddr 127.0.0.1 can be reached from this machine only, and the gateways of arbitrum-one-mainnet are elsewhere: give the public address',
     ],
@@ -677,6 +673,10 @@ describe('a sentence refuses', () => {
 
 describe('a sentence warns', () => {
   const warned: [line: string, sentence: string][] = [
+    [
+      `${PUBLIC} -orchestrator -transcoder -pricePerUnit 1 -ethAcctAddr ${HOT} -ethOrchAddr ${X}`,
+      `without -serviceAddr this node is advertised at the address that ${X} registered on chain: if that is a balancer's, give the node's own`,
+    ],
     [
       '-gateway -orchAddr a -cliAddr 0.0.0.0:5935',
       'the control API has no password and listens on 0.0.0.0:5935: unless something guards it, give -cliAddr a loopback address',

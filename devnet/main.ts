@@ -1,0 +1,175 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { livePattern, segmentsOfFile } from '../src/io/media/pattern.ts'
+import { isAbort, messageOf } from '../src/lib/errors.ts'
+import type { OrchestratorStatus } from '../src/status.ts'
+import { Network } from './network.ts'
+import { commandLine } from './node-process.ts'
+import { publish } from './publisher.ts'
+
+/** `npm start`: the network in small, as real processes started by the commands a user would type. */
+
+const STREAM = 'demo'
+const STATUS_EVERY_MS = 4_000
+const ONCE = { segments: 20, redeemed: 2, timeoutMs: 180_000 }
+const SETTLE_TIMEOUT_MS = 20_000
+
+const { values: options } = parseArgs({
+  options: {
+    once: { type: 'boolean', default: false },
+    input: { type: 'string' },
+    setup: { type: 'string', default: 'single' },
+    logs: { type: 'string' },
+  },
+})
+
+const counts = { segments: 0, renditions: 0, failed: 0, lastFailure: '' }
+const stop = new AbortController()
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => stop.abort())
+
+try {
+  if (options.setup !== 'single') {
+    throw new Error(`--setup ${options.setup} is not there yet: leave it out for the single orchestrator`)
+  }
+  await run()
+} catch (error) {
+  if (!stop.signal.aborted || !isAbort(error)) {
+    console.error(messageOf(error))
+    process.exitCode = 1
+  }
+}
+
+async function run(): Promise<void> {
+  const started = Date.now()
+  say('starting a chain with the protocol’s contracts …')
+  const network = await Network.prepare({
+    signal: stop.signal,
+    ...(options.logs ? { logFolder: options.logs } : {}),
+  })
+  try {
+    for (const node of [network.orchestrator, network.gateway]) {
+      if (stop.signal.aborted) return
+      say(`\n$ ${commandLine(node.command)}`)
+      await node.start()
+    }
+    announce(network)
+    const streaming = new AbortController()
+    const source = options.input
+      ? segmentsOfFile(options.input, AbortSignal.any([stop.signal, streaming.signal]))
+      : livePattern({}, AbortSignal.any([stop.signal, streaming.signal]))
+    const published = publish(
+      {
+        gateway: network.urls.gateway,
+        stream: STREAM,
+        source,
+        onPushed: ({ status, renditions, text }) => {
+          if (status === 200 && renditions.length > 0) {
+            counts.segments++
+            counts.renditions += renditions.length
+          } else {
+            counts.failed++
+            counts.lastFailure = `${status} ${text}`
+          }
+        },
+      },
+      stop.signal,
+    ).catch((error) => {
+      if (!isAbort(error)) throw error
+    })
+    try {
+      await Promise.race([watch(network, started), published.then(() => sleep(SETTLE_TIMEOUT_MS))])
+    } finally {
+      streaming.abort()
+      await published
+    }
+    if (options.once && !stop.signal.aborted) console.log(JSON.stringify(await settled(network)))
+  } finally {
+    say('stopping')
+    await network.stop()
+  }
+}
+
+/** Prints a status line now and then; with --once returns when enough has happened. */
+async function watch(network: Network, started: number): Promise<void> {
+  while (!stop.signal.aborted) {
+    await sleep(STATUS_EVERY_MS, undefined, { signal: stop.signal }).catch(() => {})
+    for (const node of [network.orchestrator, network.gateway]) {
+      if (!node.isRunning && !stop.signal.aborted) {
+        throw new Error(
+          `the ${node.command.name} ended with exit code ${node.exitCode}:\n${node.output.slice(-2_000)}`,
+        )
+      }
+    }
+    if (stop.signal.aborted) return
+    const redeemed = await statusLine(network)
+    if (!options.once) continue
+    if (counts.segments >= ONCE.segments && redeemed >= ONCE.redeemed) return
+    if (Date.now() - started > ONCE.timeoutMs) {
+      throw new Error(
+        `after ${ONCE.timeoutMs / 1000} s only ${counts.segments} segments were transcoded and ${redeemed} tickets redeemed` +
+          ` (wanted ${ONCE.segments} and ${ONCE.redeemed}); ${counts.failed} segments failed, the last with: ${counts.lastFailure || 'nothing'}`,
+      )
+    }
+  }
+}
+
+async function statusLine(network: Network): Promise<number> {
+  const [{ tickets, sessions }, chain] = await Promise.all([
+    network.orchestrator.status<OrchestratorStatus>(),
+    network.protocol.redemptions(),
+  ])
+  const failed = counts.failed > 0 ? `, ${counts.failed} failed (${counts.lastFailure})` : ''
+  say(
+    `${counts.segments} segments transcoded into ${counts.renditions} renditions${failed} · ${sessions} sessions · ` +
+      `tickets: ${tickets.received} received, ${tickets.won} won, ${tickets.open} waiting, ${chain.redeemed} redeemed ` +
+      `for ${ether(chain.paid)} ETH`,
+  )
+  return chain.redeemed
+}
+
+/** The figures at rest: redemptions under way are waited for, so that every ticket is in one place. */
+async function settled(network: Network): Promise<Record<string, unknown>> {
+  const deadline = Date.now() + SETTLE_TIMEOUT_MS
+  for (;;) {
+    const { tickets } = await network.orchestrator.status<OrchestratorStatus>()
+    const chain = await network.protocol.redemptions()
+    const atRest = tickets.submitted === 0 && tickets.redeemed === chain.redeemed
+    if (!atRest && Date.now() < deadline) {
+      await sleep(500)
+      continue
+    }
+    return {
+      setup: 'single',
+      segments: counts.segments,
+      renditions: counts.renditions,
+      ticketsReceived: tickets.received,
+      ticketsWon: tickets.won,
+      ticketsRedeemed: chain.redeemed,
+      ticketsLost: tickets.won - chain.redeemed - tickets.open - tickets.submitted - tickets.refused,
+      faceValueRedeemedWei: chain.faceValue.toString(),
+      chainFeesWei: chain.fees.toString(),
+    }
+  }
+}
+
+function announce(network: Network): void {
+  const { urls, accounts, anvil } = network
+  say('')
+  say(`chain           ${anvil.url}   chain id ${anvil.chainId}`)
+  say(`orchestrator    ${urls.orchestrator}   paid as ${accounts.orchestrator}`)
+  say(`                status http://${network.orchestrator.command.control}/status`)
+  say(`gateway         ${urls.gateway}   pays as ${accounts.gateway}; push to /live/<name>/<seq>.ts`)
+  say(`                status http://${network.gateway.command.control}/status`)
+  say(`watch           ${urls.gateway}/stream/${STREAM}.m3u8`)
+  say('')
+}
+
+function ether(wei: bigint): string {
+  return (Number(wei / 10n ** 12n) / 1e6).toString()
+}
+
+/** With --once standard output is for the last line alone. */
+function say(line: string): void {
+  if (options.once) console.error(line)
+  else console.log(line)
+}

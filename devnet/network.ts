@@ -1,0 +1,186 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { writeKeyFile } from '../src/io/chain/keystore.ts'
+import { type Address, addressOfKey } from '../src/lib/crypto.ts'
+import { Anvil } from './anvil.ts'
+import { devnetKey, devnetKeyBytes } from './artifacts.ts'
+import { NodeProcess } from './node-process.ts'
+import { Protocol } from './protocol.ts'
+import { freePortNear, TcpLink } from './tcp-link.ts'
+
+const ETHER = 10n ** 18n
+const PASSWORD = 'devnet'
+const ROUND_LENGTH = 60n
+const STAKE = 1000n * ETHER
+const DEPOSIT = 50n * ETHER
+const RESERVE = 50n * ETHER
+const GAS_MONEY = 100n * ETHER
+
+/**
+ * Tickets of a hundredth of an ether that pay two hundredths every second time, and a price at which a two-second
+ * segment of the default renditions costs about one of them.
+ */
+const PAYMENT_FLAGS = {
+  orchestrator: [
+    '-pricePerUnit',
+    '500000000',
+    '-ticketEV',
+    '10000000000000000',
+    '-maxFaceValue',
+    '20000000000000000',
+  ],
+  gateway: ['-maxTicketEV', '1000000000000000000', '-maxTotalEV', '10000000000000000000'],
+}
+
+export interface NetworkOptions {
+  /** Flags that come last on the command lines, and so win over those before. */
+  readonly orchestratorFlags?: readonly string[]
+  readonly gatewayFlags?: readonly string[]
+  /** Seconds between blocks. */
+  readonly blockTimeS?: number
+  /** Put a line that can be cut between orchestrator and chain. */
+  readonly cuttable?: boolean
+  /** Where the nodes' logs go; absent: into the folder that is removed at the end. */
+  readonly logFolder?: string
+  /** Ends everything at once when aborted. */
+  readonly signal?: AbortSignal
+}
+
+/** The whole network on this machine: a chain with the protocol's contracts, an orchestrator, a gateway. */
+export class Network implements AsyncDisposable {
+  readonly anvil: Anvil
+  readonly protocol: Protocol
+  readonly orchestrator: NodeProcess
+  readonly gateway: NodeProcess
+  /** The orchestrator's line to the chain, where one was asked for. */
+  readonly chainLink: TcpLink | null
+  readonly urls: { readonly gateway: string; readonly orchestrator: string }
+  readonly accounts: { readonly gateway: Address; readonly orchestrator: Address }
+  readonly #stack: AsyncDisposableStack
+
+  private constructor(
+    parts: Omit<Network, 'stop' | typeof Symbol.asyncDispose>,
+    stack: AsyncDisposableStack,
+  ) {
+    this.anvil = parts.anvil
+    this.protocol = parts.protocol
+    this.orchestrator = parts.orchestrator
+    this.gateway = parts.gateway
+    this.chainLink = parts.chainLink
+    this.urls = parts.urls
+    this.accounts = parts.accounts
+    this.#stack = stack
+  }
+
+  /** Builds everything up to the point of starting the nodes: chain, contracts, accounts, keystores, command lines. */
+  static async prepare(options: NetworkOptions = {}): Promise<Network> {
+    await using stack = new AsyncDisposableStack()
+    const folder = await mkdtemp(join(tmpdir(), 'livepeer-devnet-'))
+    stack.defer(() => rm(folder, { recursive: true, force: true }))
+    const ports = {
+      chain: await freePortNear(8545),
+      service: await freePortNear(8935),
+      orchestratorControl: await freePortNear(7935),
+      gateway: await freePortNear(9935),
+      gatewayControl: await freePortNear(5935),
+      rtmp: await freePortNear(1935),
+    }
+    const anvil = stack.use(
+      await Anvil.start({ port: ports.chain, ...(options.signal ? { signal: options.signal } : {}) }),
+    )
+    const protocol = await Protocol.deploy(anvil, { roundLength: ROUND_LENGTH })
+    const serviceUri = `https://127.0.0.1:${ports.service}`
+    const orchestrator = await protocol.bondAndRegister(devnetKey('orchestrator'), {
+      stake: STAKE,
+      serviceUri,
+    })
+    await anvil.setBalance(orchestrator, GAS_MONEY)
+    const gateway = await protocol.fundSender(devnetKey('gateway'), DEPOSIT, RESERVE)
+    await protocol.nextRound()
+    await anvil.mineEvery(options.blockTimeS ?? 1)
+    keepRoundsInitialized(protocol, stack)
+    const chainLink = options.cuttable ? stack.use(await TcpLink.open(ports.chain)) : null
+
+    const passwordFile = join(folder, 'password')
+    await writeFile(passwordFile, `${PASSWORD}\n`, { mode: 0o600 })
+    const chainFlags = async (name: string, port: number) => {
+      const key = devnetKeyBytes(name)
+      const keystore = join(folder, name, 'keystore')
+      await mkdir(keystore, { recursive: true })
+      // A real key file costs seconds of work by design; these keys are known to everyone.
+      await writeKeyFile(keystore, key, PASSWORD, { scryptN: 2 ** 12 })
+      return [
+        ...[
+          '-network',
+          'devnet',
+          '-ethUrl',
+          `http://127.0.0.1:${port}`,
+          '-ethController',
+          protocol.addresses.controller,
+        ],
+        ...['-ethKeystorePath', keystore, '-ethAcctAddr', addressOfKey(key), '-ethPassword', passwordFile],
+        ...['-dataDir', join(folder, name), '-blockPollingInterval', '1'],
+      ]
+    }
+    const logFolder = options.logFolder ?? join(folder, 'logs')
+    const orchestratorNode = new NodeProcess({
+      name: 'orchestrator',
+      flags: [
+        ...['-orchestrator', '-transcoder', '-serviceAddr', `127.0.0.1:${ports.service}`],
+        ...PAYMENT_FLAGS.orchestrator,
+        ...(await chainFlags('orchestrator', chainLink?.port ?? ports.chain)),
+        ...['-cliAddr', `127.0.0.1:${ports.orchestratorControl}`],
+        ...(options.orchestratorFlags ?? []),
+      ],
+      control: `127.0.0.1:${ports.orchestratorControl}`,
+      logFile: join(logFolder, 'orchestrator.log'),
+    })
+    const gatewayNode = new NodeProcess({
+      name: 'gateway',
+      flags: [
+        ...['-gateway', '-httpAddr', `127.0.0.1:${ports.gateway}`],
+        ...PAYMENT_FLAGS.gateway,
+        ...(await chainFlags('gateway', ports.chain)),
+        ...['-cliAddr', `127.0.0.1:${ports.gatewayControl}`],
+        ...(options.gatewayFlags ?? []),
+      ],
+      control: `127.0.0.1:${ports.gatewayControl}`,
+      logFile: join(logFolder, 'gateway.log'),
+    })
+    for (const node of [orchestratorNode, gatewayNode]) {
+      stack.defer(() => node.stop())
+      options.signal?.addEventListener('abort', () => node.killNow(), { once: true })
+    }
+    return new Network(
+      {
+        anvil,
+        protocol,
+        orchestrator: orchestratorNode,
+        gateway: gatewayNode,
+        chainLink,
+        urls: { gateway: `http://127.0.0.1:${ports.gateway}`, orchestrator: serviceUri },
+        accounts: { gateway, orchestrator },
+      },
+      stack.move(),
+    )
+  }
+
+  /** Stops the nodes, then the chain, and removes every file. */
+  async stop(): Promise<void> {
+    await this.#stack.disposeAsync()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+}
+
+function keepRoundsInitialized(protocol: Protocol, stack: AsyncDisposableStack): void {
+  const abort = new AbortController()
+  const done = protocol.keepRoundsInitialized(abort.signal)
+  stack.defer(async () => {
+    abort.abort()
+    await done
+  })
+}

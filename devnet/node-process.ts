@@ -1,0 +1,144 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createWriteStream, mkdirSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { NodeError } from '../src/lib/errors.ts'
+
+const BIN = fileURLToPath(new URL('../bin/livepeer', import.meta.url))
+const READY_TIMEOUT_MS = 60_000
+const READY_POLL_MS = 50
+/** How long a node may take to end by itself before it is killed. */
+const STOP_TIMEOUT_MS = 2_500
+const KEPT_OUTPUT = 20_000
+
+export interface NodeCommand {
+  readonly name: string
+  /** What follows `livepeer` on the command line. */
+  readonly flags: readonly string[]
+  /** The control API's address, by which readiness is asked. */
+  readonly control: string
+  /** Where its output goes, beside what is kept for error messages. */
+  readonly logFile?: string
+}
+
+/** The command as a user would type it. */
+export function commandLine(command: NodeCommand): string {
+  return ['livepeer', ...command.flags.map(quoted)].join(' ')
+}
+
+function quoted(word: string): string {
+  return /^[\w./:@,=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
+}
+
+/** A node of ours as a process of its own, started by its command line. */
+export class NodeProcess {
+  readonly command: NodeCommand
+  #child: ChildProcess | null = null
+  #output = ''
+
+  constructor(command: NodeCommand) {
+    this.command = command
+  }
+
+  /** Starts it and resolves once it says that it is ready. Throws NodeError `node-failed` with its last words. */
+  async start(): Promise<void> {
+    this.launch()
+    const deadline = Date.now() + READY_TIMEOUT_MS
+    while (!(await this.isReady())) {
+      if (!this.isRunning) throw this.#failure('ended before it was ready')
+      if (Date.now() > deadline) throw this.#failure(`was not ready after ${READY_TIMEOUT_MS / 1000} s`)
+      await sleep(READY_POLL_MS)
+    }
+  }
+
+  /** Starts it without waiting for anything. */
+  launch(): void {
+    this.#output = ''
+    // A process group of its own: Ctrl-C in a terminal reaches only the parent, which stops things in order.
+    const child = spawn(BIN, this.command.flags, { stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+    this.#child = child
+    const file = this.#logFile()
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (chunk: Buffer) => {
+        this.#output = (this.#output + chunk.toString()).slice(-KEPT_OUTPUT)
+        file?.write(chunk)
+      })
+    }
+    child.once('close', () => file?.end())
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid
+  }
+
+  get isRunning(): boolean {
+    return this.#child !== null && this.#child.exitCode === null && this.#child.signalCode === null
+  }
+
+  get exitCode(): number | null {
+    return this.#child?.exitCode ?? null
+  }
+
+  /** The last of what it wrote. */
+  get output(): string {
+    return this.#output
+  }
+
+  /** Whether it answers that it can serve. */
+  async isReady(): Promise<boolean> {
+    try {
+      return (await fetch(`http://${this.command.control}/healthz`, { signal: AbortSignal.timeout(1_000) }))
+        .ok
+    } catch {
+      return false
+    }
+  }
+
+  /** Its status, as its control API tells it. */
+  async status<Status>(): Promise<Status> {
+    const response = await fetch(`http://${this.command.control}/status`, {
+      signal: AbortSignal.timeout(3_000),
+    })
+    if (!response.ok) throw this.#failure(`answered /status with ${response.status}`)
+    return (await response.json()) as Status
+  }
+
+  /** Resolves when the process is gone. */
+  async ended(): Promise<void> {
+    const child = this.#child
+    if (!child || !this.isRunning) return
+    await new Promise((resolve) => child.once('exit', resolve))
+  }
+
+  /** SIGKILL: what a crash looks like. Resolves when the process is gone. */
+  async kill(): Promise<void> {
+    const ended = this.ended()
+    this.#child?.kill('SIGKILL')
+    await ended
+  }
+
+  /** SIGTERM, and SIGKILL should that not do. */
+  async stop(): Promise<void> {
+    const ended = this.ended()
+    this.#child?.kill('SIGTERM')
+    await Promise.race([ended, sleep(STOP_TIMEOUT_MS)])
+    await this.kill()
+  }
+
+  /** Without waiting: for when the parent itself is ending. */
+  killNow(): void {
+    this.#child?.kill('SIGKILL')
+  }
+
+  #logFile() {
+    if (!this.command.logFile) return null
+    mkdirSync(dirname(this.command.logFile), { recursive: true })
+    return createWriteStream(this.command.logFile, { flags: 'a' })
+  }
+
+  #failure(what: string): NodeError {
+    const last = this.#output.trim().split('\n').slice(-5).join('\n') || 'it said nothing'
+    return new NodeError('node-failed', `${this.command.name} ${what}:\n${last}`)
+  }
+}

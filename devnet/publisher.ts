@@ -1,0 +1,76 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** A segment about to be pushed. */
+export interface SourceSegment {
+  readonly seq: number
+  readonly durationMs: number
+  readonly bytes: Uint8Array
+}
+
+/** What a push brought back. */
+export interface Pushed {
+  readonly seq: number
+  readonly status: number
+  /** Renditions that came back with bytes. */
+  readonly renditions: readonly Uint8Array[]
+  readonly tookMs: number
+  /** Body of an answer other than 200. */
+  readonly text: string
+}
+
+const PUSH_TIMEOUT_MS = 60_000
+
+/** Pushes one segment to a gateway and takes the renditions apart (gateway.md §3). */
+export async function pushSegment(gateway: string, stream: string, segment: SourceSegment): Promise<Pushed> {
+  const started = performance.now()
+  const response = await fetch(`${gateway}/live/${stream}/${segment.seq}.ts`, {
+    method: 'PUT',
+    headers: { accept: 'multipart/mixed', 'content-duration': String(segment.durationMs) },
+    body: segment.bytes as Uint8Array<ArrayBuffer>,
+    signal: AbortSignal.timeout(PUSH_TIMEOUT_MS),
+  })
+  const body = new Uint8Array(await response.arrayBuffer())
+  const renditions = response.ok ? partsOf(response.headers.get('content-type') ?? '', body) : []
+  const text = response.ok ? '' : new TextDecoder().decode(body).trim()
+  return { seq: segment.seq, status: response.status, renditions, tookMs: performance.now() - started, text }
+}
+
+/** The parts of a multipart/mixed body whose parts all carry their length. */
+export function partsOf(contentType: string, body: Uint8Array): Uint8Array[] {
+  const boundary = /boundary="?([^";]+)"?/.exec(contentType)?.[1]
+  if (!boundary) return []
+  const buffer = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
+  const parts: Uint8Array[] = []
+  let at = buffer.indexOf(`--${boundary}\r\n`)
+  while (at >= 0) {
+    const headersEnd = buffer.indexOf('\r\n\r\n', at)
+    if (headersEnd < 0) break
+    const length = Number(/content-length: *(\d+)/i.exec(buffer.toString('latin1', at, headersEnd))?.[1])
+    if (!Number.isSafeInteger(length)) break
+    const start = headersEnd + 4
+    parts.push(new Uint8Array(buffer.subarray(start, start + length)))
+    at = buffer.indexOf(`--${boundary}\r\n`, start + length)
+  }
+  return parts
+}
+
+/** Pushes a live source until aborted, one segment as it comes; what cannot be pushed is reported and goes on. */
+export async function publish(
+  options: {
+    gateway: string
+    stream: string
+    source: AsyncIterable<SourceSegment>
+    onPushed: (pushed: Pushed) => void
+  },
+  signal: AbortSignal,
+): Promise<void> {
+  for await (const segment of options.source) {
+    if (signal.aborted) return
+    try {
+      options.onPushed(await pushSegment(options.gateway, options.stream, segment))
+    } catch (error) {
+      options.onPushed({ seq: segment.seq, status: 0, renditions: [], tookMs: 0, text: String(error) })
+      await sleep(500)
+    }
+  }
+}

@@ -1,0 +1,78 @@
+import type { AddressInfo } from 'node:net'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+
+/** A TCP forwarder on the loopback whose line can be cut and mended: what a network that goes away looks like. */
+export class TcpLink implements AsyncDisposable {
+  readonly #server: Server
+  readonly #sockets = new Set<Socket>()
+  #cut = false
+
+  private constructor(server: Server) {
+    this.#server = server
+  }
+
+  /** Listens on a free port and forwards to a port of this machine. */
+  static async open(toPort: number): Promise<TcpLink> {
+    const server = createServer()
+    const link = new TcpLink(server)
+    server.on('connection', (near) => link.#join(near, toPort))
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    return link
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  /** Drops every connection and refuses new ones. */
+  cut(): void {
+    this.#cut = true
+    for (const socket of this.#sockets) socket.destroy()
+  }
+
+  /** Lets connections through again. */
+  mend(): void {
+    this.#cut = false
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.cut()
+    await new Promise((resolve) => this.#server.close(resolve))
+  }
+
+  #join(near: Socket, toPort: number): void {
+    if (this.#cut) return void near.destroy()
+    const far = connect(toPort, '127.0.0.1')
+    for (const socket of [near, far]) {
+      this.#sockets.add(socket)
+      socket.on('error', () => {})
+      socket.once('close', () => {
+        this.#sockets.delete(socket)
+        near.destroy()
+        far.destroy()
+      })
+    }
+    near.pipe(far).pipe(near)
+  }
+}
+
+/** A port of the loopback that nobody listens on just now. */
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
+/** The wanted port when it is free, otherwise some free one. */
+export async function freePortNear(wanted: number): Promise<number> {
+  const server = createServer()
+  const free = await new Promise<boolean>((resolve) => {
+    server.once('error', () => resolve(false))
+    server.listen(wanted, '127.0.0.1', () => resolve(true))
+  })
+  if (!free) return freePort()
+  await new Promise((resolve) => server.close(resolve))
+  return wanted
+}

@@ -1,0 +1,218 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { GatewayEvent } from '../../services/gateway-event.ts'
+import type { OrchestratorEvents } from '../../services/orchestrator.ts'
+import type { RedeemerEvents } from '../../services/redeemer.ts'
+import type { RecipientEvents } from '../../services/ticket-recipient.ts'
+
+const SECONDS = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 10]
+const RATIOS = [0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 10, 15, 20, 40]
+const LATENCIES = [0.5, 0.75, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 10]
+const WEI_PER_GWEI = 1e9
+
+/** What is read at the moment of asking rather than counted. */
+export interface MetricsReadings {
+  /** How many tickets are in each state, with the reason. */
+  tickets?(): Promise<readonly { state: string; reason: string; count: number }[]>
+  /** Seconds since the newest block was seen. */
+  chainSilence?(): number
+}
+
+/** Totals since the start. */
+export interface MetricsTotals {
+  readonly ticketsReceived: number
+  readonly ticketsSent: number
+  readonly segmentsTranscoded: number
+  readonly segmentsFailed: number
+}
+
+/**
+ * The node's figures for Prometheus, under the names that operators know (operations.md §6) and, where those say
+ * nothing, new ones: `livepeer_tickets`, `livepeer_chain_silence_seconds`.
+ */
+export class Metrics implements OrchestratorEvents, RecipientEvents, RedeemerEvents {
+  readonly #registry = new Registry()
+  readonly #totals = { ticketsReceived: 0, segmentsTranscoded: 0, segmentsFailed: 0, ticketsSent: 0 }
+  readonly #counters = new Map<string, Counter>()
+  readonly #gauges = new Map<string, Gauge>()
+  readonly #transcodeTime: Histogram
+  readonly #transcodeScore: Histogram
+  readonly #latency: Histogram
+
+  constructor(
+    options: { nodeId: string; nodeType: 'bctr' | 'orch'; version: string },
+    readings: MetricsReadings,
+  ) {
+    const registers = [this.#registry]
+    this.#registry.setDefaultLabels({ node_id: options.nodeId, node_type: options.nodeType })
+    collectDefaultMetrics({ register: this.#registry })
+    this.#gauge('versions', 'Version of the node', ['livepeerversion']).set(
+      { livepeerversion: options.version },
+      1,
+    )
+    this.#transcodeTime = new Histogram({
+      name: 'livepeer_transcode_time_seconds',
+      help: 'Time to transcode a segment',
+      buckets: SECONDS,
+      registers,
+    })
+    this.#transcodeScore = new Histogram({
+      name: 'livepeer_transcode_score',
+      help: 'Duration of a segment over the time to transcode it',
+      buckets: RATIOS,
+      registers,
+    })
+    this.#latency = new Histogram({
+      name: 'livepeer_transcode_overall_latency_seconds',
+      help: 'Time from a segment to all its renditions',
+      buckets: LATENCIES,
+      registers,
+    })
+    const { tickets, chainSilence } = readings
+    if (tickets) {
+      new Gauge({
+        name: 'livepeer_tickets',
+        help: 'Winning tickets by state and reason',
+        labelNames: ['state', 'reason'],
+        registers,
+        async collect() {
+          this.reset()
+          for (const { state, reason, count } of await tickets()) this.set({ state, reason }, count)
+        },
+      })
+    }
+    if (chainSilence) {
+      new Gauge({
+        name: 'livepeer_chain_silence_seconds',
+        help: 'Time since the newest block was seen',
+        registers,
+        collect() {
+          this.set(chainSilence())
+        },
+      })
+    }
+  }
+
+  /** Totals since the start, for the status. */
+  get totals(): MetricsTotals {
+    return { ...this.#totals }
+  }
+
+  /** The text that Prometheus reads, and its media type. */
+  async text(): Promise<{ text: string; type: string }> {
+    return { text: await this.#registry.metrics(), type: this.#registry.contentType }
+  }
+
+  segmentTranscoded(event: { sourceMs: number; tookMs: number; pixels: bigint }): void {
+    this.#totals.segmentsTranscoded++
+    this.#count('segment_transcoded_total', 'Segments transcoded').inc()
+    this.#count('mil_pixels_processed', 'Million pixels encoded').inc(Number(event.pixels) / 1e6)
+    this.#transcodeTime.observe(event.tookMs / 1000)
+    this.#transcodeScore.observe(event.sourceMs / Math.max(1, event.tookMs))
+  }
+
+  segmentFailed(event: { reason: string }): void {
+    this.#totals.segmentsFailed++
+    const known = ['OrchestratorBusy', 'OrchestratorCapped'].includes(event.reason)
+      ? event.reason
+      : 'Transcode'
+    this.#count('segment_transcode_failed_total', 'Segments that failed', ['error_code']).inc({
+      error_code: known,
+    })
+  }
+
+  sessions(count: number): void {
+    this.#gauge('current_sessions_total', 'Sessions running').set(count)
+  }
+
+  ticketsReceived(event: { tickets: number; winners: number; credit: { toNumber(): number } }): void {
+    this.#totals.ticketsReceived += event.tickets
+    this.#count('tickets_recv', 'Tickets received').inc(event.tickets)
+    this.#count('winning_tickets_recv', 'Winning tickets received').inc(event.winners)
+    this.#count('ticket_value_recv', 'Expected value of tickets received, gwei').inc(
+      event.credit.toNumber() / WEI_PER_GWEI,
+    )
+  }
+
+  paymentRefused(): void {
+    this.#count('payment_recv_errors', 'Payments refused', ['error_code']).inc({ error_code: 'PaymentError' })
+  }
+
+  ticketWon(): void {
+    // Counted where it is received; what becomes of it is in `livepeer_tickets`.
+  }
+
+  ticketRedeemed(event: { paid: bigint | null }): void {
+    this.#count('value_redeemed', 'Wei paid for winning tickets, in gwei').inc(
+      Number(event.paid ?? 0n) / WEI_PER_GWEI,
+    )
+  }
+
+  ticketRefused(event: { reason: string }): void {
+    this.#count('tickets_refused', 'Winning tickets that will never be redeemed', ['reason']).inc({
+      reason: event.reason,
+    })
+  }
+
+  ticketReopened(): void {
+    this.#count('tickets_reopened', 'Redemptions undone by a reorganisation').inc()
+  }
+
+  redemptionFailed(): void {
+    this.#count('ticket_redemption_errors', 'Redemptions that failed and will be tried again').inc()
+  }
+
+  /** What a gateway tells. */
+  gatewayEvent(event: GatewayEvent): void {
+    switch (event.kind) {
+      case 'stream-started':
+        this.#count('stream_started_total', 'Streams started').inc()
+        break
+      case 'stream-ended':
+        this.#count('stream_ended_total', 'Streams ended').inc()
+        break
+      case 'segment-arrived':
+        this.#count('segment_source_appeared_total', 'Segments that arrived').inc()
+        break
+      case 'segment-transcoded':
+        this.#latency.observe(event.tookMs / 1000)
+        if (event.attempts > 1) this.#count('transcode_retried', 'Segments that took more than one try').inc()
+        this.segmentTranscoded({
+          sourceMs: event.durationMs,
+          tookMs: event.tookMs,
+          pixels: event.pixels,
+        })
+        break
+      case 'segment-failed':
+        this.segmentFailed({ reason: event.reason })
+        break
+      case 'payment-sent':
+        this.#totals.ticketsSent += event.tickets
+        this.#count('tickets_sent', 'Tickets sent').inc(event.tickets)
+        break
+      case 'orchestrator-swapped':
+        this.#count('orchestrator_swaps', 'Changes of orchestrator').inc()
+        break
+      case 'attempt-failed':
+      case 'orchestrator-suspended':
+        break
+    }
+  }
+
+  #count(name: string, help: string, labelNames: string[] = []): Counter {
+    return getOrMake(this.#counters, name, () => {
+      return new Counter({ name: `livepeer_${name}`, help, labelNames, registers: [this.#registry] })
+    })
+  }
+
+  #gauge(name: string, help: string, labelNames: string[] = []): Gauge {
+    return getOrMake(this.#gauges, name, () => {
+      return new Gauge({ name: `livepeer_${name}`, help, labelNames, registers: [this.#registry] })
+    })
+  }
+}
+
+function getOrMake<Value>(known: Map<string, Value>, name: string, make: () => Value): Value {
+  const found = known.get(name) ?? make()
+  known.set(name, found)
+  return found
+}

@@ -1,0 +1,45 @@
+import { availableParallelism, homedir } from 'node:os'
+import packageJson from '../package.json' with { type: 'json' }
+import { readTextFile } from './config/files.ts'
+import { loadSettings } from './config/settings.ts'
+import { systemClock } from './lib/clock.ts'
+import { systemDice } from './lib/dice.ts'
+import { isAbort, messageOf } from './lib/errors.ts'
+import { levelOfVerbosity, openLog } from './lib/log.ts'
+import { runNode } from './node.ts'
+import { promptAtTerminal } from './terminal.ts'
+
+/** The node's process: settings in, exit code out. The only file that touches the process. */
+
+const { version } = packageJson
+const settings = loadSettings({
+  argv: process.argv.slice(2),
+  env: process.env,
+  readText: readTextFile,
+  homeDir: homedir() || null,
+  about: { version, runtime: process.version, arch: process.arch, platform: process.platform },
+})
+if ('exit' in settings) {
+  process.stdout.write(settings.exit.stdout)
+  process.stderr.write(settings.exit.stderr)
+  process.exitCode = settings.exit.code
+} else {
+  const stop = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => stop.abort())
+  const log = openLog({ level: levelOfVerbosity(settings.verbosity), pretty: true })
+  try {
+    await runNode(
+      settings,
+      {
+        ...{ version, log, clock: systemClock, dice: systemDice, cpus: availableParallelism() },
+        prompt: process.stdin.isTTY ? promptAtTerminal : null,
+      },
+      stop.signal,
+    )
+  } catch (error) {
+    if (!stop.signal.aborted || !isAbort(error)) {
+      log.error(messageOf(error), { error })
+      process.exitCode = 1
+    }
+  }
+}

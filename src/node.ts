@@ -1,0 +1,131 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Settings } from './config/settings.ts'
+import { ChainClient, connectChain } from './io/chain/client.ts'
+import { Rpc } from './io/chain/rpc.ts'
+import { openWallet, type Prompt } from './io/chain/wallet.ts'
+import { ControlApi } from './io/http/control-api.ts'
+import { NodeError } from './lib/errors.ts'
+import { Supervisor } from './lib/service.ts'
+import { type ChainAccess, Parts, type Surroundings } from './parts.ts'
+import { roles } from './roles.ts'
+import { statusOf } from './status.ts'
+
+/** What else running a node takes, beside what its parts are given. */
+export interface NodeSurroundings extends Surroundings {
+  /** Asks for a password at the terminal; null where there is none. */
+  readonly prompt: Prompt | null
+}
+
+/**
+ * Runs a node until the signal is aborted, and stops it in order. Throws what keeps it from starting, and the failure
+ * of any of its parts later on: the message is for the operator.
+ */
+export async function runNode(
+  settings: Settings,
+  around: NodeSurroundings,
+  signal: AbortSignal,
+): Promise<void> {
+  const { log } = around
+  refuseMissingRoles(settings)
+  log.info('livepeer-ts starts', {
+    version: around.version,
+    network: settings.network.name,
+    ...settings.printable(),
+  })
+  for (const warning of settings.warnings) log.warn(warning)
+  await mkdir(settings.dataDir, { recursive: true, mode: 0o700 })
+
+  let parts: Parts | null = null
+  let isReady = false
+  await using supervisor = new Supervisor()
+  // First, so that one can see what a node that has not started yet is waiting for.
+  const routes = {
+    '/status': async () => ({ json: await statusOf(parts, isReady, around.version) }),
+    '/metrics': async () =>
+      settings.metrics.enabled && parts ? parts.metrics.text() : { text: METRICS_OFF },
+    '/healthz': () => {
+      if (!isReady) throw new NodeError('not-ready', 'not ready yet')
+      return { text: '' }
+    },
+  }
+  await supervisor.start(new ControlApi(settings.controlBind, { routes, log }))
+
+  const chain = settings.chain ? await openChain(settings, around, signal) : null
+  if (signal.aborted) return
+  parts = new Parts(await withServiceAddress(settings, chain), chain, around)
+  for (const role of settings.roles) roles[role]!(parts)
+  for (const service of parts.services) {
+    if (signal.aborted) return
+    await supervisor.start(service)
+    log.debug('started', { service: service.name })
+  }
+  isReady = true
+  log.info('ready', { control: `${settings.controlBind.host}:${settings.controlBind.port}` })
+  await supervisor.untilStopped(signal)
+  isReady = false
+  log.info('stopping')
+}
+
+const METRICS_OFF = '# metrics are off: start the node with -monitor\n'
+
+function refuseMissingRoles(settings: Settings): void {
+  const missing = [...settings.roles].filter((role) => roles[role] === null)
+  if (settings.transcoder?.orchestrator) missing.push('transcoder')
+  if (missing.length > 0) {
+    throw new NodeError('not-there-yet', `this version cannot be a ${missing.join(' or a ')} of its own yet`)
+  }
+  if (settings.orchestrator && !settings.transcoder) {
+    throw new NodeError(
+      'not-there-yet',
+      'this version does not take in transcoders of other machines yet: use -transcoder to transcode here, without -orchSecret',
+    )
+  }
+  if (settings.orchestrator?.redeemer) {
+    throw new NodeError(
+      'not-there-yet',
+      `this version cannot hand winning tickets to the redeemer at ${settings.orchestrator.redeemer} yet: leave out -redeemerAddr and it redeems them itself`,
+    )
+  }
+}
+
+/** Unlocks the account and finds the contracts. Waits some time for a chain that does not answer. */
+async function openChain(
+  settings: Settings,
+  around: NodeSurroundings,
+  signal: AbortSignal,
+): Promise<ChainAccess> {
+  const { urls, controller, keystorePath, account } = settings.chain!
+  const wallet = await openWallet(
+    {
+      keystoreDirectory: join(settings.dataDir, 'keystore'),
+      keystorePath,
+      address: account,
+      password: settings.secrets.ethPassword === '' ? null : settings.secrets.ethPassword,
+    },
+    around,
+  )
+  const expected = settings.network.chainId
+  const rpc = new Rpc({ urls, chainId: expected === null ? null : Number(expected) }, around)
+  const { chainId, addresses } = await connectChain({ ...around, rpc }, controller, signal)
+  around.log.info('on chain', { chainId, account: wallet.address, controller })
+  return { wallet, rpc, chainId: BigInt(chainId), addresses }
+}
+
+/** An orchestrator that was not told its address uses the one its recipient registered on chain. */
+async function withServiceAddress(settings: Settings, chain: ChainAccess | null): Promise<Settings> {
+  if (settings.orchestrator?.service.kind !== 'registered' || !chain) return settings
+  const registered = settings.chain!.orchestrator ?? chain.wallet.address
+  const { serviceUri } = await new ChainClient(chain).orchestrator(registered)
+  const url = URL.parse(serviceUri)
+  if (!url || !['https:', 'http:'].includes(url.protocol) || url.port === '') {
+    throw new NodeError(
+      'no-service-address',
+      serviceUri === ''
+        ? `${registered} has no service address on chain: register one, or give this node's with -serviceAddr HOST:PORT`
+        : `the service address of ${registered} on chain, ${JSON.stringify(serviceUri.slice(0, 200))}, is not https://HOST:PORT: give this node's with -serviceAddr`,
+    )
+  }
+  const service = { kind: 'url', url: `${url.protocol}//${url.host}` } as const
+  return { ...settings, orchestrator: { ...settings.orchestrator, service } }
+}

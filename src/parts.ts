@@ -1,0 +1,496 @@
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import type { GatewaySettings, OrchestratorSettings, Settings, UnitPrice } from './config/settings.ts'
+import {
+  bitsOf,
+  bitstringOf,
+  type Capabilities,
+  capability,
+  softwareCapabilities,
+} from './domain/capabilities.ts'
+import { currencyToWei } from './domain/price.ts'
+import type { PricePerPixel } from './domain/ticket.ts'
+import { ChainClient } from './io/chain/client.ts'
+import type { ContractAddresses } from './io/chain/contracts.ts'
+import { ChainWatcher } from './io/chain/events.ts'
+import { GasPriceMonitor } from './io/chain/gas-price.ts'
+import { TicketRedemption } from './io/chain/redemption.ts'
+import type { Rpc } from './io/chain/rpc.ts'
+import { Transactions } from './io/chain/transactions.ts'
+import type { Wallet } from './io/chain/wallet.ts'
+import { GatewayHttp } from './io/http/gateway-http.ts'
+import { Metrics } from './io/http/metrics.ts'
+import { MediaEngine } from './io/media/engine.ts'
+import { MemoryObjects } from './io/objects.ts'
+import { OrchestratorClient } from './io/rpc/orchestrator-client.ts'
+import { OrchestratorEndpoint } from './io/rpc/orchestrator-endpoint.ts'
+import { Endpoint } from './io/rpc/server.ts'
+import { Store } from './io/store/store.ts'
+import type { Clock } from './lib/clock.ts'
+import { type Address, ZERO_ADDRESS } from './lib/crypto.ts'
+import type { Dice } from './lib/dice.ts'
+import { NodeError } from './lib/errors.ts'
+import type { Log } from './lib/log.ts'
+import { Rational } from './lib/rational.ts'
+import type { Service } from './lib/service.ts'
+import { Activity } from './services/activity.ts'
+import { Discovery } from './services/discovery.ts'
+import { Gateway, type InputMedia } from './services/gateway.ts'
+import { Orchestrator, type Recipient, type Signer, type Transcoder } from './services/orchestrator.ts'
+import {
+  ListedOrchestrators,
+  type OrchestratorSource,
+  PooledOrchestrators,
+} from './services/orchestrator-source.ts'
+import { PriceBook } from './services/price-book.ts'
+import { Redeemer } from './services/redeemer.ts'
+import { Rounds } from './services/rounds.ts'
+import { SecretRing } from './services/secret-ring.ts'
+import { Senders } from './services/senders.ts'
+import type { Payer } from './services/sessions.ts'
+import { FreeOfCharge, TicketRecipient } from './services/ticket-recipient.ts'
+import { NoPayments, TicketSender } from './services/ticket-sender.ts'
+
+/** Not the Go node's file: an operator may go back to that with its own database untouched. */
+const DATABASE_FILE = 'livepeer-ts.sqlite3'
+
+/** What was opened of the chain before anything is built on it. */
+export interface ChainAccess {
+  readonly wallet: Wallet
+  readonly rpc: Rpc
+  readonly chainId: bigint
+  readonly addresses: ContractAddresses
+}
+
+/** What does the media work: the engine, or a stand-in where its time is not to be measured. */
+export type Media = Service & Transcoder & InputMedia
+
+/** What comes from outside: time, chance, the log, and what replaces a part of the node. */
+export interface Surroundings {
+  readonly version: string
+  readonly clock: Clock
+  readonly dice: Dice
+  readonly log: Log
+  readonly cpus: number
+  readonly media?: Media
+}
+
+/**
+ * Every part of the node, made at most once, the moment it is first asked for. Asking for a part makes what it needs
+ * first, so the order of making is the order of starting.
+ */
+export class Parts {
+  readonly settings: Settings
+  readonly #chain: ChainAccess | null
+  readonly #around: Surroundings
+  readonly #made = new Map<string, unknown>()
+  readonly #services: Service[] = []
+
+  constructor(settings: Settings, chain: ChainAccess | null, around: Surroundings) {
+    this.settings = settings
+    this.#chain = chain
+    this.#around = around
+  }
+
+  /** What was made and has a life, in the order of starting. */
+  get services(): readonly Service[] {
+    return this.#services
+  }
+
+  // What every role may use.
+
+  get store() {
+    return this.#once('store', () => {
+      const chainId = this.#chain?.chainId ?? 0n
+      return new BoundStore(
+        new Store({ location: join(this.settings.dataDir, DATABASE_FILE) }, this.#around),
+        chainId,
+      )
+    }).store
+  }
+
+  get metrics() {
+    return this.#once('metrics', () => {
+      const { settings } = this
+      const account = this.#chain ? `${this.#chain.wallet.address}-` : ''
+      return new Metrics(
+        {
+          nodeId: `${account}${hostname()}`,
+          nodeType: settings.gateway ? 'bctr' : 'orch',
+          version: this.#around.version,
+        },
+        {
+          ...(this.#chain && settings.orchestrator ? { tickets: () => this.store.countTickets() } : {}),
+          ...(this.#chain ? { chainSilence: () => this.#chainSilence() } : {}),
+        },
+      )
+    })
+  }
+
+  get media(): Media {
+    return this.#once(
+      'media',
+      () => this.#around.media ?? new MediaEngine({ ...this.#around, workers: this.#around.cpus }),
+    )
+  }
+
+  get signer(): Signer {
+    return this.#chain?.wallet ?? { address: ZERO_ADDRESS, sign: () => new Uint8Array(0) }
+  }
+
+  // The chain. Nobody asks for these parts offchain.
+
+  get chainClient() {
+    return this.#once('chain client', () => new ChainClient(this.chain))
+  }
+
+  get watch() {
+    return this.#once('watch', () => {
+      const { chain, settings } = this
+      return new ChainWatcher(
+        { pollMs: settings.chain!.pollingIntervalMs },
+        { ...this.#around, rpc: chain.rpc, addresses: chain.addresses, cursor: this.store },
+      )
+    })
+  }
+
+  get rounds() {
+    return this.#once(
+      'rounds',
+      () => new Rounds({ ...this.#around, chain: this.chainClient, watch: this.watch }),
+    )
+  }
+
+  get gas() {
+    return this.#once('gas', () => {
+      const { minGasPrice, maxGasPrice, pollingIntervalMs } = this.settings.chain!
+      const options = { min: minGasPrice, max: maxGasPrice ?? 0n, pollMs: pollingIntervalMs }
+      return new GasPriceMonitor(options, { ...this.#around, rpc: this.chain.rpc })
+    })
+  }
+
+  get transactions() {
+    return this.#once('transactions', () => {
+      const { transactionTimeoutMs, maxReplacements, gasLimit } = this.settings.chain!
+      return new Transactions(
+        { timeoutMs: transactionTimeoutMs, maxReplacements, gasLimit: gasLimit ?? 0n },
+        {
+          ...this.#around,
+          rpc: this.chain.rpc,
+          signer: this.chain.wallet,
+          store: this.store,
+          gasPrices: this.gas,
+        },
+      )
+    })
+  }
+
+  // Orchestrator.
+
+  get orchestrator() {
+    return this.#once('orchestrator', () => {
+      const { settings } = this
+      const capabilities = offered(this.#around.version, settings.transcoder?.hevcDecoding ?? null)
+      return new Orchestrator(
+        {
+          serviceUri: this.#serviceUri,
+          nodes: this.#orchestratorSettings.nodes,
+          offchain: this.#chain === null,
+          recipient: this.recipientAddress,
+          maxSessions: settings.maxSessions === 'auto' ? 0 : settings.maxSessions,
+          capabilities,
+          version: this.#around.version,
+        },
+        {
+          ...this.#around,
+          signer: this.signer,
+          recipient: this.recipient,
+          transcoder: this.media,
+          results: this.results,
+          authKeys: this.authKeys,
+          events: this.metrics,
+        },
+      )
+    })
+  }
+
+  get serviceEndpoint() {
+    return this.#once('service endpoint', () => {
+      const { bind } = this.#orchestratorSettings
+      const service = new URL(this.#serviceUri === '' ? `https://127.0.0.1:${bind.port}` : this.#serviceUri)
+      const client = this.client
+      const routes = new OrchestratorEndpoint(
+        {},
+        { ...this.#around, api: this.orchestrator, download: (url, signal) => client.download(url, signal) },
+      )
+      return new Endpoint(
+        {
+          name: 'service endpoint',
+          host: bind.host,
+          port: bind.port ?? Number(service.port),
+          tls: bind.clearText ? null : { hostname: service.hostname, directory: this.settings.dataDir },
+        },
+        { ...this.#around, routes: [routes] },
+      )
+    })
+  }
+
+  get results() {
+    return this.#once('results', () => new MemoryObjects())
+  }
+
+  get authKeys() {
+    return this.#once(
+      'auth keys',
+      () => new SecretRing('auth-token', { ...this.#around, secrets: this.store }),
+    )
+  }
+
+  get recipient(): Recipient {
+    return this.#once('recipient', () =>
+      this.#chain === null ? new FreeOfCharge() : this.#ticketRecipient(),
+    )
+  }
+
+  get redeemer() {
+    return this.#once('redeemer', () => {
+      const { chain, chainClient, rounds, senders, gas, watch, store, metrics } = this
+      const redemptions = new TicketRedemption({
+        client: chainClient,
+        transactions: this.transactions,
+        account: chain.wallet.address,
+      })
+      return new Redeemer({
+        ...this.#around,
+        ...{
+          tickets: store,
+          nonces: store,
+          chain: redemptions,
+          watch,
+          rounds,
+          senders,
+          gas,
+          events: metrics,
+        },
+      })
+    })
+  }
+
+  get senders() {
+    return this.#once('senders', () => {
+      const { chainClient, watch, rounds } = this
+      return new Senders(
+        { claimant: this.recipientAddress! },
+        { ...this.#around, chain: chainClient, watch, rounds },
+      )
+    })
+  }
+
+  get activity() {
+    return this.#once('activity', () => {
+      const { chainClient, watch, rounds } = this
+      return new Activity(
+        { recipient: this.recipientAddress! },
+        { ...this.#around, chain: chainClient, watch, rounds },
+      )
+    })
+  }
+
+  /** Whom tickets pay: the registered orchestrator, or this account; null offchain. */
+  get recipientAddress(): Address | null {
+    return this.#chain === null ? null : (this.settings.chain!.orchestrator ?? this.#chain.wallet.address)
+  }
+
+  #ticketRecipient(): TicketRecipient {
+    const { store, senders, rounds, activity, gas, redeemer, metrics } = this
+    const { ticketEv, maxFaceValue, autoAdjustPrice } = this.#orchestratorSettings
+    const secret = new SecretRing('ticket', { ...this.#around, secrets: store })
+    this.#services.push(secret)
+    return new TicketRecipient(
+      {
+        recipient: this.recipientAddress!,
+        ticketEv,
+        redeemGas: this.settings.chain!.redeemGas,
+        maxFaceValue: maxFaceValue ?? 0n,
+        autoAdjustPrice,
+      },
+      {
+        ...this.#around,
+        ...{ secret, nonces: store, balances: store, prices: store, records: store },
+        ...{ senders, rounds, activity, gas, priceBook: this.priceBook, winners: redeemer, events: metrics },
+      },
+    )
+  }
+
+  get priceBook() {
+    return this.#once('price book', () => {
+      const { price, gatewayPrices } = this.#orchestratorSettings
+      const single = [...gatewayPrices].map(([gateway, unit]) => [gateway, pricePerPixelOf(unit)] as const)
+      return new PriceBook(pricePerPixelOf(price!), single)
+    })
+  }
+
+  // Gateway.
+
+  get gateway() {
+    return this.#once('gateway', () => {
+      const { maxAttempts, profiles, localVerify, minOrchestratorVersion } = this.#gatewaySettings
+      const { client, payer, signer, media, metrics, source } = this
+      const maxSessions = this.settings.maxSessions
+      return new Gateway(
+        {
+          ...{ maxAttempts, profiles, localVerify, minOrchestratorVersion },
+          maxSessions: maxSessions === 'auto' ? 0 : maxSessions,
+          weights: this.#weights,
+        },
+        {
+          ...this.#around,
+          ...{ directory: this.discovery, client, payer, signer, media, store: new MemoryObjects() },
+          facts: { stakeOf: (recipient) => source.stakeOf(recipient), perfScoreOf: () => null },
+          tell: (event) => metrics.gatewayEvent(event),
+        },
+      )
+    })
+  }
+
+  get gatewayHttp() {
+    return this.#once('gateway HTTP', () => {
+      const { bind, httpIngest, currentManifest } = this.#gatewaySettings
+      return new GatewayHttp(
+        { ...bind, httpIngest, currentManifest },
+        { ...this.#around, gateway: this.gateway },
+      )
+    })
+  }
+
+  get discovery() {
+    return this.#once('discovery', () => {
+      const { discoveryTimeoutMs, extraNodes, blocklist } = this.#gatewaySettings
+      const { client, signer, payer, source } = this
+      const options = { timeoutMs: discoveryTimeoutMs, extraNodes, blocklist: [...blocklist] }
+      return new Discovery(options, { ...this.#around, source, client, signer, payer })
+    })
+  }
+
+  get source(): OrchestratorSource {
+    return this.#once('source', () => {
+      const { orchestrators } = this.#gatewaySettings
+      if (orchestrators.length > 0 || this.#chain === null) return new ListedOrchestrators(orchestrators)
+      const { chainClient, watch, rounds } = this
+      return new PooledOrchestrators({ ...this.#around, pool: chainClient, changes: watch, rounds })
+    })
+  }
+
+  get payer(): Payer {
+    return this.#once('payer', () =>
+      this.#chain === null ? new NoPayments(this.#around) : this.#ticketSender(),
+    )
+  }
+
+  get client() {
+    return this.#once('client', () => new OrchestratorClient())
+  }
+
+  #ticketSender(): TicketSender {
+    const { maxTicketEv, maxTotalEv, depositMultiplier } = this.#gatewaySettings
+    const { chain, signer, rounds } = this
+    const funds = this.#once('own funds', () => {
+      const { chainClient, watch } = this
+      return new Senders(
+        { claimant: chain.wallet.address },
+        { ...this.#around, chain: chainClient, watch, rounds },
+      )
+    })
+    return new TicketSender(
+      { maxTicketEv, maxTotalEv, depositMultiplier },
+      { ...this.#around, signer, rounds, funds },
+    )
+  }
+
+  get #weights() {
+    if (this.#chain === null) return null
+    const { selection, maxPrice, ignoreMaxPriceIfNeeded } = this.#gatewaySettings
+    return {
+      ...selection,
+      maxPrice: maxPrice ? pricePerPixelOf(maxPrice) : null,
+      ignoreMaxPriceIfNeeded,
+      minPerfScore: 0,
+    }
+  }
+
+  // What the getters above are made of.
+
+  get chain(): ChainAccess {
+    if (!this.#chain) throw new NodeError('no-chain', 'this part is asked for on chain only')
+    return this.#chain
+  }
+
+  get #gatewaySettings(): GatewaySettings {
+    return this.settings.gateway!
+  }
+
+  get #orchestratorSettings(): OrchestratorSettings {
+    return this.settings.orchestrator!
+  }
+
+  get #serviceUri(): string {
+    const { service } = this.#orchestratorSettings
+    return service.kind === 'url' ? service.url : ''
+  }
+
+  #chainSilence(): number {
+    const head = this.watch.head
+    return head
+      ? Math.max(0, this.#around.clock.now() / 1000 - Number(head.timestamp))
+      : Number.POSITIVE_INFINITY
+  }
+
+  #once<Part>(name: string, make: () => Part): Part {
+    if (!this.#made.has(name)) {
+      const part = make()
+      this.#made.set(name, part)
+      if (isService(part)) this.#services.push(part)
+    }
+    return this.#made.get(name) as Part
+  }
+}
+
+/** A store that refuses to serve another chain than the one its data belongs to. */
+class BoundStore implements Service {
+  readonly name = 'store'
+  readonly store: Store
+  readonly #chainId: bigint
+
+  constructor(store: Store, chainId: bigint) {
+    this.store = store
+    this.#chainId = chainId
+  }
+
+  async start(scope: Parameters<Service['start']>[0]): Promise<void> {
+    await this.store.start(scope)
+    await this.store.bindChain(this.#chainId)
+  }
+}
+
+/** What this node can do, told exactly: object stores and perceptual hashes are not there yet. */
+function offered(version: string, hevcDecoding: boolean | null): Capabilities {
+  const all = softwareCapabilities({ version, hevcDecoding })
+  const missing: number[] = [
+    capability.storageDirect,
+    capability.storageS3,
+    capability.storageGcs,
+    capability.mpeg7Signature,
+  ]
+  const bits = bitsOf(all.bitstring).filter((bit) => !missing.includes(bit))
+  const capacities = new Map([...all.capacities].filter(([bit]) => !missing.includes(bit)))
+  return { ...all, bitstring: bitstringOf(bits), capacities }
+}
+
+/** A price written in wei or ether; other currencies need a price feed, which is not there yet. */
+function pricePerPixelOf({ price, pixelsPerUnit }: UnitPrice): PricePerPixel {
+  return currencyToWei(price.amount, price.currency, null).div(Rational.of(pixelsPerUnit))
+}
+
+function isService(part: unknown): part is Service {
+  return typeof part === 'object' && part !== null && 'start' in part && typeof part.start === 'function'
+}

@@ -1,0 +1,17 @@
+import type { Role } from './config/settings.ts'
+import type { Service } from './lib/service.ts'
+import type { Parts } from './parts.ts'
+
+/**
+ * What each role runs, in the order of starting. What these need is made and started with them; parts that two roles
+ * share are made once. A role that is null is not there yet and is refused by name.
+ */
+export const roles: Readonly<Record<Role, ((parts: Parts) => readonly Service[]) | null>> = {
+  gateway: (parts) => [parts.gateway, parts.gatewayHttp],
+  // With an orchestrator in the same process the transcoder is its media engine.
+  transcoder: (parts) => [parts.media],
+  orchestrator: (parts) => [parts.orchestrator, parts.serviceEndpoint],
+  redeemer: null,
+  reward: null,
+  roundInitializer: null,
+}
