@@ -1,0 +1,369 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { FakePayer } from '../../test/fake-payer.ts'
+import { FakeChain } from '../../test/fakes.ts'
+import { ticketHash, type WinningTicket } from '../domain/ticket.ts'
+import { Store } from '../io/store/store.ts'
+import { formatHex } from '../lib/bytes.ts'
+import { settle, WoundClock } from '../lib/clock.ts'
+import { silentLog } from '../lib/log.ts'
+import { Supervisor } from '../lib/service.ts'
+import { Redeemer } from './redeemer.ts'
+import { Rounds } from './rounds.ts'
+import { Senders } from './senders.ts'
+
+const ORCHESTRATOR = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
+const ETHER = 10n ** 18n
+const ROUND = 50n
+
+async function world(t: TestContext) {
+  const folder = mkdtempSync(join(tmpdir(), 'livepeer-redeemer-'))
+  const chain = new FakeChain({ roundLength: ROUND })
+  const clock = new WoundClock()
+  const gateway = new FakePayer('gateway')
+  chain.fund(gateway.address, 1000n * ETHER, 1000n * ETHER)
+  chain.mine()
+  const store = new Store({ location: join(folder, 'node.sqlite3') })
+  await store.open()
+  const happened: string[] = []
+  let nonce = 0
+
+  const start = async () => {
+    const supervisor = new Supervisor()
+    const needs = { chain, watch: chain, clock, log: silentLog }
+    const rounds = new Rounds(needs)
+    const senders = new Senders({ claimant: ORCHESTRATOR }, { ...needs, rounds })
+    const redeemer = new Redeemer({
+      ...needs,
+      tickets: store,
+      nonces: store,
+      rounds,
+      senders,
+      gas: chain,
+      events: {
+        ticketWon: () => void happened.push('won'),
+        ticketRedeemed: ({ paid }) => void happened.push(`redeemed ${paid}`),
+        ticketRefused: ({ reason }) => void happened.push(`refused ${reason}`),
+        ticketReopened: () => void happened.push('reopened'),
+        redemptionFailed: ({ reason }) => void happened.push(`failed ${reason}`),
+      },
+    })
+    for (const service of [rounds, senders, redeemer]) await supervisor.start(service)
+    return { redeemer, senders, stop: () => supervisor.stop() }
+  }
+  let node = await start()
+  t.after(async () => {
+    await node.stop()
+    await store.close()
+    rmSync(folder, { recursive: true })
+  })
+  /** Lets everything run that can, without time passing. */
+  const rest = async () => {
+    for (let i = 0; i < 30; i++) await settle()
+  }
+  return {
+    chain,
+    clock,
+    gateway,
+    store,
+    happened,
+    get node() {
+      return node
+    },
+    rest,
+    async restart() {
+      await node.stop()
+      node = await start()
+      await rest()
+    },
+    /** Mines blocks, with time passing between them. */
+    async mine(blocks = 1, msEach = 1_000) {
+      for (let i = 0; i < blocks; i++) {
+        chain.mine()
+        await rest()
+        await clock.wind(msEach)
+        await rest()
+      }
+    },
+    /** A winning ticket of the present round, whose params expire in `lifetime` blocks. */
+    async won(fields: Partial<WinningTicket> & { lifetime?: number } = {}): Promise<WinningTicket> {
+      const { lastInitialized, blockHash } = await chain.roundState()
+      const { lifetime = 0, ...rest } = fields
+      return {
+        recipient: ORCHESTRATOR,
+        sender: gateway.address,
+        faceValue: ETHER,
+        winProb: 1n,
+        senderNonce: ++nonce,
+        recipientRandHash: new Uint8Array(32).fill(1),
+        recipientRand: 1n,
+        expirationParams: { creationRound: lastInitialized, creationRoundBlockHash: blockHash },
+        paramsExpirationBlock: chain.head.l1Block + BigInt(lifetime),
+        sig: new Uint8Array(65),
+        ...rest,
+      }
+    },
+    stateOf: async (ticket: WinningTicket) => {
+      const id = formatHex(ticketHash(ticket))
+      const waiting = node.redeemer.waiting().find(({ hash }) => hash === id)
+      if (waiting) return waiting.state
+      const done = await store.redeemedSince(0n)
+      return done.find(({ hash }) => formatHex(hash) === id)?.state ?? { kind: 'refused' }
+    },
+  }
+}
+
+const reasonOf = (state: { kind: string; reason?: string }) => `${state.kind} ${state.reason ?? ''}`.trim()
+
+test('a ticket is redeemed once its params have expired, and what it paid is kept', async (t) => {
+  const w = await world(t)
+  const ticket = await w.won({ lifetime: 3 })
+  await w.node.redeemer.queue(ticket)
+  await w.mine(2)
+  assert.equal(reasonOf(await w.stateOf(ticket)), 'open params-live')
+  assert.equal(w.node.senders.pending(w.gateway.address), ETHER)
+  await w.mine(2)
+  const state = await w.stateOf(ticket)
+  assert.ok(state.kind === 'redeemed' && state.paid === ETHER && state.fee! > 0n && state.txHash)
+  assert.deepEqual(w.happened, ['won', `redeemed ${ETHER}`])
+  assert.equal(w.node.senders.pending(w.gateway.address), 0n)
+})
+
+test('a ticket that is queued twice counts once, also after it was redeemed', async (t) => {
+  const w = await world(t)
+  const ticket = await w.won()
+  await Promise.all([w.node.redeemer.queue(ticket), w.node.redeemer.queue(ticket)])
+  await w.mine(2)
+  await w.node.redeemer.queue(ticket)
+  await w.mine(2)
+  assert.deepEqual(w.happened, ['won', `redeemed ${ETHER}`])
+  assert.deepEqual([...w.chain.redemptions.values()], [[ETHER]])
+})
+
+test('a ticket that cannot be redeemed does not hold up the others, of its sender or of any', async (t) => {
+  const w = await world(t)
+  const stuck = await w.won({
+    expirationParams: { creationRound: 10n, creationRoundBlockHash: new Uint8Array(32) },
+  })
+  const others = await Promise.all([w.won(), w.won(), w.won()])
+  for (const ticket of [stuck, ...others]) await w.node.redeemer.queue(ticket)
+  await w.mine(2)
+  assert.equal(reasonOf(await w.stateOf(stuck)), 'open chain-refuses')
+  assert.equal(w.chain.redemptions.size, 3)
+})
+
+test('all open tickets of all senders are taken up again after a restart', async (t) => {
+  const w = await world(t)
+  const absent = new FakePayer('absent')
+  w.chain.fund(absent.address, 10n * ETHER)
+  await w.node.redeemer.queue(await w.won({ lifetime: 5, sender: absent.address }))
+  await w.restart()
+  assert.equal(w.node.senders.pending(absent.address), ETHER)
+  await w.mine(7)
+  assert.equal(w.chain.redemptions.size, 1)
+})
+
+test('an underfunded ticket is kept until its sender is funded, and then redeemed at once', async (t) => {
+  const w = await world(t)
+  w.chain.setSender(w.gateway.address, { deposit: 1n, fundsRemaining: 0n })
+  const ticket = await w.won()
+  await w.node.redeemer.queue(ticket)
+  await w.mine(10)
+  assert.equal(reasonOf(await w.stateOf(ticket)), 'open underfunded')
+  w.chain.fund(w.gateway.address, ETHER)
+  await w.mine(2, 0)
+  assert.equal((await w.stateOf(ticket)).kind, 'redeemed')
+  assert.deepEqual([...w.chain.redemptions.values()], [[ETHER]])
+})
+
+test('only at the last chance a ticket is redeemed for less than its face value', async (t) => {
+  const w = await world(t)
+  const half = ETHER / 2n
+  w.chain.setSender(w.gateway.address, { deposit: half, fundsRemaining: 0n })
+  const ticket = await w.won()
+  const { creationRound } = ticket.expirationParams
+  await w.node.redeemer.queue(ticket)
+  const lastChance = 1_000n + (creationRound - 10n + 2n) * ROUND - ROUND / 3n
+  while (w.chain.head.l1Block < lastChance - 1n) await w.mine()
+  assert.equal(w.chain.redemptions.size, 0)
+  await w.mine(15)
+  assert.deepEqual([...w.chain.redemptions.values()], [[half]])
+  assert.equal(w.happened.at(-1), `redeemed ${half}`)
+})
+
+test('a ticket that never pays its gas is refused with that reason when it expires', async (t) => {
+  const w = await world(t)
+  const ticket = await w.won({ faceValue: 1_000n })
+  await w.node.redeemer.queue(ticket)
+  await w.mine(3)
+  assert.equal(reasonOf(await w.stateOf(ticket)), 'open not-worth-gas')
+  await w.mine(110, 5_000)
+  assert.deepEqual(w.happened, ['won', 'refused not-worth-gas'])
+  assert.equal(w.node.senders.pending(w.gateway.address), 0n)
+  const [count] = await w.store.countTickets()
+  assert.deepEqual([count?.state, count?.reason], ['refused', 'not-worth-gas'])
+})
+
+test('a gas price above the operator’s limit makes tickets wait until it falls', async (t) => {
+  const w = await world(t)
+  w.chain.maxGasPrice = w.chain.gasPrice - 1n
+  const ticket = await w.won()
+  await w.node.redeemer.queue(ticket)
+  await w.mine(2)
+  assert.equal(reasonOf(await w.stateOf(ticket)), 'open gas-too-high')
+  w.chain.maxGasPrice = 0n
+  await w.mine(20)
+  assert.equal((await w.stateOf(ticket)).kind, 'redeemed')
+})
+
+test('tickets that a sender’s deposit does not cover together go one after the other, each paid in full or kept', async (t) => {
+  const w = await world(t)
+  w.chain.setSender(w.gateway.address, { deposit: 2n * ETHER, fundsRemaining: 0n })
+  const tickets = await Promise.all(Array.from({ length: 4 }, () => w.won({ faceValue: (3n * ETHER) / 4n })))
+  for (const ticket of tickets) await w.node.redeemer.queue(ticket)
+  await w.mine(30)
+  const paid = [...w.chain.redemptions.values()].flat()
+  assert.deepEqual(paid, [(3n * ETHER) / 4n, (3n * ETHER) / 4n])
+  const reasons = await Promise.all(tickets.map(async (ticket) => reasonOf(await w.stateOf(ticket))))
+  assert.deepEqual(reasons.sort(), ['open underfunded', 'open underfunded', 'redeemed', 'redeemed'])
+})
+
+test('many tickets are on their way at the same time', async (t) => {
+  const w = await world(t)
+  w.chain.includesNothing = true
+  for (let i = 0; i < 20; i++) await w.node.redeemer.queue(await w.won())
+  await w.mine(2)
+  const submitted = w.node.redeemer.waiting().filter(({ state }) => state.kind === 'submitted')
+  assert.equal(submitted.length, 20)
+  w.chain.includesNothing = false
+  await w.mine(1)
+  assert.equal(w.node.redeemer.waiting().length, 0)
+})
+
+test('a ticket whose transaction was under way at a restart is not sent again', async (t) => {
+  const w = await world(t)
+  w.chain.includesNothing = true
+  const ticket = await w.won()
+  await w.node.redeemer.queue(ticket)
+  await w.mine(1)
+  await w.restart()
+  assert.equal((await w.stateOf(ticket)).kind, 'submitted')
+  w.chain.includesNothing = false
+  await w.mine(1)
+  const state = await w.stateOf(ticket)
+  assert.ok(state.kind === 'redeemed' && state.paid === ETHER)
+  assert.equal(w.chain.reverts, 0)
+})
+
+test('a transaction that was mined while the node was down is found with its figures', async (t) => {
+  const w = await world(t)
+  w.chain.includesNothing = true
+  const ticket = await w.won()
+  await w.node.redeemer.queue(ticket)
+  await w.mine(1)
+  await w.node.stop()
+  w.chain.includesNothing = false
+  w.chain.mine()
+  await w.restart()
+  const state = await w.stateOf(ticket)
+  assert.ok(state.kind === 'redeemed' && state.paid === ETHER && state.txHash)
+})
+
+test('a ticket that somebody else redeemed counts as redeemed, without figures of ours', async (t) => {
+  const w = await world(t)
+  const ticket = await w.won({ lifetime: 3 })
+  await w.node.redeemer.queue(ticket)
+  w.chain.redeemFromElsewhere(ticket)
+  await w.mine(5)
+  const state = await w.stateOf(ticket)
+  assert.ok(state.kind === 'redeemed' && state.txHash === null && state.paid === null)
+  assert.equal(w.chain.reverts, 0)
+})
+
+test('a redemption that was mined and failed is not a spent ticket: it is tried again', async (t) => {
+  const w = await world(t)
+  w.chain.includesNothing = true
+  const ticket = await w.won()
+  await w.node.redeemer.queue(ticket)
+  await w.mine(1)
+  w.chain.setSender(w.gateway.address, { withdrawRound: 1n })
+  w.chain.includesNothing = false
+  await w.mine(1)
+  assert.equal(w.chain.reverts, 1)
+  assert.equal(reasonOf(await w.stateOf(ticket)), 'open reverted')
+  w.chain.setSender(w.gateway.address, { withdrawRound: 0n })
+  await w.mine(12)
+  assert.equal((await w.stateOf(ticket)).kind, 'redeemed')
+})
+
+test('a reorganisation that takes a redemption back opens the ticket again', async (t) => {
+  const w = await world(t)
+  const [lost, kept] = [await w.won(), await w.won()]
+  await w.node.redeemer.queue(lost)
+  await w.node.redeemer.queue(kept)
+  await w.mine(2)
+  assert.equal(w.chain.redemptions.size, 2)
+  w.chain.includesNothing = true
+  w.chain.reorganise(2, (ticket) => ticket.senderNonce === kept.senderNonce)
+  await w.rest()
+  assert.equal(w.happened.filter((event) => event === 'reopened').length, 2)
+  assert.equal(w.node.senders.pending(w.gateway.address), 2n * ETHER)
+  w.chain.includesNothing = false
+  await w.mine(15)
+  const states = await Promise.all([lost, kept].map(async (ticket) => (await w.stateOf(ticket)).kind))
+  assert.deepEqual(states, ['redeemed', 'redeemed'])
+  assert.deepEqual([...w.chain.redemptions.values()], [[ETHER], [ETHER]])
+})
+
+test('a reorganisation while the node was down is noticed at its start', async (t) => {
+  const w = await world(t)
+  const ticket = await w.won()
+  await w.node.redeemer.queue(ticket)
+  await w.mine(2)
+  await w.node.stop()
+  w.chain.reorganise(2, () => false)
+  await w.restart()
+  await w.mine(10)
+  assert.ok(w.happened.includes('reopened'))
+  assert.deepEqual([...w.chain.redemptions.values()], [[ETHER]])
+})
+
+test('while the chain is away tickets wait, and are redeemed when it is back', async (t) => {
+  const w = await world(t)
+  const ticket = await w.won()
+  w.chain.isDown = true
+  await w.node.redeemer.queue(ticket)
+  await w.clock.wind(60_000)
+  await w.rest()
+  assert.equal(reasonOf(await w.stateOf(ticket)), 'open chain-unavailable')
+  w.chain.recover()
+  await w.clock.wind(300_000)
+  await w.mine(1)
+  assert.equal((await w.stateOf(ticket)).kind, 'redeemed')
+})
+
+test('a ticket that would expire before its params is redeemed early, and its secret number is revealed', async (t) => {
+  const w = await world(t)
+  const ticket = await w.won({ lifetime: 1_000 })
+  await w.node.redeemer.queue(ticket)
+  await w.mine(20)
+  assert.equal((await w.store.noncesOf(ticket.recipientRandHash)).revealed, false)
+  await w.mine(80)
+  assert.equal((await w.stateOf(ticket)).kind, 'redeemed')
+  assert.equal((await w.store.noncesOf(ticket.recipientRandHash)).revealed, true)
+})
+
+test('a ticket that the chain keeps calling invalid is refused', async (t) => {
+  const w = await world(t)
+  const ticket = await w.won()
+  w.chain.simulate = async () => ({ kind: 'reverts', reason: 'execution reverted: ticket did not win' })
+  await w.node.redeemer.queue(ticket)
+  await w.mine(1)
+  assert.equal(reasonOf(await w.stateOf(ticket)), 'open chain-refuses')
+  await w.clock.wind(60_000)
+  await w.rest()
+  assert.equal(w.happened.at(-1), 'refused invalid')
+})

@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { FakeChain } from '../../test/fakes.ts'
+import { settle, WoundClock } from '../lib/clock.ts'
+import { silentLog } from '../lib/log.ts'
+import { Supervisor } from '../lib/service.ts'
+import { Rounds } from './rounds.ts'
+
+async function started(chain = new FakeChain({ roundLength: 10n })) {
+  const clock = new WoundClock()
+  const rounds = new Rounds({ chain, watch: chain, clock, log: silentLog })
+  const supervisor = new Supervisor()
+  await supervisor.start(rounds)
+  return { chain, clock, rounds, supervisor }
+}
+
+const mine = (chain: FakeChain, blocks: number) => {
+  for (let i = 0; i < blocks; i++) chain.mine()
+}
+
+test('rounds and L1 blocks follow the chain, and listeners hear of each once', async () => {
+  const { chain, rounds, supervisor } = await started()
+  const heard: string[] = []
+  const stop = new AbortController()
+  rounds.onRound((round) => heard.push(`round ${round}`), stop.signal)
+  rounds.onL1Block((block) => heard.push(`block ${block}`), stop.signal)
+  mine(chain, 9)
+  await settle()
+  chain.mine()
+  await settle()
+  assert.equal(rounds.lastInitializedRound, 11n)
+  assert.deepEqual(heard.slice(-2), ['block 1010', 'round 11'])
+  assert.equal(heard.length, 11)
+  stop.abort()
+  chain.mine()
+  assert.equal(heard.length, 11)
+  await supervisor.stop()
+})
+
+test('a round whose state cannot be read is read later: no event is lost', async () => {
+  const { chain, clock, rounds, supervisor } = await started()
+  const read = chain.roundState.bind(chain)
+  let failures = 2
+  chain.roundState = async () => {
+    if (failures-- > 0) throw new Error('no answer')
+    return read()
+  }
+  mine(chain, 10)
+  await settle()
+  assert.equal(rounds.lastInitializedRound, 10n)
+  assert.equal(rounds.roundClock.currentRound, 11n)
+  await clock.wind(1_000)
+  assert.equal(rounds.lastInitializedRound, 10n)
+  await clock.wind(2_000)
+  assert.equal(rounds.lastInitializedRound, 11n)
+  await supervisor.stop()
+})
+
+test('a stale answer does not move the round back, a reorganisation does', async () => {
+  const { chain, clock, rounds, supervisor } = await started()
+  mine(chain, 10)
+  await settle()
+  const stale = { ...(await chain.roundState()), lastInitialized: 10n }
+  const read = chain.roundState.bind(chain)
+  chain.roundState = async () => stale
+  await clock.wind(5 * 60_000)
+  assert.equal(rounds.lastInitializedRound, 11n)
+  chain.roundState = read
+  await clock.wind(60_000)
+  const block = rounds.l1Block
+  chain.roundState = async () => stale
+  chain.reorganise(2, () => true)
+  await settle()
+  assert.equal(rounds.lastInitializedRound, 10n)
+  assert.equal(rounds.l1Block, block + 1n)
+  await supervisor.stop()
+})
+
+test('starting waits for the first successful read', async () => {
+  const chain = new FakeChain()
+  chain.isDown = true
+  const clock = new WoundClock()
+  const rounds = new Rounds({ chain, watch: chain, clock, log: silentLog })
+  assert.throws(() => rounds.lastInitializedRound, /have not been read/)
+  const supervisor = new Supervisor()
+  const starting = supervisor.start(rounds)
+  await clock.wind(1_000)
+  chain.isDown = false
+  await clock.wind(2_000)
+  await starting
+  assert.equal(rounds.lastInitializedRound, 10n)
+  await supervisor.stop()
+})
+
+test('tickets carry the round before while the hash of the last is not known', async () => {
+  const { chain, clock, rounds, supervisor } = await started()
+  const state = await chain.roundState()
+  assert.equal(rounds.expirationParams.creationRound, 10n)
+  chain.roundState = async () => ({
+    ...state,
+    blockHash: new Uint8Array(32),
+    previousBlockHash: new Uint8Array(32).fill(9),
+  })
+  await clock.wind(5 * 60_000)
+  assert.deepEqual(rounds.expirationParams, {
+    creationRound: 9n,
+    creationRoundBlockHash: new Uint8Array(32).fill(9),
+  })
+  await supervisor.stop()
+})
+
+test('the clock of rounds runs on between reads', async () => {
+  const { chain, rounds, supervisor } = await started()
+  chain.roundState = async () => {
+    throw new Error('no answer')
+  }
+  mine(chain, 25)
+  assert.deepEqual(rounds.roundClock, {
+    currentRound: 12n,
+    startL1Block: 1020n,
+    roundLength: 10n,
+    l1Block: 1025n,
+  })
+  await supervisor.stop()
+})
