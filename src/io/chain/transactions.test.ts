@@ -8,6 +8,7 @@ import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
 import { GasPriceMonitor } from './gas-price.ts'
 import {
+  type ReorganisationWatch,
   type StoredTransaction,
   type TransactionOptions,
   type TransactionStore,
@@ -56,13 +57,19 @@ interface Sending extends AsyncDisposable {
 
 async function sending(
   store: TransactionStore,
-  over: Partial<TransactionOptions> & { max?: bigint; signer?: Wallet } = {},
+  over: Partial<TransactionOptions> & { max?: bigint; signer?: Wallet; watch?: ReorganisationWatch } = {},
 ): Promise<Sending> {
   const needs = { rpc: chain.rpc, clock: systemClock, log: silentLog }
   const gasPrices = new GasPriceMonitor({ min: 0n, max: over.max ?? 0n, pollMs: 100 }, needs)
   const transactions = new Transactions(
     { timeoutMs: 10_000, maxReplacements: 1, gasLimit: 0n, pollMs: 20, ...over },
-    { ...needs, gasPrices, store, signer: over.signer ?? wallet },
+    {
+      ...needs,
+      gasPrices,
+      store,
+      signer: over.signer ?? wallet,
+      ...(over.watch ? { watch: over.watch } : {}),
+    },
   )
   const supervisor = new Supervisor()
   await supervisor.start(gasPrices)
@@ -334,4 +341,30 @@ test('ending the wait does not end the transaction', async () => {
   await outcome
   await chain.anvil.mine()
   await eventually('mined', () => sender.transactions.open.length === 0)
+})
+
+test('a transaction whose block is reorganised away is open again and mined in the new chain', async () => {
+  let tell: (update: { reorganised: boolean }) => void = () => {}
+  const watch = {
+    subscribe: (listener: typeof tell) => {
+      tell = listener
+    },
+  }
+  const store = new MemoryStore()
+  await using sender = await sending(store, { watch })
+  const snapshot = await chain.anvil.request('evm_snapshot')
+  await sender.transactions.submit(pay('payment'), sender.signal)
+  await chain.anvil.request('evm_revert', [snapshot])
+  await chain.anvil.mineOnDemand()
+  tell({ reorganised: true })
+  await eventually('open again', () => store.latest().get(0)?.state === 'open')
+  const { hash } = store.latest().get(0)!.attempts[0]!
+  await eventually(
+    'sent again',
+    async () => (await chain.rpc.request('eth_getTransactionByHash', [hash])) !== null,
+  )
+  await chain.anvil.mine()
+  await eventually('mined again', () => store.latest().get(0)?.state === 'mined')
+  await chain.anvil.mineAtOnce()
+  assert.equal((await sender.transactions.submit(pay('another'), sender.signal)).nonce, 1)
 })

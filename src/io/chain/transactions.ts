@@ -93,7 +93,14 @@ export interface GasLimits {
   assertBelowMax(): void
 }
 
+/** Tells when blocks that were seen are gone, and the transactions in them perhaps too. */
+export interface ReorganisationWatch {
+  subscribe(listener: (update: { readonly reorganised: boolean }) => void, signal: AbortSignal): void
+}
+
 const DEFAULT_POLL_MS = 1_000
+/** Mined transactions that a reorganisation may bring back; a chain is reorganised for a few blocks at most. */
+const MAX_REMEMBERED_MINED = 64
 /** A state that moves between estimate and mining must not run a redemption out of gas. */
 const GAS_MARGIN_PERCENT = 20n
 /** How often a transaction that no receipt is found for is looked for in the pool, and sent again if lost. */
@@ -131,6 +138,10 @@ export class Transactions implements Service {
   readonly #clock: Clock
   readonly #log: Log
   readonly #open = new Map<number, Tracked>()
+  /** Mined lately, oldest first. */
+  readonly #mined: StoredTransaction[] = []
+  readonly #watch: ReorganisationWatch | null
+  #mayBeUnmined = false
   /** Nonces below this one are used, whatever a lagging endpoint says. */
   #usedBelow = 0
   #queue: Promise<unknown> = Promise.resolve()
@@ -142,10 +153,13 @@ export class Transactions implements Service {
       signer: TransactionSigner
       store: TransactionStore
       gasPrices: GasLimits
+      /** Absent: a mined transaction is taken for final. */
+      watch?: ReorganisationWatch
       clock: Clock
       log: Log
     },
   ) {
+    this.#watch = needs.watch ?? null
     this.#options = { pollMs: DEFAULT_POLL_MS, ...options }
     this.#rpc = needs.rpc
     this.#signer = needs.signer
@@ -160,9 +174,14 @@ export class Transactions implements Service {
       if (stored.state === 'open') this.#track(stored, 0)
     }
     if (this.#open.size > 0) this.#log.info('open transactions taken up again', { count: this.#open.size })
+    this.#watch?.subscribe(({ reorganised }) => {
+      if (!reorganised) return
+      this.#usedBelow = 0
+      this.#mayBeUnmined = true
+    }, scope.signal)
     scope.spawn('receipts', async (signal) => {
       for (;;) {
-        if (this.#open.size > 0) await this.#look(signal)
+        if (this.#open.size > 0 || this.#mayBeUnmined) await this.#look(signal)
         await this.#clock.sleep(this.#options.pollMs, signal)
       }
     })
@@ -320,6 +339,7 @@ export class Transactions implements Service {
   /** One look at all open transactions. What fails is tried again at the next look. */
   async #look(signal: AbortSignal): Promise<void> {
     try {
+      if (this.#mayBeUnmined) await this.#inTurn(() => this.#reopenUnmined(signal))
       const params = [this.#signer.address, 'latest']
       const used = Number(await this.#rpc.quantity('eth_getTransactionCount', params, signal))
       const byNonce = [...this.#open.values()].sort((a, b) => a.stored.nonce - b.stored.nonce)
@@ -367,6 +387,8 @@ export class Transactions implements Service {
   async #finish(tracked: Tracked, receipt: RawReceipt): Promise<void> {
     await this.#close(tracked, receipt.status ? 'mined' : 'reverted')
     this.#usedBelow = Math.max(this.#usedBelow, tracked.stored.nonce + 1)
+    this.#mined.push(tracked.stored)
+    if (this.#mined.length > MAX_REMEMBERED_MINED) this.#mined.shift()
     const mined: MinedTransaction = {
       hash: receipt.transactionHash,
       nonce: tracked.stored.nonce,
@@ -378,6 +400,24 @@ export class Transactions implements Service {
     const { purpose } = tracked.stored
     this.#log.info('transaction mined', { purpose, hash: mined.hash, success: mined.success, fee: mined.fee })
     tracked.outcome.resolve(mined)
+  }
+
+  /** After a reorganisation: what is not mined any more is open again under its nonce. */
+  async #reopenUnmined(signal: AbortSignal): Promise<void> {
+    for (const stored of [...this.#mined]) {
+      if (await this.#receiptOf(stored, signal)) continue
+      if (!this.#open.has(stored.nonce)) {
+        const reopened: StoredTransaction = { ...stored, state: 'open' }
+        await this.#store.saveTransaction(reopened)
+        this.#track(reopened, 0)
+        this.#log.warn('a mined transaction is open again: the chain was reorganised', {
+          purpose: stored.purpose,
+          nonce: stored.nonce,
+        })
+      }
+      this.#mined.splice(this.#mined.indexOf(stored), 1)
+    }
+    this.#mayBeUnmined = false
   }
 
   async #noteTaken(tracked: Tracked): Promise<void> {

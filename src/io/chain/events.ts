@@ -1,0 +1,284 @@
+import { z } from 'zod'
+import type { ChainEvent, ChainHead, ChainUpdate, EventPlace } from '../../domain/chain.ts'
+import type { Clock } from '../../lib/clock.ts'
+import { isAbort, messageOf } from '../../lib/errors.ts'
+import { Listeners } from '../../lib/listeners.ts'
+import type { Log } from '../../lib/log.ts'
+import type { Scope, Service } from '../../lib/service.ts'
+import { ChainError } from './chain-error.ts'
+import type { ContractAddresses } from './contracts.ts'
+import { EventReader } from './event-log.ts'
+import { LogWindow } from './log-window.ts'
+import type { RawLog } from './raw-log.ts'
+import { fetchHeader, type PinnedRpc, type Rpc } from './rpc.ts'
+import type { RawHeader } from './rpc-endpoint.ts'
+
+/** Where the place in the chain outlives the process. */
+export interface CursorStore {
+  /** What `saveCursor` was last given, or null. */
+  loadCursor(): Promise<string | null>
+  saveCursor(json: string): Promise<void>
+}
+
+/** Settings of the watcher. */
+export interface WatcherOptions {
+  /** `-blockPollingInterval` (chain.md §8: 5 s). */
+  readonly pollMs: number
+  /** Blocks asked for in one log query (chain.md §8). */
+  readonly windowBlocks?: number
+  /** How many headers are kept to find where a reorganised chain parted. */
+  readonly rememberedHeaders?: number
+  /** Without a new block for so long the chain counts as standing still. */
+  readonly staleAfterMs?: number
+}
+
+/** How the watching goes. */
+export type WatchHealth =
+  | { readonly kind: 'starting' }
+  | { readonly kind: 'live'; readonly sinceMs: number }
+  /** The chain answers but brings no new blocks. */
+  | { readonly kind: 'standing-still'; readonly sinceMs: number }
+  | { readonly kind: 'down'; readonly sinceMs: number; readonly reason: string }
+
+const DEFAULT_WINDOW_BLOCKS = 1_000
+const DEFAULT_REMEMBERED_HEADERS = 128
+const DEFAULT_STALE_AFTER_MS = 120_000
+/** Further back nothing is listened to again: state is read instead, which is quicker. */
+const MAX_BACKFILL_BLOCKS = 200_000n
+/** Waiting after failures ends here. */
+const MAX_BACKOFF_MS = 15_000
+/** An endpoint behind the last one is waited for this many looks; then its chain is taken for the chain. */
+const BEHIND_LOOKS = 5
+
+const cursorSchema = z.object({
+  number: z
+    .string()
+    .regex(/^\d{1,30}$/)
+    .transform(BigInt),
+  hash: z.string().regex(/^0x[0-9a-f]{64}$/),
+})
+
+interface Seen {
+  readonly number: bigint
+  readonly hash: string
+}
+
+/**
+ * Follows the chain: its blocks and the protocol's events, in order, from where the last run ended; notices when blocks
+ * that were seen are gone, and tells the events of what came in their place. A chain that does not answer is asked
+ * until it does.
+ */
+export class ChainWatcher implements Service {
+  readonly name = 'chain watcher'
+  readonly #options: Required<WatcherOptions>
+  readonly #rpc: Rpc
+  readonly #cursor: CursorStore
+  readonly #clock: Clock
+  readonly #log: Log
+  readonly #reader: EventReader
+  readonly #window: LogWindow
+  readonly #listeners = new Listeners<ChainUpdate>()
+  /** Headers seen, oldest first; the last is where we are. With gaps: one for each step. */
+  #seen: Seen[] = []
+  #head: ChainHead | null = null
+  #advancedAtMs = 0
+  #behindLooks = 0
+  #health: WatchHealth = { kind: 'starting' }
+
+  constructor(
+    options: WatcherOptions,
+    needs: { rpc: Rpc; addresses: ContractAddresses; cursor: CursorStore; clock: Clock; log: Log },
+  ) {
+    this.#options = {
+      windowBlocks: DEFAULT_WINDOW_BLOCKS,
+      rememberedHeaders: DEFAULT_REMEMBERED_HEADERS,
+      staleAfterMs: DEFAULT_STALE_AFTER_MS,
+      ...options,
+    }
+    this.#rpc = needs.rpc
+    this.#cursor = needs.cursor
+    this.#clock = needs.clock
+    this.#log = needs.log
+    this.#reader = new EventReader(needs.addresses)
+    this.#window = new LogWindow(this.#options.windowBlocks, {
+      address: this.#reader.addresses,
+      topics: this.#reader.topics,
+    })
+  }
+
+  /** Resolves after the first look, which catches up with what happened since the last run, or failed. */
+  async start(scope: Scope): Promise<void> {
+    const cursor = await this.#loadCursor()
+    if (cursor) this.#seen = [cursor]
+    let failures = await this.#look(scope.signal, 0)
+    scope.spawn('follow', async (signal) => {
+      for (;;) {
+        const longest = Math.max(MAX_BACKOFF_MS, this.#options.pollMs)
+        await this.#clock.sleep(Math.min(longest, this.#options.pollMs * 2 ** Math.min(failures, 10)), signal)
+        failures = await this.#look(signal, failures)
+      }
+    })
+  }
+
+  /** Tells the listener of every step from now on. What it throws is logged and disturbs nobody else. */
+  subscribe(listener: (update: ChainUpdate) => void, signal: AbortSignal): void {
+    this.#listeners.add((update) => {
+      try {
+        listener(update)
+      } catch (error) {
+        this.#log.error('a listener to the chain failed', { error })
+      }
+    }, signal)
+  }
+
+  /** The newest block seen; null before the first. */
+  get head(): ChainHead | null {
+    return this.#head
+  }
+
+  /** How the watching goes. */
+  get health(): WatchHealth {
+    return this.#health
+  }
+
+  /** One look; returns how many failed in a row. */
+  async #look(signal: AbortSignal, failures: number): Promise<number> {
+    try {
+      await this.#rpc.pinned((pin) => this.#step(pin), signal)
+      this.#noteAlive()
+      return 0
+    } catch (error) {
+      if (isAbort(error)) throw error
+      signal.throwIfAborted()
+      this.#noteDown(messageOf(error))
+      return failures + 1
+    }
+  }
+
+  async #step(pin: PinnedRpc): Promise<void> {
+    const head = await fetchHeader(pin.request, 'latest')
+    if (head === null) throw new ChainError('bad-answer', 'the RPC has no newest block')
+    pin.sawHead(head)
+    const last = this.#seen.at(-1)
+    // History is not told on the first start: what it led to is read from the contracts (B7).
+    if (last === undefined) return this.#tell(head, [], false)
+    if (await this.#isBehind(pin, head, last)) return
+    const parting = await this.#partingBlock(pin, head)
+    if (parting === null || head.number - parting.number > MAX_BACKFILL_BLOCKS) {
+      this.#log.warn('the chain went on too far, or elsewhere: everything is read again', {
+        lastSeen: last.number,
+        head: head.number,
+      })
+      this.#seen = []
+      return this.#tell(head, [], true)
+    }
+    const reorganised = parting !== last
+    if (reorganised) {
+      this.#log.warn('the chain was reorganised', {
+        parted: parting.number,
+        lastSeen: last.number,
+        head: head.number,
+      })
+      this.#seen = this.#seen.slice(0, this.#seen.indexOf(parting) + 1)
+    }
+    await this.#catchUp(pin, parting.number + 1n, head, reorganised)
+  }
+
+  /** Whether this endpoint has not yet got to where we are, rather than being on another chain. */
+  async #isBehind(pin: PinnedRpc, head: RawHeader, last: Seen): Promise<boolean> {
+    if (head.number >= last.number) {
+      this.#behindLooks = 0
+      return false
+    }
+    const comparable = this.#seen.findLast(({ number }) => number <= head.number)
+    const sameChain = comparable && (await hashOf(pin, comparable.number, head)) === comparable.hash
+    if (!sameChain || ++this.#behindLooks > BEHIND_LOOKS) return false
+    this.#log.debug('the endpoint is behind the last one', { head: head.number, lastSeen: last.number })
+    return true
+  }
+
+  /** The newest block we have seen that is still in the chain; null when none is. */
+  async #partingBlock(pin: PinnedRpc, head: RawHeader): Promise<Seen | null> {
+    for (const seen of this.#seen.toReversed()) {
+      if (seen.number > head.number) continue
+      if (seen.number + 1n === head.number && head.parentHash === seen.hash) return seen
+      if ((await hashOf(pin, seen.number, head)) === seen.hash) return seen
+    }
+    return null
+  }
+
+  async #catchUp(pin: PinnedRpc, start: bigint, head: RawHeader, reorganised: boolean): Promise<void> {
+    if (start > head.number) {
+      if (reorganised) await this.#tell(head, [], true)
+      return
+    }
+    let flag = reorganised
+    for (let from = start; from <= head.number; ) {
+      const { logs, to } = await this.#window.fetch(pin.request, from, head.number)
+      const header = to === head.number ? head : await fetchHeader(pin.request, to)
+      // The chain moved while it was read: the next look finds out how.
+      if (header === null || logs.some((log) => log.blockNumber === to && log.blockHash !== header.hash))
+        return
+      await this.#tell(header, logs, flag)
+      flag = false
+      from = to + 1n
+    }
+  }
+
+  async #tell(header: RawHeader, logs: readonly RawLog[], reorganised: boolean): Promise<void> {
+    const { number, hash, parentHash, l1Block, timestamp } = header
+    this.#head = { number, hash, parentHash, l1Block, timestamp }
+    if (this.#seen.at(-1)?.number !== number) this.#seen.push({ number, hash })
+    if (this.#seen.length > this.#options.rememberedHeaders) this.#seen.shift()
+    this.#advancedAtMs = this.#clock.now()
+    const events = logs
+      .map((log) => this.#reader.read(log))
+      .filter((event): event is ChainEvent & EventPlace => event !== null)
+    this.#listeners.tell({ head: this.#head, events, reorganised })
+    await this.#saveCursor(header)
+  }
+
+  async #loadCursor(): Promise<Seen | null> {
+    const json = await this.#cursor.loadCursor()
+    if (json === null) return null
+    try {
+      return cursorSchema.parse(JSON.parse(json))
+    } catch {
+      this.#log.warn('the stored place in the chain cannot be read: following starts at the newest block')
+      return null
+    }
+  }
+
+  async #saveCursor({ number, hash }: RawHeader): Promise<void> {
+    try {
+      await this.#cursor.saveCursor(JSON.stringify({ number: number.toString(), hash }))
+    } catch (error) {
+      // Listeners have heard already: after a restart they merely hear some of it again.
+      this.#log.warn('the place in the chain could not be stored', { reason: messageOf(error) })
+    }
+  }
+
+  #noteAlive(): void {
+    const now = this.#clock.now()
+    const kind = now - this.#advancedAtMs > this.#options.staleAfterMs ? 'standing-still' : 'live'
+    if (this.#health.kind === kind) return
+    if (this.#health.kind === 'down') this.#log.info('the chain answers again', { head: this.#head?.number })
+    if (kind === 'standing-still')
+      this.#log.warn('the chain brings no new blocks', { head: this.#head?.number })
+    this.#health = { kind, sinceMs: now }
+  }
+
+  #noteDown(reason: string): void {
+    if (this.#health.kind === 'down') {
+      this.#health = { ...this.#health, reason }
+      return
+    }
+    this.#health = { kind: 'down', sinceMs: this.#clock.now(), reason }
+    this.#log.error('the chain does not answer; it is asked again until it does', { reason })
+  }
+}
+
+async function hashOf(pin: PinnedRpc, number: bigint, head: RawHeader): Promise<string | null> {
+  if (number === head.number) return head.hash
+  return (await fetchHeader(pin.request, number))?.hash ?? null
+}
