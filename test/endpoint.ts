@@ -195,6 +195,7 @@ export async function rawRequest(
     const session = http2Connect('https://127.0.0.1', {
       createConnection: () => socket,
       maxSendHeaderBlockLength: 2 ** 21,
+      maxSessionMemory: 1_000,
     })
     try {
       return await new Promise<RawAnswer>((resolve, reject) => {

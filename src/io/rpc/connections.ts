@@ -1,6 +1,7 @@
 import { request as http1Request, type IncomingMessage } from 'node:http'
 import { type ClientHttp2Session, constants, connect as http2Connect } from 'node:http2'
 import { isIP, type Socket, connect as tcpConnect } from 'node:net'
+import type { Writable } from 'node:stream'
 import { type TLSSocket, connect as tlsConnect } from 'node:tls'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import { MAX_HEADER_BYTES } from './server.ts'
@@ -12,6 +13,11 @@ const IDLE_MS = 60_000
 /** How much a server may send ahead of its reader, so that distance does not slow downloads. */
 const STREAM_WINDOW_BYTES = 1024 * 1024
 const CONNECTION_WINDOW_BYTES = 16 * 1024 * 1024
+
+/** Node counts what waits to be sent and refuses the headers of answers above this many MB. */
+const SESSION_MEMORY_MB = 1_000
+/** A body is sent in pieces, so that an early answer ends the sending. */
+const PIECE_BYTES = 256 * 1024
 
 /** Why an exchange with a peer came to nothing. */
 export type ExchangeFault =
@@ -179,6 +185,7 @@ export function openSession(url: URL, socket: Socket): ClientHttp2Session {
     createConnection: () => socket,
     settings: { enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES },
     maxSendHeaderBlockLength: 2 * MAX_HEADER_BYTES,
+    maxSessionMemory: SESSION_MEMORY_MB,
   })
   session.on('error', () => {})
   session.once('connect', () => session.setLocalWindowSize(CONNECTION_WINDOW_BYTES))
@@ -230,7 +237,7 @@ function exchangeHttp2(
     settle()
     reject(brokenOff(url, cause ?? `the peer reset the stream (${stream.rstCode})`))
   })
-  if (body) stream.end(body)
+  if (body) sendBody(stream, body)
   return promise
 }
 
@@ -279,8 +286,23 @@ function exchangeHttp1(socket: Socket, exchange: Exchange, signal: AbortSignal):
     if (reader.status === null) fail(brokenOff(url, error))
   })
   request.on('close', () => fail(brokenOff(url, 'the peer closed the connection')))
-  request.end(body ?? undefined)
+  if (body) sendBody(request, body)
+  else request.end()
   return promise
+}
+
+/** Sends a body piece by piece, for as long as there is someone to take it. */
+function sendBody(target: Writable, body: Uint8Array): void {
+  let sent = 0
+  const more = () => {
+    while (!target.destroyed && !target.writableEnded) {
+      const piece = body.subarray(sent, sent + PIECE_BYTES)
+      sent += piece.length
+      if (sent === body.length) return void target.end(piece)
+      if (!target.write(piece)) return void target.once('drain', more)
+    }
+  }
+  more()
 }
 
 /** Collects an answer within its limit. */

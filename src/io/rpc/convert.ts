@@ -67,7 +67,9 @@ export function parseMessage<Schema extends DescMessage>(
 ): MessageShape<Schema> {
   if (bytes.length > MAX_MESSAGE_BYTES) throw badMessage(`more than ${MAX_MESSAGE_BYTES} bytes`)
   try {
-    return fromBinary(schema, bytes, { readUnknownFields: false })
+    // A Buffer would give Buffers: plain views are what the domain knows.
+    const view = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    return fromBinary(schema, view, { readUnknownFields: false })
   } catch (cause) {
     throw new WireError('bad-message', 'cannot parse the message', { cause })
   }

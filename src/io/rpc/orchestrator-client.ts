@@ -175,7 +175,9 @@ export class OrchestratorClient implements Service {
     }
     const session = openSession(url, socket)
     const left =
-      timeoutMs === undefined ? {} : { timeoutMs: Math.max(1, timeoutMs - (performance.now() - started)) }
+      timeoutMs === undefined
+        ? {}
+        : { timeoutMs: Math.max(1, Math.round(timeoutMs - (performance.now() - started))) }
     try {
       return await call(clientOver(session, url), { signal, ...left })
     } catch (error) {

@@ -163,13 +163,26 @@ export class OrchestratorEndpoint implements Routes {
       admission.release()
       return
     }
+    // Headers go out now: the gateway waits for them only for half the segment's duration (wire.md §18, 3).
+    begin(response, 200)
+    const result = await this.#result(segment, admission, source, gone)
+    this.#budget.give(source.length)
+    complete(response, encodeTranscodeResult(result))
+  }
+
+  /** The result of a segment: what fails from here on travels in the body (wire.md §10). */
+  async #result(
+    segment: SegmentData,
+    admission: Admission,
+    source: Uint8Array,
+    gone: AbortSignal,
+  ): Promise<TranscodeResult> {
     try {
-      // Headers go out now: the gateway waits for them only for half the segment's duration (wire.md §18, 3).
-      begin(response, 200)
-      const result = await admission.transcode(source, gone)
-      complete(response, encodeTranscodeResult(result))
-    } finally {
-      this.#budget.give(source.length)
+      return await admission.transcode(source, gone)
+    } catch (error) {
+      if (!gone.aborted) this.#needs.log.error('a segment failed unexpectedly', { seq: segment.seq, error })
+      const text = error instanceof NodeError ? error.message : 'Internal Server Error'
+      return { seq: segment.seq, info: null, outcome: { kind: 'error', text } }
     }
   }
 

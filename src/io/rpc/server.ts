@@ -33,8 +33,11 @@ const MAX_STREAMS_PER_CONNECTION = 250
 /** How much one upload may be ahead of its reader, so that distance does not slow it down. */
 const STREAM_WINDOW_BYTES = 1024 * 1024
 const CONNECTION_WINDOW_BYTES = 16 * 1024 * 1024
-/** In MB: above this, new streams of one connection are refused. */
-const SESSION_MEMORY_MB = 64
+/**
+ * Node counts answers that wait to be sent and refuses headers above this many MB. What a peer makes us keep is bounded
+ * by the windows; the answers lie in the results' store anyway.
+ */
+const SESSION_MEMORY_MB = 1_000
 /** How long exchanges in progress may take to end when the node stops. */
 const DRAIN_MS = 2_000
 /** After the last exchange, how long connections may take to close by themselves. */
