@@ -519,7 +519,7 @@ test('whatever the order of many segments, failures among them, none comes under
     const dice = seededDice(seed)
     const below = (n: number) => Math.floor(dice.fraction() * n)
     let lost = 0
-    let arrived: (() => void)[] = []
+    const arrived: (() => void)[] = []
     const steps: (() => void)[] = []
     for (let segment = 0; segment < 400; segment++) {
       const staged = await session.stage(...SEGMENT)
@@ -546,7 +546,6 @@ test('whatever the order of many segments, failures among them, none comes under
     }
     for (const step of steps) step()
     for (const step of arrived) step()
-    arrived = []
     const fee = Rational.of((PIXELS * 1000n * 103n) / 100n)
     const inVain = recipient.balance.sub(fee.mul(Rational.of(BigInt(lost))))
     const limit = Rational.of(ev)
