@@ -111,7 +111,7 @@ export class Rpc {
 
   /** The chain's id, once an endpoint has answered. */
   async chainId(signal?: AbortSignal): Promise<number> {
-    if (this.#chainId === null) await this.#pick(signal)
+    if (this.#chainId === null) await this.#pick(new Set(), signal)
     return this.#chainId!
   }
 
@@ -122,8 +122,9 @@ export class Rpc {
 
   /** Runs several requests against one endpoint; if it gets into trouble, all of them again against another. */
   async pinned<Result>(work: (rpc: PinnedRpc) => Promise<Result>, signal?: AbortSignal): Promise<Result> {
+    const failed = new Set<Candidate>()
     for (let attempt = 1; ; attempt++) {
-      const candidate = await this.#pick(signal)
+      const candidate = await this.#pick(failed, signal)
       try {
         return await work({
           request: (method, params) => candidate.endpoint.request(method, params, this.#timeoutMs, signal),
@@ -131,6 +132,7 @@ export class Rpc {
         })
       } catch (error) {
         if (!isEndpointTrouble(error) || attempt >= MAX_ATTEMPTS) throw error
+        failed.add(candidate)
         await this.#setAside(candidate, error as ChainError, attempt, signal)
       }
     }
@@ -155,25 +157,28 @@ export class Rpc {
     }))
   }
 
-  /** The first healthy endpoint; if there is none, the others are checked, and a stale one is better than none. */
-  async #pick(signal?: AbortSignal): Promise<Candidate> {
+  /**
+   * The first healthy endpoint; if there is none, the others are checked, and a stale one is better than none. Those
+   * that failed in the same request come last: an endpoint may be well and yet not answer this one.
+   */
+  async #pick(failed: ReadonlySet<Candidate>, signal?: AbortSignal): Promise<Candidate> {
     signal?.throwIfAborted()
-    const healthy = this.#candidates.find(({ state }) => state.kind === 'healthy')
+    const healthy = this.#candidates.find((candidate) => isHealthy(candidate) && !failed.has(candidate))
     if (healthy) {
       // Better ones are looked at again meanwhile, without making this request wait for them.
       for (const better of this.#candidates.slice(0, this.#candidates.indexOf(healthy))) {
-        if (better.retryAtMs <= this.#clock.now()) void this.#probe(better)
+        if (!isHealthy(better) && better.retryAtMs <= this.#clock.now()) void this.#probe(better)
       }
       return healthy
     }
-    for (const candidate of this.#candidates) {
+    const inTurn = this.#candidates.toSorted((a, b) => Number(failed.has(a)) - Number(failed.has(b)))
+    for (const candidate of inTurn) {
       if (candidate.triedAtMs + DESPERATE_RETRY_MS > this.#clock.now()) continue
       await this.#probe(candidate)
       signal?.throwIfAborted()
       if (isHealthy(candidate)) return candidate
     }
-    const again =
-      this.#candidates.find(isHealthy) ?? this.#candidates.find(({ state }) => state.kind === 'stale')
+    const again = inTurn.find(isHealthy) ?? inTurn.find(({ state }) => state.kind === 'stale')
     if (again) return again
     throw this.#nothingAnswers()
   }
