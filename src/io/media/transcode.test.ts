@@ -1,0 +1,482 @@
+import assert from 'node:assert/strict'
+import { before, suite, test } from 'node:test'
+import { Packet } from 'node-av/lib'
+import {
+  look,
+  makeSegment,
+  makeSegments,
+  profileOf,
+  ptsOf,
+  recording,
+  type SeenContainer,
+} from '../../../test/media.ts'
+import type { Profile } from '../../domain/rendition.ts'
+import { MemoryInput, MemoryOutput } from './ffmpeg.ts'
+import { countPixels, probe } from './probe.ts'
+import { type TranscodeRequest, transcode } from './transcode.ts'
+
+const PROVIDER = 'Livepeer Transcoder 1.2.3 (offchain)'
+
+interface Made extends SeenContainer {
+  readonly bytes: Uint8Array
+  readonly pixels: bigint
+}
+
+/** Transcodes and looks at every rendition; checks what must hold for each, whatever the profile. */
+async function make(
+  source: Uint8Array,
+  profiles: readonly Partial<Profile>[],
+  options: Partial<TranscodeRequest> = {},
+): Promise<{ decodedPixels: bigint; renditions: Made[] }> {
+  const output = await transcode(
+    {
+      source,
+      profiles: profiles.map(profileOf),
+      provider: PROVIDER,
+      clip: null,
+      calcPerceptualHash: false,
+      ...options,
+    },
+    AbortSignal.timeout(60_000),
+  )
+  const renditions: Made[] = []
+  for (const { bytes, pixels } of output.renditions) {
+    const seen = await look(bytes)
+    assert.equal(seen.video[0]?.isKey, true, 'every rendition begins with a key frame')
+    assert.equal(
+      await countPixels(bytes, AbortSignal.timeout(60_000)),
+      pixels,
+      'decoding a rendition finds the pixels that are charged',
+    )
+    renditions.push({ ...seen, bytes, pixels })
+  }
+  return { decodedPixels: output.decodedPixels, renditions }
+}
+
+async function frames(source: Uint8Array, profiles: readonly Partial<Profile>[]): Promise<number[]> {
+  return (await make(source, profiles)).renditions.map((rendition) => rendition.video.length)
+}
+
+function keyFrames(rendition: SeenContainer): bigint[] {
+  return ptsOf(rendition.video.filter((packet) => packet.isKey))
+}
+
+function fails(source: Uint8Array, profiles: readonly Partial<Profile>[], message: string): Promise<void> {
+  return assert.rejects(make(source, profiles), { name: 'MediaError', code: 'media', message })
+}
+
+suite('four consecutive segments of 2 s at 60 fps', () => {
+  let sources: Uint8Array[] = []
+  before(async () => {
+    sources = await makeSegments(4, { fps: 60, bFrames: 2, startMs: 129000 / 90 })
+  })
+
+  test('give the same number of frames each at whole frame rates', async () => {
+    const rates = [30, 60, 120, 123, 0]
+    for (const source of sources) {
+      const { decodedPixels, renditions } = await make(
+        source,
+        rates.map((fps) => ({ fps })),
+      )
+      assert.equal(decodedPixels, 120n * 256n * 144n)
+      assert.deepEqual(
+        renditions.map((rendition) => rendition.video.length),
+        [60, 120, 240, 246, 120],
+      )
+      for (const { pixels, video } of renditions) assert.equal(pixels, BigInt(video.length) * 36_864n)
+    }
+  })
+
+  test('give frames of fractional rates that join across segments', async () => {
+    const counts = []
+    for (const source of sources) {
+      const { renditions } = await make(
+        source,
+        [24000, 30000, 60000].map((fps) => ({ fps, fpsDen: 1001 })),
+      )
+      assert.deepEqual(
+        renditions.map(({ frameRate }) => `${frameRate.num}/${frameRate.den}`),
+        ['24000/1001', '30000/1001', '60000/1001'],
+      )
+      counts.push(renditions.map((rendition) => rendition.video.length))
+    }
+    assert.deepEqual(counts, [
+      [48, 60, 120],
+      [48, 60, 120],
+      [48, 60, 120],
+      [48, 60, 119],
+    ])
+  })
+
+  test('keep their place in time, and their audio byte for byte', async () => {
+    for (const [index, first, last] of [
+      [0, 129000n, 306000n],
+      [1, 309000n, 486000n],
+    ] as const) {
+      const source = await look(sources[index]!)
+      const { renditions } = await make(sources[index]!, [{ fps: 30 }, { fps: 0 }])
+      const pts = ptsOf(renditions[0]!.video)
+      assert.equal(pts[0], first)
+      assert.equal(pts.at(-1), last)
+      assert.deepEqual(ptsOf(renditions[1]!.video), ptsOf(source.video))
+      for (const { audio } of renditions) {
+        assert.ok(audio.length > 90)
+        assert.deepEqual(
+          audio.map(({ pts, digest }) => ({ pts, digest })),
+          source.audio.map(({ pts, digest }) => ({ pts, digest })),
+        )
+      }
+    }
+  })
+
+  test('join without a gap or an overlap at every rate', async () => {
+    const rates = [{ fps: 30 }, { fps: 25 }, { fps: 0 }]
+    const joined: bigint[][] = rates.map(() => [])
+    for (const source of sources) {
+      const { renditions } = await make(source, rates)
+      for (const [index, { video }] of renditions.entries()) joined[index]!.push(...ptsOf(video))
+    }
+    const deltas = joined.map((pts) => new Set(pts.slice(1).map((at, index) => at - pts[index]!)))
+    assert.deepEqual(deltas, [new Set([3000n]), new Set([3600n]), new Set([1500n])])
+  })
+
+  test('come as MP4 with the index first and their time kept', async () => {
+    for (const [index, startMs] of [
+      [0, 1433.333],
+      [1, 3433.333],
+    ] as const) {
+      const { renditions } = await make(sources[index]!, [
+        { fps: 30, format: 'mp4' },
+        { fps: 0, format: 'mp4' },
+      ])
+      for (const { bytes, video, videoUnit } of renditions) {
+        const text = Buffer.from(bytes).toString('latin1')
+        assert.ok(text.indexOf('moov') < text.indexOf('mdat'))
+        const start = (Number(ptsOf(video)[0]) * 1000 * videoUnit.num) / videoUnit.den
+        assert.ok(Math.abs(start - startMs) < 1, `starts at ${start} ms`)
+      }
+    }
+  })
+
+  test('get key frames where they are asked for', async () => {
+    const { renditions } = await make(sources[1]!, [
+      { fps: 30, gopMs: 300 },
+      { fps: 0, gopMs: 300 },
+      { fps: 30, gopMs: 1000 },
+      { fps: 30, gopMs: 5000 },
+      { fps: 30, gopMs: -1 },
+      { fps: 30, gopMs: 0 },
+      { fps: 30000, fpsDen: 1001, gopMs: 1000 },
+    ])
+    const every = Array.from({ length: 7 }, (_, index) => 309000n + 27000n * BigInt(index))
+    assert.deepEqual(keyFrames(renditions[0]!), every)
+    assert.deepEqual(keyFrames(renditions[1]!), every)
+    assert.deepEqual(
+      renditions.slice(2).map((rendition) => keyFrames(rendition).length),
+      [2, 1, 60, 1, 3],
+    )
+  })
+
+  test('carry who made them', async () => {
+    const { renditions } = await make(sources[0]!, [{ fps: 30, format: 'mp4' }, { fps: 30 }])
+    assert.equal(renditions[0]!.metadata.comment, `Processed by ${PROVIDER}`)
+    assert.ok(Buffer.from(renditions[1]!.bytes).includes(PROVIDER))
+  })
+
+  test('are refused by their exact names when the job is wrong', async () => {
+    const source = sources[0]!
+    await fails(source, Array(11).fill({ fps: 1 }), 'Too many outputs')
+    await fails(source, [{ gopMs: -2 }], 'TranscoderInvalidGOP')
+    await fails(source, [{ width: -1 }], 'TranscoderInvalidResolution')
+    await fails(source, [{ format: 'avi' as never }], 'TranscoderUnrecognizedFormat')
+    await fails(source, [{ profile: 'high10' as never }], 'TranscoderUnrecognizedProfile')
+    for (const clip of [
+      { fromMs: -1n, toMs: 0n },
+      { fromMs: 2n, toMs: 1n },
+    ]) {
+      await assert.rejects(make(source, [{}], { clip }), { message: 'TranscoderInvalidClipConfig' })
+    }
+  })
+
+  test('are cut to a clip with both ends kept', async () => {
+    const clip = { fromMs: 500n, toMs: 1500n }
+    const { decodedPixels, renditions } = await make(sources[1]!, [{ fps: 0 }, { fps: 30 }], { clip })
+    assert.equal(decodedPixels, 120n * 36_864n)
+    const kept = ptsOf(renditions[0]!.video)
+    assert.deepEqual([kept.length, kept[0], kept.at(-1)], [61, 309000n + 45000n, 309000n + 135000n])
+    assert.equal(renditions[1]!.video.length, 31)
+    for (const { audio } of renditions) assert.ok(audio.length >= 46 && audio.length <= 48)
+  })
+
+  test('stop when they are called off', async () => {
+    const abort = new AbortController()
+    const running = transcode(
+      {
+        source: sources[0]!,
+        profiles: [profileOf()],
+        provider: PROVIDER,
+        clip: null,
+        calcPerceptualHash: false,
+      },
+      abort.signal,
+    )
+    abort.abort()
+    await assert.rejects(running, { name: 'AbortError' })
+  })
+})
+
+test('very short segments give a frame at least, and no more than their time holds', async () => {
+  const expected = {
+    1: [1, 1, 1, 1, 1],
+    2: [1, 2, 4, 1, 2],
+    3: [2, 3, 6, 1, 3],
+    5: [3, 5, 10, 1, 5],
+    6: [3, 6, 12, 1, 6],
+    10: [5, 10, 20, 1, 10],
+  }
+  for (const [count, counts] of Object.entries(expected)) {
+    const source = await makeSegment({ fps: 60, frames: Number(count), startMs: 12_000, audio: false })
+    assert.deepEqual(
+      await frames(
+        source,
+        [30, 60, 120, 1, 0].map((fps) => ({ fps })),
+      ),
+      counts,
+      `${count} frames`,
+    )
+  }
+})
+
+test('twelve seconds get a key frame every 250 frames, or as often as asked', async () => {
+  const source = await makeSegment({ durationMs: 12_000, gop: 360, audio: false })
+  const { renditions } = await make(source, [{ fps: 30 }, { fps: 30, gopMs: 2000 }])
+  const [byDefault, everyTwo] = renditions.map(keyFrames)
+  assert.equal(byDefault!.length, 2)
+  assert.equal(byDefault![1]! - byDefault![0]!, 750_000n)
+  assert.deepEqual(
+    everyTwo,
+    Array.from({ length: 6 }, (_, index) => everyTwo![0]! + 180_000n * BigInt(index)),
+  )
+})
+
+test('segments that do not fall on the output grid share it all the same', async () => {
+  const sources = await makeSegments(6, { fps: 25, frames: 33, startMs: 1480, audio: false })
+  const counts: number[] = []
+  const joined: bigint[] = []
+  for (const source of sources) {
+    const { renditions } = await make(source, [{ fps: 30 }])
+    counts.push(renditions[0]!.video.length)
+    joined.push(...ptsOf(renditions[0]!.video))
+  }
+  assert.equal(
+    counts.reduce((sum, count) => sum + count),
+    238,
+  )
+  assert.ok(counts.every((count) => count === 39 || count === 40))
+  assert.deepEqual(new Set(joined.slice(1).map((at, index) => at - joined[index]!)), new Set([3000n]))
+})
+
+test('two seconds of any rate give two seconds of any other', async () => {
+  for (const fps of [24, 25, 30, 50]) {
+    const source = await makeSegment({ fps, audio: false, startMs: 10_000 })
+    const rates = [24, 30, 60, 1].map((to) => ({ fps: to }))
+    assert.deepEqual(await frames(source, rates), [48, 60, 120, 2], `from ${fps} fps`)
+  }
+})
+
+test('the larger number asked for becomes the longer side, whatever the source’s shape', async () => {
+  const source = await makeSegment({ encoder: 'mpeg4', width: 123, height: 456, frames: 3, audio: false })
+  const { renditions } = await make(source, [
+    { width: 0, height: 426 },
+    { width: 426, height: 240 },
+  ])
+  assert.deepEqual(
+    renditions.map(({ width, height }) => [width, height]),
+    [
+      [146, 542],
+      [146, 542],
+    ],
+  )
+})
+
+test('a change of size within a segment goes through, with a key frame at each change', async () => {
+  const shapes = [
+    { width: 100, height: 56, startMs: 10_000 },
+    { width: 56, height: 100, startMs: 12_000 },
+    { width: 100, height: 56, startMs: 14_000 },
+  ]
+  const parts = []
+  for (const shape of shapes) parts.push(await makeSegment({ ...shape, fps: 60, audio: false }))
+  const { renditions } = await make(Buffer.concat(parts), [{ fps: 30 }, { fps: 0 }])
+  assert.deepEqual(
+    renditions.map(({ video, pixels }) => [video.length, pixels]),
+    [
+      [180, 120n * 256n * 144n + 60n * 146n * 260n],
+      [360, 240n * 256n * 144n + 120n * 146n * 260n],
+    ],
+  )
+  for (const rendition of renditions) assert.equal(keyFrames(rendition).length, 3)
+})
+
+test('H.264 profiles are written as asked, with B-frames or without', async () => {
+  const source = await makeSegment({ frames: 30 })
+  const { renditions } = await make(
+    source,
+    (['baseline', 'main', 'high', 'constrained-high', 'none'] as const).map((profile) => ({
+      profile,
+      fps: 30,
+    })),
+  )
+  const constrained = 1 << 9
+  assert.deepEqual(
+    renditions.map(({ profile }) => profile),
+    [66 | constrained, 77, 100, 100, 100],
+  )
+  const reordered = renditions.map(({ video }) => video.some(({ pts, dts }) => pts !== dts))
+  assert.deepEqual(reordered, [false, true, true, false, true])
+})
+
+test('pictures of other chroma and depth become 4:2:0 of 8 bits', async () => {
+  for (const pixelFormat of ['yuv422p', 'yuv444p', 'yuv420p10le']) {
+    const source = await makeSegment({ pixelFormat, frames: 10, audio: false })
+    assert.equal((await probe(source)).pixelFormat, pixelFormat)
+    const { renditions } = await make(source, [{ fps: 0 }, { fps: 30, width: 200 }])
+    for (const { bytes } of renditions) assert.equal((await probe(bytes)).pixelFormat, 'yuv420p')
+  }
+})
+
+test('an MP4 source gives MPEG-TS and MP4 renditions with its audio', async () => {
+  const source = await makeSegment({ format: 'mp4' })
+  const { renditions } = await make(source, [{ fps: 30 }, { format: 'mp4' }])
+  const digests = (await look(source)).audio.map(({ digest }) => digest)
+  assert.deepEqual(
+    renditions.map(({ video }) => video.length),
+    [60, 60],
+  )
+  // MPEG-TS frames the same sound with headers of its own.
+  assert.equal(renditions[0]!.audio.length, digests.length)
+  assert.deepEqual(
+    renditions[1]!.audio.map(({ digest }) => digest),
+    digests,
+  )
+})
+
+test('the rate asked for is kept to', async () => {
+  const source = await makeSegment({ width: 640, height: 360, durationMs: 4000, audio: false })
+  const { renditions } = await make(source, [
+    { width: 640, bitrate: 200_000, fps: 30 },
+    { width: 640, bitrate: 800_000, fps: 30 },
+  ])
+  const rates = renditions.map(({ bytes }) => (bytes.length * 8) / 4)
+  assert.ok(rates[0]! < 320_000 && rates[1]! > 1.5 * rates[0]! && rates[1]! < 1_100_000, String(rates))
+})
+
+test('frames far apart are filled up, but not without end', async () => {
+  const source = await makeSegment({ fps: 1, fpsDen: 10, frames: 5, audio: false, encoder: 'mpeg4' })
+  await fails(source, [{ fps: 5 }], 'Encoded frames runaway')
+  assert.deepEqual(await frames(source, [{ fps: 0 }]), [5])
+})
+
+test('input that holds no video is refused by name', async () => {
+  const noise = new Uint8Array(50_000).map((_, index) => (index * 7919 + (index >> 3)) & 0xff)
+  for (const source of [new Uint8Array(0), new Uint8Array(1000), noise]) {
+    await fails(source, [{}], 'TranscoderInvalidVideo')
+  }
+  await fails(
+    new TextEncoder().encode('#EXTM3U\n#EXTINF:2,\nfile:///etc/hosts\n'),
+    [{}],
+    'TranscoderInvalidVideo',
+  )
+})
+
+test('a segment without a key frame is refused by name', async () => {
+  await fails(await withoutKeyFrame(), [{ fps: 30 }], 'No keyframes in input')
+})
+
+test('a truncated segment gives the frames that are there', async () => {
+  const source = await makeSegment({ audio: false })
+  const counts = await frames(source.subarray(0, Math.floor(source.length / 2 / 188) * 188), [{ fps: 0 }])
+  assert.ok(counts[0]! > 20 && counts[0]! < 40, String(counts))
+})
+
+test('a recording with 4:2:2 pictures and sound is transcoded', async (t) => {
+  const source = recording('bunny-720p.ts')
+  if (!source) return t.skip('the recording is not here')
+  const seen = await look(source)
+  const { decodedPixels, renditions } = await make(source, [{ fps: 0 }])
+  assert.equal(decodedPixels, 217n * 1280n * 720n)
+  assert.deepEqual([renditions[0]!.width, renditions[0]!.height], [256, 144])
+  assert.equal(renditions[0]!.video.length, 217)
+  assert.deepEqual(
+    renditions[0]!.audio.map(({ digest }) => digest),
+    seen.audio.map(({ digest }) => digest),
+  )
+})
+
+test('a portrait recording stays upright', async (t) => {
+  const source = recording('portrait.ts')
+  if (!source) return t.skip('the recording is not here')
+  const { renditions } = await make(source, [{ width: 426, height: 240 }, {}])
+  assert.deepEqual(
+    renditions.map(({ width, height, video }) => [width, height, video.length]),
+    [
+      [240, 426, 30],
+      [146, 260, 30],
+    ],
+  )
+  assert.deepEqual(ptsOf(renditions[0]!.video), ptsOf((await look(source)).video))
+})
+
+test('an MP4 recording of uneven timing keeps it', async (t) => {
+  const source = recording('videotest.mp4')
+  if (!source) return t.skip('the recording is not here')
+  const seen = await look(source)
+  const { renditions } = await make(source, [{ fps: 0, profile: 'baseline' }])
+  const span = (pts: bigint[]) => pts.map((at) => at - pts[0]!)
+  assert.deepEqual(
+    span(ptsOf(renditions[0]!.video)),
+    span(ptsOf(seen.video)).map((at) => at * 150n),
+  )
+})
+
+test('a recording without a single frame is refused by name', async (t) => {
+  const source = recording('zero-frame.ts')
+  if (!source) return t.skip('the recording is not here')
+  assert.equal((await probe(source)).zeroFrame, true)
+  await fails(source, [{}], 'TranscoderInvalidVideo')
+})
+
+test('a shape that the encoder refuses fails with the encoder’s words', async (t) => {
+  const source = recording('vertical-sample.ts')
+  if (!source) return t.skip('the recording is not here')
+  await fails(source, [{}], 'Generic error in an external library')
+})
+
+/** The second half of a stream whose only key frame is its first, with the parameter sets before every frame. */
+async function withoutKeyFrame(): Promise<Uint8Array> {
+  const whole = await makeSegment({ frames: 60, audio: false })
+  await using input = await MemoryInput.open(whole)
+  using output = new MemoryOutput('mpegts')
+  const source = input.format.streams[0]!
+  const stream = output.format.newStream()
+  source.codecpar.copy(stream.codecpar)
+  stream.timeBase = source.timeBase
+  output.format.setOption('mpegts_copyts', '1')
+  output.format.writeHeaderSync(null)
+  const packet = new Packet()
+  packet.alloc()
+  let parameterSets = Buffer.alloc(0)
+  for (let index = 0; input.format.readFrameSync(packet) >= 0; index++) {
+    const data = Buffer.from(packet.data!)
+    // The key frame's own data starts with the parameter sets; its slice is NAL type 5.
+    if (index === 0) parameterSets = data.subarray(0, data.indexOf(Buffer.from([0, 0, 1, 0x65])))
+    if (index >= 30) {
+      packet.data = Buffer.concat([parameterSets, data])
+      packet.streamIndex = 0
+      output.format.interleavedWriteFrameSync(packet)
+    }
+    packet.unref()
+  }
+  packet.free()
+  return output.finish()
+}
