@@ -1,5 +1,10 @@
 import { request as http1Request, type IncomingMessage } from 'node:http'
-import { type ClientHttp2Session, constants, connect as http2Connect } from 'node:http2'
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  constants,
+  connect as http2Connect,
+} from 'node:http2'
 import { isIP, type Socket, connect as tcpConnect } from 'node:net'
 import type { Writable } from 'node:stream'
 import { type TLSSocket, connect as tlsConnect } from 'node:tls'
@@ -79,6 +84,10 @@ export class Connections {
       timeoutMs: this.#connectMs,
       signal,
     })
+    if (signal.aborted) {
+      socket.destroy()
+      throw abortError(signal)
+    }
     if (protocolOf(socket) !== 'h2') return exchangeHttp1(socket, exchange, signal)
     return this.#shared(this.#add(exchange.url.origin, openSession(exchange.url, socket)), exchange, signal)
   }
@@ -131,11 +140,12 @@ export class Connections {
 }
 
 /** Opens a connection to the host of a URL: TLS for https, unverified. Throws ExchangeError `unreachable`. */
-export function openSocket(
+export async function openSocket(
   url: URL,
   options: { protocols: string[]; timeoutMs: number; signal: AbortSignal },
 ): Promise<Socket> {
   const { promise, resolve, reject } = Promise.withResolvers<Socket>()
+  if (options.signal.aborted) throw abortError(options.signal)
   const host = url.hostname.replace(/^\[|\]$/g, '')
   const secure = url.protocol === 'https:'
   const target = { host, port: Number(url.port || (secure ? 443 : 80)), noDelay: true }
@@ -188,26 +198,25 @@ export function openSession(url: URL, socket: Socket): ClientHttp2Session {
     maxSessionMemory: SESSION_MEMORY_MB,
   })
   session.on('error', () => {})
-  session.once('connect', () => session.setLocalWindowSize(CONNECTION_WINDOW_BYTES))
+  session.once('connect', () => {
+    if (!session.destroyed) session.setLocalWindowSize(CONNECTION_WINDOW_BYTES)
+  })
   return session
 }
 
-function exchangeHttp2(
+async function exchangeHttp2(
   session: ClientHttp2Session,
   exchange: Exchange,
   signal: AbortSignal,
 ): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>()
   const { method, url, headers, body } = exchange
-  const stream = session.request(
-    {
-      ':method': method,
-      ':path': `${url.pathname}${url.search}`,
-      ...headers,
-      ...(body && { 'content-length': String(body.length) }),
-    },
-    { endStream: body === null },
-  )
+  const stream = openStream(session, url, body === null, {
+    ':method': method,
+    ':path': `${url.pathname}${url.search}`,
+    ...headers,
+    ...(body && { 'content-length': String(body.length) }),
+  })
   const reader = new AnswerReader(exchange)
   const onAbort = () => fail(abortError(signal))
   const settle = () => signal.removeEventListener('abort', onAbort)
@@ -239,6 +248,19 @@ function exchangeHttp2(
   })
   if (body) sendBody(stream, body)
   return promise
+}
+
+function openStream(
+  session: ClientHttp2Session,
+  url: URL,
+  endStream: boolean,
+  headers: Record<string, string>,
+): ClientHttp2Stream {
+  try {
+    return session.request(headers, { endStream })
+  } catch (error) {
+    throw brokenOff(url, error)
+  }
 }
 
 function exchangeHttp1(socket: Socket, exchange: Exchange, signal: AbortSignal): Promise<Answer> {

@@ -168,6 +168,7 @@ export class Endpoint implements Service {
     server.on('request', (request, response) => this.#answer(request, response))
     server.on('sessionError', (error) => this.#needs.log.debug('a connection failed', { error }))
     server.on('session', (session) => {
+      if (session.destroyed) return
       session.setLocalWindowSize(CONNECTION_WINDOW_BYTES)
       let open = 0
       session.on('stream', (stream) => {

@@ -1,0 +1,316 @@
+import assert from 'node:assert/strict'
+import { createSecureServer } from 'node:http2'
+import { createServer as createHttpsServer, type ServerOptions } from 'node:https'
+import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net'
+import { test } from 'node:test'
+import { INFO, segmentOf, startEndpoint } from '../../../test/endpoint.ts'
+import type { InfoRequest } from '../../domain/segment.ts'
+import { systemClock } from '../../lib/clock.ts'
+import { keccak256, ZERO_ADDRESS } from '../../lib/crypto.ts'
+import { systemDice } from '../../lib/dice.ts'
+import { NodeError } from '../../lib/errors.ts'
+import { Supervisor } from '../../lib/service.ts'
+import { encodeTranscodeResult } from './convert.ts'
+import { OrchestratorClient, type SegmentJob } from './orchestrator-client.ts'
+import { makeIdentity } from './tls.ts'
+
+const SOURCE = Buffer.from('the segment')
+const REQUEST: InfoRequest = {
+  address: ZERO_ADDRESS,
+  sig: new Uint8Array(0),
+  capabilities: null,
+  ignoreCapacityCheck: false,
+}
+const never = new AbortController().signal
+
+function jobOf(body: Uint8Array = SOURCE, changes: Partial<SegmentJob> = {}): SegmentJob {
+  const times = { headerTimeoutMs: 5_000, totalTimeoutMs: 10_000 }
+  return { segment: segmentOf(body), payment: null, body, bodyIsUri: false, ...times, ...changes }
+}
+
+/** A client that closes what it opened. */
+async function startClient(): Promise<{ client: OrchestratorClient } & AsyncDisposable> {
+  const client = new OrchestratorClient()
+  const supervisor = new Supervisor()
+  await supervisor.start(client)
+  return { client, [Symbol.asyncDispose]: () => supervisor.stop() }
+}
+
+/** Listens on the loopback; every connection ends with the test. */
+async function listen(server: Server): Promise<{ port: number; connections: number } & AsyncDisposable> {
+  const sockets = new Set<Socket>()
+  const running = {
+    port: 0,
+    connections: 0,
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of sockets) socket.destroy()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+  server.on('connection', (socket: Socket) => {
+    running.connections++
+    sockets.add(socket)
+    socket.on('error', () => {})
+    socket.on('close', () => sockets.delete(socket))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  running.port = (server.address() as AddressInfo).port
+  return running
+}
+
+const identity: ServerOptions = makeIdentity('localhost', { clock: systemClock, dice: systemDice })
+
+for (const plain of [false, true]) {
+  const name = plain ? 'plain HTTP' : 'TLS'
+
+  test(`calls are answered over ${name}`, async () => {
+    await using endpoint = await startEndpoint({ plain })
+    await using started = await startClient()
+    const { client } = started
+    assert.deepEqual(await client.info(endpoint.url, REQUEST, { timeoutMs: 3_000 }, never), INFO)
+    assert.deepEqual(await client.info(endpoint.url, REQUEST, {}, never), INFO)
+    assert.deepEqual(await client.ping(endpoint.url, SOURCE, never), keccak256(SOURCE))
+    await client.endSession(endpoint.url, INFO.authToken!, never)
+    assert.deepEqual(endpoint.api.ended, ['abcd'])
+  })
+
+  test(`a segment is sent and its result read over ${name}`, async () => {
+    await using endpoint = await startEndpoint({ plain })
+    await using started = await startClient()
+    let statuses = 0
+    const job = jobOf(Buffer.alloc(5_000_000, 'v'), { onStatus: () => statuses++ })
+    const result = await started.client.submit(endpoint.url, job, never)
+    assert.deepEqual(result, {
+      seq: 7n,
+      info: INFO,
+      outcome: { kind: 'error', text: 'OrchestratorBusy' },
+    })
+    assert.equal(statuses, 1)
+    assert.ok(Buffer.from(endpoint.api.sources[0]!).equals(job.body))
+    assert.deepEqual(endpoint.api.admitted[0]?.segment, job.segment)
+  })
+
+  test(`results are fetched over ${name}, and a missing one is its status line`, async () => {
+    await using endpoint = await startEndpoint({ plain })
+    await using started = await startClient()
+    const bytes = Buffer.alloc(3_000_000, 'r')
+    endpoint.api.files.set('abcd/P/0.ts', bytes)
+    const fetched = await started.client.download(`${endpoint.url}/stream/abcd/P/0.ts`, never)
+    assert.ok(bytes.equals(fetched))
+    await assert.rejects(started.client.download(`${endpoint.url}/stream/abcd/P/1.ts`, never), {
+      code: 'refused',
+      message: '404 Not Found',
+      details: { status: 404 },
+    })
+  })
+
+  test(`a refusal of 50 MB is read while they are being sent, over ${name}`, async () => {
+    await using endpoint = await startEndpoint({ plain })
+    await using started = await startClient()
+    endpoint.api.onAdmit = async () => Promise.reject(new NodeError('forbidden', 'OrchestratorCapped'))
+    let statuses = 0
+    const job = jobOf(Buffer.alloc(50_000_000), { onStatus: () => statuses++ })
+    await assert.rejects(started.client.submit(endpoint.url, job, never), {
+      code: 'refused',
+      message: 'OrchestratorCapped',
+      details: { status: 403 },
+    })
+    assert.equal(statuses, 1)
+  })
+
+  test(`an orchestrator that does not answer in time is given up over ${name}`, async () => {
+    await using endpoint = await startEndpoint({ plain })
+    await using started = await startClient()
+    const { client } = started
+    let statuses = 0
+    const onStatus = () => statuses++
+    endpoint.api.onAdmit = () => new Promise(() => {})
+    const noHeaders = jobOf(SOURCE, { headerTimeoutMs: 150, onStatus })
+    await assert.rejects(client.submit(endpoint.url, noHeaders, never), {
+      code: 'header-timeout',
+      message: 'header timeout: nothing within 150 ms',
+    })
+    assert.equal(statuses, 0)
+    endpoint.api.onAdmit = async () => {}
+    endpoint.api.onTranscode = () => new Promise(() => {})
+    const noBody = jobOf(SOURCE, { headerTimeoutMs: 150, totalTimeoutMs: 300, onStatus })
+    await assert.rejects(client.submit(endpoint.url, noBody, never), {
+      code: 'body-timeout',
+      message: 'body timeout: nothing within 300 ms',
+    })
+    assert.equal(statuses, 1)
+    endpoint.api.onInfo = () => new Promise(() => {})
+    await assert.rejects(client.info(endpoint.url, REQUEST, { timeoutMs: 150 }, never), {
+      code: 'header-timeout',
+    })
+  })
+
+  test(`whoever aborts gets an AbortError, over ${name}`, async () => {
+    await using endpoint = await startEndpoint({ plain })
+    await using started = await startClient()
+    const { client } = started
+    endpoint.api.onTranscode = () => new Promise(() => {})
+    endpoint.api.onInfo = () => new Promise(() => {})
+    const calls: ((signal: AbortSignal) => Promise<unknown>)[] = [
+      (signal) => client.submit(endpoint.url, jobOf(), signal),
+      (signal) => client.info(endpoint.url, REQUEST, {}, signal),
+    ]
+    for (const call of calls) {
+      await assert.rejects(call(AbortSignal.abort()), { name: 'AbortError' })
+      const abort = new AbortController()
+      setTimeout(() => abort.abort('enough'), 100)
+      await assert.rejects(call(abort.signal), { name: 'AbortError' })
+    }
+  })
+
+  test(`a failed call carries the orchestrator’s words over ${name}`, async () => {
+    await using endpoint = await startEndpoint({ plain })
+    await using started = await startClient()
+    const text = 'Invalid orchestrator request: OrchestratorCapped – 100 %'
+    endpoint.api.onInfo = async () => Promise.reject(new NodeError('x', text))
+    await assert.rejects(started.client.info(endpoint.url, REQUEST, {}, never), {
+      code: 'refused',
+      message: text,
+    })
+  })
+}
+
+test('what cannot be reached is said so, whatever is asked', async () => {
+  await using started = await startClient()
+  const { client } = started
+  const closed = await listen(createTcpServer())
+  const { port } = closed
+  await closed[Symbol.asyncDispose]()
+  const hangingUp = createTcpServer((socket) => socket.destroy())
+  await using rude = await listen(hangingUp)
+  for (const url of [
+    `https://127.0.0.1:${port}`,
+    `http://127.0.0.1:${port}`,
+    `https://127.0.0.1:${rude.port}`,
+    `http://127.0.0.1:${rude.port}`,
+    'ftp://127.0.0.1',
+    'nonsense',
+  ]) {
+    await assert.rejects(client.info(url, REQUEST, {}, never), { code: 'unreachable' }, `info of ${url}`)
+    await assert.rejects(client.submit(url, jobOf(), never), { code: 'unreachable' }, `segment to ${url}`)
+    await assert.rejects(client.download(`${url}/x`, never), { code: 'unreachable' }, `download of ${url}`)
+  }
+})
+
+test('a peer that accepts and then says nothing is given up', async () => {
+  await using silent = await listen(createTcpServer())
+  await using started = await startClient()
+  for (const scheme of ['https', 'http']) {
+    await assert.rejects(
+      started.client.info(`${scheme}://127.0.0.1:${silent.port}`, REQUEST, { timeoutMs: 200 }, never),
+      (error: NodeError) => ['unreachable', 'header-timeout'].includes(error.code),
+    )
+    await assert.rejects(
+      started.client.submit(
+        `${scheme}://127.0.0.1:${silent.port}`,
+        jobOf(SOURCE, { headerTimeoutMs: 200 }),
+        never,
+      ),
+      { code: 'header-timeout' },
+    )
+  }
+})
+
+test('an orchestrator that speaks only HTTP/1.1 takes segments and gives results', async () => {
+  const server = createHttpsServer({ ...identity, ALPNProtocols: ['http/1.1'] }, (request, response) => {
+    if (request.url !== '/segment') return void response.end('rendition')
+    request.resume()
+    request.on('end', () =>
+      response.end(encodeTranscodeResult({ seq: 1n, info: null, outcome: { kind: 'none' } })),
+    )
+  })
+  await using peer = await listen(server)
+  await using started = await startClient()
+  const url = `https://127.0.0.1:${peer.port}`
+  const result = await started.client.submit(url, jobOf(), never)
+  assert.deepEqual(result, { seq: 1n, info: null, outcome: { kind: 'none' } })
+  assert.equal(Buffer.from(await started.client.download(`${url}/x`, never)).toString(), 'rendition')
+})
+
+test('answers that are no results, too large, or broken off are told apart', async () => {
+  const server = createSecureServer({ ...identity, allowHTTP1: true })
+  let answer: 'garbage' | 'large' | 'cut' = 'garbage'
+  server.on('request', (_request, response) => {
+    if (answer === 'garbage') return void response.end(Buffer.from([0x0a, 0xff]))
+    if (answer === 'large') return void response.end(Buffer.alloc(300_000))
+    response.write('x')
+    setTimeout(() => response.stream.destroy(new Error('cut')), 20)
+  })
+  await using peer = await listen(server)
+  await using started = await startClient()
+  const url = `https://127.0.0.1:${peer.port}`
+  await assert.rejects(started.client.submit(url, jobOf(), never), { code: 'bad-answer' })
+  answer = 'large'
+  await assert.rejects(started.client.submit(url, jobOf(), never), {
+    code: 'too-large',
+    message: 'input bigger than max buffer size',
+  })
+  answer = 'cut'
+  await assert.rejects(started.client.submit(url, jobOf(), never), { code: 'unreachable' })
+  await assert.rejects(started.client.download(`${url}/x`, never), { code: 'unreachable' })
+})
+
+test('a peer that answers early and closes, as Go does over HTTP/1.1, is understood', async () => {
+  const server = createTcpServer((socket) => {
+    socket.once('data', () => {
+      socket.end(
+        'HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 21\r\n\r\nInsufficient balance\n',
+      )
+      // Reads on for a while, as Go does, then closes whatever is still coming.
+      socket.resume()
+      setTimeout(() => socket.destroy(), 500).unref()
+    })
+  })
+  await using peer = await listen(server)
+  await using started = await startClient()
+  const job = jobOf(Buffer.alloc(50_000_000))
+  await assert.rejects(started.client.submit(`http://127.0.0.1:${peer.port}`, job, never), {
+    code: 'refused',
+    message: 'Insufficient balance',
+  })
+})
+
+test('segments and results share a connection; a peer that restarted gets a new one', async () => {
+  await using started = await startClient()
+  const { client } = started
+  const server = createSecureServer(identity)
+  server.on('stream', (stream) => {
+    stream.respond({ ':status': 200 })
+    stream.resume()
+    stream.on('end', () => stream.end('x'))
+  })
+  const closers: (() => void)[] = []
+  server.on('session', (session) => closers.push(() => session.close()))
+  await using peer = await listen(server)
+  const fetchIt = () => client.download(`https://127.0.0.1:${peer.port}/x`, never)
+  await Promise.all([fetchIt(), fetchIt()])
+  const opened = peer.connections
+  for (let round = 0; round < 20; round++) await fetchIt()
+  assert.equal(peer.connections, opened)
+  for (const close of closers.splice(0)) close()
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  await fetchIt()
+  assert.equal(peer.connections, opened + 1)
+})
+
+test('more segments at a time than one connection carries get another', async () => {
+  await using endpoint = await startEndpoint()
+  await using started = await startClient()
+  const held = Promise.withResolvers<void>()
+  await started.client.submit(endpoint.url, jobOf(), never)
+  endpoint.api.sources.length = 0
+  endpoint.api.onTranscode = () => held.promise
+  const all = Array.from({ length: 300 }, () => started.client.submit(endpoint.url, jobOf(), never))
+  const limit = performance.now() + 20_000
+  while (endpoint.api.sources.length < 300 && performance.now() < limit) {
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  assert.equal(endpoint.api.sources.length, 300)
+  held.resolve()
+  for (const { outcome } of await Promise.all(all)) assert.equal(outcome.kind, 'error')
+})
