@@ -44,6 +44,14 @@ test('the first endpoint is used while it is healthy', async () => {
   assert.deepEqual(kinds(rpc), ['healthy', 'untried'])
 })
 
+test('requests made at once before the first answer all wait for the first look at the endpoint', async () => {
+  await using shim = await RpcShim.start(anvil.url)
+  const rpc = connect([shim.url])
+  const answers = await Promise.all(Array.from({ length: 5 }, () => rpc.quantity('eth_gasPrice')))
+  assert.ok(answers.every((price) => price > 0n))
+  assert.equal(shim.asked.get('eth_chainId'), 1)
+})
+
 test('an endpoint that is down is passed over, and used again once it is back', async () => {
   await using second = await RpcShim.start(anvil.url)
   let down = true
@@ -141,7 +149,7 @@ test('an endpoint that stands still because the chain does is kept', async () =>
   await look()
   clock.moved = 61_000
   await look()
-  await eventually('the other was asked', () => (second.asked.get('eth_getBlockByNumber') ?? 0) > 0)
+  await eventually('the other was looked at', () => kinds(rpc)[1] === 'healthy')
   assert.deepEqual(kinds(rpc), ['healthy', 'healthy'])
 })
 

@@ -173,7 +173,8 @@ export class Rpc {
     }
     const inTurn = this.#candidates.toSorted((a, b) => Number(failed.has(a)) - Number(failed.has(b)))
     for (const candidate of inTurn) {
-      if (candidate.triedAtMs + DESPERATE_RETRY_MS > this.#clock.now()) continue
+      const tooSoon = candidate.triedAtMs + DESPERATE_RETRY_MS > this.#clock.now()
+      if (tooSoon && candidate.probing === null) continue
       await this.#probe(candidate)
       signal?.throwIfAborted()
       if (isHealthy(candidate)) return candidate
