@@ -274,11 +274,13 @@ export function encodePayment(payment: Payment): Uint8Array {
 /** Reads the bytes of a Payment. */
 export function decodePayment(bytes: Uint8Array): Payment {
   const message = parseMessage(wire.PaymentSchema, bytes)
-  const expirationParams = message.expirationParams ? readExpiration(message.expirationParams) : null
+  const ticketParams = message.ticketParams ? readTicketParams(message.ticketParams) : null
   return {
     sender: readAddress(message.sender),
-    ticketParams: message.ticketParams ? readTicketParams(message.ticketParams) : null,
-    expirationParams,
+    ticketParams,
+    expirationParams: message.expirationParams
+      ? readExpiration(message.expirationParams)
+      : (ticketParams?.expirationParams ?? null),
     tickets: list(message.ticketSenderParams, 'tickets', MAX_TICKETS).map(({ senderNonce, sig }) => ({
       senderNonce,
       sig,

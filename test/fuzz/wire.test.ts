@@ -1,0 +1,244 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { create, toBinary } from '@bufbuild/protobuf'
+import fc from 'fast-check'
+import {
+  decodePayment,
+  decodePaymentResult,
+  decodeSegment,
+  decodeTranscodeResult,
+  encodePayment,
+  encodePaymentResult,
+  encodeSegment,
+  encodeTranscodeResult,
+  MAX_MESSAGE_BYTES,
+  parseMessage,
+  readInfo,
+  readInfoRequest,
+  readTicket,
+  writeInfo,
+  writeInfoRequest,
+  writeTicket,
+} from '../../src/io/rpc/convert.ts'
+import { OrchestratorInfoSchema, OrchestratorRequestSchema } from '../../src/io/rpc/gen/lp_rpc_pb.ts'
+import { TicketSchema } from '../../src/io/rpc/gen/redeemer_pb.ts'
+import {
+  formatPaymentHeader,
+  formatSegmentHeader,
+  parsePaymentHeader,
+  parseSegmentHeader,
+} from '../../src/io/rpc/headers.ts'
+import { parseHex } from '../../src/lib/bytes.ts'
+import { NodeError } from '../../src/lib/errors.ts'
+import { segmentOf } from '../endpoint.ts'
+import recorded from '../vectors/wire.json' with { type: 'json' }
+
+/** Inputs over all decoders; more with FUZZ_RUNS. */
+const RUNS = Number(process.env.FUZZ_RUNS ?? 100_800)
+/** No input may keep a decoder busy for longer; generous, since tests share the machine. */
+const LIMIT_MS = 2_000
+
+interface Codec {
+  readonly name: string
+  readonly samples: readonly Uint8Array[]
+  decode(bytes: Uint8Array): unknown
+  encode(value: never): Uint8Array
+}
+
+const base64 = (text: string) => new Uint8Array(Buffer.from(text, 'base64'))
+const ascii = (text: string) => new Uint8Array(Buffer.from(text, 'latin1'))
+const text = (bytes: Uint8Array) => Buffer.from(bytes).toString('latin1')
+
+/** A segment that has everything, so that mutations reach every field. */
+const FULL = encodeSegment({
+  ...segmentOf(ascii('x')),
+  capabilities: {
+    bitstring: [2n ** 63n, 1n],
+    mandatories: [1n],
+    capacities: new Map([[0, 1]]),
+    version: '0.9.1',
+    minVersion: '0.1.0',
+    perCapability: new Map([
+      [1, new Map([['m', { warm: true, capacity: 1, runnerVersion: '1', capacityInUse: 1 }]])],
+    ]),
+  },
+  storage: [
+    { kind: 's3', s3: { host: 'h', key: 'k', policy: 'p', signature: 's', credential: 'c', xAmzDate: 'd' } },
+  ],
+  clip: { fromMs: 1n, toMs: 2n },
+})
+
+const CODECS: readonly Codec[] = [
+  {
+    name: 'OrchestratorRequest',
+    samples: recorded.getOrchestrator.map(({ request }) => parseHex(request)),
+    decode: (bytes) => readInfoRequest(parseMessage(OrchestratorRequestSchema, bytes)),
+    encode: (value) =>
+      toBinary(OrchestratorRequestSchema, create(OrchestratorRequestSchema, writeInfoRequest(value))),
+  },
+  {
+    name: 'OrchestratorInfo',
+    samples: recorded.getOrchestrator.map(({ responses }) => parseHex(responses[0]!)),
+    decode: (bytes) => readInfo(parseMessage(OrchestratorInfoSchema, bytes)),
+    encode: (value) => toBinary(OrchestratorInfoSchema, create(OrchestratorInfoSchema, writeInfo(value))),
+  },
+  {
+    name: 'SegData',
+    samples: [FULL, ...recorded.segments.map(({ segmentHeader }) => base64(segmentHeader))],
+    decode: decodeSegment,
+    encode: encodeSegment,
+  },
+  {
+    name: 'Payment',
+    samples: recorded.segments.map(({ paymentHeader }) => base64(paymentHeader)),
+    decode: decodePayment,
+    encode: encodePayment,
+  },
+  {
+    name: 'TranscodeResult',
+    samples: recorded.segments.map(({ result }) => parseHex(result)),
+    decode: decodeTranscodeResult,
+    encode: encodeTranscodeResult,
+  },
+  {
+    name: 'PaymentResult',
+    samples: recorded.segments.slice(0, 2).map(({ result }) => parseHex(result)),
+    decode: decodePaymentResult,
+    encode: encodePaymentResult,
+  },
+  {
+    name: 'Ticket',
+    samples: recorded.queueTicket.map(({ request }) => parseHex(request)),
+    decode: (bytes) => readTicket(parseMessage(TicketSchema, bytes)),
+    encode: (value) => toBinary(TicketSchema, writeTicket(value)),
+  },
+  {
+    name: 'Livepeer-Segment',
+    samples: recorded.segments.map(({ segmentHeader }) => ascii(segmentHeader)),
+    decode: (bytes) => parseSegmentHeader(text(bytes)),
+    encode: (value) => ascii(formatSegmentHeader(value)),
+  },
+  {
+    name: 'Livepeer-Payment',
+    samples: recorded.segments.map(({ paymentHeader }) => ascii(paymentHeader)),
+    decode: (bytes) => parsePaymentHeader(text(bytes)),
+    encode: (value) => ascii(formatPaymentHeader(value)),
+  },
+]
+
+/** One change to a message: where (as a share of its length), what and how much. */
+interface Mutation {
+  readonly kind: 'flip' | 'set' | 'cut' | 'drop' | 'insert' | 'repeat' | 'long'
+  readonly at: number
+  readonly size: number
+  readonly bytes: Uint8Array
+}
+
+function mutate(message: Uint8Array, { kind, at, size, bytes }: Mutation): Uint8Array {
+  const place = Math.floor(at * message.length)
+  const before = message.subarray(0, place)
+  const rest = message.subarray(place)
+  switch (kind) {
+    case 'flip':
+    case 'set': {
+      const copy = message.slice()
+      if (copy.length > 0) copy[place] = kind === 'set' ? bytes[0]! : copy[place]! ^ (1 << (size % 8))
+      return copy
+    }
+    case 'cut':
+      return before.slice()
+    case 'drop':
+      return Buffer.concat([before, rest.subarray(size)])
+    case 'insert':
+      return Buffer.concat([before, bytes, rest])
+    case 'repeat':
+      return Buffer.concat([before, ...Array(size).fill(rest.subarray(0, size)), rest])
+    case 'long':
+      // The longest of varints, over whatever is there: lengths, tags and numbers at their limits.
+      return Buffer.concat([before, Buffer.alloc(9, 0xff), Buffer.of(0x01), rest])
+  }
+}
+
+const mutation: fc.Arbitrary<Mutation> = fc.record({
+  kind: fc.constantFrom('flip', 'set', 'cut', 'drop', 'insert', 'repeat', 'long'),
+  at: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+  size: fc.integer({ min: 1, max: 40 }),
+  bytes: fc.uint8Array({ minLength: 1, maxLength: 12 }),
+})
+
+/** Decodes; what is accepted must survive being written and read again. Anything thrown must be ours. */
+function check(codec: Codec, input: Uint8Array): 'accepted' | 'refused' {
+  const started = performance.now()
+  let value: unknown
+  try {
+    value = codec.decode(input)
+  } catch (error) {
+    assert.ok(error instanceof NodeError, `${codec.name} threw ${String(error)}`)
+    assert.ok(error.message.length < 200, `${codec.name} says too much: ${error.message}`)
+    return 'refused'
+  } finally {
+    assert.ok(performance.now() - started < LIMIT_MS, `${codec.name} took too long`)
+  }
+  assert.deepEqual(codec.decode(codec.encode(value as never)), value, codec.name)
+  return 'accepted'
+}
+
+const share = Math.ceil(RUNS / CODECS.length / 2)
+let inputs = 0
+
+for (const codec of CODECS) {
+  test(`${codec.name}: changed messages are read or refused, never worse`, () => {
+    const seen = { accepted: 0, refused: 0 }
+    const sample = fc.nat({ max: codec.samples.length - 1 })
+    const changes = fc.array(mutation, { minLength: 1, maxLength: 4 })
+    fc.assert(
+      fc.property(sample, changes, (index, mutations) => {
+        inputs++
+        seen[check(codec, mutations.reduce(mutate, codec.samples[index]!))]++
+      }),
+      { numRuns: share, endOnFailure: true },
+    )
+    // Both ways must have been gone, or the test would show nothing.
+    assert.ok(seen.accepted > share / 1_000 && seen.refused > share / 1_000, JSON.stringify(seen))
+  })
+
+  test(`${codec.name}: any bytes are read or refused, never worse`, () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+        inputs++
+        check(codec, bytes)
+      }),
+      { numRuns: share, endOnFailure: true },
+    )
+  })
+}
+
+test('as many inputs were tried as were asked for', () => {
+  assert.ok(inputs >= RUNS, `${inputs} of ${RUNS}`)
+})
+
+test('the densest messages of the largest size cost neither much time nor memory', () => {
+  const empty = ['1a00', '8a0200', '2200', '0a00', '120208000a00', '0801']
+  for (const codec of CODECS.slice(0, 7)) {
+    for (const unit of empty) {
+      const dense = Buffer.from(unit.repeat(Math.floor((MAX_MESSAGE_BYTES * 2) / unit.length)), 'hex')
+      // A field of a single byte, packed: as many numbers as bytes.
+      const packed = Buffer.concat([Buffer.of(0x0a, 0xf0, 0xff, 0x0f), Buffer.alloc(MAX_MESSAGE_BYTES - 16)])
+      // An entry within capabilities, which three messages carry.
+      const nested = Buffer.concat([
+        Buffer.of(0x1a, 0xf0, 0xff, 0x0f),
+        dense.subarray(0, MAX_MESSAGE_BYTES - 16),
+      ])
+      const before = process.memoryUsage().rss
+      for (const input of [dense, packed, nested]) check(codec, input)
+      const grown = (process.memoryUsage().rss - before) / 2 ** 20
+      assert.ok(grown < 300, `${codec.name} of ${unit} took ${grown} MB`)
+    }
+    assert.throws(() => codec.decode(new Uint8Array(MAX_MESSAGE_BYTES + 1)), { code: 'bad-message' })
+  }
+})
+
+test('groups within groups are refused before they fill the stack', () => {
+  const nested = Buffer.alloc(100_000, 0x7b)
+  for (const codec of CODECS.slice(0, 7)) assert.equal(check(codec, nested), 'refused', codec.name)
+})
