@@ -46,9 +46,12 @@ export class FakeChain {
   includesNothing = false
   poolMembers = 1n
   isRegistered = true
-  /** How many successful redemptions there were of each ticket in the present chain, and reverts in any. */
+  /** What each ticket was paid in the present chain. */
   readonly redemptions = new Map<Hex, bigint[]>()
-  reverts = 0
+  /** Tickets paid less than their face value, and when, in any chain. */
+  readonly shortPayments: { readonly ticket: WinningTicket; readonly l1Block: bigint }[] = []
+  /** Why mined transactions failed, in any chain. */
+  readonly reverts: string[] = []
   readonly #senders = new Map<Address, SenderInfo>()
   readonly #claimed = new Map<Address, bigint>()
   readonly #roundHashes = new Map<bigint, Uint8Array>()
@@ -194,10 +197,10 @@ export class FakeChain {
     for (const update of missed) this.#tell(update)
   }
 
-  /** Adds to a sender's deposit and reserve. */
+  /** Adds to a sender's deposit and reserve; no reorganisation takes that back. */
   fund(sender: Address, deposit: bigint, reserve = 0n): void {
     const before = this.#info(sender)
-    this.#setInfo(sender, {
+    this.#senders.set(sender, {
       ...before,
       deposit: before.deposit + deposit,
       fundsRemaining: before.fundsRemaining + reserve,
@@ -207,7 +210,7 @@ export class FakeChain {
 
   /** Changes what a sender has, without an event. */
   setSender(sender: Address, info: Partial<SenderInfo>): void {
-    this.#setInfo(sender, { ...this.#info(sender), ...info })
+    this.#senders.set(sender, { ...this.#info(sender), ...info })
   }
 
   /** Redeems a ticket from somebody else's account, in the next block. */
@@ -267,7 +270,7 @@ export class FakeChain {
     const mined = { kind: 'mined', txHash, fee, block: block.head.number } as const
     const reason = this.#refusal(ticket)
     if (reason) {
-      this.reverts++
+      this.reverts.push(reason)
       transaction.result = { ...mined, success: false, paid: 0n }
     } else {
       transaction.result = { ...mined, success: true, paid: this.#pay(ticket) }
@@ -281,22 +284,26 @@ export class FakeChain {
     const id = formatHex(ticketHash(ticket))
     const { sender, recipient } = ticket
     const { pays, claim } = this.#payout(ticket)
-    const before = this.#info(sender)
-    this.#setInfo(sender, {
-      ...before,
-      deposit: before.deposit - (pays - claim),
-      fundsRemaining: before.fundsRemaining - claim,
-      claimedInCurrentRound: before.claimedInCurrentRound + claim,
-    })
-    const claimed = this.#claimed.get(sender) ?? 0n
-    this.#claimed.set(sender, claimed + claim)
+    this.#take(sender, pays - claim, claim)
     this.redemptions.set(id, [...(this.redemptions.get(id) ?? []), pays])
+    if (pays < ticket.faceValue) this.shortPayments.push({ ticket, l1Block: this.head.l1Block })
     this.#undo.push(() => {
-      this.#claimed.set(sender, claimed)
+      this.#take(sender, claim - pays, -claim)
       this.redemptions.set(id, this.redemptions.get(id)!.slice(0, -1))
     })
     this.#events.push({ kind: 'winning-ticket-transfer', sender, recipient, amount: pays })
     return pays
+  }
+
+  #take(sender: Address, deposit: bigint, claim: bigint): void {
+    const before = this.#info(sender)
+    this.#senders.set(sender, {
+      ...before,
+      deposit: before.deposit - deposit,
+      fundsRemaining: before.fundsRemaining - claim,
+      claimedInCurrentRound: before.claimedInCurrentRound + claim,
+    })
+    this.#claimed.set(sender, (this.#claimed.get(sender) ?? 0n) + claim)
   }
 
   #payout({ faceValue, sender }: WinningTicket): { pays: bigint; claim: bigint } {
@@ -338,12 +345,6 @@ export class FakeChain {
 
   #info(sender: Address): SenderInfo {
     return this.#senders.get(sender) ?? NOBODY
-  }
-
-  #setInfo(sender: Address, info: SenderInfo): void {
-    const before = this.#info(sender)
-    this.#senders.set(sender, info)
-    this.#undo.push(() => this.#senders.set(sender, before))
   }
 
   #placed({ events, head }: FakeBlock): ChainUpdate['events'][number][] {

@@ -255,7 +255,7 @@ test('a ticket whose transaction was under way at a restart is not sent again', 
   await w.mine(1)
   const state = await w.stateOf(ticket)
   assert.ok(state.kind === 'redeemed' && state.paid === ETHER)
-  assert.equal(w.chain.reverts, 0)
+  assert.deepEqual(w.chain.reverts, [])
 })
 
 test('a transaction that was mined while the node was down is found with its figures', async (t) => {
@@ -280,7 +280,7 @@ test('a ticket that somebody else redeemed counts as redeemed, without figures o
   await w.mine(5)
   const state = await w.stateOf(ticket)
   assert.ok(state.kind === 'redeemed' && state.txHash === null && state.paid === null)
-  assert.equal(w.chain.reverts, 0)
+  assert.deepEqual(w.chain.reverts, [])
 })
 
 test('a redemption that was mined and failed is not a spent ticket: it is tried again', async (t) => {
@@ -292,7 +292,7 @@ test('a redemption that was mined and failed is not a spent ticket: it is tried 
   w.chain.setSender(w.gateway.address, { withdrawRound: 1n })
   w.chain.includesNothing = false
   await w.mine(1)
-  assert.equal(w.chain.reverts, 1)
+  assert.deepEqual(w.chain.reverts, ['sender is unlocked'])
   assert.equal(reasonOf(await w.stateOf(ticket)), 'open reverted')
   w.chain.setSender(w.gateway.address, { withdrawRound: 0n })
   await w.mine(12)
@@ -307,7 +307,7 @@ test('a reorganisation that takes a redemption back opens the ticket again', asy
   await w.mine(2)
   assert.equal(w.chain.redemptions.size, 2)
   w.chain.includesNothing = true
-  w.chain.reorganise(2, (ticket) => ticket.senderNonce === kept.senderNonce)
+  w.chain.reorganise(3, (ticket) => ticket.senderNonce === kept.senderNonce)
   await w.rest()
   assert.equal(w.happened.filter((event) => event === 'reopened').length, 2)
   assert.equal(w.node.senders.pending(w.gateway.address), 2n * ETHER)
@@ -324,7 +324,7 @@ test('a reorganisation while the node was down is noticed at its start', async (
   await w.node.redeemer.queue(ticket)
   await w.mine(2)
   await w.node.stop()
-  w.chain.reorganise(2, () => false)
+  w.chain.reorganise(3, () => false)
   await w.restart()
   await w.mine(10)
   assert.ok(w.happened.includes('reopened'))

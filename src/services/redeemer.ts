@@ -485,6 +485,8 @@ export class Redeemer implements Service {
         entry.retryAtMs = 0
         this.#open.set(entry.id, entry)
         this.#isStale = true
+        // Its transaction may come back into a later block.
+        if (entry.wasSubmitted) this.#claims.claim(entry)
         const { faceValue, sender } = entry.ticket
         senders.addPending(sender, faceValue)
         events.ticketReopened({ sender, faceValue })
