@@ -33,7 +33,8 @@ try {
   }
   await run()
 } catch (error) {
-  if (!stop.signal.aborted || !isAbort(error)) {
+  // What breaks while everything is being stopped is no news.
+  if (!stop.signal.aborted) {
     console.error(messageOf(error))
     process.exitCode = 1
   }
@@ -41,6 +42,7 @@ try {
 
 async function run(): Promise<void> {
   const started = Date.now()
+  let result: Record<string, unknown> | null = null
   say('starting a chain with the protocol’s contracts …')
   const network = await Network.prepare({
     signal: stop.signal,
@@ -77,16 +79,17 @@ async function run(): Promise<void> {
       if (!isAbort(error)) throw error
     })
     try {
-      await Promise.race([watch(network, started), published.then(() => sleep(SETTLE_TIMEOUT_MS))])
+      await watch(network, started)
     } finally {
       streaming.abort()
       await published
     }
-    if (options.once && !stop.signal.aborted) console.log(JSON.stringify(await settled(network)))
+    if (options.once && !stop.signal.aborted) result = await settled(network)
   } finally {
     say('stopping')
     await network.stop()
   }
+  if (result) console.log(JSON.stringify(result))
 }
 
 /** Prints a status line now and then; with --once returns when enough has happened. */

@@ -43,7 +43,7 @@ export interface NetworkOptions {
   readonly cuttable?: boolean
   /** Where the nodes' logs go; absent: into the folder that is removed at the end. */
   readonly logFolder?: string
-  /** Ends everything at once when aborted. */
+  /** Gives up preparing when aborted. */
   readonly signal?: AbortSignal
 }
 
@@ -86,9 +86,10 @@ export class Network implements AsyncDisposable {
       gatewayControl: await freePortNear(5935),
       rtmp: await freePortNear(1935),
     }
-    const anvil = stack.use(
-      await Anvil.start({ port: ports.chain, ...(options.signal ? { signal: options.signal } : {}) }),
-    )
+    const anvil = stack.use(await Anvil.start({ port: ports.chain }))
+    const giveUp = () => void anvil.stop()
+    options.signal?.addEventListener('abort', giveUp, { once: true })
+    options.signal?.throwIfAborted()
     const protocol = await Protocol.deploy(anvil, { roundLength: ROUND_LENGTH })
     const serviceUri = `https://127.0.0.1:${ports.service}`
     const orchestrator = await protocol.bondAndRegister(devnetKey('orchestrator'), {
@@ -148,10 +149,11 @@ export class Network implements AsyncDisposable {
       control: `127.0.0.1:${ports.gatewayControl}`,
       logFile: join(logFolder, 'gateway.log'),
     })
-    for (const node of [orchestratorNode, gatewayNode]) {
-      stack.defer(() => node.stop())
-      options.signal?.addEventListener('abort', () => node.killNow(), { once: true })
-    }
+    stack.defer(async () => {
+      await Promise.all([gatewayNode.stop(), orchestratorNode.stop()])
+    })
+    options.signal?.throwIfAborted()
+    options.signal?.removeEventListener('abort', giveUp)
     return new Network(
       {
         anvil,

@@ -9,7 +9,7 @@ const BIN = fileURLToPath(new URL('../bin/livepeer', import.meta.url))
 const READY_TIMEOUT_MS = 60_000
 const READY_POLL_MS = 50
 /** How long a node may take to end by itself before it is killed. */
-const STOP_TIMEOUT_MS = 2_500
+const STOP_TIMEOUT_MS = 2_000
 const KEPT_OUTPUT = 20_000
 
 export interface NodeCommand {
@@ -124,11 +124,6 @@ export class NodeProcess {
     this.#child?.kill('SIGTERM')
     await Promise.race([ended, sleep(STOP_TIMEOUT_MS)])
     await this.kill()
-  }
-
-  /** Without waiting: for when the parent itself is ending. */
-  killNow(): void {
-    this.#child?.kill('SIGKILL')
   }
 
   #logFile() {

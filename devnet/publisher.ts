@@ -21,13 +21,18 @@ export interface Pushed {
 const PUSH_TIMEOUT_MS = 60_000
 
 /** Pushes one segment to a gateway and takes the renditions apart (gateway.md §3). */
-export async function pushSegment(gateway: string, stream: string, segment: SourceSegment): Promise<Pushed> {
+export async function pushSegment(
+  gateway: string,
+  stream: string,
+  segment: SourceSegment,
+  signal?: AbortSignal,
+): Promise<Pushed> {
   const started = performance.now()
   const response = await fetch(`${gateway}/live/${stream}/${segment.seq}.ts`, {
     method: 'PUT',
     headers: { accept: 'multipart/mixed', 'content-duration': String(segment.durationMs) },
     body: segment.bytes as Uint8Array<ArrayBuffer>,
-    signal: AbortSignal.timeout(PUSH_TIMEOUT_MS),
+    signal: AbortSignal.any([AbortSignal.timeout(PUSH_TIMEOUT_MS), ...(signal ? [signal] : [])]),
   })
   const body = new Uint8Array(await response.arrayBuffer())
   const renditions = response.ok ? partsOf(response.headers.get('content-type') ?? '', body) : []
@@ -67,8 +72,9 @@ export async function publish(
   for await (const segment of options.source) {
     if (signal.aborted) return
     try {
-      options.onPushed(await pushSegment(options.gateway, options.stream, segment))
+      options.onPushed(await pushSegment(options.gateway, options.stream, segment, signal))
     } catch (error) {
+      if (signal.aborted) return
       options.onPushed({ seq: segment.seq, status: 0, renditions: [], tookMs: 0, text: String(error) })
       await sleep(500)
     }

@@ -44,10 +44,7 @@ export async function runNode(
     '/status': async () => ({ json: await statusOf(parts, isReady, around.version) }),
     '/metrics': async () =>
       settings.metrics.enabled && parts ? parts.metrics.text() : { text: METRICS_OFF },
-    '/healthz': () => {
-      if (!isReady) throw new NodeError('not-ready', 'not ready yet')
-      return { text: '' }
-    },
+    '/healthz': () => (isReady ? { text: '' } : { text: 'not ready yet\n', status: 503 }),
   }
   await supervisor.start(new ControlApi(settings.controlBind, { routes, log }))
 

@@ -4,7 +4,9 @@ import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 
 /** What a route answers: a value to be sent as JSON (big integers as decimal text), or text as it is. */
-export type ControlAnswer = { readonly json: unknown } | { readonly text: string; readonly type?: string }
+export type ControlAnswer =
+  | { readonly json: unknown }
+  | { readonly text: string; readonly type?: string; readonly status?: number }
 
 /** Path to answer. All of them only read. */
 export type ControlRoutes = Readonly<Record<string, () => ControlAnswer | Promise<ControlAnswer>>>
@@ -54,7 +56,7 @@ export class ControlApi implements Service {
       return send(response, 404, `no such path; there are ${Object.keys(this.#routes).join(', ')}\n`)
     try {
       const answer = await route()
-      if ('text' in answer) return send(response, 200, answer.text, answer.type)
+      if ('text' in answer) return send(response, answer.status ?? 200, answer.text, answer.type)
       const body = JSON.stringify(
         answer.json,
         (_, value) => (typeof value === 'bigint' ? value.toString() : value),
