@@ -144,11 +144,8 @@ export class StreamSessions {
 
   /** Gives a session a segment to do, or says null. It never waits: pools refresh behind its back. */
   select(durationMs: number): Assignment | null {
-    for (const pool of this.#pools) {
-      const assignment = pool.select(durationMs)
-      if (assignment) return assignment
-    }
-    return null
+    for (const pool of this.#pools) pool.refreshIfWanted()
+    return this.#pick(durationMs)
   }
 
   /** As `select`, but where there is no session at all it waits for the refresh that is under way. */
@@ -156,7 +153,7 @@ export class StreamSessions {
     const assignment = this.select(durationMs)
     if (assignment) return assignment
     await Promise.all(this.#pools.map((pool) => pool.refreshing))
-    return this.select(durationMs)
+    return this.#pick(durationMs)
   }
 
   /** The segment was done, and how fast. */
@@ -209,6 +206,14 @@ export class StreamSessions {
     )
   }
 
+  #pick(durationMs: number): Assignment | null {
+    for (const pool of this.#pools) {
+      const assignment = pool.select(durationMs)
+      if (assignment) return assignment
+    }
+    return null
+  }
+
   #poolOf(session: Session): SessionPool {
     return this.#pools.find((pool) => pool.trust === session.trust)!
   }
@@ -252,9 +257,13 @@ class SessionPool {
     return this.#refreshing
   }
 
+  /** Looks for more sessions, behind the caller's back, when too few are free. */
+  refreshIfWanted(): void {
+    if (!this.#signal.aborted && this.#wantsRefresh()) void this.refresh()
+  }
+
   select(durationMs: number): Assignment | null {
     if (this.#signal.aborted) return null
-    if (this.#wantsRefresh()) void this.refresh()
     const previous = this.#lastUsed
     const session = this.#reusable(1) ?? this.#choose() ?? this.#reusable(2)
     if (!session) return null

@@ -18,7 +18,7 @@ const MAX_CONNECTIONS = 4_000
 /** How long requests under way may take when the node stops. */
 const DRAIN_MS = 500
 /** How long the rest of a refused body is read and thrown away, so that the refusal can be read. */
-const HANG_UP_MS = 2_000
+const HANG_UP_MS = 1_000
 
 /** Settings of the gateway's HTTP port. Limits are there to be made small in tests. */
 export interface GatewayHttpOptions {

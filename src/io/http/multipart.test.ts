@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { renditionPart, wholeMultipartBody } from './multipart.ts'
+
+const part = (name: string, text: string) =>
+  renditionPart({
+    name,
+    sequence: 7n,
+    extension: '.ts',
+    mimeType: 'video/mp2t',
+    bytes: new TextEncoder().encode(text),
+  })
+
+test('renditions are written as clients of the Go node know them, byte for byte', () => {
+  const body = wholeMultipartBody([part('low', 'abc'), part('high', '')], 'b0')
+  assert.equal(
+    new TextDecoder().decode(body),
+    '--b0\r\n' +
+      'Content-Disposition: attachment; filename="low_7.ts"\r\n' +
+      'Content-Length: 3\r\n' +
+      'Content-Type: video/mp2t; name="low_7.ts"\r\n' +
+      'Rendition-Name: low\r\n' +
+      '\r\n' +
+      'abc' +
+      '\r\n--b0\r\n' +
+      'Content-Disposition: attachment; filename="high_7.ts"\r\n' +
+      'Content-Length: 0\r\n' +
+      'Content-Type: video/mp2t; name="high_7.ts"\r\n' +
+      'Rendition-Name: high\r\n' +
+      '\r\n' +
+      '\r\n--b0--\r\n',
+  )
+})
+
+test('a name cannot break out of its header', () => {
+  const text = new TextDecoder().decode(wholeMultipartBody([part('a"\r\nX: y', '')], 'b0'))
+  assert.ok(!text.includes('\r\nX: y'))
+  assert.ok(text.includes('filename="a___X: y_7.ts"'))
+})
