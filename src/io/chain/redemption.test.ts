@@ -7,6 +7,8 @@ import { systemClock } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
+import { EventReader } from './event-log.ts'
+import { logSchema } from './raw-log.ts'
 import { TicketRedemption } from './redemption.ts'
 import { type StoredTransaction, Transactions } from './transactions.ts'
 import { walletOfKey } from './wallet.ts'
@@ -145,6 +147,29 @@ test('beyond the deposit only the share of the reserve is paid, as simulated', a
   })
   const empty = await redemption.simulate(await winner())
   assert.equal(empty.kind === 'pays' && empty.amount, 0n)
+})
+
+test('redemptions are heard of in the network’s words', async () => {
+  const reader = new EventReader(chain.client.addresses)
+  const filter = { address: reader.addresses, topics: reader.topics, fromBlock: '0x0', toBlock: 'latest' }
+  const logs = (await chain.rpc.request('eth_getLogs', [filter])) as unknown[]
+  const events = logs.map((log) => reader.read(logSchema.parse(log)))
+  const parties = { sender: sender.address, recipient: orchestrator.address }
+  const told = events.slice(-3).map((event) => {
+    const { block: _b, txHash: _t, logIndex: _l, ...rest } = event!
+    return rest
+  })
+  assert.deepEqual(told, [
+    { kind: 'reserve-claimed', sender: sender.address, claimant: orchestrator.address, amount: ETHER },
+    { kind: 'winning-ticket-transfer', ...parties, amount: (19n * ETHER) / 10n },
+    {
+      kind: 'winning-ticket-redeemed',
+      ...parties,
+      senderNonce: BigInt(nonce - 2),
+      recipientRand: 5n,
+      ticketFaceValue: 3n * ETHER,
+    },
+  ])
 })
 
 test('the chain itself counts what was redeemed', async () => {

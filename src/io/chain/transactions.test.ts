@@ -2,11 +2,13 @@ import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
 import { devnetKeyBytes } from '../../../devnet/artifacts.ts'
 import { type ChainFixture, eventually, startChain } from '../../../test/chain-fixture.ts'
+import { RpcShim } from '../../../test/rpc-shim.ts'
 import { systemClock } from '../../lib/clock.ts'
 import { parseAddress } from '../../lib/crypto.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
 import { GasPriceMonitor } from './gas-price.ts'
+import { Rpc } from './rpc.ts'
 import {
   type ReorganisationWatch,
   type StoredTransaction,
@@ -57,9 +59,14 @@ interface Sending extends AsyncDisposable {
 
 async function sending(
   store: TransactionStore,
-  over: Partial<TransactionOptions> & { max?: bigint; signer?: Wallet; watch?: ReorganisationWatch } = {},
+  over: Partial<TransactionOptions> & {
+    max?: bigint
+    signer?: Wallet
+    watch?: ReorganisationWatch
+    rpc?: Rpc
+  } = {},
 ): Promise<Sending> {
-  const needs = { rpc: chain.rpc, clock: systemClock, log: silentLog }
+  const needs = { rpc: over.rpc ?? chain.rpc, clock: systemClock, log: silentLog }
   const gasPrices = new GasPriceMonitor({ min: 0n, max: over.max ?? 0n, pollMs: 100 }, needs)
   const transactions = new Transactions(
     { timeoutMs: 10_000, maxReplacements: 1, gasLimit: 0n, pollMs: 20, ...over },
@@ -84,6 +91,17 @@ async function sending(
       await supervisor.stop()
     },
   }
+}
+
+/** Waits until so many open transactions have arrived at the chain. */
+async function inPool({ transactions }: Sending, count = 1): Promise<void> {
+  await eventually('sent', async () => {
+    const hashes = transactions.open.map(({ attempts }) => attempts.at(-1)!.hash)
+    const known = await Promise.all(
+      hashes.map((hash) => chain.rpc.request('eth_getTransactionByHash', [hash])),
+    )
+    return known.length === count && known.every((transaction) => transaction !== null)
+  })
 }
 
 const pay = (purpose: string, value = 1n) => ({ purpose, to: RECIPIENT, data: '0x' as const, value })
@@ -127,7 +145,7 @@ test('two requests of one purpose are one transaction', async () => {
   await chain.anvil.mineOnDemand()
   const first = sender.transactions.submit(pay('the same'), sender.signal)
   const second = sender.transactions.submit(pay('the same'), sender.signal)
-  await eventually('sent', () => sender.transactions.open.length === 1)
+  await inPool(sender)
   await chain.anvil.mine()
   assert.equal((await first).hash, (await second).hash)
 })
@@ -135,9 +153,10 @@ test('two requests of one purpose are one transaction', async () => {
 test('a late transaction is replaced under its nonce for 11 % more, and the replacement is mined', async () => {
   await chain.anvil.mineOnDemand()
   const store = new MemoryStore()
-  await using sender = await sending(store, { timeoutMs: 400 })
+  await using sender = await sending(store, { timeoutMs: 1_000 })
   const result = sender.transactions.submit(pay('payment'), sender.signal)
   await eventually('replaced', () => sender.transactions.open[0]?.attempts.length === 2)
+  await inPool(sender)
   const [first, second] = sender.transactions.open[0]!.attempts
   assert.ok(second!.maxFeePerGas * 100n >= first!.maxFeePerGas * 111n)
   assert.ok(second!.maxPriorityFeePerGas * 100n >= first!.maxPriorityFeePerGas * 111n)
@@ -150,9 +169,10 @@ test('a late transaction is replaced under its nonce for 11 % more, and the repl
 test('the receipt is found when the first attempt is mined after it was replaced', async () => {
   await chain.anvil.mineOnDemand()
   const store = new MemoryStore()
-  await using sender = await sending(store, { timeoutMs: 300 })
+  await using sender = await sending(store, { timeoutMs: 1_000 })
   const result = sender.transactions.submit(pay('payment'), sender.signal)
   await eventually('replaced', () => sender.transactions.open[0]?.attempts.length === 2)
+  await inPool(sender)
   const { attempts, nonce, gas } = sender.transactions.open[0]!
   const first = attempts[0]!
   await chain.anvil.request('anvil_dropTransaction', [attempts[1]!.hash])
@@ -172,7 +192,7 @@ test('the receipt is found when the first attempt is mined after it was replaced
 
 test('a transaction that is late for good times out, stays watched, and its late receipt is found', async () => {
   await chain.anvil.mineOnDemand()
-  await using sender = await sending(new MemoryStore(), { timeoutMs: 100, maxReplacements: 1 })
+  await using sender = await sending(new MemoryStore(), { timeoutMs: 500, maxReplacements: 1 })
   const error = await sender.transactions.submit(pay('payment'), sender.signal).catch((reason) => reason)
   assert.equal(error.code, 'transaction-timed-out')
   assert.match(error.message, /^timed out waiting for transaction receipt txHash=0x[0-9a-f]{64}$/)
@@ -189,7 +209,7 @@ test('after a restart the open transaction is taken up, not sent a second time',
   {
     await using sender = await sending(store)
     sender.transactions.submit(pay('payment'), sender.signal).catch(() => {})
-    await eventually('sent', () => sender.transactions.open.length === 1)
+    await inPool(sender)
   }
   await using restarted = await sending(store)
   assert.equal(restarted.transactions.open.length, 1)
@@ -206,7 +226,7 @@ test('a transaction that was stored but never sent is sent after the restart', a
   {
     await using sender = await sending(store)
     sender.transactions.submit(pay('payment'), sender.signal).catch(() => {})
-    await eventually('sent', () => sender.transactions.open.length === 1)
+    await inPool(sender)
   }
   await chain.anvil.request('anvil_dropTransaction', [store.saved[0]!.attempts[0]!.hash])
   await using restarted = await sending(store)
@@ -228,7 +248,7 @@ test('the gap that a lost transaction leaves is filled, so later ones are mined'
     for (const purpose of ['first', 'second']) {
       sender.transactions.submit(pay(purpose), sender.signal).catch(() => {})
     }
-    await eventually('both sent', () => sender.transactions.open.length === 2)
+    await inPool(sender, 2)
   }
   await chain.anvil.request('anvil_dropTransaction', [store.latest().get(0)!.attempts[0]!.hash])
   await using restarted = await sending(store)
@@ -237,12 +257,33 @@ test('the gap that a lost transaction leaves is filled, so later ones are mined'
     'sent again',
     async () => (await chain.rpc.request('eth_getTransactionByHash', [hash])) !== null,
   )
-  await chain.anvil.mine()
-  await eventually('both mined', () => restarted.transactions.open.length === 0)
+  await eventually('both mined', async () => {
+    await chain.anvil.mine()
+    return restarted.transactions.open.length === 0
+  })
   assert.deepEqual(
     [...store.latest().values()].map(({ state }) => state),
     ['mined', 'mined'],
   )
+})
+
+test('a transaction whose sending got no answer stays open and is mined once the chain answers', async () => {
+  let cut = true
+  await using shim = await RpcShim.start(chain.anvil.url, ({ method, forward }) =>
+    cut && method === 'eth_sendRawTransaction' ? Promise.resolve(undefined) : forward(),
+  )
+  const rpc = new Rpc(
+    { urls: [shim.url], chainId: chain.anvil.chainId },
+    { clock: systemClock, log: silentLog },
+  )
+  const store = new MemoryStore()
+  await using sender = await sending(store, { rpc })
+  const result = sender.transactions.submit(pay('payment'), sender.signal)
+  await eventually('tried', () => (shim.asked.get('eth_sendRawTransaction') ?? 0) > 0)
+  assert.equal(store.latest().get(0)!.state, 'open')
+  cut = false
+  assert.equal((await result).success, true)
+  assert.equal(store.latest().size, 1)
 })
 
 test('above the maximum gas price nothing is sent', async () => {
@@ -309,7 +350,7 @@ test('a nonce that another process used first ends with a refusal, not with wait
   await using sender = await sending(store)
   const result = sender.transactions.submit(pay('payment'), sender.signal)
   const outcome = assert.rejects(result, { code: 'nonce-taken' })
-  await eventually('sent', () => sender.transactions.open.length === 1)
+  await inPool(sender)
   await chain.anvil.request('anvil_dropTransaction', [sender.transactions.open[0]!.attempts[0]!.hash])
   const { raw } = await wallet.signTransaction({
     type: 'eip1559',
@@ -336,7 +377,7 @@ test('ending the wait does not end the transaction', async () => {
   const stop = new AbortController()
   const result = sender.transactions.submit(pay('payment'), stop.signal)
   const outcome = assert.rejects(result, { name: 'AbortError' })
-  await eventually('sent', () => sender.transactions.open.length === 1)
+  await inPool(sender)
   stop.abort()
   await outcome
   await chain.anvil.mine()

@@ -142,6 +142,8 @@ export class Transactions implements Service {
   readonly #mined: StoredTransaction[] = []
   readonly #watch: ReorganisationWatch | null
   #mayBeUnmined = false
+  /** Ends what is being sent when the node stops: what is on disk is sent again at the next start. */
+  #running: AbortSignal | null = null
   /** Nonces below this one are used, whatever a lagging endpoint says. */
   #usedBelow = 0
   #queue: Promise<unknown> = Promise.resolve()
@@ -170,6 +172,7 @@ export class Transactions implements Service {
   }
 
   async start(scope: Scope): Promise<void> {
+    this.#running = scope.signal
     for (const stored of await this.#store.openTransactions(this.#signer.address)) {
       if (stored.state === 'open') this.#track(stored, 0)
     }
@@ -232,11 +235,11 @@ export class Transactions implements Service {
         this.#log.info('transaction sent', { purpose: stored.purpose, nonce, hash: newestHash(stored) })
         return tracked
       } catch (error) {
-        if (error instanceof ChainError && UNCERTAIN.has(error.code)) {
+        if (isUncertain(error)) {
           this.#log.warn('transaction may not have been sent, it is tried again', {
             purpose: stored.purpose,
             nonce,
-            reason: error.message,
+            reason: messageOf(error),
           })
           tracked.broadcastAtMs = 0
           return tracked
@@ -313,7 +316,7 @@ export class Transactions implements Service {
 
   async #broadcast(raw: Hex): Promise<void> {
     try {
-      await this.#rpc.request('eth_sendRawTransaction', [raw])
+      await this.#rpc.request('eth_sendRawTransaction', [raw], this.#running ?? undefined)
     } catch (error) {
       if (!(error instanceof ChainError) || error.code !== 'already-known') throw error
     }
@@ -476,7 +479,7 @@ export class Transactions implements Service {
   #noteUnsent(tracked: Tracked, error: unknown): void {
     // A nonce too low means that an earlier attempt was mined: the next look finds its receipt.
     if (error instanceof ChainError && error.code === 'nonce-too-low') return
-    if (error instanceof ChainError && UNCERTAIN.has(error.code)) tracked.broadcastAtMs = 0
+    if (isUncertain(error)) tracked.broadcastAtMs = 0
     this.#log.warn('transaction could not be sent', {
       purpose: tracked.stored.purpose,
       hash: newestHash(tracked.stored),
@@ -496,6 +499,10 @@ export class Transactions implements Service {
     this.#queue = turn.catch(() => {})
     return turn
   }
+}
+
+function isUncertain(error: unknown): boolean {
+  return isAbort(error) || (error instanceof ChainError && UNCERTAIN.has(error.code))
 }
 
 function newestHash(stored: StoredTransaction): Hex {
