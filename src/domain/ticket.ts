@@ -144,6 +144,7 @@ export function isUint256(value: bigint): boolean {
 
 /** Hashing happens for every ticket received: nothing is allocated for it. */
 const preimage = new Uint8Array(232)
+const preimageView = new DataView(preimage.buffer)
 const preimageWithoutAux = preimage.subarray(0, 168)
 
 /**
@@ -158,7 +159,7 @@ export function ticketHash(t: Ticket): Uint8Array {
   writeAddress(preimage, 20, t.sender)
   writeUint256(preimage, 40, t.faceValue)
   writeUint256(preimage, 72, t.winProb)
-  writeUint256(preimage, 104, BigInt(t.senderNonce))
+  preimageView.setUint32(132, t.senderNonce)
   writeHash(preimage, 136, t.recipientRandHash)
   return keccak256(writeAuxData(preimage, 168, t.expirationParams) === 0 ? preimageWithoutAux : preimage)
 }

@@ -105,12 +105,20 @@ export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
   return result
 }
 
+/** Up to this many bytes a loop is faster than a native call. */
+const SHORT = 64
+
 /** Whether two byte strings are equal. Not constant-time: for secrets use `node:crypto`. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return Buffer.compare(a, b) === 0
+  if (a.length !== b.length) return false
+  if (a.length > SHORT) return Buffer.compare(a, b) === 0
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return true
 }
 
 /** Below zero, zero or above zero as `a` comes before, is, or comes after `b`; as integers, when equally long. */
 export function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const common = Math.min(a.length, b.length, SHORT)
+  for (let i = 0; i < common; i++) if (a[i] !== b[i]) return a[i]! - b[i]!
   return Buffer.compare(a, b)
 }

@@ -94,6 +94,22 @@ test('a signature leads back to its signer', () => {
   assert.equal(signedBy(address as Address, keccak256(hash), good), false)
 })
 
+test('signers that take turns are not mistaken for each other', () => {
+  const own = signHash(KEY, hash)
+  for (let i = 0; i < 3; i++) {
+    assert.equal(recoverSigner(hash, good), address)
+    assert.equal(signedBy(ADDRESS, hash, own), true)
+    assert.equal(signedBy(address as Address, hash, own), false)
+  }
+})
+
+test('only 32 bytes can have been signed', () => {
+  for (const length of [0, 31, 33]) {
+    assert.throws(() => signHash(KEY, new Uint8Array(length)), { code: 'bad-hash' })
+    assert.equal(recoverSigner(new Uint8Array(length), good), null)
+  }
+})
+
 const withLast = (v: number) => concatBytes(good.subarray(0, 64), Uint8Array.of(v))
 const zeros = new Uint8Array(32)
 const ones = new Uint8Array(32).fill(255)
