@@ -10,7 +10,8 @@ import { Supervisor } from '../../lib/service.ts'
 import { EventReader } from './event-log.ts'
 import { logSchema } from './raw-log.ts'
 import { TicketRedemption } from './redemption.ts'
-import { type StoredTransaction, Transactions } from './transactions.ts'
+import type { StoredTransaction } from './stored-transaction.ts'
+import { Transactions } from './transactions.ts'
 import { walletOfKey } from './wallet.ts'
 
 const ETHER = 10n ** 18n

@@ -6,7 +6,8 @@ import type { ChainClient } from './client.ts'
 import { abis } from './contracts.ts'
 import type { RawLog } from './raw-log.ts'
 import { toQuantity } from './rpc.ts'
-import type { MinedTransaction, Transactions } from './transactions.ts'
+import type { MinedTransaction } from './stored-transaction.ts'
+import type { Transactions } from './transactions.ts'
 
 /** What redeeming a ticket would bring now. */
 export type Simulation =

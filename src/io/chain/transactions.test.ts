@@ -9,13 +9,8 @@ import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
 import { GasPriceMonitor } from './gas-price.ts'
 import { Rpc } from './rpc.ts'
-import {
-  type ReorganisationWatch,
-  type StoredTransaction,
-  type TransactionOptions,
-  type TransactionStore,
-  Transactions,
-} from './transactions.ts'
+import type { StoredTransaction, TransactionStore } from './stored-transaction.ts'
+import { type ReorganisationWatch, type TransactionOptions, Transactions } from './transactions.ts'
 import { type Wallet, walletOfKey } from './wallet.ts'
 
 const RECIPIENT = parseAddress('0x00000000000000000000000000000000000000bb')

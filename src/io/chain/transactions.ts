@@ -1,78 +1,19 @@
 import type { Hex } from '../../lib/bytes.ts'
 import type { Clock } from '../../lib/clock.ts'
-import type { Address } from '../../lib/crypto.ts'
 import { isAbort, messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import { ChainError } from './chain-error.ts'
 import { type Fees, offerFor, readFeeMarket, replacementFor } from './fees.ts'
-import { type RawLog, type RawReceipt, receiptSchema } from './raw-log.ts'
+import { type RawReceipt, receiptSchema } from './raw-log.ts'
 import { type Rpc, toQuantity } from './rpc.ts'
-
-/** One try at getting a transaction mined; all tries share its nonce. */
-export interface TransactionAttempt extends Fees {
-  readonly hash: Hex
-  readonly sentAtMs: number
-}
-
-/** A transaction as it is kept, from before it is first sent until its nonce is used. */
-export interface StoredTransaction {
-  readonly account: Address
-  readonly nonce: number
-  /** What it is for: at most one open transaction has the same. */
-  readonly purpose: string
-  readonly to: Address
-  readonly data: Hex
-  readonly value: bigint
-  readonly gas: bigint
-  readonly attempts: readonly TransactionAttempt[]
-  readonly state: 'open' | 'mined' | 'reverted' | 'abandoned'
-}
-
-/** Where transactions outlive the process. */
-export interface TransactionStore {
-  /** Those in state `open`. */
-  openTransactions(account: Address): Promise<StoredTransaction[]>
-  /** Writes or overwrites by account and nonce. */
-  saveTransaction(transaction: StoredTransaction): Promise<void>
-}
-
-/** Who signs. */
-export interface TransactionSigner {
-  readonly address: Address
-  signTransaction(transaction: {
-    type: 'eip1559'
-    chainId: number
-    nonce: number
-    to: Address
-    data: Hex
-    value: bigint
-    gas: bigint
-    maxFeePerGas: bigint
-    maxPriorityFeePerGas: bigint
-  }): Promise<{ raw: Hex; hash: Hex }>
-}
-
-/** What is to be sent. */
-export interface TransactionRequest {
-  readonly purpose: string
-  readonly to: Address
-  readonly data: Hex
-  readonly value?: bigint
-  /** Gas limit; absent: estimated. */
-  readonly gas?: bigint
-}
-
-/** A mined transaction; `success` is false when the contract refused after all. */
-export interface MinedTransaction {
-  readonly hash: Hex
-  readonly nonce: number
-  readonly success: boolean
-  readonly block: bigint
-  /** Wei paid for its gas. */
-  readonly fee: bigint
-  readonly logs: readonly RawLog[]
-}
+import type {
+  MinedTransaction,
+  StoredTransaction,
+  TransactionRequest,
+  TransactionSigner,
+  TransactionStore,
+} from './stored-transaction.ts'
 
 /** Settings of `Transactions`. */
 export interface TransactionOptions {
