@@ -15,6 +15,7 @@ export type AttemptFault =
   | 'payment-refused'
   | 'price-doubled'
   | 'sender-cannot-pay'
+  | 'funds-unknown'
   | 'download-failed'
   | 'signature-mismatch'
   | 'pixel-mismatch'
@@ -44,6 +45,8 @@ export const attemptConsequence: Readonly<Record<AttemptFault, Consequence>> = {
   'payment-refused': suspendAndRetry,
   'price-doubled': suspendAndRetry,
   'sender-cannot-pay': { session: 'keep', segment: 'fail' },
+  // The chain cannot be read: no orchestrator is to blame, and none would do better.
+  'funds-unknown': { session: 'keep', segment: 'fail' },
   'download-failed': suspendAndRetry,
   'signature-mismatch': { session: 'keep', segment: 'retry' },
   'pixel-mismatch': { session: 'remove', segment: 'retry' },

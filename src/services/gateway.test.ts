@@ -258,6 +258,18 @@ const faults: readonly [
     { text: 'no sender reserve', suspended: false, payment: [], code: 'segment-failed' },
   ],
   [
+    'the chain cannot be read',
+    (_, payer) =>
+      (payer.refuseValidation = () =>
+        new NodeError('funds-unknown', 'unable to validate sender: no endpoint')),
+    {
+      text: 'unable to validate sender: no endpoint',
+      suspended: false,
+      payment: [],
+      code: 'segment-failed',
+    },
+  ],
+  [
     'what it asks is refused',
     (_, payer) => (payer.refuseValidation = () => new NodeError('params-refused', 'ticketParams is nil')),
     { text: 'hit max transcode attempts: ticketParams is nil', suspended: true, payment: [] },

@@ -315,10 +315,16 @@ function isSigned(info: OrchestratorInfo, renditions: readonly Uint8Array[], sig
   return signedBy(signer, resultHash(renditions.map((bytes) => keccak256(bytes))), sig)
 }
 
+const paymentFaults: ReadonlySet<string> = new Set<AttemptFault>([
+  'sender-cannot-pay',
+  'funds-unknown',
+  'price-doubled',
+])
+
 function paymentFault(error: unknown): AttemptError {
   const code = error instanceof NodeError ? error.code : ''
-  const known = code === 'sender-cannot-pay' || code === 'price-doubled'
-  return new AttemptError(known ? code : 'payment-refused', messageOf(error), { cause: error })
+  const fault = paymentFaults.has(code) ? (code as AttemptFault) : 'payment-refused'
+  return new AttemptError(fault, messageOf(error), { cause: error })
 }
 
 const submissionFaults: ReadonlySet<string> = new Set<AttemptFault>([
