@@ -1,64 +1,31 @@
-import { request as http1Request, type IncomingMessage } from 'node:http'
+import type { ClientHttp2Session } from 'node:http2'
 import {
-  type ClientHttp2Session,
-  type ClientHttp2Stream,
-  constants,
-  connect as http2Connect,
-} from 'node:http2'
-import { isIP, type Socket, connect as tcpConnect } from 'node:net'
-import type { Writable } from 'node:stream'
-import { type TLSSocket, connect as tlsConnect } from 'node:tls'
-import { messageOf, NodeError } from '../../lib/errors.ts'
-import { MAX_HEADER_BYTES } from './server.ts'
+  type Answer,
+  abortError,
+  type Exchange,
+  exchangeHttp1,
+  exchangeHttp2,
+  openSession,
+  openSocket,
+  protocolOf,
+} from './exchange.ts'
 
 /** Streams on one connection before a further one is opened; Go servers take 250. */
 const MAX_STREAMS = 100
 /** An unused connection is kept this long. */
 const IDLE_MS = 60_000
-/** How much a server may send ahead of its reader, so that distance does not slow downloads. */
-const STREAM_WINDOW_BYTES = 1024 * 1024
-const CONNECTION_WINDOW_BYTES = 16 * 1024 * 1024
+/** Hosts remembered to speak HTTP/1.1 only. */
+const MAX_HTTP1_ORIGINS = 1_000
 
-/** Node counts what waits to be sent and refuses the headers of answers above this many MB. */
-const SESSION_MEMORY_MB = 1_000
-/** A body is sent in pieces, so that an early answer ends the sending. */
-const PIECE_BYTES = 256 * 1024
-
-/** Why an exchange with a peer came to nothing. */
-export type ExchangeFault =
-  | 'unreachable'
-  | 'header-timeout'
-  | 'body-timeout'
-  | 'refused'
-  | 'bad-answer'
-  | 'too-large'
-
-/** A failed exchange with a peer. */
-export class ExchangeError extends NodeError<ExchangeFault> {
-  override name = 'ExchangeError'
-}
-
-/** One request. */
-export interface Exchange {
-  readonly method: 'GET' | 'POST'
-  readonly url: URL
-  readonly headers: Readonly<Record<string, string>>
-  readonly body: Uint8Array | null
-  /** A larger answer is an error; that of another status than 200 is cut off here. */
-  readonly maxBytes: number
-  /** Called once the status is known. */
-  onStatus?(status: number): void
-}
-
-/** What came back. */
-export interface Answer {
-  readonly status: number
-  readonly body: Uint8Array
-}
-
-interface Pooled {
-  readonly session: ClientHttp2Session
-  streams: number
+/** A connection that requests share, from the moment at which it is opened. */
+interface Shared {
+  /** The session; null when the peer speaks HTTP/1.1 only. */
+  readonly opened: Promise<ClientHttp2Session | null>
+  session: ClientHttp2Session | null
+  /** Takes no more requests; those in progress go on. */
+  retire(): void
+  /** Requests that are in progress, or wait for the connection to open. */
+  requests: number
   idle: NodeJS.Timeout | null
 }
 
@@ -68,310 +35,134 @@ interface Pooled {
  */
 export class Connections {
   readonly #connectMs: number
-  readonly #pools = new Map<string, Set<Pooled>>()
+  readonly #shared = new Map<string, Set<Shared>>()
+  readonly #http1 = new Set<string>()
 
   constructor(options: { connectMs: number }) {
     this.#connectMs = options.connectMs
   }
 
-  /** Sends a request and reads the answer. Throws ExchangeError, or the signal's AbortError. */
+  /** Sends a request and reads the answer. Throws ExchangeError, or an AbortError when the signal was aborted. */
   async exchange(exchange: Exchange, signal: AbortSignal): Promise<Answer> {
     if (signal.aborted) throw abortError(signal)
-    const pooled = this.#pooled(exchange.url.origin)
-    if (pooled) return this.#shared(pooled, exchange, signal)
-    const socket = await openSocket(exchange.url, {
-      protocols: ['h2', 'http/1.1'],
-      timeoutMs: this.#connectMs,
-      signal,
-    })
-    if (signal.aborted) {
-      socket.destroy()
-      throw abortError(signal)
+    const { protocol, origin } = exchange.url
+    if (protocol === 'https:' && !this.#http1.has(origin)) {
+      const shared = this.#take(exchange.url)
+      let answered = false
+      const onStatus = (status: number) => {
+        answered = true
+        exchange.onStatus?.(status)
+      }
+      try {
+        const session = await unlessAborted(shared.opened, signal)
+        if (session) return await exchangeHttp2(session, { ...exchange, onStatus }, signal)
+      } catch (error) {
+        // The peer may have vanished without a word: later requests take another connection.
+        if (!answered) shared.retire()
+        throw error
+      } finally {
+        this.#giveBack(shared)
+      }
     }
-    if (protocolOf(socket) !== 'h2') return exchangeHttp1(socket, exchange, signal)
-    return this.#shared(this.#add(exchange.url.origin, openSession(exchange.url, socket)), exchange, signal)
+    const protocols = ['http/1.1']
+    const socket = await openSocket(exchange.url, { protocols, timeoutMs: this.#connectMs, signal })
+    return exchangeHttp1(socket, exchange, signal)
   }
 
   /** Closes what is open. */
   close(): void {
-    for (const pool of this.#pools.values()) {
-      for (const { session, idle } of pool) {
-        if (idle) clearTimeout(idle)
-        session.destroy()
+    for (const all of this.#shared.values()) {
+      for (const shared of all) {
+        if (shared.idle) clearTimeout(shared.idle)
+        shared.opened.then(
+          (session) => session?.destroy(),
+          () => {},
+        )
       }
     }
-    this.#pools.clear()
+    this.#shared.clear()
   }
 
-  #pooled(origin: string): Pooled | undefined {
-    for (const pooled of this.#pools.get(origin) ?? []) {
-      if (pooled.streams < MAX_STREAMS && !pooled.session.closed && !pooled.session.destroyed) return pooled
+  /** A connection with room for one more request, which is counted at once. */
+  #take(url: URL): Shared {
+    const all = this.#shared.get(url.origin) ?? new Set()
+    this.#shared.set(url.origin, all)
+    let shared: Shared | undefined
+    for (const candidate of all) {
+      const { session, requests } = candidate
+      if (requests < MAX_STREAMS && !session?.closed && !session?.destroyed) shared = candidate
     }
-    return undefined
+    if (!shared) {
+      shared = this.#open(url, all)
+      all.add(shared)
+    }
+    shared.requests++
+    if (shared.idle) clearTimeout(shared.idle)
+    shared.session?.ref()
+    return shared
   }
 
-  #add(origin: string, session: ClientHttp2Session): Pooled {
-    const pooled: Pooled = { session, streams: 0, idle: null }
-    const pool = this.#pools.get(origin) ?? new Set()
-    this.#pools.set(origin, pool.add(pooled))
-    session.on('close', () => {
-      pool.delete(pooled)
-      if (pool.size === 0 && this.#pools.get(origin) === pool) this.#pools.delete(origin)
-      if (pooled.idle) clearTimeout(pooled.idle)
-    })
-    return pooled
+  #giveBack(shared: Shared): void {
+    shared.requests--
+    const { session } = shared
+    if (shared.requests > 0 || !session || session.destroyed) return
+    // An unused connection does not keep the process alive.
+    session.unref()
+    shared.idle = setTimeout(() => session.close(), IDLE_MS).unref()
   }
 
-  async #shared(pooled: Pooled, exchange: Exchange, signal: AbortSignal): Promise<Answer> {
-    pooled.streams++
-    if (pooled.idle) clearTimeout(pooled.idle)
-    pooled.session.ref()
-    try {
-      return await exchangeHttp2(pooled.session, exchange, signal)
-    } finally {
-      pooled.streams--
-      if (pooled.streams === 0 && !pooled.session.destroyed) {
-        // An unused connection does not keep the process alive.
-        pooled.session.unref()
-        pooled.idle = setTimeout(() => pooled.session.close(), IDLE_MS).unref()
+  #open(url: URL, all: Set<Shared>): Shared {
+    const forget = (shared: Shared) => {
+      all.delete(shared)
+      if (all.size === 0 && this.#shared.get(url.origin) === all) this.#shared.delete(url.origin)
+      if (shared.idle) clearTimeout(shared.idle)
+    }
+    const connect = async () => {
+      try {
+        // Many may wait for it: none of them alone can call it off.
+        const socket = await openSocket(url, {
+          protocols: ['h2', 'http/1.1'],
+          timeoutMs: this.#connectMs,
+          signal: null,
+        })
+        if (protocolOf(socket) === 'h2') {
+          shared.session = openSession(url, socket)
+          shared.session.on('close', () => forget(shared))
+          return shared.session
+        }
+        socket.destroy()
+        if (this.#http1.size >= MAX_HTTP1_ORIGINS) this.#http1.clear()
+        this.#http1.add(url.origin)
+        forget(shared)
+        return null
+      } catch (error) {
+        forget(shared)
+        throw error
       }
     }
-  }
-}
-
-/** Opens a connection to the host of a URL: TLS for https, unverified. Throws ExchangeError `unreachable`. */
-export async function openSocket(
-  url: URL,
-  options: { protocols: string[]; timeoutMs: number; signal: AbortSignal },
-): Promise<Socket> {
-  const { promise, resolve, reject } = Promise.withResolvers<Socket>()
-  if (options.signal.aborted) throw abortError(options.signal)
-  const host = url.hostname.replace(/^\[|\]$/g, '')
-  const secure = url.protocol === 'https:'
-  const target = { host, port: Number(url.port || (secure ? 443 : 80)), noDelay: true }
-  const socket = secure
-    ? tlsConnect({
-        ...target,
-        ...(isIP(host) === 0 && { servername: host }),
-        ALPNProtocols: options.protocols,
-        // Certificates are self-signed and new at every start (wire.md §2).
-        rejectUnauthorized: false,
-      })
-    : tcpConnect(target)
-  const fail = (error: unknown) => {
-    settle()
-    socket.destroy()
-    reject(error)
-  }
-  const onError = (error: Error) => fail(unreachable(url, messageOf(error), error))
-  const onAbort = () => fail(abortError(options.signal))
-  const timer = setTimeout(
-    () => fail(unreachable(url, `no connection within ${options.timeoutMs} ms`)),
-    options.timeoutMs,
-  )
-  const settle = () => {
-    clearTimeout(timer)
-    options.signal.removeEventListener('abort', onAbort)
-    socket.off('error', onError)
-    socket.on('error', () => {})
-  }
-  socket.once('error', onError)
-  options.signal.addEventListener('abort', onAbort, { once: true })
-  socket.once(secure ? 'secureConnect' : 'connect', () => {
-    settle()
-    resolve(socket)
-  })
-  return promise
-}
-
-/** What was agreed on over TLS; over plain TCP nothing is. */
-export function protocolOf(socket: Socket): string | null {
-  return 'alpnProtocol' in socket ? (socket as TLSSocket).alpnProtocol || null : null
-}
-
-/** Speaks HTTP/2 over a connection. */
-export function openSession(url: URL, socket: Socket): ClientHttp2Session {
-  const session = http2Connect(url.origin, {
-    createConnection: () => socket,
-    settings: { enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES },
-    maxSendHeaderBlockLength: 2 * MAX_HEADER_BYTES,
-    maxSessionMemory: SESSION_MEMORY_MB,
-  })
-  session.on('error', () => {})
-  session.once('connect', () => {
-    if (!session.destroyed) session.setLocalWindowSize(CONNECTION_WINDOW_BYTES)
-  })
-  return session
-}
-
-async function exchangeHttp2(
-  session: ClientHttp2Session,
-  exchange: Exchange,
-  signal: AbortSignal,
-): Promise<Answer> {
-  const { promise, resolve, reject } = Promise.withResolvers<Answer>()
-  const { method, url, headers, body } = exchange
-  const stream = openStream(session, url, body === null, {
-    ':method': method,
-    ':path': `${url.pathname}${url.search}`,
-    ...headers,
-    ...(body && { 'content-length': String(body.length) }),
-  })
-  const reader = new AnswerReader(exchange)
-  const onAbort = () => fail(abortError(signal))
-  const settle = () => signal.removeEventListener('abort', onAbort)
-  const fail = (error: unknown) => {
-    settle()
-    stream.close(constants.NGHTTP2_CANCEL)
-    reject(error)
-  }
-  signal.addEventListener('abort', onAbort, { once: true })
-  let cause: unknown
-  stream.on('response', (fields) => reader.begin(Number(fields[':status'])))
-  stream.on('data', (chunk: Uint8Array) => {
-    if (!reader.add(chunk)) fail(reader.tooLarge())
-  })
-  // Sending may fail because the peer has already answered: the answer counts (wire.md §18, 4).
-  stream.on('error', (error) => {
-    cause = error
-  })
-  stream.on('end', () => {
-    const complete = stream.rstCode === constants.NGHTTP2_NO_ERROR && !session.destroyed
-    if (reader.status === null || !complete) return
-    settle()
-    resolve(reader.answer())
-    if (!stream.writableFinished) stream.close(constants.NGHTTP2_NO_ERROR)
-  })
-  stream.on('close', () => {
-    settle()
-    reject(brokenOff(url, cause ?? `the peer reset the stream (${stream.rstCode})`))
-  })
-  if (body) sendBody(stream, body)
-  return promise
-}
-
-function openStream(
-  session: ClientHttp2Session,
-  url: URL,
-  endStream: boolean,
-  headers: Record<string, string>,
-): ClientHttp2Stream {
-  try {
-    return session.request(headers, { endStream })
-  } catch (error) {
-    throw brokenOff(url, error)
-  }
-}
-
-function exchangeHttp1(socket: Socket, exchange: Exchange, signal: AbortSignal): Promise<Answer> {
-  const { promise, resolve, reject } = Promise.withResolvers<Answer>()
-  const { method, url, headers, body } = exchange
-  const reader = new AnswerReader(exchange)
-  const request = http1Request({
-    createConnection: () => socket,
-    host: url.hostname,
-    port: url.port,
-    method,
-    path: `${url.pathname}${url.search}`,
-    headers: {
-      host: url.host,
-      connection: 'close',
-      ...headers,
-      ...(body && { 'content-length': String(body.length) }),
-    },
-  })
-  const onAbort = () => fail(abortError(signal))
-  const settle = () => {
-    signal.removeEventListener('abort', onAbort)
-    socket.destroy()
-  }
-  const fail = (error: unknown) => {
-    settle()
-    reject(error)
-  }
-  signal.addEventListener('abort', onAbort, { once: true })
-  request.on('response', (response: IncomingMessage) => {
-    reader.begin(response.statusCode ?? 0)
-    response.on('data', (chunk: Uint8Array) => {
-      if (!reader.add(chunk)) fail(reader.tooLarge())
-    })
-    response.on('end', () => {
-      if (!response.complete) return fail(brokenOff(url, 'the answer is not complete'))
-      settle()
-      resolve(reader.answer())
-    })
-    response.on('error', (error) => fail(brokenOff(url, error)))
-    response.on('close', () => fail(brokenOff(url, 'the peer closed the connection')))
-  })
-  request.on('error', (error) => {
-    // Sending may fail because the peer has already answered: then the answer's own end decides (wire.md §18, 4).
-    if (reader.status === null) fail(brokenOff(url, error))
-  })
-  request.on('close', () => fail(brokenOff(url, 'the peer closed the connection')))
-  if (body) sendBody(request, body)
-  else request.end()
-  return promise
-}
-
-/** Sends a body piece by piece, for as long as there is someone to take it. */
-function sendBody(target: Writable, body: Uint8Array): void {
-  let sent = 0
-  const more = () => {
-    while (!target.destroyed && !target.writableEnded) {
-      const piece = body.subarray(sent, sent + PIECE_BYTES)
-      sent += piece.length
-      if (sent === body.length) return void target.end(piece)
-      if (!target.write(piece)) return void target.once('drain', more)
+    const opened = Promise.resolve().then(connect)
+    opened.catch(() => {})
+    const shared: Shared = {
+      opened,
+      session: null,
+      retire: () => {
+        forget(shared)
+        opened.then(
+          (session) => session?.close(),
+          () => {},
+        )
+      },
+      requests: 0,
+      idle: null,
     }
-  }
-  more()
-}
-
-/** Collects an answer within its limit. */
-class AnswerReader {
-  status: number | null = null
-  readonly #exchange: Exchange
-  readonly #chunks: Uint8Array[] = []
-  #length = 0
-
-  constructor(exchange: Exchange) {
-    this.#exchange = exchange
-  }
-
-  begin(status: number): void {
-    this.status = status
-    this.#exchange.onStatus?.(status)
-  }
-
-  /** False when a good answer is too large; of a bad one what is too much is dropped. */
-  add(chunk: Uint8Array): boolean {
-    if (this.#length + chunk.length > this.#exchange.maxBytes) return this.status !== 200
-    this.#length += chunk.length
-    this.#chunks.push(chunk)
-    return true
-  }
-
-  tooLarge(): ExchangeError {
-    return new ExchangeError('too-large', 'input bigger than max buffer size')
-  }
-
-  answer(): Answer {
-    return { status: this.status ?? 0, body: Buffer.concat(this.#chunks, this.#length) }
+    return shared
   }
 }
 
-function brokenOff(url: URL, cause: unknown): ExchangeError {
-  const reason = typeof cause === 'string' ? cause : messageOf(cause)
-  return new ExchangeError('unreachable', `the exchange with ${url.host} broke off: ${reason}`, { cause })
-}
-
-function unreachable(url: URL, reason: string, cause?: unknown): ExchangeError {
-  return new ExchangeError('unreachable', `cannot connect to ${url.host}: ${reason}`, { cause })
-}
-
-/** The error of whoever aborted the work. */
-export function abortError(signal: AbortSignal): Error {
-  const error = new Error('The operation was aborted', { cause: signal.reason })
-  error.name = 'AbortError'
-  return error
+/** Waits for something, but not after the signal is aborted. */
+function unlessAborted<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
+  const aborted = Promise.withResolvers<never>()
+  const onAbort = () => aborted.reject(abortError(signal))
+  signal.addEventListener('abort', onAbort, { once: true })
+  return Promise.race([promise, aborted.promise]).finally(() => signal.removeEventListener('abort', onAbort))
 }

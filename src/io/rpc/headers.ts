@@ -3,6 +3,9 @@ import type { Payment } from '../../domain/ticket.ts'
 import { messageOf } from '../../lib/errors.ts'
 import { decodePayment, decodeSegment, encodePayment, encodeSegment, WireError } from './convert.ts'
 
+/** Headers of one request: what the Go node takes (wire.md §2); 600 tickets are 58 KB. */
+export const MAX_HEADER_BYTES = 1024 * 1024
+
 /** Request headers of `/segment` and `/payment` (wire.md §10), in the case in which HTTP/2 wants them. */
 export const SEGMENT_HEADER = 'livepeer-segment'
 export const PAYMENT_HEADER = 'livepeer-payment'

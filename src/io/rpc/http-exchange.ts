@@ -7,6 +7,8 @@ export type HttpRequest = IncomingMessage | Http2ServerRequest
 /** Its response. */
 export type HttpResponse = ServerResponse | Http2ServerResponse
 
+/** Largest segment or rendition: 300 s at 8 Mbit/s (wire.md §10). */
+export const MAX_SEGMENT_BYTES = 300_000_000
 /** How long a peer whose request was refused early may go on sending before it is cut off. */
 const LINGER_MS = 2_000
 

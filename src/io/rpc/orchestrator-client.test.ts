@@ -298,6 +298,25 @@ test('segments and results share a connection; a peer that restarted gets a new 
   assert.equal(peer.connections, opened + 1)
 })
 
+test('a peer that vanishes without a word is met on another connection the next time', async () => {
+  await using started = await startClient()
+  let silent = true
+  const server = createSecureServer(identity)
+  server.on('stream', (stream) => {
+    if (silent) return
+    stream.respond({ ':status': 200 })
+    stream.end(encodeTranscodeResult({ seq: 1n, info: null, outcome: { kind: 'none' } }))
+  })
+  await using peer = await listen(server)
+  const url = `https://127.0.0.1:${peer.port}`
+  const submit = () => started.client.submit(url, jobOf(SOURCE, { headerTimeoutMs: 200 }), never)
+  await assert.rejects(submit(), { code: 'header-timeout' })
+  silent = false
+  await submit()
+  await submit()
+  assert.equal(peer.connections, 2)
+})
+
 test('more segments at a time than one connection carries get another', async () => {
   await using endpoint = await startEndpoint()
   await using started = await startClient()

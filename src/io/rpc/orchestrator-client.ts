@@ -12,17 +12,17 @@ import type {
 import type { Payment } from '../../domain/ticket.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Scope, Service } from '../../lib/service.ts'
+import { Connections } from './connections.ts'
+import { decodeTranscodeResult, MAX_MESSAGE_BYTES, readInfo, writeInfoRequest } from './convert.ts'
 import {
   type Answer,
   abortError,
-  Connections,
   type Exchange,
   ExchangeError,
   openSession,
   openSocket,
   protocolOf,
-} from './connections.ts'
-import { decodeTranscodeResult, MAX_MESSAGE_BYTES, readInfo, writeInfoRequest } from './convert.ts'
+} from './exchange.ts'
 import { Orchestrator } from './gen/lp_rpc_pb.ts'
 import {
   formatPaymentHeader,
@@ -32,7 +32,7 @@ import {
   SEGMENT_HEADER,
   URI_CONTENT_TYPE,
 } from './headers.ts'
-import { MAX_SEGMENT_BYTES } from './orchestrator-endpoint.ts'
+import { MAX_SEGMENT_BYTES } from './http-exchange.ts'
 
 /** How long a call may take to connect (wire.md §3). */
 const CALL_CONNECT_MS = 3_000

@@ -42,13 +42,12 @@ import {
   goneSignal,
   type HttpRequest,
   type HttpResponse,
+  MAX_SEGMENT_BYTES,
   readBody,
   refuse,
 } from './http-exchange.ts'
 import { callError, type HttpHandler, type Routes } from './server.ts'
 
-/** Largest segment: 300 s at 8 Mbit/s (wire.md §10). */
-export const MAX_SEGMENT_BYTES = 300_000_000
 const MAX_URI_BYTES = 8 * 1024
 /** All bodies in memory at one time. */
 const MAX_BUFFERED_BYTES = 1_200_000_000

@@ -17,11 +17,10 @@ import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import { MAX_MESSAGE_BYTES } from './convert.ts'
+import { MAX_HEADER_BYTES } from './headers.ts'
 import { cut, type HttpRequest, type HttpResponse, refuse } from './http-exchange.ts'
 import { makeIdentity, saveIdentity } from './tls.ts'
 
-/** Headers of one request: what the Go node takes (wire.md §2); 600 tickets are 58 KB. */
-export const MAX_HEADER_BYTES = 1024 * 1024
 /** A connection without requests is closed after this long (wire.md §2). */
 const IDLE_MS = 10 * 60_000
 /** Over HTTP/1.1 a request's headers must come within this time. */

@@ -1,0 +1,299 @@
+import { request as http1Request, type IncomingMessage } from 'node:http'
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  constants,
+  connect as http2Connect,
+} from 'node:http2'
+import { isIP, type Socket, connect as tcpConnect } from 'node:net'
+import type { Writable } from 'node:stream'
+import { type TLSSocket, connect as tlsConnect } from 'node:tls'
+import { messageOf, NodeError } from '../../lib/errors.ts'
+import { MAX_HEADER_BYTES } from './headers.ts'
+
+/** How much a server may send ahead of its reader, so that distance does not slow downloads. */
+const STREAM_WINDOW_BYTES = 1024 * 1024
+const CONNECTION_WINDOW_BYTES = 16 * 1024 * 1024
+
+/** Node counts what waits to be sent and refuses the headers of answers above this many MB. */
+const SESSION_MEMORY_MB = 1_000
+/** A body is sent in pieces, so that an early answer ends the sending. */
+const PIECE_BYTES = 256 * 1024
+
+/** Why an exchange with a peer came to nothing. */
+export type ExchangeFault =
+  | 'unreachable'
+  | 'header-timeout'
+  | 'body-timeout'
+  | 'refused'
+  | 'bad-answer'
+  | 'too-large'
+
+/** A failed exchange with a peer. */
+export class ExchangeError extends NodeError<ExchangeFault> {
+  override name = 'ExchangeError'
+}
+
+/** One request. */
+export interface Exchange {
+  readonly method: 'GET' | 'POST'
+  readonly url: URL
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Uint8Array | null
+  /** A larger answer is an error; that of another status than 200 is cut off here. */
+  readonly maxBytes: number
+  /** Called once the status is known. */
+  onStatus?(status: number): void
+}
+
+/** What came back. */
+export interface Answer {
+  readonly status: number
+  readonly body: Uint8Array
+}
+
+/** Opens a connection to the host of a URL: TLS for https, unverified. Throws ExchangeError `unreachable`. */
+export async function openSocket(
+  url: URL,
+  options: { protocols: string[]; timeoutMs: number; signal: AbortSignal | null },
+): Promise<Socket> {
+  const { promise, resolve, reject } = Promise.withResolvers<Socket>()
+  const { signal } = options
+  if (signal?.aborted) throw abortError(signal)
+  const host = url.hostname.replace(/^\[|\]$/g, '')
+  const secure = url.protocol === 'https:'
+  const target = { host, port: Number(url.port || (secure ? 443 : 80)), noDelay: true }
+  const socket = secure
+    ? tlsConnect({
+        ...target,
+        ...(isIP(host) === 0 && { servername: host }),
+        ALPNProtocols: options.protocols,
+        // Certificates are self-signed and new at every start (wire.md §2).
+        rejectUnauthorized: false,
+      })
+    : tcpConnect(target)
+  const fail = (error: unknown) => {
+    settle()
+    socket.destroy()
+    reject(error)
+  }
+  const onError = (error: Error) => fail(unreachable(url, reasonOf(error), error))
+  const onAbort = () => fail(abortError(signal))
+  const timer = setTimeout(
+    () => fail(unreachable(url, `no connection within ${options.timeoutMs} ms`)),
+    options.timeoutMs,
+  )
+  const settle = () => {
+    clearTimeout(timer)
+    signal?.removeEventListener('abort', onAbort)
+    socket.off('error', onError)
+    socket.on('error', () => {})
+  }
+  socket.once('error', onError)
+  signal?.addEventListener('abort', onAbort, { once: true })
+  socket.once(secure ? 'secureConnect' : 'connect', () => {
+    settle()
+    resolve(socket)
+  })
+  return promise
+}
+
+/** What was agreed on over TLS; over plain TCP nothing is. */
+export function protocolOf(socket: Socket): string | null {
+  return 'alpnProtocol' in socket ? (socket as TLSSocket).alpnProtocol || null : null
+}
+
+/** Speaks HTTP/2 over a connection. */
+export function openSession(url: URL, socket: Socket): ClientHttp2Session {
+  const session = http2Connect(url.origin, {
+    createConnection: () => socket,
+    settings: { enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES },
+    maxSendHeaderBlockLength: 2 * MAX_HEADER_BYTES,
+    maxSessionMemory: SESSION_MEMORY_MB,
+  })
+  session.on('error', () => {})
+  session.once('connect', () => {
+    if (!session.destroyed) session.setLocalWindowSize(CONNECTION_WINDOW_BYTES)
+  })
+  return session
+}
+
+/** Sends a request over HTTP/2 and reads the answer. */
+export async function exchangeHttp2(
+  session: ClientHttp2Session,
+  exchange: Exchange,
+  signal: AbortSignal,
+): Promise<Answer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Answer>()
+  const { method, url, headers, body } = exchange
+  const stream = openStream(session, url, body === null, {
+    ':method': method,
+    ':path': `${url.pathname}${url.search}`,
+    ...headers,
+    ...(body && { 'content-length': String(body.length) }),
+  })
+  const reader = new AnswerReader(exchange)
+  const onAbort = () => fail(abortError(signal))
+  const settle = () => signal.removeEventListener('abort', onAbort)
+  const fail = (error: unknown) => {
+    settle()
+    stream.close(constants.NGHTTP2_CANCEL)
+    reject(error)
+  }
+  signal.addEventListener('abort', onAbort, { once: true })
+  let cause: unknown
+  stream.on('response', (fields) => reader.begin(Number(fields[':status'])))
+  stream.on('data', (chunk: Uint8Array) => {
+    if (!reader.add(chunk)) fail(reader.tooLarge())
+  })
+  // Sending may fail because the peer has already answered: the answer counts (wire.md §18, 4).
+  stream.on('error', (error) => {
+    cause = error
+  })
+  stream.on('end', () => {
+    const complete = stream.rstCode === constants.NGHTTP2_NO_ERROR && !session.destroyed
+    if (reader.status === null || !complete) return
+    settle()
+    resolve(reader.answer())
+    if (!stream.writableFinished) stream.close(constants.NGHTTP2_NO_ERROR)
+  })
+  stream.on('close', () => {
+    settle()
+    reject(brokenOff(url, cause ?? `the peer reset the stream (${stream.rstCode})`))
+  })
+  if (body) sendBody(stream, body)
+  return promise
+}
+
+function openStream(
+  session: ClientHttp2Session,
+  url: URL,
+  endStream: boolean,
+  headers: Record<string, string>,
+): ClientHttp2Stream {
+  try {
+    return session.request(headers, { endStream })
+  } catch (error) {
+    throw brokenOff(url, error)
+  }
+}
+
+/** Sends a request over HTTP/1.1 and reads the answer; the connection is used up. */
+export function exchangeHttp1(socket: Socket, exchange: Exchange, signal: AbortSignal): Promise<Answer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Answer>()
+  const { method, url, headers, body } = exchange
+  const reader = new AnswerReader(exchange)
+  const request = http1Request({
+    createConnection: () => socket,
+    host: url.hostname,
+    port: url.port,
+    method,
+    path: `${url.pathname}${url.search}`,
+    headers: {
+      host: url.host,
+      // A Go server that is told to close does so in the face of a body it refuses, and its answer is lost.
+      connection: 'keep-alive',
+      ...headers,
+      ...(body && { 'content-length': String(body.length) }),
+    },
+  })
+  const onAbort = () => fail(abortError(signal))
+  const settle = () => {
+    signal.removeEventListener('abort', onAbort)
+    socket.destroy()
+  }
+  const fail = (error: unknown) => {
+    settle()
+    reject(error)
+  }
+  signal.addEventListener('abort', onAbort, { once: true })
+  request.on('response', (response: IncomingMessage) => {
+    reader.begin(response.statusCode ?? 0)
+    response.on('data', (chunk: Uint8Array) => {
+      if (!reader.add(chunk)) fail(reader.tooLarge())
+    })
+    response.on('end', () => {
+      if (!response.complete) return fail(brokenOff(url, 'the answer is not complete'))
+      settle()
+      resolve(reader.answer())
+    })
+    response.on('error', (error) => fail(brokenOff(url, error)))
+    response.on('close', () => fail(brokenOff(url, 'the peer closed the connection')))
+  })
+  request.on('error', (error) => {
+    // Sending may fail because the peer has already answered: then the answer's own end decides (wire.md §18, 4).
+    if (reader.status === null) fail(brokenOff(url, error))
+  })
+  request.on('close', () => fail(brokenOff(url, 'the peer closed the connection')))
+  if (body) sendBody(request, body)
+  else request.end()
+  return promise
+}
+
+/** Sends a body piece by piece, for as long as there is someone to take it. */
+function sendBody(target: Writable, body: Uint8Array): void {
+  let sent = 0
+  const more = () => {
+    while (!target.destroyed && !target.writableEnded) {
+      const piece = body.subarray(sent, sent + PIECE_BYTES)
+      sent += piece.length
+      if (sent === body.length) return void target.end(piece)
+      if (!target.write(piece)) return void target.once('drain', more)
+    }
+  }
+  more()
+}
+
+/** Collects an answer within its limit. */
+class AnswerReader {
+  status: number | null = null
+  readonly #exchange: Exchange
+  readonly #chunks: Uint8Array[] = []
+  #length = 0
+
+  constructor(exchange: Exchange) {
+    this.#exchange = exchange
+  }
+
+  begin(status: number): void {
+    this.status = status
+    this.#exchange.onStatus?.(status)
+  }
+
+  /** False when a good answer is too large; of a bad one what is too much is dropped. */
+  add(chunk: Uint8Array): boolean {
+    if (this.#length + chunk.length > this.#exchange.maxBytes) return this.status !== 200
+    this.#length += chunk.length
+    this.#chunks.push(chunk)
+    return true
+  }
+
+  tooLarge(): ExchangeError {
+    return new ExchangeError('too-large', 'input bigger than max buffer size')
+  }
+
+  answer(): Answer {
+    return { status: this.status ?? 0, body: Buffer.concat(this.#chunks, this.#length) }
+  }
+}
+
+function brokenOff(url: URL, cause: unknown): ExchangeError {
+  const reason = typeof cause === 'string' ? cause : messageOf(cause)
+  return new ExchangeError('unreachable', `the exchange with ${url.host} broke off: ${reason}`, { cause })
+}
+
+function unreachable(url: URL, reason: string, cause?: unknown): ExchangeError {
+  return new ExchangeError('unreachable', `cannot connect to ${url.host}: ${reason}`, { cause })
+}
+
+/** OpenSSL's messages have lines and addresses of memory; its reason is what a person can read. */
+function reasonOf(error: Error): string {
+  return 'reason' in error && typeof error.reason === 'string' ? error.reason : messageOf(error)
+}
+
+/** The error of whoever aborted the work. */
+export function abortError(signal: AbortSignal | null): Error {
+  const error = new Error('The operation was aborted', { cause: signal?.reason })
+  error.name = 'AbortError'
+  return error
+}
