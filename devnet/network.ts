@@ -11,6 +11,7 @@ import { freePortNear, TcpLink } from './tcp-link.ts'
 
 const ETHER = 10n ** 18n
 const PASSWORD = 'devnet'
+/** Blocks: longer than ticket params live (40), short enough to see rounds pass. */
 const ROUND_LENGTH = 60n
 const STAKE = 1000n * ETHER
 const DEPOSIT = 50n * ETHER
@@ -39,6 +40,8 @@ export interface NetworkOptions {
   readonly gatewayFlags?: readonly string[]
   /** Seconds between blocks. */
   readonly blockTimeS?: number
+  /** Blocks. */
+  readonly roundLength?: bigint
   /** Put a line that can be cut between orchestrator and chain. */
   readonly cuttable?: boolean
   /** Where the nodes' logs go; absent: into the folder that is removed at the end. */
@@ -90,7 +93,7 @@ export class Network implements AsyncDisposable {
     const giveUp = () => void anvil.stop()
     options.signal?.addEventListener('abort', giveUp, { once: true })
     options.signal?.throwIfAborted()
-    const protocol = await Protocol.deploy(anvil, { roundLength: ROUND_LENGTH })
+    const protocol = await Protocol.deploy(anvil, { roundLength: options.roundLength ?? ROUND_LENGTH })
     const serviceUri = `https://127.0.0.1:${ports.service}`
     const orchestrator = await protocol.bondAndRegister(devnetKey('orchestrator'), {
       stake: STAKE,

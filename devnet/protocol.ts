@@ -56,6 +56,8 @@ export interface ProtocolAddresses {
 export interface RedemptionTotals {
   /** Tickets redeemed, paid or not. */
   readonly redeemed: number
+  /** How many different ones: fewer would mean that one was redeemed twice. */
+  readonly distinct: number
   /** Of these, how many paid something. */
   readonly paying: number
   /** Sum of the face values, wei. */
@@ -266,6 +268,7 @@ export class Protocol {
       { address: this.addresses.ticketBroker, fromBlock: '0x0', toBlock: 'latest' },
     ])
     const hashes = new Set<Hex>()
+    const tickets = new Set<string>()
     const totals = { redeemed: 0, paying: 0, faceValue: 0n, paid: 0n, fees: 0n }
     for (const log of logs) {
       const event = decodeEventLog({ abi: artifact('TicketBroker').abi, data: log.data, topics: log.topics })
@@ -274,6 +277,7 @@ export class Protocol {
         totals.redeemed++
         totals.faceValue += args.faceValue!
         hashes.add(log.transactionHash)
+        tickets.add(`${args.recipientRand} ${args.senderNonce}`)
       } else if (event.eventName === 'WinningTicketTransfer') {
         totals.paying++
         totals.paid += args.amount!
@@ -283,7 +287,7 @@ export class Protocol {
       const receipt = await this.#anvil.request<Receipt>('eth_getTransactionReceipt', [hash])
       totals.fees += BigInt(receipt.gasUsed) * BigInt(receipt.effectiveGasPrice)
     }
-    return totals
+    return { ...totals, distinct: tickets.size }
   }
 
   #addressOf(contract: ArtifactName): Address {

@@ -38,6 +38,8 @@ export interface GatewayStatus {
   readonly streams: unknown
   readonly segments: { readonly transcoded: number; readonly failed: number }
   readonly ticketsSent: number
+  /** In payments that the orchestrator took. */
+  readonly ticketsAccepted: number
 }
 
 /** The node's state for its operator, as JSON. */
@@ -48,7 +50,7 @@ export async function statusOf(
 ): Promise<Record<string, unknown>> {
   if (!parts) return { version, ready: false, waitingFor: 'account and chain' }
   const { settings, metrics } = parts
-  const { segmentsTranscoded, segmentsFailed, ticketsReceived, ticketsSent } = metrics.totals
+  const { segmentsTranscoded, segmentsFailed, ticketsReceived, ticketsSent, ticketsAccepted } = metrics.totals
   const segments = { transcoded: segmentsTranscoded, failed: segmentsFailed }
   return {
     version,
@@ -67,7 +69,7 @@ export async function statusOf(
             : {}),
         }
       : {}),
-    ...(settings.gateway ? { streams: parts.gateway.status(), segments, ticketsSent } : {}),
+    ...(settings.gateway ? { streams: parts.gateway.status(), segments, ticketsSent, ticketsAccepted } : {}),
   }
 }
 

@@ -46,6 +46,6 @@ export type GatewayEvent =
       fault: string
       reason: string
     }
-  | { kind: 'payment-sent'; manifestId: string; transcoder: string; tickets: number }
+  | { kind: 'payment-sent' | 'payment-accepted'; manifestId: string; transcoder: string; tickets: number }
   | { kind: 'orchestrator-suspended'; manifestId: string; transcoder: string; reason: string }
   | { kind: 'orchestrator-swapped'; manifestId: string }

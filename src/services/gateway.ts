@@ -135,6 +135,7 @@ export class Gateway implements Service {
       clock,
       verifier: options.localVerify ? needs.media : null,
       paid: (event) => tell({ kind: 'payment-sent', ...event }),
+      accepted: (event) => tell({ kind: 'payment-accepted', ...event }),
     })
     this.#tries = new SegmentTries(options, { work, clock, log, tell })
   }

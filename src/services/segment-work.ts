@@ -94,6 +94,8 @@ export interface SegmentWorkNeeds {
   readonly clock: Clock
   /** Told when a payment leaves. */
   paid(event: { manifestId: string; transcoder: string; tickets: number }): void
+  /** Told when a payment was taken, whatever becomes of the work. */
+  accepted(event: { manifestId: string; transcoder: string; tickets: number }): void
 }
 
 /** One segment at one orchestrator: renew the offer, pay, submit, fetch, verify. */
@@ -202,16 +204,17 @@ export class SegmentWork {
     staged: StagedPayment,
     signal: AbortSignal,
   ): Promise<{ result: TranscodeResult; info: OrchestratorInfo | null }> {
-    const { client, paid } = this.#needs
+    const { client, paid, accepted } = this.#needs
+    const payment = {
+      manifestId: job.manifestId,
+      transcoder: session.key,
+      tickets: staged.payment?.tickets.length ?? 0,
+    }
     const { headerMs, totalMs } = submissionTimeouts(job.durationMs, job.timeoutMultiplier)
     let answered = false
     try {
       const segment = this.#segmentData(job, session)
-      paid({
-        manifestId: job.manifestId,
-        transcoder: session.key,
-        tickets: staged.payment?.tickets.length ?? 0,
-      })
+      paid(payment)
       const result = await client.submit(
         session.info.transcoder,
         {
@@ -229,9 +232,12 @@ export class SegmentWork {
         signal,
       )
       if (!answered) staged.answered()
+      accepted(payment)
       return { result, info: result.info }
     } catch (error) {
       if (!answered) staged.abandoned()
+      // Payments are taken before the first byte of a good answer, so one that broke off later was taken too.
+      else if (!(error instanceof NodeError && error.code === 'refused')) accepted(payment)
       signal.throwIfAborted()
       throw submissionFault(error)
     }

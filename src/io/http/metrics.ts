@@ -21,6 +21,7 @@ export interface MetricsReadings {
 export interface MetricsTotals {
   readonly ticketsReceived: number
   readonly ticketsSent: number
+  readonly ticketsAccepted: number
   readonly segmentsTranscoded: number
   readonly segmentsFailed: number
 }
@@ -31,7 +32,13 @@ export interface MetricsTotals {
  */
 export class Metrics implements OrchestratorEvents, RecipientEvents, RedeemerEvents {
   readonly #registry = new Registry()
-  readonly #totals = { ticketsReceived: 0, segmentsTranscoded: 0, segmentsFailed: 0, ticketsSent: 0 }
+  readonly #totals = {
+    ticketsReceived: 0,
+    segmentsTranscoded: 0,
+    segmentsFailed: 0,
+    ticketsSent: 0,
+    ticketsAccepted: 0,
+  }
   readonly #counters = new Map<string, Counter>()
   readonly #gauges = new Map<string, Gauge>()
   readonly #transcodeTime: Histogram
@@ -188,6 +195,10 @@ export class Metrics implements OrchestratorEvents, RecipientEvents, RedeemerEve
       case 'payment-sent':
         this.#totals.ticketsSent += event.tickets
         this.#count('tickets_sent', 'Tickets sent').inc(event.tickets)
+        break
+      case 'payment-accepted':
+        this.#totals.ticketsAccepted += event.tickets
+        this.#count('tickets_accepted', 'Tickets in payments that were taken').inc(event.tickets)
         break
       case 'orchestrator-swapped':
         this.#count('orchestrator_swaps', 'Changes of orchestrator').inc()

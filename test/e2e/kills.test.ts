@@ -1,0 +1,24 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { runKills } from './kills.ts'
+
+const BLOWS = Number(process.env.KILLS ?? 20)
+const SEED = process.env.KILLS_SEED ?? 'kills'
+
+test(`no accepted ticket is lost in ${BLOWS} kills of the orchestrator and cuts of its line to the chain`, async (t) => {
+  const report = await runKills({ blows: BLOWS, seed: SEED, say: (line) => t.diagnostic(line) })
+  t.diagnostic(JSON.stringify(report, (_, value) => (typeof value === 'bigint' ? value.toString() : value)))
+  assert.equal(report.kills + report.cuts, BLOWS)
+  assert.ok(report.kills > 0 && report.cuts > 0)
+  assert.ok(report.accepted >= BLOWS, `${report.accepted} tickets were accepted: too few to prove anything`)
+  // A ticket may have been taken down although its answer was lost on the way, never the other way round.
+  assert.ok(
+    report.redeemed + report.open >= report.accepted,
+    `${report.accepted - report.redeemed - report.open} lost`,
+  )
+  assert.equal(report.won, report.redeemed + report.open + report.refused)
+  assert.equal(report.refused, 0)
+  assert.equal(report.redeemedTwice, 0)
+  assert.equal(report.creditLost, 0)
+  assert.equal(report.shortPaid, 0n)
+})

@@ -1,0 +1,120 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Network } from '../../devnet/network.ts'
+import { seededDice } from '../../src/lib/dice.ts'
+import type { GatewayStatus, OrchestratorStatus } from '../../src/status.ts'
+import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts'
+import { until } from './until.ts'
+
+const STREAMS = 3
+const PARAMS_LIFETIME = 45
+/** So that mining those blocks at once does not carry tickets past their own expiry. */
+const LONG_ROUND = 1_000n
+/** A blow comes this long after the last, at random. */
+const CALM_MS = { least: 300, most: 1_500 }
+const CUT_MS = { least: 500, most: 3_000 }
+const SETTLE_MS = 120_000
+
+/** What is left after the blows, counted by those who do not share the orchestrator's memory. */
+export interface KillReport {
+  readonly kills: number
+  readonly cuts: number
+  readonly segmentsServed: number
+  /** Tickets in payments that the gateway saw accepted; practically each of them wins. */
+  readonly accepted: number
+  /** Redeemed on chain, by the chain's own log. */
+  readonly redeemed: number
+  /** The same ticket twice in that log. */
+  readonly redeemedTwice: number
+  /** As the orchestrator's database has it at the end. */
+  readonly won: number
+  readonly open: number
+  readonly refused: number
+  /** Segments refused for want of credit that had been paid. */
+  readonly creditLost: number
+  readonly shortPaid: bigint
+}
+
+/**
+ * Kills the orchestrator (SIGKILL) and cuts its line to the chain at random moments under load, then lets everything
+ * come to rest. Real processes, chain and contracts; the same seed gives the same blows.
+ */
+export async function runKills(options: {
+  blows: number
+  seed: string
+  say?: (line: string) => void
+}): Promise<KillReport> {
+  const say = options.say ?? (() => {})
+  const dice = seededDice(options.seed)
+  const between = ({ least, most }: { least: number; most: number }) =>
+    least + dice.fraction() * (most - least)
+  const folder = await mkdtemp(join(tmpdir(), 'livepeer-kills-'))
+  try {
+    const profiles = await writeTinyProfiles(join(folder, 'profiles.json'))
+    await using network = await Network.prepare({
+      cuttable: true,
+      roundLength: LONG_ROUND,
+      orchestratorFlags: EVERY_TICKET_WINS.orchestrator,
+      gatewayFlags: ['-transcodingOptions', profiles],
+      logFolder: join(folder, 'logs'),
+    })
+    await network.orchestrator.start()
+    await network.gateway.start()
+    const load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: 50 })
+    await until(async () => (load.served >= STREAMS ? true : null), 'the first segments')
+
+    const blows = { kills: 0, cuts: 0 }
+    for (let blow = 0; blow < options.blows; blow++) {
+      await sleep(between(CALM_MS))
+      if (dice.fraction() < 0.6) {
+        blows.kills++
+        await network.orchestrator.kill()
+        await network.orchestrator.start()
+      } else {
+        blows.cuts++
+        network.chainLink!.cut()
+        await sleep(between(CUT_MS))
+        network.chainLink!.mend()
+      }
+      say(`blow ${blow + 1} of ${options.blows}: ${load.served} segments served`)
+    }
+    const before = load.served
+    await until(async () => (load.served > before + STREAMS ? true : null), 'service after the last blow')
+    await load.stop()
+
+    // Params expire, so that everything may be redeemed, within the round and the next.
+    await network.anvil.mine(PARAMS_LIFETIME)
+    const { ticketsAccepted } = await network.gateway.status<GatewayStatus>()
+    const settled = await until(
+      async () => {
+        const { tickets } = await network.orchestrator.status<OrchestratorStatus>()
+        const chain = await network.protocol.redemptions()
+        return tickets.open + tickets.submitted === 0 && chain.redeemed === tickets.redeemed
+          ? { tickets, chain }
+          : null
+      },
+      'every ticket at rest',
+      SETTLE_MS,
+    ).catch(async () => ({
+      tickets: (await network.orchestrator.status<OrchestratorStatus>()).tickets,
+      chain: await network.protocol.redemptions(),
+    }))
+    const refusedForCredit = load.pushed.filter(({ text }) => text.includes('Insufficient balance')).length
+    return {
+      ...blows,
+      segmentsServed: load.served,
+      accepted: ticketsAccepted,
+      redeemed: settled.chain.redeemed,
+      redeemedTwice: settled.chain.redeemed - settled.chain.distinct,
+      won: settled.tickets.won,
+      open: settled.tickets.open + settled.tickets.submitted,
+      refused: settled.tickets.refused,
+      creditLost: refusedForCredit,
+      shortPaid: settled.chain.faceValue - settled.chain.paid,
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}

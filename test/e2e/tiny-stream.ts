@@ -1,0 +1,77 @@
+import { writeFile } from 'node:fs/promises'
+import { type Pushed, pushSegment } from '../../devnet/publisher.ts'
+import { makeSegment } from '../media.ts'
+
+/** Smallest picture that H.264 encoders take, so that what is tested is the network and not the machine. */
+const SIZE = { width: 160, height: 90 }
+const DURATION_MS = 1_000
+const FPS = 10
+
+/** Flags for both ends under which each tiny segment costs about one ticket, and practically every ticket wins. */
+export const EVERY_TICKET_WINS = {
+  orchestrator: [
+    ...['-pricePerUnit', '70000000000', '-ticketEV', '10000000000000000'],
+    // One wei above the expected value: the network refuses a face value that is not above it.
+    ...['-maxFaceValue', '10000000000000001'],
+  ],
+}
+
+/** Writes the file for `-transcodingOptions` that goes with the tiny segments. */
+export async function writeTinyProfiles(path: string): Promise<string> {
+  const profile = { name: 'tiny', ...SIZE, bitrate: 50_000, fps: FPS }
+  await writeFile(path, JSON.stringify([profile]))
+  return path
+}
+
+/** Pushes tiny segments to several streams, each one after the other, until told to stop. */
+export class TinyLoad {
+  readonly pushed: Pushed[] = []
+  readonly #gateway: string
+  readonly #streams: Promise<void>[] = []
+  #stopping = false
+
+  private constructor(gateway: string) {
+    this.#gateway = gateway
+  }
+
+  static async start(
+    gateway: string,
+    streams: number,
+    options: { pauseMs?: number } = {},
+  ): Promise<TinyLoad> {
+    const load = new TinyLoad(gateway)
+    const segment = await makeSegment({ ...SIZE, fps: FPS, durationMs: DURATION_MS })
+    for (let i = 0; i < streams; i++) {
+      load.#streams.push(load.#push(`tiny${i}`, segment, options.pauseMs ?? 0))
+    }
+    return load
+  }
+
+  /** Segments whose renditions came back. */
+  get served(): number {
+    return this.pushed.filter(({ status, renditions }) => status === 200 && renditions.length === 1).length
+  }
+
+  /** Lets the pushes under way end. */
+  async stop(): Promise<void> {
+    this.#stopping = true
+    await Promise.all(this.#streams)
+  }
+
+  async #push(stream: string, bytes: Uint8Array, pauseMs: number): Promise<void> {
+    for (let seq = 0; !this.#stopping; seq++) {
+      const segment = { seq, durationMs: DURATION_MS, bytes }
+      const failed = (error: unknown): Pushed => ({
+        seq,
+        status: 0,
+        renditions: [],
+        tookMs: 0,
+        text: String(error),
+      })
+      const pushed = await pushSegment(this.#gateway, stream, segment).catch(failed)
+      this.pushed.push(pushed)
+      // A refused push returns at once: without a pause a dead orchestrator would be asked thousands of times.
+      await new Promise((resolve) => setTimeout(resolve, pushed.status === 200 ? pauseMs : 100))
+    }
+  }
+}
