@@ -213,6 +213,12 @@ export class FakeChain {
     this.#senders.set(sender, { ...this.#info(sender), ...info })
   }
 
+  /** Whether a round has this block hash: a reorganisation at its beginning gives it another. */
+  knowsRound(round: bigint, hash: Uint8Array): boolean {
+    const known = this.#roundHashes.get(round)
+    return known !== undefined && formatHex(known) === formatHex(hash)
+  }
+
   /** Redeems a ticket from somebody else's account, in the next block. */
   redeemFromElsewhere(ticket: WinningTicket): void {
     this.#mempool.push({ ticket, txHash: '0xee', result: null, waiters: new Set() })

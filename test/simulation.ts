@@ -10,7 +10,7 @@ import {
 import { recipientRandOf } from '../src/domain/ticket-params.ts'
 import { ticketsOf } from '../src/domain/ticket-rules.ts'
 import { Store } from '../src/io/store/store.ts'
-import { formatHex, type Hex } from '../src/lib/bytes.ts'
+import { formatHex, type Hex, parseHex } from '../src/lib/bytes.ts'
 import { settle, WoundClock } from '../src/lib/clock.ts'
 import type { Address } from '../src/lib/crypto.ts'
 import { type Dice, seededDice } from '../src/lib/dice.ts'
@@ -34,6 +34,8 @@ const GWEI = 10n ** 9n
 /** A quarter of the tickets win. */
 const TICKET_EV = (REDEEM_GAS * GWEI * 100n) / 4n
 export const ROUND = 60n
+/** A crash comes at one of so many awaits, so that it can hit the first and the last of a busy moment. */
+const AWAITS_TO_CRASH = 300
 
 /** What is to happen. */
 export interface Plan {
@@ -43,7 +45,7 @@ export interface Plan {
   readonly orchestrators: number
   readonly steps: number
   readonly ticketsPerPayment: number
-  /** Chance of a crash at each await of the store or the chain. */
+  /** Chance per step that an orchestrator dies at one of the next awaits of the store or the chain. */
   readonly crashes: number
   /** Crashes exactly at this await, counted over the whole run. */
   readonly crashAt?: number
@@ -62,11 +64,12 @@ export interface Report {
   /** Winning tickets that an orchestrator had acknowledged. */
   readonly acknowledgedWinners: ReadonlySet<Hex>
   readonly rows: readonly {
-    hash: Hex
-    state: string
-    reason: string
-    paid: bigint | null
-    faceValue: bigint
+    readonly hash: Hex
+    readonly state: string
+    readonly reason: string
+    readonly paid: bigint | null
+    /** Whether the round of its creation is still the one of that block hash. */
+    readonly couldBeRedeemed: boolean
   }[]
   readonly chain: FakeChain
   /** Wei, by sender: what must at least be left, what is, what may be. */
@@ -155,6 +158,7 @@ export class Simulation {
   readonly #sleepingUntil: number[] = []
   #awaits = 0
   #crashes = 0
+  #crashAt = 0
   #tickets = 0
   #step = 0
   #isCalm = false
@@ -187,7 +191,8 @@ export class Simulation {
   }
 
   async #live(): Promise<void> {
-    const { outages, reorganisations } = this.#plan
+    const { crashes, outages, reorganisations } = this.#plan
+    if (this.#chance(crashes)) this.#crashAt = this.#awaits + this.#upTo(AWAITS_TO_CRASH)
     if (this.#chain.isDown ? this.#step >= this.#downUntil : this.#chance(outages)) {
       if (this.#chain.isDown) this.#chain.recover()
       else this.#chain.isDown = true
@@ -222,8 +227,10 @@ export class Simulation {
     this.#nodes.forEach((node, i) => {
       if (!node) this.#start(i)
     })
-    for (let i = 0n; i < 2n * ROUND + 30n; i++) {
-      this.#chain.mine()
+    for (let blocks = 0n; blocks < 2n * ROUND + 30n; blocks += 4n) {
+      const [first] = this.#nodes
+      if (first?.isReady && first.redeemer?.waiting().length === 0) return
+      for (let i = 0; i < 4; i++) this.#chain.mine()
       await this.#rest()
       await this.#clock.wind(10_000)
       await this.#rest()
@@ -397,7 +404,7 @@ export class Simulation {
 
   async #report(): Promise<Report> {
     const file = new DatabaseSync(this.#plan.location, { readOnly: true })
-    const rows = file.prepare('select hash, state, reason, paid, face_value from tickets order by hash').all()
+    const rows = file.prepare('select * from tickets order by hash').all()
     const balances = file.prepare('select sender, amount from balances').all()
     file.close()
     const found = (sender: Address) =>
@@ -415,7 +422,10 @@ export class Simulation {
         state: String(row.state),
         reason: String(row.reason),
         paid: row.paid === null ? null : BigInt(String(row.paid)),
-        faceValue: BigInt(String(row.face_value)),
+        couldBeRedeemed: this.#chain.knowsRound(
+          BigInt(String(row.creation_round)),
+          parseHex(String(row.creation_round_block_hash)),
+        ),
       })),
       chain: this.#chain,
       credit: [...this.#accounts].map(([sender, account]) => ({
@@ -430,7 +440,7 @@ export class Simulation {
   #crashesNow(): boolean {
     this.#awaits++
     if (this.#isCalm) return false
-    return this.#awaits === this.#plan.crashAt || (this.#plan.crashes > 0 && this.#chance(this.#plan.crashes))
+    return this.#awaits === this.#plan.crashAt || this.#awaits === this.#crashAt
   }
 
   /** Lets everything run that can without time passing. */

@@ -44,7 +44,7 @@ const facts: RedemptionFacts = {
   cost: 1n,
   lastChance: false,
   inFlight: 0n,
-  deposit: 0n,
+  funds: 0n,
 }
 const decisions: [string, Partial<RedemptionFacts>, ReturnType<typeof decideRedemption>][] = [
   ['pays in full', {}, 'redeem'],
@@ -54,8 +54,8 @@ const decisions: [string, Partial<RedemptionFacts>, ReturnType<typeof decideRede
   ['pays nothing at the last chance', { pays: 0n, cost: 0n, lastChance: true }, 'underfunded'],
   ['costs all it pays', { cost: 100n }, 'not-worth-gas'],
   ['costs all it pays at the last chance', { cost: 100n, lastChance: true }, 'not-worth-gas'],
-  ['others on their way, deposit covers all', { inFlight: 50n, deposit: 150n }, 'redeem'],
-  ['others on their way, deposit does not cover all', { inFlight: 50n, deposit: 149n }, 'after-others'],
+  ['others on their way, funds cover all', { inFlight: 50n, funds: 150n }, 'redeem'],
+  ['others on their way, funds do not cover all', { inFlight: 50n, funds: 149n }, 'after-others'],
 ]
 for (const [name, change, decision] of decisions) {
   test(`a ticket that ${name}: ${decision}`, () => {

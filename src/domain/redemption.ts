@@ -59,7 +59,8 @@ export interface RedemptionFacts {
   readonly lastChance: boolean
   /** Face values of this sender's tickets that are on their way. */
   readonly inFlight: bigint
-  readonly deposit: bigint
+  /** What the sender's tickets can be paid from together: its deposit and our share of its reserve. */
+  readonly funds: bigint
 }
 
 /**
@@ -70,7 +71,7 @@ export function decideRedemption(facts: RedemptionFacts): 'redeem' | OpenReason 
   if (facts.pays < facts.faceValue && !facts.lastChance) return 'underfunded'
   if (facts.pays <= facts.cost) return facts.pays < facts.faceValue ? 'underfunded' : 'not-worth-gas'
   // What the chain would pay now may be gone once those before it are mined.
-  if (facts.inFlight > 0n && facts.deposit < facts.inFlight + facts.faceValue) return 'after-others'
+  if (facts.inFlight > 0n && facts.funds < facts.inFlight + facts.faceValue) return 'after-others'
   return 'redeem'
 }
 

@@ -1,5 +1,4 @@
 import type { ChainUpdate } from '../domain/chain.ts'
-import type { SenderInfo } from '../domain/float.ts'
 import {
   byUrgency,
   decideRedemption,
@@ -94,8 +93,8 @@ export interface RedeemerNeeds {
     onL1Block(listener: (block: bigint) => void, signal: AbortSignal): void
   }
   readonly senders: {
-    /** As the chain has it now, not as it was last seen. */
-    currentInfo(sender: Address): Promise<SenderInfo>
+    /** What a sender's tickets can be paid from together, as the chain has it now, in wei. */
+    currentFunds(sender: Address): Promise<bigint>
     addPending(sender: Address, amount: bigint): void
   }
   readonly gas: {
@@ -275,6 +274,9 @@ export class Redeemer implements Service {
     this.#ready = []
     for (const entry of this.#open.values()) {
       if (entry.atWork || paramsAreLive(entry.ticket, clock)) continue
+      if (entry.retryAtMs > now + LONGEST_LAST_RETRY_MS && isLastChance(creationRoundOf(entry), clock)) {
+        entry.retryAtMs = now
+      }
       if (entry.retryAtMs <= now) this.#ready.push(entry)
       else this.#nextRetryMs = Math.min(this.#nextRetryMs, entry.retryAtMs)
     }
@@ -304,7 +306,7 @@ export class Redeemer implements Service {
   async #attempt(entry: Entry, signal: AbortSignal): Promise<void> {
     const { chain, gas, rounds } = this.#needs
     const clock = rounds.roundClock
-    const { creationRound } = entry.ticket.expirationParams
+    const creationRound = creationRoundOf(entry)
     if (await chain.isTicketUsed(entry.hash)) return this.#settleUsed(entry, signal)
     if (isExpired(creationRound, clock)) return this.#giveUp(entry, clock)
     try {
@@ -315,7 +317,7 @@ export class Redeemer implements Service {
     const endings = this.#claims.endings(entry.ticket.sender)
     const simulation = await chain.simulate(entry.ticket)
     if (simulation.kind === 'reverts') return this.#explain(entry, simulation.reason)
-    const deposit = await this.#depositBeside(entry)
+    const funds = await this.#fundsBeside(entry)
     if (this.#claims.endings(entry.ticket.sender) !== endings) return
     const decision = decideRedemption({
       faceValue: entry.ticket.faceValue,
@@ -323,16 +325,16 @@ export class Redeemer implements Service {
       cost: simulation.gas * gas.gasPrice,
       lastChance: isLastChance(creationRound, rounds.roundClock),
       inFlight: entry.state.kind === 'submitted' ? 0n : this.#claims.others(entry),
-      deposit,
+      funds,
     })
     if (decision !== 'redeem') return this.#postpone(entry, decision)
     await this.#redeem(entry, signal)
   }
 
-  /** The sender's deposit, where it matters: while others of its tickets are on their way. */
-  async #depositBeside(entry: Entry): Promise<bigint> {
+  /** The sender's funds, where they matter: while others of its tickets are on their way. */
+  async #fundsBeside(entry: Entry): Promise<bigint> {
     if (this.#claims.others(entry) === 0n) return 0n
-    return (await this.#needs.senders.currentInfo(entry.ticket.sender)).deposit
+    return this.#needs.senders.currentFunds(entry.ticket.sender)
   }
 
   async #redeem(entry: Entry, signal: AbortSignal): Promise<void> {
@@ -405,7 +407,7 @@ export class Redeemer implements Service {
   }
 
   async #giveUp(entry: Entry, clock: RoundClock): Promise<void> {
-    const expiry = expiryBlock(entry.ticket.expirationParams.creationRound, clock)
+    const expiry = expiryBlock(creationRoundOf(entry), clock)
     if (clock.l1Block < expiry + EXPIRY_GRACE_BLOCKS) return this.#delay(entry)
     await this.#refuse(entry, refusalAtExpiry(entry.state))
   }
@@ -457,7 +459,7 @@ export class Redeemer implements Service {
 
   #delay(entry: Entry): void {
     const { clock, rounds } = this.#needs
-    const last = isLastChance(entry.ticket.expirationParams.creationRound, rounds.roundClock)
+    const last = isLastChance(creationRoundOf(entry), rounds.roundClock)
     const longest = last ? LONGEST_LAST_RETRY_MS : LONGEST_RETRY_MS
     entry.retryAtMs = clock.now() + Math.min(FIRST_RETRY_MS * 2 ** Math.min(entry.failures++, 16), longest)
     this.#nextRetryMs = Math.min(this.#nextRetryMs, entry.retryAtMs)
@@ -517,6 +519,10 @@ function entryOf(ticket: WinningTicket, state: TicketState): Entry {
     retryAtMs: 0,
     atWork: false,
   }
+}
+
+function creationRoundOf({ ticket }: Entry): bigint {
+  return ticket.expirationParams.creationRound
 }
 
 function redemptionOf(result: Extract<RedemptionResult, { kind: 'mined' }>): Redeemed {

@@ -61,11 +61,12 @@ export class Senders implements Service {
     return (await this.#funds(sender).get()).info
   }
 
-  /** The sender's funds as the chain has them now, whatever was seen before. */
-  async currentInfo(sender: Address): Promise<SenderInfo> {
+  /** What all tickets of this sender can be paid from together, in wei: read now, whatever was seen before. */
+  async currentFunds(sender: Address): Promise<bigint> {
     const funds = this.#funds(sender)
     funds.invalidate()
-    return (await funds.get()).info
+    const { info, claimed } = await funds.get()
+    return info.deposit + clampFloat(reserveShare(info, this.#rounds.poolSize, claimed))
   }
 
   /** The largest face value a ticket of this sender should have now, in wei; never below 0 (payments.md §10). */
