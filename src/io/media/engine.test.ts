@@ -178,6 +178,17 @@ test('an engine that is not running does nothing', async () => {
   })
 })
 
+test('a worker retires after its jobs and no job notices', async () => {
+  const engine = new MediaEngine({ clock: systemClock, log: silentLog, workers: 1, jobsOfALife: 2 })
+  await using supervisor = new Supervisor()
+  await supervisor.start(engine)
+  const [first] = engine.state.workers
+  const source = await makeSegment({ frames: 2 })
+  const probes = await Promise.all([1, 2, 3].map(() => engine.probe(source, signal)))
+  assert.equal(probes.length, 3)
+  assert.notEqual(engine.state.workers[0]!.pid, first!.pid)
+})
+
 test('stopping leaves no process and answers what was asked', async () => {
   const source = await makeSegment({ durationMs: 4000 })
   const { engine, [Symbol.asyncDispose]: stop } = await engineOf(2)

@@ -28,6 +28,8 @@ export interface MediaEngineNeeds {
   readonly log: Log
   /** How many worker processes are kept: as many segments are worked on at once. */
   readonly workers: number
+  /** Jobs after which a worker is replaced by a fresh one. */
+  readonly jobsOfALife?: number
 }
 
 /** A worker process as the operator may see it. */
@@ -49,6 +51,8 @@ const COUNT_DEADLINE_MS = 60_000
 const CANCEL_GRACE_MS = 500
 /** Jobs that may wait for a worker; each holds its segment in memory. */
 const MAX_WAITING = 256
+/** A worker is replaced by a fresh one after this many jobs: native code loses some kilobytes with each. */
+const JOBS_OF_A_LIFE = 10_000
 /** How long a worker that ended at once stays away, doubled each time up to the maximum. */
 const RESTART_MS = { first: 250, most: 30_000 }
 
@@ -67,6 +71,8 @@ interface Slot {
   worker: WorkerProcess | null
   task: Task | null
   isReady: boolean
+  /** Jobs that the worker has done. */
+  jobs: number
   replaced: number
 }
 
@@ -79,6 +85,7 @@ export class MediaEngine implements Service {
   readonly #clock: Clock
   readonly #log: Log
   readonly #slots: Slot[]
+  readonly #jobsOfALife: number
   readonly #waiting: Task[] = []
   readonly #busySessions = new Set<string>()
   #isRunning = false
@@ -86,10 +93,12 @@ export class MediaEngine implements Service {
   constructor(needs: MediaEngineNeeds) {
     this.#clock = needs.clock
     this.#log = needs.log.child({ part: 'media' })
+    this.#jobsOfALife = needs.jobsOfALife ?? JOBS_OF_A_LIFE
     this.#slots = Array.from({ length: Math.max(1, needs.workers) }, () => ({
       worker: null,
       task: null,
       isReady: false,
+      jobs: 0,
       replaced: 0,
     }))
   }
@@ -199,6 +208,7 @@ export class MediaEngine implements Service {
         task.settled.abort()
         if (task.sessionId !== null) this.#busySessions.delete(task.sessionId)
         slot.task = null
+        if (++slot.jobs >= this.#jobsOfALife) this.#retire(slot)
         this.#assign()
       })
   }
@@ -212,9 +222,15 @@ export class MediaEngine implements Service {
     task.stop?.()
   }
 
+  #retire(slot: Slot): void {
+    slot.isReady = false
+    void slot.worker?.kill()
+  }
+
   #launch(slot: Slot): WorkerProcess {
     const worker = new WorkerProcess(new URL('./worker.ts', import.meta.url))
     slot.worker = worker
+    slot.jobs = 0
     worker.ready.then(
       () => {
         if (slot.worker !== worker) return
@@ -240,7 +256,8 @@ export class MediaEngine implements Service {
       const end = await worker.ended
       if (signal.aborted) return
       slot.replaced++
-      this.#log.warn('a media worker ended and is replaced', { pid: worker.pid, ...end })
+      if (slot.jobs >= this.#jobsOfALife) this.#log.debug('a media worker retires', { pid: worker.pid })
+      else this.#log.warn('a media worker ended and is replaced', { pid: worker.pid, ...end })
       // One that lived dies of its job and is wanted back at once; one that never got ready will not soon.
       pauseMs = wasReady ? RESTART_MS.first : Math.min(RESTART_MS.most, pauseMs * 2)
       if (!wasReady) await this.#clock.sleep(pauseMs, signal)

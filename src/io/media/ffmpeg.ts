@@ -33,7 +33,12 @@ export function isDrained(result: number): boolean {
  */
 const CONTAINERS = 'mpegts,mov,mp4,matroska,webm,flv'
 
-const READ_BYTES = 1 << 20
+/**
+ * The library loses the buffer of every custom I/O context, so buffers are small. Workers retire before it adds up.
+ * Larger ones would not be faster.
+ */
+const READ_BUFFER_BYTES = 4096
+const WRITE_BUFFER_BYTES = 1024
 
 /** A container in memory, opened for reading. */
 export class MemoryInput implements AsyncDisposable {
@@ -82,7 +87,7 @@ function readerOf(bytes: Uint8Array): IOContext {
   let position = 0
   const io = new IOContext()
   io.allocContextWithCallbacks(
-    READ_BYTES,
+    READ_BUFFER_BYTES,
     0,
     (size) => {
       if (position >= buffer.length) return null
@@ -117,7 +122,7 @@ export class MemoryOutput implements Disposable {
     if (this.format.allocOutputContext2(null, name, null) < 0) throw new MediaError('Muxer not found')
     this.#io = new IOContext()
     this.#io.allocContextWithCallbacks(
-      1 << 16,
+      WRITE_BUFFER_BYTES,
       1,
       null,
       (chunk) => this.#write(chunk),

@@ -42,8 +42,8 @@ export class RenditionWriter implements Disposable {
   readonly #output: MemoryOutput
   readonly #grid: FrameGrid | null
   readonly #gridUnit: TimeBase
-  /** Source timestamps by encoder tick, where the frame rate is kept: the encoder's ticks are coarser. */
-  readonly #sourcePts = new Map<bigint, bigint>()
+  /** The source's times by encoder tick, where the frame rate is kept: the encoder's ticks are coarser. */
+  readonly #sourceTimes = new Map<bigint, { readonly pts: bigint; readonly duration: bigint }>()
   readonly #waitingAudio: Packet[] = []
   readonly #lastDts = new Map<number, bigint>()
   #held: HeldFrame | null = null
@@ -76,7 +76,7 @@ export class RenditionWriter implements Disposable {
     }
     try {
       using scaled = await this.#scaled(next.frame)
-      await this.#encode(scaled, this.#tickOf(next.pts), this.#keyIsDue(next.pts))
+      await this.#encode(scaled, this.#tickOf(next), this.#keyIsDue(next.pts))
     } finally {
       next.frame.free()
     }
@@ -141,11 +141,11 @@ export class RenditionWriter implements Disposable {
   }
 
   /** Several frames may fall on one tick of the encoder: then the later ones move on by a tick. */
-  #tickOf(pts: bigint): bigint {
-    let tick = rescale(pts, this.#source.timeBase, this.#encoder!.timeBase)
+  #tickOf(times: { readonly pts: bigint; readonly duration: bigint }): bigint {
+    let tick = rescale(times.pts, this.#source.timeBase, this.#encoder!.timeBase)
     if (this.#lastTick !== null && tick <= this.#lastTick) tick = this.#lastTick + 1n
     this.#lastTick = tick
-    this.#sourcePts.set(tick, pts)
+    this.#sourceTimes.set(tick, { pts: times.pts, duration: times.duration })
     return tick
   }
 
@@ -198,19 +198,21 @@ export class RenditionWriter implements Disposable {
   }
 
   #writeVideo(packet: Packet): void {
-    const encoder = this.#encoder!
+    const unit = this.#encoder!.timeBase
     if (this.#grid) {
-      packet.rescaleTs(encoder.timeBase, this.#video!.timeBase)
+      packet.rescaleTs(unit, this.#video!.timeBase)
     } else {
-      const pts =
-        this.#sourcePts.get(packet.pts) ?? rescale(packet.pts, encoder.timeBase, this.#source.timeBase)
-      this.#sourcePts.delete(packet.pts)
-      const delay = rescale(packet.pts - packet.dts, encoder.timeBase, this.#source.timeBase)
-      packet.duration = rescale(packet.duration, encoder.timeBase, this.#source.timeBase)
-      packet.pts = pts
-      packet.dts = pts - delay
-      packet.rescaleTs(this.#source.timeBase, this.#video!.timeBase)
+      const source = this.#source.timeBase
+      const times = this.#sourceTimes.get(packet.pts)
+      this.#sourceTimes.delete(packet.pts)
+      const delay = rescale(packet.pts - packet.dts, unit, source)
+      packet.pts = times?.pts ?? rescale(packet.pts, unit, source)
+      packet.dts = packet.pts - delay
+      packet.duration = times?.duration ?? rescale(packet.duration, unit, source)
+      packet.rescaleTs(source, this.#video!.timeBase)
     }
+    // Without a duration the last frame lies on the end of an MP4's edit list, and players leave it out.
+    if (packet.duration <= 0n) packet.duration = 1n
     this.#write(packet, this.#video!)
   }
 

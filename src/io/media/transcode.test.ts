@@ -190,6 +190,7 @@ suite('four consecutive segments of 2 s at 60 fps', () => {
     await fails(source, [{ width: -1 }], 'TranscoderInvalidResolution')
     await fails(source, [{ format: 'avi' as never }], 'TranscoderUnrecognizedFormat')
     await fails(source, [{ profile: 'high10' as never }], 'TranscoderUnrecognizedProfile')
+    await fails(source, [{ encoder: 'av1' as never }], 'Encoder not found')
     for (const clip of [
       { fromMs: -1n, toMs: 0n },
       { fromMs: 2n, toMs: 1n },

@@ -21,12 +21,12 @@ const encoders: Readonly<Record<VideoCodec, string>> = {
 }
 
 /** H.264 profile and B-frames by what was asked (transcoding.md §3.5). */
-const profiles: Readonly<Record<EncoderProfile, { name: string | null; bFrames: number }>> = {
-  none: { name: null, bFrames: 3 },
-  baseline: { name: 'baseline', bFrames: 0 },
-  'constrained-high': { name: 'high', bFrames: 0 },
-  main: { name: 'main', bFrames: 3 },
-  high: { name: 'high', bFrames: 3 },
+const profiles: Readonly<Record<EncoderProfile, { h264Profile: string | null; bFrames: number }>> = {
+  none: { h264Profile: null, bFrames: 3 },
+  baseline: { h264Profile: 'baseline', bFrames: 0 },
+  'constrained-high': { h264Profile: 'high', bFrames: 0 },
+  main: { h264Profile: 'main', bFrames: 3 },
+  high: { h264Profile: 'high', bFrames: 3 },
 }
 
 /** More threads per encoder only pay once a machine has cores to spare for a single session. */
@@ -61,7 +61,8 @@ export class VideoEncoder implements Disposable {
     try {
       if (size.width > MAX_SIDE || size.height > MAX_SIDE)
         throw new MediaError('Generic error in an external library')
-      const codec = Codec.findEncoderByName(encoders[profile.encoder] as FFEncoderCodec)
+      const name = encoders[profile.encoder] as FFEncoderCodec | undefined
+      const codec = name === undefined ? null : Codec.findEncoderByName(name)
       if (!codec) throw new MediaError('Encoder not found')
       const context = this.context
       context.allocContext3(codec)
@@ -79,10 +80,10 @@ export class VideoEncoder implements Disposable {
       this.#setRate(profile)
       const gop = gopFrames(profile)
       if (gop !== null) context.gopSize = gop
-      const { name, bFrames } = profiles[profile.profile]
+      const { h264Profile, bFrames } = profiles[profile.profile]
       context.maxBFrames = bFrames
       // Options that an encoder lacks are passed over in silence, as peers do.
-      if (name) context.setOption('profile', name)
+      if (h264Profile) context.setOption('profile', h264Profile)
       context.setOption('preset', 'medium')
       context.setOption('forced-idr', '1')
       check(context.open2Sync(codec, null))
