@@ -16,6 +16,9 @@ const LEAST_SEGMENT = 180_000n
 /** What MPEG-TS carries without another encoding. */
 const CODECS = new Set(['h264', 'hevc'])
 
+/** Room below the first timestamp for frames that are decoded before they are shown. */
+const MARGIN = 9_000n
+
 interface Opened {
   readonly format: FormatContext
   readonly video: Stream
@@ -48,8 +51,8 @@ export async function* fileSegments(pathOrUrl: string): AsyncGenerator<TimedSegm
 /** Keeps timestamps going on from round to round. */
 class Timeline {
   #offset: bigint | null = null
-  #end = 0n
-  #lastDts = new Map<string, bigint>()
+  #end = MARGIN
+  readonly #lastDts = new Map<string, bigint>()
   #hasMoved = false
 
   /** Moves a packet of 1/90000 s onto the timeline; false when it would go back in time. */
@@ -57,7 +60,7 @@ class Timeline {
     if (packet.dts === AV_NOPTS_VALUE) packet.dts = packet.pts
     if (packet.pts === AV_NOPTS_VALUE) packet.pts = packet.dts
     if (packet.dts === AV_NOPTS_VALUE) return false
-    this.#offset ??= this.#end + MARGIN - packet.dts
+    this.#offset ??= this.#end - packet.dts
     packet.pts += this.#offset
     packet.dts += this.#offset
     const last = this.#lastDts.get(kind)
@@ -79,9 +82,6 @@ class Timeline {
     return moved
   }
 }
-
-/** Room below the first timestamp for frames that are decoded before they are shown. */
-const MARGIN = 9_000n
 
 async function open(pathOrUrl: string): Promise<Opened> {
   const format = new FormatContext()
