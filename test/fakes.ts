@@ -297,7 +297,15 @@ export class FakeChain {
       this.#take(sender, claim - pays, -claim)
       this.redemptions.set(id, this.redemptions.get(id)!.slice(0, -1))
     })
-    this.#events.push({ kind: 'winning-ticket-transfer', sender, recipient, amount: pays })
+    if (pays > 0n) this.#events.push({ kind: 'winning-ticket-transfer', sender, recipient, amount: pays })
+    this.#events.push({
+      kind: 'winning-ticket-redeemed',
+      sender,
+      recipient,
+      senderNonce: BigInt(ticket.senderNonce),
+      recipientRand: ticket.recipientRand,
+      ticketFaceValue: ticket.faceValue,
+    })
     return pays
   }
 

@@ -16,8 +16,8 @@ let runs = 0
 const LARGE: Omit<Plan, 'location'> = {
   seed: process.env.LIVEPEER_TEST_SEED ?? 'large',
   orchestrators: 2,
-  steps: 400,
-  ticketsPerPayment: 9,
+  steps: 300,
+  ticketsPerPayment: 12,
   crashes: 0.15,
   outages: 0.02,
   reorganisations: 0.03,
@@ -28,7 +28,7 @@ const SMALL: Omit<Plan, 'location'> = {
   ...LARGE,
   seed: 'small',
   orchestrators: 1,
-  steps: 6,
+  steps: 5,
   ticketsPerPayment: 2,
   crashes: 0,
   outages: 0,
@@ -77,7 +77,7 @@ test('thousands of tickets through crashes, outages and reorganisations: none lo
   check(report)
   const count = (state: string) => report.rows.filter((row) => row.state === state).length
   assert.ok(report.tickets > 2_000, `${report.tickets} tickets`)
-  assert.ok(report.crashes > 20, `${report.crashes} crashes`)
+  assert.ok(report.crashes > 15, `${report.crashes} crashes`)
   assert.ok(count('redeemed') > 200)
   t.diagnostic(
     `${report.tickets} tickets, ${report.rows.length} won: ${count('redeemed')} redeemed, ${count('refused')} refused; ` +
@@ -86,7 +86,7 @@ test('thousands of tickets through crashes, outages and reorganisations: none lo
 })
 
 test('the same seed tells the same story', async () => {
-  const plan = { ...LARGE, seed: 'twice', steps: 80 }
+  const plan = { ...LARGE, seed: 'twice', steps: 50 }
   const [first, second] = [await run(plan), await run(plan)]
   assert.deepEqual(first.trace, second.trace)
   assert.deepEqual(first.rows, second.rows)

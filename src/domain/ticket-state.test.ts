@@ -28,7 +28,7 @@ const table: Record<TicketState['kind'], Partial<Record<TicketEvent['kind'], Tic
     redeemed: 'redeemed',
     refused: 'refused',
   },
-  redeemed: { undone: 'open' },
+  redeemed: { redeemed: 'redeemed', undone: 'open' },
   refused: {},
 }
 

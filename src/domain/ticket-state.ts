@@ -71,7 +71,8 @@ export const NEW_TICKET: TicketState = { kind: 'open', reason: 'params-live' }
 const POSSIBLE: Readonly<Record<TicketState['kind'], readonly TicketEvent['kind'][]>> = {
   open: ['waits', 'submitting', 'redeemed', 'refused'],
   submitted: ['waits', 'submitting', 'sent', 'redeemed', 'refused'],
-  redeemed: ['undone'],
+  // Once more when it becomes known what it paid.
+  redeemed: ['redeemed', 'undone'],
   refused: [],
 }
 

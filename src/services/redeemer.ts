@@ -29,6 +29,7 @@ import { isAbort, messageOf } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import type { Scope, Service } from '../lib/service.ts'
 import type { SeenNonces, TicketRecords } from './payment-records.ts'
+import { RedemptionLog } from './redemption-log.ts'
 import type { ChainWatch } from './rounds.ts'
 import { SenderClaims } from './sender-claims.ts'
 
@@ -141,6 +142,7 @@ export class Redeemer implements Service {
   /** Redeemed in blocks that a reorganisation may still undo. */
   readonly #recent = new Map<Hex, Entry>()
   readonly #claims = new SenderClaims()
+  readonly #announced = new RedemptionLog()
   readonly #alarm = new Alarm()
   /** Tickets that can be worked on, the least urgent first; made anew when `#isStale` or a retry is due. */
   #ready: Entry[] = []
@@ -214,6 +216,7 @@ export class Redeemer implements Service {
   }
 
   #follow(update: ChainUpdate): void {
+    if (this.#announced.follow(update)) this.#alarm.ring()
     if (update.reorganised) {
       this.#reorganisations++
       this.#recheckAtMs = 0
@@ -242,6 +245,7 @@ export class Redeemer implements Service {
   async #run(scope: Scope, signal: AbortSignal): Promise<void> {
     for (;;) {
       await this.#recheck()
+      await this.#fillIn()
       this.#startWork(scope)
       await this.#alarm.wait(this.#needs.clock, this.#idleMs(), signal)
     }
@@ -371,7 +375,7 @@ export class Redeemer implements Service {
           ...this.#describe(entry),
           txHash: result.txHash,
         })
-        if (used) return this.#finish(entry, this.#foreignRedemption(), reorganisations)
+        if (used) return this.#finish(entry, this.#foreignRedemption(entry), reorganisations)
         return this.#reopen(entry, 'reverted')
       }
     }
@@ -382,14 +386,32 @@ export class Redeemer implements Service {
     const reorganisations = this.#reorganisations
     const result = entry.wasSubmitted ? await this.#needs.chain.redeem(entry.ticket, signal) : null
     const redemption =
-      result?.kind === 'mined' && result.success ? redemptionOf(result) : this.#foreignRedemption()
+      result?.kind === 'mined' && result.success ? redemptionOf(result) : this.#foreignRedemption(entry)
     await this.#finish(entry, redemption, reorganisations)
   }
 
-  /** Whoever sends it, a redemption pays the recipient; how much is not known here. */
-  #foreignRedemption(): Redeemed {
+  /** Whoever sends it, a redemption pays the recipient; how much is known once it is announced. */
+  #foreignRedemption({ ticket }: Entry): Redeemed {
+    const announced = this.#announced.find(ticket)
+    if (announced) return { kind: 'redeemed', fee: null, ...announced }
     const block = this.#needs.watch.head?.number ?? 0n
     return { kind: 'redeemed', txHash: null, paid: null, fee: null, block }
+  }
+
+  /** Writes down what tickets paid that were found redeemed before that was announced. */
+  async #fillIn(): Promise<void> {
+    for (const entry of this.#recent.values()) {
+      if (entry.state.kind !== 'redeemed' || entry.state.paid !== null) continue
+      const announced = this.#announced.find(entry.ticket)
+      if (!announced) continue
+      const redemption = { kind: 'redeemed', fee: null, ...announced } as const
+      await this.#change(entry, { kind: 'redeemed', redemption }).catch((error) =>
+        this.#needs.log.warn('what a ticket paid cannot be written', {
+          ...this.#describe(entry),
+          error: messageOf(error),
+        }),
+      )
+    }
   }
 
   async #finish(entry: Entry, redemption: Redeemed, reorganisations: number): Promise<void> {

@@ -291,10 +291,12 @@ export class Store
   }
 
   async countTickets(): Promise<TicketCount[]> {
+    // Amounts repeat, and neither database can add up whole wei: equal rows are counted there, the rest is done here.
     const groups = new Map<string, TicketCount>()
     const rows = await this.#db
       .selectFrom('tickets')
-      .select(['state', 'reason', 'face_value', 'paid'])
+      .select((e) => ['state', 'reason', 'face_value', 'paid', e.fn.countAll().as('count')])
+      .groupBy(['state', 'reason', 'face_value', 'paid'])
       .execute()
     for (const row of rows) {
       const key = `${row.state}/${row.reason}`
@@ -302,9 +304,9 @@ export class Store
       groups.set(key, {
         state: row.state as TicketState['kind'],
         reason: row.reason,
-        count: (before?.count ?? 0) + 1,
-        faceValue: (before?.faceValue ?? 0n) + BigInt(row.face_value),
-        paid: (before?.paid ?? 0n) + BigInt(row.paid ?? 0),
+        count: (before?.count ?? 0) + Number(row.count),
+        faceValue: (before?.faceValue ?? 0n) + BigInt(row.face_value) * BigInt(row.count),
+        paid: (before?.paid ?? 0n) + BigInt(row.paid ?? 0) * BigInt(row.count),
       })
     }
     return [...groups.values()].sort((a, b) => (`${a.state}/${a.reason}` < `${b.state}/${b.reason}` ? -1 : 1))
