@@ -6,6 +6,7 @@ import { check, MemoryOutput } from './ffmpeg.ts'
 import { FrameGrid, type GridRange } from './frame-grid.ts'
 import { MediaError } from './media-error.ts'
 import { outputSize } from './output-size.ts'
+import { PerceptualHash } from './perceptual-hash.ts'
 import { MILLISECONDS, rescale, type TimeBase } from './time-base.ts'
 import { Scaler, VideoEncoder } from './video-encoder.ts'
 
@@ -19,6 +20,7 @@ export interface RenditionSource {
   readonly frameRate: () => TimeBase | null
   readonly audio: Stream | null
   readonly provider: string
+  readonly calcPerceptualHash: boolean
 }
 
 /** What became of one rendition. */
@@ -26,6 +28,7 @@ export interface RenditionBytes {
   readonly bytes: Uint8Array
   /** Width times height of every frame given to the encoder: what is charged (transcoding.md §3.10). */
   readonly pixels: bigint
+  readonly perceptualHash: Uint8Array | null
 }
 
 interface HeldFrame {
@@ -48,6 +51,7 @@ export class RenditionWriter implements Disposable {
   readonly #lastDts = new Map<number, bigint>()
   #held: HeldFrame | null = null
   #encoder: VideoEncoder | null = null
+  #hash: PerceptualHash | null = null
   #video: Stream | null = null
   #audio: Stream | null = null
   #framesIn = 0
@@ -93,14 +97,17 @@ export class RenditionWriter implements Disposable {
     if (this.#framesIn === 0) return null
     if (this.#grid && this.#held) await this.#repeat(this.#grid.end(this.#held.pts + this.#held.duration))
     await this.#drain()
-    const bytes = this.#output.finish()
-    return { bytes: this.#profile.format === 'mp4' ? moveIndexFirst(bytes) : bytes, pixels: this.#pixels }
+    const perceptualHash = this.#hash?.finish() ?? null
+    const written = this.#output.finish()
+    const bytes = this.#profile.format === 'mp4' ? moveIndexFirst(written) : written
+    return { bytes, pixels: this.#pixels, perceptualHash }
   }
 
   [Symbol.dispose](): void {
     this.#held?.frame.free()
     for (const packet of this.#waitingAudio.splice(0)) packet.free()
     this.#encoder?.[Symbol.dispose]()
+    this.#hash?.[Symbol.dispose]()
     this.#scaler[Symbol.dispose]()
     this.#output[Symbol.dispose]()
   }
@@ -131,7 +138,16 @@ export class RenditionWriter implements Disposable {
     const encoder = this.#encoder!
     this.#framesOut++
     this.#pixels += BigInt(encoder.size.width * encoder.size.height)
+    this.#addToHash(picture, rescale(pts, encoder.timeBase, this.#video!.timeBase))
     await encoder.encode({ picture, pts, key }, (packet) => this.#writeVideo(packet))
+  }
+
+  #addToHash(picture: Frame, pts: bigint): void {
+    if (!this.#source.calcPerceptualHash) return
+    this.#hash ??= new PerceptualHash({ width: picture.width, height: picture.height }, this.#video!.timeBase)
+    // A signature is of one size; after a change the frames so far stand for the segment.
+    const { width, height } = this.#hash.size
+    if (picture.width === width && picture.height === height) this.#hash.add(picture, pts)
   }
 
   async #drain(): Promise<void> {

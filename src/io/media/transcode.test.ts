@@ -300,6 +300,25 @@ test('the larger number asked for becomes the longer side, whatever the sourceâ€
   )
 })
 
+test('an MPEG-7 signature is taken of each rendition when asked for', async () => {
+  const hashes = async (frames: number, profile: Partial<Profile>) => {
+    const source = await makeSegment({ frames, audio: false })
+    const { renditions } = await transcode(
+      { source, profiles: [profileOf(profile)], provider: PROVIDER, clip: null, calcPerceptualHash: true },
+      AbortSignal.timeout(60_000),
+    )
+    return renditions[0]!.perceptualHash!
+  }
+  assert.equal((await hashes(1, { fps: 30 })).length, 289)
+  const [kept, converted, mp4] = await Promise.all([
+    hashes(60, { fps: 0 }),
+    hashes(60, { fps: 30 }),
+    hashes(60, { fps: 0, format: 'mp4', width: 320 }),
+  ])
+  assert.deepEqual([kept.length, converted.length, mp4.length], [5538, 5538, 5538])
+  assert.deepEqual(kept, converted)
+})
+
 test('a change of size within a segment goes through, with a key frame at each change', async () => {
   const shapes = [
     { width: 100, height: 56, startMs: 10_000 },

@@ -70,6 +70,7 @@ export async function transcode(request: TranscodeRequest, signal: AbortSignal):
     frameRate: () => reader.frameRate,
     audio,
     provider: request.provider,
+    calcPerceptualHash: request.calcPerceptualHash,
   }
   const chains = request.profiles.map((profile) => new Chain(new RenditionWriter(profile, source)))
   try {
@@ -79,7 +80,7 @@ export async function transcode(request: TranscodeRequest, signal: AbortSignal):
       decodedPixels,
       renditions: results.map((result) => {
         if (!result) throw new MediaError('TranscoderInvalidVideo')
-        return { ...result, perceptualHash: null }
+        return result
       }),
     }
   } catch (error) {
