@@ -1,12 +1,10 @@
 import type { ChainUpdate } from '../domain/chain.ts'
 import {
-  byUrgency,
   decideRedemption,
   expiryBlock,
   isExpired,
   isLastChance,
   meaningOfRevert,
-  paramsAreLive,
   type RoundClock,
 } from '../domain/redemption.ts'
 import { ticketHash, type WinningTicket } from '../domain/ticket.ts'
@@ -32,13 +30,10 @@ import type { SeenNonces, TicketRecords } from './payment-records.ts'
 import { RedemptionLog } from './redemption-log.ts'
 import type { ChainWatch } from './rounds.ts'
 import { SenderClaims } from './sender-claims.ts'
+import { type Task, TicketAgenda } from './ticket-agenda.ts'
 
-/** Tickets worked on at the same time; more wait for their turn. */
-const MAX_AT_WORK = 32
-const FIRST_RETRY_MS = 5_000
-const LONGEST_RETRY_MS = 5 * 60_000
-/** When a ticket is about to expire there is no time to be patient. */
-const LONGEST_LAST_RETRY_MS = 10_000
+/** After the chain could not be asked about a reorganisation, when to ask again. */
+const RECHECK_MS = 5_000
 /** Redemptions in as many of the newest blocks are looked at again after a reorganisation. */
 const REORGANISABLE_BLOCKS = 2_000n
 /** A ticket is given up only so many L1 blocks after it expired: the chain may have been read a little behind. */
@@ -118,17 +113,14 @@ export interface WaitingTicket {
   readonly expiryBlock: bigint
 }
 
-interface Entry {
-  readonly id: Hex
+interface Entry extends Task {
   readonly hash: Uint8Array
   readonly ticket: WinningTicket
   state: TicketState
   /** Whether a transaction of ours may exist. */
   wasSubmitted: boolean
-  failures: number
+  /** How often the chain called it invalid. */
   invalidCount: number
-  retryAtMs: number
-  atWork: boolean
 }
 
 /**
@@ -138,19 +130,15 @@ interface Entry {
 export class Redeemer implements Service {
   readonly name = 'redeemer'
   readonly #needs: RedeemerNeeds
-  readonly #open = new Map<Hex, Entry>()
+  readonly #agenda = new TicketAgenda<Entry>()
   /** Redeemed in blocks that a reorganisation may still undo. */
   readonly #recent = new Map<Hex, Entry>()
   readonly #claims = new SenderClaims()
   readonly #announced = new RedemptionLog()
   readonly #alarm = new Alarm()
-  /** Tickets that can be worked on, the least urgent first; made anew when `#isStale` or a retry is due. */
-  #ready: Entry[] = []
-  #isStale = true
-  #nextRetryMs = Number.POSITIVE_INFINITY
   #reorganisations = 0
+  /** Up to which reorganisation redemptions have been looked at. */
   #lookedAt = 0
-  #atWork = 0
   #recheckAtMs = 0
 
   constructor(needs: RedeemerNeeds) {
@@ -159,6 +147,9 @@ export class Redeemer implements Service {
 
   async start(scope: Scope): Promise<void> {
     const { rounds, tickets, watch } = this.#needs
+    watch.subscribe((update) => this.#follow(update), scope.signal)
+    rounds.onL1Block(() => this.#lookAgain(), scope.signal)
+    rounds.onRound(() => this.#retry(() => true), scope.signal)
     for (const { ticket, state } of await tickets.unfinishedTickets()) this.#enter(ticket, state)
     const head = watch.head?.number ?? 0n
     for (const { ticket, state } of await tickets.redeemedSince(oldestReorganisable(head))) {
@@ -167,10 +158,7 @@ export class Redeemer implements Service {
     }
     // The chain may have been reorganised while this node was down.
     if (this.#recent.size > 0) this.#reorganisations++
-    watch.subscribe((update) => this.#follow(update), scope.signal)
-    rounds.onL1Block(() => this.#lookAgain(), scope.signal)
-    rounds.onRound(() => this.#retryAll(), scope.signal)
-    this.#needs.log.info('winning tickets loaded', { open: this.#open.size, recent: this.#recent.size })
+    this.#needs.log.info('winning tickets loaded', { open: this.#agenda.size, recent: this.#recent.size })
     scope.spawn('redeem', (signal) => this.#run(scope, signal))
   }
 
@@ -191,27 +179,25 @@ export class Redeemer implements Service {
   /** The tickets that are not redeemed yet, the most urgent first. */
   waiting(): WaitingTicket[] {
     const clock = this.#needs.rounds.roundClock
-    return [...this.#open.values()]
-      .sort((a, b) => byUrgency(a.ticket, b.ticket))
-      .map(({ id, ticket, state }) => ({
-        hash: id,
-        sender: ticket.sender,
-        faceValue: ticket.faceValue,
-        state,
-        expiryBlock: expiryBlock(ticket.expirationParams.creationRound, clock),
-      }))
+    return this.#agenda.all().map(({ id, ticket, state }) => ({
+      hash: id,
+      sender: ticket.sender,
+      faceValue: ticket.faceValue,
+      state,
+      expiryBlock: expiryBlock(ticket.expirationParams.creationRound, clock),
+    }))
   }
 
   #enter(ticket: WinningTicket, state: TicketState): void {
     const entry = entryOf(ticket, state)
-    if (this.#open.has(entry.id)) return
-    this.#open.set(entry.id, entry)
+    if (this.#agenda.has(entry.id)) return
+    this.#agenda.add(entry)
     if (state.kind === 'submitted') this.#claims.claim(entry)
     this.#needs.senders.addPending(ticket.sender, ticket.faceValue)
   }
 
   #lookAgain(): void {
-    this.#isStale = true
+    this.#agenda.lookAgain()
     this.#alarm.ring()
   }
 
@@ -230,16 +216,12 @@ export class Redeemer implements Service {
     for (const event of update.events) {
       if (event.kind === 'deposit-funded' || event.kind === 'reserve-funded') funded.add(event.sender)
     }
-    if (funded.size > 0) this.#retryAll((entry) => funded.has(entry.ticket.sender))
+    if (funded.size > 0) this.#retry((entry) => funded.has(entry.ticket.sender))
   }
 
-  #retryAll(which: (entry: Entry) => boolean = () => true): void {
-    for (const entry of this.#open.values()) {
-      if (!which(entry)) continue
-      entry.retryAtMs = 0
-      entry.failures = 0
-    }
-    this.#lookAgain()
+  #retry(which: (entry: Entry) => boolean): void {
+    this.#agenda.retry(which)
+    this.#alarm.ring()
   }
 
   async #run(scope: Scope, signal: AbortSignal): Promise<void> {
@@ -254,37 +236,17 @@ export class Redeemer implements Service {
   /** How long there is nothing to do unless something happens. */
   #idleMs(): number {
     const now = this.#needs.clock.now()
-    const until = this.#atWork < MAX_AT_WORK ? this.#nextRetryMs : Number.POSITIVE_INFINITY
     const recheck = this.#lookedAt === this.#reorganisations ? Number.POSITIVE_INFINITY : this.#recheckAtMs
-    return Math.max(0, Math.min(until, recheck, now + IDLE_MS) - now)
+    return Math.max(0, Math.min(this.#agenda.nextMs, recheck, now + IDLE_MS) - now)
   }
 
   #startWork(scope: Scope): void {
-    if (this.#isStale || this.#needs.clock.now() >= this.#nextRetryMs) this.#findReady()
-    while (this.#atWork < MAX_AT_WORK) {
-      const entry = this.#ready.pop()
+    const { clock, rounds } = this.#needs
+    for (;;) {
+      const entry = this.#agenda.take(clock.now(), rounds.roundClock)
       if (!entry) return
-      entry.atWork = true
-      this.#atWork++
       scope.spawn('redeem a ticket', (signal) => this.#work(entry, signal))
     }
-  }
-
-  #findReady(): void {
-    const now = this.#needs.clock.now()
-    const clock = this.#needs.rounds.roundClock
-    this.#isStale = false
-    this.#nextRetryMs = Number.POSITIVE_INFINITY
-    this.#ready = []
-    for (const entry of this.#open.values()) {
-      if (entry.atWork || paramsAreLive(entry.ticket, clock)) continue
-      if (entry.retryAtMs > now + LONGEST_LAST_RETRY_MS && isLastChance(creationRoundOf(entry), clock)) {
-        entry.retryAtMs = now
-      }
-      if (entry.retryAtMs <= now) this.#ready.push(entry)
-      else this.#nextRetryMs = Math.min(this.#nextRetryMs, entry.retryAtMs)
-    }
-    this.#ready.sort((a, b) => byUrgency(b.ticket, a.ticket))
   }
 
   async #work(entry: Entry, signal: AbortSignal): Promise<void> {
@@ -299,9 +261,7 @@ export class Redeemer implements Service {
       this.#needs.events.redemptionFailed({ sender: entry.ticket.sender, reason: messageOf(error) })
       await this.#postpone(entry, 'chain-unavailable').catch(() => {})
     } finally {
-      entry.atWork = false
-      this.#atWork--
-      if (entry.retryAtMs <= this.#needs.clock.now()) this.#isStale = true
+      this.#agenda.done(entry)
       this.#alarm.ring()
     }
   }
@@ -450,7 +410,7 @@ export class Redeemer implements Service {
     await this.#change(entry, { kind: 'refused', reason })
     const { faceValue, sender } = entry.ticket
     this.#needs.events.ticketRefused({ sender, faceValue, reason })
-    this.#needs.log.error('a winning ticket is lost to its sender', { ...this.#describe(entry), reason })
+    this.#needs.log.error('a winning ticket can never be redeemed', { ...this.#describe(entry), reason })
   }
 
   /** Leaves the ticket for later. One that was submitted stays so: its transaction may be on its way. */
@@ -474,24 +434,20 @@ export class Redeemer implements Service {
     entry.state = state
     if (state.kind !== 'submitted') this.#release(entry)
     if (isFinal(state) && !isFinal(before)) {
-      this.#open.delete(entry.id)
+      this.#agenda.delete(entry)
       senders.addPending(entry.ticket.sender, -entry.ticket.faceValue)
     }
   }
 
   #delay(entry: Entry): void {
-    const { clock, rounds } = this.#needs
-    const last = isLastChance(creationRoundOf(entry), rounds.roundClock)
-    const longest = last ? LONGEST_LAST_RETRY_MS : LONGEST_RETRY_MS
-    entry.retryAtMs = clock.now() + Math.min(FIRST_RETRY_MS * 2 ** Math.min(entry.failures++, 16), longest)
-    this.#nextRetryMs = Math.min(this.#nextRetryMs, entry.retryAtMs)
+    this.#agenda.delay(entry, this.#needs.clock.now(), this.#needs.rounds.roundClock)
   }
 
   /** The ticket is not on its way any more: those that waited for it have their turn. */
   #release(entry: Entry): void {
     if (!this.#claims.release(entry)) return
     const { sender } = entry.ticket
-    this.#retryAll(({ state, ticket }) => {
+    this.#retry(({ state, ticket }) => {
       return ticket.sender === sender && state.kind === 'open' && state.reason === 'after-others'
     })
   }
@@ -507,8 +463,7 @@ export class Redeemer implements Service {
         await this.#change(entry, { kind: 'undone' })
         this.#recent.delete(entry.id)
         entry.retryAtMs = 0
-        this.#open.set(entry.id, entry)
-        this.#isStale = true
+        this.#agenda.add(entry)
         // Its transaction may come back into a later block.
         if (entry.wasSubmitted) this.#claims.claim(entry)
         const { faceValue, sender } = entry.ticket
@@ -518,7 +473,7 @@ export class Redeemer implements Service {
       }
       this.#lookedAt = reorganisations
     } catch (error) {
-      this.#recheckAtMs = clock.now() + FIRST_RETRY_MS
+      this.#recheckAtMs = clock.now() + RECHECK_MS
       log.warn('redemptions cannot be checked after a reorganisation', { error: messageOf(error) })
     }
   }
