@@ -277,6 +277,25 @@ test('segments that do not fall on the output grid share it all the same', async
   assert.deepEqual(new Set(joined.slice(1).map((at, index) => at - joined[index]!)), new Set([3000n]))
 })
 
+test('B-frames at time zero move the first segment, and only that one', async () => {
+  const sources = await makeSegments(2, { fps: 60, startMs: 0, audio: false })
+  const dtsOf = async (profile: Profile['profile']) => {
+    const dts: bigint[] = []
+    for (const source of sources) {
+      const { renditions } = await make(source, [{ fps: 15, profile }])
+      assert.equal(renditions[0]!.video.length, 30)
+      dts.push(...renditions[0]!.video.map((packet) => packet.dts))
+    }
+    return dts.slice(1).map((at, index) => at - dts[index]!)
+  }
+  // No muxer writes times below zero; peers show the same step back (transcoding.md §13, case 10).
+  assert.deepEqual(
+    (await dtsOf('main')).filter((step) => step <= 0n),
+    [-6000n],
+  )
+  assert.deepEqual(new Set(await dtsOf('constrained-high')), new Set([6000n]))
+})
+
 test('two seconds of any rate give two seconds of any other', async () => {
   for (const fps of [24, 25, 30, 50]) {
     const source = await makeSegment({ fps, audio: false, startMs: 10_000 })
