@@ -5,7 +5,7 @@ import { writeKeyFile } from '../src/io/chain/keystore.ts'
 import { type Address, addressOfKey } from '../src/lib/crypto.ts'
 import { Anvil } from './anvil.ts'
 import { devnetKey, devnetKeyBytes } from './artifacts.ts'
-import { NodeProcess } from './node-process.ts'
+import { type NodeEntry, NodeProcess } from './node-process.ts'
 import { Protocol } from './protocol.ts'
 import { freePortNear, TcpLink } from './tcp-link.ts'
 
@@ -38,6 +38,11 @@ export interface NetworkOptions {
   /** Flags that come last on the command lines, and so win over those before. */
   readonly orchestratorFlags?: readonly string[]
   readonly gatewayFlags?: readonly string[]
+  /** Modules that run the nodes instead of the node's own. */
+  readonly orchestratorEntry?: NodeEntry
+  readonly gatewayEntry?: NodeEntry
+  /** Wei, of deposit and reserve each. */
+  readonly gatewayFunds?: bigint
   /** Seconds between blocks. */
   readonly blockTimeS?: number
   /** Blocks. */
@@ -100,7 +105,11 @@ export class Network implements AsyncDisposable {
       serviceUri,
     })
     await anvil.setBalance(orchestrator, GAS_MONEY)
-    const gateway = await protocol.fundSender(devnetKey('gateway'), DEPOSIT, RESERVE)
+    const gateway = await protocol.fundSender(
+      devnetKey('gateway'),
+      options.gatewayFunds ?? DEPOSIT,
+      options.gatewayFunds ?? RESERVE,
+    )
     await protocol.nextRound()
     await anvil.mineEvery(options.blockTimeS ?? 1)
     keepRoundsInitialized(protocol, stack)
@@ -137,6 +146,7 @@ export class Network implements AsyncDisposable {
         ...['-cliAddr', `127.0.0.1:${ports.orchestratorControl}`],
         ...(options.orchestratorFlags ?? []),
       ],
+      ...(options.orchestratorEntry && { entry: options.orchestratorEntry }),
       control: `127.0.0.1:${ports.orchestratorControl}`,
       logFile: join(logFolder, 'orchestrator.log'),
     })
@@ -149,6 +159,7 @@ export class Network implements AsyncDisposable {
         ...['-cliAddr', `127.0.0.1:${ports.gatewayControl}`],
         ...(options.gatewayFlags ?? []),
       ],
+      ...(options.gatewayEntry && { entry: options.gatewayEntry }),
       control: `127.0.0.1:${ports.gatewayControl}`,
       logFile: join(logFolder, 'gateway.log'),
     })

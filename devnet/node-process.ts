@@ -12,10 +12,19 @@ const READY_POLL_MS = 50
 const STOP_TIMEOUT_MS = 2_000
 const KEPT_OUTPUT = 20_000
 
+/** Another module than the node's own `main.ts`: a node with parts replaced, or one that is watched. */
+export interface NodeEntry {
+  /** Path of the module. */
+  readonly module: string
+  readonly nodeFlags?: readonly string[]
+}
+
 export interface NodeCommand {
   readonly name: string
   /** What follows `livepeer` on the command line. */
   readonly flags: readonly string[]
+  /** A module to run instead of the node's own, and flags for Node.js before it. */
+  readonly entry?: NodeEntry
   /** The control API's address, by which readiness is asked. */
   readonly control: string
   /** Where its output goes, beside what is kept for error messages. */
@@ -29,6 +38,13 @@ export function commandLine(command: NodeCommand): string {
 
 function quoted(word: string): string {
   return /^[\w./:@,=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
+}
+
+function programOf({ entry, flags }: NodeCommand): [program: string, args: string[]] {
+  if (!entry) return [BIN, [...flags]]
+  // The flags of bin/livepeer.
+  const nodeFlags = ['--max-http-header-size=1048576', '--disable-warning=ExperimentalWarning']
+  return [process.execPath, [...nodeFlags, ...(entry.nodeFlags ?? []), entry.module, ...flags]]
 }
 
 /** A node of ours as a process of its own, started by its command line. */
@@ -56,7 +72,8 @@ export class NodeProcess {
   launch(): void {
     this.#output = ''
     // A process group of its own: Ctrl-C in a terminal reaches only the parent, which stops things in order.
-    const child = spawn(BIN, this.command.flags, { stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+    const [program, args] = programOf(this.command)
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true })
     this.#child = child
     const file = this.#logFile()
     for (const stream of [child.stdout, child.stderr]) {

@@ -1,0 +1,22 @@
+/** `npm run bench -- NAME`: each bench prints for people and, as its last line, one JSON object. */
+
+const benches: Readonly<Record<string, { about: string; run: () => Promise<unknown> }>> = {
+  tickets: {
+    about: 'how many tickets one core validates a second, beside bare signature recoveries',
+    run: () => import('./tickets.ts'),
+  },
+  overhead: {
+    about:
+      'what gateway and orchestrator add to the time of a transcode, payments on, with 1, 10 and 100 streams',
+    run: () => import('./overhead.ts'),
+  },
+}
+
+const name = process.argv[2] ?? ''
+const bench = Object.hasOwn(benches, name) ? benches[name] : undefined
+if (bench) await bench.run()
+else {
+  const list = Object.entries(benches).map(([known, { about }]) => `${known} (${about})`)
+  console.error(`${name === '' ? 'Say which bench' : `There is no bench "${name}"`}: ${list.join('; ')}.`)
+  process.exitCode = 1
+}

@@ -1,0 +1,162 @@
+import { readFileSync } from 'node:fs'
+import { loadavg } from 'node:os'
+import { parseArgs } from 'node:util'
+import { Network } from '../devnet/network.ts'
+import type { NodeProcess } from '../devnet/node-process.ts'
+import { systemDice } from '../src/lib/dice.ts'
+import type { GatewayStatus } from '../src/status.ts'
+import { RENDITION_BYTES } from './null-engine.ts'
+import { PushLoad } from './push-load.ts'
+
+// What gateway and orchestrator add to the time of a transcode: two real node processes, a chain with the protocol's
+// contracts, every segment paid, signed, stored and verified as always, and an engine that takes no time.
+
+const ETHER = 10n ** 18n
+const SESSIONS = [1, 10, 100] as const
+const SEGMENT_MS = 2_000
+const SEGMENT_BYTES = 16_384
+/** The gateway's default profiles. */
+const RENDITIONS = 2
+/** Segments of the first stream before anything is measured: by then the code is compiled. */
+const WARM_UP_SEGMENTS = 300
+/** Segments of each stream before it is measured: the first finds orchestrator and session. */
+const FIRST_SEGMENTS_MS = 3_000
+/**
+ * One ticket a segment, as with the devnet's prices, but only one in two hundred wins: a chain full of redemptions is
+ * not what is measured here.
+ */
+const RARE_WINS = ['-maxFaceValue', (2n * ETHER).toString()]
+
+const { values: options } = parseArgs({
+  args: process.argv.slice(3),
+  options: {
+    // Seconds at live pace, and as fast as it goes.
+    live: { type: 'string', default: '30' },
+    fast: { type: 'string', default: '10' },
+    // Folder for a CPU profile of each node.
+    profile: { type: 'string' },
+  },
+})
+const liveMs = Number(options.live) * 1000
+const fastMs = Number(options.fast) * 1000
+if (!(liveMs > 0 && fastMs > 0)) throw new Error('--live and --fast take seconds above zero')
+
+const entry = {
+  module: new URL('null-engine-node.ts', import.meta.url).pathname,
+  nodeFlags: options.profile ? ['--cpu-prof', '--cpu-prof-dir', options.profile] : [],
+}
+await using network = await Network.prepare({
+  orchestratorEntry: entry,
+  gatewayEntry: entry,
+  gatewayFunds: 100_000n * ETHER,
+  roundLength: 1_000n,
+  orchestratorFlags: ['-maxSessions', '200', ...RARE_WINS],
+  gatewayFlags: ['-maxSessions', '200'],
+})
+await network.orchestrator.start()
+await network.gateway.start()
+const nodes = { gateway: network.gateway, orchestrator: network.orchestrator }
+const load = new PushLoad(network.urls.gateway, {
+  ...{ segment: systemDice.bytes(SEGMENT_BYTES), durationMs: SEGMENT_MS, renditions: RENDITIONS },
+})
+
+console.log(
+  `Push to renditions through a gateway and an orchestrator whose engine takes no time, payments on, all on this machine.
+A segment has ${SEGMENT_BYTES} bytes and comes back as ${RENDITIONS} renditions of ${RENDITION_BYTES}. Live: each stream pushes one every ${SEGMENT_MS / 1000} s for ${options.live} s.
+Fast: each pushes its next one as soon as the last came back, for ${options.fast} s, so that streams wait for the processor.
+CPU is each node's processor time for a segment. RSS is each node's process; a real engine's workers have their own.
+`,
+)
+const rssMb = {
+  gateway: { start: rssOf(nodes.gateway) } as Record<string, number>,
+  orchestrator: { start: rssOf(nodes.orchestrator) } as Record<string, number>,
+}
+const p50Ms: Record<string, number> = {}
+const p99Ms: Record<string, number> = {}
+console.log(
+  row(
+    'streams',
+    'live p50',
+    'p99',
+    'segments',
+    'fast p50',
+    'p99',
+    'a second',
+    'CPU ms gw',
+    'orch',
+    'load',
+    'RSS MB gw',
+    'orch',
+  ),
+)
+console.log(
+  row(
+    'start',
+    '',
+    '',
+    '',
+    '',
+    '',
+    '',
+    '',
+    '',
+    loadavg()[0]!.toFixed(1),
+    rssMb.gateway.start!,
+    rssMb.orchestrator.start!,
+  ),
+)
+for (let segment = 0; segment < WARM_UP_SEGMENTS; segment++) await load.push('load0')
+for (const sessions of SESSIONS) {
+  await load.paced(sessions, { forMs: FIRST_SEGMENTS_MS, everyMs: SEGMENT_MS })
+  const live = await load.paced(sessions, { forMs: liveMs, everyMs: SEGMENT_MS })
+  const before = { gateway: cpuMsOf(nodes.gateway), orchestrator: cpuMsOf(nodes.orchestrator) }
+  const fast = await load.unpaced(sessions, { forMs: fastMs })
+  const cpuMs = (name: keyof typeof nodes) => (cpuMsOf(nodes[name]) - before[name]) / fast.length
+  p50Ms[sessions] = round(percentile(live, 50))
+  p99Ms[sessions] = round(percentile(live, 99))
+  rssMb.gateway[sessions] = rssOf(nodes.gateway)
+  rssMb.orchestrator[sessions] = rssOf(nodes.orchestrator)
+  console.log(
+    row(
+      ...[sessions, p50Ms[sessions], p99Ms[sessions], live.length],
+      ...[
+        round(percentile(fast, 50)),
+        round(percentile(fast, 99)),
+        Math.round((fast.length * 1000) / fastMs),
+      ],
+      ...[round(cpuMs('gateway')), round(cpuMs('orchestrator')), loadavg()[0]!.toFixed(1)],
+      ...[rssMb.gateway[sessions], rssMb.orchestrator[sessions]],
+    ),
+  )
+}
+load.close()
+const { ticketsAccepted } = await network.gateway.status<GatewayStatus>()
+console.log(`\n${ticketsAccepted} tickets were paid`)
+await network.stop()
+console.log(JSON.stringify({ p50Ms, p99Ms, rssMb }))
+
+function percentile(values: readonly number[], percent: number): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.ceil((sorted.length * percent) / 100) - 1)]!
+}
+
+function round(value: number): number {
+  return Number(value.toFixed(2))
+}
+
+/** Resident memory of the node's process itself, in MB. */
+function rssOf(node: NodeProcess): number {
+  const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${node.pid}/status`, 'utf8'))?.[1]
+  return Math.round(Number(kilobytes) / 1024)
+}
+
+/** Processor time of the node's process so far. */
+function cpuMsOf(node: NodeProcess): number {
+  // Fields 14 and 15, counted behind the name in brackets; a tick is 10 ms.
+  const fields = readFileSync(`/proc/${node.pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
+  return (Number(fields[11]) + Number(fields[12])) * 10
+}
+
+function row(...cells: readonly (string | number)[]): string {
+  return cells.map((cell) => String(cell).padStart(10)).join('')
+}
