@@ -131,8 +131,7 @@ export class Discovery {
           if (free.length >= search.wanted) done.resolve()
         })
         .catch((error) => {
-          if (!inner.aborted)
-            this.#needs.log.warn('asking an orchestrator failed', { url: candidate.url, error })
+          if (!inner.aborted) this.#complain(candidate, error)
         })
         .finally(() => {
           outstanding--
@@ -156,6 +155,12 @@ export class Discovery {
       ...suspended.map(({ info }) => ({ info, suspended: true })),
     ]
     return all.slice(0, Math.max(search.wanted, 0))
+  }
+
+  /** One that the operator named should answer; of the pool many may be gone, and that is nobody's business. */
+  #complain(candidate: Candidate, error: unknown): void {
+    const level = candidate.trust === 'trusted' ? 'warn' : 'debug'
+    this.#needs.log[level]('asking an orchestrator failed', { url: candidate.url, error })
   }
 
   async #candidates(trust: Trust): Promise<readonly Candidate[]> {

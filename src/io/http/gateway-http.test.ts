@@ -448,6 +448,29 @@ test('a client that breaks off in the middle of a body leaves nothing behind', a
   assert.equal(set.served.length, 1)
 })
 
+test('mutilated requests never stop the port from serving, nor leave bytes behind', async () => {
+  await using set = await setUp({ silenceMs: 50 })
+  const dice = seededDice('mutilated')
+  const whole =
+    'PUT /live/m/0.ts HTTP/1.1\r\nHost: x\r\nAccept: multipart/mixed\r\nContent-Duration: 2000\r\n' +
+    'Livepeer-Transcode-Configuration: {"presets":["P144p30fps16x9"]}\r\nTransfer-Encoding: chunked\r\n\r\n' +
+    'a\r\ncodec=h264\r\n0\r\n\r\n'
+  const send = async () => {
+    const bytes = Buffer.from(whole)
+    for (let i = Math.floor(dice.fraction() * 4); i > 0; i--) {
+      bytes[Math.floor(dice.fraction() * bytes.length)] = dice.bytes(1)[0]!
+    }
+    const length = dice.fraction() < 0.3 ? Math.floor(dice.fraction() * bytes.length) : bytes.length
+    const socket = connect(set.http.port, '127.0.0.1')
+    socket.on('error', () => {}).resume()
+    socket.end(bytes.subarray(0, length))
+    await once(socket, 'close')
+  }
+  for (let batch = 0; batch < 10; batch++) await Promise.all(Array.from({ length: 30 }, send))
+  assert.equal((await set.push('/live/m/1.ts')).status, 200)
+  assert.equal(set.http.bytesHeld, 0)
+})
+
 test('a client that goes away while its segment is done stops further tries', async () => {
   const orchestrators = [1, 2, 3].map((i) => new FakeOrchestrator(`https://o${i}:8935`))
   for (const orchestrator of orchestrators) {
