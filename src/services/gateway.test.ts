@@ -165,7 +165,13 @@ test('offchain a segment goes in and its renditions come out, stored and shown t
   const [submission] = orchestrator.submissions
   assert.equal(submission!.segment.sig.length, 0)
   assert.equal(submission!.payment, null)
-  assert.deepEqual(set.kinds(), ['stream-started', 'segment-arrived', 'payment-sent', 'segment-transcoded'])
+  assert.deepEqual(set.kinds(), [
+    'stream-started',
+    'segment-arrived',
+    'payment-sent',
+    'payment-accepted',
+    'segment-transcoded',
+  ])
 })
 
 test('on chain a segment is signed, paid, verified, and what came of the payment is told', async () => {
