@@ -33,7 +33,7 @@ const REDEEM_GAS = 350_000n
 const GWEI = 10n ** 9n
 /** A quarter of the tickets win. */
 const TICKET_EV = (REDEEM_GAS * GWEI * 100n) / 4n
-export const ROUND = 60n
+export const ROUND = 100n
 /** A crash comes at one of so many awaits, so that it can hit the first and the last of a busy moment. */
 const AWAITS_TO_CRASH = 300
 
@@ -196,7 +196,7 @@ export class Simulation {
     if (this.#chain.isDown ? this.#step >= this.#downUntil : this.#chance(outages)) {
       if (this.#chain.isDown) this.#chain.recover()
       else this.#chain.isDown = true
-      this.#downUntil = this.#step + this.#upTo(15)
+      this.#downUntil = this.#step + this.#upTo(10)
       this.#note(this.#chain.isDown ? 'chain away' : 'chain back')
     }
     if (this.#chance(outages)) this.#stuckUntil = this.#step + this.#upTo(10)
@@ -229,7 +229,8 @@ export class Simulation {
     })
     for (let blocks = 0n; blocks < 2n * ROUND + 30n; blocks += 4n) {
       const [first] = this.#nodes
-      if (first?.isReady && first.redeemer?.waiting().length === 0) return
+      const isDone = first?.isReady && first.redeemer?.waiting().length === 0
+      if (isDone && (await this.#store.unfinishedTickets()).length === 0) return
       for (let i = 0; i < 4; i++) this.#chain.mine()
       await this.#rest()
       await this.#clock.wind(10_000)

@@ -166,6 +166,28 @@ test('all open tickets of all senders are taken up again after a restart', async
   assert.equal(w.chain.redemptions.size, 1)
 })
 
+test('a ticket that another process wrote down is found, and one that ends meanwhile ends once', async (t) => {
+  const w = await world(t)
+  await w.store.addTickets([await w.won()], w.clock.now())
+  const own = await w.won()
+  const reading = w.store.unfinishedTickets.bind(w.store)
+  w.store.unfinishedTickets = async () => {
+    const seen = await reading()
+    w.chain.mine()
+    await w.rest()
+    return seen
+  }
+  await w.clock.wind(59_000)
+  await w.node.redeemer.queue(own)
+  await w.rest()
+  await w.clock.wind(1_000)
+  await w.rest()
+  await w.rest()
+  await w.mine(2)
+  assert.equal(w.chain.redemptions.size, 2)
+  assert.equal(w.happened.filter((event) => event.startsWith('redeemed')).length, 2)
+})
+
 test('an underfunded ticket is kept until its sender is funded, and then redeemed at once', async (t) => {
   const w = await world(t)
   w.chain.setSender(w.gateway.address, { deposit: 1n, fundsRemaining: 0n })
@@ -340,8 +362,7 @@ test('while the chain is away tickets wait, and are redeemed when it is back', a
   await w.rest()
   assert.equal(reasonOf(await w.stateOf(ticket)), 'open chain-unavailable')
   w.chain.recover()
-  await w.clock.wind(300_000)
-  await w.mine(1)
+  await w.mine(2, 0)
   assert.equal((await w.stateOf(ticket)).kind, 'redeemed')
 })
 

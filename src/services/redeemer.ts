@@ -41,6 +41,8 @@ const EXPIRY_GRACE_BLOCKS = 3n
 /** How often the chain must call a ticket invalid before it is believed. */
 const BELIEVED_REFUSALS = 3
 const IDLE_MS = 60_000
+/** How often the disk is read again: another process may have died between writing a ticket down and telling of it. */
+const RELOAD_MS = 60_000
 
 /** What redeeming a ticket asks of the chain. */
 export interface RedemptionChain {
@@ -140,6 +142,9 @@ export class Redeemer implements Service {
   /** Up to which reorganisation redemptions have been looked at. */
   #lookedAt = 0
   #recheckAtMs = 0
+  #chainFailed = false
+  /** Ended since the reading of the disk began, which may show them as they were before. */
+  readonly #endedMeanwhile = new Set<Hex>()
 
   constructor(needs: RedeemerNeeds) {
     this.#needs = needs
@@ -160,6 +165,7 @@ export class Redeemer implements Service {
     if (this.#recent.size > 0) this.#reorganisations++
     this.#needs.log.info('winning tickets loaded', { open: this.#agenda.size, recent: this.#recent.size })
     scope.spawn('redeem', (signal) => this.#run(scope, signal))
+    scope.spawn('find tickets of other processes', (signal) => this.#keepReloading(signal))
   }
 
   /** Takes over a winning ticket: it is on disk when this resolves. One that is known already is left alone. */
@@ -208,6 +214,11 @@ export class Redeemer implements Service {
       this.#recheckAtMs = 0
       this.#alarm.ring()
     }
+    if (this.#chainFailed) {
+      // A block after a failed call: the chain answers again.
+      this.#chainFailed = false
+      this.#retry(({ state }) => state.kind === 'submitted' || isUnavailable(state))
+    }
     const oldest = oldestReorganisable(update.head.number)
     for (const [id, { state }] of this.#recent) {
       if (state.kind === 'redeemed' && state.block < oldest) this.#recent.delete(id)
@@ -233,6 +244,24 @@ export class Redeemer implements Service {
     }
   }
 
+  async #keepReloading(signal: AbortSignal): Promise<void> {
+    const { clock, log, tickets } = this.#needs
+    for (;;) {
+      await clock.sleep(RELOAD_MS, signal)
+      this.#endedMeanwhile.clear()
+      try {
+        const unknown = (await tickets.unfinishedTickets()).filter(({ hash }) => {
+          const id = formatHex(hash)
+          return !this.#agenda.has(id) && !this.#endedMeanwhile.has(id)
+        })
+        for (const { ticket, state } of unknown) this.#enter(ticket, state)
+        if (unknown.length > 0) this.#lookAgain()
+      } catch (error) {
+        log.warn('open tickets cannot be read', { error: messageOf(error) })
+      }
+    }
+  }
+
   /** How long there is nothing to do unless something happens. */
   #idleMs(): number {
     const now = this.#needs.clock.now()
@@ -254,6 +283,7 @@ export class Redeemer implements Service {
       await this.#attempt(entry, signal)
     } catch (error) {
       if (signal.aborted && isAbort(error)) throw error
+      this.#chainFailed = true
       this.#needs.log.warn('a winning ticket could not be redeemed, it is tried again', {
         ...this.#describe(entry),
         error: messageOf(error),
@@ -435,6 +465,7 @@ export class Redeemer implements Service {
     if (state.kind !== 'submitted') this.#release(entry)
     if (isFinal(state) && !isFinal(before)) {
       this.#agenda.delete(entry)
+      this.#endedMeanwhile.add(entry.id)
       senders.addPending(entry.ticket.sender, -entry.ticket.faceValue)
     }
   }
@@ -496,6 +527,10 @@ function entryOf(ticket: WinningTicket, state: TicketState): Entry {
     retryAtMs: 0,
     atWork: false,
   }
+}
+
+function isUnavailable(state: TicketState): boolean {
+  return state.kind === 'open' && state.reason === 'chain-unavailable'
 }
 
 function creationRoundOf({ ticket }: Entry): bigint {

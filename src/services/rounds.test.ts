@@ -56,6 +56,17 @@ test('a round whose state cannot be read is read later: no event is lost', async
   await supervisor.stop()
 })
 
+test('the first block after an outage makes the state be read at once', async () => {
+  const { chain, clock, rounds, supervisor } = await started()
+  chain.isDown = true
+  mine(chain, 10)
+  await clock.wind(600_000)
+  chain.recover()
+  await settle()
+  assert.equal(rounds.lastInitializedRound, 11n)
+  await supervisor.stop()
+})
+
 test('a stale answer does not move the round back, a reorganisation does', async () => {
   const { chain, clock, rounds, supervisor } = await started()
   mine(chain, 10)

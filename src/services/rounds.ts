@@ -58,6 +58,7 @@ export class Rounds implements Service, RoundsView {
   /** Counts the updates after which a read may show an earlier round, and how many of them were before the last read. */
   #reorganisations = 0
   #accountedFor = 0
+  #isFailing = false
 
   constructor(needs: { chain: RoundReads; watch: ChainWatch; clock: Clock; log: Log }) {
     this.#chain = needs.chain
@@ -126,7 +127,8 @@ export class Rounds implements Service, RoundsView {
 
   #follow(update: ChainUpdate): void {
     if (update.reorganised) this.#reorganisations++
-    if (update.reorganised || update.events.some(changesRounds)) {
+    // A block after a failed read: the chain answers again.
+    if (update.reorganised || this.#isFailing || update.events.some(changesRounds)) {
       this.#wanted++
       this.#alarm.ring()
     }
@@ -144,6 +146,7 @@ export class Rounds implements Service, RoundsView {
       let waitMs = REREAD_MS
       try {
         await this.#read()
+        this.#isFailing = false
         firstRead()
         retryMs = FIRST_RETRY_MS
         // What was announced while reading may not be in it.
@@ -151,6 +154,7 @@ export class Rounds implements Service, RoundsView {
       } catch (error) {
         if (signal.aborted) throw error
         this.#log.warn('the state of the rounds cannot be read', { error: messageOf(error), retryMs })
+        this.#isFailing = true
         waitMs = retryMs
         retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS)
       }
