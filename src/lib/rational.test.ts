@@ -21,6 +21,23 @@ test('a fraction is reduced, with its sign above', () => {
   assert.throws(() => Rational.one.div(Rational.zero), { code: 'division-by-zero' })
 })
 
+test('what numerator and denominator share is taken out, however much of it is a power of two', () => {
+  const factor = fc.tuple(fc.bigInt({ min: 1n, max: 2n ** 200n }), fc.bigInt({ min: 0n, max: 120n }))
+  fc.assert(
+    fc.property(rational, factor, ({ num, den }, [odd, twos]) => {
+      const shared = odd << twos
+      const reduced = Rational.of(num * shared, den * shared)
+      assert.equal(reduced.num * den, num * reduced.den)
+      assert.ok(reduced.den <= den)
+      assert.equal(euclid(reduced.num < 0n ? -reduced.num : reduced.num, reduced.den), 1n)
+    }),
+  )
+})
+
+function euclid(a: bigint, b: bigint): bigint {
+  return b === 0n ? a : euclid(b, a % b)
+}
+
 const PARSED: [string, string][] = [
   ['12', '12'],
   ['-0.5', '-1/2'],

@@ -19,6 +19,7 @@ export class Rational {
   static of(num: bigint, den = 1n): Rational {
     if (den === 0n) throw new NodeError('division-by-zero', 'a fraction needs a denominator other than 0')
     const divisor = gcd(num < 0n ? -num : num, den < 0n ? -den : den)
+    if (divisor === 1n && den > 0n) return new Rational(num, den)
     const sign = den < 0n ? -1n : 1n
     return new Rational((sign * num) / divisor, (sign * den) / divisor)
   }
@@ -112,10 +113,28 @@ export class Rational {
   }
 }
 
+/** Neither is below zero, `b` is not 0. */
 function gcd(a: bigint, b: bigint): bigint {
-  while (b !== 0n) [a, b] = [b, a % b]
-  return a === 0n ? 1n : a
+  if (b === 1n) return 1n
+  if (a === 0n) return b
+  // Fees come with a large power of two below them: what they share of it is found without dividing.
+  const twosOfA = a & -a
+  const twosOfB = b & -b
+  const twos = twosOfA < twosOfB ? twosOfA : twosOfB
+  return twos * oddGcd(a, b / twosOfB)
 }
+
+/** Of any `a` and an odd `b`. Once they fit, doubles are an order of magnitude faster and just as exact. */
+function oddGcd(a: bigint, b: bigint): bigint {
+  while (b > LARGEST_EXACT) [a, b] = [b, a % b]
+  if (b === 0n) return a
+  let x = Number(b)
+  let y = Number(a % b)
+  while (y !== 0) [x, y] = [y, x % y]
+  return BigInt(x)
+}
+
+const LARGEST_EXACT = BigInt(Number.MAX_SAFE_INTEGER)
 
 function bitLength(value: bigint): number {
   return (value < 0n ? -value : value).toString(2).length

@@ -270,10 +270,9 @@ export class SegmentWork {
     try {
       return await Promise.all(renditions.map(({ url }) => this.#needs.client.download(url, either)))
     } catch (error) {
+      giveUp.abort()
       signal.throwIfAborted()
       throw new AttemptError('download-failed', messageOf(error), { cause: error })
-    } finally {
-      giveUp.abort()
     }
   }
 

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { pipeline } from 'node:stream/promises'
+import { finished } from 'node:stream/promises'
 
 /** A client that takes nothing for so long does not get the rest. */
 const STALLED_MS = 30_000
@@ -51,7 +51,7 @@ function lineOf(text: string): string {
   return `${text.replace(/[\r\n\0]/g, ' ')}\n`
 }
 
-/** Sends an answer piece by piece, no faster than it is read; rejects when the client goes away. */
+/** Sends an answer of several pieces, which are not joined; rejects when the client goes away. */
 export async function sendPieces(
   response: ServerResponse,
   headers: Readonly<Record<string, string>>,
@@ -59,7 +59,10 @@ export async function sendPieces(
 ): Promise<void> {
   watchReader(response)
   response.writeHead(200, headers)
-  await pipeline(pieces, response)
+  // The pieces are in memory already: waiting for the reader would save nothing, and cost more than the sending.
+  for (const piece of pieces) response.write(piece)
+  response.end()
+  await finished(response)
 }
 
 function watchReader(response: ServerResponse): void {

@@ -134,7 +134,11 @@ export async function exchangeHttp2(
   })
   const reader = new AnswerReader(exchange)
   const onAbort = () => fail(abortError(signal))
-  const settle = () => signal.removeEventListener('abort', onAbort)
+  let settled = false
+  const settle = () => {
+    settled = true
+    signal.removeEventListener('abort', onAbort)
+  }
   const fail = (error: unknown) => {
     settle()
     stream.close(constants.NGHTTP2_CANCEL)
@@ -158,6 +162,7 @@ export async function exchangeHttp2(
     if (!stream.writableFinished) stream.close(constants.NGHTTP2_NO_ERROR)
   })
   stream.on('close', () => {
+    if (settled) return
     settle()
     reject(brokenOff(url, cause ?? `the peer reset the stream (${stream.rstCode})`))
   })

@@ -93,7 +93,8 @@ export function readBody(request: HttpRequest, limits: BodyLimits): Promise<Uint
 export function goneSignal(request: HttpRequest, response: HttpResponse): AbortSignal {
   const gone = new AbortController()
   const onClose = () => {
-    if (!response.writableFinished || ('aborted' in request && request.aborted)) gone.abort()
+    const { writableFinished } = 'stream' in response ? response.stream : response
+    if (!writableFinished || ('aborted' in request && request.aborted)) gone.abort()
   }
   request.on('aborted', () => gone.abort())
   response.on('close', onClose)
