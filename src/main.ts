@@ -4,7 +4,7 @@ import { readTextFile } from './config/files.ts'
 import { loadSettings } from './config/settings.ts'
 import { systemClock } from './lib/clock.ts'
 import { systemDice } from './lib/dice.ts'
-import { isAbort, messageOf } from './lib/errors.ts'
+import { isAbort, NodeError } from './lib/errors.ts'
 import { levelOfVerbosity, openLog } from './lib/log.ts'
 import { runNode } from './node.ts'
 import { promptAtTerminal } from './terminal.ts'
@@ -38,7 +38,13 @@ if ('exit' in settings) {
     )
   } catch (error) {
     if (!stop.signal.aborted || !isAbort(error)) {
-      log.error(messageOf(error), { error })
+      // Errors on purpose say all that an operator needs; of the others the stack is worth having.
+      if (error instanceof NodeError) log.error(error.message)
+      else
+        log.error('the node failed unexpectedly', {
+          error,
+          stack: error instanceof Error ? error.stack : undefined,
+        })
       process.exitCode = 1
     }
   }

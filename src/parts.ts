@@ -46,6 +46,7 @@ import { PriceBook } from './services/price-book.ts'
 import { Redeemer } from './services/redeemer.ts'
 import { Rounds } from './services/rounds.ts'
 import { SecretRing } from './services/secret-ring.ts'
+import { SelfCheck } from './services/self-check.ts'
 import { Senders } from './services/senders.ts'
 import type { Payer } from './services/sessions.ts'
 import { FreeOfCharge, TicketRecipient } from './services/ticket-recipient.ts'
@@ -232,6 +233,22 @@ export class Parts {
         },
         { ...this.#around, routes: [routes] },
       )
+    })
+  }
+
+  /** Whether the advertised address is to be called after the start. */
+  get checksItself(): boolean {
+    return this.#orchestratorSettings.startupAvailabilityCheck && this.#serviceUri !== ''
+  }
+
+  get selfCheck() {
+    return this.#once('self-check', () => {
+      const options = {
+        serviceUri: this.#serviceUri,
+        address: this.signer.address,
+        offchain: this.#chain === null,
+      }
+      return new SelfCheck(options, { ...this.#around, client: this.client })
     })
   }
 

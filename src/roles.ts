@@ -10,7 +10,11 @@ export const roles: Readonly<Record<Role, ((parts: Parts) => readonly Service[])
   gateway: (parts) => [parts.gateway, parts.gatewayHttp],
   // With an orchestrator in the same process the transcoder is its media engine.
   transcoder: (parts) => [parts.media],
-  orchestrator: (parts) => [parts.orchestrator, parts.serviceEndpoint],
+  orchestrator: (parts) => [
+    parts.orchestrator,
+    parts.serviceEndpoint,
+    ...(parts.checksItself ? [parts.selfCheck] : []),
+  ],
   redeemer: null,
   reward: null,
   roundInitializer: null,

@@ -7,10 +7,7 @@ const key = new TextEncoder().encode('foo')
 
 test('the token is the HMAC that the network expects', () => {
   const token = makeAuthToken(key, 'bar', 1_700_000_000n)
-  assert.equal(
-    formatHex(token.token),
-    '0xce8345743be2a55a8556feb94e9b05715edd89c7cc0fc70e98bb706ba511380e',
-  )
+  assert.equal(formatHex(token.token), '0xce8345743be2a55a8556feb94e9b05715edd89c7cc0fc70e98bb706ba511380e')
 })
 
 test('a token is refused in the order missing, invalid, expired', () => {

@@ -55,11 +55,7 @@ export class Supervisor implements AsyncDisposable {
         const task = work(abort.signal)
           .catch((error) => {
             if (abort.signal.aborted && isAbort(error)) return
-            this.#failure.reject(
-              new NodeError('background-work-failed', `${service.name}: ${name} failed: ${String(error)}`, {
-                cause: error,
-              }),
-            )
+            this.#failure.reject(failureOf(service.name, name, error))
           })
           .finally(() => tasks.delete(task))
         tasks.add(task)
@@ -101,4 +97,12 @@ export class Supervisor implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
   }
+}
+
+/** What was thrown on purpose says itself what is wrong; anything else needs to be told where it came from. */
+function failureOf(service: string, work: string, error: unknown): NodeError {
+  if (error instanceof NodeError) return error
+  return new NodeError('background-work-failed', `${service}: ${work} failed: ${String(error)}`, {
+    cause: error,
+  })
 }

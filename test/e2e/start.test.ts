@@ -1,0 +1,203 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtemp, readFile, readlink, rm, symlink } from 'node:fs/promises'
+import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { freePort } from '../../devnet/tcp-link.ts'
+import { until } from './until.ts'
+
+const BIN = fileURLToPath(new URL('../../bin/livepeer', import.meta.url))
+
+let folder: string
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'livepeer-start-'))
+})
+after(() => rm(folder, { recursive: true, force: true }))
+
+interface Ended {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+function launch(args: readonly string[], options: { bin?: string; env?: Record<string, string> } = {}) {
+  const child = spawn(options.bin ?? BIN, args, {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, HOME: folder, ...options.env },
+  })
+  let stdout = ''
+  let stderr = ''
+  child.stdout.on('data', (chunk) => {
+    stdout += chunk
+  })
+  child.stderr.on('data', (chunk) => {
+    stderr += chunk
+  })
+  const ended = new Promise<Ended>((resolve) =>
+    child.once('close', (code) => resolve({ code, stdout, stderr })),
+  )
+  return { child, ended }
+}
+
+/** The message of the last log line, without time and level; or the line itself. */
+function sentence(stderr: string): string {
+  const line = stderr.trim().split('\n').at(-1) ?? ''
+  return line.replace(/^[\d:.]+ ERROR /, '')
+}
+
+async function isReady(control: string): Promise<true | null> {
+  return fetch(`http://${control}/healthz`).then(
+    ({ ok }) => ok || null,
+    () => null,
+  )
+}
+
+test('the node runs from any directory, through a link, on the Node.js that npm brought, as one process', async () => {
+  const link = join(folder, 'livepeer')
+  await symlink(BIN, link)
+  const control = `127.0.0.1:${await freePort()}`
+  const args = [
+    '-gateway',
+    '-httpAddr',
+    `127.0.0.1:${await freePort()}`,
+    '-cliAddr',
+    control,
+    '-dataDir',
+    'link',
+  ]
+  const { child, ended } = launch(args, { bin: link })
+  await until(() => isReady(control), 'readiness')
+  assert.match(
+    await readlink(`/proc/${child.pid}/exe`),
+    /node_modules\/node(-linux-x64)?\/.*node$|node_modules\/node\/bin\/node$/,
+  )
+  child.kill('SIGTERM')
+  const { code, stderr } = await ended
+  assert.equal(code, 0, stderr)
+})
+
+test('kill ends the node itself, and its workers with it', async () => {
+  const control = `127.0.0.1:${await freePort()}`
+  const service = await freePort()
+  const args = [
+    '-orchestrator',
+    '-transcoder',
+    '-serviceAddr',
+    `127.0.0.1:${service}`,
+    '-cliAddr',
+    control,
+    '-dataDir',
+    'killed',
+  ]
+  const { child, ended } = launch(args)
+  await until(() => isReady(control), 'readiness')
+  const workers = await childrenOf(child)
+  assert.ok(workers.length > 0, 'it has workers')
+  child.kill('SIGKILL')
+  await ended
+  await until(
+    async () => ((await Promise.all(workers.map(isAlive))).some(Boolean) ? null : true),
+    'the end of its workers',
+  )
+})
+
+test('a node whose address leads nowhere ends with the reason and a code other than 0', async () => {
+  const nowhere = await freePort()
+  const { ended } = launch([
+    ...[
+      '-orchestrator',
+      '-transcoder',
+      '-serviceAddr',
+      `127.0.0.1:${nowhere}`,
+      '-httpAddr',
+      `127.0.0.1:${await freePort()}`,
+    ],
+    ...['-cliAddr', `127.0.0.1:${await freePort()}`, '-dataDir', 'nowhere'],
+  ])
+  const { code, stderr } = await ended
+  assert.equal(code, 1)
+  assert.match(
+    sentence(stderr),
+    new RegExp(
+      `^this node cannot be reached at https://127.0.0.1:${nowhere}, which is what it tells gateways`,
+    ),
+  )
+})
+
+test('a second node is kept away from a data directory that is in use', async () => {
+  const control = `127.0.0.1:${await freePort()}`
+  const first = launch([
+    '-orchestrator',
+    '-transcoder',
+    '-serviceAddr',
+    `127.0.0.1:${await freePort()}`,
+    '-cliAddr',
+    control,
+    '-dataDir',
+    'shared',
+  ])
+  await until(() => isReady(control), 'readiness')
+  const second = await launch([
+    ...['-orchestrator', '-transcoder', '-serviceAddr', `127.0.0.1:${await freePort()}`],
+    ...['-cliAddr', `127.0.0.1:${await freePort()}`, '-dataDir', 'shared'],
+  ]).ended
+  first.child.kill('SIGTERM')
+  await first.ended
+  assert.equal(second.code, 1)
+  assert.equal(
+    sentence(second.stderr),
+    'another process is using shared/livepeer-ts.sqlite3: stop it first, or give this one a -dataDir of its own',
+  )
+})
+
+test('a wrong start ends at once with one sentence and a code other than 0', async (t) => {
+  const busy = createServer().listen(0, '127.0.0.1')
+  await new Promise((resolve) => busy.once('listening', resolve))
+  t.after(() => busy.close())
+  const { port } = busy.address() as AddressInfo
+  const cases: { args: string[]; env?: Record<string, string>; code: number; says: string }[] = [
+    { args: ['-gatway'], code: 2, says: 'there is no flag -gatway: did you mean -gateway?' },
+    {
+      args: ['-gateway', 'false'],
+      code: 2,
+      says: '"false" after -gateway is not its value: write -gateway=false',
+    },
+    {
+      args: ['-gateway', ' ', '-network', 'devnet'],
+      code: 1,
+      says: 'no Controller contract is known of -network devnet: give -ethController',
+    },
+    {
+      args: ['-transcoder', '-orchSecret', 'x', '-orchAddr', '127.0.0.1:8935'],
+      code: 1,
+      says: 'this version cannot be a transcoder of its own yet',
+    },
+    {
+      args: ['-gateway', '-cliAddr', `127.0.0.1:${port}`],
+      code: 1,
+      says: `the control API cannot listen on 127.0.0.1:${port}: another process has that port; choose another -cliAddr`,
+    },
+  ]
+  for (const { args, env, code, says } of cases) {
+    const ended = await launch(args, env ? { env } : {}).ended
+    assert.equal(ended.code, code, `${args.join(' ')}\n${ended.stderr}`)
+    assert.ok(sentence(ended.stderr).startsWith(says), `${args.join(' ')} said: ${ended.stderr}`)
+  }
+})
+
+async function childrenOf({ pid }: ChildProcess): Promise<number[]> {
+  const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')
+  return text.trim().split(/\s+/).filter(Boolean).map(Number)
+}
+
+async function isAlive(pid: number): Promise<boolean> {
+  return readFile(`/proc/${pid}/stat`, 'utf8').then(
+    (stat) => !stat.includes(') Z '),
+    () => false,
+  )
+}
