@@ -8,12 +8,13 @@ import {
   capability,
   softwareCapabilities,
 } from './domain/capabilities.ts'
-import { currencyToWei } from './domain/price.ts'
+import { currencyToWei, needsFeed } from './domain/price.ts'
 import type { PricePerPixel } from './domain/ticket.ts'
 import { ChainClient } from './io/chain/client.ts'
 import type { ContractAddresses } from './io/chain/contracts.ts'
 import { ChainWatcher } from './io/chain/events.ts'
 import { GasPriceMonitor } from './io/chain/gas-price.ts'
+import { PriceFeed } from './io/chain/price-feed.ts'
 import { TicketRedemption } from './io/chain/redemption.ts'
 import type { Rpc } from './io/chain/rpc.ts'
 import { Transactions } from './io/chain/transactions.ts'
@@ -342,8 +343,8 @@ export class Parts {
   get priceBook() {
     return this.#once('price book', () => {
       const { price, gatewayPrices } = this.#orchestratorSettings
-      const single = [...gatewayPrices].map(([gateway, unit]) => [gateway, pricePerPixelOf(unit)] as const)
-      return new PriceBook(pricePerPixelOf(price!), single)
+      const single = [...gatewayPrices].map(([gateway, unit]) => [gateway, this.#priceNow(unit)] as const)
+      return new PriceBook(this.#priceNow(price!), single)
     })
   }
 
@@ -427,9 +428,12 @@ export class Parts {
   get #weights() {
     if (this.#chain === null) return null
     const { selection, maxPrice, ignoreMaxPriceIfNeeded } = this.#gatewaySettings
+    const maxPriceNow = maxPrice ? this.#priceNow(maxPrice) : () => null
     return {
       ...selection,
-      maxPrice: maxPrice ? pricePerPixelOf(maxPrice) : null,
+      get maxPrice() {
+        return maxPriceNow()
+      },
       ignoreMaxPriceIfNeeded,
       minPerfScore: 0,
     }
@@ -453,6 +457,20 @@ export class Parts {
   get #serviceUri(): string {
     const { service } = this.#orchestratorSettings
     return service.kind === 'url' ? service.url : ''
+  }
+
+  /** Wei per pixel; a price in another currency is converted at the newest rate of its feed. */
+  #priceNow({ price, pixelsPerUnit }: UnitPrice): () => PricePerPixel {
+    const feed = needsFeed(price.currency) ? this.#priceFeed(price.currency.toUpperCase()) : null
+    const units = Rational.of(pixelsPerUnit)
+    return () => currencyToWei(price.amount, price.currency, feed?.feed ?? null).div(units)
+  }
+
+  #priceFeed(currency: string): PriceFeed {
+    return this.#once(`price feed ${currency}`, () => {
+      const options = { address: this.settings.chain!.priceFeed, currency }
+      return new PriceFeed(options, { ...this.#around, rpc: this.chain.rpc })
+    })
   }
 
   #chainSilence(): number {
@@ -501,11 +519,6 @@ function offered(version: string, hevcDecoding: boolean | null): Capabilities {
   const bits = bitsOf(all.bitstring).filter((bit) => !missing.includes(bit))
   const capacities = new Map([...all.capacities].filter(([bit]) => !missing.includes(bit)))
   return { ...all, bitstring: bitstringOf(bits), capacities }
-}
-
-/** A price written in wei or ether; other currencies need a price feed, which is not there yet. */
-function pricePerPixelOf({ price, pixelsPerUnit }: UnitPrice): PricePerPixel {
-  return currencyToWei(price.amount, price.currency, null).div(Rational.of(pixelsPerUnit))
 }
 
 function isService(part: unknown): part is Service {

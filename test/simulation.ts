@@ -281,7 +281,7 @@ export class Simulation {
         rounds,
         activity,
         gas: chain,
-        priceBook: new PriceBook(Rational.of(10n ** 9n)),
+        priceBook: new PriceBook(() => Rational.of(10n ** 9n)),
         winners: { adopt: (tickets) => this.#nodes[0]?.redeemer?.adopt(tickets) },
         clock,
         dice: seededDice(`seeds of ${this.#plan.seed} ${index} ${this.#crashes} ${this.#step}`),

@@ -42,7 +42,7 @@ async function world(t: TestContext, options: Partial<TicketRecipientOptions> = 
   chain.mine()
   const store = new Store({ location: join(folder, 'node.sqlite3') }, { dice: seededDice('secrets') })
   await store.open()
-  const priceBook = new PriceBook(Rational.of(1000n))
+  const priceBook = new PriceBook(() => Rational.of(1000n))
   const start = async (): Promise<Node> => {
     const supervisor = new Supervisor()
     const needs = { chain, watch: chain, clock, log: silentLog }
@@ -120,7 +120,7 @@ test('a sender without funds is offered nothing, and a free orchestrator asks no
   const { chain, node, priceBook } = await world(t)
   const poor = new FakePayer('poor')
   await assert.rejects(node.recipient.quote(poor.address, null), refuses('insufficient sender reserve'))
-  priceBook.setPrice(poor.address, Rational.zero)
+  priceBook.setPrice(poor.address, () => Rational.zero)
   chain.isDown = true
   const { ticketParams, priceInfo } = await node.recipient.quote(poor.address, null)
   assert.deepEqual([ticketParams.faceValue, ticketParams.winProb, priceInfo.pricePerUnit], [0n, 0n, 0n])
@@ -131,7 +131,7 @@ test('tickets are credited at their expected value and their session keeps the p
   const offer = await node.recipient.quote(gateway.address, null)
   await node.recipient.receive(gateway.pay(offer, 5), 'aaaa')
   assert.deepEqual(await store.balance(gateway.address, 'aaaa'), sumOf(5, offer))
-  priceBook.setPrice(null, Rational.of(9999n))
+  priceBook.setPrice(null, () => Rational.of(9999n))
   const again = await node.recipient.quote(gateway.address, 'aaaa')
   assert.deepEqual(again.priceInfo, offer.priceInfo)
   await node.recipient.receive(gateway.pay(again, 1), 'aaaa')
