@@ -118,10 +118,8 @@ function gcd(a: bigint, b: bigint): bigint {
   if (b === 1n) return 1n
   if (a === 0n) return b
   // Fees come with a large power of two below them: what they share of it is found without dividing.
-  const twosOfA = a & -a
-  const twosOfB = b & -b
-  const twos = twosOfA < twosOfB ? twosOfA : twosOfB
-  return twos * oddGcd(a, b / twosOfB)
+  const either = a | b
+  return (either & -either) * oddGcd(a, b / (b & -b))
 }
 
 /** Of any `a` and an odd `b`. Once they fit, doubles are an order of magnitude faster and just as exact. */

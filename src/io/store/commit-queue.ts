@@ -56,14 +56,20 @@ export class CommitQueue {
     let tx: ControlledTransaction<Tables> | null = null
     try {
       tx = await this.#db.startTransaction().execute()
-      for (const job of batch) settled.push(await this.#attempt(tx, job))
+      if (batch.length === 1) {
+        // Nobody else's work is undone with it: it needs no savepoint.
+        const result = await batch[0]!.write(tx)
+        settled.push(() => batch[0]!.resolve(result))
+      } else {
+        for (const job of batch) settled.push(await this.#attempt(tx, job))
+      }
       await tx.commit().execute()
     } catch (error) {
       await tx
         ?.rollback()
         .execute()
         .catch(() => {})
-      for (const job of batch) job.reject(error)
+      for (const job of batch) this.#failed(job, error)()
       return
     }
     for (const settle of settled) settle()
@@ -78,14 +84,19 @@ export class CommitQueue {
       return () => job.resolve(result)
     } catch (error) {
       await behind.rollbackToSavepoint('write').execute()
-      if (RETRYABLE.has(codeOf(error)) && ++job.attempts < MAX_ATTEMPTS) {
-        return () => {
-          this.#waiting.push(job)
-          this.#draining ??= this.#drain()
-        }
-      }
-      return () => job.reject(error)
+      return this.#failed(job, error)
     }
+  }
+
+  /** What to do about a write that failed: try it again, or tell its caller. */
+  #failed(job: Job, error: unknown): () => void {
+    if (RETRYABLE.has(codeOf(error)) && ++job.attempts < MAX_ATTEMPTS) {
+      return () => {
+        this.#waiting.push(job)
+        this.#draining ??= this.#drain()
+      }
+    }
+    return () => job.reject(error)
   }
 }
 

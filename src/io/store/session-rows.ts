@@ -42,6 +42,8 @@ export async function lockSession(
   sessionId: string,
   nowMs: number,
 ): Promise<SessionRow & { readonly isNew: boolean }> {
+  const known = await sessionIn(tx, sender, sessionId, shared)
+  if (known) return { ...known, isNew: false }
   const made = await tx
     .insertInto('balances')
     .values({ sender, session_id: sessionId, amount: '0', price: null, updated_at: nowMs })

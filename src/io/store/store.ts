@@ -27,6 +27,7 @@ import { columnsOfState, ticketOfRow } from './ticket-row.ts'
 import { rowOfTransaction, type StoredTransaction, transactionOfRow } from './transaction-row.ts'
 
 const SECRET_BYTES = 32
+const MAX_KNOWN_PRICES = 10_000
 
 /** An orchestrator of the pool as it was last seen. */
 export interface KnownOrchestrator {
@@ -56,6 +57,8 @@ export class Store
   readonly name = 'store'
   readonly #options: StoreOptions
   readonly #dice: Dice
+  /** A session keeps its price from its first payment on: it need not be read again for every segment. */
+  readonly #prices = new Map<string, PricePerPixel>()
   #open: { database: Database; commits: CommitQueue } | null = null
 
   constructor(options: StoreOptions, needs: { dice: Dice } = { dice: systemDice }) {
@@ -194,7 +197,15 @@ export class Store
   }
 
   async price(sender: Address, sessionId: string): Promise<PricePerPixel | null> {
-    return (await sessionIn(this.#db, sender, sessionId))?.price ?? null
+    const key = `${sender}/${sessionId}`
+    const known = this.#prices.get(key)
+    if (known) return known
+    const price = (await sessionIn(this.#db, sender, sessionId))?.price ?? null
+    if (price) {
+      if (this.#prices.size >= MAX_KNOWN_PRICES) this.#prices.clear()
+      this.#prices.set(key, price)
+    }
+    return price
   }
 
   async debit(sender: Address, sessionId: string, fee: Rational, nowMs: number): Promise<Rational> {
@@ -215,6 +226,7 @@ export class Store
   }
 
   async forgetSessions(idleSinceMs: number): Promise<void> {
+    this.#prices.clear()
     await this.#write((tx, shared) => forgetIdleSessions(tx, shared, idleSinceMs))
   }
 
