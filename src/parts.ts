@@ -55,6 +55,8 @@ import { NoPayments, TicketSender } from './services/ticket-sender.ts'
 
 /** Not the Go node's file: an operator may go back to that with its own database untouched. */
 const DATABASE_FILE = 'livepeer-ts.sqlite3'
+/** Under load the next payment comes within this time, and the charge for a segment shares its commit. */
+const DEBIT_PATIENCE_MS = 50
 
 /** What was opened of the chain before anything is built on it. */
 export interface ChainAccess {
@@ -105,7 +107,10 @@ export class Parts {
     return this.#once('store', () => {
       const chainId = this.#chain?.chainId ?? 0n
       return new BoundStore(
-        new Store({ location: join(this.settings.dataDir, DATABASE_FILE) }, this.#around),
+        new Store(
+          { location: join(this.settings.dataDir, DATABASE_FILE), debitPatienceMs: DEBIT_PATIENCE_MS },
+          this.#around,
+        ),
         chainId,
       )
     }).store

@@ -157,6 +157,25 @@ test('an answer carries signed renditions that can be fetched, and their pixels 
   assert.deepEqual(debits, [`${gateway} ${sessionId} 1234`])
 })
 
+test('an answer does not wait for its charge, but the next segment’s balance is looked at after it', async () => {
+  const charge = Promise.withResolvers<void>()
+  const looks: string[] = []
+  const { orchestrator, jobs } = setUp({
+    recipient: { debit: () => charge.promise, assertFunded: async () => void looks.push('looked') },
+  })
+  const segment = await segmentFor(orchestrator)
+  const answer = (await orchestrator.admit(segment, payment)).transcode(source, never)
+  await settle()
+  jobs[0]!.finish(output())
+  assert.equal((await answer).outcome.kind, 'data')
+  const next = orchestrator.admit(segment, payment)
+  await settle()
+  assert.deepEqual(looks, ['looked'])
+  charge.resolve()
+  await next
+  assert.deepEqual(looks, ['looked', 'looked'])
+})
+
 test('credentials are refused in order: signature, capabilities, token, capacity', async () => {
   const { orchestrator } = setUp({ maxSessions: 1 })
   const impossible = { ...softwareCapabilities({ version: '' }), bitstring: [1n << 60n] }

@@ -161,6 +161,8 @@ interface Session {
   lastUsed: number
   /** Resolves when the segment before has been dealt with. */
   tail: Promise<void>
+  /** Resolves when what was done so far has been charged. */
+  charged: Promise<unknown>
 }
 
 /** Sells transcoding: offers sessions, takes payment, has segments transcoded, signs the results. */
@@ -239,6 +241,7 @@ export class Orchestrator implements Service {
     })
     try {
       await this.#takePayment(payment, token.sessionId)
+      await booked.charged
       await this.#assertFunded(sender, token.sessionId)
     } catch (error) {
       release()
@@ -318,7 +321,8 @@ export class Orchestrator implements Service {
         segment.durationMs,
       )
       const pixels = renditions.results.reduce((sum, rendition) => sum + rendition.pixels, 0n)
-      await this.#needs.recipient.debit(sender, token.sessionId, pixels)
+      // The answer does not wait for it: a charge that is lost in a crash is nobody's loss but ours.
+      session.charged = Promise.all([session.charged, this.#charge(sender, token.sessionId, pixels)])
       outcome = {
         kind: 'data',
         renditions: renditions.results,
@@ -338,6 +342,19 @@ export class Orchestrator implements Service {
       outcome = { kind: 'error', text }
     }
     return { seq: segment.seq, info: await this.#renewedInfo(sender, token), outcome }
+  }
+
+  async #charge(sender: Address, sessionId: string, pixels: bigint): Promise<void> {
+    try {
+      await this.#needs.recipient.debit(sender, sessionId, pixels)
+    } catch (error) {
+      this.#needs.log.error('a segment was done but could not be charged', {
+        sender,
+        sessionId,
+        pixels,
+        error,
+      })
+    }
   }
 
   /** Runs one session's segments one after the other, refusing what would wait behind too many. */
@@ -438,6 +455,7 @@ export class Orchestrator implements Service {
       inTurn: 0,
       lastUsed: this.#needs.clock.now(),
       tail: Promise.resolve(),
+      charged: Promise.resolve(),
     }
     this.#sessions.set(id, session)
     this.#needs.events.sessions(this.#sessions.size)

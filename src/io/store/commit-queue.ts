@@ -26,22 +26,35 @@ export class CommitQueue {
   readonly #db: Kysely<Tables>
   readonly #waiting: Job[] = []
   #draining: Promise<void> | null = null
+  /** Ends the patience of writes that wait for company. */
+  #patience: NodeJS.Timeout | null = null
 
   constructor(db: Kysely<Tables>) {
     this.#db = db
   }
 
-  /** Runs a write and resolves with its result once that is on disk. */
-  run<T>(write: Write<T>): Promise<T> {
+  /**
+   * Runs a write and resolves with its result once that is on disk. With patience it waits up to so many milliseconds
+   * for another write whose commit it can share; the order of writes stays as it is.
+   */
+  run<T>(write: Write<T>, patienceMs = 0): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       this.#waiting.push({ write, resolve: resolve as (value: unknown) => void, reject, attempts: 0 })
-      this.#draining ??= this.#drain()
+      if (patienceMs > 0) this.#patience ??= setTimeout(() => this.#begin(), patienceMs)
+      else this.#begin()
     })
   }
 
   /** Resolves when nothing is waiting. */
   async idle(): Promise<void> {
+    if (this.#waiting.length > 0) this.#begin()
     await this.#draining
+  }
+
+  #begin(): void {
+    if (this.#patience) clearTimeout(this.#patience)
+    this.#patience = null
+    this.#draining ??= this.#drain()
   }
 
   async #drain(): Promise<void> {
@@ -93,7 +106,7 @@ export class CommitQueue {
     if (RETRYABLE.has(codeOf(error)) && ++job.attempts < MAX_ATTEMPTS) {
       return () => {
         this.#waiting.push(job)
-        this.#draining ??= this.#drain()
+        this.#begin()
       }
     }
     return () => job.reject(error)

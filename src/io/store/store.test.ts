@@ -103,6 +103,19 @@ test('SQLite: what is asked of a closed store fails at once, what was begun is f
   assert.ok(await writing)
 })
 
+test('SQLite: a debit that may wait is written with the next payment, or when the store is closed', async () => {
+  const alice = '0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf'
+  const store = new Store({ location: newFile(), debitPatienceMs: 3_600_000 })
+  await store.open()
+  const first = store.debit(alice, 'deadbeef', Rational.of(2n), 0)
+  await store.recordPayment(paymentRecord({ nonces: [1], credit: Rational.of(5n) }))
+  assert.deepEqual(await first, Rational.of(-2n), 'it came first')
+  assert.deepEqual(await store.balance(alice, 'deadbeef'), Rational.of(3n))
+  const last = store.debit(alice, 'deadbeef', Rational.of(7n), 0)
+  await store.close()
+  assert.deepEqual(await last, Rational.of(-4n))
+})
+
 const WRITER = fileURLToPath(new URL('../../../test/suites/store-writer.ts', import.meta.url))
 const KILLS = 6
 

@@ -42,6 +42,8 @@ export interface KnownOrchestrator {
 export interface StoreOptions {
   /** A file of SQLite, or a `postgres://` URL. */
   readonly location: string
+  /** How long a debit may wait for another write to share its commit with, in ms; absent: not at all. */
+  readonly debitPatienceMs?: number
   /** Keeps this node's progress on the chain apart from that of others in the same PostgreSQL. */
   readonly node?: string
 }
@@ -213,7 +215,7 @@ export class Store
       const { amount } = await lockSession(tx, shared, sender, sessionId, nowMs)
       await setSession(tx, sender, sessionId, { amount: amount.sub(fee), nowMs })
       return amount.sub(fee)
-    })
+    }, this.#options.debitPatienceMs)
   }
 
   async carryOver(sender: Address, sessionId: string, idleSinceMs: number, nowMs: number): Promise<Rational> {
@@ -395,9 +397,9 @@ export class Store
     return `chain-cursor/${this.#options.node ?? ''}`
   }
 
-  #write<T>(write: (tx: Kysely<Tables>, shared: boolean) => Promise<T>): Promise<T> {
+  #write<T>(write: (tx: Kysely<Tables>, shared: boolean) => Promise<T>, patienceMs?: number): Promise<T> {
     const { commits, database } = this.#opened
-    return commits.run((tx) => write(tx, database.shared))
+    return commits.run((tx) => write(tx, database.shared), patienceMs)
   }
 
   /** Where the data is, without the password that a URL may carry. */
