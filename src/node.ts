@@ -5,7 +5,9 @@ import { ChainClient, connectChain } from './io/chain/client.ts'
 import { Rpc } from './io/chain/rpc.ts'
 import { openWallet, type Prompt } from './io/chain/wallet.ts'
 import { ControlApi } from './io/http/control-api.ts'
+import type { Address } from './lib/crypto.ts'
 import { NodeError } from './lib/errors.ts'
+import type { Log } from './lib/log.ts'
 import { Supervisor } from './lib/service.ts'
 import { type ChainAccess, Parts, type Surroundings } from './parts.ts'
 import { roles } from './roles.ts'
@@ -106,7 +108,21 @@ async function openChain(
   const rpc = new Rpc({ urls, chainId: expected === null ? null : Number(expected) }, around)
   const { chainId, addresses } = await connectChain({ ...around, rpc }, controller, signal)
   around.log.info('on chain', { chainId, account: wallet.address, controller })
+  await warnOfReward(settings, new ChainClient({ rpc, addresses }), wallet.address, around.log)
   return { wallet, rpc, chainId: BigInt(chainId), addresses }
+}
+
+/** The Go node calls reward by itself for a registered account (operations.md §2.4); silence would cost its rewards. */
+async function warnOfReward(
+  settings: Settings,
+  client: ChainClient,
+  account: Address,
+  log: Log,
+): Promise<void> {
+  if (settings.chain!.reward !== 'automatic' || !(await client.orchestrator(account)).registered) return
+  log.warn(
+    `${account} is a registered orchestrator and this version does not call reward yet: let another node do it, and say -reward=false here`,
+  )
 }
 
 /** An orchestrator that was not told its address uses the one its recipient registered on chain. */
