@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isLoopback } from './config/addresses.ts'
 import type { Settings } from './config/settings.ts'
 import { ChainClient, connectChain } from './io/chain/client.ts'
 import { Rpc } from './io/chain/rpc.ts'
@@ -11,6 +12,7 @@ import type { Log } from './lib/log.ts'
 import { Supervisor } from './lib/service.ts'
 import { type ChainAccess, Parts, type Surroundings } from './parts.ts'
 import { roles } from './roles.ts'
+import { serviceUrl } from './services/orchestrator-source.ts'
 import { statusOf } from './status.ts'
 
 /** What else running a node takes, beside what its parts are given. */
@@ -130,15 +132,19 @@ async function withServiceAddress(settings: Settings, chain: ChainAccess | null)
   if (settings.orchestrator?.service.kind !== 'registered' || !chain) return settings
   const registered = settings.chain!.orchestrator ?? chain.wallet.address
   const { serviceUri } = await new ChainClient(chain).orchestrator(registered)
-  const url = URL.parse(serviceUri)
-  if (!url || !['https:', 'http:'].includes(url.protocol) || url.port === '') {
+  if (serviceUri === '') {
     throw new NodeError(
       'no-service-address',
-      serviceUri === ''
-        ? `${registered} has no service address on chain: register one, or give this node's with -serviceAddr HOST:PORT`
-        : `the service address of ${registered} on chain, ${JSON.stringify(serviceUri.slice(0, 200))}, is not https://HOST:PORT: give this node's with -serviceAddr`,
+      `${registered} has no service address on chain: register one, or give this node's with -serviceAddr HOST:PORT`,
     )
   }
-  const service = { kind: 'url', url: `${url.protocol}//${url.host}` } as const
+  const url = serviceUrl(serviceUri)
+  if (settings.network.public && isLoopback(new URL(url).hostname)) {
+    throw new NodeError(
+      'no-service-address',
+      `the service address of ${registered} on chain is ${url}, which leads to this machine only: give this node's with -serviceAddr HOST:PORT`,
+    )
+  }
+  const service = { kind: 'url', url } as const
   return { ...settings, orchestrator: { ...settings.orchestrator, service } }
 }

@@ -234,7 +234,7 @@ export class Parts {
         {
           name: 'service endpoint',
           host: bind.host,
-          port: bind.port ?? Number(service.port),
+          port: bind.port ?? portOf(service),
           tls: bind.clearText ? null : { hostname: service.hostname, directory: this.settings.dataDir },
         },
         { ...this.#around, routes: [routes] },
@@ -524,6 +524,11 @@ function offered(version: string, hevcDecoding: boolean | null): Capabilities {
   const bits = bitsOf(all.bitstring).filter((bit) => !missing.includes(bit))
   const capacities = new Map([...all.capacities].filter(([bit]) => !missing.includes(bit)))
   return { ...all, bitstring: bitstringOf(bits), capacities }
+}
+
+/** The port of a URL, also where it is its scheme's own and therefore not kept in it. */
+function portOf({ port, protocol }: URL): number {
+  return port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port)
 }
 
 function isService(part: unknown): part is Service {
