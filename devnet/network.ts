@@ -140,7 +140,7 @@ export class Network implements AsyncDisposable {
     const orchestratorNode = new NodeProcess({
       name: 'orchestrator',
       flags: [
-        ...['-orchestrator', '-transcoder', '-serviceAddr', `127.0.0.1:${ports.service}`],
+        ...['-orchestrator', '-transcoder', '-httpAddr', `127.0.0.1:${ports.service}`],
         ...PAYMENT_FLAGS.orchestrator,
         ...(await chainFlags('orchestrator', chainLink?.port ?? ports.chain)),
         ...['-cliAddr', `127.0.0.1:${ports.orchestratorControl}`],

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { DEFAULT_PEER_PORT } from './config/addresses.ts'
 import type { GatewaySettings, OrchestratorSettings, Settings, UnitPrice } from './config/settings.ts'
 import {
   bitsOf,
@@ -224,7 +225,7 @@ export class Parts {
   get serviceEndpoint() {
     return this.#once('service endpoint', () => {
       const { bind } = this.#orchestratorSettings
-      const service = new URL(this.#serviceUri === '' ? `https://127.0.0.1:${bind.port}` : this.#serviceUri)
+      const service = new URL(this.#serviceUri || `https://127.0.0.1:${DEFAULT_PEER_PORT}`)
       const client = this.client
       const routes = new OrchestratorEndpoint(
         {},
