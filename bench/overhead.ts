@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util'
 import { Network } from '../devnet/network.ts'
 import type { NodeProcess } from '../devnet/node-process.ts'
 import { systemDice } from '../src/lib/dice.ts'
-import type { GatewayStatus } from '../src/status.ts'
+import type { GatewayStatus, OrchestratorStatus } from '../src/status.ts'
 import { RENDITION_BYTES } from './null-engine.ts'
 import { PushLoad } from './push-load.ts'
 
@@ -17,21 +17,21 @@ const SEGMENT_MS = 2_000
 const SEGMENT_BYTES = 16_384
 /** The gateway's default profiles. */
 const RENDITIONS = 2
-/** Segments of the first stream before anything is measured: by then the code is compiled. */
-const WARM_UP_SEGMENTS = 300
-/** Segments of each stream before it is measured: the first finds orchestrator and session. */
-const FIRST_SEGMENTS_MS = 3_000
+/** Streams that push as fast as they can, and for how long, before anything is measured: by then the code is compiled. */
+const WARM_UP = { streams: 4, forMs: 15_000 }
+/** What each stream pushes before it is measured: its first segment finds orchestrator and session. */
+const FIRST_SEGMENTS_MS = 4_000
 /**
- * One ticket a segment, as with the devnet's prices, but only one in two hundred wins: a chain full of redemptions is
- * not what is measured here.
+ * A ticket a segment, as at the devnet's prices, but a hundredth of their worth, so that one in some hundreds wins: the
+ * chain is not to be busy with redemptions.
  */
-const RARE_WINS = ['-maxFaceValue', (2n * ETHER).toString()]
+const RARE_WINS = ['-ticketEV', '100000000000000', '-pricePerUnit', '5000000', '-maxFaceValue', '0']
 
 const { values: options } = parseArgs({
   args: process.argv.slice(3),
   options: {
     // Seconds at live pace, and as fast as it goes.
-    live: { type: 'string', default: '30' },
+    live: { type: 'string', default: '40' },
     fast: { type: 'string', default: '10' },
     // Folder for a CPU profile of each node.
     profile: { type: 'string' },
@@ -61,10 +61,12 @@ const load = new PushLoad(network.urls.gateway, {
 })
 
 console.log(
-  `Push to renditions through a gateway and an orchestrator whose engine takes no time, payments on, all on this machine.
-A segment has ${SEGMENT_BYTES} bytes and comes back as ${RENDITIONS} renditions of ${RENDITION_BYTES}. Live: each stream pushes one every ${SEGMENT_MS / 1000} s for ${options.live} s.
-Fast: each pushes its next one as soon as the last came back, for ${options.fast} s, so that streams wait for the processor.
-CPU is each node's processor time for a segment. RSS is each node's process; a real engine's workers have their own.
+  `From push to renditions, through a gateway and an orchestrator whose engine takes no time, payments on, all on this machine.
+A segment has ${SEGMENT_BYTES} bytes and comes back as ${RENDITIONS} renditions of ${RENDITION_BYTES}. Each stream pushes
+  live: one every ${SEGMENT_MS / 1000} s, for ${options.live} s; this is what the last line has;
+  fast: the next one as soon as the last came back, for ${options.fast} s: with more streams than processors it is waiting for those.
+CPU is the processor time of each node for a segment when fast; to serve and measure, this process and the chain take some too.
+RSS is each node's process; a real engine's workers are processes of their own. Load is the machine's.
 `,
 )
 const rssMb = {
@@ -73,39 +75,11 @@ const rssMb = {
 }
 const p50Ms: Record<string, number> = {}
 const p99Ms: Record<string, number> = {}
-console.log(
-  row(
-    'streams',
-    'live p50',
-    'p99',
-    'segments',
-    'fast p50',
-    'p99',
-    'a second',
-    'CPU ms gw',
-    'orch',
-    'load',
-    'RSS MB gw',
-    'orch',
-  ),
-)
-console.log(
-  row(
-    'start',
-    '',
-    '',
-    '',
-    '',
-    '',
-    '',
-    '',
-    '',
-    loadavg()[0]!.toFixed(1),
-    rssMb.gateway.start!,
-    rssMb.orchestrator.start!,
-  ),
-)
-for (let segment = 0; segment < WARM_UP_SEGMENTS; segment++) await load.push('load0')
+const HEAD = 'streams|live p50|p99|segments|fast p50|p99|a second|CPU ms gw|orch|load|RSS MB gw|orch'
+console.log(row(...HEAD.split('|')))
+const empty = Array<string>(8).fill('')
+console.log(row('start', ...empty, load1(), rssMb.gateway.start!, rssMb.orchestrator.start!))
+await load.unpaced(WARM_UP.streams, WARM_UP)
 for (const sessions of SESSIONS) {
   await load.paced(sessions, { forMs: FIRST_SEGMENTS_MS, everyMs: SEGMENT_MS })
   const live = await load.paced(sessions, { forMs: liveMs, everyMs: SEGMENT_MS })
@@ -116,28 +90,29 @@ for (const sessions of SESSIONS) {
   p99Ms[sessions] = round(percentile(live, 99))
   rssMb.gateway[sessions] = rssOf(nodes.gateway)
   rssMb.orchestrator[sessions] = rssOf(nodes.orchestrator)
+  const speed = Math.round((fast.length * 1000) / fastMs)
+  const fastCells = [round(percentile(fast, 50)), round(percentile(fast, 99)), speed]
+  const cpu = [round(cpuMs('gateway')), round(cpuMs('orchestrator'))]
+  const rss = [rssMb.gateway[sessions], rssMb.orchestrator[sessions]]
   console.log(
-    row(
-      ...[sessions, p50Ms[sessions], p99Ms[sessions], live.length],
-      ...[
-        round(percentile(fast, 50)),
-        round(percentile(fast, 99)),
-        Math.round((fast.length * 1000) / fastMs),
-      ],
-      ...[round(cpuMs('gateway')), round(cpuMs('orchestrator')), loadavg()[0]!.toFixed(1)],
-      ...[rssMb.gateway[sessions], rssMb.orchestrator[sessions]],
-    ),
+    row(sessions, p50Ms[sessions], p99Ms[sessions], live.length, ...fastCells, ...cpu, load1(), ...rss),
   )
 }
 load.close()
 const { ticketsAccepted } = await network.gateway.status<GatewayStatus>()
-console.log(`\n${ticketsAccepted} tickets were paid`)
+const { tickets } = await network.orchestrator.status<OrchestratorStatus>()
+console.log(`\n${ticketsAccepted} tickets were accepted, ${tickets.won} of them won`)
 await network.stop()
 console.log(JSON.stringify({ p50Ms, p99Ms, rssMb }))
 
 function percentile(values: readonly number[], percent: number): number {
   const sorted = [...values].sort((a, b) => a - b)
   return sorted[Math.min(sorted.length - 1, Math.ceil((sorted.length * percent) / 100) - 1)]!
+}
+
+/** The machine's load over the last minute. */
+function load1(): string {
+  return loadavg()[0]!.toFixed(1)
 }
 
 function round(value: number): number {
