@@ -63,6 +63,18 @@ function openPostgres(url: string): Database {
   return { db, shared: true, sync: async () => {}, close: () => db.destroy() }
 }
 
+/** Opens the log that SQLite keeps beside its file, once its name is on disk too. */
+async function openLog(path: string): Promise<FileHandle> {
+  const log = await open(`${path}-wal`, 'r+')
+  const directory = await open(dirname(path), 'r')
+  try {
+    await directory.sync()
+  } finally {
+    await directory.close()
+  }
+  return log
+}
+
 function openSqlite(path: string): Database {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   const lock = lockFile(path)
@@ -80,7 +92,7 @@ function openSqlite(path: string): Database {
       db,
       shared: false,
       sync: async () => {
-        log ??= await open(`${path}-wal`, 'r+')
+        log ??= await openLog(path)
         await log.datasync()
       },
       close: async () => {
