@@ -11,23 +11,21 @@ import { publish } from './publisher.ts'
 
 const STREAM = 'demo'
 const STATUS_EVERY_MS = 4_000
-const ONCE = { segments: 20, redeemed: 2, timeoutMs: 180_000 }
+const ONCE_TIMEOUT_MS = 180_000
 const SETTLE_TIMEOUT_MS = 20_000
 
-const { values: options } = parseArgs({
-  options: {
-    once: { type: 'boolean', default: false },
-    input: { type: 'string' },
-    setup: { type: 'string', default: 'single' },
-    logs: { type: 'string' },
-  },
-})
+const options = readOptions()
 
+/** When `--once` has seen enough. */
+const enough = { segments: Number(options.segments), redeemed: Number(options.tickets) }
 const counts = { segments: 0, renditions: 0, failed: 0, lastFailure: '' }
 const stop = new AbortController()
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => stop.abort())
 
 try {
+  if (!(enough.segments >= 0 && enough.redeemed >= 0)) {
+    throw new Error('--segments and --tickets say in numbers when --once has seen enough')
+  }
   if (options.setup !== 'single') {
     throw new Error(`--setup ${options.setup} is not there yet: leave it out for the single orchestrator`)
   }
@@ -40,11 +38,31 @@ try {
   }
 }
 
+function readOptions() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        once: { type: 'boolean', default: false },
+        input: { type: 'string' },
+        setup: { type: 'string', default: 'single' },
+        logs: { type: 'string' },
+        segments: { type: 'string', default: '20' },
+        tickets: { type: 'string', default: '2' },
+      },
+    })
+    return values
+  } catch (error) {
+    console.error(messageOf(error))
+    process.exit(2)
+  }
+}
+
 async function run(): Promise<void> {
   const started = Date.now()
   let result: Record<string, unknown> | null = null
   say('starting a chain with the protocol’s contracts …')
   const network = await Network.prepare({
+    usualPorts: true,
     signal: stop.signal,
     ...(options.logs ? { logFolder: options.logs } : {}),
   })
@@ -52,7 +70,7 @@ async function run(): Promise<void> {
     for (const node of [network.orchestrator, network.gateway]) {
       if (stop.signal.aborted) return
       say(`\n$ ${commandLine(node.command)}`)
-      await node.start()
+      await node.start(stop.signal)
     }
     announce(network)
     const streaming = new AbortController()
@@ -106,11 +124,11 @@ async function watch(network: Network, started: number): Promise<void> {
     if (stop.signal.aborted) return
     const redeemed = await statusLine(network)
     if (!options.once) continue
-    if (counts.segments >= ONCE.segments && redeemed >= ONCE.redeemed) return
-    if (Date.now() - started > ONCE.timeoutMs) {
+    if (counts.segments >= enough.segments && redeemed >= enough.redeemed) return
+    if (Date.now() - started > ONCE_TIMEOUT_MS) {
       throw new Error(
-        `after ${ONCE.timeoutMs / 1000} s only ${counts.segments} segments were transcoded and ${redeemed} tickets redeemed` +
-          ` (wanted ${ONCE.segments} and ${ONCE.redeemed}); ${counts.failed} segments failed, the last with: ${counts.lastFailure || 'nothing'}`,
+        `after ${ONCE_TIMEOUT_MS / 1000} s only ${counts.segments} segments were transcoded and ${redeemed} tickets redeemed` +
+          ` (wanted ${enough.segments} and ${enough.redeemed}); ${counts.failed} segments failed, the last with: ${counts.lastFailure || 'nothing'}`,
       )
     }
   }

@@ -7,7 +7,7 @@ import { Anvil } from './anvil.ts'
 import { devnetKey, devnetKeyBytes } from './artifacts.ts'
 import { type NodeEntry, NodeProcess } from './node-process.ts'
 import { Protocol } from './protocol.ts'
-import { freePortNear, TcpLink } from './tcp-link.ts'
+import { freePort, freePortNear, TcpLink } from './tcp-link.ts'
 
 const ETHER = 10n ** 18n
 const PASSWORD = 'devnet'
@@ -43,6 +43,8 @@ export interface NetworkOptions {
   readonly gatewayEntry?: NodeEntry
   /** Wei, of deposit and reserve each. */
   readonly gatewayFunds?: bigint
+  /** The ports that everybody knows, where they are free; otherwise any, so that several networks can run at once. */
+  readonly usualPorts?: boolean
   /** Seconds between blocks. */
   readonly blockTimeS?: number
   /** Blocks. */
@@ -86,13 +88,13 @@ export class Network implements AsyncDisposable {
     await using stack = new AsyncDisposableStack()
     const folder = await mkdtemp(join(tmpdir(), 'livepeer-devnet-'))
     stack.defer(() => rm(folder, { recursive: true, force: true }))
+    const port = options.usualPorts ? freePortNear : freePort
     const ports = {
-      chain: await freePortNear(8545),
-      service: await freePortNear(8935),
-      orchestratorControl: await freePortNear(7935),
-      gateway: await freePortNear(9935),
-      gatewayControl: await freePortNear(5935),
-      rtmp: await freePortNear(1935),
+      chain: await port(8545),
+      service: await port(8935),
+      orchestratorControl: await port(7935),
+      gateway: await port(9935),
+      gatewayControl: await port(5935),
     }
     const anvil = stack.use(await Anvil.start({ port: ports.chain }))
     const giveUp = () => void anvil.stop()

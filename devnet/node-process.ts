@@ -58,11 +58,12 @@ export class NodeProcess {
   }
 
   /** Starts it and resolves once it says that it is ready. Throws NodeError `node-failed` with its last words. */
-  async start(): Promise<void> {
+  async start(signal?: AbortSignal): Promise<void> {
     this.launch()
     const deadline = Date.now() + READY_TIMEOUT_MS
     while (!(await this.isReady())) {
       if (!this.isRunning) throw this.#failure('ended before it was ready')
+      signal?.throwIfAborted()
       if (Date.now() > deadline) throw this.#failure(`was not ready after ${READY_TIMEOUT_MS / 1000} s`)
       await sleep(READY_POLL_MS)
     }
