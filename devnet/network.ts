@@ -51,6 +51,8 @@ export interface NetworkOptions {
   readonly roundLength?: bigint
   /** Put a line that can be cut between orchestrator and chain. */
   readonly cuttable?: boolean
+  /** Name the chain's own port as a second endpoint behind that line. */
+  readonly spareEndpoint?: boolean
   /** Where the nodes' logs go; absent: into the folder that is removed at the end. */
   readonly logFolder?: string
   /** Gives up preparing when aborted. */
@@ -119,7 +121,7 @@ export class Network implements AsyncDisposable {
 
     const passwordFile = join(folder, 'password')
     await writeFile(passwordFile, `${PASSWORD}\n`, { mode: 0o600 })
-    const chainFlags = async (name: string, port: number) => {
+    const chainFlags = async (name: string, ...chainPorts: number[]) => {
       const key = devnetKeyBytes(name)
       const keystore = join(folder, name, 'keystore')
       await mkdir(keystore, { recursive: true })
@@ -130,7 +132,7 @@ export class Network implements AsyncDisposable {
           '-network',
           'devnet',
           '-ethUrl',
-          `http://127.0.0.1:${port}`,
+          chainPorts.map((port) => `http://127.0.0.1:${port}`).join(','),
           '-ethController',
           protocol.addresses.controller,
         ],
@@ -144,7 +146,10 @@ export class Network implements AsyncDisposable {
       flags: [
         ...['-orchestrator', '-transcoder', '-httpAddr', `127.0.0.1:${ports.service}`],
         ...PAYMENT_FLAGS.orchestrator,
-        ...(await chainFlags('orchestrator', chainLink?.port ?? ports.chain)),
+        ...(await chainFlags(
+          'orchestrator',
+          ...(chainLink ? [chainLink.port, ...(options.spareEndpoint ? [ports.chain] : [])] : [ports.chain]),
+        )),
         ...['-cliAddr', `127.0.0.1:${ports.orchestratorControl}`],
         ...(options.orchestratorFlags ?? []),
       ],
