@@ -162,7 +162,7 @@ interface Session {
   /** Resolves when the segment before has been dealt with. */
   tail: Promise<void>
   /** Resolves when what was done so far has been charged. */
-  charged: Promise<unknown>
+  charged: Promise<void>
 }
 
 /** Sells transcoding: offers sessions, takes payment, has segments transcoded, signs the results. */
@@ -322,7 +322,7 @@ export class Orchestrator implements Service {
       )
       const pixels = renditions.results.reduce((sum, rendition) => sum + rendition.pixels, 0n)
       // The answer does not wait for it: a charge that is lost in a crash is nobody's loss but ours.
-      session.charged = Promise.all([session.charged, this.#charge(sender, token.sessionId, pixels)])
+      session.charged = this.#charge(session.charged, sender, token.sessionId, pixels)
       outcome = {
         kind: 'data',
         renditions: renditions.results,
@@ -344,7 +344,8 @@ export class Orchestrator implements Service {
     return { seq: segment.seq, info: await this.#renewedInfo(sender, token), outcome }
   }
 
-  async #charge(sender: Address, sessionId: string, pixels: bigint): Promise<void> {
+  /** Resolves once this and the charges before it are written down, or cannot be. */
+  async #charge(before: Promise<void>, sender: Address, sessionId: string, pixels: bigint): Promise<void> {
     try {
       await this.#needs.recipient.debit(sender, sessionId, pixels)
     } catch (error) {
@@ -355,6 +356,7 @@ export class Orchestrator implements Service {
         error,
       })
     }
+    await before
   }
 
   /** Runs one session's segments one after the other, refusing what would wait behind too many. */
