@@ -1,5 +1,4 @@
 import type { ControlledTransaction, Kysely } from 'kysely'
-import type { Database } from './open.ts'
 import type { Tables } from './tables.ts'
 
 /** Writes that share one commit at most; more wait for the next. */
@@ -21,17 +20,17 @@ interface Job {
 
 /**
  * Runs writes one after the other; those that come in the same moment share one transaction and so one sync of the
- * disk. Each resolves only when it is committed and synced; one that throws is undone alone.
+ * disk. Each resolves only when it is committed; one that throws is undone alone.
  */
 export class CommitQueue {
-  readonly #database: Pick<Database, 'db' | 'sync'>
+  readonly #db: Kysely<Tables>
   readonly #waiting: Job[] = []
   #draining: Promise<void> | null = null
   /** Ends the patience of writes that wait for company. */
   #patience: NodeJS.Timeout | null = null
 
-  constructor(database: Pick<Database, 'db' | 'sync'>) {
-    this.#database = database
+  constructor(db: Kysely<Tables>) {
+    this.#db = db
   }
 
   /**
@@ -69,7 +68,7 @@ export class CommitQueue {
     const settled: (() => void)[] = []
     let tx: ControlledTransaction<Tables> | null = null
     try {
-      tx = await this.#database.db.startTransaction().execute()
+      tx = await this.#db.startTransaction().execute()
       if (batch.length === 1) {
         // Nobody else's work is undone with it: it needs no savepoint.
         const result = await batch[0]!.write(tx)
@@ -78,7 +77,6 @@ export class CommitQueue {
         for (const job of batch) settled.push(await this.#attempt(tx, job))
       }
       await tx.commit().execute()
-      await this.#database.sync()
     } catch (error) {
       await tx
         ?.rollback()

@@ -1,5 +1,4 @@
 import { closeSync, mkdirSync, openSync } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { Kysely, PostgresDialect, SqliteDialect, sql } from 'kysely'
@@ -30,8 +29,6 @@ export interface Database {
   readonly db: Kysely<Tables>
   /** Whether rows are shared with other processes and must be locked before they are changed. */
   readonly shared: boolean
-  /** Resolves once all that was committed before is on disk, whatever happens to the machine. */
-  sync(): Promise<void>
   close(): Promise<void>
 }
 
@@ -59,20 +56,7 @@ function openPostgres(url: string): Database {
   // An idle connection that breaks is replaced by the pool; the next query tells if that fails.
   pool.on('error', () => {})
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
-  // A server that has committed has synced.
-  return { db, shared: true, sync: async () => {}, close: () => db.destroy() }
-}
-
-/** Opens the log that SQLite keeps beside its file, once its name is on disk too. */
-async function openLog(path: string): Promise<FileHandle> {
-  const log = await open(`${path}-wal`, 'r+')
-  const directory = await open(dirname(path), 'r')
-  try {
-    await directory.sync()
-  } finally {
-    await directory.close()
-  }
-  return log
+  return { db, shared: true, close: () => db.destroy() }
 }
 
 function openSqlite(path: string): Database {
@@ -81,22 +65,15 @@ function openSqlite(path: string): Database {
   try {
     makePrivate(path)
     const file = new DatabaseSync(path)
-    // Normal: SQLite keeps log and file consistent, and leaves it to us to sync the log after a commit. It would do so
-    // with this whole process waiting, and a disk that is busy for a moment takes a second.
+    // Full: a commit that returned is on disk, whatever happens to the machine.
     file.exec(
-      `pragma busy_timeout = ${SQLITE_BUSY_MS}; pragma journal_mode = wal; pragma synchronous = normal; pragma foreign_keys = on`,
+      `pragma busy_timeout = ${SQLITE_BUSY_MS}; pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on`,
     )
-    let log: FileHandle | null = null
     const db = new Kysely<Tables>({ dialect: new SqliteDialect({ database: new PreparingDatabase(file) }) })
     return {
       db,
       shared: false,
-      sync: async () => {
-        log ??= await openLog(path)
-        await log.datasync()
-      },
       close: async () => {
-        await log?.close()
         // Kysely closes only what it has used.
         await db.destroy()
         if (file.isOpen) file.close()

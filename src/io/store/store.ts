@@ -77,7 +77,7 @@ export class Store
   async open(): Promise<void> {
     if (this.#open) return
     const database = await openDatabase(this.#options.location)
-    this.#open = { database, commits: new CommitQueue(database) }
+    this.#open = { database, commits: new CommitQueue(database.db) }
   }
 
   /** Finishes what is being written and closes. */
