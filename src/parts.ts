@@ -29,7 +29,7 @@ import { OrchestratorEndpoint } from './io/rpc/orchestrator-endpoint.ts'
 import { Endpoint } from './io/rpc/server.ts'
 import { Store } from './io/store/store.ts'
 import type { Clock } from './lib/clock.ts'
-import { type Address, ZERO_ADDRESS } from './lib/crypto.ts'
+import { type Address, noSigner, type Signer } from './lib/crypto.ts'
 import type { Dice } from './lib/dice.ts'
 import { NodeError } from './lib/errors.ts'
 import type { Log } from './lib/log.ts'
@@ -38,7 +38,7 @@ import type { Service } from './lib/service.ts'
 import { Activity } from './services/activity.ts'
 import { Discovery } from './services/discovery.ts'
 import { Gateway, type InputMedia } from './services/gateway.ts'
-import { Orchestrator, type Recipient, type Signer, type Transcoder } from './services/orchestrator.ts'
+import { Orchestrator, type Recipient, type Transcoder } from './services/orchestrator.ts'
 import {
   ListedOrchestrators,
   type OrchestratorSource,
@@ -143,7 +143,7 @@ export class Parts {
   }
 
   get signer(): Signer {
-    return this.#chain?.wallet ?? { address: ZERO_ADDRESS, sign: () => new Uint8Array(0) }
+    return this.#chain?.wallet ?? noSigner
   }
 
   // The chain. Nobody asks for these parts offchain.

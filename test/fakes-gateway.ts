@@ -10,9 +10,15 @@ import {
 } from '../src/domain/segment.ts'
 import type { Payment, TicketParams } from '../src/domain/ticket.ts'
 import type { Clock } from '../src/lib/clock.ts'
-import { type Address, addressOfKey, keccak256, signHash, ZERO_ADDRESS } from '../src/lib/crypto.ts'
+import {
+  type Address,
+  addressOfKey,
+  keccak256,
+  type Signer,
+  signHash,
+  ZERO_ADDRESS,
+} from '../src/lib/crypto.ts'
 import { NodeError } from '../src/lib/errors.ts'
-import type { Signer } from '../src/services/discovery.ts'
 import type { SubmissionClient } from '../src/services/segment-work.ts'
 import type { Payer, PaymentSession, SessionEnder, StagedPayment } from '../src/services/sessions.ts'
 import type { InputProbe } from '../src/services/stream.ts'
@@ -23,9 +29,6 @@ export function keyOf(number: number): Uint8Array {
   key[31] = number
   return key
 }
-
-/** Signs nothing, as offchain. */
-export const offchainSigner: Signer = { address: ZERO_ADDRESS, sign: () => new Uint8Array(0) }
 
 /** Signs with the given key. */
 export function keySigner(key: Uint8Array): Signer {

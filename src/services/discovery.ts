@@ -2,7 +2,7 @@ import { type Capabilities, satisfies } from '../domain/capabilities.ts'
 import { pricePerPixel } from '../domain/price.ts'
 import { type InfoRequest, type OrchestratorInfo, requestHash } from '../domain/segment.ts'
 import type { Clock } from '../lib/clock.ts'
-import { type Address, ZERO_ADDRESS } from '../lib/crypto.ts'
+import { type Signer, ZERO_ADDRESS } from '../lib/crypto.ts'
 import type { Dice } from '../lib/dice.ts'
 import { isAbort, messageOf, NodeError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
@@ -16,12 +16,6 @@ const MAX_WAITS = 4
 const MAX_QUERIES = 1000
 /** A node in a list of nodes is not followed beyond this length. */
 const MAX_URL_LENGTH = 2000
-
-/** Who signs for this gateway; offchain the address is zero and signatures are empty. */
-export interface Signer {
-  readonly address: Address
-  sign(hash: Uint8Array): Uint8Array
-}
 
 /** How an orchestrator is asked for an offer. */
 export interface InfoClient {

@@ -7,14 +7,13 @@ import {
   FakePayer,
   keyOf,
   keySigner,
-  offchainSigner,
   profileNamed,
 } from '../../test/fakes-gateway.ts'
 import { presets } from '../domain/rendition.ts'
 import { segmentHash } from '../domain/segment.ts'
 import { MemoryObjects } from '../io/objects.ts'
 import { settle, WoundClock } from '../lib/clock.ts'
-import { addressOfKey, keccak256, signedBy } from '../lib/crypto.ts'
+import { addressOfKey, keccak256, noSigner, signedBy } from '../lib/crypto.ts'
 import { seededDice } from '../lib/dice.ts'
 import { NodeError } from '../lib/errors.ts'
 import { silentLog } from '../lib/log.ts'
@@ -48,7 +47,7 @@ async function setUp(
   const store = new MemoryObjects()
   const events: GatewayEvent[] = []
   const dice = seededDice('gateway')
-  const signer = onchain ? keySigner(keyOf(77)) : offchainSigner
+  const signer = onchain ? keySigner(keyOf(77)) : noSigner
   const candidates: Candidate[] = orchestrators.map(({ url }) => ({
     url,
     trust: 'trusted',

@@ -21,7 +21,7 @@ import {
 import type { Payment, PriceInfo, TicketParams } from '../domain/ticket.ts'
 import { formatHex } from '../lib/bytes.ts'
 import type { Clock } from '../lib/clock.ts'
-import { type Address, keccak256, signedBy, ZERO_ADDRESS } from '../lib/crypto.ts'
+import { type Address, keccak256, type Signer, signedBy, ZERO_ADDRESS } from '../lib/crypto.ts'
 import type { Dice } from '../lib/dice.ts'
 import { messageOf, NodeError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
@@ -34,12 +34,6 @@ const SESSION_IDLE_MS = 70_000
 const SESSION_SWEEP_MS = 5_000
 /** A smaller rendition cannot be a video (transcoding.md §6). */
 const MIN_RENDITION_BYTES = 25
-
-/** Who signs for this node; offchain the address is zero and signatures are empty. */
-export interface Signer {
-  readonly address: Address
-  sign(hash: Uint8Array): Uint8Array
-}
 
 /** How this node is paid. Offchain nothing is asked and nothing is charged. */
 export interface Recipient {

@@ -18,9 +18,9 @@ import {
 import { latencyScore } from '../domain/selection.ts'
 import type { Payment } from '../domain/ticket.ts'
 import type { Clock } from '../lib/clock.ts'
-import { keccak256, signedBy, ZERO_ADDRESS } from '../lib/crypto.ts'
+import { keccak256, type Signer, signedBy, ZERO_ADDRESS } from '../lib/crypto.ts'
 import { messageOf, NodeError } from '../lib/errors.ts'
-import { type InfoClient, infoRequest, type Signer } from './discovery.ts'
+import { type InfoClient, infoRequest } from './discovery.ts'
 import type { Assignment, Payer, Session, StagedPayment, StreamSessions } from './sessions.ts'
 
 /** How long an orchestrator may take to renew its offer (gateway.md §10). */

@@ -21,7 +21,7 @@ import {
   ticketHash,
 } from '../domain/ticket.ts'
 import type { Clock } from '../lib/clock.ts'
-import type { Address } from '../lib/crypto.ts'
+import type { Address, Signer } from '../lib/crypto.ts'
 import { messageOf, NodeError } from '../lib/errors.ts'
 import { Rational } from '../lib/rational.ts'
 import { Balances, NonceCounters } from './sender-ledger.ts'
@@ -34,13 +34,6 @@ const TOKEN_REFRESH_MS = 180_000
  * then fails is lost (payments.md §15).
  */
 export const MAX_TICKETS_PER_BATCH = 100
-
-/** Who signs for the sender: its account's key, or nobody offchain. */
-export interface Signer {
-  readonly address: Address
-  /** r‖s‖v over the hash as a personal message; no bytes offchain. */
-  sign(hash: Uint8Array): Uint8Array
-}
 
 /** What the sender needs to know of time on chain. */
 export interface SenderRounds {

@@ -3,7 +3,7 @@ import { serializeTransaction, type TransactionSerializableEIP1559 } from 'viem'
 import { privateKeyToAccount, sign } from 'viem/accounts'
 import { formatHex, type Hex } from '../../lib/bytes.ts'
 import type { Clock } from '../../lib/clock.ts'
-import { type Address, addressOfKey, keccak256, signHash } from '../../lib/crypto.ts'
+import { type Address, addressOfKey, keccak256, type Signer, signHash } from '../../lib/crypto.ts'
 import type { Dice } from '../../lib/dice.ts'
 import type { Log } from '../../lib/log.ts'
 import { createAccount, type KeystoreEntry, listKeystore, readEntry } from './keystore.ts'
@@ -27,7 +27,7 @@ export interface WalletOptions {
 export type Prompt = (question: string) => Promise<string>
 
 /** The node's account: signs messages and transactions. The key never leaves it. */
-export class Wallet {
+export class Wallet implements Signer {
   readonly address: Address
   readonly #key: Uint8Array
 

@@ -3,15 +3,10 @@ import { once } from 'node:events'
 import { request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
 import { test } from 'node:test'
-import {
-  FakeMedia,
-  FakeNetwork,
-  FakeOrchestrator,
-  FakePayer,
-  offchainSigner,
-} from '../../../test/fakes-gateway.ts'
+import { FakeMedia, FakeNetwork, FakeOrchestrator, FakePayer } from '../../../test/fakes-gateway.ts'
 import { presets } from '../../domain/rendition.ts'
 import { systemClock } from '../../lib/clock.ts'
+import { noSigner } from '../../lib/crypto.ts'
 import { seededDice } from '../../lib/dice.ts'
 import { NodeError } from '../../lib/errors.ts'
 import { silentLog } from '../../lib/log.ts'
@@ -28,7 +23,7 @@ async function setUp(
 ) {
   const network = new FakeNetwork(systemClock, ...orchestrators)
   const dice = seededDice('http')
-  const shared = { client: network, payer: new FakePayer(), signer: offchainSigner, clock: systemClock, dice }
+  const shared = { client: network, payer: new FakePayer(), signer: noSigner, clock: systemClock, dice }
   const directory = new Discovery(
     { timeoutMs: 500, extraNodes: 0, blocklist: [] },
     {
