@@ -44,13 +44,13 @@ import {
   type OrchestratorSource,
   PooledOrchestrators,
 } from './services/orchestrator-source.ts'
+import type { Payer } from './services/payer.ts'
 import { PriceBook } from './services/price-book.ts'
 import { Redeemer } from './services/redeemer.ts'
 import { Rounds } from './services/rounds.ts'
 import { SecretRing } from './services/secret-ring.ts'
 import { SelfCheck } from './services/self-check.ts'
 import { Senders } from './services/senders.ts'
-import type { Payer } from './services/sessions.ts'
 import { FreeOfCharge, TicketRecipient } from './services/ticket-recipient.ts'
 import { NoPayments, TicketSender } from './services/ticket-sender.ts'
 

@@ -19,8 +19,9 @@ import {
   ZERO_ADDRESS,
 } from '../src/lib/crypto.ts'
 import { NodeError } from '../src/lib/errors.ts'
+import type { Payer, PaymentSession, StagedPayment } from '../src/services/payer.ts'
 import type { SubmissionClient } from '../src/services/segment-work.ts'
-import type { Payer, PaymentSession, SessionEnder, StagedPayment } from '../src/services/sessions.ts'
+import type { SessionEnder } from '../src/services/sessions.ts'
 import type { InputProbe } from '../src/services/stream.ts'
 
 /** A private key that is the given small number. */

@@ -10,15 +10,10 @@ import { isAbort, messageOf } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import type { Scope, Service } from '../lib/service.ts'
 import { GatewayError, type GatewayEvent, gatewayErrorOf } from './gateway-event.ts'
+import type { Payer } from './payer.ts'
 import { SegmentTries } from './segment-tries.ts'
 import { type SegmentJob, SegmentWork, type SubmissionClient } from './segment-work.ts'
-import {
-  type Directory,
-  type OrchestratorFacts,
-  type Payer,
-  type SessionEnder,
-  StreamSessions,
-} from './sessions.ts'
+import { type Directory, type OrchestratorFacts, type SessionEnder, StreamSessions } from './sessions.ts'
 import { type InputProbe, type SegmentStore, SOURCE, Stream } from './stream.ts'
 
 /** How often idle streams are looked for, and how long one may be unused (gateway.md §3). */

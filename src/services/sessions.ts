@@ -1,6 +1,5 @@
 import type { Capabilities } from '../domain/capabilities.ts'
 import { pricePerPixel } from '../domain/price.ts'
-import type { Profile } from '../domain/rendition.ts'
 import type { AuthToken, OrchestratorInfo } from '../domain/segment.ts'
 import {
   chooseSession,
@@ -18,7 +17,6 @@ import {
   type Suspensions,
   suspend,
 } from '../domain/suspension.ts'
-import type { Payment } from '../domain/ticket.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Address } from '../lib/crypto.ts'
 import type { Dice } from '../lib/dice.ts'
@@ -27,37 +25,10 @@ import type { Log } from '../lib/log.ts'
 import type { Rational } from '../lib/rational.ts'
 import type { Found, Search } from './discovery.ts'
 import type { Trust } from './orchestrator-source.ts'
+import type { Payer, PaymentSession } from './payer.ts'
 
 /** A pool that knows all its orchestrators looks for further nodes behind them no more often than this. */
 const COMPLETE_POOL_REFRESH_MS = 30_000
-
-/** How this gateway pays; offchain it does not. */
-export interface Payer {
-  /** Whether what is asked can be paid. Throws NodeError `params-expired`, `sender-cannot-pay`, or for this orchestrator only. */
-  validate(info: OrchestratorInfo): Promise<void>
-  open(info: OrchestratorInfo): PaymentSession
-}
-
-/** Payment to one orchestrator session. */
-export interface PaymentSession {
-  update(info: OrchestratorInfo): void
-  /** True when token or params must be fetched anew before the next segment. */
-  needsRefresh(): boolean
-  stage(profiles: readonly Profile[], durationMs: number): Promise<StagedPayment>
-  close(): void
-}
-
-/** A payment made out for one segment; exactly one of its ends is told. */
-export interface StagedPayment {
-  /** Null offchain. */
-  readonly payment: Payment | null
-  /** An HTTP status was received: the credit is spent. */
-  answered(): void
-  /** The work was done: what was not used is credited again. */
-  completed(pixels: bigint): void
-  /** It was never received: the credit is as before. */
-  abandoned(): void
-}
 
 /** One segment in the hands of a session. */
 export interface Assignment {

@@ -24,6 +24,7 @@ import type { Clock } from '../lib/clock.ts'
 import type { Address, Signer } from '../lib/crypto.ts'
 import { messageOf, NodeError } from '../lib/errors.ts'
 import { Rational } from '../lib/rational.ts'
+import type { Payer, PaymentSession, StagedPayment } from './payer.ts'
 import { Balances, NonceCounters } from './sender-ledger.ts'
 
 /** How long before its end an auth token is renewed: a tenth of its half hour (payments.md §1). */
@@ -46,40 +47,6 @@ export interface SenderRounds {
 /** What the sender needs to know of its own funds. */
 export interface SenderFunds {
   info(sender: Address): Promise<SenderInfo>
-}
-
-/** Pays for segments. All errors are NodeError<SenderRefusal>. */
-export interface Payer {
-  /**
-   * Whether what an orchestrator offers can be paid with: `params-expired` (ask it again), `sender-cannot-pay` (no
-   * orchestrator will do), `params-refused` and `no-price` (this one will not do).
-   */
-  validate(info: OrchestratorInfo): Promise<void>
-  /** Begins to pay one orchestrator for one stream. */
-  open(info: OrchestratorInfo): PaymentSession
-}
-
-/** One stream's payments to one orchestrator. */
-export interface PaymentSession {
-  /** Takes what the orchestrator says of itself now; a new auth session begins with a new balance. */
-  update(info: OrchestratorInfo): void
-  /** Whether the orchestrator must be asked for a new token or new params before the next segment. */
-  needsRefresh(): boolean
-  /** Takes what a segment will cost and makes the tickets that are missing. Nothing is taken when it throws. */
-  stage(profiles: readonly Profile[], durationMs: number): Promise<StagedPayment>
-  close(): void
-}
-
-/** The payment of one segment, to be told what became of it; each call but the first of its kind has no effect. */
-export interface StagedPayment {
-  /** Null offchain. */
-  readonly payment: Payment | null
-  /** Any HTTP status came: the orchestrator has the tickets. */
-  answered(): void
-  /** The result came, and reports so many pixels. */
-  completed(pixels: bigint): void
-  /** It was never sent, or nothing ever came back: the credit that was taken is there again. */
-  abandoned(): void
 }
 
 /** What the sender works with. */
