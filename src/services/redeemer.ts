@@ -55,15 +55,21 @@ export interface RedemptionChain {
    */
   redeem(ticket: WinningTicket, signal: AbortSignal): Promise<RedemptionResult>
 }
+
+/** What redeeming a ticket would bring now. */
 export type Simulation =
   | { readonly kind: 'pays'; readonly amount: bigint; readonly gas: bigint }
   | { readonly kind: 'reverts'; readonly reason: string }
+
+/** What came of redeeming a ticket. */
 export type RedemptionResult =
   | {
       readonly kind: 'mined'
       readonly txHash: Hex
       readonly success: boolean
+      /** Wei that the recipient was credited, as the contract announced it. */
       readonly paid: bigint
+      /** Wei spent on gas. */
       readonly fee: bigint
       readonly block: bigint
     }
@@ -80,6 +86,7 @@ export interface RedeemerEvents {
   redemptionFailed(event: { sender: Address; reason: string }): void
 }
 
+/** What the redeemer works with. */
 export interface RedeemerNeeds {
   readonly tickets: TicketRecords
   readonly nonces: Pick<SeenNonces, 'reveal'>
@@ -96,7 +103,8 @@ export interface RedeemerNeeds {
     addPending(sender: Address, amount: bigint): void
   }
   readonly gas: {
-    readonly gasPrice: bigint /** Throws while the price is above the operator's limit. */
+    readonly gasPrice: bigint
+    /** Throws while the price is above the operator's limit. */
     assertBelowMax(): void
   }
   readonly clock: Clock

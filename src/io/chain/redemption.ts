@@ -1,6 +1,8 @@
 import { encodeFunctionData, type Log, parseEventLogs } from 'viem'
 import { auxData, ticketHash, type WinningTicket } from '../../domain/ticket.ts'
 import { formatHex, type Hex } from '../../lib/bytes.ts'
+import type { Address } from '../../lib/crypto.ts'
+import type { RedemptionChain, RedemptionResult, Simulation } from '../../services/redeemer.ts'
 import { ChainError, revertReason } from './chain-error.ts'
 import type { ChainClient } from './client.ts'
 import { abis } from './contracts.ts'
@@ -9,33 +11,13 @@ import { toQuantity } from './rpc.ts'
 import type { MinedTransaction } from './stored-transaction.ts'
 import type { Transactions } from './transactions.ts'
 
-/** What redeeming a ticket would bring now. */
-export type Simulation =
-  | { readonly kind: 'pays'; readonly amount: bigint; readonly gas: bigint }
-  | { readonly kind: 'reverts'; readonly reason: string }
-
-/** What came of redeeming a ticket. */
-export type Redemption =
-  | {
-      readonly kind: 'mined'
-      readonly txHash: Hex
-      readonly success: boolean
-      /** Wei that the recipient was credited, as the contract announced it. */
-      readonly paid: bigint
-      /** Wei spent on gas. */
-      readonly fee: bigint
-      readonly block: bigint
-    }
-  | { readonly kind: 'not-sent'; readonly reason: string }
-  | { readonly kind: 'timed-out'; readonly txHash: Hex }
-
 /** Redeems winning tickets at the TicketBroker (contracts.md §10). */
-export class TicketRedemption {
+export class TicketRedemption implements RedemptionChain {
   readonly #client: ChainClient
   readonly #transactions: Transactions
-  readonly #account: `0x${string}`
+  readonly #account: Address
 
-  constructor(needs: { client: ChainClient; transactions: Transactions; account: `0x${string}` }) {
+  constructor(needs: { client: ChainClient; transactions: Transactions; account: Address }) {
     this.#client = needs.client
     this.#transactions = needs.transactions
     this.#account = needs.account
@@ -74,7 +56,7 @@ export class TicketRedemption {
    * Sends the ticket, once however often it is called, and waits for the receipt. A `timed-out` one is still watched:
    * calling again goes on waiting for it. An aborted signal throws.
    */
-  async redeem(ticket: WinningTicket, signal: AbortSignal): Promise<Redemption> {
+  async redeem(ticket: WinningTicket, signal: AbortSignal): Promise<RedemptionResult> {
     const request = {
       purpose: `redeem ${formatHex(ticketHash(ticket))}`,
       to: this.#client.addresses.ticketBroker,
@@ -93,7 +75,7 @@ export class TicketRedemption {
     return this.#described(ticket, mined)
   }
 
-  #described(ticket: WinningTicket, mined: MinedTransaction): Redemption {
+  #described(ticket: WinningTicket, mined: MinedTransaction): RedemptionResult {
     return {
       kind: 'mined',
       txHash: mined.hash,
