@@ -37,7 +37,7 @@ export interface Profile {
   readonly quality: number
 }
 
-/** The most renditions one segment may have (transcoding.md §3.1): more is `Too many outputs` everywhere. */
+/** The most renditions one segment may have (transcoding.md §3.1, §10): more is `Too many outputs` everywhere. */
 export const MAX_RENDITIONS = 10
 
 /** Bounds of what a profile may say: int32 and uint32 of the wire, and sizes beyond any codec here. */

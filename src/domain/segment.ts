@@ -30,6 +30,12 @@ export interface S3Info {
   readonly xAmzDate: string
 }
 
+/** The part of a segment to keep, in milliseconds from its first frame; both ends are kept (transcoding.md §3.9). */
+export interface Clip {
+  readonly fromMs: bigint
+  readonly toMs: bigint
+}
+
 /** What a gateway says of a segment it sends (wire.md §5, SegData). */
 export interface SegmentData {
   readonly manifestId: string
@@ -44,8 +50,7 @@ export interface SegmentData {
   readonly authToken: AuthToken | null
   readonly calcPerceptualHash: boolean
   readonly storage: readonly StorageInfo[]
-  /** The part of the segment to keep, in ms from its start. */
-  readonly clip: { readonly fromMs: bigint; readonly toMs: bigint } | null
+  readonly clip: Clip | null
   readonly forceSessionReinit: boolean
 }
 

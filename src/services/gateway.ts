@@ -1,6 +1,6 @@
 import { type Capabilities, jobCapabilities } from '../domain/capabilities.ts'
 import { type Format, type Profile, withFormat } from '../domain/rendition.ts'
-import { type SegmentData, sentDurationMs } from '../domain/segment.ts'
+import { type Clip, sentDurationMs } from '../domain/segment.ts'
 import type { SelectionWeights } from '../domain/selection.ts'
 import { parseStreamPath } from '../domain/stream-name.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -58,7 +58,7 @@ export interface PushedSegment {
   readonly durationMs: number
   /** `WxH`, only told to players. */
   readonly resolution: string
-  readonly clip: SegmentData['clip']
+  readonly clip: Clip | null
   readonly config: StreamConfig | null
 }
 

@@ -9,6 +9,7 @@ import { type Capabilities, satisfies } from '../domain/capabilities.ts'
 import { extensionOf, type Profile } from '../domain/rendition.ts'
 import {
   type AuthToken,
+  type Clip,
   type InfoRequest,
   type OrchestratorInfo,
   type RenditionResult,
@@ -50,23 +51,29 @@ export interface Recipient {
   debit(sender: Address, sessionId: string, pixels: bigint): Promise<void>
 }
 
-/** What a segment is to become; what came of it. */
+/** One segment of a session to be transcoded. */
 export interface TranscodeJob {
+  /** Segments of one session are worked on in the order in which they come, never two at once. */
   readonly sessionId: string
   readonly source: Uint8Array
   readonly profiles: readonly Profile[]
   readonly durationMs: number
-  /** Milliseconds from now until the result is of no use any more. */
+  /** Milliseconds from now within which the result is of use; waiting for a worker counts. */
   readonly deadlineMs: number
-  /** Written into each rendition's metadata. */
+  /** Named in every rendition: `Livepeer Transcoder <version> (<recipient>)` (transcoding.md §3.7). */
   readonly provider: string
-  readonly clip: { readonly fromMs: bigint; readonly toMs: bigint } | null
+  readonly clip: Clip | null
   readonly calcPerceptualHash: boolean
 }
+
+/** What became of a segment. */
 export interface TranscodeOutput {
+  /** Width times height of every frame decoded. */
   readonly decodedPixels: bigint
+  /** In the order of the profiles. */
   readonly renditions: readonly {
     readonly bytes: Uint8Array
+    /** Width times height of every frame given to the encoder. */
     readonly pixels: bigint
     readonly perceptualHash: Uint8Array | null
   }[]
@@ -103,6 +110,7 @@ export interface OrchestratorEvents {
   sessions(count: number): void
 }
 
+/** Settings of the orchestrator. */
 export interface OrchestratorOptions {
   /** Base URL of all later calls; empty when this node takes no work itself. */
   readonly serviceUri: string
@@ -115,6 +123,7 @@ export interface OrchestratorOptions {
   readonly version: string
 }
 
+/** What the orchestrator works with. */
 export interface OrchestratorNeeds {
   readonly signer: Signer
   readonly recipient: Recipient
@@ -134,6 +143,7 @@ export interface Admission {
   release(): void
 }
 
+/** Why a call is refused. */
 export type OrchestratorFault =
   | 'forbidden'
   | 'payment-refused'

@@ -8,6 +8,7 @@ import {
 import type { Capabilities } from '../domain/capabilities.ts'
 import type { Profile } from '../domain/rendition.ts'
 import {
+  type Clip,
   type OrchestratorInfo,
   type RenditionResult,
   resultHash,
@@ -61,7 +62,7 @@ export interface SegmentJob {
   readonly durationMs: number
   readonly profiles: readonly Profile[]
   readonly capabilities: Capabilities
-  readonly clip: SegmentData['clip']
+  readonly clip: Clip | null
   readonly forceSessionReinit: boolean
   readonly timeoutMultiplier: number
 }

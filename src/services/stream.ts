@@ -19,11 +19,13 @@ export const SOURCE = 'source'
 export interface InputProbe {
   /** FFmpeg's name; empty when there is no video or nothing could be read. */
   readonly videoCodec: string
+  /** Empty without an audio stream. */
   readonly audioCodec: string
+  /** FFmpeg's name; empty when unknown. */
   readonly pixelFormat: string
   readonly width: number
   readonly height: number
-  /** Audio with a video track in which there is no picture. */
+  /** Audio with a video stream in which nothing can be decoded: such a segment bypasses transcoding. */
   readonly zeroFrame: boolean
 }
 

@@ -8,7 +8,8 @@ import { systemClock } from '../../lib/clock.ts'
 import { seededDice } from '../../lib/dice.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
-import { MediaEngine, TOO_LATE, type TranscodeJob } from './engine.ts'
+import type { TranscodeJob } from '../../services/orchestrator.ts'
+import { MediaEngine, TOO_LATE } from './engine.ts'
 import { WORKER_DIED } from './worker-process.ts'
 
 const signal = AbortSignal.timeout(120_000)

@@ -1,26 +1,10 @@
-import type { Profile } from '../../domain/rendition.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
+import type { TranscodeJob, TranscodeOutput, Transcoder } from '../../services/orchestrator.ts'
 import { MediaError } from './media-error.ts'
 import type { Probe } from './probe.ts'
-import type { Clip, TranscodeOutput } from './transcode.ts'
 import { abortError, WorkerProcess } from './worker-process.ts'
-
-/** One segment of a session to be transcoded. */
-export interface TranscodeJob {
-  /** Segments of one session are worked on in the order in which they come, never two at once. */
-  readonly sessionId: string
-  readonly source: Uint8Array
-  readonly profiles: readonly Profile[]
-  readonly durationMs: number
-  /** Milliseconds from now within which the result is of use; waiting for a worker counts. */
-  readonly deadlineMs: number
-  /** `Livepeer Transcoder <version> (<orchId>)`, written into every rendition. */
-  readonly provider: string
-  readonly clip: Clip | null
-  readonly calcPerceptualHash: boolean
-}
 
 /** What the engine is given. */
 export interface MediaEngineNeeds {
@@ -80,7 +64,7 @@ interface Slot {
  * Does media work in warm worker processes, so that native code which reads streams of strangers never runs where
  * keys and balances are. A worker that dies or hangs fails the job it was on and is replaced; no other job notices.
  */
-export class MediaEngine implements Service {
+export class MediaEngine implements Service, Transcoder {
   readonly name = 'media'
   readonly #clock: Clock
   readonly #log: Log

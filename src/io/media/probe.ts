@@ -1,22 +1,13 @@
 import { AV_NOPTS_VALUE, AVMEDIA_TYPE_AUDIO, AVMEDIA_TYPE_VIDEO } from 'node-av/constants'
 import { avGetCodecName, avGetPixFmtName, type Stream } from 'node-av/lib'
+import type { InputProbe } from '../../services/stream.ts'
 import { MemoryInput } from './ffmpeg.ts'
 import { MediaError } from './media-error.ts'
 import { SegmentReader } from './segment-reader.ts'
 
 /** What a container holds. */
-export interface Probe {
+export interface Probe extends InputProbe {
   readonly container: 'mpegts' | 'mp4' | 'other'
-  /** FFmpeg's name of the codec; empty without a video stream. */
-  readonly videoCodec: string
-  /** Empty without an audio stream. */
-  readonly audioCodec: string
-  /** FFmpeg's name; empty when unknown. */
-  readonly pixelFormat: string
-  readonly width: number
-  readonly height: number
-  /** Audio with a video stream in which nothing can be decoded: such a segment bypasses transcoding. */
-  readonly zeroFrame: boolean
   readonly durationMs: number
 }
 

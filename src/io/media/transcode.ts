@@ -1,6 +1,8 @@
 import { AV_NOPTS_VALUE } from 'node-av/constants'
 import type { Frame, Packet } from 'node-av/lib'
-import type { Profile } from '../../domain/rendition.ts'
+import { MAX_RENDITIONS, type Profile } from '../../domain/rendition.ts'
+import { type Clip, MAX_DURATION_MS } from '../../domain/segment.ts'
+import type { TranscodeOutput } from '../../services/orchestrator.ts'
 import { BoundedQueue } from './bounded-queue.ts'
 import { MemoryInput } from './ffmpeg.ts'
 import { MediaError } from './media-error.ts'
@@ -9,40 +11,15 @@ import { type RenditionBytes, RenditionWriter } from './rendition-writer.ts'
 import { SegmentReader } from './segment-reader.ts'
 import { MILLISECONDS, rescale, type TimeBase } from './time-base.ts'
 
-/** The part of a segment to keep, in milliseconds from its first frame; both ends are kept. */
-export interface Clip {
-  readonly fromMs: bigint
-  readonly toMs: bigint
-}
-
 /** One segment and what to make of it. */
 export interface TranscodeRequest {
   readonly source: Uint8Array
   readonly profiles: readonly Profile[]
-  /** Named in every rendition: `Livepeer Transcoder <version> (<orchId>)` (transcoding.md §3.7). */
+  /** Named in every rendition: `Livepeer Transcoder <version> (<recipient>)` (transcoding.md §3.7). */
   readonly provider: string
   readonly clip: Clip | null
   readonly calcPerceptualHash: boolean
 }
-
-/** What became of a segment. */
-export interface TranscodeOutput {
-  /** Width times height of every frame decoded. */
-  readonly decodedPixels: bigint
-  /** In the order of the profiles. */
-  readonly renditions: readonly {
-    readonly bytes: Uint8Array
-    /** Width times height of every frame given to the encoder. */
-    readonly pixels: bigint
-    readonly perceptualHash: Uint8Array | null
-  }[]
-}
-
-/** More renditions than this are refused (transcoding.md §10). */
-export const MAX_RENDITIONS = 10
-
-/** A segment may last this long (transcoding.md §10). */
-export const MAX_SEGMENT_MS = 300_000
 
 /** Decoded frames that may wait for one rendition: enough to even out its steps, few enough to hold in memory. */
 const QUEUED_PARTS = 12
@@ -232,7 +209,7 @@ async function openSegment(bytes: Uint8Array): Promise<MemoryInput> {
 
 /** Checks in the order in which peers do, since the first failure is what they compare (transcoding.md §3.1). */
 function assertTranscodable(probe: Probe): void {
-  if (probe.durationMs >= MAX_SEGMENT_MS + 1000) throw new MediaError('TranscoderInvalidDuration')
+  if (probe.durationMs >= MAX_DURATION_MS + 1000) throw new MediaError('TranscoderInvalidDuration')
   if (probe.videoCodec === '' || probe.zeroFrame) throw new MediaError('TranscoderInvalidVideo')
 }
 
