@@ -8,7 +8,6 @@ import { connect as tlsConnect } from 'node:tls'
 import type { OrchestratorInfo, SegmentData, TranscodeResult } from '../src/domain/segment.ts'
 import type { Payment } from '../src/domain/ticket.ts'
 import {
-  type Admission,
   type OrchestratorApi,
   OrchestratorEndpoint,
   type OrchestratorEndpointOptions,
@@ -17,6 +16,7 @@ import { Endpoint } from '../src/io/rpc/server.ts'
 import { keccak256, ZERO_ADDRESS } from '../src/lib/crypto.ts'
 import { type Log, silentLog } from '../src/lib/log.ts'
 import { Supervisor } from '../src/lib/service.ts'
+import type { Admission } from '../src/services/orchestrator.ts'
 
 /** An info of which a test changes what it is about. */
 export const INFO: OrchestratorInfo = {

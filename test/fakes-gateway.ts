@@ -5,10 +5,9 @@ import {
   type InfoRequest,
   type OrchestratorInfo,
   resultHash,
-  type SegmentData,
   type TranscodeResult,
 } from '../src/domain/segment.ts'
-import type { Payment, TicketParams } from '../src/domain/ticket.ts'
+import type { TicketParams } from '../src/domain/ticket.ts'
 import type { Clock } from '../src/lib/clock.ts'
 import {
   type Address,
@@ -20,7 +19,7 @@ import {
 } from '../src/lib/crypto.ts'
 import { NodeError } from '../src/lib/errors.ts'
 import type { Payer, PaymentSession, StagedPayment } from '../src/services/payer.ts'
-import type { SubmissionClient } from '../src/services/segment-work.ts'
+import type { Submission, SubmissionClient } from '../src/services/segment-work.ts'
 import type { SessionEnder } from '../src/services/sessions.ts'
 import type { InputProbe } from '../src/services/stream.ts'
 
@@ -49,14 +48,9 @@ export function ticketParams(recipient: Address): TicketParams {
   }
 }
 
-/** What an orchestrator is sent. */
-export interface Submission {
+/** What an orchestrator was sent, and where. */
+export interface Received extends Submission {
   readonly base: string
-  readonly segment: SegmentData
-  readonly payment: Payment | null
-  readonly body: Uint8Array
-  readonly headerTimeoutMs: number
-  readonly totalTimeoutMs: number
 }
 
 /** One orchestrator of the fake network: what it does can be replaced step by step. */
@@ -64,7 +58,7 @@ export class FakeOrchestrator {
   readonly url: string
   readonly key: Uint8Array
   readonly files = new Map<string, Uint8Array>()
-  readonly submissions: Submission[] = []
+  readonly submissions: Received[] = []
   readonly ended: AuthToken[] = []
   infoRequests: InfoRequest[] = []
   capabilities: Capabilities | null = defaultCapabilities('0.9.1')
@@ -113,8 +107,7 @@ export class FakeOrchestrator {
     }
   }
 
-  work(submission: Submission, clock: Clock): TranscodeResult {
-    const { segment } = submission
+  work({ segment }: Received, clock: Clock): TranscodeResult {
     const info = { ...this.info(clock), authToken: segment.authToken }
     if (this.outcome) return { seq: segment.seq, info, outcome: this.outcome }
     const renditions = segment.profiles.map(({ name }) => {
@@ -172,21 +165,17 @@ export class FakeNetwork implements SubmissionClient, SessionEnder {
     return orchestrator.info(this.#clock)
   }
 
-  async submit(
-    base: string,
-    job: Omit<Submission, 'base'> & { bodyIsUri: boolean; onStatus?: () => void },
-    signal: AbortSignal,
-  ): Promise<TranscodeResult> {
+  async submit(base: string, submission: Submission, signal: AbortSignal): Promise<TranscodeResult> {
     const orchestrator = this.#at(base)
-    const submission = { ...job, base }
-    orchestrator.submissions.push(submission)
+    const received = { ...submission, base }
+    orchestrator.submissions.push(received)
     if (orchestrator.refusal) {
-      if (orchestrator.refusal.answered) job.onStatus?.()
+      if (orchestrator.refusal.answered) submission.onStatus?.()
       throw orchestrator.refusal.error
     }
-    job.onStatus?.()
+    submission.onStatus?.()
     if (orchestrator.workMs > 0) await this.#clock.sleep(orchestrator.workMs, signal)
-    return orchestrator.work(submission, this.#clock)
+    return orchestrator.work(received, this.#clock)
   }
 
   async download(url: string): Promise<Uint8Array> {

@@ -28,22 +28,25 @@ import type { Assignment, Session, StreamSessions } from './sessions.ts'
 /** How long an orchestrator may take to renew its offer (gateway.md §10). */
 const REFRESH_TIMEOUT_MS = 2_500
 
+/** A segment on its way to an orchestrator. */
+export interface Submission {
+  readonly segment: SegmentData
+  readonly payment: Payment | null
+  /** The segment, or its URI. */
+  readonly body: Uint8Array
+  readonly bodyIsUri: boolean
+  /** Until the answer's status, from the start (gateway.md §10). */
+  readonly headerTimeoutMs: number
+  /** Until the answer is complete, from the start (gateway.md §10). */
+  readonly totalTimeoutMs: number
+  /** Any status has come: the orchestrator has seen the payment. */
+  onStatus?(): void
+}
+
 /** How a segment reaches an orchestrator, and its renditions come back. */
 export interface SubmissionClient extends InfoClient {
   /** Throws NodeError `header-timeout`, `body-timeout`, `refused` (the message is the trimmed body), `unreachable`, `bad-answer`. */
-  submit(
-    base: string,
-    job: {
-      segment: SegmentData
-      payment: Payment | null
-      body: Uint8Array
-      bodyIsUri: boolean
-      headerTimeoutMs: number
-      totalTimeoutMs: number
-      onStatus?: () => void
-    },
-    signal: AbortSignal,
-  ): Promise<TranscodeResult>
+  submit(base: string, submission: Submission, signal: AbortSignal): Promise<TranscodeResult>
   download(url: string, signal: AbortSignal): Promise<Uint8Array>
 }
 

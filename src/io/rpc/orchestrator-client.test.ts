@@ -10,8 +10,9 @@ import { keccak256, ZERO_ADDRESS } from '../../lib/crypto.ts'
 import { systemDice } from '../../lib/dice.ts'
 import { NodeError } from '../../lib/errors.ts'
 import { Supervisor } from '../../lib/service.ts'
+import type { Submission } from '../../services/segment-work.ts'
 import { encodeTranscodeResult } from './convert.ts'
-import { OrchestratorClient, type SegmentJob } from './orchestrator-client.ts'
+import { OrchestratorClient } from './orchestrator-client.ts'
 import { makeIdentity } from './tls.ts'
 
 const SOURCE = Buffer.from('the segment')
@@ -23,7 +24,7 @@ const REQUEST: InfoRequest = {
 }
 const never = new AbortController().signal
 
-function jobOf(body: Uint8Array = SOURCE, changes: Partial<SegmentJob> = {}): SegmentJob {
+function jobOf(body: Uint8Array = SOURCE, changes: Partial<Submission> = {}): Submission {
   const times = { headerTimeoutMs: 5_000, totalTimeoutMs: 10_000 }
   return { segment: segmentOf(body), payment: null, body, bodyIsUri: false, ...times, ...changes }
 }

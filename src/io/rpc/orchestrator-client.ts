@@ -2,16 +2,11 @@ import { STATUS_CODES } from 'node:http'
 import type { ClientHttp2Session } from 'node:http2'
 import { type Client, Code, ConnectError, createClient } from '@connectrpc/connect'
 import { createGrpcTransport } from '@connectrpc/connect-node'
-import type {
-  AuthToken,
-  InfoRequest,
-  OrchestratorInfo,
-  SegmentData,
-  TranscodeResult,
-} from '../../domain/segment.ts'
-import type { Payment } from '../../domain/ticket.ts'
+import type { AuthToken, InfoRequest, OrchestratorInfo, TranscodeResult } from '../../domain/segment.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Scope, Service } from '../../lib/service.ts'
+import type { Submission, SubmissionClient } from '../../services/segment-work.ts'
+import type { SessionEnder } from '../../services/sessions.ts'
 import { Connections } from './connections.ts'
 import { decodeTranscodeResult, MAX_MESSAGE_BYTES, readInfo, writeInfoRequest } from './convert.ts'
 import {
@@ -44,26 +39,11 @@ const DOWNLOAD_MS = 4_000
 /** A refusal's text is kept to this length. */
 const MAX_REFUSAL = 1_000
 
-/** A segment to have transcoded. */
-export interface SegmentJob {
-  readonly segment: SegmentData
-  readonly payment: Payment | null
-  /** The segment, or its URI. */
-  readonly body: Uint8Array
-  readonly bodyIsUri: boolean
-  /** Until the answer's status, from the start (gateway.md §10). */
-  readonly headerTimeoutMs: number
-  /** Until the answer is complete, from the start (gateway.md §10). */
-  readonly totalTimeoutMs: number
-  /** Any status has come: the orchestrator has seen the payment. */
-  onStatus?(): void
-}
-
 /**
  * A gateway's view of orchestrators. Failures are ExchangeErrors: `unreachable`, `header-timeout`, `body-timeout`,
  * `refused` (the peer's own words; `details.status` over HTTP), `bad-answer`, `too-large`.
  */
-export class OrchestratorClient implements Service {
+export class OrchestratorClient implements Service, SubmissionClient, SessionEnder {
   readonly name = 'orchestrator client'
   readonly #connections = new Connections({ connectMs: CONNECT_MS })
 
@@ -100,25 +80,27 @@ export class OrchestratorClient implements Service {
   }
 
   /** Sends a segment, once, and waits for its result. */
-  async submit(base: string, job: SegmentJob, signal: AbortSignal): Promise<TranscodeResult> {
+  async submit(base: string, submission: Submission, signal: AbortSignal): Promise<TranscodeResult> {
     const url = parseUrl(`${base}/segment`)
     const deadline = new Deadline(signal)
-    deadline.limit(job.totalTimeoutMs, () => timeout('body', job.totalTimeoutMs))
-    const headers = deadline.limit(job.headerTimeoutMs, () => timeout('header', job.headerTimeoutMs))
+    deadline.limit(submission.totalTimeoutMs, () => timeout('body', submission.totalTimeoutMs))
+    const headers = deadline.limit(submission.headerTimeoutMs, () =>
+      timeout('header', submission.headerTimeoutMs),
+    )
     const answer = await this.#exchange(
       {
         method: 'POST',
         url,
         headers: {
-          [SEGMENT_HEADER]: formatSegmentHeader(job.segment),
-          [PAYMENT_HEADER]: formatPaymentHeader(job.payment),
-          'content-type': job.bodyIsUri ? URI_CONTENT_TYPE : SEGMENT_CONTENT_TYPE,
+          [SEGMENT_HEADER]: formatSegmentHeader(submission.segment),
+          [PAYMENT_HEADER]: formatPaymentHeader(submission.payment),
+          'content-type': submission.bodyIsUri ? URI_CONTENT_TYPE : SEGMENT_CONTENT_TYPE,
         },
-        body: job.body,
+        body: submission.body,
         maxBytes: MAX_MESSAGE_BYTES,
         onStatus: () => {
           clearTimeout(headers)
-          job.onStatus?.()
+          submission.onStatus?.()
         },
       },
       deadline,

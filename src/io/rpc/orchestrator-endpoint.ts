@@ -12,6 +12,7 @@ import { equalBytes } from '../../lib/bytes.ts'
 import { keccak256 } from '../../lib/crypto.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
+import type { Admission } from '../../services/orchestrator.ts'
 import {
   encodePaymentResult,
   encodeTranscodeResult,
@@ -60,13 +61,6 @@ const DOWNLOAD_MS = 4_000
 
 /** What a peer may be told instead of an answer, and the status that says it (wire.md §10). */
 const STATUS = { forbidden: 403, 'payment-refused': 400, 'bad-request': 400, internal: 500 } as const
-
-/** A segment that was accepted and paid for; its bytes are still to come. */
-export interface Admission {
-  transcode(source: Uint8Array, signal: AbortSignal): Promise<TranscodeResult>
-  /** The bytes never came, or were not those that were announced. */
-  release(): void
-}
 
 /** The orchestrator behind the endpoint. Refusals are NodeErrors whose message is the text for the peer. */
 export interface OrchestratorApi {
