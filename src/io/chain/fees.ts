@@ -1,11 +1,6 @@
+import type { Fees } from '../../domain/transaction.ts'
 import { ChainError } from './chain-error.ts'
 import { parseQuantity, type Rpc } from './rpc.ts'
-
-/** What a transaction offers for a unit of gas, in wei (EIP-1559). */
-export interface Fees {
-  readonly maxFeePerGas: bigint
-  readonly maxPriorityFeePerGas: bigint
-}
 
 /** What a chain asks for now. */
 export interface FeeMarket {

@@ -8,7 +8,7 @@ import type { ChainClient } from './client.ts'
 import { abis } from './contracts.ts'
 import type { RawLog } from './raw-log.ts'
 import { toQuantity } from './rpc.ts'
-import type { MinedTransaction } from './stored-transaction.ts'
+import type { MinedTransaction } from './transaction-request.ts'
 import type { Transactions } from './transactions.ts'
 
 /** Redeems winning tickets at the TicketBroker (contracts.md §10). */

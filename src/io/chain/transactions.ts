@@ -1,19 +1,19 @@
+import type { Fees, StoredTransaction } from '../../domain/transaction.ts'
 import type { Hex } from '../../lib/bytes.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { isAbort, messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import { ChainError } from './chain-error.ts'
-import { type Fees, offerFor, readFeeMarket, replacementFor } from './fees.ts'
+import { offerFor, readFeeMarket, replacementFor } from './fees.ts'
 import { type RawReceipt, receiptSchema } from './raw-log.ts'
 import { type Rpc, toQuantity } from './rpc.ts'
 import type {
   MinedTransaction,
-  StoredTransaction,
   TransactionRequest,
   TransactionSigner,
   TransactionStore,
-} from './stored-transaction.ts'
+} from './transaction-request.ts'
 
 /** Settings of `Transactions`. */
 export interface TransactionOptions {

@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely'
 import type { PricePerPixel, WinningTicket } from '../../domain/ticket.ts'
 import type { TicketState } from '../../domain/ticket-state.ts'
+import type { StoredTransaction } from '../../domain/transaction.ts'
 import { formatHex, parseHex } from '../../lib/bytes.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { type Dice, systemDice } from '../../lib/dice.ts'
@@ -24,7 +25,7 @@ import { type Database, openDatabase, StoreError } from './open.ts'
 import { forgetIdleSessions, lockSession, sessionIn, setSession, takeLeftovers } from './session-rows.ts'
 import type { Tables } from './tables.ts'
 import { columnsOfState, ticketOfRow } from './ticket-row.ts'
-import { rowOfTransaction, type StoredTransaction, transactionOfRow } from './transaction-row.ts'
+import { rowOfTransaction, transactionOfRow } from './transaction-row.ts'
 
 const SECRET_BYTES = 32
 const MAX_KNOWN_PRICES = 10_000

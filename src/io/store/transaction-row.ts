@@ -1,25 +1,8 @@
 import { z } from 'zod'
+import type { StoredTransaction } from '../../domain/transaction.ts'
 import type { Hex } from '../../lib/bytes.ts'
 import type { Address } from '../../lib/crypto.ts'
 import type { TransactionRow } from './tables.ts'
-
-/** A transaction of one of our accounts, with every version of it that was sent. */
-export interface StoredTransaction {
-  readonly account: Address
-  readonly nonce: number
-  readonly purpose: string
-  readonly to: Address
-  readonly data: Hex
-  readonly value: bigint
-  readonly gas: bigint
-  readonly attempts: readonly {
-    readonly hash: Hex
-    readonly maxFeePerGas: bigint
-    readonly maxPriorityFeePerGas: bigint
-    readonly sentAtMs: number
-  }[]
-  readonly state: 'open' | 'mined' | 'reverted' | 'abandoned'
-}
 
 const ATTEMPTS = z.array(
   z.object({
