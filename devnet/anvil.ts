@@ -17,7 +17,7 @@ export interface AnvilOptions {
 }
 
 /** The development network's chain id: none of those whose rules differ (chain.md §1). */
-export const DEVNET_CHAIN_ID = 54321
+const DEVNET_CHAIN_ID = 54321
 
 /** How long anvil may take to listen. */
 const START_TIMEOUT_MS = 20_000

@@ -28,7 +28,7 @@ export interface ProtocolParameters {
 }
 
 /** What `Protocol.deploy` uses where nothing else is asked for. */
-export const defaultParameters: ProtocolParameters = {
+const defaultParameters: ProtocolParameters = {
   roundLength: 50n,
   roundLockAmount: 100_000n,
   poolSize: 10n,

@@ -111,7 +111,7 @@ export function isTokenExpiring(expiration: bigint, nowMs: number): boolean {
 }
 
 /** How many results of one segment may fail verification before the best of them has to do (gateway.md §12). */
-export const VERIFICATION_RETRIES = 2
+const VERIFICATION_RETRIES = 2
 
 /** The result to make do with after these failed verification, oldest first; null while it should be tried again. */
 export function resultToMakeDo<R extends { readonly score: number }>(failed: readonly R[]): R | null {

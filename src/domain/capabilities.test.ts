@@ -6,7 +6,6 @@ import {
   bitstringOf,
   type Capabilities,
   capability,
-  capabilityName,
   defaultCapabilities,
   isSubset,
   type JobNeeds,
@@ -103,11 +102,6 @@ describe('offered capabilities', () => {
           .bitstring,
       ).includes(capability.hevcDecode)
     assert.deepEqual([has(), has(null), has(false), has(true)], [false, false, false, true])
-  })
-
-  it('have names for messages', () => {
-    assert.equal(capabilityName(26), 'segmentSlicing')
-    assert.equal(capabilityName(35), 'capability 35')
   })
 })
 

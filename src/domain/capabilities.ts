@@ -55,16 +55,6 @@ export const capability = {
   segmentSlicing: 26,
 } as const
 
-/** Name of a transcoding capability. */
-export type CapabilityName = keyof typeof capability
-
-const names = new Map<number, string>(Object.entries(capability).map(([name, bit]) => [bit, name]))
-
-/** A capability's name for messages; a number without one is shown as it is. */
-export function capabilityName(bit: number): string {
-  return names.get(bit) ?? `capability ${bit}`
-}
-
 /** What every orchestrator and transcoder offers (wire.md §7): word 0x4005fff. */
 const DEFAULT_BITS: readonly number[] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 26]
 
@@ -133,7 +123,7 @@ export function satisfiesVersion(minVersion: string, version: string): boolean {
 const VERSION = /^v?(\d{1,15})(?:\.(\d{1,15}))?(?:\.(\d{1,15}))?(?:[-+].*)?$/
 
 /** Major, minor and patch of a version; null when it is none. */
-export function parseVersion(text: string): readonly [number, number, number] | null {
+function parseVersion(text: string): readonly [number, number, number] | null {
   const match = VERSION.exec(text)
   return match ? [Number(match[1]), Number(match[2] ?? 0), Number(match[3] ?? 0)] : null
 }

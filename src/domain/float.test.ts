@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import payments from '../../test/vectors/payments.json' with { type: 'json' }
-import { availableFunds, clampFloat, maxFloat, reserveShare } from './float.ts'
+import { clampFloat, maxFloat, reserveShare } from './float.ts'
 
 for (const row of payments.float) {
   test(`float of ${JSON.stringify(row)}`, () => {
@@ -12,7 +12,6 @@ for (const row of payments.float) {
     }
     const share = reserveShare(reserve, BigInt(row.pool), BigInt(row.claimed))
     assert.equal(maxFloat(share, deposit, pending), BigInt(row.maxFloat))
-    assert.equal(availableFunds(share, deposit, pending), BigInt(row.available))
   })
 }
 

@@ -33,11 +33,6 @@ export function maxFloat(share: bigint, deposit: bigint, pending: bigint): bigin
   return pending > 0n && deposit >= DEPOSIT_TO_PENDING_RATIO * pending ? share : share - pending
 }
 
-/** What a winning ticket of this sender can be paid from (payments.md §10). Can be below zero: see `clampFloat`. */
-export function availableFunds(share: bigint, deposit: bigint, pending: bigint): bigint {
-  return share + deposit - pending
-}
-
 /** Zero for what is below: amounts lose their sign on the wire, so that −90 would arrive as 90 (payments.md §15). */
 export function clampFloat(amount: bigint): bigint {
   return amount < 0n ? 0n : amount

@@ -1,7 +1,7 @@
 import type { OpenReason } from './ticket-state.ts'
 
 /** For how many rounds a ticket can be redeemed, that of its creation being the first (payments.md §1, §13). */
-export const TICKET_VALIDITY_ROUNDS = 2n
+const TICKET_VALIDITY_ROUNDS = 2n
 
 /** How many L1 blocks before its last a ticket is redeemed at any price above the gas, unless a round is short. */
 const LAST_CHANCE_BLOCKS = 100n

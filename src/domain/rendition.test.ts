@@ -5,7 +5,6 @@ import { formatHex } from '../lib/bytes.ts'
 import { NodeError } from '../lib/errors.ts'
 import {
   extensionOf,
-  loadCost,
   mimeTypeOf,
   parseProfile,
   parseProfiles,
@@ -73,18 +72,6 @@ describe('format', () => {
   it('is taken from the upload only where the profile has none', () => {
     assert.equal(withFormat(presets[0]!, 'mp4').format, 'mp4')
     assert.equal(withFormat({ ...presets[0]!, format: 'mpegts' }, 'mp4').format, 'mpegts')
-  })
-})
-
-describe('load cost', () => {
-  it('counts 30 fps where none is set and cuts fractions (transcoding.md §13, case 24)', () => {
-    const small = presetNamed('P144p30fps16x9')!
-    const rates = [
-      { fps: 1, fpsDen: 0 },
-      { fps: 0, fpsDen: 0 },
-      { fps: 30000, fpsDen: 1001 },
-    ]
-    assert.equal(loadCost(rates.map((rate) => ({ ...small, ...rate }))), 2_211_840)
   })
 })
 

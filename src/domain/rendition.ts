@@ -104,13 +104,6 @@ export function withFormat(profile: Profile, format: Exclude<Format, 'none'>): P
   return profile.format === 'none' ? { ...profile, format } : profile
 }
 
-/** What a session's renditions weigh when work is spread: pixels per second, 30 fps where none is set (transcoding.md §3.10). */
-export function loadCost(profiles: readonly Profile[]): number {
-  return profiles.reduce((sum, { width, height, fps, fpsDen }) => {
-    return sum + width * height * Math.floor((fps || 30) / (fpsDen || 1))
-  }, 0)
-}
-
 /** Code of every error that profile JSON gives. */
 export type ProfileError = NodeError<'bad-profile'>
 

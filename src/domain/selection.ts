@@ -113,7 +113,7 @@ export function chooseSession<S extends IdleSession>(
 }
 
 /** The least time that a latency score is measured against, in ms: short segments are not held against anyone (gateway.md §10). */
-export const MIN_SCORED_DURATION_MS = 1500
+const MIN_SCORED_DURATION_MS = 1500
 
 /** How long a segment took, relative to its length (gateway.md §10). */
 export function latencyScore(elapsedMs: number, durationMs: number): number {

@@ -31,7 +31,7 @@ export function remainingPenalty(suspensions: Suspensions, url: string): number 
 }
 
 /** The most trusted sessions that one stream asks for: twice the two-second segments in eight seconds (gateway.md §8). */
-export const MAX_TRUSTED_SESSIONS = 8
+const MAX_TRUSTED_SESSIONS = 8
 
 /** How many sessions a pool asks for (gateway.md §8). */
 export function requestedSessions(trust: 'trusted' | 'untrusted', poolSize: number): number {

@@ -4,7 +4,7 @@ import { NodeError } from '../lib/errors.ts'
 export const FILES_PER_DIRECTORY = 12
 
 /** How many bytes are kept altogether before the oldest files go, unless told otherwise. */
-export const DEFAULT_MAX_BYTES = 2_000_000_000
+const DEFAULT_MAX_BYTES = 2_000_000_000
 
 /** What is counted for a file beyond its bytes, so that empty files are bounded too. */
 const OVERHEAD_BYTES = 512

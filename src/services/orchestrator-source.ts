@@ -173,9 +173,3 @@ export class PooledOrchestrators implements OrchestratorSource, Service {
     }
   }
 }
-
-/** No source of orchestrators at all: the gateway serves what is pushed, untranscoded (gateway.md §1). */
-export const noOrchestrators: OrchestratorSource = {
-  candidates: async () => [],
-  stakeOf: () => 0n,
-}

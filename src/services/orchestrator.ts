@@ -480,7 +480,7 @@ export class Orchestrator implements Service {
 }
 
 /** How long a segment may take from its arrival: max(8 s, 4 × its duration) (wire.md §13, gateway.md §10). */
-export function segmentLimitMs(durationMs: number): number {
+function segmentLimitMs(durationMs: number): number {
   return Math.max(8_000, 4 * durationMs)
 }
 

@@ -1,6 +1,6 @@
-import { encodeFunctionData, keccak256, parseAbi, stringToBytes } from 'viem'
+import { keccak256, parseAbi, stringToBytes } from 'viem'
 import type { Hex } from '../../lib/bytes.ts'
-import { type Address, ZERO_ADDRESS } from '../../lib/crypto.ts'
+import type { Address } from '../../lib/crypto.ts'
 
 /** The contracts' functions and events that the node uses, in the contracts' own words (chain.md §3). */
 export const abis = {
@@ -92,29 +92,4 @@ export const CONTRACT_NAMES = {
 /** The Controller's key for a name: its keccak-256, without padding or prefix (chain.md §2). */
 export function contractId(name: string): Hex {
   return keccak256(stringToBytes(name))
-}
-
-/** Call data of `initializeRound()`: opens the current round. */
-export function initializeRoundCall(addresses: ContractAddresses): { to: Address; data: Hex } {
-  const data = encodeFunctionData({ abi: abis.RoundsManager, functionName: 'initializeRound' })
-  return { to: addresses.roundsManager, data }
-}
-
-/** Call data and value of `fundDepositAndReserve`: both amounts in wei (chain.md §14). */
-export function fundCall(
-  addresses: ContractAddresses,
-  deposit: bigint,
-  reserve: bigint,
-): { to: Address; data: Hex; value: bigint } {
-  const data = encodeFunctionData({
-    abi: abis.TicketBroker,
-    functionName: 'fundDepositAndReserve',
-    args: [deposit, reserve],
-  })
-  return { to: addresses.ticketBroker, data, value: deposit + reserve }
-}
-
-/** Whether the Controller knew the name. */
-export function isRegistered(address: Address): boolean {
-  return address !== ZERO_ADDRESS
 }

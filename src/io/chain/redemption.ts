@@ -99,7 +99,7 @@ export class TicketRedemption implements RedemptionChain {
 }
 
 /** Call data of `redeemWinningTicket` (chain.md §3.2). */
-export function redeemCall(ticket: WinningTicket): Hex {
+function redeemCall(ticket: WinningTicket): Hex {
   return encodeFunctionData({
     abi: abis.TicketBroker,
     functionName: 'redeemWinningTicket',

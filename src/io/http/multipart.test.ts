@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { renditionPart, wholeMultipartBody } from './multipart.ts'
+import { concatBytes } from '../../lib/bytes.ts'
+import { multipartBody, renditionPart } from './multipart.ts'
 
 const part = (name: string, text: string) =>
   renditionPart({
@@ -12,7 +13,7 @@ const part = (name: string, text: string) =>
   })
 
 test('renditions are written as clients of the Go node know them, byte for byte', () => {
-  const body = wholeMultipartBody([part('low', 'abc'), part('high', '')], 'b0')
+  const body = concatBytes(...multipartBody([part('low', 'abc'), part('high', '')], 'b0'))
   assert.equal(
     new TextDecoder().decode(body),
     '--b0\r\n' +
@@ -33,7 +34,7 @@ test('renditions are written as clients of the Go node know them, byte for byte'
 })
 
 test('a name cannot break out of its header', () => {
-  const text = new TextDecoder().decode(wholeMultipartBody([part('a"\r\nX: y', '')], 'b0'))
+  const text = new TextDecoder().decode(concatBytes(...multipartBody([part('a"\r\nX: y', '')], 'b0')))
   assert.ok(!text.includes('\r\nX: y'))
   assert.ok(text.includes('filename="a___X: y_7.ts"'))
 })

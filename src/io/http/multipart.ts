@@ -1,5 +1,3 @@
-import { concatBytes } from '../../lib/bytes.ts'
-
 /** One part of a multipart body. */
 export interface Part {
   /** Written in this order. */
@@ -45,9 +43,4 @@ export function* multipartBody(parts: readonly Part[], boundary: string): Genera
     separator = '\r\n'
   }
   yield text.encode(`\r\n--${boundary}--\r\n`)
-}
-
-/** The same in one piece. */
-export function wholeMultipartBody(parts: readonly Part[], boundary: string): Uint8Array {
-  return concatBytes(...multipartBody(parts, boundary))
 }

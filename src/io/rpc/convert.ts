@@ -41,9 +41,9 @@ export class WireError extends NodeError<WireFault> {
 /** Larger messages are refused unread: a payment of 600 tickets takes some 45 KB, an info some hundreds of bytes. */
 export const MAX_MESSAGE_BYTES = 256 * 1024
 /** Tickets of one payment: what a sender may use of one recipient rand (wire.md §10). */
-export const MAX_TICKETS = 600
+const MAX_TICKETS = 600
 /** Profiles of a segment: the engine refuses more than 10 with its own words, this only bounds memory. */
-export const MAX_PROFILES = 64
+const MAX_PROFILES = 64
 const MAX_RENDITIONS = MAX_PROFILES
 const MAX_STORAGE = 16
 const MAX_NODES = 1024
