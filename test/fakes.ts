@@ -3,7 +3,7 @@ import type { SenderInfo } from '../src/domain/float.ts'
 import { ticketHash, type WinningTicket } from '../src/domain/ticket.ts'
 import { formatHex, type Hex } from '../src/lib/bytes.ts'
 import { type Address, keccak256 } from '../src/lib/crypto.ts'
-import { NodeError } from '../src/lib/errors.ts'
+import { abortError, NodeError } from '../src/lib/errors.ts'
 import type { RedemptionResult, Simulation } from '../src/services/redeemer.ts'
 
 const GENESIS_L1 = 1_000n
@@ -381,7 +381,7 @@ export class FakeChain {
 
   #nextInclusion(transaction: FakeTransaction, signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
-      const stop = () => reject(new DOMException('The operation was aborted', 'AbortError'))
+      const stop = () => reject(abortError(signal))
       if (signal.aborted) return stop()
       signal.addEventListener('abort', stop, { once: true })
       transaction.waiters.add(resolve)

@@ -1,4 +1,5 @@
 import { setTimeout as sleepTimeout } from 'node:timers/promises'
+import { abortError } from './errors.ts'
 
 /** Time, handed to whoever needs it, so that tests can wind it by hand. */
 export interface Clock {
@@ -89,10 +90,4 @@ export class WoundClock implements Clock {
 /** Lets everything that is ready to run, run. */
 export function settle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
-}
-
-function abortError(signal?: AbortSignal): Error {
-  const error = new Error('The operation was aborted', { cause: signal?.reason })
-  error.name = 'AbortError'
-  return error
 }

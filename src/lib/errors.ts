@@ -23,6 +23,13 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
+/** The error of a wait that was called off, as a failed platform call would have it; the signal's reason is its cause. */
+export function abortError(signal?: AbortSignal | null): Error {
+  const error = new Error('The operation was aborted', { cause: signal?.reason })
+  error.name = 'AbortError'
+  return error
+}
+
 /** Whether the error is the plain consequence of an aborted signal rather than a failure. */
 export function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === 'AbortError'

@@ -1,10 +1,11 @@
 import type { Clock } from '../../lib/clock.ts'
+import { abortError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import type { TranscodeJob, TranscodeOutput, Transcoder } from '../../services/orchestrator.ts'
 import { MediaError } from './media-error.ts'
 import type { Probe } from './probe.ts'
-import { abortError, WorkerProcess } from './worker-process.ts'
+import { WorkerProcess } from './worker-process.ts'
 
 /** What the engine is given. */
 export interface MediaEngineNeeds {

@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from '../../lib/clock.ts'
+import { abortError } from '../../lib/errors.ts'
 import { MediaError } from './media-error.ts'
-import { abortError, WorkerProcess } from './worker-process.ts'
+import { WorkerProcess } from './worker-process.ts'
 
 /** A segment of a live source. */
 export interface SourceSegment {

@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process'
+import { abortError } from '../../lib/errors.ts'
 import { MediaError } from './media-error.ts'
 
 /** What is asked of a worker process. */
@@ -132,11 +133,4 @@ export class WorkerProcess {
     this.#calls.clear()
     this.#ended.resolve(end)
   }
-}
-
-/** What a wait that was called off ends with. */
-export function abortError(signal?: AbortSignal): Error {
-  const error = new Error('The operation was aborted', { cause: signal?.reason })
-  error.name = 'AbortError'
-  return error
 }

@@ -1,7 +1,7 @@
 import type { ClientHttp2Session } from 'node:http2'
+import { abortError } from '../../lib/errors.ts'
 import {
   type Answer,
-  abortError,
   type Exchange,
   exchangeHttp1,
   exchangeHttp2,

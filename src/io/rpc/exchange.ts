@@ -8,7 +8,7 @@ import {
 import { isIP, type Socket, connect as tcpConnect } from 'node:net'
 import type { Writable } from 'node:stream'
 import { type TLSSocket, connect as tlsConnect } from 'node:tls'
-import { messageOf, NodeError } from '../../lib/errors.ts'
+import { abortError, messageOf, NodeError } from '../../lib/errors.ts'
 import { MAX_HEADER_BYTES } from './headers.ts'
 
 /** How much a server may send ahead of its reader, so that distance does not slow downloads. */
@@ -294,11 +294,4 @@ function unreachable(url: URL, reason: string, cause?: unknown): ExchangeError {
 /** OpenSSL's messages have lines and addresses of memory; its reason is what a person can read. */
 function reasonOf(error: Error): string {
   return 'reason' in error && typeof error.reason === 'string' ? error.reason : messageOf(error)
-}
-
-/** The error of whoever aborted the work. */
-export function abortError(signal: AbortSignal | null): Error {
-  const error = new Error('The operation was aborted', { cause: signal?.reason })
-  error.name = 'AbortError'
-  return error
 }

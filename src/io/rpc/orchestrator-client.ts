@@ -3,21 +3,13 @@ import type { ClientHttp2Session } from 'node:http2'
 import { type Client, Code, ConnectError, createClient } from '@connectrpc/connect'
 import { createGrpcTransport } from '@connectrpc/connect-node'
 import type { AuthToken, InfoRequest, OrchestratorInfo, TranscodeResult } from '../../domain/segment.ts'
-import { messageOf, NodeError } from '../../lib/errors.ts'
+import { abortError, messageOf, NodeError } from '../../lib/errors.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import type { Submission, SubmissionClient } from '../../services/segment-work.ts'
 import type { SessionEnder } from '../../services/sessions.ts'
 import { Connections } from './connections.ts'
 import { decodeTranscodeResult, MAX_MESSAGE_BYTES, readInfo, writeInfoRequest } from './convert.ts'
-import {
-  type Answer,
-  abortError,
-  type Exchange,
-  ExchangeError,
-  openSession,
-  openSocket,
-  protocolOf,
-} from './exchange.ts'
+import { type Answer, type Exchange, ExchangeError, openSession, openSocket, protocolOf } from './exchange.ts'
 import { Orchestrator } from './gen/lp_rpc_pb.ts'
 import {
   formatPaymentHeader,
