@@ -1,4 +1,5 @@
 import { NodeError } from '../lib/errors.ts'
+import { segmentLimitMs } from './segment.ts'
 
 /** Why one try of a segment at one orchestrator came to nothing (gateway.md §10, §12). */
 export type AttemptFault =
@@ -86,7 +87,6 @@ export function faultOfText(text: string, otherwise: 'refused' | 'error-in-resul
 }
 
 const MIN_HEADER_TIMEOUT_MS = 2_000
-const MIN_TOTAL_TIMEOUT_MS = 8_000
 /** A pusher may ask for patience, not for a place forever. */
 const MAX_TIMEOUT_MULTIPLIER = 20
 
@@ -98,7 +98,7 @@ export function submissionTimeouts(
   const factor = Math.min(Math.max(1, multiplier), MAX_TIMEOUT_MULTIPLIER)
   return {
     headerMs: Math.max(MIN_HEADER_TIMEOUT_MS, durationMs * 0.5) * factor,
-    totalMs: Math.max(MIN_TOTAL_TIMEOUT_MS, durationMs * 4) * factor,
+    totalMs: segmentLimitMs(durationMs) * factor,
   }
 }
 

@@ -99,6 +99,14 @@ export interface TranscodeResult {
     | { readonly kind: 'none' }
 }
 
+/** The largest segment or rendition that is taken: 300 s at 8 Mbit/s (gateway.md §1, wire.md §10). */
+export const MAX_SEGMENT_BYTES = 300_000_000
+
+/** How long a segment may take from its arrival: max(8 s, 4 × its duration) (wire.md §13, gateway.md §10). */
+export function segmentLimitMs(durationMs: number): number {
+  return Math.max(8_000, 4 * durationMs)
+}
+
 /** Bounds of a segment's duration (wire.md §6, transcoding.md §10). */
 export const MAX_DURATION_MS = 300_000
 const DEFAULT_DURATION_MS = 2000

@@ -17,6 +17,7 @@ import {
   resultHash,
   type SegmentData,
   segmentHash,
+  segmentLimitMs,
   type TranscodeResult,
 } from '../domain/segment.ts'
 import type { Payment, PriceInfo, TicketParams } from '../domain/ticket.ts'
@@ -477,11 +478,6 @@ export class Orchestrator implements Service {
   #unixSeconds(): bigint {
     return BigInt(Math.floor(this.#needs.clock.now() / 1000))
   }
-}
-
-/** How long a segment may take from its arrival: max(8 s, 4 × its duration) (wire.md §13, gateway.md §10). */
-function segmentLimitMs(durationMs: number): number {
-  return Math.max(8_000, 4 * durationMs)
 }
 
 /** Where a rendition is stored: `{session}/{profile}/{seq}.ts`; a second profile of the same name gets its index. */

@@ -1,20 +1,25 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { MAX_SEGMENT_BYTES } from '../../domain/segment.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Dice } from '../../lib/dice.ts'
 import { isAbort, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
+import { ByteBudget } from '../../lib/request-body.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import { sendBytes, sendText } from './answer.ts'
 import { ingest, type PushedSegments } from './ingest.ts'
 import { type Playable, play } from './playback.ts'
-import { BodyBudget, DEFAULT_MAX_BYTES_AT_ONCE, DEFAULT_SILENCE_MS, MAX_BODY_BYTES } from './request-body.ts'
 
 const MAX_HEADER_BYTES = 65_536
 const MAX_HEADERS_MS = 10_000
 /** A segment may be pushed while it is filmed, and has at most five minutes. */
 const MAX_UPLOAD_MS = 360_000
 const MAX_CONNECTIONS = 4_000
+/** How many bytes of segments are held at once, over all requests. */
+const MAX_BYTES_AT_ONCE = 1_500_000_000
+/** A publisher that sends nothing for so long is given up. */
+const SILENCE_MS = 30_000
 /** How long requests under way may take when the node stops. */
 const DRAIN_MS = 500
 /** How long the rest of a refused body is read and thrown away, so that the refusal can be read. */
@@ -46,13 +51,13 @@ export class GatewayHttp implements Service {
   readonly name = 'gateway HTTP'
   readonly #options: GatewayHttpOptions
   readonly #needs: GatewayHttpNeeds
-  readonly #budget: BodyBudget
+  readonly #budget: ByteBudget
   #port = 0
 
   constructor(options: GatewayHttpOptions, needs: GatewayHttpNeeds) {
     this.#options = options
     this.#needs = needs
-    this.#budget = new BodyBudget(options.maxBytesAtOnce ?? DEFAULT_MAX_BYTES_AT_ONCE)
+    this.#budget = new ByteBudget(options.maxBytesAtOnce ?? MAX_BYTES_AT_ONCE)
   }
 
   /** The port it listens on, once started. */
@@ -101,8 +106,8 @@ export class GatewayHttp implements Service {
         segments: gateway,
         budget: this.#budget,
         limits: {
-          maxBodyBytes: this.#options.maxBodyBytes ?? MAX_BODY_BYTES,
-          silenceMs: this.#options.silenceMs ?? DEFAULT_SILENCE_MS,
+          maxBytes: this.#options.maxBodyBytes ?? MAX_SEGMENT_BYTES,
+          stallMs: this.#options.silenceMs ?? SILENCE_MS,
         },
         dice,
         log,

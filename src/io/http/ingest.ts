@@ -5,11 +5,11 @@ import { formatHex } from '../../lib/bytes.ts'
 import type { Dice } from '../../lib/dice.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
+import { BodyError, type ByteBudget, readBody } from '../../lib/request-body.ts'
 import type { PushedSegment, Rendition, StreamConfig } from '../../services/gateway.ts'
 import type { GatewayFault } from '../../services/gateway-event.ts'
 import { sendBytes, sendPieces, sendText, sendTextEarly } from './answer.ts'
 import { multipartBody, renditionPart } from './multipart.ts'
-import { type BodyBudget, BodyError, readBody } from './request-body.ts'
 import { parseStreamConfig } from './stream-config.ts'
 
 /** Length of a segment whose pusher tells none (gateway.md §3). */
@@ -24,8 +24,8 @@ export interface PushedSegments {
 /** What ingest works with. */
 export interface IngestNeeds {
   readonly segments: PushedSegments
-  readonly budget: BodyBudget
-  readonly limits: { readonly maxBodyBytes: number; readonly silenceMs: number }
+  readonly budget: ByteBudget
+  readonly limits: { readonly maxBytes: number; readonly stallMs: number }
   readonly dice: Dice
   readonly log: Log
   /** How long a client that was refused may go on sending. */
@@ -101,12 +101,17 @@ function configOf(request: IncomingMessage): StreamConfig | null {
   }
 }
 
-async function bodyOf(request: IncomingMessage, needs: IngestNeeds) {
+/** The body, and its place in the budget, which is given back with it. */
+async function bodyOf(
+  request: IncomingMessage,
+  needs: IngestNeeds,
+): Promise<Disposable & { bytes: Uint8Array }> {
   const { budget, limits } = needs
   try {
-    return await readBody(request, { maxBytes: limits.maxBodyBytes, silenceMs: limits.silenceMs, budget })
+    const bytes = await readBody(request, { ...limits, budget })
+    return { bytes, [Symbol.dispose]: () => budget.give(bytes.length) }
   } catch (error) {
-    const status = error instanceof BodyError && error.code === 'too-many-bytes' ? 503 : 500
+    const status = error instanceof BodyError && error.code === 'no-room' ? 503 : 500
     throw new Refusal(status, `Error reading http request body: ${messageOf(error)}`)
   }
 }

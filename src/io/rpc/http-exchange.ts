@@ -1,93 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { constants, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2'
-import { NodeError } from '../../lib/errors.ts'
 
 /** A request over either version of HTTP. */
 export type HttpRequest = IncomingMessage | Http2ServerRequest
 /** Its response. */
 export type HttpResponse = ServerResponse | Http2ServerResponse
 
-/** Largest segment or rendition: 300 s at 8 Mbit/s (wire.md §10). */
-export const MAX_SEGMENT_BYTES = 300_000_000
 /** How long a peer whose request was refused early may go on sending before it is cut off. */
 const LINGER_MS = 2_000
-
-/** Why a body could not be read. */
-export type BodyFault = 'body-too-large' | 'body-stalled' | 'body-broken-off' | 'no-room'
-
-/** A body that could not be read. */
-export class BodyError extends NodeError<BodyFault> {
-  override name = 'BodyError'
-}
-
-/** Counts bytes that are held in memory at one time, over all requests. */
-export class ByteBudget {
-  #left: number
-
-  constructor(bytes: number) {
-    this.#left = bytes
-  }
-
-  /** Takes room for bytes, or says that there is none. */
-  take(bytes: number): boolean {
-    if (bytes > this.#left) return false
-    this.#left -= bytes
-    return true
-  }
-
-  /** Gives room back. */
-  give(bytes: number): void {
-    this.#left += bytes
-  }
-}
-
-/** Bounds of one body. */
-export interface BodyLimits {
-  readonly maxBytes: number
-  /** A sender that is silent for this long is given up. */
-  readonly stallMs: number
-  /** The whole body must have come within this time. */
-  readonly totalMs: number
-  /** From which its bytes are taken; whoever gets the body gives them back. */
-  readonly budget: ByteBudget
-}
-
-/** Reads a body whole. Throws BodyError; room that was taken is then given back. */
-export function readBody(request: HttpRequest, limits: BodyLimits): Promise<Uint8Array> {
-  const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>()
-  const chunks: Uint8Array[] = []
-  let length = 0
-  const stall = setTimeout(() => fail('body-stalled', 'the sender has stopped'), limits.stallMs)
-  const total = setTimeout(() => fail('body-stalled', 'the sender is too slow'), limits.totalMs)
-  const onData = (chunk: Uint8Array) => {
-    stall.refresh()
-    if (length + chunk.length > limits.maxBytes) return fail('body-too-large', 'the body is too large')
-    if (!limits.budget.take(chunk.length)) return fail('no-room', 'too many bodies at one time')
-    length += chunk.length
-    chunks.push(chunk)
-  }
-  const onEnd = () => {
-    // HTTP/2 also ends the stream of a peer that has gone: only what is complete counts.
-    if ('aborted' in request && request.aborted) return onClose()
-    settle()
-    resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, length))
-  }
-  const onClose = () => fail('body-broken-off', 'the sender has gone')
-  const fail = (code: BodyFault, message: string) => {
-    settle()
-    limits.budget.give(length)
-    request.pause()
-    reject(new BodyError(code, message))
-  }
-  const settle = () => {
-    clearTimeout(stall)
-    clearTimeout(total)
-    request.off('data', onData).off('end', onEnd).off('aborted', onClose).off('close', onClose)
-  }
-  if (request.destroyed || ('aborted' in request && request.aborted)) onClose()
-  else request.on('data', onData).on('end', onEnd).on('aborted', onClose).on('close', onClose)
-  return promise
-}
 
 /** A signal that is aborted when the peer goes before it was answered. Errors of the exchange end there too. */
 export function goneSignal(request: HttpRequest, response: HttpResponse): AbortSignal {

@@ -2,7 +2,13 @@ import { STATUS_CODES } from 'node:http'
 import type { ClientHttp2Session } from 'node:http2'
 import { type Client, Code, ConnectError, createClient } from '@connectrpc/connect'
 import { createGrpcTransport } from '@connectrpc/connect-node'
-import type { AuthToken, InfoRequest, OrchestratorInfo, TranscodeResult } from '../../domain/segment.ts'
+import {
+  type AuthToken,
+  type InfoRequest,
+  MAX_SEGMENT_BYTES,
+  type OrchestratorInfo,
+  type TranscodeResult,
+} from '../../domain/segment.ts'
 import { abortError, messageOf, NodeError } from '../../lib/errors.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import type { Submission, SubmissionClient } from '../../services/segment-work.ts'
@@ -19,7 +25,6 @@ import {
   SEGMENT_HEADER,
   URI_CONTENT_TYPE,
 } from './headers.ts'
-import { MAX_SEGMENT_BYTES } from './http-exchange.ts'
 
 /** How long a call may take to connect (wire.md §3). */
 const CALL_CONNECT_MS = 3_000

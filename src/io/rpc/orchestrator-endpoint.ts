@@ -1,17 +1,20 @@
 import { create } from '@bufbuild/protobuf'
 import type { ConnectRouter } from '@connectrpc/connect'
-import type {
-  AuthToken,
-  InfoRequest,
-  OrchestratorInfo,
-  SegmentData,
-  TranscodeResult,
+import {
+  type AuthToken,
+  type InfoRequest,
+  MAX_SEGMENT_BYTES,
+  type OrchestratorInfo,
+  type SegmentData,
+  segmentLimitMs,
+  type TranscodeResult,
 } from '../../domain/segment.ts'
 import type { Payment } from '../../domain/ticket.ts'
 import { equalBytes } from '../../lib/bytes.ts'
 import { keccak256 } from '../../lib/crypto.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
+import { BodyError, ByteBudget, readBody } from '../../lib/request-body.ts'
 import type { Admission } from '../../services/orchestrator.ts'
 import {
   encodePaymentResult,
@@ -34,8 +37,6 @@ import {
   URI_CONTENT_TYPE,
 } from './headers.ts'
 import {
-  BodyError,
-  ByteBudget,
   begin,
   complete,
   cut,
@@ -43,8 +44,6 @@ import {
   goneSignal,
   type HttpRequest,
   type HttpResponse,
-  MAX_SEGMENT_BYTES,
-  readBody,
   refuse,
 } from './http-exchange.ts'
 import { callError, type HttpHandler, type Routes } from './server.ts'
@@ -193,7 +192,7 @@ export class OrchestratorEndpoint implements Routes {
       source = await readBody(request, {
         maxBytes: comesAsUri ? MAX_URI_BYTES : maxBytes,
         stallMs: this.#options.bodyStallMs ?? BODY_STALL_MS,
-        totalMs: BODY_PATIENCE * Math.max(8_000, 4 * segment.durationMs),
+        totalMs: BODY_PATIENCE * segmentLimitMs(segment.durationMs),
         budget: this.#budget,
       })
     } catch (error) {

@@ -1,0 +1,102 @@
+import type { IncomingMessage } from 'node:http'
+import type { Http2ServerRequest } from 'node:http2'
+import { NodeError } from './errors.ts'
+
+/** Why a body was not taken. */
+export type BodyFault = 'body-too-large' | 'body-stalled' | 'body-broken-off' | 'no-room'
+
+/** A body that was not taken. */
+export class BodyError extends NodeError<BodyFault> {
+  override name = 'BodyError'
+}
+
+/** Counts bytes that are held in memory at one time, over all requests. */
+export class ByteBudget {
+  readonly #max: number
+  #held = 0
+
+  constructor(max: number) {
+    this.#max = max
+  }
+
+  /** How many bytes are held now. */
+  get held(): number {
+    return this.#held
+  }
+
+  /** Takes room for bytes, or says that there is none. */
+  take(bytes: number): boolean {
+    if (this.#held + bytes > this.#max) return false
+    this.#held += bytes
+    return true
+  }
+
+  /** Gives room back. */
+  give(bytes: number): void {
+    this.#held -= bytes
+  }
+}
+
+/** Bounds of one body. */
+export interface BodyLimits {
+  readonly maxBytes: number
+  /** A sender that is silent for this long is given up. */
+  readonly stallMs: number
+  /** The whole body must have come within this time; absent: whoever serves the request sees to that. */
+  readonly totalMs?: number
+  /** From which its bytes are taken; whoever gets the body gives them back. */
+  readonly budget: ByteBudget
+}
+
+/**
+ * Reads a body whole, over either version of HTTP. Throws BodyError as soon as it is too large, stalls, breaks off, or
+ * finds no room; what was taken of the budget is then given back, and the rest of the request is not read.
+ */
+export function readBody(
+  request: IncomingMessage | Http2ServerRequest,
+  limits: BodyLimits,
+): Promise<Uint8Array> {
+  const { maxBytes, stallMs, totalMs, budget } = limits
+  const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>()
+  const chunks: Uint8Array[] = []
+  let length = 0
+  const onStall = () => fail('body-stalled', `nothing came for ${stallMs / 1000} s`)
+  const stall = setTimeout(onStall, stallMs)
+  const total =
+    totalMs === undefined
+      ? undefined
+      : setTimeout(() => fail('body-stalled', 'the body comes too slowly'), totalMs)
+  const onData = (chunk: Uint8Array) => {
+    stall.refresh()
+    if (length + chunk.length > maxBytes) return onTooLarge()
+    if (!budget.take(chunk.length)) return fail('no-room', 'too many bytes are being received at once')
+    length += chunk.length
+    chunks.push(chunk)
+  }
+  const onEnd = () => {
+    // HTTP/2 also ends the stream of a peer that has gone: only what is complete counts.
+    if (request.aborted) return onClose()
+    settle()
+    resolve(Buffer.concat(chunks, length))
+  }
+  const onClose = () => fail('body-broken-off', 'the connection broke off')
+  // The words in which peers are told so (gateway.md §3).
+  const onTooLarge = () => fail('body-too-large', 'input bigger than max buffer size')
+  const fail = (code: BodyFault, message: string) => {
+    settle()
+    budget.give(length)
+    request.pause()
+    reject(new BodyError(code, message))
+  }
+  const settle = () => {
+    clearTimeout(stall)
+    clearTimeout(total)
+    request.off('data', onData).off('end', onEnd).off('aborted', onClose).off('close', onClose)
+  }
+  // A sender that breaks off is no failure of ours; 'close' follows.
+  request.on('error', () => {})
+  if (request.destroyed || request.aborted) onClose()
+  else if (Number(request.headers['content-length'] ?? 0) > maxBytes) onTooLarge()
+  else request.on('data', onData).on('end', onEnd).on('aborted', onClose).on('close', onClose)
+  return promise
+}
