@@ -406,9 +406,7 @@ export class Parts {
   }
 
   get payer(): Payer {
-    return this.#once('payer', () =>
-      this.#chain === null ? new NoPayments(this.#around) : this.#ticketSender(),
-    )
+    return this.#once('payer', () => (this.#chain === null ? new NoPayments() : this.#ticketSender()))
   }
 
   get client() {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { faultOfText, isTokenExpiring, resultToMakeDo, submissionTimeouts } from './attempt.ts'
+import { faultOfText, resultToMakeDo, submissionTimeouts } from './attempt.ts'
 
 test('only the exact texts that blame the input end the tries', () => {
   for (const [text, fault] of [
@@ -27,12 +27,6 @@ test('time-outs grow with the segment and never fall below their minimum', () =>
   ]
   for (const [durationMs, multiplier, headerMs, totalMs] of table)
     assert.deepEqual(submissionTimeouts(durationMs, multiplier), { headerMs, totalMs })
-})
-
-test('a token is renewed in its last three minutes', () => {
-  assert.equal(isTokenExpiring(1181n, 1_000_999), false)
-  assert.equal(isTokenExpiring(1180n, 1_000_000), true)
-  assert.equal(isTokenExpiring(0n, 1_000_000), true)
 })
 
 test('the third result that fails verification ends the tries, and the best of all is taken', () => {

@@ -102,14 +102,6 @@ export function submissionTimeouts(
   }
 }
 
-/** A token that ends within so many seconds is not used any more: a tenth of its 30 minutes (gateway.md §10). */
-const TOKEN_MARGIN_SECONDS = 180n
-
-/** Whether a token is too near its end to send a segment with. */
-export function isTokenExpiring(expiration: bigint, nowMs: number): boolean {
-  return expiration - BigInt(Math.floor(nowMs / 1000)) <= TOKEN_MARGIN_SECONDS
-}
-
 /** How many results of one segment may fail verification before the best of them has to do (gateway.md §12). */
 const VERIFICATION_RETRIES = 2
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { formatHex } from '../lib/bytes.ts'
-import { checkAuthToken, isAuthentic, makeAuthToken } from './auth-token.ts'
+import { checkAuthToken, isAuthentic, isTokenEnding, makeAuthToken } from './auth-token.ts'
 
 const key = new TextEncoder().encode('foo')
 
@@ -31,4 +31,12 @@ test('a token of an older key stays good while that key is kept', () => {
   const newer = new TextEncoder().encode('newer')
   assert.equal(isAuthentic([newer, key], token), true)
   assert.equal(isAuthentic([newer], token), false)
+})
+
+test('a token is renewed in its last three minutes', () => {
+  const endingAt = (expiration: bigint) => makeAuthToken(key, 'bar', expiration)
+  assert.equal(isTokenEnding(endingAt(1181n), 1_000_999), false)
+  assert.equal(isTokenEnding(endingAt(1180n), 999_999), false)
+  assert.equal(isTokenEnding(endingAt(1180n), 1_000_000), true)
+  assert.equal(isTokenEnding(endingAt(0n), 1_000_000), true)
 })

@@ -6,6 +6,9 @@ import type { AuthToken } from './segment.ts'
 /** How long an auth token is good for, in seconds (wire.md §9). */
 export const AUTH_TOKEN_SECONDS = 1800n
 
+/** A token that ends within so many ms is not used any more: a tenth of its half hour (gateway.md §10, payments.md §1). */
+const TOKEN_MARGIN_MS = 180_000
+
 /** Why an auth token is refused. */
 export type AuthTokenFault = 'token-missing' | 'token-invalid' | 'token-expired'
 
@@ -35,6 +38,11 @@ export function checkAuthToken(keys: readonly Uint8Array[], token: AuthToken | n
   if (!isAuthentic(keys, token)) throw new AuthTokenError('token-invalid', 'invalid auth token')
   if (now > token.expiration) throw new AuthTokenError('token-expired', 'expired auth token')
   return token
+}
+
+/** Whether a token is too near its end to send a segment with. */
+export function isTokenEnding({ expiration }: AuthToken, nowMs: number): boolean {
+  return Number(expiration) * 1000 - nowMs <= TOKEN_MARGIN_MS
 }
 
 function authenticate(key: Uint8Array, sessionId: string, expiration: bigint): Uint8Array {

@@ -17,7 +17,7 @@ export interface Payer {
 export interface PaymentSession {
   /** Takes what the orchestrator says of itself now; a new auth session begins with a new balance. */
   update(info: OrchestratorInfo): void
-  /** Whether the orchestrator must be asked for a new token or new params before the next segment. */
+  /** Whether the orchestrator must be asked for new params before the next segment. */
   needsRefresh(): boolean
   /** Takes what a segment will cost and makes the tickets that are missing. Nothing is taken when it throws. */
   stage(profiles: readonly Profile[], durationMs: number): Promise<StagedPayment>

@@ -1,10 +1,5 @@
-import {
-  AttemptError,
-  type AttemptFault,
-  faultOfText,
-  isTokenExpiring,
-  submissionTimeouts,
-} from '../domain/attempt.ts'
+import { AttemptError, type AttemptFault, faultOfText, submissionTimeouts } from '../domain/attempt.ts'
+import { isTokenEnding } from '../domain/auth-token.ts'
 import type { Capabilities } from '../domain/capabilities.ts'
 import type { Profile } from '../domain/rendition.ts'
 import {
@@ -159,7 +154,7 @@ export class SegmentWork {
     const { authToken } = session.info
     if (authToken === null) throw new AttemptError('missing-token', 'missing auth token')
     let renewed = false
-    if (session.payment.needsRefresh() || isTokenExpiring(authToken.expiration, clock.now())) {
+    if (session.payment.needsRefresh() || isTokenEnding(authToken, clock.now())) {
       await this.#renew(job, session, sessions, signal)
       renewed = true
     }

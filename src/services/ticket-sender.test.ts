@@ -433,16 +433,9 @@ test('an offer whose nonces are nearly used up is renewed before the recipient r
   assert.equal(session.needsRefresh(), false)
 })
 
-test('a refresh is due in the last three minutes of the token and in the last block of the params', async () => {
-  const { sender, offer, clock, rounds } = setUp()
+test('a refresh is due in the last block of the params', () => {
+  const { sender, offer, rounds } = setUp()
   const session = sender.open(offer())
-  await clock.wind(27 * MINUTES - 1)
-  assert.equal(session.needsRefresh(), false)
-  await clock.wind(1)
-  assert.equal(session.needsRefresh(), true)
-  const fresh = offer()
-  session.update({ ...fresh, authToken: { ...fresh.authToken!, expiration: 2_000_000_000n } })
-  assert.equal(session.needsRefresh(), false)
   rounds.l1Block = 138n
   assert.equal(session.needsRefresh(), false)
   rounds.l1Block = 139n
@@ -555,21 +548,15 @@ test('whatever the order of many segments, failures among them, none comes under
   }
 })
 
-test('offchain nothing is asked and nothing is paid, but the token is still renewed', async () => {
-  const { offer, clock } = setUp()
-  const info = { ...offer(), ticketParams: null, priceInfo: null }
-  const payer = new NoPayments({ clock })
+test('offchain nothing is asked and nothing is paid', async () => {
+  const payer = new NoPayments()
   await payer.validate()
-  const session = payer.open(info)
+  const session = payer.open()
   const staged = await session.stage(...SEGMENT)
   assert.equal(staged.payment, null)
   staged.answered()
   staged.completed(5n)
   staged.abandoned()
-  assert.equal(session.needsRefresh(), false)
-  await clock.wind(27 * MINUTES)
-  assert.equal(session.needsRefresh(), true)
-  session.update({ ...info, authToken: null })
   assert.equal(session.needsRefresh(), false)
   session.close()
 })

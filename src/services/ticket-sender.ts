@@ -2,7 +2,7 @@ import { estimatePixels, feeFor, type Stake, stakeFor } from '../domain/balance.
 import type { SenderInfo } from '../domain/float.ts'
 import { pricePerPixel } from '../domain/price.ts'
 import type { Profile } from '../domain/rendition.ts'
-import type { AuthToken, OrchestratorInfo } from '../domain/segment.ts'
+import type { OrchestratorInfo } from '../domain/segment.ts'
 import {
   areParamsExpired,
   type SenderLimits,
@@ -26,9 +26,6 @@ import { messageOf, NodeError } from '../lib/errors.ts'
 import { Rational } from '../lib/rational.ts'
 import type { Payer, PaymentSession, StagedPayment } from './payer.ts'
 import { Balances, NonceCounters } from './sender-ledger.ts'
-
-/** How long before its end an auth token is renewed: a tenth of its half hour (payments.md §1). */
-const TOKEN_REFRESH_MS = 180_000
 
 /**
  * The most tickets in one payment: recipients take 600 of one offer and drop the rest unpaid, and what is sent and
@@ -77,9 +74,8 @@ export class TicketSender implements Payer {
   }
 
   open(info: OrchestratorInfo): PaymentSession {
-    const { clock, rounds, signer } = this.#parts
+    const { rounds, signer } = this.#parts
     return new TicketSession(info, {
-      clock,
       rounds,
       signer,
       balances: this.#balances,
@@ -110,7 +106,6 @@ export class TicketSender implements Payer {
 
 /** What all sessions of a sender share. */
 interface SharedParts {
-  readonly clock: Clock
   readonly rounds: SenderRounds
   readonly signer: Signer
   readonly balances: Balances
@@ -147,9 +142,8 @@ class TicketSession implements PaymentSession {
   }
 
   needsRefresh(): boolean {
-    const { ticketParams: params, authToken } = this.#info
-    const { clock, nonces, rounds } = this.#shared
-    if (isTokenEnding(authToken, clock)) return true
+    const { ticketParams: params } = this.#info
+    const { nonces, rounds } = this.#shared
     if (!params) return false
     return areParamsExpired(params, rounds.l1Block) || nonces.left(params) < MAX_TICKETS_PER_BATCH
   }
@@ -270,29 +264,16 @@ class TicketPayment implements StagedPayment {
 
 /** Pays nothing: for orchestrators that ask for nothing, offchain. */
 export class NoPayments implements Payer {
-  readonly #clock: Clock
-
-  constructor(parts: { readonly clock: Clock }) {
-    this.#clock = parts.clock
-  }
-
   async validate(): Promise<void> {}
 
-  open(info: OrchestratorInfo): PaymentSession {
-    let { authToken } = info
+  open(): PaymentSession {
     return {
-      update: (next) => {
-        authToken = next.authToken
-      },
-      needsRefresh: () => isTokenEnding(authToken, this.#clock),
+      update() {},
+      needsRefresh: () => false,
       stage: async () => ({ payment: null, answered() {}, completed() {}, abandoned() {} }),
       close() {},
     }
   }
-}
-
-function isTokenEnding(token: AuthToken | null, clock: Clock): boolean {
-  return token !== null && Number(token.expiration) * 1000 - clock.now() <= TOKEN_REFRESH_MS
 }
 
 function priceOf(info: OrchestratorInfo): PricePerPixel {
