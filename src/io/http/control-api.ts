@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { messageOf, NodeError } from '../../lib/errors.ts'
+import { messageOf } from '../../lib/errors.ts'
+import { listen } from '../../lib/listen.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 
@@ -35,10 +36,7 @@ export class ControlApi implements Service {
       { requestTimeout: MAX_REQUEST_MS, headersTimeout: MAX_REQUEST_MS, maxHeaderSize: MAX_HEADER_BYTES },
       (request, response) => void this.#answer(request, response),
     )
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', (error: NodeJS.ErrnoException) => reject(this.#bindError(error)))
-      server.listen(this.#bind.port, this.#bind.host, resolve)
-    })
+    await listen(server, this.#bind, { who: 'the control API', flag: '-cliAddr' })
     scope.defer(async () => {
       server.closeAllConnections()
       await new Promise<void>((resolve) => server.close(() => resolve()))
@@ -67,15 +65,6 @@ export class ControlApi implements Service {
       this.#log.error('a control request failed', { path, error })
       send(response, 500, `${messageOf(error)}\n`)
     }
-  }
-
-  #bindError(error: NodeJS.ErrnoException): NodeError {
-    const where = `${this.#bind.host}:${this.#bind.port}`
-    const reason = error.code === 'EADDRINUSE' ? 'another process has that port' : error.message
-    return new NodeError(
-      'cannot-listen',
-      `the control API cannot listen on ${where}: ${reason}; choose another -cliAddr`,
-    )
   }
 }
 

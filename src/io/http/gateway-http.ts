@@ -1,9 +1,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { MAX_SEGMENT_BYTES } from '../../domain/segment.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Dice } from '../../lib/dice.ts'
-import { isAbort, NodeError } from '../../lib/errors.ts'
+import { isAbort } from '../../lib/errors.ts'
+import { listen } from '../../lib/listen.ts'
 import type { Log } from '../../lib/log.ts'
 import { ByteBudget } from '../../lib/request-body.ts'
 import type { Scope, Service } from '../../lib/service.ts'
@@ -86,8 +86,7 @@ export class GatewayHttp implements Service {
       },
     )
     server.maxConnections = MAX_CONNECTIONS
-    await this.#listen(server)
-    this.#port = (server.address() as AddressInfo).port
+    this.#port = await listen(server, this.#options, { who: 'the gateway', flag: '-httpAddr' })
     scope.defer(() => this.#close(server))
   }
 
@@ -126,22 +125,6 @@ export class GatewayHttp implements Service {
     } catch (error) {
       if (!isAbort(error)) throw error
     }
-  }
-
-  #listen(server: Server): Promise<void> {
-    const { host, port } = this.#options
-    return new Promise((resolve, reject) => {
-      server.once('error', (error: NodeJS.ErrnoException) => {
-        const reason = error.code === 'EADDRINUSE' ? 'another process has that port' : error.message
-        reject(
-          new NodeError(
-            'cannot-listen',
-            `the gateway cannot listen on ${host}:${port}: ${reason}; choose another -httpAddr`,
-          ),
-        )
-      })
-      server.listen(port, host, resolve)
-    })
   }
 
   async #close(server: Server): Promise<void> {

@@ -195,12 +195,12 @@ test('a port that is taken is a sentence', async () => {
   try {
     const { port } = blocker.address() as { port: number }
     const endpoint = new Endpoint(
-      { name: 'x', host: '127.0.0.1', port, tls: null },
+      { name: 'service endpoint', host: '127.0.0.1', port, tls: null },
       { routes: [], log: silentLog },
     )
     await assert.rejects(new Supervisor().start(endpoint), {
       code: 'cannot-listen',
-      message: `cannot listen on 127.0.0.1:${port}: the port is taken: stop what listens there or choose another`,
+      message: `the service endpoint cannot listen on 127.0.0.1:${port}: another process has that port; choose another -httpAddr`,
     })
   } finally {
     blocker.close()

@@ -6,14 +6,14 @@ import {
   type Http2ServerResponse,
   type ServerHttp2Session,
 } from 'node:http2'
-import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net'
+import { createServer as createTcpServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
 import { Code, ConnectError, type ConnectRouter, createConnectRouter } from '@connectrpc/connect'
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from '@connectrpc/connect-node'
-import type { Clock } from '../../lib/clock.ts'
-import { systemClock } from '../../lib/clock.ts'
+import { type Clock, systemClock } from '../../lib/clock.ts'
 import { type Dice, systemDice } from '../../lib/dice.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
+import { listen } from '../../lib/listen.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import { MAX_MESSAGE_BYTES } from './convert.ts'
@@ -114,21 +114,9 @@ export class Endpoint implements Service {
       sessions.add(session)
       session.on('close', () => sessions.delete(session))
     })
-    const { host, port } = this.#options
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', (error: NodeJS.ErrnoException) => {
-        const reason =
-          error.code === 'EADDRINUSE'
-            ? 'the port is taken: stop what listens there or choose another'
-            : error.message
-        reject(
-          new NodeError('cannot-listen', `cannot listen on ${host}:${port}: ${reason}`, { cause: error }),
-        )
-      })
-      server.listen(port, host, resolve)
-    })
+    const { name } = this.#options
+    this.#port = await listen(server, this.#options, { who: `the ${name}`, flag: '-httpAddr' })
     server.on('error', (error) => this.#needs.log.error('the listening socket failed', { error }))
-    this.#port = (server.address() as AddressInfo).port
     scope.defer(async () => {
       server.close()
       http1.closeIdleConnections()

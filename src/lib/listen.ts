@@ -1,0 +1,25 @@
+import type { AddressInfo, Server } from 'node:net'
+import { NodeError } from './errors.ts'
+
+/**
+ * Makes a server listen and gives the port that it got. Throws NodeError `cannot-listen`, a sentence for the operator
+ * that begins with `who` and ends with the flag that says otherwise.
+ */
+export async function listen(
+  server: Server,
+  where: { readonly host: string; readonly port: number },
+  names: { readonly who: string; readonly flag: string },
+): Promise<number> {
+  const { host, port } = where
+  const listening = Promise.withResolvers<void>()
+  const onError = (error: NodeJS.ErrnoException) => {
+    const reason = error.code === 'EADDRINUSE' ? 'another process has that port' : error.message
+    const text = `${names.who} cannot listen on ${host}:${port}: ${reason}; choose another ${names.flag}`
+    listening.reject(new NodeError('cannot-listen', text, { cause: error }))
+  }
+  server.once('error', onError)
+  server.listen(port, host, listening.resolve)
+  await listening.promise
+  server.off('error', onError)
+  return (server.address() as AddressInfo).port
+}
