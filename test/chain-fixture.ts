@@ -1,4 +1,3 @@
-import { createServer } from 'node:net'
 import { Anvil, type AnvilOptions } from '../devnet/anvil.ts'
 import { Protocol, type ProtocolParameters } from '../devnet/protocol.ts'
 import { ChainClient, resolveContracts } from '../src/io/chain/client.ts'
@@ -24,26 +23,4 @@ export async function startChain(
   const addresses = await resolveContracts(rpc, protocol.addresses.controller)
   const client = new ChainClient({ rpc, addresses })
   return { anvil, protocol, rpc, client, [Symbol.asyncDispose]: () => anvil.stop() }
-}
-
-/** Waits until the condition holds, looking every few milliseconds; fails with `what` when it does not in time. */
-export async function eventually(
-  what: string,
-  condition: () => boolean | Promise<boolean>,
-  timeoutMs = 10_000,
-): Promise<void> {
-  const deadline = Date.now() + timeoutMs
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`did not happen in time: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-}
-
-/** A port on which nothing listens. */
-export async function closedPort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return typeof address === 'object' && address !== null ? address.port : 0
 }

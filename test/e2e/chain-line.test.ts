@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { Network } from '../../devnet/network.ts'
 import type { GatewayStatus, OrchestratorStatus } from '../../src/status.ts'
+import { until } from '../until.ts'
 import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts'
-import { until } from './until.ts'
 
 const PARAMS_LIFETIME = 45
 

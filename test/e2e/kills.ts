@@ -5,8 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Network } from '../../devnet/network.ts'
 import { seededDice } from '../../src/lib/dice.ts'
 import type { GatewayStatus, OrchestratorStatus } from '../../src/status.ts'
+import { until } from '../until.ts'
 import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts'
-import { until } from './until.ts'
 
 const STREAMS = 3
 const PARAMS_LIFETIME = 45

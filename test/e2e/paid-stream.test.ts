@@ -9,8 +9,8 @@ import { pushSegment } from '../../devnet/publisher.ts'
 import { probe as probeSegment } from '../../src/io/media/probe.ts'
 import type { GatewayStatus, OrchestratorStatus } from '../../src/status.ts'
 import { makeSegment } from '../media.ts'
+import { until } from '../until.ts'
 import { EVERY_TICKET_WINS } from './tiny-stream.ts'
-import { until } from './until.ts'
 
 /** Real processes, a real chain with the protocol's contracts, real video. */
 

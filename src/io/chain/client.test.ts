@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { devnetKey } from '../../../devnet/artifacts.ts'
-import { type ChainFixture, closedPort, startChain } from '../../../test/chain-fixture.ts'
+import { freePort } from '../../../devnet/tcp-link.ts'
+import { type ChainFixture, startChain } from '../../../test/chain-fixture.ts'
 import { WoundClock } from '../../lib/clock.ts'
 import { parseAddress, ZERO_ADDRESS } from '../../lib/crypto.ts'
 import { silentLog } from '../../lib/log.ts'
@@ -103,7 +104,7 @@ test('an unknown address is not registered, and an unknown ticket not used', asy
 
 test('first contact has patience with an endpoint that is down, and then says what is wrong', async () => {
   const clock = new WoundClock()
-  const port = await closedPort()
+  const port = await freePort()
   const rpc = new Rpc({ urls: [`http://127.0.0.1:${port}/secret`], chainId: null }, { clock, log: silentLog })
   const signal = new AbortController().signal
   const needs = { rpc, clock, log: silentLog }

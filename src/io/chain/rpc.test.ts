@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { inspect } from 'node:util'
 import { Anvil } from '../../../devnet/anvil.ts'
-import { closedPort, eventually } from '../../../test/chain-fixture.ts'
+import { freePort } from '../../../devnet/tcp-link.ts'
 import { RpcFault, RpcShim } from '../../../test/rpc-shim.ts'
+import { eventually } from '../../../test/until.ts'
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import { silentLog } from '../../lib/log.ts'
 import type { ChainError } from './chain-error.ts'
@@ -154,7 +155,7 @@ test('an endpoint that stands still because the chain does is kept', async () =>
 })
 
 test('when nothing answers, the sentence names each endpoint and why, and no key of its URL', async () => {
-  const port = await closedPort()
+  const port = await freePort()
   await using locked = await RpcShim.start(anvil.url, () => new Promise(() => {}))
   const rpc = connect([`http://user:password@127.0.0.1:${port}/v2/KEY?token=KEY`, `${locked.url}/KEY`], {
     timeoutMs: 150,

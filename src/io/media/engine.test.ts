@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { after, before, suite, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { makeSegment, profileOf } from '../../../test/media.ts'
+import { eventually } from '../../../test/until.ts'
 import { systemClock } from '../../lib/clock.ts'
 import { seededDice } from '../../lib/dice.ts'
 import { silentLog } from '../../lib/log.ts'
@@ -33,10 +34,6 @@ function jobOf(source: Uint8Array, changes: Partial<TranscodeJob> = {}): Transco
     calcPerceptualHash: false,
     ...changes,
   }
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await sleep(5, undefined, { signal })
 }
 
 function isAlive(pid: number): boolean {
@@ -109,20 +106,22 @@ suite('the media engine', () => {
   test('fails only the job of a worker that is killed, and replaces the worker', async () => {
     const { engine } = running
     const victim = engine.transcode(jobOf(long), signal)
-    await until(() => busyPids(engine).length === 1)
+    await eventually('a worker is busy', () => busyPids(engine).length === 1)
     const [pid] = busyPids(engine)
     const neighbour = engine.transcode(jobOf(short, { sessionId: 'b' }), signal)
     process.kill(pid!, 'SIGKILL')
     await assert.rejects(victim, { code: 'media', message: WORKER_DIED })
     assert.equal((await neighbour).renditions.length, 1)
-    await until(() => engine.state.workers.every((worker) => worker.pid !== pid && worker.pid !== null))
+    await eventually('the worker is replaced', () =>
+      engine.state.workers.every((worker) => worker.pid !== pid && worker.pid !== null),
+    )
     assert.equal((await engine.transcode(jobOf(short), signal)).renditions.length, 1)
   })
 
   test('gives up a worker that hangs at its deadline, and goes on with another', async () => {
     const { engine } = running
     const late = engine.transcode(jobOf(long, { deadlineMs: 400 }), signal)
-    await until(() => busyPids(engine).length === 1)
+    await eventually('a worker is busy', () => busyPids(engine).length === 1)
     const [pid] = busyPids(engine)
     process.kill(pid!, 'SIGSTOP')
     const next = engine.transcode(jobOf(short), signal)
@@ -137,11 +136,11 @@ suite('the media engine', () => {
     const abort = new AbortController()
     const work = engine.transcode(jobOf(long), abort.signal)
     const waiting = engine.transcode(jobOf(short), abort.signal)
-    await until(() => busyPids(engine).length === 1)
+    await eventually('a worker is busy', () => busyPids(engine).length === 1)
     abort.abort()
     await assert.rejects(work, { name: 'AbortError' })
     await assert.rejects(waiting, { name: 'AbortError' })
-    await until(() => busyPids(engine).length === 0)
+    await eventually('no worker is busy', () => busyPids(engine).length === 0)
     assert.deepEqual(
       engine.state.workers.map(({ pid }) => pid),
       pids,
@@ -195,7 +194,7 @@ test('stopping leaves no process and answers what was asked', async () => {
   const { engine, [Symbol.asyncDispose]: stop } = await engineOf(2)
   const pids = engine.state.workers.map(({ pid }) => pid!)
   const open = [1, 2, 3].map((index) => engine.transcode(jobOf(source, { sessionId: String(index) }), signal))
-  await until(() => engine.state.workers.every(({ isBusy }) => isBusy))
+  await eventually('all workers are busy', () => engine.state.workers.every(({ isBusy }) => isBusy))
   const answers = Promise.allSettled(open)
   await stop()
   for (const answer of await answers) {
@@ -243,7 +242,7 @@ suite('a process with a media engine', () => {
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       stdout += text
     })
-    await until(() => stdout.includes('\n') || child.exitCode !== null)
+    await eventually('it says its workers', () => stdout.includes('\n') || child.exitCode !== null)
     assert.equal(child.exitCode, null, stderr)
     return { child, said: JSON.parse(stdout) as SaidByProcess, stderr: () => stderr }
   }
@@ -262,7 +261,7 @@ suite('a process with a media engine', () => {
       [],
     )
     child.kill('SIGKILL')
-    await until(() => ![...said.workers, ...pattern].some(isAlive))
+    await eventually('all workers are gone', () => ![...said.workers, ...pattern].some(isAlive))
     assert.equal(stderr(), '')
   })
 
@@ -273,7 +272,7 @@ suite('a process with a media engine', () => {
     await sleep(200)
     assert.deepEqual(said.workers.map(isAlive), [true, true])
     process.kill(-child.pid!, 'SIGINT')
-    await until(() => !said.workers.some(isAlive))
+    await eventually('the workers are gone', () => !said.workers.some(isAlive))
   })
 })
 

@@ -13,6 +13,7 @@ import {
   TRANSPORTS,
   type Transport,
 } from '../../../test/endpoint.ts'
+import { eventually } from '../../../test/until.ts'
 import type { Payment } from '../../domain/ticket.ts'
 import { ZERO_ADDRESS } from '../../lib/crypto.ts'
 import { NodeError } from '../../lib/errors.ts'
@@ -41,15 +42,6 @@ function post(
   path = '/segment',
 ): Promise<RawAnswer> {
   return rawRequest(endpoint.port, transport, { method: 'POST', path, headers, body })
-}
-
-/** Waits, a turn of the event loop at a time, for what sockets bring about. */
-async function until(condition: () => boolean): Promise<void> {
-  const limit = performance.now() + 5_000
-  while (!condition()) {
-    assert.ok(performance.now() < limit, 'never came about')
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
 }
 
 for (const [name, transport] of BOTH) {
@@ -127,7 +119,7 @@ for (const [name, transport] of BOTH) {
     endpoint.api.onTranscode = () => held.promise
     const body = Buffer.alloc(700_000)
     const first = post(endpoint, transport, body)
-    await until(() => endpoint.api.sources.length === 1)
+    await eventually('a source', () => endpoint.api.sources.length === 1)
     const second = await post(endpoint, transport, body)
     assert.deepEqual([second.status, second.body.toString()], [503, 'OrchestratorBusy\n'])
     assert.equal(endpoint.api.released, 1)
@@ -139,9 +131,9 @@ for (const [name, transport] of BOTH) {
   test(`a sender that goes in the middle of its body gives its slot back, over ${name}`, async () => {
     await using endpoint = await startEndpoint()
     const gone = await halfSent(endpoint, transport, 1_000_000, Buffer.alloc(300_000))
-    await until(() => endpoint.api.admitted.length === 1)
+    await eventually('an admission', () => endpoint.api.admitted.length === 1)
     gone()
-    await until(() => endpoint.api.released === 1)
+    await eventually('a release', () => endpoint.api.released === 1)
     assert.equal(endpoint.api.sources.length, 0)
     assert.equal((await post(endpoint, transport, SOURCE)).status, 200)
   })
@@ -149,9 +141,9 @@ for (const [name, transport] of BOTH) {
   test(`a sender that falls silent in the middle of its body is cut off, over ${name}`, async () => {
     await using endpoint = await startEndpoint({ bodyStallMs: 200 })
     const gone = await halfSent(endpoint, transport, 1_000_000, Buffer.alloc(300_000))
-    await until(() => endpoint.api.released === 1)
+    await eventually('a release', () => endpoint.api.released === 1)
     assert.equal(endpoint.api.sources.length, 0)
-    await until(() => gone.heard() !== '')
+    await eventually('an answer', () => gone.heard() !== '')
     assert.equal(gone.heard(), transport.version === 1 ? 'closed' : 'reset 8')
     gone()
   })
@@ -161,9 +153,9 @@ for (const [name, transport] of BOTH) {
     endpoint.api.onTranscode = (_, signal) =>
       new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('aborted'))))
     const gone = await halfSent(endpoint, transport, SOURCE.length, SOURCE, headersOf(SOURCE))
-    await until(() => endpoint.api.sources.length === 1)
+    await eventually('a source', () => endpoint.api.sources.length === 1)
     gone()
-    await until(() => endpoint.api.aborted === 1)
+    await eventually('an abort', () => endpoint.api.aborted === 1)
     assert.equal(endpoint.api.released, 0)
   })
 

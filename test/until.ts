@@ -14,3 +14,16 @@ export async function until<Answer>(
     await sleep(250)
   }
 }
+
+/** Waits until the condition holds, looking every few milliseconds; fails with `what` when it does not in time. */
+export async function eventually(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  timeoutMs = 30_000,
+): Promise<void> {
+  const deadline = Date.now() + timeoutMs
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`did not happen in time: ${what}`)
+    await sleep(10)
+  }
+}
