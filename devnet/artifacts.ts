@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import type { Abi } from 'viem'
+import { contractId } from '../src/io/chain/contracts.ts'
 import { type Hex, parseHex } from '../src/lib/bytes.ts'
-import { type Address, keccak256 } from '../src/lib/crypto.ts'
+import type { Address } from '../src/lib/crypto.ts'
 import { NodeError } from '../src/lib/errors.ts'
 
 /** A contract as its official build left it: what it can be asked, and the code that creates it. */
@@ -61,11 +62,6 @@ export function linkedBytecode(from: Artifact, libraries: Readonly<Record<string
     }
   }
   return code as Hex
-}
-
-/** Under which key the Controller keeps a contract (chain.md §2). */
-export function contractId(name: string): Hex {
-  return `0x${Buffer.from(keccak256(new TextEncoder().encode(name))).toString('hex')}`
 }
 
 /**

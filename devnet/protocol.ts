@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { decodeEventLog, decodeFunctionResult, encodeDeployData, encodeFunctionData, getAddress } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
+import { type ContractAddresses, contractId } from '../src/io/chain/contracts.ts'
 import type { Hex } from '../src/lib/bytes.ts'
 import type { Address } from '../src/lib/crypto.ts'
 import { isAbort, NodeError } from '../src/lib/errors.ts'
 import type { Anvil } from './anvil.ts'
-import { type ArtifactName, artifact, contractId, linkedBytecode, ZERO_ANSWER_BYTECODE } from './artifacts.ts'
+import { type ArtifactName, artifact, linkedBytecode, ZERO_ANSWER_BYTECODE } from './artifacts.ts'
 
 /** The protocol's parameters on the development network; the suggested profile of contracts.md §2, rounds made short. */
 export interface ProtocolParameters {
@@ -38,18 +39,6 @@ const defaultParameters: ProtocolParameters = {
   inflation: 218_500n,
   inflationChange: 500n,
   targetBondingRate: 500_000_000n,
-}
-
-/** The addresses one asks for; proxies where there are proxies. */
-export interface ProtocolAddresses {
-  readonly controller: Address
-  readonly token: Address
-  readonly faucet: Address
-  readonly minter: Address
-  readonly roundsManager: Address
-  readonly bondingManager: Address
-  readonly ticketBroker: Address
-  readonly serviceRegistry: Address
 }
 
 /** What the chain says about redemptions: counted from its logs, never from a node's own figures. */
@@ -110,7 +99,7 @@ const MINTER_ROLE = contractId('MINTER_ROLE')
 
 /** The protocol's official contracts on an anvil, and the few acts that a development network needs. */
 export class Protocol {
-  readonly addresses: ProtocolAddresses
+  readonly addresses: ContractAddresses
   readonly parameters: ProtocolParameters
   readonly #anvil: Anvil
   readonly #owner: Address
@@ -118,7 +107,7 @@ export class Protocol {
   private constructor(
     anvil: Anvil,
     owner: Address,
-    addresses: ProtocolAddresses,
+    addresses: ContractAddresses,
     parameters: ProtocolParameters,
   ) {
     this.#anvil = anvil
@@ -328,7 +317,7 @@ class Deployment {
     this.#owner = owner
   }
 
-  async run(p: ProtocolParameters): Promise<ProtocolAddresses> {
+  async run(p: ProtocolParameters): Promise<ContractAddresses> {
     this.#controller = await this.#create('Controller')
     const controller = this.#controller
     const token = await this.#create('LivepeerToken')

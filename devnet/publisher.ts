@@ -1,11 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-
-/** A segment about to be pushed. */
-export interface SourceSegment {
-  readonly seq: number
-  readonly durationMs: number
-  readonly bytes: Uint8Array
-}
+import type { SourceSegment } from '../src/io/media/pattern.ts'
 
 /** What a push brought back. */
 export interface Pushed {
