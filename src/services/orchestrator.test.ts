@@ -34,6 +34,7 @@ function setUp(overrides: { maxSessions?: number; offchain?: boolean; recipient?
     quote: async () => ({ ticketParams: null, priceInfo: { pricePerUnit: 1n, pixelsPerUnit: 1n } }),
     receive: async () => {},
     assertFunded: async () => {},
+    assertSolvent: async () => {},
     debit: async (sender, sessionId, pixels) => void debits.push(`${sender} ${sessionId} ${pixels}`),
     ...overrides.recipient,
   }
@@ -300,4 +301,48 @@ test('a session ends after 70 s without segments, and at its gateway’s wish', 
   await orchestrator.endSession(segment.authToken)
   await orchestrator.endSession(segment.authToken)
   assert.equal(orchestrator.sessionCount, 0)
+})
+
+test('a session that is ended while its segments run keeps its place and its turn until they are done', async () => {
+  const { orchestrator, jobs } = setUp({ maxSessions: 1 })
+  const segment = await segmentFor(orchestrator)
+  const other = await segmentFor(orchestrator)
+  const first = (await orchestrator.admit(segment, payment)).transcode(source, never)
+  await orchestrator.endSession(segment.authToken)
+  await assert.rejects(orchestrator.admit(other, payment), { message: 'OrchestratorCapped' })
+  const second = (await orchestrator.admit(segment, payment)).transcode(source, never)
+  await orchestrator.endSession(segment.authToken)
+  await settle()
+  assert.equal(jobs.length, 1, 'ending does not make room for a second at the same time')
+  jobs[0]!.finish(output())
+  await first
+  await settle()
+  jobs[1]!.finish(output())
+  await second
+  assert.equal(orchestrator.sessionCount, 0)
+})
+
+test('a segment whose session is in debt when its turn comes is not done', async () => {
+  let balance = 1
+  const { orchestrator, jobs, debits } = setUp({
+    recipient: {
+      debit: async () => void balance--,
+      assertSolvent: async () => {
+        if (balance <= 0) throw new NodeError('x', 'Insufficient balance')
+      },
+    },
+  })
+  const segment = await segmentFor(orchestrator)
+  const admissions = [await orchestrator.admit(segment, payment), await orchestrator.admit(segment, payment)]
+  const late = await orchestrator.admit(segment, payment)
+  const [first, second] = admissions.map((admission) => admission.transcode(source, never))
+  await settle()
+  jobs[0]!.finish(output())
+  assert.equal((await first!).outcome.kind, 'data')
+  assert.deepEqual((await second!).outcome, { kind: 'error', text: 'Insufficient balance' })
+  assert.deepEqual((await late.transcode(source, never)).outcome, {
+    kind: 'error',
+    text: 'Insufficient balance',
+  })
+  assert.deepEqual([jobs.length, debits.length, balance], [1, 0, 0])
 })

@@ -48,6 +48,8 @@ export interface Recipient {
   receive(payment: Payment, sessionId: string): Promise<void>
   /** Throws when the session's price is above zero and its balance below one ticket's worth. */
   assertFunded(sender: Address, sessionId: string): Promise<void>
+  /** Throws when the session's price is above zero and nothing is left of what was paid: its next segment is not done. */
+  assertSolvent(sender: Address, sessionId: string): Promise<void>
   /** Charges rendered pixels at the session's price. */
   debit(sender: Address, sessionId: string, pixels: bigint): Promise<void>
 }
@@ -168,6 +170,8 @@ interface Session {
   tail: Promise<void>
   /** Resolves when what was done so far has been charged. */
   charged: Promise<void>
+  /** Its gateway has ended it: it goes with its last running segment. */
+  isOver: boolean
 }
 
 /** Sells transcoding: offers sessions, takes payment, has segments transcoded, signs the results. */
@@ -188,7 +192,7 @@ export class Orchestrator implements Service {
         await this.#needs.clock.sleep(SESSION_SWEEP_MS, signal)
         const now = this.#needs.clock.now()
         for (const session of this.#sessions.values()) {
-          if (session.running === 0 && now - session.lastUsed >= SESSION_IDLE_MS) this.#end(session.id)
+          if (session.running === 0 && now - session.lastUsed >= SESSION_IDLE_MS) this.#end(session)
         }
       }
     })
@@ -226,7 +230,8 @@ export class Orchestrator implements Service {
     if (!token || !isAuthentic(this.#needs.authKeys.keys, token)) {
       throw new OrchestratorError('request-refused', 'Invalid auth token')
     }
-    this.#end(token.sessionId)
+    const session = this.#sessions.get(token.sessionId)
+    if (session) this.#end(session)
   }
 
   /** Checks and books a segment before its bytes are read, in the order of wire.md §10. */
@@ -239,10 +244,12 @@ export class Orchestrator implements Service {
     }
     const booked = session ?? this.#open(token.sessionId)
     booked.running++
+    booked.isOver = false
     booked.lastUsed = this.#needs.clock.now()
     const release = once(() => {
       booked.running--
       booked.lastUsed = this.#needs.clock.now()
+      if (booked.isOver) this.#forget(booked)
     })
     try {
       await this.#takePayment(payment, token.sessionId)
@@ -250,7 +257,7 @@ export class Orchestrator implements Service {
       await this.#assertFunded(sender, token.sessionId)
     } catch (error) {
       release()
-      if (!session && booked.running === 0) this.#end(booked.id)
+      if (!session && booked.running === 0) this.#end(booked)
       throw error
     }
     return {
@@ -322,7 +329,12 @@ export class Orchestrator implements Service {
     try {
       const renditions = await this.#inTurn(
         session,
-        (deadlineMs) => this.#transcode(segment, token.sessionId, source, deadlineMs, signal),
+        async (deadlineMs) => {
+          // Many may have been admitted on the same balance, which those before this one have used up.
+          await session.charged
+          await this.#needs.recipient.assertSolvent(sender, token.sessionId)
+          return this.#transcode(segment, token.sessionId, source, deadlineMs, signal)
+        },
         segment.durationMs,
       )
       const pixels = renditions.results.reduce((sum, rendition) => sum + rendition.pixels, 0n)
@@ -463,15 +475,23 @@ export class Orchestrator implements Service {
       lastUsed: this.#needs.clock.now(),
       tail: Promise.resolve(),
       charged: Promise.resolve(),
+      isOver: false,
     }
     this.#sessions.set(id, session)
     this.#needs.events.sessions(this.#sessions.size)
     return session
   }
 
-  #end(id: string): void {
-    if (!this.#sessions.delete(id)) return
-    this.#needs.results.drop(`${id}/`)
+  #end(session: Session): void {
+    session.isOver = true
+    this.#needs.results.drop(`${session.id}/`)
+    this.#forget(session)
+  }
+
+  /** Gives the place of a session free, but not before its last segment is done: a new one would begin beside it. */
+  #forget(session: Session): void {
+    if (session.running > 0 || this.#sessions.get(session.id) !== session) return
+    this.#sessions.delete(session.id)
     this.#needs.events.sessions(this.#sessions.size)
   }
 

@@ -180,6 +180,13 @@ export class TicketRecipient implements Service, Recipient {
     if (carried.cmp(least) < 0) throw new RecipientError('insufficient-balance', 'Insufficient balance')
   }
 
+  async assertSolvent(sender: Address, sessionId: string): Promise<void> {
+    const price = await this.#sessionPrice(sender, sessionId)
+    if (price.sign <= 0) return
+    if ((await this.#needs.balances.balance(sender, sessionId)).sign > 0) return
+    throw new RecipientError('insufficient-balance', 'Insufficient balance')
+  }
+
   async debit(sender: Address, sessionId: string, pixels: bigint): Promise<void> {
     if (pixels <= 0n) return
     const price = await this.#sessionPrice(sender, sessionId)
@@ -353,6 +360,8 @@ export class FreeOfCharge implements Recipient {
   async receive(): Promise<void> {}
 
   async assertFunded(): Promise<void> {}
+
+  async assertSolvent(): Promise<void> {}
 
   async debit(): Promise<void> {}
 }
