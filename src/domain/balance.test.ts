@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import payments from '../../test/vectors/payments.json' with { type: 'json' }
 import { Rational } from '../lib/rational.ts'
-import { encodedPixels, estimatePixels, feeFor, minimumCredit, stakeFor, ticketsFor } from './balance.ts'
+import { encodedPixels, estimatePixels, feeFor, minimumCredit, outlayFor, ticketsFor } from './balance.ts'
 import type { Profile } from './rendition.ts'
 
 const base: Profile = {
@@ -77,13 +77,13 @@ const STAKES: [string, string, string, string, { taken: string; tickets: number;
 ]
 
 for (const [name, credit, fee, ev, expected] of STAKES) {
-  test(`stake: ${name}`, () => {
+  test(`outlay: ${name}`, () => {
     const [c, f, e] = [credit, fee, ev].map(Rational.parse)
-    const stake = stakeFor(c!, f!, e!)
-    assert.equal(stake.tickets, expected.tickets)
-    assert.equal(stake.taken.toString(), expected.taken)
-    assert.equal(stake.surplus.toString(), expected.surplus)
-    const brought = stake.taken.add(e!.mul(Rational.of(BigInt(stake.tickets))))
-    assert.deepEqual(stake.held.add(stake.surplus), brought, 'nothing is made or lost')
+    const outlay = outlayFor(c!, f!, e!)
+    assert.equal(outlay.tickets, expected.tickets)
+    assert.equal(outlay.taken.toString(), expected.taken)
+    assert.equal(outlay.surplus.toString(), expected.surplus)
+    const brought = outlay.taken.add(e!.mul(Rational.of(BigInt(outlay.tickets))))
+    assert.deepEqual(outlay.held.add(outlay.surplus), brought, 'nothing is made or lost')
   })
 }

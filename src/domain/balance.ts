@@ -41,7 +41,7 @@ export function ticketsFor(min: Rational, existing: Rational, ev: Rational): num
 }
 
 /** How a segment is to be paid for. */
-export interface Stake {
+export interface Outlay {
   /** Wei taken out of the session's credit; below zero when a debt is paid off. */
   readonly taken: Rational
   readonly tickets: number
@@ -55,7 +55,7 @@ export interface Stake {
  * Decides what of the session's credit a segment takes and how many tickets it brings. A credit that suffices gives
  * just the fee, so that segments sent at the same time share the rest; one that does not is taken whole.
  */
-export function stakeFor(credit: Rational, fee: Rational, ev: Rational): Stake {
+export function outlayFor(credit: Rational, fee: Rational, ev: Rational): Outlay {
   const tickets = ticketsFor(minimumCredit(fee, ev), credit, ev)
   if (tickets === 0) return { taken: fee, tickets, held: fee, surplus: Rational.zero }
   const brought = credit.add(ev.mul(Rational.of(BigInt(tickets))))

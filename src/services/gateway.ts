@@ -13,7 +13,8 @@ import { GatewayError, type GatewayEvent, gatewayErrorOf } from './gateway-event
 import type { Payer } from './payer.ts'
 import { SegmentTries } from './segment-tries.ts'
 import { type SegmentJob, SegmentWork, type SubmissionClient } from './segment-work.ts'
-import { type Directory, type OrchestratorFacts, type SessionEnder, StreamSessions } from './sessions.ts'
+import type { Directory, OrchestratorFacts } from './session-pool.ts'
+import { type SessionEnder, StreamSessions } from './sessions.ts'
 import { type InputProbe, type SegmentStore, SOURCE, Stream } from './stream.ts'
 
 /** How often idle streams are looked for, and how long one may be unused (gateway.md §3). */

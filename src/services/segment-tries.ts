@@ -3,7 +3,7 @@ import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import { GatewayError, type GatewayEvent } from './gateway-event.ts'
 import { PixelMismatch, type SegmentJob, type SegmentWork } from './segment-work.ts'
-import type { Assignment } from './sessions.ts'
+import type { Assignment } from './session-pool.ts'
 import type { Stream } from './stream.ts'
 
 /** A segment tried at one orchestrator after the other, until one does it or there is no sense in going on. */

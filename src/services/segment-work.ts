@@ -18,7 +18,8 @@ import { keccak256, type Signer, signedBy, ZERO_ADDRESS } from '../lib/crypto.ts
 import { messageOf, NodeError } from '../lib/errors.ts'
 import { type InfoClient, infoRequest } from './discovery.ts'
 import type { Payer, StagedPayment } from './payer.ts'
-import type { Assignment, Session, StreamSessions } from './sessions.ts'
+import type { Assignment, Session } from './session-pool.ts'
+import type { StreamSessions } from './sessions.ts'
 
 /** How long an orchestrator may take to renew its offer (gateway.md §10). */
 const REFRESH_TIMEOUT_MS = 2_500

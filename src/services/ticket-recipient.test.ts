@@ -92,7 +92,7 @@ async function world(t: TestContext, options: Partial<TicketRecipientOptions> = 
     node = await start()
     return node
   }
-  return { chain, clock, gateway, store, priceBook, node, restart }
+  return { chain, clock, gateway, store, priceBook, node, restart, senders: () => node.senders }
 }
 
 const sumOf = (n: number, offer: { ticketParams: { faceValue: bigint; winProb: bigint } }) =>
@@ -313,13 +313,31 @@ test('a sender that unlocks, an inactive recipient and unreadable funds refuse t
   const blind = await restart()
   await blind.recipient.receive(gateway.pay(offer, 1), 'bbbb')
   const stranger = new FakePayer('stranger')
+  chain.fund(stranger.address, ETHER, ETHER)
+  const offered = await blind.recipient.quote(stranger.address, null)
+  const forgetful = await restart()
+  await forgetful.recipient.receive(gateway.pay(offer, 1), 'bbbb')
   chain.isDown = true
-  const forged = { ...gateway.pay(offer, 1), sender: stranger.address }
   await assert.rejects(
-    blind.recipient.receive(forged, 'aaaa'),
+    forgetful.recipient.receive(stranger.pay(offered, 1), 'aaaa'),
     refuses(`could not get sender info for ${stranger.address}: no answer from the chain`),
   )
-  await blind.recipient.receive(gateway.pay(offer, 1), 'bbbb')
+  await forgetful.recipient.receive(gateway.pay(offer, 1), 'bbbb')
+})
+
+test('the chain is not asked about a sender that brings what it was not offered', async (t) => {
+  const { chain, gateway, node, senders } = await world(t)
+  const offer = await node.recipient.quote(gateway.address, null)
+  const known = senders().size
+  chain.isDown = true
+  for (let i = 0; i < 3; i++) {
+    const forged = { ...gateway.pay(offer, 1), sender: new FakePayer(`stranger ${i}`).address }
+    await assert.rejects(
+      node.recipient.receive(forged, 'aaaa'),
+      refuses('invalid recipientRand for ticket recipientRandHash'),
+    )
+  }
+  assert.equal(senders().size, known)
 })
 
 test('a session is funded by one ticket’s worth, and by what its sender left in an idle session', async (t) => {
@@ -332,14 +350,32 @@ test('a session is funded by one ticket’s worth, and by what its sender left i
   await node.recipient.receive(gateway.pay(offer, 3), 'aaaa')
   await node.recipient.assertFunded(gateway.address, 'aaaa')
   await assert.rejects(node.recipient.assertFunded(gateway.address, 'bbbb'), refuses('Insufficient balance'))
+  await clock.wind(20 * 60_000)
+  await assert.rejects(
+    node.recipient.assertFunded(gateway.address, 'bbbb'),
+    refuses('Insufficient balance'),
+    'a peer remembers for up to 20 minutes what it has in a session, and may go on with it',
+  )
   await clock.wind(60_000)
   await node.recipient.assertFunded(gateway.address, 'bbbb')
   assert.deepEqual(await store.balance(gateway.address, 'aaaa'), Rational.zero)
   assert.ok((await store.balance(gateway.address, 'bbbb')).cmp(sumOf(3, offer)) >= 0)
 })
 
+test('a session is solvent while something is left of what was paid', async (t) => {
+  const { gateway, node } = await world(t)
+  const offer = await node.recipient.quote(gateway.address, null)
+  const { recipient } = node
+  await assert.rejects(recipient.assertSolvent(gateway.address, 'aaaa'), refuses('Insufficient balance'))
+  await recipient.receive(gateway.pay(offer, 1), 'aaaa')
+  await recipient.debit(gateway.address, 'aaaa', 1n)
+  await recipient.assertSolvent(gateway.address, 'aaaa')
+  await recipient.debit(gateway.address, 'aaaa', EV / 1010n)
+  await assert.rejects(recipient.assertSolvent(gateway.address, 'aaaa'), refuses('Insufficient balance'))
+})
+
 test('a payment without tickets cannot make a session cheaper than what is asked', async (t) => {
-  const { gateway, node, store } = await world(t)
+  const { clock, gateway, node, priceBook, store } = await world(t)
   const bare = (expectedPrice: PriceInfo | null): Payment => ({
     sender: gateway.address,
     ticketParams: null,
@@ -354,9 +390,42 @@ test('a payment without tickets cannot make a session cheaper than what is asked
   )
   await node.recipient.receive(bare(null), 'aaaa')
   await assert.rejects(node.recipient.assertFunded(gateway.address, 'aaaa'), refuses('Insufficient balance'))
-  await node.recipient.receive(bare(price(1010n)), 'aaaa')
-  assert.deepEqual(await store.price(gateway.address, 'aaaa'), Rational.of(1010n))
+  await node.recipient.receive(bare(price(1000n)), 'aaaa')
+  assert.equal(await store.price(gateway.address, 'aaaa'), null, 'who pays nothing is promised nothing')
+  const offer = await node.recipient.quote(gateway.address, null)
+  await node.recipient.receive(gateway.pay(offer, 1), 'aaaa')
   await assert.rejects(node.recipient.receive(bare(price(1000n)), 'aaaa'), refuses(/is below the price 1010/))
+  await clock.wind(21 * 60_000)
+  await node.recipient.receive(bare(price(1000n)), 'bbbb')
+  await node.recipient.assertFunded(gateway.address, 'bbbb')
+  assert.deepEqual(
+    await store.price(gateway.address, 'bbbb'),
+    Rational.of(1010n),
+    'credit that was carried over is worth what it was paid for',
+  )
+  priceBook.setPrice(null, () => Rational.zero)
+  await node.recipient.receive(bare(price(0n)), 'cccc')
+  priceBook.setPrice(null, () => Rational.of(1000n))
+  await node.recipient.assertFunded(gateway.address, 'cccc')
+})
+
+test('who brings nothing of worth leaves nothing on disk', async (t) => {
+  const { clock, gateway, node, store } = await world(t)
+  const offer = await node.recipient.quote(gateway.address, null)
+  await node.recipient.receive(gateway.pay(offer, 3), 'aaaa')
+  await clock.wind(10_000)
+  const unsigned = { ...gateway.pay(offer, 2) }
+  const forged = unsigned.tickets.map((ticket) => ({ ...ticket, sig: new Uint8Array(65) }))
+  await assert.rejects(
+    node.recipient.receive({ ...unsigned, tickets: forged }, 'bbbb'),
+    refuses('invalid ticket signature'),
+  )
+  await assert.rejects(node.recipient.assertFunded(gateway.address, 'bbbb'), refuses('Insufficient balance'))
+  assert.equal(await store.price(gateway.address, 'bbbb'), null)
+  await clock.wind(21 * 60_000)
+  // Only a session that is not known yet takes over what was left.
+  await node.recipient.receive(gateway.pay(offer, 1), 'bbbb')
+  assert.ok((await store.balance(gateway.address, 'bbbb')).cmp(sumOf(4, offer)) >= 0)
 })
 
 test('payments of one session that come at the same time are taken one after the other', async (t) => {

@@ -1,4 +1,4 @@
-import { estimatePixels, feeFor, type Stake, stakeFor } from '../domain/balance.ts'
+import { estimatePixels, feeFor, type Outlay, outlayFor } from '../domain/balance.ts'
 import type { SenderInfo } from '../domain/float.ts'
 import { pricePerPixel } from '../domain/price.ts'
 import type { Profile } from '../domain/rendition.ts'
@@ -119,7 +119,7 @@ interface Plan {
   readonly params: TicketParams
   readonly price: PricePerPixel
   readonly balance: string
-  readonly stake: Stake
+  readonly outlay: Outlay
 }
 
 class TicketSession implements PaymentSession {
@@ -151,11 +151,11 @@ class TicketSession implements PaymentSession {
   async stage(profiles: readonly Profile[], durationMs: number): Promise<StagedPayment> {
     const pixels = estimatePixels(profiles, durationMs)
     let plan = this.#plan(pixels)
-    if (plan.stake.tickets > 0) {
+    if (plan.outlay.tickets > 0) {
       const funds = await this.#shared.readFunds()
       // Meanwhile other segments were staged or answered, and the orchestrator may have made a new offer.
       plan = this.#plan(pixels)
-      if (plan.stake.tickets > 0) this.#shared.validateParams(plan.params, plan.stake.tickets, funds)
+      if (plan.outlay.tickets > 0) this.#shared.validateParams(plan.params, plan.outlay.tickets, funds)
     }
     // From here to the end nothing waits: what is planned is what is taken.
     const payment = this.#makePayment(plan)
@@ -173,29 +173,29 @@ class TicketSession implements PaymentSession {
     if (!params) throw refusal('params-refused', 'ticketParams is nil')
     const balance = `${params.recipient} ${authToken?.sessionId ?? ''}`
     const ev = expectedValue(params.faceValue, params.winProb)
-    const stake = stakeFor(this.#shared.balances.amountOf(balance), feeFor(pixels, price), ev)
-    if (stake.tickets > MAX_TICKETS_PER_BATCH) {
+    const outlay = outlayFor(this.#shared.balances.amountOf(balance), feeFor(pixels, price), ev)
+    if (outlay.tickets > MAX_TICKETS_PER_BATCH) {
       throw refusal(
         'params-refused',
-        `ticket EV ${ev.toFixed(5)} too low: the segment takes ${stake.tickets} tickets > max ${MAX_TICKETS_PER_BATCH} tickets`,
+        `ticket EV ${ev.toFixed(5)} too low: the segment takes ${outlay.tickets} tickets > max ${MAX_TICKETS_PER_BATCH} tickets`,
       )
     }
-    if (stake.tickets > this.#shared.nonces.left(params)) {
+    if (outlay.tickets > this.#shared.nonces.left(params)) {
       throw refusal('params-expired', 'ticketParams has no nonces left')
     }
-    return { params, price, balance, stake }
+    return { params, price, balance, outlay }
   }
 
-  #makePayment({ params, balance, stake }: Plan): Payment {
+  #makePayment({ params, balance, outlay }: Plan): Payment {
     const sender = this.#shared.signer.address
     const expectedPrice = this.#info.priceInfo
     let payment: Payment = { sender, ticketParams: null, expirationParams: null, tickets: [], expectedPrice }
-    if (stake.tickets > 0) {
+    if (outlay.tickets > 0) {
       const expirationParams = this.#expirationParamsOf(params)
-      const tickets = this.#makeTickets(params, expirationParams, stake.tickets)
+      const tickets = this.#makeTickets(params, expirationParams, outlay.tickets)
       payment = { sender, ticketParams: params, expirationParams, tickets, expectedPrice }
     }
-    this.#shared.balances.add(balance, Rational.zero.sub(stake.taken))
+    this.#shared.balances.add(balance, Rational.zero.sub(outlay.taken))
     return payment
   }
 
@@ -244,7 +244,7 @@ class TicketPayment implements StagedPayment {
     if (this.#state !== 'staged') return
     this.#state = 'credit-spent'
     // What the tickets are worth beyond this segment is credited there by now: others may count on it.
-    this.#balances.add(this.#plan.balance, this.#plan.stake.surplus)
+    this.#balances.add(this.#plan.balance, this.#plan.outlay.surplus)
   }
 
   completed(pixels: bigint): void {
@@ -252,13 +252,13 @@ class TicketPayment implements StagedPayment {
     if (this.#state !== 'credit-spent') return
     this.#state = 'received-change'
     const cost = this.#plan.price.mul(Rational.of(pixels < 0n ? 0n : pixels))
-    this.#balances.add(this.#plan.balance, this.#plan.stake.held.sub(cost))
+    this.#balances.add(this.#plan.balance, this.#plan.outlay.held.sub(cost))
   }
 
   abandoned(): void {
     if (this.#state !== 'staged') return
     this.#state = 'abandoned'
-    this.#balances.add(this.#plan.balance, this.#plan.stake.taken)
+    this.#balances.add(this.#plan.balance, this.#plan.outlay.taken)
   }
 }
 

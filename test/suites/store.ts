@@ -173,6 +173,9 @@ export function storeSuite(name: string, newPlace: NewPlace, { shared }: { share
     )
     assert.deepEqual(balances, ['0', '20', '-3', '110'])
     assert.deepEqual(await store.carryOver(ALICE, 'new', NOW, NOW), Rational.of(130n))
+    assert.deepEqual(await store.carryOver(ALICE, 'later', NOW - 1, NOW), Rational.zero)
+    await store.recordPayment(paymentRecord({ sessionId: 'later', nonces: [5], idleSinceMs: NOW }))
+    assert.deepEqual(await store.balance(ALICE, 'later'), Rational.of(130n), 'it was not made before')
     assert.deepEqual(await store.balance(BOB, 'other'), Rational.of(40n))
   })
 
@@ -188,6 +191,14 @@ export function storeSuite(name: string, newPlace: NewPlace, { shared }: { share
     assert.deepEqual(await store.balance(ALICE, 'c'), Rational.of(-4n))
     await store.recordPayment(paymentRecord({ sessionId: 'd', nonces: [2], credit: Rational.one }))
     assert.deepEqual(await store.balance(ALICE, 'd'), Rational.of(12n))
+  })
+
+  claim('however many sessions are idle, none of them is left', async (store) => {
+    const ids = Array.from({ length: 1_201 }, (_, i) => `session ${i}`)
+    await Promise.all(ids.map((id) => store.debit(ALICE, id, Rational.one, NOW - 90_000)))
+    await store.forgetSessions(NOW - 60_000)
+    const left = await Promise.all(ids.map((id) => store.balance(ALICE, id)))
+    assert.ok(left.every((amount) => amount.sign === 0))
   })
 
   claim('nonces and revealed numbers are forgotten with their params, not before', async (store) => {
