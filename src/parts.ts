@@ -109,7 +109,11 @@ export class Parts {
       const chainId = this.#chain?.chainId ?? 0n
       return new BoundStore(
         new Store(
-          { location: join(this.settings.dataDir, DATABASE_FILE), debitPatienceMs: DEBIT_PATIENCE_MS },
+          {
+            location: join(this.settings.dataDir, DATABASE_FILE),
+            debitPatienceMs: DEBIT_PATIENCE_MS,
+            sqliteSync: 'thread',
+          },
           this.#around,
         ),
         chainId,

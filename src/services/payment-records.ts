@@ -35,7 +35,10 @@ export interface Balances {
   balance(sender: Address, sessionId: string): Promise<Rational>
   /** Takes a fee; gives the balance after it. */
   debit(sender: Address, sessionId: string, fee: Rational, nowMs: number): Promise<Rational>
-  /** Moves in what is left in the sender's sessions that were idle since `idleSinceMs`; gives the balance after it. */
+  /**
+   * Moves in what is left in the sender's sessions that were idle since `idleSinceMs`, with the price at which it was
+   * paid where this session has none; gives the balance after it. Nothing is written when nothing is left.
+   */
   carryOver(sender: Address, sessionId: string, idleSinceMs: number, nowMs: number): Promise<Rational>
   /** Forgets sessions idle since `idleSinceMs`; what is left in them stays the sender's. */
   forgetSessions(idleSinceMs: number): Promise<void>

@@ -328,6 +328,7 @@ test('a sender that unlocks, an inactive recipient and unreadable funds refuse t
 test('the chain is not asked about a sender that brings what it was not offered', async (t) => {
   const { chain, gateway, node, senders } = await world(t)
   const offer = await node.recipient.quote(gateway.address, null)
+  await node.recipient.receive(gateway.pay(offer, 1), 'aaaa')
   const known = senders().size
   chain.isDown = true
   for (let i = 0; i < 3; i++) {

@@ -40,8 +40,11 @@ import type { RoundsView } from './rounds.ts'
 
 /** How long after their params expired nonces are kept, in L1 blocks: the chain may go back a little. */
 const NONCE_MARGIN_BLOCKS = 100n
-/** From this idle time on, what is left in a session goes to its sender's next one: no segment of it is under way. */
-const IDLE_SESSION_MS = 60_000
+/**
+ * From this idle time on, what is left in a session goes to its sender's next one. A sender may go on with a session
+ * and counts on what it paid there; after 20 minutes it has forgotten (payments.md §1).
+ */
+const IDLE_SESSION_MS = 20.5 * 60_000
 /** Sessions are forgotten after this idle time; their sender keeps the credit. */
 const SESSION_TTL_MS = 24 * 3_600_000
 const CLEAN_UP_MS = 10 * 60_000
@@ -211,7 +214,7 @@ export class TicketRecipient implements Service, Recipient {
 
   /**
    * A payment without tickets names a price that nothing proves to be ours. A session that has a price keeps it; a new
-   * one is not begun below what we ask (payments.md §15).
+   * one is not begun below what we ask, nor promised a price while it pays nothing (payments.md §15).
    */
   async #receiveNoTickets(payment: Payment, sessionId: string): Promise<void> {
     const { clock, priceBook, prices } = this.#needs
@@ -222,7 +225,7 @@ export class TicketRecipient implements Service, Recipient {
     if (expected.cmp(least) < 0) {
       throw new RecipientError('price-mismatch', `expected price ${expected} is below the price ${least}`)
     }
-    if (!fixed) await prices.fixPrice(payment.sender, sessionId, expected, clock.now())
+    if (!fixed && expected.sign === 0) await prices.fixPrice(payment.sender, sessionId, expected, clock.now())
   }
 
   /** Judges tickets and records what came of them; a nonce that another process took meanwhile makes it begin again. */
@@ -232,27 +235,24 @@ export class TicketRecipient implements Service, Recipient {
     price: PricePerPixel,
     sessionId: string,
   ): Promise<Settlement> {
-    const { clock, events, nonces, records, rounds, senders, winners } = this.#needs
+    const { clock, events, nonces, records, rounds, winners } = this.#needs
     const params = payment.ticketParams!
-    const info = await senders.info(payment.sender).catch((error) => {
-      throw senderInfoUnavailable(payment.sender, error)
-    })
     const rand = await this.#randOf(payment, price)
+    const withdrawRound = rand === null ? 0n : await this.#withdrawRoundOf(payment.sender)
     for (let conflicts = 0; conflicts < MAX_CONFLICTS; conflicts++) {
       const { used, revealed } = await nonces.noncesOf(params.recipientRandHash)
       const judgements = judgeTickets(tickets, {
         recipient: this.#options.recipient,
-        recipientRand: rand,
-        withdrawRound: info.withdrawRound,
+        recipientRand: rand ?? 0n,
+        withdrawRound,
         lastInitializedRound: rounds.lastInitializedRound,
         // Whoever knows the secret number could make tickets that never win: its params have ended.
         l1Block: revealed ? params.expirationBlock : rounds.l1Block,
         seenNonces: used,
       })
       const settlement = settlePayment(judgements)
-      // Nothing of it is proven to come from an offer of ours when already the first ticket refuses it.
-      const isOurs = judgements.length > 1 || settlement.nonces.length > 0 || settlement.winners.length > 0
-      if (!isOurs) return settlement
+      // Who brings no good ticket leaves nothing behind.
+      if (settlement.nonces.length === 0 && settlement.winners.length === 0) return settlement
       const now = clock.now()
       const recorded = await records.recordPayment({
         sender: payment.sender,
@@ -279,15 +279,24 @@ export class TicketRecipient implements Service, Recipient {
     throw new RecipientError('nonce-conflict', 'invalid ticket senderNonce: used elsewhere at the same time')
   }
 
-  /** The secret number behind a payment, by whichever secret made its offer; 0 when none did. */
-  async #randOf(payment: Payment, price: PricePerPixel): Promise<bigint> {
+  /** Asked of the chain only for those who hold an offer of ours. */
+  async #withdrawRoundOf(sender: Address): Promise<bigint> {
+    try {
+      return (await this.#needs.senders.info(sender)).withdrawRound
+    } catch (error) {
+      throw senderInfoUnavailable(sender, error)
+    }
+  }
+
+  /** The secret number behind a payment, by whichever secret made its offer; null when none did. */
+  async #randOf(payment: Payment, price: PricePerPixel): Promise<bigint | null> {
     const found = this.#matchingRand(payment, price)
     if (found !== null) return found
     const { clock, secret } = this.#needs
-    if (clock.now() - this.#reloadedAtMs < RELOAD_MS) return 0n
+    if (clock.now() - this.#reloadedAtMs < RELOAD_MS) return null
     this.#reloadedAtMs = clock.now()
     await secret.reload()
-    return this.#matchingRand(payment, price) ?? 0n
+    return this.#matchingRand(payment, price)
   }
 
   #matchingRand(payment: Payment, price: PricePerPixel): bigint | null {

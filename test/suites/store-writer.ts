@@ -6,7 +6,7 @@ import { paymentRecord, wonTicket } from './store.ts'
 
 const [location, from] = process.argv.slice(2) as [string, string]
 const WRITERS = 3
-const store = new Store({ location })
+const store = new Store({ location, sqliteSync: 'thread' })
 await store.open()
 let next = Number(from)
 

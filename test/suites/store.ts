@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import type { WinningTicket } from '../../src/domain/ticket.ts'
 import { ticketHash } from '../../src/domain/ticket.ts'
 import { NEW_TICKET, type TicketState } from '../../src/domain/ticket-state.ts'
-import { type Store, Store as StoreClass, type StoreOptions } from '../../src/io/store/store.ts'
+import { Store, type StoreOptions } from '../../src/io/store/store.ts'
 import type { Address } from '../../src/lib/crypto.ts'
 import { NodeError } from '../../src/lib/errors.ts'
 import { Rational } from '../../src/lib/rational.ts'
@@ -50,16 +50,20 @@ export function paymentRecord(fields: Partial<PaymentRecord>): PaymentRecord {
 }
 
 /** What every store must do, whichever database it is on; `shared` ones serve several processes at once. */
-export function storeSuite(name: string, newPlace: NewPlace, { shared }: { shared: boolean }): void {
+export function storeSuite(
+  name: string,
+  newPlace: NewPlace,
+  { shared, ...options }: { shared: boolean } & Omit<StoreOptions, 'location'>,
+): void {
   const claim = (text: string, run: (store: Store, reopen: () => Promise<Store>) => Promise<void>) =>
     test(`${name}: ${text}`, async () => {
       const location = await newPlace()
-      let store = new StoreClass({ location })
+      let store = new Store({ ...options, location })
       await store.open()
       try {
         await run(store, async () => {
           await store.close()
-          store = new StoreClass({ location })
+          store = new Store({ ...options, location })
           await store.open()
           return store
         })
@@ -332,7 +336,7 @@ export function storeSuite(name: string, newPlace: NewPlace, { shared }: { share
 
   test(`${name}: two processes that share it never lose each other’s credit, nor accept one nonce twice`, async () => {
     const location = await newPlace()
-    const stores = [new StoreClass({ location }), new StoreClass({ location })]
+    const stores = [new Store({ ...options, location }), new Store({ ...options, location })]
     await Promise.all(stores.map((store) => store.open()))
     try {
       const secrets = await Promise.all(stores.map((store) => store.secrets('ticket')))

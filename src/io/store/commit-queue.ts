@@ -1,4 +1,5 @@
 import type { ControlledTransaction, Kysely } from 'kysely'
+import type { Database } from './open.ts'
 import type { Tables } from './tables.ts'
 
 /** Writes that share one commit at most; more wait for the next. */
@@ -20,17 +21,27 @@ interface Job {
 
 /**
  * Runs writes one after the other; those that come in the same moment share one transaction and so one sync of the
- * disk. Each resolves only when it is committed; one that throws is undone alone.
+ * disk. Each resolves only when it is committed and synced; one that throws is undone alone.
  */
 export class CommitQueue {
-  readonly #db: Kysely<Tables>
+  readonly #database: Pick<Database, 'db' | 'sync'>
   readonly #waiting: Job[] = []
+  readonly #broken = Promise.withResolvers<never>()
+  #failure: Error | null = null
   #draining: Promise<void> | null = null
   /** Ends the patience of writes that wait for company. */
   #patience: NodeJS.Timeout | null = null
 
-  constructor(db: Kysely<Tables>) {
-    this.#db = db
+  constructor(database: Pick<Database, 'db' | 'sync'>) {
+    this.#database = database
+    this.#broken.promise.catch(() => {})
+  }
+
+  /**
+   * Rejects when the disk has failed to keep what was committed: no later sync can be trusted to tell. Never resolves.
+   */
+  get broken(): Promise<never> {
+    return this.#broken.promise
   }
 
   /**
@@ -68,7 +79,8 @@ export class CommitQueue {
     const settled: (() => void)[] = []
     let tx: ControlledTransaction<Tables> | null = null
     try {
-      tx = await this.#db.startTransaction().execute()
+      if (this.#failure) throw this.#failure
+      tx = await this.#database.db.startTransaction().execute()
       if (batch.length === 1) {
         // Nobody else's work is undone with it: it needs no savepoint.
         const result = await batch[0]!.write(tx)
@@ -77,6 +89,7 @@ export class CommitQueue {
         for (const job of batch) settled.push(await this.#attempt(tx, job))
       }
       await tx.commit().execute()
+      await this.#sync()
     } catch (error) {
       await tx
         ?.rollback()
@@ -86,6 +99,16 @@ export class CommitQueue {
       return
     }
     for (const settle of settled) settle()
+  }
+
+  async #sync(): Promise<void> {
+    try {
+      await this.#database.sync()
+    } catch (error) {
+      this.#failure = error as Error
+      this.#broken.reject(error)
+      throw error
+    }
   }
 
   /** Runs one write behind a savepoint; answers with what to tell its caller once all is committed. */

@@ -1,4 +1,5 @@
 import { closeSync, mkdirSync, openSync } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { Kysely, PostgresDialect, SqliteDialect, sql } from 'kysely'
@@ -29,15 +30,21 @@ export interface Database {
   readonly db: Kysely<Tables>
   /** Whether rows are shared with other processes and must be locked before they are changed. */
   readonly shared: boolean
+  /** Resolves once all that was committed before is on disk, whatever happens to the machine. */
+  sync(): Promise<void>
   close(): Promise<void>
 }
+
+/** Who syncs SQLite's log after a commit: SQLite, with the whole process waiting, or a thread, with only the commit. */
+export type SqliteSync = 'inline' | 'thread'
 
 /**
  * Opens a database and brings its schema up to date: PostgreSQL for a `postgres://` URL, otherwise SQLite in a file of
  * that path, which belongs to one process at a time. Throws StoreError.
  */
-export async function openDatabase(location: string): Promise<Database> {
-  const database = /^postgres(ql)?:\/\//.test(location) ? openPostgres(location) : openSqlite(location)
+export async function openDatabase(location: string, sqliteSync: SqliteSync): Promise<Database> {
+  const isPostgres = /^postgres(ql)?:\/\//.test(location)
+  const database = isPostgres ? openPostgres(location) : openSqlite(location, sqliteSync)
   try {
     await migrate(database)
     return database
@@ -56,24 +63,34 @@ function openPostgres(url: string): Database {
   // An idle connection that breaks is replaced by the pool; the next query tells if that fails.
   pool.on('error', () => {})
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
-  return { db, shared: true, close: () => db.destroy() }
+  // A server that has committed has synced.
+  return { db, shared: true, sync: async () => {}, close: () => db.destroy() }
 }
 
-function openSqlite(path: string): Database {
+function openSqlite(path: string, sqliteSync: SqliteSync): Database {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   const lock = lockFile(path)
   try {
     makePrivate(path)
     const file = new DatabaseSync(path)
-    // Full: a commit that returned is on disk, whatever happens to the machine.
+    // Full: a commit that returned is on disk, whatever happens to the machine. Normal: file and log stay consistent, and
+    // the log is left to us to sync.
+    const synchronous = sqliteSync === 'inline' ? 'full' : 'normal'
     file.exec(
-      `pragma busy_timeout = ${SQLITE_BUSY_MS}; pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on`,
+      `pragma busy_timeout = ${SQLITE_BUSY_MS}; pragma journal_mode = wal; pragma synchronous = ${synchronous}; pragma foreign_keys = on`,
     )
+    let log: FileHandle | null = null
     const db = new Kysely<Tables>({ dialect: new SqliteDialect({ database: new PreparingDatabase(file) }) })
     return {
       db,
       shared: false,
+      sync: async () => {
+        if (sqliteSync === 'inline') return
+        log ??= await openLog(path)
+        await log.datasync()
+      },
       close: async () => {
+        await log?.close()
         // Kysely closes only what it has used.
         await db.destroy()
         if (file.isOpen) file.close()
@@ -84,6 +101,18 @@ function openSqlite(path: string): Database {
     lock.close()
     throw error
   }
+}
+
+/** Opens the log that SQLite keeps beside its file, once its name is on disk too. */
+async function openLog(path: string): Promise<FileHandle> {
+  const log = await open(`${path}-wal`, 'r+')
+  const directory = await open(dirname(path), 'r')
+  try {
+    await directory.sync()
+  } finally {
+    await directory.close()
+  }
+  return log
 }
 
 /** Holds an exclusive lock beside the file until closed; the operating system ends it with the process. */

@@ -72,6 +72,12 @@ export async function setSession(
     .execute()
 }
 
+/** What a sender's idle sessions had left, and the highest price at which it was paid. */
+export interface Leftovers {
+  readonly amount: Rational
+  readonly price: PricePerPixel | null
+}
+
 /**
  * Takes what is above zero out of the sender's other sessions that are idle: rounded up to whole wei, since fractions
  * of sessions with different prices would grow without end when added.
@@ -82,7 +88,7 @@ export async function takeLeftovers(
   sender: Address,
   sessionId: string,
   idleSinceMs: number,
-): Promise<Rational> {
+): Promise<Leftovers> {
   const rows = await tx
     .selectFrom('balances')
     .selectAll()
@@ -93,22 +99,28 @@ export async function takeLeftovers(
     .$if(shared, (q) => q.forUpdate())
     .execute()
   let taken = 0n
+  let price: PricePerPixel | null = null
   for (const row of rows) {
     const amount = Rational.parse(row.amount)
     if (amount.sign <= 0) continue
     taken += amount.ceil()
+    const paidFor = row.price === null ? null : Rational.parse(row.price)
+    if (paidFor && (!price || paidFor.cmp(price) > 0)) price = paidFor
     const nowMs = Number(row.updated_at)
     await setSession(tx, sender, row.session_id, { amount: Rational.zero, nowMs })
   }
-  return Rational.of(taken)
+  return { amount: Rational.of(taken), price }
 }
 
-/** Forgets sessions idle since then, oldest first and some at a time; what is above zero stays the sender's. */
+/**
+ * Forgets some of the sessions that were idle since then, oldest first; what is above zero stays the sender's. Tells
+ * whether there may be more.
+ */
 export async function forgetIdleSessions(
   tx: Kysely<Tables>,
   shared: boolean,
   idleSinceMs: number,
-): Promise<void> {
+): Promise<boolean> {
   const rows = await tx
     .selectFrom('balances')
     .selectAll()
@@ -133,6 +145,7 @@ export async function forgetIdleSessions(
     const { amount } = await lockSession(tx, shared, sender, LEFTOVER, nowMs)
     await setSession(tx, sender, LEFTOVER, { amount: amount.add(Rational.of(left.ceil())), nowMs })
   }
+  return rows.length === FORGOTTEN_AT_ONCE
 }
 
 /** So that forgetting never holds up a payment for long. */

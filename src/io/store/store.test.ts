@@ -11,6 +11,8 @@ import { paymentRecord, storeSuite, wonTicket } from '../../../test/suites/store
 import { seededDice } from '../../lib/dice.ts'
 import { NodeError } from '../../lib/errors.ts'
 import { Rational } from '../../lib/rational.ts'
+import { CommitQueue } from './commit-queue.ts'
+import { openDatabase } from './open.ts'
 import { Store } from './store.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'livepeer-store-'))
@@ -19,6 +21,7 @@ let places = 0
 const newFile = () => join(folder, `${places++}`, 'node.sqlite3')
 
 storeSuite('SQLite', async () => newFile(), { shared: false })
+storeSuite('SQLite, synced by a thread', async () => newFile(), { shared: false, sqliteSync: 'thread' })
 
 const postgres = process.env.LIVEPEER_TEST_POSTGRES
 if (postgres) {
@@ -162,3 +165,20 @@ function killedWriter(
     )
   })
 }
+
+test('a disk that fails to keep what was committed is noticed, and nothing is acknowledged', async () => {
+  const database = await openDatabase(newFile(), 'inline')
+  let fails = true
+  const commits = new CommitQueue({
+    db: database.db,
+    sync: async () => {
+      if (fails) throw new Error('EIO: i/o error, fdatasync')
+    },
+  })
+  const write = () => commits.run((tx) => tx.insertInto('kv').values({ key: 'a', value: 'b' }).execute())
+  await assert.rejects(write(), /EIO/)
+  await assert.rejects(commits.broken, /EIO/)
+  fails = false
+  await assert.rejects(write(), /EIO/, 'the system tells of a failed sync only once')
+  await database.close()
+})

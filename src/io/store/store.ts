@@ -21,7 +21,7 @@ import type {
 } from '../../services/payment-records.ts'
 import { chunks, insertNonces, insertTickets } from './bulk-inserts.ts'
 import { CommitQueue } from './commit-queue.ts'
-import { type Database, openDatabase, StoreError } from './open.ts'
+import { type Database, openDatabase, type SqliteSync, StoreError } from './open.ts'
 import { forgetIdleSessions, lockSession, sessionIn, setSession, takeLeftovers } from './session-rows.ts'
 import type { Tables } from './tables.ts'
 import { columnsOfState, ticketOfRow } from './ticket-row.ts'
@@ -45,6 +45,8 @@ export interface StoreOptions {
   readonly location: string
   /** How long a debit may wait for another write to share its commit with, in ms; absent: not at all. */
   readonly debitPatienceMs?: number
+  /** Absent: `inline`, so that a write is one step, as a simulation on a wound clock needs it. */
+  readonly sqliteSync?: SqliteSync
   /** Keeps this node's progress on the chain apart from that of others in the same PostgreSQL. */
   readonly node?: string
 }
@@ -72,13 +74,17 @@ export class Store
   async start(scope: Scope): Promise<void> {
     await this.open()
     scope.defer(() => this.close())
+    const { broken } = this.#opened.commits
+    scope.spawn('keep what is written', (signal) =>
+      Promise.race([broken, new Promise<void>((stop) => signal.addEventListener('abort', () => stop()))]),
+    )
   }
 
   /** Opens the database and brings its schema up to date. Throws StoreError. */
   async open(): Promise<void> {
     if (this.#open) return
-    const database = await openDatabase(this.#options.location)
-    this.#open = { database, commits: new CommitQueue(database.db) }
+    const database = await openDatabase(this.#options.location, this.#options.sqliteSync ?? 'inline')
+    this.#open = { database, commits: new CommitQueue(database) }
   }
 
   /** Finishes what is being written and closes. */
@@ -196,7 +202,7 @@ export class Store
   }
 
   async balance(sender: Address, sessionId: string): Promise<Rational> {
-    return (await sessionIn(this.#db, sender, sessionId))?.amount ?? Rational.zero
+    return this.#amountIn(this.#db, sender, sessionId)
   }
 
   async price(sender: Address, sessionId: string): Promise<PricePerPixel | null> {
@@ -221,16 +227,20 @@ export class Store
 
   async carryOver(sender: Address, sessionId: string, idleSinceMs: number, nowMs: number): Promise<Rational> {
     return this.#write(async (tx, shared) => {
-      const { amount } = await lockSession(tx, shared, sender, sessionId, nowMs)
-      const leftover = await takeLeftovers(tx, shared, sender, sessionId, idleSinceMs)
-      await setSession(tx, sender, sessionId, { amount: amount.add(leftover), nowMs })
-      return amount.add(leftover)
+      const leftovers = await takeLeftovers(tx, shared, sender, sessionId, idleSinceMs)
+      // Who asks without having left anything writes nothing.
+      if (leftovers.amount.sign === 0) return this.#amountIn(tx, sender, sessionId)
+      const session = await lockSession(tx, shared, sender, sessionId, nowMs)
+      const amount = session.amount.add(leftovers.amount)
+      const price = session.price ?? leftovers.price
+      await setSession(tx, sender, sessionId, { amount, ...(price ? { price } : {}), nowMs })
+      return amount
     })
   }
 
   async forgetSessions(idleSinceMs: number): Promise<void> {
     this.#prices.clear()
-    await this.#write((tx, shared) => forgetIdleSessions(tx, shared, idleSinceMs))
+    while (await this.#write((tx, shared) => forgetIdleSessions(tx, shared, idleSinceMs))) {}
   }
 
   async fixPrice(
@@ -256,7 +266,7 @@ export class Store
         const newWinners = await insertTickets(tx, record.winners, nowMs)
         const session = await lockSession(tx, shared, sender, sessionId, nowMs)
         const leftover = session.isNew
-          ? await takeLeftovers(tx, shared, sender, sessionId, record.idleSinceMs)
+          ? (await takeLeftovers(tx, shared, sender, sessionId, record.idleSinceMs)).amount
           : Rational.zero
         const price = session.price ?? record.price
         const amount = session.amount.add(leftover).add(record.credit)
@@ -401,6 +411,10 @@ export class Store
   #write<T>(write: (tx: Kysely<Tables>, shared: boolean) => Promise<T>, patienceMs?: number): Promise<T> {
     const { commits, database } = this.#opened
     return commits.run((tx) => write(tx, database.shared), patienceMs)
+  }
+
+  async #amountIn(db: Kysely<Tables>, sender: Address, sessionId: string): Promise<Rational> {
+    return (await sessionIn(db, sender, sessionId))?.amount ?? Rational.zero
   }
 
   /** Where the data is, without the password that a URL may carry. */
