@@ -43,7 +43,11 @@ function quoted(word: string): string {
 function programOf({ entry, flags }: NodeCommand): [program: string, args: string[]] {
   if (!entry) return [BIN, [...flags]]
   // The flags of bin/livepeer.
-  const nodeFlags = ['--max-http-header-size=1048576', '--disable-warning=ExperimentalWarning']
+  const nodeFlags = [
+    '--max-http-header-size=1048576',
+    '--max-semi-space-size=16',
+    '--disable-warning=ExperimentalWarning',
+  ]
   return [process.execPath, [...nodeFlags, ...(entry.nodeFlags ?? []), entry.module, ...flags]]
 }
 
