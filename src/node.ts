@@ -72,7 +72,7 @@ const METRICS_OFF = '# metrics are off: start the node with -monitor\n'
 
 function refuseMissingRoles(settings: Settings): void {
   const missing = [...settings.roles].filter((role) => roles[role] === null)
-  if (settings.transcoder?.orchestrator) missing.push('transcoder')
+  if (settings.transcoder?.orchestrators.length) missing.push('transcoder')
   if (missing.length > 0) {
     throw new NodeError('not-there-yet', `this version cannot be a ${missing.join(' or a ')} of its own yet`)
   }
@@ -82,10 +82,10 @@ function refuseMissingRoles(settings: Settings): void {
       'this version does not take in transcoders of other machines yet: use -transcoder to transcode here, without -orchSecret',
     )
   }
-  if (settings.orchestrator?.redeemer) {
+  if (settings.orchestrator?.redeemers.length) {
     throw new NodeError(
       'not-there-yet',
-      `this version cannot hand winning tickets to the redeemer at ${settings.orchestrator.redeemer} yet: leave out -redeemerAddr and it redeems them itself`,
+      `this version cannot hand winning tickets to the redeemer at ${settings.orchestrator.redeemers[0]} yet: leave out -redeemerAddr and it redeems them itself`,
     )
   }
 }

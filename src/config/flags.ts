@@ -354,7 +354,7 @@ export const flags = {
   orchSecret: text(
     '',
     'orchestrator',
-    'Secret that transcoders show to their orchestrator, or a file with it.',
+    'Secret that transcoders show to their orchestrator, or a file with it. With it, an orchestrator takes in transcoders of other machines.',
     {
       roles: ['orchestrator', 'transcoder'],
       secret: true,
@@ -384,10 +384,20 @@ export const flags = {
   redeemerAddr: text(
     '',
     'orchestrator on chain',
-    'The redeemer that redeems for this node. Empty: it redeems itself.',
-    {
-      value: 'HOST:PORT',
-    },
+    'Redeemers that redeem for this node: any of them, the first preferred. Empty: it redeems itself.',
+    { value: 'HOST:PORT,…' },
+  ),
+  redeemerSecret: text(
+    '',
+    'orchestrator on chain',
+    'Secret that orchestrators show to their redeemer, or a file with it. Empty: none is asked for.',
+    { roles: ['orchestrator', 'redeemer'], secret: true, orPath: true, value: 'TEXT|FILE' },
+  ),
+  importTicketQueue: text(
+    '',
+    'orchestrator on chain',
+    'Database of a Go node, lpdb.sqlite3, whose open winning tickets are taken over at the start. It is only read.',
+    { roles: ['orchestrator', 'redeemer'], value: 'FILE' },
   ),
 
   // Transcoding

@@ -28,12 +28,6 @@ export function readOrchestrator(
       '-orchestrator needs -transcoder to transcode here, or -orchSecret for transcoders elsewhere',
     )
   }
-  if (roles.has('transcoder') && secrets.orchSecret !== '') {
-    reading.warnings.push(
-      'with -transcoder no transcoders elsewhere are accepted, so -orchSecret does nothing: leave one of them out',
-    )
-  }
-  const redeemerText = network.offchain ? '' : flags.redeemerAddr.trim()
   return {
     service,
     bind: readServiceBind(reading),
@@ -44,8 +38,7 @@ export function readOrchestrator(
     autoAdjustPrice: flags.autoAdjustPrice,
     ticketEv: readWei(reading, 'ticketEV'),
     maxFaceValue: readWei(reading, 'maxFaceValue') || null,
-    redeemer:
-      redeemerText === '' ? null : parsePeer(reading.spelled('redeemerAddr'), redeemerText, '127.0.0.1').url,
+    redeemers: network.offchain ? [] : peerUrls(reading, 'redeemerAddr', '127.0.0.1'),
   }
 }
 
@@ -130,22 +123,17 @@ export function readTranscoder(
 ): TranscoderSettings {
   const { flags } = reading
   const common = { hevcDecoding: flags.hevcDecoding, testAccelerator: flags.testTranscoder }
-  if (roles.has('orchestrator')) return { ...common, orchestrator: null }
+  if (roles.has('orchestrator')) return { ...common, orchestrators: [] }
   if (secrets.orchSecret === '') {
     throw refusal(
       '-transcoder without -orchestrator needs -orchSecret, the secret it shares with its orchestrator',
     )
   }
-  const [orchestrator, ...others] = peerUrls(reading, 'orchAddr', '127.0.0.1')
-  if (!orchestrator) {
+  const orchestrators = peerUrls(reading, 'orchAddr', '127.0.0.1')
+  if (orchestrators.length === 0) {
     throw refusal('-transcoder without -orchestrator needs -orchAddr, the address of its orchestrator')
   }
-  if (others.length > 0) {
-    reading.warnings.push(
-      `a transcoder works for one orchestrator: of ${reading.spelled('orchAddr')} only ${orchestrator} counts`,
-    )
-  }
-  return { ...common, orchestrator }
+  return { ...common, orchestrators }
 }
 
 /** What a redeemer is told. Throws SettingsError. */

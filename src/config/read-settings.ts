@@ -32,6 +32,7 @@ export function readSettings(loaded: LoadedFlags, surroundings: Surroundings): O
   const secrets = new Secrets({
     ethPassword: reading.textOrFile('ethPassword'),
     orchSecret: reading.textOrFile('orchSecret'),
+    redeemerSecret: reading.textOrFile('redeemerSecret'),
   })
   return {
     roles,
@@ -50,6 +51,7 @@ export function readSettings(loaded: LoadedFlags, surroundings: Surroundings): O
     orchestrator: roles.has('orchestrator') ? readOrchestrator(reading, network, roles, secrets) : null,
     transcoder: roles.has('transcoder') ? readTranscoder(reading, roles, secrets) : null,
     redeemer: roles.has('redeemer') ? readRedeemer(reading) : null,
+    importTicketQueue: flags.importTicketQueue === '' ? null : flags.importTicketQueue,
     secrets,
     warnings: reading.warnings,
   }

@@ -30,7 +30,7 @@ export class Reading {
   }
 
   /** The file's content if the value names a file, else the value (operations.md §1.1). */
-  textOrFile(name: 'ethPassword' | 'orchSecret' | 'pricePerGateway'): string {
+  textOrFile(name: 'ethPassword' | 'orchSecret' | 'redeemerSecret' | 'pricePerGateway'): string {
     const text = this.flags[name]
     if (text === '') return ''
     const content = this.#readText(text)
@@ -80,7 +80,11 @@ export class Reading {
 }
 
 /** Base URLs of a comma list, each once. Throws SettingsError, also for a list of nothing but commas. */
-export function peerUrls(reading: Reading, name: 'orchAddr' | 'nodes', defaultHost: string | null): string[] {
+export function peerUrls(
+  reading: Reading,
+  name: 'orchAddr' | 'nodes' | 'redeemerAddr',
+  defaultHost: string | null,
+): string[] {
   const urls = entries(reading.flags[name]).map(
     (entry) => parsePeer(reading.spelled(name), entry, defaultHost).url,
   )

@@ -2,10 +2,12 @@
 export class Secrets {
   readonly #ethPassword: string
   readonly #orchSecret: string
+  readonly #redeemerSecret: string
 
-  constructor(values: { ethPassword: string; orchSecret: string }) {
+  constructor(values: { ethPassword: string; orchSecret: string; redeemerSecret: string }) {
     this.#ethPassword = values.ethPassword
     this.#orchSecret = values.orchSecret
+    this.#redeemerSecret = values.redeemerSecret
   }
 
   /** Password of the account; empty when none was given. */
@@ -16,5 +18,10 @@ export class Secrets {
   /** What transcoders show to their orchestrator; empty when none was given. */
   get orchSecret(): string {
     return this.#orchSecret
+  }
+
+  /** What orchestrators show to their redeemer; empty when none was given. */
+  get redeemerSecret(): string {
+    return this.#redeemerSecret
   }
 }

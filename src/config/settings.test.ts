@@ -177,9 +177,9 @@ describe('settings of an orchestrator', () => {
       autoAdjustPrice: true,
       ticketEv: 8_000_000_000n,
       maxFaceValue: null,
-      redeemer: null,
+      redeemers: [],
     })
-    assert.deepEqual(loaded.transcoder, { orchestrator: null, hevcDecoding: null, testAccelerator: true })
+    assert.deepEqual(loaded.transcoder, { orchestrators: [], hevcDecoding: null, testAccelerator: true })
     assert.deepEqual(loaded.controlBind, { host: '127.0.0.1', port: 7935 })
   })
 
@@ -255,8 +255,12 @@ describe('settings of an orchestrator', () => {
   it('find the redeemer with and without a scheme', () => {
     for (const text of ['r.example', 'r.example:8935', 'https://r.example:8935', 'https://R.example/']) {
       const { orchestrator } = settings(`${CHAIN} ${COMBINED} -pricePerUnit 1 -redeemerAddr ${text}`)
-      assert.equal(orchestrator!.redeemer, 'https://r.example:8935')
+      assert.deepEqual(orchestrator!.redeemers, ['https://r.example:8935'])
     }
+    const { orchestrator } = settings(
+      `${CHAIN} ${COMBINED} -pricePerUnit 1 -redeemerAddr r1,https://r2:9000,r1`,
+    )
+    assert.deepEqual(orchestrator!.redeemers, ['https://r1:8935', 'https://r2:9000'])
   })
 
   it('keep prices for certain gateways exact, from text, file and old name', () => {
@@ -298,16 +302,14 @@ describe('settings of the other roles', () => {
     assert.deepEqual(port('-gateway -cliAddr 10.0.0.1'), { host: '10.0.0.1', port: 5935 })
   })
 
-  it('have a transcoder work for the first orchestrator of the list', () => {
+  it('have a transcoder work for any orchestrator of the list', () => {
     const { transcoder, warnings } = settings('-transcoder -orchSecret s -orchAddr a,b -hevcDecoding')
     assert.deepEqual(transcoder, {
-      orchestrator: 'https://a:8935',
+      orchestrators: ['https://a:8935', 'https://b:8935'],
       hevcDecoding: true,
       testAccelerator: true,
     })
-    assert.deepEqual(warnings, [
-      'a transcoder works for one orchestrator: of -orchAddr only https://a:8935 counts',
-    ])
+    assert.deepEqual(warnings, [])
   })
 
   it('have a redeemer listen where it is told', () => {
@@ -696,10 +698,6 @@ describe('a sentence warns', () => {
     [
       `${CHAIN} -redeemer`,
       'the redeemer listens on 127.0.0.1:8935, where only orchestrators on this machine reach it: for others give -httpAddr an address of this machine',
-    ],
-    [
-      `${COMBINED} -orchSecret s`,
-      'with -transcoder no transcoders elsewhere are accepted, so -orchSecret does nothing: leave one of them out',
     ],
     [`${COMBINED} -maxAttempts 5`, '-maxAttempts does nothing here: it is for a gateway'],
     ['-gateway -broadcaster -orchAddr a', '-broadcaster is an old name: write -gateway'],

@@ -38,6 +38,8 @@ export interface Settings {
   readonly orchestrator: OrchestratorSettings | null
   readonly transcoder: TranscoderSettings | null
   readonly redeemer: RedeemerSettings | null
+  /** Path of a Go node's database whose open winning tickets are taken over. */
+  readonly importTicketQueue: string | null
   readonly secrets: Secrets
   /** Sentences that the operator should read, although the node can run. */
   readonly warnings: readonly string[]
@@ -123,14 +125,14 @@ export interface OrchestratorSettings {
   readonly ticketEv: bigint
   /** Null is no limit. */
   readonly maxFaceValue: bigint | null
-  /** URL of the redeemer; null redeems here. */
-  readonly redeemer: string | null
+  /** URLs of the redeemers, the preferred one first; none redeems here. */
+  readonly redeemers: readonly string[]
 }
 
 /** What a transcoder is told, in an orchestrator's process or alone. */
 export interface TranscoderSettings {
-  /** Whom it works for; null in an orchestrator's own process. */
-  readonly orchestrator: string | null
+  /** Whom it works for: the first that answers; none in an orchestrator's own process. */
+  readonly orchestrators: readonly string[]
   readonly hevcDecoding: boolean | null
   readonly testAccelerator: boolean
 }
