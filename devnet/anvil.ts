@@ -1,8 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { NodeError } from '../src/lib/errors.ts'
+import { type Leashed, release, spawnLeashed } from './leash.ts'
 
 /** How an anvil is started. */
 export interface AnvilOptions {
@@ -24,20 +24,14 @@ const START_TIMEOUT_MS = 20_000
 /** How long one answer may take: deploying is quick, a stuck chain must not hang its caller. */
 const REQUEST_TIMEOUT_MS = 20_000
 
-/**
- * Runs anvil and stays in the foreground of a pipe: when whoever holds the pipe's other end is gone, however it ended,
- * the read ends and anvil is killed. So no anvil is left behind, not even by a parent that was killed.
- */
-const LEASH = '"$0" "$@" & child=$!; read -r _; kill -9 $child 2>/dev/null; wait $child 2>/dev/null'
-
 /** A chain of its own for development and tests: an anvil process with what is asked of it beyond the standard RPC. */
 export class Anvil implements AsyncDisposable {
   readonly port: number
   readonly chainId: number
-  readonly #process: ChildProcess
+  readonly #process: Leashed
   #requests = 0
 
-  private constructor(process: ChildProcess, port: number, chainId: number) {
+  private constructor(process: Leashed, port: number, chainId: number) {
     this.#process = process
     this.port = port
     this.chainId = chainId
@@ -48,19 +42,14 @@ export class Anvil implements AsyncDisposable {
     const chainId = options.chainId ?? DEVNET_CHAIN_ID
     const args = ['--host', '127.0.0.1', '--port', String(options.port ?? 0), '--chain-id', String(chainId)]
     if (options.blockTimeS) args.push('--block-time', String(options.blockTimeS))
-    const child = spawn('sh', ['-c', LEASH, anvilBinary(), ...args], {
-      stdio: ['pipe', 'pipe', 'pipe'],
-      // A session of its own, so that Ctrl-C in a terminal reaches only the parent, which then stops things in order.
-      detached: true,
-    })
-    child.stdin.on('error', () => {})
+    const child = spawnLeashed(anvilBinary(), args)
     const port = await listeningPort(child).catch((error) => {
-      release(child)
+      void release(child)
       throw error
     })
     const anvil = new Anvil(child, port, chainId)
-    options.signal?.addEventListener('abort', () => release(child), { once: true })
-    if (options.signal?.aborted) release(child)
+    options.signal?.addEventListener('abort', () => void release(child), { once: true })
+    if (options.signal?.aborted) void release(child)
     return anvil
   }
 
@@ -112,10 +101,7 @@ export class Anvil implements AsyncDisposable {
 
   /** Ends the process; resolves when it is gone. */
   async stop(): Promise<void> {
-    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return
-    const gone = new Promise((resolve) => this.#process.once('exit', resolve))
-    release(this.#process)
-    await gone
+    await release(this.#process)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -123,12 +109,8 @@ export class Anvil implements AsyncDisposable {
   }
 }
 
-function release(child: ChildProcess): void {
-  child.stdin?.end()
-}
-
 /** Reads what anvil says until it names the port it listens on. */
-function listeningPort(child: ChildProcess): Promise<number> {
+function listeningPort(child: Leashed): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>()
   let said = ''
   const timer = setTimeout(() => fail('did not listen in time'), START_TIMEOUT_MS)
@@ -145,8 +127,8 @@ function listeningPort(child: ChildProcess): Promise<number> {
     clearTimeout(timer)
     resolve(Number(match[1]))
   }
-  child.stdout?.on('data', hear)
-  child.stderr?.on('data', hear)
+  child.stdout.on('data', hear)
+  child.stderr.on('data', hear)
   child.once('error', (error) => fail(`could not be started (${error.message})`))
   child.once('exit', () => fail('ended before it listened'))
   return promise

@@ -5,12 +5,15 @@ import { writeKeyFile } from '../src/io/chain/keystore.ts'
 import { type Address, addressOfKey } from '../src/lib/crypto.ts'
 import { Anvil } from './anvil.ts'
 import { devnetKey, devnetKeyBytes } from './artifacts.ts'
+import { type Balancer, startBalancer } from './balancer.ts'
 import { type NodeEntry, NodeProcess } from './node-process.ts'
 import { Protocol } from './protocol.ts'
+import { hasBalancer, type NodeKind, type PlannedNode, planOf, REGISTERED, type Setup } from './setups.ts'
 import { freePort, freePortNear, TcpLink } from './tcp-link.ts'
 
 const ETHER = 10n ** 18n
 const PASSWORD = 'devnet'
+const ORCH_SECRET = 'devnet'
 /** Blocks: longer than ticket params live (40), short enough to see rounds pass. */
 const ROUND_LENGTH = 60n
 const STAKE = 1000n * ETHER
@@ -22,7 +25,7 @@ const GAS_MONEY = 100n * ETHER
  * Tickets of a hundredth of an ether that pay two hundredths every second time, and a price at which a two-second
  * segment of the default renditions costs about one of them.
  */
-const PAYMENT_FLAGS = {
+const PAYMENT_FLAGS: Partial<Record<NodeKind, readonly string[]>> = {
   orchestrator: [
     '-pricePerUnit',
     '500000000',
@@ -34,13 +37,23 @@ const PAYMENT_FLAGS = {
   gateway: ['-maxTicketEV', '1000000000000000000', '-maxTotalEV', '10000000000000000000'],
 }
 
+const GATEWAY: PlannedNode = {
+  ...{ name: 'gateway', kind: 'gateway', account: 'gateway', needsGas: false, port: 9935, controlPort: 5935 },
+  flags: ({ addresses }) => ['-gateway', '-httpAddr', addresses.gateway!],
+}
+
 export interface NetworkOptions {
+  /** How the orchestrator's work is split; absent: `single`. */
+  readonly setup?: Setup
   /** Flags that come last on the command lines, and so win over those before. */
   readonly orchestratorFlags?: readonly string[]
   readonly gatewayFlags?: readonly string[]
+  readonly redeemerFlags?: readonly string[]
+  readonly rewardFlags?: readonly string[]
   /** Modules that run the nodes instead of the node's own. */
   readonly orchestratorEntry?: NodeEntry
   readonly gatewayEntry?: NodeEntry
+  readonly transcoderEntry?: NodeEntry
   /** Wei, of deposit and reserve each. */
   readonly gatewayFunds?: bigint
   /** The ports that everybody knows, where they are free; otherwise any, so that several networks can run at once. */
@@ -49,7 +62,7 @@ export interface NetworkOptions {
   readonly blockTimeS?: number
   /** Blocks. */
   readonly roundLength?: bigint
-  /** Put a line that can be cut between orchestrator and chain. */
+  /** Put a line that can be cut between each node but the gateway and the chain, and before the redeemer. */
   readonly cuttable?: boolean
   /** Name the chain's own port as a second endpoint behind that line. */
   readonly spareEndpoint?: boolean
@@ -59,30 +72,67 @@ export interface NetworkOptions {
   readonly signal?: AbortSignal
 }
 
-/** The whole network on this machine: a chain with the protocol's contracts, an orchestrator, a gateway. */
+/** One node of the network. */
+export interface NetworkNode {
+  readonly kind: NodeKind
+  readonly process: NodeProcess
+  /** Null for a node that knows no chain. */
+  readonly account: Address | null
+  /** HOST:PORT of what it serves, or null. */
+  readonly address: string | null
+  /** Its line to the chain, where one was asked for. */
+  readonly chainLink: TcpLink | null
+}
+
+/** The whole network on this machine: a chain with the protocol's contracts, an operator's nodes, a gateway. */
 export class Network implements AsyncDisposable {
+  readonly setup: Setup
   readonly anvil: Anvil
   readonly protocol: Protocol
-  readonly orchestrator: NodeProcess
-  readonly gateway: NodeProcess
-  /** The orchestrator's line to the chain, where one was asked for. */
-  readonly chainLink: TcpLink | null
+  /** In the order of starting; the gateway comes last. */
+  readonly nodes: readonly NetworkNode[]
+  readonly balancer: Balancer | null
+  /** The orchestrators' line to their redeemer, where one was asked for. */
+  readonly redeemerLink: TcpLink | null
   readonly urls: { readonly gateway: string; readonly orchestrator: string }
   readonly accounts: { readonly gateway: Address; readonly orchestrator: Address }
   readonly #stack: AsyncDisposableStack
 
   private constructor(
-    parts: Omit<Network, 'stop' | typeof Symbol.asyncDispose>,
+    parts: Pick<
+      Network,
+      'setup' | 'anvil' | 'protocol' | 'nodes' | 'balancer' | 'redeemerLink' | 'urls' | 'accounts'
+    >,
     stack: AsyncDisposableStack,
   ) {
+    this.setup = parts.setup
     this.anvil = parts.anvil
     this.protocol = parts.protocol
-    this.orchestrator = parts.orchestrator
-    this.gateway = parts.gateway
-    this.chainLink = parts.chainLink
+    this.nodes = parts.nodes
+    this.balancer = parts.balancer
+    this.redeemerLink = parts.redeemerLink
     this.urls = parts.urls
     this.accounts = parts.accounts
     this.#stack = stack
+  }
+
+  /** The nodes of one kind. */
+  of(kind: NodeKind): readonly NetworkNode[] {
+    return this.nodes.filter((node) => node.kind === kind)
+  }
+
+  /** The first orchestrator. */
+  get orchestrator(): NodeProcess {
+    return this.of('orchestrator')[0]!.process
+  }
+
+  get gateway(): NodeProcess {
+    return this.of('gateway')[0]!.process
+  }
+
+  /** The first orchestrator's line to the chain, where one was asked for. */
+  get chainLink(): TcpLink | null {
+    return this.of('orchestrator')[0]!.chainLink
   }
 
   /** Builds everything up to the point of starting the nodes: chain, contracts, accounts, keystores, command lines. */
@@ -90,25 +140,23 @@ export class Network implements AsyncDisposable {
     await using stack = new AsyncDisposableStack()
     const folder = await mkdtemp(join(tmpdir(), 'livepeer-devnet-'))
     stack.defer(() => rm(folder, { recursive: true, force: true }))
+    const setup = options.setup ?? 'single'
+    const plan = [...planOf(setup), GATEWAY]
     const port = options.usualPorts ? freePortNear : freePort
-    const ports = {
-      chain: await port(8545),
-      service: await port(8935),
-      orchestratorControl: await port(7935),
-      gateway: await port(9935),
-      gatewayControl: await port(5935),
-    }
-    const anvil = stack.use(await Anvil.start({ port: ports.chain }))
+    const ports = await portsFor(plan, port)
+
+    const anvil = stack.use(await Anvil.start({ port: await port(8545) }))
     const giveUp = () => void anvil.stop()
     options.signal?.addEventListener('abort', giveUp, { once: true })
     options.signal?.throwIfAborted()
     const protocol = await Protocol.deploy(anvil, { roundLength: options.roundLength ?? ROUND_LENGTH })
-    const serviceUri = `https://127.0.0.1:${ports.service}`
-    const orchestrator = await protocol.bondAndRegister(devnetKey('orchestrator'), {
-      stake: STAKE,
-      serviceUri,
-    })
-    await anvil.setBalance(orchestrator, GAS_MONEY)
+    const isBalanced = hasBalancer(setup)
+    const publicPort = isBalanced ? await port(8940) : ports.get('orchestrator')!.service
+    const serviceUri = `https://127.0.0.1:${publicPort}`
+    const registered = await protocol.bondAndRegister(devnetKey(REGISTERED), { stake: STAKE, serviceUri })
+    for (const { account } of plan.filter(({ needsGas }) => needsGas)) {
+      await anvil.setBalance(addressOfKey(devnetKeyBytes(account!)), GAS_MONEY)
+    }
     const gateway = await protocol.fundSender(
       devnetKey('gateway'),
       options.gatewayFunds ?? DEPOSIT,
@@ -117,76 +165,83 @@ export class Network implements AsyncDisposable {
     await protocol.nextRound()
     await anvil.mineEvery(options.blockTimeS ?? 1)
     keepRoundsInitialized(protocol, stack)
-    const chainLink = options.cuttable ? stack.use(await TcpLink.open(ports.chain)) : null
 
     const passwordFile = join(folder, 'password')
     await writeFile(passwordFile, `${PASSWORD}\n`, { mode: 0o600 })
-    const chainFlags = async (name: string, ...chainPorts: number[]) => {
-      const key = devnetKeyBytes(name)
-      const keystore = join(folder, name, 'keystore')
-      await mkdir(keystore, { recursive: true })
-      // A real key file costs seconds of work by design; these keys are known to everyone.
-      await writeKeyFile(keystore, key, PASSWORD, { scryptN: 2 ** 12 })
-      return [
-        ...[
-          '-network',
-          'devnet',
-          '-ethUrl',
-          chainPorts.map((port) => `http://127.0.0.1:${port}`).join(','),
-          '-ethController',
-          protocol.addresses.controller,
-        ],
-        ...['-ethKeystorePath', keystore, '-ethAcctAddr', addressOfKey(key), '-ethPassword', passwordFile],
-        ...['-dataDir', join(folder, name), '-blockPollingInterval', '1'],
-      ]
+    const addresses = Object.fromEntries(
+      plan.map(({ name }) => [name, `127.0.0.1:${ports.get(name)!.service}`]),
+    )
+    const redeemerName = plan.find(({ kind }) => kind === 'redeemer')?.name
+    let redeemerLink: TcpLink | null = null
+    if (options.cuttable && redeemerName) {
+      redeemerLink = stack.use(await TcpLink.open(ports.get(redeemerName)!.service))
     }
-    const logFolder = options.logFolder ?? join(folder, 'logs')
-    const orchestratorNode = new NodeProcess({
-      name: 'orchestrator',
-      flags: [
-        ...['-orchestrator', '-transcoder', '-httpAddr', `127.0.0.1:${ports.service}`],
-        ...PAYMENT_FLAGS.orchestrator,
-        ...(await chainFlags(
-          'orchestrator',
-          ...(chainLink ? [chainLink.port, ...(options.spareEndpoint ? [ports.chain] : [])] : [ports.chain]),
-        )),
-        ...['-cliAddr', `127.0.0.1:${ports.orchestratorControl}`],
-        ...(options.orchestratorFlags ?? []),
-      ],
-      ...(options.orchestratorEntry && { entry: options.orchestratorEntry }),
-      control: `127.0.0.1:${ports.orchestratorControl}`,
-      logFile: join(logFolder, 'orchestrator.log'),
-    })
-    const gatewayNode = new NodeProcess({
-      name: 'gateway',
-      flags: [
-        ...['-gateway', '-httpAddr', `127.0.0.1:${ports.gateway}`],
-        ...PAYMENT_FLAGS.gateway,
-        ...(await chainFlags('gateway', ports.chain)),
-        ...['-cliAddr', `127.0.0.1:${ports.gatewayControl}`],
-        ...(options.gatewayFlags ?? []),
-      ],
-      ...(options.gatewayEntry && { entry: options.gatewayEntry }),
-      control: `127.0.0.1:${ports.gatewayControl}`,
-      logFile: join(logFolder, 'gateway.log'),
-    })
+    const nodes: NetworkNode[] = []
+    for (const planned of plan) {
+      const { name, kind } = planned
+      const isLinked = options.cuttable && planned.account !== null && kind !== 'gateway'
+      const chainLink = isLinked ? stack.use(await TcpLink.open(anvil.port)) : null
+      const chainPorts = chainLink
+        ? [chainLink.port, ...(options.spareEndpoint ? [anvil.port] : [])]
+        : [anvil.port]
+      const seen =
+        redeemerLink && kind === 'orchestrator'
+          ? { ...addresses, [redeemerName!]: `127.0.0.1:${redeemerLink.port}` }
+          : addresses
+      const control = `127.0.0.1:${ports.get(name)!.control}`
+      const entry = entryOf(options, kind)
+      const account = planned.account === null ? null : devnetKeyBytes(planned.account)
+      const chainFlags = account
+        ? await flagsOfChain({ account, name, folder, passwordFile, chainPorts, protocol })
+        : []
+      nodes.push({
+        kind,
+        account: account && addressOfKey(account),
+        address: planned.port === null ? null : addresses[name]!,
+        chainLink,
+        process: new NodeProcess({
+          name,
+          flags: [
+            ...planned.flags({ registered, addresses: seen, orchSecret: ORCH_SECRET }),
+            ...(PAYMENT_FLAGS[kind] ?? []),
+            ...chainFlags,
+            ...['-dataDir', join(folder, name), '-cliAddr', control],
+            ...(flagsOf(options, kind) ?? []),
+          ],
+          ...(entry && { entry }),
+          control,
+          logFile: join(options.logFolder ?? join(folder, 'logs'), `${name}.log`),
+        }),
+      })
+    }
     stack.defer(async () => {
-      await Promise.all([gatewayNode.stop(), orchestratorNode.stop()])
+      await Promise.all(nodes.map((node) => node.process.stop()))
     })
+    const backends = plan
+      .filter(({ kind }) => kind === 'orchestrator')
+      .map(({ name }) => ({ name, port: ports.get(name)!.service, controlPort: ports.get(name)!.control }))
+    const balancer = isBalanced
+      ? stack.use(await startBalancer({ port: publicPort, backends, folder }))
+      : null
     options.signal?.throwIfAborted()
     options.signal?.removeEventListener('abort', giveUp)
     return new Network(
       {
-        anvil,
-        protocol,
-        orchestrator: orchestratorNode,
-        gateway: gatewayNode,
-        chainLink,
-        urls: { gateway: `http://127.0.0.1:${ports.gateway}`, orchestrator: serviceUri },
-        accounts: { gateway, orchestrator },
+        ...{ setup, anvil, protocol, nodes, balancer, redeemerLink },
+        urls: { gateway: `http://${addresses.gateway}`, orchestrator: serviceUri },
+        accounts: { gateway, orchestrator: registered },
       },
       stack.move(),
     )
+  }
+
+  /** Starts all nodes, one after the other. */
+  async start(onCommand: (node: NetworkNode) => void = () => {}, signal?: AbortSignal): Promise<void> {
+    for (const node of this.nodes) {
+      signal?.throwIfAborted()
+      onCommand(node)
+      await node.process.start(signal)
+    }
   }
 
   /** Stops the nodes, then the chain, and removes every file. */
@@ -196,6 +251,74 @@ export class Network implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
+  }
+}
+
+/** A port for what each node serves and one for its control API. */
+async function portsFor(
+  plan: readonly PlannedNode[],
+  port: (wanted: number) => Promise<number>,
+): Promise<Map<string, { service: number; control: number }>> {
+  const taken = new Set<number>()
+  const free = async (wanted: number | null): Promise<number> => {
+    let found = wanted === null ? await freePort() : await port(wanted)
+    // Free ports are not taken yet: the next search may find the same.
+    while (taken.has(found)) found = await freePort()
+    taken.add(found)
+    return found
+  }
+  const ports = new Map<string, { service: number; control: number }>()
+  for (const { name, port: wanted, controlPort } of plan) {
+    ports.set(name, { service: await free(wanted), control: await free(controlPort) })
+  }
+  return ports
+}
+
+async function flagsOfChain(how: {
+  account: Uint8Array
+  name: string
+  folder: string
+  passwordFile: string
+  chainPorts: readonly number[]
+  protocol: Protocol
+}): Promise<string[]> {
+  const keystore = join(how.folder, how.name, 'keystore')
+  await mkdir(keystore, { recursive: true })
+  // A real key file costs seconds of work by design; these keys are known to everyone.
+  await writeKeyFile(keystore, how.account, PASSWORD, { scryptN: 2 ** 12 })
+  const urls = how.chainPorts.map((port) => `http://127.0.0.1:${port}`).join(',')
+  return [
+    ...['-network', 'devnet', '-ethUrl', urls, '-ethController', how.protocol.addresses.controller],
+    ...['-ethKeystorePath', keystore, '-ethAcctAddr', addressOfKey(how.account)],
+    ...['-ethPassword', how.passwordFile, '-blockPollingInterval', '1'],
+  ]
+}
+
+function flagsOf(options: NetworkOptions, kind: NodeKind): readonly string[] | undefined {
+  switch (kind) {
+    case 'orchestrator':
+      return options.orchestratorFlags
+    case 'gateway':
+      return options.gatewayFlags
+    case 'redeemer':
+      return options.redeemerFlags
+    case 'reward':
+      return options.rewardFlags
+    case 'transcoder':
+      return undefined
+  }
+}
+
+function entryOf(options: NetworkOptions, kind: NodeKind): NodeEntry | undefined {
+  switch (kind) {
+    case 'orchestrator':
+      return options.orchestratorEntry
+    case 'gateway':
+      return options.gatewayEntry
+    case 'transcoder':
+      return options.transcoderEntry
+    default:
+      return undefined
   }
 }
 

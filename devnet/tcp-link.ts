@@ -76,3 +76,15 @@ export async function freePortNear(wanted: number): Promise<number> {
   await new Promise((resolve) => server.close(resolve))
   return wanted
 }
+
+/** Whether somebody listens on a port of the loopback. */
+export function canConnect(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1')
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
+}

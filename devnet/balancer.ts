@@ -1,0 +1,162 @@
+import { spawnSync } from 'node:child_process'
+import { writeFile } from 'node:fs/promises'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { NodeError } from '../src/lib/errors.ts'
+import { type Leashed, release, spawnLeashed } from './leash.ts'
+import { canConnect } from './tcp-link.ts'
+
+/** A node behind the balancer: where it works, and where it says whether it wants work. */
+export interface Backend {
+  readonly name: string
+  readonly port: number
+  readonly controlPort: number
+}
+
+const READY_MS = 5_000
+const HEALTH_MS = 300
+const HEALTH_TIMEOUT_MS = 1_000
+
+/** What stands in front of several orchestrators: connections go round, past nodes whose health is red. */
+export interface Balancer extends AsyncDisposable {
+  readonly port: number
+  /** What it is, for people. */
+  readonly what: string
+}
+
+/** HAProxy where it is installed; otherwise a forwarder of ours that does the same. */
+export function startBalancer(options: {
+  readonly port: number
+  readonly backends: readonly Backend[]
+  readonly folder: string
+}): Promise<Balancer> {
+  return hasHaproxy() ? HaproxyBalancer.start(options) : ForwardingBalancer.start(options)
+}
+
+/** Whether HAProxy is installed. */
+export function hasHaproxy(): boolean {
+  return spawnSync('haproxy', ['-v'], { stdio: 'ignore' }).status === 0
+}
+
+/** The balancer's configuration, as an operator would write it. */
+export function haproxyConfig(port: number, backends: readonly Backend[]): string {
+  const servers = backends.map(
+    (node) =>
+      `  server ${node.name} 127.0.0.1:${node.port} check port ${node.controlPort} inter ${HEALTH_MS}ms fall 1 rise 1`,
+  )
+  return `defaults
+  mode tcp
+  timeout connect 2s
+  timeout client 60s
+  timeout server 60s
+frontend orchestrators
+  bind 127.0.0.1:${port}
+  default_backend nodes
+backend nodes
+  balance roundrobin
+  option redispatch
+  option httpchk GET /healthz
+  http-check send hdr host localhost
+${servers.join('\n')}
+`
+}
+
+class HaproxyBalancer implements Balancer {
+  readonly what = 'HAProxy'
+  readonly port: number
+  readonly #child: Leashed
+
+  private constructor(port: number, child: Leashed) {
+    this.port = port
+    this.#child = child
+  }
+
+  static async start({ port, backends, folder }: Parameters<typeof startBalancer>[0]): Promise<Balancer> {
+    const config = join(folder, 'haproxy.cfg')
+    await writeFile(config, haproxyConfig(port, backends))
+    const child = spawnLeashed('haproxy', ['-db', '-f', config])
+    let said = ''
+    child.stdout.resume()
+    child.stderr.on('data', (chunk: Buffer) => (said = (said + chunk.toString()).slice(-2_000)))
+    const deadline = Date.now() + READY_MS
+    while (!(await canConnect(port))) {
+      if (child.exitCode !== null || Date.now() > deadline) {
+        await release(child)
+        throw new NodeError('balancer-failed', `HAProxy does not listen on port ${port}: ${said.trim()}`)
+      }
+      await sleep(50)
+    }
+    return new HaproxyBalancer(port, child)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await release(this.#child)
+  }
+}
+
+/** Takes the place of HAProxy where that is not installed. */
+class ForwardingBalancer implements Balancer {
+  readonly what = 'a plain TCP forwarder, HAProxy not being installed'
+  readonly port: number
+  readonly #server: Server
+  readonly #sockets = new Set<Socket>()
+  readonly #backends: readonly Backend[]
+  readonly #healthy = new Set<Backend>()
+  readonly #stop = new AbortController()
+  #next = 0
+
+  private constructor(port: number, backends: readonly Backend[]) {
+    this.port = port
+    this.#backends = backends
+    this.#server = createServer((near) => this.#join(near))
+  }
+
+  static async start({ port, backends }: Parameters<typeof startBalancer>[0]): Promise<Balancer> {
+    const balancer = new ForwardingBalancer(port, backends)
+    await new Promise<void>((resolve, reject) => {
+      balancer.#server.once('error', reject)
+      balancer.#server.listen(port, '127.0.0.1', resolve)
+    })
+    for (const backend of backends) void balancer.#watch(backend)
+    return balancer
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort()
+    for (const socket of this.#sockets) socket.destroy()
+    await new Promise((resolve) => this.#server.close(resolve))
+  }
+
+  async #watch(backend: Backend): Promise<void> {
+    const { signal } = this.#stop
+    while (!signal.aborted) {
+      const isHealthy = await fetch(`http://127.0.0.1:${backend.controlPort}/healthz`, {
+        signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS),
+      }).then(
+        (response) => response.ok,
+        () => false,
+      )
+      if (isHealthy) this.#healthy.add(backend)
+      else this.#healthy.delete(backend)
+      await sleep(HEALTH_MS, undefined, { signal }).catch(() => {})
+    }
+  }
+
+  #join(near: Socket): void {
+    const backends = this.#backends.filter((backend) => this.#healthy.has(backend))
+    const backend = backends[this.#next++ % Math.max(1, backends.length)]
+    if (!backend) return void near.destroy()
+    const far = connect(backend.port, '127.0.0.1')
+    for (const socket of [near, far]) {
+      this.#sockets.add(socket)
+      socket.on('error', () => {})
+      socket.once('close', () => {
+        this.#sockets.delete(socket)
+        near.destroy()
+        far.destroy()
+      })
+    }
+    near.pipe(far).pipe(near)
+  }
+}

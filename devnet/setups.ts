@@ -1,0 +1,127 @@
+/** The ways in which an operator may split the work between processes, and what is typed to start each of them. */
+
+/**
+ * `single`: one orchestrator that does it all. `redeemer`: another account redeems for it. `service-node`: one node with
+ * the registered key redeems and rewards, orchestrators have keys of their own. `cold`: redeemer and reward service
+ * apart, so that the registered key does nothing but reward. `multi`: the same, with a transcoder of its own process.
+ */
+export const SETUPS = ['single', 'redeemer', 'service-node', 'cold', 'multi'] as const
+export type Setup = (typeof SETUPS)[number]
+
+/** What a process is for. */
+export type NodeKind = 'orchestrator' | 'gateway' | 'redeemer' | 'reward' | 'transcoder'
+
+/** The account of the registered orchestrator, by the name of its key. */
+export const REGISTERED = 'orchestrator'
+
+/** One process of a setup. */
+export interface PlannedNode {
+  readonly name: string
+  readonly kind: NodeKind
+  /** The name of its account's key; null for a node that knows no chain. */
+  readonly account: string | null
+  /** Whether its account pays for transactions. */
+  readonly needsGas: boolean
+  /** The port that everybody knows, of what it serves; null when it serves nothing but its control API. */
+  readonly port: number | null
+  readonly controlPort: number
+  /** The flags that make it what it is, before those of the chain and of this machine. */
+  flags(around: Around): string[]
+}
+
+/** Where the others are. */
+export interface Around {
+  /** The address registered on chain. */
+  readonly registered: string
+  /** HOST:PORT of each node of this setup, by name. */
+  readonly addresses: Readonly<Record<string, string>>
+  /** The secret that transcoders share with their orchestrator. */
+  readonly orchSecret: string
+}
+
+/** The processes of a setup, in the order of starting, without the gateway, which is the same for all. */
+export function planOf(setup: Setup): PlannedNode[] {
+  switch (setup) {
+    case 'single':
+      return [orchestrator('orchestrator', { account: REGISTERED, redeems: true })]
+    case 'redeemer':
+      return [
+        redeemer('redeemer', 'redeemer'),
+        orchestrator('orchestrator', { account: REGISTERED, redeemer: 'redeemer' }),
+      ]
+    case 'service-node':
+      return [
+        redeemer('service-node', REGISTERED),
+        orchestrator('orchestrator-1', { redeemer: 'service-node' }),
+        orchestrator('orchestrator-2', { redeemer: 'service-node', port: 8937 }),
+      ]
+    case 'cold':
+      return [
+        redeemer('redeemer', 'redeemer'),
+        reward(),
+        orchestrator('orchestrator-1', { redeemer: 'redeemer' }),
+        orchestrator('orchestrator-2', { redeemer: 'redeemer', port: 8937 }),
+      ]
+    case 'multi':
+      return [
+        redeemer('redeemer', 'redeemer'),
+        reward(),
+        orchestrator('orchestrator-1', { redeemer: 'redeemer' }),
+        orchestrator('orchestrator-2', { redeemer: 'redeemer', port: 8937, remote: true }),
+        transcoder('transcoder', 'orchestrator-2'),
+      ]
+  }
+}
+
+/** A setup with several orchestrators has a balancer in front of them, and registers that. */
+export function hasBalancer(setup: Setup): boolean {
+  return planOf(setup).filter(({ kind }) => kind === 'orchestrator').length > 1
+}
+
+function redeemer(name: string, account: string): PlannedNode {
+  return {
+    ...{ name, kind: 'redeemer', account, needsGas: true, port: 8936, controlPort: 4935 },
+    flags: ({ registered, addresses }) => [
+      ...['-redeemer', '-httpAddr', addresses[name]!],
+      ...(account === REGISTERED ? [] : ['-ethOrchAddr', registered]),
+    ],
+  }
+}
+
+/** No role at all: because its account is registered on chain, it calls reward. */
+function reward(): PlannedNode {
+  return {
+    ...{ name: 'reward', kind: 'reward', account: REGISTERED, needsGas: true, port: null, controlPort: 2935 },
+    flags: () => [],
+  }
+}
+
+function orchestrator(
+  name: string,
+  how: { account?: string; redeems?: true; redeemer?: string; port?: number; remote?: true },
+): PlannedNode {
+  const account = how.account ?? name
+  const isRegistered = account === REGISTERED
+  return {
+    ...{ name, kind: 'orchestrator', account, needsGas: isRegistered },
+    port: how.port ?? 8935,
+    controlPort: how.port ? 7937 : 7935,
+    flags: ({ registered, addresses, orchSecret }) => [
+      '-orchestrator',
+      ...(how.remote ? ['-orchSecret', orchSecret] : ['-transcoder']),
+      ...(isRegistered ? [] : ['-ethOrchAddr', registered, '-serviceAddr', addresses[name]!]),
+      ...(how.redeemer ? ['-redeemerAddr', addresses[how.redeemer]!] : []),
+      ...['-httpAddr', addresses[name]!],
+    ],
+  }
+}
+
+function transcoder(name: string, of: string): PlannedNode {
+  return {
+    ...{ name, kind: 'transcoder', account: null, needsGas: false, port: null, controlPort: 6935 },
+    flags: ({ addresses, orchSecret }) => [
+      '-transcoder',
+      ...['-orchSecret', orchSecret, '-orchAddr', addresses[of]!],
+    ],
+  }
+}
