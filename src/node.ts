@@ -82,12 +82,6 @@ function refuseMissingRoles(settings: Settings): void {
       'this version does not take in transcoders of other machines yet: use -transcoder to transcode here, without -orchSecret',
     )
   }
-  if (settings.orchestrator?.redeemers.length) {
-    throw new NodeError(
-      'not-there-yet',
-      `this version cannot hand winning tickets to the redeemer at ${settings.orchestrator.redeemers[0]} yet: leave out -redeemerAddr and it redeems them itself`,
-    )
-  }
 }
 
 /** Unlocks the account and finds the contracts. Waits some time for a chain that does not answer. */

@@ -26,7 +26,10 @@ import { MediaEngine } from './io/media/engine.ts'
 import { MemoryObjects } from './io/objects.ts'
 import { OrchestratorClient } from './io/rpc/orchestrator-client.ts'
 import { OrchestratorEndpoint } from './io/rpc/orchestrator-endpoint.ts'
+import { RedeemerClient } from './io/rpc/redeemer-client.ts'
+import { RedeemerEndpoint } from './io/rpc/redeemer-endpoint.ts'
 import { Endpoint } from './io/rpc/server.ts'
+import { readGoTicketQueue } from './io/store/go-ticket-queue.ts'
 import { Store } from './io/store/store.ts'
 import type { Clock } from './lib/clock.ts'
 import { type Address, noSigner, type Signer } from './lib/crypto.ts'
@@ -47,15 +50,22 @@ import {
 import type { Payer } from './services/payer.ts'
 import { PriceBook } from './services/price-book.ts'
 import { Redeemer } from './services/redeemer.ts'
+import { RedeemerDesk } from './services/redeemer-desk.ts'
+import { RedeemerOutbox } from './services/redeemer-outbox.ts'
+import { RedeemerPeers } from './services/redeemer-peers.ts'
+import { RemoteFloat } from './services/remote-float.ts'
 import { Rounds } from './services/rounds.ts'
 import { SecretRing } from './services/secret-ring.ts'
 import { SelfCheck } from './services/self-check.ts'
 import { Senders } from './services/senders.ts'
+import { TicketImport } from './services/ticket-import.ts'
 import { FreeOfCharge, TicketRecipient } from './services/ticket-recipient.ts'
 import { NoPayments, TicketSender } from './services/ticket-sender.ts'
 
 /** Not the Go node's file: an operator may go back to that with its own database untouched. */
 const DATABASE_FILE = 'livepeer-ts.sqlite3'
+/** A redeemer has a stream for each sender of each orchestrator, all of one orchestrator over one connection. */
+const REDEEMER_STREAMS = 20_000
 /** Under load the next payment comes within this time, and the charge for a segment shares its commit. */
 const DEBIT_PATIENCE_MS = 50
 
@@ -132,7 +142,7 @@ export class Parts {
           version: this.#around.version,
         },
         {
-          ...(this.#chain && settings.orchestrator ? { tickets: () => this.store.countTickets() } : {}),
+          ...(this.#chain && this.keepsTickets ? { tickets: () => this.store.countTickets() } : {}),
           ...(this.#chain ? { chainSilence: () => this.#chainSilence() } : {}),
         },
       )
@@ -280,8 +290,99 @@ export class Parts {
     )
   }
 
+  /** Whether winning tickets are kept here, to be redeemed or handed over. */
+  get keepsTickets(): boolean {
+    return this.#chain !== null && (this.settings.orchestrator !== null || this.settings.redeemer !== null)
+  }
+
+  /** Whether winning tickets are handed to a redeemer rather than redeemed here. */
+  get handsOver(): boolean {
+    return (this.settings.orchestrator?.redeemers.length ?? 0) > 0
+  }
+
+  /** Whether this node's account pays for transactions. */
+  get sendsTransactions(): boolean {
+    const { orchestrator, redeemer } = this.settings
+    return this.#chain !== null && (redeemer !== null || (orchestrator !== null && !this.handsOver))
+  }
+
+  /** What becomes of winning tickets: they are redeemed here, or by a redeemer. */
+  get winners(): Redeemer | RedeemerOutbox {
+    return this.handsOver ? this.outbox : this.redeemer
+  }
+
+  get ticketImport() {
+    return this.#once('ticket import', () => {
+      const path = this.settings.importTicketQueue
+      if (path === null) return null
+      const needs = { ...this.#around, read: () => readGoTicketQueue(path), tickets: this.store }
+      return new TicketImport({ recipient: this.recipientAddress! }, needs)
+    })
+  }
+
+  // Orchestrator with a redeemer elsewhere.
+
+  get redeemers() {
+    return this.#once('redeemers', () => {
+      const { redeemerSecret: secret } = this.settings.secrets
+      const connections = this.#orchestratorSettings.redeemers.map(
+        (url) => new RedeemerClient({ url, secret }),
+      )
+      return new RedeemerPeers({ probed: this.recipientAddress! }, { ...this.#around, connections })
+    })
+  }
+
+  get outbox() {
+    return this.#once('outbox', () => {
+      void this.ticketImport
+      const { chainClient: chain, metrics: events, redeemers, rounds, senders, store: tickets, watch } = this
+      return new RedeemerOutbox({
+        ...this.#around,
+        ...{ tickets, redeemers, chain, watch, rounds, senders, events },
+      })
+    })
+  }
+
+  get remoteFloat() {
+    return this.#once('remote float', () => {
+      const { redeemers, senders } = this
+      return new RemoteFloat({ ...this.#around, redeemers, senders })
+    })
+  }
+
+  // Redeemer of its own.
+
+  get redeemerDesk() {
+    return this.#once('redeemer desk', () => {
+      const { metrics: events, redeemer, rounds, senders } = this
+      const options = { recipient: this.recipientAddress! }
+      return new RedeemerDesk(options, { ...this.#around, redeemer, rounds, senders, events })
+    })
+  }
+
+  get redeemerCalls() {
+    return this.#once('redeemer calls', () => {
+      const { redeemerDesk: api, settings } = this
+      const calls = new RedeemerEndpoint(
+        { secret: settings.secrets.redeemerSecret },
+        { ...this.#around, api },
+      )
+      // Before the calls, so that it closes after their streams have ended.
+      this.#services.push(this.#redeemerPort(calls))
+      return calls
+    })
+  }
+
+  #redeemerPort(routes: RedeemerEndpoint): Endpoint {
+    const { host, port } = this.settings.redeemer!.bind
+    const tls = { hostname: host === '' ? hostname() : host, directory: this.settings.dataDir }
+    const options = { name: 'redeemer', host, port, tls, maxStreams: REDEEMER_STREAMS }
+    return new Endpoint(options, { ...this.#around, routes: [routes] })
+  }
+
   get redeemer() {
     return this.#once('redeemer', () => {
+      void this.ticketImport
       const { chain, chainClient, rounds, senders, gas, watch, store, metrics } = this
       const redemptions = new TicketRedemption({
         client: chainClient,
@@ -330,7 +431,8 @@ export class Parts {
   }
 
   #ticketRecipient(): TicketRecipient {
-    const { store, senders, rounds, activity, gas, redeemer, metrics } = this
+    const { store, rounds, activity, gas, winners, metrics } = this
+    const senders = this.handsOver ? this.remoteFloat : this.senders
     const { ticketEv, maxFaceValue, autoAdjustPrice } = this.#orchestratorSettings
     const secret = new SecretRing('ticket', { ...this.#around, secrets: store })
     this.#services.push(secret)
@@ -345,7 +447,7 @@ export class Parts {
       {
         ...this.#around,
         ...{ secret, nonces: store, balances: store, prices: store, records: store },
-        ...{ senders, rounds, activity, gas, priceBook: this.priceBook, winners: redeemer, events: metrics },
+        ...{ senders, rounds, activity, gas, priceBook: this.priceBook, winners, events: metrics },
       },
     )
   }

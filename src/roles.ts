@@ -15,7 +15,7 @@ export const roles: Readonly<Record<Role, ((parts: Parts) => readonly Service[])
     parts.serviceEndpoint,
     ...(parts.checksItself ? [parts.selfCheck] : []),
   ],
-  redeemer: null,
+  redeemer: (parts) => [parts.redeemerCalls],
   reward: null,
   roundInitializer: null,
 }

@@ -1,4 +1,9 @@
 import type { Parts } from './parts.ts'
+import type { WaitingTicket } from './services/redeemer.ts'
+import type { RedeemerHealth } from './services/redeemer-peers.ts'
+
+/** The most urgent of the tickets that wait; the others are only counted. */
+const MAX_WAITING_SHOWN = 100
 
 /** Winning tickets by where they stand, with the reasons of those that wait or were refused. */
 export interface TicketFigures {
@@ -7,6 +12,8 @@ export interface TicketFigures {
   readonly won: number
   readonly open: number
   readonly submitted: number
+  /** With a redeemer, and not seen redeemed yet. */
+  readonly delivered: number
   readonly redeemed: number
   readonly refused: number
   readonly reasons: Readonly<Record<string, number>>
@@ -31,6 +38,18 @@ export interface OrchestratorStatus {
   readonly sessions: number
   readonly segments: { readonly transcoded: number; readonly failed: number }
   readonly tickets: TicketFigures
+  /** Where it hands over its winning tickets; absent when it redeems them itself. */
+  readonly redeemers?: readonly RedeemerHealth[]
+  /** Whether offers rest on this node's own view of the chain, because no redeemer tells what others take. */
+  readonly floatIsOwnView?: boolean
+}
+
+/** What `/status` of a redeemer tells. */
+export interface RedeemerStatus {
+  readonly recipient: string
+  readonly tickets: TicketFigures
+  /** Floats that orchestrators listen to. */
+  readonly floatStreams: number
 }
 
 /** What `/status` of a gateway tells. */
@@ -64,10 +83,16 @@ export async function statusOf(
           recipient: parts.recipientAddress,
           sessions: parts.orchestrator.sessionCount,
           segments,
-          ...(settings.chain
-            ? { tickets: await ticketFigures(parts, ticketsReceived), waiting: parts.redeemer.waiting() }
-            : {}),
         }
+      : {}),
+    ...(settings.redeemer
+      ? { recipient: parts.recipientAddress, floatStreams: parts.redeemerDesk.streams }
+      : {}),
+    ...(parts.keepsTickets
+      ? { tickets: await ticketFigures(parts, ticketsReceived), waiting: waitingTickets(parts) }
+      : {}),
+    ...(parts.handsOver
+      ? { redeemers: parts.redeemers.health, floatIsOwnView: parts.remoteFloat.isAlone }
       : {}),
     ...(settings.gateway ? { streams: parts.gateway.status(), segments, ticketsSent, ticketsAccepted } : {}),
   }
@@ -82,8 +107,13 @@ function chainFigures(parts: Parts): ChainFigures {
     l1Block: watch.head?.l1Block.toString() ?? null,
     round: rounds.lastInitializedRound.toString(),
     endpoints: chain.rpc.health(),
-    openTransactions: parts.settings.orchestrator ? parts.transactions.open.length : 0,
+    openTransactions: parts.sendsTransactions ? parts.transactions.open.length : 0,
   }
+}
+
+function waitingTickets(parts: Parts): { shown: readonly WaitingTicket[]; more: number } {
+  const all = parts.winners.waiting()
+  return { shown: all.slice(0, MAX_WAITING_SHOWN), more: Math.max(0, all.length - MAX_WAITING_SHOWN) }
 }
 
 async function ticketFigures(parts: Parts, received: number): Promise<TicketFigures> {
@@ -99,6 +129,7 @@ async function ticketFigures(parts: Parts, received: number): Promise<TicketFigu
     won: groups.reduce((sum, group) => sum + group.count, 0),
     open: count('open'),
     submitted: count('submitted'),
+    delivered: count('delivered'),
     redeemed: count('redeemed'),
     refused: count('refused'),
     reasons: Object.fromEntries(reasons),

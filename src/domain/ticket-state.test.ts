@@ -7,6 +7,7 @@ const redeemed: TicketState = { kind: 'redeemed', txHash: '0x01', paid: 5n, fee:
 const states = {
   open: NEW_TICKET,
   submitted: { kind: 'submitted', txHash: null },
+  delivered: { kind: 'delivered' },
   redeemed,
   refused: { kind: 'refused', reason: 'expired' },
 } satisfies Record<TicketState['kind'], TicketState>
@@ -14,17 +15,32 @@ const events = {
   waits: { kind: 'waits', reason: 'underfunded' },
   submitting: { kind: 'submitting' },
   sent: { kind: 'sent', txHash: '0x01' },
+  delivered: { kind: 'delivered' },
   redeemed: { kind: 'redeemed', redemption: redeemed },
   refused: { kind: 'refused', reason: 'expired' },
   undone: { kind: 'undone' },
 } satisfies Record<TicketEvent['kind'], TicketEvent>
 
 const table: Record<TicketState['kind'], Partial<Record<TicketEvent['kind'], TicketState['kind']>>> = {
-  open: { waits: 'open', submitting: 'submitted', redeemed: 'redeemed', refused: 'refused' },
+  open: {
+    waits: 'open',
+    submitting: 'submitted',
+    delivered: 'delivered',
+    redeemed: 'redeemed',
+    refused: 'refused',
+  },
   submitted: {
     waits: 'open',
     submitting: 'submitted',
     sent: 'submitted',
+    delivered: 'delivered',
+    redeemed: 'redeemed',
+    refused: 'refused',
+  },
+  delivered: {
+    waits: 'open',
+    submitting: 'submitted',
+    delivered: 'delivered',
     redeemed: 'redeemed',
     refused: 'refused',
   },

@@ -21,6 +21,10 @@ export type OpenReason =
   | 'reverted'
   /** It had been redeemed in a block that is no longer part of the chain. */
   | 'reorganised'
+  /** It is to be handed to a redeemer, and none answers. */
+  | 'redeemer-away'
+  /** Every redeemer that answers refuses it. */
+  | 'redeemer-refuses'
 
 /** Why a winning ticket will never be redeemed. */
 export type RefusalReason =
@@ -40,6 +44,8 @@ export type TicketState =
   | { readonly kind: 'open'; readonly reason: OpenReason }
   /** Handed to the chain; the hash is null until it is known. */
   | { readonly kind: 'submitted'; readonly txHash: Hex | null }
+  /** A redeemer has it on disk; whether it was redeemed is seen on chain. */
+  | { readonly kind: 'delivered' }
   | Redeemed
   | { readonly kind: 'refused'; readonly reason: RefusalReason }
 
@@ -60,6 +66,7 @@ export type TicketEvent =
   | { readonly kind: 'waits'; readonly reason: OpenReason }
   | { readonly kind: 'submitting' }
   | { readonly kind: 'sent'; readonly txHash: Hex }
+  | { readonly kind: 'delivered' }
   | { readonly kind: 'redeemed'; readonly redemption: Redeemed }
   | { readonly kind: 'refused'; readonly reason: RefusalReason }
   | { readonly kind: 'undone' }
@@ -69,8 +76,9 @@ export const NEW_TICKET: TicketState = { kind: 'open', reason: 'params-live' }
 
 /** Which events are possible in which state. */
 const POSSIBLE: Readonly<Record<TicketState['kind'], readonly TicketEvent['kind'][]>> = {
-  open: ['waits', 'submitting', 'redeemed', 'refused'],
-  submitted: ['waits', 'submitting', 'sent', 'redeemed', 'refused'],
+  open: ['waits', 'submitting', 'delivered', 'redeemed', 'refused'],
+  submitted: ['waits', 'submitting', 'sent', 'delivered', 'redeemed', 'refused'],
+  delivered: ['waits', 'submitting', 'delivered', 'redeemed', 'refused'],
   // Once more when it becomes known what it paid.
   redeemed: ['redeemed', 'undone'],
   refused: [],
@@ -88,6 +96,8 @@ export function nextState(state: TicketState, event: TicketEvent): TicketState {
       return { kind: 'submitted', txHash: state.kind === 'submitted' ? state.txHash : null }
     case 'sent':
       return { kind: 'submitted', txHash: event.txHash }
+    case 'delivered':
+      return { kind: 'delivered' }
     case 'redeemed':
       return event.redemption
     case 'refused':

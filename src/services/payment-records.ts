@@ -99,7 +99,7 @@ export interface TicketCount {
 export interface TicketRecords {
   /** Adds tickets that were won; one that is known stays as it is. Gives those that were not known. */
   addTickets(tickets: readonly WinningTicket[], nowMs: number): Promise<readonly WinningTicket[]>
-  /** All that are open or submitted. */
+  /** All that are neither redeemed nor refused. */
   unfinishedTickets(): Promise<StoredTicket[]>
   /** Those found redeemed at this block or later. */
   redeemedSince(block: bigint): Promise<StoredTicket[]>

@@ -190,6 +190,11 @@ export class Redeemer implements Service {
     this.#lookAgain()
   }
 
+  /** How many tickets are neither redeemed nor refused. */
+  get openTickets(): number {
+    return this.#agenda.size
+  }
+
   /** The tickets that are not redeemed yet, the most urgent first. */
   waiting(): WaitingTicket[] {
     const clock = this.#needs.rounds.roundClock
@@ -453,7 +458,7 @@ export class Redeemer implements Service {
 
   /** Leaves the ticket for later. One that was submitted stays so: its transaction may be on its way. */
   async #postpone(entry: Entry, reason: OpenReason): Promise<void> {
-    if (entry.state.kind !== 'open') return this.#delay(entry)
+    if (entry.state.kind === 'submitted') return this.#delay(entry)
     await this.#reopen(entry, reason)
   }
 

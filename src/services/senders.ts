@@ -2,6 +2,7 @@ import type { ChainUpdate } from '../domain/chain.ts'
 import { clampFloat, maxFloat, reserveShare, type SenderInfo } from '../domain/float.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Address } from '../lib/crypto.ts'
+import { Listeners } from '../lib/listeners.ts'
 import type { Scope, Service } from '../lib/service.ts'
 import { CachedRead } from './cached-read.ts'
 import type { ChainWatch } from './rounds.ts'
@@ -39,6 +40,7 @@ export class Senders implements Service {
   readonly #maxSenders: number
   readonly #known = new Map<Address, CachedRead<Funds>>()
   readonly #pending = new Map<Address, bigint>()
+  readonly #onChange = new Listeners<Address | null>()
 
   constructor(
     options: { /** Whom tickets pay. */ claimant: Address; maxSenders?: number },
@@ -86,6 +88,12 @@ export class Senders implements Service {
     const sum = this.pending(sender) + amount
     if (sum <= 0n) this.#pending.delete(sender)
     else this.#pending.set(sender, sum)
+    this.#onChange.tell(sender)
+  }
+
+  /** Calls the listener with a sender whose max float may have changed, or with null when any may have. */
+  onChange(listener: (sender: Address | null) => void, signal: AbortSignal): void {
+    this.#onChange.add(listener, signal)
   }
 
   /** Milliseconds since the sender's funds were read, or null if they never were. */
@@ -121,8 +129,13 @@ export class Senders implements Service {
     // A new round forgets all claims.
     if (update.reorganised || update.events.some(({ kind }) => kind === 'new-round')) {
       for (const funds of this.#known.values()) funds.invalidate()
+      this.#onChange.tell(null)
       return
     }
-    for (const event of update.events) if ('sender' in event) this.#known.get(event.sender)?.invalidate()
+    const changed = new Set(update.events.flatMap((event) => ('sender' in event ? [event.sender] : [])))
+    for (const sender of changed) {
+      this.#known.get(sender)?.invalidate()
+      this.#onChange.tell(sender)
+    }
   }
 }

@@ -26,6 +26,12 @@ export class TicketAgenda<T extends Task> {
   #isStale = true
   #nextRetryMs = Number.POSITIVE_INFINITY
   #atWork = 0
+  readonly #waits: (ticket: Task['ticket'], clock: RoundClock) => boolean
+
+  /** `waits` tells whether a ticket cannot be worked on yet; absent: while its params are accepted. */
+  constructor(options: { waits?: (ticket: Task['ticket'], clock: RoundClock) => boolean } = {}) {
+    this.#waits = options.waits ?? paramsAreLive
+  }
 
   get size(): number {
     return this.#tasks.size
@@ -98,7 +104,7 @@ export class TicketAgenda<T extends Task> {
     this.#nextRetryMs = Number.POSITIVE_INFINITY
     this.#ready = []
     for (const task of this.#tasks.values()) {
-      if (task.atWork || paramsAreLive(task.ticket, clock)) continue
+      if (task.atWork || this.#waits(task.ticket, clock)) continue
       const isPatient = task.retryAtMs > nowMs + LONGEST_LAST_RETRY_MS
       if (isPatient && isLastChance(task.ticket.expirationParams.creationRound, clock)) task.retryAtMs = nowMs
       if (task.retryAtMs <= nowMs) this.#ready.push(task)

@@ -2,6 +2,8 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { GatewayEvent } from '../../services/gateway-event.ts'
 import type { OrchestratorEvents } from '../../services/orchestrator.ts'
 import type { RedeemerEvents } from '../../services/redeemer.ts'
+import type { DeskEvents } from '../../services/redeemer-desk.ts'
+import type { OutboxEvents } from '../../services/redeemer-outbox.ts'
 import type { RecipientEvents } from '../../services/ticket-recipient.ts'
 
 const SECONDS = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 10]
@@ -30,7 +32,9 @@ export interface MetricsTotals {
  * The node's figures for Prometheus, under the names that operators know (operations.md §6) and, where those say
  * nothing, new ones: `livepeer_tickets`, `livepeer_chain_silence_seconds`.
  */
-export class Metrics implements OrchestratorEvents, RecipientEvents, RedeemerEvents {
+export class Metrics
+  implements OrchestratorEvents, RecipientEvents, RedeemerEvents, OutboxEvents, DeskEvents
+{
   readonly #registry = new Registry()
   readonly #totals = {
     ticketsReceived: 0,
@@ -166,6 +170,31 @@ export class Metrics implements OrchestratorEvents, RecipientEvents, RedeemerEve
 
   redemptionFailed(): void {
     this.#count('ticket_redemption_errors', 'Redemptions that failed and will be tried again').inc()
+  }
+
+  ticketDelivered(event: { redeemer: string }): void {
+    this.#count('tickets_delivered', 'Winning tickets that a redeemer took', ['redeemer']).inc({
+      redeemer: event.redeemer,
+    })
+  }
+
+  deliveryFailed(event: { redeemer: string; reason: string }): void {
+    const labels = ['redeemer', 'reason']
+    this.#count('ticket_delivery_errors', 'Winning tickets that a redeemer did not take', labels).inc({
+      redeemer: event.redeemer,
+      reason: event.reason,
+    })
+  }
+
+  ticketHandedOver(): void {
+    this.#totals.ticketsReceived++
+    this.#count('winning_tickets_recv', 'Winning tickets received').inc()
+  }
+
+  handedTicketRefused(event: { reason: string }): void {
+    this.#count('handed_tickets_refused', 'Tickets handed in that were refused', ['reason']).inc({
+      reason: event.reason,
+    })
   }
 
   /** What a gateway tells. */

@@ -536,7 +536,7 @@ function readStorage(message: wire.OSInfo): StorageInfo {
 }
 
 /** An address of whatever length: short ones are padded, long ones cut in front (wire.md §6). */
-function readAddress(bytes: Uint8Array): Address {
+export function readAddress(bytes: Uint8Array): Address {
   return checksumAddress(leftPad(bytes, 20))
 }
 

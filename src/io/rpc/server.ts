@@ -28,6 +28,7 @@ const HEADERS_MS = 30_000
 const HEADERS_CHECK_MS = 5_000
 const HANDSHAKE_MS = 20_000
 const MAX_CONNECTIONS = 8_192
+/** Requests at the same time over one connection, unless there is reason for more. */
 const MAX_STREAMS_PER_CONNECTION = 250
 /** How much one upload may be ahead of its reader, so that distance does not slow it down. */
 const STREAM_WINDOW_BYTES = 1024 * 1024
@@ -61,6 +62,7 @@ export interface EndpointOptions {
   readonly port: number
   /** TLS with a certificate for this host name, kept in this directory; or null for plain HTTP (`http://` addresses). */
   readonly tls: { readonly hostname: string; readonly directory: string } | null
+  readonly maxStreams?: number
   readonly headersMs?: number
   readonly drainMs?: number
 }
@@ -147,7 +149,7 @@ export class Endpoint implements Service {
     const server = createHttp2Server({
       settings: {
         maxHeaderListSize: MAX_HEADER_BYTES,
-        maxConcurrentStreams: MAX_STREAMS_PER_CONNECTION,
+        maxConcurrentStreams: this.#options.maxStreams ?? MAX_STREAMS_PER_CONNECTION,
         initialWindowSize: STREAM_WINDOW_BYTES,
       },
       maxSessionMemory: SESSION_MEMORY_MB,

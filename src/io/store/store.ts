@@ -287,7 +287,7 @@ export class Store
     const rows = await this.#db
       .selectFrom('tickets')
       .selectAll()
-      .where('state', 'in', ['open', 'submitted'])
+      .where('state', 'in', ['open', 'submitted', 'delivered'])
       .orderBy('received_at')
       .orderBy('hash')
       .execute()

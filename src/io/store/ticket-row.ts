@@ -74,6 +74,8 @@ function stateOfRow(row: TicketRowInsert): TicketState {
     case 'refused':
       // Only this file writes the column, from the type.
       return { kind, reason: row.reason } as TicketState
+    case 'delivered':
+      return { kind }
     case 'submitted':
       return { kind, txHash: row.tx_hash as Hex | null }
     case 'redeemed':

@@ -1,0 +1,133 @@
+import { type Client, Code, ConnectError, createClient } from '@connectrpc/connect'
+import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node'
+import type { WinningTicket } from '../../domain/ticket.ts'
+import { type Address, addressBytes } from '../../lib/crypto.ts'
+import { abortError } from '../../lib/errors.ts'
+import {
+  RedeemerCallError,
+  type RedeemerConnection,
+  type RedeemerFault,
+} from '../../services/redeemer-peers.ts'
+import { MAX_MESSAGE_BYTES, readMaxFloat, writeTicket } from './convert.ts'
+import { TicketRedeemer } from './gen/redeemer_pb.ts'
+import { REDEEMER_SECRET_HEADER } from './redeemer-endpoint.ts'
+
+/**
+ * A Go redeemer hangs up on a peer that pings more often than every five minutes (wire.md §3), so a dead connection is
+ * noticed by calls that are not answered, not by pings.
+ */
+const IDLE_MS = 10 * 60_000
+
+/** What a Go redeemer says of a ticket that it has already: its signature is the key of its table (payments.md §11). */
+const KNOWN_TICKET = 'UNIQUE constraint failed'
+
+interface Opened {
+  readonly sessions: Http2SessionManager
+  readonly client: Client<typeof TicketRedeemer>
+}
+
+/** A redeemer, over one connection that is opened when it is needed and again when it broke (wire.md §14). */
+export class RedeemerClient implements RedeemerConnection {
+  readonly name: string
+  readonly #url: URL
+  readonly #headers: Readonly<Record<string, string>>
+  #open: Opened | null = null
+
+  constructor(options: { /** `https://HOST:PORT`. */ url: string /** Empty for none. */; secret: string }) {
+    this.#url = new URL(options.url)
+    this.name = this.#url.host
+    this.#headers = options.secret === '' ? {} : { [REDEEMER_SECRET_HEADER]: options.secret }
+  }
+
+  async queue(ticket: WinningTicket, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#call(signal, (client, options) => client.queueTicket(writeTicket(ticket), options))
+    } catch (error) {
+      if (error instanceof RedeemerCallError && error.message.includes(KNOWN_TICKET)) return
+      throw error
+    }
+  }
+
+  async maxFloat(sender: Address, signal: AbortSignal): Promise<bigint> {
+    const answer = await this.#call(signal, (client, options) =>
+      client.maxFloat({ sender: addressBytes(sender) }, options),
+    )
+    return readMaxFloat(answer)
+  }
+
+  async *floats(sender: Address, signal: AbortSignal): AsyncGenerator<bigint, void> {
+    try {
+      const options = { signal, headers: this.#headers }
+      for await (const update of this.#client.monitorMaxFloat({ sender: addressBytes(sender) }, options)) {
+        yield readMaxFloat(update)
+      }
+    } catch (error) {
+      throw this.#failure(error, signal)
+    }
+  }
+
+  reset(): void {
+    this.#open?.sessions.abort()
+    this.#open = null
+  }
+
+  get #client(): Client<typeof TicketRedeemer> {
+    const open = this.#open ?? this.#connect()
+    this.#open = open
+    return open.client
+  }
+
+  #connect(): Opened {
+    const sessions = new Http2SessionManager(
+      this.#url,
+      { idleConnectionTimeoutMs: IDLE_MS },
+      // Certificates are self-signed and new at every start (wire.md §2).
+      { rejectUnauthorized: false },
+    )
+    const transport = createGrpcTransport({
+      baseUrl: this.#url.origin,
+      acceptCompression: [],
+      readMaxBytes: MAX_MESSAGE_BYTES,
+      binaryOptions: { readUnknownFields: false },
+      sessionManager: sessions,
+    })
+    return { sessions, client: createClient(TicketRedeemer, transport) }
+  }
+
+  async #call<Answer>(
+    signal: AbortSignal,
+    call: (
+      client: Client<typeof TicketRedeemer>,
+      options: { signal: AbortSignal; headers: Record<string, string> },
+    ) => Promise<Answer>,
+  ): Promise<Answer> {
+    try {
+      return await call(this.#client, { signal, headers: this.#headers })
+    } catch (error) {
+      throw this.#failure(error, signal)
+    }
+  }
+
+  #failure(error: unknown, signal: AbortSignal): Error {
+    if (signal.aborted) return abortError(signal)
+    const { code, rawMessage } = ConnectError.from(error)
+    return new RedeemerCallError(faultOf(code), `${this.name}: ${rawMessage}`, { cause: error })
+  }
+}
+
+/** What a status means for a call: said no, cannot now, or is not there. */
+function faultOf(code: Code): RedeemerFault {
+  switch (code) {
+    case Code.PermissionDenied:
+    case Code.InvalidArgument:
+    case Code.Unauthenticated:
+    case Code.Unimplemented:
+      return 'refused'
+    case Code.Internal:
+    case Code.ResourceExhausted:
+    case Code.Unknown:
+      return 'unable'
+    default:
+      return 'away'
+  }
+}

@@ -1,0 +1,123 @@
+import { create } from '@bufbuild/protobuf'
+import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect'
+import type { WinningTicket } from '../../domain/ticket.ts'
+import { type Address, equalSecrets } from '../../lib/crypto.ts'
+import { messageOf, NodeError } from '../../lib/errors.ts'
+import type { Log } from '../../lib/log.ts'
+import type { Scope, Service } from '../../lib/service.ts'
+import { readAddress, readTicket, writeMaxFloat } from './convert.ts'
+import { type MaxFloatUpdate, QueueTicketResSchema, TicketRedeemer } from './gen/redeemer_pb.ts'
+import type { Routes } from './server.ts'
+
+/** The header in which an orchestrator shows the secret it shares with its redeemer. Not known to Go nodes. */
+export const REDEEMER_SECRET_HEADER = 'livepeer-redeemer-secret'
+
+/** The redeemer behind the endpoint. Refusals are NodeErrors. */
+export interface RedeemerApi {
+  /** Resolves once the ticket is on disk. */
+  queue(ticket: WinningTicket): Promise<void>
+  maxFloat(sender: Address): Promise<bigint>
+  /** The sender's float and its changes, until the signal is aborted. */
+  floats(sender: Address, signal: AbortSignal): AsyncIterable<bigint>
+}
+
+/** What the codes of refusals are on the wire (wire.md §14); what is not here is INTERNAL. */
+const CODES: Readonly<Record<string, Code>> = {
+  'wrong-recipient': Code.PermissionDenied,
+  'malformed-ticket': Code.InvalidArgument,
+  'rand-does-not-match': Code.InvalidArgument,
+  'invalid-signature': Code.InvalidArgument,
+  'not-winning': Code.InvalidArgument,
+  expired: Code.InvalidArgument,
+  'no-room': Code.ResourceExhausted,
+}
+
+/**
+ * What a redeemer serves (wire.md §14). A service, so that its streams end, well, before the port that they are
+ * served on closes.
+ */
+export class RedeemerEndpoint implements Routes, Service {
+  readonly name = 'redeemer calls'
+  readonly #secret: string
+  readonly #api: RedeemerApi
+  readonly #log: Log
+  readonly #stopping = new AbortController()
+
+  constructor(
+    options: { /** What orchestrators have to show; empty for nothing. */ secret: string },
+    needs: { api: RedeemerApi; log: Log },
+  ) {
+    this.#secret = options.secret
+    this.#api = needs.api
+    this.#log = needs.log
+  }
+
+  start(scope: Scope): void {
+    scope.defer(() => this.#stopping.abort())
+  }
+
+  readonly grpc = (router: ConnectRouter): void => {
+    const api = this.#api
+    router.service(TicketRedeemer, {
+      queueTicket: (request, context) =>
+        this.#answer(context, async () => {
+          await api.queue(understood(() => readTicket(request)))
+          return create(QueueTicketResSchema)
+        }),
+      maxFloat: ({ sender }, context) =>
+        this.#answer(context, async () => writeMaxFloat(await api.maxFloat(readAddress(sender)))),
+      monitorMaxFloat: ({ sender }, context) => this.#floats(readAddress(sender), context),
+    })
+  }
+
+  async *#floats(sender: Address, context: HandlerContext): AsyncGenerator<MaxFloatUpdate, void> {
+    this.#admit(context)
+    const signal = AbortSignal.any([context.signal, this.#stopping.signal])
+    try {
+      for await (const value of this.#api.floats(sender, signal)) yield writeMaxFloat(value)
+    } catch (error) {
+      throw this.#failure(error)
+    }
+  }
+
+  async #answer<Answer>(context: HandlerContext, work: () => Promise<Answer>): Promise<Answer> {
+    this.#admit(context)
+    try {
+      return await work()
+    } catch (error) {
+      throw this.#failure(error)
+    }
+  }
+
+  #admit({ requestHeader }: HandlerContext): void {
+    if (this.#secret === '') return
+    const shown = requestHeader.get(REDEEMER_SECRET_HEADER) ?? ''
+    if (equalSecrets(utf8(shown), utf8(this.#secret))) return
+    throw new ConnectError(
+      shown === ''
+        ? 'this redeemer asks for a secret: give the orchestrator the same -redeemerSecret'
+        : 'wrong secret: orchestrator and redeemer need the same -redeemerSecret',
+      Code.Unauthenticated,
+    )
+  }
+
+  #failure(error: unknown): ConnectError {
+    if (error instanceof ConnectError) return error
+    if (!(error instanceof NodeError)) this.#log.error('a call failed unexpectedly', { error })
+    const code = error instanceof NodeError ? CODES[error.code] : undefined
+    const text = error instanceof NodeError ? messageOf(error) : 'internal error'
+    return new ConnectError(text, code ?? Code.Internal)
+  }
+}
+
+function understood<Value>(read: () => Value): Value {
+  try {
+    return read()
+  } catch (error) {
+    throw new ConnectError(messageOf(error), Code.InvalidArgument)
+  }
+}
+
+function utf8(text: string): Uint8Array {
+  return new TextEncoder().encode(text)
+}

@@ -1,0 +1,218 @@
+import { checkHandedTicket, HandedTicketError } from '../domain/handed-ticket.ts'
+import type { RoundClock } from '../domain/redemption.ts'
+import { ticketHash, type WinningTicket } from '../domain/ticket.ts'
+import { Alarm } from '../lib/alarm.ts'
+import { formatHex } from '../lib/bytes.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { Address } from '../lib/crypto.ts'
+import { messageOf, NodeError } from '../lib/errors.ts'
+import type { Log } from '../lib/log.ts'
+import type { Scope, Service } from '../lib/service.ts'
+
+/** Open tickets that are kept: far more than a healthy redeemer ever has. */
+const MAX_OPEN = 500_000
+/** Float streams at the same time, of all senders and of one. */
+const MAX_STREAMS = 50_000
+const MAX_STREAMS_OF_SENDER = 1_000
+/** Floats that somebody listens to are computed again after this long although nothing was announced. */
+const REFRESH_MS = 30_000
+/** Floats computed at the same time. */
+const COMPUTED_AT_ONCE = 16
+
+/** Why a redeemer cannot do what it is asked for now; another time it may. */
+export type DeskFault = 'no-room'
+
+/** A refusal that is no fault of the ticket. */
+export class DeskError extends NodeError<DeskFault> {
+  override name = 'DeskError'
+}
+
+/** What has happened, for whoever counts. */
+export interface DeskEvents {
+  ticketHandedOver(event: { sender: Address; faceValue: bigint }): void
+  handedTicketRefused(event: { reason: string }): void
+}
+
+export interface RedeemerDeskNeeds {
+  readonly redeemer: {
+    /** Resolves once the ticket is on disk. */
+    queue(ticket: WinningTicket): Promise<void>
+    readonly openTickets: number
+  }
+  readonly senders: {
+    maxFloat(sender: Address): Promise<bigint>
+    onChange(listener: (sender: Address | null) => void, signal: AbortSignal): void
+  }
+  readonly rounds: {
+    readonly roundClock: RoundClock
+    onRound(listener: (round: bigint) => void, signal: AbortSignal): void
+  }
+  readonly clock: Clock
+  readonly log: Log
+  readonly events: DeskEvents
+}
+
+/** The float of one sender, for as long as somebody listens to it. */
+interface Feed {
+  readonly sender: Address
+  readonly listeners: Set<Listener>
+  value: bigint | null
+  isStale: boolean
+}
+
+interface Listener {
+  readonly alarm: Alarm
+  told: bigint | null
+}
+
+/**
+ * Where orchestrators hand in winning tickets and learn how much they can count on (wire.md §14): each ticket is
+ * checked and on disk before the answer; floats are told when they change.
+ */
+export class RedeemerDesk implements Service {
+  readonly name = 'redeemer desk'
+  readonly #recipient: Address
+  readonly #needs: RedeemerDeskNeeds
+  readonly #feeds = new Map<Address, Feed>()
+  readonly #alarm = new Alarm()
+  #streams = 0
+
+  constructor(options: { /** Whom it redeems for. */ recipient: Address }, needs: RedeemerDeskNeeds) {
+    this.#recipient = options.recipient
+    this.#needs = needs
+  }
+
+  start(scope: Scope): void {
+    const { rounds, senders } = this.#needs
+    senders.onChange((sender) => this.#changed(sender), scope.signal)
+    rounds.onRound(() => this.#changed(null), scope.signal)
+    scope.spawn('tell floats', (signal) => this.#keepTelling(signal))
+  }
+
+  /** How many streams of floats are open. */
+  get streams(): number {
+    return this.#streams
+  }
+
+  /** Takes a winning ticket; resolves once it is on disk. Throws HandedTicketError or DeskError. */
+  async queue(ticket: WinningTicket): Promise<void> {
+    const { events, log, redeemer, rounds } = this.#needs
+    try {
+      checkHandedTicket(ticket, { recipient: this.#recipient, clock: rounds.roundClock })
+      if (redeemer.openTickets >= MAX_OPEN) {
+        throw new DeskError(
+          'no-room',
+          `there are ${redeemer.openTickets} open tickets already: try again later`,
+        )
+      }
+    } catch (error) {
+      const reason = error instanceof NodeError ? error.code : 'internal'
+      events.handedTicketRefused({ reason })
+      log.warn('a ticket that was handed in is refused', {
+        reason: messageOf(error),
+        ...described(ticket, error),
+      })
+      throw error
+    }
+    await redeemer.queue(ticket)
+    events.ticketHandedOver({ sender: ticket.sender, faceValue: ticket.faceValue })
+  }
+
+  /** The largest face value that tickets of this sender should have now, in wei; never below 0. */
+  async maxFloat(sender: Address): Promise<bigint> {
+    return this.#needs.senders.maxFloat(sender)
+  }
+
+  /**
+   * The sender's float: at once, and then whenever it is another, until the signal is aborted. A slow reader misses
+   * values, but never the last one. Throws DeskError when too many listen.
+   */
+  async *floats(sender: Address, signal: AbortSignal): AsyncGenerator<bigint, void> {
+    const listener = this.#listen(sender)
+    try {
+      while (!signal.aborted) {
+        const { value } = this.#feeds.get(sender)!
+        if (value !== null && value !== listener.told) {
+          listener.told = value
+          yield value
+          continue
+        }
+        await listener.alarm.wait(this.#needs.clock, REFRESH_MS, signal).catch(() => {})
+      }
+    } finally {
+      this.#leave(sender, listener)
+    }
+  }
+
+  #listen(sender: Address): Listener {
+    const feed = this.#feeds.get(sender) ?? { sender, listeners: new Set(), value: null, isStale: true }
+    if (this.#streams >= MAX_STREAMS || feed.listeners.size >= MAX_STREAMS_OF_SENDER) {
+      throw new DeskError('no-room', `${this.#streams} streams of floats are open: no further one is`)
+    }
+    const listener = { alarm: new Alarm(), told: null }
+    this.#feeds.set(sender, feed)
+    feed.listeners.add(listener)
+    this.#streams++
+    if (feed.isStale) this.#alarm.ring()
+    return listener
+  }
+
+  #leave(sender: Address, listener: Listener): void {
+    const feed = this.#feeds.get(sender)!
+    feed.listeners.delete(listener)
+    if (feed.listeners.size === 0) this.#feeds.delete(sender)
+    this.#streams--
+  }
+
+  #changed(sender: Address | null): void {
+    const feeds = sender === null ? this.#feeds.values() : [this.#feeds.get(sender)]
+    let any = false
+    for (const feed of feeds) {
+      if (!feed) continue
+      feed.isStale = true
+      any = true
+    }
+    if (any) this.#alarm.ring()
+  }
+
+  async #keepTelling(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#needs
+    let refreshedAtMs = clock.now()
+    for (;;) {
+      if (clock.now() - refreshedAtMs >= REFRESH_MS) {
+        refreshedAtMs = clock.now()
+        this.#changed(null)
+      }
+      const stale = [...this.#feeds.values()].filter(({ isStale }) => isStale)
+      for (let i = 0; i < stale.length; i += COMPUTED_AT_ONCE) {
+        await Promise.all(stale.slice(i, i + COMPUTED_AT_ONCE).map((feed) => this.#compute(feed)))
+      }
+      await this.#alarm.wait(clock, Math.max(0, refreshedAtMs + REFRESH_MS - clock.now()), signal)
+    }
+  }
+
+  async #compute(feed: Feed): Promise<void> {
+    feed.isStale = false
+    try {
+      const value = await this.#needs.senders.maxFloat(feed.sender)
+      if (value === feed.value) return
+      feed.value = value
+      for (const { alarm } of feed.listeners) alarm.ring()
+    } catch (error) {
+      // Tried again at the next refresh; until then the last value stands.
+      this.#needs.log.warn('a float cannot be computed', { sender: feed.sender, error: messageOf(error) })
+    }
+  }
+}
+
+/** What can be said of a refused ticket: a malformed one has no hash. */
+function described(ticket: WinningTicket, error: unknown): Record<string, unknown> {
+  const { recipient, sender } = ticket
+  const isMalformed = error instanceof HandedTicketError && error.code === 'malformed-ticket'
+  const isForAnother = error instanceof HandedTicketError && error.code === 'wrong-recipient'
+  return {
+    sender,
+    recipient,
+    ...(isMalformed || isForAnother ? {} : { ticket: formatHex(ticketHash(ticket)) }),
+  }
+}

@@ -1,0 +1,322 @@
+import type { ChainUpdate } from '../domain/chain.ts'
+import { expiryBlock, isExpired, isLastChance, type RoundClock } from '../domain/redemption.ts'
+import { ticketHash, type WinningTicket } from '../domain/ticket.ts'
+import {
+  isFinal,
+  NEW_TICKET,
+  nextState,
+  type OpenReason,
+  type RefusalReason,
+  refusalAtExpiry,
+  type TicketEvent,
+  type TicketState,
+} from '../domain/ticket-state.ts'
+import { Alarm } from '../lib/alarm.ts'
+import { formatHex } from '../lib/bytes.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { Address } from '../lib/crypto.ts'
+import { isAbort, messageOf } from '../lib/errors.ts'
+import type { Log } from '../lib/log.ts'
+import type { Scope, Service } from '../lib/service.ts'
+import type { TicketRecords } from './payment-records.ts'
+import type { WaitingTicket } from './redeemer.ts'
+import { RedeemerCallError, type RedeemerConnection } from './redeemer-peers.ts'
+import { RedemptionLog } from './redemption-log.ts'
+import type { ChainWatch } from './rounds.ts'
+import { type Task, TicketAgenda } from './ticket-agenda.ts'
+
+/** A redeemer that has the ticket on disk answers within this time (wire.md §3). */
+const QUEUE_TIMEOUT_MS = 8_000
+/** A ticket is given up only so many L1 blocks after it expired: the chain may have been read a little behind. */
+const EXPIRY_GRACE_BLOCKS = 3n
+const IDLE_MS = 60_000
+
+/** What has happened, for whoever counts. Amounts in wei. */
+export interface OutboxEvents {
+  ticketWon(event: { sender: Address; faceValue: bigint }): void
+  ticketDelivered(event: { sender: Address; faceValue: bigint; redeemer: string }): void
+  deliveryFailed(event: { redeemer: string; reason: string }): void
+  /** Somebody redeemed it: the chain says so. */
+  ticketRedeemed(event: { sender: Address; faceValue: bigint; paid: bigint | null; fee: null }): void
+  ticketRefused(event: { sender: Address; faceValue: bigint; reason: RefusalReason }): void
+}
+
+export interface RedeemerOutboxNeeds {
+  readonly tickets: TicketRecords
+  readonly redeemers: {
+    readonly answering: readonly RedeemerConnection[]
+    report(connection: RedeemerConnection, error: unknown): void
+    onReturn(listener: () => void, signal: AbortSignal): void
+  }
+  readonly chain: { isTicketUsed(hash: Uint8Array): Promise<boolean> }
+  readonly watch: ChainWatch
+  readonly rounds: {
+    readonly roundClock: RoundClock
+    onL1Block(listener: (block: bigint) => void, signal: AbortSignal): void
+  }
+  readonly senders: { addPending(sender: Address, amount: bigint): void }
+  readonly clock: Clock
+  readonly log: Log
+  readonly events: OutboxEvents
+}
+
+interface Entry extends Task {
+  readonly hash: Uint8Array
+  readonly ticket: WinningTicket
+  state: TicketState
+  /** Whether it was handed over once more because it was about to expire. */
+  wasRepeated: boolean
+}
+
+/**
+ * Hands winning tickets to a redeemer: each stays on disk until one has it, and is followed until the chain shows that
+ * it was redeemed. One that is about to expire unredeemed is handed over once more, to whoever answers.
+ */
+export class RedeemerOutbox implements Service {
+  readonly name = 'redeemer outbox'
+  readonly #needs: RedeemerOutboxNeeds
+  /** To be handed over. */
+  readonly #agenda = new TicketAgenda<Entry>({ waits: () => false })
+  /** With a redeemer, and not seen redeemed yet. */
+  readonly #delivered = new Map<string, Entry>()
+  readonly #announced = new RedemptionLog()
+  readonly #alarm = new Alarm()
+  #checks = false
+
+  constructor(needs: RedeemerOutboxNeeds) {
+    this.#needs = needs
+  }
+
+  async start(scope: Scope): Promise<void> {
+    const { redeemers, rounds, tickets, watch } = this.#needs
+    watch.subscribe((update) => this.#follow(update), scope.signal)
+    rounds.onL1Block(() => this.#lookAgain(), scope.signal)
+    redeemers.onReturn(() => {
+      this.#agenda.retry(() => true)
+      this.#alarm.ring()
+    }, scope.signal)
+    for (const { ticket, state } of await tickets.unfinishedTickets()) this.#enter(ticket, state)
+    this.#needs.log.info('winning tickets loaded', {
+      toDeliver: this.#agenda.size,
+      delivered: this.#delivered.size,
+    })
+    scope.spawn('deliver', (signal) => this.#run(scope, signal))
+  }
+
+  /** Takes over winning tickets that were just put on disk. */
+  adopt(tickets: readonly WinningTicket[]): void {
+    for (const ticket of tickets) {
+      this.#needs.events.ticketWon({ sender: ticket.sender, faceValue: ticket.faceValue })
+      this.#enter(ticket, NEW_TICKET)
+    }
+    this.#alarm.ring()
+  }
+
+  /** The tickets that no redeemer has yet, and those not seen redeemed yet, the most urgent first. */
+  waiting(): WaitingTicket[] {
+    const clock = this.#needs.rounds.roundClock
+    return [...this.#agenda.all(), ...this.#delivered.values()].map(({ id, ticket, state }) => ({
+      hash: id,
+      sender: ticket.sender,
+      faceValue: ticket.faceValue,
+      state,
+      expiryBlock: expiryBlock(ticket.expirationParams.creationRound, clock),
+    }))
+  }
+
+  #enter(ticket: WinningTicket, state: TicketState): void {
+    const hash = ticketHash(ticket)
+    const id = formatHex(hash)
+    if (this.#agenda.has(id) || this.#delivered.has(id)) return
+    const timing = { failures: 0, retryAtMs: 0, atWork: false }
+    const entry: Entry = { id, hash, ticket, state, wasRepeated: false, ...timing }
+    if (state.kind === 'delivered') this.#delivered.set(id, entry)
+    else this.#agenda.add(entry)
+    this.#needs.senders.addPending(ticket.sender, ticket.faceValue)
+  }
+
+  #lookAgain(): void {
+    this.#checks = true
+    this.#agenda.lookAgain()
+    this.#alarm.ring()
+  }
+
+  #follow(update: ChainUpdate): void {
+    if (!this.#announced.follow(update)) return
+    this.#checks = true
+    this.#alarm.ring()
+  }
+
+  async #run(scope: Scope, signal: AbortSignal): Promise<void> {
+    const { clock, rounds } = this.#needs
+    for (;;) {
+      if (this.#checks) {
+        this.#checks = false
+        await this.#lookAfterDelivered()
+      }
+      for (;;) {
+        const entry = this.#agenda.take(clock.now(), rounds.roundClock)
+        if (!entry) break
+        scope.spawn('deliver a ticket', (stop) => this.#work(entry, stop))
+      }
+      const idle = Math.min(this.#agenda.nextMs - clock.now(), IDLE_MS)
+      await this.#alarm.wait(clock, Math.max(0, idle), signal)
+    }
+  }
+
+  /** Those that were redeemed are done; those about to expire are handed over once more; the expired are looked up. */
+  async #lookAfterDelivered(): Promise<void> {
+    const { chain, log, rounds } = this.#needs
+    const clock = rounds.roundClock
+    for (const entry of [...this.#delivered.values()]) {
+      const { creationRound } = entry.ticket.expirationParams
+      try {
+        if (this.#announced.find(entry.ticket)) await this.#settle(entry)
+        else if (isOver(entry.ticket, clock)) {
+          if (await chain.isTicketUsed(entry.hash)) await this.#settle(entry)
+          else await this.#refuse(entry)
+        } else if (isLastChance(creationRound, clock) && !entry.wasRepeated) {
+          this.#delivered.delete(entry.id)
+          this.#agenda.add(entry)
+        }
+      } catch (error) {
+        log.warn('a delivered ticket could not be looked after', {
+          ...describe(entry),
+          error: messageOf(error),
+        })
+      }
+    }
+  }
+
+  async #work(entry: Entry, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#deliver(entry, signal)
+    } catch (error) {
+      if (signal.aborted && isAbort(error)) throw error
+      this.#delay(entry)
+      this.#needs.log.warn('a winning ticket could not be handed over, it is tried again', {
+        ...describe(entry),
+        error: messageOf(error),
+      })
+    } finally {
+      this.#agenda.done(entry)
+      this.#alarm.ring()
+    }
+  }
+
+  async #deliver(entry: Entry, signal: AbortSignal): Promise<void> {
+    const { chain, events, log, redeemers, rounds } = this.#needs
+    if (this.#announced.find(entry.ticket)) return this.#settle(entry)
+    if (isExpired(entry.ticket.expirationParams.creationRound, rounds.roundClock)) {
+      if (!isOver(entry.ticket, rounds.roundClock)) return this.#delay(entry)
+      return (await chain.isTicketUsed(entry.hash)) ? this.#settle(entry) : this.#refuse(entry)
+    }
+    let reason: OpenReason = 'redeemer-away'
+    for (const connection of redeemers.answering) {
+      const error = await this.#hand(entry.ticket, connection, signal)
+      redeemers.report(connection, error)
+      if (error === null) {
+        const { creationRound } = entry.ticket.expirationParams
+        entry.wasRepeated = isLastChance(creationRound, rounds.roundClock)
+        await this.#change(entry, { kind: 'delivered' })
+        const { faceValue, sender } = entry.ticket
+        events.ticketDelivered({ sender, faceValue, redeemer: connection.name })
+        log.debug('winning ticket delivered', { ...describe(entry), redeemer: connection.name })
+        return
+      }
+      events.deliveryFailed({ redeemer: connection.name, reason: error.code })
+      if (error.code === 'refused') {
+        reason = 'redeemer-refuses'
+        log.error('a redeemer refuses a winning ticket', { ...describe(entry), error: error.message })
+      }
+    }
+    // One that was delivered before stays so: a redeemer has it.
+    if (entry.state.kind === 'delivered') return this.#delay(entry)
+    this.#delay(entry)
+    await this.#change(entry, { kind: 'waits', reason })
+  }
+
+  /** Null when the redeemer has the ticket on disk. */
+  async #hand(
+    ticket: WinningTicket,
+    connection: RedeemerConnection,
+    signal: AbortSignal,
+  ): Promise<RedeemerCallError | null> {
+    const { clock } = this.#needs
+    const limit = new AbortController()
+    const stop = () => limit.abort()
+    signal.addEventListener('abort', stop, { once: true })
+    const late = clock.sleep(QUEUE_TIMEOUT_MS, limit.signal).then(stop, () => {})
+    try {
+      await connection.queue(ticket, limit.signal)
+      return null
+    } catch (error) {
+      if (signal.aborted) throw error
+      if (error instanceof RedeemerCallError) return error
+      if (!limit.signal.aborted) throw error
+      return new RedeemerCallError('away', `${connection.name} did not answer within ${QUEUE_TIMEOUT_MS} ms`)
+    } finally {
+      stop()
+      await late
+      signal.removeEventListener('abort', stop)
+    }
+  }
+
+  /** The chain shows the ticket as redeemed. */
+  async #settle(entry: Entry): Promise<void> {
+    const { events, log, watch } = this.#needs
+    const announced = this.#announced.find(entry.ticket)
+    const unknown = { txHash: null, paid: null, block: watch.head?.number ?? 0n }
+    const redemption = { kind: 'redeemed', fee: null, ...(announced ?? unknown) } as const
+    await this.#change(entry, { kind: 'redeemed', redemption })
+    const { faceValue, sender } = entry.ticket
+    events.ticketRedeemed({ sender, faceValue, paid: redemption.paid, fee: null })
+    log.info('winning ticket redeemed', {
+      ...describe(entry),
+      paid: redemption.paid,
+      txHash: redemption.txHash,
+    })
+  }
+
+  async #refuse(entry: Entry): Promise<void> {
+    const reason = refusalAtExpiry(entry.state)
+    const was = entry.state
+    await this.#change(entry, { kind: 'refused', reason })
+    const { faceValue, sender } = entry.ticket
+    this.#needs.events.ticketRefused({ sender, faceValue, reason })
+    this.#needs.log.error('a winning ticket expired unredeemed', {
+      ...describe(entry),
+      was: was.kind,
+      reason,
+    })
+  }
+
+  /** Writes a new state down and only then believes it. */
+  async #change(entry: Entry, event: TicketEvent): Promise<void> {
+    const { clock, senders, tickets } = this.#needs
+    const before = entry.state
+    const state = nextState(before, event)
+    const isSame = before.kind === 'open' && state.kind === 'open' && before.reason === state.reason
+    if (!isSame) await tickets.saveTicketState(entry.hash, state, clock.now())
+    entry.state = state
+    if (state.kind === 'open') return
+    this.#agenda.delete(entry)
+    if (state.kind === 'delivered') this.#delivered.set(entry.id, entry)
+    else this.#delivered.delete(entry.id)
+    if (isFinal(state)) senders.addPending(entry.ticket.sender, -entry.ticket.faceValue)
+  }
+
+  #delay(entry: Entry): void {
+    this.#agenda.delay(entry, this.#needs.clock.now(), this.#needs.rounds.roundClock)
+  }
+}
+
+/** Whether the ticket has been expired for long enough to be sure. */
+function isOver({ expirationParams: { creationRound } }: WinningTicket, clock: RoundClock): boolean {
+  if (!isExpired(creationRound, clock)) return false
+  return clock.l1Block >= expiryBlock(creationRound, clock) + EXPIRY_GRACE_BLOCKS
+}
+
+function describe({ id, ticket }: Entry): Record<string, unknown> {
+  return { ticket: id, sender: ticket.sender, faceValue: ticket.faceValue }
+}
