@@ -18,8 +18,8 @@ import { ChainError } from './chain-error.ts'
 import { abis, CONTRACT_NAMES, type ContractAddresses, contractId } from './contracts.ts'
 import { parseQuantity, type Rpc, toQuantity } from './rpc.ts'
 
-/** Which state a read is about. */
-export type AtBlock = bigint | 'latest'
+/** Which state a read is about; `pending` has what waits in the pool too, where an endpoint knows it. */
+export type AtBlock = bigint | 'latest' | 'pending'
 
 type Views<A extends Abi> = ContractFunctionName<A, 'view' | 'pure'>
 type Args<A extends Abi, F extends Views<A>> = ContractFunctionArgs<A, 'view' | 'pure', F>
@@ -37,7 +37,7 @@ export async function readContract<const A extends Abi, F extends Views<A>, cons
   const abi = call.abi as Abi
   const functionName: string = call.functionName
   const data = encodeFunctionData({ abi, functionName, args: (call.args ?? []) as readonly unknown[] })
-  const block = typeof call.at === 'bigint' ? toQuantity(call.at) : 'latest'
+  const block = typeof call.at === 'bigint' ? toQuantity(call.at) : (call.at ?? 'latest')
   const answer = (await rpc.request('eth_call', [{ to: call.address, data }, block])) as Hex
   if (answer === '0x') {
     throw new ChainError('no-contract', `no contract at ${call.address} answers ${functionName}()`)

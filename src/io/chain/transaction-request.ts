@@ -35,6 +35,16 @@ export interface TransactionRequest {
   readonly value?: bigint
   /** Gas limit; absent: estimated. */
   readonly gas?: bigint
+  /** What is added to the estimate, in percent; absent: enough for most. */
+  readonly gasMarginPercent?: bigint
+  /** How often it is replaced when it is late; absent: `-maxTransactionReplacements`. */
+  readonly maxReplacements?: number
+  /**
+   * Asked when the nonce is settled, right before sending: throws when nothing should be sent after all. `foreign` is
+   * how many transactions of the account wait that others than this process sent. What another process sends after
+   * this question takes the same nonce, so that only one of the two can be mined.
+   */
+  confirm?(foreign: number, signal: AbortSignal): Promise<void>
 }
 
 /** A mined transaction; `success` is false when the contract refused after all. */

@@ -406,3 +406,50 @@ test('a transaction whose block is reorganised away is open again and mined in t
   await chain.anvil.mineAtOnce()
   assert.equal((await sender.transactions.submit(pay('another'), sender.signal)).nonce, 1)
 })
+
+test('what another process sends between the last question and the sending takes the same nonce: one of both is mined', async () => {
+  await chain.anvil.mineOnDemand()
+  await using first = await sending(new MemoryStore())
+  const store = new MemoryStore()
+  await using second = await sending(store)
+  const asked: number[] = []
+  const confirm = async (foreign: number) => {
+    asked.push(foreign)
+    first.transactions.submit(pay('first', 2n), first.signal).catch(() => {})
+    await inPool(first)
+  }
+  await assert.rejects(second.transactions.submit({ ...pay('second'), confirm }, second.signal), {
+    code: 'replacement-underpriced',
+  })
+  assert.deepEqual(asked, [0])
+  assert.equal(store.latest().get(0)!.state, 'abandoned')
+  await chain.anvil.mine()
+  await eventually('mined', () => first.transactions.open.length === 0)
+  assert.equal(await chain.rpc.quantity('eth_getTransactionCount', [wallet.address, 'latest']), 1n)
+})
+
+test('the last question is asked again for another nonce, and tells what others of the account have in the pool', async () => {
+  await using first = await sending(new MemoryStore())
+  await using second = await sending(new MemoryStore())
+  const asked: number[] = []
+  const confirm = async (foreign: number) => {
+    asked.push(foreign)
+    if (asked.length > 1) throw new Error('called off')
+    await first.transactions.submit(pay('first'), first.signal)
+  }
+  await assert.rejects(second.transactions.submit({ ...pay('second'), confirm }, second.signal), /called off/)
+  assert.deepEqual(asked, [0, 0])
+  await chain.anvil.mineOnDemand()
+  first.transactions.submit(pay('waits'), first.signal).catch(() => {})
+  await inPool(first)
+  await assert.rejects(second.transactions.submit({ ...pay('third'), confirm }, second.signal), /called off/)
+  assert.deepEqual(asked, [0, 0, 1])
+  assert.deepEqual(second.transactions.open, [])
+})
+
+test('a transaction may be replaced more often than others', async () => {
+  await chain.anvil.mineOnDemand()
+  await using sender = await sending(new MemoryStore(), { timeoutMs: 300, maxReplacements: 0 })
+  sender.transactions.submit({ ...pay('urgent'), maxReplacements: 2 }, sender.signal).catch(() => {})
+  await eventually('replaced twice', () => sender.transactions.open[0]?.attempts.length === 3)
+})

@@ -61,6 +61,7 @@ interface Tracked {
   nextSinceMs: number | null
   broadcastAtMs: number
   replacements: number
+  maxReplacements: number
   takenLooks: number
   toldOfMax: boolean
 }
@@ -149,7 +150,9 @@ export class Transactions implements Service {
 
   async #openOne(request: TransactionRequest, signal: AbortSignal): Promise<Tracked> {
     for (const tracked of this.#open.values()) {
-      if (tracked.stored.purpose === request.purpose) return tracked
+      if (tracked.stored.purpose !== request.purpose) continue
+      tracked.maxReplacements = request.maxReplacements ?? this.#options.maxReplacements
+      return tracked
     }
     signal.throwIfAborted()
     this.#gas.assertBelowMax()
@@ -157,6 +160,7 @@ export class Transactions implements Service {
     const gas = request.gas ?? (this.#options.gasLimit || (await this.#estimate(request, signal)))
     for (let retry = 0; ; retry++) {
       const nonce = await this.#nextNonce(signal)
+      if (request.confirm) await request.confirm(await this.#foreignBelow(nonce, signal), signal)
       const draft: StoredTransaction = {
         account: this.#signer.address,
         nonce,
@@ -171,6 +175,7 @@ export class Transactions implements Service {
       const { stored, raw } = await this.#withAttempt(draft, fees)
       await this.#store.saveTransaction(stored)
       const tracked = this.#track(stored, this.#clock.now())
+      tracked.maxReplacements = request.maxReplacements ?? this.#options.maxReplacements
       try {
         await this.#broadcast(raw)
         this.#log.info('transaction sent', { purpose: stored.purpose, nonce, hash: newestHash(stored) })
@@ -224,6 +229,15 @@ export class Transactions implements Service {
     return nonce
   }
 
+  /** How many transactions wait before this nonce that are none of ours. */
+  async #foreignBelow(nonce: number, signal: AbortSignal): Promise<number> {
+    const params = [this.#signer.address, 'latest']
+    const used = Number(await this.#rpc.quantity('eth_getTransactionCount', params, signal))
+    let foreign = 0
+    for (let at = Math.max(used, this.#usedBelow); at < nonce; at++) if (!this.#open.has(at)) foreign++
+    return foreign
+  }
+
   async #estimate(request: TransactionRequest, signal: AbortSignal): Promise<bigint> {
     const call = {
       from: this.#signer.address,
@@ -232,7 +246,7 @@ export class Transactions implements Service {
       value: toQuantity(request.value ?? 0n),
     }
     const gas = await this.#rpc.quantity('eth_estimateGas', [call], signal)
-    return gas + (gas * GAS_MARGIN_PERCENT) / 100n
+    return gas + (gas * (request.gasMarginPercent ?? GAS_MARGIN_PERCENT)) / 100n
   }
 
   async #withAttempt(draft: StoredTransaction, fees: Fees): Promise<{ stored: StoredTransaction; raw: Hex }> {
@@ -273,6 +287,7 @@ export class Transactions implements Service {
       nextSinceMs: null,
       broadcastAtMs,
       replacements: stored.attempts.length - 1,
+      maxReplacements: this.#options.maxReplacements,
       takenLooks: 0,
       toldOfMax: false,
     }
@@ -309,7 +324,7 @@ export class Transactions implements Service {
     tracked.nextSinceMs = used === nonce ? (tracked.nextSinceMs ?? now) : null
     const newest = tracked.stored.attempts.at(-1)!
     const lateSince = Math.max(tracked.nextSinceMs ?? now, newest.sentAtMs)
-    if (now - lateSince >= this.#options.timeoutMs && tracked.replacements < this.#options.maxReplacements) {
+    if (now - lateSince >= this.#options.timeoutMs && tracked.replacements < tracked.maxReplacements) {
       await this.#replace(tracked, signal)
     } else if (now - tracked.broadcastAtMs >= REBROADCAST_MS) {
       await this.#sendAgainIfLost(tracked, signal)
