@@ -1,4 +1,5 @@
 import type { WinningTicket } from '../domain/ticket.ts'
+import { Alarm } from '../lib/alarm.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Address } from '../lib/crypto.ts'
 import { isAbort, messageOf, NodeError } from '../lib/errors.ts'
@@ -49,6 +50,8 @@ export interface RedeemerHealth {
 
 interface Peer {
   readonly connection: RedeemerConnection
+  /** Rung when it went away: it is looked after more often. */
+  readonly alarm: Alarm
   answers: boolean
   sinceMs: number | null
   lastError: string | null
@@ -72,6 +75,7 @@ export class RedeemerPeers implements Service {
     this.#log = needs.log
     this.#peers = needs.connections.map((connection) => ({
       connection,
+      alarm: new Alarm(),
       // Until it has failed it is worth trying.
       answers: true,
       sinceMs: null,
@@ -116,6 +120,7 @@ export class RedeemerPeers implements Service {
         redeemer: connection.name,
         error: messageOf(error),
       })
+      peer.alarm.ring()
     } else {
       this.#log.info('a redeemer answers', { redeemer: connection.name })
       this.#onReturn.tell()
@@ -125,7 +130,11 @@ export class RedeemerPeers implements Service {
   async #keepProbing(peer: Peer, signal: AbortSignal): Promise<void> {
     for (;;) {
       await this.#probe(peer, signal)
-      await this.#clock.sleep(peer.answers ? PROBE_EVERY_MS : AWAY_PROBE_EVERY_MS, signal)
+      await peer.alarm.wait(this.#clock, PROBE_EVERY_MS, signal)
+      while (!peer.answers) {
+        await this.#clock.sleep(AWAY_PROBE_EVERY_MS, signal)
+        await this.#probe(peer, signal)
+      }
     }
   }
 

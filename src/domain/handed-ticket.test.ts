@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { FakePayer } from '../../test/fake-payer.ts'
+import { intToBytes } from '../lib/bytes.ts'
+import { ZERO_ADDRESS } from '../lib/crypto.ts'
+import { checkHandedTicket } from './handed-ticket.ts'
+import { MAX_WIN_PROB, recipientRandHash, type WinningTicket } from './ticket.ts'
+
+const RECIPIENT = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
+const payer = new FakePayer('gateway')
+const clock = { currentRound: 10n, startL1Block: 500n, roundLength: 50n, l1Block: 520n }
+
+function winning(fields: Partial<Parameters<typeof payer.sign>[0]> = {}, nonce = 1): WinningTicket {
+  const params = {
+    recipient: RECIPIENT,
+    faceValue: 10n ** 18n,
+    winProb: MAX_WIN_PROB,
+    recipientRandHash: recipientRandHash(7n),
+    seed: 0n,
+    expirationBlock: 530n,
+    expirationParams: { creationRound: 10n, creationRoundBlockHash: new Uint8Array(32).fill(3) },
+    ...fields,
+  } as const
+  return { ...payer.ticket(params, nonce), sig: payer.sign(params, nonce), recipientRand: 7n }
+}
+
+test('a winning ticket of this recipient is taken, in its round and in the next', () => {
+  checkHandedTicket(winning(), { recipient: RECIPIENT, clock })
+  checkHandedTicket(winning(), { recipient: RECIPIENT, clock: { ...clock, currentRound: 11n } })
+})
+
+const good = winning()
+const cases: Record<string, { ticket: WinningTicket; code: string; text?: string }> = {
+  'for another recipient': {
+    ticket: winning({ recipient: payer.address }),
+    code: 'wrong-recipient',
+    text: `invalid ticket recipient ${payer.address.toLowerCase()}, expected ${RECIPIENT}`,
+  },
+  'with a secret number that is not the committed one': {
+    ticket: { ...good, recipientRand: 8n },
+    code: 'rand-does-not-match',
+  },
+  'whose face value was changed': { ticket: { ...good, faceValue: 2n }, code: 'invalid-signature' },
+  'signed by somebody else': {
+    ticket: { ...good, sender: new FakePayer('other').address },
+    code: 'invalid-signature',
+  },
+  'that did not win': { ticket: winning({ winProb: 1n }), code: 'not-winning' },
+  'of two rounds ago': {
+    ticket: winning({
+      expirationParams: { creationRound: 8n, creationRoundBlockHash: new Uint8Array(32).fill(3) },
+    }),
+    code: 'expired',
+  },
+  'without a sender': { ticket: { ...good, sender: ZERO_ADDRESS }, code: 'malformed-ticket' },
+  'that pays nothing': { ticket: winning({ faceValue: 0n }), code: 'malformed-ticket' },
+  'with a short signature': { ticket: { ...good, sig: new Uint8Array(64) }, code: 'malformed-ticket' },
+  'with a number that no field can hold': {
+    ticket: { ...good, recipientRand: 2n ** 256n },
+    code: 'malformed-ticket',
+  },
+  'with a short commitment': {
+    ticket: { ...good, recipientRandHash: intToBytes(5n) },
+    code: 'malformed-ticket',
+  },
+}
+
+for (const [what, { ticket, code, text }] of Object.entries(cases)) {
+  test(`a ticket ${what} is refused by name`, () => {
+    assert.throws(
+      () => checkHandedTicket(ticket, { recipient: RECIPIENT, clock }),
+      text ? { code, message: text } : { code },
+    )
+  })
+}

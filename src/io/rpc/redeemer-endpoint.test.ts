@@ -1,0 +1,248 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { fromBinary } from '@bufbuild/protobuf'
+import { rawRequest, TRANSPORTS } from '../../../test/endpoint.ts'
+import { eventually } from '../../../test/until.ts'
+import recorded from '../../../test/vectors/wire.json' with { type: 'json' }
+import { HandedTicketError } from '../../domain/handed-ticket.ts'
+import type { WinningTicket } from '../../domain/ticket.ts'
+import { Alarm } from '../../lib/alarm.ts'
+import { parseHex } from '../../lib/bytes.ts'
+import { systemClock } from '../../lib/clock.ts'
+import type { Address } from '../../lib/crypto.ts'
+import { NodeError } from '../../lib/errors.ts'
+import { silentLog } from '../../lib/log.ts'
+import { Supervisor } from '../../lib/service.ts'
+import { readTicket } from './convert.ts'
+import { TicketSchema } from './gen/redeemer_pb.ts'
+import { RedeemerClient } from './redeemer-client.ts'
+import { type RedeemerApi, RedeemerEndpoint } from './redeemer-endpoint.ts'
+import { Endpoint } from './server.ts'
+
+const SENDER: Address = '0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC'
+const TICKETS = recorded.queueTicket.map(({ request }) =>
+  readTicket(fromBinary(TicketSchema, parseHex(request))),
+)
+
+class FakeDesk implements RedeemerApi {
+  readonly queued: WinningTicket[] = []
+  value = 100n * 10n ** 18n
+  failure: Error | null = null
+  listeners = 0
+  readonly #changed = new Set<Alarm>()
+
+  async queue(ticket: WinningTicket): Promise<void> {
+    if (this.failure) throw this.failure
+    this.queued.push(ticket)
+  }
+
+  async maxFloat(): Promise<bigint> {
+    if (this.failure) throw this.failure
+    return this.value
+  }
+
+  async *floats(_: Address, signal: AbortSignal): AsyncGenerator<bigint, void> {
+    const alarm = new Alarm()
+    this.#changed.add(alarm)
+    this.listeners++
+    try {
+      while (!signal.aborted) {
+        yield this.value
+        await alarm.wait(systemClock, 60_000, signal).catch(() => {})
+      }
+    } finally {
+      this.listeners--
+      this.#changed.delete(alarm)
+    }
+  }
+
+  tell(value: bigint): void {
+    this.value = value
+    for (const alarm of this.#changed) alarm.ring()
+  }
+}
+
+async function serve(t: TestContext, options: { secret?: string; port?: number } = {}) {
+  const directory = mkdtempSync(join(tmpdir(), 'livepeer-redeemer-port-'))
+  const desk = new FakeDesk()
+  const calls = new RedeemerEndpoint({ secret: options.secret ?? '' }, { api: desk, log: silentLog })
+  const endpoint = new Endpoint(
+    {
+      ...{ name: 'redeemer', host: '127.0.0.1', port: options.port ?? 0, maxStreams: 1_000, drainMs: 2_000 },
+      tls: { hostname: 'localhost', directory },
+    },
+    { routes: [calls], log: silentLog },
+  )
+  const supervisor = new Supervisor()
+  for (const service of [endpoint, calls]) await supervisor.start(service)
+  t.after(async () => {
+    await supervisor.stop()
+    rmSync(directory, { recursive: true, force: true })
+  })
+  const connect = (secret = '') => {
+    const client = new RedeemerClient({ url: `https://127.0.0.1:${endpoint.port}`, secret })
+    t.after(() => client.reset())
+    return client
+  }
+  return { desk, port: endpoint.port, connect, stop: () => supervisor.stop() }
+}
+
+const never = () => new AbortController().signal
+
+/** A message as gRPC frames it (wire.md §3). */
+function frame(message: Uint8Array): Buffer {
+  const head = Buffer.alloc(5)
+  head.writeUInt32BE(message.length, 1)
+  return Buffer.concat([head, message])
+}
+
+/** A call with the bytes and headers of a Go orchestrator. */
+function goCall(port: number, method: string, message: Uint8Array) {
+  return rawRequest(port, TRANSPORTS['HTTP/2'], {
+    method: 'POST',
+    path: `/net.TicketRedeemer/${method}`,
+    headers: {
+      'content-type': 'application/grpc',
+      'user-agent': 'grpc-go/1.68.1',
+      te: 'trailers',
+      'grpc-timeout': '7999950u',
+    },
+    body: frame(message),
+  })
+}
+
+const statusOf = (answer: Awaited<ReturnType<typeof goCall>>) => [
+  Number(answer.trailers['grpc-status'] ?? answer.headers['grpc-status']),
+  decodeURIComponent(String(answer.trailers['grpc-message'] ?? answer.headers['grpc-message'] ?? '')),
+]
+
+test('recorded tickets of a Go orchestrator are taken and answered as a Go redeemer answers', async (t) => {
+  const { desk, port } = await serve(t)
+  for (const { request } of recorded.queueTicket) {
+    const answer = await goCall(port, 'QueueTicket', parseHex(request))
+    assert.deepEqual(statusOf(answer), [0, ''])
+    assert.equal(answer.body.toString('hex'), '0000000000')
+  }
+  assert.deepEqual(desk.queued, TICKETS)
+  assert.equal(desk.queued.length, 8)
+})
+
+test('a recorded question for the float gets the recorded bytes', async (t) => {
+  const { port } = await serve(t)
+  const [call] = recorded.maxFloat
+  const answer = await goCall(port, 'MaxFloat', parseHex(call!.request))
+  assert.equal(answer.body.toString('hex'), frame(parseHex(call!.responses[0]!)).toString('hex'))
+})
+
+test('our orchestrator’s tickets arrive at our redeemer as they were', async (t) => {
+  const { desk, connect } = await serve(t)
+  const client = connect()
+  await Promise.all(TICKETS.map((ticket) => client.queue(ticket, never())))
+  assert.deepEqual(new Set(desk.queued.map(({ sig }) => Buffer.from(sig).toString('hex'))).size, 8)
+  assert.equal(await client.maxFloat(SENDER, never()), desk.value)
+})
+
+test('refusals travel as the codes that Go peers know', async (t) => {
+  const { desk, port, connect } = await serve(t)
+  const client = connect()
+  const cases = [
+    [new HandedTicketError('wrong-recipient', 'invalid ticket recipient 0xab, expected 0xCD'), 7, 'refused'],
+    [new HandedTicketError('not-winning', 'the ticket did not win'), 3, 'refused'],
+    [new NodeError('no-room', 'later'), 8, 'unable'],
+    [new NodeError('store-unavailable', 'disk full'), 13, 'unable'],
+    [new Error('a secret path'), 13, 'unable'],
+  ] as const
+  for (const [failure, code, fault] of cases) {
+    desk.failure = failure
+    const answer = await goCall(port, 'QueueTicket', parseHex(recorded.queueTicket[0]!.request))
+    const text = failure instanceof NodeError ? failure.message : 'internal error'
+    assert.deepEqual(statusOf(answer), [code, text])
+    await assert.rejects(client.queue(TICKETS[0]!, never()), { code: fault })
+  }
+})
+
+test('a ticket that a Go redeemer has already counts as delivered', async (t) => {
+  const { desk, connect } = await serve(t)
+  desk.failure = new NodeError('internal', 'UNIQUE constraint failed: ticketQueue.sig')
+  await connect().queue(TICKETS[0]!, never())
+})
+
+test('a message that is no ticket is refused and harms nothing', async (t) => {
+  const { desk, port } = await serve(t)
+  const tooWide = `2a21${'ff'.repeat(33)}`
+  for (const [text, status] of [
+    ['0aff', 13],
+    [tooWide, 3],
+  ] as const) {
+    const [code] = statusOf(await goCall(port, 'QueueTicket', parseHex(text)))
+    assert.equal(code, status, text)
+  }
+  assert.equal(desk.queued.length, 0)
+  await goCall(port, 'QueueTicket', parseHex(recorded.queueTicket[0]!.request))
+  assert.deepEqual(desk.queued.at(-1), TICKETS[0])
+})
+
+test('with a secret only those who show it are served', async (t) => {
+  const { desk, port, connect } = await serve(t, { secret: 'swordfish' })
+  const [code, text] = statusOf(await goCall(port, 'QueueTicket', parseHex(recorded.queueTicket[0]!.request)))
+  assert.deepEqual([code, /-redeemerSecret/.test(String(text))], [16, true])
+  await assert.rejects(connect('swordfisH').queue(TICKETS[0]!, never()), { code: 'refused' })
+  await assert.rejects(async () => {
+    for await (const _ of connect().floats(SENDER, never())) assert.fail('told a float')
+  })
+  assert.equal(desk.queued.length, 0)
+  await connect('swordfish').queue(TICKETS[0]!, never())
+  assert.equal(desk.queued.length, 1)
+})
+
+test('floats are told as they change, over one connection for hundreds of senders', async (t) => {
+  const { desk, connect } = await serve(t)
+  const client = connect()
+  const stop = new AbortController()
+  const last = new Map<number, bigint>()
+  const streams = Array.from({ length: 400 }, async (_, i) => {
+    for await (const value of client.floats(SENDER, stop.signal)) last.set(i, value)
+  })
+  await eventually('all are told', () => last.size === 400)
+  desk.tell(5n)
+  await eventually('all are told the change', () => [...last.values()].every((value) => value === 5n))
+  stop.abort()
+  await Promise.allSettled(streams)
+  await eventually('the redeemer forgets them', () => desk.listeners === 0)
+})
+
+test('a redeemer that stops ends its streams well and at once; one that is back is found again', async (t) => {
+  const { desk, port, connect, stop } = await serve(t)
+  const client = connect()
+  const told: bigint[] = []
+  const ended = (async () => {
+    for await (const value of client.floats(SENDER, never())) told.push(value)
+  })()
+  await eventually('the stream is open', () => told.length === 1 && desk.listeners === 1)
+  const started = performance.now()
+  await stop()
+  await ended
+  assert.ok(performance.now() - started < 1_500)
+  await assert.rejects(client.queue(TICKETS[0]!, never()), { code: 'away' })
+  const again = await serve(t, { port })
+  await client.queue(TICKETS[0]!, never())
+  assert.equal(again.desk.queued.length, 1)
+})
+
+test('a call on a dead connection fails when it is reset, and is called off by its signal', async (t) => {
+  const { desk, connect } = await serve(t)
+  const client = connect()
+  desk.queue = () => new Promise(() => {})
+  const waiting = client.queue(TICKETS[0]!, never())
+  const failed = assert.rejects(waiting, { code: 'away' })
+  await eventually('the call is on its way', async () => (await client.maxFloat(SENDER, never())) > 0n)
+  client.reset()
+  await failed
+  const stop = new AbortController()
+  const calledOff = assert.rejects(client.queue(TICKETS[0]!, stop.signal), { name: 'AbortError' })
+  setTimeout(() => stop.abort(), 50)
+  await calledOff
+})

@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { FakePayer } from '../../test/fake-payer.ts'
+import { FakeChain } from '../../test/fakes.ts'
+import { MAX_WIN_PROB, recipientRandHash, type WinningTicket } from '../domain/ticket.ts'
+import { settle, WoundClock } from '../lib/clock.ts'
+import { silentLog } from '../lib/log.ts'
+import { Supervisor } from '../lib/service.ts'
+import { RedeemerDesk } from './redeemer-desk.ts'
+import { Rounds } from './rounds.ts'
+import { Senders } from './senders.ts'
+
+const RECIPIENT = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
+const ETHER = 10n ** 18n
+
+async function world(t: TestContext) {
+  const chain = new FakeChain()
+  const clock = new WoundClock()
+  const gateway = new FakePayer('gateway')
+  chain.fund(gateway.address, 10n * ETHER, 20n * ETHER)
+  chain.mine()
+  const needs = { chain, watch: chain, clock, log: silentLog }
+  const rounds = new Rounds(needs)
+  const senders = new Senders({ claimant: RECIPIENT }, { ...needs, rounds })
+  const queue: WinningTicket[] = []
+  const redeemer = {
+    openTickets: 0,
+    queue: async (ticket: WinningTicket) => void queue.push(ticket),
+  }
+  const happened: string[] = []
+  const events = {
+    ticketHandedOver: () => void happened.push('taken'),
+    handedTicketRefused: ({ reason }: { reason: string }) => void happened.push(reason),
+  }
+  const desk = new RedeemerDesk({ recipient: RECIPIENT }, { ...needs, rounds, senders, redeemer, events })
+  const supervisor = new Supervisor()
+  for (const service of [rounds, senders, desk]) await supervisor.start(service)
+  t.after(() => supervisor.stop())
+  const rest = async () => {
+    for (let i = 0; i < 30; i++) await settle()
+  }
+  return {
+    ...{ chain, clock, gateway, rounds, senders, redeemer, queue, happened, desk, rest },
+    /** Listens to a float; `told` grows as it is told. */
+    listen(sender = gateway.address) {
+      const told: bigint[] = []
+      const stop = new AbortController()
+      const ended = (async () => {
+        for await (const value of desk.floats(sender, stop.signal)) told.push(value)
+      })()
+      t.after(() => stop.abort())
+      return { told, stop, ended }
+    },
+    win(fields: { winProb?: bigint } = {}): WinningTicket {
+      const params = {
+        recipient: RECIPIENT,
+        faceValue: ETHER,
+        winProb: fields.winProb ?? MAX_WIN_PROB,
+        recipientRandHash: recipientRandHash(7n),
+        seed: 0n,
+        expirationBlock: 0n,
+        expirationParams: rounds.expirationParams,
+      } as const
+      return { ...gateway.ticket(params, 1), sig: gateway.sign(params, 1), recipientRand: 7n }
+    },
+  }
+}
+
+test('a good ticket is queued before the answer; a wrong one is refused by name and never queued', async (t) => {
+  const w = await world(t)
+  await w.desk.queue(w.win())
+  assert.equal(w.queue.length, 1)
+  await assert.rejects(w.desk.queue(w.win({ winProb: 1n })), { code: 'not-winning' })
+  assert.equal(w.queue.length, 1)
+  assert.deepEqual(w.happened, ['taken', 'not-winning'])
+})
+
+test('a ticket that cannot be written down is not acknowledged', async (t) => {
+  const w = await world(t)
+  w.redeemer.queue = async () => {
+    throw new Error('disk full')
+  }
+  await assert.rejects(w.desk.queue(w.win()), /disk full/)
+  assert.deepEqual(w.happened, [])
+})
+
+test('beyond half a million open tickets no further one is taken, and a later attempt is', async (t) => {
+  const w = await world(t)
+  w.redeemer.openTickets = 500_000
+  await assert.rejects(w.desk.queue(w.win()), { code: 'no-room' })
+  w.redeemer.openTickets = 499_999
+  await w.desk.queue(w.win())
+  assert.equal(w.queue.length, 1)
+})
+
+test('a float is told at once, and again on every event that changes it', async (t) => {
+  const w = await world(t)
+  const { told } = w.listen()
+  await w.rest()
+  assert.deepEqual(told, [20n * ETHER])
+  w.chain.fund(w.gateway.address, 0n, 5n * ETHER)
+  w.chain.mine()
+  await w.rest()
+  assert.deepEqual(told, [20n * ETHER, 25n * ETHER])
+  // More than a third of the deposit is on its way: it counts against the float.
+  w.senders.addPending(w.gateway.address, 4n * ETHER)
+  await w.rest()
+  assert.equal(told.at(-1), 21n * ETHER)
+  w.senders.addPending(w.gateway.address, -4n * ETHER)
+  await w.rest()
+  assert.equal(told.at(-1), 25n * ETHER)
+  w.chain.poolMembers = 5n
+  for (let i = 0; i < 60; i++) w.chain.mine()
+  await w.rest()
+  assert.equal(told.at(-1), 5n * ETHER)
+})
+
+test('an event that changes nothing is not told; what no event told is found out within half a minute', async (t) => {
+  const w = await world(t)
+  const { told } = w.listen()
+  await w.rest()
+  w.chain.fund(w.gateway.address, 1n)
+  w.chain.mine()
+  await w.rest()
+  assert.equal(told.length, 1)
+  w.chain.poolMembers = 4n
+  w.chain.mine()
+  await w.rest()
+  for (let i = 0; i < 3; i++) {
+    await w.clock.wind(5 * 60_000)
+    await w.rest()
+  }
+  assert.deepEqual(told, [20n * ETHER, 5n * ETHER])
+})
+
+test('a float below zero is told as zero', async (t) => {
+  const w = await world(t)
+  w.chain.setSender(w.gateway.address, { deposit: 0n, fundsRemaining: 1n })
+  w.senders.addPending(w.gateway.address, ETHER)
+  const { told } = w.listen()
+  await w.rest()
+  assert.deepEqual(told, [0n])
+  assert.equal(await w.desk.maxFloat(w.gateway.address), 0n)
+})
+
+test('who stops listening is forgotten', async (t) => {
+  const w = await world(t)
+  const [one, two] = [w.listen(), w.listen()]
+  await w.rest()
+  assert.equal(w.desk.streams, 2)
+  one.stop.abort()
+  await one.ended
+  assert.equal(w.desk.streams, 1)
+  w.chain.fund(w.gateway.address, 0n, ETHER)
+  w.chain.mine()
+  await w.rest()
+  assert.deepEqual([one.told.length, two.told.length], [1, 2])
+})
+
+test('one sender cannot be listened to a thousand times over', async (t) => {
+  const w = await world(t)
+  for (let i = 0; i < 1_000; i++) w.listen()
+  await w.rest()
+  await assert.rejects(w.listen().ended, { code: 'no-room' })
+  const other = w.listen(new FakePayer('other').address)
+  await w.rest()
+  assert.equal(other.told.length, 1)
+})
