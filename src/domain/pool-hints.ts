@@ -1,0 +1,39 @@
+import { type Address, ZERO_ADDRESS } from '../lib/crypto.ts'
+
+/** One place of the orchestrators' pool. */
+export interface PoolPlace {
+  readonly address: Address
+  /** All tokens bonded to it. */
+  readonly stake: bigint
+}
+
+/** Between whom an orchestrator will stand in the pool; the zero address where nobody is, or nothing is known. */
+export interface PoolHints {
+  readonly prev: Address
+  readonly next: Address
+}
+
+/** The contract searches the place itself, which costs gas and nothing else. */
+export const NO_HINTS: PoolHints = { prev: ZERO_ADDRESS, next: ZERO_ADDRESS }
+
+/**
+ * Between whom `member` stands once its stake has changed: behind those with as much (chain.md §12, contracts.md §8.2).
+ * One that is not inside takes the place of the last when the pool is full, or does not get in.
+ */
+export function poolHints(pool: readonly PoolPlace[], member: PoolPlace, maxSize: bigint): PoolHints {
+  const inOrder = pool.toSorted(byStake)
+  const others = inOrder.filter(({ address }) => address !== member.address)
+  const joins = others.length === pool.length
+  if (joins && BigInt(pool.length) >= maxSize) {
+    const last = others.pop()
+    if (!last || member.stake <= last.stake) return NO_HINTS
+  }
+  const behind = others.findIndex(({ stake }) => stake < member.stake)
+  const place = behind < 0 ? others.length : behind
+  return { prev: others[place - 1]?.address ?? ZERO_ADDRESS, next: others[place]?.address ?? ZERO_ADDRESS }
+}
+
+function byStake(a: PoolPlace, b: PoolPlace): number {
+  if (a.stake === b.stake) return 0
+  return a.stake > b.stake ? -1 : 1
+}
