@@ -385,6 +385,7 @@ export class Parts {
       void this.ticketImport
       const { chain, chainClient, rounds, senders, gas, watch, store, metrics } = this
       const redemptions = new TicketRedemption({
+        ...this.#around,
         client: chainClient,
         transactions: this.transactions,
         account: chain.wallet.address,

@@ -48,6 +48,7 @@ export const abis = {
     'function claimableReserve(address reserveHolder, address claimant) view returns (uint256)',
     'function unlockPeriod() view returns (uint256)',
     'function redeemWinningTicket(Ticket ticket, bytes sig, uint256 recipientRand)',
+    'function batchRedeemWinningTickets(Ticket[] tickets, bytes[] sigs, uint256[] recipientRands)',
     'function fundDepositAndReserve(uint256 depositAmount, uint256 reserveAmount) payable',
     'event DepositFunded(address indexed sender, uint256 amount)',
     'event ReserveFunded(address indexed reserveHolder, uint256 amount)',

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { devnetKey, devnetKeyBytes } from '../../../devnet/artifacts.ts'
 import { type ChainFixture, startChain } from '../../../test/chain-fixture.ts'
+import { eventually } from '../../../test/until.ts'
 import { MAX_WIN_PROB, recipientRandHash, ticketHash, type WinningTicket } from '../../domain/ticket.ts'
 import type { StoredTransaction } from '../../domain/transaction.ts'
 import { systemClock } from '../../lib/clock.ts'
@@ -21,6 +22,7 @@ const orchestrator = walletOfKey(devnetKeyBytes('ticket recipient'))
 const redeemer = walletOfKey(devnetKeyBytes('ticket redeemer'))
 let chain: ChainFixture
 let redemption: TicketRedemption
+let transactions: Transactions
 let nonce = 0
 const supervisor = new Supervisor()
 
@@ -35,7 +37,7 @@ before(async () => {
   await chain.protocol.nextRound()
   await chain.anvil.setBalance(redeemer.address, 10n * ETHER)
   const stored = new Map<number, StoredTransaction>()
-  const transactions = new Transactions(
+  transactions = new Transactions(
     { timeoutMs: 5_000, maxReplacements: 1, gasLimit: 0n, pollMs: 20 },
     {
       rpc: chain.rpc,
@@ -50,12 +52,17 @@ before(async () => {
     },
   )
   await supervisor.start(transactions)
-  redemption = new TicketRedemption({ client: chain.client, transactions, account: redeemer.address })
+  redemption = redemptionOver(transactions)
 })
 after(async () => {
   await supervisor.stop()
   await chain[Symbol.asyncDispose]()
 })
+
+function redemptionOver(over: Transactions): TicketRedemption {
+  const account = redeemer.address
+  return new TicketRedemption({ client: chain.client, transactions: over, account, clock: systemClock })
+}
 
 /** A ticket that wins, of the round that is now. */
 async function winner(over: Partial<WinningTicket> = {}): Promise<WinningTicket> {
@@ -180,6 +187,68 @@ test('the chain itself counts what was redeemed', async () => {
   assert.equal(totals.faceValue, ETHER / 10n + 3n * ETHER)
   assert.equal(totals.paid, ETHER / 10n + (9n * ETHER) / 10n + ETHER)
   assert.equal(totals.fees, 10n * ETHER - (await chain.client.ethBalance(redeemer.address)))
+})
+
+test('tickets wanted at the same time share a transaction, each with what it paid and its part of the fee', async () => {
+  await fund(ETHER, 0n)
+  const before = await chain.protocol.redemptions()
+  const tickets = await Promise.all([1n, 2n, 3n].map((part) => winner({ faceValue: ETHER / (10n * part) })))
+  const results = await Promise.all(tickets.map((ticket) => redemption.redeem(ticket, NEVER)))
+  const mined = results.filter((result) => result.kind === 'mined')
+  assert.deepEqual(
+    mined.map(({ paid, success }) => [success, paid]),
+    tickets.map(({ faceValue }) => [true, faceValue]),
+  )
+  assert.equal(new Set(mined.map(({ txHash }) => txHash)).size, 1)
+  const after = await chain.protocol.redemptions()
+  const fees = after.fees - before.fees
+  const sum = mined.reduce((total, { fee }) => total + fee, 0n)
+  assert.ok(fees - sum < 3n, `${fees} ${sum}`)
+})
+
+test('a bad ticket does not keep those beside it from being redeemed', async () => {
+  const [good, bad, alsoGood] = [await winner(), await winner({ winProb: 0n }), await winner()]
+  const results = await Promise.all([good, bad, alsoGood].map((ticket) => redemption.redeem(ticket, NEVER)))
+  assert.deepEqual(results[1], { kind: 'not-sent', reason: 'ticket did not win' })
+  assert.ok(results[0]!.kind === 'mined' && results[0]!.success)
+  assert.ok(results[2]!.kind === 'mined' && results[2]!.success)
+})
+
+test('a ticket that fails among others, because they took what it would have been paid, is told apart', async () => {
+  const poor = walletOfKey(devnetKeyBytes('poor sender'))
+  await chain.protocol.fundSender(devnetKey('poor sender'), ETHER, 0n)
+  const ticketOf = async () => {
+    const ticket = await winner({ sender: poor.address, faceValue: ETHER })
+    return { ...ticket, sig: poor.sign(ticketHash(ticket)) }
+  }
+  const tickets = [await ticketOf(), await ticketOf()]
+  const results = await Promise.all(tickets.map((ticket) => redemption.redeem(ticket, NEVER)))
+  assert.deepEqual(
+    results.map((result) => result.kind === 'mined' && [result.success, result.paid]),
+    [
+      [true, ETHER],
+      [false, 0n],
+    ],
+  )
+  assert.equal(await redemption.isTicketUsed(ticketHash(tickets[1]!)), false)
+})
+
+test('after a restart each ticket of a batch finds the transaction that it is in', async () => {
+  await fund(ETHER, 0n)
+  await chain.anvil.mineOnDemand()
+  const tickets = [await winner(), await winner()]
+  const stop = new AbortController()
+  const abandoned = Promise.allSettled(tickets.map((ticket) => redemption.redeem(ticket, stop.signal)))
+  await eventually('the batch is sent', () => transactions.open.length === 1)
+  stop.abort()
+  await abandoned
+  const again = redemptionOver(transactions)
+  const results = Promise.all(tickets.map((ticket) => again.redeem(ticket, NEVER)))
+  await chain.anvil.mineAtOnce()
+  await chain.anvil.mine()
+  const [first, second] = await results
+  assert.ok(first!.kind === 'mined' && first.success && first.paid === ETHER / 10n)
+  assert.ok(second!.kind === 'mined' && second.success && second.txHash === first.txHash)
 })
 
 test('a ticket two rounds old has expired', async () => {

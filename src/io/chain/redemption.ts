@@ -1,6 +1,7 @@
 import { encodeFunctionData, type Log, parseEventLogs } from 'viem'
 import { auxData, ticketHash, type WinningTicket } from '../../domain/ticket.ts'
 import { formatHex, type Hex } from '../../lib/bytes.ts'
+import type { Clock } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
 import type { RedemptionChain, RedemptionResult, Simulation } from '../../services/redeemer.ts'
 import { ChainError, revertReason } from './chain-error.ts'
@@ -11,13 +12,35 @@ import { toQuantity } from './rpc.ts'
 import type { MinedTransaction } from './transaction-request.ts'
 import type { Transactions } from './transactions.ts'
 
-/** Redeems winning tickets at the TicketBroker (contracts.md §10). */
+/** How long others are waited for, to share a transaction. */
+const GATHER_MS = 50
+/** Tickets in one transaction: a batch must fit into a block beside others. */
+const MAX_BATCH = 16
+/** What is added to the gas of all tickets of a batch. */
+const BATCH_MARGIN_PERCENT = 25n
+
+/** A ticket that is to be sent. */
+interface Wanted {
+  readonly id: Hex
+  readonly ticket: WinningTicket
+  readonly signal: AbortSignal
+  readonly result: PromiseWithResolvers<RedemptionResult>
+}
+
+/**
+ * Redeems winning tickets at the TicketBroker (contracts.md §10): those wanted at the same time in one transaction, which
+ * names them in its purpose, so that after a restart each finds the one it is in.
+ */
 export class TicketRedemption implements RedemptionChain {
   readonly #client: ChainClient
   readonly #transactions: Transactions
   readonly #account: Address
+  readonly #clock: Clock
+  readonly #wanted = new Map<Hex, Wanted>()
+  readonly #gathered: Wanted[] = []
 
-  constructor(needs: { client: ChainClient; transactions: Transactions; account: Address }) {
+  constructor(needs: { client: ChainClient; transactions: Transactions; account: Address; clock: Clock }) {
+    this.#clock = needs.clock
     this.#client = needs.client
     this.#transactions = needs.transactions
     this.#account = needs.account
@@ -53,49 +76,142 @@ export class TicketRedemption implements RedemptionChain {
   }
 
   /**
-   * Sends the ticket, once however often it is called, and waits for the receipt. A `timed-out` one is still watched:
-   * calling again goes on waiting for it. An aborted signal throws.
+   * Sends the ticket, once however often it is called, and waits for the receipt; together with others that are wanted
+   * at the same time. A `timed-out` one is still watched: calling again goes on waiting for it. An aborted signal throws.
    */
   async redeem(ticket: WinningTicket, signal: AbortSignal): Promise<RedemptionResult> {
-    const request = {
-      purpose: `redeem ${formatHex(ticketHash(ticket))}`,
-      to: this.#client.addresses.ticketBroker,
-      data: redeemCall(ticket),
+    signal.throwIfAborted()
+    const id = formatHex(ticketHash(ticket))
+    const open = this.#transactions.join((purpose) => purpose.split(' ').includes(id), signal)
+    if (open) return this.#resultOf(open, ticket)
+    const known = this.#wanted.get(id)
+    if (known) return known.result.promise
+    const wanted: Wanted = { id, ticket, signal, result: Promise.withResolvers() }
+    this.#wanted.set(id, wanted)
+    this.#gathered.push(wanted)
+    if (this.#gathered.length === 1) this.#sendSoon()
+    return wanted.result.promise.finally(() => this.#wanted.delete(id))
+  }
+
+  /** Sends what was gathered a moment later, in batches. */
+  #sendSoon(): void {
+    const send = () => {
+      const gathered = this.#gathered.splice(0)
+      for (let at = 0; at < gathered.length; at += MAX_BATCH) {
+        const some = gathered.slice(at, at + MAX_BATCH)
+        this.#send(some).catch((error) => {
+          for (const { result } of some) result.reject(error)
+        })
+      }
     }
-    let mined: MinedTransaction
+    void this.#clock.sleep(GATHER_MS).then(send)
+  }
+
+  async #send(wanted: readonly Wanted[]): Promise<void> {
+    if (wanted.length === 1) return this.#sendOne(wanted[0]!)
+    const estimates = await Promise.all(wanted.map((one) => this.#estimate(one)))
+    const good = wanted.filter((_, i) => estimates[i] !== null)
+    if (good.length === 0) return
+    if (good.length === 1) return this.#sendOne(good[0]!)
+    const sum = estimates.reduce<bigint>((total, gas) => total + (gas ?? 0n), 0n)
+    const mined = this.#transactions.submit(
+      {
+        purpose: `redeem ${good.map(({ id }) => id).join(' ')}`,
+        to: this.#client.addresses.ticketBroker,
+        data: batchCall(good.map(({ ticket }) => ticket)),
+        // Not estimated as a whole: a batch succeeds also when there is no gas left for its tickets.
+        gas: sum + (sum * BATCH_MARGIN_PERCENT) / 100n,
+      },
+      good[0]!.signal,
+    )
+    for (const { result, ticket } of good) {
+      this.#resultOf(mined, ticket, good.length).then(result.resolve, result.reject)
+    }
+  }
+
+  #sendOne({ id, result, signal, ticket }: Wanted): void {
+    const mined = this.#transactions.submit(
+      {
+        purpose: `redeem ${id}`,
+        to: this.#client.addresses.ticketBroker,
+        data: redeemCall(ticket),
+      },
+      signal,
+    )
+    this.#resultOf(mined, ticket).then(result.resolve, result.reject)
+  }
+
+  /** The gas that redeeming this ticket alone takes now; null, and its result settled, when it cannot be redeemed. */
+  async #estimate({ result, ticket }: Wanted): Promise<bigint | null> {
+    const call = { from: this.#account, to: this.#client.addresses.ticketBroker, data: redeemCall(ticket) }
     try {
-      mined = await this.#transactions.submit(request, signal)
+      return await this.#client.rpc.quantity('eth_estimateGas', [call])
+    } catch (error) {
+      if (error instanceof ChainError) result.resolve(notSent(error))
+      else result.reject(error)
+      return null
+    }
+  }
+
+  /** What a transaction did for one of its tickets; each bears its part of the fee. */
+  async #resultOf(
+    transaction: Promise<MinedTransaction>,
+    ticket: WinningTicket,
+    tickets?: number,
+  ): Promise<RedemptionResult> {
+    try {
+      const mined = await transaction
+      const redeemed = this.#redemptionIn(mined.logs, ticket)
+      const share = tickets ?? Math.max(1, this.#countIn(mined.logs))
+      return {
+        kind: 'mined',
+        txHash: mined.hash,
+        success: mined.success && redeemed !== null,
+        paid: redeemed?.paid ?? 0n,
+        fee: mined.fee / BigInt(share),
+        block: mined.block,
+      }
     } catch (error) {
       if (!(error instanceof ChainError)) throw error
-      if (error.code === 'transaction-timed-out') {
-        return { kind: 'timed-out', txHash: error.details.hash as Hex }
+      if (error.code !== 'transaction-timed-out') return notSent(error)
+      return { kind: 'timed-out', txHash: error.details.hash as Hex }
+    }
+  }
+
+  /** What the ticket paid, by the contract's own words; null when it was not redeemed there. */
+  #redemptionIn(logs: readonly RawLog[], ticket: WinningTicket): { readonly paid: bigint } | null {
+    let paid = 0n
+    for (const event of this.#eventsIn(logs)) {
+      const { recipient, sender } = event.args
+      if (sender !== ticket.sender || recipient !== ticket.recipient) continue
+      // A ticket's payment comes right before its redemption; one that paid nothing has none.
+      if (event.eventName === 'WinningTicketTransfer') paid = event.args.amount
+      else {
+        const { recipientRand, senderNonce } = event.args
+        if (senderNonce === BigInt(ticket.senderNonce) && recipientRand === ticket.recipientRand)
+          return { paid }
+        paid = 0n
       }
-      return { kind: 'not-sent', reason: revertReason(error) ?? error.message }
     }
-    return this.#described(ticket, mined)
+    return null
   }
 
-  #described(ticket: WinningTicket, mined: MinedTransaction): RedemptionResult {
-    return {
-      kind: 'mined',
-      txHash: mined.hash,
-      success: mined.success,
-      paid: mined.logs.reduce((sum, log) => sum + this.#transferIn(log, ticket), 0n),
-      fee: mined.fee,
-      block: mined.block,
-    }
+  #countIn(logs: readonly RawLog[]): number {
+    return this.#eventsIn(logs).filter(({ eventName }) => eventName === 'WinningTicketRedeemed').length
   }
 
-  #transferIn(log: RawLog, ticket: WinningTicket): bigint {
-    if (log.address !== this.#client.addresses.ticketBroker) return 0n
-    const [event] = parseEventLogs({
+  #eventsIn(logs: readonly RawLog[]) {
+    const own = logs.filter(({ address }) => address === this.#client.addresses.ticketBroker)
+    return parseEventLogs({
       abi: abis.TicketBroker,
-      eventName: 'WinningTicketTransfer',
-      args: { sender: ticket.sender, recipient: ticket.recipient },
-      logs: [{ data: log.data, topics: log.topics }] as unknown as Log[],
+      eventName: ['WinningTicketTransfer', 'WinningTicketRedeemed'],
+      logs: own.map(({ data, topics }) => ({ data, topics })) as unknown as Log[],
     })
-    return event?.args.amount ?? 0n
   }
+}
+
+function notSent(error: ChainError): RedemptionResult {
+  return { kind: 'not-sent', reason: revertReason(error) ?? error.message }
 }
 
 /** Call data of `redeemWinningTicket` (chain.md §3.2). */
@@ -103,18 +219,31 @@ function redeemCall(ticket: WinningTicket): Hex {
   return encodeFunctionData({
     abi: abis.TicketBroker,
     functionName: 'redeemWinningTicket',
+    args: [onChain(ticket), formatHex(ticket.sig), ticket.recipientRand],
+  })
+}
+
+/** Call data of `batchRedeemWinningTickets`, where a ticket that fails does not harm the others (contracts.md §10). */
+function batchCall(tickets: readonly WinningTicket[]): Hex {
+  return encodeFunctionData({
+    abi: abis.TicketBroker,
+    functionName: 'batchRedeemWinningTickets',
     args: [
-      {
-        recipient: ticket.recipient,
-        sender: ticket.sender,
-        faceValue: ticket.faceValue,
-        winProb: ticket.winProb,
-        senderNonce: BigInt(ticket.senderNonce),
-        recipientRandHash: formatHex(ticket.recipientRandHash),
-        auxData: formatHex(auxData(ticket.expirationParams)),
-      },
-      formatHex(ticket.sig),
-      ticket.recipientRand,
+      tickets.map(onChain),
+      tickets.map(({ sig }) => formatHex(sig)),
+      tickets.map(({ recipientRand }) => recipientRand),
     ],
   })
+}
+
+function onChain(ticket: WinningTicket) {
+  return {
+    recipient: ticket.recipient,
+    sender: ticket.sender,
+    faceValue: ticket.faceValue,
+    winProb: ticket.winProb,
+    senderNonce: BigInt(ticket.senderNonce),
+    recipientRandHash: formatHex(ticket.recipientRandHash),
+    auxData: formatHex(auxData(ticket.expirationParams)),
+  }
 }

@@ -148,6 +148,12 @@ export class Transactions implements Service {
     return this.#outcomeOf(tracked, signal)
   }
 
+  /** Waits for an open transaction of such a purpose as `submit` does; null when there is none. */
+  join(has: (purpose: string) => boolean, signal: AbortSignal): Promise<MinedTransaction> | null {
+    const tracked = [...this.#open.values()].find(({ stored }) => has(stored.purpose))
+    return tracked ? this.#outcomeOf(tracked, signal) : null
+  }
+
   async #openOne(request: TransactionRequest, signal: AbortSignal): Promise<Tracked> {
     for (const tracked of this.#open.values()) {
       if (tracked.stored.purpose !== request.purpose) continue
