@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { type Address, ZERO_ADDRESS } from '../lib/crypto.ts'
 import { NO_HINTS, type PoolPlace, poolHints } from './pool-hints.ts'
 
-const addressOf = (name: string): Address => `0x${Buffer.from(name).toString('hex').padEnd(40, '0')}`
+const addressOf = (name: string) => `0x${Buffer.from(name).toString('hex').padEnd(40, '0')}` as Address
 const [a, b, c, me] = ['a', 'b', 'c', 'me'].map(addressOf) as [Address, Address, Address, Address]
 const nobody = ZERO_ADDRESS
 
