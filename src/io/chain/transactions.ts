@@ -163,10 +163,11 @@ export class Transactions implements Service {
     signal.throwIfAborted()
     this.#gas.assertBelowMax()
     const fees = offerFor(await readFeeMarket(this.#rpc, signal), this.#gas.max)
-    const gas = request.gas ?? (this.#options.gasLimit || (await this.#estimate(request, signal)))
+    let gas = request.gas ?? this.#options.gasLimit
     for (let retry = 0; ; retry++) {
       const nonce = await this.#nextNonce(signal)
       if (request.confirm) await request.confirm(await this.#foreignBelow(nonce, signal), signal)
+      gas ||= await this.#estimate(request, signal)
       const draft: StoredTransaction = {
         account: this.#signer.address,
         nonce,
