@@ -10,6 +10,14 @@ const benches: Readonly<Record<string, { about: string; run: () => Promise<unkno
       'what gateway and orchestrator add to the time of a transcode, payments on, with 1, 10 and 100 streams',
     run: () => import('./overhead.ts'),
   },
+  redeem: {
+    about: 'how many winning tickets a redeemer gets into a block, and at what gas, alone and in batches',
+    run: () => import('./redeem.ts'),
+  },
+  'max-float': {
+    about: 'how soon 50 orchestrators hear of a change of one of 200 senders’ funds',
+    run: () => import('./max-float.ts'),
+  },
 }
 
 const name = process.argv[2] ?? ''

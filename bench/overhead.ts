@@ -5,6 +5,7 @@ import { Network } from '../devnet/network.ts'
 import type { NodeProcess } from '../devnet/node-process.ts'
 import { systemDice } from '../src/lib/dice.ts'
 import type { GatewayStatus, OrchestratorStatus } from '../src/status.ts'
+import { percentile, round, rssOf } from './figures.ts'
 import { RENDITION_BYTES } from './null-engine.ts'
 import { PushLoad } from './push-load.ts'
 
@@ -105,24 +106,9 @@ console.log(`\n${ticketsAccepted} tickets were accepted, ${tickets.won} of them 
 await network.stop()
 console.log(JSON.stringify({ p50Ms, p99Ms, rssMb }))
 
-function percentile(values: readonly number[], percent: number): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  return sorted[Math.min(sorted.length - 1, Math.ceil((sorted.length * percent) / 100) - 1)]!
-}
-
 /** The machine's load over the last minute. */
 function load1(): string {
   return loadavg()[0]!.toFixed(1)
-}
-
-function round(value: number): number {
-  return Number(value.toFixed(2))
-}
-
-/** Resident memory of the node's process itself, in MB. */
-function rssOf(node: NodeProcess): number {
-  const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${node.pid}/status`, 'utf8'))?.[1]
-  return Math.round(Number(kilobytes) / 1024)
 }
 
 /** Processor time of the node's process so far. */

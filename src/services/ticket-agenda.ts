@@ -3,7 +3,7 @@ import type { Ticket } from '../domain/ticket.ts'
 import type { Hex } from '../lib/bytes.ts'
 
 /** Tickets worked on at the same time; more wait for their turn. */
-const MAX_AT_WORK = 32
+const MAX_AT_WORK = 96
 const FIRST_RETRY_MS = 5_000
 const LONGEST_RETRY_MS = 5 * 60_000
 /** When a ticket is about to expire there is no time to be patient. */

@@ -246,9 +246,12 @@ test('after a restart each ticket of a batch finds the transaction that it is in
   const results = Promise.all(tickets.map((ticket) => again.redeem(ticket, NEVER)))
   await chain.anvil.mineAtOnce()
   await chain.anvil.mine()
-  const [first, second] = await results
-  assert.ok(first!.kind === 'mined' && first.success && first.paid === ETHER / 10n)
-  assert.ok(second!.kind === 'mined' && second.success && second.txHash === first.txHash)
+  const mined = (await results).filter((result) => result.kind === 'mined')
+  assert.deepEqual(
+    mined.map(({ paid, success }) => [success, paid]),
+    tickets.map(() => [true, ETHER / 10n]),
+  )
+  assert.equal(new Set(mined.map(({ txHash }) => txHash)).size, 1)
 })
 
 test('a ticket two rounds old has expired', async () => {

@@ -14,7 +14,7 @@ import type { Transactions } from './transactions.ts'
 
 /** How long others are waited for, to share a transaction. */
 const GATHER_MS = 50
-/** Tickets in one transaction: a batch must fit into a block beside others. */
+/** Tickets in one transaction, unless told otherwise: a batch must fit into a block beside others. */
 const MAX_BATCH = 16
 /** What is added to the gas of all tickets of a batch. */
 const BATCH_MARGIN_PERCENT = 25n
@@ -38,8 +38,13 @@ export class TicketRedemption implements RedemptionChain {
   readonly #clock: Clock
   readonly #wanted = new Map<Hex, Wanted>()
   readonly #gathered: Wanted[] = []
+  readonly #maxBatch: number
 
-  constructor(needs: { client: ChainClient; transactions: Transactions; account: Address; clock: Clock }) {
+  constructor(
+    needs: { client: ChainClient; transactions: Transactions; account: Address; clock: Clock },
+    options: { maxBatch?: number } = {},
+  ) {
+    this.#maxBatch = options.maxBatch ?? MAX_BATCH
     this.#clock = needs.clock
     this.#client = needs.client
     this.#transactions = needs.transactions
@@ -97,8 +102,8 @@ export class TicketRedemption implements RedemptionChain {
   #sendSoon(): void {
     const send = () => {
       const gathered = this.#gathered.splice(0)
-      for (let at = 0; at < gathered.length; at += MAX_BATCH) {
-        const some = gathered.slice(at, at + MAX_BATCH)
+      for (let at = 0; at < gathered.length; at += this.#maxBatch) {
+        const some = gathered.slice(at, at + this.#maxBatch)
         this.#send(some).catch((error) => {
           for (const { result } of some) result.reject(error)
         })
