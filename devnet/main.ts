@@ -2,10 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { livePattern, segmentsOfFile } from '../src/io/media/pattern.ts'
 import { isAbort, messageOf } from '../src/lib/errors.ts'
-import type { OrchestratorStatus } from '../src/status.ts'
+import { type TicketFigures, ticketFigures } from './figures.ts'
 import { Network } from './network.ts'
 import { commandLine } from './node-process.ts'
-import { publish } from './publisher.ts'
+import { type Pushed, publish } from './publisher.ts'
+import { SETUPS, type Setup } from './setups.ts'
 
 /** `npm start`: the network in small, as real processes started by the commands a user would type. */
 
@@ -26,10 +27,10 @@ try {
   if (!(enough.segments >= 0 && enough.redeemed >= 0)) {
     throw new Error('--segments and --tickets say in numbers when --once has seen enough')
   }
-  if (options.setup !== 'single') {
-    throw new Error(`--setup ${options.setup} is not there yet: leave it out for the single orchestrator`)
+  if (!isSetup(options.setup)) {
+    throw new Error(`there is no setup "${options.setup}": --setup is one of ${SETUPS.join(', ')}`)
   }
-  await run()
+  await run(options.setup)
 } catch (error) {
   // What breaks while everything is being stopped is no news.
   if (!stop.signal.aborted) {
@@ -57,52 +58,30 @@ function readOptions() {
   }
 }
 
-async function run(): Promise<void> {
+async function run(setup: Setup): Promise<void> {
   const started = Date.now()
   let result: Record<string, unknown> | null = null
   say('starting a chain with the protocol’s contracts …')
   const network = await Network.prepare({
+    setup,
     usualPorts: true,
     signal: stop.signal,
     ...(options.logs ? { logFolder: options.logs } : {}),
   })
   try {
-    for (const node of [network.orchestrator, network.gateway]) {
-      if (stop.signal.aborted) return
-      say(`\n$ ${commandLine(node.command)}`)
-      await node.start(stop.signal)
-    }
-    announce(network)
+    const fromBlock = await network.protocol.blockNumber()
+    await network.start(({ process }) => say(`\n$ ${commandLine(process.command)}`), stop.signal)
+    const streams = streamsOf(network)
+    announce(network, streams)
     const streaming = new AbortController()
-    const source = options.input
-      ? segmentsOfFile(options.input, AbortSignal.any([stop.signal, streaming.signal]))
-      : livePattern({}, AbortSignal.any([stop.signal, streaming.signal]))
-    const published = publish(
-      {
-        gateway: network.urls.gateway,
-        stream: STREAM,
-        source,
-        onPushed: ({ status, renditions, text }) => {
-          if (status === 200 && renditions.length > 0) {
-            counts.segments++
-            counts.renditions += renditions.length
-          } else {
-            counts.failed++
-            counts.lastFailure = `${status} ${text}`
-          }
-        },
-      },
-      stop.signal,
-    ).catch((error) => {
-      if (!isAbort(error)) throw error
-    })
+    const published = Promise.all(streams.map((stream) => publishTo(network, stream, streaming.signal)))
     try {
       await watch(network, started)
     } finally {
       streaming.abort()
       await published
     }
-    if (options.once && !stop.signal.aborted) result = await settled(network)
+    if (options.once && !stop.signal.aborted) result = await settled(network, fromBlock)
   } finally {
     say('stopping')
     await network.stop()
@@ -110,11 +89,37 @@ async function run(): Promise<void> {
   if (result) console.log(JSON.stringify(result))
 }
 
+/** A stream for each orchestrator, so that the balancer's choice can be seen. */
+function streamsOf(network: Network): string[] {
+  return network.of('orchestrator').map((_, i) => (i === 0 ? STREAM : `${STREAM}-${i + 1}`))
+}
+
+/** Streams until the signal is aborted; what was begun is finished. */
+async function publishTo(network: Network, stream: string, streaming: AbortSignal): Promise<void> {
+  const signal = AbortSignal.any([stop.signal, streaming])
+  const source = options.input ? segmentsOfFile(options.input, signal) : livePattern({}, signal)
+  try {
+    await publish({ gateway: network.urls.gateway, stream, source, onPushed: count }, stop.signal)
+  } catch (error) {
+    if (!isAbort(error)) throw error
+  }
+}
+
+function count({ renditions, status, text }: Pushed): void {
+  if (status === 200 && renditions.length > 0) {
+    counts.segments++
+    counts.renditions += renditions.length
+  } else {
+    counts.failed++
+    counts.lastFailure = `${status} ${text}`
+  }
+}
+
 /** Prints a status line now and then; with --once returns when enough has happened. */
 async function watch(network: Network, started: number): Promise<void> {
   while (!stop.signal.aborted) {
     await sleep(STATUS_EVERY_MS, undefined, { signal: stop.signal }).catch(() => {})
-    for (const node of [network.orchestrator, network.gateway]) {
+    for (const { process: node } of network.nodes) {
       if (!node.isRunning && !stop.signal.aborted) {
         throw new Error(
           `the ${node.command.name} ended with exit code ${node.exitCode}:\n${node.output.slice(-2_000)}`,
@@ -135,54 +140,60 @@ async function watch(network: Network, started: number): Promise<void> {
 }
 
 async function statusLine(network: Network): Promise<number> {
-  const [{ tickets, sessions }, chain] = await Promise.all([
-    network.orchestrator.status<OrchestratorStatus>(),
-    network.protocol.redemptions(),
-  ])
+  const tickets = await ticketFigures(network)
   const failed = counts.failed > 0 ? `, ${counts.failed} failed (${counts.lastFailure})` : ''
   say(
-    `${counts.segments} segments transcoded into ${counts.renditions} renditions${failed} · ${sessions} sessions · ` +
-      `tickets: ${tickets.received} received, ${tickets.won} won, ${tickets.open} waiting, ${chain.redeemed} redeemed ` +
-      `for ${ether(chain.paid)} ETH`,
+    `${counts.segments} segments transcoded into ${counts.renditions} renditions${failed} · ${tickets.sessions} sessions · ` +
+      `tickets: ${tickets.received} received, ${tickets.won} won, ${tickets.pending} waiting, ${tickets.redeemed} redeemed ` +
+      `for ${ether(tickets.paid)} ETH`,
   )
-  return chain.redeemed
+  return tickets.redeemed
 }
 
 /** The figures at rest: redemptions under way are waited for, so that every ticket is in one place. */
-async function settled(network: Network): Promise<Record<string, unknown>> {
+async function settled(network: Network, fromBlock: bigint): Promise<Record<string, unknown>> {
   const deadline = Date.now() + SETTLE_TIMEOUT_MS
-  for (;;) {
-    const { tickets } = await network.orchestrator.status<OrchestratorStatus>()
-    const chain = await network.protocol.redemptions()
-    const atRest = tickets.submitted === 0 && tickets.redeemed === chain.redeemed
-    if (!atRest && Date.now() < deadline) {
-      await sleep(500)
-      continue
-    }
-    return {
-      setup: 'single',
-      segments: counts.segments,
-      renditions: counts.renditions,
-      ticketsReceived: tickets.received,
-      ticketsWon: tickets.won,
-      ticketsRedeemed: chain.redeemed,
-      ticketsLost: tickets.won - chain.redeemed - tickets.open - tickets.submitted - tickets.refused,
-      faceValueRedeemedWei: chain.faceValue.toString(),
-      chainFeesWei: chain.fees.toString(),
-    }
+  let tickets: TicketFigures = await ticketFigures(network)
+  while (!tickets.isAtRest && Date.now() < deadline) {
+    await sleep(500)
+    tickets = await ticketFigures(network)
+  }
+  const { rewards, rounds } = await network.protocol.roundsSince(fromBlock)
+  return {
+    setup: network.setup,
+    segments: counts.segments,
+    renditions: counts.renditions,
+    ticketsReceived: tickets.received,
+    ticketsWon: tickets.won,
+    ticketsRedeemed: tickets.redeemed,
+    ticketsPending: tickets.pending,
+    ticketsLost: tickets.lost,
+    ticketsByOrchestrator: tickets.byOrchestrator,
+    faceValueRedeemedWei: tickets.faceValue.toString(),
+    chainFeesWei: tickets.fees.toString(),
+    rewardsCalled: rewards,
+    roundsPassed: rounds,
   }
 }
 
-function announce(network: Network): void {
-  const { urls, accounts, anvil } = network
+function announce(network: Network, streams: readonly string[]): void {
+  const { urls, accounts, anvil, balancer, nodes } = network
+  const line = (name: string, text: string) => say(`${name.padEnd(16)}${text}`)
   say('')
-  say(`chain           ${anvil.url}   chain id ${anvil.chainId}`)
-  say(`orchestrator    ${urls.orchestrator}   paid as ${accounts.orchestrator}`)
-  say(`                status http://${network.orchestrator.command.control}/status`)
-  say(`gateway         ${urls.gateway}   pays as ${accounts.gateway}; push to /live/<name>/<seq>.ts`)
-  say(`                status http://${network.gateway.command.control}/status`)
-  say(`watch           ${urls.gateway}/stream/${STREAM}.m3u8`)
+  line('chain', `${anvil.url}   chain id ${anvil.chainId}`)
+  line('registered', `${accounts.orchestrator} at ${urls.orchestrator}`)
+  if (balancer) line('balancer', `127.0.0.1:${balancer.port}   ${balancer.what}`)
+  for (const { account, address, process } of nodes) {
+    line(process.command.name, `${address ?? 'serves nobody'}   account ${account ?? 'none'}`)
+    line('', `status http://${process.command.control}/status`)
+  }
+  line('push to', `${urls.gateway}/live/<name>/<seq>.ts`)
+  for (const stream of streams) line('watch', `${urls.gateway}/stream/${stream}.m3u8`)
   say('')
+}
+
+function isSetup(name: string): name is Setup {
+  return SETUPS.some((setup) => setup === name)
 }
 
 function ether(wei: bigint): string {

@@ -1,5 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { decodeEventLog, decodeFunctionResult, encodeDeployData, encodeFunctionData, getAddress } from 'viem'
+import {
+  decodeEventLog,
+  decodeFunctionResult,
+  encodeDeployData,
+  encodeEventTopics,
+  encodeFunctionData,
+  getAddress,
+} from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
 import { type ContractAddresses, contractId } from '../src/io/chain/contracts.ts'
 import type { Hex } from '../src/lib/bytes.ts'
@@ -277,6 +284,25 @@ export class Protocol {
       totals.fees += BigInt(receipt.gasUsed) * BigInt(receipt.effectiveGasPrice)
     }
     return { ...totals, distinct: tickets.size }
+  }
+
+  /** How many rounds began, and how often reward was called, from a block on. */
+  async roundsSince(fromBlock: bigint): Promise<{ rounds: number; rewards: number }> {
+    const count = async (address: Address, contract: ArtifactName, eventName: string) => {
+      const topics = encodeEventTopics({ abi: artifact(contract).abi, eventName })
+      const fromBlockHex = `0x${fromBlock.toString(16)}`
+      const filter = { address, topics, fromBlock: fromBlockHex, toBlock: 'latest' }
+      return (await this.#anvil.request<Log[]>('eth_getLogs', [filter])).length
+    }
+    return {
+      rounds: await count(this.addresses.roundsManager, 'RoundsManager', 'NewRound'),
+      rewards: await count(this.addresses.bondingManager, 'BondingManager', 'Reward'),
+    }
+  }
+
+  /** Number of the newest block. */
+  async blockNumber(): Promise<bigint> {
+    return BigInt(await this.#anvil.request<Hex>('eth_blockNumber'))
   }
 
   #addressOf(contract: ArtifactName): Address {
