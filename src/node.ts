@@ -6,7 +6,6 @@ import { ChainClient, connectChain } from './io/chain/client.ts'
 import { Rpc } from './io/chain/rpc.ts'
 import { openWallet, type Prompt } from './io/chain/wallet.ts'
 import { ControlApi } from './io/http/control-api.ts'
-import type { Address } from './lib/crypto.ts'
 import { NodeError } from './lib/errors.ts'
 import type { Log } from './lib/log.ts'
 import { Supervisor } from './lib/service.ts'
@@ -54,8 +53,10 @@ export async function runNode(
 
   const chain = settings.chain ? await openChain(settings, around, signal) : null
   if (signal.aborted) return
-  parts = new Parts(await withServiceAddress(settings, chain), chain, around)
+  parts = new Parts(await withServiceAddress(settings, chain, log), chain, around)
   for (const role of settings.roles) roles[role]!(parts)
+  // Whatever else a node does: its account may be the orchestrator's (operations.md §2.4).
+  if (parts.rewards) void parts.reward
   for (const service of parts.services) {
     if (signal.aborted) return
     await supervisor.start(service)
@@ -104,27 +105,22 @@ async function openChain(
   const rpc = new Rpc({ urls, chainId: expected === null ? null : Number(expected) }, around)
   const { chainId, addresses } = await connectChain({ ...around, rpc }, controller, signal)
   around.log.info('on chain', { chainId, account: wallet.address, controller })
-  await warnOfReward(settings, new ChainClient({ rpc, addresses }), wallet.address, around.log)
   return { wallet, rpc, chainId: BigInt(chainId), addresses }
 }
 
-/** The Go node calls reward by itself for a registered account (operations.md §2.4); silence would cost its rewards. */
-async function warnOfReward(
-  settings: Settings,
-  client: ChainClient,
-  account: Address,
-  log: Log,
-): Promise<void> {
-  if (settings.chain!.reward !== 'automatic' || !(await client.orchestrator(account)).registered) return
-  log.warn(
-    `${account} is a registered orchestrator and this version does not call reward yet: let another node do it, and say -reward=false here`,
-  )
-}
-
 /** An orchestrator that was not told its address uses the one its recipient registered on chain. */
-async function withServiceAddress(settings: Settings, chain: ChainAccess | null): Promise<Settings> {
+async function withServiceAddress(
+  settings: Settings,
+  chain: ChainAccess | null,
+  log: Log,
+): Promise<Settings> {
   if (settings.orchestrator?.service.kind !== 'registered' || !chain) return settings
   const registered = settings.chain!.orchestrator ?? chain.wallet.address
+  if (registered !== chain.wallet.address) {
+    log.warn(
+      `this orchestrator advertises the address that ${registered} registered: that is right for one orchestrator alone; of several behind a balancer each needs its own -serviceAddr, or segments reach a node that does not know their session`,
+    )
+  }
   const { serviceUri } = await new ChainClient(chain).orchestrator(registered)
   if (serviceUri === '') {
     throw new NodeError(

@@ -18,6 +18,7 @@ import { GasPriceMonitor } from './io/chain/gas-price.ts'
 import { PriceFeed } from './io/chain/price-feed.ts'
 import { TicketRedemption } from './io/chain/redemption.ts'
 import type { Rpc } from './io/chain/rpc.ts'
+import { Staking } from './io/chain/staking.ts'
 import { Transactions } from './io/chain/transactions.ts'
 import type { Wallet } from './io/chain/wallet.ts'
 import { GatewayHttp } from './io/http/gateway-http.ts'
@@ -54,6 +55,8 @@ import { RedeemerDesk } from './services/redeemer-desk.ts'
 import { RedeemerOutbox } from './services/redeemer-outbox.ts'
 import { RedeemerPeers } from './services/redeemer-peers.ts'
 import { RemoteFloat } from './services/remote-float.ts'
+import { RewardService } from './services/reward-service.ts'
+import { RoundInitializer } from './services/round-initializer.ts'
 import { Rounds } from './services/rounds.ts'
 import { SecretRing } from './services/secret-ring.ts'
 import { SelfCheck } from './services/self-check.ts'
@@ -202,8 +205,47 @@ export class Parts {
           signer: this.chain.wallet,
           store: this.store,
           gasPrices: this.gas,
+          watch: this.watch,
         },
       )
+    })
+  }
+
+  /** Whether this node looks after the orchestrator's reward: by itself wherever its account may. */
+  get rewards(): boolean {
+    return this.#chain !== null && this.settings.chain!.reward !== 'off'
+  }
+
+  get reward() {
+    return this.#once('reward', () => {
+      const { chain, gas, metrics: events, rounds, settings, staking, watch } = this
+      return new RewardService(
+        {
+          mode: settings.chain!.reward,
+          account: chain.wallet.address,
+          orchestrator: this.recipientAddress!,
+          alone: settings.roles.size === 1 && settings.roles.has('reward'),
+        },
+        { ...this.#around, chain: staking, watch, rounds, gas, events },
+      )
+    })
+  }
+
+  get roundInitializer() {
+    return this.#once('round initialiser', () => {
+      const { metrics: events, rounds, staking } = this
+      return new RoundInitializer(
+        { maxDelayMs: this.settings.chain!.initializeRoundMaxDelayMs },
+        { ...this.#around, chain: staking, rounds, events },
+      )
+    })
+  }
+
+  get staking() {
+    return this.#once('staking', () => {
+      const { chain, chainClient: client, transactions } = this
+      const { maxReplacements } = this.settings.chain!
+      return new Staking({ maxReplacements }, { client, transactions, account: chain.wallet.address })
     })
   }
 
@@ -302,8 +344,9 @@ export class Parts {
 
   /** Whether this node's account pays for transactions. */
   get sendsTransactions(): boolean {
-    const { orchestrator, redeemer } = this.settings
-    return this.#chain !== null && (redeemer !== null || (orchestrator !== null && !this.handsOver))
+    const { orchestrator, redeemer, roles } = this.settings
+    const redeems = redeemer !== null || (orchestrator !== null && !this.handsOver)
+    return this.#chain !== null && (redeems || this.rewards || roles.has('roundInitializer'))
   }
 
   /** What becomes of winning tickets: they are redeemed here, or by a redeemer. */

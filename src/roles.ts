@@ -16,6 +16,6 @@ export const roles: Readonly<Record<Role, ((parts: Parts) => readonly Service[])
     ...(parts.checksItself ? [parts.selfCheck] : []),
   ],
   redeemer: (parts) => [parts.redeemerCalls],
-  reward: null,
-  roundInitializer: null,
+  reward: (parts) => [parts.reward],
+  roundInitializer: (parts) => [parts.roundInitializer],
 }

@@ -91,6 +91,8 @@ export async function statusOf(
     ...(parts.keepsTickets
       ? { tickets: await ticketFigures(parts, ticketsReceived), waiting: waitingTickets(parts) }
       : {}),
+    ...(parts.rewards ? { reward: parts.reward.status() } : {}),
+    ...(settings.roles.has('roundInitializer') ? { rounds: parts.roundInitializer.status() } : {}),
     ...(parts.handsOver
       ? { redeemers: parts.redeemers.health, floatIsOwnView: parts.remoteFloat.isAlone }
       : {}),

@@ -4,6 +4,8 @@ import type { OrchestratorEvents } from '../../services/orchestrator.ts'
 import type { RedeemerEvents } from '../../services/redeemer.ts'
 import type { DeskEvents } from '../../services/redeemer-desk.ts'
 import type { OutboxEvents } from '../../services/redeemer-outbox.ts'
+import type { RewardEvents } from '../../services/reward-service.ts'
+import type { RoundInitializerEvents } from '../../services/round-initializer.ts'
 import type { RecipientEvents } from '../../services/ticket-recipient.ts'
 
 const SECONDS = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 10]
@@ -33,7 +35,14 @@ export interface MetricsTotals {
  * nothing, new ones: `livepeer_tickets`, `livepeer_chain_silence_seconds`.
  */
 export class Metrics
-  implements OrchestratorEvents, RecipientEvents, RedeemerEvents, OutboxEvents, DeskEvents
+  implements
+    OrchestratorEvents,
+    RecipientEvents,
+    RedeemerEvents,
+    OutboxEvents,
+    DeskEvents,
+    RewardEvents,
+    RoundInitializerEvents
 {
   readonly #registry = new Registry()
   readonly #totals = {
@@ -195,6 +204,29 @@ export class Metrics
     this.#count('handed_tickets_refused', 'Tickets handed in that were refused', ['reason']).inc({
       reason: event.reason,
     })
+  }
+
+  rewardCalled(event: { round: bigint }): void {
+    this.#count('reward_calls', 'Rewards called').inc()
+    this.#gauge('last_reward_round', 'Round in which this node last called reward').set(Number(event.round))
+  }
+
+  rewardFailed(event: { why: string }): void {
+    this.#count('reward_call_errors', 'Attempts to call reward that came to nothing', ['reason']).inc({
+      reason: event.why,
+    })
+  }
+
+  rewardMissed({ first, last }: { first: bigint; last: bigint }): void {
+    this.#count('rewards_missed', 'Rounds that ended without their reward').inc(Number(last - first + 1n))
+  }
+
+  roundInitialized(): void {
+    this.#count('rounds_initialized', 'Rounds that this node initialised').inc()
+  }
+
+  roundInitializationFailed(): void {
+    this.#count('round_initialization_errors', 'Attempts to initialise a round that came to nothing').inc()
   }
 
   /** What a gateway tells. */
