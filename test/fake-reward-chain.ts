@@ -241,11 +241,11 @@ export class RewardProcess implements RewardChain {
 
   async callReward(
     orchestrator: Address,
-    options: { despiteOthers: boolean },
+    options: { takeOver: boolean },
     signal: AbortSignal,
   ): Promise<RewardResult> {
     try {
-      const unsent = this.#disk.open ? null : await this.#send(orchestrator, options.despiteOthers)
+      const unsent = this.#disk.open ? null : await this.#send(orchestrator, options.takeOver)
       return unsent ?? (await this.#receipt(signal))
     } catch (error) {
       if (!(error instanceof NodeError)) throw error
@@ -253,19 +253,18 @@ export class RewardProcess implements RewardChain {
     }
   }
 
-  async #send(orchestrator: Address, despiteOthers: boolean): Promise<RewardResult | null> {
+  async #send(orchestrator: Address, takeOver: boolean): Promise<RewardResult | null> {
     const chain = this.#chain
     const fee = await this.#ask(() => {
       chain.assertUp()
-      return chain.gasPrice
+      return takeOver ? (chain.gasPrice * 111n) / 100n : chain.gasPrice
     })
     const max = this.maxGasPrice
     if (max > 0n && fee > max)
       return { kind: 'not-sent', why: 'gas-too-high', reason: 'gas above the maximum' }
-    const nonce = await this.#ask(() => chain.pendingNonce(this.#account))
     const used = await this.#ask(() => chain.usedNonces(this.#account))
-    if (nonce > used && !despiteOthers)
-      return { kind: 'not-sent', why: 'sent-elsewhere', reason: 'in the pool' }
+    const nonce = takeOver ? used : await this.#ask(() => chain.pendingNonce(this.#account))
+    if (nonce > used) return { kind: 'not-sent', why: 'sent-elsewhere', reason: 'in the pool' }
     const refusal = await this.#ask(() => chain.refusal(this.#account))
     if (refusal) return { kind: 'not-sent', why: 'refused', reason: refusal }
     const sent = { account: this.#account, nonce, orchestrator, hash: chain.newHash(), fee }

@@ -16,7 +16,7 @@ const FIRST_RETRY_MS = 1_000
 const LONGEST_RETRY_MS = 30_000
 /** How soon to look whether what somebody else has in the pool was mined. */
 const OTHERS_LOOK_MS = 2_000
-/** A transaction of another process that is not mined for so long is not waited for any more. */
+/** While something of another process is in the pool for so long, its place is taken by a call that pays more. */
 const OTHERS_PATIENCE_MS = 5 * 60_000
 /** After a call that succeeded, the chain may be read a little behind: only then is a reward believed to be due again. */
 const BELIEVED_DUE_MS = 60_000
@@ -45,11 +45,12 @@ export interface RewardChain {
   rewardInFlight(orchestrator: Address): InFlight | null
   /**
    * Sends the call and waits for its receipt; once, however often it is asked for. Reads the chain again right before
-   * sending, and sends nothing while another process of the account has something in the pool, unless told to.
+   * sending, and sends nothing while another process of the account has something in the pool, unless told to take its
+   * place.
    */
   callReward(
     orchestrator: Address,
-    options: { despiteOthers: boolean },
+    options: { takeOver: boolean },
     signal: AbortSignal,
   ): Promise<RewardResult>
 }
@@ -252,6 +253,7 @@ export class RewardService implements Service {
           return LOOK_MS
         case 'called':
           this.#failures = 0
+          this.#othersSinceMs = null
           this.#lastError = null
           return LOOK_MS
         default:
@@ -342,9 +344,8 @@ export class RewardService implements Service {
     const round = view.currentRound
     const done = this.#succeeded
     if (done?.round === round && clock.now() - done.atMs < BELIEVED_DUE_MS) return FIRST_RETRY_MS
-    const despiteOthers =
-      this.#othersSinceMs !== null && clock.now() - this.#othersSinceMs >= OTHERS_PATIENCE_MS
-    const result = await chain.callReward(orchestrator, { despiteOthers }, signal)
+    const takeOver = this.#othersSinceMs !== null && clock.now() - this.#othersSinceMs >= OTHERS_PATIENCE_MS
+    const result = await chain.callReward(orchestrator, { takeOver }, signal)
     if (result.kind === 'not-sent' && result.why === 'sent-elsewhere') return this.#waitForOthers()
     this.#othersSinceMs = null
     switch (result.kind) {
@@ -407,7 +408,6 @@ export class RewardService implements Service {
     this.#saidInRound = round
     this.#said.clear()
     this.#failures = 0
-    this.#othersSinceMs = null
   }
 
   /** Says a sentence once in a round; again only quietly. */
@@ -432,7 +432,7 @@ const SENTENCES: Readonly<Record<RewardFailure, { level: 'error' | 'warn'; messa
   },
   'chain-unavailable': {
     level: 'warn',
-    message: 'reward cannot be seen to, it is tried again: the chain does not answer',
+    message: 'reward cannot be seen to, it is tried again',
   },
   reverted: { level: 'warn', message: 'a call of reward was mined and failed, it is tried again' },
   late: { level: 'warn', message: 'a call of reward was sent and is not mined yet' },

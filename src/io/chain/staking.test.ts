@@ -20,7 +20,7 @@ import { type Wallet, walletOfKey } from './wallet.ts'
 
 const ETHER = 10n ** 18n
 const NEVER = new AbortController().signal
-const ALONE = { despiteOthers: false }
+const ALONE = { takeOver: false }
 const names = ['reward first', 'reward second', 'reward third']
 const [first, second, third] = names.map((name) => walletOfKey(devnetKeyBytes(name))) as [
   Wallet,
@@ -185,7 +185,7 @@ test('two processes with one key at the same moment: one transaction of the acco
   }
 })
 
-test('what another process of the account has in the pool is waited for, and seen for what it is', async () => {
+test('what another process of the account has in the pool is waited for, until its place is to be taken', async () => {
   await chain.anvil.mineOnDemand()
   await using one = await processOf(first)
   await using other = await processOf(first)
@@ -197,11 +197,20 @@ test('what another process of the account has in the pool is waited for, and see
   })
   const waits = await other.staking.callReward(first.address, ALONE, NEVER)
   assert.equal(waits.kind === 'not-sent' && waits.why, 'sent-elsewhere')
-  const insists = await other.staking.callReward(first.address, { despiteOthers: true }, NEVER)
-  assert.equal(insists.kind === 'not-sent' && insists.why, 'not-due')
   assert.deepEqual(other.disk.saved, [])
+  const before = await nonceOf(first)
+  const takesOver = other.staking.callReward(first.address, { takeOver: true }, NEVER)
+  await eventually('taken over', () => other.staking.rewardInFlight(first.address) !== null)
+  await eventually('in the pool', async () => {
+    const { txHash } = other.staking.rewardInFlight(first.address)!
+    return (await chain.rpc.request('eth_getTransactionByHash', [txHash])) !== null
+  })
   await chain.anvil.mine()
-  assert.equal((await call).kind, 'mined')
+  const result = await takesOver
+  assert.ok(result.kind === 'mined' && result.success)
+  const replaced = await call
+  assert.equal(replaced.kind === 'not-sent' && replaced.why, 'sent-elsewhere')
+  assert.equal((await nonceOf(first)) - before, 1n)
 })
 
 test('after a restart the call that is on its way is found and waited for, not sent again', async () => {

@@ -79,18 +79,20 @@ export class Staking implements RewardChain, RoundInitializerChain {
    */
   async callReward(
     orchestrator: Address,
-    options: { despiteOthers: boolean },
+    options: { takeOver: boolean },
     signal: AbortSignal,
   ): Promise<RewardResult> {
+    const { takeOver } = options
     const purpose = rewardPurpose(orchestrator)
     const hints = this.#open(purpose) ? NO_HINTS : await this.#hints(orchestrator)
     const confirm = async (foreign: number) => {
-      if (foreign > 0 && !options.despiteOthers) throw sentElsewhere(foreign)
-      const stand = await this.#atPending((at) => this.#facts(orchestrator, at).then(rewardStand))
+      if (foreign > 0) throw sentElsewhere(foreign)
+      const read = (at: AtBlock) => this.#facts(orchestrator, at)
+      const stand = rewardStand(takeOver ? await read('latest') : await this.#atPending(read))
       if (stand !== 'due') throw new NotSentError('not-due', `at the last look it was not due: ${stand}`)
     }
     const { result, mined } = await this.#send(
-      { purpose, to: this.#bondingManager, data: this.#rewardCall(orchestrator, hints), confirm },
+      { purpose, to: this.#bondingManager, data: this.#rewardCall(orchestrator, hints), confirm, takeOver },
       signal,
     )
     if (result.kind !== 'mined') return result

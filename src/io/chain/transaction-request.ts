@@ -40,6 +40,11 @@ export interface TransactionRequest {
   /** How often it is replaced when it is late; absent: `-maxTransactionReplacements`. */
   readonly maxReplacements?: number
   /**
+   * Takes the lowest nonce that is not used, for a higher fee, whatever another process of the account sent under it:
+   * for when that is not mined.
+   */
+  readonly takeOver?: boolean
+  /**
    * Asked when the nonce is settled, right before sending: throws when nothing should be sent after all. `foreign` is
    * how many transactions of the account wait that others than this process sent. What another process sends after
    * this question takes the same nonce, so that only one of the two can be mined.

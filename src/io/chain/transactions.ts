@@ -162,10 +162,10 @@ export class Transactions implements Service {
     }
     signal.throwIfAborted()
     this.#gas.assertBelowMax()
-    const fees = offerFor(await readFeeMarket(this.#rpc, signal), this.#gas.max)
+    const fees = await this.#offer(request, signal)
     let gas = request.gas ?? this.#options.gasLimit
     for (let retry = 0; ; retry++) {
-      const nonce = await this.#nextNonce(signal)
+      const nonce = await this.#nextNonce(request.takeOver ? 'latest' : 'pending', signal)
       if (request.confirm) await request.confirm(await this.#foreignBelow(nonce, signal), signal)
       gas ||= await this.#estimate(request, signal)
       const draft: StoredTransaction = {
@@ -227,11 +227,17 @@ export class Transactions implements Service {
     }
   }
 
+  async #offer({ takeOver }: TransactionRequest, signal: AbortSignal): Promise<Fees> {
+    const market = await readFeeMarket(this.#rpc, signal)
+    const fees = offerFor(market, this.#gas.max)
+    return (takeOver && replacementFor(fees, market, this.#gas.max)) || fees
+  }
+
   /** The lowest nonce that no transaction of ours or of the pool has: gaps are filled before anything is added. */
-  async #nextNonce(signal: AbortSignal): Promise<number> {
-    const params = [this.#signer.address, 'pending']
-    const pending = Number(await this.#rpc.quantity('eth_getTransactionCount', params, signal))
-    let nonce = Math.max(pending, this.#usedBelow)
+  async #nextNonce(after: 'pending' | 'latest', signal: AbortSignal): Promise<number> {
+    const params = [this.#signer.address, after]
+    const taken = Number(await this.#rpc.quantity('eth_getTransactionCount', params, signal))
+    let nonce = Math.max(taken, this.#usedBelow)
     while (this.#open.has(nonce)) nonce++
     return nonce
   }
@@ -252,7 +258,9 @@ export class Transactions implements Service {
       data: request.data,
       value: toQuantity(request.value ?? 0n),
     }
-    const gas = await this.#rpc.quantity('eth_estimateGas', [call], signal)
+    // Some endpoints reckon with the pool, where the one to be replaced is.
+    const params = request.takeOver ? [call, 'latest'] : [call]
+    const gas = await this.#rpc.quantity('eth_estimateGas', params, signal)
     return gas + (gas * (request.gasMarginPercent ?? GAS_MARGIN_PERCENT)) / 100n
   }
 
