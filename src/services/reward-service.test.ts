@@ -76,8 +76,8 @@ interface Scene {
   mine(blocks: number): Promise<void>
 }
 
-function scene(): Scene {
-  const chain = new FakeRewardChain(ORCHESTRATOR)
+function scene(roundLength = 10): Scene {
+  const chain = new FakeRewardChain(ORCHESTRATOR, { roundLength })
   chain.balances.set(ORCHESTRATOR, 1_000n * COST)
   chain.balances.set(CALLER, 1_000n * COST)
   const clock = new WoundClock()
@@ -130,37 +130,37 @@ test('reward is called at the start, then once in every round', async () => {
   await stage.supervisor.stop()
 })
 
-test('no event is needed: the chain is looked at every minute', async () => {
-  const stage = scene()
+test('no event is needed: the chain is looked at every few minutes', async () => {
+  const stage = scene(40)
   const { service, told } = processOf(stage.chain, stage.clock)
   await start(stage, service)
   stage.chain.listeners.clear()
   stage.chain.roundListeners.clear()
-  await stage.mine(35)
+  await stage.mine(155)
   assert.deepEqual(told, ['called 100', 'called 101', 'called 102', 'called 103'])
   await stage.supervisor.stop()
 })
 
 test('a round that nobody initialised yet is waited for', async () => {
-  const stage = scene()
+  const stage = scene(40)
   const { service, told } = processOf(stage.chain, stage.clock)
   await start(stage, service)
-  stage.chain.initializedAfter = 4
-  await stage.mine(12)
+  stage.chain.initializedAfter = 32
+  await stage.mine(66)
   assert.equal(service.status().state, 'round-not-initialized')
   assert.deepEqual(told, ['called 100'])
-  await stage.mine(4)
+  await stage.mine(8)
   assert.deepEqual(told, ['called 100', 'called 101'])
   await stage.supervisor.stop()
 })
 
 test('an outage at the start of a round: reward is called as soon as the chain answers', async () => {
-  const stage = scene()
+  const stage = scene(40)
   const { service, told, said } = processOf(stage.chain, stage.clock)
   await start(stage, service)
-  await stage.mine(8)
+  await stage.mine(38)
   stage.chain.isDown = true
-  await stage.mine(9)
+  await stage.mine(36)
   assert.deepEqual(told, ['called 100'])
   assert.match(service.status().lastError!.message, /no answer/)
   stage.chain.isDown = false
@@ -341,8 +341,8 @@ test('a reward caller calls for another orchestrator, until it is revoked', asyn
   )
   assert.equal(stage.chain.trace.length, 1)
   stage.chain.rewardCaller = CALLER
-  await stage.mine(8)
-  assert.equal(told.at(-1), 'called 101')
+  await stage.mine(10)
+  assert.equal(told.at(-1), 'called 102')
   await stage.supervisor.stop()
 })
 

@@ -10,8 +10,9 @@ import type { Fields, Log } from '../lib/log.ts'
 import type { Scope, Service } from '../lib/service.ts'
 import type { ChainWatch } from './rounds.ts'
 
-/** The chain is looked at again after this long although nothing was announced. */
-const LOOK_MS = 60_000
+/** The chain is looked at again after this long although nothing was announced; while a reward is expected, sooner. */
+const LOOK_MS = 5 * 60_000
+const EXPECTANT_LOOK_MS = 60_000
 const FIRST_RETRY_MS = 1_000
 const LONGEST_RETRY_MS = 30_000
 /** How soon to look whether what somebody else has in the pool was mined. */
@@ -122,7 +123,7 @@ interface Duty {
 
 /**
  * Calls reward once in every round in which the orchestrator is active. It goes by what the chain says, not by events:
- * it looks at the start, whenever something may have changed and every minute, and tries until the round is over.
+ * it looks at the start, whenever something may have changed and every few minutes, and tries until the round is over.
  */
 export class RewardService implements Service {
   readonly name = 'reward'
@@ -257,7 +258,7 @@ export class RewardService implements Service {
           this.#lastError = null
           return LOOK_MS
         default:
-          return LOOK_MS
+          return EXPECTANT_LOOK_MS
       }
     } catch (error) {
       if (signal.aborted && isAbort(error)) throw error
