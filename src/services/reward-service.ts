@@ -241,17 +241,7 @@ export class RewardService implements Service {
         case 'due':
           return await this.#call(found, signal)
         case 'not-active':
-          this.#say(
-            'not-active',
-            'warn',
-            'reward is not called: the orchestrator is not active in this round',
-            {
-              activationRound: found.view.activationRound,
-              deactivationRound: found.view.deactivationRound,
-            },
-          )
-          this.#why = `${found.orchestrator} is not active in round ${found.view.currentRound}`
-          return LOOK_MS
+          return this.#explainInactive(found)
         case 'called':
           this.#failures = 0
           this.#othersSinceMs = null
@@ -264,6 +254,16 @@ export class RewardService implements Service {
       if (signal.aborted && isAbort(error)) throw error
       return this.#fail('chain-unavailable', messageOf(error))
     }
+  }
+
+  #explainInactive({ orchestrator, view }: Duty): number {
+    const { activationRound, currentRound, deactivationRound } = view
+    this.#why = `${orchestrator} is not active in round ${currentRound}`
+    const message = 'reward is not called: the orchestrator is not active in this round'
+    // Whoever has just registered waits for the next round, and need not do anything.
+    const level = activationRound > currentRound ? 'info' : 'warn'
+    this.#say('not-active', level, message, { activationRound, deactivationRound })
+    return LOOK_MS
   }
 
   /** For whom this account may call reward now; or why for nobody. */
