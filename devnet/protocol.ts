@@ -62,6 +62,10 @@ export interface RedemptionTotals {
   readonly paid: bigint
   /** Wei spent by those who redeemed. */
   readonly fees: bigint
+  /** Whose fees they became. */
+  readonly recipients: ReadonlySet<Address>
+  /** Who sent the transactions. */
+  readonly redeemers: ReadonlySet<Address>
 }
 
 interface Receipt {
@@ -70,6 +74,7 @@ interface Receipt {
   readonly contractAddress: Hex | null
   readonly gasUsed: Hex
   readonly effectiveGasPrice: Hex
+  readonly from: Address
 }
 
 interface Log {
@@ -265,15 +270,18 @@ export class Protocol {
     ])
     const hashes = new Set<Hex>()
     const tickets = new Set<string>()
+    const recipients = new Set<Address>()
+    const redeemers = new Set<Address>()
     const totals = { redeemed: 0, paying: 0, faceValue: 0n, paid: 0n, fees: 0n }
     for (const log of logs) {
       const event = decodeEventLog({ abi: artifact('TicketBroker').abi, data: log.data, topics: log.topics })
-      const args = event.args as unknown as Record<string, bigint>
+      const args = event.args as unknown as Record<string, bigint> & { recipient: Address }
       if (event.eventName === 'WinningTicketRedeemed') {
         totals.redeemed++
         totals.faceValue += args.faceValue!
         hashes.add(log.transactionHash)
         tickets.add(`${args.recipientRand} ${args.senderNonce}`)
+        recipients.add(args.recipient)
       } else if (event.eventName === 'WinningTicketTransfer') {
         totals.paying++
         totals.paid += args.amount!
@@ -282,8 +290,9 @@ export class Protocol {
     for (const hash of hashes) {
       const receipt = await this.#anvil.request<Receipt>('eth_getTransactionReceipt', [hash])
       totals.fees += BigInt(receipt.gasUsed) * BigInt(receipt.effectiveGasPrice)
+      redeemers.add(getAddress(receipt.from))
     }
-    return { ...totals, distinct: tickets.size }
+    return { ...totals, distinct: tickets.size, recipients, redeemers }
   }
 
   /** How many rounds began, and how often reward was called, from a block on. */

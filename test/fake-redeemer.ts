@@ -1,10 +1,11 @@
+import { RedeemerCallError } from '../src/domain/redeemer-call.ts'
 import { ticketHash, type WinningTicket } from '../src/domain/ticket.ts'
 import { Alarm } from '../src/lib/alarm.ts'
 import { formatHex } from '../src/lib/bytes.ts'
 import type { Clock } from '../src/lib/clock.ts'
 import type { Address } from '../src/lib/crypto.ts'
 import { abortError } from '../src/lib/errors.ts'
-import { RedeemerCallError, type RedeemerConnection } from '../src/services/redeemer-peers.ts'
+import type { RedeemerConnection } from '../src/services/redeemer-peers.ts'
 
 /** A redeemer without a wire: does what a test tells it. */
 export class FakeRedeemer implements RedeemerConnection {

@@ -1,8 +1,9 @@
+import { RedeemerCallError } from '../domain/redeemer-call.ts'
 import type { WinningTicket } from '../domain/ticket.ts'
 import { Alarm } from '../lib/alarm.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Address } from '../lib/crypto.ts'
-import { isAbort, messageOf, NodeError } from '../lib/errors.ts'
+import { isAbort, messageOf } from '../lib/errors.ts'
 import { Listeners } from '../lib/listeners.ts'
 import type { Log } from '../lib/log.ts'
 import type { Scope, Service } from '../lib/service.ts'
@@ -12,20 +13,6 @@ const PROBE_EVERY_MS = 10_000
 const AWAY_PROBE_EVERY_MS = 2_000
 /** A redeemer that does not answer within this time is away. */
 const PROBE_TIMEOUT_MS = 5_000
-
-/** Why a call to a redeemer came to nothing. */
-export type RedeemerFault =
-  /** It said no, and will say it again. */
-  | 'refused'
-  /** It answered, but cannot do it now. */
-  | 'unable'
-  /** It did not answer. */
-  | 'away'
-
-/** A call to a redeemer that came to nothing; the message has the redeemer's own words. */
-export class RedeemerCallError extends NodeError<RedeemerFault> {
-  override name = 'RedeemerCallError'
-}
 
 /** One redeemer, as it is called. Calls throw RedeemerCallError, or an AbortError when the signal was aborted. */
 export interface RedeemerConnection {

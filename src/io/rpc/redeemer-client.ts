@@ -1,13 +1,10 @@
 import { type Client, Code, ConnectError, createClient } from '@connectrpc/connect'
 import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node'
+import { RedeemerCallError, type RedeemerFault } from '../../domain/redeemer-call.ts'
 import type { WinningTicket } from '../../domain/ticket.ts'
 import { type Address, addressBytes } from '../../lib/crypto.ts'
 import { abortError } from '../../lib/errors.ts'
-import {
-  RedeemerCallError,
-  type RedeemerConnection,
-  type RedeemerFault,
-} from '../../services/redeemer-peers.ts'
+import type { RedeemerConnection } from '../../services/redeemer-peers.ts'
 import { MAX_MESSAGE_BYTES, readMaxFloat, writeTicket } from './convert.ts'
 import { TicketRedeemer } from './gen/redeemer_pb.ts'
 import { REDEEMER_SECRET_HEADER } from './redeemer-endpoint.ts'
