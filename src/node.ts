@@ -30,7 +30,6 @@ export async function runNode(
   signal: AbortSignal,
 ): Promise<void> {
   const { log } = around
-  refuseMissingRoles(settings)
   log.info('livepeer-ts starts', {
     version: around.version,
     network: settings.network.name,
@@ -54,7 +53,7 @@ export async function runNode(
   const chain = settings.chain ? await openChain(settings, around, signal) : null
   if (signal.aborted) return
   parts = new Parts(await withServiceAddress(settings, chain, log), chain, around)
-  for (const role of settings.roles) roles[role]!(parts)
+  for (const role of settings.roles) roles[role](parts)
   // Whatever else a node does: its account may be the orchestrator's (operations.md §2.4).
   if (parts.rewards) void parts.reward
   for (const service of parts.services) {
@@ -70,20 +69,6 @@ export async function runNode(
 }
 
 const METRICS_OFF = '# metrics are off: start the node with -monitor\n'
-
-function refuseMissingRoles(settings: Settings): void {
-  const missing = [...settings.roles].filter((role) => roles[role] === null)
-  if (settings.transcoder?.orchestrators.length) missing.push('transcoder')
-  if (missing.length > 0) {
-    throw new NodeError('not-there-yet', `this version cannot be a ${missing.join(' or a ')} of its own yet`)
-  }
-  if (settings.orchestrator && !settings.transcoder) {
-    throw new NodeError(
-      'not-there-yet',
-      'this version does not take in transcoders of other machines yet: use -transcoder to transcode here, without -orchSecret',
-    )
-  }
-}
 
 /** Unlocks the account and finds the contracts. Waits some time for a chain that does not answer. */
 async function openChain(

@@ -7,6 +7,7 @@ import {
   bitstringOf,
   type Capabilities,
   capability,
+  defaultCapabilities,
   softwareCapabilities,
 } from './domain/capabilities.ts'
 import { currencyToWei, needsFeed } from './domain/price.ts'
@@ -30,6 +31,8 @@ import { OrchestratorEndpoint } from './io/rpc/orchestrator-endpoint.ts'
 import { RedeemerClient } from './io/rpc/redeemer-client.ts'
 import { RedeemerEndpoint } from './io/rpc/redeemer-endpoint.ts'
 import { Endpoint } from './io/rpc/server.ts'
+import { TranscoderClient } from './io/rpc/transcoder-client.ts'
+import { TranscoderEndpoint } from './io/rpc/transcoder-endpoint.ts'
 import { readGoTicketQueue } from './io/store/go-ticket-queue.ts'
 import { Store } from './io/store/store.ts'
 import type { Clock } from './lib/clock.ts'
@@ -55,6 +58,7 @@ import { RedeemerDesk } from './services/redeemer-desk.ts'
 import { RedeemerOutbox } from './services/redeemer-outbox.ts'
 import { RedeemerPeers } from './services/redeemer-peers.ts'
 import { RemoteFloat } from './services/remote-float.ts'
+import { RemoteWorker } from './services/remote-worker.ts'
 import { RewardService } from './services/reward-service.ts'
 import { RoundInitializer } from './services/round-initializer.ts'
 import { Rounds } from './services/rounds.ts'
@@ -64,6 +68,7 @@ import { Senders } from './services/senders.ts'
 import { TicketImport } from './services/ticket-import.ts'
 import { FreeOfCharge, TicketRecipient } from './services/ticket-recipient.ts'
 import { NoPayments, TicketSender } from './services/ticket-sender.ts'
+import { TranscoderPool } from './services/transcoder-pool.ts'
 
 /** Not the Go node's file: an operator may go back to that with its own database untouched. */
 const DATABASE_FILE = 'livepeer-ts.sqlite3'
@@ -253,23 +258,28 @@ export class Parts {
 
   get orchestrator() {
     return this.#once('orchestrator', () => {
-      const { settings } = this
-      const capabilities = offered(this.#around.version, settings.transcoder?.hevcDecoding ?? null)
+      const { transcoders } = this
+      const { maxSessions } = this.settings
       return new Orchestrator(
         {
           serviceUri: this.#serviceUri,
           nodes: this.#orchestratorSettings.nodes,
           offchain: this.#chain === null,
           recipient: this.recipientAddress,
-          maxSessions: settings.maxSessions === 'auto' ? 0 : settings.maxSessions,
-          capabilities,
           version: this.#around.version,
+          // Both change as transcoders come and go.
+          get maxSessions() {
+            return maxSessions === 'auto' ? transcoders.capacity : Math.min(maxSessions, transcoders.capacity)
+          },
+          get capabilities() {
+            return transcoders.capabilities
+          },
         },
         {
           ...this.#around,
           signer: this.signer,
           recipient: this.recipient,
-          transcoder: this.media,
+          transcoder: transcoders,
           results: this.results,
           authKeys: this.authKeys,
           events: this.metrics,
@@ -294,8 +304,65 @@ export class Parts {
           port: bind.port ?? portOf(service),
           tls: bind.clearText ? null : { hostname: service.hostname, directory: this.settings.dataDir },
         },
-        { ...this.#around, routes: [routes] },
+        { ...this.#around, routes: [routes, ...this.#transcoderRoutes()] },
       )
+    })
+  }
+
+  /** The transcoders of other machines, and this node's own engine. */
+  get transcoders() {
+    return this.#once('transcoders', () => {
+      const { metrics: events, results: sources, settings } = this
+      const local = settings.transcoder ? this.media : null
+      const { maxSessions } = settings
+      return new TranscoderPool(
+        {
+          serviceUri: this.#serviceUri,
+          secret: settings.secrets.orchSecret,
+          orchestrator: this.recipientAddress ?? 'offchain',
+          capabilities: offered(
+            local
+              ? softwareCapabilities({ version: this.#around.version, ...settings.transcoder })
+              : defaultCapabilities(this.#around.version),
+          ),
+          localCapacity: maxSessions === 'auto' ? this.#around.cpus : maxSessions,
+        },
+        { ...this.#around, local, sources, events },
+      )
+    })
+  }
+
+  /** None where no secret says that transcoders of other machines are taken in (wire.md §3). */
+  #transcoderRoutes(): TranscoderEndpoint[] {
+    if (this.settings.secrets.orchSecret === '') return []
+    return [new TranscoderEndpoint({}, { ...this.#around, api: this.transcoders })]
+  }
+
+  // Transcoder of its own.
+
+  get remoteWorker() {
+    return this.#once('remote worker', () => {
+      const { client, media, metrics: events, settings } = this
+      const { orchestrators, hevcDecoding } = settings.transcoder!
+      const { maxSessions } = settings
+      const { version } = this.#around
+      return new RemoteWorker(
+        {
+          orchestrators,
+          secret: settings.secrets.orchSecret,
+          capacity: maxSessions === 'auto' ? this.#around.cpus : maxSessions,
+          capabilities: offered(softwareCapabilities({ version, hevcDecoding })),
+          version,
+        },
+        { ...this.#around, link: this.#orchestratorLink(client), engine: media, events },
+      )
+    })
+  }
+
+  #orchestratorLink(client: OrchestratorClient): TranscoderClient {
+    return this.#once('transcoder client', () => {
+      const download = (url: string, signal: AbortSignal) => client.download(url, signal)
+      return new TranscoderClient({ ...this.#around, download })
     })
   }
 
@@ -403,24 +470,16 @@ export class Parts {
     })
   }
 
-  get redeemerCalls() {
-    return this.#once('redeemer calls', () => {
+  get redeemerEndpoint() {
+    return this.#once('redeemer endpoint', () => {
       const { redeemerDesk: api, settings } = this
-      const calls = new RedeemerEndpoint(
-        { secret: settings.secrets.redeemerSecret },
-        { ...this.#around, api },
-      )
-      // Before the calls, so that it closes after their streams have ended.
-      this.#services.push(this.#redeemerPort(calls))
-      return calls
+      const { host, port } = settings.redeemer!.bind
+      const { redeemerSecret: secret } = settings.secrets
+      const tls = { hostname: host === '' ? hostname() : host, directory: settings.dataDir }
+      const routes = [new RedeemerEndpoint({ secret }, { ...this.#around, api })]
+      const options = { name: 'redeemer', host, port, tls, maxStreams: REDEEMER_STREAMS }
+      return new Endpoint(options, { ...this.#around, routes })
     })
-  }
-
-  #redeemerPort(routes: RedeemerEndpoint): Endpoint {
-    const { host, port } = this.settings.redeemer!.bind
-    const tls = { hostname: host === '' ? hostname() : host, directory: this.settings.dataDir }
-    const options = { name: 'redeemer', host, port, tls, maxStreams: REDEEMER_STREAMS }
-    return new Endpoint(options, { ...this.#around, routes: [routes] })
   }
 
   get redeemer() {
@@ -662,8 +721,7 @@ class BoundStore implements Service {
 }
 
 /** What this node can do, told exactly: object stores and perceptual hashes are not there yet. */
-function offered(version: string, hevcDecoding: boolean | null): Capabilities {
-  const all = softwareCapabilities({ version, hevcDecoding })
+function offered(all: Capabilities): Capabilities {
   const missing: number[] = [
     capability.storageDirect,
     capability.storageS3,

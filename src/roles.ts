@@ -4,18 +4,18 @@ import type { Parts } from './parts.ts'
 
 /**
  * What each role runs, in the order of starting. What these need is made and started with them; parts that two roles
- * share are made once. A role that is null is not there yet and is refused by name.
+ * share are made once.
  */
-export const roles: Readonly<Record<Role, ((parts: Parts) => readonly Service[]) | null>> = {
+export const roles: Readonly<Record<Role, (parts: Parts) => readonly Service[]>> = {
   gateway: (parts) => [parts.gateway, parts.gatewayHttp],
   // With an orchestrator in the same process the transcoder is its media engine.
-  transcoder: (parts) => [parts.media],
+  transcoder: (parts) => (parts.settings.orchestrator ? [parts.media] : [parts.remoteWorker]),
   orchestrator: (parts) => [
     parts.orchestrator,
     parts.serviceEndpoint,
     ...(parts.checksItself ? [parts.selfCheck] : []),
   ],
-  redeemer: (parts) => [parts.redeemerCalls],
+  redeemer: (parts) => [parts.redeemerEndpoint],
   reward: (parts) => [parts.reward],
   roundInitializer: (parts) => [parts.roundInitializer],
 }

@@ -83,7 +83,11 @@ export async function statusOf(
           recipient: parts.recipientAddress,
           sessions: parts.orchestrator.sessionCount,
           segments,
+          transcoders: parts.transcoders.status(),
         }
+      : {}),
+    ...(settings.transcoder && !settings.orchestrator
+      ? { segments, worker: parts.remoteWorker.status() }
       : {}),
     ...(settings.redeemer
       ? { recipient: parts.recipientAddress, floatStreams: parts.redeemerDesk.streams }

@@ -69,6 +69,11 @@ export interface TranscodeJob {
   readonly calcPerceptualHash: boolean
 }
 
+/** A job with all that its gateway said of the segment: what a transcoder on another machine is told. */
+export interface SegmentJob extends TranscodeJob {
+  readonly segment: SegmentData
+}
+
 /** What became of a segment. */
 export interface TranscodeOutput {
   /** Width times height of every frame decoded. */
@@ -84,7 +89,9 @@ export interface TranscodeOutput {
 
 /** Where the work is done. A NodeError's text reaches the gateway as it is. */
 export interface Transcoder {
-  transcode(job: TranscodeJob, signal: AbortSignal): Promise<TranscodeOutput>
+  transcode(job: SegmentJob, signal: AbortSignal): Promise<TranscodeOutput>
+  /** No more segments of this session will come. */
+  sessionEnded?(sessionId: string): void
 }
 
 /** Where results wait to be fetched. */
@@ -409,6 +416,7 @@ export class Orchestrator implements Service {
     const output = await this.#needs.transcoder.transcode(
       {
         sessionId,
+        segment,
         source,
         profiles: segment.profiles,
         durationMs: segment.durationMs,
@@ -484,6 +492,7 @@ export class Orchestrator implements Service {
 
   #end(session: Session): void {
     session.isOver = true
+    this.#needs.transcoder.sessionEnded?.(session.id)
     this.#needs.results.drop(`${session.id}/`)
     this.#forget(session)
   }

@@ -7,6 +7,7 @@ import type { OutboxEvents } from '../../services/redeemer-outbox.ts'
 import type { RewardEvents } from '../../services/reward-service.ts'
 import type { RoundInitializerEvents } from '../../services/round-initializer.ts'
 import type { RecipientEvents } from '../../services/ticket-recipient.ts'
+import type { PoolEvents } from '../../services/transcoder-pool.ts'
 
 const SECONDS = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 10]
 const RATIOS = [0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 10, 15, 20, 40]
@@ -42,7 +43,8 @@ export class Metrics
     OutboxEvents,
     DeskEvents,
     RewardEvents,
-    RoundInitializerEvents
+    RoundInitializerEvents,
+    PoolEvents
 {
   readonly #registry = new Registry()
   readonly #totals = {
@@ -227,6 +229,16 @@ export class Metrics
 
   roundInitializationFailed(): void {
     this.#count('round_initialization_errors', 'Attempts to initialise a round that came to nothing').inc()
+  }
+
+  transcoders({ capacity, count, load }: { count: number; capacity: number; load: number }): void {
+    this.#gauge('transcoders_number', 'Transcoders of other machines').set(count)
+    this.#gauge('transcoders_capacity', 'Sessions that they take').set(capacity)
+    this.#gauge('transcoders_load', 'Sessions that they have').set(load)
+  }
+
+  transcoderLost(event: { reason: string }): void {
+    this.#count('transcoders_lost', 'Transcoders that went', ['reason']).inc({ reason: event.reason })
   }
 
   /** What a gateway tells. */

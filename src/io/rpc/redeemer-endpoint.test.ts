@@ -77,7 +77,7 @@ async function serve(t: TestContext, options: { secret?: string; port?: number }
     { routes: [calls], log: silentLog },
   )
   const supervisor = new Supervisor()
-  for (const service of [endpoint, calls]) await supervisor.start(service)
+  await supervisor.start(endpoint)
   t.after(async () => {
     await supervisor.stop()
     rmSync(directory, { recursive: true, force: true })

@@ -4,7 +4,6 @@ import type { WinningTicket } from '../../domain/ticket.ts'
 import { type Address, equalSecrets } from '../../lib/crypto.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
-import type { Scope, Service } from '../../lib/service.ts'
 import { readAddress, readTicket, writeMaxFloat } from './convert.ts'
 import { type MaxFloatUpdate, QueueTicketResSchema, TicketRedeemer } from './gen/redeemer_pb.ts'
 import type { Routes } from './server.ts'
@@ -32,12 +31,8 @@ const CODES: Readonly<Record<string, Code>> = {
   'no-room': Code.ResourceExhausted,
 }
 
-/**
- * What a redeemer serves (wire.md §14). A service, so that its streams end, well, before the port that they are
- * served on closes.
- */
-export class RedeemerEndpoint implements Routes, Service {
-  readonly name = 'redeemer calls'
+/** What a redeemer serves (wire.md §14). */
+export class RedeemerEndpoint implements Routes {
   readonly #secret: string
   readonly #api: RedeemerApi
   readonly #log: Log
@@ -52,8 +47,8 @@ export class RedeemerEndpoint implements Routes, Service {
     this.#log = needs.log
   }
 
-  start(scope: Scope): void {
-    scope.defer(() => this.#stopping.abort())
+  stop(): void {
+    this.#stopping.abort()
   }
 
   readonly grpc = (router: ConnectRouter): void => {

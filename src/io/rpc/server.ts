@@ -8,7 +8,14 @@ import {
 } from 'node:http2'
 import { createServer as createTcpServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
-import { Code, ConnectError, type ConnectRouter, createConnectRouter } from '@connectrpc/connect'
+import {
+  Code,
+  ConnectError,
+  type ConnectRouter,
+  createConnectRouter,
+  createContextKey,
+  createContextValues,
+} from '@connectrpc/connect'
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from '@connectrpc/connect-node'
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import { type Dice, systemDice } from '../../lib/dice.ts'
@@ -52,7 +59,12 @@ export interface Routes {
   grpc?(router: ConnectRouter): void
   /** The handler of a path (without its query), or null where there is none. */
   http?(path: string): HttpHandler | null
+  /** Ends the streams that would otherwise go on: the endpoint is about to stop. */
+  stop?(): void
 }
+
+/** Where a call comes from, for whoever serves it. */
+export const peerAddress = createContextKey('unknown', { description: 'address of the peer' })
 
 /** Where and how an endpoint listens. */
 export interface EndpointOptions {
@@ -123,6 +135,7 @@ export class Endpoint implements Service {
       server.close()
       http1.closeIdleConnections()
       for (const session of sessions) session.close()
+      for (const routes of this.#needs.routes) routes.stop?.()
       await within(this.#options.drainMs ?? DRAIN_MS, this.#idle())
       await within(LAST_WORDS_MS, Promise.all([...sockets].map(closed)))
       http1.close()
@@ -280,7 +293,9 @@ class GrpcHandler {
     request.on('error', () => {})
     response.on('error', () => {})
     const call = async () => {
-      const answer = await handler(universalRequestFromNodeRequest(request, response, undefined, undefined))
+      const { remoteAddress = 'unknown', remotePort = 0 } = request.socket
+      const values = createContextValues().set(peerAddress, `${remoteAddress}:${remotePort}`)
+      const answer = await handler(universalRequestFromNodeRequest(request, response, undefined, values))
       // As a Go server answers and announces (wire.md §3, answers).
       answer.header?.set('content-type', request.headers['content-type'] ?? 'application/grpc')
       answer.header?.set('trailer', 'Grpc-Status, Grpc-Message, Grpc-Status-Details-Bin')

@@ -1,0 +1,69 @@
+import type { MessageInitShape } from '@bufbuild/protobuf'
+import type { Notice, Registration } from '../../domain/transcoder-notice.ts'
+import { messageOf } from '../../lib/errors.ts'
+import { readCapabilities, readSegment, writeCapabilities, writeSegment } from './convert.ts'
+import type {
+  NotifySegment,
+  NotifySegmentSchema,
+  RegisterRequest,
+  RegisterRequestSchema,
+} from './gen/lp_rpc_pb.ts'
+
+/** What fills a field that is out of use (wire.md §6). */
+const RETIRED_PROFILES = new TextEncoder().encode('invalid')
+
+/** A registration, as it travels. */
+export function writeRegistration(
+  registration: Registration,
+): MessageInitShape<typeof RegisterRequestSchema> {
+  const { capabilities, capacity, secret } = registration
+  return {
+    secret,
+    capacity: BigInt(capacity),
+    ...(capabilities && { capabilities: writeCapabilities(capabilities) }),
+  }
+}
+
+/** Reads a registration. Throws NodeError for capabilities beyond all measure. */
+export function readRegistration({ capabilities, capacity, secret }: RegisterRequest): Registration {
+  return {
+    secret,
+    capacity: Number(capacity > 0n ? (capacity < MAX_CAPACITY ? capacity : MAX_CAPACITY) : 0n),
+    capabilities: capabilities ? readCapabilities(capabilities) : null,
+  }
+}
+
+/** What a transcoder is told, as it travels. */
+export function writeNotice(notice: Notice): MessageInitShape<typeof NotifySegmentSchema> {
+  switch (notice.kind) {
+    case 'task':
+      return {
+        url: notice.url,
+        taskId: notice.taskId,
+        orchId: notice.orchestrator,
+        profiles: RETIRED_PROFILES,
+        segData: writeSegment(notice.segment),
+      }
+    case 'unreadable':
+      return { taskId: notice.taskId }
+    case 'teardown':
+      // Nothing but the session's id is set (wire.md §17).
+      return { segData: { authToken: { sessionId: notice.sessionId } } }
+  }
+}
+
+/** Reads what an orchestrator tells; a task that cannot be read becomes its error text (wire.md §13). */
+export function readNotice(message: NotifySegment): Notice {
+  const { orchId, segData, taskId, url } = message
+  const sessionId = segData?.authToken?.sessionId ?? ''
+  if (sessionId !== '' && url === '') return { kind: 'teardown', sessionId }
+  if (!segData) return { kind: 'unreadable', taskId, text: 'empty seg data' }
+  try {
+    return { kind: 'task', taskId, url, orchestrator: orchId, segment: readSegment(segData) }
+  } catch (error) {
+    return { kind: 'unreadable', taskId, text: messageOf(error) }
+  }
+}
+
+/** Beyond what anybody means. */
+const MAX_CAPACITY = 1_000_000n

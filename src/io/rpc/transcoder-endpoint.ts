@@ -1,0 +1,134 @@
+import { create } from '@bufbuild/protobuf'
+import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect'
+import { MAX_SEGMENT_BYTES } from '../../domain/segment.ts'
+import type { Notice, Registration } from '../../domain/transcoder-notice.ts'
+import { messageOf, NodeError } from '../../lib/errors.ts'
+import type { Log } from '../../lib/log.ts'
+import { BodyError, ByteBudget, readBody } from '../../lib/request-body.ts'
+import type { TranscodeOutput } from '../../services/orchestrator.ts'
+import { readRegistration, writeNotice } from './convert-transcoder.ts'
+import { type NotifySegment, NotifySegmentSchema, Transcoder } from './gen/lp_rpc_pb.ts'
+import { finish, goneSignal, type HttpRequest, type HttpResponse, refuse } from './http-exchange.ts'
+import { callError, type HttpHandler, peerAddress, type Routes } from './server.ts'
+import { decodeResult, ERROR_CONTENT_TYPE, parseContentType, parsePixels } from './transcoder-result.ts'
+
+/** What transcoders show in `Authorization` beside the secret (wire.md §13). */
+export const AUTHORIZATION = 'Livepeer-Transcoder-1.0'
+
+const MAX_ERROR_BYTES = 64 * 1024
+/** All renditions of a segment together. */
+const MAX_RESULT_BYTES = 2 * MAX_SEGMENT_BYTES
+/** All results in memory at one time. */
+const MAX_BUFFERED_BYTES = 1_200_000_000
+/** A sender that is silent for this long has gone. */
+const BODY_STALL_MS = 10_000
+
+/** The orchestrator's transcoders behind the endpoint. */
+export interface TranscoderApi {
+  register(registration: Registration, address: string, signal: AbortSignal): AsyncIterable<Notice>
+  knowsSecret(shown: string): boolean
+  isWanted(taskId: bigint): boolean
+  finish(taskId: bigint, outcome: TranscodeOutput | NodeError): void
+}
+
+/**
+ * What an orchestrator serves its transcoders: registration and results (wire.md §13). Registrations end well before the
+ * port closes: one that is called off ends a Go transcoder for good (wire.md §18, 12).
+ */
+export class TranscoderEndpoint implements Routes {
+  readonly #api: TranscoderApi
+  readonly #log: Log
+  readonly #maxResultBytes: number
+  readonly #budget = new ByteBudget(MAX_BUFFERED_BYTES)
+  readonly #stopping = new AbortController()
+
+  constructor(options: { maxResultBytes?: number }, needs: { api: TranscoderApi; log: Log }) {
+    this.#maxResultBytes = options.maxResultBytes ?? MAX_RESULT_BYTES
+    this.#api = needs.api
+    this.#log = needs.log
+  }
+
+  stop(): void {
+    this.#stopping.abort()
+  }
+
+  readonly grpc = (router: ConnectRouter): void => {
+    router.service(Transcoder, {
+      registerTranscoder: (request, context) => this.#notices(readRegistration(request), context),
+    })
+  }
+
+  readonly http = (path: string): HttpHandler | null =>
+    path === '/transcodeResults' ? (request, response) => this.#result(request, response) : null
+
+  async *#notices(registration: Registration, context: HandlerContext): AsyncGenerator<NotifySegment, void> {
+    const signal = AbortSignal.any([context.signal, this.#stopping.signal])
+    const address = context.values.get(peerAddress)
+    try {
+      for await (const notice of this.#api.register(registration, address, signal)) {
+        yield create(NotifySegmentSchema, writeNotice(notice))
+      }
+    } catch (error) {
+      const failure = callError(error, this.#log)
+      // CANCELED would end a Go transcoder for good.
+      throw failure.code === Code.Canceled
+        ? new ConnectError('registration ended', Code.Unavailable)
+        : failure
+    }
+  }
+
+  /** POST /transcodeResults, its checks in the order of wire.md §13. */
+  async #result(request: HttpRequest, response: HttpResponse): Promise<void> {
+    goneSignal(request, response)
+    const header = (name: string) => String(request.headers[name] ?? '')
+    if (header('authorization') !== AUTHORIZATION || !this.#api.knowsSecret(header('credentials'))) {
+      return refuse(request, response, 401, 'Unauthorized')
+    }
+    const contentType = parseContentType(header('content-type'))
+    if (!contentType) return refuse(request, response, 415, 'mime: invalid media type')
+    if (!/^\d{1,18}$/.test(header('taskid'))) return refuse(request, response, 400, 'Invalid Task ID')
+    const taskId = BigInt(header('taskid'))
+    const isError = contentType.type === ERROR_CONTENT_TYPE
+    let decodedPixels = 0n
+    if (!isError) {
+      try {
+        decodedPixels = parsePixels(header('pixels'))
+      } catch {
+        return refuse(request, response, 400, 'Invalid Pixels')
+      }
+    }
+    // Whoever nobody waits for any more need not be read.
+    const isResult = isError || contentType.type === 'multipart/mixed'
+    if (!this.#api.isWanted(taskId) || !isResult) return accept(request, response)
+    const maxBytes = isError ? MAX_ERROR_BYTES : this.#maxResultBytes
+    let body: Uint8Array
+    try {
+      body = await readBody(request, { maxBytes, stallMs: BODY_STALL_MS, budget: this.#budget })
+    } catch (error) {
+      if (!(error instanceof BodyError)) throw error
+      this.#api.finish(taskId, new NodeError('bad-result', error.message))
+      return refuse(request, response, 500, error.message)
+    }
+    try {
+      if (isError) this.#api.finish(taskId, new NodeError('remote-failure', textOf(body)))
+      else {
+        const renditions = decodeResult(body, contentType.boundary ?? '')
+        this.#api.finish(taskId, { decodedPixels, renditions })
+      }
+      accept(request, response)
+    } catch (error) {
+      this.#api.finish(taskId, new NodeError('bad-result', messageOf(error)))
+      refuse(request, response, 500, messageOf(error))
+    } finally {
+      this.#budget.give(body.length)
+    }
+  }
+}
+
+function accept(request: HttpRequest, response: HttpResponse): void {
+  finish(request, response, 200, Buffer.from('OK'), { 'content-type': 'text/plain; charset=utf-8' })
+}
+
+function textOf(body: Uint8Array): string {
+  return Buffer.from(body).toString('utf8').trim()
+}

@@ -1,0 +1,277 @@
+import { type Capabilities, satisfies } from '../domain/capabilities.ts'
+import { segmentLimitMs } from '../domain/segment.ts'
+import type { Notice, Registration } from '../domain/transcoder-notice.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { Dice } from '../lib/dice.ts'
+import { isAbort, messageOf, NodeError } from '../lib/errors.ts'
+import type { Log } from '../lib/log.ts'
+import type { Scope, Service } from '../lib/service.ts'
+import type { TranscodeJob, TranscodeOutput } from './orchestrator.ts'
+
+/** How soon an orchestrator is tried again, growing by half each time (wire.md §13). */
+const FIRST_RETRY_MS = 500
+const RETRY_GROWTH = 1.5
+const LONGEST_RETRY_MS = 10_000
+/** A registration that held for so long was a good one: after it the waits begin anew. */
+const GOOD_REGISTRATION_MS = 30_000
+/** Tasks at the same time; each holds its segment in memory. */
+const MAX_RUNNING = 256
+/** How long running tasks may take to end when the node stops. */
+const DRAIN_MS = 20_000
+/** A result is brought again when the orchestrator could not be reached, so often and after so long. */
+const RESULT_ATTEMPTS = 3
+const RESULT_RETRY_MS = 500
+
+/** Why an orchestrator turned a transcoder away for good (wire.md §13). */
+export type TurnedAway = 'invalid secret' | 'zero capacity'
+
+/** What came of a task. */
+export type TaskOutcome = TranscodeOutput | { readonly error: string }
+
+/** What a transcoder brings to its orchestrator. */
+export interface TaskResult {
+  readonly secret: string
+  readonly taskId: bigint
+  readonly outcome: TaskOutcome
+  /** Of each rendition, whether it is MP4. */
+  readonly isMp4: readonly boolean[]
+}
+
+/** An orchestrator, as its transcoder calls it. */
+export interface OrchestratorLink {
+  /**
+   * Registers and gives what the orchestrator wants done, until it or the connection ends. Throws NodeError `refused`
+   * with the orchestrator's own words.
+   */
+  notices(url: string, registration: Registration, signal: AbortSignal): AsyncIterable<Notice>
+  /** Fetches a segment. */
+  download(url: string, signal: AbortSignal): Promise<Uint8Array>
+  /** Brings the result of a task. */
+  deliver(url: string, result: TaskResult, signal: AbortSignal): Promise<void>
+}
+
+export interface RemoteWorkerOptions {
+  /** Whom it works for: the first that answers. */
+  readonly orchestrators: readonly string[]
+  readonly secret: string
+  /** Sessions at once, as it is told. */
+  readonly capacity: number
+  readonly capabilities: Capabilities
+  readonly version: string
+}
+
+export interface RemoteWorkerNeeds {
+  readonly link: OrchestratorLink
+  readonly engine: { transcode(job: TranscodeJob, signal: AbortSignal): Promise<TranscodeOutput> }
+  readonly clock: Clock
+  readonly dice: Dice
+  readonly log: Log
+  readonly events: {
+    segmentTranscoded(event: { sourceMs: number; tookMs: number; pixels: bigint }): void
+    segmentFailed(event: { reason: string }): void
+  }
+}
+
+/** How it goes, for the operator. */
+export interface RemoteWorkerStatus {
+  /** The orchestrator that it is registered with, or tries to be; null while it waits to try the next. */
+  readonly orchestrator: string | null
+  readonly sinceMs: number | null
+  readonly running: number
+  readonly done: number
+  readonly failed: number
+  readonly lastError: string | null
+}
+
+/**
+ * Transcodes for an orchestrator on another machine: registers with the first of the list that answers, does what it
+ * is told, and goes on to the next when that one is gone (wire.md §13).
+ */
+export class RemoteWorker implements Service {
+  readonly name = 'remote worker'
+  readonly #options: RemoteWorkerOptions
+  readonly #needs: RemoteWorkerNeeds
+  readonly #running = new Set<Promise<void>>()
+  readonly #abandoned = new AbortController()
+  #status: Omit<RemoteWorkerStatus, 'running'> = {
+    ...{ orchestrator: null, sinceMs: null, done: 0, failed: 0, lastError: null },
+  }
+
+  constructor(options: RemoteWorkerOptions, needs: RemoteWorkerNeeds) {
+    this.#options = options
+    this.#needs = needs
+  }
+
+  start(scope: Scope): void {
+    // Registered first, done last: what runs is finished after no more is taken.
+    scope.defer(() => this.#drain())
+    scope.spawn('work for an orchestrator', (signal) => this.#serve(signal))
+  }
+
+  status(): RemoteWorkerStatus {
+    return { ...this.#status, running: this.#running.size }
+  }
+
+  async #serve(signal: AbortSignal): Promise<void> {
+    const { clock, dice, log } = this.#needs
+    const { orchestrators } = this.#options
+    let retryMs = FIRST_RETRY_MS
+    let isTold = false
+    for (let turn = 0; ; turn++) {
+      const url = orchestrators[turn % orchestrators.length]!
+      const startedMs = clock.now()
+      this.#status = { ...this.#status, orchestrator: url, sinceMs: startedMs }
+      log.debug('registers', { orchestrator: url })
+      try {
+        await this.#workFor(url, signal)
+        this.#status = { ...this.#status, lastError: 'the orchestrator ended the registration' }
+      } catch (error) {
+        if (signal.aborted && isAbort(error)) throw error
+        this.#refuseToGoOn(url, error)
+        this.#status = { ...this.#status, lastError: messageOf(error) }
+      }
+      const held = clock.now() - startedMs >= GOOD_REGISTRATION_MS
+      if (held) retryMs = FIRST_RETRY_MS
+      if (held || !isTold) {
+        log.warn('no orchestrator is registered with, it is tried again', {
+          orchestrator: url,
+          reason: this.#status.lastError,
+        })
+      }
+      isTold = true
+      this.#status = { ...this.#status, orchestrator: null, sinceMs: null }
+      // The whole list is tried before it is waited longer.
+      const isRoundOver = (turn + 1) % orchestrators.length === 0
+      await clock.sleep(retryMs * (0.5 + dice.fraction()), signal)
+      if (isRoundOver) retryMs = Math.min(retryMs * RETRY_GROWTH, LONGEST_RETRY_MS)
+    }
+  }
+
+  /** Some refusals are for the operator to mend. */
+  #refuseToGoOn(url: string, error: unknown): void {
+    if (!(error instanceof NodeError) || error.code !== 'refused') return
+    const { host } = new URL(url)
+    switch (error.message as TurnedAway) {
+      case 'invalid secret':
+        throw new NodeError(
+          'turned-away',
+          `the orchestrator at ${host} says "invalid secret": give both the same -orchSecret`,
+        )
+      case 'zero capacity':
+        throw new NodeError(
+          'turned-away',
+          `the orchestrator at ${host} says "zero capacity": give -maxSessions`,
+        )
+    }
+  }
+
+  async #workFor(url: string, signal: AbortSignal): Promise<void> {
+    const { link, log } = this.#needs
+    const { capabilities, capacity, secret } = this.#options
+    const registration = { secret, capacity, capabilities }
+    for await (const notice of link.notices(url, registration, signal)) {
+      if (notice.kind === 'teardown') continue
+      if (this.#running.size >= MAX_RUNNING) {
+        log.warn('more tasks than can be held are dropped', { taskId: notice.taskId })
+        continue
+      }
+      const task: Promise<void> = this.#do(url, notice).finally(() => this.#running.delete(task))
+      this.#running.add(task)
+    }
+  }
+
+  async #do(url: string, notice: Exclude<Notice, { kind: 'teardown' }>): Promise<void> {
+    const { clock, events, log } = this.#needs
+    const startedMs = clock.now()
+    const signal = this.#abandoned.signal
+    let outcome: TaskOutcome
+    try {
+      const output = await this.#transcode(notice, signal)
+      const pixels = output.renditions.reduce((sum, rendition) => sum + rendition.pixels, 0n)
+      const sourceMs = notice.kind === 'task' ? notice.segment.durationMs : 0
+      events.segmentTranscoded({ sourceMs, tookMs: clock.now() - startedMs, pixels })
+      this.#status = { ...this.#status, done: this.#status.done + 1 }
+      outcome = output
+    } catch (error) {
+      outcome = { error: messageOf(error) }
+      events.segmentFailed({ reason: outcome.error })
+      this.#status = { ...this.#status, failed: this.#status.failed + 1 }
+      log.warn('a task failed', { taskId: notice.taskId, error })
+    }
+    await this.#deliver(url, notice, outcome, signal).catch((error) =>
+      log.warn('a result could not be brought to its orchestrator', {
+        taskId: notice.taskId,
+        error: messageOf(error),
+      }),
+    )
+  }
+
+  /** In the order of wire.md §13; every text reaches the gateway as it is. */
+  async #transcode(
+    notice: Exclude<Notice, { kind: 'teardown' }>,
+    signal: AbortSignal,
+  ): Promise<TranscodeOutput> {
+    if (notice.kind === 'unreadable') throw new NodeError('unreadable', notice.text)
+    const { segment } = notice
+    const { capabilities, version } = this.#options
+    if (segment.capabilities && !satisfies(segment.capabilities, capabilities)) {
+      throw new NodeError('incompatible', 'incompatible segment capabilities')
+    }
+    const source = await this.#needs.link.download(notice.url, signal)
+    const output = await this.#needs.engine.transcode(
+      {
+        sessionId: segment.authToken?.sessionId ?? '',
+        source,
+        profiles: segment.profiles,
+        durationMs: segment.durationMs,
+        deadlineMs: segmentLimitMs(segment.durationMs),
+        provider: `Livepeer Transcoder ${version} (${notice.orchestrator})`,
+        clip: segment.clip,
+        calcPerceptualHash: segment.calcPerceptualHash,
+      },
+      signal,
+    )
+    if (output.renditions.length !== segment.profiles.length) {
+      throw new NodeError('mismatch', 'segment / profile mismatch')
+    }
+    return output
+  }
+
+  async #deliver(
+    url: string,
+    notice: Exclude<Notice, { kind: 'teardown' }>,
+    outcome: TaskOutcome,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { clock, link } = this.#needs
+    const profiles = notice.kind === 'task' ? notice.segment.profiles : []
+    const isMp4 = profiles.map(({ format }) => format === 'mp4')
+    const result = { secret: this.#options.secret, taskId: notice.taskId, outcome, isMp4 }
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await link.deliver(url, result, signal)
+      } catch (error) {
+        // A result that comes twice does no harm: the second finds nobody waiting.
+        const mayHelp = error instanceof NodeError && error.code === 'unreachable'
+        if (!mayHelp || attempt >= RESULT_ATTEMPTS) throw error
+        await clock.sleep(RESULT_RETRY_MS * attempt, signal)
+      }
+    }
+  }
+
+  /** Lets running tasks end, but not for ever. */
+  async #drain(): Promise<void> {
+    const { clock, log } = this.#needs
+    if (this.#running.size === 0) return
+    log.info('running tasks are finished', { running: this.#running.size })
+    const patience = new AbortController()
+    const limit = clock.sleep(DRAIN_MS, patience.signal).catch(() => {})
+    const finish = (async () => {
+      while (this.#running.size > 0) await Promise.all(this.#running)
+    })()
+    await Promise.race([finish, limit])
+    patience.abort()
+    this.#abandoned.abort()
+    await finish
+  }
+}
