@@ -48,7 +48,9 @@ export async function runNode(
       settings.metrics.enabled && parts ? parts.metrics.text() : { text: METRICS_OFF },
     '/healthz': () => (isReady ? { text: '' } : { text: 'not ready yet\n', status: 503 }),
   }
-  await supervisor.start(new ControlApi(settings.controlBind, { routes, log }))
+  await supervisor.start(
+    new ControlApi({ ...settings.controlBind, token: settings.secrets.controlToken }, { routes, log }),
+  )
 
   const chain = settings.chain ? await openChain(settings, around, signal) : null
   if (signal.aborted) return

@@ -128,6 +128,12 @@ export const flags = {
     'Where the control API listens. Empty: on the loopback, port 5935 for a gateway, 7935 orchestrator, 6935 transcoder, 4935 redeemer, 2935 reward and rounds.',
     { value: 'HOST:PORT' },
   ),
+  cliToken: text(
+    '',
+    'every role',
+    'Secret that the control API asks for, or a file with it. Needed where -cliAddr is not on the loopback; none: something else guards it.',
+    { secret: true, orPath: true, value: 'TEXT|FILE' },
+  ),
   httpAddr: text(
     '',
     'every role',

@@ -12,6 +12,9 @@ import type { ChainSettings, Role, Settings, Surroundings } from './settings.ts'
 /** Sessions beyond this are taken for a mistake. */
 const MAX_SESSIONS = 1_000_000
 
+/** Says that a control API needs no token although others reach it. */
+const NO_TOKEN = 'none'
+
 /** Where the control API listens, by role; 7935, 5935 and 6935 as everywhere (operations.md §2.1), the others apart. */
 const CONTROL_PORTS: Readonly<Record<Role, number>> = {
   orchestrator: 7935,
@@ -33,13 +36,14 @@ export function readSettings(loaded: LoadedFlags, surroundings: Surroundings): O
     ethPassword: reading.textOrFile('ethPassword'),
     orchSecret: reading.textOrFile('orchSecret'),
     redeemerSecret: reading.textOrFile('redeemerSecret'),
+    controlToken: readControlToken(reading),
   })
   return {
     roles,
     network,
     dataDir: readDataDir(reading, network, surroundings.homeDir),
     verbosity: /^[+-]?\d{1,4}$/.test(flags.v) ? Number(flags.v) : 3,
-    controlBind: readControlBind(reading, roles),
+    controlBind: readControlBind(reading, roles, secrets),
     maxSessions: readMaxSessions(reading, roles),
     metrics: {
       enabled: flags.monitor,
@@ -105,18 +109,33 @@ function readDataDir(reading: Reading, network: Network, homeDir: string | null)
   return `${homeDir.replace(/\/+$/, '')}/.lpData/${network.name}`
 }
 
-function readControlBind(reading: Reading, roles: ReadonlySet<Role>): Bind {
+/** Empty when none is asked for. It travels in a header, so it is one word of plain characters. */
+function readControlToken(reading: Reading): string {
+  if (reading.flags.cliToken === '' || reading.flags.cliToken === NO_TOKEN) return ''
+  const token = reading.textOrFile('cliToken')
+  if (/^[\x21-\x7e]{1,1000}$/.test(token)) return token
+  throw refusal(
+    `${reading.spelled('cliToken')} is one word of at most 1000 letters, digits and signs, which the text or file given is not`,
+  )
+}
+
+function readControlBind(reading: Reading, roles: ReadonlySet<Role>, secrets: Secrets): Bind {
   const order = ['orchestrator', 'gateway', 'transcoder', 'redeemer', 'reward', 'roundInitializer'] as const
   const role = order.find((name) => roles.has(name))!
   const bind = parseBind(reading.spelled('cliAddr'), reading.flags.cliAddr, {
     host: '127.0.0.1',
     port: CONTROL_PORTS[role],
   })
-  if (!isLoopback(bind.host)) {
-    reading.warnings.push(
-      `the control API has no password and listens on ${printBind(bind)}: unless something guards it, give ${reading.spelled('cliAddr')} a loopback address`,
+  if (isLoopback(bind.host) || secrets.controlToken !== '') return bind
+  const spelled = reading.spelled('cliAddr')
+  if (reading.flags.cliToken !== NO_TOKEN) {
+    throw refusal(
+      `the control API would be open to others at ${spelled} ${printBind(bind)}: give -cliToken, the secret that they need to show (or -cliToken none if something else guards it)`,
     )
   }
+  reading.warnings.push(
+    `the control API asks for no token and listens on ${printBind(bind)}: unless something guards it, give -cliToken, or ${spelled} a loopback address`,
+  )
   return bind
 }
 

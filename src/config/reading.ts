@@ -30,7 +30,7 @@ export class Reading {
   }
 
   /** The file's content if the value names a file, else the value (operations.md §1.1). */
-  textOrFile(name: 'ethPassword' | 'orchSecret' | 'redeemerSecret' | 'pricePerGateway'): string {
+  textOrFile(name: 'ethPassword' | 'orchSecret' | 'redeemerSecret' | 'cliToken' | 'pricePerGateway'): string {
     const text = this.flags[name]
     if (text === '') return ''
     const content = this.#readText(text)

@@ -299,7 +299,18 @@ describe('settings of the other roles', () => {
     assert.deepEqual(port(CHAIN), { host: '127.0.0.1', port: 2935 })
     assert.deepEqual(port('-transcoder -orchSecret s -orchAddr a'), { host: '127.0.0.1', port: 6935 })
     assert.deepEqual(port('-gateway -cliAddr :7000'), { host: '127.0.0.1', port: 7000 })
-    assert.deepEqual(port('-gateway -cliAddr 10.0.0.1'), { host: '10.0.0.1', port: 5935 })
+    assert.deepEqual(port('-gateway -cliAddr 10.0.0.1 -cliToken t'), { host: '10.0.0.1', port: 5935 })
+  })
+
+  it('have a control API ask for a token wherever one is given', () => {
+    const files = { 'token.txt': ' from-a-file\n' }
+    const token = (line: string, rest?: Rest) => settings(`-gateway ${line}`, { files, ...rest }).secrets
+    assert.equal(token('').controlToken, '')
+    assert.equal(token('-cliToken none').controlToken, '')
+    assert.equal(token('-cliAddr 0.0.0.0 -cliToken none').controlToken, '')
+    assert.equal(token('-cliToken hush').controlToken, 'hush')
+    assert.equal(token('-cliAddr 0.0.0.0 -cliToken token.txt').controlToken, 'from-a-file')
+    assert.equal(token('-cliAddr :1', { env: { LP_CLITOKEN: 'hush' } }).controlToken, 'hush')
   })
 
   it('have a transcoder work for any orchestrator of the list', () => {
@@ -348,7 +359,7 @@ describe('secrets', () => {
   })
 
   it('show nowhere', () => {
-    const line = `-network devnet -ethController ${CONTROLLER} -ethUrl http://me:hush@a/v3/0123456789abcdef0123456789,http://b -ethPassword hush -orchestrator -orchSecret hush ${SERVICE} -pricePerUnit 1 -maxSessions 10`
+    const line = `-network devnet -ethController ${CONTROLLER} -ethUrl http://me:hush@a/v3/0123456789abcdef0123456789,http://b -ethPassword hush -orchestrator -orchSecret hush -cliToken hush ${SERVICE} -pricePerUnit 1 -maxSessions 10`
     const loaded = settings(line)
     assert.equal(loaded.secrets.ethPassword, 'hush')
     assert.deepEqual(loaded.printable(), {
@@ -358,6 +369,7 @@ describe('secrets', () => {
       ethPassword: '***',
       orchestrator: 'true',
       orchSecret: '***',
+      cliToken: '***',
       serviceAddr: '127.0.0.1:8935',
       pricePerUnit: '1',
     })
@@ -617,6 +629,25 @@ describe('a sentence refuses', () => {
       '-cliAddr "127.0.0.1:65536" is no address to listen on: write HOST:PORT, such as 127.0.0.1:5935',
     ],
     [
+      '-gateway -cliAddr 0.0.0.0',
+      'the control API would be open to others at -cliAddr 0.0.0.0:5935: give -cliToken, the secret that they need to show (or -cliToken none if something else guards it)',
+    ],
+    [
+      '-gateway',
+      'the control API would be open to others at LP_CLIADDR 10.0.0.1:7000: give -cliToken, the secret that they need to show (or -cliToken none if something else guards it)',
+      { env: { LP_CLIADDR: '10.0.0.1:7000' } },
+    ],
+    [
+      '-gateway -cliToken token.txt',
+      '-cliToken is one word of at most 1000 letters, digits and signs, which the text or file given is not',
+      { files: { 'token.txt': 'two words' } },
+    ],
+    [
+      '-gateway -cliToken token.txt',
+      '-cliToken is one word of at most 1000 letters, digits and signs, which the text or file given is not',
+      { files: { 'token.txt': ' \n' } },
+    ],
+    [
       '-gateway -transcodingOptions P721p30fps16x9,x',
       'No transcoding profiles found in -transcodingOptions "P721p30fps16x9,x"',
     ],
@@ -680,8 +711,8 @@ describe('a sentence warns', () => {
       `without -serviceAddr this node is advertised at the address that ${X} registered on chain: if that is a balancer's, give the node's own`,
     ],
     [
-      '-gateway -orchAddr a -cliAddr 0.0.0.0:5935',
-      'the control API has no password and listens on 0.0.0.0:5935: unless something guards it, give -cliAddr a loopback address',
+      '-gateway -orchAddr a -cliAddr 0.0.0.0:5935 -cliToken none',
+      'the control API asks for no token and listens on 0.0.0.0:5935: unless something guards it, give -cliToken, or -cliAddr a loopback address',
     ],
     [
       '-gateway -orchAddr a -httpAddr 0.0.0.0',

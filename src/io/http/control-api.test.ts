@@ -38,6 +38,38 @@ test('the control API answers its routes, and nothing else', async () => {
   }
 })
 
+test('a control API with a token answers only those who show it, save for its health', async () => {
+  const port = await freePort()
+  const host = `127.0.0.1:${port}`
+  await using supervisor = new Supervisor()
+  await supervisor.start(
+    new ControlApi({ host: '127.0.0.1', port, token: 'hush' }, { routes, log: silentLog }),
+  )
+  const refused = {
+    status: 401,
+    body: 'this needs the token of -cliToken: send it as Authorization: Bearer TOKEN\n',
+  }
+  for (const shown of [
+    undefined,
+    '',
+    'hush',
+    'Bearer',
+    'Bearer hus',
+    'Bearer hushh',
+    'Bearer hush hush',
+    'Basic hush',
+  ]) {
+    for (const path of ['/status', '/nothing']) {
+      assert.deepEqual(await ask(port, path, 'GET', host, shown), refused, `${path} ${shown}`)
+    }
+    assert.deepEqual(await ask(port, '/healthz', 'GET', host, shown), { status: 200, body: '' })
+  }
+  for (const shown of ['Bearer hush', 'bearer  hush']) {
+    assert.equal((await ask(port, '/status', 'GET', host, shown)).status, 200, shown)
+    assert.equal((await ask(port, '/nothing', 'GET', host, shown)).status, 404, shown)
+  }
+})
+
 test('a port that is taken is named, with the flag to change', async () => {
   const other = createServer().listen(0, '127.0.0.1')
   await new Promise((resolve) => other.once('listening', resolve))
@@ -57,9 +89,11 @@ function ask(
   path: string,
   method: string,
   host: string,
+  authorization?: string,
 ): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
-    const asked = request({ host: '127.0.0.1', port, path, method, headers: { host } }, (response) => {
+    const headers = { host, ...(authorization !== undefined && { authorization }) }
+    const asked = request({ host: '127.0.0.1', port, path, method, headers }, (response) => {
       let body = ''
       response.on('data', (chunk) => {
         body += chunk

@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { equalSecrets } from '../../lib/crypto.ts'
 import { messageOf } from '../../lib/errors.ts'
 import { listen } from '../../lib/listen.ts'
 import type { Log } from '../../lib/log.ts'
@@ -14,19 +15,32 @@ export type ControlRoutes = Readonly<Record<string, () => ControlAnswer | Promis
 
 const MAX_REQUEST_MS = 10_000
 const MAX_HEADER_BYTES = 16_384
+/** Answered without a token: balancers ask it, and it tells nothing but yes or no. */
+const OPEN_PATH = '/healthz'
 
 /**
- * The node's local API for operators: status, metrics, health (operations.md §4). It has no authentication, so it
- * answers only requests that name the host it is bound to: a page in a browser cannot reach it by another name.
+ * The node's API for operators: status, metrics, health (operations.md §4). Where a token is set, it is asked for. On
+ * the loopback it answers only requests that name the host it is bound to: a page in a browser cannot reach it by
+ * another name.
  */
 export class ControlApi implements Service {
   readonly name = 'control API'
   readonly #bind: { readonly host: string; readonly port: number }
+  readonly #token: string
   readonly #routes: ControlRoutes
   readonly #log: Log
 
-  constructor(bind: { host: string; port: number }, needs: { routes: ControlRoutes; log: Log }) {
-    this.#bind = bind
+  constructor(
+    options: {
+      readonly host: string
+      readonly port: number
+      /** What `Authorization: Bearer` must show; empty or absent asks for nothing. */
+      readonly token?: string
+    },
+    needs: { routes: ControlRoutes; log: Log },
+  ) {
+    this.#bind = { host: options.host, port: options.port }
+    this.#token = options.token ?? ''
     this.#routes = needs.routes
     this.#log = needs.log
   }
@@ -43,6 +57,12 @@ export class ControlApi implements Service {
     })
   }
 
+  #admits(authorization: string | undefined): boolean {
+    if (this.#token === '') return true
+    const [, shown = ''] = /^Bearer +(\S+) *$/i.exec(authorization ?? '') ?? []
+    return equalSecrets(new TextEncoder().encode(shown), new TextEncoder().encode(this.#token))
+  }
+
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     request.resume()
     const path = (request.url ?? '/').split('?')[0]!
@@ -50,6 +70,7 @@ export class ControlApi implements Service {
     if (!isLocalName(request.headers.host, this.#bind.host)) return send(response, 403, 'unknown host\n')
     if (request.method !== 'GET' && request.method !== 'HEAD')
       return send(response, 405, 'only GET is answered here\n')
+    if (path !== OPEN_PATH && !this.#admits(request.headers.authorization)) return refuse(response)
     if (!route)
       return send(response, 404, `no such path; there are ${Object.keys(this.#routes).join(', ')}\n`)
     try {
@@ -66,6 +87,11 @@ export class ControlApi implements Service {
       send(response, 500, `${messageOf(error)}\n`)
     }
   }
+}
+
+function refuse(response: ServerResponse): void {
+  response.setHeader('www-authenticate', 'Bearer')
+  send(response, 401, 'this needs the token of -cliToken: send it as Authorization: Bearer TOKEN\n')
 }
 
 /** Names under which a loopback listener may be asked; on other addresses the operator chose to be reachable. */
