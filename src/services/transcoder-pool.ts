@@ -204,7 +204,7 @@ export class TranscoderPool implements Service, Transcoder {
     this.#members.add(member)
     this.#needs.log.info('a transcoder has come', { address, capacity, version: capabilities.version })
     this.#tell()
-    for (const work of this.#stranded) this.#tryAgain(work)
+    for (const work of [...this.#stranded]) this.#tryAgain(work)
     try {
       while (!signal.aborted && !outlet.isOver) {
         const notice = outlet.unread.shift()
@@ -341,7 +341,7 @@ export class TranscoderPool implements Service, Transcoder {
       remote.isOver = true
       remote.alarm.ring()
     }
-    for (const sessionId of sessions) this.#release(sessionId, member)
+    for (const sessionId of [...sessions]) this.#release(sessionId, member)
     this.#needs.log[tasks.size > 0 || reason !== 'stream-ended' ? 'warn' : 'info']('a transcoder has gone', {
       address,
       reason,
@@ -349,7 +349,7 @@ export class TranscoderPool implements Service, Transcoder {
     })
     this.#needs.events.transcoderLost({ address, reason })
     this.#tell()
-    for (const { work } of tasks.values()) this.#tryAgain(work)
+    for (const { work } of [...tasks.values()]) this.#tryAgain(work)
   }
 
   /** Gives a segment to another transcoder; where there is none, waits a little for one, or for the lost one's result. */

@@ -1,0 +1,293 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { jobOf, outputOf, pass, rest } from '../../test/fake-transcoder.ts'
+import { bitstringOf, type Capabilities, defaultCapabilities } from '../domain/capabilities.ts'
+import type { Notice } from '../domain/transcoder-notice.ts'
+import { MemoryObjects } from '../io/objects.ts'
+import { WoundClock } from '../lib/clock.ts'
+import { NodeError } from '../lib/errors.ts'
+import { silentLog } from '../lib/log.ts'
+import type { SegmentJob, TranscodeOutput } from './orchestrator.ts'
+import { TranscoderPool } from './transcoder-pool.ts'
+
+const SECRET = 'swordfish'
+
+function world(t: TestContext, options: { local?: boolean; localCapacity?: number } = {}) {
+  const clock = new WoundClock()
+  const sources = new MemoryObjects()
+  const lost: string[] = []
+  const here: SegmentJob[] = []
+  const local = {
+    transcode: async (job: SegmentJob): Promise<TranscodeOutput> => {
+      here.push(job)
+      return outputOf('here')
+    },
+  }
+  const pool = new TranscoderPool(
+    {
+      serviceUri: 'https://10.0.0.1:8935',
+      secret: SECRET,
+      orchestrator: 'offchain',
+      capabilities: defaultCapabilities('1.0.0'),
+      localCapacity: options.localCapacity ?? 10,
+    },
+    {
+      local: options.local ? local : null,
+      ...{ sources, clock, log: silentLog },
+      events: {
+        transcoders: () => {},
+        transcoderLost: ({ address, reason }) => void lost.push(`${address} ${reason}`),
+      },
+    },
+  )
+  pool.start()
+  /** A transcoder that notes what it is told. */
+  const come = async (name: string, how: { capacity?: number; capabilities?: Capabilities } = {}) => {
+    const told: Notice[] = []
+    const stop = new AbortController()
+    let ended: unknown = null
+    const registration = {
+      secret: SECRET,
+      capacity: how.capacity ?? 5,
+      capabilities: how.capabilities ?? defaultCapabilities('1.0.0'),
+    }
+    const reading = (async () => {
+      for await (const notice of pool.register(registration, name, stop.signal)) told.push(notice)
+      ended = 'well'
+    })().catch((error) => {
+      ended = error
+    })
+    t.after(() => stop.abort())
+    await rest()
+    return {
+      told,
+      tasks: () => told.filter((notice) => notice.kind === 'task'),
+      get ended() {
+        return ended
+      },
+      /** Its stream breaks. */
+      async leave() {
+        stop.abort()
+        await reading
+        await rest()
+      },
+    }
+  }
+  /** Has a job done and keeps what came of it. */
+  const ask = async (job: SegmentJob) => {
+    const state: { result: string | null } = { result: null }
+    pool.transcode(job, new AbortController().signal).then(
+      ({ renditions }) => {
+        state.result = Buffer.from(renditions[0]!.bytes).toString().replace(/\.+$/, '')
+      },
+      (error) => {
+        state.result = `error: ${error.message}`
+      },
+    )
+    await rest()
+    return state
+  }
+  return { pool, clock, sources, lost, here, come, ask }
+}
+
+test('a transcoder gets the task of its session with everything that it needs, and its result is the segment’s', async (t) => {
+  const w = world(t)
+  const one = await w.come('one')
+  const asked = await w.ask(jobOf('aaaa', 7n))
+  const [task] = one.tasks()
+  assert.ok(task)
+  assert.equal(task.taskId, 0n)
+  assert.equal(task.url, 'https://10.0.0.1:8935/stream/aaaa/7.tempfile')
+  assert.equal(task.orchestrator, 'offchain')
+  assert.deepEqual([task.segment.hash, task.segment.sig.length], [new Uint8Array(32), 0])
+  assert.deepEqual(w.sources.get('aaaa/7.tempfile'), Uint8Array.of(1, 2, 3))
+  assert.equal(w.pool.isWanted(0n), true)
+  w.pool.finish(0n, outputOf('done'))
+  await rest()
+  assert.equal(asked.result, 'done')
+  assert.equal(w.pool.isWanted(0n), false)
+  w.pool.finish(0n, outputOf('twice'))
+  w.pool.finish(99n, outputOf('never asked'))
+})
+
+test('a session stays with its transcoder; a new one goes to who has the least to do for its size', async (t) => {
+  const w = world(t)
+  const [small, large] = [await w.come('small', { capacity: 1 }), await w.come('large', { capacity: 4 })]
+  for (const id of ['a', 'b', 'c', 'd', 'e']) await w.ask(jobOf(id))
+  assert.deepEqual([small.tasks().length, large.tasks().length], [1, 4])
+  await w.ask(jobOf('a', 1n))
+  const taskOf = (id: string, tasks: ReturnType<typeof small.tasks>) =>
+    tasks.filter(({ segment }) => segment.authToken?.sessionId === id).length
+  assert.equal(taskOf('a', small.tasks()) + taskOf('a', large.tasks()), 2)
+  assert.ok(taskOf('a', small.tasks()) === 2 || taskOf('a', large.tasks()) === 2)
+  assert.equal((await w.ask(jobOf('f'))).result, 'error: no transcoders available')
+})
+
+test('without a transcoder, or without one that can, the segment fails with the texts that peers know', async (t) => {
+  const w = world(t)
+  assert.equal((await w.ask(jobOf('a'))).result, 'error: no transcoders available')
+  await w.come('one')
+  const job = jobOf('a')
+  const capabilities = { ...defaultCapabilities(''), bitstring: bitstringOf([0, 1, 17]) }
+  const asked = await w.ask({ ...job, segment: { ...job.segment, capabilities } })
+  assert.equal(asked.result, 'error: no transcoders can provide requested capabilities')
+})
+
+test('a wrong secret, no capacity: the texts that end a transcoder', async (t) => {
+  const w = world(t)
+  const capabilities = null
+  const signal = new AbortController().signal
+  const first = (registration: { secret: string; capacity: number }) =>
+    w.pool.register({ ...registration, capabilities }, 'x', signal).next()
+  await assert.rejects(first({ secret: 'swordfisH', capacity: 1 }), { message: 'invalid secret' })
+  await assert.rejects(first({ secret: '', capacity: 1 }), { message: 'invalid secret' })
+  await assert.rejects(first({ secret: SECRET, capacity: 0 }), { message: 'zero capacity' })
+  assert.equal(w.pool.capacity, 0)
+})
+
+test('the segment of a transcoder that is lost is given to another, and the first result counts', async (t) => {
+  const w = world(t)
+  const one = await w.come('one')
+  const asked = await w.ask(jobOf('a'))
+  const two = await w.come('two')
+  await one.leave()
+  assert.equal(two.tasks().length, 1)
+  // The lost one finishes all the same, and is first.
+  w.pool.finish(one.tasks()[0]!.taskId, outputOf('by one'))
+  await rest()
+  assert.equal(asked.result, 'by one')
+  w.pool.finish(two.tasks()[0]!.taskId, outputOf('by two'))
+  await w.ask(jobOf('a', 1n))
+  assert.equal(two.tasks().length, 2)
+})
+
+test('a failure of a lost transcoder does not count while another works on its segment', async (t) => {
+  const w = world(t)
+  const [one, two] = [await w.come('one'), await w.come('two', { capacity: 1 })]
+  const asked = await w.ask(jobOf('a'))
+  await one.leave()
+  w.pool.finish(one.tasks()[0]!.taskId, new NodeError('remote-failure', 'execution interrupted'))
+  w.pool.finish(two.tasks()[0]!.taskId, outputOf('by two'))
+  await rest()
+  assert.equal(asked.result, 'by two')
+})
+
+test('a segment whose only transcoder is lost waits a little: for its result, for its return, then fails', async (t) => {
+  const w = world(t)
+  const one = await w.come('one')
+  const [first, second, third] = [await w.ask(jobOf('a')), await w.ask(jobOf('b')), await w.ask(jobOf('c'))]
+  await one.leave()
+  w.pool.finish(one.tasks()[0]!.taskId, outputOf('late but good'))
+  await pass(w.clock, 1_000)
+  assert.equal(first.result, 'late but good')
+  assert.equal(second.result, null)
+  const again = await w.come('one again', { capacity: 1 })
+  assert.equal(again.tasks().length, 1)
+  w.pool.finish(again.tasks()[0]!.taskId, outputOf('by another'))
+  await pass(w.clock, 2_500)
+  assert.deepEqual([second.result, third.result].sort(), ['by another', 'error: no transcoders available'])
+})
+
+test('a frozen transcoder is out at the deadline of its segment, and what else it has goes to others', async (t) => {
+  const w = world(t)
+  const frozen = await w.come('frozen')
+  const stuck = await w.ask(jobOf('a'))
+  await pass(w.clock, 4_000)
+  const behind = await w.ask(jobOf('b'))
+  const other = await w.come('other')
+  await pass(w.clock, 4_000)
+  assert.equal(stuck.result, 'error: Remote transcoder took too long')
+  assert.deepEqual(w.lost, ['frozen too-late'])
+  assert.equal(frozen.ended, 'well')
+  assert.equal(other.tasks().length, 1)
+  w.pool.finish(other.tasks()[0]!.taskId, outputOf('saved'))
+  await rest()
+  assert.equal(behind.result, 'saved')
+  assert.deepEqual(
+    w.pool.status().map(({ address }) => address),
+    ['other'],
+  )
+})
+
+test('a failed segment frees its session for another transcoder', async (t) => {
+  const w = world(t)
+  const [one, two] = [await w.come('one'), await w.come('two', { capacity: 100 })]
+  const asked = await w.ask(jobOf('a'))
+  const failed = one.tasks().length === 1 ? one : two
+  w.pool.finish(failed.tasks()[0]!.taskId, new NodeError('remote-failure', 'No keyframes in input'))
+  await rest()
+  assert.equal(asked.result, 'error: No keyframes in input')
+  assert.equal(
+    w.pool.status().reduce((sum, { load }) => sum + load, 0),
+    0,
+  )
+})
+
+test('the end of a session is told to its transcoder, which has room again', async (t) => {
+  const w = world(t)
+  const one = await w.come('one', { capacity: 1 })
+  await w.ask(jobOf('a'))
+  w.pool.finish(0n, outputOf('done'))
+  w.pool.sessionEnded('a')
+  w.pool.sessionEnded('unknown')
+  await rest()
+  assert.deepEqual(one.told.at(-1), { kind: 'teardown', sessionId: 'a' })
+  await w.ask(jobOf('b'))
+  assert.equal(one.tasks().length, 2)
+})
+
+test('capacities are added to what the node offers, and taken away again', async (t) => {
+  const w = world(t)
+  const more = { ...defaultCapabilities('1.0.0'), bitstring: bitstringOf([0, 1, 17]), capacities: new Map() }
+  const one = await w.come('one', { capabilities: more })
+  assert.equal(w.pool.capabilities.capacities.get(17), 1)
+  assert.equal(w.pool.capabilities.capacities.get(0), 2)
+  assert.ok((w.pool.capabilities.bitstring[0]! >> 17n) & 1n)
+  assert.equal(w.pool.capacity, 5)
+  await one.leave()
+  assert.equal(w.pool.capabilities.capacities.get(17), undefined)
+  assert.equal(w.pool.capabilities.capacities.get(0), 1)
+  assert.equal(((w.pool.capabilities.bitstring[0]! >> 17n) & 1n) === 0n, true)
+  assert.equal(w.pool.capacity, 0)
+})
+
+test('a node with an engine of its own shares the work with transcoders of other machines', async (t) => {
+  const w = world(t, { local: true, localCapacity: 2 })
+  const one = await w.come('one', { capacity: 2 })
+  for (const id of ['a', 'b', 'c', 'd']) await w.ask(jobOf(id))
+  assert.equal(w.here.length, 2)
+  assert.equal(one.tasks().length, 2)
+  assert.equal(w.pool.capacity, 4)
+  await one.leave()
+  assert.equal((await w.ask(jobOf('e'))).result, 'error: no transcoders available')
+  w.pool.sessionEnded('a')
+  w.pool.sessionEnded('b')
+  assert.equal((await w.ask(jobOf('e'))).result, 'here')
+})
+
+test('a transcoder that reads nothing any more is dropped', async (t) => {
+  const w = world(t)
+  const stop = new AbortController()
+  t.after(() => stop.abort())
+  const registration = { secret: SECRET, capacity: 1_000, capabilities: null }
+  const notices = w.pool.register(registration, 'deaf', stop.signal)
+  const first = notices.next()
+  await rest()
+  const asked = []
+  for (let i = 0; i < 300; i++) asked.push(await w.ask(jobOf(`s${i}`)))
+  await first
+  assert.deepEqual(w.lost, ['deaf does-not-read'])
+  await pass(w.clock, 3_000)
+  assert.ok(asked.every(({ result }) => result === 'error: no transcoders available'))
+})
+
+test('a segment that is called off is forgotten', async (t) => {
+  const w = world(t)
+  await w.come('one')
+  const stop = new AbortController()
+  const asked = assert.rejects(w.pool.transcode(jobOf('a'), stop.signal), { name: 'AbortError' })
+  stop.abort()
+  await asked
+  assert.equal(w.pool.isWanted(0n), false)
+  assert.equal(w.pool.status()[0]!.running, 0)
+})
