@@ -1,0 +1,305 @@
+import assert from 'node:assert/strict'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { connect as http2Connect } from 'node:http2'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
+import { rawRequest, TRANSPORTS } from '../../../test/endpoint.ts'
+import { jobOf, outputOf } from '../../../test/fake-transcoder.ts'
+import { withOrderedMaps } from '../../../test/protobuf.ts'
+import { eventually } from '../../../test/until.ts'
+import recorded from '../../../test/vectors/wire.json' with { type: 'json' }
+import { defaultCapabilities } from '../../domain/capabilities.ts'
+import { forTranscoder, type Notice } from '../../domain/transcoder-notice.ts'
+import { parseHex } from '../../lib/bytes.ts'
+import { systemClock } from '../../lib/clock.ts'
+import { systemDice } from '../../lib/dice.ts'
+import { silentLog } from '../../lib/log.ts'
+import { Supervisor } from '../../lib/service.ts'
+import { TranscoderPool } from '../../services/transcoder-pool.ts'
+import { MemoryObjects } from '../objects.ts'
+import { readNotice, readRegistration, writeNotice, writeRegistration } from './convert-transcoder.ts'
+import { NotifySegmentSchema, RegisterRequestSchema } from './gen/lp_rpc_pb.ts'
+import { Endpoint } from './server.ts'
+import { TranscoderClient } from './transcoder-client.ts'
+import { TranscoderEndpoint } from './transcoder-endpoint.ts'
+import { decodeResult, encodeResult, parseContentType } from './transcoder-result.ts'
+
+const SECRET = 's3cret'
+const never = () => new AbortController().signal
+/** Eight tasks and the end of the session. */
+const NOTICES = 9
+const REGISTRATION = { secret: SECRET, capacity: 5, capabilities: defaultCapabilities('1.0.0') }
+
+/** An orchestrator's port for transcoders, with a real pool behind it. */
+async function serve(t: TestContext, options: { port?: number; maxResultBytes?: number } = {}) {
+  const directory = mkdtempSync(join(tmpdir(), 'livepeer-transcoders-'))
+  const around = { clock: systemClock, log: silentLog }
+  const pool = new TranscoderPool(
+    {
+      serviceUri: 'https://127.0.0.1:1',
+      secret: SECRET,
+      orchestrator: '0x70997970C51812dc3A010C7d01b50e0d17dc79C8',
+      capabilities: defaultCapabilities('1.0.0'),
+      localCapacity: 0,
+    },
+    {
+      ...{ ...around, local: null, sources: new MemoryObjects() },
+      events: { transcoders: () => {}, transcoderLost: () => {} },
+    },
+  )
+  const endpoint = new Endpoint(
+    {
+      ...{ name: 'service endpoint', host: '127.0.0.1', port: options.port ?? 0 },
+      tls: { hostname: 'localhost', directory },
+    },
+    { ...around, routes: [new TranscoderEndpoint(options, { ...around, api: pool })] },
+  )
+  const supervisor = new Supervisor()
+  await supervisor.start(endpoint)
+  t.after(async () => {
+    await supervisor.stop()
+    rmSync(directory, { recursive: true, force: true })
+  })
+  const url = `https://127.0.0.1:${endpoint.port}`
+  return { pool, url, port: endpoint.port, stop: () => supervisor.stop() }
+}
+
+/** Our transcoder's client, registered; what it is told is kept. */
+function register(t: TestContext, url: string, registration = REGISTRATION) {
+  const client = new TranscoderClient({ dice: systemDice, download: async () => new Uint8Array(0) })
+  const told: Notice[] = []
+  const stop = new AbortController()
+  const ended = (async () => {
+    for await (const notice of client.notices(url, registration, stop.signal)) told.push(notice)
+  })()
+  ended.catch(() => {})
+  t.after(() => stop.abort())
+  return { client, told, ended, stop }
+}
+
+/** A result as a Go transcoder posts it. */
+function post(port: number, body: Uint8Array, headers: Record<string, string>) {
+  return rawRequest(port, TRANSPORTS['HTTP/2'], {
+    method: 'POST',
+    path: '/transcodeResults',
+    headers: {
+      authorization: 'Livepeer-Transcoder-1.0',
+      credentials: SECRET,
+      'content-type': 'multipart/mixed; boundary=4c7b7cd30459fb442d90',
+      taskid: '0',
+      pixels: '384000',
+      'user-agent': 'Go-http-client/2.0',
+      ...headers,
+    },
+    body,
+  })
+}
+
+test('recorded registrations and tasks of Go nodes are read and written to the same bytes', () => {
+  for (const { request } of [...recorded.registerTranscoder, ...recorded.wrongSecret]) {
+    const registration = readRegistration(fromBinary(RegisterRequestSchema, parseHex(request)))
+    assert.equal(registration.capacity, 5)
+    const written = toBinary(
+      RegisterRequestSchema,
+      create(RegisterRequestSchema, writeRegistration(registration)),
+    )
+    assert.deepEqual(
+      withOrderedMaps(RegisterRequestSchema, written),
+      withOrderedMaps(RegisterRequestSchema, parseHex(request)),
+    )
+  }
+  const notices = recorded.registerTranscoder.flatMap(({ responses }) => responses)
+  for (const [i, text] of notices.entries()) {
+    const notice = readNotice(fromBinary(NotifySegmentSchema, parseHex(text)))
+    const isTeardown = i === notices.length - 1
+    assert.equal(notice.kind, isTeardown ? 'teardown' : 'task')
+    if (notice.kind === 'task') {
+      assert.equal(notice.taskId, BigInt(i))
+      assert.equal(notice.orchestrator, '0x70997970C51812dc3A010C7d01b50e0d17dc79C8')
+      assert.deepEqual(forTranscoder(notice.segment), notice.segment)
+    }
+    const written = toBinary(NotifySegmentSchema, create(NotifySegmentSchema, writeNotice(notice)))
+    assert.deepEqual(
+      withOrderedMaps(NotifySegmentSchema, written),
+      withOrderedMaps(NotifySegmentSchema, parseHex(text)),
+    )
+  }
+  assert.equal(notices.length, NOTICES)
+})
+
+test('the end of a session is told in the bytes that peers know, and an empty task is no task', () => {
+  const teardown = { kind: 'teardown', sessionId: 'bar' } as const
+  const bytes = toBinary(NotifySegmentSchema, create(NotifySegmentSchema, writeNotice(teardown)))
+  assert.equal(Buffer.from(bytes).toString('hex'), '1a0742051203626172')
+  assert.deepEqual(readNotice(fromBinary(NotifySegmentSchema, bytes)), teardown)
+  const empty = readNotice(create(NotifySegmentSchema, { url: 'https://x', taskId: 3n }))
+  assert.deepEqual(empty, { kind: 'unreadable', taskId: 3n, text: 'empty seg data' })
+})
+
+test('a result has the form that Go nodes give it', () => {
+  const part = (text: string, pixels: bigint) => ({ bytes: Buffer.from(text), pixels, perceptualHash: null })
+  const body = encodeResult([part('body1', 777n), part('body2', 888n)], [false, true], 'B')
+  assert.equal(
+    Buffer.from(body).toString(),
+    '--B\r\nContent-Length: 5\r\nContent-Type: video/mp2t\r\nPixels: 777\r\n\r\nbody1\r\n' +
+      '--B\r\nContent-Length: 5\r\nContent-Type: video/mp4\r\nPixels: 888\r\n\r\nbody2\r\n--B--\r\n',
+  )
+  assert.deepEqual(
+    decodeResult(body, 'B').map(({ bytes, pixels }) => [Buffer.from(bytes).toString(), pixels]),
+    [
+      ['body1', 777n],
+      ['body2', 888n],
+    ],
+  )
+})
+
+test('hashes belong to the rendition before them; other parts are skipped', () => {
+  const hash = Uint8Array.of(1, 2, 3)
+  const body = encodeResult([{ ...outputOf('a').renditions[0]!, perceptualHash: hash }], [false], 'B')
+  const text = Buffer.from(body).toString('latin1')
+  const other = '--B\r\nContent-Type: text/plain\r\n\r\nnothing\r\n'
+  const [rendition] = decodeResult(Buffer.from(other + text, 'latin1'), 'B')
+  assert.deepEqual([...rendition!.perceptualHash!], [...hash])
+  const orphan = '--B\r\nContent-Type: application/octet-stream\r\n\r\nhash\r\n--B--\r\n'
+  assert.throws(() => decodeResult(Buffer.from(orphan), 'B'), { message: 'Unknown perceptual hash' })
+})
+
+const RESULTS = new URL('../../../../shared/vectors/transcodeResults.json', import.meta.url)
+test('the recorded result of a Go transcoder is taken apart and put together to the same bytes', {
+  skip: existsSync(RESULTS) ? false : 'the recorded results are not there',
+}, () => {
+  const [call] = JSON.parse(readFileSync(RESULTS, 'utf8'))
+  const { boundary, type } = parseContentType(call.request['content-type'])!
+  assert.equal(type, 'multipart/mixed')
+  const body = Buffer.from(call.requestBody.hex, 'hex')
+  const renditions = decodeResult(body, boundary!)
+  assert.deepEqual(
+    renditions.map(({ bytes, pixels }) => [bytes.length > 50_000, pixels > 0n]),
+    [
+      [true, true],
+      [true, true],
+    ],
+  )
+  assert.ok(Buffer.from(encodeResult(renditions, [false, false], boundary!)).equals(body))
+})
+
+test('our transcoder works for our orchestrator: registration, task, result', async (t) => {
+  const { pool, url } = await serve(t)
+  const { client, told } = register(t, url)
+  await eventually('it is registered', () => pool.capacity === 5)
+  const asked = pool.transcode(jobOf('aaaa'), never())
+  await eventually('it is told', () => told.length === 1)
+  const [task] = told
+  assert.ok(task?.kind === 'task')
+  const result = { secret: SECRET, taskId: task.taskId, outcome: outputOf('done'), isMp4: [false] }
+  await client.deliver(url, result, never())
+  const { decodedPixels, renditions } = await asked
+  assert.equal(decodedPixels, 100n)
+  assert.deepEqual(
+    renditions.map(({ pixels }) => pixels),
+    [50n],
+  )
+  // Once more does no harm.
+  await client.deliver(url, result, never())
+})
+
+test('a failure travels as its text', async (t) => {
+  const { pool, url } = await serve(t)
+  const { client, told } = register(t, url)
+  await eventually('it is registered', () => pool.capacity === 5)
+  const failed = assert.rejects(pool.transcode(jobOf('aaaa'), never()), { message: 'No keyframes in input' })
+  await eventually('it is told', () => told.length === 1)
+  const outcome = { error: 'No keyframes in input' }
+  await client.deliver(url, { secret: SECRET, taskId: 0n, outcome, isMp4: [] }, never())
+  await failed
+})
+
+test('a wrong secret is answered in the words that end a transcoder', async (t) => {
+  const { url } = await serve(t)
+  await assert.rejects(register(t, url, { ...REGISTRATION, secret: 'wrong' }).ended, {
+    code: 'refused',
+    message: 'invalid secret',
+  })
+  await assert.rejects(register(t, url, { ...REGISTRATION, capacity: 0 }).ended, {
+    code: 'refused',
+    message: 'zero capacity',
+  })
+})
+
+test('an orchestrator that stops ends registrations with OK, at once', async (t) => {
+  const { pool, port, stop } = await serve(t)
+  const session = http2Connect(`https://127.0.0.1:${port}`, { rejectUnauthorized: false })
+  t.after(() => session.destroy())
+  session.on('error', () => {})
+  const request = create(RegisterRequestSchema, writeRegistration(REGISTRATION))
+  const message = toBinary(RegisterRequestSchema, request)
+  const head = Buffer.alloc(5)
+  head.writeUInt32BE(message.length, 1)
+  const stream = session.request({
+    ...{ ':method': 'POST', ':path': '/net.Transcoder/RegisterTranscoder' },
+    ...{ 'content-type': 'application/grpc', te: 'trailers' },
+  })
+  stream.end(Buffer.concat([head, message]))
+  stream.resume()
+  const trailers = new Promise<Record<string, unknown>>((resolve) => stream.once('trailers', resolve))
+  await eventually('it is registered', () => pool.capacity === 5)
+  const started = performance.now()
+  await stop()
+  assert.equal((await trailers)['grpc-status'], '0')
+  assert.ok(performance.now() - started < 1_500)
+})
+
+test('a transcoder that vanishes leaves the pool', async (t) => {
+  const { pool, url } = await serve(t)
+  const { stop } = register(t, url)
+  await eventually('it is registered', () => pool.capacity === 5)
+  stop.abort()
+  await eventually('it is gone', () => pool.capacity === 0)
+})
+
+test('results are checked in the order and with the answers of Go nodes', async (t) => {
+  const { pool, port, url } = await serve(t)
+  register(t, url)
+  await eventually('it is registered', () => pool.capacity === 5)
+  const body = encodeResult(outputOf('x').renditions, [false], '4c7b7cd30459fb442d90')
+  const cases: [Record<string, string>, number, string][] = [
+    [{ authorization: 'Basic' }, 401, 'Unauthorized\n'],
+    [{ credentials: 's3creT' }, 401, 'Unauthorized\n'],
+    [{ credentials: 'wrong', 'content-type': 'nonsense' }, 401, 'Unauthorized\n'],
+    [{ 'content-type': 'nonsense', taskid: 'x' }, 415, 'mime: invalid media type\n'],
+    [{ taskid: 'x', pixels: 'y' }, 400, 'Invalid Task ID\n'],
+    [{ taskid: '-1' }, 400, 'Invalid Task ID\n'],
+    [{ pixels: 'many' }, 400, 'Invalid Pixels\n'],
+    [{ taskid: '77' }, 200, 'OK'],
+    [{ 'content-type': 'text/plain' }, 200, 'OK'],
+  ]
+  for (const [headers, status, text] of cases) {
+    const answer = await post(port, body, headers)
+    assert.deepEqual([answer.status, answer.body.toString()], [status, text], JSON.stringify(headers))
+  }
+  const asked = pool.transcode(jobOf('aaaa'), never())
+  const answer = await post(port, body, { taskid: '0' })
+  assert.deepEqual([answer.status, answer.body.toString()], [200, 'OK'])
+  assert.equal((await asked).decodedPixels, 384_000n)
+})
+
+test('a result that is broken or too large fails its task with a text, and the next one is taken', async (t) => {
+  const { pool, port, url } = await serve(t, { maxResultBytes: 10_000 })
+  register(t, url)
+  await eventually('it is registered', () => pool.capacity === 5)
+  const fails = async (seq: number, body: Uint8Array, text: RegExp) => {
+    const failed = assert.rejects(pool.transcode(jobOf(`s${seq}`), never()), text)
+    const answer = await post(port, body, { taskid: String(seq) })
+    assert.equal(answer.status, 500)
+    await failed
+  }
+  await fails(0, Buffer.from('no parts at all'), /the result has no parts/)
+  await fails(1, Buffer.alloc(20_000), /input bigger than max buffer size/)
+  const good = encodeResult(outputOf('x').renditions, [false], '4c7b7cd30459fb442d90')
+  await fails(2, good.subarray(0, -30), /not complete/)
+  const asked = pool.transcode(jobOf('s3'), never())
+  assert.equal((await post(port, good, { taskid: '3' })).status, 200)
+  await asked
+})

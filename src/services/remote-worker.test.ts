@@ -1,0 +1,254 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { jobOf, outputOf, pass, rest } from '../../test/fake-transcoder.ts'
+import { bitstringOf, defaultCapabilities } from '../domain/capabilities.ts'
+import type { Notice } from '../domain/transcoder-notice.ts'
+import { Alarm } from '../lib/alarm.ts'
+import { WoundClock } from '../lib/clock.ts'
+import { seededDice } from '../lib/dice.ts'
+import { abortError, NodeError } from '../lib/errors.ts'
+import { silentLog } from '../lib/log.ts'
+import { Supervisor } from '../lib/service.ts'
+import type { TranscodeJob, TranscodeOutput } from './orchestrator.ts'
+import { type OrchestratorLink, RemoteWorker, type TaskResult } from './remote-worker.ts'
+
+const [FIRST, SECOND] = ['https://first:8935', 'https://second:8935']
+
+/** Orchestrators that do what a test tells them. */
+class FakeLink implements OrchestratorLink {
+  readonly registered: string[] = []
+  readonly delivered: { url: string; result: TaskResult }[] = []
+  /** What each answers to a registration; absent: takes it. */
+  readonly refusals = new Map<string, Error>()
+  deliveryFailures = 0
+  current: { url: string; notices: Notice[]; alarm: Alarm; end: Error | 'well' | null } | null = null
+  readonly #clock: WoundClock
+
+  constructor(clock: WoundClock) {
+    this.#clock = clock
+  }
+
+  async *notices(url: string, _: unknown, signal: AbortSignal): AsyncGenerator<Notice, void> {
+    this.registered.push(url)
+    const refusal = this.refusals.get(url)
+    if (refusal) throw refusal
+    const own = { url, notices: [] as Notice[], alarm: new Alarm(), end: null as Error | 'well' | null }
+    this.current = own
+    for (;;) {
+      const notice = own.notices.shift()
+      if (notice) yield notice
+      else if (own.end === 'well') return
+      else if (own.end) throw own.end
+      else await own.alarm.wait(this.#clock, 1e9, signal)
+    }
+  }
+
+  async download(url: string): Promise<Uint8Array> {
+    if (url.endsWith('gone')) throw new NodeError('refused', '404 Not Found')
+    return Uint8Array.of(1)
+  }
+
+  async deliver(url: string, result: TaskResult): Promise<void> {
+    if (this.deliveryFailures-- > 0) throw new NodeError('unreachable', 'connection refused')
+    this.delivered.push({ url, result })
+  }
+
+  tell(notice: Notice): void {
+    this.current!.notices.push(notice)
+    this.current!.alarm.ring()
+  }
+
+  end(how: Error | 'well'): void {
+    this.current!.end = how
+    this.current!.alarm.ring()
+  }
+}
+
+async function world(t: TestContext, orchestrators: readonly string[] = [FIRST!, SECOND!]) {
+  const clock = new WoundClock()
+  const link = new FakeLink(clock)
+  const jobs: TranscodeJob[] = []
+  let hold: Promise<void> | null = null
+  const engine = {
+    transcode: async (job: TranscodeJob, signal: AbortSignal): Promise<TranscodeOutput> => {
+      jobs.push(job)
+      if (hold) {
+        await Promise.race([
+          hold,
+          new Promise((_, reject) => signal.addEventListener('abort', () => reject(abortError(signal)))),
+        ])
+      }
+      if (job.sessionId === 'bad') throw new NodeError('media', 'No keyframes in input')
+      if (job.sessionId === 'few') return { decodedPixels: 1n, renditions: [] }
+      return outputOf(job.sessionId)
+    },
+  }
+  const worker = new RemoteWorker(
+    {
+      orchestrators,
+      secret: 'swordfish',
+      capacity: 5,
+      capabilities: defaultCapabilities('1.0.0'),
+      version: '1.0.0',
+    },
+    {
+      ...{ link, engine, clock, dice: seededDice('worker'), log: silentLog },
+      events: { segmentTranscoded: () => {}, segmentFailed: () => {} },
+    },
+  )
+  const supervisor = new Supervisor()
+  await supervisor.start(worker)
+  t.after(() => supervisor.stop())
+  await rest()
+  return {
+    ...{ clock, link, jobs, worker, supervisor },
+    hold() {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      hold = promise
+      return resolve
+    },
+  }
+}
+
+function taskOf(sessionId: string, taskId: bigint, over: Partial<Extract<Notice, { kind: 'task' }>> = {}) {
+  const { segment } = jobOf(sessionId, taskId)
+  return {
+    kind: 'task',
+    taskId,
+    url: 'https://x/stream/1.tempfile',
+    orchestrator: '0xAb',
+    segment,
+    ...over,
+  } as const
+}
+
+test('a task is fetched, transcoded under the orchestrator’s name, and brought back', async (t) => {
+  const w = await world(t)
+  w.link.tell(taskOf('aaaa', 3n))
+  await rest()
+  assert.equal(w.jobs[0]!.provider, 'Livepeer Transcoder 1.0.0 (0xAb)')
+  assert.equal(w.jobs[0]!.deadlineMs, 8_000)
+  const [{ url, result }] = w.link.delivered as [{ url: string; result: TaskResult }]
+  assert.equal(url, FIRST)
+  assert.deepEqual(result, {
+    secret: 'swordfish',
+    taskId: 3n,
+    outcome: outputOf('aaaa'),
+    isMp4: [false],
+  })
+  w.link.tell({ kind: 'teardown', sessionId: 'aaaa' })
+  await rest()
+  assert.equal(w.link.delivered.length, 1)
+  assert.deepEqual([w.worker.status().done, w.worker.status().running], [1, 0])
+})
+
+test('what cannot be done is answered with the text that belongs to it', async (t) => {
+  const w = await world(t)
+  const foreign = { ...defaultCapabilities(''), bitstring: bitstringOf([0, 17]) }
+  const { segment } = jobOf('aaaa')
+  w.link.tell({ kind: 'unreadable', taskId: 1n, text: 'invalid duration' })
+  w.link.tell(taskOf('aaaa', 2n, { segment: { ...segment, capabilities: foreign } }))
+  w.link.tell(taskOf('aaaa', 3n, { url: 'https://x/gone' }))
+  w.link.tell(taskOf('bad', 4n))
+  w.link.tell(taskOf('few', 5n))
+  await rest()
+  const texts = new Map(
+    w.link.delivered.map(({ result: { outcome, taskId } }) => [taskId, 'error' in outcome && outcome.error]),
+  )
+  assert.deepEqual(texts.get(1n), 'invalid duration')
+  assert.deepEqual(texts.get(2n), 'incompatible segment capabilities')
+  assert.deepEqual(texts.get(3n), '404 Not Found')
+  assert.deepEqual(texts.get(4n), 'No keyframes in input')
+  assert.deepEqual(texts.get(5n), 'segment / profile mismatch')
+})
+
+test('when its orchestrator is gone it works for the next of the list, and comes back round', async (t) => {
+  const w = await world(t)
+  w.link.end(new NodeError('unreachable', 'connection reset'))
+  await pass(w.clock, 1_000)
+  assert.deepEqual(w.link.registered, [FIRST, SECOND])
+  w.link.tell(taskOf('aaaa', 0n))
+  await rest()
+  assert.equal(w.link.delivered[0]!.url, SECOND)
+  w.link.end('well')
+  await pass(w.clock, 1_500)
+  assert.deepEqual(w.link.registered, [FIRST, SECOND, FIRST])
+})
+
+test('while no orchestrator answers it asks less and less often, but always within fifteen seconds', async (t) => {
+  const w = await world(t, [FIRST!])
+  w.link.refusals.set(FIRST!, new NodeError('unreachable', 'connection refused'))
+  w.link.end(new NodeError('unreachable', 'connection reset'))
+  await pass(w.clock, 10 * 60_000)
+  const asked = w.link.registered.length
+  assert.ok(asked > 40 && asked < 150, `asked ${asked} times`)
+  w.link.refusals.clear()
+  await pass(w.clock, 15_000)
+  w.link.tell(taskOf('aaaa', 0n))
+  await rest()
+  assert.equal(w.link.delivered.length, 1)
+})
+
+for (const [text, flag] of [
+  ['invalid secret', /-orchSecret/],
+  ['zero capacity', /-maxSessions/],
+] as const) {
+  test(`"${text}" ends the transcoder with a sentence that names the flag`, async (t) => {
+    const w = await world(t, [FIRST!])
+    const failed = assert.rejects(w.supervisor.failed, flag)
+    w.link.refusals.set(FIRST!, new NodeError('refused', text))
+    w.link.end('well')
+    await pass(w.clock, 2_000)
+    await failed
+  })
+}
+
+test('a result that cannot be brought is brought again', async (t) => {
+  const w = await world(t)
+  w.link.deliveryFailures = 2
+  w.link.tell(taskOf('aaaa', 0n))
+  await pass(w.clock, 3_000)
+  assert.equal(w.link.delivered.length, 1)
+})
+
+test('a task goes on while its orchestrator’s stream is broken', async (t) => {
+  const w = await world(t)
+  const release = w.hold()
+  w.link.tell(taskOf('aaaa', 0n))
+  await rest()
+  w.link.end(new NodeError('unreachable', 'connection reset'))
+  await pass(w.clock, 1_000)
+  release()
+  await rest()
+  assert.deepEqual(
+    w.link.delivered.map(({ url }) => url),
+    [FIRST],
+  )
+})
+
+test('when it stops, it takes no more and finishes what runs', async (t) => {
+  const w = await world(t)
+  const release = w.hold()
+  w.link.tell(taskOf('aaaa', 0n))
+  await rest()
+  let stopped = false
+  const stopping = w.supervisor.stop().then(() => {
+    stopped = true
+  })
+  await rest()
+  assert.equal(stopped, false)
+  release()
+  await stopping
+  assert.equal(w.link.delivered.length, 1)
+})
+
+test('a task that hangs does not keep it from stopping for ever', async (t) => {
+  const w = await world(t)
+  w.hold()
+  w.link.tell(taskOf('aaaa', 0n))
+  await rest()
+  const stopping = w.supervisor.stop()
+  await pass(w.clock, 20_000)
+  await stopping
+  assert.equal(w.worker.status().running, 0)
+})
