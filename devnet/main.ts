@@ -45,7 +45,7 @@ function readOptions() {
       options: {
         once: { type: 'boolean', default: false },
         input: { type: 'string' },
-        setup: { type: 'string', default: 'single' },
+        setup: { type: 'string', default: 'multi' },
         logs: { type: 'string' },
         segments: { type: 'string', default: '20' },
         tickets: { type: 'string', default: '2' },

@@ -20,7 +20,18 @@ import {
   writeInfoRequest,
   writeTicket,
 } from '../../src/io/rpc/convert.ts'
-import { OrchestratorInfoSchema, OrchestratorRequestSchema } from '../../src/io/rpc/gen/lp_rpc_pb.ts'
+import {
+  readNotice,
+  readRegistration,
+  writeNotice,
+  writeRegistration,
+} from '../../src/io/rpc/convert-transcoder.ts'
+import {
+  NotifySegmentSchema,
+  OrchestratorInfoSchema,
+  OrchestratorRequestSchema,
+  RegisterRequestSchema,
+} from '../../src/io/rpc/gen/lp_rpc_pb.ts'
 import { TicketSchema } from '../../src/io/rpc/gen/redeemer_pb.ts'
 import {
   formatPaymentHeader,
@@ -28,6 +39,7 @@ import {
   parsePaymentHeader,
   parseSegmentHeader,
 } from '../../src/io/rpc/headers.ts'
+import { decodeResult, encodeResult, parseContentType } from '../../src/io/rpc/transcoder-result.ts'
 import { parseHex } from '../../src/lib/bytes.ts'
 import { NodeError } from '../../src/lib/errors.ts'
 import { segmentOf } from '../endpoint.ts'
@@ -44,6 +56,9 @@ interface Codec {
   decode(bytes: Uint8Array): unknown
   encode(value: never): Uint8Array
 }
+
+/** Of a transcoder's result. */
+const BOUNDARY = 'b'
 
 const base64 = (text: string) => new Uint8Array(Buffer.from(text, 'base64'))
 const ascii = (text: string) => new Uint8Array(Buffer.from(text, 'latin1'))
@@ -123,6 +138,50 @@ const CODECS: readonly Codec[] = [
     samples: recorded.segments.map(({ paymentHeader }) => ascii(paymentHeader)),
     decode: (bytes) => parsePaymentHeader(text(bytes)),
     encode: (value) => ascii(formatPaymentHeader(value)),
+  },
+  {
+    name: 'NotifySegment',
+    samples: recorded.registerTranscoder.flatMap(({ responses }) => responses.map((text) => parseHex(text))),
+    decode: (bytes) => {
+      const notice = readNotice(parseMessage(NotifySegmentSchema, bytes))
+      // Its text goes to the orchestrator; it is never written again.
+      if (notice.kind === 'unreadable') throw new NodeError('unreadable', notice.text)
+      return notice
+    },
+    encode: (value) => toBinary(NotifySegmentSchema, create(NotifySegmentSchema, writeNotice(value))),
+  },
+  {
+    name: 'RegisterRequest',
+    samples: recorded.registerTranscoder.map(({ request }) => parseHex(request)),
+    decode: (bytes) => readRegistration(parseMessage(RegisterRequestSchema, bytes)),
+    encode: (value) =>
+      toBinary(RegisterRequestSchema, create(RegisterRequestSchema, writeRegistration(value))),
+  },
+  {
+    name: 'a transcoder’s result',
+    samples: [
+      encodeResult(
+        [
+          { bytes: ascii('one'), pixels: 7n, perceptualHash: ascii('hash') },
+          { bytes: ascii('two'), pixels: 8n, perceptualHash: null },
+        ],
+        [false, false],
+        BOUNDARY,
+      ),
+    ],
+    decode: (bytes) => decodeResult(bytes, BOUNDARY),
+    encode: (value) => encodeResult(value, [], BOUNDARY),
+  },
+  {
+    name: 'Content-Type',
+    samples: ['multipart/mixed; boundary=4c7b7cd3', 'multipart/mixed; charset=x; boundary="a b"'].map(ascii),
+    decode: (bytes) => {
+      const parsed = parseContentType(text(bytes))
+      if (!parsed) throw new NodeError('bad-content-type', 'mime: invalid media type')
+      return parsed
+    },
+    encode: ({ boundary, type }: NonNullable<ReturnType<typeof parseContentType>>) =>
+      ascii(boundary === null ? type : `${type}; boundary="${boundary}"`),
   },
 ]
 
