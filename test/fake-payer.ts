@@ -1,6 +1,7 @@
 import type { Payment, PriceInfo, SignedTicket, TicketParams } from '../src/domain/ticket.ts'
 import { ticketHash } from '../src/domain/ticket.ts'
 import { type Address, addressOfKey, keccak256, signHash } from '../src/lib/crypto.ts'
+import { quickSigner } from './quick-signer.ts'
 
 /** What an orchestrator offered. */
 export interface Offer {
@@ -11,12 +12,14 @@ export interface Offer {
 /** A sender with a key of its own: makes payments of real, signed tickets for what it was offered. */
 export class FakePayer {
   readonly address: Address
-  readonly #key: Uint8Array
+  readonly #signHash: (hash: Uint8Array) => Uint8Array
   readonly #nonces = new Map<string, number>()
 
-  constructor(name: string) {
-    this.#key = keccak256(new TextEncoder().encode(name))
-    this.address = addressOfKey(this.#key)
+  /** `quick` signs with `quickSigner`. */
+  constructor(name: string, options: { quick?: boolean } = {}) {
+    const key = keccak256(new TextEncoder().encode(name))
+    this.#signHash = options.quick ? quickSigner(key) : (hash) => signHash(key, hash)
+    this.address = addressOfKey(key)
   }
 
   /** A payment of the next `count` tickets. */
@@ -36,7 +39,7 @@ export class FakePayer {
 
   /** Signs one ticket. */
   sign(params: TicketParams, senderNonce: number): Uint8Array {
-    return signHash(this.#key, ticketHash(this.ticket(params, senderNonce)))
+    return this.#signHash(ticketHash(this.ticket(params, senderNonce)))
   }
 
   /** One ticket as the chain sees it, unsigned. */

@@ -15,6 +15,7 @@ const POLL_MS = 1_000
 /** As the real ones: a late transaction is replaced, and after two such times not waited for. */
 const LATE_MS = 60_000
 const LATENCY_MS = 200
+const REORGANISABLE_BLOCKS = 10
 
 /** One nonce of an account, as it was last sent. */
 interface Sent {
@@ -72,6 +73,8 @@ export class FakeRewardChain {
   readonly #nonces = new Map<Address, number>()
   readonly #pool = new Map<string, Sent>()
   #block = 0
+  /** For each block, what to do to take it back. */
+  readonly #undo: (() => void)[] = []
   #toldRound = FIRST_ROUND
   #hashes = 0
 
@@ -100,14 +103,25 @@ export class FakeRewardChain {
 
   /** Makes a block; tells of a new round, unless nobody can hear of it. */
   mine(): void {
-    this.#block++
-    if (!this.includesNothing) this.#include()
+    this.#mineQuietly()
     if (this.isDown) return
     if (this.isInitialized && this.#toldRound !== this.round) {
       this.#toldRound = this.round
       for (const tell of [...this.roundListeners]) tell(this.round)
     }
     this.announce(false)
+  }
+
+  /** Takes the last blocks back and mines one more in their place; what was in them returns to the pool if `kept`. */
+  reorganise(depth: number, kept: boolean): void {
+    const taken = Math.min(depth, this.#undo.length)
+    for (let i = 0; i < taken; i++) {
+      this.#block--
+      this.#undo.pop()!()
+    }
+    if (!kept) this.dropPool()
+    for (let i = 0; i <= taken; i++) this.#mineQuietly()
+    if (!this.isDown) this.announce(true)
   }
 
   announce(reorganised: boolean): void {
@@ -179,7 +193,20 @@ export class FakeRewardChain {
     if (this.isDown) throw new NodeError('chain-unreachable', 'no answer from the chain')
   }
 
-  #include(): void {
+  #mineQuietly(): void {
+    this.#block++
+    const { lastRewardRound } = this
+    const undo = this.includesNothing ? [] : this.#include()
+    this.#undo.push(() => {
+      for (const each of undo) each()
+      this.lastRewardRound = lastRewardRound
+    })
+    if (this.#undo.length > REORGANISABLE_BLOCKS) this.#undo.shift()
+  }
+
+  /** Gives how to undo it. */
+  #include(): (() => void)[] {
+    const undo: (() => void)[] = []
     for (const [key, sent] of [...this.#pool]) {
       const used = this.#nonces.get(sent.account) ?? 0
       if (sent.nonce < used) this.#pool.delete(key)
@@ -190,10 +217,17 @@ export class FakeRewardChain {
       const success = may && this.isInitialized && this.isActive && this.lastRewardRound < this.round
       const fee = GAS * this.gasPrice
       this.balances.set(sent.account, (this.balances.get(sent.account) ?? 0n) - fee)
+      undo.push(() => {
+        this.receipts.delete(sent.hash)
+        this.#nonces.set(sent.account, used)
+        this.balances.set(sent.account, this.balances.get(sent.account)! + fee)
+        this.#pool.set(key, sent)
+      })
       if (success) this.lastRewardRound = this.round
       this.receipts.set(sent.hash, { success, round: this.round, fee })
       this.trace.push(`${this.#block} round ${this.round} ${sent.account} ${sent.nonce} ${success}`)
     }
+    return undo
   }
 }
 
@@ -206,6 +240,8 @@ export class RewardProcess implements RewardChain {
   readonly #dice: Dice
   /** Once set, it does nothing any more and hears no answers. */
   isDead = false
+  /** While set, this process alone reaches no chain. */
+  isCutOff = false
   maxGasPrice = 0n
 
   constructor(
@@ -324,16 +360,26 @@ export class RewardProcess implements RewardChain {
 
   /** A request and its answer take their time, and a dead process hears nothing. */
   async #ask<Answer>(answer: () => Answer): Promise<Answer> {
-    if (this.isDead) return NEVER
+    if (this.isDead) return never()
     await this.#clock.sleep(this.#dice.fraction() * LATENCY_MS)
-    if (this.isDead) return NEVER
+    if (this.isDead) return never()
+    this.#assertUp()
     const told = answer()
     await this.#clock.sleep(this.#dice.fraction() * LATENCY_MS)
-    return this.isDead ? NEVER : told
+    if (this.isDead) return never()
+    this.#assertUp()
+    return told
+  }
+
+  #assertUp(): void {
+    if (this.isCutOff) throw new NodeError('chain-unreachable', 'no answer from the chain')
   }
 }
 
-const NEVER = new Promise<never>(() => {})
+/** A promise of its own for each who waits in vain, so that what waits can be forgotten. */
+function never(): Promise<never> {
+  return new Promise(() => {})
+}
 
 function larger(a: bigint, b: bigint): bigint {
   return a > b ? a : b

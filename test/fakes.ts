@@ -24,6 +24,8 @@ interface FakeBlock {
 }
 
 interface FakeTransaction {
+  /** Who sent which ticket. */
+  readonly id: string
   readonly ticket: WinningTicket
   readonly txHash: Hex
   /** Null while it is in no block. */
@@ -56,7 +58,7 @@ export class FakeChain {
   readonly #claimed = new Map<Address, bigint>()
   readonly #roundHashes = new Map<bigint, Uint8Array>()
   #lastInitialized = 0n
-  readonly #sent = new Map<Hex, FakeTransaction>()
+  readonly #sent = new Map<string, FakeTransaction>()
   #mempool: FakeTransaction[] = []
   readonly #blocks: FakeBlock[] = []
   #events: FakeEvent[] = []
@@ -141,15 +143,17 @@ export class FakeChain {
     return { kind: 'pays', amount: this.#payout(ticket).pays, gas: REDEEM_GAS }
   }
 
-  async redeem(ticket: WinningTicket, signal: AbortSignal): Promise<RedemptionResult> {
+  /** Sent once by each account, which remembers it; whoever does not say is the same one. */
+  async redeem(ticket: WinningTicket, signal: AbortSignal, account = ''): Promise<RedemptionResult> {
     this.#assertUp()
-    const id = formatHex(ticketHash(ticket))
+    const id = `${account}${formatHex(ticketHash(ticket))}`
     let sent = this.#sent.get(id)
     if (sent?.result && !sent.result.success) sent = undefined
     if (!sent) {
       const reason = this.#refusal(ticket)
       if (reason) return { kind: 'not-sent', reason }
       sent = {
+        id,
         ticket,
         txHash: formatHex(keccak256(ticketHash(ticket), Uint8Array.of(this.#salt++ % 256))),
         result: null,
@@ -179,7 +183,7 @@ export class FakeChain {
       for (const transaction of block.included) {
         transaction.result = null
         if (kept(transaction.ticket)) this.#mempool.push(transaction)
-        else this.#sent.delete(formatHex(ticketHash(transaction.ticket)))
+        else this.#sent.delete(transaction.id)
       }
     }
     for (let i = 0; i <= depth; i++) {
@@ -221,7 +225,7 @@ export class FakeChain {
 
   /** Redeems a ticket from somebody else's account, in the next block. */
   redeemFromElsewhere(ticket: WinningTicket): void {
-    this.#mempool.push({ ticket, txHash: '0xee', result: null, waiters: new Set() })
+    this.#mempool.push({ id: 'elsewhere', ticket, txHash: '0xee', result: null, waiters: new Set() })
   }
 
   #mineQuietly(): void {

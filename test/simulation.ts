@@ -27,6 +27,7 @@ import { Senders } from '../src/services/senders.ts'
 import { TicketRecipient } from '../src/services/ticket-recipient.ts'
 import { FakePayer, type Offer } from './fake-payer.ts'
 import { FakeChain } from './fakes.ts'
+import { Gate } from './gate.ts'
 
 const ORCHESTRATOR: Address = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
 const REDEEM_GAS = 350_000n
@@ -75,51 +76,6 @@ export interface Report {
   /** Wei, by sender: what must at least be left, what is, what may be. */
   readonly credit: readonly { least: Rational; found: Rational; most: Rational }[]
 }
-
-/** A process: everything it asks of the world passes a gate, at which it may die. */
-class Gate {
-  isDead = false
-  readonly #onAwait: () => boolean
-  readonly #onCrash: () => void
-
-  constructor(onAwait: () => boolean, onCrash: () => void) {
-    this.#onAwait = onAwait
-    this.#onCrash = onCrash
-  }
-
-  /** The same object for this process: once it has died, nothing is called and nothing answers any more. */
-  wrap<T extends object>(target: T): T {
-    return new Proxy(target, {
-      get: (_, name) => {
-        const value: unknown = Reflect.get(target, name, target)
-        if (typeof value !== 'function') return value
-        if (name === 'subscribe' || name === 'assertBelowMax') return value.bind(target)
-        return (...args: unknown[]) => this.#pass(() => value.apply(target, args))
-      },
-    })
-  }
-
-  async #pass(call: () => unknown): Promise<unknown> {
-    if (this.#dies()) return NEVER
-    try {
-      const result = await call()
-      return this.#dies() ? NEVER : result
-    } catch (error) {
-      if (this.#dies()) return NEVER
-      throw error
-    }
-  }
-
-  #dies(): boolean {
-    if (!this.isDead && this.#onAwait()) {
-      this.isDead = true
-      this.#onCrash()
-    }
-    return this.isDead
-  }
-}
-
-const NEVER = new Promise<never>(() => {})
 
 interface Node {
   readonly recipient: TicketRecipient
