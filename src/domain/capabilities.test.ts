@@ -15,6 +15,7 @@ import {
   satisfies,
   satisfiesVersion,
   softwareCapabilities,
+  withTranscoders,
 } from './capabilities.ts'
 import { parseProfile, presetNamed, presets } from './rendition.ts'
 
@@ -102,6 +103,41 @@ describe('offered capabilities', () => {
           .bitstring,
       ).includes(capability.hevcDecode)
     assert.deepEqual([has(), has(null), has(false), has(true)], [false, false, false, true])
+  })
+})
+
+describe('what an orchestrator offers with its transcoders', () => {
+  const own = defaultCapabilities('0.1.0')
+  it('adds up the capacities of each bit, as recorded of a Go orchestrator', () => {
+    const transcoder = {
+      ...own,
+      bitstring: bitstringOf([0, 1, 17]),
+      capacities: new Map([
+        [0, 1],
+        [17, 1],
+      ]),
+    }
+    const offered = withTranscoders(own, [transcoder, { ...transcoder, capacities: new Map() }])
+    assert.deepEqual(
+      [0, 1, 2, 17].map((bit) => offered.capacities.get(bit)),
+      [3, 2, 1, 2],
+    )
+    assert.ok(bitsOf(offered.bitstring).includes(17))
+    assert.equal(offered.version, '0.1.0')
+    assert.deepEqual(withTranscoders(own, []), own)
+  })
+
+  it('has neither stores of its own nor AI because a transcoder names them', () => {
+    const bare = { ...own, bitstring: [1n], capacities: new Map([[0, 1]]) }
+    const offered = withTranscoders(bare, [
+      { ...own, bitstring: bitstringOf([4, 5, 6, 14, 27, 35, 40]), capacities: new Map() },
+    ])
+    assert.deepEqual(bitsOf(offered.bitstring), [0, 14])
+  })
+
+  it('has no bit of which a transcoder says that its capacity is nothing', () => {
+    const none = { ...own, bitstring: bitstringOf([17]), capacities: new Map([[17, 0]]) }
+    assert.equal(withTranscoders(own, [none]).capacities.has(17), false)
   })
 })
 

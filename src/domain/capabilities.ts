@@ -61,6 +61,8 @@ const DEFAULT_BITS: readonly number[] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 1
 /** What decoding on the CPU adds (transcoding.md §5.2), AI left out. */
 const SOFTWARE_BITS: readonly number[] = [17, 21, 22, 23, 24, 25]
 
+const FIRST_AI_BIT = 27
+
 /** Jobs within these bits suit an orchestrator that tells no capabilities at all (wire.md §7). */
 const LEGACY_BITS: readonly number[] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
 
@@ -219,6 +221,32 @@ export function softwareCapabilities(options: {
 }): Capabilities {
   const hevc = options.hevcDecoding ? [capability.hevcDecode] : []
   return offering([...DEFAULT_BITS, ...SOFTWARE_BITS, ...hevc], options.version)
+}
+
+/** Storing results and giving out tokens is the orchestrator's own business; AI is nobody's here (wire.md §7). */
+function isOfTranscoders(bit: number): boolean {
+  return (bit < capability.storageDirect || bit > capability.storageGcs) && bit < FIRST_AI_BIT
+}
+
+/**
+ * What an orchestrator offers together with its transcoders: the capacities of each bit are added up (wire.md §7). What
+ * the orchestrator would have to do itself is not offered because a transcoder names it.
+ */
+export function withTranscoders(own: Capabilities, transcoders: readonly Capabilities[]): Capabilities {
+  const capacities = new Map(own.capacities)
+  for (const transcoder of transcoders) {
+    for (const [bit, capacity] of capacitiesOf(transcoder)) {
+      if (capacity > 0 && (own.capacities.has(bit) || isOfTranscoders(bit))) {
+        capacities.set(bit, (capacities.get(bit) ?? 0) + capacity)
+      }
+    }
+  }
+  return { ...own, bitstring: bitstringOf([...bitsOf(own.bitstring), ...capacities.keys()]), capacities }
+}
+
+/** Capacity by capability: one for each bit where none is told (wire.md §7). */
+export function capacitiesOf({ bitstring, capacities }: Capabilities): ReadonlyMap<number, number> {
+  return capacities.size > 0 ? capacities : new Map(bitsOf(bitstring).map((bit) => [bit, 1]))
 }
 
 const nothing: Capabilities = {

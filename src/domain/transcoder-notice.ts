@@ -1,4 +1,4 @@
-import { bitsOf, type Capabilities } from './capabilities.ts'
+import { type Capabilities, capacitiesOf } from './capabilities.ts'
 import type { SegmentData } from './segment.ts'
 
 /** How a transcoder introduces itself (wire.md §13). */
@@ -37,9 +37,4 @@ export function forTranscoder(segment: SegmentData): SegmentData {
     storage: [],
     capabilities: capabilities && { ...capabilities, capacities: capacitiesOf(capabilities) },
   }
-}
-
-/** Capacity by capability: one for each bit where none is told (wire.md §7). */
-export function capacitiesOf({ bitstring, capacities }: Capabilities): ReadonlyMap<number, number> {
-  return capacities.size > 0 ? capacities : new Map(bitsOf(bitstring).map((bit) => [bit, 1]))
 }

@@ -54,6 +54,11 @@ export class MemoryObjects {
     return this.#files.get(path) ?? null
   }
 
+  /** Forgets one file. */
+  remove(path: string): void {
+    this.#remove(path)
+  }
+
   /** Forgets all files under a prefix that ends with a slash: a directory, and those in it. */
   drop(prefix: string): void {
     for (const [name, paths] of this.#directories) {

@@ -11,6 +11,7 @@ import type { SegmentJob, TranscodeOutput } from './orchestrator.ts'
 import { TranscoderPool } from './transcoder-pool.ts'
 
 const SECRET = 'swordfish'
+const PEER = { address: 'x', gone: new AbortController().signal, ping: async () => {} }
 
 function world(t: TestContext, options: { local?: boolean; localCapacity?: number } = {}) {
   const clock = new WoundClock()
@@ -20,6 +21,7 @@ function world(t: TestContext, options: { local?: boolean; localCapacity?: numbe
   const local = {
     transcode: async (job: SegmentJob): Promise<TranscodeOutput> => {
       here.push(job)
+      if (job.sessionId === 'bad') throw new NodeError('media', 'No keyframes in input')
       return outputOf('here')
     },
   }
@@ -45,6 +47,14 @@ function world(t: TestContext, options: { local?: boolean; localCapacity?: numbe
   const come = async (name: string, how: { capacity?: number; capabilities?: Capabilities } = {}) => {
     const told: Notice[] = []
     const stop = new AbortController()
+    const line = new AbortController()
+    const pings: (() => void)[] = []
+    let isAlive = true
+    const peer = {
+      address: name,
+      gone: line.signal,
+      ping: () => new Promise<void>((resolve) => (isAlive ? resolve() : void pings.push(resolve))),
+    }
     let ended: unknown = null
     const registration = {
       secret: SECRET,
@@ -52,7 +62,7 @@ function world(t: TestContext, options: { local?: boolean; localCapacity?: numbe
       capabilities: how.capabilities ?? defaultCapabilities('1.0.0'),
     }
     const reading = (async () => {
-      for await (const notice of pool.register(registration, name, stop.signal)) told.push(notice)
+      for await (const notice of pool.register(registration, peer, stop.signal)) told.push(notice)
       ended = 'well'
     })().catch((error) => {
       ended = error
@@ -65,10 +75,26 @@ function world(t: TestContext, options: { local?: boolean; localCapacity?: numbe
       get ended() {
         return ended
       },
-      /** Its stream breaks. */
+      /** Its connection breaks. */
+      async vanish() {
+        line.abort()
+        stop.abort()
+        await reading
+        await rest()
+      },
+      /** Its stream breaks, its connection holds. */
       async leave() {
         stop.abort()
         await reading
+        await rest()
+      },
+      /** It stands still, as a process that is stopped does; or goes on. */
+      freeze() {
+        isAlive = false
+      },
+      async thaw() {
+        isAlive = true
+        for (const answer of pings.splice(0)) answer()
         await rest()
       },
     }
@@ -101,11 +127,11 @@ test('a transcoder gets the task of its session with everything that it needs, a
   assert.equal(task.orchestrator, 'offchain')
   assert.deepEqual([task.segment.hash, task.segment.sig.length], [new Uint8Array(32), 0])
   assert.deepEqual(w.sources.get('aaaa/7.tempfile'), Uint8Array.of(1, 2, 3))
-  assert.equal(w.pool.isWanted(0n), true)
+  assert.equal(w.pool.wanted(0n)?.aborted, false)
   w.pool.finish(0n, outputOf('done'))
   await rest()
   assert.equal(asked.result, 'done')
-  assert.equal(w.pool.isWanted(0n), false)
+  assert.equal(w.pool.wanted(0n), null)
   w.pool.finish(0n, outputOf('twice'))
   w.pool.finish(99n, outputOf('never asked'))
 })
@@ -138,7 +164,7 @@ test('a wrong secret, no capacity: the texts that end a transcoder', async (t) =
   const capabilities = null
   const signal = new AbortController().signal
   const first = (registration: { secret: string; capacity: number }) =>
-    w.pool.register({ ...registration, capabilities }, 'x', signal).next()
+    w.pool.register({ ...registration, capabilities }, PEER, signal).next()
   await assert.rejects(first({ secret: 'swordfisH', capacity: 1 }), { message: 'invalid secret' })
   await assert.rejects(first({ secret: '', capacity: 1 }), { message: 'invalid secret' })
   await assert.rejects(first({ secret: SECRET, capacity: 0 }), { message: 'zero capacity' })
@@ -150,7 +176,7 @@ test('the segment of a transcoder that is lost is given to another, and the firs
   const one = await w.come('one')
   const asked = await w.ask(jobOf('a'))
   const two = await w.come('two')
-  await one.leave()
+  await one.vanish()
   assert.equal(two.tasks().length, 1)
   // The lost one finishes all the same, and is first.
   w.pool.finish(one.tasks()[0]!.taskId, outputOf('by one'))
@@ -165,7 +191,7 @@ test('a failure of a lost transcoder does not count while another works on its s
   const w = world(t)
   const [one, two] = [await w.come('one'), await w.come('two', { capacity: 1 })]
   const asked = await w.ask(jobOf('a'))
-  await one.leave()
+  await one.vanish()
   w.pool.finish(one.tasks()[0]!.taskId, new NodeError('remote-failure', 'execution interrupted'))
   w.pool.finish(two.tasks()[0]!.taskId, outputOf('by two'))
   await rest()
@@ -176,7 +202,7 @@ test('a segment whose only transcoder is lost waits a little: for its result, fo
   const w = world(t)
   const one = await w.come('one')
   const [first, second, third] = [await w.ask(jobOf('a')), await w.ask(jobOf('b')), await w.ask(jobOf('c'))]
-  await one.leave()
+  await one.vanish()
   w.pool.finish(one.tasks()[0]!.taskId, outputOf('late but good'))
   await pass(w.clock, 1_000)
   assert.equal(first.result, 'late but good')
@@ -204,8 +230,11 @@ test('a frozen transcoder is out at the deadline of its segment, and what else i
   await rest()
   assert.equal(behind.result, 'saved')
   assert.deepEqual(
-    w.pool.status().map(({ address }) => address),
-    ['other'],
+    w.pool.status().map(({ address, outOfRotation }) => [address, outOfRotation]),
+    [
+      ['other', null],
+      ['frozen', 'too-late'],
+    ],
   )
 })
 
@@ -244,7 +273,7 @@ test('capacities are added to what the node offers, and taken away again', async
   assert.equal(w.pool.capabilities.capacities.get(0), 2)
   assert.ok((w.pool.capabilities.bitstring[0]! >> 17n) & 1n)
   assert.equal(w.pool.capacity, 5)
-  await one.leave()
+  await one.vanish()
   assert.equal(w.pool.capabilities.capacities.get(17), undefined)
   assert.equal(w.pool.capabilities.capacities.get(0), 1)
   assert.equal(((w.pool.capabilities.bitstring[0]! >> 17n) & 1n) === 0n, true)
@@ -258,7 +287,7 @@ test('a node with an engine of its own shares the work with transcoders of other
   assert.equal(w.here.length, 2)
   assert.equal(one.tasks().length, 2)
   assert.equal(w.pool.capacity, 4)
-  await one.leave()
+  await one.vanish()
   assert.equal((await w.ask(jobOf('e'))).result, 'error: no transcoders available')
   w.pool.sessionEnded('a')
   w.pool.sessionEnded('b')
@@ -270,7 +299,7 @@ test('a transcoder that reads nothing any more is dropped', async (t) => {
   const stop = new AbortController()
   t.after(() => stop.abort())
   const registration = { secret: SECRET, capacity: 1_000, capabilities: null }
-  const notices = w.pool.register(registration, 'deaf', stop.signal)
+  const notices = w.pool.register(registration, { ...PEER, address: 'deaf' }, stop.signal)
   const first = notices.next()
   await rest()
   const asked = []
@@ -288,6 +317,155 @@ test('a segment that is called off is forgotten', async (t) => {
   const asked = assert.rejects(w.pool.transcode(jobOf('a'), stop.signal), { name: 'AbortError' })
   stop.abort()
   await asked
-  assert.equal(w.pool.isWanted(0n), false)
+  assert.equal(w.pool.wanted(0n), null)
   assert.equal(w.pool.status()[0]!.running, 0)
+})
+
+test('a transcoder that stands still gets nothing new, and what it has is done by another within its deadline', async (t) => {
+  const w = world(t)
+  const frozen = await w.come('frozen', { capacity: 50 })
+  const stuck = await w.ask(jobOf('a'))
+  const other = await w.come('other', { capacity: 5 })
+  frozen.freeze()
+  await pass(w.clock, 4_000)
+  assert.equal(w.pool.status().find(({ address }) => address === 'frozen')!.outOfRotation, 'silent')
+  assert.deepEqual([frozen.tasks().length, other.tasks().length], [1, 1])
+  await w.ask(jobOf('b'))
+  assert.deepEqual([frozen.tasks().length, other.tasks().length], [1, 2])
+  w.pool.finish(other.tasks()[0]!.taskId, outputOf('by another'))
+  await rest()
+  assert.equal(stuck.result, 'by another')
+  // Alive again, it has the place that it had.
+  await frozen.thaw()
+  assert.equal(w.pool.status().find(({ address }) => address === 'frozen')!.outOfRotation, null)
+  await w.ask(jobOf('c'))
+  assert.equal(frozen.tasks().length, 2)
+  assert.deepEqual(w.lost, [])
+})
+
+test('where there is no other, one that stands still for a moment keeps what it has, and its session', async (t) => {
+  const w = world(t)
+  const only = await w.come('only')
+  const asked = await w.ask(jobOf('a'))
+  only.freeze()
+  await pass(w.clock, 5_000)
+  const next = await w.ask(jobOf('a', 1n))
+  assert.equal((await w.ask(jobOf('b'))).result, 'error: no transcoders available')
+  await only.thaw()
+  for (const { taskId } of only.tasks()) w.pool.finish(taskId, outputOf(`task ${taskId}`))
+  await rest()
+  assert.deepEqual([asked.result, next.result], ['task 0', 'task 1'])
+})
+
+test('a transcoder that gives no sign of life for long is lost', async (t) => {
+  const w = world(t)
+  const only = await w.come('only')
+  only.freeze()
+  await pass(w.clock, 17_000)
+  assert.deepEqual(w.lost, [])
+  await pass(w.clock, 2_000)
+  assert.deepEqual(w.lost, ['only silent'])
+  assert.equal(only.ended, 'well')
+  assert.equal(w.pool.capacity, 0)
+})
+
+test('one that leaves with its connection standing may finish what it has, however long others wait', async (t) => {
+  const w = world(t)
+  const one = await w.come('one')
+  const asked = await w.ask(jobOf('a'))
+  const two = await w.come('two')
+  await one.leave()
+  assert.deepEqual(
+    w.pool.status().map(({ address, outOfRotation, running }) => [address, outOfRotation, running]),
+    [
+      ['two', null, 0],
+      ['one', 'leaving', 1],
+      ['one', 'stream-ended', 1],
+    ],
+  )
+  await w.ask(jobOf('a', 1n))
+  await pass(w.clock, 7_000)
+  assert.deepEqual(
+    two.tasks().map(({ segment }) => segment.seq),
+    [1n],
+  )
+  w.pool.finish(one.tasks()[0]!.taskId, outputOf('the last'))
+  await rest()
+  assert.equal(asked.result, 'the last')
+  assert.equal(
+    w.pool.status().some(({ outOfRotation }) => outOfRotation === 'leaving'),
+    false,
+  )
+})
+
+test('one that leaves and whose connection breaks then too has lost its segment to another', async (t) => {
+  const w = world(t)
+  const one = await w.come('one')
+  await w.ask(jobOf('a'))
+  const two = await w.come('two')
+  await one.leave()
+  assert.equal(two.tasks().length, 0)
+  await one.vanish()
+  assert.equal(two.tasks().length, 1)
+})
+
+test('who got a segment late is not blamed when its time is over', async (t) => {
+  const w = world(t)
+  const one = await w.come('one')
+  const asked = await w.ask(jobOf('a'))
+  await w.come('two')
+  await pass(w.clock, 6_000)
+  await one.vanish()
+  // It had waited behind others of its session for most of its time.
+  const waited = await w.ask(jobOf('b', 0n, { deadlineMs: 2_000 }))
+  await pass(w.clock, 2_000)
+  for (const { result } of [asked, waited]) assert.equal(result, 'error: Remote transcoder took too long')
+  assert.deepEqual(w.lost, ['one stream-ended'])
+  assert.equal(w.pool.status()[0]!.load, 0)
+})
+
+test('a source waits no longer than its segment is worked on', async (t) => {
+  const w = world(t)
+  await w.come('one')
+  await w.ask(jobOf('a'))
+  assert.equal(w.sources.files, 1)
+  w.pool.finish(0n, outputOf('done'))
+  await rest()
+  assert.equal(w.sources.files, 0)
+  await w.ask(jobOf('a', 1n))
+  await pass(w.clock, 8_000)
+  assert.equal(w.sources.files, 0)
+})
+
+test('the engine of this node takes over what a transcoder lost, for the time that is left', async (t) => {
+  const w = world(t, { local: true, localCapacity: 1 })
+  const one = await w.come('one', { capacity: 100 })
+  await w.ask(jobOf('first'))
+  const asked = await w.ask(jobOf('a'))
+  assert.equal(one.tasks().length, 1)
+  w.pool.sessionEnded('first')
+  await pass(w.clock, 3_000)
+  await one.vanish()
+  await rest()
+  assert.equal(asked.result, 'here')
+  assert.equal(w.here.at(-1)!.deadlineMs, 5_000)
+})
+
+test('a failure of this node’s own engine reaches the gateway in its own words, and frees the session', async (t) => {
+  const w = world(t, { local: true, localCapacity: 1 })
+  assert.equal((await w.ask(jobOf('bad'))).result, 'error: No keyframes in input')
+  assert.equal((await w.ask(jobOf('a'))).result, 'here')
+})
+
+test('the operator sees when a transcoder brought something last', async (t) => {
+  const w = world(t)
+  await w.come('one')
+  assert.equal(w.pool.status()[0]!.lastAnswerMs, null)
+  await w.ask(jobOf('a'))
+  await pass(w.clock, 1_500)
+  w.pool.finish(0n, new NodeError('remote-failure', 'TranscoderBusy'))
+  const [{ lastAnswerMs, sinceMs, done, failed }] = w.pool.status() as [
+    ReturnType<typeof w.pool.status>[number],
+  ]
+  assert.deepEqual([lastAnswerMs! - sinceMs, done, failed], [1_500, 0, 1])
 })

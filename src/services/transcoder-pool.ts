@@ -1,30 +1,26 @@
-import {
-  bitsOf,
-  bitstringOf,
-  type Capabilities,
-  defaultCapabilities,
-  satisfies,
-} from '../domain/capabilities.ts'
-import { capacitiesOf, forTranscoder, type Notice, type Registration } from '../domain/transcoder-notice.ts'
-import { Alarm } from '../lib/alarm.ts'
+import { type Capabilities, defaultCapabilities, satisfies, withTranscoders } from '../domain/capabilities.ts'
+import { segmentLimitMs } from '../domain/segment.ts'
+import { forTranscoder, type Notice, type Registration } from '../domain/transcoder-notice.ts'
 import type { Clock } from '../lib/clock.ts'
 import { equalSecrets } from '../lib/crypto.ts'
 import { abortError, messageOf, NodeError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import type { Service } from '../lib/service.ts'
-import type { ResultStore, SegmentJob, TranscodeOutput, Transcoder } from './orchestrator.ts'
+import type { SegmentJob, TranscodeOutput, Transcoder } from './orchestrator.ts'
+import { type LossReason, Member, type TranscoderPeer, type TranscoderState } from './transcoder-member.ts'
+import { pulseOf } from './transcoder-pulse.ts'
 
 /** Transcoders that are taken in. */
 const MAX_TRANSCODERS = 1_000
 /** The largest capacity that is believed. */
 const MAX_CAPACITY = 1_000
-/** Notices that wait for a transcoder to read them; one that reads none for so long is lost. */
-const MAX_UNREAD = 256
-/** When a transcoder's stream broke and no other can take its segment: how long its result, or another, is waited for. */
+/** When a transcoder is lost and no other can take its segment: how long its result, or another, is waited for. */
 const LOST_GRACE_MS = 3_000
+/** Transcoders that are gone, and still shown to the operator. */
+const GONE_SHOWN = 20
 
 /** Why a transcoder is not taken in, or a segment not done; the message is a text that peers know (wire.md §13). */
-export type PoolFault = 'invalid-secret' | 'zero-capacity' | 'no-transcoder' | 'too-late' | 'remote-failure'
+export type PoolFault = 'invalid-secret' | 'zero-capacity' | 'no-transcoder' | 'too-late'
 
 /** A refusal by the pool. */
 export class PoolError extends NodeError<PoolFault> {
@@ -37,8 +33,11 @@ export interface PoolEvents {
   transcoderLost(event: { address: string; reason: LossReason }): void
 }
 
-/** Why a transcoder is in the pool no more. */
-export type LossReason = 'stream-ended' | 'too-late' | 'does-not-read'
+/** Where sources wait to be fetched by transcoders. */
+export interface SourceStore {
+  put(path: string, bytes: Uint8Array): void
+  remove(path: string): void
+}
 
 export interface TranscoderPoolOptions {
   /** Base URL at which transcoders fetch their sources. */
@@ -56,59 +55,30 @@ export interface TranscoderPoolOptions {
 export interface TranscoderPoolNeeds {
   /** Does the work of this node itself; null when it has no engine. */
   readonly local: Transcoder | null
-  /** Where sources wait for transcoders. */
-  readonly sources: ResultStore
+  readonly sources: SourceStore
   readonly clock: Clock
   readonly log: Log
   readonly events: PoolEvents
 }
 
-/** A transcoder as the operator sees it. */
-export interface TranscoderState {
-  readonly address: string
-  readonly sinceMs: number
-  readonly capacity: number
-  /** Sessions that it has. */
-  readonly load: number
-  readonly running: number
-  readonly done: number
-  readonly failed: number
-  readonly version: string
-}
-
-interface Member {
-  readonly address: string
-  readonly sinceMs: number
-  readonly capacity: number
-  readonly capabilities: Capabilities
-  readonly sessions: Set<string>
-  /** Null for the engine of this node. */
-  readonly remote: Outlet | null
-  readonly tasks: Map<bigint, Attempt>
-  done: number
-  failed: number
-}
-
-/** The stream of notices to a transcoder. */
-interface Outlet {
-  readonly unread: Notice[]
-  readonly alarm: Alarm
-  isOver: boolean
-}
-
-/** One try of a segment at one transcoder. */
+/** One try of a segment at one transcoder of another machine. */
 interface Attempt {
   readonly work: Work
   readonly member: Member
+  readonly sinceMs: number
 }
 
 /** A segment that is being done. */
 interface Work {
   readonly job: SegmentJob
+  readonly deadline: number
   readonly result: PromiseWithResolvers<TranscodeOutput>
+  /** Aborted once the segment is done, or given up. */
+  readonly over: AbortController
   readonly tried: Set<Member>
-  /** Of transcoders whose stream broke too: their result still counts. */
-  readonly taskIds: Set<bigint>
+  /** Who works on it, also of those that were lost: their result still counts. */
+  readonly holders: Set<Member>
+  readonly tasks: Set<bigint>
 }
 
 /**
@@ -120,53 +90,44 @@ export class TranscoderPool implements Service, Transcoder {
   readonly #options: TranscoderPoolOptions
   readonly #needs: TranscoderPoolNeeds
   readonly #members = new Set<Member>()
+  /** They get no more work, but their connection is there: what they have, they may finish. */
+  readonly #leaving = new Set<Member>()
+  readonly #gone: TranscoderState[] = []
   readonly #bySession = new Map<string, Member>()
   readonly #attempts = new Map<bigint, Attempt>()
   /** Segments that wait for a transcoder to come. */
   readonly #stranded = new Set<Work>()
+  #offer: Capabilities
   #nextTask = 0n
 
   constructor(options: TranscoderPoolOptions, needs: TranscoderPoolNeeds) {
     this.#options = options
     this.#needs = needs
+    this.#offer = options.capabilities
     if (!needs.local) return
-    const offer = { capabilities: options.capabilities, capacity: options.localCapacity }
-    this.#members.add(memberOf('local', offer, null, needs.clock))
+    const { capabilities, localCapacity: capacity } = options
+    const sinceMs = needs.clock.now()
+    this.#members.add(new Member({ address: 'local', sinceMs, capacity, capabilities, isLocal: true }))
   }
 
   start(): void {
-    this.#tell()
+    this.#count()
   }
 
   /** How many sessions all transcoders together take. */
   get capacity(): number {
-    return [...this.#members].reduce((sum, { capacity }) => sum + capacity, 0)
+    return sum([...this.#members], ({ capacity }) => capacity)
   }
 
-  /** What this node offers with all its transcoders (wire.md §7): their capacities are added up. */
+  /** What this node offers with all its transcoders (wire.md §7). */
   get capabilities(): Capabilities {
-    const own = this.#options.capabilities
-    const capacities = new Map(own.capacities)
-    for (const { capabilities, remote } of this.#members) {
-      if (!remote) continue
-      for (const [bit, capacity] of capacitiesOf(capabilities)) {
-        capacities.set(bit, (capacities.get(bit) ?? 0) + capacity)
-      }
-    }
-    const bits = [...capacities].flatMap(([bit, capacity]) => (capacity > 0 ? [bit] : []))
-    return { ...own, bitstring: bitstringOf([...bits, ...bitsOf(own.bitstring)]), capacities }
+    return this.#offer
   }
 
-  /** The transcoders of other machines. */
+  /** The transcoders of other machines, and those that have gone lately. */
   status(): TranscoderState[] {
-    return [...this.#members]
-      .filter(({ remote }) => remote)
-      .map(({ address, sinceMs, capacity, sessions, tasks, done, failed, capabilities }) => ({
-        ...{ address, sinceMs, capacity, done, failed },
-        load: sessions.size,
-        running: tasks.size,
-        version: capabilities.version,
-      }))
+    const here = this.#remote.map((member) => member.state(member.isSilent ? 'silent' : null))
+    return [...here, ...[...this.#leaving].map((member) => member.state('leaving')), ...this.#gone]
   }
 
   /** Whether somebody shows the secret. */
@@ -175,9 +136,9 @@ export class TranscoderPool implements Service, Transcoder {
     return secret !== '' && equalSecrets(utf8(shown), utf8(secret))
   }
 
-  /** Whether the result of a task is waited for. */
-  isWanted(taskId: bigint): boolean {
-    return this.#attempts.has(taskId)
+  /** Aborted once the result of a task is not waited for any more; null when it is not. */
+  wanted(taskId: bigint): AbortSignal | null {
+    return this.#attempts.get(taskId)?.work.over.signal ?? null
   }
 
   /**
@@ -186,33 +147,32 @@ export class TranscoderPool implements Service, Transcoder {
    */
   async *register(
     registration: Registration,
-    address: string,
+    peer: TranscoderPeer,
     signal: AbortSignal,
   ): AsyncGenerator<Notice, void> {
+    const { clock, log } = this.#needs
+    const { address } = peer
     if (!this.knowsSecret(registration.secret)) {
-      this.#needs.log.warn('a transcoder shows a wrong secret', { address })
+      log.warn('a transcoder shows a wrong secret', { address })
       throw new PoolError('invalid-secret', 'invalid secret')
     }
     if (registration.capacity <= 0) throw new PoolError('zero-capacity', 'zero capacity')
     if (this.#members.size >= MAX_TRANSCODERS) {
       throw new PoolError('no-transcoder', `there are ${MAX_TRANSCODERS} transcoders already`)
     }
-    const outlet: Outlet = { unread: [], alarm: new Alarm(), isOver: false }
     const capabilities = registration.capabilities ?? defaultCapabilities('')
     const capacity = Math.min(registration.capacity, MAX_CAPACITY)
-    const member = memberOf(address, { capabilities, capacity }, outlet, this.#needs.clock)
+    const member = new Member({ address, sinceMs: clock.now(), capacity, capabilities, isLocal: false })
     this.#members.add(member)
-    this.#needs.log.info('a transcoder has come', { address, capacity, version: capabilities.version })
-    this.#tell()
-    for (const work of [...this.#stranded]) this.#tryAgain(work)
+    log.info('a transcoder has come', { address, capacity, version: capabilities.version })
+    this.#changed()
+    const over = new AbortController()
+    this.#watch(member, peer, over.signal).catch(() => {})
     try {
-      while (!signal.aborted && !outlet.isOver) {
-        const notice = outlet.unread.shift()
-        if (notice) yield notice
-        else await outlet.alarm.wait(this.#needs.clock, 60_000, signal).catch(() => {})
-      }
+      yield* member.notices(clock, signal)
     } finally {
-      this.#drop(member, 'stream-ended')
+      over.abort()
+      this.#leave(member, peer)
     }
   }
 
@@ -221,18 +181,12 @@ export class TranscoderPool implements Service, Transcoder {
     const attempt = this.#attempts.get(taskId)
     if (!attempt) return
     const { member, work } = attempt
-    this.#attempts.delete(taskId)
-    member.tasks.delete(taskId)
+    member.lastAnswerMs = this.#needs.clock.now()
+    this.#end(taskId)
     if (!(outcome instanceof NodeError)) {
       member.done++
       work.result.resolve(outcome)
-      return
-    }
-    member.failed++
-    // Its session goes elsewhere: the next segment may fare better there.
-    this.#release(work.job.sessionId, member)
-    const isTriedElsewhere = [...work.taskIds].some((id) => this.#attempts.has(id))
-    if (!isTriedElsewhere) work.result.reject(outcome)
+    } else this.#failed(work, member, outcome)
   }
 
   /** The session is over: its transcoder has room for another. */
@@ -240,18 +194,26 @@ export class TranscoderPool implements Service, Transcoder {
     const member = this.#bySession.get(sessionId)
     if (!member) return
     this.#release(sessionId, member)
-    this.#notify(member, { kind: 'teardown', sessionId })
+    this.#tell(member, { kind: 'teardown', sessionId })
   }
 
   /** Has a segment done. Throws the texts of wire.md §13, or the transcoder's own. */
   async transcode(job: SegmentJob, signal: AbortSignal): Promise<TranscodeOutput> {
     if (signal.aborted) throw abortError(signal)
-    const work: Work = { job, result: Promise.withResolvers(), tried: new Set(), taskIds: new Set() }
+    const { clock, sources } = this.#needs
+    const work: Work = {
+      job,
+      deadline: clock.now() + job.deadlineMs,
+      result: Promise.withResolvers(),
+      over: new AbortController(),
+      tried: new Set(),
+      holders: new Set(),
+      tasks: new Set(),
+    }
     work.result.promise.catch(() => {})
-    const over = new AbortController()
     const stop = () => work.result.reject(abortError(signal))
     signal.addEventListener('abort', stop, { once: true })
-    this.#needs.clock.sleep(job.deadlineMs, over.signal).then(
+    clock.sleep(job.deadlineMs, work.over.signal).then(
       () => this.#expire(work),
       () => {},
     )
@@ -259,161 +221,234 @@ export class TranscoderPool implements Service, Transcoder {
       this.#assign(work)
       return await work.result.promise
     } finally {
-      over.abort()
       signal.removeEventListener('abort', stop)
-      this.#forget(work)
+      work.over.abort()
+      this.#stranded.delete(work)
+      if (work.tasks.size > 0) sources.remove(sourcePath(job))
+      for (const taskId of work.tasks) this.#end(taskId)
     }
+  }
+
+  get #remote(): Member[] {
+    return [...this.#members].filter(({ isLocal }) => !isLocal)
   }
 
   /** Gives the work to a transcoder. Throws when there is none. */
   #assign(work: Work): void {
+    const { sessionId } = work.job
     const member = this.#choose(work)
     work.tried.add(member)
-    this.#bySession.set(work.job.sessionId, member)
-    member.sessions.add(work.job.sessionId)
-    this.#tell()
-    if (member.remote) this.#send(work, member)
-    else this.#doHere(work)
+    work.holders.add(member)
+    const before = this.#bySession.get(sessionId)
+    if (before && before !== member) before.sessions.delete(sessionId)
+    this.#bySession.set(sessionId, member)
+    member.sessions.add(sessionId)
+    this.#count()
+    if (member.isLocal) this.#doHere(work, member)
+    else this.#send(work, member)
   }
 
-  /** Sticky; else who suits the job and has the least to do. */
+  /** Sticky; else who suits the job and has the least to do (wire.md §13). */
   #choose(work: Work): Member {
     const { segment, sessionId } = work.job
     const current = this.#bySession.get(sessionId)
-    if (current && !work.tried.has(current)) return current
-    const untried = [...this.#members].filter((member) => !work.tried.has(member))
+    if (current && !work.tried.has(current) && !current.isSilent) return current
+    const untried = [...this.#members].filter((member) => !work.tried.has(member) && !member.isSilent)
     const suitable = untried.filter(
       ({ capabilities }) => !segment.capabilities || satisfies(segment.capabilities, capabilities),
     )
-    if (untried.length > 0 && suitable.length === 0) {
-      throw new PoolError('no-transcoder', 'no transcoders can provide requested capabilities')
-    }
-    const load = ({ capacity, sessions }: Member) => sessions.size / capacity
     const [first, ...others] = suitable
-    const best = others.reduce((least, next) => (least && load(next) < load(least) ? next : least), first)
-    if (!best || best.sessions.size >= best.capacity) {
-      throw new PoolError('no-transcoder', 'no transcoders available')
-    }
-    return best
+    const best = others.reduce((least, next) => (least && next.load < least.load ? next : least), first)
+    if (best?.hasRoom) return best
+    // Rather one that may come back to life than none.
+    if (current && !work.tried.has(current)) return current
+    throw new PoolError(
+      'no-transcoder',
+      untried.length > 0 && !best
+        ? 'no transcoders can provide requested capabilities'
+        : 'no transcoders available',
+    )
   }
 
   #send(work: Work, member: Member): void {
+    const { clock, sources } = this.#needs
     const { orchestrator, serviceUri } = this.#options
-    const { segment, sessionId, source } = work.job
+    const { job } = work
     const taskId = this.#nextTask++
-    const attempt: Attempt = { work, member }
-    this.#attempts.set(taskId, attempt)
-    member.tasks.set(taskId, attempt)
-    work.taskIds.add(taskId)
-    const path = `${sessionId}/${segment.seq}.tempfile`
-    this.#needs.sources.put(path, source)
-    const url = `${serviceUri}/stream/${path}`
-    this.#notify(member, { kind: 'task', taskId, url, orchestrator, segment: forTranscoder(segment) })
+    sources.put(sourcePath(job), job.source)
+    this.#attempts.set(taskId, { work, member, sinceMs: clock.now() })
+    member.tasks.add(taskId)
+    work.tasks.add(taskId)
+    const url = `${serviceUri}/stream/${sourcePath(job)}`
+    this.#tell(member, { kind: 'task', taskId, url, orchestrator, segment: forTranscoder(job.segment) })
   }
 
-  #doHere(work: Work): void {
-    const signal = new AbortController()
-    work.result.promise.catch(() => {}).finally(() => signal.abort())
-    this.#needs.local!.transcode(work.job, signal.signal).then(work.result.resolve, work.result.reject)
+  #doHere(work: Work, member: Member): void {
+    const { clock, local } = this.#needs
+    const job = { ...work.job, deadlineMs: Math.max(0, work.deadline - clock.now()) }
+    local!.transcode(job, work.over.signal).then(
+      (output) => {
+        member.done++
+        work.result.resolve(output)
+      },
+      (error) => this.#failed(work, member, error),
+    )
   }
 
-  #notify(member: Member, notice: Notice): void {
-    const { remote } = member
-    if (!remote || remote.isOver) return
-    remote.unread.push(notice)
-    remote.alarm.ring()
-    if (remote.unread.length > MAX_UNREAD) this.#drop(member, 'does-not-read')
+  /** Its session goes elsewhere, where the next segment may fare better; another try of the segment may still succeed. */
+  #failed(work: Work, member: Member, error: unknown): void {
+    member.failed++
+    this.#release(work.job.sessionId, member)
+    work.holders.delete(member)
+    if (work.holders.size === 0) work.result.reject(error)
   }
 
-  /** The deadline of a segment has passed: whoever had it is frozen, or too slow to be of use. */
+  #tell(member: Member, notice: Notice): void {
+    if (!member.tell(notice)) this.#drop(member, 'does-not-read')
+  }
+
+  /**
+   * The deadline of a segment has passed. Who had it for most of its time is frozen, or too slow to be of use; not so
+   * who got it late. Our own engine keeps deadlines by itself.
+   */
   #expire(work: Work): void {
+    const attempts = [...work.tasks].flatMap((taskId) => this.#attempts.get(taskId) ?? [])
+    if (attempts.length === 0 && !this.#stranded.has(work)) return
     work.result.reject(new PoolError('too-late', 'Remote transcoder took too long'))
-    const late = [...work.taskIds].flatMap((taskId) => this.#attempts.get(taskId)?.member ?? [])
-    this.#forget(work)
-    for (const member of late) this.#drop(member, 'too-late')
+    for (const taskId of work.tasks) this.#end(taskId)
+    for (const { member, sinceMs } of attempts) {
+      this.#release(work.job.sessionId, member)
+      const hadMs = this.#needs.clock.now() - sinceMs
+      if (2 * hadMs >= segmentLimitMs(work.job.durationMs)) this.#drop(member, 'too-late')
+    }
+  }
+
+  /** While a transcoder gives no sign of life it gets no session, and its segments are given to others too. */
+  async #watch(member: Member, { address, ping }: TranscoderPeer, signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#needs
+    for await (const pulse of pulseOf(ping, clock, signal)) {
+      if (pulse === 'lost') return this.#drop(member, 'silent')
+      member.isSilent = pulse === 'silent'
+      log.warn(member.isSilent ? 'a transcoder gives no sign of life' : 'a transcoder is back', {
+        ...{ address, running: member.tasks.size },
+      })
+      if (member.isSilent) for (const work of this.#worksOf(member)) this.#tryElsewhere(work)
+      else this.#changed()
+    }
+  }
+
+  /** Its stream has ended. With its connection there, it may finish what it has; once that is gone, others have to. */
+  #leave(member: Member, { gone }: TranscoderPeer): void {
+    if (!this.#members.has(member)) return
+    this.#takeOut(member, 'stream-ended')
+    if (gone.aborted) this.#lose(member)
+    else if (member.tasks.size > 0) {
+      this.#leaving.add(member)
+      gone.addEventListener('abort', () => this.#lose(member), { once: true })
+    }
   }
 
   /** Takes a transcoder out of the pool; its segments go to others. */
   #drop(member: Member, reason: LossReason): void {
-    if (!this.#members.delete(member)) return
-    const { address, remote, sessions, tasks } = member
-    if (remote) {
-      remote.isOver = true
-      remote.alarm.ring()
-    }
-    for (const sessionId of [...sessions]) this.#release(sessionId, member)
-    this.#needs.log[tasks.size > 0 || reason !== 'stream-ended' ? 'warn' : 'info']('a transcoder has gone', {
-      address,
-      reason,
-      running: tasks.size,
+    if (!this.#members.has(member)) return
+    this.#takeOut(member, reason)
+    this.#lose(member)
+  }
+
+  #takeOut(member: Member, reason: LossReason): void {
+    const { address, tasks } = member
+    this.#members.delete(member)
+    member.close()
+    this.#gone.unshift(member.state(reason))
+    this.#gone.splice(GONE_SHOWN)
+    for (const sessionId of [...member.sessions]) this.#release(sessionId, member)
+    const isHarmless = tasks.size === 0 && reason === 'stream-ended'
+    this.#needs.log[isHarmless ? 'info' : 'warn']('a transcoder has gone', {
+      ...{ address, reason, running: tasks.size },
     })
     this.#needs.events.transcoderLost({ address, reason })
-    this.#tell()
-    for (const { work } of [...tasks.values()]) this.#tryAgain(work)
+    this.#changed()
+  }
+
+  #lose(member: Member): void {
+    this.#leaving.delete(member)
+    for (const work of this.#worksOf(member)) this.#tryAgain(work)
+  }
+
+  #worksOf(member: Member): Work[] {
+    return [...member.tasks].flatMap((taskId) => this.#attempts.get(taskId)?.work ?? [])
+  }
+
+  /** Gives a segment to another transcoder as well, if there is one. Says why there is none. */
+  #tryElsewhere(work: Work): PoolError | null {
+    try {
+      this.#assign(work)
+      return null
+    } catch (error) {
+      if (error instanceof PoolError) return error
+      throw error
+    }
   }
 
   /** Gives a segment to another transcoder; where there is none, waits a little for one, or for the lost one's result. */
   #tryAgain(work: Work): void {
-    this.#stranded.delete(work)
-    try {
-      this.#assign(work)
-    } catch (error) {
-      this.#stranded.add(work)
-      this.#needs.clock.sleep(LOST_GRACE_MS).then(
-        () => {
-          if (this.#stranded.has(work)) work.result.reject(error)
-        },
-        () => {},
-      )
-      this.#needs.log.warn('a segment waits for a transcoder', {
-        sessionId: work.job.sessionId,
-        reason: messageOf(error),
-      })
-    }
+    // Another may have it already, and live.
+    const isInGoodHands = [...work.holders].some((member) => this.#members.has(member) && !member.isSilent)
+    const reason = isInGoodHands ? null : this.#tryElsewhere(work)
+    if (!reason) return void this.#stranded.delete(work)
+    if (this.#stranded.has(work)) return
+    this.#stranded.add(work)
+    this.#needs.clock.sleep(LOST_GRACE_MS, work.over.signal).then(
+      () => {
+        if (this.#stranded.has(work)) work.result.reject(reason)
+      },
+      () => {},
+    )
+    const { sessionId } = work.job
+    this.#needs.log.warn('a segment waits for a transcoder', { sessionId, reason: messageOf(reason) })
   }
 
   #release(sessionId: string, member: Member): void {
     member.sessions.delete(sessionId)
     if (this.#bySession.get(sessionId) === member) this.#bySession.delete(sessionId)
-    this.#tell()
+    this.#count()
   }
 
-  #forget(work: Work): void {
-    this.#stranded.delete(work)
-    for (const taskId of work.taskIds) {
-      this.#attempts.get(taskId)?.member.tasks.delete(taskId)
-      this.#attempts.delete(taskId)
-    }
+  /** A try is over, however it went. */
+  #end(taskId: bigint): void {
+    const member = this.#attempts.get(taskId)?.member
+    this.#attempts.delete(taskId)
+    member?.tasks.delete(taskId)
+    if (member?.tasks.size === 0) this.#leaving.delete(member)
   }
 
-  #tell(): void {
-    const remote = [...this.#members].filter((member) => member.remote)
+  /** Transcoders have come or gone, or come to life. */
+  #changed(): void {
+    this.#offer = withTranscoders(
+      this.#options.capabilities,
+      this.#remote.map(({ capabilities }) => capabilities),
+    )
+    for (const work of [...this.#stranded]) this.#tryAgain(work)
+    this.#count()
+  }
+
+  #count(): void {
+    const remote = this.#remote
     this.#needs.events.transcoders({
       count: remote.length,
-      capacity: remote.reduce((sum, { capacity }) => sum + capacity, 0),
-      load: remote.reduce((sum, { sessions }) => sum + sessions.size, 0),
+      capacity: sum(remote, ({ capacity }) => capacity),
+      load: sum(remote, ({ sessions }) => sessions.size),
     })
   }
 }
 
-function memberOf(
-  address: string,
-  offer: { capabilities: Capabilities; capacity: number },
-  remote: Outlet | null,
-  clock: Clock,
-): Member {
-  return {
-    ...offer,
-    ...{
-      address,
-      remote,
-      sinceMs: clock.now(),
-      sessions: new Set<string>(),
-      tasks: new Map(),
-      done: 0,
-      failed: 0,
-    },
-  }
+/** Where a source waits: `{session}/{seq}.tempfile` (wire.md §12). */
+function sourcePath({ segment, sessionId }: SegmentJob): string {
+  return `${sessionId}/${segment.seq}.tempfile`
+}
+
+function sum(members: readonly Member[], of: (member: Member) => number): number {
+  return members.reduce((total, member) => total + of(member), 0)
 }
 
 function utf8(text: string): Uint8Array {

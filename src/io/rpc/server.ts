@@ -63,8 +63,19 @@ export interface Routes {
   stop?(): void
 }
 
+/** The other end of a call's connection. */
+export interface Peer {
+  readonly address: string
+  /** Aborted once the connection is gone. */
+  readonly gone: AbortSignal
+  /** Resolves when the peer answers; rejects when there is no connection. */
+  ping(): Promise<void>
+}
+
 /** Where a call comes from, for whoever serves it. */
-export const peerAddress = createContextKey('unknown', { description: 'address of the peer' })
+export const callPeer = createContextKey<Peer | null>(null, {
+  description: 'the other end of the connection',
+})
 
 /** Where and how an endpoint listens. */
 export interface EndpointOptions {
@@ -261,6 +272,7 @@ export class Endpoint implements Service {
 class GrpcHandler {
   readonly #handlers: ReadonlyMap<string, ReturnType<typeof createConnectRouter>['handlers'][number]>
   readonly #log: Log
+  readonly #peers = new WeakMap<ServerHttp2Session, Peer>()
 
   constructor(routes: readonly Routes[], log: Log) {
     const router = createConnectRouter({
@@ -293,8 +305,7 @@ class GrpcHandler {
     request.on('error', () => {})
     response.on('error', () => {})
     const call = async () => {
-      const { remoteAddress = 'unknown', remotePort = 0 } = request.socket
-      const values = createContextValues().set(peerAddress, `${remoteAddress}:${remotePort}`)
+      const values = createContextValues().set(callPeer, this.#peerOf(request))
       const answer = await handler(universalRequestFromNodeRequest(request, response, undefined, values))
       // As a Go server answers and announces (wire.md §3, answers).
       answer.header?.set('content-type', request.headers['content-type'] ?? 'application/grpc')
@@ -306,6 +317,27 @@ class GrpcHandler {
       if (!response.headersSent) refuse(request, response, 400, 'Bad Request')
       else cut(response)
     })
+  }
+
+  #peerOf({ socket, stream }: Http2ServerRequest): Peer | null {
+    const session = stream.session as ServerHttp2Session | undefined
+    if (!session) return null
+    const known = this.#peers.get(session)
+    if (known) return known
+    const gone = new AbortController()
+    session.once('close', () => gone.abort())
+    const { remoteAddress = 'unknown', remotePort = 0 } = socket
+    const peer: Peer = {
+      address: `${remoteAddress}:${remotePort}`,
+      gone: gone.signal,
+      ping: () =>
+        new Promise((resolve, reject) => {
+          const isSent = !session.destroyed && session.ping((error) => (error ? reject(error) : resolve()))
+          if (!isSent) reject(new Error('the connection takes no ping'))
+        }),
+    }
+    this.#peers.set(session, peer)
+    return peer
   }
 }
 

@@ -6,10 +6,11 @@ import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import { BodyError, ByteBudget, readBody } from '../../lib/request-body.ts'
 import type { TranscodeOutput } from '../../services/orchestrator.ts'
+import type { TranscoderPeer } from '../../services/transcoder-member.ts'
 import { readRegistration, writeNotice } from './convert-transcoder.ts'
-import { type NotifySegment, NotifySegmentSchema, Transcoder } from './gen/lp_rpc_pb.ts'
+import { type NotifySegment, NotifySegmentSchema, type RegisterRequest, Transcoder } from './gen/lp_rpc_pb.ts'
 import { finish, goneSignal, type HttpRequest, type HttpResponse, refuse } from './http-exchange.ts'
-import { callError, type HttpHandler, peerAddress, type Routes } from './server.ts'
+import { callError, callPeer, type HttpHandler, type Routes } from './server.ts'
 import { decodeResult, ERROR_CONTENT_TYPE, parseContentType, parsePixels } from './transcoder-result.ts'
 
 /** What transcoders show in `Authorization` beside the secret (wire.md §13). */
@@ -25,9 +26,10 @@ const BODY_STALL_MS = 10_000
 
 /** The orchestrator's transcoders behind the endpoint. */
 export interface TranscoderApi {
-  register(registration: Registration, address: string, signal: AbortSignal): AsyncIterable<Notice>
+  register(registration: Registration, peer: TranscoderPeer, signal: AbortSignal): AsyncIterable<Notice>
   knowsSecret(shown: string): boolean
-  isWanted(taskId: bigint): boolean
+  /** Aborted once the result of a task is not waited for any more; null when it is not. */
+  wanted(taskId: bigint): AbortSignal | null
   finish(taskId: bigint, outcome: TranscodeOutput | NodeError): void
 }
 
@@ -54,18 +56,20 @@ export class TranscoderEndpoint implements Routes {
 
   readonly grpc = (router: ConnectRouter): void => {
     router.service(Transcoder, {
-      registerTranscoder: (request, context) => this.#notices(readRegistration(request), context),
+      registerTranscoder: (request, context) => this.#notices(request, context),
     })
   }
 
   readonly http = (path: string): HttpHandler | null =>
     path === '/transcodeResults' ? (request, response) => this.#result(request, response) : null
 
-  async *#notices(registration: Registration, context: HandlerContext): AsyncGenerator<NotifySegment, void> {
+  async *#notices(request: RegisterRequest, context: HandlerContext): AsyncGenerator<NotifySegment, void> {
     const signal = AbortSignal.any([context.signal, this.#stopping.signal])
-    const address = context.values.get(peerAddress)
+    const peer = context.values.get(callPeer)
+    // It has gone before it could be asked who it is.
+    if (!peer) return
     try {
-      for await (const notice of this.#api.register(registration, address, signal)) {
+      for await (const notice of this.#api.register(readRegistration(request), peer, signal)) {
         yield create(NotifySegmentSchema, writeNotice(notice))
       }
     } catch (error) {
@@ -99,7 +103,7 @@ export class TranscoderEndpoint implements Routes {
     }
     // Whoever nobody waits for any more need not be read.
     const isResult = isError || contentType.type === 'multipart/mixed'
-    if (!this.#api.isWanted(taskId) || !isResult) return accept(request, response)
+    if (!this.#api.wanted(taskId) || !isResult) return accept(request, response)
     const maxBytes = isError ? MAX_ERROR_BYTES : this.#maxResultBytes
     let body: Uint8Array
     try {

@@ -1,0 +1,116 @@
+import type { Capabilities } from '../domain/capabilities.ts'
+import type { Notice } from '../domain/transcoder-notice.ts'
+import { Alarm } from '../lib/alarm.ts'
+import type { Clock } from '../lib/clock.ts'
+
+/** Notices that wait for a transcoder to read them; one that leaves so many unread is lost. */
+const MAX_UNREAD = 256
+/** How long the reading of notices sleeps at a time. */
+const IDLE_MS = 60_000
+
+/** The other end of a transcoder's registration. */
+export interface TranscoderPeer {
+  readonly address: string
+  /** Aborted once its connection is gone: with the stream alone it may still bring results. */
+  readonly gone: AbortSignal
+  /** Resolves when the other side gives a sign of life; rejects when there is no connection. */
+  ping(): Promise<void>
+}
+
+/** Why a transcoder is in the pool no more. */
+export type LossReason = 'stream-ended' | 'too-late' | 'does-not-read' | 'silent'
+
+/** A transcoder as the operator sees it. */
+export interface TranscoderState {
+  readonly address: string
+  readonly sinceMs: number
+  readonly capacity: number
+  /** Sessions that it has. */
+  readonly load: number
+  readonly running: number
+  readonly done: number
+  readonly failed: number
+  /** When it brought its last result, good or bad; null for none. */
+  readonly lastAnswerMs: number | null
+  /** Why it gets no work; null: it does. */
+  readonly outOfRotation: 'silent' | 'leaving' | LossReason | null
+  readonly version: string
+}
+
+/** A transcoder in the pool. */
+export class Member {
+  readonly address: string
+  readonly sinceMs: number
+  readonly capacity: number
+  readonly capabilities: Capabilities
+  /** The engine of this node itself, which is told nothing. */
+  readonly isLocal: boolean
+  readonly sessions = new Set<string>()
+  /** The tasks that it works on. */
+  readonly tasks = new Set<bigint>()
+  done = 0
+  failed = 0
+  lastAnswerMs: number | null = null
+  /** It gives no sign of life just now. */
+  isSilent = false
+  readonly #unread: Notice[] = []
+  readonly #alarm = new Alarm()
+  #isOver = false
+
+  constructor(facts: {
+    address: string
+    sinceMs: number
+    capacity: number
+    capabilities: Capabilities
+    isLocal: boolean
+  }) {
+    this.address = facts.address
+    this.sinceMs = facts.sinceMs
+    this.capacity = facts.capacity
+    this.capabilities = facts.capabilities
+    this.isLocal = facts.isLocal
+  }
+
+  /** How much of its capacity is taken. */
+  get load(): number {
+    return this.sessions.size / this.capacity
+  }
+
+  /** Whether it can take one more session. */
+  get hasRoom(): boolean {
+    return this.sessions.size < this.capacity
+  }
+
+  /** Puts a notice up for it to read; false when it leaves too many unread. */
+  tell(notice: Notice): boolean {
+    if (this.isLocal || this.#isOver) return true
+    this.#unread.push(notice)
+    this.#alarm.ring()
+    return this.#unread.length <= MAX_UNREAD
+  }
+
+  /** What it is told, until it is out or the signal is aborted. */
+  async *notices(clock: Clock, signal: AbortSignal): AsyncGenerator<Notice, void> {
+    while (!signal.aborted && !this.#isOver) {
+      const notice = this.#unread.shift()
+      if (notice) yield notice
+      else await this.#alarm.wait(clock, IDLE_MS, signal).catch(() => {})
+    }
+  }
+
+  /** Nothing more is told. */
+  close(): void {
+    this.#isOver = true
+    this.#alarm.ring()
+  }
+
+  state(outOfRotation: TranscoderState['outOfRotation']): TranscoderState {
+    const { address, sinceMs, capacity, done, failed, lastAnswerMs } = this
+    return {
+      ...{ address, sinceMs, capacity, done, failed, lastAnswerMs, outOfRotation },
+      load: this.sessions.size,
+      running: this.tasks.size,
+      version: this.capabilities.version,
+    }
+  }
+}
