@@ -13,6 +13,7 @@ import { type ChainAccess, Parts, type Surroundings } from './parts.ts'
 import { roles } from './roles.ts'
 import { serviceUrl } from './services/orchestrator-source.ts'
 import { statusOf } from './status.ts'
+import { StatusFacts } from './status-facts.ts'
 
 /** What else running a node takes, beside what its parts are given. */
 export interface NodeSurroundings extends Surroundings {
@@ -39,14 +40,18 @@ export async function runNode(
   await mkdir(settings.dataDir, { recursive: true, mode: 0o700 })
 
   let parts: Parts | null = null
-  let isReady = false
+  let facts: StatusFacts | null = null
+  let waitingFor: string | null = settings.chain ? 'the account and the chain' : 'the start of its parts'
   await using supervisor = new Supervisor()
   // First, so that one can see what a node that has not started yet is waiting for.
   const routes = {
-    '/status': async () => ({ json: await statusOf(parts, isReady, around.version) }),
+    '/status': async () => {
+      const progress = { version: around.version, nowMs: around.clock.now(), waitingFor }
+      return { json: await statusOf(parts && facts && { parts, facts }, progress) }
+    },
     '/metrics': async () =>
       settings.metrics.enabled && parts ? parts.metrics.text() : { text: METRICS_OFF },
-    '/healthz': () => (isReady ? { text: '' } : { text: 'not ready yet\n', status: 503 }),
+    '/healthz': () => (waitingFor === null ? { text: '' } : { text: 'not ready yet\n', status: 503 }),
   }
   await supervisor.start(
     new ControlApi({ ...settings.controlBind, token: settings.secrets.controlToken }, { routes, log }),
@@ -58,15 +63,18 @@ export async function runNode(
   for (const role of settings.roles) roles[role](parts)
   // Whatever else a node does: its account may be the orchestrator's (operations.md §2.4).
   if (parts.rewards) void parts.reward
+  facts = new StatusFacts(parts, around)
+  for (const reading of facts.readings()) parts.metrics.observe(reading)
   for (const service of parts.services) {
     if (signal.aborted) return
+    waitingFor = `the start of: ${service.name}`
     await supervisor.start(service)
     log.debug('started', { service: service.name })
   }
-  isReady = true
+  waitingFor = null
   log.info('ready', { control: `${settings.controlBind.host}:${settings.controlBind.port}` })
   await supervisor.untilStopped(signal)
-  isReady = false
+  waitingFor = 'its end: it is stopping'
   log.info('stopping')
 }
 

@@ -23,7 +23,7 @@ import { Staking } from './io/chain/staking.ts'
 import { Transactions } from './io/chain/transactions.ts'
 import type { Wallet } from './io/chain/wallet.ts'
 import { GatewayHttp } from './io/http/gateway-http.ts'
-import { Metrics } from './io/http/metrics.ts'
+import { Metrics, nodeTypeOf } from './io/http/metrics.ts'
 import { MediaEngine } from './io/media/engine.ts'
 import { MemoryObjects } from './io/objects.ts'
 import { OrchestratorClient } from './io/rpc/orchestrator-client.ts'
@@ -143,17 +143,8 @@ export class Parts {
     return this.#once('metrics', () => {
       const { settings } = this
       const account = this.#chain ? `${this.#chain.wallet.address}-` : ''
-      return new Metrics(
-        {
-          nodeId: `${account}${hostname()}`,
-          nodeType: settings.gateway ? 'bctr' : 'orch',
-          version: this.#around.version,
-        },
-        {
-          ...(this.#chain && this.keepsTickets ? { tickets: () => this.store.countTickets() } : {}),
-          ...(this.#chain ? { chainSilence: () => this.#chainSilence() } : {}),
-        },
-      )
+      const nodeType = nodeTypeOf(settings.roles)
+      return new Metrics({ nodeId: `${account}${hostname()}`, nodeType, version: this.#around.version })
     })
   }
 
@@ -684,13 +675,6 @@ export class Parts {
       const options = { address: this.settings.chain!.priceFeed, currency }
       return new PriceFeed(options, { ...this.#around, rpc: this.chain.rpc })
     })
-  }
-
-  #chainSilence(): number {
-    const head = this.watch.head
-    return head
-      ? Math.max(0, this.#around.clock.now() / 1000 - Number(head.timestamp))
-      : Number.POSITIVE_INFINITY
   }
 
   #once<Part>(name: string, make: () => Part): Part {

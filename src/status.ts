@@ -1,37 +1,8 @@
 import type { Parts } from './parts.ts'
-import type { WaitingTicket } from './services/redeemer.ts'
 import type { RedeemerHealth } from './services/redeemer-peers.ts'
-
-/** The most urgent of the tickets that wait; the others are only counted. */
-const MAX_WAITING_SHOWN = 100
-
-/** Winning tickets by where they stand, with the reasons of those that wait or were refused. */
-export interface TicketFigures {
-  /** Received since the node started; the others count everything that the database holds. */
-  readonly received: number
-  readonly won: number
-  readonly open: number
-  readonly submitted: number
-  /** With a redeemer, and not seen redeemed yet. */
-  readonly delivered: number
-  readonly redeemed: number
-  readonly refused: number
-  readonly reasons: Readonly<Record<string, number>>
-  /** Wei; as text, for JSON. */
-  readonly redeemedWei: string
-}
-
-/** The chain as the node sees it. */
-export interface ChainFigures {
-  readonly chainId: string
-  readonly account: string
-  readonly block: string | null
-  readonly l1Block: string | null
-  readonly round: string
-  readonly endpoints: unknown
-  /** Transactions that are not known to be mined. */
-  readonly openTransactions: number
-}
+import type { RewardStatus } from './services/reward-service.ts'
+import type { RoundInitializerStatus } from './services/round-initializer.ts'
+import type { ChainFigures, StatusFacts, TicketFigures, WaitingFigures } from './status-facts.ts'
 
 /** What `/status` of an orchestrator tells. */
 export interface OrchestratorStatus {
@@ -61,84 +32,66 @@ export interface GatewayStatus {
   readonly ticketsAccepted: number
 }
 
-/** The node's state for its operator, as JSON. */
+/** What `/status` of every node tells: sections that do not concern it are absent. */
+export interface NodeStatus
+  extends Partial<OrchestratorStatus>,
+    Partial<RedeemerStatus>,
+    Partial<GatewayStatus> {
+  readonly version: string
+  readonly ready: boolean
+  /** What it is doing while it is not ready. */
+  readonly waitingFor?: string
+  /** The node's clock, ms since the epoch: what its other times are to be compared with. */
+  readonly nowMs: number
+  readonly roles?: readonly string[]
+  readonly network?: string
+  readonly serviceUri?: string | null
+  readonly chain?: ChainFigures
+  readonly waiting?: WaitingFigures
+  readonly reward?: RewardStatus
+  readonly rounds?: RoundInitializerStatus
+}
+
+/** How far the node has come. */
+export interface Progress {
+  readonly version: string
+  readonly nowMs: number
+  /** What it is doing; null once it is ready. */
+  readonly waitingFor: string | null
+}
+
+/** The node's state for its operator; of one that is not ready, what is known already. */
 export async function statusOf(
-  parts: Parts | null,
-  isReady: boolean,
-  version: string,
-): Promise<Record<string, unknown>> {
-  if (!parts) return { version, ready: false, waitingFor: 'account and chain' }
+  running: { readonly parts: Parts; readonly facts: StatusFacts } | null,
+  { version, nowMs, waitingFor }: Progress,
+): Promise<NodeStatus> {
+  const progress = { version, ready: waitingFor === null, ...(waitingFor !== null && { waitingFor }), nowMs }
+  if (!running) return progress
+  const { facts, parts } = running
   const { settings, metrics } = parts
-  const { segmentsTranscoded, segmentsFailed, ticketsReceived, ticketsSent, ticketsAccepted } = metrics.totals
+  const { segmentsTranscoded, segmentsFailed, ticketsSent, ticketsAccepted } = metrics.totals
   const segments = { transcoded: segmentsTranscoded, failed: segmentsFailed }
+  const isReady = waitingFor === null
   return {
-    version,
-    ready: isReady,
+    ...progress,
     roles: [...settings.roles],
     network: settings.network.name,
-    ...(settings.chain ? { chain: chainFigures(parts) } : {}),
+    ...(settings.chain ? { chain: await facts.chain() } : {}),
     ...(settings.orchestrator
       ? {
           serviceUri: settings.orchestrator.service.kind === 'url' ? settings.orchestrator.service.url : null,
-          recipient: parts.recipientAddress,
           sessions: parts.orchestrator.sessionCount,
           segments,
-          transcoders: parts.transcoders.status(),
         }
       : {}),
-    ...(settings.transcoder && !settings.orchestrator
-      ? { segments, worker: parts.remoteWorker.status() }
-      : {}),
-    ...(settings.redeemer
-      ? { recipient: parts.recipientAddress, floatStreams: parts.redeemerDesk.streams }
-      : {}),
-    ...(parts.keepsTickets
-      ? { tickets: await ticketFigures(parts, ticketsReceived), waiting: waitingTickets(parts) }
-      : {}),
+    ...(parts.keepsTickets ? { recipient: parts.recipientAddress! } : {}),
+    ...(settings.redeemer ? { floatStreams: parts.redeemerDesk.streams } : {}),
+    ...(isReady && parts.keepsTickets ? { tickets: await facts.tickets(), waiting: facts.waiting() } : {}),
     ...(parts.rewards ? { reward: parts.reward.status() } : {}),
-    ...(settings.roles.has('roundInitializer') ? { rounds: parts.roundInitializer.status() } : {}),
+    ...(isReady && settings.roles.has('roundInitializer') ? { rounds: parts.roundInitializer.status() } : {}),
     ...(parts.handsOver
       ? { redeemers: parts.redeemers.health, floatIsOwnView: parts.remoteFloat.isAlone }
       : {}),
     ...(settings.gateway ? { streams: parts.gateway.status(), segments, ticketsSent, ticketsAccepted } : {}),
-  }
-}
-
-function chainFigures(parts: Parts): ChainFigures {
-  const { chain, watch, rounds } = parts
-  return {
-    chainId: chain.chainId.toString(),
-    account: chain.wallet.address,
-    block: watch.head?.number.toString() ?? null,
-    l1Block: watch.head?.l1Block.toString() ?? null,
-    round: rounds.lastInitializedRound.toString(),
-    endpoints: chain.rpc.health(),
-    openTransactions: parts.sendsTransactions ? parts.transactions.open.length : 0,
-  }
-}
-
-function waitingTickets(parts: Parts): { shown: readonly WaitingTicket[]; more: number } {
-  const all = parts.winners.waiting()
-  return { shown: all.slice(0, MAX_WAITING_SHOWN), more: Math.max(0, all.length - MAX_WAITING_SHOWN) }
-}
-
-async function ticketFigures(parts: Parts, received: number): Promise<TicketFigures> {
-  const groups = await parts.store.countTickets()
-  const count = (state: string) =>
-    groups.filter((group) => group.state === state).reduce((sum, group) => sum + group.count, 0)
-  const paid = groups.reduce((sum, group) => sum + group.paid, 0n)
-  const reasons = groups
-    .filter(({ reason }) => reason !== '')
-    .map(({ reason, count }) => [reason, count] as const)
-  return {
-    received,
-    won: groups.reduce((sum, group) => sum + group.count, 0),
-    open: count('open'),
-    submitted: count('submitted'),
-    delivered: count('delivered'),
-    redeemed: count('redeemed'),
-    refused: count('refused'),
-    reasons: Object.fromEntries(reasons),
-    redeemedWei: paid.toString(),
   }
 }

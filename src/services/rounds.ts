@@ -78,6 +78,11 @@ export class Rounds implements Service, RoundsView {
     scope.signal.removeEventListener('abort', giveUp)
   }
 
+  /** Whether the chain has been read: until then the other getters throw. */
+  get isKnown(): boolean {
+    return this.#state !== null
+  }
+
   get lastInitializedRound(): bigint {
     return this.#known.lastInitialized
   }

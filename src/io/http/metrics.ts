@@ -14,12 +14,24 @@ const RATIOS = [0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 10, 15, 20, 40]
 const LATENCIES = [0.5, 0.75, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 10]
 const WEI_PER_GWEI = 1e9
 
-/** What is read at the moment of asking rather than counted. */
-export interface MetricsReadings {
-  /** How many tickets are in each state, with the reason. */
-  tickets?(): Promise<readonly { state: string; reason: string; count: number }[]>
-  /** Seconds since the newest block was seen. */
-  chainSilence?(): number
+/** What a node is called in the labels of its figures (operations.md §6). */
+export type NodeType = 'bctr' | 'orch' | 'trcr' | 'rdmr' | 'dflt'
+
+/** One value of a figure; without labels there is at most one. */
+export interface Sample {
+  readonly labels?: Readonly<Record<string, string>>
+  readonly value: number
+}
+
+/** A figure that is read at the moment of asking rather than counted. */
+export interface FigureReading {
+  /** Without the prefix that all have. */
+  readonly name: string
+  readonly help: string
+  /** Names of the labels. */
+  readonly labels?: readonly string[]
+  /** Nothing, or an error, leaves the figure out. */
+  read(): readonly Sample[] | Promise<readonly Sample[]>
 }
 
 /** Totals since the start. */
@@ -29,11 +41,14 @@ export interface MetricsTotals {
   readonly ticketsAccepted: number
   readonly segmentsTranscoded: number
   readonly segmentsFailed: number
+  readonly paymentsRefused: number
+  /** By reason. */
+  readonly handedTicketsRefused: Readonly<Record<string, number>>
 }
 
 /**
  * The node's figures for Prometheus, under the names that operators know (operations.md §6) and, where those say
- * nothing, new ones: `livepeer_tickets`, `livepeer_chain_silence_seconds`.
+ * nothing, new ones (`src/status-facts.ts` has those that are read).
  */
 export class Metrics
   implements
@@ -53,17 +68,16 @@ export class Metrics
     segmentsFailed: 0,
     ticketsSent: 0,
     ticketsAccepted: 0,
+    paymentsRefused: 0,
   }
+  readonly #handedTicketsRefused = new Map<string, number>()
   readonly #counters = new Map<string, Counter>()
   readonly #gauges = new Map<string, Gauge>()
   readonly #transcodeTime: Histogram
   readonly #transcodeScore: Histogram
   readonly #latency: Histogram
 
-  constructor(
-    options: { nodeId: string; nodeType: 'bctr' | 'orch'; version: string },
-    readings: MetricsReadings,
-  ) {
+  constructor(options: { nodeId: string; nodeType: NodeType; version: string }) {
     const registers = [this.#registry]
     this.#registry.setDefaultLabels({ node_id: options.nodeId, node_type: options.nodeType })
     collectDefaultMetrics({ register: this.#registry })
@@ -89,34 +103,29 @@ export class Metrics
       buckets: LATENCIES,
       registers,
     })
-    const { tickets, chainSilence } = readings
-    if (tickets) {
-      new Gauge({
-        name: 'livepeer_tickets',
-        help: 'Winning tickets by state and reason',
-        labelNames: ['state', 'reason'],
-        registers,
-        async collect() {
-          this.reset()
-          for (const { state, reason, count } of await tickets()) this.set({ state, reason }, count)
-        },
-      })
-    }
-    if (chainSilence) {
-      new Gauge({
-        name: 'livepeer_chain_silence_seconds',
-        help: 'Time since the newest block was seen',
-        registers,
-        collect() {
-          this.set(chainSilence())
-        },
-      })
-    }
   }
 
   /** Totals since the start, for the status. */
   get totals(): MetricsTotals {
-    return { ...this.#totals }
+    return { ...this.#totals, handedTicketsRefused: Object.fromEntries(this.#handedTicketsRefused) }
+  }
+
+  /** Adds a figure that is read at the moment of asking. */
+  observe({ name, help, labels = [], read }: FigureReading): void {
+    new Gauge({
+      name: `livepeer_${name}`,
+      help,
+      labelNames: [...labels],
+      registers: [this.#registry],
+      async collect() {
+        this.reset()
+        // A figure without labels would be 0 rather than absent.
+        this.remove({})
+        // One that cannot be read keeps none of the others from being told.
+        const samples = await (async () => read())().catch(() => [])
+        for (const { labels = {}, value } of samples) this.set(labels, value)
+      },
+    })
   }
 
   /** The text that Prometheus reads, and its media type. */
@@ -156,6 +165,7 @@ export class Metrics
   }
 
   paymentRefused(): void {
+    this.#totals.paymentsRefused++
     this.#count('payment_recv_errors', 'Payments refused', ['error_code']).inc({ error_code: 'PaymentError' })
   }
 
@@ -203,14 +213,15 @@ export class Metrics
   }
 
   handedTicketRefused(event: { reason: string }): void {
+    const known = this.#handedTicketsRefused.get(event.reason) ?? 0
+    this.#handedTicketsRefused.set(event.reason, known + 1)
     this.#count('handed_tickets_refused', 'Tickets handed in that were refused', ['reason']).inc({
       reason: event.reason,
     })
   }
 
-  rewardCalled(event: { round: bigint }): void {
+  rewardCalled(): void {
     this.#count('reward_calls', 'Rewards called').inc()
-    this.#gauge('last_reward_round', 'Round in which this node last called reward').set(Number(event.round))
   }
 
   rewardFailed(event: { why: string }): void {
@@ -293,6 +304,14 @@ export class Metrics
       return new Gauge({ name: `livepeer_${name}`, help, labelNames, registers: [this.#registry] })
     })
   }
+}
+
+/** The type of a node with these roles (operations.md §6): the first that applies. */
+export function nodeTypeOf(roles: ReadonlySet<string>): NodeType {
+  if (roles.has('redeemer')) return 'rdmr'
+  if (roles.has('orchestrator')) return 'orch'
+  if (roles.has('transcoder')) return 'trcr'
+  return roles.has('gateway') ? 'bctr' : 'dflt'
 }
 
 function getOrMake<Value>(known: Map<string, Value>, name: string, make: () => Value): Value {

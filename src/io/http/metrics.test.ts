@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Metrics, nodeTypeOf } from './metrics.ts'
+
+/** The lines of figures of ours, without the labels that all have. */
+async function linesOf(metrics: Metrics, name: string): Promise<string[]> {
+  const { text } = await metrics.text()
+  return text
+    .split('\n')
+    .filter((line) => line.startsWith(`livepeer_${name}`))
+    .map((line) => line.replace(/,?node_id="me",node_type="rdmr"/, '').replace('{}', ''))
+}
+
+test('figures that are read tell what is true at the moment of asking', async () => {
+  const metrics = new Metrics({ nodeId: 'me', nodeType: 'rdmr', version: '1' })
+  let balance: number | null = null
+  let redeemers = [{ labels: { redeemer: 'a:1' }, value: 1 }]
+  metrics.observe({
+    name: 'account_balance',
+    help: 'h',
+    read: () => (balance === null ? [] : [{ value: balance }]),
+  })
+  metrics.observe({ name: 'redeemer_up', help: 'h', labels: ['redeemer'], read: async () => redeemers })
+  assert.deepEqual(await linesOf(metrics, 'account_balance'), [], 'unknown is absent, not 0')
+  balance = 5
+  assert.deepEqual(await linesOf(metrics, 'account_balance'), ['livepeer_account_balance 5'])
+  assert.deepEqual(await linesOf(metrics, 'redeemer_up'), ['livepeer_redeemer_up{redeemer="a:1"} 1'])
+  balance = null
+  redeemers = [{ labels: { redeemer: 'b:2' }, value: 0 }]
+  assert.deepEqual(await linesOf(metrics, 'account_balance'), [])
+  assert.deepEqual(await linesOf(metrics, 'redeemer_up'), ['livepeer_redeemer_up{redeemer="b:2"} 0'])
+})
+
+test('a figure that cannot be read keeps none of the others from being told', async () => {
+  const metrics = new Metrics({ nodeId: 'me', nodeType: 'rdmr', version: '1' })
+  metrics.observe({
+    name: 'broken',
+    help: 'h',
+    read: () => {
+      throw new Error('the chain is away')
+    },
+  })
+  metrics.observe({ name: 'late', help: 'h', read: () => Promise.reject(new Error('the disk is away')) })
+  metrics.observe({ name: 'whole', help: 'h', read: () => [{ value: 1 }] })
+  assert.deepEqual(await linesOf(metrics, 'broken'), [])
+  assert.deepEqual(await linesOf(metrics, 'late'), [])
+  assert.deepEqual(await linesOf(metrics, 'whole'), ['livepeer_whole 1'])
+})
+
+test('a node is called by the first of its roles that has a name (operations.md §6)', () => {
+  const cases: [roles: string[], type: string][] = [
+    [['redeemer'], 'rdmr'],
+    [['redeemer', 'reward'], 'rdmr'],
+    [['orchestrator', 'transcoder'], 'orch'],
+    [['transcoder'], 'trcr'],
+    [['gateway', 'roundInitializer'], 'bctr'],
+    [['reward'], 'dflt'],
+    [['roundInitializer', 'reward'], 'dflt'],
+  ]
+  for (const [roles, type] of cases) assert.equal(nodeTypeOf(new Set(roles)), type, roles.join())
+})
+
+test('what was refused is counted by reason', () => {
+  const metrics = new Metrics({ nodeId: 'me', nodeType: 'rdmr', version: '1' })
+  metrics.paymentRefused()
+  for (const reason of ['expired', 'no-room', 'expired']) metrics.handedTicketRefused({ reason })
+  const { paymentsRefused, handedTicketsRefused } = metrics.totals
+  assert.equal(paymentsRefused, 1)
+  assert.deepEqual(handedTicketsRefused, { expired: 2, 'no-room': 1 })
+})
