@@ -140,10 +140,17 @@ export class NodeProcess {
     await ended
   }
 
-  /** SIGTERM, and SIGKILL should that not do. */
-  async stop(): Promise<void> {
+  /** SIGTERM: it finishes what it does for others and ends. */
+  async drain(): Promise<void> {
     const ended = this.ended()
     this.#child?.kill('SIGTERM')
+    await ended
+  }
+
+  /** SIGINT, and SIGKILL should that not do. */
+  async stop(): Promise<void> {
+    const ended = this.ended()
+    this.#child?.kill('SIGINT')
     await Promise.race([ended, sleep(STOP_TIMEOUT_MS)])
     await this.kill()
   }

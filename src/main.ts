@@ -25,7 +25,10 @@ if ('exit' in settings) {
   process.exitCode = settings.exit.code
 } else {
   const stop = new AbortController()
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => stop.abort())
+  const drain = new AbortController()
+  process.on('SIGINT', () => stop.abort())
+  // Asked a second time it does not wait any more.
+  process.on('SIGTERM', () => (drain.signal.aborted ? stop.abort() : drain.abort()))
   const log = openLog({ level: levelOfVerbosity(settings.verbosity), pretty: true })
   try {
     await runNode(
@@ -33,6 +36,7 @@ if ('exit' in settings) {
       {
         ...{ version, log, clock: systemClock, dice: systemDice, cpus: availableParallelism() },
         prompt: process.stdin.isTTY ? promptAtTerminal : null,
+        drain: drain.signal,
       },
       stop.signal,
     )

@@ -6,7 +6,7 @@ import { ChainClient, connectChain } from './io/chain/client.ts'
 import { Rpc } from './io/chain/rpc.ts'
 import { openWallet, type Prompt } from './io/chain/wallet.ts'
 import { ControlApi } from './io/http/control-api.ts'
-import { NodeError } from './lib/errors.ts'
+import { isAbort, NodeError } from './lib/errors.ts'
 import type { Log } from './lib/log.ts'
 import { Supervisor } from './lib/service.ts'
 import { type ChainAccess, Parts, type Surroundings } from './parts.ts'
@@ -19,6 +19,8 @@ import { StatusFacts } from './status-facts.ts'
 export interface NodeSurroundings extends Surroundings {
   /** Asks for a password at the terminal; null where there is none. */
   readonly prompt: Prompt | null
+  /** Aborted when the node is to finish what it does for others, and end. */
+  readonly drain?: AbortSignal
 }
 
 /**
@@ -73,7 +75,15 @@ export async function runNode(
   }
   waitingFor = null
   log.info('ready', { control: `${settings.controlBind.host}:${settings.controlBind.port}` })
-  await supervisor.untilStopped(signal)
+  await supervisor.untilStopped(AbortSignal.any([signal, ...(around.drain ? [around.drain] : [])]))
+  if (!signal.aborted) {
+    // Health turns red first, so that balancers send nobody here any more.
+    waitingFor = 'its end: it is draining'
+    log.info('draining: no new sessions, running ones are finished')
+    await parts.drain(signal).catch((error) => {
+      if (!signal.aborted || !isAbort(error)) throw error
+    })
+  }
   waitingFor = 'its end: it is stopping'
   log.info('stopping')
 }

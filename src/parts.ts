@@ -120,6 +120,13 @@ export class Parts {
     return this.#services
   }
 
+  /** Lets what this node does for others come to its end before it stops. Rejects when the signal is aborted. */
+  async drain(signal: AbortSignal): Promise<void> {
+    const { drainTimeoutMs, orchestrator, transcoder } = this.settings
+    if (orchestrator) await this.orchestrator.drain(drainTimeoutMs, signal)
+    else if (transcoder) await this.remoteWorker.drain(drainTimeoutMs, signal)
+  }
+
   // What every role may use.
 
   get store() {

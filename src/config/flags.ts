@@ -122,6 +122,12 @@ export const flags = {
       value: 'DIR',
     },
   ),
+  drainTimeout: duration(
+    '30s',
+    'every role',
+    'How long running streams and tasks may go on after SIGTERM; a second one, or SIGINT, ends the node at once.',
+    { roles: ['orchestrator', 'transcoder'] },
+  ),
   cliAddr: text(
     '',
     'every role',

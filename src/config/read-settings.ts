@@ -45,6 +45,7 @@ export function readSettings(loaded: LoadedFlags, surroundings: Surroundings): O
     verbosity: /^[+-]?\d{1,4}$/.test(flags.v) ? Number(flags.v) : 3,
     controlBind: readControlBind(reading, roles, secrets),
     maxSessions: readMaxSessions(reading, roles),
+    drainTimeoutMs: reading.wait('drainTimeout', 0),
     metrics: {
       enabled: flags.monitor,
       perStream: flags.metricsPerStream || flags.metricsClientIP,

@@ -57,7 +57,10 @@ export class Reading {
   }
 
   /** A duration that is at least `least` ms. */
-  wait(name: 'transactionTimeout' | 'initializeRoundMaxDelay' | 'discoveryTimeout', least: number): number {
+  wait(
+    name: 'transactionTimeout' | 'initializeRoundMaxDelay' | 'discoveryTimeout' | 'drainTimeout',
+    least: number,
+  ): number {
     const value = this.flags[name]
     if (value < least || value > 2 ** 31 - 1) {
       throw refusal(`${this.spelled(name)} is from ${least}ms to 596h, not ${value}ms`)

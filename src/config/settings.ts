@@ -26,6 +26,8 @@ export interface Settings {
   readonly controlBind: Bind
   /** Streams at once; `auto` is as many as the connected transcoders take. */
   readonly maxSessions: number | 'auto'
+  /** How long what a node does for others may go on after it was asked to stop. */
+  readonly drainTimeoutMs: number
   readonly metrics: {
     readonly enabled: boolean
     readonly perStream: boolean

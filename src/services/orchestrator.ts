@@ -34,6 +34,11 @@ const MAX_QUEUED_PER_SESSION = 4
 /** A session ends after this long without a segment (transcoding.md §10). */
 const SESSION_IDLE_MS = 70_000
 const SESSION_SWEEP_MS = 5_000
+/** So long balancers are given to notice that this node is about to stop, before it refuses what they send. */
+const NOTICE_MS = 3_000
+const DRAIN_POLL_MS = 200
+/** How long segments that run at the very end may take. */
+const LAST_SEGMENTS_MS = 10_000
 /** A smaller rendition cannot be a video (transcoding.md §6). */
 const MIN_RENDITION_BYTES = 25
 
@@ -187,6 +192,8 @@ export class Orchestrator implements Service {
   readonly #options: OrchestratorOptions
   readonly #needs: OrchestratorNeeds
   readonly #sessions = new Map<string, Session>()
+  /** While the node is about to stop: no new sessions, then no segments. */
+  #takes: 'everything' | 'segments' | 'nothing' = 'everything'
 
   constructor(options: OrchestratorOptions, needs: OrchestratorNeeds) {
     this.#options = options
@@ -210,6 +217,22 @@ export class Orchestrator implements Service {
     return this.#sessions.size
   }
 
+  /**
+   * Gets ready to stop: offers no more sessions, lets the running ones end for as long as it may, then takes no more
+   * segments and finishes those it has. Rejects when the signal is aborted.
+   */
+  async drain(limitMs: number, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#needs
+    const end = clock.now() + limitMs
+    if (this.#sessions.size > 0) await clock.sleep(Math.min(NOTICE_MS, limitMs), signal)
+    this.#takes = 'segments'
+    while (this.#sessions.size > 0 && clock.now() < end) await clock.sleep(DRAIN_POLL_MS, signal)
+    this.#takes = 'nothing'
+    const last = clock.now() + LAST_SEGMENTS_MS
+    const isRunning = () => [...this.#sessions.values()].some(({ running }) => running > 0)
+    while (isRunning() && clock.now() < last) await clock.sleep(DRAIN_POLL_MS, signal)
+  }
+
   /** Proves that this node holds its key (wire.md §8); empty offchain. */
   ping(value: Uint8Array): Uint8Array {
     return this.#needs.signer.sign(keccak256(value))
@@ -223,7 +246,7 @@ export class Orchestrator implements Service {
         'Invalid orchestrator request: orchestrator req sig check failed',
       )
     }
-    if (this.#sessions.size >= this.#options.maxSessions) {
+    if (this.#sessions.size >= this.#options.maxSessions || this.#takes !== 'everything') {
       throw new OrchestratorError('request-refused', 'Invalid orchestrator request: OrchestratorCapped')
     }
     const quote = await this.#needs.recipient.quote(request.address, null)
@@ -246,7 +269,7 @@ export class Orchestrator implements Service {
     const sender = payment?.sender ?? ZERO_ADDRESS
     const token = this.#checkCredentials(segment, sender)
     const session = this.#sessions.get(token.sessionId)
-    if (!session && this.#sessions.size >= this.#options.maxSessions) {
+    if ((!session && this.#sessions.size >= this.#options.maxSessions) || this.#takes === 'nothing') {
       throw new OrchestratorError('forbidden', 'OrchestratorCapped')
     }
     const booked = session ?? this.#open(token.sessionId)

@@ -226,29 +226,34 @@ test('a task goes on while its orchestrator’s stream is broken', async (t) => 
   )
 })
 
-test('when it stops, it takes no more and finishes what runs', async (t) => {
+test('when it drains, it takes no more and finishes what runs', async (t) => {
   const w = await world(t)
   const release = w.hold()
   w.link.tell(taskOf('aaaa', 0n))
   await rest()
-  let stopped = false
-  const stopping = w.supervisor.stop().then(() => {
-    stopped = true
+  let drained = false
+  const draining = w.worker.drain(20_000, new AbortController().signal).then(() => {
+    drained = true
   })
   await rest()
-  assert.equal(stopped, false)
+  assert.equal(drained, false)
   release()
-  await stopping
+  await draining
+  await rest()
   assert.equal(w.link.delivered.length, 1)
+  await pass(w.clock, 60_000)
+  assert.deepEqual(w.link.registered, [FIRST])
 })
 
-test('a task that hangs does not keep it from stopping for ever', async (t) => {
+test('a task that hangs keeps it from ending no longer than it may, and not at all from stopping', async (t) => {
   const w = await world(t)
   w.hold()
   w.link.tell(taskOf('aaaa', 0n))
   await rest()
-  const stopping = w.supervisor.stop()
+  const draining = w.worker.drain(20_000, new AbortController().signal)
   await pass(w.clock, 20_000)
-  await stopping
+  await draining
+  assert.equal(w.worker.status().running, 1)
+  await w.supervisor.stop()
   assert.equal(w.worker.status().running, 0)
 })

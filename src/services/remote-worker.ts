@@ -16,8 +16,6 @@ const LONGEST_RETRY_MS = 10_000
 const GOOD_REGISTRATION_MS = 30_000
 /** Tasks at the same time; each holds its segment in memory. */
 const MAX_RUNNING = 256
-/** How long running tasks may take to end when the node stops. */
-const DRAIN_MS = 20_000
 /** A result is brought again when the orchestrator could not be reached, so often and after so long. */
 const RESULT_ATTEMPTS = 3
 const RESULT_RETRY_MS = 500
@@ -92,6 +90,7 @@ export class RemoteWorker implements Service {
   readonly #options: RemoteWorkerOptions
   readonly #needs: RemoteWorkerNeeds
   readonly #running = new Set<Promise<void>>()
+  readonly #leaving = new AbortController()
   readonly #abandoned = new AbortController()
   #status: Omit<RemoteWorkerStatus, 'running'> = {
     ...{ orchestrator: null, sinceMs: null, done: 0, failed: 0, lastError: null },
@@ -103,9 +102,34 @@ export class RemoteWorker implements Service {
   }
 
   start(scope: Scope): void {
-    // Registered first, done last: what runs is finished after no more is taken.
-    scope.defer(() => this.#drain())
-    scope.spawn('work for an orchestrator', (signal) => this.#serve(signal))
+    scope.defer(async () => {
+      this.#abandoned.abort()
+      await Promise.all(this.#running)
+    })
+    scope.spawn('work for an orchestrator', async (signal) => {
+      const either = AbortSignal.any([signal, this.#leaving.signal])
+      await this.#serve(either).catch((error) => {
+        if (!either.aborted || !isAbort(error)) throw error
+      })
+    })
+  }
+
+  /** Gets ready to stop: takes no more and finishes what runs, for as long as it may. Rejects when the signal is aborted. */
+  async drain(limitMs: number, signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#needs
+    this.#leaving.abort()
+    if (this.#running.size > 0) log.info('running tasks are finished', { running: this.#running.size })
+    const patience = new AbortController()
+    const limit = clock.sleep(limitMs, AbortSignal.any([signal, patience.signal]))
+    const finished = (async () => {
+      while (this.#running.size > 0) await Promise.all(this.#running)
+    })()
+    try {
+      await Promise.race([finished, limit])
+    } finally {
+      patience.abort()
+      limit.catch(() => {})
+    }
   }
 
   status(): RemoteWorkerStatus {
@@ -257,21 +281,5 @@ export class RemoteWorker implements Service {
         await clock.sleep(RESULT_RETRY_MS * attempt, signal)
       }
     }
-  }
-
-  /** Lets running tasks end, but not for ever. */
-  async #drain(): Promise<void> {
-    const { clock, log } = this.#needs
-    if (this.#running.size === 0) return
-    log.info('running tasks are finished', { running: this.#running.size })
-    const patience = new AbortController()
-    const limit = clock.sleep(DRAIN_MS, patience.signal).catch(() => {})
-    const finish = (async () => {
-      while (this.#running.size > 0) await Promise.all(this.#running)
-    })()
-    await Promise.race([finish, limit])
-    patience.abort()
-    this.#abandoned.abort()
-    await finish
   }
 }

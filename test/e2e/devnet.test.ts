@@ -103,7 +103,7 @@ test('the stream can be watched while it runs, and Ctrl-C leaves nothing behind'
 
 test('Ctrl-C while it is starting leaves nothing behind either', async () => {
   const devnet = new Devnet([])
-  await devnet.says(/\$ livepeer -orchestrator/)
+  await devnet.says(/\$ livepeer -redeemer/)
   await interrupted(devnet)
 })
 
@@ -113,7 +113,17 @@ test('--once streams a given file in a loop and ends with its figures as the las
     const file = join(folder, 'input.ts')
     await writeFile(file, Buffer.concat(await makeSegments(2, { startMs: 0, durationMs: 2_000 })))
     // More segments than the file holds: it is played in a loop.
-    const devnet = new Devnet(['--once', '--segments', '4', '--tickets', '0', '--input', file])
+    const devnet = new Devnet([
+      '--setup',
+      'single',
+      '--once',
+      '--segments',
+      '4',
+      '--tickets',
+      '0',
+      '--input',
+      file,
+    ])
     assert.equal(await devnet.ended, 0, devnet.stderr)
     const figures = JSON.parse(devnet.stdout.trimEnd().split('\n').at(-1)!)
     assert.equal(figures.setup, 'single')
@@ -135,7 +145,7 @@ test('--once streams a given file in a loop and ends with its figures as the las
 test('a wrong option ends at once, with the reason', async () => {
   for (const [args, reason] of [
     [['--nonsense'], /nonsense/],
-    [['--setup', 'cold'], /--setup cold is not there yet/],
+    [['--setup', 'warm'], /there is no setup "warm": --setup is one of single, redeemer/],
   ] as const) {
     const devnet = new Devnet(args)
     assert.notEqual(await devnet.ended, 0)
