@@ -346,3 +346,54 @@ test('a segment whose session is in debt when its turn comes is not done', async
   })
   assert.deepEqual([jobs.length, debits.length, balance], [1, 0, 0])
 })
+
+test('an orchestrator that drains offers no more sessions, serves the running ones to their end, and then is done', async () => {
+  const { orchestrator, clock, jobs } = setUp()
+  const segment = await segmentFor(orchestrator)
+  const running = await orchestrator.admit(segment, payment)
+  let drained = false
+  const draining = orchestrator.drain(30_000, never).then(() => {
+    drained = true
+  })
+  // Balancers have a moment to notice.
+  await clock.wind(2_000)
+  await orchestrator.info(request)
+  await clock.wind(2_000)
+  await assert.rejects(orchestrator.info(request), {
+    message: 'Invalid orchestrator request: OrchestratorCapped',
+  })
+  const answered = running.transcode(source, never)
+  await settle()
+  jobs[0]!.finish(output())
+  assert.equal((await answered).outcome.kind, 'data')
+  const next = await orchestrator.admit(segment, payment)
+  next.release()
+  assert.equal(drained, false)
+  await orchestrator.endSession(segment.authToken)
+  await clock.wind(1_000)
+  await draining
+})
+
+test('streams that go on keep a draining orchestrator no longer than it may; the last segments are finished', async () => {
+  const { orchestrator, clock, jobs } = setUp()
+  const segment = await segmentFor(orchestrator)
+  const running = await orchestrator.admit(segment, payment)
+  const answered = running.transcode(source, never)
+  let drained = false
+  const draining = orchestrator.drain(5_000, never).then(() => {
+    drained = true
+  })
+  await clock.wind(6_000)
+  await assert.rejects(orchestrator.admit(segment, payment), { message: 'OrchestratorCapped' })
+  assert.equal(drained, false)
+  jobs[0]!.finish(output())
+  assert.equal((await answered).outcome.kind, 'data')
+  await clock.wind(1_000)
+  await draining
+})
+
+test('an idle orchestrator drains at once', async () => {
+  const { orchestrator } = setUp()
+  await orchestrator.drain(30_000, never)
+  await assert.rejects(orchestrator.info(request))
+})
