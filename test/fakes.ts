@@ -212,6 +212,11 @@ export class FakeChain {
     this.#events.push({ kind: 'deposit-funded', sender, amount: deposit })
   }
 
+  /** What a sender has. */
+  fundsOf(sender: Address): SenderInfo {
+    return this.#info(sender)
+  }
+
   /** Changes what a sender has, without an event. */
   setSender(sender: Address, info: Partial<SenderInfo>): void {
     this.#senders.set(sender, { ...this.#info(sender), ...info })
