@@ -10,7 +10,12 @@ import { abortError, NodeError } from '../lib/errors.ts'
 import { silentLog } from '../lib/log.ts'
 import { Supervisor } from '../lib/service.ts'
 import type { TranscodeJob, TranscodeOutput } from './orchestrator.ts'
-import { type OrchestratorLink, RemoteWorker, type TaskResult } from './remote-worker.ts'
+import {
+  type OrchestratorLine,
+  type OrchestratorLink,
+  RemoteWorker,
+  type TaskResult,
+} from './remote-worker.ts'
 
 const [FIRST, SECOND] = ['https://first:8935', 'https://second:8935']
 
@@ -28,7 +33,16 @@ class FakeLink implements OrchestratorLink {
     this.#clock = clock
   }
 
-  async *notices(url: string, _: unknown, signal: AbortSignal): AsyncGenerator<Notice, void> {
+  readonly closed: string[] = []
+
+  line(url: string): OrchestratorLine {
+    return {
+      notices: (_, signal) => this.#notices(url, signal),
+      close: () => void this.closed.push(url),
+    }
+  }
+
+  async *#notices(url: string, signal: AbortSignal): AsyncGenerator<Notice, void> {
     this.registered.push(url)
     const refusal = this.refusals.get(url)
     if (refusal) throw refusal
@@ -236,11 +250,19 @@ test('when it drains, it takes no more and finishes what runs', async (t) => {
     drained = true
   })
   await rest()
+  w.link.tell(taskOf('aaaa', 1n))
+  await rest()
   assert.equal(drained, false)
+  // Its orchestrator sees by this that what runs is still being done.
+  assert.deepEqual(w.link.closed, [])
   release()
   await draining
   await rest()
-  assert.equal(w.link.delivered.length, 1)
+  assert.deepEqual(
+    w.link.delivered.map(({ result }) => result.taskId),
+    [0n],
+  )
+  assert.deepEqual(w.link.closed, [FIRST])
   await pass(w.clock, 60_000)
   assert.deepEqual(w.link.registered, [FIRST])
 })
@@ -256,4 +278,14 @@ test('a task that hangs keeps it from ending no longer than it may, and not at a
   assert.equal(w.worker.status().running, 1)
   await w.supervisor.stop()
   assert.equal(w.worker.status().running, 0)
+})
+
+test('more tasks than it can hold are answered, not dropped', async (t) => {
+  const w = await world(t)
+  const release = w.hold()
+  for (let i = 0; i < 300; i++) w.link.tell(taskOf('aaaa', BigInt(i)))
+  await rest()
+  const texts = w.link.delivered.map(({ result: { outcome } }) => 'error' in outcome && outcome.error)
+  assert.deepEqual(texts, Array(44).fill('TranscoderBusy'))
+  release()
 })

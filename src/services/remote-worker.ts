@@ -35,13 +35,20 @@ export interface TaskResult {
   readonly isMp4: readonly boolean[]
 }
 
+/** A connection over which a transcoder registers with an orchestrator. */
+export interface OrchestratorLine {
+  /**
+   * Registers and gives what the orchestrator wants done, until the registration ends or is called off; the connection
+   * stands until it is closed. Throws NodeError `refused` with the orchestrator's own words.
+   */
+  notices(registration: Registration, signal: AbortSignal): AsyncIterable<Notice>
+  close(): void
+}
+
 /** An orchestrator, as its transcoder calls it. */
 export interface OrchestratorLink {
-  /**
-   * Registers and gives what the orchestrator wants done, until it or the connection ends. Throws NodeError `refused`
-   * with the orchestrator's own words.
-   */
-  notices(url: string, registration: Registration, signal: AbortSignal): AsyncIterable<Notice>
+  /** Connects once it is registered over. */
+  line(url: string): OrchestratorLine
   /** Fetches a segment. */
   download(url: string, signal: AbortSignal): Promise<Uint8Array>
   /** Brings the result of a task. */
@@ -190,17 +197,22 @@ export class RemoteWorker implements Service {
   }
 
   async #workFor(url: string, signal: AbortSignal): Promise<void> {
-    const { link, log } = this.#needs
     const { capabilities, capacity, secret } = this.#options
-    const registration = { secret, capacity, capabilities }
-    for await (const notice of link.notices(url, registration, signal)) {
-      if (notice.kind === 'teardown') continue
-      if (this.#running.size >= MAX_RUNNING) {
-        log.warn('more tasks than can be held are dropped', { taskId: notice.taskId })
-        continue
+    const line = this.#needs.link.line(url)
+    const tasks = new Set<Promise<void>>()
+    try {
+      for await (const notice of line.notices({ secret, capacity, capabilities }, signal)) {
+        if (notice.kind === 'teardown') continue
+        const task: Promise<void> = this.#do(url, notice).finally(() => {
+          tasks.delete(task)
+          this.#running.delete(task)
+        })
+        tasks.add(task)
+        this.#running.add(task)
       }
-      const task: Promise<void> = this.#do(url, notice).finally(() => this.#running.delete(task))
-      this.#running.add(task)
+    } finally {
+      // An orchestrator that sees the connection stand knows that what runs is still being done.
+      void Promise.all(tasks).then(() => line.close())
     }
   }
 
@@ -235,6 +247,7 @@ export class RemoteWorker implements Service {
     notice: Exclude<Notice, { kind: 'teardown' }>,
     signal: AbortSignal,
   ): Promise<TranscodeOutput> {
+    if (this.#running.size >= MAX_RUNNING) throw new NodeError('busy', 'TranscoderBusy')
     if (notice.kind === 'unreadable') throw new NodeError('unreadable', notice.text)
     const { segment } = notice
     const { capabilities, version } = this.#options

@@ -1,14 +1,15 @@
+import type { ClientHttp2Session } from 'node:http2'
 import { type Client, Code, ConnectError, createClient } from '@connectrpc/connect'
-import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node'
+import { createGrpcTransport } from '@connectrpc/connect-node'
 import type { Notice, Registration } from '../../domain/transcoder-notice.ts'
 import type { Dice } from '../../lib/dice.ts'
 import { abortError } from '../../lib/errors.ts'
 import type { Scope, Service } from '../../lib/service.ts'
-import type { OrchestratorLink, TaskResult } from '../../services/remote-worker.ts'
+import type { OrchestratorLine, OrchestratorLink, TaskResult } from '../../services/remote-worker.ts'
 import { Connections } from './connections.ts'
 import { MAX_MESSAGE_BYTES } from './convert.ts'
 import { readNotice, writeRegistration } from './convert-transcoder.ts'
-import { ExchangeError } from './exchange.ts'
+import { ExchangeError, openSession, openSocket } from './exchange.ts'
 import { Transcoder } from './gen/lp_rpc_pb.ts'
 import { AUTHORIZATION } from './transcoder-endpoint.ts'
 import { ERROR_CONTENT_TYPE, encodeResult } from './transcoder-result.ts'
@@ -16,7 +17,6 @@ import { ERROR_CONTENT_TYPE, encodeResult } from './transcoder-result.ts'
 const CONNECT_MS = 3_000
 /** The orchestrator's gRPC runs inside its HTTP/2 server, which does not mind pings (wire.md §3): a dead line is noticed. */
 const PING_EVERY_MS = 5_000
-const PING_TIMEOUT_MS = 5_000
 /** A result of hundreds of megabytes over a slow line. */
 const DELIVER_MS = 60_000
 const MAX_ANSWER_BYTES = 64 * 1024
@@ -38,24 +38,8 @@ export class TranscoderClient implements OrchestratorLink, Service {
     scope.defer(() => this.#connections.close())
   }
 
-  async *notices(url: string, registration: Registration, signal: AbortSignal): AsyncGenerator<Notice, void> {
-    const sessions = new Http2SessionManager(
-      url,
-      { pingIntervalMs: PING_EVERY_MS, pingTimeoutMs: PING_TIMEOUT_MS },
-      // Certificates are self-signed and new at every start (wire.md §2).
-      { rejectUnauthorized: false },
-    )
-    try {
-      const client = clientOver(sessions, url)
-      for await (const message of client.registerTranscoder(writeRegistration(registration), { signal })) {
-        yield readNotice(message)
-      }
-    } catch (error) {
-      if (signal.aborted) throw abortError(signal)
-      throw failure(url, error)
-    } finally {
-      sessions.abort()
-    }
+  line(url: string): OrchestratorLine {
+    return new Line(new URL(url))
   }
 
   download(url: string, signal: AbortSignal): Promise<Uint8Array> {
@@ -88,20 +72,71 @@ export class TranscoderClient implements OrchestratorLink, Service {
   }
 }
 
-function clientOver(sessions: Http2SessionManager, url: string): Client<typeof Transcoder> {
+/** One connection, one registration. */
+class Line implements OrchestratorLine {
+  readonly #url: URL
+  #session: ClientHttp2Session | null = null
+
+  constructor(url: URL) {
+    this.#url = url
+  }
+
+  async *notices(registration: Registration, signal: AbortSignal): AsyncGenerator<Notice, void> {
+    try {
+      const session = await this.#connect(signal)
+      const client = clientOver(session, this.#url)
+      // No time limit: the answer's headers come with the first notice (wire.md §18, 13).
+      for await (const message of client.registerTranscoder(writeRegistration(registration), { signal })) {
+        yield readNotice(message)
+      }
+    } catch (error) {
+      if (signal.aborted) throw abortError(signal)
+      throw failure(this.#url, error)
+    }
+  }
+
+  close(): void {
+    this.#session?.destroy()
+  }
+
+  async #connect(signal: AbortSignal): Promise<ClientHttp2Session> {
+    const socket = await openSocket(this.#url, { protocols: ['h2'], timeoutMs: CONNECT_MS, signal })
+    const session = openSession(this.#url, socket)
+    this.#session = session
+    let isAnswered = true
+    const pulse = setInterval(() => {
+      if (!isAnswered)
+        return session.destroy(new Error(`no answer to a ping within ${PING_EVERY_MS / 1000} s`))
+      isAnswered = false
+      session.ping(() => {
+        isAnswered = true
+      })
+    }, PING_EVERY_MS)
+    session.once('close', () => clearInterval(pulse))
+    return session
+  }
+}
+
+function clientOver(session: ClientHttp2Session, url: URL): Client<typeof Transcoder> {
   const transport = createGrpcTransport({
-    baseUrl: new URL(url).origin,
+    baseUrl: url.origin,
     acceptCompression: [],
     readMaxBytes: MAX_MESSAGE_BYTES,
     binaryOptions: { readUnknownFields: false },
-    sessionManager: sessions,
+    sessionManager: {
+      authority: url.origin,
+      request: async (method, path, headers, options) =>
+        session.request({ ...headers, ':method': method, ':path': path }, options),
+      notifyResponseByteRead: () => {},
+    },
   })
   return createClient(Transcoder, transport)
 }
 
 /** Status UNKNOWN carries the orchestrator's own words (wire.md §3). */
-function failure(url: string, error: unknown): ExchangeError {
+function failure(url: URL, error: unknown): ExchangeError {
+  if (error instanceof ExchangeError) return error
   const { code, rawMessage } = ConnectError.from(error)
   if (code === Code.Unknown) return new ExchangeError('refused', rawMessage, { cause: error })
-  return new ExchangeError('unreachable', `${new URL(url).host}: ${rawMessage}`, { cause: error })
+  return new ExchangeError('unreachable', `${url.host}: ${rawMessage}`, { cause: error })
 }

@@ -71,12 +71,16 @@ function register(t: TestContext, url: string, registration = REGISTRATION) {
   const client = new TranscoderClient({ dice: systemDice, download: async () => new Uint8Array(0) })
   const told: Notice[] = []
   const stop = new AbortController()
+  const line = client.line(url)
   const ended = (async () => {
-    for await (const notice of client.notices(url, registration, stop.signal)) told.push(notice)
+    for await (const notice of line.notices(registration, stop.signal)) told.push(notice)
   })()
   ended.catch(() => {})
-  t.after(() => stop.abort())
-  return { client, told, ended, stop }
+  t.after(() => {
+    stop.abort()
+    line.close()
+  })
+  return { client, told, ended, stop, line }
 }
 
 /** A result as a Go transcoder posts it. */
