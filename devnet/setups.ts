@@ -67,8 +67,9 @@ export function planOf(setup: Setup): PlannedNode[] {
         redeemer('redeemer', 'redeemer'),
         reward(),
         orchestrator('orchestrator-1', { redeemer: 'redeemer' }),
-        orchestrator('orchestrator-2', { redeemer: 'redeemer', port: 8937, remote: true }),
+        // First, since an orchestrator without any transcoder is not ready.
         transcoder('transcoder', 'orchestrator-2'),
+        orchestrator('orchestrator-2', { redeemer: 'redeemer', port: 8937, remote: true }),
       ]
   }
 }

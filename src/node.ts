@@ -43,17 +43,21 @@ export async function runNode(
 
   let parts: Parts | null = null
   let facts: StatusFacts | null = null
+  let hasStarted = false
   let waitingFor: string | null = settings.chain ? 'the account and the chain' : 'the start of its parts'
   await using supervisor = new Supervisor()
   // First, so that one can see what a node that has not started yet is waiting for.
   const routes = {
     '/status': async () => {
-      const progress = { version: around.version, nowMs: around.clock.now(), waitingFor }
+      const progress = { version: around.version, nowMs: around.clock.now(), waitingFor, hasStarted }
       return { json: await statusOf(parts && facts && { parts, facts }, progress) }
     },
     '/metrics': async () =>
       settings.metrics.enabled && parts ? parts.metrics.text() : { text: METRICS_OFF },
-    '/healthz': () => (waitingFor === null ? { text: '' } : { text: 'not ready yet\n', status: 503 }),
+    '/healthz': () => {
+      const reason = waitingFor ?? parts?.unready ?? null
+      return reason === null ? { text: '' } : { text: `not ready, waits for ${reason}\n`, status: 503 }
+    },
   }
   await supervisor.start(
     new ControlApi({ ...settings.controlBind, token: settings.secrets.controlToken }, { routes, log }),
@@ -74,6 +78,7 @@ export async function runNode(
     log.debug('started', { service: service.name })
   }
   waitingFor = null
+  hasStarted = true
   log.info('ready', { control: `${settings.controlBind.host}:${settings.controlBind.port}` })
   await supervisor.untilStopped(AbortSignal.any([signal, ...(around.drain ? [around.drain] : [])]))
   if (!signal.aborted) {

@@ -120,6 +120,12 @@ export class Parts {
     return this.#services
   }
 
+  /** What a running node waits for before it can be given work; null when it can. */
+  get unready(): string | null {
+    const isIdle = this.settings.orchestrator !== null && this.transcoders.capacity === 0
+    return isIdle ? 'a transcoder' : null
+  }
+
   /** Lets what this node does for others come to its end before it stops. Rejects when the signal is aborted. */
   async drain(signal: AbortSignal): Promise<void> {
     const { drainTimeoutMs, orchestrator, transcoder } = this.settings
