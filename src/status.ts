@@ -1,7 +1,9 @@
 import type { Parts } from './parts.ts'
 import type { RedeemerHealth } from './services/redeemer-peers.ts'
+import type { RemoteWorkerStatus } from './services/remote-worker.ts'
 import type { RewardStatus } from './services/reward-service.ts'
 import type { RoundInitializerStatus } from './services/round-initializer.ts'
+import type { TranscoderState } from './services/transcoder-member.ts'
 import type { ChainFigures, StatusFacts, TicketFigures, WaitingFigures } from './status-facts.ts'
 
 /** What `/status` of an orchestrator tells. */
@@ -50,6 +52,10 @@ export interface NodeStatus
   readonly waiting?: WaitingFigures
   readonly reward?: RewardStatus
   readonly rounds?: RoundInitializerStatus
+  /** Those of other machines, of an orchestrator that takes them in. */
+  readonly transcoders?: readonly TranscoderState[]
+  /** Of a transcoder that works for an orchestrator elsewhere. */
+  readonly worker?: RemoteWorkerStatus
 }
 
 /** How far the node has come. */
@@ -58,12 +64,14 @@ export interface Progress {
   readonly nowMs: number
   /** What it is doing; null once it is ready. */
   readonly waitingFor: string | null
+  /** Whether all its parts have been started. */
+  readonly hasStarted: boolean
 }
 
 /** The node's state for its operator; of one that is not ready, what is known already. */
 export async function statusOf(
   running: { readonly parts: Parts; readonly facts: StatusFacts } | null,
-  { version, nowMs, waitingFor }: Progress,
+  { hasStarted, nowMs, version, waitingFor }: Progress,
 ): Promise<NodeStatus> {
   const progress = { version, ready: waitingFor === null, ...(waitingFor !== null && { waitingFor }), nowMs }
   if (!running) return progress
@@ -71,7 +79,6 @@ export async function statusOf(
   const { settings, metrics } = parts
   const { segmentsTranscoded, segmentsFailed, ticketsSent, ticketsAccepted } = metrics.totals
   const segments = { transcoded: segmentsTranscoded, failed: segmentsFailed }
-  const isReady = waitingFor === null
   return {
     ...progress,
     roles: [...settings.roles],
@@ -86,12 +93,18 @@ export async function statusOf(
       : {}),
     ...(parts.keepsTickets ? { recipient: parts.recipientAddress! } : {}),
     ...(settings.redeemer ? { floatStreams: parts.redeemerDesk.streams } : {}),
-    ...(isReady && parts.keepsTickets ? { tickets: await facts.tickets(), waiting: facts.waiting() } : {}),
+    ...(hasStarted && parts.keepsTickets ? { tickets: await facts.tickets(), waiting: facts.waiting() } : {}),
     ...(parts.rewards ? { reward: parts.reward.status() } : {}),
-    ...(isReady && settings.roles.has('roundInitializer') ? { rounds: parts.roundInitializer.status() } : {}),
+    ...(hasStarted && settings.roles.has('roundInitializer')
+      ? { rounds: parts.roundInitializer.status() }
+      : {}),
     ...(parts.handsOver
       ? { redeemers: parts.redeemers.health, floatIsOwnView: parts.remoteFloat.isAlone }
       : {}),
+    ...(settings.orchestrator && settings.secrets.orchSecret !== ''
+      ? { transcoders: parts.transcoders.status() }
+      : {}),
+    ...(settings.transcoder && !settings.orchestrator ? { worker: parts.remoteWorker.status() } : {}),
     ...(settings.gateway ? { streams: parts.gateway.status(), segments, ticketsSent, ticketsAccepted } : {}),
   }
 }
