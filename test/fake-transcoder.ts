@@ -1,5 +1,6 @@
 import type { Profile } from '../src/domain/rendition.ts'
 import type { SegmentData } from '../src/domain/segment.ts'
+import { ResultReader } from '../src/io/rpc/transcoder-result.ts'
 import { settle, type WoundClock } from '../src/lib/clock.ts'
 import type { SegmentJob, TranscodeOutput } from '../src/services/orchestrator.ts'
 
@@ -53,6 +54,13 @@ export function jobOf(sessionId: string, seq = 0n, over: Partial<SegmentJob> = {
 export function outputOf(text: string): TranscodeOutput {
   const bytes = new TextEncoder().encode(text.padEnd(30, '.'))
   return { decodedPixels: 100n, renditions: [{ bytes, pixels: 50n, perceptualHash: null }] }
+}
+
+/** Takes a result apart that comes in pieces of some bytes. */
+export function decodeResult(body: Uint8Array, boundary: string, pieceBytes = Math.max(1, body.length)) {
+  const reader = new ResultReader({ boundary })
+  for (let at = 0; at < body.length; at += pieceBytes) reader.add(body.subarray(at, at + pieceBytes))
+  return reader.end()
 }
 
 /** Lets everything run that can, without time passing. */

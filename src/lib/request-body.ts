@@ -3,7 +3,7 @@ import type { Http2ServerRequest } from 'node:http2'
 import { NodeError } from './errors.ts'
 
 /** Why a body was not taken. */
-export type BodyFault = 'body-too-large' | 'body-stalled' | 'body-broken-off' | 'no-room'
+export type BodyFault = 'body-too-large' | 'body-stalled' | 'body-broken-off' | 'no-room' | 'unwanted'
 
 /** A body that was not taken. */
 export class BodyError extends NodeError<BodyFault> {
@@ -46,19 +46,33 @@ export interface BodyLimits {
   readonly totalMs?: number
   /** From which its bytes are taken; whoever gets the body gives them back. */
   readonly budget: ByteBudget
+  /** Aborted when nobody wants the body any more. */
+  readonly signal?: AbortSignal
 }
 
 /**
  * Reads a body whole, over either version of HTTP. Throws BodyError as soon as it is too large, stalls, breaks off, or
  * finds no room; what was taken of the budget is then given back, and the rest of the request is not read.
  */
-export function readBody(
+export async function readBody(
   request: IncomingMessage | Http2ServerRequest,
   limits: BodyLimits,
 ): Promise<Uint8Array> {
-  const { maxBytes, stallMs, totalMs, budget } = limits
-  const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>()
   const chunks: Uint8Array[] = []
+  const length = await receiveBody(request, limits, (chunk) => void chunks.push(chunk))
+  return Buffer.concat(chunks, length)
+}
+
+/**
+ * As `readBody`, but hands the body on as it comes, and says how long it was. What `take` throws ends the reading too.
+ */
+export function receiveBody(
+  request: IncomingMessage | Http2ServerRequest,
+  limits: BodyLimits,
+  take: (chunk: Uint8Array) => void,
+): Promise<number> {
+  const { maxBytes, stallMs, totalMs, budget, signal } = limits
+  const { promise, resolve, reject } = Promise.withResolvers<number>()
   let length = 0
   const onStall = () => fail('body-stalled', `nothing came for ${stallMs / 1000} s`)
   const stall = setTimeout(onStall, stallMs)
@@ -71,32 +85,43 @@ export function readBody(
     if (length + chunk.length > maxBytes) return onTooLarge()
     if (!budget.take(chunk.length)) return fail('no-room', 'too many bytes are being received at once')
     length += chunk.length
-    chunks.push(chunk)
+    try {
+      take(chunk)
+    } catch (error) {
+      failWith(error)
+    }
   }
   const onEnd = () => {
     // HTTP/2 also ends the stream of a peer that has gone: only what is complete counts.
     if (request.aborted) return onClose()
     settle()
-    resolve(Buffer.concat(chunks, length))
+    resolve(length)
   }
   const onClose = () => fail('body-broken-off', 'the connection broke off')
+  const onUnwanted = () => fail('unwanted', 'nobody wants it any more')
   // The words in which peers are told so (gateway.md §3).
   const onTooLarge = () => fail('body-too-large', 'input bigger than max buffer size')
-  const fail = (code: BodyFault, message: string) => {
+  const fail = (code: BodyFault, message: string) => failWith(new BodyError(code, message))
+  const failWith = (error: unknown) => {
     settle()
     budget.give(length)
     request.pause()
-    reject(new BodyError(code, message))
+    reject(error)
   }
   const settle = () => {
     clearTimeout(stall)
     clearTimeout(total)
+    signal?.removeEventListener('abort', onUnwanted)
     request.off('data', onData).off('end', onEnd).off('aborted', onClose).off('close', onClose)
   }
   // A sender that breaks off is no failure of ours; 'close' follows.
   request.on('error', () => {})
   if (request.destroyed || request.aborted) onClose()
+  else if (signal?.aborted) onUnwanted()
   else if (Number(request.headers['content-length'] ?? 0) > maxBytes) onTooLarge()
-  else request.on('data', onData).on('end', onEnd).on('aborted', onClose).on('close', onClose)
+  else {
+    signal?.addEventListener('abort', onUnwanted, { once: true })
+    request.on('data', onData).on('end', onEnd).on('aborted', onClose).on('close', onClose)
+  }
   return promise
 }

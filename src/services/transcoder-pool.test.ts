@@ -469,3 +469,23 @@ test('the operator sees when a transcoder brought something last', async (t) => 
   ]
   assert.deepEqual([lastAnswerMs! - sinceMs, done, failed], [1_500, 0, 1])
 })
+
+test('a result that broke off on its way may come again, while another does the segment too', async (t) => {
+  const w = world(t)
+  const one = await w.come('one')
+  const asked = await w.ask(jobOf('a'))
+  const two = await w.come('two')
+  w.pool.resultLost(0n)
+  w.pool.resultLost(99n)
+  await rest()
+  assert.equal(two.tasks().length, 1)
+  w.pool.finish(1n, new NodeError('remote-failure', '404 Not Found'))
+  await rest()
+  assert.equal(asked.result, 'error: 404 Not Found')
+  const alone = await w.ask(jobOf('b'))
+  const its = one.tasks().at(-1)?.segment.authToken?.sessionId === 'b' ? one : two
+  w.pool.resultLost(its.tasks().at(-1)!.taskId)
+  w.pool.finish(its.tasks().at(-1)!.taskId, outputOf('again'))
+  await rest()
+  assert.equal(alone.result, 'again')
+})

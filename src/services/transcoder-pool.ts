@@ -189,6 +189,14 @@ export class TranscoderPool implements Service, Transcoder {
     } else this.#failed(work, member, outcome)
   }
 
+  /** The result of a task broke off on its way. It may come again; meanwhile another is to do the segment. */
+  resultLost(taskId: bigint): void {
+    const attempt = this.#attempts.get(taskId)
+    if (!attempt) return
+    attempt.work.holders.delete(attempt.member)
+    this.#tryAgain(attempt.work)
+  }
+
   /** The session is over: its transcoder has room for another. */
   sessionEnded(sessionId: string): void {
     const member = this.#bySession.get(sessionId)

@@ -39,10 +39,11 @@ import {
   parsePaymentHeader,
   parseSegmentHeader,
 } from '../../src/io/rpc/headers.ts'
-import { decodeResult, encodeResult, parseContentType } from '../../src/io/rpc/transcoder-result.ts'
+import { encodeResult, parseContentType } from '../../src/io/rpc/transcoder-result.ts'
 import { parseHex } from '../../src/lib/bytes.ts'
 import { NodeError } from '../../src/lib/errors.ts'
 import { segmentOf } from '../endpoint.ts'
+import { decodeResult } from '../fake-transcoder.ts'
 import recorded from '../vectors/wire.json' with { type: 'json' }
 
 /** Inputs over all decoders; more with FUZZ_RUNS. */
@@ -169,7 +170,20 @@ const CODECS: readonly Codec[] = [
         BOUNDARY,
       ),
     ],
-    decode: (bytes) => decodeResult(bytes, BOUNDARY),
+    decode: (bytes) => {
+      const attempt = (pieceBytes: number) => {
+        try {
+          return decodeResult(bytes, BOUNDARY, pieceBytes)
+        } catch (error) {
+          return error
+        }
+      }
+      // In whatever pieces it comes, it is the same.
+      const [whole, pieces] = [attempt(bytes.length + 1), attempt(1 + (bytes.length % 7))]
+      assert.deepEqual(pieces, whole)
+      if (whole instanceof Error) throw whole
+      return whole
+    },
     encode: (value) => encodeResult(value, [], BOUNDARY),
   },
   {

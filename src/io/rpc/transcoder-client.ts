@@ -16,7 +16,7 @@ import { ERROR_CONTENT_TYPE, encodeResult } from './transcoder-result.ts'
 
 const CONNECT_MS = 3_000
 /** The orchestrator's gRPC runs inside its HTTP/2 server, which does not mind pings (wire.md §3): a dead line is noticed. */
-const PING_EVERY_MS = 5_000
+const PING_EVERY_MS = 3_000
 /** A result of hundreds of megabytes over a slow line. */
 const DELIVER_MS = 60_000
 const MAX_ANSWER_BYTES = 64 * 1024

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { connect as http2Connect } from 'node:http2'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { rawRequest, TRANSPORTS } from '../../../test/endpoint.ts'
-import { jobOf, outputOf } from '../../../test/fake-transcoder.ts'
+import { decodeResult, jobOf, outputOf } from '../../../test/fake-transcoder.ts'
 import { withOrderedMaps } from '../../../test/protobuf.ts'
 import { eventually } from '../../../test/until.ts'
 import recorded from '../../../test/vectors/wire.json' with { type: 'json' }
@@ -23,10 +25,11 @@ import { readNotice, readRegistration, writeNotice, writeRegistration } from './
 import { NotifySegmentSchema, RegisterRequestSchema } from './gen/lp_rpc_pb.ts'
 import { Endpoint } from './server.ts'
 import { TranscoderClient } from './transcoder-client.ts'
-import { TranscoderEndpoint } from './transcoder-endpoint.ts'
-import { decodeResult, encodeResult, parseContentType } from './transcoder-result.ts'
+import { AUTHORIZATION, TranscoderEndpoint } from './transcoder-endpoint.ts'
+import { encodeResult, parseContentType } from './transcoder-result.ts'
 
 const SECRET = 's3cret'
+const BOUNDARY = '4c7b7cd30459fb442d90'
 const never = () => new AbortController().signal
 /** Eight tasks and the end of the session. */
 const NOTICES = 9
@@ -83,6 +86,37 @@ function register(t: TestContext, url: string, registration = REGISTRATION) {
   return { client, told, ended, stop, line }
 }
 
+/** A way to a port that lets nothing through any more once it is frozen, and closes nothing. */
+async function freezable(t: TestContext, port: number) {
+  const sockets: Socket[] = []
+  const server = createServer((socket) => {
+    const onward = connect(port, '127.0.0.1')
+    sockets.push(socket, onward)
+    for (const each of [socket, onward]) each.on('error', () => {})
+    socket.pipe(onward).pipe(socket)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  return {
+    port: (server.address() as AddressInfo).port,
+    freeze() {
+      for (const socket of sockets) socket.unpipe().pause()
+    },
+  }
+}
+
+/** A registration as gRPC frames it (wire.md §3). */
+function framed(registration: typeof REGISTRATION): Buffer {
+  const request = create(RegisterRequestSchema, writeRegistration(registration))
+  const message = toBinary(RegisterRequestSchema, request)
+  const head = Buffer.alloc(5)
+  head.writeUInt32BE(message.length, 1)
+  return Buffer.concat([head, message])
+}
+
 /** A result as a Go transcoder posts it. */
 function post(port: number, body: Uint8Array, headers: Record<string, string>) {
   return rawRequest(port, TRANSPORTS['HTTP/2'], {
@@ -91,7 +125,7 @@ function post(port: number, body: Uint8Array, headers: Record<string, string>) {
     headers: {
       authorization: 'Livepeer-Transcoder-1.0',
       credentials: SECRET,
-      'content-type': 'multipart/mixed; boundary=4c7b7cd30459fb442d90',
+      'content-type': `multipart/mixed; boundary=${BOUNDARY}`,
       taskid: '0',
       pixels: '384000',
       'user-agent': 'Go-http-client/2.0',
@@ -237,15 +271,11 @@ test('an orchestrator that stops ends registrations with OK, at once', async (t)
   const session = http2Connect(`https://127.0.0.1:${port}`, { rejectUnauthorized: false })
   t.after(() => session.destroy())
   session.on('error', () => {})
-  const request = create(RegisterRequestSchema, writeRegistration(REGISTRATION))
-  const message = toBinary(RegisterRequestSchema, request)
-  const head = Buffer.alloc(5)
-  head.writeUInt32BE(message.length, 1)
   const stream = session.request({
     ...{ ':method': 'POST', ':path': '/net.Transcoder/RegisterTranscoder' },
     ...{ 'content-type': 'application/grpc', te: 'trailers' },
   })
-  stream.end(Buffer.concat([head, message]))
+  stream.end(framed(REGISTRATION))
   stream.resume()
   const trailers = new Promise<Record<string, unknown>>((resolve) => stream.once('trailers', resolve))
   await eventually('it is registered', () => pool.capacity === 5)
@@ -267,7 +297,7 @@ test('results are checked in the order and with the answers of Go nodes', async 
   const { pool, port, url } = await serve(t)
   register(t, url)
   await eventually('it is registered', () => pool.capacity === 5)
-  const body = encodeResult(outputOf('x').renditions, [false], '4c7b7cd30459fb442d90')
+  const body = encodeResult(outputOf('x').renditions, [false], BOUNDARY)
   const cases: [Record<string, string>, number, string][] = [
     [{ authorization: 'Basic' }, 401, 'Unauthorized\n'],
     [{ credentials: 's3creT' }, 401, 'Unauthorized\n'],
@@ -301,9 +331,131 @@ test('a result that is broken or too large fails its task with a text, and the n
   }
   await fails(0, Buffer.from('no parts at all'), /the result has no parts/)
   await fails(1, Buffer.alloc(20_000), /input bigger than max buffer size/)
-  const good = encodeResult(outputOf('x').renditions, [false], '4c7b7cd30459fb442d90')
+  const good = encodeResult(outputOf('x').renditions, [false], BOUNDARY)
   await fails(2, good.subarray(0, -30), /not complete/)
   const asked = pool.transcode(jobOf('s3'), never())
   assert.equal((await post(port, good, { taskid: '3' })).status, 200)
   await asked
+})
+
+test('a result that breaks off on its way may come again', async (t) => {
+  const { pool, port, url } = await serve(t)
+  register(t, url)
+  await eventually('it is registered', () => pool.capacity === 5)
+  const asked = pool.transcode(jobOf('aaaa'), never())
+  const body = encodeResult(outputOf('x').renditions, [false], BOUNDARY)
+  const session = http2Connect(`https://127.0.0.1:${port}`, { rejectUnauthorized: false })
+  session.on('error', () => {})
+  const stream = session.request({
+    ...{ ':method': 'POST', ':path': '/transcodeResults', authorization: AUTHORIZATION, credentials: SECRET },
+    ...{ 'content-type': `multipart/mixed; boundary=${BOUNDARY}`, taskid: '0', pixels: '7' },
+  })
+  stream.on('error', () => {})
+  await new Promise<void>((resolve) => stream.write(body.subarray(0, 50), () => resolve()))
+  session.destroy()
+  await delay(50)
+  assert.deepEqual(pool.wanted(0n)?.aborted, false)
+  assert.equal((await post(port, body, { taskid: '0' })).status, 200)
+  assert.equal((await asked).decodedPixels, 384_000n)
+})
+
+test('nobody goes on reading a result that is not wanted any more', async (t) => {
+  const { pool, port, url } = await serve(t)
+  register(t, url)
+  await eventually('it is registered', () => pool.capacity === 5)
+  const stop = new AbortController()
+  const asked = assert.rejects(pool.transcode(jobOf('aaaa'), stop.signal), { name: 'AbortError' })
+  const session = http2Connect(`https://127.0.0.1:${port}`, { rejectUnauthorized: false })
+  t.after(() => session.destroy())
+  const stream = session.request({
+    ...{ ':method': 'POST', ':path': '/transcodeResults', authorization: AUTHORIZATION, credentials: SECRET },
+    ...{ 'content-type': `multipart/mixed; boundary=${BOUNDARY}`, taskid: '0', pixels: '7' },
+  })
+  stream.on('error', () => {})
+  const answered = new Promise<unknown>((resolve) =>
+    stream.once('response', ({ ':status': status }) => resolve(status)),
+  )
+  stream.write(Buffer.alloc(1_000))
+  await delay(50)
+  stop.abort()
+  await asked
+  assert.equal(await answered, 200)
+})
+
+test('a transcoder whose stream ends brings its result all the same while its connection stands', async (t) => {
+  const { pool, url } = await serve(t)
+  const first = register(t, url)
+  await eventually('it is registered', () => pool.capacity === 5)
+  const asked = pool.transcode(jobOf('aaaa'), never())
+  await eventually('it is told', () => first.told.length === 1)
+  const second = register(t, url)
+  await eventually('the other is registered', () => pool.capacity === 10)
+  first.stop.abort()
+  await eventually('it is leaving', () =>
+    pool.status().some(({ outOfRotation }) => outOfRotation === 'leaving'),
+  )
+  await first.client.deliver(
+    url,
+    { secret: SECRET, taskId: 0n, outcome: outputOf('done'), isMp4: [false] },
+    never(),
+  )
+  assert.equal((await asked).decodedPixels, 100n)
+  assert.equal(second.told.length, 0)
+})
+
+test('a transcoder whose connection breaks has lost its segment to another at once', async (t) => {
+  const { pool, url } = await serve(t)
+  const first = register(t, url)
+  await eventually('it is registered', () => pool.capacity === 5)
+  const asked = pool.transcode(jobOf('aaaa'), never())
+  await eventually('it is told', () => first.told.length === 1)
+  const second = register(t, url)
+  await eventually('the other is registered', () => pool.capacity === 10)
+  first.line.close()
+  await eventually('the other is told', () => second.told.length === 1, 2_000)
+  const result = { secret: SECRET, taskId: 1n, outcome: outputOf('done'), isMp4: [false] }
+  await second.client.deliver(url, result, never())
+  await asked
+})
+
+test('a transcoder that stands still is noticed by its silence, and its segment is done in time', async (t) => {
+  const { pool, port, url } = await serve(t)
+  const path = await freezable(t, port)
+  register(t, `https://127.0.0.1:${path.port}`)
+  await eventually('it is registered', () => pool.capacity === 5)
+  const asked = pool.transcode(jobOf('aaaa'), never())
+  await eventually('it has the task', () => pool.status()[0]!.running === 1)
+  const other = register(t, url)
+  await eventually('the other is registered', () => pool.capacity === 10)
+  path.freeze()
+  const frozen = performance.now()
+  await eventually('the other is told', () => other.told.length === 1, 6_000)
+  assert.ok(performance.now() - frozen < 4_500, 'the deadline is 8 s')
+  const result = { secret: SECRET, taskId: 1n, outcome: outputOf('done'), isMp4: [false] }
+  await other.client.deliver(url, result, never())
+  await asked
+  assert.deepEqual(
+    pool.status().map(({ outOfRotation }) => outOfRotation),
+    ['silent', null],
+  )
+})
+
+test('a transcoder notices that the line to its orchestrator is dead', async (t) => {
+  const { pool, port } = await serve(t)
+  const path = await freezable(t, port)
+  const { ended } = register(t, `https://127.0.0.1:${path.port}`)
+  await eventually('it is registered', () => pool.capacity === 5)
+  path.freeze()
+  await assert.rejects(ended, { code: 'unreachable' })
+})
+
+test('a transcoder does not wait for ever for an orchestrator that accepts connections and says nothing', async (t) => {
+  const silent = createServer(() => {})
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
+  t.after(() => silent.close())
+  const { port } = silent.address() as AddressInfo
+  await assert.rejects(register(t, `https://127.0.0.1:${port}`).ended, {
+    code: 'unreachable',
+    message: /no connection within 3000 ms/,
+  })
 })

@@ -2,16 +2,16 @@ import { create } from '@bufbuild/protobuf'
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect'
 import { MAX_SEGMENT_BYTES } from '../../domain/segment.ts'
 import type { Notice, Registration } from '../../domain/transcoder-notice.ts'
-import { messageOf, NodeError } from '../../lib/errors.ts'
+import { NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
-import { BodyError, ByteBudget, readBody } from '../../lib/request-body.ts'
+import { ByteBudget, receiveBody } from '../../lib/request-body.ts'
 import type { TranscodeOutput } from '../../services/orchestrator.ts'
 import type { TranscoderPeer } from '../../services/transcoder-member.ts'
 import { readRegistration, writeNotice } from './convert-transcoder.ts'
 import { type NotifySegment, NotifySegmentSchema, type RegisterRequest, Transcoder } from './gen/lp_rpc_pb.ts'
 import { finish, goneSignal, type HttpRequest, type HttpResponse, refuse } from './http-exchange.ts'
 import { callError, callPeer, type HttpHandler, type Routes } from './server.ts'
-import { decodeResult, ERROR_CONTENT_TYPE, parseContentType, parsePixels } from './transcoder-result.ts'
+import { ERROR_CONTENT_TYPE, parseContentType, parsePixels, ResultReader } from './transcoder-result.ts'
 
 /** What transcoders show in `Authorization` beside the secret (wire.md §13). */
 export const AUTHORIZATION = 'Livepeer-Transcoder-1.0'
@@ -31,6 +31,8 @@ export interface TranscoderApi {
   /** Aborted once the result of a task is not waited for any more; null when it is not. */
   wanted(taskId: bigint): AbortSignal | null
   finish(taskId: bigint, outcome: TranscodeOutput | NodeError): void
+  /** A result broke off: it may come again. */
+  resultLost(taskId: bigint): void
 }
 
 /**
@@ -103,36 +105,51 @@ export class TranscoderEndpoint implements Routes {
     }
     // Whoever nobody waits for any more need not be read.
     const isResult = isError || contentType.type === 'multipart/mixed'
-    if (!this.#api.wanted(taskId) || !isResult) return accept(request, response)
-    const maxBytes = isError ? MAX_ERROR_BYTES : this.#maxResultBytes
-    let body: Uint8Array
+    const wanted = this.#api.wanted(taskId)
+    if (!wanted || !isResult) return accept(request, response)
+    const reader = isError ? new TextReader() : new ResultReader({ boundary: contentType.boundary ?? '' })
+    let length = 0
     try {
-      body = await readBody(request, { maxBytes, stallMs: BODY_STALL_MS, budget: this.#budget })
-    } catch (error) {
-      if (!(error instanceof BodyError)) throw error
-      this.#api.finish(taskId, new NodeError('bad-result', error.message))
-      return refuse(request, response, 500, error.message)
-    }
-    try {
-      if (isError) this.#api.finish(taskId, new NodeError('remote-failure', textOf(body)))
-      else {
-        const renditions = decodeResult(body, contentType.boundary ?? '')
-        this.#api.finish(taskId, { decodedPixels, renditions })
-      }
+      const maxBytes = isError ? MAX_ERROR_BYTES : this.#maxResultBytes
+      const limits = { maxBytes, stallMs: BODY_STALL_MS, budget: this.#budget, signal: wanted }
+      length = await receiveBody(request, limits, (chunk) => reader.add(chunk))
+      if (reader instanceof TextReader)
+        this.#api.finish(taskId, new NodeError('remote-failure', reader.end()))
+      else this.#api.finish(taskId, { decodedPixels, renditions: reader.end() })
       accept(request, response)
     } catch (error) {
-      this.#api.finish(taskId, new NodeError('bad-result', messageOf(error)))
-      refuse(request, response, 500, messageOf(error))
+      this.#refuseResult(taskId, error, request, response)
     } finally {
-      this.#budget.give(body.length)
+      this.#budget.give(length)
     }
+  }
+
+  #refuseResult(taskId: bigint, error: unknown, request: HttpRequest, response: HttpResponse): void {
+    if (!(error instanceof NodeError)) throw error
+    if (error.code === 'unwanted') {
+      accept(request, response)
+      return
+    }
+    // What did not come whole may come again, or somebody else does the segment.
+    if (error.code === 'body-broken-off' || error.code === 'body-stalled') this.#api.resultLost(taskId)
+    else this.#api.finish(taskId, new NodeError('bad-result', error.message))
+    refuse(request, response, 500, error.message)
+  }
+}
+
+/** The text of a failed task. */
+class TextReader {
+  readonly #chunks: Uint8Array[] = []
+
+  add(chunk: Uint8Array): void {
+    this.#chunks.push(chunk)
+  }
+
+  end(): string {
+    return Buffer.concat(this.#chunks).toString('utf8').trim()
   }
 }
 
 function accept(request: HttpRequest, response: HttpResponse): void {
   finish(request, response, 200, Buffer.from('OK'), { 'content-type': 'text/plain; charset=utf-8' })
-}
-
-function textOf(body: Uint8Array): string {
-  return Buffer.from(body).toString('utf8').trim()
 }

@@ -1,3 +1,4 @@
+import { MAX_SEGMENT_BYTES } from '../../domain/segment.ts'
 import type { TranscodeOutput } from '../../services/orchestrator.ts'
 import { WireError } from './convert.ts'
 
@@ -30,20 +31,97 @@ export function encodeResult(
   return Buffer.concat([...pieces, Buffer.from(`--${boundary}--\r\n`)])
 }
 
-/** Takes the body of a result apart (wire.md §13). Throws WireError `bad-message`. */
-export function decodeResult(body: Uint8Array, boundary: string): TranscodeOutput['renditions'] {
-  const renditions: { bytes: Uint8Array; pixels: bigint; perceptualHash: Uint8Array | null }[] = []
-  for (const { bytes, headers } of partsOf(body, boundary)) {
-    const pixels = headers.get('pixels')
+type Rendition = { bytes: Uint8Array; pixels: bigint; perceptualHash: Uint8Array | null }
+
+/** Takes the body of a result apart as it comes (wire.md §13). Throws WireError `bad-message`. */
+export class ResultReader {
+  readonly #maxPartBytes: number
+  readonly #delimiter: Buffer
+  readonly #renditions: Rendition[] = []
+  /** Where in the body it is: what comes before the first part, a part's headers, its bytes, what comes after the last. */
+  #place: 'before' | 'headers' | 'bytes' | 'after' = 'before'
+  /** What has come and is not understood yet. As if a line had ended before the first part. */
+  #rest: Buffer = Buffer.from('\r\n')
+  #headers: ReadonlyMap<string, string> = new Map()
+  #bytes: Buffer[] = []
+  #length = 0
+  #parts = 0
+
+  constructor(options: { boundary: string; maxPartBytes?: number }) {
+    this.#delimiter = Buffer.from(`\r\n--${options.boundary}`)
+    this.#maxPartBytes = options.maxPartBytes ?? MAX_SEGMENT_BYTES
+  }
+
+  add(chunk: Uint8Array): void {
+    if (this.#place === 'after') return
+    this.#rest = this.#rest.length > 0 ? Buffer.concat([this.#rest, chunk]) : Buffer.from(chunk)
+    while (this.#step());
+  }
+
+  /** The renditions, once the body has ended. */
+  end(): TranscodeOutput['renditions'] {
+    if (this.#place === 'before') throw bad('the result has no parts')
+    if (this.#place !== 'after') throw bad('the last part is not complete')
+    return this.#renditions
+  }
+
+  /** Goes one place on; false when more has to come first. */
+  #step(): boolean {
+    if (this.#place === 'headers') return this.#readHeaders()
+    if (this.#place === 'after') return false
+    const at = this.#rest.indexOf(this.#delimiter)
+    // The delimiter may come in two pieces.
+    const end = at < 0 ? Math.max(0, this.#rest.length - this.#delimiter.length + 1) : at
+    if (this.#place === 'bytes') this.#keep(this.#rest.subarray(0, end))
+    if (at < 0) {
+      this.#rest = this.#rest.subarray(end)
+      return false
+    }
+    if (this.#place === 'bytes') this.#finishPart()
+    this.#rest = this.#rest.subarray(at + this.#delimiter.length)
+    this.#place = 'headers'
+    return true
+  }
+
+  #readHeaders(): boolean {
+    if (this.#rest.toString('latin1', 0, 2) === '--') {
+      this.#place = 'after'
+      this.#rest = Buffer.alloc(0)
+      return false
+    }
+    const end = this.#rest.indexOf('\r\n\r\n')
+    if ((end < 0 ? this.#rest.length : end) > MAX_PART_HEADER_BYTES)
+      throw bad('the headers of a part are too long')
+    if (end < 0) return false
+    if (++this.#parts > MAX_PARTS) throw bad(`the result has more than ${MAX_PARTS} parts`)
+    this.#headers = headersOf(this.#rest.toString('latin1', 0, end))
+    // Of the empty line its end may begin the next delimiter.
+    this.#rest = this.#rest.subarray(end + 2)
+    this.#place = 'bytes'
+    this.#length = -2
+    return true
+  }
+
+  #keep(bytes: Buffer): void {
+    if (bytes.length === 0) return
+    this.#length += bytes.length
+    if (this.#length > this.#maxPartBytes) throw bad('input bigger than max buffer size')
+    this.#bytes.push(bytes)
+  }
+
+  #finishPart(): void {
+    const all = Buffer.concat(this.#bytes)
+    const bytes = new Uint8Array(all.buffer, all.byteOffset, all.length).subarray(Math.min(2, all.length))
+    this.#bytes = []
+    const pixels = this.#headers.get('pixels')
     if (pixels !== undefined) {
-      renditions.push({ bytes, pixels: parsePixels(pixels), perceptualHash: null })
-    } else if (headers.get('content-type')?.toLowerCase() === HASH_TYPE) {
-      const last = renditions.at(-1)
+      this.#renditions.push({ bytes, pixels: parsePixels(pixels), perceptualHash: null })
+    } else if (this.#headers.get('content-type')?.toLowerCase() === HASH_TYPE) {
+      const last = this.#renditions.at(-1)
       if (!last) throw bad('Unknown perceptual hash')
       last.perceptualHash = bytes
     }
   }
-  return renditions
 }
 
 /** A count of pixels as a header has it. Throws WireError. */
@@ -62,29 +140,6 @@ export function parseContentType(
   const boundary = parameter?.[1] ?? parameter?.[2] ?? null
   if (boundary !== null && boundary.length > MAX_BOUNDARY) return null
   return { type: match[1]!.toLowerCase(), boundary }
-}
-
-function* partsOf(
-  body: Uint8Array,
-  boundary: string,
-): Generator<{ headers: ReadonlyMap<string, string>; bytes: Uint8Array }> {
-  const buffer = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
-  const delimiter = Buffer.from(`--${boundary}`)
-  let at = buffer.indexOf(delimiter)
-  if (at < 0) throw bad('the result has no parts')
-  for (let count = 0; ; count++) {
-    const start = at + delimiter.length
-    if (buffer.toString('latin1', start, start + 2) === '--') return
-    if (count >= MAX_PARTS) throw bad(`the result has more than ${MAX_PARTS} parts`)
-    const headersEnd = buffer.indexOf('\r\n\r\n', start)
-    if (headersEnd < 0 || headersEnd - start > MAX_PART_HEADER_BYTES) throw bad('a part has no headers')
-    const bytesStart = headersEnd + 4
-    at = buffer.indexOf(Buffer.concat([Buffer.from('\r\n'), delimiter]), headersEnd + 2)
-    if (at < 0) throw bad('the last part is not complete')
-    const bytes = buffer.subarray(bytesStart, Math.max(bytesStart, at))
-    yield { headers: headersOf(buffer.toString('latin1', start, headersEnd)), bytes }
-    at += 2
-  }
 }
 
 function headersOf(text: string): Map<string, string> {
