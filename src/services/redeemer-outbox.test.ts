@@ -218,6 +218,35 @@ test('a delivered ticket that is about to expire unredeemed is handed over once 
   assert.deepEqual(await w.counts(), { delivered: 1 })
 })
 
+test('at the last chance every redeemer gets a delivered ticket: the one that has it may be cut off from the chain', async (t) => {
+  const w = await world(t)
+  const ticket = await w.win()
+  await w.mine(87)
+  assert.deepEqual(w.second.taken, [idOf(ticket)])
+  assert.deepEqual(await w.counts(), { delivered: 1 })
+})
+
+test('a redeemer that is away when the last chance begins gets the ticket when it is back', async (t) => {
+  const w = await world(t)
+  const ticket = await w.win()
+  w.second.mood = 'away'
+  await w.mine(88)
+  assert.deepEqual(w.second.taken, [])
+  w.second.mood = 'well'
+  await w.mine(4)
+  assert.deepEqual(w.second.taken, [idOf(ticket)], 'once')
+  assert.deepEqual(await w.counts(), { delivered: 1 })
+})
+
+test('a redeemer that refuses a ticket which another one has is not asked again', async (t) => {
+  const w = await world(t)
+  const ticket = await w.win()
+  w.second.mood = 'refusing'
+  await w.mine(92)
+  assert.deepEqual(w.happened, ['delivered to first', 'delivered to first', 'second refused'])
+  assert.deepEqual(w.first.taken, [idOf(ticket), idOf(ticket)])
+})
+
 test('a ticket that expires undelivered is refused by name; one that was redeemed unseen is not', async (t) => {
   const w = await world(t)
   w.first.mood = 'away'

@@ -65,13 +65,14 @@ interface Entry extends Task {
   readonly hash: Uint8Array
   readonly ticket: WinningTicket
   state: TicketState
-  /** Whether it was handed over once more because it was about to expire. */
-  wasRepeated: boolean
+  /** Redeemers that took or refused it at its last chance. */
+  readonly asked: Set<RedeemerConnection>
 }
 
 /**
  * Hands winning tickets to a redeemer: each stays on disk until one has it, and is followed until the chain shows that
- * it was redeemed. One that is about to expire unredeemed is handed over once more, to whoever answers.
+ * it was redeemed. One that is about to expire unredeemed is handed over once more, to every redeemer: the one that has it
+ * may be cut off from the chain.
  */
 export class RedeemerOutbox implements Service {
   readonly name = 'redeemer outbox'
@@ -94,6 +95,7 @@ export class RedeemerOutbox implements Service {
     rounds.onL1Block(() => this.#lookAgain(), scope.signal)
     redeemers.onReturn(() => {
       this.#agenda.retry(() => true)
+      this.#checks = true
       this.#alarm.ring()
     }, scope.signal)
     for (const { ticket, state } of await tickets.unfinishedTickets()) this.#enter(ticket, state)
@@ -130,7 +132,7 @@ export class RedeemerOutbox implements Service {
     const id = formatHex(hash)
     if (this.#agenda.has(id) || this.#delivered.has(id)) return
     const timing = { failures: 0, retryAtMs: 0, atWork: false }
-    const entry: Entry = { id, hash, ticket, state, wasRepeated: false, ...timing }
+    const entry: Entry = { id, hash, ticket, state, asked: new Set(), ...timing }
     if (state.kind === 'delivered') this.#delivered.set(id, entry)
     else this.#agenda.add(entry)
     this.#needs.senders.addPending(ticket.sender, ticket.faceValue)
@@ -176,7 +178,7 @@ export class RedeemerOutbox implements Service {
         else if (isOver(entry.ticket, clock)) {
           if (await chain.isTicketUsed(entry.hash)) await this.#settle(entry)
           else await this.#refuse(entry)
-        } else if (isLastChance(creationRound, clock) && !entry.wasRepeated) {
+        } else if (isLastChance(creationRound, clock) && this.#toAsk(entry).length > 0) {
           this.#delivered.delete(entry.id)
           this.#agenda.add(entry)
         }
@@ -213,17 +215,19 @@ export class RedeemerOutbox implements Service {
       return (await chain.isTicketUsed(entry.hash)) ? this.#settle(entry) : this.#refuse(entry)
     }
     let reason: OpenReason = 'redeemer-away'
-    for (const connection of redeemers.answering) {
+    let isTaken = false
+    for (const connection of this.#toAsk(entry)) {
       const error = await this.#hand(entry.ticket, connection, signal)
       redeemers.report(connection, error)
+      const isLast = isLastChance(entry.ticket.expirationParams.creationRound, rounds.roundClock)
+      if (isLast && (error === null || error.code === 'refused')) entry.asked.add(connection)
       if (error === null) {
-        const { creationRound } = entry.ticket.expirationParams
-        entry.wasRepeated = isLastChance(creationRound, rounds.roundClock)
-        await this.#change(entry, { kind: 'delivered' })
+        isTaken = true
         const { faceValue, sender } = entry.ticket
         events.ticketDelivered({ sender, faceValue, redeemer: connection.name })
         log.debug('winning ticket delivered', { ...describe(entry), redeemer: connection.name })
-        return
+        if (!isLast) break
+        continue
       }
       events.deliveryFailed({ redeemer: connection.name, reason: error.code })
       if (error.code === 'refused') {
@@ -231,10 +235,17 @@ export class RedeemerOutbox implements Service {
         log.error('a redeemer refuses a winning ticket', { ...describe(entry), error: error.message })
       }
     }
+    if (isTaken) return this.#change(entry, { kind: 'delivered' })
     // One that was delivered before stays so: a redeemer has it.
     if (entry.state.kind === 'delivered') return this.#delay(entry)
     this.#delay(entry)
     await this.#change(entry, { kind: 'waits', reason })
+  }
+
+  /** To whom to hand a ticket: one that a redeemer has goes to those that were not asked at its last chance. */
+  #toAsk({ asked, state }: Entry): readonly RedeemerConnection[] {
+    const { answering } = this.#needs.redeemers
+    return state.kind === 'delivered' ? answering.filter((connection) => !asked.has(connection)) : answering
   }
 
   /** Null when the redeemer has the ticket on disk. */
