@@ -11,7 +11,7 @@ import type { Gate } from './gate.ts'
 
 /** Longer than any caller waits: what is late may arrive after its sender has given up. */
 const LATE_MS = 12_000
-const PROMPT_MS = 200
+const SLOW_MS = 200
 
 /** How a network between two machines is doing. `refused` breaks what is open, `silent` lets it hang. */
 export type LinkMood = 'well' | 'refused' | 'silent'
@@ -23,19 +23,15 @@ export interface LinkedRedeemer {
   readonly died: Promise<never>
 }
 
-/** One message and its answer. */
-interface Fate {
-  readonly isLost: boolean
-  readonly isAnswerLost: boolean
-  readonly isDoubled: boolean
-  readonly delayMs: number
-  readonly answerDelayMs: number
-}
+/** What becomes of a message and its answer. */
+type Fate = 'prompt' | 'lost' | 'answer lost' | 'late' | 'answer late' | 'doubled' | 'slow'
+
+const FATES = ['lost', 'answer lost', 'late', 'answer late', 'doubled', 'slow'] as const
 
 /** An orchestrator's connection to a redeemer over a network that loses, delays and doubles messages. */
 export class ClusterLink implements RedeemerConnection {
   readonly name: string
-  /** Chance that a message, or its answer, is lost; as often each is late, or arrives twice. */
+  /** Chance of each fate but `prompt`. */
   readonly #trouble: number
   readonly #gate: Gate
   readonly #redeemer: () => LinkedRedeemer | null
@@ -102,17 +98,17 @@ export class ClusterLink implements RedeemerConnection {
   async #call<Answer>(ask: (desk: RedeemerDesk) => Promise<Answer>, signal: AbortSignal): Promise<Answer> {
     const redeemer = this.#reach()
     const fate = this.#fate()
-    if (!redeemer || fate.isLost) return this.#silence(signal)
+    if (!redeemer || fate === 'lost') return this.#silence(signal)
     const arrives = async () => {
-      if (fate.delayMs > 0) await this.#clock.sleep(fate.delayMs)
+      if (fate === 'late' || fate === 'slow') await this.#clock.sleep(this.#delayMs(fate))
       return this.#arrive(ask)
     }
     const answered = arrives()
-    if (fate.isDoubled) arrives().catch(() => {})
+    if (fate === 'doubled') arrives().catch(() => {})
     const heard = async () => {
       const answer = await answered
-      if (fate.answerDelayMs > 0) await this.#clock.sleep(fate.answerDelayMs)
-      return fate.isAnswerLost || this.#mood !== 'well' ? new Promise<never>(() => {}) : answer
+      if (fate === 'answer late') await this.#clock.sleep(this.#delayMs('late'))
+      return fate === 'answer lost' || this.#mood !== 'well' ? new Promise<never>(() => {}) : answer
     }
     const given = new AbortController()
     const giveUp = () => given.abort()
@@ -169,15 +165,11 @@ export class ClusterLink implements RedeemerConnection {
   }
 
   #fate(): Fate {
-    const chance = () => this.#dice.fraction() < this.#trouble
-    const [isLost, isAnswerLost, isDoubled, isLate, isAnswerLate, isSlow] = Array.from({ length: 6 }, chance)
-    return {
-      isLost: isLost!,
-      isAnswerLost: isAnswerLost!,
-      isDoubled: isDoubled!,
-      delayMs: isLate ? Math.floor(this.#dice.fraction() * LATE_MS) : isSlow ? PROMPT_MS : 0,
-      answerDelayMs: isAnswerLate ? Math.floor(this.#dice.fraction() * LATE_MS) : 0,
-    }
+    return FATES[Math.floor(this.#dice.fraction() / this.#trouble)] ?? 'prompt'
+  }
+
+  #delayMs(fate: 'late' | 'slow'): number {
+    return fate === 'late' ? Math.floor(this.#dice.fraction() * LATE_MS) : SLOW_MS
   }
 }
 

@@ -22,6 +22,7 @@ import type { ClusterLink } from './cluster-link.ts'
 import { type FakeRewardChain, type RewardDisk, RewardProcess } from './fake-reward-chain.ts'
 import type { FakeChain } from './fakes.ts'
 import { Gate } from './gate.ts'
+import { quickDice } from './quick-dice.ts'
 
 /** Whom all tickets of the cluster pay. */
 export const OPERATOR: Address = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
@@ -75,7 +76,11 @@ export class ClusterNode {
     this.died.catch(() => {})
     const dice = (what: string) => seededDice(`${what} of ${machine.name} ${life} ${world.seed}`)
     this.store = new Store({ location: machine.location }, { dice: dice('secrets') })
-    const needs = { ...world, dice: dice('requests'), signal: this.#services.signal }
+    const needs = {
+      ...world,
+      dice: quickDice(`requests of ${machine.name} ${life} ${world.seed}`),
+      signal: this.#services.signal,
+    }
     this.line = new ChainLine({ account: machine.name, isDown: machine.isOffline }, needs)
     this.gate = new Gate(
       () => ++this.#awaits === this.#diesAt,
@@ -206,7 +211,7 @@ export function startRedeemer(
     account: OPERATOR,
     disk: options.rewardDisk,
     clock,
-    dice: seededDice(`rewards of ${node.name} ${options.life} ${seed}`),
+    dice: quickDice(`rewards of ${node.name} ${options.life} ${seed}`),
   })
   rewards.maxGasPrice = MAX_REWARD_GAS_PRICE
   const reward = new RewardService(

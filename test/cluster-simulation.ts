@@ -5,7 +5,7 @@ import { recipientRandOf } from '../src/domain/ticket-params.ts'
 import { ticketsOf } from '../src/domain/ticket-rules.ts'
 import { formatHex, type Hex } from '../src/lib/bytes.ts'
 import { settle, WoundClock } from '../src/lib/clock.ts'
-import { type Dice, seededDice } from '../src/lib/dice.ts'
+import type { Dice } from '../src/lib/dice.ts'
 import { NodeError } from '../src/lib/errors.ts'
 import { ClusterLink } from './cluster-link.ts'
 import {
@@ -24,6 +24,7 @@ import { Calendar, moodOf, ROUND, SHORT, Troubles, troubleOf } from './cluster-t
 import { FakePayer, type Offer } from './fake-payer.ts'
 import { FakeRewardChain, RewardDisk } from './fake-reward-chain.ts'
 import { FakeChain } from './fakes.ts'
+import { quickDice } from './quick-dice.ts'
 
 const BLOCK_MS = 5_000
 const GWEI = 10n ** 9n
@@ -133,7 +134,7 @@ export class ClusterSimulation {
 
   constructor(plan: Plan) {
     this.#plan = plan
-    this.#dice = seededDice(plan.seed)
+    this.#dice = quickDice(plan.seed)
     this.#world = {
       seed: plan.seed,
       clock: new WoundClock(),
@@ -148,7 +149,7 @@ export class ClusterSimulation {
     this.#orchestrators = ['o1', 'o2', 'o3'].map(slot)
     this.#redeemers = ['r1', 'r2'].map(slot)
     const names = (slots: readonly { name: string }[]) => slots.map(({ name }) => name)
-    this.#calendar = new Calendar(seededDice(`calendar of ${plan.seed}`), {
+    this.#calendar = new Calendar(quickDice(`calendar of ${plan.seed}`), {
       rounds: plan.rounds,
       orchestrators: names(this.#orchestrators),
       redeemers: names(this.#redeemers),
@@ -334,7 +335,7 @@ export class ClusterSimulation {
       return new ClusterLink(
         { name: redeemer.name, trouble: LOST_MESSAGES },
         {
-          ...{ clock, gate: node.gate, dice: seededDice(`${slot.name}-${redeemer.name} ${life} ${seed}`) },
+          ...{ clock, gate: node.gate, dice: quickDice(`${slot.name}-${redeemer.name} ${life} ${seed}`) },
           redeemer: () => (redeemer.node?.isReady ? redeemer.node : null),
         },
       )
