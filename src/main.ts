@@ -7,49 +7,73 @@ import { systemDice } from './lib/dice.ts'
 import { isAbort, NodeError } from './lib/errors.ts'
 import { levelOfVerbosity, openLog } from './lib/log.ts'
 import { runNode } from './node.ts'
+import { runStatus } from './status-command.ts'
 import { promptAtTerminal } from './terminal.ts'
 
 /** The node's process: settings in, exit code out. The only file that touches the process. */
 
 const { version } = packageJson
-const settings = loadSettings({
-  argv: process.argv.slice(2),
-  env: process.env,
-  readText: readTextFile,
-  homeDir: homedir() || null,
-  about: { version, runtime: process.version, arch: process.arch, platform: process.platform },
-})
-if ('exit' in settings) {
-  process.stdout.write(settings.exit.stdout)
-  process.stderr.write(settings.exit.stderr)
-  process.exitCode = settings.exit.code
-} else {
+if (process.argv[2] === 'status') await showStatus()
+else await runAsNode()
+
+/** `livepeer status`: looks at nodes that run. */
+async function showStatus(): Promise<void> {
   const stop = new AbortController()
-  const drain = new AbortController()
-  process.on('SIGINT', () => stop.abort())
-  // Asked a second time it does not wait any more.
-  process.on('SIGTERM', () => (drain.signal.aborted ? stop.abort() : drain.abort()))
-  const log = openLog({ level: levelOfVerbosity(settings.verbosity), pretty: true })
-  try {
-    await runNode(
-      settings,
-      {
-        ...{ version, log, clock: systemClock, dice: systemDice, cpus: availableParallelism() },
-        prompt: process.stdin.isTTY ? promptAtTerminal : null,
-        drain: drain.signal,
-      },
-      stop.signal,
-    )
-  } catch (error) {
-    if (!stop.signal.aborted || !isAbort(error)) {
-      // Errors on purpose say all that an operator needs; of the others the stack is worth having.
-      if (error instanceof NodeError) log.error(error.message)
-      else
-        log.error('the node failed unexpectedly', {
-          error,
-          stack: error instanceof Error ? error.stack : undefined,
-        })
-      process.exitCode = 1
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort())
+  process.exitCode = await runStatus(
+    {
+      argv: process.argv.slice(3),
+      env: process.env,
+      readText: readTextFile,
+      write: (text) => void process.stdout.write(text),
+      writeError: (text) => void process.stderr.write(text),
+      rows: () => (process.stdout.isTTY ? process.stdout.rows : null),
+      now: () => systemClock.now(),
+    },
+    stop.signal,
+  )
+}
+
+async function runAsNode(): Promise<void> {
+  const settings = loadSettings({
+    argv: process.argv.slice(2),
+    env: process.env,
+    readText: readTextFile,
+    homeDir: homedir() || null,
+    about: { version, runtime: process.version, arch: process.arch, platform: process.platform },
+  })
+  if ('exit' in settings) {
+    process.stdout.write(settings.exit.stdout)
+    process.stderr.write(settings.exit.stderr)
+    process.exitCode = settings.exit.code
+  } else {
+    const stop = new AbortController()
+    const drain = new AbortController()
+    process.on('SIGINT', () => stop.abort())
+    // Asked a second time it does not wait any more.
+    process.on('SIGTERM', () => (drain.signal.aborted ? stop.abort() : drain.abort()))
+    const log = openLog({ level: levelOfVerbosity(settings.verbosity), pretty: true })
+    try {
+      await runNode(
+        settings,
+        {
+          ...{ version, log, clock: systemClock, dice: systemDice, cpus: availableParallelism() },
+          prompt: process.stdin.isTTY ? promptAtTerminal : null,
+          drain: drain.signal,
+        },
+        stop.signal,
+      )
+    } catch (error) {
+      if (!stop.signal.aborted || !isAbort(error)) {
+        // Errors on purpose say all that an operator needs; of the others the stack is worth having.
+        if (error instanceof NodeError) log.error(error.message)
+        else
+          log.error('the node failed unexpectedly', {
+            error,
+            stack: error instanceof Error ? error.stack : undefined,
+          })
+        process.exitCode = 1
+      }
     }
   }
 }

@@ -19,6 +19,7 @@ const EXAMPLES: readonly string[] = [
   `livepeer -orchestrator -transcoder ${ON_CHAIN} -serviceAddr HOST:PORT -pricePerUnit WEI`,
   `livepeer -redeemer ${ON_CHAIN} -ethOrchAddr ADDRESS`,
   `livepeer ${ON_CHAIN}    (calls reward for its account)`,
+  'livepeer status [HOST:PORT ...]    (shows how the nodes are; livepeer status --help)',
 ]
 
 /** What -help prints: all flags under the roles that read them. */

@@ -1,0 +1,132 @@
+/** How amounts, times and nodes are written for people. */
+
+/** An L1 block of Ethereum comes every 12 seconds. */
+const L1_BLOCK_SECONDS = 12n
+const WEI_PER_GWEI = 10n ** 9n
+const WEI_PER_MICROETHER = 10n ** 12n
+
+/** `3 tickets`, `1 ticket`. */
+export function counted(count: number | bigint, noun: string, plural = `${noun}s`): string {
+  return `${count} ${count === 1 || count === 1n ? noun : plural}`
+}
+
+/** An amount in the unit in which it can be read, rounded down. */
+export function ether(wei: bigint): string {
+  if (wei < 0n) return `-${ether(-wei)}`
+  if (wei === 0n || wei >= WEI_PER_MICROETHER) return `${decimal(wei / WEI_PER_MICROETHER, 6)} ETH`
+  return wei >= WEI_PER_GWEI ? `${decimal(wei / (WEI_PER_GWEI / 1000n), 3)} gwei` : `${wei} wei`
+}
+
+/** `12 s`, `7 min`, `3 h`, `2 days`. */
+export function duration(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1000))
+  if (seconds < 120) return `${seconds} s`
+  if (seconds < 120 * 60) return `${Math.round(seconds / 60)} min`
+  if (seconds < 48 * 3600) return `${Math.round(seconds / 3600)} h`
+  return `${Math.round(seconds / 86_400)} days`
+}
+
+/** `33 L1 blocks (about 7 min)`. */
+export function l1Blocks(blocks: bigint): string {
+  const few = blocks < 0n ? 0n : blocks
+  return `${counted(few, 'L1 block')} (about ${duration(Number(few * L1_BLOCK_SECONDS) * 1000)})`
+}
+
+/** Lines of at most `width` columns; all but the first are indented further. */
+export function wrapped(text: string, options: { width: number; indent: string; hanging: string }): string[] {
+  const lines: string[] = []
+  let line = options.indent
+  let isEmpty = true
+  for (let word of text.split(' ')) {
+    if (!isEmpty && line.length + 1 + word.length > options.width) {
+      lines.push(line)
+      line = options.hanging
+      isEmpty = true
+    }
+    while (line.length + word.length > options.width && isEmpty) {
+      const room = options.width - line.length
+      lines.push(line + word.slice(0, room))
+      word = word.slice(room)
+      line = options.hanging
+    }
+    line += isEmpty ? word : ` ${word}`
+    isEmpty = false
+  }
+  return [...lines, line]
+}
+
+const REASONS: Readonly<Record<string, readonly [one: string, many: string]>> = {
+  'open params-live': ['waits until its params expire', 'wait until their params expire'],
+  'open underfunded': ['waits for funds of its sender', 'wait for funds of their senders'],
+  'open not-worth-gas': ['waits until it pays more than its gas', 'wait until they pay more than their gas'],
+  'open gas-too-high': [
+    'waits because gas costs more than -maxGasPrice',
+    'wait because gas costs more than -maxGasPrice',
+  ],
+  'open after-others': [
+    'waits for others of its sender that are on their way',
+    'wait for others of their senders that are on their way',
+  ],
+  'open chain-refuses': [
+    'waits because the contract would refuse it now',
+    'wait because the contract would refuse them now',
+  ],
+  'open chain-unavailable': [
+    'waits because the chain could not be reached',
+    'wait because the chain could not be reached',
+  ],
+  'open reverted': ['is tried again: its transaction failed', 'are tried again: their transactions failed'],
+  'open reorganised': [
+    'is tried again: a reorganisation undid its redemption',
+    'are tried again: reorganisations undid their redemptions',
+  ],
+  'open redeemer-away': ['waits because no redeemer answers', 'wait because no redeemer answers'],
+  'open redeemer-refuses': [
+    'waits because its redeemer refuses it',
+    'wait because their redeemer refuses them',
+  ],
+  submitted: ['is on its way to the chain', 'are on their way to the chain'],
+  delivered: [
+    'is with a redeemer, and not seen redeemed yet',
+    'are with a redeemer, and not seen redeemed yet',
+  ],
+  'refused expired': ['expired before it could be redeemed', 'expired before they could be redeemed'],
+  'refused underfunded': [
+    'expired while its sender had no funds for it',
+    'expired while their senders had no funds for them',
+  ],
+  'refused not-worth-gas': [
+    'expired without ever paying more than its gas',
+    'expired without ever paying more than their gas',
+  ],
+  'refused gas-too-high': [
+    'expired while gas cost more than -maxGasPrice',
+    'expired while gas cost more than -maxGasPrice',
+  ],
+  'refused invalid': [
+    'is invalid: the contract will never take it',
+    'are invalid: the contract will never take them',
+  ],
+}
+
+/** Where tickets stand and why, as the rest of a sentence about so many. */
+export function reasonSentence({ reason, state }: { reason: string; state: string }, count: number): string {
+  const known = REASONS[`${state} ${reason}`.trim()] ?? REASONS[state]
+  return known
+    ? known[count === 1 ? 0 : 1]
+    : `${count === 1 ? 'is' : 'are'} ${state} (${reason || 'no reason'})`
+}
+
+/** What a transaction is for, with texts of any length. */
+export function purposeOf(purpose: string): string {
+  const [what = '', ...ids] = purpose.split(' ')
+  if (what !== 'redeem') return purpose
+  return ids.length > 1 ? `redeems ${ids.length} tickets` : `redeems ticket ${ids[0]?.slice(0, 18)}…`
+}
+
+/** A whole number of such units as a decimal fraction without zeros at its end. */
+function decimal(units: bigint, digits: number): string {
+  const text = units.toString().padStart(digits + 1, '0')
+  const fraction = text.slice(-digits).replace(/0+$/, '')
+  return fraction === '' ? text.slice(0, -digits) : `${text.slice(0, -digits)}.${fraction}`
+}
