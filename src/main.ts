@@ -6,7 +6,6 @@ import { systemClock } from './lib/clock.ts'
 import { systemDice } from './lib/dice.ts'
 import { isAbort, NodeError } from './lib/errors.ts'
 import { levelOfVerbosity, openLog } from './lib/log.ts'
-import { runNode } from './node.ts'
 import { runStatus } from './status-command.ts'
 import { promptAtTerminal } from './terminal.ts'
 
