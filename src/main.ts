@@ -53,6 +53,8 @@ async function runAsNode(): Promise<void> {
     process.on('SIGTERM', () => (drain.signal.aborted ? stop.abort() : drain.abort()))
     const log = openLog({ level: levelOfVerbosity(settings.verbosity), pretty: true })
     try {
+      // A node's parts take a while to load, and only a node needs them.
+      const { runNode } = await import('./node.ts')
       await runNode(
         settings,
         {
