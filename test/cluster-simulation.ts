@@ -32,7 +32,7 @@ const DEAR = 200n * GWEI
 /** A process that is to die does so at one of so many things that it asks or hears. */
 const AWAITS_TO_DEATH = 60
 const LOST_MESSAGES = 0.03
-const PAYMENTS_PER_BLOCK = 0.22
+const PAYMENTS_PER_BLOCK = 0.1
 
 /** What is to happen. */
 export interface Plan {
@@ -204,7 +204,6 @@ export class ClusterSimulation {
 
   async #step(next: () => void): Promise<void> {
     this.#apply()
-    await this.#rest()
     if (this.#block < this.#plan.rounds * ROUND) {
       if (this.#chance(PAYMENTS_PER_BLOCK)) void this.#pay()
     }
@@ -440,7 +439,7 @@ export class ClusterSimulation {
 
   /** Lets everything run that can without time passing. */
   async #rest(): Promise<void> {
-    for (let i = 0; i < 12; i++) await settle()
+    for (let i = 0; i < 4; i++) await settle()
   }
 
   #note(what: string): void {

@@ -53,6 +53,21 @@ export const attemptConsequence: Readonly<Record<AttemptFault, Consequence>> = {
   'pixel-mismatch': { session: 'remove', segment: 'retry' },
 }
 
+/** Faults of whoever is away or cut off: another node may be found in its place. */
+const absences: ReadonlySet<AttemptFault> = new Set([
+  'header-timeout',
+  'body-timeout',
+  'unreachable',
+  'bad-answer',
+  'refresh-failed',
+  'download-failed',
+])
+
+/** Whether the orchestrator is away, rather than there and unwilling: then it pays to look for others a while. */
+export function isAbsence(fault: AttemptFault): boolean {
+  return absences.has(fault)
+}
+
 /** One failed try; the message is what the peer said, or what peers say in such a case. */
 export class AttemptError extends NodeError<AttemptFault> {
   override name = 'AttemptError'

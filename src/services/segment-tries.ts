@@ -1,10 +1,19 @@
-import { AttemptError, attemptConsequence, resultToMakeDo } from '../domain/attempt.ts'
+import {
+  AttemptError,
+  type AttemptFault,
+  attemptConsequence,
+  isAbsence,
+  resultToMakeDo,
+} from '../domain/attempt.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import { GatewayError, type GatewayEvent } from './gateway-event.ts'
 import { PixelMismatch, type SegmentJob, type SegmentWork } from './segment-work.ts'
 import type { Assignment } from './session-pool.ts'
 import type { Stream } from './stream.ts'
+
+/** A stream that lost its orchestrators looks for others this long, from the arrival of a segment on. */
+const SEARCH_MS = 3_000
 
 /** A segment tried at one orchestrator after the other, until one does it or there is no sense in going on. */
 export class SegmentTries {
@@ -28,12 +37,15 @@ export class SegmentTries {
     const { sessions } = stream
     const started = clock.now()
     const mismatches: PixelMismatch['result'][] = []
-    let reason = ''
+    let failure: { readonly fault: AttemptFault; readonly reason: string } | null = null
     for (let attempt = 1; attempt <= this.#maxAttempts; attempt++) {
       if (signal.aborted) throw new GatewayError('segment-failed', 'cancelled: the client went away')
-      // A stream that lost its orchestrators waits once for the search that is under way, a retry does not.
+      const isWorthWaiting = failure === null || isAbsence(failure.fault)
+      const patienceMs = isWorthWaiting ? Math.max(0, started + SEARCH_MS - clock.now()) : null
       const assignment =
-        attempt === 1 ? await sessions.selectPatiently(durationMs) : sessions.select(durationMs)
+        patienceMs === null
+          ? sessions.select(durationMs)
+          : await sessions.selectPatiently(durationMs, patienceMs)
       if (assignment === null) throw new GatewayError('no-sessions', 'No sessions available')
       const transcoder = assignment.session.key
       try {
@@ -53,7 +65,7 @@ export class SegmentTries {
         })
         return result.renditions
       } catch (error) {
-        reason = this.#settleFailure(stream, job, assignment, error)
+        failure = this.#settleFailure(stream, job, assignment, error)
         if (error instanceof PixelMismatch) {
           mismatches.push(error.result)
           const madeDo = resultToMakeDo(mismatches)
@@ -64,11 +76,16 @@ export class SegmentTries {
         }
       }
     }
-    throw new GatewayError('segment-refused', `hit max transcode attempts: ${reason}`)
+    throw new GatewayError('segment-refused', `hit max transcode attempts: ${failure?.reason ?? ''}`)
   }
 
-  /** Does with the session what its fault entails; gives the reason, or throws when the segment is not to be tried again. */
-  #settleFailure(stream: Stream, job: SegmentJob, assignment: Assignment, error: unknown): string {
+  /** Does with the session what its fault entails; gives the fault, or throws when the segment is not to be tried again. */
+  #settleFailure(
+    stream: Stream,
+    job: SegmentJob,
+    assignment: Assignment,
+    error: unknown,
+  ): { readonly fault: AttemptFault; readonly reason: string } {
     const { sessions } = stream
     if (!(error instanceof AttemptError)) {
       sessions.release(assignment)
@@ -91,6 +108,6 @@ export class SegmentTries {
     else sessions.release(assignment)
     if (consequence.segment === 'refuse') throw new GatewayError('segment-refused', reason, { cause: error })
     if (consequence.segment === 'fail') throw new GatewayError('segment-failed', reason, { cause: error })
-    return reason
+    return { fault, reason }
   }
 }

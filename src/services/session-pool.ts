@@ -100,6 +100,7 @@ export class SessionPool {
   #lastUsed: MutableSession | null = null
   #size = 0
   #requested = 0
+  #hasFound = false
   #refreshing: Promise<void> | null = null
   #refreshedAt = Number.NEGATIVE_INFINITY
 
@@ -112,6 +113,11 @@ export class SessionPool {
 
   get all(): readonly Session[] {
     return [...this.#sessions.values()]
+  }
+
+  /** Whether there ever was anybody: then it pays to look again. */
+  get hasFound(): boolean {
+    return this.#hasFound
   }
 
   /** The refresh under way, or null. */
@@ -262,6 +268,7 @@ export class SessionPool {
         if (this.#sessions.has(info.transcoder) || !this.#isUsable(info)) continue
         // It failed while we were asking it.
         if (!suspended && penalty(info.transcoder) > 0) continue
+        this.#hasFound = true
         this.#sessions.set(info.transcoder, {
           key: info.transcoder,
           trust: this.trust,

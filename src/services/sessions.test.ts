@@ -251,9 +251,9 @@ test('a complete pool with one orchestrator does not ask it before every segment
 
 test('a stream that began before there was any orchestrator finds them later', async () => {
   const { sessions, lists } = await setUp({})
-  assert.equal(await sessions.selectPatiently(2000), null)
+  assert.equal(await sessions.selectPatiently(2000, 0), null)
   lists.orchestrators.trusted = named('late')
-  assert.equal(keyIn(await sessions.selectPatiently(2000)), 'late')
+  assert.equal(keyIn(await sessions.selectPatiently(2000, 0)), 'late')
 })
 
 test('untrusted orchestrators are tried before trusted ones', async () => {

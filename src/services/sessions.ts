@@ -7,6 +7,9 @@ import {
   type SessionsOptions,
 } from './session-pool.ts'
 
+/** A stream that lost its orchestrators searches again after this time. */
+const SEARCH_AGAIN_MS = 250
+
 /** How an orchestrator is told that a stream is over. */
 export interface SessionEnder {
   endSession(url: string, token: AuthToken, signal: AbortSignal): Promise<void>
@@ -41,12 +44,22 @@ export class StreamSessions {
     return this.#pick(durationMs)
   }
 
-  /** As `select`, but where there is no session at all it waits for the refresh that is under way. */
-  async selectPatiently(durationMs: number): Promise<Assignment | null> {
-    const assignment = this.select(durationMs)
-    if (assignment) return assignment
-    await Promise.all(this.#pools.map((pool) => pool.refreshing))
-    return this.#pick(durationMs)
+  /**
+   * As `select`, but where there is no session it waits for the search that is under way. A stream that once had sessions
+   * searches again for as long as it may: behind a balancer another node may answer the next time.
+   */
+  async selectPatiently(durationMs: number, patienceMs: number): Promise<Assignment | null> {
+    const { clock } = this.#needs
+    const until = clock.now() + patienceMs
+    for (;;) {
+      const assignment = this.select(durationMs)
+      if (assignment) return assignment
+      await Promise.all(this.#pools.map((pool) => pool.refreshing))
+      const found = this.#pick(durationMs)
+      const hadSessions = this.#pools.some((pool) => pool.hasFound)
+      if (found || !hadSessions || this.#ended.signal.aborted || clock.now() >= until) return found
+      await clock.sleep(SEARCH_AGAIN_MS, this.#ended.signal).catch(() => {})
+    }
   }
 
   /** The segment was done, and how fast. */

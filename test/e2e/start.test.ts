@@ -173,9 +173,9 @@ test('a wrong start ends at once with one sentence and a code other than 0', asy
       says: 'no Controller contract is known of -network devnet: give -ethController',
     },
     {
-      args: ['-transcoder', '-orchSecret', 'x', '-orchAddr', '127.0.0.1:8935'],
+      args: ['-transcoder', '-orchAddr', '127.0.0.1:8935'],
       code: 1,
-      says: 'this version cannot be a transcoder of its own yet',
+      says: '-transcoder without -orchestrator needs -orchSecret, the secret it shares with its orchestrator',
     },
     {
       args: ['-gateway', '-cliAddr', `127.0.0.1:${port}`],

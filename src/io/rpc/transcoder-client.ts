@@ -9,7 +9,7 @@ import type { OrchestratorLine, OrchestratorLink, TaskResult } from '../../servi
 import { Connections } from './connections.ts'
 import { MAX_MESSAGE_BYTES } from './convert.ts'
 import { readNotice, writeRegistration } from './convert-transcoder.ts'
-import { ExchangeError, openSession, openSocket } from './exchange.ts'
+import { ExchangeError, openSession, openSocket, protocolOf } from './exchange.ts'
 import { Transcoder } from './gen/lp_rpc_pb.ts'
 import { AUTHORIZATION } from './transcoder-endpoint.ts'
 import { ERROR_CONTENT_TYPE, encodeResult } from './transcoder-result.ts'
@@ -101,12 +101,19 @@ class Line implements OrchestratorLine {
 
   async #connect(signal: AbortSignal): Promise<ClientHttp2Session> {
     const socket = await openSocket(this.#url, { protocols: ['h2'], timeoutMs: CONNECT_MS, signal })
+    if (this.#url.protocol === 'https:' && protocolOf(socket) !== 'h2') {
+      socket.destroy()
+      throw new ExchangeError('unreachable', `${this.#url.host} does not speak HTTP/2`)
+    }
     const session = openSession(this.#url, socket)
     this.#session = session
     let isAnswered = true
     const pulse = setInterval(() => {
-      if (!isAnswered)
-        return session.destroy(new Error(`no answer to a ping within ${PING_EVERY_MS / 1000} s`))
+      if (session.destroyed) return
+      if (!isAnswered) {
+        session.destroy(new Error(`no answer to a ping within ${PING_EVERY_MS / 1000} s`))
+        return
+      }
       isAnswered = false
       session.ping(() => {
         isAnswered = true
