@@ -6,7 +6,7 @@ export interface MediaAbilities {
   readonly device: string | null
   /** Capability numbers (wire.md §7) of what it decodes and encodes, on the cores where the GPU cannot. */
   readonly capabilities: readonly number[]
-  /** What the GPU itself decodes, by the names that people know. */
+  /** What the GPU itself decodes, by FFmpeg's names. */
   readonly decodes: readonly string[]
   /** What the GPU itself encodes. */
   readonly encodes: readonly VideoCodec[]
@@ -21,12 +21,17 @@ export function commonCapabilities(devices: readonly MediaAbilities[]): number[]
   return first.capabilities.filter((bit) => others.every(({ capabilities }) => capabilities.includes(bit)))
 }
 
+const names: Readonly<Record<string, string>> = {
+  ...{ h264: 'H.264', h265: 'HEVC', hevc: 'HEVC', vp8: 'VP8', vp9: 'VP9' },
+}
+
 /** One sentence for the operator. */
 export function describeDevice({ decodes, device, encoderFault, encodes }: MediaAbilities): string {
-  const decoding = decodes.length > 0 ? `decodes ${decodes.join(', ')}` : 'decodes nothing that was tried'
+  const list = (codecs: readonly string[]) => codecs.map((codec) => names[codec] ?? codec).join(', ')
+  const decoding = decodes.length > 0 ? `decodes ${list(decodes)}` : 'decodes nothing that was tried'
   const encoding =
     encodes.length > 0
-      ? `encodes ${encodes.map((codec) => (codec === 'h264' ? 'H.264' : 'HEVC')).join(', ')}`
+      ? `encodes ${list(encodes)}`
       : `has no encoder that works (${encoderFault ?? 'none was tried'}), so renditions are encoded on the cores`
   return `GPU ${device} ${decoding} and ${encoding}`
 }

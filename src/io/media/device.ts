@@ -41,19 +41,22 @@ const cudaEncoders: Partial<Readonly<Record<VideoCodec, string>>> = { h264: 'h26
  */
 export class CudaDevice implements Device, Disposable {
   readonly #context = new HardwareDeviceContext()
+  readonly #decodes: ReadonlySet<string>
   readonly #encoders: ReadonlySet<VideoCodec>
 
   /**
-   * Opens the first GPU that the process sees: which one that is, CUDA_VISIBLE_DEVICES says. `encoders` are the codecs
-   * that it is to encode. Throws `No such device` (transcoding.md §5).
+   * Opens the first GPU that the process sees: which one that is, CUDA_VISIBLE_DEVICES says; `decodes`, by FFmpeg's
+   * names, and `encodes` say what it is to do. Throws `No such device` (transcoding.md §5).
    */
-  constructor(encoders: readonly VideoCodec[]) {
-    this.#encoders = new Set(encoders)
+  constructor({ decodes, encodes }: { decodes: readonly string[]; encodes: readonly VideoCodec[] }) {
+    this.#decodes = new Set(decodes)
+    this.#encoders = new Set(encodes)
     if (this.#context.create(AV_HWDEVICE_TYPE_CUDA, '0', null) < 0) throw new MediaError('No such device')
   }
 
   attach(decoder: CodecContext, codec: Codec): void {
-    if (!codec.isHardwareAcceleratedDecoder(AV_HWDEVICE_TYPE_CUDA)) return
+    if (!this.#decodes.has(codec.name ?? '') || !codec.isHardwareAcceleratedDecoder(AV_HWDEVICE_TYPE_CUDA))
+      return
     decoder.hwDeviceCtx = this.#context
     decoder.setHardwarePixelFormat(AV_PIX_FMT_CUDA, AV_PIX_FMT_NV12)
     decoder.extraHWFrames = EXTRA_FRAMES

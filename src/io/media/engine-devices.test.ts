@@ -41,7 +41,7 @@ async function setUp(needs: Partial<MediaEngineNeeds> & { gpus?: number }) {
 }
 
 function abilitiesOf(device: string): MediaAbilities {
-  return { device, capabilities: [], decodes: ['H.264'], encodes: ['h264'], encoderFault: null }
+  return { device, capabilities: [], decodes: ['h264'], encodes: ['h264'], encoderFault: null }
 }
 
 function jobOf(changes: Partial<TranscodeJob>): TranscodeJob {

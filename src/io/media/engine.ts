@@ -359,8 +359,7 @@ export class MediaEngine implements Service, Transcoder {
   }
 
   #launch(lane: Lane, slot: Slot): WorkerProcess {
-    const isOnGpu = lane.gpu !== null && lane.outOfService === null
-    const gpu = isOnGpu ? { device: lane.gpu.device!, encodes: lane.gpu.encodes } : null
+    const gpu = lane.outOfService === null ? lane.gpu : null
     const folder = join(this.#folder!, String(this.#launched++))
     mkdirSync(folder, { mode: 0o700 })
     const worker = (this.#needs.launch ?? launchWorker)({ gpu, folder })

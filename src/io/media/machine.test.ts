@@ -7,9 +7,9 @@ import { lookAtMachine, type MachineOptions, tryOutInProcess } from './machine.t
 const cores: MediaAbilities = {
   ...{ device: null, capabilities: [15, 16, 17, 18, 21], decodes: [], encodes: [], encoderFault: null },
 }
-const whole: MediaAbilities = { ...cores, device: '0', decodes: ['H.264', 'HEVC'], encodes: ['h264', 'h265'] }
+const whole: MediaAbilities = { ...cores, device: '0', decodes: ['h264', 'hevc'], encodes: ['h264', 'h265'] }
 const decoderOnly: MediaAbilities = {
-  ...{ ...cores, device: '1', capabilities: [15, 17, 18], decodes: ['HEVC', 'VP9'], encodes: [] },
+  ...{ ...cores, device: '1', capabilities: [15, 17, 18], decodes: ['hevc', 'vp9'], encodes: [] },
   encoderFault: 'Function not implemented',
 }
 
@@ -61,7 +61,7 @@ test('a node that counts on GPUs does not start without any', async () => {
 
 test('an untried GPU is believed to do what GPUs do', async () => {
   const { machine } = await look({ gpus: ['3'], isTried: false }, [])
-  assert.deepEqual(machine.devices[0], { ...whole, device: '3', decodes: ['H.264'] })
+  assert.deepEqual(machine.devices[0], { ...whole, device: '3', decodes: ['h264', 'hevc', 'vp8', 'vp9'] })
 })
 
 test('what is offered is what every device can do', () => {

@@ -71,7 +71,7 @@ export async function lookAtMachine(
 
 /** Tries a GPU or the cores out in a process of its own, which may crash or hang without harm. */
 export async function tryOutInProcess(device: string | null): Promise<MediaAbilities> {
-  const gpu = device === null ? null : { device, encodes: [] }
+  const gpu = device === null ? null : { device, decodes: [], encodes: [] }
   const worker = new WorkerProcess(new URL('./worker.ts', import.meta.url), { gpu, folder: null })
   const timer = setTimeout(() => void worker.kill(), TRY_OUT_MS)
   try {
@@ -105,5 +105,11 @@ function namesIn(folder: string): string[] {
 }
 
 function believed(device: string, cores: MediaAbilities): MediaAbilities {
-  return { ...cores, device, decodes: ['H.264'], encodes: ['h264', 'h265'], encoderFault: null }
+  return {
+    ...cores,
+    device,
+    decodes: ['h264', 'hevc', 'vp8', 'vp9'],
+    encodes: ['h264', 'h265'],
+    encoderFault: null,
+  }
 }

@@ -16,7 +16,8 @@ import { MediaError } from './media-error.ts'
 import { transcode } from './transcode.ts'
 
 interface Sample {
-  readonly name: string
+  /** FFmpeg's name of the decoder. */
+  readonly codec: string
   /** Null for what every node must be able to do. */
   readonly bit: number | null
   readonly encoder: string
@@ -24,31 +25,34 @@ interface Sample {
   readonly container: string
 }
 
-const h264 = { encoder: 'libx264', container: 'mpegts' }
+/** The pixel format of nearly all streams. */
+const ORDINARY = 'yuv420p'
+
+const h264 = { codec: 'h264', encoder: 'libx264', container: 'mpegts' }
 
 /** What is tried out (transcoding.md §5.2), the indispensable first. */
 const samples: readonly Sample[] = [
-  { ...h264, name: 'H.264', bit: null, pixelFormat: 'yuv420p' },
+  { ...h264, bit: null, pixelFormat: ORDINARY },
   {
-    name: 'HEVC',
+    codec: 'hevc',
     bit: capability.hevcDecode,
     encoder: 'libx265',
-    pixelFormat: 'yuv420p',
+    pixelFormat: ORDINARY,
     container: 'mpegts',
   },
-  { name: 'VP8', bit: capability.vp8Decode, encoder: 'libvpx', pixelFormat: 'yuv420p', container: 'webm' },
+  { codec: 'vp8', bit: capability.vp8Decode, encoder: 'libvpx', pixelFormat: ORDINARY, container: 'webm' },
   {
-    name: 'VP9',
+    codec: 'vp9',
     bit: capability.vp9Decode,
     encoder: 'libvpx-vp9',
-    pixelFormat: 'yuv420p',
+    pixelFormat: ORDINARY,
     container: 'webm',
   },
-  { ...h264, name: 'H.264 4:4:4', bit: capability.h264Decode444, pixelFormat: 'yuv444p' },
-  { ...h264, name: 'H.264 4:2:2', bit: capability.h264Decode422, pixelFormat: 'yuv422p' },
-  { ...h264, name: 'H.264 4:4:4 10 bit', bit: capability.h264Decode444Deep, pixelFormat: 'yuv444p10le' },
-  { ...h264, name: 'H.264 4:2:2 10 bit', bit: capability.h264Decode422Deep, pixelFormat: 'yuv422p10le' },
-  { ...h264, name: 'H.264 10 bit', bit: capability.h264Decode420Deep, pixelFormat: 'yuv420p10le' },
+  { ...h264, bit: capability.h264Decode444, pixelFormat: 'yuv444p' },
+  { ...h264, bit: capability.h264Decode422, pixelFormat: 'yuv422p' },
+  { ...h264, bit: capability.h264Decode444Deep, pixelFormat: 'yuv444p10le' },
+  { ...h264, bit: capability.h264Decode422Deep, pixelFormat: 'yuv422p10le' },
+  { ...h264, bit: capability.h264Decode420Deep, pixelFormat: 'yuv420p10le' },
 ]
 
 const SIDE = 146
@@ -65,21 +69,24 @@ const DEADLINE_MS = 10_000
 export async function tryOut(device: string | null): Promise<MediaAbilities> {
   const capabilities: number[] = []
   const decodes: string[] = []
-  using gpu = device === null ? null : new CudaDevice([])
+  using gpu =
+    device === null ? null : new CudaDevice({ decodes: samples.map(({ codec }) => codec), encodes: [] })
   for (const sample of samples) {
+    const { bit, codec, pixelFormat } = sample
     const made = await makeSample(sample).catch(() => null)
-    const trial = made && (await tryDecoding(made, gpu ?? cpu))
-    if (trial?.isOnDevice) decodes.push(sample.name)
-    if (trial && sample.bit !== null) capabilities.push(sample.bit)
-    if (!trial && sample.bit === null)
-      throw new MediaError(`required capability "${sample.name}" is not supported on hardware`)
+    // What the GPU cannot do the cores may.
+    const trial = made && ((gpu && (await tryDecoding(made, gpu))) ?? (await tryDecoding(made, cpu)))
+    if (trial?.isOnDevice && pixelFormat === ORDINARY) decodes.push(codec)
+    if (trial && bit !== null) capabilities.push(bit)
+    if (!trial && bit === null)
+      throw new MediaError('required capability "H.264" is not supported on hardware')
   }
   const source = await makeSample(samples[0]!)
   const encodes: VideoCodec[] = []
   let encoderFault: string | null = null
   if (gpu) {
     for (const codec of ['h264', 'h265'] as const) {
-      using encoding = new CudaDevice([codec])
+      using encoding = new CudaDevice({ decodes, encodes: [codec] })
       try {
         await makeRenditions(source, encoding, codec)
         encodes.push(codec)

@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import type { VideoCodec } from '../../domain/rendition.ts'
+import type { MediaAbilities } from '../../domain/media-abilities.ts'
 import { abortError } from '../../lib/errors.ts'
 import { MediaError } from './media-error.ts'
 
@@ -37,8 +37,8 @@ const KEPT_STDERR_CHARS = 2000
 
 /** How a worker process is set up. */
 export interface WorkerSetUp {
-  /** The GPU it works on, by the number that `-nvidia` has for it, and what that encodes; null for the cores. */
-  readonly gpu: { readonly device: string; readonly encodes: readonly VideoCodec[] } | null
+  /** The GPU it works on, by the number that `-nvidia` has for it, and what that does; null for the cores. */
+  readonly gpu: Pick<MediaAbilities, 'device' | 'decodes' | 'encodes'> | null
   /** Where it may keep temporary files; null where it makes none. */
   readonly folder: string | null
 }
@@ -162,7 +162,7 @@ function environmentOf({ folder, gpu }: WorkerSetUp): Record<string, string> {
     ...Object.fromEntries(passed),
     ...(folder === null ? {} : { TMPDIR: folder, CUDA_CACHE_PATH: folder }),
     // A worker sees its own GPU only, so that nothing in it can take another.
-    CUDA_VISIBLE_DEVICES: gpu === null ? '' : visibleName(gpu.device),
+    CUDA_VISIBLE_DEVICES: gpu === null ? '' : visibleName(gpu.device ?? ''),
   }
 }
 

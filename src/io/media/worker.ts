@@ -22,7 +22,7 @@ serveRequests({
   transcode: async (request: TranscodeRequest, signal): Promise<WorkerOutput> => {
     if (!gpu) return { output: await transcode(request, signal), deviceFault: null }
     try {
-      device ??= new CudaDevice(gpu.encodes)
+      device ??= new CudaDevice(gpu)
       return { output: await transcode(request, signal, device), deviceFault: null }
     } catch (error) {
       if (signal.aborted) throw error
