@@ -25,7 +25,7 @@ import { Transactions } from './io/chain/transactions.ts'
 import type { Wallet } from './io/chain/wallet.ts'
 import { GatewayHttp } from './io/http/gateway-http.ts'
 import { Metrics, nodeTypeOf } from './io/http/metrics.ts'
-import { MediaEngine } from './io/media/engine.ts'
+import { type EngineState, MediaEngine } from './io/media/engine.ts'
 import type { Machine } from './io/media/machine.ts'
 import { MemoryObjects } from './io/objects.ts'
 import { OrchestratorClient } from './io/rpc/orchestrator-client.ts'
@@ -90,7 +90,7 @@ export interface ChainAccess {
 }
 
 /** What does the media work: the engine, or a stand-in where its time is not to be measured. */
-export type Media = Service & Transcoder & InputMedia
+export type Media = Service & Transcoder & InputMedia & { readonly state?: EngineState }
 
 /** What comes from outside: time, chance, the log, and what replaces a part of the node. */
 export interface Surroundings {

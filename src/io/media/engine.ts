@@ -49,6 +49,13 @@ export interface DeviceState {
   readonly outOfService: string | null
 }
 
+/** The workers, how many jobs wait for one, and the GPUs. */
+export interface EngineState {
+  readonly workers: readonly WorkerState[]
+  readonly waiting: number
+  readonly devices: readonly DeviceState[]
+}
+
 /** The text of a job that was not done in time. Not among the texts that forbid another try. */
 export const TOO_LATE = 'Media work took too long'
 
@@ -195,12 +202,7 @@ export class MediaEngine implements Service, Transcoder {
     return (await this.#do('count pixels', bytes, options)) as bigint
   }
 
-  /** The workers, how many jobs wait for one, and the GPUs. */
-  get state(): {
-    readonly workers: readonly WorkerState[]
-    readonly waiting: number
-    readonly devices: readonly DeviceState[]
-  } {
+  get state(): EngineState {
     return {
       workers: this.#slots.map((slot) => ({
         pid: slot.worker?.pid ?? null,
