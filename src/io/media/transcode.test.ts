@@ -1,69 +1,12 @@
 import assert from 'node:assert/strict'
 import { before, suite, test } from 'node:test'
 import { Packet } from 'node-av/lib'
-import {
-  look,
-  makeSegment,
-  makeSegments,
-  profileOf,
-  ptsOf,
-  recording,
-  type SeenContainer,
-} from '../../../test/media.ts'
+import { look, makeSegment, makeSegments, profileOf, ptsOf, recording } from '../../../test/media.ts'
+import { fails, frames, keyFrames, make, PROVIDER } from '../../../test/renditions.ts'
 import type { Profile } from '../../domain/rendition.ts'
 import { MemoryInput, MemoryOutput } from './ffmpeg.ts'
-import { countPixels, probe } from './probe.ts'
-import { type TranscodeRequest, transcode } from './transcode.ts'
-
-const PROVIDER = 'Livepeer Transcoder 1.2.3 (offchain)'
-
-interface Made extends SeenContainer {
-  readonly bytes: Uint8Array
-  readonly pixels: bigint
-}
-
-/** Transcodes and looks at every rendition; checks what must hold for each, whatever the profile. */
-async function make(
-  source: Uint8Array,
-  profiles: readonly Partial<Profile>[],
-  options: Partial<TranscodeRequest> = {},
-): Promise<{ decodedPixels: bigint; renditions: Made[] }> {
-  const output = await transcode(
-    {
-      source,
-      profiles: profiles.map(profileOf),
-      provider: PROVIDER,
-      clip: null,
-      calcPerceptualHash: false,
-      ...options,
-    },
-    AbortSignal.timeout(60_000),
-  )
-  const renditions: Made[] = []
-  for (const { bytes, pixels } of output.renditions) {
-    const seen = await look(bytes)
-    assert.equal(seen.video[0]?.isKey, true, 'every rendition begins with a key frame')
-    assert.equal(
-      await countPixels(bytes, AbortSignal.timeout(60_000)),
-      pixels,
-      'decoding a rendition finds the pixels that are charged',
-    )
-    renditions.push({ ...seen, bytes, pixels })
-  }
-  return { decodedPixels: output.decodedPixels, renditions }
-}
-
-async function frames(source: Uint8Array, profiles: readonly Partial<Profile>[]): Promise<number[]> {
-  return (await make(source, profiles)).renditions.map((rendition) => rendition.video.length)
-}
-
-function keyFrames(rendition: SeenContainer): bigint[] {
-  return ptsOf(rendition.video.filter((packet) => packet.isKey))
-}
-
-function fails(source: Uint8Array, profiles: readonly Partial<Profile>[], message: string): Promise<void> {
-  return assert.rejects(make(source, profiles), { name: 'MediaError', code: 'media', message })
-}
+import { probe } from './probe.ts'
+import { transcode } from './transcode.ts'
 
 suite('four consecutive segments of 2 s at 60 fps', () => {
   let sources: Uint8Array[] = []
