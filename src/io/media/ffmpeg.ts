@@ -40,10 +40,11 @@ const CONTAINERS = 'mpegts,mov,mp4,matroska,webm,flv'
 const READ_BUFFER_BYTES = 4096
 const WRITE_BUFFER_BYTES = 1024
 
-/** A container in memory, opened for reading. */
+/** A container in memory, opened for reading. Closing it twice is harmless. */
 export class MemoryInput implements AsyncDisposable {
   readonly format: FormatContext
   readonly #io: IOContext
+  #closed = false
 
   private constructor(format: FormatContext, io: IOContext) {
     this.format = format
@@ -76,6 +77,8 @@ export class MemoryInput implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
     this.format.pb = null
     await this.format.closeInput()
     this.#io.freeContext()
