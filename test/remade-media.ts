@@ -1,3 +1,4 @@
+import { AVMEDIA_TYPE_AUDIO, AVMEDIA_TYPE_VIDEO } from 'node-av/constants'
 import { avGetPixFmtFromName, Codec, CodecContext, FilterGraph, Frame, Packet, Rational } from 'node-av/lib'
 import { check, isDrained, MemoryInput, MemoryOutput } from '../src/io/media/ffmpeg.ts'
 
@@ -11,15 +12,19 @@ export interface MovedPacket {
   dts: bigint
 }
 
-/** Copies a container packet by packet into another; what `edit` answers false to is left out. */
+/** Copies a container packet by packet into another; what `edit` answers false to is left out. `only` leaves the other stream out. */
 export async function remade(
   bytes: Uint8Array,
   edit: (packet: MovedPacket) => boolean | undefined,
-  container = 'mpegts',
+  options: { readonly container?: string; readonly only?: 'audio' } = {},
 ): Promise<Uint8Array> {
+  const { container = 'mpegts', only } = options
   await using input = await MemoryInput.open(bytes)
   using output = new MemoryOutput(container)
+  const places = new Map<number, number>()
   for (const source of input.format.streams) {
+    if (only === 'audio' && source.codecpar.codecType !== AVMEDIA_TYPE_AUDIO) continue
+    places.set(source.index, places.size)
     const stream = output.format.newStream()
     check(source.codecpar.copy(stream.codecpar))
     stream.codecpar.codecTag = 0
@@ -32,12 +37,14 @@ export async function remade(
   packet.alloc()
   for (; input.format.readFrameSync(packet) >= 0; packet.unref()) {
     const { streamIndex } = packet
+    const place = places.get(streamIndex)
+    if (place === undefined) continue
     const index = counts.get(streamIndex) ?? 0
     counts.set(streamIndex, index + 1)
     const { pts, dts } = packet
     const moved = {
       index,
-      isVideo: input.format.streams[streamIndex]!.codecpar.codecType === 0,
+      isVideo: input.format.streams[streamIndex]!.codecpar.codecType === AVMEDIA_TYPE_VIDEO,
       data: Buffer.from(packet.data!),
       pts,
       dts,
@@ -46,11 +53,8 @@ export async function remade(
     if (!moved.data.equals(packet.data!)) packet.data = moved.data
     packet.pts = moved.pts
     packet.dts = moved.dts
-    packet.rescaleTs(
-      input.format.streams[streamIndex]!.timeBase,
-      output.format.streams[streamIndex]!.timeBase,
-    )
-    packet.streamIndex = streamIndex
+    packet.rescaleTs(input.format.streams[streamIndex]!.timeBase, output.format.streams[place]!.timeBase)
+    packet.streamIndex = place
     check(output.format.interleavedWriteFrameSync(packet))
   }
   return output.finish()

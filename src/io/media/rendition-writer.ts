@@ -1,6 +1,6 @@
 import { AV_NOPTS_VALUE, AVFMT_GLOBALHEADER } from 'node-av/constants'
 import { Dictionary, type Frame, type Packet, Rational, type Stream } from 'node-av/lib'
-import type { Profile } from '../../domain/rendition.ts'
+import type { Profile, VideoCodec } from '../../domain/rendition.ts'
 import { moveIndexFirst } from './fast-start.ts'
 import { check, MemoryOutput } from './ffmpeg.ts'
 import { FrameGrid, type GridRange } from './frame-grid.ts'
@@ -12,6 +12,8 @@ import { Scaler, VideoEncoder } from './video-encoder.ts'
 
 /** More frames out than this for each frame in means that timestamps are broken (transcoding.md §3.4). */
 const RUNAWAY_FACTOR = 25
+
+const NOT_IN_MPEGTS: ReadonlySet<string> = new Set<VideoCodec>(['vp8', 'vp9'])
 
 /** What a rendition is made of besides its profile. */
 export interface RenditionSource {
@@ -175,6 +177,9 @@ export class RenditionWriter implements Disposable {
 
   #openEncoder(size: { width: number; height: number }, like: Frame): void {
     const format = this.#output.format
+    const { encoder, format: container } = this.#profile
+    // The muxer would write them as data of nobody's, which no player finds again; MP4's refuses in these words.
+    if (container !== 'mp4' && NOT_IN_MPEGTS.has(encoder)) throw new MediaError('Invalid argument')
     const frameRate = this.#grid ? inverse(this.#gridUnit) : this.#source.frameRate()
     this.#encoder = new VideoEncoder({
       profile: this.#profile,
