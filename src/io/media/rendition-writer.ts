@@ -61,6 +61,8 @@ export class RenditionWriter implements Disposable {
   #pixels = 0n
   #lastTick: bigint | null = null
   #lastForcedKey: bigint | null = null
+  /** By how much decoding has to begin earlier, so that the segment joins those around it; in the encoder's ticks. */
+  #missingDelay: bigint | null = null
 
   constructor(profile: Profile, source: RenditionSource) {
     this.#profile = profile
@@ -220,6 +222,10 @@ export class RenditionWriter implements Disposable {
 
   #writeVideo(packet: Packet): void {
     const unit = this.#encoder!.timeBase
+    // An encoder that is given fewer frames than it holds back does not leave room for them before the first.
+    const { hasBFrames } = this.#encoder!.context
+    this.#missingDelay ??= BigInt(Math.max(0, hasBFrames - Number(packet.pts - packet.dts)))
+    packet.dts -= this.#missingDelay
     if (this.#grid) {
       packet.rescaleTs(unit, this.#video!.timeBase)
     } else {

@@ -2,7 +2,7 @@ import { AV_NOPTS_VALUE } from 'node-av/constants'
 import { Codec, CodecContext, Frame, Packet, type Stream } from 'node-av/lib'
 import { check, isDrained, type MemoryInput } from './ffmpeg.ts'
 import { MediaError } from './media-error.ts'
-import type { TimeBase } from './time-base.ts'
+import { MICROSECONDS, MPEGTS_TIME_BASE, rescale, type TimeBase } from './time-base.ts'
 
 /** What a segment holds, in decoding order. Frame and packet are the reader's own: clone what is to be kept. */
 export type SegmentPart =
@@ -28,6 +28,8 @@ export class SegmentReader implements Disposable {
   readonly #packet = new Packet()
   readonly #frame = new Frame()
   readonly #frameStep: bigint
+  /** Added to the times of both streams. */
+  readonly #shift: { readonly video: bigint; readonly audio: bigint }
   #lastPts: bigint | null = null
   #frames = 0
 
@@ -43,6 +45,11 @@ export class SegmentReader implements Disposable {
     this.timeBase = plain(streams.video.timeBase)
     this.audioTimeBase = streams.audio ? plain(streams.audio.timeBase) : this.timeBase
     this.#frameStep = frameStep(streams.video)
+    const shift = shiftOf(input)
+    this.#shift = {
+      video: rescale(shift.by, shift.unit, this.timeBase),
+      audio: rescale(shift.by, shift.unit, this.audioTimeBase),
+    }
     this.#packet.alloc()
     this.#frame.alloc()
     try {
@@ -79,7 +86,11 @@ export class SegmentReader implements Disposable {
       this.#packet.unref()
       // A read error ends the segment like its end does: what is there is used.
       if (this.#input.format.readFrameSync(this.#packet) < 0) break
-      if (this.#packet.streamIndex === this.#audio?.index) yield { kind: 'audio', packet: this.#packet }
+      if (this.#packet.streamIndex === this.#audio?.index) {
+        if (this.#packet.pts !== AV_NOPTS_VALUE) this.#packet.pts += this.#shift.audio
+        if (this.#packet.dts !== AV_NOPTS_VALUE) this.#packet.dts += this.#shift.audio
+        yield { kind: 'audio', packet: this.#packet }
+      }
       if (this.#packet.streamIndex !== this.#video.index || this.#packet.size === 0) continue
       packets++
       if (this.#packet.isKeyframe) keyPackets++
@@ -112,11 +123,26 @@ export class SegmentReader implements Disposable {
     const last = this.#lastPts
     let pts = this.#frame.pts
     if (pts === AV_NOPTS_VALUE) pts = this.#frame.bestEffortTimestamp
-    if (pts === AV_NOPTS_VALUE) pts = last === null ? 0n : last + this.#frameStep
+    if (pts !== AV_NOPTS_VALUE) pts += this.#shift.video
+    else pts = last === null ? 0n : last + this.#frameStep
     if (last !== null && pts <= last) pts = last + 1n
     this.#lastPts = pts
     return pts
   }
+}
+
+/** MPEG-TS counts to here and then from 0 again. */
+const MPEGTS_WRAP = 1n << 33n
+
+/**
+ * Times below zero do not survive a muxer. In MPEG-TS they are FFmpeg's way to tell of the minute before the count
+ * begins anew, so they go back to what they were; elsewhere the segment moves to zero.
+ */
+function shiftOf(input: MemoryInput): { readonly by: bigint; readonly unit: TimeBase } {
+  const start = input.format.startTime
+  if (start === AV_NOPTS_VALUE || start >= 0n) return { by: 0n, unit: MICROSECONDS }
+  if (input.container === 'mpegts') return { by: MPEGTS_WRAP, unit: MPEGTS_TIME_BASE }
+  return { by: -start, unit: MICROSECONDS }
 }
 
 function frameStep(video: Stream): bigint {
