@@ -1,4 +1,4 @@
-import { AVMEDIA_TYPE_AUDIO, AVMEDIA_TYPE_VIDEO } from 'node-av/constants'
+import { AV_CODEC_FLAG_GLOBAL_HEADER, AVMEDIA_TYPE_AUDIO, AVMEDIA_TYPE_VIDEO } from 'node-av/constants'
 import { avGetPixFmtFromName, Codec, CodecContext, FilterGraph, Frame, Packet, Rational } from 'node-av/lib'
 import { check, isDrained, MemoryInput, MemoryOutput } from '../src/io/media/ffmpeg.ts'
 
@@ -108,6 +108,7 @@ export function makePictures(settings: ChosenPictures): Uint8Array {
     context.gopSize = settings.gop ?? times.length
     context.maxBFrames = settings.bFrames ?? 0
     context.threadCount = 1
+    if (container !== 'mpegts') context.setFlags(AV_CODEC_FLAG_GLOBAL_HEADER)
     const { sampleAspect } = settings
     if (sampleAspect) context.sampleAspectRatio = new Rational(sampleAspect.num, sampleAspect.den)
     const quick =

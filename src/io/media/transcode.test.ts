@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { before, suite, test } from 'node:test'
 import { Packet } from 'node-av/lib'
 import { look, makeSegment, makeSegments, profileOf, ptsOf, recording } from '../../../test/media.ts'
+import { makePictures } from '../../../test/remade-media.ts'
 import { fails, frames, keyFrames, make, PROVIDER } from '../../../test/renditions.ts'
 import type { Profile } from '../../domain/rendition.ts'
 import { MemoryInput, MemoryOutput } from './ffmpeg.ts'
@@ -373,6 +374,14 @@ test('input that holds no video is refused by name', async () => {
 
 test('a segment without a key frame is refused by name', async () => {
   await fails(await withoutKeyFrame(), [{ fps: 30 }], 'No keyframes in input')
+})
+
+test('a segment of a few small pictures is known for what it is', async () => {
+  const source = makePictures({ times: [30n, 31n], unit: { num: 1, den: 30 }, source: 'color' })
+  assert.ok(source.length < 2000, String(source.length))
+  const small = { width: 146, height: 50, bitrate: 50_000 }
+  const { renditions } = await make(source, [small, { ...small, fps: 30 }])
+  assert.ok(renditions.every(({ bytes }) => bytes.length < 2244))
 })
 
 test('a truncated segment gives the frames that are there', async () => {
