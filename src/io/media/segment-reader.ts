@@ -9,8 +9,11 @@ export type SegmentPart =
   | { readonly kind: 'frame'; readonly frame: Frame; readonly pts: bigint; readonly duration: bigint }
   | { readonly kind: 'audio'; readonly packet: Packet }
 
-/** The largest frame that is decoded: a picture of 8192x8192. Beyond it a few bytes could ask for gigabytes. */
-const MAX_FRAME_PIXELS = 8192 * 8192
+/**
+ * The largest picture that any level of H.264, HEVC or VP9 allows is 8192x4320; here in whole blocks of 64. Beyond it a
+ * few bytes could ask for gigabytes.
+ */
+const MAX_FRAME_PIXELS = 8192 * 4352
 
 /** Demuxers guess absurd rates for irregular timestamps; beyond this a guess is not believed. */
 const MAX_GUESSED_FPS = 240
