@@ -188,7 +188,8 @@ export class RenditionWriter implements Disposable {
       size,
       timeBase: this.#grid ? this.#gridUnit : frameRate ? inverse(frameRate) : this.#source.timeBase,
       frameRate,
-      globalHeader: format.oformat?.hasFlags(AVFMT_GLOBALHEADER) ?? false,
+      // The container's header is of the first size; what comes later brings its own with it.
+      globalHeader: !this.#video && (format.oformat?.hasFlags(AVFMT_GLOBALHEADER) ?? false),
       like,
     })
     if (!this.#video) this.#writeHeader(this.#encoder, frameRate)
