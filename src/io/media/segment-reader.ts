@@ -1,4 +1,4 @@
-import { AV_NOPTS_VALUE } from 'node-av/constants'
+import { AV_CODEC_ID_H264, AV_NOPTS_VALUE } from 'node-av/constants'
 import { Codec, CodecContext, Frame, Packet, type Stream } from 'node-av/lib'
 import { check, isDrained, type MemoryInput } from './ffmpeg.ts'
 import { MediaError } from './media-error.ts'
@@ -40,7 +40,7 @@ export class SegmentReader implements Disposable {
   constructor(
     input: MemoryInput,
     streams: { video: Stream; audio: Stream | null },
-    options: { skipLoopFilter?: boolean } = {},
+    options: { skipLoopFilter?: boolean; ignoreContainerSize?: boolean } = {},
   ) {
     this.#input = input
     this.#video = streams.video
@@ -60,6 +60,11 @@ export class SegmentReader implements Disposable {
       if (!codec) throw new MediaError('Decoder not found')
       this.#decoder.allocContext3(codec)
       check(this.#decoder.parametersToContext(streams.video.codecpar))
+      // H.264 pictures are cut to the container's size where that lies within the same blocks.
+      if (options.ignoreContainerSize && streams.video.codecpar.codecId === AV_CODEC_ID_H264) {
+        this.#decoder.width = 0
+        this.#decoder.height = 0
+      }
       this.#decoder.pktTimebase = streams.video.timeBase
       this.#decoder.threadCount = 1
       this.#decoder.setOption('max_pixels', String(MAX_FRAME_PIXELS))

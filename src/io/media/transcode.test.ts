@@ -303,6 +303,16 @@ test('a change of size within a segment goes through, with a key frame at each c
   for (const rendition of renditions) assert.equal(keyFrames(rendition).length, 3)
 })
 
+test('a change of size by a few lines is charged and counted alike', async () => {
+  const parts = [
+    await makeSegment({ width: 130, height: 96, frames: 2, startMs: 10_000, audio: false, encoder: 'mpeg4' }),
+    await makeSegment({ width: 128, height: 96, frames: 2, startMs: 11_000, audio: false, encoder: 'mpeg4' }),
+  ]
+  const small = { width: 146, height: 50 }
+  const { renditions } = await make(Buffer.concat(parts), [small, { ...small, format: 'mp4' }])
+  for (const { pixels } of renditions) assert.equal(pixels, 2n * 146n * 108n + 2n * 146n * 110n)
+})
+
 test('H.264 profiles are written as asked, with B-frames or without', async () => {
   const source = await makeSegment({ frames: 30 })
   const { renditions } = await make(
