@@ -733,14 +733,9 @@ class BoundStore implements Service {
   }
 }
 
-/** What this node can do, told exactly: object stores and perceptual hashes are not there yet. */
+/** What this node can do, told exactly: object stores are not there yet. */
 function offered(all: Capabilities): Capabilities {
-  const missing: number[] = [
-    capability.storageDirect,
-    capability.storageS3,
-    capability.storageGcs,
-    capability.mpeg7Signature,
-  ]
+  const missing: number[] = [capability.storageDirect, capability.storageS3, capability.storageGcs]
   const bits = bitsOf(all.bitstring).filter((bit) => !missing.includes(bit))
   const capacities = new Map([...all.capacities].filter(([bit]) => !missing.includes(bit)))
   return { ...all, bitstring: bitstringOf(bits), capacities }

@@ -1,6 +1,6 @@
 import { AV_NOPTS_VALUE, AVFMT_GLOBALHEADER } from 'node-av/constants'
 import { Dictionary, Frame, type Packet, Rational, type Stream } from 'node-av/lib'
-import type { Profile } from '../../domain/rendition.ts'
+import type { Profile, VideoCodec } from '../../domain/rendition.ts'
 import type { Device } from './device.ts'
 import { moveIndexFirst } from './fast-start.ts'
 import { check, MemoryOutput } from './ffmpeg.ts'
@@ -14,6 +14,8 @@ import { VideoEncoder } from './video-encoder.ts'
 
 /** More frames out than this for each frame in means that timestamps are broken (transcoding.md §3.4). */
 const RUNAWAY_FACTOR = 25
+
+const NOT_IN_MPEGTS: ReadonlySet<string> = new Set<VideoCodec>(['vp8', 'vp9'])
 
 /** What a rendition is made of besides its profile. */
 export interface RenditionSource {
@@ -64,6 +66,8 @@ export class RenditionWriter implements Disposable {
   #pixels = 0n
   #lastTick: bigint | null = null
   #lastForcedKey: bigint | null = null
+  /** By how much decoding has to begin earlier, so that the segment joins those around it; in the encoder's ticks. */
+  #missingDelay: bigint | null = null
 
   constructor(profile: Profile, source: RenditionSource) {
     this.#profile = profile
@@ -195,6 +199,9 @@ export class RenditionWriter implements Disposable {
 
   #openEncoder(size: { width: number; height: number }, like: Frame): void {
     const format = this.#output.format
+    const { encoder, format: container } = this.#profile
+    // The muxer would write them as data of nobody's, which no player finds again; MP4's refuses in these words.
+    if (container !== 'mp4' && NOT_IN_MPEGTS.has(encoder)) throw new MediaError('Invalid argument')
     const frameRate = this.#grid ? inverse(this.#gridUnit) : this.#source.frameRate()
     this.#encoder = new VideoEncoder({
       name: this.#source.device.encoderFor(this.#profile),
@@ -202,7 +209,8 @@ export class RenditionWriter implements Disposable {
       size,
       timeBase: this.#grid ? this.#gridUnit : frameRate ? inverse(frameRate) : this.#source.timeBase,
       frameRate,
-      globalHeader: format.oformat?.hasFlags(AVFMT_GLOBALHEADER) ?? false,
+      // The container's header is of the first size; what comes later brings its own with it.
+      globalHeader: !this.#video && (format.oformat?.hasFlags(AVFMT_GLOBALHEADER) ?? false),
       threads: this.#source.threads,
       like,
     })
@@ -237,6 +245,10 @@ export class RenditionWriter implements Disposable {
 
   #writeVideo(packet: Packet): void {
     const unit = this.#encoder!.timeBase
+    // An encoder that is given fewer frames than it holds back does not leave room for them before the first.
+    const { hasBFrames } = this.#encoder!.context
+    this.#missingDelay ??= BigInt(Math.max(0, hasBFrames - Number(packet.pts - packet.dts)))
+    packet.dts -= this.#missingDelay
     if (this.#grid) {
       packet.rescaleTs(unit, this.#video!.timeBase)
     } else {

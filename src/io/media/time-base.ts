@@ -7,6 +7,9 @@ export interface TimeBase {
 /** What MPEG-TS counts in. */
 export const MPEGTS_TIME_BASE: TimeBase = { num: 1, den: 90_000 }
 
+/** What FFmpeg counts a container's own times in. */
+export const MICROSECONDS: TimeBase = { num: 1, den: 1_000_000 }
+
 /** What our interfaces count in. */
 export const MILLISECONDS: TimeBase = { num: 1, den: 1000 }
 

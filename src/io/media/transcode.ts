@@ -7,6 +7,7 @@ import { BoundedQueue } from './bounded-queue.ts'
 import { cpu, type Device } from './device.ts'
 import { encoderThreads } from './encoder-threads.ts'
 import { MemoryInput } from './ffmpeg.ts'
+import { moveLateSei } from './late-sei.ts'
 import { MediaError } from './media-error.ts'
 import { bestStreams, describe, type Probe } from './probe.ts'
 import { type RenditionBytes, RenditionWriter } from './rendition-writer.ts'
@@ -42,8 +43,6 @@ export async function transcode(
   device: Device = cpu,
 ): Promise<TranscodeOutput> {
   await using input = await openSegment(request.source)
-  const probed = describe(input)
-  assertTranscodable(probed)
   assertClip(request.clip)
   for (const profile of request.profiles) assertProfile(profile)
   if (request.profiles.length > MAX_RENDITIONS) throw new MediaError('Too many outputs')
@@ -210,7 +209,24 @@ class ClipWindow {
   }
 }
 
+/** Opens what can be transcoded, with its SEIs in order (transcoding.md §3.1). */
 async function openSegment(bytes: Uint8Array): Promise<MemoryInput> {
+  const input = await openContainer(bytes)
+  try {
+    const probed = describe(input)
+    assertTranscodable(probed)
+    if (probed.container !== 'mpegts' || probed.videoCodec !== 'h264') return input
+    const ordered = moveLateSei(bytes, bestStreams(input).video!.id)
+    if (ordered === bytes) return input
+    await input[Symbol.asyncDispose]()
+    return await openContainer(ordered)
+  } catch (error) {
+    await input[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+async function openContainer(bytes: Uint8Array): Promise<MemoryInput> {
   try {
     return await MemoryInput.open(bytes)
   } catch (cause) {

@@ -83,7 +83,7 @@ export class VideoEncoder implements Disposable {
       const hasNone = isNvenc && (profile.profile === 'none' || profile.fps === 0)
       context.maxBFrames = hasNone ? 0 : bFrames
       // Options that an encoder lacks are passed over in silence, as peers do.
-      if (h264Profile) context.setOption('profile', h264Profile)
+      if (h264Profile && profile.encoder === 'h264') context.setOption('profile', h264Profile)
       context.setOption('preset', 'medium')
       context.setOption('tier', 'high')
       context.setOption('forced-idr', '1')
