@@ -117,7 +117,13 @@ suite('livepeer_bench', () => {
     }
   })
 
-  const failing: [name: string, playlist: string, sentence: RegExp][] = [
+  const failing: [name: string, playlist: string, sentence: RegExp, ...argv: string[]][] = [
+    [
+      'a folder for renditions that is not there',
+      'three.m3u8',
+      /^livepeer_bench: segment 0 of session 0 \(.*s0\.ts\) failed: -outPrefix: ENOENT: .*'\/nowhere\/x_P144p30fps16x9_0_0_0\.ts'$/m,
+      ...['-outPrefix', '/nowhere/x'],
+    ],
     [
       'a segment that cannot be transcoded',
       'broken.m3u8',
@@ -144,11 +150,12 @@ suite('livepeer_bench', () => {
       /^livepeer_bench: -in \S+none\.m3u8 is not a file that can be read, or it is empty or huge$/m,
     ],
   ]
-  for (const [name, source, sentence] of failing) {
+  for (const [name, source, sentence, ...more] of failing) {
     test(`${name} ends it with a sentence and the code 1`, async () => {
       const out: string[] = []
       const errors: string[] = []
-      const argv = ['-in', join(folder, source), '-live=false', '-transcodingOptions', 'P144p30fps16x9']
+      const options = ['-live=false', '-transcodingOptions', 'P144p30fps16x9', ...more]
+      const argv = ['-in', join(folder, source), ...options]
       const around = {
         argv,
         readText: readTextFile,

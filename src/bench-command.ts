@@ -137,7 +137,11 @@ async function keepOutput(
   for (const [number, { bytes, perceptualHash }] of renditions.entries()) {
     const { name, format } = profiles[number]!
     const path = `${outPrefix}_${name}_${number}_${session}_${segment}${extensionOf(format)}`
-    await writeFile(path, bytes)
-    if (perceptualHash) await writeFile(`${path}.bin`, perceptualHash)
+    try {
+      await writeFile(path, bytes)
+      if (perceptualHash) await writeFile(`${path}.bin`, perceptualHash)
+    } catch (error) {
+      throw new NodeError('bench-failed', `-outPrefix: ${messageOf(error)}`, { cause: error })
+    }
   }
 }
