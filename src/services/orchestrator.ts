@@ -90,6 +90,8 @@ export interface TranscodeOutput {
     readonly bytes: Uint8Array
     /** Width times height of every frame given to the encoder. */
     readonly pixels: bigint
+    /** How many frames those were; transcoders on other machines do not tell. */
+    readonly frames?: number
     readonly perceptualHash: Uint8Array | null
   }[]
 }
