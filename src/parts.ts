@@ -8,8 +8,9 @@ import {
   type Capabilities,
   capability,
   defaultCapabilities,
-  softwareCapabilities,
+  transcodingCapabilities,
 } from './domain/capabilities.ts'
+import { commonCapabilities } from './domain/media-abilities.ts'
 import { currencyToWei, needsFeed } from './domain/price.ts'
 import type { PricePerPixel } from './domain/ticket.ts'
 import { ChainClient } from './io/chain/client.ts'
@@ -24,7 +25,8 @@ import { Transactions } from './io/chain/transactions.ts'
 import type { Wallet } from './io/chain/wallet.ts'
 import { GatewayHttp } from './io/http/gateway-http.ts'
 import { Metrics, nodeTypeOf } from './io/http/metrics.ts'
-import { MediaEngine } from './io/media/engine.ts'
+import { type EngineState, MediaEngine } from './io/media/engine.ts'
+import type { Machine } from './io/media/machine.ts'
 import { MemoryObjects } from './io/objects.ts'
 import { OrchestratorClient } from './io/rpc/orchestrator-client.ts'
 import { OrchestratorEndpoint } from './io/rpc/orchestrator-endpoint.ts'
@@ -74,6 +76,8 @@ import { TranscoderPool } from './services/transcoder-pool.ts'
 const DATABASE_FILE = 'livepeer-ts.sqlite3'
 /** A redeemer has a stream for each sender of each orchestrator, all of one orchestrator over one connection. */
 const REDEEMER_STREAMS = 20_000
+/** A GPU works on several segments at once. */
+const MIN_WORKERS_OF_A_GPU = 2
 /** Under load the next payment comes within this time, and the charge for a segment shares its commit. */
 const DEBIT_PATIENCE_MS = 50
 
@@ -86,7 +90,7 @@ export interface ChainAccess {
 }
 
 /** What does the media work: the engine, or a stand-in where its time is not to be measured. */
-export type Media = Service & Transcoder & InputMedia
+export type Media = Service & Transcoder & InputMedia & { readonly state?: EngineState }
 
 /** What comes from outside: time, chance, the log, and what replaces a part of the node. */
 export interface Surroundings {
@@ -96,6 +100,8 @@ export interface Surroundings {
   readonly log: Log
   readonly cpus: number
   readonly media?: Media
+  /** What this machine's GPUs and cores were found to do; absent where nothing is transcoded. */
+  readonly machine?: Machine
 }
 
 /**
@@ -162,10 +168,24 @@ export class Parts {
   }
 
   get media(): Media {
-    return this.#once(
-      'media',
-      () => this.#around.media ?? new MediaEngine({ ...this.#around, workers: this.#around.cpus }),
-    )
+    return this.#once('media', () => {
+      const { clock, cpus: cores, log, machine, media } = this.#around
+      const devices = machine?.devices ?? []
+      const workers = Math.max(MIN_WORKERS_OF_A_GPU, Math.ceil(cores / Math.max(1, devices.length)))
+      return (
+        media ??
+        new MediaEngine({ clock, log, cores, devices, workers: devices.length > 0 ? workers : cores })
+      )
+    })
+  }
+
+  /** What this node's own engine does; what a stand-in for it does is not known. */
+  get #ownCapabilities(): Capabilities {
+    const { machine, version } = this.#around
+    const found = machine
+      ? commonCapabilities(machine.devices.length > 0 ? machine.devices : [machine.cores])
+      : []
+    return transcodingCapabilities({ version, found, hevcDecoding: this.settings.transcoder!.hevcDecoding })
   }
 
   get signer(): Signer {
@@ -324,11 +344,7 @@ export class Parts {
           serviceUri: this.#serviceUri,
           secret: settings.secrets.orchSecret,
           orchestrator: this.recipientAddress ?? 'offchain',
-          capabilities: offered(
-            local
-              ? softwareCapabilities({ version: this.#around.version, ...settings.transcoder })
-              : defaultCapabilities(this.#around.version),
-          ),
+          capabilities: offered(local ? this.#ownCapabilities : defaultCapabilities(this.#around.version)),
           localCapacity: maxSessions === 'auto' ? this.#around.cpus : maxSessions,
         },
         { ...this.#around, local, sources, events },
@@ -347,7 +363,7 @@ export class Parts {
   get remoteWorker() {
     return this.#once('remote worker', () => {
       const { client, media, metrics: events, settings } = this
-      const { orchestrators, hevcDecoding } = settings.transcoder!
+      const { orchestrators } = settings.transcoder!
       const { maxSessions } = settings
       const { version } = this.#around
       return new RemoteWorker(
@@ -355,7 +371,7 @@ export class Parts {
           orchestrators,
           secret: settings.secrets.orchSecret,
           capacity: maxSessions === 'auto' ? this.#around.cpus : maxSessions,
-          capabilities: offered(softwareCapabilities({ version, hevcDecoding })),
+          capabilities: offered(this.#ownCapabilities),
           version,
         },
         { ...this.#around, link: this.#orchestratorLink(client), engine: media, events },

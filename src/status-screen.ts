@@ -222,7 +222,8 @@ function chainLine(chain: NonNullable<SeenNode['status']['chain']>): string {
 }
 
 function workOf({ status }: SeenNode): string {
-  const { floatStreams, segments, sessions, streams, tickets, ticketsAccepted, transcoders, worker } = status
+  const { floatStreams, media, segments, sessions, streams, tickets, ticketsAccepted, transcoders, worker } =
+    status
   const inRotation = transcoders?.filter(({ outOfRotation }) => outOfRotation === null)
   const parts = [
     ...(streams ? [counted(streams.length, 'stream')] : []),
@@ -231,6 +232,10 @@ function workOf({ status }: SeenNode): string {
     ...(tickets ? [`${counted(tickets.received, 'ticket')} received, ${tickets.won} won in all`] : []),
     ...(ticketsAccepted === undefined ? [] : [`${counted(ticketsAccepted, 'ticket')} paid`]),
     ...(floatStreams === undefined ? [] : [`${counted(floatStreams, 'float')} listened to`]),
+    ...(media?.devices ?? []).map(
+      ({ device, outOfService, sessions: own }) =>
+        `GPU ${device}: ${outOfService === null ? counted(own, 'session') : 'out of service'}`,
+    ),
     ...(inRotation ? [counted(inRotation.length, 'remote transcoder')] : []),
     ...(worker?.orchestrator ? [`works for ${worker.orchestrator}, ${worker.running} running`] : []),
   ]

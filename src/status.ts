@@ -1,3 +1,4 @@
+import type { EngineState } from './io/media/engine.ts'
 import type { Parts } from './parts.ts'
 import type { RedeemerHealth } from './services/redeemer-peers.ts'
 import type { RemoteWorkerStatus } from './services/remote-worker.ts'
@@ -54,6 +55,8 @@ export interface NodeStatus
   readonly rounds?: RoundInitializerStatus
   /** Those of other machines, of an orchestrator that takes them in. */
   readonly transcoders?: readonly TranscoderState[]
+  /** Of a node that transcodes itself: its worker processes and GPUs. */
+  readonly media?: EngineState
   /** Of a transcoder that works for an orchestrator elsewhere. */
   readonly worker?: RemoteWorkerStatus
 }
@@ -104,6 +107,7 @@ export async function statusOf(
     ...(settings.orchestrator && settings.secrets.orchSecret !== ''
       ? { transcoders: parts.transcoders.status() }
       : {}),
+    ...(settings.transcoder && parts.media.state ? { media: parts.media.state } : {}),
     ...(settings.transcoder && !settings.orchestrator ? { worker: parts.remoteWorker.status() } : {}),
     ...(settings.gateway ? { streams: parts.gateway.status(), segments, ticketsSent, ticketsAccepted } : {}),
   }

@@ -413,16 +413,16 @@ export const flags = {
   ),
 
   // Transcoding
-  nvidia: text('', 'transcoding', 'Nvidia GPUs to transcode on, or all.', {
-    later: 'leave it out to transcode on the CPU',
-    value: 'ID,…',
-  }),
+  nvidia: text('', 'transcoding', 'Nvidia GPUs to transcode on, by number, or all.', { value: 'ID,…' }),
   netint: text('', 'transcoding', 'NETINT cards to transcode on.', {
     later: 'leave it out to transcode on the CPU',
     value: 'ID,…',
   }),
-  testTranscoder: bool(true, 'transcoding', 'Try the accelerator out at the start.'),
-  hevcDecoding: triBool('transcoding', 'Offer to decode HEVC, or not.'),
+  testTranscoder: bool(true, 'transcoding', 'Try the GPUs out at the start.'),
+  hevcDecoding: triBool(
+    'transcoding',
+    'Offer to decode HEVC, where that was found to work; false never does.',
+  ),
 
   // Observation
   monitor: bool(false, 'observation', 'Serve metrics at /metrics of the control API.'),

@@ -179,7 +179,12 @@ describe('settings of an orchestrator', () => {
       maxFaceValue: null,
       redeemers: [],
     })
-    assert.deepEqual(loaded.transcoder, { orchestrators: [], hevcDecoding: null, testAccelerator: true })
+    assert.deepEqual(loaded.transcoder, {
+      orchestrators: [],
+      gpus: [],
+      hevcDecoding: null,
+      triesGpus: true,
+    })
     assert.deepEqual(loaded.controlBind, { host: '127.0.0.1', port: 7935 })
   })
 
@@ -318,7 +323,8 @@ describe('settings of the other roles', () => {
     assert.deepEqual(transcoder, {
       orchestrators: ['https://a:8935', 'https://b:8935'],
       hevcDecoding: true,
-      testAccelerator: true,
+      gpus: [],
+      triesGpus: true,
     })
     assert.deepEqual(warnings, [])
   })
@@ -668,10 +674,16 @@ describe('a sentence refuses', () => {
       { files: { 'p.json': JSON.stringify(Array.from({ length: 11 }, (_, n) => ({ name: `p${n}` }))) } },
     ],
 
+    // GPUs
+    [
+      `${COMBINED} -nvidia 0,x`,
+      '-nvidia "0,x" holds "x", which is no number of a GPU: give numbers as in 0,1, or all',
+    ],
+
     // What this version cannot do yet
     [
-      `${COMBINED} -nvidia 0`,
-      '-nvidia is not supported by this version yet: leave it out to transcode on the CPU',
+      `${COMBINED} -netint 0`,
+      '-netint is not supported by this version yet: leave it out to transcode on the CPU',
     ],
     [
       '-gateway -rtmpAddr 127.0.0.1:1935',

@@ -135,8 +135,11 @@ export interface OrchestratorSettings {
 export interface TranscoderSettings {
   /** Whom it works for: the first that answers; none in an orchestrator's own process. */
   readonly orchestrators: readonly string[]
+  /** Nvidia GPUs by number, or all there are; none for the CPU. */
+  readonly gpus: readonly string[] | 'all'
   readonly hevcDecoding: boolean | null
-  readonly testAccelerator: boolean
+  /** Whether GPUs are tried out at the start. */
+  readonly triesGpus: boolean
 }
 
 /** What a redeemer is told. */

@@ -58,9 +58,6 @@ export const capability = {
 /** What every orchestrator and transcoder offers (wire.md §7): word 0x4005fff. */
 const DEFAULT_BITS: readonly number[] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 26]
 
-/** What decoding on the CPU adds (transcoding.md §5.2), AI left out. */
-const SOFTWARE_BITS: readonly number[] = [17, 21, 22, 23, 24, 25]
-
 const FIRST_AI_BIT = 27
 
 /** Jobs within these bits suit an orchestrator that tells no capabilities at all (wire.md §7). */
@@ -214,13 +211,18 @@ export function defaultCapabilities(version: string): Capabilities {
   return offering(DEFAULT_BITS, version)
 }
 
-/** What a node that transcodes on the CPU offers (transcoding.md §5.2); `hevcDecoding` is the flag, unset leaves HEVC out. */
-export function softwareCapabilities(options: {
+/**
+ * What a node that transcodes offers: what everyone does, and `found`, what else it turned out to be able to do
+ * (transcoding.md §5.2). `hevcDecoding` is the flag: false leaves that out.
+ */
+export function transcodingCapabilities(options: {
   version: string
+  found: readonly number[]
   hevcDecoding?: boolean | null
 }): Capabilities {
-  const hevc = options.hevcDecoding ? [capability.hevcDecode] : []
-  return offering([...DEFAULT_BITS, ...SOFTWARE_BITS, ...hevc], options.version)
+  const { found, hevcDecoding, version } = options
+  const bits = found.filter((bit) => bit !== capability.hevcDecode || hevcDecoding !== false)
+  return offering([...DEFAULT_BITS, ...bits], version)
 }
 
 /** Storing results and giving out tokens is the orchestrator's own business; AI is nobody's here (wire.md §7). */

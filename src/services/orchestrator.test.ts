@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { softwareCapabilities } from '../domain/capabilities.ts'
+import { defaultCapabilities } from '../domain/capabilities.ts'
 import { presetNamed } from '../domain/rendition.ts'
 import { requestHash, resultHash, type SegmentData, segmentHash } from '../domain/segment.ts'
 import type { Payment } from '../domain/ticket.ts'
@@ -45,7 +45,7 @@ function setUp(overrides: { maxSessions?: number; offchain?: boolean; recipient?
       offchain: overrides.offchain ?? false,
       recipient: null,
       maxSessions: overrides.maxSessions ?? 10,
-      capabilities: softwareCapabilities({ version: '0.1.0' }),
+      capabilities: defaultCapabilities('0.1.0'),
       version: '0.1.0',
     },
     {
@@ -179,7 +179,7 @@ test('an answer does not wait for its charge, but the next segment’s balance i
 
 test('credentials are refused in order: signature, capabilities, token, capacity', async () => {
   const { orchestrator } = setUp({ maxSessions: 1 })
-  const impossible = { ...softwareCapabilities({ version: '' }), bitstring: [1n << 60n] }
+  const impossible = { ...defaultCapabilities(''), bitstring: [1n << 60n] }
   const good = await segmentFor(orchestrator)
   const expired = { ...good.authToken!, expiration: 1n }
   const cases: [Partial<SegmentData>, string][] = [

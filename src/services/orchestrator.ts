@@ -63,6 +63,8 @@ export interface Recipient {
 export interface TranscodeJob {
   /** Segments of one session are worked on in the order in which they come, never two at once. */
   readonly sessionId: string
+  /** The gateway's address, where it is known. */
+  readonly payer?: Address | null
   readonly source: Uint8Array
   readonly profiles: readonly Profile[]
   readonly durationMs: number
@@ -363,7 +365,7 @@ export class Orchestrator implements Service {
           // Many may have been admitted on the same balance, which those before this one have used up.
           await session.charged
           await this.#needs.recipient.assertSolvent(sender, token.sessionId)
-          return this.#transcode(segment, token.sessionId, source, deadlineMs, signal)
+          return this.#transcode(segment, { token, sender }, source, deadlineMs, signal)
         },
         segment.durationMs,
       )
@@ -431,7 +433,7 @@ export class Orchestrator implements Service {
 
   async #transcode(
     segment: SegmentData,
-    sessionId: string,
+    { sender, token: { sessionId } }: { token: AuthToken; sender: Address },
     source: Uint8Array,
     deadlineMs: number,
     signal: AbortSignal,
@@ -439,6 +441,7 @@ export class Orchestrator implements Service {
     const output = await this.#needs.transcoder.transcode(
       {
         sessionId,
+        payer: sender === ZERO_ADDRESS ? null : sender,
         segment,
         source,
         profiles: segment.profiles,

@@ -1,5 +1,6 @@
 import { AV_CODEC_ID_H264, AV_NOPTS_VALUE } from 'node-av/constants'
 import { Codec, CodecContext, Frame, Packet, type Stream } from 'node-av/lib'
+import type { Device } from './device.ts'
 import { check, isDrained, type MemoryInput } from './ffmpeg.ts'
 import { MediaError } from './media-error.ts'
 import { MICROSECONDS, MPEGTS_TIME_BASE, rescale, type TimeBase } from './time-base.ts'
@@ -40,7 +41,7 @@ export class SegmentReader implements Disposable {
   constructor(
     input: MemoryInput,
     streams: { video: Stream; audio: Stream | null },
-    options: { skipLoopFilter?: boolean; ignoreContainerSize?: boolean } = {},
+    options: { skipLoopFilter?: boolean; ignoreContainerSize?: boolean; device?: Device } = {},
   ) {
     this.#input = input
     this.#video = streams.video
@@ -69,6 +70,7 @@ export class SegmentReader implements Disposable {
       this.#decoder.threadCount = 1
       this.#decoder.setOption('max_pixels', String(MAX_FRAME_PIXELS))
       if (options.skipLoopFilter) this.#decoder.setOption('skip_loop_filter', 'all')
+      options.device?.attach(this.#decoder, codec)
       check(this.#decoder.open2Sync(codec, null))
     } catch (error) {
       this[Symbol.dispose]()

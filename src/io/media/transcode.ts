@@ -4,6 +4,8 @@ import { MAX_RENDITIONS, type Profile } from '../../domain/rendition.ts'
 import { type Clip, MAX_DURATION_MS } from '../../domain/segment.ts'
 import type { TranscodeOutput } from '../../services/orchestrator.ts'
 import { BoundedQueue } from './bounded-queue.ts'
+import { cpu, type Device } from './device.ts'
+import { encoderThreads } from './encoder-threads.ts'
 import { MemoryInput } from './ffmpeg.ts'
 import { moveLateSei } from './late-sei.ts'
 import { MediaError } from './media-error.ts'
@@ -20,6 +22,8 @@ export interface TranscodeRequest {
   readonly provider: string
   readonly clip: Clip | null
   readonly calcPerceptualHash: boolean
+  /** How many cores the segment may take up; one, where nothing is said. */
+  readonly cores?: number
 }
 
 /** Decoded frames that may wait for one rendition: enough to even out its steps, few enough to hold in memory. */
@@ -33,22 +37,30 @@ type Part =
  * Makes all renditions of one segment, decoding it once (transcoding.md §3). Nothing survives the call. Throws
  * MediaError with the exact texts that peers compare.
  */
-export async function transcode(request: TranscodeRequest, signal: AbortSignal): Promise<TranscodeOutput> {
+export async function transcode(
+  request: TranscodeRequest,
+  signal: AbortSignal,
+  device: Device = cpu,
+): Promise<TranscodeOutput> {
   await using input = await openSegment(request.source)
   assertClip(request.clip)
   for (const profile of request.profiles) assertProfile(profile)
   if (request.profiles.length > MAX_RENDITIONS) throw new MediaError('Too many outputs')
   const { video, audio } = bestStreams(input)
   if (!video) throw new MediaError('TranscoderInvalidVideo')
-  using reader = new SegmentReader(input, { video, audio })
+  using reader = new SegmentReader(input, { video, audio }, { device })
   const source = {
     timeBase: reader.timeBase,
     frameRate: () => reader.frameRate,
     audio,
+    device,
     provider: request.provider,
     calcPerceptualHash: request.calcPerceptualHash,
   }
-  const chains = request.profiles.map((profile) => new Chain(new RenditionWriter(profile, source)))
+  const threads = encoderThreads(request.profiles, request.cores ?? 1)
+  const chains = request.profiles.map(
+    (profile, index) => new Chain(new RenditionWriter(profile, { ...source, threads: threads[index]! })),
+  )
   try {
     const decodedPixels = await feed(reader, chains, request, signal)
     const results = await Promise.all(chains.map((chain) => chain.result))
