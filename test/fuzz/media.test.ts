@@ -40,6 +40,7 @@ const REFUSALS = new Set([
   'End of file',
   'Internal bug, should not have happened',
   'Operation not permitted',
+  'Operation not supported',
 ])
 
 const signal = AbortSignal.timeout(60_000 + MUTATIONS * 100)
