@@ -28,6 +28,7 @@ const SMALL = { width: 146, height: 50, bitrate: 100_000 }
 const REFUSALS = new Set([
   'TranscoderInvalidVideo',
   'TranscoderInvalidDuration',
+  'TranscoderInvalidClipConfig',
   'No keyframes in input',
   'Encoded frames runaway',
   'Decoder not found',
@@ -40,6 +41,7 @@ const REFUSALS = new Set([
   'End of file',
   'Internal bug, should not have happened',
   'Operation not permitted',
+  'Operation not supported',
 ])
 
 const signal = AbortSignal.timeout(60_000 + MUTATIONS * 100)
@@ -118,11 +120,14 @@ function jobOf(sessionId: string, source: Uint8Array, index: number): TranscodeJ
   return {
     sessionId,
     source,
-    profiles: [profileOf({ ...SMALL, ...profiles[index % profiles.length] })],
+    // Most often one rendition, which is quickest; sometimes several, and sometimes a part of the segment.
+    profiles: (index % 16 === 5 ? profiles : [profiles[index % profiles.length]!]).map((profile) =>
+      profileOf({ ...SMALL, ...profile }),
+    ),
     durationMs: 2000,
     deadlineMs: DEADLINE_MS,
     provider: 'Livepeer Transcoder 1.2.3 (offchain)',
-    clip: null,
+    clip: index % 16 === 9 ? { fromMs: BigInt(index % 70), toMs: BigInt(index % 130) } : null,
     calcPerceptualHash: index % 50 === 0,
   }
 }

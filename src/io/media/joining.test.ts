@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { look, makeSegments, ptsOf } from '../../../test/media.ts'
+import { look, makeSegment, makeSegments, ptsOf } from '../../../test/media.ts'
 import { make } from '../../../test/renditions.ts'
 import type { EncoderProfile } from '../../domain/rendition.ts'
 import { MPEGTS_TIME_BASE, rescale, type TimeBase } from './time-base.ts'
@@ -97,6 +97,17 @@ test('sound and picture go on across the 26 hours after which MPEG-TS counts fro
   const odd = steps[1]!.filter((step) => step !== 3000n)
   assert.equal(odd.length, 1)
   assert.ok(odd[0]! > 0n && odd[0]! < 6000n, String(odd))
+})
+
+test('sound from before the count began again does not move the picture', async () => {
+  const wrap = 1n << 33n
+  const source = await makeSegment({ frames: 30, startMs: Number(wrap) / 90 })
+  const { renditions } = await make(source, [{ fps: 0 }, { fps: 0, format: 'mp4', profile: 'baseline' }])
+  const [ts, mp4] = renditions
+  assert.ok((await look(source)).audio[0]!.pts < 0n)
+  assert.equal((ptsOf(ts!.video)[0]! + wrap) % wrap, 0n)
+  assert.equal(ptsOf(mp4!.video)[0], 0n)
+  assert.equal(ts!.audio.length, (await look(source)).audio.length)
 })
 
 /** Every position of the grid of a rate has its picture, once. */

@@ -180,6 +180,7 @@ export class RenditionWriter implements Disposable {
     await this.#encoder?.encode(null, (packet) => this.#writeVideo(packet))
     this.#encoder?.[Symbol.dispose]()
     this.#encoder = null
+    this.#missingDelay = null
   }
 
   /** Several frames may fall on one tick of the encoder: then the later ones move on by a tick. */

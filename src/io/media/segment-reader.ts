@@ -3,7 +3,7 @@ import { Codec, CodecContext, Frame, Packet, type Stream } from 'node-av/lib'
 import type { Device } from './device.ts'
 import { check, isDrained, type MemoryInput } from './ffmpeg.ts'
 import { MediaError } from './media-error.ts'
-import { MICROSECONDS, MPEGTS_TIME_BASE, rescale, type TimeBase } from './time-base.ts'
+import { MICROSECONDS, MPEGTS_TIME_BASE, MPEGTS_WRAP, rescale, type TimeBase } from './time-base.ts'
 
 /** What a segment holds, in decoding order. Frame and packet are the reader's own: clone what is to be kept. */
 export type SegmentPart =
@@ -78,6 +78,11 @@ export class SegmentReader implements Disposable {
     }
   }
 
+  /** Whether the times are of MPEG-TS, which are counted up to a point and from 0 again. */
+  get isMpegts(): boolean {
+    return this.#input.container === 'mpegts'
+  }
+
   /** The frame rate that the stream itself states, or what the demuxer makes of it, or null. */
   get frameRate(): TimeBase | null {
     const stated = this.#decoder.framerate
@@ -140,9 +145,6 @@ export class SegmentReader implements Disposable {
     return pts
   }
 }
-
-/** MPEG-TS counts to here and then from 0 again. */
-const MPEGTS_WRAP = 1n << 33n
 
 /**
  * Times below zero do not survive a muxer. In MPEG-TS they are FFmpeg's way to tell of the minute before the count

@@ -12,7 +12,7 @@ import { MediaError } from './media-error.ts'
 import { bestStreams, describe, type Probe } from './probe.ts'
 import { type RenditionBytes, RenditionWriter } from './rendition-writer.ts'
 import { SegmentReader } from './segment-reader.ts'
-import { MILLISECONDS, rescale, type TimeBase } from './time-base.ts'
+import { MILLISECONDS, MPEGTS_TIME_BASE, MPEGTS_WRAP, rescale, type TimeBase } from './time-base.ts'
 
 /** One segment and what to make of it. */
 export interface TranscodeRequest {
@@ -124,7 +124,7 @@ async function feed(
   signal: AbortSignal,
 ): Promise<bigint> {
   let decodedPixels = 0n
-  const window = new ClipWindow(request.clip, reader.timeBase)
+  const window = new ClipWindow(request.clip, { unit: reader.timeBase, isMpegts: reader.isMpegts })
   // Until the first frame tells where the segment starts, nobody knows which audio a clip keeps.
   const early: Packet[] = []
   const passAudio = async (packet: Packet, unit: TimeBase) => {
@@ -173,11 +173,13 @@ async function feed(
 class ClipWindow {
   readonly #unit: TimeBase
   readonly #clip: Clip | null
+  readonly #isMpegts: boolean
   #from: bigint | null = null
   #to: bigint | null = null
   #firstKept: bigint | null = null
 
-  constructor(clip: Clip | null, unit: TimeBase) {
+  constructor(clip: Clip | null, { unit, isMpegts }: { unit: TimeBase; isMpegts: boolean }) {
+    this.#isMpegts = isMpegts
     this.#clip = clip && (clip.fromMs > 0n || clip.toMs > 0n) ? clip : null
     this.#unit = unit
   }
@@ -203,9 +205,14 @@ class ClipWindow {
     return at >= (this.#from ?? 0n) && (this.#to === null || at <= this.#to)
   }
 
+  /** By how much the times of a rendition are less than the source's. */
   shift(profile: Profile, unit: TimeBase): bigint {
-    if (!this.#clip || profile.fps === 0) return 0n
-    return rescale(this.#firstKept ?? 0n, this.#unit, unit)
+    const first = this.#firstKept ?? 0n
+    if (this.#clip && profile.fps > 0) return rescale(first, this.#unit, unit)
+    // MP4 has no count that begins again: a picture from after that lies at its beginning, not a day later.
+    const wrap = rescale(MPEGTS_WRAP, MPEGTS_TIME_BASE, this.#unit)
+    const isLater = profile.format === 'mp4' && this.#isMpegts && first >= wrap
+    return isLater ? rescale(MPEGTS_WRAP, MPEGTS_TIME_BASE, unit) : 0n
   }
 }
 
