@@ -106,6 +106,7 @@ const sections = {
   transcoders: list(transcoder),
   worker,
   sessions: count,
+  capacity: z.object({ maxSessions: count }),
   segments: z.object({ transcoded: count, failed: count }),
   ticketsSent: count,
   ticketsAccepted: count,

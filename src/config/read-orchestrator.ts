@@ -2,6 +2,7 @@ import { DEFAULT_PEER_PORT, isLoopback, isUnspecified, parseBind, parsePeer, pri
 import { parseGatewayPrices } from './gateway-prices.ts'
 import { shown } from './load.ts'
 import type { Network } from './networks.ts'
+import { readProfiles } from './read-profiles.ts'
 import { peerUrls, type Reading, readPrice, refusal } from './reading.ts'
 import type { Secrets } from './secrets.ts'
 import type {
@@ -122,7 +123,11 @@ export function readTranscoder(
   secrets: Secrets,
 ): TranscoderSettings {
   const { flags } = reading
-  const common = { hevcDecoding: flags.hevcDecoding, testAccelerator: flags.testTranscoder }
+  const common = {
+    hevcDecoding: flags.hevcDecoding,
+    testAccelerator: flags.testTranscoder,
+    ladder: readProfiles(reading),
+  }
   if (roles.has('orchestrator')) return { ...common, orchestrators: [] }
   if (secrets.orchSecret === '') {
     throw refusal(

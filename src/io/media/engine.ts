@@ -100,6 +100,11 @@ export class MediaEngine implements Service, Transcoder {
     await Promise.all(first)
   }
 
+  /** How many segments are worked on at once. */
+  get parallel(): number {
+    return this.#slots.length
+  }
+
   /** Makes all renditions of one segment. Rejects with MediaError or, when called off, AbortError. */
   async transcode(job: TranscodeJob, signal: AbortSignal): Promise<TranscodeOutput> {
     const { sessionId, deadlineMs, source, profiles, provider, clip, calcPerceptualHash } = job
