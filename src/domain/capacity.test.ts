@@ -8,6 +8,7 @@ import {
   doneInMs,
   estimateOfTrial,
   MAX_GROWTH,
+  rested,
   type SegmentTiming,
   secondTakesMs,
   sessionsFor,
@@ -161,6 +162,11 @@ describe('live timings', () => {
     const slow = steady(start, { together: 2, workMs: 8_000, forMs: 300_000 })
     const later = withTiming(slow, { videoMs: 2_000, workMs: 800, together: 1, sinceLastMs: 3_600_000 })
     near(secondTakesMs(later), 400)
+  })
+
+  it('before a pause say nothing of how fast a worker is after it, but keep the capacity', () => {
+    const slow = rested(steady(start, { together: 2, workMs: 1_600, forMs: 300_000 }))
+    assert.deepEqual([secondTakesMs(slow), sessionsFor(slow, 2)], [null, 2])
   })
 
   it('change the number of sessions only when it is clearly off', () => {

@@ -102,6 +102,11 @@ export function withTiming(known: CapacityEstimate, timing: SegmentTiming): Capa
   return { ...known, each, full }
 }
 
+/** What is known when work comes after a pause: how fast a worker was before it tells nothing now. */
+export function rested(known: CapacityEstimate): CapacityEstimate {
+  return { ...known, each: null }
+}
+
 /** How many streams the machine sustains in real time, at most MAX_GROWTH times what the trial found; null: not known. */
 export function sustained({ atStart, each, full, parallel }: CapacityEstimate): number | null {
   if (!full) return null
@@ -125,20 +130,21 @@ export function sessionsFor(estimate: CapacityEstimate, before: number | null): 
   return Math.max(1, Math.floor(sold))
 }
 
-/** When a segment would be done, in milliseconds from now; null when nothing tells. */
-export function doneInMs(estimate: CapacityEstimate, { others, own, videoMs }: Backlog): number | null {
-  const { each, parallel } = estimate
+/**
+ * When a segment would be done, in milliseconds from now; null when nothing tells. Rather too soon than too late: with
+ * workers idle those at work are faster than all of them would be.
+ */
+export function doneInMs(
+  { each, parallel }: CapacityEstimate,
+  { others, own, videoMs }: Backlog,
+): number | null {
   if (!each) return null
-  const waitMs = waitForWorkerMs(estimate, others)
+  const takes = 1 / speedOf(each)
+  // The last of those before it are still at work when it begins.
+  const toBeDone = Math.max(0, others.count - parallel + 1) / Math.max(1, others.count)
+  const waitMs = (toBeDone * others.videoMs * takes) / parallel
   // Each of its own session before it waits for a worker again.
-  return waitMs * (own.count + 1) + (own.videoMs + videoMs) / speedOf(each)
-
-  function waitForWorkerMs(known: CapacityEstimate, { count, videoMs: left }: Backlog['others']): number {
-    const speed = sustained(known)
-    if (count < parallel || speed === null) return 0
-    // The last of those before it are still at work when it begins.
-    return ((left / speed) * (count - parallel + 1)) / count
-  }
+  return waitMs * (own.count + 1) + (own.videoMs + videoMs) * takes
 }
 
 /**

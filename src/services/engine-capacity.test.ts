@@ -199,6 +199,21 @@ test('a segment is refused when what is before it makes it late, and as that get
   assert.equal(w.capacity.canFinish(w.next('x')), true)
 })
 
+test('how slow the machine was before a pause refuses nothing after it', async (t) => {
+  const w = world(t, { secondTakesMs: 3_000, maxSessions: 9 })
+  const refuses = () => !w.capacity.canFinish(w.next('a'))
+  w.ask(jobOf('a'))
+  await pass(w.clock, 10_000)
+  w.ask(jobOf('a', 1n))
+  assert.ok(refuses())
+  await pass(w.clock, 80_000)
+  w.ask(jobOf('a', 2n))
+  assert.ok(!refuses())
+  await pass(w.clock, 10_000)
+  w.ask(jobOf('a', 3n))
+  assert.ok(refuses())
+})
+
 test('segments of a session that its orchestrator still holds count, those that are here only once', async (t) => {
   const w = world(t, { secondTakesMs: 900 })
   await w.start()

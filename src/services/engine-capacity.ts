@@ -2,6 +2,7 @@ import {
   type CapacityEstimate,
   canBeDone,
   estimateOfTrial,
+  rested,
   secondTakesMs,
   sessionsFor,
   sustained,
@@ -19,6 +20,8 @@ import type { NextSegment, TranscodeJob, TranscodeOutput } from './orchestrator.
 const TRIAL_LIMIT_MS = 10_000
 /** The first round also warms the workers; after one as short as this, a second tells more. */
 const SHORT_ROUND_MS = 1_200
+/** After so long without work the machine may be as busy with other things, or as free, as it likes. */
+const PAUSE_MS = 60_000
 /** How seldom a changed capacity is told at the level that operators read. */
 const QUIET_MS = 60_000
 
@@ -148,6 +151,9 @@ export class EngineCapacity implements Service {
     const { clock, engine } = this.#needs
     const entry: Entry = { sessionId: job.sessionId, videoMs: job.durationMs, begun: null }
     const startedMs = clock.now()
+    if (this.#entries.size === 0 && startedMs - this.#lastTimingMs > PAUSE_MS) {
+      this.#estimate = rested(this.#estimate)
+    }
     this.#entries.add(entry)
     this.#begin()
     let isTelling = false
