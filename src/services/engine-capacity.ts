@@ -20,6 +20,8 @@ import type { NextSegment, TranscodeJob, TranscodeOutput } from './orchestrator.
 const TRIAL_LIMIT_MS = 10_000
 /** The first round also warms the workers; after one as short as this, a second tells more. */
 const SHORT_ROUND_MS = 1_200
+/** A timer may ring a little before its time. */
+const TIMER_MS = 20
 /** After so long without work the machine may be as busy with other things, or as free, as it likes. */
 const PAUSE_MS = 60_000
 /** How seldom a changed capacity is told at the level that operators read. */
@@ -163,7 +165,7 @@ export class EngineCapacity implements Service {
       return output
     } catch (error) {
       // One that is not done when its time is over tells something too; bad input and cancelled work tell nothing.
-      isTelling = !signal.aborted && clock.now() - startedMs >= job.deadlineMs
+      isTelling = !signal.aborted && clock.now() - startedMs >= job.deadlineMs - TIMER_MS
       throw error
     } finally {
       this.#end(entry, isTelling)
@@ -277,7 +279,7 @@ export class EngineCapacity implements Service {
         calcPerceptualHash: false,
       }
       await engine.transcode(job, signal).catch((error) => {
-        if (signal.aborted || clock.now() - startedMs >= TRIAL_LIMIT_MS) return
+        if (signal.aborted || clock.now() - startedMs >= TRIAL_LIMIT_MS - TIMER_MS) return
         throw new NodeError(
           'trial-failed',
           `-maxSessions auto: a trial segment could not be transcoded (${messageOf(error)}): give -maxSessions a number, or -transcodingOptions renditions that this machine can make`,
