@@ -169,6 +169,11 @@ export class MediaEngine implements Service, Transcoder {
     await Promise.all(first)
   }
 
+  /** How many segments are worked on at once. */
+  get parallel(): number {
+    return this.#slots.length
+  }
+
   /**
    * Makes all renditions of one segment. Rejects with MediaError or, when called off, AbortError; at once where a session
    * or its payer has ended several workers of late.
