@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { DEFAULT_PEER_PORT } from './config/addresses.ts'
 import type { GatewaySettings, OrchestratorSettings, Settings, UnitPrice } from './config/settings.ts'
 import {
+  announcedVersion,
   bitsOf,
   bitstringOf,
   type Capabilities,
@@ -319,15 +320,14 @@ export class Parts {
       const { metrics: events, results: sources, settings } = this
       const local = settings.transcoder ? this.media : null
       const { maxSessions } = settings
+      const version = announcedVersion(this.#around.version)
       return new TranscoderPool(
         {
           serviceUri: this.#serviceUri,
           secret: settings.secrets.orchSecret,
           orchestrator: this.recipientAddress ?? 'offchain',
           capabilities: offered(
-            local
-              ? softwareCapabilities({ version: this.#around.version, ...settings.transcoder })
-              : defaultCapabilities(this.#around.version),
+            local ? softwareCapabilities({ version, ...settings.transcoder }) : defaultCapabilities(version),
           ),
           localCapacity: maxSessions === 'auto' ? this.#around.cpus : maxSessions,
         },
@@ -355,7 +355,7 @@ export class Parts {
           orchestrators,
           secret: settings.secrets.orchSecret,
           capacity: maxSessions === 'auto' ? this.#around.cpus : maxSessions,
-          capabilities: offered(softwareCapabilities({ version, hevcDecoding })),
+          capabilities: offered(softwareCapabilities({ version: announcedVersion(version), hevcDecoding })),
           version,
         },
         { ...this.#around, link: this.#orchestratorLink(client), engine: media, events },
