@@ -75,7 +75,7 @@ export interface TranscodeJob {
 }
 
 /** A job with all that its gateway said of the segment: what a transcoder on another machine is told. */
-export interface SegmentJob extends TranscodeJob {
+export interface AdmittedJob extends TranscodeJob {
   readonly segment: SegmentData
 }
 
@@ -94,7 +94,7 @@ export interface TranscodeOutput {
 
 /** Where the work is done. A NodeError's text reaches the gateway as it is. */
 export interface Transcoder {
-  transcode(job: SegmentJob, signal: AbortSignal): Promise<TranscodeOutput>
+  transcode(job: AdmittedJob, signal: AbortSignal): Promise<TranscodeOutput>
   /** No more segments of this session will come. */
   sessionEnded?(sessionId: string): void
 }
