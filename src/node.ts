@@ -23,6 +23,8 @@ export interface NodeSurroundings extends Surroundings {
   readonly prompt: Prompt | null
   /** Aborted when the node is to finish what it does for others, and end. */
   readonly drain?: AbortSignal
+  /** Called once all is started: gives back the memory that only the start took. */
+  tidyUp?(): void
 }
 
 /**
@@ -84,6 +86,7 @@ export async function runNode(
     await supervisor.start(service)
     log.debug('started', { service: service.name })
   }
+  around.tidyUp?.()
   waitingFor = null
   hasStarted = true
   log.info('ready', { control: `${settings.controlBind.host}:${settings.controlBind.port}` })

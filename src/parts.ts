@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { DEFAULT_PEER_PORT } from './config/addresses.ts'
 import type { GatewaySettings, OrchestratorSettings, Settings, UnitPrice } from './config/settings.ts'
 import {
+  announcedVersion,
   bitsOf,
   bitstringOf,
   type Capabilities,
@@ -187,7 +188,8 @@ export class Parts {
 
   /** What this node's own engine does; what a stand-in for it does is not known. */
   get #ownCapabilities(): Capabilities {
-    const { machine, version } = this.#around
+    const { machine } = this.#around
+    const version = announcedVersion(this.#around.version)
     const found = machine
       ? commonCapabilities(machine.devices.length > 0 ? machine.devices : [machine.cores])
       : []
@@ -372,12 +374,13 @@ export class Parts {
     return this.#once('transcoders', () => {
       const { metrics: events, results: sources, settings } = this
       const local = settings.transcoder ? this.capacity : null
+      const version = announcedVersion(this.#around.version)
       return new TranscoderPool(
         {
           serviceUri: this.#serviceUri,
           secret: settings.secrets.orchSecret,
           orchestrator: this.recipientAddress ?? 'offchain',
-          capabilities: offered(local ? this.#ownCapabilities : defaultCapabilities(this.#around.version)),
+          capabilities: offered(local ? this.#ownCapabilities : defaultCapabilities(version)),
         },
         { ...this.#around, local, sources, events },
       )

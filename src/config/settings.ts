@@ -150,7 +150,7 @@ export interface RedeemerSettings {
 }
 
 /** What else decides about settings. */
-export interface Surroundings extends Sources {
+export interface ProgramSurroundings extends Sources {
   /** The home folder; null when there is none. */
   readonly homeDir: string | null
   readonly about: About
@@ -174,7 +174,7 @@ export interface Exit {
  * Settings from command line, environment and configuration file; or what to print and the code to exit with:
  * 0 after -help, -version and -j, 2 for a command line that cannot be read, 1 for settings that cannot be.
  */
-export function loadSettings(surroundings: Surroundings): Settings | Exit {
+export function loadSettings(surroundings: ProgramSurroundings): Settings | Exit {
   try {
     const loaded = loadFlags(surroundings)
     if (loaded.help) return ending(0, helpText())
@@ -187,7 +187,7 @@ export function loadSettings(surroundings: Surroundings): Settings | Exit {
   }
 }
 
-function settingsOf(loaded: LoadedFlags, surroundings: Surroundings): Settings {
+function settingsOf(loaded: LoadedFlags, surroundings: ProgramSurroundings): Settings {
   const settings = readSettings(loaded, surroundings)
   refuseWhatIsLater(loaded)
   return {
