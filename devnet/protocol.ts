@@ -161,10 +161,15 @@ export class Protocol {
     return this.read('RoundsManager', 'lastInitializedRound')
   }
 
-  /** Initialises the current round if nobody did yet. */
+  /** Initialises the current round if nobody did yet. Somebody else may be about to: whose transaction fails is content. */
   async initializeRound(): Promise<void> {
-    if (await this.read<boolean>('RoundsManager', 'currentRoundInitialized')) return
-    await this.ownerCalls('RoundsManager', 'initializeRound')
+    const isDone = () => this.read<boolean>('RoundsManager', 'currentRoundInitialized')
+    if (await isDone()) return
+    try {
+      await this.ownerCalls('RoundsManager', 'initializeRound')
+    } catch (error) {
+      if (!(await isDone())) throw error
+    }
   }
 
   /** Initialises every round as it comes, until aborted. A chain that does not answer is asked again. */
