@@ -8,13 +8,13 @@ test('only the exact texts that blame the input end the tries, and others tell t
     ['TranscoderInvalidGOP', 'not-retryable'],
     ['no keyframes in input', 'error-in-result'],
     ['No keyframes in input.', 'error-in-result'],
-    ['OrchestratorBusy', 'no-capacity'],
-    ['no transcoders available', 'no-capacity'],
+    ['OrchestratorBusy', 'unable'],
+    ['no transcoders available', 'unable'],
     ['no transcoders', 'error-in-result'],
     ['', 'error-in-result'],
   ] as const)
     assert.equal(faultOfText(text, 'error-in-result'), fault)
-  assert.equal(faultOfText('OrchestratorCapped', 'refused'), 'no-capacity')
+  assert.equal(faultOfText('OrchestratorCapped', 'refused'), 'unable')
   assert.equal(faultOfText('Insufficient balance', 'refused'), 'refused')
 })
 

@@ -10,7 +10,7 @@ export type AttemptFault =
   | 'bad-answer'
   | 'unknown-response'
   | 'error-in-result'
-  | 'no-capacity'
+  | 'unable'
   | 'not-retryable'
   | 'missing-token'
   | 'refresh-failed'
@@ -41,7 +41,7 @@ export const attemptConsequence: Readonly<Record<AttemptFault, Consequence>> = {
   'bad-answer': suspendAndRetry,
   'unknown-response': suspendAndRetry,
   'error-in-result': suspendAndRetry,
-  'no-capacity': suspendAndRetry,
+  unable: suspendAndRetry,
   'not-retryable': { session: 'keep', segment: 'refuse' },
   'missing-token': suspendAndRetry,
   'refresh-failed': suspendAndRetry,
@@ -55,7 +55,7 @@ export const attemptConsequence: Readonly<Record<AttemptFault, Consequence>> = {
   'pixel-mismatch': { session: 'remove', segment: 'retry' },
 }
 
-/** Faults of whoever is away, cut off or has nobody to do the work: another node may be found in its place. */
+/** Faults of whoever is away, cut off, in trouble or has nobody to do the work: another node may be found in its place. */
 const absences: ReadonlySet<AttemptFault> = new Set([
   'header-timeout',
   'body-timeout',
@@ -63,7 +63,7 @@ const absences: ReadonlySet<AttemptFault> = new Set([
   'bad-answer',
   'refresh-failed',
   'download-failed',
-  'no-capacity',
+  'unable',
 ])
 
 /** Whether the orchestrator cannot, rather than is there and unwilling: then it pays to look for others a while. */
@@ -100,7 +100,7 @@ const notRetryable: ReadonlySet<string> = new Set([
 ])
 
 /** Errors of orchestrators that have no room or no transcoder at this moment (wire.md §10, §16). */
-const noCapacity: ReadonlySet<string> = new Set([
+const unable: ReadonlySet<string> = new Set([
   'OrchestratorBusy',
   'OrchestratorCapped',
   'TranscoderBusy',
@@ -113,7 +113,7 @@ const noCapacity: ReadonlySet<string> = new Set([
 /** The fault behind an orchestrator's own words, in its result or in the body of a refusal. */
 export function faultOfText(text: string, otherwise: 'refused' | 'error-in-result'): AttemptFault {
   if (notRetryable.has(text)) return 'not-retryable'
-  return noCapacity.has(text) ? 'no-capacity' : otherwise
+  return unable.has(text) ? 'unable' : otherwise
 }
 
 const MIN_HEADER_TIMEOUT_MS = 2_000

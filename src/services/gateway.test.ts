@@ -401,6 +401,20 @@ test('a node without transcoders behind a balancer: the segment waits for anothe
   assert.equal(other!.submissions.length, 1)
 })
 
+test('a node in trouble of its own: the segment waits for another one to answer behind the balancer', async () => {
+  const [balanced, other] = three()
+  const error = new NodeError('refused', 'Internal Server Error', { details: { status: 500 } })
+  balanced!.refusal = { error, answered: true }
+  await using set = await setUp([balanced!])
+  set.network.add(other!)
+  const done = set.push()
+  while (balanced!.submissions.length === 0) await settle()
+  balanced!.transcoder = other!.url
+  await set.clock.wind(1_000)
+  await done
+  assert.deepEqual([balanced!.submissions.length, other!.submissions.length], [1, 1])
+})
+
 test('a node without transcoders is asked again when nobody else was found for three seconds', async () => {
   const orchestrator = one()
   orchestrator.outcome = { kind: 'error', text: 'no transcoders available' }

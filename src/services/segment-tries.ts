@@ -37,7 +37,7 @@ export class SegmentTries {
     const { sessions } = stream
     const started = clock.now()
     const mismatches: PixelMismatch['result'][] = []
-    const full = new Set<string>()
+    const unable = new Set<string>()
     let failure: { readonly fault: AttemptFault; readonly reason: string } | null = null
     for (let attempt = 1; attempt <= this.#maxAttempts; attempt++) {
       if (signal.aborted) throw new GatewayError('segment-failed', 'cancelled: the client went away')
@@ -46,7 +46,7 @@ export class SegmentTries {
       const assignment =
         patienceMs === null
           ? sessions.select(durationMs)
-          : await sessions.selectPatiently(durationMs, patienceMs, full)
+          : await sessions.selectPatiently(durationMs, patienceMs, unable)
       if (assignment === null) throw new GatewayError('no-sessions', 'No sessions available')
       const transcoder = assignment.session.key
       try {
@@ -67,7 +67,7 @@ export class SegmentTries {
         return result.renditions
       } catch (error) {
         failure = this.#settleFailure(stream, job, assignment, error)
-        if (failure.fault === 'no-capacity') full.add(transcoder)
+        if (failure.fault === 'unable') unable.add(transcoder)
         if (error instanceof PixelMismatch) {
           mismatches.push(error.result)
           const madeDo = resultToMakeDo(mismatches)

@@ -46,25 +46,25 @@ export class StreamSessions {
 
   /**
    * As `select`, but where there is no session it waits for the search that is under way. A stream that once had sessions
-   * searches again for as long as it may: behind a balancer another node may answer the next time. Those in `full` have
-   * just said that they have no room, and are asked once more only when nobody else was found.
+   * searches again for as long as it may: behind a balancer another node may answer the next time. Those in `unable`
+   * have just said that they cannot do it now, and are asked once more only when nobody else was found.
    */
   async selectPatiently(
     durationMs: number,
     patienceMs: number,
-    full: ReadonlySet<string> = new Set(),
+    unable: ReadonlySet<string> = new Set(),
   ): Promise<Assignment | null> {
     const { clock } = this.#needs
     const until = clock.now() + patienceMs
     for (;;) {
       for (const pool of this.#pools) {
-        if (full.size > 0) void pool.refresh()
+        if (unable.size > 0) void pool.refresh()
         else pool.refreshIfWanted()
       }
-      const assignment = this.#pick(durationMs, full)
+      const assignment = this.#pick(durationMs, unable)
       if (assignment) return assignment
       await Promise.all(this.#pools.map((pool) => pool.refreshing))
-      const found = this.#pick(durationMs, full)
+      const found = this.#pick(durationMs, unable)
       if (found) return found
       const hadSessions = this.#pools.some((pool) => pool.hasFound)
       const isOver = !hadSessions || this.#ended.signal.aborted || clock.now() >= until
