@@ -11,6 +11,8 @@ import { settleRewards, settleTickets } from './settle.ts'
 import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts'
 
 const STREAMS = 4
+/** Between segments of a stream: what is won in a round of 90 s must be redeemable in as much, on a slow machine too. */
+const PAUSE_MS = 400
 /** Blocks, of a second each: what is won at the end of a round can be redeemed for 50 of them, params living for 40. */
 const ROUND_LENGTH = 90n
 /** A blow comes this long after the last was over, at random. */
@@ -73,7 +75,7 @@ export async function runChaos(options: {
       logFolder: options.logFolder ?? join(folder, 'logs'),
     })
     await network.start()
-    const load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: 50 })
+    const load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: PAUSE_MS })
     await until(async () => (load.served >= STREAMS ? true : null), 'the first segments')
 
     const mortal = network.nodes.filter(({ kind }) => kind !== 'gateway')

@@ -5,11 +5,13 @@ import type { NodeStatus } from '../../src/status.ts'
 import { until } from '../until.ts'
 
 const REST_MS = 60_000
+/** Blocks for which params are accepted, and some. */
+const PARAMS_LIFETIME = 45n
 
 /**
- * Brings all tickets to their end, quicker than time would but giving the nodes what time would give them: the last
- * third of the round, for what expires with it and for its reward, and of the next. Gives where they are then, also when
- * they are not at rest.
+ * Brings all tickets to their end, quicker than time would: in this round and in the next, all params are made to expire,
+ * and then the nodes have the rest of the round for what expires with it and for its reward. Gives where the tickets are
+ * then, also when they are not at rest.
  */
 export async function settleTickets(network: Network): Promise<TicketFigures> {
   const { protocol } = network
@@ -17,7 +19,7 @@ export async function settleTickets(network: Network): Promise<TicketFigures> {
   for (let round = 0; round < 2; round++) {
     const start = await protocol.roundStart()
     const end = start + roundLength
-    await protocol.mineTo(start + (roundLength * 2n) / 3n)
+    await protocol.mineTo(start + PARAMS_LIFETIME)
     while ((await protocol.blockNumber()) < end) {
       const { rewards, rounds } = await protocol.roundsSince(network.fromBlock)
       if (rewards >= rounds && !(await expiresBy(network, end))) break
