@@ -66,11 +66,13 @@ function hasRoom(file: number, piece: Uint8Array): boolean {
 
 test('an orchestrator whose disk is full acknowledges no payment and loses no ticket, killed or not; the other one does its work', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'livepeer-disk-'))
-  t.after(() => rm(folder, { recursive: true, force: true }))
   const disk = new SmallDisk(join(folder, 'small'))
+  t.after(() => {
+    disk.unmount()
+    return rm(folder, { recursive: true, force: true })
+  })
   await mkdir(disk.path)
   if (!disk.mount()) return t.skip('no tmpfs can be mounted here: that takes root')
-  t.after(() => disk.unmount())
   const profiles = await writeTinyProfiles(join(folder, 'profiles.json'))
   const logFolder = process.env.CHAOS_LOGS ?? join(folder, 'logs')
   await using network = await Network.prepare({
