@@ -72,7 +72,6 @@ async function run(setup: Setup): Promise<void> {
     ...(options.logs ? { logFolder: options.logs } : {}),
   })
   try {
-    const fromBlock = await network.protocol.blockNumber()
     await network.start(({ process }) => say(`\n$ ${commandLine(process.command)}`), stop.signal)
     const streams = streamsOf(network)
     announce(network, streams)
@@ -84,7 +83,7 @@ async function run(setup: Setup): Promise<void> {
       streaming.abort()
       await published
     }
-    if (options.once && !stop.signal.aborted) result = await settled(network, fromBlock)
+    if (options.once && !stop.signal.aborted) result = await settled(network)
   } finally {
     say('stopping')
     await network.stop()
@@ -154,14 +153,14 @@ async function statusLine(network: Network): Promise<number> {
 }
 
 /** The figures at rest: redemptions under way are waited for, so that every ticket is in one place. */
-async function settled(network: Network, fromBlock: bigint): Promise<Record<string, unknown>> {
+async function settled(network: Network): Promise<Record<string, unknown>> {
   const deadline = Date.now() + SETTLE_TIMEOUT_MS
   let tickets: TicketFigures = await ticketFigures(network)
   while (!tickets.isAtRest && Date.now() < deadline) {
     await sleep(500)
     tickets = await ticketFigures(network)
   }
-  const { rewards, rounds } = await network.protocol.roundsSince(fromBlock)
+  const { rewards, rounds } = await network.protocol.roundsSince(network.fromBlock)
   return {
     setup: network.setup,
     segments: counts.segments,

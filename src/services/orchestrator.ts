@@ -361,11 +361,13 @@ export class Orchestrator implements Service {
     }
   }
 
+  /** Trouble of this node's own, such as a full disk, is not told as a fault of the payment. */
   async #takePayment(payment: Payment | null, account: string): Promise<void> {
     if (!payment) return
     try {
       await this.#needs.recipient.receive(payment, account)
     } catch (error) {
+      if (!(error instanceof NodeError)) throw error
       throw new OrchestratorError('payment-refused', messageOf(error), { cause: error })
     }
   }
@@ -374,6 +376,7 @@ export class Orchestrator implements Service {
     try {
       await this.#needs.recipient.assertFunded(sender, sessionId)
     } catch (error) {
+      if (!(error instanceof NodeError)) throw error
       throw new OrchestratorError('payment-refused', messageOf(error), { cause: error })
     }
   }
