@@ -42,7 +42,7 @@ const stop = new AbortController()
 const heard = new Map<string, { value: bigint; atMs: number }>()
 const clients = Array.from(
   { length: ORCHESTRATORS },
-  () => new RedeemerClient({ url: `https://${redeemer.address}`, secret: '' }),
+  () => new RedeemerClient({ url: `https://${redeemer.address}`, secret: '', own: null }),
 )
 const streams = clients.flatMap((orchestrator, o) =>
   senders.map(async ({ address }, s) => {

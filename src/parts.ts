@@ -28,6 +28,7 @@ import { MediaEngine } from './io/media/engine.ts'
 import { MemoryObjects } from './io/objects.ts'
 import { OrchestratorClient } from './io/rpc/orchestrator-client.ts'
 import { OrchestratorEndpoint } from './io/rpc/orchestrator-endpoint.ts'
+import { expiryWarning, type OwnCerts, readOwnCerts } from './io/rpc/own-certs.ts'
 import { RedeemerClient } from './io/rpc/redeemer-client.ts'
 import { RedeemerEndpoint } from './io/rpc/redeemer-endpoint.ts'
 import { Endpoint } from './io/rpc/server.ts'
@@ -168,6 +169,18 @@ export class Parts {
     )
   }
 
+  /** The certificates by which this operator's nodes know one another; null where none are asked for. */
+  get ownCerts(): OwnCerts | null {
+    return this.#once('own certificates', () => {
+      const { certs } = this.settings
+      if (certs === null) return null
+      const own = readOwnCerts(certs, this.#around)
+      const warning = expiryWarning(own, this.#around.clock.now())
+      if (warning) this.#around.log.warn(warning)
+      return own
+    })
+  }
+
   get signer(): Signer {
     return this.#chain?.wallet ?? noSigner
   }
@@ -306,11 +319,16 @@ export class Parts {
           name: 'service endpoint',
           host: bind.host,
           port: bind.port ?? portOf(service),
-          tls: bind.clearText ? null : { hostname: service.hostname, directory: this.settings.dataDir },
+          tls: bind.clearText ? null : this.#tlsFor(service.hostname),
         },
         { ...this.#around, routes: [routes, ...this.#transcoderRoutes()] },
       )
     })
+  }
+
+  #tlsFor(hostname: string) {
+    const own = this.ownCerts
+    return own ? { own } : { hostname, directory: this.settings.dataDir }
   }
 
   /** The transcoders of other machines, and this node's own engine. */
@@ -339,7 +357,8 @@ export class Parts {
   /** None where no secret says that transcoders of other machines are taken in (wire.md §3). */
   #transcoderRoutes(): TranscoderEndpoint[] {
     if (this.settings.secrets.orchSecret === '') return []
-    return [new TranscoderEndpoint({}, { ...this.#around, api: this.transcoders })]
+    const ownOnly = this.ownCerts !== null
+    return [new TranscoderEndpoint({ ownOnly }, { ...this.#around, api: this.transcoders })]
   }
 
   // Transcoder of its own.
@@ -366,7 +385,7 @@ export class Parts {
   #orchestratorLink(client: OrchestratorClient): TranscoderClient {
     return this.#once('transcoder client', () => {
       const download = (url: string, signal: AbortSignal) => client.download(url, signal)
-      return new TranscoderClient({ ...this.#around, download })
+      return new TranscoderClient({ ...this.#around, download, own: this.ownCerts })
     })
   }
 
@@ -440,7 +459,7 @@ export class Parts {
     return this.#once('redeemers', () => {
       const { redeemerSecret: secret } = this.settings.secrets
       const connections = this.#orchestratorSettings.redeemers.map(
-        (url) => new RedeemerClient({ url, secret }),
+        (url) => new RedeemerClient({ url, secret, own: this.ownCerts }),
       )
       return new RedeemerPeers({ probed: this.recipientAddress! }, { ...this.#around, connections })
     })
@@ -479,8 +498,9 @@ export class Parts {
       const { redeemerDesk: api, settings } = this
       const { host, port } = settings.redeemer!.bind
       const { redeemerSecret: secret } = settings.secrets
-      const tls = { hostname: host === '' ? hostname() : host, directory: settings.dataDir }
-      const routes = [new RedeemerEndpoint({ secret }, { ...this.#around, api })]
+      const tls = this.#tlsFor(host === '' ? hostname() : host)
+      const ownOnly = this.ownCerts !== null
+      const routes = [new RedeemerEndpoint({ secret, ownOnly }, { ...this.#around, api })]
       const options = { name: 'redeemer', host, port, tls, maxStreams: REDEEMER_STREAMS }
       return new Endpoint(options, { ...this.#around, routes })
     })

@@ -28,10 +28,7 @@ export interface CertificateOptions {
  * Makes a P-256 key and a certificate for it: X.509 (RFC 5280), written in DER, as far as nodes need it. Valid from now
  * on.
  */
-export function makeCertificate(
-  options: CertificateOptions,
-  needs: { clock: Clock; dice: Dice },
-): Identity {
+export function makeCertificate(options: CertificateOptions, needs: { clock: Clock; dice: Dice }): Identity {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const content = certificateContent(options, publicKey, needs)
   const signature = sign('sha256', content, options.issuer?.key ?? privateKey)
@@ -83,17 +80,11 @@ function certificateContent(
       sequence(
         extension(KEY_USAGE, der(0x03, Uint8Array.of(maySign ? 2 : 7, usage)), true),
         ...(isLeaf ? [extension(EXTENDED_KEY_USAGE, sequence(...purposes))] : []),
-        extension(
-          BASIC_CONSTRAINTS,
-          sequence(...(maySign ? [der(0x01, Uint8Array.of(0xff))] : [])),
-          true,
-        ),
+        extension(BASIC_CONSTRAINTS, sequence(...(maySign ? [der(0x01, Uint8Array.of(0xff))] : [])), true),
         extension(SUBJECT_KEY_IDENTIFIER, octets(keyIdentifier(publicKey))),
         ...(signer ? [extension(AUTHORITY_KEY_IDENTIFIER, sequence(der(0x80, signer)))] : []),
         // Whoever has no name is known by its hosts alone, so they may not be passed over.
-        ...(hosts.length > 0
-          ? [extension(SUBJECT_ALT_NAME, sequence(...hosts), name === null)]
-          : []),
+        ...(hosts.length > 0 ? [extension(SUBJECT_ALT_NAME, sequence(...hosts), name === null)] : []),
       ),
     ),
   )

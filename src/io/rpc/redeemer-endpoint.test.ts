@@ -83,7 +83,7 @@ async function serve(t: TestContext, options: { secret?: string; port?: number }
     rmSync(directory, { recursive: true, force: true })
   })
   const connect = (secret = '') => {
-    const client = new RedeemerClient({ url: `https://127.0.0.1:${endpoint.port}`, secret })
+    const client = new RedeemerClient({ url: `https://127.0.0.1:${endpoint.port}`, secret, own: null })
     t.after(() => client.reset())
     return client
   }

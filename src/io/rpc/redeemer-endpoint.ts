@@ -6,7 +6,7 @@ import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import { readAddress, readTicket, writeMaxFloat } from './convert.ts'
 import { type MaxFloatUpdate, QueueTicketResSchema, TicketRedeemer } from './gen/redeemer_pb.ts'
-import type { Routes } from './server.ts'
+import { callPeer, type Routes } from './server.ts'
 
 /** The header in which an orchestrator shows the secret it shares with its redeemer. Not known to Go nodes. */
 export const REDEEMER_SECRET_HEADER = 'livepeer-redeemer-secret'
@@ -34,15 +34,22 @@ const CODES: Readonly<Record<string, Code>> = {
 /** What a redeemer serves (wire.md §14). */
 export class RedeemerEndpoint implements Routes {
   readonly #secret: string
+  readonly #ownOnly: boolean
   readonly #api: RedeemerApi
   readonly #log: Log
   readonly #stopping = new AbortController()
 
   constructor(
-    options: { /** What orchestrators have to show; empty for nothing. */ secret: string },
+    options: {
+      /** What orchestrators have to show; empty for nothing. */
+      secret: string
+      /** Whether they have to show a certificate of the operator. */
+      ownOnly?: boolean
+    },
     needs: { api: RedeemerApi; log: Log },
   ) {
     this.#secret = options.secret
+    this.#ownOnly = options.ownOnly ?? false
     this.#api = needs.api
     this.#log = needs.log
   }
@@ -84,7 +91,13 @@ export class RedeemerEndpoint implements Routes {
     }
   }
 
-  #admit({ requestHeader }: HandlerContext): void {
+  #admit({ requestHeader, values }: HandlerContext): void {
+    if (this.#ownOnly && !values.get(callPeer)?.isOwn) {
+      throw new ConnectError(
+        'this redeemer asks for a certificate: give the orchestrator -certs too',
+        Code.Unauthenticated,
+      )
+    }
     if (this.#secret === '') return
     const shown = requestHeader.get(REDEEMER_SECRET_HEADER) ?? ''
     if (equalSecrets(utf8(shown), utf8(this.#secret))) return

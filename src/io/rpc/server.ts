@@ -23,9 +23,11 @@ import { messageOf, NodeError } from '../../lib/errors.ts'
 import { listen } from '../../lib/listen.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
+import type { Identity } from './certificate.ts'
 import { MAX_MESSAGE_BYTES } from './convert.ts'
 import { MAX_HEADER_BYTES } from './headers.ts'
 import { cut, type HttpRequest, type HttpResponse, refuse } from './http-exchange.ts'
+import { contextOf, isOwnPeer, type OwnCerts } from './own-certs.ts'
 import { makeIdentity, saveIdentity } from './tls.ts'
 
 /** A connection without requests is closed after this long (wire.md §2). */
@@ -50,6 +52,11 @@ const DRAIN_MS = 2_000
 /** After the last exchange, how long connections may take to close by themselves. */
 const LAST_WORDS_MS = 100
 
+/** A peer that is gone without a word is noticed within half a minute. */
+const SOCKET_OPTIONS = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 15_000 }
+/** Marks the connections of peers that have shown a certificate of the operator. HTTP/2 hides the socket itself. */
+const OWN_PEER = Symbol('own peer')
+
 /** Answers one plain request. */
 export type HttpHandler = (request: HttpRequest, response: HttpResponse) => Promise<void>
 
@@ -66,6 +73,8 @@ export interface Routes {
 /** The other end of a call's connection. */
 export interface Peer {
   readonly address: string
+  /** Whether it has shown a certificate of this operator. */
+  readonly isOwn: boolean
   /** Aborted once the connection is gone. */
   readonly gone: AbortSignal
   /** Resolves when the peer answers; rejects when there is no connection. */
@@ -83,8 +92,11 @@ export interface EndpointOptions {
   readonly host: string
   /** 0 takes any free port. */
   readonly port: number
-  /** TLS with a certificate for this host name, kept in this directory; or null for plain HTTP (`http://` addresses). */
-  readonly tls: { readonly hostname: string; readonly directory: string } | null
+  /**
+   * TLS with a certificate for this host name, kept in this directory, or with the operator's own, and then peers may show
+   * theirs; or null for plain HTTP (`http://` addresses).
+   */
+  readonly tls: { readonly hostname: string; readonly directory: string } | { readonly own: OwnCerts } | null
   readonly maxStreams?: number
   readonly headersMs?: number
   readonly drainMs?: number
@@ -203,7 +215,7 @@ export class Endpoint implements Service {
   async #listener(http1: Http1Server, http2: Http2Server): Promise<Server> {
     const { tls } = this.#options
     if (!tls) {
-      return createTcpServer({ noDelay: true }, (socket) => {
+      return createTcpServer(SOCKET_OPTIONS, (socket) => {
         firstBytes(socket).then(
           (start) => {
             const isHttp2 = start.toString('latin1') === 'PRI'
@@ -216,23 +228,31 @@ export class Endpoint implements Service {
         )
       })
     }
-    const { clock = systemClock, dice = systemDice } = this.#needs
-    const identity = makeIdentity(tls.hostname, { clock, dice })
-    await saveIdentity(tls.directory, identity)
     const server = createTlsServer({
-      ...identity,
+      ...('own' in tls
+        ? // Who has none is told so in words, where one is needed: gateways have none.
+          { ...contextOf(tls.own), requestCert: true, rejectUnauthorized: false }
+        : await this.#newIdentity(tls)),
       // A peer that offers both gets h2 (wire.md §18, 2).
       ALPNProtocols: ['h2', 'http/1.1'],
       handshakeTimeout: HANDSHAKE_MS,
-      noDelay: true,
+      ...SOCKET_OPTIONS,
     })
     server.on('secureConnection', (socket) => {
       socket.on('error', () => {})
+      if ('own' in tls && isOwnPeer(socket, tls.own)) Object.assign(socket, { [OWN_PEER]: true })
       const handler = socket.alpnProtocol === 'h2' ? http2 : http1
       handler.emit('connection', socket)
     })
     server.on('tlsClientError', (error) => this.#needs.log.debug('a TLS handshake failed', { error }))
     return server
+  }
+
+  async #newIdentity(tls: { hostname: string; directory: string }): Promise<Identity> {
+    const { clock = systemClock, dice = systemDice } = this.#needs
+    const identity = makeIdentity(tls.hostname, { clock, dice })
+    await saveIdentity(tls.directory, identity)
+    return identity
   }
 
   /** Resolves once no exchange is in progress. */
@@ -329,6 +349,7 @@ class GrpcHandler {
     const { remoteAddress = 'unknown', remotePort = 0 } = socket
     const peer: Peer = {
       address: `${remoteAddress}:${remotePort}`,
+      isOwn: isOwn(socket),
       gone: gone.signal,
       ping: () =>
         new Promise((resolve, reject) => {
@@ -339,6 +360,11 @@ class GrpcHandler {
     this.#peers.set(session, peer)
     return peer
   }
+}
+
+/** Whether the other end of a request's connection has shown a certificate of this operator. */
+export function isOwn(socket: Socket): boolean {
+  return (socket as { [OWN_PEER]?: boolean })[OWN_PEER] === true
 }
 
 /** Whether a request is a gRPC call (wire.md §2, dispatch). */
