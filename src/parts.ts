@@ -75,6 +75,8 @@ import { TranscoderPool } from './services/transcoder-pool.ts'
 const DATABASE_FILE = 'livepeer-ts.sqlite3'
 /** A redeemer has a stream for each sender of each orchestrator, all of one orchestrator over one connection. */
 const REDEEMER_STREAMS = 20_000
+/** Many times what a ticket takes on the wire. */
+const MAX_TICKET_BYTES = 16 * 1024
 /** Under load the next payment comes within this time, and the charge for a segment shares its commit. */
 const DEBIT_PATIENCE_MS = 50
 
@@ -501,7 +503,8 @@ export class Parts {
       const tls = this.#tlsFor(host === '' ? hostname() : host)
       const ownOnly = this.ownCerts !== null
       const routes = [new RedeemerEndpoint({ secret, ownOnly }, { ...this.#around, api })]
-      const options = { name: 'redeemer', host, port, tls, maxStreams: REDEEMER_STREAMS }
+      const limits = { maxStreams: REDEEMER_STREAMS, maxMessageBytes: MAX_TICKET_BYTES }
+      const options = { name: 'redeemer', host, port, tls, ...limits }
       return new Endpoint(options, { ...this.#around, routes })
     })
   }

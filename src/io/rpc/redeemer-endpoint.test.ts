@@ -18,6 +18,7 @@ import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
 import { readTicket } from './convert.ts'
 import { TicketSchema } from './gen/redeemer_pb.ts'
+import type { PeerLimitOptions } from './peer-limits.ts'
 import { RedeemerClient } from './redeemer-client.ts'
 import { type RedeemerApi, RedeemerEndpoint } from './redeemer-endpoint.ts'
 import { Endpoint } from './server.ts'
@@ -65,14 +66,19 @@ class FakeDesk implements RedeemerApi {
   }
 }
 
-async function serve(t: TestContext, options: { secret?: string; port?: number } = {}) {
+async function serve(
+  t: TestContext,
+  options: { secret?: string; port?: number; limits?: PeerLimitOptions; maxMessageBytes?: number } = {},
+) {
   const directory = mkdtempSync(join(tmpdir(), 'livepeer-redeemer-port-'))
   const desk = new FakeDesk()
-  const calls = new RedeemerEndpoint({ secret: options.secret ?? '' }, { api: desk, log: silentLog })
+  const { limits, maxMessageBytes, secret = '' } = options
+  const calls = new RedeemerEndpoint({ secret, ...(limits && { limits }) }, { api: desk, log: silentLog })
   const endpoint = new Endpoint(
     {
       ...{ name: 'redeemer', host: '127.0.0.1', port: options.port ?? 0, maxStreams: 1_000, drainMs: 2_000 },
       tls: { hostname: 'localhost', directory },
+      ...(maxMessageBytes && { maxMessageBytes }),
     },
     { routes: [calls], log: silentLog },
   )
@@ -196,6 +202,51 @@ test('with a secret only those who show it are served', async (t) => {
   assert.equal(desk.queued.length, 0)
   await connect('swordfish').queue(TICKETS[0]!, never())
   assert.equal(desk.queued.length, 1)
+})
+
+test('one host cannot hand in tickets faster than it may, over however many connections', async (t) => {
+  const limits = { callsPerSecond: 0.001, burst: 3, streams: 1 }
+  const { desk, connect } = await serve(t, { limits })
+  const outcomes = await Promise.allSettled(TICKETS.map((ticket) => connect().queue(ticket, never())))
+  const refused = outcomes.filter(({ status }) => status === 'rejected')
+  assert.deepEqual([desk.queued.length, refused.length], [3, 5])
+  for (const outcome of refused) {
+    const { reason } = outcome as PromiseRejectedResult
+    assert.equal(reason.code, 'unable', 'it is tried again')
+    assert.match(reason.message, /: 127\.0\.0\.1 hands in tickets too fast: try again later$/)
+  }
+})
+
+test('one host cannot take all streams of floats; one that ends makes room', async (t) => {
+  const { desk, connect } = await serve(t, { limits: { callsPerSecond: 1, burst: 1, streams: 2 } })
+  const listen = () => {
+    const stop = new AbortController()
+    const told: bigint[] = []
+    const ended = (async () => {
+      for await (const value of connect().floats(SENDER, stop.signal)) told.push(value)
+    })()
+    ended.catch(() => {})
+    return { stop, told, ended }
+  }
+  const [first, second] = [listen(), listen()]
+  await eventually('both are told', () => first.told.length === 1 && second.told.length === 1)
+  const refused = { code: 'unable', message: /127\.0\.0\.1 listens to too many floats already$/ }
+  await assert.rejects(listen().ended, refused)
+  first.stop.abort()
+  await eventually('the redeemer forgets it', () => desk.listeners === 1)
+  const third = listen()
+  await eventually('there is room', () => third.told.length === 1)
+  for (const { stop } of [second, third]) stop.abort()
+})
+
+test('a message that is larger than any ticket is not read', async (t) => {
+  const { desk, port } = await serve(t, { maxMessageBytes: 16 * 1024 })
+  const ticket = parseHex(recorded.queueTicket[0]!.request)
+  // A field that nobody knows, of 20 kB.
+  const padding = Buffer.concat([Buffer.from('fa7fa09c01', 'hex'), Buffer.alloc(20_000)])
+  const [code] = statusOf(await goCall(port, 'QueueTicket', Buffer.concat([ticket, padding])))
+  assert.equal(code, 8)
+  assert.equal(desk.queued.length, 0)
 })
 
 test('floats are told as they change, over one connection for hundreds of senders', async (t) => {

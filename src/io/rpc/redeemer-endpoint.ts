@@ -1,15 +1,23 @@
 import { create } from '@bufbuild/protobuf'
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect'
 import type { WinningTicket } from '../../domain/ticket.ts'
+import { type Clock, systemClock } from '../../lib/clock.ts'
 import { type Address, equalSecrets } from '../../lib/crypto.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import { readAddress, readTicket, writeMaxFloat } from './convert.ts'
 import { type MaxFloatUpdate, QueueTicketResSchema, TicketRedeemer } from './gen/redeemer_pb.ts'
+import { type PeerLimitOptions, PeerLimits } from './peer-limits.ts'
 import { callPeer, type Routes } from './server.ts'
 
 /** The header in which an orchestrator shows the secret it shares with its redeemer. Not known to Go nodes. */
 export const REDEEMER_SECRET_HEADER = 'livepeer-redeemer-secret'
+
+/**
+ * Of one host, behind which all of an operator's orchestrators may be: tickets far beyond what is ever won, and float
+ * streams for less than half of what the redeemer has room for. More tickets than that are taken a little later.
+ */
+const LIMITS: PeerLimitOptions = { callsPerSecond: 500, burst: 5_000, streams: 20_000 }
 
 /** The redeemer behind the endpoint. Refusals are NodeErrors. */
 export interface RedeemerApi {
@@ -37,6 +45,7 @@ export class RedeemerEndpoint implements Routes {
   readonly #ownOnly: boolean
   readonly #api: RedeemerApi
   readonly #log: Log
+  readonly #limits: PeerLimits
   readonly #stopping = new AbortController()
 
   constructor(
@@ -45,13 +54,15 @@ export class RedeemerEndpoint implements Routes {
       secret: string
       /** Whether they have to show a certificate of the operator. */
       ownOnly?: boolean
+      limits?: PeerLimitOptions
     },
-    needs: { api: RedeemerApi; log: Log },
+    needs: { api: RedeemerApi; log: Log; clock?: Clock },
   ) {
     this.#secret = options.secret
     this.#ownOnly = options.ownOnly ?? false
     this.#api = needs.api
     this.#log = needs.log
+    this.#limits = new PeerLimits(options.limits ?? LIMITS, { clock: needs.clock ?? systemClock })
   }
 
   stop(): void {
@@ -63,6 +74,7 @@ export class RedeemerEndpoint implements Routes {
     router.service(TicketRedeemer, {
       queueTicket: (request, context) =>
         this.#answer(context, async () => {
+          this.#limitTickets(context)
           await api.queue(understood(() => readTicket(request)))
           return create(QueueTicketResSchema)
         }),
@@ -74,12 +86,26 @@ export class RedeemerEndpoint implements Routes {
 
   async *#floats(sender: Address, context: HandlerContext): AsyncGenerator<MaxFloatUpdate, void> {
     this.#admit(context)
+    const host = hostOf(context)
+    const giveBack = this.#limits.takeStream(host)
+    if (!giveBack) {
+      throw new ConnectError(`${host} listens to too many floats already`, Code.ResourceExhausted)
+    }
     const signal = AbortSignal.any([context.signal, this.#stopping.signal])
     try {
       for await (const value of this.#api.floats(sender, signal)) yield writeMaxFloat(value)
     } catch (error) {
       throw this.#failure(error)
+    } finally {
+      giveBack()
     }
+  }
+
+  #limitTickets(context: HandlerContext): void {
+    const host = hostOf(context)
+    if (this.#limits.takeCall(host)) return
+    this.#log.debug('tickets come too fast', { host })
+    throw new ConnectError(`${host} hands in tickets too fast: try again later`, Code.ResourceExhausted)
   }
 
   async #answer<Answer>(context: HandlerContext, work: () => Promise<Answer>): Promise<Answer> {
@@ -116,6 +142,10 @@ export class RedeemerEndpoint implements Routes {
     const text = error instanceof NodeError ? messageOf(error) : 'internal error'
     return new ConnectError(text, code ?? Code.Internal)
   }
+}
+
+function hostOf({ values }: HandlerContext): string {
+  return values.get(callPeer)?.host ?? 'unknown'
 }
 
 function understood<Value>(read: () => Value): Value {

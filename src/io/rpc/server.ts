@@ -72,7 +72,9 @@ export interface Routes {
 
 /** The other end of a call's connection. */
 export interface Peer {
+  /** Host and port. */
   readonly address: string
+  readonly host: string
   /** Whether it has shown a certificate of this operator. */
   readonly isOwn: boolean
   /** Aborted once the connection is gone. */
@@ -98,6 +100,8 @@ export interface EndpointOptions {
    */
   readonly tls: { readonly hostname: string; readonly directory: string } | { readonly own: OwnCerts } | null
   readonly maxStreams?: number
+  /** Of one gRPC message. */
+  readonly maxMessageBytes?: number
   readonly headersMs?: number
   readonly drainMs?: number
 }
@@ -127,7 +131,7 @@ export class Endpoint implements Service {
     this.name = options.name
     this.#options = options
     this.#needs = needs
-    this.#grpc = new GrpcHandler(needs.routes, needs.log)
+    this.#grpc = new GrpcHandler(needs.routes, options.maxMessageBytes ?? MAX_MESSAGE_BYTES, needs.log)
   }
 
   /** The port that is listened on, once started. */
@@ -215,18 +219,7 @@ export class Endpoint implements Service {
   async #listener(http1: Http1Server, http2: Http2Server): Promise<Server> {
     const { tls } = this.#options
     if (!tls) {
-      return createTcpServer(SOCKET_OPTIONS, (socket) => {
-        firstBytes(socket).then(
-          (start) => {
-            const isHttp2 = start.toString('latin1') === 'PRI'
-            const handler = isHttp2 ? http2 : http1
-            handler.emit('connection', socket)
-            // HTTP/2 fetches what was read already; HTTP/1.1 waits for it to flow.
-            if (!isHttp2) socket.resume()
-          },
-          () => socket.destroy(),
-        )
-      })
+      return createTcpServer(SOCKET_OPTIONS, (socket) => handUnannounced(socket, http1, http2))
     }
     const server = createTlsServer({
       ...('own' in tls
@@ -241,8 +234,8 @@ export class Endpoint implements Service {
     server.on('secureConnection', (socket) => {
       socket.on('error', () => {})
       if ('own' in tls && isOwnPeer(socket, tls.own)) Object.assign(socket, { [OWN_PEER]: true })
-      const handler = socket.alpnProtocol === 'h2' ? http2 : http1
-      handler.emit('connection', socket)
+      if (socket.alpnProtocol) (socket.alpnProtocol === 'h2' ? http2 : http1).emit('connection', socket)
+      else handUnannounced(socket, http1, http2)
     })
     server.on('tlsClientError', (error) => this.#needs.log.debug('a TLS handshake failed', { error }))
     return server
@@ -294,13 +287,13 @@ class GrpcHandler {
   readonly #log: Log
   readonly #peers = new WeakMap<ServerHttp2Session, Peer>()
 
-  constructor(routes: readonly Routes[], log: Log) {
+  constructor(routes: readonly Routes[], readMaxBytes: number, log: Log) {
     const router = createConnectRouter({
       grpc: true,
       grpcWeb: false,
       connect: false,
       acceptCompression: [],
-      readMaxBytes: MAX_MESSAGE_BYTES,
+      readMaxBytes,
       binaryOptions: { readUnknownFields: false },
     })
     for (const { grpc } of routes) grpc?.(router)
@@ -349,6 +342,7 @@ class GrpcHandler {
     const { remoteAddress = 'unknown', remotePort = 0 } = socket
     const peer: Peer = {
       address: `${remoteAddress}:${remotePort}`,
+      host: remoteAddress,
       isOwn: isOwn(socket),
       gone: gone.signal,
       ping: () =>
@@ -379,7 +373,23 @@ export function callError(error: unknown, log: Log): ConnectError {
   return new ConnectError('internal error', Code.Unknown, undefined, undefined, messageOf(error))
 }
 
-/** The first three bytes of a plain connection, left in place: HTTP/2 begins with `PRI`, no method of HTTP/1.1 does. */
+/** Gives a connection that has not said what it speaks to whom its first bytes are meant for. */
+function handUnannounced(socket: Socket, http1: Http1Server, http2: Http2Server): void {
+  firstBytes(socket).then(
+    (start) => {
+      const isHttp2 = start.toString('latin1') === 'PRI'
+      const handler = isHttp2 ? http2 : http1
+      // Node's HTTP/2 turns away a TLS connection on which it was not agreed.
+      if (isHttp2) Object.assign(socket, { alpnProtocol: 'h2' })
+      handler.emit('connection', socket)
+      // HTTP/2 fetches what was read already; HTTP/1.1 waits for it to flow.
+      if (!isHttp2) socket.resume()
+    },
+    () => socket.destroy(),
+  )
+}
+
+/** The first three bytes of a connection, left in place: HTTP/2 begins with `PRI`, no method of HTTP/1.1 does. */
 function firstBytes(socket: Socket): Promise<Buffer> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>()
   const seen: Buffer[] = []
