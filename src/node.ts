@@ -6,6 +6,7 @@ import { ChainClient, connectChain } from './io/chain/client.ts'
 import { Rpc } from './io/chain/rpc.ts'
 import { openWallet, type Prompt } from './io/chain/wallet.ts'
 import { ControlApi } from './io/http/control-api.ts'
+import type { Address } from './lib/crypto.ts'
 import { isAbort, NodeError } from './lib/errors.ts'
 import type { Log } from './lib/log.ts'
 import { Supervisor } from './lib/service.ts'
@@ -118,19 +119,24 @@ async function openChain(
   return { wallet, rpc, chainId: BigInt(chainId), addresses }
 }
 
-/** An orchestrator that was not told its address uses the one its recipient registered on chain. */
+/**
+ * An orchestrator that was not told its address uses the one its recipient registered on chain. One with an account of
+ * its own that does so, or was told the same, is warned: it may be a balancer's.
+ */
 async function withServiceAddress(
   settings: Settings,
   chain: ChainAccess | null,
   log: Log,
 ): Promise<Settings> {
-  if (settings.orchestrator?.service.kind !== 'registered' || !chain) return settings
+  const told = settings.orchestrator?.service
+  if (!settings.orchestrator || !told || told.kind === 'none' || !chain) return settings
   const registered = settings.chain!.orchestrator ?? chain.wallet.address
-  if (registered !== chain.wallet.address) {
-    log.warn(
-      `this orchestrator advertises the address that ${registered} registered: that is right for one orchestrator alone; of several behind a balancer each needs its own -serviceAddr, or segments reach a node that does not know their session`,
-    )
+  const isOwn = registered === chain.wallet.address
+  if (told.kind === 'url') {
+    if (!isOwn && (await isRegistered(told.url, registered, chain))) log.warn(adviceOnAddress(registered))
+    return settings
   }
+  if (!isOwn) log.warn(adviceOnAddress(registered))
   const { serviceUri } = await new ChainClient(chain).orchestrator(registered)
   if (serviceUri === '') {
     throw new NodeError(
@@ -147,4 +153,18 @@ async function withServiceAddress(
   }
   const service = { kind: 'url', url } as const
   return { ...settings, orchestrator: { ...settings.orchestrator, service } }
+}
+
+/** Whether this is the service address of an orchestrator on chain; no when that cannot be known now. */
+async function isRegistered(url: string, orchestrator: Address, chain: ChainAccess): Promise<boolean> {
+  try {
+    const { serviceUri } = await new ChainClient(chain).orchestrator(orchestrator)
+    return serviceUri !== '' && serviceUrl(serviceUri) === url
+  } catch {
+    return false
+  }
+}
+
+function adviceOnAddress(registered: Address): string {
+  return `this orchestrator advertises the address that ${registered} registered: that is right for one orchestrator alone; of several behind a balancer each needs its own -serviceAddr, or segments reach a node that does not know their session`
 }
