@@ -1,18 +1,16 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isLoopback } from './config/addresses.ts'
 import type { Settings } from './config/settings.ts'
 import { ChainClient, connectChain } from './io/chain/client.ts'
 import { Rpc } from './io/chain/rpc.ts'
 import { openWallet, type Prompt } from './io/chain/wallet.ts'
 import { ControlApi } from './io/http/control-api.ts'
-import type { Address } from './lib/crypto.ts'
-import { isAbort, NodeError } from './lib/errors.ts'
+import { isAbort } from './lib/errors.ts'
 import type { Log } from './lib/log.ts'
 import { Supervisor } from './lib/service.ts'
 import { type ChainAccess, Parts, type Surroundings } from './parts.ts'
 import { roles } from './roles.ts'
-import { serviceUrl } from './services/orchestrator-source.ts'
+import { serviceAddress } from './service-address.ts'
 import { statusOf } from './status.ts'
 import { StatusFacts } from './status-facts.ts'
 
@@ -119,52 +117,24 @@ async function openChain(
   return { wallet, rpc, chainId: BigInt(chainId), addresses }
 }
 
-/**
- * An orchestrator that was not told its address uses the one its recipient registered on chain. One with an account of
- * its own that does so, or was told the same, is warned: it may be a balancer's.
- */
+/** Settles where gateways reach an orchestrator: what it was told, or what is registered on chain. */
 async function withServiceAddress(
   settings: Settings,
   chain: ChainAccess | null,
   log: Log,
 ): Promise<Settings> {
-  const told = settings.orchestrator?.service
-  if (!settings.orchestrator || !told || told.kind === 'none' || !chain) return settings
-  const registered = settings.chain!.orchestrator ?? chain.wallet.address
-  const isOwn = registered === chain.wallet.address
-  if (told.kind === 'url') {
-    if (!isOwn && (await isRegistered(told.url, registered, chain))) log.warn(adviceOnAddress(registered))
-    return settings
-  }
-  if (!isOwn) log.warn(adviceOnAddress(registered))
-  const { serviceUri } = await new ChainClient(chain).orchestrator(registered)
-  if (serviceUri === '') {
-    throw new NodeError(
-      'no-service-address',
-      `${registered} has no service address on chain: register one, or give this node's with -serviceAddr HOST:PORT`,
-    )
-  }
-  const url = serviceUrl(serviceUri)
-  if (settings.network.public && isLoopback(new URL(url).hostname)) {
-    throw new NodeError(
-      'no-service-address',
-      `the service address of ${registered} on chain is ${url}, which leads to this machine only: give this node's with -serviceAddr HOST:PORT`,
-    )
-  }
-  const service = { kind: 'url', url } as const
+  if (!settings.orchestrator || !chain) return settings
+  const { orchestrator } = settings.chain!
+  const service = await serviceAddress(
+    settings.orchestrator.service,
+    {
+      ...{ account: chain.wallet.address, orchestrator: orchestrator ?? chain.wallet.address },
+      isPublic: settings.network.public,
+    },
+    {
+      log,
+      registeredUri: async (address) => (await new ChainClient(chain).orchestrator(address)).serviceUri,
+    },
+  )
   return { ...settings, orchestrator: { ...settings.orchestrator, service } }
-}
-
-/** Whether this is the service address of an orchestrator on chain; no when that cannot be known now. */
-async function isRegistered(url: string, orchestrator: Address, chain: ChainAccess): Promise<boolean> {
-  try {
-    const { serviceUri } = await new ChainClient(chain).orchestrator(orchestrator)
-    return serviceUri !== '' && serviceUrl(serviceUri) === url
-  } catch {
-    return false
-  }
-}
-
-function adviceOnAddress(registered: Address): string {
-  return `this orchestrator advertises the address that ${registered} registered: that is right for one orchestrator alone; of several behind a balancer each needs its own -serviceAddr, or segments reach a node that does not know their session`
 }

@@ -104,7 +104,7 @@ test('nodes that all advertise the balancer are told at their start what is wron
     assert.ok(ended.output.includes(sentence), `${sentence}\n${ended.output}`)
 })
 
-test('with certificates and a secret for the operator’s own nodes streams are paid and tickets redeemed', async (t) => {
+test('with certificates and a secret, and the redeemer coming last, streams are paid and every ticket is redeemed', async (t) => {
   const certs = await mkdtemp(join(tmpdir(), 'livepeer-e2e-certs-'))
   t.after(() => rm(certs, { recursive: true, force: true }))
   let said = ''
@@ -129,14 +129,21 @@ test('with certificates and a secret for the operator’s own nodes streams are 
       '-monitor',
     ],
   })
-  await network.start()
+  const redeemer = network.of('redeemer')[0]!.process
+  for (const { process } of network.nodes) if (process !== redeemer) await process.start()
   const load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: 50 })
   await eventually('segments', () => load.served >= 12, 30_000)
+  for (const { process } of network.of('orchestrator')) {
+    const { floatIsOwnView, redeemers } = await process.status<OrchestratorStatus>()
+    assert.deepEqual([redeemers![0]!.answers, floatIsOwnView], [false, true])
+  }
+  await redeemer.start()
+  const servedWithout = load.served
+  await eventually('more segments', () => load.served >= servedWithout + 12, 30_000)
   await load.stop()
   assert.deepEqual(failuresOf(load), [])
   const { ticketsAccepted } = await network.gateway.status<GatewayStatus>()
   await network.anvil.mine(45)
-  const redeemer = network.of('redeemer')[0]!.process
   await eventually(
     'every ticket is redeemed',
     async () => {
