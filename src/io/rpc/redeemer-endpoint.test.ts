@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { createSecureServer, connect as http2Connect } from 'node:http2'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -13,6 +15,7 @@ import { Alarm } from '../../lib/alarm.ts'
 import { parseHex } from '../../lib/bytes.ts'
 import { systemClock } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
+import { systemDice } from '../../lib/dice.ts'
 import { NodeError } from '../../lib/errors.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
@@ -22,6 +25,7 @@ import type { PeerLimitOptions } from './peer-limits.ts'
 import { RedeemerClient } from './redeemer-client.ts'
 import { type RedeemerApi, RedeemerEndpoint } from './redeemer-endpoint.ts'
 import { Endpoint } from './server.ts'
+import { makeIdentity } from './tls.ts'
 
 const SENDER: Address = '0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC'
 const TICKETS = recorded.queueTicket.map(({ request }) =>
@@ -141,6 +145,67 @@ test('a recorded question for the float gets the recorded bytes', async (t) => {
   const [call] = recorded.maxFloat
   const answer = await goCall(port, 'MaxFloat', parseHex(call!.request))
   assert.equal(answer.body.toString('hex'), frame(parseHex(call!.responses[0]!)).toString('hex'))
+})
+
+test('a recorded wish for floats gets the recorded bytes', async (t) => {
+  const { desk, port } = await serve(t)
+  const [call] = recorded.monitorMaxFloat
+  const session = http2Connect(`https://127.0.0.1:${port}`, { rejectUnauthorized: false })
+  t.after(() => session.destroy())
+  const stream = session.request({
+    ':method': 'POST',
+    ':path': '/net.TicketRedeemer/MonitorMaxFloat',
+    ...{ 'content-type': 'application/grpc', 'user-agent': 'grpc-go/1.68.1', te: 'trailers' },
+  })
+  stream.on('error', () => {})
+  stream.end(frame(parseHex(call!.request)))
+  const said: Buffer[] = []
+  stream.on('data', (chunk: Buffer) => said.push(chunk))
+  const expected = frame(parseHex(call!.responses[0]!))
+  await eventually('the float is told', () => Buffer.concat(said).length >= expected.length)
+  assert.deepEqual(Buffer.concat(said), expected)
+  desk.tell(0n)
+  await eventually('no float is told', () => Buffer.concat(said).length > expected.length)
+  assert.equal(Buffer.concat(said).subarray(expected.length).toString('hex'), '0000000000')
+})
+
+test('towards a recorded Go redeemer our orchestrator sends the recorded bytes and understands the answers', async (t) => {
+  const asked: { path: string; body: string }[] = []
+  const server = createSecureServer(makeIdentity('localhost', { clock: systemClock, dice: systemDice }))
+  const answers: Record<string, string> = {
+    MaxFloat: recorded.maxFloat[0]!.responses[0]!,
+    MonitorMaxFloat: recorded.monitorMaxFloat[0]!.responses[0]!,
+    QueueTicket: recorded.queueTicket[0]!.responses[0]!,
+  }
+  server.on('stream', async (stream, headers) => {
+    const body: Buffer[] = []
+    for await (const chunk of stream) body.push(chunk)
+    const path = String(headers[':path'])
+    asked.push({ path, body: Buffer.concat(body).toString('hex') })
+    const answer = frame(parseHex(answers[path.split('/').at(-1)!]!))
+    stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0', 'grpc-message': '' }))
+    // Go's redeemer tells the same float again and again.
+    if (path.includes('Monitor')) for (let i = 0; i < 3; i++) stream.write(answer)
+    stream.end(path.includes('Monitor') ? undefined : answer)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => server.close())
+  const { port } = server.address() as AddressInfo
+  const client = new RedeemerClient({ url: `https://127.0.0.1:${port}`, secret: '', own: null })
+  t.after(() => client.reset())
+  for (const ticket of TICKETS) await client.queue(ticket, never())
+  assert.equal(await client.maxFloat(SENDER, never()), 100n * 10n ** 18n)
+  const told: bigint[] = []
+  for await (const value of client.floats(SENDER, never())) told.push(value)
+  assert.deepEqual(told, new Array(3).fill(100n * 10n ** 18n))
+  assert.deepEqual(
+    asked,
+    [...recorded.queueTicket, ...recorded.maxFloat, ...recorded.monitorMaxFloat].map(({ path, request }) => ({
+      path,
+      body: frame(parseHex(request)).toString('hex'),
+    })),
+  )
 })
 
 test('our orchestrator’s tickets arrive at our redeemer as they were', async (t) => {
