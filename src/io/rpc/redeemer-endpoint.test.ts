@@ -21,9 +21,8 @@ import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
 import { readTicket } from './convert.ts'
 import { TicketSchema } from './gen/redeemer_pb.ts'
-import type { PeerLimitOptions } from './peer-limits.ts'
 import { RedeemerClient } from './redeemer-client.ts'
-import { type RedeemerApi, RedeemerEndpoint } from './redeemer-endpoint.ts'
+import { type RedeemerApi, RedeemerEndpoint, type RedeemerLimits } from './redeemer-endpoint.ts'
 import { Endpoint } from './server.ts'
 import { makeIdentity } from './tls.ts'
 
@@ -72,7 +71,7 @@ class FakeDesk implements RedeemerApi {
 
 async function serve(
   t: TestContext,
-  options: { secret?: string; port?: number; limits?: PeerLimitOptions; maxMessageBytes?: number } = {},
+  options: { secret?: string; port?: number; limits?: RedeemerLimits; maxMessageBytes?: number } = {},
 ) {
   const directory = mkdtempSync(join(tmpdir(), 'livepeer-redeemer-port-'))
   const desk = new FakeDesk()
@@ -269,8 +268,21 @@ test('with a secret only those who show it are served', async (t) => {
   assert.equal(desk.queued.length, 1)
 })
 
+const FEW_FLOATS = { callsPerSecond: 0.001, burst: 5, streams: 1 }
+
+test('one host cannot ask for floats faster than it may', async (t) => {
+  const limits = { tickets: { callsPerSecond: 1, burst: 1 }, floats: FEW_FLOATS }
+  const { connect } = await serve(t, { limits })
+  for (let i = 0; i < 5; i++) assert.ok(await connect().maxFloat(SENDER, never()))
+  const refused = { code: 'unable', message: /127\.0\.0\.1 asks for floats too fast: try again later$/ }
+  await assert.rejects(connect().maxFloat(SENDER, never()), refused)
+  await assert.rejects(async () => {
+    for await (const _ of connect().floats(SENDER, never())) assert.fail('told a float')
+  }, refused)
+})
+
 test('one host cannot hand in tickets faster than it may, over however many connections', async (t) => {
-  const limits = { callsPerSecond: 0.001, burst: 3, streams: 1 }
+  const limits = { tickets: { callsPerSecond: 0.001, burst: 3 }, floats: FEW_FLOATS }
   const { desk, connect } = await serve(t, { limits })
   const outcomes = await Promise.allSettled(TICKETS.map((ticket) => connect().queue(ticket, never())))
   const refused = outcomes.filter(({ status }) => status === 'rejected')
@@ -283,7 +295,9 @@ test('one host cannot hand in tickets faster than it may, over however many conn
 })
 
 test('one host cannot take all streams of floats; one that ends makes room', async (t) => {
-  const { desk, connect } = await serve(t, { limits: { callsPerSecond: 1, burst: 1, streams: 2 } })
+  const { desk, connect } = await serve(t, {
+    limits: { tickets: { callsPerSecond: 1, burst: 1 }, floats: { ...FEW_FLOATS, streams: 2 } },
+  })
   const listen = () => {
     const stop = new AbortController()
     const told: bigint[] = []

@@ -14,10 +14,20 @@ import { callPeer, type Routes } from './server.ts'
 export const REDEEMER_SECRET_HEADER = 'livepeer-redeemer-secret'
 
 /**
- * Of one host, behind which all of an operator's orchestrators may be: tickets far beyond what is ever won, and float
- * streams for less than half of what the redeemer has room for. More tickets than that are taken a little later.
+ * What one host may ask for, behind which all of an operator's orchestrators may be: tickets far beyond what is ever won
+ * (more are taken a little later), the floats of ten thousand senders for each of several orchestrators, and fewer than
+ * half of the streams that the redeemer has room for.
  */
-const LIMITS: PeerLimitOptions = { callsPerSecond: 500, burst: 5_000, streams: 20_000 }
+const LIMITS: RedeemerLimits = {
+  tickets: { callsPerSecond: 500, burst: 5_000 },
+  floats: { callsPerSecond: 500, burst: 40_000, streams: 20_000 },
+}
+
+/** How much one host may ask for. */
+export interface RedeemerLimits {
+  readonly tickets: Omit<PeerLimitOptions, 'streams'>
+  readonly floats: PeerLimitOptions
+}
 
 /** The redeemer behind the endpoint. Refusals are NodeErrors. */
 export interface RedeemerApi {
@@ -45,7 +55,8 @@ export class RedeemerEndpoint implements Routes {
   readonly #ownOnly: boolean
   readonly #api: RedeemerApi
   readonly #log: Log
-  readonly #limits: PeerLimits
+  readonly #tickets: PeerLimits
+  readonly #floatCalls: PeerLimits
   readonly #stopping = new AbortController()
 
   constructor(
@@ -54,7 +65,7 @@ export class RedeemerEndpoint implements Routes {
       secret: string
       /** Whether they have to show a certificate of the operator. */
       ownOnly?: boolean
-      limits?: PeerLimitOptions
+      limits?: RedeemerLimits
     },
     needs: { api: RedeemerApi; log: Log; clock?: Clock },
   ) {
@@ -62,7 +73,10 @@ export class RedeemerEndpoint implements Routes {
     this.#ownOnly = options.ownOnly ?? false
     this.#api = needs.api
     this.#log = needs.log
-    this.#limits = new PeerLimits(options.limits ?? LIMITS, { clock: needs.clock ?? systemClock })
+    const { clock = systemClock } = needs
+    const { floats, tickets } = options.limits ?? LIMITS
+    this.#tickets = new PeerLimits({ ...tickets, streams: 0 }, { clock })
+    this.#floatCalls = new PeerLimits(floats, { clock })
   }
 
   stop(): void {
@@ -74,12 +88,15 @@ export class RedeemerEndpoint implements Routes {
     router.service(TicketRedeemer, {
       queueTicket: (request, context) =>
         this.#answer(context, async () => {
-          this.#limitTickets(context)
+          this.#limit(this.#tickets, context, 'hands in tickets')
           await api.queue(understood(() => readTicket(request)))
           return create(QueueTicketResSchema)
         }),
       maxFloat: ({ sender }, context) =>
-        this.#answer(context, async () => writeMaxFloat(await api.maxFloat(readAddress(sender)))),
+        this.#answer(context, async () => {
+          this.#limit(this.#floatCalls, context, 'asks for floats')
+          return writeMaxFloat(await api.maxFloat(readAddress(sender)))
+        }),
       monitorMaxFloat: ({ sender }, context) => this.#floats(readAddress(sender), context),
     })
   }
@@ -87,7 +104,8 @@ export class RedeemerEndpoint implements Routes {
   async *#floats(sender: Address, context: HandlerContext): AsyncGenerator<MaxFloatUpdate, void> {
     this.#admit(context)
     const host = hostOf(context)
-    const giveBack = this.#limits.takeStream(host)
+    this.#limit(this.#floatCalls, context, 'asks for floats')
+    const giveBack = this.#floatCalls.takeStream(host)
     if (!giveBack) {
       throw new ConnectError(`${host} listens to too many floats already`, Code.ResourceExhausted)
     }
@@ -101,11 +119,11 @@ export class RedeemerEndpoint implements Routes {
     }
   }
 
-  #limitTickets(context: HandlerContext): void {
+  #limit(limits: PeerLimits, context: HandlerContext, what: string): void {
     const host = hostOf(context)
-    if (this.#limits.takeCall(host)) return
-    this.#log.debug('tickets come too fast', { host })
-    throw new ConnectError(`${host} hands in tickets too fast: try again later`, Code.ResourceExhausted)
+    if (limits.takeCall(host)) return
+    this.#log.debug('a host asks for too much', { host, what })
+    throw new ConnectError(`${host} ${what} too fast: try again later`, Code.ResourceExhausted)
   }
 
   async #answer<Answer>(context: HandlerContext, work: () => Promise<Answer>): Promise<Answer> {
