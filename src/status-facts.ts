@@ -174,7 +174,11 @@ export class StatusFacts {
   /** The figures of `/metrics` that are read rather than counted; those that do not concern the node are absent. */
   readings(): FigureReading[] {
     const parts = this.#parts
-    if (!parts.settings.chain) return []
+    const { chain, maxSessions } = parts.settings
+    const room = reading('max_sessions_total', 'Streams at once that the node takes', () =>
+      one(maxSessions === 'auto' ? parts.transcoders.capacity : maxSessions),
+    )
+    if (!chain) return [room]
     const ofChain: FigureReading[] = [
       reading('chain_silence_seconds', 'Time since the newest block was made', () =>
         one(this.#blockAgeSeconds),
@@ -199,7 +203,7 @@ export class StatusFacts {
       },
       ...this.#gasReadings(),
     ]
-    return [...ofChain, ...this.#ticketReadings(), ...this.#rewardReadings()]
+    return [room, ...ofChain, ...this.#ticketReadings(), ...this.#rewardReadings()]
   }
 
   #ticketReadings(): FigureReading[] {
