@@ -19,6 +19,25 @@ import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts
 
 const STREAMS = 4
 
+/** Figures under the names that operators know, and those that were missing (operations.md §6). */
+const EVERYWHERE = [
+  ...['versions', 'min_gas_price', 'max_gas_price', 'rpc_up', 'account_balance', 'current_round'],
+  ...['chain_silence_seconds', 'open_transactions', 'max_sessions_total'],
+]
+const FIGURES: Partial<Record<NodeKind, string[]>> = {
+  redeemer: ['winning_tickets_recv', 'value_redeemed', 'tickets', 'recipient_active', 'suggested_gas_price'],
+  reward: ['reward_calls', 'last_reward_round', 'suggested_gas_price'],
+  orchestrator: [
+    ...['tickets_recv', 'winning_tickets_recv', 'ticket_value_recv', 'segment_transcoded_total'],
+    ...['transcode_time_seconds_count', 'transcode_score_count', 'mil_pixels_processed', 'tickets'],
+    ...['current_sessions_total', 'redeemer_up', 'tickets_delivered', 'recipient_active'],
+  ],
+  gateway: [
+    ...['stream_started_total', 'segment_source_appeared_total', 'segment_transcoded_total', 'tickets_sent'],
+    ...['transcode_overall_latency_seconds_count'],
+  ],
+}
+
 async function behindBalancer(t: TestContext, options: NetworkOptions = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'livepeer-balancer-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
@@ -175,25 +194,6 @@ test('with certificates and a secret, and the redeemer coming last, streams are 
     )
   }
 })
-
-/** Figures under the names that operators know, and those that were missing (operations.md §6). */
-const EVERYWHERE = [
-  ...['versions', 'min_gas_price', 'max_gas_price', 'rpc_up', 'account_balance', 'current_round'],
-  ...['chain_silence_seconds', 'open_transactions', 'max_sessions_total'],
-]
-const FIGURES: Partial<Record<NodeKind, string[]>> = {
-  redeemer: ['winning_tickets_recv', 'value_redeemed', 'tickets', 'recipient_active', 'suggested_gas_price'],
-  reward: ['reward_calls', 'last_reward_round', 'suggested_gas_price'],
-  orchestrator: [
-    ...['tickets_recv', 'winning_tickets_recv', 'ticket_value_recv', 'segment_transcoded_total'],
-    ...['transcode_time_seconds_count', 'transcode_score_count', 'mil_pixels_processed', 'tickets'],
-    ...['current_sessions_total', 'redeemer_up', 'tickets_delivered', 'recipient_active'],
-  ],
-  gateway: [
-    ...['stream_started_total', 'segment_source_appeared_total', 'segment_transcoded_total', 'tickets_sent'],
-    ...['transcode_overall_latency_seconds_count'],
-  ],
-}
 
 async function figuresOf(node: NodeProcess): Promise<Set<string>> {
   const text = await (await fetch(`http://${node.command.control}/metrics`)).text()
