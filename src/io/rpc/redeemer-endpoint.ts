@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf'
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect'
 import type { WinningTicket } from '../../domain/ticket.ts'
 import { type Clock, systemClock } from '../../lib/clock.ts'
-import { type Address, equalSecrets } from '../../lib/crypto.ts'
+import { type Address, equalTexts } from '../../lib/crypto.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import { readAddress, readTicket, writeMaxFloat } from './convert.ts'
@@ -144,7 +144,7 @@ export class RedeemerEndpoint implements Routes {
     }
     if (this.#secret === '') return
     const shown = requestHeader.get(REDEEMER_SECRET_HEADER) ?? ''
-    if (equalSecrets(utf8(shown), utf8(this.#secret))) return
+    if (equalTexts(shown, this.#secret)) return
     throw new ConnectError(
       shown === ''
         ? 'this redeemer asks for a secret: give the orchestrator the same -redeemerSecret'
@@ -172,8 +172,4 @@ function understood<Value>(read: () => Value): Value {
   } catch (error) {
     throw new ConnectError(messageOf(error), Code.InvalidArgument)
   }
-}
-
-function utf8(text: string): Uint8Array {
-  return new TextEncoder().encode(text)
 }
