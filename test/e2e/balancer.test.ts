@@ -21,7 +21,7 @@ const STREAMS = 4
 
 /** Figures under the names that operators know, and those that were missing (operations.md §6). */
 const EVERYWHERE = [
-  ...['versions', 'min_gas_price', 'max_gas_price', 'rpc_up', 'account_balance', 'current_round'],
+  ...['versions', 'min_gas_price', 'rpc_up', 'account_balance', 'current_round'],
   ...['chain_silence_seconds', 'open_transactions', 'max_sessions_total'],
 ]
 const FIGURES: Partial<Record<NodeKind, string[]>> = {
