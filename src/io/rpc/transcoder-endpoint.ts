@@ -7,10 +7,10 @@ import type { Log } from '../../lib/log.ts'
 import { ByteBudget, receiveBody } from '../../lib/request-body.ts'
 import type { TranscodeOutput } from '../../services/orchestrator.ts'
 import type { TranscoderPeer } from '../../services/transcoder-member.ts'
+import { callError, callPeer, type HttpHandler, isOwn, type Routes } from './calls.ts'
 import { readRegistration, writeNotice } from './convert-transcoder.ts'
 import { type NotifySegment, NotifySegmentSchema, type RegisterRequest, Transcoder } from './gen/lp_rpc_pb.ts'
 import { finish, goneSignal, type HttpRequest, type HttpResponse, refuse } from './http-exchange.ts'
-import { callError, callPeer, type HttpHandler, isOwn, type Routes } from './server.ts'
 import { ERROR_CONTENT_TYPE, parseContentType, parsePixels, ResultReader } from './transcoder-result.ts'
 
 /** What transcoders show in `Authorization` beside the secret (wire.md §13). */
