@@ -73,7 +73,7 @@ for (const orchestrator of clients) orchestrator.reset()
 const figures = {
   p50Ms: round(percentile(times, 50)),
   p99Ms: round(percentile(times, 99)),
-  rssMb,
+  rssMb: rssMb.end,
 }
 console.log(`${ORCHESTRATORS} orchestrators, ${SENDERS} senders, ${TICKETS} changes, each heard by all`)
 console.log(`from a ticket handed in to its float heard   p50 ${figures.p50Ms} ms, p99 ${figures.p99Ms} ms`)
