@@ -144,6 +144,7 @@ export async function startEndpoint(
 export const TRANSPORTS = {
   'HTTP/2': { tls: true, alpn: ['h2'], version: 2 },
   'HTTP/2 of a peer that offers both': { tls: true, alpn: ['http/1.1', 'h2'], version: 2 },
+  'HTTP/2 without ALPN': { tls: true, alpn: null, version: 2 },
   'HTTP/1.1 by ALPN': { tls: true, alpn: ['http/1.1'], version: 1 },
   'HTTP/1.1 without ALPN': { tls: true, alpn: null, version: 1 },
   'plain HTTP/2': { tls: false, alpn: null, version: 2 },

@@ -38,7 +38,7 @@ export function readSettings(
   const secrets = new Secrets({
     ethPassword: reading.textOrFile('ethPassword'),
     orchSecret: reading.textOrFile('orchSecret'),
-    redeemerSecret: reading.textOrFile('redeemerSecret'),
+    redeemerSecret: readWord(reading, 'redeemerSecret'),
     controlToken: readControlToken(reading),
   })
   return {
@@ -49,6 +49,7 @@ export function readSettings(
     controlBind: readControlBind(reading, roles, secrets),
     maxSessions: readMaxSessions(reading, roles),
     drainTimeoutMs: reading.wait('drainTimeout', 0),
+    certs: flags.certs === '' ? null : flags.certs,
     metrics: {
       enabled: flags.monitor,
       perStream: flags.metricsPerStream || flags.metricsClientIP,
@@ -58,7 +59,7 @@ export function readSettings(
     gateway: roles.has('gateway') ? readGateway(reading, network) : null,
     orchestrator: roles.has('orchestrator') ? readOrchestrator(reading, network, roles, secrets) : null,
     transcoder: roles.has('transcoder') ? readTranscoder(reading, roles, secrets) : null,
-    redeemer: roles.has('redeemer') ? readRedeemer(reading) : null,
+    redeemer: roles.has('redeemer') ? readRedeemer(reading, secrets) : null,
     importTicketQueue: flags.importTicketQueue === '' ? null : flags.importTicketQueue,
     secrets,
     warnings: reading.warnings,
@@ -113,13 +114,18 @@ function readDataDir(reading: Reading, network: Network, homeDir: string | null)
   return `${homeDir.replace(/\/+$/, '')}/.lpData/${network.name}`
 }
 
-/** Empty when none is asked for. It travels in a header, so it is one word of plain characters. */
+/** Empty when none is asked for. */
 function readControlToken(reading: Reading): string {
-  if (reading.flags.cliToken === '' || reading.flags.cliToken === NO_TOKEN) return ''
-  const token = reading.textOrFile('cliToken')
-  if (/^[\x21-\x7e]{1,1000}$/.test(token)) return token
+  return reading.flags.cliToken === NO_TOKEN ? '' : readWord(reading, 'cliToken')
+}
+
+/** A secret that travels in a header, so it is one word of plain characters; empty when none is given. */
+function readWord(reading: Reading, name: 'cliToken' | 'redeemerSecret'): string {
+  if (reading.flags[name] === '') return ''
+  const word = reading.textOrFile(name)
+  if (/^[\x21-\x7e]{1,1000}$/.test(word)) return word
   throw refusal(
-    `${reading.spelled('cliToken')} is one word of at most 1000 letters, digits and signs, which the text or file given is not`,
+    `${reading.spelled(name)} is one word of at most 1000 letters, digits and signs, which the text or file given is not`,
   )
 }
 

@@ -28,6 +28,8 @@ export interface Settings {
   readonly maxSessions: number | 'auto'
   /** How long what a node does for others may go on after it was asked to stop. */
   readonly drainTimeoutMs: number
+  /** Folder of the certificates by which the operator's nodes know one another; null for none. */
+  readonly certs: string | null
   readonly metrics: {
     readonly enabled: boolean
     readonly perStream: boolean

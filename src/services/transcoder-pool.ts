@@ -2,7 +2,7 @@ import { type Capabilities, defaultCapabilities, satisfies, withTranscoders } fr
 import { segmentLimitMs } from '../domain/segment.ts'
 import { forTranscoder, type Notice, type Registration } from '../domain/transcoder-notice.ts'
 import type { Clock } from '../lib/clock.ts'
-import { equalSecrets } from '../lib/crypto.ts'
+import { equalTexts } from '../lib/crypto.ts'
 import { abortError, messageOf, NodeError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import type { Service } from '../lib/service.ts'
@@ -133,7 +133,7 @@ export class TranscoderPool implements Service, Transcoder {
   /** Whether somebody shows the secret. */
   knowsSecret(shown: string): boolean {
     const { secret } = this.#options
-    return secret !== '' && equalSecrets(utf8(shown), utf8(secret))
+    return secret !== '' && equalTexts(shown, secret)
   }
 
   /** Aborted once the result of a task is not waited for any more; null when it is not. */
@@ -478,8 +478,4 @@ function sourcePath({ segment, sessionId }: AdmittedJob): string {
 
 function sum(members: readonly Member[], of: (member: Member) => number): number {
   return members.reduce((total, member) => total + of(member), 0)
-}
-
-function utf8(text: string): Uint8Array {
-  return new TextEncoder().encode(text)
 }

@@ -116,7 +116,7 @@ test('a poisoned ticket at the head of the queue, a sender without funds who is 
   const unfunded = [1, 2, 3].map((nonce) =>
     ticketOf({ key: 'late payer', recipient, round, blockHash, nonce }),
   )
-  const client = new RedeemerClient({ url: `https://${redeemer!.address}`, secret: '' })
+  const client = new RedeemerClient({ url: `https://${redeemer!.address}`, secret: '', own: null })
   t.after(() => client.reset())
   for (const ticket of [poison, ...unfunded]) await client.queue(ticket, AbortSignal.timeout(10_000))
 
