@@ -12,13 +12,14 @@ import { SETUPS, type Setup } from './setups.ts'
 
 const STREAM = 'demo'
 const STATUS_EVERY_MS = 4_000
-const ONCE_TIMEOUT_MS = 180_000
 const SETTLE_TIMEOUT_MS = 20_000
 
 const options = readOptions()
 
 /** When `--once` has seen enough. */
 const enough = { segments: Number(options.segments), redeemed: Number(options.tickets) }
+/** How long `--once` waits for it, in seconds. */
+const limit = Number(options.limit)
 const counts = { segments: 0, renditions: 0, failed: 0, lastFailure: '' }
 const stop = new AbortController()
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => stop.abort())
@@ -27,6 +28,7 @@ try {
   if (!(enough.segments >= 0 && enough.redeemed >= 0)) {
     throw new Error('--segments and --tickets say in numbers when --once has seen enough')
   }
+  if (!(limit > 0)) throw new Error('--limit says in seconds how long --once may take')
   if (!isSetup(options.setup)) {
     throw new Error(`there is no setup "${options.setup}": --setup is one of ${SETUPS.join(', ')}`)
   }
@@ -49,6 +51,7 @@ function readOptions() {
         logs: { type: 'string' },
         segments: { type: 'string', default: '20' },
         tickets: { type: 'string', default: '2' },
+        limit: { type: 'string', default: '180' },
       },
     })
     return values
@@ -130,9 +133,9 @@ async function watch(network: Network, started: number): Promise<void> {
     const redeemed = await statusLine(network)
     if (!options.once) continue
     if (counts.segments >= enough.segments && redeemed >= enough.redeemed) return
-    if (Date.now() - started > ONCE_TIMEOUT_MS) {
+    if (Date.now() - started > limit * 1000) {
       throw new Error(
-        `after ${ONCE_TIMEOUT_MS / 1000} s only ${counts.segments} segments were transcoded and ${redeemed} tickets redeemed` +
+        `after ${limit} s only ${counts.segments} segments were transcoded and ${redeemed} tickets redeemed` +
           ` (wanted ${enough.segments} and ${enough.redeemed}); ${counts.failed} segments failed, the last with: ${counts.lastFailure || 'nothing'}`,
       )
     }

@@ -46,6 +46,7 @@ function programOf({ entry, flags }: NodeCommand): [program: string, args: strin
   const nodeFlags = [
     '--max-http-header-size=1048576',
     '--max-semi-space-size=16',
+    '--expose-gc',
     '--disable-warning=ExperimentalWarning',
   ]
   return [process.execPath, [...nodeFlags, ...(entry.nodeFlags ?? []), entry.module, ...flags]]

@@ -61,6 +61,8 @@ async function runAsNode(): Promise<void> {
           ...{ version, log, clock: systemClock, dice: systemDice, cpus: availableParallelism() },
           prompt: process.stdin.isTTY ? promptAtTerminal : null,
           drain: drain.signal,
+          // bin/livepeer exposes it; loading the node leaves a third of its memory behind.
+          tidyUp: () => globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' }),
         },
         stop.signal,
       )

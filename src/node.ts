@@ -1,11 +1,13 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isLoopback } from './config/addresses.ts'
-import type { Settings } from './config/settings.ts'
+import type { Settings, TranscoderSettings } from './config/settings.ts'
+import { capability } from './domain/capabilities.ts'
 import { ChainClient, connectChain } from './io/chain/client.ts'
 import { Rpc } from './io/chain/rpc.ts'
 import { openWallet, type Prompt } from './io/chain/wallet.ts'
 import { ControlApi } from './io/http/control-api.ts'
+import { countNvidiaGpus, lookAtMachine, type Machine, tryOutInProcess } from './io/media/machine.ts'
 import { isAbort, NodeError } from './lib/errors.ts'
 import type { Log } from './lib/log.ts'
 import { Supervisor } from './lib/service.ts'
@@ -21,6 +23,8 @@ export interface NodeSurroundings extends Surroundings {
   readonly prompt: Prompt | null
   /** Aborted when the node is to finish what it does for others, and end. */
   readonly drain?: AbortSignal
+  /** Called once all is started: gives back the memory that only the start took. */
+  tidyUp?(): void
 }
 
 /**
@@ -65,7 +69,12 @@ export async function runNode(
 
   const chain = settings.chain ? await openChain(settings, around, signal) : null
   if (signal.aborted) return
-  parts = new Parts(await withServiceAddress(settings, chain, log), chain, around)
+  const machine = settings.transcoder && !around.media ? await lookAt(settings.transcoder, log) : undefined
+  if (signal.aborted) return
+  parts = new Parts(await withServiceAddress(settings, chain, log), chain, {
+    ...around,
+    ...(machine ? { machine } : {}),
+  })
   for (const role of settings.roles) roles[role](parts)
   // Whatever else a node does: its account may be the orchestrator's (operations.md §2.4).
   if (parts.rewards) void parts.reward
@@ -77,6 +86,7 @@ export async function runNode(
     await supervisor.start(service)
     log.debug('started', { service: service.name })
   }
+  around.tidyUp?.()
   waitingFor = null
   hasStarted = true
   log.info('ready', { control: `${settings.controlBind.host}:${settings.controlBind.port}` })
@@ -94,6 +104,18 @@ export async function runNode(
 }
 
 const METRICS_OFF = '# metrics are off: start the node with -monitor\n'
+
+/** Tries out what is to transcode; says what is not as the operator may expect. */
+async function lookAt(settings: TranscoderSettings, log: Log): Promise<Machine> {
+  const { gpus, hevcDecoding, triesGpus } = settings
+  const machine = await lookAtMachine(
+    { gpus, isTried: triesGpus },
+    { log, tryOut: tryOutInProcess, countGpus: countNvidiaGpus },
+  )
+  if (hevcDecoding === true && !machine.cores.capabilities.includes(capability.hevcDecode))
+    log.warn('-hevcDecoding is given, but decoding HEVC was tried and failed: it is not offered')
+  return machine
+}
 
 /** Unlocks the account and finds the contracts. Waits some time for a chain that does not answer. */
 async function openChain(

@@ -3,14 +3,17 @@ import { join } from 'node:path'
 import { DEFAULT_PEER_PORT } from './config/addresses.ts'
 import type { GatewaySettings, OrchestratorSettings, Settings, UnitPrice } from './config/settings.ts'
 import {
+  announcedVersion,
   bitsOf,
   bitstringOf,
   type Capabilities,
   capability,
   defaultCapabilities,
-  softwareCapabilities,
+  transcodingCapabilities,
 } from './domain/capabilities.ts'
+import { commonCapabilities } from './domain/media-abilities.ts'
 import { currencyToWei, needsFeed } from './domain/price.ts'
+import type { Profile } from './domain/rendition.ts'
 import type { PricePerPixel } from './domain/ticket.ts'
 import { ChainClient } from './io/chain/client.ts'
 import type { ContractAddresses } from './io/chain/contracts.ts'
@@ -24,7 +27,9 @@ import { Transactions } from './io/chain/transactions.ts'
 import type { Wallet } from './io/chain/wallet.ts'
 import { GatewayHttp } from './io/http/gateway-http.ts'
 import { Metrics, nodeTypeOf } from './io/http/metrics.ts'
-import { MediaEngine } from './io/media/engine.ts'
+import { type EngineState, MediaEngine } from './io/media/engine.ts'
+import type { Machine } from './io/media/machine.ts'
+import { type PatternOptions, patternSegment } from './io/media/pattern.ts'
 import { MemoryObjects } from './io/objects.ts'
 import { OrchestratorClient } from './io/rpc/orchestrator-client.ts'
 import { OrchestratorEndpoint } from './io/rpc/orchestrator-endpoint.ts'
@@ -44,6 +49,7 @@ import { Rational } from './lib/rational.ts'
 import type { Service } from './lib/service.ts'
 import { Activity } from './services/activity.ts'
 import { Discovery } from './services/discovery.ts'
+import { EngineCapacity } from './services/engine-capacity.ts'
 import { Gateway, type InputMedia } from './services/gateway.ts'
 import { Orchestrator, type Recipient, type Transcoder } from './services/orchestrator.ts'
 import {
@@ -74,8 +80,13 @@ import { TranscoderPool } from './services/transcoder-pool.ts'
 const DATABASE_FILE = 'livepeer-ts.sqlite3'
 /** A redeemer has a stream for each sender of each orchestrator, all of one orchestrator over one connection. */
 const REDEEMER_STREAMS = 20_000
+/** A GPU works on several segments at once. */
+const MIN_WORKERS_OF_A_GPU = 2
 /** Under load the next payment comes within this time, and the charge for a segment shares its commit. */
 const DEBIT_PATIENCE_MS = 50
+/** Short, so that the node is soon ready; measured, it gives the same speed as twice as much. */
+const TRIAL_SEGMENT_MS = 1_000
+const TRIAL_BITRATE = 4_000_000
 
 /** What was opened of the chain before anything is built on it. */
 export interface ChainAccess {
@@ -86,7 +97,7 @@ export interface ChainAccess {
 }
 
 /** What does the media work: the engine, or a stand-in where its time is not to be measured. */
-export type Media = Service & Transcoder & InputMedia
+export type Media = Service & Transcoder & InputMedia & { readonly state?: EngineState }
 
 /** What comes from outside: time, chance, the log, and what replaces a part of the node. */
 export interface Surroundings {
@@ -96,6 +107,8 @@ export interface Surroundings {
   readonly log: Log
   readonly cpus: number
   readonly media?: Media
+  /** What this machine's GPUs and cores were found to do; absent where nothing is transcoded. */
+  readonly machine?: Machine
 }
 
 /**
@@ -162,10 +175,53 @@ export class Parts {
   }
 
   get media(): Media {
-    return this.#once(
-      'media',
-      () => this.#around.media ?? new MediaEngine({ ...this.#around, workers: this.#around.cpus }),
-    )
+    return this.#once('media', () => {
+      const { clock, cpus: cores, log, machine, media } = this.#around
+      const devices = machine?.devices ?? []
+      const workers = Math.max(MIN_WORKERS_OF_A_GPU, Math.ceil(cores / Math.max(1, devices.length)))
+      return (
+        media ??
+        new MediaEngine({ clock, log, cores, devices, workers: devices.length > 0 ? workers : cores })
+      )
+    })
+  }
+
+  /** What this node's own engine does; what a stand-in for it does is not known. */
+  get #ownCapabilities(): Capabilities {
+    const { machine } = this.#around
+    const version = announcedVersion(this.#around.version)
+    const found = machine
+      ? commonCapabilities(machine.devices.length > 0 ? machine.devices : [machine.cores])
+      : []
+    return transcodingCapabilities({ version, found, hevcDecoding: this.settings.transcoder!.hevcDecoding })
+  }
+
+  /** The engine of a node that transcodes, with a measure of what it can do. */
+  get capacity() {
+    return this.#once('capacity', () => {
+      const { media: engine, settings } = this
+      const { ladder } = settings.transcoder!
+      const sample = (signal: AbortSignal) => patternSegment(trialPattern(ladder), signal)
+      const options = { maxSessions: settings.maxSessions, ladder }
+      return new EngineCapacity(options, { ...this.#around, engine, sample })
+    })
+  }
+
+  /** Whether work of others is taken in. */
+  get takesSessions(): boolean {
+    const { gateway, orchestrator, transcoder } = this.settings
+    return gateway !== null || orchestrator !== null || transcoder !== null
+  }
+
+  /** How many sessions, or streams, this node takes at once just now. */
+  get maxSessions(): number {
+    const { maxSessions, orchestrator, transcoder } = this.settings
+    if (orchestrator) {
+      const { capacity } = this.transcoders
+      return maxSessions === 'auto' ? capacity : Math.min(maxSessions, capacity)
+    }
+    if (transcoder) return this.capacity.sessions
+    return maxSessions === 'auto' ? 0 : maxSessions
   }
 
   get signer(): Signer {
@@ -263,7 +319,7 @@ export class Parts {
   get orchestrator() {
     return this.#once('orchestrator', () => {
       const { transcoders } = this
-      const { maxSessions } = this.settings
+      const maxSessions = () => this.maxSessions
       return new Orchestrator(
         {
           serviceUri: this.#serviceUri,
@@ -273,7 +329,7 @@ export class Parts {
           version: this.#around.version,
           // Both change as transcoders come and go.
           get maxSessions() {
-            return maxSessions === 'auto' ? transcoders.capacity : Math.min(maxSessions, transcoders.capacity)
+            return maxSessions()
           },
           get capabilities() {
             return transcoders.capabilities
@@ -317,19 +373,14 @@ export class Parts {
   get transcoders() {
     return this.#once('transcoders', () => {
       const { metrics: events, results: sources, settings } = this
-      const local = settings.transcoder ? this.media : null
-      const { maxSessions } = settings
+      const local = settings.transcoder ? this.capacity : null
+      const version = announcedVersion(this.#around.version)
       return new TranscoderPool(
         {
           serviceUri: this.#serviceUri,
           secret: settings.secrets.orchSecret,
           orchestrator: this.recipientAddress ?? 'offchain',
-          capabilities: offered(
-            local
-              ? softwareCapabilities({ version: this.#around.version, ...settings.transcoder })
-              : defaultCapabilities(this.#around.version),
-          ),
-          localCapacity: maxSessions === 'auto' ? this.#around.cpus : maxSessions,
+          capabilities: offered(local ? this.#ownCapabilities : defaultCapabilities(version)),
         },
         { ...this.#around, local, sources, events },
       )
@@ -346,19 +397,17 @@ export class Parts {
 
   get remoteWorker() {
     return this.#once('remote worker', () => {
-      const { client, media, metrics: events, settings } = this
-      const { orchestrators, hevcDecoding } = settings.transcoder!
-      const { maxSessions } = settings
+      const { capacity: engine, client, metrics: events, settings } = this
+      const { orchestrators } = settings.transcoder!
       const { version } = this.#around
       return new RemoteWorker(
         {
           orchestrators,
           secret: settings.secrets.orchSecret,
-          capacity: maxSessions === 'auto' ? this.#around.cpus : maxSessions,
-          capabilities: offered(softwareCapabilities({ version, hevcDecoding })),
+          capabilities: offered(this.#ownCapabilities),
           version,
         },
-        { ...this.#around, link: this.#orchestratorLink(client), engine: media, events },
+        { ...this.#around, link: this.#orchestratorLink(client), engine, events },
       )
     })
   }
@@ -573,11 +622,11 @@ export class Parts {
     return this.#once('gateway', () => {
       const { maxAttempts, profiles, localVerify, minOrchestratorVersion } = this.#gatewaySettings
       const { client, payer, signer, media, metrics, source } = this
-      const maxSessions = this.settings.maxSessions
+      const { maxSessions } = this
       return new Gateway(
         {
           ...{ maxAttempts, profiles, localVerify, minOrchestratorVersion },
-          maxSessions: maxSessions === 'auto' ? 0 : maxSessions,
+          maxSessions,
           weights: this.#weights,
         },
         {
@@ -717,17 +766,20 @@ class BoundStore implements Service {
   }
 }
 
-/** What this node can do, told exactly: object stores and perceptual hashes are not there yet. */
+/** What this node can do, told exactly: object stores are not there yet. */
 function offered(all: Capabilities): Capabilities {
-  const missing: number[] = [
-    capability.storageDirect,
-    capability.storageS3,
-    capability.storageGcs,
-    capability.mpeg7Signature,
-  ]
+  const missing: number[] = [capability.storageDirect, capability.storageS3, capability.storageGcs]
   const bits = bitsOf(all.bitstring).filter((bit) => !missing.includes(bit))
   const capacities = new Map([...all.capacities].filter(([bit]) => !missing.includes(bit)))
   return { ...all, bitstring: bitstringOf(bits), capacities }
+}
+
+/** A picture larger than what is made of it, as streams are. */
+function trialPattern(ladder: readonly Profile[]): PatternOptions {
+  const isLarge = ladder.some(({ height, width }) => Math.max(width, height) > 1280)
+  const isFast = ladder.some(({ fps, fpsDen }) => fps / Math.max(1, fpsDen) > 30)
+  const size = isLarge ? { width: 1920, height: 1080 } : { width: 1280, height: 720 }
+  return { ...size, fps: isFast ? 60 : 30, segmentMs: TRIAL_SEGMENT_MS, bitrate: TRIAL_BITRATE }
 }
 
 /** The port of a URL, also where it is its scheme's own and therefore not kept in it. */

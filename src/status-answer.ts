@@ -91,6 +91,11 @@ const redeemer = z.object({
 const transcoder = z.object({ address: text, capacity: count, load: count, outOfRotation: text.nullable() })
 const worker = z.object({ orchestrator: text.nullable(), running: count, lastError: text.nullable() })
 
+const media = z.object({
+  waiting: count,
+  devices: list(z.object({ device: text, sessions: count, outOfService: text.nullable() })),
+})
+
 /** What of a status is read, section by section: each may be missing, or be that of another version. */
 const sections = {
   roles: list(text),
@@ -105,7 +110,9 @@ const sections = {
   floatIsOwnView: z.boolean(),
   transcoders: list(transcoder),
   worker,
+  media,
   sessions: count,
+  capacity: z.object({ maxSessions: count }),
   segments: z.object({ transcoded: count, failed: count }),
   ticketsSent: count,
   ticketsAccepted: count,

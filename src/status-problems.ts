@@ -287,7 +287,7 @@ function ofReward(node: SeenNode): string[] {
 }
 
 function ofTranscoding(node: SeenNode): string[] {
-  const { roles = [], transcoders, worker } = node.status
+  const { media, roles = [], transcoders, worker } = node.status
   const name = nameOf(node)
   const silent = (transcoders ?? []).filter(({ outOfRotation }) => outOfRotation === 'silent')
   const hasNone = transcoders?.every(({ outOfRotation }) => outOfRotation !== null)
@@ -295,6 +295,13 @@ function ofTranscoding(node: SeenNode): string[] {
     ...(hasNone && !roles.includes('transcoder')
       ? [`${name} has no transcoder, so it can take no work: start one with its -orchSecret and -orchAddr`]
       : []),
+    ...(media?.devices ?? []).flatMap(({ device, outOfService }) =>
+      outOfService === null
+        ? []
+        : [
+            `${name} does without its GPU ${device}, which failed (${outOfService}): see to it and start the node again`,
+          ],
+    ),
     ...silent.map(
       ({ address }) =>
         `${name} gets no sign of life from its transcoder ${address}: see whether it runs and is reached`,

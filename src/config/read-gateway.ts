@@ -2,7 +2,7 @@ import { Rational } from '../lib/rational.ts'
 import { isLoopback, parseBind, printBind } from './addresses.ts'
 import { shown } from './load.ts'
 import type { Network } from './networks.ts'
-import { readProfiles } from './read-profiles.ts'
+import { profilesOf } from './read-profiles.ts'
 import { checkedAddress, entries, peerUrls, type Reading, readPrice, refusal } from './reading.ts'
 import type { GatewaySettings } from './settings.ts'
 
@@ -40,10 +40,7 @@ export function readGateway(reading: Reading, network: Network): GatewaySettings
     extraNodes: reading.count('extraNodes', 0n),
     discoveryTimeoutMs: reading.wait('discoveryTimeout', 1),
     selection: readSelection(reading),
-    profiles: readProfiles(reading.spelled('transcodingOptions'), flags.transcodingOptions, {
-      readText: (path) => reading.file(path),
-      warnings: reading.warnings,
-    }),
+    profiles: profilesOf(reading),
     maxAttempts: flags.maxAttempts > 0n ? Number(flags.maxAttempts) : 0,
     currentManifest: flags.currentManifest,
     localVerify: flags.localVerify ?? !network.offchain,

@@ -2,6 +2,7 @@ import { DEFAULT_PEER_PORT, isLoopback, isUnspecified, parseBind, parsePeer, pri
 import { parseGatewayPrices } from './gateway-prices.ts'
 import { shown } from './load.ts'
 import type { Network } from './networks.ts'
+import { profilesOf } from './read-profiles.ts'
 import { peerUrls, type Reading, readPrice, refusal } from './reading.ts'
 import type { Secrets } from './secrets.ts'
 import type {
@@ -122,7 +123,12 @@ export function readTranscoder(
   secrets: Secrets,
 ): TranscoderSettings {
   const { flags } = reading
-  const common = { hevcDecoding: flags.hevcDecoding, testAccelerator: flags.testTranscoder }
+  const common = {
+    gpus: readGpus(reading),
+    hevcDecoding: flags.hevcDecoding,
+    triesGpus: flags.testTranscoder,
+    ladder: profilesOf(reading),
+  }
   if (roles.has('orchestrator')) return { ...common, orchestrators: [] }
   if (secrets.orchSecret === '') {
     throw refusal(
@@ -134,6 +140,19 @@ export function readTranscoder(
     throw refusal('-transcoder without -orchestrator needs -orchAddr, the address of its orchestrator')
   }
   return { ...common, orchestrators }
+}
+
+function readGpus(reading: Reading): TranscoderSettings['gpus'] {
+  const { nvidia } = reading.flags
+  if (nvidia === '' || nvidia === 'all') return nvidia === '' ? [] : 'all'
+  const gpus = [...new Set(nvidia.split(',').map((id) => id.trim()))]
+  const wrong = gpus.find((id) => !/^\d{1,3}$/.test(id))
+  if (wrong !== undefined) {
+    throw refusal(
+      `${reading.spelled('nvidia')} ${shown(nvidia)} holds ${shown(wrong)}, which is no number of a GPU: give numbers as in 0,1, or all`,
+    )
+  }
+  return gpus
 }
 
 /** What a redeemer is told. Throws SettingsError. */

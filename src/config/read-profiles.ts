@@ -1,7 +1,7 @@
 import { MAX_RENDITIONS, type Profile, parseProfiles, presetNamed, presets } from '../domain/rendition.ts'
 import { shown } from './load.ts'
 import { nearest } from './nearest.ts'
-import { attempt, entries, refusal } from './reading.ts'
+import { attempt, entries, type Reading, refusal } from './reading.ts'
 
 /**
  * The renditions of -transcodingOptions: a file is JSON, anything else is names of presets (transcoding.md §2.3).
@@ -24,6 +24,14 @@ export function readProfiles(
     )
   }
   return profiles
+}
+
+/** The renditions that a node is told. Throws SettingsError. */
+export function profilesOf(reading: Reading): readonly Profile[] {
+  return readProfiles(reading.spelled('transcodingOptions'), reading.flags.transcodingOptions, {
+    readText: (path) => reading.file(path),
+    warnings: reading.warnings,
+  })
 }
 
 function presetsNamed(spelled: string, names: readonly string[], warnings: string[]): Profile[] {

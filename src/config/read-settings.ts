@@ -7,7 +7,7 @@ import { readGateway } from './read-gateway.ts'
 import { readOrchestrator, readRedeemer, readTranscoder } from './read-orchestrator.ts'
 import { entries, isUrl, Reading, refusal } from './reading.ts'
 import { Secrets } from './secrets.ts'
-import type { ChainSettings, Role, Settings, Surroundings } from './settings.ts'
+import type { ChainSettings, ProgramSurroundings, Role, Settings } from './settings.ts'
 
 /** Sessions beyond this are taken for a mistake. */
 const MAX_SESSIONS = 1_000_000
@@ -26,7 +26,10 @@ const CONTROL_PORTS: Readonly<Record<Role, number>> = {
 }
 
 /** Everything but what depends on all flags at once. Throws SettingsError. */
-export function readSettings(loaded: LoadedFlags, surroundings: Surroundings): Omit<Settings, 'printable'> {
+export function readSettings(
+  loaded: LoadedFlags,
+  surroundings: ProgramSurroundings,
+): Omit<Settings, 'printable'> {
   const reading = new Reading(loaded, surroundings)
   const { flags } = reading
   const network = readNetwork(reading)
@@ -144,8 +147,8 @@ function readMaxSessions(reading: Reading, roles: ReadonlySet<Role>): number | '
   const { maxSessions: text } = reading.flags
   const spelled = reading.spelled('maxSessions')
   if (text === 'auto') {
-    if (roles.has('orchestrator') && !roles.has('transcoder')) return 'auto'
-    throw refusal(`${spelled} auto is for an orchestrator without -transcoder: give a number`)
+    if (roles.has('orchestrator') || roles.has('transcoder')) return 'auto'
+    throw refusal(`${spelled} auto is for an orchestrator or a transcoder: give a number`)
   }
   const count = /^\+?\d{1,9}$/.test(text) ? Number(text) : 0
   if (count < 1 || count > MAX_SESSIONS) {

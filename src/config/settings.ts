@@ -24,7 +24,7 @@ export interface Settings {
   /** 0 errors … 5 everything (operations.md §7). */
   readonly verbosity: number
   readonly controlBind: Bind
-  /** Streams at once; `auto` is as many as the connected transcoders take. */
+  /** Streams at once; `auto` is as many as the machine sustains, and as the connected transcoders take. */
   readonly maxSessions: number | 'auto'
   /** How long what a node does for others may go on after it was asked to stop. */
   readonly drainTimeoutMs: number
@@ -135,8 +135,13 @@ export interface OrchestratorSettings {
 export interface TranscoderSettings {
   /** Whom it works for: the first that answers; none in an orchestrator's own process. */
   readonly orchestrators: readonly string[]
+  /** Nvidia GPUs by number, or all there are; none for the CPU. */
+  readonly gpus: readonly string[] | 'all'
   readonly hevcDecoding: boolean | null
-  readonly testAccelerator: boolean
+  /** Whether GPUs are tried out at the start. */
+  readonly triesGpus: boolean
+  /** What `-maxSessions auto` is measured with. */
+  readonly ladder: readonly Profile[]
 }
 
 /** What a redeemer is told. */
@@ -145,7 +150,7 @@ export interface RedeemerSettings {
 }
 
 /** What else decides about settings. */
-export interface Surroundings extends Sources {
+export interface ProgramSurroundings extends Sources {
   /** The home folder; null when there is none. */
   readonly homeDir: string | null
   readonly about: About
@@ -169,7 +174,7 @@ export interface Exit {
  * Settings from command line, environment and configuration file; or what to print and the code to exit with:
  * 0 after -help, -version and -j, 2 for a command line that cannot be read, 1 for settings that cannot be.
  */
-export function loadSettings(surroundings: Surroundings): Settings | Exit {
+export function loadSettings(surroundings: ProgramSurroundings): Settings | Exit {
   try {
     const loaded = loadFlags(surroundings)
     if (loaded.help) return ending(0, helpText())
@@ -182,7 +187,7 @@ export function loadSettings(surroundings: Surroundings): Settings | Exit {
   }
 }
 
-function settingsOf(loaded: LoadedFlags, surroundings: Surroundings): Settings {
+function settingsOf(loaded: LoadedFlags, surroundings: ProgramSurroundings): Settings {
   const settings = readSettings(loaded, surroundings)
   refuseWhatIsLater(loaded)
   return {

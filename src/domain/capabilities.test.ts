@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import {
+  announcedVersion,
   bitsOf,
   bitstringOf,
   type Capabilities,
@@ -14,7 +15,7 @@ import {
   misfitOf,
   satisfies,
   satisfiesVersion,
-  softwareCapabilities,
+  transcodingCapabilities,
   withTranscoders,
 } from './capabilities.ts'
 import { parseProfile, presetNamed, presets } from './rendition.ts'
@@ -89,20 +90,20 @@ describe('offered capabilities', () => {
     assert.deepEqual(offered.mandatories, [])
   })
 
-  it('on the CPU add VP8 and the rarer H.264 decoders, and nothing of AI', () => {
-    const added = bitsOf(softwareCapabilities({ version: '0.1.0' }).bitstring).filter(
+  it('add what a machine was found to do, and nothing of AI', () => {
+    const added = bitsOf(transcodingCapabilities({ version: '0.1.0', found: [17, 21, 25] }).bitstring).filter(
       (bit) => !bitsOf([67133439n]).includes(bit),
     )
-    assert.deepEqual(added, [17, 21, 22, 23, 24, 25])
+    assert.deepEqual(added, [17, 21, 25])
   })
 
-  it('have HEVC decoding only where it is switched on', () => {
-    const has = (hevcDecoding?: boolean | null) =>
-      bitsOf(
-        softwareCapabilities({ version: '', ...(hevcDecoding === undefined ? {} : { hevcDecoding }) })
-          .bitstring,
-      ).includes(capability.hevcDecode)
-    assert.deepEqual([has(), has(null), has(false), has(true)], [false, false, false, true])
+  it('have HEVC decoding where it was found and is not switched off', () => {
+    const has = (found: number[], hevcDecoding: boolean | null) =>
+      bitsOf(transcodingCapabilities({ version: '', found, hevcDecoding }).bitstring).includes(
+        capability.hevcDecode,
+      )
+    assert.deepEqual([has([15], null), has([15], true), has([15], false)], [true, true, false])
+    assert.deepEqual([has([], null), has([], true)], [false, false])
   })
 })
 
@@ -223,7 +224,7 @@ describe('capabilities of a job', () => {
 
 describe('a node suits a job', () => {
   const job = jobCapabilities({ profiles: [small], push: true })
-  const node = softwareCapabilities({ version: '0.9.1' })
+  const node = transcodingCapabilities({ version: '0.9.1', found: [17] })
   const models = (bit: number, name: string, constraint: { warm?: boolean; runnerVersion?: string }) =>
     new Map([
       [
@@ -305,4 +306,12 @@ describe('version rule', () => {
       assert.equal(satisfiesVersion(least, given), passes)
     })
   }
+})
+
+it('a gateway that asks for a least version of the Go node takes this one by the release that it speaks', () => {
+  const told = announcedVersion('0.1.0')
+  assert.equal(told, '0.9.1-ts.0.1.0')
+  for (const least of ['', '0.1.0', '0.8.9', '0.9.1', 'v0.9.1-rc1'])
+    assert.ok(satisfiesVersion(least, told), least)
+  for (const least of ['0.9.2', '1.0.0']) assert.ok(!satisfiesVersion(least, told), least)
 })

@@ -8,7 +8,7 @@ export interface Capabilities {
   readonly mandatories: readonly bigint[]
   /** Capability number to capacity. */
   readonly capacities: ReadonlyMap<number, number>
-  /** The node's version, semver; empty in a job. */
+  /** The version that the node tells, semver; empty in a job. */
   readonly version: string
   /** The least version that the job accepts of a node; empty for any. */
   readonly minVersion: string
@@ -57,9 +57,6 @@ export const capability = {
 
 /** What every orchestrator and transcoder offers (wire.md §7): word 0x4005fff. */
 const DEFAULT_BITS: readonly number[] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 26]
-
-/** What decoding on the CPU adds (transcoding.md §5.2), AI left out. */
-const SOFTWARE_BITS: readonly number[] = [17, 21, 22, 23, 24, 25]
 
 const FIRST_AI_BIT = 27
 
@@ -123,6 +120,17 @@ export function satisfiesVersion(minVersion: string, version: string): boolean {
 }
 
 const VERSION = /^v?(\d{1,15})(?:\.(\d{1,15}))?(?:\.(\d{1,15}))?(?:[-+].*)?$/
+
+/**
+ * The release of the Go node whose protocol this node speaks. Gateways that ask for a least version compare it with
+ * what a node tells, and know of no other numbers than that node's (wire.md §18, 16).
+ */
+const SPOKEN_RELEASE = '0.9.1'
+
+/** The version that a node tells its peers: the release that it speaks, and which node it is. */
+export function announcedVersion(version: string): string {
+  return `${SPOKEN_RELEASE}-ts.${version}`
+}
 
 /** Major, minor and patch of a version; null when it is none. */
 function parseVersion(text: string): readonly [number, number, number] | null {
@@ -214,13 +222,18 @@ export function defaultCapabilities(version: string): Capabilities {
   return offering(DEFAULT_BITS, version)
 }
 
-/** What a node that transcodes on the CPU offers (transcoding.md §5.2); `hevcDecoding` is the flag, unset leaves HEVC out. */
-export function softwareCapabilities(options: {
+/**
+ * What a node that transcodes offers: what everyone does, and `found`, what else it turned out to be able to do
+ * (transcoding.md §5.2). `hevcDecoding` is the flag: false leaves that out.
+ */
+export function transcodingCapabilities(options: {
   version: string
+  found: readonly number[]
   hevcDecoding?: boolean | null
 }): Capabilities {
-  const hevc = options.hevcDecoding ? [capability.hevcDecode] : []
-  return offering([...DEFAULT_BITS, ...SOFTWARE_BITS, ...hevc], options.version)
+  const { found, hevcDecoding, version } = options
+  const bits = found.filter((bit) => bit !== capability.hevcDecode || hevcDecoding !== false)
+  return offering([...DEFAULT_BITS, ...bits], version)
 }
 
 /** Storing results and giving out tokens is the orchestrator's own business; AI is nobody's here (wire.md §7). */

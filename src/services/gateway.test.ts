@@ -294,6 +294,20 @@ const faults: readonly [
     },
   ],
   [
+    'fewer renditions than asked for',
+    (o) =>
+      (o.outcome = {
+        kind: 'data',
+        renditions: [{ url: '', pixels: 4n, perceptualHashUrl: '' }],
+        sig: new Uint8Array(0),
+      }),
+    {
+      text: 'hit max transcode attempts: 1 renditions came where 2 were asked for',
+      suspended: true,
+      payment: ['staged', 'answered', 'completed 4'],
+    },
+  ],
+  [
     'negative pixels',
     (o) =>
       (o.outcome = {

@@ -8,7 +8,7 @@ import {
   AVSEEK_SET,
   AVSEEK_SIZE,
 } from 'node-av/constants'
-import { FFmpegError, FormatContext, IOContext, Log } from 'node-av/lib'
+import { FFmpegError, FormatContext, InputFormat, IOContext, Log } from 'node-av/lib'
 import { MediaError } from './media-error.ts'
 
 // FFmpeg and x264 write to stderr from native code, past any log of ours. What matters comes back as an error.
@@ -40,10 +40,11 @@ const CONTAINERS = 'mpegts,mov,mp4,matroska,webm,flv'
 const READ_BUFFER_BYTES = 4096
 const WRITE_BUFFER_BYTES = 1024
 
-/** A container in memory, opened for reading. */
+/** A container in memory, opened for reading. Closing it twice is harmless. */
 export class MemoryInput implements AsyncDisposable {
   readonly format: FormatContext
   readonly #io: IOContext
+  #closed = false
 
   private constructor(format: FormatContext, io: IOContext) {
     this.format = format
@@ -60,7 +61,7 @@ export class MemoryInput implements AsyncDisposable {
     const input = new MemoryInput(format, io)
     try {
       check(format.setOption('format_whitelist', CONTAINERS))
-      check(await format.openInput('', null, null))
+      check(await format.openInput('', isShortMpegts(bytes) ? MPEGTS : null, null))
       check(await format.findStreamInfo(null))
       return input
     } catch (error) {
@@ -76,10 +77,23 @@ export class MemoryInput implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
     this.format.pb = null
     await this.format.closeInput()
     this.#io.freeContext()
   }
+}
+
+const MPEGTS = InputFormat.findInputFormat('mpegts')
+const MPEGTS_PACKET_BYTES = 188
+/** FFmpeg wants to see this much of MPEG-TS before it believes it. A few small pictures are less. */
+const MPEGTS_BELIEVED_BYTES = 2244
+
+function isShortMpegts(bytes: Uint8Array): boolean {
+  if (bytes.length < MPEGTS_PACKET_BYTES || bytes.length > MPEGTS_BELIEVED_BYTES) return false
+  for (let at = 0; at < bytes.length; at += MPEGTS_PACKET_BYTES) if (bytes[at] !== 0x47) return false
+  return true
 }
 
 function readerOf(bytes: Uint8Array): IOContext {

@@ -1,17 +1,21 @@
 import { AV_NOPTS_VALUE, AVFMT_GLOBALHEADER } from 'node-av/constants'
-import { Dictionary, type Frame, type Packet, Rational, type Stream } from 'node-av/lib'
-import type { Profile } from '../../domain/rendition.ts'
+import { Dictionary, Frame, type Packet, Rational, type Stream } from 'node-av/lib'
+import type { Profile, VideoCodec } from '../../domain/rendition.ts'
+import type { Device } from './device.ts'
 import { moveIndexFirst } from './fast-start.ts'
 import { check, MemoryOutput } from './ffmpeg.ts'
 import { FrameGrid, type GridRange } from './frame-grid.ts'
 import { MediaError } from './media-error.ts'
 import { outputSize } from './output-size.ts'
 import { PerceptualHash } from './perceptual-hash.ts'
+import type { Scaler } from './scaler.ts'
 import { MILLISECONDS, rescale, type TimeBase } from './time-base.ts'
-import { Scaler, VideoEncoder } from './video-encoder.ts'
+import { VideoEncoder } from './video-encoder.ts'
 
 /** More frames out than this for each frame in means that timestamps are broken (transcoding.md §3.4). */
 const RUNAWAY_FACTOR = 25
+
+const NOT_IN_MPEGTS: ReadonlySet<string> = new Set<VideoCodec>(['vp8', 'vp9'])
 
 /** What a rendition is made of besides its profile. */
 export interface RenditionSource {
@@ -21,6 +25,9 @@ export interface RenditionSource {
   readonly audio: Stream | null
   readonly provider: string
   readonly calcPerceptualHash: boolean
+  readonly device: Device
+  /** Threads that this rendition's encoder may use. */
+  readonly threads: number
 }
 
 /** What became of one rendition. */
@@ -43,7 +50,7 @@ interface HeldFrame {
 export class RenditionWriter implements Disposable {
   readonly #profile: Profile
   readonly #source: RenditionSource
-  readonly #scaler = new Scaler()
+  readonly #scaler: Scaler
   readonly #output: MemoryOutput
   readonly #grid: FrameGrid | null
   readonly #gridUnit: TimeBase
@@ -61,10 +68,13 @@ export class RenditionWriter implements Disposable {
   #pixels = 0n
   #lastTick: bigint | null = null
   #lastForcedKey: bigint | null = null
+  /** By how much decoding has to begin earlier, so that the segment joins those around it; in the encoder's ticks. */
+  #missingDelay: bigint | null = null
 
   constructor(profile: Profile, source: RenditionSource) {
     this.#profile = profile
     this.#source = source
+    this.#scaler = source.device.scalerFor(profile)
     this.#output = new MemoryOutput(profile.format === 'mp4' ? 'mp4' : 'mpegts')
     this.#gridUnit = { num: Math.max(1, profile.fpsDen), den: profile.fps }
     this.#grid = profile.fps > 0 ? new FrameGrid(source.timeBase, this.#gridUnit) : null
@@ -131,8 +141,14 @@ export class RenditionWriter implements Disposable {
     ) {
       await this.#drain()
     }
-    if (!this.#encoder) this.#openEncoder(size, frame)
-    return await this.#scaler.scale(frame, size)
+    const scaled = await this.#scaler.scale(frame, size)
+    try {
+      if (!this.#encoder) this.#openEncoder(size, scaled)
+      return scaled
+    } catch (error) {
+      scaled.free()
+      throw error
+    }
   }
 
   async #encode(picture: Frame, pts: bigint, key: boolean): Promise<void> {
@@ -149,13 +165,22 @@ export class RenditionWriter implements Disposable {
     this.#hash ??= new PerceptualHash({ width: picture.width, height: picture.height }, this.#video!.timeBase)
     // A signature is of one size; after a change the frames so far stand for the segment.
     const { width, height } = this.#hash.size
-    if (picture.width === width && picture.height === height) this.#hash.add(picture, pts)
+    if (picture.width !== width || picture.height !== height) return
+    if (!picture.isHwFrame()) {
+      this.#hash.add(picture, pts)
+      return
+    }
+    using fetched = new Frame()
+    fetched.alloc()
+    check(picture.hwframeTransferDataSync(fetched))
+    this.#hash.add(fetched, pts)
   }
 
   async #drain(): Promise<void> {
     await this.#encoder?.encode(null, (packet) => this.#writeVideo(packet))
     this.#encoder?.[Symbol.dispose]()
     this.#encoder = null
+    this.#missingDelay = null
   }
 
   /** Several frames may fall on one tick of the encoder: then the later ones move on by a tick. */
@@ -177,13 +202,19 @@ export class RenditionWriter implements Disposable {
 
   #openEncoder(size: { width: number; height: number }, like: Frame): void {
     const format = this.#output.format
+    const { encoder, format: container } = this.#profile
+    // The muxer would write them as data of nobody's, which no player finds again; MP4's refuses in these words.
+    if (container !== 'mp4' && NOT_IN_MPEGTS.has(encoder)) throw new MediaError('Invalid argument')
     const frameRate = this.#grid ? inverse(this.#gridUnit) : this.#source.frameRate()
     this.#encoder = new VideoEncoder({
+      name: this.#source.device.encoderFor(this.#profile),
       profile: this.#profile,
       size,
       timeBase: this.#grid ? this.#gridUnit : frameRate ? inverse(frameRate) : this.#source.timeBase,
       frameRate,
-      globalHeader: format.oformat?.hasFlags(AVFMT_GLOBALHEADER) ?? false,
+      // The container's header is of the first size; what comes later brings its own with it.
+      globalHeader: !this.#video && (format.oformat?.hasFlags(AVFMT_GLOBALHEADER) ?? false),
+      threads: this.#source.threads,
       like,
     })
     if (!this.#video) this.#writeHeader(this.#encoder, frameRate)
@@ -217,6 +248,10 @@ export class RenditionWriter implements Disposable {
 
   #writeVideo(packet: Packet): void {
     const unit = this.#encoder!.timeBase
+    // An encoder that is given fewer frames than it holds back does not leave room for them before the first.
+    const { hasBFrames } = this.#encoder!.context
+    this.#missingDelay ??= BigInt(Math.max(0, hasBFrames - Number(packet.pts - packet.dts)))
+    packet.dts -= this.#missingDelay
     if (this.#grid) {
       packet.rescaleTs(unit, this.#video!.timeBase)
     } else {

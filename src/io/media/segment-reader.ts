@@ -1,16 +1,20 @@
-import { AV_NOPTS_VALUE } from 'node-av/constants'
+import { AV_CODEC_ID_H264, AV_NOPTS_VALUE } from 'node-av/constants'
 import { Codec, CodecContext, Frame, Packet, type Stream } from 'node-av/lib'
+import type { Device } from './device.ts'
 import { check, isDrained, type MemoryInput } from './ffmpeg.ts'
 import { MediaError } from './media-error.ts'
-import type { TimeBase } from './time-base.ts'
+import { MICROSECONDS, MPEGTS_TIME_BASE, MPEGTS_WRAP, rescale, type TimeBase } from './time-base.ts'
 
 /** What a segment holds, in decoding order. Frame and packet are the reader's own: clone what is to be kept. */
 export type SegmentPart =
   | { readonly kind: 'frame'; readonly frame: Frame; readonly pts: bigint; readonly duration: bigint }
   | { readonly kind: 'audio'; readonly packet: Packet }
 
-/** The largest frame that is decoded: a picture of 8192x8192. Beyond it a few bytes could ask for gigabytes. */
-const MAX_FRAME_PIXELS = 8192 * 8192
+/**
+ * The largest picture that any level of H.264, HEVC or VP9 allows is 8192x4320; here in whole blocks of 64. Beyond it a
+ * few bytes could ask for gigabytes.
+ */
+const MAX_FRAME_PIXELS = 8192 * 4352
 
 /** Demuxers guess absurd rates for irregular timestamps; beyond this a guess is not believed. */
 const MAX_GUESSED_FPS = 240
@@ -28,6 +32,8 @@ export class SegmentReader implements Disposable {
   readonly #packet = new Packet()
   readonly #frame = new Frame()
   readonly #frameStep: bigint
+  /** Added to the times of both streams. */
+  readonly #shift: { readonly video: bigint; readonly audio: bigint }
   #lastPts: bigint | null = null
   #frames = 0
 
@@ -35,7 +41,7 @@ export class SegmentReader implements Disposable {
   constructor(
     input: MemoryInput,
     streams: { video: Stream; audio: Stream | null },
-    options: { skipLoopFilter?: boolean } = {},
+    options: { skipLoopFilter?: boolean; ignoreContainerSize?: boolean; device?: Device } = {},
   ) {
     this.#input = input
     this.#video = streams.video
@@ -43,6 +49,11 @@ export class SegmentReader implements Disposable {
     this.timeBase = plain(streams.video.timeBase)
     this.audioTimeBase = streams.audio ? plain(streams.audio.timeBase) : this.timeBase
     this.#frameStep = frameStep(streams.video)
+    const shift = shiftOf(input)
+    this.#shift = {
+      video: rescale(shift.by, shift.unit, this.timeBase),
+      audio: rescale(shift.by, shift.unit, this.audioTimeBase),
+    }
     this.#packet.alloc()
     this.#frame.alloc()
     try {
@@ -50,15 +61,26 @@ export class SegmentReader implements Disposable {
       if (!codec) throw new MediaError('Decoder not found')
       this.#decoder.allocContext3(codec)
       check(this.#decoder.parametersToContext(streams.video.codecpar))
+      // H.264 pictures are cut to the container's size where that lies within the same blocks.
+      if (options.ignoreContainerSize && streams.video.codecpar.codecId === AV_CODEC_ID_H264) {
+        this.#decoder.width = 0
+        this.#decoder.height = 0
+      }
       this.#decoder.pktTimebase = streams.video.timeBase
       this.#decoder.threadCount = 1
       this.#decoder.setOption('max_pixels', String(MAX_FRAME_PIXELS))
       if (options.skipLoopFilter) this.#decoder.setOption('skip_loop_filter', 'all')
+      options.device?.attach(this.#decoder, codec)
       check(this.#decoder.open2Sync(codec, null))
     } catch (error) {
       this[Symbol.dispose]()
       throw error
     }
+  }
+
+  /** Whether the times are of MPEG-TS, which are counted up to a point and from 0 again. */
+  get isMpegts(): boolean {
+    return this.#input.container === 'mpegts'
   }
 
   /** The frame rate that the stream itself states, or what the demuxer makes of it, or null. */
@@ -79,7 +101,11 @@ export class SegmentReader implements Disposable {
       this.#packet.unref()
       // A read error ends the segment like its end does: what is there is used.
       if (this.#input.format.readFrameSync(this.#packet) < 0) break
-      if (this.#packet.streamIndex === this.#audio?.index) yield { kind: 'audio', packet: this.#packet }
+      if (this.#packet.streamIndex === this.#audio?.index) {
+        if (this.#packet.pts !== AV_NOPTS_VALUE) this.#packet.pts += this.#shift.audio
+        if (this.#packet.dts !== AV_NOPTS_VALUE) this.#packet.dts += this.#shift.audio
+        yield { kind: 'audio', packet: this.#packet }
+      }
       if (this.#packet.streamIndex !== this.#video.index || this.#packet.size === 0) continue
       packets++
       if (this.#packet.isKeyframe) keyPackets++
@@ -112,11 +138,23 @@ export class SegmentReader implements Disposable {
     const last = this.#lastPts
     let pts = this.#frame.pts
     if (pts === AV_NOPTS_VALUE) pts = this.#frame.bestEffortTimestamp
-    if (pts === AV_NOPTS_VALUE) pts = last === null ? 0n : last + this.#frameStep
+    if (pts !== AV_NOPTS_VALUE) pts += this.#shift.video
+    else pts = last === null ? 0n : last + this.#frameStep
     if (last !== null && pts <= last) pts = last + 1n
     this.#lastPts = pts
     return pts
   }
+}
+
+/**
+ * Times below zero do not survive a muxer. In MPEG-TS they are FFmpeg's way to tell of the minute before the count
+ * begins anew, so they go back to what they were; elsewhere the segment moves to zero.
+ */
+function shiftOf(input: MemoryInput): { readonly by: bigint; readonly unit: TimeBase } {
+  const start = input.format.startTime
+  if (start === AV_NOPTS_VALUE || start >= 0n) return { by: 0n, unit: MICROSECONDS }
+  if (input.container === 'mpegts') return { by: MPEGTS_WRAP, unit: MPEGTS_TIME_BASE }
+  return { by: -start, unit: MICROSECONDS }
 }
 
 function frameStep(video: Stream): bigint {

@@ -1,69 +1,13 @@
 import assert from 'node:assert/strict'
 import { before, suite, test } from 'node:test'
 import { Packet } from 'node-av/lib'
-import {
-  look,
-  makeSegment,
-  makeSegments,
-  profileOf,
-  ptsOf,
-  recording,
-  type SeenContainer,
-} from '../../../test/media.ts'
+import { look, makeSegment, makeSegments, profileOf, ptsOf, recording } from '../../../test/media.ts'
+import { makePictures } from '../../../test/remade-media.ts'
+import { fails, frames, keyFrames, make, PROVIDER } from '../../../test/renditions.ts'
 import type { Profile } from '../../domain/rendition.ts'
 import { MemoryInput, MemoryOutput } from './ffmpeg.ts'
-import { countPixels, probe } from './probe.ts'
-import { type TranscodeRequest, transcode } from './transcode.ts'
-
-const PROVIDER = 'Livepeer Transcoder 1.2.3 (offchain)'
-
-interface Made extends SeenContainer {
-  readonly bytes: Uint8Array
-  readonly pixels: bigint
-}
-
-/** Transcodes and looks at every rendition; checks what must hold for each, whatever the profile. */
-async function make(
-  source: Uint8Array,
-  profiles: readonly Partial<Profile>[],
-  options: Partial<TranscodeRequest> = {},
-): Promise<{ decodedPixels: bigint; renditions: Made[] }> {
-  const output = await transcode(
-    {
-      source,
-      profiles: profiles.map(profileOf),
-      provider: PROVIDER,
-      clip: null,
-      calcPerceptualHash: false,
-      ...options,
-    },
-    AbortSignal.timeout(60_000),
-  )
-  const renditions: Made[] = []
-  for (const { bytes, pixels } of output.renditions) {
-    const seen = await look(bytes)
-    assert.equal(seen.video[0]?.isKey, true, 'every rendition begins with a key frame')
-    assert.equal(
-      await countPixels(bytes, AbortSignal.timeout(60_000)),
-      pixels,
-      'decoding a rendition finds the pixels that are charged',
-    )
-    renditions.push({ ...seen, bytes, pixels })
-  }
-  return { decodedPixels: output.decodedPixels, renditions }
-}
-
-async function frames(source: Uint8Array, profiles: readonly Partial<Profile>[]): Promise<number[]> {
-  return (await make(source, profiles)).renditions.map((rendition) => rendition.video.length)
-}
-
-function keyFrames(rendition: SeenContainer): bigint[] {
-  return ptsOf(rendition.video.filter((packet) => packet.isKey))
-}
-
-function fails(source: Uint8Array, profiles: readonly Partial<Profile>[], message: string): Promise<void> {
-  return assert.rejects(make(source, profiles), { name: 'MediaError', code: 'media', message })
-}
+import { probe } from './probe.ts'
+import { transcode } from './transcode.ts'
 
 suite('four consecutive segments of 2 s at 60 fps', () => {
   let sources: Uint8Array[] = []
@@ -346,15 +290,27 @@ test('a change of size within a segment goes through, with a key frame at each c
   ]
   const parts = []
   for (const shape of shapes) parts.push(await makeSegment({ ...shape, fps: 60, audio: false }))
-  const { renditions } = await make(Buffer.concat(parts), [{ fps: 30 }, { fps: 0 }])
+  const { renditions } = await make(Buffer.concat(parts), [
+    { fps: 30 },
+    { fps: 0 },
+    { fps: 30, format: 'mp4' },
+  ])
+  const at30 = [180, 120n * 256n * 144n + 60n * 146n * 260n]
   assert.deepEqual(
     renditions.map(({ video, pixels }) => [video.length, pixels]),
-    [
-      [180, 120n * 256n * 144n + 60n * 146n * 260n],
-      [360, 240n * 256n * 144n + 120n * 146n * 260n],
-    ],
+    [at30, [360, 240n * 256n * 144n + 120n * 146n * 260n], at30],
   )
   for (const rendition of renditions) assert.equal(keyFrames(rendition).length, 3)
+})
+
+test('a change of size by a few lines is charged and counted alike', async () => {
+  const parts = [
+    await makeSegment({ width: 130, height: 96, frames: 2, startMs: 10_000, audio: false, encoder: 'mpeg4' }),
+    await makeSegment({ width: 128, height: 96, frames: 2, startMs: 11_000, audio: false, encoder: 'mpeg4' }),
+  ]
+  const small = { width: 146, height: 50 }
+  const { renditions } = await make(Buffer.concat(parts), [small, { ...small, format: 'mp4' }])
+  for (const { pixels } of renditions) assert.equal(pixels, 2n * 146n * 108n + 2n * 146n * 110n)
 })
 
 test('H.264 profiles are written as asked, with B-frames or without', async () => {
@@ -430,6 +386,14 @@ test('input that holds no video is refused by name', async () => {
 
 test('a segment without a key frame is refused by name', async () => {
   await fails(await withoutKeyFrame(), [{ fps: 30 }], 'No keyframes in input')
+})
+
+test('a segment of a few small pictures is known for what it is', async () => {
+  const source = makePictures({ times: [30n, 31n], unit: { num: 1, den: 30 }, source: 'color' })
+  assert.ok(source.length < 2000, String(source.length))
+  const small = { width: 146, height: 50, bitrate: 50_000 }
+  const { renditions } = await make(source, [small, { ...small, fps: 30 }])
+  assert.ok(renditions.every(({ bytes }) => bytes.length < 2244))
 })
 
 test('a truncated segment gives the frames that are there', async () => {

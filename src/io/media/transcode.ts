@@ -4,12 +4,15 @@ import { MAX_RENDITIONS, type Profile } from '../../domain/rendition.ts'
 import { type Clip, MAX_DURATION_MS } from '../../domain/segment.ts'
 import type { TranscodeOutput } from '../../services/orchestrator.ts'
 import { BoundedQueue } from './bounded-queue.ts'
+import { cpu, type Device } from './device.ts'
+import { encoderThreads } from './encoder-threads.ts'
 import { MemoryInput } from './ffmpeg.ts'
+import { moveLateSei } from './late-sei.ts'
 import { MediaError } from './media-error.ts'
 import { bestStreams, describe, type Probe } from './probe.ts'
 import { type RenditionBytes, RenditionWriter } from './rendition-writer.ts'
 import { SegmentReader } from './segment-reader.ts'
-import { MILLISECONDS, rescale, type TimeBase } from './time-base.ts'
+import { MILLISECONDS, MPEGTS_TIME_BASE, MPEGTS_WRAP, rescale, type TimeBase } from './time-base.ts'
 
 /** One segment and what to make of it. */
 export interface TranscodeRequest {
@@ -19,6 +22,8 @@ export interface TranscodeRequest {
   readonly provider: string
   readonly clip: Clip | null
   readonly calcPerceptualHash: boolean
+  /** How many cores the segment may take up; one, where nothing is said. */
+  readonly cores?: number
 }
 
 /** Decoded frames that may wait for one rendition: enough to even out its steps, few enough to hold in memory. */
@@ -32,24 +37,30 @@ type Part =
  * Makes all renditions of one segment, decoding it once (transcoding.md §3). Nothing survives the call. Throws
  * MediaError with the exact texts that peers compare.
  */
-export async function transcode(request: TranscodeRequest, signal: AbortSignal): Promise<TranscodeOutput> {
+export async function transcode(
+  request: TranscodeRequest,
+  signal: AbortSignal,
+  device: Device = cpu,
+): Promise<TranscodeOutput> {
   await using input = await openSegment(request.source)
-  const probed = describe(input)
-  assertTranscodable(probed)
   assertClip(request.clip)
   for (const profile of request.profiles) assertProfile(profile)
   if (request.profiles.length > MAX_RENDITIONS) throw new MediaError('Too many outputs')
   const { video, audio } = bestStreams(input)
   if (!video) throw new MediaError('TranscoderInvalidVideo')
-  using reader = new SegmentReader(input, { video, audio })
+  using reader = new SegmentReader(input, { video, audio }, { device })
   const source = {
     timeBase: reader.timeBase,
     frameRate: () => reader.frameRate,
     audio,
+    device,
     provider: request.provider,
     calcPerceptualHash: request.calcPerceptualHash,
   }
-  const chains = request.profiles.map((profile) => new Chain(new RenditionWriter(profile, source)))
+  const threads = encoderThreads(request.profiles, request.cores ?? 1)
+  const chains = request.profiles.map(
+    (profile, index) => new Chain(new RenditionWriter(profile, { ...source, threads: threads[index]! })),
+  )
   try {
     const decodedPixels = await feed(reader, chains, request, signal)
     const results = await Promise.all(chains.map((chain) => chain.result))
@@ -113,7 +124,7 @@ async function feed(
   signal: AbortSignal,
 ): Promise<bigint> {
   let decodedPixels = 0n
-  const window = new ClipWindow(request.clip, reader.timeBase)
+  const window = new ClipWindow(request.clip, { unit: reader.timeBase, isMpegts: reader.isMpegts })
   // Until the first frame tells where the segment starts, nobody knows which audio a clip keeps.
   const early: Packet[] = []
   const passAudio = async (packet: Packet, unit: TimeBase) => {
@@ -162,11 +173,13 @@ async function feed(
 class ClipWindow {
   readonly #unit: TimeBase
   readonly #clip: Clip | null
+  readonly #isMpegts: boolean
   #from: bigint | null = null
   #to: bigint | null = null
   #firstKept: bigint | null = null
 
-  constructor(clip: Clip | null, unit: TimeBase) {
+  constructor(clip: Clip | null, { unit, isMpegts }: { unit: TimeBase; isMpegts: boolean }) {
+    this.#isMpegts = isMpegts
     this.#clip = clip && (clip.fromMs > 0n || clip.toMs > 0n) ? clip : null
     this.#unit = unit
   }
@@ -192,13 +205,35 @@ class ClipWindow {
     return at >= (this.#from ?? 0n) && (this.#to === null || at <= this.#to)
   }
 
+  /** By how much the times of a rendition are less than the source's. */
   shift(profile: Profile, unit: TimeBase): bigint {
-    if (!this.#clip || profile.fps === 0) return 0n
-    return rescale(this.#firstKept ?? 0n, this.#unit, unit)
+    const first = this.#firstKept ?? 0n
+    if (this.#clip && profile.fps > 0) return rescale(first, this.#unit, unit)
+    // MP4 has no count that begins again: a picture from after that lies at its beginning, not a day later.
+    const wrap = rescale(MPEGTS_WRAP, MPEGTS_TIME_BASE, this.#unit)
+    const isLater = profile.format === 'mp4' && this.#isMpegts && first >= wrap
+    return isLater ? rescale(MPEGTS_WRAP, MPEGTS_TIME_BASE, unit) : 0n
   }
 }
 
+/** Opens what can be transcoded, with its SEIs in order (transcoding.md §3.1). */
 async function openSegment(bytes: Uint8Array): Promise<MemoryInput> {
+  const input = await openContainer(bytes)
+  try {
+    const probed = describe(input)
+    assertTranscodable(probed)
+    if (probed.container !== 'mpegts' || probed.videoCodec !== 'h264') return input
+    const ordered = moveLateSei(bytes, bestStreams(input).video!.id)
+    if (ordered === bytes) return input
+    await input[Symbol.asyncDispose]()
+    return await openContainer(ordered)
+  } catch (error) {
+    await input[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+async function openContainer(bytes: Uint8Array): Promise<MemoryInput> {
   try {
     return await MemoryInput.open(bytes)
   } catch (cause) {

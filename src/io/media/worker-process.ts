@@ -1,4 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import type { MediaAbilities } from '../../domain/media-abilities.ts'
 import { abortError } from '../../lib/errors.ts'
 import { MediaError } from './media-error.ts'
 
@@ -33,6 +35,14 @@ export const WORKER_DIED = 'Media worker died'
 
 const KEPT_STDERR_CHARS = 2000
 
+/** How a worker process is set up. */
+export interface WorkerSetUp {
+  /** The GPU it works on, by the number that `-nvidia` has for it, and what that does; null for the cores. */
+  readonly gpu: Pick<MediaAbilities, 'device' | 'decodes' | 'encodes'> | null
+  /** Where it may keep temporary files; null where it makes none. */
+  readonly folder: string | null
+}
+
 /** Only these reach a worker: native code that reads streams of strangers is given no secrets. */
 const PASSED_ENVIRONMENT = [
   'PATH',
@@ -55,16 +65,14 @@ export class WorkerProcess {
   #alive = true
 
   /** Starts the process on a module that calls `serveRequests`. */
-  constructor(module: URL) {
+  constructor(module: URL, setUp: WorkerSetUp = { gpu: null, folder: null }) {
     this.#ready.promise.catch(() => {})
-    this.#child = fork(module, [], {
+    this.#child = fork(module, [JSON.stringify(setUp.gpu)], {
       execPath: process.execPath,
       execArgv: [],
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-      env: Object.fromEntries(
-        PASSED_ENVIRONMENT.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])),
-      ),
+      env: environmentOf(setUp),
     })
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr = (this.#stderr + text).slice(-KEPT_STDERR_CHARS)
@@ -77,6 +85,16 @@ export class WorkerProcess {
   /** Undefined when the process could not be started. */
   get pid(): number | undefined {
     return this.#child.pid
+  }
+
+  /** Resident memory, in bytes; null where the system does not tell. */
+  get residentBytes(): number | null {
+    try {
+      const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${this.pid}/status`, 'utf8'))?.[1]
+      return kilobytes === undefined ? null : Number(kilobytes) * 1024
+    } catch {
+      return null
+    }
   }
 
   /** Resolves once requests are taken; rejects when the process ends before. */
@@ -133,4 +151,23 @@ export class WorkerProcess {
     this.#calls.clear()
     this.#ended.resolve(end)
   }
+}
+
+function environmentOf({ folder, gpu }: WorkerSetUp): Record<string, string> {
+  const passed = PASSED_ENVIRONMENT.flatMap((name) => {
+    const value = process.env[name]
+    return value ? [[name, value] as const] : []
+  })
+  return {
+    ...Object.fromEntries(passed),
+    ...(folder === null ? {} : { TMPDIR: folder, CUDA_CACHE_PATH: folder }),
+    // A worker sees its own GPU only, so that nothing in it can take another.
+    CUDA_VISIBLE_DEVICES: gpu === null ? '' : visibleName(gpu.device ?? ''),
+  }
+}
+
+/** An operator who shows this process only some GPUs counts those. */
+function visibleName(device: string): string {
+  const shown = process.env.CUDA_VISIBLE_DEVICES?.split(',') ?? []
+  return shown[Number(device)] ?? device
 }

@@ -1,10 +1,42 @@
 /** The worker process in which segments of strangers are decoded and encoded. Started by `MediaEngine`. */
+import { messageOf } from '../../lib/errors.ts'
+import type { TranscodeOutput } from '../../services/orchestrator.ts'
+import { CudaDevice, cpu } from './device.ts'
 import { countPixels, probe } from './probe.ts'
 import { serveRequests } from './serve-requests.ts'
 import { type TranscodeRequest, transcode } from './transcode.ts'
+import { tryOut, warmUp } from './try-out.ts'
+import type { WorkerSetUp } from './worker-process.ts'
+
+/** What became of a segment. */
+export interface WorkerOutput {
+  readonly output: TranscodeOutput
+  /** What the GPU failed with where the cores then did the segment; null where nothing failed. */
+  readonly deviceFault: string | null
+}
+
+const gpu = JSON.parse(process.argv[2] ?? 'null') as WorkerSetUp['gpu']
+let device: CudaDevice | null = null
+try {
+  if (gpu) device = new CudaDevice(gpu)
+  await warmUp(device ?? cpu)
+} catch {
+  // What fails here fails with the first segment too, and is told then.
+}
 
 serveRequests({
-  transcode: (request: TranscodeRequest, signal) => transcode(request, signal),
+  transcode: async (request: TranscodeRequest, signal): Promise<WorkerOutput> => {
+    if (!gpu) return { output: await transcode(request, signal), deviceFault: null }
+    try {
+      device ??= new CudaDevice(gpu)
+      return { output: await transcode(request, signal, device), deviceFault: null }
+    } catch (error) {
+      if (signal.aborted) throw error
+      // What the cores cannot do either is the segment's fault, and told in their words.
+      return { output: await transcode(request, signal), deviceFault: messageOf(error) }
+    }
+  },
   probe: (bytes: Uint8Array) => probe(bytes),
   'count pixels': (bytes: Uint8Array, signal) => countPixels(bytes, signal),
+  'try out': () => tryOut(gpu?.device ?? null),
 })

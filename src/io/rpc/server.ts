@@ -349,6 +349,8 @@ function isCall(request: HttpRequest, response: HttpResponse): request is Http2S
 /** A call's failure as the peer gets it: status UNKNOWN and the error's text (wire.md §3). Only our own texts leave. */
 export function callError(error: unknown, log: Log): ConnectError {
   if (error instanceof NodeError) return new ConnectError(error.message, Code.Unknown)
+  // The call's own end: its time was over, or its peer called it off.
+  if (error instanceof ConnectError) return error
   log.error('a call failed unexpectedly', { error })
   return new ConnectError('internal error', Code.Unknown, undefined, undefined, messageOf(error))
 }

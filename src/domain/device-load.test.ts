@@ -1,0 +1,25 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { profileOf } from '../../test/media.ts'
+import { leastLoaded, sessionCost } from './device-load.ts'
+
+test('a session costs its pixels a second, whole frames only; a kept frame rate counts as 30', () => {
+  const p144 = { width: 256, height: 144 }
+  const cost = sessionCost([
+    profileOf({ ...p144, fps: 1, fpsDen: 1 }),
+    profileOf({ ...p144, fps: 0, fpsDen: 0 }),
+    profileOf({ ...p144, fps: 30_000, fpsDen: 1001 }),
+  ])
+  assert.equal(cost, 2_211_840)
+})
+
+const cases: readonly [claim: string, loads: number[], start: number, device: number][] = [
+  ['a lone device has no rival', [5], 3, 0],
+  ['the least loaded gets it', [5, 2, 7], 0, 1],
+  ['of equals the first from the start on', [2, 2, 2], 1, 1],
+  ['the search goes round', [1, 2, 1], 1, 2],
+]
+
+for (const [claim, loads, start, device] of cases) {
+  test(claim, () => assert.equal(leastLoaded(loads, start), device))
+}

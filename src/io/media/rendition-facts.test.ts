@@ -1,0 +1,227 @@
+/** What every rendition is made of, and the words for what cannot be made one (transcoding.md §3, §9). */
+import assert from 'node:assert/strict'
+import { suite, test } from 'node:test'
+import { makeSegment, ptsOf } from '../../../test/media.ts'
+import { factsOf, h264SettingsOf } from '../../../test/media-facts.ts'
+import { evenly, makePictures, remade } from '../../../test/remade-media.ts'
+import { fails, keyFrames, make } from '../../../test/renditions.ts'
+import type { Profile } from '../../domain/rendition.ts'
+
+const THIRTIETH = { num: 1, den: 30 }
+const CLOCK = { num: 1, den: 90_000 }
+
+suite('what a rendition is', () => {
+  test('its B-frames, profile, fields and colours are those asked for', async () => {
+    const source = makePictures({
+      times: evenly(30),
+      unit: THIRTIETH,
+      encoderOptions: { 'x264-params': 'tff=1' },
+    })
+    assert.equal((await factsOf(source)).isInterlaced, true)
+    const asked = ['none', 'baseline', 'main', 'high', 'constrained-high'] as const
+    const { renditions } = await make(
+      source,
+      asked.map((profile) => ({ profile, fps: 30 })),
+    )
+    const seen = []
+    for (const { bytes } of renditions) {
+      const { reorders, isInterlaced, pixelFormat } = await factsOf(bytes)
+      assert.equal(pixelFormat, 'yuv420p')
+      assert.equal(isInterlaced, false)
+      seen.push(reorders)
+    }
+    assert.deepEqual(seen, [2, 0, 2, 2, 0])
+  })
+
+  test('x264 is told what peers tell it', async () => {
+    const source = makePictures({ times: evenly(3), unit: THIRTIETH })
+    const told = async (profile: Partial<Profile>) =>
+      h264SettingsOf((await make(source, [{ format: 'mp4', ...profile }])).renditions[0]!.bytes)
+    const medium = { subme: '7', me: 'hex', ref: '3', trellis: '1', rc_lookahead: '40', scenecut: '40' }
+    const rated = await told({ fps: 30, bitrate: 400_000 })
+    assert.partialDeepStrictEqual(rated, {
+      ...medium,
+      bframes: '3',
+      keyint: '250',
+      rc: 'cbr',
+      bitrate: '400',
+      vbv_maxrate: '400',
+      vbv_bufsize: '400',
+    })
+    assert.partialDeepStrictEqual(await told({ fps: 30, bitrate: 400_000, quality: 30 }), {
+      rc: 'crf',
+      crf: '30.0',
+      vbv_maxrate: '400',
+      vbv_bufsize: '400',
+    })
+    assert.partialDeepStrictEqual(await told({ fps: 30, bitrate: 400_000, quality: 64 }), { rc: 'cbr' })
+    assert.partialDeepStrictEqual(await told({ fps: 30, bitrate: 0 }), { rc: 'crf', crf: '23.0' })
+    assert.partialDeepStrictEqual(await told({ fps: 30, gopMs: 2000 }), { keyint: '60' })
+    assert.partialDeepStrictEqual(await told({ fps: 30_000, fpsDen: 1001, gopMs: 2000 }), { keyint: '59' })
+    assert.partialDeepStrictEqual(await told({ fps: 30, gopMs: -1 }), { keyint: '1' })
+    assert.partialDeepStrictEqual(await told({ fps: 30, profile: 'baseline' }), { bframes: '0', cabac: '0' })
+  })
+
+  test('MPEG-TS: picture before sound, at the usual places, tables first, no discontinuity', async () => {
+    const source = await makeSegment({ frames: 30 })
+    const { renditions } = await make(source, [{ fps: 30 }])
+    const { bytes } = renditions[0]!
+    assert.deepEqual((await factsOf(bytes)).streams, [
+      { kind: 'video', id: 0x100 },
+      { kind: 'audio', id: 0x101 },
+    ])
+    const packets = packetsOf(bytes)
+    const firstPicture = packets.findIndex((packet) => pidOf(packet) === 0x100)
+    const before = packets.slice(0, firstPicture).map(pidOf)
+    assert.ok(before.includes(0), 'PAT first')
+    assert.ok(before.includes(0x1000), 'PMT first')
+    for (const packet of packets) {
+      const hasFlags = (packet[3]! & 0x20) !== 0 && packet[4]! > 0
+      assert.equal(hasFlags && (packet[5]! & 0x80) !== 0, false)
+    }
+  })
+
+  test('the parameter sets are in the stream of MPEG-TS and in the index of MP4', async () => {
+    const source = await makeSegment({ frames: 30, audio: false })
+    const { renditions } = await make(source, [{ fps: 30 }, { fps: 30, format: 'mp4' }])
+    const unit = (type: number) => Buffer.from([0, 0, 1, type])
+    const [ts, mp4] = renditions.map(({ bytes }) => Buffer.from(bytes))
+    assert.ok(ts!.includes(unit(0x67)) && ts!.includes(unit(0x68)))
+    assert.ok(mp4!.indexOf('avcC') < mp4!.indexOf('mdat'))
+    assert.equal(mp4!.includes(unit(0x67)), false)
+  })
+
+  test('without sound there is picture alone', async () => {
+    const source = await makeSegment({ frames: 3, audio: false })
+    for (const { bytes } of (await make(source, [{ fps: 30 }, { format: 'mp4' }])).renditions)
+      assert.deepEqual(
+        (await factsOf(bytes)).streams.map(({ kind }) => kind),
+        ['video'],
+      )
+  })
+
+  test('missing and backward timestamps of the source are mended', async () => {
+    const times = evenly(30, 3000n, 90_000n)
+    const source = makePictures({ times, unit: CLOCK })
+    assert.deepEqual(ptsOf((await make(stamped(source, 10, null), [{}])).renditions[0]!.video), times)
+    const mended = times.map((at, index) => (index === 10 ? times[9]! + 1n : at))
+    const backward = stamped(source, 10, times[5]!)
+    const { renditions } = await make(backward, [{}, { fps: 30 }])
+    assert.deepEqual(ptsOf(renditions[0]!.video), mended)
+    assert.deepEqual(ptsOf(renditions[1]!.video), times)
+  })
+
+  test('a clip keeps both its ends, and its first frame is a key frame', async () => {
+    for (const [fps, durationMs, clip, count] of [
+      [30, 3000, { fromMs: 0n, toMs: 2000n }, 61],
+      [120, 6000, { fromMs: 500n, toMs: 5500n }, 601],
+    ] as const) {
+      const source = await makeSegment({ fps, durationMs, width: 160, height: 90 })
+      const { decodedPixels, renditions } = await make(source, [{ fps }, { fps: 0 }], { clip })
+      assert.equal(decodedPixels, BigInt(((fps * durationMs) / 1000) * 160 * 90))
+      const start = 900_000n + clip.fromMs * 90n
+      assert.deepEqual(
+        renditions.map(({ video }) => [video.length, ptsOf(video)[0]]),
+        [
+          // At a set rate a clip begins at 0, from where the muxer moves it on by the delay of its B-frames.
+          [count, BigInt((90_000 / fps) * 2)],
+          [count, start],
+        ],
+      )
+    }
+  })
+
+  test('key frames come where a time is asked for at a kept rate too', async () => {
+    const source = makePictures({ times: evenly(60), unit: THIRTIETH })
+    const { renditions } = await make(source, [
+      { fps: 0, gopMs: 500 },
+      { fps: 0, gopMs: -1 },
+    ])
+    assert.deepEqual(
+      renditions.map((rendition) => keyFrames(rendition).length),
+      [4, 60],
+    )
+  })
+})
+
+suite('what is wrong is told in the order in which peers look', () => {
+  const wrongClip = { clip: { fromMs: -1n, toMs: 0n } }
+  const eleven = Array<Partial<Profile>>(11).fill({})
+
+  test('duration, video, clip, profiles, number of renditions', async () => {
+    const good = await makeSegment({ frames: 2 })
+    const soundOnly = await remade(await makeSegment({ frames: 30 }), () => true, { only: 'audio' })
+    const rejects = (source: Uint8Array, profiles: readonly Partial<Profile>[], message: string) =>
+      assert.rejects(make(source, profiles, wrongClip), { message })
+    await rejects(lasting(301), [{ gopMs: -2 }], 'TranscoderInvalidDuration')
+    await rejects(soundOnly, [{ gopMs: -2 }], 'TranscoderInvalidVideo')
+    await rejects(good, [{ gopMs: -2 }], 'TranscoderInvalidClipConfig')
+    await fails(good, [...eleven, { gopMs: -2 }], 'TranscoderInvalidGOP')
+    await fails(good, eleven, 'Too many outputs')
+  })
+
+  test('of the profile itself: size, format, profile, GOP', async () => {
+    const good = await makeSegment({ frames: 2 })
+    const wrong = { width: -1, format: 'avi' as never, profile: 'high10' as never, gopMs: -2 }
+    await fails(good, [wrong], 'TranscoderInvalidResolution')
+    await fails(good, [{ ...wrong, width: 256 }], 'TranscoderUnrecognizedFormat')
+    await fails(good, [{ ...wrong, width: 256, format: 'mp4' }], 'TranscoderUnrecognizedProfile')
+    await fails(good, [{ gopMs: -2 }], 'TranscoderInvalidGOP')
+  })
+
+  test('pictures without a key frame, with parameter sets and without', async () => {
+    const whole = makePictures({ times: evenly(60), unit: THIRTIETH })
+    const second = (sets: (data: Buffer) => Buffer) => {
+      let prefix: Buffer = Buffer.alloc(0)
+      return remade(whole, (packet) => {
+        if (packet.index === 0) prefix = sets(packet.data)
+        else packet.data = Buffer.concat([prefix, packet.data])
+        return packet.index >= 30
+      })
+    }
+    const slice = Buffer.from([0, 0, 1, 0x65])
+    const repeated = await second((data) => Buffer.from(data.subarray(0, data.indexOf(slice))))
+    await fails(repeated, [{ fps: 30 }], 'No keyframes in input')
+    await fails(
+      await second(() => Buffer.alloc(0)),
+      [{ fps: 30 }],
+      'Invalid data found when processing input',
+    )
+  })
+})
+
+function packetsOf(ts: Uint8Array): Uint8Array[] {
+  return Array.from({ length: ts.length / 188 }, (_, index) => ts.subarray(index * 188, (index + 1) * 188))
+}
+
+function pidOf(packet: Uint8Array): number {
+  return ((packet[1]! & 0x1f) << 8) | packet[2]!
+}
+
+/** So many seconds of one picture a second. */
+function lasting(seconds: number): Uint8Array {
+  return makePictures({ times: evenly(seconds), unit: { num: 1, den: 1 } })
+}
+
+/** The timestamp of one picture changed, or taken out. */
+function stamped(ts: Uint8Array, index: number, pts: bigint | null): Uint8Array {
+  const changed = Uint8Array.from(ts)
+  const begins = packetsOf(changed).filter((packet) => pidOf(packet) === 0x100 && packet[1]! & 0x40)
+  const packet = begins[index]!
+  const pes = packet.subarray(packet[3]! & 0x20 ? 5 + packet[4]! : 4)
+  const fields = pes.subarray(9, 9 + pes[8]!)
+  fields.fill(0xff)
+  pes[7] = pes[7]! & 0x3f
+  if (pts !== null) {
+    pes[7] |= 0x80
+    const bits = (from: bigint, mask: bigint) => Number((pts >> from) & mask)
+    fields.set([
+      0x21 | (bits(30n, 7n) << 1),
+      bits(22n, 0xffn),
+      1 | (bits(15n, 0x7fn) << 1),
+      bits(7n, 0xffn),
+      1 | (bits(0n, 0x7fn) << 1),
+    ])
+  }
+  return changed
+}

@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { after, before, suite, test } from 'node:test'
+import { MediaEngine, TOO_LATE } from '../../src/io/media/engine.ts'
+import { WORKER_DIED } from '../../src/io/media/worker-process.ts'
+import { systemClock } from '../../src/lib/clock.ts'
+import { silentLog } from '../../src/lib/log.ts'
+import { Supervisor } from '../../src/lib/service.ts'
+import type { TranscodeJob } from '../../src/services/orchestrator.ts'
+import { profileOf } from '../media.ts'
+import { mutated, type Specimen } from '../mutations.ts'
+import { quickDice } from '../quick-dice.ts'
+import { recordedSpecimens, smallSpecimens } from '../specimens.ts'
+
+/** Damaged segments that are tried; more with MUTATIONS. Another series with MUTATIONS_SEED. */
+const MUTATIONS = Number(process.env.MUTATIONS ?? 10_000)
+const SEED = process.env.MUTATIONS_SEED ?? 'damage'
+
+/** A segment's time: max(8 s, 4 × its duration). */
+const DEADLINE_MS = 8_000
+const WORKERS = Math.min(4, availableParallelism())
+/** Recordings are large: one damaged segment in so many is one of theirs. */
+const RECORDED_ONE_IN = 100
+const SMALL = { width: 146, height: 50, bitrate: 100_000 }
+
+/** Everything that may be said of a segment that cannot be done: names of peers, and FFmpeg's own texts. */
+const REFUSALS = new Set([
+  'TranscoderInvalidVideo',
+  'TranscoderInvalidDuration',
+  'TranscoderInvalidClipConfig',
+  'No keyframes in input',
+  'Encoded frames runaway',
+  'Decoder not found',
+  'Invalid data found when processing input',
+  'Generic error in an external library',
+  'Invalid argument',
+  'Cannot allocate memory',
+  'Not yet implemented in FFmpeg, patches welcome',
+  'Numerical result out of range',
+  'End of file',
+  'Internal bug, should not have happened',
+  'Operation not permitted',
+  'Operation not supported',
+])
+
+const signal = AbortSignal.timeout(60_000 + MUTATIONS * 100)
+
+interface Tally {
+  made: number
+  renditions: number
+  slowest: { readonly ms: number; readonly name: string }
+  readonly refused: Map<string, number>
+  readonly wrong: string[]
+}
+
+suite('damaged segments', () => {
+  let small: Specimen[] = []
+  let recorded: Specimen[] = []
+  let engine: MediaEngine
+  const supervisor = new Supervisor()
+  before(async () => {
+    small = await smallSpecimens()
+    recorded = recordedSpecimens()
+    engine = new MediaEngine({ clock: systemClock, log: silentLog, workers: WORKERS })
+    await supervisor.start(engine)
+  })
+  after(() => supervisor.stop())
+
+  test('give renditions that decode or the right words, in time, and nothing else comes to harm', async (t) => {
+    const tally: Tally = {
+      made: 0,
+      renditions: 0,
+      slowest: { ms: 0, name: '' },
+      refused: new Map(),
+      wrong: [],
+    }
+    const workers = engine.state.workers.map(({ pid }) => pid!)
+    let peakMb = 0
+    let next = 0
+    // Two at once for each worker: one is worked on, one waits.
+    const lanes = Array.from({ length: WORKERS * 2 }, async (_, lane) => {
+      while (next < MUTATIONS) {
+        const index = next++
+        const dice = quickDice(`${SEED}/${index}`)
+        const specimens = recorded.length > 0 && index % RECORDED_ONE_IN === 0 ? recorded : small
+        const damaged = mutated(specimens, dice)
+        await tryOne(engine, `${lane}`, index, damaged, tally)
+        if (index % 500 === 0)
+          for (const { pid } of engine.state.workers) peakMb = Math.max(peakMb, peakMbOf(pid))
+      }
+    })
+    await Promise.all(lanes)
+    const replaced = engine.state.workers.reduce((sum, worker) => sum + worker.replaced, 0)
+    t.diagnostic(
+      JSON.stringify({
+        ...tally,
+        refused: Object.fromEntries([...tally.refused].sort(([, a], [, b]) => b - a)),
+        peakMb,
+        replaced,
+        survived: engine.state.workers.filter(({ pid }) => workers.includes(pid!)).length,
+      }),
+    )
+    assert.deepEqual(tally.wrong, [])
+    assert.ok(tally.made > MUTATIONS / 10, `${tally.made} of ${MUTATIONS} gave renditions`)
+    assert.ok(tally.made < MUTATIONS * 0.9, `${tally.made} of ${MUTATIONS} gave renditions`)
+    // And what is sound still works.
+    const { renditions } = await engine.transcode(jobOf('after', small[0]!.bytes, 0), signal)
+    assert.equal(renditions.length, 1)
+  })
+})
+
+function jobOf(sessionId: string, source: Uint8Array, index: number): TranscodeJob {
+  const profiles = [
+    { fps: 0 },
+    { fps: 30 },
+    { format: 'mp4', fps: 15 },
+    { fps: 30, profile: 'baseline' },
+  ] as const
+  return {
+    sessionId,
+    source,
+    // Most often one rendition, which is quickest; sometimes several, and sometimes a part of the segment.
+    profiles: (index % 16 === 5 ? profiles : [profiles[index % profiles.length]!]).map((profile) =>
+      profileOf({ ...SMALL, ...profile }),
+    ),
+    durationMs: 2000,
+    deadlineMs: DEADLINE_MS,
+    provider: 'Livepeer Transcoder 1.2.3 (offchain)',
+    clip: index % 16 === 9 ? { fromMs: BigInt(index % 70), toMs: BigInt(index % 130) } : null,
+    calcPerceptualHash: index % 50 === 0,
+  }
+}
+
+async function tryOne(
+  engine: MediaEngine,
+  lane: string,
+  index: number,
+  damaged: Specimen,
+  tally: Tally,
+): Promise<void> {
+  const wrong = (what: string) => tally.wrong.push(`${SEED}/${index} (${damaged.name}): ${what}`)
+  const began = performance.now()
+  let renditions: Awaited<ReturnType<MediaEngine['transcode']>>['renditions'] = []
+  try {
+    ;({ renditions } = await engine.transcode(jobOf(lane, damaged.bytes, index), signal))
+    tally.made++
+  } catch (error) {
+    const { code, message } = error as { code?: string; message: string }
+    if (code !== 'media') wrong(`threw ${String(error)}`)
+    else if (message === WORKER_DIED || message === TOO_LATE) wrong(message)
+    else if (!REFUSALS.has(message)) wrong(`was refused with ${message}`)
+    tally.refused.set(message, (tally.refused.get(message) ?? 0) + 1)
+  }
+  const ms = Math.round(performance.now() - began)
+  if (ms > tally.slowest.ms) tally.slowest = { ms, name: `${SEED}/${index} (${damaged.name})` }
+  for (const { bytes, pixels } of renditions) {
+    tally.renditions++
+    const counted = await engine.countPixels(bytes, signal).catch((error: Error) => error.message)
+    if (counted !== pixels) wrong(`a rendition of ${pixels} pixels decodes to ${counted}`)
+  }
+}
+
+/** The most memory that a process has had. */
+function peakMbOf(pid: number | null): number {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+    return Math.round(Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024)
+  } catch {
+    return 0
+  }
+}
