@@ -125,6 +125,12 @@ suite('livepeer_bench', () => {
       ...['-outPrefix', '/nowhere/x'],
     ],
     [
+      'a GPU that is not there',
+      'three.m3u8',
+      /^livepeer_bench: no GPU of -nvidia works \(GPU 97: .+\): see to it, or leave -nvidia out to transcode on the CPU$/m,
+      ...['-nvidia', '97'],
+    ],
+    [
       'a segment that cannot be transcoded',
       'broken.m3u8',
       /^livepeer_bench: segment 1 of session 0 \(.*broken\.ts\) failed: TranscoderInvalidVideo$/m,

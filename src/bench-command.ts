@@ -3,12 +3,14 @@ import { dirname, resolve } from 'node:path'
 import { CSV_HEADER, configurationTable, csvLine, summaryTable } from './bench-report.ts'
 import { type BenchNeeds, type BenchSegment, runSessions } from './bench-sessions.ts'
 import { type BenchSettings, loadBenchSettings } from './config/bench-flags.ts'
+import type { MediaAbilities } from './domain/media-abilities.ts'
 import { readMediaPlaylist } from './domain/media-playlist.ts'
 import { extensionOf, withFormat } from './domain/rendition.ts'
 import { MediaEngine } from './io/media/engine.ts'
+import { countNvidiaGpus, lookAtMachine, tryOutInProcess, workersFor } from './io/media/machine.ts'
 import type { Clock } from './lib/clock.ts'
 import { isAbort, messageOf, NodeError } from './lib/errors.ts'
-import { levelOfVerbosity, openLog } from './lib/log.ts'
+import { type Log, levelOfVerbosity, openLog } from './lib/log.ts'
 import { Supervisor } from './lib/service.ts'
 import type { TranscodeOutput } from './services/orchestrator.ts'
 
@@ -22,7 +24,7 @@ export interface BenchSurroundings {
   readonly writeError: (text: string) => void
   /** Its fractions of milliseconds count. */
   readonly clock: Clock
-  /** As many segments are worked on at once, as in a node. */
+  /** Without a GPU as many segments are worked on at once, as in a node. */
   readonly cpus: number
   readonly version: string
 }
@@ -59,14 +61,15 @@ async function measure(
   around: BenchSurroundings,
   signal: AbortSignal,
 ): Promise<void> {
-  const { clock, cpus } = around
+  const { clock, cpus: cores } = around
   const log = openLog({
     level: levelOfVerbosity(settings.verbosity),
     pretty: true,
     write: around.writeError,
   })
+  const devices = await devicesOf(settings, log)
   await using supervisor = new Supervisor()
-  const engine = new MediaEngine({ clock, log, workers: cpus })
+  const engine = new MediaEngine({ clock, log, cores, devices, workers: workersFor(cores, devices) })
   await supervisor.start(engine)
   around.write(CSV_HEADER)
   const needs: BenchNeeds = {
@@ -86,6 +89,13 @@ async function measure(
     }
     around.writeError(summaryTable(settings.sessions, await runSessions(work, needs, signal)))
   }
+}
+
+/** The GPUs that work, as a node would find them. Throws NodeError when none of those asked for does. */
+async function devicesOf({ gpus }: BenchSettings, log: Log): Promise<readonly MediaAbilities[]> {
+  if (gpus.length === 0) return []
+  const tools = { log, tryOut: tryOutInProcess, countGpus: countNvidiaGpus }
+  return (await lookAtMachine({ gpus, isTried: true }, tools)).devices
 }
 
 /** Throws NodeError with a sentence. */

@@ -32,7 +32,16 @@ suite('what the bench reports', () => {
 *---------------------*----------------------------------------------*
 `,
     )
-    const options = ['-transcodingOptions', 'P144p30fps16x9', '-repeat', '3', '-live=false', '-mpeg7Sign']
+    const options = [
+      '-transcodingOptions',
+      'P144p30fps16x9',
+      '-repeat',
+      '3',
+      '-live=false',
+      '-mpeg7Sign',
+      '-nvidia',
+      '0,1',
+    ]
     assert.equal(
       configurationTable(settingsOf('-in', 'é.m3u8', '-concurrentSessions=4', ...options)),
       `\
@@ -42,6 +51,7 @@ suite('what the bench reports', () => {
 | Concurrent Sessions | 4              |
 | Live Mode           | false          |
 | MPEG-7 Sign Mode    | true           |
+| Nvidia GPU IDs      | 0,1            |
 | Repeat Times        | 3              |
 *---------------------*----------------*
 `,

@@ -32,6 +32,7 @@ export function configurationTable(settings: BenchSettings): string {
     ['Live Mode', String(settings.isLive)],
     ['MPEG-7 Sign Mode', String(settings.mpeg7Sign)],
   ]
+  if (settings.gpus.length > 0) rows.push(['Nvidia GPU IDs', [settings.gpus].flat().join(',')])
   if (settings.repeat > 1) rows.push(['Repeat Times', String(settings.repeat)])
   return table(rows)
 }

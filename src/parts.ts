@@ -28,7 +28,7 @@ import type { Wallet } from './io/chain/wallet.ts'
 import { GatewayHttp } from './io/http/gateway-http.ts'
 import { Metrics, nodeTypeOf } from './io/http/metrics.ts'
 import { type EngineState, MediaEngine } from './io/media/engine.ts'
-import type { Machine } from './io/media/machine.ts'
+import { type Machine, workersFor } from './io/media/machine.ts'
 import { type PatternOptions, patternSegment } from './io/media/pattern.ts'
 import { MemoryObjects } from './io/objects.ts'
 import { OrchestratorClient } from './io/rpc/orchestrator-client.ts'
@@ -81,8 +81,6 @@ import { TranscoderPool } from './services/transcoder-pool.ts'
 const DATABASE_FILE = 'livepeer-ts.sqlite3'
 /** A redeemer has a stream for each sender of each orchestrator, all of one orchestrator over one connection. */
 const REDEEMER_STREAMS = 20_000
-/** A GPU works on several segments at once. */
-const MIN_WORKERS_OF_A_GPU = 2
 /** Many times what a ticket takes on the wire. */
 const MAX_TICKET_BYTES = 16 * 1024
 /** Under load the next payment comes within this time, and the charge for a segment shares its commit. */
@@ -181,11 +179,7 @@ export class Parts {
     return this.#once('media', () => {
       const { clock, cpus: cores, log, machine, media } = this.#around
       const devices = machine?.devices ?? []
-      const workers = Math.max(MIN_WORKERS_OF_A_GPU, Math.ceil(cores / Math.max(1, devices.length)))
-      return (
-        media ??
-        new MediaEngine({ clock, log, cores, devices, workers: devices.length > 0 ? workers : cores })
-      )
+      return media ?? new MediaEngine({ clock, log, cores, devices, workers: workersFor(cores, devices) })
     })
   }
 

@@ -20,6 +20,7 @@ suite('the flags of livepeer_bench', () => {
       sessionDelayMs: 300,
       repeat: 1,
       segments: null,
+      gpus: [],
       outPrefix: null,
       mpeg7Sign: false,
       verbosity: 3,
@@ -43,7 +44,7 @@ suite('the flags of livepeer_bench', () => {
         '-repeat=2',
       ],
       ...['-segs', '5', '-transcodingOptions', 'one.json', '-outPrefix', 'out/x', '-mpeg7Sign', '-log', '5'],
-      ...['-nvidia', '', '-segs', '6'],
+      ...['-nvidia', '1,0,1', '-segs', '6'],
     )
     assert.ok(!('exit' in settings))
     const { profiles, ...rest } = settings
@@ -54,6 +55,7 @@ suite('the flags of livepeer_bench', () => {
       sessionDelayMs: 1500,
       repeat: 2,
       segments: 6,
+      gpus: ['1', '0'],
       outPrefix: 'out/x',
       mpeg7Sign: true,
       verbosity: 5,
@@ -95,9 +97,9 @@ suite('the flags of livepeer_bench', () => {
     [['-transcodingOptions', 'x'], 1, 'No transcoding profiles found in -transcodingOptions "x"'],
     [['-transcodingOptions', 'bad.json'], 1, '-transcodingOptions bad.json: the file is not JSON'],
     [
-      ['-nvidia', '0'],
+      ['-nvidia', 'first'],
       1,
-      '-nvidia is not supported by this version yet: leave it out to transcode on the CPU',
+      '-nvidia "first" holds "first", which is no number of a GPU: give numbers as in 0,1, or all',
     ],
     [
       ['-netint', '0'],

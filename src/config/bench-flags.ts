@@ -3,6 +3,7 @@ import { flagValue } from './flag-values.ts'
 import type { FlagKind } from './flags.ts'
 import { type FlagTable, noSuchFlag, readCommandLine, readValue, SettingsError, shown } from './load.ts'
 import { nearest } from './nearest.ts'
+import { readGpus } from './read-gpus.ts'
 import { readProfiles } from './read-profiles.ts'
 import { refusal } from './reading.ts'
 
@@ -18,6 +19,8 @@ export interface BenchSettings {
   readonly repeat: number
   /** How many segments of the playlist to use; null for all. */
   readonly segments: number | null
+  /** GPUs by number, or all there are; an empty list for the cores. */
+  readonly gpus: readonly string[] | 'all'
   readonly profiles: readonly Profile[]
   /** Begins the renditions' file names; null keeps no renditions. */
   readonly outPrefix: string | null
@@ -62,7 +65,12 @@ const flags = {
     value: 'NAME,…|FILE',
     help: 'Renditions: names of presets, or a JSON file with profiles.',
   },
-  nvidia: { kind: 'string', default: '', value: 'ID,…', help: 'Nvidia GPUs to transcode on.' },
+  nvidia: {
+    kind: 'string',
+    default: '',
+    value: 'ID,…',
+    help: 'Nvidia GPUs to transcode on, by number, or all.',
+  },
   netint: { kind: 'string', default: '', value: 'ID,…', help: 'NETINT cards to transcode on.' },
   outPrefix: {
     kind: 'string',
@@ -128,9 +136,8 @@ function settingsOf(
   if (textOf('nvidia') !== '' && textOf('netint') !== '') {
     throw refusal('-nvidia and -netint do not go together: give one of them')
   }
-  for (const name of ['nvidia', 'netint'] as const) {
-    if (textOf(name) === '') continue
-    throw refusal(`-${name} is not supported by this version yet: leave it out to transcode on the CPU`)
+  if (textOf('netint') !== '') {
+    throw refusal('-netint is not supported by this version yet: leave it out to transcode on the CPU')
   }
   const pauseMs = flagValue('duration', textOf('concurrentSessionDelay')) as number
   if (pauseMs < 0 || pauseMs > MAX_PAUSE_MS) {
@@ -145,6 +152,7 @@ function settingsOf(
     sessionDelayMs: pauseMs,
     repeat: whole('repeat', 1n, MAX_REPEATS),
     segments: segments === 0 ? null : segments,
+    gpus: readGpus('-nvidia', textOf('nvidia')),
     profiles: readProfiles('-transcodingOptions', textOf('transcodingOptions'), { readText, warnings }),
     outPrefix: textOf('outPrefix') || null,
     mpeg7Sign: flagValue('bool', textOf('mpeg7Sign')) === true,

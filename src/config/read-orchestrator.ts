@@ -2,6 +2,7 @@ import { DEFAULT_PEER_PORT, isLoopback, isUnspecified, parseBind, parsePeer, pri
 import { parseGatewayPrices } from './gateway-prices.ts'
 import { shown } from './load.ts'
 import type { Network } from './networks.ts'
+import { readGpus } from './read-gpus.ts'
 import { profilesOf } from './read-profiles.ts'
 import { peerUrls, type Reading, readPrice, refusal } from './reading.ts'
 import type { Secrets } from './secrets.ts'
@@ -124,7 +125,7 @@ export function readTranscoder(
 ): TranscoderSettings {
   const { flags } = reading
   const common = {
-    gpus: readGpus(reading),
+    gpus: readGpus(reading.spelled('nvidia'), reading.flags.nvidia),
     hevcDecoding: flags.hevcDecoding,
     triesGpus: flags.testTranscoder,
     ladder: profilesOf(reading),
@@ -140,19 +141,6 @@ export function readTranscoder(
     throw refusal('-transcoder without -orchestrator needs -orchAddr, the address of its orchestrator')
   }
   return { ...common, orchestrators }
-}
-
-function readGpus(reading: Reading): TranscoderSettings['gpus'] {
-  const { nvidia } = reading.flags
-  if (nvidia === '' || nvidia === 'all') return nvidia === '' ? [] : 'all'
-  const gpus = [...new Set(nvidia.split(',').map((id) => id.trim()))]
-  const wrong = gpus.find((id) => !/^\d{1,3}$/.test(id))
-  if (wrong !== undefined) {
-    throw refusal(
-      `${reading.spelled('nvidia')} ${shown(nvidia)} holds ${shown(wrong)}, which is no number of a GPU: give numbers as in 0,1, or all`,
-    )
-  }
-  return gpus
 }
 
 /** What a redeemer is told. Throws SettingsError. */

@@ -27,6 +27,8 @@ const NVIDIA = '0x10de'
 /** Display controllers and the like: graphics cards, with and without outputs. */
 const DISPLAY_CLASS = /^0x03/
 const TRY_OUT_MS = 60_000
+/** A GPU works on several segments at once. */
+const MIN_WORKERS_OF_A_GPU = 2
 
 /**
  * Tries out what is to work. A GPU that does not is named and left out; throws NodeError when none is left, since the
@@ -67,6 +69,11 @@ export async function lookAtMachine(
     )
   }
   return { devices, cores }
+}
+
+/** How many worker processes to keep for each device, or for the cores where there is none. */
+export function workersFor(cores: number, devices: readonly MediaAbilities[]): number {
+  return devices.length === 0 ? cores : Math.max(MIN_WORKERS_OF_A_GPU, Math.ceil(cores / devices.length))
 }
 
 /** Tries a GPU or the cores out in a process of its own, which may crash or hang without harm. */
