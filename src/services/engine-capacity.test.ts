@@ -2,10 +2,12 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { FakeEngine } from '../../test/fake-engine.ts'
 import { jobOf, pass, rest } from '../../test/fake-transcoder.ts'
-import { presetNamed } from '../domain/rendition.ts'
-import { WoundClock } from '../lib/clock.ts'
+import { presetNamed, withFormat } from '../domain/rendition.ts'
+import { MediaEngine } from '../io/media/engine.ts'
+import { patternSegment } from '../io/media/pattern.ts'
+import { systemClock, WoundClock } from '../lib/clock.ts'
 import { isAbort } from '../lib/errors.ts'
-import type { Fields, Log } from '../lib/log.ts'
+import { type Fields, type Log, silentLog } from '../lib/log.ts'
 import { Supervisor } from '../lib/service.ts'
 import { EngineCapacity } from './engine-capacity.ts'
 import type { SegmentJob } from './orchestrator.ts'
@@ -17,6 +19,17 @@ interface Line extends Fields {
   readonly message: string
 }
 
+function notedLog() {
+  const lines: Line[] = []
+  const at = (level: string) => (message: string, fields: Fields) =>
+    void lines.push({ level, message, ...fields })
+  const log = {
+    ...{ error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug') },
+    child: () => log,
+  } as Log
+  return { lines, log }
+}
+
 function world(
   t: TestContext,
   options: { parallel?: number; secondTakesMs?: number; maxSessions?: number | 'auto' } = {},
@@ -26,13 +39,7 @@ function world(
     parallel: options.parallel ?? 2,
     secondTakesMs: options.secondTakesMs ?? 400,
   })
-  const lines: Line[] = []
-  const at = (level: string) => (message: string, fields: Fields) =>
-    void lines.push({ level, message, ...fields })
-  const log = {
-    ...{ error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug') },
-    child: () => log,
-  } as Log
+  const { lines, log } = notedLog()
   const capacity = new EngineCapacity(
     { maxSessions: options.maxSessions ?? 'auto', ladder: LADDER },
     { engine, clock, log, sample: async () => ({ bytes: Uint8Array.of(1), durationMs: 1_000 }) },
@@ -225,4 +232,34 @@ test('segments of a session that its orchestrator still holds count, those that 
   assert.equal(w.capacity.canFinish(before(5)), true, 'half of one is done: 9.9 s for 8 s and a quarter')
   assert.equal(w.capacity.canFinish(w.next('a')), true)
   assert.equal(w.capacity.canFinish(before(6)), false)
+})
+
+test('the real engine is tried with a real moving picture, and found to do some', async () => {
+  const { lines, log } = notedLog()
+  const engine = new MediaEngine({ clock: systemClock, log: silentLog, workers: 2 })
+  const sample = (signal: AbortSignal) =>
+    patternSegment({ width: 640, height: 360, segmentMs: 1_000 }, signal)
+  const capacity = new EngineCapacity(
+    { maxSessions: 'auto', ladder: LADDER },
+    { engine, clock: systemClock, log, sample },
+  )
+  await using supervisor = new Supervisor()
+  await supervisor.start(engine)
+  await supervisor.start(capacity)
+  const { secondTakesMs, sessions, sustainedAtStart } = capacity.status()
+  assert.ok(sessions >= 1 && Number.isInteger(sessions))
+  assert.ok(sessions === 1 || sessions <= sustainedAtStart!, `${sessions} of ${sustainedAtStart}`)
+  const [line, ...others] = lines
+  assert.deepEqual(others, [])
+  assert.deepEqual(
+    [line!.sessions, line!.sustained, line!.secondTakesMs, line!.parallel],
+    [sessions, sustainedAtStart, secondTakesMs, 2],
+  )
+  // A segment that lasts longer than it says, so that its timing cannot be what the trial's was.
+  const { bytes } = await sample(AbortSignal.timeout(30_000))
+  const profiles = LADDER.map((profile) => withFormat(profile, 'mpegts'))
+  const job = { ...jobOf('live'), source: bytes, profiles, durationMs: 200, deadlineMs: 30_000 }
+  const { renditions } = await capacity.transcode(job, AbortSignal.timeout(60_000))
+  assert.equal(renditions.length, 2)
+  assert.ok(capacity.status().secondTakesMs! > secondTakesMs!)
 })
