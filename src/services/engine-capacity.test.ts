@@ -195,11 +195,11 @@ test('a segment is refused when what is before it makes it late, and as that get
   const w = world(t, { secondTakesMs: 800 })
   assert.equal(w.capacity.canFinish(w.next('x')), true, 'nothing is measured')
   await w.start()
-  for (let session = 0; session < 10; session++) w.ask(jobOf(`s${session}`))
+  for (let session = 0; session < 7; session++) w.ask(jobOf(`s${session}`))
   await rest()
-  // Nine others have to be done, 7.2 s, and then its own 1.6 s: beyond 8 s, but not beyond doubt.
+  // Six others have to be done, 4.8 s, and then its own 1.6 s.
   assert.equal(w.capacity.canFinish(w.next('x')), true)
-  for (let session = 10; session < 14; session++) w.ask(jobOf(`s${session}`))
+  for (let session = 7; session < 10; session++) w.ask(jobOf(`s${session}`))
   assert.equal(w.capacity.canFinish(w.next('x')), false)
   assert.equal(w.capacity.canFinish(w.next('s3')), false)
   await pass(w.clock, 3_200)
@@ -222,14 +222,14 @@ test('how slow the machine was before a pause refuses nothing after it', async (
 })
 
 test('segments of a session that its orchestrator still holds count, those that are here only once', async (t) => {
-  const w = world(t, { secondTakesMs: 900 })
+  const w = world(t, { secondTakesMs: 640 })
   await w.start()
   const before = (count: number) => ({ ...w.next('a'), before: { count, durationMs: count * 2_000 } })
   assert.equal(w.capacity.canFinish(before(4)), true)
   assert.equal(w.capacity.canFinish(before(5)), false)
   w.ask(jobOf('a'))
-  await pass(w.clock, 900)
-  assert.equal(w.capacity.canFinish(before(5)), true, 'half of one is done: 9.9 s for 8 s and a quarter')
+  await pass(w.clock, 640)
+  assert.equal(w.capacity.canFinish(before(5)), true, 'half of one is done: 7.04 s of 8')
   assert.equal(w.capacity.canFinish(w.next('a')), true)
   assert.equal(w.capacity.canFinish(before(6)), false)
 })
