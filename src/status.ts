@@ -117,6 +117,7 @@ export async function statusOf(
   }
 }
 
-function capacityOf({ capacity, maxSessions, settings }: Parts): NonNullable<NodeStatus['capacity']> {
-  return { maxSessions, ...(settings.transcoder ? { engine: capacity.status() } : {}) }
+function capacityOf(parts: Parts): NonNullable<NodeStatus['capacity']> {
+  const { maxSessions, settings } = parts
+  return { maxSessions, ...(settings.transcoder ? { engine: parts.capacity.status() } : {}) }
 }

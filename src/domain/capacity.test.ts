@@ -23,7 +23,7 @@ function steady(
   { together, workMs, forMs }: { together: number; workMs: number; forMs: number },
 ): CapacityEstimate {
   let estimate = known
-  const timing = { videoMs: 2_000, workMs, together, sinceLastMs: workMs / together }
+  const timing = { videoMs: 2_000, workMs, isDone: true, together, sinceLastMs: workMs / together }
   for (let ms = 0; ms < forMs; ms += timing.sinceLastMs) estimate = withTiming(estimate, timing)
   return estimate
 }
@@ -160,8 +160,21 @@ describe('live timings', () => {
 
   it('of long ago say nothing of how fast a worker is now', () => {
     const slow = steady(start, { together: 2, workMs: 8_000, forMs: 300_000 })
-    const later = withTiming(slow, { videoMs: 2_000, workMs: 800, together: 1, sinceLastMs: 3_600_000 })
+    const later = withTiming(slow, {
+      videoMs: 2_000,
+      workMs: 800,
+      isDone: true,
+      together: 1,
+      sinceLastMs: 3_600_000,
+    })
     near(secondTakesMs(later), 400)
+  })
+
+  it('of a segment whose time was over tell only that it takes longer', () => {
+    const cut = { videoMs: 2_000, isDone: false, together: 2, sinceLastMs: 400 }
+    assert.equal(withTiming(start, { ...cut, workMs: 300 }), start)
+    const slower = withTiming(start, { ...cut, workMs: 3_000 })
+    assert.ok(secondTakesMs(slower)! > secondTakesMs(start)!)
   })
 
   it('before a pause say nothing of how fast a worker is after it, but keep the capacity', () => {
@@ -186,7 +199,13 @@ describe('live timings', () => {
   })
 
   it('of a segment that hung, or that lies about its duration, weigh no more than its duration', () => {
-    const hung = withTiming(start, { videoMs: 100, workMs: 8_000, together: 1, sinceLastMs: 0 })
+    const hung = withTiming(start, {
+      videoMs: 100,
+      workMs: 8_000,
+      isDone: false,
+      together: 1,
+      sinceLastMs: 0,
+    })
     near(sustained(hung), 5)
     near(secondTakesMs(hung), 400)
   })
@@ -204,6 +223,7 @@ describe('live timings', () => {
     const timing: fc.Arbitrary<SegmentTiming> = fc.record({
       videoMs: fc.integer({ min: 0, max: 300_000 }),
       workMs: fc.integer({ min: -10, max: 1_200_000 }),
+      isDone: fc.boolean(),
       together: fc.double({ min: 0, max: 100, noNaN: true }),
       sinceLastMs: fc.integer({ min: -1_000, max: 10_000_000 }),
     })
@@ -262,19 +282,14 @@ describe('whether a segment can be done in time', () => {
   const answers: [string, CapacityEstimate, Partial<Backlog>, boolean][] = [
     ['nothing measured', unmeasured(2), { own: segments(4), others: segments(200) }, true],
     ['four of its own on a machine that keeps up', fast, { own: segments(4) }, true],
-    ['four of its own, just in real time', estimateOfTrial(1_000, [1_000]), { own: segments(4) }, true],
-    [
-      'four of its own, slower than real time by a third',
-      estimateOfTrial(1_000, [1_350]),
-      { own: segments(4) },
-      false,
-    ],
+    ['four of its own, 7 s of 8', estimateOfTrial(1_000, [700]), { own: segments(4) }, true],
+    ['four of its own, 7.5 s of 8', estimateOfTrial(1_000, [750]), { own: segments(4) }, false],
     ['nothing before it, however slow', slow, {}, true],
     ['a free worker, however slow', slow, { others: segments(1) }, true],
     ['one of its own, too slow for two', slow, { own: segments(1) }, false],
     ['no worker free, and too slow', slow, { others: segments(2) }, false],
-    ['twenty others', fast, { others: segments(20) }, true],
-    ['twenty-five others, 10.4 s for 8 s and a margin', fast, { others: segments(25) }, false],
+    ['sixteen others, 6.8 s of 8', fast, { others: segments(16) }, true],
+    ['eighteen others, 7.6 s of 8', fast, { others: segments(18) }, false],
     ['a long segment has longer', fast, { others: segments(25), videoMs: 4_000, limitMs: 16_000 }, true],
     ['64 others on a large machine', large, { others: segments(64) }, true],
   ]

@@ -22,8 +22,11 @@ const SLACK = 0.25
 const FULL_SHARE = 0.9
 /** Slower than this is too late in any case (transcoding.md §10), so a segment that hangs tells no more than this. */
 const SLOWEST = 4
-/** A segment is refused only if it would be late by this much even so: an estimate may be wrong. */
-const MARGIN = 1.25
+/**
+ * A segment has to be done in so much of its time. With less than the whole a machine that gets too much does what it
+ * takes in; with more it would do everything a little too late.
+ */
+const MARGIN = 0.9
 
 /** Time that went into video; what is older has lost weight. */
 interface Sums {
@@ -48,6 +51,8 @@ export interface SegmentTiming {
   readonly videoMs: number
   /** Without the time that it waited for a worker. */
   readonly workMs: number
+  /** False when its time was over before it was done: it would have taken longer. */
+  readonly isDone: boolean
   /** How many were worked on meanwhile on average, itself included. */
   readonly together: number
   /** Since the timing before this one. */
@@ -91,6 +96,8 @@ export function withTiming(known: CapacityEstimate, timing: SegmentTiming): Capa
   const { videoMs, together, sinceLastMs } = timing
   if (videoMs <= 0 || timing.workMs <= 0) return known
   const workMs = Math.min(timing.workMs, SLOWEST * videoMs)
+  // Begun late and cut short, it may well have been as fast as the others.
+  if (!timing.isDone && known.each && workMs * speedOf(known.each) <= videoMs) return known
   const each = plus(known.each, Math.max(0, sinceLastMs), { workMs, videoMs })
   // Its share of the time that passed: those at work together take that time only once.
   const share = workMs / Math.max(1, together)
@@ -149,7 +156,7 @@ export function doneInMs(
 
 /**
  * Whether a segment can be done in time behind what is before it. Yes when nothing is before it, or nothing has been
- * measured: refused is only what is sure to be late.
+ * measured.
  */
 export function canBeDone(estimate: CapacityEstimate, backlog: Backlog): boolean {
   if (backlog.own.count === 0 && backlog.others.count < estimate.parallel) return true

@@ -2,10 +2,12 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { FakeEngine } from '../../test/fake-engine.ts'
 import { jobOf, pass, rest } from '../../test/fake-transcoder.ts'
-import { presetNamed } from '../domain/rendition.ts'
-import { WoundClock } from '../lib/clock.ts'
+import { presetNamed, withFormat } from '../domain/rendition.ts'
+import { MediaEngine } from '../io/media/engine.ts'
+import { patternSegment } from '../io/media/pattern.ts'
+import { systemClock, WoundClock } from '../lib/clock.ts'
 import { isAbort } from '../lib/errors.ts'
-import type { Fields, Log } from '../lib/log.ts'
+import { type Fields, type Log, silentLog } from '../lib/log.ts'
 import { Supervisor } from '../lib/service.ts'
 import { EngineCapacity } from './engine-capacity.ts'
 import type { AdmittedJob } from './orchestrator.ts'
@@ -17,6 +19,17 @@ interface Line extends Fields {
   readonly message: string
 }
 
+function notedLog() {
+  const lines: Line[] = []
+  const at = (level: string) => (message: string, fields: Fields) =>
+    void lines.push({ level, message, ...fields })
+  const log = {
+    ...{ error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug') },
+    child: () => log,
+  } as Log
+  return { lines, log }
+}
+
 function world(
   t: TestContext,
   options: { parallel?: number; secondTakesMs?: number; maxSessions?: number | 'auto' } = {},
@@ -26,13 +39,7 @@ function world(
     parallel: options.parallel ?? 2,
     secondTakesMs: options.secondTakesMs ?? 400,
   })
-  const lines: Line[] = []
-  const at = (level: string) => (message: string, fields: Fields) =>
-    void lines.push({ level, message, ...fields })
-  const log = {
-    ...{ error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug') },
-    child: () => log,
-  } as Log
+  const { lines, log } = notedLog()
   const capacity = new EngineCapacity(
     { maxSessions: options.maxSessions ?? 'auto', ladder: LADDER },
     { engine, clock, log, sample: async () => ({ bytes: Uint8Array.of(1), durationMs: 1_000 }) },
@@ -188,11 +195,11 @@ test('a segment is refused when what is before it makes it late, and as that get
   const w = world(t, { secondTakesMs: 800 })
   assert.equal(w.capacity.canFinish(w.next('x')), true, 'nothing is measured')
   await w.start()
-  for (let session = 0; session < 10; session++) w.ask(jobOf(`s${session}`))
+  for (let session = 0; session < 7; session++) w.ask(jobOf(`s${session}`))
   await rest()
-  // Nine others have to be done, 7.2 s, and then its own 1.6 s: beyond 8 s, but not beyond doubt.
+  // Six others have to be done, 4.8 s, and then its own 1.6 s.
   assert.equal(w.capacity.canFinish(w.next('x')), true)
-  for (let session = 10; session < 14; session++) w.ask(jobOf(`s${session}`))
+  for (let session = 7; session < 10; session++) w.ask(jobOf(`s${session}`))
   assert.equal(w.capacity.canFinish(w.next('x')), false)
   assert.equal(w.capacity.canFinish(w.next('s3')), false)
   await pass(w.clock, 3_200)
@@ -215,14 +222,44 @@ test('how slow the machine was before a pause refuses nothing after it', async (
 })
 
 test('segments of a session that its orchestrator still holds count, those that are here only once', async (t) => {
-  const w = world(t, { secondTakesMs: 900 })
+  const w = world(t, { secondTakesMs: 640 })
   await w.start()
   const before = (count: number) => ({ ...w.next('a'), before: { count, durationMs: count * 2_000 } })
   assert.equal(w.capacity.canFinish(before(4)), true)
   assert.equal(w.capacity.canFinish(before(5)), false)
   w.ask(jobOf('a'))
-  await pass(w.clock, 900)
-  assert.equal(w.capacity.canFinish(before(5)), true, 'half of one is done: 9.9 s for 8 s and a quarter')
+  await pass(w.clock, 640)
+  assert.equal(w.capacity.canFinish(before(5)), true, 'half of one is done: 7.04 s of 8')
   assert.equal(w.capacity.canFinish(w.next('a')), true)
   assert.equal(w.capacity.canFinish(before(6)), false)
+})
+
+test('the real engine is tried with a real moving picture, and found to do some', async () => {
+  const { lines, log } = notedLog()
+  const engine = new MediaEngine({ clock: systemClock, log: silentLog, workers: 2 })
+  const sample = (signal: AbortSignal) =>
+    patternSegment({ width: 640, height: 360, segmentMs: 1_000 }, signal)
+  const capacity = new EngineCapacity(
+    { maxSessions: 'auto', ladder: LADDER },
+    { engine, clock: systemClock, log, sample },
+  )
+  await using supervisor = new Supervisor()
+  await supervisor.start(engine)
+  await supervisor.start(capacity)
+  const { secondTakesMs, sessions, sustainedAtStart } = capacity.status()
+  assert.ok(sessions >= 1 && Number.isInteger(sessions))
+  assert.ok(sessions === 1 || sessions <= sustainedAtStart!, `${sessions} of ${sustainedAtStart}`)
+  const [line, ...others] = lines
+  assert.deepEqual(others, [])
+  assert.deepEqual(
+    [line!.sessions, line!.sustained, line!.secondTakesMs, line!.parallel],
+    [sessions, sustainedAtStart, secondTakesMs, 2],
+  )
+  // A segment that lasts longer than it says, so that its timing cannot be what the trial's was.
+  const { bytes } = await sample(AbortSignal.timeout(30_000))
+  const profiles = LADDER.map((profile) => withFormat(profile, 'mpegts'))
+  const job = { ...jobOf('live'), source: bytes, profiles, durationMs: 200, deadlineMs: 30_000 }
+  const { renditions } = await capacity.transcode(job, AbortSignal.timeout(60_000))
+  assert.equal(renditions.length, 2)
+  assert.ok(capacity.status().secondTakesMs! > secondTakesMs!)
 })

@@ -158,17 +158,17 @@ export class EngineCapacity implements Service {
     }
     this.#entries.add(entry)
     this.#begin()
-    let isTelling = false
+    let end: 'done' | 'late' | 'other' = 'other'
     try {
       const output = await engine.transcode(job, signal)
-      isTelling = true
+      end = 'done'
       return output
     } catch (error) {
       // One that is not done when its time is over tells something too; bad input and cancelled work tell nothing.
-      isTelling = !signal.aborted && clock.now() - startedMs >= job.deadlineMs - TIMER_MS
+      if (!signal.aborted && clock.now() - startedMs >= job.deadlineMs - TIMER_MS) end = 'late'
       throw error
     } finally {
-      this.#end(entry, isTelling)
+      this.#end(entry, end)
     }
   }
 
@@ -225,15 +225,16 @@ export class EngineCapacity implements Service {
     this.#atWork = busy.size
   }
 
-  #end(entry: Entry, isTelling: boolean): void {
+  #end(entry: Entry, end: 'done' | 'late' | 'other'): void {
     this.#countArea()
     const { begun } = entry
-    if (isTelling && begun) {
+    if (end !== 'other' && begun) {
       const now = this.#areaToMs
       const workMs = now - begun.atMs
       const together = (this.#area - begun.area) / Math.max(1, workMs)
       const sinceLastMs = now - this.#lastTimingMs
-      this.#estimate = withTiming(this.#estimate, { videoMs: entry.videoMs, workMs, together, sinceLastMs })
+      const timing = { videoMs: entry.videoMs, workMs, isDone: end === 'done', together, sinceLastMs }
+      this.#estimate = withTiming(this.#estimate, timing)
       if (workMs > 0) this.#lastTimingMs = now
     }
     this.#entries.delete(entry)

@@ -296,8 +296,8 @@ async function measured(secondTakesMs: number, maxSessions = 100) {
 }
 
 test('a segment that what is before it would make late is told OrchestratorBusy at once, and not worked on', async () => {
-  // Slower than real time: two segments take 7.2 s, a third would be done after 10.8 s.
-  const { engine, clock, post } = await measured(1_800)
+  // Slower than real time: two segments take 6.8 s, a third would be done after 10.2 s.
+  const { engine, clock, post } = await measured(1_700)
   const begun = engine.begun.length
   const texts = await post(5)
   assert.deepEqual(texts, [null, null, 'OrchestratorBusy', 'OrchestratorBusy', 'OrchestratorBusy'])
@@ -307,7 +307,7 @@ test('a segment that what is before it would make late is told OrchestratorBusy 
 })
 
 test('on a machine that keeps up five of six are done as ever, and the sixth is told OrchestratorBusy', async () => {
-  const { clock, post } = await measured(800)
+  const { clock, post } = await measured(700)
   const texts = await post(6)
   assert.deepEqual(texts, [null, null, null, null, null, 'OrchestratorBusy'])
   await clock.wind(20_000)
@@ -320,7 +320,7 @@ test('a new session is capped while its segment could not be done in time, a kno
   const early = await segmentFor(orchestrator)
   const late = await segmentFor(orchestrator)
   ;(await orchestrator.admit(known, payment)).release()
-  for (let session = 0; session < 10; session++) await post(1)
+  for (let session = 0; session < 7; session++) await post(1)
   const capped = { code: 'forbidden', message: 'OrchestratorCapped' }
   await assert.rejects(orchestrator.admit(late, payment), capped)
   await assert.rejects(orchestrator.info(request), {
@@ -332,6 +332,33 @@ test('a new session is capped while its segment could not be done in time, a kno
   await clock.wind(4_000)
   ;(await orchestrator.admit(early, payment)).release()
   assert.ok(await orchestrator.info(request))
+})
+
+test('of more streams than the machine sustains as much is done as it can do, and nothing is begun in vain', async () => {
+  // Two streams are sustained, five come.
+  const { clock, orchestrator, engine } = await measured(1_000)
+  const segments = []
+  for (let session = 0; session < 5; session++) segments.push(await segmentFor(orchestrator))
+  const texts = new Map<string, number>()
+  const count = (text: string) => void texts.set(text, (texts.get(text) ?? 0) + 1)
+  const post = async (segment: SegmentData) => {
+    const admission = await orchestrator.admit(segment, payment)
+    const { outcome } = await admission.transcode(source, never)
+    count(outcome.kind === 'error' ? outcome.text : 'done')
+  }
+  for (let ms = 0; ms < 120_000; ms += 400) {
+    if (ms === 60_000) engine.secondTakesMs = 1_400
+    post(segments[(ms / 400) % 5]!).catch((error) => count(error.message))
+    await clock.wind(400)
+  }
+  await clock.wind(10_000)
+  const { done = 0, ...errors } = Object.fromEntries(texts)
+  // 60 s of two streams, then 60 s of one and a half, in segments of 2 s.
+  assert.ok(done >= 95, `${done} done`)
+  const { OrchestratorBusy: busy = 0, OrchestratorCapped: capped = 0, ...others } = errors
+  const late = Object.values(others).reduce((sum, times) => sum + times, 0)
+  assert.ok(late <= 6, JSON.stringify(errors))
+  assert.equal(done + busy + capped + late, 300)
 })
 
 test('what the transcoder says reaches the gateway word for word, and costs nothing', async () => {

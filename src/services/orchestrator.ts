@@ -41,6 +41,7 @@ const DRAIN_POLL_MS = 200
 const LAST_SEGMENTS_MS = 10_000
 /** A session is offered before anything is known of its segments; most last so long. */
 const OFFERED_SEGMENT_MS = 2_000
+const NOTHING = { count: 0, durationMs: 0 }
 /** A smaller rendition cannot be a video (transcoding.md §6). */
 const MIN_RENDITION_BYTES = 25
 
@@ -339,11 +340,15 @@ export class Orchestrator implements Service {
   /** Whether one more session may be opened: there is a place for it, and what is under way leaves time for its segment. */
   #hasRoom(sessionId: string, durationMs: number): boolean {
     if (this.#sessions.size >= this.#options.maxSessions) return false
-    return this.#canFinish(sessionId, durationMs, { count: 0, durationMs: 0 })
+    return this.#canFinish(sessionId, durationMs, NOTHING)
   }
 
-  #canFinish(sessionId: string, durationMs: number, before: { count: number; durationMs: number }): boolean {
-    const limitMs = segmentLimitMs(durationMs)
+  #canFinish(
+    sessionId: string,
+    durationMs: number,
+    before: { readonly count: number; readonly durationMs: number },
+    limitMs = segmentLimitMs(durationMs),
+  ): boolean {
     return this.#needs.transcoder.canFinish?.({ sessionId, durationMs, limitMs, before }) ?? true
   }
 
@@ -461,6 +466,8 @@ export class Orchestrator implements Service {
       await tail
       const left = deadline - this.#needs.clock.now()
       if (left <= 0) throw new NodeError('too-late', 'the segment waited longer than its deadline')
+      if (!this.#canFinish(session.id, durationMs, NOTHING, left))
+        throw new NodeError('busy', 'OrchestratorBusy')
       return await work(left)
     } finally {
       session.inTurn--
