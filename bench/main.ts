@@ -14,6 +14,10 @@ const benches: Readonly<Record<string, { about: string; run: () => Promise<unkno
     about: 'how many winning tickets a redeemer gets into a block, and at what gas, alone and in batches',
     run: () => import('./redeem.ts'),
   },
+  transcode: {
+    about: 'how fast the engine transcodes beside FFmpeg’s command line (ROUNDS=3; needs ffmpeg)',
+    run: () => import('./transcode.ts'),
+  },
   'max-float': {
     about: 'how soon 50 orchestrators hear of a change of one of 200 senders’ funds',
     run: () => import('./max-float.ts'),

@@ -36,6 +36,8 @@ const ladders = [
 interface Spent {
   readonly wallMs: number
   readonly cpuS: number
+  /** What of it this process took: the engine's part in the node. */
+  readonly nodeCpuS: number
 }
 
 const folder = await mkdtemp(join(tmpdir(), 'livepeer-bench-'))
@@ -70,7 +72,7 @@ try {
     })
     const times = ours.map(wall)
     console.log(
-      `one session, ${name}: ${times2(sum(theirs, wall) / sum(ours, wall))} the command line’s throughput, ${times2(sum(ours, cpu) / sum(theirs, cpu))} its CPU time; a segment takes ${Math.round(percentile(times, 50))} ms (p99 ${Math.round(percentile(times, 99))}), there ${Math.round(percentile(theirs.map(wall), 50))} ms (p99 ${Math.round(percentile(theirs.map(wall), 99))})`,
+      `one session, ${name}: ${multiple(sum(theirs, wall) / sum(ours, wall))} the command line’s throughput, ${multiple(sum(ours, cpu) / sum(theirs, cpu))} its CPU time; a segment takes ${Math.round(percentile(times, 50))} ms (p99 ${Math.round(percentile(times, 99))}), there ${Math.round(percentile(theirs.map(wall), 50))} ms (p99 ${Math.round(percentile(theirs.map(wall), 99))})`,
     )
     latencies.theirs.push(percentile(times, 99) / percentile(times, 50))
   }
@@ -109,13 +111,15 @@ try {
     cpuRatio: sum(many.ours, cpu) / sum(many.theirs, cpu),
   }
   console.log(
-    `${SESSIONS} sessions, 720p30 to 240p+360p+720p: ${times2(four.ratio)} the command line’s throughput, ${times2(four.cpuRatio)} its CPU time`,
+    `${SESSIONS} sessions, 720p30 to 240p+360p+720p: ${multiple(four.ratio)} the command line’s throughput, ${multiple(four.cpuRatio)} its CPU time`,
   )
 
   const rssMb = engine.state.workers.reduce((total, { pid }) => total + rssMbOf(pid!), 0)
-  const engineCpuShare = await javascriptShare(await readFile(paths[0]!), whole)
+  const scriptShare = await javascriptShare(await readFile(paths[0]!), whole)
+  const nodeShare = sum(many.ours, ({ nodeCpuS }) => nodeCpuS) / sum(many.ours, cpu)
+  const engineCpuShare = scriptShare + nodeShare
   console.log(
-    `JavaScript takes ${round(engineCpuShare * 100)} % of a transcode’s CPU time; the workers hold ${rssMb} MB`,
+    `of the CPU time ${round(scriptShare * 100)} % go to JavaScript in the workers and ${round(nodeShare * 100)} % to the node, which hands segments over and takes renditions back; the rest is FFmpeg’s; the workers hold ${rssMb} MB`,
   )
   console.log(
     JSON.stringify({
@@ -214,7 +218,8 @@ async function spent(work: () => Promise<readonly number[]>): Promise<Spent> {
   const wallMs = performance.now() - started
   const { user, system } = process.cpuUsage(own)
   const reportedS = reported.reduce((total, seconds) => total + seconds, 0)
-  return { wallMs, cpuS: reportedS > 0 ? reportedS : workersCpu() - before + (user + system) / 1e6 }
+  const nodeCpuS = (user + system) / 1e6
+  return { wallMs, nodeCpuS, cpuS: reportedS > 0 ? reportedS : workersCpu() - before + nodeCpuS }
 }
 
 function workersCpu(): number {
@@ -282,6 +287,6 @@ function cpu({ cpuS }: Spent): number {
   return cpuS
 }
 
-function times2(value: number): string {
+function multiple(value: number): string {
   return `${value.toFixed(2)} ×`
 }

@@ -12,6 +12,7 @@ import {
 } from './domain/capabilities.ts'
 import { commonCapabilities } from './domain/media-abilities.ts'
 import { currencyToWei, needsFeed } from './domain/price.ts'
+import type { Profile } from './domain/rendition.ts'
 import type { PricePerPixel } from './domain/ticket.ts'
 import { ChainClient } from './io/chain/client.ts'
 import type { ContractAddresses } from './io/chain/contracts.ts'
@@ -27,6 +28,7 @@ import { GatewayHttp } from './io/http/gateway-http.ts'
 import { Metrics, nodeTypeOf } from './io/http/metrics.ts'
 import { type EngineState, MediaEngine } from './io/media/engine.ts'
 import type { Machine } from './io/media/machine.ts'
+import { type PatternOptions, patternSegment } from './io/media/pattern.ts'
 import { MemoryObjects } from './io/objects.ts'
 import { OrchestratorClient } from './io/rpc/orchestrator-client.ts'
 import { OrchestratorEndpoint } from './io/rpc/orchestrator-endpoint.ts'
@@ -46,6 +48,7 @@ import { Rational } from './lib/rational.ts'
 import type { Service } from './lib/service.ts'
 import { Activity } from './services/activity.ts'
 import { Discovery } from './services/discovery.ts'
+import { EngineCapacity } from './services/engine-capacity.ts'
 import { Gateway, type InputMedia } from './services/gateway.ts'
 import { Orchestrator, type Recipient, type Transcoder } from './services/orchestrator.ts'
 import {
@@ -80,6 +83,9 @@ const REDEEMER_STREAMS = 20_000
 const MIN_WORKERS_OF_A_GPU = 2
 /** Under load the next payment comes within this time, and the charge for a segment shares its commit. */
 const DEBIT_PATIENCE_MS = 50
+/** Short, so that the node is soon ready; measured, it gives the same speed as twice as much. */
+const TRIAL_SEGMENT_MS = 1_000
+const TRIAL_BITRATE = 4_000_000
 
 /** What was opened of the chain before anything is built on it. */
 export interface ChainAccess {
@@ -188,6 +194,34 @@ export class Parts {
     return transcodingCapabilities({ version, found, hevcDecoding: this.settings.transcoder!.hevcDecoding })
   }
 
+  /** The engine of a node that transcodes, with a measure of what it can do. */
+  get capacity() {
+    return this.#once('capacity', () => {
+      const { media: engine, settings } = this
+      const { ladder } = settings.transcoder!
+      const sample = (signal: AbortSignal) => patternSegment(trialPattern(ladder), signal)
+      const options = { maxSessions: settings.maxSessions, ladder }
+      return new EngineCapacity(options, { ...this.#around, engine, sample })
+    })
+  }
+
+  /** Whether work of others is taken in. */
+  get takesSessions(): boolean {
+    const { gateway, orchestrator, transcoder } = this.settings
+    return gateway !== null || orchestrator !== null || transcoder !== null
+  }
+
+  /** How many sessions, or streams, this node takes at once just now. */
+  get maxSessions(): number {
+    const { maxSessions, orchestrator, transcoder } = this.settings
+    if (orchestrator) {
+      const { capacity } = this.transcoders
+      return maxSessions === 'auto' ? capacity : Math.min(maxSessions, capacity)
+    }
+    if (transcoder) return this.capacity.sessions
+    return maxSessions === 'auto' ? 0 : maxSessions
+  }
+
   get signer(): Signer {
     return this.#chain?.wallet ?? noSigner
   }
@@ -283,7 +317,7 @@ export class Parts {
   get orchestrator() {
     return this.#once('orchestrator', () => {
       const { transcoders } = this
-      const { maxSessions } = this.settings
+      const maxSessions = () => this.maxSessions
       return new Orchestrator(
         {
           serviceUri: this.#serviceUri,
@@ -293,7 +327,7 @@ export class Parts {
           version: this.#around.version,
           // Both change as transcoders come and go.
           get maxSessions() {
-            return maxSessions === 'auto' ? transcoders.capacity : Math.min(maxSessions, transcoders.capacity)
+            return maxSessions()
           },
           get capabilities() {
             return transcoders.capabilities
@@ -337,15 +371,13 @@ export class Parts {
   get transcoders() {
     return this.#once('transcoders', () => {
       const { metrics: events, results: sources, settings } = this
-      const local = settings.transcoder ? this.media : null
-      const { maxSessions } = settings
+      const local = settings.transcoder ? this.capacity : null
       return new TranscoderPool(
         {
           serviceUri: this.#serviceUri,
           secret: settings.secrets.orchSecret,
           orchestrator: this.recipientAddress ?? 'offchain',
           capabilities: offered(local ? this.#ownCapabilities : defaultCapabilities(this.#around.version)),
-          localCapacity: maxSessions === 'auto' ? this.#around.cpus : maxSessions,
         },
         { ...this.#around, local, sources, events },
       )
@@ -362,19 +394,17 @@ export class Parts {
 
   get remoteWorker() {
     return this.#once('remote worker', () => {
-      const { client, media, metrics: events, settings } = this
+      const { capacity: engine, client, metrics: events, settings } = this
       const { orchestrators } = settings.transcoder!
-      const { maxSessions } = settings
       const { version } = this.#around
       return new RemoteWorker(
         {
           orchestrators,
           secret: settings.secrets.orchSecret,
-          capacity: maxSessions === 'auto' ? this.#around.cpus : maxSessions,
           capabilities: offered(this.#ownCapabilities),
           version,
         },
-        { ...this.#around, link: this.#orchestratorLink(client), engine: media, events },
+        { ...this.#around, link: this.#orchestratorLink(client), engine, events },
       )
     })
   }
@@ -589,11 +619,11 @@ export class Parts {
     return this.#once('gateway', () => {
       const { maxAttempts, profiles, localVerify, minOrchestratorVersion } = this.#gatewaySettings
       const { client, payer, signer, media, metrics, source } = this
-      const maxSessions = this.settings.maxSessions
+      const { maxSessions } = this
       return new Gateway(
         {
           ...{ maxAttempts, profiles, localVerify, minOrchestratorVersion },
-          maxSessions: maxSessions === 'auto' ? 0 : maxSessions,
+          maxSessions,
           weights: this.#weights,
         },
         {
@@ -739,6 +769,14 @@ function offered(all: Capabilities): Capabilities {
   const bits = bitsOf(all.bitstring).filter((bit) => !missing.includes(bit))
   const capacities = new Map([...all.capacities].filter(([bit]) => !missing.includes(bit)))
   return { ...all, bitstring: bitstringOf(bits), capacities }
+}
+
+/** A picture larger than what is made of it, as streams are. */
+function trialPattern(ladder: readonly Profile[]): PatternOptions {
+  const isLarge = ladder.some(({ height, width }) => Math.max(width, height) > 1280)
+  const isFast = ladder.some(({ fps, fpsDen }) => fps / Math.max(1, fpsDen) > 30)
+  const size = isLarge ? { width: 1920, height: 1080 } : { width: 1280, height: 720 }
+  return { ...size, fps: isFast ? 60 : 30, segmentMs: TRIAL_SEGMENT_MS, bitrate: TRIAL_BITRATE }
 }
 
 /** The port of a URL, also where it is its scheme's own and therefore not kept in it. */

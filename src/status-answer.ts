@@ -112,6 +112,7 @@ const sections = {
   worker,
   media,
   sessions: count,
+  capacity: z.object({ maxSessions: count }),
   segments: z.object({ transcoded: count, failed: count }),
   ticketsSent: count,
   ticketsAccepted: count,

@@ -174,7 +174,10 @@ export class StatusFacts {
   /** The figures of `/metrics` that are read rather than counted; those that do not concern the node are absent. */
   readings(): FigureReading[] {
     const parts = this.#parts
-    if (!parts.settings.chain) return []
+    const ofWork = parts.takesSessions
+      ? [reading('max_sessions_total', 'Sessions taken at once', () => one(parts.maxSessions))]
+      : []
+    if (!parts.settings.chain) return ofWork
     const ofChain: FigureReading[] = [
       reading('chain_silence_seconds', 'Time since the newest block was made', () =>
         one(this.#blockAgeSeconds),
@@ -199,7 +202,7 @@ export class StatusFacts {
       },
       ...this.#gasReadings(),
     ]
-    return [...ofChain, ...this.#ticketReadings(), ...this.#rewardReadings()]
+    return [...ofWork, ...ofChain, ...this.#ticketReadings(), ...this.#rewardReadings()]
   }
 
   #ticketReadings(): FigureReading[] {

@@ -221,13 +221,17 @@ function chainLine(chain: NonNullable<SeenNode['status']['chain']>): string {
   return `block ${block}${age}, L1 block ${l1Block}${round}`
 }
 
+function sessionsOf(running: number, most: number | undefined): string {
+  return most === undefined ? counted(running, 'session') : `${running} of ${counted(most, 'session')}`
+}
+
 function workOf({ status }: SeenNode): string {
-  const { floatStreams, media, segments, sessions, streams, tickets, ticketsAccepted, transcoders, worker } =
-    status
+  const { capacity, floatStreams, media, segments, sessions, streams } = status
+  const { tickets, ticketsAccepted, transcoders, worker } = status
   const inRotation = transcoders?.filter(({ outOfRotation }) => outOfRotation === null)
   const parts = [
     ...(streams ? [counted(streams.length, 'stream')] : []),
-    ...(sessions === undefined ? [] : [counted(sessions, 'session')]),
+    ...(sessions === undefined ? [] : [sessionsOf(sessions, capacity?.maxSessions)]),
     ...(segments ? [`${counted(segments.transcoded, 'segment')} transcoded, ${segments.failed} failed`] : []),
     ...(tickets ? [`${counted(tickets.received, 'ticket')} received, ${tickets.won} won in all`] : []),
     ...(ticketsAccepted === undefined ? [] : [`${counted(ticketsAccepted, 'ticket')} paid`]),

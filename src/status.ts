@@ -1,5 +1,6 @@
 import type { EngineState } from './io/media/engine.ts'
 import type { Parts } from './parts.ts'
+import type { EngineCapacityStatus } from './services/engine-capacity.ts'
 import type { RedeemerHealth } from './services/redeemer-peers.ts'
 import type { RemoteWorkerStatus } from './services/remote-worker.ts'
 import type { RewardStatus } from './services/reward-service.ts'
@@ -53,6 +54,8 @@ export interface NodeStatus
   readonly waiting?: WaitingFigures
   readonly reward?: RewardStatus
   readonly rounds?: RoundInitializerStatus
+  /** How many sessions, or streams, it takes at once just now; with an engine of its own, what is known of that. */
+  readonly capacity?: { readonly maxSessions: number; readonly engine?: EngineCapacityStatus }
   /** Those of other machines, of an orchestrator that takes them in. */
   readonly transcoders?: readonly TranscoderState[]
   /** Of a node that transcodes itself: its worker processes and GPUs. */
@@ -94,6 +97,7 @@ export async function statusOf(
           segments,
         }
       : {}),
+    ...(parts.takesSessions ? { capacity: capacityOf(parts) } : {}),
     ...(parts.keepsTickets ? { recipient: parts.recipientAddress! } : {}),
     ...(settings.redeemer ? { floatStreams: parts.redeemerDesk.streams } : {}),
     ...(hasStarted && parts.keepsTickets ? { tickets: await facts.tickets(), waiting: facts.waiting() } : {}),
@@ -111,4 +115,8 @@ export async function statusOf(
     ...(settings.transcoder && !settings.orchestrator ? { worker: parts.remoteWorker.status() } : {}),
     ...(settings.gateway ? { streams: parts.gateway.status(), segments, ticketsSent, ticketsAccepted } : {}),
   }
+}
+
+function capacityOf({ capacity, maxSessions, settings }: Parts): NonNullable<NodeStatus['capacity']> {
+  return { maxSessions, ...(settings.transcoder ? { engine: capacity.status() } : {}) }
 }

@@ -149,7 +149,7 @@ export const flags = {
   maxSessions: text(
     '10',
     'every role',
-    'How many streams at once; auto, for an orchestrator without -transcoder: as many as its transcoders can take.',
+    'How many streams at once. auto: with -transcoder as many as this machine sustains in real time, measured at the start with -transcodingOptions and from then on by its work; an orchestrator adds what its transcoders elsewhere take.',
     { roles: ['gateway', 'orchestrator', 'transcoder'], value: 'N' },
   ),
   config: text('', 'every role', 'File with one setting a line: its name, a space, its value.', {
@@ -281,8 +281,8 @@ export const flags = {
   transcodingOptions: text(
     'P240p30fps16x9,P360p30fps16x9',
     'gateway',
-    'Renditions of a stream: names of presets, or a JSON file with profiles.',
-    { value: 'NAME,…|FILE' },
+    'Renditions of a stream: names of presets, or a JSON file with profiles. For a transcoder: what -maxSessions auto is measured with.',
+    { roles: ['gateway', 'transcoder'], value: 'NAME,…|FILE' },
   ),
   maxAttempts: int(3, 'gateway', 'How often a segment is tried; 0 never transcodes.'),
   currentManifest: bool(false, 'gateway', 'Serve the newest stream as /stream/current.m3u8 too.'),

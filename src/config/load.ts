@@ -2,6 +2,7 @@ import { NodeError } from '../lib/errors.ts'
 import { flagValue, wanted } from './flag-values.ts'
 import {
   type Flag,
+  type FlagKind,
   type FlagName,
   type FlagValues,
   flagNamed,
@@ -55,18 +56,12 @@ export function loadFlags(sources: Sources): LoadedFlags {
   const found = new Map<FlagName, { given: GivenFlag; value: unknown }>()
   const warnings: string[] = []
   const take = (name: FlagName, as: string, given: GivenFlag, fault: SettingsErrorCode) => {
-    const value = flagValue(flags[name].kind, given.text)
-    if (value === undefined) {
-      throw new SettingsError(
-        fault,
-        `${given.spelled} is ${wanted[flags[name].kind]}, not ${shown(given.text)}`,
-      )
-    }
+    const value = readValue(flags[name].kind, given, fault)
     if (as !== name) warnings.push(`${given.spelled} is an old name: write -${name}`)
     found.set(name, { given, value })
   }
 
-  const help = readCommandLine(sources.argv, (name, as, text) =>
+  const help = readCommandLine(sources.argv, nodeFlags, (name, as, text) =>
     take(name, as, { spelled: `-${as}`, text }, 'bad-flag'),
   )
   if (!help) {
@@ -117,10 +112,42 @@ function valuesOf(found: ReadonlyMap<FlagName, { value: unknown }>): FlagValues 
   return Object.fromEntries(entries) as FlagValues
 }
 
-/** Calls `take` for each flag in order. Returns true at -h or -help. */
-function readCommandLine(
+/** The flags that a command line may have. */
+export interface FlagTable<Name extends string> {
+  /** The flag of that name or old name; null for none. */
+  readonly named: (name: string) => Name | null
+  readonly kindOf: (name: Name) => FlagKind
+  /** The sentence about a name that is no flag. */
+  readonly unknown: (name: string) => string
+}
+
+const nodeFlags: FlagTable<FlagName> = {
+  named: flagNamed,
+  kindOf: (name) => flags[name].kind,
+  unknown: (name) => unknown(`-${name}`, name, '-'),
+}
+
+/** The value of a flag as it was given. Throws SettingsError with that code. */
+export function readValue(
+  kind: FlagKind,
+  given: GivenFlag,
+  fault: SettingsErrorCode,
+): NonNullable<ReturnType<typeof flagValue>> {
+  const value = flagValue(kind, given.text)
+  if (value === undefined) {
+    throw new SettingsError(fault, `${given.spelled} is ${wanted[kind]}, not ${shown(given.text)}`)
+  }
+  return value
+}
+
+/**
+ * Calls `take` for each flag in order, with the name that was written and the text of its value. Returns true at -h
+ * or -help, after which nothing is read. Throws SettingsError.
+ */
+export function readCommandLine<Name extends string>(
   argv: readonly string[],
-  take: (name: FlagName, as: string, text: string) => void,
+  table: FlagTable<Name>,
+  take: (name: Name, as: string, text: string) => void,
 ): boolean {
   let lastBoolean: string | null = null
   for (let at = 0; at < argv.length; at++) {
@@ -139,10 +166,10 @@ function readCommandLine(
     if (as === '' || as.startsWith('-') || as.startsWith('=')) {
       throw new SettingsError('bad-flag', `${shown(word)} is no flag: a flag is one or two dashes and a name`)
     }
-    const name = flagNamed(as)
+    const name = table.named(as)
     if (!name && (as === 'h' || as === 'help')) return true
-    if (!name) throw new SettingsError('bad-flag', unknown(`-${as}`, as, '-'))
-    const isBoolean = flags[name].kind === 'bool' || flags[name].kind === 'tri-bool'
+    if (!name) throw new SettingsError('bad-flag', table.unknown(as))
+    const isBoolean = ['bool', 'tri-bool'].includes(table.kindOf(name))
     lastBoolean = isBoolean && equals < 0 ? as : null
     if (equals >= 0) take(name, as, body.slice(equals + 1))
     else if (isBoolean) take(name, as, 'true')
@@ -170,7 +197,12 @@ function unknown(spelled: string, name: string, prefix: string): string {
     return `${spelled} is for AI or remote signing, which this node does not do: leave it out`
   }
   const guess = nearest(name, [...flagNames, ...Object.keys(oldNames)])
-  const advice = guess ? `did you mean ${prefix}${guess}?` : 'livepeer -help lists all flags'
+  return noSuchFlag(spelled, guess && `${prefix}${guess}`, 'livepeer')
+}
+
+/** The sentence about a flag that a program has not, with the one that was probably meant. */
+export function noSuchFlag(spelled: string, guess: string | null, program: string): string {
+  const advice = guess ? `did you mean ${guess}?` : `${program} -help lists all flags`
   return `there is no flag ${printable(spelled)}: ${advice}`
 }
 

@@ -1,10 +1,9 @@
-import { MAX_RENDITIONS, type Profile, parseProfiles, presetNamed, presets } from '../domain/rendition.ts'
 import { Rational } from '../lib/rational.ts'
 import { isLoopback, parseBind, printBind } from './addresses.ts'
 import { shown } from './load.ts'
-import { nearest } from './nearest.ts'
 import type { Network } from './networks.ts'
-import { attempt, checkedAddress, entries, peerUrls, type Reading, readPrice, refusal } from './reading.ts'
+import { profilesOf } from './read-profiles.ts'
+import { checkedAddress, entries, peerUrls, type Reading, readPrice, refusal } from './reading.ts'
 import type { GatewaySettings } from './settings.ts'
 
 /** What a gateway is told. Throws SettingsError. */
@@ -41,7 +40,7 @@ export function readGateway(reading: Reading, network: Network): GatewaySettings
     extraNodes: reading.count('extraNodes', 0n),
     discoveryTimeoutMs: reading.wait('discoveryTimeout', 1),
     selection: readSelection(reading),
-    profiles: readProfiles(reading),
+    profiles: profilesOf(reading),
     maxAttempts: flags.maxAttempts > 0n ? Number(flags.maxAttempts) : 0,
     currentManifest: flags.currentManifest,
     localVerify: flags.localVerify ?? !network.offchain,
@@ -70,46 +69,6 @@ function readSelection(reading: Reading): GatewaySettings['selection'] {
     priceWeight: flags.selectPriceWeight,
     priceExpFactor: flags.selectPriceExpFactor,
   }
-}
-
-/** A file is JSON, anything else is names of presets (transcoding.md §2.3). */
-function readProfiles(reading: Reading): readonly Profile[] {
-  const { transcodingOptions: text } = reading.flags
-  const spelled = reading.spelled('transcodingOptions')
-  const json = reading.file(text)
-  const profiles =
-    json === null ? presetsNamed(reading, entries(text)) : attempt(`${spelled} ${text}`, () => fromJson(json))
-  if (profiles.length === 0) throw refusal(`No transcoding profiles found in ${spelled} ${shown(text)}`)
-  if (profiles.length > MAX_RENDITIONS) {
-    throw refusal(
-      `${spelled} has ${profiles.length} renditions, and no transcoder makes more than ${MAX_RENDITIONS}`,
-    )
-  }
-  return profiles
-}
-
-function presetsNamed(reading: Reading, names: readonly string[]): Profile[] {
-  return [...new Set(names)].flatMap((name) => {
-    const preset = presetNamed(name)
-    if (preset) return [preset]
-    const guess = nearest(
-      name,
-      presets.map((known) => known.name),
-    )
-    const advice = guess ? `did you mean ${guess}?` : 'it is neither a preset nor a file'
-    reading.warnings.push(`${reading.spelled('transcodingOptions')}: ${shown(name)} is left out, ${advice}`)
-    return []
-  })
-}
-
-function fromJson(json: string): Profile[] {
-  let parsed: unknown
-  try {
-    parsed = JSON.parse(json)
-  } catch {
-    throw refusal('the file is not JSON')
-  }
-  return parseProfiles(parsed)
 }
 
 function readAmount(reading: Reading, name: 'maxTicketEV' | 'maxTotalEV'): Rational {

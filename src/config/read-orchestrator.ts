@@ -2,6 +2,7 @@ import { DEFAULT_PEER_PORT, isLoopback, isUnspecified, parseBind, parsePeer, pri
 import { parseGatewayPrices } from './gateway-prices.ts'
 import { shown } from './load.ts'
 import type { Network } from './networks.ts'
+import { profilesOf } from './read-profiles.ts'
 import { peerUrls, type Reading, readPrice, refusal } from './reading.ts'
 import type { Secrets } from './secrets.ts'
 import type {
@@ -126,6 +127,7 @@ export function readTranscoder(
     gpus: readGpus(reading),
     hevcDecoding: flags.hevcDecoding,
     triesGpus: flags.testTranscoder,
+    ladder: profilesOf(reading),
   }
   if (roles.has('orchestrator')) return { ...common, orchestrators: [] }
   if (secrets.orchSecret === '') {

@@ -144,8 +144,8 @@ function readMaxSessions(reading: Reading, roles: ReadonlySet<Role>): number | '
   const { maxSessions: text } = reading.flags
   const spelled = reading.spelled('maxSessions')
   if (text === 'auto') {
-    if (roles.has('orchestrator') && !roles.has('transcoder')) return 'auto'
-    throw refusal(`${spelled} auto is for an orchestrator without -transcoder: give a number`)
+    if (roles.has('orchestrator') || roles.has('transcoder')) return 'auto'
+    throw refusal(`${spelled} auto is for an orchestrator or a transcoder: give a number`)
   }
   const count = /^\+?\d{1,9}$/.test(text) ? Number(text) : 0
   if (count < 1 || count > MAX_SESSIONS) {

@@ -179,12 +179,12 @@ describe('settings of an orchestrator', () => {
       maxFaceValue: null,
       redeemers: [],
     })
-    assert.deepEqual(loaded.transcoder, {
-      orchestrators: [],
-      gpus: [],
-      hevcDecoding: null,
-      triesGpus: true,
-    })
+    const { ladder, ...transcoder } = loaded.transcoder!
+    assert.deepEqual(transcoder, { orchestrators: [], gpus: [], hevcDecoding: null, triesGpus: true })
+    assert.deepEqual(
+      ladder.map(({ name }) => name),
+      ['P240p30fps16x9', 'P360p30fps16x9'],
+    )
     assert.deepEqual(loaded.controlBind, { host: '127.0.0.1', port: 7935 })
   })
 
@@ -292,8 +292,18 @@ describe('settings of an orchestrator', () => {
     }
   })
 
-  it('may wait for as many streams as its transcoders take', () => {
+  it('may leave it to its transcoders, and to the machine, how many streams to take', () => {
     assert.equal(settings(`-orchestrator -orchSecret s ${SERVICE} -maxSessions auto`).maxSessions, 'auto')
+    const names = (line: string) => settings(line).transcoder!.ladder.map(({ name }) => name)
+    assert.equal(settings(`${COMBINED} -maxSessions auto`).maxSessions, 'auto')
+    assert.deepEqual(names(`${COMBINED} -maxSessions auto`), ['P240p30fps16x9', 'P360p30fps16x9'])
+    const alone = settings(
+      '-transcoder -orchSecret s -orchAddr a -maxSessions auto -transcodingOptions P720p30fps16x9',
+    )
+    assert.deepEqual(
+      [alone.maxSessions, alone.transcoder!.ladder.map(({ name }) => name), alone.warnings],
+      ['auto', ['P720p30fps16x9'], []],
+    )
   })
 })
 
@@ -320,7 +330,8 @@ describe('settings of the other roles', () => {
 
   it('have a transcoder work for any orchestrator of the list', () => {
     const { transcoder, warnings } = settings('-transcoder -orchSecret s -orchAddr a,b -hevcDecoding')
-    assert.deepEqual(transcoder, {
+    const { ladder: _, ...told } = transcoder!
+    assert.deepEqual(told, {
       orchestrators: ['https://a:8935', 'https://b:8935'],
       hevcDecoding: true,
       gpus: [],
@@ -596,14 +607,7 @@ describe('a sentence refuses', () => {
     ['-gateway -maxSessions 0', '-maxSessions must be \'auto\' or greater than zero, not "0"'],
     ['-gateway -maxSessions -1', '-maxSessions must be \'auto\' or greater than zero, not "-1"'],
     ['-gateway -maxSessions ten', '-maxSessions must be \'auto\' or greater than zero, not "ten"'],
-    [
-      '-gateway -maxSessions auto',
-      '-maxSessions auto is for an orchestrator without -transcoder: give a number',
-    ],
-    [
-      `${COMBINED} -maxSessions auto`,
-      '-maxSessions auto is for an orchestrator without -transcoder: give a number',
-    ],
+    ['-gateway -maxSessions auto', '-maxSessions auto is for an orchestrator or a transcoder: give a number'],
     [`${CHAIN} -gateway -maxTicketEV abcd`, '-maxTicketEV "abcd" is not an amount of wei of at least 0'],
     [`${CHAIN} -gateway -maxTotalEV -1`, '-maxTotalEV "-1" is not an amount of wei of at least 0'],
     [`${CHAIN} -gateway -depositMultiplier 0`, '-depositMultiplier is above 0, not 0'],

@@ -24,7 +24,7 @@ export interface Settings {
   /** 0 errors … 5 everything (operations.md §7). */
   readonly verbosity: number
   readonly controlBind: Bind
-  /** Streams at once; `auto` is as many as the connected transcoders take. */
+  /** Streams at once; `auto` is as many as the machine sustains, and as the connected transcoders take. */
   readonly maxSessions: number | 'auto'
   /** How long what a node does for others may go on after it was asked to stop. */
   readonly drainTimeoutMs: number
@@ -140,6 +140,8 @@ export interface TranscoderSettings {
   readonly hevcDecoding: boolean | null
   /** Whether GPUs are tried out at the start. */
   readonly triesGpus: boolean
+  /** What `-maxSessions auto` is measured with. */
+  readonly ladder: readonly Profile[]
 }
 
 /** What a redeemer is told. */

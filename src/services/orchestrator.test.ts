@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { FakeEngine } from '../../test/fake-engine.ts'
 import { defaultCapabilities } from '../domain/capabilities.ts'
 import { presetNamed } from '../domain/rendition.ts'
 import { requestHash, resultHash, type SegmentData, segmentHash } from '../domain/segment.ts'
@@ -11,7 +12,14 @@ import { seededDice } from '../lib/dice.ts'
 import { NodeError } from '../lib/errors.ts'
 import { silentLog } from '../lib/log.ts'
 import { Supervisor } from '../lib/service.ts'
-import { Orchestrator, type Recipient, type TranscodeJob, type TranscodeOutput } from './orchestrator.ts'
+import { EngineCapacity } from './engine-capacity.ts'
+import {
+  Orchestrator,
+  type Recipient,
+  type TranscodeJob,
+  type TranscodeOutput,
+  type Transcoder,
+} from './orchestrator.ts'
 
 const gatewayKey = leftPad(Uint8Array.of(1), 32)
 const gateway = addressOfKey(gatewayKey)
@@ -21,7 +29,14 @@ const source = new TextEncoder().encode('a segment')
 const never = new AbortController().signal
 
 /** Everything an orchestrator needs, with the parts that a test wants to look into. */
-function setUp(overrides: { maxSessions?: number; offchain?: boolean; recipient?: Partial<Recipient> } = {}) {
+function setUp(
+  overrides: {
+    maxSessions?: number
+    offchain?: boolean
+    recipient?: Partial<Recipient>
+    transcoder?: (clock: WoundClock) => Transcoder
+  } = {},
+) {
   const clock = new WoundClock()
   const debits: string[] = []
   const stored = new Map<string, Uint8Array>()
@@ -51,7 +66,7 @@ function setUp(overrides: { maxSessions?: number; offchain?: boolean; recipient?
     {
       signer: { address: addressOfKey(orchestratorKey), sign: (hash) => signHash(orchestratorKey, hash) },
       recipient,
-      transcoder: {
+      transcoder: overrides.transcoder?.(clock) ?? {
         transcode: (job) =>
           new Promise((resolve, reject) => jobs.push({ job, finish: resolve, fail: reject })),
       },
@@ -236,6 +251,80 @@ test('one segment of a session runs, four wait, the sixth is told OrchestratorBu
   }
   const kinds = await Promise.all(answers.slice(0, 5).map(async (answer) => (await answer).outcome.kind))
   assert.deepEqual(kinds, ['data', 'data', 'data', 'data', 'data'])
+})
+
+/** An engine whose speed is known: two workers, each taking so long for a second of video. */
+async function measured(secondTakesMs: number, maxSessions = 100) {
+  let engine: FakeEngine | null = null
+  let capacity: EngineCapacity | null = null
+  const set = setUp({
+    maxSessions,
+    transcoder: (clock) => {
+      engine = new FakeEngine(clock, { parallel: 2, secondTakesMs })
+      capacity = new EngineCapacity(
+        { maxSessions, ladder: [profile] },
+        { engine, clock, log: silentLog, sample: async () => ({ bytes: source, durationMs: 1_000 }) },
+      )
+      return capacity
+    },
+  })
+  /** Posts segments of one session at once; what came of each, once it is known. */
+  const post = async (count: number, changes: Partial<SegmentData> = {}) => {
+    const segment = await segmentFor(set.orchestrator, changes)
+    const texts: (string | null)[] = Array.from({ length: count }, () => null)
+    for (let i = 0; i < count; i++) {
+      const admission = await set.orchestrator.admit(segment, payment)
+      void admission.transcode(source, never).then(({ outcome }) => {
+        texts[i] = outcome.kind === 'error' ? outcome.text : 'done'
+      })
+    }
+    for (let i = 0; i < 20; i++) await settle()
+    return texts
+  }
+  // Two segments at once tell the speed of one worker and of both.
+  await post(1)
+  await post(1)
+  await set.clock.wind(8_000)
+  return { ...set, engine: engine!, capacity: capacity!, post }
+}
+
+test('a segment that what is before it would make late is told OrchestratorBusy at once, and not worked on', async () => {
+  // Slower than real time: two segments take 7.2 s, a third would be done after 10.8 s.
+  const { engine, clock, post } = await measured(1_800)
+  const begun = engine.begun.length
+  const texts = await post(5)
+  assert.deepEqual(texts, [null, null, 'OrchestratorBusy', 'OrchestratorBusy', 'OrchestratorBusy'])
+  await clock.wind(20_000)
+  assert.deepEqual(texts.slice(0, 2), ['done', 'done'])
+  assert.equal(engine.begun.length - begun, 2)
+})
+
+test('on a machine that keeps up five of six are done as ever, and the sixth is told OrchestratorBusy', async () => {
+  const { clock, post } = await measured(800)
+  const texts = await post(6)
+  assert.deepEqual(texts, [null, null, null, null, null, 'OrchestratorBusy'])
+  await clock.wind(20_000)
+  assert.deepEqual(texts.slice(0, 5), ['done', 'done', 'done', 'done', 'done'])
+})
+
+test('a new session is capped while its segment could not be done in time, a known one goes on', async () => {
+  const { clock, orchestrator, post } = await measured(1_000)
+  const known = await segmentFor(orchestrator)
+  const early = await segmentFor(orchestrator)
+  const late = await segmentFor(orchestrator)
+  ;(await orchestrator.admit(known, payment)).release()
+  for (let session = 0; session < 10; session++) await post(1)
+  const capped = { code: 'forbidden', message: 'OrchestratorCapped' }
+  await assert.rejects(orchestrator.admit(late, payment), capped)
+  await assert.rejects(orchestrator.info(request), {
+    message: 'Invalid orchestrator request: OrchestratorCapped',
+  })
+  const admission = await orchestrator.admit(known, payment)
+  const answer = await admission.transcode(source, never)
+  assert.deepEqual(answer.outcome, { kind: 'error', text: 'OrchestratorBusy' })
+  await clock.wind(4_000)
+  ;(await orchestrator.admit(early, payment)).release()
+  assert.ok(await orchestrator.info(request))
 })
 
 test('what the transcoder says reaches the gateway word for word, and costs nothing', async () => {

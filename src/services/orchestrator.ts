@@ -39,6 +39,8 @@ const NOTICE_MS = 3_000
 const DRAIN_POLL_MS = 200
 /** How long segments that run at the very end may take. */
 const LAST_SEGMENTS_MS = 10_000
+/** A session is offered before anything is known of its segments; most last so long. */
+const OFFERED_SEGMENT_MS = 2_000
 /** A smaller rendition cannot be a video (transcoding.md §6). */
 const MIN_RENDITION_BYTES = 25
 
@@ -90,13 +92,27 @@ export interface TranscodeOutput {
     readonly bytes: Uint8Array
     /** Width times height of every frame given to the encoder. */
     readonly pixels: bigint
+    /** How many frames those were; transcoders on other machines do not tell. */
+    readonly frames?: number
     readonly perceptualHash: Uint8Array | null
   }[]
+}
+
+/** A segment that would come next, and what is before it. */
+export interface NextSegment {
+  readonly sessionId: string
+  readonly durationMs: number
+  /** Milliseconds from now within which its result would be of use. */
+  readonly limitMs: number
+  /** Segments of its own session that are not done; null where only the transcoder knows. */
+  readonly before: { readonly count: number; readonly durationMs: number } | null
 }
 
 /** Where the work is done. A NodeError's text reaches the gateway as it is. */
 export interface Transcoder {
   transcode(job: SegmentJob, signal: AbortSignal): Promise<TranscodeOutput>
+  /** False when it is sure that a segment could not be done in time. */
+  canFinish?(next: NextSegment): boolean
   /** No more segments of this session will come. */
   sessionEnded?(sessionId: string): void
 }
@@ -179,6 +195,8 @@ interface Session {
   running: number
   /** Segments whose bytes are here: one in work, the others waiting for it. */
   inTurn: number
+  /** How long these last. */
+  inTurnMs: number
   lastUsed: number
   /** Resolves when the segment before has been dealt with. */
   tail: Promise<void>
@@ -248,7 +266,7 @@ export class Orchestrator implements Service {
         'Invalid orchestrator request: orchestrator req sig check failed',
       )
     }
-    if (this.#sessions.size >= this.#options.maxSessions || this.#takes !== 'everything') {
+    if (!this.#hasRoom('', OFFERED_SEGMENT_MS) || this.#takes !== 'everything') {
       throw new OrchestratorError('request-refused', 'Invalid orchestrator request: OrchestratorCapped')
     }
     const quote = await this.#needs.recipient.quote(request.address, null)
@@ -271,7 +289,8 @@ export class Orchestrator implements Service {
     const sender = payment?.sender ?? ZERO_ADDRESS
     const token = this.#checkCredentials(segment, sender)
     const session = this.#sessions.get(token.sessionId)
-    if ((!session && this.#sessions.size >= this.#options.maxSessions) || this.#takes === 'nothing') {
+    const isWelcome = session !== undefined || this.#hasRoom(token.sessionId, segment.durationMs)
+    if (!isWelcome || this.#takes === 'nothing') {
       throw new OrchestratorError('forbidden', 'OrchestratorCapped')
     }
     const booked = session ?? this.#open(token.sessionId)
@@ -315,6 +334,17 @@ export class Orchestrator implements Service {
   /** A result's bytes, by the path under `/stream/`. */
   stored(path: string): Uint8Array | null {
     return this.#needs.results.get(path)
+  }
+
+  /** Whether one more session may be opened: there is a place for it, and what is under way leaves time for its segment. */
+  #hasRoom(sessionId: string, durationMs: number): boolean {
+    if (this.#sessions.size >= this.#options.maxSessions) return false
+    return this.#canFinish(sessionId, durationMs, { count: 0, durationMs: 0 })
+  }
+
+  #canFinish(sessionId: string, durationMs: number, before: { count: number; durationMs: number }): boolean {
+    const limitMs = segmentLimitMs(durationMs)
+    return this.#needs.transcoder.canFinish?.({ sessionId, durationMs, limitMs, before }) ?? true
   }
 
   #checkCredentials(segment: SegmentData, sender: Address): AuthToken {
@@ -408,25 +438,30 @@ export class Orchestrator implements Service {
     await before
   }
 
-  /** Runs one session's segments one after the other, refusing what would wait behind too many. */
+  /** Runs one session's segments one after the other, refusing what would wait behind too many or for too long. */
   async #inTurn<T>(
     session: Session,
     work: (deadlineMs: number) => Promise<T>,
     durationMs: number,
   ): Promise<T> {
-    if (session.inTurn > MAX_QUEUED_PER_SESSION) throw new NodeError('busy', 'OrchestratorBusy')
+    const before = { count: session.inTurn, durationMs: session.inTurnMs }
+    if (before.count > MAX_QUEUED_PER_SESSION || !this.#canFinish(session.id, durationMs, before)) {
+      throw new NodeError('busy', 'OrchestratorBusy')
+    }
     session.inTurn++
+    session.inTurnMs += durationMs
     const deadline = this.#needs.clock.now() + segmentLimitMs(durationMs)
-    const before = session.tail
+    const { tail } = session
     const done = Promise.withResolvers<void>()
     session.tail = done.promise
     try {
-      await before
+      await tail
       const left = deadline - this.#needs.clock.now()
       if (left <= 0) throw new NodeError('too-late', 'the segment waited longer than its deadline')
       return await work(left)
     } finally {
       session.inTurn--
+      session.inTurnMs -= durationMs
       done.resolve()
     }
   }
@@ -506,6 +541,7 @@ export class Orchestrator implements Service {
       id,
       running: 0,
       inTurn: 0,
+      inTurnMs: 0,
       lastUsed: this.#needs.clock.now(),
       tail: Promise.resolve(),
       charged: Promise.resolve(),

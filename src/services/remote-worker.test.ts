@@ -34,10 +34,14 @@ class FakeLink implements OrchestratorLink {
   }
 
   readonly closed: string[] = []
+  readonly capacities: number[] = []
 
   line(url: string): OrchestratorLine {
     return {
-      notices: (_, signal) => this.#notices(url, signal),
+      notices: ({ capacity }, signal) => {
+        this.capacities.push(capacity)
+        return this.#notices(url, signal)
+      },
       close: () => void this.closed.push(url),
     }
   }
@@ -83,7 +87,13 @@ async function world(t: TestContext, orchestrators: readonly string[] = [FIRST!,
   const link = new FakeLink(clock)
   const jobs: TranscodeJob[] = []
   let hold: Promise<void> | null = null
+  const ended: string[] = []
   const engine = {
+    sessions: 5,
+    /** While set, what comes would be late. */
+    isLate: false,
+    canFinish: () => !engine.isLate,
+    sessionEnded: (sessionId: string) => void ended.push(sessionId),
     transcode: async (job: TranscodeJob, signal: AbortSignal): Promise<TranscodeOutput> => {
       jobs.push(job)
       if (hold) {
@@ -101,7 +111,6 @@ async function world(t: TestContext, orchestrators: readonly string[] = [FIRST!,
     {
       orchestrators,
       secret: 'swordfish',
-      capacity: 5,
       capabilities: defaultCapabilities('1.0.0'),
       version: '1.0.0',
     },
@@ -115,7 +124,7 @@ async function world(t: TestContext, orchestrators: readonly string[] = [FIRST!,
   t.after(() => supervisor.stop())
   await rest()
   return {
-    ...{ clock, link, jobs, worker, supervisor },
+    ...{ clock, link, jobs, worker, supervisor, engine, ended },
     hold() {
       const { promise, resolve } = Promise.withResolvers<void>()
       hold = promise
@@ -153,6 +162,7 @@ test('a task is fetched, transcoded under the orchestrator’s name, and brought
   w.link.tell({ kind: 'teardown', sessionId: 'aaaa' })
   await rest()
   assert.equal(w.link.delivered.length, 1)
+  assert.deepEqual(w.ended, ['aaaa'])
   assert.deepEqual([w.worker.status().done, w.worker.status().running], [1, 0])
 })
 
@@ -174,6 +184,20 @@ test('what cannot be done is answered with the text that belongs to it', async (
   assert.deepEqual(texts.get(3n), '404 Not Found')
   assert.deepEqual(texts.get(4n), 'No keyframes in input')
   assert.deepEqual(texts.get(5n), 'segment / profile mismatch')
+  w.engine.isLate = true
+  w.link.tell(taskOf('aaaa', 6n))
+  await rest()
+  assert.deepEqual(w.link.delivered.at(-1)!.result.outcome, { error: 'TranscoderBusy' })
+  assert.ok(w.jobs.every(({ sessionId }) => sessionId !== 'aaaa'))
+})
+
+test('every registration tells the capacity as it is then', async (t) => {
+  const w = await world(t)
+  assert.deepEqual(w.link.capacities, [5])
+  w.engine.sessions = 3
+  w.link.end('well')
+  await pass(w.clock, 1_000)
+  assert.deepEqual(w.link.capacities, [5, 3])
 })
 
 test('when its orchestrator is gone it works for the next of the list, and comes back round', async (t) => {

@@ -6,7 +6,7 @@ import type { Dice } from '../lib/dice.ts'
 import { isAbort, messageOf, NodeError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import type { Scope, Service } from '../lib/service.ts'
-import type { TranscodeJob, TranscodeOutput } from './orchestrator.ts'
+import type { NextSegment, TranscodeJob, TranscodeOutput } from './orchestrator.ts'
 
 /** How soon an orchestrator is tried again, growing by half each time (wire.md §13). */
 const FIRST_RETRY_MS = 500
@@ -55,19 +55,28 @@ export interface OrchestratorLink {
   deliver(url: string, result: TaskResult, signal: AbortSignal): Promise<void>
 }
 
+/** What does the work. */
+export interface WorkerEngine {
+  /** Sessions that it takes at once just now: each registration tells it anew. */
+  readonly sessions: number
+  transcode(job: TranscodeJob, signal: AbortSignal): Promise<TranscodeOutput>
+  /** False when it is sure that a segment could not be done in time. */
+  canFinish(next: NextSegment): boolean
+  /** No more segments of this session will come. */
+  sessionEnded(sessionId: string): void
+}
+
 export interface RemoteWorkerOptions {
   /** Whom it works for: the first that answers. */
   readonly orchestrators: readonly string[]
   readonly secret: string
-  /** Sessions at once, as it is told. */
-  readonly capacity: number
   readonly capabilities: Capabilities
   readonly version: string
 }
 
 export interface RemoteWorkerNeeds {
   readonly link: OrchestratorLink
-  readonly engine: { transcode(job: TranscodeJob, signal: AbortSignal): Promise<TranscodeOutput> }
+  readonly engine: WorkerEngine
   readonly clock: Clock
   readonly dice: Dice
   readonly log: Log
@@ -197,12 +206,17 @@ export class RemoteWorker implements Service {
   }
 
   async #workFor(url: string, signal: AbortSignal): Promise<void> {
-    const { capabilities, capacity, secret } = this.#options
-    const line = this.#needs.link.line(url)
+    const { capabilities, secret } = this.#options
+    const { engine, link } = this.#needs
+    const line = link.line(url)
     const tasks = new Set<Promise<void>>()
     try {
-      for await (const notice of line.notices({ secret, capacity, capabilities }, signal)) {
-        if (notice.kind === 'teardown') continue
+      const registration = { secret, capacity: engine.sessions, capabilities }
+      for await (const notice of line.notices(registration, signal)) {
+        if (notice.kind === 'teardown') {
+          engine.sessionEnded(notice.sessionId)
+          continue
+        }
         const task: Promise<void> = this.#do(url, notice).finally(() => {
           tasks.delete(task)
           this.#running.delete(task)
@@ -254,14 +268,21 @@ export class RemoteWorker implements Service {
     if (segment.capabilities && !satisfies(segment.capabilities, capabilities)) {
       throw new NodeError('incompatible', 'incompatible segment capabilities')
     }
-    const source = await this.#needs.link.download(notice.url, signal)
-    const output = await this.#needs.engine.transcode(
+    const { engine, link } = this.#needs
+    const { durationMs } = segment
+    const sessionId = segment.authToken?.sessionId ?? ''
+    const limitMs = segmentLimitMs(durationMs)
+    if (!engine.canFinish({ sessionId, durationMs, limitMs, before: null })) {
+      throw new NodeError('busy', 'TranscoderBusy')
+    }
+    const source = await link.download(notice.url, signal)
+    const output = await engine.transcode(
       {
-        sessionId: segment.authToken?.sessionId ?? '',
+        sessionId,
         source,
         profiles: segment.profiles,
-        durationMs: segment.durationMs,
-        deadlineMs: segmentLimitMs(segment.durationMs),
+        durationMs,
+        deadlineMs: limitMs,
         provider: `Livepeer Transcoder ${version} (${notice.orchestrator})`,
         clip: segment.clip,
         calcPerceptualHash: segment.calcPerceptualHash,

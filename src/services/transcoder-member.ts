@@ -41,7 +41,6 @@ export interface TranscoderState {
 export class Member {
   readonly address: string
   readonly sinceMs: number
-  readonly capacity: number
   readonly capabilities: Capabilities
   /** The engine of this node itself, which is told nothing. */
   readonly isLocal: boolean
@@ -53,6 +52,9 @@ export class Member {
   lastAnswerMs: number | null = null
   /** It gives no sign of life just now. */
   isSilent = false
+  readonly #capacity: () => number
+  /** The most that it ever offered. */
+  #most = 0
   readonly #unread: Notice[] = []
   readonly #alarm = new Alarm()
   #isOver = false
@@ -60,15 +62,23 @@ export class Member {
   constructor(facts: {
     address: string
     sinceMs: number
-    capacity: number
+    /** Sessions that it takes, which may change. */
+    capacity: () => number
     capabilities: Capabilities
     isLocal: boolean
   }) {
     this.address = facts.address
     this.sinceMs = facts.sinceMs
-    this.capacity = facts.capacity
+    this.#capacity = facts.capacity
     this.capabilities = facts.capabilities
     this.isLocal = facts.isLocal
+  }
+
+  /** Sessions that it takes just now. */
+  get capacity(): number {
+    const now = this.#capacity()
+    this.#most = Math.max(this.#most, now)
+    return now
   }
 
   /** How much of its capacity is taken. */
@@ -76,9 +86,9 @@ export class Member {
     return this.sessions.size / this.capacity
   }
 
-  /** Whether it can take one more session. */
+  /** Whether it can take one more session. Who was let in when its capacity was larger finds the way back. */
   get hasRoom(): boolean {
-    return this.sessions.size < this.capacity
+    return this.sessions.size < Math.max(this.capacity, this.#most)
   }
 
   /** Puts a notice up for it to read; false when it leaves too many unread. */

@@ -19,6 +19,10 @@ function world(t: TestContext, options: { local?: boolean; localCapacity?: numbe
   const lost: string[] = []
   const here: SegmentJob[] = []
   const local = {
+    sessions: options.localCapacity ?? 10,
+    /** While set, what comes would be late. */
+    isLate: false,
+    canFinish: () => !local.isLate,
     transcode: async (job: SegmentJob): Promise<TranscodeOutput> => {
       here.push(job)
       if (job.sessionId === 'bad') throw new NodeError('media', 'No keyframes in input')
@@ -31,7 +35,6 @@ function world(t: TestContext, options: { local?: boolean; localCapacity?: numbe
       secret: SECRET,
       orchestrator: 'offchain',
       capabilities: defaultCapabilities('1.0.0'),
-      localCapacity: options.localCapacity ?? 10,
     },
     {
       local: options.local ? local : null,
@@ -113,7 +116,7 @@ function world(t: TestContext, options: { local?: boolean; localCapacity?: numbe
     await rest()
     return state
   }
-  return { pool, clock, sources, lost, here, come, ask }
+  return { pool, clock, sources, lost, here, local, come, ask }
 }
 
 test('a transcoder gets the task of its session with everything that it needs, and its result is the segment’s', async (t) => {
@@ -488,4 +491,36 @@ test('a result that broke off on its way may come again, while another does the 
   w.pool.finish(its.tasks().at(-1)!.taskId, outputOf('again'))
   await rest()
   assert.equal(alone.result, 'again')
+})
+
+test('the own engine’s capacity counts as it is now', async (t) => {
+  const w = world(t, { local: true, localCapacity: 2 })
+  await w.come('one', { capacity: 3 })
+  assert.equal(w.pool.capacity, 5)
+  w.local.sessions = 7
+  assert.equal(w.pool.capacity, 10)
+})
+
+test('a session that lost its place finds it again in an engine that has come to take fewer', async (t) => {
+  const w = world(t, { local: true, localCapacity: 4 })
+  for (const id of ['a', 'b', 'c', 'bad']) await w.ask(jobOf(id))
+  w.local.sessions = 1
+  assert.equal(w.pool.capacity, 1)
+  assert.equal((await w.ask(jobOf('bad', 1n))).result, 'error: No keyframes in input')
+})
+
+test('whether a segment can be done in time is asked of the own engine, where it would go there', async (t) => {
+  const w = world(t, { local: true })
+  const next = (sessionId: string) => ({ sessionId, durationMs: 2_000, limitMs: 8_000, before: null })
+  await w.ask(jobOf('here'))
+  assert.equal(w.pool.canFinish(next('here')), true)
+  w.local.isLate = true
+  assert.deepEqual([w.pool.canFinish(next('here')), w.pool.canFinish(next('new'))], [false, false])
+  const one = await w.come('one', { capacity: 1 })
+  assert.equal(w.pool.canFinish(next('here')), false, 'its session stays where it is')
+  assert.equal(w.pool.canFinish(next('new')), true, 'another has room')
+  await w.ask(jobOf('new'))
+  assert.equal(one.tasks().length, 1, 'and gets it, whatever the loads')
+  assert.equal(w.pool.canFinish(next('new')), true)
+  assert.equal(w.pool.canFinish(next('newer')), false, 'the other is full')
 })

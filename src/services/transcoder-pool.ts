@@ -6,7 +6,7 @@ import { equalSecrets } from '../lib/crypto.ts'
 import { abortError, messageOf, NodeError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import type { Service } from '../lib/service.ts'
-import type { SegmentJob, TranscodeOutput, Transcoder } from './orchestrator.ts'
+import type { NextSegment, SegmentJob, TranscodeOutput, Transcoder } from './orchestrator.ts'
 import { type LossReason, Member, type TranscoderPeer, type TranscoderState } from './transcoder-member.ts'
 import { pulseOf } from './transcoder-pulse.ts'
 
@@ -48,13 +48,11 @@ export interface TranscoderPoolOptions {
   readonly orchestrator: string
   /** What this node offers by itself. */
   readonly capabilities: Capabilities
-  /** How many sessions its own engine works on at once, where it has one. */
-  readonly localCapacity: number
 }
 
 export interface TranscoderPoolNeeds {
-  /** Does the work of this node itself; null when it has no engine. */
-  readonly local: Transcoder | null
+  /** Does the work of this node itself, and how many sessions it takes; null when it has no engine. */
+  readonly local: (Transcoder & { readonly sessions: number }) | null
   readonly sources: SourceStore
   readonly clock: Clock
   readonly log: Log
@@ -104,8 +102,10 @@ export class TranscoderPool implements Service, Transcoder {
     this.#options = options
     this.#needs = needs
     this.#offer = options.capabilities
-    if (!needs.local) return
-    const { capabilities, localCapacity: capacity } = options
+    const { local } = needs
+    if (!local) return
+    const { capabilities } = options
+    const capacity = () => local.sessions
     const sinceMs = needs.clock.now()
     this.#members.add(new Member({ address: 'local', sinceMs, capacity, capabilities, isLocal: true }))
   }
@@ -162,7 +162,10 @@ export class TranscoderPool implements Service, Transcoder {
     }
     const capabilities = registration.capabilities ?? defaultCapabilities('')
     const capacity = Math.min(registration.capacity, MAX_CAPACITY)
-    const member = new Member({ address, sinceMs: clock.now(), capacity, capabilities, isLocal: false })
+    const member = new Member({
+      ...{ address, sinceMs: clock.now(), capabilities, isLocal: false },
+      capacity: () => capacity,
+    })
     this.#members.add(member)
     log.info('a transcoder has come', { address, capacity, version: capabilities.version })
     this.#changed()
@@ -197,12 +200,20 @@ export class TranscoderPool implements Service, Transcoder {
     this.#tryAgain(attempt.work)
   }
 
+  /** How much there is to do is known of the own engine alone: a segment that another may get is not refused. */
+  canFinish(next: NextSegment): boolean {
+    const known = this.#bySession.get(next.sessionId)
+    const isForOthers = known ? !known.isLocal : this.#remote.some((one) => one.hasRoom && !one.isSilent)
+    return isForOthers || (this.#needs.local?.canFinish?.(next) ?? true)
+  }
+
   /** The session is over: its transcoder has room for another. */
   sessionEnded(sessionId: string): void {
     const member = this.#bySession.get(sessionId)
     if (!member) return
     this.#release(sessionId, member)
-    this.#tell(member, { kind: 'teardown', sessionId })
+    if (member.isLocal) this.#needs.local?.sessionEnded?.(sessionId)
+    else this.#tell(member, { kind: 'teardown', sessionId })
   }
 
   /** Has a segment done. Throws the texts of wire.md §13, or the transcoder's own. */
@@ -265,7 +276,7 @@ export class TranscoderPool implements Service, Transcoder {
     const suitable = untried.filter(
       ({ capabilities }) => !segment.capabilities || satisfies(segment.capabilities, capabilities),
     )
-    const [first, ...others] = suitable
+    const [first, ...others] = this.#timely(suitable, work)
     const best = others.reduce((least, next) => (least && next.load < least.load ? next : least), first)
     if (best?.hasRoom) return best
     // Rather one that may come back to life than none.
@@ -276,6 +287,16 @@ export class TranscoderPool implements Service, Transcoder {
         ? 'no transcoders can provide requested capabilities'
         : 'no transcoders available',
     )
+  }
+
+  /** Without the own engine where that would be late and another has room. */
+  #timely(suitable: readonly Member[], { job, deadline }: Work): readonly Member[] {
+    const others = suitable.filter(({ isLocal }) => !isLocal)
+    if (others.length === suitable.length || !others.some(({ hasRoom }) => hasRoom)) return suitable
+    const { durationMs, sessionId } = job
+    const limitMs = deadline - this.#needs.clock.now()
+    const next = { sessionId, durationMs, limitMs, before: { count: 0, durationMs: 0 } }
+    return this.#needs.local?.canFinish?.(next) === false ? others : suitable
   }
 
   #send(work: Work, member: Member): void {

@@ -106,6 +106,7 @@ interface Lane {
 interface Slot {
   worker: WorkerProcess | null
   task: Task | null
+  lastSession: string | null
   isReady: boolean
   /** To be replaced once it is idle. */
   isDue: boolean
@@ -166,6 +167,11 @@ export class MediaEngine implements Service, Transcoder {
     )
     scope.spawn('watch the memory of workers', (signal) => this.#watchMemory(signal))
     await Promise.all(first)
+  }
+
+  /** How many segments are worked on at once. */
+  get parallel(): number {
+    return this.#slots.length
   }
 
   /**
@@ -249,17 +255,24 @@ export class MediaEngine implements Service, Transcoder {
     return promise
   }
 
-  /** Gives waiting jobs to idle workers, in order, one at a time for each session, each session on its device. */
+  /** Gives waiting jobs to idle workers, in order, one at a time for each session. */
   #assign(): void {
-    for (const lane of this.#lanes) {
-      for (const slot of lane.slots) {
-        if (!slot.isReady || slot.task) continue
-        const index = this.#waiting.findIndex(
-          ({ job }) => job === null || (!this.#busySessions.has(job.sessionId) && this.#laneOf(job) === lane),
-        )
-        if (index >= 0) this.#run(lane, slot, this.#waiting.splice(index, 1)[0]!)
-      }
+    for (const task of [...this.#waiting]) {
+      if (task.job && this.#busySessions.has(task.job.sessionId)) continue
+      const place = this.#placeFor(task)
+      if (!place) continue
+      this.#waiting.splice(this.#waiting.indexOf(task), 1)
+      this.#run(place.lane, place.slot, task)
     }
+  }
+
+  /** An idle worker of the session's device: the one that did its last segment, if that is idle. */
+  #placeFor({ job }: Task): { lane: Lane; slot: Slot } | null {
+    const lanes = job ? [this.#laneOf(job)] : this.#lanes
+    const idle = lanes.flatMap((lane) =>
+      lane.slots.flatMap((slot) => (slot.isReady && !slot.task ? [{ lane, slot }] : [])),
+    )
+    return idle.find(({ slot }) => job && slot.lastSession === job.sessionId) ?? idle[0] ?? null
   }
 
   /** The device of a session; a new one goes to the one that has least to do (transcoding.md §5.1). */
@@ -285,7 +298,10 @@ export class MediaEngine implements Service, Transcoder {
     const { job } = task
     const worker = slot.worker!
     slot.task = task
-    if (job) this.#busySessions.add(job.sessionId)
+    if (job) {
+      this.#busySessions.add(job.sessionId)
+      slot.lastSession = job.sessionId
+    }
     const call = worker.call(task.kind, job ? { ...task.payload, cores: this.#coresNow() } : task.payload)
     task.stop = () => {
       call.cancel()
@@ -435,5 +451,5 @@ function launchWorker(setUp: WorkerSetUp): WorkerProcess {
 }
 
 function newSlot(): Slot {
-  return { worker: null, task: null, isReady: false, isDue: false, jobs: 0, replaced: 0 }
+  return { worker: null, task: null, lastSession: null, isReady: false, isDue: false, jobs: 0, replaced: 0 }
 }

@@ -54,6 +54,12 @@ export function livePattern(
   return segments({ kind: 'open pattern', payload: settings }, { isPaced, clock }, signal)
 }
 
+/** One segment of the test pattern. */
+export async function patternSegment(options: PatternOptions, signal: AbortSignal): Promise<SourceSegment> {
+  for await (const segment of livePattern({ ...options, isPaced: false }, signal)) return segment
+  throw new MediaError('the source has ended')
+}
+
 /**
  * A file or address as a live source: cut at key frames into segments of some two seconds without encoding it anew,
  * over and over with continuous timestamps. Throws MediaError when it cannot be read or has no H.264 or HEVC video.

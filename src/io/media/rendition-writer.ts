@@ -35,6 +35,8 @@ export interface RenditionBytes {
   readonly bytes: Uint8Array
   /** Width times height of every frame given to the encoder: what is charged (transcoding.md §3.10). */
   readonly pixels: bigint
+  /** How many frames those were. */
+  readonly frames: number
   readonly perceptualHash: Uint8Array | null
 }
 
@@ -110,7 +112,7 @@ export class RenditionWriter implements Disposable {
     const perceptualHash = this.#hash?.finish() ?? null
     const written = this.#output.finish()
     const bytes = this.#profile.format === 'mp4' ? moveIndexFirst(written) : written
-    return { bytes, pixels: this.#pixels, perceptualHash }
+    return { bytes, pixels: this.#pixels, frames: this.#framesOut, perceptualHash }
   }
 
   [Symbol.dispose](): void {

@@ -100,6 +100,11 @@ export async function tryOut(device: string | null): Promise<MediaAbilities> {
   return { device, capabilities: capabilities.sort((a, b) => a - b), decodes, encodes, encoderFault }
 }
 
+/** Does a little of everything, so that a stream's first segment finds code that has run before. */
+export async function warmUp(device: Device): Promise<void> {
+  await makeRenditions(await makeSample(samples[0]!), device, 'h264')
+}
+
 /** Null when it fails. */
 async function tryDecoding(source: Uint8Array, device: Device): Promise<{ isOnDevice: boolean } | null> {
   let isOnDevice = false

@@ -1,11 +1,11 @@
 /** The worker process in which segments of strangers are decoded and encoded. Started by `MediaEngine`. */
 import { messageOf } from '../../lib/errors.ts'
 import type { TranscodeOutput } from '../../services/orchestrator.ts'
-import { CudaDevice } from './device.ts'
+import { CudaDevice, cpu } from './device.ts'
 import { countPixels, probe } from './probe.ts'
 import { serveRequests } from './serve-requests.ts'
 import { type TranscodeRequest, transcode } from './transcode.ts'
-import { tryOut } from './try-out.ts'
+import { tryOut, warmUp } from './try-out.ts'
 import type { WorkerSetUp } from './worker-process.ts'
 
 /** What became of a segment. */
@@ -17,6 +17,12 @@ export interface WorkerOutput {
 
 const gpu = JSON.parse(process.argv[2] ?? 'null') as WorkerSetUp['gpu']
 let device: CudaDevice | null = null
+try {
+  if (gpu) device = new CudaDevice(gpu)
+  await warmUp(device ?? cpu)
+} catch {
+  // What fails here fails with the first segment too, and is told then.
+}
 
 serveRequests({
   transcode: async (request: TranscodeRequest, signal): Promise<WorkerOutput> => {

@@ -45,7 +45,6 @@ async function serve(t: TestContext, options: { port?: number; maxResultBytes?: 
       secret: SECRET,
       orchestrator: '0x70997970C51812dc3A010C7d01b50e0d17dc79C8',
       capabilities: defaultCapabilities('1.0.0'),
-      localCapacity: 0,
     },
     {
       ...{ ...around, local: null, sources: new MemoryObjects() },

@@ -1,0 +1,34 @@
+import { parseArgs } from 'node:util'
+import { soakEngine } from './soak-engine.ts'
+
+/** `npm run soak -- NAME [--minutes N]`: runs for long and shows what it costs; its last line is one JSON object. */
+
+const MAX_MINUTES = 7 * 24 * 60
+const USAGE = 'npm run soak -- engine [--minutes N], N from 0.5, 30 unless said'
+
+const stop = new AbortController()
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort())
+
+const minutes = minutesOf(process.argv.slice(2))
+if (minutes === null) {
+  console.error(USAGE)
+  process.exitCode = 2
+} else {
+  const outcome = await soakEngine(minutes, stop.signal)
+  console.log(JSON.stringify(outcome))
+  if (outcome.failed > 0) process.exitCode = 1
+}
+
+function minutesOf(args: readonly string[]): number | null {
+  try {
+    const { positionals, values } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: { minutes: { type: 'string', default: '30' } },
+    })
+    const value = Number(values.minutes)
+    return positionals.join() === 'engine' && value >= 0.5 && value <= MAX_MINUTES ? value : null
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,228 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { FakeEngine } from '../../test/fake-engine.ts'
+import { jobOf, pass, rest } from '../../test/fake-transcoder.ts'
+import { presetNamed } from '../domain/rendition.ts'
+import { WoundClock } from '../lib/clock.ts'
+import { isAbort } from '../lib/errors.ts'
+import type { Fields, Log } from '../lib/log.ts'
+import { Supervisor } from '../lib/service.ts'
+import { EngineCapacity } from './engine-capacity.ts'
+import type { SegmentJob } from './orchestrator.ts'
+
+const LADDER = [presetNamed('P240p30fps16x9')!, presetNamed('P360p30fps16x9')!]
+
+interface Line extends Fields {
+  readonly level: string
+  readonly message: string
+}
+
+function world(
+  t: TestContext,
+  options: { parallel?: number; secondTakesMs?: number; maxSessions?: number | 'auto' } = {},
+) {
+  const clock = new WoundClock()
+  const engine = new FakeEngine(clock, {
+    parallel: options.parallel ?? 2,
+    secondTakesMs: options.secondTakesMs ?? 400,
+  })
+  const lines: Line[] = []
+  const at = (level: string) => (message: string, fields: Fields) =>
+    void lines.push({ level, message, ...fields })
+  const log = {
+    ...{ error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug') },
+    child: () => log,
+  } as Log
+  const capacity = new EngineCapacity(
+    { maxSessions: options.maxSessions ?? 'auto', ladder: LADDER },
+    { engine, clock, log, sample: async () => ({ bytes: Uint8Array.of(1), durationMs: 1_000 }) },
+  )
+  const supervisor = new Supervisor()
+  t.after(() => supervisor.stop())
+  const start = async () => {
+    const started = supervisor.start(capacity)
+    started.catch(() => {})
+    await pass(clock, 30_000)
+    return started
+  }
+  /** Has a segment done and keeps what came of it. */
+  const ask = (job: SegmentJob, signal = new AbortController().signal) => {
+    const state: { result: string | null } = { result: null }
+    capacity.transcode(job, signal).then(
+      () => {
+        state.result = 'done'
+      },
+      (error) => {
+        state.result = isAbort(error) ? 'aborted' : error.message
+      },
+    )
+    return state
+  }
+  /** Live streams of segments of 2 s, for so long. */
+  const stream = async (sessions: number, forMs: number) => {
+    for (let ms = 0; ms < forMs; ms += 2_000) {
+      for (let session = 0; session < sessions; session++) ask(jobOf(`s${session}`))
+      await pass(clock, 2_000)
+    }
+  }
+  const next = (sessionId: string) => ({ sessionId, durationMs: 2_000, limitMs: 8_000, before: null })
+  return { clock, engine, lines, capacity, start, ask, stream, next }
+}
+
+test('the trial gives every worker a segment at once and says what it found in one line', async (t) => {
+  const w = world(t)
+  assert.equal(w.capacity.sessions, 1)
+  await w.start()
+  assert.deepEqual(w.engine.begun, ['trial-0', 'trial-1', 'trial-0', 'trial-1'], 'the first round warms')
+  assert.deepEqual(w.engine.ended, ['trial-0', 'trial-1'])
+  assert.deepEqual(w.lines, [
+    {
+      level: 'info',
+      message: 'the capacity of this machine is measured; -maxSessions N sets another',
+      sessions: 4,
+      sustained: 5,
+      secondTakesMs: 400,
+      parallel: 2,
+      ladder: 'P240p30fps16x9,P360p30fps16x9',
+      trialMs: 800,
+    },
+  ])
+  assert.equal(w.capacity.sessions, 4)
+  assert.deepEqual(w.capacity.status(), {
+    sessions: 4,
+    isAutomatic: true,
+    sustained: 5,
+    sustainedAtStart: 5,
+    secondTakesMs: 400,
+    atWork: 0,
+    waiting: 0,
+  })
+})
+
+test('a slow machine is tried for one round, and told that it does not keep up', async (t) => {
+  const w = world(t, { secondTakesMs: 3_000 })
+  await w.start()
+  assert.deepEqual(w.engine.begun, ['trial-0', 'trial-1'])
+  assert.equal(w.capacity.sessions, 1)
+  assert.deepEqual(
+    w.lines.map(({ level, message }) => [level, message]),
+    [['warn', 'this machine does not keep up with one stream; give it fewer renditions or -maxSessions N']],
+  )
+})
+
+test('a trial that hangs ends after ten seconds with one session', async (t) => {
+  const w = world(t, { secondTakesMs: 1_000_000 })
+  await w.start()
+  assert.equal(w.capacity.sessions, 1)
+  assert.equal(w.lines[0]!.trialMs, 10_000)
+})
+
+test('a ladder that cannot be made keeps the node from starting, and says what to change', async (t) => {
+  const w = world(t)
+  w.engine.transcode = async () => Promise.reject(new Error('Encoder not found'))
+  await assert.rejects(w.start(), {
+    code: 'trial-failed',
+    message:
+      '-maxSessions auto: a trial segment could not be transcoded (Encoder not found): give -maxSessions a number, or -transcodingOptions renditions that this machine can make',
+  })
+})
+
+test('with a number there is no trial, and nothing changes the number', async (t) => {
+  const w = world(t, { maxSessions: 7 })
+  await w.start()
+  assert.deepEqual([w.engine.begun.length, w.capacity.sessions, w.lines.length], [0, 7, 0])
+  await w.stream(2, 60_000)
+  assert.deepEqual([w.capacity.sessions, w.capacity.status().secondTakesMs], [7, 400])
+  assert.equal(w.capacity.status().sustained, 5)
+})
+
+test('slower segments lower the capacity, faster ones bring it back, and both are told once a minute at most', async (t) => {
+  const w = world(t)
+  await w.start()
+  await w.stream(2, 60_000)
+  assert.equal(w.capacity.sessions, 4)
+  w.engine.secondTakesMs = 1_000
+  await w.stream(2, 240_000)
+  assert.deepEqual([w.capacity.sessions, w.capacity.status().sustained], [1, 2])
+  w.engine.secondTakesMs = 400
+  await w.stream(1, 1_200_000)
+  assert.equal(w.capacity.sessions, 4)
+  const told = w.lines.filter(({ message }) => message === 'the capacity has changed by what segments take')
+  assert.ok(told.length >= 4 && told.length <= 8, `${told.length} changes`)
+  assert.ok(told.filter(({ level }) => level === 'info').length <= 5)
+  assert.ok(told.every(({ before, sessions }) => before !== sessions))
+})
+
+test('bad input and cancelled work tell nothing, a segment that hangs does', async (t) => {
+  const w = world(t, { maxSessions: 7 })
+  await w.start()
+  w.ask(jobOf('bad'))
+  const cancel = new AbortController()
+  const cancelled = w.ask(jobOf('a'), cancel.signal)
+  await pass(w.clock, 100)
+  cancel.abort()
+  await pass(w.clock, 10_000)
+  assert.equal(cancelled.result, 'aborted')
+  assert.equal(w.capacity.status().secondTakesMs, null)
+  w.engine.secondTakesMs = 100_000
+  const hanging = w.ask(jobOf('a'))
+  await pass(w.clock, 8_000)
+  assert.equal(hanging.result, 'Media work took too long')
+  assert.equal(w.capacity.status().secondTakesMs, 4_000)
+  assert.deepEqual([w.capacity.status().atWork, w.capacity.status().waiting], [0, 0])
+})
+
+test('waiting for a worker is not work', async (t) => {
+  const w = world(t, { maxSessions: 9 })
+  await w.start()
+  for (let session = 0; session < 6; session++) w.ask(jobOf(`s${session}`))
+  await rest()
+  assert.deepEqual([w.capacity.status().atWork, w.capacity.status().waiting], [2, 4])
+  await pass(w.clock, 10_000)
+  const { secondTakesMs, sustained } = w.capacity.status()
+  assert.deepEqual([secondTakesMs, sustained], [400, 5])
+})
+
+test('a segment is refused when what is before it makes it late, and as that gets done it is not', async (t) => {
+  // 2.5 streams: a segment of 2 s takes 1.6 s.
+  const w = world(t, { secondTakesMs: 800 })
+  assert.equal(w.capacity.canFinish(w.next('x')), true, 'nothing is measured')
+  await w.start()
+  for (let session = 0; session < 10; session++) w.ask(jobOf(`s${session}`))
+  await rest()
+  // Nine others have to be done, 7.2 s, and then its own 1.6 s: beyond 8 s, but not beyond doubt.
+  assert.equal(w.capacity.canFinish(w.next('x')), true)
+  for (let session = 10; session < 14; session++) w.ask(jobOf(`s${session}`))
+  assert.equal(w.capacity.canFinish(w.next('x')), false)
+  assert.equal(w.capacity.canFinish(w.next('s3')), false)
+  await pass(w.clock, 3_200)
+  assert.equal(w.capacity.canFinish(w.next('x')), true)
+})
+
+test('how slow the machine was before a pause refuses nothing after it', async (t) => {
+  const w = world(t, { secondTakesMs: 3_000, maxSessions: 9 })
+  const refuses = () => !w.capacity.canFinish(w.next('a'))
+  w.ask(jobOf('a'))
+  await pass(w.clock, 10_000)
+  w.ask(jobOf('a', 1n))
+  assert.ok(refuses())
+  await pass(w.clock, 80_000)
+  w.ask(jobOf('a', 2n))
+  assert.ok(!refuses())
+  await pass(w.clock, 10_000)
+  w.ask(jobOf('a', 3n))
+  assert.ok(refuses())
+})
+
+test('segments of a session that its orchestrator still holds count, those that are here only once', async (t) => {
+  const w = world(t, { secondTakesMs: 900 })
+  await w.start()
+  const before = (count: number) => ({ ...w.next('a'), before: { count, durationMs: count * 2_000 } })
+  assert.equal(w.capacity.canFinish(before(4)), true)
+  assert.equal(w.capacity.canFinish(before(5)), false)
+  w.ask(jobOf('a'))
+  await pass(w.clock, 900)
+  assert.equal(w.capacity.canFinish(before(5)), true, 'half of one is done: 9.9 s for 8 s and a quarter')
+  assert.equal(w.capacity.canFinish(w.next('a')), true)
+  assert.equal(w.capacity.canFinish(before(6)), false)
+})
