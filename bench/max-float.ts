@@ -42,7 +42,7 @@ const stop = new AbortController()
 const heard = new Map<string, { value: bigint; atMs: number }>()
 const clients = Array.from(
   { length: ORCHESTRATORS },
-  () => new RedeemerClient({ url: `https://${redeemer.address}`, secret: '' }),
+  () => new RedeemerClient({ url: `https://${redeemer.address}`, secret: '', own: null }),
 )
 const streams = clients.flatMap((orchestrator, o) =>
   senders.map(async ({ address }, s) => {
@@ -73,7 +73,7 @@ for (const orchestrator of clients) orchestrator.reset()
 const figures = {
   p50Ms: round(percentile(times, 50)),
   p99Ms: round(percentile(times, 99)),
-  rssMb,
+  rssMb: rssMb.end,
 }
 console.log(`${ORCHESTRATORS} orchestrators, ${SENDERS} senders, ${TICKETS} changes, each heard by all`)
 console.log(`from a ticket handed in to its float heard   p50 ${figures.p50Ms} ms, p99 ${figures.p99Ms} ms`)

@@ -32,6 +32,7 @@ if ('exit' in settings) {
       {
         ...{ version, log, clock: systemClock, dice: systemDice, cpus: 1 },
         ...{ media: nullEngine, prompt: null },
+        tidyUp: () => globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' }),
       },
       stop.signal,
     )

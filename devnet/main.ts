@@ -12,13 +12,14 @@ import { SETUPS, type Setup } from './setups.ts'
 
 const STREAM = 'demo'
 const STATUS_EVERY_MS = 4_000
-const ONCE_TIMEOUT_MS = 180_000
 const SETTLE_TIMEOUT_MS = 20_000
 
 const options = readOptions()
 
 /** When `--once` has seen enough. */
 const enough = { segments: Number(options.segments), redeemed: Number(options.tickets) }
+/** How long `--once` waits for it, in seconds. */
+const limit = Number(options.limit)
 const counts = { segments: 0, renditions: 0, failed: 0, lastFailure: '' }
 const stop = new AbortController()
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => stop.abort())
@@ -27,6 +28,7 @@ try {
   if (!(enough.segments >= 0 && enough.redeemed >= 0)) {
     throw new Error('--segments and --tickets say in numbers when --once has seen enough')
   }
+  if (!(limit > 0)) throw new Error('--limit says in seconds how long --once may take')
   if (!isSetup(options.setup)) {
     throw new Error(`there is no setup "${options.setup}": --setup is one of ${SETUPS.join(', ')}`)
   }
@@ -49,6 +51,7 @@ function readOptions() {
         logs: { type: 'string' },
         segments: { type: 'string', default: '20' },
         tickets: { type: 'string', default: '2' },
+        limit: { type: 'string', default: '180' },
       },
     })
     return values
@@ -69,7 +72,6 @@ async function run(setup: Setup): Promise<void> {
     ...(options.logs ? { logFolder: options.logs } : {}),
   })
   try {
-    const fromBlock = await network.protocol.blockNumber()
     await network.start(({ process }) => say(`\n$ ${commandLine(process.command)}`), stop.signal)
     const streams = streamsOf(network)
     announce(network, streams)
@@ -81,7 +83,7 @@ async function run(setup: Setup): Promise<void> {
       streaming.abort()
       await published
     }
-    if (options.once && !stop.signal.aborted) result = await settled(network, fromBlock)
+    if (options.once && !stop.signal.aborted) result = await settled(network)
   } finally {
     say('stopping')
     await network.stop()
@@ -130,9 +132,9 @@ async function watch(network: Network, started: number): Promise<void> {
     const redeemed = await statusLine(network)
     if (!options.once) continue
     if (counts.segments >= enough.segments && redeemed >= enough.redeemed) return
-    if (Date.now() - started > ONCE_TIMEOUT_MS) {
+    if (Date.now() - started > limit * 1000) {
       throw new Error(
-        `after ${ONCE_TIMEOUT_MS / 1000} s only ${counts.segments} segments were transcoded and ${redeemed} tickets redeemed` +
+        `after ${limit} s only ${counts.segments} segments were transcoded and ${redeemed} tickets redeemed` +
           ` (wanted ${enough.segments} and ${enough.redeemed}); ${counts.failed} segments failed, the last with: ${counts.lastFailure || 'nothing'}`,
       )
     }
@@ -151,14 +153,14 @@ async function statusLine(network: Network): Promise<number> {
 }
 
 /** The figures at rest: redemptions under way are waited for, so that every ticket is in one place. */
-async function settled(network: Network, fromBlock: bigint): Promise<Record<string, unknown>> {
+async function settled(network: Network): Promise<Record<string, unknown>> {
   const deadline = Date.now() + SETTLE_TIMEOUT_MS
   let tickets: TicketFigures = await ticketFigures(network)
   while (!tickets.isAtRest && Date.now() < deadline) {
     await sleep(500)
     tickets = await ticketFigures(network)
   }
-  const { rewards, rounds } = await network.protocol.roundsSince(fromBlock)
+  const { rewards, rounds } = await network.protocol.roundsSince(network.fromBlock)
   return {
     setup: network.setup,
     segments: counts.segments,

@@ -66,6 +66,8 @@ export interface NetworkOptions {
   readonly cuttable?: boolean
   /** Name the chain's own port as a second endpoint behind that line. */
   readonly spareEndpoint?: boolean
+  /** Where nodes keep their data, by name; absent: in the folder that is removed at the end. */
+  readonly dataDirs?: Readonly<Record<string, string>>
   /** Where the nodes' logs go; absent: into the folder that is removed at the end. */
   readonly logFolder?: string
   /** Gives up preparing when aborted. */
@@ -94,6 +96,8 @@ export class Network implements AsyncDisposable {
   readonly balancer: Balancer | null
   /** The orchestrators' line to their redeemer, where one was asked for. */
   readonly redeemerLink: TcpLink | null
+  /** The block from which to count rounds: that in which the nodes start is the first that begins after it. */
+  readonly fromBlock: bigint
   readonly urls: { readonly gateway: string; readonly orchestrator: string }
   readonly accounts: { readonly gateway: Address; readonly orchestrator: Address }
   readonly #stack: AsyncDisposableStack
@@ -101,7 +105,15 @@ export class Network implements AsyncDisposable {
   private constructor(
     parts: Pick<
       Network,
-      'setup' | 'anvil' | 'protocol' | 'nodes' | 'balancer' | 'redeemerLink' | 'urls' | 'accounts'
+      | 'setup'
+      | 'anvil'
+      | 'protocol'
+      | 'nodes'
+      | 'balancer'
+      | 'redeemerLink'
+      | 'fromBlock'
+      | 'urls'
+      | 'accounts'
     >,
     stack: AsyncDisposableStack,
   ) {
@@ -111,6 +123,7 @@ export class Network implements AsyncDisposable {
     this.nodes = parts.nodes
     this.balancer = parts.balancer
     this.redeemerLink = parts.redeemerLink
+    this.fromBlock = parts.fromBlock
     this.urls = parts.urls
     this.accounts = parts.accounts
     this.#stack = stack
@@ -162,6 +175,7 @@ export class Network implements AsyncDisposable {
       options.gatewayFunds ?? DEPOSIT,
       options.gatewayFunds ?? RESERVE,
     )
+    const fromBlock = (await protocol.blockNumber()) + 1n
     await protocol.nextRound()
     await anvil.mineEvery(options.blockTimeS ?? 1)
     keepRoundsInitialized(protocol, stack)
@@ -205,7 +219,7 @@ export class Network implements AsyncDisposable {
             ...planned.flags({ registered, addresses: seen, orchSecret: ORCH_SECRET }),
             ...(PAYMENT_FLAGS[kind] ?? []),
             ...chainFlags,
-            ...['-dataDir', join(folder, name), '-cliAddr', control],
+            ...['-dataDir', options.dataDirs?.[name] ?? join(folder, name), '-cliAddr', control],
             ...(flagsOf(options, kind) ?? []),
           ],
           ...(entry && { entry }),
@@ -227,7 +241,7 @@ export class Network implements AsyncDisposable {
     options.signal?.removeEventListener('abort', giveUp)
     return new Network(
       {
-        ...{ setup, anvil, protocol, nodes, balancer, redeemerLink },
+        ...{ setup, anvil, protocol, nodes, balancer, redeemerLink, fromBlock },
         urls: { gateway: `http://${addresses.gateway}`, orchestrator: serviceUri },
         accounts: { gateway, orchestrator: registered },
       },

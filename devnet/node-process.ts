@@ -8,6 +8,7 @@ import { NodeError } from '../src/lib/errors.ts'
 const BIN = fileURLToPath(new URL('../bin/livepeer', import.meta.url))
 const READY_TIMEOUT_MS = 60_000
 const READY_POLL_MS = 50
+const STATUS_TIMEOUT_MS = 10_000
 /** How long a node may take to end by itself before it is killed. */
 const STOP_TIMEOUT_MS = 2_000
 const KEPT_OUTPUT = 20_000
@@ -46,6 +47,7 @@ function programOf({ entry, flags }: NodeCommand): [program: string, args: strin
   const nodeFlags = [
     '--max-http-header-size=1048576',
     '--max-semi-space-size=16',
+    '--expose-gc',
     '--disable-warning=ExperimentalWarning',
   ]
   return [process.execPath, [...nodeFlags, ...(entry.nodeFlags ?? []), entry.module, ...flags]]
@@ -120,7 +122,7 @@ export class NodeProcess {
   /** Its status, as its control API tells it. */
   async status<Status>(): Promise<Status> {
     const response = await fetch(`http://${this.command.control}/status`, {
-      signal: AbortSignal.timeout(3_000),
+      signal: AbortSignal.timeout(STATUS_TIMEOUT_MS),
     })
     if (!response.ok) throw this.#failure(`answered /status with ${response.status}`)
     return (await response.json()) as Status

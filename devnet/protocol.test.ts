@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { eventually } from '../test/until.ts'
 import { Anvil } from './anvil.ts'
 import { devnetKey } from './artifacts.ts'
 import { Protocol } from './protocol.ts'
@@ -60,6 +61,20 @@ test('rounds are initialised as they pass', async () => {
   }
   stop.abort()
   await kept
+  assert.equal(await protocol.read('RoundsManager', 'lastInitializedRound'), before + 1n)
+})
+
+test('several who initialise a round at the same time are all content, whoever’s transaction comes first', async () => {
+  await using anvil = await Anvil.start()
+  const protocol = await Protocol.deploy(anvil, { roundLength: 20n })
+  await anvil.mineOnDemand()
+  await anvil.mine(20)
+  const before = await protocol.read('RoundsManager', 'lastInitializedRound')
+  const all = Promise.all([1, 2, 3].map(() => protocol.initializeRound()))
+  const pooled = async () => Number((await anvil.request<{ pending: string }>('txpool_status')).pending)
+  await eventually('all have sent', async () => (await pooled()) === 3)
+  await anvil.mine()
+  await all
   assert.equal(await protocol.read('RoundsManager', 'lastInitializedRound'), before + 1n)
 })
 

@@ -1,11 +1,17 @@
 import type { AddressInfo } from 'node:net'
 import { connect, createServer, type Server, type Socket } from 'node:net'
+import { Transform } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 
-/** A TCP forwarder on the loopback whose line can be cut and mended: what a network that goes away looks like. */
+/** A TCP forwarder on the loopback whose line can be made to fail and mended: what a network that goes away looks like. */
 export class TcpLink implements AsyncDisposable {
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
   #cut = false
+  /** For how long each piece is held back. */
+  #delayMs = 0
+  /** Until when nothing passes at all. */
+  #frozen: PromiseWithResolvers<void> | null = null
 
   private constructor(server: Server) {
     this.#server = server
@@ -30,9 +36,22 @@ export class TcpLink implements AsyncDisposable {
     for (const socket of this.#sockets) socket.destroy()
   }
 
-  /** Lets connections through again. */
+  /** Keeps connections and takes new ones, and lets nothing through. */
+  freeze(): void {
+    this.#frozen ??= Promise.withResolvers()
+  }
+
+  /** Holds back for so long whatever passes, piece by piece. */
+  slow(delayMs: number): void {
+    this.#delayMs = delayMs
+  }
+
+  /** Lets everything through again, also what was held back. */
   mend(): void {
     this.#cut = false
+    this.#delayMs = 0
+    this.#frozen?.resolve()
+    this.#frozen = null
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -52,7 +71,22 @@ export class TcpLink implements AsyncDisposable {
         far.destroy()
       })
     }
-    near.pipe(far).pipe(near)
+    near.pipe(this.#wire()).pipe(far)
+    far.pipe(this.#wire()).pipe(near)
+  }
+
+  #wire(): Transform {
+    return new Transform({
+      transform: (piece, _, pass) => {
+        if (!this.#frozen && this.#delayMs === 0) return pass(null, piece)
+        void this.#held().then(() => pass(null, piece))
+      },
+    })
+  }
+
+  async #held(): Promise<void> {
+    if (this.#delayMs > 0) await sleep(this.#delayMs)
+    await this.#frozen?.promise
   }
 }
 

@@ -1,6 +1,5 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isLoopback } from './config/addresses.ts'
 import type { Settings, TranscoderSettings } from './config/settings.ts'
 import { capability } from './domain/capabilities.ts'
 import { ChainClient, connectChain } from './io/chain/client.ts'
@@ -8,12 +7,12 @@ import { Rpc } from './io/chain/rpc.ts'
 import { openWallet, type Prompt } from './io/chain/wallet.ts'
 import { ControlApi } from './io/http/control-api.ts'
 import { countNvidiaGpus, lookAtMachine, type Machine, tryOutInProcess } from './io/media/machine.ts'
-import { isAbort, NodeError } from './lib/errors.ts'
+import { isAbort } from './lib/errors.ts'
 import type { Log } from './lib/log.ts'
 import { Supervisor } from './lib/service.ts'
 import { type ChainAccess, Parts, type Surroundings } from './parts.ts'
 import { roles } from './roles.ts'
-import { serviceUrl } from './services/orchestrator-source.ts'
+import { serviceAddress } from './service-address.ts'
 import { statusOf } from './status.ts'
 import { StatusFacts } from './status-facts.ts'
 
@@ -23,6 +22,8 @@ export interface NodeSurroundings extends Surroundings {
   readonly prompt: Prompt | null
   /** Aborted when the node is to finish what it does for others, and end. */
   readonly drain?: AbortSignal
+  /** Called once all is started: gives back the memory that only the start took. */
+  tidyUp?(): void
 }
 
 /**
@@ -84,6 +85,7 @@ export async function runNode(
     await supervisor.start(service)
     log.debug('started', { service: service.name })
   }
+  around.tidyUp?.()
   waitingFor = null
   hasStarted = true
   log.info('ready', { control: `${settings.controlBind.host}:${settings.controlBind.port}` })
@@ -137,33 +139,24 @@ async function openChain(
   return { wallet, rpc, chainId: BigInt(chainId), addresses }
 }
 
-/** An orchestrator that was not told its address uses the one its recipient registered on chain. */
+/** Settles where gateways reach an orchestrator: what it was told, or what is registered on chain. */
 async function withServiceAddress(
   settings: Settings,
   chain: ChainAccess | null,
   log: Log,
 ): Promise<Settings> {
-  if (settings.orchestrator?.service.kind !== 'registered' || !chain) return settings
-  const registered = settings.chain!.orchestrator ?? chain.wallet.address
-  if (registered !== chain.wallet.address) {
-    log.warn(
-      `this orchestrator advertises the address that ${registered} registered: that is right for one orchestrator alone; of several behind a balancer each needs its own -serviceAddr, or segments reach a node that does not know their session`,
-    )
-  }
-  const { serviceUri } = await new ChainClient(chain).orchestrator(registered)
-  if (serviceUri === '') {
-    throw new NodeError(
-      'no-service-address',
-      `${registered} has no service address on chain: register one, or give this node's with -serviceAddr HOST:PORT`,
-    )
-  }
-  const url = serviceUrl(serviceUri)
-  if (settings.network.public && isLoopback(new URL(url).hostname)) {
-    throw new NodeError(
-      'no-service-address',
-      `the service address of ${registered} on chain is ${url}, which leads to this machine only: give this node's with -serviceAddr HOST:PORT`,
-    )
-  }
-  const service = { kind: 'url', url } as const
+  if (!settings.orchestrator || !chain) return settings
+  const { orchestrator } = settings.chain!
+  const service = await serviceAddress(
+    settings.orchestrator.service,
+    {
+      ...{ account: chain.wallet.address, orchestrator: orchestrator ?? chain.wallet.address },
+      isPublic: settings.network.public,
+    },
+    {
+      log,
+      registeredUri: async (address) => (await new ChainClient(chain).orchestrator(address)).serviceUri,
+    },
+  )
   return { ...settings, orchestrator: { ...settings.orchestrator, service } }
 }

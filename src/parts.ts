@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { DEFAULT_PEER_PORT } from './config/addresses.ts'
 import type { GatewaySettings, OrchestratorSettings, Settings, UnitPrice } from './config/settings.ts'
 import {
+  announcedVersion,
   bitsOf,
   bitstringOf,
   type Capabilities,
@@ -32,6 +33,7 @@ import { type PatternOptions, patternSegment } from './io/media/pattern.ts'
 import { MemoryObjects } from './io/objects.ts'
 import { OrchestratorClient } from './io/rpc/orchestrator-client.ts'
 import { OrchestratorEndpoint } from './io/rpc/orchestrator-endpoint.ts'
+import { expiryWarning, type OwnCerts, readOwnCerts } from './io/rpc/own-certs.ts'
 import { RedeemerClient } from './io/rpc/redeemer-client.ts'
 import { RedeemerEndpoint } from './io/rpc/redeemer-endpoint.ts'
 import { Endpoint } from './io/rpc/server.ts'
@@ -81,6 +83,8 @@ const DATABASE_FILE = 'livepeer-ts.sqlite3'
 const REDEEMER_STREAMS = 20_000
 /** A GPU works on several segments at once. */
 const MIN_WORKERS_OF_A_GPU = 2
+/** Many times what a ticket takes on the wire. */
+const MAX_TICKET_BYTES = 16 * 1024
 /** Under load the next payment comes within this time, and the charge for a segment shares its commit. */
 const DEBIT_PATIENCE_MS = 50
 /** Short, so that the node is soon ready; measured, it gives the same speed as twice as much. */
@@ -187,7 +191,8 @@ export class Parts {
 
   /** What this node's own engine does; what a stand-in for it does is not known. */
   get #ownCapabilities(): Capabilities {
-    const { machine, version } = this.#around
+    const { machine } = this.#around
+    const version = announcedVersion(this.#around.version)
     const found = machine
       ? commonCapabilities(machine.devices.length > 0 ? machine.devices : [machine.cores])
       : []
@@ -220,6 +225,18 @@ export class Parts {
     }
     if (transcoder) return this.capacity.sessions
     return maxSessions === 'auto' ? 0 : maxSessions
+  }
+
+  /** The certificates by which this operator's nodes know one another; null where none are asked for. */
+  get ownCerts(): OwnCerts | null {
+    return this.#once('own certificates', () => {
+      const { certs } = this.settings
+      if (certs === null) return null
+      const own = readOwnCerts(certs, this.#around)
+      const warning = expiryWarning(own, this.#around.clock.now())
+      if (warning) this.#around.log.warn(warning)
+      return own
+    })
   }
 
   get signer(): Signer {
@@ -360,11 +377,16 @@ export class Parts {
           name: 'service endpoint',
           host: bind.host,
           port: bind.port ?? portOf(service),
-          tls: bind.clearText ? null : { hostname: service.hostname, directory: this.settings.dataDir },
+          tls: bind.clearText ? null : this.#tlsFor(service.hostname),
         },
         { ...this.#around, routes: [routes, ...this.#transcoderRoutes()] },
       )
     })
+  }
+
+  #tlsFor(hostname: string) {
+    const own = this.ownCerts
+    return own ? { own } : { hostname, directory: this.settings.dataDir }
   }
 
   /** The transcoders of other machines, and this node's own engine. */
@@ -372,12 +394,13 @@ export class Parts {
     return this.#once('transcoders', () => {
       const { metrics: events, results: sources, settings } = this
       const local = settings.transcoder ? this.capacity : null
+      const version = announcedVersion(this.#around.version)
       return new TranscoderPool(
         {
           serviceUri: this.#serviceUri,
           secret: settings.secrets.orchSecret,
           orchestrator: this.recipientAddress ?? 'offchain',
-          capabilities: offered(local ? this.#ownCapabilities : defaultCapabilities(this.#around.version)),
+          capabilities: offered(local ? this.#ownCapabilities : defaultCapabilities(version)),
         },
         { ...this.#around, local, sources, events },
       )
@@ -387,7 +410,8 @@ export class Parts {
   /** None where no secret says that transcoders of other machines are taken in (wire.md §3). */
   #transcoderRoutes(): TranscoderEndpoint[] {
     if (this.settings.secrets.orchSecret === '') return []
-    return [new TranscoderEndpoint({}, { ...this.#around, api: this.transcoders })]
+    const ownOnly = this.ownCerts !== null
+    return [new TranscoderEndpoint({ ownOnly }, { ...this.#around, api: this.transcoders })]
   }
 
   // Transcoder of its own.
@@ -412,7 +436,7 @@ export class Parts {
   #orchestratorLink(client: OrchestratorClient): TranscoderClient {
     return this.#once('transcoder client', () => {
       const download = (url: string, signal: AbortSignal) => client.download(url, signal)
-      return new TranscoderClient({ ...this.#around, download })
+      return new TranscoderClient({ ...this.#around, download, own: this.ownCerts })
     })
   }
 
@@ -486,7 +510,7 @@ export class Parts {
     return this.#once('redeemers', () => {
       const { redeemerSecret: secret } = this.settings.secrets
       const connections = this.#orchestratorSettings.redeemers.map(
-        (url) => new RedeemerClient({ url, secret }),
+        (url) => new RedeemerClient({ url, secret, own: this.ownCerts }),
       )
       return new RedeemerPeers({ probed: this.recipientAddress! }, { ...this.#around, connections })
     })
@@ -525,9 +549,11 @@ export class Parts {
       const { redeemerDesk: api, settings } = this
       const { host, port } = settings.redeemer!.bind
       const { redeemerSecret: secret } = settings.secrets
-      const tls = { hostname: host === '' ? hostname() : host, directory: settings.dataDir }
-      const routes = [new RedeemerEndpoint({ secret }, { ...this.#around, api })]
-      const options = { name: 'redeemer', host, port, tls, maxStreams: REDEEMER_STREAMS }
+      const tls = this.#tlsFor(host === '' ? hostname() : host)
+      const ownOnly = this.ownCerts !== null
+      const routes = [new RedeemerEndpoint({ secret, ownOnly }, { ...this.#around, api })]
+      const limits = { maxStreams: REDEEMER_STREAMS, maxMessageBytes: MAX_TICKET_BYTES }
+      const options = { name: 'redeemer', host, port, tls, ...limits }
       return new Endpoint(options, { ...this.#around, routes })
     })
   }

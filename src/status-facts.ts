@@ -177,7 +177,8 @@ export class StatusFacts {
     const ofWork = parts.takesSessions
       ? [reading('max_sessions_total', 'Sessions taken at once', () => one(parts.maxSessions))]
       : []
-    if (!parts.settings.chain) return ofWork
+    const { chain } = parts.settings
+    if (!chain) return ofWork
     const ofChain: FigureReading[] = [
       reading('chain_silence_seconds', 'Time since the newest block was made', () =>
         one(this.#blockAgeSeconds),

@@ -49,6 +49,8 @@ export interface KeptTicket {
   readonly state: string
   readonly reason: string
   readonly paid: bigint | null
+  /** Whether it knows of having paid for the redemption's gas. */
+  readonly isOwn: boolean
 }
 
 /** What one process of the cluster has in the end. */
@@ -474,12 +476,13 @@ function winnersOf(payment: Payment, secret: Uint8Array): WinningTicket[] {
 
 function ticketsIn(location: string): KeptTicket[] {
   const file = new DatabaseSync(location, { readOnly: true })
-  const rows = file.prepare('select hash, state, reason, paid from tickets order by hash').all()
+  const rows = file.prepare('select hash, state, reason, paid, fee from tickets order by hash').all()
   file.close()
   return rows.map((row) => ({
     hash: String(row.hash) as Hex,
     state: String(row.state),
     reason: String(row.reason),
     paid: row.paid === null ? null : BigInt(String(row.paid)),
+    isOwn: row.fee !== null,
   }))
 }

@@ -5,7 +5,7 @@ import { type Socket, connect as tcpConnect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect as tlsConnect } from 'node:tls'
-import type { OrchestratorInfo, SegmentData, TranscodeResult } from '../src/domain/segment.ts'
+import type { InfoRequest, OrchestratorInfo, SegmentData, TranscodeResult } from '../src/domain/segment.ts'
 import type { Payment } from '../src/domain/ticket.ts'
 import {
   type OrchestratorApi,
@@ -58,15 +58,15 @@ export class FakeOrchestrator implements OrchestratorApi {
   readonly files = new Map<string, Uint8Array>()
   onAdmit: () => Promise<void> = async () => {}
   onPay: () => Promise<OrchestratorInfo | null> = async () => INFO
-  onInfo: () => Promise<OrchestratorInfo> = async () => INFO
+  onInfo: (signal: AbortSignal) => Promise<OrchestratorInfo> = async () => INFO
   onTranscode: (source: Uint8Array, signal: AbortSignal) => Promise<void> = async () => {}
 
   ping(value: Uint8Array): Uint8Array {
     return keccak256(value)
   }
 
-  info(): Promise<OrchestratorInfo> {
-    return this.onInfo()
+  info(_: InfoRequest, signal: AbortSignal): Promise<OrchestratorInfo> {
+    return this.onInfo(signal)
   }
 
   async endSession(token: { sessionId: string } | null): Promise<void> {
@@ -144,6 +144,7 @@ export async function startEndpoint(
 export const TRANSPORTS = {
   'HTTP/2': { tls: true, alpn: ['h2'], version: 2 },
   'HTTP/2 of a peer that offers both': { tls: true, alpn: ['http/1.1', 'h2'], version: 2 },
+  'HTTP/2 without ALPN': { tls: true, alpn: null, version: 2 },
   'HTTP/1.1 by ALPN': { tls: true, alpn: ['http/1.1'], version: 1 },
   'HTTP/1.1 without ALPN': { tls: true, alpn: null, version: 1 },
   'plain HTTP/2': { tls: false, alpn: null, version: 2 },

@@ -2,7 +2,7 @@ import type { Profile } from '../src/domain/rendition.ts'
 import type { SegmentData } from '../src/domain/segment.ts'
 import { ResultReader } from '../src/io/rpc/transcoder-result.ts'
 import { settle, type WoundClock } from '../src/lib/clock.ts'
-import type { SegmentJob, TranscodeOutput } from '../src/services/orchestrator.ts'
+import type { AdmittedJob, TranscodeOutput } from '../src/services/orchestrator.ts'
 
 const PROFILE: Profile = {
   name: 'small',
@@ -21,7 +21,7 @@ const PROFILE: Profile = {
 }
 
 /** A job of one rendition, to be changed by a test. */
-export function jobOf(sessionId: string, seq = 0n, over: Partial<SegmentJob> = {}): SegmentJob {
+export function jobOf(sessionId: string, seq = 0n, over: Partial<AdmittedJob> = {}): AdmittedJob {
   const segment: SegmentData = {
     manifestId: 'stream',
     seq,

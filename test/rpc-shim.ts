@@ -1,11 +1,11 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-/** A request as it passes; `forward` asks the real endpoint. Throw `RpcFault` to answer with an error. */
+/** A request as it passes; `forward` asks the real endpoint, for something else if told so. Throw `RpcFault` to answer with an error. */
 export interface PassingRequest {
   readonly method: string
   readonly params: readonly unknown[]
-  forward(): Promise<unknown>
+  forward(method?: string, params?: readonly unknown[]): Promise<unknown>
 }
 
 /** An error that the shim is to answer with. */
@@ -26,12 +26,12 @@ export class RpcShim implements AsyncDisposable {
   /** How often each method was asked. */
   readonly asked = new Map<string, number>()
 
-  private constructor(target: string, intercept?: (request: PassingRequest) => Promise<unknown>) {
+  private constructor(target: () => string, intercept?: (request: PassingRequest) => Promise<unknown>) {
     this.intercept = intercept ?? ((request) => request.forward())
     this.#server = createServer(async (incoming, outgoing) => {
       const { id, method, params } = JSON.parse(await textOf(incoming))
       this.asked.set(method, (this.asked.get(method) ?? 0) + 1)
-      const forward = () => ask(target, method, params)
+      const forward = (instead = method, by = params) => ask(target(), instead, by)
       try {
         const result = await this.intercept({ method, params, forward })
         if (result === undefined) return incoming.socket.destroy()
@@ -43,11 +43,12 @@ export class RpcShim implements AsyncDisposable {
     })
   }
 
+  /** The target may become known only later. */
   static async start(
-    target: string,
+    target: string | (() => string),
     intercept?: (request: PassingRequest) => Promise<unknown>,
   ): Promise<RpcShim> {
-    const shim = new RpcShim(target, intercept)
+    const shim = new RpcShim(typeof target === 'string' ? () => target : target, intercept)
     await new Promise<void>((resolve) => shim.#server.listen(0, '127.0.0.1', resolve))
     return shim
   }

@@ -32,9 +32,13 @@ export function unusedFlags(loaded: LoadedFlags, settings: { readonly roles: Rea
     const readers = rolesOf(flags[name])
     if (!readers || !changesSomething(loaded, name)) continue
     if (readers.some((reader: FlagRole) => settings.roles.has(reader))) continue
-    sentences.push(`${spelled} does nothing here: it is for a ${readers.join(' or ')}`)
+    sentences.push(`${spelled} does nothing here: it is for ${readers.map(withArticle).join(' or ')}`)
   }
   return sentences
+}
+
+function withArticle(role: FlagRole): string {
+  return `${/^[aeiou]/.test(role) ? 'an' : 'a'} ${role}`
 }
 
 /** A flag given at its default, a reward switched off and a price of 0 ask for nothing. */

@@ -146,6 +146,12 @@ export const flags = {
     'Where the node listens for its peers. Empty: gateway 127.0.0.1:9935, redeemer 127.0.0.1:8935, orchestrator all interfaces at the port of its service address; with http:// before it an orchestrator serves clear text.',
     { roles: ['gateway', 'orchestrator', 'redeemer'], value: 'HOST:PORT' },
   ),
+  certs: text(
+    '',
+    'every role',
+    'This node’s folder of certificates, made by livepeer certs. With it, a redeemer serves, and an orchestrator takes in as transcoders, only nodes that have such a folder too, and both ends are verified. Gateways need none.',
+    { roles: ['orchestrator', 'transcoder', 'redeemer'], value: 'DIR' },
+  ),
   maxSessions: text(
     '10',
     'every role',

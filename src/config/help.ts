@@ -20,6 +20,7 @@ const EXAMPLES: readonly string[] = [
   `livepeer -redeemer ${ON_CHAIN} -ethOrchAddr ADDRESS`,
   `livepeer ${ON_CHAIN}    (calls reward for its account)`,
   'livepeer status [HOST:PORT ...]    (shows how the nodes are; livepeer status --help)',
+  'livepeer certs DIR NODE ...    (makes certificates for -certs; livepeer certs --help)',
 ]
 
 /** What -help prints: all flags under the roles that read them. */

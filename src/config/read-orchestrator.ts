@@ -39,7 +39,7 @@ export function readOrchestrator(
     autoAdjustPrice: flags.autoAdjustPrice,
     ticketEv: readWei(reading, 'ticketEV'),
     maxFaceValue: readWei(reading, 'maxFaceValue') || null,
-    redeemers: network.offchain ? [] : peerUrls(reading, 'redeemerAddr', '127.0.0.1'),
+    redeemers: network.offchain ? [] : ownUrls(reading, 'redeemerAddr'),
   }
 }
 
@@ -135,7 +135,7 @@ export function readTranscoder(
       '-transcoder without -orchestrator needs -orchSecret, the secret it shares with its orchestrator',
     )
   }
-  const orchestrators = peerUrls(reading, 'orchAddr', '127.0.0.1')
+  const orchestrators = ownUrls(reading, 'orchAddr')
   if (orchestrators.length === 0) {
     throw refusal('-transcoder without -orchestrator needs -orchAddr, the address of its orchestrator')
   }
@@ -156,15 +156,29 @@ function readGpus(reading: Reading): TranscoderSettings['gpus'] {
 }
 
 /** What a redeemer is told. Throws SettingsError. */
-export function readRedeemer(reading: Reading): RedeemerSettings {
+export function readRedeemer(reading: Reading, secrets: Secrets): RedeemerSettings {
   const spelled = reading.spelled('httpAddr')
   const bind = parseBind(spelled, reading.flags.httpAddr, { host: '127.0.0.1', port: DEFAULT_PEER_PORT })
   if (isLoopback(bind.host)) {
     reading.warnings.push(
       `the redeemer listens on ${printBind(bind)}, where only orchestrators on this machine reach it: for others give ${spelled} an address of this machine`,
     )
+  } else if (secrets.redeemerSecret === '' && reading.flags.certs === '') {
+    reading.warnings.push(
+      `the redeemer takes tickets of anyone who reaches ${printBind(bind)}: let only orchestrators reach it, or give it and them -redeemerSecret or -certs`,
+    )
   }
   return { bind }
+}
+
+/** Addresses of the operator's own nodes: certificates say who they are only where there is TLS. Throws SettingsError. */
+function ownUrls(reading: Reading, name: 'redeemerAddr' | 'orchAddr'): string[] {
+  const urls = peerUrls(reading, name, '127.0.0.1')
+  const plain = reading.flags.certs === '' ? undefined : urls.find((url) => url.startsWith('http:'))
+  if (!plain) return urls
+  throw refusal(
+    `${reading.spelled(name)} ${plain} is clear text, where certificates mean nothing: write it with https://, or leave -certs out`,
+  )
 }
 
 function readWei(reading: Reading, name: 'ticketEV' | 'maxFaceValue'): bigint {

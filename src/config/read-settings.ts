@@ -7,7 +7,7 @@ import { readGateway } from './read-gateway.ts'
 import { readOrchestrator, readRedeemer, readTranscoder } from './read-orchestrator.ts'
 import { entries, isUrl, Reading, refusal } from './reading.ts'
 import { Secrets } from './secrets.ts'
-import type { ChainSettings, Role, Settings, Surroundings } from './settings.ts'
+import type { ChainSettings, ProgramSurroundings, Role, Settings } from './settings.ts'
 
 /** Sessions beyond this are taken for a mistake. */
 const MAX_SESSIONS = 1_000_000
@@ -26,7 +26,10 @@ const CONTROL_PORTS: Readonly<Record<Role, number>> = {
 }
 
 /** Everything but what depends on all flags at once. Throws SettingsError. */
-export function readSettings(loaded: LoadedFlags, surroundings: Surroundings): Omit<Settings, 'printable'> {
+export function readSettings(
+  loaded: LoadedFlags,
+  surroundings: ProgramSurroundings,
+): Omit<Settings, 'printable'> {
   const reading = new Reading(loaded, surroundings)
   const { flags } = reading
   const network = readNetwork(reading)
@@ -35,7 +38,7 @@ export function readSettings(loaded: LoadedFlags, surroundings: Surroundings): O
   const secrets = new Secrets({
     ethPassword: reading.textOrFile('ethPassword'),
     orchSecret: reading.textOrFile('orchSecret'),
-    redeemerSecret: reading.textOrFile('redeemerSecret'),
+    redeemerSecret: readWord(reading, 'redeemerSecret'),
     controlToken: readControlToken(reading),
   })
   return {
@@ -46,6 +49,7 @@ export function readSettings(loaded: LoadedFlags, surroundings: Surroundings): O
     controlBind: readControlBind(reading, roles, secrets),
     maxSessions: readMaxSessions(reading, roles),
     drainTimeoutMs: reading.wait('drainTimeout', 0),
+    certs: flags.certs === '' ? null : flags.certs,
     metrics: {
       enabled: flags.monitor,
       perStream: flags.metricsPerStream || flags.metricsClientIP,
@@ -55,7 +59,7 @@ export function readSettings(loaded: LoadedFlags, surroundings: Surroundings): O
     gateway: roles.has('gateway') ? readGateway(reading, network) : null,
     orchestrator: roles.has('orchestrator') ? readOrchestrator(reading, network, roles, secrets) : null,
     transcoder: roles.has('transcoder') ? readTranscoder(reading, roles, secrets) : null,
-    redeemer: roles.has('redeemer') ? readRedeemer(reading) : null,
+    redeemer: roles.has('redeemer') ? readRedeemer(reading, secrets) : null,
     importTicketQueue: flags.importTicketQueue === '' ? null : flags.importTicketQueue,
     secrets,
     warnings: reading.warnings,
@@ -110,13 +114,18 @@ function readDataDir(reading: Reading, network: Network, homeDir: string | null)
   return `${homeDir.replace(/\/+$/, '')}/.lpData/${network.name}`
 }
 
-/** Empty when none is asked for. It travels in a header, so it is one word of plain characters. */
+/** Empty when none is asked for. */
 function readControlToken(reading: Reading): string {
-  if (reading.flags.cliToken === '' || reading.flags.cliToken === NO_TOKEN) return ''
-  const token = reading.textOrFile('cliToken')
-  if (/^[\x21-\x7e]{1,1000}$/.test(token)) return token
+  return reading.flags.cliToken === NO_TOKEN ? '' : readWord(reading, 'cliToken')
+}
+
+/** A secret that travels in a header, so it is one word of plain characters; empty when none is given. */
+function readWord(reading: Reading, name: 'cliToken' | 'redeemerSecret'): string {
+  if (reading.flags[name] === '') return ''
+  const word = reading.textOrFile(name)
+  if (/^[\x21-\x7e]{1,1000}$/.test(word)) return word
   throw refusal(
-    `${reading.spelled('cliToken')} is one word of at most 1000 letters, digits and signs, which the text or file given is not`,
+    `${reading.spelled(name)} is one word of at most 1000 letters, digits and signs, which the text or file given is not`,
   )
 }
 

@@ -5,16 +5,16 @@ import { parsePeer } from './addresses.ts'
 import type { FlagName } from './flags.ts'
 import { parsePixels } from './gateway-prices.ts'
 import { type LoadedFlags, SettingsError, shown } from './load.ts'
-import type { Surroundings, UnitPrice } from './settings.ts'
+import type { ProgramSurroundings, UnitPrice } from './settings.ts'
 
 /** One reading of the flags: the values, how they were spelled, and the warnings that come up. */
 export class Reading {
   readonly flags: LoadedFlags['values']
   readonly warnings: string[] = []
   readonly #given: LoadedFlags['given']
-  readonly #readText: Surroundings['readText']
+  readonly #readText: ProgramSurroundings['readText']
 
-  constructor(loaded: LoadedFlags, surroundings: Surroundings) {
+  constructor(loaded: LoadedFlags, surroundings: ProgramSurroundings) {
     this.flags = loaded.values
     this.#given = loaded.given
     this.#readText = surroundings.readText

@@ -347,6 +347,25 @@ describe('settings of the other roles', () => {
     assert.deepEqual(settings(`${CHAIN} -redeemer`).redeemer!.bind, { host: '127.0.0.1', port: 8935 })
   })
 
+  it('warn of a redeemer that serves whoever reaches it', () => {
+    const warnings = (line: string) => settings(`${CHAIN} -redeemer -httpAddr 10.0.0.1 ${line}`).warnings
+    assert.deepEqual(warnings(''), [
+      'the redeemer takes tickets of anyone who reaches 10.0.0.1:8935: let only orchestrators reach it, or give it and them -redeemerSecret or -certs',
+    ])
+    assert.deepEqual(warnings('-redeemerSecret s'), [])
+    assert.deepEqual(warnings('-certs D'), [])
+  })
+
+  it('name the folder of certificates for those who use one', () => {
+    const transcoder = settings('-transcoder -orchSecret s -orchAddr a -certs D')
+    assert.deepEqual([transcoder.certs, transcoder.warnings], ['D', []])
+    assert.equal(settings(`${CHAIN} ${COMBINED} -pricePerUnit 1 -certs D`).certs, 'D')
+    assert.equal(settings(`${CHAIN} -redeemer`).certs, null)
+    assert.deepEqual(settings('-gateway -orchAddr a -certs D').warnings, [
+      '-certs does nothing here: it is for an orchestrator or a transcoder or a redeemer',
+    ])
+  })
+
   it('put the data where they are told, else by network in the home folder', () => {
     assert.equal(settings('-gateway -dataDir D').dataDir, 'D')
     assert.equal(settings('-gateway -datadir D').dataDir, 'D')
@@ -373,6 +392,17 @@ describe('secrets', () => {
     assert.deepEqual(warnings, [
       '-ethPassword looks like a path, but no such file can be read: its text itself counts',
     ])
+  })
+
+  it('of a redeemer come as text, from the environment and from a file', () => {
+    const files = { '/run/secret': 'swordfish\n' }
+    const secret = (line: string, env = {}) =>
+      settings(`${CHAIN} -redeemer ${line}`, { env, files }).secrets.redeemerSecret
+    assert.equal(secret('-redeemerSecret swordfish'), 'swordfish')
+    assert.equal(secret('-redeemerSecret /run/secret'), 'swordfish')
+    assert.equal(secret('', { LP_REDEEMERSECRET: 'swordfish' }), 'swordfish')
+    assert.equal(secret('', { LP_REDEEMERSECRET: '/run/secret' }), 'swordfish')
+    assert.equal(secret(''), '')
   })
 
   it('show nowhere', () => {
@@ -656,6 +686,19 @@ describe('a sentence refuses', () => {
       '-gateway -cliToken token.txt',
       '-cliToken is one word of at most 1000 letters, digits and signs, which the text or file given is not',
       { files: { 'token.txt': ' \n' } },
+    ],
+    [
+      `${CHAIN} -redeemer -redeemerSecret secret.txt`,
+      '-redeemerSecret is one word of at most 1000 letters, digits and signs, which the text or file given is not',
+      { files: { 'secret.txt': 'two words' } },
+    ],
+    [
+      `${CHAIN} ${COMBINED} -pricePerUnit 1 -redeemerAddr http://r:8935 -certs D`,
+      '-redeemerAddr http://r:8935 is clear text, where certificates mean nothing: write it with https://, or leave -certs out',
+    ],
+    [
+      '-transcoder -orchSecret s -orchAddr a,http://b:8935 -certs D',
+      '-orchAddr http://b:8935 is clear text, where certificates mean nothing: write it with https://, or leave -certs out',
     ],
     [
       '-gateway -transcodingOptions P721p30fps16x9,x',

@@ -28,6 +28,8 @@ export interface Settings {
   readonly maxSessions: number | 'auto'
   /** How long what a node does for others may go on after it was asked to stop. */
   readonly drainTimeoutMs: number
+  /** Folder of the certificates by which the operator's nodes know one another; null for none. */
+  readonly certs: string | null
   readonly metrics: {
     readonly enabled: boolean
     readonly perStream: boolean
@@ -150,7 +152,7 @@ export interface RedeemerSettings {
 }
 
 /** What else decides about settings. */
-export interface Surroundings extends Sources {
+export interface ProgramSurroundings extends Sources {
   /** The home folder; null when there is none. */
   readonly homeDir: string | null
   readonly about: About
@@ -174,7 +176,7 @@ export interface Exit {
  * Settings from command line, environment and configuration file; or what to print and the code to exit with:
  * 0 after -help, -version and -j, 2 for a command line that cannot be read, 1 for settings that cannot be.
  */
-export function loadSettings(surroundings: Surroundings): Settings | Exit {
+export function loadSettings(surroundings: ProgramSurroundings): Settings | Exit {
   try {
     const loaded = loadFlags(surroundings)
     if (loaded.help) return ending(0, helpText())
@@ -187,7 +189,7 @@ export function loadSettings(surroundings: Surroundings): Settings | Exit {
   }
 }
 
-function settingsOf(loaded: LoadedFlags, surroundings: Surroundings): Settings {
+function settingsOf(loaded: LoadedFlags, surroundings: ProgramSurroundings): Settings {
   const settings = readSettings(loaded, surroundings)
   refuseWhatIsLater(loaded)
   return {

@@ -2,17 +2,20 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { faultOfText, resultToMakeDo, submissionTimeouts } from './attempt.ts'
 
-test('only the exact texts that blame the input end the tries', () => {
+test('only the exact texts that blame the input end the tries, and others tell that there is no room', () => {
   for (const [text, fault] of [
     ['No keyframes in input', 'not-retryable'],
     ['TranscoderInvalidGOP', 'not-retryable'],
     ['no keyframes in input', 'error-in-result'],
     ['No keyframes in input.', 'error-in-result'],
-    ['OrchestratorBusy', 'error-in-result'],
+    ['OrchestratorBusy', 'unable'],
+    ['no transcoders available', 'unable'],
+    ['no transcoders', 'error-in-result'],
     ['', 'error-in-result'],
   ] as const)
     assert.equal(faultOfText(text, 'error-in-result'), fault)
-  assert.equal(faultOfText('OrchestratorCapped', 'refused'), 'refused')
+  assert.equal(faultOfText('OrchestratorCapped', 'refused'), 'unable')
+  assert.equal(faultOfText('Insufficient balance', 'refused'), 'refused')
 })
 
 test('time-outs grow with the segment and never fall below their minimum', () => {

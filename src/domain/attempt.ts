@@ -10,6 +10,7 @@ export type AttemptFault =
   | 'bad-answer'
   | 'unknown-response'
   | 'error-in-result'
+  | 'unable'
   | 'not-retryable'
   | 'missing-token'
   | 'refresh-failed'
@@ -40,6 +41,7 @@ export const attemptConsequence: Readonly<Record<AttemptFault, Consequence>> = {
   'bad-answer': suspendAndRetry,
   'unknown-response': suspendAndRetry,
   'error-in-result': suspendAndRetry,
+  unable: suspendAndRetry,
   'not-retryable': { session: 'keep', segment: 'refuse' },
   'missing-token': suspendAndRetry,
   'refresh-failed': suspendAndRetry,
@@ -53,7 +55,7 @@ export const attemptConsequence: Readonly<Record<AttemptFault, Consequence>> = {
   'pixel-mismatch': { session: 'remove', segment: 'retry' },
 }
 
-/** Faults of whoever is away or cut off: another node may be found in its place. */
+/** Faults of whoever is away, cut off, in trouble or has nobody to do the work: another node may be found in its place. */
 const absences: ReadonlySet<AttemptFault> = new Set([
   'header-timeout',
   'body-timeout',
@@ -61,9 +63,10 @@ const absences: ReadonlySet<AttemptFault> = new Set([
   'bad-answer',
   'refresh-failed',
   'download-failed',
+  'unable',
 ])
 
-/** Whether the orchestrator is away, rather than there and unwilling: then it pays to look for others a while. */
+/** Whether the orchestrator cannot, rather than is there and unwilling: then it pays to look for others a while. */
 export function isAbsence(fault: AttemptFault): boolean {
   return absences.has(fault)
 }
@@ -96,9 +99,21 @@ const notRetryable: ReadonlySet<string> = new Set([
   'TranscoderIncompatibleDevices',
 ])
 
+/** Errors of orchestrators that have no room or no transcoder at this moment (wire.md §10, §16). */
+const unable: ReadonlySet<string> = new Set([
+  'OrchestratorBusy',
+  'OrchestratorCapped',
+  'TranscoderBusy',
+  'TranscoderStopped',
+  'ErrTranscoderUnavailable',
+  'no transcoders available',
+  'no transcoders can provide requested capabilities',
+])
+
 /** The fault behind an orchestrator's own words, in its result or in the body of a refusal. */
 export function faultOfText(text: string, otherwise: 'refused' | 'error-in-result'): AttemptFault {
-  return notRetryable.has(text) ? 'not-retryable' : otherwise
+  if (notRetryable.has(text)) return 'not-retryable'
+  return unable.has(text) ? 'unable' : otherwise
 }
 
 const MIN_HEADER_TIMEOUT_MS = 2_000

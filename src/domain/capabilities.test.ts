@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import {
+  announcedVersion,
   bitsOf,
   bitstringOf,
   type Capabilities,
@@ -305,4 +306,12 @@ describe('version rule', () => {
       assert.equal(satisfiesVersion(least, given), passes)
     })
   }
+})
+
+it('a gateway that asks for a least version of the Go node takes this one by the release that it speaks', () => {
+  const told = announcedVersion('0.1.0')
+  assert.equal(told, '0.9.1-ts.0.1.0')
+  for (const least of ['', '0.1.0', '0.8.9', '0.9.1', 'v0.9.1-rc1'])
+    assert.ok(satisfiesVersion(least, told), least)
+  for (const least of ['0.9.2', '1.0.0']) assert.ok(!satisfiesVersion(least, told), least)
 })

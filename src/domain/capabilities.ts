@@ -8,7 +8,7 @@ export interface Capabilities {
   readonly mandatories: readonly bigint[]
   /** Capability number to capacity. */
   readonly capacities: ReadonlyMap<number, number>
-  /** The node's version, semver; empty in a job. */
+  /** The version that the node tells, semver; empty in a job. */
   readonly version: string
   /** The least version that the job accepts of a node; empty for any. */
   readonly minVersion: string
@@ -120,6 +120,17 @@ export function satisfiesVersion(minVersion: string, version: string): boolean {
 }
 
 const VERSION = /^v?(\d{1,15})(?:\.(\d{1,15}))?(?:\.(\d{1,15}))?(?:[-+].*)?$/
+
+/**
+ * The release of the Go node whose protocol this node speaks. Gateways that ask for a least version compare it with
+ * what a node tells, and know of no other numbers than that node's (wire.md §18, 16).
+ */
+const SPOKEN_RELEASE = '0.9.1'
+
+/** The version that a node tells its peers: the release that it speaks, and which node it is. */
+export function announcedVersion(version: string): string {
+  return `${SPOKEN_RELEASE}-ts.${version}`
+}
 
 /** Major, minor and patch of a version; null when it is none. */
 function parseVersion(text: string): readonly [number, number, number] | null {

@@ -10,6 +10,7 @@ import {
   addressOfKey,
   checksumAddress,
   equalSecrets,
+  equalTexts,
   hmacSha256,
   keccak256,
   parseAddress,
@@ -207,4 +208,7 @@ test('secrets are equal only in full', () => {
   assert.equal(equalSecrets(ascii('secret'), ascii('secret')), true)
   assert.equal(equalSecrets(ascii('secret'), ascii('secreT')), false)
   assert.equal(equalSecrets(ascii('secret'), ascii('secrets')), false)
+  assert.equal(equalTexts('sécret', 'sécret'), true)
+  for (const other of ['', 'secret', 'sécreT', 'sécrets', 'sécre'])
+    assert.equal(equalTexts('sécret', other), false)
 })

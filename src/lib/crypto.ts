@@ -58,6 +58,11 @@ export function equalSecrets(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && timingSafeEqual(a, b)
 }
 
+/** The same for secrets that people chose: not even how long they are is told. */
+export function equalTexts(a: string, b: string): boolean {
+  return timingSafeEqual(digest('sha256', a, 'buffer'), digest('sha256', b, 'buffer'))
+}
+
 /** What is really signed for a 32-byte hash: EIP-191, personal message (wire.md §8). */
 export function personalHash(hash: Uint8Array): Uint8Array {
   if (hash.length !== 32) throw new NodeError('bad-hash', `a hash has 32 bytes, not ${hash.length}`)

@@ -8,7 +8,7 @@ import { isAbort } from '../lib/errors.ts'
 import type { Fields, Log } from '../lib/log.ts'
 import { Supervisor } from '../lib/service.ts'
 import { EngineCapacity } from './engine-capacity.ts'
-import type { SegmentJob } from './orchestrator.ts'
+import type { AdmittedJob } from './orchestrator.ts'
 
 const LADDER = [presetNamed('P240p30fps16x9')!, presetNamed('P360p30fps16x9')!]
 
@@ -46,7 +46,7 @@ function world(
     return started
   }
   /** Has a segment done and keeps what came of it. */
-  const ask = (job: SegmentJob, signal = new AbortController().signal) => {
+  const ask = (job: AdmittedJob, signal = new AbortController().signal) => {
     const state: { result: string | null } = { result: null }
     capacity.transcode(job, signal).then(
       () => {

@@ -294,6 +294,20 @@ const faults: readonly [
     },
   ],
   [
+    'fewer renditions than asked for',
+    (o) =>
+      (o.outcome = {
+        kind: 'data',
+        renditions: [{ url: '', pixels: 4n, perceptualHashUrl: '' }],
+        sig: new Uint8Array(0),
+      }),
+    {
+      text: 'hit max transcode attempts: 1 renditions came where 2 were asked for',
+      suspended: true,
+      payment: ['staged', 'answered', 'completed 4'],
+    },
+  ],
+  [
     'negative pixels',
     (o) =>
       (o.outcome = {
@@ -384,6 +398,49 @@ test('an orchestrator that fails is left for another, and the segment is done', 
   assert.ok(tries >= 4)
   const done = set.events.filter((event) => event.kind === 'segment-transcoded')
   assert.equal(done.length, 4)
+})
+
+test('a node without transcoders behind a balancer: the segment waits for another one to answer there', async () => {
+  const [balanced, other] = three()
+  balanced!.outcome = { kind: 'error', text: 'no transcoders available' }
+  await using set = await setUp([balanced!])
+  set.network.add(other!)
+  const done = set.push()
+  while (balanced!.submissions.length === 0) await settle()
+  await set.clock.wind(1_000)
+  assert.equal(balanced!.submissions.length, 1, 'it is not asked again')
+  balanced!.transcoder = other!.url
+  await set.clock.wind(1_000)
+  await done
+  assert.equal(other!.submissions.length, 1)
+})
+
+test('a node in trouble of its own: the segment waits for another one to answer behind the balancer', async () => {
+  const [balanced, other] = three()
+  const error = new NodeError('refused', 'Internal Server Error', { details: { status: 500 } })
+  balanced!.refusal = { error, answered: true }
+  await using set = await setUp([balanced!])
+  set.network.add(other!)
+  const done = set.push()
+  while (balanced!.submissions.length === 0) await settle()
+  balanced!.transcoder = other!.url
+  await set.clock.wind(1_000)
+  await done
+  assert.deepEqual([balanced!.submissions.length, other!.submissions.length], [1, 1])
+})
+
+test('a node without transcoders is asked again when nobody else was found for three seconds', async () => {
+  const orchestrator = one()
+  orchestrator.outcome = { kind: 'error', text: 'no transcoders available' }
+  await using set = await setUp([orchestrator])
+  const done = set.push()
+  while (orchestrator.submissions.length === 0) await settle()
+  await set.clock.wind(2_500)
+  assert.equal(orchestrator.submissions.length, 1)
+  orchestrator.outcome = null
+  await set.clock.wind(1_000)
+  await done
+  assert.equal(orchestrator.submissions.length, 2)
 })
 
 test('nothing is ever sent twice: each try signs and pays anew', async () => {

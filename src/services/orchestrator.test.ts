@@ -235,6 +235,13 @@ test('a refused payment is told as it is, and keeps no session', async () => {
   assert.equal(orchestrator.sessionCount, 0)
 })
 
+test('a payment that this node fails to write down is not refused as the gateway’s fault', async () => {
+  const full = new Error('database or disk is full')
+  const { orchestrator } = setUp({ recipient: { receive: async () => Promise.reject(full) } })
+  await assert.rejects(orchestrator.admit(await segmentFor(orchestrator), payment), full)
+  assert.equal(orchestrator.sessionCount, 0)
+})
+
 test('one segment of a session runs, four wait, the sixth is told OrchestratorBusy', async () => {
   const { orchestrator, jobs } = setUp()
   const segment = await segmentFor(orchestrator)

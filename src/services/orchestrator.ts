@@ -79,7 +79,7 @@ export interface TranscodeJob {
 }
 
 /** A job with all that its gateway said of the segment: what a transcoder on another machine is told. */
-export interface SegmentJob extends TranscodeJob {
+export interface AdmittedJob extends TranscodeJob {
   readonly segment: SegmentData
 }
 
@@ -110,7 +110,7 @@ export interface NextSegment {
 
 /** Where the work is done. A NodeError's text reaches the gateway as it is. */
 export interface Transcoder {
-  transcode(job: SegmentJob, signal: AbortSignal): Promise<TranscodeOutput>
+  transcode(job: AdmittedJob, signal: AbortSignal): Promise<TranscodeOutput>
   /** False when it is sure that a segment could not be done in time. */
   canFinish?(next: NextSegment): boolean
   /** No more segments of this session will come. */
@@ -361,11 +361,13 @@ export class Orchestrator implements Service {
     }
   }
 
+  /** Trouble of this node's own, such as a full disk, is not told as a fault of the payment. */
   async #takePayment(payment: Payment | null, account: string): Promise<void> {
     if (!payment) return
     try {
       await this.#needs.recipient.receive(payment, account)
     } catch (error) {
+      if (!(error instanceof NodeError)) throw error
       throw new OrchestratorError('payment-refused', messageOf(error), { cause: error })
     }
   }
@@ -374,6 +376,7 @@ export class Orchestrator implements Service {
     try {
       await this.#needs.recipient.assertFunded(sender, sessionId)
     } catch (error) {
+      if (!(error instanceof NodeError)) throw error
       throw new OrchestratorError('payment-refused', messageOf(error), { cause: error })
     }
   }

@@ -37,6 +37,7 @@ export class SegmentTries {
     const { sessions } = stream
     const started = clock.now()
     const mismatches: PixelMismatch['result'][] = []
+    const unable = new Set<string>()
     let failure: { readonly fault: AttemptFault; readonly reason: string } | null = null
     for (let attempt = 1; attempt <= this.#maxAttempts; attempt++) {
       if (signal.aborted) throw new GatewayError('segment-failed', 'cancelled: the client went away')
@@ -45,7 +46,7 @@ export class SegmentTries {
       const assignment =
         patienceMs === null
           ? sessions.select(durationMs)
-          : await sessions.selectPatiently(durationMs, patienceMs)
+          : await sessions.selectPatiently(durationMs, patienceMs, unable)
       if (assignment === null) throw new GatewayError('no-sessions', 'No sessions available')
       const transcoder = assignment.session.key
       try {
@@ -66,6 +67,7 @@ export class SegmentTries {
         return result.renditions
       } catch (error) {
         failure = this.#settleFailure(stream, job, assignment, error)
+        if (failure.fault === 'unable') unable.add(transcoder)
         if (error instanceof PixelMismatch) {
           mismatches.push(error.result)
           const madeDo = resultToMakeDo(mismatches)

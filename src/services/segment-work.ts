@@ -343,7 +343,12 @@ const submissionFaults: ReadonlySet<string> = new Set<AttemptFault>([
 function submissionFault(error: unknown): AttemptError {
   const text = messageOf(error)
   const code = error instanceof NodeError ? error.code : ''
-  if (code === 'refused') return new AttemptError(faultOfText(text, 'refused'), text, { cause: error })
+  if (code === 'refused') {
+    // From 500 on the peer says that the trouble is its own.
+    const isTrouble = Number((error as NodeError).details.status) >= 500
+    const fault = faultOfText(text, 'refused')
+    return new AttemptError(isTrouble && fault === 'refused' ? 'unable' : fault, text, { cause: error })
+  }
   const fault = submissionFaults.has(code) ? (code as AttemptFault) : 'unreachable'
   return new AttemptError(fault, text, { cause: error })
 }

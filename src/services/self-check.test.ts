@@ -42,6 +42,14 @@ test('a sibling behind the same address is named, with the advice', async () => 
   })
 })
 
+test('a balancer that leads here only now and then is found out', async () => {
+  let calls = 0
+  const { check } = selfCheck({
+    ping: (url, value, signal) => signing(++calls === 2 ? otherKey : key).ping(url, value, signal),
+  })
+  await assert.rejects(check.check(never), { code: 'somebody-else' })
+})
+
 test('an address that cannot be reached ends the node after three tries, with the flags to change', async () => {
   const { check, clock } = selfCheck(away)
   await using supervisor = new Supervisor()
@@ -62,7 +70,7 @@ test('an address that comes up late is good enough', async () => {
   await using supervisor = new Supervisor()
   await supervisor.start(check)
   await clock.wind(10_000)
-  assert.equal(calls, 3)
+  assert.equal(calls, 5, 'two in vain, and one to each of three connections')
   const stop = new AbortController()
   stop.abort()
   await supervisor.untilStopped(stop.signal)

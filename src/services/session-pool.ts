@@ -29,6 +29,7 @@ import type { Payer, PaymentSession } from './payer.ts'
 
 /** A pool that knows all its orchestrators looks for further nodes behind them no more often than this. */
 const COMPLETE_POOL_REFRESH_MS = 30_000
+const NOBODY: ReadonlySet<string> = new Set()
 
 /** One segment in the hands of a session. */
 export interface Assignment {
@@ -138,10 +139,15 @@ export class SessionPool {
     if (!this.#signal.aborted && this.#wantsRefresh()) void this.refresh()
   }
 
-  select(durationMs: number): Assignment | null {
+  /** Those named in `except` are passed over. */
+  select(durationMs: number, except: ReadonlySet<string> = NOBODY): Assignment | null {
     if (this.#signal.aborted) return null
     const previous = this.#lastUsed
-    const session = this.#reusable(1) ?? this.#choose() ?? this.#reusable(2)
+    const reusable = (factor: 1 | 2) => {
+      const session = this.#reusable(factor)
+      return session && !except.has(session.key) ? session : null
+    }
+    const session = reusable(1) ?? this.#choose(except) ?? reusable(2)
     if (!session) return null
     if (previous !== null && previous !== session) this.#needs.swapped()
     const assignment: Assignment = { session, startedMs: this.#needs.clock.now(), durationMs }
@@ -226,9 +232,9 @@ export class SessionPool {
     return mayTakeAnother({ ageMs, durationMs: oldest.durationMs }, factor) ? session : null
   }
 
-  #choose(): MutableSession | null {
+  #choose(except: ReadonlySet<string>): MutableSession | null {
     const idle = [...this.#sessions.values()]
-      .filter(({ state }) => state.kind === 'fresh' || state.kind === 'ready')
+      .filter(({ key, state }) => (state.kind === 'fresh' || state.kind === 'ready') && !except.has(key))
       .map((session) => ({
         session,
         score: scoreOf(session),

@@ -46,18 +46,29 @@ export class StreamSessions {
 
   /**
    * As `select`, but where there is no session it waits for the search that is under way. A stream that once had sessions
-   * searches again for as long as it may: behind a balancer another node may answer the next time.
+   * searches again for as long as it may: behind a balancer another node may answer the next time. Those in `unable`
+   * have just said that they cannot do it now, and are asked once more only when nobody else was found.
    */
-  async selectPatiently(durationMs: number, patienceMs: number): Promise<Assignment | null> {
+  async selectPatiently(
+    durationMs: number,
+    patienceMs: number,
+    unable: ReadonlySet<string> = new Set(),
+  ): Promise<Assignment | null> {
     const { clock } = this.#needs
     const until = clock.now() + patienceMs
     for (;;) {
-      const assignment = this.select(durationMs)
+      for (const pool of this.#pools) {
+        if (unable.size > 0) void pool.refresh()
+        else pool.refreshIfWanted()
+      }
+      const assignment = this.#pick(durationMs, unable)
       if (assignment) return assignment
       await Promise.all(this.#pools.map((pool) => pool.refreshing))
-      const found = this.#pick(durationMs)
+      const found = this.#pick(durationMs, unable)
+      if (found) return found
       const hadSessions = this.#pools.some((pool) => pool.hasFound)
-      if (found || !hadSessions || this.#ended.signal.aborted || clock.now() >= until) return found
+      const isOver = !hadSessions || this.#ended.signal.aborted || clock.now() >= until
+      if (isOver) return this.#pick(durationMs)
       await clock.sleep(SEARCH_AGAIN_MS, this.#ended.signal).catch(() => {})
     }
   }
@@ -112,9 +123,9 @@ export class StreamSessions {
     )
   }
 
-  #pick(durationMs: number): Assignment | null {
+  #pick(durationMs: number, except?: ReadonlySet<string>): Assignment | null {
     for (const pool of this.#pools) {
-      const assignment = pool.select(durationMs)
+      const assignment = pool.select(durationMs, except)
       if (assignment) return assignment
     }
     return null

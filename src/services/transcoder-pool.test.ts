@@ -7,7 +7,7 @@ import { MemoryObjects } from '../io/objects.ts'
 import { WoundClock } from '../lib/clock.ts'
 import { NodeError } from '../lib/errors.ts'
 import { silentLog } from '../lib/log.ts'
-import type { SegmentJob, TranscodeOutput } from './orchestrator.ts'
+import type { AdmittedJob, TranscodeOutput } from './orchestrator.ts'
 import { TranscoderPool } from './transcoder-pool.ts'
 
 const SECRET = 'swordfish'
@@ -17,13 +17,13 @@ function world(t: TestContext, options: { local?: boolean; localCapacity?: numbe
   const clock = new WoundClock()
   const sources = new MemoryObjects()
   const lost: string[] = []
-  const here: SegmentJob[] = []
+  const here: AdmittedJob[] = []
   const local = {
     sessions: options.localCapacity ?? 10,
     /** While set, what comes would be late. */
     isLate: false,
     canFinish: () => !local.isLate,
-    transcode: async (job: SegmentJob): Promise<TranscodeOutput> => {
+    transcode: async (job: AdmittedJob): Promise<TranscodeOutput> => {
       here.push(job)
       if (job.sessionId === 'bad') throw new NodeError('media', 'No keyframes in input')
       return outputOf('here')
@@ -103,7 +103,7 @@ function world(t: TestContext, options: { local?: boolean; localCapacity?: numbe
     }
   }
   /** Has a job done and keeps what came of it. */
-  const ask = async (job: SegmentJob) => {
+  const ask = async (job: AdmittedJob) => {
     const state: { result: string | null } = { result: null }
     pool.transcode(job, new AbortController().signal).then(
       ({ renditions }) => {

@@ -2,11 +2,11 @@ import { type Capabilities, defaultCapabilities, satisfies, withTranscoders } fr
 import { segmentLimitMs } from '../domain/segment.ts'
 import { forTranscoder, type Notice, type Registration } from '../domain/transcoder-notice.ts'
 import type { Clock } from '../lib/clock.ts'
-import { equalSecrets } from '../lib/crypto.ts'
+import { equalTexts } from '../lib/crypto.ts'
 import { abortError, messageOf, NodeError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import type { Service } from '../lib/service.ts'
-import type { NextSegment, SegmentJob, TranscodeOutput, Transcoder } from './orchestrator.ts'
+import type { AdmittedJob, NextSegment, TranscodeOutput, Transcoder } from './orchestrator.ts'
 import { type LossReason, Member, type TranscoderPeer, type TranscoderState } from './transcoder-member.ts'
 import { pulseOf } from './transcoder-pulse.ts'
 
@@ -68,7 +68,7 @@ interface Attempt {
 
 /** A segment that is being done. */
 interface Work {
-  readonly job: SegmentJob
+  readonly job: AdmittedJob
   readonly deadline: number
   readonly result: PromiseWithResolvers<TranscodeOutput>
   /** Aborted once the segment is done, or given up. */
@@ -133,7 +133,7 @@ export class TranscoderPool implements Service, Transcoder {
   /** Whether somebody shows the secret. */
   knowsSecret(shown: string): boolean {
     const { secret } = this.#options
-    return secret !== '' && equalSecrets(utf8(shown), utf8(secret))
+    return secret !== '' && equalTexts(shown, secret)
   }
 
   /** Aborted once the result of a task is not waited for any more; null when it is not. */
@@ -217,7 +217,7 @@ export class TranscoderPool implements Service, Transcoder {
   }
 
   /** Has a segment done. Throws the texts of wire.md §13, or the transcoder's own. */
-  async transcode(job: SegmentJob, signal: AbortSignal): Promise<TranscodeOutput> {
+  async transcode(job: AdmittedJob, signal: AbortSignal): Promise<TranscodeOutput> {
     if (signal.aborted) throw abortError(signal)
     const { clock, sources } = this.#needs
     const work: Work = {
@@ -472,14 +472,10 @@ export class TranscoderPool implements Service, Transcoder {
 }
 
 /** Where a source waits: `{session}/{seq}.tempfile` (wire.md §12). */
-function sourcePath({ segment, sessionId }: SegmentJob): string {
+function sourcePath({ segment, sessionId }: AdmittedJob): string {
   return `${sessionId}/${segment.seq}.tempfile`
 }
 
 function sum(members: readonly Member[], of: (member: Member) => number): number {
   return members.reduce((total, member) => total + of(member), 0)
-}
-
-function utf8(text: string): Uint8Array {
-  return new TextEncoder().encode(text)
 }

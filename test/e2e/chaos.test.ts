@@ -4,9 +4,13 @@ import { runChaos } from './chaos.ts'
 
 const BLOWS = Number(process.env.CHAOS ?? 12)
 const SEED = process.env.CHAOS_SEED ?? 'chaos'
+const logFolder = process.env.CHAOS_LOGS
 
 test(`no ticket is lost, no reward missed and no stream dropped in ${BLOWS} kills and cuts of an operator’s whole setup`, async (t) => {
-  const report = await runChaos({ blows: BLOWS, seed: SEED, say: (line) => t.diagnostic(line) })
+  const report = await runChaos({
+    ...{ blows: BLOWS, seed: SEED, say: (line) => t.diagnostic(line) },
+    ...(logFolder ? { logFolder } : {}),
+  })
   t.diagnostic(JSON.stringify(report, (_, value) => (typeof value === 'bigint' ? value.toString() : value)))
   assert.ok(report.accepted >= BLOWS, `${report.accepted} tickets were accepted: too few to prove anything`)
   // A ticket may have been taken down although its answer was lost on the way, never the other way round.

@@ -2,23 +2,27 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type TicketFigures, ticketFigures } from '../../devnet/figures.ts'
 import { Network, type NetworkNode } from '../../devnet/network.ts'
 import type { TcpLink } from '../../devnet/tcp-link.ts'
 import { seededDice } from '../../src/lib/dice.ts'
 import type { GatewayStatus } from '../../src/status.ts'
 import { until } from '../until.ts'
+import { settleRewards, settleTickets } from './settle.ts'
 import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts'
 
 const STREAMS = 4
-const PARAMS_LIFETIME = 45
-/** Longer than the whole run, so that mining at its end does not carry tickets past their expiry. */
-const ROUND_LENGTH = 1_000n
+/** Between segments of a stream: what is won in a round of 90 s must be redeemable in as much, on a slow machine too. */
+const PAUSE_MS = 400
+/** Blocks, of a second each: what is won at the end of a round can be redeemed for 50 of them, params living for 40. */
+const ROUND_LENGTH = 90n
 /** A blow comes this long after the last was over, at random. */
 const CALM_MS = { least: 300, most: 2_000 }
-/** How long a dead node stays dead, and a cut line cut. */
+/** How long a dead node stays dead, and a line out of order. */
 const OUTAGE_MS = { least: 0, most: 4_000 }
-const SETTLE_MS = 120_000
+/** One outage in so many is so much longer. */
+const LONG_OUTAGES = { of: 8, times: 4 }
+/** What a slow line holds back each piece for. */
+const DELAY_MS = { least: 100, most: 1_500 }
 
 /** What is left after the blows, counted by those who do not share the nodes' memory. */
 export interface ChaosReport {
@@ -50,6 +54,8 @@ export interface ChaosReport {
 export async function runChaos(options: {
   blows: number
   seed: string
+  /** Where to leave the nodes' logs; absent: they are removed. */
+  logFolder?: string
   say?: (line: string) => void
 }): Promise<ChaosReport> {
   const say = options.say ?? (() => {})
@@ -66,11 +72,10 @@ export async function runChaos(options: {
       roundLength: ROUND_LENGTH,
       orchestratorFlags: EVERY_TICKET_WINS.orchestrator,
       gatewayFlags: ['-transcodingOptions', profiles],
-      logFolder: join(folder, 'logs'),
+      logFolder: options.logFolder ?? join(folder, 'logs'),
     })
-    const fromBlock = await network.protocol.blockNumber()
     await network.start()
-    const load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: 50 })
+    const load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: PAUSE_MS })
     await until(async () => (load.served >= STREAMS ? true : null), 'the first segments')
 
     const mortal = network.nodes.filter(({ kind }) => kind !== 'gateway')
@@ -78,28 +83,19 @@ export async function runChaos(options: {
     for (let blow = 1; blow <= options.blows; blow++) {
       await sleep(between(CALM_MS))
       const node = oneOf(mortal)
-      const what = oneOf(kindsOfBlow(network, node))
+      const what = oneOf(oneOf(kindsOfBlow(network, node, between(DELAY_MS))))
       blows[what.name] = (blows[what.name] ?? 0) + 1
-      await what.strike(between(OUTAGE_MS))
+      const isLong = dice.fraction() * LONG_OUTAGES.of < 1
+      await what.strike(between(OUTAGE_MS) * (isLong ? LONG_OUTAGES.times : 1))
       say(`blow ${blow} of ${options.blows}: ${what.name}; ${load.served} segments served`)
     }
     const before = load.served
     await until(async () => (load.served > before + STREAMS ? true : null), 'service after the last blow')
     await load.stop()
 
-    await network.anvil.mine(PARAMS_LIFETIME)
     const { ticketsAccepted } = await network.gateway.status<GatewayStatus>()
-    let tickets: TicketFigures = await ticketFigures(network)
-    const deadline = Date.now() + SETTLE_MS
-    while ((tickets.pending > 0 || !tickets.isAtRest) && Date.now() < deadline) {
-      await sleep(500)
-      tickets = await ticketFigures(network)
-    }
-    await network.protocol.nextRound()
-    const { rewards, rounds } = await until(async () => {
-      const seen = await network.protocol.roundsSince(fromBlock)
-      return seen.rewards >= seen.rounds ? seen : null
-    }, 'the last reward').catch(() => network.protocol.roundsSince(fromBlock))
+    const tickets = await settleTickets(network)
+    const { rewards, rounds } = await settleRewards(network)
     const failed = load.pushed.filter(({ status }) => status !== 200)
     const failures: Record<string, number> = {}
     for (const { status, text } of failed) {
@@ -133,30 +129,32 @@ interface Blow {
   strike(outageMs: number): Promise<void>
 }
 
-/** What can befall a node: it is killed, or one of its lines is cut. */
-function kindsOfBlow(network: Network, node: NetworkNode): Blow[] {
-  const { chainLink, kind, process } = node
-  const cut = (name: string, link: TcpLink): Blow => ({
-    name,
+/** What can befall a node: it is killed; or one of its lines, each as likely, is cut, hangs or has long delays. */
+function kindsOfBlow(network: Network, { chainLink, kind, process }: NetworkNode, delayMs: number): Blow[][] {
+  const { name } = process.command
+  const during = (what: string, link: TcpLink, fail: () => void): Blow => ({
+    name: what,
     strike: async (outageMs) => {
-      link.cut()
+      fail()
       await sleep(outageMs)
       link.mend()
     },
   })
+  const ways = (what: string, link: TcpLink): Blow[] => [
+    during(`${what} cut`, link, () => link.cut()),
+    during(`${what} hanging`, link, () => link.freeze()),
+    during(`${what} slow`, link, () => link.slow(delayMs)),
+  ]
   const kill: Blow = {
-    name: `${process.command.name} killed`,
+    name: `${name} killed`,
     strike: async (outageMs) => {
       await process.kill()
       await sleep(outageMs)
       await process.start()
     },
   }
-  return [
-    kill,
-    ...(chainLink ? [cut(`${process.command.name} cut off from the chain`, chainLink)] : []),
-    ...(kind === 'redeemer' && network.redeemerLink
-      ? [cut('redeemer cut off from its orchestrators', network.redeemerLink)]
-      : []),
-  ]
+  const toChain = chainLink ? ways(`${name}’s line to the chain`, chainLink) : []
+  const toRedeemer =
+    kind === 'redeemer' && network.redeemerLink ? ways('line to the redeemer', network.redeemerLink) : []
+  return [[kill], toChain, toRedeemer].filter((ways) => ways.length > 0)
 }

@@ -142,6 +142,22 @@ test('--once streams a given file in a loop and ends with its figures as the las
   }
 })
 
+test('--once that does not see enough in its time ends with one sentence, and leaves nothing behind', async () => {
+  const devnet = new Devnet(['--once', '--setup', 'single', '--segments', '1000', '--limit', '1'])
+  await devnet.says(/^[0-9]+ segments transcoded/m)
+  const family = await devnet.family()
+  assert.equal(await devnet.ended, 1)
+  assert.equal(devnet.stdout, '')
+  assert.match(
+    devnet.stderr.trim().split('\n').at(-1)!,
+    /^after 1 s only \d+ segments were transcoded and \d+ tickets redeemed \(wanted 1000 and 2\); 0 segments failed, the last with: nothing$/,
+  )
+  assert.deepEqual(
+    family.filter((pid) => existsSync(`/proc/${pid}`)),
+    [],
+  )
+})
+
 test('a wrong option ends at once, with the reason', async () => {
   for (const [args, reason] of [
     [['--nonsense'], /nonsense/],

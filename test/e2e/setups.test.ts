@@ -28,7 +28,6 @@ for (const setup of SETUPS.filter((name) => name !== 'single')) {
       gatewayFlags: ['-transcodingOptions', profiles],
       logFolder: join(folder, 'logs'),
     })
-    const fromBlock = await network.protocol.blockNumber()
     await network.start()
     if (network.balancer) t.diagnostic(`the balancer is ${network.balancer.what}`)
 
@@ -63,7 +62,7 @@ for (const setup of SETUPS.filter((name) => name !== 'single')) {
     for (const passed of [1, 2, 3]) {
       if (passed > 1) await network.protocol.nextRound()
       await until(async () => {
-        const { rewards, rounds } = await network.protocol.roundsSince(fromBlock)
+        const { rewards, rounds } = await network.protocol.roundsSince(network.fromBlock)
         return rounds === passed && rewards === passed ? true : null
       }, `reward called in each of ${passed} rounds`)
     }

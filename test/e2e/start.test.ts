@@ -160,6 +160,10 @@ test('a wrong start ends at once with one sentence and a code other than 0', asy
   await new Promise((resolve) => busy.once('listening', resolve))
   t.after(() => busy.close())
   const { port } = busy.address() as AddressInfo
+  const account = '0x70997970C51812dc3A010C7d01b50e0d17dc79C8'
+  const control = `127.0.0.1:${await freePort()}`
+  const onChain = ['-gateway', '-network', 'devnet', '-ethUrl', 'http://127.0.0.1:1', '-cliAddr', control]
+  onChain.push('-ethController', '0xD8E8328501E9645d16Cf49539efC04f734606ee4')
   const cases: { args: string[]; env?: Record<string, string>; code: number; says: string }[] = [
     { args: ['-gatway'], code: 2, says: 'there is no flag -gatway: did you mean -gateway?' },
     {
@@ -176,6 +180,21 @@ test('a wrong start ends at once with one sentence and a code other than 0', asy
       args: ['-transcoder', '-orchAddr', '127.0.0.1:8935'],
       code: 1,
       says: '-transcoder without -orchestrator needs -orchSecret, the secret it shares with its orchestrator',
+    },
+    {
+      args: [...onChain, '-ethAcctAddr', account, '-dataDir', 'unknown-account'],
+      code: 1,
+      says: `-ethAcctAddr ${account} is not in the keystore unknown-account/keystore, which holds none; no account is made in its place`,
+    },
+    {
+      args: [...onChain, '-dataDir', 'no-password'],
+      code: 1,
+      says: 'the keystore no-password/keystore is empty and a new account needs a password: give one with -ethPassword, as text or as the path of a file',
+    },
+    {
+      args: [...onChain, '-ethKeystorePath', 'nowhere', '-dataDir', 'no-keystore'],
+      code: 1,
+      says: '-ethKeystorePath nowhere does not exist: name a directory or a key file',
     },
     {
       args: ['-gateway', '-cliAddr', `127.0.0.1:${port}`],

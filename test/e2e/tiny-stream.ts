@@ -37,12 +37,12 @@ export class TinyLoad {
   static async start(
     gateway: string,
     streams: number,
-    options: { pauseMs?: number } = {},
+    options: { pauseMs?: number /** Number of the first stream. */; from?: number } = {},
   ): Promise<TinyLoad> {
     const load = new TinyLoad(gateway)
     const segment = await makeSegment({ ...SIZE, fps: FPS, durationMs: DURATION_MS })
     for (let i = 0; i < streams; i++) {
-      load.#streams.push(load.#push(`tiny${i}`, segment, options.pauseMs ?? 0))
+      load.#streams.push(load.#push(`tiny${i + (options.from ?? 0)}`, segment, options.pauseMs ?? 0))
     }
     return load
   }

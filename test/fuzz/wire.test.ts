@@ -13,11 +13,14 @@ import {
   encodeTranscodeResult,
   MAX_MESSAGE_BYTES,
   parseMessage,
+  readAuthToken,
   readInfo,
   readInfoRequest,
+  readMaxFloat,
   readTicket,
   writeInfo,
   writeInfoRequest,
+  writeMaxFloat,
   writeTicket,
 } from '../../src/io/rpc/convert.ts'
 import {
@@ -27,12 +30,13 @@ import {
   writeRegistration,
 } from '../../src/io/rpc/convert-transcoder.ts'
 import {
+  AuthTokenSchema,
   NotifySegmentSchema,
   OrchestratorInfoSchema,
   OrchestratorRequestSchema,
   RegisterRequestSchema,
 } from '../../src/io/rpc/gen/lp_rpc_pb.ts'
-import { TicketSchema } from '../../src/io/rpc/gen/redeemer_pb.ts'
+import { MaxFloatUpdateSchema, TicketSchema } from '../../src/io/rpc/gen/redeemer_pb.ts'
 import {
   formatPaymentHeader,
   formatSegmentHeader,
@@ -127,6 +131,29 @@ const CODECS: readonly Codec[] = [
     samples: recorded.queueTicket.map(({ request }) => parseHex(request)),
     decode: (bytes) => readTicket(parseMessage(TicketSchema, bytes)),
     encode: (value) => toBinary(TicketSchema, writeTicket(value)),
+  },
+  {
+    name: 'MaxFloatUpdate',
+    samples: recorded.monitorMaxFloat.flatMap(({ responses }) =>
+      responses.slice(0, 3).map((t) => parseHex(t)),
+    ),
+    decode: (bytes) => readMaxFloat(parseMessage(MaxFloatUpdateSchema, bytes)),
+    encode: (value) => toBinary(MaxFloatUpdateSchema, writeMaxFloat(value)),
+  },
+  {
+    name: 'AuthToken',
+    samples: [
+      toBinary(
+        AuthTokenSchema,
+        create(AuthTokenSchema, {
+          token: ascii('t'.repeat(32)),
+          sessionId: 'deadbeef',
+          expiration: 1_700_000_000n,
+        }),
+      ),
+    ],
+    decode: (bytes) => readAuthToken(parseMessage(AuthTokenSchema, bytes)),
+    encode: (value) => toBinary(AuthTokenSchema, create(AuthTokenSchema, value)),
   },
   {
     name: 'Livepeer-Segment',
@@ -292,7 +319,7 @@ test('as many inputs were tried as were asked for', () => {
 
 test('the densest messages of the largest size cost neither much time nor memory', () => {
   const empty = ['1a00', '8a0200', '2200', '0a00', '120208000a00', '0801']
-  for (const codec of CODECS.slice(0, 7)) {
+  for (const codec of CODECS.slice(0, 9)) {
     for (const unit of empty) {
       const dense = Buffer.from(unit.repeat(Math.floor((MAX_MESSAGE_BYTES * 2) / unit.length)), 'hex')
       // A field of a single byte, packed: as many numbers as bytes.
@@ -313,5 +340,5 @@ test('the densest messages of the largest size cost neither much time nor memory
 
 test('groups within groups are refused before they fill the stack', () => {
   const nested = Buffer.alloc(100_000, 0x7b)
-  for (const codec of CODECS.slice(0, 7)) assert.equal(check(codec, nested), 'refused', codec.name)
+  for (const codec of CODECS.slice(0, 9)) assert.equal(check(codec, nested), 'refused', codec.name)
 })

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { WinningTicket } from '../../src/domain/ticket.ts'
 import { ticketHash } from '../../src/domain/ticket.ts'
-import { NEW_TICKET, type TicketState } from '../../src/domain/ticket-state.ts'
+import { NEW_TICKET, reasonOf, type TicketState } from '../../src/domain/ticket-state.ts'
 import { Store, type StoreOptions } from '../../src/io/store/store.ts'
 import type { Address } from '../../src/lib/crypto.ts'
+import { seededDice } from '../../src/lib/dice.ts'
 import { NodeError } from '../../src/lib/errors.ts'
 import { Rational } from '../../src/lib/rational.ts'
 import type { PaymentRecord } from '../../src/services/payment-records.ts'
@@ -273,6 +274,48 @@ export function storeSuite(
     ])
   })
 
+  claim('tickets are counted as they come and go, never by reading all of them', async (store, reopen) => {
+    const tickets = Array.from({ length: 40 }, (_, i) => wonTicket(i))
+    const states: TicketState[] = [
+      NEW_TICKET,
+      { kind: 'open', reason: 'underfunded' },
+      { kind: 'submitted', txHash: null },
+      { kind: 'redeemed', txHash: null, paid: 3n * 10n ** 18n, fee: null, block: 7n },
+      { kind: 'redeemed', txHash: null, paid: null, fee: null, block: 8n },
+      { kind: 'refused', reason: 'expired' },
+    ]
+    const dice = seededDice('counted')
+    const now = new Map<number, TicketState>()
+    await store.recordPayment(paymentRecord({ nonces: [1], winners: tickets.slice(0, 30) }))
+    await store.addTickets(tickets.slice(20), NOW)
+    for (const i of tickets.keys()) now.set(i, NEW_TICKET)
+    await Promise.all(
+      Array.from({ length: 200 }, () => {
+        const i = Math.floor(dice.fraction() * tickets.length)
+        const state = states[Math.floor(dice.fraction() * states.length)]!
+        now.set(i, state)
+        return store.saveTicketState(ticketHash(tickets[i]!), state, NOW)
+      }),
+    )
+    await store.saveTicketState(new Uint8Array(32), { kind: 'refused', reason: 'invalid' }, NOW)
+    const expected = new Map<string, { count: number; faceValue: bigint; paid: bigint }>()
+    for (const [i, state] of now) {
+      const key = `${state.kind}/${reasonOf(state)}`
+      const { count, faceValue, paid } = expected.get(key) ?? { count: 0, faceValue: 0n, paid: 0n }
+      expected.set(key, {
+        count: count + 1,
+        faceValue: faceValue + tickets[i]!.faceValue,
+        paid: paid + (state.kind === 'redeemed' ? (state.paid ?? 0n) : 0n),
+      })
+    }
+    const figures = async (counting: Store) =>
+      new Map(
+        (await counting.countTickets()).map(({ state, reason, ...rest }) => [`${state}/${reason}`, rest]),
+      )
+    assert.deepEqual(await figures(store), expected)
+    assert.deepEqual(await figures(await reopen()), expected)
+  })
+
   claim('a store that belongs to one chain refuses another with a sentence', async (store, reopen) => {
     await store.bindChain(42161n)
     const again = await reopen()
@@ -362,6 +405,11 @@ export function storeSuite(
         Rational.of(40n),
       )
       assert.equal((await stores[1]!.unfinishedTickets()).length, 40)
+      const counted = await stores[1]!.countTickets()
+      assert.deepEqual(
+        counted.map(({ state, count }) => [state, count]),
+        [['open', 40]],
+      )
     } finally {
       await Promise.all(stores.map((store) => store.close()))
     }

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { equalSecrets } from '../../lib/crypto.ts'
+import { equalTexts } from '../../lib/crypto.ts'
 import { messageOf } from '../../lib/errors.ts'
 import { listen } from '../../lib/listen.ts'
 import type { Log } from '../../lib/log.ts'
@@ -60,7 +60,7 @@ export class ControlApi implements Service {
   #admits(authorization: string | undefined): boolean {
     if (this.#token === '') return true
     const [, shown = ''] = /^Bearer +(\S+) *$/i.exec(authorization ?? '') ?? []
-    return equalSecrets(new TextEncoder().encode(shown), new TextEncoder().encode(this.#token))
+    return equalTexts(shown, this.#token)
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {

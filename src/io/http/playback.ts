@@ -16,8 +16,10 @@ export interface Playable {
 const commonHeaders = {
   'Access-Control-Allow-Origin': '*',
   'Access-Control-Expose-Headers': 'Content-Length',
-  'Cache-Control': 'max-age=5',
 }
+const SEGMENT_CACHING = { 'Cache-Control': 'max-age=5' }
+/** A playlist that is kept for longer than a segment lasts makes players stall (gateway.md §17, 20). */
+const PLAYLIST_CACHING = { 'Cache-Control': 'max-age=1' }
 
 const segmentTypes: ReadonlyMap<string, string> = new Map([
   ['.ts', 'video/mp2t'],
@@ -41,24 +43,26 @@ export function play(
     send(405, { 'Content-Type': 'text/plain' }, 'only GET and HEAD\n')
   } else {
     const found = find(path, playable, options)
-    if (found) send(200, { 'Content-Type': found.type }, found.body)
-    else send(404, { 'Content-Type': 'text/plain' }, 'ErrNotFound\n')
+    if (found) send(200, { 'Content-Type': found.type, ...found.caching }, found.body)
+    else send(404, { 'Content-Type': 'text/plain', ...PLAYLIST_CACHING }, 'ErrNotFound\n')
   }
 }
 
-function find(
-  path: string,
-  playable: Playable,
-  options: { currentManifest: boolean },
-): { readonly type: string; readonly body: Uint8Array | string } | null {
+interface Found {
+  readonly type: string
+  readonly body: Uint8Array | string
+  readonly caching: { readonly 'Cache-Control': string }
+}
+
+function find(path: string, playable: Playable, options: { currentManifest: boolean }): Found | null {
   const extension = pathExtension(path)
   if (extension === '.m3u8') {
     const body = playlist(path, playable, options)
-    return body === null ? null : { type: 'application/x-mpegURL', body }
+    return body === null ? null : { type: 'application/x-mpegURL', body, caching: PLAYLIST_CACHING }
   }
   const type = segmentTypes.get(extension)
   const body = type === undefined ? null : playable.stored(path.slice('/stream/'.length))
-  return body === null ? null : { type: type!, body }
+  return body === null ? null : { type: type!, body, caching: SEGMENT_CACHING }
 }
 
 function playlist(path: string, playable: Playable, options: { currentManifest: boolean }): string | null {

@@ -9,6 +9,7 @@ import {
   openSocket,
   protocolOf,
 } from './exchange.ts'
+import type { OwnCerts } from './own-certs.ts'
 
 /** Streams on one connection before a further one is opened; Go servers take 250. */
 const MAX_STREAMS = 100
@@ -30,16 +31,18 @@ interface Shared {
 }
 
 /**
- * Connections to peers, whose certificates nobody verifies (wire.md §2). HTTP/2 where the peer speaks it, shared by
+ * Connections to peers, whose certificates nobody verifies (wire.md §2) unless they are the operator's own nodes. HTTP/2 where the peer speaks it, shared by
  * requests; otherwise HTTP/1.1 with a connection each. No request is ever sent twice (wire.md §18, 6).
  */
 export class Connections {
   readonly #connectMs: number
+  readonly #own: OwnCerts | null
   readonly #shared = new Map<string, Set<Shared>>()
   readonly #http1 = new Set<string>()
 
-  constructor(options: { connectMs: number }) {
+  constructor(options: { connectMs: number /** Null verifies nobody. */; own?: OwnCerts | null }) {
     this.#connectMs = options.connectMs
+    this.#own = options.own ?? null
   }
 
   /** Sends a request and reads the answer. Throws ExchangeError, or an AbortError when the signal was aborted. */
@@ -65,7 +68,8 @@ export class Connections {
       }
     }
     const protocols = ['http/1.1']
-    const socket = await openSocket(exchange.url, { protocols, timeoutMs: this.#connectMs, signal })
+    const timeoutMs = this.#connectMs
+    const socket = await openSocket(exchange.url, { protocols, timeoutMs, signal, own: this.#own })
     return exchangeHttp1(socket, exchange, signal)
   }
 
@@ -124,6 +128,7 @@ export class Connections {
           protocols: ['h2', 'http/1.1'],
           timeoutMs: this.#connectMs,
           signal: null,
+          own: this.#own,
         })
         if (protocolOf(socket) === 'h2') {
           shared.session = openSession(url, socket)

@@ -19,6 +19,7 @@ import {
   encodePaymentResult,
   encodeSegment,
   encodeTranscodeResult,
+  readAddress,
   readAuthToken,
   readCapabilities,
   readInfo,
@@ -97,6 +98,31 @@ test('the recorded ping is answered by the orchestrator’s key', () => {
   const value = fromBinary(wire.PingPongSchema, parseHex(call!.request)).value
   const answer = fromBinary(wire.PingPongSchema, parseHex(call!.responses[0]!)).value
   assert.equal(recoverSigner(keccak256(value), answer), orchestratorKey.address)
+})
+
+test('recorded pings, questions for a float and every float told are written to the same bytes', () => {
+  for (const { request, responses } of recorded.ping) {
+    for (const text of [request, ...responses]) {
+      const { value } = fromBinary(wire.PingPongSchema, parseHex(text))
+      assert.equal(
+        formatHex(toBinary(wire.PingPongSchema, create(wire.PingPongSchema, { value }))),
+        `0x${text}`,
+      )
+    }
+  }
+  let told = 0
+  for (const { request, responses } of [...recorded.maxFloat, ...recorded.monitorMaxFloat]) {
+    const sender = readAddress(fromBinary(MaxFloatReqSchema, parseHex(request)).sender)
+    assert.equal(sender, gateway.address)
+    const question = create(MaxFloatReqSchema, { sender: addressBytes(sender) })
+    assert.equal(formatHex(toBinary(MaxFloatReqSchema, question)), `0x${request}`)
+    for (const text of responses) {
+      const amount = readMaxFloat(fromBinary(MaxFloatUpdateSchema, parseHex(text)))
+      assert.equal(formatHex(toBinary(MaxFloatUpdateSchema, writeMaxFloat(amount))), `0x${text}`)
+      told++
+    }
+  }
+  assert.ok(told > 1, `${told} floats`)
 })
 
 test('recorded requests for info are read, signed by the gateway, and written to the same bytes', () => {
@@ -404,6 +430,13 @@ test('a segment keeps everything it says, but colour depth and chroma', () => {
   assert.deepEqual(decodeSegment(encodeSegment(segment)), segment)
   const deep = { ...PROFILE, colorDepth: 2, chromaFormat: '444' } as const
   assert.deepEqual(decodeSegment(encodeSegment({ ...SEGMENT, profiles: [deep] })).profiles, [PROFILE])
+})
+
+test('without a chain an orchestrator tells 20 zero bytes for its address: none at all would count as blocked', () => {
+  const [call] = recorded.getOrchestrator
+  const info = readInfo(fromBinary(wire.OrchestratorInfoSchema, parseHex(call!.responses[0]!)))
+  const written = create(wire.OrchestratorInfoSchema, writeInfo({ ...info, address: ZERO_ADDRESS }))
+  assert.deepEqual(written.address, new Uint8Array(20))
 })
 
 test('zeros are absent on the wire and read as zeros', () => {

@@ -10,6 +10,7 @@ import type { Writable } from 'node:stream'
 import { type TLSSocket, connect as tlsConnect } from 'node:tls'
 import { abortError, messageOf, NodeError } from '../../lib/errors.ts'
 import { MAX_HEADER_BYTES } from './headers.ts'
+import { contextOf, distrust, type OwnCerts } from './own-certs.ts'
 
 /** How much a server may send ahead of its reader, so that distance does not slow downloads. */
 const STREAM_WINDOW_BYTES = 1024 * 1024
@@ -52,13 +53,16 @@ export interface Answer {
   readonly body: Uint8Array
 }
 
-/** Opens a connection to the host of a URL: TLS for https, unverified. Throws ExchangeError `unreachable`. */
+/**
+ * Opens a connection to the host of a URL: TLS for https, unverified unless both ends are to know one another by the
+ * operator's certificates. Throws ExchangeError `unreachable`.
+ */
 export async function openSocket(
   url: URL,
-  options: { protocols: string[]; timeoutMs: number; signal: AbortSignal | null },
+  options: { protocols: string[]; timeoutMs: number; signal: AbortSignal | null; own?: OwnCerts | null },
 ): Promise<Socket> {
   const { promise, resolve, reject } = Promise.withResolvers<Socket>()
-  const { signal } = options
+  const { own, signal } = options
   if (signal?.aborted) throw abortError(signal)
   const host = url.hostname.replace(/^\[|\]$/g, '')
   const secure = url.protocol === 'https:'
@@ -68,8 +72,8 @@ export async function openSocket(
         ...target,
         ...(isIP(host) === 0 && { servername: host }),
         ALPNProtocols: options.protocols,
-        // Certificates are self-signed and new at every start (wire.md §2).
-        rejectUnauthorized: false,
+        // Other certificates are self-signed and new at every start (wire.md §2).
+        ...(own ? contextOf(own) : { rejectUnauthorized: false }),
       })
     : tcpConnect(target)
   const fail = (error: unknown) => {
@@ -77,7 +81,7 @@ export async function openSocket(
     socket.destroy()
     reject(error)
   }
-  const onError = (error: Error) => fail(unreachable(url, reasonOf(error), error))
+  const onError = (error: Error) => fail(unreachable(url, distrust(error) ?? reasonOf(error), error))
   const onAbort = () => fail(abortError(signal))
   const timer = setTimeout(
     () => fail(unreachable(url, `no connection within ${options.timeoutMs} ms`)),

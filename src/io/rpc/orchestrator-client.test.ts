@@ -176,6 +176,16 @@ for (const plain of [false, true]) {
   })
 }
 
+test('an orchestrator that tells its address with a slash at its end gets its segments all the same', async () => {
+  await using endpoint = await startEndpoint()
+  await using running = await startClient()
+  for (const base of [endpoint.url, `${endpoint.url}/`]) {
+    const result = await running.client.submit(base, jobOf(), never)
+    assert.equal(result.outcome.kind, 'error', 'as the endpoint’s stand-in answers')
+  }
+  assert.equal(endpoint.api.sources.length, 2)
+})
+
 test('what cannot be reached is said so, whatever is asked', async () => {
   await using started = await startClient()
   const { client } = started

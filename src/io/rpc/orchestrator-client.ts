@@ -78,7 +78,7 @@ export class OrchestratorClient implements Service, SubmissionClient, SessionEnd
 
   /** Sends a segment, once, and waits for its result. */
   async submit(base: string, submission: Submission, signal: AbortSignal): Promise<TranscodeResult> {
-    const url = parseUrl(`${base}/segment`)
+    const url = segmentUrl(base)
     const deadline = new Deadline(signal)
     deadline.limit(submission.totalTimeoutMs, () => timeout('body', submission.totalTimeoutMs))
     const headers = deadline.limit(submission.headerTimeoutMs, () =>
@@ -236,6 +236,13 @@ class Deadline {
     for (const timer of this.#timers) clearTimeout(timer)
     this.#outer.removeEventListener('abort', this.#onAbort)
   }
+}
+
+/** Where an orchestrator takes segments; what a slash too many would lead to refuses them (wire.md §18, 5). */
+function segmentUrl(base: string): URL {
+  const url = parseUrl(base)
+  url.pathname = `${url.pathname.replace(/\/$/, '')}/segment`
+  return url
 }
 
 function parseUrl(text: string): URL {

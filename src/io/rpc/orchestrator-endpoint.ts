@@ -16,6 +16,7 @@ import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import { BodyError, ByteBudget, readBody } from '../../lib/request-body.ts'
 import type { Admission } from '../../services/orchestrator.ts'
+import { callError, type HttpHandler, type Routes } from './calls.ts'
 import {
   encodePaymentResult,
   encodeTranscodeResult,
@@ -46,7 +47,6 @@ import {
   type HttpResponse,
   refuse,
 } from './http-exchange.ts'
-import { callError, type HttpHandler, type Routes } from './server.ts'
 
 const MAX_URI_BYTES = 8 * 1024
 /** All bodies in memory at one time. */

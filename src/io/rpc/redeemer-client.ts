@@ -7,6 +7,7 @@ import { abortError } from '../../lib/errors.ts'
 import type { RedeemerConnection } from '../../services/redeemer-peers.ts'
 import { MAX_MESSAGE_BYTES, readMaxFloat, writeTicket } from './convert.ts'
 import { TicketRedeemer } from './gen/redeemer_pb.ts'
+import { contextOf, distrust, type OwnCerts } from './own-certs.ts'
 import { REDEEMER_SECRET_HEADER } from './redeemer-endpoint.ts'
 
 /**
@@ -27,11 +28,20 @@ interface Opened {
 export class RedeemerClient implements RedeemerConnection {
   readonly name: string
   readonly #url: URL
+  readonly #own: OwnCerts | null
   readonly #headers: Readonly<Record<string, string>>
   #open: Opened | null = null
 
-  constructor(options: { /** `https://HOST:PORT`. */ url: string /** Empty for none. */; secret: string }) {
+  constructor(options: {
+    /** `https://HOST:PORT`. */
+    url: string
+    /** Empty for none. */
+    secret: string
+    /** By which redeemer and orchestrator know one another; null verifies nobody. */
+    own: OwnCerts | null
+  }) {
     this.#url = new URL(options.url)
+    this.#own = options.own
     this.name = this.#url.host
     this.#headers = options.secret === '' ? {} : { [REDEEMER_SECRET_HEADER]: options.secret }
   }
@@ -78,8 +88,8 @@ export class RedeemerClient implements RedeemerConnection {
     const sessions = new Http2SessionManager(
       this.#url,
       { idleConnectionTimeoutMs: IDLE_MS },
-      // Certificates are self-signed and new at every start (wire.md §2).
-      { rejectUnauthorized: false },
+      // Other certificates are self-signed and new at every start (wire.md §2).
+      this.#own ? contextOf(this.#own) : { rejectUnauthorized: false },
     )
     const transport = createGrpcTransport({
       baseUrl: this.#url.origin,
@@ -107,8 +117,11 @@ export class RedeemerClient implements RedeemerConnection {
 
   #failure(error: unknown, signal: AbortSignal): Error {
     if (signal.aborted) return abortError(signal)
-    const { code, rawMessage } = ConnectError.from(error)
-    return new RedeemerCallError(faultOf(code), `${this.name}: ${rawMessage}`, { cause: error })
+    const { cause, code, rawMessage } = ConnectError.from(error)
+    const why = distrust(cause)
+    // Whoever is not believed to be the redeemer may as well not be there.
+    const fault = why ? 'away' : faultOf(code)
+    return new RedeemerCallError(fault, `${this.name}: ${why ?? rawMessage}`, { cause: error })
   }
 }
 

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { createSecureServer, connect as http2Connect } from 'node:http2'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -13,14 +15,16 @@ import { Alarm } from '../../lib/alarm.ts'
 import { parseHex } from '../../lib/bytes.ts'
 import { systemClock } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
+import { systemDice } from '../../lib/dice.ts'
 import { NodeError } from '../../lib/errors.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
 import { readTicket } from './convert.ts'
 import { TicketSchema } from './gen/redeemer_pb.ts'
 import { RedeemerClient } from './redeemer-client.ts'
-import { type RedeemerApi, RedeemerEndpoint } from './redeemer-endpoint.ts'
+import { type RedeemerApi, RedeemerEndpoint, type RedeemerLimits } from './redeemer-endpoint.ts'
 import { Endpoint } from './server.ts'
+import { makeIdentity } from './tls.ts'
 
 const SENDER: Address = '0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC'
 const TICKETS = recorded.queueTicket.map(({ request }) =>
@@ -65,14 +69,19 @@ class FakeDesk implements RedeemerApi {
   }
 }
 
-async function serve(t: TestContext, options: { secret?: string; port?: number } = {}) {
+async function serve(
+  t: TestContext,
+  options: { secret?: string; port?: number; limits?: RedeemerLimits; maxMessageBytes?: number } = {},
+) {
   const directory = mkdtempSync(join(tmpdir(), 'livepeer-redeemer-port-'))
   const desk = new FakeDesk()
-  const calls = new RedeemerEndpoint({ secret: options.secret ?? '' }, { api: desk, log: silentLog })
+  const { limits, maxMessageBytes, secret = '' } = options
+  const calls = new RedeemerEndpoint({ secret, ...(limits && { limits }) }, { api: desk, log: silentLog })
   const endpoint = new Endpoint(
     {
       ...{ name: 'redeemer', host: '127.0.0.1', port: options.port ?? 0, maxStreams: 1_000, drainMs: 2_000 },
       tls: { hostname: 'localhost', directory },
+      ...(maxMessageBytes && { maxMessageBytes }),
     },
     { routes: [calls], log: silentLog },
   )
@@ -83,7 +92,7 @@ async function serve(t: TestContext, options: { secret?: string; port?: number }
     rmSync(directory, { recursive: true, force: true })
   })
   const connect = (secret = '') => {
-    const client = new RedeemerClient({ url: `https://127.0.0.1:${endpoint.port}`, secret })
+    const client = new RedeemerClient({ url: `https://127.0.0.1:${endpoint.port}`, secret, own: null })
     t.after(() => client.reset())
     return client
   }
@@ -135,6 +144,67 @@ test('a recorded question for the float gets the recorded bytes', async (t) => {
   const [call] = recorded.maxFloat
   const answer = await goCall(port, 'MaxFloat', parseHex(call!.request))
   assert.equal(answer.body.toString('hex'), frame(parseHex(call!.responses[0]!)).toString('hex'))
+})
+
+test('a recorded wish for floats gets the recorded bytes', async (t) => {
+  const { desk, port } = await serve(t)
+  const [call] = recorded.monitorMaxFloat
+  const session = http2Connect(`https://127.0.0.1:${port}`, { rejectUnauthorized: false })
+  t.after(() => session.destroy())
+  const stream = session.request({
+    ':method': 'POST',
+    ':path': '/net.TicketRedeemer/MonitorMaxFloat',
+    ...{ 'content-type': 'application/grpc', 'user-agent': 'grpc-go/1.68.1', te: 'trailers' },
+  })
+  stream.on('error', () => {})
+  stream.end(frame(parseHex(call!.request)))
+  const said: Buffer[] = []
+  stream.on('data', (chunk: Buffer) => said.push(chunk))
+  const expected = frame(parseHex(call!.responses[0]!))
+  await eventually('the float is told', () => Buffer.concat(said).length >= expected.length)
+  assert.deepEqual(Buffer.concat(said), expected)
+  desk.tell(0n)
+  await eventually('no float is told', () => Buffer.concat(said).length > expected.length)
+  assert.equal(Buffer.concat(said).subarray(expected.length).toString('hex'), '0000000000')
+})
+
+test('towards a recorded Go redeemer our orchestrator sends the recorded bytes and understands the answers', async (t) => {
+  const asked: { path: string; body: string }[] = []
+  const server = createSecureServer(makeIdentity('localhost', { clock: systemClock, dice: systemDice }))
+  const answers: Record<string, string> = {
+    MaxFloat: recorded.maxFloat[0]!.responses[0]!,
+    MonitorMaxFloat: recorded.monitorMaxFloat[0]!.responses[0]!,
+    QueueTicket: recorded.queueTicket[0]!.responses[0]!,
+  }
+  server.on('stream', async (stream, headers) => {
+    const body: Buffer[] = []
+    for await (const chunk of stream) body.push(chunk)
+    const path = String(headers[':path'])
+    asked.push({ path, body: Buffer.concat(body).toString('hex') })
+    const answer = frame(parseHex(answers[path.split('/').at(-1)!]!))
+    stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0', 'grpc-message': '' }))
+    // Go's redeemer tells the same float again and again.
+    if (path.includes('Monitor')) for (let i = 0; i < 3; i++) stream.write(answer)
+    stream.end(path.includes('Monitor') ? undefined : answer)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => server.close())
+  const { port } = server.address() as AddressInfo
+  const client = new RedeemerClient({ url: `https://127.0.0.1:${port}`, secret: '', own: null })
+  t.after(() => client.reset())
+  for (const ticket of TICKETS) await client.queue(ticket, never())
+  assert.equal(await client.maxFloat(SENDER, never()), 100n * 10n ** 18n)
+  const told: bigint[] = []
+  for await (const value of client.floats(SENDER, never())) told.push(value)
+  assert.deepEqual(told, new Array(3).fill(100n * 10n ** 18n))
+  assert.deepEqual(
+    asked,
+    [...recorded.queueTicket, ...recorded.maxFloat, ...recorded.monitorMaxFloat].map(({ path, request }) => ({
+      path,
+      body: frame(parseHex(request)).toString('hex'),
+    })),
+  )
 })
 
 test('our orchestrator’s tickets arrive at our redeemer as they were', async (t) => {
@@ -196,6 +266,66 @@ test('with a secret only those who show it are served', async (t) => {
   assert.equal(desk.queued.length, 0)
   await connect('swordfish').queue(TICKETS[0]!, never())
   assert.equal(desk.queued.length, 1)
+})
+
+const FEW_FLOATS = { callsPerSecond: 0.001, burst: 5, streams: 1 }
+
+test('one host cannot ask for floats faster than it may', async (t) => {
+  const limits = { tickets: { callsPerSecond: 1, burst: 1 }, floats: FEW_FLOATS }
+  const { connect } = await serve(t, { limits })
+  for (let i = 0; i < 5; i++) assert.ok(await connect().maxFloat(SENDER, never()))
+  const refused = { code: 'unable', message: /127\.0\.0\.1 asks for floats too fast: try again later$/ }
+  await assert.rejects(connect().maxFloat(SENDER, never()), refused)
+  await assert.rejects(async () => {
+    for await (const _ of connect().floats(SENDER, never())) assert.fail('told a float')
+  }, refused)
+})
+
+test('one host cannot hand in tickets faster than it may, over however many connections', async (t) => {
+  const limits = { tickets: { callsPerSecond: 0.001, burst: 3 }, floats: FEW_FLOATS }
+  const { desk, connect } = await serve(t, { limits })
+  const outcomes = await Promise.allSettled(TICKETS.map((ticket) => connect().queue(ticket, never())))
+  const refused = outcomes.filter(({ status }) => status === 'rejected')
+  assert.deepEqual([desk.queued.length, refused.length], [3, 5])
+  for (const outcome of refused) {
+    const { reason } = outcome as PromiseRejectedResult
+    assert.equal(reason.code, 'unable', 'it is tried again')
+    assert.match(reason.message, /: 127\.0\.0\.1 hands in tickets too fast: try again later$/)
+  }
+})
+
+test('one host cannot take all streams of floats; one that ends makes room', async (t) => {
+  const { desk, connect } = await serve(t, {
+    limits: { tickets: { callsPerSecond: 1, burst: 1 }, floats: { ...FEW_FLOATS, streams: 2 } },
+  })
+  const listen = () => {
+    const stop = new AbortController()
+    const told: bigint[] = []
+    const ended = (async () => {
+      for await (const value of connect().floats(SENDER, stop.signal)) told.push(value)
+    })()
+    ended.catch(() => {})
+    return { stop, told, ended }
+  }
+  const [first, second] = [listen(), listen()]
+  await eventually('both are told', () => first.told.length === 1 && second.told.length === 1)
+  const refused = { code: 'unable', message: /127\.0\.0\.1 listens to too many floats already$/ }
+  await assert.rejects(listen().ended, refused)
+  first.stop.abort()
+  await eventually('the redeemer forgets it', () => desk.listeners === 1)
+  const third = listen()
+  await eventually('there is room', () => third.told.length === 1)
+  for (const { stop } of [second, third]) stop.abort()
+})
+
+test('a message that is larger than any ticket is not read', async (t) => {
+  const { desk, port } = await serve(t, { maxMessageBytes: 16 * 1024 })
+  const ticket = parseHex(recorded.queueTicket[0]!.request)
+  // A field that nobody knows, of 20 kB.
+  const padding = Buffer.concat([Buffer.from('fa7fa09c01', 'hex'), Buffer.alloc(20_000)])
+  const [code] = statusOf(await goCall(port, 'QueueTicket', Buffer.concat([ticket, padding])))
+  assert.equal(code, 8)
+  assert.equal(desk.queued.length, 0)
 })
 
 test('floats are told as they change, over one connection for hundreds of senders', async (t) => {

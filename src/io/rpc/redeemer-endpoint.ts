@@ -1,15 +1,33 @@
 import { create } from '@bufbuild/protobuf'
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect'
 import type { WinningTicket } from '../../domain/ticket.ts'
-import { type Address, equalSecrets } from '../../lib/crypto.ts'
+import { type Clock, systemClock } from '../../lib/clock.ts'
+import { type Address, equalTexts } from '../../lib/crypto.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
+import { callPeer, type Routes } from './calls.ts'
 import { readAddress, readTicket, writeMaxFloat } from './convert.ts'
 import { type MaxFloatUpdate, QueueTicketResSchema, TicketRedeemer } from './gen/redeemer_pb.ts'
-import type { Routes } from './server.ts'
+import { type PeerLimitOptions, PeerLimits } from './peer-limits.ts'
 
 /** The header in which an orchestrator shows the secret it shares with its redeemer. Not known to Go nodes. */
 export const REDEEMER_SECRET_HEADER = 'livepeer-redeemer-secret'
+
+/**
+ * What one host may ask for, behind which all of an operator's orchestrators may be: tickets far beyond what is ever won
+ * (more are taken a little later), the floats of ten thousand senders for each of several orchestrators, and fewer than
+ * half of the streams that the redeemer has room for.
+ */
+const LIMITS: RedeemerLimits = {
+  tickets: { callsPerSecond: 500, burst: 5_000 },
+  floats: { callsPerSecond: 500, burst: 40_000, streams: 20_000 },
+}
+
+/** How much one host may ask for. */
+export interface RedeemerLimits {
+  readonly tickets: Omit<PeerLimitOptions, 'streams'>
+  readonly floats: PeerLimitOptions
+}
 
 /** The redeemer behind the endpoint. Refusals are NodeErrors. */
 export interface RedeemerApi {
@@ -34,17 +52,31 @@ const CODES: Readonly<Record<string, Code>> = {
 /** What a redeemer serves (wire.md §14). */
 export class RedeemerEndpoint implements Routes {
   readonly #secret: string
+  readonly #ownOnly: boolean
   readonly #api: RedeemerApi
   readonly #log: Log
+  readonly #tickets: PeerLimits
+  readonly #floatCalls: PeerLimits
   readonly #stopping = new AbortController()
 
   constructor(
-    options: { /** What orchestrators have to show; empty for nothing. */ secret: string },
-    needs: { api: RedeemerApi; log: Log },
+    options: {
+      /** What orchestrators have to show; empty for nothing. */
+      secret: string
+      /** Whether they have to show a certificate of the operator. */
+      ownOnly?: boolean
+      limits?: RedeemerLimits
+    },
+    needs: { api: RedeemerApi; log: Log; clock?: Clock },
   ) {
     this.#secret = options.secret
+    this.#ownOnly = options.ownOnly ?? false
     this.#api = needs.api
     this.#log = needs.log
+    const { clock = systemClock } = needs
+    const { floats, tickets } = options.limits ?? LIMITS
+    this.#tickets = new PeerLimits({ ...tickets, streams: 0 }, { clock })
+    this.#floatCalls = new PeerLimits(floats, { clock })
   }
 
   stop(): void {
@@ -56,23 +88,42 @@ export class RedeemerEndpoint implements Routes {
     router.service(TicketRedeemer, {
       queueTicket: (request, context) =>
         this.#answer(context, async () => {
+          this.#limit(this.#tickets, context, 'hands in tickets')
           await api.queue(understood(() => readTicket(request)))
           return create(QueueTicketResSchema)
         }),
       maxFloat: ({ sender }, context) =>
-        this.#answer(context, async () => writeMaxFloat(await api.maxFloat(readAddress(sender)))),
+        this.#answer(context, async () => {
+          this.#limit(this.#floatCalls, context, 'asks for floats')
+          return writeMaxFloat(await api.maxFloat(readAddress(sender)))
+        }),
       monitorMaxFloat: ({ sender }, context) => this.#floats(readAddress(sender), context),
     })
   }
 
   async *#floats(sender: Address, context: HandlerContext): AsyncGenerator<MaxFloatUpdate, void> {
     this.#admit(context)
+    const host = hostOf(context)
+    this.#limit(this.#floatCalls, context, 'asks for floats')
+    const giveBack = this.#floatCalls.takeStream(host)
+    if (!giveBack) {
+      throw new ConnectError(`${host} listens to too many floats already`, Code.ResourceExhausted)
+    }
     const signal = AbortSignal.any([context.signal, this.#stopping.signal])
     try {
       for await (const value of this.#api.floats(sender, signal)) yield writeMaxFloat(value)
     } catch (error) {
       throw this.#failure(error)
+    } finally {
+      giveBack()
     }
+  }
+
+  #limit(limits: PeerLimits, context: HandlerContext, what: string): void {
+    const host = hostOf(context)
+    if (limits.takeCall(host)) return
+    this.#log.debug('a host asks for too much', { host, what })
+    throw new ConnectError(`${host} ${what} too fast: try again later`, Code.ResourceExhausted)
   }
 
   async #answer<Answer>(context: HandlerContext, work: () => Promise<Answer>): Promise<Answer> {
@@ -84,10 +135,16 @@ export class RedeemerEndpoint implements Routes {
     }
   }
 
-  #admit({ requestHeader }: HandlerContext): void {
+  #admit({ requestHeader, values }: HandlerContext): void {
+    if (this.#ownOnly && !values.get(callPeer)?.isOwn) {
+      throw new ConnectError(
+        'this redeemer asks for a certificate: give the orchestrator -certs too',
+        Code.Unauthenticated,
+      )
+    }
     if (this.#secret === '') return
     const shown = requestHeader.get(REDEEMER_SECRET_HEADER) ?? ''
-    if (equalSecrets(utf8(shown), utf8(this.#secret))) return
+    if (equalTexts(shown, this.#secret)) return
     throw new ConnectError(
       shown === ''
         ? 'this redeemer asks for a secret: give the orchestrator the same -redeemerSecret'
@@ -105,14 +162,14 @@ export class RedeemerEndpoint implements Routes {
   }
 }
 
+function hostOf({ values }: HandlerContext): string {
+  return values.get(callPeer)?.host ?? 'unknown'
+}
+
 function understood<Value>(read: () => Value): Value {
   try {
     return read()
   } catch (error) {
     throw new ConnectError(messageOf(error), Code.InvalidArgument)
   }
-}
-
-function utf8(text: string): Uint8Array {
-  return new TextEncoder().encode(text)
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createServer } from 'node:net'
 import { test } from 'node:test'
 import { fromBinary } from '@bufbuild/protobuf'
-import { openRaw, rawRequest, startEndpoint, TRANSPORTS } from '../../../test/endpoint.ts'
+import { INFO, openRaw, rawRequest, startEndpoint, TRANSPORTS } from '../../../test/endpoint.ts'
 import { withOrderedMaps } from '../../../test/protobuf.ts'
 import recorded from '../../../test/vectors/wire.json' with { type: 'json' }
 import { parseHex } from '../../lib/bytes.ts'
@@ -139,6 +139,27 @@ test('calls of services that are not there are UNIMPLEMENTED', async () => {
   await using endpoint = await startEndpoint()
   const { status, headers } = await call(endpoint.port, '/net.AIWorker/RegisterAIWorker', new Uint8Array(0))
   assert.deepEqual([status, headers['grpc-status']], [200, '12'])
+})
+
+test('a call’s time limit is understood in every unit, and one that is no limit does no harm', async () => {
+  await using endpoint = await startEndpoint()
+  const path = '/net.Orchestrator/GetOrchestrator'
+  const statusWithin = async (timeout: string) => {
+    const { headers, trailers } = await call(endpoint.port, path, new Uint8Array(0), {
+      'grpc-timeout': timeout,
+    })
+    return { ...headers, ...trailers }['grpc-status']
+  }
+  for (const long of ['99999999n', '7999960u', '8000m', '8S', '1M', '1H']) {
+    assert.equal(await statusWithin(long), '0', long)
+  }
+  endpoint.api.onInfo = (signal) =>
+    new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }))
+  for (const short of ['50000000n', '50000u', '50m']) assert.equal(await statusWithin(short), '4', short)
+  endpoint.api.onInfo = async () => INFO
+  for (const nonsense of ['', '8', 's', '-1S', '999999999S']) {
+    assert.ok((await statusWithin(nonsense)) !== undefined, nonsense)
+  }
 })
 
 test('a message above the limit is refused, and the port goes on serving', async () => {

@@ -2,30 +2,22 @@ import { createServer as createHttp1Server, type Server as Http1Server } from 'n
 import {
   createServer as createHttp2Server,
   type Http2Server,
-  type Http2ServerRequest,
   type Http2ServerResponse,
   type ServerHttp2Session,
 } from 'node:http2'
 import { createServer as createTcpServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
-import {
-  Code,
-  ConnectError,
-  type ConnectRouter,
-  createConnectRouter,
-  createContextKey,
-  createContextValues,
-} from '@connectrpc/connect'
-import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from '@connectrpc/connect-node'
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import { type Dice, systemDice } from '../../lib/dice.ts'
-import { messageOf, NodeError } from '../../lib/errors.ts'
 import { listen } from '../../lib/listen.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
+import { GrpcHandler, isCall, markOwn, type Routes } from './calls.ts'
+import type { Identity } from './certificate.ts'
 import { MAX_MESSAGE_BYTES } from './convert.ts'
 import { MAX_HEADER_BYTES } from './headers.ts'
 import { cut, type HttpRequest, type HttpResponse, refuse } from './http-exchange.ts'
+import { contextOf, isOwnPeer, type OwnCerts } from './own-certs.ts'
 import { makeIdentity, saveIdentity } from './tls.ts'
 
 /** A connection without requests is closed after this long (wire.md §2). */
@@ -50,32 +42,8 @@ const DRAIN_MS = 2_000
 /** After the last exchange, how long connections may take to close by themselves. */
 const LAST_WORDS_MS = 100
 
-/** Answers one plain request. */
-export type HttpHandler = (request: HttpRequest, response: HttpResponse) => Promise<void>
-
-/** What is served on a port. */
-export interface Routes {
-  /** Adds gRPC services. */
-  grpc?(router: ConnectRouter): void
-  /** The handler of a path (without its query), or null where there is none. */
-  http?(path: string): HttpHandler | null
-  /** Ends the streams that would otherwise go on: the endpoint is about to stop. */
-  stop?(): void
-}
-
-/** The other end of a call's connection. */
-export interface Peer {
-  readonly address: string
-  /** Aborted once the connection is gone. */
-  readonly gone: AbortSignal
-  /** Resolves when the peer answers; rejects when there is no connection. */
-  ping(): Promise<void>
-}
-
-/** Where a call comes from, for whoever serves it. */
-export const callPeer = createContextKey<Peer | null>(null, {
-  description: 'the other end of the connection',
-})
+/** A peer that is gone without a word is noticed within half a minute. */
+const SOCKET_OPTIONS = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 15_000 }
 
 /** Where and how an endpoint listens. */
 export interface EndpointOptions {
@@ -83,9 +51,14 @@ export interface EndpointOptions {
   readonly host: string
   /** 0 takes any free port. */
   readonly port: number
-  /** TLS with a certificate for this host name, kept in this directory; or null for plain HTTP (`http://` addresses). */
-  readonly tls: { readonly hostname: string; readonly directory: string } | null
+  /**
+   * TLS with a certificate for this host name, kept in this directory, or with the operator's own, and then peers may show
+   * theirs; or null for plain HTTP (`http://` addresses).
+   */
+  readonly tls: { readonly hostname: string; readonly directory: string } | { readonly own: OwnCerts } | null
   readonly maxStreams?: number
+  /** Of one gRPC message. */
+  readonly maxMessageBytes?: number
   readonly headersMs?: number
   readonly drainMs?: number
 }
@@ -115,7 +88,7 @@ export class Endpoint implements Service {
     this.name = options.name
     this.#options = options
     this.#needs = needs
-    this.#grpc = new GrpcHandler(needs.routes, needs.log)
+    this.#grpc = new GrpcHandler(needs.routes, options.maxMessageBytes ?? MAX_MESSAGE_BYTES, needs.log)
   }
 
   /** The port that is listened on, once started. */
@@ -203,36 +176,33 @@ export class Endpoint implements Service {
   async #listener(http1: Http1Server, http2: Http2Server): Promise<Server> {
     const { tls } = this.#options
     if (!tls) {
-      return createTcpServer({ noDelay: true }, (socket) => {
-        firstBytes(socket).then(
-          (start) => {
-            const isHttp2 = start.toString('latin1') === 'PRI'
-            const handler = isHttp2 ? http2 : http1
-            handler.emit('connection', socket)
-            // HTTP/2 fetches what was read already; HTTP/1.1 waits for it to flow.
-            if (!isHttp2) socket.resume()
-          },
-          () => socket.destroy(),
-        )
-      })
+      return createTcpServer(SOCKET_OPTIONS, (socket) => handUnannounced(socket, http1, http2))
     }
-    const { clock = systemClock, dice = systemDice } = this.#needs
-    const identity = makeIdentity(tls.hostname, { clock, dice })
-    await saveIdentity(tls.directory, identity)
     const server = createTlsServer({
-      ...identity,
+      ...('own' in tls
+        ? // Who has none is told so in words, where one is needed: gateways have none.
+          { ...contextOf(tls.own), requestCert: true, rejectUnauthorized: false }
+        : await this.#newIdentity(tls)),
       // A peer that offers both gets h2 (wire.md §18, 2).
       ALPNProtocols: ['h2', 'http/1.1'],
       handshakeTimeout: HANDSHAKE_MS,
-      noDelay: true,
+      ...SOCKET_OPTIONS,
     })
     server.on('secureConnection', (socket) => {
       socket.on('error', () => {})
-      const handler = socket.alpnProtocol === 'h2' ? http2 : http1
-      handler.emit('connection', socket)
+      if ('own' in tls && isOwnPeer(socket, tls.own)) markOwn(socket)
+      if (socket.alpnProtocol) (socket.alpnProtocol === 'h2' ? http2 : http1).emit('connection', socket)
+      else handUnannounced(socket, http1, http2)
     })
     server.on('tlsClientError', (error) => this.#needs.log.debug('a TLS handshake failed', { error }))
     return server
+  }
+
+  async #newIdentity(tls: { hostname: string; directory: string }): Promise<Identity> {
+    const { clock = systemClock, dice = systemDice } = this.#needs
+    const identity = makeIdentity(tls.hostname, { clock, dice })
+    await saveIdentity(tls.directory, identity)
+    return identity
   }
 
   /** Resolves once no exchange is in progress. */
@@ -268,92 +238,23 @@ export class Endpoint implements Service {
   }
 }
 
-/** gRPC calls, as Connect answers them. */
-class GrpcHandler {
-  readonly #handlers: ReadonlyMap<string, ReturnType<typeof createConnectRouter>['handlers'][number]>
-  readonly #log: Log
-  readonly #peers = new WeakMap<ServerHttp2Session, Peer>()
-
-  constructor(routes: readonly Routes[], log: Log) {
-    const router = createConnectRouter({
-      grpc: true,
-      grpcWeb: false,
-      connect: false,
-      acceptCompression: [],
-      readMaxBytes: MAX_MESSAGE_BYTES,
-      binaryOptions: { readUnknownFields: false },
-    })
-    for (const { grpc } of routes) grpc?.(router)
-    this.#handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]))
-    this.#log = log
-  }
-
-  answer(path: string, request: Http2ServerRequest, response: Http2ServerResponse): void {
-    const handler = this.#handlers.get(path)
-    if (!handler) {
-      response.stream.respond(
-        {
-          ':status': 200,
-          'content-type': 'application/grpc',
-          'grpc-status': String(Code.Unimplemented),
-          'grpc-message': encodeURIComponent(`unknown method ${path}`),
-        },
-        { endStream: true },
-      )
-      return
-    }
-    request.on('error', () => {})
-    response.on('error', () => {})
-    const call = async () => {
-      const values = createContextValues().set(callPeer, this.#peerOf(request))
-      const answer = await handler(universalRequestFromNodeRequest(request, response, undefined, values))
-      // As a Go server answers and announces (wire.md §3, answers).
-      answer.header?.set('content-type', request.headers['content-type'] ?? 'application/grpc')
-      answer.header?.set('trailer', 'Grpc-Status, Grpc-Message, Grpc-Status-Details-Bin')
-      await universalResponseToNodeResponse(answer, response)
-    }
-    call().catch((error) => {
-      this.#log.debug('a call ended early', { path, error })
-      if (!response.headersSent) refuse(request, response, 400, 'Bad Request')
-      else cut(response)
-    })
-  }
-
-  #peerOf({ socket, stream }: Http2ServerRequest): Peer | null {
-    const session = stream.session as ServerHttp2Session | undefined
-    if (!session) return null
-    const known = this.#peers.get(session)
-    if (known) return known
-    const gone = new AbortController()
-    session.once('close', () => gone.abort())
-    const { remoteAddress = 'unknown', remotePort = 0 } = socket
-    const peer: Peer = {
-      address: `${remoteAddress}:${remotePort}`,
-      gone: gone.signal,
-      ping: () =>
-        new Promise((resolve, reject) => {
-          const isSent = !session.destroyed && session.ping((error) => (error ? reject(error) : resolve()))
-          if (!isSent) reject(new Error('the connection takes no ping'))
-        }),
-    }
-    this.#peers.set(session, peer)
-    return peer
-  }
+/** Gives a connection that has not said what it speaks to whom its first bytes are meant for. */
+function handUnannounced(socket: Socket, http1: Http1Server, http2: Http2Server): void {
+  firstBytes(socket).then(
+    (start) => {
+      const isHttp2 = start.toString('latin1') === 'PRI'
+      const handler = isHttp2 ? http2 : http1
+      // Node's HTTP/2 turns away a TLS connection on which it was not agreed.
+      if (isHttp2) Object.assign(socket, { alpnProtocol: 'h2' })
+      handler.emit('connection', socket)
+      // HTTP/2 fetches what was read already; HTTP/1.1 waits for it to flow.
+      if (!isHttp2) socket.resume()
+    },
+    () => socket.destroy(),
+  )
 }
 
-/** Whether a request is a gRPC call (wire.md §2, dispatch). */
-function isCall(request: HttpRequest, response: HttpResponse): request is Http2ServerRequest {
-  return 'stream' in response && (request.headers['content-type'] ?? '').startsWith('application/grpc')
-}
-
-/** A call's failure as the peer gets it: status UNKNOWN and the error's text (wire.md §3). Only our own texts leave. */
-export function callError(error: unknown, log: Log): ConnectError {
-  if (error instanceof NodeError) return new ConnectError(error.message, Code.Unknown)
-  log.error('a call failed unexpectedly', { error })
-  return new ConnectError('internal error', Code.Unknown, undefined, undefined, messageOf(error))
-}
-
-/** The first three bytes of a plain connection, left in place: HTTP/2 begins with `PRI`, no method of HTTP/1.1 does. */
+/** The first three bytes of a connection, left in place: HTTP/2 begins with `PRI`, no method of HTTP/1.1 does. */
 function firstBytes(socket: Socket): Promise<Buffer> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>()
   const seen: Buffer[] = []

@@ -11,6 +11,7 @@ import { MAX_MESSAGE_BYTES } from './convert.ts'
 import { readNotice, writeRegistration } from './convert-transcoder.ts'
 import { ExchangeError, openSession, openSocket, protocolOf } from './exchange.ts'
 import { Transcoder } from './gen/lp_rpc_pb.ts'
+import type { OwnCerts } from './own-certs.ts'
 import { AUTHORIZATION } from './transcoder-endpoint.ts'
 import { ERROR_CONTENT_TYPE, encodeResult } from './transcoder-result.ts'
 
@@ -27,11 +28,20 @@ export class TranscoderClient implements OrchestratorLink, Service {
   readonly name = 'transcoder client'
   readonly #download: OrchestratorLink['download']
   readonly #dice: Dice
-  readonly #connections = new Connections({ connectMs: CONNECT_MS })
+  readonly #own: OwnCerts | null
+  readonly #connections: Connections
 
-  constructor(needs: { /** Fetches a segment. */ download: OrchestratorLink['download']; dice: Dice }) {
+  constructor(needs: {
+    /** Fetches a segment. */
+    download: OrchestratorLink['download']
+    dice: Dice
+    /** By which orchestrator and transcoder know one another; null verifies nobody. */
+    own: OwnCerts | null
+  }) {
     this.#download = needs.download
     this.#dice = needs.dice
+    this.#own = needs.own
+    this.#connections = new Connections({ connectMs: CONNECT_MS, own: needs.own })
   }
 
   start(scope: Scope): void {
@@ -39,7 +49,7 @@ export class TranscoderClient implements OrchestratorLink, Service {
   }
 
   line(url: string): OrchestratorLine {
-    return new Line(new URL(url))
+    return new Line(new URL(url), this.#own)
   }
 
   download(url: string, signal: AbortSignal): Promise<Uint8Array> {
@@ -75,10 +85,12 @@ export class TranscoderClient implements OrchestratorLink, Service {
 /** One connection, one registration. */
 class Line implements OrchestratorLine {
   readonly #url: URL
+  readonly #own: OwnCerts | null
   #session: ClientHttp2Session | null = null
 
-  constructor(url: URL) {
+  constructor(url: URL, own: OwnCerts | null) {
     this.#url = url
+    this.#own = own
   }
 
   async *notices(registration: Registration, signal: AbortSignal): AsyncGenerator<Notice, void> {
@@ -100,7 +112,8 @@ class Line implements OrchestratorLine {
   }
 
   async #connect(signal: AbortSignal): Promise<ClientHttp2Session> {
-    const socket = await openSocket(this.#url, { protocols: ['h2'], timeoutMs: CONNECT_MS, signal })
+    const options = { protocols: ['h2'], timeoutMs: CONNECT_MS, signal, own: this.#own }
+    const socket = await openSocket(this.#url, options)
     if (this.#url.protocol === 'https:' && protocolOf(socket) !== 'h2') {
       socket.destroy()
       throw new ExchangeError('unreachable', `${this.#url.host} does not speak HTTP/2`)

@@ -70,7 +70,11 @@ async function serve(t: TestContext, options: { port?: number; maxResultBytes?: 
 
 /** Our transcoder's client, registered; what it is told is kept. */
 function register(t: TestContext, url: string, registration = REGISTRATION) {
-  const client = new TranscoderClient({ dice: systemDice, download: async () => new Uint8Array(0) })
+  const client = new TranscoderClient({
+    dice: systemDice,
+    download: async () => new Uint8Array(0),
+    own: null,
+  })
   const told: Notice[] = []
   const stop = new AbortController()
   const line = client.line(url)

@@ -7,10 +7,10 @@ import type { Log } from '../../lib/log.ts'
 import { ByteBudget, receiveBody } from '../../lib/request-body.ts'
 import type { TranscodeOutput } from '../../services/orchestrator.ts'
 import type { TranscoderPeer } from '../../services/transcoder-member.ts'
+import { callError, callPeer, type HttpHandler, isOwn, type Routes } from './calls.ts'
 import { readRegistration, writeNotice } from './convert-transcoder.ts'
 import { type NotifySegment, NotifySegmentSchema, type RegisterRequest, Transcoder } from './gen/lp_rpc_pb.ts'
 import { finish, goneSignal, type HttpRequest, type HttpResponse, refuse } from './http-exchange.ts'
-import { callError, callPeer, type HttpHandler, type Routes } from './server.ts'
 import { ERROR_CONTENT_TYPE, parseContentType, parsePixels, ResultReader } from './transcoder-result.ts'
 
 /** What transcoders show in `Authorization` beside the secret (wire.md §13). */
@@ -43,11 +43,20 @@ export class TranscoderEndpoint implements Routes {
   readonly #api: TranscoderApi
   readonly #log: Log
   readonly #maxResultBytes: number
+  readonly #ownOnly: boolean
   readonly #budget = new ByteBudget(MAX_BUFFERED_BYTES)
   readonly #stopping = new AbortController()
 
-  constructor(options: { maxResultBytes?: number }, needs: { api: TranscoderApi; log: Log }) {
+  constructor(
+    options: {
+      maxResultBytes?: number
+      /** Whether transcoders have to show a certificate of the operator. */
+      ownOnly?: boolean
+    },
+    needs: { api: TranscoderApi; log: Log },
+  ) {
     this.#maxResultBytes = options.maxResultBytes ?? MAX_RESULT_BYTES
+    this.#ownOnly = options.ownOnly ?? false
     this.#api = needs.api
     this.#log = needs.log
   }
@@ -70,6 +79,13 @@ export class TranscoderEndpoint implements Routes {
     const peer = context.values.get(callPeer)
     // It has gone before it could be asked who it is.
     if (!peer) return
+    if (this.#ownOnly && !peer.isOwn) {
+      this.#log.warn('a transcoder shows no certificate of this operator', { address: peer.address })
+      throw new ConnectError(
+        'this orchestrator asks for a certificate: give the transcoder -certs too',
+        Code.Unauthenticated,
+      )
+    }
     try {
       for await (const notice of this.#api.register(readRegistration(request), peer, signal)) {
         yield create(NotifySegmentSchema, writeNotice(notice))
@@ -87,6 +103,7 @@ export class TranscoderEndpoint implements Routes {
   async #result(request: HttpRequest, response: HttpResponse): Promise<void> {
     goneSignal(request, response)
     const header = (name: string) => String(request.headers[name] ?? '')
+    if (this.#ownOnly && !isOwn(request.socket)) return refuse(request, response, 401, 'Unauthorized')
     if (header('authorization') !== AUTHORIZATION || !this.#api.knowsSecret(header('credentials'))) {
       return refuse(request, response, 401, 'Unauthorized')
     }

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
+import { DatabaseSync } from 'node:sqlite'
 import { after, test } from 'node:test'
+import { type GoRow, goRow, writeGoDatabase } from '../../../test/go-database.ts'
 import { wonTicket } from '../../../test/suites/store.ts'
 import { ticketHash, type WinningTicket } from '../../domain/ticket.ts'
-import { formatHex, intToBytes } from '../../lib/bytes.ts'
 import { WoundClock } from '../../lib/clock.ts'
 import { NodeError } from '../../lib/errors.ts'
 import type { Fields } from '../../lib/log.ts'
@@ -20,43 +20,11 @@ after(() => rmSync(folder, { recursive: true }))
 const RECIPIENT = wonTicket(0).recipient
 let files = 0
 
-type GoRow = Record<string, SQLInputValue>
-
-/** A database as the Go node keeps it (operations.md §3). */
+/** A database as the Go node keeps it. */
 function goDatabase(rows: readonly GoRow[]): string {
   const path = join(folder, `${files++}-lpdb.sqlite3`)
-  const file = new DatabaseSync(path)
-  file.exec(`create table ticketQueue (createdAt DATETIME, sender STRING, recipient STRING, faceValue BLOB, winProb BLOB,
-    senderNonce INTEGER, recipientRand BLOB, recipientRandHash STRING, sig BLOB primary key, creationRound int64,
-    creationRoundBlockHash STRING, paramsExpirationBlock int64, redeemedAt DATETIME, txHash STRING)`)
-  for (const row of rows) {
-    const columns = Object.keys(row)
-    file
-      .prepare(
-        `insert into ticketQueue (${columns.join(', ')}) values (${columns.map(() => '?').join(', ')})`,
-      )
-      .run(...Object.values(row))
-  }
-  file.close()
+  writeGoDatabase(path, rows)
   return path
-}
-
-function goRow(ticket: WinningTicket, fields: GoRow = {}): GoRow {
-  return {
-    createdAt: '2026-01-02 03:04:05',
-    sender: ticket.sender,
-    recipient: ticket.recipient,
-    faceValue: intToBytes(ticket.faceValue),
-    winProb: intToBytes(ticket.winProb),
-    senderNonce: ticket.senderNonce,
-    recipientRand: intToBytes(ticket.recipientRand),
-    recipientRandHash: formatHex(ticket.recipientRandHash),
-    sig: ticket.sig,
-    creationRound: ticket.expirationParams.creationRound,
-    creationRoundBlockHash: formatHex(ticket.expirationParams.creationRoundBlockHash),
-    paramsExpirationBlock: ticket.paramsExpirationBlock,
-    ...fields,
-  }
 }
 
 test('the open tickets of a Go node are read as they are, the others are left, the file stays untouched', () => {

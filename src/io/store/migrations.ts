@@ -1,10 +1,16 @@
+import type { Kysely } from 'kysely'
+import type { Tables } from './tables.ts'
+import { fillTotals } from './ticket-totals.ts'
+
 /** One step of the schema. A step that has been released is never changed: a later one corrects it. */
 export interface Migration {
   readonly version: number
   readonly statements: readonly string[]
+  /** What the statements alone cannot do, after them. */
+  fill?(tx: Kysely<Tables>): Promise<void>
 }
 
-/** All steps, in order; each is plain SQL that SQLite and PostgreSQL read alike. */
+/** All steps, in order; the statements are plain SQL that SQLite and PostgreSQL read alike. */
 export const MIGRATIONS: readonly Migration[] = [
   {
     version: 1,
@@ -43,5 +49,15 @@ export const MIGRATIONS: readonly Migration[] = [
         address text primary key, service_uri text not null, stake text not null,
         activation_round text not null, deactivation_round text not null, updated_at bigint not null)`,
     ],
+  },
+  {
+    version: 2,
+    statements: [
+      `create table ticket_totals (
+        node text not null, state text not null, reason text not null,
+        count bigint not null, face_value text not null, paid text not null,
+        primary key (node, state, reason))`,
+    ],
+    fill: fillTotals,
   },
 ]

@@ -155,6 +155,7 @@ async function migrate({ db, shared }: Database): Promise<void> {
     }
     for (const migration of MIGRATIONS.filter((step) => step.version > version)) {
       for (const statement of migration.statements) await sql.raw(statement).execute(tx)
+      await migration.fill?.(tx)
       await sql`insert into migrations (version) values (${migration.version})`.execute(tx)
     }
   })

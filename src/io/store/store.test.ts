@@ -8,6 +8,7 @@ import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { paymentRecord, storeSuite, wonTicket } from '../../../test/suites/store.ts'
+import { ticketHash } from '../../domain/ticket.ts'
 import { seededDice } from '../../lib/dice.ts'
 import { NodeError } from '../../lib/errors.ts'
 import { Rational } from '../../lib/rational.ts'
@@ -95,6 +96,27 @@ test('SQLite: a database of a newer version is refused with a sentence', async (
   )
 })
 
+test('SQLite: a database from before tickets were counted is counted once, when it is opened', async () => {
+  const location = newFile()
+  const store = new Store({ location })
+  await store.open()
+  await store.addTickets([wonTicket(1), wonTicket(2), wonTicket(3)], 0)
+  await store.saveTicketState(
+    ticketHash(wonTicket(2)),
+    { kind: 'redeemed', txHash: null, paid: 10n ** 30n, fee: 1n, block: 5n },
+    0,
+  )
+  const counted = await store.countTickets()
+  await store.close()
+  const { DatabaseSync } = await import('node:sqlite')
+  const file = new DatabaseSync(location)
+  file.exec('drop table ticket_totals; delete from migrations where version = 2')
+  file.close()
+  await store.open()
+  assert.deepEqual(await store.countTickets(), counted)
+  await store.close()
+})
+
 test('SQLite: what is asked of a closed store fails at once, what was begun is finished', async () => {
   const store = new Store({ location: newFile() })
   await assert.rejects(store.balance('0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf', ''), /is not open/)
@@ -134,7 +156,9 @@ test('SQLite: what was acknowledged before kill -9 is there, and payments are ne
   const { used } = await store.noncesOf(new Uint8Array(32).fill(1))
   const tickets = new Set((await store.unfinishedTickets()).map(({ ticket }) => ticket.senderNonce))
   const balance = await store.balance('0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf', 'deadbeef')
+  const [counted] = await store.countTickets()
   await store.close()
+  assert.equal(counted?.count, tickets.size)
   const missing = [...acknowledged].filter((nonce) => !used.has(nonce) || !tickets.has(nonce))
   assert.deepEqual(missing, [])
   assert.deepEqual(used, tickets)

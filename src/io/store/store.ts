@@ -24,7 +24,8 @@ import { CommitQueue } from './commit-queue.ts'
 import { type Database, openDatabase, type SqliteSync, StoreError } from './open.ts'
 import { forgetIdleSessions, lockSession, sessionIn, setSession, takeLeftovers } from './session-rows.ts'
 import type { Tables } from './tables.ts'
-import { columnsOfState, ticketOfRow } from './ticket-row.ts'
+import { columnsOfState, stateOfRow, ticketOfRow } from './ticket-row.ts'
+import { addToTotals, changeOf, changeOfWinners, readTotals } from './ticket-totals.ts'
 import { rowOfTransaction, transactionOfRow } from './transaction-row.ts'
 
 const SECRET_BYTES = 32
@@ -47,7 +48,7 @@ export interface StoreOptions {
   readonly debitPatienceMs?: number
   /** Absent: `inline`, so that a write is one step, as a simulation on a wound clock needs it. */
   readonly sqliteSync?: SqliteSync
-  /** Keeps this node's progress on the chain apart from that of others in the same PostgreSQL. */
+  /** Keeps this node's progress on the chain, and its totals, apart from those of others in the same PostgreSQL. */
   readonly node?: string
 }
 
@@ -263,7 +264,7 @@ export class Store
     try {
       return await this.#write(async (tx, shared) => {
         if (!(await insertNonces(tx, record))) throw conflict
-        const newWinners = await insertTickets(tx, record.winners, nowMs)
+        const newWinners = await this.#insertTickets(tx, shared, record.winners, nowMs)
         const session = await lockSession(tx, shared, sender, sessionId, nowMs)
         const leftover = session.isNew
           ? (await takeLeftovers(tx, shared, sender, sessionId, record.idleSinceMs)).amount
@@ -280,7 +281,8 @@ export class Store
   }
 
   async addTickets(tickets: readonly WinningTicket[], nowMs: number): Promise<WinningTicket[]> {
-    return tickets.length > 0 ? this.#write((tx) => insertTickets(tx, tickets, nowMs)) : []
+    if (tickets.length === 0) return []
+    return this.#write((tx, shared) => this.#insertTickets(tx, shared, tickets, nowMs))
   }
 
   async unfinishedTickets(): Promise<StoredTicket[]> {
@@ -306,35 +308,31 @@ export class Store
   }
 
   async saveTicketState(hash: Uint8Array, state: TicketState, nowMs: number): Promise<void> {
-    await this.#write((tx) =>
-      tx
+    await this.#write(async (tx, shared) => {
+      const key = formatHex(hash)
+      const row = await tx
+        .selectFrom('tickets')
+        .selectAll()
+        .where('hash', '=', key)
+        .$if(shared, (q) => q.forUpdate())
+        .executeTakeFirst()
+      if (!row) return
+      await tx
         .updateTable('tickets')
         .set({ ...columnsOfState(state), updated_at: nowMs })
-        .where('hash', '=', formatHex(hash))
-        .execute(),
-    )
+        .where('hash', '=', key)
+        .execute()
+      const before = stateOfRow(row as Row)
+      const faceValue = BigInt(row.face_value)
+      await addToTotals(tx, shared, this.#node, [
+        changeOf(before, { count: -1, faceValue: -faceValue }),
+        changeOf(state, { count: 1, faceValue }),
+      ])
+    })
   }
 
   async countTickets(): Promise<TicketCount[]> {
-    // Amounts repeat, and neither database can add up whole wei: equal rows are counted there, the rest is done here.
-    const groups = new Map<string, TicketCount>()
-    const rows = await this.#db
-      .selectFrom('tickets')
-      .select((e) => ['state', 'reason', 'face_value', 'paid', e.fn.countAll().as('count')])
-      .groupBy(['state', 'reason', 'face_value', 'paid'])
-      .execute()
-    for (const row of rows) {
-      const key = `${row.state}/${row.reason}`
-      const before = groups.get(key)
-      groups.set(key, {
-        state: row.state as TicketState['kind'],
-        reason: row.reason,
-        count: (before?.count ?? 0) + Number(row.count),
-        faceValue: (before?.faceValue ?? 0n) + BigInt(row.face_value) * BigInt(row.count),
-        paid: (before?.paid ?? 0n) + BigInt(row.paid ?? 0) * BigInt(row.count),
-      })
-    }
-    return [...groups.values()].sort((a, b) => (`${a.state}/${a.reason}` < `${b.state}/${b.reason}` ? -1 : 1))
+    return readTotals(this.#db)
   }
 
   /** The transactions of an account that are not known to be mined, in the order of their nonces. */
@@ -404,8 +402,23 @@ export class Store
     return this.#opened.database.db
   }
 
+  get #node(): string {
+    return this.#options.node ?? ''
+  }
+
   get #cursorKey(): string {
-    return `chain-cursor/${this.#options.node ?? ''}`
+    return `chain-cursor/${this.#node}`
+  }
+
+  async #insertTickets(
+    tx: Kysely<Tables>,
+    shared: boolean,
+    tickets: readonly WinningTicket[],
+    nowMs: number,
+  ): Promise<WinningTicket[]> {
+    const added = await insertTickets(tx, tickets, nowMs)
+    if (added.length > 0) await addToTotals(tx, shared, this.#node, [changeOfWinners(added)])
+    return added
   }
 
   #write<T>(write: (tx: Kysely<Tables>, shared: boolean) => Promise<T>, patienceMs?: number): Promise<T> {

@@ -14,6 +14,14 @@ export interface Tables {
     retired_at: Integer | null
   }
   tickets: TicketRow
+  ticket_totals: {
+    node: string
+    state: string
+    reason: string
+    count: Integer
+    face_value: string
+    paid: string
+  }
   nonces: { rand_hash: string; nonce: Integer; expiration_block: Integer }
   revealed_rands: { rand_hash: string; expiration_block: Integer }
   balances: {

@@ -67,7 +67,10 @@ export function ticketOfRow(row: { [K in keyof TicketRowInsert]: TicketRowInsert
   }
 }
 
-function stateOfRow(row: TicketRowInsert): TicketState {
+/** Where the ticket in a row stands. */
+export function stateOfRow(
+  row: Pick<TicketRowInsert, 'state' | 'reason' | 'tx_hash' | 'paid' | 'fee' | 'block'>,
+): TicketState {
   const kind = row.state as TicketState['kind']
   switch (kind) {
     case 'open':

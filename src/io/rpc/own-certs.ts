@@ -1,0 +1,221 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { isIP, type Socket } from 'node:net'
+import { join } from 'node:path'
+import type { SecureContextOptions, TLSSocket } from 'node:tls'
+import type { Clock } from '../../lib/clock.ts'
+import type { Dice } from '../../lib/dice.ts'
+import { messageOf, NodeError } from '../../lib/errors.ts'
+import { type Identity, makeCertificate } from './certificate.ts'
+
+/**
+ * Certificates by which an operator's nodes know one another: one authority, whose key stays away from the machines, and
+ * a certificate for each node with the hosts at which the others reach it.
+ */
+
+const AUTHORITY = 'livepeer operator'
+/** Changing them all is work for the operator, so they last. */
+const VALID_MS = 10 * 365.25 * 24 * 3600 * 1000
+const EXPIRES_SOON_MS = 30 * 24 * 3600 * 1000
+
+const AUTHORITY_FILE = 'ca.pem'
+const AUTHORITY_KEY_FILE = 'ca-key.pem'
+const CERTIFICATE_FILE = 'cert.pem'
+const KEY_FILE = 'key.pem'
+
+/** What a node shows to the operator's other nodes, and by what it knows them; as PEM. */
+export interface OwnCerts extends Identity {
+  readonly ca: string
+  /** Ms since the epoch. */
+  readonly expiresAtMs: number
+}
+
+/** A node that gets a certificate. */
+export interface CertifiedNode {
+  /** Also the name of its folder. */
+  readonly name: string
+  /** Names and addresses at which other nodes call it. */
+  readonly hosts: readonly string[]
+}
+
+/** The part of TLS settings that both ends share. */
+export function contextOf({ ca, cert, key }: OwnCerts): SecureContextOptions {
+  return { ca, cert, key }
+}
+
+/**
+ * Makes a folder of certificates for each node, and the authority behind them where there is none yet. Writes over
+ * nothing: throws NodeError `bad-certs` before it writes anything. Gives whether the authority is new.
+ */
+export function makeOwnCerts(
+  directory: string,
+  nodes: readonly CertifiedNode[],
+  needs: { clock: Clock; dice: Dice },
+): { readonly isNewAuthority: boolean } {
+  for (const { name } of nodes) {
+    const folder = join(directory, name)
+    if (existsSync(folder)) {
+      throw bad(`there is ${folder} already: remove it first if ${name} is to get a new certificate`)
+    }
+  }
+  const known = readAuthority(directory)
+  const authority = known ?? makeAuthority(needs)
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    if (!known) {
+      save(join(directory, AUTHORITY_KEY_FILE), authority.key)
+      save(join(directory, AUTHORITY_FILE), authority.cert)
+    }
+    for (const node of nodes) {
+      const folder = join(directory, node.name)
+      const { cert, key } = certify(node, authority, needs)
+      mkdirSync(folder, { mode: 0o700 })
+      save(join(folder, KEY_FILE), key)
+      save(join(folder, CERTIFICATE_FILE), cert)
+      save(join(folder, AUTHORITY_FILE), authority.cert)
+    }
+  } catch (error) {
+    throw bad(`certificates cannot be written to ${directory}: ${messageOf(error)}`)
+  }
+  return { isNewAuthority: known === null }
+}
+
+/**
+ * Reads a node's folder of certificates and checks that they can work. Throws NodeError `bad-certs` with what to change.
+ */
+export function readOwnCerts(directory: string, needs: { clock: Clock }): OwnCerts {
+  const [ca, cert, key] = [AUTHORITY_FILE, CERTIFICATE_FILE, KEY_FILE].map((file) =>
+    read(join(directory, file)),
+  ) as [string, string, string]
+  let own: { certificate: X509Certificate; authority: X509Certificate; fits: boolean }
+  try {
+    const certificate = new X509Certificate(cert)
+    const authority = new X509Certificate(ca)
+    own = { certificate, authority, fits: certificate.checkPrivateKey(createPrivateKey(key)) }
+  } catch (error) {
+    throw bad(
+      `-certs ${directory} holds something else than certificates (${messageOf(error)}): give a node's folder as 'livepeer certs' made it`,
+    )
+  }
+  if (!own.fits)
+    throw bad(`${KEY_FILE} and ${CERTIFICATE_FILE} of -certs ${directory} do not belong together`)
+  if (!own.certificate.verify(own.authority.publicKey)) {
+    throw bad(`${CERTIFICATE_FILE} of -certs ${directory} was not signed by the ${AUTHORITY_FILE} beside it`)
+  }
+  const expiresAtMs = Math.min(+own.certificate.validToDate, +own.authority.validToDate)
+  if (expiresAtMs <= needs.clock.now()) {
+    throw bad(
+      `the certificates in -certs ${directory} expired on ${dateOf(expiresAtMs)}: make new ones with 'livepeer certs'`,
+    )
+  }
+  return { ca, cert, key, expiresAtMs }
+}
+
+/** A sentence for whoever has to see to it, when certificates will not last much longer; otherwise null. */
+export function expiryWarning({ expiresAtMs }: OwnCerts, nowMs: number): string | null {
+  if (expiresAtMs - nowMs > EXPIRES_SOON_MS) return null
+  return `the certificates of -certs expire on ${dateOf(expiresAtMs)}: make new ones with 'livepeer certs' before`
+}
+
+/**
+ * Whether the other end of a connection has shown a certificate of the operator, and that it has its key. A session that
+ * is resumed counts by the certificate it began with; one that began without any has none.
+ */
+export function isOwnPeer(socket: Socket, own: OwnCerts): boolean {
+  const { authorized, getPeerX509Certificate } = socket as Partial<TLSSocket>
+  if (!authorized || !getPeerX509Certificate) return false
+  const shown = getPeerX509Certificate.call(socket)
+  return shown?.verify(new X509Certificate(own.ca).publicKey) ?? false
+}
+
+/** Why a peer's certificate does not do, in words that tell what to change; null for any other error. */
+export function distrust(error: unknown): string | null {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+    return "its certificate is for other hosts: make it one that names this host with 'livepeer certs'"
+  }
+  const isStrange = STRANGE.has(code) || code.startsWith('ERR_TLS_CERT') || code.startsWith('CERT_')
+  if (!isStrange) return null
+  return "it shows no certificate of this operator: give it a folder of the same 'livepeer certs' as -certs, or leave -certs out here"
+}
+
+/** OpenSSL's names for certificates that nobody known has signed. */
+const STRANGE: ReadonlySet<string> = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+])
+
+function makeAuthority(needs: { clock: Clock; dice: Dice }): Identity {
+  return makeCertificate(
+    {
+      ...{ name: AUTHORITY, issuer: null, dnsNames: [], ipAddresses: [], validMs: VALID_MS },
+      ...{ maySign: true, mayServe: false, mayCall: false },
+    },
+    needs,
+  )
+}
+
+function certify(
+  { hosts, name }: CertifiedNode,
+  authority: Identity,
+  needs: { clock: Clock; dice: Dice },
+): Identity {
+  return makeCertificate(
+    {
+      name,
+      issuer: { name: AUTHORITY, key: createPrivateKey(authority.key) },
+      dnsNames: hosts.filter((host) => isIP(host) === 0),
+      ipAddresses: hosts.filter((host) => isIP(host) !== 0),
+      ...{ maySign: false, mayServe: true, mayCall: true, validMs: VALID_MS },
+    },
+    needs,
+  )
+}
+
+/** Null where there is none yet. */
+function readAuthority(directory: string): Identity | null {
+  const [certFile, keyFile] = [join(directory, AUTHORITY_FILE), join(directory, AUTHORITY_KEY_FILE)]
+  const [hasCert, hasKey] = [existsSync(certFile), existsSync(keyFile)]
+  if (!hasCert && !hasKey) return null
+  if (!hasKey) {
+    throw bad(
+      `there is ${certFile} but not ${AUTHORITY_KEY_FILE}, with which further certificates are signed: bring it back, or give another folder`,
+    )
+  }
+  if (!hasCert)
+    throw bad(`there is ${keyFile} but not ${AUTHORITY_FILE}: bring it back, or give another folder`)
+  const authority = { cert: read(certFile), key: read(keyFile) }
+  try {
+    const fits = new X509Certificate(authority.cert).checkPrivateKey(createPrivateKey(authority.key))
+    if (fits) return authority
+  } catch {
+    // Said below.
+  }
+  throw bad(`${certFile} and ${keyFile} are no certificate and its key: give another folder`)
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    throw bad(
+      `${path} cannot be read (${messageOf(error)}): -certs is a node's folder as 'livepeer certs' made it`,
+    )
+  }
+}
+
+/** A file that only the owner reads; one that is there is left alone. */
+function save(path: string, text: string): void {
+  writeFileSync(path, text, { mode: 0o600, flag: 'wx' })
+}
+
+function dateOf(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 10)
+}
+
+function bad(sentence: string): NodeError {
+  return new NodeError('bad-certs', sentence)
+}

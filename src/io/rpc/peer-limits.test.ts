@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { WoundClock } from '../../lib/clock.ts'
+import { PeerLimits } from './peer-limits.ts'
+
+test('a host may make many calls at once, then so many a second; another one is not held up by it', async () => {
+  const clock = new WoundClock()
+  const limits = new PeerLimits({ callsPerSecond: 10, burst: 50, streams: 1 }, { clock })
+  const taken = (host: string, asked = 1_000) => {
+    let count = 0
+    for (let i = 0; i < asked; i++) if (limits.takeCall(host)) count++
+    return count
+  }
+  assert.equal(taken('a'), 50)
+  await clock.wind(1_000)
+  assert.equal(taken('a'), 10)
+  assert.equal(taken('b'), 50)
+  await clock.wind(60_000)
+  assert.equal(taken('a'), 50, 'never more than at once')
+  await clock.wind(-120_000)
+  assert.equal(taken('a'), 0, 'a clock that was set back gives nothing')
+})
+
+test('a host has so many streams, and may have another for one that ended', () => {
+  const limits = new PeerLimits({ callsPerSecond: 1, burst: 1, streams: 2 }, { clock: new WoundClock() })
+  const first = limits.takeStream('a')
+  assert.ok(first && limits.takeStream('a'))
+  assert.equal(limits.takeStream('a'), null)
+  assert.ok(limits.takeStream('b'))
+  first()
+  assert.ok(limits.takeStream('a'))
+  assert.equal(limits.takeStream('a'), null)
+})
+
+test('hosts beyond ten thousand wait until others are quiet', async () => {
+  const clock = new WoundClock()
+  const limits = new PeerLimits({ callsPerSecond: 1, burst: 2, streams: 1 }, { clock })
+  for (let i = 0; i < 10_000; i++) assert.ok(limits.takeCall(`host ${i}`))
+  assert.equal(limits.takeCall('one more'), false)
+  assert.ok(limits.takeCall('host 5'), 'those that are known are served')
+  await clock.wind(1_000)
+  assert.ok(limits.takeCall('one more'))
+})

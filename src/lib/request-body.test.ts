@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict'
+import { createServer, type IncomingMessage } from 'node:http'
+import { type AddressInfo, connect, type Socket } from 'node:net'
+import { test } from 'node:test'
+import { BodyError, type BodyLimits, ByteBudget, readBody } from './request-body.ts'
+
+/** Serves one request over a real socket: what `send` writes, read within these limits; gives what came of it. */
+async function received(
+  limits: Partial<BodyLimits>,
+  send: (socket: Socket) => Promise<void> | void,
+  headers = 'transfer-encoding: chunked',
+): Promise<{ outcome: unknown; held: number }> {
+  const budget = limits.budget ?? new ByteBudget(1_000_000)
+  const outcome = Promise.withResolvers<unknown>()
+  const server = createServer((request: IncomingMessage) => {
+    readBody(request, { maxBytes: 10_000, stallMs: 5_000, ...limits, budget }).then(
+      (bytes) => outcome.resolve(Buffer.from(bytes).toString()),
+      outcome.resolve,
+    )
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  socket.on('error', () => {})
+  try {
+    socket.write(`POST / HTTP/1.1\r\nhost: x\r\n${headers}\r\n\r\n`)
+    await send(socket)
+    return { outcome: await outcome.promise, held: budget.held }
+  } finally {
+    socket.destroy()
+    server.closeAllConnections()
+    await new Promise((resolve) => server.close(resolve))
+  }
+}
+
+const chunk = (text: string) => `${text.length.toString(16)}\r\n${text}\r\n`
+const END = '0\r\n\r\n'
+
+test('a body is read whole, and its bytes stay counted until whoever has it gives them back', async () => {
+  assert.deepEqual(await received({}, (socket) => void socket.write(chunk('one ') + chunk('two') + END)), {
+    outcome: 'one two',
+    held: 7,
+  })
+})
+
+const refused: readonly [
+  claim: string,
+  limits: Partial<BodyLimits>,
+  send: (socket: Socket) => Promise<void> | void,
+  code: string,
+  text: string,
+  headers?: string,
+][] = [
+  [
+    'is announced as too long is refused before it comes',
+    {},
+    () => {},
+    'body-too-large',
+    'input bigger than max buffer size',
+    'content-length: 10001',
+  ],
+  [
+    'turns out to be too long',
+    {},
+    (socket) => void socket.write(chunk('x'.repeat(10_000)) + chunk('x')),
+    'body-too-large',
+    'input bigger than max buffer size',
+  ],
+  [
+    'falls silent',
+    { stallMs: 100 },
+    (socket) => void socket.write(chunk('x')),
+    'body-stalled',
+    'nothing came for 0.1 s',
+  ],
+  [
+    'trickles, never silent for long',
+    { stallMs: 200, totalMs: 500 },
+    async (socket) => {
+      for (let i = 0; i < 30 && !socket.destroyed; i++) {
+        socket.write(chunk('x'))
+        await new Promise((resolve) => setTimeout(resolve, 25))
+      }
+    },
+    'body-stalled',
+    'the body comes too slowly',
+  ],
+  [
+    'breaks off',
+    {},
+    (socket) => {
+      socket.write(chunk('x'), () => socket.destroy())
+    },
+    'body-broken-off',
+    'the connection broke off',
+  ],
+  [
+    'finds no room beside the others',
+    { budget: new ByteBudget(5) },
+    (socket) => void socket.write(chunk('123') + chunk('456')),
+    'no-room',
+    'too many bytes are being received at once',
+  ],
+  [
+    'nobody wants',
+    { signal: AbortSignal.abort() },
+    (socket) => void socket.write(chunk('x')),
+    'unwanted',
+    'nobody wants it any more',
+  ],
+]
+
+for (const [claim, limits, send, code, text, headers] of refused) {
+  test(`a body that ${claim}: ${text}; no room stays taken`, async () => {
+    const { outcome, held } = await received(limits, send, headers)
+    assert.ok(outcome instanceof BodyError, String(outcome))
+    assert.deepEqual([outcome.code, outcome.message, held], [code, text, 0])
+  })
+}
