@@ -114,9 +114,10 @@ const mutations: Readonly<Record<string, Mutation>> = {
 
 const kinds = Object.entries(mutations)
 
-/** One damaged segment; the same for the same dice. */
+/** One damaged segment, perhaps with parts of `others`; the same for the same dice. */
 export function mutated(
   specimens: readonly Specimen[],
+  others: readonly Specimen[],
   dice: Dice,
 ): { readonly name: string; readonly bytes: Uint8Array } {
   const random = (below: number) => Math.floor(dice.fraction() * below)
@@ -127,7 +128,7 @@ export function mutated(
   for (let count = random(4) === 0 ? 2 : 1; count > 0 && bytes.length > 8; count--) {
     const [name, mutation] = kinds[random(kinds.length)]!
     names.push(name)
-    bytes = Buffer.from(mutation(bytes, specimens, random))
+    bytes = Buffer.from(mutation(bytes, others, random))
   }
   return { name: `${specimen.name}, ${names.join(', ')}`, bytes }
 }

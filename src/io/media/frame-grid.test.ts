@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { AV_BUFFERSRC_FLAG_KEEP_REF, AV_PIX_FMT_GRAY8 } from 'node-av/constants'
+import { FilterGraph, Frame } from 'node-av/lib'
+import { check, isDrained } from './ffmpeg.ts'
 import { FrameGrid } from './frame-grid.ts'
 
 const UNIT = { num: 1, den: 90_000 }
@@ -63,3 +66,59 @@ test('segments cut anywhere join: no position twice, none left out', () => {
     ),
   )
 })
+
+test('what is shown where is what FFmpeg’s own filter shows, however uneven the times', () => {
+  const steps = fc.array(fc.integer({ min: 1, max: 9000 }), { minLength: 2, maxLength: 40 })
+  fc.assert(
+    fc.property(
+      steps,
+      fc.integer({ min: 0, max: 1_000_000 }),
+      fc.constantFrom(1, 15, 24, 25, 30, 60, 123),
+      (list, start, fps) => {
+        const pts = [BigInt(start)]
+        for (const step of list) pts.push(pts.at(-1)! + BigInt(step))
+        const duration = 3000n
+        const expected = filtered(pts, duration, fps)
+        const ours = shown(pts, pts.at(-1)! + duration, fps)
+        // The filter may show nothing of a short segment, which peers and we do not let happen.
+        if (expected.length > 0) assert.deepEqual(ours, expected)
+        else assert.equal(ours.length, 1)
+      },
+    ),
+    { numRuns: 300 },
+  )
+})
+
+/** Where FFmpeg's filter shows each frame. The frames are told apart by their brightness. */
+function filtered(pts: readonly bigint[], duration: bigint, fps: number): [number, bigint][] {
+  using graph = new FilterGraph()
+  graph.alloc()
+  const source = 'buffer@in=video_size=16x16:pix_fmt=gray:time_base=1/90000'
+  check(graph.parsePtr(`${source},fps=fps=${fps},buffersink@out`, null, null))
+  check(graph.configSync())
+  using frame = new Frame()
+  frame.alloc()
+  const list: [number, bigint][] = []
+  const drain = () => {
+    while (!isDrained(graph.getFilter('buffersink@out')!.buffersinkGetFrameSync(frame))) {
+      list.push([frame.data![0]![0]!, frame.pts])
+      frame.unref()
+    }
+  }
+  for (const [index, at] of pts.entries()) {
+    using made = new Frame()
+    made.alloc()
+    made.width = 16
+    made.height = 16
+    made.format = AV_PIX_FMT_GRAY8
+    check(made.getBuffer())
+    made.data![0]!.fill(index)
+    made.pts = at
+    made.duration = duration
+    check(graph.getFilter('buffer@in')!.buffersrcAddFrameSync(made, AV_BUFFERSRC_FLAG_KEEP_REF))
+    drain()
+  }
+  check(graph.getFilter('buffer@in')!.buffersrcAddFrameSync(null))
+  drain()
+  return list
+}

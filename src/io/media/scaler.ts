@@ -1,4 +1,9 @@
-import { AV_BUFFERSRC_FLAG_KEEP_REF, AV_FRAME_FLAG_INTERLACED, AV_PIX_FMT_YUV420P } from 'node-av/constants'
+import {
+  AV_BUFFERSRC_FLAG_KEEP_REF,
+  AV_FRAME_FLAG_INTERLACED,
+  AV_PIX_FMT_YUV420P,
+  AVCHROMA_LOC_UNSPECIFIED,
+} from 'node-av/constants'
 import { Filter, type FilterContext, FilterGraph, Frame, SoftwareScaleContext } from 'node-av/lib'
 import { check } from './ffmpeg.ts'
 import { MediaError } from './media-error.ts'
@@ -30,6 +35,8 @@ export class CpuScaler implements Scaler {
       if (!same) throw new MediaError('Cannot allocate memory')
       return same
     }
+    // Where the colours lie between the pixels is nothing that peers look at: their scaler takes the middle.
+    source.chromaLocation = AVCHROMA_LOC_UNSPECIFIED
     return await filled(async (scaled) => {
       check(scaled.copyProps(source))
       scaled.format = AV_PIX_FMT_YUV420P

@@ -3,7 +3,7 @@ import { Codec, CodecContext, Frame, Packet, type Stream } from 'node-av/lib'
 import type { Device } from './device.ts'
 import { check, isDrained, type MemoryInput } from './ffmpeg.ts'
 import { MediaError } from './media-error.ts'
-import { MICROSECONDS, MPEGTS_TIME_BASE, MPEGTS_WRAP, rescale, type TimeBase } from './time-base.ts'
+import { MPEGTS_WRAP, type TimeBase } from './time-base.ts'
 
 /** What a segment holds, in decoding order. Frame and packet are the reader's own: clone what is to be kept. */
 export type SegmentPart =
@@ -32,8 +32,8 @@ export class SegmentReader implements Disposable {
   readonly #packet = new Packet()
   readonly #frame = new Frame()
   readonly #frameStep: bigint
-  /** Added to the times of both streams. */
-  readonly #shift: { readonly video: bigint; readonly audio: bigint }
+  /** Added to the times of both streams, which have one unit where it is not 0. */
+  readonly #shift: bigint
   #lastPts: bigint | null = null
   #frames = 0
 
@@ -49,11 +49,7 @@ export class SegmentReader implements Disposable {
     this.timeBase = plain(streams.video.timeBase)
     this.audioTimeBase = streams.audio ? plain(streams.audio.timeBase) : this.timeBase
     this.#frameStep = frameStep(streams.video)
-    const shift = shiftOf(input)
-    this.#shift = {
-      video: rescale(shift.by, shift.unit, this.timeBase),
-      audio: rescale(shift.by, shift.unit, this.audioTimeBase),
-    }
+    this.#shift = shiftOf(input)
     this.#packet.alloc()
     this.#frame.alloc()
     try {
@@ -102,8 +98,8 @@ export class SegmentReader implements Disposable {
       // A read error ends the segment like its end does: what is there is used.
       if (this.#input.format.readFrameSync(this.#packet) < 0) break
       if (this.#packet.streamIndex === this.#audio?.index) {
-        if (this.#packet.pts !== AV_NOPTS_VALUE) this.#packet.pts += this.#shift.audio
-        if (this.#packet.dts !== AV_NOPTS_VALUE) this.#packet.dts += this.#shift.audio
+        if (this.#packet.pts !== AV_NOPTS_VALUE) this.#packet.pts += this.#shift
+        if (this.#packet.dts !== AV_NOPTS_VALUE) this.#packet.dts += this.#shift
         yield { kind: 'audio', packet: this.#packet }
       }
       if (this.#packet.streamIndex !== this.#video.index || this.#packet.size === 0) continue
@@ -138,7 +134,7 @@ export class SegmentReader implements Disposable {
     const last = this.#lastPts
     let pts = this.#frame.pts
     if (pts === AV_NOPTS_VALUE) pts = this.#frame.bestEffortTimestamp
-    if (pts !== AV_NOPTS_VALUE) pts += this.#shift.video
+    if (pts !== AV_NOPTS_VALUE) pts += this.#shift
     else pts = last === null ? 0n : last + this.#frameStep
     if (last !== null && pts <= last) pts = last + 1n
     this.#lastPts = pts
@@ -147,14 +143,12 @@ export class SegmentReader implements Disposable {
 }
 
 /**
- * Times below zero do not survive a muxer. In MPEG-TS they are FFmpeg's way to tell of the minute before the count
- * begins anew, so they go back to what they were; elsewhere the segment moves to zero.
+ * What to add to times in MPEG-TS. FFmpeg tells of the minute before the count begins anew as times below zero, which
+ * do not survive a muxer: they go back to what they were.
  */
-function shiftOf(input: MemoryInput): { readonly by: bigint; readonly unit: TimeBase } {
+function shiftOf(input: MemoryInput): bigint {
   const start = input.format.startTime
-  if (start === AV_NOPTS_VALUE || start >= 0n) return { by: 0n, unit: MICROSECONDS }
-  if (input.container === 'mpegts') return { by: MPEGTS_WRAP, unit: MPEGTS_TIME_BASE }
-  return { by: -start, unit: MICROSECONDS }
+  return start !== AV_NOPTS_VALUE && start < 0n && input.container === 'mpegts' ? MPEGTS_WRAP : 0n
 }
 
 function frameStep(video: Stream): bigint {

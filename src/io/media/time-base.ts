@@ -10,9 +10,6 @@ export const MPEGTS_TIME_BASE: TimeBase = { num: 1, den: 90_000 }
 /** MPEG-TS counts to here and then from 0 again. */
 export const MPEGTS_WRAP = 1n << 33n
 
-/** What FFmpeg counts a container's own times in. */
-export const MICROSECONDS: TimeBase = { num: 1, den: 1_000_000 }
-
 /** What our interfaces count in. */
 export const MILLISECONDS: TimeBase = { num: 1, den: 1000 }
 

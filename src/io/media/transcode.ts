@@ -12,7 +12,7 @@ import { MediaError } from './media-error.ts'
 import { bestStreams, describe, type Probe } from './probe.ts'
 import { type RenditionBytes, RenditionWriter } from './rendition-writer.ts'
 import { SegmentReader } from './segment-reader.ts'
-import { MILLISECONDS, MPEGTS_TIME_BASE, MPEGTS_WRAP, rescale, type TimeBase } from './time-base.ts'
+import { MILLISECONDS, MPEGTS_WRAP, rescale, type TimeBase } from './time-base.ts'
 
 /** One segment and what to make of it. */
 export interface TranscodeRequest {
@@ -210,9 +210,7 @@ class ClipWindow {
     const first = this.#firstKept ?? 0n
     if (this.#clip && profile.fps > 0) return rescale(first, this.#unit, unit)
     // MP4 has no count that begins again: a picture from after that lies at its beginning, not a day later.
-    const wrap = rescale(MPEGTS_WRAP, MPEGTS_TIME_BASE, this.#unit)
-    const isLater = profile.format === 'mp4' && this.#isMpegts && first >= wrap
-    return isLater ? rescale(MPEGTS_WRAP, MPEGTS_TIME_BASE, unit) : 0n
+    return profile.format === 'mp4' && this.#isMpegts && first >= MPEGTS_WRAP ? MPEGTS_WRAP : 0n
   }
 }
 

@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { AV_BUFFERSRC_FLAG_KEEP_REF } from 'node-av/constants'
+import { FilterGraph, Frame } from 'node-av/lib'
+import { evenly, makePictures } from '../../../test/remade-media.ts'
+import { check, MemoryInput } from './ffmpeg.ts'
+import type { Size } from './output-size.ts'
+import { bestStreams } from './probe.ts'
+import { CpuScaler } from './scaler.ts'
+import { SegmentReader } from './segment-reader.ts'
+
+const SOURCE: Size = { width: 320, height: 180 }
+const SIZES: readonly Size[] = [
+  { width: 256, height: 144 },
+  { width: 426, height: 240 },
+  { width: 320, height: 180 },
+]
+
+for (const pixelFormat of ['yuv420p', 'yuvj420p', 'yuv422p', 'yuv444p', 'yuv420p10le', 'yuv422p10le']) {
+  test(`${pixelFormat} is scaled to the pixels that FFmpeg’s own filter gives, which is what peers use`, async () => {
+    using frame = await firstFrame(pixelFormat)
+    using scaler = new CpuScaler()
+    for (const size of SIZES) {
+      using expected = filtered(frame, pixelFormat, size)
+      using copy = frame.clone()!
+      using scaled = await scaler.scale(copy, size)
+      assert.equal(scaled.colorRange, expected.colorRange)
+      for (const plane of [0, 1, 2]) assert.deepEqual(planeOf(scaled, plane), planeOf(expected, plane))
+    }
+  })
+}
+
+async function firstFrame(pixelFormat: string): Promise<Frame> {
+  const source = makePictures({ ...SOURCE, times: evenly(1), unit: { num: 1, den: 30 }, pixelFormat })
+  await using input = await MemoryInput.open(source)
+  using reader = new SegmentReader(input, { video: bestStreams(input).video!, audio: null })
+  for await (const part of reader.parts(AbortSignal.timeout(10_000)))
+    if (part.kind === 'frame') return part.frame.clone()!
+  throw new Error('no frame')
+}
+
+function filtered(frame: Frame, pixelFormat: string, size: Size): Frame {
+  using graph = new FilterGraph()
+  graph.alloc()
+  const source = `buffer@in=video_size=${SOURCE.width}x${SOURCE.height}:pix_fmt=${pixelFormat}:time_base=1/90000:range=${frame.colorRange}`
+  const scale = `scale=${size.width}:${size.height},format=yuv420p`
+  check(graph.parsePtr(`${source},${scale},buffersink@out`, null, null))
+  check(graph.configSync())
+  check(graph.getFilter('buffer@in')!.buffersrcAddFrameSync(frame, AV_BUFFERSRC_FLAG_KEEP_REF))
+  const scaled = new Frame()
+  scaled.alloc()
+  check(graph.getFilter('buffersink@out')!.buffersinkGetFrameSync(scaled))
+  return scaled
+}
+
+function planeOf(frame: Frame, plane: number): Buffer {
+  const half = plane === 0 ? 1 : 2
+  const lines: Uint8Array[] = []
+  const stride = frame.linesize[plane]!
+  for (let line = 0; line < frame.height / half; line++)
+    lines.push(frame.data![plane]!.subarray(line * stride, line * stride + frame.width / half))
+  return Buffer.concat(lines)
+}
