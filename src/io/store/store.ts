@@ -140,19 +140,20 @@ export class Store
     })
   }
 
-  /** Adds a secret that signs from now on; those before it still verify until they are retired. */
-  async rotateSecret(purpose: SecretPurpose, nowMs: number): Promise<void> {
+  async rotateSecret(purpose: SecretPurpose, notSinceMs: number, nowMs: number): Promise<void> {
     await this.#write(async (tx) => {
       const newest = await tx
         .selectFrom('secrets')
-        .select((e) => e.fn.max('version').as('version'))
+        .select(['version', 'created_at'])
         .where('purpose', '=', purpose)
+        .orderBy('version', 'desc')
+        .limit(1)
         .executeTakeFirst()
+      if (newest && newest.version > 1 && Number(newest.created_at) >= notSinceMs) return
       await this.#insertSecret(tx, purpose, Number(newest?.version ?? 0) + 1, nowMs)
     })
   }
 
-  /** Retires all secrets but the newest that another replaced at `replacedBeforeMs` or before. */
   async retireSecrets(purpose: SecretPurpose, replacedBeforeMs: number, nowMs: number): Promise<void> {
     await this.#write((tx) =>
       tx
