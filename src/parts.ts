@@ -59,6 +59,7 @@ import {
   PooledOrchestrators,
 } from './services/orchestrator-source.ts'
 import type { Payer } from './services/payer.ts'
+import type { SecretPurpose } from './services/payment-records.ts'
 import { PriceBook } from './services/price-book.ts'
 import { Redeemer } from './services/redeemer.ts'
 import { RedeemerDesk } from './services/redeemer-desk.ts'
@@ -455,10 +456,12 @@ export class Parts {
   }
 
   get authKeys() {
-    return this.#once(
-      'auth keys',
-      () => new SecretRing('auth-token', { ...this.#around, secrets: this.store }),
-    )
+    return this.#once('auth keys', () => this.#secretRing('auth-token'))
+  }
+
+  #secretRing(purpose: SecretPurpose): SecretRing {
+    const rotate = this.#orchestratorSettings.rotateSecrets
+    return new SecretRing(purpose, { ...this.#around, secrets: this.store }, { rotate })
   }
 
   get recipient(): Recipient {
@@ -607,7 +610,7 @@ export class Parts {
     const { store, rounds, activity, gas, winners, metrics } = this
     const senders = this.handsOver ? this.remoteFloat : this.senders
     const { ticketEv, maxFaceValue, autoAdjustPrice } = this.#orchestratorSettings
-    const secret = new SecretRing('ticket', { ...this.#around, secrets: store })
+    const secret = this.#secretRing('ticket')
     this.#services.push(secret)
     return new TicketRecipient(
       {

@@ -381,6 +381,11 @@ export const flags = {
     },
   ),
   startupAvailabilityCheck: bool(true, 'orchestrator', 'Call the own service address after the start.'),
+  rotateSecrets: bool(
+    false,
+    'orchestrator',
+    'Begin with new secrets behind ticket params and auth tokens; what was given out before is good for an hour more.',
+  ),
 
   // Orchestrator on chain
   pricePerUnit: triText(

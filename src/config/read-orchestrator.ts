@@ -35,6 +35,7 @@ export function readOrchestrator(
     bind: readServiceBind(reading),
     nodes,
     startupAvailabilityCheck: flags.startupAvailabilityCheck,
+    rotateSecrets: flags.rotateSecrets,
     price: network.offchain ? null : readOwnPrice(reading),
     gatewayPrices: readGatewayPrices(reading, network),
     autoAdjustPrice: flags.autoAdjustPrice,

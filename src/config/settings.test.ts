@@ -172,6 +172,7 @@ describe('settings of an orchestrator', () => {
       bind: { host: '', port: null, clearText: false },
       nodes: [],
       startupAvailabilityCheck: true,
+      rotateSecrets: false,
       price: { price: { amount: Rational.one, currency: '' }, pixelsPerUnit: 1n },
       gatewayPrices: new Map(),
       autoAdjustPrice: true,

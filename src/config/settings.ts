@@ -122,6 +122,7 @@ export interface OrchestratorSettings {
   readonly bind: { readonly host: string; readonly port: number | null; readonly clearText: boolean }
   readonly nodes: readonly string[]
   readonly startupAvailabilityCheck: boolean
+  readonly rotateSecrets: boolean
   /** Null offchain. */
   readonly price: UnitPrice | null
   readonly gatewayPrices: ReadonlyMap<Address, GatewayPrice>

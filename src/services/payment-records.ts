@@ -15,6 +15,10 @@ export type SecretPurpose = 'ticket' | 'auth-token'
 export interface Secrets {
   /** Those in use, newest first, never none: the newest signs, all verify. */
   secrets(purpose: SecretPurpose): Promise<readonly Uint8Array[]>
+  /** Adds a secret that signs from now on, unless the newest was made at `notSinceMs` or later; those before it verify on. */
+  rotateSecret(purpose: SecretPurpose, notSinceMs: number, nowMs: number): Promise<void>
+  /** Retires all secrets but the newest that another replaced at `replacedBeforeMs` or before. */
+  retireSecrets(purpose: SecretPurpose, replacedBeforeMs: number, nowMs: number): Promise<void>
 }
 
 /** Which nonces were used with which secret number. */

@@ -171,7 +171,7 @@ test('what was offered before a restart is good after it, and no nonce counts tw
 test('params of a secret that was rotated are still good until it is retired, also when another process rotated', async (t) => {
   const { clock, gateway, node, store } = await world(t)
   const offer = await node.recipient.quote(gateway.address, null)
-  await store.rotateSecret('ticket', clock.now())
+  await store.rotateSecret('ticket', clock.now(), clock.now())
   await clock.wind(30_000)
   const newer = await node.recipient.quote(gateway.address, null)
   await node.recipient.receive(gateway.pay(offer, 1), 'aaaa')

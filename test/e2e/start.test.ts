@@ -192,9 +192,9 @@ test('a wrong start ends at once with one sentence and a code other than 0', asy
       says: 'the keystore no-password/keystore is empty and a new account needs a password: give one with -ethPassword, as text or as the path of a file',
     },
     {
-      args: [...onChain, '-ethKeystorePath', 'nowhere', '-dataDir', 'no-keystore'],
+      args: [...onChain, '-ethKeystorePath', 'no-such-place', '-dataDir', 'no-keystore'],
       code: 1,
-      says: '-ethKeystorePath nowhere does not exist: name a directory or a key file',
+      says: '-ethKeystorePath no-such-place does not exist: name a directory or a key file',
     },
     {
       args: ['-gateway', '-cliAddr', `127.0.0.1:${port}`],

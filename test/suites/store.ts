@@ -228,7 +228,7 @@ export function storeSuite(
     assert.notDeepEqual(await store.secrets('auth-token'), [first])
     const again = await reopen()
     assert.deepEqual(await again.secrets('ticket'), [first])
-    await again.rotateSecret('ticket', NOW)
+    await again.rotateSecret('ticket', NOW, NOW)
     const both = await again.secrets('ticket')
     assert.equal(both.length, 2)
     assert.deepEqual(both[1], first)

@@ -2,7 +2,7 @@ import type { Kysely } from 'kysely'
 import type { PricePerPixel, WinningTicket } from '../../domain/ticket.ts'
 import type { TicketState } from '../../domain/ticket-state.ts'
 import type { StoredTransaction } from '../../domain/transaction.ts'
-import { formatHex, parseHex } from '../../lib/bytes.ts'
+import { formatHex } from '../../lib/bytes.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { type Dice, systemDice } from '../../lib/dice.ts'
 import { Rational } from '../../lib/rational.ts'
@@ -22,13 +22,13 @@ import type {
 import { chunks, insertNonces, insertTickets } from './bulk-inserts.ts'
 import { CommitQueue } from './commit-queue.ts'
 import { type Database, openDatabase, type SqliteSync, StoreError } from './open.ts'
+import { insertSecret, newestSecret, retireReplaced, secretsIn } from './secret-rows.ts'
 import { forgetIdleSessions, lockSession, sessionIn, setSession, takeLeftovers } from './session-rows.ts'
 import type { Tables } from './tables.ts'
 import { columnsOfState, stateOfRow, ticketOfRow } from './ticket-row.ts'
 import { addToTotals, changeOf, changeOfWinners, readTotals } from './ticket-totals.ts'
 import { rowOfTransaction, transactionOfRow } from './transaction-row.ts'
 
-const SECRET_BYTES = 32
 const MAX_KNOWN_PRICES = 10_000
 
 /** An orchestrator of the pool as it was last seen. */
@@ -135,43 +135,21 @@ export class Store
     const known = await secretsIn(this.#db, purpose)
     if (known.length > 0) return known
     return this.#write(async (tx) => {
-      await this.#insertSecret(tx, purpose, 1, 0)
+      await insertSecret(tx, purpose, { version: 1, atMs: 0, dice: this.#dice })
       return secretsIn(tx, purpose)
     })
   }
 
-  /** Adds a secret that signs from now on; those before it still verify until they are retired. */
-  async rotateSecret(purpose: SecretPurpose, nowMs: number): Promise<void> {
+  async rotateSecret(purpose: SecretPurpose, notSinceMs: number, nowMs: number): Promise<void> {
     await this.#write(async (tx) => {
-      const newest = await tx
-        .selectFrom('secrets')
-        .select((e) => e.fn.max('version').as('version'))
-        .where('purpose', '=', purpose)
-        .executeTakeFirst()
-      await this.#insertSecret(tx, purpose, Number(newest?.version ?? 0) + 1, nowMs)
+      const { version, replacedAtMs } = await newestSecret(tx, purpose)
+      if (replacedAtMs !== null && replacedAtMs >= notSinceMs) return
+      await insertSecret(tx, purpose, { version: version + 1, atMs: nowMs, dice: this.#dice })
     })
   }
 
-  /** Retires all secrets but the newest that another replaced at `replacedBeforeMs` or before. */
   async retireSecrets(purpose: SecretPurpose, replacedBeforeMs: number, nowMs: number): Promise<void> {
-    await this.#write((tx) =>
-      tx
-        .updateTable('secrets')
-        .set({ retired_at: nowMs })
-        .where('purpose', '=', purpose)
-        .where('retired_at', 'is', null)
-        .where((e) =>
-          e.exists(
-            e
-              .selectFrom('secrets as later')
-              .select('later.version')
-              .where('later.purpose', '=', purpose)
-              .whereRef('later.version', '>', 'secrets.version')
-              .where('later.created_at', '<=', replacedBeforeMs),
-          ),
-        )
-        .execute(),
-    )
+    await this.#write((tx) => retireReplaced(tx, purpose, replacedBeforeMs, nowMs))
   }
 
   async noncesOf(recipientRandHash: Uint8Array): Promise<{ used: ReadonlySet<number>; revealed: boolean }> {
@@ -434,29 +412,9 @@ export class Store
   #describe(): string {
     return this.#options.location.replace(/\/\/[^@/]*@/, '//')
   }
-
-  async #insertSecret(tx: Kysely<Tables>, purpose: string, version: number, nowMs: number): Promise<void> {
-    const bytes = formatHex(this.#dice.bytes(SECRET_BYTES))
-    await tx
-      .insertInto('secrets')
-      .values({ purpose, version, bytes, created_at: nowMs, retired_at: null })
-      .onConflict((c) => c.doNothing())
-      .execute()
-  }
 }
 
 async function storedValue(db: Kysely<Tables>, key: string): Promise<string | null> {
   const row = await db.selectFrom('kv').select('value').where('key', '=', key).executeTakeFirst()
   return row?.value ?? null
-}
-
-async function secretsIn(db: Kysely<Tables>, purpose: string): Promise<Uint8Array[]> {
-  const rows = await db
-    .selectFrom('secrets')
-    .select('bytes')
-    .where('purpose', '=', purpose)
-    .where('retired_at', 'is', null)
-    .orderBy('version', 'desc')
-    .execute()
-  return rows.map(({ bytes }) => parseHex(bytes))
 }
