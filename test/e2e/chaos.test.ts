@@ -12,6 +12,7 @@ test(`no ticket is lost, no reward missed and no stream dropped in ${BLOWS} kill
     ...(logFolder ? { logFolder } : {}),
   })
   t.diagnostic(JSON.stringify(report, (_, value) => (typeof value === 'bigint' ? value.toString() : value)))
+  assert.deepEqual(report.crashes, [])
   assert.ok(report.accepted >= BLOWS, `${report.accepted} tickets were accepted: too few to prove anything`)
   // A ticket may have been taken down although its answer was lost on the way, never the other way round.
   assert.ok(report.redeemed + report.pending >= report.accepted, 'accepted tickets are lost')

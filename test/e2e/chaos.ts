@@ -28,6 +28,8 @@ const DELAY_MS = { least: 100, most: 1_500 }
 export interface ChaosReport {
   /** How many of each kind. */
   readonly blows: Readonly<Record<string, number>>
+  /** Nodes that ended without being killed, and their last words. */
+  readonly crashes: readonly string[]
   readonly segmentsServed: number
   /** Pushes that the gateway could not answer with renditions. */
   readonly segmentsFailed: number
@@ -80,6 +82,7 @@ export async function runChaos(options: {
 
     const mortal = network.nodes.filter(({ kind }) => kind !== 'gateway')
     const blows: Record<string, number> = {}
+    const crashes: string[] = []
     for (let blow = 1; blow <= options.blows; blow++) {
       await sleep(between(CALM_MS))
       const node = oneOf(mortal)
@@ -87,6 +90,10 @@ export async function runChaos(options: {
       blows[what.name] = (blows[what.name] ?? 0) + 1
       const isLong = dice.fraction() * LONG_OUTAGES.of < 1
       await what.strike(between(OUTAGE_MS) * (isLong ? LONG_OUTAGES.times : 1))
+      for (const { process } of network.nodes.filter(({ process }) => !process.isRunning)) {
+        crashes.push(`${process.command.name}: ${process.output.slice(-2_000)}`)
+        await process.start()
+      }
       say(`blow ${blow} of ${options.blows}: ${what.name}; ${load.served} segments served`)
     }
     const before = load.served
@@ -104,6 +111,7 @@ export async function runChaos(options: {
     const { distinct } = await network.protocol.redemptions()
     return {
       blows,
+      crashes,
       segmentsServed: load.served,
       segmentsFailed: failed.length,
       failures,

@@ -1,3 +1,4 @@
+import type { ClientHttp2Stream } from 'node:http2'
 import { type Client, Code, ConnectError, createClient } from '@connectrpc/connect'
 import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node'
 import { RedeemerCallError, type RedeemerFault } from '../../domain/redeemer-call.ts'
@@ -96,7 +97,11 @@ export class RedeemerClient implements RedeemerConnection {
       acceptCompression: [],
       readMaxBytes: MAX_MESSAGE_BYTES,
       binaryOptions: { readUnknownFields: false },
-      sessionManager: sessions,
+      sessionManager: {
+        authority: sessions.authority,
+        request: async (...request) => heard(await sessions.request(...request)),
+        notifyResponseByteRead: (stream) => sessions.notifyResponseByteRead(stream),
+      },
     })
     return { sessions, client: createClient(TicketRedeemer, transport) }
   }
@@ -124,6 +129,18 @@ export class RedeemerClient implements RedeemerConnection {
     return new RedeemerCallError(fault, `${this.name}: ${why ?? rawMessage}`, { cause: error })
   }
 }
+
+/**
+ * Between the end of a connection and the telling of it the manager may look away, and an error that nobody hears ends
+ * the process.
+ */
+function heard(stream: ClientHttp2Stream): ClientHttp2Stream {
+  const { session } = stream
+  if (session && !session.listeners('error').includes(ignore)) session.on('error', ignore)
+  return stream
+}
+
+function ignore(): void {}
 
 /** What a status means for a call: said no, cannot now, or is not there. */
 function faultOf(code: Code): RedeemerFault {
