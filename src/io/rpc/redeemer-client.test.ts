@@ -31,7 +31,7 @@ test('a redeemer that hangs up on an idle connection, just when it is asked or l
   // There is a moment in which the connection is gone and nobody was told yet.
   for (const next of [ask, async (client: RedeemerClient) => client.reset()]) {
     for (let turns = 0; turns < TURNS; turns++) {
-      const client = new RedeemerClient({ url, secret: '' })
+      const client = new RedeemerClient({ url, secret: '', own: null })
       await ask(client)
       sessions.at(-1)!.goaway()
       for (let i = 0; i < turns; i++) await turn()
