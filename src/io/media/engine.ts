@@ -67,8 +67,8 @@ const COUNT_DEADLINE_MS = 60_000
 const CANCEL_GRACE_MS = 500
 /** Jobs that may wait for a worker; each holds its segment in memory. */
 const MAX_WAITING = 256
-/** A worker is replaced by a fresh one after this many jobs: native code loses some kilobytes with each. */
-const JOBS_OF_A_LIFE = 10_000
+/** A worker is replaced by a fresh one after this many jobs: native code loses 5 to 15 KB with each. */
+const JOBS_OF_A_LIFE = 3_000
 /** How long a worker that ended at once stays away, doubled each time up to the maximum. */
 const RESTART_MS = { first: 250, most: 30_000 }
 /** A worker does one segment at a time, so this bounds a session: 4096x2304 with four renditions stays below 2 GiB. */
