@@ -1,13 +1,13 @@
 import { mkdirSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { leastLoaded, sessionCost } from '../../domain/device-load.ts'
 import type { MediaAbilities } from '../../domain/media-abilities.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { abortError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import type { TranscodeJob, TranscodeOutput, Transcoder } from '../../services/orchestrator.ts'
+import { type DeviceState, type Lane, Lanes } from './lanes.ts'
 import { MediaError } from './media-error.ts'
 import { Offenders } from './offenders.ts'
 import type { Probe } from './probe.ts'
@@ -41,14 +41,6 @@ export interface WorkerState {
   readonly replaced: number
 }
 
-/** A GPU as the operator may see it. */
-export interface DeviceState {
-  readonly device: string
-  readonly sessions: number
-  /** Why it is not used any more; null while it is. */
-  readonly outOfService: string | null
-}
-
 /** The workers, how many jobs wait for one, and the GPUs. */
 export interface EngineState {
   readonly workers: readonly WorkerState[]
@@ -74,10 +66,6 @@ const RESTART_MS = { first: 250, most: 30_000 }
 /** A worker does one segment at a time, so this bounds a session: 4096x2304 with four renditions stays below 2 GiB. */
 const MAX_WORKER_BYTES = 3 * 2 ** 30
 const MEMORY_CHECK_MS = 1_000
-/** A session that sends nothing for so long gives up its place on a device (transcoding.md §5.1). */
-const SESSION_IDLE_MS = 70_000
-/** Segments in a row at which a GPU fails, and the cores do not, before it is taken out of service. */
-const DEVICE_FAULTS = 3
 
 interface Task {
   readonly kind: string
@@ -93,17 +81,8 @@ interface Task {
   isCalledOff: boolean
 }
 
-/** A device and its workers. */
-interface Lane {
-  readonly gpu: MediaAbilities | null
-  readonly slots: readonly Slot[]
-  /** By session, what it costs and when it was last heard of. */
-  readonly sessions: Map<string, { readonly cost: number; lastMs: number }>
-  faults: number
-  outOfService: string | null
-}
-
 interface Slot {
+  readonly lane: Lane
   worker: WorkerProcess | null
   task: Task | null
   lastSession: string | null
@@ -125,12 +104,12 @@ export class MediaEngine implements Service, Transcoder {
   readonly #needs: MediaEngineNeeds
   readonly #clock: Clock
   readonly #log: Log
-  readonly #lanes: readonly Lane[]
+  readonly #lanes: Lanes
+  readonly #slots: readonly Slot[]
   readonly #jobsOfALife: number
   readonly #waiting: Task[] = []
   readonly #busySessions = new Set<string>()
   readonly #offenders: Offenders
-  #nextLane = 0
   #launched = 0
   #folder: string | null = null
   #isRunning = false
@@ -141,14 +120,10 @@ export class MediaEngine implements Service, Transcoder {
     this.#log = needs.log.child({ part: 'media' })
     this.#offenders = new Offenders({ clock: needs.clock, log: this.#log })
     this.#jobsOfALife = needs.jobsOfALife ?? JOBS_OF_A_LIFE
-    const gpus: readonly (MediaAbilities | null)[] = needs.devices?.length ? needs.devices : [null]
-    this.#lanes = gpus.map((gpu) => ({
-      gpu,
-      slots: Array.from({ length: Math.max(1, needs.workers) }, newSlot),
-      sessions: new Map(),
-      faults: 0,
-      outOfService: null,
-    }))
+    this.#lanes = new Lanes(needs.devices ?? [], { clock: needs.clock, log: this.#log })
+    this.#slots = this.#lanes.all.flatMap((lane) =>
+      Array.from({ length: Math.max(1, needs.workers) }, () => newSlot(lane)),
+    )
   }
 
   /** Resolves when every worker is ready. Throws when one cannot be started. */
@@ -158,13 +133,11 @@ export class MediaEngine implements Service, Transcoder {
     this.#folder = folder
     scope.defer(() => rm(folder, { recursive: true, force: true }))
     scope.signal.addEventListener('abort', () => this.#stop(), { once: true })
-    const first = this.#lanes.flatMap((lane) =>
-      lane.slots.map((slot) => {
-        const worker = this.#launch(lane, slot)
-        scope.spawn('keep a worker', (signal) => this.#keep(lane, slot, worker, signal))
-        return worker.ready
-      }),
-    )
+    const first = this.#slots.map((slot) => {
+      const worker = this.#launch(slot)
+      scope.spawn('keep a worker', (signal) => this.#keep(slot, worker, signal))
+      return worker.ready
+    })
     scope.spawn('watch the memory of workers', (signal) => this.#watchMemory(signal))
     await Promise.all(first)
   }
@@ -193,7 +166,7 @@ export class MediaEngine implements Service, Transcoder {
 
   /** No more segments of this session will come. */
   sessionEnded(sessionId: string): void {
-    for (const { sessions } of this.#lanes) sessions.delete(sessionId)
+    this.#lanes.end(sessionId)
   }
 
   /** Describes a segment. Rejects with MediaError for what is no container. */
@@ -216,14 +189,8 @@ export class MediaEngine implements Service, Transcoder {
         replaced: slot.replaced,
       })),
       waiting: this.#waiting.length,
-      devices: this.#lanes.flatMap(({ gpu, outOfService, sessions }) =>
-        gpu ? [{ device: gpu.device!, sessions: sessions.size, outOfService }] : [],
-      ),
+      devices: this.#lanes.state,
     }
-  }
-
-  get #slots(): readonly Slot[] {
-    return this.#lanes.flatMap(({ slots }) => slots)
   }
 
   #do(
@@ -259,42 +226,21 @@ export class MediaEngine implements Service, Transcoder {
   #assign(): void {
     for (const task of [...this.#waiting]) {
       if (task.job && this.#busySessions.has(task.job.sessionId)) continue
-      const place = this.#placeFor(task)
-      if (!place) continue
+      const slot = this.#slotFor(task)
+      if (!slot) continue
       this.#waiting.splice(this.#waiting.indexOf(task), 1)
-      this.#run(place.lane, place.slot, task)
+      this.#run(slot, task)
     }
   }
 
   /** An idle worker of the session's device: the one that did its last segment, if that is idle. */
-  #placeFor({ job }: Task): { lane: Lane; slot: Slot } | null {
-    const lanes = job ? [this.#laneOf(job)] : this.#lanes
-    const idle = lanes.flatMap((lane) =>
-      lane.slots.flatMap((slot) => (slot.isReady && !slot.task ? [{ lane, slot }] : [])),
-    )
-    return idle.find(({ slot }) => job && slot.lastSession === job.sessionId) ?? idle[0] ?? null
+  #slotFor({ job }: Task): Slot | null {
+    const lane = job && this.#lanes.of(job)
+    const idle = this.#slots.filter((slot) => slot.isReady && !slot.task && (!lane || slot.lane === lane))
+    return idle.find(({ lastSession }) => job && lastSession === job.sessionId) ?? idle[0] ?? null
   }
 
-  /** The device of a session; a new one goes to the one that has least to do (transcoding.md §5.1). */
-  #laneOf({ profiles, sessionId }: TranscodeJob): Lane {
-    const nowMs = this.#clock.now()
-    const own = this.#lanes.find(({ sessions }) => sessions.has(sessionId))
-    if (own) {
-      own.sessions.get(sessionId)!.lastMs = nowMs
-      return own
-    }
-    for (const { sessions } of this.#lanes) {
-      for (const [id, { lastMs }] of sessions) if (nowMs - lastMs > SESSION_IDLE_MS) sessions.delete(id)
-    }
-    const inService = this.#lanes.filter(({ outOfService }) => outOfService === null)
-    const lanes = inService.length > 0 ? inService : this.#lanes
-    const loads = lanes.map(({ sessions }) => [...sessions.values()].reduce((sum, { cost }) => sum + cost, 0))
-    const lane = lanes[leastLoaded(loads, this.#nextLane++)]!
-    lane.sessions.set(sessionId, { cost: sessionCost(profiles), lastMs: nowMs })
-    return lane
-  }
-
-  #run(lane: Lane, slot: Slot, task: Task): void {
+  #run(slot: Slot, task: Task): void {
     const { job } = task
     const worker = slot.worker!
     slot.task = task
@@ -315,13 +261,13 @@ export class MediaEngine implements Service, Transcoder {
     call.result
       .then(
         (value) => {
-          if (job) this.#noteDevice(lane, (value as WorkerOutput).deviceFault)
+          if (job) this.#noteDevice(slot.lane, (value as WorkerOutput).deviceFault)
           task.resolve(value)
         },
         (error) => {
           if (error instanceof MediaError && error.message === WORKER_DIED) {
             if (job && !task.isCalledOff) this.#offenders.blame(job)
-            if (job) this.#noteDevice(lane, 'its worker died')
+            if (job) this.#noteDevice(slot.lane, 'its worker died')
           }
           task.reject(error)
         },
@@ -350,21 +296,11 @@ export class MediaEngine implements Service, Transcoder {
     task.stop?.()
   }
 
-  /** A GPU that fails again and again is taken out: its workers go on without it. */
+  /** The workers of a GPU that is taken out of service go on without it. */
   #noteDevice(lane: Lane, fault: string | null): void {
-    if (!lane.gpu || lane.outOfService !== null) return
-    lane.faults = fault === null ? 0 : lane.faults + 1
-    if (fault === null || lane.faults < DEVICE_FAULTS) return
-    lane.outOfService = fault
-    lane.sessions.clear()
-    const left = this.#lanes.filter(({ outOfService }) => outOfService === null).length
-    this.#log.error(
-      left > 0
-        ? 'a GPU is taken out of service, its sessions go to the others: see to it and start the node again'
-        : 'the last GPU is taken out of service, its sessions go on on the cores: see to it and start the node again',
-      { gpu: lane.gpu.device, reason: fault, segmentsFailed: lane.faults, gpusLeft: left },
-    )
-    for (const slot of lane.slots) {
+    if (!this.#lanes.note(lane, fault)) return
+    for (const slot of this.#slots) {
+      if (slot.lane !== lane) continue
       if (slot.task) slot.isDue = true
       else this.#retire(slot)
     }
@@ -376,8 +312,8 @@ export class MediaEngine implements Service, Transcoder {
     void slot.worker?.kill()
   }
 
-  #launch(lane: Lane, slot: Slot): WorkerProcess {
-    const gpu = lane.outOfService === null ? lane.gpu : null
+  #launch(slot: Slot): WorkerProcess {
+    const { gpu } = slot.lane
     const folder = join(this.#folder!, String(this.#launched++))
     mkdirSync(folder, { mode: 0o700 })
     const worker = (this.#needs.launch ?? launchWorker)({ gpu, folder })
@@ -401,9 +337,9 @@ export class MediaEngine implements Service, Transcoder {
   }
 
   /** Replaces the worker of a slot whenever it ends, until the engine stops. */
-  async #keep(lane: Lane, slot: Slot, first: WorkerProcess, signal: AbortSignal): Promise<void> {
+  async #keep(slot: Slot, first: WorkerProcess, signal: AbortSignal): Promise<void> {
     let pauseMs = RESTART_MS.first
-    for (let worker = first; ; worker = this.#launch(lane, slot)) {
+    for (let worker = first; ; worker = this.#launch(slot)) {
       const wasReady = await worker.ready.then(
         () => true,
         () => false,
@@ -450,6 +386,9 @@ function launchWorker(setUp: WorkerSetUp): WorkerProcess {
   return new WorkerProcess(new URL('./worker.ts', import.meta.url), setUp)
 }
 
-function newSlot(): Slot {
-  return { worker: null, task: null, lastSession: null, isReady: false, isDue: false, jobs: 0, replaced: 0 }
+function newSlot(lane: Lane): Slot {
+  return {
+    ...{ lane, worker: null, task: null, lastSession: null, isReady: false, isDue: false },
+    ...{ jobs: 0, replaced: 0 },
+  }
 }

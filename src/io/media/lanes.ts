@@ -1,0 +1,115 @@
+import { leastLoaded, sessionCost } from '../../domain/device-load.ts'
+import type { MediaAbilities } from '../../domain/media-abilities.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { Log } from '../../lib/log.ts'
+import type { TranscodeJob } from '../../services/orchestrator.ts'
+
+/** A session that sends nothing for so long gives up its place on a device (transcoding.md §5.1). */
+const SESSION_IDLE_MS = 70_000
+/** Segments in a row at which a GPU fails, and the cores do not, before it is taken out of service. */
+const FAULTS_OUT_OF_SERVICE = 3
+
+/** A GPU as the operator may see it. */
+export interface DeviceState {
+  readonly device: string
+  readonly sessions: number
+  /** Why it is not used any more; null while it is. */
+  readonly outOfService: string | null
+}
+
+/** A device with the sessions that have their place there. */
+export interface Lane {
+  /** What its workers are to work with; null for the cores, also once a GPU is out of service. */
+  readonly gpu: MediaAbilities | null
+}
+
+class DeviceLane implements Lane {
+  readonly device: MediaAbilities | null
+  /** By session, what it costs and when it was last heard of. */
+  readonly sessions = new Map<string, { readonly cost: number; lastMs: number }>()
+  faults = 0
+  outOfService: string | null = null
+
+  constructor(device: MediaAbilities | null) {
+    this.device = device
+  }
+
+  get gpu(): MediaAbilities | null {
+    return this.outOfService === null ? this.device : null
+  }
+
+  get load(): number {
+    return [...this.sessions.values()].reduce((sum, { cost }) => sum + cost, 0)
+  }
+}
+
+/** The GPUs, or the cores where there is none: which session is on which, and which GPU still serves. */
+export class Lanes {
+  readonly #lanes: readonly DeviceLane[]
+  readonly #clock: Clock
+  readonly #log: Log
+  #next = 0
+
+  constructor(gpus: readonly MediaAbilities[], { clock, log }: { clock: Clock; log: Log }) {
+    this.#lanes = gpus.length > 0 ? gpus.map((gpu) => new DeviceLane(gpu)) : [new DeviceLane(null)]
+    this.#clock = clock
+    this.#log = log
+  }
+
+  get all(): readonly Lane[] {
+    return this.#lanes
+  }
+
+  get state(): readonly DeviceState[] {
+    return this.#lanes.flatMap(({ device, outOfService, sessions }) =>
+      device ? [{ device: device.device!, sessions: sessions.size, outOfService }] : [],
+    )
+  }
+
+  /** The device of a session; a new one goes to the one that has least to do (transcoding.md §5.1). */
+  of({ profiles, sessionId }: TranscodeJob): Lane {
+    const nowMs = this.#clock.now()
+    const own = this.#lanes.find(({ sessions }) => sessions.has(sessionId))
+    if (own) {
+      own.sessions.get(sessionId)!.lastMs = nowMs
+      return own
+    }
+    for (const { sessions } of this.#lanes) {
+      for (const [id, { lastMs }] of sessions) if (nowMs - lastMs > SESSION_IDLE_MS) sessions.delete(id)
+    }
+    const inService = this.#lanes.filter(({ outOfService }) => outOfService === null)
+    const lanes = inService.length > 0 ? inService : this.#lanes
+    const lane =
+      lanes[
+        leastLoaded(
+          lanes.map(({ load }) => load),
+          this.#next++,
+        )
+      ]!
+    lane.sessions.set(sessionId, { cost: sessionCost(profiles), lastMs: nowMs })
+    return lane
+  }
+
+  /** No more segments of this session will come. */
+  end(sessionId: string): void {
+    for (const { sessions } of this.#lanes) sessions.delete(sessionId)
+  }
+
+  /** What a GPU failed with at a segment, or null. True when it is taken out of service for that. */
+  note(noted: Lane, fault: string | null): boolean {
+    const lane = noted as DeviceLane
+    if (!lane.gpu) return false
+    lane.faults = fault === null ? 0 : lane.faults + 1
+    if (fault === null || lane.faults < FAULTS_OUT_OF_SERVICE) return false
+    lane.outOfService = fault
+    lane.sessions.clear()
+    const gpusLeft = this.#lanes.filter(({ outOfService }) => outOfService === null).length
+    this.#log.error(
+      gpusLeft > 0
+        ? 'a GPU is taken out of service, its sessions go to the others: see to it and start the node again'
+        : 'the last GPU is taken out of service, its sessions go on on the cores: see to it and start the node again',
+      { gpu: lane.device!.device, reason: fault, segmentsFailed: lane.faults, gpusLeft },
+    )
+    return true
+  }
+}
