@@ -1,7 +1,11 @@
+import { randomInt } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { Transform } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
+
+/** Below the ports of outgoing connections, which begin at 32768. */
+const FREE_PORTS = { from: 20_000, to: 32_000 }
 
 /** A TCP forwarder on the loopback whose line can be made to fail and mended: what a network that goes away looks like. */
 export class TcpLink implements AsyncDisposable {
@@ -90,25 +94,30 @@ export class TcpLink implements AsyncDisposable {
   }
 }
 
-/** A port of the loopback that nobody listens on just now. */
+/**
+ * A port of the loopback that nobody listens on just now, and that the system gives to no outgoing connection: what is
+ * stopped finds its port free when it is started again.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
+  for (;;) {
+    const port = randomInt(FREE_PORTS.from, FREE_PORTS.to)
+    if (await isFree(port)) return port
+  }
 }
 
 /** The wanted port when it is free, otherwise some free one. */
 export async function freePortNear(wanted: number): Promise<number> {
+  return (await isFree(wanted)) ? wanted : await freePort()
+}
+
+async function isFree(port: number): Promise<boolean> {
   const server = createServer()
-  const free = await new Promise<boolean>((resolve) => {
+  const isFree = await new Promise<boolean>((resolve) => {
     server.once('error', () => resolve(false))
-    server.listen(wanted, '127.0.0.1', () => resolve(true))
+    server.listen(port, '127.0.0.1', () => resolve(true))
   })
-  if (!free) return freePort()
-  await new Promise((resolve) => server.close(resolve))
-  return wanted
+  if (isFree) await new Promise((resolve) => server.close(resolve))
+  return isFree
 }
 
 /** Whether somebody listens on a port of the loopback. */

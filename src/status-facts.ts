@@ -174,11 +174,9 @@ export class StatusFacts {
   /** The figures of `/metrics` that are read rather than counted; those that do not concern the node are absent. */
   readings(): FigureReading[] {
     const parts = this.#parts
-    const ofWork = parts.takesSessions
-      ? [reading('max_sessions_total', 'Sessions taken at once', () => one(parts.maxSessions))]
-      : []
+    const room = reading('max_sessions_total', 'Sessions taken at once', () => one(parts.maxSessions))
     const { chain } = parts.settings
-    if (!chain) return ofWork
+    if (!chain) return [room]
     const ofChain: FigureReading[] = [
       reading('chain_silence_seconds', 'Time since the newest block was made', () =>
         one(this.#blockAgeSeconds),
@@ -203,7 +201,7 @@ export class StatusFacts {
       },
       ...this.#gasReadings(),
     ]
-    return [...ofWork, ...ofChain, ...this.#ticketReadings(), ...this.#rewardReadings()]
+    return [room, ...ofChain, ...this.#ticketReadings(), ...this.#rewardReadings()]
   }
 
   #ticketReadings(): FigureReading[] {
