@@ -65,6 +65,7 @@ export class FakeChain {
   #undo: (() => void)[] = []
   readonly #listeners = new Set<(update: ChainUpdate) => void>()
   #unannounced: ChainUpdate[] = []
+  #lastWatched: ChainHead | null = null
   #salt = 0
 
   constructor(options: { roundLength?: bigint } = {}) {
@@ -74,8 +75,9 @@ export class FakeChain {
 
   // What the node's services ask.
 
+  /** The newest block that was announced. */
   get head(): ChainHead {
-    return this.#blocks.at(-1)!.head
+    return this.#lastWatched ?? this.#top
   }
 
   subscribe(listener: (update: ChainUpdate) => void, signal: AbortSignal): void {
@@ -171,7 +173,7 @@ export class FakeChain {
   /** Mines a block with all that waits, initialises a round that begins, and announces it. */
   mine(): void {
     this.#mineQuietly()
-    this.#announce({ head: this.head, events: this.#placed(this.#blocks.at(-1)!), reorganised: false })
+    this.#announce({ head: this.#top, events: this.#placed(this.#blocks.at(-1)!), reorganised: false })
   }
 
   /** Takes the last blocks back and mines one more in their place; what was in them is included again if `kept`. */
@@ -190,7 +192,21 @@ export class FakeChain {
       this.#mineQuietly()
       events.push(...this.#placed(this.#blocks.at(-1)!))
     }
-    this.#announce({ head: this.head, events, reorganised: true })
+    this.#announce({ head: this.#top, events, reorganised: true })
+  }
+
+  /** From now on blocks come, transactions are mined and answered for, but nobody follows. */
+  stopWatching(): void {
+    this.#lastWatched = this.#top
+  }
+
+  /** Announces what has become of the chain since `stopWatching`: of blocks that came and went nobody hears. */
+  watchAgain(): void {
+    const { hash, number } = this.#lastWatched!
+    this.#lastWatched = null
+    const reorganised = !this.#blocks.some(({ head }) => head.hash === hash)
+    const later = this.#blocks.filter(({ head }) => reorganised || head.number > number)
+    this.#announce({ head: this.#top, events: later.flatMap((block) => this.#placed(block)), reorganised })
   }
 
   /** Makes the chain reachable again and announces what was missed. */
@@ -301,7 +317,7 @@ export class FakeChain {
     const { pays, claim } = this.#payout(ticket)
     this.#take(sender, pays - claim, claim)
     this.redemptions.set(id, [...(this.redemptions.get(id) ?? []), pays])
-    if (pays < ticket.faceValue) this.shortPayments.push({ ticket, l1Block: this.head.l1Block })
+    if (pays < ticket.faceValue) this.shortPayments.push({ ticket, l1Block: this.#top.l1Block })
     this.#undo.push(() => {
       this.#take(sender, claim - pays, -claim)
       this.redemptions.set(id, this.redemptions.get(id)!.slice(0, -1))
@@ -362,7 +378,7 @@ export class FakeChain {
   }
 
   #round(): { current: bigint; start: bigint } {
-    const rounds = (this.head.l1Block - GENESIS_L1) / this.roundLength
+    const rounds = (this.#top.l1Block - GENESIS_L1) / this.roundLength
     return { current: rounds + 10n, start: GENESIS_L1 + rounds * this.roundLength }
   }
 
@@ -379,7 +395,12 @@ export class FakeChain {
     }))
   }
 
+  get #top(): ChainHead {
+    return this.#blocks.at(-1)!.head
+  }
+
   #announce(update: ChainUpdate): void {
+    if (this.#lastWatched) return
     if (this.isDown) this.#unannounced.push(update)
     else this.#tell(update)
   }

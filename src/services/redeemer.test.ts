@@ -340,6 +340,26 @@ test('a reorganisation that takes a redemption back opens the ticket again', asy
   assert.deepEqual([...w.chain.redemptions.values()], [[ETHER], [ETHER]])
 })
 
+test('a redemption whose block went before anybody had followed the chain there is tried again', async (t) => {
+  const w = await world(t)
+  const [ours, foreign] = [await w.won(), await w.won()]
+  w.chain.stopWatching()
+  w.chain.redeemFromElsewhere(foreign)
+  w.chain.mine()
+  await w.node.redeemer.queue(ours)
+  await w.node.redeemer.queue(foreign)
+  await w.rest()
+  await w.mine()
+  for (const ticket of [ours, foreign]) assert.equal((await w.stateOf(ticket)).kind, 'redeemed')
+  w.chain.reorganise(2, () => false)
+  w.chain.watchAgain()
+  await w.rest()
+  assert.equal(w.happened.filter((event) => event === 'reopened').length, 2)
+  await w.mine(15)
+  for (const ticket of [ours, foreign]) assert.equal((await w.stateOf(ticket)).kind, 'redeemed')
+  assert.deepEqual([...w.chain.redemptions.values()], [[ETHER], [ETHER]])
+})
+
 test('a reorganisation while the node was down is noticed at its start', async (t) => {
   const w = await world(t)
   const ticket = await w.won()

@@ -131,6 +131,18 @@ interface Entry extends Task {
   wasSubmitted: boolean
   /** How often the chain called it invalid. */
   invalidCount: number
+  /**
+   * The block that has to be followed before a reorganisation that undoes its redemption is sure to be noticed; null once
+   * that is so.
+   */
+  unfollowed: bigint | null
+}
+
+/** What was known of the chain when it began to be asked about a ticket. */
+interface Moment {
+  readonly reorganisations: number
+  /** The newest block that was followed. */
+  readonly head: bigint
 }
 
 /**
@@ -236,6 +248,7 @@ export class Redeemer implements Service {
     for (const [id, { state }] of this.#recent) {
       if (state.kind === 'redeemed' && state.block < oldest) this.#recent.delete(id)
     }
+    if (this.#toRecheck().length > 0) this.#alarm.ring()
     const funded = new Set<Address>()
     for (const event of update.events) {
       if (event.kind === 'deposit-funded' || event.kind === 'reserve-funded') funded.add(event.sender)
@@ -278,7 +291,7 @@ export class Redeemer implements Service {
   /** How long there is nothing to do unless something happens. */
   #idleMs(): number {
     const now = this.#needs.clock.now()
-    const recheck = this.#lookedAt === this.#reorganisations ? Number.POSITIVE_INFINITY : this.#recheckAtMs
+    const recheck = this.#toRecheck().length > 0 ? this.#recheckAtMs : Number.POSITIVE_INFINITY
     return Math.max(0, Math.min(this.#agenda.nextMs, recheck, now + IDLE_MS) - now)
   }
 
@@ -354,15 +367,15 @@ export class Redeemer implements Service {
       }
       await this.#change(entry, { kind: 'submitting' })
       entry.wasSubmitted = true
-      const reorganisations = this.#reorganisations
+      const moment = this.#moment()
       const result = await chain.redeem(entry.ticket, signal)
-      await this.#conclude(entry, result, reorganisations)
+      await this.#conclude(entry, result, moment)
     } finally {
       if (entry.state.kind !== 'submitted') this.#release(entry)
     }
   }
 
-  async #conclude(entry: Entry, result: RedemptionResult, reorganisations: number): Promise<void> {
+  async #conclude(entry: Entry, result: RedemptionResult, moment: Moment): Promise<void> {
     switch (result.kind) {
       case 'not-sent':
         this.#needs.log.warn('a redemption was not sent', { ...this.#describe(entry), reason: result.reason })
@@ -372,13 +385,13 @@ export class Redeemer implements Service {
         return this.#change(entry, { kind: 'sent', txHash: result.txHash })
       case 'mined': {
         const used = await this.#needs.chain.isTicketUsed(entry.hash)
-        if (result.success && used) return this.#finish(entry, redemptionOf(result), reorganisations)
+        if (result.success && used) return this.#finish(entry, redemptionOf(result), moment)
         if (result.success) return this.#reopen(entry, 'reorganised')
         this.#needs.log.warn('a redemption was mined and failed', {
           ...this.#describe(entry),
           txHash: result.txHash,
         })
-        if (used) return this.#finish(entry, this.#foreignRedemption(entry), reorganisations)
+        if (used) return this.#finish(entry, this.#foreignRedemption(entry), moment)
         return this.#reopen(entry, 'reverted')
       }
     }
@@ -386,11 +399,15 @@ export class Redeemer implements Service {
 
   /** The chain says that the ticket is spent: by a transaction of ours whose end we missed, or by somebody else's. */
   async #settleUsed(entry: Entry, signal: AbortSignal): Promise<void> {
-    const reorganisations = this.#reorganisations
+    const moment = this.#moment()
     const result = entry.wasSubmitted ? await this.#needs.chain.redeem(entry.ticket, signal) : null
     const redemption =
       result?.kind === 'mined' && result.success ? redemptionOf(result) : this.#foreignRedemption(entry)
-    await this.#finish(entry, redemption, reorganisations)
+    await this.#finish(entry, redemption, moment)
+  }
+
+  #moment(): Moment {
+    return { reorganisations: this.#reorganisations, head: this.#needs.watch.head?.number ?? 0n }
   }
 
   /** Whoever sends it, a redemption pays the recipient; how much is known once it is announced. */
@@ -417,11 +434,14 @@ export class Redeemer implements Service {
     }
   }
 
-  async #finish(entry: Entry, redemption: Redeemed, reorganisations: number): Promise<void> {
+  async #finish(entry: Entry, redemption: Redeemed, { head, reorganisations }: Moment): Promise<void> {
     await this.#change(entry, { kind: 'redeemed', redemption })
     this.#recent.set(entry.id, entry)
     // What was undone while this was found out has not been looked at for this ticket.
     if (this.#reorganisations !== reorganisations) this.#lookedAt = -1
+    // A redemption that nobody announced yet lies further on than the chain was followed, no one knows how far.
+    const block = redemption.txHash === null ? redemption.block + 1n : redemption.block
+    entry.unfollowed = block > head ? block : null
     const { faceValue, sender } = entry.ticket
     const { fee, paid, txHash } = redemption
     this.#needs.events.ticketRedeemed({ sender, faceValue, paid, fee })
@@ -496,14 +516,29 @@ export class Redeemer implements Service {
     })
   }
 
-  /** After a reorganisation, looks whether what was redeemed lately still is. */
+  /**
+   * What has to be looked at again: after a reorganisation all that was redeemed lately; otherwise what was found
+   * redeemed in blocks that had not been followed yet, since these may have gone without anybody noticing.
+   */
+  #toRecheck(): Entry[] {
+    const recent = [...this.#recent.values()]
+    if (this.#lookedAt !== this.#reorganisations) return recent
+    const { head } = this.#moment()
+    return recent.filter(({ unfollowed }) => unfollowed !== null && unfollowed <= head)
+  }
+
+  /** Looks whether what was redeemed lately still is. */
   async #recheck(): Promise<void> {
     const { chain, clock, events, log, senders } = this.#needs
-    if (this.#lookedAt === this.#reorganisations || clock.now() < this.#recheckAtMs) return
-    const reorganisations = this.#reorganisations
+    if (clock.now() < this.#recheckAtMs) return
+    const { head, reorganisations } = this.#moment()
+    const entries = this.#toRecheck()
+    this.#lookedAt = reorganisations
     try {
-      for (const entry of [...this.#recent.values()]) {
-        if (await chain.isTicketUsed(entry.hash)) continue
+      for (const entry of entries) {
+        const isUsed = await chain.isTicketUsed(entry.hash)
+        if (entry.unfollowed !== null && entry.unfollowed <= head) entry.unfollowed = null
+        if (isUsed) continue
         await this.#change(entry, { kind: 'undone' })
         this.#recent.delete(entry.id)
         entry.retryAtMs = 0
@@ -515,8 +550,8 @@ export class Redeemer implements Service {
         events.ticketReopened({ sender, faceValue })
         log.warn('a redemption was undone by a reorganisation, it is tried again', this.#describe(entry))
       }
-      this.#lookedAt = reorganisations
     } catch (error) {
+      this.#lookedAt = -1
       this.#recheckAtMs = clock.now() + RECHECK_MS
       log.warn('redemptions cannot be checked after a reorganisation', { error: messageOf(error) })
     }
@@ -539,6 +574,7 @@ function entryOf(ticket: WinningTicket, state: TicketState): Entry {
     invalidCount: 0,
     retryAtMs: 0,
     atWork: false,
+    unfollowed: null,
   }
 }
 
