@@ -255,11 +255,13 @@ test('the real engine is tried with a real moving picture, and found to do some'
     [line!.sessions, line!.sustained, line!.secondTakesMs, line!.parallel],
     [sessions, sustainedAtStart, secondTakesMs, 2],
   )
-  // A segment that lasts longer than it says, so that its timing cannot be what the trial's was.
+  // Segments that last many times longer than they say, so that their timings cannot be what the trial's were.
   const { bytes } = await sample(AbortSignal.timeout(30_000))
   const profiles = LADDER.map((profile) => withFormat(profile, 'mpegts'))
   const job = { ...jobOf('live'), source: bytes, profiles, durationMs: 20, deadlineMs: 30_000 }
-  const { renditions } = await capacity.transcode(job, AbortSignal.timeout(60_000))
-  assert.equal(renditions.length, 2)
+  for (let count = 0; count < 20; count++) {
+    const { renditions } = await capacity.transcode(job, AbortSignal.timeout(60_000))
+    assert.equal(renditions.length, 2)
+  }
   assert.ok(capacity.status().secondTakesMs! > secondTakesMs!)
 })
