@@ -381,31 +381,37 @@ test('ending the wait does not end the transaction', async () => {
   await eventually('mined', () => sender.transactions.open.length === 0)
 })
 
-test('a transaction whose block is reorganised away is open again and mined in the new chain', async () => {
-  let tell: (update: { reorganised: boolean }) => void = () => {}
-  const watch = {
-    subscribe: (listener: typeof tell) => {
-      tell = listener
-    },
-  }
-  const store = new MemoryStore()
-  await using sender = await sending(store, { watch })
-  const snapshot = await chain.anvil.request('evm_snapshot')
-  await sender.transactions.submit(pay('payment'), sender.signal)
-  await chain.anvil.request('evm_revert', [snapshot])
-  await chain.anvil.mineOnDemand()
-  tell({ reorganised: true })
-  await eventually('open again', () => store.latest().get(0)?.state === 'open')
-  const { hash } = store.latest().get(0)!.attempts[0]!
-  await eventually(
-    'sent again',
-    async () => (await chain.rpc.request('eth_getTransactionByHash', [hash])) !== null,
-  )
-  await chain.anvil.mine()
-  await eventually('mined again', () => store.latest().get(0)?.state === 'mined')
-  await chain.anvil.mineAtOnce()
-  assert.equal((await sender.transactions.submit(pay('another'), sender.signal)).nonce, 1)
-})
+for (const [how, reorganised] of [
+  ['is reorganised away', true],
+  ['went before the chain was followed there', false],
+] as const) {
+  test(`a transaction whose block ${how} is open again and mined in the new chain`, async () => {
+    let tell: (update: { head: { number: bigint }; reorganised: boolean }) => void = () => {}
+    const watch = {
+      subscribe: (listener: typeof tell) => {
+        tell = listener
+      },
+    }
+    const store = new MemoryStore()
+    await using sender = await sending(store, { watch })
+    const snapshot = await chain.anvil.request('evm_snapshot')
+    const mined = await sender.transactions.submit(pay('payment'), sender.signal)
+    await chain.anvil.request('evm_revert', [snapshot])
+    await chain.anvil.mineOnDemand()
+    if (!reorganised) tell({ head: { number: mined.block - 1n }, reorganised })
+    tell({ head: { number: mined.block }, reorganised })
+    await eventually('open again', () => store.latest().get(0)?.state === 'open')
+    const { hash } = store.latest().get(0)!.attempts[0]!
+    await eventually(
+      'sent again',
+      async () => (await chain.rpc.request('eth_getTransactionByHash', [hash])) !== null,
+    )
+    await chain.anvil.mine()
+    await eventually('mined again', () => store.latest().get(0)?.state === 'mined')
+    await chain.anvil.mineAtOnce()
+    assert.equal((await sender.transactions.submit(pay('another'), sender.signal)).nonce, 1)
+  })
+}
 
 test('what another process sends between the last question and the sending takes the same nonce: one of both is mined', async () => {
   await chain.anvil.mineOnDemand()

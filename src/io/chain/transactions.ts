@@ -36,7 +36,10 @@ export interface GasLimits {
 
 /** Tells when blocks that were seen are gone, and the transactions in them perhaps too. */
 export interface ReorganisationWatch {
-  subscribe(listener: (update: { readonly reorganised: boolean }) => void, signal: AbortSignal): void
+  subscribe(
+    listener: (update: { readonly head: { readonly number: bigint }; readonly reorganised: boolean }) => void,
+    signal: AbortSignal,
+  ): void
 }
 
 const DEFAULT_POLL_MS = 1_000
@@ -82,6 +85,8 @@ export class Transactions implements Service {
   readonly #open = new Map<number, Tracked>()
   /** Mined lately, oldest first. */
   readonly #mined: StoredTransaction[] = []
+  /** The newest block with one of them, until the chain has been followed there: what went before that, nobody would tell. */
+  #unfollowed: bigint | null = null
   readonly #watch: ReorganisationWatch | null
   #mayBeUnmined = false
   /** Ends what is being sent when the node stops: what is on disk is sent again at the next start. */
@@ -119,8 +124,10 @@ export class Transactions implements Service {
       if (stored.state === 'open') this.#track(stored, 0)
     }
     if (this.#open.size > 0) this.#log.info('open transactions taken up again', { count: this.#open.size })
-    this.#watch?.subscribe(({ reorganised }) => {
-      if (!reorganised) return
+    this.#watch?.subscribe(({ head, reorganised }) => {
+      const isFollowed = this.#unfollowed !== null && this.#unfollowed <= head.number
+      if (isFollowed) this.#unfollowed = null
+      if (!reorganised && !isFollowed) return
       this.#usedBelow = 0
       this.#mayBeUnmined = true
     }, scope.signal)
@@ -362,6 +369,8 @@ export class Transactions implements Service {
     await this.#close(tracked, receipt.status ? 'mined' : 'reverted')
     this.#usedBelow = Math.max(this.#usedBelow, tracked.stored.nonce + 1)
     this.#mined.push(tracked.stored)
+    const { blockNumber } = receipt
+    if (this.#unfollowed === null || this.#unfollowed < blockNumber) this.#unfollowed = blockNumber
     if (this.#mined.length > MAX_REMEMBERED_MINED) this.#mined.shift()
     const mined: MinedTransaction = {
       hash: receipt.transactionHash,
