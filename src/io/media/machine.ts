@@ -79,7 +79,7 @@ export function workersFor(cores: number, devices: readonly MediaAbilities[]): n
 /** Tries a GPU or the cores out in a process of its own, which may crash or hang without harm. */
 export async function tryOutInProcess(device: string | null): Promise<MediaAbilities> {
   const gpu = device === null ? null : { device, decodes: [], encodes: [] }
-  const worker = new WorkerProcess(new URL('./worker.ts', import.meta.url), { gpu, folder: null })
+  const worker = new WorkerProcess(new URL('./try-out-worker.ts', import.meta.url), { gpu, folder: null })
   const timer = setTimeout(() => void worker.kill(), TRY_OUT_MS)
   try {
     await worker.ready

@@ -5,7 +5,7 @@ import { CudaDevice, cpu } from './device.ts'
 import { countPixels, probe } from './probe.ts'
 import { serveRequests } from './serve-requests.ts'
 import { type TranscodeRequest, transcode } from './transcode.ts'
-import { tryOut, warmUp } from './try-out.ts'
+import { warmUp } from './try-out.ts'
 import type { WorkerSetUp } from './worker-process.ts'
 
 /** What became of a segment. */
@@ -38,5 +38,4 @@ serveRequests({
   },
   probe: (bytes: Uint8Array) => probe(bytes),
   'count pixels': (bytes: Uint8Array, signal) => countPixels(bytes, signal),
-  'try out': () => tryOut(gpu?.device ?? null),
 })
