@@ -156,3 +156,18 @@ export function makePictures(settings: ChosenPictures): Uint8Array {
 export function evenly(count: number, step = 1n, start = 0n): bigint[] {
   return Array.from({ length: count }, (_, index) => start + BigInt(index) * step)
 }
+
+/** So many seconds of one picture a second. */
+export function lasting(seconds: number): Uint8Array {
+  return makePictures({ times: evenly(seconds), unit: { num: 1, den: 1 } })
+}
+
+/** The packets of an MPEG-TS. */
+export function packetsOf(ts: Uint8Array): Uint8Array[] {
+  return Array.from({ length: ts.length / 188 }, (_, index) => ts.subarray(index * 188, (index + 1) * 188))
+}
+
+/** The number of the stream that a packet of an MPEG-TS belongs to. */
+export function pidOf(packet: Uint8Array): number {
+  return ((packet[1]! & 0x1f) << 8) | packet[2]!
+}

@@ -7,7 +7,7 @@ import { after, before, suite, test } from 'node:test'
 import { look, makeSegment, makeSegments, profileOf, ptsOf, recording } from '../../../test/media.ts'
 import { factsOf } from '../../../test/media-facts.ts'
 import { likeness, picturesOf } from '../../../test/pictures.ts'
-import { evenly, makePictures, remade } from '../../../test/remade-media.ts'
+import { evenly, lasting, makePictures, packetsOf, pidOf, remade } from '../../../test/remade-media.ts'
 import { fails, frames, make, PROVIDER } from '../../../test/renditions.ts'
 import { distanceOf } from '../../../test/signature.ts'
 import type { Profile, VideoCodec } from '../../domain/rendition.ts'
@@ -323,16 +323,3 @@ suite('the size of every source asked for', () => {
     }
   })
 })
-
-function packetsOf(ts: Uint8Array): Uint8Array[] {
-  return Array.from({ length: ts.length / 188 }, (_, index) => ts.subarray(index * 188, (index + 1) * 188))
-}
-
-function pidOf(packet: Uint8Array): number {
-  return ((packet[1]! & 0x1f) << 8) | packet[2]!
-}
-
-/** So many seconds of one picture a second. */
-function lasting(seconds: number): Uint8Array {
-  return makePictures({ times: evenly(seconds), unit: { num: 1, den: 1 } })
-}

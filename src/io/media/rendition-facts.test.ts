@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import { makeSegment, ptsOf } from '../../../test/media.ts'
 import { factsOf, h264SettingsOf } from '../../../test/media-facts.ts'
-import { evenly, makePictures, remade } from '../../../test/remade-media.ts'
+import { evenly, lasting, makePictures, packetsOf, pidOf, remade } from '../../../test/remade-media.ts'
 import { fails, keyFrames, make } from '../../../test/renditions.ts'
 import type { Profile } from '../../domain/rendition.ts'
 
@@ -189,19 +189,6 @@ suite('what is wrong is told in the order in which peers look', () => {
     )
   })
 })
-
-function packetsOf(ts: Uint8Array): Uint8Array[] {
-  return Array.from({ length: ts.length / 188 }, (_, index) => ts.subarray(index * 188, (index + 1) * 188))
-}
-
-function pidOf(packet: Uint8Array): number {
-  return ((packet[1]! & 0x1f) << 8) | packet[2]!
-}
-
-/** So many seconds of one picture a second. */
-function lasting(seconds: number): Uint8Array {
-  return makePictures({ times: evenly(seconds), unit: { num: 1, den: 1 } })
-}
 
 /** The timestamp of one picture changed, or taken out. */
 function stamped(ts: Uint8Array, index: number, pts: bigint | null): Uint8Array {
