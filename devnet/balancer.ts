@@ -50,6 +50,7 @@ export function haproxyConfig(port: number, backends: readonly Backend[]): strin
   timeout connect 2s
   timeout client 60s
   timeout server 60s
+  timeout check ${HEALTH_TIMEOUT_MS}ms
 frontend orchestrators
   bind 127.0.0.1:${port}
   default_backend nodes

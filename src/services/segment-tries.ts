@@ -12,7 +12,7 @@ import { PixelMismatch, type SegmentJob, type SegmentWork } from './segment-work
 import type { Assignment } from './session-pool.ts'
 import type { Stream } from './stream.ts'
 
-/** A stream that lost its orchestrators looks for others this long, from the arrival of a segment on. */
+/** A stream without orchestrators looks for some this long, from the arrival of a segment on. */
 const SEARCH_MS = 3_000
 
 /** A segment tried at one orchestrator after the other, until one does it or there is no sense in going on. */

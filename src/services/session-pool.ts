@@ -116,9 +116,12 @@ export class SessionPool {
     return [...this.#sessions.values()]
   }
 
-  /** Whether there ever was anybody: then it pays to look again. */
-  get hasFound(): boolean {
-    return this.#hasFound
+  /**
+   * Whether it pays to look again when nobody is there: there once was somebody, or the operator named orchestrators,
+   * one of which may be a balancer whose node just went.
+   */
+  get hasProspects(): boolean {
+    return this.#hasFound || (this.trust === 'trusted' && this.#requested > 0)
   }
 
   /** The refresh under way, or null. */

@@ -23,6 +23,8 @@ class Lists implements Directory {
   orchestrators: Record<Trust, FakeOrchestrator[]>
   readonly searches: Search[] = []
   gate: Promise<void> | null = null
+  /** Nobody answers. */
+  isAway = false
 
   constructor(clock: WoundClock, orchestrators: Partial<Record<Trust, FakeOrchestrator[]>>) {
     this.#clock = clock
@@ -38,6 +40,7 @@ class Lists implements Directory {
     const answers = this.orchestrators[search.trust].map((one) => one.info(this.#clock))
     const found = answers.map((info) => ({ info, suspended: search.penalty(info.transcoder) > 0 }))
     await this.gate
+    if (this.isAway) return []
     const sorted = [
       ...found.filter(({ suspended }) => !suspended),
       ...found.filter(({ suspended }) => suspended),
@@ -254,6 +257,36 @@ test('a stream that began before there was any orchestrator finds them later', a
   assert.equal(await sessions.selectPatiently(2000, 0), null)
   lists.orchestrators.trusted = named('late')
   assert.equal(keyIn(await sessions.selectPatiently(2000, 0)), 'late')
+})
+
+for (const trust of ['trusted', 'untrusted'] as const)
+  test(`a stream whose first search finds no ${trust} orchestrator ${trust === 'trusted' ? 'searches on' : 'is told at once'}`, async () => {
+    const { sessions, lists, clock } = await setUp({})
+    lists.orchestrators[trust] = named('behind-balancer')
+    lists.isAway = true
+    let answer: string | null | undefined
+    void sessions.selectPatiently(2000, 3_000).then((assignment) => {
+      answer = keyIn(assignment)
+    })
+    await clock.wind(1_000)
+    lists.isAway = false
+    await clock.wind(1_000)
+    assert.equal(answer, trust === 'trusted' ? 'behind-balancer' : null)
+  })
+
+test('a stream whose named orchestrators never answer gives up when its patience ends', async () => {
+  const { sessions, lists, clock } = await setUp({ trusted: named('gone') })
+  lists.isAway = true
+  sessions.remove(sessions.select(2000)!, 'gone')
+  let answer: Assignment | null | undefined
+  void sessions.selectPatiently(2000, 3_000).then((assignment) => {
+    answer = assignment
+  })
+  await clock.wind(2_900)
+  assert.equal(answer, undefined)
+  await clock.wind(600)
+  assert.equal(answer, null)
+  assert.ok(lists.searches.length <= 15, `${lists.searches.length} searches`)
 })
 
 test('untrusted orchestrators are tried before trusted ones', async () => {

@@ -45,9 +45,10 @@ export class StreamSessions {
   }
 
   /**
-   * As `select`, but where there is no session it waits for the search that is under way. A stream that once had sessions
-   * searches again for as long as it may: behind a balancer another node may answer the next time. Those in `unable`
-   * have just said that they cannot do it now, and are asked once more only when nobody else was found.
+   * As `select`, but where there is no session it waits for the search that is under way. A stream that once had sessions,
+   * or whose orchestrators the operator named, searches again for as long as it may: behind a balancer another node may
+   * answer the next time. Those in `unable` have just said that they cannot do it now, and are asked once more only when
+   * nobody else was found.
    */
   async selectPatiently(
     durationMs: number,
@@ -66,8 +67,8 @@ export class StreamSessions {
       await Promise.all(this.#pools.map((pool) => pool.refreshing))
       const found = this.#pick(durationMs, unable)
       if (found) return found
-      const hadSessions = this.#pools.some((pool) => pool.hasFound)
-      const isOver = !hadSessions || this.#ended.signal.aborted || clock.now() >= until
+      const isHopeless = !this.#pools.some((pool) => pool.hasProspects)
+      const isOver = isHopeless || this.#ended.signal.aborted || clock.now() >= until
       if (isOver) return this.#pick(durationMs)
       await clock.sleep(SEARCH_AGAIN_MS, this.#ended.signal).catch(() => {})
     }

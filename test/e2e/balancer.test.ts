@@ -68,7 +68,7 @@ const failuresOf = (load: TinyLoad) =>
 test('a node that is lost costs each of its streams one retried segment at most, and one that drains none', async (t) => {
   const { figure, network, one, sessionsOf, two } = await behindBalancer(t)
   await network.start()
-  const load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: 50 })
+  await using load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: 50 })
   await eventually(
     'both have work',
     async () => (await sessionsOf(one)) > 0 && (await sessionsOf(two)) > 0,
@@ -93,7 +93,7 @@ test('a node that is lost costs each of its streams one retried segment at most,
   assert.ok(one.isRunning)
   const servedAtDrain = load.served
   await eventually('what runs goes on there', () => load.served >= servedAtDrain + STREAMS)
-  const late = await TinyLoad.start(network.urls.gateway, 1, { pauseMs: 50, from: 100 })
+  await using late = await TinyLoad.start(network.urls.gateway, 1, { pauseMs: 50, from: 100 })
   await eventually('a new stream is served', () => late.served >= 2, 20_000)
   assert.ok((await sessionsOf(two)) > 0, 'by the other node')
   assert.deepEqual(failuresOf(late), [])
@@ -150,7 +150,7 @@ test('with certificates and a secret, and the redeemer coming last, streams are 
   })
   const redeemer = network.of('redeemer')[0]!.process
   for (const { process } of network.nodes) if (process !== redeemer) await process.start()
-  const load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: 50 })
+  await using load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: 50 })
   await eventually('segments', () => load.served >= 12, 30_000)
   const views = () =>
     Promise.all(

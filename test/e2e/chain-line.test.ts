@@ -24,7 +24,7 @@ test('a burst of winners is redeemed to the last one, although the first endpoin
     })
     await network.orchestrator.start()
     await network.gateway.start()
-    const load = await TinyLoad.start(network.urls.gateway, 6)
+    await using load = await TinyLoad.start(network.urls.gateway, 6)
     await until(async () => (load.served >= 40 ? true : null), 'forty segments')
     network.chainLink!.cut()
     const cutAt = load.served

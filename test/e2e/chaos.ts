@@ -77,7 +77,7 @@ export async function runChaos(options: {
       logFolder: options.logFolder ?? join(folder, 'logs'),
     })
     await network.start()
-    const load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: PAUSE_MS })
+    await using load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: PAUSE_MS })
     await until(async () => (load.served >= STREAMS ? true : null), 'the first segments')
 
     const mortal = network.nodes.filter(({ kind }) => kind !== 'gateway')

@@ -84,7 +84,7 @@ test('an orchestrator whose disk is full acknowledges no payment and loses no ti
     logFolder,
   })
   await network.start()
-  const load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: 50 })
+  await using load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: 50 })
   const serve = (count: number, what: string) => {
     const from = load.served
     return until(async () => (load.served >= from + count ? true : null), what)

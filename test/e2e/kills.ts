@@ -62,7 +62,7 @@ export async function runKills(options: {
     })
     await network.orchestrator.start()
     await network.gateway.start()
-    const load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: 50 })
+    await using load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: 50 })
     await until(async () => (load.served >= STREAMS ? true : null), 'the first segments')
 
     const blows = { kills: 0, cuts: 0 }

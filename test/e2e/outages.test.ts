@@ -39,7 +39,7 @@ async function prepare(t: TestContext, options: NetworkOptions): Promise<Network
 
 /** Pushes so many segments, all of which must be served; gives the tickets that were accepted for them. */
 async function stream(network: Network): Promise<number> {
-  const load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: 50 })
+  await using load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: 50 })
   await until(async () => (load.pushed.length >= SEGMENTS ? true : null), 'the segments')
   await load.stop()
   assert.deepEqual(

@@ -31,7 +31,7 @@ for (const setup of SETUPS.filter((name) => name !== 'single')) {
     await network.start()
     if (network.balancer) t.diagnostic(`the balancer is ${network.balancer.what}`)
 
-    const load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: 50 })
+    await using load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: 50 })
     await until(async () => (load.pushed.length >= SEGMENTS ? true : null), 'the segments')
     await load.stop()
     const bad = load.pushed.filter(({ status }) => status !== 200)

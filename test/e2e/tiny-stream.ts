@@ -24,7 +24,7 @@ export async function writeTinyProfiles(path: string): Promise<string> {
 }
 
 /** Pushes tiny segments to several streams, each one after the other, until told to stop. */
-export class TinyLoad {
+export class TinyLoad implements AsyncDisposable {
   readonly pushed: Pushed[] = []
   readonly #gateway: string
   readonly #streams: Promise<void>[] = []
@@ -56,6 +56,11 @@ export class TinyLoad {
   async stop(): Promise<void> {
     this.#stopping = true
     await Promise.all(this.#streams)
+  }
+
+  /** A test that fails must not go on pushing. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop()
   }
 
   async #push(stream: string, bytes: Uint8Array, pauseMs: number): Promise<void> {
