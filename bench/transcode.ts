@@ -20,6 +20,8 @@ const ROUNDS = Number(process.env.ROUNDS ?? 3)
 const SEGMENTS = 5
 const SEGMENT_S = 2
 const SESSIONS = 4
+/** Segments before what the compiler and the collector take is measured. */
+const WARM_UPS = 5
 const PROVIDER = 'Livepeer Transcoder bench (offchain)'
 /** Ticks of a process's CPU time in a second, as /proc counts them. */
 const TICKS_PER_S = 100
@@ -47,13 +49,12 @@ try {
   await supervisor.start(engine)
   const sources = new Map<string, readonly string[]>()
   for (const { size } of ladders) if (!sources.has(size)) sources.set(size, await makeSource(size))
-  await warmUp(sources.get('1280x720')![0]!)
-
   const one: { name: string; ratio: number; cpuRatio: number }[] = []
   const latencies: { ours: number[]; theirs: number[] } = { ours: [], theirs: [] }
   for (const { name, size, profiles } of ladders) {
     const ours: Spent[] = []
     const theirs: Spent[] = []
+    await warmUp(sources.get(size)!, profiles, name)
     for (let turn = 0; turn < ROUNDS; turn++) {
       for (const [index, path] of sources.get(size)!.entries()) {
         const both = [
@@ -79,6 +80,9 @@ try {
 
   const many = { ours: [] as Spent[], theirs: [] as Spent[] }
   const paths = sources.get('1280x720')!
+  await Promise.all(
+    Array.from({ length: SESSIONS }, (_, i) => warmUp(paths.slice(0, 2), whole, `session ${i}`)),
+  )
   for (let turn = 0; turn < ROUNDS; turn++) {
     const sessions = Array.from({ length: SESSIONS }, (_, i) => i)
     const ours = async () =>
@@ -161,11 +165,14 @@ async function makeSource(size: string): Promise<string[]> {
     .map((name) => join(folder, name))
 }
 
-async function warmUp(path: string): Promise<void> {
-  await Promise.all(
-    Array.from({ length: availableParallelism() }, (_, i) => byEngine(path, small, `warm-up ${i}`)),
-  )
-  await byCommand(path, small)
+/** What is measured is a node that has run for a while: code is compiled, and memory is taken, in the first segments. */
+async function warmUp(
+  paths: readonly string[],
+  profiles: readonly Profile[],
+  sessionId: string,
+): Promise<void> {
+  for (const path of paths) await byEngine(path, profiles, sessionId)
+  await byCommand(paths[0]!, profiles)
 }
 
 /** The CPU time is the workers', which is counted apart. */
@@ -247,7 +254,7 @@ async function javascriptShare(source: Uint8Array, profiles: readonly Profile[])
     calcPerceptualHash: false,
     cores: availableParallelism(),
   }
-  await transcode(request, AbortSignal.timeout(60_000))
+  for (let i = 0; i < WARM_UPS; i++) await transcode(request, AbortSignal.timeout(60_000))
   const session = new Session()
   session.connect()
   await session.post('Profiler.enable')

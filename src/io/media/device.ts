@@ -57,6 +57,7 @@ export class CudaDevice implements Device, Disposable {
   attach(decoder: CodecContext, codec: Codec): void {
     if (!this.#decodes.has(codec.name ?? '') || !codec.isHardwareAcceleratedDecoder(AV_HWDEVICE_TYPE_CUDA))
       return
+    decoder.threadCount = 1
     decoder.hwDeviceCtx = this.#context
     decoder.setHardwarePixelFormat(AV_PIX_FMT_CUDA, AV_PIX_FMT_NV12)
     decoder.extraHWFrames = EXTRA_FRAMES

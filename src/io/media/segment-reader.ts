@@ -41,7 +41,12 @@ export class SegmentReader implements Disposable {
   constructor(
     input: MemoryInput,
     streams: { video: Stream; audio: Stream | null },
-    options: { skipLoopFilter?: boolean; ignoreContainerSize?: boolean; device?: Device } = {},
+    options: {
+      skipLoopFilter?: boolean
+      ignoreContainerSize?: boolean
+      device?: Device
+      threads?: number
+    } = {},
   ) {
     this.#input = input
     this.#video = streams.video
@@ -63,7 +68,7 @@ export class SegmentReader implements Disposable {
         this.#decoder.height = 0
       }
       this.#decoder.pktTimebase = streams.video.timeBase
-      this.#decoder.threadCount = 1
+      this.#decoder.threadCount = options.threads ?? 1
       this.#decoder.setOption('max_pixels', String(MAX_FRAME_PIXELS))
       if (options.skipLoopFilter) this.#decoder.setOption('skip_loop_filter', 'all')
       options.device?.attach(this.#decoder, codec)

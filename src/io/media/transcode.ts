@@ -5,13 +5,13 @@ import { type Clip, MAX_DURATION_MS } from '../../domain/segment.ts'
 import type { TranscodeOutput } from '../../services/orchestrator.ts'
 import { BoundedQueue } from './bounded-queue.ts'
 import { cpu, type Device } from './device.ts'
-import { encoderThreads } from './encoder-threads.ts'
 import { MemoryInput } from './ffmpeg.ts'
 import { moveLateSei } from './late-sei.ts'
 import { MediaError } from './media-error.ts'
 import { bestStreams, describe, type Probe } from './probe.ts'
 import { type RenditionBytes, RenditionWriter } from './rendition-writer.ts'
 import { SegmentReader } from './segment-reader.ts'
+import { decoderThreads, encoderThreads } from './threads.ts'
 import { MILLISECONDS, MPEGTS_WRAP, rescale, type TimeBase } from './time-base.ts'
 
 /** One segment and what to make of it. */
@@ -48,7 +48,8 @@ export async function transcode(
   if (request.profiles.length > MAX_RENDITIONS) throw new MediaError('Too many outputs')
   const { video, audio } = bestStreams(input)
   if (!video) throw new MediaError('TranscoderInvalidVideo')
-  using reader = new SegmentReader(input, { video, audio }, { device })
+  const cores = request.cores ?? 1
+  using reader = new SegmentReader(input, { video, audio }, { device, threads: decoderThreads(cores) })
   const source = {
     timeBase: reader.timeBase,
     frameRate: () => reader.frameRate,
@@ -57,7 +58,7 @@ export async function transcode(
     provider: request.provider,
     calcPerceptualHash: request.calcPerceptualHash,
   }
-  const threads = encoderThreads(request.profiles, request.cores ?? 1)
+  const threads = encoderThreads(request.profiles, cores)
   const chains = request.profiles.map(
     (profile, index) => new Chain(new RenditionWriter(profile, { ...source, threads: threads[index]! })),
   )

@@ -1,7 +1,11 @@
 import type { Profile } from '../../domain/rendition.ts'
 
 /** An encoder with more threads looks further ahead for little gain, and its pictures suffer. */
-const MAX_THREADS = 6
+const MAX_ENCODER_THREADS = 6
+/** Each decoder thread holds pictures of its own, and the encoders have more to do than all of them. */
+const MAX_DECODER_THREADS = 4
+/** Threads for each core: an encoder's wait for each other, and what waits is not to leave a core idle. */
+const THREADS_PER_CORE = 1.5
 /** What a profile that keeps the source's frame rate is taken for. */
 const USUAL_FPS = 30
 
@@ -11,10 +15,17 @@ const USUAL_FPS = 30
  * segments enough run at once to fill the machine, each gets one.
  */
 export function encoderThreads(profiles: readonly Profile[], cores: number): number[] {
+  if (cores <= 1) return profiles.map(() => 1)
   const work = profiles.map(
     ({ width, height, fps, fpsDen }) =>
       Math.max(1, width * height) * ((fps || USUAL_FPS) / Math.max(1, fpsDen)),
   )
   const total = work.reduce((sum, part) => sum + part, 0)
-  return work.map((part) => Math.min(MAX_THREADS, Math.max(1, Math.ceil((cores * part) / total))))
+  const threads = Math.ceil(cores * THREADS_PER_CORE)
+  return work.map((part) => Math.min(MAX_ENCODER_THREADS, Math.max(1, Math.ceil((threads * part) / total))))
+}
+
+/** How many threads the decoder gets: as long as the encoders have not seen enough, they wait for it. */
+export function decoderThreads(cores: number): number {
+  return Math.min(MAX_DECODER_THREADS, Math.max(1, cores))
 }
