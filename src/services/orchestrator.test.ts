@@ -173,6 +173,26 @@ test('an answer carries signed renditions that can be fetched, and their pixels 
   assert.deepEqual(debits, [`${gateway} ${sessionId} 1234`])
 })
 
+test('two streams of one manifest id, each with its own session, get in each other’s way nowhere', async () => {
+  const { orchestrator, jobs } = setUp()
+  const segments = [await segmentFor(orchestrator), await segmentFor(orchestrator)]
+  assert.equal(segments[0]!.manifestId, segments[1]!.manifestId)
+  const answers = []
+  for (const segment of segments)
+    answers.push((await orchestrator.admit(segment, payment)).transcode(source, never))
+  await settle()
+  const sessions = segments.map(({ authToken }) => authToken!.sessionId)
+  assert.notEqual(sessions[0], sessions[1])
+  assert.deepEqual(
+    jobs.map(({ job }) => job.sessionId),
+    sessions,
+  )
+  for (const [index, { finish }] of jobs.entries()) finish(output(100 + index))
+  await Promise.all(answers)
+  const stored = sessions.map((id) => orchestrator.stored(`${id}/P144p30fps16x9/7.ts`)?.length)
+  assert.deepEqual(stored, [100, 101])
+})
+
 test('an answer does not wait for its charge, but the next segment’s balance is looked at after it', async () => {
   const charge = Promise.withResolvers<void>()
   const looks: string[] = []
