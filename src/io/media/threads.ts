@@ -4,7 +4,7 @@ import type { Profile } from '../../domain/rendition.ts'
 const MAX_ENCODER_THREADS = 6
 /** Each decoder thread holds pictures of its own, and the encoders have more to do than all of them. */
 const MAX_DECODER_THREADS = 4
-/** Threads for each core: an encoder's wait for each other, and what waits is not to leave a core idle. */
+/** An encoder's threads wait for each other: with one for each core, cores stand idle meanwhile. */
 const THREADS_PER_CORE = 1.5
 /** What a profile that keeps the source's frame rate is taken for. */
 const USUAL_FPS = 30

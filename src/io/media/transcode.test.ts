@@ -402,6 +402,32 @@ test('a truncated segment gives the frames that are there', async () => {
   assert.ok(counts[0]! > 20 && counts[0]! < 40, String(counts))
 })
 
+test('how many cores a segment has changes no frame, no time and no refusal', async () => {
+  const whole = await makeSegment({ bFrames: 2 })
+  const truncated = whole.subarray(0, Math.floor(whole.length / 2 / 188) * 188)
+  const profiles = [{ fps: 30 }, { fps: 0, width: 128, height: 72 }]
+  for (const source of [whole, truncated, await withoutKeyFrame()]) {
+    const [alone, ...others] = await Promise.all(
+      [1, 2, 8].map(async (cores) => {
+        try {
+          const { decodedPixels, renditions } = await make(source, profiles, { cores })
+          return {
+            decodedPixels,
+            renditions: renditions.map(({ pixels, video, audio }) => ({
+              pixels,
+              video: ptsOf(video),
+              audio: audio.map(({ pts, digest }) => ({ pts, digest })),
+            })),
+          }
+        } catch (error) {
+          return (error as Error).message
+        }
+      }),
+    )
+    for (const other of others) assert.deepEqual(other, alone)
+  }
+})
+
 test('a recording with 4:2:2 pictures and sound is transcoded', async (t) => {
   const source = recording('bunny-720p.ts')
   if (!source) return t.skip('the recording is not here')
