@@ -80,17 +80,15 @@ try {
 
   const many = { ours: [] as Spent[], theirs: [] as Spent[] }
   const paths = sources.get('1280x720')!
-  await Promise.all(
-    Array.from({ length: SESSIONS }, (_, i) => warmUp(paths.slice(0, 2), whole, `session ${i}`)),
-  )
+  const sessions = Array.from({ length: SESSIONS }, (_, i) => `session ${i}`)
+  await Promise.all(sessions.map((session) => warmUp(paths.slice(0, 2), whole, session)))
   for (let turn = 0; turn < ROUNDS; turn++) {
-    const sessions = Array.from({ length: SESSIONS }, (_, i) => i)
     const ours = async () =>
       many.ours.push(
         await spent(() =>
           Promise.all(
             sessions.map(async (session) => {
-              for (const path of paths.slice(0, 3)) await byEngine(path, whole, `session ${session}`)
+              for (const path of paths.slice(0, 3)) await byEngine(path, whole, session)
               return 0
             }),
           ),

@@ -54,9 +54,7 @@ async function operator(t: TestContext, orchestrators = 1) {
         ...['-gateway', '-orchAddr', addresses.join(','), '-httpAddr', http, '-transcodingOptions', profiles],
       ])
       await gateway.start()
-      const load = await TinyLoad.start(`http://${http}`, STREAMS)
-      t.after(() => load.stop())
-      return load
+      return await TinyLoad.start(`http://${http}`, STREAMS)
     },
   }
 }
@@ -83,7 +81,7 @@ test('no segment is lost while transcoders come, are killed, stand still and are
   await Promise.all([one.start(), two.start()])
   await until(async () => ((await orchestrator.isReady()) ? true : null), 'the orchestrator')
   await eventually('both are registered', async () => (await states(orchestrator)).length === 2)
-  const load = await w.load()
+  await using load = await w.load()
   await serves(load, 'by both')
 
   await one.kill()
@@ -121,7 +119,7 @@ test('a transcoder works for the next orchestrator of its list when its own is g
   first.launch()
   await transcoder.start()
   await eventually('it is with the first', async () => (await first.isReady()) && worksFor(w.addresses[0]!))
-  const load = await w.load()
+  await using load = await w.load()
   await serves(load, 'through the first')
   await load.stop()
 
@@ -132,7 +130,7 @@ test('a transcoder works for the next orchestrator of its list when its own is g
     async () => (await second.isReady()) && worksFor(w.addresses[1]!),
     15_000,
   )
-  const more = await w.load()
+  await using more = await w.load()
   await serves(more, 'through the second')
   await more.stop()
 
@@ -151,7 +149,7 @@ test('a node that transcodes itself takes in transcoders of other machines besid
   const transcoder = await w.transcoder('transcoder')
   await transcoder.start()
   await eventually('it is registered', async () => (await states(combined)).length === 1)
-  const load = await w.load()
+  await using load = await w.load()
   await serves(load, 'by both')
   await eventually('the remote one has a share', async () => {
     const [state] = (await combined.status<OrchestratorStatus>()).transcoders
