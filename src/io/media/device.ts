@@ -8,6 +8,8 @@ import { CpuScaler, CudaScaler, type Scaler } from './scaler.ts'
 export interface Device {
   /** Has a decoder work here where it can; called before it is opened. */
   attach(decoder: CodecContext, codec: Codec): void
+  /** Whether small pictures may be scaled from larger ones. */
+  readonly scalesInSteps: boolean
   /** Brings frames to the size of a rendition, and to where its encoder takes them. */
   scalerFor(profile: Profile): Scaler
   /** FFmpeg's name of the encoder for a profile. Throws `Encoder not found`. */
@@ -24,6 +26,7 @@ const cpuEncoders: Readonly<Record<VideoCodec, string>> = {
 /** FFmpeg on the machine's cores. */
 export const cpu: Device = {
   attach: () => {},
+  scalesInSteps: true,
   scalerFor: () => new CpuScaler(),
   encoderFor: ({ encoder }) => {
     const name = cpuEncoders[encoder] as string | undefined
@@ -40,6 +43,7 @@ const cudaEncoders: Partial<Readonly<Record<VideoCodec, string>>> = { h264: 'h26
  * (transcoding.md §14.12).
  */
 export class CudaDevice implements Device, Disposable {
+  readonly scalesInSteps = false
   readonly #context = new HardwareDeviceContext()
   readonly #decodes: ReadonlySet<string>
   readonly #encoders: ReadonlySet<VideoCodec>

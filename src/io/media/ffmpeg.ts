@@ -8,7 +8,7 @@ import {
   AVSEEK_SET,
   AVSEEK_SIZE,
 } from 'node-av/constants'
-import { FFmpegError, FormatContext, InputFormat, IOContext, Log } from 'node-av/lib'
+import { FFmpegError, FormatContext, type Frame, InputFormat, IOContext, Log, type Packet } from 'node-av/lib'
 import { MediaError } from './media-error.ts'
 
 // FFmpeg and x264 write to stderr from native code, past any log of ours. What matters comes back as an error.
@@ -25,6 +25,13 @@ export function isDrained(result: number): boolean {
   if (result === AVERROR_EAGAIN || result === AVERROR_EOF) return true
   check(result)
   return false
+}
+
+/** Another reference to the same data, to be freed on its own. */
+export function cloned<T extends Frame | Packet>(original: T): T {
+  const copy = original.clone()
+  if (!copy) throw new MediaError('Cannot allocate memory')
+  return copy as T
 }
 
 /**

@@ -6,9 +6,8 @@ import { moveIndexFirst } from './fast-start.ts'
 import { check, MemoryOutput } from './ffmpeg.ts'
 import { FrameGrid, type GridRange } from './frame-grid.ts'
 import { MediaError } from './media-error.ts'
-import { outputSize } from './output-size.ts'
 import { PerceptualHash } from './perceptual-hash.ts'
-import type { Scaler } from './scaler.ts'
+import type { RenditionPicture } from './pictures.ts'
 import { MILLISECONDS, rescale, type TimeBase } from './time-base.ts'
 import { VideoEncoder } from './video-encoder.ts'
 
@@ -40,8 +39,8 @@ export interface RenditionBytes {
   readonly perceptualHash: Uint8Array | null
 }
 
-interface HeldFrame {
-  readonly frame: Frame
+interface TimedPicture {
+  readonly picture: RenditionPicture
   readonly pts: bigint
   readonly duration: bigint
 }
@@ -50,7 +49,6 @@ interface HeldFrame {
 export class RenditionWriter implements Disposable {
   readonly #profile: Profile
   readonly #source: RenditionSource
-  readonly #scaler: Scaler
   readonly #output: MemoryOutput
   readonly #grid: FrameGrid | null
   readonly #gridUnit: TimeBase
@@ -58,7 +56,7 @@ export class RenditionWriter implements Disposable {
   readonly #sourceTimes = new Map<bigint, { readonly pts: bigint; readonly duration: bigint }>()
   readonly #waitingAudio: Packet[] = []
   readonly #lastDts = new Map<number, bigint>()
-  #held: HeldFrame | null = null
+  #held: TimedPicture | null = null
   #encoder: VideoEncoder | null = null
   #hash: PerceptualHash | null = null
   #video: Stream | null = null
@@ -74,28 +72,24 @@ export class RenditionWriter implements Disposable {
   constructor(profile: Profile, source: RenditionSource) {
     this.#profile = profile
     this.#source = source
-    this.#scaler = source.device.scalerFor(profile)
     this.#output = new MemoryOutput(profile.format === 'mp4' ? 'mp4' : 'mpegts')
     this.#gridUnit = { num: Math.max(1, profile.fpsDen), den: profile.fps }
     this.#grid = profile.fps > 0 ? new FrameGrid(source.timeBase, this.#gridUnit) : null
   }
 
-  /** Takes a decoded frame over. */
-  async frame(next: HeldFrame): Promise<void> {
+  /** Takes the picture of a decoded frame over. */
+  async frame(next: TimedPicture): Promise<void> {
     this.#framesIn++
     if (this.#grid) {
-      const range = this.#grid.push(next.pts)
-      await this.#repeat(range)
-      this.#held?.frame.free()
+      using shown = this.#held?.picture ?? null
       this.#held = next
+      const range = this.#grid.push(next.pts)
+      if (shown) await this.#show(shown, range)
       return
     }
-    try {
-      using scaled = await this.#scaled(next.frame)
-      await this.#encode(scaled, this.#tickOf(next), this.#keyIsDue(next.pts))
-    } finally {
-      next.frame.free()
-    }
+    using picture = next.picture
+    using scaled = await this.#scaled(picture)
+    await this.#encode(scaled, this.#tickOf(next), this.#keyIsDue(next.pts))
   }
 
   /** Takes an audio packet over; before the first frame it waits. */
@@ -107,7 +101,8 @@ export class RenditionWriter implements Disposable {
   /** Writes what is left and returns the whole; null when there was no frame. */
   async finish(): Promise<RenditionBytes | null> {
     if (this.#framesIn === 0) return null
-    if (this.#grid && this.#held) await this.#repeat(this.#grid.end(this.#held.pts + this.#held.duration))
+    if (this.#grid && this.#held)
+      await this.#show(this.#held.picture, this.#grid.end(this.#held.pts + this.#held.duration))
     await this.#drain()
     const perceptualHash = this.#hash?.finish() ?? null
     const written = this.#output.finish()
@@ -116,32 +111,31 @@ export class RenditionWriter implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#held?.frame.free()
+    this.#held?.picture[Symbol.dispose]()
     for (const packet of this.#waitingAudio.splice(0)) packet.free()
     this.#encoder?.[Symbol.dispose]()
     this.#hash?.[Symbol.dispose]()
-    this.#scaler[Symbol.dispose]()
     this.#output[Symbol.dispose]()
   }
 
-  /** Shows the held frame at every position of the range. */
-  async #repeat(range: GridRange): Promise<void> {
-    if (!this.#held || range.from >= range.to) return
-    using scaled = await this.#scaled(this.#held.frame)
+  /** Shows a picture at every position of the range. */
+  async #show(picture: RenditionPicture, range: GridRange): Promise<void> {
+    if (range.from >= range.to) return
+    using scaled = await this.#scaled(picture)
     for (let position = range.from; position < range.to; position++) {
       await this.#encode(scaled, position, this.#framesOut === 0)
     }
   }
 
-  async #scaled(frame: Frame): Promise<Frame> {
-    const size = outputSize(this.#profile.encoder, this.#profile, frame)
+  async #scaled(picture: RenditionPicture): Promise<Frame> {
+    const { size } = picture
     if (
       this.#encoder &&
       (this.#encoder.size.width !== size.width || this.#encoder.size.height !== size.height)
     ) {
       await this.#drain()
     }
-    const scaled = await this.#scaler.scale(frame, size)
+    const scaled = await picture.scaled()
     try {
       if (!this.#encoder) this.#openEncoder(size, scaled)
       return scaled

@@ -2,11 +2,13 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { AV_BUFFERSRC_FLAG_KEEP_REF } from 'node-av/constants'
 import { FilterGraph, Frame } from 'node-av/lib'
+import { profileOf } from '../../../test/media.ts'
 import { evenly, makePictures } from '../../../test/remade-media.ts'
+import { cpu } from './device.ts'
 import { check, MemoryInput } from './ffmpeg.ts'
 import type { Size } from './output-size.ts'
+import { Pictures } from './pictures.ts'
 import { bestStreams } from './probe.ts'
-import { CpuScaler } from './scaler.ts'
 import { SegmentReader } from './segment-reader.ts'
 
 const SOURCE: Size = { width: 320, height: 180 }
@@ -19,11 +21,12 @@ const SIZES: readonly Size[] = [
 for (const pixelFormat of ['yuv420p', 'yuvj420p', 'yuv422p', 'yuv444p', 'yuv420p10le', 'yuv422p10le']) {
   test(`${pixelFormat} is scaled to the pixels that FFmpeg’s own filter gives, which is what peers use`, async () => {
     using frame = await firstFrame(pixelFormat)
-    using scaler = new CpuScaler()
-    for (const size of SIZES) {
+    using pictures = new Pictures(SIZES.map(profileOf), cpu, { inSteps: false })
+    using picture = pictures.of(frame)
+    for (const [index, size] of SIZES.entries()) {
       using expected = filtered(frame, pixelFormat, size)
-      using copy = frame.clone()!
-      using scaled = await scaler.scale(copy, size)
+      using shown = picture.forRendition(index)
+      using scaled = await shown.scaled()
       assert.equal(scaled.colorRange, expected.colorRange)
       for (const plane of [0, 1, 2]) assert.deepEqual(planeOf(scaled, plane), planeOf(expected, plane))
     }

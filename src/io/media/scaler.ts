@@ -1,17 +1,12 @@
-import {
-  AV_BUFFERSRC_FLAG_KEEP_REF,
-  AV_FRAME_FLAG_INTERLACED,
-  AV_PIX_FMT_YUV420P,
-  AVCHROMA_LOC_UNSPECIFIED,
-} from 'node-av/constants'
+import { AV_BUFFERSRC_FLAG_KEEP_REF, AV_PIX_FMT_YUV420P } from 'node-av/constants'
 import { Filter, type FilterContext, FilterGraph, Frame, SoftwareScaleContext } from 'node-av/lib'
-import { check } from './ffmpeg.ts'
+import { check, cloned } from './ffmpeg.ts'
 import { MediaError } from './media-error.ts'
 import type { Size } from './output-size.ts'
 
 /** Brings frames to 8-bit 4:2:0 of one size. */
 export interface Scaler extends Disposable {
-  /** A new frame, to be freed by the caller. The source is marked progressive, as every rendition is. */
+  /** A new frame, to be freed by the caller. */
   scale(source: Frame, size: Size): Promise<Frame>
 }
 
@@ -25,18 +20,13 @@ export class CpuScaler implements Scaler {
   }
 
   async scale(source: Frame, size: Size): Promise<Frame> {
-    source.clearFlags(AV_FRAME_FLAG_INTERLACED)
     if (
       source.width === size.width &&
       source.height === size.height &&
       source.format === AV_PIX_FMT_YUV420P
     ) {
-      const same = source.clone()
-      if (!same) throw new MediaError('Cannot allocate memory')
-      return same
+      return cloned(source)
     }
-    // Where the colours lie between the pixels is nothing that peers look at: their scaler takes the middle.
-    source.chromaLocation = AVCHROMA_LOC_UNSPECIFIED
     return await filled(async (scaled) => {
       check(scaled.copyProps(source))
       scaled.format = AV_PIX_FMT_YUV420P
@@ -72,7 +62,6 @@ export class CudaScaler implements Scaler {
 
   async scale(source: Frame, size: Size): Promise<Frame> {
     if (!source.isHwFrame()) return await this.#ofCpu.scale(source, size)
-    source.clearFlags(AV_FRAME_FLAG_INTERLACED)
     const chain = this.#chainFor(source, size)
     const scaled = await filled(async (frame) => {
       check(chain.input.buffersrcAddFrameSync(source, AV_BUFFERSRC_FLAG_KEEP_REF))

@@ -9,10 +9,10 @@ const p720 = profileOf({ width: 1280, height: 720, fps: 30 })
 
 const cases = [
   ['a segment alone on two cores: the largest rendition has most', [p240, p360, p720], 2, [1, 1, 3]],
-  ['two small renditions', [p240, p360], 2, [1, 3]],
+  ['two small renditions', [p240, p360], 2, [2, 3]],
   ['as many segments as cores: one thread each', [p240, p360, p720], 1, [1, 1, 1]],
-  ['a large machine: shares, up to a bound', [p240, p360, p720], 16, [2, 5, 6]],
-  ['a kept frame rate counts as 30', [profileOf({ width: 1280, height: 720, fps: 0 }), p720], 4, [3, 3]],
+  ['a large machine: shares, up to a bound', [p240, p360, p720], 16, [3, 6, 6]],
+  ['a kept frame rate counts as 30', [profileOf({ width: 1280, height: 720, fps: 0 }), p720], 4, [4, 4]],
 ] as const
 
 for (const [claim, profiles, cores, expected] of cases) {

@@ -5,7 +5,7 @@ const MAX_ENCODER_THREADS = 6
 /** Each decoder thread holds pictures of its own, and the encoders have more to do than all of them. */
 const MAX_DECODER_THREADS = 4
 /** An encoder's threads wait for each other: with one for each core, cores stand idle meanwhile. */
-const THREADS_PER_CORE = 1.5
+const THREADS_PER_CORE = 2
 /** What a profile that keeps the source's frame rate is taken for. */
 const USUAL_FPS = 30
 
@@ -21,7 +21,7 @@ export function encoderThreads(profiles: readonly Profile[], cores: number): num
       Math.max(1, width * height) * ((fps || USUAL_FPS) / Math.max(1, fpsDen)),
   )
   const total = work.reduce((sum, part) => sum + part, 0)
-  const threads = Math.ceil(cores * THREADS_PER_CORE)
+  const threads = cores * THREADS_PER_CORE
   return work.map((part) => Math.min(MAX_ENCODER_THREADS, Math.max(1, Math.ceil((threads * part) / total))))
 }
 

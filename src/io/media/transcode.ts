@@ -1,13 +1,14 @@
 import { AV_NOPTS_VALUE } from 'node-av/constants'
-import type { Frame, Packet } from 'node-av/lib'
+import type { Packet } from 'node-av/lib'
 import { MAX_RENDITIONS, type Profile } from '../../domain/rendition.ts'
 import { type Clip, MAX_DURATION_MS } from '../../domain/segment.ts'
 import type { TranscodeOutput } from '../../services/orchestrator.ts'
 import { BoundedQueue } from './bounded-queue.ts'
 import { cpu, type Device } from './device.ts'
-import { MemoryInput } from './ffmpeg.ts'
+import { cloned, MemoryInput } from './ffmpeg.ts'
 import { moveLateSei } from './late-sei.ts'
 import { MediaError } from './media-error.ts'
+import { Pictures, type RenditionPicture } from './pictures.ts'
 import { bestStreams, describe, type Probe } from './probe.ts'
 import { type RenditionBytes, RenditionWriter } from './rendition-writer.ts'
 import { SegmentReader } from './segment-reader.ts'
@@ -30,7 +31,12 @@ export interface TranscodeRequest {
 const QUEUED_PARTS = 12
 
 type Part =
-  | { readonly kind: 'frame'; readonly frame: Frame; readonly pts: bigint; readonly duration: bigint }
+  | {
+      readonly kind: 'frame'
+      readonly picture: RenditionPicture
+      readonly pts: bigint
+      readonly duration: bigint
+    }
   | { readonly kind: 'audio'; readonly packet: Packet }
 
 /**
@@ -58,12 +64,15 @@ export async function transcode(
     provider: request.provider,
     calcPerceptualHash: request.calcPerceptualHash,
   }
+  // Peers who compare signatures scale every rendition from the source.
+  const inSteps = device.scalesInSteps && !request.calcPerceptualHash
+  using pictures = new Pictures(request.profiles, device, { inSteps })
   const threads = encoderThreads(request.profiles, cores)
   const chains = request.profiles.map(
     (profile, index) => new Chain(new RenditionWriter(profile, { ...source, threads: threads[index]! })),
   )
   try {
-    const decodedPixels = await feed(reader, chains, request, signal)
+    const decodedPixels = await feed(reader, { pictures, chains }, request, signal)
     const results = await Promise.all(chains.map((chain) => chain.result))
     return {
       decodedPixels,
@@ -120,7 +129,7 @@ class Chain {
 /** Decodes the segment, giving every chain its own reference to each frame and audio packet. */
 async function feed(
   reader: SegmentReader,
-  chains: readonly Chain[],
+  { pictures, chains }: { pictures: Pictures; chains: readonly Chain[] },
   request: TranscodeRequest,
   signal: AbortSignal,
 ): Promise<bigint> {
@@ -151,9 +160,13 @@ async function feed(
       window.see(part.pts)
       if (!window.keeps(part.pts, reader.timeBase)) continue
       if (!window.isOpen) window.open(part.pts)
+      using picture = pictures.of(part.frame)
       for (const [index, chain] of chains.entries()) {
         const pts = part.pts - window.shift(request.profiles[index]!, reader.timeBase)
-        await chain.push({ kind: 'frame', frame: cloned(part.frame), pts, duration: part.duration })
+        await chain.push({
+          ...{ kind: 'frame', picture: picture.forRendition(index) },
+          ...{ pts, duration: part.duration },
+        })
       }
       for (const packet of early.splice(0)) {
         using held = packet
@@ -271,13 +284,7 @@ const ENCODER_PROFILES: ReadonlySet<string> = new Set<Profile['profile']>([
   'constrained-high',
 ])
 
-function cloned<T extends Frame | Packet>(original: T): T {
-  const copy = original.clone()
-  if (!copy) throw new MediaError('Cannot allocate memory')
-  return copy as T
-}
-
 function discard(part: Part): void {
-  if (part.kind === 'frame') part.frame.free()
+  if (part.kind === 'frame') part.picture[Symbol.dispose]()
   else part.packet.free()
 }

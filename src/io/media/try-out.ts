@@ -110,6 +110,7 @@ async function tryDecoding(source: Uint8Array, device: Device): Promise<{ isOnDe
   let isOnDevice = false
   const watched: Device = {
     attach: (decoder, codec) => device.attach(decoder, codec),
+    scalesInSteps: device.scalesInSteps,
     encoderFor: (profile) => device.encoderFor(profile),
     scalerFor: (profile) => {
       const scaler = device.scalerFor(profile)

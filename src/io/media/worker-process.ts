@@ -54,6 +54,12 @@ const PASSED_ENVIRONMENT = [
   'SSL_CERT_FILE',
 ]
 
+/**
+ * Encoders take hundreds of megabytes at each segment's start. Where glibc keeps what they give back, in pieces of up to
+ * 4 MiB, the next segment finds it without asking the system for zeroed pages; larger pieces go back whole.
+ */
+const MEMORY_HABITS = { MALLOC_MMAP_THRESHOLD_: String(4 << 20), MALLOC_TRIM_THRESHOLD_: String(1 << 30) }
+
 /** A process of its own in which native media code runs. It ends with this process, however this one ends. */
 export class WorkerProcess {
   readonly #child: ChildProcess
@@ -160,6 +166,7 @@ function environmentOf({ folder, gpu }: WorkerSetUp): Record<string, string> {
   })
   return {
     ...Object.fromEntries(passed),
+    ...MEMORY_HABITS,
     ...(folder === null ? {} : { TMPDIR: folder, CUDA_CACHE_PATH: folder }),
     // A worker sees its own GPU only, so that nothing in it can take another.
     CUDA_VISIBLE_DEVICES: gpu === null ? '' : visibleName(gpu.device ?? ''),
