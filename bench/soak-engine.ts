@@ -23,6 +23,7 @@ export interface SoakOutcome {
 const TELL_EVERY_S = 30
 const SEGMENTS_OF_A_SOURCE = 6
 const DEADLINE_MS = 60_000
+const MB = 1 << 20
 
 const SOURCES = {
   hd: { width: 1280, height: 720, bitrate: 3_000_000 },
@@ -57,6 +58,9 @@ const SESSIONS: readonly Viewing[] = [
 interface Moment {
   readonly segments: number
   readonly node: number
+  /** What of the node's memory V8 accounts for: its heap, and buffers outside it. */
+  readonly heap: number
+  readonly buffers: number
   readonly workers: readonly number[]
 }
 
@@ -143,7 +147,8 @@ async function view(
 
 function look(engine: MediaEngine, segments: number): Moment {
   const workers = engine.state.workers.map(({ pid }) => (pid === null ? 0 : (rssOfPid(pid) ?? 0)))
-  return { segments, node: rssOfPid(process.pid) ?? 0, workers }
+  const { heapTotal, external } = process.memoryUsage()
+  return { segments, node: rssOfPid(process.pid) ?? 0, heap: heapTotal / MB, buffers: external / MB, workers }
 }
 
 function total({ node, workers }: Moment): number {
@@ -159,7 +164,7 @@ function tell(moments: readonly Moment[], failed: number, replaced: number): voi
     `segments ${String(last.at(-1)!.segments).padStart(6)}`,
     `failed ${failed}`,
     `workers replaced ${replaced}`,
-    `MB: node ${megabytes(({ node }) => node)}`,
+    `MB: node ${megabytes(({ node }) => node)} (heap ${megabytes(({ heap }) => heap)}, buffers ${megabytes(({ buffers }) => buffers)})`,
     `workers ${workers.join(' ')}`,
     `all ${megabytes(total)}`,
   ]
