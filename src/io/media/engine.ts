@@ -63,8 +63,11 @@ const MAX_WAITING = 256
 const JOBS_OF_A_LIFE = 3_000
 /** How long a worker that ended at once stays away, doubled each time up to the maximum. */
 const RESTART_MS = { first: 250, most: 30_000 }
-/** A worker does one segment at a time, so this bounds a session: 4096x2304 with four renditions stays below 2 GiB. */
-const MAX_WORKER_BYTES = 3 * 2 ** 30
+/**
+ * A worker does one segment at a time, so this bounds a session. 4096x2304 to four renditions, one of them as large, took
+ * 2.8 GiB with the most threads that there are.
+ */
+const MAX_WORKER_BYTES = 4 * 2 ** 30
 const MEMORY_CHECK_MS = 1_000
 
 interface Task {

@@ -1,7 +1,5 @@
 import { STATUS_CODES } from 'node:http'
-import type { ClientHttp2Session } from 'node:http2'
-import { type Client, Code, ConnectError, createClient } from '@connectrpc/connect'
-import { createGrpcTransport } from '@connectrpc/connect-node'
+import { type Client, Code, ConnectError } from '@connectrpc/connect'
 import {
   type AuthToken,
   type InfoRequest,
@@ -13,6 +11,7 @@ import { abortError, messageOf, NodeError } from '../../lib/errors.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import type { Submission, SubmissionClient } from '../../services/segment-work.ts'
 import type { SessionEnder } from '../../services/sessions.ts'
+import { clientOver } from './client-over.ts'
 import { Connections } from './connections.ts'
 import { decodeTranscodeResult, MAX_MESSAGE_BYTES, readInfo, writeInfoRequest } from './convert.ts'
 import { type Answer, type Exchange, ExchangeError, openSession, openSocket, protocolOf } from './exchange.ts'
@@ -158,7 +157,7 @@ export class OrchestratorClient implements Service, SubmissionClient, SessionEnd
         ? {}
         : { timeoutMs: Math.max(1, Math.round(timeoutMs - (performance.now() - started))) }
     try {
-      return await call(clientOver(session, url), { signal, ...left })
+      return await call(clientOver(Orchestrator, session, url), { signal, ...left })
     } catch (error) {
       if (signal.aborted) throw abortError(signal)
       throw callFailure(url, error)
@@ -166,22 +165,6 @@ export class OrchestratorClient implements Service, SubmissionClient, SessionEnd
       session.destroy()
     }
   }
-}
-
-function clientOver(session: ClientHttp2Session, url: URL): Client<typeof Orchestrator> {
-  const transport = createGrpcTransport({
-    baseUrl: url.origin,
-    acceptCompression: [],
-    readMaxBytes: MAX_MESSAGE_BYTES,
-    binaryOptions: { readUnknownFields: false },
-    sessionManager: {
-      authority: url.origin,
-      request: async (method, path, headers, options) =>
-        session.request({ ...headers, ':method': method, ':path': path }, options),
-      notifyResponseByteRead: () => {},
-    },
-  })
-  return createClient(Orchestrator, transport)
 }
 
 /** What a failed call means: the peer's own words count as a refusal (wire.md §3, errors). */

@@ -1,13 +1,12 @@
 import type { ClientHttp2Session } from 'node:http2'
-import { type Client, Code, ConnectError, createClient } from '@connectrpc/connect'
-import { createGrpcTransport } from '@connectrpc/connect-node'
+import { Code, ConnectError } from '@connectrpc/connect'
 import type { Notice, Registration } from '../../domain/transcoder-notice.ts'
 import type { Dice } from '../../lib/dice.ts'
 import { abortError } from '../../lib/errors.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import type { OrchestratorLine, OrchestratorLink, TaskResult } from '../../services/remote-worker.ts'
+import { clientOver } from './client-over.ts'
 import { Connections } from './connections.ts'
-import { MAX_MESSAGE_BYTES } from './convert.ts'
 import { readNotice, writeRegistration } from './convert-transcoder.ts'
 import { ExchangeError, openSession, openSocket, protocolOf } from './exchange.ts'
 import { Transcoder } from './gen/lp_rpc_pb.ts'
@@ -96,7 +95,7 @@ class Line implements OrchestratorLine {
   async *notices(registration: Registration, signal: AbortSignal): AsyncGenerator<Notice, void> {
     try {
       const session = await this.#connect(signal)
-      const client = clientOver(session, this.#url)
+      const client = clientOver(Transcoder, session, this.#url)
       // No time limit: the answer's headers come with the first notice (wire.md §18, 13).
       for await (const message of client.registerTranscoder(writeRegistration(registration), { signal })) {
         yield readNotice(message)
@@ -135,22 +134,6 @@ class Line implements OrchestratorLine {
     session.once('close', () => clearInterval(pulse))
     return session
   }
-}
-
-function clientOver(session: ClientHttp2Session, url: URL): Client<typeof Transcoder> {
-  const transport = createGrpcTransport({
-    baseUrl: url.origin,
-    acceptCompression: [],
-    readMaxBytes: MAX_MESSAGE_BYTES,
-    binaryOptions: { readUnknownFields: false },
-    sessionManager: {
-      authority: url.origin,
-      request: async (method, path, headers, options) =>
-        session.request({ ...headers, ':method': method, ':path': path }, options),
-      notifyResponseByteRead: () => {},
-    },
-  })
-  return createClient(Transcoder, transport)
 }
 
 /** Status UNKNOWN carries the orchestrator's own words (wire.md §3). */

@@ -1,0 +1,26 @@
+import type { ClientHttp2Session } from 'node:http2'
+import type { DescService } from '@bufbuild/protobuf'
+import { type Client, createClient } from '@connectrpc/connect'
+import { createGrpcTransport } from '@connectrpc/connect-node'
+import { MAX_MESSAGE_BYTES } from './convert.ts'
+
+/** A gRPC client of a peer's service over a connection that is open already and stays the caller's. */
+export function clientOver<Service extends DescService>(
+  service: Service,
+  session: ClientHttp2Session,
+  url: URL,
+): Client<Service> {
+  const transport = createGrpcTransport({
+    baseUrl: url.origin,
+    acceptCompression: [],
+    readMaxBytes: MAX_MESSAGE_BYTES,
+    binaryOptions: { readUnknownFields: false },
+    sessionManager: {
+      authority: url.origin,
+      request: async (method, path, headers, options) =>
+        session.request({ ...headers, ':method': method, ':path': path }, options),
+      notifyResponseByteRead: () => {},
+    },
+  })
+  return createClient(service, transport)
+}
