@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
+import { getEventListeners } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { after, before, suite, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { makeSegment, profileOf } from '../../../test/media.ts'
 import { eventually } from '../../../test/until.ts'
 import { systemClock } from '../../lib/clock.ts'
@@ -14,6 +17,8 @@ import { MediaEngine, TOO_LATE } from './engine.ts'
 import { WORKER_DIED } from './worker-process.ts'
 
 const signal = AbortSignal.timeout(120_000)
+setFlagsFromString('--expose-gc')
+const collectGarbage = runInNewContext('gc') as () => void
 
 async function engineOf(workers: number): Promise<{ engine: MediaEngine } & AsyncDisposable> {
   const engine = new MediaEngine({ clock: systemClock, log: silentLog, workers })
@@ -145,6 +150,21 @@ suite('the media engine', () => {
       engine.state.workers.map(({ pid }) => pid),
       pids,
     )
+  })
+
+  test('forgets what is done while its caller’s signal lives on', async () => {
+    const { engine } = running
+    const { signal } = new AbortController()
+    const work = [1, 2, 3].map(() => engine.transcode(jobOf(short), signal))
+    assert.equal(getEventListeners(signal, 'abort').length, 3)
+    // What is to happen when they are done must outlive a collection.
+    await new Promise(setImmediate)
+    collectGarbage()
+    await Promise.all(work)
+    assert.equal(getEventListeners(signal, 'abort').length, 0)
+    await assert.rejects(engine.transcode(jobOf(Buffer.from('?')), signal))
+    await assert.rejects(engine.transcode(jobOf(long, { deadlineMs: 1 }), signal))
+    assert.equal(getEventListeners(signal, 'abort').length, 0)
   })
 
   test('survives segments damaged in hundreds of ways', async () => {

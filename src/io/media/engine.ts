@@ -213,7 +213,11 @@ export class MediaEngine implements Service, Transcoder {
       task.isCalledOff = true
       this.#giveUp(task, abortError(signal))
     }
-    signal.addEventListener('abort', callOff, { once: true, signal: settled.signal })
+    // Not with the listener's own `signal` option: Node forgets all but the last of several on one signal.
+    signal.addEventListener('abort', callOff, { once: true })
+    settled.signal.addEventListener('abort', () => signal.removeEventListener('abort', callOff), {
+      once: true,
+    })
     this.#clock.sleep(options.deadlineMs, settled.signal).then(
       () => this.#giveUp(task, new MediaError(TOO_LATE)),
       () => {},
