@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { AVMEDIA_TYPE_AUDIO, AVMEDIA_TYPE_VIDEO } from 'node-av/constants'
-import { Packet } from 'node-av/lib'
+import { type Frame, Packet } from 'node-av/lib'
 import type { Profile } from '../src/domain/rendition.ts'
 import { MemoryInput } from '../src/io/media/ffmpeg.ts'
 import { SyntheticStream } from '../src/io/media/synthetic.ts'
@@ -140,6 +140,16 @@ export async function look(bytes: Uint8Array): Promise<SeenContainer> {
 /** Presentation times in the order of showing. */
 export function ptsOf(packets: readonly SeenPacket[]): bigint[] {
   return packets.map((packet) => packet.pts).sort((a, b) => (a < b ? -1 : a > b ? 1 : 0))
+}
+
+/** The samples of one plane of an 8-bit 4:2:0 frame, line by line without the padding. */
+export function planeOf(frame: Frame, plane: number): Buffer {
+  const half = plane === 0 ? 1 : 2
+  const lines: Uint8Array[] = []
+  const stride = frame.linesize[plane]!
+  for (let line = 0; line < frame.height / half; line++)
+    lines.push(frame.data![plane]!.subarray(line * stride, line * stride + frame.width / half))
+  return Buffer.concat(lines)
 }
 
 /** A real recording that lies beside the project on some machines, or null. */

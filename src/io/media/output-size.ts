@@ -6,6 +6,11 @@ export interface Size {
   readonly height: number
 }
 
+/** Whether both are equal in width and height; a frame is compared by its own. */
+export function isSameSize(one: Size, other: Size): boolean {
+  return one.width === other.width && one.height === other.height
+}
+
 interface Limits {
   readonly least: Size
   readonly most: Size

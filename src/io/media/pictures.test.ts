@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import type { Frame } from 'node-av/lib'
-import { makeSegment, profileOf, recording } from '../../../test/media.ts'
+import { makeSegment, planeOf, profileOf, recording } from '../../../test/media.ts'
 import { cpu, type Device } from './device.ts'
 import { cloned, MemoryInput } from './ffmpeg.ts'
 import { Pictures, scaleSteps } from './pictures.ts'
@@ -143,11 +143,7 @@ async function brightnessOf(frame: Frame, options: { inSteps: boolean }): Promis
   for (const index of ladder.keys()) {
     using shown = picture.forRendition(index)
     using scaled = await shown.scaled()
-    const stride = scaled.linesize[0]!
-    const lines = Array.from({ length: scaled.height }, (_, line) =>
-      scaled.data![0]!.subarray(line * stride, line * stride + scaled.width),
-    )
-    all.push(Buffer.concat(lines))
+    all.push(planeOf(scaled, 0))
   }
   return all
 }

@@ -3,7 +3,7 @@ import type { Frame } from 'node-av/lib'
 import type { Profile } from '../../domain/rendition.ts'
 import type { Device } from './device.ts'
 import { cloned } from './ffmpeg.ts'
-import { outputSize, type Size } from './output-size.ts'
+import { isSameSize, outputSize, type Size } from './output-size.ts'
 import type { Scaler } from './scaler.ts'
 
 /** A frame of the source as one rendition shows it. Disposed once, by whom it was handed to. */
@@ -34,7 +34,7 @@ export function scaleSteps(
     for (const [other, larger] of sizes.entries()) {
       if (!inSteps || !showSameFrames(profiles[index]!, profiles[other]!)) continue
       if (longer(larger) > longer(source)) continue
-      const serves = isSame(larger, size) ? other < index : isStepAbove(larger, size)
+      const serves = isSameSize(larger, size) ? other < index : isStepAbove(larger, size)
       if (serves && (from === null || longer(larger) < longer(sizes[from]!))) from = other
     }
     return { size, from }
@@ -56,7 +56,7 @@ export class Pictures implements Disposable {
 
   /** The frame stays the caller's. */
   of(frame: Frame): Picture {
-    if (!this.#known || !isSame(this.#known.source, frame)) {
+    if (!this.#known || !isSameSize(this.#known.source, frame)) {
       const source = { width: frame.width, height: frame.height }
       this.#known = { source, steps: scaleSteps(this.#profiles, source, { inSteps: this.#inSteps }) }
     }
@@ -149,8 +149,4 @@ function isStepAbove(larger: Size, size: Size): boolean {
 
 function longer({ width, height }: Size): number {
   return Math.max(width, height)
-}
-
-function isSame(one: Size, other: Size): boolean {
-  return one.width === other.width && one.height === other.height
 }

@@ -6,6 +6,7 @@ import { moveIndexFirst } from './fast-start.ts'
 import { check, MemoryOutput } from './ffmpeg.ts'
 import { FrameGrid, type GridRange } from './frame-grid.ts'
 import { MediaError } from './media-error.ts'
+import { isSameSize } from './output-size.ts'
 import { PerceptualHash } from './perceptual-hash.ts'
 import type { RenditionPicture } from './pictures.ts'
 import { MILLISECONDS, rescale, type TimeBase } from './time-base.ts'
@@ -129,12 +130,7 @@ export class RenditionWriter implements Disposable {
 
   async #scaled(picture: RenditionPicture): Promise<Frame> {
     const { size } = picture
-    if (
-      this.#encoder &&
-      (this.#encoder.size.width !== size.width || this.#encoder.size.height !== size.height)
-    ) {
-      await this.#drain()
-    }
+    if (this.#encoder && !isSameSize(this.#encoder.size, size)) await this.#drain()
     const scaled = await picture.scaled()
     try {
       if (!this.#encoder) this.#openEncoder(size, scaled)
@@ -158,8 +154,7 @@ export class RenditionWriter implements Disposable {
     if (!this.#source.calcPerceptualHash) return
     this.#hash ??= new PerceptualHash({ width: picture.width, height: picture.height }, this.#video!.timeBase)
     // A signature is of one size; after a change the frames so far stand for the segment.
-    const { width, height } = this.#hash.size
-    if (picture.width !== width || picture.height !== height) return
+    if (!isSameSize(this.#hash.size, picture)) return
     if (!picture.isHwFrame()) {
       this.#hash.add(picture, pts)
       return

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { AV_BUFFERSRC_FLAG_KEEP_REF } from 'node-av/constants'
 import { FilterGraph, Frame } from 'node-av/lib'
-import { profileOf } from '../../../test/media.ts'
+import { planeOf, profileOf } from '../../../test/media.ts'
 import { evenly, makePictures } from '../../../test/remade-media.ts'
 import { cpu } from './device.ts'
 import { check, MemoryInput } from './ffmpeg.ts'
@@ -54,13 +54,4 @@ function filtered(frame: Frame, pixelFormat: string, size: Size): Frame {
   scaled.alloc()
   check(graph.getFilter('buffersink@out')!.buffersinkGetFrameSync(scaled))
   return scaled
-}
-
-function planeOf(frame: Frame, plane: number): Buffer {
-  const half = plane === 0 ? 1 : 2
-  const lines: Uint8Array[] = []
-  const stride = frame.linesize[plane]!
-  for (let line = 0; line < frame.height / half; line++)
-    lines.push(frame.data![plane]!.subarray(line * stride, line * stride + frame.width / half))
-  return Buffer.concat(lines)
 }

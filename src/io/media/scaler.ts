@@ -2,7 +2,7 @@ import { AV_BUFFERSRC_FLAG_KEEP_REF, AV_PIX_FMT_YUV420P } from 'node-av/constant
 import { Filter, type FilterContext, FilterGraph, Frame, SoftwareScaleContext } from 'node-av/lib'
 import { check, cloned } from './ffmpeg.ts'
 import { MediaError } from './media-error.ts'
-import type { Size } from './output-size.ts'
+import { isSameSize, type Size } from './output-size.ts'
 
 /** Brings frames to 8-bit 4:2:0 of one size. */
 export interface Scaler extends Disposable {
@@ -20,13 +20,7 @@ export class CpuScaler implements Scaler {
   }
 
   async scale(source: Frame, size: Size): Promise<Frame> {
-    if (
-      source.width === size.width &&
-      source.height === size.height &&
-      source.format === AV_PIX_FMT_YUV420P
-    ) {
-      return cloned(source)
-    }
+    if (isSameSize(source, size) && source.format === AV_PIX_FMT_YUV420P) return cloned(source)
     return await filled(async (scaled) => {
       check(scaled.copyProps(source))
       scaled.format = AV_PIX_FMT_YUV420P
@@ -82,7 +76,8 @@ export class CudaScaler implements Scaler {
 
   #chainFor(source: Frame, to: Size): Chain {
     const from = { width: source.width, height: source.height }
-    if (this.#chain && isSame(this.#chain.from, from) && isSame(this.#chain.to, to)) return this.#chain
+    if (this.#chain && isSameSize(this.#chain.from, from) && isSameSize(this.#chain.to, to))
+      return this.#chain
     this.#chain?.graph.free()
     this.#chain = null
     const graph = new FilterGraph()
@@ -121,10 +116,6 @@ function filterNamed(name: string): Filter {
   const filter = Filter.getByName(name as never)
   if (!filter) throw new MediaError('Filter not found')
   return filter
-}
-
-function isSame(one: Size, other: Size): boolean {
-  return one.width === other.width && one.height === other.height
 }
 
 /** A new frame with what is put into it; freed when that fails. */

@@ -4,10 +4,13 @@ import { type Client, createClient } from '@connectrpc/connect'
 import { createGrpcTransport } from '@connectrpc/connect-node'
 import { MAX_MESSAGE_BYTES } from './convert.ts'
 
-/** A gRPC client of a peer's service over a connection that is open already and stays the caller's. */
-export function clientOver<Service extends DescService>(
+/** Hands out connections to a peer. */
+export type SessionManager = NonNullable<Parameters<typeof createGrpcTransport>[0]['sessionManager']>
+
+/** A gRPC client of a peer's service, within our limits; the manager says over which connection each call goes. */
+export function clientThrough<Service extends DescService>(
   service: Service,
-  session: ClientHttp2Session,
+  sessionManager: SessionManager,
   url: URL,
 ): Client<Service> {
   const transport = createGrpcTransport({
@@ -15,12 +18,22 @@ export function clientOver<Service extends DescService>(
     acceptCompression: [],
     readMaxBytes: MAX_MESSAGE_BYTES,
     binaryOptions: { readUnknownFields: false },
-    sessionManager: {
-      authority: url.origin,
-      request: async (method, path, headers, options) =>
-        session.request({ ...headers, ':method': method, ':path': path }, options),
-      notifyResponseByteRead: () => {},
-    },
+    sessionManager,
   })
   return createClient(service, transport)
+}
+
+/** A gRPC client of a peer's service over a connection that is open already and stays the caller's. */
+export function clientOver<Service extends DescService>(
+  service: Service,
+  session: ClientHttp2Session,
+  url: URL,
+): Client<Service> {
+  const manager: SessionManager = {
+    authority: url.origin,
+    request: async (method, path, headers, options) =>
+      session.request({ ...headers, ':method': method, ':path': path }, options),
+    notifyResponseByteRead: () => {},
+  }
+  return clientThrough(service, manager, url)
 }

@@ -1,12 +1,13 @@
 import type { ClientHttp2Stream } from 'node:http2'
-import { type Client, Code, ConnectError, createClient } from '@connectrpc/connect'
-import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node'
+import { type Client, Code, ConnectError } from '@connectrpc/connect'
+import { Http2SessionManager } from '@connectrpc/connect-node'
 import { RedeemerCallError, type RedeemerFault } from '../../domain/redeemer-call.ts'
 import type { WinningTicket } from '../../domain/ticket.ts'
 import { type Address, addressBytes } from '../../lib/crypto.ts'
 import { abortError } from '../../lib/errors.ts'
 import type { RedeemerConnection } from '../../services/redeemer-peers.ts'
-import { MAX_MESSAGE_BYTES, readMaxFloat, writeTicket } from './convert.ts'
+import { clientThrough, type SessionManager } from './client-over.ts'
+import { readMaxFloat, writeTicket } from './convert.ts'
 import { TicketRedeemer } from './gen/redeemer_pb.ts'
 import { contextOf, distrust, type OwnCerts } from './own-certs.ts'
 import { REDEEMER_SECRET_HEADER } from './redeemer-endpoint.ts'
@@ -92,18 +93,12 @@ export class RedeemerClient implements RedeemerConnection {
       // Other certificates are self-signed and new at every start (wire.md §2).
       this.#own ? contextOf(this.#own) : { rejectUnauthorized: false },
     )
-    const transport = createGrpcTransport({
-      baseUrl: this.#url.origin,
-      acceptCompression: [],
-      readMaxBytes: MAX_MESSAGE_BYTES,
-      binaryOptions: { readUnknownFields: false },
-      sessionManager: {
-        authority: sessions.authority,
-        request: async (...request) => heard(await sessions.request(...request)),
-        notifyResponseByteRead: (stream) => sessions.notifyResponseByteRead(stream),
-      },
-    })
-    return { sessions, client: createClient(TicketRedeemer, transport) }
+    const manager: SessionManager = {
+      authority: sessions.authority,
+      request: async (...request) => heard(await sessions.request(...request)),
+      notifyResponseByteRead: (stream) => sessions.notifyResponseByteRead(stream),
+    }
+    return { sessions, client: clientThrough(TicketRedeemer, manager, this.#url) }
   }
 
   async #call<Answer>(
