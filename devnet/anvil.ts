@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { NodeError } from '../src/lib/errors.ts'
 import { type Leashed, release, spawnLeashed } from './leash.ts'
@@ -18,6 +19,12 @@ export interface AnvilOptions {
 
 /** The development network's chain id: none of those whose rules differ (chain.md §1). */
 const DEVNET_CHAIN_ID = 54321
+
+/**
+ * How many past states are kept, in memory alone. Left to itself anvil writes thousands into the user's home and, ended
+ * by force, leaves them there: hundreds of megabytes a chain. Enough for any reorganization that is tried.
+ */
+const PAST_STATES = 256
 
 /** How long anvil may take to listen. */
 const START_TIMEOUT_MS = 20_000
@@ -41,6 +48,7 @@ export class Anvil implements AsyncDisposable {
   static async start(options: AnvilOptions = {}): Promise<Anvil> {
     const chainId = options.chainId ?? DEVNET_CHAIN_ID
     const args = ['--host', '127.0.0.1', '--port', String(options.port ?? 0), '--chain-id', String(chainId)]
+    args.push('--prune-history', String(PAST_STATES), '--cache-path', tmpdir())
     if (options.blockTimeS) args.push('--block-time', String(options.blockTimeS))
     const child = spawnLeashed(anvilBinary(), args)
     const port = await listeningPort(child).catch((error) => {

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { eventually } from '../test/until.ts'
@@ -100,4 +103,19 @@ test('anvil does not outlive a parent that was killed', async () => {
     )
   }
   assert.equal(answers, false)
+})
+
+test('anvil leaves none of its past states behind, in the home or among the temporary files', async (t) => {
+  const home = await mkdtemp(join(tmpdir(), 'anvil-'))
+  t.after(() => rm(home, { recursive: true }))
+  const script = `const { Anvil } = await import(${JSON.stringify(new URL('./anvil.ts', import.meta.url).href)})
+    const anvil = await Anvil.start(); await anvil.mine(1500); process.exit()`
+  const env = { ...process.env, HOME: home, TMPDIR: home }
+  const parent = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'inherit', env })
+  assert.deepEqual(await once(parent, 'exit'), [0, null])
+  const left = await readdir(home, { recursive: true, withFileTypes: true })
+  assert.deepEqual(
+    left.filter((entry) => !entry.isDirectory()).map((entry) => entry.name),
+    [],
+  )
 })
