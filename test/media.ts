@@ -3,7 +3,9 @@ import { existsSync, readFileSync } from 'node:fs'
 import { AVMEDIA_TYPE_AUDIO, AVMEDIA_TYPE_VIDEO } from 'node-av/constants'
 import { type Frame, Packet } from 'node-av/lib'
 import type { Profile } from '../src/domain/rendition.ts'
-import { MemoryInput } from '../src/io/media/ffmpeg.ts'
+import { cloned, MemoryInput } from '../src/io/media/ffmpeg.ts'
+import { bestStreams } from '../src/io/media/probe.ts'
+import { SegmentReader } from '../src/io/media/segment-reader.ts'
 import { SyntheticStream } from '../src/io/media/synthetic.ts'
 
 /** What a synthetic segment looks like; everything has a default. */
@@ -140,6 +142,20 @@ export async function look(bytes: Uint8Array): Promise<SeenContainer> {
 /** Presentation times in the order of showing. */
 export function ptsOf(packets: readonly SeenPacket[]): bigint[] {
   return packets.map((packet) => packet.pts).sort((a, b) => (a < b ? -1 : a > b ? 1 : 0))
+}
+
+/** The last frame of a segment, decoded as the engine does. */
+export async function lastFrameOf(source: Uint8Array): Promise<Frame> {
+  await using input = await MemoryInput.open(source)
+  using reader = new SegmentReader(input, { video: bestStreams(input).video!, audio: null })
+  let last: Frame | null = null
+  for await (const part of reader.parts(AbortSignal.timeout(30_000))) {
+    if (part.kind !== 'frame') continue
+    last?.free()
+    last = cloned(part.frame)
+  }
+  if (!last) throw new Error('no frame')
+  return last
 }
 
 /** The samples of one plane of an 8-bit 4:2:0 frame, line by line without the padding. */

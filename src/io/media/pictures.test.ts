@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import type { Frame } from 'node-av/lib'
-import { makeSegment, planeOf, profileOf, recording } from '../../../test/media.ts'
+import { lastFrameOf, makeSegment, planeOf, profileOf, recording } from '../../../test/media.ts'
 import { cpu, type Device } from './device.ts'
-import { cloned, MemoryInput } from './ffmpeg.ts'
+import { cloned } from './ffmpeg.ts'
 import { Pictures, scaleSteps } from './pictures.ts'
-import { bestStreams } from './probe.ts'
-import { SegmentReader } from './segment-reader.ts'
 import { transcode } from './transcode.ts'
 
 const p240 = profileOf({ width: 426, height: 240 })
@@ -68,7 +66,7 @@ suite('pictures are scaled in steps', () => {
       skip: name !== null && !recorded,
     }, async (t) => {
       const source = recorded || (await makeSegment({ width: 1280, height: 720, frames: 5 }))
-      using frame = await lastFrame(source)
+      using frame = await lastFrameOf(source)
       const [steps, atOnce] = await Promise.all(
         [true, false].map((inSteps) => brightnessOf(frame, { inSteps })),
       )
@@ -101,7 +99,7 @@ suite('pictures are scaled in steps', () => {
         [Symbol.dispose]: () => void made.push('disposed'),
       }),
     }
-    using frame = await lastFrame(await makeSegment({ width: 1280, height: 720, frames: 2 }))
+    using frame = await lastFrameOf(await makeSegment({ width: 1280, height: 720, frames: 2 }))
     {
       using pictures = new Pictures(ladder, device, { inSteps: true })
       using first = pictures.of(frame)
@@ -146,17 +144,4 @@ async function brightnessOf(frame: Frame, options: { inSteps: boolean }): Promis
     all.push(planeOf(scaled, 0))
   }
   return all
-}
-
-async function lastFrame(source: Uint8Array): Promise<Frame> {
-  await using input = await MemoryInput.open(source)
-  using reader = new SegmentReader(input, { video: bestStreams(input).video!, audio: null })
-  let last: Frame | null = null
-  for await (const part of reader.parts(AbortSignal.timeout(30_000))) {
-    if (part.kind !== 'frame') continue
-    last?.free()
-    last = cloned(part.frame)
-  }
-  if (!last) throw new Error('no frame')
-  return last
 }
