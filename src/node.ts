@@ -68,7 +68,8 @@ export async function runNode(
 
   const chain = settings.chain ? await openChain(settings, around, signal) : null
   if (signal.aborted) return
-  const machine = settings.transcoder && !around.media ? await lookAt(settings.transcoder, log) : undefined
+  const machine =
+    settings.transcoder && !around.media ? await lookAt(settings.transcoder, log, signal) : undefined
   if (signal.aborted) return
   parts = new Parts(await withServiceAddress(settings, chain, log), chain, {
     ...around,
@@ -105,11 +106,11 @@ export async function runNode(
 const METRICS_OFF = '# metrics are off: start the node with -monitor\n'
 
 /** Tries out what is to transcode; says what is not as the operator may expect. */
-async function lookAt(settings: TranscoderSettings, log: Log): Promise<Machine> {
+async function lookAt(settings: TranscoderSettings, log: Log, signal: AbortSignal): Promise<Machine> {
   const { gpus, hevcDecoding, triesGpus } = settings
   const machine = await lookAtMachine(
     { gpus, isTried: triesGpus },
-    { log, tryOut: tryOutInProcess, countGpus: countNvidiaGpus },
+    { log, tryOut: (device) => tryOutInProcess(device, signal), countGpus: countNvidiaGpus },
   )
   if (hevcDecoding === true && !machine.cores.capabilities.includes(capability.hevcDecode))
     log.warn('-hevcDecoding is given, but decoding HEVC was tried and failed: it is not offered')

@@ -2,34 +2,62 @@
  * Stands in for a media worker on a GPU: no GPU is touched. What a job's `provider` says comes to pass, and a rendition
  * holds the name of the device that would have done it.
  */
-import { mkdtempSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, writeFileSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { serialize } from 'node:v8'
 import { serveRequests } from '../src/io/media/serve-requests.ts'
 import type { TranscodeRequest } from '../src/io/media/transcode.ts'
-import type { WorkerOutput } from '../src/io/media/worker.ts'
-import type { WorkerSetUp } from '../src/io/media/worker-process.ts'
+import type { Answer } from '../src/io/media/worker-answers.ts'
+import { WORKER_PIPE, type WorkerSetUp } from '../src/io/media/worker-process.ts'
 
 const gpu = JSON.parse(process.argv[2]!) as WorkerSetUp['gpu']
 const held: Buffer[] = []
 
+/** Native code that has been taken over writes what it likes. */
+function say(message: unknown): void {
+  const body = serialize(message)
+  const head = Buffer.alloc(4)
+  head.writeUInt32LE(body.length)
+  writeSync(WORKER_PIPE, Buffer.concat([head, body]))
+}
+
+/** What happens to the worker, by the first word that a job's `provider` says. */
+const mishaps: Readonly<Record<string, (request: TranscodeRequest, words: readonly string[]) => unknown>> = {
+  die: () => process.kill(process.pid, 'SIGKILL'),
+  hang: () => new Promise(() => {}),
+  /** As native code does that never comes back. */
+  loop: () => {
+    for (;;);
+  },
+  leave: ({ source }) => {
+    writeFileSync(join(mkdtempSync(join(tmpdir(), 'left-')), 'file'), source)
+    return new Promise(() => {})
+  },
+  grow: async () => {
+    for (;;) {
+      held.push(Buffer.alloc(16 << 20, 1))
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  },
+  leak: (_request, [, megabytes]) => void held.push(Buffer.alloc(Number(megabytes) << 20, 1)),
+  nothing: () => say(null),
+  nonsense: () => void writeSync(WORKER_PIPE, Buffer.alloc(1 << 16, 'nonsense')),
+  huge: () => void writeSync(WORKER_PIPE, Buffer.alloc(4, 0xff)),
+  misshapen: () => {
+    for (let id = 0; id < 100; id++) say({ kind: 'done', id, value: { output: {}, deviceFault: 7 } })
+  },
+}
+
 serveRequests({
-  transcode: async ({ provider, source }: TranscodeRequest): Promise<WorkerOutput> => {
-    if (provider === 'die') process.kill(process.pid, 'SIGKILL')
-    if (provider === 'leave a file and hang') {
-      writeFileSync(join(mkdtempSync(join(tmpdir(), 'left-')), 'file'), source)
-      await new Promise(() => {})
-    }
-    if (provider === 'grow') {
-      for (;;) {
-        held.push(Buffer.alloc(16 << 20, 1))
-        await new Promise((resolve) => setTimeout(resolve, 20))
-      }
-    }
+  transcode: async (request: TranscodeRequest): Promise<Answer<'transcode'>> => {
+    const words = request.provider.split(' ')
+    await mishaps[words[0]!]?.(request, words)
     const device = gpu?.device ?? 'cores'
-    const isFault = gpu !== null && provider === `GPU ${device} fails`
+    const isFault = gpu !== null && request.provider === `GPU ${device} fails`
     const bytes = new TextEncoder().encode(isFault ? `cores for GPU ${device}` : device)
-    const output = { decodedPixels: 1n, renditions: [{ bytes, pixels: 1n, perceptualHash: null }] }
+    const output = { decodedPixels: 1n, renditions: [{ bytes, pixels: 1n, frames: 1, perceptualHash: null }] }
     return { output, deviceFault: isFault ? 'Unknown error occurred' : null }
   },
+  probe: async () => process.kill(process.pid, 'SIGKILL') as never,
 })

@@ -35,3 +35,26 @@ export function describeDevice({ decodes, device, encoderFault, encodes }: Media
       : `has no encoder that works (${encoderFault ?? 'none was tried'}), so renditions are encoded on the cores`
   return `GPU ${device} ${decoding} and ${encoding}`
 }
+
+/**
+ * What CUDA calls a GPU that `-nvidia` has a number for: an operator who shows this process only some GPUs, by
+ * CUDA_VISIBLE_DEVICES, counts those, and reaches no other.
+ */
+export function visibleName(device: string, shown: string | undefined): string {
+  return shown === undefined ? device : (namesIn(shown)[Number(device)] ?? NO_GPU)
+}
+
+/** How many GPUs CUDA_VISIBLE_DEVICES shows of those that there are. */
+export function countVisible(present: number, shown: string | undefined): number {
+  return shown === undefined ? present : namesIn(shown).length
+}
+
+/** CUDA's own way to show none. */
+const NO_GPU = '-1'
+
+/** Up to the first that is none: what follows that is not shown, as CUDA has it. */
+function namesIn(shown: string): string[] {
+  const names = shown.split(',').map((name) => name.trim())
+  const end = names.findIndex((name) => name === '' || name === NO_GPU)
+  return end < 0 ? names : names.slice(0, end)
+}

@@ -1,3 +1,6 @@
+/** The text of a job whose worker ended under it. Not among the texts that forbid another try. */
+export const WORKER_DIED = 'Media worker died'
+
 /** How often somebody's work ended a worker, and how long nothing more of it is taken. */
 export interface Offence {
   readonly count: number

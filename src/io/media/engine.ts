@@ -2,18 +2,20 @@ import { mkdirSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { MediaAbilities } from '../../domain/media-abilities.ts'
+import { WORKER_DIED } from '../../domain/offences.ts'
+import { Offenders, type Origin } from '../../domain/offenders.ts'
 import type { Clock } from '../../lib/clock.ts'
-import { abortError } from '../../lib/errors.ts'
+import { abortError, messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import type { TranscodeJob, TranscodeOutput, Transcoder } from '../../services/orchestrator.ts'
 import { type DeviceState, type Lane, Lanes } from './lanes.ts'
-import { MediaError } from './media-error.ts'
-import { Offenders } from './offenders.ts'
+import { tryOutInProcess } from './machine.ts'
+import { BusyError, MediaError } from './media-error.ts'
 import type { Probe } from './probe.ts'
 import { openWorkFolder } from './work-folder.ts'
-import type { WorkerOutput } from './worker.ts'
-import { WORKER_DIED, WorkerProcess, type WorkerSetUp } from './worker-process.ts'
+import type { Answer, WorkKind } from './worker-answers.ts'
+import { WorkerProcess, type WorkerSetUp } from './worker-process.ts'
 
 /** What the engine is given. */
 export interface MediaEngineNeeds {
@@ -31,6 +33,8 @@ export interface MediaEngineNeeds {
   readonly maxWorkerBytes?: number
   /** Makes a worker; where nothing is said, a process with FFmpeg in it. */
   readonly launch?: (setUp: WorkerSetUp) => WorkerProcess
+  /** Tries a GPU out that has failed several times; where nothing is said, in a process of its own. Rejects with what is wrong. */
+  readonly tryOut?: (device: string, signal: AbortSignal) => Promise<unknown>
 }
 
 /** A worker process as the operator may see it. */
@@ -56,7 +60,7 @@ const PROBE_DEADLINE_MS = 10_000
 /** Decoding is many times faster than real time, and a segment lasts five minutes at most. */
 const COUNT_DEADLINE_MS = 60_000
 /** How long cancelled work may take to notice before its worker is killed. */
-const CANCEL_GRACE_MS = 500
+const CANCEL_GRACE_MS = 2_000
 /** Jobs that may wait for a worker; each holds its segment in memory. */
 const MAX_WAITING = 256
 /** A worker is replaced by a fresh one after this many jobs: native code loses 5 to 15 KB with each. */
@@ -68,13 +72,17 @@ const RESTART_MS = { first: 250, most: 30_000 }
  * 2.8 GiB with the most threads that there are.
  */
 const MAX_WORKER_BYTES = 4 * 2 ** 30
+/** An idle worker that keeps more than this part of the bound is replaced: what one stream left is not the next one's fault. */
+const IDLE_PART = 0.5
 const MEMORY_CHECK_MS = 1_000
 
 interface Task {
-  readonly kind: string
+  readonly kind: WorkKind
   readonly payload: object
   /** Null for what belongs to no session and may be done anywhere. */
   readonly job: TranscodeJob | null
+  /** Who answers for it when it ends workers. */
+  readonly origin: Origin | null
   /** Calls off the timer and the listener once the caller has its answer. */
   readonly settled: AbortController
   readonly resolve: (value: unknown) => void
@@ -85,15 +93,17 @@ interface Task {
 }
 
 interface Slot {
-  readonly lane: Lane
+  lane: Lane
   worker: WorkerProcess | null
   task: Task | null
   lastSession: string | null
   isReady: boolean
   /** To be replaced once it is idle. */
   isDue: boolean
-  /** Jobs that the worker has done. */
+  /** Jobs that the worker was given. */
   jobs: number
+  /** Counts up over all workers: the longest idle has the least. */
+  lastUse: number
   replaced: number
 }
 
@@ -114,8 +124,9 @@ export class MediaEngine implements Service, Transcoder {
   readonly #busySessions = new Set<string>()
   readonly #offenders: Offenders
   #launched = 0
+  #uses = 0
   #folder: string | null = null
-  #isRunning = false
+  #scope: Scope | null = null
 
   constructor(needs: MediaEngineNeeds) {
     this.#needs = needs
@@ -131,10 +142,10 @@ export class MediaEngine implements Service, Transcoder {
 
   /** Resolves when every worker is ready. Throws when one cannot be started. */
   async start(scope: Scope): Promise<void> {
-    this.#isRunning = true
     const folder = await openWorkFolder()
-    this.#folder = folder
-    scope.defer(() => rm(folder, { recursive: true, force: true }))
+    scope.defer(() => folder.remove())
+    this.#folder = folder.path
+    this.#scope = scope
     scope.signal.addEventListener('abort', () => this.#stop(), { once: true })
     const first = this.#slots.map((slot) => {
       const worker = this.#launch(slot)
@@ -155,14 +166,10 @@ export class MediaEngine implements Service, Transcoder {
    * or its payer has ended several workers of late.
    */
   async transcode(job: TranscodeJob, signal: AbortSignal): Promise<TranscodeOutput> {
-    this.#offenders.assertWelcome(job)
     const { calcPerceptualHash, clip, deadlineMs, profiles, provider, source } = job
     const payload = { source, profiles, provider, clip, calcPerceptualHash }
-    const { deviceFault, output } = (await this.#do('transcode', payload, {
-      job,
-      deadlineMs,
-      signal,
-    })) as WorkerOutput
+    const options = { job, origin: job, deadlineMs, signal }
+    const { deviceFault, output } = await this.#do('transcode', payload, options)
     if (deviceFault !== null) this.#log.debug('the cores did what a GPU failed at', { reason: deviceFault })
     return output
   }
@@ -172,16 +179,16 @@ export class MediaEngine implements Service, Transcoder {
     this.#lanes.end(sessionId)
   }
 
-  /** Describes a segment. Rejects with MediaError for what is no container. */
-  async probe(bytes: Uint8Array, signal: AbortSignal): Promise<Probe> {
-    const options = { job: null, deadlineMs: PROBE_DEADLINE_MS, signal }
-    return (await this.#do('probe', bytes, options)) as Probe
+  /** Describes a segment, of a stream that may be named. Rejects with MediaError for what is no container. */
+  async probe(bytes: Uint8Array, signal: AbortSignal, streamId?: string): Promise<Probe> {
+    const origin = streamId === undefined ? null : { sessionId: streamId }
+    return await this.#do('probe', bytes, { job: null, origin, deadlineMs: PROBE_DEADLINE_MS, signal })
   }
 
-  /** Decodes a rendition and adds up the pixels of its frames. */
+  /** Decodes a rendition and adds up the pixels of its frames. Rejects with BusyError when it did not come to that. */
   async countPixels(bytes: Uint8Array, signal: AbortSignal): Promise<bigint> {
-    const options = { job: null, deadlineMs: COUNT_DEADLINE_MS, signal }
-    return (await this.#do('count pixels', bytes, options)) as bigint
+    const options = { job: null, origin: null, deadlineMs: COUNT_DEADLINE_MS, signal }
+    return await this.#do('count pixels', bytes, options)
   }
 
   get state(): EngineState {
@@ -196,19 +203,21 @@ export class MediaEngine implements Service, Transcoder {
     }
   }
 
-  #do(
-    kind: string,
+  async #do<Kind extends WorkKind>(
+    kind: Kind,
     payload: object,
-    options: { job: TranscodeJob | null; deadlineMs: number; signal: AbortSignal },
-  ): Promise<unknown> {
+    options: { job: TranscodeJob | null; origin: Origin | null; deadlineMs: number; signal: AbortSignal },
+  ): Promise<Answer<Kind>> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>()
-    const { job, signal } = options
-    if (!this.#isRunning) return Promise.reject(new MediaError('The media engine is not running'))
-    if (signal.aborted) return Promise.reject(abortError(signal))
-    if (this.#waiting.length >= MAX_WAITING)
-      return Promise.reject(new MediaError('Too much media work is waiting'))
+    const { job, origin, signal } = options
+    if (!this.#scope || this.#scope.signal.aborted) throw new MediaError('The media engine is not running')
+    if (signal.aborted) throw abortError(signal)
+    if (origin) this.#offenders.assertWelcome(origin)
+    if (this.#waiting.length >= MAX_WAITING) throw new BusyError()
     const settled = new AbortController()
-    const task: Task = { kind, payload, job, settled, resolve, reject, stop: null, isCalledOff: false }
+    const task: Task = {
+      ...{ kind, payload, job, origin, settled, resolve, reject, stop: null, isCalledOff: false },
+    }
     const callOff = () => {
       task.isCalledOff = true
       this.#giveUp(task, abortError(signal))
@@ -219,14 +228,19 @@ export class MediaEngine implements Service, Transcoder {
       once: true,
     })
     this.#clock.sleep(options.deadlineMs, settled.signal).then(
-      () => this.#giveUp(task, new MediaError(TOO_LATE)),
+      () => this.#giveUp(task, this.#waiting.includes(task) ? new BusyError() : new MediaError(TOO_LATE)),
       () => {},
     )
-    // What belongs to no session is short, and somebody waits to start with its answer.
-    if (job === null) this.#waiting.unshift(task)
-    else this.#waiting.push(task)
+    this.#enqueue(task)
     this.#assign()
-    return promise
+    return (await promise) as Answer<Kind>
+  }
+
+  /** What belongs to no session is short, and somebody waits to start with its answer: it goes before the others. */
+  #enqueue(task: Task): void {
+    const before = task.job ? -1 : this.#waiting.findIndex(({ job }) => job !== null)
+    if (before < 0) this.#waiting.push(task)
+    else this.#waiting.splice(before, 0, task)
   }
 
   /** Gives waiting jobs to idle workers, in order, one at a time for each session. */
@@ -236,21 +250,31 @@ export class MediaEngine implements Service, Transcoder {
       const slot = this.#slotFor(task)
       if (!slot) continue
       this.#waiting.splice(this.#waiting.indexOf(task), 1)
-      this.#run(slot, task)
+      try {
+        // What came before it may have ended workers meanwhile.
+        if (task.origin) this.#offenders.assertWelcome(task.origin)
+        void this.#run(slot, task)
+      } catch (error) {
+        this.#giveUp(task, error)
+      }
     }
   }
 
-  /** An idle worker of the session's device: the one that did its last segment, if that is idle. */
+  /** An idle worker of the session's device: the one that did its last segment, or the one longest idle. */
   #slotFor({ job }: Task): Slot | null {
     const lane = job && this.#lanes.of(job)
     const idle = this.#slots.filter((slot) => slot.isReady && !slot.task && (!lane || slot.lane === lane))
-    return idle.find(({ lastSession }) => job && lastSession === job.sessionId) ?? idle[0] ?? null
+    const own = idle.find(({ lastSession }) => job && lastSession === job.sessionId)
+    return own ?? idle.sort((a, b) => a.lastUse - b.lastUse)[0] ?? null
   }
 
-  #run(slot: Slot, task: Task): void {
+  async #run(slot: Slot, task: Task): Promise<void> {
     const { job } = task
+    const { lane } = slot
     const worker = slot.worker!
     slot.task = task
+    slot.jobs++
+    slot.lastUse = ++this.#uses
     if (job) {
       this.#busySessions.add(job.sessionId)
       slot.lastSession = job.sessionId
@@ -265,27 +289,28 @@ export class MediaEngine implements Service, Transcoder {
         () => {},
       )
     }
-    call.result
-      .then(
-        (value) => {
-          if (job) this.#noteDevice(slot.lane, (value as WorkerOutput).deviceFault)
-          task.resolve(value)
-        },
-        (error) => {
-          if (error instanceof MediaError && error.message === WORKER_DIED) {
-            if (job && !task.isCalledOff) this.#offenders.blame(job)
-            if (job) this.#noteDevice(slot.lane, 'its worker died')
-          }
-          task.reject(error)
-        },
-      )
-      .finally(() => {
-        task.settled.abort()
-        if (job) this.#busySessions.delete(job.sessionId)
-        slot.task = null
-        if (++slot.jobs >= this.#jobsOfALife || slot.isDue) this.#retire(slot)
-        this.#assign()
-      })
+    let isAgain = false
+    try {
+      const value = await call.result
+      if (task.kind === 'transcode') this.#noteDevice(lane, (value as Answer<'transcode'>).deviceFault)
+      task.resolve(value)
+    } catch (error) {
+      const isDead = error instanceof MediaError && error.message === WORKER_DIED
+      isAgain = isDead && !call.hasBegun && !task.settled.signal.aborted
+      if (isDead && call.hasBegun && !task.isCalledOff) {
+        if (task.origin) this.#offenders.blame(task.origin)
+        if (job) this.#noteDevice(lane, 'its worker died')
+      }
+      if (!isAgain) task.reject(error)
+    }
+    task.stop = null
+    if (!isAgain) task.settled.abort()
+    if (job) this.#busySessions.delete(job.sessionId)
+    slot.task = null
+    // The worker was gone before it knew of the task.
+    if (isAgain) this.#waiting.unshift(task)
+    if (slot.jobs >= this.#jobsOfALife || slot.isDue || this.#isFat(worker)) this.#retire(slot)
+    this.#assign()
   }
 
   /** The cores for one more segment: all that the others leave, one at least. */
@@ -303,11 +328,26 @@ export class MediaEngine implements Service, Transcoder {
     task.stop?.()
   }
 
-  /** The workers of a GPU that is taken out of service go on without it. */
+  /** Three failures in a row may be a stream's doing: a GPU is taken out of service when it fails a try-out too. */
   #noteDevice(lane: Lane, fault: string | null): void {
-    if (!this.#lanes.note(lane, fault)) return
-    for (const slot of this.#slots) {
-      if (slot.lane !== lane) continue
+    const { gpu } = lane
+    if (!gpu || !this.#lanes.isSuspect(lane, fault)) return
+    this.#scope!.spawn('try a GPU out', async (signal) => {
+      const tryOut = this.#needs.tryOut ?? tryOutInProcess
+      const verdict = await tryOut(gpu.device!, signal).then(() => null, messageOf)
+      signal.throwIfAborted()
+      if (this.#lanes.judge(lane, verdict)) this.#leave(lane)
+    })
+  }
+
+  /** The workers of a GPU that is out of service go to the others, or go on without it. */
+  #leave(lane: Lane): void {
+    // What it did to their segments was not the streams' doing.
+    this.#offenders.forgive()
+    const others = this.#lanes.inService
+    const workersOn = (one: Lane) => this.#slots.filter((slot) => slot.lane === one).length
+    for (const slot of this.#slots.filter((slot) => slot.lane === lane)) {
+      if (others.length > 0) slot.lane = others.toSorted((a, b) => workersOn(a) - workersOn(b))[0]!
       if (slot.task) slot.isDue = true
       else this.#retire(slot)
     }
@@ -319,10 +359,11 @@ export class MediaEngine implements Service, Transcoder {
     void slot.worker?.kill()
   }
 
+  /** Throws what the system says when it gives no process, or no place for a folder. */
   #launch(slot: Slot): WorkerProcess {
     const { gpu } = slot.lane
     const folder = join(this.#folder!, String(this.#launched++))
-    mkdirSync(folder, { mode: 0o700 })
+    mkdirSync(folder, { mode: 0o700, recursive: true })
     const worker = (this.#needs.launch ?? launchWorker)({ gpu, folder })
     slot.worker = worker
     slot.jobs = 0
@@ -345,28 +386,35 @@ export class MediaEngine implements Service, Transcoder {
 
   /** Replaces the worker of a slot whenever it ends, until the engine stops. */
   async #keep(slot: Slot, first: WorkerProcess, signal: AbortSignal): Promise<void> {
-    let pauseMs = RESTART_MS.first
-    for (let worker = first; ; worker = this.#launch(slot)) {
-      const wasReady = await worker.ready.then(
-        () => true,
-        () => false,
-      )
-      const end = await worker.ended
+    let worker: WorkerProcess | null = first
+    for (let pauseMs = RESTART_MS.first; ; ) {
+      const end = await worker?.ended
       if (signal.aborted) return
-      slot.replaced++
-      if (slot.isDue) this.#log.debug('a media worker retires', { pid: worker.pid })
-      else this.#log.warn('a media worker ended and is replaced', { pid: worker.pid, ...end })
-      // One that lived dies of its job and is wanted back at once; one that never got ready will not soon.
-      pauseMs = wasReady ? RESTART_MS.first : Math.min(RESTART_MS.most, pauseMs * 2)
-      if (!wasReady) await this.#clock.sleep(pauseMs, signal)
+      if (end) {
+        slot.replaced++
+        if (slot.isDue) this.#log.debug('a media worker retires', { pid: worker!.pid })
+        else this.#log.warn('a media worker ended and is replaced', { pid: worker!.pid, ...end })
+      }
+      // One that worked dies of its job and is wanted back at once; one that never did will not soon.
+      const hasWorked = worker !== null && (slot.jobs > 0 || slot.isDue)
+      pauseMs = hasWorked ? RESTART_MS.first : Math.min(RESTART_MS.most, pauseMs * 2)
+      if (!hasWorked) await this.#clock.sleep(pauseMs, signal)
+      try {
+        worker = this.#launch(slot)
+      } catch (error) {
+        worker = null
+        this.#log.warn('a media worker cannot be started, it is tried again', { error: messageOf(error) })
+      }
     }
   }
 
   async #watchMemory(signal: AbortSignal): Promise<void> {
-    const most = this.#needs.maxWorkerBytes ?? MAX_WORKER_BYTES
+    const most = this.#mostBytes
     for (;;) {
       await this.#clock.sleep(MEMORY_CHECK_MS, signal)
-      for (const { task, worker } of this.#slots) {
+      for (const slot of this.#slots) {
+        const { isReady, task, worker } = slot
+        if (!task && isReady && this.#isFat(worker!)) this.#retire(slot)
         const bytes = task && worker ? (worker.residentBytes ?? 0) : 0
         if (bytes <= most) continue
         this.#log.warn('a media worker outgrew its memory and is ended', { pid: worker!.pid, bytes, most })
@@ -375,8 +423,16 @@ export class MediaEngine implements Service, Transcoder {
     }
   }
 
+  get #mostBytes(): number {
+    return this.#needs.maxWorkerBytes ?? MAX_WORKER_BYTES
+  }
+
+  /** Whether a worker without a job keeps more memory than it should. */
+  #isFat(worker: WorkerProcess): boolean {
+    return (worker.residentBytes ?? 0) > this.#mostBytes * IDLE_PART
+  }
+
   #stop(): void {
-    this.#isRunning = false
     for (const task of this.#waiting.splice(0)) {
       task.settled.abort()
       task.reject(abortError())
@@ -396,6 +452,6 @@ function launchWorker(setUp: WorkerSetUp): WorkerProcess {
 function newSlot(lane: Lane): Slot {
   return {
     ...{ lane, worker: null, task: null, lastSession: null, isReady: false, isDue: false },
-    ...{ jobs: 0, replaced: 0 },
+    ...{ jobs: 0, lastUse: 0, replaced: 0 },
   }
 }

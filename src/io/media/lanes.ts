@@ -6,8 +6,10 @@ import type { TranscodeJob } from '../../services/orchestrator.ts'
 
 /** A session that sends nothing for so long gives up its place on a device (transcoding.md §5.1). */
 const SESSION_IDLE_MS = 70_000
-/** Segments in a row at which a GPU fails, and the cores do not, before it is taken out of service. */
-const FAULTS_OUT_OF_SERVICE = 3
+/** Segments in a row at which a GPU fails, and the cores do not, before it is tried out. */
+const FAULTS_SUSPECT = 3
+/** A GPU that passed a try-out is not suspected again for so long. */
+const TRUSTED_MS = 60_000
 
 /** A GPU as the operator may see it. */
 export interface DeviceState {
@@ -28,6 +30,9 @@ class DeviceLane implements Lane {
   /** By session, what it costs and when it was last heard of. */
   readonly sessions = new Map<string, { readonly cost: number; lastMs: number }>()
   faults = 0
+  /** What it is tried out for just now; null when it is not. */
+  suspectedOf: string | null = null
+  trustedUntilMs = -Infinity
   outOfService: string | null = null
 
   constructor(device: MediaAbilities | null) {
@@ -58,6 +63,11 @@ export class Lanes {
 
   get all(): readonly Lane[] {
     return this.#lanes
+  }
+
+  /** Those that still serve with what they were made for. */
+  get inService(): readonly Lane[] {
+    return this.#lanes.filter(({ outOfService }) => outOfService === null)
   }
 
   get state(): readonly DeviceState[] {
@@ -95,20 +105,37 @@ export class Lanes {
     for (const { sessions } of this.#lanes) sessions.delete(sessionId)
   }
 
-  /** What a GPU failed with at a segment, or null. True when it is taken out of service for that. */
-  note(noted: Lane, fault: string | null): boolean {
+  /** Notes what a GPU failed with at a segment, or null. True when it is to be tried out for that. */
+  isSuspect(noted: Lane, fault: string | null): boolean {
     const lane = noted as DeviceLane
-    if (!lane.gpu) return false
+    if (!lane.gpu || lane.suspectedOf !== null) return false
     lane.faults = fault === null ? 0 : lane.faults + 1
-    if (fault === null || lane.faults < FAULTS_OUT_OF_SERVICE) return false
-    lane.outOfService = fault
+    if (fault === null || lane.faults < FAULTS_SUSPECT || this.#clock.now() < lane.trustedUntilMs)
+      return false
+    lane.suspectedOf = fault
+    return true
+  }
+
+  /** What a GPU that was tried out failed with, or null. True when it is taken out of service. */
+  judge(judged: Lane, verdict: string | null): boolean {
+    const lane = judged as DeviceLane
+    const gpu = lane.device!.device
+    const seen = { gpu, reason: lane.suspectedOf, segmentsFailed: lane.faults }
+    lane.suspectedOf = null
+    lane.faults = 0
+    if (verdict === null) {
+      lane.trustedUntilMs = this.#clock.now() + TRUSTED_MS
+      this.#log.warn('a GPU failed at several segments, but works when tried out: it stays in service', seen)
+      return false
+    }
+    lane.outOfService = verdict
     lane.sessions.clear()
-    const gpusLeft = this.#lanes.filter(({ outOfService }) => outOfService === null).length
+    const gpusLeft = this.inService.length
     this.#log.error(
       gpusLeft > 0
         ? 'a GPU is taken out of service, its sessions go to the others: see to it and start the node again'
         : 'the last GPU is taken out of service, its sessions go on on the cores: see to it and start the node again',
-      { gpu: lane.device!.device, reason: fault, segmentsFailed: lane.faults, gpusLeft },
+      { ...seen, tryOut: verdict, gpusLeft },
     )
     return true
   }

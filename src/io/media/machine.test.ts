@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { commonCapabilities, describeDevice, type MediaAbilities } from '../../domain/media-abilities.ts'
+import {
+  commonCapabilities,
+  countVisible,
+  describeDevice,
+  type MediaAbilities,
+  visibleName,
+} from '../../domain/media-abilities.ts'
 import { openLog } from '../../lib/log.ts'
 import { lookAtMachine, type MachineOptions, tryOutInProcess } from './machine.ts'
 
@@ -67,6 +73,22 @@ test('an untried GPU is believed to do what GPUs do', async () => {
 test('what is offered is what every device can do', () => {
   assert.deepEqual(commonCapabilities([whole, decoderOnly]), [15, 17, 18])
   assert.deepEqual(commonCapabilities([cores]), cores.capabilities)
+})
+
+test('where CUDA_VISIBLE_DEVICES shows some GPUs, these are counted and no others reached', () => {
+  for (const [shown, count, names] of [
+    [undefined, 4, ['0', '1', '2', '3']],
+    ['2,3', 2, ['2', '3', '-1', '-1']],
+    ['GPU-8f, GPU-1c', 2, ['GPU-8f', 'GPU-1c', '-1', '-1']],
+    ['1,-1,2', 1, ['1', '-1', '-1', '-1']],
+    ['', 0, ['-1', '-1', '-1', '-1']],
+  ] as const) {
+    assert.equal(countVisible(4, shown), count)
+    assert.deepEqual(
+      ['0', '1', '2', '3'].map((device) => visibleName(device, shown)),
+      names,
+    )
+  }
 })
 
 test('an operator is told what a GPU does and what it does not', () => {

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { describeDevice, type MediaAbilities } from '../../domain/media-abilities.ts'
+import { countVisible, describeDevice, type MediaAbilities } from '../../domain/media-abilities.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import { WorkerProcess } from './worker-process.ts'
@@ -50,16 +50,16 @@ export async function lookAtMachine(
   if (!isTried) return { devices: named.map((device) => believed(device, cores)), cores }
   const devices: MediaAbilities[] = []
   const faults: string[] = []
-  for (const device of named) {
-    try {
-      const abilities = await tryOut(device)
-      if (abilities.decodes.length === 0 && abilities.encodes.length === 0)
-        throw new NodeError('no-gpu', 'it neither decodes nor encodes anything')
-      log.info(describeDevice(abilities))
-      devices.push(abilities)
-    } catch (error) {
-      log.error('a GPU does not work and is left out', { gpu: device, reason: messageOf(error) })
-      faults.push(`GPU ${device}: ${messageOf(error)}`)
+  // All at once: one that hangs takes its time.
+  const tries = await Promise.allSettled(named.map((device) => tryOut(device).then(asWorking)))
+  for (const [index, tried] of tries.entries()) {
+    if (tried.status === 'fulfilled') {
+      log.info(describeDevice(tried.value))
+      devices.push(tried.value)
+    } else {
+      const reason = messageOf(tried.reason)
+      log.error('a GPU does not work and is left out', { gpu: named[index], reason })
+      faults.push(`GPU ${named[index]}: ${reason}`)
     }
   }
   if (named.length > 0 && devices.length === 0) {
@@ -77,21 +77,29 @@ export function workersFor(cores: number, devices: readonly MediaAbilities[]): n
 }
 
 /** Tries a GPU or the cores out in a process of its own, which may crash or hang without harm. */
-export async function tryOutInProcess(device: string | null): Promise<MediaAbilities> {
+export async function tryOutInProcess(device: string | null, signal?: AbortSignal): Promise<MediaAbilities> {
   const gpu = device === null ? null : { device, decodes: [], encodes: [] }
   const worker = new WorkerProcess(new URL('./try-out-worker.ts', import.meta.url), { gpu, folder: null })
-  const timer = setTimeout(() => void worker.kill(), TRY_OUT_MS)
+  const stop = () => void worker.kill()
+  const timer = setTimeout(stop, TRY_OUT_MS)
+  signal?.addEventListener('abort', stop, { once: true })
   try {
     await worker.ready
-    return (await worker.call('try out', {}).result) as MediaAbilities
+    return await worker.call('try out', {}).result
   } finally {
     clearTimeout(timer)
+    signal?.removeEventListener('abort', stop)
     await worker.kill()
   }
 }
 
-/** How many Nvidia GPUs there are: by the machine's list of cards, or else by the driver's files. */
+/** How many Nvidia GPUs there are for us. */
 export function countNvidiaGpus(): number {
+  return countVisible(presentNvidiaGpus(), process.env.CUDA_VISIBLE_DEVICES)
+}
+
+/** By the machine's list of cards, or else by the driver's files. */
+function presentNvidiaGpus(): number {
   const cards = namesIn(PCI_DEVICES).filter((name) => {
     const read = (file: string) => readFileSync(`${PCI_DEVICES}/${name}/${file}`, 'utf8').trim()
     try {
@@ -101,6 +109,11 @@ export function countNvidiaGpus(): number {
     }
   })
   return cards.length > 0 ? cards.length : namesIn('/dev').filter((name) => /^nvidia\d+$/.test(name)).length
+}
+
+function asWorking(abilities: MediaAbilities): MediaAbilities {
+  if (abilities.decodes.length > 0 || abilities.encodes.length > 0) return abilities
+  throw new NodeError('no-gpu', 'it neither decodes nor encodes anything')
 }
 
 function namesIn(folder: string): string[] {

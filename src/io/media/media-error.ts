@@ -8,3 +8,12 @@ export class MediaError extends NodeError<'media'> {
     super('media', message, options)
   }
 }
+
+/** Work that was not begun in time, or at all, because of what is before it: for no fault of the segment. */
+export class BusyError extends NodeError<'media-busy'> {
+  override name = 'BusyError'
+
+  constructor() {
+    super('media-busy', 'Too much media work is waiting')
+  }
+}

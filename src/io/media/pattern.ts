@@ -73,7 +73,7 @@ export function segmentsOfFile(
 }
 
 async function* segments(
-  source: { kind: string; payload: unknown },
+  source: { kind: 'open pattern' | 'open file'; payload: unknown },
   pacing: { isPaced?: boolean | undefined; clock?: Clock | undefined },
   signal: AbortSignal,
 ): AsyncGenerator<SourceSegment> {
@@ -86,7 +86,7 @@ async function* segments(
     await worker.call(source.kind, source.payload).result
     let due = clock.now()
     for (let seq = 0; ; seq++) {
-      const segment = (await worker.call('next', null).result) as Omit<SourceSegment, 'seq'> | undefined
+      const segment = await worker.call('next', null).result
       if (!segment) throw new MediaError('the source has ended')
       if (pacing.isPaced !== false) {
         const waitMs = due - clock.now()

@@ -28,6 +28,8 @@ export interface RenditionSource {
   readonly device: Device
   /** Threads that this rendition's encoder may use. */
   readonly threads: number
+  /** Ends the work at the next frame or packet, also while an encoder is drained. */
+  readonly signal: AbortSignal
 }
 
 /** What became of one rendition. */
@@ -142,6 +144,7 @@ export class RenditionWriter implements Disposable {
   }
 
   async #encode(picture: Frame, pts: bigint, key: boolean): Promise<void> {
+    this.#source.signal.throwIfAborted()
     if (this.#framesOut + 1 > RUNAWAY_FACTOR * this.#framesIn) throw new MediaError('Encoded frames runaway')
     const encoder = this.#encoder!
     this.#framesOut++
@@ -236,6 +239,7 @@ export class RenditionWriter implements Disposable {
   }
 
   #writeVideo(packet: Packet): void {
+    this.#source.signal.throwIfAborted()
     const unit = this.#encoder!.timeBase
     // An encoder that is given fewer frames than it holds back does not leave room for them before the first.
     const { hasBFrames } = this.#encoder!.context

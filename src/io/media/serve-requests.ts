@@ -1,15 +1,25 @@
+import { writeFileSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { Worker } from 'node:worker_threads'
 import { isAbort, messageOf } from '../../lib/errors.ts'
-import type { WorkerMessage, WorkerRequest } from './worker-process.ts'
+import { MessagePipe } from './message-pipe.ts'
+import type { Answer, WorkKind } from './worker-answers.ts'
+import { WORKER_PIPE, type WorkerMessage, type WorkerRequest } from './worker-process.ts'
 
 /** The kinds of work that a worker process does. The signal is aborted when the work is no longer wanted. */
-export type Handlers = Readonly<Record<string, (payload: never, signal: AbortSignal) => Promise<unknown>>>
+export type Handlers = {
+  readonly [Kind in WorkKind]?: (payload: never, signal: AbortSignal) => Promise<Answer<Kind>>
+}
 
-/** Serves the parent process until it disconnects or kills us: the whole life of a worker process. */
+/** Serves the parent process until that is gone or kills us: the whole life of a worker process. */
 export function serveRequests(handlers: Handlers): void {
+  endWithParent()
   const running = new Map<number, AbortController>()
-  const answer = (message: WorkerMessage) => void process.send?.(message, undefined, {}, () => {})
-  process.on('message', async ({ id, task }: WorkerRequest) => {
+  const pipe = new Socket({ fd: WORKER_PIPE, readable: true, writable: true })
+  const answer = (message: WorkerMessage) => messages.send(message)
+  const take = async ({ id, task }: WorkerRequest) => {
     if (!task) return running.get(id)?.abort()
+    answer({ kind: 'begun', id })
     const abort = new AbortController()
     running.set(id, abort)
     try {
@@ -20,16 +30,47 @@ export function serveRequests(handlers: Handlers): void {
       answer({
         kind: 'failed',
         id,
-        message: messageOf(error),
+        message: messageOf(error).slice(0, MAX_TEXT),
         aborted: isAbort(error) && abort.signal.aborted,
       })
     } finally {
       running.delete(id)
     }
+  }
+  const messages = new MessagePipe(pipe, {
+    message: (request) => void take(request as WorkerRequest),
+    nonsense: endAtOnce,
   })
-  // A parent that is killed cannot stop us. An ordinary exit would wait for native threads, which may hang.
-  process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
+  pipe.on('close', endAtOnce)
   // A terminal's Ctrl-C reaches the whole group; the parent finishes its work first and then ends us.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {})
   answer({ kind: 'ready' })
 }
+
+const MAX_TEXT = 10_000
+
+/** An ordinary exit would wait for native threads, which may hang. */
+function endAtOnce(): void {
+  process.kill(process.pid, 'SIGKILL')
+}
+
+/**
+ * Native code that hangs keeps this thread from noticing that the pipe is closed; another one notices that the parent
+ * has changed. And where the system runs out of memory it is to end this process rather than the parent.
+ */
+function endWithParent(): void {
+  const watch = new Worker(WATCH, { eval: true, workerData: process.ppid, stdout: true, stderr: true })
+  watch.unref()
+  try {
+    writeFileSync('/proc/self/oom_score_adj', '1000')
+  } catch {
+    // Not a Linux, or not allowed.
+  }
+}
+
+const WATCH = `
+  const { workerData: parent } = require('node:worker_threads')
+  setInterval(() => {
+    if (process.ppid !== parent) process.kill(process.pid, 'SIGKILL')
+  }, 500)
+`

@@ -5,6 +5,7 @@ import { look, makeSegment, makeSegments, profileOf, ptsOf, recording } from '..
 import { makePictures } from '../../../test/remade-media.ts'
 import { fails, frames, keyFrames, make, PROVIDER } from '../../../test/renditions.ts'
 import type { Profile } from '../../domain/rendition.ts'
+import { cpu, type Device } from './device.ts'
 import { MemoryInput, MemoryOutput } from './ffmpeg.ts'
 import { probe } from './probe.ts'
 import { transcode } from './transcode.ts'
@@ -513,3 +514,30 @@ async function withoutKeyFrame(): Promise<Uint8Array> {
   packet.free()
   return output.finish()
 }
+
+test('work that is called off ends also when all is decoded and the encoders are being emptied', async () => {
+  const abort = new AbortController()
+  let scaled = 0
+  const device: Device = {
+    ...cpu,
+    scalerFor: (profile) => {
+      const scaler = cpu.scalerFor(profile)
+      return {
+        scale: (frame, size) => {
+          if (++scaled === 60) abort.abort()
+          return scaler.scale(frame, size)
+        },
+        [Symbol.dispose]: () => scaler[Symbol.dispose](),
+      }
+    },
+  }
+  const source = await makeSegment({ audio: false })
+  const request = { source, profiles: [profileOf({ width: 128, height: 72 })], provider: PROVIDER }
+  await assert.rejects(
+    transcode({ ...request, clip: null, calcPerceptualHash: false }, abort.signal, device),
+    {
+      name: 'AbortError',
+    },
+  )
+  assert.equal(scaled, 60)
+})

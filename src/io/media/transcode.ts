@@ -63,6 +63,7 @@ export async function transcode(
     device,
     provider: request.provider,
     calcPerceptualHash: request.calcPerceptualHash,
+    signal,
   }
   // Peers who compare signatures scale every rendition from the source.
   const inSteps = device.scalesInSteps && !request.calcPerceptualHash

@@ -1,21 +1,36 @@
-import { type ChildProcess, fork } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import type { MediaAbilities } from '../../domain/media-abilities.ts'
+import type { Duplex } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+import { z } from 'zod'
+import { type MediaAbilities, visibleName } from '../../domain/media-abilities.ts'
+import { WORKER_DIED } from '../../domain/offences.ts'
 import { abortError } from '../../lib/errors.ts'
 import { MediaError } from './media-error.ts'
+import { MessagePipe } from './message-pipe.ts'
+import { type Answer, answers, type WorkKind } from './worker-answers.ts'
 
 /** What is asked of a worker process. */
 export interface WorkerRequest {
   readonly id: number
   /** Null cancels the request of that id. */
-  readonly task: { readonly kind: string; readonly payload: unknown } | null
+  readonly task: { readonly kind: WorkKind; readonly payload: unknown } | null
 }
 
-/** What a worker process says: first that it is ready, then one answer to each request. */
-export type WorkerMessage =
-  | { readonly kind: 'ready' }
-  | { readonly kind: 'done'; readonly id: number; readonly value: unknown }
-  | { readonly kind: 'failed'; readonly id: number; readonly message: string; readonly aborted: boolean }
+const messageSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('ready') }),
+  z.object({ kind: z.literal('begun'), id: z.number() }),
+  z.object({ kind: z.literal('done'), id: z.number(), value: z.unknown() }),
+  z.object({
+    kind: z.literal('failed'),
+    id: z.number(),
+    message: z.string().max(10_000),
+    aborted: z.boolean(),
+  }),
+])
+
+/** What a worker process says: first that it is ready; of each request that it is begun, then one answer. */
+export type WorkerMessage = z.infer<typeof messageSchema>
 
 /** How a worker process ended. */
 export interface WorkerEnd {
@@ -25,15 +40,27 @@ export interface WorkerEnd {
   readonly stderr: string
 }
 
+/** One piece of work that a worker is asked for. */
+export interface WorkerCall<Value> {
+  /** Rejects with MediaError, or AbortError once cancelled work has ended. */
+  readonly result: Promise<Value>
+  /** Whether the worker has said that it is at it; before, its end is not this work's doing. */
+  readonly hasBegun: boolean
+  cancel(): void
+}
+
 interface Call {
+  readonly kind: WorkKind
+  hasBegun: boolean
   readonly resolve: (value: unknown) => void
   readonly reject: (error: unknown) => void
 }
 
-/** The text of a job whose worker ended under it. Not among the texts that forbid another try. */
-export const WORKER_DIED = 'Media worker died'
-
 const KEPT_STDERR_CHARS = 2000
+/** A process that is killed is gone at once, unless a driver holds it: then it counts as gone after so long. */
+const KILL_LIMIT_MS = 5_000
+/** The pipe on which requests and answers go, as the worker numbers it. */
+export const WORKER_PIPE = 3
 
 /** How a worker process is set up. */
 export interface WorkerSetUp {
@@ -52,6 +79,7 @@ const PASSED_ENVIRONMENT = [
   'LD_LIBRARY_PATH',
   'FONTCONFIG_PATH',
   'SSL_CERT_FILE',
+  'CUDA_DEVICE_ORDER',
 ]
 
 /**
@@ -63,27 +91,33 @@ const MEMORY_HABITS = { MALLOC_MMAP_THRESHOLD_: String(4 << 20), MALLOC_TRIM_THR
 /** A process of its own in which native media code runs. It ends with this process, however this one ends. */
 export class WorkerProcess {
   readonly #child: ChildProcess
+  readonly #pipe: MessagePipe | null
   readonly #calls = new Map<number, Call>()
   readonly #ready = Promise.withResolvers<void>()
   readonly #ended = Promise.withResolvers<WorkerEnd>()
   #nextId = 1
   #stderr = ''
   #alive = true
+  #isTrusted = true
 
   /** Starts the process on a module that calls `serveRequests`. */
   constructor(module: URL, setUp: WorkerSetUp = { gpu: null, folder: null }) {
     this.#ready.promise.catch(() => {})
-    this.#child = fork(module, [JSON.stringify(setUp.gpu)], {
-      execPath: process.execPath,
-      execArgv: [],
-      serialization: 'advanced',
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    this.#child = spawn(process.execPath, [fileURLToPath(module), JSON.stringify(setUp.gpu)], {
+      stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
       env: environmentOf(setUp),
     })
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr = (this.#stderr + text).slice(-KEPT_STDERR_CHARS)
     })
-    this.#child.on('message', (message) => this.#receive(message as WorkerMessage))
+    // There is none where the system gives this process no more files; that is told as an error.
+    const pipe = this.#child.stdio?.[WORKER_PIPE] as Duplex | undefined
+    this.#pipe = pipe
+      ? new MessagePipe(pipe, {
+          message: (message) => this.#receive(message),
+          nonsense: (why) => this.#distrust(why),
+        })
+      : null
     this.#child.once('error', (error) => this.#end({ code: null, signal: null, stderr: String(error) }))
     this.#child.once('exit', (code, signal) => this.#end({ code, signal, stderr: this.#stderr }))
   }
@@ -113,40 +147,75 @@ export class WorkerProcess {
     return this.#ended.promise
   }
 
-  /** Asks for one piece of work. Rejects with MediaError, or AbortError once a cancelled request has ended. */
-  call(kind: string, payload: unknown): { readonly result: Promise<unknown>; cancel(): void } {
+  /** Asks for one piece of work. */
+  call<Kind extends WorkKind>(kind: Kind, payload: unknown): WorkerCall<Answer<Kind>> {
     const id = this.#nextId++
-    const { promise, resolve, reject } = Promise.withResolvers<unknown>()
+    const { promise, resolve, reject } = Promise.withResolvers<Answer<Kind>>()
+    const call: Call = { kind, hasBegun: false, resolve: resolve as (value: unknown) => void, reject }
     if (this.#alive) {
-      this.#calls.set(id, { resolve, reject })
+      this.#calls.set(id, call)
       this.#send({ id, task: { kind, payload } })
     } else {
       reject(new MediaError(WORKER_DIED))
     }
-    return { result: promise, cancel: () => this.#send({ id, task: null }) }
+    return {
+      result: promise,
+      get hasBegun() {
+        return call.hasBegun
+      },
+      cancel: () => this.#send({ id, task: null }),
+    }
   }
 
-  /** Kills the process at once and waits until it is gone. */
+  /** Kills the process at once and waits until it is gone, or counts as gone. */
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL')
+    const limit = setTimeout(() => {
+      this.#end({
+        code: null,
+        signal: null,
+        stderr: `it is still there ${KILL_LIMIT_MS / 1000} s after a kill -9`,
+      })
+    }, KILL_LIMIT_MS)
     await this.#ended.promise
+    clearTimeout(limit)
   }
 
   #send(request: WorkerRequest): void {
     // What a dying process does not receive is answered by its end.
-    if (this.#alive && this.#child.connected) this.#child.send(request, () => {})
+    if (this.#alive) this.#pipe?.send(request)
   }
 
-  #receive(message: WorkerMessage): void {
-    if (message.kind === 'ready') {
-      this.#ready.resolve()
+  #receive(received: unknown): void {
+    if (!this.#isTrusted) return
+    const { data: message } = messageSchema.safeParse(received)
+    if (!message) this.#distrust('a message of no known kind')
+    else if (message.kind === 'ready') this.#ready.resolve()
+    else {
+      const call = this.#calls.get(message.id)
+      if (call) this.#hear(call, message)
+    }
+  }
+
+  #hear(call: Call, message: Exclude<WorkerMessage, { kind: 'ready' }>): void {
+    call.hasBegun = true
+    if (message.kind === 'begun') return
+    const answer = message.kind === 'done' ? answers[call.kind].safeParse(message.value) : null
+    if (answer?.success === false) {
+      this.#distrust(`an answer of another shape than ${call.kind} has`)
       return
     }
-    const call = this.#calls.get(message.id)
-    if (!call) return
     this.#calls.delete(message.id)
-    if (message.kind === 'done') call.resolve(message.value)
-    else call.reject(message.aborted ? abortError() : new MediaError(message.message))
+    if (message.kind === 'failed')
+      call.reject(message.aborted ? abortError() : new MediaError(message.message))
+    else call.resolve(answer!.data)
+  }
+
+  /** Code that says what it never would is no longer its own master. */
+  #distrust(why: string): void {
+    this.#isTrusted = false
+    this.#stderr = `it said ${why}`
+    void this.kill()
   }
 
   #end(end: WorkerEnd): void {
@@ -169,12 +238,6 @@ function environmentOf({ folder, gpu }: WorkerSetUp): Record<string, string> {
     ...MEMORY_HABITS,
     ...(folder === null ? {} : { TMPDIR: folder, CUDA_CACHE_PATH: folder }),
     // A worker sees its own GPU only, so that nothing in it can take another.
-    CUDA_VISIBLE_DEVICES: gpu === null ? '' : visibleName(gpu.device ?? ''),
+    CUDA_VISIBLE_DEVICES: gpu === null ? '' : visibleName(gpu.device ?? '', process.env.CUDA_VISIBLE_DEVICES),
   }
-}
-
-/** An operator who shows this process only some GPUs counts those. */
-function visibleName(device: string): string {
-  const shown = process.env.CUDA_VISIBLE_DEVICES?.split(',') ?? []
-  return shown[Number(device)] ?? device
 }

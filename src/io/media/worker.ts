@@ -1,19 +1,12 @@
 /** The worker process in which segments of strangers are decoded and encoded. Started by `MediaEngine`. */
 import { messageOf } from '../../lib/errors.ts'
-import type { TranscodeOutput } from '../../services/orchestrator.ts'
 import { CudaDevice, cpu } from './device.ts'
 import { countPixels, probe } from './probe.ts'
 import { serveRequests } from './serve-requests.ts'
 import { type TranscodeRequest, transcode } from './transcode.ts'
 import { warmUp } from './try-out.ts'
+import type { Answer } from './worker-answers.ts'
 import type { WorkerSetUp } from './worker-process.ts'
-
-/** What became of a segment. */
-export interface WorkerOutput {
-  readonly output: TranscodeOutput
-  /** What the GPU failed with where the cores then did the segment; null where nothing failed. */
-  readonly deviceFault: string | null
-}
 
 const gpu = JSON.parse(process.argv[2] ?? 'null') as WorkerSetUp['gpu']
 let device: CudaDevice | null = null
@@ -25,7 +18,7 @@ try {
 }
 
 serveRequests({
-  transcode: async (request: TranscodeRequest, signal): Promise<WorkerOutput> => {
+  transcode: async (request: TranscodeRequest, signal): Promise<Answer<'transcode'>> => {
     if (!gpu) return { output: await transcode(request, signal), deviceFault: null }
     try {
       device ??= new CudaDevice(gpu)
