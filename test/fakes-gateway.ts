@@ -236,6 +236,9 @@ export class FakePayer implements Payer {
 
 /** A media engine that reads what tests write: `key=value` words; a rendition's pixels are its bytes. */
 export class FakeMedia {
+  /** What counting pixels fails with; null when it does not. */
+  fault: Error | null = null
+
   async probe(bytes: Uint8Array): Promise<InputProbe> {
     const words = new Map(
       new TextDecoder()
@@ -255,6 +258,7 @@ export class FakeMedia {
   }
 
   async countPixels(bytes: Uint8Array): Promise<bigint> {
+    if (this.fault) throw this.fault
     return BigInt(bytes.length)
   }
 }

@@ -45,6 +45,7 @@ async function setUp(
   const network = new FakeNetwork(clock, ...orchestrators)
   const payer = new FakePayer()
   const store = new MemoryObjects()
+  const media = new FakeMedia()
   const events: GatewayEvent[] = []
   const dice = seededDice('gateway')
   const signer = onchain ? keySigner(keyOf(77)) : noSigner
@@ -82,7 +83,7 @@ async function setUp(
       client: network,
       payer,
       signer,
-      media: new FakeMedia(),
+      media,
       store,
       clock,
       dice,
@@ -97,6 +98,7 @@ async function setUp(
     network,
     payer,
     store,
+    media,
     events,
     gateway,
     signer,
@@ -354,6 +356,14 @@ const faults: readonly [
     },
   ],
 ]
+
+test('a rendition that cannot be decoded has no pixels; one that nobody had time to look at is believed', async () => {
+  await using set = await setUp([one()], { onchain: true, maxAttempts: 1 })
+  set.media.fault = new NodeError('media-busy', 'Too much media work is waiting')
+  assert.equal((await set.push()).length, 2)
+  set.media.fault = new NodeError('media', 'Invalid data found when processing input')
+  await assert.rejects(set.push({ sequence: 1n }), { message: 'hit max transcode attempts: PixelMismatch' })
+})
 
 for (const [claim, change, expected] of faults) {
   test(`one try, one orchestrator, ${claim}: ${expected.text}`, async () => {

@@ -72,8 +72,8 @@ export interface Rendition {
 
 /** What the media engine is asked here. */
 export interface InputMedia {
-  /** Throws for what is no container. */
-  probe(bytes: Uint8Array, signal: AbortSignal): Promise<InputProbe>
+  /** Throws for what is no container, and for a stream that is refused since it ended several workers. */
+  probe(bytes: Uint8Array, signal: AbortSignal, streamId: string): Promise<InputProbe>
   countPixels(bytes: Uint8Array, signal: AbortSignal): Promise<bigint>
 }
 
@@ -221,7 +221,7 @@ export class Gateway implements Service {
     const scope = this.#scope
     if (!scope) throw new GatewayError('segment-failed', 'the gateway is not running')
     try {
-      return await this.#needs.media.probe(segment.bytes, scope.signal)
+      return await this.#needs.media.probe(segment.bytes, scope.signal, segment.externalId)
     } catch (error) {
       if (scope.signal.aborted) throw new GatewayError('segment-failed', 'the gateway is stopping')
       this.#needs.log.debug('a segment could not be probed', { stream: segment.externalId, error })

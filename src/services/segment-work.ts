@@ -48,6 +48,7 @@ export interface SubmissionClient extends InfoClient {
 
 /** Decodes a rendition and counts its pixels. */
 export interface PixelCounter {
+  /** Throws NodeError `media-busy` when it does not come to that. */
   countPixels(bytes: Uint8Array, signal: AbortSignal): Promise<bigint>
 }
 
@@ -282,15 +283,20 @@ export class SegmentWork {
     outcome: SegmentResult,
     signal: AbortSignal,
   ): Promise<void> {
-    const { verifier } = this.#needs
-    const counts = await Promise.all(
-      outcome.renditions.map((bytes) =>
-        // What cannot be decoded has no pixels.
-        verifier!.countPixels(bytes, signal).catch(() => -1n),
-      ),
-    )
-    signal.throwIfAborted()
-    if (counts.some((count, i) => count !== renditions[i]!.pixels)) throw new PixelMismatch(outcome)
+    const counts = await Promise.all(outcome.renditions.map((bytes) => this.#countPixels(bytes, signal)))
+    const isOtherThan = (count: bigint | null, i: number) => count !== null && count !== renditions[i]!.pixels
+    if (counts.some(isOtherThan)) throw new PixelMismatch(outcome)
+  }
+
+  /** Null where this node's engine had no time to look: no fault of the orchestrator's. */
+  async #countPixels(bytes: Uint8Array, signal: AbortSignal): Promise<bigint | null> {
+    try {
+      return await this.#needs.verifier!.countPixels(bytes, signal)
+    } catch (error) {
+      signal.throwIfAborted()
+      // What cannot be decoded has no pixels.
+      return error instanceof NodeError && error.code === 'media-busy' ? null : -1n
+    }
   }
 }
 

@@ -23,6 +23,8 @@ function world(t: TestContext, options: { local?: boolean; localCapacity?: numbe
     /** While set, what comes would be late. */
     isLate: false,
     canFinish: () => !local.isLate,
+    ended: [] as string[],
+    sessionEnded: (sessionId: string) => void local.ended.push(sessionId),
     transcode: async (job: AdmittedJob): Promise<TranscodeOutput> => {
       here.push(job)
       if (job.sessionId === 'bad') throw new NodeError('media', 'No keyframes in input')
@@ -255,6 +257,38 @@ test('a failed segment frees its session for another transcoder', async (t) => {
   )
 })
 
+test('a session that leaves a transcoder after a failure is over there, once nothing of it is left', async (t) => {
+  const w = world(t)
+  const one = await w.come('one')
+  await w.ask(jobOf('a', 0n))
+  await w.ask(jobOf('a', 1n))
+  w.pool.finish(0n, new NodeError('remote-failure', 'No keyframes in input'))
+  await rest()
+  const ends = () => one.told.filter(({ kind }) => kind === 'teardown')
+  assert.deepEqual(ends(), [])
+  w.pool.finish(1n, new NodeError('remote-failure', 'No keyframes in input'))
+  await rest()
+  assert.deepEqual(ends(), [{ kind: 'teardown', sessionId: 'a' }])
+})
+
+test('a gateway whose streams end the workers of transcoders is refused for a while, another is not', async (t) => {
+  const w = world(t)
+  await w.come('one', { capacity: 100 })
+  const payer = '0x00000000000000000000000000000000000000aa'
+  for (let task = 0n; task < 9n; task++) {
+    const asked = await w.ask(jobOf(`s${task}`, 0n, { payer }))
+    w.pool.finish(task, new NodeError('remote-failure', 'Media worker died'))
+    await rest()
+    assert.equal(asked.result, 'error: Media worker died')
+  }
+  const refused = await w.ask(jobOf('fresh', 0n, { payer }))
+  assert.equal(refused.result, 'error: This gateway ended 9 media workers: refused for 300 s')
+  const other = await w.ask(jobOf('fresh', 0n, { payer: '0x00000000000000000000000000000000000000bb' }))
+  w.pool.finish(9n, outputOf('done'))
+  await rest()
+  assert.equal(other.result, 'done')
+})
+
 test('the end of a session is told to its transcoder, which has room again', async (t) => {
   const w = world(t)
   const one = await w.come('one', { capacity: 1 })
@@ -457,6 +491,7 @@ test('the engine of this node takes over what a transcoder lost, for the time th
 test('a failure of this node’s own engine reaches the gateway in its own words, and frees the session', async (t) => {
   const w = world(t, { local: true, localCapacity: 1 })
   assert.equal((await w.ask(jobOf('bad'))).result, 'error: No keyframes in input')
+  assert.deepEqual(w.local.ended, ['bad'])
   assert.equal((await w.ask(jobOf('a'))).result, 'here')
 })
 

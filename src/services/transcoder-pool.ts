@@ -1,4 +1,6 @@
 import { type Capabilities, defaultCapabilities, satisfies, withTranscoders } from '../domain/capabilities.ts'
+import { WORKER_DIED } from '../domain/offences.ts'
+import { Offenders } from '../domain/offenders.ts'
 import { segmentLimitMs } from '../domain/segment.ts'
 import { forTranscoder, type Notice, type Registration } from '../domain/transcoder-notice.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -95,12 +97,14 @@ export class TranscoderPool implements Service, Transcoder {
   readonly #attempts = new Map<bigint, Attempt>()
   /** Segments that wait for a transcoder to come. */
   readonly #stranded = new Set<Work>()
+  readonly #offenders: Offenders
   #offer: Capabilities
   #nextTask = 0n
 
   constructor(options: TranscoderPoolOptions, needs: TranscoderPoolNeeds) {
     this.#options = options
     this.#needs = needs
+    this.#offenders = new Offenders(needs)
     this.#offer = options.capabilities
     const { local } = needs
     if (!local) return
@@ -189,7 +193,11 @@ export class TranscoderPool implements Service, Transcoder {
     if (!(outcome instanceof NodeError)) {
       member.done++
       work.result.resolve(outcome)
-    } else this.#failed(work, member, outcome)
+      return
+    }
+    // The transcoder does not know who pays: it cannot refuse a gateway by itself.
+    if (outcome.message === WORKER_DIED) this.#offenders.blame(work.job)
+    this.#failed(work, member, outcome)
   }
 
   /** The result of a task broke off on its way. It may come again; meanwhile another is to do the segment. */
@@ -211,14 +219,13 @@ export class TranscoderPool implements Service, Transcoder {
   sessionEnded(sessionId: string): void {
     const member = this.#bySession.get(sessionId)
     if (!member) return
-    this.#release(sessionId, member)
-    if (member.isLocal) this.#needs.local?.sessionEnded?.(sessionId)
-    else this.#tell(member, { kind: 'teardown', sessionId })
+    this.#part(sessionId, member)
   }
 
-  /** Has a segment done. Throws the texts of wire.md §13, or the transcoder's own. */
+  /** Has a segment done. Throws the texts of wire.md §13, or the transcoder's own; or that its gateway is refused for a while. */
   async transcode(job: AdmittedJob, signal: AbortSignal): Promise<TranscodeOutput> {
     if (signal.aborted) throw abortError(signal)
+    this.#offenders.assertWelcome(job)
     const { clock, sources } = this.#needs
     const work: Work = {
       job,
@@ -327,7 +334,7 @@ export class TranscoderPool implements Service, Transcoder {
   /** Its session goes elsewhere, where the next segment may fare better; another try of the segment may still succeed. */
   #failed(work: Work, member: Member, error: unknown): void {
     member.failed++
-    this.#release(work.job.sessionId, member)
+    this.#part(work.job.sessionId, member)
     work.holders.delete(member)
     if (work.holders.size === 0) work.result.reject(error)
   }
@@ -435,6 +442,14 @@ export class TranscoderPool implements Service, Transcoder {
     )
     const { sessionId } = work.job
     this.#needs.log.warn('a segment waits for a transcoder', { sessionId, reason: messageOf(reason) })
+  }
+
+  /** A session has no more for a transcoder, which is told once nothing of it is left there. */
+  #part(sessionId: string, member: Member): void {
+    this.#release(sessionId, member)
+    if (member.isLocal) this.#needs.local?.sessionEnded?.(sessionId)
+    else if (!this.#worksOf(member).some(({ job }) => job.sessionId === sessionId))
+      this.#tell(member, { kind: 'teardown', sessionId })
   }
 
   #release(sessionId: string, member: Member): void {

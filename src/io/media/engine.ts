@@ -188,7 +188,9 @@ export class MediaEngine implements Service, Transcoder {
   /** Decodes a rendition and adds up the pixels of its frames. Rejects with BusyError when it did not come to that. */
   async countPixels(bytes: Uint8Array, signal: AbortSignal): Promise<bigint> {
     const options = { job: null, origin: null, deadlineMs: COUNT_DEADLINE_MS, signal }
-    return await this.#do('count pixels', bytes, options)
+    const count = () => this.#do('count pixels', bytes, options)
+    // An orchestrator is not to lose a session over what may have befallen the worker from elsewhere.
+    return await count().catch((error) => (isDeath(error) ? count() : Promise.reject(error)))
   }
 
   get state(): EngineState {
@@ -295,7 +297,7 @@ export class MediaEngine implements Service, Transcoder {
       if (task.kind === 'transcode') this.#noteDevice(lane, (value as Answer<'transcode'>).deviceFault)
       task.resolve(value)
     } catch (error) {
-      const isDead = error instanceof MediaError && error.message === WORKER_DIED
+      const isDead = isDeath(error)
       isAgain = isDead && !call.hasBegun && !task.settled.signal.aborted
       if (isDead && call.hasBegun && !task.isCalledOff) {
         if (task.origin) this.#offenders.blame(task.origin)
@@ -443,6 +445,10 @@ export class MediaEngine implements Service, Transcoder {
       void slot.worker?.kill()
     }
   }
+}
+
+function isDeath(error: unknown): boolean {
+  return error instanceof MediaError && error.message === WORKER_DIED
 }
 
 function launchWorker(setUp: WorkerSetUp): WorkerProcess {
