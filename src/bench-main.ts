@@ -8,6 +8,8 @@ import { systemClock } from './lib/clock.ts'
 
 const stop = new AbortController()
 for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort())
+// Nobody reads any more, as after `| head`.
+process.stdout.on('error', () => stop.abort())
 process.exitCode = await runBench(
   {
     argv: process.argv.slice(2),

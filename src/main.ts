@@ -21,6 +21,8 @@ else await runAsNode()
 async function showStatus(): Promise<void> {
   const stop = new AbortController()
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort())
+  // Nobody reads any more, as after `| head`.
+  process.stdout.on('error', () => stop.abort())
   process.exitCode = await runStatus(
     {
       argv: process.argv.slice(3),
@@ -61,6 +63,8 @@ async function runAsNode(): Promise<void> {
   } else {
     const stop = new AbortController()
     const drain = new AbortController()
+    // A log that nobody reads any more, as its collector went away, is no reason to stop.
+    for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
     process.on('SIGINT', () => stop.abort())
     // Asked a second time it does not wait any more.
     process.on('SIGTERM', () => (drain.signal.aborted ? stop.abort() : drain.abort()))

@@ -81,6 +81,17 @@ test('the node runs from any directory, through a link, on the Node.js that npm 
   assert.equal(code, 0, stderr)
 })
 
+test('a node goes on when nobody reads its log any more', async () => {
+  const control = `127.0.0.1:${await freePort()}`
+  const args = ['-gateway', '-httpAddr', `127.0.0.1:${await freePort()}`, '-v', '5']
+  const { child, ended } = launch([...args, '-cliAddr', control, '-dataDir', 'unread'])
+  child.stderr.destroy()
+  child.stdout.destroy()
+  await until(() => isReady(control), 'readiness')
+  child.kill('SIGTERM')
+  assert.equal((await ended).code, 0)
+})
+
 test('kill ends the node itself, and its workers with it', async () => {
   const control = `127.0.0.1:${await freePort()}`
   const service = await freePort()
