@@ -166,6 +166,28 @@ test('a task is fetched, transcoded under the orchestrator’s name, and brought
   assert.deepEqual([w.worker.status().done, w.worker.status().running], [1, 0])
 })
 
+test('a capacity that has changed much is told by a new registration, once nothing runs', async (t) => {
+  const w = await world(t)
+  w.engine.sessions = 6
+  await pass(w.clock, 180_000)
+  assert.deepEqual(w.link.capacities, [5], 'a little is not worth it')
+  w.engine.sessions = 2
+  const release = w.hold()
+  w.link.tell(taskOf('aaaa', 1n))
+  await pass(w.clock, 120_000)
+  assert.deepEqual(w.link.capacities, [5], 'something runs')
+  release()
+  await pass(w.clock, 60_000)
+  assert.deepEqual(w.link.capacities, [5, 2])
+  assert.deepEqual(w.link.registered, [FIRST, FIRST])
+  assert.equal(w.link.delivered.length, 1)
+  w.link.tell(taskOf('bbbb', 2n))
+  await rest()
+  assert.equal(w.link.delivered.length, 2)
+  await pass(w.clock, 600_000)
+  assert.deepEqual(w.link.capacities, [5, 2])
+})
+
 test('what cannot be done is answered with the text that belongs to it', async (t) => {
   const w = await world(t)
   const foreign = { ...defaultCapabilities(''), bitstring: bitstringOf([0, 17]) }

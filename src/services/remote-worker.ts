@@ -14,6 +14,9 @@ const RETRY_GROWTH = 1.5
 const LONGEST_RETRY_MS = 10_000
 /** A registration that held for so long was a good one: after it the waits begin anew. */
 const GOOD_REGISTRATION_MS = 30_000
+/** How often it is looked whether another capacity is to be told; what differs by less is not worth a new registration. */
+const CAPACITY_CHECK_MS = 60_000
+const CAPACITY_PART = 0.2
 /** Tasks at the same time; each holds its segment in memory. */
 const MAX_RUNNING = 256
 /** A result is brought again when the orchestrator could not be reached, so often and after so long. */
@@ -57,7 +60,7 @@ export interface OrchestratorLink {
 
 /** What does the work. */
 export interface WorkerEngine {
-  /** Sessions that it takes at once just now: each registration tells it anew. */
+  /** Sessions that it takes at once just now; when that has changed it registers anew. */
   readonly sessions: number
   transcode(job: TranscodeJob, signal: AbortSignal): Promise<TranscodeOutput>
   /** False when it is sure that a segment could not be done in time. */
@@ -163,7 +166,8 @@ export class RemoteWorker implements Service {
       this.#status = { ...this.#status, orchestrator: url, sinceMs: startedMs }
       log.debug('registers', { orchestrator: url })
       try {
-        await this.#workFor(url, signal)
+        while ((await this.#workFor(url, signal)) === 'outdated')
+          log.info('registers anew, with the capacity that is measured now', { orchestrator: url })
         this.#status = { ...this.#status, lastError: 'the orchestrator ended the registration' }
       } catch (error) {
         if (signal.aborted && isAbort(error)) throw error
@@ -205,14 +209,18 @@ export class RemoteWorker implements Service {
     }
   }
 
-  async #workFor(url: string, signal: AbortSignal): Promise<void> {
+  /** Until the registration ends, or tells a capacity that is not true any more. */
+  async #workFor(url: string, signal: AbortSignal): Promise<'ended' | 'outdated'> {
     const { capabilities, secret } = this.#options
     const { engine, link } = this.#needs
     const line = link.line(url)
     const tasks = new Set<Promise<void>>()
+    const outdated = new AbortController()
+    const over = new AbortController()
     try {
       const registration = { secret, capacity: engine.sessions, capabilities }
-      for await (const notice of line.notices(registration, signal)) {
+      void this.#watchCapacity(registration.capacity, outdated, over.signal).catch(() => {})
+      for await (const notice of line.notices(registration, AbortSignal.any([signal, outdated.signal]))) {
         if (notice.kind === 'teardown') {
           engine.sessionEnded(notice.sessionId)
           continue
@@ -224,10 +232,24 @@ export class RemoteWorker implements Service {
         tasks.add(task)
         this.#running.add(task)
       }
+      return 'ended'
+    } catch (error) {
+      if (outdated.signal.aborted && !signal.aborted && isAbort(error)) return 'outdated'
+      throw error
     } finally {
+      over.abort()
       // An orchestrator that sees the connection stand knows that what runs is still being done.
       void Promise.all(tasks).then(() => line.close())
     }
+  }
+
+  /** A registration is only left while there is nothing to do: its sessions may come to others. */
+  async #watchCapacity(told: number, outdated: AbortController, signal: AbortSignal): Promise<void> {
+    const { clock, engine } = this.#needs
+    const isTrue = () => Math.abs(engine.sessions - told) <= told * CAPACITY_PART
+    do await clock.sleep(CAPACITY_CHECK_MS, signal)
+    while (isTrue() || this.#running.size > 0)
+    outdated.abort()
   }
 
   async #do(url: string, notice: Exclude<Notice, { kind: 'teardown' }>): Promise<void> {
