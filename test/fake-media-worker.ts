@@ -1,6 +1,6 @@
 /**
- * Stands in for a media worker on a GPU: no GPU is touched. What a job's `provider` says comes to pass, and a rendition
- * holds the name of the device that would have done it.
+ * Stands in for a media worker, on a GPU if it is told so: none is touched. What a job's `provider` says comes to pass,
+ * and a rendition holds the name of the device that would have done it.
  */
 import { mkdtempSync, writeFileSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
