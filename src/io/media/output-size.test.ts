@@ -34,6 +34,8 @@ for (const [source, requested, result] of measured) {
 
 test('HEVC has limits of its own', () => {
   assert.deepEqual(outputSize('h265', sizeOf('0x0'), sizeOf('1600x900')), sizeOf('132x74'))
+  assert.deepEqual(outputSize('h265', sizeOf('0x9000'), sizeOf('900x1600')), sizeOf('4608x8192'))
+  assert.deepEqual(outputSize('h265', sizeOf('0x0'), sizeOf('1600x400')), sizeOf('160x40'))
   assert.deepEqual(outputSize('h265', sizeOf('9000x0'), sizeOf('1600x800')), sizeOf('8192x4096'))
 })
 

@@ -1,11 +1,13 @@
 /** What every rendition is made of, and the words for what cannot be made one (transcoding.md §3, §9). */
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
-import { makeSegment, ptsOf } from '../../../test/media.ts'
+import { AVCOL_RANGE_JPEG, AVCOL_RANGE_UNSPECIFIED } from 'node-av/constants'
+import { lastFrameOf, look, makeSegment, makeSegments, profileOf, ptsOf } from '../../../test/media.ts'
 import { factsOf, h264SettingsOf } from '../../../test/media-facts.ts'
 import { evenly, lasting, makePictures, packetsOf, pidOf, remade } from '../../../test/remade-media.ts'
-import { fails, keyFrames, make } from '../../../test/renditions.ts'
+import { fails, keyFrames, make, PROVIDER } from '../../../test/renditions.ts'
 import type { Profile } from '../../domain/rendition.ts'
+import { transcode } from './transcode.ts'
 
 const THIRTIETH = { num: 1, den: 30 }
 const CLOCK = { num: 1, den: 90_000 }
@@ -54,12 +56,33 @@ suite('what a rendition is', () => {
       vbv_maxrate: '400',
       vbv_bufsize: '400',
     })
+    assert.partialDeepStrictEqual(await told({ fps: 30, quality: 63 }), { rc: 'crf', crf: '51.0' })
     assert.partialDeepStrictEqual(await told({ fps: 30, bitrate: 400_000, quality: 64 }), { rc: 'cbr' })
     assert.partialDeepStrictEqual(await told({ fps: 30, bitrate: 0 }), { rc: 'crf', crf: '23.0' })
     assert.partialDeepStrictEqual(await told({ fps: 30, gopMs: 2000 }), { keyint: '60' })
     assert.partialDeepStrictEqual(await told({ fps: 30_000, fpsDen: 1001, gopMs: 2000 }), { keyint: '59' })
     assert.partialDeepStrictEqual(await told({ fps: 30, gopMs: -1 }), { keyint: '1' })
     assert.partialDeepStrictEqual(await told({ fps: 30, profile: 'baseline' }), { bframes: '0', cabac: '0' })
+  })
+
+  test('its colours are said to be those of the source', async () => {
+    const said = 'colorprim=bt709:transfer=bt709:colormatrix=bt709:fullrange=on'
+    const options = { 'x264-params': said }
+    for (const [encoderOptions, expected] of [
+      [options, { range: AVCOL_RANGE_JPEG, primaries: 1, transfer: 1, matrix: 1 }],
+      [undefined, { range: AVCOL_RANGE_UNSPECIFIED, primaries: 2, transfer: 2, matrix: 2 }],
+    ] as const) {
+      const source = makePictures({
+        ...{ times: evenly(3), unit: THIRTIETH },
+        ...(encoderOptions ? { encoderOptions } : {}),
+      })
+      const { renditions } = await make(source, [{ fps: 30 }, { width: 320 }])
+      for (const { bytes } of [{ bytes: source }, ...renditions]) {
+        using frame = await lastFrameOf(bytes)
+        const { colorPrimaries: primaries, colorRange: range, colorSpace: matrix, colorTrc: transfer } = frame
+        assert.deepEqual({ range, primaries, transfer, matrix }, expected)
+      }
+    }
   })
 
   test('MPEG-TS: picture before sound, at the usual places, tables first, no discontinuity', async () => {
@@ -111,6 +134,75 @@ suite('what a rendition is', () => {
     assert.deepEqual(ptsOf(renditions[1]!.video), times)
   })
 
+  test('sound that goes back in time is mended', async () => {
+    const source = await makeSegment({ frames: 60 })
+    const times = (await look(source)).audio.map(({ pts }) => pts)
+    const backward = stamped(source, 20, times[10]!, 0x101)
+    const { renditions } = await make(backward, [{}, { format: 'mp4' }])
+    const mended = renditions[0]!.audio.map(({ pts }) => pts)
+    assert.deepEqual(
+      mended,
+      times.map((at, index) => (index === 20 ? times[19]! + 1n : at)),
+    )
+    assert.equal(renditions[1]!.audio.length, times.length)
+  })
+
+  test('pictures that come faster than they say are shown in their order, none lost, with B-frames or without', async () => {
+    const times = [...evenly(20, 50n, 90_000n), ...evenly(20, 3000n, 150_000n)]
+    const source = await remade(makePictures({ times: evenly(40), unit: THIRTIETH }), (packet) => {
+      packet.pts = times[packet.index]!
+      packet.dts = packet.pts
+      return true
+    })
+    const { renditions } = await make(source, [{ profile: 'none' }, { profile: 'baseline' }])
+    for (const { video } of renditions) {
+      assert.equal(video.length, times.length)
+      const dts = video.map((packet) => packet.dts)
+      assert.deepEqual(dts, [...new Set(dts)].toSorted(ascending))
+      assert.ok(video.every((packet) => packet.dts <= packet.pts))
+    }
+    assert.deepEqual(ptsOf(renditions[1]!.video), times)
+  })
+
+  test('segments of a picture or two join others: decoding never goes back', async () => {
+    for (const format of ['mpegts', 'mp4'] as const) {
+      const dts: bigint[] = []
+      for (const source of [
+        ...(await makeSegments(1, { frames: 30, audio: false })),
+        ...(await makeSegments(1, { frames: 1, audio: false, startMs: 11_000 })),
+        ...(await makeSegments(1, { frames: 2, audio: false, startMs: 11_000 + 100 / 3 })),
+        ...(await makeSegments(1, { frames: 30, audio: false, startMs: 11_100 })),
+      ])
+        dts.push(
+          ...(await make(source, [{ fps: 30, format }])).renditions[0]!.video.map((packet) => packet.dts),
+        )
+      assert.equal(dts.length, 63)
+      if (format === 'mpegts') assert.deepEqual(dts, dts.toSorted(ascending))
+    }
+  })
+
+  test('a clip of a moment is one picture', async () => {
+    const source = await makeSegment({ frames: 60 })
+    const clip = { fromMs: 1000n, toMs: 1000n }
+    for (const { video } of (await make(source, [{ fps: 30 }, {}], { clip })).renditions)
+      assert.equal(video.length, 1)
+  })
+
+  test('the sound of a clip moves with its picture', async () => {
+    const source = await makeSegment({ frames: 90 })
+    const clip = { fromMs: 1000n, toMs: 2000n }
+    const { renditions } = await make(source, [{ fps: 30 }, {}], { clip })
+    const [moved, kept] = renditions.map(({ audio }) => audio.map(({ pts }) => pts))
+    const from = 990_000n
+    assert.ok(kept!.length > 40 && kept!.every((pts) => pts >= from && pts <= from + 90_000n))
+    // The picture begins at 0, from where the muxer moves both on by the delay of its B-frames.
+    const [delay] = ptsOf(renditions[0]!.video)
+    assert.deepEqual(
+      moved!.map((pts) => pts - delay!),
+      kept!.map((pts) => pts - from),
+    )
+  })
+
   test('a clip keeps both its ends, and its first frame is a key frame', async () => {
     for (const [fps, durationMs, clip, count] of [
       [30, 3000, { fromMs: 0n, toMs: 2000n }, 61],
@@ -142,6 +234,25 @@ suite('what a rendition is', () => {
       [4, 60],
     )
   })
+
+  test('key frames that are asked for are so to every decoder, of HEVC too', async () => {
+    const source = makePictures({ times: evenly(60, 1n, 30n), unit: THIRTIETH })
+    const { renditions } = await make(source, [{ fps: 0, gopMs: 500, encoder: 'h265' }])
+    assert.deepEqual(keyFrames(renditions[0]!), evenly(4, 45_000n, 90_000n))
+  })
+
+  test('a change of size does not disturb the signature, which is of the first', async () => {
+    const parts = [await makeSegment({ audio: false, frames: 30 })]
+    parts.push(await makeSegment({ audio: false, frames: 30, width: 144, height: 256, startMs: 11_000 }))
+    const hashed = async (source: Uint8Array) => {
+      const request = { source, profiles: [profileOf()], provider: PROVIDER, clip: null }
+      const signal = AbortSignal.timeout(60_000)
+      return (await transcode({ ...request, calcPerceptualHash: true }, signal)).renditions[0]!
+    }
+    const { frames, perceptualHash } = await hashed(Buffer.concat(parts))
+    assert.equal(frames, 60)
+    assert.deepEqual(perceptualHash, (await hashed(parts[0]!)).perceptualHash)
+  })
 })
 
 suite('what is wrong is told in the order in which peers look', () => {
@@ -158,6 +269,19 @@ suite('what is wrong is told in the order in which peers look', () => {
     await rejects(good, [{ gopMs: -2 }], 'TranscoderInvalidClipConfig')
     await fails(good, [...eleven, { gopMs: -2 }], 'TranscoderInvalidGOP')
     await fails(good, eleven, 'Too many outputs')
+    assert.equal((await make(good, eleven.slice(1))).renditions.length, 10)
+  })
+
+  test('five minutes and less than a second more are no more than five minutes', async () => {
+    const halves = (count: number) => makePictures({ times: evenly(count), unit: { num: 1, den: 2 } })
+    assert.equal((await make(halves(601), [{}])).renditions[0]!.video.length, 601)
+    await fails(halves(602), [{}], 'TranscoderInvalidDuration')
+  })
+
+  test('pictures are filled up to 25 for each that came, and not to one more', async () => {
+    const apart = (gap: bigint) => makePictures({ times: [0n, gap], unit: THIRTIETH })
+    assert.equal((await make(apart(49n), [{ fps: 30 }])).renditions[0]!.video.length, 50)
+    await fails(apart(50n), [{ fps: 30 }], 'Encoded frames runaway')
   })
 
   test('of the profile itself: size, format, profile, GOP', async () => {
@@ -190,10 +314,14 @@ suite('what is wrong is told in the order in which peers look', () => {
   })
 })
 
-/** The timestamp of one picture changed, or taken out. */
-function stamped(ts: Uint8Array, index: number, pts: bigint | null): Uint8Array {
+function ascending(a: bigint, b: bigint): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}
+
+/** The timestamp of one picture, or packet of sound, changed, or taken out. */
+function stamped(ts: Uint8Array, index: number, pts: bigint | null, pid = 0x100): Uint8Array {
   const changed = Uint8Array.from(ts)
-  const begins = packetsOf(changed).filter((packet) => pidOf(packet) === 0x100 && packet[1]! & 0x40)
+  const begins = packetsOf(changed).filter((packet) => pidOf(packet) === pid && packet[1]! & 0x40)
   const packet = begins[index]!
   const pes = packet.subarray(packet[3]! & 0x20 ? 5 + packet[4]! : 4)
   const fields = pes.subarray(9, 9 + pes[8]!)
