@@ -1,3 +1,12 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { AV_BUFFERSRC_FLAG_KEEP_REF } from 'node-av/constants'
+import { FilterGraph, Frame } from 'node-av/lib'
+import { check, isDrained, MemoryInput } from '../src/io/media/ffmpeg.ts'
+import { bestStreams } from '../src/io/media/probe.ts'
+import { SegmentReader } from '../src/io/media/segment-reader.ts'
+
 /** Bits of an MPEG-7 signature before its coarse part, of one coarse entry, and of one frame. */
 const HEAD_BITS = 274
 const COARSE_BITS = 1344
@@ -38,4 +47,41 @@ function framesOf(signature: Uint8Array): number[][] {
     frames.push(values)
   }
   return frames
+}
+
+/** The signature that FFmpeg makes by itself of a segment's pictures after some filters. */
+export async function signatureOf(source: Uint8Array, filters: string): Promise<Uint8Array> {
+  const folder = mkdtempSync(join(tmpdir(), 'signature-'))
+  try {
+    const file = join(folder, 'signature')
+    await using input = await MemoryInput.open(source)
+    using reader = new SegmentReader(input, { video: bestStreams(input).video!, audio: null })
+    using graph = new FilterGraph()
+    using out = new Frame()
+    graph.alloc()
+    out.alloc()
+    let isOpen = false
+    const add = (frame: Frame | null) => {
+      check(graph.getFilter('buffer@in')!.buffersrcAddFrameSync(frame, AV_BUFFERSRC_FLAG_KEEP_REF))
+      const sink = graph.getFilter('buffersink@out')!
+      while (!isDrained(sink.buffersinkGetFrameSync(out))) out.unref()
+    }
+    for await (const part of reader.parts(AbortSignal.timeout(30_000))) {
+      if (part.kind !== 'frame') continue
+      const { num, den } = reader.timeBase
+      const { height, width } = part.frame
+      const buffer = `buffer@in=video_size=${width}x${height}:pix_fmt=yuv420p:time_base=${num}/${den}`
+      const signature = `signature=format=binary:filename=${file}`
+      if (!isOpen) {
+        check(graph.parsePtr(`${buffer},${filters},${signature},buffersink@out`, null, null))
+        check(graph.configSync())
+        isOpen = true
+      }
+      add(part.frame)
+    }
+    add(null)
+    return new Uint8Array(readFileSync(file))
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 }

@@ -7,6 +7,8 @@ import { factsOf, h264SettingsOf } from '../../../test/media-facts.ts'
 import { evenly, lasting, makePictures, packetsOf, pidOf, remade } from '../../../test/remade-media.ts'
 import { fails, keyFrames, make, PROVIDER } from '../../../test/renditions.ts'
 import type { Profile } from '../../domain/rendition.ts'
+import { MemoryInput } from './ffmpeg.ts'
+import { bestStreams } from './probe.ts'
 import { transcode } from './transcode.ts'
 
 const THIRTIETH = { num: 1, den: 30 }
@@ -201,6 +203,65 @@ suite('what a rendition is', () => {
       moved!.map((pts) => pts - delay!),
       kept!.map((pts) => pts - from),
     )
+  })
+
+  test('a clip ends where it is to end, whatever the rates', async () => {
+    for (const [from, to, clip, count] of [
+      [24, 60, { fromMs: 0n, toMs: 2000n }, 121],
+      [30, 60, { fromMs: 0n, toMs: 2000n }, 121],
+      [24, 60, { fromMs: 500n, toMs: 2000n }, 91],
+      [60, 24, { fromMs: 500n, toMs: 2000n }, 37],
+      [10, 30, { fromMs: 510n, toMs: 1490n }, 29],
+      [10, 30, { fromMs: 510n, toMs: 0n }, 74],
+    ] as const) {
+      const source = await makeSegment({ fps: from, durationMs: 3000, audio: false, width: 160, height: 90 })
+      const { renditions } = await make(source, [{ fps: to, profile: 'baseline' }], { clip })
+      const { video } = renditions[0]!
+      assert.deepEqual(ptsOf(video), evenly(count, BigInt(90_000 / to)), `${from} to ${to}`)
+    }
+  })
+
+  test('the sound of a clip waits for its first picture', async () => {
+    const source = await makeSegment({ fps: 10, durationMs: 2000 })
+    const asked = [{ fps: 10 }, { fps: 30 }, { fps: 0 }].map(({ fps }) => ({
+      fps,
+      profile: 'baseline' as const,
+    }))
+    const { renditions } = await make(source, asked, { clip: { fromMs: 510n, toMs: 0n } })
+    for (const [index, start] of [0n, 0n, 954_000n].entries()) {
+      const { audio, video } = renditions[index]!
+      const [picture, sound] = [ptsOf(video)[0]!, audio[0]!.pts]
+      assert.equal(picture, start)
+      // Less than a packet of sound after.
+      assert.ok(sound >= picture && sound - picture < 1920n, `${picture} ${sound}`)
+    }
+  })
+
+  test('a clip late in a slow segment is filled up like the segment itself', async () => {
+    const source = makePictures({ times: evenly(10), unit: { num: 1, den: 1 } })
+    const clip = { fromMs: 8000n, toMs: 9900n }
+    const { renditions } = await make(source, [{ fps: 30 }], { clip })
+    assert.equal(renditions[0]!.video.length, 58)
+  })
+
+  test('a clip of nothing is refused by name', async () => {
+    const source = await makeSegment({ frames: 10 })
+    for (const fps of [0, 30])
+      await assert.rejects(make(source, [{ fps }], { clip: { fromMs: 5000n, toMs: 0n } }), {
+        message: 'TranscoderInvalidVideo',
+      })
+  })
+
+  test('an MP4 lasts as long as its pictures', async () => {
+    for (const frames of [1, 60])
+      for (const fps of [0, 30, 24]) {
+        const source = await makeSegment({ frames, audio: false })
+        const { bytes, video } = (await make(source, [{ fps, format: 'mp4' }])).renditions[0]!
+        await using input = await MemoryInput.open(bytes)
+        const { duration, timeBase } = bestStreams(input).video!
+        const ticks = Math.round((video.length * timeBase.den) / (fps || 30))
+        assert.ok(Math.abs(Number(duration) - ticks) <= 1, `${frames} at ${fps}: ${duration} of ${ticks}`)
+      }
   })
 
   test('a clip keeps both its ends, and its first frame is a key frame', async () => {

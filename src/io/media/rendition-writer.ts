@@ -1,6 +1,8 @@
 import { AV_NOPTS_VALUE, AVFMT_GLOBALHEADER } from 'node-av/constants'
 import { Dictionary, Frame, type Packet, Rational, type Stream } from 'node-av/lib'
 import type { Profile, VideoCodec } from '../../domain/rendition.ts'
+import type { Clip } from '../../domain/segment.ts'
+import { ClipWindow } from './clip-window.ts'
 import type { Device } from './device.ts'
 import { moveIndexFirst } from './fast-start.ts'
 import { check, MemoryOutput } from './ffmpeg.ts'
@@ -9,7 +11,7 @@ import { MediaError } from './media-error.ts'
 import { isSameSize } from './output-size.ts'
 import { PerceptualHash } from './perceptual-hash.ts'
 import type { RenditionPicture } from './pictures.ts'
-import { MILLISECONDS, rescale, type TimeBase } from './time-base.ts'
+import { MILLISECONDS, MPEGTS_WRAP, rescale, type TimeBase } from './time-base.ts'
 import { VideoEncoder } from './video-encoder.ts'
 
 /** More frames out than this for each frame in means that timestamps are broken (transcoding.md §3.4). */
@@ -20,10 +22,13 @@ const NOT_IN_MPEGTS: ReadonlySet<string> = new Set<VideoCodec>(['vp8', 'vp9'])
 /** What a rendition is made of besides its profile. */
 export interface RenditionSource {
   readonly timeBase: TimeBase
+  /** Whether its times are of MPEG-TS, which are counted up to a point and from 0 again. */
+  readonly isMpegts: boolean
   /** Asked for once frames have come. */
   readonly frameRate: () => TimeBase | null
   readonly audio: Stream | null
   readonly provider: string
+  readonly clip: Clip | null
   readonly calcPerceptualHash: boolean
   readonly device: Device
   /** Threads that this rendition's encoder may use. */
@@ -55,6 +60,7 @@ export class RenditionWriter implements Disposable {
   readonly #output: MemoryOutput
   readonly #grid: FrameGrid | null
   readonly #gridUnit: TimeBase
+  readonly #window: ClipWindow
   /** The source's times by encoder tick, where the frame rate is kept: the encoder's ticks are coarser. */
   readonly #sourceTimes = new Map<bigint, { readonly pts: bigint; readonly duration: bigint }>()
   readonly #waitingAudio: Packet[] = []
@@ -65,6 +71,8 @@ export class RenditionWriter implements Disposable {
   #video: Stream | null = null
   #audio: Stream | null = null
   #framesIn = 0
+  /** What is taken off the source's times for having been counted from 0 again. */
+  #wrapped = 0n
   #framesOut = 0
   #pixels = 0n
   #lastTick: bigint | null = null
@@ -78,11 +86,16 @@ export class RenditionWriter implements Disposable {
     this.#output = new MemoryOutput(profile.format === 'mp4' ? 'mp4' : 'mpegts')
     this.#gridUnit = { num: Math.max(1, profile.fpsDen), den: profile.fps }
     this.#grid = profile.fps > 0 ? new FrameGrid(source.timeBase, this.#gridUnit) : null
+    const unit = this.#grid ? this.#gridUnit : source.timeBase
+    this.#window = new ClipWindow(source.clip, { unit, restarts: this.#grid !== null })
   }
 
   /** Takes the picture of a decoded frame over. */
-  async frame(next: TimedPicture): Promise<void> {
-    this.#framesIn++
+  async frame(decoded: TimedPicture): Promise<void> {
+    // MP4 has no count that begins again: a picture from after that lies at its beginning, not a day later.
+    if (this.#framesIn++ === 0 && this.#profile.format === 'mp4' && this.#source.isMpegts)
+      this.#wrapped = decoded.pts >= MPEGTS_WRAP ? MPEGTS_WRAP : 0n
+    const next = { ...decoded, pts: decoded.pts - this.#wrapped }
     if (this.#grid) {
       using shown = this.#held?.picture ?? null
       this.#held = next
@@ -91,8 +104,11 @@ export class RenditionWriter implements Disposable {
       return
     }
     using picture = next.picture
+    const { from, to } = this.#window.cut({ from: next.pts, to: next.pts + 1n })
+    if (from >= to) return
     using scaled = await this.#scaled(picture)
-    await this.#encode(scaled, this.#tickOf(next), this.#keyIsDue(next.pts))
+    const hashPts = rescale(next.pts, this.#source.timeBase, this.#video!.timeBase)
+    await this.#encode(scaled, { pts: this.#tickOf(next), key: this.#keyIsDue(next.pts), hashPts })
   }
 
   /** Takes an audio packet over; before the first frame it waits. */
@@ -101,12 +117,12 @@ export class RenditionWriter implements Disposable {
     else this.#waitingAudio.push(packet)
   }
 
-  /** Writes what is left and returns the whole; null when there was no frame. */
+  /** Writes what is left and returns the whole; null when there was no frame, or none that a clip keeps. */
   async finish(): Promise<RenditionBytes | null> {
-    if (this.#framesIn === 0) return null
     if (this.#grid && this.#held)
       await this.#show(this.#held.picture, this.#grid.end(this.#held.pts + this.#held.duration))
     await this.#drain()
+    if (!this.#video) return null
     const perceptualHash = this.#hash?.finish() ?? null
     const written = this.#output.finish()
     const bytes = this.#profile.format === 'mp4' ? moveIndexFirst(written) : written
@@ -121,12 +137,15 @@ export class RenditionWriter implements Disposable {
     this.#output[Symbol.dispose]()
   }
 
-  /** Shows a picture at every position of the range. */
+  /** Shows a picture at every position of the range that is kept. */
   async #show(picture: RenditionPicture, range: GridRange): Promise<void> {
-    if (range.from >= range.to) return
+    const { from, to } = this.#window.cut(range)
+    if (from >= to) return
     using scaled = await this.#scaled(picture)
-    for (let position = range.from; position < range.to; position++) {
-      await this.#encode(scaled, position, this.#framesOut === 0)
+    for (let position = from; position < to; position++) {
+      const pts = position - this.#window.shift(this.#gridUnit)
+      // Peers have signatures count positions, though these name the muxer's unit.
+      await this.#encode(scaled, { pts, key: this.#framesOut === 0, hashPts: pts })
     }
   }
 
@@ -143,13 +162,16 @@ export class RenditionWriter implements Disposable {
     }
   }
 
-  async #encode(picture: Frame, pts: bigint, key: boolean): Promise<void> {
+  async #encode(
+    picture: Frame,
+    { pts, key, hashPts }: { pts: bigint; key: boolean; hashPts: bigint },
+  ): Promise<void> {
     this.#source.signal.throwIfAborted()
     if (this.#framesOut + 1 > RUNAWAY_FACTOR * this.#framesIn) throw new MediaError('Encoded frames runaway')
     const encoder = this.#encoder!
     this.#framesOut++
     this.#pixels += BigInt(encoder.size.width * encoder.size.height)
-    this.#addToHash(picture, rescale(pts, encoder.timeBase, this.#video!.timeBase))
+    this.#addToHash(picture, hashPts)
     await encoder.encode({ picture, pts, key }, (packet) => this.#writeVideo(packet))
   }
 
@@ -232,7 +254,6 @@ export class RenditionWriter implements Disposable {
       service_provider: this.#source.provider,
       comment: `Processed by ${this.#source.provider}`,
     })
-    if (this.#profile.format !== 'mp4') check(format.setOption('mpegts_copyts', '1'))
     check(format.writeHeaderSync(null))
     this.#video = video
     for (const packet of this.#waitingAudio.splice(0)) this.#writeAudio(packet)
@@ -246,6 +267,7 @@ export class RenditionWriter implements Disposable {
     this.#missingDelay ??= BigInt(Math.max(0, hasBFrames - Number(packet.pts - packet.dts)))
     packet.dts -= this.#missingDelay
     if (this.#grid) {
+      packet.duration = 1n
       packet.rescaleTs(unit, this.#video!.timeBase)
     } else {
       const source = this.#source.timeBase
@@ -257,14 +279,18 @@ export class RenditionWriter implements Disposable {
       packet.duration = times?.duration ?? rescale(packet.duration, unit, source)
       packet.rescaleTs(source, this.#video!.timeBase)
     }
-    // Without a duration the last frame lies on the end of an MP4's edit list, and players leave it out.
-    if (packet.duration <= 0n) packet.duration = 1n
     this.#write(packet, this.#video!)
   }
 
   #writeAudio(packet: Packet): void {
     try {
-      packet.rescaleTs(this.#source.audio!.timeBase, this.#audio!.timeBase)
+      const unit = this.#source.audio!.timeBase
+      const wrapped = rescale(this.#wrapped, this.#source.timeBase, unit)
+      if (!this.#window.keepsAudio(packet.pts - wrapped, unit)) return
+      const shift = wrapped + this.#window.shift(unit)
+      packet.pts -= shift
+      packet.dts -= shift
+      packet.rescaleTs(unit, this.#audio!.timeBase)
       this.#write(packet, this.#audio!)
     } finally {
       packet.free()

@@ -1,4 +1,3 @@
-import { AV_NOPTS_VALUE } from 'node-av/constants'
 import type { Packet } from 'node-av/lib'
 import { MAX_RENDITIONS, type Profile } from '../../domain/rendition.ts'
 import { type Clip, MAX_DURATION_MS } from '../../domain/segment.ts'
@@ -13,7 +12,6 @@ import { bestStreams, describe, type Probe } from './probe.ts'
 import { type RenditionBytes, RenditionWriter } from './rendition-writer.ts'
 import { SegmentReader } from './segment-reader.ts'
 import { decoderThreads, encoderThreads } from './threads.ts'
-import { MILLISECONDS, MPEGTS_WRAP, rescale, type TimeBase } from './time-base.ts'
 
 /** One segment and what to make of it. */
 export interface TranscodeRequest {
@@ -58,10 +56,12 @@ export async function transcode(
   using reader = new SegmentReader(input, { video, audio }, { device, threads: decoderThreads(cores) })
   const source = {
     timeBase: reader.timeBase,
+    isMpegts: reader.isMpegts,
     frameRate: () => reader.frameRate,
     audio,
     device,
     provider: request.provider,
+    clip: request.clip,
     calcPerceptualHash: request.calcPerceptualHash,
     signal,
   }
@@ -73,7 +73,7 @@ export async function transcode(
     (profile, index) => new Chain(new RenditionWriter(profile, { ...source, threads: threads[index]! })),
   )
   try {
-    const decodedPixels = await feed(reader, { pictures, chains }, request, signal)
+    const decodedPixels = await feed(reader, { pictures, chains }, signal)
     const results = await Promise.all(chains.map((chain) => chain.result))
     return {
       decodedPixels,
@@ -131,102 +131,22 @@ class Chain {
 async function feed(
   reader: SegmentReader,
   { pictures, chains }: { pictures: Pictures; chains: readonly Chain[] },
-  request: TranscodeRequest,
   signal: AbortSignal,
 ): Promise<bigint> {
   let decodedPixels = 0n
-  const window = new ClipWindow(request.clip, { unit: reader.timeBase, isMpegts: reader.isMpegts })
-  // Until the first frame tells where the segment starts, nobody knows which audio a clip keeps.
-  const early: Packet[] = []
-  const passAudio = async (packet: Packet, unit: TimeBase) => {
-    if (!window.keeps(packet.pts, unit)) return
-    for (const [index, chain] of chains.entries()) {
-      const copy = cloned(packet)
-      const shift = window.shift(request.profiles[index]!, unit)
-      if (shift !== 0n) {
-        copy.pts -= shift
-        copy.dts -= shift
-      }
-      await chain.push({ kind: 'audio', packet: copy })
+  for await (const part of reader.parts(signal)) {
+    if (part.kind === 'audio') {
+      for (const chain of chains) await chain.push({ kind: 'audio', packet: cloned(part.packet) })
+      continue
     }
-  }
-  try {
-    for await (const part of reader.parts(signal)) {
-      if (part.kind === 'audio') {
-        if (window.isOpen) await passAudio(part.packet, reader.audioTimeBase)
-        else early.push(cloned(part.packet))
-        continue
-      }
-      decodedPixels += BigInt(part.frame.width * part.frame.height)
-      window.see(part.pts)
-      if (!window.keeps(part.pts, reader.timeBase)) continue
-      if (!window.isOpen) window.open(part.pts)
-      using picture = pictures.of(part.frame)
-      for (const [index, chain] of chains.entries()) {
-        const pts = part.pts - window.shift(request.profiles[index]!, reader.timeBase)
-        await chain.push({
-          ...{ kind: 'frame', picture: picture.forRendition(index) },
-          ...{ pts, duration: part.duration },
-        })
-      }
-      for (const packet of early.splice(0)) {
-        using held = packet
-        await passAudio(held, reader.audioTimeBase)
-      }
-    }
-  } finally {
-    for (const packet of early) packet.free()
+    const { duration, frame, pts } = part
+    decodedPixels += BigInt(frame.width * frame.height)
+    using picture = pictures.of(frame)
+    for (const [index, chain] of chains.entries())
+      await chain.push({ kind: 'frame', picture: picture.forRendition(index), pts, duration })
   }
   for (const chain of chains) chain.end()
   return decodedPixels
-}
-
-/**
- * The part of the segment that is kept, both ends included (transcoding.md §3.9). At a set frame rate a clip starts
- * at 0, picture and sound alike; otherwise both keep their time.
- */
-class ClipWindow {
-  readonly #unit: TimeBase
-  readonly #clip: Clip | null
-  readonly #isMpegts: boolean
-  #from: bigint | null = null
-  #to: bigint | null = null
-  #firstKept: bigint | null = null
-
-  constructor(clip: Clip | null, { unit, isMpegts }: { unit: TimeBase; isMpegts: boolean }) {
-    this.#isMpegts = isMpegts
-    this.#clip = clip && (clip.fromMs > 0n || clip.toMs > 0n) ? clip : null
-    this.#unit = unit
-  }
-
-  /** Whether the first kept frame has been seen. */
-  get isOpen(): boolean {
-    return this.#firstKept !== null
-  }
-
-  see(pts: bigint): void {
-    if (!this.#clip || this.#from !== null) return
-    this.#from = pts + rescale(this.#clip.fromMs, MILLISECONDS, this.#unit)
-    if (this.#clip.toMs > 0n) this.#to = pts + rescale(this.#clip.toMs, MILLISECONDS, this.#unit)
-  }
-
-  open(pts: bigint): void {
-    this.#firstKept = pts
-  }
-
-  keeps(pts: bigint, unit: TimeBase): boolean {
-    if (!this.#clip || pts === AV_NOPTS_VALUE) return true
-    const at = rescale(pts, unit, this.#unit)
-    return at >= (this.#from ?? 0n) && (this.#to === null || at <= this.#to)
-  }
-
-  /** By how much the times of a rendition are less than the source's. */
-  shift(profile: Profile, unit: TimeBase): bigint {
-    const first = this.#firstKept ?? 0n
-    if (this.#clip && profile.fps > 0) return rescale(first, this.#unit, unit)
-    // MP4 has no count that begins again: a picture from after that lies at its beginning, not a day later.
-    return profile.format === 'mp4' && this.#isMpegts && first >= MPEGTS_WRAP ? MPEGTS_WRAP : 0n
-  }
 }
 
 /** Opens what can be transcoded, with its SEIs in order (transcoding.md §3.1). */

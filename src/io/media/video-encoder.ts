@@ -28,8 +28,8 @@ const MAX_CRF = 63
 /** Sides beyond this are refused before memory is taken for them; the encoders refuse them too. */
 const MAX_SIDE = 16_384
 
-/** Above this quality an NVENC encoder's constant quality, a little larger, would leave its scale (transcoding.md §3.5). */
-const MAX_CQ_QUALITY = 51
+/** An NVENC encoder's constant quality is a little larger, and ends here (transcoding.md §3.5). */
+const MAX_CQ = 51
 const CQ_ABOVE_CRF = 7
 
 /** An encoder at work on frames of one size. */
@@ -129,7 +129,8 @@ export class VideoEncoder implements Disposable {
     const { quality } = profile
     // Each encoder has one of the two and passes over the other.
     if (quality > 0 && quality <= MAX_CRF) this.context.setOption('crf', String(quality))
-    if (quality > 0 && quality <= MAX_CQ_QUALITY) this.context.setOption('cq', String(quality + CQ_ABOVE_CRF))
+    const cq = quality + CQ_ABOVE_CRF
+    if (quality > 0 && cq <= MAX_CQ) this.context.setOption('cq', String(cq))
   }
 }
 
