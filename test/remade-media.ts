@@ -78,6 +78,8 @@ export interface ChosenPictures {
   /** FFmpeg's source of the pictures, without size and rate. */
   readonly source?: string
   readonly sampleAspect?: { readonly num: number; readonly den: number }
+  /** Changes each picture before it is encoded. */
+  readonly edit?: (frame: Frame, index: number) => void
 }
 
 /** Encodes pictures of one of FFmpeg's sources: 256x144, H.264 in MPEG-TS unless said. */
@@ -135,12 +137,13 @@ export function makePictures(settings: ChosenPictures): Uint8Array {
         packet.unref()
       }
     }
-    for (const at of times) {
+    for (const [index, at] of times.entries()) {
       frame.unref()
       check(sink.buffersinkGetFrameSync(frame))
       frame.pts = at
       frame.pictType = 0 as never
       if (sampleAspect) frame.sampleAspectRatio = new Rational(sampleAspect.num, sampleAspect.den)
+      settings.edit?.(frame, index)
       check(context.sendFrameSync(frame))
       write()
     }

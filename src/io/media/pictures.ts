@@ -1,6 +1,7 @@
 import { AV_FRAME_FLAG_INTERLACED, AVCHROMA_LOC_UNSPECIFIED } from 'node-av/constants'
 import type { Frame } from 'node-av/lib'
 import type { Profile } from '../../domain/rendition.ts'
+import { takeCaptions } from './captions.ts'
 import type { Device } from './device.ts'
 import { cloned } from './ffmpeg.ts'
 import { isSameSize, outputSize, type Size } from './output-size.ts'
@@ -9,6 +10,8 @@ import type { Scaler } from './scaler.ts'
 /** A frame of the source as one rendition shows it. Disposed once, by whom it was handed to. */
 export interface RenditionPicture extends Disposable {
   readonly size: Size
+  /** The frame's captions, which no scaled frame has; null where there are none. */
+  readonly captions: Uint8Array | null
   /** A new frame, to be freed by the caller. */
   scaled(): Promise<Frame>
 }
@@ -76,6 +79,7 @@ export class Picture implements Disposable {
   readonly #scalers: readonly OrderedScaler[]
   readonly #scaled: (Promise<Frame> | undefined)[]
   readonly #made: Frame[] = []
+  readonly #captions: Uint8Array | null
   #holders = 1
 
   constructor(frame: Frame, steps: readonly ScaleStep[], scalers: readonly OrderedScaler[]) {
@@ -87,12 +91,15 @@ export class Picture implements Disposable {
     // scaler takes the middle.
     frame.clearFlags(AV_FRAME_FLAG_INTERLACED)
     frame.chromaLocation = AVCHROMA_LOC_UNSPECIFIED
+    // A frame may be shown twice, or not at all; its captions are to be read once.
+    this.#captions = takeCaptions(frame)
   }
 
   forRendition(index: number): RenditionPicture {
     this.#holders++
     return {
       size: this.#steps[index]!.size,
+      captions: this.#captions,
       scaled: async () => cloned(await this.#scaledTo(index)),
       [Symbol.dispose]: () => this[Symbol.dispose](),
     }

@@ -2,6 +2,7 @@ import { AV_NOPTS_VALUE, AVFMT_GLOBALHEADER } from 'node-av/constants'
 import { Dictionary, Frame, type Packet, Rational, type Stream } from 'node-av/lib'
 import type { Profile, VideoCodec } from '../../domain/rendition.ts'
 import type { Clip } from '../../domain/segment.ts'
+import { giveCaptions } from './captions.ts'
 import { ClipWindow } from './clip-window.ts'
 import type { Device } from './device.ts'
 import { moveIndexFirst } from './fast-start.ts'
@@ -47,6 +48,14 @@ export interface RenditionBytes {
   readonly perceptualHash: Uint8Array | null
 }
 
+/** A picture whose positions on the grid are known. */
+interface PlacedPicture {
+  readonly picture: RenditionPicture
+  readonly range: GridRange
+  /** Its own, and those of pictures around it that are not shown. */
+  readonly captions: Uint8Array[]
+}
+
 interface TimedPicture {
   readonly picture: RenditionPicture
   readonly pts: bigint
@@ -65,6 +74,9 @@ export class RenditionWriter implements Disposable {
   readonly #sourceTimes = new Map<bigint, { readonly pts: bigint; readonly duration: bigint }>()
   readonly #waitingAudio: Packet[] = []
   readonly #lastDts = new Map<number, bigint>()
+  readonly #placed: PlacedPicture[] = []
+  /** Captions of pictures before the first that is shown. */
+  readonly #captions: Uint8Array[] = []
   #held: TimedPicture | null = null
   #encoder: VideoEncoder | null = null
   #hash: PerceptualHash | null = null
@@ -97,16 +109,17 @@ export class RenditionWriter implements Disposable {
       this.#wrapped = decoded.pts >= MPEGTS_WRAP ? MPEGTS_WRAP : 0n
     const next = { ...decoded, pts: decoded.pts - this.#wrapped }
     if (this.#grid) {
-      using shown = this.#held?.picture ?? null
+      const before = this.#held
       this.#held = next
       const range = this.#grid.push(next.pts)
-      if (shown) await this.#show(shown, range)
+      if (before) await this.#place(before.picture, range)
       return
     }
     using picture = next.picture
     const { from, to } = this.#window.cut({ from: next.pts, to: next.pts + 1n })
     if (from >= to) return
     using scaled = await this.#scaled(picture)
+    if (picture.captions) giveCaptions(scaled, [picture.captions])
     const hashPts = rescale(next.pts, this.#source.timeBase, this.#video!.timeBase)
     await this.#encode(scaled, { pts: this.#tickOf(next), key: this.#keyIsDue(next.pts), hashPts })
   }
@@ -119,8 +132,10 @@ export class RenditionWriter implements Disposable {
 
   /** Writes what is left and returns the whole; null when there was no frame, or none that a clip keeps. */
   async finish(): Promise<RenditionBytes | null> {
-    if (this.#grid && this.#held)
-      await this.#show(this.#held.picture, this.#grid.end(this.#held.pts + this.#held.duration))
+    const last = this.#held
+    this.#held = null
+    if (this.#grid && last) await this.#place(last.picture, this.#grid.end(last.pts + last.duration))
+    await this.#showAllBut(0)
     await this.#drain()
     if (!this.#video) return null
     const perceptualHash = this.#hash?.finish() ?? null
@@ -131,21 +146,42 @@ export class RenditionWriter implements Disposable {
 
   [Symbol.dispose](): void {
     this.#held?.picture[Symbol.dispose]()
+    for (const { picture } of this.#placed) picture[Symbol.dispose]()
     for (const packet of this.#waitingAudio.splice(0)) packet.free()
     this.#encoder?.[Symbol.dispose]()
     this.#hash?.[Symbol.dispose]()
     this.#output[Symbol.dispose]()
   }
 
-  /** Shows a picture at every position of the range that is kept. */
-  async #show(picture: RenditionPicture, range: GridRange): Promise<void> {
-    const { from, to } = this.#window.cut(range)
-    if (from >= to) return
-    using scaled = await this.#scaled(picture)
-    for (let position = from; position < to; position++) {
-      const pts = position - this.#window.shift(this.#gridUnit)
-      // Peers have signatures count positions, though these name the muxer's unit.
-      await this.#encode(scaled, { pts, key: this.#framesOut === 0, hashPts: pts })
+  /**
+   * Takes over a picture that is to be shown at every position of the range that is kept. It waits for the next one that
+   * is shown: of those between, which are not, the captions are shown with it.
+   */
+  async #place(picture: RenditionPicture, range: GridRange): Promise<void> {
+    const kept = this.#window.cut(range)
+    const isShown = kept.from < kept.to
+    const isBetween = range.from >= range.to
+    if (isShown) this.#placed.push({ picture, range: kept, captions: this.#captions.splice(0) })
+    if (picture.captions && (isShown || isBetween))
+      (this.#placed.at(-1)?.captions ?? this.#captions).push(picture.captions)
+    if (!isShown) picture[Symbol.dispose]()
+    await this.#showAllBut(1)
+  }
+
+  async #showAllBut(count: number): Promise<void> {
+    while (this.#placed.length > count) {
+      const { captions, picture, range } = this.#placed.shift()!
+      using shown = picture
+      using scaled = await this.#scaled(shown)
+      let left: Uint8Array[] = captions
+      for (let position = range.from; position < range.to; position++) {
+        left = giveCaptions(scaled, left)
+        const pts = position - this.#window.shift(this.#gridUnit)
+        // Peers have signatures count positions, though these name the muxer's unit.
+        await this.#encode(scaled, { pts, key: this.#framesOut === 0, hashPts: pts })
+      }
+      const next = this.#placed[0]?.captions ?? this.#captions
+      next.unshift(...left)
     }
   }
 
