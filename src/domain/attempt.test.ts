@@ -18,6 +18,33 @@ test('only the exact texts that blame the input end the tries, and others tell t
   assert.equal(faultOfText('Insufficient balance', 'refused'), 'refused')
 })
 
+test('every text that peers do not try again after ends the tries (transcoding.md §9)', () => {
+  for (const text of [
+    'Unsupported input pixel format',
+    'Error initializing filtergraph',
+    'Too many outputs',
+    'Unsupported input codec',
+    'No keyframes in input',
+    'Unrecoverable state, restart process',
+    'Encoded frames runaway',
+    'Decoder not found',
+    'Demuxer not found',
+    'Encoder not found',
+    'Muxer not found',
+    'Option not found',
+    'Invalid argument',
+    'TranscoderInvalidResolution',
+    'TranscoderInvalidVideo',
+    'TranscoderUnrecognizedFormat',
+    'TranscoderUnrecognizedProfile',
+    'TranscoderInvalidGOP',
+    'TranscoderIncompatibleDevices',
+  ])
+    assert.equal(faultOfText(text, 'error-in-result'), 'not-retryable', text)
+  for (const text of ['TranscoderInvalidDuration', 'TranscoderInvalidClipConfig', 'Media worker died'])
+    assert.equal(faultOfText(text, 'error-in-result'), 'error-in-result', text)
+})
+
 test('time-outs grow with the segment and never fall below their minimum', () => {
   const table: readonly [number, number, number, number][] = [
     [0, 1, 2000, 8000],

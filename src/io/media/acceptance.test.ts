@@ -212,20 +212,22 @@ suite('case 26: every codec goes in and comes out', () => {
   const bitrate = 1_500_000
   const encoders = { h264: 'libx264', hevc: 'libx265', vp8: 'libvpx', vp9: 'libvpx-vp9' } as const
   for (const [codec, encoder] of Object.entries(encoders)) {
-    test(`${codec} is decoded`, async () => {
+    test(`${codec} is decoded, and becomes any other`, async () => {
       const container = codec.startsWith('vp') ? 'webm' : 'mpegts'
       const source = makePictures({ times: evenly(30), unit: THIRTIETH, encoder, container })
       assert.equal((await probe(source)).videoCodec, codec)
       const { decodedPixels, renditions } = await make(source, [
         { fps: 30, bitrate },
         { fps: 0, bitrate, format: 'mp4' },
+        { fps: 0, bitrate, encoder: 'h265' },
+        { fps: 30, bitrate, encoder: 'vp9', format: 'mp4' },
       ])
       assert.equal(decodedPixels, 30n * 36_864n)
-      for (const { bytes } of renditions) await resembles(bytes, source)
-      assert.deepEqual(
-        renditions.map(({ video }) => video.length),
-        [30, 30],
-      )
+      for (const [index, { bytes, video }] of renditions.entries()) {
+        assert.equal((await probe(bytes)).videoCodec, ['h264', 'h264', 'hevc', 'vp9'][index])
+        assert.equal(video.length, 30)
+        await resembles(bytes, source)
+      }
     })
   }
 
