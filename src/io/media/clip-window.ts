@@ -23,10 +23,10 @@ export class ClipWindow {
 
   /** Takes the times at which the next picture is shown; returns those that are kept. */
   cut(shown: GridRange): GridRange {
-    if (shown.from >= shown.to) return shown
-    this.#kept ??= this.#keptFrom(shown.from)
-    const from = greater(shown.from, this.#kept?.from ?? shown.from)
-    const kept = { from, to: greater(from, lesser(shown.to, this.#kept?.to ?? shown.to)) }
+    if (!this.#clip || shown.from >= shown.to) return shown
+    this.#kept ??= keptOf(this.#clip, { start: shown.from, unit: this.#unit })
+    const from = greater(shown.from, this.#kept.from)
+    const kept = { from, to: greater(from, lesser(shown.to, this.#kept.to)) }
     if (kept.from < kept.to) this.#first ??= kept.from
     return kept
   }
@@ -42,17 +42,14 @@ export class ClipWindow {
   shift(unit: TimeBase): bigint {
     return this.#clip && this.#restarts ? rescale(this.#first ?? 0n, this.#unit, unit) : 0n
   }
+}
 
-  /** Null when all is. */
-  #keptFrom(start: bigint): GridRange | null {
-    if (!this.#clip) return null
-    const { fromMs, toMs } = this.#clip
-    const perSecond = BigInt(this.#unit.den)
-    const perUnit = 1000n * BigInt(this.#unit.num)
-    return {
-      from: start + (fromMs * perSecond + perUnit - 1n) / perUnit,
-      to: toMs > 0n ? start + (toMs * perSecond) / perUnit + 1n : ENDLESS,
-    }
+function keptOf({ fromMs, toMs }: Clip, { start, unit }: { start: bigint; unit: TimeBase }): GridRange {
+  const perSecond = BigInt(unit.den)
+  const perUnit = 1000n * BigInt(unit.num)
+  return {
+    from: start + (fromMs * perSecond + perUnit - 1n) / perUnit,
+    to: toMs > 0n ? start + (toMs * perSecond) / perUnit + 1n : ENDLESS,
   }
 }
 

@@ -175,7 +175,7 @@ export class RenditionWriter implements Disposable {
       using scaled = await this.#scaled(shown)
       let left: Uint8Array[] = captions
       for (let position = range.from; position < range.to; position++) {
-        left = giveCaptions(scaled, left)
+        if (captions.length > 0) left = giveCaptions(scaled, left)
         const pts = position - this.#window.shift(this.#gridUnit)
         // Peers have signatures count positions, though these name the muxer's unit.
         await this.#encode(scaled, { pts, key: this.#framesOut === 0, hashPts: pts })
@@ -324,8 +324,8 @@ export class RenditionWriter implements Disposable {
       const wrapped = rescale(this.#wrapped, this.#source.timeBase, unit)
       if (!this.#window.keepsAudio(packet.pts - wrapped, unit)) return
       const shift = wrapped + this.#window.shift(unit)
-      packet.pts -= shift
-      packet.dts -= shift
+      if (packet.pts !== AV_NOPTS_VALUE) packet.pts -= shift
+      if (packet.dts !== AV_NOPTS_VALUE) packet.dts -= shift
       packet.rescaleTs(unit, this.#audio!.timeBase)
       this.#write(packet, this.#audio!)
     } finally {
