@@ -100,24 +100,6 @@ suite('what a segment does to its worker', { concurrency: 1 }, () => {
     )
   })
 
-  test('sessions keep to workers of their own where there are enough', async () => {
-    await using set = await fakedEngine({ workers: 3 })
-    const workerOf = async (session: string) => {
-      const work = set.done(session, 'leak 0')
-      const pid = set.engine.state.workers.find(({ isBusy }) => isBusy)!.pid
-      await work
-      return pid
-    }
-    const [a, b, c] = [await workerOf('a'), await workerOf('b'), await workerOf('c')]
-    assert.equal(new Set([a, b, c]).size, 3)
-    for (const [session, pid] of [
-      ['b', b],
-      ['a', a],
-      ['c', c],
-    ] as const)
-      assert.equal(await workerOf(session), pid)
-  })
-
   test('work that did not come to be begun in time is told from work that took too long', async () => {
     await using set = await fakedEngine({})
     const first = set.done('a', 'hang', { deadlineMs: 300 })

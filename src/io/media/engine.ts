@@ -102,8 +102,6 @@ interface Slot {
   isDue: boolean
   /** Jobs that the worker was given. */
   jobs: number
-  /** Counts up over all workers: the longest idle has the least. */
-  lastUse: number
   replaced: number
 }
 
@@ -124,7 +122,6 @@ export class MediaEngine implements Service, Transcoder {
   readonly #busySessions = new Set<string>()
   readonly #offenders: Offenders
   #launched = 0
-  #uses = 0
   #folder: string | null = null
   #scope: Scope | null = null
 
@@ -262,12 +259,11 @@ export class MediaEngine implements Service, Transcoder {
     }
   }
 
-  /** An idle worker of the session's device: the one that did its last segment, or the one longest idle. */
+  /** An idle worker of the session's device: the one that did its last segment, or the first, which is the warmest. */
   #slotFor({ job }: Task): Slot | null {
     const lane = job && this.#lanes.of(job)
     const idle = this.#slots.filter((slot) => slot.isReady && !slot.task && (!lane || slot.lane === lane))
-    const own = idle.find(({ lastSession }) => job && lastSession === job.sessionId)
-    return own ?? idle.sort((a, b) => a.lastUse - b.lastUse)[0] ?? null
+    return idle.find(({ lastSession }) => job && lastSession === job.sessionId) ?? idle[0] ?? null
   }
 
   async #run(slot: Slot, task: Task): Promise<void> {
@@ -276,7 +272,6 @@ export class MediaEngine implements Service, Transcoder {
     const worker = slot.worker!
     slot.task = task
     slot.jobs++
-    slot.lastUse = ++this.#uses
     if (job) {
       this.#busySessions.add(job.sessionId)
       slot.lastSession = job.sessionId
@@ -458,6 +453,6 @@ function launchWorker(setUp: WorkerSetUp): WorkerProcess {
 function newSlot(lane: Lane): Slot {
   return {
     ...{ lane, worker: null, task: null, lastSession: null, isReady: false, isDue: false },
-    ...{ jobs: 0, lastUse: 0, replaced: 0 },
+    ...{ jobs: 0, replaced: 0 },
   }
 }
