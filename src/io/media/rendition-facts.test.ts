@@ -343,6 +343,9 @@ suite('what is wrong is told in the order in which peers look', () => {
     const apart = (gap: bigint) => makePictures({ times: [0n, gap], unit: THIRTIETH })
     assert.equal((await make(apart(49n), [{ fps: 30 }])).renditions[0]!.video.length, 50)
     await fails(apart(50n), [{ fps: 30 }], 'Encoded frames runaway')
+    // What comes later does not count.
+    const late = makePictures({ times: [0n, 60n, 61n, 62n, 63n], unit: THIRTIETH })
+    await fails(late, [{ fps: 30 }], 'Encoded frames runaway')
   })
 
   test('of the profile itself: size, format, profile, GOP', async () => {

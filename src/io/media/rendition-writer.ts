@@ -54,6 +54,8 @@ interface PlacedPicture {
   readonly range: GridRange
   /** Its own, and those of pictures around it that are not shown. */
   readonly captions: Uint8Array[]
+  /** How many frames had come when its positions became known. */
+  readonly framesIn: number
 }
 
 interface TimedPicture {
@@ -121,7 +123,8 @@ export class RenditionWriter implements Disposable {
     using scaled = await this.#scaled(picture)
     if (picture.captions) giveCaptions(scaled, [picture.captions])
     const hashPts = rescale(next.pts, this.#source.timeBase, this.#video!.timeBase)
-    await this.#encode(scaled, { pts: this.#tickOf(next), key: this.#keyIsDue(next.pts), hashPts })
+    const times = { pts: this.#tickOf(next), key: this.#keyIsDue(next.pts), hashPts }
+    await this.#encode(scaled, { ...times, framesIn: this.#framesIn })
   }
 
   /** Takes an audio packet over; before the first frame it waits. */
@@ -161,7 +164,8 @@ export class RenditionWriter implements Disposable {
     const kept = this.#window.cut(range)
     const isShown = kept.from < kept.to
     const isBetween = range.from >= range.to
-    if (isShown) this.#placed.push({ picture, range: kept, captions: this.#captions.splice(0) })
+    const framesIn = this.#framesIn
+    if (isShown) this.#placed.push({ picture, range: kept, captions: this.#captions.splice(0), framesIn })
     if (picture.captions && (isShown || isBetween))
       (this.#placed.at(-1)?.captions ?? this.#captions).push(picture.captions)
     if (!isShown) picture[Symbol.dispose]()
@@ -170,7 +174,7 @@ export class RenditionWriter implements Disposable {
 
   async #showAllBut(count: number): Promise<void> {
     while (this.#placed.length > count) {
-      const { captions, picture, range } = this.#placed.shift()!
+      const { captions, framesIn, picture, range } = this.#placed.shift()!
       using shown = picture
       using scaled = await this.#scaled(shown)
       let left: Uint8Array[] = captions
@@ -178,7 +182,7 @@ export class RenditionWriter implements Disposable {
         if (captions.length > 0) left = giveCaptions(scaled, left)
         const pts = position - this.#window.shift(this.#gridUnit)
         // Peers have signatures count positions, though these name the muxer's unit.
-        await this.#encode(scaled, { pts, key: this.#framesOut === 0, hashPts: pts })
+        await this.#encode(scaled, { pts, key: this.#framesOut === 0, hashPts: pts, framesIn })
       }
       const next = this.#placed[0]?.captions ?? this.#captions
       next.unshift(...left)
@@ -200,10 +204,10 @@ export class RenditionWriter implements Disposable {
 
   async #encode(
     picture: Frame,
-    { pts, key, hashPts }: { pts: bigint; key: boolean; hashPts: bigint },
+    { pts, key, hashPts, framesIn }: { pts: bigint; key: boolean; hashPts: bigint; framesIn: number },
   ): Promise<void> {
     this.#source.signal.throwIfAborted()
-    if (this.#framesOut + 1 > RUNAWAY_FACTOR * this.#framesIn) throw new MediaError('Encoded frames runaway')
+    if (this.#framesOut + 1 > RUNAWAY_FACTOR * framesIn) throw new MediaError('Encoded frames runaway')
     const encoder = this.#encoder!
     this.#framesOut++
     this.#pixels += BigInt(encoder.size.width * encoder.size.height)
