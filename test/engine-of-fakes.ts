@@ -28,7 +28,7 @@ export async function fakedEngine(needs: Partial<MediaEngineNeeds> & { gpus?: nu
   await supervisor.start(engine)
   /** Resolves with the device that did the segment. */
   const done = async (sessionId: string, provider = 'ok', changes: Partial<TranscodeJob> = {}) => {
-    const { renditions } = await engine.transcode(fakeJob({ sessionId, provider, ...changes }), signal)
+    const { renditions } = await engine.transcode(mediaJob({ sessionId, provider, ...changes }), signal)
     return new TextDecoder().decode(renditions[0]!.bytes)
   }
   return { engine, done, lines, [Symbol.asyncDispose]: () => supervisor.stop() }
@@ -38,8 +38,8 @@ function abilitiesOf(device: string): MediaAbilities {
   return { device, capabilities: [], decodes: ['h264'], encodes: ['h264'], encoderFault: null }
 }
 
-/** A segment of a session, which a fake worker does as `provider` says. */
-export function fakeJob(changes: Partial<TranscodeJob>): TranscodeJob {
+/** A segment of a session; a fake worker does with it as `provider` says. */
+export function mediaJob(changes: Partial<TranscodeJob>): TranscodeJob {
   return {
     ...{ sessionId: 'a', source: new Uint8Array(1), profiles: [profileOf({ fps: 30 })], durationMs: 2000 },
     ...{ deadlineMs: 20_000, provider: 'ok', clip: null, calcPerceptualHash: false },

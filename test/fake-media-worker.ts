@@ -5,21 +5,18 @@
 import { mkdtempSync, writeFileSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { serialize } from 'node:v8'
 import { serveRequests } from '../src/io/media/serve-requests.ts'
 import type { TranscodeRequest } from '../src/io/media/transcode.ts'
 import type { Answer } from '../src/io/media/worker-answers.ts'
 import { WORKER_PIPE, type WorkerSetUp } from '../src/io/media/worker-process.ts'
+import { framed } from './framed.ts'
 
 const gpu = JSON.parse(process.argv[2]!) as WorkerSetUp['gpu']
 const held: Buffer[] = []
 
 /** Native code that has been taken over writes what it likes. */
 function say(message: unknown): void {
-  const body = serialize(message)
-  const head = Buffer.alloc(4)
-  head.writeUInt32LE(body.length)
-  writeSync(WORKER_PIPE, Buffer.concat([head, body]))
+  writeSync(WORKER_PIPE, framed(message))
 }
 
 /** What happens to the worker, by the first word that a job's `provider` says. */

@@ -1,6 +1,7 @@
 import type { ChainUpdate } from '../src/domain/chain.ts'
 import type { InFlight } from '../src/domain/chain-call.ts'
 import { rewardStand } from '../src/domain/reward.ts'
+import { larger } from '../src/lib/bigints.ts'
 import type { Hex } from '../src/lib/bytes.ts'
 import type { Clock } from '../src/lib/clock.ts'
 import type { Address } from '../src/lib/crypto.ts'
@@ -379,8 +380,4 @@ export class RewardProcess implements RewardChain {
 /** A promise of its own for each who waits in vain, so that what waits can be forgotten. */
 function never(): Promise<never> {
   return new Promise(() => {})
-}
-
-function larger(a: bigint, b: bigint): bigint {
-  return a > b ? a : b
 }

@@ -1,8 +1,7 @@
 import { AV_FRAME_FLAG_INTERLACED, AVMEDIA_TYPE_AUDIO, AVMEDIA_TYPE_VIDEO } from 'node-av/constants'
 import { avGetPixFmtName } from 'node-av/lib'
 import { MemoryInput } from '../src/io/media/ffmpeg.ts'
-import { bestStreams } from '../src/io/media/probe.ts'
-import { SegmentReader } from '../src/io/media/segment-reader.ts'
+import { framesOf } from './media.ts'
 
 /** What a container says of its streams. */
 export interface MediaFacts {
@@ -29,15 +28,13 @@ export async function factsOf(bytes: Uint8Array): Promise<MediaFacts> {
     streams: streams.map(({ codecpar, id }) => ({ kind: kinds.get(codecpar.codecType) ?? 'other', id })),
     pixelFormat: avGetPixFmtName(video.format as never) ?? '',
     reorders: video.videoDelay,
-    isInterlaced: await isInterlaced(input),
+    isInterlaced: await isInterlaced(bytes),
     sampleAspect: { num, den },
   }
 }
 
-async function isInterlaced(input: MemoryInput): Promise<boolean> {
-  using reader = new SegmentReader(input, { video: bestStreams(input).video!, audio: null })
-  for await (const part of reader.parts(AbortSignal.timeout(10_000)))
-    if (part.kind === 'frame' && part.frame.hasFlags(AV_FRAME_FLAG_INTERLACED)) return true
+async function isInterlaced(bytes: Uint8Array): Promise<boolean> {
+  for await (const frame of framesOf(bytes)) if (frame.hasFlags(AV_FRAME_FLAG_INTERLACED)) return true
   return false
 }
 

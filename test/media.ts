@@ -7,6 +7,7 @@ import { cloned, MemoryInput } from '../src/io/media/ffmpeg.ts'
 import { bestStreams } from '../src/io/media/probe.ts'
 import { SegmentReader } from '../src/io/media/segment-reader.ts'
 import { SyntheticStream } from '../src/io/media/synthetic.ts'
+import { ascending } from '../src/lib/bigints.ts'
 
 /** What a synthetic segment looks like; everything has a default. */
 export interface SegmentSettings {
@@ -141,18 +142,23 @@ export async function look(bytes: Uint8Array): Promise<SeenContainer> {
 
 /** Presentation times in the order of showing. */
 export function ptsOf(packets: readonly SeenPacket[]): bigint[] {
-  return packets.map((packet) => packet.pts).sort((a, b) => (a < b ? -1 : a > b ? 1 : 0))
+  return packets.map((packet) => packet.pts).sort(ascending)
 }
 
-/** The last frame of a segment, decoded as the engine does. */
-export async function lastFrameOf(source: Uint8Array): Promise<Frame> {
+/** The frames of a segment, decoded as the engine does; each is gone when the next is asked for. */
+export async function* framesOf(source: Uint8Array): AsyncGenerator<Frame> {
   await using input = await MemoryInput.open(source)
   using reader = new SegmentReader(input, { video: bestStreams(input).video!, audio: null })
+  for await (const part of reader.parts(AbortSignal.timeout(30_000)))
+    if (part.kind === 'frame') yield part.frame
+}
+
+/** The last frame of a segment, to be freed by the caller. */
+export async function lastFrameOf(source: Uint8Array): Promise<Frame> {
   let last: Frame | null = null
-  for await (const part of reader.parts(AbortSignal.timeout(30_000))) {
-    if (part.kind !== 'frame') continue
+  for await (const frame of framesOf(source)) {
     last?.free()
-    last = cloned(part.frame)
+    last = cloned(frame)
   }
   if (!last) throw new Error('no frame')
   return last

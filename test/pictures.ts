@@ -1,6 +1,4 @@
-import { MemoryInput } from '../src/io/media/ffmpeg.ts'
-import { bestStreams } from '../src/io/media/probe.ts'
-import { SegmentReader } from '../src/io/media/segment-reader.ts'
+import { framesOf, planeOf } from './media.ts'
 
 /** The brightness of a picture, line by line. */
 export interface Luma {
@@ -11,16 +9,10 @@ export interface Luma {
 
 /** Decodes a container's pictures of 8 bits. */
 export async function picturesOf(bytes: Uint8Array): Promise<Luma[]> {
-  await using input = await MemoryInput.open(bytes)
-  using reader = new SegmentReader(input, { video: bestStreams(input).video!, audio: null })
   const pictures: Luma[] = []
-  for await (const part of reader.parts(AbortSignal.timeout(30_000))) {
-    if (part.kind !== 'frame') continue
-    const { width, height, data, linesize } = part.frame
-    const values = new Uint8Array(width * height)
-    for (let line = 0; line < height; line++)
-      values.set(data![0]!.subarray(line * linesize[0]!, line * linesize[0]! + width), line * width)
-    pictures.push({ width, height, values })
+  for await (const frame of framesOf(bytes)) {
+    const { height, width } = frame
+    pictures.push({ width, height, values: planeOf(frame, 0) })
   }
   return pictures
 }

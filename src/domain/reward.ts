@@ -1,3 +1,5 @@
+import { larger } from '../lib/bigints.ts'
+
 /** Fixed points of the contracts: 9 digits in the Minter, 27 in the treasury's cut (contracts.md §3). */
 const PERC_9 = 10n ** 9n
 const PERC_27 = 10n ** 27n
@@ -60,8 +62,4 @@ export function expectedReward(mint: {
   if (mint.totalStake === 0n) return 0n
   const minted = (mint.mintable * ((mint.stake * PERC_9) / mint.totalStake)) / PERC_9
   return minted - (minted * mint.treasuryCut) / PERC_27
-}
-
-function larger(a: bigint, b: bigint): bigint {
-  return a > b ? a : b
 }

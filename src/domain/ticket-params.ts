@@ -1,3 +1,4 @@
+import { smaller } from '../lib/bigints.ts'
 import { bytesToInt, writeMinimalInt } from '../lib/bytes.ts'
 import { type Address, hmacSha256, writeAddress } from '../lib/crypto.ts'
 import { NodeError } from '../lib/errors.ts'
@@ -127,8 +128,4 @@ function winProbFor(ev: bigint, faceValue: bigint): bigint {
 /** How many times the cost of redeeming a winning ticket pays; 0 when the cost is not known (payments.md §4). */
 export function txCostMultiplier(faceValue: bigint, txCost: bigint): Rational {
   return txCost > 0n ? Rational.of(faceValue, txCost) : Rational.zero
-}
-
-function smaller(a: bigint, b: bigint): bigint {
-  return a < b ? a : b
 }

@@ -1,4 +1,5 @@
 import type { Fees } from '../../domain/transaction.ts'
+import { larger } from '../../lib/bigints.ts'
 import { ChainError } from './chain-error.ts'
 import { parseQuantity, type Rpc } from './rpc.ts'
 
@@ -62,11 +63,6 @@ export function gasPriceTooHigh(current: bigint, max: bigint): ChainError {
 
 function raised(value: bigint): bigint {
   return (value * 111n + 99n) / 100n
-}
-
-function larger(a: bigint, b: bigint): bigint {
-  if (a > b) return a
-  return b
 }
 
 function gwei(wei: bigint): string {

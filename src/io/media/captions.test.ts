@@ -2,11 +2,9 @@ import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import { AV_FRAME_DATA_A53_CC } from 'node-av/constants'
 import type { Frame } from 'node-av/lib'
+import { framesOf } from '../../../test/media.ts'
 import { evenly, makePictures } from '../../../test/remade-media.ts'
 import { make } from '../../../test/renditions.ts'
-import { MemoryInput } from './ffmpeg.ts'
-import { bestStreams } from './probe.ts'
-import { SegmentReader } from './segment-reader.ts'
 
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWX'
 const PADDING = [0xf8, 0, 0]
@@ -26,12 +24,9 @@ function captioned(before = 0): Uint8Array {
 
 /** What the captions of each picture say, in the order of showing. */
 async function lettersOf(bytes: Uint8Array): Promise<string[]> {
-  await using input = await MemoryInput.open(bytes)
-  using reader = new SegmentReader(input, { video: bestStreams(input).video!, audio: null })
   const said: string[] = []
-  for await (const part of reader.parts(AbortSignal.timeout(10_000))) {
-    if (part.kind !== 'frame') continue
-    const captions = part.frame.getSideData(AV_FRAME_DATA_A53_CC) ?? Buffer.alloc(0)
+  for await (const frame of framesOf(bytes)) {
+    const captions = frame.getSideData(AV_FRAME_DATA_A53_CC) ?? Buffer.alloc(0)
     const triples = Array.from({ length: captions.length / 3 }, (_, index) => captions.subarray(3 * index))
     said.push(triples.map(([head, letter]) => (head! & 4 ? String.fromCharCode(letter!) : '')).join(''))
   }

@@ -1,5 +1,6 @@
 import { AV_NOPTS_VALUE } from 'node-av/constants'
 import type { Clip } from '../../domain/segment.ts'
+import { larger, smaller } from '../../lib/bigints.ts'
 import type { GridRange } from './frame-grid.ts'
 import { rescale, type TimeBase } from './time-base.ts'
 
@@ -25,8 +26,8 @@ export class ClipWindow {
   cut(shown: GridRange): GridRange {
     if (!this.#clip || shown.from >= shown.to) return shown
     this.#kept ??= keptOf(this.#clip, { start: shown.from, unit: this.#unit })
-    const from = greater(shown.from, this.#kept.from)
-    const kept = { from, to: greater(from, lesser(shown.to, this.#kept.to)) }
+    const from = larger(shown.from, this.#kept.from)
+    const kept = { from, to: larger(from, smaller(shown.to, this.#kept.to)) }
     if (kept.from < kept.to) this.#first ??= kept.from
     return kept
   }
@@ -55,11 +56,3 @@ function keptOf({ fromMs, toMs }: Clip, { start, unit }: { start: bigint; unit: 
 
 /** Later than any timestamp. */
 const ENDLESS = 1n << 63n
-
-function greater(one: bigint, other: bigint): bigint {
-  return one > other ? one : other
-}
-
-function lesser(one: bigint, other: bigint): bigint {
-  return one < other ? one : other
-}

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fakedEngine, fakeJob } from '../../../test/engine-of-fakes.ts'
+import { fakedEngine, mediaJob } from '../../../test/engine-of-fakes.ts'
 import { profileOf } from '../../../test/media.ts'
 import { eventually } from '../../../test/until.ts'
 import { WORKER_DIED } from '../../domain/offences.ts'
@@ -76,7 +76,7 @@ suite('sessions on several GPUs', { concurrency: 1 }, () => {
     await using set = await fakedEngine({ gpus: 1, tryOut: async (device) => void tried.push(device) })
     for (let i = 0; i < 3; i++) {
       const abort = new AbortController()
-      const call = set.engine.transcode(fakeJob({ provider: 'hang' }), abort.signal)
+      const call = set.engine.transcode(mediaJob({ provider: 'hang' }), abort.signal)
       await eventually('it is at work', () => set.engine.state.workers[0]!.isBusy)
       await sleep(50)
       abort.abort()

@@ -6,6 +6,7 @@ import { after, before, suite, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
+import { mediaJob } from '../../../test/engine-of-fakes.ts'
 import { makeSegment, profileOf } from '../../../test/media.ts'
 import { eventually } from '../../../test/until.ts'
 import { WORKER_DIED } from '../../domain/offences.ts'
@@ -28,17 +29,8 @@ async function engineOf(workers: number): Promise<{ engine: MediaEngine } & Asyn
 }
 
 function jobOf(source: Uint8Array, changes: Partial<TranscodeJob> = {}): TranscodeJob {
-  return {
-    sessionId: 'a',
-    source,
-    profiles: [profileOf({ fps: 30 })],
-    durationMs: 2000,
-    deadlineMs: 30_000,
-    provider: 'Livepeer Transcoder 1.2.3 (offchain)',
-    clip: null,
-    calcPerceptualHash: false,
-    ...changes,
-  }
+  const provider = 'Livepeer Transcoder 1.2.3 (offchain)'
+  return mediaJob({ source, provider, deadlineMs: 30_000, ...changes })
 }
 
 function isAlive(pid: number): boolean {

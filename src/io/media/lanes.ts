@@ -66,7 +66,7 @@ export class Lanes {
   }
 
   /** Those that still serve with what they were made for. */
-  get inService(): readonly Lane[] {
+  get inService(): readonly DeviceLane[] {
     return this.#lanes.filter(({ outOfService }) => outOfService === null)
   }
 
@@ -87,7 +87,7 @@ export class Lanes {
     for (const { sessions } of this.#lanes) {
       for (const [id, { lastMs }] of sessions) if (nowMs - lastMs > SESSION_IDLE_MS) sessions.delete(id)
     }
-    const inService = this.#lanes.filter(({ outOfService }) => outOfService === null)
+    const { inService } = this
     const lanes = inService.length > 0 ? inService : this.#lanes
     const lane =
       lanes[

@@ -83,6 +83,7 @@ export async function tryOutInProcess(device: string | null, signal?: AbortSigna
   const stop = () => void worker.kill()
   const timer = setTimeout(stop, TRY_OUT_MS)
   signal?.addEventListener('abort', stop, { once: true })
+  if (signal?.aborted) stop()
   try {
     await worker.ready
     return await worker.call('try out', {}).result

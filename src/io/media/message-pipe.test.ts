@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { PassThrough } from 'node:stream'
 import { test } from 'node:test'
-import { serialize } from 'node:v8'
+import { framed } from '../../../test/framed.ts'
 import { seededDice } from '../../lib/dice.ts'
 import { MessagePipe } from './message-pipe.ts'
 
@@ -19,17 +19,6 @@ async function heard(pieces: readonly Uint8Array[]): Promise<{ messages: unknown
   return all
 }
 
-function written(...messages: readonly unknown[]): Buffer {
-  return Buffer.concat(
-    messages.flatMap((message) => {
-      const body = serialize(message)
-      const head = Buffer.alloc(4)
-      head.writeUInt32LE(body.length)
-      return [head, body]
-    }),
-  )
-}
-
 const messages = [
   { id: 1, task: { kind: 'probe', payload: new Uint8Array([1, 2, 3]) } },
   { pixels: 10n ** 20n, text: 'ü', nothing: null, missing: undefined },
@@ -37,7 +26,7 @@ const messages = [
 ]
 
 test('what is sent comes out on the other side, whatever the pieces', async () => {
-  const bytes = written(...messages)
+  const bytes = framed(...messages)
   for (const size of [1, 3, 4, 5, 1000, bytes.length]) {
     const pieces = Array.from({ length: Math.ceil(bytes.length / size) }, (_, index) =>
       bytes.subarray(index * size, (index + 1) * size),
@@ -58,7 +47,7 @@ test('lengths that are none end the reading before any memory is taken', async (
     [0xff, 0xff, 0xff, 0xff],
     [1, 0, 0, 0x40],
   ]) {
-    const { messages: none, nonsense } = await heard([Uint8Array.from(head), written(...messages)])
+    const { messages: none, nonsense } = await heard([Uint8Array.from(head), framed(...messages)])
     assert.deepEqual(none, [])
     assert.equal(nonsense.length, 1)
     assert.match(nonsense[0]!, /^a message of \d+ bytes$/)
@@ -68,7 +57,7 @@ test('lengths that are none end the reading before any memory is taken', async (
 test('whatever bytes come, reading them throws nothing, and after nonsense nothing more is heard', async () => {
   const dice = seededDice('messages')
   const below = (limit: number) => Math.floor(dice.fraction() * limit)
-  const valid = written(...messages.slice(0, 2))
+  const valid = framed(...messages.slice(0, 2))
   let misread = 0
   for (let round = 0; round < 2_000; round++) {
     const bytes = Buffer.from(valid)

@@ -7,6 +7,7 @@ import { factsOf, h264SettingsOf } from '../../../test/media-facts.ts'
 import { evenly, lasting, makePictures, packetsOf, pidOf, remade } from '../../../test/remade-media.ts'
 import { fails, keyFrames, make, PROVIDER } from '../../../test/renditions.ts'
 import type { Profile } from '../../domain/rendition.ts'
+import { ascending } from '../../lib/bigints.ts'
 import { MemoryInput } from './ffmpeg.ts'
 import { bestStreams } from './probe.ts'
 import { transcode } from './transcode.ts'
@@ -377,10 +378,6 @@ suite('what is wrong is told in the order in which peers look', () => {
     )
   })
 })
-
-function ascending(a: bigint, b: bigint): number {
-  return a < b ? -1 : a > b ? 1 : 0
-}
 
 /** The timestamp of one picture, or packet of sound, changed, or taken out. */
 function stamped(ts: Uint8Array, index: number, pts: bigint | null, pid = 0x100): Uint8Array {

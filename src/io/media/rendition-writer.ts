@@ -2,6 +2,7 @@ import { AV_NOPTS_VALUE, AVFMT_GLOBALHEADER } from 'node-av/constants'
 import { Dictionary, Frame, type Packet, Rational, type Stream } from 'node-av/lib'
 import type { Profile, VideoCodec } from '../../domain/rendition.ts'
 import type { Clip } from '../../domain/segment.ts'
+import { ascending } from '../../lib/bigints.ts'
 import { giveCaptions } from './captions.ts'
 import { ClipWindow } from './clip-window.ts'
 import type { Device } from './device.ts'
@@ -177,10 +178,11 @@ export class RenditionWriter implements Disposable {
       const { captions, framesIn, picture, range } = this.#placed.shift()!
       using shown = picture
       using scaled = await this.#scaled(shown)
+      const shift = this.#window.shift(this.#gridUnit)
       let left: Uint8Array[] = captions
       for (let position = range.from; position < range.to; position++) {
         if (captions.length > 0) left = giveCaptions(scaled, left)
-        const pts = position - this.#window.shift(this.#gridUnit)
+        const pts = position - shift
         // Peers have signatures count positions, though these name the muxer's unit.
         await this.#encode(scaled, { pts, key: this.#framesOut === 0, hashPts: pts, framesIn })
       }
@@ -349,7 +351,7 @@ export class RenditionWriter implements Disposable {
     if (packet.dts === AV_NOPTS_VALUE || packet.pts === AV_NOPTS_VALUE) return
     const least = (this.#lastDts.get(index) ?? packet.dts - 1n) + 1n
     if (packet.dts > packet.pts) {
-      const median = [packet.pts, packet.dts, least].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0))[1]!
+      const median = [packet.pts, packet.dts, least].sort(ascending)[1]!
       packet.pts = median
       packet.dts = median
     }

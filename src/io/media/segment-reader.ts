@@ -23,8 +23,6 @@ const MAX_GUESSED_FPS = 240
 export class SegmentReader implements Disposable {
   /** The unit of the frames' timestamps. */
   readonly timeBase: TimeBase
-  /** The unit of the audio packets' timestamps. */
-  readonly audioTimeBase: TimeBase
   readonly #input: MemoryInput
   readonly #video: Stream
   readonly #audio: Stream | null
@@ -52,7 +50,6 @@ export class SegmentReader implements Disposable {
     this.#video = streams.video
     this.#audio = streams.audio
     this.timeBase = plain(streams.video.timeBase)
-    this.audioTimeBase = streams.audio ? plain(streams.audio.timeBase) : this.timeBase
     this.#frameStep = frameStep(streams.video)
     this.#shift = shiftOf(input)
     this.#packet.alloc()

@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads'
 import { isAbort, messageOf } from '../../lib/errors.ts'
 import { MessagePipe } from './message-pipe.ts'
 import type { Answer, WorkKind } from './worker-answers.ts'
-import { WORKER_PIPE, type WorkerMessage, type WorkerRequest } from './worker-process.ts'
+import { MAX_REASON_CHARS, WORKER_PIPE, type WorkerMessage, type WorkerRequest } from './worker-process.ts'
 
 /** The kinds of work that a worker process does. The signal is aborted when the work is no longer wanted. */
 export type Handlers = {
@@ -30,7 +30,7 @@ export function serveRequests(handlers: Handlers): void {
       answer({
         kind: 'failed',
         id,
-        message: messageOf(error).slice(0, MAX_TEXT),
+        message: messageOf(error).slice(0, MAX_REASON_CHARS),
         aborted: isAbort(error) && abort.signal.aborted,
       })
     } finally {
@@ -46,8 +46,6 @@ export function serveRequests(handlers: Handlers): void {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {})
   answer({ kind: 'ready' })
 }
-
-const MAX_TEXT = 10_000
 
 /** An ordinary exit would wait for native threads, which may hang. */
 function endAtOnce(): void {

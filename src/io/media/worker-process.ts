@@ -17,6 +17,9 @@ export interface WorkerRequest {
   readonly task: { readonly kind: WorkKind; readonly payload: unknown } | null
 }
 
+/** Why a request failed is told in no more than this. */
+export const MAX_REASON_CHARS = 10_000
+
 const messageSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('ready') }),
   z.object({ kind: z.literal('begun'), id: z.number() }),
@@ -24,7 +27,7 @@ const messageSchema = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('failed'),
     id: z.number(),
-    message: z.string().max(10_000),
+    message: z.string().max(MAX_REASON_CHARS),
     aborted: z.boolean(),
   }),
 ])

@@ -1,0 +1,14 @@
+/** The larger of two. */
+export function larger(a: bigint, b: bigint): bigint {
+  return a > b ? a : b
+}
+
+/** The smaller of two. */
+export function smaller(a: bigint, b: bigint): bigint {
+  return a < b ? a : b
+}
+
+/** Puts the least first, for `sort`. */
+export function ascending(a: bigint, b: bigint): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}

@@ -1,0 +1,13 @@
+import { serialize } from 'node:v8'
+
+/** Messages as they go over a worker's pipe: each a length in 4 bytes, little-endian, and a structured clone. */
+export function framed(...messages: readonly unknown[]): Buffer {
+  return Buffer.concat(
+    messages.flatMap((message) => {
+      const body = serialize(message)
+      const head = Buffer.alloc(4)
+      head.writeUInt32LE(body.length)
+      return [head, body]
+    }),
+  )
+}
