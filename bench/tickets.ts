@@ -19,6 +19,7 @@ const recipient = addressOfKey(dice.bytes(32))
 const senderKey = dice.bytes(32)
 const sender = addressOfKey(senderKey)
 const binding = {
+  recipient,
   seed: BigInt(`0x${Buffer.from(dice.bytes(32)).toString('hex')}`),
   sender,
   faceValue: 12_000_000_000_000_000n,
@@ -27,7 +28,7 @@ const binding = {
   price: Rational.of(101n, 100n),
   expirationParams: { creationRound: 3500n, creationRoundBlockHash: dice.bytes(32) },
 }
-const params = ticketParamsFor(secret, { ...binding, recipient })
+const params = ticketParamsFor(secret, binding)
 
 const tickets: SignedTicket[] = Array.from({ length: TICKETS }, (_, i) => {
   const ticket = {
@@ -55,6 +56,7 @@ function validateAll(): void {
     const judged = judgeTicket(ticket, {
       recipient,
       recipientRand: recipientRand(secret, {
+        recipient,
         seed: binding.seed,
         sender: ticket.sender,
         faceValue: ticket.faceValue,

@@ -1,13 +1,54 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import fc from 'fast-check'
 import { formatHex } from '../lib/bytes.ts'
-import { checkAuthToken, isAuthentic, isTokenEnding, makeAuthToken } from './auth-token.ts'
+import { hmacSha256 } from '../lib/crypto.ts'
+import { checkAuthToken, isAuthentic, isTokenEnding, makeAuthToken, tokenPreimage } from './auth-token.ts'
 
 const key = new TextEncoder().encode('foo')
 
-test('the token is the HMAC that the network expects', () => {
-  const token = makeAuthToken(key, 'bar', 1_700_000_000n)
-  assert.equal(formatHex(token.token), '0xce8345743be2a55a8556feb94e9b05715edd89c7cc0fc70e98bb706ba511380e')
+test('the message behind a token names its use and binds the length of the session id', () => {
+  const message = tokenPreimage('bar', 1_700_000_000n)!
+  const name = Buffer.from('livepeer-ts auth token 1').toString('hex')
+  assert.equal(formatHex(message), `0x${name}00000003626172000000006553f100`)
+  assert.deepEqual(makeAuthToken(key, 'bar', 1_700_000_000n).token, hmacSha256(key, message))
+})
+
+const expirations = fc.oneof(fc.bigInt({ min: 0n, max: 2n ** 63n - 1n }), fc.bigInt({ min: 0n, max: 300n }))
+const ids = fc.oneof(fc.string({ unit: 'binary' }), fc.stringMatching(/^[0-9a-f]{0,9}$/))
+
+test('two tokens give the same bytes only when session id and expiration are the same', () => {
+  fc.assert(
+    fc.property(ids, expirations, ids, expirations, (id, expiration, otherId, otherExpiration) => {
+      const one = formatHex(tokenPreimage(id, expiration)!)
+      const other = formatHex(tokenPreimage(otherId, otherExpiration)!)
+      assert.equal(one === other, id === otherId && expiration === otherExpiration)
+    }),
+  )
+})
+
+test('bytes that move between session id and expiration give another token', () => {
+  fc.assert(
+    fc.property(ids, expirations, fc.integer({ min: 1, max: 8 }), (id, expiration, count) => {
+      const token = makeAuthToken(key, id, expiration)
+      const bytes = [...new TextEncoder().encode(id)]
+      if (bytes.length < count || bytes.some((byte) => byte > 127)) return
+      const moved = BigInt(formatHex(Uint8Array.from(bytes.slice(-count))))
+      const wider = (moved << BigInt(8 * (8 - count))) | (expiration >> BigInt(8 * count))
+      const changed = { ...token, sessionId: id.slice(0, -count), expiration: BigInt.asIntN(63, wider) }
+      assert.equal(isAuthentic([key], token), true)
+      assert.equal(isAuthentic([key], changed), false)
+    }),
+  )
+})
+
+test('an expiration that the wire cannot hold is in no token', () => {
+  const token = makeAuthToken(key, 'bar', 2n ** 63n - 1n)
+  assert.equal(isAuthentic([key], token), true)
+  for (const expiration of [-1n, 2n ** 63n, 2n ** 64n + 5n]) {
+    assert.equal(isAuthentic([key], { ...token, expiration }), false)
+    assert.throws(() => makeAuthToken(key, 'bar', expiration), { code: 'bad-expiration' })
+  }
 })
 
 test('a token is refused in the order missing, invalid, expired', () => {

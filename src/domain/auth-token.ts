@@ -1,10 +1,14 @@
-import { concatBytes, intToBytes } from '../lib/bytes.ts'
+import { concatBytes, intToFixedBytes } from '../lib/bytes.ts'
 import { equalSecrets, hmacSha256 } from '../lib/crypto.ts'
 import { NodeError } from '../lib/errors.ts'
 import type { AuthToken } from './segment.ts'
 
 /** How long an auth token is good for, in seconds (wire.md §9). */
 export const AUTH_TOKEN_SECONDS = 1800n
+
+/** The expiration is an int64 on the wire. */
+const EXPIRATION_BYTES = 8
+const MAX_EXPIRATION = 2n ** 63n - 1n
 
 /** A token that ends within so many ms is not used any more: a tenth of its half hour (gateway.md §10, payments.md §1). */
 const TOKEN_MARGIN_MS = 180_000
@@ -17,17 +21,22 @@ export class AuthTokenError extends NodeError<AuthTokenFault> {
   override name = 'AuthTokenError'
 }
 
-/** Makes the token for a session: HMAC-SHA256 of session id and expiration in Unix seconds (wire.md §9). */
+/**
+ * Makes the token for a session: an HMAC-SHA256 of session id and expiration, in Unix seconds (wire.md §9). Throws
+ * NodeError `bad-expiration` for a time that the wire's int64 cannot hold.
+ */
 export function makeAuthToken(key: Uint8Array, sessionId: string, expiration: bigint): AuthToken {
-  return { token: authenticate(key, sessionId, expiration), sessionId, expiration }
+  const token = authenticate(key, sessionId, expiration)
+  if (!token) throw new NodeError('bad-expiration', `a token cannot expire at ${expiration}`)
+  return { token, sessionId, expiration }
 }
 
 /** Whether one of the keys made this token; its age does not matter here (EndTranscodingSession, wire.md §15). */
 export function isAuthentic(keys: readonly Uint8Array[], token: AuthToken): boolean {
-  if (token.expiration < 0n) return false
   let authentic = false
   for (const key of keys) {
-    if (equalSecrets(authenticate(key, token.sessionId, token.expiration), token.token)) authentic = true
+    const expected = authenticate(key, token.sessionId, token.expiration)
+    if (expected && equalSecrets(expected, token.token)) authentic = true
   }
   return authentic
 }
@@ -45,6 +54,25 @@ export function isTokenEnding({ expiration }: AuthToken, nowMs: number): boolean
   return Number(expiration) * 1000 - nowMs <= TOKEN_MARGIN_MS
 }
 
-function authenticate(key: Uint8Array, sessionId: string, expiration: bigint): Uint8Array {
-  return hmacSha256(key, concatBytes(new TextEncoder().encode(sessionId), intToBytes(expiration)))
+/** Says what the HMAC is of, so that no other use of the same key can give the same message. */
+const TOKEN_NAME = new TextEncoder().encode('livepeer-ts auth token 1')
+
+/**
+ * The message under a token's HMAC: a name, the length of the session id, the id, and the expiration in 8 bytes, so that
+ * two different tokens never give the same bytes (wire.md §9). Null where the expiration is none that a token can have.
+ */
+export function tokenPreimage(sessionId: string, expiration: bigint): Uint8Array | null {
+  if (expiration < 0n || expiration > MAX_EXPIRATION) return null
+  const id = new TextEncoder().encode(sessionId)
+  return concatBytes(
+    TOKEN_NAME,
+    intToFixedBytes(BigInt(id.length), 4),
+    id,
+    intToFixedBytes(expiration, EXPIRATION_BYTES),
+  )
+}
+
+function authenticate(key: Uint8Array, sessionId: string, expiration: bigint): Uint8Array | null {
+  const message = tokenPreimage(sessionId, expiration)
+  return message && hmacSha256(key, message)
 }

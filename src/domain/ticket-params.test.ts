@@ -1,16 +1,33 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import fc from 'fast-check'
 import payments from '../../test/vectors/payments.json' with { type: 'json' }
 import vectors from '../../test/vectors/tickets.json' with { type: 'json' }
 import { bytesToInt, concatBytes, formatHex, intToFixedBytes, parseHex } from '../lib/bytes.ts'
-import { type Address, addressOfKey, hmacSha256, keccak256, recoverSigner, signHash } from '../lib/crypto.ts'
+import {
+  type Address,
+  addressOfKey,
+  checksumAddress,
+  hmacSha256,
+  keccak256,
+  recoverSigner,
+  signHash,
+} from '../lib/crypto.ts'
 import type { NodeError } from '../lib/errors.ts'
 import { Rational } from '../lib/rational.ts'
-import { expectedValue, isWinning, MAX_WIN_PROB, type Ticket, ticketHash } from './ticket.ts'
+import {
+  expectedValue,
+  isWinning,
+  MAX_WIN_PROB,
+  recipientRandHash,
+  type Ticket,
+  ticketHash,
+} from './ticket.ts'
 import {
   faceValueAndWinProb,
   PARAMS_LIFETIME_BLOCKS,
   type RandBinding,
+  randPreimage,
   recipientRand,
   recipientRandOf,
   ticketParamsFor,
@@ -20,6 +37,7 @@ import {
 const v = vectors.endToEnd
 const secret = parseHex(v.secret)
 const binding: RandBinding = {
+  recipient: v.recipient as Address,
   seed: bytesToInt(parseHex(v.seed)),
   sender: v.sender as Address,
   faceValue: BigInt(v.faceValue),
@@ -89,7 +107,7 @@ test('without a known cost of redeeming the multiplier is 0', () => {
   assert.deepEqual(txCostMultiplier(1000n, 0n), Rational.zero)
 })
 
-test('params, secret number, commitment, hash, signature and drawing agree from end to end', () => {
+test('params, commitment, hash, signature and drawing of a recorded ticket agree from end to end', () => {
   const { faceValue, winProb } = faceValueAndWinProb({
     expectedValue: BigInt(v.expectedValue),
     redeemGas: BigInt(v.redeemGas),
@@ -100,10 +118,9 @@ test('params, secret number, commitment, hash, signature and drawing agree from 
   assert.equal(faceValue, binding.faceValue)
   assert.equal(winProb, binding.winProb)
 
-  const rand = recipientRand(secret, binding)
-  assert.equal(rand, bytesToInt(parseHex(v.recipientRand)))
-  const params = ticketParamsFor(secret, { ...binding, recipient: v.recipient as Address })
-  assert.equal(formatHex(params.recipientRandHash), `0x${v.recipientRandHash}`)
+  const rand = bytesToInt(parseHex(v.recipientRand))
+  assert.equal(formatHex(recipientRandHash(rand)), `0x${v.recipientRandHash}`)
+  const params = { ...ticketParamsFor(secret, binding), recipientRandHash: recipientRandHash(rand) }
 
   const senderKey = parseHex(v.senderKey)
   assert.equal(addressOfKey(senderKey), v.sender)
@@ -123,32 +140,84 @@ test('params, secret number, commitment, hash, signature and drawing agree from 
   assert.equal(isWinning(first, rand, winProb), false)
 })
 
-test('the message behind the secret number is the 158 bytes of the protocol', () => {
+const padded = (hex: string) => hex.padStart(64, '0')
+
+test('the message behind the secret number names its use and gives every field a fixed width', () => {
+  const integers = [v.seed, '2aa1efb94e0000', v.winProb, '01312d28', '65', '64', '0dac'].map(padded)
   const message = concatBytes(
-    ...[v.seed, v.sender, '2aa1efb94e0000', v.winProb, '01312d28', '65', '64', '0dac'.padStart(64, '0')].map(
-      parseHex,
-    ),
-    parseHex(v.creationRoundBlockHash),
+    new TextEncoder().encode('livepeer-ts recipient rand 1'),
+    ...[v.recipient, v.sender, ...integers, v.creationRoundBlockHash].map(parseHex),
   )
-  assert.equal(message.length, 158)
+  assert.equal(message.length, 28 + 2 * 20 + 8 * 32)
+  assert.deepEqual(randPreimage(binding), message)
   assert.equal(recipientRand(secret, binding), bytesToInt(hmacSha256(secret, message)))
 })
 
-test('whoever changes anything of an offer gets another secret number', () => {
-  const { expirationParams } = binding
-  const changes: Partial<RandBinding>[] = [
-    { seed: binding.seed + 1n },
-    { sender: v.recipient as Address },
-    { faceValue: binding.faceValue + 1n },
-    { winProb: binding.winProb + 1n },
-    { expirationBlock: binding.expirationBlock + 1n },
-    { price: Rational.parse('100/99') },
-    { expirationParams: { ...expirationParams, creationRound: 3501n } },
-    { expirationParams: { ...expirationParams, creationRoundBlockHash: new Uint8Array(32) } },
-  ]
-  const numbers = changes.map((change) => recipientRand(secret, { ...binding, ...change }))
-  assert.equal(new Set([recipientRand(secret, binding), ...numbers]).size, changes.length + 1)
-  assert.notEqual(recipientRand(parseHex('04'.padEnd(64, '0')), binding), recipientRand(secret, binding))
+const uint256 = fc.bigInt({ min: 0n, max: 2n ** 256n - 1n })
+/** Small and wide numbers alike, so that digits could move between neighbours. */
+const integer = fc.oneof(uint256, fc.bigInt({ min: 0n, max: 300n }))
+const addresses = fc.uint8Array({ minLength: 20, maxLength: 20 }).map(checksumAddress)
+const offers: fc.Arbitrary<RandBinding> = fc.record({
+  recipient: addresses,
+  sender: addresses,
+  seed: integer,
+  faceValue: integer,
+  winProb: integer,
+  expirationBlock: integer,
+  price: fc.tuple(integer, integer).map(([num, den]) => Rational.of(num, den + 1n)),
+  expirationParams: fc.record({
+    creationRound: fc.bigInt({ min: 0n, max: 2n ** 63n - 1n }),
+    creationRoundBlockHash: fc.uint8Array({ minLength: 32, maxLength: 32 }),
+  }),
+})
+/** A value of which different offers have different ones. */
+const textOf = (offer: RandBinding): string => {
+  const { creationRound, creationRoundBlockHash } = offer.expirationParams
+  const { num, den } = offer.price
+  const { recipient, sender, seed, faceValue, winProb, expirationBlock } = offer
+  const all = [recipient, sender, seed, faceValue, winProb, expirationBlock, num, den, creationRound]
+  return `${all.join('/')}/${formatHex(creationRoundBlockHash)}`
+}
+const bytesOf = (offer: RandBinding): string => {
+  try {
+    return formatHex(randPreimage(offer))
+  } catch (error) {
+    // A price whose reduced numbers are too wide was never offered.
+    return `refused ${(error as NodeError).code} ${textOf(offer)}`
+  }
+}
+
+test('two offers give the same bytes only when they are the same, whatever pair of fields differs', () => {
+  const fields = Object.keys(binding) as (keyof RandBinding)[]
+  const pairs = fields.flatMap((a, i) => fields.slice(i).map((b) => [a, b] as const))
+  fc.assert(
+    fc.property(offers, offers, (one, other) => {
+      for (const [a, b] of pairs) {
+        const changed = { ...one, [a]: other[a], [b]: other[b] }
+        assert.equal(bytesOf(one) === bytesOf(changed), textOf(one) === textOf(changed))
+      }
+    }),
+  )
+})
+
+test('digits that move from one field into its neighbour give another message', () => {
+  const numbers = ['seed', 'faceValue', 'winProb', 'expirationBlock'] as const
+  fc.assert(
+    fc.property(
+      offers,
+      fc.integer({ min: 0, max: 2 }),
+      fc.integer({ min: 1, max: 31 }),
+      (offer, at, count) => {
+        const [left, right] = [numbers[at]!, numbers[at + 1]!]
+        const digits = offer[left].toString(16).padStart(64, '0')
+        const moved = digits.slice(64 - 2 * count)
+        const shifted = BigInt(`0x${moved}${offer[right].toString(16).padStart(2, '0')}`)
+        const changed = { ...offer, [left]: offer[left] >> BigInt(8 * count), [right]: shifted }
+        if (textOf(changed) === textOf(offer)) return
+        assert.notEqual(bytesOf(changed), bytesOf(offer))
+      },
+    ),
+  )
 })
 
 test('a price is bound by its value, not by how its fraction is written', () => {
@@ -156,22 +225,8 @@ test('a price is bound by its value, not by how its fraction is written', () => 
   assert.equal(recipientRand(secret, same), recipientRand(secret, binding))
 })
 
-test('zero is no bytes at all in the message', () => {
-  const zero: RandBinding = {
-    ...binding,
-    seed: 0n,
-    faceValue: 0n,
-    winProb: 0n,
-    expirationBlock: 0n,
-    price: Rational.zero,
-    expirationParams: { creationRound: 0n, creationRoundBlockHash: new Uint8Array(32) },
-  }
-  const expected = hmacSha256(secret, parseHex(v.sender), Uint8Array.of(1))
-  assert.equal(recipientRand(secret, zero), bytesToInt(expected))
-})
-
 test('a payment leads back to the number its params were made with', () => {
-  const ticketParams = ticketParamsFor(secret, { ...binding, recipient: v.recipient as Address })
+  const ticketParams = ticketParamsFor(secret, binding)
   const { sender, expirationParams } = binding
   const payment = { sender, ticketParams, expirationParams, tickets: [], expectedPrice: null }
   assert.equal(recipientRandOf(secret, payment, binding.price), recipientRand(secret, binding))
@@ -179,8 +234,22 @@ test('a payment leads back to the number its params were made with', () => {
   assert.equal(recipientRandOf(secret, { ...payment, expirationParams: null }, binding.price), null)
 })
 
-test('numbers wider than 256 bits are refused', () => {
-  for (const change of [{ seed: 2n ** 256n }, { faceValue: 2n ** 256n }, { winProb: 2n ** 300n }]) {
+test('numbers outside 256 bits and block hashes of another width are refused', () => {
+  const wide = [
+    { seed: 2n ** 256n },
+    { faceValue: 2n ** 256n },
+    { winProb: 2n ** 300n },
+    { expirationBlock: 2n ** 256n },
+    { price: Rational.of(2n ** 256n) },
+    { price: Rational.of(1n, 2n ** 256n) },
+  ]
+  for (const change of wide)
     assert.throws(() => recipientRand(secret, { ...binding, ...change }), { code: 'integer-too-wide' })
+  const { creationRoundBlockHash } = binding.expirationParams
+  const negative = { expirationParams: { creationRound: -1n, creationRoundBlockHash } }
+  assert.throws(() => recipientRand(secret, { ...binding, ...negative }), { code: 'negative-integer' })
+  for (const bytes of [0, 31, 33, 64]) {
+    const expirationParams = { creationRound: 1n, creationRoundBlockHash: new Uint8Array(bytes) }
+    assert.throws(() => recipientRand(secret, { ...binding, expirationParams }), { code: 'bad-ticket' })
   }
 })

@@ -1,5 +1,5 @@
 import { smaller } from '../lib/bigints.ts'
-import { bytesToInt, writeMinimalInt } from '../lib/bytes.ts'
+import { bytesToInt, writeUint256 } from '../lib/bytes.ts'
 import { type Address, hmacSha256, writeAddress } from '../lib/crypto.ts'
 import { NodeError } from '../lib/errors.ts'
 import { Rational } from '../lib/rational.ts'
@@ -10,7 +10,6 @@ import {
   type PricePerPixel,
   recipientRandHash,
   type TicketParams,
-  writeAuxData,
 } from './ticket.ts'
 
 /** For how many L1 blocks offered params are accepted (payments.md §1). */
@@ -26,10 +25,11 @@ const EXPECTED_VALUE_MULTIPLIER = 100n
 /** A face value below the present cost of redeeming is still taken if it is above the cost at 3 gwei (payments.md §4). */
 const AVERAGE_GAS_PRICE = 3_000_000_000n
 
-/** All that binds a recipient's secret number to what it offered (payments.md §3). */
+/** Everything an offer says: the recipient's secret number is derived from all of it (payments.md §3). */
 export interface RandBinding {
-  readonly seed: bigint
+  readonly recipient: Address
   readonly sender: Address
+  readonly seed: bigint
   readonly faceValue: bigint
   readonly winProb: bigint
   readonly expirationBlock: bigint
@@ -37,24 +37,51 @@ export interface RandBinding {
   readonly expirationParams: ExpirationParams
 }
 
-/** Room for the message of the HMAC: eight integers of up to 32 bytes and an address. */
-const message = new Uint8Array(8 * 32 + 20)
+/** Says what the HMAC is of, so that no other use of the same key can give the same message. */
+const RAND_NAME = new TextEncoder().encode('livepeer-ts recipient rand 1')
+const BOUND_INTEGERS = 7
+/** The name, two addresses, the integers and a block hash, each at a place and a width of its own. */
+const RAND_MESSAGE_BYTES = RAND_NAME.length + 2 * 20 + (BOUND_INTEGERS + 1) * 32
+const randMessage = new Uint8Array(RAND_MESSAGE_BYTES)
+randMessage.set(RAND_NAME)
 
 /**
- * The secret number of one offer: an HMAC over all that was offered, so that nothing need be stored and whoever
- * changes any of it fails the commitment (payments.md §3). `secret` has 32 bytes. Throws NodeError
- * `negative-integer` or `integer-too-wide` for numbers that no offer has.
+ * The message under the HMAC of a secret number: every field has a fixed place and width, so that two different offers
+ * never give the same bytes (payments.md §3). The bytes are overwritten by the next call. Throws NodeError
+ * `negative-integer` or `integer-too-wide` for numbers outside 0 to 2^256 − 1, and `bad-ticket` for a block hash that is
+ * not 32 bytes: no offer has them.
+ */
+export function randPreimage(q: RandBinding): Uint8Array {
+  const { creationRound, creationRoundBlockHash } = q.expirationParams
+  if (creationRoundBlockHash.length !== 32) {
+    throw new NodeError('bad-ticket', `a block hash has 32 bytes, not ${creationRoundBlockHash.length}`)
+  }
+  writeAddress(randMessage, RAND_NAME.length, q.recipient)
+  writeAddress(randMessage, RAND_NAME.length + 20, q.sender)
+  let at = RAND_NAME.length + 40
+  const integers = [
+    q.seed,
+    q.faceValue,
+    q.winProb,
+    q.expirationBlock,
+    q.price.num,
+    q.price.den,
+    creationRound,
+  ]
+  for (const integer of integers) {
+    writeUint256(randMessage, at, integer)
+    at += 32
+  }
+  randMessage.set(creationRoundBlockHash, at)
+  return randMessage
+}
+
+/**
+ * The secret number of one offer: an HMAC over the whole offer. Nothing is stored for an offer, and one that comes back
+ * changed fails its commitment (payments.md §3). `secret` has 32 bytes. Throws as `randPreimage`.
  */
 export function recipientRand(secret: Uint8Array, q: RandBinding): bigint {
-  let end = writeMinimalInt(message, 0, q.seed)
-  writeAddress(message, end, q.sender)
-  end = writeMinimalInt(message, end + 20, q.faceValue)
-  end = writeMinimalInt(message, end, q.winProb)
-  end = writeMinimalInt(message, end, q.expirationBlock)
-  end = writeMinimalInt(message, end, q.price.num)
-  end = writeMinimalInt(message, end, q.price.den)
-  end += writeAuxData(message, end, q.expirationParams)
-  return bytesToInt(hmacSha256(secret, message.subarray(0, end)))
+  return bytesToInt(hmacSha256(secret, randPreimage(q)))
 }
 
 /** The secret number that a received payment must match; `null` without params and expiration params. */
@@ -69,10 +96,7 @@ export function recipientRandOf(
 }
 
 /** What a recipient offers to one sender: the commitment computed, the rest as given. */
-export function ticketParamsFor(
-  secret: Uint8Array,
-  offer: RandBinding & { recipient: Address },
-): TicketParams {
+export function ticketParamsFor(secret: Uint8Array, offer: RandBinding): TicketParams {
   return {
     recipient: offer.recipient,
     faceValue: offer.faceValue,

@@ -11,7 +11,6 @@ import {
   intToFixedBytes,
   leftPad,
   parseHex,
-  writeMinimalInt,
   writeUint256,
 } from './bytes.ts'
 
@@ -49,10 +48,6 @@ for (const [value, expected] of MINIMAL) {
   test(`${value} is written in ${expected.length} bytes`, () => {
     assert.deepEqual(intToBytes(value), expected)
     assert.equal(bytesToInt(expected), value)
-    const target = new Uint8Array(40).fill(7)
-    assert.equal(writeMinimalInt(target, 3, value), 3 + expected.length)
-    assert.deepEqual(target.subarray(3, 3 + expected.length), expected)
-    assert.equal(target[3 + expected.length], 7, 'nothing beyond it is touched')
   })
 }
 
@@ -69,8 +64,6 @@ test('every integer of 256 bits comes back from every form', () => {
       assert.equal(bytesToInt(target.subarray(offset, offset + 32)), value)
       assert.deepEqual(intToFixedBytes(value, 32), target.subarray(offset, offset + 32))
       assert.equal(bytesToInt(intToBytes(value)), value)
-      const end = writeMinimalInt(target, offset, value)
-      assert.deepEqual(target.subarray(offset, end), intToBytes(value))
     }),
   )
 })
@@ -89,7 +82,6 @@ test('integers below zero and beyond their width are refused', () => {
     () => intToFixedBytes(-1n, 8),
     () => intToFixedBytes(-1n, 32),
     () => writeUint256(target, 0, -1n),
-    () => writeMinimalInt(target, 0, -1n),
   ]) {
     assert.throws(write, { code: 'negative-integer' })
   }
@@ -97,7 +89,7 @@ test('integers below zero and beyond their width are refused', () => {
     () => intToFixedBytes(256n, 1),
     () => intToFixedBytes(2n ** 256n, 32),
     () => writeUint256(target, 0, 2n ** 256n),
-    () => writeMinimalInt(target, 0, 2n ** 512n),
+    () => writeUint256(target, 0, 2n ** 512n),
   ]) {
     assert.throws(write, { code: 'integer-too-wide' })
   }

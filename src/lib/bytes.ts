@@ -58,19 +58,6 @@ export function writeUint256(target: Uint8Array, offset: number, value: bigint):
   target.set(scratch, offset)
 }
 
-/**
- * Writes an unsigned integer of at most 32 bytes big-endian without leading zeros into `target` at `offset`; gives
- * the offset after it. Throws `negative-integer` or `integer-too-wide`.
- */
-export function writeMinimalInt(target: Uint8Array, offset: number, value: bigint): number {
-  fillScratch(value)
-  let from = value < WORD ? 24 : 0
-  while (from < 32 && scratch[from] === 0) from++
-  let end = offset
-  for (; from < 32; from++) target[end++] = scratch[from]!
-  return end
-}
-
 function fillScratch(value: bigint): void {
   if (value < 0n) throw new NodeError('negative-integer', `cannot encode the negative integer ${value}`)
   words.setBigUint64(24, value)
