@@ -1,6 +1,6 @@
 import secp256k1 from 'secp256k1'
 import { type SignedTicket, ticketHash } from '../src/domain/ticket.ts'
-import { recipientRand, ticketParamsFor } from '../src/domain/ticket-params.ts'
+import { recipientRand, ticketParamsFor, winProbFor } from '../src/domain/ticket-params.ts'
 import { judgeTicket } from '../src/domain/ticket-rules.ts'
 import { addressOfKey, personalHash, signHash } from '../src/lib/crypto.ts'
 import { seededDice } from '../src/lib/dice.ts'
@@ -18,12 +18,13 @@ const secret = dice.bytes(32)
 const recipient = addressOfKey(dice.bytes(32))
 const senderKey = dice.bytes(32)
 const sender = addressOfKey(senderKey)
+const TICKET_EV = 8_000_000_000n
 const binding = {
   recipient,
   seed: BigInt(`0x${Buffer.from(dice.bytes(32)).toString('hex')}`),
   sender,
   faceValue: 12_000_000_000_000_000n,
-  winProb: 2n ** 256n / 1_500_000n,
+  winProb: winProbFor(TICKET_EV, 12_000_000_000_000_000n),
   expirationBlock: 20_000_040n,
   price: Rational.of(101n, 100n),
   expirationParams: { creationRound: 3500n, creationRoundBlockHash: dice.bytes(32) },
@@ -65,6 +66,8 @@ function validateAll(): void {
         price: binding.price,
         expirationParams: ticket.expirationParams,
       }),
+      terms: { ticketEv: TICKET_EV, maxFaceValue: 0n },
+      funds: 10n ** 18n,
       withdrawRound: 0n,
       lastInitializedRound: 3500n,
       l1Block: 20_000_000n,

@@ -305,10 +305,10 @@ export class Simulation {
       const answer = await this.#deliver(heard(node.recipient.receive(payment, session)))
       await this.#learn(payer, payment, answer)
       if (answer !== 'accepted') return
-      await heard(node.recipient.assertFunded(payer.fake.address, session))
+      const reservation = await heard(node.recipient.reserve(payer.fake.address, session, 1_000n))
       const fee = pricePerPixel(payer.offer.priceInfo).mul(Rational.of(1_000n))
       account.debitsAttempted = account.debitsAttempted.add(fee.add(fee))
-      await heard(node.recipient.debit(payer.fake.address, session, 1_000n))
+      await heard(reservation.charge(1_000n))
       account.debitsDone = account.debitsDone.add(fee.div(Rational.of(2n)))
     } catch (error) {
       if (!(error instanceof NodeError)) this.#note('no answer')

@@ -19,7 +19,8 @@ export function encodedPixels(profiles: readonly Profile[], durationMs: number):
   let pixels = 0n
   for (const { width, height, fps, fpsDen } of profiles) {
     const rate = fps === 0 ? PASS_THROUGH_FPS : Math.ceil(fps / (fpsDen === 0 ? 1 : fpsDen))
-    pixels += BigInt(width) * BigInt(height) * BigInt(rate) * seconds
+    // A side below zero is refused by the encoder; it must not make the others cheaper here.
+    pixels += BigInt(Math.max(0, width)) * BigInt(Math.max(0, height)) * BigInt(rate) * seconds
   }
   return pixels
 }

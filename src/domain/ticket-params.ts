@@ -142,8 +142,8 @@ export function faceValueAndWinProb(cfg: FaceValueSettings): { faceValue: bigint
   return { faceValue, winProb: winProbFor(ev, faceValue) }
 }
 
-/** Rounded up, so that a ticket is worth at least what was asked. */
-function winProbFor(ev: bigint, faceValue: bigint): bigint {
+/** The chance at which a ticket of this face value is worth `ev` wei: rounded up, so that it is never worth less. */
+export function winProbFor(ev: bigint, faceValue: bigint): bigint {
   if (faceValue === 0n) return 0n
   if (faceValue === ev) return MAX_WIN_PROB
   return smaller(ev * Rational.of(MAX_WIN_PROB, faceValue).ceil(), MAX_WIN_PROB)

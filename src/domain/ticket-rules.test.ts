@@ -4,14 +4,8 @@ import { concatBytes, formatHex, intToFixedBytes, parseHex } from '../lib/bytes.
 import { type Address, addressOfKey, keccak256, signHash, ZERO_ADDRESS } from '../lib/crypto.ts'
 import type { NodeError } from '../lib/errors.ts'
 import { Rational } from '../lib/rational.ts'
-import {
-  expectedValue,
-  MAX_WIN_PROB,
-  type Payment,
-  recipientRandHash,
-  type SignedTicket,
-  ticketHash,
-} from './ticket.ts'
+import { expectedValue, type Payment, recipientRandHash, type SignedTicket, ticketHash } from './ticket.ts'
+import { winProbFor } from './ticket-params.ts'
 import {
   checkPayment,
   consequence,
@@ -32,14 +26,17 @@ const senderKey = parseHex('46'.repeat(32))
 const sender = addressOfKey(senderKey)
 const otherKey = parseHex('47'.repeat(32))
 const recipient: Address = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
-const EV = expectedValue(1000n, MAX_WIN_PROB / 2n)
+/** What the recipient asks of a ticket, in wei; one in two wins. */
+const TICKET_EV = 500n
+const WIN_PROB = winProbFor(TICKET_EV, 1000n)
+const EV = expectedValue(1000n, WIN_PROB)
 
 function signed(change: Partial<SignedTicket> = {}, key = senderKey): SignedTicket {
   const ticket = {
     recipient,
     sender,
     faceValue: 1000n,
-    winProb: MAX_WIN_PROB / 2n,
+    winProb: WIN_PROB,
     senderNonce: 1,
     recipientRandHash: recipientRandHash(RAND),
     expirationParams: { creationRound: 5n, creationRoundBlockHash: keccak256() },
@@ -54,7 +51,7 @@ function nonceThat(wins: boolean, from = 1): number {
   for (let nonce = from; ; nonce++) {
     const { sig } = signed({ senderNonce: nonce })
     const drawing = BigInt(formatHex(keccak256(concatBytes(sig, intToFixedBytes(RAND, 32)))))
-    if (drawing < MAX_WIN_PROB / 2n === wins) return nonce
+    if (drawing < WIN_PROB === wins) return nonce
   }
 }
 const WINNING = nonceThat(true)
@@ -63,6 +60,8 @@ const LOSING = nonceThat(false)
 const context: TicketContext = {
   recipient,
   recipientRand: RAND,
+  terms: { ticketEv: TICKET_EV, maxFaceValue: 0n },
+  funds: 1000n,
   withdrawRound: 0n,
   lastInitializedRound: 5n,
   l1Block: 100n,
@@ -124,6 +123,56 @@ const CASES: Case[] = [
     name: 'a negative win prob',
     ticket: () => ({ ...winner(), winProb: -1n }),
     fault: 'rand-does-not-match',
+  },
+  {
+    name: 'a face value that makes it worth more than was asked',
+    ticket: () => signed({ faceValue: 1001n }),
+    fault: 'not-as-offered',
+    message: `invalid ticket winProb: faceValue=1001 winProb=${WIN_PROB} is not worth 500 wei`,
+  },
+  {
+    name: 'a chance that makes it worth less than was asked',
+    ticket: () => signed({ winProb: WIN_PROB - 1n }),
+    fault: 'not-as-offered',
+  },
+  {
+    name: 'a face value of 70 digits without a chance to win',
+    ticket: () => signed({ faceValue: 10n ** 69n, winProb: 0n }),
+    fault: 'not-as-offered',
+  },
+  {
+    name: 'a ticket of some worth where nothing is asked',
+    ticket: winner,
+    context: { terms: { ticketEv: 0n, maxFaceValue: 0n } },
+    fault: 'not-as-offered',
+  },
+  {
+    name: 'a ticket of no worth where nothing is asked',
+    ticket: () => signed({ faceValue: 0n, winProb: 0n }),
+    context: { terms: { ticketEv: 0n, maxFaceValue: 0n }, funds: 0n },
+    fault: null,
+  },
+  {
+    name: 'a face value at the limit of offers',
+    ticket: winner,
+    context: { terms: { ticketEv: TICKET_EV, maxFaceValue: 1000n } },
+    fault: null,
+    won: true,
+  },
+  {
+    name: 'a face value above the limit of offers',
+    ticket: winner,
+    context: { terms: { ticketEv: TICKET_EV, maxFaceValue: 999n } },
+    fault: 'not-as-offered',
+    message: 'invalid ticket faceValue: 1000 is more than the 999 wei that are offered',
+  },
+  {
+    name: 'a face value above what its sender can pay keeps its win',
+    ticket: winner,
+    context: { funds: 999n },
+    fault: 'beyond-funds',
+    message: 'invalid ticket faceValue: 1000 is more than the 999 wei that deposit and reserve can pay',
+    won: true,
   },
   {
     name: "another's signature",
@@ -220,8 +269,14 @@ test('every fault has a consequence, and those from the signature on skip the ti
   const skipping = Object.entries(consequence).flatMap(([fault, what]) =>
     what === 'skip ticket' ? fault : [],
   )
-  assert.deepEqual(skipping, ['invalid-signature', 'nonce-already-seen', 'too-many-nonces', 'params-expired'])
-  assert.equal(Object.keys(consequence).length, 9)
+  assert.deepEqual(skipping, [
+    'invalid-signature',
+    'beyond-funds',
+    'nonce-already-seen',
+    'too-many-nonces',
+    'params-expired',
+  ])
+  assert.equal(Object.keys(consequence).length, 11)
 })
 
 test('funds that cannot be read refuse the payment in the words of the network', () => {
@@ -243,7 +298,7 @@ test('a payment of good tickets is credited with all of them', () => {
   for (const won of winners) assert.equal(won.recipientRand, RAND)
 })
 
-test('no ticket is credited after the first fault, but later winners are kept and later nonces taken', () => {
+test('one bad ticket refuses the whole payment: nothing is credited or used up, but winners are kept', () => {
   const next = nonceThat(true, WINNING + 1)
   const bad = signed({ senderNonce: 900 }, otherKey)
   const { credit, winners, nonces, error } = settle([
@@ -252,12 +307,12 @@ test('no ticket is credited after the first fault, but later winners are kept an
     signed({ senderNonce: WINNING }),
     signed({ senderNonce: next }),
   ])
-  assert.deepEqual(credit, EV)
+  assert.deepEqual(credit, Rational.zero)
   assert.deepEqual(
     winners.map((won) => won.senderNonce),
     [WINNING, next],
   )
-  assert.deepEqual(nonces, [LOSING, WINNING, next])
+  assert.deepEqual(nonces, [])
   assert.equal(error?.code, 'invalid-signature')
 })
 
@@ -268,17 +323,17 @@ test('the last fault of several is the one that the peer is told', () => {
     signed({ senderNonce: 1 }),
   ])
   assert.equal(error?.code, 'nonce-already-seen')
-  assert.deepEqual(credit, EV)
+  assert.deepEqual(credit, Rational.zero)
 })
 
-test('a ticket that comes twice in one payment is credited once', () => {
+test('a ticket that comes twice in one payment refuses it', () => {
   const { credit, nonces, error } = settle([signed(), signed()])
-  assert.deepEqual(credit, EV)
-  assert.deepEqual(nonces, [1])
+  assert.deepEqual(credit, Rational.zero)
+  assert.deepEqual(nonces, [])
   assert.equal(error?.message, `invalid ticket senderNonce: already seen sender=${sender} nonce=1`)
 })
 
-test('a fault that refuses the payment ends it: what came before stays, what comes after is not looked at', () => {
+test('a fault that refuses the payment ends it: what comes after is not looked at', () => {
   const tickets = [
     signed({ senderNonce: 1 }),
     signed({ senderNonce: 2, recipient: sender }),
@@ -287,24 +342,25 @@ test('a fault that refuses the payment ends it: what came before stays, what com
   const judgements = judgeTickets(tickets, { ...known, seenNonces })
   assert.equal(judgements.length, 2)
   const { credit, nonces, error } = settlePayment(judgements)
-  assert.deepEqual(credit, EV)
-  assert.deepEqual(nonces, [1])
+  assert.deepEqual(credit, Rational.zero)
+  assert.deepEqual(nonces, [])
   assert.equal(error?.code, 'wrong-recipient')
 })
 
-test('expired params credit nothing, but take their nonces and keep their winners', () => {
+test('expired params credit nothing and use nothing up, but keep their winners', () => {
   const { credit, winners, nonces, error } = settle([signed({ senderNonce: WINNING })], { l1Block: 140n })
   assert.deepEqual(credit, Rational.zero)
   assert.equal(winners.length, 1)
-  assert.deepEqual(nonces, [WINNING])
+  assert.deepEqual(nonces, [])
   assert.equal(error?.message, 'TicketParams expired')
 })
 
-test('600 nonces of one secret number are accepted, the 601st is not, and no replay is', () => {
+test('600 nonces of one secret number are accepted, a payment with the 601st is not, and no replay is', () => {
   const seen = new Set(Array.from({ length: 599 }, (_, i) => i + 1))
   const first = settle([signed({ senderNonce: 600 }), signed({ senderNonce: 601 })], {}, seen)
-  assert.deepEqual(first.nonces, [600])
+  assert.deepEqual(first.nonces, [])
   assert.equal(first.error?.code, 'too-many-nonces')
+  assert.deepEqual(settle([signed({ senderNonce: 600 })], {}, seen).nonces, [600])
   seen.add(600)
   for (const senderNonce of [600, 1, 300]) {
     const replay = settle([signed({ senderNonce })], {}, seen)

@@ -15,6 +15,7 @@ import {
   ticketHash,
   type WinningTicket,
 } from './ticket.ts'
+import { winProbFor } from './ticket-params.ts'
 
 /** How many nonces one secret number is good for (payments.md §1). */
 export const MAX_NONCES_PER_RAND = 600
@@ -29,7 +30,9 @@ export type TicketFault =
   | 'wrong-recipient'
   | 'no-sender'
   | 'rand-does-not-match'
+  | 'not-as-offered'
   | 'invalid-signature'
+  | 'beyond-funds'
   | 'nonce-already-seen'
   | 'too-many-nonces'
   | 'params-expired'
@@ -44,7 +47,9 @@ export const consequence: Readonly<Record<TicketFault, 'refuse payment' | 'skip 
   'wrong-recipient': 'refuse payment',
   'no-sender': 'refuse payment',
   'rand-does-not-match': 'refuse payment',
+  'not-as-offered': 'refuse payment',
   'invalid-signature': 'skip ticket',
+  'beyond-funds': 'skip ticket',
   'nonce-already-seen': 'skip ticket',
   'too-many-nonces': 'skip ticket',
   'params-expired': 'skip ticket',
@@ -64,11 +69,22 @@ export function senderInfoUnavailable(sender: Address, cause: unknown): TicketEr
   return new NodeError('sender-info-unavailable', text, { cause })
 }
 
+/** What every offer of a recipient holds to, known without looking at the commitment. */
+export interface OfferTerms {
+  /** Wei that a ticket is worth on average; 0 where the price is 0, and tickets are worth nothing. */
+  readonly ticketEv: bigint
+  /** The largest face value that may have been offered, in wei; 0 for no limit. */
+  readonly maxFaceValue: bigint
+}
+
 /** What a recipient knows when it judges a ticket. */
 export interface TicketContext {
   readonly recipient: Address
   /** Computed again from what the sender gave back. */
   readonly recipientRand: bigint
+  readonly terms: OfferTerms
+  /** What a ticket of the sender can be paid from, in wei: its deposit and this recipient's share of its reserve. */
+  readonly funds: bigint
   /** The sender's; 0 when its funds are locked. */
   readonly withdrawRound: bigint
   readonly lastInitializedRound: bigint
@@ -121,10 +137,37 @@ function refusalOf(ticket: SignedTicket, context: TicketContext): TicketError | 
   if (!isHashable(ticket) || !commitsTo(ticket.recipientRandHash, context.recipientRand)) {
     return new NodeError('rand-does-not-match', 'invalid recipientRand for ticket recipientRandHash')
   }
+  return faultOfTerms(ticket, context.terms)
+}
+
+/**
+ * Whether a ticket is what this recipient offers at all, whatever its commitment says: a second lock on the same door,
+ * since a ticket that is worth less than its credit costs money.
+ */
+function faultOfTerms({ faceValue, winProb }: SignedTicket, terms: OfferTerms): TicketError | null {
+  const { maxFaceValue, ticketEv } = terms
+  if (winProb !== winProbFor(ticketEv, faceValue)) {
+    return new NodeError(
+      'not-as-offered',
+      `invalid ticket winProb: faceValue=${faceValue} winProb=${winProb} is not worth ${ticketEv} wei`,
+    )
+  }
+  if (maxFaceValue > 0n && faceValue > maxFaceValue) {
+    return new NodeError(
+      'not-as-offered',
+      `invalid ticket faceValue: ${faceValue} is more than the ${maxFaceValue} wei that are offered`,
+    )
+  }
   return null
 }
 
 function faultOfUse(ticket: SignedTicket, context: TicketContext): TicketError | null {
+  if (ticket.faceValue > context.funds) {
+    return new NodeError(
+      'beyond-funds',
+      `invalid ticket faceValue: ${ticket.faceValue} is more than the ${context.funds} wei that deposit and reserve can pay`,
+    )
+  }
   if (context.nonceSeen) {
     return new NodeError('nonce-already-seen', `invalid ticket senderNonce: already seen ${whose(ticket)}`)
   }
@@ -249,18 +292,19 @@ export function judgeTickets(tickets: readonly SignedTicket[], context: PaymentC
 
 /** What a payment comes to. */
 export interface Settlement {
-  /** Wei to credit, although `error` may be set. */
+  /** Wei to credit; 0 when the payment is refused. */
   readonly credit: Rational
+  /** Signed promises to pay: kept even when the payment is refused. */
   readonly winners: readonly WinningTicket[]
-  /** To be remembered until their params expire. */
+  /** To be remembered until their params expire; none when the payment is refused. */
   readonly nonces: readonly number[]
-  /** What the peer is told: the fault that refused the payment, else the last that skipped a ticket. */
+  /** What the peer is told: the fault that refused the payment at once, else the last one found; null when it is accepted. */
   readonly error: TicketError | null
 }
 
 /**
- * Settles a payment: tickets are credited up to the first fault and none after it; what won is kept even then;
- * a fault that refuses the payment ends it (payments.md §5.2, points 5 and 6).
+ * Settles a payment. One whose tickets are all good is accepted whole; any fault refuses it whole, and nothing of it is
+ * credited or used up, but a ticket that won is kept (payments.md §5.1, §5.2).
  */
 export function settlePayment(judgements: readonly Judgement[]): Settlement {
   const winners: WinningTicket[] = []
@@ -273,9 +317,9 @@ export function settlePayment(judgements: readonly Judgement[]): Settlement {
     const { ticket, recipientRand, fault, won } = judged
     if (fault) error = fault
     if (refusesPayment(judged)) break
-    if (takesNonce(judged)) nonces.push(ticket.senderNonce)
     if (won) winners.push({ ...ticket, recipientRand })
     if (error) continue
+    nonces.push(ticket.senderNonce)
     // The tickets of a payment are all worth the same: it is computed once.
     if (previous?.faceValue !== ticket.faceValue || previous.winProb !== ticket.winProb) {
       ev = expectedValue(ticket.faceValue, ticket.winProb)
@@ -283,10 +327,10 @@ export function settlePayment(judgements: readonly Judgement[]): Settlement {
     previous = ticket
     credit = credit.add(ev)
   }
-  return { credit, winners, nonces, error }
+  return error ? { credit: Rational.zero, winners, nonces: [], error } : { credit, winners, nonces, error }
 }
 
-/** A nonce is used up by a ticket that passed every check but the last, its params' expiry (payments.md §5.1). */
+/** Within a payment a nonce counts as used by a ticket that passed every check but the last (payments.md §5.1). */
 function takesNonce({ fault }: Judgement): boolean {
   return fault === null || fault.code === 'params-expired'
 }

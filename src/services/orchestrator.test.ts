@@ -9,7 +9,7 @@ import { formatHex, leftPad, parseHex } from '../lib/bytes.ts'
 import { settle, WoundClock } from '../lib/clock.ts'
 import { addressOfKey, keccak256, recoverSigner, signHash } from '../lib/crypto.ts'
 import { seededDice } from '../lib/dice.ts'
-import { NodeError } from '../lib/errors.ts'
+import { abortError, NodeError } from '../lib/errors.ts'
 import { silentLog } from '../lib/log.ts'
 import { Supervisor } from '../lib/service.ts'
 import { EngineCapacity } from './engine-capacity.ts'
@@ -33,12 +33,15 @@ function setUp(
   overrides: {
     maxSessions?: number
     offchain?: boolean
+    maxPixels?: bigint
     recipient?: Partial<Recipient>
     transcoder?: (clock: WoundClock) => Transcoder
   } = {},
 ) {
   const clock = new WoundClock()
   const debits: string[] = []
+  const reserved: bigint[] = []
+  const releases: string[] = []
   const stored = new Map<string, Uint8Array>()
   const jobs: {
     job: TranscodeJob
@@ -48,9 +51,14 @@ function setUp(
   const recipient: Recipient = {
     quote: async () => ({ ticketParams: null, priceInfo: { pricePerUnit: 1n, pixelsPerUnit: 1n } }),
     receive: async () => {},
-    assertFunded: async () => {},
-    assertSolvent: async () => {},
-    debit: async (sender, sessionId, pixels) => void debits.push(`${sender} ${sessionId} ${pixels}`),
+    reserve: async (sender, sessionId, pixels) => {
+      reserved.push(pixels)
+      return {
+        maxPixels: overrides.maxPixels ?? null,
+        charge: async (done) => void debits.push(`${sender} ${sessionId} ${done}`),
+        release: () => void releases.push(sessionId),
+      }
+    },
     ...overrides.recipient,
   }
   const orchestrator = new Orchestrator(
@@ -84,7 +92,7 @@ function setUp(
       events: { segmentTranscoded: () => {}, segmentFailed: () => {}, sessions: () => {} },
     },
   )
-  return { orchestrator, clock, debits, stored, jobs }
+  return { orchestrator, clock, debits, reserved, releases, stored, jobs }
 }
 
 const request = {
@@ -193,23 +201,26 @@ test('two streams of one manifest id, each with its own session, get in each oth
   assert.deepEqual(stored, [100, 101])
 })
 
-test('an answer does not wait for its charge, but the next segment’s balance is looked at after it', async () => {
+test('an answer does not wait for its charge, and one that fails is not told to the gateway', async () => {
   const charge = Promise.withResolvers<void>()
-  const looks: string[] = []
-  const { orchestrator, jobs } = setUp({
-    recipient: { debit: () => charge.promise, assertFunded: async () => void looks.push('looked') },
-  })
+  const reservation = { maxPixels: null, charge: () => charge.promise, release: () => {} }
+  const { orchestrator, jobs } = setUp({ recipient: { reserve: async () => reservation } })
   const segment = await segmentFor(orchestrator)
   const answer = (await orchestrator.admit(segment, payment)).transcode(source, never)
   await settle()
   jobs[0]!.finish(output())
   assert.equal((await answer).outcome.kind, 'data')
-  const next = orchestrator.admit(segment, payment)
+  charge.reject(new Error('database or disk is full'))
   await settle()
-  assert.deepEqual(looks, ['looked'])
-  charge.resolve()
-  await next
-  assert.deepEqual(looks, ['looked', 'looked'])
+})
+
+test('the fee of what is declared is set aside before the bytes are read, and free again when they never come', async () => {
+  const { orchestrator, debits, reserved, releases } = setUp()
+  const segment = await segmentFor(orchestrator, { durationMs: 3_001 })
+  const admission = await orchestrator.admit(segment, payment)
+  assert.deepEqual(reserved, [256n * 144n * 30n * 4n], 'whole seconds, without the over-estimate')
+  admission.release()
+  assert.deepEqual([releases.length, debits.length], [1, 0])
 })
 
 test('credentials are refused in order: signature, capabilities, token, capacity', async () => {
@@ -381,23 +392,121 @@ test('of more streams than the machine sustains as much is done as it can do, an
   assert.equal(done + busy + capped + late, 300)
 })
 
-test('what the transcoder says reaches the gateway word for word, and costs nothing', async () => {
-  const cases: [(job: ReturnType<typeof setUp>['jobs'][number]) => void, string][] = [
-    [(job) => job.fail(new NodeError('media', 'No keyframes in input')), 'No keyframes in input'],
-    [(job) => job.finish(output(100, 2)), 'MismatchedSegments'],
-    [(job) => job.finish(output(24)), 'ZeroSegments'],
+const DECLARED = 256n * 144n * 30n * 2n
+const workDone = { decodedPixels: 500n, encodedPixels: 70n }
+
+const FAILURES: {
+  readonly text: string
+  readonly error: Error
+  /** Whether a worker had taken the segment. */
+  readonly begun?: false
+  readonly charged: bigint | null
+}[] = [
+  {
+    text: 'No keyframes in input',
+    error: new NodeError('media', 'No keyframes in input', { details: { workDone } }),
+    charged: 570n,
+  },
+  { text: 'Decoder not found', error: new NodeError('media', 'Decoder not found'), charged: DECLARED },
+  { text: 'Media worker died', error: new NodeError('media-death', 'Media worker died'), charged: DECLARED },
+  {
+    text: 'Media work took too long',
+    error: new NodeError('media-late', 'Media work took too long'),
+    charged: DECLARED,
+  },
+  {
+    text: 'Remote transcoder took too long',
+    error: new NodeError('too-late', 'Remote transcoder took too long'),
+    charged: DECLARED,
+  },
+  {
+    text: 'TranscoderInvalidVideo',
+    error: new NodeError('remote-failure', 'TranscoderInvalidVideo'),
+    charged: DECLARED,
+  },
+  { text: 'TranscoderBusy', error: new NodeError('remote-failure', 'TranscoderBusy'), charged: null },
+  {
+    text: 'Too much media work is waiting',
+    error: new NodeError('media-busy', 'Too much media work is waiting'),
+    charged: null,
+  },
+  {
+    text: 'no transcoders available',
+    error: new NodeError('no-transcoder', 'no transcoders available'),
+    begun: false,
+    charged: null,
+  },
+  { text: 'database or disk is full', error: new Error('database or disk is full'), charged: null },
+]
+
+for (const { begun, charged, error, text } of FAILURES) {
+  test(`a segment that fails with "${text}" is charged ${charged ?? 'nothing'}`, async () => {
+    const { orchestrator, jobs, debits, releases } = setUp()
+    const admission = await orchestrator.admit(await segmentFor(orchestrator), payment)
+    const answer = admission.transcode(source, never)
+    await settle()
+    if (begun !== false) jobs[0]!.job.onBegin!()
+    jobs[0]!.fail(error)
+    const result = await answer
+    assert.deepEqual(result.outcome, { kind: 'error', text })
+    assert.ok(result.info, 'info comes with errors too')
+    assert.deepEqual(
+      debits.map((debit) => debit.split(' ').at(-1)),
+      charged === null ? [] : [`${charged}`],
+    )
+    assert.equal(releases.length, charged === null ? 1 : 0)
+  })
+}
+
+test('a gateway that leaves is charged what it declared once the work has begun, and nothing before', async () => {
+  for (const hasBegun of [true, false]) {
+    const gone = new AbortController()
+    const { orchestrator, jobs, debits } = setUp()
+    const admission = await orchestrator.admit(await segmentFor(orchestrator), payment)
+    const answer = admission.transcode(source, gone.signal)
+    await settle()
+    if (hasBegun) jobs[0]!.job.onBegin!()
+    gone.abort()
+    jobs[0]!.fail(abortError(gone.signal))
+    await answer
+    assert.deepEqual(
+      debits.map((debit) => debit.split(' ').at(-1)),
+      hasBegun ? [`${DECLARED}`] : [],
+    )
+  }
+})
+
+test('a transcoder that misses renditions costs the gateway nothing', async () => {
+  const cases: [TranscodeOutput, string][] = [
+    [output(100, 2), 'MismatchedSegments'],
+    [output(24), 'ZeroSegments'],
   ]
-  for (const [end, text] of cases) {
+  for (const [wrong, text] of cases) {
     const { orchestrator, jobs, debits } = setUp()
     const admission = await orchestrator.admit(await segmentFor(orchestrator), payment)
     const answer = admission.transcode(source, never)
     await settle()
-    end(jobs[0]!)
-    const result = await answer
-    assert.deepEqual(result.outcome, { kind: 'error', text })
-    assert.ok(result.info, 'info comes with errors too')
+    jobs[0]!.job.onBegin!()
+    jobs[0]!.finish(wrong)
+    assert.deepEqual((await answer).outcome, { kind: 'error', text })
     assert.deepEqual(debits, [])
   }
+})
+
+test('a result of more pixels than may be done is not handed out, and charged up to that', async () => {
+  const { orchestrator, jobs, debits, stored } = setUp({ maxPixels: 1233n })
+  const segment = await segmentFor(orchestrator)
+  const answer = (await orchestrator.admit(segment, payment)).transcode(source, never)
+  await settle()
+  assert.equal(jobs[0]!.job.maxPixels, 1233n)
+  jobs[0]!.job.onBegin!()
+  jobs[0]!.finish(output())
+  assert.deepEqual((await answer).outcome, {
+    kind: 'error',
+    text: 'Segment goes beyond its declared duration: it takes more than 1233 pixels',
+  })
+  assert.deepEqual(debits, [`${gateway} ${segment.authToken!.sessionId} 1233`])
+  assert.equal(stored.size, 0)
 })
 
 test('work that is done is answered even when no new params can be offered', async () => {
@@ -465,29 +574,14 @@ test('a session that is ended while its segments run keeps its place and its tur
   assert.equal(orchestrator.sessionCount, 0)
 })
 
-test('a segment whose session is in debt when its turn comes is not done', async () => {
-  let balance = 1
-  const { orchestrator, jobs, debits } = setUp({
-    recipient: {
-      debit: async () => void balance--,
-      assertSolvent: async () => {
-        if (balance <= 0) throw new NodeError('x', 'Insufficient balance')
-      },
-    },
+test('a segment whose fee the session’s balance does not cover is refused, and keeps no session', async () => {
+  const short = new NodeError('insufficient-balance', 'Insufficient balance')
+  const { orchestrator } = setUp({ recipient: { reserve: async () => Promise.reject(short) } })
+  await assert.rejects(orchestrator.admit(await segmentFor(orchestrator), payment), {
+    code: 'payment-refused',
+    message: 'Insufficient balance',
   })
-  const segment = await segmentFor(orchestrator)
-  const admissions = [await orchestrator.admit(segment, payment), await orchestrator.admit(segment, payment)]
-  const late = await orchestrator.admit(segment, payment)
-  const [first, second] = admissions.map((admission) => admission.transcode(source, never))
-  await settle()
-  jobs[0]!.finish(output())
-  assert.equal((await first!).outcome.kind, 'data')
-  assert.deepEqual((await second!).outcome, { kind: 'error', text: 'Insufficient balance' })
-  assert.deepEqual((await late.transcode(source, never)).outcome, {
-    kind: 'error',
-    text: 'Insufficient balance',
-  })
-  assert.deepEqual([jobs.length, debits.length, balance], [1, 0, 0])
+  assert.equal(orchestrator.sessionCount, 0)
 })
 
 test('an orchestrator that drains offers no more sessions, serves the running ones to their end, and then is done', async () => {

@@ -5,7 +5,9 @@ import {
   isAuthentic,
   makeAuthToken,
 } from '../domain/auth-token.ts'
+import { encodedPixels } from '../domain/balance.ts'
 import { type Capabilities, satisfies } from '../domain/capabilities.ts'
+import { beyondDeclared, pixelsOfFailure } from '../domain/failed-work.ts'
 import { extensionOf, type Profile } from '../domain/rendition.ts'
 import {
   type AuthToken,
@@ -28,6 +30,7 @@ import type { Dice } from '../lib/dice.ts'
 import { messageOf, NodeError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import type { Scope, Service } from '../lib/service.ts'
+import type { Reservation } from './segment-accounts.ts'
 
 /** Segments of one session that may wait while another is transcoded (wire.md §10). */
 const MAX_QUEUED_PER_SESSION = 4
@@ -54,12 +57,11 @@ export interface Recipient {
   ): Promise<{ ticketParams: TicketParams | null; priceInfo: PriceInfo | null }>
   /** Judges a payment and resolves only when credit, nonces and winners are on disk. The error's text is for the peer. */
   receive(payment: Payment, sessionId: string): Promise<void>
-  /** Throws when the session's price is above zero and its balance below one ticket's worth. */
-  assertFunded(sender: Address, sessionId: string): Promise<void>
-  /** Throws when the session's price is above zero and nothing is left of what was paid: its next segment is not done. */
-  assertSolvent(sender: Address, sessionId: string): Promise<void>
-  /** Charges rendered pixels at the session's price. */
-  debit(sender: Address, sessionId: string, pixels: bigint): Promise<void>
+  /**
+   * Sets aside what a segment of so many pixels costs at the session's price. Throws NodeError `insufficient-balance`
+   * when the session's balance does not cover it.
+   */
+  reserve(sender: Address, sessionId: string, pixels: bigint): Promise<Reservation>
 }
 
 /** One segment of a session to be transcoded. */
@@ -77,6 +79,10 @@ export interface TranscodeJob {
   readonly provider: string
   readonly clip: Clip | null
   readonly calcPerceptualHash: boolean
+  /** Encoded pixels beyond which the work is stopped: more was neither declared nor paid; null or absent for no limit. */
+  readonly maxPixels?: bigint | null
+  /** Called once a worker or a transcoder has taken the job. */
+  readonly onBegin?: () => void
 }
 
 /** A job with all that its gateway said of the segment: what a transcoder on another machine is told. */
@@ -190,6 +196,15 @@ export class OrchestratorError extends NodeError<OrchestratorFault> {
   override name = 'OrchestratorError'
 }
 
+/** A segment that was accepted, with all that goes with it. */
+interface Booking {
+  readonly segment: SegmentData
+  readonly token: AuthToken
+  readonly sender: Address
+  readonly session: Session
+  readonly reservation: Reservation
+}
+
 interface Session {
   readonly id: string
   /** Segments admitted, whether or not their bytes have come. */
@@ -201,8 +216,6 @@ interface Session {
   lastUsed: number
   /** Resolves when the segment before has been dealt with. */
   tail: Promise<void>
-  /** Resolves when what was done so far has been charged. */
-  charged: Promise<void>
   /** Its gateway has ended it: it goes with its last running segment. */
   isOver: boolean
 }
@@ -303,20 +316,24 @@ export class Orchestrator implements Service {
       booked.lastUsed = this.#needs.clock.now()
       if (booked.isOver) this.#forget(booked)
     })
+    let reservation: Reservation
     try {
       await this.#takePayment(payment, token.sessionId)
-      await booked.charged
-      await this.#assertFunded(sender, token.sessionId)
+      reservation = await this.#reserve(segment, sender, token.sessionId)
     } catch (error) {
       release()
       if (!session && booked.running === 0) this.#end(booked)
       throw error
     }
     return {
-      release,
+      release: () => {
+        reservation.release()
+        release()
+      },
       transcode: async (source, signal) => {
         try {
-          return await this.#answer(segment, token, sender, booked, source, signal)
+          const booking = { segment, token, sender, session: booked, reservation }
+          return await this.#answer(booking, source, signal)
         } finally {
           release()
         }
@@ -377,73 +394,59 @@ export class Orchestrator implements Service {
     }
   }
 
-  async #assertFunded(sender: Address, sessionId: string): Promise<void> {
+  async #reserve(segment: SegmentData, sender: Address, sessionId: string): Promise<Reservation> {
     try {
-      await this.#needs.recipient.assertFunded(sender, sessionId)
+      return await this.#needs.recipient.reserve(sender, sessionId, declaredPixels(segment))
     } catch (error) {
       if (!(error instanceof NodeError)) throw error
       throw new OrchestratorError('payment-refused', messageOf(error), { cause: error })
     }
   }
 
-  async #answer(
-    segment: SegmentData,
-    token: AuthToken,
-    sender: Address,
-    session: Session,
-    source: Uint8Array,
-    signal: AbortSignal,
-  ): Promise<TranscodeResult> {
+  async #answer(booking: Booking, source: Uint8Array, signal: AbortSignal): Promise<TranscodeResult> {
+    const { reservation, segment, sender, session, token } = booking
     const started = this.#needs.clock.now()
+    let hasBegun = false
     let outcome: TranscodeResult['outcome']
     try {
-      const renditions = await this.#inTurn(
+      const onBegin = () => {
+        hasBegun = true
+      }
+      const { hashes, pixels, results } = await this.#inTurn(
         session,
-        async (deadlineMs) => {
-          // Many may have been admitted on the same balance, which those before this one have used up.
-          await session.charged
-          await this.#needs.recipient.assertSolvent(sender, token.sessionId)
-          return this.#transcode(segment, { token, sender }, source, deadlineMs, signal)
-        },
+        (deadlineMs) => this.#transcode(booking, source, { deadlineMs, onBegin }, signal),
         segment.durationMs,
       )
-      const pixels = renditions.results.reduce((sum, rendition) => sum + rendition.pixels, 0n)
-      // The answer does not wait for it: a charge that is lost in a crash is nobody's loss but ours.
-      session.charged = this.#charge(session.charged, sender, token.sessionId, pixels)
-      outcome = {
-        kind: 'data',
-        renditions: renditions.results,
-        sig: this.#needs.signer.sign(resultHash(renditions.hashes)),
-      }
+      // The answer does not wait for it: a charge that a crash loses is this node's own loss.
+      void this.#charge(booking, pixels)
+      outcome = { kind: 'data', renditions: results, sig: this.#needs.signer.sign(resultHash(hashes)) }
       this.#needs.events.segmentTranscoded({
         sessionId: token.sessionId,
         sourceMs: segment.durationMs,
         tookMs: this.#needs.clock.now() - started,
         pixels,
-        renditions: renditions.results.length,
+        renditions: results.length,
       })
     } catch (error) {
       const text = messageOf(error)
       this.#needs.log.warn('segment failed', { sessionId: token.sessionId, seq: segment.seq, error })
       this.#needs.events.segmentFailed({ sessionId: token.sessionId, reason: text })
+      const owed = pixelsOfFailure(error, { hasBegun, declared: declaredPixels(segment) })
+      if (owed > 0n) void this.#charge(booking, owed)
+      else reservation.release()
       outcome = { kind: 'error', text }
     }
     return { seq: segment.seq, info: await this.#renewedInfo(sender, token), outcome }
   }
 
-  /** Resolves once this and the charges before it are written down, or cannot be. */
-  async #charge(before: Promise<void>, sender: Address, sessionId: string, pixels: bigint): Promise<void> {
+  /** Never rejects. */
+  async #charge({ reservation, sender, token }: Booking, pixels: bigint): Promise<void> {
     try {
-      await this.#needs.recipient.debit(sender, sessionId, pixels)
+      await reservation.charge(pixels)
     } catch (error) {
-      this.#needs.log.error('a segment was done but could not be charged', {
-        sender,
-        sessionId,
-        pixels,
-        error,
-      })
+      const { sessionId } = token
+      this.#needs.log.error('segment could not be charged', { sender, sessionId, pixels, error })
     }
-    await before
   }
 
   /** Runs one session's segments one after the other, refusing what would wait behind too many or for too long. */
@@ -477,12 +480,11 @@ export class Orchestrator implements Service {
   }
 
   async #transcode(
-    segment: SegmentData,
-    { sender, token: { sessionId } }: { token: AuthToken; sender: Address },
+    { reservation: { maxPixels }, segment, sender, token: { sessionId } }: Booking,
     source: Uint8Array,
-    deadlineMs: number,
+    { deadlineMs, onBegin }: { deadlineMs: number; onBegin: () => void },
     signal: AbortSignal,
-  ): Promise<{ results: RenditionResult[]; hashes: Uint8Array[] }> {
+  ): Promise<{ results: RenditionResult[]; hashes: Uint8Array[]; pixels: bigint }> {
     const output = await this.#needs.transcoder.transcode(
       {
         sessionId,
@@ -495,6 +497,8 @@ export class Orchestrator implements Service {
         provider: `Livepeer Transcoder ${this.#options.version} (${this.#options.recipient ?? 'offchain'})`,
         clip: segment.clip,
         calcPerceptualHash: segment.calcPerceptualHash,
+        maxPixels,
+        onBegin,
       },
       signal,
     )
@@ -503,6 +507,9 @@ export class Orchestrator implements Service {
     if (output.renditions.some((rendition) => rendition.bytes.length < MIN_RENDITION_BYTES)) {
       throw new NodeError('empty-rendition', 'ZeroSegments')
     }
+    const pixels = output.renditions.reduce((sum, rendition) => sum + rendition.pixels, 0n)
+    // A transcoder elsewhere is not told the limit.
+    if (maxPixels !== null && pixels > maxPixels) throw beyondDeclared(maxPixels)
     const results = output.renditions.map((rendition, index): RenditionResult => {
       const path = resultPath(sessionId, segment, index)
       this.#needs.results.put(path, rendition.bytes)
@@ -514,7 +521,8 @@ export class Orchestrator implements Service {
         perceptualHashUrl: rendition.perceptualHash ? `${url}.phash` : '',
       }
     })
-    return { results, hashes: output.renditions.map((rendition) => keccak256(rendition.bytes)) }
+    const hashes = output.renditions.map((rendition) => keccak256(rendition.bytes))
+    return { results, hashes, pixels }
   }
 
   /**
@@ -554,7 +562,6 @@ export class Orchestrator implements Service {
       inTurnMs: 0,
       lastUsed: this.#needs.clock.now(),
       tail: Promise.resolve(),
-      charged: Promise.resolve(),
       isOver: false,
     }
     this.#sessions.set(id, session)
@@ -579,6 +586,11 @@ export class Orchestrator implements Service {
   #unixSeconds(): bigint {
     return BigInt(Math.floor(this.#needs.clock.now() / 1000))
   }
+}
+
+/** What a segment comes to by what its gateway declares (payments.md §7). */
+function declaredPixels({ durationMs, profiles }: SegmentData): bigint {
+  return encodedPixels(profiles, durationMs)
 }
 
 /** Where a rendition is stored: `{session}/{profile}/{seq}.ts`; a second profile of the same name gets its index. */

@@ -40,11 +40,17 @@ export interface Balances {
   /** Takes a fee; gives the balance after it. */
   debit(sender: Address, sessionId: string, fee: Rational, nowMs: number): Promise<Rational>
   /**
-   * Moves in what is left in the sender's sessions that were idle since `idleSinceMs`, with the price at which it was
-   * paid where this session has none; gives the balance after it. Nothing is written when nothing is left.
+   * Moves in what is left in the sender's sessions that were idle since `idleSinceMs` once their debts are settled, with
+   * the price at which it was paid where this session has none; gives the balance after it. Nothing is written when
+   * nothing is left.
    */
   carryOver(sender: Address, sessionId: string, idleSinceMs: number, nowMs: number): Promise<Rational>
-  /** Forgets sessions idle since `idleSinceMs`; what is left in them stays the sender's. */
+  /**
+   * What the sender owes: all its balances below zero, less what is left in its sessions that were idle since
+   * `idleSinceMs`; never below 0.
+   */
+  owed(sender: Address, idleSinceMs: number): Promise<Rational>
+  /** Forgets sessions idle since `idleSinceMs`, their debts too; what is left in them stays the sender's. */
   forgetSessions(idleSinceMs: number): Promise<void>
 }
 

@@ -63,11 +63,19 @@ export class Senders implements Service {
     return (await this.#funds(sender).get()).info
   }
 
+  /** What a ticket of this sender can be paid from, in wei, as last read: its deposit and the recipient's share of its reserve. */
+  async funds(sender: Address): Promise<bigint> {
+    return this.#redeemable(await this.#funds(sender).get())
+  }
+
   /** What all tickets of this sender can be paid from together, in wei: read now, whatever was seen before. */
   async currentFunds(sender: Address): Promise<bigint> {
     const funds = this.#funds(sender)
     funds.invalidate()
-    const { info, claimed } = await funds.get()
+    return this.#redeemable(await funds.get())
+  }
+
+  #redeemable({ info, claimed }: Funds): bigint {
     return info.deposit + clampFloat(reserveShare(info, this.#rounds.poolSize, claimed))
   }
 

@@ -135,7 +135,7 @@ test('tickets are credited at their expected value and their session keeps the p
   const again = await node.recipient.quote(gateway.address, 'aaaa')
   assert.deepEqual(again.priceInfo, offer.priceInfo)
   await node.recipient.receive(gateway.pay(again, 1), 'aaaa')
-  await node.recipient.debit(gateway.address, 'aaaa', 7n)
+  await (await node.recipient.reserve(gateway.address, 'aaaa', 7n)).charge(7n)
   const paid = sumOf(6, offer)
   assert.deepEqual(await store.balance(gateway.address, 'aaaa'), paid.sub(Rational.of(7n * 1010n)))
 })
@@ -266,7 +266,10 @@ test('params expire with their L1 block: the rest of the payment is not credited
     refuses('TicketParams expired', 'params-expired'),
   )
   assert.deepEqual(await store.balance(gateway.address, 'aaaa'), Rational.zero)
+  assert.equal(await store.price(gateway.address, 'aaaa'), null, 'its price does not stick to the session')
+  assert.equal((await store.noncesOf(offer.ticketParams.recipientRandHash)).used.size, 0)
   assert.equal(node.adopted.length, 2)
+  assert.equal((await store.unfinishedTickets()).length, 2)
 })
 
 test('params whose secret number was revealed early are over', async (t) => {
@@ -280,7 +283,7 @@ test('params whose secret number was revealed early are over', async (t) => {
   assert.deepEqual(await store.balance(gateway.address, 'aaaa'), Rational.zero)
 })
 
-test('the 601st nonce of one secret number is refused and not credited', async (t) => {
+test('a payment with the 601st nonce of one secret number is refused and changes nothing', async (t) => {
   const { gateway, node, store } = await world(t)
   const offer = await node.recipient.quote(gateway.address, null)
   await assert.rejects(
@@ -290,7 +293,8 @@ test('the 601st nonce of one secret number is refused and not credited', async (
       'too-many-nonces',
     ),
   )
-  assert.deepEqual(await store.balance(gateway.address, 'aaaa'), sumOf(600, offer))
+  assert.deepEqual(await store.balance(gateway.address, 'aaaa'), Rational.zero)
+  assert.equal((await store.noncesOf(offer.ticketParams.recipientRandHash)).used.size, 0)
 })
 
 test('a sender that unlocks, an inactive recipient and unreadable funds refuse the payment', async (t) => {
@@ -341,38 +345,145 @@ test('the chain is not asked about a sender that brings what it was not offered'
   assert.equal(senders().size, known)
 })
 
-test('a session is funded by one ticket’s worth, and by what its sender left in an idle session', async (t) => {
+/** How many pixels one ticket pays for. */
+const PIXELS_A_TICKET = EV / 1010n
+
+test('a segment is begun only when the session’s balance covers its fee, or what its sender left elsewhere', async (t) => {
   const { clock, gateway, node, store } = await world(t)
-  const offer = await node.recipient.quote(gateway.address, null)
-  await assert.rejects(
-    node.recipient.assertFunded(gateway.address, 'aaaa'),
-    refuses('Insufficient balance', 'insufficient-balance'),
-  )
-  await node.recipient.receive(gateway.pay(offer, 3), 'aaaa')
-  await node.recipient.assertFunded(gateway.address, 'aaaa')
-  await assert.rejects(node.recipient.assertFunded(gateway.address, 'bbbb'), refuses('Insufficient balance'))
+  const { recipient } = node
+  const { address } = gateway
+  const offer = await recipient.quote(address, null)
+  const short = refuses('Insufficient balance', 'insufficient-balance')
+  await assert.rejects(recipient.reserve(address, 'aaaa', 1n), short)
+  await recipient.receive(gateway.pay(offer, 3), 'aaaa')
+  await assert.rejects(recipient.reserve(address, 'aaaa', 4n * PIXELS_A_TICKET), short)
+  const reservation = await recipient.reserve(address, 'aaaa', 3n * PIXELS_A_TICKET)
+  reservation.release()
+  await assert.rejects(recipient.reserve(address, 'bbbb', 1n), short)
   await clock.wind(20 * 60_000)
   await assert.rejects(
-    node.recipient.assertFunded(gateway.address, 'bbbb'),
-    refuses('Insufficient balance'),
+    recipient.reserve(address, 'bbbb', 1n),
+    short,
     'a peer remembers for up to 20 minutes what it has in a session, and may go on with it',
   )
   await clock.wind(60_000)
-  await node.recipient.assertFunded(gateway.address, 'bbbb')
-  assert.deepEqual(await store.balance(gateway.address, 'aaaa'), Rational.zero)
-  assert.ok((await store.balance(gateway.address, 'bbbb')).cmp(sumOf(3, offer)) >= 0)
+  await recipient.reserve(address, 'bbbb', 3n * PIXELS_A_TICKET)
+  assert.deepEqual(await store.balance(address, 'aaaa'), Rational.zero)
+  assert.ok((await store.balance(address, 'bbbb')).cmp(sumOf(3, offer)) >= 0)
 })
 
-test('a session is solvent while something is left of what was paid', async (t) => {
-  const { gateway, node } = await world(t)
-  const offer = await node.recipient.quote(gateway.address, null)
+test('what is set aside for one segment pays for no other, until it is charged or released', async (t) => {
+  const { gateway, node, store } = await world(t)
   const { recipient } = node
-  await assert.rejects(recipient.assertSolvent(gateway.address, 'aaaa'), refuses('Insufficient balance'))
-  await recipient.receive(gateway.pay(offer, 1), 'aaaa')
-  await recipient.debit(gateway.address, 'aaaa', 1n)
-  await recipient.assertSolvent(gateway.address, 'aaaa')
-  await recipient.debit(gateway.address, 'aaaa', EV / 1010n)
-  await assert.rejects(recipient.assertSolvent(gateway.address, 'aaaa'), refuses('Insufficient balance'))
+  const { address } = gateway
+  const offer = await recipient.quote(address, null)
+  await recipient.receive(gateway.pay(offer, 3), 'aaaa')
+  const short = refuses('Insufficient balance', 'insufficient-balance')
+  const first = await recipient.reserve(address, 'aaaa', 2n * PIXELS_A_TICKET)
+  await assert.rejects(recipient.reserve(address, 'aaaa', 2n * PIXELS_A_TICKET), short)
+  const second = await recipient.reserve(address, 'aaaa', PIXELS_A_TICKET)
+  first.release()
+  const third = await recipient.reserve(address, 'aaaa', 2n * PIXELS_A_TICKET)
+  // A charge and the reservation after it come at the same time: the rest of the fee is free again.
+  const [, fourth] = await Promise.all([
+    third.charge(PIXELS_A_TICKET),
+    recipient.reserve(address, 'aaaa', PIXELS_A_TICKET),
+  ])
+  await second.charge(PIXELS_A_TICKET)
+  await fourth.charge(PIXELS_A_TICKET)
+  await fourth.charge(PIXELS_A_TICKET)
+  const left = sumOf(3, offer).sub(Rational.of(3n * PIXELS_A_TICKET * 1010n))
+  assert.deepEqual(await store.balance(address, 'aaaa'), left, 'each is charged once')
+})
+
+test('a segment may go beyond what it paid as far as its sender may owe, and no further', async (t) => {
+  const { gateway, node, store } = await world(t)
+  const { recipient } = node
+  const { address } = gateway
+  const offer = await recipient.quote(address, null)
+  let charged = 0n
+  for (let session = 0; session < 40; session++) {
+    const sessionId = `session ${session}`
+    await recipient.receive(gateway.pay(offer, 1), sessionId)
+    const reservation = await recipient.reserve(address, sessionId, PIXELS_A_TICKET)
+    assert.ok(reservation.maxPixels! >= PIXELS_A_TICKET, 'what was paid may always be done')
+    await reservation.charge(10n ** 15n)
+    charged += reservation.maxPixels!
+  }
+  const unpaid = Rational.of(charged * 1010n).sub(sumOf(40, offer))
+  assert.ok(unpaid.cmp(Rational.of(64n * EV)) <= 0, `${unpaid} wei of work was not paid`)
+  assert.ok(unpaid.cmp(Rational.of(63n * EV)) > 0, 'nor is less borne than is said')
+  assert.ok((await store.owed(address, 0)).cmp(Rational.of(63n * EV)) > 0)
+})
+
+test('segments that run at the same time share what their sender may owe', async (t) => {
+  const { gateway, node } = await world(t)
+  const { recipient } = node
+  const offer = await recipient.quote(gateway.address, null)
+  let beyond = 0n
+  const running = []
+  for (let session = 0; session < 40; session++) {
+    await recipient.receive(gateway.pay(offer, 1), `session ${session}`)
+    running.push(await recipient.reserve(gateway.address, `session ${session}`, PIXELS_A_TICKET))
+    beyond += running.at(-1)!.maxPixels! - PIXELS_A_TICKET
+  }
+  assert.ok(beyond * 1010n <= 64n * EV)
+  for (const reservation of running) reservation.release()
+  const after = await recipient.reserve(gateway.address, 'session 0', PIXELS_A_TICKET)
+  assert.ok(after.maxPixels! > PIXELS_A_TICKET, 'what they did not take is there again')
+})
+
+test('debts of all sessions count before another is offered; what the sender pays too much settles them', async (t) => {
+  const { clock, gateway, node } = await world(t)
+  const { recipient } = node
+  const { address } = gateway
+  const offer = await recipient.quote(address, null)
+  for (let session = 0; session < 10; session++) {
+    await recipient.receive(gateway.pay(offer, 1), `session ${session}`)
+    const reservation = await recipient.reserve(address, `session ${session}`, PIXELS_A_TICKET)
+    await reservation.charge(reservation.maxPixels!)
+  }
+  const owes = refuses(/^sender 0x\w{40} owes \d+ wei for work beyond what it paid/, 'sender-owes')
+  await assert.rejects(recipient.quote(address, null), owes)
+  await recipient.quote(address, 'session 3')
+  await recipient.receive(gateway.pay(offer, 100), 'session 3')
+  await assert.rejects(recipient.quote(address, null), owes, 'a session in use is not idle credit')
+  await clock.wind(21 * 60_000)
+  await recipient.quote(address, null)
+})
+
+test('debts are forgotten after a day, so that nobody is shut out for ever', async (t) => {
+  const { clock, gateway, node } = await world(t)
+  const { recipient } = node
+  const { address } = gateway
+  const offer = await recipient.quote(address, null)
+  for (let session = 0; session < 20; session++) {
+    await recipient.receive(gateway.pay(offer, 1), `session ${session}`)
+    const reservation = await recipient.reserve(address, `session ${session}`, PIXELS_A_TICKET)
+    await reservation.charge(reservation.maxPixels!)
+  }
+  await assert.rejects(recipient.quote(address, null), refuses(/owes/, 'sender-owes'))
+  await clock.wind(23 * 3_600_000)
+  await assert.rejects(recipient.quote(address, null), refuses(/owes/, 'sender-owes'))
+  await clock.wind(2 * 3_600_000)
+  await recipient.quote(address, null)
+})
+
+test('a sender that has paid much may owe a sixteenth of it', async (t) => {
+  const { gateway, node } = await world(t)
+  const { recipient } = node
+  const most = async () => {
+    const reservation = await recipient.reserve(gateway.address, 'aaaa', 600n * PIXELS_A_TICKET)
+    reservation.release()
+    return reservation.maxPixels! - 600n * PIXELS_A_TICKET
+  }
+  const pay = async () =>
+    recipient.receive(gateway.pay(await recipient.quote(gateway.address, null), 600), 'aaaa')
+  await pay()
+  await pay()
+  assert.ok((await most()) <= 76n * PIXELS_A_TICKET)
+  for (let i = 0; i < 8; i++) await pay()
+  assert.ok((await most()) > 300n * PIXELS_A_TICKET)
 })
 
 test('a payment without tickets cannot make a session cheaper than what is asked', async (t) => {
@@ -390,7 +501,7 @@ test('a payment without tickets cannot make a session cheaper than what is asked
     refuses('expected price 0 is below the price 1000', 'price-mismatch'),
   )
   await node.recipient.receive(bare(null), 'aaaa')
-  await assert.rejects(node.recipient.assertFunded(gateway.address, 'aaaa'), refuses('Insufficient balance'))
+  await assert.rejects(node.recipient.reserve(gateway.address, 'aaaa', 1n), refuses('Insufficient balance'))
   await node.recipient.receive(bare(price(1000n)), 'aaaa')
   assert.equal(await store.price(gateway.address, 'aaaa'), null, 'who pays nothing is promised nothing')
   const offer = await node.recipient.quote(gateway.address, null)
@@ -398,7 +509,7 @@ test('a payment without tickets cannot make a session cheaper than what is asked
   await assert.rejects(node.recipient.receive(bare(price(1000n)), 'aaaa'), refuses(/is below the price 1010/))
   await clock.wind(21 * 60_000)
   await node.recipient.receive(bare(price(1000n)), 'bbbb')
-  await node.recipient.assertFunded(gateway.address, 'bbbb')
+  await node.recipient.reserve(gateway.address, 'bbbb', 1n)
   assert.deepEqual(
     await store.price(gateway.address, 'bbbb'),
     Rational.of(1010n),
@@ -407,7 +518,7 @@ test('a payment without tickets cannot make a session cheaper than what is asked
   priceBook.setPrice(null, () => Rational.zero)
   await node.recipient.receive(bare(price(0n)), 'cccc')
   priceBook.setPrice(null, () => Rational.of(1000n))
-  await node.recipient.assertFunded(gateway.address, 'cccc')
+  assert.equal((await node.recipient.reserve(gateway.address, 'cccc', 1n)).maxPixels, null)
 })
 
 test('who brings nothing of worth leaves nothing on disk', async (t) => {
@@ -421,7 +532,7 @@ test('who brings nothing of worth leaves nothing on disk', async (t) => {
     node.recipient.receive({ ...unsigned, tickets: forged }, 'bbbb'),
     refuses('invalid ticket signature'),
   )
-  await assert.rejects(node.recipient.assertFunded(gateway.address, 'bbbb'), refuses('Insufficient balance'))
+  await assert.rejects(node.recipient.reserve(gateway.address, 'bbbb', 1n), refuses('Insufficient balance'))
   assert.equal(await store.price(gateway.address, 'bbbb'), null)
   await clock.wind(21 * 60_000)
   // Only a session that is not known yet takes over what was left.
@@ -450,6 +561,5 @@ test('offchain nothing is asked and nothing refused', async () => {
   const free = new FreeOfCharge()
   assert.deepEqual(await free.quote(), { ticketParams: null, priceInfo: null })
   await free.receive()
-  await free.assertFunded()
-  await free.debit()
+  assert.equal((await free.reserve()).maxPixels, null)
 })

@@ -26,17 +26,19 @@ import {
   settlePayment,
   ticketsOf,
 } from '../domain/ticket-rules.ts'
+import { larger } from '../lib/bigints.ts'
 import { bytesToInt, equalBytes } from '../lib/bytes.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Address } from '../lib/crypto.ts'
 import type { Dice } from '../lib/dice.ts'
 import { messageOf, NodeError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
-import { Rational } from '../lib/rational.ts'
+import type { Rational } from '../lib/rational.ts'
 import type { Scope, Service } from '../lib/service.ts'
 import type { Recipient } from './orchestrator.ts'
-import type { Balances, PaymentRecords, SeenNonces, SessionPrices } from './payment-records.ts'
+import type { Balances, PaymentRecords, SeenNonces, SessionPrices, TicketRecords } from './payment-records.ts'
 import type { RoundsView } from './rounds.ts'
+import { FREE, type Reservation, SegmentAccounts } from './segment-accounts.ts'
 
 /** How long after their params expired nonces are kept, in L1 blocks: the chain may go back a little. */
 const NONCE_MARGIN_BLOCKS = 100n
@@ -56,11 +58,7 @@ const MAX_CONFLICTS = 3
 const RELOAD_MS = 1_000
 
 /** Why a payment or a request for params is refused, beside the faults of its tickets. */
-export type RecipientFault =
-  | 'insufficient-balance'
-  | 'price-mismatch'
-  | 'too-many-payments'
-  | 'nonce-conflict'
+export type RecipientFault = 'price-mismatch' | 'too-many-payments' | 'nonce-conflict'
 
 /** A refusal; the message is the text for the peer. */
 export class RecipientError extends NodeError<RecipientFault> {
@@ -92,8 +90,13 @@ export interface TicketRecipientNeeds {
   readonly nonces: SeenNonces
   readonly balances: Balances
   readonly prices: SessionPrices
-  readonly records: PaymentRecords
-  readonly senders: { info(sender: Address): Promise<SenderInfo>; maxFloat(sender: Address): Promise<bigint> }
+  readonly records: PaymentRecords & Pick<TicketRecords, 'addTickets'>
+  readonly senders: {
+    info(sender: Address): Promise<SenderInfo>
+    /** What one of its tickets can be paid from, in wei. */
+    funds(sender: Address): Promise<bigint>
+    maxFloat(sender: Address): Promise<bigint>
+  }
   readonly rounds: RoundsView
   readonly activity: { isActive(): Promise<boolean> }
   readonly gas: { /** Wei; 0 when not known. */ readonly gasPrice: bigint }
@@ -112,13 +115,18 @@ export class TicketRecipient implements Service, Recipient {
   readonly #options: TicketRecipientOptions
   readonly #needs: TicketRecipientNeeds
   readonly #turns = new Map<string, { tail: Promise<unknown>; waiting: number }>()
+  readonly #accounts: SegmentAccounts
   #maxFaceValue: bigint
+  /** The limit before the present one: what was offered under it is good until this L1 block. */
+  #replacedLimit = { maxFaceValue: 0n, untilL1Block: 0n }
   #reloadedAtMs = Number.NEGATIVE_INFINITY
 
   constructor(options: TicketRecipientOptions, needs: TicketRecipientNeeds) {
     this.#options = options
     this.#needs = needs
     this.#maxFaceValue = options.maxFaceValue
+    const { ticketEv } = options
+    this.#accounts = new SegmentAccounts({ ticketEv, idleSessionMs: IDLE_SESSION_MS }, needs)
   }
 
   start(scope: Scope): void {
@@ -138,7 +146,16 @@ export class TicketRecipient implements Service, Recipient {
   }
 
   set maxFaceValue(value: bigint) {
+    const untilL1Block = this.#needs.rounds.l1Block + PARAMS_LIFETIME_BLOCKS
+    this.#replacedLimit = { maxFaceValue: this.#maxFaceValue, untilL1Block }
     this.#maxFaceValue = value
+  }
+
+  /** The largest face value in any offer that is still good; 0 for no limit. */
+  get #acceptedFaceValue(): bigint {
+    const { maxFaceValue, untilL1Block } = this.#replacedLimit
+    if (this.#maxFaceValue === 0n || this.#needs.rounds.l1Block >= untilL1Block) return this.#maxFaceValue
+    return maxFaceValue === 0n ? 0n : larger(maxFaceValue, this.#maxFaceValue)
   }
 
   async quote(
@@ -146,9 +163,10 @@ export class TicketRecipient implements Service, Recipient {
     sessionId: string | null,
   ): Promise<{ ticketParams: TicketParams; priceInfo: PriceInfo }> {
     const { dice, priceBook, prices, rounds, secret } = this.#needs
+    if (sessionId === null) await this.#accounts.assertMayOpen(sender)
     const fixed = sessionId === null ? null : await prices.price(sender, sessionId)
     const base = fixed ?? priceBook.basePrice(sender)
-    const worth = base.sign > 0 ? await this.#worth(sender) : FREE
+    const worth = base.sign > 0 ? await this.#worth(sender) : WORTH_NOTHING
     const priceInfo = priceInfoOf(fixed ?? this.#advertised(base, worth.faceValue))
     const ticketParams = ticketParamsFor(secret.keys[0]!, {
       ...worth,
@@ -172,30 +190,15 @@ export class TicketRecipient implements Service, Recipient {
     }
   }
 
-  async assertFunded(sender: Address, sessionId: string): Promise<void> {
-    const { balances, clock } = this.#needs
-    const price = await this.#sessionPrice(sender, sessionId)
-    if (price.sign <= 0) return
-    const least = Rational.of(this.#options.ticketEv)
-    if ((await balances.balance(sender, sessionId)).cmp(least) >= 0) return
-    const now = clock.now()
-    const carried = await balances.carryOver(sender, sessionId, now - IDLE_SESSION_MS, now)
-    if (carried.cmp(least) < 0) throw new RecipientError('insufficient-balance', 'Insufficient balance')
-  }
-
-  async assertSolvent(sender: Address, sessionId: string): Promise<void> {
-    const price = await this.#sessionPrice(sender, sessionId)
-    if (price.sign <= 0) return
-    if ((await this.#needs.balances.balance(sender, sessionId)).sign > 0) return
-    throw new RecipientError('insufficient-balance', 'Insufficient balance')
-  }
-
-  async debit(sender: Address, sessionId: string, pixels: bigint): Promise<void> {
-    if (pixels <= 0n) return
-    const price = await this.#sessionPrice(sender, sessionId)
-    if (price.sign <= 0) return
-    const fee = price.mul(Rational.of(pixels))
-    await this.#needs.balances.debit(sender, sessionId, fee, this.#needs.clock.now())
+  async reserve(sender: Address, sessionId: string, pixels: bigint): Promise<Reservation> {
+    const key = `${sender}/${sessionId}`
+    const reservation = await this.#inTurn(key, async () => {
+      const price = await this.#sessionPrice(sender, sessionId)
+      return this.#accounts.reserve({ sender, sessionId, price }, pixels)
+    })
+    // In turn too, so that the next reservation finds either the fee set aside or the charge.
+    const charge = (done: bigint) => this.#inTurn(key, () => reservation.charge(done), Infinity)
+    return { ...reservation, charge }
   }
 
   async #receive(payment: Payment, sessionId: string): Promise<void> {
@@ -208,8 +211,9 @@ export class TicketRecipient implements Service, Recipient {
       isActive: await activity.isActive(),
       lastInitializedRound: rounds.lastInitializedRound,
     })
-    const settlement = await this.#settle(ticketsOf(payment), payment, price, sessionId)
-    if (settlement.error) throw settlement.error
+    const { credit, error } = await this.#settle(ticketsOf(payment), payment, price, sessionId)
+    if (error) throw error
+    this.#accounts.notePaid(payment.sender, credit)
   }
 
   /**
@@ -235,15 +239,18 @@ export class TicketRecipient implements Service, Recipient {
     price: PricePerPixel,
     sessionId: string,
   ): Promise<Settlement> {
-    const { clock, events, nonces, records, rounds, winners } = this.#needs
+    const { clock, events, nonces, records, rounds } = this.#needs
     const params = payment.ticketParams!
     const rand = await this.#randOf(payment, price)
-    const withdrawRound = rand === null ? 0n : await this.#withdrawRoundOf(payment.sender)
+    const { funds, withdrawRound } = rand === null ? UNKNOWN_FUNDS : await this.#fundsOf(payment.sender)
+    const ticketEv = price.sign > 0 ? this.#options.ticketEv : 0n
     for (let conflicts = 0; conflicts < MAX_CONFLICTS; conflicts++) {
       const { used, revealed } = await nonces.noncesOf(params.recipientRandHash)
       const judgements = judgeTickets(tickets, {
         recipient: this.#options.recipient,
         recipientRand: rand ?? 0n,
+        terms: { ticketEv, maxFaceValue: this.#acceptedFaceValue },
+        funds,
         withdrawRound,
         lastInitializedRound: rounds.lastInitializedRound,
         // Whoever knows the secret number could make tickets that never win: its params have ended.
@@ -251,9 +258,12 @@ export class TicketRecipient implements Service, Recipient {
         seenNonces: used,
       })
       const settlement = settlePayment(judgements)
-      // Who brings no good ticket leaves nothing behind.
-      if (settlement.nonces.length === 0 && settlement.winners.length === 0) return settlement
       const now = clock.now()
+      if (settlement.error) {
+        // A refused payment changes nothing, but a ticket that won is money.
+        this.#adopt(await records.addTickets(settlement.winners, now))
+        return settlement
+      }
       const recorded = await records.recordPayment({
         sender: payment.sender,
         sessionId,
@@ -267,7 +277,7 @@ export class TicketRecipient implements Service, Recipient {
         nowMs: now,
       })
       if (!recorded) continue
-      if (recorded.newWinners.length > 0) winners.adopt(recorded.newWinners)
+      this.#adopt(recorded.newWinners)
       events.ticketsReceived({
         sender: payment.sender,
         tickets: settlement.nonces.length,
@@ -279,10 +289,18 @@ export class TicketRecipient implements Service, Recipient {
     throw new RecipientError('nonce-conflict', 'invalid ticket senderNonce: used elsewhere at the same time')
   }
 
-  /** Asked of the chain only for those who hold an offer of ours. */
-  async #withdrawRoundOf(sender: Address): Promise<bigint> {
+  #adopt(winners: readonly WinningTicket[]): void {
+    if (winners.length > 0) this.#needs.winners.adopt(winners)
+  }
+
+  /** The chain is asked only about senders that hold an offer of this node. */
+  async #fundsOf(sender: Address): Promise<{ funds: bigint; withdrawRound: bigint }> {
+    const { senders } = this.#needs
     try {
-      return (await this.#needs.senders.info(sender)).withdrawRound
+      return {
+        funds: await senders.funds(sender),
+        withdrawRound: (await senders.info(sender)).withdrawRound,
+      }
     } catch (error) {
       throw senderInfoUnavailable(sender, error)
     }
@@ -340,10 +358,10 @@ export class TicketRecipient implements Service, Recipient {
     await balances.forgetSessions(clock.now() - SESSION_TTL_MS)
   }
 
-  /** Runs the work of one session one after the other. */
-  async #inTurn(key: string, work: () => Promise<void>): Promise<void> {
+  /** Runs the work of one session one after the other; refused while `maxWaiting` wait. */
+  async #inTurn<T>(key: string, work: () => Promise<T>, maxWaiting = MAX_WAITING_PAYMENTS): Promise<T> {
     const turn = this.#turns.get(key) ?? { tail: Promise.resolve(), waiting: 0 }
-    if (turn.waiting >= MAX_WAITING_PAYMENTS) {
+    if (turn.waiting >= maxWaiting) {
       throw new RecipientError('too-many-payments', 'too many payments of one session at the same time')
     }
     this.#turns.set(key, turn)
@@ -351,14 +369,16 @@ export class TicketRecipient implements Service, Recipient {
     const done = turn.tail.then(work)
     turn.tail = done.catch(() => {})
     try {
-      await done
+      return await done
     } finally {
       if (--turn.waiting === 0) this.#turns.delete(key)
     }
   }
 }
 
-const FREE = { faceValue: 0n, winProb: 0n }
+const WORTH_NOTHING = { faceValue: 0n, winProb: 0n }
+/** For a payment that no offer of this node is behind: it is refused before its sender's funds matter. */
+const UNKNOWN_FUNDS = { funds: 0n, withdrawRound: 0n }
 
 /** Asks nothing and charges nothing: how an orchestrator without a chain is paid. */
 export class FreeOfCharge implements Recipient {
@@ -368,9 +388,7 @@ export class FreeOfCharge implements Recipient {
 
   async receive(): Promise<void> {}
 
-  async assertFunded(): Promise<void> {}
-
-  async assertSolvent(): Promise<void> {}
-
-  async debit(): Promise<void> {}
+  async reserve(): Promise<Reservation> {
+    return FREE
+  }
 }

@@ -6,7 +6,7 @@ import { pricePerPixel } from '../domain/price.ts'
 import type { Profile } from '../domain/rendition.ts'
 import type { OrchestratorInfo } from '../domain/segment.ts'
 import { type ExpirationParams, expectedValue, type Payment, type PriceInfo } from '../domain/ticket.ts'
-import { recipientRand, recipientRandOf, ticketParamsFor } from '../domain/ticket-params.ts'
+import { recipientRand, recipientRandOf, ticketParamsFor, winProbFor } from '../domain/ticket-params.ts'
 import { judgeTickets, settlePayment, ticketsOf } from '../domain/ticket-rules.ts'
 import { bytesToInt, formatHex } from '../lib/bytes.ts'
 import { WoundClock } from '../lib/clock.ts'
@@ -32,7 +32,6 @@ const profile: Profile = {
 }
 const PIXELS = encodedPixels([profile], 2000)
 const PRICE: PriceInfo = { pricePerUnit: 1000n, pixelsPerUnit: 1n }
-const ONE_WEI_MORE = 1n
 const SECONDS = 1000
 const MINUTES = 60 * SECONDS
 
@@ -56,7 +55,7 @@ function recipientOf(seed: string, price: PriceInfo, ev: bigint) {
       sender,
       seed: bytesToInt(dice.bytes(32)),
       faceValue: ev * 100n,
-      winProb: (2n ** 256n - 1n) / 100n + ONE_WEI_MORE,
+      winProb: winProbFor(ev, ev * 100n),
       expirationBlock: l1Block + 40n,
       price: pricePerPixel(price),
       expirationParams,
@@ -98,6 +97,8 @@ function recipientOf(seed: string, price: PriceInfo, ev: bigint) {
           judgeTickets(tickets, {
             recipient: address,
             recipientRand: rand,
+            terms: { ticketEv: ev, maxFaceValue: 0n },
+            funds: ev * 100n,
             withdrawRound: 0n,
             lastInitializedRound: 5n,
             l1Block,

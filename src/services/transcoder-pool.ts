@@ -315,6 +315,7 @@ export class TranscoderPool implements Service, Transcoder {
     this.#attempts.set(taskId, { work, member, sinceMs: clock.now() })
     member.tasks.add(taskId)
     work.tasks.add(taskId)
+    job.onBegin?.()
     const url = `${serviceUri}/stream/${sourcePath(job)}`
     this.#tell(member, { kind: 'task', taskId, url, orchestrator, segment: forTranscoder(job.segment) })
   }

@@ -155,33 +155,58 @@ export function storeSuite(
     assert.equal(await store.price(BOB, 'one'), null)
   })
 
-  claim('what is left in idle sessions goes to the sender’s next one, debts stay', async (store) => {
+  claim(
+    'what is left in idle sessions goes to the sender’s next one once its debts are settled',
+    async (store) => {
+      await store.recordPayment(
+        paymentRecord({ sessionId: 'busy', nonces: [2], credit: Rational.of(20n), nowMs: NOW - 1 }),
+      )
+      await store.recordPayment(
+        paymentRecord({ sessionId: 'old', nonces: [1], credit: Rational.of(10n), nowMs: NOW - 90_000 }),
+      )
+      await store.debit(ALICE, 'owing', Rational.of(3n), NOW - 90_000)
+      await store.recordPayment(
+        paymentRecord({
+          sender: BOB,
+          sessionId: 'other',
+          nonces: [3],
+          credit: Rational.of(40n),
+          nowMs: NOW - 90_000,
+        }),
+      )
+      await store.recordPayment(paymentRecord({ sessionId: 'new', nonces: [4], credit: Rational.of(100n) }))
+      const balances = await Promise.all(
+        ['old', 'busy', 'owing', 'new'].map(async (id) => (await store.balance(ALICE, id)).toString()),
+      )
+      assert.deepEqual(balances, ['0', '20', '0', '107'])
+      assert.deepEqual(await store.carryOver(ALICE, 'new', NOW, NOW), Rational.of(127n))
+      assert.deepEqual(await store.carryOver(ALICE, 'later', NOW - 1, NOW), Rational.zero)
+      await store.recordPayment(paymentRecord({ sessionId: 'later', nonces: [5], idleSinceMs: NOW }))
+      assert.deepEqual(await store.balance(ALICE, 'later'), Rational.of(127n), 'it was not made before')
+      assert.deepEqual(await store.balance(BOB, 'other'), Rational.of(40n))
+    },
+  )
+
+  claim('a sender owes what its sessions are below zero, less what is left in idle ones', async (store) => {
+    const owed = async () => (await store.owed(ALICE, NOW - 60_000)).toString()
+    assert.equal(await owed(), '0')
+    await store.debit(ALICE, 'busy', Rational.of(7n, 2n), NOW)
+    await store.debit(ALICE, 'idle', Rational.of(10n), NOW - 90_000)
+    await store.debit(BOB, 'other', Rational.of(100n), NOW)
+    assert.equal(await owed(), '13', 'fractions are the sender’s')
+    await store.recordPayment(paymentRecord({ sessionId: 'paying', nonces: [1], credit: Rational.of(6n) }))
+    assert.equal(await owed(), '13', 'credit in use settles no debt')
     await store.recordPayment(
-      paymentRecord({ sessionId: 'busy', nonces: [2], credit: Rational.of(20n), nowMs: NOW - 1 }),
+      paymentRecord({ sessionId: 'left', nonces: [2], credit: Rational.of(6n), nowMs: NOW - 90_000 }),
     )
+    assert.equal(await owed(), '7')
+    assert.deepEqual(await store.carryOver(ALICE, 'new', NOW - 60_000, NOW), Rational.zero)
+    assert.equal(await owed(), '7', 'while debts are larger nothing is carried over')
     await store.recordPayment(
-      paymentRecord({ sessionId: 'old', nonces: [1], credit: Rational.of(10n), nowMs: NOW - 90_000 }),
+      paymentRecord({ sessionId: 'left', nonces: [3], credit: Rational.of(9n), nowMs: NOW - 90_000 }),
     )
-    await store.debit(ALICE, 'owing', Rational.of(3n), NOW - 90_000)
-    await store.recordPayment(
-      paymentRecord({
-        sender: BOB,
-        sessionId: 'other',
-        nonces: [3],
-        credit: Rational.of(40n),
-        nowMs: NOW - 90_000,
-      }),
-    )
-    await store.recordPayment(paymentRecord({ sessionId: 'new', nonces: [4], credit: Rational.of(100n) }))
-    const balances = await Promise.all(
-      ['old', 'busy', 'owing', 'new'].map(async (id) => (await store.balance(ALICE, id)).toString()),
-    )
-    assert.deepEqual(balances, ['0', '20', '-3', '110'])
-    assert.deepEqual(await store.carryOver(ALICE, 'new', NOW, NOW), Rational.of(130n))
-    assert.deepEqual(await store.carryOver(ALICE, 'later', NOW - 1, NOW), Rational.zero)
-    await store.recordPayment(paymentRecord({ sessionId: 'later', nonces: [5], idleSinceMs: NOW }))
-    assert.deepEqual(await store.balance(ALICE, 'later'), Rational.of(130n), 'it was not made before')
-    assert.deepEqual(await store.balance(BOB, 'other'), Rational.of(40n))
+    assert.deepEqual(await store.carryOver(ALICE, 'new', NOW - 60_000, NOW), Rational.of(5n))
+    assert.equal(await owed(), '3', 'the session in use still owes')
   })
 
   claim('a forgotten session leaves its credit to its sender, in whole wei', async (store) => {

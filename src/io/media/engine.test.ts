@@ -9,6 +9,7 @@ import { runInNewContext } from 'node:vm'
 import { mediaJob } from '../../../test/engine-of-fakes.ts'
 import { makeSegment, profileOf } from '../../../test/media.ts'
 import { eventually } from '../../../test/until.ts'
+import type { WorkDone } from '../../domain/failed-work.ts'
 import { WORKER_DIED } from '../../domain/offences.ts'
 import { systemClock } from '../../lib/clock.ts'
 import { seededDice } from '../../lib/dice.ts'
@@ -16,6 +17,7 @@ import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
 import type { TranscodeJob } from '../../services/orchestrator.ts'
 import { MediaEngine, TOO_LATE } from './engine.ts'
+import type { MediaError } from './media-error.ts'
 
 const signal = AbortSignal.timeout(120_000)
 setFlagsFromString('--expose-gc')
@@ -53,6 +55,31 @@ suite('the media engine', () => {
     running = await engineOf(2)
   })
   after(() => running[Symbol.asyncDispose]())
+
+  test('stops at the pixels that a job may take, and tells what was done', async () => {
+    const { engine } = running
+    const frame = 36_864n
+    const begun: string[] = []
+    const job = (maxPixels: bigint) =>
+      jobOf(short, {
+        profiles: [profileOf({ fps: 30 }), profileOf({ fps: 30 })],
+        maxPixels,
+        onBegin: () => begun.push('begun'),
+      })
+    assert.equal((await engine.transcode(job(20n * frame), signal)).renditions.length, 2)
+    await assert.rejects(engine.transcode(job(20n * frame - 1n), signal), (error: MediaError) => {
+      assert.equal(error.code, 'media')
+      assert.equal(
+        error.message,
+        `Segment goes beyond its declared duration: it takes more than ${20n * frame - 1n} pixels`,
+      )
+      const { decodedPixels, encodedPixels } = error.details.workDone as WorkDone
+      assert.equal(encodedPixels, 19n * frame)
+      assert.equal(decodedPixels, 10n * frame)
+      return true
+    })
+    assert.deepEqual(begun, ['begun', 'begun'])
+  })
 
   const busyPids = (engine: MediaEngine) =>
     engine.state.workers.filter(({ isBusy }) => isBusy).map(({ pid }) => pid!)
@@ -109,7 +136,7 @@ suite('the media engine', () => {
     // One that has not begun yet would be given to another worker.
     await sleep(50)
     process.kill(pid!, 'SIGKILL')
-    await assert.rejects(victim, { code: 'media', message: WORKER_DIED })
+    await assert.rejects(victim, { code: 'media-death', message: WORKER_DIED })
     assert.equal((await neighbour).renditions.length, 1)
     await eventually('the worker is replaced', () =>
       engine.state.workers.every((worker) => worker.pid !== pid && worker.pid !== null),
@@ -124,7 +151,7 @@ suite('the media engine', () => {
     const [pid] = busyPids(engine)
     process.kill(pid!, 'SIGSTOP')
     const next = engine.transcode(jobOf(short), signal)
-    await assert.rejects(late, { code: 'media', message: TOO_LATE })
+    await assert.rejects(late, { code: 'media-late', message: TOO_LATE })
     assert.equal((await next).renditions.length, 1)
     assert.equal(isAlive(pid!), false)
   })

@@ -2,7 +2,6 @@ import { mkdirSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { MediaAbilities } from '../../domain/media-abilities.ts'
-import { WORKER_DIED } from '../../domain/offences.ts'
 import { Offenders, type Origin } from '../../domain/offenders.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { abortError, messageOf } from '../../lib/errors.ts'
@@ -163,8 +162,8 @@ export class MediaEngine implements Service, Transcoder {
    * or its payer has ended several workers of late.
    */
   async transcode(job: TranscodeJob, signal: AbortSignal): Promise<TranscodeOutput> {
-    const { calcPerceptualHash, clip, deadlineMs, profiles, provider, source } = job
-    const payload = { source, profiles, provider, clip, calcPerceptualHash }
+    const { calcPerceptualHash, clip, deadlineMs, maxPixels, profiles, provider, source } = job
+    const payload = { source, profiles, provider, clip, calcPerceptualHash, maxPixels: maxPixels ?? null }
     const options = { job, origin: job, deadlineMs, signal }
     const { deviceFault, output } = await this.#do('transcode', payload, options)
     if (deviceFault !== null) this.#log.debug('the cores did what a GPU failed at', { reason: deviceFault })
@@ -209,7 +208,8 @@ export class MediaEngine implements Service, Transcoder {
   ): Promise<Answer<Kind>> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>()
     const { job, origin, signal } = options
-    if (!this.#scope || this.#scope.signal.aborted) throw new MediaError('The media engine is not running')
+    if (!this.#scope || this.#scope.signal.aborted)
+      throw new MediaError('The media engine is not running', { code: 'media-stopped' })
     if (signal.aborted) throw abortError(signal)
     if (origin) this.#offenders.assertWelcome(origin)
     if (this.#waiting.length >= MAX_WAITING) throw new BusyError()
@@ -227,7 +227,7 @@ export class MediaEngine implements Service, Transcoder {
       once: true,
     })
     this.#clock.sleep(options.deadlineMs, settled.signal).then(
-      () => this.#giveUp(task, this.#waiting.includes(task) ? new BusyError() : new MediaError(TOO_LATE)),
+      () => this.#giveUp(task, this.#waiting.includes(task) ? new BusyError() : tooLate()),
       () => {},
     )
     this.#enqueue(task)
@@ -277,6 +277,7 @@ export class MediaEngine implements Service, Transcoder {
       slot.lastSession = job.sessionId
     }
     const call = worker.call(task.kind, job ? { ...task.payload, cores: this.#coresNow() } : task.payload)
+    job?.onBegin?.()
     task.stop = () => {
       call.cancel()
       const ended = new AbortController()
@@ -443,7 +444,11 @@ export class MediaEngine implements Service, Transcoder {
 }
 
 function isDeath(error: unknown): boolean {
-  return error instanceof MediaError && error.message === WORKER_DIED
+  return error instanceof MediaError && error.code === 'media-death'
+}
+
+function tooLate(): MediaError {
+  return new MediaError(TOO_LATE, { code: 'media-late' })
 }
 
 function launchWorker(setUp: WorkerSetUp): WorkerProcess {

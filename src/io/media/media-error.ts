@@ -1,11 +1,17 @@
 import { NodeError } from '../../lib/errors.ts'
 
+/** Why media work failed: by what it read, not done in time, the worker ended under it, or there was no engine to do it. */
+export type MediaFault = 'media' | 'media-late' | 'media-death' | 'media-stopped'
+
 /** A segment that could not be worked on. The message is compared by peers: exactly the text of transcoding.md §9. */
-export class MediaError extends NodeError<'media'> {
+export class MediaError extends NodeError<MediaFault> {
   override name = 'MediaError'
 
-  constructor(message: string, options: { cause?: unknown; details?: Record<string, unknown> } = {}) {
-    super('media', message, options)
+  constructor(
+    message: string,
+    options: { code?: MediaFault; cause?: unknown; details?: Record<string, unknown> } = {},
+  ) {
+    super(options.code ?? 'media', message, options)
   }
 }
 

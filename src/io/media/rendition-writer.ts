@@ -15,6 +15,7 @@ import { PerceptualHash } from './perceptual-hash.ts'
 import type { RenditionPicture } from './pictures.ts'
 import { MILLISECONDS, MPEGTS_WRAP, rescale, type TimeBase } from './time-base.ts'
 import { VideoEncoder } from './video-encoder.ts'
+import type { WorkMeter } from './work-meter.ts'
 
 /** More frames out than this for each frame in means that timestamps are broken (transcoding.md §3.4). */
 const RUNAWAY_FACTOR = 25
@@ -35,6 +36,8 @@ export interface RenditionSource {
   readonly device: Device
   /** Threads that this rendition's encoder may use. */
   readonly threads: number
+  /** Shared by all renditions of the segment. */
+  readonly meter: WorkMeter
   /** Ends the work at the next frame or packet, also while an encoder is drained. */
   readonly signal: AbortSignal
 }
@@ -211,8 +214,10 @@ export class RenditionWriter implements Disposable {
     this.#source.signal.throwIfAborted()
     if (this.#framesOut + 1 > RUNAWAY_FACTOR * framesIn) throw new MediaError('Encoded frames runaway')
     const encoder = this.#encoder!
+    const pixels = BigInt(encoder.size.width * encoder.size.height)
+    this.#source.meter.countEncoded(pixels)
     this.#framesOut++
-    this.#pixels += BigInt(encoder.size.width * encoder.size.height)
+    this.#pixels += pixels
     this.#addToHash(picture, hashPts)
     await encoder.encode({ picture, pts, key }, (packet) => this.#writeVideo(packet))
   }

@@ -1,7 +1,9 @@
 import { writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { Worker } from 'node:worker_threads'
+import type { WorkDone } from '../../domain/failed-work.ts'
 import { isAbort, messageOf } from '../../lib/errors.ts'
+import { MediaError } from './media-error.ts'
 import { MessagePipe } from './message-pipe.ts'
 import type { Answer, WorkKind } from './worker-answers.ts'
 import { MAX_REASON_CHARS, WORKER_PIPE, type WorkerMessage, type WorkerRequest } from './worker-process.ts'
@@ -27,11 +29,14 @@ export function serveRequests(handlers: Handlers): void {
       if (!handler) throw new Error(`no work of the kind ${task.kind}`)
       answer({ kind: 'done', id, value: await handler(task.payload as never, abort.signal) })
     } catch (error) {
+      const workDone =
+        error instanceof MediaError ? (error.details.workDone as WorkDone | undefined) : undefined
       answer({
         kind: 'failed',
         id,
         message: messageOf(error).slice(0, MAX_REASON_CHARS),
         aborted: isAbort(error) && abort.signal.aborted,
+        ...(workDone ? { workDone } : {}),
       })
     } finally {
       running.delete(id)

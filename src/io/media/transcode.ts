@@ -12,6 +12,7 @@ import { bestStreams, describe, type Probe } from './probe.ts'
 import { type RenditionBytes, RenditionWriter } from './rendition-writer.ts'
 import { SegmentReader } from './segment-reader.ts'
 import { decoderThreads, encoderThreads } from './threads.ts'
+import { WorkMeter } from './work-meter.ts'
 
 /** One segment and what to make of it. */
 export interface TranscodeRequest {
@@ -23,6 +24,8 @@ export interface TranscodeRequest {
   readonly calcPerceptualHash: boolean
   /** How many cores the segment may take up; one, where nothing is said. */
   readonly cores?: number
+  /** Encoded pixels, of all renditions together, beyond which the work is stopped; absent or null for no limit. */
+  readonly maxPixels?: bigint | null
 }
 
 /** Decoded frames that may wait for one rendition: enough to even out its steps, few enough to hold in memory. */
@@ -46,6 +49,19 @@ export async function transcode(
   signal: AbortSignal,
   device: Device = cpu,
 ): Promise<TranscodeOutput> {
+  const meter = new WorkMeter(request.maxPixels ?? null)
+  try {
+    return await transcodeMetered(request, signal, { device, meter })
+  } catch (error) {
+    throw meter.withWorkDone(error)
+  }
+}
+
+async function transcodeMetered(
+  request: TranscodeRequest,
+  signal: AbortSignal,
+  { device, meter }: { device: Device; meter: WorkMeter },
+): Promise<TranscodeOutput> {
   await using input = await openSegment(request.source)
   assertClip(request.clip)
   for (const profile of request.profiles) assertProfile(profile)
@@ -63,6 +79,7 @@ export async function transcode(
     provider: request.provider,
     clip: request.clip,
     calcPerceptualHash: request.calcPerceptualHash,
+    meter,
     signal,
   }
   // Peers who compare signatures scale every rendition from the source.
@@ -73,10 +90,10 @@ export async function transcode(
     (profile, index) => new Chain(new RenditionWriter(profile, { ...source, threads: threads[index]! })),
   )
   try {
-    const decodedPixels = await feed(reader, { pictures, chains }, signal)
+    await feed(reader, { pictures, chains, meter }, signal)
     const results = await Promise.all(chains.map((chain) => chain.result))
     return {
-      decodedPixels,
+      decodedPixels: meter.decodedPixels,
       renditions: results.map((result) => {
         if (!result) throw new MediaError('TranscoderInvalidVideo')
         return result
@@ -130,23 +147,21 @@ class Chain {
 /** Decodes the segment, giving every chain its own reference to each frame and audio packet. */
 async function feed(
   reader: SegmentReader,
-  { pictures, chains }: { pictures: Pictures; chains: readonly Chain[] },
+  { pictures, chains, meter }: { pictures: Pictures; chains: readonly Chain[]; meter: WorkMeter },
   signal: AbortSignal,
-): Promise<bigint> {
-  let decodedPixels = 0n
+): Promise<void> {
   for await (const part of reader.parts(signal)) {
     if (part.kind === 'audio') {
       for (const chain of chains) await chain.push({ kind: 'audio', packet: cloned(part.packet) })
       continue
     }
     const { duration, frame, pts } = part
-    decodedPixels += BigInt(frame.width * frame.height)
+    meter.countDecoded(frame.width * frame.height)
     using picture = pictures.of(frame)
     for (const [index, chain] of chains.entries())
       await chain.push({ kind: 'frame', picture: picture.forRendition(index), pts, duration })
   }
   for (const chain of chains) chain.end()
-  return decodedPixels
 }
 
 /** Opens what can be transcoded, with its SEIs in order (transcoding.md §3.1). */

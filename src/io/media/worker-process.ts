@@ -29,6 +29,10 @@ const messageSchema = z.discriminatedUnion('kind', [
     id: z.number(),
     message: z.string().max(MAX_REASON_CHARS),
     aborted: z.boolean(),
+    /** Pixels decoded and encoded before it failed. */
+    workDone: z
+      .object({ decodedPixels: z.bigint().nonnegative(), encodedPixels: z.bigint().nonnegative() })
+      .exactOptional(),
   }),
 ])
 
@@ -159,7 +163,7 @@ export class WorkerProcess {
       this.#calls.set(id, call)
       this.#send({ id, task: { kind, payload } })
     } else {
-      reject(new MediaError(WORKER_DIED))
+      reject(new MediaError(WORKER_DIED, { code: 'media-death' }))
     }
     return {
       result: promise,
@@ -209,9 +213,10 @@ export class WorkerProcess {
       return
     }
     this.#calls.delete(message.id)
-    if (message.kind === 'failed')
-      call.reject(message.aborted ? abortError() : new MediaError(message.message))
-    else call.resolve(answer!.data)
+    if (message.kind === 'failed') {
+      const { aborted, workDone } = message
+      call.reject(aborted ? abortError() : new MediaError(message.message, { details: { workDone } }))
+    } else call.resolve(answer!.data)
   }
 
   /** Code that says what it never would is no longer its own master. */
@@ -223,7 +228,7 @@ export class WorkerProcess {
 
   #end(end: WorkerEnd): void {
     this.#alive = false
-    const error = new MediaError(WORKER_DIED, { details: { ...end } })
+    const error = new MediaError(WORKER_DIED, { code: 'media-death', details: { ...end } })
     this.#ready.reject(error)
     for (const call of this.#calls.values()) call.reject(error)
     this.#calls.clear()

@@ -79,8 +79,9 @@ export interface Leftovers {
 }
 
 /**
- * Takes what is above zero out of the sender's other sessions that are idle: rounded up to whole wei, since fractions
- * of sessions with different prices would grow without end when added.
+ * Settles the sender's other sessions that are idle, debts against what is left, and takes what remains: rounded up to
+ * whole wei, since fractions of sessions with different prices would grow without end when added. While the debts are
+ * larger nothing is taken and nothing changes.
  */
 export async function takeLeftovers(
   tx: Kysely<Tables>,
@@ -98,18 +99,33 @@ export async function takeLeftovers(
     .orderBy('session_id')
     .$if(shared, (q) => q.forUpdate())
     .execute()
-  let taken = 0n
+  const amounts = rows.map(({ amount }) => Rational.parse(amount))
+  const left = amounts.reduce((sum, amount) => sum + amount.ceil(), 0n)
+  if (left <= 0n) return { amount: Rational.zero, price: null }
   let price: PricePerPixel | null = null
-  for (const row of rows) {
-    const amount = Rational.parse(row.amount)
-    if (amount.sign <= 0) continue
-    taken += amount.ceil()
-    const paidFor = row.price === null ? null : Rational.parse(row.price)
+  for (const [index, row] of rows.entries()) {
+    const sign = amounts[index]!.sign
+    if (sign === 0) continue
+    const paidFor = sign < 0 || row.price === null ? null : Rational.parse(row.price)
     if (paidFor && (!price || paidFor.cmp(price) > 0)) price = paidFor
     const nowMs = Number(row.updated_at)
     await setSession(tx, sender, row.session_id, { amount: Rational.zero, nowMs })
   }
-  return { amount: Rational.of(taken), price }
+  return { amount: Rational.of(left), price }
+}
+
+/** What the sender's balances are below zero, less what is left in those of its sessions that are idle; at least 0. */
+export async function owedBy(db: Kysely<Tables>, sender: Address, idleSinceMs: number): Promise<Rational> {
+  const rows = await db
+    .selectFrom('balances')
+    .select('amount')
+    .where('sender', '=', sender)
+    .where((e) =>
+      e.or([e('amount', 'like', '-%'), e('session_id', '=', LEFTOVER), e('updated_at', '<=', idleSinceMs)]),
+    )
+    .execute()
+  const total = rows.reduce((sum, { amount }) => sum + Rational.parse(amount).ceil(), 0n)
+  return Rational.of(total < 0n ? -total : 0n)
 }
 
 /**

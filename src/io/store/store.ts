@@ -23,7 +23,14 @@ import { chunks, insertNonces, insertTickets } from './bulk-inserts.ts'
 import { CommitQueue } from './commit-queue.ts'
 import { type Database, openDatabase, type SqliteSync, StoreError } from './open.ts'
 import { insertSecret, newestSecret, retireReplaced, secretsIn } from './secret-rows.ts'
-import { forgetIdleSessions, lockSession, sessionIn, setSession, takeLeftovers } from './session-rows.ts'
+import {
+  forgetIdleSessions,
+  lockSession,
+  owedBy,
+  sessionIn,
+  setSession,
+  takeLeftovers,
+} from './session-rows.ts'
 import type { Tables } from './tables.ts'
 import { columnsOfState, stateOfRow, ticketOfRow } from './ticket-row.ts'
 import { addToTotals, changeOf, changeOfWinners, readTotals } from './ticket-totals.ts'
@@ -207,7 +214,7 @@ export class Store
   async carryOver(sender: Address, sessionId: string, idleSinceMs: number, nowMs: number): Promise<Rational> {
     return this.#write(async (tx, shared) => {
       const leftovers = await takeLeftovers(tx, shared, sender, sessionId, idleSinceMs)
-      // Who asks without having left anything writes nothing.
+      // Nothing to carry over: skip the write.
       if (leftovers.amount.sign === 0) return this.#amountIn(tx, sender, sessionId)
       const session = await lockSession(tx, shared, sender, sessionId, nowMs)
       const amount = session.amount.add(leftovers.amount)
@@ -215,6 +222,10 @@ export class Store
       await setSession(tx, sender, sessionId, { amount, ...(price ? { price } : {}), nowMs })
       return amount
     })
+  }
+
+  async owed(sender: Address, idleSinceMs: number): Promise<Rational> {
+    return owedBy(this.#db, sender, idleSinceMs)
   }
 
   async forgetSessions(idleSinceMs: number): Promise<void> {
