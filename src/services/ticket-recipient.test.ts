@@ -1,99 +1,11 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { FakePayer } from '../../test/fake-payer.ts'
-import { FakeChain } from '../../test/fakes.ts'
-import { expectedValue, type Payment, type PriceInfo, type WinningTicket } from '../domain/ticket.ts'
-import { Store } from '../io/store/store.ts'
-import { WoundClock } from '../lib/clock.ts'
-import type { Address } from '../lib/crypto.ts'
-import { seededDice } from '../lib/dice.ts'
+import { ETHER, EV, ORCHESTRATOR, recipientWorld } from '../../test/recipient-world.ts'
+import { expectedValue, type Payment, type PriceInfo } from '../domain/ticket.ts'
 import { NodeError } from '../lib/errors.ts'
-import { silentLog } from '../lib/log.ts'
 import { Rational } from '../lib/rational.ts'
-import { Supervisor } from '../lib/service.ts'
-import { Activity } from './activity.ts'
-import { PriceBook } from './price-book.ts'
-import { Rounds } from './rounds.ts'
-import { SecretRing } from './secret-ring.ts'
-import { Senders } from './senders.ts'
-import { FreeOfCharge, TicketRecipient, type TicketRecipientOptions } from './ticket-recipient.ts'
-
-const ORCHESTRATOR: Address = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
-const EV = 8_000_000_000n
-const ETHER = 10n ** 18n
-
-interface Node {
-  readonly recipient: TicketRecipient
-  readonly senders: Senders
-  readonly adopted: WinningTicket[]
-  stop(): Promise<void>
-}
-
-/** A recipient on a store of its own, with a chain whose sender is funded; `restart` begins anew from the disk. */
-async function world(t: TestContext, options: Partial<TicketRecipientOptions> = {}) {
-  const folder = mkdtempSync(join(tmpdir(), 'livepeer-recipient-'))
-  const chain = new FakeChain()
-  const clock = new WoundClock()
-  const gateway = new FakePayer('gateway')
-  chain.fund(gateway.address, ETHER, ETHER)
-  chain.mine()
-  const store = new Store({ location: join(folder, 'node.sqlite3') }, { dice: seededDice('secrets') })
-  await store.open()
-  const priceBook = new PriceBook(() => Rational.of(1000n))
-  const start = async (): Promise<Node> => {
-    const supervisor = new Supervisor()
-    const needs = { chain, watch: chain, clock, log: silentLog }
-    const rounds = new Rounds(needs)
-    const senders = new Senders({ claimant: ORCHESTRATOR }, { ...needs, rounds })
-    const activity = new Activity({ recipient: ORCHESTRATOR }, { ...needs, rounds })
-    const secret = new SecretRing('ticket', { secrets: store, clock, log: silentLog })
-    const adopted: WinningTicket[] = []
-    const recipient = new TicketRecipient(
-      {
-        recipient: ORCHESTRATOR,
-        ticketEv: EV,
-        redeemGas: 350_000n,
-        maxFaceValue: 0n,
-        autoAdjustPrice: true,
-        ...options,
-      },
-      {
-        secret,
-        nonces: store,
-        balances: store,
-        prices: store,
-        records: store,
-        senders,
-        rounds,
-        activity,
-        gas: chain,
-        priceBook,
-        winners: { adopt: (tickets) => void adopted.push(...tickets) },
-        clock,
-        dice: seededDice('seeds'),
-        log: silentLog,
-        events: { ticketsReceived: () => {}, paymentRefused: () => {} },
-      },
-    )
-    for (const service of [rounds, senders, activity, secret, recipient]) await supervisor.start(service)
-    return { recipient, senders, adopted, stop: () => supervisor.stop() }
-  }
-  let node = await start()
-  t.after(async () => {
-    await node.stop()
-    await store.close()
-    rmSync(folder, { recursive: true })
-  })
-  const restart = async () => {
-    await node.stop()
-    node = await start()
-    return node
-  }
-  return { chain, clock, gateway, store, priceBook, node, restart, senders: () => node.senders }
-}
+import { FreeOfCharge } from './ticket-recipient.ts'
 
 const sumOf = (n: number, offer: { ticketParams: { faceValue: bigint; winProb: bigint } }) =>
   expectedValue(offer.ticketParams.faceValue, offer.ticketParams.winProb).mul(Rational.of(BigInt(n)))
@@ -107,7 +19,7 @@ const refuses = (text: string | RegExp, code?: string) => (error: unknown) => {
 }
 
 test('an offer asks what redeeming costs a hundred times over and adds a hundredth to the price', async (t) => {
-  const { chain, gateway, node } = await world(t)
+  const { chain, gateway, node } = await recipientWorld(t)
   const { ticketParams, priceInfo } = await node.recipient.quote(gateway.address, null)
   assert.equal(ticketParams.faceValue, 350_000n * chain.gasPrice * 100n)
   assert.deepEqual(priceInfo, { pricePerUnit: 1010n, pixelsPerUnit: 1n })
@@ -117,7 +29,7 @@ test('an offer asks what redeeming costs a hundred times over and adds a hundred
 })
 
 test('a sender without funds is offered nothing, and a free orchestrator asks nobody’s funds', async (t) => {
-  const { chain, node, priceBook } = await world(t)
+  const { chain, node, priceBook } = await recipientWorld(t)
   const poor = new FakePayer('poor')
   await assert.rejects(node.recipient.quote(poor.address, null), refuses('insufficient sender reserve'))
   priceBook.setPrice(poor.address, () => Rational.zero)
@@ -127,7 +39,7 @@ test('a sender without funds is offered nothing, and a free orchestrator asks no
 })
 
 test('tickets are credited at their expected value and their session keeps the price of the first', async (t) => {
-  const { gateway, node, priceBook, store } = await world(t)
+  const { gateway, node, priceBook, store } = await recipientWorld(t)
   const offer = await node.recipient.quote(gateway.address, null)
   await node.recipient.receive(gateway.pay(offer, 5), 'aaaa')
   assert.deepEqual(await store.balance(gateway.address, 'aaaa'), sumOf(5, offer))
@@ -141,7 +53,7 @@ test('tickets are credited at their expected value and their session keeps the p
 })
 
 test('winners are handed over once they are on disk, and those known before are not handed over again', async (t) => {
-  const { gateway, node, store } = await world(t, { ticketEv: 350_000n * 10n ** 11n - 1n })
+  const { gateway, node, store } = await recipientWorld(t, { ticketEv: 350_000n * 10n ** 11n - 1n })
   const offer = await node.recipient.quote(gateway.address, null)
   const payment = gateway.pay(offer, 3)
   await node.recipient.receive(payment, 'aaaa')
@@ -152,7 +64,7 @@ test('winners are handed over once they are on disk, and those known before are 
 })
 
 test('what was offered before a restart is good after it, and no nonce counts twice', async (t) => {
-  const { gateway, node, restart, store } = await world(t)
+  const { gateway, node, restart, store } = await recipientWorld(t)
   const offer = await node.recipient.quote(gateway.address, null)
   const first = gateway.pay(offer, 2)
   await node.recipient.receive(first, 'aaaa')
@@ -169,7 +81,7 @@ test('what was offered before a restart is good after it, and no nonce counts tw
 })
 
 test('params of a secret that was rotated are still good until it is retired, also when another process rotated', async (t) => {
-  const { clock, gateway, node, store } = await world(t)
+  const { clock, gateway, node, store } = await recipientWorld(t)
   const offer = await node.recipient.quote(gateway.address, null)
   await store.rotateSecret('ticket', clock.now(), clock.now())
   await clock.wind(30_000)
@@ -247,7 +159,7 @@ function with_(change: (params: NonNullable<Payment['ticketParams']>) => object)
 }
 
 test('a payment that is not what was offered is refused with the peers’ text and leaves nothing behind', async (t) => {
-  const { gateway, node, store } = await world(t)
+  const { gateway, node, store } = await recipientWorld(t)
   const offer = await node.recipient.quote(gateway.address, null)
   for (const [what, tamper, text] of tampered) {
     await assert.rejects(node.recipient.receive(tamper(gateway.pay(offer, 1)), 'aaaa'), refuses(text), what)
@@ -258,7 +170,7 @@ test('a payment that is not what was offered is refused with the peers’ text a
 })
 
 test('params expire with their L1 block: the rest of the payment is not credited, a win is kept', async (t) => {
-  const { chain, gateway, node, store } = await world(t, { ticketEv: 350_000n * 10n ** 11n - 1n })
+  const { chain, gateway, node, store } = await recipientWorld(t, { ticketEv: 350_000n * 10n ** 11n - 1n })
   const offer = await node.recipient.quote(gateway.address, null)
   for (let i = 0; i < 40; i++) chain.mine()
   await assert.rejects(
@@ -273,7 +185,7 @@ test('params expire with their L1 block: the rest of the payment is not credited
 })
 
 test('params whose secret number was revealed early are over', async (t) => {
-  const { gateway, node, store } = await world(t)
+  const { gateway, node, store } = await recipientWorld(t)
   const { ticketParams, priceInfo } = await node.recipient.quote(gateway.address, null)
   await store.reveal(ticketParams.recipientRandHash, ticketParams.expirationBlock)
   await assert.rejects(
@@ -284,7 +196,7 @@ test('params whose secret number was revealed early are over', async (t) => {
 })
 
 test('a payment with the 601st nonce of one secret number is refused and changes nothing', async (t) => {
-  const { gateway, node, store } = await world(t)
+  const { gateway, node, store } = await recipientWorld(t)
   const offer = await node.recipient.quote(gateway.address, null)
   await assert.rejects(
     node.recipient.receive(gateway.pay(offer, 601), 'aaaa'),
@@ -298,7 +210,7 @@ test('a payment with the 601st nonce of one secret number is refused and changes
 })
 
 test('a sender that unlocks, an inactive recipient and unreadable funds refuse the payment', async (t) => {
-  const { chain, gateway, node, restart } = await world(t)
+  const { chain, gateway, node, restart } = await recipientWorld(t)
   const offer = await node.recipient.quote(gateway.address, null)
   chain.setSender(gateway.address, { withdrawRound: 11n })
   const unlocking = await restart()
@@ -330,7 +242,7 @@ test('a sender that unlocks, an inactive recipient and unreadable funds refuse t
 })
 
 test('the chain is not asked about a sender that brings what it was not offered', async (t) => {
-  const { chain, gateway, node, senders } = await world(t)
+  const { chain, gateway, node, senders } = await recipientWorld(t)
   const offer = await node.recipient.quote(gateway.address, null)
   await node.recipient.receive(gateway.pay(offer, 1), 'aaaa')
   const known = senders().size
@@ -349,7 +261,7 @@ test('the chain is not asked about a sender that brings what it was not offered'
 const PIXELS_A_TICKET = EV / 1010n
 
 test('a segment is begun only when the session’s balance covers its fee, or what its sender left elsewhere', async (t) => {
-  const { clock, gateway, node, store } = await world(t)
+  const { clock, gateway, node, store } = await recipientWorld(t)
   const { recipient } = node
   const { address } = gateway
   const offer = await recipient.quote(address, null)
@@ -373,7 +285,7 @@ test('a segment is begun only when the session’s balance covers its fee, or wh
 })
 
 test('what is set aside for one segment pays for no other, until it is charged or released', async (t) => {
-  const { gateway, node, store } = await world(t)
+  const { gateway, node, store } = await recipientWorld(t)
   const { recipient } = node
   const { address } = gateway
   const offer = await recipient.quote(address, null)
@@ -397,7 +309,7 @@ test('what is set aside for one segment pays for no other, until it is charged o
 })
 
 test('a segment may go beyond what it paid as far as its sender may owe, and no further', async (t) => {
-  const { gateway, node, store } = await world(t)
+  const { gateway, node, store } = await recipientWorld(t)
   const { recipient } = node
   const { address } = gateway
   const offer = await recipient.quote(address, null)
@@ -417,7 +329,7 @@ test('a segment may go beyond what it paid as far as its sender may owe, and no 
 })
 
 test('segments that run at the same time share what their sender may owe', async (t) => {
-  const { gateway, node } = await world(t)
+  const { gateway, node } = await recipientWorld(t)
   const { recipient } = node
   const offer = await recipient.quote(gateway.address, null)
   let beyond = 0n
@@ -434,7 +346,7 @@ test('segments that run at the same time share what their sender may owe', async
 })
 
 test('debts of all sessions count before another is offered; what the sender pays too much settles them', async (t) => {
-  const { clock, gateway, node } = await world(t)
+  const { clock, gateway, node } = await recipientWorld(t)
   const { recipient } = node
   const { address } = gateway
   const offer = await recipient.quote(address, null)
@@ -453,7 +365,7 @@ test('debts of all sessions count before another is offered; what the sender pay
 })
 
 test('debts are forgotten after a day, so that nobody is shut out for ever', async (t) => {
-  const { clock, gateway, node } = await world(t)
+  const { clock, gateway, node } = await recipientWorld(t)
   const { recipient } = node
   const { address } = gateway
   const offer = await recipient.quote(address, null)
@@ -470,7 +382,7 @@ test('debts are forgotten after a day, so that nobody is shut out for ever', asy
 })
 
 test('a sender that has paid much may owe a sixteenth of it', async (t) => {
-  const { gateway, node } = await world(t)
+  const { gateway, node } = await recipientWorld(t)
   const { recipient } = node
   const most = async () => {
     const reservation = await recipient.reserve(gateway.address, 'aaaa', 600n * PIXELS_A_TICKET)
@@ -487,7 +399,7 @@ test('a sender that has paid much may owe a sixteenth of it', async (t) => {
 })
 
 test('a payment without tickets cannot make a session cheaper than what is asked', async (t) => {
-  const { clock, gateway, node, priceBook, store } = await world(t)
+  const { clock, gateway, node, priceBook, store } = await recipientWorld(t)
   const bare = (expectedPrice: PriceInfo | null): Payment => ({
     sender: gateway.address,
     ticketParams: null,
@@ -522,7 +434,7 @@ test('a payment without tickets cannot make a session cheaper than what is asked
 })
 
 test('who brings nothing of worth leaves nothing on disk', async (t) => {
-  const { clock, gateway, node, store } = await world(t)
+  const { clock, gateway, node, store } = await recipientWorld(t)
   const offer = await node.recipient.quote(gateway.address, null)
   await node.recipient.receive(gateway.pay(offer, 3), 'aaaa')
   await clock.wind(10_000)
@@ -541,7 +453,7 @@ test('who brings nothing of worth leaves nothing on disk', async (t) => {
 })
 
 test('payments of one session that come at the same time are taken one after the other', async (t) => {
-  const { gateway, node, store } = await world(t)
+  const { gateway, node, store } = await recipientWorld(t)
   const offer = await node.recipient.quote(gateway.address, null)
   const payments = Array.from({ length: 10 }, () => gateway.pay(offer, 2))
   await Promise.all(payments.map((payment) => node.recipient.receive(payment, 'aaaa')))
