@@ -734,17 +734,13 @@ describe('a sentence refuses', () => {
       '-netint is not supported by this version yet: leave it out to transcode on the CPU',
     ],
     [
-      '-gateway -rtmpAddr 127.0.0.1:1935',
-      '-rtmpAddr is not supported by this version yet: leave it out and push segments over HTTP to /live/',
-    ],
-    [
       '-gateway -orchWebhookUrl http://a',
       '-orchWebhookUrl is not supported by this version yet: leave it out and list the orchestrators in -orchAddr',
     ],
     [
       '-gateway',
-      'LP_KAFKAPASSWORD is not supported by this version yet: leave it out',
-      { env: { LP_KAFKAPASSWORD: 'hush' } },
+      'LP_AUTHWEBHOOKURL is not supported by this version yet: leave it out',
+      { env: { LP_AUTHWEBHOOKURL: 'http://a' } },
     ],
   ]
   for (const [line, sentence, rest] of refused) {
