@@ -116,7 +116,9 @@ describe('settings of a gateway', () => {
   })
 
   it('list orchestrators as URLs, with scheme and port filled in', () => {
-    const { gateway } = settings('-gateway -orchAddr a,https://B:1234/,http://c,:8936,,a:8935,[::1]:8935,::2')
+    const { gateway } = settings(
+      '-gateway -orchAddr a,https://B:1234/,http://c,:8936,,a:8935,[::1]:8935,[::2]',
+    )
     assert.deepEqual(gateway!.orchestrators, [
       'https://a:8935',
       'https://b:1234',
