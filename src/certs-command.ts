@@ -3,6 +3,7 @@ import { type CertifiedNode, makeOwnCerts } from './io/rpc/own-certs.ts'
 import type { Clock } from './lib/clock.ts'
 import type { Dice } from './lib/dice.ts'
 import { messageOf, NodeError } from './lib/errors.ts'
+import { withoutBrackets } from './lib/hosts.ts'
 
 const MAX_NODES = 1_000
 /** A host name or an IP address, fit for a folder's name too. */
@@ -64,7 +65,7 @@ function read([directory, ...words]: readonly string[]): {
   if (words.length > MAX_NODES) throw unreadable(`at most ${MAX_NODES} nodes can be given`)
   const nodes = words.map((word) => {
     const [name = '', ...rest] = word.split('=')
-    const hosts = rest.length === 0 ? [name] : rest.join('=').split(',')
+    const hosts = rest.length === 0 ? [name] : rest.join('=').split(',').map(withoutBrackets)
     const wrong = [name, ...hosts].find((host) => !HOST.test(host) || host.includes('..'))
     if (wrong !== undefined || name.endsWith('.pem')) {
       throw unreadable(`"${word.replace(/[^\x20-\x7e]/g, '?')}" is not NODE or NODE=HOST,HOST`)

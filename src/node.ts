@@ -8,6 +8,7 @@ import { openWallet, type Prompt } from './io/chain/wallet.ts'
 import { ControlApi } from './io/http/control-api.ts'
 import { countNvidiaGpus, lookAtMachine, type Machine, tryOutInProcess } from './io/media/machine.ts'
 import { isAbort } from './lib/errors.ts'
+import { hostAndPort } from './lib/hosts.ts'
 import type { Log } from './lib/log.ts'
 import { Supervisor } from './lib/service.ts'
 import { type ChainAccess, Parts, type Surroundings } from './parts.ts'
@@ -89,7 +90,7 @@ export async function runNode(
   around.tidyUp?.()
   waitingFor = null
   hasStarted = true
-  log.info('ready', { control: `${settings.controlBind.host}:${settings.controlBind.port}` })
+  log.info('ready', { control: hostAndPort(settings.controlBind.host, settings.controlBind.port) })
   await supervisor.untilStopped(AbortSignal.any([signal, ...(around.drain ? [around.drain] : [])]))
   if (!signal.aborted) {
     // Health turns red first, so that balancers send nobody here any more.

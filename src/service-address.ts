@@ -1,7 +1,7 @@
-import { isLoopback } from './config/addresses.ts'
 import type { OrchestratorSettings } from './config/settings.ts'
 import type { Address } from './lib/crypto.ts'
 import { NodeError } from './lib/errors.ts'
+import { isLoopback } from './lib/hosts.ts'
 import type { Log } from './lib/log.ts'
 import { serviceUrl } from './services/orchestrator-source.ts'
 

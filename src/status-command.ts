@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { parsePeer } from './config/addresses.ts'
 import { messageOf } from './lib/errors.ts'
+import { hostAndPort } from './lib/hosts.ts'
 import { type NodeAnswer, plain, readAnswer } from './status-answer.ts'
 import { screenOf } from './status-screen.ts'
 
@@ -107,7 +108,9 @@ function addressOf(text: string): [name: string, url: string] {
   const full = /^\d{1,5}$/.test(text) ? `127.0.0.1:${text}` : text
   const peer = parsePeer('the address', full.includes('://') ? full : `http://${full}`, '127.0.0.1')
   if (peer.portAssumed && !full.includes('://')) {
-    throw new Error(`the address ${plain(text)} has no port: write HOST:PORT, such as ${peer.host}:7935`)
+    throw new Error(
+      `the address ${plain(text)} has no port: write HOST:PORT, such as ${hostAndPort(peer.host, 7935)}`,
+    )
   }
   const url = peer.portAssumed ? peer.url.replace(/:\d+$/, '') : peer.url
   return [full, url]

@@ -14,6 +14,7 @@ import {
 } from '../src/io/rpc/orchestrator-endpoint.ts'
 import { Endpoint } from '../src/io/rpc/server.ts'
 import { keccak256, ZERO_ADDRESS } from '../src/lib/crypto.ts'
+import { hostAndPort } from '../src/lib/hosts.ts'
 import { type Log, silentLog } from '../src/lib/log.ts'
 import { Supervisor } from '../src/lib/service.ts'
 import type { Admission } from '../src/services/orchestrator.ts'
@@ -107,6 +108,8 @@ export interface RunningEndpoint extends AsyncDisposable {
 export async function startEndpoint(
   options: OrchestratorEndpointOptions & {
     plain?: boolean
+    /** Of the loopback; 127.0.0.1 unless given. */
+    host?: string
     headersMs?: number
     log?: Log
     download?: (url: string, signal: AbortSignal) => Promise<Uint8Array>
@@ -114,12 +117,12 @@ export async function startEndpoint(
 ): Promise<RunningEndpoint> {
   const directory = mkdtempSync(join(tmpdir(), 'livepeer-endpoint-'))
   const api = new FakeOrchestrator()
-  const log = options.log ?? silentLog
+  const { host = '127.0.0.1', log = silentLog } = options
   const download = options.download ?? (async () => Promise.reject(new Error('nothing to fetch')))
   const endpoint = new Endpoint(
     {
       name: 'service endpoint',
-      host: '127.0.0.1',
+      host,
       port: 0,
       tls: options.plain ? null : { hostname: 'localhost', directory },
       drainMs: 200,
@@ -132,7 +135,7 @@ export async function startEndpoint(
   return {
     api,
     port: endpoint.port,
-    url: `${options.plain ? 'http' : 'https'}://127.0.0.1:${endpoint.port}`,
+    url: `${options.plain ? 'http' : 'https'}://${hostAndPort(host, endpoint.port)}`,
     [Symbol.asyncDispose]: async () => {
       await supervisor.stop()
       rmSync(directory, { recursive: true, force: true })

@@ -1,3 +1,5 @@
+import { isIPv6 } from 'node:net'
+import { bracketed, hostAndPort } from '../lib/hosts.ts'
 import { SettingsError, shown } from './load.ts'
 
 /** Where to listen. */
@@ -22,17 +24,17 @@ export interface PeerUrl {
 export const DEFAULT_PEER_PORT = 8935
 
 const HOST_NAME = /^[A-Za-z0-9_]([A-Za-z0-9._-]{0,251}[A-Za-z0-9_.])?$/
-const IPV6 = /^[0-9A-Fa-f:.]{2,45}$/
 
 /**
- * An address to listen on, with what is missing filled in (operations.md §2.1): `:8935`, `host`, `host:port`, also
- * IPv6. A default port of null leaves it open. Throws SettingsError.
+ * An address to listen on, with what is missing filled in (operations.md §2.1): `:8935`, `host`, `host:port`, IPv6 in
+ * brackets. A default port of null leaves it open. Throws SettingsError.
  */
 export function parseBind<Port extends number | null>(
   spelled: string,
   text: string,
   defaults: { readonly host: string; readonly port: Port },
 ): { readonly host: string; readonly port: number | Port } {
+  refuseBareIpv6(spelled, text.trim())
   const parts = split(text.trim())
   const port = parts && parsePort(parts.port, 0)
   if (!parts || port === null) {
@@ -50,7 +52,9 @@ export function parseBind<Port extends number | null>(
  */
 export function parsePeer(what: string, text: string, defaultHost: string | null): PeerUrl {
   const [, scheme = 'https', rest = ''] = /^(?:([A-Za-z][A-Za-z0-9+.-]*):\/\/)?(.*)$/s.exec(text.trim()) ?? []
-  const parts = split(rest.replace(/\/$/, ''))
+  const address = rest.replace(/\/$/, '')
+  refuseBareIpv6(what, address, text.trim())
+  const parts = split(address)
   const port = parts && parsePort(parts.port, 1)
   const host = parts?.host || defaultHost
   if (!parts || port === null || !host || !/^https?$/i.test(scheme)) {
@@ -59,39 +63,40 @@ export function parsePeer(what: string, text: string, defaultHost: string | null
       `${what} ${shown(maskUser(text))} is no address of a node: write HOST:PORT, such as node.example:${DEFAULT_PEER_PORT}`,
     )
   }
-  const bracketed = host.includes(':') ? `[${host}]` : host
   return {
-    url: `${scheme}://${bracketed}:${port ?? DEFAULT_PEER_PORT}`.toLowerCase(),
+    url: `${scheme}://${hostAndPort(host, port ?? DEFAULT_PEER_PORT)}`.toLowerCase(),
     host: host.toLowerCase(),
     port: port ?? DEFAULT_PEER_PORT,
     portAssumed: port === undefined,
   }
 }
 
-/** Whether only this machine can reach a host. */
-export function isLoopback(host: string): boolean {
-  const name = host.toLowerCase()
-  return name === 'localhost' || name.endsWith('.localhost') || name === '::1' || /^127(\.\d+){3}$/.test(name)
-}
-
-/** Whether a host stands for all interfaces, which nobody can call. */
-export function isUnspecified(host: string): boolean {
-  return host === '' || host === '0.0.0.0' || host === '::'
-}
-
 /** `host:port`, with brackets around IPv6 and a star for all interfaces. */
 export function printBind({ host, port }: Bind): string {
-  return `${host === '' ? '*' : host.includes(':') ? `[${host}]` : host}:${port}`
+  return hostAndPort(host === '' ? '*' : host, port)
 }
 
-/** Host and port, each '' when not written; null for what cannot be either. */
+/** Host and port, each '' when not written; null for what cannot be either. IPv6 is given in its shortest spelling. */
 function split(text: string): { host: string; port: string } | null {
-  const bracketed = /^\[([^\]]*)\](?::(.*))?$/s.exec(text)
-  if (bracketed) return IPV6.test(bracketed[1]!) ? { host: bracketed[1]!, port: bracketed[2] ?? '' } : null
-  const colons = text.split(':').length - 1
-  if (colons > 1) return IPV6.test(text) ? { host: text, port: '' } : null
-  const [host = '', port = ''] = text.split(':')
-  return host === '' || HOST_NAME.test(host) ? { host, port } : null
+  const [, ipv6, ipv6Port = ''] = /^\[([^\]]*)\](?::(.*))?$/s.exec(text) ?? []
+  if (ipv6 !== undefined) {
+    // A zone names an interface of one machine, and has no place in a URL.
+    if (!isIPv6(ipv6) || ipv6.includes('%')) return null
+    return { host: new URL(`http://[${ipv6}]`).hostname.slice(1, -1), port: ipv6Port }
+  }
+  const [host = '', port = '', ...more] = text.split(':')
+  return more.length === 0 && (host === '' || HOST_NAME.test(host)) ? { host, port } : null
+}
+
+/** Whether `::1:8935` has a port cannot be told, so brackets are asked for. Throws SettingsError. */
+function refuseBareIpv6(what: string, address: string, text = address): void {
+  const meant = bracketed(address)
+  if (meant === null) return
+  const whole = text.replace(address, () => meant)
+  throw new SettingsError(
+    'bad-setting',
+    `${what} ${shown(text)} has an IPv6 address without brackets: write ${whole}`,
+  )
 }
 
 /** Undefined when not written, null when it is no port. */

@@ -1,4 +1,4 @@
-import { type FlagName, type FlagRole, flags, needsChain, rolesOf } from './flags.ts'
+import { type Flag, type FlagName, type FlagRole, flags, needsChain, rolesOf } from './flags.ts'
 import { defaultOf, type LoadedFlags, SettingsError } from './load.ts'
 import type { Network } from './networks.ts'
 import type { Role } from './settings.ts'
@@ -16,23 +16,28 @@ export function refuseWhatNeedsAChain(loaded: LoadedFlags, network: Network): vo
   }
 }
 
-/** What this version cannot do is refused rather than left undone. Throws SettingsError. */
+/** What this version cannot do, and a node is not good without, is refused rather than left undone. Throws SettingsError. */
 export function refuseWhatIsLater(loaded: LoadedFlags): void {
   for (const [name, { spelled }] of loaded.given) {
-    const flag = flags[name]
-    if (!('later' in flag) || !flag.later || !changesSomething(loaded, name)) continue
+    const flag: Flag = flags[name]
+    if (!flag.later || !changesSomething(loaded, name)) continue
     throw new SettingsError('bad-setting', `${spelled} is not supported by this version yet: ${flag.later}`)
   }
 }
 
-/** Sentences about flags that none of the process's roles reads. */
+/** Sentences about flags that none of the process's roles reads, and those that this version ignores: one for each. */
 export function unusedFlags(loaded: LoadedFlags, settings: { readonly roles: ReadonlySet<Role> }): string[] {
   const sentences: string[] = []
   for (const [name, { spelled }] of loaded.given) {
-    const readers = rolesOf(flags[name])
-    if (!readers || !changesSomething(loaded, name)) continue
-    if (readers.some((reader: FlagRole) => settings.roles.has(reader))) continue
-    sentences.push(`${spelled} does nothing here: it is for ${readers.map(withArticle).join(' or ')}`)
+    if (!changesSomething(loaded, name)) continue
+    const flag: Flag = flags[name]
+    const readers = rolesOf(flag)
+    const isRead = !readers || readers.some((reader: FlagRole) => settings.roles.has(reader))
+    if (!isRead) {
+      sentences.push(`${spelled} does nothing here: it is for ${readers.map(withArticle).join(' or ')}`)
+    } else if (flag.ignored) {
+      sentences.push(`${spelled} is not supported by this version yet and does nothing: ${flag.ignored}`)
+    }
   }
   return sentences
 }

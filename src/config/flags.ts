@@ -32,8 +32,10 @@ interface FlagOptions {
   readonly secret?: true
   /** The name of a readable file stands for the file's content. */
   readonly orPath?: true
-  /** Not supported by this version: what to do instead. */
+  /** Not supported by this version, and a node without it would not be what was asked for: what to do instead. */
   readonly later?: string
+  /** Not supported by this version, and a node is good without it: what it does instead. */
+  readonly ignored?: string
   /** What the value is called in the help, such as `HOST:PORT`. */
   readonly value?: string
 }
@@ -245,7 +247,7 @@ export const flags = {
 
   // Gateway
   rtmpAddr: text('', 'gateway', 'Where RTMP is taken in.', {
-    later: 'leave it out and push segments over HTTP to /live/',
+    ignored: 'push segments over HTTP to /live/',
     value: 'HOST:PORT',
   }),
   orchAddr: text(
@@ -273,12 +275,14 @@ export const flags = {
   selectPriceWeight: float('0', 'gateway', 'Weight of price in choosing an untried orchestrator.'),
   selectPriceExpFactor: float('100', 'gateway', 'How sharply the price counts.'),
   orchPerfStatsUrl: text('', 'gateway', 'Where to read performance scores of orchestrators.', {
-    later: 'leave it out',
+    ignored: 'no scores are read, and orchestrators are chosen without them',
     value: 'URL',
   }),
-  region: text('', 'gateway', 'Region whose performance scores count.', { later: 'leave it out' }),
+  region: text('', 'gateway', 'Region whose performance scores count.', {
+    ignored: 'no scores are read, and orchestrators are chosen without them',
+  }),
   minPerfScore: float('0', 'gateway', 'Least performance score of an orchestrator.', {
-    later: 'leave it out',
+    ignored: 'no scores are read, and orchestrators are chosen without them',
   }),
   gatewayHost: text('', 'gateway', 'Public host name of this gateway, told to outside services.', {
     later: 'leave it out',
@@ -307,7 +311,7 @@ export const flags = {
   }),
   verifierUrl: text('', 'gateway', 'External verifier of results.', { later: 'leave it out', value: 'URL' }),
   verifierPath: text('', 'gateway', 'Folder shared with the external verifier.', {
-    later: 'leave it out',
+    ignored: 'nothing is written there',
     value: 'DIR',
   }),
   objectStore: text('', 'gateway', 'Object store for segments.', {
@@ -320,20 +324,23 @@ export const flags = {
     value: 'URL',
   }),
   metadataQueueUri: text('', 'gateway', 'AMQP queue for events of streams.', {
-    later: 'leave it out',
+    ignored: 'events of streams are published nowhere',
     secret: true,
     value: 'URL',
   }),
   metadataAmqpExchange: text('lp_golivepeer_metadata', 'gateway', 'Exchange of that queue.', {
-    later: 'leave it out',
+    ignored: 'events of streams are published nowhere',
   }),
   metadataPublishTimeout: duration('1s', 'gateway', 'How long to try to publish to that queue.', {
-    later: 'leave it out',
+    ignored: 'events of streams are published nowhere',
   }),
   FVfailGsbucket: text('', 'gateway', 'Google bucket for segments that failed fast verification.', {
-    later: 'leave it out',
+    ignored: 'nothing is written there',
   }),
-  FVfailGskey: text('', 'gateway', 'Key of that bucket.', { later: 'leave it out', secret: true }),
+  FVfailGskey: text('', 'gateway', 'Key of that bucket.', {
+    ignored: 'nothing is written there',
+    secret: true,
+  }),
 
   // Gateway on chain
   maxPricePerUnit: text(
@@ -439,10 +446,17 @@ export const flags = {
   monitor: bool(false, 'observation', 'Serve metrics at /metrics of the control API.'),
   metricsPerStream: bool(false, 'observation', 'Tell streams and senders apart in metrics.'),
   metricsClientIP: bool(false, 'observation', 'Tell clients apart in metrics; includes -metricsPerStream.'),
-  kafkaBootstrapServers: text('', 'observation', 'Kafka servers for events.', { later: 'leave it out' }),
-  kafkaUser: text('', 'observation', 'User at Kafka.', { later: 'leave it out' }),
-  kafkaPassword: text('', 'observation', 'Password at Kafka.', { later: 'leave it out', secret: true }),
-  kafkaGatewayTopic: text('', 'observation', 'Kafka topic for events.', { later: 'leave it out' }),
+  kafkaBootstrapServers: text('', 'observation', 'Kafka servers for events.', {
+    ignored: 'events are published nowhere',
+  }),
+  kafkaUser: text('', 'observation', 'User at Kafka.', { ignored: 'events are published nowhere' }),
+  kafkaPassword: text('', 'observation', 'Password at Kafka.', {
+    ignored: 'events are published nowhere',
+    secret: true,
+  }),
+  kafkaGatewayTopic: text('', 'observation', 'Kafka topic for events.', {
+    ignored: 'events are published nowhere',
+  }),
 } as const satisfies Record<string, Flag>
 
 /** Other spellings, all of them old, and the flag that each stands for. */
@@ -493,13 +507,29 @@ export function rolesOf(flag: Flag): readonly FlagRole[] | null {
   return null
 }
 
-/** Flags of the network's other node that this one will not have: AI, live runners, remote signing (operations.md, appendix). */
+/**
+ * Flags of the network's other node that this one will not have, since they ask for AI, live runners or remote signing
+ * (operations.md, appendix).
+ */
 export const foreignFlags: ReadonlySet<string> = new Set(
-  `aiServiceRegistry aiWorker aiServerless aiModels aiModelsDir aiRunnerImage aiRunnerImageOverrides aiVerboseLogs
-  aiProcessingRetryTimeout aiRunnerContainersPerGPU aiMinRunnerVersion maxPricePerCapability useLiveRunners
-  liveRunnerConfig liveRunnerProxyUrl liveRunnerAddr mediaMTXApiPassword liveAITrickleHostForRunner liveAIAuthApiKey
-  liveAIAuthWebhookUrl liveAIHeartbeatURL liveAIHeartbeatHeaders liveAIHeartbeatInterval livePaymentInterval
-  liveOutSegmentTimeout liveAISaveNSegments liveAICapRefreshModels liveAICapReportInterval remoteSigner
-  remoteSignerUrl remoteSignerHeaders remoteSignerWebhookUrl remoteSignerWebhookHeaders remoteSignerAllowNoAuth
+  `aiServiceRegistry aiWorker aiServerless aiModels useLiveRunners liveRunnerConfig remoteSigner remoteSignerUrl
+  remoteSignerHeaders remoteSignerWebhookUrl remoteSignerWebhookHeaders remoteSignerAllowNoAuth
   remoteDiscovery`.split(/\s+/),
 )
+
+/** Flags that only say how to do such work: a start script that carries them asks for nothing that is missing here. */
+const foreignTuning: ReadonlyMap<string, FlagKind> = new Map([
+  ['aiVerboseLogs', 'bool'],
+  ...`aiModelsDir aiRunnerImage aiRunnerImageOverrides aiProcessingRetryTimeout aiRunnerContainersPerGPU
+  aiMinRunnerVersion maxPricePerCapability liveRunnerProxyUrl liveRunnerAddr mediaMTXApiPassword
+  liveAITrickleHostForRunner liveAIAuthApiKey liveAIAuthWebhookUrl liveAIHeartbeatURL liveAIHeartbeatHeaders
+  liveAIHeartbeatInterval livePaymentInterval liveOutSegmentTimeout liveAISaveNSegments liveAICapRefreshModels
+  liveAICapReportInterval`
+    .split(/\s+/)
+    .map((name) => [name, 'string'] as const),
+])
+
+/** The kind of a flag that has no effect here and is read past; null for any other. */
+export function foreignTuningKind(name: string): FlagKind | null {
+  return foreignTuning.get(name) ?? null
+}

@@ -117,7 +117,8 @@ function cell(name: FlagName): string {
 }
 
 function later(flag: Flag): string {
-  return flag.later ? ` Not supported by this version yet: ${flag.later}.` : ''
+  if (flag.later) return ` Not supported by this version yet: ${flag.later}.`
+  return flag.ignored ? ` Ignored by this version, with a warning: ${flag.ignored}.` : ''
 }
 
 function defaultText(flag: Flag): string {

@@ -9,6 +9,7 @@ import {
   flagNames,
   flags,
   foreignFlags,
+  foreignTuningKind,
   oldNames,
 } from './flags.ts'
 import { nearest } from './nearest.ts'
@@ -61,9 +62,16 @@ export function loadFlags(sources: Sources): LoadedFlags {
     found.set(name, { given, value })
   }
 
-  const help = readCommandLine(sources.argv, nodeFlags, (name, as, text) =>
-    take(name, as, { spelled: `-${as}`, text }, 'bad-flag'),
-  )
+  const passOver = (spelled: string) => {
+    const warning = `${spelled} does nothing here: it is for AI, which this node does not do`
+    if (!warnings.includes(warning)) warnings.push(warning)
+  }
+
+  const help = readCommandLine(sources.argv, nodeFlags, (word, as, text) => {
+    const name = flagNamed(word)
+    if (name) take(name, as, { spelled: `-${as}`, text }, 'bad-flag')
+    else passOver(`-${as}`)
+  })
   if (!help) {
     const before = new Set(found.keys())
     readEnvironment(sources.env, (name, as, spelled, text) => {
@@ -76,7 +84,8 @@ export function loadFlags(sources: Sources): LoadedFlags {
       const earlier = new Set(found.keys())
       readConfigFile(path, sources.readText, (name, as, line, text) => {
         const spelled = `${as} in line ${line} of ${path}`
-        if (!earlier.has(name)) take(name, as, { spelled, text }, 'bad-setting')
+        if (!name) passOver(spelled)
+        else if (!earlier.has(name)) take(name, as, { spelled, text }, 'bad-setting')
       })
     }
   }
@@ -121,9 +130,9 @@ export interface FlagTable<Name extends string> {
   readonly unknown: (name: string) => string
 }
 
-const nodeFlags: FlagTable<FlagName> = {
-  named: flagNamed,
-  kindOf: (name) => flags[name].kind,
+const nodeFlags: FlagTable<string> = {
+  named: (name) => flagNamed(name) ?? (foreignTuningKind(name) ? name : null),
+  kindOf: (name) => foreignTuningKind(name) ?? flags[flagNamed(name)!].kind,
   unknown: (name) => unknown(`-${name}`, name, '-'),
 }
 
@@ -235,11 +244,14 @@ function badEnvironment(name: FlagName, variable: string, text: string): Setting
   )
 }
 
-/** Calls `take` for each line: a name, a space, a value; `#` begins a comment at a line's start or after a space. */
+/**
+ * Calls `take` for each line: a name, a space, a value; `#` begins a comment at a line's start or after a space. The
+ * name is null for a flag that has no effect here.
+ */
 function readConfigFile(
   path: string,
   readText: Sources['readText'],
-  take: (name: FlagName, as: string, line: number, text: string) => void,
+  take: (name: FlagName | null, as: string, line: number, text: string) => void,
 ): void {
   const text = readText(path)
   if (text === null) {
@@ -260,7 +272,7 @@ function readConfigFile(
     const comment = value.indexOf(' #')
     const plain = byVariable.get(as) ?? as
     const name = flagNamed(plain)
-    if (!name) throw badLine(as, `line ${index + 1} of ${path}`)
+    if (!name && !foreignTuningKind(plain)) throw badLine(as, `line ${index + 1} of ${path}`)
     take(name, plain, index + 1, comment < 0 ? value : value.slice(0, comment).trim())
   })
 }

@@ -1,5 +1,6 @@
+import { isLoopback } from '../lib/hosts.ts'
 import { Rational } from '../lib/rational.ts'
-import { isLoopback, parseBind, printBind } from './addresses.ts'
+import { parseBind, printBind } from './addresses.ts'
 import { shown } from './load.ts'
 import type { Network } from './networks.ts'
 import { profilesOf } from './read-profiles.ts'

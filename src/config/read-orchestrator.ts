@@ -1,4 +1,5 @@
-import { DEFAULT_PEER_PORT, isLoopback, isUnspecified, parseBind, parsePeer, printBind } from './addresses.ts'
+import { isLoopback, isUnspecified } from '../lib/hosts.ts'
+import { DEFAULT_PEER_PORT, parseBind, parsePeer, printBind } from './addresses.ts'
 import { parseGatewayPrices } from './gateway-prices.ts'
 import { shown } from './load.ts'
 import type { Network } from './networks.ts'

@@ -1,5 +1,6 @@
 import type { Address } from '../lib/crypto.ts'
-import { type Bind, isLoopback, parseBind, printBind } from './addresses.ts'
+import { bracketed, isLoopback } from '../lib/hosts.ts'
+import { type Bind, parseBind, printBind } from './addresses.ts'
 import { refuseWhatNeedsAChain } from './checks.ts'
 import { type LoadedFlags, shown } from './load.ts'
 import { knownNetworks, type Network, nearestNetwork, networkNamed } from './networks.ts'
@@ -166,6 +167,12 @@ function readMaxSessions(reading: Reading, roles: ReadonlySet<Role>): number | '
 function readChain(reading: Reading, network: Network): ChainSettings {
   const { flags } = reading
   const urls = entries(flags.ethUrl)
+  const bare = urls.findIndex((url) => bracketed(/^\w+:\/\/([^/?#]*)/.exec(url)?.[1] ?? url) !== null)
+  if (bare >= 0) {
+    throw refusal(
+      `entry ${bare + 1} of ${reading.spelled('ethUrl')} has an IPv6 address without brackets: write it as in http://[::1]:8545`,
+    )
+  }
   const at = urls.findIndex((url) => !isUrl(url, ['http:', 'https:', 'ws:', 'wss:']))
   if (urls.length === 0) {
     throw refusal(`-network ${network.name} needs -ethUrl, the JSON-RPC endpoint of the chain`)

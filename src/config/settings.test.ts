@@ -116,7 +116,9 @@ describe('settings of a gateway', () => {
   })
 
   it('list orchestrators as URLs, with scheme and port filled in', () => {
-    const { gateway } = settings('-gateway -orchAddr a,https://B:1234/,http://c,:8936,,a:8935,[::1]:8935,::2')
+    const { gateway } = settings(
+      '-gateway -orchAddr a,https://B:1234/,http://c,:8936,,a:8935,[::1]:8935,[::2]',
+    )
     assert.deepEqual(gateway!.orchestrators, [
       'https://a:8935',
       'https://b:1234',
@@ -734,17 +736,13 @@ describe('a sentence refuses', () => {
       '-netint is not supported by this version yet: leave it out to transcode on the CPU',
     ],
     [
-      '-gateway -rtmpAddr 127.0.0.1:1935',
-      '-rtmpAddr is not supported by this version yet: leave it out and push segments over HTTP to /live/',
-    ],
-    [
       '-gateway -orchWebhookUrl http://a',
       '-orchWebhookUrl is not supported by this version yet: leave it out and list the orchestrators in -orchAddr',
     ],
     [
       '-gateway',
-      'LP_KAFKAPASSWORD is not supported by this version yet: leave it out',
-      { env: { LP_KAFKAPASSWORD: 'hush' } },
+      'LP_AUTHWEBHOOKURL is not supported by this version yet: leave it out',
+      { env: { LP_AUTHWEBHOOKURL: 'http://a' } },
     ],
   ]
   for (const [line, sentence, rest] of refused) {

@@ -1,5 +1,6 @@
 import type { AddressInfo, Server } from 'node:net'
 import { NodeError } from './errors.ts'
+import { hostAndPort } from './hosts.ts'
 
 /**
  * Makes a server listen and gives the port that it got. Throws NodeError `cannot-listen`, a sentence for the operator
@@ -14,7 +15,7 @@ export async function listen(
   const listening = Promise.withResolvers<void>()
   const onError = (error: NodeJS.ErrnoException) => {
     const reason = error.code === 'EADDRINUSE' ? 'another process has that port' : error.message
-    const text = `${names.who} cannot listen on ${host}:${port}: ${reason}; choose another ${names.flag}`
+    const text = `${names.who} cannot listen on ${hostAndPort(host, port)}: ${reason}; choose another ${names.flag}`
     listening.reject(new NodeError('cannot-listen', text, { cause: error }))
   }
   server.once('error', onError)

@@ -156,8 +156,8 @@ export class Gateway implements Service {
 
   /**
    * Serves one pushed segment: its renditions in profile order, none where only the source is served. The source is
-   * shown to players at once, renditions when they are verified. Aborting `signal` ends further tries, not the one
-   * under way. Throws GatewayError.
+   * shown to players at once, renditions when they are verified. Aborting `signal` says that the publisher does not
+   * wait for the answer: the first try is made all the same, further ones are not. Throws GatewayError.
    */
   async serve(segment: PushedSegment, signal: AbortSignal): Promise<readonly Rendition[]> {
     const input = await this.#probe(segment)

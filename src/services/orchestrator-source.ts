@@ -1,6 +1,7 @@
 import type { Clock } from '../lib/clock.ts'
 import type { Address } from '../lib/crypto.ts'
 import { NodeError } from '../lib/errors.ts'
+import { bracketed } from '../lib/hosts.ts'
 import type { Log } from '../lib/log.ts'
 import type { Scope, Service } from '../lib/service.ts'
 
@@ -36,9 +37,10 @@ export function serviceUrl(text: string): string {
   const whole = /^[a-z][a-z0-9+.-]*:\/\//i.test(given) ? given : `https://${given}`
   const url = URL.parse(whole)
   if (!url || url.hostname === '' || !['https:', 'http:'].includes(url.protocol) || url.username !== '') {
+    const meant = bracketed(given.replace(/^[a-z][a-z0-9+.-]*:\/\/|\/+$/gi, ''))
     throw new NodeError(
       'bad-address',
-      `${JSON.stringify(text.slice(0, 80))} is not an orchestrator's address: write host:port or https://host:port`,
+      `${JSON.stringify(text.slice(0, 80))} is not an orchestrator's address: write ${meant ?? 'host:port or https://host:port'}`,
     )
   }
   // A default port that was written out is dropped by the parser, and is meant all the same.

@@ -40,7 +40,9 @@ export class SegmentTries {
     const unable = new Set<string>()
     let failure: { readonly fault: AttemptFault; readonly reason: string } | null = null
     for (let attempt = 1; attempt <= this.#maxAttempts; attempt++) {
-      if (signal.aborted) throw new GatewayError('segment-failed', 'cancelled: the client went away')
+      // A publisher may leave once it has sent its segment: only further tries need somebody who waits (gateway.md §3).
+      if (attempt > 1 && signal.aborted)
+        throw new GatewayError('segment-failed', 'cancelled: the client went away')
       const isWorthWaiting = failure === null || isAbsence(failure.fault)
       const patienceMs = isWorthWaiting ? Math.max(0, started + SEARCH_MS - clock.now()) : null
       const assignment =

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { NodeProcess } from '../../devnet/node-process.ts'
+import type { NodeProcess } from '../../devnet/node-process.ts'
 import { freePort } from '../../devnet/tcp-link.ts'
 import type { RemoteWorkerStatus } from '../../src/services/remote-worker.ts'
 import type { TranscoderState } from '../../src/services/transcoder-member.ts'
 import { eventually, until } from '../until.ts'
+import { testNodes } from './nodes.ts'
 import { TinyLoad, writeTinyProfiles } from './tiny-stream.ts'
 
 /** Orchestrators and standalone transcoders by the commands that an operator types, and a gateway; offchain. */
@@ -21,19 +20,7 @@ type OrchestratorStatus = { transcoders: TranscoderState[] }
 type TranscoderStatus = { worker: RemoteWorkerStatus }
 
 async function operator(t: TestContext, orchestrators = 1) {
-  const folder = await mkdtemp(join(tmpdir(), 'livepeer-transcoders-'))
-  const running: NodeProcess[] = []
-  t.after(async () => {
-    await Promise.all(running.map((process) => process.stop()))
-    await rm(folder, { recursive: true, force: true })
-  })
-  const node = async (name: string, flags: readonly string[]) => {
-    const control = `127.0.0.1:${await freePort()}`
-    const data = ['-dataDir', join(folder, name), '-cliAddr', control]
-    const process = new NodeProcess({ name, flags: [...flags, ...data], control })
-    running.push(process)
-    return process
-  }
+  const { folder, node } = await testNodes(t)
   const addresses = await Promise.all(
     Array.from({ length: orchestrators }, async () => `127.0.0.1:${await freePort()}`),
   )

@@ -3,93 +3,11 @@ import { once } from 'node:events'
 import { request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
 import { test } from 'node:test'
-import { FakeMedia, FakeNetwork, FakeOrchestrator, FakePayer } from '../../../test/fakes-gateway.ts'
-import { presets } from '../../domain/rendition.ts'
-import { systemClock } from '../../lib/clock.ts'
-import { noSigner } from '../../lib/crypto.ts'
+import { FakeOrchestrator } from '../../../test/fakes-gateway.ts'
+import { startGatewayPort } from '../../../test/gateway-port.ts'
 import { seededDice } from '../../lib/dice.ts'
 import { NodeError } from '../../lib/errors.ts'
-import { silentLog } from '../../lib/log.ts'
-import { Supervisor } from '../../lib/service.ts'
-import { Discovery } from '../../services/discovery.ts'
-import { Gateway, type GatewayOptions, type PushedSegment } from '../../services/gateway.ts'
-import { MemoryObjects } from '../objects.ts'
-import { GatewayHttp, type GatewayHttpOptions } from './gateway-http.ts'
-
-/** A gateway with its port, and one fake orchestrator unless told otherwise. */
-async function setUp(
-  options: Partial<GatewayHttpOptions & GatewayOptions> = {},
-  orchestrators = [new FakeOrchestrator('https://o1:8935')],
-) {
-  const network = new FakeNetwork(systemClock, ...orchestrators)
-  const dice = seededDice('http')
-  const shared = { client: network, payer: new FakePayer(), signer: noSigner, clock: systemClock, dice }
-  const directory = new Discovery(
-    { timeoutMs: 500, extraNodes: 0, blocklist: [] },
-    {
-      ...shared,
-      source: {
-        candidates: async () =>
-          orchestrators.map(({ url }) => ({ url, trust: 'trusted' as const, mustBePayable: false })),
-        stakeOf: () => 0n,
-      },
-      log: silentLog,
-    },
-  )
-  const gateway = new Gateway(
-    {
-      maxSessions: 10,
-      maxAttempts: 3,
-      profiles: presets.slice(-2),
-      weights: null,
-      localVerify: false,
-      minOrchestratorVersion: '',
-      ...options,
-    },
-    {
-      ...shared,
-      directory,
-      facts: { stakeOf: () => 0n, perfScoreOf: () => null },
-      media: new FakeMedia(),
-      store: new MemoryObjects(),
-      log: silentLog,
-      tell: () => {},
-    },
-  )
-  const served: PushedSegment[] = []
-  const watched = {
-    serve: (segment: PushedSegment, signal: AbortSignal) => {
-      served.push(segment)
-      return gateway.serve(segment, signal)
-    },
-    masterPlaylist: gateway.masterPlaylist.bind(gateway),
-    currentPlaylist: gateway.currentPlaylist.bind(gateway),
-    mediaPlaylist: gateway.mediaPlaylist.bind(gateway),
-    stored: gateway.stored.bind(gateway),
-  }
-  const http = new GatewayHttp(
-    { host: '127.0.0.1', port: 0, httpIngest: true, currentManifest: false, ...options },
-    { gateway: watched, clock: systemClock, dice, log: silentLog },
-  )
-  const supervisor = new Supervisor()
-  try {
-    await supervisor.start(gateway)
-    await supervisor.start(http)
-  } catch (error) {
-    await supervisor.stop()
-    throw error
-  }
-  const base = `http://127.0.0.1:${http.port}`
-  return {
-    http,
-    base,
-    orchestrators,
-    served,
-    push: (path: string, headers: Record<string, string> = {}, body = 'codec=h264', method = 'PUT') =>
-      fetch(`${base}${path}`, { method, headers, ...(method === 'GET' ? {} : { body }) }),
-    [Symbol.asyncDispose]: () => supervisor.stop(),
-  }
-}
+import type { PushedSegment } from '../../services/gateway.ts'
 
 const configHeader = (config: unknown) => ({ 'Livepeer-Transcode-Configuration': JSON.stringify(config) })
 
@@ -171,7 +89,7 @@ test('a pushed segment is refused with the right status and text, in the right o
   for (const [claim, { path, headers, body, method }, status, text] of refusals) {
     await t.test(claim, async () => {
       const full = claim.startsWith('no place')
-      await using set = await setUp({ maxBodyBytes: 1000, maxSessions: full ? 0 : 10 })
+      await using set = await startGatewayPort({ maxBodyBytes: 1000, maxSessions: full ? 0 : 10 })
       const answer = await set.push(path, headers, body, method)
       assert.equal(answer.status, status)
       assert.match(answer.headers.get('content-type')!, /^text\/plain/)
@@ -193,7 +111,7 @@ test('one orchestrator with an error: 503 with tries left, 422 with its text wit
   ] as const) {
     const orchestrator = new FakeOrchestrator('https://o1:8935')
     orchestrator.outcome = { kind: 'error', text: 'unknown error (test)' }
-    await using set = await setUp({ maxAttempts }, [orchestrator])
+    await using set = await startGatewayPort({ maxAttempts }, [orchestrator])
     const answer = await set.push('/live/m/0.ts')
     assert.equal(answer.status, status)
     assert.equal(await answer.text(), text)
@@ -203,23 +121,23 @@ test('one orchestrator with an error: 503 with tries left, 422 with its text wit
 test('an error that blames the input is 422 at once', async () => {
   const orchestrator = new FakeOrchestrator('https://o1:8935')
   orchestrator.outcome = { kind: 'error', text: 'No keyframes in input' }
-  await using set = await setUp({}, [orchestrator])
+  await using set = await startGatewayPort({}, [orchestrator])
   const answer = await set.push('/live/m/0.ts')
   assert.equal(answer.status, 422)
   assert.match(await answer.text(), /No keyframes in input/)
 })
 
 test('without orchestrators: 503; with ingest off: 404', async () => {
-  await using empty = await setUp({}, [])
+  await using empty = await startGatewayPort({}, [])
   const answer = await empty.push('/live/name/0.ts')
   assert.equal(answer.status, 503)
   assert.equal(await answer.text(), 'No sessions available\n')
-  await using off = await setUp({ httpIngest: false })
+  await using off = await startGatewayPort({ httpIngest: false })
   assert.equal((await off.push('/live/name/0.ts')).status, 404)
 })
 
 test('renditions come back as multipart/mixed only to who asks for exactly that', async () => {
-  await using set = await setUp()
+  await using set = await startGatewayPort()
   const answer = await set.push('/live/movie/12.ts', { Accept: 'multipart/mixed' })
   assert.equal(answer.status, 200)
   const type = answer.headers.get('content-type')!
@@ -248,7 +166,7 @@ test('renditions come back as multipart/mixed only to who asks for exactly that'
 })
 
 test('an mp4 is stored as mp4 only and comes back as mp4', async () => {
-  await using set = await setUp()
+  await using set = await startGatewayPort()
   const answer = await set.push('/live/name/1.mp4', { Accept: 'multipart/mixed' }, 'codec=h264', 'POST')
   const text = await answer.text()
   assert.match(text, /Content-Type: video\/mp4; name="P144p30fps16x9_1\.mp4"/)
@@ -257,7 +175,7 @@ test('an mp4 is stored as mp4 only and comes back as mp4', async () => {
 })
 
 test('the headers of a pushed segment are read, and what cannot be read is as if absent', async () => {
-  await using set = await setUp()
+  await using set = await startGatewayPort()
   const table: readonly [string, Record<string, string>, Partial<PushedSegment>][] = [
     [
       '/live/movie/12.ts?x=1',
@@ -293,7 +211,7 @@ test('the headers of a pushed segment are read, and what cannot be read is as if
 })
 
 test('a stream that is renamed by its header is played under the new name only', async () => {
-  await using set = await setUp()
+  await using set = await startGatewayPort()
   const headers = configHeader({ manifestID: 'm1', presets: ['P144p30fps16x9'] })
   await set.push('/live/x/0.ts', headers)
   const master = await fetch(`${set.base}/stream/m1.m3u8`)
@@ -303,7 +221,7 @@ test('a stream that is renamed by its header is played under the new name only',
 })
 
 test('players get playlists and segments with the headers they need', async () => {
-  await using set = await setUp({ currentManifest: true })
+  await using set = await startGatewayPort({ currentManifest: true })
   for (let i = 0; i < 3; i++) {
     await set.push(`/live/movie/${i}.ts`, { 'Content-Duration': '2000', 'Content-Resolution': '1280x720' })
   }
@@ -339,7 +257,7 @@ test('players get playlists and segments with the headers they need', async () =
 })
 
 test('what is not there is 404 ErrNotFound, also to pages elsewhere', async () => {
-  await using set = await setUp()
+  await using set = await startGatewayPort()
   await set.push('/live/movie/0.ts')
   for (const path of [
     '/stream/none.m3u8',
@@ -359,7 +277,7 @@ test('what is not there is 404 ErrNotFound, also to pages elsewhere', async () =
 })
 
 test('health, unknown paths, other methods and broken escapes', async () => {
-  await using set = await setUp()
+  await using set = await startGatewayPort()
   for (const [method, path, status, body] of [
     ['GET', '/healthz', 200, ''],
     ['GET', '/', 404, '404 page not found\n'],
@@ -375,7 +293,7 @@ test('health, unknown paths, other methods and broken escapes', async () => {
 })
 
 test('a body over the limit is refused while it is still being sent, with or without its length', async () => {
-  await using set = await setUp({ maxBodyBytes: 100_000 })
+  await using set = await startGatewayPort({ maxBodyBytes: 100_000 })
   for (const headers of [{ 'Content-Length': '50000000' }, { 'Transfer-Encoding': 'chunked' }]) {
     const { status, body } = await new Promise<{ status: number; body: string }>((resolve, reject) => {
       const request = httpRequest(`${set.base}/live/m/0.ts`, { method: 'PUT', headers }, (response) => {
@@ -401,7 +319,7 @@ test('a body over the limit is refused while it is still being sent, with or wit
 test('bodies at once are bounded together, and their room is given back', async () => {
   const orchestrator = new FakeOrchestrator('https://o1:8935')
   orchestrator.workMs = 300
-  await using set = await setUp({ maxBytesAtOnce: 15_000 }, [orchestrator])
+  await using set = await startGatewayPort({ maxBytesAtOnce: 15_000 }, [orchestrator])
   const body = `codec=h264 ${'x'.repeat(10_000)}`
   const first = set.push('/live/m/0.ts', {}, body)
   while (set.http.bytesHeld === 0) await new Promise((resolve) => setImmediate(resolve))
@@ -417,7 +335,7 @@ test('bodies at once are bounded together, and their room is given back', async 
 })
 
 test('a sender that falls silent is told so and given up', async () => {
-  await using set = await setUp({ silenceMs: 100 })
+  await using set = await startGatewayPort({ silenceMs: 100 })
   const socket = connect(set.http.port, '127.0.0.1')
   socket.write('PUT /live/m/0.ts HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc')
   let text = ''
@@ -432,7 +350,7 @@ test('a sender that falls silent is told so and given up', async () => {
 })
 
 test('a client that breaks off in the middle of a body leaves nothing behind', async () => {
-  await using set = await setUp()
+  await using set = await startGatewayPort()
   for (let i = 0; i < 20; i++) {
     const socket = connect(set.http.port, '127.0.0.1')
     socket.on('error', () => {})
@@ -446,7 +364,7 @@ test('a client that breaks off in the middle of a body leaves nothing behind', a
 })
 
 test('mutilated requests never stop the port from serving, nor leave bytes behind', async () => {
-  await using set = await setUp({ silenceMs: 50 })
+  await using set = await startGatewayPort({ silenceMs: 50 })
   const dice = seededDice('mutilated')
   const whole =
     'PUT /live/m/0.ts HTTP/1.1\r\nHost: x\r\nAccept: multipart/mixed\r\nContent-Duration: 2000\r\n' +
@@ -474,7 +392,7 @@ test('a client that goes away while its segment is done stops further tries', as
     orchestrator.workMs = 100
     orchestrator.outcome = { kind: 'error', text: 'x' }
   }
-  await using set = await setUp({}, orchestrators)
+  await using set = await startGatewayPort({}, orchestrators)
   const leave = new AbortController()
   const pushed = fetch(`${set.base}/live/m/0.ts`, { method: 'PUT', body: 'x', signal: leave.signal })
   const tries = () => orchestrators.reduce((sum, { submissions }) => sum + submissions.length, 0)
@@ -488,7 +406,7 @@ test('a client that goes away while its segment is done stops further tries', as
 test('stopping cuts what is under way and frees the port', async () => {
   const orchestrator = new FakeOrchestrator('https://o1:8935')
   orchestrator.workMs = 60_000
-  const set = await setUp({}, [orchestrator])
+  const set = await startGatewayPort({}, [orchestrator])
   const pushed = set.push('/live/m/0.ts').then(
     () => 'answered',
     () => 'cut',
@@ -502,8 +420,8 @@ test('stopping cuts what is under way and frees the port', async () => {
 })
 
 test('a port that is taken is named with the flag to change', async () => {
-  await using set = await setUp()
-  await assert.rejects(setUp({ port: set.http.port }), (error) => {
+  await using set = await startGatewayPort()
+  await assert.rejects(startGatewayPort({ port: set.http.port }), (error) => {
     assert.ok(error instanceof NodeError)
     assert.equal(error.code, 'cannot-listen')
     assert.match(error.message, /another process has that port; choose another -httpAddr$/)

@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { MAX_SEGMENT_BYTES } from '../../domain/segment.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Dice } from '../../lib/dice.ts'
@@ -6,8 +6,10 @@ import { isAbort } from '../../lib/errors.ts'
 import { listen } from '../../lib/listen.ts'
 import type { Log } from '../../lib/log.ts'
 import { ByteBudget } from '../../lib/request-body.ts'
+import { requestTarget } from '../../lib/request-target.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import { sendBytes, sendText } from './answer.ts'
+import { createHalfOpenServer } from './half-open-server.ts'
 import { ingest, type PushedSegments } from './ingest.ts'
 import { type Playable, play } from './playback.ts'
 
@@ -16,6 +18,8 @@ const MAX_HEADERS_MS = 10_000
 /** A segment may be pushed while it is filmed, and has at most five minutes. */
 const MAX_UPLOAD_MS = 360_000
 const MAX_CONNECTIONS = 4_000
+/** A publisher that keeps its connection sends the next segment once that is filmed, after five minutes at most. */
+const KEEP_ALIVE_MS = 310_000
 /** How many bytes of segments are held at once, over all requests. */
 const MAX_BYTES_AT_ONCE = 1_500_000_000
 /** A publisher that sends nothing for so long is given up. */
@@ -36,6 +40,7 @@ export interface GatewayHttpOptions {
   readonly maxBodyBytes?: number
   readonly maxBytesAtOnce?: number
   readonly silenceMs?: number
+  readonly maxConnections?: number
 }
 
 /** What the port works with. */
@@ -71,10 +76,11 @@ export class GatewayHttp implements Service {
   }
 
   async start(scope: Scope): Promise<void> {
-    const server = createServer(
+    const server = createHalfOpenServer(
       {
         requestTimeout: MAX_UPLOAD_MS,
         headersTimeout: MAX_HEADERS_MS,
+        keepAliveTimeout: KEEP_ALIVE_MS,
         maxHeaderSize: MAX_HEADER_BYTES,
         noDelay: true,
       },
@@ -85,7 +91,9 @@ export class GatewayHttp implements Service {
         })
       },
     )
-    server.maxConnections = MAX_CONNECTIONS
+    server.maxConnections = this.#options.maxConnections ?? MAX_CONNECTIONS
+    // Connections that nobody uses make room for the next client.
+    server.on('drop', () => server.closeIdleConnections())
     this.#port = await listen(server, this.#options, { who: 'the gateway', flag: '-httpAddr' })
     scope.defer(() => this.#close(server))
   }
@@ -138,10 +146,13 @@ export class GatewayHttp implements Service {
   }
 }
 
-/** The decoded path of a request without its query, or null when it cannot be decoded. */
+/**
+ * The decoded path of a request without its query, or null when it cannot be decoded. A base URL that ends in a slash
+ * makes publishers write two: they count as one.
+ */
 function pathOf(url: string): string | null {
   try {
-    return decodeURIComponent(url.split('?', 1)[0]!)
+    return decodeURIComponent(requestTarget(url).path.replace(/\/{2,}/g, '/'))
   } catch {
     return null
   }

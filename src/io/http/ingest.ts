@@ -9,6 +9,7 @@ import { BodyError, type ByteBudget, readBody } from '../../lib/request-body.ts'
 import type { PushedSegment, Rendition, StreamConfig } from '../../services/gateway.ts'
 import type { GatewayFault } from '../../services/gateway-event.ts'
 import { sendBytes, sendPieces, sendText, sendTextEarly } from './answer.ts'
+import { departureOf } from './half-open-server.ts'
 import { multipartBody, renditionPart } from './multipart.ts'
 import { parseStreamConfig } from './stream-config.ts'
 
@@ -52,17 +53,17 @@ const answers: Readonly<Record<GatewayFault, readonly [status: number, prefix: (
   'no-sessions': [503, () => ''],
 }
 
-/** Takes one pushed segment and answers with its renditions; the checks are in the order of gateway.md §3. */
+/**
+ * Takes one pushed segment and answers with its renditions; the checks are in the order of gateway.md §3. A segment
+ * that came whole is worked on whether or not its publisher waits for the answer.
+ */
 export async function ingest(
   request: IncomingMessage,
   response: ServerResponse,
   path: string,
   needs: IngestNeeds,
 ): Promise<void> {
-  const gone = new AbortController()
-  response.once('close', () => {
-    if (!response.writableFinished) gone.abort()
-  })
+  const gone = departureOf(request, response)
   try {
     if (request.method !== 'PUT' && request.method !== 'POST') {
       throw new Refusal(405, `http push request wrong method=${request.method}`)
@@ -70,7 +71,7 @@ export async function ingest(
     const config = configOf(request)
     using body = await bodyOf(request, needs)
     const segment = describeSegment(request, path, body.bytes, config)
-    const renditions = await needs.segments.serve(segment, gone.signal)
+    const renditions = await needs.segments.serve(segment, gone)
     await answer(request, response, segment, renditions, needs.dice)
   } catch (error) {
     const [status, text] = refusalOf(error, path)
@@ -92,8 +93,8 @@ function refusalOf(error: unknown, path: string): readonly [status: number, text
 }
 
 function configOf(request: IncomingMessage): StreamConfig | null {
-  const header = request.headers['livepeer-transcode-configuration']
-  if (typeof header !== 'string' || header === '') return null
+  const header = headerOf(request, 'livepeer-transcode-configuration')
+  if (header === '') return null
   try {
     return parseStreamConfig(header)
   } catch (error) {
@@ -126,8 +127,8 @@ function describeSegment(
   if (extension !== '.ts' && extension !== '.mp4') {
     throw new Refusal(400, `ignoring file extension: ${extension}`)
   }
-  const fromMs = unsigned(request.headers['content-slice-from'])
-  const toMs = unsigned(request.headers['content-slice-to'])
+  const fromMs = unsigned(headerOf(request, 'content-slice-from'))
+  const toMs = unsigned(headerOf(request, 'content-slice-to'))
   if (fromMs > 0n && toMs > 0n && fromMs > toMs) {
     throw new Refusal(400, `Invalid slice config from=${fromMs}ms to=${toMs}ms`)
   }
@@ -138,8 +139,8 @@ function describeSegment(
     sequence: sequenceOf(path),
     format: extension === '.mp4' ? 'mp4' : 'mpegts',
     bytes,
-    durationMs: durationOf(request.headers['content-duration']),
-    resolution: resolutionOf(request.headers['content-resolution']),
+    durationMs: durationOf(headerOf(request, 'content-duration')),
+    resolution: resolutionOf(headerOf(request, 'content-resolution')),
     clip: fromMs > 0n || toMs > 0n ? { fromMs, toMs } : null,
     config,
   }
@@ -152,7 +153,7 @@ async function answer(
   renditions: readonly Rendition[],
   dice: Dice,
 ): Promise<void> {
-  if (request.headers.accept !== 'multipart/mixed' || renditions.length === 0) {
+  if (headerOf(request, 'accept') !== 'multipart/mixed' || renditions.length === 0) {
     return sendBytes(response, 200, {}, '')
   }
   const boundary = formatHex(dice.bytes(10)).slice(2)
@@ -171,20 +172,23 @@ async function answer(
   })
 }
 
-type Header = string | string[] | undefined
+/** The first line of a header, as peers read it; empty without one. */
+function headerOf(request: IncomingMessage, name: string): string {
+  return request.headersDistinct[name]?.[0] ?? ''
+}
 
 /** Whole milliseconds; missing or unreadable is 2 s (gateway.md §3). */
-function durationOf(header: Header): number {
-  return typeof header === 'string' && /^[+-]?\d{1,15}$/.test(header) ? Number(header) : DEFAULT_DURATION_MS
+function durationOf(header: string): number {
+  return /^[+-]?\d{1,15}$/.test(header) ? Number(header) : DEFAULT_DURATION_MS
 }
 
 /** `WxH` or `0x0`; it goes into playlists. */
-function resolutionOf(header: Header): string {
-  return typeof header === 'string' && /^\d{1,5}x\d{1,5}$/.test(header) ? header : '0x0'
+function resolutionOf(header: string): string {
+  return /^\d{1,5}x\d{1,5}$/.test(header) ? header : '0x0'
 }
 
-function unsigned(header: Header): bigint {
-  if (typeof header !== 'string' || !/^\d{1,20}$/.test(header)) return 0n
+function unsigned(header: string): bigint {
+  if (!/^\d{1,20}$/.test(header)) return 0n
   const value = BigInt(header)
   return value <= LARGEST_UINT64 ? value : 0n
 }

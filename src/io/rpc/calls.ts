@@ -10,6 +10,7 @@ import {
 } from '@connectrpc/connect'
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from '@connectrpc/connect-node'
 import { messageOf, NodeError } from '../../lib/errors.ts'
+import { hostAndPort } from '../../lib/hosts.ts'
 import type { Log } from '../../lib/log.ts'
 import { cut, type HttpRequest, type HttpResponse, refuse } from './http-exchange.ts'
 
@@ -83,6 +84,8 @@ export class GrpcHandler {
     }
     request.on('error', () => {})
     response.on('error', () => {})
+    // Connect makes a URL of it, which nobody reads, and Node's clients write IPv6 there without its brackets.
+    Object.defineProperty(request, 'authority', { value: 'localhost' })
     const call = async () => {
       const values = createContextValues().set(callPeer, this.#peerOf(request))
       const answer = await handler(universalRequestFromNodeRequest(request, response, undefined, values))
@@ -107,7 +110,7 @@ export class GrpcHandler {
     session.once('close', () => gone.abort())
     const { remoteAddress = 'unknown', remotePort = 0 } = socket
     const peer: Peer = {
-      address: `${remoteAddress}:${remotePort}`,
+      address: hostAndPort(remoteAddress, remotePort),
       host: remoteAddress,
       isOwn: isOwn(socket),
       gone: gone.signal,

@@ -13,12 +13,19 @@ export function clientThrough<Service extends DescService>(
   sessionManager: SessionManager,
   url: URL,
 ): Client<Service> {
+  // Node would write an IPv6 address without its brackets, and servers would refuse it.
+  const named: SessionManager = {
+    authority: sessionManager.authority,
+    request: (method, path, headers, options) =>
+      sessionManager.request(method, path, { ...headers, ':authority': url.host }, options),
+    notifyResponseByteRead: (stream) => sessionManager.notifyResponseByteRead(stream),
+  }
   const transport = createGrpcTransport({
     baseUrl: url.origin,
     acceptCompression: [],
     readMaxBytes: MAX_MESSAGE_BYTES,
     binaryOptions: { readUnknownFields: false },
-    sessionManager,
+    sessionManager: named,
   })
   return createClient(service, transport)
 }

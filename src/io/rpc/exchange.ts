@@ -132,6 +132,8 @@ export async function exchangeHttp2(
   const { method, url, headers, body } = exchange
   const stream = openStream(session, url, body === null, {
     ':method': method,
+    // Node would write an IPv6 address without its brackets.
+    ':authority': url.host,
     ':path': `${url.pathname}${url.search}`,
     ...headers,
     ...(body && { 'content-length': String(body.length) }),

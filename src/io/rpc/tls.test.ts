@@ -39,6 +39,15 @@ test('any serial number gives a certificate that can be read', () => {
   }
 })
 
+test('an IPv6 address stands in the certificate as one, with or without brackets', () => {
+  for (const host of ['[2001:db8::1]', '2001:db8::1']) {
+    const { cert } = makeIdentity(host, { clock: new WoundClock(), dice: systemDice })
+    const certificate = new X509Certificate(cert)
+    assert.equal(certificate.subjectAltName, 'IP Address:2001:DB8:0:0:0:0:0:1')
+    assert.equal(certificate.checkIP('2001:db8::1'), '2001:db8::1')
+  }
+})
+
 test('the key is readable for its owner alone, also where a looser file lay', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'livepeer-tls-'))
   try {

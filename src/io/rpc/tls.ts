@@ -1,7 +1,9 @@
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { isIPv6 } from 'node:net'
 import { join } from 'node:path'
 import type { Clock } from '../../lib/clock.ts'
 import type { Dice } from '../../lib/dice.ts'
+import { withoutBrackets } from '../../lib/hosts.ts'
 import { type Identity, makeCertificate } from './certificate.ts'
 
 /** How long a certificate is valid, in ms (wire.md §2). */
@@ -12,9 +14,12 @@ const VALID_MS = 8765 * 3600 * 1000
  * Nobody verifies it: it only makes the connection private.
  */
 export function makeIdentity(hostname: string, needs: { clock: Clock; dice: Dice }): Identity {
+  const host = withoutBrackets(hostname)
+  // Peers write IPv4 as a name; an IPv6 address is none, and readers refuse the certificate for it.
+  const names = isIPv6(host) ? { dnsNames: [], ipAddresses: [host] } : { dnsNames: [host], ipAddresses: [] }
   return makeCertificate(
     {
-      ...{ name: null, issuer: null, dnsNames: [hostname], ipAddresses: [] },
+      ...{ name: null, issuer: null, ...names },
       ...{ mayServe: true, mayCall: false, maySign: true, validMs: VALID_MS },
     },
     needs,

@@ -1,0 +1,189 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type Flag, flagNamed, flagNames, flags, foreignFlags } from './flags.ts'
+import { loadSettings } from './settings.ts'
+
+/**
+ * What start scripts of the network's other node carry, flag by flag (operations.md §1.2): such a script starts this
+ * node too, unless that would make a node that does something else than what was asked for.
+ */
+
+const ADDRESS = '0x70997970C51812dc3A010C7d01b50e0d17dc79C8'
+const CHAIN = '-network arbitrum-one-mainnet -ethUrl https://rpc.example'
+const GATEWAY = `${CHAIN} -gateway`
+const OFFCHAIN = '-gateway -orchAddr o.example'
+const ORCHESTRATOR = `${CHAIN} -orchestrator -transcoder -serviceAddr o.example:8935 -pricePerUnit 1`
+const TRANSCODER = '-transcoder -orchAddr o.example -orchSecret s'
+const REDEEMER = `${CHAIN} -redeemer -httpAddr 10.0.0.1:8935 -redeemerSecret s`
+
+type Verdict = 'accepted' | RegExp | { readonly refused: RegExp }
+
+const NOT_YET = (what: string) =>
+  new RegExp(`^-\\w+ is not supported by this version yet and does nothing: ${what}`)
+const NO_SCORES = NOT_YET('no scores are read')
+const NO_EVENTS = NOT_YET('events are published nowhere')
+const NO_STREAM_EVENTS = NOT_YET('events of streams are published nowhere')
+const MISSING = { refused: /^-\w+ is not supported by this version yet: leave it out/ }
+const FOREIGN = { refused: /^-\w+ is for AI or remote signing, which this node does not do: leave it out$/ }
+const TUNES_AI = /^-\w+ does nothing here: it is for AI, which this node does not do$/
+
+const scripts: readonly (readonly [base: string, flag: string, verdict: Verdict])[] = [
+  // Every role
+  [OFFCHAIN, '-v 6', 'accepted'],
+  [OFFCHAIN, '-v debug', 'accepted'],
+  [OFFCHAIN, '-network offchain', 'accepted'],
+  [OFFCHAIN, '-dataDir /data', 'accepted'],
+  [OFFCHAIN, '-datadir /data', /^-datadir is an old name: write -dataDir$/],
+  [OFFCHAIN, '-rtmpAddr 0.0.0.0:1935', NOT_YET('push segments over HTTP to /live/$')],
+  [ORCHESTRATOR, '-rtmpAddr 0.0.0.0:1935', /^-rtmpAddr does nothing here: it is for a gateway$/],
+  [OFFCHAIN, '-cliAddr 127.0.0.1:7935', 'accepted'],
+  [OFFCHAIN, '-cliAddr 0.0.0.0:7935', { refused: /would be open to others at -cliAddr 0\.0\.0\.0:7935/ }],
+  [OFFCHAIN, '-httpAddr 127.0.0.1:8936', 'accepted'],
+  [OFFCHAIN, '-httpAddr 0.0.0.0:9935', /^segments are not taken in at \/live\//],
+  [ORCHESTRATOR, '-httpAddr 0.0.0.0:8935', 'accepted'],
+  [TRANSCODER, '-httpAddr 0.0.0.0:8935', /^-httpAddr does nothing here/],
+  [TRANSCODER, '-serviceAddr o.example:8935', /^-serviceAddr does nothing here: it is for an orchestrator$/],
+  [ORCHESTRATOR, '-nodes https://n.example:8935', 'accepted'],
+  [`${OFFCHAIN.replace('-gateway', '')}`, '-broadcaster', /^-broadcaster is an old name: write -gateway$/],
+  [ORCHESTRATOR, '-orchSecret s', 'accepted'],
+  [TRANSCODER, '-orchAddr o1.example:8935,o2.example:8935', 'accepted'],
+  [OFFCHAIN, '-orchWebhookUrl https://w.example', MISSING],
+  [OFFCHAIN, `-orchBlocklist ${ADDRESS}`, 'accepted'],
+  [OFFCHAIN, '-orchMinLivepeerVersion 0.8.0', 'accepted'],
+  [OFFCHAIN, '-extraNodes 2', 'accepted'],
+  [OFFCHAIN, '-selectStakeWeight 0.5 -selectRandFreq 0.2 -selectPriceWeight 0.3', 'accepted'],
+  [OFFCHAIN, '-selectPriceExpFactor 50', 'accepted'],
+  [OFFCHAIN, '-orchPerfStatsUrl https://leaderboard.example', NO_SCORES],
+  [OFFCHAIN, '-region FRA', NO_SCORES],
+  [OFFCHAIN, '-minPerfScore 0.5', NO_SCORES],
+  [GATEWAY, '-maxPricePerUnit 1200', 'accepted'],
+  [GATEWAY, '-ignoreMaxPriceIfNeeded', 'accepted'],
+  [OFFCHAIN, '-maxPricePerUnit 1200', { refused: /^-maxPricePerUnit needs a chain/ }],
+  [OFFCHAIN, '-discoveryTimeout 1s', 'accepted'],
+  [OFFCHAIN, '-gatewayHost gw.example', MISSING],
+  [OFFCHAIN, '-transcodingOptions P720p30fps16x9,P360p30fps16x9', 'accepted'],
+  [OFFCHAIN, '-maxAttempts 5', 'accepted'],
+  [OFFCHAIN, '-maxSessions 100', 'accepted'],
+  [OFFCHAIN, '-maxSessions auto', { refused: /^-maxSessions auto is for an orchestrator or a transcoder/ }],
+  [OFFCHAIN, '-currentManifest', 'accepted'],
+  [ORCHESTRATOR, '-nvidia 0,1', 'accepted'],
+  [ORCHESTRATOR, '-netint 0', { refused: /^-netint is not supported by this version yet/ }],
+  [TRANSCODER, '-testTranscoder=false', 'accepted'],
+  [TRANSCODER, '-hevcDecoding', 'accepted'],
+  [OFFCHAIN, '-httpIngest', 'accepted'],
+  [OFFCHAIN, '-localVerify=false', 'accepted'],
+  [
+    OFFCHAIN,
+    '-verifierUrl https://v.example -verifierPath /v',
+    { refused: /^-verifierUrl is not supported/ },
+  ],
+  [OFFCHAIN, '-verifierPath /v', NOT_YET('nothing is written there$')],
+  // Without it anybody may stream, or is served at any price.
+  [OFFCHAIN, '-authWebhookUrl https://w.example', MISSING],
+  [ORCHESTRATOR, '-authWebhookUrl https://w.example', MISSING],
+  [ORCHESTRATOR, '-startupAvailabilityCheck=false', 'accepted'],
+
+  // Every role on a chain
+  [GATEWAY, '-ethUrl https://rpc2.example', 'accepted'],
+  [OFFCHAIN, '-ethUrl https://rpc.example', { refused: /^-ethUrl needs a chain/ }],
+  [GATEWAY, `-ethAcctAddr ${ADDRESS}`, 'accepted'],
+  [GATEWAY, '-ethPassword secret', 'accepted'],
+  [GATEWAY, '-ethKeystorePath /keys', 'accepted'],
+  [ORCHESTRATOR, `-ethOrchAddr ${ADDRESS}`, 'accepted'],
+  [GATEWAY, `-ethController ${ADDRESS}`, 'accepted'],
+  [GATEWAY, '-transactionTimeout 10m', 'accepted'],
+  [GATEWAY, '-maxTransactionReplacements 3', 'accepted'],
+  [GATEWAY, '-gasLimit 2000000', 'accepted'],
+  [GATEWAY, '-minGasPrice 1', 'accepted'],
+  [GATEWAY, '-maxGasPrice 200000000', 'accepted'],
+  [GATEWAY, '-blockPollingInterval 20', 'accepted'],
+  [ORCHESTRATOR, '-initializeRound -initializeRoundMaxDelay 1m', 'accepted'],
+  [ORCHESTRATOR, '-reward=false', 'accepted'],
+  [ORCHESTRATOR, '-redeemerAddr r.example:8935', 'accepted'],
+  [REDEEMER, '-monitor', 'accepted'],
+  [ORCHESTRATOR, '-pricePerUnit 0.5USD -pixelsPerUnit 1e12', 'accepted'],
+  [GATEWAY, `-priceFeedAddr ${ADDRESS}`, 'accepted'],
+  [ORCHESTRATOR, '-autoAdjustPrice=false', 'accepted'],
+  [ORCHESTRATOR, '-pricePerGateway {"gateways":[]}', 'accepted'],
+  [ORCHESTRATOR, '-pricePerBroadcaster {"broadcasters":[]}', /^-pricePerBroadcaster is an old name/],
+  [ORCHESTRATOR, '-ticketEV 1000000000000', 'accepted'],
+  [ORCHESTRATOR, '-maxFaceValue 1000000000000000', 'accepted'],
+  [GATEWAY, '-maxTicketEV 1 -maxTotalEV 1', 'accepted'],
+  [GATEWAY, '-depositMultiplier 2', 'accepted'],
+
+  // Observation
+  [OFFCHAIN, '-monitor -metricsPerStream -metricsClientIP', 'accepted'],
+  [OFFCHAIN, '-kafkaBootstrapServers k.example:9092', NO_EVENTS],
+  [OFFCHAIN, '-kafkaUser me', NO_EVENTS],
+  [OFFCHAIN, '-kafkaPassword hush', NO_EVENTS],
+  [OFFCHAIN, '-kafkaGatewayTopic events', NO_EVENTS],
+  [OFFCHAIN, '-metadataQueueUri amqp://q.example', NO_STREAM_EVENTS],
+  [OFFCHAIN, '-metadataAmqpExchange x', NO_STREAM_EVENTS],
+  [OFFCHAIN, '-metadataPublishTimeout 2s', NO_STREAM_EVENTS],
+  // What was to be kept there would be lost.
+  [OFFCHAIN, '-objectStore s3://a:b@region/bucket', MISSING],
+  [OFFCHAIN, '-recordStore s3://a:b@region/bucket', MISSING],
+  [OFFCHAIN, '-FVfailGsbucket b', NOT_YET('nothing is written there$')],
+  [OFFCHAIN, '-FVfailGskey k', NOT_YET('nothing is written there$')],
+
+  // AI, live runners and remote signing: roles and registries are refused, what tunes them is passed over
+  ...[...foreignFlags].map((name) => [GATEWAY, `-${name}`, FOREIGN] as const),
+  [ORCHESTRATOR, '-aiVerboseLogs', TUNES_AI],
+  [ORCHESTRATOR, '-aiVerboseLogs=false', TUNES_AI],
+  ...`aiModelsDir aiRunnerImage aiRunnerImageOverrides aiProcessingRetryTimeout aiRunnerContainersPerGPU
+  aiMinRunnerVersion maxPricePerCapability liveRunnerProxyUrl liveRunnerAddr mediaMTXApiPassword
+  liveAITrickleHostForRunner liveAIAuthApiKey liveAIAuthWebhookUrl liveAIHeartbeatURL liveAIHeartbeatHeaders
+  liveAIHeartbeatInterval livePaymentInterval liveOutSegmentTimeout liveAISaveNSegments liveAICapRefreshModels
+  liveAICapReportInterval`
+    .split(/\s+/)
+    .flatMap((name) => [
+      [GATEWAY, `-${name} 1`, TUNES_AI] as const,
+      [GATEWAY, `-${name}=hush -${name}=hush`, TUNES_AI] as const,
+    ]),
+]
+
+function load(line: string, file: string | null = null) {
+  const about = { version: '', runtime: '', arch: '', platform: '' }
+  const readText = (path: string) => (path === 'node.conf' ? file : null)
+  return loadSettings({ argv: line.trim().split(/ +/), env: {}, readText, homeDir: '/home/me', about })
+}
+
+for (const [base, flag, verdict] of scripts) {
+  const kind = verdict === 'accepted' ? verdict : verdict instanceof RegExp ? 'one warning' : 'refused'
+  test(`${flag}: ${kind} (${base})`, () => {
+    const loaded = load(`${base} ${flag}`)
+    if (verdict !== 'accepted' && !(verdict instanceof RegExp)) {
+      assert.ok('exit' in loaded, 'it starts')
+      assert.match(loaded.exit.stderr.trimEnd(), verdict.refused)
+      return
+    }
+    if ('exit' in loaded) assert.fail(loaded.exit.stderr)
+    const wanted = verdict === 'accepted' ? [] : [verdict]
+    assert.equal(loaded.warnings.length, wanted.length, loaded.warnings.join('\n'))
+    for (const [i, sentence] of wanted.entries()) assert.match(loaded.warnings[i]!, sentence)
+    assert.doesNotMatch(loaded.warnings.join(), /hush/)
+  })
+}
+
+test('a configuration file may carry them too', () => {
+  const file =
+    'gateway\norchAddr o.example\nrtmpAddr 0.0.0.0:1935\nliveAICapReportInterval 5m\naiVerboseLogs\n'
+  const loaded = load('-config node.conf', file)
+  if ('exit' in loaded) assert.fail(loaded.exit.stderr)
+  assert.deepEqual(loaded.warnings, [
+    'liveAICapReportInterval in line 4 of node.conf does nothing here: it is for AI, which this node does not do',
+    'aiVerboseLogs in line 5 of node.conf does nothing here: it is for AI, which this node does not do',
+    'rtmpAddr in line 3 of node.conf is not supported by this version yet and does nothing: push segments over HTTP to /live/',
+  ])
+})
+
+test('whatever this version does not support has its line above', () => {
+  const listed = new Set(
+    scripts.flatMap(([, flag]) => [...flag.matchAll(/(?:^| )-(\w+)/g)].map(([, name]) => flagNamed(name!))),
+  )
+  for (const name of flagNames) {
+    const flag: Flag = flags[name]
+    if (flag.later || flag.ignored) assert.ok(listed.has(name), name)
+    assert.ok(!(flag.later && flag.ignored), name)
+  }
+})

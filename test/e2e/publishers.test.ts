@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { createReadStream } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { promisify } from 'node:util'
+import { freePort } from '../../devnet/tcp-link.ts'
+import { makeSegment } from '../media.ts'
+import { until } from '../until.ts'
+import { testNodes } from './nodes.ts'
+import { writeTinyProfiles } from './tiny-stream.ts'
+
+/** Programs that people publish with, against a gateway and an orchestrator by the commands that an operator types. */
+
+const run = promisify(execFile)
+
+async function isInstalled(program: string, flag: string): Promise<boolean> {
+  return run(program, [flag]).then(
+    () => true,
+    () => false,
+  )
+}
+
+const skips = {
+  ffmpeg: (await isInstalled('ffmpeg', '-version')) ? false : 'ffmpeg is not installed',
+  curl: (await isInstalled('curl', '--version')) ? false : 'curl is not installed',
+}
+
+const SECONDS = 2
+const SEGMENTS = 4
+const FPS = 10
+
+/** What FFmpeg films: a test card with a tone, with a key frame at the beginning of every segment. */
+const SOURCE = [
+  ...['-f', 'lavfi', '-i', `testsrc=size=320x180:rate=${FPS}`],
+  ...['-f', 'lavfi', '-i', 'sine=frequency=440', '-t', String(SECONDS * SEGMENTS)],
+  ...['-c:v', 'libx264', '-preset', 'ultrafast', '-pix_fmt', 'yuv420p', '-g', String(FPS * SECONDS)],
+  ...['-c:a', 'aac', '-ac', '1'],
+]
+
+async function startNodes(t: TestContext) {
+  const { folder, node } = await testNodes(t)
+  const address = `127.0.0.1:${await freePort()}`
+  const http = `127.0.0.1:${await freePort()}`
+  const profiles = await writeTinyProfiles(join(folder, 'profiles.json'))
+  const orchestrator = await node('orchestrator', [
+    ...['-orchestrator', '-transcoder', '-maxSessions', '20', '-serviceAddr', address],
+  ])
+  await orchestrator.start()
+  const gateway = await node('gateway', [
+    ...['-gateway', '-httpAddr', http, '-orchAddr', address, '-transcodingOptions', profiles],
+  ])
+  await gateway.start()
+  return { folder, gateway, base: `http://${http}` }
+}
+
+type Nodes = Awaited<ReturnType<typeof startNodes>>
+
+/** Waits until the rendition's playlist lists these segments, and fetches them. */
+async function renditions({ base, gateway }: Nodes, stream: string, sequences: readonly number[]) {
+  const lines = sequences.map((sequence) => `/stream/${stream}/tiny/${sequence}.ts`)
+  await until(
+    async () => {
+      const answer = await fetch(`${base}/stream/${stream}/tiny.m3u8`)
+      const text = answer.ok ? await answer.text() : ''
+      const listed = text.split('\n').filter((line) => line.startsWith('/'))
+      return listed.join() === lines.join() ? true : null
+    },
+    `segments ${sequences.join(', ')} of ${stream} in the playlist`,
+  ).catch((error: Error) => {
+    throw new Error(`${error.message}\n${gateway.output.split('\n').slice(-12).join('\n')}`)
+  })
+  return await Promise.all(
+    lines.map(async (line) => Buffer.from(await (await fetch(`${base}${line}`)).arrayBuffer())),
+  )
+}
+
+/** Frames that FFmpeg's own decoder finds in a file. */
+async function framesOf(path: string): Promise<number> {
+  const what = [
+    '-v',
+    'error',
+    '-count_frames',
+    '-select_streams',
+    'v',
+    '-show_entries',
+    'stream=nb_read_frames',
+  ]
+  const { stdout } = await run('ffprobe', [...what, '-of', 'csv=p=0', path])
+  // A transport stream's tracks are listed once more as those of its program.
+  return Number.parseInt(stdout, 10)
+}
+
+const ffmpegHabits: Readonly<Record<string, readonly string[]>> = {
+  'PUT, a connection for each segment': ['-method', 'PUT'],
+  'POST, a connection for each segment': ['-method', 'POST'],
+  'one connection for all': ['-method', 'PUT', '-http_persistent', '1'],
+  'old segments are deleted, its own lists are short': [
+    ...[
+      '-method',
+      'PUT',
+      '-hls_flags',
+      'delete_segments',
+      '-hls_list_size',
+      '1',
+      '-hls_delete_threshold',
+      '1',
+    ],
+  ],
+  'a name of its own in each request': [
+    '-method',
+    'PUT',
+    '-user_agent',
+    'OBS',
+    '-headers',
+    'X-Stream: 1\r\n',
+  ],
+}
+
+test('FFmpeg publishes over HTTP, and every segment comes out transcoded', {
+  skip: skips.ffmpeg,
+}, async (t) => {
+  const nodes = await startNodes(t)
+  let number = 0
+  for (const [habit, flags] of Object.entries(ffmpegHabits)) {
+    await t.test(habit, async () => {
+      const stream = `movie${number++}`
+      const target = `${nodes.base}/live/${stream}`
+      await run('ffmpeg', [
+        ...['-hide_banner', '-nostdin', ...SOURCE, '-f', 'hls', '-hls_time', String(SECONDS), ...flags],
+        ...['-hls_segment_filename', `${target}/%d.ts`, `${target}/x.m3u8`],
+      ])
+      const numbers = Array.from({ length: SEGMENTS }, (_, i) => i)
+      const whole = join(nodes.folder, `${stream}.ts`)
+      await writeFile(whole, Buffer.concat(await renditions(nodes, stream, numbers)))
+      assert.equal(await framesOf(whole), SECONDS * SEGMENTS * FPS)
+    })
+  }
+})
+
+const curlHabits: Readonly<Record<string, readonly string[]>> = {
+  'PUT of a file, which asks first whether it may go on': ['-T', 'FILE', '-H', 'Expect: 100-continue'],
+  'POST of a file': ['--data-binary', '@FILE', '-H', 'Content-Type: video/mp2t'],
+  'chunked, from a pipe': ['-T', '-', '-H', 'Transfer-Encoding: chunked'],
+  'HTTP/1.0': ['--http1.0', '-T', 'FILE'],
+  'a gateway in the place of a proxy': ['--noproxy', '', '-x', 'GATEWAY', '-T', 'FILE'],
+  'renditions in the answer': ['-T', 'FILE', '-H', 'accept: multipart/mixed'],
+  'a clear-text HTTP/2 upgrade, which is not taken': ['--http2', '-T', 'FILE'],
+}
+
+test('curl publishes a segment in all its ways', { skip: skips.curl }, async (t) => {
+  const nodes = await startNodes(t)
+  const file = join(nodes.folder, 'source.ts')
+  await writeFile(file, await makeSegment({ width: 160, height: 90, fps: FPS, durationMs: 1000 }))
+  let number = 0
+  for (const [habit, flags] of Object.entries(curlHabits)) {
+    await t.test(habit, async () => {
+      const stream = `curl${number++}`
+      const words = flags.map((word) => word.replace('FILE', file).replace('GATEWAY', nodes.base))
+      const url = `${nodes.base}/live/${stream}/5.ts`
+      const curl = run('curl', ['-sS', '-f', '-w', '%{http_code}', '-o', '/dev/null', ...words, url])
+      if (words.includes('-')) createReadStream(file).pipe(curl.child.stdin!)
+      const { stdout } = await curl
+      assert.equal(stdout, '200')
+      const [rendition] = await renditions(nodes, stream, [5])
+      assert.ok(rendition!.length > 1000)
+    })
+  }
+})
