@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf'
-import type { ConnectRouter } from '@connectrpc/connect'
+import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect'
 import type {
   AuthToken,
   InfoRequest,
@@ -9,13 +9,15 @@ import type {
 } from '../../domain/segment.ts'
 import type { Payment } from '../../domain/ticket.ts'
 import { equalBytes } from '../../lib/bytes.ts'
+import { type Clock, systemClock } from '../../lib/clock.ts'
 import { keccak256, ZERO_ADDRESS } from '../../lib/crypto.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Share } from '../../lib/fair-budget.ts'
 import type { Log } from '../../lib/log.ts'
 import { BodyError, readBody } from '../../lib/request-body.ts'
 import type { Admission } from '../../services/orchestrator.ts'
-import { callError, type HttpHandler, isOwn, type Routes } from './calls.ts'
+import { callError, callPeer, type HttpHandler, type Routes } from './calls.ts'
+import { connectionOf } from './connection-limits.ts'
 import {
   encodePaymentResult,
   encodeTranscodeResult,
@@ -46,9 +48,11 @@ import {
   type HttpResponse,
   refuse,
 } from './http-exchange.ts'
-import { hostOf } from './peer-host.ts'
+import { type PeerLimitOptions, PeerLimits } from './peer-limits.ts'
 import { SegmentBodies, type SegmentBodiesOptions } from './segment-bodies.ts'
 
+/** What one host may call, behind which may be a balancer with all gateways: each asks a few times for a stream. */
+const CALLS = { callsPerSecond: 100, burst: 1_000 }
 const MAX_URI_BYTES = 8 * 1024
 /** How long the fetching of a segment that comes as a URI may take (wire.md §12). */
 const DOWNLOAD_MS = 4_000
@@ -70,7 +74,9 @@ export interface OrchestratorApi {
 }
 
 /** Bounds, for tests. */
-export interface OrchestratorEndpointOptions extends SegmentBodiesOptions {}
+export interface OrchestratorEndpointOptions extends SegmentBodiesOptions {
+  readonly calls?: Omit<PeerLimitOptions, 'streams'>
+}
 
 /** What the endpoint needs. */
 export interface OrchestratorEndpointNeeds {
@@ -78,21 +84,34 @@ export interface OrchestratorEndpointNeeds {
   /** Fetches a segment that comes as a URI, within the limit of a segment's size. */
   download(url: string, signal: AbortSignal): Promise<Uint8Array>
   readonly log: Log
+  readonly clock?: Clock
 }
 
 /** What an orchestrator serves: three calls, segments, payments and results (wire.md §3, §10–§12, §15). */
 export class OrchestratorEndpoint implements Routes {
   readonly #needs: OrchestratorEndpointNeeds
   readonly #bodies: SegmentBodies
+  readonly #calls: PeerLimits
 
   constructor(options: OrchestratorEndpointOptions, needs: OrchestratorEndpointNeeds) {
     this.#needs = needs
     this.#bodies = new SegmentBodies(options)
+    this.#calls = new PeerLimits(
+      { ...(options.calls ?? CALLS), streams: 0 },
+      { clock: needs.clock ?? systemClock },
+    )
   }
 
   readonly grpc = (router: ConnectRouter): void => {
     const { api, log } = this.#needs
-    const translated = async <Answer>(work: () => Answer | Promise<Answer>): Promise<Answer> => {
+    const translated = async <Answer>(
+      { values }: HandlerContext,
+      work: () => Answer | Promise<Answer>,
+    ): Promise<Answer> => {
+      const peer = values.get(callPeer)
+      if (!peer?.isTrusted() && !this.#calls.takeCall(peer?.host ?? 'unknown')) {
+        throw new ConnectError('too many calls from this host: try again later', Code.ResourceExhausted)
+      }
       try {
         return await work()
       } catch (error) {
@@ -100,16 +119,17 @@ export class OrchestratorEndpoint implements Routes {
       }
     }
     router.service(Orchestrator, {
-      getOrchestrator: (request, { signal }) =>
-        translated(async () =>
-          create(OrchestratorInfoSchema, writeInfo(await api.info(readInfoRequest(request), signal))),
+      getOrchestrator: (request, context) =>
+        translated(context, async () =>
+          create(OrchestratorInfoSchema, writeInfo(await api.info(readInfoRequest(request), context.signal))),
         ),
-      endTranscodingSession: ({ authToken }) =>
-        translated(async () => {
+      endTranscodingSession: ({ authToken }, context) =>
+        translated(context, async () => {
           await api.endSession(authToken ? readAuthToken(authToken) : null)
           return create(EndTranscodingSessionResponseSchema)
         }),
-      ping: ({ value }) => translated(() => create(PingPongSchema, { value: api.ping(value) })),
+      ping: ({ value }, context) =>
+        translated(context, () => create(PingPongSchema, { value: api.ping(value) })),
     })
   }
 
@@ -126,6 +146,8 @@ export class OrchestratorEndpoint implements Routes {
     const credentials = readCredentials(request, response)
     if (!credentials) return
     const { segment, payment } = credentials
+    // While the connection is there: later nothing tells whose it was.
+    const connection = connectionOf(request.socket)
     let admission: Admission
     try {
       admission = await this.#needs.api.admit(segment, payment, gone)
@@ -136,7 +158,7 @@ export class OrchestratorEndpoint implements Routes {
     const share = this.#bodies.open({
       sessionId: segment.authToken?.sessionId ?? '',
       sender: payment?.sender ?? ZERO_ADDRESS,
-      host: isOwn(request.socket) ? null : hostOf(request.socket.remoteAddress),
+      host: connection?.isTrusted ? null : (connection?.host ?? 'unknown'),
     })
     let source: Uint8Array | null = null
     try {

@@ -86,6 +86,7 @@ export class TranscoderEndpoint implements Routes {
         Code.Unauthenticated,
       )
     }
+    if (this.#api.knowsSecret(request.secret)) peer.trust()
     try {
       for await (const notice of this.#api.register(readRegistration(request), peer, signal)) {
         yield create(NotifySegmentSchema, writeNotice(notice))
