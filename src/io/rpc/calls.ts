@@ -54,8 +54,8 @@ export interface Peer {
   readonly address: string
   /** Whom it is counted for, as `hostOf` names it. */
   readonly host: string
-  /** Whether it has shown a certificate of this operator. */
-  readonly isOwn: boolean
+  /** The fingerprint of the operator's certificate that it has shown; null for a stranger. */
+  readonly identity: string | null
   /** It has proven that it belongs to this node: its connection is kept, whatever else its host does. */
   trust(): void
   isTrusted(): boolean
@@ -163,7 +163,7 @@ export class GrpcHandler {
     const peer: Peer = {
       address: `${remoteAddress}:${remotePort}`,
       host: hostOf(remoteAddress),
-      isOwn: isOwn(socket),
+      identity: ownIdentity(socket),
       isTrusted: () => connection?.isTrusted ?? false,
       trust: () => connection?.trust(),
       gone: gone.signal,
@@ -225,14 +225,14 @@ function endCall(stream: ServerHttp2Stream, code: Code, text: string): void {
   stream.respond({ ':status': 200, 'content-type': 'application/grpc', ...status }, { endStream: true })
 }
 
-/** Notes that the other end of a connection has shown a certificate of this operator. */
-export function markOwn(socket: Socket): void {
-  Object.assign(socket, { [OWN_PEER]: true })
+/** Notes that the other end of a connection has shown a certificate of this operator, and its fingerprint. */
+export function markOwn(socket: Socket, fingerprint: string): void {
+  Object.assign(socket, { [OWN_PEER]: fingerprint })
 }
 
-/** Whether the other end of a request's connection has shown a certificate of this operator. */
-export function isOwn(socket: Socket): boolean {
-  return (socket as { [OWN_PEER]?: boolean })[OWN_PEER] === true
+/** The fingerprint of the operator's certificate that the other end of a request's connection has shown, or null. */
+export function ownIdentity(socket: Socket): string | null {
+  return (socket as { [OWN_PEER]?: string })[OWN_PEER] ?? null
 }
 
 /** Whether a request is a gRPC call (wire.md §2, dispatch). */

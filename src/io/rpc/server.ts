@@ -19,7 +19,7 @@ import { type ConnectionLimitOptions, ConnectionLimits, connectionOf } from './c
 import { MAX_MESSAGE_BYTES } from './convert.ts'
 import { MAX_HEADER_BYTES } from './headers.ts'
 import { cut, type HttpRequest, type HttpResponse, refuse } from './http-exchange.ts'
-import { contextOf, isOwnPeer, type OwnCerts } from './own-certs.ts'
+import { contextOf, type OwnCerts, ownPeerOf } from './own-certs.ts'
 import { type PeerLimitOptions, PeerLimits } from './peer-limits.ts'
 import { makeIdentity, saveIdentity } from './tls.ts'
 
@@ -244,8 +244,9 @@ export class Endpoint implements Service {
     server.on('secureConnection', (socket) => {
       socket.on('error', () => {})
       this.#limits.secured(socket)
-      if ('own' in tls && isOwnPeer(socket, tls.own)) {
-        markOwn(socket)
+      const identity = 'own' in tls ? ownPeerOf(socket, tls.own) : null
+      if (identity !== null) {
+        markOwn(socket, identity)
         connectionOf(socket)?.trust()
       }
       if (socket.alpnProtocol) (socket.alpnProtocol === 'h2' ? http2 : http1).emit('connection', socket)
