@@ -1,7 +1,9 @@
 import type { Profile } from '../src/domain/rendition.ts'
 import type { SegmentData } from '../src/domain/segment.ts'
 import { ResultReader } from '../src/io/rpc/transcoder-result.ts'
+import { intToFixedBytes } from '../src/lib/bytes.ts'
 import { settle, type WoundClock } from '../src/lib/clock.ts'
+import type { Dice } from '../src/lib/dice.ts'
 import type { AdmittedJob, TranscodeOutput } from '../src/services/orchestrator.ts'
 
 const PROFILE: Profile = {
@@ -18,6 +20,12 @@ const PROFILE: Profile = {
   colorDepth: 0,
   chromaFormat: '420',
   quality: 0,
+}
+
+/** Dice that count: a pool's tasks get the numbers 1, 2, 3. */
+export function countingDice(): Dice {
+  let last = 0n
+  return { bytes: (length) => intToFixedBytes(++last, length), fraction: () => 0 }
 }
 
 /** A job of one rendition, to be changed by a test. */

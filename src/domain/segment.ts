@@ -102,6 +102,19 @@ export interface TranscodeResult {
 /** The largest segment or rendition that is taken: 300 s at 8 Mbit/s (gateway.md §1, wire.md §10). */
 export const MAX_SEGMENT_BYTES = 300_000_000
 
+/** What a source is believed to need at most: 100 Mbit/s, far above what is streamed. */
+const MAX_SOURCE_BYTES_PER_MS = 12_500
+/** And this in any case: publishers that do not tell a duration count as 2 s (gateway.md §1), whatever they send. */
+const SOURCE_ALLOWANCE_BYTES = 16_000_000
+
+/**
+ * The largest source, in bytes, that a segment of this duration may have: 16 MB + 100 Mbit/s × duration, and never more
+ * than `MAX_SEGMENT_BYTES`. For 2 s that is 41 MB.
+ */
+export function maxSourceBytes(durationMs: number): number {
+  return Math.min(MAX_SEGMENT_BYTES, SOURCE_ALLOWANCE_BYTES + MAX_SOURCE_BYTES_PER_MS * durationMs)
+}
+
 /** How long a segment may take from its arrival: max(8 s, 4 × its duration) (wire.md §13, gateway.md §10). */
 export function segmentLimitMs(durationMs: number): number {
   return Math.max(8_000, 4 * durationMs)

@@ -6,7 +6,7 @@ import { BodyError, type BodyLimits, ByteBudget, readBody } from './request-body
 
 /** Serves one request over a real socket: what `send` writes, read within these limits; gives what came of it. */
 async function received(
-  limits: Partial<BodyLimits>,
+  limits: Partial<BodyLimits> & { budget?: ByteBudget },
   send: (socket: Socket) => Promise<void> | void,
   headers = 'transfer-encoding: chunked',
 ): Promise<{ outcome: unknown; held: number }> {
@@ -44,7 +44,7 @@ test('a body is read whole, and its bytes stay counted until whoever has it give
 
 const refused: readonly [
   claim: string,
-  limits: Partial<BodyLimits>,
+  limits: Partial<BodyLimits> & { budget?: ByteBudget },
   send: (socket: Socket) => Promise<void> | void,
   code: string,
   text: string,
@@ -71,6 +71,18 @@ const refused: readonly [
     (socket) => void socket.write(chunk('x')),
     'body-stalled',
     'nothing came for 0.1 s',
+  ],
+  [
+    'comes more slowly than the least rate',
+    { stallMs: 200, slowest: { bytes: 10, perMs: 300 } },
+    async (socket) => {
+      for (let i = 0; i < 30 && !socket.destroyed; i++) {
+        socket.write(chunk('x'))
+        await new Promise((resolve) => setTimeout(resolve, 50))
+      }
+    },
+    'body-stalled',
+    'the body comes too slowly',
   ],
   [
     'trickles, never silent for long',

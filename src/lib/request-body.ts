@@ -10,8 +10,16 @@ export class BodyError extends NodeError<BodyFault> {
   override name = 'BodyError'
 }
 
+/** Room for bytes in memory. */
+export interface Room {
+  /** Takes room for bytes, or says that there is none. */
+  take(bytes: number): boolean
+  /** Gives room back. */
+  give(bytes: number): void
+}
+
 /** Counts bytes that are held in memory at one time, over all requests. */
-export class ByteBudget {
+export class ByteBudget implements Room {
   readonly #max: number
   #held = 0
 
@@ -24,14 +32,12 @@ export class ByteBudget {
     return this.#held
   }
 
-  /** Takes room for bytes, or says that there is none. */
   take(bytes: number): boolean {
     if (this.#held + bytes > this.#max) return false
     this.#held += bytes
     return true
   }
 
-  /** Gives room back. */
   give(bytes: number): void {
     this.#held -= bytes
   }
@@ -44,8 +50,10 @@ export interface BodyLimits {
   readonly stallMs: number
   /** The whole body must have come within this time; absent: whoever serves the request sees to that. */
   readonly totalMs?: number
+  /** At least this much has to come in each span of time until the body's end; absent: any rate will do. */
+  readonly slowest?: { readonly bytes: number; readonly perMs: number }
   /** From which its bytes are taken; whoever gets the body gives them back. */
-  readonly budget: ByteBudget
+  readonly budget: Room
   /** Aborted when nobody wants the body any more. */
   readonly signal?: AbortSignal
 }
@@ -71,7 +79,7 @@ export function receiveBody(
   limits: BodyLimits,
   take: (chunk: Uint8Array) => void,
 ): Promise<number> {
-  const { maxBytes, stallMs, totalMs, budget, signal } = limits
+  const { maxBytes, stallMs, totalMs, slowest, budget, signal } = limits
   const { promise, resolve, reject } = Promise.withResolvers<number>()
   let length = 0
   const onStall = () => fail('body-stalled', `nothing came for ${stallMs / 1000} s`)
@@ -80,6 +88,15 @@ export function receiveBody(
     totalMs === undefined
       ? undefined
       : setTimeout(() => fail('body-stalled', 'the body comes too slowly'), totalMs)
+  let lengthBefore = 0
+  const checkRate = () => {
+    if (isSettled || !slowest) return
+    if (length - lengthBefore < slowest.bytes) fail('body-stalled', 'the body comes too slowly')
+    lengthBefore = length
+  }
+  // What came while this process was busy with other things is read first.
+  const rate = slowest && setInterval(() => setImmediate(checkRate), slowest.perMs)
+  let isSettled = false
   const onData = (chunk: Uint8Array) => {
     stall.refresh()
     if (length + chunk.length > maxBytes) return onTooLarge()
@@ -109,8 +126,10 @@ export function receiveBody(
     reject(error)
   }
   const settle = () => {
+    isSettled = true
     clearTimeout(stall)
     clearTimeout(total)
+    clearInterval(rate)
     signal?.removeEventListener('abort', onUnwanted)
     request.off('data', onData).off('end', onEnd).off('aborted', onClose).off('close', onClose)
   }

@@ -350,7 +350,9 @@ test('a new session is capped while its segment could not be done in time, a kno
   const known = await segmentFor(orchestrator)
   const early = await segmentFor(orchestrator)
   const late = await segmentFor(orchestrator)
-  ;(await orchestrator.admit(known, payment)).release()
+  const first = (await orchestrator.admit(known, payment)).transcode(source, never)
+  await clock.wind(4_000)
+  assert.equal((await first).outcome.kind, 'data')
   for (let session = 0; session < 7; session++) await post(1)
   const capped = { code: 'forbidden', message: 'OrchestratorCapped' }
   await assert.rejects(orchestrator.admit(late, payment), capped)
@@ -528,31 +530,71 @@ test('work that is done is answered even when no new params can be offered', asy
   assert.equal(result.info, null)
 })
 
-test('a session ends after 70 s without segments, and at its gateway’s wish', async () => {
-  const { orchestrator, clock, stored } = setUp()
+test('a session ends 70 s after its last finished segment, and at its gateway’s wish', async () => {
+  const { orchestrator, clock, jobs, stored } = setUp()
   await using supervisor = new Supervisor()
   await supervisor.start(orchestrator)
   const segment = await segmentFor(orchestrator)
+  const finishOne = async () => {
+    const answer = (await orchestrator.admit(segment, payment)).transcode(source, never)
+    await settle()
+    jobs.at(-1)!.finish(output())
+    await answer
+  }
+  await finishOne()
   const admission = await orchestrator.admit(segment, payment)
   await clock.wind(120_000)
   assert.equal(orchestrator.sessionCount, 1, 'a running segment keeps its session')
   admission.release()
-  stored.set(`${segment.authToken!.sessionId}/P/0.ts`, source)
-  await clock.wind(69_000)
+  await clock.wind(6_000)
+  assert.equal(orchestrator.sessionCount, 0, 'a segment that was never finished does not')
+  await finishOne()
+  await clock.wind(60_000)
+  ;(await orchestrator.admit(segment, payment)).release()
+  await clock.wind(9_000)
   assert.equal(orchestrator.sessionCount, 1)
+  assert.equal(stored.size, 1)
   await clock.wind(6_000)
   assert.equal(orchestrator.sessionCount, 0)
   assert.equal(stored.size, 0, 'its results are forgotten')
 
-  ;(
-    await orchestrator.admit(await segmentFor(orchestrator, { authToken: segment.authToken }), payment)
-  ).release()
+  await finishOne()
   await assert.rejects(orchestrator.endSession({ ...segment.authToken!, sessionId: 'ffffffff' }), {
     message: 'Invalid auth token',
   })
   await orchestrator.endSession(segment.authToken)
   await orchestrator.endSession(segment.authToken)
   assert.equal(orchestrator.sessionCount, 0)
+})
+
+test('a session of which nothing is finished holds no place once its segment has failed or never came', async () => {
+  const { orchestrator, jobs } = setUp({ maxSessions: 1 })
+  const [first, second] = [await segmentFor(orchestrator), await segmentFor(orchestrator)]
+  ;(await orchestrator.admit(first, payment)).release()
+  await settle()
+  const answer = (await orchestrator.admit(second, payment)).transcode(source, never)
+  await assert.rejects(orchestrator.admit(first, payment), { message: 'OrchestratorCapped' })
+  await settle()
+  jobs[0]!.fail(new NodeError('media', 'No keyframes in input'))
+  await answer
+  await settle()
+  assert.equal(orchestrator.sessionCount, 0)
+  assert.ok(await orchestrator.admit(first, payment))
+})
+
+test('first segments that are slow to come do not keep the places from others', async () => {
+  const { clock, orchestrator, jobs } = setUp({ maxSessions: 1 })
+  const [slow, quick] = [await segmentFor(orchestrator), await segmentFor(orchestrator)]
+  const admission = await orchestrator.admit(slow, payment)
+  await clock.wind(7_000)
+  await assert.rejects(orchestrator.admit(quick, payment), { message: 'OrchestratorCapped' })
+  await clock.wind(1_000)
+  const answer = (await orchestrator.admit(quick, payment)).transcode(source, never)
+  await settle()
+  const late = await admission.transcode(source, never)
+  assert.deepEqual(late.outcome, { kind: 'error', text: 'OrchestratorCapped' })
+  jobs[0]!.finish(output())
+  assert.equal((await answer).outcome.kind, 'data')
 })
 
 test('a session that is ended while its segments run keeps its place and its turn until they are done', async () => {

@@ -34,8 +34,13 @@ import type { Reservation } from './segment-accounts.ts'
 
 /** Segments of one session that may wait while another is transcoded (wire.md §10). */
 const MAX_QUEUED_PER_SESSION = 4
-/** A session ends after this long without a segment (transcoding.md §10). */
+/** A session ends after this long without a finished segment (transcoding.md §10). */
 const SESSION_IDLE_MS = 70_000
+/**
+ * How long a session has its place before its first segment is here: as long as most gateways wait for all of it
+ * (wire.md §10). A slower one gets its place when the segment has come, if there still is one.
+ */
+const FIRST_UPLOAD_MS = 8_000
 const SESSION_SWEEP_MS = 5_000
 /** So long balancers are given to notice that this node is about to stop, before it refuses what they send. */
 const NOTICE_MS = 3_000
@@ -213,7 +218,9 @@ interface Session {
   inTurn: number
   /** How long these last. */
   inTurnMs: number
-  lastUsed: number
+  readonly openedAt: number
+  /** When its last segment was finished; null before the first, without which it keeps no place. */
+  finishedAt: number | null
   /** Resolves when the segment before has been dealt with. */
   tail: Promise<void>
   /** Its gateway has ended it: it goes with its last running segment. */
@@ -240,7 +247,8 @@ export class Orchestrator implements Service {
         await this.#needs.clock.sleep(SESSION_SWEEP_MS, signal)
         const now = this.#needs.clock.now()
         for (const session of this.#sessions.values()) {
-          if (session.running === 0 && now - session.lastUsed >= SESSION_IDLE_MS) this.#end(session)
+          const idleMs = now - (session.finishedAt ?? session.openedAt)
+          if (session.running === 0 && idleMs >= SESSION_IDLE_MS) this.#end(session)
         }
       }
     })
@@ -310,11 +318,10 @@ export class Orchestrator implements Service {
     const booked = session ?? this.#open(token.sessionId)
     booked.running++
     booked.isOver = false
-    booked.lastUsed = this.#needs.clock.now()
     const release = once(() => {
       booked.running--
-      booked.lastUsed = this.#needs.clock.now()
       if (booked.isOver) this.#forget(booked)
+      else if (booked.finishedAt === null) this.#endUnproven(booked)
     })
     let reservation: Reservation
     try {
@@ -322,7 +329,6 @@ export class Orchestrator implements Service {
       reservation = await this.#reserve(segment, sender, token.sessionId)
     } catch (error) {
       release()
-      if (!session && booked.running === 0) this.#end(booked)
       throw error
     }
     return {
@@ -356,8 +362,17 @@ export class Orchestrator implements Service {
 
   /** Whether one more session may be opened: there is a place for it, and what is under way leaves time for its segment. */
   #hasRoom(sessionId: string, durationMs: number): boolean {
-    if (this.#sessions.size >= this.#options.maxSessions) return false
-    return this.#canFinish(sessionId, durationMs, NOTHING)
+    return this.#hasPlace() && this.#canFinish(sessionId, durationMs, NOTHING)
+  }
+
+  #hasPlace(): boolean {
+    const placed = [...this.#sessions.values()].filter((session) => this.#keepsPlace(session))
+    return placed.length < this.#options.maxSessions
+  }
+
+  /** Whether nobody else may have the place of a session. */
+  #keepsPlace({ finishedAt, inTurn, openedAt }: Session): boolean {
+    return finishedAt !== null || inTurn > 0 || this.#needs.clock.now() - openedAt < FIRST_UPLOAD_MS
   }
 
   #canFinish(
@@ -409,6 +424,7 @@ export class Orchestrator implements Service {
     let hasBegun = false
     let outcome: TranscodeResult['outcome']
     try {
+      if (!this.#keepsPlace(session) && !this.#hasPlace()) throw new NodeError('busy', 'OrchestratorCapped')
       const onBegin = () => {
         hasBegun = true
       }
@@ -419,6 +435,7 @@ export class Orchestrator implements Service {
       )
       // The answer does not wait for it: a charge that a crash loses is this node's own loss.
       void this.#charge(booking, pixels)
+      session.finishedAt = this.#needs.clock.now()
       outcome = { kind: 'data', renditions: results, sig: this.#needs.signer.sign(resultHash(hashes)) }
       this.#needs.events.segmentTranscoded({
         sessionId: token.sessionId,
@@ -560,7 +577,8 @@ export class Orchestrator implements Service {
       running: 0,
       inTurn: 0,
       inTurnMs: 0,
-      lastUsed: this.#needs.clock.now(),
+      openedAt: this.#needs.clock.now(),
+      finishedAt: null,
       tail: Promise.resolve(),
       isOver: false,
     }
@@ -574,6 +592,12 @@ export class Orchestrator implements Service {
     this.#needs.transcoder.sessionEnded?.(session.id)
     this.#needs.results.drop(`${session.id}/`)
     this.#forget(session)
+  }
+
+  /** Ends a session of which nothing was ever finished and nothing is under way: it holds no place for later. */
+  #endUnproven(session: Session): void {
+    const isCurrent = this.#sessions.get(session.id) === session
+    if (isCurrent && session.running === 0 && session.finishedAt === null) this.#end(session)
   }
 
   /** Gives the place of a session free, but not before its last segment is done: a new one would begin beside it. */

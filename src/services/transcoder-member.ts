@@ -11,6 +11,8 @@ const IDLE_MS = 60_000
 /** The other end of a transcoder's registration. */
 export interface TranscoderPeer {
   readonly address: string
+  /** The fingerprint of the certificate by which it is known; null where there are none. */
+  readonly identity?: string | null
   /** Aborted once its connection is gone: with the stream alone it may still bring results. */
   readonly gone: AbortSignal
   /** Resolves when the other side gives a sign of life; rejects when there is no connection. */
@@ -40,6 +42,7 @@ export interface TranscoderState {
 /** A transcoder in the pool. */
 export class Member {
   readonly address: string
+  readonly identity: string | null
   readonly sinceMs: number
   readonly capabilities: Capabilities
   /** The engine of this node itself, which is told nothing. */
@@ -61,6 +64,7 @@ export class Member {
 
   constructor(facts: {
     address: string
+    identity: string | null
     sinceMs: number
     /** Sessions that it takes, which may change. */
     capacity: () => number
@@ -68,6 +72,7 @@ export class Member {
     isLocal: boolean
   }) {
     this.address = facts.address
+    this.identity = facts.identity
     this.sinceMs = facts.sinceMs
     this.#capacity = facts.capacity
     this.capabilities = facts.capabilities

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { jobOf, outputOf, pass, rest } from '../../test/fake-transcoder.ts'
+import { countingDice, jobOf, outputOf, pass, rest } from '../../test/fake-transcoder.ts'
 import { bitstringOf, type Capabilities, defaultCapabilities } from '../domain/capabilities.ts'
 import type { Notice } from '../domain/transcoder-notice.ts'
 import { MemoryObjects } from '../io/objects.ts'
 import { WoundClock } from '../lib/clock.ts'
+import { type Dice, seededDice } from '../lib/dice.ts'
 import { NodeError } from '../lib/errors.ts'
 import { silentLog } from '../lib/log.ts'
 import type { AdmittedJob, TranscodeOutput } from './orchestrator.ts'
@@ -13,7 +14,7 @@ import { TranscoderPool } from './transcoder-pool.ts'
 const SECRET = 'swordfish'
 const PEER = { address: 'x', gone: new AbortController().signal, ping: async () => {} }
 
-function world(t: TestContext, options: { local?: boolean; localCapacity?: number } = {}) {
+function world(t: TestContext, options: { local?: boolean; localCapacity?: number; dice?: Dice } = {}) {
   const clock = new WoundClock()
   const sources = new MemoryObjects()
   const lost: string[] = []
@@ -40,7 +41,7 @@ function world(t: TestContext, options: { local?: boolean; localCapacity?: numbe
     },
     {
       local: options.local ? local : null,
-      ...{ sources, clock, log: silentLog },
+      ...{ sources, clock, dice: options.dice ?? countingDice(), log: silentLog },
       events: {
         transcoders: () => {},
         transcoderLost: ({ address, reason }) => void lost.push(`${address} ${reason}`),
@@ -49,7 +50,10 @@ function world(t: TestContext, options: { local?: boolean; localCapacity?: numbe
   )
   pool.start()
   /** A transcoder that notes what it is told. */
-  const come = async (name: string, how: { capacity?: number; capabilities?: Capabilities } = {}) => {
+  const come = async (
+    name: string,
+    how: { capacity?: number; capabilities?: Capabilities; identity?: string } = {},
+  ) => {
     const told: Notice[] = []
     const stop = new AbortController()
     const line = new AbortController()
@@ -57,6 +61,7 @@ function world(t: TestContext, options: { local?: boolean; localCapacity?: numbe
     let isAlive = true
     const peer = {
       address: name,
+      identity: how.identity ?? null,
       gone: line.signal,
       ping: () => new Promise<void>((resolve) => (isAlive ? resolve() : void pings.push(resolve))),
     }
@@ -127,18 +132,42 @@ test('a transcoder gets the task of its session with everything that it needs, a
   const asked = await w.ask(jobOf('aaaa', 7n))
   const [task] = one.tasks()
   assert.ok(task)
-  assert.equal(task.taskId, 0n)
+  assert.equal(task.taskId, 1n)
   assert.equal(task.url, 'https://10.0.0.1:8935/stream/aaaa/7.tempfile')
   assert.equal(task.orchestrator, 'offchain')
   assert.deepEqual([task.segment.hash, task.segment.sig.length], [new Uint8Array(32), 0])
   assert.deepEqual(w.sources.get('aaaa/7.tempfile'), Uint8Array.of(1, 2, 3))
-  assert.equal(w.pool.wanted(0n)?.aborted, false)
-  w.pool.finish(0n, outputOf('done'))
+  assert.equal(w.pool.wanted(1n, null)?.over.aborted, false)
+  w.pool.finish(1n, outputOf('done'))
   await rest()
   assert.equal(asked.result, 'done')
-  assert.equal(w.pool.wanted(0n), null)
-  w.pool.finish(0n, outputOf('twice'))
-  w.pool.finish(99n, outputOf('never asked'))
+  assert.equal(w.pool.wanted(1n, null), null)
+  w.pool.finish(1n, outputOf('twice'))
+  w.pool.finish(100n, outputOf('never asked'))
+})
+
+test('tasks have numbers that nobody guesses, exact as a float and above zero', async (t) => {
+  const w = world(t, { dice: seededDice('tasks') })
+  const one = await w.come('one', { capacity: 100 })
+  for (let i = 0; i < 50; i++) await w.ask(jobOf(`s${i}`))
+  const ids = one.tasks().map(({ taskId }) => taskId)
+  assert.equal(new Set(ids).size, 50)
+  assert.ok(ids.every((id) => id > 0n && id < 2n ** 53n))
+  assert.ok(ids.some((id) => id > 2n ** 51n))
+  const steps = new Set(ids.slice(1).map((id, i) => id - ids[i]!))
+  assert.equal(steps.size, 49)
+})
+
+test('with certificates a task’s result is taken from the node that has the task only', async (t) => {
+  const w = world(t)
+  await w.come('one', { identity: 'AA:BB' })
+  const asked = await w.ask(jobOf('a'))
+  for (const identity of ['CC:DD', null]) assert.equal(w.pool.wanted(1n, identity), null)
+  const wanted = w.pool.wanted(1n, 'AA:BB')
+  assert.deepEqual([wanted?.transcoder, wanted?.maxBytes], ['one', 41_000_000])
+  w.pool.finish(1n, outputOf('done'))
+  await rest()
+  assert.equal(asked.result, 'done')
 })
 
 test('a session stays with its transcoder; a new one goes to who has the least to do for its size', async (t) => {
@@ -262,11 +291,11 @@ test('a session that leaves a transcoder after a failure is over there, once not
   const one = await w.come('one')
   await w.ask(jobOf('a', 0n))
   await w.ask(jobOf('a', 1n))
-  w.pool.finish(0n, new NodeError('remote-failure', 'No keyframes in input'))
+  w.pool.finish(1n, new NodeError('remote-failure', 'No keyframes in input'))
   await rest()
   const ends = () => one.told.filter(({ kind }) => kind === 'teardown')
   assert.deepEqual(ends(), [])
-  w.pool.finish(1n, new NodeError('remote-failure', 'No keyframes in input'))
+  w.pool.finish(2n, new NodeError('remote-failure', 'No keyframes in input'))
   await rest()
   assert.deepEqual(ends(), [{ kind: 'teardown', sessionId: 'a' }])
 })
@@ -275,7 +304,7 @@ test('a gateway whose streams end the workers of transcoders is refused for a wh
   const w = world(t)
   await w.come('one', { capacity: 100 })
   const payer = '0x00000000000000000000000000000000000000aa'
-  for (let task = 0n; task < 9n; task++) {
+  for (let task = 1n; task <= 9n; task++) {
     const asked = await w.ask(jobOf(`s${task}`, 0n, { payer }))
     w.pool.finish(task, new NodeError('remote-failure', 'Media worker died'))
     await rest()
@@ -284,7 +313,7 @@ test('a gateway whose streams end the workers of transcoders is refused for a wh
   const refused = await w.ask(jobOf('fresh', 0n, { payer }))
   assert.equal(refused.result, 'error: This gateway ended 9 media workers: refused for 300 s')
   const other = await w.ask(jobOf('fresh', 0n, { payer: '0x00000000000000000000000000000000000000bb' }))
-  w.pool.finish(9n, outputOf('done'))
+  w.pool.finish(10n, outputOf('done'))
   await rest()
   assert.equal(other.result, 'done')
 })
@@ -293,7 +322,7 @@ test('the end of a session is told to its transcoder, which has room again', asy
   const w = world(t)
   const one = await w.come('one', { capacity: 1 })
   await w.ask(jobOf('a'))
-  w.pool.finish(0n, outputOf('done'))
+  w.pool.finish(1n, outputOf('done'))
   w.pool.sessionEnded('a')
   w.pool.sessionEnded('unknown')
   await rest()
@@ -354,7 +383,7 @@ test('a segment that is called off is forgotten', async (t) => {
   const asked = assert.rejects(w.pool.transcode(jobOf('a'), stop.signal), { name: 'AbortError' })
   stop.abort()
   await asked
-  assert.equal(w.pool.wanted(0n), null)
+  assert.equal(w.pool.wanted(1n, null), null)
   assert.equal(w.pool.status()[0]!.running, 0)
 })
 
@@ -391,7 +420,7 @@ test('where there is no other, one that stands still for a moment keeps what it 
   await only.thaw()
   for (const { taskId } of only.tasks()) w.pool.finish(taskId, outputOf(`task ${taskId}`))
   await rest()
-  assert.deepEqual([asked.result, next.result], ['task 0', 'task 1'])
+  assert.deepEqual([asked.result, next.result], ['task 1', 'task 2'])
 })
 
 test('a transcoder that gives no sign of life for long is lost', async (t) => {
@@ -466,7 +495,7 @@ test('a source waits no longer than its segment is worked on', async (t) => {
   await w.come('one')
   await w.ask(jobOf('a'))
   assert.equal(w.sources.files, 1)
-  w.pool.finish(0n, outputOf('done'))
+  w.pool.finish(1n, outputOf('done'))
   await rest()
   assert.equal(w.sources.files, 0)
   await w.ask(jobOf('a', 1n))
@@ -501,7 +530,7 @@ test('the operator sees when a transcoder brought something last', async (t) => 
   assert.equal(w.pool.status()[0]!.lastAnswerMs, null)
   await w.ask(jobOf('a'))
   await pass(w.clock, 1_500)
-  w.pool.finish(0n, new NodeError('remote-failure', 'TranscoderBusy'))
+  w.pool.finish(1n, new NodeError('remote-failure', 'TranscoderBusy'))
   const [{ lastAnswerMs, sinceMs, done, failed }] = w.pool.status() as [
     ReturnType<typeof w.pool.status>[number],
   ]
@@ -513,11 +542,11 @@ test('a result that broke off on its way may come again, while another does the 
   const one = await w.come('one')
   const asked = await w.ask(jobOf('a'))
   const two = await w.come('two')
-  w.pool.resultLost(0n)
-  w.pool.resultLost(99n)
+  w.pool.resultLost(1n)
+  w.pool.resultLost(100n)
   await rest()
   assert.equal(two.tasks().length, 1)
-  w.pool.finish(1n, new NodeError('remote-failure', '404 Not Found'))
+  w.pool.finish(2n, new NodeError('remote-failure', '404 Not Found'))
   await rest()
   assert.equal(asked.result, 'error: 404 Not Found')
   const alone = await w.ask(jobOf('b'))

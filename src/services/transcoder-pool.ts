@@ -1,10 +1,12 @@
 import { type Capabilities, defaultCapabilities, satisfies, withTranscoders } from '../domain/capabilities.ts'
 import { WORKER_DIED } from '../domain/offences.ts'
 import { Offenders } from '../domain/offenders.ts'
-import { segmentLimitMs } from '../domain/segment.ts'
+import { maxSourceBytes, segmentLimitMs } from '../domain/segment.ts'
 import { forTranscoder, type Notice, type Registration } from '../domain/transcoder-notice.ts'
+import { bytesToInt } from '../lib/bytes.ts'
 import type { Clock } from '../lib/clock.ts'
 import { equalTexts } from '../lib/crypto.ts'
+import type { Dice } from '../lib/dice.ts'
 import { abortError, messageOf, NodeError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import type { Service } from '../lib/service.ts'
@@ -18,6 +20,10 @@ const MAX_TRANSCODERS = 1_000
 const MAX_CAPACITY = 1_000
 /** When a transcoder is lost and no other can take its segment: how long its result, or another, is waited for. */
 const LOST_GRACE_MS = 3_000
+/** Of a task's number, which is all that a result is known by: more than anybody guesses, and exact as a float. */
+const TASK_BITS = 53
+const TASK_BYTES = 7
+
 /** Transcoders that are gone, and still shown to the operator. */
 const GONE_SHOWN = 20
 
@@ -57,8 +63,19 @@ export interface TranscoderPoolNeeds {
   readonly local: (Transcoder & { readonly sessions: number }) | null
   readonly sources: SourceStore
   readonly clock: Clock
+  readonly dice: Dice
   readonly log: Log
   readonly events: PoolEvents
+}
+
+/** The result of a task that a transcoder works on. */
+export interface WantedResult {
+  /** Aborted once it is not waited for any more. */
+  readonly over: AbortSignal
+  /** The largest that is taken. */
+  readonly maxBytes: number
+  /** Which transcoder has the task. */
+  readonly transcoder: string
 }
 
 /** One try of a segment at one transcoder of another machine. */
@@ -99,7 +116,6 @@ export class TranscoderPool implements Service, Transcoder {
   readonly #stranded = new Set<Work>()
   readonly #offenders: Offenders
   #offer: Capabilities
-  #nextTask = 0n
 
   constructor(options: TranscoderPoolOptions, needs: TranscoderPoolNeeds) {
     this.#options = options
@@ -111,7 +127,8 @@ export class TranscoderPool implements Service, Transcoder {
     const { capabilities } = options
     const capacity = () => local.sessions
     const sinceMs = needs.clock.now()
-    this.#members.add(new Member({ address: 'local', sinceMs, capacity, capabilities, isLocal: true }))
+    const facts = { address: 'local', identity: null, sinceMs, capacity, capabilities, isLocal: true }
+    this.#members.add(new Member(facts))
   }
 
   start(): void {
@@ -140,9 +157,21 @@ export class TranscoderPool implements Service, Transcoder {
     return secret !== '' && equalTexts(shown, secret)
   }
 
-  /** Aborted once the result of a task is not waited for any more; null when it is not. */
-  wanted(taskId: bigint): AbortSignal | null {
-    return this.#attempts.get(taskId)?.work.over.signal ?? null
+  /**
+   * What is waited for of a task; null when nothing is. Results come over connections of their own, perhaps from another
+   * address: the task's number, which only its transcoder was told, says whose they are; with certificates these do too.
+   */
+  wanted(taskId: bigint, identity: string | null): WantedResult | null {
+    const attempt = this.#attempts.get(taskId)
+    if (!attempt) return null
+    const { member, work } = attempt
+    if (member.identity !== null && member.identity !== identity) {
+      this.#needs.log.warn('result refused: another transcoder has the task', { address: member.address })
+      return null
+    }
+    const { durationMs, profiles } = work.job
+    const maxBytes = Math.max(1, profiles.length) * maxSourceBytes(durationMs)
+    return { over: work.over.signal, maxBytes, transcoder: member.address }
   }
 
   /**
@@ -167,7 +196,7 @@ export class TranscoderPool implements Service, Transcoder {
     const capabilities = registration.capabilities ?? defaultCapabilities('')
     const capacity = Math.min(registration.capacity, MAX_CAPACITY)
     const member = new Member({
-      ...{ address, sinceMs: clock.now(), capabilities, isLocal: false },
+      ...{ address, identity: peer.identity ?? null, sinceMs: clock.now(), capabilities, isLocal: false },
       capacity: () => capacity,
     })
     this.#members.add(member)
@@ -310,7 +339,7 @@ export class TranscoderPool implements Service, Transcoder {
     const { clock, sources } = this.#needs
     const { orchestrator, serviceUri } = this.#options
     const { job } = work
-    const taskId = this.#nextTask++
+    const taskId = this.#newTask()
     sources.put(sourcePath(job), job.source)
     this.#attempts.set(taskId, { work, member, sinceMs: clock.now() })
     member.tasks.add(taskId)
@@ -318,6 +347,14 @@ export class TranscoderPool implements Service, Transcoder {
     job.onBegin?.()
     const url = `${serviceUri}/stream/${sourcePath(job)}`
     this.#tell(member, { kind: 'task', taskId, url, orchestrator, segment: forTranscoder(job.segment) })
+  }
+
+  /** A number that no other task has: above 0, which Go does not write (wire.md §18, 7). */
+  #newTask(): bigint {
+    for (;;) {
+      const taskId = BigInt.asUintN(TASK_BITS, bytesToInt(this.#needs.dice.bytes(TASK_BYTES)))
+      if (taskId > 0n && !this.#attempts.has(taskId)) return taskId
+    }
   }
 
   #doHere(work: Work, member: Member): void {

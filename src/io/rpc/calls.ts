@@ -1,4 +1,10 @@
-import type { Http2ServerRequest, Http2ServerResponse, ServerHttp2Session } from 'node:http2'
+import {
+  constants,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2'
 import type { Socket } from 'node:net'
 import {
   Code,
@@ -10,9 +16,22 @@ import {
 } from '@connectrpc/connect'
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from '@connectrpc/connect-node'
 import { messageOf, NodeError } from '../../lib/errors.ts'
+import { FairBudget, type Holder, type Share } from '../../lib/fair-budget.ts'
 import { hostAndPort } from '../../lib/hosts.ts'
 import type { Log } from '../../lib/log.ts'
+import { connectionOf } from './connection-limits.ts'
 import { cut, type HttpRequest, type HttpResponse, refuse } from './http-exchange.ts'
+import { hostOf } from './peer-host.ts'
+
+/** A call's message has to come whole within this time: they are small, and no call of the network streams to a server. */
+const MESSAGE_MS = 10_000
+/** Messages of calls in memory at one time, and what of it one host may hold: behind a balancer's may be most peers. */
+const MAX_BUFFERED_BYTES = 64_000_000
+const HOST_PART = 3 / 4
+/** Calls of one host whose message has not come yet: as many as on these many full connections. */
+const PENDING_CONNECTIONS = 8
+/** How long the stream of an answered call may stay open on the peer's side. */
+const LINGER_MS = 2_000
 
 /** Marks the connections of peers that have shown a certificate of the operator. HTTP/2 hides the socket itself. */
 const OWN_PEER = Symbol('own peer')
@@ -34,9 +53,13 @@ export interface Routes {
 export interface Peer {
   /** Host and port. */
   readonly address: string
+  /** Whom it is counted for, as `hostOf` names it. */
   readonly host: string
-  /** Whether it has shown a certificate of this operator. */
-  readonly isOwn: boolean
+  /** The fingerprint of the operator's certificate that it has shown; null for a stranger. */
+  readonly identity: string | null
+  /** It has proven that it belongs to this node: its connection is kept, whatever else its host does. */
+  trust(): void
+  isTrusted(): boolean
   /** Aborted once the connection is gone. */
   readonly gone: AbortSignal
   /** Resolves when the peer answers; rejects when there is no connection. */
@@ -48,57 +71,87 @@ export const callPeer = createContextKey<Peer | null>(null, {
   description: 'the other end of the connection',
 })
 
+/** Bounds of gRPC calls. */
+export interface CallLimits {
+  readonly maxMessageBytes: number
+  /** Of one connection. */
+  readonly maxStreams: number
+  /** How long a message may take to come; the default is for all but tests. */
+  readonly messageMs?: number
+  /** Messages in memory at one time. */
+  readonly maxBufferedBytes?: number
+}
+
 /** gRPC calls, as Connect answers them. */
 export class GrpcHandler {
   readonly #handlers: ReadonlyMap<string, ReturnType<typeof createConnectRouter>['handlers'][number]>
   readonly #log: Log
+  readonly #messageMs: number
+  readonly #maxPending: number
+  readonly #maxBuffered: number
+  readonly #pending: FairBudget
   readonly #peers = new WeakMap<ServerHttp2Session, Peer>()
 
-  constructor(routes: readonly Routes[], readMaxBytes: number, log: Log) {
+  constructor(options: CallLimits, needs: { routes: readonly Routes[]; log: Log }) {
     const router = createConnectRouter({
       grpc: true,
       grpcWeb: false,
       connect: false,
       acceptCompression: [],
-      readMaxBytes,
+      readMaxBytes: options.maxMessageBytes,
       binaryOptions: { readUnknownFields: false },
     })
-    for (const { grpc } of routes) grpc?.(router)
+    for (const { grpc } of needs.routes) grpc?.(router)
     this.#handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]))
-    this.#log = log
+    this.#log = needs.log
+    this.#maxBuffered = options.maxBufferedBytes ?? MAX_BUFFERED_BYTES
+    this.#pending = new FairBudget(this.#maxBuffered)
+    this.#maxPending = PENDING_CONNECTIONS * options.maxStreams
+    this.#messageMs = options.messageMs ?? MESSAGE_MS
   }
 
   answer(path: string, request: Http2ServerRequest, response: Http2ServerResponse): void {
-    const handler = this.#handlers.get(path)
-    if (!handler) {
-      response.stream.respond(
-        {
-          ':status': 200,
-          'content-type': 'application/grpc',
-          'grpc-status': String(Code.Unimplemented),
-          'grpc-message': encodeURIComponent(`unknown method ${path}`),
-        },
-        { endStream: true },
-      )
-      return
-    }
     request.on('error', () => {})
     response.on('error', () => {})
     // Connect makes a URL of it, which nobody reads, and Node's clients write IPv6 there without its brackets.
     Object.defineProperty(request, 'authority', { value: 'localhost' })
+    const { stream } = request
+    closeSoonAfter(stream)
+    const handler = this.#handlers.get(path)
+    if (!handler) {
+      endCall(stream, Code.Unimplemented, `unknown method ${path}`)
+      return
+    }
+    const share = this.#pending.open(this.#holdersOf(request))
+    if (!share) {
+      endCall(stream, Code.ResourceExhausted, 'too many calls in progress: try again later')
+      return
+    }
     const call = async () => {
       const values = createContextValues().set(callPeer, this.#peerOf(request))
-      const answer = await handler(universalRequestFromNodeRequest(request, response, undefined, values))
+      const universal = universalRequestFromNodeRequest(request, response, undefined, values)
+      const body = bounded(request, { share, limitMs: this.#messageMs })
+      const answer = await handler({ ...universal, body })
       // As a Go server answers and announces (wire.md §3, answers).
       answer.header?.set('content-type', request.headers['content-type'] ?? 'application/grpc')
       answer.header?.set('trailer', 'Grpc-Status, Grpc-Message, Grpc-Status-Details-Bin')
       await universalResponseToNodeResponse(answer, response)
     }
-    call().catch((error) => {
-      this.#log.debug('a call ended early', { path, error })
-      if (!response.headersSent) refuse(request, response, 400, 'Bad Request')
-      else cut(response)
-    })
+    call()
+      .catch((error) => {
+        this.#log.debug('a call ended early', { path, error })
+        if (!response.headersSent) refuse(request, response, 400, 'Bad Request')
+        else cut(response)
+      })
+      .finally(() => share.close())
+  }
+
+  /** Whom a call's message is counted for: nobody where the peer belongs to this node. */
+  #holdersOf({ socket }: Http2ServerRequest): Holder[] {
+    const connection = connectionOf(socket)
+    if (connection?.isTrusted) return []
+    const name = connection?.host ?? 'unknown'
+    return [{ name, maxBytes: HOST_PART * this.#maxBuffered, maxShares: this.#maxPending }]
   }
 
   #peerOf({ socket, stream }: Http2ServerRequest): Peer | null {
@@ -109,10 +162,13 @@ export class GrpcHandler {
     const gone = new AbortController()
     session.once('close', () => gone.abort())
     const { remoteAddress = 'unknown', remotePort = 0 } = socket
+    const connection = connectionOf(socket)
     const peer: Peer = {
       address: hostAndPort(remoteAddress, remotePort),
-      host: remoteAddress,
-      isOwn: isOwn(socket),
+      host: hostOf(remoteAddress),
+      identity: ownIdentity(socket),
+      isTrusted: () => connection?.isTrusted ?? false,
+      trust: () => connection?.trust(),
       gone: gone.signal,
       ping: () =>
         new Promise((resolve, reject) => {
@@ -125,14 +181,61 @@ export class GrpcHandler {
   }
 }
 
-/** Notes that the other end of a connection has shown a certificate of this operator. */
-export function markOwn(socket: Socket): void {
-  Object.assign(socket, { [OWN_PEER]: true })
+/**
+ * The message of a call as it comes, for as long as it may take and there is room for it. Throws ConnectError
+ * `DeadlineExceeded`, `ResourceExhausted`. Once it is here the room is given back: what is made of it is small.
+ */
+async function* bounded(
+  request: Http2ServerRequest,
+  { limitMs, share }: { share: Share; limitMs: number },
+): AsyncGenerator<Uint8Array, void> {
+  const limit = Promise.withResolvers<never>()
+  limit.promise.catch(() => {})
+  const timer = setTimeout(() => {
+    const text = `the message did not come within ${limitMs / 1000} s`
+    limit.reject(new ConnectError(text, Code.DeadlineExceeded))
+  }, limitMs)
+  const chunks = request[Symbol.asyncIterator]()
+  try {
+    for (;;) {
+      const next = await Promise.race([chunks.next(), limit.promise])
+      if (next.done) return
+      const chunk: Uint8Array = next.value
+      if (!share.take(chunk.length)) {
+        throw new ConnectError('too many messages are being received at once', Code.ResourceExhausted)
+      }
+      yield chunk
+    }
+  } finally {
+    clearTimeout(timer)
+    share.close()
+  }
 }
 
-/** Whether the other end of a request's connection has shown a certificate of this operator. */
-export function isOwn(socket: Socket): boolean {
-  return (socket as { [OWN_PEER]?: boolean })[OWN_PEER] === true
+/** Closes a stream that was answered, should its peer leave it open. */
+function closeSoonAfter(stream: ServerHttp2Stream): void {
+  stream.once('finish', () => {
+    if (stream.closed) return
+    const timer = setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), LINGER_MS)
+    stream.once('close', () => clearTimeout(timer))
+  })
+}
+
+/** Ends a call with nothing but its status. */
+function endCall(stream: ServerHttp2Stream, code: Code, text: string): void {
+  if (stream.destroyed || stream.closed) return
+  const status = { 'grpc-status': String(code), 'grpc-message': encodeURIComponent(text) }
+  stream.respond({ ':status': 200, 'content-type': 'application/grpc', ...status }, { endStream: true })
+}
+
+/** Notes that the other end of a connection has shown a certificate of this operator, and its fingerprint. */
+export function markOwn(socket: Socket, fingerprint: string): void {
+  Object.assign(socket, { [OWN_PEER]: fingerprint })
+}
+
+/** The fingerprint of the operator's certificate that the other end of a request's connection has shown, or null. */
+export function ownIdentity(socket: Socket): string | null {
+  return (socket as { [OWN_PEER]?: string })[OWN_PEER] ?? null
 }
 
 /** Whether a request is a gRPC call (wire.md §2, dispatch). */

@@ -3,8 +3,12 @@ import type { Payment } from '../../domain/ticket.ts'
 import { messageOf } from '../../lib/errors.ts'
 import { decodePayment, decodeSegment, encodePayment, encodeSegment, WireError } from './convert.ts'
 
-/** Headers of one request: what the Go node takes (wire.md §2); 600 tickets are 58 KB. */
-export const MAX_HEADER_BYTES = 1024 * 1024
+/** Headers of one request: the largest payment and segment, and as much again for the rest. */
+export const MAX_HEADER_BYTES = 128 * 1024
+/** The text of a payment: 600 tickets, the most that one may have, are 58 KB (wire.md §18, 19). */
+const MAX_PAYMENT_TEXT = 64 * 1024
+/** The text of a segment: ten profiles, capabilities and the credentials of a store take some 8 KB. */
+const MAX_SEGMENT_TEXT = 32 * 1024
 
 /** Request headers of `/segment` and `/payment` (wire.md §10), in the case in which HTTP/2 wants them. */
 export const SEGMENT_HEADER = 'livepeer-segment'
@@ -22,6 +26,7 @@ export function formatSegmentHeader(segment: SegmentData): string {
 
 /** Reads `Livepeer-Segment`. The error's message is what the peer is told (wire.md §10). */
 export function parseSegmentHeader(text: string): SegmentData {
+  if (text.length > MAX_SEGMENT_TEXT) throw tooLong('segment', text, MAX_SEGMENT_TEXT)
   const bytes = parseBase64(text)
   if (!bytes) throw new WireError('bad-base64', 'ErrorSegEncoding')
   return decodeSegment(bytes)
@@ -35,6 +40,7 @@ export function formatPaymentHeader(payment: Payment | null): string {
 /** Reads `Livepeer-Payment`; nothing means no payment. The error's message is what the peer is told (wire.md §10). */
 export function parsePaymentHeader(text: string): Payment | null {
   if (text === '') return null
+  if (text.length > MAX_PAYMENT_TEXT) throw tooLong('payment', text, MAX_PAYMENT_TEXT)
   const bytes = parseBase64(text)
   if (!bytes) throw new WireError('bad-base64', 'base64 decode error: illegal base64 data')
   try {
@@ -46,6 +52,13 @@ export function parsePaymentHeader(text: string): Payment | null {
 
 function formatBase64(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64')
+}
+
+function tooLong(what: string, { length }: string, max: number): WireError {
+  return new WireError(
+    'bad-message',
+    `the header of the ${what} has ${length} bytes, at most ${max} are taken`,
+  )
 }
 
 /** Standard base64 with padding and nothing else (wire.md §18, 20), or null. */

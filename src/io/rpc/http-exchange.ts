@@ -9,6 +9,10 @@ export type HttpResponse = ServerResponse | Http2ServerResponse
 /** How long a peer whose request was refused early may go on sending before it is cut off. */
 const LINGER_MS = 2_000
 
+/** An answer is taken within this time, and a second for each so many bytes: peers themselves give up after 4 s. */
+const ANSWER_MS = 60_000
+const ANSWER_BYTES_PER_SECOND = 32_000
+
 /** A signal that is aborted when the peer goes before it was answered. Errors of the exchange end there too. */
 export function goneSignal(request: HttpRequest, response: HttpResponse): AbortSignal {
   const gone = new AbortController()
@@ -46,6 +50,7 @@ export function finish(
   if ('stream' in response) {
     const { stream } = response
     if (stream.destroyed || stream.closed) return
+    boundTaking(response, body.length)
     stream.respond({ ':status': status, ...fields })
     // Says "no need to send more" without calling it an error.
     if (!request.readableEnded) {
@@ -54,6 +59,7 @@ export function finish(
     stream.end(body)
     return
   }
+  boundTaking(response, body.length)
   response.writeHead(status, fields)
   if (!request.readableEnded) {
     const { socket } = response
@@ -77,9 +83,17 @@ export function begin(response: HttpResponse, status: number): void {
 
 /** Sends the body of an answer that was begun. */
 export function complete(response: HttpResponse, body: Uint8Array): void {
+  boundTaking(response, body.length)
   if ('stream' in response) {
     if (response.stream.writable) response.stream.end(body)
   } else response.end(body)
+}
+
+/** Cuts off a peer that does not take its answer, which is kept for it as long as it lets it wait. */
+function boundTaking(response: HttpResponse, bytes: number): void {
+  const limitMs = ANSWER_MS + (bytes * 1_000) / ANSWER_BYTES_PER_SECOND
+  const timer = setTimeout(() => cut(response), limitMs)
+  response.once('close', () => clearTimeout(timer))
 }
 
 /** Breaks an exchange off. */

@@ -14,7 +14,7 @@ import type { WinningTicket } from '../../domain/ticket.ts'
 import { parseHex } from '../../lib/bytes.ts'
 import { systemClock } from '../../lib/clock.ts'
 import { keccak256, ZERO_ADDRESS } from '../../lib/crypto.ts'
-import { systemDice } from '../../lib/dice.ts'
+import { seededDice, systemDice } from '../../lib/dice.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
 import { TranscoderPool } from '../../services/transcoder-pool.ts'
@@ -141,7 +141,7 @@ describe('over IPv6', { skip: WITHOUT_IPV6 }, () => {
     const pool = new TranscoderPool(
       { serviceUri: 'https://[::1]:1', secret: 's3cret', orchestrator: ZERO_ADDRESS, capabilities },
       {
-        ...{ ...around, local: null, sources: new MemoryObjects() },
+        ...{ ...around, dice: seededDice('transcoders'), local: null, sources: new MemoryObjects() },
         events: { transcoders: () => {}, transcoderLost: () => {} },
       },
     )

@@ -25,7 +25,7 @@ import { RedeemerClient } from './redeemer-client.ts'
 import { RedeemerEndpoint } from './redeemer-endpoint.ts'
 import { Endpoint } from './server.ts'
 import { TranscoderClient } from './transcoder-client.ts'
-import { AUTHORIZATION, TranscoderEndpoint } from './transcoder-endpoint.ts'
+import { AUTHORIZATION, type TranscoderApi, TranscoderEndpoint } from './transcoder-endpoint.ts'
 
 /** An operator's nodes that know one another by certificates, over real sockets. */
 
@@ -146,15 +146,20 @@ test('an orchestrator takes in its own transcoders, whose results count; gateway
   const [ofOrchestrator, ofTranscoder] = ownCerts(t, 'orchestrator', 'transcoder') as [OwnCerts, OwnCerts]
   const registered: string[] = []
   const finished: bigint[] = []
-  const api = {
-    async *register({ secret }: { secret: string }, _: unknown, signal: AbortSignal) {
+  const identities: (string | null | undefined)[] = []
+  const api: TranscoderApi = {
+    async *register({ secret }, { identity }, signal) {
       registered.push(secret)
+      identities.push(identity)
       yield { kind: 'teardown', sessionId: 'bar' } as const
       await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
     },
-    knowsSecret: (shown: string) => shown === 'swordfish',
-    wanted: () => never(),
-    finish: (taskId: bigint) => void finished.push(taskId),
+    knowsSecret: (shown) => shown === 'swordfish',
+    wanted: (_, identity) => {
+      identities.push(identity)
+      return { over: never(), maxBytes: 1_000, transcoder: 'it' }
+    },
+    finish: (taskId) => void finished.push(taskId),
     resultLost: () => {},
   }
   const forGateways: Routes = {
@@ -184,6 +189,8 @@ test('an orchestrator takes in its own transcoders, whose results count; gateway
   await eventually('it is told something', () => told.length === 1)
   await transcoder(ofTranscoder).deliver(url, result, never())
   assert.deepEqual(finished, [5n])
+  assert.match(identities[0] ?? '', /^([0-9A-F]{2}:){31}[0-9A-F]{2}$/)
+  assert.equal(identities[1], identities[0], 'the result comes from the node that registered')
   stop.abort()
   await assert.rejects(ended)
   line.close()

@@ -335,7 +335,11 @@ test('more segments at a time than one connection carries get another', async ()
   await started.client.submit(endpoint.url, jobOf(), never)
   endpoint.api.sources.length = 0
   endpoint.api.onTranscode = () => held.promise
-  const all = Array.from({ length: 300 }, () => started.client.submit(endpoint.url, jobOf(), never))
+  const all = Array.from({ length: 300 }, (_, stream) => {
+    const authToken = { token: Uint8Array.of(1), sessionId: `session ${stream}`, expiration: 1n }
+    const job = jobOf(SOURCE, { segment: { ...segmentOf(SOURCE), authToken } })
+    return started.client.submit(endpoint.url, job, never)
+  })
   const limit = performance.now() + 20_000
   while (endpoint.api.sources.length < 300 && performance.now() < limit) {
     await new Promise((resolve) => setTimeout(resolve, 10))

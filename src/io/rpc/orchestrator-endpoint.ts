@@ -1,22 +1,23 @@
 import { create } from '@bufbuild/protobuf'
-import type { ConnectRouter } from '@connectrpc/connect'
-import {
-  type AuthToken,
-  type InfoRequest,
-  MAX_SEGMENT_BYTES,
-  type OrchestratorInfo,
-  type SegmentData,
-  segmentLimitMs,
-  type TranscodeResult,
+import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect'
+import type {
+  AuthToken,
+  InfoRequest,
+  OrchestratorInfo,
+  SegmentData,
+  TranscodeResult,
 } from '../../domain/segment.ts'
 import type { Payment } from '../../domain/ticket.ts'
 import { equalBytes } from '../../lib/bytes.ts'
-import { keccak256 } from '../../lib/crypto.ts'
+import { type Clock, systemClock } from '../../lib/clock.ts'
+import { keccak256, ZERO_ADDRESS } from '../../lib/crypto.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
+import type { Share } from '../../lib/fair-budget.ts'
 import type { Log } from '../../lib/log.ts'
-import { BodyError, ByteBudget, readBody } from '../../lib/request-body.ts'
+import { BodyError, readBody } from '../../lib/request-body.ts'
 import type { Admission } from '../../services/orchestrator.ts'
-import { callError, type HttpHandler, type Routes } from './calls.ts'
+import { callError, callPeer, type HttpHandler, type Routes } from './calls.ts'
+import { connectionOf } from './connection-limits.ts'
 import {
   encodePaymentResult,
   encodeTranscodeResult,
@@ -47,14 +48,12 @@ import {
   type HttpResponse,
   refuse,
 } from './http-exchange.ts'
+import { type PeerLimitOptions, PeerLimits } from './peer-limits.ts'
+import { SegmentBodies, type SegmentBodiesOptions } from './segment-bodies.ts'
 
+/** What one host may call, behind which may be a balancer with all gateways: each asks a few times for a stream. */
+const CALLS = { callsPerSecond: 100, burst: 1_000 }
 const MAX_URI_BYTES = 8 * 1024
-/** All bodies in memory at one time. */
-const MAX_BUFFERED_BYTES = 1_200_000_000
-/** A sender that is silent for this long has gone. */
-const BODY_STALL_MS = 10_000
-/** A body may take this many times longer than its gateway is said to wait for the whole exchange (wire.md §10). */
-const BODY_PATIENCE = 10
 /** How long the fetching of a segment that comes as a URI may take (wire.md §12). */
 const DOWNLOAD_MS = 4_000
 
@@ -75,10 +74,8 @@ export interface OrchestratorApi {
 }
 
 /** Bounds, for tests. */
-export interface OrchestratorEndpointOptions {
-  readonly maxSegmentBytes?: number
-  readonly maxBufferedBytes?: number
-  readonly bodyStallMs?: number
+export interface OrchestratorEndpointOptions extends SegmentBodiesOptions {
+  readonly calls?: Omit<PeerLimitOptions, 'streams'>
 }
 
 /** What the endpoint needs. */
@@ -87,23 +84,34 @@ export interface OrchestratorEndpointNeeds {
   /** Fetches a segment that comes as a URI, within the limit of a segment's size. */
   download(url: string, signal: AbortSignal): Promise<Uint8Array>
   readonly log: Log
+  readonly clock?: Clock
 }
 
 /** What an orchestrator serves: three calls, segments, payments and results (wire.md §3, §10–§12, §15). */
 export class OrchestratorEndpoint implements Routes {
-  readonly #options: OrchestratorEndpointOptions
   readonly #needs: OrchestratorEndpointNeeds
-  readonly #budget: ByteBudget
+  readonly #bodies: SegmentBodies
+  readonly #calls: PeerLimits
 
   constructor(options: OrchestratorEndpointOptions, needs: OrchestratorEndpointNeeds) {
-    this.#options = options
     this.#needs = needs
-    this.#budget = new ByteBudget(options.maxBufferedBytes ?? MAX_BUFFERED_BYTES)
+    this.#bodies = new SegmentBodies(options)
+    this.#calls = new PeerLimits(
+      { ...(options.calls ?? CALLS), streams: 0 },
+      { clock: needs.clock ?? systemClock },
+    )
   }
 
   readonly grpc = (router: ConnectRouter): void => {
     const { api, log } = this.#needs
-    const translated = async <Answer>(work: () => Answer | Promise<Answer>): Promise<Answer> => {
+    const translated = async <Answer>(
+      { values }: HandlerContext,
+      work: () => Answer | Promise<Answer>,
+    ): Promise<Answer> => {
+      const peer = values.get(callPeer)
+      if (!peer?.isTrusted() && !this.#calls.takeCall(peer?.host ?? 'unknown')) {
+        throw new ConnectError('too many calls from this host: try again later', Code.ResourceExhausted)
+      }
       try {
         return await work()
       } catch (error) {
@@ -111,16 +119,17 @@ export class OrchestratorEndpoint implements Routes {
       }
     }
     router.service(Orchestrator, {
-      getOrchestrator: (request, { signal }) =>
-        translated(async () =>
-          create(OrchestratorInfoSchema, writeInfo(await api.info(readInfoRequest(request), signal))),
+      getOrchestrator: (request, context) =>
+        translated(context, async () =>
+          create(OrchestratorInfoSchema, writeInfo(await api.info(readInfoRequest(request), context.signal))),
         ),
-      endTranscodingSession: ({ authToken }) =>
-        translated(async () => {
+      endTranscodingSession: ({ authToken }, context) =>
+        translated(context, async () => {
           await api.endSession(authToken ? readAuthToken(authToken) : null)
           return create(EndTranscodingSessionResponseSchema)
         }),
-      ping: ({ value }) => translated(() => create(PingPongSchema, { value: api.ping(value) })),
+      ping: ({ value }, context) =>
+        translated(context, () => create(PingPongSchema, { value: api.ping(value) })),
     })
   }
 
@@ -137,6 +146,8 @@ export class OrchestratorEndpoint implements Routes {
     const credentials = readCredentials(request, response)
     if (!credentials) return
     const { segment, payment } = credentials
+    // While the connection is there: later nothing tells whose it was.
+    const connection = connectionOf(request.socket)
     let admission: Admission
     try {
       admission = await this.#needs.api.admit(segment, payment, gone)
@@ -144,22 +155,23 @@ export class OrchestratorEndpoint implements Routes {
       this.#refuse(request, response, error)
       return
     }
-    let source: Uint8Array | null
+    const share = this.#bodies.open({
+      sessionId: segment.authToken?.sessionId ?? '',
+      sender: payment?.sender ?? ZERO_ADDRESS,
+      host: connection?.isTrusted ? null : (connection?.host ?? 'unknown'),
+    })
+    let source: Uint8Array | null = null
     try {
-      source = await this.#source(segment, request, response, gone)
-    } catch (error) {
-      admission.release()
-      throw error
+      if (share) source = await this.#source(segment, share, { request, response, gone })
+      else refuse(request, response, 503, 'OrchestratorBusy')
+      if (!source) return
+      // Headers go out now: the gateway waits for them only for half the segment's duration (wire.md §18, 3).
+      begin(response, 200)
+      complete(response, encodeTranscodeResult(await this.#result(segment, admission, source, gone)))
+    } finally {
+      if (!source) admission.release()
+      share?.close()
     }
-    if (!source) {
-      admission.release()
-      return
-    }
-    // Headers go out now: the gateway waits for them only for half the segment's duration (wire.md §18, 3).
-    begin(response, 200)
-    const result = await this.#result(segment, admission, source, gone)
-    this.#budget.give(source.length)
-    complete(response, encodeTranscodeResult(result))
   }
 
   /** The result of a segment: what fails from here on travels in the body (wire.md §10). */
@@ -181,20 +193,15 @@ export class OrchestratorEndpoint implements Routes {
   /** The segment's bytes, as they were announced; null when the peer has been told that they are not. */
   async #source(
     segment: SegmentData,
-    request: HttpRequest,
-    response: HttpResponse,
-    gone: AbortSignal,
+    share: Share,
+    { gone, request, response }: { request: HttpRequest; response: HttpResponse; gone: AbortSignal },
   ): Promise<Uint8Array | null> {
-    const maxBytes = this.#options.maxSegmentBytes ?? MAX_SEGMENT_BYTES
+    const maxBytes = this.#bodies.maxBytes(segment)
     const comesAsUri = request.headers['content-type'] === URI_CONTENT_TYPE
     let source: Uint8Array
     try {
-      source = await readBody(request, {
-        maxBytes: comesAsUri ? MAX_URI_BYTES : maxBytes,
-        stallMs: this.#options.bodyStallMs ?? BODY_STALL_MS,
-        totalMs: BODY_PATIENCE * segmentLimitMs(segment.durationMs),
-        budget: this.#budget,
-      })
+      const limits = this.#bodies.limits(segment, comesAsUri ? MAX_URI_BYTES : maxBytes, share)
+      source = await readBody(request, limits)
     } catch (error) {
       if (!(error instanceof BodyError)) throw error
       this.#needs.log.debug('a segment did not arrive', { reason: error.code, seq: segment.seq })
@@ -204,11 +211,11 @@ export class OrchestratorEndpoint implements Routes {
       return null
     }
     if (comesAsUri) {
-      this.#budget.give(source.length)
+      share.give(source.length)
       try {
         const limit = AbortSignal.any([gone, AbortSignal.timeout(DOWNLOAD_MS)])
         source = await this.#needs.download(Buffer.from(source).toString('utf8'), limit)
-        if (source.length > maxBytes || !this.#budget.take(source.length)) {
+        if (source.length > maxBytes || !share.take(source.length)) {
           throw new NodeError('no-room', 'the segment is too large')
         }
       } catch (error) {
@@ -218,15 +225,10 @@ export class OrchestratorEndpoint implements Routes {
       }
     }
     if (!equalBytes(keccak256(source), segment.hash)) {
-      this.#budget.give(source.length)
       refuse(request, response, 403, 'Forbidden')
       return null
     }
-    if (gone.aborted) {
-      this.#budget.give(source.length)
-      return null
-    }
-    return source
+    return gone.aborted ? null : source
   }
 
   /** POST /payment (wire.md §11). */

@@ -118,14 +118,15 @@ export function expiryWarning({ expiresAtMs }: OwnCerts, nowMs: number): string 
 }
 
 /**
- * Whether the other end of a connection has shown a certificate of the operator, and that it has its key. A session that
- * is resumed counts by the certificate it began with; one that began without any has none.
+ * The fingerprint of the operator's certificate that the other end of a connection has shown, with proof that it has its
+ * key; null without one. A session that is resumed counts by the certificate it began with; one that began without any
+ * has none.
  */
-export function isOwnPeer(socket: Socket, own: OwnCerts): boolean {
+export function ownPeerOf(socket: Socket, own: OwnCerts): string | null {
   const { authorized, getPeerX509Certificate } = socket as Partial<TLSSocket>
-  if (!authorized || !getPeerX509Certificate) return false
+  if (!authorized || !getPeerX509Certificate) return null
   const shown = getPeerX509Certificate.call(socket)
-  return shown?.verify(new X509Certificate(own.ca).publicKey) ?? false
+  return shown?.verify(new X509Certificate(own.ca).publicKey) ? shown.fingerprint256 : null
 }
 
 /** Why a peer's certificate does not do, in words that tell what to change; null for any other error. */

@@ -136,7 +136,7 @@ export class RedeemerEndpoint implements Routes {
   }
 
   #admit({ requestHeader, values }: HandlerContext): void {
-    if (this.#ownOnly && !values.get(callPeer)?.isOwn) {
+    if (this.#ownOnly && !values.get(callPeer)?.identity) {
       throw new ConnectError(
         'this redeemer asks for a certificate: give the orchestrator -certs too',
         Code.Unauthenticated,

@@ -1,5 +1,6 @@
 import { createServer as createHttp1Server, type Server as Http1Server } from 'node:http'
 import {
+  constants,
   createServer as createHttp2Server,
   type Http2Server,
   type Http2ServerResponse,
@@ -12,21 +13,28 @@ import { type Dice, systemDice } from '../../lib/dice.ts'
 import { listen } from '../../lib/listen.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
-import { GrpcHandler, isCall, markOwn, type Routes } from './calls.ts'
+import { type CallLimits, GrpcHandler, isCall, markOwn, type Routes } from './calls.ts'
 import type { Identity } from './certificate.ts'
+import { type ConnectionLimitOptions, ConnectionLimits, connectionOf } from './connection-limits.ts'
 import { MAX_MESSAGE_BYTES } from './convert.ts'
 import { MAX_HEADER_BYTES } from './headers.ts'
 import { cut, type HttpRequest, type HttpResponse, refuse } from './http-exchange.ts'
-import { contextOf, isOwnPeer, type OwnCerts } from './own-certs.ts'
+import { contextOf, type OwnCerts, ownPeerOf } from './own-certs.ts'
+import { type PeerLimitOptions, PeerLimits } from './peer-limits.ts'
 import { makeIdentity, saveIdentity } from './tls.ts'
 
 /** A connection without requests is closed after this long (wire.md §2). */
 const IDLE_MS = 10 * 60_000
-/** Over HTTP/1.1 a request's headers must come within this time. */
-const HEADERS_MS = 30_000
+/**
+ * Over HTTP/1.1 a request's headers must come within this time: the largest payment takes half of it at 64 kbit/s. A new
+ * connection must have brought its first request, whatever it speaks, within twice this.
+ */
+const HEADERS_MS = 15_000
 const HEADERS_CHECK_MS = 5_000
-const HANDSHAKE_MS = 20_000
+const HANDSHAKE_MS = 10_000
 const MAX_CONNECTIONS = 8_192
+/** A quarter of all: behind a balancer's address may be all peers, which a hundred gateways do not use up. */
+const MAX_CONNECTIONS_PER_HOST = 2_048
 /** Requests at the same time over one connection, unless there is reason for more. */
 const MAX_STREAMS_PER_CONNECTION = 250
 /** How much one upload may be ahead of its reader, so that distance does not slow it down. */
@@ -37,6 +45,13 @@ const CONNECTION_WINDOW_BYTES = 16 * 1024 * 1024
  * by the windows; the answers lie in the results' store anyway.
  */
 const SESSION_MEMORY_MB = 1_000
+/** Fields of one request's headers: peers send a dozen. HPACK lets few bytes name large fields again and again. */
+const MAX_HEADER_FIELDS = 64
+/** Streams that the peer itself resets: Node's own bounds, a burst of so many and then so many a second. */
+const RESET_BURST = 1_000
+const RESETS_PER_SECOND = 33
+/** Pings and settings: Go's client measures its line with a ping for each piece of an answer at most. */
+const CONTROL_FRAMES: PeerLimitOptions = { callsPerSecond: 100, burst: 1_000, streams: 0 }
 /** How long exchanges in progress may take to end when the node stops. */
 const DRAIN_MS = 2_000
 /** After the last exchange, how long connections may take to close by themselves. */
@@ -60,7 +75,10 @@ export interface EndpointOptions {
   /** Of one gRPC message. */
   readonly maxMessageBytes?: number
   readonly headersMs?: number
+  readonly handshakeMs?: number
   readonly drainMs?: number
+  readonly calls?: Pick<CallLimits, 'messageMs' | 'maxBufferedBytes'>
+  readonly connections?: Pick<ConnectionLimitOptions, 'connections' | 'perHost'>
 }
 
 /** What an endpoint needs. */
@@ -80,6 +98,9 @@ export class Endpoint implements Service {
   readonly #options: EndpointOptions
   readonly #needs: EndpointNeeds
   readonly #grpc: GrpcHandler
+  readonly #limits: ConnectionLimits
+  readonly #headersMs: number
+  readonly #maxStreams: number
   #port = 0
   #active = 0
   #onIdle = () => {}
@@ -88,7 +109,15 @@ export class Endpoint implements Service {
     this.name = options.name
     this.#options = options
     this.#needs = needs
-    this.#grpc = new GrpcHandler(needs.routes, options.maxMessageBytes ?? MAX_MESSAGE_BYTES, needs.log)
+    this.#maxStreams = options.maxStreams ?? MAX_STREAMS_PER_CONNECTION
+    const { calls, maxMessageBytes = MAX_MESSAGE_BYTES } = options
+    this.#grpc = new GrpcHandler({ maxMessageBytes, maxStreams: this.#maxStreams, ...calls }, needs)
+    this.#headersMs = options.headersMs ?? HEADERS_MS
+    this.#limits = new ConnectionLimits({
+      ...{ connections: MAX_CONNECTIONS, perHost: MAX_CONNECTIONS_PER_HOST, ...options.connections },
+      // HTTP/1.1 tells the peer so first.
+      firstRequestMs: 2 * this.#headersMs,
+    })
   }
 
   /** The port that is listened on, once started. */
@@ -100,9 +129,14 @@ export class Endpoint implements Service {
     const http1 = this.#http1()
     const http2 = this.#http2()
     const server = await this.#listener(http1, http2)
-    server.maxConnections = MAX_CONNECTIONS
     const sockets = new Set<Socket>()
-    server.on('connection', (socket: Socket) => {
+    // Before whoever speaks with the peer.
+    server.prependListener('connection', (socket: Socket) => {
+      if (!this.#limits.accept(socket)) {
+        this.#needs.log.debug('connection refused: too many at work', { host: socket.remoteAddress })
+        socket.destroy()
+        return
+      }
       sockets.add(socket)
       socket.on('close', () => sockets.delete(socket))
       socket.on('error', () => {})
@@ -130,8 +164,8 @@ export class Endpoint implements Service {
   #http1(): Http1Server {
     const server = createHttp1Server({
       maxHeaderSize: MAX_HEADER_BYTES,
-      headersTimeout: this.#options.headersMs ?? HEADERS_MS,
-      connectionsCheckingInterval: Math.min(HEADERS_CHECK_MS, this.#options.headersMs ?? HEADERS_MS),
+      headersTimeout: this.#headersMs,
+      connectionsCheckingInterval: Math.min(HEADERS_CHECK_MS, this.#headersMs),
       // Bodies are timed by whoever reads them.
       requestTimeout: 0,
       keepAliveTimeout: IDLE_MS,
@@ -146,16 +180,20 @@ export class Endpoint implements Service {
     const server = createHttp2Server({
       settings: {
         maxHeaderListSize: MAX_HEADER_BYTES,
-        maxConcurrentStreams: this.#options.maxStreams ?? MAX_STREAMS_PER_CONNECTION,
+        maxConcurrentStreams: this.#maxStreams,
         initialWindowSize: STREAM_WINDOW_BYTES,
       },
       maxSessionMemory: SESSION_MEMORY_MB,
+      maxHeaderListPairs: MAX_HEADER_FIELDS,
+      streamResetBurst: RESET_BURST,
+      streamResetRate: RESETS_PER_SECOND,
     })
     server.on('request', (request, response) => this.#answer(request, response))
     server.on('sessionError', (error) => this.#needs.log.debug('a connection failed', { error }))
     server.on('session', (session) => {
       if (session.destroyed) return
       session.setLocalWindowSize(CONNECTION_WINDOW_BYTES)
+      this.#boundControlFrames(session)
       let open = 0
       session.on('stream', (stream) => {
         open++
@@ -173,10 +211,25 @@ export class Endpoint implements Service {
     return server
   }
 
+  /** Pings and settings have to be answered, and cost the peer next to nothing. */
+  #boundControlFrames(session: ServerHttp2Session): void {
+    const limits = new PeerLimits(CONTROL_FRAMES, { clock: this.#needs.clock ?? systemClock })
+    const count = () => {
+      if (limits.takeCall('') || session.destroyed) return
+      this.#needs.log.debug('connection closed: too many pings or settings', {
+        host: session.socket.remoteAddress,
+      })
+      session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM)
+    }
+    session.on('ping', count).on('remoteSettings', count)
+  }
+
   async #listener(http1: Http1Server, http2: Http2Server): Promise<Server> {
     const { tls } = this.#options
     if (!tls) {
-      return createTcpServer(SOCKET_OPTIONS, (socket) => handUnannounced(socket, http1, http2))
+      return createTcpServer(SOCKET_OPTIONS, (socket) => {
+        if (!socket.destroyed) this.#handUnannounced(socket, http1, http2)
+      })
     }
     const server = createTlsServer({
       ...('own' in tls
@@ -185,17 +238,38 @@ export class Endpoint implements Service {
         : await this.#newIdentity(tls)),
       // A peer that offers both gets h2 (wire.md §18, 2).
       ALPNProtocols: ['h2', 'http/1.1'],
-      handshakeTimeout: HANDSHAKE_MS,
+      handshakeTimeout: this.#options.handshakeMs ?? HANDSHAKE_MS,
       ...SOCKET_OPTIONS,
     })
     server.on('secureConnection', (socket) => {
       socket.on('error', () => {})
-      if ('own' in tls && isOwnPeer(socket, tls.own)) markOwn(socket)
+      this.#limits.secured(socket)
+      const identity = 'own' in tls ? ownPeerOf(socket, tls.own) : null
+      if (identity !== null) {
+        markOwn(socket, identity)
+        connectionOf(socket)?.trust()
+      }
       if (socket.alpnProtocol) (socket.alpnProtocol === 'h2' ? http2 : http1).emit('connection', socket)
-      else handUnannounced(socket, http1, http2)
+      else this.#handUnannounced(socket, http1, http2)
     })
     server.on('tlsClientError', (error) => this.#needs.log.debug('a TLS handshake failed', { error }))
     return server
+  }
+
+  /** Gives a connection that has not said what it speaks to whom its first bytes are meant for. */
+  #handUnannounced(socket: Socket, http1: Http1Server, http2: Http2Server): void {
+    firstBytes(socket, this.#headersMs).then(
+      (start) => {
+        const isHttp2 = start.toString('latin1') === 'PRI'
+        const handler = isHttp2 ? http2 : http1
+        // Node's HTTP/2 turns away a TLS connection on which it was not agreed.
+        if (isHttp2) Object.assign(socket, { alpnProtocol: 'h2' })
+        handler.emit('connection', socket)
+        // HTTP/2 fetches what was read already; HTTP/1.1 waits for it to flow.
+        if (!isHttp2) socket.resume()
+      },
+      () => socket.destroy(),
+    )
   }
 
   async #newIdentity(tls: { hostname: string; directory: string }): Promise<Identity> {
@@ -215,10 +289,16 @@ export class Endpoint implements Service {
 
   #answer(request: HttpRequest, response: HttpResponse): void {
     this.#active++
+    const end = connectionOf(request.socket)?.begin()
     response.once('close', () => {
+      end?.()
       this.#active--
       if (this.#active === 0) this.#onIdle()
     })
+    if (headerBytes(request) > MAX_HEADER_BYTES) {
+      refuse(request, response, 431, 'Request Header Fields Too Large')
+      return
+    }
     const path = (request.url ?? '').split('?', 1)[0]!
     if (isCall(request, response)) {
       this.#grpc.answer(path, request, response as Http2ServerResponse)
@@ -238,40 +318,29 @@ export class Endpoint implements Service {
   }
 }
 
-/** Gives a connection that has not said what it speaks to whom its first bytes are meant for. */
-function handUnannounced(socket: Socket, http1: Http1Server, http2: Http2Server): void {
-  firstBytes(socket).then(
-    (start) => {
-      const isHttp2 = start.toString('latin1') === 'PRI'
-      const handler = isHttp2 ? http2 : http1
-      // Node's HTTP/2 turns away a TLS connection on which it was not agreed.
-      if (isHttp2) Object.assign(socket, { alpnProtocol: 'h2' })
-      handler.emit('connection', socket)
-      // HTTP/2 fetches what was read already; HTTP/1.1 waits for it to flow.
-      if (!isHttp2) socket.resume()
-    },
-    () => socket.destroy(),
-  )
-}
-
 /** The first three bytes of a connection, left in place: HTTP/2 begins with `PRI`, no method of HTTP/1.1 does. */
-function firstBytes(socket: Socket): Promise<Buffer> {
+function firstBytes(socket: Socket, limitMs: number): Promise<Buffer> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>()
   const seen: Buffer[] = []
-  socket.setTimeout(HEADERS_MS, reject)
+  // From the start, not from the byte before.
+  const limit = setTimeout(reject, limitMs)
+  promise.finally(() => clearTimeout(limit)).catch(() => {})
   const onData = (chunk: Buffer) => {
     seen.push(chunk)
     const start = Buffer.concat(seen)
     if (start.length < 3) return
-    socket.off('data', onData).off('end', reject).off('error', reject)
-    socket.setTimeout(0)
-    socket.removeAllListeners('timeout')
+    socket.off('data', onData).off('end', reject).off('error', reject).off('close', reject)
     socket.pause()
     socket.unshift(start)
     resolve(start.subarray(0, 3))
   }
-  socket.on('data', onData).on('end', reject).on('error', reject)
+  socket.on('data', onData).on('end', reject).on('error', reject).on('close', reject)
   return promise
+}
+
+/** All fields of a request's headers, in bytes. */
+function headerBytes({ rawHeaders }: HttpRequest): number {
+  return rawHeaders.reduce((sum, text) => sum + text.length, 0)
 }
 
 /** Resolves when the socket is closed. */

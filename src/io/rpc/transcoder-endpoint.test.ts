@@ -8,7 +8,7 @@ import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { rawRequest, TRANSPORTS } from '../../../test/endpoint.ts'
-import { decodeResult, jobOf, outputOf } from '../../../test/fake-transcoder.ts'
+import { countingDice, decodeResult, jobOf, outputOf } from '../../../test/fake-transcoder.ts'
 import { withOrderedMaps } from '../../../test/protobuf.ts'
 import { eventually } from '../../../test/until.ts'
 import recorded from '../../../test/vectors/wire.json' with { type: 'json' }
@@ -47,7 +47,7 @@ async function serve(t: TestContext, options: { port?: number; maxResultBytes?: 
       capabilities: defaultCapabilities('1.0.0'),
     },
     {
-      ...{ ...around, local: null, sources: new MemoryObjects() },
+      ...{ ...around, dice: countingDice(), local: null, sources: new MemoryObjects() },
       events: { transcoders: () => {}, transcoderLost: () => {} },
     },
   )
@@ -129,7 +129,7 @@ function post(port: number, body: Uint8Array, headers: Record<string, string>) {
       authorization: 'Livepeer-Transcoder-1.0',
       credentials: SECRET,
       'content-type': `multipart/mixed; boundary=${BOUNDARY}`,
-      taskid: '0',
+      taskid: '1',
       pixels: '384000',
       'user-agent': 'Go-http-client/2.0',
       ...headers,
@@ -253,7 +253,7 @@ test('a failure travels as its text', async (t) => {
   const failed = assert.rejects(pool.transcode(jobOf('aaaa'), never()), { message: 'No keyframes in input' })
   await eventually('it is told', () => told.length === 1)
   const outcome = { error: 'No keyframes in input' }
-  await client.deliver(url, { secret: SECRET, taskId: 0n, outcome, isMp4: [] }, never())
+  await client.deliver(url, { secret: SECRET, taskId: 1n, outcome, isMp4: [] }, never())
   await failed
 })
 
@@ -317,7 +317,7 @@ test('results are checked in the order and with the answers of Go nodes', async 
     assert.deepEqual([answer.status, answer.body.toString()], [status, text], JSON.stringify(headers))
   }
   const asked = pool.transcode(jobOf('aaaa'), never())
-  const answer = await post(port, body, { taskid: '0' })
+  const answer = await post(port, body, { taskid: '1' })
   assert.deepEqual([answer.status, answer.body.toString()], [200, 'OK'])
   assert.equal((await asked).decodedPixels, 384_000n)
 })
@@ -328,7 +328,7 @@ test('a result that is broken or too large fails its task with a text, and the n
   await eventually('it is registered', () => pool.capacity === 5)
   const fails = async (seq: number, body: Uint8Array, text: RegExp) => {
     const failed = assert.rejects(pool.transcode(jobOf(`s${seq}`), never()), text)
-    const answer = await post(port, body, { taskid: String(seq) })
+    const answer = await post(port, body, { taskid: String(seq + 1) })
     assert.equal(answer.status, 500)
     await failed
   }
@@ -337,7 +337,7 @@ test('a result that is broken or too large fails its task with a text, and the n
   const good = encodeResult(outputOf('x').renditions, [false], BOUNDARY)
   await fails(2, good.subarray(0, -30), /not complete/)
   const asked = pool.transcode(jobOf('s3'), never())
-  assert.equal((await post(port, good, { taskid: '3' })).status, 200)
+  assert.equal((await post(port, good, { taskid: '4' })).status, 200)
   await asked
 })
 
@@ -351,14 +351,14 @@ test('a result that breaks off on its way may come again', async (t) => {
   session.on('error', () => {})
   const stream = session.request({
     ...{ ':method': 'POST', ':path': '/transcodeResults', authorization: AUTHORIZATION, credentials: SECRET },
-    ...{ 'content-type': `multipart/mixed; boundary=${BOUNDARY}`, taskid: '0', pixels: '7' },
+    ...{ 'content-type': `multipart/mixed; boundary=${BOUNDARY}`, taskid: '1', pixels: '7' },
   })
   stream.on('error', () => {})
   await new Promise<void>((resolve) => stream.write(body.subarray(0, 50), () => resolve()))
   session.destroy()
   await delay(50)
-  assert.deepEqual(pool.wanted(0n)?.aborted, false)
-  assert.equal((await post(port, body, { taskid: '0' })).status, 200)
+  assert.deepEqual(pool.wanted(1n, null)?.over.aborted, false)
+  assert.equal((await post(port, body, { taskid: '1' })).status, 200)
   assert.equal((await asked).decodedPixels, 384_000n)
 })
 
@@ -372,7 +372,7 @@ test('nobody goes on reading a result that is not wanted any more', async (t) =>
   t.after(() => session.destroy())
   const stream = session.request({
     ...{ ':method': 'POST', ':path': '/transcodeResults', authorization: AUTHORIZATION, credentials: SECRET },
-    ...{ 'content-type': `multipart/mixed; boundary=${BOUNDARY}`, taskid: '0', pixels: '7' },
+    ...{ 'content-type': `multipart/mixed; boundary=${BOUNDARY}`, taskid: '1', pixels: '7' },
   })
   stream.on('error', () => {})
   const answered = new Promise<unknown>((resolve) =>
@@ -399,7 +399,7 @@ test('a transcoder whose stream ends brings its result all the same while its co
   )
   await first.client.deliver(
     url,
-    { secret: SECRET, taskId: 0n, outcome: outputOf('done'), isMp4: [false] },
+    { secret: SECRET, taskId: 1n, outcome: outputOf('done'), isMp4: [false] },
     never(),
   )
   assert.equal((await asked).decodedPixels, 100n)
@@ -416,7 +416,7 @@ test('a transcoder whose connection breaks has lost its segment to another at on
   await eventually('the other is registered', () => pool.capacity === 10)
   first.line.close()
   await eventually('the other is told', () => second.told.length === 1, 2_000)
-  const result = { secret: SECRET, taskId: 1n, outcome: outputOf('done'), isMp4: [false] }
+  const result = { secret: SECRET, taskId: 2n, outcome: outputOf('done'), isMp4: [false] }
   await second.client.deliver(url, result, never())
   await asked
 })
@@ -434,7 +434,7 @@ test('a transcoder that stands still is noticed by its silence, and its segment 
   const frozen = performance.now()
   await eventually('the other is told', () => other.told.length === 1, 6_000)
   assert.ok(performance.now() - frozen < 4_500, 'the deadline is 8 s')
-  const result = { secret: SECRET, taskId: 1n, outcome: outputOf('done'), isMp4: [false] }
+  const result = { secret: SECRET, taskId: 2n, outcome: outputOf('done'), isMp4: [false] }
   await other.client.deliver(url, result, never())
   await asked
   assert.deepEqual(

@@ -3,11 +3,13 @@ import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@co
 import { MAX_SEGMENT_BYTES } from '../../domain/segment.ts'
 import type { Notice, Registration } from '../../domain/transcoder-notice.ts'
 import { NodeError } from '../../lib/errors.ts'
+import { FairBudget } from '../../lib/fair-budget.ts'
 import type { Log } from '../../lib/log.ts'
-import { ByteBudget, receiveBody } from '../../lib/request-body.ts'
+import { receiveBody } from '../../lib/request-body.ts'
 import type { TranscodeOutput } from '../../services/orchestrator.ts'
 import type { TranscoderPeer } from '../../services/transcoder-member.ts'
-import { callError, callPeer, type HttpHandler, isOwn, type Routes } from './calls.ts'
+import type { WantedResult } from '../../services/transcoder-pool.ts'
+import { callError, callPeer, type HttpHandler, ownIdentity, type Routes } from './calls.ts'
 import { readRegistration, writeNotice } from './convert-transcoder.ts'
 import { type NotifySegment, NotifySegmentSchema, type RegisterRequest, Transcoder } from './gen/lp_rpc_pb.ts'
 import { finish, goneSignal, type HttpRequest, type HttpResponse, refuse } from './http-exchange.ts'
@@ -21,6 +23,10 @@ const MAX_ERROR_BYTES = 64 * 1024
 const MAX_RESULT_BYTES = 2 * MAX_SEGMENT_BYTES
 /** All results in memory at one time. */
 const MAX_BUFFERED_BYTES = 1_200_000_000
+/** What of it one transcoder may hold. */
+const TRANSCODER_PART = 1 / 2
+/** A result may come again before this side has noticed that the first connection is gone. */
+const MAX_TRIES_AT_ONCE = 2
 /** A sender that is silent for this long has gone. */
 const BODY_STALL_MS = 10_000
 
@@ -28,8 +34,8 @@ const BODY_STALL_MS = 10_000
 export interface TranscoderApi {
   register(registration: Registration, peer: TranscoderPeer, signal: AbortSignal): AsyncIterable<Notice>
   knowsSecret(shown: string): boolean
-  /** Aborted once the result of a task is not waited for any more; null when it is not. */
-  wanted(taskId: bigint): AbortSignal | null
+  /** What is waited for of a task; null for nothing, or nothing from whoever shows this certificate, or none. */
+  wanted(taskId: bigint, identity: string | null): WantedResult | null
   finish(taskId: bigint, outcome: TranscodeOutput | NodeError): void
   /** A result broke off: it may come again. */
   resultLost(taskId: bigint): void
@@ -44,7 +50,7 @@ export class TranscoderEndpoint implements Routes {
   readonly #log: Log
   readonly #maxResultBytes: number
   readonly #ownOnly: boolean
-  readonly #budget = new ByteBudget(MAX_BUFFERED_BYTES)
+  readonly #budget = new FairBudget(MAX_BUFFERED_BYTES)
   readonly #stopping = new AbortController()
 
   constructor(
@@ -79,13 +85,14 @@ export class TranscoderEndpoint implements Routes {
     const peer = context.values.get(callPeer)
     // It has gone before it could be asked who it is.
     if (!peer) return
-    if (this.#ownOnly && !peer.isOwn) {
+    if (this.#ownOnly && peer.identity === null) {
       this.#log.warn('a transcoder shows no certificate of this operator', { address: peer.address })
       throw new ConnectError(
         'this orchestrator asks for a certificate: give the transcoder -certs too',
         Code.Unauthenticated,
       )
     }
+    if (this.#api.knowsSecret(request.secret)) peer.trust()
     try {
       for await (const notice of this.#api.register(readRegistration(request), peer, signal)) {
         yield create(NotifySegmentSchema, writeNotice(notice))
@@ -103,13 +110,14 @@ export class TranscoderEndpoint implements Routes {
   async #result(request: HttpRequest, response: HttpResponse): Promise<void> {
     goneSignal(request, response)
     const header = (name: string) => String(request.headers[name] ?? '')
-    if (this.#ownOnly && !isOwn(request.socket)) return refuse(request, response, 401, 'Unauthorized')
+    const identity = ownIdentity(request.socket)
+    if (this.#ownOnly && identity === null) return refuse(request, response, 401, 'Unauthorized')
     if (header('authorization') !== AUTHORIZATION || !this.#api.knowsSecret(header('credentials'))) {
       return refuse(request, response, 401, 'Unauthorized')
     }
     const contentType = parseContentType(header('content-type'))
     if (!contentType) return refuse(request, response, 415, 'mime: invalid media type')
-    if (!/^\d{1,18}$/.test(header('taskid'))) return refuse(request, response, 400, 'Invalid Task ID')
+    if (!/^\d{1,19}$/.test(header('taskid'))) return refuse(request, response, 400, 'Invalid Task ID')
     const taskId = BigInt(header('taskid'))
     const isError = contentType.type === ERROR_CONTENT_TYPE
     let decodedPixels = 0n
@@ -122,14 +130,19 @@ export class TranscoderEndpoint implements Routes {
     }
     // Whoever nobody waits for any more need not be read.
     const isResult = isError || contentType.type === 'multipart/mixed'
-    const wanted = this.#api.wanted(taskId)
+    const wanted = this.#api.wanted(taskId, identity)
     if (!wanted || !isResult) return accept(request, response)
+    const share = this.#budget.open([
+      { name: `task ${taskId}`, maxBytes: MAX_RESULT_BYTES, maxShares: MAX_TRIES_AT_ONCE },
+      { name: `transcoder ${wanted.transcoder}`, maxBytes: TRANSCODER_PART * MAX_BUFFERED_BYTES },
+    ])
+    // It comes twice already.
+    if (!share) return accept(request, response)
     const reader = isError ? new TextReader() : new ResultReader({ boundary: contentType.boundary ?? '' })
-    let length = 0
     try {
-      const maxBytes = isError ? MAX_ERROR_BYTES : this.#maxResultBytes
-      const limits = { maxBytes, stallMs: BODY_STALL_MS, budget: this.#budget, signal: wanted }
-      length = await receiveBody(request, limits, (chunk) => reader.add(chunk))
+      const maxBytes = isError ? MAX_ERROR_BYTES : Math.min(wanted.maxBytes, this.#maxResultBytes)
+      const limits = { maxBytes, stallMs: BODY_STALL_MS, budget: share, signal: wanted.over }
+      await receiveBody(request, limits, (chunk) => reader.add(chunk))
       if (reader instanceof TextReader)
         this.#api.finish(taskId, new NodeError('remote-failure', reader.end()))
       else this.#api.finish(taskId, { decodedPixels, renditions: reader.end() })
@@ -137,7 +150,7 @@ export class TranscoderEndpoint implements Routes {
     } catch (error) {
       this.#refuseResult(taskId, error, request, response)
     } finally {
-      this.#budget.give(length)
+      share.close()
     }
   }
 

@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict'
+import { EventEmitter } from 'node:events'
+import { test } from 'node:test'
+import { complete, finish, type HttpRequest, type HttpResponse } from './http-exchange.ts'
+
+/** The response of a peer over HTTP/1.1 that reads nothing. */
+class UnreadResponse extends EventEmitter {
+  isCut = false
+  headersSent = false
+  socket = null
+
+  writeHead(): void {}
+  end(): void {}
+
+  destroy(): void {
+    this.isCut = true
+  }
+}
+
+test('a peer that does not take its answer is cut off after a minute, or as long as its bytes may take', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const request = { readableEnded: true } as HttpRequest
+  const [small, large, taken] = [new UnreadResponse(), new UnreadResponse(), new UnreadResponse()]
+  finish(request, small as unknown as HttpResponse, 200, new Uint8Array(32))
+  complete(large as unknown as HttpResponse, new Uint8Array(3_200_000))
+  finish(request, taken as unknown as HttpResponse, 200, new Uint8Array(32))
+  taken.emit('close')
+  t.mock.timers.tick(59_000)
+  assert.deepEqual([small.isCut, large.isCut, taken.isCut], [false, false, false])
+  t.mock.timers.tick(2_000)
+  assert.deepEqual([small.isCut, large.isCut, taken.isCut], [true, false, false])
+  t.mock.timers.tick(100_000)
+  assert.deepEqual([small.isCut, large.isCut, taken.isCut], [true, true, false])
+})

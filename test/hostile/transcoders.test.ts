@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { defaultCapabilities } from '../../src/domain/capabilities.ts'
+import type { Notice } from '../../src/domain/transcoder-notice.ts'
+import { TranscoderClient } from '../../src/io/rpc/transcoder-client.ts'
+import { AUTHORIZATION } from '../../src/io/rpc/transcoder-endpoint.ts'
+import { encodeResult } from '../../src/io/rpc/transcoder-result.ts'
+import { systemDice } from '../../src/lib/dice.ts'
+import { rawRequest, TRANSPORTS } from '../endpoint.ts'
+import { outputOf } from '../fake-transcoder.ts'
+import { eventually } from '../until.ts'
+import { SECRET, serveHonest, startVictim, type Victim } from './victim.ts'
+
+/** A transcoder that leaves its tasks. */
+function register(t: TestContext, victim: Victim) {
+  const client = new TranscoderClient({
+    ...{ dice: systemDice, download: async () => new Uint8Array(0), own: null },
+  })
+  const stop = new AbortController()
+  const line = client.line(victim.url)
+  const told: Notice[] = []
+  const registration = { secret: SECRET, capacity: 100, capabilities: defaultCapabilities('1.0.0') }
+  const reading = (async () => {
+    for await (const notice of line.notices(registration, stop.signal)) told.push(notice)
+  })()
+  reading.catch(() => {})
+  t.after(() => {
+    stop.abort()
+    line.close()
+  })
+  return { told }
+}
+
+/** Posts a result for a task that another has. */
+function forge(victim: Victim, taskId: bigint) {
+  const boundary = '4c7b7cd30459fb442d90'
+  return rawRequest(victim.port, TRANSPORTS['HTTP/2'], {
+    method: 'POST',
+    path: '/transcodeResults',
+    headers: {
+      ...{ authorization: AUTHORIZATION, credentials: SECRET, taskid: String(taskId), pixels: '1' },
+      'content-type': `multipart/mixed; boundary=${boundary}`,
+    },
+    body: encodeResult(outputOf('forged').renditions, [false], boundary),
+  })
+}
+
+test('a transcoder that guesses the numbers of others’ tasks decides none of them', async (t) => {
+  await using victim = await startVictim({ hasEngine: false })
+  const { told } = register(t, victim)
+  await eventually('it is registered', () => victim.pool.capacity === 100)
+  let answer: string | null = null
+  const served = serveHonest(victim).then((text) => {
+    answer = text
+  })
+  await eventually('it has the task', () => told.length === 1)
+  const [task] = told
+  assert.ok(task?.kind === 'task')
+  for (let guess = 0n; guess < 20n; guess++) assert.equal((await forge(victim, guess)).status, 200)
+  for (const near of [task.taskId - 1n, task.taskId + 1n]) await forge(victim, near < 0n ? 99n : near)
+  assert.equal(answer, null, 'the segment still waits for its own transcoder')
+  // The one that knows the number: a Go transcoder posts over another connection.
+  await forge(victim, task.taskId)
+  await served
+  assert.equal(answer, 'data')
+})

@@ -1,0 +1,157 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { defaultCapabilities } from '../../src/domain/capabilities.ts'
+import { presetNamed } from '../../src/domain/rendition.ts'
+import type { AuthToken, SegmentData } from '../../src/domain/segment.ts'
+import { MemoryObjects } from '../../src/io/objects.ts'
+import { OrchestratorClient } from '../../src/io/rpc/orchestrator-client.ts'
+import {
+  OrchestratorEndpoint,
+  type OrchestratorEndpointNeeds,
+  type OrchestratorEndpointOptions,
+} from '../../src/io/rpc/orchestrator-endpoint.ts'
+import { Endpoint, type EndpointOptions } from '../../src/io/rpc/server.ts'
+import { TranscoderEndpoint } from '../../src/io/rpc/transcoder-endpoint.ts'
+import { systemClock } from '../../src/lib/clock.ts'
+import { keccak256, ZERO_ADDRESS } from '../../src/lib/crypto.ts'
+import { systemDice } from '../../src/lib/dice.ts'
+import { silentLog } from '../../src/lib/log.ts'
+import { Supervisor } from '../../src/lib/service.ts'
+import { Orchestrator, type Recipient, type Transcoder } from '../../src/services/orchestrator.ts'
+import { FREE } from '../../src/services/segment-accounts.ts'
+import { TranscoderPool } from '../../src/services/transcoder-pool.ts'
+
+/** What transcoders of the victim show. */
+export const SECRET = 's3cret'
+/** How long an honest gateway waits for whatever it asks, however busy the machine of the test is. */
+const PATIENCE_MS = 15_000
+const PROFILE = { ...presetNamed('P144p30fps16x9')!, format: 'mpegts' as const }
+const around = { clock: systemClock, dice: systemDice, log: silentLog }
+
+/** An orchestrator on the loopback: the real server and services, an engine that takes no time. */
+export interface Victim extends AsyncDisposable {
+  readonly port: number
+  readonly url: string
+  readonly orchestrator: Orchestrator
+  readonly pool: TranscoderPool
+  readonly results: MemoryObjects
+}
+
+/** Starts an orchestrator to be attacked. */
+export async function startVictim(
+  options: {
+    endpoint?: Partial<EndpointOptions>
+    bodies?: OrchestratorEndpointOptions
+    maxSessions?: number
+    /** Where there is none, transcoders of other machines do the work. */
+    hasEngine?: boolean
+    recipient?: Partial<Recipient>
+    needs?: Partial<OrchestratorEndpointNeeds>
+  } = {},
+): Promise<Victim> {
+  const directory = mkdtempSync(join(tmpdir(), 'livepeer-victim-'))
+  const results = new MemoryObjects()
+  const engine: Transcoder & { sessions: number } = {
+    sessions: 100,
+    transcode: async ({ profiles }) => ({
+      decodedPixels: 1n,
+      renditions: profiles.map(() => ({ bytes: Buffer.alloc(100, 'r'), pixels: 1n, perceptualHash: null })),
+    }),
+  }
+  const capabilities = defaultCapabilities('1.0.0')
+  const uri = { serviceUri: 'https://127.0.0.1:8935' }
+  const pool = new TranscoderPool(
+    { ...uri, secret: SECRET, orchestrator: 'offchain', capabilities },
+    {
+      ...{ ...around, local: options.hasEngine === false ? null : engine, sources: results },
+      events: { transcoders: () => {}, transcoderLost: () => {} },
+    },
+  )
+  const orchestrator = new Orchestrator(
+    {
+      ...{ ...uri, capabilities, nodes: [], offchain: true, recipient: null, version: '1.0.0' },
+      maxSessions: options.maxSessions ?? 10,
+    },
+    {
+      ...{ ...around, results, transcoder: pool, authKeys: { keys: [systemDice.bytes(32)] } },
+      signer: { address: ZERO_ADDRESS, sign: () => new Uint8Array(0) },
+      recipient: {
+        quote: async () => ({ ticketParams: null, priceInfo: null }),
+        receive: async () => {},
+        reserve: async () => FREE,
+        ...options.recipient,
+      },
+      events: { segmentTranscoded: () => {}, segmentFailed: () => {}, sessions: () => {} },
+    },
+  )
+  const download = async () => Promise.reject(new Error('nothing to fetch'))
+  const endpoint = new Endpoint(
+    {
+      ...{ name: 'service endpoint', host: '0.0.0.0', port: 0, drainMs: 100 },
+      ...{ tls: { hostname: 'localhost', directory }, ...options.endpoint },
+    },
+    {
+      ...around,
+      routes: [
+        new OrchestratorEndpoint(options.bodies ?? {}, {
+          ...{ ...around, api: orchestrator, download, ...options.needs },
+        }),
+        new TranscoderEndpoint({}, { ...around, api: pool }),
+      ],
+    },
+  )
+  const supervisor = new Supervisor()
+  for (const service of [pool, orchestrator, endpoint]) await supervisor.start(service)
+  return {
+    ...{ port: endpoint.port, url: `https://127.0.0.1:${endpoint.port}`, orchestrator, pool, results },
+    [Symbol.asyncDispose]: async () => {
+      await supervisor.stop()
+      rmSync(directory, { recursive: true, force: true })
+    },
+  }
+}
+
+/** What a gateway says of a segment. */
+export function segmentOf(bytes: Uint8Array, authToken: AuthToken | null, durationMs = 2_000): SegmentData {
+  return {
+    ...{ manifestId: 'stream', seq: 1n, hash: keccak256(bytes), profiles: [PROFILE], authToken, durationMs },
+    ...{ sig: new Uint8Array(0), capabilities: null, calcPerceptualHash: false, storage: [], clip: null },
+    forceSessionReinit: false,
+  }
+}
+
+/** An offer of the victim, as any gateway gets it. */
+export async function tokenOf({ url }: { readonly url: string }): Promise<AuthToken> {
+  const request = { address: ZERO_ADDRESS, sig: new Uint8Array(0), capabilities: null }
+  const info = await new OrchestratorClient().info(
+    url,
+    { ...request, ignoreCapacityCheck: false },
+    { timeoutMs: PATIENCE_MS },
+    new AbortController().signal,
+  )
+  return info.authToken!
+}
+
+/** Has a segment of an honest gateway done, with a session of its own: `data`, or the text of its failure. */
+export async function serveHonest(victim: { readonly url: string }): Promise<string> {
+  const client = new OrchestratorClient()
+  const supervisor = new Supervisor()
+  await supervisor.start(client)
+  try {
+    const body = Buffer.alloc(100_000, 'honest')
+    const { outcome } = await client.submit(
+      victim.url,
+      {
+        ...{ body, bodyIsUri: false, payment: null, segment: segmentOf(body, await tokenOf(victim)) },
+        ...{ headerTimeoutMs: PATIENCE_MS, totalTimeoutMs: PATIENCE_MS },
+      },
+      new AbortController().signal,
+    )
+    return outcome.kind === 'error' ? outcome.text : outcome.kind
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  } finally {
+    await supervisor.stop()
+  }
+}
