@@ -178,7 +178,7 @@ export class FakeNetwork implements SubmissionClient, SessionEnder {
     return orchestrator.work(received, this.#clock)
   }
 
-  async download(url: string): Promise<Uint8Array> {
+  async fetchRendition(url: string): Promise<Uint8Array> {
     this.downloads++
     for (const { files } of this.#orchestrators.values()) {
       const bytes = files.get(url)
@@ -205,12 +205,19 @@ export class FakePayer implements Payer {
   refuseValidation: (info: OrchestratorInfo) => Error | null = () => null
   refuseStaging: Error | null = null
   needsRefresh = false
+  readonly leftOut = new Set<string>()
   opened = 0
   closed = 0
+  /** Sessions that were closed for the orchestrator's fault. */
+  faults = 0
 
   async validate(info: OrchestratorInfo): Promise<void> {
     const refusal = this.refuseValidation(info)
     if (refusal) throw refusal
+  }
+
+  isLeftOut(from: string): boolean {
+    return this.leftOut.has(from)
   }
 
   open(_info: OrchestratorInfo): PaymentSession {
@@ -226,10 +233,14 @@ export class FakePayer implements Payer {
           answered: () => void this.log.push('answered'),
           completed: (pixels) => void this.log.push(`completed ${pixels}`),
           abandoned: () => void this.log.push('abandoned'),
+          settled: (delivered) => void this.log.push(`settled ${delivered}`),
         }
         return staged
       },
-      close: () => void this.closed++,
+      close: (isFault) => {
+        this.closed++
+        if (isFault) this.faults++
+      },
     }
   }
 }

@@ -37,8 +37,15 @@ class Lists implements Directory {
 
   async find(search: Search) {
     this.searches.push(search)
-    const answers = this.orchestrators[search.trust].map((one) => one.info(this.#clock))
-    const found = answers.map((info) => ({ info, suspended: search.penalty(info.transcoder) > 0 }))
+    const answers = this.orchestrators[search.trust].map((one) => ({
+      info: one.info(this.#clock),
+      from: one.url,
+    }))
+    const found = answers.map(({ info, from }) => ({
+      info,
+      from,
+      suspended: search.penalty(info.transcoder) > 0,
+    }))
     await this.gate
     if (this.isAway) return []
     const sorted = [
@@ -325,12 +332,12 @@ test('a session follows an offer that names another transcoder, unless that has 
   const { sessions, pick, clock, lists, payer } = await setUp({ trusted: named('a', 'b') })
   const first = pick()
   const offer = lists.orchestrators.trusted[0]!.info(clock)
-  sessions.update(first.session, { ...offer, transcoder: 'a2' })
+  sessions.renewed(first.session, { ...offer, transcoder: 'a2' }, true)
   assert.equal(first.session.key, 'a2')
   assert.equal(first.session.info.transcoder, 'a2')
-  sessions.update(first.session, { ...offer, transcoder: '' })
+  sessions.renewed(first.session, { ...offer, transcoder: '' }, true)
   assert.equal(first.session.info.transcoder, 'a2', 'an offer for no further work leaves the session')
-  sessions.update(first.session, { ...offer, transcoder: 'b' })
+  sessions.renewed(first.session, { ...offer, transcoder: 'b' }, true)
   assert.deepEqual(first.session.state.kind, 'ended')
   assert.deepEqual(
     sessions.all.map(({ key }) => key),
@@ -339,6 +346,26 @@ test('a session follows an offer that names another transcoder, unless that has 
   assert.equal(payer.closed, 0)
   sessions.release(first)
   assert.equal(payer.closed, 1)
+})
+
+test('one address is good for eight sessions, whatever its orchestrator calls itself', async () => {
+  const [changing] = named('a')
+  const { sessions, payer } = await setUp({ untrusted: [changing!] })
+  for (let i = 0; i < 20; i++) {
+    changing!.transcoder = `a${i}`
+    const assignment = sessions.select(2000)
+    await settle()
+    await Promise.all([sessions.selectPatiently(2000, 0, new Set(sessions.all.map(({ key }) => key)))])
+    if (assignment) sessions.release(assignment)
+  }
+  assert.equal(sessions.all.length, 8)
+  assert.equal(payer.opened, 8)
+})
+
+test('at the end the credit of one session with an orchestrator is nobody’s fault', async () => {
+  const { sessions, payer } = await setUp({ trusted: named('a', 'b') })
+  await sessions.end(never)
+  assert.deepEqual([payer.closed, payer.faults], [2, 0])
 })
 
 test('at the end all sessions of both pools are told, used or not, and nothing is given out any more', async () => {

@@ -1,4 +1,4 @@
-import type { AuthToken, OrchestratorInfo } from '../domain/segment.ts'
+import type { AuthToken, OrchestratorInfo, Reach } from '../domain/segment.ts'
 import {
   type Assignment,
   type Session,
@@ -12,7 +12,12 @@ const SEARCH_AGAIN_MS = 250
 
 /** How an orchestrator is told that a stream is over. */
 export interface SessionEnder {
-  endSession(url: string, token: AuthToken, signal: AbortSignal): Promise<void>
+  endSession(
+    url: string,
+    token: AuthToken,
+    options: { reach?: Reach | undefined },
+    signal: AbortSignal,
+  ): Promise<void>
 }
 
 /** What the sessions of a stream work with. */
@@ -94,9 +99,14 @@ export class StreamSessions {
     this.#poolOf(assignment.session).remove(assignment, reason)
   }
 
-  /** The orchestrator's newer offer for the same session. */
-  update(session: Session, info: OrchestratorInfo): void {
-    this.#poolOf(session).update(session, info)
+  /** What an orchestrator says of itself with a result: only fresh ticket params are taken from it. */
+  refreshed(session: Session, told: OrchestratorInfo): void {
+    this.#poolOf(session).refreshed(session, told)
+  }
+
+  /** The answer to a renewal that this node asked for; `tokenEnds` where the auth session had to end. */
+  renewed(session: Session, answer: OrchestratorInfo, tokenEnds: boolean): void {
+    this.#poolOf(session).renewed(session, answer, tokenEnds)
   }
 
   /** All sessions there are now. */
@@ -113,7 +123,7 @@ export class StreamSessions {
       sessions.map(async ({ info }) => {
         if (info.authToken === null) return
         try {
-          await this.#needs.client.endSession(info.transcoder, info.authToken, signal)
+          await this.#needs.client.endSession(info.transcoder, info.authToken, { reach: info.reach }, signal)
         } catch (error) {
           this.#needs.log.debug('an orchestrator was not told that a stream ended', {
             transcoder: info.transcoder,
