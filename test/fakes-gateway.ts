@@ -76,6 +76,8 @@ export class FakeOrchestrator {
   workMs = 0
   /** Thrown by a submission; `answered` says whether a status came first. */
   refusal: { error: Error; answered: boolean } | null = null
+  /** Refuses connections, and cuts those that wait for a result. */
+  isAway = false
   /** Replaces the outcome. */
   outcome: TranscodeResult['outcome'] | null = null
   /** What it says of pixels beyond the truth. */
@@ -175,6 +177,7 @@ export class FakeNetwork implements SubmissionClient, SessionEnder {
     }
     submission.onStatus?.()
     if (orchestrator.workMs > 0) await this.#clock.sleep(orchestrator.workMs, signal)
+    if (orchestrator.isAway) throw new NodeError('unreachable', 'the exchange broke off')
     return orchestrator.work(received, this.#clock)
   }
 
@@ -193,7 +196,9 @@ export class FakeNetwork implements SubmissionClient, SessionEnder {
 
   #at(url: string): FakeOrchestrator {
     const orchestrator = this.#orchestrators.get(url)
-    if (!orchestrator) throw new NodeError('unreachable', `nobody listens at ${url}`)
+    if (!orchestrator || orchestrator.isAway) {
+      throw new NodeError('unreachable', `nobody listens at ${url}`, { details: { isUnsent: true } })
+    }
     return orchestrator
   }
 }

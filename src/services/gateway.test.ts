@@ -467,6 +467,63 @@ test('a node without transcoders is asked again when nobody else was found for t
   assert.equal(orchestrator.submissions.length, 2)
 })
 
+for (const [claim, workMs, awayMs] of [
+  ['2 s', 1_000, 2_000],
+  ['2 s at the end of its work', 2_900, 2_000],
+  ['nearly as long as a segment has', 1_000, 6_000],
+] as const) {
+  test(`a lone orchestrator that is cut off and away for ${claim}: the segments under way and those that come wait for it`, async () => {
+    const orchestrator = one()
+    orchestrator.workMs = workMs
+    await using set = await setUp([orchestrator], { onchain: true, maxAttempts: 2 })
+    const segments = [set.push()]
+    await set.clock.wind(workMs - 100)
+    orchestrator.isAway = true
+    await set.clock.wind(600)
+    segments.push(set.push({ sequence: 1n }))
+    await set.clock.wind(awayMs - 600)
+    orchestrator.isAway = false
+    await set.clock.wind(workMs + 1_000)
+    assert.deepEqual(
+      (await Promise.all(segments)).map((renditions) => renditions.length),
+      [2, 2],
+    )
+  })
+}
+
+test('a lone orchestrator that does not come back: its segments fail at their deadline, and little was paid in vain', async () => {
+  const orchestrator = one()
+  await using set = await setUp([orchestrator], { onchain: true })
+  await set.push()
+  orchestrator.isAway = true
+  const staged = () => set.payer.log.filter((entry) => entry === 'staged').length
+  const before = staged()
+  const startMs = set.clock.now()
+  const lost = set.push({ sequence: 1n }).catch((error) => ({ error, atMs: set.clock.now() - startMs }))
+  await set.clock.wind(9_000)
+  const { error, atMs } = (await lost) as { error: NodeError; atMs: number }
+  assert.equal(error.code, 'no-sessions')
+  assert.ok(atMs >= 8_000 && atMs <= 8_500, `${atMs}`)
+  assert.equal(staged() - before, 1, 'what refuses connections is asked for an offer, not paid')
+})
+
+test('where another orchestrator is known, nobody waits for one that is away', async () => {
+  const [first, second] = [
+    new FakeOrchestrator('https://o1:8935', 1),
+    new FakeOrchestrator('https://o2:8935', 2),
+  ]
+  second.infoDelayMs = 10
+  await using set = await setUp([first, second])
+  const done = set.push()
+  await set.clock.wind(10)
+  await done
+  first.isAway = true
+  const startMs = set.clock.now()
+  await set.push({ sequence: 1n })
+  assert.equal(set.clock.now(), startMs)
+  assert.equal(second.submissions.length, 1)
+})
+
 test('nothing is ever sent twice: each try signs and pays anew', async () => {
   const orchestrators = three()
   await using set = await setUp(orchestrators, { onchain: true })

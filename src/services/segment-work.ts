@@ -233,7 +233,9 @@ export class SegmentWork {
       info = await client.info(transcoder, request, { timeoutMs: REFRESH_TIMEOUT_MS, reach }, signal)
     } catch (error) {
       signal.throwIfAborted()
-      throw new AttemptError('refresh-failed', messageOf(error), { cause: error })
+      throw new AttemptError(isUnsent(error) ? 'unsent' : 'refresh-failed', messageOf(error), {
+        cause: error,
+      })
     }
     if (info.authToken === null) throw new AttemptError('missing-token', 'missing auth token')
     sessions.renewed(session, info, tokenEnds)
@@ -426,5 +428,6 @@ function submissionFault(error: unknown): AttemptError {
     return new AttemptError(isTrouble && fault === 'refused' ? 'unable' : fault, text, { cause: error })
   }
   const fault = submissionFaults.has(code) ? (code as AttemptFault) : 'unreachable'
+  if (isUnsent(error)) return new AttemptError('unsent', text, { cause: error })
   return new AttemptError(fault, text, { cause: error })
 }

@@ -118,6 +118,7 @@ export class SessionPool {
   #size = 0
   #requested = 0
   #hasFound = false
+  #isAway = false
   #refreshing: Promise<void> | null = null
   #refreshedAt = Number.NEGATIVE_INFINITY
 
@@ -138,6 +139,11 @@ export class SessionPool {
    */
   get hasProspects(): boolean {
     return this.#hasFound || (this.trust === 'trusted' && this.#requested > 0)
+  }
+
+  /** Whether nobody is left since the last went away: it may be starting again. */
+  get isAway(): boolean {
+    return this.#isAway && this.#sessions.size === 0
   }
 
   /** The refresh under way, or null. */
@@ -193,7 +199,9 @@ export class SessionPool {
     else session.state = newest === null ? { kind: 'fresh' } : { kind: 'ready', score: newest }
   }
 
-  fail(assignment: Assignment, reason: string): void {
+  /** `isGone`: it is not there, or no more. */
+  fail(assignment: Assignment, reason: string, isGone: boolean): void {
+    this.#isAway = isGone
     const { key, state } = assignment.session
     // Segments that failed together are one failure: only the first of them removes and suspends.
     if (state.kind !== 'ended') {

@@ -164,17 +164,17 @@ test('states: fresh, busy, ready, and ended with what is still in its hands', as
   assert.deepEqual(session!.state, { kind: 'ready', score: 0.6 })
   const fifth = pick()
   const sixth = pick()
-  sessions.fail(fifth, 'header timeout')
+  sessions.fail(fifth, 'header timeout', false)
   assert.equal(kind(), 'ended')
   assert.equal(payer.closed, 0, 'a payment session outlives its last segment')
-  sessions.fail(sixth, 'header timeout')
+  sessions.fail(sixth, 'header timeout', false)
   assert.equal(payer.closed, 1)
   assert.deepEqual(sessions.all, [])
 })
 
 test('a failed orchestrator sits out until the next refresh, and then it is back', async () => {
   const { sessions, pick, events, lists } = await setUp({ trusted: named('a') })
-  sessions.fail(pick(), 'unknown error (test)')
+  sessions.fail(pick(), 'unknown error (test)', false)
   assert.equal(sessions.select(2000), null, 'a retry does not wait')
   await settle()
   assert.equal(keyIn(sessions.select(2000)), 'a')
@@ -186,8 +186,8 @@ test('two segments that fail together in one session are one failure', async () 
   const { sessions, pick, events } = await setUp({ trusted: named('a', 'b') })
   const [first, second] = [pick(), pick()]
   assert.equal(first.session, second.session)
-  sessions.fail(first, 'x')
-  sessions.fail(second, 'x')
+  sessions.fail(first, 'x', false)
+  sessions.fail(second, 'x', false)
   assert.equal(events.filter((event) => event.includes('suspended')).length, 1)
 })
 
@@ -196,7 +196,7 @@ test('in a pool of 40, of which 8 are asked for, a failure costs five refreshes'
   const { sessions, pick, lists } = await setUp({ trusted: named(...names) })
   assert.equal(sessions.all.length, 8)
   const failed = pick()
-  sessions.fail(failed, 'OrchestratorBusy')
+  sessions.fail(failed, 'OrchestratorBusy', false)
   const { penalty } = lists.searches[0]!
   for (let left = 5; left > 0; left--) {
     assert.equal(penalty(failed.session.key), left)
@@ -223,7 +223,7 @@ test('one that fails while it is asked again does not come back with that answer
   sessions.select(2000)
   await settle()
   assert.equal(lists.searches.length, 2)
-  sessions.fail(assignments[0]!, 'x')
+  sessions.fail(assignments[0]!, 'x', false)
   gate.resolve()
   await settle()
   assert.ok(sessions.all.some(({ key }) => key === 'b'))
@@ -300,7 +300,7 @@ test('untrusted orchestrators are tried before trusted ones', async () => {
   const { sessions, pick } = await setUp({ trusted: named('mine'), untrusted: named('theirs') })
   const first = pick()
   assert.equal(first.session.trust, 'untrusted')
-  sessions.fail(first, 'x')
+  sessions.fail(first, 'x', false)
   assert.equal(pick().session.trust, 'trusted')
 })
 

@@ -8,7 +8,7 @@ import {
 } from './session-pool.ts'
 
 /** A stream that lost its orchestrators searches again after this time. */
-const SEARCH_AGAIN_MS = 250
+export const SEARCH_AGAIN_MS = 250
 
 /** How an orchestrator is told that a stream is over. */
 export interface SessionEnder {
@@ -89,9 +89,9 @@ export class StreamSessions {
     this.#poolOf(assignment.session).finish(assignment, null)
   }
 
-  /** The session failed: it is removed and its orchestrator sits out some refreshes. */
-  fail(assignment: Assignment, reason: string): void {
-    this.#poolOf(assignment.session).fail(assignment, reason)
+  /** The session failed: it is removed and its orchestrator sits out some refreshes. `isGone`: it is not there any more. */
+  fail(assignment: Assignment, reason: string, isGone: boolean): void {
+    this.#poolOf(assignment.session).fail(assignment, reason, isGone)
   }
 
   /** The session is removed without its orchestrator sitting out. */
@@ -107,6 +107,11 @@ export class StreamSessions {
   /** The answer to a renewal that this node asked for; `tokenEnds` where the auth session had to end. */
   renewed(session: Session, answer: OrchestratorInfo, tokenEnds: boolean): void {
     this.#poolOf(session).renewed(session, answer, tokenEnds)
+  }
+
+  /** Whether there is no session since the last orchestrator went away. */
+  get areAway(): boolean {
+    return this.all.length === 0 && this.#pools.some((pool) => pool.isAway)
   }
 
   /** All sessions there are now. */

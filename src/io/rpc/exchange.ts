@@ -10,7 +10,13 @@ import type { Writable } from 'node:stream'
 import { type TLSSocket, connect as tlsConnect } from 'node:tls'
 import type { Reach } from '../../domain/segment.ts'
 import { abortError, messageOf, NodeError } from '../../lib/errors.ts'
-import { checkHost, isPublicAddress, lookupWhere, type Resolve } from '../../lib/public-address.ts'
+import {
+  AddressError,
+  checkHost,
+  isPublicAddress,
+  lookupWhere,
+  type Resolve,
+} from '../../lib/public-address.ts'
 import { MAX_HEADER_BYTES } from './headers.ts'
 import { contextOf, distrust, type OwnCerts } from './own-certs.ts'
 
@@ -32,6 +38,7 @@ export interface Names {
 /** Why an exchange with a peer came to nothing. */
 export type ExchangeFault =
   | 'unreachable'
+  | 'forbidden-address'
   | 'header-timeout'
   | 'body-timeout'
   | 'refused'
@@ -65,7 +72,8 @@ export interface Answer {
 
 /**
  * Opens a connection to the host of a URL: TLS for https, unverified unless both ends are to know one another by the
- * operator's certificates. Throws ExchangeError `unreachable`, with `isUnsent` in its details: no request has left.
+ * operator's certificates. Throws ExchangeError `unreachable`, with `isUnsent` in its details since no request has left,
+ * or `forbidden-address`.
  */
 export async function openSocket(
   url: URL,
@@ -88,7 +96,7 @@ export async function openSocket(
   try {
     checkHost(host, allows)
   } catch (error) {
-    throw unreachable(url, messageOf(error), error)
+    throw forbidden(url, error)
   }
   const target = {
     host,
@@ -111,7 +119,10 @@ export async function openSocket(
     socket.destroy()
     reject(error)
   }
-  const onError = (error: Error) => fail(unreachable(url, distrust(error) ?? reasonOf(error), error))
+  const onError = (error: Error) => {
+    const reason = distrust(error) ?? reasonOf(error)
+    fail(error instanceof AddressError ? forbidden(url, error) : unreachable(url, reason, error))
+  }
   const onAbort = () => fail(abortError(signal))
   const timer = setTimeout(
     () => fail(unreachable(url, `no connection within ${options.timeoutMs} ms`)),
@@ -324,6 +335,11 @@ function brokenOff(url: URL, cause: unknown): ExchangeError {
 function unreachable(url: URL, reason: string, cause?: unknown): ExchangeError {
   const details = { isUnsent: true }
   return new ExchangeError('unreachable', `cannot connect to ${url.host}: ${reason}`, { cause, details })
+}
+
+function forbidden(url: URL, cause: unknown): ExchangeError {
+  const message = `${url.host} is not connected to: ${messageOf(cause)}`
+  return new ExchangeError('forbidden-address', message, { cause })
 }
 
 /** OpenSSL's messages have lines and addresses of memory; its reason is what a person can read. */

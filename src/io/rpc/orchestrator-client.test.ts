@@ -372,7 +372,7 @@ test('a rendition is fetched from where the segment was sent, or from a public a
   for (const host of ['127.0.0.1', 'localhost', '[::ffff:127.0.0.1]', '0.0.0.0', '2130706433', '127.1']) {
     await assert.rejects(
       get(`http://${host}:${other.port}/inside`),
-      { code: 'unreachable', message: /is not a public address/ },
+      { code: 'forbidden-address', message: /is not a public address/ },
       host,
     )
   }
@@ -382,7 +382,7 @@ test('a rendition is fetched from where the segment was sent, or from a public a
     'https://[fd00::1]/',
     'http://[::1]/',
   ]) {
-    await assert.rejects(get(url), { code: 'unreachable', message: /is not a public address/ }, url)
+    await assert.rejects(get(url), { code: 'forbidden-address', message: /is not a public address/ }, url)
   }
   await assert.rejects(get('file:///etc/passwd'), { code: 'unreachable' })
   await assert.rejects(get(`${base}/redirect`), { code: 'refused', message: '302 Found' })
@@ -432,7 +432,7 @@ test('an orchestrator that answered from a public address cannot move this node 
   await using started = await startClient()
   const { client } = started
   const base = `http://127.0.0.1:${inside.port}`
-  const refusal = { code: 'unreachable', message: /is not a public address/ }
+  const refusal = { code: 'forbidden-address', message: /is not a public address/ }
   await assert.rejects(client.submit(base, jobOf(SOURCE, { reach }), never), refusal)
   await assert.rejects(client.info(base, REQUEST, { reach }, never), refusal)
   await assert.rejects(client.endSession(base, INFO.authToken!, { reach }, never), refusal)
