@@ -53,6 +53,7 @@ import { Discovery } from './services/discovery.ts'
 import { EngineCapacity } from './services/engine-capacity.ts'
 import { Gateway, type InputMedia } from './services/gateway.ts'
 import { Orchestrator, type Recipient, type Transcoder } from './services/orchestrator.ts'
+import { OrchestratorAccounts } from './services/orchestrator-accounts.ts'
 import {
   ListedOrchestrators,
   type OrchestratorSource,
@@ -707,8 +708,13 @@ export class Parts {
     })
     return new TicketSender(
       { maxTicketEv, maxTotalEv, depositMultiplier },
-      { ...this.#around, signer, rounds, funds },
+      { ...this.#around, signer, rounds, funds, accounts: this.orchestratorAccounts },
     )
+  }
+
+  /** What each orchestrator was paid and gave for it. */
+  get orchestratorAccounts(): OrchestratorAccounts {
+    return this.#once('orchestrator accounts', () => new OrchestratorAccounts(this.#around))
   }
 
   get #weights() {

@@ -96,6 +96,8 @@ const media = z.object({
   devices: list(z.object({ device: text, sessions: count, outOfService: text.nullable() })),
 })
 
+const overpaid = z.object({ orchestrator: text, paidWei: whole, earnedWei: whole, untilMs: time })
+
 /** What of a status is read, section by section: each may be missing, or be that of another version. */
 const sections = {
   roles: list(text),
@@ -116,6 +118,7 @@ const sections = {
   segments: z.object({ transcoded: count, failed: count }),
   ticketsSent: count,
   ticketsAccepted: count,
+  overpaid: list(overpaid),
   floatStreams: count,
   streams: list(z.unknown()),
 } as const

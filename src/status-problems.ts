@@ -53,6 +53,7 @@ export function problemsOf(answers: readonly NodeAnswer[]): string[] {
     ...nodes.flatMap(ofRedeemers),
     ...nodes.flatMap(ofTickets),
     ...nodes.flatMap(ofMoney),
+    ...nodes.flatMap(ofOrchestrators),
     ...nodes.flatMap(ofReward),
     ...nodes.flatMap(ofTranscoding),
   ]
@@ -258,6 +259,14 @@ function ofMoney(node: SeenNode): string[] {
   return [
     `the account ${chain.account} of ${nameOf(node)} has ${ether(chain.balance ?? 0n)}, enough for ${enough}: send it ether`,
   ]
+}
+
+function ofOrchestrators(node: SeenNode): string[] {
+  const { nowMs, overpaid = [] } = node.status
+  return overpaid.map(
+    ({ earnedWei, orchestrator, paidWei, untilMs }) =>
+      `${nameOf(node)} leaves out the orchestrator ${orchestrator} for another ${duration(untilMs - nowMs)}: it was paid ${ether(paidWei)} lately for work worth ${ether(earnedWei)} at its own price; see the log, and put its account on -orchBlocklist if that goes on`,
+  )
 }
 
 function ofReward(node: SeenNode): string[] {

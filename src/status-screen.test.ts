@@ -150,6 +150,26 @@ const PROBLEMS: readonly (readonly [what: string, answers: readonly NodeAnswer[]
     /^the account 0x3C44\w+ of redeemer r has 5 wei, enough for 2 more redemptions: send it ether$/,
   ],
   [
+    'an orchestrator that was paid too much',
+    [
+      answerOf('g', {
+        version: '0.1.0',
+        ready: true,
+        nowMs: NOW_MS,
+        roles: ['gateway'],
+        overpaid: [
+          {
+            orchestrator: 'https://o.example:8935',
+            paidWei: 3n * 10n ** 15n,
+            earnedWei: 10n ** 15n,
+            untilMs: NOW_MS + 60_000,
+          },
+        ],
+      }),
+    ],
+    /^gateway g leaves out the orchestrator https:\/\/o\.example:8935 for another 60 s: it was paid 0\.003 ETH lately for work worth 0\.001 ETH at its own price; see the log, and put its account on -orchBlocklist if that goes on$/,
+  ],
+  [
     'few rounds left',
     [answerOf('w', rewardStatus({ roundsLeft: 1n }))],
     /enough for 1 more reward: send it ether$/,

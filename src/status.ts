@@ -1,6 +1,7 @@
 import type { EngineState } from './io/media/engine.ts'
 import type { Parts } from './parts.ts'
 import type { EngineCapacityStatus } from './services/engine-capacity.ts'
+import type { OverpaidOrchestrator } from './services/orchestrator-accounts.ts'
 import type { RedeemerHealth } from './services/redeemer-peers.ts'
 import type { RemoteWorkerStatus } from './services/remote-worker.ts'
 import type { RewardStatus } from './services/reward-service.ts'
@@ -34,6 +35,8 @@ export interface GatewayStatus {
   readonly ticketsSent: number
   /** In payments that the orchestrator took. */
   readonly ticketsAccepted: number
+  /** Orchestrators that are left out now, on chain. */
+  readonly overpaid: readonly OverpaidOrchestrator[]
 }
 
 /** What `/status` of every node tells: sections that do not concern it are absent. */
@@ -114,6 +117,7 @@ export async function statusOf(
     ...(settings.transcoder && parts.media.state ? { media: parts.media.state } : {}),
     ...(settings.transcoder && !settings.orchestrator ? { worker: parts.remoteWorker.status() } : {}),
     ...(settings.gateway ? { streams: parts.gateway.status(), segments, ticketsSent, ticketsAccepted } : {}),
+    ...(settings.gateway && settings.chain ? { overpaid: parts.orchestratorAccounts.leftOut } : {}),
   }
 }
 

@@ -76,6 +76,8 @@ export class FakeOrchestrator {
   workMs = 0
   /** Thrown by a submission; `answered` says whether a status came first. */
   refusal: { error: Error; answered: boolean } | null = null
+  /** Refuses connections, and cuts those that wait for a result. */
+  isAway = false
   /** Replaces the outcome. */
   outcome: TranscodeResult['outcome'] | null = null
   /** What it says of pixels beyond the truth. */
@@ -175,10 +177,11 @@ export class FakeNetwork implements SubmissionClient, SessionEnder {
     }
     submission.onStatus?.()
     if (orchestrator.workMs > 0) await this.#clock.sleep(orchestrator.workMs, signal)
+    if (orchestrator.isAway) throw new NodeError('unreachable', 'the exchange broke off')
     return orchestrator.work(received, this.#clock)
   }
 
-  async download(url: string): Promise<Uint8Array> {
+  async fetchRendition(url: string): Promise<Uint8Array> {
     this.downloads++
     for (const { files } of this.#orchestrators.values()) {
       const bytes = files.get(url)
@@ -193,7 +196,9 @@ export class FakeNetwork implements SubmissionClient, SessionEnder {
 
   #at(url: string): FakeOrchestrator {
     const orchestrator = this.#orchestrators.get(url)
-    if (!orchestrator) throw new NodeError('unreachable', `nobody listens at ${url}`)
+    if (!orchestrator || orchestrator.isAway) {
+      throw new NodeError('unreachable', `nobody listens at ${url}`, { details: { isUnsent: true } })
+    }
     return orchestrator
   }
 }
@@ -205,12 +210,19 @@ export class FakePayer implements Payer {
   refuseValidation: (info: OrchestratorInfo) => Error | null = () => null
   refuseStaging: Error | null = null
   needsRefresh = false
+  readonly leftOut = new Set<string>()
   opened = 0
   closed = 0
+  /** Sessions that were closed for the orchestrator's fault. */
+  faults = 0
 
   async validate(info: OrchestratorInfo): Promise<void> {
     const refusal = this.refuseValidation(info)
     if (refusal) throw refusal
+  }
+
+  isLeftOut(from: string): boolean {
+    return this.leftOut.has(from)
   }
 
   open(_info: OrchestratorInfo): PaymentSession {
@@ -226,10 +238,14 @@ export class FakePayer implements Payer {
           answered: () => void this.log.push('answered'),
           completed: (pixels) => void this.log.push(`completed ${pixels}`),
           abandoned: () => void this.log.push('abandoned'),
+          settled: (delivered) => void this.log.push(`settled ${delivered}`),
         }
         return staged
       },
-      close: () => void this.closed++,
+      close: (isFault) => {
+        this.closed++
+        if (isFault) this.faults++
+      },
     }
   }
 }

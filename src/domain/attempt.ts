@@ -6,6 +6,7 @@ export type AttemptFault =
   | 'header-timeout'
   | 'body-timeout'
   | 'unreachable'
+  | 'unsent'
   | 'refused'
   | 'bad-answer'
   | 'unknown-response'
@@ -37,6 +38,8 @@ export const attemptConsequence: Readonly<Record<AttemptFault, Consequence>> = {
   'header-timeout': suspendAndRetry,
   'body-timeout': suspendAndRetry,
   unreachable: suspendAndRetry,
+  // No connection came about, so that nothing was paid either.
+  unsent: suspendAndRetry,
   refused: suspendAndRetry,
   'bad-answer': suspendAndRetry,
   'unknown-response': suspendAndRetry,
@@ -60,6 +63,7 @@ const absences: ReadonlySet<AttemptFault> = new Set([
   'header-timeout',
   'body-timeout',
   'unreachable',
+  'unsent',
   'bad-answer',
   'refresh-failed',
   'download-failed',
@@ -69,6 +73,19 @@ const absences: ReadonlySet<AttemptFault> = new Set([
 /** Whether the orchestrator cannot, rather than is there and unwilling: then it pays to look for others a while. */
 export function isAbsence(fault: AttemptFault): boolean {
   return absences.has(fault)
+}
+
+/** Faults of one that is not there, or no more: it may be starting again. */
+const departures: ReadonlySet<AttemptFault> = new Set([
+  'unreachable',
+  'unsent',
+  'refresh-failed',
+  'download-failed',
+])
+
+/** Whether the connection was refused or cut: where nobody else is known, a segment waits for it until its deadline. */
+export function isGone(fault: AttemptFault): boolean {
+  return departures.has(fault)
 }
 
 /** One failed try; the message is what the peer said, or what peers say in such a case. */

@@ -76,8 +76,17 @@ test('a token of an older key stays good while that key is kept', () => {
 
 test('a token is renewed in its last three minutes', () => {
   const endingAt = (expiration: bigint) => makeAuthToken(key, 'bar', expiration)
-  assert.equal(isTokenEnding(endingAt(1181n), 1_000_999), false)
-  assert.equal(isTokenEnding(endingAt(1180n), 999_999), false)
-  assert.equal(isTokenEnding(endingAt(1180n), 1_000_000), true)
-  assert.equal(isTokenEnding(endingAt(0n), 1_000_000), true)
+  const came = 0
+  assert.equal(isTokenEnding(endingAt(1181n), came, 1_000_999), false)
+  assert.equal(isTokenEnding(endingAt(1180n), came, 999_999), false)
+  assert.equal(isTokenEnding(endingAt(1180n), came, 1_000_000), true)
+  assert.equal(isTokenEnding(endingAt(1180n), came, 2_000_000), true)
+})
+
+test('a token that came with less than ten minutes to live is not renewed for its age', () => {
+  const token = makeAuthToken(key, 'bar', 1600n)
+  assert.equal(isTokenEnding(token, 1_000_000, 1_420_000), true)
+  assert.equal(isTokenEnding(token, 1_000_001, 1_420_000), false)
+  assert.equal(isTokenEnding(token, 1_600_000, 1_600_000), false)
+  assert.equal(isTokenEnding(makeAuthToken(key, 'bar', 0n), 1_000_000, 9_000_000), false)
 })

@@ -13,6 +13,13 @@ const MAX_EXPIRATION = 2n ** 63n - 1n
 /** A token that ends within so many ms is not used any more: a tenth of its half hour (gateway.md §10, payments.md §1). */
 const TOKEN_MARGIN_MS = 180_000
 
+/**
+ * A token that was to end sooner than this when it came is not renewed for its age: peers' last half an hour, so either
+ * the two clocks differ, or the peer wants a new session, and what was paid into the old one lost, again and again. It
+ * is used until the peer refuses it.
+ */
+const MIN_TOKEN_LIFE_MS = 600_000
+
 /** Why an auth token is refused. */
 export type AuthTokenFault = 'token-missing' | 'token-invalid' | 'token-expired'
 
@@ -49,9 +56,10 @@ export function checkAuthToken(keys: readonly Uint8Array[], token: AuthToken | n
   return token
 }
 
-/** Whether a token is too near its end to send a segment with. */
-export function isTokenEnding({ expiration }: AuthToken, nowMs: number): boolean {
-  return Number(expiration) * 1000 - nowMs <= TOKEN_MARGIN_MS
+/** Whether a token that came at `sinceMs` is so near its end that a new one is due (gateway.md §10). */
+export function isTokenEnding({ expiration }: AuthToken, sinceMs: number, nowMs: number): boolean {
+  const endsMs = Number(expiration) * 1000
+  return endsMs - sinceMs >= MIN_TOKEN_LIFE_MS && endsMs - nowMs <= TOKEN_MARGIN_MS
 }
 
 /** Says what the HMAC is of, so that no other use of the same key can give the same message. */

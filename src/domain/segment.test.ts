@@ -4,6 +4,7 @@ import { concatBytes, formatHex, intToFixedBytes, leftPad, parseHex } from '../l
 import { keccak256, recoverSigner, signHash } from '../lib/crypto.ts'
 import { presetNamed } from './rendition.ts'
 import {
+  maxRenditionBytes,
   receivedDurationMs,
   requestHash,
   resultHash,
@@ -107,5 +108,23 @@ describe('duration', () => {
     it(`of ${seconds} s is not sent`, () => {
       assert.throws(() => sentDurationMs(seconds), { message: `invalid duration ${seconds}` })
     })
+  }
+})
+
+describe('the largest rendition that is fetched', () => {
+  const MIB = 1024 * 1024
+  for (const [claim, bitrate, durationMs, sourceBytes, bytes] of [
+    [
+      'eight times the bitrate, four times the source, and 4 MiB',
+      800_000,
+      2000,
+      500_000,
+      1_600_000 + 2_000_000 + 4 * MIB,
+    ],
+    ['of a segment that was declared as nothing', 800_000, 0, 500_000, 2_000_000 + 4 * MIB],
+    ['never more than any segment', 50_000_000, 300_000, 1, 300_000_000],
+    ['without a bitrate as much as any segment', 0, 2000, 1, 300_000_000],
+  ] as const) {
+    it(claim, () => assert.equal(maxRenditionBytes({ bitrate }, { durationMs, sourceBytes }), bytes))
   }
 })

@@ -54,10 +54,18 @@ export interface SegmentData {
   readonly forceSessionReinit: boolean
 }
 
+/** Which addresses may be connected to. */
+export type Reach = 'public' | 'any'
+
 /** What an orchestrator says of itself (wire.md §6). */
 export interface OrchestratorInfo {
   /** Base URL of all later calls; empty when it takes no work itself. */
   readonly transcoder: string
+  /**
+   * Not on the wire: `public` when it answered from a public address, so that nothing it names may be reached at
+   * another kind of address. One inside the operator's network may name what is there too.
+   */
+  readonly reach?: Reach | undefined
   /** Absent offchain. */
   readonly ticketParams: TicketParams | null
   /** Absent offchain. */
@@ -113,6 +121,22 @@ const SOURCE_ALLOWANCE_BYTES = 16_000_000
  */
 export function maxSourceBytes(durationMs: number): number {
   return Math.min(MAX_SEGMENT_BYTES, SOURCE_ALLOWANCE_BYTES + MAX_SOURCE_BYTES_PER_MS * durationMs)
+}
+
+/**
+ * The largest rendition that is fetched of a segment, in bytes. Encoders overshoot the bitrate of short segments, of
+ * their first picture above all, and are told a duration that is often only roughly right: eight times what the bitrate
+ * gives for the duration. What is copied, such as audio, comes from the source, and a source that runs for longer than
+ * it was declared is larger too: four times the source. 4 MiB for what has no relation to either.
+ */
+export function maxRenditionBytes(
+  { bitrate }: Pick<Profile, 'bitrate'>,
+  segment: { readonly durationMs: number; readonly sourceBytes: number },
+): number {
+  // Without a bitrate the quality alone decides.
+  if (bitrate <= 0) return MAX_SEGMENT_BYTES
+  const encoded = Math.ceil((bitrate / 8) * (segment.durationMs / 1000))
+  return Math.min(MAX_SEGMENT_BYTES, 8 * encoded + 4 * segment.sourceBytes + 4 * 1024 * 1024)
 }
 
 /** How long a segment may take from its arrival: max(8 s, 4 × its duration) (wire.md §13, gateway.md §10). */

@@ -1,6 +1,6 @@
 import { type Capabilities, satisfies } from '../domain/capabilities.ts'
 import { pricePerPixel } from '../domain/price.ts'
-import { type InfoRequest, type OrchestratorInfo, requestHash } from '../domain/segment.ts'
+import { type InfoRequest, type OrchestratorInfo, type Reach, requestHash } from '../domain/segment.ts'
 import type { Clock } from '../lib/clock.ts'
 import { type Signer, ZERO_ADDRESS } from '../lib/crypto.ts'
 import type { Dice } from '../lib/dice.ts'
@@ -22,7 +22,7 @@ export interface InfoClient {
   info(
     url: string,
     request: InfoRequest,
-    options: { timeoutMs?: number },
+    options: { timeoutMs?: number; reach?: Reach | undefined },
     signal: AbortSignal,
   ): Promise<OrchestratorInfo>
 }
@@ -45,6 +45,8 @@ export interface Search {
 /** An orchestrator that would serve. */
 export interface Found {
   readonly info: OrchestratorInfo
+  /** The address of its source under which it, or the one that named it, was found. */
+  readonly from: string
   readonly suspended: boolean
 }
 
@@ -92,24 +94,24 @@ export class Discovery {
   async find(search: Search, signal: AbortSignal): Promise<Found[]> {
     const stop = new AbortController()
     const inner = AbortSignal.any([signal, stop.signal])
-    const free: OrchestratorInfo[] = []
-    const suspended: { info: OrchestratorInfo; penalty: number }[] = []
+    const free: Found[] = []
+    const suspended: (Found & { penalty: number })[] = []
     const done = Promise.withResolvers<void>()
     const request = infoRequest(this.#needs.signer, search.capabilities)
     const asked = new Set<string>()
     const transcoders = new Set<string>()
     let outstanding = 0
 
-    const ask = (candidate: Candidate, level: 1 | 2) => {
+    const ask = (candidate: Candidate, from: string, parent: OrchestratorInfo | null) => {
       if (asked.has(candidate.url) || asked.size >= MAX_QUERIES) return
       asked.add(candidate.url)
       outstanding++
-      this.#ask(candidate, request, inner)
+      this.#ask({ url: candidate.url, reach: parent?.reach }, request, inner)
         .then(async (info) => {
           if (info === null || stop.signal.aborted) return
-          if (level === 1) {
+          if (parent === null) {
             for (const url of info.nodes.slice(0, this.#options.extraNodes))
-              if (url.length <= MAX_URL_LENGTH) ask({ ...candidate, url }, 2)
+              if (url.length <= MAX_URL_LENGTH) ask({ ...candidate, url }, from, info)
           }
           const refusal = await this.#refusal(info, candidate, search)
           if (stop.signal.aborted) return
@@ -120,8 +122,8 @@ export class Discovery {
           if (transcoders.has(info.transcoder)) return
           transcoders.add(info.transcoder)
           const penalty = search.penalty(info.transcoder)
-          if (penalty > 0) suspended.push({ info, penalty })
-          else free.push(info)
+          if (penalty > 0) suspended.push({ info, from, suspended: true, penalty })
+          else free.push({ info, from, suspended: false })
           if (free.length >= search.wanted) done.resolve()
         })
         .catch((error) => {
@@ -135,7 +137,9 @@ export class Discovery {
 
     try {
       const candidates = await this.#candidates(search.trust)
-      for (const candidate of shuffled(candidates, this.#needs.dice)) ask(candidate, 1)
+      for (const candidate of shuffled(candidates, this.#needs.dice)) {
+        ask(candidate, candidate.url, null)
+      }
       if (asked.size > 0 && search.wanted > 0) {
         await Promise.race([done.promise, this.#patience(() => free.length + suspended.length > 0, inner)])
       }
@@ -144,11 +148,7 @@ export class Discovery {
     }
     signal.throwIfAborted()
     suspended.sort((a, b) => a.penalty - b.penalty)
-    const all = [
-      ...free.map((info) => ({ info, suspended: false })),
-      ...suspended.map(({ info }) => ({ info, suspended: true })),
-    ]
-    return all.slice(0, Math.max(search.wanted, 0))
+    return [...free, ...suspended].slice(0, Math.max(search.wanted, 0))
   }
 
   /** One that the operator named should answer; of the pool many may be gone, and that is nobody's business. */
@@ -177,11 +177,11 @@ export class Discovery {
   }
 
   async #ask(
-    candidate: Candidate,
+    { url, reach }: { readonly url: string; readonly reach: Reach | undefined },
     request: InfoRequest,
     signal: AbortSignal,
   ): Promise<OrchestratorInfo | null> {
-    const info = await this.#needs.client.info(candidate.url, request, { timeoutMs: HARD_STOP_MS }, signal)
+    const info = await this.#needs.client.info(url, request, { timeoutMs: HARD_STOP_MS, reach }, signal)
     return signal.aborted ? null : info
   }
 

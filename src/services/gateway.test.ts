@@ -191,7 +191,13 @@ test('on chain a segment is signed, paid, verified, and what came of the payment
   assert.equal(segment.authToken?.sessionId, '00000001')
   assert.deepEqual(segment.capabilities?.bitstring, [67112963n], 'what a plain push asks for')
   const pixels = renditions.reduce((sum, rendition) => sum + rendition.bytes.length, 0)
-  assert.deepEqual(set.payer.log, ['staged', 'answered', `completed ${pixels}`, 'update 00000001'])
+  assert.deepEqual(set.payer.log, [
+    'staged',
+    'answered',
+    `completed ${pixels}`,
+    'update 00000001',
+    `settled ${pixels}`,
+  ])
 })
 
 const faults: readonly [
@@ -205,18 +211,26 @@ const faults: readonly [
     {
       text: 'hit max transcode attempts: unknown error (test)',
       suspended: true,
-      payment: ['staged', 'answered'],
+      payment: ['staged', 'answered', 'settled 0'],
     },
   ],
   [
     'an empty result',
     (o) => (o.outcome = { kind: 'none' }),
-    { text: 'hit max transcode attempts: UnknownResponse', suspended: true, payment: ['staged', 'answered'] },
+    {
+      text: 'hit max transcode attempts: UnknownResponse',
+      suspended: true,
+      payment: ['staged', 'answered', 'settled 0'],
+    },
   ],
   [
     'a refusal',
     (o) => (o.refusal = { error: new NodeError('refused', 'Server error'), answered: true }),
-    { text: 'hit max transcode attempts: Server error', suspended: true, payment: ['staged', 'answered'] },
+    {
+      text: 'hit max transcode attempts: Server error',
+      suspended: true,
+      payment: ['staged', 'answered', 'settled 0'],
+    },
   ],
   [
     'no headers in time: the credit is as before',
@@ -224,7 +238,7 @@ const faults: readonly [
     {
       text: 'hit max transcode attempts: header timeout: 2 s',
       suspended: true,
-      payment: ['staged', 'abandoned'],
+      payment: ['staged', 'abandoned', 'settled 0'],
     },
   ],
   [
@@ -233,18 +247,18 @@ const faults: readonly [
     {
       text: 'hit max transcode attempts: body timeout: 8 s',
       suspended: true,
-      payment: ['staged', 'answered'],
+      payment: ['staged', 'answered', 'settled 0'],
     },
   ],
   [
     'the input is at fault',
     (o) => (o.outcome = { kind: 'error', text: 'No keyframes in input' }),
-    { text: 'No keyframes in input', suspended: false, payment: ['staged', 'answered'] },
+    { text: 'No keyframes in input', suspended: false, payment: ['staged', 'answered', 'settled null'] },
   ],
   [
     'the input is at fault, said with a status',
     (o) => (o.refusal = { error: new NodeError('refused', 'TranscoderInvalidVideo'), answered: true }),
-    { text: 'TranscoderInvalidVideo', suspended: false, payment: ['staged', 'answered'] },
+    { text: 'TranscoderInvalidVideo', suspended: false, payment: ['staged', 'answered', 'settled null'] },
   ],
   [
     'a doubled price',
@@ -292,7 +306,7 @@ const faults: readonly [
     {
       text: 'hit max transcode attempts: 3 renditions came where 2 were asked for',
       suspended: true,
-      payment: ['staged', 'answered', 'completed 3'],
+      payment: ['staged', 'answered', 'completed 3', 'settled 0'],
     },
   ],
   [
@@ -306,7 +320,7 @@ const faults: readonly [
     {
       text: 'hit max transcode attempts: 1 renditions came where 2 were asked for',
       suspended: true,
-      payment: ['staged', 'answered', 'completed 4'],
+      payment: ['staged', 'answered', 'completed 4', 'settled 0'],
     },
   ],
   [
@@ -320,7 +334,7 @@ const faults: readonly [
     {
       text: 'hit max transcode attempts: negative pixels in the result',
       suspended: true,
-      payment: ['staged', 'answered'],
+      payment: ['staged', 'answered', 'settled 0'],
     },
   ],
   [
@@ -334,7 +348,7 @@ const faults: readonly [
     {
       text: 'hit max transcode attempts: 404 Not Found',
       suspended: true,
-      payment: ['staged', 'answered', 'completed 10'],
+      payment: ['staged', 'answered', 'completed 10', 'settled 0'],
     },
   ],
   [
@@ -343,7 +357,7 @@ const faults: readonly [
     {
       text: 'hit max transcode attempts: PM Check Failed',
       suspended: false,
-      payment: ['staged', 'answered', 'completed'],
+      payment: ['staged', 'answered', 'completed', 'settled 0'],
     },
   ],
   [
@@ -352,7 +366,7 @@ const faults: readonly [
     {
       text: 'hit max transcode attempts: PixelMismatch',
       suspended: false,
-      payment: ['staged', 'answered', 'completed', 'update'],
+      payment: ['staged', 'answered', 'completed', 'update', 'settled'],
     },
   ],
 ]
@@ -453,6 +467,63 @@ test('a node without transcoders is asked again when nobody else was found for t
   assert.equal(orchestrator.submissions.length, 2)
 })
 
+for (const [claim, workMs, awayMs] of [
+  ['2 s', 1_000, 2_000],
+  ['2 s at the end of its work', 2_900, 2_000],
+  ['nearly as long as a segment has', 1_000, 6_000],
+] as const) {
+  test(`a lone orchestrator that is cut off and away for ${claim}: the segments under way and those that come wait for it`, async () => {
+    const orchestrator = one()
+    orchestrator.workMs = workMs
+    await using set = await setUp([orchestrator], { onchain: true, maxAttempts: 2 })
+    const segments = [set.push()]
+    await set.clock.wind(workMs - 100)
+    orchestrator.isAway = true
+    await set.clock.wind(600)
+    segments.push(set.push({ sequence: 1n }))
+    await set.clock.wind(awayMs - 600)
+    orchestrator.isAway = false
+    await set.clock.wind(workMs + 1_000)
+    assert.deepEqual(
+      (await Promise.all(segments)).map((renditions) => renditions.length),
+      [2, 2],
+    )
+  })
+}
+
+test('a lone orchestrator that does not come back: its segments fail at their deadline, and little was paid in vain', async () => {
+  const orchestrator = one()
+  await using set = await setUp([orchestrator], { onchain: true })
+  await set.push()
+  orchestrator.isAway = true
+  const staged = () => set.payer.log.filter((entry) => entry === 'staged').length
+  const before = staged()
+  const startMs = set.clock.now()
+  const lost = set.push({ sequence: 1n }).catch((error) => ({ error, atMs: set.clock.now() - startMs }))
+  await set.clock.wind(9_000)
+  const { error, atMs } = (await lost) as { error: NodeError; atMs: number }
+  assert.equal(error.code, 'no-sessions')
+  assert.ok(atMs >= 8_000 && atMs <= 8_500, `${atMs}`)
+  assert.equal(staged() - before, 1, 'what refuses connections is asked for an offer, not paid')
+})
+
+test('where another orchestrator is known, nobody waits for one that is away', async () => {
+  const [first, second] = [
+    new FakeOrchestrator('https://o1:8935', 1),
+    new FakeOrchestrator('https://o2:8935', 2),
+  ]
+  second.infoDelayMs = 10
+  await using set = await setUp([first, second])
+  const done = set.push()
+  await set.clock.wind(10)
+  await done
+  first.isAway = true
+  const startMs = set.clock.now()
+  await set.push({ sequence: 1n })
+  assert.equal(set.clock.now(), startMs)
+  assert.equal(second.submissions.length, 1)
+})
+
 test('nothing is ever sent twice: each try signs and pays anew', async () => {
   const orchestrators = three()
   await using set = await setUp(orchestrators, { onchain: true })
@@ -489,10 +560,9 @@ test('a result signed by the recipient is good where the orchestrator tells no a
   assert.equal((await set.push()).length, 2)
 })
 
-test('a token in its last three minutes, params near their end, or the payer renew the offer first', async () => {
+test('params near their end, or the payer, renew the offer first; the auth session goes on', async () => {
   const table: readonly [string, (orchestrator: FakeOrchestrator, payer: FakePayer) => void, number][] = [
     ['all is fresh', () => {}, 0],
-    ['token', (o) => (o.tokenSeconds = 180n), 1],
     ['the payer says so', (_, payer) => (payer.needsRefresh = true), 1],
     [
       'params',
@@ -514,8 +584,73 @@ test('a token in its last three minutes, params near their end, or the payer ren
     await set.push()
     assert.equal(orchestrator.infoRequests.length, 1 + renewals, claim)
     const used = orchestrator.submissions[0]!.segment.authToken?.sessionId
-    assert.equal(used, `0000000${1 + renewals}`, claim)
+    assert.equal(used, '00000001', claim)
   }
+})
+
+test('a token in its last three minutes is renewed, and the auth session with it', async () => {
+  const table: readonly [tokenSeconds: bigint, atMs: number, isRenewed: boolean][] = [
+    [600n, 419_000, false],
+    [600n, 420_000, true],
+    // No peer has such tokens: it is the orchestrator's to refuse it.
+    [599n, 598_000, false],
+    [1n, 59_000, false],
+  ]
+  for (const [tokenSeconds, atMs, isRenewed] of table) {
+    const orchestrator = one()
+    orchestrator.tokenSeconds = tokenSeconds
+    await using set = await setUp([orchestrator], { onchain: true })
+    const startMs = set.clock.now()
+    let sequence = 0n
+    const pushAt = async (ms: number) => {
+      await set.clock.wind(startMs + ms - set.clock.now())
+      await set.push({ sequence: sequence++ })
+    }
+    // A stream that is never idle for a minute.
+    for (let ms = 0; ms < atMs - 50_000; ms += 50_000) await pushAt(ms)
+    await pushAt(atMs)
+    const used = orchestrator.submissions.at(-1)!.segment.authToken?.sessionId
+    assert.equal(used !== '00000001', isRenewed, `${tokenSeconds} s, used after ${atMs} ms`)
+  }
+})
+
+test('what a result says of its orchestrator moves neither the session nor its price', async () => {
+  const orchestrator = one()
+  await using set = await setUp([orchestrator], { onchain: true })
+  const work = orchestrator.work.bind(orchestrator)
+  orchestrator.work = (received, clock) => {
+    const result = work(received, clock)
+    const info = {
+      ...orchestrator.info(clock),
+      transcoder: 'https://elsewhere:1',
+      priceInfo: { pricePerUnit: 2n, pixelsPerUnit: 1n },
+    }
+    return { ...result, info }
+  }
+  for (let i = 0n; i < 3n; i++) await set.push({ sequence: i })
+  assert.deepEqual(
+    orchestrator.submissions.map(({ base, segment }) => [base, segment.authToken?.sessionId]),
+    [1, 2, 3].map(() => [orchestrator.url, '00000001']),
+  )
+  assert.ok(!set.payer.log.some((entry) => entry.startsWith('update')))
+})
+
+test('an orchestrator that was paid too much gets no more work, in no stream', async () => {
+  const [bad, good] = [new FakeOrchestrator('https://o1:8935', 1), new FakeOrchestrator('https://o2:8935', 2)]
+  good.infoDelayMs = 10
+  await using set = await setUp([bad, good], { onchain: true })
+  const first = set.push()
+  await set.clock.wind(10)
+  await first
+  assert.equal(bad.submissions.length, 1)
+  set.payer.leftOut.add(bad.url)
+  await set.push({ sequence: 1n })
+  const other = set.push({ externalId: 'other' })
+  await set.clock.wind(10)
+  await other
+  assert.deepEqual([bad.submissions.length, good.submissions.length], [1, 2])
+  assert.equal(set.payer.faults, 1)
+  assert.ok(set.kinds().includes('orchestrator-suspended'))
 })
 
 test('params that are expired even when renewed lose the session', async () => {

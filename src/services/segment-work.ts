@@ -1,10 +1,13 @@
 import { AttemptError, type AttemptFault, faultOfText, submissionTimeouts } from '../domain/attempt.ts'
 import { isTokenEnding } from '../domain/auth-token.ts'
+import { encodedPixels } from '../domain/balance.ts'
 import type { Capabilities } from '../domain/capabilities.ts'
 import type { Profile } from '../domain/rendition.ts'
 import {
   type Clip,
+  maxRenditionBytes,
   type OrchestratorInfo,
+  type Reach,
   type RenditionResult,
   resultHash,
   type SegmentData,
@@ -23,6 +26,8 @@ import type { StreamSessions } from './sessions.ts'
 
 /** How long an orchestrator may take to renew its offer (gateway.md §10). */
 const REFRESH_TIMEOUT_MS = 2_500
+/** Pixels that nobody counted are believed up to so many times the estimate. */
+const UNCOUNTED_FACTOR = 4n
 
 /** A segment on its way to an orchestrator. */
 export interface Submission {
@@ -31,6 +36,8 @@ export interface Submission {
   /** The segment, or its URI. */
   readonly body: Uint8Array
   readonly bodyIsUri: boolean
+  /** What the orchestrator's address may resolve to. */
+  readonly reach?: Reach | undefined
   /** Until the answer's status, from the start (gateway.md §10). */
   readonly headerTimeoutMs: number
   /** Until the answer is complete, from the start (gateway.md §10). */
@@ -43,7 +50,17 @@ export interface Submission {
 export interface SubmissionClient extends InfoClient {
   /** Throws NodeError `header-timeout`, `body-timeout`, `refused` (the message is the trimmed body), `unreachable`, `bad-answer`. */
   submit(base: string, submission: Submission, signal: AbortSignal): Promise<TranscodeResult>
-  download(url: string, signal: AbortSignal): Promise<Uint8Array>
+  /** Throws as `submit`, and `too-large`. */
+  fetchRendition(url: string, options: RenditionOptions, signal: AbortSignal): Promise<Uint8Array>
+}
+
+/** What may be fetched of a result. */
+export interface RenditionOptions {
+  /** Where the segment was sent: results lie there, or at a public address. */
+  readonly base: string
+  /** What the base's address may resolve to. */
+  readonly reach?: Reach | undefined
+  readonly maxBytes: number
 }
 
 /** Decodes a rendition and counts its pixels. */
@@ -73,6 +90,8 @@ export interface SegmentResult {
   readonly renditions: readonly Uint8Array[]
   /** As the orchestrator counts them. */
   readonly pixels: bigint
+  /** Of these, those that this node counted too; where it did not count, those that are likely. */
+  readonly delivered: bigint
   readonly latencyScore: number
 }
 
@@ -119,7 +138,23 @@ export class SegmentWork {
     const { session } = assignment
     await this.#prepare(job, session, sessions, signal)
     const staged = await stage(session, job)
+    try {
+      const result = await this.#work(job, session, { sessions, staged, signal })
+      staged.settled(result.delivered)
+      return result
+    } catch (error) {
+      staged.settled(deliveredDespite(error, signal))
+      throw error
+    }
+  }
+
+  async #work(
+    job: SegmentJob,
+    session: Session,
+    { sessions, staged, signal }: { sessions: StreamSessions; staged: StagedPayment; signal: AbortSignal },
+  ): Promise<SegmentResult> {
     const started = this.#needs.clock.now()
+    const sentTo = session.info
     const { result, info } = await this.#submit(job, session, staged, signal)
     const score = latencyScore(this.#needs.clock.now() - started, job.durationMs)
     const { renditions, sig } = dataOf(result)
@@ -134,15 +169,18 @@ export class SegmentWork {
         `${renditions.length} renditions came where ${job.profiles.length} were asked for`,
       )
     }
-    const bytes = await this.#fetch(renditions, signal)
-    const outcome: SegmentResult = { renditions: bytes, pixels, latencyScore: score }
-    if (this.#needs.verifier) {
-      if (!isSigned(info ?? session.info, bytes, sig))
-        throw new AttemptError('signature-mismatch', 'PM Check Failed')
-      if (info) sessions.update(session, info)
-      await this.#verifyPixels(renditions, outcome, signal)
-    } else if (info) sessions.update(session, info)
-    return outcome
+    const bytes = await this.#fetch(job, renditions, sentTo, signal)
+    const outcome = { renditions: bytes, pixels, latencyScore: score }
+    const { verifier } = this.#needs
+    if (verifier && !isSigned(info ?? session.info, bytes, sig))
+      throw new AttemptError('signature-mismatch', 'PM Check Failed')
+    if (info) sessions.refreshed(session, info)
+    const counts =
+      verifier && (await Promise.all(bytes.map((one) => this.#countPixels(verifier, one, signal))))
+    const made = { ...outcome, delivered: deliveredPixels(job, renditions, counts ?? []) }
+    if (counts?.some((count, i) => count !== null && count !== renditions[i]!.pixels))
+      throw new PixelMismatch(made)
+    return made
   }
 
   /** Renews an offer that is about to lapse, once, and checks that it can be paid. */
@@ -156,7 +194,7 @@ export class SegmentWork {
     const { authToken } = session.info
     if (authToken === null) throw new AttemptError('missing-token', 'missing auth token')
     let renewed = false
-    if (session.payment.needsRefresh() || isTokenEnding(authToken, clock.now())) {
+    if (session.payment.needsRefresh() || isTokenEnding(authToken, session.tokenSinceMs, clock.now())) {
       await this.#renew(job, session, sessions, signal)
       renewed = true
     }
@@ -186,17 +224,21 @@ export class SegmentWork {
     sessions: StreamSessions,
     signal: AbortSignal,
   ): Promise<void> {
-    const { client, signer } = this.#needs
+    const { client, clock, signer } = this.#needs
+    const { authToken, reach, transcoder } = session.info
+    const tokenEnds = authToken !== null && isTokenEnding(authToken, session.tokenSinceMs, clock.now())
     let info: OrchestratorInfo
     try {
       const request = infoRequest(signer, job.capabilities)
-      info = await client.info(session.info.transcoder, request, { timeoutMs: REFRESH_TIMEOUT_MS }, signal)
+      info = await client.info(transcoder, request, { timeoutMs: REFRESH_TIMEOUT_MS, reach }, signal)
     } catch (error) {
       signal.throwIfAborted()
-      throw new AttemptError('refresh-failed', messageOf(error), { cause: error })
+      throw new AttemptError(isUnsent(error) ? 'unsent' : 'refresh-failed', messageOf(error), {
+        cause: error,
+      })
     }
     if (info.authToken === null) throw new AttemptError('missing-token', 'missing auth token')
-    sessions.update(session, info)
+    sessions.renewed(session, info, tokenEnds)
     if (session.state.kind === 'ended') throw new AttemptError('refresh-failed', session.state.reason)
   }
 
@@ -224,6 +266,7 @@ export class SegmentWork {
           payment: staged.payment,
           body: job.bytes,
           bodyIsUri: false,
+          reach: session.info.reach,
           headerTimeoutMs: headerMs,
           totalTimeoutMs: totalMs,
           onStatus: () => {
@@ -237,7 +280,7 @@ export class SegmentWork {
       accepted(payment)
       return { result, info: result.info }
     } catch (error) {
-      if (!answered) staged.abandoned()
+      if (!answered) staged.abandoned(!isUnsent(error))
       // Payments are taken before the first byte of a good answer, so one that broke off later was taken too.
       else if (!(error instanceof NodeError && error.code === 'refused')) accepted(payment)
       signal.throwIfAborted()
@@ -266,11 +309,21 @@ export class SegmentWork {
   }
 
   /** All at once; when one fails, the others are given up. */
-  async #fetch(renditions: readonly RenditionResult[], signal: AbortSignal): Promise<readonly Uint8Array[]> {
+  async #fetch(
+    { bytes, durationMs, profiles }: SegmentJob,
+    renditions: readonly RenditionResult[],
+    { reach, transcoder: base }: OrchestratorInfo,
+    signal: AbortSignal,
+  ): Promise<readonly Uint8Array[]> {
     const giveUp = new AbortController()
     const either = AbortSignal.any([signal, giveUp.signal])
     try {
-      return await Promise.all(renditions.map(({ url }) => this.#needs.client.download(url, either)))
+      return await Promise.all(
+        renditions.map(({ url }, i) => {
+          const maxBytes = maxRenditionBytes(profiles[i]!, { durationMs, sourceBytes: bytes.length })
+          return this.#needs.client.fetchRendition(url, { base, reach, maxBytes }, either)
+        }),
+      )
     } catch (error) {
       giveUp.abort()
       signal.throwIfAborted()
@@ -278,26 +331,45 @@ export class SegmentWork {
     }
   }
 
-  async #verifyPixels(
-    renditions: readonly RenditionResult[],
-    outcome: SegmentResult,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const counts = await Promise.all(outcome.renditions.map((bytes) => this.#countPixels(bytes, signal)))
-    const isOtherThan = (count: bigint | null, i: number) => count !== null && count !== renditions[i]!.pixels
-    if (counts.some(isOtherThan)) throw new PixelMismatch(outcome)
-  }
-
   /** Null where this node's engine had no time to look: no fault of the orchestrator's. */
-  async #countPixels(bytes: Uint8Array, signal: AbortSignal): Promise<bigint | null> {
+  async #countPixels(verifier: PixelCounter, bytes: Uint8Array, signal: AbortSignal): Promise<bigint | null> {
     try {
-      return await this.#needs.verifier!.countPixels(bytes, signal)
+      return await verifier.countPixels(bytes, signal)
     } catch (error) {
       signal.throwIfAborted()
       // What cannot be decoded has no pixels.
       return error instanceof NodeError && error.code === 'media-busy' ? null : -1n
     }
   }
+}
+
+/**
+ * Pixels that are paid for rightly: no more than were counted; where nobody counted, no more than several times the
+ * estimate, since pushers declare durations and frame rates only roughly.
+ */
+function deliveredPixels(
+  { durationMs, profiles }: SegmentJob,
+  renditions: readonly RenditionResult[],
+  counts: readonly (bigint | null)[],
+): bigint {
+  let delivered = 0n
+  for (const [i, { pixels: claimed }] of renditions.entries()) {
+    const limit = counts[i] ?? UNCOUNTED_FACTOR * encodedPixels([profiles[i]!], durationMs)
+    const pixels = claimed < limit ? claimed : limit
+    if (pixels > 0n) delivered += pixels
+  }
+  return delivered
+}
+
+/** What a failed try brought all the same; null where the orchestrator is not to be judged by it. */
+function deliveredDespite(error: unknown, signal: AbortSignal): bigint | null {
+  if (signal.aborted || !(error instanceof AttemptError) || error.code === 'not-retryable') return null
+  return error instanceof PixelMismatch ? error.result.delivered : 0n
+}
+
+/** Whether it is certain that nothing of a submission was sent. */
+function isUnsent(error: unknown): boolean {
+  return error instanceof NodeError && error.details.isUnsent === true
 }
 
 async function stage(session: Session, job: SegmentJob): Promise<StagedPayment> {
@@ -356,5 +428,6 @@ function submissionFault(error: unknown): AttemptError {
     return new AttemptError(isTrouble && fault === 'refused' ? 'unable' : fault, text, { cause: error })
   }
   const fault = submissionFaults.has(code) ? (code as AttemptFault) : 'unreachable'
+  if (isUnsent(error)) return new AttemptError('unsent', text, { cause: error })
   return new AttemptError(fault, text, { cause: error })
 }

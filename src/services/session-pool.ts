@@ -1,4 +1,5 @@
 import type { Capabilities } from '../domain/capabilities.ts'
+import { afterRenewal, afterResult } from '../domain/offer.ts'
 import { pricePerPixel } from '../domain/price.ts'
 import type { OrchestratorInfo } from '../domain/segment.ts'
 import {
@@ -29,6 +30,11 @@ import type { Payer, PaymentSession } from './payer.ts'
 
 /** A pool that knows all its orchestrators looks for further nodes behind them no more often than this. */
 const COMPLETE_POOL_REFRESH_MS = 30_000
+/**
+ * Sessions of one stream with the nodes behind one address: as many as it asks for of those that the operator named. An
+ * orchestrator that gave itself a new name with each answer would otherwise be paid in advance under each of them.
+ */
+const MAX_SESSIONS_OF_ONE = 8
 const NOBODY: ReadonlySet<string> = new Set()
 
 /** One segment in the hands of a session. */
@@ -43,14 +49,24 @@ export type SessionState =
   | { readonly kind: 'fresh' }
   | { readonly kind: 'ready'; readonly score: number }
   | { readonly kind: 'busy'; readonly score: number | null; readonly assignments: readonly Assignment[] }
-  | { readonly kind: 'ended'; readonly reason: string; readonly assignments: readonly Assignment[] }
+  | {
+      readonly kind: 'ended'
+      readonly reason: string
+      /** Because of the orchestrator. */
+      readonly isFault: boolean
+      readonly assignments: readonly Assignment[]
+    }
 
 /** One orchestrator's offer to one stream. Only its pool changes it. */
 export interface Session {
   /** The transcoder URL, by which it is known, suspended and removed. */
   readonly key: string
   readonly trust: Trust
+  /** The address at which it was found. */
+  readonly from: string
   readonly info: OrchestratorInfo
+  /** When its auth token came. */
+  readonly tokenSinceMs: number
   readonly payment: PaymentSession
   readonly state: SessionState
 }
@@ -102,6 +118,7 @@ export class SessionPool {
   #size = 0
   #requested = 0
   #hasFound = false
+  #isAway = false
   #refreshing: Promise<void> | null = null
   #refreshedAt = Number.NEGATIVE_INFINITY
 
@@ -122,6 +139,11 @@ export class SessionPool {
    */
   get hasProspects(): boolean {
     return this.#hasFound || (this.trust === 'trusted' && this.#requested > 0)
+  }
+
+  /** Whether nobody is left since the last went away: it may be starting again. */
+  get isAway(): boolean {
+    return this.#isAway && this.#sessions.size === 0
   }
 
   /** The refresh under way, or null. */
@@ -145,6 +167,7 @@ export class SessionPool {
   /** Those named in `except` are passed over. */
   select(durationMs: number, except: ReadonlySet<string> = NOBODY): Assignment | null {
     if (this.#signal.aborted) return null
+    this.#leaveOutOverpaid()
     const previous = this.#lastUsed
     const reusable = (factor: 1 | 2) => {
       const session = this.#reusable(factor)
@@ -168,7 +191,7 @@ export class SessionPool {
     const assignments = assignmentsOf(session).filter((other) => other !== assignment)
     if (session.state.kind === 'ended') {
       session.state = { ...session.state, assignments }
-      if (assignments.length === 0) session.payment.close()
+      if (assignments.length === 0) session.payment.close(session.state.isFault)
       return
     }
     const newest = score ?? scoreOf(session)
@@ -176,7 +199,9 @@ export class SessionPool {
     else session.state = newest === null ? { kind: 'fresh' } : { kind: 'ready', score: newest }
   }
 
-  fail(assignment: Assignment, reason: string): void {
+  /** `isGone`: it is not there, or no more. */
+  fail(assignment: Assignment, reason: string, isGone: boolean): void {
+    this.#isAway = isGone
     const { key, state } = assignment.session
     // Segments that failed together are one failure: only the first of them removes and suspends.
     if (state.kind !== 'ended') {
@@ -187,40 +212,66 @@ export class SessionPool {
   }
 
   remove(assignment: Assignment, reason: string): void {
-    this.#end(assignment.session as MutableSession, reason)
+    this.#end(assignment.session as MutableSession, reason, true)
     this.finish(assignment, null)
   }
 
-  update(session: Session, offer: OrchestratorInfo): void {
+  /** Takes from what a result says of its orchestrator what may change without having been asked for. */
+  refreshed(session: Session, told: OrchestratorInfo): void {
+    this.#take(session as MutableSession, afterResult(session.info, told), true)
+  }
+
+  /** Takes the answer to a renewal; `tokenEnds` where the auth session had to end. */
+  renewed(session: Session, answer: OrchestratorInfo, tokenEnds: boolean): void {
     const own = session as MutableSession
     if (own.state.kind === 'ended') return
-    // Whoever works now goes on working, even if it wants no further sessions.
-    const info = offer.transcoder === '' ? { ...offer, transcoder: own.key } : offer
+    const info = afterRenewal(own.info, answer, { tokenEnds })
     if (info.transcoder !== own.key) {
       // Behind a balancer another node may have answered: the session follows it, unless that node has one already.
       if (this.#sessions.has(info.transcoder)) {
-        this.#end(own, 'its orchestrator has another session')
+        this.#end(own, 'its orchestrator has another session', true)
         return
       }
       this.#sessions.delete(own.key)
       own.key = info.transcoder
       this.#sessions.set(own.key, own)
     }
-    own.info = info
-    own.payment.update(info)
+    if (info.authToken !== own.info.authToken) own.tokenSinceMs = this.#needs.clock.now()
+    this.#take(own, info, tokenEnds)
+  }
+
+  #take(session: MutableSession, info: OrchestratorInfo, isDue: boolean): void {
+    if (session.state.kind === 'ended' || info === session.info) return
+    session.info = info
+    session.payment.update(info, isDue)
   }
 
   clear(): void {
-    for (const session of [...this.#sessions.values()]) this.#end(session, 'the stream ended')
+    // The end is this node's doing, so that one session's credit is nobody's fault; further ones are the orchestrator's.
+    const seen = new Set<string>()
+    for (const session of [...this.#sessions.values()]) {
+      this.#end(session, 'the stream ended', seen.has(session.from))
+      seen.add(session.from)
+    }
   }
 
-  #end(session: MutableSession, reason: string): void {
+  /** Those that were paid too much, in whatever stream. */
+  #leaveOutOverpaid(): void {
+    for (const session of [...this.#sessions.values()]) {
+      if (!this.#needs.payer.isLeftOut(session.from)) continue
+      const reason = 'it was paid more than twice its price'
+      this.#end(session, reason, true)
+      this.#needs.suspended({ transcoder: session.key, reason })
+    }
+  }
+
+  #end(session: MutableSession, reason: string, isFault: boolean): void {
     if (session.state.kind === 'ended') return
     this.#sessions.delete(session.key)
     if (this.#lastUsed === session) this.#lastUsed = null
     const assignments = assignmentsOf(session)
-    session.state = { kind: 'ended', reason, assignments }
-    if (assignments.length === 0) session.payment.close()
+    session.state = { kind: 'ended', reason, isFault, assignments }
+    if (assignments.length === 0) session.payment.close(isFault)
   }
 
   /** The session that did the segment before, if it is fast and idle, or at work for not too long. */
@@ -273,22 +324,29 @@ export class SessionPool {
         capabilities: this.#options.capabilities,
         penalty,
       }
-      for (const { info, suspended } of await directory.find(search, this.#signal)) {
+      for (const { info, from, suspended } of await directory.find(search, this.#signal)) {
         if (this.#sessions.has(info.transcoder) || !this.#isUsable(info)) continue
+        if (payer.isLeftOut(from) || this.#sessionsOf(from) >= MAX_SESSIONS_OF_ONE) continue
         // It failed while we were asking it.
         if (!suspended && penalty(info.transcoder) > 0) continue
         this.#hasFound = true
         this.#sessions.set(info.transcoder, {
           key: info.transcoder,
           trust: this.trust,
+          from,
           info,
-          payment: payer.open(info),
+          tokenSinceMs: clock.now(),
+          payment: payer.open(info, from),
           state: { kind: 'fresh' },
         })
       }
     } catch (error) {
       if (!isAbort(error)) log.warn('looking for orchestrators failed', { trust: this.trust, error })
     }
+  }
+
+  #sessionsOf(from: string): number {
+    return [...this.#sessions.values()].filter((session) => session.from === from).length
   }
 
   #isUsable(info: OrchestratorInfo): boolean {

@@ -37,8 +37,15 @@ class Lists implements Directory {
 
   async find(search: Search) {
     this.searches.push(search)
-    const answers = this.orchestrators[search.trust].map((one) => one.info(this.#clock))
-    const found = answers.map((info) => ({ info, suspended: search.penalty(info.transcoder) > 0 }))
+    const answers = this.orchestrators[search.trust].map((one) => ({
+      info: one.info(this.#clock),
+      from: one.url,
+    }))
+    const found = answers.map(({ info, from }) => ({
+      info,
+      from,
+      suspended: search.penalty(info.transcoder) > 0,
+    }))
     await this.gate
     if (this.isAway) return []
     const sorted = [
@@ -157,17 +164,17 @@ test('states: fresh, busy, ready, and ended with what is still in its hands', as
   assert.deepEqual(session!.state, { kind: 'ready', score: 0.6 })
   const fifth = pick()
   const sixth = pick()
-  sessions.fail(fifth, 'header timeout')
+  sessions.fail(fifth, 'header timeout', false)
   assert.equal(kind(), 'ended')
   assert.equal(payer.closed, 0, 'a payment session outlives its last segment')
-  sessions.fail(sixth, 'header timeout')
+  sessions.fail(sixth, 'header timeout', false)
   assert.equal(payer.closed, 1)
   assert.deepEqual(sessions.all, [])
 })
 
 test('a failed orchestrator sits out until the next refresh, and then it is back', async () => {
   const { sessions, pick, events, lists } = await setUp({ trusted: named('a') })
-  sessions.fail(pick(), 'unknown error (test)')
+  sessions.fail(pick(), 'unknown error (test)', false)
   assert.equal(sessions.select(2000), null, 'a retry does not wait')
   await settle()
   assert.equal(keyIn(sessions.select(2000)), 'a')
@@ -179,8 +186,8 @@ test('two segments that fail together in one session are one failure', async () 
   const { sessions, pick, events } = await setUp({ trusted: named('a', 'b') })
   const [first, second] = [pick(), pick()]
   assert.equal(first.session, second.session)
-  sessions.fail(first, 'x')
-  sessions.fail(second, 'x')
+  sessions.fail(first, 'x', false)
+  sessions.fail(second, 'x', false)
   assert.equal(events.filter((event) => event.includes('suspended')).length, 1)
 })
 
@@ -189,7 +196,7 @@ test('in a pool of 40, of which 8 are asked for, a failure costs five refreshes'
   const { sessions, pick, lists } = await setUp({ trusted: named(...names) })
   assert.equal(sessions.all.length, 8)
   const failed = pick()
-  sessions.fail(failed, 'OrchestratorBusy')
+  sessions.fail(failed, 'OrchestratorBusy', false)
   const { penalty } = lists.searches[0]!
   for (let left = 5; left > 0; left--) {
     assert.equal(penalty(failed.session.key), left)
@@ -216,7 +223,7 @@ test('one that fails while it is asked again does not come back with that answer
   sessions.select(2000)
   await settle()
   assert.equal(lists.searches.length, 2)
-  sessions.fail(assignments[0]!, 'x')
+  sessions.fail(assignments[0]!, 'x', false)
   gate.resolve()
   await settle()
   assert.ok(sessions.all.some(({ key }) => key === 'b'))
@@ -293,7 +300,7 @@ test('untrusted orchestrators are tried before trusted ones', async () => {
   const { sessions, pick } = await setUp({ trusted: named('mine'), untrusted: named('theirs') })
   const first = pick()
   assert.equal(first.session.trust, 'untrusted')
-  sessions.fail(first, 'x')
+  sessions.fail(first, 'x', false)
   assert.equal(pick().session.trust, 'trusted')
 })
 
@@ -325,12 +332,12 @@ test('a session follows an offer that names another transcoder, unless that has 
   const { sessions, pick, clock, lists, payer } = await setUp({ trusted: named('a', 'b') })
   const first = pick()
   const offer = lists.orchestrators.trusted[0]!.info(clock)
-  sessions.update(first.session, { ...offer, transcoder: 'a2' })
+  sessions.renewed(first.session, { ...offer, transcoder: 'a2' }, true)
   assert.equal(first.session.key, 'a2')
   assert.equal(first.session.info.transcoder, 'a2')
-  sessions.update(first.session, { ...offer, transcoder: '' })
+  sessions.renewed(first.session, { ...offer, transcoder: '' }, true)
   assert.equal(first.session.info.transcoder, 'a2', 'an offer for no further work leaves the session')
-  sessions.update(first.session, { ...offer, transcoder: 'b' })
+  sessions.renewed(first.session, { ...offer, transcoder: 'b' }, true)
   assert.deepEqual(first.session.state.kind, 'ended')
   assert.deepEqual(
     sessions.all.map(({ key }) => key),
@@ -339,6 +346,26 @@ test('a session follows an offer that names another transcoder, unless that has 
   assert.equal(payer.closed, 0)
   sessions.release(first)
   assert.equal(payer.closed, 1)
+})
+
+test('one address is good for eight sessions, whatever its orchestrator calls itself', async () => {
+  const [changing] = named('a')
+  const { sessions, payer } = await setUp({ untrusted: [changing!] })
+  for (let i = 0; i < 20; i++) {
+    changing!.transcoder = `a${i}`
+    const assignment = sessions.select(2000)
+    await settle()
+    await Promise.all([sessions.selectPatiently(2000, 0, new Set(sessions.all.map(({ key }) => key)))])
+    if (assignment) sessions.release(assignment)
+  }
+  assert.equal(sessions.all.length, 8)
+  assert.equal(payer.opened, 8)
+})
+
+test('at the end the credit of one session with an orchestrator is nobody’s fault', async () => {
+  const { sessions, payer } = await setUp({ trusted: named('a', 'b') })
+  await sessions.end(never)
+  assert.deepEqual([payer.closed, payer.faults], [2, 0])
 })
 
 test('at the end all sessions of both pools are told, used or not, and nothing is given out any more', async () => {

@@ -1,4 +1,4 @@
-import type { AuthToken, OrchestratorInfo } from '../domain/segment.ts'
+import type { AuthToken, OrchestratorInfo, Reach } from '../domain/segment.ts'
 import {
   type Assignment,
   type Session,
@@ -8,11 +8,16 @@ import {
 } from './session-pool.ts'
 
 /** A stream that lost its orchestrators searches again after this time. */
-const SEARCH_AGAIN_MS = 250
+export const SEARCH_AGAIN_MS = 250
 
 /** How an orchestrator is told that a stream is over. */
 export interface SessionEnder {
-  endSession(url: string, token: AuthToken, signal: AbortSignal): Promise<void>
+  endSession(
+    url: string,
+    token: AuthToken,
+    options: { reach?: Reach | undefined },
+    signal: AbortSignal,
+  ): Promise<void>
 }
 
 /** What the sessions of a stream work with. */
@@ -84,9 +89,9 @@ export class StreamSessions {
     this.#poolOf(assignment.session).finish(assignment, null)
   }
 
-  /** The session failed: it is removed and its orchestrator sits out some refreshes. */
-  fail(assignment: Assignment, reason: string): void {
-    this.#poolOf(assignment.session).fail(assignment, reason)
+  /** The session failed: it is removed and its orchestrator sits out some refreshes. `isGone`: it is not there any more. */
+  fail(assignment: Assignment, reason: string, isGone: boolean): void {
+    this.#poolOf(assignment.session).fail(assignment, reason, isGone)
   }
 
   /** The session is removed without its orchestrator sitting out. */
@@ -94,9 +99,19 @@ export class StreamSessions {
     this.#poolOf(assignment.session).remove(assignment, reason)
   }
 
-  /** The orchestrator's newer offer for the same session. */
-  update(session: Session, info: OrchestratorInfo): void {
-    this.#poolOf(session).update(session, info)
+  /** What an orchestrator says of itself with a result: only fresh ticket params are taken from it. */
+  refreshed(session: Session, told: OrchestratorInfo): void {
+    this.#poolOf(session).refreshed(session, told)
+  }
+
+  /** The answer to a renewal that this node asked for; `tokenEnds` where the auth session had to end. */
+  renewed(session: Session, answer: OrchestratorInfo, tokenEnds: boolean): void {
+    this.#poolOf(session).renewed(session, answer, tokenEnds)
+  }
+
+  /** Whether there is no session since the last orchestrator went away. */
+  get areAway(): boolean {
+    return this.all.length === 0 && this.#pools.some((pool) => pool.isAway)
   }
 
   /** All sessions there are now. */
@@ -113,7 +128,7 @@ export class StreamSessions {
       sessions.map(async ({ info }) => {
         if (info.authToken === null) return
         try {
-          await this.#needs.client.endSession(info.transcoder, info.authToken, signal)
+          await this.#needs.client.endSession(info.transcoder, info.authToken, { reach: info.reach }, signal)
         } catch (error) {
           this.#needs.log.debug('an orchestrator was not told that a stream ended', {
             transcoder: info.transcoder,

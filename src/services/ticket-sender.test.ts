@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { encodedPixels } from '../domain/balance.ts'
+import type { Outcome } from '../domain/dealings.ts'
 import type { SenderInfo } from '../domain/float.ts'
 import { pricePerPixel } from '../domain/price.ts'
 import type { Profile } from '../domain/rendition.ts'
@@ -12,7 +13,10 @@ import { bytesToInt, formatHex } from '../lib/bytes.ts'
 import { WoundClock } from '../lib/clock.ts'
 import { addressOfKey, keccak256, signHash } from '../lib/crypto.ts'
 import { seededDice } from '../lib/dice.ts'
+import { silentLog } from '../lib/log.ts'
 import { Rational } from '../lib/rational.ts'
+import { OrchestratorAccounts } from './orchestrator-accounts.ts'
+import type { PaymentSession, StagedPayment } from './payer.ts'
 import { MAX_TICKETS_PER_BATCH, NoPayments, TicketSender } from './ticket-sender.ts'
 
 const profile: Profile = {
@@ -146,10 +150,17 @@ function setUp(options: { ev?: bigint; price?: PriceInfo } = {}) {
     maxTotalEv: Rational.of(10n ** 17n),
     depositMultiplier: 1n,
   }
-  const sender = new TicketSender(limits, { signer, rounds, funds, clock })
+  const accounts = new OrchestratorAccounts({ clock, log: silentLog })
+  const settled: (Outcome & { orchestrator: string })[] = []
+  const settle = accounts.settle.bind(accounts)
+  accounts.settle = (orchestrator, outcome) => {
+    settled.push({ orchestrator, ...outcome })
+    settle(orchestrator, outcome)
+  }
+  const sender = new TicketSender(limits, { signer, rounds, funds, clock, accounts })
   const recipient = recipientOf('recipient', options.price ?? PRICE, options.ev ?? 10n ** 9n)
   const offer = (sessionId?: string) => recipient.offer(signer.address, rounds.l1Block, sessionId)
-  return { sender, recipient, offer, rounds, funds, clock, signer }
+  return { sender, recipient, offer, rounds, funds, clock, signer, settled }
 }
 
 const nonces = (payment: Payment | null) => payment!.tickets.map((ticket) => ticket.senderNonce)
@@ -228,8 +239,8 @@ test('what was never sent, or never answered, is credit again', async () => {
   // One whole ticket is credited now: enough for one segment at a time.
   const second = await session.stage(...SEGMENT)
   assert.deepEqual(nonces(second.payment), [])
-  second.abandoned()
-  second.abandoned()
+  second.abandoned(true)
+  second.abandoned(true)
   second.answered()
   second.completed(10n ** 12n)
   const third = await session.stage(...SEGMENT)
@@ -240,7 +251,7 @@ test('new tickets of a payment that was never answered are not counted as credit
   const { sender, offer } = setUp()
   const session = sender.open(offer())
   const first = await session.stage(...SEGMENT)
-  first.abandoned()
+  first.abandoned(true)
   const second = await session.stage(...SEGMENT)
   assert.deepEqual(nonces(second.payment), [4, 5, 6])
 })
@@ -255,7 +266,7 @@ test('a segment that fails after it was answered costs its fee and no more', asy
     const staged = await session.stage(...SEGMENT)
     counts.push(staged.payment!.tickets.length)
     staged.answered()
-    staged.abandoned()
+    staged.abandoned(true)
   }
   assert.deepEqual(counts, [0, 0, 0, 1])
 })
@@ -300,7 +311,7 @@ test('a new offer starts its nonces at 1 and keeps the credit of the auth sessio
   const first = await session.stage(...SEGMENT)
   first.answered()
   first.completed(0n)
-  session.update(offer())
+  session.update(offer(), true)
   const second = await session.stage(...SEGMENT)
   assert.deepEqual(nonces(second.payment), [], 'the first segment cost nothing')
   second.answered()
@@ -313,7 +324,7 @@ test('a new auth session starts with no credit', async () => {
   const session = sender.open(offer())
   const first = await session.stage(...SEGMENT)
   first.answered()
-  session.update(offer('11223344'))
+  session.update(offer('11223344'), true)
   first.completed(0n)
   assert.equal((await session.stage(...SEGMENT)).payment!.tickets.length, 3)
 })
@@ -321,7 +332,10 @@ test('a new auth session starts with no credit', async () => {
 test('an answer that omits the params leaves the last offer and its price', async () => {
   const { sender, offer, recipient, rounds } = setUp()
   const session = sender.open(offer())
-  session.update({ ...offer(), ticketParams: null, priceInfo: { pricePerUnit: 1500n, pixelsPerUnit: 1n } })
+  session.update(
+    { ...offer(), ticketParams: null, priceInfo: { pricePerUnit: 1500n, pixelsPerUnit: 1n } },
+    true,
+  )
   const { payment } = await session.stage(...SEGMENT)
   assert.deepEqual(payment!.expectedPrice, PRICE)
   recipient.receive(payment!, rounds.l1Block)
@@ -401,9 +415,9 @@ test('a price of more than twice the first is refused; exactly twice is not', as
   const { sender, offer } = setUp()
   const info = offer()
   const session = sender.open(info)
-  session.update({ ...info, priceInfo: { pricePerUnit: 2000n, pixelsPerUnit: 1n } })
+  session.update({ ...info, priceInfo: { pricePerUnit: 2000n, pixelsPerUnit: 1n } }, true)
   await session.stage(...SEGMENT)
-  session.update({ ...info, priceInfo: { pricePerUnit: 2001n, pixelsPerUnit: 1n } })
+  session.update({ ...info, priceInfo: { pricePerUnit: 2001n, pixelsPerUnit: 1n } }, true)
   await assert.rejects(session.stage(...SEGMENT), {
     code: 'price-doubled',
     message:
@@ -430,7 +444,7 @@ test('an offer whose nonces are nearly used up is renewed before the recipient r
     code: 'params-expired',
     message: 'ticketParams has no nonces left',
   })
-  session.update(offer())
+  session.update(offer(), true)
   assert.equal(session.needsRefresh(), false)
 })
 
@@ -519,7 +533,7 @@ test('whatever the order of many segments, failures among them, none comes under
       const staged = await session.stage(...SEGMENT)
       steps.push(() => {
         if (below(20) === 0) {
-          staged.abandoned()
+          staged.abandoned(true)
           return
         }
         recipient.receive(staged.payment!, rounds.l1Block)
@@ -536,7 +550,7 @@ test('whatever the order of many segments, failures among them, none comes under
       })
       while (steps.length > below(8)) steps.splice(below(steps.length), 1)[0]!()
       while (arrived.length > below(8)) arrived.splice(below(arrived.length), 1)[0]!()
-      session.update(offer())
+      session.update(offer(), true)
     }
     for (const step of steps) step()
     for (const step of arrived) step()
@@ -549,6 +563,122 @@ test('whatever the order of many segments, failures among them, none comes under
   }
 })
 
+const FEE = PIXELS * 1000n
+const OVERESTIMATE = (FEE * 102n) / 100n
+const EV = 10n ** 9n
+
+/** What an account says after one segment that was staged, and after what `then` makes of it. */
+const dealings: readonly [
+  claim: string,
+  then: (session: PaymentSession, staged: StagedPayment, offer: (id?: string) => OrchestratorInfo) => void,
+  earned: bigint,
+  lost: bigint,
+][] = [
+  ['work that came as claimed', (_, staged) => finish(staged, PIXELS, PIXELS), FEE, 0n],
+  ['work of which half came', (_, staged) => finish(staged, PIXELS, PIXELS / 2n), FEE / 2n, FEE / 2n],
+  ['more than was claimed', (_, staged) => finish(staged, PIXELS, PIXELS), FEE, 0n],
+  [
+    'an answer without a result',
+    (_, staged) => {
+      staged.answered()
+      staged.settled(0n)
+    },
+    0n,
+    OVERESTIMATE,
+  ],
+  [
+    'tickets that were sent and never answered',
+    (_, staged) => {
+      staged.abandoned(true)
+      staged.settled(0n)
+    },
+    0n,
+    3n * EV,
+  ],
+  [
+    'tickets that were never sent',
+    (_, staged) => {
+      staged.abandoned(false)
+      staged.settled(0n)
+    },
+    0n,
+    0n,
+  ],
+  [
+    'work that this node called off',
+    (_, staged) => {
+      staged.answered()
+      staged.settled(null)
+    },
+    0n,
+    0n,
+  ],
+  [
+    'credit of an auth session that was due',
+    (session, staged, offer) => {
+      finish(staged, 0n, 0n)
+      session.update(offer('11223344'), true)
+    },
+    0n,
+    0n,
+  ],
+  [
+    'credit of an auth session that was not',
+    (session, staged, offer) => {
+      finish(staged, 0n, 0n)
+      session.update(offer('11223344'), false)
+    },
+    0n,
+    3n * EV,
+  ],
+  [
+    'credit that comes back to an auth session that was left',
+    (session, staged, offer) => {
+      staged.answered()
+      session.update(offer('11223344'), false)
+      finish(staged, 0n, 0n)
+    },
+    0n,
+    3n * EV,
+  ],
+  [
+    'credit of a session that its orchestrator lost',
+    (session, staged) => {
+      finish(staged, PIXELS, PIXELS)
+      session.close(true)
+    },
+    FEE,
+    3n * EV - FEE,
+  ],
+  [
+    'credit of a session that ended with its stream',
+    (session, staged) => {
+      finish(staged, PIXELS, PIXELS)
+      session.close(false)
+    },
+    FEE,
+    0n,
+  ],
+]
+
+function finish(staged: StagedPayment, claimed: bigint, delivered: bigint): void {
+  staged.completed(claimed)
+  staged.settled(delivered)
+}
+
+for (const [claim, then, earned, lost] of dealings) {
+  test(`counted of ${claim}: ${earned} wei earned, ${lost} lost`, async () => {
+    const { sender, offer, settled } = setUp()
+    const session = sender.open(offer(), 'https://found.example')
+    then(session, await session.stage(...SEGMENT), offer)
+    assert.ok(settled.every(({ orchestrator }) => orchestrator === 'https://found.example'))
+    const sum = (field: 'earned' | 'lost') => settled.reduce((total, one) => total + one[field], 0n)
+    assert.equal(sum('earned'), earned)
+    // Fractions of a wei are rounded against the orchestrator, once for each thing that is counted.
+    assert.ok(sum('lost') - lost >= 0n && sum('lost') - lost <= 2n, `${sum('lost')} lost`)
+  })
+}
+
 test('offchain nothing is asked and nothing is paid', async () => {
   const payer = new NoPayments()
   await payer.validate()
@@ -557,7 +687,9 @@ test('offchain nothing is asked and nothing is paid', async () => {
   assert.equal(staged.payment, null)
   staged.answered()
   staged.completed(5n)
-  staged.abandoned()
+  staged.abandoned(true)
+  staged.settled(0n)
+  assert.equal(payer.isLeftOut(), false)
   assert.equal(session.needsRefresh(), false)
-  session.close()
+  session.close(true)
 })

@@ -1,4 +1,5 @@
 import { estimatePixels, feeFor, type Outlay, outlayFor } from '../domain/balance.ts'
+import type { Outcome } from '../domain/dealings.ts'
 import type { SenderInfo } from '../domain/float.ts'
 import { pricePerPixel } from '../domain/price.ts'
 import type { Profile } from '../domain/rendition.ts'
@@ -24,6 +25,7 @@ import type { Clock } from '../lib/clock.ts'
 import type { Address, Signer } from '../lib/crypto.ts'
 import { messageOf, NodeError } from '../lib/errors.ts'
 import { Rational } from '../lib/rational.ts'
+import type { OrchestratorAccounts } from './orchestrator-accounts.ts'
 import type { Payer, PaymentSession, StagedPayment } from './payer.ts'
 import { Balances, NonceCounters } from './sender-ledger.ts'
 
@@ -52,6 +54,7 @@ export interface TicketSenderParts {
   readonly rounds: SenderRounds
   readonly funds: SenderFunds
   readonly clock: Clock
+  readonly accounts: OrchestratorAccounts
 }
 
 /** Pays with tickets: knows what is credited where and which nonces were used. */
@@ -73,11 +76,16 @@ export class TicketSender implements Payer {
     priceOf(info)
   }
 
-  open(info: OrchestratorInfo): PaymentSession {
-    const { rounds, signer } = this.#parts
+  isLeftOut(from: string): boolean {
+    return this.#parts.accounts.isLeftOut(from)
+  }
+
+  open(info: OrchestratorInfo, from = info.transcoder): PaymentSession {
+    const { accounts, rounds, signer } = this.#parts
     return new TicketSession(info, {
       rounds,
       signer,
+      settle: (outcome) => accounts.settle(from, outcome),
       balances: this.#balances,
       nonces: this.#nonces,
       readFunds: () => this.#readFunds(),
@@ -110,6 +118,8 @@ interface SharedParts {
   readonly signer: Signer
   readonly balances: Balances
   readonly nonces: NonceCounters
+  /** Counts what came of a payment to this orchestrator. */
+  settle(outcome: Outcome): void
   readFunds(): Promise<SenderInfo>
   validateParams(params: TicketParams, tickets: number, funds: SenderInfo): void
 }
@@ -120,6 +130,8 @@ interface Plan {
   readonly price: PricePerPixel
   readonly balance: string
   readonly outlay: Outlay
+  /** What the tickets are worth. */
+  readonly paid: Rational
 }
 
 class TicketSession implements PaymentSession {
@@ -127,18 +139,26 @@ class TicketSession implements PaymentSession {
   /** Token, params and price as they belong together. */
   #info: OrchestratorInfo
   #initialPrice: PricePerPixel | null = null
+  /** Balances that the orchestrator made this session leave: what comes back to them later is lost too. */
+  readonly #forsaken = new Set<string>()
 
   constructor(info: OrchestratorInfo, shared: SharedParts) {
     this.#shared = shared
     this.#info = info
-    this.update(info)
+    this.update(info, true)
   }
 
-  update(info: OrchestratorInfo): void {
+  update(info: OrchestratorInfo, isDue: boolean): void {
+    const before = balanceKey(this.#info)
+    const left = this.#shared.balances.amountOf(before)
     // An answer without params leaves the last offer as it is, with the price that it is bound to.
     const { ticketParams, priceInfo } = info.ticketParams ? info : this.#info
     this.#info = { ...info, ticketParams, priceInfo }
     if (info.priceInfo && info.priceInfo.pixelsPerUnit > 0n) this.#initialPrice ??= priceOf(info)
+    const now = balanceKey(this.#info)
+    if (now === before || isDue) return
+    this.#forsaken.delete(now)
+    this.#forsake(before, left)
   }
 
   needsRefresh(): boolean {
@@ -159,19 +179,36 @@ class TicketSession implements PaymentSession {
     }
     // From here to the end nothing waits: what is planned is what is taken.
     const payment = this.#makePayment(plan)
-    return new TicketPayment(payment, plan, this.#shared.balances)
+    return new TicketPayment(payment, plan, {
+      settle: this.#shared.settle,
+      credit: (change) => {
+        this.#shared.balances.add(plan.balance, change)
+        if (this.#forsaken.has(plan.balance)) this.#lose(change)
+      },
+    })
   }
 
-  close(): void {
-    // Nothing to give back: credit and nonces outlive the session, since the same offer may be opened again.
+  close(isFault: boolean): void {
+    // Credit and nonces outlive the session, since the same offer may be opened again; but nobody counts on that.
+    const balance = balanceKey(this.#info)
+    if (isFault) this.#forsake(balance, this.#shared.balances.amountOf(balance))
+  }
+
+  #forsake(balance: string, left: Rational): void {
+    this.#forsaken.add(balance)
+    this.#lose(left)
+  }
+
+  #lose(credit: Rational): void {
+    if (credit.sign > 0) this.#shared.settle({ paid: 0n, earned: 0n, lost: credit.ceil() })
   }
 
   #plan(pixels: Rational): Plan {
     const price = priceOf(this.#info)
     if (this.#initialPrice) validatePrice(this.#initialPrice, price)
-    const { ticketParams: params, authToken } = this.#info
+    const { ticketParams: params } = this.#info
     if (!params) throw refusal('params-refused', 'ticketParams is nil')
-    const balance = `${params.recipient} ${authToken?.sessionId ?? ''}`
+    const balance = balanceKey(this.#info)
     const ev = expectedValue(params.faceValue, params.winProb)
     const outlay = outlayFor(this.#shared.balances.amountOf(balance), feeFor(pixels, price), ev)
     if (outlay.tickets > MAX_TICKETS_PER_BATCH) {
@@ -183,7 +220,7 @@ class TicketSession implements PaymentSession {
     if (outlay.tickets > this.#shared.nonces.left(params)) {
       throw refusal('params-expired', 'ticketParams has no nonces left')
     }
-    return { params, price, balance, outlay }
+    return { params, price, balance, outlay, paid: ev.mul(Rational.of(BigInt(outlay.tickets))) }
   }
 
   #makePayment({ params, balance, outlay }: Plan): Payment {
@@ -226,39 +263,68 @@ class TicketSession implements PaymentSession {
 }
 
 /** How far a payment got (payments.md §7): nothing is known of it; it reached the recipient; its cost is known. */
-type PaymentState = 'staged' | 'credit-spent' | 'received-change' | 'abandoned'
+type PaymentState = 'staged' | 'credit-spent' | 'received-change' | 'abandoned' | 'settled'
+
+/** What a payment does with what came of it. */
+interface PaymentNeeds {
+  /** Adds to the balance that it was taken from. */
+  credit(change: Rational): void
+  settle(outcome: Outcome): void
+}
 
 class TicketPayment implements StagedPayment {
   readonly payment: Payment
   readonly #plan: Plan
-  readonly #balances: Balances
+  readonly #needs: PaymentNeeds
   #state: PaymentState = 'staged'
+  /** What is paid for nothing, as far as it is known. */
+  #lost = Rational.zero
+  #cost = Rational.zero
 
-  constructor(payment: Payment, plan: Plan, balances: Balances) {
+  constructor(payment: Payment, plan: Plan, needs: PaymentNeeds) {
     this.payment = payment
     this.#plan = plan
-    this.#balances = balances
+    this.#needs = needs
   }
 
   answered(): void {
     if (this.#state !== 'staged') return
     this.#state = 'credit-spent'
+    const { outlay } = this.#plan
+    this.#lost = outlay.held
     // What the tickets are worth beyond this segment is credited there by now: others may count on it.
-    this.#balances.add(this.#plan.balance, this.#plan.outlay.surplus)
+    this.#needs.credit(outlay.surplus)
   }
 
   completed(pixels: bigint): void {
     this.answered()
     if (this.#state !== 'credit-spent') return
     this.#state = 'received-change'
-    const cost = this.#plan.price.mul(Rational.of(pixels < 0n ? 0n : pixels))
-    this.#balances.add(this.#plan.balance, this.#plan.outlay.held.sub(cost))
+    this.#lost = Rational.zero
+    this.#cost = this.#worthOf(pixels)
+    this.#needs.credit(this.#plan.outlay.held.sub(this.#cost))
   }
 
-  abandoned(): void {
+  abandoned(isSent: boolean): void {
     if (this.#state !== 'staged') return
     this.#state = 'abandoned'
-    this.#balances.add(this.#plan.balance, this.#plan.outlay.taken)
+    if (isSent) this.#lost = this.#plan.paid
+    this.#needs.credit(this.#plan.outlay.taken)
+  }
+
+  settled(delivered: bigint | null): void {
+    if (this.#state === 'staged') this.abandoned(false)
+    if (this.#state === 'settled') return
+    this.#state = 'settled'
+    if (delivered === null) return
+    const earned = this.#worthOf(delivered)
+    const unearned = this.#cost.sub(earned)
+    const lost = this.#lost.add(unearned.sign > 0 ? unearned : Rational.zero)
+    this.#needs.settle({ paid: this.#plan.paid.ceil(), earned: earned.trunc(), lost: lost.ceil() })
+  }
+
+  #worthOf(pixels: bigint): Rational {
+    return this.#plan.price.mul(Rational.of(pixels < 0n ? 0n : pixels))
   }
 }
 
@@ -270,10 +336,19 @@ export class NoPayments implements Payer {
     return {
       update() {},
       needsRefresh: () => false,
-      stage: async () => ({ payment: null, answered() {}, completed() {}, abandoned() {} }),
+      stage: async () => ({ payment: null, answered() {}, completed() {}, abandoned() {}, settled() {} }),
       close() {},
     }
   }
+
+  isLeftOut(): boolean {
+    return false
+  }
+}
+
+/** By what credit is kept: the recipient and its auth session (payments.md §9). */
+function balanceKey({ authToken, ticketParams }: OrchestratorInfo): string {
+  return `${ticketParams?.recipient ?? ''} ${authToken?.sessionId ?? ''}`
 }
 
 function priceOf(info: OrchestratorInfo): PricePerPixel {

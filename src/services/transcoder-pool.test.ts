@@ -248,6 +248,66 @@ test('a segment whose only transcoder is lost waits a little: for its result, fo
   assert.deepEqual([second.result, third.result].sort(), ['by another', 'error: no transcoders available'])
 })
 
+test('the segments of a lone transcoder that starts again wait for it, those under way and those that come', async (t) => {
+  const w = world(t)
+  const one = await w.come('one')
+  const underWay = await w.ask(jobOf('a'))
+  await one.vanish()
+  await pass(w.clock, 1_000)
+  const [next, ofNewSession] = [await w.ask(jobOf('a', 1n)), await w.ask(jobOf('b'))]
+  await pass(w.clock, 6_500)
+  assert.deepEqual([underWay.result, next.result, ofNewSession.result], [null, null, null])
+  const again = await w.come('one again')
+  assert.equal(again.tasks().length, 3)
+  for (const { taskId } of again.tasks()) w.pool.finish(taskId, outputOf('done'))
+  await rest()
+  assert.deepEqual([underWay.result, next.result, ofNewSession.result], ['done', 'done', 'done'])
+})
+
+test('segments wait for a transcoder that starts again as long as their deadlines allow, and no more after ten seconds', async (t) => {
+  const w = world(t)
+  const one = await w.come('one')
+  await one.vanish()
+  const early = await w.ask(jobOf('a'))
+  await pass(w.clock, 7_000)
+  assert.equal(early.result, null)
+  const late = await w.ask(jobOf('b'))
+  await pass(w.clock, 1_000)
+  assert.equal(early.result, 'error: Remote transcoder took too long')
+  await pass(w.clock, 2_250)
+  assert.equal(late.result, 'error: no transcoders available')
+  assert.equal((await w.ask(jobOf('c'))).result, 'error: no transcoders available')
+})
+
+test('nobody waits for a transcoder that went for another reason, that could not do it, or whose sessions are others', async (t) => {
+  const frozen = world(t)
+  ;(await frozen.come('frozen')).freeze()
+  await pass(frozen.clock, 20_000)
+  assert.equal((await frozen.ask(jobOf('a'))).result, 'error: no transcoders available')
+
+  const unable = world(t)
+  await (await unable.come('one')).vanish()
+  const capabilities = { ...defaultCapabilities(''), bitstring: bitstringOf([0, 1, 17]) }
+  const job = jobOf('a')
+  const asked = await unable.ask({ ...job, segment: { ...job.segment, capabilities } })
+  assert.equal(asked.result, 'error: no transcoders available')
+
+  const full = world(t)
+  const lost = await full.come('lost')
+  await full.ask(jobOf('a'))
+  const other = await full.come('other', { capacity: 1 })
+  await full.ask(jobOf('b'))
+  assert.deepEqual([lost.tasks().length, other.tasks().length], [1, 1])
+  await lost.vanish()
+  const ofLost = await full.ask(jobOf('a', 1n))
+  assert.equal((await full.ask(jobOf('c'))).result, 'error: no transcoders available')
+  assert.equal(ofLost.result, null)
+  await full.come('lost again')
+  for (let taskId = 0n; taskId < 5n; taskId++) full.pool.finish(taskId, outputOf('done'))
+  await rest()
+  assert.equal(ofLost.result, 'done')
+})
+
 test('a frozen transcoder is out at the deadline of its segment, and what else it has goes to others', async (t) => {
   const w = world(t)
   const frozen = await w.come('frozen')

@@ -18,8 +18,12 @@ import { pulseOf } from './transcoder-pulse.ts'
 const MAX_TRANSCODERS = 1_000
 /** The largest capacity that is believed. */
 const MAX_CAPACITY = 1_000
-/** When a transcoder is lost and no other can take its segment: how long its result, or another, is waited for. */
+/** When a transcoder is lost and no other can take its segment: how long its result, or another, is waited for at least. */
 const LOST_GRACE_MS = 3_000
+/** A transcoder whose stream has ended is taken to be starting again for this time: then its segments wait for it. */
+const RETURN_MS = 10_000
+/** How often a segment that waits looks whether there is still something to wait for. */
+const RECHECK_MS = 250
 /** Of a task's number, which is all that a result is known by: more than anybody guesses, and exact as a float. */
 const TASK_BITS = 53
 const TASK_BYTES = 7
@@ -85,6 +89,13 @@ interface Attempt {
   readonly sinceMs: number
 }
 
+/** A transcoder that may be starting again. */
+interface Away {
+  readonly capabilities: Capabilities
+  readonly sessions: ReadonlySet<string>
+  readonly untilMs: number
+}
+
 /** A segment that is being done. */
 interface Work {
   readonly job: AdmittedJob
@@ -110,6 +121,8 @@ export class TranscoderPool implements Service, Transcoder {
   /** They get no more work, but their connection is there: what they have, they may finish. */
   readonly #leaving = new Set<Member>()
   readonly #gone: TranscoderState[] = []
+  /** The first that went is the first that is taken to have come back. */
+  readonly #away: Away[] = []
   readonly #bySession = new Map<string, Member>()
   readonly #attempts = new Map<bigint, Attempt>()
   /** Segments that wait for a transcoder to come. */
@@ -200,6 +213,7 @@ export class TranscoderPool implements Service, Transcoder {
       capacity: () => capacity,
     })
     this.#members.add(member)
+    this.#away.shift()
     log.info('a transcoder has come', { address, capacity, version: capabilities.version })
     this.#changed()
     const over = new AbortController()
@@ -273,7 +287,9 @@ export class TranscoderPool implements Service, Transcoder {
       () => {},
     )
     try {
-      this.#assign(work)
+      const refusal = this.#tryElsewhere(work)
+      if (refusal && !this.#isAwaited(work)) throw refusal
+      if (refusal) this.#strand(work, refusal)
       return await work.result.promise
     } finally {
       signal.removeEventListener('abort', stop)
@@ -430,8 +446,13 @@ export class TranscoderPool implements Service, Transcoder {
   }
 
   #takeOut(member: Member, reason: LossReason): void {
-    const { address, tasks } = member
+    const { address, capabilities, sessions, tasks } = member
     this.#members.delete(member)
+    if (reason === 'stream-ended') {
+      const untilMs = this.#needs.clock.now() + RETURN_MS
+      this.#away.push({ capabilities, sessions: new Set(sessions), untilMs })
+      if (this.#away.length > MAX_TRANSCODERS) this.#away.shift()
+    }
     member.close()
     this.#gone.unshift(member.state(reason))
     this.#gone.splice(GONE_SHOWN)
@@ -453,7 +474,7 @@ export class TranscoderPool implements Service, Transcoder {
     return [...member.tasks].flatMap((taskId) => this.#attempts.get(taskId)?.work ?? [])
   }
 
-  /** Gives a segment to another transcoder as well, if there is one. Says why there is none. */
+  /** Gives a segment to a transcoder that has not had it, if there is one. Says why there is none. */
   #tryElsewhere(work: Work): PoolError | null {
     try {
       this.#assign(work)
@@ -470,16 +491,36 @@ export class TranscoderPool implements Service, Transcoder {
     const isInGoodHands = [...work.holders].some((member) => this.#members.has(member) && !member.isSilent)
     const reason = isInGoodHands ? null : this.#tryElsewhere(work)
     if (!reason) return void this.#stranded.delete(work)
-    if (this.#stranded.has(work)) return
+    if (!this.#stranded.has(work)) this.#strand(work, reason, LOST_GRACE_MS)
+  }
+
+  /** A segment waits for a transcoder: for `graceMs`, and while one that it can hope for is away. */
+  #strand(work: Work, reason: PoolError, graceMs = 0): void {
+    const { clock, log } = this.#needs
     this.#stranded.add(work)
-    this.#needs.clock.sleep(LOST_GRACE_MS, work.over.signal).then(
-      () => {
-        if (this.#stranded.has(work)) work.result.reject(reason)
-      },
-      () => {},
-    )
     const { sessionId } = work.job
-    this.#needs.log.warn('a segment waits for a transcoder', { sessionId, reason: messageOf(reason) })
+    log.warn('segment waits for a transcoder', { sessionId, reason: messageOf(reason) })
+    const graceEndsMs = clock.now() + graceMs
+    const wait = async () => {
+      while (clock.now() < graceEndsMs || this.#isAwaited(work)) {
+        await clock.sleep(RECHECK_MS, work.over.signal)
+        if (!this.#stranded.has(work)) return
+      }
+      work.result.reject(reason)
+    }
+    // Its wait ends with the segment.
+    wait().catch(() => {})
+  }
+
+  /** Whether a transcoder that could do a segment may be starting again, and nobody else is there, or it had the session. */
+  #isAwaited({ job }: Work): boolean {
+    const wanted = job.segment.capabilities
+    return this.#away.some(
+      ({ capabilities, sessions, untilMs }) =>
+        this.#needs.clock.now() < untilMs &&
+        (this.#members.size === 0 || sessions.has(job.sessionId)) &&
+        (!wanted || satisfies(wanted, capabilities)),
+    )
   }
 
   /** A session has no more for a transcoder, which is told once nothing of it is left there. */

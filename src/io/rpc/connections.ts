@@ -1,10 +1,12 @@
 import type { ClientHttp2Session } from 'node:http2'
+import type { Reach } from '../../domain/segment.ts'
 import { abortError } from '../../lib/errors.ts'
 import {
   type Answer,
   type Exchange,
   exchangeHttp1,
   exchangeHttp2,
+  type Names,
   openSession,
   openSocket,
   protocolOf,
@@ -37,10 +39,16 @@ interface Shared {
 export class Connections {
   readonly #connectMs: number
   readonly #own: OwnCerts | null
+  readonly #names: Names
   readonly #shared = new Map<string, Set<Shared>>()
   readonly #http1 = new Set<string>()
 
-  constructor(options: { connectMs: number /** Null verifies nobody. */; own?: OwnCerts | null }) {
+  constructor(options: {
+    connectMs: number /** Null verifies nobody. */
+    own?: OwnCerts | null
+    names?: Names
+  }) {
+    this.#names = options.names ?? {}
     this.#connectMs = options.connectMs
     this.#own = options.own ?? null
   }
@@ -48,9 +56,10 @@ export class Connections {
   /** Sends a request and reads the answer. Throws ExchangeError, or an AbortError when the signal was aborted. */
   async exchange(exchange: Exchange, signal: AbortSignal): Promise<Answer> {
     if (signal.aborted) throw abortError(signal)
-    const { protocol, origin } = exchange.url
+    const { reach, url } = exchange
+    const { protocol, origin } = url
     if (protocol === 'https:' && !this.#http1.has(origin)) {
-      const shared = this.#take(exchange.url)
+      const shared = this.#take(url, reach)
       let answered = false
       const onStatus = (status: number) => {
         answered = true
@@ -69,7 +78,8 @@ export class Connections {
     }
     const protocols = ['http/1.1']
     const timeoutMs = this.#connectMs
-    const socket = await openSocket(exchange.url, { protocols, timeoutMs, signal, own: this.#own })
+    const own = this.#own
+    const socket = await openSocket(url, { protocols, timeoutMs, signal, own, names: this.#names, reach })
     return exchangeHttp1(socket, exchange, signal)
   }
 
@@ -88,16 +98,17 @@ export class Connections {
   }
 
   /** A connection with room for one more request, which is counted at once. */
-  #take(url: URL): Shared {
-    const all = this.#shared.get(url.origin) ?? new Set()
-    this.#shared.set(url.origin, all)
+  #take(url: URL, reach: Reach | undefined): Shared {
+    const key = keyOf(url, reach)
+    const all = this.#shared.get(key) ?? new Set()
+    this.#shared.set(key, all)
     let shared: Shared | undefined
     for (const candidate of all) {
       const { session, requests } = candidate
       if (requests < MAX_STREAMS && !session?.closed && !session?.destroyed) shared = candidate
     }
     if (!shared) {
-      shared = this.#open(url, all)
+      shared = this.#open(url, reach, all)
       all.add(shared)
     }
     shared.requests++
@@ -115,10 +126,11 @@ export class Connections {
     shared.idle = setTimeout(() => session.close(), IDLE_MS).unref()
   }
 
-  #open(url: URL, all: Set<Shared>): Shared {
+  #open(url: URL, reach: Reach | undefined, all: Set<Shared>): Shared {
+    const key = keyOf(url, reach)
     const forget = (shared: Shared) => {
       all.delete(shared)
-      if (all.size === 0 && this.#shared.get(url.origin) === all) this.#shared.delete(url.origin)
+      if (all.size === 0 && this.#shared.get(key) === all) this.#shared.delete(key)
       if (shared.idle) clearTimeout(shared.idle)
     }
     const connect = async () => {
@@ -129,6 +141,8 @@ export class Connections {
           timeoutMs: this.#connectMs,
           signal: null,
           own: this.#own,
+          names: this.#names,
+          reach,
         })
         if (protocolOf(socket) === 'h2') {
           shared.session = openSession(url, socket)
@@ -162,6 +176,11 @@ export class Connections {
     }
     return shared
   }
+}
+
+/** A connection that was opened to any address is not used for what may only go to a public one. */
+function keyOf({ origin }: URL, reach: Reach | undefined): string {
+  return `${reach ?? 'any'} ${origin}`
 }
 
 /** Waits for something, but not after the signal is aborted. */

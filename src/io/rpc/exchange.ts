@@ -8,7 +8,15 @@ import {
 import { isIP, type Socket, connect as tcpConnect } from 'node:net'
 import type { Writable } from 'node:stream'
 import { type TLSSocket, connect as tlsConnect } from 'node:tls'
+import type { Reach } from '../../domain/segment.ts'
 import { abortError, messageOf, NodeError } from '../../lib/errors.ts'
+import {
+  AddressError,
+  checkHost,
+  isPublicAddress,
+  lookupWhere,
+  type Resolve,
+} from '../../lib/public-address.ts'
 import { MAX_HEADER_BYTES } from './headers.ts'
 import { contextOf, distrust, type OwnCerts } from './own-certs.ts'
 
@@ -21,9 +29,16 @@ const SESSION_MEMORY_MB = 1_000
 /** A body is sent in pieces, so that an early answer ends the sending. */
 const PIECE_BYTES = 256 * 1024
 
+/** How names become addresses, and which of these are public; tests hand in their own. */
+export interface Names {
+  readonly resolve?: Resolve
+  readonly isPublic?: (ip: string) => boolean
+}
+
 /** Why an exchange with a peer came to nothing. */
 export type ExchangeFault =
   | 'unreachable'
+  | 'forbidden-address'
   | 'header-timeout'
   | 'body-timeout'
   | 'refused'
@@ -43,6 +58,8 @@ export interface Exchange {
   readonly body: Uint8Array | null
   /** A larger answer is an error; that of another status than 200 is cut off here. */
   readonly maxBytes: number
+  /** `public` refuses to connect to any other address. */
+  readonly reach?: Reach | undefined
   /** Called once the status is known. */
   onStatus?(status: number): void
 }
@@ -55,18 +72,39 @@ export interface Answer {
 
 /**
  * Opens a connection to the host of a URL: TLS for https, unverified unless both ends are to know one another by the
- * operator's certificates. Throws ExchangeError `unreachable`.
+ * operator's certificates. Throws ExchangeError `unreachable`, with `isUnsent` in its details since no request has left,
+ * or `forbidden-address`.
  */
 export async function openSocket(
   url: URL,
-  options: { protocols: string[]; timeoutMs: number; signal: AbortSignal | null; own?: OwnCerts | null },
+  options: {
+    protocols: string[]
+    timeoutMs: number
+    signal: AbortSignal | null
+    own?: OwnCerts | null
+    names?: Names
+    reach?: Reach | undefined
+  },
 ): Promise<Socket> {
   const { promise, resolve, reject } = Promise.withResolvers<Socket>()
   const { own, signal } = options
   if (signal?.aborted) throw abortError(signal)
   const host = url.hostname.replace(/^\[|\]$/g, '')
   const secure = url.protocol === 'https:'
-  const target = { host, port: Number(url.port || (secure ? 443 : 80)), noDelay: true }
+  const { resolve: resolveName, isPublic = isPublicAddress } = options.names ?? {}
+  const allows = options.reach === 'public' ? isPublic : () => true
+  try {
+    checkHost(host, allows)
+  } catch (error) {
+    throw forbidden(url, error)
+  }
+  const target = {
+    host,
+    port: Number(url.port || (secure ? 443 : 80)),
+    noDelay: true,
+    // The address that was looked at is the one that is connected to.
+    ...((options.reach === 'public' || resolveName) && { lookup: lookupWhere(allows, resolveName) }),
+  }
   const socket = secure
     ? tlsConnect({
         ...target,
@@ -81,7 +119,10 @@ export async function openSocket(
     socket.destroy()
     reject(error)
   }
-  const onError = (error: Error) => fail(unreachable(url, distrust(error) ?? reasonOf(error), error))
+  const onError = (error: Error) => {
+    const reason = distrust(error) ?? reasonOf(error)
+    fail(error instanceof AddressError ? forbidden(url, error) : unreachable(url, reason, error))
+  }
   const onAbort = () => fail(abortError(signal))
   const timer = setTimeout(
     () => fail(unreachable(url, `no connection within ${options.timeoutMs} ms`)),
@@ -294,7 +335,13 @@ function brokenOff(url: URL, cause: unknown): ExchangeError {
 }
 
 function unreachable(url: URL, reason: string, cause?: unknown): ExchangeError {
-  return new ExchangeError('unreachable', `cannot connect to ${url.host}: ${reason}`, { cause })
+  const details = { isUnsent: true }
+  return new ExchangeError('unreachable', `cannot connect to ${url.host}: ${reason}`, { cause, details })
+}
+
+function forbidden(url: URL, cause: unknown): ExchangeError {
+  const message = `${url.host} is not connected to: ${messageOf(cause)}`
+  return new ExchangeError('forbidden-address', message, { cause })
 }
 
 /** OpenSSL's messages have lines and addresses of memory; its reason is what a person can read. */

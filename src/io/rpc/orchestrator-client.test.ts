@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { createServer as createHttpServer } from 'node:http'
 import { createSecureServer } from 'node:http2'
 import { createServer as createHttpsServer, type ServerOptions } from 'node:https'
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net'
@@ -12,6 +13,7 @@ import { NodeError } from '../../lib/errors.ts'
 import { Supervisor } from '../../lib/service.ts'
 import type { Submission } from '../../services/segment-work.ts'
 import { encodeTranscodeResult } from './convert.ts'
+import type { Names } from './exchange.ts'
 import { OrchestratorClient } from './orchestrator-client.ts'
 import { makeIdentity } from './tls.ts'
 
@@ -30,8 +32,8 @@ function jobOf(body: Uint8Array = SOURCE, changes: Partial<Submission> = {}): Su
 }
 
 /** A client that closes what it opened. */
-async function startClient(): Promise<{ client: OrchestratorClient } & AsyncDisposable> {
-  const client = new OrchestratorClient()
+async function startClient(names: Names = {}): Promise<{ client: OrchestratorClient } & AsyncDisposable> {
+  const client = new OrchestratorClient(names)
   const supervisor = new Supervisor()
   await supervisor.start(client)
   return { client, [Symbol.asyncDispose]: () => supervisor.stop() }
@@ -71,7 +73,7 @@ for (const plain of [false, true]) {
     assert.deepEqual(await client.info(endpoint.url, REQUEST, { timeoutMs: 3_000 }, never), INFO)
     assert.deepEqual(await client.info(endpoint.url, REQUEST, {}, never), INFO)
     assert.deepEqual(await client.ping(endpoint.url, SOURCE, never), keccak256(SOURCE))
-    await client.endSession(endpoint.url, INFO.authToken!, never)
+    await client.endSession(endpoint.url, INFO.authToken!, {}, never)
     assert.deepEqual(endpoint.api.ended, ['abcd'])
   })
 
@@ -347,4 +349,135 @@ test('more segments at a time than one connection carries get another', async ()
   assert.equal(endpoint.api.sources.length, 300)
   held.resolve()
   for (const { outcome } of await Promise.all(all)) assert.equal(outcome.kind, 'error')
+})
+
+/** Counts connections and requests; answers each request with ten bytes. */
+function countingServer() {
+  const seen: string[] = []
+  const server = createHttpServer((request, response) => {
+    seen.push(request.url ?? '')
+    if (request.url === '/redirect') {
+      response.writeHead(302, { location: '/inside' })
+      return void response.end()
+    }
+    response.end('0123456789')
+  })
+  return { seen, server }
+}
+
+test('a rendition is fetched from where the segment was sent, or from a public address, and from nowhere else', async () => {
+  const inside = countingServer()
+  await using own = await listen(countingServer().server)
+  await using other = await listen(inside.server)
+  await using started = await startClient()
+  const base = `http://127.0.0.1:${own.port}`
+  const get = (url: string) => started.client.fetchRendition(url, { base, maxBytes: 10 }, never)
+  assert.equal(Buffer.from(await get(`${base}/stream/x`)).toString(), '0123456789')
+  for (const host of ['127.0.0.1', 'localhost', '[::ffff:127.0.0.1]', '0.0.0.0', '2130706433', '127.1']) {
+    await assert.rejects(
+      get(`http://${host}:${other.port}/inside`),
+      { code: 'forbidden-address', message: /is not a public address/ },
+      host,
+    )
+  }
+  for (const url of [
+    'http://169.254.169.254/latest',
+    'https://10.0.0.1/',
+    'https://[fd00::1]/',
+    'http://[::1]/',
+  ]) {
+    await assert.rejects(get(url), { code: 'forbidden-address', message: /is not a public address/ }, url)
+  }
+  await assert.rejects(get('file:///etc/passwd'), { code: 'unreachable' })
+  await assert.rejects(get(`${base}/redirect`), { code: 'refused', message: '302 Found' })
+  assert.deepEqual([inside.seen, other.connections], [[], 0])
+})
+
+/** A name that resolves to one address after the other, and the addresses that pass for public. */
+function namesOf(answers: readonly string[], publicIps: readonly string[]) {
+  const asked: string[] = []
+  const names: Names = {
+    resolve: (hostname, _options, callback) => {
+      const address = answers[Math.min(asked.length, answers.length - 1)]!
+      asked.push(hostname)
+      callback(null, [{ address, family: 4 }])
+    },
+    isPublic: (ip) => publicIps.includes(ip),
+  }
+  return { asked, names }
+}
+
+test('the address that was judged is the one that is connected to, each time anew', async () => {
+  const { seen, server } = countingServer()
+  await using peer = await listen(server)
+  const { asked, names } = namesOf(['127.0.0.1', '127.0.0.2'], ['127.0.0.1'])
+  await using started = await startClient(names)
+  const get = () =>
+    started.client.fetchRendition(
+      `http://rebinding.example:${peer.port}/x`,
+      { base: 'https://o:1', maxBytes: 10 },
+      never,
+    )
+  assert.equal(Buffer.from(await get()).toString(), '0123456789')
+  assert.equal(asked.length, 1)
+  await assert.rejects(get(), { message: /rebinding.example \(127.0.0.2\) is not a public address/ })
+  assert.deepEqual([seen.length, asked.length], [1, 2])
+})
+
+test('an orchestrator that answered from a public address cannot move this node into its own network', async () => {
+  const { seen, server } = countingServer()
+  await using inside = await listen(server)
+  await using endpoint = await startEndpoint({ plain: true })
+  const { names } = namesOf(['127.0.0.1'], ['127.0.0.1'])
+  await using outside = await startClient(names)
+  const { reach } = await outside.client.info(endpoint.url, REQUEST, {}, never)
+  assert.equal(reach, 'public')
+  // Seen from here on as what it is: an address of this host.
+  await using started = await startClient()
+  const { client } = started
+  const base = `http://127.0.0.1:${inside.port}`
+  const refusal = { code: 'forbidden-address', message: /is not a public address/ }
+  await assert.rejects(client.submit(base, jobOf(SOURCE, { reach }), never), refusal)
+  await assert.rejects(client.info(base, REQUEST, { reach }, never), refusal)
+  await assert.rejects(client.endSession(base, INFO.authToken!, { reach }, never), refusal)
+  await assert.rejects(client.fetchRendition(`${base}/x`, { base, reach, maxBytes: 10 }, never), refusal)
+  assert.deepEqual([seen, inside.connections], [[], 0])
+  assert.equal((await client.info(endpoint.url, REQUEST, {}, never)).reach, undefined)
+})
+
+test('a connection that was opened to any address is not used for what may only go to a public one', async () => {
+  await using endpoint = await startEndpoint({})
+  await using started = await startClient()
+  endpoint.api.files.set('a', Buffer.from('inside'))
+  const url = `${endpoint.url}/stream/a`
+  assert.equal(Buffer.from(await started.client.download(url, never)).toString(), 'inside')
+  await assert.rejects(started.client.fetchRendition(url, { base: 'https://o:1', maxBytes: 10 }, never), {
+    message: /is not a public address/,
+  })
+})
+
+test('a rendition of more bytes than expected is given up', async () => {
+  await using peer = await listen(countingServer().server)
+  await using started = await startClient()
+  const base = `http://127.0.0.1:${peer.port}`
+  await assert.rejects(started.client.fetchRendition(`${base}/x`, { base, maxBytes: 9 }, never), {
+    code: 'too-large',
+  })
+})
+
+test('it is told whether anything was sent', async () => {
+  const closed = await listen(createTcpServer())
+  await closed[Symbol.asyncDispose]()
+  await using rude = await listen(
+    createTcpServer((socket) => void socket.once('data', () => socket.destroy())),
+  )
+  await using started = await startClient()
+  const sent = async (port: number) => {
+    const error = await started.client
+      .submit(`http://127.0.0.1:${port}`, jobOf(), never)
+      .catch((thrown) => thrown)
+    return [error.code, error.details.isUnsent]
+  }
+  assert.deepEqual(await sent(closed.port), ['unreachable', true])
+  assert.deepEqual(await sent(rude.port), ['unreachable', undefined])
 })

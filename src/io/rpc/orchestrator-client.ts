@@ -5,16 +5,26 @@ import {
   type InfoRequest,
   MAX_SEGMENT_BYTES,
   type OrchestratorInfo,
+  type Reach,
   type TranscodeResult,
 } from '../../domain/segment.ts'
 import { abortError, messageOf, NodeError } from '../../lib/errors.ts'
+import { isPublicAddress } from '../../lib/public-address.ts'
 import type { Scope, Service } from '../../lib/service.ts'
-import type { Submission, SubmissionClient } from '../../services/segment-work.ts'
+import type { RenditionOptions, Submission, SubmissionClient } from '../../services/segment-work.ts'
 import type { SessionEnder } from '../../services/sessions.ts'
 import { clientOver } from './client-over.ts'
 import { Connections } from './connections.ts'
 import { decodeTranscodeResult, MAX_MESSAGE_BYTES, readInfo, writeInfoRequest } from './convert.ts'
-import { type Answer, type Exchange, ExchangeError, openSession, openSocket, protocolOf } from './exchange.ts'
+import {
+  type Answer,
+  type Exchange,
+  ExchangeError,
+  type Names,
+  openSession,
+  openSocket,
+  protocolOf,
+} from './exchange.ts'
 import { Orchestrator } from './gen/lp_rpc_pb.ts'
 import {
   formatPaymentHeader,
@@ -41,7 +51,13 @@ const MAX_REFUSAL = 1_000
  */
 export class OrchestratorClient implements Service, SubmissionClient, SessionEnder {
   readonly name = 'orchestrator client'
-  readonly #connections = new Connections({ connectMs: CONNECT_MS })
+  readonly #names: Names
+  readonly #connections: Connections
+
+  constructor(names: Names = {}) {
+    this.#names = names
+    this.#connections = new Connections({ connectMs: CONNECT_MS, names })
+  }
 
   start(scope: Scope): void {
     scope.defer(() => this.#connections.close())
@@ -51,27 +67,33 @@ export class OrchestratorClient implements Service, SubmissionClient, SessionEnd
   async info(
     url: string,
     request: InfoRequest,
-    options: { timeoutMs?: number },
+    options: { timeoutMs?: number; reach?: Reach | undefined },
     signal: AbortSignal,
   ): Promise<OrchestratorInfo> {
-    const message = await this.#call(url, options.timeoutMs, signal, (client, callOptions) =>
-      client.getOrchestrator(writeInfoRequest(request), callOptions),
-    )
-    return understood(() => readInfo(message))
+    let isPublic = false
+    const message = await this.#call(url, options, signal, (client, callOptions, peer) => {
+      isPublic = (this.#names.isPublic ?? isPublicAddress)(peer)
+      return client.getOrchestrator(writeInfoRequest(request), callOptions)
+    })
+    const info = understood(() => readInfo(message))
+    return isPublic ? { ...info, reach: 'public' } : info
   }
 
   /** Ends a session. The token always goes along: peers die without it (wire.md §18, 8). */
-  async endSession(url: string, token: AuthToken, signal: AbortSignal): Promise<void> {
-    await this.#call(url, undefined, signal, (client, options) =>
-      client.endTranscodingSession({ authToken: token }, options),
+  async endSession(
+    url: string,
+    token: AuthToken,
+    options: { reach?: Reach | undefined },
+    signal: AbortSignal,
+  ): Promise<void> {
+    await this.#call(url, options, signal, (client, callOptions) =>
+      client.endTranscodingSession({ authToken: token }, callOptions),
     )
   }
 
   /** Has a value signed. */
   async ping(url: string, value: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
-    const answer = await this.#call(url, undefined, signal, (client, options) =>
-      client.ping({ value }, options),
-    )
+    const answer = await this.#call(url, {}, signal, (client, options) => client.ping({ value }, options))
     return answer.value
   }
 
@@ -93,6 +115,7 @@ export class OrchestratorClient implements Service, SubmissionClient, SessionEnd
           'content-type': submission.bodyIsUri ? URI_CONTENT_TYPE : SEGMENT_CONTENT_TYPE,
         },
         body: submission.body,
+        reach: submission.reach,
         maxBytes: MAX_MESSAGE_BYTES,
         onStatus: () => {
           clearTimeout(headers)
@@ -107,12 +130,33 @@ export class OrchestratorClient implements Service, SubmissionClient, SessionEnd
     return understood(() => decodeTranscodeResult(answer.body))
   }
 
-  /** Fetches a result (wire.md §12). */
-  async download(url: string, signal: AbortSignal): Promise<Uint8Array> {
+  /**
+   * Fetches a rendition (wire.md §12): from where the segment was sent, or from a public address, so that no orchestrator
+   * makes this node ask hosts of its own network. Redirects are not followed.
+   */
+  async fetchRendition(
+    url: string,
+    { base, maxBytes, reach }: RenditionOptions,
+    signal: AbortSignal,
+  ): Promise<Uint8Array> {
+    const isOwn = parseUrl(url).origin === parseUrl(base).origin
+    return this.#get(url, { maxBytes, reach: isOwn ? reach : 'public' }, signal)
+  }
+
+  /** Fetches a source (wire.md §12), from wherever it lies. */
+  download(url: string, signal: AbortSignal): Promise<Uint8Array> {
+    return this.#get(url, { maxBytes: MAX_SEGMENT_BYTES, reach: 'any' }, signal)
+  }
+
+  async #get(
+    url: string,
+    limits: { readonly maxBytes: number; readonly reach: Reach | undefined },
+    signal: AbortSignal,
+  ): Promise<Uint8Array> {
     const deadline = new Deadline(signal)
     deadline.limit(DOWNLOAD_MS, () => timeout('body', DOWNLOAD_MS))
     const answer = await this.#exchange(
-      { method: 'GET', url: parseUrl(url), headers: {}, body: null, maxBytes: MAX_SEGMENT_BYTES },
+      { method: 'GET', url: parseUrl(url), headers: {}, body: null, ...limits },
       deadline,
     )
     if (answer.status !== 200) {
@@ -133,11 +177,12 @@ export class OrchestratorClient implements Service, SubmissionClient, SessionEnd
 
   async #call<Result>(
     address: string,
-    timeoutMs: number | undefined,
+    { reach, timeoutMs }: { timeoutMs?: number; reach?: Reach | undefined },
     signal: AbortSignal,
     call: (
       client: Client<typeof Orchestrator>,
       options: { signal: AbortSignal; timeoutMs?: number },
+      peer: string,
     ) => Promise<Result>,
   ): Promise<Result> {
     const started = performance.now()
@@ -146,7 +191,10 @@ export class OrchestratorClient implements Service, SubmissionClient, SessionEnd
       protocols: ['h2'],
       timeoutMs: Math.min(CALL_CONNECT_MS, timeoutMs ?? CALL_CONNECT_MS),
       signal,
+      names: this.#names,
+      reach,
     })
+    const peer = socket.remoteAddress ?? ''
     if (url.protocol === 'https:' && protocolOf(socket) !== 'h2') {
       socket.destroy()
       throw new ExchangeError('unreachable', `${url.host} does not speak HTTP/2`)
@@ -157,7 +205,7 @@ export class OrchestratorClient implements Service, SubmissionClient, SessionEnd
         ? {}
         : { timeoutMs: Math.max(1, Math.round(timeoutMs - (performance.now() - started))) }
     try {
-      return await call(clientOver(Orchestrator, session, url), { signal, ...left })
+      return await call(clientOver(Orchestrator, session, url), { signal, ...left }, peer)
     } catch (error) {
       if (signal.aborted) throw abortError(signal)
       throw callFailure(url, error)
