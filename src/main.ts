@@ -20,7 +20,7 @@ else await runAsNode()
 /** `livepeer status`: looks at nodes that run. */
 async function showStatus(): Promise<void> {
   const stop = new AbortController()
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort())
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => stop.abort())
   // Nobody reads any more, as after `| head`.
   process.stdout.on('error', () => stop.abort())
   process.exitCode = await runStatus(
@@ -66,8 +66,11 @@ async function runAsNode(): Promise<void> {
     // A log that nobody reads any more, as its collector went away, is no reason to stop.
     for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
     process.on('SIGINT', () => stop.abort())
-    // Asked a second time it does not wait any more.
-    process.on('SIGTERM', () => (drain.signal.aborted ? stop.abort() : drain.abort()))
+    // Asked a second time it does not wait any more. SIGHUP is a terminal that closes.
+    for (const name of ['SIGTERM', 'SIGHUP'] as const)
+      process.on(name, () => (drain.signal.aborted ? stop.abort() : drain.abort()))
+    // Log rotators send it by default; unheard it ends a process.
+    process.on('SIGUSR2', () => {})
     const log = openLog({ level: levelOfVerbosity(settings.verbosity), pretty: true })
     try {
       // A node's parts take a while to load, and only a node needs them.
