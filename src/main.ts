@@ -1,6 +1,7 @@
 import { availableParallelism, homedir } from 'node:os'
 import packageJson from '../package.json' with { type: 'json' }
 import { runCerts } from './certs-command.ts'
+import { takeVariables } from './config/environment.ts'
 import { readTextFile } from './config/files.ts'
 import { loadSettings } from './config/settings.ts'
 import { systemClock } from './lib/clock.ts'
@@ -13,9 +14,21 @@ import { promptAtTerminal } from './terminal.ts'
 /** The node's process: settings in, exit code out. The only file that touches the process. */
 
 const { version } = packageJson
+const env = variables()
 if (process.argv[2] === 'status') await showStatus()
 else if (process.argv[2] === 'certs') makeCerts()
 else await runAsNode()
+
+/** What the environment says of flags; no process that is started from here on inherits it. */
+function variables(): Record<string, string> {
+  try {
+    return takeVariables(process.env)
+  } catch (error) {
+    if (!(error instanceof NodeError)) throw error
+    process.stderr.write(`${error.message}\n`)
+    process.exit(1)
+  }
+}
 
 /** `livepeer status`: looks at nodes that run. */
 async function showStatus(): Promise<void> {
@@ -26,7 +39,7 @@ async function showStatus(): Promise<void> {
   process.exitCode = await runStatus(
     {
       argv: process.argv.slice(3),
-      env: process.env,
+      env,
       readText: readTextFile,
       write: (text) => void process.stdout.write(text),
       writeError: (text) => void process.stderr.write(text),
@@ -51,7 +64,7 @@ function makeCerts(): void {
 async function runAsNode(): Promise<void> {
   const settings = loadSettings({
     argv: process.argv.slice(2),
-    env: process.env,
+    env,
     readText: readTextFile,
     homeDir: homedir() || null,
     about: { version, runtime: process.version, arch: process.arch, platform: process.platform },
