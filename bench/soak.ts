@@ -7,7 +7,7 @@ const MAX_MINUTES = 7 * 24 * 60
 const USAGE = 'npm run soak -- engine [--minutes N], N from 0.5, 30 unless said'
 
 const stop = new AbortController()
-for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort())
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => stop.abort())
 
 const minutes = minutesOf(process.argv.slice(2))
 if (minutes === null) {

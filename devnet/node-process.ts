@@ -45,6 +45,7 @@ function programOf({ entry, flags }: NodeCommand): [program: string, args: strin
   if (!entry) return [BIN, [...flags]]
   // The flags of bin/livepeer.
   const nodeFlags = [
+    '--disable-sigusr1',
     '--max-http-header-size=1048576',
     '--max-semi-space-size=16',
     '--expose-gc',

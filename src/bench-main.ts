@@ -7,7 +7,7 @@ import { systemClock } from './lib/clock.ts'
 /** The process of `livepeer_bench`: command line in, exit code out. */
 
 const stop = new AbortController()
-for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort())
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => stop.abort())
 // Nobody reads any more, as after `| head`.
 process.stdout.on('error', () => stop.abort())
 process.exitCode = await runBench(

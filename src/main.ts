@@ -1,6 +1,7 @@
 import { availableParallelism, homedir } from 'node:os'
 import packageJson from '../package.json' with { type: 'json' }
 import { runCerts } from './certs-command.ts'
+import { takeVariables } from './config/environment.ts'
 import { readTextFile } from './config/files.ts'
 import { loadSettings } from './config/settings.ts'
 import { systemClock } from './lib/clock.ts'
@@ -13,20 +14,32 @@ import { promptAtTerminal } from './terminal.ts'
 /** The node's process: settings in, exit code out. The only file that touches the process. */
 
 const { version } = packageJson
+const env = variables()
 if (process.argv[2] === 'status') await showStatus()
 else if (process.argv[2] === 'certs') makeCerts()
 else await runAsNode()
 
+/** What the environment says of flags; no process that is started from here on inherits it. */
+function variables(): Record<string, string> {
+  try {
+    return takeVariables(process.env)
+  } catch (error) {
+    if (!(error instanceof NodeError)) throw error
+    process.stderr.write(`${error.message}\n`)
+    process.exit(1)
+  }
+}
+
 /** `livepeer status`: looks at nodes that run. */
 async function showStatus(): Promise<void> {
   const stop = new AbortController()
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort())
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => stop.abort())
   // Nobody reads any more, as after `| head`.
   process.stdout.on('error', () => stop.abort())
   process.exitCode = await runStatus(
     {
       argv: process.argv.slice(3),
-      env: process.env,
+      env,
       readText: readTextFile,
       write: (text) => void process.stdout.write(text),
       writeError: (text) => void process.stderr.write(text),
@@ -51,7 +64,7 @@ function makeCerts(): void {
 async function runAsNode(): Promise<void> {
   const settings = loadSettings({
     argv: process.argv.slice(2),
-    env: process.env,
+    env,
     readText: readTextFile,
     homeDir: homedir() || null,
     about: { version, runtime: process.version, arch: process.arch, platform: process.platform },
@@ -66,8 +79,11 @@ async function runAsNode(): Promise<void> {
     // A log that nobody reads any more, as its collector went away, is no reason to stop.
     for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
     process.on('SIGINT', () => stop.abort())
-    // Asked a second time it does not wait any more.
-    process.on('SIGTERM', () => (drain.signal.aborted ? stop.abort() : drain.abort()))
+    // Asked a second time it does not wait any more. SIGHUP is a terminal that closes.
+    for (const name of ['SIGTERM', 'SIGHUP'] as const)
+      process.on(name, () => (drain.signal.aborted ? stop.abort() : drain.abort()))
+    // Log rotators send it by default; unheard it ends a process.
+    process.on('SIGUSR2', () => {})
     const log = openLog({ level: levelOfVerbosity(settings.verbosity), pretty: true })
     try {
       // A node's parts take a while to load, and only a node needs them.

@@ -2,9 +2,9 @@ import { parsePriceFlag } from '../domain/price.ts'
 import { type Address, parseAddress, ZERO_ADDRESS } from '../lib/crypto.ts'
 import { messageOf } from '../lib/errors.ts'
 import { parsePeer } from './addresses.ts'
-import type { FlagName } from './flags.ts'
+import { type FlagName, flags } from './flags.ts'
 import { parsePixels } from './gateway-prices.ts'
-import { type LoadedFlags, SettingsError, shown } from './load.ts'
+import { environmentName, type LoadedFlags, SettingsError, shown } from './load.ts'
 import type { ProgramSurroundings, UnitPrice } from './settings.ts'
 
 /** One reading of the flags: the values, how they were spelled, and the warnings that come up. */
@@ -35,9 +35,13 @@ export class Reading {
     if (text === '') return ''
     const content = this.#readText(text)
     if (content !== null) return content.trim()
+    const spelled = this.spelled(name)
     if (/^[.~]?\//.test(text)) {
+      this.warnings.push(`${spelled} looks like a path, but no such file can be read: its text itself counts`)
+    }
+    if (spelled.startsWith('-') && 'secret' in flags[name]) {
       this.warnings.push(
-        `${this.spelled(name)} looks like a path, but no such file can be read: its text itself counts`,
+        `${spelled} is given as text on the command line, which every user of this machine can read: write it to a file and give its path, or set ${environmentName(name)}`,
       )
     }
     return text

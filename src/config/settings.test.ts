@@ -28,7 +28,8 @@ function load(line: string, { env = {}, files = {}, homeDir = '/home/me' }: Rest
     .split(/ +/)
     .filter((word) => word !== '')
     .map((word) => word.replaceAll('␣', ' '))
-  const readText = (path: string) => (Object.hasOwn(files, path) ? files[path]! : null)
+  const all: Files = { 's.txt': 's', ...files }
+  const readText = (path: string) => (Object.hasOwn(all, path) ? all[path]! : null)
   const about = { version: '1.2.3', runtime: 'v24.0.0', arch: 'x64', platform: 'linux' }
   return loadSettings({ argv, env, readText, homeDir, about })
 }
@@ -58,8 +59,8 @@ describe('the commands that operators use', () => {
     ['reward service', chain, ['reward']],
     ['round initialiser', `${chain} -initializeRound`, ['roundInitializer']],
     ['both', `${chain} -initializeRound -reward`, ['roundInitializer', 'reward']],
-    ['standalone transcoder', '-transcoder -orchSecret s -orchAddr o1:8935', ['transcoder']],
-    ['its orchestrator', `-orchestrator -orchSecret s ${SERVICE}`, ['orchestrator']],
+    ['standalone transcoder', '-transcoder -orchSecret s.txt -orchAddr o1:8935', ['transcoder']],
+    ['its orchestrator', `-orchestrator -orchSecret s.txt ${SERVICE}`, ['orchestrator']],
     ['gateway', `${chain} -gateway`, ['gateway']],
     ['gateway without a chain', '-gateway -orchAddr o1', ['gateway']],
     ['coordinator', `${chain} -orchestrator -serviceAddr none -nodes a,b -pricePerUnit 1`, ['orchestrator']],
@@ -296,12 +297,12 @@ describe('settings of an orchestrator', () => {
   })
 
   it('may leave it to its transcoders, and to the machine, how many streams to take', () => {
-    assert.equal(settings(`-orchestrator -orchSecret s ${SERVICE} -maxSessions auto`).maxSessions, 'auto')
+    assert.equal(settings(`-orchestrator -orchSecret s.txt ${SERVICE} -maxSessions auto`).maxSessions, 'auto')
     const names = (line: string) => settings(line).transcoder!.ladder.map(({ name }) => name)
     assert.equal(settings(`${COMBINED} -maxSessions auto`).maxSessions, 'auto')
     assert.deepEqual(names(`${COMBINED} -maxSessions auto`), ['P240p30fps16x9', 'P360p30fps16x9'])
     const alone = settings(
-      '-transcoder -orchSecret s -orchAddr a -maxSessions auto -transcodingOptions P720p30fps16x9',
+      '-transcoder -orchSecret s.txt -orchAddr a -maxSessions auto -transcodingOptions P720p30fps16x9',
     )
     assert.deepEqual(
       [alone.maxSessions, alone.transcoder!.ladder.map(({ name }) => name), alone.warnings],
@@ -315,7 +316,7 @@ describe('settings of the other roles', () => {
     const port = (line: string) => settings(line).controlBind
     assert.deepEqual(port(`${CHAIN} -redeemer`), { host: '127.0.0.1', port: 4935 })
     assert.deepEqual(port(CHAIN), { host: '127.0.0.1', port: 2935 })
-    assert.deepEqual(port('-transcoder -orchSecret s -orchAddr a'), { host: '127.0.0.1', port: 6935 })
+    assert.deepEqual(port('-transcoder -orchSecret s.txt -orchAddr a'), { host: '127.0.0.1', port: 6935 })
     assert.deepEqual(port('-gateway -cliAddr :7000'), { host: '127.0.0.1', port: 7000 })
     assert.deepEqual(port('-gateway -cliAddr 10.0.0.1 -cliToken t'), { host: '10.0.0.1', port: 5935 })
   })
@@ -332,7 +333,7 @@ describe('settings of the other roles', () => {
   })
 
   it('have a transcoder work for any orchestrator of the list', () => {
-    const { transcoder, warnings } = settings('-transcoder -orchSecret s -orchAddr a,b -hevcDecoding')
+    const { transcoder, warnings } = settings('-transcoder -orchSecret s.txt -orchAddr a,b -hevcDecoding')
     const { ladder: _, ...told } = transcoder!
     assert.deepEqual(told, {
       orchestrators: ['https://a:8935', 'https://b:8935'],
@@ -355,12 +356,12 @@ describe('settings of the other roles', () => {
     assert.deepEqual(warnings(''), [
       'the redeemer takes tickets of anyone who reaches 10.0.0.1:8935: let only orchestrators reach it, or give it and them -redeemerSecret or -certs',
     ])
-    assert.deepEqual(warnings('-redeemerSecret s'), [])
+    assert.deepEqual(warnings('-redeemerSecret s.txt'), [])
     assert.deepEqual(warnings('-certs D'), [])
   })
 
   it('name the folder of certificates for those who use one', () => {
-    const transcoder = settings('-transcoder -orchSecret s -orchAddr a -certs D')
+    const transcoder = settings('-transcoder -orchSecret s.txt -orchAddr a -certs D')
     assert.deepEqual([transcoder.certs, transcoder.warnings], ['D', []])
     assert.equal(settings(`${CHAIN} ${COMBINED} -pricePerUnit 1 -certs D`).certs, 'D')
     assert.equal(settings(`${CHAIN} -redeemer`).certs, null)
@@ -394,7 +395,26 @@ describe('secrets', () => {
     assert.equal(secrets.ethPassword, '/run/nothing')
     assert.deepEqual(warnings, [
       '-ethPassword looks like a path, but no such file can be read: its text itself counts',
+      '-ethPassword is given as text on the command line, which every user of this machine can read: write it to a file and give its path, or set LP_ETHPASSWORD',
     ])
+  })
+
+  it('given as text draw a warning on the command line only', () => {
+    const files = { '/run/secret': 'swordfish\n', 'node.conf': 'ethPassword hush\n' }
+    const warned = (line: string, env = {}) =>
+      settings(`${CHAIN} -redeemer ${line}`, { env, files }).warnings.filter((text) =>
+        text.includes('given as text'),
+      )
+    for (const name of ['ethPassword', 'redeemerSecret', 'cliToken'] as const) {
+      const variable = `LP_${name.toUpperCase()}`
+      assert.deepEqual(warned(`-${name} swordfish`), [
+        `-${name} is given as text on the command line, which every user of this machine can read: write it to a file and give its path, or set ${variable}`,
+      ])
+      assert.deepEqual(warned(`-${name} /run/secret`), [])
+      assert.deepEqual(warned('', { [variable]: 'swordfish' }), [])
+    }
+    assert.deepEqual(warned('-config node.conf'), [])
+    assert.deepEqual(warned('-cliToken none'), [])
   })
 
   it('of a redeemer come as text, from the environment and from a file', () => {
@@ -625,7 +645,7 @@ describe('a sentence refuses', () => {
       '-transcoder without -orchestrator needs -orchSecret, the secret it shares with its orchestrator',
     ],
     [
-      '-transcoder -orchSecret s',
+      '-transcoder -orchSecret s.txt',
       '-transcoder without -orchestrator needs -orchAddr, the address of its orchestrator',
     ],
 
@@ -700,7 +720,7 @@ describe('a sentence refuses', () => {
       '-redeemerAddr http://r:8935 is clear text, where certificates mean nothing: write it with https://, or leave -certs out',
     ],
     [
-      '-transcoder -orchSecret s -orchAddr a,http://b:8935 -certs D',
+      '-transcoder -orchSecret s.txt -orchAddr a,http://b:8935 -certs D',
       '-orchAddr http://b:8935 is clear text, where certificates mean nothing: write it with https://, or leave -certs out',
     ],
     [

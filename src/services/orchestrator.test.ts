@@ -671,6 +671,34 @@ test('streams that go on keep a draining orchestrator no longer than it may; the
   await draining
 })
 
+test('a draining orchestrator waits for no session whose stream has stopped, and for one that goes on', async () => {
+  const { orchestrator, clock } = setUp()
+  const segment = await segmentFor(orchestrator)
+  const first = await orchestrator.admit(segment, payment)
+  first.release()
+  // The next segment of a live stream is due two seconds after the last; this one never comes.
+  await clock.wind(3_000)
+  assert.equal(orchestrator.sessionCount, 1)
+  await orchestrator.drain(30_000, never)
+
+  const other = setUp()
+  const live = await segmentFor(other.orchestrator)
+  const started = await other.orchestrator.admit(live, payment)
+  started.release()
+  let drained = false
+  const draining = other.orchestrator.drain(30_000, never).then(() => {
+    drained = true
+  })
+  for (let sent = 0; sent < 4; sent++) {
+    await other.clock.wind(2_000)
+    const next = await other.orchestrator.admit(live, payment)
+    next.release()
+  }
+  assert.equal(drained, false)
+  await other.clock.wind(3_200)
+  await draining
+})
+
 test('an idle orchestrator drains at once', async () => {
   const { orchestrator } = setUp()
   await orchestrator.drain(30_000, never)

@@ -42,8 +42,10 @@ const SESSION_IDLE_MS = 70_000
  */
 const FIRST_UPLOAD_MS = 8_000
 const SESSION_SWEEP_MS = 5_000
-/** So long balancers are given to notice that this node is about to stop, before it refuses what they send. */
+/** How long balancers have to notice that this node is about to stop, before it refuses what they send. */
 const NOTICE_MS = 3_000
+/** A live stream sends its next segment about one duration after the last; one that is later than this has stopped. */
+const LATE_SEGMENT_MS = 1_000
 const DRAIN_POLL_MS = 200
 /** How long segments that run at the very end may take. */
 const LAST_SEGMENTS_MS = 10_000
@@ -221,6 +223,8 @@ interface Session {
   readonly openedAt: number
   /** When its last segment was finished; null before the first, without which it keeps no place. */
   finishedAt: number | null
+  /** How long its latest segment lasts. */
+  segmentMs: number
   /** Resolves when the segment before has been dealt with. */
   tail: Promise<void>
   /** Its gateway has ended it: it goes with its last running segment. */
@@ -260,19 +264,22 @@ export class Orchestrator implements Service {
   }
 
   /**
-   * Gets ready to stop: offers no more sessions, lets the running ones end for as long as it may, then takes no more
-   * segments and finishes those it has. Rejects when the signal is aborted.
+   * Gets ready to stop: offers no more sessions, lets the live ones end for as long as it may, then takes no more
+   * segments and finishes those it has. Idle sessions are not waited for. Rejects when the signal is aborted.
    */
   async drain(limitMs: number, signal: AbortSignal): Promise<void> {
     const { clock } = this.#needs
     const end = clock.now() + limitMs
-    if (this.#sessions.size > 0) await clock.sleep(Math.min(NOTICE_MS, limitMs), signal)
+    const isAny = (isTrue: (session: Session) => boolean) => [...this.#sessions.values()].some(isTrue)
+    const isRunning = ({ running }: Session) => running > 0
+    const isLive = (session: Session) =>
+      isRunning(session) || clock.now() - (session.finishedAt ?? 0) < session.segmentMs + LATE_SEGMENT_MS
+    if (isAny(isLive)) await clock.sleep(Math.min(NOTICE_MS, limitMs), signal)
     this.#takes = 'segments'
-    while (this.#sessions.size > 0 && clock.now() < end) await clock.sleep(DRAIN_POLL_MS, signal)
+    while (isAny(isLive) && clock.now() < end) await clock.sleep(DRAIN_POLL_MS, signal)
     this.#takes = 'nothing'
     const last = clock.now() + LAST_SEGMENTS_MS
-    const isRunning = () => [...this.#sessions.values()].some(({ running }) => running > 0)
-    while (isRunning() && clock.now() < last) await clock.sleep(DRAIN_POLL_MS, signal)
+    while (isAny(isRunning) && clock.now() < last) await clock.sleep(DRAIN_POLL_MS, signal)
   }
 
   /** Proves that this node holds its key (wire.md §8); empty offchain. */
@@ -318,6 +325,7 @@ export class Orchestrator implements Service {
     const booked = session ?? this.#open(token.sessionId)
     booked.running++
     booked.isOver = false
+    booked.segmentMs = segment.durationMs
     const release = once(() => {
       booked.running--
       if (booked.isOver) this.#forget(booked)
@@ -579,6 +587,7 @@ export class Orchestrator implements Service {
       inTurnMs: 0,
       openedAt: this.#needs.clock.now(),
       finishedAt: null,
+      segmentMs: 0,
       tail: Promise.resolve(),
       isOver: false,
     }

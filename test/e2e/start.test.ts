@@ -81,6 +81,23 @@ test('the node runs from any directory, through a link, on the Node.js that npm 
   assert.equal(code, 0, stderr)
 })
 
+test('a secret of the environment is used, and neither the process nor its workers show it', async () => {
+  const control = `127.0.0.1:${await freePort()}`
+  const service = `127.0.0.1:${await freePort()}`
+  const args = ['-orchestrator', '-transcoder', '-serviceAddr', service, '-cliAddr', control]
+  const { child, ended } = launch([...args, '-dataDir', 'secret'], { env: { LP_CLITOKEN: 'swordfish' } })
+  await until(() => isReady(control), 'readiness')
+  const status = (headers: Record<string, string>) =>
+    fetch(`http://${control}/status`, { headers }).then((answer) => answer.status)
+  assert.deepEqual([await status({}), await status({ authorization: 'Bearer swordfish' })], [401, 200])
+  for (const pid of [child.pid!, ...(await childrenOf(child))])
+    assert.doesNotMatch(await readFile(`/proc/${pid}/environ`, 'latin1'), /swordfish|LP_CLITOKEN/)
+  child.kill('SIGTERM')
+  const { code, stderr } = await ended
+  assert.equal(code, 0)
+  assert.doesNotMatch(stderr, /swordfish/)
+})
+
 test('a node goes on when nobody reads its log any more', async () => {
   const control = `127.0.0.1:${await freePort()}`
   const args = ['-gateway', '-httpAddr', `127.0.0.1:${await freePort()}`, '-v', '5']
