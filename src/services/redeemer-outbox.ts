@@ -253,6 +253,9 @@ export class RedeemerOutbox implements Service {
       if (error.code === 'refused') {
         reason = 'redeemer-refuses'
         log.error('a redeemer refuses a winning ticket', { ...describe(entry), error: error.message })
+      } else if (error.code === 'unable') {
+        if (reason === 'redeemer-away') reason = 'redeemer-unable'
+        log.debug('a redeemer cannot take a winning ticket now', { ...describe(entry), error: error.message })
       }
     }
     if (isTaken) return this.#change(entry, { kind: 'delivered' })

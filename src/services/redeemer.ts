@@ -196,6 +196,12 @@ export class Redeemer implements Service {
     this.#alarm.ring()
   }
 
+  /** Whether it has a ticket already: open, or redeemed lately. */
+  knows(hash: Uint8Array): boolean {
+    const id = formatHex(hash)
+    return this.#agenda.has(id) || this.#recent.has(id)
+  }
+
   /** How many tickets are neither redeemed nor refused. */
   get openTickets(): number {
     return this.#agenda.size

@@ -47,6 +47,8 @@ const CODES: Readonly<Record<string, Code>> = {
   'not-winning': Code.InvalidArgument,
   expired: Code.InvalidArgument,
   'no-room': Code.ResourceExhausted,
+  'beyond-funds': Code.ResourceExhausted,
+  'funds-unknown': Code.ResourceExhausted,
 }
 
 /** What a redeemer serves (wire.md §14). */
