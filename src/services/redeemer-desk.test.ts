@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { FakePayer } from '../../test/fake-payer.ts'
 import { FakeChain } from '../../test/fakes.ts'
+import { floatsOf } from '../../test/floats.ts'
 import { MAX_WIN_PROB, recipientRandHash, ticketHash, type WinningTicket } from '../domain/ticket.ts'
 import { equalBytes } from '../lib/bytes.ts'
 import { settle, WoundClock } from '../lib/clock.ts'
@@ -54,7 +55,7 @@ async function world(t: TestContext) {
       const told: bigint[] = []
       const stop = new AbortController()
       const ended = (async () => {
-        for await (const value of desk.floats(sender, stop.signal)) told.push(value)
+        for await (const value of floatsOf(desk, sender, { clock, signal: stop.signal })) told.push(value)
       })()
       t.after(() => stop.abort())
       return { told, stop, ended }

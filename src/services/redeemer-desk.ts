@@ -51,14 +51,9 @@ export interface RedeemerDeskNeeds {
 /** The float of one sender, for as long as somebody listens to it. */
 interface Feed {
   readonly sender: Address
-  readonly listeners: Set<Listener>
+  readonly listeners: Set<(value: bigint) => void>
   value: bigint | null
   isStale: boolean
-}
-
-interface Listener {
-  readonly alarm: Alarm
-  told: bigint | null
 }
 
 /**
@@ -141,44 +136,26 @@ export class RedeemerDesk implements Service {
   }
 
   /**
-   * The sender's float: at once, and then whenever it is another, until the signal is aborted. A slow reader misses
-   * values, but never the last one. Throws DeskError when too many listen.
+   * Tells the sender's float, and then whenever it is another, until what it returns is called. Throws DeskError when too
+   * many listen.
    */
-  async *floats(sender: Address, signal: AbortSignal): AsyncGenerator<bigint, void> {
-    const listener = this.#listen(sender)
-    try {
-      while (!signal.aborted) {
-        const { value } = this.#feeds.get(sender)!
-        if (value !== null && value !== listener.told) {
-          listener.told = value
-          yield value
-          continue
-        }
-        await listener.alarm.wait(this.#needs.clock, REFRESH_MS, signal).catch(() => {})
-      }
-    } finally {
-      this.#leave(sender, listener)
-    }
-  }
-
-  #listen(sender: Address): Listener {
+  listen(sender: Address, tell: (value: bigint) => void): () => void {
     const feed = this.#feeds.get(sender) ?? { sender, listeners: new Set(), value: null, isStale: true }
     if (this.#streams >= MAX_STREAMS || feed.listeners.size >= MAX_STREAMS_OF_SENDER) {
       throw new DeskError('no-room', `${this.#streams} streams of floats are open: no further one is`)
     }
-    const listener = { alarm: new Alarm(), told: null }
+    // The same function may listen twice.
+    const listener = (value: bigint) => tell(value)
     this.#feeds.set(sender, feed)
     feed.listeners.add(listener)
     this.#streams++
+    if (feed.value !== null) tell(feed.value)
     if (feed.isStale) this.#alarm.ring()
-    return listener
-  }
-
-  #leave(sender: Address, listener: Listener): void {
-    const feed = this.#feeds.get(sender)!
-    feed.listeners.delete(listener)
-    if (feed.listeners.size === 0) this.#feeds.delete(sender)
-    this.#streams--
+    return () => {
+      if (!feed.listeners.delete(listener)) return
+      if (feed.listeners.size === 0) this.#feeds.delete(sender)
+      this.#streams--
+    }
   }
 
   #changed(sender: Address | null): void {
@@ -214,7 +191,7 @@ export class RedeemerDesk implements Service {
       const value = await this.#needs.senders.maxFloat(feed.sender)
       if (value === feed.value) return
       feed.value = value
-      for (const { alarm } of feed.listeners) alarm.ring()
+      for (const tell of feed.listeners) tell(value)
     } catch (error) {
       // Tried again at the next refresh; until then the last value stands.
       this.#needs.log.warn('a float cannot be computed', { sender: feed.sender, error: messageOf(error) })

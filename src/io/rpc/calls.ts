@@ -1,4 +1,11 @@
-import type { Http2ServerRequest, Http2ServerResponse, ServerHttp2Session } from 'node:http2'
+import type {
+  Http2ServerRequest,
+  Http2ServerResponse,
+  Http2Session,
+  IncomingHttpHeaders,
+  ServerHttp2Session,
+  ServerHttp2Stream,
+} from 'node:http2'
 import type { Socket } from 'node:net'
 import {
   Code,
@@ -19,12 +26,17 @@ const OWN_PEER = Symbol('own peer')
 /** Answers one plain request. */
 export type HttpHandler = (request: HttpRequest, response: HttpResponse) => Promise<void>
 
+/** Answers one gRPC call on its HTTP/2 stream. */
+export type StreamHandler = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void
+
 /** What is served on a port. */
 export interface Routes {
   /** Adds gRPC services. */
   grpc?(router: ConnectRouter): void
   /** The handler of a path (without its query), or null where there is none. */
   http?(path: string): HttpHandler | null
+  /** Takes over the bare stream of a gRPC call; null for a path of which the calls are answered as others are. */
+  stream?(path: string): StreamHandler | null
   /** Ends the streams that would otherwise go on: the endpoint is about to stop. */
   stop?(): void
 }
@@ -51,7 +63,6 @@ export const callPeer = createContextKey<Peer | null>(null, {
 export class GrpcHandler {
   readonly #handlers: ReadonlyMap<string, ReturnType<typeof createConnectRouter>['handlers'][number]>
   readonly #log: Log
-  readonly #peers = new WeakMap<ServerHttp2Session, Peer>()
 
   constructor(routes: readonly Routes[], readMaxBytes: number, log: Log) {
     const router = createConnectRouter({
@@ -84,7 +95,7 @@ export class GrpcHandler {
     request.on('error', () => {})
     response.on('error', () => {})
     const call = async () => {
-      const values = createContextValues().set(callPeer, this.#peerOf(request))
+      const values = createContextValues().set(callPeer, peerOf(request.stream))
       const answer = await handler(universalRequestFromNodeRequest(request, response, undefined, values))
       // As a Go server answers and announces (wire.md §3, answers).
       answer.header?.set('content-type', request.headers['content-type'] ?? 'application/grpc')
@@ -97,29 +108,33 @@ export class GrpcHandler {
       else cut(response)
     })
   }
+}
 
-  #peerOf({ socket, stream }: Http2ServerRequest): Peer | null {
-    const session = stream.session as ServerHttp2Session | undefined
-    if (!session) return null
-    const known = this.#peers.get(session)
-    if (known) return known
-    const gone = new AbortController()
-    session.once('close', () => gone.abort())
-    const { remoteAddress = 'unknown', remotePort = 0 } = socket
-    const peer: Peer = {
-      address: `${remoteAddress}:${remotePort}`,
-      host: remoteAddress,
-      isOwn: isOwn(socket),
-      gone: gone.signal,
-      ping: () =>
-        new Promise((resolve, reject) => {
-          const isSent = !session.destroyed && session.ping((error) => (error ? reject(error) : resolve()))
-          if (!isSent) reject(new Error('the connection takes no ping'))
-        }),
-    }
-    this.#peers.set(session, peer)
-    return peer
+const peers = new WeakMap<ServerHttp2Session, Peer>()
+
+/** The other end of a stream's connection; null when that is gone. */
+export function peerOf({ session: opened }: { readonly session?: Http2Session | undefined }): Peer | null {
+  const session = opened as ServerHttp2Session | undefined
+  if (!session) return null
+  const known = peers.get(session)
+  if (known) return known
+  const gone = new AbortController()
+  session.once('close', () => gone.abort())
+  const { socket } = session
+  const { remoteAddress = 'unknown', remotePort = 0 } = socket
+  const peer: Peer = {
+    address: `${remoteAddress}:${remotePort}`,
+    host: remoteAddress,
+    isOwn: isOwn(socket),
+    gone: gone.signal,
+    ping: () =>
+      new Promise((resolve, reject) => {
+        const isSent = !session.destroyed && session.ping((error) => (error ? reject(error) : resolve()))
+        if (!isSent) reject(new Error('the connection takes no ping'))
+      }),
   }
+  peers.set(session, peer)
+  return peer
 }
 
 /** Notes that the other end of a connection has shown a certificate of this operator. */
@@ -134,7 +149,12 @@ export function isOwn(socket: Socket): boolean {
 
 /** Whether a request is a gRPC call (wire.md §2, dispatch). */
 export function isCall(request: HttpRequest, response: HttpResponse): request is Http2ServerRequest {
-  return 'stream' in response && (request.headers['content-type'] ?? '').startsWith('application/grpc')
+  return 'stream' in response && hasCall(request.headers)
+}
+
+/** Whether headers over HTTP/2 are those of a gRPC call. */
+export function hasCall(headers: IncomingHttpHeaders): boolean {
+  return (headers['content-type'] ?? '').startsWith('application/grpc')
 }
 
 /** A call's failure as the peer gets it: status UNKNOWN and the error's text (wire.md §3). Only our own texts leave. */

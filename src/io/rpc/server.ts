@@ -3,7 +3,9 @@ import {
   createServer as createHttp2Server,
   type Http2Server,
   type Http2ServerResponse,
+  type IncomingHttpHeaders,
   type ServerHttp2Session,
+  type ServerHttp2Stream,
 } from 'node:http2'
 import { createServer as createTcpServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
@@ -12,7 +14,7 @@ import { type Dice, systemDice } from '../../lib/dice.ts'
 import { listen } from '../../lib/listen.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
-import { GrpcHandler, isCall, markOwn, type Routes } from './calls.ts'
+import { GrpcHandler, hasCall, isCall, markOwn, type Routes, type StreamHandler } from './calls.ts'
 import type { Identity } from './certificate.ts'
 import { MAX_MESSAGE_BYTES } from './convert.ts'
 import { MAX_HEADER_BYTES } from './headers.ts'
@@ -152,6 +154,15 @@ export class Endpoint implements Service {
       maxSessionMemory: SESSION_MEMORY_MB,
     })
     server.on('request', (request, response) => this.#answer(request, response))
+    // A stream that somebody takes as it is gets no request and no response made for it.
+    const [makeRequest] = server.listeners('stream') as [(...of: unknown[]) => void]
+    server.removeAllListeners('stream')
+    server.on('stream', (stream, headers, ...others) => {
+      const take = this.#streamHandler(headers)
+      if (!take) return makeRequest(stream, headers, ...others)
+      this.#began(stream)
+      take(stream, headers)
+    })
     server.on('sessionError', (error) => this.#needs.log.debug('a connection failed', { error }))
     server.on('session', (session) => {
       if (session.destroyed) return
@@ -213,12 +224,26 @@ export class Endpoint implements Service {
     })
   }
 
-  #answer(request: HttpRequest, response: HttpResponse): void {
+  /** Counts an exchange until it is closed. */
+  #began(exchange: HttpResponse | ServerHttp2Stream): void {
     this.#active++
-    response.once('close', () => {
+    exchange.once('close', () => {
       this.#active--
       if (this.#active === 0) this.#onIdle()
     })
+  }
+
+  #streamHandler(headers: IncomingHttpHeaders & { ':path'?: string }): StreamHandler | null {
+    if (!hasCall(headers)) return null
+    for (const routes of this.#needs.routes) {
+      const handler = routes.stream?.(headers[':path'] ?? '')
+      if (handler) return handler
+    }
+    return null
+  }
+
+  #answer(request: HttpRequest, response: HttpResponse): void {
+    this.#began(response)
     const path = (request.url ?? '').split('?', 1)[0]!
     if (isCall(request, response)) {
       this.#grpc.answer(path, request, response as Http2ServerResponse)
