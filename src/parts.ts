@@ -536,9 +536,9 @@ export class Parts {
 
   get redeemerDesk() {
     return this.#once('redeemer desk', () => {
-      const { metrics: events, redeemer, rounds, senders } = this
-      const options = { recipient: this.recipientAddress! }
-      return new RedeemerDesk(options, { ...this.#around, redeemer, rounds, senders, events })
+      const { gas, metrics: events, redeemer, rounds, senders } = this
+      const options = { recipient: this.recipientAddress!, redeemGas: this.settings.chain!.redeemGas }
+      return new RedeemerDesk(options, { ...this.#around, gas, redeemer, rounds, senders, events })
     })
   }
 

@@ -1,13 +1,12 @@
 import type { OrchestratorState } from './domain/chain.ts'
 import { callsLeft } from './domain/reward.ts'
-import { reasonOf } from './domain/ticket-state.ts'
 import type { EndpointHealth } from './io/chain/rpc.ts'
 import type { FigureReading, Sample } from './io/http/metrics.ts'
 import type { Hex } from './lib/bytes.ts'
 import type { Clock } from './lib/clock.ts'
 import type { Address } from './lib/crypto.ts'
 import type { Parts } from './parts.ts'
-import type { WaitingTicket } from './services/redeemer.ts'
+import type { WaitingTicket } from './services/waiting-tickets.ts'
 
 /** The most urgent of the tickets that wait, and the oldest transactions; the others are only counted. */
 const MAX_SHOWN = 100
@@ -140,7 +139,7 @@ export class StatusFacts {
   async tickets(): Promise<TicketFigures> {
     const { store, metrics } = this.#parts
     const counted = await store.countTickets()
-    const firstExpiries = this.#firstExpiries()
+    const firstExpiries = this.#parts.winners.firstExpiries()
     const count = (state: string) =>
       counted.filter((group) => group.state === state).reduce((sum, group) => sum + group.count, 0)
     const { handedTicketsRefused, paymentsRefused, ticketsReceived } = metrics.totals
@@ -167,8 +166,8 @@ export class StatusFacts {
 
   /** Asked for only where tickets are kept. */
   waiting(): WaitingFigures {
-    const all = this.#parts.winners.waiting().toSorted((a, b) => Number(a.expiryBlock - b.expiryBlock))
-    return { shown: all.slice(0, MAX_SHOWN), more: Math.max(0, all.length - MAX_SHOWN) }
+    const { winners } = this.#parts
+    return { shown: winners.waiting(MAX_SHOWN), more: Math.max(0, winners.openTickets - MAX_SHOWN) }
   }
 
   /** The figures of `/metrics` that are read rather than counted; those that do not concern the node are absent. */
@@ -218,7 +217,7 @@ export class StatusFacts {
       'ticket_deadline_l1_blocks',
       'L1 blocks until the first of the winning tickets that are not redeemed expires',
       () => {
-        const [first] = this.waiting().shown
+        const [first] = parts.winners.waiting(1)
         return one(first && this.#roundClock ? Number(first.expiryBlock - this.#roundClock.l1Block) : null)
       },
     )
@@ -301,17 +300,6 @@ export class StatusFacts {
       sentAtMs: attempts[0]!.sentAtMs,
       attempts: attempts.length,
     }))
-  }
-
-  /** By state and reason. */
-  #firstExpiries(): Map<string, bigint> {
-    const first = new Map<string, bigint>()
-    for (const { expiryBlock, state } of this.#parts.winners.waiting()) {
-      const key = `${state.kind} ${reasonOf(state)}`
-      const known = first.get(key)
-      if (known === undefined || expiryBlock < known) first.set(key, expiryBlock)
-    }
-    return first
   }
 }
 

@@ -212,6 +212,7 @@ const LAST_REMEDIES: Readonly<Record<string, string>> = {
   'not-worth-gas': 'they pay less than the gas that redeeming them takes, so only cheaper gas helps',
   'chain-refuses': 'see whether the round is initialised and the contract is not paused',
   'redeemer-away': 'start the redeemer',
+  'redeemer-unable': 'see what the redeemer says: its disk may be full, or the sender out of funds',
   reverted: 'look at the transaction that failed, and at the log',
 }
 

@@ -81,6 +81,10 @@ const REASONS: Readonly<Record<string, readonly [one: string, many: string]>> = 
     'are tried again: reorganisations undid their redemptions',
   ],
   'open redeemer-away': ['waits because no redeemer answers', 'wait because no redeemer answers'],
+  'open redeemer-unable': [
+    'waits because its redeemer cannot take it now',
+    'wait because their redeemer cannot take them now',
+  ],
   'open redeemer-refuses': [
     'waits because its redeemer refuses it',
     'wait because their redeemer refuses them',

@@ -7,6 +7,7 @@ import type { Dice } from '../src/lib/dice.ts'
 import { abortError, messageOf } from '../src/lib/errors.ts'
 import type { RedeemerDesk } from '../src/services/redeemer-desk.ts'
 import type { RedeemerConnection } from '../src/services/redeemer-peers.ts'
+import { floatsOf } from './floats.ts'
 import type { Gate } from './gate.ts'
 
 /** Longer than any caller waits: what is late may arrive after its sender has given up. */
@@ -77,7 +78,10 @@ export class ClusterLink implements RedeemerConnection {
     signal.addEventListener('abort', stop, { once: true })
     try {
       if (redeemer) {
-        for await (const value of redeemer.desk.floats(sender, until.signal)) {
+        for await (const value of floatsOf(redeemer.desk, sender, {
+          clock: this.#clock,
+          signal: until.signal,
+        })) {
           if (this.#mood === 'silent') await this.#silence(signal)
           yield value
         }

@@ -206,7 +206,10 @@ export function startRedeemer(
   const senders = new Senders({ claimant: OPERATOR }, { ...around, rounds })
   const records = { tickets: store, nonces: store }
   const redeemer = new Redeemer({ ...around, ...records, rounds, senders, gas: chain, events })
-  const desk = new RedeemerDesk({ recipient: OPERATOR }, { ...around, redeemer, senders, rounds, events })
+  const desk = new RedeemerDesk(
+    { recipient: OPERATOR, redeemGas: REDEEM_GAS },
+    { ...around, redeemer, senders, rounds, gas: chain, events },
+  )
   const rewards = new RewardProcess(world.rewards, {
     account: OPERATOR,
     disk: options.rewardDisk,

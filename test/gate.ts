@@ -1,3 +1,7 @@
+const AsyncGeneratorFunction = async function* () {}.constructor as new () => (
+  ...args: unknown[]
+) => AsyncGenerator<unknown>
+
 /** A process: everything it asks of the world passes a gate, at which it may die. */
 export class Gate {
   isDead = false
@@ -17,6 +21,9 @@ export class Gate {
         const value: unknown = Reflect.get(target, name, target)
         if (typeof value !== 'function') return value
         if (atOnce.includes(name as string)) return value.bind(target)
+        if (value instanceof AsyncGeneratorFunction) {
+          return (...args: unknown[]) => this.#passEach(value.apply(target, args))
+        }
         return (...args: unknown[]) => this.pass(() => value.apply(target, args))
       },
     })
@@ -31,6 +38,15 @@ export class Gate {
     } catch (error) {
       if (this.#dies()) return never()
       throw error
+    }
+  }
+
+  /** Each portion of an answer leaves the process for itself. */
+  async *#passEach(portions: AsyncGenerator<unknown>): AsyncGenerator<unknown> {
+    for (;;) {
+      const { done, value } = await this.pass(() => portions.next())
+      if (done) return
+      yield value
     }
   }
 

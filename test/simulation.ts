@@ -186,7 +186,7 @@ export class Simulation {
     for (let blocks = 0n; blocks < 2n * ROUND + 30n; blocks += 4n) {
       const [first] = this.#nodes
       const isDone = first?.isReady && first.redeemer?.waiting().length === 0
-      if (isDone && (await this.#store.unfinishedTickets()).length === 0) return
+      if (isDone && (await Array.fromAsync(this.#store.unfinishedTickets())).flat().length === 0) return
       for (let i = 0; i < 4; i++) this.#chain.mine()
       await this.#rest()
       await this.#clock.wind(10_000)

@@ -420,7 +420,7 @@ export const flags = {
   redeemerSecret: text(
     '',
     'orchestrator on chain',
-    'Secret that orchestrators show to their redeemer, or a file with it. Empty: none is asked for.',
+    'Secret that orchestrators show to their redeemer, or a file with it. Off the loopback a redeemer needs it, or -certs; none says that it asks for nothing.',
     { roles: ['orchestrator', 'redeemer'], secret: true, orPath: true, value: 'TEXT|FILE' },
   ),
   importTicketQueue: text(

@@ -5,7 +5,7 @@ import { shown } from './load.ts'
 import type { Network } from './networks.ts'
 import { readGpus } from './read-gpus.ts'
 import { profilesOf } from './read-profiles.ts'
-import { peerUrls, type Reading, readPrice, refusal } from './reading.ts'
+import { NO_SECRET, peerUrls, type Reading, readPrice, refusal } from './reading.ts'
 import type { Secrets } from './secrets.ts'
 import type {
   OrchestratorSettings,
@@ -154,8 +154,14 @@ export function readRedeemer(reading: Reading, secrets: Secrets): RedeemerSettin
       `the redeemer listens on ${printBind(bind)}, where only orchestrators on this machine reach it: for others give ${spelled} an address of this machine`,
     )
   } else if (secrets.redeemerSecret === '' && reading.flags.certs === '') {
+    const whose = `tickets of anyone who reaches ${spelled} ${printBind(bind)}`
+    if (reading.flags.redeemerSecret !== NO_SECRET) {
+      throw refusal(
+        `the redeemer would take ${whose}: give it and its orchestrators -redeemerSecret or -certs (or -redeemerSecret none if something else guards it, or while they are Go nodes)`,
+      )
+    }
     reading.warnings.push(
-      `the redeemer takes tickets of anyone who reaches ${printBind(bind)}: let only orchestrators reach it, or give it and them -redeemerSecret or -certs`,
+      `the redeemer takes ${whose}, since -redeemerSecret is none: let only orchestrators reach it, and give it and them -redeemerSecret or -certs once none of them is a Go node`,
     )
   }
   return { bind }

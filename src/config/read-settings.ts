@@ -6,15 +6,12 @@ import { type LoadedFlags, shown } from './load.ts'
 import { knownNetworks, type Network, nearestNetwork, networkNamed } from './networks.ts'
 import { readGateway } from './read-gateway.ts'
 import { readOrchestrator, readRedeemer, readTranscoder } from './read-orchestrator.ts'
-import { entries, isUrl, Reading, refusal } from './reading.ts'
+import { entries, isUrl, NO_SECRET, Reading, refusal } from './reading.ts'
 import { Secrets } from './secrets.ts'
 import type { ChainSettings, ProgramSurroundings, Role, Settings } from './settings.ts'
 
 /** Sessions beyond this are taken for a mistake. */
 const MAX_SESSIONS = 1_000_000
-
-/** Says that a control API needs no token although others reach it. */
-const NO_TOKEN = 'none'
 
 /** Where the control API listens, by role; 7935, 5935 and 6935 as everywhere (operations.md §2.1), the others apart. */
 const CONTROL_PORTS: Readonly<Record<Role, number>> = {
@@ -40,7 +37,7 @@ export function readSettings(
     ethPassword: reading.textOrFile('ethPassword'),
     orchSecret: reading.textOrFile('orchSecret'),
     redeemerSecret: readWord(reading, 'redeemerSecret'),
-    controlToken: readControlToken(reading),
+    controlToken: readWord(reading, 'cliToken'),
   })
   return {
     roles,
@@ -115,14 +112,9 @@ function readDataDir(reading: Reading, network: Network, homeDir: string | null)
   return `${homeDir.replace(/\/+$/, '')}/.lpData/${network.name}`
 }
 
-/** Empty when none is asked for. */
-function readControlToken(reading: Reading): string {
-  return reading.flags.cliToken === NO_TOKEN ? '' : readWord(reading, 'cliToken')
-}
-
-/** A secret that travels in a header, so it is one word of plain characters; empty when none is given. */
+/** A secret that travels in a header, so it is one word of plain characters; empty when none is given, or `none`. */
 function readWord(reading: Reading, name: 'cliToken' | 'redeemerSecret'): string {
-  if (reading.flags[name] === '') return ''
+  if (reading.flags[name] === '' || reading.flags[name] === NO_SECRET) return ''
   const word = reading.textOrFile(name)
   if (/^[\x21-\x7e]{1,1000}$/.test(word)) return word
   throw refusal(
@@ -139,7 +131,7 @@ function readControlBind(reading: Reading, roles: ReadonlySet<Role>, secrets: Se
   })
   if (isLoopback(bind.host) || secrets.controlToken !== '') return bind
   const spelled = reading.spelled('cliAddr')
-  if (reading.flags.cliToken !== NO_TOKEN) {
+  if (reading.flags.cliToken !== NO_SECRET) {
     throw refusal(
       `the control API would be open to others at ${spelled} ${printBind(bind)}: give -cliToken, the secret that they need to show (or -cliToken none if something else guards it)`,
     )

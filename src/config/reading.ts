@@ -7,6 +7,9 @@ import { parsePixels } from './gateway-prices.ts'
 import { environmentName, type LoadedFlags, SettingsError, shown } from './load.ts'
 import type { ProgramSurroundings, UnitPrice } from './settings.ts'
 
+/** In place of a secret: says that none is asked for, although others can reach what it would guard. */
+export const NO_SECRET = 'none'
+
 /** One reading of the flags: the values, how they were spelled, and the warnings that come up. */
 export class Reading {
   readonly flags: LoadedFlags['values']

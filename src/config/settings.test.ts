@@ -50,7 +50,12 @@ describe('the commands that operators use', () => {
       `${chain} -orchestrator -transcoder -redeemerAddr r:8935 -pricePerUnit 1`,
       ['orchestrator', 'transcoder'],
     ],
-    ['service node', `${chain} -redeemer -httpAddr 10.0.0.1:8935`, ['redeemer']],
+    ['service node', `${chain} -redeemer -httpAddr 127.0.0.1:8935`, ['redeemer']],
+    [
+      'service node for other machines',
+      `${chain} -redeemer -httpAddr 10.0.0.1:8935 -redeemerSecret s.txt`,
+      ['redeemer'],
+    ],
     [
       'one of several orchestrators',
       `${hot} -orchestrator -transcoder -ethOrchAddr ${X} -redeemerAddr r:8935 -pricePerUnit 1 -serviceAddr o1:8935`,
@@ -345,19 +350,32 @@ describe('settings of the other roles', () => {
   })
 
   it('have a redeemer listen where it is told', () => {
-    assert.deepEqual(settings(`${CHAIN} -redeemer -httpAddr 10.0.0.1:9000`).redeemer, {
+    assert.deepEqual(settings(`${CHAIN} -redeemer -httpAddr 10.0.0.1:9000 -redeemerSecret s.txt`).redeemer, {
       bind: { host: '10.0.0.1', port: 9000 },
     })
     assert.deepEqual(settings(`${CHAIN} -redeemer`).redeemer!.bind, { host: '127.0.0.1', port: 8935 })
   })
 
-  it('warn of a redeemer that serves whoever reaches it', () => {
-    const warnings = (line: string) => settings(`${CHAIN} -redeemer -httpAddr 10.0.0.1 ${line}`).warnings
-    assert.deepEqual(warnings(''), [
-      'the redeemer takes tickets of anyone who reaches 10.0.0.1:8935: let only orchestrators reach it, or give it and them -redeemerSecret or -certs',
+  it('have a redeemer serve whoever reaches it only where that is said, and warn of it', () => {
+    const serving = (line: string) => settings(`${CHAIN} -redeemer -httpAddr 10.0.0.1 ${line}`)
+    const open = serving('-redeemerSecret none')
+    assert.deepEqual(open.warnings, [
+      'the redeemer takes tickets of anyone who reaches -httpAddr 10.0.0.1:8935, since -redeemerSecret is none: let only orchestrators reach it, and give it and them -redeemerSecret or -certs once none of them is a Go node',
     ])
-    assert.deepEqual(warnings('-redeemerSecret s.txt'), [])
-    assert.deepEqual(warnings('-certs D'), [])
+    assert.equal(open.secrets.redeemerSecret, '')
+    for (const closed of ['-redeemerSecret s.txt', '-certs D', '-certs D -redeemerSecret none']) {
+      assert.deepEqual(serving(closed).warnings, [], closed)
+    }
+    for (const loopback of ['127.0.0.1:8936', 'localhost', '[::1]:8936']) {
+      const [warning, ...others] = settings(`${CHAIN} -redeemer -httpAddr ${loopback}`).warnings
+      assert.match(warning!, /where only orchestrators on this machine reach it/)
+      assert.deepEqual(others, [], loopback)
+    }
+  })
+
+  it('give no secret to a redeemer that asks for none', () => {
+    const line = `${CHAIN} ${COMBINED} -pricePerUnit 1 -redeemerAddr r:8935 -redeemerSecret none`
+    assert.equal(settings(line).secrets.redeemerSecret, '')
   })
 
   it('name the folder of certificates for those who use one', () => {
@@ -709,6 +727,15 @@ describe('a sentence refuses', () => {
       '-gateway -cliToken token.txt',
       '-cliToken is one word of at most 1000 letters, digits and signs, which the text or file given is not',
       { files: { 'token.txt': ' \n' } },
+    ],
+    [
+      `${CHAIN} -redeemer -httpAddr 10.0.0.1:8935`,
+      'the redeemer would take tickets of anyone who reaches -httpAddr 10.0.0.1:8935: give it and its orchestrators -redeemerSecret or -certs (or -redeemerSecret none if something else guards it, or while they are Go nodes)',
+    ],
+    [
+      `${CHAIN} -redeemer`,
+      'the redeemer would take tickets of anyone who reaches LP_HTTPADDR 0.0.0.0:8935: give it and its orchestrators -redeemerSecret or -certs (or -redeemerSecret none if something else guards it, or while they are Go nodes)',
+      { env: { LP_HTTPADDR: '0.0.0.0:8935' } },
     ],
     [
       `${CHAIN} -redeemer -redeemerSecret secret.txt`,

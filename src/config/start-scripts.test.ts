@@ -13,8 +13,8 @@ const CHAIN = '-network arbitrum-one-mainnet -ethUrl https://rpc.example'
 const GATEWAY = `${CHAIN} -gateway`
 const OFFCHAIN = '-gateway -orchAddr o.example'
 const ORCHESTRATOR = `${CHAIN} -orchestrator -transcoder -serviceAddr o.example:8935 -pricePerUnit 1`
-const TRANSCODER = '-transcoder -orchAddr o.example -orchSecret s'
-const REDEEMER = `${CHAIN} -redeemer -httpAddr 10.0.0.1:8935 -redeemerSecret s`
+const TRANSCODER = '-transcoder -orchAddr o.example -orchSecret s.txt'
+const REDEEMER = `${CHAIN} -redeemer -httpAddr 10.0.0.1:8935 -redeemerSecret s.txt`
 
 type Verdict = 'accepted' | RegExp | { readonly refused: RegExp }
 
@@ -45,7 +45,8 @@ const scripts: readonly (readonly [base: string, flag: string, verdict: Verdict]
   [TRANSCODER, '-serviceAddr o.example:8935', /^-serviceAddr does nothing here: it is for an orchestrator$/],
   [ORCHESTRATOR, '-nodes https://n.example:8935', 'accepted'],
   [`${OFFCHAIN.replace('-gateway', '')}`, '-broadcaster', /^-broadcaster is an old name: write -gateway$/],
-  [ORCHESTRATOR, '-orchSecret s', 'accepted'],
+  [ORCHESTRATOR, '-orchSecret s.txt', 'accepted'],
+  [ORCHESTRATOR, '-orchSecret hush', /^-orchSecret is given as text on the command line/],
   [TRANSCODER, '-orchAddr o1.example:8935,o2.example:8935', 'accepted'],
   [OFFCHAIN, '-orchWebhookUrl https://w.example', MISSING],
   [OFFCHAIN, `-orchBlocklist ${ADDRESS}`, 'accepted'],
@@ -87,7 +88,8 @@ const scripts: readonly (readonly [base: string, flag: string, verdict: Verdict]
   [GATEWAY, '-ethUrl https://rpc2.example', 'accepted'],
   [OFFCHAIN, '-ethUrl https://rpc.example', { refused: /^-ethUrl needs a chain/ }],
   [GATEWAY, `-ethAcctAddr ${ADDRESS}`, 'accepted'],
-  [GATEWAY, '-ethPassword secret', 'accepted'],
+  [GATEWAY, '-ethPassword s.txt', 'accepted'],
+  [GATEWAY, '-ethPassword hush', /^-ethPassword is given as text on the command line/],
   [GATEWAY, '-ethKeystorePath /keys', 'accepted'],
   [ORCHESTRATOR, `-ethOrchAddr ${ADDRESS}`, 'accepted'],
   [GATEWAY, `-ethController ${ADDRESS}`, 'accepted'],
@@ -144,7 +146,7 @@ const scripts: readonly (readonly [base: string, flag: string, verdict: Verdict]
 
 function load(line: string, file: string | null = null) {
   const about = { version: '', runtime: '', arch: '', platform: '' }
-  const readText = (path: string) => (path === 'node.conf' ? file : null)
+  const readText = (path: string) => (path === 's.txt' ? 's' : path === 'node.conf' ? file : null)
   return loadSettings({ argv: line.trim().split(/ +/), env: {}, readText, homeDir: '/home/me', about })
 }
 

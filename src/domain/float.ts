@@ -33,6 +33,14 @@ export function maxFloat(share: bigint, deposit: bigint, pending: bigint): bigin
   return pending > 0n && deposit >= DEPOSIT_TO_PENDING_RATIO * pending ? share : share - pending
 }
 
+/**
+ * The most that a recipient can be paid for a sender's tickets while they live, which is two rounds: the deposit, what is
+ * left of its share of the reserve, and its whole share in the next round (payments.md §13).
+ */
+export function payableAtMost(info: SenderInfo, poolSize: bigint, claimed: bigint): bigint {
+  return info.deposit + clampFloat(reserveShare(info, poolSize, claimed)) + reserveShare(info, poolSize, 0n)
+}
+
 /** Zero for what is below: amounts lose their sign on the wire, so that −90 would arrive as 90 (payments.md §15). */
 export function clampFloat(amount: bigint): bigint {
   return amount < 0n ? 0n : amount

@@ -80,8 +80,8 @@ export function byUrgency(
   a: { faceValue: bigint; expirationParams: { creationRound: bigint } },
   b: { faceValue: bigint; expirationParams: { creationRound: bigint } },
 ): number {
-  const age = a.expirationParams.creationRound - b.expirationParams.creationRound
-  if (age !== 0n) return age < 0n ? -1 : 1
+  const [older, newer] = [a.expirationParams.creationRound, b.expirationParams.creationRound]
+  if (older !== newer) return older < newer ? -1 : 1
   return a.faceValue === b.faceValue ? 0 : a.faceValue > b.faceValue ? -1 : 1
 }
 

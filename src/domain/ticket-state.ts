@@ -23,6 +23,8 @@ export type OpenReason =
   | 'reorganised'
   /** It is to be handed to a redeemer, and none answers. */
   | 'redeemer-away'
+  /** A redeemer answers and cannot take it now: its disk is full, or it has as many of this sender as its funds cover. */
+  | 'redeemer-unable'
   /** Every redeemer that answers refuses it. */
   | 'redeemer-refuses'
 

@@ -672,27 +672,29 @@ test('streams that go on keep a draining orchestrator no longer than it may; the
 })
 
 test('a draining orchestrator waits for no session whose stream has stopped, and for one that goes on', async () => {
-  const { orchestrator, clock } = setUp()
-  const segment = await segmentFor(orchestrator)
-  const first = await orchestrator.admit(segment, payment)
-  first.release()
+  const finishOne = async ({ orchestrator, jobs }: ReturnType<typeof setUp>, segment: SegmentData) => {
+    const answer = (await orchestrator.admit(segment, payment)).transcode(source, never)
+    await settle()
+    jobs.at(-1)!.finish(output())
+    await answer
+  }
+  const stopped = setUp()
+  await finishOne(stopped, await segmentFor(stopped.orchestrator))
   // The next segment of a live stream is due two seconds after the last; this one never comes.
-  await clock.wind(3_000)
-  assert.equal(orchestrator.sessionCount, 1)
-  await orchestrator.drain(30_000, never)
+  await stopped.clock.wind(3_000)
+  assert.equal(stopped.orchestrator.sessionCount, 1)
+  await stopped.orchestrator.drain(30_000, never)
 
   const other = setUp()
   const live = await segmentFor(other.orchestrator)
-  const started = await other.orchestrator.admit(live, payment)
-  started.release()
+  await finishOne(other, live)
   let drained = false
   const draining = other.orchestrator.drain(30_000, never).then(() => {
     drained = true
   })
   for (let sent = 0; sent < 4; sent++) {
     await other.clock.wind(2_000)
-    const next = await other.orchestrator.admit(live, payment)
-    next.release()
+    await finishOne(other, live)
   }
   assert.equal(drained, false)
   await other.clock.wind(3_200)

@@ -1,5 +1,6 @@
 import type { PricePerPixel, WinningTicket } from '../domain/ticket.ts'
 import type { TicketState } from '../domain/ticket-state.ts'
+import type { Hex } from '../lib/bytes.ts'
 import type { Address } from '../lib/crypto.ts'
 import type { Rational } from '../lib/rational.ts'
 
@@ -109,8 +110,11 @@ export interface TicketCount {
 export interface TicketRecords {
   /** Adds tickets that were won; one that is known stays as it is. Gives those that were not known. */
   addTickets(tickets: readonly WinningTicket[], nowMs: number): Promise<readonly WinningTicket[]>
-  /** All that are neither redeemed nor refused. */
-  unfinishedTickets(): Promise<StoredTicket[]>
+  /**
+   * All that are neither redeemed nor refused, some at a time, without those that the caller knows. One that changes its
+   * state between two portions may come twice, or not at all.
+   */
+  unfinishedTickets(isKnown?: (hash: Hex) => boolean): AsyncIterable<readonly StoredTicket[]>
   /** Those found redeemed at this block or later. */
   redeemedSince(block: bigint): Promise<StoredTicket[]>
   saveTicketState(hash: Uint8Array, state: TicketState, nowMs: number): Promise<void>

@@ -8,9 +8,8 @@ import type { Address } from '../lib/crypto.ts'
 import { messageOf, NodeError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import type { Scope, Service } from '../lib/service.ts'
+import { DeskError, TicketRoom, type TicketRoomNeeds } from './ticket-room.ts'
 
-/** Open tickets that are kept: far more than a healthy redeemer ever has. */
-const MAX_OPEN = 500_000
 /** Float streams at the same time, of all senders and of one. */
 const MAX_STREAMS = 50_000
 const MAX_STREAMS_OF_SENDER = 1_000
@@ -18,14 +17,8 @@ const MAX_STREAMS_OF_SENDER = 1_000
 const REFRESH_MS = 30_000
 /** Floats computed at the same time. */
 const COMPUTED_AT_ONCE = 16
-
-/** Why a redeemer cannot do what it is asked for now; another time it may. */
-export type DeskFault = 'no-room'
-
-/** A refusal that is no fault of the ticket. */
-export class DeskError extends NodeError<DeskFault> {
-  override name = 'DeskError'
-}
+/** Refusals for one reason are told in the log once in this time, and otherwise only counted. */
+const WARN_EVERY_MS = 60_000
 
 /** What has happened, for whoever counts. */
 export interface DeskEvents {
@@ -37,9 +30,11 @@ export interface RedeemerDeskNeeds {
   readonly redeemer: {
     /** Resolves once the ticket is on disk. */
     queue(ticket: WinningTicket): Promise<void>
+    /** Whether it has the ticket already, open or redeemed lately. */
+    knows(hash: Uint8Array): boolean
     readonly openTickets: number
   }
-  readonly senders: {
+  readonly senders: TicketRoomNeeds['senders'] & {
     maxFloat(sender: Address): Promise<bigint>
     onChange(listener: (sender: Address | null) => void, signal: AbortSignal): void
   }
@@ -47,6 +42,7 @@ export interface RedeemerDeskNeeds {
     readonly roundClock: RoundClock
     onRound(listener: (round: bigint) => void, signal: AbortSignal): void
   }
+  readonly gas: TicketRoomNeeds['gas']
   readonly clock: Clock
   readonly log: Log
   readonly events: DeskEvents
@@ -55,14 +51,9 @@ export interface RedeemerDeskNeeds {
 /** The float of one sender, for as long as somebody listens to it. */
 interface Feed {
   readonly sender: Address
-  readonly listeners: Set<Listener>
+  readonly listeners: Set<(value: bigint) => void>
   value: bigint | null
   isStale: boolean
-}
-
-interface Listener {
-  readonly alarm: Alarm
-  told: bigint | null
 }
 
 /**
@@ -75,11 +66,21 @@ export class RedeemerDesk implements Service {
   readonly #needs: RedeemerDeskNeeds
   readonly #feeds = new Map<Address, Feed>()
   readonly #alarm = new Alarm()
+  readonly #room: TicketRoom
+  /** By reason, when a refusal was told. */
+  readonly #warnedAtMs = new Map<string, number>()
   #streams = 0
 
-  constructor(options: { /** Whom it redeems for. */ recipient: Address }, needs: RedeemerDeskNeeds) {
+  constructor(
+    options: {
+      /** Whom it redeems for. */ recipient: Address /** Gas of one redemption. */
+      redeemGas: bigint
+    },
+    needs: RedeemerDeskNeeds,
+  ) {
     this.#recipient = options.recipient
     this.#needs = needs
+    this.#room = new TicketRoom(options, needs)
   }
 
   start(scope: Scope): void {
@@ -96,26 +97,37 @@ export class RedeemerDesk implements Service {
 
   /** Takes a winning ticket; resolves once it is on disk. Throws HandedTicketError or DeskError. */
   async queue(ticket: WinningTicket): Promise<void> {
-    const { events, log, redeemer, rounds } = this.#needs
+    const { events, redeemer, rounds } = this.#needs
+    let leave: () => void
     try {
       checkHandedTicket(ticket, { recipient: this.#recipient, clock: rounds.roundClock })
-      if (redeemer.openTickets >= MAX_OPEN) {
-        throw new DeskError(
-          'no-room',
-          `there are ${redeemer.openTickets} open tickets already: try again later`,
-        )
-      }
+      // Handed in once more, since the answer was lost: it takes no room.
+      if (redeemer.knows(ticketHash(ticket))) return
+      leave = await this.#room.take(ticket)
     } catch (error) {
-      const reason = error instanceof NodeError ? error.code : 'internal'
-      events.handedTicketRefused({ reason })
-      log.warn('a ticket that was handed in is refused', {
-        reason: messageOf(error),
-        ...described(ticket, error),
-      })
+      this.#tellRefusal(ticket, error)
       throw error
     }
-    await redeemer.queue(ticket)
+    try {
+      await redeemer.queue(ticket)
+    } finally {
+      leave()
+    }
     events.ticketHandedOver({ sender: ticket.sender, faceValue: ticket.faceValue })
+  }
+
+  #tellRefusal(ticket: WinningTicket, error: unknown): void {
+    const { clock, events, log } = this.#needs
+    const code = error instanceof NodeError ? error.code : 'internal'
+    events.handedTicketRefused({ reason: code })
+    const facts = { reason: messageOf(error), ...described(ticket, error) }
+    const warnedAtMs = this.#warnedAtMs.get(code) ?? Number.NEGATIVE_INFINITY
+    if (clock.now() - warnedAtMs < WARN_EVERY_MS) {
+      log.debug('a ticket that was handed in is refused', facts)
+      return
+    }
+    this.#warnedAtMs.set(code, clock.now())
+    log.warn('a ticket that was handed in is refused', facts)
   }
 
   /** The largest face value that tickets of this sender should have now, in wei; never below 0. */
@@ -124,44 +136,26 @@ export class RedeemerDesk implements Service {
   }
 
   /**
-   * The sender's float: at once, and then whenever it is another, until the signal is aborted. A slow reader misses
-   * values, but never the last one. Throws DeskError when too many listen.
+   * Tells the sender's float, and then whenever it is another, until what it returns is called. Throws DeskError when too
+   * many listen.
    */
-  async *floats(sender: Address, signal: AbortSignal): AsyncGenerator<bigint, void> {
-    const listener = this.#listen(sender)
-    try {
-      while (!signal.aborted) {
-        const { value } = this.#feeds.get(sender)!
-        if (value !== null && value !== listener.told) {
-          listener.told = value
-          yield value
-          continue
-        }
-        await listener.alarm.wait(this.#needs.clock, REFRESH_MS, signal).catch(() => {})
-      }
-    } finally {
-      this.#leave(sender, listener)
-    }
-  }
-
-  #listen(sender: Address): Listener {
+  listen(sender: Address, tell: (value: bigint) => void): () => void {
     const feed = this.#feeds.get(sender) ?? { sender, listeners: new Set(), value: null, isStale: true }
     if (this.#streams >= MAX_STREAMS || feed.listeners.size >= MAX_STREAMS_OF_SENDER) {
       throw new DeskError('no-room', `${this.#streams} streams of floats are open: no further one is`)
     }
-    const listener = { alarm: new Alarm(), told: null }
+    // The same function may listen twice.
+    const listener = (value: bigint) => tell(value)
     this.#feeds.set(sender, feed)
     feed.listeners.add(listener)
     this.#streams++
+    if (feed.value !== null) tell(feed.value)
     if (feed.isStale) this.#alarm.ring()
-    return listener
-  }
-
-  #leave(sender: Address, listener: Listener): void {
-    const feed = this.#feeds.get(sender)!
-    feed.listeners.delete(listener)
-    if (feed.listeners.size === 0) this.#feeds.delete(sender)
-    this.#streams--
+    return () => {
+      if (!feed.listeners.delete(listener)) return
+      if (feed.listeners.size === 0) this.#feeds.delete(sender)
+      this.#streams--
+    }
   }
 
   #changed(sender: Address | null): void {
@@ -197,7 +191,7 @@ export class RedeemerDesk implements Service {
       const value = await this.#needs.senders.maxFloat(feed.sender)
       if (value === feed.value) return
       feed.value = value
-      for (const { alarm } of feed.listeners) alarm.ring()
+      for (const tell of feed.listeners) tell(value)
     } catch (error) {
       // Tried again at the next refresh; until then the last value stands.
       this.#needs.log.warn('a float cannot be computed', { sender: feed.sender, error: messageOf(error) })

@@ -128,6 +128,18 @@ async function world(t: TestContext) {
 
 const idOf = (ticket: WinningTicket) => formatHex(ticketHash(ticket))
 
+test('a ticket that a redeemer cannot take now waits for that reason, and is handed over once it can', async (t) => {
+  const w = await world(t)
+  w.first.mood = 'unable'
+  w.second.mood = 'away'
+  await w.win()
+  assert.deepEqual(await w.counts(), { 'open redeemer-unable': 1 })
+  assert.ok(w.node.redeemers.health[0]!.answers, 'it answers all the same')
+  w.first.mood = 'well'
+  await w.pass(60_000)
+  assert.deepEqual(await w.counts(), { delivered: 1 })
+})
+
 test('a winning ticket goes to the preferred redeemer, and is done when the chain shows it redeemed', async (t) => {
   const w = await world(t)
   const ticket = await w.win()

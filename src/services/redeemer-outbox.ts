@@ -13,24 +13,26 @@ import {
   type TicketState,
 } from '../domain/ticket-state.ts'
 import { Alarm } from '../lib/alarm.ts'
-import { formatHex } from '../lib/bytes.ts'
-import type { Clock } from '../lib/clock.ts'
+import { formatHex, type Hex } from '../lib/bytes.ts'
+import { type Clock, settle } from '../lib/clock.ts'
 import type { Address } from '../lib/crypto.ts'
 import { isAbort, messageOf } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import type { Scope, Service } from '../lib/service.ts'
-import type { TicketRecords } from './payment-records.ts'
-import type { WaitingTicket } from './redeemer.ts'
+import type { StoredTicket, TicketRecords } from './payment-records.ts'
 import type { RedeemerConnection } from './redeemer-peers.ts'
 import { RedemptionLog } from './redemption-log.ts'
 import type { ChainWatch } from './rounds.ts'
 import { type Task, TicketAgenda } from './ticket-agenda.ts'
+import { firstExpiries, mostUrgent, type WaitingTicket } from './waiting-tickets.ts'
 
 /** A redeemer that has the ticket on disk answers within this time (wire.md §3). */
 const QUEUE_TIMEOUT_MS = 8_000
 /** A ticket is given up only so many L1 blocks after it expired: the chain may have been read a little behind. */
 const EXPIRY_GRACE_BLOCKS = 3n
 const IDLE_MS = 60_000
+/** Tickets looked at without giving others their turn: about a millisecond. */
+const LOOKED_AT_ONCE = 5_000
 
 /** What has happened, for whoever counts. Amounts in wei. */
 export interface OutboxEvents {
@@ -80,7 +82,7 @@ export class RedeemerOutbox implements Service {
   /** To be handed over. */
   readonly #agenda = new TicketAgenda<Entry>({ waits: () => false })
   /** With a redeemer, and not seen redeemed yet. */
-  readonly #delivered = new Map<string, Entry>()
+  readonly #delivered = new Map<Hex, Entry>()
   readonly #announced = new RedemptionLog()
   readonly #alarm = new Alarm()
   #checks = false
@@ -98,7 +100,9 @@ export class RedeemerOutbox implements Service {
       this.#checks = true
       this.#alarm.ring()
     }, scope.signal)
-    for (const { ticket, state } of await tickets.unfinishedTickets()) this.#enter(ticket, state)
+    for await (const page of tickets.unfinishedTickets((id) => this.#isKnown(id))) {
+      for (const stored of page) this.#enter(stored)
+    }
     this.#needs.log.info('winning tickets loaded', {
       toDeliver: this.#agenda.size,
       delivered: this.#delivered.size,
@@ -110,27 +114,40 @@ export class RedeemerOutbox implements Service {
   adopt(tickets: readonly WinningTicket[]): void {
     for (const ticket of tickets) {
       this.#needs.events.ticketWon({ sender: ticket.sender, faceValue: ticket.faceValue })
-      this.#enter(ticket, NEW_TICKET)
+      this.#enter({ hash: ticketHash(ticket), ticket, state: NEW_TICKET })
     }
     this.#alarm.ring()
   }
 
-  /** The tickets that no redeemer has yet, and those not seen redeemed yet, the most urgent first. */
-  waiting(): WaitingTicket[] {
-    const clock = this.#needs.rounds.roundClock
-    return [...this.#agenda.all(), ...this.#delivered.values()].map(({ id, ticket, state }) => ({
-      hash: id,
-      sender: ticket.sender,
-      faceValue: ticket.faceValue,
-      state,
-      expiryBlock: expiryBlock(ticket.expirationParams.creationRound, clock),
-    }))
+  /**
+   * The tickets that no redeemer has yet, and those not seen redeemed yet, the most urgent first; with a bound, only so
+   * many of them.
+   */
+  waiting(most = Number.POSITIVE_INFINITY): WaitingTicket[] {
+    return mostUrgent(this.#unfinished(), most, this.#needs.rounds.roundClock)
   }
 
-  #enter(ticket: WinningTicket, state: TicketState): void {
-    const hash = ticketHash(ticket)
+  /** By state and reason, the first L1 block in which a ticket cannot be redeemed any more. */
+  firstExpiries(): Map<string, bigint> {
+    return firstExpiries(this.#unfinished(), this.#needs.rounds.roundClock)
+  }
+
+  get openTickets(): number {
+    return this.#agenda.size + this.#delivered.size
+  }
+
+  *#unfinished(): Iterable<Entry> {
+    yield* this.#agenda.all()
+    yield* this.#delivered.values()
+  }
+
+  #isKnown(id: Hex): boolean {
+    return this.#agenda.has(id) || this.#delivered.has(id)
+  }
+
+  #enter({ hash, ticket, state }: Pick<StoredTicket, 'hash' | 'ticket' | 'state'>): void {
     const id = formatHex(hash)
-    if (this.#agenda.has(id) || this.#delivered.has(id)) return
+    if (this.#isKnown(id)) return
     const timing = { failures: 0, retryAtMs: 0, atWork: false }
     const entry: Entry = { id, hash, ticket, state, asked: new Set(), ...timing }
     if (state.kind === 'delivered') this.#delivered.set(id, entry)
@@ -157,8 +174,9 @@ export class RedeemerOutbox implements Service {
         this.#checks = false
         await this.#lookAfterDelivered()
       }
+      await this.#agenda.prepare(clock.now(), rounds.roundClock)
       for (;;) {
-        const entry = this.#agenda.take(clock.now(), rounds.roundClock)
+        const entry = this.#agenda.take()
         if (!entry) break
         scope.spawn('deliver a ticket', (stop) => this.#work(entry, stop))
       }
@@ -171,7 +189,9 @@ export class RedeemerOutbox implements Service {
   async #lookAfterDelivered(): Promise<void> {
     const { chain, log, rounds } = this.#needs
     const clock = rounds.roundClock
+    let looked = 0
     for (const entry of [...this.#delivered.values()]) {
+      if (++looked % LOOKED_AT_ONCE === 0) await settle()
       const { creationRound } = entry.ticket.expirationParams
       try {
         if (this.#announced.find(entry.ticket)) await this.#settle(entry)
@@ -233,6 +253,9 @@ export class RedeemerOutbox implements Service {
       if (error.code === 'refused') {
         reason = 'redeemer-refuses'
         log.error('a redeemer refuses a winning ticket', { ...describe(entry), error: error.message })
+      } else if (error.code === 'unable') {
+        if (reason === 'redeemer-away') reason = 'redeemer-unable'
+        log.debug('a redeemer cannot take a winning ticket now', { ...describe(entry), error: error.message })
       }
     }
     if (isTaken) return this.#change(entry, { kind: 'delivered' })

@@ -171,11 +171,11 @@ test('a ticket that another process wrote down is found, and one that ends meanw
   await w.store.addTickets([await w.won()], w.clock.now())
   const own = await w.won()
   const reading = w.store.unfinishedTickets.bind(w.store)
-  w.store.unfinishedTickets = async () => {
-    const seen = await reading()
+  w.store.unfinishedTickets = async function* () {
+    const seen = await Array.fromAsync(reading())
     w.chain.mine()
     await w.rest()
-    return seen
+    yield* seen
   }
   await w.clock.wind(59_000)
   await w.node.redeemer.queue(own)

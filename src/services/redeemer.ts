@@ -26,11 +26,12 @@ import type { Address } from '../lib/crypto.ts'
 import { isAbort, messageOf } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import type { Scope, Service } from '../lib/service.ts'
-import type { SeenNonces, TicketRecords } from './payment-records.ts'
+import type { SeenNonces, StoredTicket, TicketRecords } from './payment-records.ts'
 import { RedemptionLog } from './redemption-log.ts'
 import type { ChainWatch } from './rounds.ts'
 import { SenderClaims } from './sender-claims.ts'
 import { type Task, TicketAgenda } from './ticket-agenda.ts'
+import { firstExpiries, mostUrgent, type WaitingTicket } from './waiting-tickets.ts'
 
 /** After the chain could not be asked about a reorganisation, when to ask again. */
 const RECHECK_MS = 5_000
@@ -112,16 +113,7 @@ export interface RedeemerNeeds {
   readonly events: RedeemerEvents
 }
 
-/** A winning ticket that waits, as the operator sees it. */
-export interface WaitingTicket {
-  readonly hash: Hex
-  readonly sender: Address
-  /** Wei. */
-  readonly faceValue: bigint
-  readonly state: TicketState
-  /** First L1 block in which it cannot be redeemed any more. */
-  readonly expiryBlock: bigint
-}
+type OpenTicket = Pick<StoredTicket, 'hash' | 'ticket' | 'state'>
 
 interface Entry extends Task {
   readonly hash: Uint8Array
@@ -158,6 +150,8 @@ export class Redeemer implements Service {
   readonly #claims = new SenderClaims()
   readonly #announced = new RedemptionLog()
   readonly #alarm = new Alarm()
+  /** Those that wait for others of their senders. */
+  readonly #afterOthers = new Map<Address, Set<Entry>>()
   #reorganisations = 0
   /** Up to which reorganisation redemptions have been looked at. */
   #lookedAt = 0
@@ -175,10 +169,10 @@ export class Redeemer implements Service {
     watch.subscribe((update) => this.#follow(update), scope.signal)
     rounds.onL1Block(() => this.#lookAgain(), scope.signal)
     rounds.onRound(() => this.#retry(() => true), scope.signal)
-    for (const { ticket, state } of await tickets.unfinishedTickets()) this.#enter(ticket, state)
+    for await (const page of tickets.unfinishedTickets((id) => this.#agenda.has(id))) this.#enterAll(page)
     const head = watch.head?.number ?? 0n
-    for (const { ticket, state } of await tickets.redeemedSince(oldestReorganisable(head))) {
-      const entry = entryOf(ticket, state)
+    for (const stored of await tickets.redeemedSince(oldestReorganisable(head))) {
+      const entry = entryOf(stored)
       this.#recent.set(entry.id, entry)
     }
     // The chain may have been reorganised while this node was down.
@@ -197,9 +191,15 @@ export class Redeemer implements Service {
   adopt(tickets: readonly WinningTicket[]): void {
     for (const ticket of tickets) {
       this.#needs.events.ticketWon({ sender: ticket.sender, faceValue: ticket.faceValue })
-      this.#enter(ticket, NEW_TICKET)
+      this.#enter({ hash: ticketHash(ticket), ticket, state: NEW_TICKET })
     }
-    this.#lookAgain()
+    this.#alarm.ring()
+  }
+
+  /** Whether it has a ticket already: open, or redeemed lately. */
+  knows(hash: Uint8Array): boolean {
+    const id = formatHex(hash)
+    return this.#agenda.has(id) || this.#recent.has(id)
   }
 
   /** How many tickets are neither redeemed nor refused. */
@@ -207,24 +207,27 @@ export class Redeemer implements Service {
     return this.#agenda.size
   }
 
-  /** The tickets that are not redeemed yet, the most urgent first. */
-  waiting(): WaitingTicket[] {
-    const clock = this.#needs.rounds.roundClock
-    return this.#agenda.all().map(({ id, ticket, state }) => ({
-      hash: id,
-      sender: ticket.sender,
-      faceValue: ticket.faceValue,
-      state,
-      expiryBlock: expiryBlock(ticket.expirationParams.creationRound, clock),
-    }))
+  /** The tickets that are not redeemed yet, the most urgent first; with a bound, only so many of them. */
+  waiting(most = Number.POSITIVE_INFINITY): WaitingTicket[] {
+    return mostUrgent(this.#agenda.all(), most, this.#needs.rounds.roundClock)
   }
 
-  #enter(ticket: WinningTicket, state: TicketState): void {
-    const entry = entryOf(ticket, state)
+  /** By state and reason, the first L1 block in which a ticket cannot be redeemed any more. */
+  firstExpiries(): Map<string, bigint> {
+    return firstExpiries(this.#agenda.all(), this.#needs.rounds.roundClock)
+  }
+
+  #enterAll(tickets: readonly OpenTicket[]): void {
+    for (const stored of tickets) this.#enter(stored)
+  }
+
+  #enter(stored: OpenTicket): void {
+    const entry = entryOf(stored)
     if (this.#agenda.has(entry.id)) return
     this.#agenda.add(entry)
-    if (state.kind === 'submitted') this.#claims.claim(entry)
-    this.#needs.senders.addPending(ticket.sender, ticket.faceValue)
+    this.#noteWaiting(entry)
+    if (entry.state.kind === 'submitted') this.#claims.claim(entry)
+    this.#needs.senders.addPending(entry.ticket.sender, entry.ticket.faceValue)
   }
 
   #lookAgain(): void {
@@ -265,6 +268,7 @@ export class Redeemer implements Service {
     for (;;) {
       await this.#recheck()
       await this.#fillIn()
+      await this.#agenda.prepare(this.#needs.clock.now(), this.#needs.rounds.roundClock)
       this.#startWork(scope)
       await this.#alarm.wait(this.#needs.clock, this.#idleMs(), signal)
     }
@@ -276,12 +280,11 @@ export class Redeemer implements Service {
       await clock.sleep(RELOAD_MS, signal)
       this.#endedMeanwhile.clear()
       try {
-        const unknown = (await tickets.unfinishedTickets()).filter(({ hash }) => {
-          const id = formatHex(hash)
-          return !this.#agenda.has(id) && !this.#endedMeanwhile.has(id)
-        })
-        for (const { ticket, state } of unknown) this.#enter(ticket, state)
-        if (unknown.length > 0) this.#lookAgain()
+        const isKnown = (id: Hex) => this.#agenda.has(id) || this.#endedMeanwhile.has(id)
+        for await (const page of tickets.unfinishedTickets(isKnown)) {
+          this.#enterAll(page.filter(({ hash }) => !isKnown(formatHex(hash))))
+          this.#alarm.ring()
+        }
       } catch (error) {
         log.warn('open tickets cannot be read', { error: messageOf(error) })
       }
@@ -296,9 +299,8 @@ export class Redeemer implements Service {
   }
 
   #startWork(scope: Scope): void {
-    const { clock, rounds } = this.#needs
     for (;;) {
-      const entry = this.#agenda.take(clock.now(), rounds.roundClock)
+      const entry = this.#agenda.take()
       if (!entry) return
       scope.spawn('redeem a ticket', (signal) => this.#work(entry, signal))
     }
@@ -495,6 +497,7 @@ export class Redeemer implements Service {
     if (before.kind === 'open' && state.kind === 'open' && before.reason === state.reason) return
     await tickets.saveTicketState(entry.hash, state, clock.now())
     entry.state = state
+    this.#noteWaiting(entry)
     if (state.kind !== 'submitted') this.#release(entry)
     if (isFinal(state) && !isFinal(before)) {
       this.#agenda.delete(entry)
@@ -510,10 +513,17 @@ export class Redeemer implements Service {
   /** The ticket is not on its way any more: those that waited for it have their turn. */
   #release(entry: Entry): void {
     if (!this.#claims.release(entry)) return
+    for (const waiting of this.#afterOthers.get(entry.ticket.sender) ?? []) this.#agenda.retryNow(waiting)
+    this.#alarm.ring()
+  }
+
+  /** Notes whether a ticket waits for others of its sender. */
+  #noteWaiting(entry: Entry): void {
     const { sender } = entry.ticket
-    this.#retry(({ state, ticket }) => {
-      return ticket.sender === sender && state.kind === 'open' && state.reason === 'after-others'
-    })
+    const waiting = this.#afterOthers.get(sender) ?? new Set()
+    if (entry.state.kind === 'open' && entry.state.reason === 'after-others') {
+      this.#afterOthers.set(sender, waiting.add(entry))
+    } else if (waiting.delete(entry) && waiting.size === 0) this.#afterOthers.delete(sender)
   }
 
   /**
@@ -562,8 +572,7 @@ export class Redeemer implements Service {
   }
 }
 
-function entryOf(ticket: WinningTicket, state: TicketState): Entry {
-  const hash = ticketHash(ticket)
+function entryOf({ hash, ticket, state }: OpenTicket): Entry {
   return {
     id: formatHex(hash),
     hash,

@@ -1,5 +1,5 @@
 import type { ChainUpdate } from '../domain/chain.ts'
-import { clampFloat, maxFloat, reserveShare, type SenderInfo } from '../domain/float.ts'
+import { clampFloat, maxFloat, payableAtMost, reserveShare, type SenderInfo } from '../domain/float.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Address } from '../lib/crypto.ts'
 import { Listeners } from '../lib/listeners.ts'
@@ -39,7 +39,7 @@ export class Senders implements Service {
   readonly #clock: Clock
   readonly #maxSenders: number
   readonly #known = new Map<Address, CachedRead<Funds>>()
-  readonly #pending = new Map<Address, bigint>()
+  readonly #pending = new Map<Address, { readonly amount: bigint; readonly count: number }>()
   readonly #onChange = new Listeners<Address | null>()
 
   constructor(
@@ -79,6 +79,12 @@ export class Senders implements Service {
     return info.deposit + clampFloat(reserveShare(info, this.#rounds.poolSize, claimed))
   }
 
+  /** The most that its tickets can be paid while they live, in wei, by its funds as they were last seen. */
+  async payable(sender: Address): Promise<bigint> {
+    const { info, claimed } = await this.#funds(sender).get()
+    return payableAtMost(info, this.#rounds.poolSize, claimed)
+  }
+
   /** The largest face value a ticket of this sender should have now, in wei; never below 0 (payments.md §10). */
   async maxFloat(sender: Address): Promise<bigint> {
     const { info, claimed } = await this.#funds(sender).get()
@@ -88,14 +94,20 @@ export class Senders implements Service {
 
   /** Face values of the sender's winning tickets that are not redeemed yet, in wei. */
   pending(sender: Address): bigint {
-    return this.#pending.get(sender) ?? 0n
+    return this.#pending.get(sender)?.amount ?? 0n
   }
 
-  /** Counts a winning ticket that is to be redeemed, or with a negative amount no longer counts it. */
+  /** How many winning tickets of the sender are not redeemed yet. */
+  pendingTickets(sender: Address): number {
+    return this.#pending.get(sender)?.count ?? 0
+  }
+
+  /** Counts one winning ticket that is to be redeemed, or with a negative amount no longer counts it. */
   addPending(sender: Address, amount: bigint): void {
     const sum = this.pending(sender) + amount
+    const count = this.pendingTickets(sender) + (amount < 0n ? -1 : 1)
     if (sum <= 0n) this.#pending.delete(sender)
-    else this.#pending.set(sender, sum)
+    else this.#pending.set(sender, { amount: sum, count })
     this.#onChange.tell(sender)
   }
 

@@ -4,6 +4,7 @@ import type { WinningTicket } from '../../src/domain/ticket.ts'
 import { ticketHash } from '../../src/domain/ticket.ts'
 import { NEW_TICKET, reasonOf, type TicketState } from '../../src/domain/ticket-state.ts'
 import { Store, type StoreOptions } from '../../src/io/store/store.ts'
+import { formatHex } from '../../src/lib/bytes.ts'
 import type { Address } from '../../src/lib/crypto.ts'
 import { seededDice } from '../../src/lib/dice.ts'
 import { NodeError } from '../../src/lib/errors.ts'
@@ -91,7 +92,7 @@ export function storeSuite(
     assert.equal(revealed, false)
     assert.deepEqual(await again.balance(ALICE, 'deadbeef'), credit)
     assert.deepEqual(await again.price(ALICE, 'deadbeef'), Rational.of(101n, 100n))
-    const [stored, ...others] = await again.unfinishedTickets()
+    const [stored, ...others] = (await Array.fromAsync(again.unfinishedTickets())).flat()
     assert.equal(others.length, 0)
     assert.deepEqual(stored, {
       hash: ticketHash(winner),
@@ -109,7 +110,7 @@ export function storeSuite(
     assert.equal(refused, null)
     assert.deepEqual([...(await store.noncesOf(new Uint8Array(32).fill(1))).used], [1])
     assert.deepEqual(await store.balance(ALICE, 'deadbeef'), Rational.of(5n))
-    assert.deepEqual(await store.unfinishedTickets(), [])
+    assert.deepEqual(await Array.fromAsync(store.unfinishedTickets()), [])
   })
 
   claim('of two payments with the same nonce at the same time one is recorded', async (store) => {
@@ -280,7 +281,7 @@ export function storeSuite(
     assert.deepEqual(await store.addTickets([...tickets, wonTicket(99)], NOW + 1), [wonTicket(99)])
     await store.saveTicketState(ticketHash(wonTicket(99)), { kind: 'refused', reason: 'invalid' }, NOW)
     const again = await reopen()
-    const unfinished = await again.unfinishedTickets()
+    const unfinished = (await Array.fromAsync(again.unfinishedTickets())).flat()
     assert.deepEqual(
       unfinished.map(({ ticket, state }) => [ticket.senderNonce, state]).sort(),
       states.slice(0, 3).map((state, i) => [i, state]),
@@ -297,6 +298,26 @@ export function storeSuite(
       { state: 'refused', reason: 'invalid', count: 1, faceValue: 10n ** 16n + 99n, paid: 0n },
       { state: 'submitted', reason: '', count: 2, faceValue: 2n * 10n ** 16n + 3n, paid: 0n },
     ])
+  })
+
+  claim('unfinished tickets come a page at a time, without those that are known', async (store) => {
+    const tickets = Array.from({ length: 600 }, (_, i) => wonTicket(i))
+    await store.addTickets(tickets, NOW)
+    await store.saveTicketState(ticketHash(tickets[0]!), { kind: 'refused', reason: 'expired' }, NOW)
+    await store.saveTicketState(ticketHash(tickets[1]!), { kind: 'submitted', txHash: null }, NOW)
+    await store.saveTicketState(ticketHash(tickets[2]!), { kind: 'delivered' }, NOW)
+    const pages = await Array.fromAsync(store.unfinishedTickets())
+    assert.ok(pages.every(({ length }) => length <= 250))
+    const nonces = (all: typeof pages) => all.flat().map(({ ticket }) => ticket.senderNonce)
+    assert.deepEqual(
+      nonces(pages).toSorted((a, b) => a - b),
+      tickets.slice(1).map((_, i) => i + 1),
+    )
+    const known = new Set(pages.flat().map(({ hash }) => formatHex(hash)))
+    known.delete(formatHex(ticketHash(tickets[7]!)))
+    known.delete(formatHex(ticketHash(tickets[2]!)))
+    const unknown = await Array.fromAsync(store.unfinishedTickets((hash) => known.has(hash)))
+    assert.deepEqual(nonces(unknown), [7, 2])
   })
 
   claim('tickets are counted as they come and go, never by reading all of them', async (store, reopen) => {
@@ -429,7 +450,7 @@ export function storeSuite(
         balances.reduce((sum, amount) => sum.add(amount), Rational.zero),
         Rational.of(40n),
       )
-      assert.equal((await stores[1]!.unfinishedTickets()).length, 40)
+      assert.equal((await Array.fromAsync(stores[1]!.unfinishedTickets())).flat().length, 40)
       const counted = await stores[1]!.countTickets()
       assert.deepEqual(
         counted.map(({ state, count }) => [state, count]),

@@ -2,6 +2,8 @@ import {
   constants,
   type Http2ServerRequest,
   type Http2ServerResponse,
+  type Http2Session,
+  type IncomingHttpHeaders,
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2'
@@ -39,12 +41,17 @@ const OWN_PEER = Symbol('own peer')
 /** Answers one plain request. */
 export type HttpHandler = (request: HttpRequest, response: HttpResponse) => Promise<void>
 
+/** Answers one gRPC call on its HTTP/2 stream. */
+export type StreamHandler = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void
+
 /** What is served on a port. */
 export interface Routes {
   /** Adds gRPC services. */
   grpc?(router: ConnectRouter): void
   /** The handler of a path (without its query), or null where there is none. */
   http?(path: string): HttpHandler | null
+  /** Takes over the bare stream of a gRPC call; null for a path of which the calls are answered as others are. */
+  stream?(path: string): StreamHandler | null
   /** Ends the streams that would otherwise go on: the endpoint is about to stop. */
   stop?(): void
 }
@@ -90,7 +97,6 @@ export class GrpcHandler {
   readonly #maxPending: number
   readonly #maxBuffered: number
   readonly #pending: FairBudget
-  readonly #peers = new WeakMap<ServerHttp2Session, Peer>()
 
   constructor(options: CallLimits, needs: { routes: readonly Routes[]; log: Log }) {
     const router = createConnectRouter({
@@ -128,7 +134,7 @@ export class GrpcHandler {
       return
     }
     const call = async () => {
-      const values = createContextValues().set(callPeer, this.#peerOf(request))
+      const values = createContextValues().set(callPeer, peerOf(request.stream))
       const universal = universalRequestFromNodeRequest(request, response, undefined, values)
       const body = bounded(request, { share, limitMs: this.#messageMs })
       const answer = await handler({ ...universal, body })
@@ -153,32 +159,36 @@ export class GrpcHandler {
     const name = connection?.host ?? 'unknown'
     return [{ name, maxBytes: HOST_PART * this.#maxBuffered, maxShares: this.#maxPending }]
   }
+}
 
-  #peerOf({ socket, stream }: Http2ServerRequest): Peer | null {
-    const session = stream.session as ServerHttp2Session | undefined
-    if (!session) return null
-    const known = this.#peers.get(session)
-    if (known) return known
-    const gone = new AbortController()
-    session.once('close', () => gone.abort())
-    const { remoteAddress = 'unknown', remotePort = 0 } = socket
-    const connection = connectionOf(socket)
-    const peer: Peer = {
-      address: hostAndPort(remoteAddress, remotePort),
-      host: hostOf(remoteAddress),
-      identity: ownIdentity(socket),
-      isTrusted: () => connection?.isTrusted ?? false,
-      trust: () => connection?.trust(),
-      gone: gone.signal,
-      ping: () =>
-        new Promise((resolve, reject) => {
-          const isSent = !session.destroyed && session.ping((error) => (error ? reject(error) : resolve()))
-          if (!isSent) reject(new Error('the connection takes no ping'))
-        }),
-    }
-    this.#peers.set(session, peer)
-    return peer
+const peers = new WeakMap<ServerHttp2Session, Peer>()
+
+/** The other end of a stream's connection; null when that is gone. */
+export function peerOf({ session: opened }: { readonly session?: Http2Session | undefined }): Peer | null {
+  const session = opened as ServerHttp2Session | undefined
+  if (!session) return null
+  const known = peers.get(session)
+  if (known) return known
+  const gone = new AbortController()
+  session.once('close', () => gone.abort())
+  const { socket } = session
+  const { remoteAddress = 'unknown', remotePort = 0 } = socket
+  const connection = connectionOf(socket as Socket)
+  const peer: Peer = {
+    address: hostAndPort(remoteAddress, remotePort),
+    host: hostOf(remoteAddress),
+    identity: ownIdentity(socket),
+    isTrusted: () => connection?.isTrusted ?? false,
+    trust: () => connection?.trust(),
+    gone: gone.signal,
+    ping: () =>
+      new Promise((resolve, reject) => {
+        const isSent = !session.destroyed && session.ping((error) => (error ? reject(error) : resolve()))
+        if (!isSent) reject(new Error('the connection takes no ping'))
+      }),
   }
+  peers.set(session, peer)
+  return peer
 }
 
 /**
@@ -240,7 +250,12 @@ export function ownIdentity(socket: Socket): string | null {
 
 /** Whether a request is a gRPC call (wire.md §2, dispatch). */
 export function isCall(request: HttpRequest, response: HttpResponse): request is Http2ServerRequest {
-  return 'stream' in response && (request.headers['content-type'] ?? '').startsWith('application/grpc')
+  return 'stream' in response && hasCall(request.headers)
+}
+
+/** Whether headers over HTTP/2 are those of a gRPC call. */
+export function hasCall(headers: IncomingHttpHeaders): boolean {
+  return (headers['content-type'] ?? '').startsWith('application/grpc')
 }
 
 /** A call's failure as the peer gets it: status UNKNOWN and the error's text (wire.md §3). Only our own texts leave. */

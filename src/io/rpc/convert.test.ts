@@ -549,7 +549,7 @@ test('what a peer may not send is refused in the peers’ own words', () => {
       parseSegmentHeader,
       Buffer.alloc(300_000).toString('base64'),
       'bad-message',
-      'cannot accept the message: more than 262144 bytes',
+      'the header of the segment has 400000 bytes, at most 32768 are taken',
     ],
     [parsePaymentHeader, '!!!!', 'bad-base64', 'base64 decode error: illegal base64 data'],
     [parsePaymentHeader, bytes('0aff'), 'bad-message', 'protobuf unmarshal error: cannot parse the message'],

@@ -13,7 +13,7 @@ import { defaultCapabilities } from '../../domain/capabilities.ts'
 import type { WinningTicket } from '../../domain/ticket.ts'
 import { parseHex } from '../../lib/bytes.ts'
 import { systemClock } from '../../lib/clock.ts'
-import { keccak256, ZERO_ADDRESS } from '../../lib/crypto.ts'
+import { type Address, keccak256, ZERO_ADDRESS } from '../../lib/crypto.ts'
 import { seededDice, systemDice } from '../../lib/dice.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
@@ -108,8 +108,9 @@ describe('over IPv6', { skip: WITHOUT_IPV6 }, () => {
       const api = {
         queue: async (taken: WinningTicket) => void queued.push(taken),
         maxFloat: async () => 7n,
-        async *floats() {
-          yield 7n
+        listen: (_: Address, tell: (value: bigint) => void) => {
+          tell(7n)
+          return () => {}
         },
       }
       const routes = new RedeemerEndpoint(
@@ -124,7 +125,7 @@ describe('over IPv6', { skip: WITHOUT_IPV6 }, () => {
       assert.equal(queued.length, 1)
     }
     const [elsewhere, caller] = ownCerts(t, 'redeemer=::2', 'orchestrator=::1') as [OwnCerts, OwnCerts]
-    const api = { queue: async () => {}, maxFloat: async () => 7n, async *floats() {} }
+    const api = { queue: async () => {}, maxFloat: async () => 7n, listen: () => () => {} }
     const url = await serve(
       t,
       elsewhere,

@@ -51,8 +51,9 @@ async function redeemer(t: TestContext, own: OwnCerts | null) {
   const api = {
     queue: async (ticket: WinningTicket) => void queued.push(ticket),
     maxFloat: async () => 7n,
-    async *floats() {
-      yield 7n
+    listen: (_: unknown, tell: (value: bigint) => void) => {
+      tell(7n)
+      return () => {}
     },
   }
   const routes = new RedeemerEndpoint({ secret: '', ownOnly: own !== null }, { api, log: silentLog })

@@ -11,7 +11,6 @@ import { eventually } from '../../../test/until.ts'
 import recorded from '../../../test/vectors/wire.json' with { type: 'json' }
 import { HandedTicketError } from '../../domain/handed-ticket.ts'
 import type { WinningTicket } from '../../domain/ticket.ts'
-import { Alarm } from '../../lib/alarm.ts'
 import { parseHex } from '../../lib/bytes.ts'
 import { systemClock } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
@@ -35,8 +34,7 @@ class FakeDesk implements RedeemerApi {
   readonly queued: WinningTicket[] = []
   value = 100n * 10n ** 18n
   failure: Error | null = null
-  listeners = 0
-  readonly #changed = new Set<Alarm>()
+  readonly #listeners = new Set<(value: bigint) => void>()
 
   async queue(ticket: WinningTicket): Promise<void> {
     if (this.failure) throw this.failure
@@ -48,24 +46,21 @@ class FakeDesk implements RedeemerApi {
     return this.value
   }
 
-  async *floats(_: Address, signal: AbortSignal): AsyncGenerator<bigint, void> {
-    const alarm = new Alarm()
-    this.#changed.add(alarm)
-    this.listeners++
-    try {
-      while (!signal.aborted) {
-        yield this.value
-        await alarm.wait(systemClock, 60_000, signal).catch(() => {})
-      }
-    } finally {
-      this.listeners--
-      this.#changed.delete(alarm)
-    }
+  listen(_: Address, tell: (value: bigint) => void): () => void {
+    if (this.failure) throw this.failure
+    const listener = (value: bigint) => tell(value)
+    this.#listeners.add(listener)
+    tell(this.value)
+    return () => void this.#listeners.delete(listener)
+  }
+
+  get listeners(): number {
+    return this.#listeners.size
   }
 
   tell(value: bigint): void {
     this.value = value
-    for (const alarm of this.#changed) alarm.ring()
+    for (const listener of this.#listeners) listener(value)
   }
 }
 

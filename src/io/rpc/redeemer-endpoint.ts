@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
 import { create } from '@bufbuild/protobuf'
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect'
 import type { WinningTicket } from '../../domain/ticket.ts'
@@ -5,9 +6,10 @@ import { type Clock, systemClock } from '../../lib/clock.ts'
 import { type Address, equalTexts } from '../../lib/crypto.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
-import { callPeer, type Routes } from './calls.ts'
+import { callPeer, type Peer, peerOf, type Routes, type StreamHandler } from './calls.ts'
 import { readAddress, readTicket, writeMaxFloat } from './convert.ts'
-import { type MaxFloatUpdate, QueueTicketResSchema, TicketRedeemer } from './gen/redeemer_pb.ts'
+import { FloatStreams, type ListenToFloat } from './float-streams.ts'
+import { QueueTicketResSchema, TicketRedeemer } from './gen/redeemer_pb.ts'
 import { type PeerLimitOptions, PeerLimits } from './peer-limits.ts'
 
 /** The header in which an orchestrator shows the secret it shares with its redeemer. Not known to Go nodes. */
@@ -34,9 +36,11 @@ export interface RedeemerApi {
   /** Resolves once the ticket is on disk. */
   queue(ticket: WinningTicket): Promise<void>
   maxFloat(sender: Address): Promise<bigint>
-  /** The sender's float and its changes, until the signal is aborted. */
-  floats(sender: Address, signal: AbortSignal): AsyncIterable<bigint>
+  /** Tells the sender's float, and its changes until what it returns is called. */
+  listen(sender: Address, tell: (value: bigint) => void): () => void
 }
+
+const MONITOR_PATH = `/${TicketRedeemer.typeName}/${TicketRedeemer.method.monitorMaxFloat.name}`
 
 /** What the codes of refusals are on the wire (wire.md §14); what is not here is INTERNAL. */
 const CODES: Readonly<Record<string, Code>> = {
@@ -47,6 +51,8 @@ const CODES: Readonly<Record<string, Code>> = {
   'not-winning': Code.InvalidArgument,
   expired: Code.InvalidArgument,
   'no-room': Code.ResourceExhausted,
+  'beyond-funds': Code.ResourceExhausted,
+  'funds-unknown': Code.ResourceExhausted,
 }
 
 /** What a redeemer serves (wire.md §14). */
@@ -57,7 +63,7 @@ export class RedeemerEndpoint implements Routes {
   readonly #log: Log
   readonly #tickets: PeerLimits
   readonly #floatCalls: PeerLimits
-  readonly #stopping = new AbortController()
+  readonly #streams = new FloatStreams()
 
   constructor(
     options: {
@@ -80,54 +86,70 @@ export class RedeemerEndpoint implements Routes {
   }
 
   stop(): void {
-    this.#stopping.abort()
+    this.#streams.stop()
   }
 
   readonly grpc = (router: ConnectRouter): void => {
     const api = this.#api
     router.service(TicketRedeemer, {
       queueTicket: (request, context) =>
-        this.#answer(context, async () => {
-          this.#limit(this.#tickets, context, 'hands in tickets')
+        this.#answer(context, { limits: this.#tickets, what: 'hands in tickets' }, async () => {
           await api.queue(understood(() => readTicket(request)))
           return create(QueueTicketResSchema)
         }),
       maxFloat: ({ sender }, context) =>
-        this.#answer(context, async () => {
-          this.#limit(this.#floatCalls, context, 'asks for floats')
-          return writeMaxFloat(await api.maxFloat(readAddress(sender)))
-        }),
-      monitorMaxFloat: ({ sender }, context) => this.#floats(readAddress(sender), context),
+        this.#answer(context, { limits: this.#floatCalls, what: 'asks for floats' }, async () =>
+          writeMaxFloat(await api.maxFloat(readAddress(sender))),
+        ),
     })
   }
 
-  async *#floats(sender: Address, context: HandlerContext): AsyncGenerator<MaxFloatUpdate, void> {
-    this.#admit(context)
-    const host = hostOf(context)
-    this.#limit(this.#floatCalls, context, 'asks for floats')
-    const giveBack = this.#floatCalls.takeStream(host)
-    if (!giveBack) {
-      throw new ConnectError(`${host} listens to too many floats already`, Code.ResourceExhausted)
-    }
-    const signal = AbortSignal.any([context.signal, this.#stopping.signal])
+  /** A stream of floats takes much less without the library's part in it. */
+  readonly stream = (path: string): StreamHandler | null =>
+    path === MONITOR_PATH ? (stream, headers) => this.#monitor(stream, headers) : null
+
+  #monitor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
     try {
-      for await (const value of this.#api.floats(sender, signal)) yield writeMaxFloat(value)
+      const onClose = this.#admitStream(peerOf(stream), headers)
+      const listen: ListenToFloat = (sender, tell) => {
+        try {
+          return this.#api.listen(sender, tell)
+        } catch (error) {
+          throw this.#failure(error)
+        }
+      }
+      this.#streams.take(stream, headers, { listen, onClose })
     } catch (error) {
-      throw this.#failure(error)
-    } finally {
-      giveBack()
+      this.#streams.refuse(stream, headers, this.#failure(error))
     }
   }
 
-  #limit(limits: PeerLimits, context: HandlerContext, what: string): void {
-    const host = hostOf(context)
+  /** Gives what gives the host's stream back. Throws ConnectError. */
+  #admitStream(peer: Peer | null, headers: IncomingHttpHeaders): () => void {
+    this.#limit(this.#floatCalls, peer, 'asks for floats')
+    const shown = headers[REDEEMER_SECRET_HEADER]
+    this.#admit(peer, typeof shown === 'string' ? shown : '')
+    const giveBack = this.#floatCalls.takeStream(hostOf(peer))
+    if (giveBack) return giveBack
+    throw new ConnectError(`${hostOf(peer)} listens to too many floats already`, Code.ResourceExhausted)
+  }
+
+  #limit(limits: PeerLimits, peer: Peer | null, what: string): void {
+    const host = hostOf(peer)
     if (limits.takeCall(host)) return
     this.#log.debug('a host asks for too much', { host, what })
     throw new ConnectError(`${host} ${what} too fast: try again later`, Code.ResourceExhausted)
   }
 
-  async #answer<Answer>(context: HandlerContext, work: () => Promise<Answer>): Promise<Answer> {
-    this.#admit(context)
+  async #answer<Answer>(
+    { requestHeader, values }: HandlerContext,
+    { limits, what }: { limits: PeerLimits; what: string },
+    work: () => Promise<Answer>,
+  ): Promise<Answer> {
+    const peer = values.get(callPeer)
+    // First, so that nobody tries secrets faster than it may ask.
+    this.#limit(limits, peer, what)
+    this.#admit(peer, requestHeader.get(REDEEMER_SECRET_HEADER) ?? '')
     try {
       return await work()
     } catch (error) {
@@ -135,15 +157,14 @@ export class RedeemerEndpoint implements Routes {
     }
   }
 
-  #admit({ requestHeader, values }: HandlerContext): void {
-    if (this.#ownOnly && !values.get(callPeer)?.identity) {
+  #admit(peer: Peer | null, shown: string): void {
+    if (this.#ownOnly && !peer?.identity) {
       throw new ConnectError(
         'this redeemer asks for a certificate: give the orchestrator -certs too',
         Code.Unauthenticated,
       )
     }
     if (this.#secret === '') return
-    const shown = requestHeader.get(REDEEMER_SECRET_HEADER) ?? ''
     if (equalTexts(shown, this.#secret)) return
     throw new ConnectError(
       shown === ''
@@ -162,8 +183,8 @@ export class RedeemerEndpoint implements Routes {
   }
 }
 
-function hostOf({ values }: HandlerContext): string {
-  return values.get(callPeer)?.host ?? 'unknown'
+function hostOf(peer: Peer | null): string {
+  return peer?.host ?? 'unknown'
 }
 
 function understood<Value>(read: () => Value): Value {

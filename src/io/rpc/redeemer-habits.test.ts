@@ -45,14 +45,10 @@ async function scene(t: TestContext, habits: { alpn: string[] | null; tls?: bool
       queued.push(ticket)
     },
     maxFloat: async () => 7n,
-    async *floats(_: unknown, signal: AbortSignal) {
+    listen: (_: unknown, tell: (value: bigint) => void) => {
       listeners++
-      try {
-        yield 7n
-        await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
-      } finally {
-        listeners--
-      }
+      tell(7n)
+      return () => void listeners--
     },
   }
   const routes = [new RedeemerEndpoint({ secret: '' }, { api, log: silentLog })]
@@ -141,8 +137,9 @@ for (const name of ['HTTP/2', 'HTTP/2 without ALPN', 'HTTP/2 of a peer that offe
     const api = {
       queue: async (ticket: WinningTicket) => void queued.push(ticket),
       maxFloat: async () => 7n,
-      async *floats() {
-        yield 7n
+      listen: (_: unknown, tell: (value: bigint) => void) => {
+        tell(7n)
+        return () => {}
       },
     }
     const endpoint = new Endpoint(

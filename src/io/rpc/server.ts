@@ -4,7 +4,9 @@ import {
   createServer as createHttp2Server,
   type Http2Server,
   type Http2ServerResponse,
+  type IncomingHttpHeaders,
   type ServerHttp2Session,
+  type ServerHttp2Stream,
 } from 'node:http2'
 import { createServer as createTcpServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
@@ -13,7 +15,15 @@ import { type Dice, systemDice } from '../../lib/dice.ts'
 import { listen } from '../../lib/listen.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
-import { type CallLimits, GrpcHandler, isCall, markOwn, type Routes } from './calls.ts'
+import {
+  type CallLimits,
+  GrpcHandler,
+  hasCall,
+  isCall,
+  markOwn,
+  type Routes,
+  type StreamHandler,
+} from './calls.ts'
 import type { Identity } from './certificate.ts'
 import { type ConnectionLimitOptions, ConnectionLimits, connectionOf } from './connection-limits.ts'
 import { MAX_MESSAGE_BYTES } from './convert.ts'
@@ -189,6 +199,15 @@ export class Endpoint implements Service {
       streamResetRate: RESETS_PER_SECOND,
     })
     server.on('request', (request, response) => this.#answer(request, response))
+    // A stream that somebody takes as it is gets no request and no response made for it.
+    const [makeRequest] = server.listeners('stream') as [(...of: unknown[]) => void]
+    server.removeAllListeners('stream')
+    server.on('stream', (stream, headers, ...others) => {
+      const take = this.#streamHandler(headers)
+      if (!take) return makeRequest(stream, headers, ...others)
+      this.#began(stream, stream.session?.socket as Socket | undefined)
+      take(stream, headers)
+    })
     server.on('sessionError', (error) => this.#needs.log.debug('a connection failed', { error }))
     server.on('session', (session) => {
       if (session.destroyed) return
@@ -287,14 +306,28 @@ export class Endpoint implements Service {
     })
   }
 
-  #answer(request: HttpRequest, response: HttpResponse): void {
+  /** Counts an exchange until it is closed. */
+  #began(exchange: HttpResponse | ServerHttp2Stream, socket: Socket | undefined): void {
     this.#active++
-    const end = connectionOf(request.socket)?.begin()
-    response.once('close', () => {
+    const end = connectionOf(socket)?.begin()
+    exchange.once('close', () => {
       end?.()
       this.#active--
       if (this.#active === 0) this.#onIdle()
     })
+  }
+
+  #streamHandler(headers: IncomingHttpHeaders & { ':path'?: string }): StreamHandler | null {
+    if (!hasCall(headers)) return null
+    for (const routes of this.#needs.routes) {
+      const handler = routes.stream?.(headers[':path'] ?? '')
+      if (handler) return handler
+    }
+    return null
+  }
+
+  #answer(request: HttpRequest, response: HttpResponse): void {
+    this.#began(response, request.socket)
     if (headerBytes(request) > MAX_HEADER_BYTES) {
       refuse(request, response, 431, 'Request Header Fields Too Large')
       return

@@ -100,7 +100,7 @@ test('a queue is taken over once, however often it is imported, but for tickets 
     const needs = { read: () => readGoTicketQueue(path), tickets: store, clock: new WoundClock(), log }
     await new TicketImport({ recipient: RECIPIENT }, needs).start()
   }
-  assert.equal((await store.unfinishedTickets()).length, mine.length)
+  assert.equal((await Array.fromAsync(store.unfinishedTickets())).flat().length, mine.length)
   assert.deepEqual(
     said.filter(([message]) => message === 'winning tickets taken over').map(([, fields]) => fields),
     [

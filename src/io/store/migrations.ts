@@ -60,4 +60,8 @@ export const MIGRATIONS: readonly Migration[] = [
     ],
     fill: fillTotals,
   },
+  {
+    version: 3,
+    statements: [`create index tickets_by_state_and_hash on tickets (state, hash)`],
+  },
 ]

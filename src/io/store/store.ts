@@ -2,7 +2,8 @@ import type { Kysely } from 'kysely'
 import type { PricePerPixel, WinningTicket } from '../../domain/ticket.ts'
 import type { TicketState } from '../../domain/ticket-state.ts'
 import type { StoredTransaction } from '../../domain/transaction.ts'
-import { formatHex } from '../../lib/bytes.ts'
+import { formatHex, type Hex } from '../../lib/bytes.ts'
+import { settle } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { type Dice, systemDice } from '../../lib/dice.ts'
 import { Rational } from '../../lib/rational.ts'
@@ -32,6 +33,7 @@ import {
   takeLeftovers,
 } from './session-rows.ts'
 import type { Tables } from './tables.ts'
+import { unfinishedHashes, unfinishedRows } from './ticket-pages.ts'
 import { columnsOfState, stateOfRow, ticketOfRow } from './ticket-row.ts'
 import { addToTotals, changeOf, changeOfWinners, readTotals } from './ticket-totals.ts'
 import { rowOfTransaction, transactionOfRow } from './transaction-row.ts'
@@ -274,15 +276,18 @@ export class Store
     return this.#write((tx, shared) => this.#insertTickets(tx, shared, tickets, nowMs))
   }
 
-  async unfinishedTickets(): Promise<StoredTicket[]> {
-    const rows = await this.#db
-      .selectFrom('tickets')
-      .selectAll()
-      .where('state', 'in', ['open', 'submitted', 'delivered'])
-      .orderBy('received_at')
-      .orderBy('hash')
-      .execute()
-    return rows.map((row) => ticketOfRow(row as Row))
+  async *unfinishedTickets(
+    isKnown: (hash: Hex) => boolean = () => false,
+  ): AsyncGenerator<readonly StoredTicket[]> {
+    for await (const hashes of unfinishedHashes(this.#db)) {
+      const rows = await unfinishedRows(
+        this.#db,
+        hashes.filter((hash) => !isKnown(hash)),
+      )
+      if (rows.length > 0) yield rows.map((row) => ticketOfRow(row as Row))
+      // SQLite answers at once: others have their turn between two portions.
+      await settle()
+    }
   }
 
   async redeemedSince(block: bigint): Promise<StoredTicket[]> {

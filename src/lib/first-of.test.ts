@@ -1,0 +1,21 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { firstOf } from './first-of.ts'
+
+test('the first of any items are those that sorting puts in front, equal ones in the order in which they came', () => {
+  const item = fc.record({ key: fc.integer({ min: 0, max: 20 }), name: fc.string() })
+  fc.assert(
+    fc.property(fc.array(item, { maxLength: 60 }), fc.integer({ min: 1, max: 20 }), (items, count) => {
+      const compare = (a: { key: number }, b: { key: number }) => a.key - b.key
+      assert.deepEqual(firstOf(items, count, compare), items.toSorted(compare).slice(0, count))
+    }),
+  )
+})
+
+test('without a bound they are all sorted', () => {
+  assert.deepEqual(
+    firstOf([3, 1, 2], Number.POSITIVE_INFINITY, (a, b) => a - b),
+    [1, 2, 3],
+  )
+})
