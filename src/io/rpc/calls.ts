@@ -10,7 +10,7 @@ import {
 } from '@connectrpc/connect'
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from '@connectrpc/connect-node'
 import { messageOf, NodeError } from '../../lib/errors.ts'
-import { hostAndPort } from '../../lib/hosts.ts'
+import { hostAndPort, withoutMapping } from '../../lib/hosts.ts'
 import type { Log } from '../../lib/log.ts'
 import { cut, type HttpRequest, type HttpResponse, refuse } from './http-exchange.ts'
 
@@ -108,10 +108,10 @@ export class GrpcHandler {
     if (known) return known
     const gone = new AbortController()
     session.once('close', () => gone.abort())
-    const { remoteAddress = 'unknown', remotePort = 0 } = socket
+    const host = withoutMapping(socket.remoteAddress ?? 'unknown')
     const peer: Peer = {
-      address: hostAndPort(remoteAddress, remotePort),
-      host: remoteAddress,
+      address: hostAndPort(host, socket.remotePort ?? 0),
+      host,
       isOwn: isOwn(socket),
       gone: gone.signal,
       ping: () =>
