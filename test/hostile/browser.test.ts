@@ -6,6 +6,7 @@ import type { GatewayHttpOptions } from '../../src/io/http/gateway-http.ts'
 import { hostAndPort } from '../../src/lib/hosts.ts'
 import { silentLog } from '../../src/lib/log.ts'
 import { Supervisor } from '../../src/lib/service.ts'
+import { rawRequest, startEndpoint, TRANSPORTS } from '../endpoint.ts'
 import { startGatewayPort } from '../gateway-port.ts'
 import { WITHOUT_IPV6 } from '../ipv6.ts'
 import { sendRaw } from '../raw-http.ts'
@@ -280,4 +281,25 @@ describe('the control API answers', () => {
     assert.equal((await ask('Host: [2001:db8::1]')).status, 403)
     assert.equal((await ask('Host: {at}', `Origin: ${EVIL}`)).status, 403)
   })
+})
+
+test('an orchestrator’s port in clear text does no work for what a page can send, and grants no more', async () => {
+  await using endpoint = await startEndpoint({ plain: true })
+  const headers = { origin: EVIL, 'sec-fetch-site': 'cross-site', 'content-type': 'text/plain' }
+  const transport = TRANSPORTS['plain HTTP/1.1']
+  for (const path of ['/segment', '/payment', '/net.Orchestrator/GetOrchestrator', '/']) {
+    const posted = await rawRequest(endpoint.port, transport, {
+      ...{ method: 'POST', path, headers, body: Buffer.from(BODY) },
+    })
+    assert.ok(posted.status >= 400, `${path} ${posted.status}`)
+    const asked = { ...headers, 'access-control-request-headers': 'livepeer-segment' }
+    const preflight = await rawRequest(endpoint.port, transport, { method: 'OPTIONS', path, headers: asked })
+    for (const answer of [posted, preflight]) {
+      assert.deepEqual(
+        Object.keys(answer.headers).filter((name) => name.startsWith('access-control')),
+        [],
+      )
+    }
+  }
+  assert.equal(endpoint.api.admitted.length, 0)
 })
