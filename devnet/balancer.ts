@@ -4,8 +4,9 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { NodeError } from '../src/lib/errors.ts'
+import { hostAndPort } from '../src/lib/hosts.ts'
 import { type Leashed, release, spawnLeashed } from './leash.ts'
-import { canConnect } from './tcp-link.ts'
+import { canConnect, LOOPBACK } from './tcp-link.ts'
 
 /** A node behind the balancer: where it works, and where it says whether it wants work. */
 export interface Backend {
@@ -30,6 +31,8 @@ export function startBalancer(options: {
   readonly port: number
   readonly backends: readonly Backend[]
   readonly folder: string
+  /** Where it listens and the nodes do; 127.0.0.1 unless given. */
+  readonly host?: string
 }): Promise<Balancer> {
   return hasHaproxy() ? HaproxyBalancer.start(options) : ForwardingBalancer.start(options)
 }
@@ -40,10 +43,10 @@ export function hasHaproxy(): boolean {
 }
 
 /** The balancer's configuration, as an operator would write it. */
-export function haproxyConfig(port: number, backends: readonly Backend[]): string {
+export function haproxyConfig(port: number, backends: readonly Backend[], host = LOOPBACK): string {
   const servers = backends.map(
     (node) =>
-      `  server ${node.name} 127.0.0.1:${node.port} check port ${node.controlPort} inter ${HEALTH_MS}ms fall 1 rise 1`,
+      `  server ${node.name} ${hostAndPort(host, node.port)} check port ${node.controlPort} inter ${HEALTH_MS}ms fall 1 rise 1`,
   )
   return `defaults
   mode tcp
@@ -52,7 +55,7 @@ export function haproxyConfig(port: number, backends: readonly Backend[]): strin
   timeout server 60s
   timeout check ${HEALTH_TIMEOUT_MS}ms
 frontend orchestrators
-  bind 127.0.0.1:${port}
+  bind ${hostAndPort(host, port)}
   default_backend nodes
 backend nodes
   balance roundrobin
@@ -73,15 +76,20 @@ class HaproxyBalancer implements Balancer {
     this.#child = child
   }
 
-  static async start({ port, backends, folder }: Parameters<typeof startBalancer>[0]): Promise<Balancer> {
+  static async start({
+    port,
+    backends,
+    folder,
+    host,
+  }: Parameters<typeof startBalancer>[0]): Promise<Balancer> {
     const config = join(folder, 'haproxy.cfg')
-    await writeFile(config, haproxyConfig(port, backends))
+    await writeFile(config, haproxyConfig(port, backends, host))
     const child = spawnLeashed('haproxy', ['-db', '-f', config])
     let said = ''
     child.stdout.resume()
     child.stderr.on('data', (chunk: Buffer) => (said = (said + chunk.toString()).slice(-2_000)))
     const deadline = Date.now() + READY_MS
-    while (!(await canConnect(port))) {
+    while (!(await canConnect(port, host))) {
       if (child.exitCode !== null || Date.now() > deadline) {
         await release(child)
         throw new NodeError('balancer-failed', `HAProxy does not listen on port ${port}: ${said.trim()}`)
@@ -103,23 +111,25 @@ class ForwardingBalancer implements Balancer {
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
   readonly #backends: readonly Backend[]
+  readonly #host: string
   readonly #healthy = new Set<Backend>()
   readonly #stop = new AbortController()
   #next = 0
 
-  private constructor(port: number, backends: readonly Backend[]) {
+  private constructor({ port, backends, host = LOOPBACK }: Parameters<typeof startBalancer>[0]) {
     this.port = port
+    this.#host = host
     this.#backends = backends
     this.#server = createServer((near) => this.#join(near))
   }
 
-  static async start({ port, backends }: Parameters<typeof startBalancer>[0]): Promise<Balancer> {
-    const balancer = new ForwardingBalancer(port, backends)
+  static async start(options: Parameters<typeof startBalancer>[0]): Promise<Balancer> {
+    const balancer = new ForwardingBalancer(options)
     await new Promise<void>((resolve, reject) => {
       balancer.#server.once('error', reject)
-      balancer.#server.listen(port, '127.0.0.1', resolve)
+      balancer.#server.listen(options.port, balancer.#host, resolve)
     })
-    for (const backend of backends) void balancer.#watch(backend)
+    for (const backend of options.backends) void balancer.#watch(backend)
     return balancer
   }
 
@@ -132,7 +142,7 @@ class ForwardingBalancer implements Balancer {
   async #watch(backend: Backend): Promise<void> {
     const { signal } = this.#stop
     while (!signal.aborted) {
-      const isHealthy = await fetch(`http://127.0.0.1:${backend.controlPort}/healthz`, {
+      const isHealthy = await fetch(`http://${hostAndPort(this.#host, backend.controlPort)}/healthz`, {
         signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS),
       }).then(
         (response) => response.ok,
@@ -148,7 +158,7 @@ class ForwardingBalancer implements Balancer {
     const backends = this.#backends.filter((backend) => this.#healthy.has(backend))
     const backend = backends[this.#next++ % Math.max(1, backends.length)]
     if (!backend) return void near.destroy()
-    const far = connect(backend.port, '127.0.0.1')
+    const far = connect(backend.port, this.#host)
     for (const socket of [near, far]) {
       this.#sockets.add(socket)
       socket.on('error', () => {})

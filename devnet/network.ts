@@ -3,13 +3,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { writeKeyFile } from '../src/io/chain/keystore.ts'
 import { type Address, addressOfKey } from '../src/lib/crypto.ts'
+import { hostAndPort } from '../src/lib/hosts.ts'
 import { Anvil } from './anvil.ts'
 import { devnetKey, devnetKeyBytes } from './artifacts.ts'
 import { type Balancer, startBalancer } from './balancer.ts'
 import { type NodeEntry, NodeProcess } from './node-process.ts'
 import { Protocol } from './protocol.ts'
 import { hasBalancer, type NodeKind, type PlannedNode, planOf, REGISTERED, type Setup } from './setups.ts'
-import { freePort, freePortNear, TcpLink } from './tcp-link.ts'
+import { freePort, freePortNear, LOOPBACK, TcpLink } from './tcp-link.ts'
 
 const ETHER = 10n ** 18n
 const PASSWORD = 'devnet'
@@ -58,6 +59,8 @@ export interface NetworkOptions {
   readonly gatewayFunds?: bigint
   /** The ports that everybody knows, where they are free; otherwise any, so that several networks can run at once. */
   readonly usualPorts?: boolean
+  /** Where everything listens: chain, balancer and nodes; 127.0.0.1 unless given. */
+  readonly host?: string
   /** Seconds between blocks. */
   readonly blockTimeS?: number
   /** Blocks. */
@@ -153,7 +156,7 @@ export class Network implements AsyncDisposable {
     await using stack = new AsyncDisposableStack()
     const folder = await mkdtemp(join(tmpdir(), 'livepeer-devnet-'))
     stack.defer(() => rm(folder, { recursive: true, force: true }))
-    const setup = options.setup ?? 'single'
+    const { host = LOOPBACK, setup = 'single' } = options
     const plan = [...planOf(setup), GATEWAY]
     const port = options.usualPorts ? freePortNear : freePort
     const ports = await portsFor(plan, port)
@@ -165,7 +168,7 @@ export class Network implements AsyncDisposable {
     const protocol = await Protocol.deploy(anvil, { roundLength: options.roundLength ?? ROUND_LENGTH })
     const isBalanced = hasBalancer(setup)
     const publicPort = isBalanced ? await port(8940) : ports.get('orchestrator')!.service
-    const serviceUri = `https://127.0.0.1:${publicPort}`
+    const serviceUri = `https://${hostAndPort(host, publicPort)}`
     const registered = await protocol.bondAndRegister(devnetKey(REGISTERED), { stake: STAKE, serviceUri })
     for (const { account } of plan.filter(({ needsGas }) => needsGas)) {
       await anvil.setBalance(addressOfKey(devnetKeyBytes(account!)), GAS_MONEY)
@@ -183,30 +186,32 @@ export class Network implements AsyncDisposable {
     const passwordFile = join(folder, 'password')
     await writeFile(passwordFile, `${PASSWORD}\n`, { mode: 0o600 })
     const addresses = Object.fromEntries(
-      plan.map(({ name }) => [name, `127.0.0.1:${ports.get(name)!.service}`]),
+      plan.map(({ name }) => [name, hostAndPort(host, ports.get(name)!.service)]),
     )
     const redeemerName = plan.find(({ kind }) => kind === 'redeemer')?.name
     let redeemerLink: TcpLink | null = null
     if (options.cuttable && redeemerName) {
       redeemerLink = stack.use(await TcpLink.open(ports.get(redeemerName)!.service))
     }
+    // The chain itself listens on 127.0.0.1.
+    const chainDoor = host === LOOPBACK ? anvil : stack.use(await TcpLink.open(anvil.port, host))
     const nodes: NetworkNode[] = []
     for (const planned of plan) {
       const { name, kind } = planned
       const isLinked = options.cuttable && planned.account !== null && kind !== 'gateway'
       const chainLink = isLinked ? stack.use(await TcpLink.open(anvil.port)) : null
-      const chainPorts = chainLink
-        ? [chainLink.port, ...(options.spareEndpoint ? [anvil.port] : [])]
-        : [anvil.port]
+      const chainAddresses = chainLink
+        ? [chainLink, ...(options.spareEndpoint ? [anvil] : [])].map((end) => hostAndPort(LOOPBACK, end.port))
+        : [hostAndPort(host, chainDoor.port)]
       const seen =
         redeemerLink && kind === 'orchestrator'
-          ? { ...addresses, [redeemerName!]: `127.0.0.1:${redeemerLink.port}` }
+          ? { ...addresses, [redeemerName!]: hostAndPort(LOOPBACK, redeemerLink.port) }
           : addresses
-      const control = `127.0.0.1:${ports.get(name)!.control}`
+      const control = hostAndPort(host, ports.get(name)!.control)
       const entry = entryOf(options, kind)
       const account = planned.account === null ? null : devnetKeyBytes(planned.account)
       const chainFlags = account
-        ? await flagsOfChain({ account, name, folder, passwordFile, chainPorts, protocol })
+        ? await flagsOfChain({ account, name, folder, passwordFile, chainAddresses, protocol })
         : []
       nodes.push({
         kind,
@@ -235,7 +240,7 @@ export class Network implements AsyncDisposable {
       .filter(({ kind }) => kind === 'orchestrator')
       .map(({ name }) => ({ name, port: ports.get(name)!.service, controlPort: ports.get(name)!.control }))
     const balancer = isBalanced
-      ? stack.use(await startBalancer({ port: publicPort, backends, folder }))
+      ? stack.use(await startBalancer({ port: publicPort, backends, folder, host }))
       : null
     options.signal?.throwIfAborted()
     options.signal?.removeEventListener('abort', giveUp)
@@ -293,14 +298,15 @@ async function flagsOfChain(how: {
   name: string
   folder: string
   passwordFile: string
-  chainPorts: readonly number[]
+  /** HOST:PORT. */
+  chainAddresses: readonly string[]
   protocol: Protocol
 }): Promise<string[]> {
   const keystore = join(how.folder, how.name, 'keystore')
   await mkdir(keystore, { recursive: true })
   // A real key file costs seconds of work by design; these keys are known to everyone.
   await writeKeyFile(keystore, how.account, PASSWORD, { scryptN: 2 ** 12 })
-  const urls = how.chainPorts.map((port) => `http://127.0.0.1:${port}`).join(',')
+  const urls = how.chainAddresses.map((address) => `http://${address}`).join(',')
   return [
     ...['-network', 'devnet', '-ethUrl', urls, '-ethController', how.protocol.addresses.controller],
     ...['-ethKeystorePath', keystore, '-ethAcctAddr', addressOfKey(how.account)],

@@ -7,6 +7,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 /** Below the ports of outgoing connections, which begin at 32768. */
 const FREE_PORTS = { from: 20_000, to: 32_000 }
 
+/** Where the nodes of a test listen. */
+export const LOOPBACK = '127.0.0.1'
+
 /** A TCP forwarder on the loopback whose line can be made to fail and mended: what a network that goes away looks like. */
 export class TcpLink implements AsyncDisposable {
   readonly #server: Server
@@ -21,12 +24,12 @@ export class TcpLink implements AsyncDisposable {
     this.#server = server
   }
 
-  /** Listens on a free port and forwards to a port of this machine. */
-  static async open(toPort: number): Promise<TcpLink> {
+  /** Listens on a free port, of that host, and forwards to a port of this machine at 127.0.0.1. */
+  static async open(toPort: number, host = LOOPBACK): Promise<TcpLink> {
     const server = createServer()
     const link = new TcpLink(server)
     server.on('connection', (near) => link.#join(near, toPort))
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    await new Promise<void>((resolve) => server.listen(0, host, resolve))
     return link
   }
 
@@ -65,7 +68,7 @@ export class TcpLink implements AsyncDisposable {
 
   #join(near: Socket, toPort: number): void {
     if (this.#cut) return void near.destroy()
-    const far = connect(toPort, '127.0.0.1')
+    const far = connect(toPort, LOOPBACK)
     for (const socket of [near, far]) {
       this.#sockets.add(socket)
       socket.on('error', () => {})
@@ -114,16 +117,16 @@ async function isFree(port: number): Promise<boolean> {
   const server = createServer()
   const isFree = await new Promise<boolean>((resolve) => {
     server.once('error', () => resolve(false))
-    server.listen(port, '127.0.0.1', () => resolve(true))
+    server.listen(port, LOOPBACK, () => resolve(true))
   })
   if (isFree) await new Promise((resolve) => server.close(resolve))
   return isFree
 }
 
 /** Whether somebody listens on a port of the loopback. */
-export function canConnect(port: number): Promise<boolean> {
+export function canConnect(port: number, host = LOOPBACK): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1')
+    const socket = connect(port, host)
     socket.once('connect', () => {
       socket.destroy()
       resolve(true)

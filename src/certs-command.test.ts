@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { X509Certificate } from 'node:crypto'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -39,6 +40,13 @@ test('the operator is told what was made and where it belongs', (t) => {
     error: '',
   })
   readOwnCerts(join(directory, 'redeemer'), { clock: systemClock })
+  // Without a port an IPv6 address needs no brackets, and may have them.
+  assert.equal(
+    run(directory, 'o=[2001:db8::1],::1').out,
+    `${directory}/o: for 2001:db8::1, ::1; copy it there and give it as -certs\n`,
+  )
+  const { cert } = readOwnCerts(join(directory, 'o'), { clock: systemClock })
+  assert.equal(new X509Certificate(cert).checkIP('2001:db8::1'), '2001:db8::1')
   assert.deepEqual(run(directory, 'transcoder'), {
     code: 0,
     out: `${directory}/transcoder: for transcoder; copy it there and give it as -certs\n`,

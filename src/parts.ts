@@ -662,9 +662,9 @@ export class Parts {
 
   get gatewayHttp() {
     return this.#once('gateway HTTP', () => {
-      const { bind, httpIngest, currentManifest } = this.#gatewaySettings
+      const { bind, httpIngest, currentManifest, publicHost } = this.#gatewaySettings
       return new GatewayHttp(
-        { ...bind, httpIngest, currentManifest },
+        { ...bind, httpIngest, currentManifest, publicHost },
         { ...this.#around, gateway: this.gateway },
       )
     })

@@ -59,6 +59,12 @@ test('on a public network nobody is told an address of this machine; without any
     code: 'no-service-address',
     message: `the service address of ${REGISTERED} on chain is https://127.0.0.1:8935, which leads to this machine only: give this node's with -serviceAddr HOST:PORT`,
   })
+  for (const host of ['[::1]', '[::ffff:127.0.0.1]', 'localhost']) {
+    await assert.rejects(settle(REGISTERED_ONE, { registered: `https://${host}:8935` }), {
+      code: 'no-service-address',
+      message: /, which leads to this machine only: /,
+    })
+  }
   const { service } = await settle(REGISTERED_ONE, { registered: 'https://127.0.0.1:8935', isPublic: false })
   assert.deepEqual(service, { kind: 'url', url: 'https://127.0.0.1:8935' })
   await assert.rejects(settle(REGISTERED_ONE, { registered: '' }), {

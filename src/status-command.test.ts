@@ -137,6 +137,12 @@ test('a command line that cannot be read ends with 2 and one sentence', async ()
     [['--wach'], /^Unknown option '--wach': livepeer status --help explains\n$/],
     [['--watch', '--json'], /^--watch and --json do not go together: livepeer status --help explains\n$/],
     [['nohost'], /^the address nohost has no port: write HOST:PORT, such as nohost:7935: livepeer/],
+    [['[::1]'], /^the address \[::1\] has no port: write HOST:PORT, such as \[::1\]:7935: livepeer/],
+    [
+      ['::1:7935'],
+      /^the address "http:\/\/::1:7935" has an IPv6 address without brackets: write http:\/\/\[::1\]:7935: live/,
+    ],
+    [['http://::1:7935'], /without brackets: write http:\/\/\[::1\]:7935: livepeer/],
     [['--token', 'two words', 'a:1'], /^--token is one word/],
   ] as const) {
     const { errors, run, screens } = command()

@@ -73,6 +73,24 @@ describe('an IPv6 address is taken, in brackets and in every spelling,', () => {
   })
 })
 
+describe('the public name of a gateway', () => {
+  const cases: [text: string, host: string][] = [
+    ['GW.example', 'gw.example'],
+    ['gw.example:443', 'gw.example'],
+    ['https://gw.example/', 'gw.example'],
+    ['[2001:DB8::1]:9935', '2001:db8::1'],
+  ]
+  for (const [text, host] of cases) {
+    it(`${text} is ${host}`, () =>
+      assert.equal(settings(`${GATEWAY} -gatewayHost ${text}`).gateway!.publicHost, host))
+  }
+  it('is a host', () => {
+    const stderr =
+      '-gatewayHost "gw/live" is no address of a node: write HOST:PORT, such as node.example:8935\n'
+    assert.deepEqual(load(`${GATEWAY} -gatewayHost gw/live`), { exit: { code: 1, stdout: '', stderr } })
+  })
+})
+
 describe('without brackets it is refused with the right spelling:', () => {
   const cases: [line: string, spelled: string, meant: string][] = [
     [`${GATEWAY} -httpAddr ::1:9935`, '-httpAddr "::1:9935"', '[::1]:9935'],

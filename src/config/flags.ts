@@ -284,10 +284,12 @@ export const flags = {
   minPerfScore: float('0', 'gateway', 'Least performance score of an orchestrator.', {
     ignored: 'no scores are read, and orchestrators are chosen without them',
   }),
-  gatewayHost: text('', 'gateway', 'Public host name of this gateway, told to outside services.', {
-    later: 'leave it out',
-    value: 'HOST',
-  }),
+  gatewayHost: text(
+    '',
+    'gateway',
+    'Public host name of this gateway, where a proxy forwards to it: on the loopback segments are taken in under this name too, and from the pages of this host.',
+    { value: 'HOST' },
+  ),
   transcodingOptions: text(
     'P240p30fps16x9,P360p30fps16x9',
     'gateway',

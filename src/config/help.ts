@@ -78,6 +78,7 @@ Written by \`src/config/write-docs.ts\` from the table in \`src/config/flags.ts\
 - The environment sets a flag as \`LP_\` and its name in capitals: \`-ethUrl\` is \`${environmentName('ethUrl')}\`. Empty counts as absent.
 - A file named by \`-config\` has one setting a line: the name without a dash, a space, the value; \`#\` begins a comment.
 - The command line counts more than the environment, that more than the file, that more than the default.
+- \`HOST:PORT\`: an IPv6 address stands in brackets, \`[::1]:8935\`.
 - \`TEXT|FILE\`: if a file of that name can be read, its content is the value.
 - Old names still work, with a warning: ${old.join(', ')}.
 

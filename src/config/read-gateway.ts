@@ -1,6 +1,6 @@
 import { isLoopback } from '../lib/hosts.ts'
 import { Rational } from '../lib/rational.ts'
-import { parseBind, printBind } from './addresses.ts'
+import { parseBind, parsePeer, printBind } from './addresses.ts'
 import { shown } from './load.ts'
 import type { Network } from './networks.ts'
 import { profilesOf } from './read-profiles.ts'
@@ -33,6 +33,8 @@ export function readGateway(reading: Reading, network: Network): GatewaySettings
   return {
     bind,
     httpIngest: flags.httpIngest ?? guarded,
+    publicHost:
+      flags.gatewayHost === '' ? '' : parsePeer(reading.spelled('gatewayHost'), flags.gatewayHost, null).host,
     orchestrators,
     blocklist: new Set(
       entries(flags.orchBlocklist).map((entry) => checkedAddress(reading.spelled('orchBlocklist'), entry)),

@@ -92,6 +92,7 @@ describe('settings of a gateway', () => {
     assert.deepEqual(rest, {
       bind: { host: '127.0.0.1', port: 9935 },
       httpIngest: true,
+      publicHost: '',
       orchestrators: [],
       blocklist: new Set(),
       minOrchestratorVersion: '',

@@ -88,6 +88,8 @@ export interface GatewaySettings {
   readonly bind: Bind
   /** Whether segments are taken in at /live/. */
   readonly httpIngest: boolean
+  /** The name under which a proxy forwards to it; empty for none. */
+  readonly publicHost: string
   /** Base URLs; empty leaves it to the chain. */
   readonly orchestrators: readonly string[]
   readonly blocklist: ReadonlySet<Address>

@@ -61,7 +61,7 @@ const scripts: readonly (readonly [base: string, flag: string, verdict: Verdict]
   [GATEWAY, '-ignoreMaxPriceIfNeeded', 'accepted'],
   [OFFCHAIN, '-maxPricePerUnit 1200', { refused: /^-maxPricePerUnit needs a chain/ }],
   [OFFCHAIN, '-discoveryTimeout 1s', 'accepted'],
-  [OFFCHAIN, '-gatewayHost gw.example', MISSING],
+  [OFFCHAIN, '-gatewayHost gw.example', 'accepted'],
   [OFFCHAIN, '-transcodingOptions P720p30fps16x9,P360p30fps16x9', 'accepted'],
   [OFFCHAIN, '-maxAttempts 5', 'accepted'],
   [OFFCHAIN, '-maxSessions 100', 'accepted'],

@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { bracketed, hostAndPort, isLoopback, isUnspecified, withoutBrackets } from './hosts.ts'
+import {
+  bracketed,
+  hostAndPort,
+  isLoopback,
+  isUnspecified,
+  withoutBrackets,
+  withoutMapping,
+} from './hosts.ts'
 
 test('a host that only this machine reaches is known in every spelling', () => {
   for (const host of [
@@ -51,6 +58,13 @@ test('only an IPv6 address is written in brackets', () => {
     ['[::1]:8935', '10.0.0.1:8935', 'o.example:8935', ':8935'],
   )
   assert.deepEqual(['[::1]', '::1', 'o.example', '['].map(withoutBrackets), ['::1', '::1', 'o.example', '['])
+})
+
+test('an IPv4 peer of a listener for both versions has its own address', () => {
+  assert.deepEqual(
+    ['::ffff:10.0.0.1', '::FFFF:10.0.0.1', '10.0.0.1', '::1', '::ffff:a00:1'].map(withoutMapping),
+    [...['10.0.0.1', '10.0.0.1', '10.0.0.1', '::1', '::ffff:a00:1']],
+  )
 })
 
 test('an address without brackets is written as it was probably meant', () => {

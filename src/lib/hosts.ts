@@ -32,6 +32,11 @@ export function withoutBrackets(host: string): string {
   return /^\[.*\]$/s.test(host) ? host.slice(1, -1) : host
 }
 
+/** An IPv4 peer's address as it is written elsewhere: a listener for both versions tells it as one of IPv6. */
+export function withoutMapping(address: string): string {
+  return address.replace(/^::ffff:(?=\d+\.)/i, '')
+}
+
 /**
  * How an IPv6 address that was written without brackets has to be written, with its port where it seems to have one;
  * null for any other text.

@@ -19,6 +19,10 @@ test('a service address is completed with https and port 8935', () => {
     assert.equal(serviceUrl(text), url)
   for (const text of ['', 'ftp://host', 'https://', 'host:99999', 'a b', 'https://user:pw@host'])
     assert.throws(() => serviceUrl(text), { code: 'bad-address' }, text)
+  assert.equal(serviceUrl('[2001:DB8::1]'), 'https://[2001:db8::1]:8935')
+  assert.throws(() => serviceUrl('https://2001:db8::1:8935/'), {
+    message: '"https://2001:db8::1:8935/" is not an orchestrator\'s address: write [2001:db8::1]:8935',
+  })
 })
 
 test('listed orchestrators are trusted, each once', async () => {

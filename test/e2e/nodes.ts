@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { NodeProcess } from '../../devnet/node-process.ts'
-import { freePort } from '../../devnet/tcp-link.ts'
+import { freePort, LOOPBACK } from '../../devnet/tcp-link.ts'
+import { hostAndPort } from '../../src/lib/hosts.ts'
 
 /** Nodes of one test: each a process of its own by the command that an operator types, all stopped at its end. */
 export interface TestNodes {
@@ -14,7 +15,7 @@ export interface TestNodes {
 }
 
 /** Makes room for a test's nodes. */
-export async function testNodes(t: TestContext, host = '127.0.0.1'): Promise<TestNodes> {
+export async function testNodes(t: TestContext, host = LOOPBACK): Promise<TestNodes> {
   const folder = await mkdtemp(join(tmpdir(), 'livepeer-nodes-'))
   const running: NodeProcess[] = []
   t.after(async () => {
@@ -24,7 +25,7 @@ export async function testNodes(t: TestContext, host = '127.0.0.1'): Promise<Tes
   return {
     folder,
     async node(name, flags) {
-      const control = `${host}:${await freePort()}`
+      const control = hostAndPort(host, await freePort())
       const data = ['-dataDir', join(folder, name), '-cliAddr', control]
       const process = new NodeProcess({ name, flags: [...flags, ...data], control })
       running.push(process)

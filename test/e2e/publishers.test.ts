@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { promisify } from 'node:util'
 import { freePort } from '../../devnet/tcp-link.ts'
+import { WITHOUT_IPV6 } from '../ipv6.ts'
 import { makeSegment } from '../media.ts'
 import { until } from '../until.ts'
 import { testNodes } from './nodes.ts'
@@ -167,4 +168,22 @@ test('curl publishes a segment in all its ways', { skip: skips.curl }, async (t)
       assert.ok(rendition!.length > 1000)
     })
   }
+})
+
+test('FFmpeg and curl publish over IPv6', { skip: WITHOUT_IPV6 || skips.ffmpeg || skips.curl }, async (t) => {
+  const { node } = await testNodes(t, '::1')
+  const http = `[::1]:${await freePort()}`
+  // Without an orchestrator the source is served alone.
+  const gateway = await node('gateway', ['-gateway', '-httpAddr', http])
+  await gateway.start()
+  const target = `http://${http}/live/movie`
+  await run('ffmpeg', [
+    ...['-hide_banner', '-nostdin', ...SOURCE, '-f', 'hls', '-hls_time', String(SECONDS), '-method', 'PUT'],
+    ...['-hls_segment_filename', `${target}/%d.ts`, `${target}/x.m3u8`],
+  ])
+  const playlist = `http://${http}/stream/movie/source.m3u8`
+  await until(async () => {
+    const { stdout } = await run('curl', ['-sS', playlist])
+    return stdout.split('\n').filter((line) => line.endsWith('.ts')).length === SEGMENTS || null
+  }, 'every segment in the playlist')
 })

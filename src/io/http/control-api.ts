@@ -1,9 +1,12 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { equalTexts } from '../../lib/crypto.ts'
 import { messageOf } from '../../lib/errors.ts'
 import { listen } from '../../lib/listen.ts'
 import type { Log } from '../../lib/log.ts'
+import { requestTarget } from '../../lib/request-target.ts'
 import type { Scope, Service } from '../../lib/service.ts'
+import { createHalfOpenServer } from './half-open-server.ts'
+import { type PageFault, pageFault } from './web-pages.ts'
 
 /** What a route answers: a value to be sent as JSON (big integers as decimal text), or text as it is. */
 export type ControlAnswer =
@@ -18,10 +21,14 @@ const MAX_HEADER_BYTES = 16_384
 /** Answered without a token: balancers ask it, and it tells nothing but yes or no. */
 const OPEN_PATH = '/healthz'
 
+const refusals: Readonly<Record<PageFault, string>> = {
+  'unknown-host': 'unknown host\n',
+  'foreign-page': 'pages of another site may not ask here\n',
+}
+
 /**
- * The node's API for operators: status, metrics, health (operations.md §4). Where a token is set, it is asked for. On
- * the loopback it answers only requests that name the host it is bound to: a page in a browser cannot reach it by
- * another name.
+ * The node's API for operators: status, metrics, health (operations.md §4). Where a token is set, it is asked for. Web
+ * pages of other sites are refused, and on the loopback those too that reach this machine by a name of their own.
  */
 export class ControlApi implements Service {
   readonly name = 'control API'
@@ -46,7 +53,7 @@ export class ControlApi implements Service {
   }
 
   async start(scope: Scope): Promise<void> {
-    const server = createServer(
+    const server = createHalfOpenServer(
       { requestTimeout: MAX_REQUEST_MS, headersTimeout: MAX_REQUEST_MS, maxHeaderSize: MAX_HEADER_BYTES },
       (request, response) => void this.#answer(request, response),
     )
@@ -65,9 +72,10 @@ export class ControlApi implements Service {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     request.resume()
-    const path = (request.url ?? '/').split('?')[0]!
+    const { path } = requestTarget(request.url ?? '/')
     const route = Object.hasOwn(this.#routes, path) ? this.#routes[path] : undefined
-    if (!isLocalName(request.headers.host, this.#bind.host)) return send(response, 403, 'unknown host\n')
+    const fault = pageFault(request, this.#bind)
+    if (fault) return send(response, 403, refusals[fault])
     if (request.method !== 'GET' && request.method !== 'HEAD')
       return send(response, 405, 'only GET is answered here\n')
     if (path !== OPEN_PATH && !this.#admits(request.headers.authorization)) return refuse(response)
@@ -92,13 +100,6 @@ export class ControlApi implements Service {
 function refuse(response: ServerResponse): void {
   response.setHeader('www-authenticate', 'Bearer')
   send(response, 401, 'this needs the token of -cliToken: send it as Authorization: Bearer TOKEN\n')
-}
-
-/** Names under which a loopback listener may be asked; on other addresses the operator chose to be reachable. */
-function isLocalName(host: string | undefined, bound: string): boolean {
-  if (!['127.0.0.1', 'localhost', '::1', '[::1]'].includes(bound)) return true
-  const name = (host ?? '').replace(/:\d+$/, '')
-  return ['127.0.0.1', 'localhost', '[::1]'].includes(name)
 }
 
 function send(

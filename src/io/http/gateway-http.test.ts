@@ -337,7 +337,7 @@ test('bodies at once are bounded together, and their room is given back', async 
 test('a sender that falls silent is told so and given up', async () => {
   await using set = await startGatewayPort({ silenceMs: 100 })
   const socket = connect(set.http.port, '127.0.0.1')
-  socket.write('PUT /live/m/0.ts HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc')
+  socket.write('PUT /live/m/0.ts HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nabc')
   let text = ''
   socket.on('data', (chunk) => {
     text += chunk
@@ -354,7 +354,9 @@ test('a client that breaks off in the middle of a body leaves nothing behind', a
   for (let i = 0; i < 20; i++) {
     const socket = connect(set.http.port, '127.0.0.1')
     socket.on('error', () => {})
-    socket.write(`PUT /live/m/0.ts HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n${'x'.repeat(i * 20)}`)
+    socket.write(
+      `PUT /live/m/0.ts HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n${'x'.repeat(i * 20)}`,
+    )
     await new Promise((resolve) => setTimeout(resolve, 2))
     socket.destroy()
   }
@@ -367,7 +369,7 @@ test('mutilated requests never stop the port from serving, nor leave bytes behin
   await using set = await startGatewayPort({ silenceMs: 50 })
   const dice = seededDice('mutilated')
   const whole =
-    'PUT /live/m/0.ts HTTP/1.1\r\nHost: x\r\nAccept: multipart/mixed\r\nContent-Duration: 2000\r\n' +
+    'PUT /live/m/0.ts HTTP/1.1\r\nHost: localhost\r\nAccept: multipart/mixed\r\nContent-Duration: 2000\r\n' +
     'Livepeer-Transcode-Configuration: {"presets":["P144p30fps16x9"]}\r\nTransfer-Encoding: chunked\r\n\r\n' +
     'a\r\ncodec=h264\r\n0\r\n\r\n'
   const send = async () => {

@@ -8,10 +8,11 @@ import type { Log } from '../../lib/log.ts'
 import { ByteBudget } from '../../lib/request-body.ts'
 import { requestTarget } from '../../lib/request-target.ts'
 import type { Scope, Service } from '../../lib/service.ts'
-import { sendBytes, sendText } from './answer.ts'
+import { sendBytes, sendText, sendTextEarly } from './answer.ts'
 import { createHalfOpenServer } from './half-open-server.ts'
 import { ingest, type PushedSegments } from './ingest.ts'
 import { type Playable, play } from './playback.ts'
+import { type PageFault, pageFault } from './web-pages.ts'
 
 const MAX_HEADER_BYTES = 65_536
 const MAX_HEADERS_MS = 10_000
@@ -29,6 +30,14 @@ const DRAIN_MS = 500
 /** How long the rest of a refused body is read and thrown away, so that the refusal can be read. */
 const HANG_UP_MS = 1_000
 
+/** What a publisher is told that may be somebody's web page: it would spend the operator's money. */
+const refusals: Readonly<Record<PageFault, string>> = {
+  'unknown-host':
+    'this gateway listens on the loopback and is not known under that host: if a proxy forwards to it, name the public host with -gatewayHost',
+  'foreign-page':
+    'pages of another site may not publish here: if this one may, name its host with -gatewayHost',
+}
+
 /** Settings of the gateway's HTTP port. Limits are there to be made small in tests. */
 export interface GatewayHttpOptions {
   readonly host: string
@@ -37,6 +46,8 @@ export interface GatewayHttpOptions {
   readonly httpIngest: boolean
   /** Whether `/stream/current.m3u8` is the newest stream. */
   readonly currentManifest: boolean
+  /** The name under which a proxy on this machine forwards to it; empty or absent for none (`-gatewayHost`). */
+  readonly publicHost?: string
   readonly maxBodyBytes?: number
   readonly maxBytesAtOnce?: number
   readonly silenceMs?: number
@@ -108,6 +119,8 @@ export class GatewayHttp implements Service {
       return sendText(response, 400, 'the path is not percent-encoded UTF-8')
     }
     if (path.startsWith('/live/') && this.#options.httpIngest) {
+      const fault = pageFault(request, this.#options)
+      if (fault) return sendTextEarly(request, response, 403, refusals[fault], this.#patience(signal))
       const { gateway, dice, log } = this.#needs
       return ingest(request, response, path, {
         segments: gateway,

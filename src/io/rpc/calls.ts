@@ -19,7 +19,7 @@ import {
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from '@connectrpc/connect-node'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import { FairBudget, type Holder, type Share } from '../../lib/fair-budget.ts'
-import { hostAndPort } from '../../lib/hosts.ts'
+import { hostAndPort, withoutMapping } from '../../lib/hosts.ts'
 import type { Log } from '../../lib/log.ts'
 import { connectionOf } from './connection-limits.ts'
 import { cut, type HttpRequest, type HttpResponse, refuse } from './http-exchange.ts'
@@ -175,7 +175,7 @@ export function peerOf({ session: opened }: { readonly session?: Http2Session | 
   const { remoteAddress = 'unknown', remotePort = 0 } = socket
   const connection = connectionOf(socket as Socket)
   const peer: Peer = {
-    address: hostAndPort(remoteAddress, remotePort),
+    address: hostAndPort(withoutMapping(remoteAddress), remotePort),
     host: hostOf(remoteAddress),
     identity: ownIdentity(socket),
     isTrusted: () => connection?.isTrusted ?? false,

@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net'
+import { withoutMapping } from '../../lib/hosts.ts'
 
-const MAPPED_IPV4 = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i
 /** What one customer of a provider has at least, and may choose addresses from. */
 const IPV6_SITE_GROUPS = 4
 const IPV6_GROUPS = 8
@@ -10,10 +10,8 @@ const IPV6_GROUPS = 8
  * address, since whoever has one address of it has all. `unknown` where there is no address any more.
  */
 export function hostOf(remoteAddress: string | undefined): string {
-  const address = remoteAddress?.split('%', 1)[0] ?? ''
+  const address = withoutMapping(remoteAddress?.split('%', 1)[0] ?? '')
   if (address === '') return 'unknown'
-  const ipv4 = MAPPED_IPV4.exec(address)?.[1]
-  if (ipv4) return ipv4
   if (!isIPv6(address)) return address
   // A dotted IPv4 address at the end stands for two groups, which are not among the first four.
   const [head = '', tail] = address.replace(/\d+\.\d+\.\d+\.\d+$/, '0:0').split('::')
