@@ -349,6 +349,7 @@ export class Parts {
           ...this.#around,
           signer: this.signer,
           recipient: this.recipient,
+          lookups: this.#chain === null ? null : this.senders,
           transcoder: transcoders,
           results: this.results,
           authKeys: this.authKeys,

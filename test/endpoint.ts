@@ -16,7 +16,7 @@ import { Endpoint } from '../src/io/rpc/server.ts'
 import { keccak256, ZERO_ADDRESS } from '../src/lib/crypto.ts'
 import { type Log, silentLog } from '../src/lib/log.ts'
 import { Supervisor } from '../src/lib/service.ts'
-import type { Admission } from '../src/services/orchestrator.ts'
+import type { Admission, Caller } from '../src/services/orchestrator.ts'
 
 /** An info of which a test changes what it is about. */
 export const INFO: OrchestratorInfo = {
@@ -65,7 +65,7 @@ export class FakeOrchestrator implements OrchestratorApi {
     return keccak256(value)
   }
 
-  info(_: InfoRequest, signal: AbortSignal): Promise<OrchestratorInfo> {
+  info(_: InfoRequest, { signal }: Caller): Promise<OrchestratorInfo> {
     return this.onInfo(signal)
   }
 

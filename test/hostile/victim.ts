@@ -14,11 +14,16 @@ import {
 import { Endpoint, type EndpointOptions } from '../../src/io/rpc/server.ts'
 import { TranscoderEndpoint } from '../../src/io/rpc/transcoder-endpoint.ts'
 import { systemClock } from '../../src/lib/clock.ts'
-import { keccak256, ZERO_ADDRESS } from '../../src/lib/crypto.ts'
+import { type Address, keccak256, ZERO_ADDRESS } from '../../src/lib/crypto.ts'
 import { systemDice } from '../../src/lib/dice.ts'
 import { silentLog } from '../../src/lib/log.ts'
 import { Supervisor } from '../../src/lib/service.ts'
-import { Orchestrator, type Recipient, type Transcoder } from '../../src/services/orchestrator.ts'
+import {
+  Orchestrator,
+  type Recipient,
+  type SenderLookups,
+  type Transcoder,
+} from '../../src/services/orchestrator.ts'
 import { TranscoderPool } from '../../src/services/transcoder-pool.ts'
 
 /** What transcoders of the victim show. */
@@ -46,6 +51,7 @@ export async function startVictim(
     /** Where there is none, transcoders of other machines do the work. */
     hasEngine?: boolean
     recipient?: Partial<Recipient>
+    lookups?: SenderLookups
     needs?: Partial<OrchestratorEndpointNeeds>
   } = {},
 ): Promise<Victim> {
@@ -74,6 +80,7 @@ export async function startVictim(
     },
     {
       ...{ ...around, results, transcoder: pool, authKeys: { keys: [systemDice.bytes(32)] } },
+      lookups: options.lookups ?? null,
       signer: { address: ZERO_ADDRESS, sign: () => new Uint8Array(0) },
       recipient: {
         quote: async () => ({ ticketParams: null, priceInfo: null }),
@@ -122,9 +129,12 @@ export function segmentOf(bytes: Uint8Array, authToken: AuthToken | null, durati
   }
 }
 
-/** An offer of the victim, as any gateway gets it. */
-export async function tokenOf({ url }: { readonly url: string }): Promise<AuthToken> {
-  const request = { address: ZERO_ADDRESS, sig: new Uint8Array(0), capabilities: null }
+/** An offer of the victim, as a gateway gets it. */
+export async function tokenOf(
+  { url }: { readonly url: string },
+  address: Address = ZERO_ADDRESS,
+): Promise<AuthToken> {
+  const request = { address, sig: new Uint8Array(0), capabilities: null }
   const info = await new OrchestratorClient().info(
     url,
     { ...request, ignoreCapacityCheck: false },
