@@ -10,6 +10,7 @@ import type { Payment } from '../src/domain/ticket.ts'
 import {
   type OrchestratorApi,
   OrchestratorEndpoint,
+  type OrchestratorEndpointNeeds,
   type OrchestratorEndpointOptions,
 } from '../src/io/rpc/orchestrator-endpoint.ts'
 import { Endpoint } from '../src/io/rpc/server.ts'
@@ -109,13 +110,13 @@ export async function startEndpoint(
     plain?: boolean
     headersMs?: number
     log?: Log
-    download?: (url: string, signal: AbortSignal) => Promise<Uint8Array>
+    fetchSource?: OrchestratorEndpointNeeds['fetchSource']
   } = {},
 ): Promise<RunningEndpoint> {
   const directory = mkdtempSync(join(tmpdir(), 'livepeer-endpoint-'))
   const api = new FakeOrchestrator()
   const log = options.log ?? silentLog
-  const download = options.download ?? (async () => Promise.reject(new Error('nothing to fetch')))
+  const { fetchSource = null } = options
   const endpoint = new Endpoint(
     {
       name: 'service endpoint',
@@ -125,7 +126,7 @@ export async function startEndpoint(
       drainMs: 200,
       ...(options.headersMs && { headersMs: options.headersMs }),
     },
-    { routes: [new OrchestratorEndpoint(options, { api, download, log })], log },
+    { routes: [new OrchestratorEndpoint(options, { api, fetchSource, log })], log },
   )
   const supervisor = new Supervisor()
   await supervisor.start(endpoint)

@@ -93,7 +93,6 @@ export async function startVictim(
       events: { segmentTranscoded: () => {}, segmentFailed: () => {}, sessions: () => {} },
     },
   )
-  const download = async () => Promise.reject(new Error('nothing to fetch'))
   const endpoint = new Endpoint(
     {
       ...{ name: 'service endpoint', host: '0.0.0.0', port: 0, drainMs: 100 },
@@ -103,7 +102,7 @@ export async function startVictim(
       ...around,
       routes: [
         new OrchestratorEndpoint(options.bodies ?? {}, {
-          ...{ ...around, api: orchestrator, download, ...options.needs },
+          ...{ ...around, api: orchestrator, fetchSource: null, ...options.needs },
         }),
         new TranscoderEndpoint({}, { ...around, api: pool }),
       ],

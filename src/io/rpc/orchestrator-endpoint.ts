@@ -50,12 +50,13 @@ import {
   refuse,
 } from './http-exchange.ts'
 import { SegmentBodies, type SegmentBodiesOptions } from './segment-bodies.ts'
+import type { SourceLimits } from './source-fetch.ts'
 
 /** What one host may call, behind which may be a balancer with all gateways: each asks a few times for a stream. */
 const CALLS = { callsPerSecond: 100, burst: 1_000 }
 const MAX_URI_BYTES = 8 * 1024
-/** How long the fetching of a segment that comes as a URI may take (wire.md §12). */
-const DOWNLOAD_MS = 4_000
+/** Told before anything is paid. */
+const NO_URIS = 'this orchestrator does not fetch segments that come as a URI: send their bytes'
 
 /** What a peer may be told instead of an answer, and the status that says it (wire.md §10). */
 const STATUS = { forbidden: 403, 'payment-refused': 400, 'bad-request': 400, internal: 500 } as const
@@ -81,8 +82,10 @@ export interface OrchestratorEndpointOptions extends SegmentBodiesOptions {
 /** What the endpoint needs. */
 export interface OrchestratorEndpointNeeds {
   readonly api: OrchestratorApi
-  /** Fetches a segment that comes as a URI, within the limit of a segment's size. */
-  download(url: string, signal: AbortSignal): Promise<Uint8Array>
+  /** Fetches a segment that comes as a URI, within these limits; null where that is not switched on. */
+  readonly fetchSource:
+    | ((url: string, limits: SourceLimits, signal: AbortSignal) => Promise<Uint8Array>)
+    | null
   readonly log: Log
   readonly clock?: Clock
 }
@@ -151,6 +154,10 @@ export class OrchestratorEndpoint implements Routes {
     const credentials = readCredentials(request, response)
     if (!credentials) return
     const { segment, payment } = credentials
+    if (comesAsUri(request) && !this.#needs.fetchSource) {
+      refuse(request, response, 400, NO_URIS)
+      return
+    }
     let admission: Admission
     try {
       admission = await this.#needs.api.admit(segment, payment, { host, signal: gone })
@@ -200,10 +207,10 @@ export class OrchestratorEndpoint implements Routes {
     { gone, request, response }: { request: HttpRequest; response: HttpResponse; gone: AbortSignal },
   ): Promise<Uint8Array | null> {
     const maxBytes = this.#bodies.maxBytes(segment)
-    const comesAsUri = request.headers['content-type'] === URI_CONTENT_TYPE
+    const isUri = comesAsUri(request)
     let source: Uint8Array
     try {
-      const limits = this.#bodies.limits(segment, comesAsUri ? MAX_URI_BYTES : maxBytes, share)
+      const limits = this.#bodies.limits(segment, isUri ? MAX_URI_BYTES : maxBytes, share)
       source = await readBody(request, limits)
     } catch (error) {
       if (!(error instanceof BodyError)) throw error
@@ -213,16 +220,13 @@ export class OrchestratorEndpoint implements Routes {
       else cut(response)
       return null
     }
-    if (comesAsUri) {
+    if (isUri) {
       share.give(source.length)
+      const url = Buffer.from(source).toString('utf8')
       try {
-        const limit = AbortSignal.any([gone, AbortSignal.timeout(DOWNLOAD_MS)])
-        source = await this.#needs.download(Buffer.from(source).toString('utf8'), limit)
-        if (source.length > maxBytes || !share.take(source.length)) {
-          throw new NodeError('no-room', 'the segment is too large')
-        }
+        source = await this.#needs.fetchSource!(url, { maxBytes, room: share }, gone)
       } catch (error) {
-        this.#needs.log.debug('a segment could not be fetched', { error })
+        this.#needs.log.debug('segment could not be fetched', { error })
         refuse(request, response, 400, 'BadRequest')
         return null
       }
@@ -273,6 +277,11 @@ export class OrchestratorEndpoint implements Routes {
       refuse(request, response, 500, 'Internal Server Error')
     } else refuse(request, response, status, messageOf(error))
   }
+}
+
+/** Whether a segment's body is the URI at which it lies (wire.md §10). */
+function comesAsUri({ headers }: HttpRequest): boolean {
+  return headers['content-type'] === URI_CONTENT_TYPE
 }
 
 /** Whom a peer's requests are counted for: null for one that has proven that it belongs to this node. */
