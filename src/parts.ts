@@ -37,6 +37,7 @@ import { expiryWarning, type OwnCerts, readOwnCerts } from './io/rpc/own-certs.t
 import { RedeemerClient } from './io/rpc/redeemer-client.ts'
 import { RedeemerEndpoint } from './io/rpc/redeemer-endpoint.ts'
 import { Endpoint } from './io/rpc/server.ts'
+import { fetchSource } from './io/rpc/source-fetch.ts'
 import { TranscoderClient } from './io/rpc/transcoder-client.ts'
 import { TranscoderEndpoint } from './io/rpc/transcoder-endpoint.ts'
 import { readGoTicketQueue } from './io/store/go-ticket-queue.ts'
@@ -350,6 +351,7 @@ export class Parts {
           ...this.#around,
           signer: this.signer,
           recipient: this.recipient,
+          lookups: this.#chain === null ? null : this.senders,
           transcoder: transcoders,
           results: this.results,
           authKeys: this.authKeys,
@@ -361,12 +363,16 @@ export class Parts {
 
   get serviceEndpoint() {
     return this.#once('service endpoint', () => {
-      const { bind } = this.#orchestratorSettings
+      const { bind, sources } = this.#orchestratorSettings
       const service = new URL(this.#serviceUri || `https://127.0.0.1:${DEFAULT_PEER_PORT}`)
-      const client = this.client
       const routes = new OrchestratorEndpoint(
         {},
-        { ...this.#around, api: this.orchestrator, download: (url, signal) => client.download(url, signal) },
+        {
+          ...this.#around,
+          api: this.orchestrator,
+          fetchSource:
+            sources && ((url, limits, signal) => fetchSource(url, { limits, rule: sources }, signal)),
+        },
       )
       return new Endpoint(
         {
@@ -432,7 +438,8 @@ export class Parts {
   #orchestratorLink(client: OrchestratorClient): TranscoderClient {
     return this.#once('transcoder client', () => {
       const download = (url: string, signal: AbortSignal) => client.download(url, signal)
-      return new TranscoderClient({ ...this.#around, download, own: this.ownCerts })
+      const { sources } = this.settings.transcoder!
+      return new TranscoderClient({ ...this.#around, download, sources, own: this.ownCerts })
     })
   }
 

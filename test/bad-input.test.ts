@@ -127,7 +127,7 @@ async function world(t: TestContext): Promise<World> {
       routes: [
         new OrchestratorEndpoint(
           { maxSegmentBytes: MAX_SEGMENT_BYTES, bodyStallMs: STALL_MS },
-          { api: orchestrator, download: async () => Promise.reject(new Error('none')), log: silentLog },
+          { api: orchestrator, fetchSource: null, log: silentLog },
         ),
       ],
       log: silentLog,

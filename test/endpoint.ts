@@ -10,6 +10,7 @@ import type { Payment } from '../src/domain/ticket.ts'
 import {
   type OrchestratorApi,
   OrchestratorEndpoint,
+  type OrchestratorEndpointNeeds,
   type OrchestratorEndpointOptions,
 } from '../src/io/rpc/orchestrator-endpoint.ts'
 import { Endpoint } from '../src/io/rpc/server.ts'
@@ -17,7 +18,7 @@ import { keccak256, ZERO_ADDRESS } from '../src/lib/crypto.ts'
 import { hostAndPort } from '../src/lib/hosts.ts'
 import { type Log, silentLog } from '../src/lib/log.ts'
 import { Supervisor } from '../src/lib/service.ts'
-import type { Admission } from '../src/services/orchestrator.ts'
+import type { Admission, Caller } from '../src/services/orchestrator.ts'
 
 /** An info of which a test changes what it is about. */
 export const INFO: OrchestratorInfo = {
@@ -66,7 +67,7 @@ export class FakeOrchestrator implements OrchestratorApi {
     return keccak256(value)
   }
 
-  info(_: InfoRequest, signal: AbortSignal): Promise<OrchestratorInfo> {
+  info(_: InfoRequest, { signal }: Caller): Promise<OrchestratorInfo> {
     return this.onInfo(signal)
   }
 
@@ -112,13 +113,12 @@ export async function startEndpoint(
     host?: string
     headersMs?: number
     log?: Log
-    download?: (url: string, signal: AbortSignal) => Promise<Uint8Array>
+    fetchSource?: OrchestratorEndpointNeeds['fetchSource']
   } = {},
 ): Promise<RunningEndpoint> {
   const directory = mkdtempSync(join(tmpdir(), 'livepeer-endpoint-'))
   const api = new FakeOrchestrator()
-  const { host = '127.0.0.1', log = silentLog } = options
-  const download = options.download ?? (async () => Promise.reject(new Error('nothing to fetch')))
+  const { fetchSource = null, host = '127.0.0.1', log = silentLog } = options
   const endpoint = new Endpoint(
     {
       name: 'service endpoint',
@@ -128,7 +128,7 @@ export async function startEndpoint(
       drainMs: 200,
       ...(options.headersMs && { headersMs: options.headersMs }),
     },
-    { routes: [new OrchestratorEndpoint(options, { api, download, log })], log },
+    { routes: [new OrchestratorEndpoint(options, { api, fetchSource, log })], log },
   )
   const supervisor = new Supervisor()
   await supervisor.start(endpoint)

@@ -71,6 +71,14 @@ export function parsePeer(what: string, text: string, defaultHost: string | null
   }
 }
 
+/** A host, and its port where one is written; null for what is neither. IPv6 with a port is written in brackets. */
+export function parseHost(text: string): { readonly host: string; readonly port: number | null } | null {
+  const parts = split(text.trim())
+  const port = parts && parsePort(parts.port, 1)
+  if (!parts || port === null || parts.host === '') return null
+  return { host: parts.host.toLowerCase(), port: port ?? null }
+}
+
 /** `host:port`, with brackets around IPv6 and a star for all interfaces. */
 export function printBind({ host, port }: Bind): string {
   return hostAndPort(host === '' ? '*' : host, port)

@@ -378,6 +378,12 @@ export const flags = {
   nodes: text('', 'orchestrator', 'Further instances of the same operator, told to gateways.', {
     value: 'HOST:PORT,…',
   }),
+  uriSegments: text(
+    '',
+    'orchestrator',
+    'Hosts from which segments that gateways send as a URI are fetched; public stands for every public address. Empty: such segments are refused. A standalone transcoder fetches from its orchestrator and public addresses, and from these.',
+    { roles: ['orchestrator', 'transcoder'], value: 'public|HOST:PORT,…' },
+  ),
   orchSecret: text(
     '',
     'orchestrator',

@@ -1,5 +1,5 @@
 import { isLoopback, isUnspecified } from '../lib/hosts.ts'
-import { DEFAULT_PEER_PORT, parseBind, parsePeer, printBind } from './addresses.ts'
+import { DEFAULT_PEER_PORT, parseBind, parseHost, parsePeer, printBind } from './addresses.ts'
 import { parseGatewayPrices } from './gateway-prices.ts'
 import { shown } from './load.ts'
 import type { Network } from './networks.ts'
@@ -11,9 +11,13 @@ import type {
   OrchestratorSettings,
   RedeemerSettings,
   Role,
+  SourceHosts,
   TranscoderSettings,
   UnitPrice,
 } from './settings.ts'
+
+/** What stands in -uriSegments for all public addresses. */
+const PUBLIC_SOURCES = 'public'
 
 /** What an orchestrator is told. Throws SettingsError. */
 export function readOrchestrator(
@@ -43,6 +47,27 @@ export function readOrchestrator(
     ticketEv: readWei(reading, 'ticketEV'),
     maxFaceValue: readWei(reading, 'maxFaceValue') || null,
     redeemers: network.offchain ? [] : ownUrls(reading, 'redeemerAddr'),
+    sources: flags.uriSegments.trim() === '' ? null : readSources(reading),
+  }
+}
+
+/** The hosts of -uriSegments: `public` for all that are, and others one by one. Throws SettingsError. */
+function readSources(reading: Reading): SourceHosts {
+  const items = reading.flags.uriSegments
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '')
+  const hosts = items.filter((item) => item !== PUBLIC_SOURCES)
+  return {
+    public: hosts.length < items.length,
+    hosts: hosts.map((item) => {
+      const host = parseHost(item)
+      if (host) return host
+      const spelled = reading.spelled('uriSegments')
+      throw refusal(
+        `${spelled} ${shown(item)} is no host: write ${PUBLIC_SOURCES}, HOST or HOST:PORT, with commas between them`,
+      )
+    }),
   }
 }
 
@@ -131,6 +156,8 @@ export function readTranscoder(
     hevcDecoding: flags.hevcDecoding,
     triesGpus: flags.testTranscoder,
     ladder: profilesOf(reading),
+    // An orchestrator on another machine may keep its sources at any public address.
+    sources: { ...readSources(reading), public: true },
   }
   if (roles.has('orchestrator')) return { ...common, orchestrators: [] }
   if (secrets.orchSecret === '') {

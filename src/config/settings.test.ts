@@ -188,9 +188,13 @@ describe('settings of an orchestrator', () => {
       ticketEv: 8_000_000_000n,
       maxFaceValue: null,
       redeemers: [],
+      sources: null,
     })
     const { ladder, ...transcoder } = loaded.transcoder!
-    assert.deepEqual(transcoder, { orchestrators: [], gpus: [], hevcDecoding: null, triesGpus: true })
+    assert.deepEqual(transcoder, {
+      ...{ orchestrators: [], gpus: [], hevcDecoding: null, triesGpus: true },
+      sources: { public: true, hosts: [] },
+    })
     assert.deepEqual(
       ladder.map(({ name }) => name),
       ['P240p30fps16x9', 'P360p30fps16x9'],
@@ -346,8 +350,24 @@ describe('settings of the other roles', () => {
       hevcDecoding: true,
       gpus: [],
       triesGpus: true,
+      sources: { public: true, hosts: [] },
     })
     assert.deepEqual(warnings, [])
+  })
+
+  it('have sources fetched from where -uriSegments says', () => {
+    const sources = (line: string) => settings(`${COMBINED} ${line}`).orchestrator!.sources
+    assert.deepEqual(sources('-uriSegments public'), { public: true, hosts: [] })
+    assert.deepEqual(sources('-uriSegments Store.lan,10.0.0.1:9000,[fd00::1]:80,'), {
+      public: false,
+      hosts: [
+        { host: 'store.lan', port: null },
+        { host: '10.0.0.1', port: 9000 },
+        { host: 'fd00::1', port: 80 },
+      ],
+    })
+    const alone = settings('-transcoder -orchSecret s -orchAddr a -uriSegments b:1')
+    assert.deepEqual(alone.transcoder!.sources, { public: true, hosts: [{ host: 'b', port: 1 }] })
   })
 
   it('have a redeemer listen where it is told', () => {
@@ -470,6 +490,10 @@ describe('secrets', () => {
 describe('a sentence refuses', () => {
   const service = `${CHAIN} -orchestrator -transcoder -pricePerUnit 1`
   const refused: [line: string, sentence: string, rest?: Rest][] = [
+    [
+      `${COMBINED} -uriSegments public,http://a/b`,
+      '-uriSegments "http://a/b" is no host: write public, HOST or HOST:PORT, with commas between them',
+    ],
     // Roles and network (operations.md §9 A1, A7; §10 #12, #13, #22)
     [
       '',

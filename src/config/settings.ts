@@ -134,6 +134,15 @@ export interface OrchestratorSettings {
   readonly maxFaceValue: bigint | null
   /** URLs of the redeemers, the preferred one first; none redeems here. */
   readonly redeemers: readonly string[]
+  /** From where segments that come as a URI are fetched; null fetches none. */
+  readonly sources: SourceHosts | null
+}
+
+/** From where sources are fetched, beside the nodes that this one works with. */
+export interface SourceHosts {
+  readonly public: boolean
+  /** A port of null is any. */
+  readonly hosts: readonly { readonly host: string; readonly port: number | null }[]
 }
 
 /** What a transcoder is told, in an orchestrator's process or alone. */
@@ -147,6 +156,8 @@ export interface TranscoderSettings {
   readonly triesGpus: boolean
   /** What `-maxSessions auto` is measured with. */
   readonly ladder: readonly Profile[]
+  /** From where a task's source may be fetched, beside its orchestrator. */
+  readonly sources: SourceHosts
 }
 
 /** What a redeemer is told. */

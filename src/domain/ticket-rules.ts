@@ -83,7 +83,7 @@ export interface TicketContext {
   /** Computed again from what the sender gave back. */
   readonly recipientRand: bigint
   readonly terms: OfferTerms
-  /** What a ticket of the sender can be paid from, in wei: its deposit and this recipient's share of its reserve. */
+  /** The most that tickets of the sender can be paid while they live, in wei: its deposit and this recipient's share of its reserve. */
   readonly funds: bigint
   /** The sender's; 0 when its funds are locked. */
   readonly withdrawRound: bigint

@@ -52,6 +52,7 @@ const LAST_SEGMENTS_MS = 10_000
 /** A session is offered before anything is known of its segments; most last so long. */
 const OFFERED_SEGMENT_MS = 2_000
 const NOTHING = { count: 0, durationMs: 0 }
+const TOO_MANY_LOOKUPS = 'too many unknown senders: try again later'
 /** A smaller rendition cannot be a video (transcoding.md §6). */
 const MIN_RENDITION_BYTES = 25
 
@@ -69,6 +70,20 @@ export interface Recipient {
    * when the session's balance does not cover it.
    */
   reserve(sender: Address, sessionId: string, pixels: bigint): Promise<Reservation>
+}
+
+/** Where a call comes from. */
+export interface Caller {
+  /** Whom it is counted for; null for a node of this operator. */
+  readonly host: string | null
+  /** Aborted when nobody waits for the answer any more. */
+  readonly signal: AbortSignal
+}
+
+/** Whom the chain may be asked about on behalf of strangers. */
+export interface SenderLookups {
+  /** False when there were too many look-ups of unknown senders, altogether or for this host. */
+  mayLookUp(sender: Address, host: string | null): boolean
 }
 
 /** One segment of a session to be transcoded. */
@@ -174,6 +189,8 @@ export interface OrchestratorOptions {
 export interface OrchestratorNeeds {
   readonly signer: Signer
   readonly recipient: Recipient
+  /** Null where no chain is asked. */
+  readonly lookups?: SenderLookups | null
   readonly transcoder: Transcoder
   readonly results: ResultStore
   readonly authKeys: AuthKeys
@@ -288,7 +305,10 @@ export class Orchestrator implements Service {
   }
 
   /** Offers a session. Throws OrchestratorError with the text for the peer (wire.md §10). */
-  async info(request: InfoRequest): Promise<OrchestratorInfo> {
+  async info(
+    request: InfoRequest,
+    { host }: Pick<Caller, 'host'> = { host: null },
+  ): Promise<OrchestratorInfo> {
     if (!this.#options.offchain && !signedBy(request.address, requestHash(request.address), request.sig)) {
       throw new OrchestratorError(
         'request-refused',
@@ -297,6 +317,9 @@ export class Orchestrator implements Service {
     }
     if (!this.#hasRoom('', OFFERED_SEGMENT_MS) || this.#takes !== 'everything') {
       throw new OrchestratorError('request-refused', 'Invalid orchestrator request: OrchestratorCapped')
+    }
+    if (this.#needs.lookups?.mayLookUp(request.address, host) === false) {
+      throw new OrchestratorError('request-refused', `Invalid orchestrator request: ${TOO_MANY_LOOKUPS}`)
     }
     const quote = await this.#needs.recipient.quote(request.address, null)
     const sessionId = formatHex(this.#needs.dice.bytes(4)).slice(2)
@@ -314,9 +337,13 @@ export class Orchestrator implements Service {
   }
 
   /** Checks and books a segment before its bytes are read, in the order of wire.md §10. */
-  async admit(segment: SegmentData, payment: Payment | null): Promise<Admission> {
+  async admit(
+    segment: SegmentData,
+    payment: Payment | null,
+    { host }: Pick<Caller, 'host'> = { host: null },
+  ): Promise<Admission> {
     const sender = payment?.sender ?? ZERO_ADDRESS
-    const token = this.#checkCredentials(segment, sender)
+    const token = this.#checkCredentials(segment, sender, host)
     const session = this.#sessions.get(token.sessionId)
     const isWelcome = session !== undefined || this.#hasRoom(token.sessionId, segment.durationMs)
     if (!isWelcome || this.#takes === 'nothing') {
@@ -356,9 +383,13 @@ export class Orchestrator implements Service {
   }
 
   /** Takes a payment that comes without a segment; its credit belongs to the manifest (wire.md §11). */
-  async pay(segment: SegmentData, payment: Payment | null): Promise<OrchestratorInfo | null> {
+  async pay(
+    segment: SegmentData,
+    payment: Payment | null,
+    { host }: Pick<Caller, 'host'> = { host: null },
+  ): Promise<OrchestratorInfo | null> {
     const sender = payment?.sender ?? ZERO_ADDRESS
-    const token = this.#checkCredentials(segment, sender)
+    const token = this.#checkCredentials(segment, sender, host)
     await this.#takePayment(payment, segment.manifestId)
     return this.#renewedInfo(sender, token)
   }
@@ -392,7 +423,7 @@ export class Orchestrator implements Service {
     return this.#needs.transcoder.canFinish?.({ sessionId, durationMs, limitMs, before }) ?? true
   }
 
-  #checkCredentials(segment: SegmentData, sender: Address): AuthToken {
+  #checkCredentials(segment: SegmentData, sender: Address, host: string | null): AuthToken {
     if (!this.#options.offchain && !signedBy(sender, segmentHash(segment), segment.sig)) {
       throw new OrchestratorError('forbidden', 'ErrSegSig')
     }
@@ -400,10 +431,12 @@ export class Orchestrator implements Service {
       throw new OrchestratorError('forbidden', 'incompatible capabilities')
     }
     try {
-      return checkAuthToken(this.#needs.authKeys.keys, segment.authToken, this.#unixSeconds())
+      const token = checkAuthToken(this.#needs.authKeys.keys, segment.authToken, this.#unixSeconds())
+      if (this.#needs.lookups?.mayLookUp(sender, host) !== false) return token
     } catch (error) {
       throw new OrchestratorError('forbidden', (error as AuthTokenError).message, { cause: error })
     }
+    throw new OrchestratorError('forbidden', TOO_MANY_LOOKUPS)
   }
 
   /** Trouble of this node's own, such as a full disk, is not told as a fault of the payment. */

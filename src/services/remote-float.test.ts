@@ -22,7 +22,7 @@ async function world(t: TestContext) {
   const redeemers = new RedeemerPeers({ probed: SENDER }, { ...needs, connections: [first, second] })
   const senders = {
     info: async () => UNKNOWN,
-    funds: async () => 0n,
+    payable: async () => 0n,
     maxFloat: async () => {
       if (own.value === null) throw new NodeError('chain-unreachable', 'no answer from the chain')
       return own.value

@@ -20,7 +20,7 @@ export interface RemoteFloatNeeds {
   /** The node's own view of the chain. */
   readonly senders: {
     info(sender: Address): Promise<SenderInfo>
-    funds(sender: Address): Promise<bigint>
+    payable(sender: Address): Promise<bigint>
     maxFloat(sender: Address): Promise<bigint>
   }
   readonly redeemers: {
@@ -80,8 +80,8 @@ export class RemoteFloat implements Service {
     return this.#needs.senders.info(sender)
   }
 
-  funds(sender: Address): Promise<bigint> {
-    return this.#needs.senders.funds(sender)
+  payable(sender: Address): Promise<bigint> {
+    return this.#needs.senders.payable(sender)
   }
 
   /** Wei; never below 0. Throws what the chain throws when neither it nor a redeemer can be asked. */

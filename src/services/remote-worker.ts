@@ -1,5 +1,5 @@
 import { type Capabilities, satisfies } from '../domain/capabilities.ts'
-import { segmentLimitMs } from '../domain/segment.ts'
+import { maxSourceBytes, segmentLimitMs } from '../domain/segment.ts'
 import type { Notice, Registration } from '../domain/transcoder-notice.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Dice } from '../lib/dice.ts'
@@ -52,8 +52,12 @@ export interface OrchestratorLine {
 export interface OrchestratorLink {
   /** Connects once it is registered over. */
   line(url: string): OrchestratorLine
-  /** Fetches a segment. */
-  download(url: string, signal: AbortSignal): Promise<Uint8Array>
+  /** Fetches a task's source, of at most so many bytes, from where a task of this orchestrator may have it lie. */
+  download(
+    url: string,
+    task: { readonly orchestrator: string; readonly maxBytes: number },
+    signal: AbortSignal,
+  ): Promise<Uint8Array>
   /** Brings the result of a task. */
   deliver(url: string, result: TaskResult, signal: AbortSignal): Promise<void>
 }
@@ -258,7 +262,7 @@ export class RemoteWorker implements Service {
     const signal = this.#abandoned.signal
     let outcome: TaskOutcome
     try {
-      const output = await this.#transcode(notice, signal)
+      const output = await this.#transcode(url, notice, signal)
       const pixels = output.renditions.reduce((sum, rendition) => sum + rendition.pixels, 0n)
       const sourceMs = notice.kind === 'task' ? notice.segment.durationMs : 0
       events.segmentTranscoded({ sourceMs, tookMs: clock.now() - startedMs, pixels })
@@ -280,6 +284,7 @@ export class RemoteWorker implements Service {
 
   /** In the order of wire.md §13; every text reaches the gateway as it is. */
   async #transcode(
+    url: string,
     notice: Exclude<Notice, { kind: 'teardown' }>,
     signal: AbortSignal,
   ): Promise<TranscodeOutput> {
@@ -297,7 +302,8 @@ export class RemoteWorker implements Service {
     if (!engine.canFinish({ sessionId, durationMs, limitMs, before: null })) {
       throw new NodeError('busy', 'TranscoderBusy')
     }
-    const source = await link.download(notice.url, signal)
+    const maxBytes = maxSourceBytes(durationMs)
+    const source = await link.download(notice.url, { orchestrator: url, maxBytes }, signal)
     const output = await engine.transcode(
       {
         sessionId,

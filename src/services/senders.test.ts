@@ -50,6 +50,7 @@ test('funds are read once for all who ask, and again only after an event of that
 
 test('a reorganisation, a round and ten minutes make funds be read again', async () => {
   const { chain, clock, senders, supervisor, reads } = await started()
+  chain.setSender(GATEWAY, { deposit: 5n })
   await senders.info(GATEWAY)
   chain.reorganise(1, () => true)
   await senders.info(GATEWAY)
@@ -127,5 +128,56 @@ test('only so many senders are remembered', async () => {
   assert.equal(reads(), 3)
   await senders.info(b)
   assert.equal(reads(), 4)
+  await supervisor.stop()
+})
+
+test('senders without funds are read once, until the chain tells of them', async () => {
+  const { chain, clock, senders, supervisor, reads } = await started()
+  assert.equal(await senders.maxFloat(GATEWAY), 0n)
+  for (let i = 0; i < 50; i++) chain.mine()
+  await senders.info(GATEWAY)
+  assert.equal(reads(), 1, 'a new round makes nobody rich')
+  chain.fund(GATEWAY, 2n)
+  chain.mine()
+  assert.equal((await senders.info(GATEWAY)).deposit, 2n)
+  assert.equal(reads(), 2)
+  for (let i = 0; i < 50; i++) chain.mine()
+  await senders.info(GATEWAY)
+  assert.equal(reads(), 3)
+  await clock.wind(600_000)
+  await supervisor.stop()
+})
+
+test('however many senders somebody makes up, those with funds stay', async () => {
+  const { chain, senders, supervisor, reads } = await started(3)
+  chain.setSender(GATEWAY, { deposit: 5n })
+  await senders.info(GATEWAY)
+  for (let i = 0; i < 20; i++) await senders.info(new FakePayer(`made up ${i}`).address)
+  const before = reads()
+  await senders.info(GATEWAY)
+  assert.deepEqual([reads() - before, senders.size], [0, 4])
+  await supervisor.stop()
+})
+
+test('look-ups of unknown senders are bounded for each host and for all together', async () => {
+  const { chain, clock, senders, supervisor } = await started()
+  let made = 0
+  const granted = (host: string | null, asked = 200) => {
+    let count = 0
+    for (let i = 0; i < asked; i++) if (senders.mayLookUp(new FakePayer(`${made++}`).address, host)) count++
+    return count
+  }
+  assert.deepEqual([granted('a'), granted('b'), granted('c'), granted('d')], [20, 20, 20, 0])
+  await clock.wind(10_000)
+  assert.deepEqual([granted('a'), granted(null)], [5, 15])
+  chain.setSender(GATEWAY, { deposit: 5n })
+  await senders.info(GATEWAY)
+  assert.ok(senders.mayLookUp(GATEWAY, 'a'), 'who is known costs nothing')
+  const poor = new FakePayer('poor').address
+  await senders.info(poor)
+  assert.ok(senders.mayLookUp(poor, 'a'), 'nor does who is known to have nothing')
+  await clock.wind(601_000)
+  granted('a')
+  assert.ok(!senders.mayLookUp(poor, 'a'), 'until it is read again')
   await supervisor.stop()
 })

@@ -3,12 +3,22 @@ import { clampFloat, maxFloat, payableAtMost, reserveShare, type SenderInfo } fr
 import type { Clock } from '../lib/clock.ts'
 import type { Address } from '../lib/crypto.ts'
 import { Listeners } from '../lib/listeners.ts'
+import { PeerLimits } from '../lib/peer-limits.ts'
 import type { Scope, Service } from '../lib/service.ts'
 import { CachedRead } from './cached-read.ts'
 import type { ChainWatch } from './rounds.ts'
 
-/** Senders that are remembered; beyond that those asked for longest ago are read again when they return. */
+/**
+ * Senders with funds that are remembered; beyond that those asked for longest ago are read again when they return. As
+ * many without funds: however many addresses somebody makes up, those with funds stay.
+ */
 const MAX_SENDERS = 10_000
+/**
+ * Senders of whom nothing is known and for whom the chain is asked, at two calls each, on behalf of all hosts and of
+ * one. A restarted node meets all its gateways within minutes, behind a balancer from one host.
+ */
+const LOOKUPS = { callsPerSecond: 2, burst: 60 }
+const LOOKUPS_PER_HOST = { callsPerSecond: 0.5, burst: 20 }
 /** A sender's funds are read again after this long although no event was seen. */
 const REFRESH_MS = 10 * 60_000
 /** While the chain cannot be read, funds as old as this still count. */
@@ -39,6 +49,10 @@ export class Senders implements Service {
   readonly #clock: Clock
   readonly #maxSenders: number
   readonly #known = new Map<Address, CachedRead<Funds>>()
+  /** Those without funds, as far as is known. */
+  readonly #penniless = new Map<Address, CachedRead<Funds>>()
+  readonly #lookups: PeerLimits
+  readonly #lookupsPerHost: PeerLimits
   readonly #pending = new Map<Address, { readonly amount: bigint; readonly count: number }>()
   readonly #onChange = new Listeners<Address | null>()
 
@@ -52,42 +66,46 @@ export class Senders implements Service {
     this.#watch = needs.watch
     this.#rounds = needs.rounds
     this.#clock = needs.clock
+    this.#lookups = new PeerLimits({ ...LOOKUPS, streams: 0 }, needs)
+    this.#lookupsPerHost = new PeerLimits({ ...LOOKUPS_PER_HOST, streams: 0 }, needs)
   }
 
   start(scope: Scope): void {
     this.#watch.subscribe((update) => this.#follow(update), scope.signal)
   }
 
-  /** The sender's funds as the chain has them. Throws what the chain throws. */
-  async info(sender: Address): Promise<SenderInfo> {
-    return (await this.#funds(sender).get()).info
+  /**
+   * Whether a stranger may make this node ask the chain about a sender now; counts it where the chain would be asked.
+   * `host` is whom that is counted for beside all others; null for a node of this operator.
+   */
+  mayLookUp(sender: Address, host: string | null): boolean {
+    if (this.#known.has(sender)) return true
+    const ageMs = this.#penniless.get(sender)?.ageMs ?? null
+    if (ageMs !== null && ageMs < REFRESH_MS) return true
+    return (host === null || this.#lookupsPerHost.takeCall(host)) && this.#lookups.takeCall('all')
   }
 
-  /** What a ticket of this sender can be paid from, in wei, as last read: its deposit and the recipient's share of its reserve. */
-  async funds(sender: Address): Promise<bigint> {
-    return this.#redeemable(await this.#funds(sender).get())
+  /** The sender's funds as the chain has them. Throws what the chain throws. */
+  async info(sender: Address): Promise<SenderInfo> {
+    return (await this.#read(sender)).info
   }
 
   /** What all tickets of this sender can be paid from together, in wei: read now, whatever was seen before. */
   async currentFunds(sender: Address): Promise<bigint> {
-    const funds = this.#funds(sender)
-    funds.invalidate()
-    return this.#redeemable(await funds.get())
-  }
-
-  #redeemable({ info, claimed }: Funds): bigint {
+    this.#funds(sender).invalidate()
+    const { info, claimed } = await this.#read(sender)
     return info.deposit + clampFloat(reserveShare(info, this.#rounds.poolSize, claimed))
   }
 
   /** The most that its tickets can be paid while they live, in wei, by its funds as they were last seen. */
   async payable(sender: Address): Promise<bigint> {
-    const { info, claimed } = await this.#funds(sender).get()
+    const { info, claimed } = await this.#read(sender)
     return payableAtMost(info, this.#rounds.poolSize, claimed)
   }
 
   /** The largest face value a ticket of this sender should have now, in wei; never below 0 (payments.md §10). */
   async maxFloat(sender: Address): Promise<bigint> {
-    const { info, claimed } = await this.#funds(sender).get()
+    const { info, claimed } = await this.#read(sender)
     const share = reserveShare(info, this.#rounds.poolSize, claimed)
     return clampFloat(maxFloat(share, info.deposit, this.pending(sender)))
   }
@@ -118,20 +136,34 @@ export class Senders implements Service {
 
   /** Milliseconds since the sender's funds were read, or null if they never were. */
   ageMs(sender: Address): number | null {
-    return this.#known.get(sender)?.ageMs ?? null
+    return (this.#known.get(sender) ?? this.#penniless.get(sender))?.ageMs ?? null
   }
 
   /** How many senders are remembered. */
   get size(): number {
-    return this.#known.size
+    return this.#known.size + this.#penniless.size
+  }
+
+  async #read(sender: Address): Promise<Funds> {
+    const cached = this.#funds(sender)
+    const funds = await cached.get()
+    this.#remember(sender, cached, funds.info.deposit > 0n || funds.info.fundsRemaining > 0n)
+    return funds
   }
 
   #funds(sender: Address): CachedRead<Funds> {
-    const funds = this.#known.get(sender) ?? this.#newFunds(sender)
-    this.#known.delete(sender)
-    this.#known.set(sender, funds)
-    if (this.#known.size > this.#maxSenders) this.#known.delete(this.#known.keys().next().value!)
+    const isKnown = this.#known.has(sender)
+    const funds = (isKnown ? this.#known : this.#penniless).get(sender) ?? this.#newFunds(sender)
+    this.#remember(sender, funds, isKnown)
     return funds
+  }
+
+  #remember(sender: Address, funds: CachedRead<Funds>, hasFunds: boolean): void {
+    this.#known.delete(sender)
+    this.#penniless.delete(sender)
+    const senders = hasFunds ? this.#known : this.#penniless
+    senders.set(sender, funds)
+    if (senders.size > this.#maxSenders) senders.delete(senders.keys().next().value!)
   }
 
   #newFunds(sender: Address): CachedRead<Funds> {
@@ -146,16 +178,17 @@ export class Senders implements Service {
   }
 
   #follow(update: ChainUpdate): void {
-    // A new round forgets all claims.
-    if (update.reorganised || update.events.some(({ kind }) => kind === 'new-round')) {
-      for (const funds of this.#known.values()) funds.invalidate()
-      this.#onChange.tell(null)
-      return
-    }
+    // What was undone may have been the funding of anybody.
+    if (update.reorganised) this.#penniless.clear()
     const changed = new Set(update.events.flatMap((event) => ('sender' in event ? [event.sender] : [])))
     for (const sender of changed) {
       this.#known.get(sender)?.invalidate()
-      this.#onChange.tell(sender)
+      this.#penniless.get(sender)?.invalidate()
     }
+    // A new round forgets all claims, which only those with funds have.
+    if (update.reorganised || update.events.some(({ kind }) => kind === 'new-round')) {
+      for (const funds of this.#known.values()) funds.invalidate()
+      this.#onChange.tell(null)
+    } else for (const sender of changed) this.#onChange.tell(sender)
   }
 }

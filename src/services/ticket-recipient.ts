@@ -93,8 +93,8 @@ export interface TicketRecipientNeeds {
   readonly records: PaymentRecords & Pick<TicketRecords, 'addTickets'>
   readonly senders: {
     info(sender: Address): Promise<SenderInfo>
-    /** What one of its tickets can be paid from, in wei. */
-    funds(sender: Address): Promise<bigint>
+    /** The most that its tickets can be paid while they live, in wei. */
+    payable(sender: Address): Promise<bigint>
     maxFloat(sender: Address): Promise<bigint>
   }
   readonly rounds: RoundsView
@@ -298,7 +298,7 @@ export class TicketRecipient implements Service, Recipient {
     const { senders } = this.#needs
     try {
       return {
-        funds: await senders.funds(sender),
+        funds: await senders.payable(sender),
         withdrawRound: (await senders.info(sender)).withdrawRound,
       }
     } catch (error) {

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import type { Socket } from 'node:net'
+import { createServer } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
 import { test } from 'node:test'
 import type { AuthToken } from '../../src/domain/segment.ts'
 import { formatSegmentHeader } from '../../src/io/rpc/headers.ts'
-import { openRaw, TRANSPORTS } from '../endpoint.ts'
+import type { OrchestratorEndpointNeeds } from '../../src/io/rpc/orchestrator-endpoint.ts'
+import { fetchSource } from '../../src/io/rpc/source-fetch.ts'
+import { openRaw, rawRequest, TRANSPORTS } from '../endpoint.ts'
 import { eventually } from '../until.ts'
 import { segmentOf, serveHonest, startVictim, tokenOf } from './victim.ts'
 
@@ -122,5 +125,39 @@ test('sessions of which no segment was ever finished keep their places from nobo
     for (const { socket } of uploads) socket.destroy()
     await eventually('the places are free', () => victim.orchestrator.sessionCount === 0, 10_000)
     assert.equal(await serveHonest(victim), 'data')
+  }
+})
+
+test('a segment that comes as a URI makes this node ask no host of its own network', async () => {
+  let requests = 0
+  const inside = createServer((_, response) => {
+    requests++
+    response.end('a secret of this network')
+  })
+  await new Promise<void>((resolve) => inside.listen(0, '127.0.0.1', resolve))
+  const { port } = inside.address() as AddressInfo
+  const publicOnly: OrchestratorEndpointNeeds['fetchSource'] = (url, limits, signal) =>
+    fetchSource(url, { limits, rule: { public: true, hosts: [] } }, signal)
+  try {
+    for (const fetchSource of [null, publicOnly]) {
+      await using victim = await startVictim({ needs: { fetchSource } })
+      const authToken = await tokenOf(victim)
+      for (const host of ['127.0.0.1', 'localhost', '[::1]', '[::ffff:7f00:1]', '0x7f000001', '0.0.0.0']) {
+        const answer = await rawRequest(victim.port, HTTP1, {
+          method: 'POST',
+          path: '/segment',
+          headers: {
+            'livepeer-segment': formatSegmentHeader(segmentOf(Buffer.alloc(1), authToken)),
+            'content-type': 'application/vnd+livepeer.uri',
+          },
+          body: Buffer.from(`http://${host}:${port}/latest/meta-data/`),
+        })
+        assert.equal(answer.status, 400, host)
+      }
+      assert.equal(await serveHonest(victim), 'data')
+    }
+    assert.equal(requests, 0)
+  } finally {
+    inside.close()
   }
 })

@@ -14,11 +14,16 @@ import {
 import { Endpoint, type EndpointOptions } from '../../src/io/rpc/server.ts'
 import { TranscoderEndpoint } from '../../src/io/rpc/transcoder-endpoint.ts'
 import { systemClock } from '../../src/lib/clock.ts'
-import { keccak256, ZERO_ADDRESS } from '../../src/lib/crypto.ts'
+import { type Address, keccak256, ZERO_ADDRESS } from '../../src/lib/crypto.ts'
 import { systemDice } from '../../src/lib/dice.ts'
 import { silentLog } from '../../src/lib/log.ts'
 import { Supervisor } from '../../src/lib/service.ts'
-import { Orchestrator, type Recipient, type Transcoder } from '../../src/services/orchestrator.ts'
+import {
+  Orchestrator,
+  type Recipient,
+  type SenderLookups,
+  type Transcoder,
+} from '../../src/services/orchestrator.ts'
 import { FREE } from '../../src/services/segment-accounts.ts'
 import { TranscoderPool } from '../../src/services/transcoder-pool.ts'
 
@@ -47,6 +52,7 @@ export async function startVictim(
     /** Where there is none, transcoders of other machines do the work. */
     hasEngine?: boolean
     recipient?: Partial<Recipient>
+    lookups?: SenderLookups
     needs?: Partial<OrchestratorEndpointNeeds>
   } = {},
 ): Promise<Victim> {
@@ -75,6 +81,7 @@ export async function startVictim(
     },
     {
       ...{ ...around, results, transcoder: pool, authKeys: { keys: [systemDice.bytes(32)] } },
+      lookups: options.lookups ?? null,
       signer: { address: ZERO_ADDRESS, sign: () => new Uint8Array(0) },
       recipient: {
         quote: async () => ({ ticketParams: null, priceInfo: null }),
@@ -85,7 +92,6 @@ export async function startVictim(
       events: { segmentTranscoded: () => {}, segmentFailed: () => {}, sessions: () => {} },
     },
   )
-  const download = async () => Promise.reject(new Error('nothing to fetch'))
   const endpoint = new Endpoint(
     {
       ...{ name: 'service endpoint', host: '0.0.0.0', port: 0, drainMs: 100 },
@@ -95,7 +101,7 @@ export async function startVictim(
       ...around,
       routes: [
         new OrchestratorEndpoint(options.bodies ?? {}, {
-          ...{ ...around, api: orchestrator, download, ...options.needs },
+          ...{ ...around, api: orchestrator, fetchSource: null, ...options.needs },
         }),
         new TranscoderEndpoint({}, { ...around, api: pool }),
       ],
@@ -121,9 +127,12 @@ export function segmentOf(bytes: Uint8Array, authToken: AuthToken | null, durati
   }
 }
 
-/** An offer of the victim, as any gateway gets it. */
-export async function tokenOf({ url }: { readonly url: string }): Promise<AuthToken> {
-  const request = { address: ZERO_ADDRESS, sig: new Uint8Array(0), capabilities: null }
+/** An offer of the victim, as a gateway gets it. */
+export async function tokenOf(
+  { url }: { readonly url: string },
+  address: Address = ZERO_ADDRESS,
+): Promise<AuthToken> {
+  const request = { address, sig: new Uint8Array(0), capabilities: null }
   const info = await new OrchestratorClient().info(
     url,
     { ...request, ignoreCapacityCheck: false },

@@ -21,7 +21,7 @@ import { messageOf, NodeError } from '../../lib/errors.ts'
 import { FairBudget, type Holder, type Share } from '../../lib/fair-budget.ts'
 import { hostAndPort, withoutMapping } from '../../lib/hosts.ts'
 import type { Log } from '../../lib/log.ts'
-import { connectionOf } from './connection-limits.ts'
+import { connectionOf, type PeerConnection } from './connection-limits.ts'
 import { cut, type HttpRequest, type HttpResponse, refuse } from './http-exchange.ts'
 import { hostOf } from './peer-host.ts'
 
@@ -64,9 +64,7 @@ export interface Peer {
   readonly host: string
   /** The fingerprint of the operator's certificate that it has shown; null for a stranger. */
   readonly identity: string | null
-  /** It has proven that it belongs to this node: its connection is kept, whatever else its host does. */
-  trust(): void
-  isTrusted(): boolean
+  readonly connection: PeerConnection | null
   /** Aborted once the connection is gone. */
   readonly gone: AbortSignal
   /** Resolves when the peer answers; rejects when there is no connection. */
@@ -178,8 +176,7 @@ export function peerOf({ session: opened }: { readonly session?: Http2Session | 
     address: hostAndPort(withoutMapping(remoteAddress), remotePort),
     host: hostOf(remoteAddress),
     identity: ownIdentity(socket),
-    isTrusted: () => connection?.isTrusted ?? false,
-    trust: () => connection?.trust(),
+    connection,
     gone: gone.signal,
     ping: () =>
       new Promise((resolve, reject) => {

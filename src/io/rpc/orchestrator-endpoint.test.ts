@@ -242,9 +242,11 @@ for (const [name, transport] of BOTH) {
 test('a segment that comes as a URI is fetched', async () => {
   const asked: string[] = []
   await using endpoint = await startEndpoint({
-    download: async (url) => {
+    fetchSource: async (url, { maxBytes, room }) => {
       asked.push(url)
       if (url.endsWith('missing')) throw new Error('404 Not Found')
+      assert.equal(maxBytes, 41_000_000)
+      assert.ok(room.take(SOURCE.length))
       return SOURCE
     },
   })
@@ -264,6 +266,17 @@ test('a segment that comes as a URI is fetched', async () => {
   assert.equal(long.status, 500)
   assert.deepEqual(asked, ['https://store/0.ts', 'https://store/missing', 'https://store/0.ts'])
   assert.equal(endpoint.api.released, 3)
+})
+
+test('unless that is switched on a segment that comes as a URI is refused, before it is paid', async () => {
+  await using endpoint = await startEndpoint()
+  const headers = { ...headersOf(SOURCE), 'content-type': 'application/vnd+livepeer.uri' }
+  const answer = await post(endpoint, TRANSPORTS['HTTP/2'], Buffer.from('https://store/0.ts'), headers)
+  assert.deepEqual(
+    [answer.status, answer.body.toString()],
+    [400, 'this orchestrator does not fetch segments that come as a URI: send their bytes\n'],
+  )
+  assert.equal(endpoint.api.admitted.length, 0)
 })
 
 test('the method of a segment’s request does not matter', async () => {

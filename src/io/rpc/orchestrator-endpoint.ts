@@ -14,10 +14,11 @@ import { keccak256, ZERO_ADDRESS } from '../../lib/crypto.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Share } from '../../lib/fair-budget.ts'
 import type { Log } from '../../lib/log.ts'
+import { type PeerLimitOptions, PeerLimits } from '../../lib/peer-limits.ts'
 import { BodyError, readBody } from '../../lib/request-body.ts'
-import type { Admission } from '../../services/orchestrator.ts'
+import type { Admission, Caller } from '../../services/orchestrator.ts'
 import { callError, callPeer, type HttpHandler, type Routes } from './calls.ts'
-import { connectionOf } from './connection-limits.ts'
+import { connectionOf, type PeerConnection } from './connection-limits.ts'
 import {
   encodePaymentResult,
   encodeTranscodeResult,
@@ -48,14 +49,14 @@ import {
   type HttpResponse,
   refuse,
 } from './http-exchange.ts'
-import { type PeerLimitOptions, PeerLimits } from './peer-limits.ts'
 import { SegmentBodies, type SegmentBodiesOptions } from './segment-bodies.ts'
+import type { SourceLimits } from './source-fetch.ts'
 
 /** What one host may call, behind which may be a balancer with all gateways: each asks a few times for a stream. */
 const CALLS = { callsPerSecond: 100, burst: 1_000 }
 const MAX_URI_BYTES = 8 * 1024
-/** How long the fetching of a segment that comes as a URI may take (wire.md §12). */
-const DOWNLOAD_MS = 4_000
+/** Told before anything is paid. */
+const NO_URIS = 'this orchestrator does not fetch segments that come as a URI: send their bytes'
 
 /** What a peer may be told instead of an answer, and the status that says it (wire.md §10). */
 const STATUS = { forbidden: 403, 'payment-refused': 400, 'bad-request': 400, internal: 500 } as const
@@ -63,12 +64,12 @@ const STATUS = { forbidden: 403, 'payment-refused': 400, 'bad-request': 400, int
 /** The orchestrator behind the endpoint. Refusals are NodeErrors whose message is the text for the peer. */
 export interface OrchestratorApi {
   ping(value: Uint8Array): Uint8Array
-  info(request: InfoRequest, signal: AbortSignal): Promise<OrchestratorInfo>
+  info(request: InfoRequest, caller: Caller): Promise<OrchestratorInfo>
   endSession(token: AuthToken | null): Promise<void>
   /** Codes of refusal: `forbidden`, `payment-refused`, `bad-request`, `internal`. */
-  admit(segment: SegmentData, payment: Payment | null, signal: AbortSignal): Promise<Admission>
+  admit(segment: SegmentData, payment: Payment | null, caller: Caller): Promise<Admission>
   /** As `admit`; resolves with the info to answer with. */
-  pay(segment: SegmentData, payment: Payment | null): Promise<OrchestratorInfo | null>
+  pay(segment: SegmentData, payment: Payment | null, caller: Caller): Promise<OrchestratorInfo | null>
   /** A result's bytes by the path under `/stream/`, percent-decoded, or null. */
   stored(path: string): Uint8Array | null
 }
@@ -81,8 +82,10 @@ export interface OrchestratorEndpointOptions extends SegmentBodiesOptions {
 /** What the endpoint needs. */
 export interface OrchestratorEndpointNeeds {
   readonly api: OrchestratorApi
-  /** Fetches a segment that comes as a URI, within the limit of a segment's size. */
-  download(url: string, signal: AbortSignal): Promise<Uint8Array>
+  /** Fetches a segment that comes as a URI, within these limits; null where that is not switched on. */
+  readonly fetchSource:
+    | ((url: string, limits: SourceLimits, signal: AbortSignal) => Promise<Uint8Array>)
+    | null
   readonly log: Log
   readonly clock?: Clock
 }
@@ -105,11 +108,11 @@ export class OrchestratorEndpoint implements Routes {
   readonly grpc = (router: ConnectRouter): void => {
     const { api, log } = this.#needs
     const translated = async <Answer>(
-      { values }: HandlerContext,
+      context: HandlerContext,
       work: () => Answer | Promise<Answer>,
     ): Promise<Answer> => {
-      const peer = values.get(callPeer)
-      if (!peer?.isTrusted() && !this.#calls.takeCall(peer?.host ?? 'unknown')) {
+      const { host } = callerOf(context)
+      if (host !== null && !this.#calls.takeCall(host)) {
         throw new ConnectError('too many calls from this host: try again later', Code.ResourceExhausted)
       }
       try {
@@ -121,7 +124,10 @@ export class OrchestratorEndpoint implements Routes {
     router.service(Orchestrator, {
       getOrchestrator: (request, context) =>
         translated(context, async () =>
-          create(OrchestratorInfoSchema, writeInfo(await api.info(readInfoRequest(request), context.signal))),
+          create(
+            OrchestratorInfoSchema,
+            writeInfo(await api.info(readInfoRequest(request), callerOf(context))),
+          ),
         ),
       endTranscodingSession: ({ authToken }, context) =>
         translated(context, async () => {
@@ -143,14 +149,18 @@ export class OrchestratorEndpoint implements Routes {
   /** POST /segment, in the order of wire.md §10. */
   async #segment(request: HttpRequest, response: HttpResponse): Promise<void> {
     const gone = goneSignal(request, response)
+    // While the connection is there: later nothing tells whose it was.
+    const host = hostToCount(connectionOf(request.socket))
     const credentials = readCredentials(request, response)
     if (!credentials) return
     const { segment, payment } = credentials
-    // While the connection is there: later nothing tells whose it was.
-    const connection = connectionOf(request.socket)
+    if (comesAsUri(request) && !this.#needs.fetchSource) {
+      refuse(request, response, 400, NO_URIS)
+      return
+    }
     let admission: Admission
     try {
-      admission = await this.#needs.api.admit(segment, payment, gone)
+      admission = await this.#needs.api.admit(segment, payment, { host, signal: gone })
     } catch (error) {
       this.#refuse(request, response, error)
       return
@@ -158,7 +168,7 @@ export class OrchestratorEndpoint implements Routes {
     const share = this.#bodies.open({
       sessionId: segment.authToken?.sessionId ?? '',
       sender: payment?.sender ?? ZERO_ADDRESS,
-      host: connection?.isTrusted ? null : (connection?.host ?? 'unknown'),
+      host,
     })
     let source: Uint8Array | null = null
     try {
@@ -197,10 +207,10 @@ export class OrchestratorEndpoint implements Routes {
     { gone, request, response }: { request: HttpRequest; response: HttpResponse; gone: AbortSignal },
   ): Promise<Uint8Array | null> {
     const maxBytes = this.#bodies.maxBytes(segment)
-    const comesAsUri = request.headers['content-type'] === URI_CONTENT_TYPE
+    const isUri = comesAsUri(request)
     let source: Uint8Array
     try {
-      const limits = this.#bodies.limits(segment, comesAsUri ? MAX_URI_BYTES : maxBytes, share)
+      const limits = this.#bodies.limits(segment, isUri ? MAX_URI_BYTES : maxBytes, share)
       source = await readBody(request, limits)
     } catch (error) {
       if (!(error instanceof BodyError)) throw error
@@ -210,16 +220,13 @@ export class OrchestratorEndpoint implements Routes {
       else cut(response)
       return null
     }
-    if (comesAsUri) {
+    if (isUri) {
       share.give(source.length)
+      const url = Buffer.from(source).toString('utf8')
       try {
-        const limit = AbortSignal.any([gone, AbortSignal.timeout(DOWNLOAD_MS)])
-        source = await this.#needs.download(Buffer.from(source).toString('utf8'), limit)
-        if (source.length > maxBytes || !share.take(source.length)) {
-          throw new NodeError('no-room', 'the segment is too large')
-        }
+        source = await this.#needs.fetchSource!(url, { maxBytes, room: share }, gone)
       } catch (error) {
-        this.#needs.log.debug('a segment could not be fetched', { error })
+        this.#needs.log.debug('segment could not be fetched', { error })
         refuse(request, response, 400, 'BadRequest')
         return null
       }
@@ -233,11 +240,13 @@ export class OrchestratorEndpoint implements Routes {
 
   /** POST /payment (wire.md §11). */
   async #payment(request: HttpRequest, response: HttpResponse): Promise<void> {
-    goneSignal(request, response)
+    const signal = goneSignal(request, response)
+    const host = hostToCount(connectionOf(request.socket))
     const credentials = readCredentials(request, response)
     if (!credentials) return
+    const { segment, payment } = credentials
     try {
-      const info = await this.#needs.api.pay(credentials.segment, credentials.payment)
+      const info = await this.#needs.api.pay(segment, payment, { host, signal })
       finish(request, response, 200, encodePaymentResult(info))
     } catch (error) {
       this.#refuse(request, response, error)
@@ -268,6 +277,20 @@ export class OrchestratorEndpoint implements Routes {
       refuse(request, response, 500, 'Internal Server Error')
     } else refuse(request, response, status, messageOf(error))
   }
+}
+
+/** Whether a segment's body is the URI at which it lies (wire.md §10). */
+function comesAsUri({ headers }: HttpRequest): boolean {
+  return headers['content-type'] === URI_CONTENT_TYPE
+}
+
+/** Whom a peer's requests are counted for: null for one that has proven that it belongs to this node. */
+function hostToCount(peer: PeerConnection | null): string | null {
+  return peer?.isTrusted ? null : (peer?.host ?? 'unknown')
+}
+
+function callerOf({ signal, values }: HandlerContext): Caller {
+  return { host: hostToCount(values.get(callPeer)?.connection ?? null), signal }
 }
 
 /** What both kinds of request say of themselves; null when the peer has been told what is wrong (wire.md §10). */

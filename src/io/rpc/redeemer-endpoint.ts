@@ -6,11 +6,11 @@ import { type Clock, systemClock } from '../../lib/clock.ts'
 import { type Address, equalTexts } from '../../lib/crypto.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
+import { type PeerLimitOptions, PeerLimits } from '../../lib/peer-limits.ts'
 import { callPeer, type Peer, peerOf, type Routes, type StreamHandler } from './calls.ts'
 import { readAddress, readTicket, writeMaxFloat } from './convert.ts'
 import { FloatStreams, type ListenToFloat } from './float-streams.ts'
 import { QueueTicketResSchema, TicketRedeemer } from './gen/redeemer_pb.ts'
-import { type PeerLimitOptions, PeerLimits } from './peer-limits.ts'
 
 /** The header in which an orchestrator shows the secret it shares with its redeemer. Not known to Go nodes. */
 export const REDEEMER_SECRET_HEADER = 'livepeer-redeemer-secret'

@@ -14,6 +14,7 @@ import { type Clock, systemClock } from '../../lib/clock.ts'
 import { type Dice, systemDice } from '../../lib/dice.ts'
 import { listen } from '../../lib/listen.ts'
 import type { Log } from '../../lib/log.ts'
+import { type PeerLimitOptions, PeerLimits } from '../../lib/peer-limits.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import {
   type CallLimits,
@@ -30,7 +31,6 @@ import { MAX_MESSAGE_BYTES } from './convert.ts'
 import { MAX_HEADER_BYTES } from './headers.ts'
 import { cut, type HttpRequest, type HttpResponse, refuse } from './http-exchange.ts'
 import { contextOf, type OwnCerts, ownPeerOf } from './own-certs.ts'
-import { type PeerLimitOptions, PeerLimits } from './peer-limits.ts'
 import { makeIdentity, saveIdentity } from './tls.ts'
 
 /** A connection without requests is closed after this long (wire.md §2). */

@@ -3,6 +3,7 @@ import { Code, ConnectError } from '@connectrpc/connect'
 import type { Notice, Registration } from '../../domain/transcoder-notice.ts'
 import type { Dice } from '../../lib/dice.ts'
 import { abortError } from '../../lib/errors.ts'
+import { ByteBudget } from '../../lib/request-body.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import type { OrchestratorLine, OrchestratorLink, TaskResult } from '../../services/remote-worker.ts'
 import { clientOver } from './client-over.ts'
@@ -11,6 +12,7 @@ import { readNotice, writeRegistration } from './convert-transcoder.ts'
 import { ExchangeError, openSession, openSocket, protocolOf } from './exchange.ts'
 import { Transcoder } from './gen/lp_rpc_pb.ts'
 import type { OwnCerts } from './own-certs.ts'
+import { fetchSource, type SourceRule } from './source-fetch.ts'
 import { AUTHORIZATION } from './transcoder-endpoint.ts'
 import { ERROR_CONTENT_TYPE, encodeResult } from './transcoder-result.ts'
 
@@ -25,19 +27,25 @@ const BOUNDARY_BYTES = 10
 /** A transcoder's view of its orchestrators (wire.md §13). */
 export class TranscoderClient implements OrchestratorLink, Service {
   readonly name = 'transcoder client'
-  readonly #download: OrchestratorLink['download']
+  readonly #download: (url: string, signal: AbortSignal) => Promise<Uint8Array>
+  readonly #sources: SourceRule
+  /** Where the connections to orchestrators lead, by their URLs. */
+  readonly #peers = new Map<string, { readonly address: string; readonly port: number }>()
   readonly #dice: Dice
   readonly #own: OwnCerts | null
   readonly #connections: Connections
 
   constructor(needs: {
-    /** Fetches a segment. */
-    download: OrchestratorLink['download']
+    /** Fetches a source from its orchestrator. */
+    download: (url: string, signal: AbortSignal) => Promise<Uint8Array>
+    /** From where else sources may come; absent: from public addresses. */
+    sources?: SourceRule
     dice: Dice
     /** By which orchestrator and transcoder know one another; null verifies nobody. */
     own: OwnCerts | null
   }) {
     this.#download = needs.download
+    this.#sources = needs.sources ?? { public: true, hosts: [] }
     this.#dice = needs.dice
     this.#own = needs.own
     this.#connections = new Connections({ connectMs: CONNECT_MS, own: needs.own })
@@ -48,11 +56,25 @@ export class TranscoderClient implements OrchestratorLink, Service {
   }
 
   line(url: string): OrchestratorLine {
-    return new Line(new URL(url), this.#own)
+    return new Line(new URL(url), this.#own, (peer) => this.#peers.set(url, peer))
   }
 
-  download(url: string, signal: AbortSignal): Promise<Uint8Array> {
-    return this.#download(url, signal)
+  /**
+   * From the orchestrator's own origin, or from the address to which the connection to it leads, by whatever name; else
+   * from where sources may come, so that no orchestrator makes this node ask hosts of its own network.
+   */
+  async download(
+    url: string,
+    { maxBytes, orchestrator }: { readonly orchestrator: string; readonly maxBytes: number },
+    signal: AbortSignal,
+  ): Promise<Uint8Array> {
+    if (URL.canParse(url) && new URL(url).origin === new URL(orchestrator).origin) {
+      const source = await this.#download(url, signal)
+      if (source.length > maxBytes) throw new ExchangeError('too-large', 'input bigger than max buffer size')
+      return source
+    }
+    const rule = { ...this.#sources, peer: this.#peers.get(orchestrator) ?? null }
+    return fetchSource(url, { rule, limits: { maxBytes, room: new ByteBudget(maxBytes) } }, signal)
   }
 
   async deliver(url: string, result: TaskResult, signal: AbortSignal): Promise<void> {
@@ -85,9 +107,15 @@ export class TranscoderClient implements OrchestratorLink, Service {
 class Line implements OrchestratorLine {
   readonly #url: URL
   readonly #own: OwnCerts | null
+  readonly #onPeer: (peer: { readonly address: string; readonly port: number }) => void
   #session: ClientHttp2Session | null = null
 
-  constructor(url: URL, own: OwnCerts | null) {
+  constructor(
+    url: URL,
+    own: OwnCerts | null,
+    onPeer: (peer: { readonly address: string; readonly port: number }) => void,
+  ) {
+    this.#onPeer = onPeer
     this.#url = url
     this.#own = own
   }
@@ -117,6 +145,8 @@ class Line implements OrchestratorLine {
       socket.destroy()
       throw new ExchangeError('unreachable', `${this.#url.host} does not speak HTTP/2`)
     }
+    const { remoteAddress, remotePort } = socket
+    if (remoteAddress && remotePort) this.#onPeer({ address: remoteAddress, port: remotePort })
     const session = openSession(this.#url, socket)
     this.#session = session
     let isAnswered = true

@@ -246,6 +246,28 @@ test('our transcoder works for our orchestrator: registration, task, result', as
   await client.deliver(url, result, never())
 })
 
+test('sources are fetched from the orchestrator, by whatever name, and from no host of the own network', async (t) => {
+  const { pool, url, port } = await serve(t)
+  const { client, line } = register(t, url)
+  await eventually('it is registered', () => pool.capacity === 5)
+  const task = { orchestrator: url, maxBytes: 1_000 }
+  const elsewhere = createServer(() => assert.fail('was asked'))
+  await new Promise<void>((resolve) => elsewhere.listen(0, '127.0.0.1', resolve))
+  t.after(() => elsewhere.close())
+  const inside = (elsewhere.address() as AddressInfo).port
+  for (const host of ['127.0.0.1', 'localhost', '[::1]']) {
+    await assert.rejects(
+      client.download(`http://${host}:${inside}/x`, task, never()),
+      /is not a public address/,
+    )
+  }
+  // There is none, but the orchestrator was asked.
+  const sameHost = `https://localhost:${port}/stream/aaaa/0.tempfile`
+  await assert.rejects(client.download(sameHost, task, never()), { message: '404 Not Found' })
+  assert.equal((await client.download(`${url}/stream/aaaa/0.tempfile`, task, never())).length, 0)
+  line.close()
+})
+
 test('a failure travels as its text', async (t) => {
   const { pool, url } = await serve(t)
   const { client, told } = register(t, url)

@@ -92,7 +92,7 @@ export class TranscoderEndpoint implements Routes {
         Code.Unauthenticated,
       )
     }
-    if (this.#api.knowsSecret(request.secret)) peer.trust()
+    if (this.#api.knowsSecret(request.secret)) peer.connection?.trust()
     try {
       for await (const notice of this.#api.register(readRegistration(request), peer, signal)) {
         yield create(NotifySegmentSchema, writeNotice(notice))

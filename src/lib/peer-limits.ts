@@ -1,4 +1,4 @@
-import type { Clock } from '../../lib/clock.ts'
+import type { Clock } from './clock.ts'
 
 /** Hosts remembered; beyond, those that are quiet are forgotten first, and then no further one is served. */
 const MAX_HOSTS = 10_000

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { WoundClock } from '../../lib/clock.ts'
+import { WoundClock } from './clock.ts'
 import { PeerLimits } from './peer-limits.ts'
 
 test('a host may make many calls at once, then so many a second; another one is not held up by it', async () => {

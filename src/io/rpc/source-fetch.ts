@@ -1,0 +1,120 @@
+import { type ClientRequest, request as httpRequest, type IncomingMessage, STATUS_CODES } from 'node:http'
+import { request as httpsRequest } from 'node:https'
+import { isIP } from 'node:net'
+import { abortError, messageOf } from '../../lib/errors.ts'
+import { checkHost, isPublicAddress, lookupWhere, type Resolve } from '../../lib/public-address.ts'
+import type { Room } from '../../lib/request-body.ts'
+import { readBody } from '../../lib/request-body.ts'
+import { ExchangeError } from './exchange.ts'
+
+/** How long the fetching of a source may take (wire.md §12). */
+const FETCH_MS = 4_000
+const PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 }
+
+/** A host that an operator lists. */
+export interface SourceHost {
+  /** A name or IP address without brackets, in lower case. */
+  readonly host: string
+  /** Null for every port. */
+  readonly port: number | null
+}
+
+/** Where sources may be fetched from. */
+export interface SourceRule {
+  /** Any public address. */
+  readonly public: boolean
+  /** These hosts too, whatever their address. */
+  readonly hosts: readonly SourceHost[]
+  /** And this address at this port. */
+  readonly peer?: { readonly address: string; readonly port: number } | null
+}
+
+/** How much of a source is taken. */
+export interface SourceLimits {
+  readonly maxBytes: number
+  /** From which its bytes are taken as they come; whoever gets the source gives them back. */
+  readonly room: Room
+}
+
+/** How names become addresses, and which of these are public; tests hand in their own. */
+export interface SourceNames {
+  readonly resolve?: Resolve
+  readonly isPublic?: (ip: string) => boolean
+}
+
+/**
+ * Fetches a source that a stranger names (wire.md §12), over a connection of its own to an address that the rule allows,
+ * decided after names were resolved. Redirects are not followed. Throws ExchangeError, or BodyError for its bytes.
+ */
+export async function fetchSource(
+  text: string,
+  { limits, names = {}, rule }: { rule: SourceRule; limits: SourceLimits; names?: SourceNames },
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const url = URL.canParse(text) ? new URL(text) : null
+  const port = url && (Number(url.port) || PORTS[url.protocol])
+  if (!url || !port) throw new ExchangeError('bad-answer', 'the source is no http(s) URL')
+  const over = AbortSignal.any([signal, AbortSignal.timeout(FETCH_MS)])
+  const allows = allowed(url, port, rule, names.isPublic ?? isPublicAddress)
+  let response: IncomingMessage | null = null
+  try {
+    checkHost(url.hostname, allows)
+    response = await answerOf(url, { lookup: lookupWhere(allows, names.resolve), signal: over })
+    const { statusCode = 0 } = response
+    if (statusCode !== 200) {
+      const status = `${statusCode} ${STATUS_CODES[statusCode] ?? ''}`.trim()
+      throw new ExchangeError('refused', status, { details: { status: statusCode } })
+    }
+    const { maxBytes, room } = limits
+    return await readBody(response, { maxBytes, budget: room, stallMs: FETCH_MS, signal: over })
+  } catch (error) {
+    if (signal.aborted) throw abortError(signal)
+    if (over.aborted) {
+      throw new ExchangeError('body-timeout', `${url.host} did not send the source within ${FETCH_MS} ms`)
+    }
+    throw error
+  } finally {
+    response?.destroy()
+  }
+}
+
+function allowed(
+  url: URL,
+  port: number,
+  { hosts, peer, public: takesPublic }: SourceRule,
+  isPublic: (ip: string) => boolean,
+): (ip: string) => boolean {
+  const name = url.hostname.replace(/^\[|\]$/g, '').toLowerCase()
+  const isListed = hosts.some((listed) => listed.host === name && (listed.port ?? port) === port)
+  if (isListed) return () => true
+  return (ip) => (takesPublic && isPublic(ip)) || (peer?.address === ip && peer.port === port)
+}
+
+/** Sends a request and resolves with the head of its answer, whose connection ends with it. */
+function answerOf(
+  url: URL,
+  options: { lookup: ReturnType<typeof lookupWhere>; signal: AbortSignal },
+): Promise<IncomingMessage> {
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
+  const host = url.hostname.replace(/^\[|\]$/g, '')
+  const common = { ...options, agent: false as const, headers: { connection: 'close' } }
+  const request: ClientRequest =
+    url.protocol === 'https:'
+      ? // Peers' certificates are self-signed (wire.md §2); the hash tells whether the source is right.
+        httpsRequest(url, {
+          ...common,
+          rejectUnauthorized: false,
+          ...(isIP(host) === 0 && { servername: host }),
+        })
+      : httpRequest(url, common)
+  request.on('response', resolve)
+  request.on('error', (error) =>
+    reject(
+      new ExchangeError('unreachable', `cannot fetch from ${url.host}: ${messageOf(error)}`, {
+        cause: error,
+      }),
+    ),
+  )
+  request.end()
+  return promise
+}

@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict'
+import { connect as http2Connect } from 'node:http2'
+import { test } from 'node:test'
+import { connect as tlsConnect } from 'node:tls'
+import { create, toBinary } from '@bufbuild/protobuf'
+import { writeInfoRequest } from '../../src/io/rpc/convert.ts'
+import { OrchestratorRequestSchema } from '../../src/io/rpc/gen/lp_rpc_pb.ts'
+import { systemClock } from '../../src/lib/clock.ts'
+import { type Address, addressOfKey } from '../../src/lib/crypto.ts'
+import { systemDice } from '../../src/lib/dice.ts'
+import { NodeError } from '../../src/lib/errors.ts'
+import { silentLog } from '../../src/lib/log.ts'
+import { Supervisor } from '../../src/lib/service.ts'
+import { Rounds } from '../../src/services/rounds.ts'
+import { Senders } from '../../src/services/senders.ts'
+import { FakeChain } from '../fakes.ts'
+import { startVictim, tokenOf, type Victim } from './victim.ts'
+
+const CLAIMANT = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
+const someAddress = (): Address => addressOfKey(systemDice.bytes(32))
+
+/** An orchestrator that reads its senders' funds from a chain whose reads are counted. */
+async function startOnChain() {
+  const chain = new FakeChain()
+  const supervisor = new Supervisor()
+  const around = { chain, watch: chain, clock: systemClock, log: silentLog }
+  const rounds = new Rounds(around)
+  const senders = new Senders({ claimant: CLAIMANT }, { ...around, rounds })
+  await supervisor.start(rounds)
+  await supervisor.start(senders)
+  let reads = 0
+  const read = chain.senderInfo.bind(chain)
+  chain.senderInfo = (sender) => {
+    reads++
+    return read(sender)
+  }
+  const quote = async (sender: Address) => {
+    if ((await senders.maxFloat(sender)) === 0n)
+      throw new NodeError('no-funds', 'insufficient sender reserve')
+    return { ticketParams: null, priceInfo: null }
+  }
+  const victim = await startVictim({ lookups: senders, recipient: { quote } })
+  const fund = (sender: Address) => chain.setSender(sender, { deposit: 5n, fundsRemaining: 1_000_000n })
+  const stop = async () => {
+    await victim[Symbol.asyncDispose]()
+    await supervisor.stop()
+  }
+  const nextRound = () => {
+    for (let block = 0; block < 50; block++) chain.mine()
+  }
+  return { victim, fund, nextRound, reads: () => reads, [Symbol.asyncDispose]: stop }
+}
+
+/** Asks for the offers of many senders over one connection from another host; what came of each. */
+async function askFor(victim: Victim, senders: readonly Address[]): Promise<Map<string, number>> {
+  const socket = tlsConnect({
+    ...{ port: victim.port, host: '127.0.0.1', localAddress: '127.0.0.2' },
+    ...{ ALPNProtocols: ['h2'], rejectUnauthorized: false },
+  })
+  const session = http2Connect('https://127.0.0.1', { createConnection: () => socket })
+  session.on('error', () => {})
+  const answers = new Map<string, number>()
+  const ask = (address: Address) =>
+    new Promise<void>((resolve) => {
+      const request = { address, sig: new Uint8Array(0), capabilities: null, ignoreCapacityCheck: false }
+      const message = toBinary(
+        OrchestratorRequestSchema,
+        create(OrchestratorRequestSchema, writeInfoRequest(request)),
+      )
+      const head = Buffer.alloc(5)
+      head.writeUInt32BE(message.length, 1)
+      const stream = session.request({
+        ...{ ':method': 'POST', ':path': '/net.Orchestrator/GetOrchestrator' },
+        ...{ 'content-type': 'application/grpc', te: 'trailers' },
+      })
+      const note = (fields: object) => {
+        const text = (fields as Record<string, unknown>)['grpc-message']
+        if (text) answers.set(decodeURIComponent(String(text)), (answers.get(String(text)) ?? 0) + 1)
+      }
+      stream
+        .on('response', note)
+        .on('trailers', note)
+        .on('error', () => {})
+        .on('close', resolve)
+        .resume()
+      stream.end(Buffer.concat([head, message]))
+    })
+  await Promise.all(senders.map(ask))
+  session.destroy()
+  return answers
+}
+
+test('made-up senders spend a bounded part of the chain’s reads, and honest ones are served meanwhile', async () => {
+  await using world = await startOnChain()
+  const [known, newcomer] = [someAddress(), someAddress()]
+  for (const sender of [known, newcomer]) world.fund(sender)
+  assert.ok(await tokenOf(world.victim, known))
+  const answers = await askFor(world.victim, Array.from({ length: 200 }, someAddress))
+  assert.ok([...answers.keys()].some((text) => /too many unknown senders: try again later$/.test(text)))
+  assert.ok(world.reads() <= 40, `${world.reads()} reads`)
+  assert.ok(await tokenOf(world.victim, known))
+  assert.ok(await tokenOf(world.victim, newcomer), 'another host has look-ups left')
+})
+
+test('senders without funds are remembered over rounds: each costs one read, however often it asks', async () => {
+  await using world = await startOnChain()
+  const few = Array.from({ length: 10 }, someAddress)
+  for (let i = 0; i < 5; i++) {
+    await askFor(world.victim, few)
+    world.nextRound()
+  }
+  assert.ok(world.reads() <= 10, `${world.reads()} reads`)
+})
