@@ -1,7 +1,8 @@
 import { AV_CODEC_ID_H264, AV_NOPTS_VALUE } from 'node-av/constants'
 import { Codec, CodecContext, Frame, Packet, type Stream } from 'node-av/lib'
 import type { Device } from './device.ts'
-import { check, isDrained, type MemoryInput } from './ffmpeg.ts'
+import { check, cloned, isDrained, type MemoryInput } from './ffmpeg.ts'
+import { FrameTimes, type StatedTime, type TimedFrame } from './frame-times.ts'
 import { MediaError } from './media-error.ts'
 import { MPEGTS_WRAP, type TimeBase } from './time-base.ts'
 
@@ -32,7 +33,7 @@ export class SegmentReader implements Disposable {
   readonly #frameStep: bigint
   /** Added to the times of both streams, which have one unit where it is not 0. */
   readonly #shift: bigint
-  #lastPts: bigint | null = null
+  readonly #times = new FrameTimes<Frame>()
   #frames = 0
 
   /** Throws `Decoder not found`, or FFmpeg's text for what the decoder does not open. */
@@ -112,11 +113,13 @@ export class SegmentReader implements Disposable {
     }
     await this.#decoder.sendPacket(null)
     yield* this.#decoded()
+    for (const timed of this.#times.end()) yield* handedOut(timed)
     if (this.#frames > 0) return
     throw new MediaError(packets > 0 && keyPackets === 0 ? 'No keyframes in input' : 'TranscoderInvalidVideo')
   }
 
   [Symbol.dispose](): void {
+    for (const frame of this.#times.held) frame.free()
     this.#decoder.freeContext()
     this.#packet.free()
     this.#frame.free()
@@ -125,22 +128,26 @@ export class SegmentReader implements Disposable {
   *#decoded(): Generator<SegmentPart> {
     while (!isDrained(this.#decoder.receiveFrameSync(this.#frame))) {
       this.#frames++
-      const duration = this.#frame.duration > 0n ? this.#frame.duration : this.#frameStep
-      yield { kind: 'frame', frame: this.#frame, pts: this.#repairedPts(), duration }
+      const { dts, duration, pts } = this.#statedTime()
+      const frame = cloned(this.#frame)
       this.#frame.unref()
+      for (const timed of this.#times.push(frame, { pts, dts, duration })) yield* handedOut(timed)
     }
   }
 
-  /** Timestamps never go missing and never go back (transcoding.md §3.2). */
-  #repairedPts(): bigint {
-    const last = this.#lastPts
-    let pts = this.#frame.pts
-    if (pts === AV_NOPTS_VALUE) pts = this.#frame.bestEffortTimestamp
-    if (pts !== AV_NOPTS_VALUE) pts += this.#shift
-    else pts = last === null ? 0n : last + this.#frameStep
-    if (last !== null && pts <= last) pts = last + 1n
-    this.#lastPts = pts
-    return pts
+  #statedTime(): StatedTime {
+    const { duration, pktDts, pts } = this.#frame
+    const shifted = (time: bigint) => (time === AV_NOPTS_VALUE ? null : time + this.#shift)
+    return { pts: shifted(pts), dts: shifted(pktDts), duration: duration > 0n ? duration : this.#frameStep }
+  }
+}
+
+/** Frees the frame once whoever asked for it has had it. */
+function* handedOut({ duration, frame, pts }: TimedFrame<Frame>): Generator<SegmentPart> {
+  try {
+    yield { kind: 'frame', frame, pts, duration }
+  } finally {
+    frame.free()
   }
 }
 
