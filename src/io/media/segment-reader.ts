@@ -1,7 +1,9 @@
-import { AV_CODEC_ID_H264, AV_NOPTS_VALUE } from 'node-av/constants'
+import { AV_CODEC_ID_H264, AV_NOPTS_VALUE, AV_PKT_FLAG_DISCARD } from 'node-av/constants'
 import { Codec, CodecContext, Frame, Packet, type Stream } from 'node-av/lib'
+import { ascending } from '../../lib/bigints.ts'
 import type { Device } from './device.ts'
-import { check, isDrained, type MemoryInput } from './ffmpeg.ts'
+import { check, cloned, isDrained, type MemoryInput } from './ffmpeg.ts'
+import { FrameTimes, type StatedTime, type TimedFrame } from './frame-times.ts'
 import { MediaError } from './media-error.ts'
 import { MPEGTS_WRAP, type TimeBase } from './time-base.ts'
 
@@ -19,6 +21,9 @@ const MAX_FRAME_PIXELS = 8192 * 4352
 /** Demuxers guess absurd rates for irregular timestamps; beyond this a guess is not believed. */
 const MAX_GUESSED_FPS = 240
 
+/** Pictures that are lost at the beginning are believed to take up to this much of the usual time each. */
+const LOST = { num: 3n, den: 2n }
+
 /** Decodes the best video stream of a segment and passes the packets of one audio stream on. */
 export class SegmentReader implements Disposable {
   /** The unit of the frames' timestamps. */
@@ -32,7 +37,9 @@ export class SegmentReader implements Disposable {
   readonly #frameStep: bigint
   /** Added to the times of both streams, which have one unit where it is not 0. */
   readonly #shift: bigint
-  #lastPts: bigint | null = null
+  readonly #times = new FrameTimes<Frame>()
+  /** When pictures are shown whose packets came before the first frame was given out; null from then on. */
+  #early: bigint[] | null = []
   #frames = 0
 
   /** Throws `Decoder not found`, or FFmpeg's text for what the decoder does not open. */
@@ -90,7 +97,7 @@ export class SegmentReader implements Disposable {
     return perSecond >= 1 && perSecond <= MAX_GUESSED_FPS ? plain(guessed) : null
   }
 
-  /** Everything in the segment. Throws `No keyframes in input`, or FFmpeg's text for damaged data. */
+  /** Everything in the segment. Throws `No keyframes in input` at its end, or FFmpeg's text for damaged data. */
   async *parts(signal: AbortSignal): AsyncGenerator<SegmentPart> {
     let packets = 0
     let keyPackets = 0
@@ -107,16 +114,22 @@ export class SegmentReader implements Disposable {
       if (this.#packet.streamIndex !== this.#video.index || this.#packet.size === 0) continue
       packets++
       if (this.#packet.isKeyframe) keyPackets++
+      const { pts } = this.#packet
+      if (pts !== AV_NOPTS_VALUE && !this.#packet.hasFlags(AV_PKT_FLAG_DISCARD))
+        this.#early?.push(pts + this.#shift)
       check(await this.#decoder.sendPacket(this.#packet))
       yield* this.#decoded()
     }
     await this.#decoder.sendPacket(null)
     yield* this.#decoded()
-    if (this.#frames > 0) return
-    throw new MediaError(packets > 0 && keyPackets === 0 ? 'No keyframes in input' : 'TranscoderInvalidVideo')
+    for (const timed of this.#times.end()) yield* this.#handOut(timed)
+    // Peers refuse these also where a decoder makes something of them, with what it lacks guessed.
+    if (packets > 0 && keyPackets === 0) throw new MediaError('No keyframes in input')
+    if (this.#frames === 0) throw new MediaError('TranscoderInvalidVideo')
   }
 
   [Symbol.dispose](): void {
+    for (const frame of this.#times.held) frame.free()
     this.#decoder.freeContext()
     this.#packet.free()
     this.#frame.free()
@@ -125,23 +138,40 @@ export class SegmentReader implements Disposable {
   *#decoded(): Generator<SegmentPart> {
     while (!isDrained(this.#decoder.receiveFrameSync(this.#frame))) {
       this.#frames++
-      const duration = this.#frame.duration > 0n ? this.#frame.duration : this.#frameStep
-      yield { kind: 'frame', frame: this.#frame, pts: this.#repairedPts(), duration }
+      const { dts, duration, pts } = this.#statedTime()
+      const frame = cloned(this.#frame)
       this.#frame.unref()
+      for (const timed of this.#times.push(frame, { pts, dts, duration })) yield* this.#handOut(timed)
     }
   }
 
-  /** Timestamps never go missing and never go back (transcoding.md §3.2). */
-  #repairedPts(): bigint {
-    const last = this.#lastPts
-    let pts = this.#frame.pts
-    if (pts === AV_NOPTS_VALUE) pts = this.#frame.bestEffortTimestamp
-    if (pts !== AV_NOPTS_VALUE) pts += this.#shift
-    else pts = last === null ? 0n : last + this.#frameStep
-    if (last !== null && pts <= last) pts = last + 1n
-    this.#lastPts = pts
-    return pts
+  /** Gives a frame out, and frees it once whoever asked for it has had it. */
+  *#handOut(timed: TimedFrame<Frame>): Generator<SegmentPart> {
+    try {
+      const early = this.#early
+      this.#early = null
+      yield { kind: 'frame', ...(early ? fromTheBeginning(timed, early) : timed) }
+    } finally {
+      timed.frame.free()
+    }
   }
+
+  #statedTime(): StatedTime {
+    const { duration, pktDts, pts } = this.#frame
+    const shifted = (time: bigint) => (time === AV_NOPTS_VALUE ? null : time + this.#shift)
+    return { pts: shifted(pts), dts: shifted(pktDts), duration: duration > 0n ? duration : this.#frameStep }
+  }
+}
+
+/**
+ * The first frame that could be decoded, shown from where the segment begins: pictures before it that refer to what lies
+ * outside of the segment are lost, and would leave a hole.
+ */
+function fromTheBeginning(first: TimedFrame<Frame>, times: readonly bigint[]): TimedFrame<Frame> {
+  const lost = times.filter((time) => time < first.pts).sort(ascending)
+  const lead = first.pts - (lost[0] ?? first.pts)
+  if (lead * LOST.den > BigInt(lost.length) * first.duration * LOST.num) return first
+  return { ...first, pts: first.pts - lead, duration: first.duration + lead }
 }
 
 /**
