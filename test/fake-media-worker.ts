@@ -46,7 +46,7 @@ const mishaps: Readonly<Record<string, (request: TranscodeRequest, words: readon
   },
 }
 
-serveRequests({
+await serveRequests({
   transcode: async (request: TranscodeRequest): Promise<Answer<'transcode'>> => {
     const words = request.provider.split(' ')
     await mishaps[words[0]!]?.(request, words)
