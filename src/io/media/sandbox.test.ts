@@ -131,6 +131,13 @@ suite('a confined worker', { concurrency: 1 }, async () => {
     assert.deepEqual(await tryOutInProcess(null, { sandbox }), await tryOutInProcess(null))
   })
 
+  test('on a GPU sees its own processes in /proc, which drivers read', async () => {
+    await using set = await fakedEngine({ launch, gpus: 1 })
+    assert.equal(await set.done('a'), '0')
+    const seen = await set.done('a', 'processes')
+    if (sandbox.walls.includes('namespaces')) assert.match(seen, /^1,\d+$/)
+  })
+
   test('is known by its own process, does not mind SIGTERM, and is replaced when it is killed', async () => {
     await using set = await fakedEngine({ launch })
     const pid = () => set.engine.state.workers[0]!.pid!
