@@ -7,6 +7,7 @@ import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Profile, presetNamed } from '../src/domain/rendition.ts'
 import { MediaEngine } from '../src/io/media/engine.ts'
+import { Sandbox } from '../src/io/media/sandbox.ts'
 import { systemClock } from '../src/lib/clock.ts'
 import { silentLog } from '../src/lib/log.ts'
 import { Supervisor } from '../src/lib/service.ts'
@@ -44,7 +45,11 @@ interface Spent {
 
 const folder = await mkdtemp(join(tmpdir(), 'livepeer-bench-'))
 const supervisor = new Supervisor()
-const engine = new MediaEngine({ clock: systemClock, log: silentLog, workers: availableParallelism() })
+// Within the walls that a node puts up, or `SANDBOX=off`.
+const sandbox = await Sandbox.open({ mode: process.env.SANDBOX === 'off' ? 'off' : 'auto', log: silentLog })
+const engine = new MediaEngine({
+  ...{ clock: systemClock, log: silentLog, workers: availableParallelism(), sandbox },
+})
 try {
   await supervisor.start(engine)
   const sources = new Map<string, readonly string[]>()

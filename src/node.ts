@@ -6,7 +6,9 @@ import { ChainClient, connectChain } from './io/chain/client.ts'
 import { Rpc } from './io/chain/rpc.ts'
 import { openWallet, type Prompt } from './io/chain/wallet.ts'
 import { ControlApi } from './io/http/control-api.ts'
-import { countNvidiaGpus, lookAtMachine, type Machine, tryOutInProcess } from './io/media/machine.ts'
+import { ConfinedTryOuts } from './io/media/confined-try-outs.ts'
+import { countNvidiaGpus, lookAtMachine, tryOutInProcess } from './io/media/machine.ts'
+import { Sandbox } from './io/media/sandbox.ts'
 import { isAbort } from './lib/errors.ts'
 import { hostAndPort } from './lib/hosts.ts'
 import type { Log } from './lib/log.ts'
@@ -67,15 +69,14 @@ export async function runNode(
     new ControlApi({ ...settings.controlBind, token: settings.secrets.controlToken }, { routes, log }),
   )
 
+  const doesMedia = !around.media && (settings.transcoder !== null || settings.gateway !== null)
+  const sandbox = doesMedia ? await Sandbox.open({ mode: settings.mediaSandbox, log }) : null
+  if (signal.aborted) return
   const chain = settings.chain ? await openChain(settings, around, signal) : null
   if (signal.aborted) return
-  const machine =
-    settings.transcoder && !around.media ? await lookAt(settings.transcoder, log, signal) : undefined
+  const media = sandbox ? await lookAt(settings.transcoder, { log, sandbox, signal }) : {}
   if (signal.aborted) return
-  parts = new Parts(await withServiceAddress(settings, chain, log), chain, {
-    ...around,
-    ...(machine ? { machine } : {}),
-  })
+  parts = new Parts(await withServiceAddress(settings, chain, log), chain, { ...around, ...media })
   for (const role of settings.roles) roles[role](parts)
   // Whatever else a node does: its account may be the orchestrator's (operations.md §2.4).
   if (parts.rewards) void parts.reward
@@ -106,16 +107,24 @@ export async function runNode(
 
 const METRICS_OFF = '# metrics are off: start the node with -monitor\n'
 
-/** Tries out what is to transcode; says what is not as the operator may expect. */
-async function lookAt(settings: TranscoderSettings, log: Log, signal: AbortSignal): Promise<Machine> {
+/** Tries out what is to transcode, within the walls; says what is not as the operator may expect. */
+async function lookAt(
+  settings: TranscoderSettings | null,
+  { log, sandbox, signal }: { log: Log; sandbox: Sandbox; signal: AbortSignal },
+): Promise<Pick<Surroundings, 'machine' | 'sandbox'>> {
+  if (!settings) return { sandbox: { ofCores: sandbox, ofGpus: sandbox } }
   const { gpus, hevcDecoding, triesGpus } = settings
+  const tryOuts = new ConfinedTryOuts({
+    ...{ log, sandbox },
+    tryOut: (device, within) => tryOutInProcess(device, { sandbox: within, signal }),
+  })
   const machine = await lookAtMachine(
     { gpus, isTried: triesGpus },
-    { log, tryOut: (device) => tryOutInProcess(device, signal), countGpus: countNvidiaGpus },
+    { log, tryOut: (device) => tryOuts.tryOut(device), countGpus: countNvidiaGpus },
   )
   if (hevcDecoding === true && !machine.cores.capabilities.includes(capability.hevcDecode))
     log.warn('-hevcDecoding is given, but decoding HEVC was tried and failed: it is not offered')
-  return machine
+  return { machine, sandbox: { ofCores: sandbox, ofGpus: tryOuts.gpuSandbox } }
 }
 
 /** Unlocks the account and finds the contracts. Waits some time for a chain that does not answer. */

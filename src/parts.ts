@@ -30,6 +30,7 @@ import { Metrics, nodeTypeOf } from './io/http/metrics.ts'
 import { type EngineState, MediaEngine } from './io/media/engine.ts'
 import { type Machine, workersFor } from './io/media/machine.ts'
 import { type PatternOptions, patternSegment } from './io/media/pattern.ts'
+import type { Sandbox } from './io/media/sandbox.ts'
 import { MemoryObjects } from './io/objects.ts'
 import { OrchestratorClient } from './io/rpc/orchestrator-client.ts'
 import { OrchestratorEndpoint } from './io/rpc/orchestrator-endpoint.ts'
@@ -113,6 +114,8 @@ export interface Surroundings {
   readonly media?: Media
   /** What this machine's GPUs and cores were found to do; absent where nothing is transcoded. */
   readonly machine?: Machine
+  /** The walls around the workers of the engine, and around those on GPUs. */
+  readonly sandbox?: { readonly ofCores: Sandbox; readonly ofGpus: Sandbox } | undefined
 }
 
 /**
@@ -180,9 +183,11 @@ export class Parts {
 
   get media(): Media {
     return this.#once('media', () => {
-      const { clock, cpus: cores, log, machine, media } = this.#around
+      const { clock, cpus: cores, log, machine, media, sandbox } = this.#around
       const devices = machine?.devices ?? []
-      return media ?? new MediaEngine({ clock, log, cores, devices, workers: workersFor(cores, devices) })
+      const walls = { sandbox: sandbox?.ofCores, gpuSandbox: sandbox?.ofGpus }
+      const workers = workersFor(cores, devices)
+      return media ?? new MediaEngine({ clock, log, cores, devices, workers, ...walls })
     })
   }
 

@@ -19,6 +19,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 const HOMES: Record<string, string> = {
   viem: 'src/io/chain',
   'node-av': 'src/io/media',
+  koffi: 'src/io/media',
   '@connectrpc/connect': 'src/io/rpc',
   '@connectrpc/connect-node': 'src/io/rpc',
   '@bufbuild/protobuf': 'src/io/rpc',

@@ -2,7 +2,7 @@
  * Stands in for a media worker, on a GPU if it is told so: none is touched. What a job's `provider` says comes to pass,
  * and a rendition holds the name of the device that would have done it.
  */
-import { mkdtempSync, writeFileSync, writeSync } from 'node:fs'
+import { mkdtempSync, readdirSync, writeFileSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { serveRequests } from '../src/io/media/serve-requests.ts'
@@ -17,6 +17,11 @@ const held: Buffer[] = []
 /** Native code that has been taken over writes what it likes. */
 function say(message: unknown): void {
   writeSync(WORKER_PIPE, framed(message))
+}
+
+/** The numbers of all processes that there are for it. */
+function processes(): string[] {
+  return readdirSync('/proc').filter((name) => /^\d+$/.test(name))
 }
 
 /** What happens to the worker, by the first word that a job's `provider` says. */
@@ -46,13 +51,14 @@ const mishaps: Readonly<Record<string, (request: TranscodeRequest, words: readon
   },
 }
 
-serveRequests({
+await serveRequests({
   transcode: async (request: TranscodeRequest): Promise<Answer<'transcode'>> => {
     const words = request.provider.split(' ')
     await mishaps[words[0]!]?.(request, words)
     const device = gpu?.device ?? 'cores'
     const isFault = gpu !== null && request.provider === `GPU ${device} fails`
-    const bytes = new TextEncoder().encode(isFault ? `cores for GPU ${device}` : device)
+    const done = isFault ? `cores for GPU ${device}` : device
+    const bytes = new TextEncoder().encode(words[0] === 'processes' ? processes().join() : done)
     const output = { decodedPixels: 1n, renditions: [{ bytes, pixels: 1n, frames: 1, perceptualHash: null }] }
     return { output, deviceFault: isFault ? 'Unknown error occurred' : null }
   },

@@ -154,6 +154,12 @@ export const flags = {
     'This node’s folder of certificates, made by livepeer certs. With it, a redeemer serves, and an orchestrator takes in as transcoders, only nodes that have such a folder too, and both ends are verified. Gateways need none.',
     { roles: ['orchestrator', 'transcoder', 'redeemer'], value: 'DIR' },
   ),
+  mediaSandbox: text(
+    'auto',
+    'every role',
+    'How the processes that decode and encode streams are confined: auto, as far as this system allows; required, fully, or the node does not start; off.',
+    { roles: ['gateway', 'orchestrator', 'transcoder'], value: 'auto|required|off' },
+  ),
   maxSessions: text(
     '10',
     'every role',

@@ -8,7 +8,7 @@ import { readGateway } from './read-gateway.ts'
 import { readOrchestrator, readRedeemer, readTranscoder } from './read-orchestrator.ts'
 import { entries, isUrl, NO_SECRET, Reading, refusal } from './reading.ts'
 import { Secrets } from './secrets.ts'
-import type { ChainSettings, ProgramSurroundings, Role, Settings } from './settings.ts'
+import type { ChainSettings, MediaSandboxMode, ProgramSurroundings, Role, Settings } from './settings.ts'
 
 /** Sessions beyond this are taken for a mistake. */
 const MAX_SESSIONS = 1_000_000
@@ -47,6 +47,7 @@ export function readSettings(
     controlBind: readControlBind(reading, roles, secrets),
     maxSessions: readMaxSessions(reading, roles),
     drainTimeoutMs: reading.wait('drainTimeout', 0),
+    mediaSandbox: readMediaSandbox(reading),
     certs: flags.certs === '' ? null : flags.certs,
     metrics: {
       enabled: flags.monitor,
@@ -154,6 +155,12 @@ function readMaxSessions(reading: Reading, roles: ReadonlySet<Role>): number | '
     throw refusal(`${spelled} must be 'auto' or greater than zero, not ${shown(text)}`)
   }
   return count
+}
+
+function readMediaSandbox(reading: Reading): MediaSandboxMode {
+  const { mediaSandbox: mode } = reading.flags
+  if (mode === 'auto' || mode === 'required' || mode === 'off') return mode
+  throw refusal(`${reading.spelled('mediaSandbox')} is auto, required or off, not ${shown(mode)}`)
 }
 
 function readChain(reading: Reading, network: Network): ChainSettings {

@@ -409,6 +409,17 @@ describe('settings of the other roles', () => {
     ])
   })
 
+  it('confine what decodes and encodes as far as the system allows, unless they are told', () => {
+    const mode = (line: string) => settings(`-gateway ${line}`).mediaSandbox
+    assert.deepEqual(
+      [mode(''), mode('-mediaSandbox required'), mode('-mediaSandbox off')],
+      ['auto', 'required', 'off'],
+    )
+    assert.deepEqual(settings(`${CHAIN} -redeemer -mediaSandbox off`).warnings.slice(-1), [
+      '-mediaSandbox does nothing here: it is for a gateway or an orchestrator or a transcoder',
+    ])
+  })
+
   it('put the data where they are told, else by network in the home folder', () => {
     assert.equal(settings('-gateway -dataDir D').dataDir, 'D')
     assert.equal(settings('-gateway -datadir D').dataDir, 'D')
@@ -720,6 +731,7 @@ describe('a sentence refuses', () => {
       '-selectStakeWeight 1.5, -selectRandFreq -0.5, -selectPriceWeight 0: the three weights are at least 0 and make 1 together, not 1',
     ],
     ['-gateway -extraNodes -1', '-extraNodes is at least 0, not -1'],
+    ['-gateway -mediaSandbox on', '-mediaSandbox is auto, required or off, not "on"'],
     ['-gateway -discoveryTimeout 0', '-discoveryTimeout is from 1ms to 596h, not 0ms'],
     [
       '-gateway -orchAddr a,b:c',

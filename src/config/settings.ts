@@ -16,6 +16,9 @@ import type { Secrets } from './secrets.ts'
 /** What a process can be; several may share one, such as orchestrator and transcoder. */
 export type Role = 'gateway' | 'orchestrator' | 'transcoder' | 'redeemer' | 'reward' | 'roundInitializer'
 
+/** `auto` takes what the system allows; `required` refuses to start where that is not all. */
+export type MediaSandboxMode = 'auto' | 'required' | 'off'
+
 /** Everything that was set, complete, checked and typed. Amounts are wei, durations milliseconds. */
 export interface Settings {
   readonly roles: ReadonlySet<Role>
@@ -28,6 +31,8 @@ export interface Settings {
   readonly maxSessions: number | 'auto'
   /** How long what a node does for others may go on after it was asked to stop. */
   readonly drainTimeoutMs: number
+  /** How processes that decode and encode streams are confined: as far as the system allows, fully, or not. */
+  readonly mediaSandbox: MediaSandboxMode
   /** Folder of the certificates by which the operator's nodes know one another; null for none. */
   readonly certs: string | null
   readonly metrics: {

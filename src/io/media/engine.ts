@@ -12,6 +12,7 @@ import { type DeviceState, type Lane, Lanes } from './lanes.ts'
 import { tryOutInProcess } from './machine.ts'
 import { BusyError, MediaError } from './media-error.ts'
 import type { Probe } from './probe.ts'
+import type { Sandbox } from './sandbox.ts'
 import { openWorkFolder } from './work-folder.ts'
 import type { Answer, WorkKind } from './worker-answers.ts'
 import { WorkerProcess, type WorkerSetUp } from './worker-process.ts'
@@ -26,6 +27,10 @@ export interface MediaEngineNeeds {
   readonly cores?: number
   /** The GPUs to work on; none for the cores. */
   readonly devices?: readonly MediaAbilities[]
+  /** The walls around the workers; none where absent. */
+  readonly sandbox?: Sandbox | undefined
+  /** Those around workers on GPUs, where these need others. */
+  readonly gpuSandbox?: Sandbox | undefined
   /** Jobs after which a worker is replaced by a fresh one. */
   readonly jobsOfALife?: number
   /** Resident memory at which a worker is ended, in bytes. */
@@ -331,7 +336,8 @@ export class MediaEngine implements Service, Transcoder {
     const { gpu } = lane
     if (!gpu || !this.#lanes.isSuspect(lane, fault)) return
     this.#scope!.spawn('try a GPU out', async (signal) => {
-      const tryOut = this.#needs.tryOut ?? tryOutInProcess
+      const sandbox = this.#sandboxFor(gpu)
+      const tryOut = this.#needs.tryOut ?? ((device, signal) => tryOutInProcess(device, { sandbox, signal }))
       const verdict = await tryOut(gpu.device!, signal).then(() => null, messageOf)
       signal.throwIfAborted()
       if (this.#lanes.judge(lane, verdict)) this.#leave(lane)
@@ -357,12 +363,17 @@ export class MediaEngine implements Service, Transcoder {
     void slot.worker?.kill()
   }
 
+  #sandboxFor(gpu: Lane['gpu']): Sandbox | undefined {
+    return (gpu && this.#needs.gpuSandbox) ?? this.#needs.sandbox
+  }
+
   /** Throws what the system says when it gives no process, or no place for a folder. */
   #launch(slot: Slot): WorkerProcess {
     const { gpu } = slot.lane
     const folder = join(this.#folder!, String(this.#launched++))
     mkdirSync(folder, { mode: 0o700, recursive: true })
-    const worker = (this.#needs.launch ?? launchWorker)({ gpu, folder })
+    const sandbox = this.#sandboxFor(gpu)
+    const worker = (this.#needs.launch ?? launchWorker)({ gpu, folder, sandbox })
     slot.worker = worker
     slot.jobs = 0
     slot.isDue = false

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { countVisible, describeDevice, type MediaAbilities } from '../../domain/media-abilities.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
+import type { Sandbox } from './sandbox.ts'
 import { WorkerProcess } from './worker-process.ts'
 
 /** What is asked of the machine. */
@@ -77,9 +78,14 @@ export function workersFor(cores: number, devices: readonly MediaAbilities[]): n
 }
 
 /** Tries a GPU or the cores out in a process of its own, which may crash or hang without harm. */
-export async function tryOutInProcess(device: string | null, signal?: AbortSignal): Promise<MediaAbilities> {
+export async function tryOutInProcess(
+  device: string | null,
+  options: { readonly sandbox?: Sandbox | undefined; readonly signal?: AbortSignal } = {},
+): Promise<MediaAbilities> {
+  const { sandbox, signal } = options
   const gpu = device === null ? null : { device, decodes: [], encodes: [] }
-  const worker = new WorkerProcess(new URL('./try-out-worker.ts', import.meta.url), { gpu, folder: null })
+  const setUp = { gpu, folder: null, sandbox }
+  const worker = new WorkerProcess(new URL('./try-out-worker.ts', import.meta.url), setUp)
   const stop = () => void worker.kill()
   const timer = setTimeout(stop, TRY_OUT_MS)
   signal?.addEventListener('abort', stop, { once: true })

@@ -9,7 +9,7 @@ const START_PTS = 126_000n
 
 let source: AsyncIterator<TimedSegment> | null = null
 
-serveRequests({
+await serveRequests({
   'open pattern': async (options: Required<PatternOptions>) => {
     source = patternSegments(options)
   },

@@ -3,6 +3,7 @@ import { Socket } from 'node:net'
 import { Worker } from 'node:worker_threads'
 import type { WorkDone } from '../../domain/failed-work.ts'
 import { isAbort, messageOf } from '../../lib/errors.ts'
+import type { SealOrder } from './confinement.ts'
 import { MediaError } from './media-error.ts'
 import { MessagePipe } from './message-pipe.ts'
 import type { Answer, WorkKind } from './worker-answers.ts'
@@ -13,9 +14,13 @@ export type Handlers = {
   readonly [Kind in WorkKind]?: (payload: never, signal: AbortSignal) => Promise<Answer<Kind>>
 }
 
-/** Serves the parent process until that is gone or kills us: the whole life of a worker process. */
-export function serveRequests(handlers: Handlers): void {
+/**
+ * Serves the parent process until that is gone or kills us: the whole life of a worker process. A confined one closes itself
+ * first, and rejects where it cannot.
+ */
+export async function serveRequests(handlers: Handlers): Promise<void> {
   endWithParent()
+  await sealAsTold()
   const running = new Map<number, AbortController>()
   const pipe = new Socket({ fd: WORKER_PIPE, readable: true, writable: true })
   const answer = (message: WorkerMessage) => messages.send(message)
@@ -50,6 +55,14 @@ export function serveRequests(handlers: Handlers): void {
   // A terminal's Ctrl-C reaches the whole group; the parent finishes its work first and then ends us.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {})
   answer({ kind: 'ready' })
+}
+
+/** `confine.ts` adds how to the command line. */
+async function sealAsTold(): Promise<void> {
+  const told = JSON.parse(process.argv[3] ?? 'null') as SealOrder
+  if (!told) return
+  const { seal } = await import('./seal.ts')
+  seal({ ...told, allowsExecution: false })
 }
 
 /** An ordinary exit would wait for native threads, which may hang. */

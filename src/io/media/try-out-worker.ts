@@ -5,4 +5,4 @@ import type { WorkerSetUp } from './worker-process.ts'
 
 const gpu = JSON.parse(process.argv[2] ?? 'null') as WorkerSetUp['gpu']
 
-serveRequests({ 'try out': () => tryOut(gpu?.device ?? null) })
+await serveRequests({ 'try out': () => tryOut(gpu?.device ?? null) })

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { constants } from 'node:os'
 import type { Duplex } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
@@ -8,6 +9,7 @@ import { WORKER_DIED } from '../../domain/offences.ts'
 import { abortError } from '../../lib/errors.ts'
 import { MediaError } from './media-error.ts'
 import { MessagePipe } from './message-pipe.ts'
+import type { Launch, Sandbox } from './sandbox.ts'
 import { type Answer, answers, type WorkKind } from './worker-answers.ts'
 
 /** What is asked of a worker process. */
@@ -75,7 +77,12 @@ export interface WorkerSetUp {
   readonly gpu: Pick<MediaAbilities, 'device' | 'decodes' | 'encodes'> | null
   /** Where it may keep temporary files; null where it makes none. */
   readonly folder: string | null
+  /** The walls around it; absent for what reads nothing of strangers. */
+  readonly sandbox?: Sandbox | undefined
 }
+
+/** A shell tells of a process that a signal ended by a code above this. */
+const SIGNAL_CODES = 128
 
 /** Only these reach a worker: native code that reads streams of strangers is given no secrets. */
 const PASSED_ENVIRONMENT = [
@@ -106,13 +113,20 @@ export class WorkerProcess {
   #stderr = ''
   #alive = true
   #isTrusted = true
+  readonly #isWrapped: boolean
+  #innerPid: number | null = null
 
   /** Starts the process on a module that calls `serveRequests`. */
   constructor(module: URL, setUp: WorkerSetUp = { gpu: null, folder: null }) {
     this.#ready.promise.catch(() => {})
-    this.#child = spawn(process.execPath, [fileURLToPath(module), JSON.stringify(setUp.gpu)], {
+    const { args, cwd, env, file, isWrapped } = launchOf(fileURLToPath(module), setUp)
+    this.#isWrapped = isWrapped
+    this.#child = spawn(file, args, {
       stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
-      env: environmentOf(setUp),
+      env: { ...environmentOf(setUp), ...env },
+      ...(cwd === undefined ? {} : { cwd }),
+      // A terminal's Ctrl-C is not for what is around the worker; the worker itself does not mind it.
+      detached: isWrapped,
     })
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr = (this.#stderr + text).slice(-KEPT_STDERR_CHARS)
@@ -126,12 +140,18 @@ export class WorkerProcess {
         })
       : null
     this.#child.once('error', (error) => this.#end({ code: null, signal: null, stderr: String(error) }))
-    this.#child.once('exit', (code, signal) => this.#end({ code, signal, stderr: this.#stderr }))
+    // Closed: all that was started for it is gone.
+    this.#child.once('close', (code, signal) => {
+      const wrapped = isWrapped ? signalOf(code) : null
+      this.#end({ code: wrapped ? null : code, signal: wrapped ?? signal, stderr: this.#stderr })
+    })
   }
 
-  /** Undefined when the process could not be started. */
+  /** Undefined when the process could not be started. Of a confined worker, as it is known outside. */
   get pid(): number | undefined {
-    return this.#child.pid
+    if (!this.#isWrapped || !this.#alive || this.#child.pid === undefined) return this.#child.pid
+    this.#innerPid ??= innermost(this.#child.pid)
+    return this.#innerPid ?? this.#child.pid
   }
 
   /** Resident memory, in bytes; null where the system does not tell. */
@@ -197,8 +217,11 @@ export class WorkerProcess {
     if (!this.#isTrusted) return
     const { data: message } = messageSchema.safeParse(received)
     if (!message) this.#distrust('a message of no known kind')
-    else if (message.kind === 'ready') this.#ready.resolve()
-    else {
+    else if (message.kind === 'ready') {
+      // Whoever was seen before may have been on the way to it.
+      this.#innerPid = null
+      this.#ready.resolve()
+    } else {
       const call = this.#calls.get(message.id)
       if (call) this.#hear(call, message)
     }
@@ -233,6 +256,28 @@ export class WorkerProcess {
     for (const call of this.#calls.values()) call.reject(error)
     this.#calls.clear()
     this.#ended.resolve(end)
+  }
+}
+
+function launchOf(module: string, { folder, gpu, sandbox }: WorkerSetUp): Launch {
+  const args = [JSON.stringify(gpu)]
+  if (sandbox) return sandbox.launch({ module, args, pipe: WORKER_PIPE, folder, usesGpu: gpu !== null })
+  return { file: process.execPath, args: ['--disable-sigusr1', module, ...args], env: {}, isWrapped: false }
+}
+
+function signalOf(code: number | null): string | null {
+  if (code === null || code <= SIGNAL_CODES) return null
+  const names = Object.entries(constants.signals)
+  return names.find(([, number]) => number === code - SIGNAL_CODES)?.[0] ?? null
+}
+
+/** The process at the end of a row of children; null where the system does not tell. */
+function innermost(pid: number): number | null {
+  try {
+    const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')
+    return child ? (innermost(Number(child)) ?? Number(child)) : pid
+  } catch {
+    return null
   }
 }
 

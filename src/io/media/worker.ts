@@ -17,7 +17,7 @@ try {
   // What fails here fails with the first segment too, and is told then.
 }
 
-serveRequests({
+await serveRequests({
   transcode: async (request: TranscodeRequest, signal): Promise<Answer<'transcode'>> => {
     if (!gpu) return { output: await transcode(request, signal), deviceFault: null }
     try {
