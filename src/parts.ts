@@ -21,6 +21,7 @@ import { ChainWatcher } from './io/chain/events.ts'
 import { GasPriceMonitor } from './io/chain/gas-price.ts'
 import { PriceFeed } from './io/chain/price-feed.ts'
 import { TicketRedemption } from './io/chain/redemption.ts'
+import { RedemptionReader } from './io/chain/redemption-reader.ts'
 import type { Rpc } from './io/chain/rpc.ts'
 import { Staking } from './io/chain/staking.ts'
 import { Transactions } from './io/chain/transactions.ts'
@@ -516,7 +517,8 @@ export class Parts {
   get outbox() {
     return this.#once('outbox', () => {
       void this.ticketImport
-      const { chainClient: chain, metrics: events, redeemers, rounds, senders, store: tickets, watch } = this
+      const { chainClient: client, metrics: events, redeemers, rounds, senders, store: tickets, watch } = this
+      const chain = new RedemptionReader({ client, account: null })
       return new RedeemerOutbox({
         ...this.#around,
         ...{ tickets, redeemers, chain, watch, rounds, senders, events },

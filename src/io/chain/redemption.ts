@@ -1,13 +1,15 @@
-import { encodeFunctionData, type Log, parseEventLogs } from 'viem'
+import { encodeFunctionData } from 'viem'
+import type { ChainUpdate } from '../../domain/chain.ts'
 import { auxData, ticketHash, type WinningTicket } from '../../domain/ticket.ts'
 import { formatHex, type Hex } from '../../lib/bytes.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
-import type { RedemptionChain, RedemptionResult, Simulation } from '../../services/redeemer.ts'
+import type { RedeemOptions, RedemptionChain, RedemptionResult, Simulation } from '../../services/redeemer.ts'
+import type { FoundRedemption } from '../../services/redemption-proofs.ts'
 import { ChainError, revertReason } from './chain-error.ts'
 import type { ChainClient } from './client.ts'
 import { abis } from './contracts.ts'
-import type { RawLog } from './raw-log.ts'
+import { countRedemptions, RedemptionReader, redemptionIn } from './redemption-reader.ts'
 import { toQuantity } from './rpc.ts'
 import type { MinedTransaction } from './transaction-request.ts'
 import type { Transactions } from './transactions.ts'
@@ -23,6 +25,8 @@ const BATCH_MARGIN_PERCENT = 25n
 interface Wanted {
   readonly id: Hex
   readonly ticket: WinningTicket
+  /** Wei. */
+  readonly maxCost: bigint
   readonly signal: AbortSignal
   readonly result: PromiseWithResolvers<RedemptionResult>
 }
@@ -38,6 +42,7 @@ export class TicketRedemption implements RedemptionChain {
   readonly #clock: Clock
   readonly #wanted = new Map<Hex, Wanted>()
   readonly #gathered: Wanted[] = []
+  readonly #reader: RedemptionReader
   readonly #maxBatch: number
 
   constructor(
@@ -49,6 +54,15 @@ export class TicketRedemption implements RedemptionChain {
     this.#client = needs.client
     this.#transactions = needs.transactions
     this.#account = needs.account
+    this.#reader = new RedemptionReader(needs)
+  }
+
+  redemptionIn(txHash: Hex, ticket: WinningTicket): Promise<FoundRedemption | null> {
+    return this.#reader.redemptionIn(txHash, ticket)
+  }
+
+  announcedRedemptions(recipient: Address, from: bigint): Promise<ChainUpdate['events']> {
+    return this.#reader.announcedRedemptions(recipient, from)
   }
 
   /** Whether the chain has seen this ticket redeemed. */
@@ -84,14 +98,18 @@ export class TicketRedemption implements RedemptionChain {
    * Sends the ticket, once however often it is called, and waits for the receipt; together with others that are wanted
    * at the same time. A `timed-out` one is still watched: calling again goes on waiting for it. An aborted signal throws.
    */
-  async redeem(ticket: WinningTicket, signal: AbortSignal): Promise<RedemptionResult> {
+  async redeem(
+    ticket: WinningTicket,
+    { maxCost }: RedeemOptions,
+    signal: AbortSignal,
+  ): Promise<RedemptionResult> {
     signal.throwIfAborted()
     const id = formatHex(ticketHash(ticket))
     const open = this.#transactions.join((purpose) => purpose.split(' ').includes(id), signal)
     if (open) return this.#resultOf(open, ticket)
     const known = this.#wanted.get(id)
     if (known) return known.result.promise
-    const wanted: Wanted = { id, ticket, signal, result: Promise.withResolvers() }
+    const wanted: Wanted = { id, ticket, maxCost, signal, result: Promise.withResolvers() }
     this.#wanted.set(id, wanted)
     this.#gathered.push(wanted)
     if (this.#gathered.length === 1) this.#sendSoon()
@@ -166,8 +184,9 @@ export class TicketRedemption implements RedemptionChain {
   ): Promise<RedemptionResult> {
     try {
       const mined = await transaction
-      const redeemed = this.#redemptionIn(mined.logs, ticket)
-      const share = tickets ?? Math.max(1, this.#countIn(mined.logs))
+      const { ticketBroker } = this.#client.addresses
+      const redeemed = redemptionIn(mined.logs, ticketBroker, ticket)
+      const share = tickets ?? Math.max(1, countRedemptions(mined.logs, ticketBroker))
       return {
         kind: 'mined',
         txHash: mined.hash,
@@ -181,37 +200,6 @@ export class TicketRedemption implements RedemptionChain {
       if (error.code !== 'transaction-timed-out') return notSent(error)
       return { kind: 'timed-out', txHash: error.details.hash as Hex }
     }
-  }
-
-  /** What the ticket paid, by the contract's own words; null when it was not redeemed there. */
-  #redemptionIn(logs: readonly RawLog[], ticket: WinningTicket): { readonly paid: bigint } | null {
-    let paid = 0n
-    for (const event of this.#eventsIn(logs)) {
-      const { recipient, sender } = event.args
-      if (sender !== ticket.sender || recipient !== ticket.recipient) continue
-      // A ticket's payment comes right before its redemption; one that paid nothing has none.
-      if (event.eventName === 'WinningTicketTransfer') paid = event.args.amount
-      else {
-        const { recipientRand, senderNonce } = event.args
-        if (senderNonce === BigInt(ticket.senderNonce) && recipientRand === ticket.recipientRand)
-          return { paid }
-        paid = 0n
-      }
-    }
-    return null
-  }
-
-  #countIn(logs: readonly RawLog[]): number {
-    return this.#eventsIn(logs).filter(({ eventName }) => eventName === 'WinningTicketRedeemed').length
-  }
-
-  #eventsIn(logs: readonly RawLog[]) {
-    const own = logs.filter(({ address }) => address === this.#client.addresses.ticketBroker)
-    return parseEventLogs({
-      abi: abis.TicketBroker,
-      eventName: ['WinningTicketTransfer', 'WinningTicketRedeemed'],
-      logs: own.map(({ data, topics }) => ({ data, topics })) as unknown as Log[],
-    })
   }
 }
 

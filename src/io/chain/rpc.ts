@@ -138,6 +138,36 @@ export class Rpc {
     }
   }
 
+  /**
+   * The same question to two endpoints, where there are several: what each of them answers. One answer only, and
+   * `isLone`, when all others are out of reach. Throws ChainError when none answers.
+   */
+  async askTwo(
+    method: string,
+    params: readonly unknown[],
+    signal?: AbortSignal,
+  ): Promise<{ readonly answers: readonly unknown[]; readonly isLone: boolean }> {
+    if (this.#candidates.length === 1) {
+      return { answers: [await this.request(method, params, signal)], isLone: false }
+    }
+    const answers: unknown[] = []
+    for (const candidate of this.#candidates.toSorted(
+      (a, b) => Number(isHealthy(b)) - Number(isHealthy(a)),
+    )) {
+      if (!isHealthy(candidate) && candidate.retryAtMs <= this.#clock.now()) await this.#probe(candidate)
+      if (!isHealthy(candidate)) continue
+      try {
+        answers.push(await candidate.endpoint.request(method, params, this.#timeoutMs, signal))
+      } catch (error) {
+        if (!isEndpointTrouble(error)) throw error
+        this.#fail(candidate, kindOf(error), messageOf(error))
+      }
+      if (answers.length === 2) return { answers, isLone: false }
+    }
+    if (answers.length === 0) throw this.#nothingAnswers()
+    return { answers, isLone: true }
+  }
+
   /** The newest block's header, or the one asked for; null when the chain has no such block. */
   async header(block: bigint | 'latest', signal?: AbortSignal): Promise<RawHeader | null> {
     return this.pinned((rpc) => fetchHeader(rpc.request, block), signal)
