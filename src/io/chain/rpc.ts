@@ -324,7 +324,11 @@ export async function fetchHeader(
   block: bigint | 'latest',
 ): Promise<RawHeader | null> {
   const tag = block === 'latest' ? block : toQuantity(block)
-  const raw = await request('eth_getBlockByNumber', [tag, false])
+  return headerOf(await request('eth_getBlockByNumber', [tag, false]))
+}
+
+/** The header in an answer about a block; null when there is no such block. Throws ChainError `bad-answer`. */
+export function headerOf(raw: unknown): RawHeader | null {
   if (raw === null) return null
   const parsed = headerSchema.safeParse(raw)
   if (!parsed.success) throw new ChainError('bad-answer', 'the RPC answered with a block that has no header')
