@@ -197,7 +197,9 @@ export class TicketRedemption implements RedemptionChain {
       }
     } catch (error) {
       if (!(error instanceof ChainError)) throw error
-      if (error.code !== 'transaction-timed-out') return notSent(error)
+      // Sent it was in both cases, and may have been mined by an endpoint that is ahead of the others.
+      const isSent = error.code === 'transaction-timed-out' || error.code === 'nonce-taken'
+      if (!isSent || !error.details.hash) return notSent(error)
       return { kind: 'timed-out', txHash: error.details.hash as Hex }
     }
   }
