@@ -147,6 +147,11 @@ export class ChainWatcher implements Service {
     return this.#head
   }
 
+  /** The newest block seen, for reads that must not be of an older one; null while the chain is not followed. */
+  get followed(): bigint | null {
+    return this.#health.kind === 'down' ? null : (this.#head?.number ?? null)
+  }
+
   /** How the watching goes. */
   get health(): WatchHealth {
     return this.#health

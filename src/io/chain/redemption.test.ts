@@ -55,7 +55,7 @@ before(async () => {
         openTransactions: async () => [...stored.values()].filter(({ state }) => state === 'open'),
         saveTransaction: async (transaction) => void stored.set(transaction.nonce, transaction),
       },
-      gasPrices: { max: 0n, assertBelowMax: () => {} },
+      gasPrices: { max: 0n, ceiling: 0n, assertBelowMax: () => {} },
       clock: systemClock,
       log: silentLog,
     },

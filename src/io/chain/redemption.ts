@@ -12,12 +12,14 @@ import { abis } from './contracts.ts'
 import { countRedemptions, RedemptionReader, redemptionIn } from './redemption-reader.ts'
 import { toQuantity } from './rpc.ts'
 import type { MinedTransaction } from './transaction-request.ts'
-import type { Transactions } from './transactions.ts'
+import { checkedGas, type Transactions } from './transactions.ts'
 
 /** How long others are waited for, to share a transaction. */
 const GATHER_MS = 50
 /** Tickets in one transaction, unless told otherwise: a batch must fit into a block beside others. */
 const MAX_BATCH = 16
+/** What is added to the gas of one ticket: a state that moves before it is mined must not run it out of gas. */
+const MARGIN_PERCENT = 20n
 /** What is added to the gas of all tickets of a batch. */
 const BATCH_MARGIN_PERCENT = 25n
 
@@ -105,8 +107,12 @@ export class TicketRedemption implements RedemptionChain {
   ): Promise<RedemptionResult> {
     signal.throwIfAborted()
     const id = formatHex(ticketHash(ticket))
-    const open = this.#transactions.join((purpose) => purpose.split(' ').includes(id), signal)
-    if (open) return this.#resultOf(open, ticket)
+    const isFor = (purpose: string) => purpose.split(' ').includes(id)
+    const open = this.#transactions.join(isFor, signal)
+    if (open) {
+      this.#transactions.allow(isFor, (purpose) => maxCost * BigInt(purpose.split(' ').length - 1))
+      return this.#resultOf(open, ticket)
+    }
     const known = this.#wanted.get(id)
     if (known) return known.result.promise
     const wanted: Wanted = { id, ticket, maxCost, signal, result: Promise.withResolvers() }
@@ -123,7 +129,10 @@ export class TicketRedemption implements RedemptionChain {
       for (let at = 0; at < gathered.length; at += this.#maxBatch) {
         const some = gathered.slice(at, at + this.#maxBatch)
         this.#send(some).catch((error) => {
-          for (const { result } of some) result.reject(error)
+          for (const { result } of some) {
+            if (error instanceof ChainError) result.resolve(notSent(error))
+            else result.reject(error)
+          }
         })
       }
     }
@@ -131,44 +140,35 @@ export class TicketRedemption implements RedemptionChain {
   }
 
   async #send(wanted: readonly Wanted[]): Promise<void> {
-    if (wanted.length === 1) return this.#sendOne(wanted[0]!)
-    const estimates = await Promise.all(wanted.map((one) => this.#estimate(one)))
-    const good = wanted.filter((_, i) => estimates[i] !== null)
+    const at = await this.#client.blockNumber()
+    const estimates = await Promise.all(wanted.map((one) => this.#estimate(one, at)))
+    const good = wanted.flatMap((one, i) => (estimates[i] === null ? [] : [{ ...one, gas: estimates[i]! }]))
     if (good.length === 0) return
-    if (good.length === 1) return this.#sendOne(good[0]!)
-    const sum = estimates.reduce<bigint>((total, gas) => total + (gas ?? 0n), 0n)
+    const isBatch = good.length > 1
+    const sum = good.reduce((total, { gas }) => total + gas, 0n)
+    // A batch is not estimated as a whole: it succeeds also when there is no gas left for its tickets.
+    const gas = sum + (sum * (isBatch ? BATCH_MARGIN_PERCENT : MARGIN_PERCENT)) / 100n
+    const [first] = good
     const mined = this.#transactions.submit(
       {
         purpose: `redeem ${good.map(({ id }) => id).join(' ')}`,
         to: this.#client.addresses.ticketBroker,
-        data: batchCall(good.map(({ ticket }) => ticket)),
-        // Not estimated as a whole: a batch succeeds also when there is no gas left for its tickets.
-        gas: sum + (sum * BATCH_MARGIN_PERCENT) / 100n,
+        data: isBatch ? batchCall(good.map(({ ticket }) => ticket)) : redeemCall(first!.ticket),
+        gas: isBatch ? gas : this.#transactions.gasLimit || gas,
+        maxCost: good.reduce((total, { maxCost }) => total + maxCost, 0n),
       },
-      good[0]!.signal,
+      first!.signal,
     )
     for (const { result, ticket } of good) {
       this.#resultOf(mined, ticket, good.length).then(result.resolve, result.reject)
     }
   }
 
-  #sendOne({ id, result, signal, ticket }: Wanted): void {
-    const mined = this.#transactions.submit(
-      {
-        purpose: `redeem ${id}`,
-        to: this.#client.addresses.ticketBroker,
-        data: redeemCall(ticket),
-      },
-      signal,
-    )
-    this.#resultOf(mined, ticket).then(result.resolve, result.reject)
-  }
-
   /** The gas that redeeming this ticket alone takes now; null, and its result settled, when it cannot be redeemed. */
-  async #estimate({ result, ticket }: Wanted): Promise<bigint | null> {
+  async #estimate({ result, ticket }: Wanted, at: bigint): Promise<bigint | null> {
     const call = { from: this.#account, to: this.#client.addresses.ticketBroker, data: redeemCall(ticket) }
     try {
-      return await this.#client.rpc.quantity('eth_estimateGas', [call])
+      return checkedGas(await this.#client.rpc.quantity('eth_estimateGas', [call, toQuantity(at)]))
     } catch (error) {
       if (error instanceof ChainError) result.resolve(notSent(error))
       else result.reject(error)
@@ -184,6 +184,7 @@ export class TicketRedemption implements RedemptionChain {
   ): Promise<RedemptionResult> {
     try {
       const mined = await transaction
+      this.#client.noteOwn(mined.block)
       const { ticketBroker } = this.#client.addresses
       const redeemed = redemptionIn(mined.logs, ticketBroker, ticket)
       const share = tickets ?? Math.max(1, countRedemptions(mined.logs, ticketBroker))

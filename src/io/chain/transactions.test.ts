@@ -546,3 +546,55 @@ test('a transaction that every endpoint refuses in unknown words is given up aft
   await assert.rejects(sender.transactions.submit(pay('payment'), sender.signal), { code: 'rpc-refused' })
   assert.equal(store.latest().get(0)!.state, 'abandoned')
 })
+
+test('an endpoint with absurd fees makes nothing be offered that was not set or earned', async () => {
+  await using shim = await startHabits(chain.anvil.url, [HABITS.absurdFees])
+  const store = new MemoryStore()
+  await using sender = await sending(store, { rpc: rpcOver(shim.url) })
+  await assert.rejects(sender.transactions.submit(pay('payment'), sender.signal), {
+    code: 'gas-price-too-high',
+    message:
+      /max=500 GWei current=[\d.]+ GWei: that is the maximum while -maxGasPrice is not set; set it to allow more$/,
+  })
+  await assert.rejects(
+    sender.transactions.submit({ ...pay('redeem'), maxCost: GWEI * 21_000n }, sender.signal),
+    { code: 'gas-price-too-high', message: /more would cost more than the tickets pay$/ },
+  )
+  assert.deepEqual(store.saved, [])
+})
+
+test('what a transaction may cost bounds its offer and its replacements, also after a restart, until more is allowed', async () => {
+  await chain.anvil.mineOnDemand()
+  const store = new MemoryStore()
+  const gas = 21_000n
+  const request = { ...pay('redeem'), gas, maxCost: gas * 5n * GWEI }
+  const timing = { timeoutMs: 100, maxReplacements: 30 }
+  const most = () => store.latest().get(0)!.attempts.at(-1)!.maxFeePerGas
+  {
+    await using sender = await sending(store, timing)
+    sender.transactions.submit(request, sender.signal).catch(() => {})
+    await eventually('replaced', () => sender.transactions.open[0]?.attempts.length === 2)
+  }
+  await using sender = await sending(store, timing)
+  await eventually('raised as far as allowed', () => most() * 111n > 5n * GWEI * 100n)
+  assert.ok(most() <= 5n * GWEI)
+  sender.transactions.allow(
+    (purpose) => purpose === 'redeem',
+    () => gas * 10n * GWEI,
+  )
+  await eventually('raised again', () => most() > 5n * GWEI)
+  assert.ok(most() <= 10n * GWEI)
+})
+
+test('an estimate of gas beyond all measure is no estimate', async () => {
+  await using shim = await RpcShim.start(chain.anvil.url, async ({ method, forward }) => {
+    return method === 'eth_estimateGas' ? '0x5f5e100' : forward()
+  })
+  const store = new MemoryStore()
+  await using sender = await sending(store, { rpc: rpcOver(shim.url) })
+  await assert.rejects(sender.transactions.submit(pay('payment'), sender.signal), {
+    code: 'bad-answer',
+    message: 'the RPC estimates 100000000 gas, more than the 30000000 of any call',
+  })
+  assert.deepEqual(store.saved, [])
+})

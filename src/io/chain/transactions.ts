@@ -1,5 +1,6 @@
 import { isConfirmed } from '../../domain/chain.ts'
 import type { Fees, StoredTransaction } from '../../domain/transaction.ts'
+import { larger, smaller } from '../../lib/bigints.ts'
 import type { Hex } from '../../lib/bytes.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { isAbort, messageOf } from '../../lib/errors.ts'
@@ -32,8 +33,10 @@ export interface TransactionOptions {
 
 /** What `Transactions` asks of the gas price. */
 export interface GasLimits {
-  /** Wei; 0 is no limit. */
+  /** `-maxGasPrice` in wei; 0 is no limit. */
   readonly max: bigint
+  /** What a transaction that earns nothing may offer for a unit of gas: `-maxGasPrice`, or what stands for it. */
+  readonly ceiling: bigint
   assertBelowMax(): void
 }
 
@@ -54,6 +57,8 @@ const DEFAULT_POLL_MS = 1_000
 const MAX_REMEMBERED_MINED = 64
 /** A state that moves between estimate and mining must not run a redemption out of gas. */
 const GAS_MARGIN_PERCENT = 20n
+/** More than any call of the protocol takes. */
+const MAX_GAS = 30_000_000n
 /** How often a transaction that no receipt is found for is looked for in the pool, and sent again if lost. */
 const REBROADCAST_MS = 15_000
 /** A nonce that another process took is tried again with the next one, this often. */
@@ -67,6 +72,8 @@ const MAX_UNKNOWN_REFUSALS = 10
 
 interface Tracked {
   stored: StoredTransaction
+  /** What may be offered for a unit of gas, in wei; 0 is no limit. */
+  limit: bigint
   readonly outcome: PromiseWithResolvers<MinedTransaction>
   /** Since when it is the account's next one: only then can it be called late. */
   nextSinceMs: number | null
@@ -159,6 +166,11 @@ export class Transactions implements Service {
     })
   }
 
+  /** `-gasLimit`; 0: gas is estimated. */
+  get gasLimit(): bigint {
+    return this.#options.gasLimit
+  }
+
   /** Open transactions, oldest nonce first. */
   get open(): readonly StoredTransaction[] {
     return [...this.#open.values()].map(({ stored }) => stored).sort((a, b) => a.nonce - b.nonce)
@@ -181,6 +193,14 @@ export class Transactions implements Service {
     return tracked ? this.#outcomeOf(tracked, signal) : null
   }
 
+  /** An open transaction of such a purpose may cost so much by now, in wei: it may have become its last chance. */
+  allow(has: (purpose: string) => boolean, maxCost: (purpose: string) => bigint): void {
+    for (const tracked of this.#open.values()) {
+      const { gas, purpose } = tracked.stored
+      if (has(purpose)) tracked.limit = larger(tracked.limit, maxCost(purpose) / gas)
+    }
+  }
+
   async #openOne(request: TransactionRequest, signal: AbortSignal): Promise<Tracked> {
     for (const tracked of this.#open.values()) {
       if (tracked.stored.purpose !== request.purpose) continue
@@ -199,7 +219,7 @@ export class Transactions implements Service {
         await request.confirm(foreign, signal)
       }
       gas ||= await this.#estimate(request, signal)
-      const sent = await this.#sendAt(nonce, { ...request, gas }, this.#offer(request, market), signal)
+      const sent = await this.#sendAt(nonce, { ...request, gas }, market, signal)
       if (sent !== 'taken') return sent
       if (retry >= MAX_NONCE_RETRIES) throw nonceTaken(this.#signer.address, nonce)
     }
@@ -209,13 +229,14 @@ export class Transactions implements Service {
   async #sendAt(
     nonce: number,
     request: TransactionRequest & { readonly gas: bigint },
-    fees: Fees,
+    market: FeeMarket,
     signal: AbortSignal,
   ): Promise<Tracked | 'taken'> {
     const { data, gas, purpose, to, value = 0n } = request
     const account = this.#signer.address
     const draft = { account, nonce, purpose, to, data, value, gas, attempts: [], state: 'open' } as const
-    const { stored, raw } = await this.#withAttempt(draft, fees)
+    const limit = this.#limitOf(request)
+    const { stored, raw } = await this.#withAttempt(draft, this.#offer(request, market, limit), limit)
     await this.#store.saveTransaction(stored)
     const tracked = this.#track(stored, this.#clock.now())
     tracked.maxReplacements = request.maxReplacements ?? this.#options.maxReplacements
@@ -274,9 +295,16 @@ export class Transactions implements Service {
     }
   }
 
-  #offer({ takeOver }: TransactionRequest, market: FeeMarket): Fees {
-    const fees = offerFor(market, this.#gas.max)
-    return (takeOver && replacementFor(fees, market, this.#gas.max)) || fees
+  #offer({ maxCost, takeOver }: TransactionRequest, market: FeeMarket, limit: bigint): Fees {
+    const source = maxCost !== undefined ? 'earnings' : this.#gas.max === 0n ? 'default' : 'flag'
+    const fees = offerFor(market, limit, source)
+    return (takeOver && replacementFor(fees, market, limit)) || fees
+  }
+
+  #limitOf({ gas, maxCost }: { readonly gas: bigint; readonly maxCost?: bigint }): bigint {
+    if (maxCost === undefined) return this.#gas.ceiling
+    const affordable = larger(maxCost / gas, 1n)
+    return this.#gas.max === 0n ? affordable : smaller(affordable, this.#gas.max)
   }
 
   async #estimate(request: TransactionRequest, signal: AbortSignal): Promise<bigint> {
@@ -287,14 +315,19 @@ export class Transactions implements Service {
       value: toQuantity(request.value ?? 0n),
     }
     // Some endpoints reckon with the pool, where the one to be replaced is.
-    const params = request.takeOver ? [call, 'latest'] : [call]
-    const gas = await this.#rpc.quantity('eth_estimateGas', params, signal)
+    const at = request.takeOver ? 'latest' : request.at && toQuantity(await request.at())
+    const params = at ? [call, at] : [call]
+    const gas = checkedGas(await this.#rpc.quantity('eth_estimateGas', params, signal))
     return gas + (gas * (request.gasMarginPercent ?? GAS_MARGIN_PERCENT)) / 100n
   }
 
-  async #withAttempt(draft: StoredTransaction, fees: Fees): Promise<{ stored: StoredTransaction; raw: Hex }> {
+  async #withAttempt(
+    draft: StoredTransaction,
+    fees: Fees,
+    limit: bigint,
+  ): Promise<{ stored: StoredTransaction; raw: Hex }> {
     const { raw, hash } = await this.#sign(draft, fees)
-    const attempt = { hash, ...fees, sentAtMs: this.#clock.now() }
+    const attempt = { hash, ...fees, sentAtMs: this.#clock.now(), limit }
     return { stored: { ...draft, attempts: [...draft.attempts, attempt] }, raw }
   }
 
@@ -326,6 +359,7 @@ export class Transactions implements Service {
     outcome.promise.catch(() => {})
     const tracked: Tracked = {
       stored,
+      limit: stored.attempts.at(-1)!.limit ?? this.#gas.ceiling,
       outcome,
       nextSinceMs: null,
       broadcastAtMs,
@@ -456,23 +490,25 @@ export class Transactions implements Service {
     const account = this.#signer.address
     for (const nonce of await this.#nonces.gap(used, Math.min(...this.#open.keys()), signal)) {
       const request = { purpose: `fill nonce ${nonce}`, to: account, data: '0x' } as const
-      const fees = this.#offer(request, await readFeeMarket(this.#rpc, signal))
+      const market = await readFeeMarket(this.#rpc, signal)
       const gas = await this.#estimate(request, signal)
       this.#log.warn('a nonce that no transaction has is used up, so that those after it can be mined', {
         nonce,
       })
-      await this.#sendAt(nonce, { ...request, gas }, fees, signal)
+      await this.#sendAt(nonce, { ...request, gas }, market, signal)
     }
   }
 
   async #replace(tracked: Tracked, signal: AbortSignal): Promise<void> {
     const previous = tracked.stored.attempts.at(-1)!
-    const fees = replacementFor(previous, await readFeeMarket(this.#rpc, signal), this.#gas.max)
+    const limit =
+      this.#gas.max === 0n ? tracked.limit : smaller(tracked.limit || this.#gas.max, this.#gas.max)
+    const fees = replacementFor(previous, await readFeeMarket(this.#rpc, signal), limit)
     if (fees === null) {
       if (!tracked.toldOfMax) {
         this.#log.warn('a late transaction is not replaced: the maximum gas price does not allow it', {
           hash: previous.hash,
-          max: this.#gas.max,
+          max: limit,
         })
       }
       tracked.toldOfMax = true
@@ -480,7 +516,7 @@ export class Transactions implements Service {
         await this.#sendAgainIfLost(tracked, signal)
       return
     }
-    const { stored, raw } = await this.#withAttempt(tracked.stored, fees)
+    const { stored, raw } = await this.#withAttempt(tracked.stored, fees, tracked.limit)
     await this.#store.saveTransaction(stored)
     tracked.stored = stored
     tracked.replacements++
@@ -534,6 +570,12 @@ export class Transactions implements Service {
     this.#queue = turn.catch(() => {})
     return turn
   }
+}
+
+/** The gas of an estimate. Throws ChainError `bad-answer` for more than any of the protocol's calls takes. */
+export function checkedGas(gas: bigint): bigint {
+  if (gas <= MAX_GAS) return gas
+  throw new ChainError('bad-answer', `the RPC estimates ${gas} gas, more than the ${MAX_GAS} of any call`)
 }
 
 function nonceTaken(account: string, nonce: number, hash?: Hex): ChainError {
