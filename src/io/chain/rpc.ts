@@ -52,6 +52,8 @@ export interface PinnedRpc {
 
 const DEFAULT_TIMEOUT_MS = 20_000
 const DEFAULT_STALE_AFTER_MS = 60_000
+/** How far blocks may be ahead of the local clock to be taken for the newest. */
+const MAX_CLOCK_AHEAD_MS = 60_000
 /** A check before use must not cost a request its whole time. */
 const PROBE_TIMEOUT_MS = 5_000
 const FIRST_BACKOFF_MS = 500
@@ -297,7 +299,11 @@ export class Rpc {
       candidate.advancedAtMs = this.#clock.now()
     }
     candidate.head = header
-    if (header.timestamp > this.#newestTimestamp) this.#newestTimestamp = header.timestamp
+    // A clock that is ahead of ours says nothing about the others: they would all count as stale.
+    const latest = BigInt(Math.ceil((this.#clock.now() + MAX_CLOCK_AHEAD_MS) / 1000))
+    if (header.timestamp > this.#newestTimestamp && header.timestamp <= latest) {
+      this.#newestTimestamp = header.timestamp
+    }
   }
 
   #isBehind(header: RawHeader): boolean {
