@@ -13,6 +13,8 @@ export type ChainFault =
   /** An answer that is not what was asked for. */
   | 'bad-answer'
   | 'wrong-chain'
+  /** Two endpoints tell different things of the same question. */
+  | 'endpoints-differ'
   /** A contract refused; `details.reason` has its words. */
   | 'reverted'
   | 'no-contract'

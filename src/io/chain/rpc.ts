@@ -52,6 +52,8 @@ export interface PinnedRpc {
 
 const DEFAULT_TIMEOUT_MS = 20_000
 const DEFAULT_STALE_AFTER_MS = 60_000
+/** How far blocks may be ahead of the local clock to be taken for the newest. */
+const MAX_CLOCK_AHEAD_MS = 60_000
 /** A check before use must not cost a request its whole time. */
 const PROBE_TIMEOUT_MS = 5_000
 const FIRST_BACKOFF_MS = 500
@@ -136,6 +138,36 @@ export class Rpc {
         await this.#setAside(candidate, error as ChainError, attempt, signal)
       }
     }
+  }
+
+  /**
+   * The same question to two endpoints, where there are several: what each of them answers. One answer only, and
+   * `isLone`, when all others are out of reach. Throws ChainError when none answers.
+   */
+  async askTwo(
+    method: string,
+    params: readonly unknown[],
+    signal?: AbortSignal,
+  ): Promise<{ readonly answers: readonly unknown[]; readonly isLone: boolean }> {
+    if (this.#candidates.length === 1) {
+      return { answers: [await this.request(method, params, signal)], isLone: false }
+    }
+    const answers: unknown[] = []
+    for (const candidate of this.#candidates.toSorted(
+      (a, b) => Number(isHealthy(b)) - Number(isHealthy(a)),
+    )) {
+      if (!isHealthy(candidate) && candidate.retryAtMs <= this.#clock.now()) await this.#probe(candidate)
+      if (!isHealthy(candidate)) continue
+      try {
+        answers.push(await candidate.endpoint.request(method, params, this.#timeoutMs, signal))
+      } catch (error) {
+        if (!isEndpointTrouble(error)) throw error
+        this.#fail(candidate, kindOf(error), messageOf(error))
+      }
+      if (answers.length === 2) return { answers, isLone: false }
+    }
+    if (answers.length === 0) throw this.#nothingAnswers()
+    return { answers, isLone: true }
   }
 
   /** The newest block's header, or the one asked for; null when the chain has no such block. */
@@ -267,7 +299,11 @@ export class Rpc {
       candidate.advancedAtMs = this.#clock.now()
     }
     candidate.head = header
-    if (header.timestamp > this.#newestTimestamp) this.#newestTimestamp = header.timestamp
+    // A clock that is ahead of ours says nothing about the others: they would all count as stale.
+    const latest = BigInt(Math.ceil((this.#clock.now() + MAX_CLOCK_AHEAD_MS) / 1000))
+    if (header.timestamp > this.#newestTimestamp && header.timestamp <= latest) {
+      this.#newestTimestamp = header.timestamp
+    }
   }
 
   #isBehind(header: RawHeader): boolean {
@@ -294,7 +330,11 @@ export async function fetchHeader(
   block: bigint | 'latest',
 ): Promise<RawHeader | null> {
   const tag = block === 'latest' ? block : toQuantity(block)
-  const raw = await request('eth_getBlockByNumber', [tag, false])
+  return headerOf(await request('eth_getBlockByNumber', [tag, false]))
+}
+
+/** The header in an answer about a block; null when there is no such block. Throws ChainError `bad-answer`. */
+export function headerOf(raw: unknown): RawHeader | null {
   if (raw === null) return null
   const parsed = headerSchema.safeParse(raw)
   if (!parsed.success) throw new ChainError('bad-answer', 'the RPC answered with a block that has no header')
