@@ -13,7 +13,8 @@ test('the certificate has the form of the network’s nodes (wire.md §2)', () =
   const identity = makeIdentity('orchestrator.example', { clock, dice: systemDice })
   const certificate = new X509Certificate(identity.cert)
   assert.equal(certificate.ca, true)
-  assert.equal(certificate.subject, undefined)
+  // Versions of Node.js differ in how they say that there is none.
+  assert.equal(certificate.subject ?? '', '')
   assert.equal(certificate.subjectAltName, 'DNS:orchestrator.example')
   assert.deepEqual(certificate.keyUsage, ['1.3.6.1.5.5.7.3.1'])
   assert.equal(certificate.validFromDate.toISOString(), '2025-01-02T03:04:05.000Z')
