@@ -327,7 +327,9 @@ export class SegmentWork {
     } catch (error) {
       giveUp.abort()
       signal.throwIfAborted()
-      throw new AttemptError('download-failed', messageOf(error), { cause: error })
+      // One that is no longer there is told apart from one that has no such rendition.
+      const isCut = error instanceof NodeError && error.code === 'unreachable'
+      throw new AttemptError(isCut ? 'unreachable' : 'download-failed', messageOf(error), { cause: error })
     }
   }
 

@@ -119,6 +119,8 @@ export class SessionPool {
   #requested = 0
   #hasFound = false
   #isAway = false
+  /** Those that answered the last search were paid too much. */
+  #hasOnlyLeftOut = false
   #refreshing: Promise<void> | null = null
   #refreshedAt = Number.NEGATIVE_INFINITY
 
@@ -138,6 +140,7 @@ export class SessionPool {
    * one of which may be a balancer whose node just went.
    */
   get hasProspects(): boolean {
+    if (this.#hasOnlyLeftOut) return false
     return this.#hasFound || (this.trust === 'trusted' && this.#requested > 0)
   }
 
@@ -324,7 +327,9 @@ export class SessionPool {
         capabilities: this.#options.capabilities,
         penalty,
       }
-      for (const { info, from, suspended } of await directory.find(search, this.#signal)) {
+      const found = await directory.find(search, this.#signal)
+      this.#hasOnlyLeftOut = found.length > 0 && found.every(({ from }) => payer.isLeftOut(from))
+      for (const { info, from, suspended } of found) {
         if (this.#sessions.has(info.transcoder) || !this.#isUsable(info)) continue
         if (payer.isLeftOut(from) || this.#sessionsOf(from) >= MAX_SESSIONS_OF_ONE) continue
         // It failed while we were asking it.
