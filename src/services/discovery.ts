@@ -106,7 +106,7 @@ export class Discovery {
       if (asked.has(candidate.url) || asked.size >= MAX_QUERIES) return
       asked.add(candidate.url)
       outstanding++
-      this.#ask({ url: candidate.url, reach: parent?.reach }, request, inner)
+      this.#ask({ url: candidate.url, reach: parent?.reach ?? candidate.reach }, request, inner)
         .then(async (info) => {
           if (info === null || stop.signal.aborted) return
           if (parent === null) {

@@ -216,7 +216,9 @@ export async function startWorld(options: { names?: Names } = {}) {
     { timeoutMs: 500, extraNodes: 0, blocklist: [] },
     {
       source: {
-        candidates: async () => [{ url: orchestrator.url, trust: 'untrusted', mustBePayable: true }],
+        candidates: async () => [
+          { url: orchestrator.url, trust: 'untrusted', mustBePayable: true, reach: 'any' },
+        ],
         stakeOf: () => 1n,
       },
       ...{ client, signer, payer, ...around },
