@@ -278,6 +278,18 @@ test('what the chain lists, and what one at a public address names, is asked at 
   }
 })
 
+test('one that was paid too much is not asked, and cannot pass for another', async () => {
+  const [bad, good] = several(2)
+  bad!.transcoder = good!.url
+  good!.infoDelayMs = 10
+  const { clock, discovery, find, network, payer } = setUp([bad!, good!])
+  payer.leftOut.add(bad!.url)
+  assert.equal(await discovery.size('trusted'), 1)
+  const [found] = await timed(clock, find({ wanted: 2 }))
+  assert.deepEqual(found, [good!.url])
+  assert.deepEqual(network.asked, [good!.url])
+})
+
 test('two addresses of one transcoder count once', async () => {
   const orchestrators = several(3)
   orchestrators[1]!.transcoder = orchestrators[0]!.url

@@ -119,8 +119,6 @@ export class SessionPool {
   #requested = 0
   #hasFound = false
   #isAway = false
-  /** Those that answered the last search were paid too much. */
-  #hasOnlyLeftOut = false
   #refreshing: Promise<void> | null = null
   #refreshedAt = Number.NEGATIVE_INFINITY
 
@@ -140,7 +138,7 @@ export class SessionPool {
    * one of which may be a balancer whose node just went.
    */
   get hasProspects(): boolean {
-    if (this.#hasOnlyLeftOut) return false
+    if (this.#size === 0) return false
     return this.#hasFound || (this.trust === 'trusted' && this.#requested > 0)
   }
 
@@ -327,9 +325,7 @@ export class SessionPool {
         capabilities: this.#options.capabilities,
         penalty,
       }
-      const found = await directory.find(search, this.#signal)
-      this.#hasOnlyLeftOut = found.length > 0 && found.every(({ from }) => payer.isLeftOut(from))
-      for (const { info, from, suspended } of found) {
+      for (const { info, from, suspended } of await directory.find(search, this.#signal)) {
         if (this.#sessions.has(info.transcoder) || !this.#isUsable(info)) continue
         if (payer.isLeftOut(from) || this.#sessionsOf(from) >= MAX_SESSIONS_OF_ONE) continue
         // It failed while we were asking it.
