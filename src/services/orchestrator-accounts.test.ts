@@ -25,8 +25,10 @@ test('an orchestrator that takes more than twice its price is left out for a whi
   lose('a', 1)
   assert.equal(accounts.isLeftOut('a'), true)
   assert.equal(accounts.isLeftOut('b'), false)
-  assert.deepEqual(accounts.leftOut, [{ orchestrator: 'a', paidWei: 210n, earnedWei: 100n, untilMs: 30_000 }])
-  const fields = { orchestrator: 'a', paidWei: 210n, earnedWei: 100n, forMs: 30_000 }
+  assert.deepEqual(accounts.leftOut, [
+    { orchestrator: 'a', chargedWei: 210n, earnedWei: 100n, untilMs: 30_000 },
+  ])
+  const fields = { orchestrator: 'a', chargedWei: 210n, earnedWei: 100n, forMs: 30_000 }
   assert.deepEqual(warnings, [['orchestrator suspended: paid more than twice its price', fields]])
   await clock.wind(30_000)
   assert.equal(accounts.isLeftOut('a'), false)

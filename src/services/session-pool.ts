@@ -331,6 +331,7 @@ export class SessionPool {
         // It failed while we were asking it.
         if (!suspended && penalty(info.transcoder) > 0) continue
         this.#hasFound = true
+        this.#isAway = false
         this.#sessions.set(info.transcoder, {
           key: info.transcoder,
           trust: this.trust,
