@@ -702,7 +702,8 @@ export class Parts {
       const { orchestrators } = this.#gatewaySettings
       if (orchestrators.length > 0 || this.#chain === null) return new ListedOrchestrators(orchestrators)
       const { chainClient, watch, rounds } = this
-      return new PooledOrchestrators({ ...this.#around, pool: chainClient, changes: watch, rounds })
+      const reach = this.settings.network.public ? 'public' : 'any'
+      return new PooledOrchestrators({ ...this.#around, pool: chainClient, changes: watch, rounds, reach })
     })
   }
 

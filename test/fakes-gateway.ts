@@ -156,7 +156,7 @@ export class FakeNetwork implements SubmissionClient, SessionEnder {
   async info(
     url: string,
     request: InfoRequest,
-    _options: { timeoutMs?: number },
+    _options: Parameters<SubmissionClient['info']>[2],
     signal: AbortSignal,
   ): Promise<OrchestratorInfo> {
     this.asked.push(url)

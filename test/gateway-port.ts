@@ -25,7 +25,9 @@ export async function startGatewayPort(
       ...shared,
       source: {
         candidates: async () =>
-          orchestrators.map(({ url }) => ({ url, trust: 'trusted' as const, mustBePayable: false })),
+          orchestrators.map(
+            ({ url }) => ({ url, trust: 'trusted', mustBePayable: false, reach: 'any' }) as const,
+          ),
         stakeOf: () => 0n,
       },
       log: silentLog,

@@ -76,12 +76,7 @@ export function isAbsence(fault: AttemptFault): boolean {
 }
 
 /** Faults of one that is not there, or no more: it may be starting again. */
-const departures: ReadonlySet<AttemptFault> = new Set([
-  'unreachable',
-  'unsent',
-  'refresh-failed',
-  'download-failed',
-])
+const departures: ReadonlySet<AttemptFault> = new Set(['unreachable', 'unsent'])
 
 /** Whether the connection was refused or cut: where nobody else is known, a segment waits for it until its deadline. */
 export function isGone(fault: AttemptFault): boolean {

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { FakeNetwork, FakeOrchestrator, FakePayer, keyOf, keySigner } from '../../test/fakes-gateway.ts'
 import { defaultCapabilities, jobCapabilities } from '../domain/capabilities.ts'
 import { presets } from '../domain/rendition.ts'
-import { requestHash } from '../domain/segment.ts'
+import { type Reach, requestHash } from '../domain/segment.ts'
 import { settle, WoundClock } from '../lib/clock.ts'
 import { addressOfKey, signedBy, ZERO_ADDRESS } from '../lib/crypto.ts'
 import { seededDice } from '../lib/dice.ts'
@@ -17,14 +17,23 @@ const never = new AbortController().signal
 
 function setUp(
   orchestrators: FakeOrchestrator[],
-  options: Partial<DiscoveryOptions> & { asked?: readonly string[]; mustBePayable?: boolean } = {},
+  options: Partial<DiscoveryOptions> & {
+    asked?: readonly string[]
+    mustBePayable?: boolean
+    reach?: Reach
+  } = {},
 ) {
   const clock = new WoundClock()
   const network = new FakeNetwork(clock, ...orchestrators)
   const payer = new FakePayer()
   const urls = options.asked ?? orchestrators.map(({ url }) => url)
   const mustBePayable = options.mustBePayable ?? false
-  const candidates: Candidate[] = urls.map((url) => ({ url, trust: 'trusted', mustBePayable }))
+  const candidates: Candidate[] = urls.map((url) => ({
+    url,
+    trust: 'trusted',
+    mustBePayable,
+    reach: options.reach ?? 'any',
+  }))
   const signer = keySigner(keyOf(1))
   const discovery = new Discovery(
     { timeoutMs: 500, extraNodes: 0, blocklist: [], ...options },
@@ -242,6 +251,43 @@ test('the nodes of one that takes no work itself are followed all the same', asy
   orchestrators[0]!.nodes = [urls[1]!, urls[0]!, urls[2]!]
   const { find } = setUp(orchestrators, { extraNodes: 3, asked: [urls[0]!] })
   assert.deepEqual((await find({ wanted: 4 })).toSorted(), [urls[1], urls[2]])
+})
+
+test('what the chain lists, and what one at a public address names, is asked at public addresses only', async () => {
+  const [front, back] = several(2)
+  front!.nodes = [back!.url]
+  for (const [listed, answered, expected] of [
+    ['any', undefined, ['any', 'any']],
+    ['any', 'public', ['any', 'public']],
+    ['public', 'public', ['public', 'public']],
+  ] as const) {
+    const { discovery, network } = setUp([front!, back!], {
+      asked: [front!.url],
+      extraNodes: 1,
+      reach: listed,
+    })
+    const reaches: unknown[] = []
+    const info = network.info.bind(network)
+    network.info = async (url, request, options, signal) => {
+      reaches.push(options.reach)
+      const answer = await info(url, request, options, signal)
+      return answered ? { ...answer, reach: answered } : answer
+    }
+    await discovery.find({ trust: 'trusted', wanted: 2, capabilities: job, penalty: () => 0 }, never)
+    assert.deepEqual(reaches, expected)
+  }
+})
+
+test('one that was paid too much is not asked, and cannot pass for another', async () => {
+  const [bad, good] = several(2)
+  bad!.transcoder = good!.url
+  good!.infoDelayMs = 10
+  const { clock, discovery, find, network, payer } = setUp([bad!, good!])
+  payer.leftOut.add(bad!.url)
+  assert.equal(await discovery.size('trusted'), 1)
+  const [found] = await timed(clock, find({ wanted: 2 }))
+  assert.deepEqual(found, [good!.url])
+  assert.deepEqual(network.asked, [good!.url])
 })
 
 test('two addresses of one transcoder count once', async () => {

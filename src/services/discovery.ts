@@ -30,6 +30,8 @@ export interface InfoClient {
 /** Whether what an orchestrator asks for can be paid; throws when not. */
 export interface OfferValidator {
   validate(info: OrchestratorInfo): Promise<void>
+  /** Whether the orchestrator of an address gets no work now, so that it is not asked either. */
+  isLeftOut(from: string): boolean
 }
 
 /** What a stream looks for. */
@@ -106,7 +108,7 @@ export class Discovery {
       if (asked.has(candidate.url) || asked.size >= MAX_QUERIES) return
       asked.add(candidate.url)
       outstanding++
-      this.#ask({ url: candidate.url, reach: parent?.reach }, request, inner)
+      this.#ask({ url: candidate.url, reach: parent?.reach ?? candidate.reach }, request, inner)
         .then(async (info) => {
           if (info === null || stop.signal.aborted) return
           if (parent === null) {
@@ -158,7 +160,9 @@ export class Discovery {
   }
 
   async #candidates(trust: Trust): Promise<readonly Candidate[]> {
-    return (await this.#needs.source.candidates()).filter((candidate) => candidate.trust === trust)
+    const { payer, source } = this.#needs
+    const all = await source.candidates()
+    return all.filter((candidate) => candidate.trust === trust && !payer.isLeftOut(candidate.url))
   }
 
   async #patience(anyFound: () => boolean, signal: AbortSignal): Promise<void> {

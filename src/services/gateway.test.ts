@@ -53,6 +53,7 @@ async function setUp(
     url,
     trust: 'trusted',
     mustBePayable: false,
+    reach: 'any',
   }))
   const log = silentLog
   const directory = new Discovery(

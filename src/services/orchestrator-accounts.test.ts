@@ -11,22 +11,24 @@ function setUp() {
   const accounts = new OrchestratorAccounts({ clock, log })
   /** A payment of 10 wei for nothing, so often. */
   const lose = (orchestrator: string, times: number) => {
-    for (let i = 0; i < times; i++) accounts.settle(orchestrator, { paid: 10n, earned: 0n, lost: 10n })
+    for (let i = 0; i < times; i++) accounts.settle(orchestrator, { earned: 0n, lost: 10n })
   }
   return { accounts, clock, lose, warnings }
 }
 
 test('an orchestrator that takes more than twice its price is left out for a while, and named', async () => {
   const { accounts, clock, lose, warnings } = setUp()
-  accounts.settle('a', { paid: 10n, earned: 20n, lost: 0n })
+  accounts.settle('a', { earned: 100n, lost: 0n })
   lose('a', 10)
   assert.equal(accounts.isLeftOut('a'), false)
   assert.deepEqual(accounts.leftOut, [])
   lose('a', 1)
   assert.equal(accounts.isLeftOut('a'), true)
   assert.equal(accounts.isLeftOut('b'), false)
-  assert.deepEqual(accounts.leftOut, [{ orchestrator: 'a', paidWei: 130n, earnedWei: 20n, untilMs: 30_000 }])
-  const fields = { orchestrator: 'a', paidWei: 130n, earnedWei: 20n, forMs: 30_000 }
+  assert.deepEqual(accounts.leftOut, [
+    { orchestrator: 'a', chargedWei: 210n, earnedWei: 100n, untilMs: 30_000 },
+  ])
+  const fields = { orchestrator: 'a', chargedWei: 210n, earnedWei: 100n, forMs: 30_000 }
   assert.deepEqual(warnings, [['orchestrator suspended: paid more than twice its price', fields]])
   await clock.wind(30_000)
   assert.equal(accounts.isLeftOut('a'), false)
@@ -61,6 +63,6 @@ test('what is still on its way when it is left out lengthens nothing', async () 
 test('so many orchestrators are remembered and no more', () => {
   const { accounts, lose } = setUp()
   lose('first', 9)
-  for (let i = 0; i < 10_000; i++) accounts.settle(`o${i}`, { paid: 1n, earned: 1n, lost: 0n })
+  for (let i = 0; i < 10_000; i++) accounts.settle(`o${i}`, { earned: 1n, lost: 0n })
   assert.equal(accounts.isLeftOut('first'), false)
 })

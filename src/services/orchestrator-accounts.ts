@@ -17,8 +17,8 @@ const MAX_ACCOUNTS = 10_000
 export interface OverpaidOrchestrator {
   /** The address at which it was found. */
   readonly orchestrator: string
-  /** What it was paid lately, and what came of it at the agreed price; wei. */
-  readonly paidWei: bigint
+  /** What it was paid lately or counts as its due, and what came of it at the agreed price; wei. */
+  readonly chargedWei: bigint
   readonly earnedWei: bigint
   readonly untilMs: number
 }
@@ -55,11 +55,11 @@ export class OrchestratorAccounts {
     if (!isOverpaid(account.dealings)) return
     const { earned, lost } = account.dealings
     const forMs = banMs(++account.bans)
-    account.ban = { orchestrator, paidWei: earned + lost, earnedWei: earned, untilMs: nowMs + forMs }
+    account.ban = { orchestrator, chargedWei: earned + lost, earnedWei: earned, untilMs: nowMs + forMs }
     account.dealings = noDealings(nowMs)
     this.#log.warn('orchestrator suspended: paid more than twice its price', {
       orchestrator,
-      paidWei: earned + lost,
+      chargedWei: earned + lost,
       earnedWei: earned,
       forMs,
     })

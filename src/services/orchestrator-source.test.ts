@@ -28,8 +28,8 @@ test('a service address is completed with https and port 8935', () => {
 test('listed orchestrators are trusted, each once', async () => {
   const listed = new ListedOrchestrators(['a', '', 'https://a:8935', 'b:1'])
   assert.deepEqual(await listed.candidates(), [
-    { url: 'https://a:8935', trust: 'trusted', mustBePayable: false },
-    { url: 'https://b:1', trust: 'trusted', mustBePayable: false },
+    { url: 'https://a:8935', trust: 'trusted', mustBePayable: false, reach: 'any' },
+    { url: 'https://b:1', trust: 'trusted', mustBePayable: false, reach: 'any' },
   ])
 })
 
@@ -62,6 +62,7 @@ test('of the pool, those active in this round with a usable address are candidat
       },
     },
     rounds,
+    reach: 'public',
     clock,
     log: silentLog,
   })
@@ -69,7 +70,9 @@ test('of the pool, those active in this round with a usable address are candidat
   await supervisor.start(pooled)
   const urls = async () => (await pooled.candidates()).map(({ url }) => url)
 
-  assert.deepEqual(await urls(), ['https://active:1'])
+  assert.deepEqual(await pooled.candidates(), [
+    { url: 'https://active:1', trust: 'untrusted', mustBePayable: true, reach: 'public' },
+  ])
   assert.equal(pooled.stakeOf('0x1' as Address), 7n)
   assert.equal(pooled.stakeOf('0x9' as Address), 0n)
   rounds.lastInitializedRound = 11n

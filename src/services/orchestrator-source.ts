@@ -1,3 +1,4 @@
+import type { Reach } from '../domain/segment.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Address } from '../lib/crypto.ts'
 import { NodeError } from '../lib/errors.ts'
@@ -22,6 +23,8 @@ export interface Candidate {
   readonly trust: Trust
   /** Its address, price and ticket params are checked before it is considered. */
   readonly mustBePayable: boolean
+  /** `public`: on a public network anybody may list an address, and none inside this node's network is asked. */
+  readonly reach: Reach
 }
 
 /** Where orchestrators come from. */
@@ -55,7 +58,7 @@ export class ListedOrchestrators implements OrchestratorSource {
   /** Throws NodeError `bad-address` for an entry that is no address; empty and repeated entries are dropped. */
   constructor(addresses: readonly string[]) {
     const urls = new Set(addresses.filter((address) => address.trim() !== '').map(serviceUrl))
-    this.#candidates = [...urls].map((url) => ({ url, trust: 'trusted', mustBePayable: false }))
+    this.#candidates = [...urls].map((url) => ({ url, trust: 'trusted', mustBePayable: false, reach: 'any' }))
   }
 
   async candidates(): Promise<readonly Candidate[]> {
@@ -110,6 +113,8 @@ export class PooledOrchestrators implements OrchestratorSource, Service {
     pool: OrchestratorPool
     changes: PoolChanges
     rounds: CurrentRound
+    /** Which addresses those that the chain lists may have. */
+    reach: Reach
     clock: Clock
     log: Log
   }
@@ -122,6 +127,8 @@ export class PooledOrchestrators implements OrchestratorSource, Service {
     pool: OrchestratorPool
     changes: PoolChanges
     rounds: CurrentRound
+    /** Which addresses those that the chain lists may have. */
+    reach: Reach
     clock: Clock
     log: Log
   }) {
@@ -155,7 +162,12 @@ export class PooledOrchestrators implements OrchestratorSource, Service {
         })
       }
     }
-    return [...urls].map((url) => ({ url, trust: 'untrusted', mustBePayable: true }))
+    return [...urls].map((url) => ({
+      url,
+      trust: 'untrusted',
+      mustBePayable: true,
+      reach: this.#needs.reach,
+    }))
   }
 
   stakeOf(recipient: Address): bigint {

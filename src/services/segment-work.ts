@@ -1,4 +1,4 @@
-import { AttemptError, type AttemptFault, faultOfText, submissionTimeouts } from '../domain/attempt.ts'
+import { AttemptError, faultOfText, submissionTimeouts } from '../domain/attempt.ts'
 import { isTokenEnding } from '../domain/auth-token.ts'
 import { encodedPixels } from '../domain/balance.ts'
 import type { Capabilities } from '../domain/capabilities.ts'
@@ -19,6 +19,7 @@ import type { Payment } from '../domain/ticket.ts'
 import type { Clock } from '../lib/clock.ts'
 import { keccak256, type Signer, signedBy, ZERO_ADDRESS } from '../lib/crypto.ts'
 import { messageOf, NodeError } from '../lib/errors.ts'
+import { isUnsent, paymentFault, submissionFault } from './attempt-faults.ts'
 import { type InfoClient, infoRequest } from './discovery.ts'
 import type { Payer, StagedPayment } from './payer.ts'
 import type { Assignment, Session } from './session-pool.ts'
@@ -327,7 +328,9 @@ export class SegmentWork {
     } catch (error) {
       giveUp.abort()
       signal.throwIfAborted()
-      throw new AttemptError('download-failed', messageOf(error), { cause: error })
+      // One that is no longer there is told apart from one that has no such rendition.
+      const isCut = error instanceof NodeError && error.code === 'unreachable'
+      throw new AttemptError(isCut ? 'unreachable' : 'download-failed', messageOf(error), { cause: error })
     }
   }
 
@@ -367,11 +370,6 @@ function deliveredDespite(error: unknown, signal: AbortSignal): bigint | null {
   return error instanceof PixelMismatch ? error.result.delivered : 0n
 }
 
-/** Whether it is certain that nothing of a submission was sent. */
-function isUnsent(error: unknown): boolean {
-  return error instanceof NodeError && error.details.isUnsent === true
-}
-
 async function stage(session: Session, job: SegmentJob): Promise<StagedPayment> {
   try {
     return await session.payment.stage(job.profiles, job.durationMs)
@@ -397,37 +395,4 @@ function isSigned(info: OrchestratorInfo, renditions: readonly Uint8Array[], sig
   if (info.ticketParams === null) return true
   const signer = info.address === ZERO_ADDRESS ? info.ticketParams.recipient : info.address
   return signedBy(signer, resultHash(renditions.map((bytes) => keccak256(bytes))), sig)
-}
-
-const paymentFaults: ReadonlySet<string> = new Set<AttemptFault>([
-  'sender-cannot-pay',
-  'funds-unknown',
-  'price-doubled',
-])
-
-function paymentFault(error: unknown): AttemptError {
-  const code = error instanceof NodeError ? error.code : ''
-  const fault = paymentFaults.has(code) ? (code as AttemptFault) : 'payment-refused'
-  return new AttemptError(fault, messageOf(error), { cause: error })
-}
-
-const submissionFaults: ReadonlySet<string> = new Set<AttemptFault>([
-  'header-timeout',
-  'body-timeout',
-  'unreachable',
-  'bad-answer',
-])
-
-function submissionFault(error: unknown): AttemptError {
-  const text = messageOf(error)
-  const code = error instanceof NodeError ? error.code : ''
-  if (code === 'refused') {
-    // From 500 on the peer says that the trouble is its own.
-    const isTrouble = Number((error as NodeError).details.status) >= 500
-    const fault = faultOfText(text, 'refused')
-    return new AttemptError(isTrouble && fault === 'refused' ? 'unable' : fault, text, { cause: error })
-  }
-  const fault = submissionFaults.has(code) ? (code as AttemptFault) : 'unreachable'
-  if (isUnsent(error)) return new AttemptError('unsent', text, { cause: error })
-  return new AttemptError(fault, text, { cause: error })
 }

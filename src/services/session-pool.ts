@@ -138,6 +138,7 @@ export class SessionPool {
    * one of which may be a balancer whose node just went.
    */
   get hasProspects(): boolean {
+    if (this.#size === 0) return false
     return this.#hasFound || (this.trust === 'trusted' && this.#requested > 0)
   }
 
@@ -330,6 +331,7 @@ export class SessionPool {
         // It failed while we were asking it.
         if (!suspended && penalty(info.transcoder) > 0) continue
         this.#hasFound = true
+        this.#isAway = false
         this.#sessions.set(info.transcoder, {
           key: info.transcoder,
           trust: this.trust,

@@ -200,7 +200,7 @@ class TicketSession implements PaymentSession {
   }
 
   #lose(credit: Rational): void {
-    if (credit.sign > 0) this.#shared.settle({ paid: 0n, earned: 0n, lost: credit.ceil() })
+    if (credit.sign > 0) this.#shared.settle({ earned: 0n, lost: credit.ceil() })
   }
 
   #plan(pixels: Rational): Plan {
@@ -320,7 +320,7 @@ class TicketPayment implements StagedPayment {
     const earned = this.#worthOf(delivered)
     const unearned = this.#cost.sub(earned)
     const lost = this.#lost.add(unearned.sign > 0 ? unearned : Rational.zero)
-    this.#needs.settle({ paid: this.#plan.paid.ceil(), earned: earned.trunc(), lost: lost.ceil() })
+    this.#needs.settle({ earned: earned.trunc(), lost: lost.ceil() })
   }
 
   #worthOf(pixels: bigint): Rational {

@@ -21,7 +21,7 @@ const MAX_CAPACITY = 1_000
 /** When a transcoder is lost and no other can take its segment: how long its result, or another, is waited for at least. */
 const LOST_GRACE_MS = 3_000
 /** A transcoder whose stream has ended is taken to be starting again for this time: then its segments wait for it. */
-const RETURN_MS = 10_000
+const RETURN_MS = 30_000
 /** How often a segment that waits looks whether there is still something to wait for. */
 const RECHECK_MS = 250
 /** Of a task's number, which is all that a result is known by: more than anybody guesses, and exact as a float. */

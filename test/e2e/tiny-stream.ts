@@ -37,12 +37,13 @@ export class TinyLoad implements AsyncDisposable {
   static async start(
     gateway: string,
     streams: number,
-    options: { pauseMs?: number /** Number of the first stream. */; from?: number } = {},
+    options: { pauseMs?: number /** Number of the first stream. */; from?: number; durationMs?: number } = {},
   ): Promise<TinyLoad> {
     const load = new TinyLoad(gateway)
-    const segment = await makeSegment({ ...SIZE, fps: FPS, durationMs: DURATION_MS })
+    const { durationMs = DURATION_MS, from = 0, pauseMs = 0 } = options
+    const bytes = await makeSegment({ ...SIZE, fps: FPS, durationMs })
     for (let i = 0; i < streams; i++) {
-      load.#streams.push(load.#push(`tiny${i + (options.from ?? 0)}`, segment, options.pauseMs ?? 0))
+      load.#streams.push(load.#push(`tiny${i + from}`, { bytes, durationMs }, pauseMs))
     }
     return load
   }
@@ -63,9 +64,13 @@ export class TinyLoad implements AsyncDisposable {
     return this.stop()
   }
 
-  async #push(stream: string, bytes: Uint8Array, pauseMs: number): Promise<void> {
+  async #push(
+    stream: string,
+    content: { readonly bytes: Uint8Array; readonly durationMs: number },
+    pauseMs: number,
+  ): Promise<void> {
     for (let seq = 0; !this.#stopping; seq++) {
-      const segment = { seq, durationMs: DURATION_MS, bytes }
+      const segment = { seq, ...content }
       const failed = (error: unknown): Pushed => ({
         seq,
         status: 0,

@@ -1,0 +1,252 @@
+import assert from 'node:assert/strict'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { test } from 'node:test'
+import { ALLOWED_LOSSES } from '../../src/domain/dealings.ts'
+import { Rational } from '../../src/lib/rational.ts'
+import { FEE, type HostileOrchestrator, PRICE, startWorld } from './orchestrator-world.ts'
+
+/** Orchestrators that take more than their price, or lead a gateway where they cannot go themselves. */
+
+const SEGMENTS = 40
+/** A whole ticket is always left there, and one more may be begun. */
+const PAYMENTS_OF_CREDIT = 2
+
+/** What an orchestrator may have got in all: twice its price, some payments for nothing, and what it holds in credit. */
+function boundOf({ earned, largest }: HostileOrchestrator): Rational {
+  const payments = BigInt(ALLOWED_LOSSES + 1 + PAYMENTS_OF_CREDIT)
+  return earned.add(earned).add(largest.mul(Rational.of(payments)))
+}
+
+function assertBounded(orchestrator: HostileOrchestrator): void {
+  const bound = boundOf(orchestrator)
+  const times = orchestrator.paid.div(Rational.of(FEE)).toFixed(1)
+  assert.ok(
+    orchestrator.paid.cmp(bound) <= 0,
+    `${times} times a segment's fee, above ${bound.div(Rational.of(FEE)).toFixed(1)}`,
+  )
+}
+
+test('an honest orchestrator with fresh params in each result serves every segment for its price', async () => {
+  await using world = await startWorld()
+  const { orchestrator } = world
+  assert.equal(await world.pushMany(SEGMENTS), SEGMENTS)
+  assert.equal(orchestrator.segments.length, SEGMENTS)
+  // A ticket of 150 fees is bought at the start, and one more since a whole one is to be left.
+  assert.ok(orchestrator.paid.cmp(Rational.of(301n * FEE)) < 0)
+  const used = new Set(orchestrator.segments.map(({ segment }) => segment.authToken!.sessionId))
+  assert.equal(used.size, 1)
+  assert.deepEqual(world.accounts.leftOut, [])
+})
+
+test('a price that rises within twice the first, at renewals that the gateway asked for, is paid', async () => {
+  await using world = await startWorld()
+  const { orchestrator } = world
+  orchestrator.price = (n) => ({ pricePerUnit: n === 0 ? 1000n : 1900n, pixelsPerUnit: 1n })
+  orchestrator.onResultInfo = () => null
+  await world.pushMany(5)
+  world.rounds.l1Block += 40n
+  for (let i = 0; i < 5; i++) assert.equal(await world.push(), 'served')
+  assert.equal(orchestrator.segments.at(-1)!.payment!.expectedPrice!.pricePerUnit, 1900n)
+  assert.deepEqual(world.accounts.leftOut, [])
+})
+
+test('a new auth session with each result: the gateway stays in its own, and loses nothing', async () => {
+  await using world = await startWorld()
+  const { orchestrator } = world
+  orchestrator.onResultInfo = (info) => ({ ...info, authToken: orchestrator.token() })
+  assert.equal(await world.pushMany(SEGMENTS), SEGMENTS)
+  assert.ok(
+    orchestrator.paid.cmp(Rational.of(301n * FEE)) < 0,
+    orchestrator.paid.div(Rational.of(FEE)).toFixed(1),
+  )
+  assertBounded(orchestrator)
+})
+
+test('another recipient, price or address with each result: the gateway pays as before', async () => {
+  await using world = await startWorld()
+  const { orchestrator } = world
+  let n = 0n
+  orchestrator.onResultInfo = (info) => ({
+    ...info,
+    transcoder: `${orchestrator.url}/x${n++}`,
+    priceInfo: { pricePerUnit: 1900n + n, pixelsPerUnit: 1n },
+    ticketParams: {
+      ...info.ticketParams!,
+      recipient: `0x${(n + 1000n).toString(16).padStart(40, '0')}` as const,
+    },
+  })
+  assert.equal(await world.pushMany(SEGMENTS), SEGMENTS)
+  for (const { payment } of orchestrator.segments) assert.deepEqual(payment!.expectedPrice, PRICE)
+  assert.ok(orchestrator.paid.cmp(Rational.of(301n * FEE)) < 0)
+  assertBounded(orchestrator)
+})
+
+test('tokens of a minute: they are not renewed for each segment', async () => {
+  await using world = await startWorld()
+  const { orchestrator } = world
+  orchestrator.tokenSeconds = 60n
+  assert.equal(await world.pushMany(SEGMENTS), SEGMENTS)
+  const used = new Set(orchestrator.segments.map(({ segment }) => segment.authToken!.sessionId))
+  assert.equal(used.size, 1)
+  assertBounded(orchestrator)
+})
+
+test('params of two blocks: they are renewed, and the credit stays', async () => {
+  await using world = await startWorld()
+  const { orchestrator } = world
+  orchestrator.paramsBlocks = 2n
+  orchestrator.onResultInfo = () => null
+  for (let i = 0; i < SEGMENTS; i++) {
+    world.rounds.l1Block++
+    assert.equal(await world.push(), 'served')
+  }
+  const used = new Set(orchestrator.segments.map(({ segment }) => segment.authToken!.sessionId))
+  assert.equal(used.size, 1)
+  assertBounded(orchestrator)
+})
+
+const taking: readonly [claim: string, change: (orchestrator: HostileOrchestrator) => void][] = [
+  [
+    'a price that differs a little at each renewal, so that each begins a new session',
+    (orchestrator) => {
+      orchestrator.paramsBlocks = 2n
+      orchestrator.onResultInfo = () => null
+      orchestrator.price = (n) => ({ pricePerUnit: 1000n + BigInt(Math.max(0, n)), pixelsPerUnit: 1n })
+    },
+  ],
+  ['payments for nothing', (orchestrator) => (orchestrator.error = 'something went wrong')],
+  [
+    'a thousand times the pixels that came',
+    (orchestrator) =>
+      (orchestrator.onRendition = (rendition) => ({ ...rendition, pixels: rendition.pixels * 1000n })),
+  ],
+  [
+    'renditions that are not there',
+    (orchestrator) =>
+      (orchestrator.onRendition = (rendition) => ({ ...rendition, url: `${rendition.url}.none` })),
+  ],
+  [
+    'results with another key’s signature',
+    (orchestrator) =>
+      (orchestrator.onResultInfo = (info) => ({
+        ...info,
+        address: '0x00000000000000000000000000000000000000aa',
+      })),
+  ],
+]
+
+for (const [claim, change] of taking) {
+  test(`${claim}: it gets some payments, is left out of every stream and named`, async () => {
+    await using world = await startWorld()
+    const { accounts, orchestrator } = world
+    change(orchestrator)
+    const pushed = await (async () => {
+      for (let i = 0; i < SEGMENTS; i++) {
+        if (accounts.isLeftOut(orchestrator.url)) return i
+        world.rounds.l1Block++
+        await world.push()
+      }
+      return SEGMENTS
+    })()
+    assertBounded(orchestrator)
+    assert.ok(pushed < SEGMENTS, 'it was never left out')
+    assert.deepEqual(
+      accounts.leftOut.map((one) => one.orchestrator),
+      [orchestrator.url],
+    )
+    assert.ok(
+      world.warnings.includes(`orchestrator suspended: paid more than twice its price ${orchestrator.url}`),
+    )
+    const { paid } = orchestrator
+    const result = await world.push()
+    assert.ok(result !== 'served' && result.code === 'no-sessions', String(result))
+    assert.deepEqual(orchestrator.paid, paid)
+  })
+}
+
+/** A host of the gateway's own network, which must not hear of it. */
+async function startInside(host = '127.0.0.1', location: string | null = null) {
+  const asked: string[] = []
+  let connections = 0
+  const server: Server = createServer((request, response) => {
+    asked.push(request.url ?? '')
+    if (location) response.writeHead(302, { location })
+    response.end(Buffer.alloc(15_360, 'x'))
+  })
+  server.on('connection', () => connections++)
+  await new Promise<void>((resolve) => server.listen(0, host, resolve))
+  const { port } = server.address() as AddressInfo
+  return {
+    ...{ asked, port },
+    get connections() {
+      return connections
+    },
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
+for (const host of ['127.0.0.1', 'localhost', '[::ffff:127.0.0.1]', '0.0.0.0', '2130706433']) {
+  test(`a rendition at ${host}, which is not where the segment went: nobody is asked there`, async () => {
+    await using inside = await startInside()
+    await using world = await startWorld()
+    world.orchestrator.onRendition = (rendition) => ({
+      ...rendition,
+      url: `http://${host}:${inside.port}/secret`,
+    })
+    const result = await world.push()
+    assert.ok(result !== 'served', 'it was fetched from there')
+    assert.deepEqual([inside.asked, inside.connections], [[], 0])
+  })
+}
+
+test('a rendition at a public address that redirects inside: the redirect is not followed', async () => {
+  await using inside = await startInside()
+  await using outside = await startInside('127.0.0.2', `http://127.0.0.1:${inside.port}/secret`)
+  await using world = await startWorld({ names: { isPublic: (ip) => ip === '127.0.0.2' } })
+  world.orchestrator.onRendition = (rendition) => ({
+    ...rendition,
+    url: `http://127.0.0.2:${outside.port}/x`,
+  })
+  assert.ok((await world.push()) !== 'served')
+  assert.ok(outside.asked.length > 0, 'a public address is asked')
+  assert.equal(inside.connections, 0)
+})
+
+test('a name that is public when it is judged and inside when it is asked again: it is not asked again', async () => {
+  await using inside = await startInside()
+  const answers = ['127.0.0.2', '127.0.0.1']
+  let resolved = 0
+  await using world = await startWorld({
+    names: {
+      isPublic: (ip) => ip === '127.0.0.2',
+      resolve: (_name, _options, callback) =>
+        callback(null, [{ address: answers[resolved++ % 2]!, family: 4 }]),
+    },
+  })
+  world.orchestrator.onRendition = (rendition) => ({
+    ...rendition,
+    url: `http://rebinding.example:${inside.port}/x`,
+  })
+  for (let i = 0; i < 4; i++) assert.ok((await world.push()) !== 'served')
+  assert.ok(resolved >= 2, 'the name was looked up')
+  assert.equal(inside.connections, 0)
+})
+
+test('an orchestrator at a public address that sends its segments inside: they do not leave', async () => {
+  await using inside = await startInside('127.0.0.3')
+  await using world = await startWorld({ names: { isPublic: (ip) => ip === '127.0.0.1' } })
+  // Loopback passes for the internet here, and one address of it for the network of the gateway.
+  world.orchestrator.onOffer = (info) => ({ ...info, transcoder: `http://127.0.0.3:${inside.port}` })
+  assert.ok((await world.push()) !== 'served')
+  assert.deepEqual([inside.asked, inside.connections], [[], 0])
+})
+
+test('a rendition of 40 MB where kilobytes are due: it is given up', async () => {
+  await using world = await startWorld()
+  world.orchestrator.bytes = Buffer.alloc(40_000_000, 'x')
+  assert.ok((await world.push()) !== 'served')
+})
