@@ -57,7 +57,7 @@ const tickets = z.object({
   groups: list(ticketGroup),
   redeemedWei: whole,
   paymentsRefused: count,
-  handedRefused: z.record(z.string(), count),
+  handedRefused: z.record(text, count),
 })
 
 const inFlight = z.object({ txHash: text, sentAtMs: time, attempts: count }).nullable()

@@ -100,7 +100,9 @@ export async function statusOf(
     ...(parts.takesSessions ? { capacity: capacityOf(parts) } : {}),
     ...(parts.keepsTickets ? { recipient: parts.recipientAddress! } : {}),
     ...(settings.redeemer ? { floatStreams: parts.redeemerDesk.streams } : {}),
-    ...(hasStarted && parts.keepsTickets ? { tickets: await facts.tickets(), waiting: facts.waiting() } : {}),
+    ...(hasStarted && parts.keepsTickets
+      ? { tickets: await facts.tickets(), waiting: await facts.waiting() }
+      : {}),
     ...(parts.rewards ? { reward: parts.reward.status() } : {}),
     ...(hasStarted && settings.roles.has('roundInitializer')
       ? { rounds: parts.roundInitializer.status() }

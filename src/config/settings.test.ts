@@ -712,7 +712,7 @@ describe('a sentence refuses', () => {
     ],
     [
       `${CHAIN} -redeemer`,
-      'the redeemer would take tickets of anyone who reaches LP_HTTPADDR *:8935: give it and its orchestrators -redeemerSecret or -certs (or -redeemerSecret none if something else guards it, or while they are Go nodes)',
+      'the redeemer would take tickets of anyone who reaches LP_HTTPADDR 0.0.0.0:8935: give it and its orchestrators -redeemerSecret or -certs (or -redeemerSecret none if something else guards it, or while they are Go nodes)',
       { env: { LP_HTTPADDR: '0.0.0.0:8935' } },
     ],
     [

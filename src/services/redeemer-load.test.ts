@@ -70,6 +70,7 @@ test('with 100,000 open tickets nothing holds up the loop: start, reading the di
   figures.status = await longestTurn(async () => {
     await settle()
     redeemer.waiting(100)
+    await settle()
     redeemer.firstExpiries()
     await settle()
   })

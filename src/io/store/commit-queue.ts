@@ -6,7 +6,7 @@ import type { Tables } from './tables.ts'
 /** Writes that share one commit at most; more wait for the next. */
 const MAX_BATCH = 200
 /** Writes after which others have their turn: SQLite holds up the whole process, for about half a millisecond each. */
-const WRITES_AT_ONCE = 16
+const WRITES_AT_ONCE = 8
 /** How often a write is tried that lost against another process for the same rows. */
 const MAX_ATTEMPTS = 5
 /** PostgreSQL: serialization failure, deadlock. */
