@@ -24,8 +24,8 @@ export interface KeystoreEntry {
 export interface KeystoreListing {
   /** In the order of their paths (chain.md §5). */
   readonly accounts: readonly KeystoreEntry[]
-  /** Files that are no key files; they are left alone. */
-  readonly ignored: readonly string[]
+  /** Files that cannot be used, with the reason; they are left alone. */
+  readonly ignored: readonly { readonly path: string; readonly why: string }[]
 }
 
 /** More files than this is no keystore. */
@@ -38,13 +38,15 @@ export async function listKeystore(directory: string): Promise<KeystoreListing> 
     throw new WalletError('keystore-unusable', `the keystore ${directory} cannot be read: ${error.message}`)
   })
   const accounts: KeystoreEntry[] = []
-  const ignored: string[] = []
+  const ignored: { path: string; why: string }[] = []
   const regular = names.filter((entry) => entry.isFile() && !/^\.|~$/.test(entry.name)).slice(0, MAX_FILES)
   for (const { name } of regular.sort((a, b) => (a.name < b.name ? -1 : 1))) {
     const path = join(directory, name)
-    const entry = await readEntry(path).catch(() => null)
-    if (entry) accounts.push(entry)
-    else ignored.push(path)
+    try {
+      accounts.push(await readEntry(path))
+    } catch (error) {
+      ignored.push({ path, why: messageOf(error instanceof WalletError ? (error.cause ?? error) : error) })
+    }
   }
   return { accounts, ignored }
 }
