@@ -1,13 +1,13 @@
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Settings, TranscoderSettings } from './config/settings.ts'
+import { openDataDir } from './data-dir.ts'
 import { capability } from './domain/capabilities.ts'
 import { ChainClient, connectChain } from './io/chain/client.ts'
 import { Rpc } from './io/chain/rpc.ts'
 import { openWallet, type Prompt } from './io/chain/wallet.ts'
 import { ControlApi } from './io/http/control-api.ts'
 import { countNvidiaGpus, lookAtMachine, type Machine, tryOutInProcess } from './io/media/machine.ts'
-import { isAbort } from './lib/errors.ts'
+import { isAbort, messageOf } from './lib/errors.ts'
 import type { Log } from './lib/log.ts'
 import { Supervisor } from './lib/service.ts'
 import { type ChainAccess, Parts, type Surroundings } from './parts.ts'
@@ -31,18 +31,18 @@ export interface NodeSurroundings extends Surroundings {
  * of any of its parts later on: the message is for the operator.
  */
 export async function runNode(
-  settings: Settings,
+  wanted: Settings,
   around: NodeSurroundings,
   signal: AbortSignal,
 ): Promise<void> {
   const { log } = around
   log.info('livepeer-ts starts', {
     version: around.version,
-    network: settings.network.name,
-    ...settings.printable(),
+    network: wanted.network.name,
+    ...wanted.printable(),
   })
-  for (const warning of settings.warnings) log.warn(warning)
-  await mkdir(settings.dataDir, { recursive: true, mode: 0o700 })
+  for (const warning of wanted.warnings) log.warn(warning)
+  const settings = await withDataDir(wanted, log)
 
   let parts: Parts | null = null
   let facts: StatusFacts | null = null
@@ -101,6 +101,20 @@ export async function runNode(
   }
   waitingFor = 'its end: it is stopping'
   log.info('stopping')
+}
+
+/** Opens the data folder. A gateway keeps nothing that matters, and goes on without one. */
+async function withDataDir(settings: Settings, log: Log): Promise<Settings> {
+  try {
+    await openDataDir(settings.dataDir)
+    return settings
+  } catch (error) {
+    if (settings.roles.size !== 1 || !settings.roles.has('gateway')) throw error
+    log.warn('the gateway starts without its data folder, and keeps nothing', { error: messageOf(error) })
+    // What it would send could not be taken up again after a restart.
+    const chain = settings.chain && { ...settings.chain, reward: 'off' as const }
+    return { ...settings, chain, keepsNothing: true }
+  }
 }
 
 const METRICS_OFF = '# metrics are off: start the node with -monitor\n'

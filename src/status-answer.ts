@@ -100,6 +100,7 @@ const media = z.object({
 const sections = {
   roles: list(text),
   network: text,
+  storeFault: text,
   waitingFor: text,
   recipient: text,
   chain,

@@ -49,6 +49,8 @@ export interface NodeStatus
   readonly nowMs: number
   readonly roles?: readonly string[]
   readonly network?: string
+  /** Why nothing can be written down just now, a sentence; absent while all is well. */
+  readonly storeFault?: string
   readonly serviceUri?: string | null
   readonly chain?: ChainFigures
   readonly waiting?: WaitingFigures
@@ -89,6 +91,7 @@ export async function statusOf(
     ...progress,
     roles: [...settings.roles],
     network: settings.network.name,
+    ...(parts.storeFault === null ? {} : { storeFault: parts.storeFault }),
     ...(settings.chain ? { chain: await facts.chain() } : {}),
     ...(settings.orchestrator
       ? {

@@ -9,7 +9,7 @@ import { systemClock } from '../../lib/clock.ts'
 import { addressOfKey, keccak256, recoverSigner } from '../../lib/crypto.ts'
 import { seededDice, systemDice } from '../../lib/dice.ts'
 import { silentLog } from '../../lib/log.ts'
-import { keyFileName, listKeystore } from './keystore.ts'
+import { keyFileName, listKeystore, writeKeyFile } from './keystore.ts'
 import { decryptKeyFile, encryptKey, parseKeyFile, STANDARD_COST } from './keystore-file.ts'
 import { openWallet, type Prompt, resolvePassword, type WalletOptions, walletOfKey } from './wallet.ts'
 
@@ -330,6 +330,17 @@ test('a keystore whose only files cannot be read is not taken for an empty one',
       /^no account in the keystore .* can be read, and it is not empty \(.*--.{40}: it is not a Web3 key file of version 3: it is no JSON\): mend or remove what is there, no account is made beside it$/,
   })
   assert.equal((await readdir(keystore)).length, 1)
+})
+
+test('a keystore that cannot be written is named with the cause', async () => {
+  await writeFile(keystore, 'x')
+  await assert.rejects(writeKeyFile(keystore, KEY_A, 'secret', { scryptN: LIGHT.n }), {
+    code: 'keystore-unusable',
+    message: `no key file can be written in ${keystore}, there is a file where a folder should be: mend that, or give another -ethKeystorePath or -dataDir`,
+  })
+  await assert.rejects(listKeystore(keystore), {
+    message: `the keystore ${keystore} cannot be read, there is a file where a folder should be`,
+  })
 })
 
 test('a password file serves for making the account and for opening it', async () => {
