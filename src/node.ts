@@ -1,6 +1,6 @@
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Settings, TranscoderSettings } from './config/settings.ts'
+import { openDataDir } from './data-dir.ts'
 import { capability } from './domain/capabilities.ts'
 import { ChainClient, connectChain } from './io/chain/client.ts'
 import { Rpc } from './io/chain/rpc.ts'
@@ -9,7 +9,7 @@ import { ControlApi } from './io/http/control-api.ts'
 import { ConfinedTryOuts } from './io/media/confined-try-outs.ts'
 import { countNvidiaGpus, lookAtMachine, tryOutInProcess } from './io/media/machine.ts'
 import { Sandbox } from './io/media/sandbox.ts'
-import { isAbort } from './lib/errors.ts'
+import { isAbort, messageOf } from './lib/errors.ts'
 import { hostAndPort } from './lib/hosts.ts'
 import type { Log } from './lib/log.ts'
 import { Supervisor } from './lib/service.ts'
@@ -34,18 +34,18 @@ export interface NodeSurroundings extends Surroundings {
  * of any of its parts later on: the message is for the operator.
  */
 export async function runNode(
-  settings: Settings,
+  wanted: Settings,
   around: NodeSurroundings,
   signal: AbortSignal,
 ): Promise<void> {
   const { log } = around
   log.info('livepeer-ts starts', {
     version: around.version,
-    network: settings.network.name,
-    ...settings.printable(),
+    network: wanted.network.name,
+    ...wanted.printable(),
   })
-  for (const warning of settings.warnings) log.warn(warning)
-  await mkdir(settings.dataDir, { recursive: true, mode: 0o700 })
+  for (const warning of wanted.warnings) log.warn(warning)
+  const settings = await withDataDir(wanted, log)
 
   let parts: Parts | null = null
   let facts: StatusFacts | null = null
@@ -103,6 +103,20 @@ export async function runNode(
   }
   waitingFor = 'its end: it is stopping'
   log.info('stopping')
+}
+
+/** Opens the data folder. A gateway keeps nothing that matters, and goes on without one. */
+async function withDataDir(settings: Settings, log: Log): Promise<Settings> {
+  try {
+    await openDataDir(settings.dataDir)
+    return settings
+  } catch (error) {
+    if (settings.roles.size !== 1 || !settings.roles.has('gateway')) throw error
+    log.warn('the gateway starts without its data folder, and keeps nothing', { error: messageOf(error) })
+    // What it would send could not be taken up again after a restart.
+    const chain = settings.chain && { ...settings.chain, reward: 'off' as const }
+    return { ...settings, chain, keepsNothing: true }
+  }
 }
 
 const METRICS_OFF = '# metrics are off: start the node with -monitor\n'

@@ -43,6 +43,7 @@ import { fetchSource } from './io/rpc/source-fetch.ts'
 import { TranscoderClient } from './io/rpc/transcoder-client.ts'
 import { TranscoderEndpoint } from './io/rpc/transcoder-endpoint.ts'
 import { readGoTicketQueue } from './io/store/go-ticket-queue.ts'
+import { IN_MEMORY } from './io/store/open.ts'
 import { Store } from './io/store/store.ts'
 import type { Clock } from './lib/clock.ts'
 import { type Address, noSigner, type Signer } from './lib/crypto.ts'
@@ -162,7 +163,7 @@ export class Parts {
       return new BoundStore(
         new Store(
           {
-            location: join(this.settings.dataDir, DATABASE_FILE),
+            location: this.settings.keepsNothing ? IN_MEMORY : join(this.settings.dataDir, DATABASE_FILE),
             debitPatienceMs: DEBIT_PATIENCE_MS,
             sqliteSync: 'thread',
           },
@@ -171,6 +172,11 @@ export class Parts {
         chainId,
       )
     }).store
+  }
+
+  /** Why nothing can be written down just now, a sentence; null while all is well, or nothing is kept. */
+  get storeFault(): string | null {
+    return (this.#made.get('store') as BoundStore | undefined)?.store.fault ?? null
   }
 
   get metrics() {

@@ -57,7 +57,7 @@ const tickets = z.object({
   groups: list(ticketGroup),
   redeemedWei: whole,
   paymentsRefused: count,
-  handedRefused: z.record(z.string(), count),
+  handedRefused: z.record(text, count),
 })
 
 const inFlight = z.object({ txHash: text, sentAtMs: time, attempts: count }).nullable()
@@ -102,6 +102,7 @@ const overpaid = z.object({ orchestrator: text, chargedWei: whole, earnedWei: wh
 const sections = {
   roles: list(text),
   network: text,
+  storeFault: text,
   waitingFor: text,
   recipient: text,
   chain,

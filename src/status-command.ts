@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { parsePeer } from './config/addresses.ts'
 import { messageOf } from './lib/errors.ts'
 import { hostAndPort } from './lib/hosts.ts'
+import { escaped } from './lib/printable.ts'
 import { type NodeAnswer, plain, readAnswer } from './status-answer.ts'
 import { screenOf } from './status-screen.ts'
 
@@ -129,7 +130,7 @@ async function show(options: Options, around: StatusSurroundings, signal: AbortS
     known.map(({ answer }) => answer),
     around.now(),
   )
-  if (options.json) around.write(`${JSON.stringify(known.map(rawOf), null, 2)}\n`)
+  if (options.json) around.write(printableJson(known.map(rawOf)))
   else if (known.length === 0) around.write(nobody(options))
   else around.write(options.watch ? drawn(screen.text, around.rows()) : screen.text)
   return screen.needsAttention || known.length === 0 ? 1 : 0
@@ -191,6 +192,12 @@ function reasonOf(error: unknown): string {
   }
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error
   return plain(messageOf(cause))
+}
+
+/** JSON of several lines, in which nothing is left that a terminal would obey. */
+function printableJson(value: unknown): string {
+  const lines = JSON.stringify(value, null, 2).split('\n')
+  return lines.map((line) => `${escaped(line)}\n`).join('')
 }
 
 function rawOf({ answer, body }: Asked): Record<string, unknown> {

@@ -3,7 +3,7 @@ import { callsLeft } from './domain/reward.ts'
 import type { EndpointHealth } from './io/chain/rpc.ts'
 import type { FigureReading, Sample } from './io/http/metrics.ts'
 import type { Hex } from './lib/bytes.ts'
-import type { Clock } from './lib/clock.ts'
+import { type Clock, settle } from './lib/clock.ts'
 import type { Address } from './lib/crypto.ts'
 import type { Parts } from './parts.ts'
 import type { WaitingTicket } from './services/waiting-tickets.ts'
@@ -165,8 +165,10 @@ export class StatusFacts {
   }
 
   /** Asked for only where tickets are kept. */
-  waiting(): WaitingFigures {
+  async waiting(): Promise<WaitingFigures> {
     const { winners } = this.#parts
+    // With very many tickets each look at all of them takes a while: others have their turn between two.
+    await settle()
     return { shown: winners.waiting(MAX_SHOWN), more: Math.max(0, winners.openTickets - MAX_SHOWN) }
   }
 

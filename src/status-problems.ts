@@ -80,9 +80,12 @@ function withoutStatus(answer: NodeAnswer): string[] {
 }
 
 function ofNode(node: SeenNode): string[] {
-  const { ready, unread, version, waitingFor = 'its start' } = node.status
+  const { ready, storeFault, unread, version, waitingFor = 'its start' } = node.status
   const name = nameOf(node)
   return [
+    ...(storeFault === undefined
+      ? []
+      : [`${name} cannot write down what it accepts, and so refuses it: ${storeFault}`]),
     ...(ready ? [] : [`${name} is not ready, it waits for ${waitingFor}: if that lasts, see its log`]),
     ...(unread.length > 0
       ? [

@@ -265,6 +265,18 @@ const PROBLEMS: readonly (readonly [what: string, answers: readonly NodeAnswer[]
     /^redeemer r and reward service 10\.0\.0\.6:2935 all send transactions of 0x7099\w+, and hinder each other/,
   ],
   [
+    'a disk that is full',
+    [
+      answerOf(
+        'a',
+        orchestratorStatus({
+          storeFault: 'the database D cannot be used, the disk is full: mend that, or give',
+        }),
+      ),
+    ],
+    /^orchestrator a cannot write down what it accepts, and so refuses it: the database D cannot be used, the disk is full: mend that/,
+  ],
+  [
     'an orchestrator without transcoders',
     [answerOf('a', orchestratorStatus({ roles: ['orchestrator'], transcoders: [] }))],
     /^orchestrator a has no transcoder, so it can take no work/,
@@ -282,12 +294,16 @@ for (const [what, answers, sentence] of PROBLEMS) {
 }
 
 test('what nodes answer cannot rule the terminal, and no line is wider than 100 columns', () => {
-  const status = orchestratorStatus({ waitingFor: `\x1b[2J${'long '.repeat(100)}\n`, ready: false })
+  const evil = '\x1b[2J\u202e\u009b'
+  const handedRefused = { [`${evil}${'x'.repeat(1_000)}`]: 1 }
+  const status = orchestratorStatus({
+    waitingFor: `${evil}${'long '.repeat(100)}\n`,
+    ready: false,
+    tickets: ticketFigures([], { handedRefused }),
+  })
   const { text } = screenOf([answerOf('a', status)], NOW_MS)
-  assert.equal(
-    [...text].some((char) => char !== '\n' && char < ' '),
-    false,
-  )
+  assert.match(text, /handed in, refused since the start: 1 \[2J/)
+  assert.doesNotMatch(text.replaceAll('\n', ''), /[\p{C}\p{Zl}\p{Zp}]/u)
   assert.ok(text.split('\n').every((line) => line.length <= 100))
 })
 

@@ -52,6 +52,8 @@ export interface NodeStatus
   readonly nowMs: number
   readonly roles?: readonly string[]
   readonly network?: string
+  /** Why nothing can be written down just now, a sentence; absent while all is well. */
+  readonly storeFault?: string
   readonly serviceUri?: string | null
   readonly chain?: ChainFigures
   readonly waiting?: WaitingFigures
@@ -92,6 +94,7 @@ export async function statusOf(
     ...progress,
     roles: [...settings.roles],
     network: settings.network.name,
+    ...(parts.storeFault === null ? {} : { storeFault: parts.storeFault }),
     ...(settings.chain ? { chain: await facts.chain() } : {}),
     ...(settings.orchestrator
       ? {
@@ -103,7 +106,9 @@ export async function statusOf(
     ...(parts.takesSessions ? { capacity: capacityOf(parts) } : {}),
     ...(parts.keepsTickets ? { recipient: parts.recipientAddress! } : {}),
     ...(settings.redeemer ? { floatStreams: parts.redeemerDesk.streams } : {}),
-    ...(hasStarted && parts.keepsTickets ? { tickets: await facts.tickets(), waiting: facts.waiting() } : {}),
+    ...(hasStarted && parts.keepsTickets
+      ? { tickets: await facts.tickets(), waiting: await facts.waiting() }
+      : {}),
     ...(parts.rewards ? { reward: parts.reward.status() } : {}),
     ...(hasStarted && settings.roles.has('roundInitializer')
       ? { rounds: parts.roundInitializer.status() }

@@ -24,6 +24,13 @@ function processes(): string[] {
   return readdirSync('/proc').filter((name) => /^\d+$/.test(name))
 }
 
+const RENDITION = { bytes: new Uint8Array(1), pixels: 1n, frames: 1, perceptualHash: null }
+const ANSWER = { output: { decodedPixels: 1n, renditions: [RENDITION] }, deviceFault: null }
+
+function withRendition(fields: object) {
+  return { ...ANSWER, output: { ...ANSWER.output, renditions: [{ ...RENDITION, ...fields }] } }
+}
+
 /** What happens to the worker, by the first word that a job's `provider` says. */
 const mishaps: Readonly<Record<string, (request: TranscodeRequest, words: readonly string[]) => unknown>> = {
   die: () => process.kill(process.pid, 'SIGKILL'),
@@ -46,6 +53,21 @@ const mishaps: Readonly<Record<string, (request: TranscodeRequest, words: readon
   nothing: () => say(null),
   nonsense: () => void writeSync(WORKER_PIPE, Buffer.alloc(1 << 16, 'nonsense')),
   huge: () => void writeSync(WORKER_PIPE, Buffer.alloc(4, 0xff)),
+  /** The answer of a job that nobody gave it. */
+  unasked: () => say({ kind: 'done', id: 999, value: ANSWER }),
+  twice: () => say({ kind: 'begun', id: 1 }),
+  negative: () =>
+    say({ kind: 'done', id: 1, value: { ...ANSWER, output: { ...ANSWER.output, decodedPixels: -1n } } }),
+  'negative-rendition': () => say({ kind: 'done', id: 1, value: withRendition({ pixels: -1n }) }),
+  'countless-pixels': () => say({ kind: 'done', id: 1, value: withRendition({ pixels: 2n ** 200n }) }),
+  'endless-frames': () => say({ kind: 'done', id: 1, value: withRendition({ frames: 1e15 }) }),
+  'more-renditions': () =>
+    say({
+      kind: 'done',
+      id: 1,
+      value: { ...ANSWER, output: { ...ANSWER.output, renditions: [RENDITION, RENDITION] } },
+    }),
+  'long-fault': () => say({ kind: 'done', id: 1, value: { ...ANSWER, deviceFault: 'x'.repeat(10_001) } }),
   misshapen: () => {
     for (let id = 0; id < 100; id++) say({ kind: 'done', id, value: { output: {}, deviceFault: 7 } })
   },

@@ -1,4 +1,5 @@
 import { NodeError } from '../lib/errors.ts'
+import { quoted } from '../lib/printable.ts'
 import { flagValue, wanted } from './flag-values.ts'
 import {
   type Flag,
@@ -110,7 +111,7 @@ export function environmentName(name: string): string {
 
 /** A text in a sentence: in quotes, without control characters, cut when long. */
 export function shown(text: string): string {
-  return JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}…` : text)
+  return quoted(text.length > 80 ? `${text.slice(0, 77)}…` : text)
 }
 
 function valuesOf(found: ReadonlyMap<FlagName, { value: unknown }>): FlagValues {

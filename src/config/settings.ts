@@ -24,6 +24,8 @@ export interface Settings {
   readonly roles: ReadonlySet<Role>
   readonly network: Network
   readonly dataDir: string
+  /** Set where the data folder cannot be used and the node does without. */
+  readonly keepsNothing?: true
   /** 0 errors … 5 everything (operations.md §7). */
   readonly verbosity: number
   readonly controlBind: Bind

@@ -1,4 +1,8 @@
 import { pino } from 'pino'
+import { cutTo, escaped, quoted, quotedIfNeeded } from './printable.ts'
+
+/** What one value or message of a line may take; longer ones are cut. */
+const MAX_VALUE_CHARS = 2_000
 
 /** Facts of a log line. Never keys, passwords, tokens or bodies. */
 export type Fields = Readonly<Record<string, unknown>>
@@ -53,10 +57,10 @@ interface Sink {
 
 function wrap(logger: Sink): Log {
   return {
-    error: (message, fields = {}) => logger.error(printable(fields), message),
-    warn: (message, fields = {}) => logger.warn(printable(fields), message),
-    info: (message, fields = {}) => logger.info(printable(fields), message),
-    debug: (message, fields = {}) => logger.debug(printable(fields), message),
+    error: (message, fields = {}) => logger.error(printable(fields), cut(message)),
+    warn: (message, fields = {}) => logger.warn(printable(fields), cut(message)),
+    info: (message, fields = {}) => logger.info(printable(fields), cut(message)),
+    debug: (message, fields = {}) => logger.debug(printable(fields), cut(message)),
     child: (fields) => wrap(logger.child(printable(fields))),
   }
 }
@@ -64,16 +68,21 @@ function wrap(logger: Sink): Log {
 function printable(fields: Fields): Record<string, unknown> {
   const result: Record<string, unknown> = {}
   for (const [key, value] of Object.entries(fields)) {
-    result[key] = typeof value === 'bigint' ? value.toString() : value
+    result[key] =
+      typeof value === 'string' ? cut(value) : typeof value === 'bigint' ? value.toString() : value
   }
   return result
+}
+
+function cut(text: string): string {
+  return cutTo(MAX_VALUE_CHARS, text)
 }
 
 function describeError(error: unknown): unknown {
   if (!(error instanceof Error)) return error
   const code = 'code' in error ? error.code : undefined
   return {
-    message: error.message,
+    message: cut(error.message),
     code,
     cause: error.cause === undefined ? undefined : describeError(error.cause),
   }
@@ -84,10 +93,16 @@ const LABELS: Record<number, string> = { 50: 'ERROR', 40: 'WARN', 30: 'INFO', 20
 function prettyLine(line: string): string {
   const { level, time, msg, ...fields } = JSON.parse(line) as Record<string, unknown>
   const clock = new Date(Number(time)).toISOString().slice(11, 23)
-  const facts = Object.entries(fields).map(([key, value]) => {
-    if (key === 'error' && value && typeof value === 'object' && 'message' in value)
-      return `error=${JSON.stringify(value.message)}`
-    return `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`
-  })
-  return `${clock} ${(LABELS[Number(level)] ?? String(level)).padEnd(5)} ${msg}${facts.length ? `  ${facts.join(' ')}` : ''}\n`
+  const facts = Object.entries(fields).map(([key, value]) => `${key}=${printed(key, value)}`)
+  const text = escaped(String(msg))
+  return `${clock} ${(LABELS[Number(level)] ?? String(level)).padEnd(5)} ${text}${facts.length ? `  ${facts.join(' ')}` : ''}\n`
+}
+
+/** A value that others may have chosen: it neither ends its line nor says anything to a terminal. */
+function printed(key: string, value: unknown): string {
+  if (key === 'error' && value && typeof value === 'object' && 'message' in value) {
+    return quoted(String(value.message))
+  }
+  if (typeof value === 'string') return quotedIfNeeded(value)
+  return cut(escaped(JSON.stringify(value) ?? 'undefined'))
 }

@@ -63,13 +63,14 @@ test('with 100,000 open tickets nothing holds up the loop: start, reading the di
   figures.blocks = await longestTurn(async () => {
     for (let i = 0; i < 3; i++) {
       chain.mine()
-      for (let turn = 0; turn < 60; turn++) await settle()
+      for (let turn = 0; turn < 300; turn++) await settle()
     }
   })
-  assert.ok(redeemed > 0)
+  assert.ok(redeemed >= 96)
   figures.status = await longestTurn(async () => {
     await settle()
     redeemer.waiting(100)
+    await settle()
     redeemer.firstExpiries()
     await settle()
   })

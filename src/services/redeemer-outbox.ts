@@ -31,7 +31,7 @@ import { firstExpiries, mostUrgent, type WaitingTicket } from './waiting-tickets
 const QUEUE_TIMEOUT_MS = 8_000
 const IDLE_MS = 60_000
 /** Tickets looked at without giving others their turn: about a millisecond. */
-const LOOKED_AT_ONCE = 5_000
+const LOOKED_AT_ONCE = 2_000
 
 /** What has happened, for whoever counts. Amounts in wei. */
 export interface OutboxEvents {

@@ -9,7 +9,7 @@ const MAX_AT_WORK = 96
 /** Tickets put in order at once: a few times what is worked on, however many there are. */
 const MAX_IN_ORDER = 500
 /** Tickets looked at without giving others their turn: about a millisecond. */
-const LOOKED_AT_ONCE = 5_000
+const LOOKED_AT_ONCE = 2_000
 const FIRST_RETRY_MS = 5_000
 const LONGEST_RETRY_MS = 5 * 60_000
 /** When a ticket is about to expire there is no time to be patient. */

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
-import { closeSync, openSync, rmSync, writeSync } from 'node:fs'
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { Network } from '../../devnet/network.ts'
-import type { GatewayStatus } from '../../src/status.ts'
+import type { GatewayStatus, NodeStatus } from '../../src/status.ts'
+import { SmallDisk } from '../small-disk.ts'
 import { eventually, until } from '../until.ts'
 import { settleRewards, settleTickets } from './settle.ts'
 import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts'
@@ -17,62 +16,11 @@ const ROUND_LENGTH = 90n
 const DISK_BYTES = 4 * 1024 * 1024
 const NODE = 'orchestrator-1'
 
-/** A small disk of its own: a tmpfs. */
-class SmallDisk {
-  readonly path: string
-  readonly #filler: string
-
-  constructor(path: string) {
-    this.path = path
-    this.#filler = join(path, 'filler')
-  }
-
-  /** Whether this machine lets us have one. */
-  mount(): boolean {
-    const args = ['-t', 'tmpfs', '-o', `size=${DISK_BYTES}`, 'tmpfs', this.path]
-    return spawnSync('mount', args, { stdio: 'ignore' }).status === 0
-  }
-
-  unmount(): void {
-    spawnSync('umount', ['--lazy', this.path], { stdio: 'ignore' })
-  }
-
-  /** Leaves no free byte. */
-  fill(): void {
-    const file = openSync(this.#filler, 'a')
-    try {
-      for (const size of [65_536, 1]) {
-        const piece = new Uint8Array(size)
-        while (hasRoom(file, piece));
-      }
-    } finally {
-      closeSync(file)
-    }
-  }
-
-  free(): void {
-    rmSync(this.#filler)
-  }
-}
-
-function hasRoom(file: number, piece: Uint8Array): boolean {
-  try {
-    return writeSync(file, piece) > 0
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOSPC') return false
-    throw error
-  }
-}
-
 test('an orchestrator whose disk is full acknowledges no payment and loses no ticket, killed or not; the other one does its work', async (t) => {
+  using disk = SmallDisk.mount(DISK_BYTES)
+  if (!disk) return t.skip('no tmpfs can be mounted here: that takes root')
   const folder = await mkdtemp(join(tmpdir(), 'livepeer-disk-'))
-  const disk = new SmallDisk(join(folder, 'small'))
-  t.after(() => {
-    disk.unmount()
-    return rm(folder, { recursive: true, force: true })
-  })
-  await mkdir(disk.path)
-  if (!disk.mount()) return t.skip('no tmpfs can be mounted here: that takes root')
+  t.after(() => rm(folder, { recursive: true, force: true }))
   const profiles = await writeTinyProfiles(join(folder, 'profiles.json'))
   const logFolder = process.env.CHAOS_LOGS ?? join(folder, 'logs')
   await using network = await Network.prepare({
@@ -98,6 +46,8 @@ test('an orchestrator whose disk is full acknowledges no payment and loses no ti
   await eventually('the node notices', isFull)
   await serve(SEGMENTS, 'segments while the disk is full')
   const full = network.of('orchestrator').find(({ process }) => process.command.name === NODE)!
+  const { storeFault } = await full.process.status<NodeStatus>()
+  assert.match(storeFault ?? '', /^the database .* cannot be used, the disk is full: /)
   await full.process.kill()
   disk.free()
   await full.process.start()

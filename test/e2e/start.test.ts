@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtemp, readFile, readlink, rm, symlink } from 'node:fs/promises'
+import { mkdtemp, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -181,6 +181,28 @@ test('a second node is kept away from a data directory that is in use', async ()
     sentence(second.stderr),
     'another process is using shared/livepeer-ts.sqlite3: stop it first, or give this one a -dataDir of its own',
   )
+})
+
+test('a data folder that cannot be used ends the start with one sentence; a gateway does without', async () => {
+  await writeFile(join(folder, 'in-its-place'), 'x')
+  const control = `127.0.0.1:${await freePort()}`
+  const at = ['-cliAddr', control, '-dataDir', 'in-its-place']
+  const orchestrator = ['-orchestrator', '-transcoder', '-serviceAddr', `127.0.0.1:${await freePort()}`]
+  const { code, stderr } = await launch([...orchestrator, ...at]).ended
+  assert.equal(code, 1)
+  assert.equal(
+    sentence(stderr),
+    'the data folder in-its-place cannot be used, there is a file where a folder should be: mend that, or give another with -dataDir',
+  )
+  const gateway = launch([
+    ...['-gateway', '-orchAddr', `127.0.0.1:${await freePort()}`, ...at],
+    ...['-httpAddr', `127.0.0.1:${await freePort()}`],
+  ])
+  await until(() => isReady(control), 'readiness')
+  gateway.child.kill('SIGTERM')
+  const ended = await gateway.ended
+  assert.equal(ended.code, 0)
+  assert.match(ended.stderr, /WARN {2}the gateway starts without its data folder, and keeps nothing/)
 })
 
 test('a wrong start ends at once with one sentence and a code other than 0', async (t) => {

@@ -307,7 +307,7 @@ export function storeSuite(
     await store.saveTicketState(ticketHash(tickets[1]!), { kind: 'submitted', txHash: null }, NOW)
     await store.saveTicketState(ticketHash(tickets[2]!), { kind: 'delivered' }, NOW)
     const pages = await Array.fromAsync(store.unfinishedTickets())
-    assert.ok(pages.every(({ length }) => length <= 250))
+    assert.ok(pages.every(({ length }) => length <= 100))
     const nonces = (all: typeof pages) => all.flat().map(({ ticket }) => ticket.senderNonce)
     assert.deepEqual(
       nonces(pages).toSorted((a, b) => a - b),

@@ -1,11 +1,11 @@
 import { createCipheriv, createDecipheriv, pbkdf2, randomUUID } from 'node:crypto'
 import { promisify } from 'node:util'
-import { z } from 'zod'
-import { concatBytes, parseHex } from '../../lib/bytes.ts'
+import { concatBytes } from '../../lib/bytes.ts'
 import { type Address, addressOfKey, equalSecrets, keccak256, parseAddress } from '../../lib/crypto.ts'
 import type { Dice } from '../../lib/dice.ts'
-import { NodeError } from '../../lib/errors.ts'
+import { messageOf, NodeError } from '../../lib/errors.ts'
 import { type ScryptCost, scrypt } from '../../lib/scrypt.ts'
+import { KeyFileSection } from './key-file-section.ts'
 
 /** What can be wrong with a key, a key file or the choice of an account. */
 export type WalletFault =
@@ -33,64 +33,70 @@ const MAX_PBKDF2_ROUNDS = 20_000_000
 /** Key files have some 500 bytes. */
 export const MAX_KEY_FILE_BYTES = 64 * 1024
 
-const hexText = z.string().max(2048).transform(parseHex)
-const keyFileSchema = z.object({
-  version: z.union([z.literal(3), z.literal('3')]),
-  address: z.string().optional(),
-  crypto: z.object({
-    cipher: z.string(),
-    ciphertext: hexText,
-    cipherparams: z.object({ iv: hexText }),
-    mac: hexText,
-    kdf: z.string(),
-    kdfparams: z.record(z.string(), z.unknown()),
-  }),
-})
-const scryptSchema = z.object({
-  n: z.int().min(2),
-  r: z.int().min(1),
-  p: z.int().min(1),
-  dklen: z.literal(32),
-  salt: hexText,
-})
-const pbkdf2Schema = z.object({
-  c: z.int().min(1).max(MAX_PBKDF2_ROUNDS),
-  prf: z.literal('hmac-sha256'),
-  dklen: z.literal(32),
-  salt: hexText,
-})
+const VERSION = 3
+const CIPHER = 'aes-128-ctr'
+const IV_BYTES = 16
+const KEY_BYTES = 32
+const PRF = 'hmac-sha256'
 
 /** A key file read but not opened. */
 export interface KeyFile {
   /** As the file claims; null where it keeps it to itself. */
   readonly address: Address | null
-  readonly crypto: z.infer<typeof keyFileSchema>['crypto']
+  readonly crypto: KeyFileSection
 }
 
 const pbkdf2Async = promisify(pbkdf2)
 
-/** Reads a Web3 Secret Storage V3 file's text. Throws WalletError `bad-key-file`. */
+/**
+ * Reads a Web3 Secret Storage V3 file's text, as any wallet writes it (chain.md §5). Throws WalletError `bad-key-file`, which
+ * says what of the standard is missing.
+ */
 export function parseKeyFile(text: string): KeyFile {
   try {
-    const raw = JSON.parse(text) as Record<string, unknown>
-    // Some old software wrote the section's name with a capital.
-    const { address, crypto } = keyFileSchema.parse({ ...raw, crypto: raw.crypto ?? raw.Crypto })
-    return { address: address ? parseAddress(address.toLowerCase()) : null, crypto }
+    const file = KeyFileSection.of(text)
+    if (file.whole('version') !== VERSION) throw file.refuse('version', `not ${VERSION}`)
+    const crypto = file.section('crypto')
+    // All that any file needs; how its key is derived is seen when it is opened.
+    for (const name of ['ciphertext', 'mac']) crypto.hex(name)
+    for (const name of ['cipher', 'kdf']) crypto.text(name)
+    for (const name of ['cipherparams', 'kdfparams']) crypto.section(name)
+    return { address: addressIn(file), crypto }
   } catch (error) {
-    throw new WalletError('bad-key-file', 'it is not a Web3 key file of version 3', { cause: error })
+    throw new WalletError(
+      'bad-key-file',
+      `it is not a Web3 key file of version ${VERSION}: ${messageOf(error)}`,
+      { cause: error },
+    )
+  }
+}
+
+function addressIn(file: KeyFileSection): Address | null {
+  if (!file.has('address')) return null
+  const text = file.text('address').trim()
+  try {
+    return parseAddress(text.toLowerCase())
+  } catch {
+    throw file.refuse('address', 'no address of 40 hexadecimal digits')
   }
 }
 
 /** Opens a key file. Throws WalletError `wrong-password`, `unsupported-key-file` or `account-mismatch`. */
 export async function decryptKeyFile(file: KeyFile, password: string): Promise<Uint8Array> {
-  const { cipher, cipherparams, ciphertext, mac } = file.crypto
-  if (cipher !== 'aes-128-ctr') throw unsupported(`the cipher ${cipher.slice(0, 40)}`)
-  const derived = await deriveKey(file, password)
-  if (!equalSecrets(keccak256(derived.subarray(16, 32), ciphertext), mac)) {
+  const { crypto } = file
+  const ciphertext = crypto.hex('ciphertext')
+  const iv = supported(() => {
+    if (crypto.method('cipher') !== CIPHER) throw crypto.refuse('cipher', `where only ${CIPHER} can be read`)
+    const params = crypto.section('cipherparams')
+    const bytes = params.hex('iv')
+    if (bytes.length === IV_BYTES) return bytes
+    throw new Error(`its "crypto.cipherparams.iv" has ${bytes.length} bytes, not ${IV_BYTES}`)
+  })
+  const derived = await deriveKey(crypto, password)
+  if (!equalSecrets(keccak256(derived.subarray(16, 32), ciphertext), crypto.hex('mac'))) {
     throw new WalletError('wrong-password', 'the password does not open this key file')
   }
-  if (cipherparams.iv.length !== 16) throw unsupported('its initialisation vector')
-  const decipher = createDecipheriv('aes-128-ctr', derived.subarray(0, 16), cipherparams.iv)
+  const decipher = createDecipheriv(CIPHER, derived.subarray(0, 16), iv)
   const key = concatBytes(decipher.update(ciphertext), decipher.final())
   const address = addressOfKeyOrNull(key)
   if (address === null) throw new WalletError('bad-key-file', 'what it holds is not a key')
@@ -128,25 +134,49 @@ export async function encryptKey(
   })
 }
 
-async function deriveKey(file: KeyFile, password: string): Promise<Uint8Array> {
-  const { kdf, kdfparams } = file.crypto
+async function deriveKey(crypto: KeyFileSection, password: string): Promise<Uint8Array> {
+  const params = supported(() => derivation(crypto))
+  if (params.kdf === 'scrypt') return runScrypt(password, params.salt, params)
+  return pbkdf2Async(password, params.salt, params.c, KEY_BYTES, 'sha256')
+}
+
+type Derivation =
+  | {
+      readonly kdf: 'scrypt'
+      readonly salt: Uint8Array
+      readonly n: number
+      readonly r: number
+      readonly p: number
+    }
+  | { readonly kdf: 'pbkdf2'; readonly salt: Uint8Array; readonly c: number }
+
+/** How the key is derived from the password. Throws an Error for what cannot be read here. */
+function derivation(crypto: KeyFileSection): Derivation {
+  const kdf = crypto.method('kdf')
+  if (kdf !== 'scrypt' && kdf !== 'pbkdf2')
+    throw crypto.refuse('kdf', 'where only scrypt and pbkdf2 can be read')
+  const params = crypto.section('kdfparams')
+  if (params.whole('dklen') !== KEY_BYTES) throw params.refuse('dklen', `not ${KEY_BYTES}`)
+  const salt = params.hex('salt')
   if (kdf === 'scrypt') {
-    const params = scryptSchema.safeParse(kdfparams)
-    if (!params.success) throw unsupported('its scrypt parameters')
-    return runScrypt(password, params.data.salt, params.data)
+    const cost = { n: params.whole('n'), r: params.whole('r'), p: params.whole('p') }
+    for (const name of ['r', 'p'] as const) if (cost[name] < 1) throw params.refuse(name, 'less than 1')
+    if (cost.n < 2 || !Number.isInteger(Math.log2(cost.n))) throw params.refuse('n', 'no power of two')
+    return { kdf, salt, ...cost }
   }
-  if (kdf === 'pbkdf2') {
-    const params = pbkdf2Schema.safeParse(kdfparams)
-    if (!params.success) throw unsupported('its pbkdf2 parameters')
-    return pbkdf2Async(password, params.data.salt, params.data.c, 32, 'sha256')
-  }
-  throw unsupported(`the key derivation ${kdf.slice(0, 40)}`)
+  if (params.method('prf') !== PRF) throw params.refuse('prf', `where only ${PRF} can be read`)
+  const c = params.whole('c')
+  if (c < 1 || c > MAX_PBKDF2_ROUNDS) throw params.refuse('c', `not from 1 to ${MAX_PBKDF2_ROUNDS}`)
+  return { kdf, salt, c }
 }
 
 async function runScrypt(password: string, salt: Uint8Array, { n, r, p }: ScryptCost): Promise<Uint8Array> {
   const bytes = 128 * n * r
-  if (!Number.isInteger(Math.log2(n)) || bytes > MAX_SCRYPT_BYTES || n * r * p > MAX_SCRYPT_WORK) {
-    throw unsupported(`scrypt with n=${n}, r=${r}, p=${p}`)
+  if (bytes > MAX_SCRYPT_BYTES || n * r * p > MAX_SCRYPT_WORK) {
+    throw new WalletError(
+      'unsupported-key-file',
+      `its "crypto.kdfparams" ask for more memory or work than is given: scrypt with n=${n}, r=${r}, p=${p}`,
+    )
   }
   return scrypt(password, salt, { n, r, p })
 }
@@ -159,8 +189,13 @@ function addressOfKeyOrNull(key: Uint8Array): Address | null {
   }
 }
 
-function unsupported(what: string): WalletError {
-  return new WalletError('unsupported-key-file', `${what} cannot be read`)
+/** What a file needs and this program has not, or the file does not say. */
+function supported<Value>(read: () => Value): Value {
+  try {
+    return read()
+  } catch (error) {
+    throw new WalletError('unsupported-key-file', messageOf(error), { cause: error })
+  }
 }
 
 function bareHex(bytes: Uint8Array): string {

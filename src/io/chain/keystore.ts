@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { systemClock } from '../../lib/clock.ts'
 import { type Address, addressOfKey } from '../../lib/crypto.ts'
 import { type Dice, systemDice } from '../../lib/dice.ts'
+import { diskFault } from '../../lib/disk-fault.ts'
 import { messageOf } from '../../lib/errors.ts'
 import {
   encryptKey,
@@ -24,8 +25,8 @@ export interface KeystoreEntry {
 export interface KeystoreListing {
   /** In the order of their paths (chain.md §5). */
   readonly accounts: readonly KeystoreEntry[]
-  /** Files that are no key files; they are left alone. */
-  readonly ignored: readonly string[]
+  /** Files that cannot be used, with the reason; they are left alone. */
+  readonly ignored: readonly { readonly path: string; readonly why: string }[]
 }
 
 /** More files than this is no keystore. */
@@ -35,16 +36,21 @@ const MAX_FILES = 10_000
 export async function listKeystore(directory: string): Promise<KeystoreListing> {
   const names = await readdir(directory, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return []
-    throw new WalletError('keystore-unusable', `the keystore ${directory} cannot be read: ${error.message}`)
+    throw new WalletError(
+      'keystore-unusable',
+      `the keystore ${directory} cannot be read, ${diskFault(error) ?? error.message}`,
+    )
   })
   const accounts: KeystoreEntry[] = []
-  const ignored: string[] = []
+  const ignored: { path: string; why: string }[] = []
   const regular = names.filter((entry) => entry.isFile() && !/^\.|~$/.test(entry.name)).slice(0, MAX_FILES)
   for (const { name } of regular.sort((a, b) => (a.name < b.name ? -1 : 1))) {
     const path = join(directory, name)
-    const entry = await readEntry(path).catch(() => null)
-    if (entry) accounts.push(entry)
-    else ignored.push(path)
+    try {
+      accounts.push(await readEntry(path))
+    } catch (error) {
+      ignored.push({ path, why: messageOf(error instanceof WalletError ? (error.cause ?? error) : error) })
+    }
   }
   return { accounts, ignored }
 }
@@ -89,6 +95,23 @@ export async function writeKeyFile(
 ): Promise<string> {
   const cost = { ...STANDARD_COST, n: options.scryptN ?? STANDARD_COST.n }
   const text = await encryptKey(key, password, options.dice ?? systemDice, cost)
+  try {
+    return await putKeyFile(directory, key, text, options)
+  } catch (error) {
+    throw new WalletError(
+      'keystore-unusable',
+      `no key file can be written in ${directory}, ${diskFault(error) ?? messageOf(error)}: mend that, or give another -ethKeystorePath or -dataDir`,
+      { cause: error },
+    )
+  }
+}
+
+async function putKeyFile(
+  directory: string,
+  key: Uint8Array,
+  text: string,
+  options: KeyFileOptions,
+): Promise<string> {
   await mkdir(directory, { recursive: true, mode: 0o700 })
   const name = keyFileName(addressOfKey(key), options.nowMs ?? systemClock.now())
   const path = join(directory, name)

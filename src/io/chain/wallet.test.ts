@@ -9,7 +9,7 @@ import { systemClock } from '../../lib/clock.ts'
 import { addressOfKey, keccak256, recoverSigner } from '../../lib/crypto.ts'
 import { seededDice, systemDice } from '../../lib/dice.ts'
 import { silentLog } from '../../lib/log.ts'
-import { keyFileName, listKeystore } from './keystore.ts'
+import { keyFileName, listKeystore, writeKeyFile } from './keystore.ts'
 import { decryptKeyFile, encryptKey, parseKeyFile, STANDARD_COST } from './keystore-file.ts'
 import { openWallet, type Prompt, resolvePassword, type WalletOptions, walletOfKey } from './wallet.ts'
 
@@ -156,11 +156,117 @@ test('files of another kind, version, cipher or an unreasonable cost are refused
   assert.throws(() => parseKeyFile('not json'), { code: 'bad-key-file' })
 })
 
-test('a capital Crypto section, as old software wrote it, is read', async () => {
-  const { crypto, ...rest } = JSON.parse(await encryptKey(KEY_A, 'secret', systemDice, LIGHT))
-  const file = parseKeyFile(JSON.stringify({ ...rest, Crypto: crypto }))
-  assert.deepEqual(await decryptKeyFile(file, 'secret'), KEY_A)
+const MADE_BY_OTHERS: Readonly<Record<string, (file: KeyFileText) => unknown>> = {
+  'a capital Crypto section': ({ crypto, ...rest }) => ({ ...rest, Crypto: crypto }),
+  'every name in capitals': (file) => renamed(file, (name) => name.toUpperCase()),
+  'every name with a capital': (file) => renamed(file, (name) => name[0]!.toUpperCase() + name.slice(1)),
+  'no address': ({ address: _, ...rest }) => rest,
+  'an empty address': (file) => ({ ...file, address: '' }),
+  'an address with 0x, in capitals': (file) => ({ ...file, address: `0x${file.address.toUpperCase()}` }),
+  'a version that is text': (file) => ({ ...file, version: '3' }),
+  'numbers that are text': ({ crypto, ...rest }) => {
+    const { dklen, n, p, r, salt } = crypto.kdfparams
+    const kdfparams = { dklen: `${dklen}`, n: `${n}`, p: ` ${p}`, r: `${r}`, salt }
+    return { ...rest, crypto: { ...crypto, kdfparams } }
+  },
+  'kdf and cipher in capitals': ({ crypto, ...rest }) => {
+    return { ...rest, crypto: { ...crypto, kdf: 'Scrypt', cipher: 'AES-128-CTR' } }
+  },
+  '0x before its hexadecimal texts': ({ crypto, ...rest }) => {
+    const { cipherparams, ciphertext, mac } = crypto
+    return {
+      ...rest,
+      crypto: {
+        ...crypto,
+        cipherparams: { iv: `0x${cipherparams.iv}` },
+        ciphertext: `0x${ciphertext}`,
+        mac: `0x${mac}`,
+      },
+    }
+  },
+  'fields that nobody knows': (file) => ({ ...file, 'x-ethers': { client: 'other' }, name: null }),
+}
+
+for (const [what, change] of Object.entries(MADE_BY_OTHERS)) {
+  test(`a key file of another wallet is read: ${what}`, async () => {
+    const file = JSON.parse(await encryptKey(KEY_A, 'secret', systemDice, LIGHT))
+    for (const mark of ['', '\ufeff']) {
+      const read = parseKeyFile(mark + JSON.stringify(change(file), null, 2))
+      assert.ok(read.address === A || read.address === null)
+      assert.deepEqual(await decryptKeyFile(read, 'secret'), KEY_A)
+      await assert.rejects(decryptKeyFile(read, 'other'), { code: 'wrong-password' })
+    }
+  })
+}
+
+test('pbkdf2 is read in any case too', async () => {
+  const { kdf, kdfparams, ...rest } = DEFINITION.pbkdf2
+  const crypto = {
+    ...rest,
+    KDF: kdf.toUpperCase(),
+    KdfParams: { ...kdfparams, c: `${kdfparams.c}`, prf: 'HMAC-SHA256' },
+  }
+  const text = JSON.stringify({ crypto, version: 3 })
+  assert.deepEqual(await decryptKeyFile(parseKeyFile(text), DEFINITION.password), DEFINITION.key)
 })
+
+test('what is refused says which part of the standard it misses', async () => {
+  const good = JSON.parse(await encryptKey(KEY_A, 'secret', systemDice, LIGHT))
+  const { crypto } = good
+  const withCrypto = (over: object) => ({ ...good, crypto: { ...crypto, ...over } })
+  const withParams = (over: object) => withCrypto({ kdfparams: { ...crypto.kdfparams, ...over } })
+  const start = 'it is not a Web3 key file of version 3: '
+  const cases: readonly (readonly [unknown, string])[] = [
+    [[], `${start}it is JSON, but no object`],
+    [{ ...good, version: undefined }, `${start}it has no "version"`],
+    [{ ...good, version: 1 }, `${start}its "version" is "1", not 3`],
+    [{ ...good, crypto: undefined }, `${start}it has no "crypto"`],
+    [{ ...good, crypto: 'text' }, `${start}its "crypto" is no section of its own`],
+    [withCrypto({ mac: undefined }), `${start}it has no "crypto.mac"`],
+    [withCrypto({ ciphertext: 'zz' }), `${start}its "crypto.ciphertext" is no hexadecimal text`],
+    [withCrypto({ kdf: 7 }), `${start}its "crypto.kdf" is no text, or far too long`],
+    [{ ...good, address: '0x12' }, `${start}its "address" is "0x12", no address of 40 hexadecimal digits`],
+    [
+      withCrypto({ cipher: 'aes-128-cbc' }),
+      'its "crypto.cipher" is "aes-128-cbc", where only aes-128-ctr can be read',
+    ],
+    [withCrypto({ cipherparams: {} }), 'it has no "crypto.cipherparams.iv"'],
+    [withCrypto({ cipherparams: { iv: 'abcd' } }), 'its "crypto.cipherparams.iv" has 2 bytes, not 16'],
+    [withCrypto({ kdf: 'argon2' }), 'its "crypto.kdf" is "argon2", where only scrypt and pbkdf2 can be read'],
+    [withCrypto({ kdfparams: {} }), 'it has no "crypto.kdfparams.dklen"'],
+    [withParams({ dklen: 64 }), 'its "crypto.kdfparams.dklen" is "64", not 32'],
+    [withParams({ salt: null }), 'its "crypto.kdfparams.salt" is no text, or far too long'],
+    [withParams({ n: 1000 }), 'its "crypto.kdfparams.n" is "1000", no power of two'],
+    [withParams({ n: 2.5 }), 'its "crypto.kdfparams.n" is no whole number'],
+    [withParams({ r: 0 }), 'its "crypto.kdfparams.r" is "0", less than 1'],
+    [
+      withParams({ n: 2 ** 30 }),
+      `its "crypto.kdfparams" ask for more memory or work than is given: scrypt with n=${2 ** 30}, r=8, p=1`,
+    ],
+  ]
+  for (const [content, message] of cases) {
+    const open = async () => decryptKeyFile(parseKeyFile(JSON.stringify(content)), 'secret')
+    await assert.rejects(open, { message }, message)
+  }
+  assert.throws(() => parseKeyFile('{"broken":'), { message: `${start}it is no JSON` })
+})
+
+interface KeyFileText {
+  readonly address: string
+  readonly crypto: {
+    readonly cipherparams: { readonly iv: string }
+    readonly ciphertext: string
+    readonly mac: string
+    readonly kdfparams: Readonly<Record<'dklen' | 'n' | 'p' | 'r' | 'salt', number | string>>
+  }
+}
+
+function renamed(value: unknown, change: (name: string) => string): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(
+    Object.entries(value).map(([name, part]) => [change(name), renamed(part, change)]),
+  )
+}
 
 test('the first account in the order of paths is used, foreign files are not touched', async () => {
   await put(KEY_B, 'secret', keystore, 1_700_000_001_000)
@@ -175,7 +281,10 @@ test('the first account in the order of paths is used, foreign files are not tou
     listing.accounts.map(({ address }) => address),
     [A, B],
   )
-  assert.deepEqual(listing.ignored, [join(keystore, 'notes.txt')])
+  assert.deepEqual(
+    listing.ignored.map(({ path }) => path),
+    [join(keystore, 'notes.txt')],
+  )
   assert.equal((await openWallet(options(), needs())).address, A)
   assert.equal((await openWallet(options({ address: B }), needs())).address, B)
 })
@@ -217,9 +326,21 @@ test('a keystore whose only files cannot be read is not taken for an empty one',
   await writeFile(join(keystore, `UTC--2024-01-01T00-00-00.000000000Z--${A.slice(2)}`), '{"broken":')
   await assert.rejects(openWallet(options(), needs()), {
     code: 'bad-key-file',
-    message: /no account is made beside it$/,
+    message:
+      /^no account in the keystore .* can be read, and it is not empty \(.*--.{40}: it is not a Web3 key file of version 3: it is no JSON\): mend or remove what is there, no account is made beside it$/,
   })
   assert.equal((await readdir(keystore)).length, 1)
+})
+
+test('a keystore that cannot be written is named with the cause', async () => {
+  await writeFile(keystore, 'x')
+  await assert.rejects(writeKeyFile(keystore, KEY_A, 'secret', { scryptN: LIGHT.n }), {
+    code: 'keystore-unusable',
+    message: `no key file can be written in ${keystore}, there is a file where a folder should be: mend that, or give another -ethKeystorePath or -dataDir`,
+  })
+  await assert.rejects(listKeystore(keystore), {
+    message: `the keystore ${keystore} cannot be read, there is a file where a folder should be`,
+  })
 })
 
 test('a password file serves for making the account and for opening it', async () => {

@@ -6,7 +6,13 @@ import type { Clock } from '../../lib/clock.ts'
 import { type Address, addressOfKey, keccak256, type Signer, signHash } from '../../lib/crypto.ts'
 import type { Dice } from '../../lib/dice.ts'
 import type { Log } from '../../lib/log.ts'
-import { createAccount, type KeystoreEntry, listKeystore, readEntry } from './keystore.ts'
+import {
+  createAccount,
+  type KeystoreEntry,
+  type KeystoreListing,
+  listKeystore,
+  readEntry,
+} from './keystore.ts'
 import { decryptKeyFile, WalletError } from './keystore-file.ts'
 
 /** What of the settings concerns the node's account. */
@@ -100,7 +106,7 @@ export async function openWallet(
   const { accounts, ignored } = await listKeystore(place.path)
   if (options.address !== null) {
     const entry = accounts.find(({ address }) => address === options.address)
-    if (!entry) throw accountNotFound(options.address, place.path, accounts)
+    if (!entry) throw accountNotFound(options.address, place.path, { accounts, ignored })
     return unlock(entry, password, needs.prompt)
   }
   const [first] = accounts
@@ -117,8 +123,7 @@ export async function openWallet(
   if (ignored.length > 0) {
     throw new WalletError(
       'bad-key-file',
-      `no account in the keystore ${place.path} can be read, and it is not empty: ${ignored.slice(0, MAX_LISTED).join(', ')} ` +
-        'is no key file; mend or remove it, no account is made beside it',
+      `no account in the keystore ${place.path} can be read, and it is not empty (${unreadable(ignored)}): mend or remove what is there, no account is made beside it`,
     )
   }
   return create(place.path, password, options, needs)
@@ -211,12 +216,20 @@ async function newPassword(directory: string, prompt: Prompt | null): Promise<st
 function accountNotFound(
   address: Address,
   directory: string,
-  accounts: readonly KeystoreEntry[],
+  { accounts, ignored }: KeystoreListing,
 ): WalletError {
   const available = accounts.slice(0, MAX_LISTED).map((entry) => entry.address)
   const rest = available.length === 0 ? 'which holds none' : `which holds ${available.join(', ')}`
+  const others = ignored.length === 0 ? '' : `; what cannot be used there: ${unreadable(ignored)}`
   return new WalletError(
     'account-not-found',
-    `-ethAcctAddr ${address} is not in the keystore ${directory}, ${rest}; no account is made in its place`,
+    `-ethAcctAddr ${address} is not in the keystore ${directory}, ${rest}${others}; no account is made in its place`,
   )
+}
+
+function unreadable(ignored: KeystoreListing['ignored']): string {
+  return ignored
+    .slice(0, MAX_LISTED)
+    .map(({ path, why }) => `${path}: ${why}`)
+    .join('; ')
 }

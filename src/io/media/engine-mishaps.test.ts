@@ -66,7 +66,11 @@ suite('what a segment does to its worker', { concurrency: 1 }, () => {
     await assert.rejects(set.engine.probe(new Uint8Array(1), signal, 'other'), { message: WORKER_DIED })
   })
 
-  for (const what of ['nothing', 'nonsense', 'huge', 'misshapen'])
+  const LIES = [
+    ...['nothing', 'nonsense', 'huge', 'misshapen', 'unasked', 'twice', 'negative', 'negative-rendition'],
+    ...['countless-pixels', 'endless-frames', 'more-renditions', 'long-fault'],
+  ]
+  for (const what of LIES)
     test(`a worker that says ${what} is ended, and nobody else notices`, async () => {
       await using set = await fakedEngine({ workers: 2 })
       const [bad, good] = await Promise.allSettled([set.done('bad', what), set.done('good')])

@@ -10,7 +10,7 @@ import { abortError } from '../../lib/errors.ts'
 import { MediaError } from './media-error.ts'
 import { MessagePipe } from './message-pipe.ts'
 import type { Launch, Sandbox } from './sandbox.ts'
-import { type Answer, answers, type WorkKind } from './worker-answers.ts'
+import { type Answer, answers, answersTo, type WorkKind } from './worker-answers.ts'
 
 /** What is asked of a worker process. */
 export interface WorkerRequest {
@@ -60,6 +60,8 @@ export interface WorkerCall<Value> {
 
 interface Call {
   readonly kind: WorkKind
+  /** Whether an answer of the right shape is one to what was asked. */
+  readonly fits: (value: unknown) => boolean
   hasBegun: boolean
   readonly resolve: (value: unknown) => void
   readonly reject: (error: unknown) => void
@@ -178,7 +180,10 @@ export class WorkerProcess {
   call<Kind extends WorkKind>(kind: Kind, payload: unknown): WorkerCall<Answer<Kind>> {
     const id = this.#nextId++
     const { promise, resolve, reject } = Promise.withResolvers<Answer<Kind>>()
-    const call: Call = { kind, hasBegun: false, resolve: resolve as (value: unknown) => void, reject }
+    const call: Call = {
+      ...{ kind, fits: answersTo(kind, payload), hasBegun: false },
+      ...{ resolve: resolve as (value: unknown) => void, reject },
+    }
     if (this.#alive) {
       this.#calls.set(id, call)
       this.#send({ id, task: { kind, payload } })
@@ -224,14 +229,19 @@ export class WorkerProcess {
     } else {
       const call = this.#calls.get(message.id)
       if (call) this.#hear(call, message)
+      else this.#distrust('an answer that nobody waits for')
     }
   }
 
   #hear(call: Call, message: Exclude<WorkerMessage, { kind: 'ready' }>): void {
+    if (message.kind === 'begun') {
+      if (call.hasBegun) this.#distrust('twice that it has begun')
+      call.hasBegun = true
+      return
+    }
     call.hasBegun = true
-    if (message.kind === 'begun') return
     const answer = message.kind === 'done' ? answers[call.kind].safeParse(message.value) : null
-    if (answer?.success === false) {
+    if (answer && !(answer.success && call.fits(answer.data))) {
       this.#distrust(`an answer of another shape than ${call.kind} has`)
       return
     }

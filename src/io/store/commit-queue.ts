@@ -1,12 +1,13 @@
 import type { ControlledTransaction, Kysely } from 'kysely'
 import { settle } from '../../lib/clock.ts'
+import { messageOf } from '../../lib/errors.ts'
 import type { Database } from './open.ts'
 import type { Tables } from './tables.ts'
 
 /** Writes that share one commit at most; more wait for the next. */
 const MAX_BATCH = 200
 /** Writes after which others have their turn: SQLite holds up the whole process, for about half a millisecond each. */
-const WRITES_AT_ONCE = 16
+const WRITES_AT_ONCE = 8
 /** How often a write is tried that lost against another process for the same rows. */
 const MAX_ATTEMPTS = 5
 /** PostgreSQL: serialization failure, deadlock. */
@@ -27,15 +28,16 @@ interface Job {
  * disk. Each resolves only when it is committed and synced; one that throws is undone alone.
  */
 export class CommitQueue {
-  readonly #database: Pick<Database, 'db' | 'sync'>
+  readonly #database: Pick<Database, 'db' | 'sync' | 'explain'>
   readonly #waiting: Job[] = []
   readonly #broken = Promise.withResolvers<never>()
   #failure: Error | null = null
+  #fault: string | null = null
   #draining: Promise<void> | null = null
   /** Ends the patience of writes that wait for company. */
   #patience: NodeJS.Timeout | null = null
 
-  constructor(database: Pick<Database, 'db' | 'sync'>) {
+  constructor(database: Pick<Database, 'db' | 'sync' | 'explain'>) {
     this.#database = database
     this.#broken.promise.catch(() => {})
   }
@@ -45,6 +47,11 @@ export class CommitQueue {
    */
   get broken(): Promise<never> {
     return this.#broken.promise
+  }
+
+  /** Why the last write could not be kept, a sentence; null while all is well. */
+  get fault(): string | null {
+    return this.#fault
   }
 
   /**
@@ -101,16 +108,21 @@ export class CommitQueue {
         ?.rollback()
         .execute()
         .catch(() => {})
+      // For what is explained the disk is to blame, which status tells; callers treat it as trouble of this node's own.
+      const explained = this.#database.explain(error)
+      if (explained !== error) this.#fault = messageOf(explained)
       for (const job of batch) this.#failed(job, error)()
       return
     }
+    this.#fault = null
     for (const settle of settled) settle()
   }
 
   async #sync(): Promise<void> {
     try {
       await this.#database.sync()
-    } catch (error) {
+    } catch (thrown) {
+      const error = this.#database.explain(thrown)
       this.#failure = error as Error
       this.#broken.reject(error)
       throw error
@@ -125,7 +137,11 @@ export class CommitQueue {
       await behind.releaseSavepoint('write').execute()
       return () => job.resolve(result)
     } catch (error) {
-      await behind.rollbackToSavepoint('write').execute()
+      // Where SQLite has undone the whole transaction, none of the others is kept either.
+      await behind
+        .rollbackToSavepoint('write')
+        .execute()
+        .catch(() => Promise.reject(error))
       return this.#failed(job, error)
     }
   }

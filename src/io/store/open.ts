@@ -4,6 +4,7 @@ import { dirname } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { Kysely, PostgresDialect, SqliteDialect, sql } from 'kysely'
 import pg from 'pg'
+import { diskFault } from '../../lib/disk-fault.ts'
 import { NodeError } from '../../lib/errors.ts'
 import { MIGRATIONS } from './migrations.ts'
 import type { Tables } from './tables.ts'
@@ -18,7 +19,12 @@ const POSTGRES_CONNECT_MS = 10_000
 const MIGRATION_LOCK = 7_239_114
 const SQLITE_BUSY = 5
 
-export type StoreFault = 'store-in-use' | 'store-too-new' | 'store-unavailable' | 'wrong-chain'
+export type StoreFault =
+  | 'store-in-use'
+  | 'store-too-new'
+  | 'store-unavailable'
+  | 'store-unwritable'
+  | 'wrong-chain'
 
 /** Why the store cannot be used; the message says what to do. */
 export class StoreError extends NodeError<StoreFault> {
@@ -33,7 +39,12 @@ export interface Database {
   /** Resolves once all that was committed before is on disk, whatever happens to the machine. */
   sync(): Promise<void>
   close(): Promise<void>
+  /** An error in words for the operator, where the disk is to blame for it; otherwise the error itself. */
+  explain(error: unknown): unknown
 }
+
+/** The location of a database that is kept nowhere and ends with the process. */
+export const IN_MEMORY = ':memory:'
 
 /** Who syncs SQLite's log after a commit: SQLite, with the whole process waiting, or a thread, with only the commit. */
 export type SqliteSync = 'inline' | 'thread'
@@ -50,7 +61,7 @@ export async function openDatabase(location: string, sqliteSync: SqliteSync): Pr
     return database
   } catch (error) {
     await database.close()
-    throw error
+    throw database.explain(error)
   }
 }
 
@@ -64,14 +75,18 @@ function openPostgres(url: string): Database {
   pool.on('error', () => {})
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
   // A server that has committed has synced.
-  return { db, shared: true, sync: async () => {}, close: () => db.destroy() }
+  return { db, shared: true, sync: async () => {}, close: () => db.destroy(), explain: (error) => error }
 }
 
 function openSqlite(path: string, sqliteSync: SqliteSync): Database {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-  const lock = lockFile(path)
+  const explain = (error: unknown) => explained(path, error)
+  let lock: Pick<DatabaseSync, 'close'> | null = null
   try {
-    makePrivate(path)
+    if (path !== IN_MEMORY) {
+      mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+      lock = lockFile(path)
+      makePrivate(path)
+    }
     const file = new DatabaseSync(path)
     // Full: a commit that returned is on disk, whatever happens to the machine. Normal: file and log stay consistent, and
     // the log is left to us to sync.
@@ -85,7 +100,7 @@ function openSqlite(path: string, sqliteSync: SqliteSync): Database {
       db,
       shared: false,
       sync: async () => {
-        if (sqliteSync === 'inline') return
+        if (sqliteSync === 'inline' || path === IN_MEMORY) return
         log ??= await openLog(path)
         await log.datasync()
       },
@@ -94,13 +109,40 @@ function openSqlite(path: string, sqliteSync: SqliteSync): Database {
         // Kysely closes only what it has used.
         await db.destroy()
         if (file.isOpen) file.close()
-        lock.close()
+        lock?.close()
       },
+      explain,
     }
   } catch (error) {
-    lock.close()
-    throw error
+    lock?.close()
+    throw explain(error)
   }
+}
+
+/** What SQLite's codes say of the disk and the file (the low byte of its extended ones). */
+const SQLITE_FAULTS: Readonly<Record<number, string>> = {
+  3: 'this user may not write it',
+  8: 'it is read-only',
+  10: 'the disk fails',
+  11: 'it is damaged',
+  13: 'the disk is full',
+  14: 'it cannot be opened or made',
+  26: 'it is no database',
+}
+const SQLITE_DAMAGED: readonly number[] = [11, 26]
+
+function explained(path: string, error: unknown): unknown {
+  if (error instanceof StoreError) return error
+  const code = (error as { errcode?: unknown } | null)?.errcode
+  const primary = typeof code === 'number' ? code & 0xff : -1
+  const fault = SQLITE_FAULTS[primary] ?? diskFault(error)
+  if (fault === null) return error
+  const remedy = SQLITE_DAMAGED.includes(primary)
+    ? 'put it aside, with the files of its name beside it, and start without it or with a copy'
+    : 'mend that, or give the node another -dataDir'
+  return new StoreError('store-unwritable', `the database ${path} cannot be used, ${fault}: ${remedy}`, {
+    cause: error,
+  })
 }
 
 /** Opens the log that SQLite keeps beside its file, once its name is on disk too. */
@@ -164,13 +206,15 @@ async function migrate({ db, shared }: Database): Promise<void> {
 /** Node's SQLite in the form that Kysely's dialect asks for, with its statements kept prepared. */
 class PreparingDatabase {
   readonly #file: DatabaseSync
-  readonly #prepared = new Map<string, PreparedStatement>()
+  readonly #prepared = new Map<string, Statement>()
 
   constructor(file: DatabaseSync) {
     this.#file = file
   }
 
-  prepare(text: string): PreparedStatement {
+  prepare(text: string): Statement {
+    // What SQLite has undone by itself, as where the disk is full, cannot be undone again: its error is what counts.
+    if (text === 'rollback' && !this.#file.isTransaction) return NOTHING_TO_UNDO
     const known = this.#prepared.get(text)
     if (known) {
       this.#prepared.delete(text)
@@ -189,7 +233,22 @@ class PreparingDatabase {
   }
 }
 
-class PreparedStatement {
+const NOTHING_TO_UNDO = {
+  reader: false,
+  all: () => [],
+  run: () => ({ changes: 0, lastInsertRowid: 0 }),
+  iterate: () => [][Symbol.iterator](),
+} satisfies Statement
+
+/** A prepared statement, as Kysely's dialect asks for it. */
+interface Statement {
+  readonly reader: boolean
+  all(parameters: readonly unknown[]): unknown[]
+  run(parameters: readonly unknown[]): { changes: number | bigint; lastInsertRowid: number | bigint }
+  iterate(parameters: readonly unknown[]): IterableIterator<unknown>
+}
+
+class PreparedStatement implements Statement {
   readonly reader: boolean
   readonly #statement: StatementSync
 

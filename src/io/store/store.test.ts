@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { sql } from 'kysely'
 import pg from 'pg'
 import { paymentRecord, storeSuite, wonTicket } from '../../../test/suites/store.ts'
 import { ticketHash } from '../../domain/ticket.ts'
@@ -13,7 +14,7 @@ import { seededDice } from '../../lib/dice.ts'
 import { NodeError } from '../../lib/errors.ts'
 import { Rational } from '../../lib/rational.ts'
 import { CommitQueue } from './commit-queue.ts'
-import { openDatabase } from './open.ts'
+import { IN_MEMORY, openDatabase } from './open.ts'
 import { Store } from './store.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'livepeer-store-'))
@@ -194,6 +195,60 @@ function killedWriter(
   })
 }
 
+test('SQLite: what is no database, or cannot be one, is named with what to do', async () => {
+  const location = newFile()
+  mkdirSync(dirname(location))
+  writeFileSync(location, 'x'.repeat(4_096))
+  await assert.rejects(new Store({ location }).open(), {
+    code: 'store-unwritable',
+    message: `the database ${location} cannot be used, it is no database: put it aside, with the files of its name beside it, and start without it or with a copy`,
+  })
+  const folder = join(dirname(location), 'folder')
+  mkdirSync(folder)
+  await assert.rejects(new Store({ location: folder }).open(), {
+    code: 'store-unwritable',
+    message: `the database ${folder} cannot be used, there is a folder where a file should be: mend that, or give the node another -dataDir`,
+  })
+})
+
+test('SQLite: while the disk is full every write fails for that reason, none is kept in part, and it is known; then all goes on', async () => {
+  const database = await openDatabase(newFile(), 'inline')
+  const commits = new CommitQueue(database)
+  const write = (key: string, value: string) =>
+    commits.run((tx) => tx.insertInto('kv').values({ key, value }).execute())
+  await write('first', '')
+  const { rows } = await sql<{ page_count: number }>`pragma page_count`.execute(database.db)
+  await sql.raw(`pragma max_page_count = ${rows[0]!.page_count}`).execute(database.db)
+  const outcomes = await Promise.allSettled([
+    write('small', ''),
+    write('large', 'x'.repeat(100_000)),
+    write('last', ''),
+  ])
+  for (const outcome of outcomes) {
+    assert.equal(outcome.status, 'rejected')
+    assert.match(outcome.reason.message, /^database or disk is full$/)
+  }
+  assert.match(commits.fault!, /^the database .* cannot be used, the disk is full: mend that, or give/)
+  const kept = await database.db.selectFrom('kv').select('key').execute()
+  assert.deepEqual(
+    kept.map(({ key }) => key),
+    ['first'],
+  )
+  await sql.raw('pragma max_page_count = 100000').execute(database.db)
+  await write('large', 'x'.repeat(100_000))
+  assert.equal(commits.fault, null)
+  await database.close()
+})
+
+test('SQLite: a database in memory is on no disk', async () => {
+  const store = new Store({ location: IN_MEMORY, sqliteSync: 'thread' })
+  await store.open()
+  await store.saveCursor('{}')
+  assert.equal(await store.loadCursor(), '{}')
+  await store.close()
+  assert.equal(existsSync(IN_MEMORY), false)
+})
+
 test('a disk that fails to keep what was committed is noticed, and nothing is acknowledged', async () => {
   const database = await openDatabase(newFile(), 'inline')
   let fails = true
@@ -202,6 +257,7 @@ test('a disk that fails to keep what was committed is noticed, and nothing is ac
     sync: async () => {
       if (fails) throw new Error('EIO: i/o error, fdatasync')
     },
+    explain: (error) => error,
   })
   const write = () => commits.run((tx) => tx.insertInto('kv').values({ key: 'a', value: 'b' }).execute())
   await assert.rejects(write(), /EIO/)

@@ -97,6 +97,11 @@ export class Store
     this.#open = { database, commits: new CommitQueue(database) }
   }
 
+  /** Why nothing can be written just now, a sentence; null while all is well. */
+  get fault(): string | null {
+    return this.#open?.commits.fault ?? null
+  }
+
   /** Finishes what is being written and closes. */
   async close(): Promise<void> {
     const open = this.#open

@@ -3,7 +3,7 @@ import type { Hex } from '../../lib/bytes.ts'
 import type { Tables } from './tables.ts'
 
 /** Tickets read at once: some milliseconds of SQLite, which holds up the whole process. */
-const PAGE_ROWS = 250
+const PAGE_ROWS = 100
 
 const UNFINISHED = ['open', 'submitted', 'delivered'] as const
 
