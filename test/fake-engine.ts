@@ -4,6 +4,9 @@ import type { MeasuredEngine } from '../src/services/engine-capacity.ts'
 import type { TranscodeJob, TranscodeOutput } from '../src/services/orchestrator.ts'
 import { outputOf } from './fake-transcoder.ts'
 
+/** Of the profile that jobs of tests have. */
+const FPS = 30
+
 /** An engine of some workers that takes as long as it is told for a second of video, by the clock of the test. */
 export class FakeEngine implements MeasuredEngine {
   readonly parallel: number
@@ -12,6 +15,8 @@ export class FakeEngine implements MeasuredEngine {
   /** Sessions in the order in which their segments were begun. */
   readonly begun: string[] = []
   readonly ended: string[] = []
+  /** How long a job's video really lasts; null: as declared, and its frames are not told. */
+  lastsMs: (job: TranscodeJob) => number | null = () => null
   readonly #clock: Clock
   readonly #busy = new Set<string>()
 
@@ -23,7 +28,9 @@ export class FakeEngine implements MeasuredEngine {
 
   readonly #waiting: { readonly sessionId: string; readonly begin: () => void }[] = []
 
-  async transcode({ deadlineMs, durationMs, sessionId }: TranscodeJob, signal: AbortSignal) {
+  async transcode(job: TranscodeJob, signal: AbortSignal): Promise<TranscodeOutput> {
+    const { deadlineMs, sessionId } = job
+    const lastsMs = this.lastsMs(job)
     const deadline = this.#clock.now() + deadlineMs
     const turn = Promise.withResolvers<void>()
     this.#waiting.push({ sessionId, begin: turn.resolve })
@@ -31,13 +38,16 @@ export class FakeEngine implements MeasuredEngine {
     await turn.promise
     this.begun.push(sessionId)
     try {
-      const workMs = (durationMs * this.secondTakesMs) / 1000
+      const workMs = ((lastsMs ?? job.durationMs) * this.secondTakesMs) / 1000
       const leftMs = Math.max(0, deadline - this.#clock.now())
       await this.#clock.sleep(Math.min(workMs, leftMs), signal)
       if (signal.aborted) throw abortError(signal)
       if (sessionId === 'bad') throw new NodeError('media', 'No keyframes in input')
       if (workMs > leftMs) throw new NodeError('media', 'Media work took too long')
-      return outputOf(sessionId) satisfies TranscodeOutput
+      const output = outputOf(sessionId)
+      if (lastsMs === null) return output
+      const frames = Math.round((lastsMs * FPS) / 1000)
+      return { ...output, renditions: output.renditions.map((rendition) => ({ ...rendition, frames })) }
     } finally {
       this.#busy.delete(sessionId)
       // Whoever waits for this one is told first, as by a real engine.

@@ -12,6 +12,7 @@ import {
   type SegmentTiming,
   secondTakesMs,
   sessionsFor,
+  shownMs,
   sustained,
   unmeasured,
   withTiming,
@@ -295,5 +296,29 @@ describe('whether a segment can be done in time', () => {
   ]
   for (const [name, estimate, over, answer] of answers) {
     it(`${name}: ${answer ? 'yes' : 'no'}`, () => assert.equal(canBeDone(estimate, backlog(over)), answer))
+  }
+})
+
+describe('how long a segment turned out to be', () => {
+  const cases: [what: string, declaredMs: number, renditions: Parameters<typeof shownMs>[1], ms: number][] = [
+    ['is what was declared where no frames are known', 2_000, [{ frames: null, fps: 30 }], 2_000],
+    ['is exact at a set frame rate', 300_000, [{ frames: 60, fps: 30 }], 2_000],
+    ['also where it was declared shorter', 20, [{ frames: 60, fps: 30 }], 2_000],
+    ['is what was declared where the source’s rate allows it', 2_000, [{ frames: 60, fps: null }], 2_000],
+    ['is no longer than so many frames can show', 300_000, [{ frames: 48, fps: null }], 2_000],
+    ['and no shorter', 20, [{ frames: 120, fps: null }], 2_000],
+    [
+      'goes by the rendition that shows most',
+      20,
+      [
+        { frames: 15, fps: 30 },
+        { frames: 60, fps: 30 },
+      ],
+      2_000,
+    ],
+    ['is nothing where nothing is shown', 2_000, [{ frames: 0, fps: 30 }], 0],
+  ]
+  for (const [what, declaredMs, renditions, ms] of cases) {
+    it(what, () => assert.equal(shownMs(declaredMs, renditions), ms))
   }
 })

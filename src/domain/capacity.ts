@@ -28,6 +28,10 @@ const SLOWEST = 4
  */
 const MARGIN = 0.9
 
+/** Frame rates between which streams are taken to lie where none is asked for. */
+const FEWEST_FPS = 24
+const MOST_FPS = 60
+
 /** Time that went into video; what is older has lost weight. */
 interface Sums {
   readonly workMs: number
@@ -67,6 +71,30 @@ export interface Backlog {
   readonly own: { readonly count: number; readonly videoMs: number }
   readonly videoMs: number
   readonly limitMs: number
+}
+
+/**
+ * How long a segment turned out to last, in milliseconds, by the frames that were encoded: exactly where a rendition has
+ * a set frame rate, else what was declared within what that many frames can show. Timestamps tell nothing, since they
+ * are the stream's own word. Without counted frames what was declared.
+ */
+export function shownMs(
+  declaredMs: number,
+  renditions: readonly {
+    readonly frames: number | null /** Null for that of the source. */
+    readonly fps: number | null
+  }[],
+): number {
+  let longest: number | null = null
+  for (const { fps, frames } of renditions) {
+    if (frames === null) continue
+    const ms =
+      fps === null
+        ? Math.min(Math.max(declaredMs, (frames * 1000) / MOST_FPS), (frames * 1000) / FEWEST_FPS)
+        : (frames * 1000) / fps
+    longest = Math.max(longest ?? 0, ms)
+  }
+  return longest ?? declaredMs
 }
 
 /** Of a machine on which nothing has been measured yet. */

@@ -5,6 +5,7 @@ import {
   rested,
   secondTakesMs,
   sessionsFor,
+  shownMs,
   sustained,
   unmeasured,
   withTiming,
@@ -14,6 +15,7 @@ import type { Clock } from '../lib/clock.ts'
 import { messageOf, NodeError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import type { Scope, Service } from '../lib/service.ts'
+import { DeclaredDurations } from './declared-durations.ts'
 import type { NextSegment, TranscodeJob, TranscodeOutput } from './orchestrator.ts'
 
 /** A trial that takes longer tells no more: not even one stream is sustained then. */
@@ -68,6 +70,7 @@ export interface EngineCapacityStatus {
 
 interface Entry {
   readonly sessionId: string
+  /** As long as it is taken to last. */
   readonly videoMs: number
   /** Null while it waits for a worker. */
   begun: { readonly atMs: number; readonly area: number } | null
@@ -84,6 +87,7 @@ export class EngineCapacity implements Service {
   readonly #parallel: number
   /** In the order in which they came, which is the order in which they are begun. */
   readonly #entries = new Set<Entry>()
+  readonly #durations = new DeclaredDurations()
   #estimate: CapacityEstimate
   #sessions: number | null = null
   #atWork = 0
@@ -151,24 +155,30 @@ export class EngineCapacity implements Service {
   /** Has a segment done by the engine, and times it. */
   async transcode(job: TranscodeJob, signal: AbortSignal): Promise<TranscodeOutput> {
     const { clock, engine } = this.#needs
-    const entry: Entry = { sessionId: job.sessionId, videoMs: job.durationMs, begun: null }
+    const entry: Entry = { sessionId: job.sessionId, videoMs: this.#durations.believedMs(job), begun: null }
     const startedMs = clock.now()
     if (this.#entries.size === 0 && startedMs - this.#lastTimingMs > PAUSE_MS) {
       this.#estimate = rested(this.#estimate)
     }
     this.#entries.add(entry)
     this.#begin()
-    let end: 'done' | 'late' | 'other' = 'other'
+    // The video that its time was worked on; null where that tells nothing: bad input, cancelled work, clips of more.
+    let timed: { readonly videoMs: number; readonly isDone: boolean } | null = null
     try {
       const output = await engine.transcode(job, signal)
-      end = 'done'
+      if (job.clip === null) {
+        const videoMs = shownMs(job.durationMs, framesOf(job, output))
+        this.#durations.done(job, videoMs, clock.now())
+        timed = { videoMs, isDone: true }
+      }
       return output
     } catch (error) {
-      // One that is not done when its time is over tells something too; bad input and cancelled work tell nothing.
-      if (!signal.aborted && clock.now() - startedMs >= job.deadlineMs - TIMER_MS) end = 'late'
+      const isLate = !signal.aborted && clock.now() - startedMs >= job.deadlineMs - TIMER_MS
+      const videoMs = isLate ? this.#durations.late(job, this.#workedOffMs(entry), clock.now()) : null
+      if (videoMs !== null) timed = { videoMs, isDone: false }
       throw error
     } finally {
-      this.#end(entry, end)
+      this.#end(entry, timed)
     }
   }
 
@@ -225,15 +235,21 @@ export class EngineCapacity implements Service {
     this.#atWork = busy.size
   }
 
-  #end(entry: Entry, end: 'done' | 'late' | 'other'): void {
+  /** How much video the machine does in the time for which a segment has been worked on. */
+  #workedOffMs({ begun }: Entry): number | null {
+    const takesMs = secondTakesMs(this.#estimate)
+    return begun && takesMs && ((this.#needs.clock.now() - begun.atMs) * 1000) / takesMs
+  }
+
+  #end(entry: Entry, timed: { readonly videoMs: number; readonly isDone: boolean } | null): void {
     this.#countArea()
     const { begun } = entry
-    if (end !== 'other' && begun) {
+    if (timed && begun) {
       const now = this.#areaToMs
       const workMs = now - begun.atMs
       const together = (this.#area - begun.area) / Math.max(1, workMs)
       const sinceLastMs = now - this.#lastTimingMs
-      const timing = { videoMs: entry.videoMs, workMs, isDone: end === 'done', together, sinceLastMs }
+      const timing = { ...timed, workMs, together, sinceLastMs }
       this.#estimate = withTiming(this.#estimate, timing)
       if (workMs > 0) this.#lastTimingMs = now
     }
@@ -295,6 +311,13 @@ export class EngineCapacity implements Service {
     signal.throwIfAborted()
     return estimateOfTrial(durationMs, took)
   }
+}
+
+function framesOf({ profiles }: TranscodeJob, { renditions }: TranscodeOutput) {
+  return renditions.map(({ frames = null }, index) => {
+    const { fps = 0, fpsDen = 0 } = profiles[index] ?? {}
+    return { frames, fps: fps > 0 ? fps / (fpsDen || 1) : null }
+  })
 }
 
 function rounded(value: number, parts: number): number {

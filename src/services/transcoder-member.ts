@@ -55,6 +55,10 @@ export class Member {
   lastAnswerMs: number | null = null
   /** It gives no sign of life just now. */
   isSilent = false
+  /** Whose segments were late here since its last answer: one gateway may declare too little, several tell of it. */
+  readonly lateFor = new Set<string>()
+  /** Aborted once it is out of the pool. */
+  readonly over = new AbortController()
   readonly #capacity: () => number
   /** The most that it ever offered. */
   #most = 0
@@ -113,9 +117,21 @@ export class Member {
     }
   }
 
+  /** It brought a result, good or bad: whatever was late, it works. */
+  answered(nowMs: number): void {
+    this.lastAnswerMs = nowMs
+    this.lateFor.clear()
+  }
+
+  /** Whether it gets work only where nobody else takes it. */
+  get isDoubtful(): boolean {
+    return this.lateFor.size > 0
+  }
+
   /** Nothing more is told. */
   close(): void {
     this.#isOver = true
+    this.over.abort()
     this.#alarm.ring()
   }
 

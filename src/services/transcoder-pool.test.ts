@@ -305,13 +305,13 @@ test('nobody waits for a transcoder that went for another reason, that could not
   const ofLost = await full.ask(jobOf('a', 1n))
   assert.equal((await full.ask(jobOf('c'))).result, 'error: no transcoders available')
   assert.equal(ofLost.result, null)
-  await full.come('lost again')
-  for (let taskId = 0n; taskId < 5n; taskId++) full.pool.finish(taskId, outputOf('done'))
+  const again = await full.come('lost again')
+  for (const { taskId } of [...other.tasks(), ...again.tasks()]) full.pool.finish(taskId, outputOf('done'))
   await rest()
   assert.equal(ofLost.result, 'done')
 })
 
-test('a frozen transcoder is out at the deadline of its segment, and what else it has goes to others', async (t) => {
+test('what a transcoder has that was late with a segment goes to others, and new work too', async (t) => {
   const w = world(t)
   const frozen = await w.come('frozen')
   const stuck = await w.ask(jobOf('a'))
@@ -320,19 +320,53 @@ test('a frozen transcoder is out at the deadline of its segment, and what else i
   const other = await w.come('other')
   await pass(w.clock, 4_000)
   assert.equal(stuck.result, 'error: Remote transcoder took too long')
-  assert.deepEqual(w.lost, ['frozen too-late'])
-  assert.equal(frozen.ended, 'well')
   assert.equal(other.tasks().length, 1)
   w.pool.finish(other.tasks()[0]!.taskId, outputOf('saved'))
   await rest()
   assert.equal(behind.result, 'saved')
-  assert.deepEqual(
-    w.pool.status().map(({ address, outOfRotation }) => [address, outOfRotation]),
-    [
-      ['other', null],
-      ['frozen', 'too-late'],
-    ],
-  )
+  const states = () => w.pool.status().map(({ address, outOfRotation }) => [address, outOfRotation])
+  assert.deepEqual(states(), [
+    ['frozen', 'too-late'],
+    ['other', null],
+  ])
+  for (const id of ['c', 'd']) await w.ask(jobOf(id))
+  assert.deepEqual([frozen.tasks().length, other.tasks().length], [2, 3])
+  await pass(w.clock, 60_000)
+  assert.deepEqual(w.lost, ['frozen too-late'])
+  assert.equal(frozen.ended, 'well')
+})
+
+test('one gateway whose segments last longer than it declares drops no transcoder, several do', async (t) => {
+  const w = world(t)
+  await w.come('only', { capacity: 100 })
+  const payer = '0x00000000000000000000000000000000000000aa'
+  for (let i = 0; i < 3; i++) {
+    const asked = await w.ask(jobOf(`lie${i}`, 0n, { payer }))
+    await pass(w.clock, 8_000)
+    assert.equal(asked.result, 'error: Remote transcoder took too long')
+  }
+  assert.deepEqual(w.lost, [])
+  await w.ask(jobOf('honest', 0n, { payer: '0x00000000000000000000000000000000000000bb' }))
+  await pass(w.clock, 8_000)
+  assert.deepEqual(w.lost, ['only too-late'])
+})
+
+test('a transcoder that brings results, late ones too, is not taken to hang', async (t) => {
+  const w = world(t)
+  const one = await w.come('one', { capacity: 100 })
+  await w.ask(jobOf('heavy'))
+  await pass(w.clock, 5_000)
+  await w.ask(jobOf('quick'))
+  w.pool.finish(one.tasks().at(-1)!.taskId, outputOf('quick'))
+  await pass(w.clock, 3_000)
+  assert.equal(w.pool.status()[0]!.outOfRotation, null, 'it answered meanwhile')
+  await w.ask(jobOf('heavy'))
+  await pass(w.clock, 8_000)
+  assert.equal(w.pool.status()[0]!.outOfRotation, 'too-late')
+  assert.equal(w.pool.wanted(one.tasks().at(-1)!.taskId, null), null)
+  assert.equal(w.pool.status()[0]!.outOfRotation, null, 'it brings what was late')
+  await pass(w.clock, 120_000)
+  assert.deepEqual(w.lost, [])
 })
 
 test('a failed segment frees its session for another transcoder', async (t) => {

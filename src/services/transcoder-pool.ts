@@ -28,6 +28,12 @@ const RECHECK_MS = 250
 const TASK_BITS = 53
 const TASK_BYTES = 7
 
+/** How long a transcoder whose segment was late may go without any answer before it is taken to hang. */
+const LATE_GRACE_MS = 60_000
+/** From this many gateways on whose segments it was late with it is at once. */
+const LATE_GATEWAYS = 2
+/** Tasks that were late and whose results may still come, which shows that their transcoders work. */
+const MAX_OVERDUE = 10_000
 /** Transcoders that are gone, and still shown to the operator. */
 const GONE_SHOWN = 20
 
@@ -125,6 +131,8 @@ export class TranscoderPool implements Service, Transcoder {
   readonly #away: Away[] = []
   readonly #bySession = new Map<string, Member>()
   readonly #attempts = new Map<bigint, Attempt>()
+  /** Tasks whose time was over, by their numbers, with who has them. */
+  readonly #overdue = new Map<bigint, Member>()
   /** Segments that wait for a transcoder to come. */
   readonly #stranded = new Set<Work>()
   readonly #offenders: Offenders
@@ -160,7 +168,9 @@ export class TranscoderPool implements Service, Transcoder {
 
   /** The transcoders of other machines, and those that have gone lately. */
   status(): TranscoderState[] {
-    const here = this.#remote.map((member) => member.state(member.isSilent ? 'silent' : null))
+    const here = this.#remote.map((member) =>
+      member.state(member.isSilent ? 'silent' : member.isDoubtful ? 'too-late' : null),
+    )
     return [...here, ...[...this.#leaving].map((member) => member.state('leaving')), ...this.#gone]
   }
 
@@ -176,7 +186,11 @@ export class TranscoderPool implements Service, Transcoder {
    */
   wanted(taskId: bigint, identity: string | null): WantedResult | null {
     const attempt = this.#attempts.get(taskId)
-    if (!attempt) return null
+    if (!attempt) {
+      this.#overdue.get(taskId)?.answered(this.#needs.clock.now())
+      this.#overdue.delete(taskId)
+      return null
+    }
     const { member, work } = attempt
     if (member.identity !== null && member.identity !== identity) {
       this.#needs.log.warn('result refused: another transcoder has the task', { address: member.address })
@@ -231,7 +245,7 @@ export class TranscoderPool implements Service, Transcoder {
     const attempt = this.#attempts.get(taskId)
     if (!attempt) return
     const { member, work } = attempt
-    member.lastAnswerMs = this.#needs.clock.now()
+    member.answered(this.#needs.clock.now())
     this.#end(taskId)
     if (!(outcome instanceof NodeError)) {
       member.done++
@@ -323,19 +337,22 @@ export class TranscoderPool implements Service, Transcoder {
   #choose(work: Work): Member {
     const { segment, sessionId } = work.job
     const current = this.#bySession.get(sessionId)
-    if (current && !work.tried.has(current) && !current.isSilent) return current
+    const isGood = current && !current.isSilent && !current.isDoubtful
+    if (isGood && !work.tried.has(current)) return current
     const untried = [...this.#members].filter((member) => !work.tried.has(member) && !member.isSilent)
     const suitable = untried.filter(
       ({ capabilities }) => !segment.capabilities || satisfies(segment.capabilities, capabilities),
     )
-    const [first, ...others] = this.#timely(suitable, work)
-    const best = others.reduce((least, next) => (least && next.load < least.load ? next : least), first)
+    const timely = this.#timely(suitable, work)
+    const best = leastLoaded(timely.filter(({ isDoubtful }) => !isDoubtful))
     if (best?.hasRoom) return best
+    const doubtful = leastLoaded(timely.filter(({ isDoubtful }) => isDoubtful))
+    if (doubtful?.hasRoom) return doubtful
     // Rather one that may come back to life than none.
     if (current && !work.tried.has(current)) return current
     throw new PoolError(
       'no-transcoder',
-      untried.length > 0 && !best
+      untried.length > 0 && !best && !doubtful
         ? 'no transcoders can provide requested capabilities'
         : 'no transcoders available',
     )
@@ -398,19 +415,49 @@ export class TranscoderPool implements Service, Transcoder {
   }
 
   /**
-   * The deadline of a segment has passed. Who had it for most of its time is frozen, or too slow to be of use; not so
-   * who got it late. Our own engine keeps deadlines by itself.
+   * The deadline of a segment has passed. A transcoder that held it for at least half its limit and answered nothing
+   * meanwhile may hang, or the segment may last longer than its gateway declared. Our own engine keeps deadlines by
+   * itself.
    */
   #expire(work: Work): void {
     const attempts = [...work.tasks].flatMap((taskId) => this.#attempts.get(taskId) ?? [])
     if (attempts.length === 0 && !this.#stranded.has(work)) return
     work.result.reject(new PoolError('too-late', 'Remote transcoder took too long'))
-    for (const taskId of work.tasks) this.#end(taskId)
+    for (const taskId of work.tasks) {
+      const member = this.#attempts.get(taskId)?.member
+      if (member) this.#overdue.set(taskId, member)
+      if (this.#overdue.size > MAX_OVERDUE) this.#overdue.delete(this.#overdue.keys().next().value!)
+      this.#end(taskId)
+    }
     for (const { member, sinceMs } of attempts) {
       this.#release(work.job.sessionId, member)
       const hadMs = this.#needs.clock.now() - sinceMs
-      if (2 * hadMs >= segmentLimitMs(work.job.durationMs)) this.#drop(member, 'too-late')
+      const isAtWork = (member.lastAnswerMs ?? Number.NEGATIVE_INFINITY) >= sinceMs
+      if (2 * hadMs >= segmentLimitMs(work.job.durationMs) && !isAtWork) this.#doubt(member, work.job)
     }
+  }
+
+  /**
+   * A transcoder may hang: what it has is given to others too, new work goes to others first, and it is dropped once
+   * several gateways bear that out or it has answered nothing for long.
+   */
+  #doubt(member: Member, { payer, sessionId }: AdmittedJob): void {
+    if (!this.#members.has(member)) return
+    const isNew = !member.isDoubtful
+    member.lateFor.add(payer ?? sessionId)
+    if (member.lateFor.size >= LATE_GATEWAYS) this.#drop(member, 'too-late')
+    if (member.lateFor.size >= LATE_GATEWAYS || !isNew) return
+    const { clock, log } = this.#needs
+    log.warn('transcoder was late with a segment and answers nothing else', { address: member.address })
+    const sinceMs = clock.now()
+    clock.sleep(LATE_GRACE_MS, member.over.signal).then(
+      () => {
+        const hasAnswered = (member.lastAnswerMs ?? Number.NEGATIVE_INFINITY) >= sinceMs
+        if (!hasAnswered) this.#drop(member, 'too-late')
+      },
+      () => {},
+    )
+    for (const work of this.#worksOf(member)) this.#tryElsewhere(work)
   }
 
   /** While a transcoder gives no sign of life it gets no session, and its segments are given to others too. */
@@ -568,6 +615,10 @@ export class TranscoderPool implements Service, Transcoder {
 /** Where a source waits: `{session}/{seq}.tempfile` (wire.md §12). */
 function sourcePath({ segment, sessionId }: AdmittedJob): string {
   return `${sessionId}/${segment.seq}.tempfile`
+}
+
+function leastLoaded([first, ...others]: readonly Member[]): Member | undefined {
+  return others.reduce((least, next) => (least && next.load < least.load ? next : least), first)
 }
 
 function sum(members: readonly Member[], of: (member: Member) => number): number {

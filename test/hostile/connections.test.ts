@@ -252,3 +252,20 @@ test('headers above the bounds are refused before they are decoded', async () =>
   assert.equal(await serveHonest(victim), 'data')
   session.destroy()
 })
+
+test('answers that nobody reads are kept once, not once for each who asked', async () => {
+  await using victim = await startVictim()
+  victim.results.put('abcd/P/1.ts', Buffer.alloc(20_000_000))
+  const before = process.memoryUsage().rss
+  const sockets: Socket[] = []
+  for (let i = 0; i < 40; i++) {
+    const socket = await openRaw(victim.port, TRANSPORTS['HTTP/1.1 without ALPN'])
+    socket.on('error', () => {}).pause()
+    socket.write('GET /stream/abcd/P/1.ts HTTP/1.1\r\nhost: x\r\n\r\n')
+    sockets.push(socket)
+  }
+  assert.equal(await serveHonest(victim), 'data')
+  const grown = (process.memoryUsage().rss - before) / 1e6
+  assert.ok(grown < 200, `${Math.round(grown)} MB`)
+  for (const socket of sockets) socket.destroy()
+})

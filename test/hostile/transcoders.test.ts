@@ -5,8 +5,12 @@ import type { Notice } from '../../src/domain/transcoder-notice.ts'
 import { TranscoderClient } from '../../src/io/rpc/transcoder-client.ts'
 import { AUTHORIZATION } from '../../src/io/rpc/transcoder-endpoint.ts'
 import { encodeResult } from '../../src/io/rpc/transcoder-result.ts'
+import { systemClock } from '../../src/lib/clock.ts'
 import { systemDice } from '../../src/lib/dice.ts'
+import { silentLog } from '../../src/lib/log.ts'
+import { EngineCapacity } from '../../src/services/engine-capacity.ts'
 import { rawRequest, TRANSPORTS } from '../endpoint.ts'
+import { FakeEngine } from '../fake-engine.ts'
 import { outputOf } from '../fake-transcoder.ts'
 import { eventually } from '../until.ts'
 import { SECRET, serveHonest, startVictim, type Victim } from './victim.ts'
@@ -46,7 +50,7 @@ function forge(victim: Victim, taskId: bigint) {
 }
 
 test('a transcoder that guesses the numbers of others’ tasks decides none of them', async (t) => {
-  await using victim = await startVictim({ hasEngine: false })
+  await using victim = await startVictim({ engine: null })
   const { told } = register(t, victim)
   await eventually('it is registered', () => victim.pool.capacity === 100)
   let answer: string | null = null
@@ -63,4 +67,20 @@ test('a transcoder that guesses the numbers of others’ tasks decides none of t
   await forge(victim, task.taskId)
   await served
   assert.equal(answer, 'data')
+})
+
+test('segments that are declared longer than they are keep no honest one waiting for a place', async () => {
+  // Two workers, each of which takes 0.6 s for what lasts 2 s.
+  const engine = new FakeEngine(systemClock, { parallel: 2, secondTakesMs: 300 })
+  engine.lastsMs = () => 2_000
+  const capacity = new EngineCapacity(
+    { maxSessions: 100, ladder: [] },
+    { engine, clock: systemClock, log: silentLog, sample: () => assert.fail('there is no trial') },
+  )
+  await using victim = await startVictim({ engine: capacity })
+  assert.equal(await serveHonest(victim), 'data')
+  const lies = Array.from({ length: 4 }, () => serveHonest(victim, 300_000))
+  await eventually('they are at work', () => capacity.status().waiting === 2)
+  assert.equal(await serveHonest(victim), 'data')
+  assert.deepEqual(await Promise.all(lies), ['data', 'data', 'data', 'data'])
 })

@@ -49,8 +49,8 @@ export async function startVictim(
     endpoint?: Partial<EndpointOptions>
     bodies?: OrchestratorEndpointOptions
     maxSessions?: number
-    /** Where there is none, transcoders of other machines do the work. */
-    hasEngine?: boolean
+    /** Null has transcoders of other machines do the work. */
+    engine?: (Transcoder & { readonly sessions: number }) | null
     recipient?: Partial<Recipient>
     lookups?: SenderLookups
     needs?: Partial<OrchestratorEndpointNeeds>
@@ -58,7 +58,7 @@ export async function startVictim(
 ): Promise<Victim> {
   const directory = mkdtempSync(join(tmpdir(), 'livepeer-victim-'))
   const results = new MemoryObjects()
-  const engine: Transcoder & { sessions: number } = {
+  const quick: Transcoder & { readonly sessions: number } = {
     sessions: 100,
     transcode: async ({ profiles }) => ({
       decodedPixels: 1n,
@@ -70,7 +70,7 @@ export async function startVictim(
   const pool = new TranscoderPool(
     { ...uri, secret: SECRET, orchestrator: 'offchain', capabilities },
     {
-      ...{ ...around, local: options.hasEngine === false ? null : engine, sources: results },
+      ...{ ...around, local: options.engine === undefined ? quick : options.engine, sources: results },
       events: { transcoders: () => {}, transcoderLost: () => {} },
     },
   )
@@ -142,17 +142,21 @@ export async function tokenOf(
   return info.authToken!
 }
 
-/** Has a segment of an honest gateway done, with a session of its own: `data`, or the text of its failure. */
-export async function serveHonest(victim: { readonly url: string }): Promise<string> {
+/**
+ * Has a segment of an honest gateway done, with a session of its own: `data`, or the text of its failure. One that is
+ * not honest declares another duration.
+ */
+export async function serveHonest(victim: { readonly url: string }, durationMs = 2_000): Promise<string> {
   const client = new OrchestratorClient()
   const supervisor = new Supervisor()
   await supervisor.start(client)
   try {
     const body = Buffer.alloc(100_000, 'honest')
+    const segment = segmentOf(body, await tokenOf(victim), durationMs)
     const { outcome } = await client.submit(
       victim.url,
       {
-        ...{ body, bodyIsUri: false, payment: null, segment: segmentOf(body, await tokenOf(victim)) },
+        ...{ body, bodyIsUri: false, payment: null, segment },
         ...{ headerTimeoutMs: PATIENCE_MS, totalTimeoutMs: PATIENCE_MS },
       },
       new AbortController().signal,

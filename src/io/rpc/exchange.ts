@@ -282,8 +282,8 @@ export function exchangeHttp1(socket: Socket, exchange: Exchange, signal: AbortS
   return promise
 }
 
-/** Sends a body piece by piece, for as long as there is someone to take it. */
-function sendBody(target: Writable, body: Uint8Array): void {
+/** Sends a body piece by piece, as fast as it is taken: TLS would keep a copy of all that waits to be sent. */
+export function sendBody(target: Writable, body: Uint8Array): void {
   let sent = 0
   const more = () => {
     while (!target.destroyed && !target.writableEnded) {

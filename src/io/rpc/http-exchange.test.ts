@@ -12,6 +12,10 @@ class UnreadResponse extends EventEmitter {
   writeHead(): void {}
   end(): void {}
 
+  write(): boolean {
+    return false
+  }
+
   destroy(): void {
     this.isCut = true
   }

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { constants, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2'
+import { sendBody } from './exchange.ts'
 
 /** A request over either version of HTTP. */
 export type HttpRequest = IncomingMessage | Http2ServerRequest
@@ -56,7 +57,7 @@ export function finish(
     if (!request.readableEnded) {
       stream.once('finish', () => setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR)))
     }
-    stream.end(body)
+    sendBody(stream, body)
     return
   }
   boundTaking(response, body.length)
@@ -67,7 +68,7 @@ export function finish(
     request.once('end', () => clearTimeout(cut)).once('close', () => clearTimeout(cut))
     request.resume()
   }
-  response.end(body)
+  sendBody(response, body)
 }
 
 /** Sends the status line and headers of an answer whose body follows later. */
@@ -85,8 +86,8 @@ export function begin(response: HttpResponse, status: number): void {
 export function complete(response: HttpResponse, body: Uint8Array): void {
   boundTaking(response, body.length)
   if ('stream' in response) {
-    if (response.stream.writable) response.stream.end(body)
-  } else response.end(body)
+    if (response.stream.writable) sendBody(response.stream, body)
+  } else sendBody(response, body)
 }
 
 /** Cuts off a peer that does not take its answer, which is kept for it as long as it lets it wait. */
