@@ -1,54 +1,94 @@
-import { createServer, type IncomingMessage, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { messageOf } from '../src/lib/errors.ts'
 
-/** A request as it passes; `forward` asks the real endpoint, for something else if told so. Throw `RpcFault` to answer with an error. */
+/** A request as it passes; `forward` asks the real endpoint, for something else if told so. */
 export interface PassingRequest {
   readonly method: string
   readonly params: readonly unknown[]
+  /** Whether it came in a batch. */
+  readonly isBatched: boolean
   forward(method?: string, params?: readonly unknown[]): Promise<unknown>
 }
 
-/** An error that the shim is to answer with. */
+/** A JSON-RPC error that the shim is to answer with, under HTTP 200 unless told otherwise. */
 export class RpcFault extends Error {
   readonly code: number
+  readonly data: unknown
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
 
-  constructor(code: number, message: string) {
+  constructor(
+    code: number,
+    message: string,
+    more: { data?: unknown; status?: number; headers?: Readonly<Record<string, string>> } = {},
+  ) {
     super(message)
     this.code = code
+    this.data = more.data
+    this.status = more.status ?? 200
+    this.headers = more.headers ?? {}
   }
+}
+
+/** An answer that is no JSON-RPC, for a request or for the whole batch that it came in. */
+export class HttpFault extends Error {
+  readonly status: number
+  readonly body: string
+  readonly headers: Readonly<Record<string, string>>
+
+  constructor(status: number, body: string, headers: Readonly<Record<string, string>> = {}) {
+    super(`HTTP ${status}`)
+    this.status = status
+    this.body = body
+    this.headers = headers
+  }
+}
+
+/**
+ * How an endpoint treats a batch: answers it, refuses it with HTTP 400, answers the whole with one error object, or each
+ * item with an error.
+ */
+export type BatchManner = 'answered' | 'http-400' | 'one-error' | 'item-errors'
+
+/** What is done with each request. Answering `undefined` cuts the connection; throw a fault to answer with it. */
+export type Intercept = (request: PassingRequest) => Promise<unknown>
+
+interface JsonRpc {
+  readonly id: unknown
+  readonly method: string
+  readonly params: readonly unknown[]
 }
 
 /** Stands between a node and an RPC endpoint and changes, fails or delays what passes. */
 export class RpcShim implements AsyncDisposable {
   readonly #server: Server
-  /** What is done with each request; replace it at will. Answering `undefined` cuts the connection. */
-  intercept: (request: PassingRequest) => Promise<unknown>
-  /** How often each method was asked. */
+  readonly #target: () => string
+  /** Replace it at will. */
+  intercept: Intercept
+  /** Replace it at will. */
+  batches: BatchManner
+  /** How often each method was asked, alone or in batches that were answered. */
   readonly asked = new Map<string, number>()
+  /** HTTP requests. */
+  posts = 0
 
-  private constructor(target: () => string, intercept?: (request: PassingRequest) => Promise<unknown>) {
+  private constructor(target: () => string, intercept?: Intercept, batches: BatchManner = 'answered') {
+    this.#target = target
     this.intercept = intercept ?? ((request) => request.forward())
-    this.#server = createServer(async (incoming, outgoing) => {
-      const { id, method, params } = JSON.parse(await textOf(incoming))
-      this.asked.set(method, (this.asked.get(method) ?? 0) + 1)
-      const forward = (instead = method, by = params) => ask(target(), instead, by)
-      try {
-        const result = await this.intercept({ method, params, forward })
-        if (result === undefined) return incoming.socket.destroy()
-        outgoing.end(JSON.stringify({ jsonrpc: '2.0', id, result }))
-      } catch (error) {
-        const { code, message } = error as RpcFault
-        outgoing.end(JSON.stringify({ jsonrpc: '2.0', id, error: { code: code ?? -32000, message } }))
-      }
+    this.batches = batches
+    this.#server = createServer((incoming, outgoing) => {
+      this.#serve(incoming, outgoing).catch(() => incoming.socket.destroy())
     })
   }
 
   /** The target may become known only later. */
   static async start(
     target: string | (() => string),
-    intercept?: (request: PassingRequest) => Promise<unknown>,
+    intercept?: Intercept,
+    batches?: BatchManner,
   ): Promise<RpcShim> {
-    const shim = new RpcShim(typeof target === 'string' ? () => target : target, intercept)
+    const shim = new RpcShim(typeof target === 'string' ? () => target : target, intercept, batches)
     await new Promise<void>((resolve) => shim.#server.listen(0, '127.0.0.1', resolve))
     return shim
   }
@@ -57,10 +97,67 @@ export class RpcShim implements AsyncDisposable {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
   }
 
+  /** JSON-RPC requests of all methods. */
+  get requests(): number {
+    return [...this.asked.values()].reduce((sum, count) => sum + count, 0)
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#server.closeAllConnections()
     await new Promise((resolve) => this.#server.close(resolve))
   }
+
+  async #serve(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+    const body = JSON.parse(await textOf(incoming)) as JsonRpc | JsonRpc[]
+    this.posts++
+    try {
+      const answer = Array.isArray(body) ? await this.#answerBatch(body) : await this.#answer(body, false)
+      if (answer === undefined) return void incoming.socket.destroy()
+      outgoing.end(JSON.stringify(answer))
+    } catch (error) {
+      if (error instanceof HttpFault) outgoing.writeHead(error.status, error.headers).end(error.body)
+      else if (error instanceof RpcFault) {
+        const id = Array.isArray(body) ? null : body.id
+        outgoing.writeHead(error.status, { 'content-type': 'application/json', ...error.headers })
+        outgoing.end(JSON.stringify(errorAnswer(id, error)))
+      } else throw error
+    }
+  }
+
+  async #answerBatch(items: readonly JsonRpc[]): Promise<unknown> {
+    const refusal = new RpcFault(-32600, 'batch requests are not supported')
+    switch (this.batches) {
+      case 'http-400':
+        throw new HttpFault(400, 'Bad Request')
+      case 'one-error':
+        throw refusal
+      case 'item-errors':
+        return items.map(({ id }) => errorAnswer(id, refusal))
+      case 'answered': {
+        const answers = await Promise.all(items.map((item) => this.#answer(item, true)))
+        return answers.includes(undefined) ? undefined : answers
+      }
+    }
+  }
+
+  /** The answer to one request; undefined cuts the connection. What is said under another HTTP status is thrown. */
+  async #answer({ id, method, params }: JsonRpc, isBatched: boolean): Promise<unknown> {
+    this.asked.set(method, (this.asked.get(method) ?? 0) + 1)
+    const forward = (instead = method, by = params) => ask(this.#target(), instead, by)
+    try {
+      const result = await this.intercept({ method, params, isBatched, forward })
+      return result === undefined ? undefined : { jsonrpc: '2.0', id, result }
+    } catch (error) {
+      if (error instanceof HttpFault) throw error
+      const fault = error instanceof RpcFault ? error : new RpcFault(-32000, messageOf(error))
+      if (fault.status !== 200 && !isBatched) throw fault
+      return errorAnswer(id, fault)
+    }
+  }
+}
+
+function errorAnswer(id: unknown, { code, data, message }: RpcFault): unknown {
+  return { jsonrpc: '2.0', id, error: { code, message, ...(data === undefined ? {} : { data }) } }
 }
 
 async function ask(url: string, method: string, params: unknown): Promise<unknown> {
@@ -71,9 +168,9 @@ async function ask(url: string, method: string, params: unknown): Promise<unknow
   })
   const { result, error } = (await response.json()) as {
     result: unknown
-    error?: { code: number; message: string }
+    error?: { code: number; message: string; data?: unknown }
   }
-  if (error) throw new RpcFault(error.code, error.message)
+  if (error) throw new RpcFault(error.code, error.message, { data: error.data })
   return result
 }
 
