@@ -270,10 +270,17 @@ test('URLs that cannot be used are refused at once, without repeating what may b
   const cases: [string[], string][] = [
     [[], '-ethUrl needs 1 to 16 URLs, separated by commas'],
     [Array(17).fill('http://localhost'), '-ethUrl needs 1 to 16 URLs, separated by commas'],
-    [['localhost'], '-ethUrl: "localhost" is not a URL, such as http://localhost:8545'],
     [
-      ['ws://host:8546/KEY'],
-      '-ethUrl: ws://host:8546 cannot be used, only http:// and https:// are supported',
+      ['localhost'],
+      '-ethUrl: "localhost" is neither a URL, such as http://localhost:8545, nor the whole path of an IPC socket',
+    ],
+    [
+      ['secrets/geth.ipc'],
+      '-ethUrl: "secrets/geth…" is neither a URL, such as http://localhost:8545, nor the whole path of an IPC socket',
+    ],
+    [
+      ['ftp://host:8546/KEY'],
+      '-ethUrl: ftp://host:8546 cannot be used, only http, https, ws, wss and paths of IPC sockets are supported',
     ],
   ]
   for (const [urls, message] of cases) {

@@ -1,14 +1,9 @@
 import type { Clock } from '../../lib/clock.ts'
 import { messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
-import { ChainError } from './chain-error.ts'
-import {
-  headerSchema,
-  isEndpointTrouble,
-  quantitySchema,
-  type RawHeader,
-  RpcEndpoint,
-} from './rpc-endpoint.ts'
+import { ChainError, isUnknownMethod } from './chain-error.ts'
+import { headerSchema, quantitySchema, type RawHeader } from './raw-header.ts'
+import { RpcEndpoint } from './rpc-endpoint.ts'
 
 /** What of the settings concerns the connection to the chain. */
 export interface RpcOptions {
@@ -27,10 +22,13 @@ export type EndpointState =
   | { readonly kind: 'untried' }
   | { readonly kind: 'healthy'; readonly sinceMs: number }
   | {
-      readonly kind: 'down' | 'slow' | 'stale' | 'wrong-chain'
+      readonly kind: EndpointFault
       readonly sinceMs: number
       readonly reason: string
     }
+
+/** What can be wrong with an endpoint: `limited` takes no more requests for now, `refusing` answers what is asked with errors. */
+type EndpointFault = 'down' | 'slow' | 'stale' | 'wrong-chain' | 'limited' | 'refusing'
 
 /** One endpoint as health pages show it. */
 export interface EndpointHealth {
@@ -58,8 +56,23 @@ const FIRST_BACKOFF_MS = 500
 const MAX_BACKOFF_MS = 30_000
 /** When nothing is healthy the endpoints are tried again at most this often, whatever their backoff. */
 const DESPERATE_RETRY_MS = 1_000
-const MAX_ATTEMPTS = 5
-const TRANSIENT_PAUSE_MS = 250
+/** Endpoints in trouble that one request is taken away from. */
+const MAX_TROUBLES = 5
+/** How often a request that all endpoints refuse is asked again: replicas that lag catch up, caches fill (chain.md §3.4). */
+const MAX_ROUNDS = 5
+const FIRST_ROUND_PAUSE_MS = 200
+/** How often a check of an endpoint is asked again. */
+const MAX_PROBE_ROUNDS = 3
+/** How long a request waits for endpoints that limit requests. */
+const PATIENCE_MS = 60_000
+/** An endpoint that is not to be asked for longer than this is told of. */
+const LONG_LIMIT_MS = 5_000
+/** An endpoint that refuses this many requests in a row is left for another. */
+const MAX_REFUSALS = 10
+/** One that answers as many in a row with a server error is left sooner. */
+const MAX_SERVER_ERRORS = 3
+/** A block from further in the future, by this node's clock, says nothing about how old another is. */
+const MAX_AHEAD_MS = 60_000
 /** A settings line with more endpoints than this is a mistake. */
 const MAX_ENDPOINTS = 16
 
@@ -72,6 +85,10 @@ interface Candidate {
   head: RawHeader | null
   advancedAtMs: number
   probing: Promise<void> | null
+  /** Whether it was seen to serve the right chain. */
+  isChecked: boolean
+  /** Requests refused in a row. */
+  refusals: number
 }
 
 /**
@@ -93,7 +110,7 @@ export class Rpc {
       throw new ChainError('bad-endpoint', `-ethUrl needs 1 to ${MAX_ENDPOINTS} URLs, separated by commas`)
     }
     this.#candidates = options.urls.map((url) => ({
-      endpoint: new RpcEndpoint(url),
+      endpoint: new RpcEndpoint(url, needs),
       state: { kind: 'untried' },
       retryAtMs: 0,
       triedAtMs: 0,
@@ -101,6 +118,8 @@ export class Rpc {
       head: null,
       advancedAtMs: 0,
       probing: null,
+      isChecked: false,
+      refusals: 0,
     }))
     this.#chainId = options.chainId
     this.#timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS
@@ -115,27 +134,33 @@ export class Rpc {
     return this.#chainId!
   }
 
-  /** Sends one request, to another endpoint if the first is in trouble. Throws ChainError. */
+  /**
+   * Sends one request: to another endpoint if the first is in trouble or refuses it, later if none takes it now. A
+   * transaction that may have been sent is not sent again: it throws what went wrong. Throws ChainError.
+   */
   request(method: string, params: readonly unknown[] = [], signal?: AbortSignal): Promise<unknown> {
-    return this.pinned((rpc) => rpc.request(method, params), signal)
+    const sinceMs = this.#clock.now()
+    const ask = (candidate: Candidate) => this.#ask(candidate, { method, params, sinceMs, signal })
+    return this.#overEndpoints(ask, {
+      rounds: MAX_ROUNDS,
+      isSending: method === 'eth_sendRawTransaction',
+      signal,
+    })
   }
 
   /** Runs several requests against one endpoint; if it gets into trouble, all of them again against another. */
-  async pinned<Result>(work: (rpc: PinnedRpc) => Promise<Result>, signal?: AbortSignal): Promise<Result> {
-    const failed = new Set<Candidate>()
-    for (let attempt = 1; ; attempt++) {
-      const candidate = await this.#pick(failed, signal)
-      try {
-        return await work({
-          request: (method, params) => candidate.endpoint.request(method, params, this.#timeoutMs, signal),
-          sawHead: (header) => this.#sawHead(candidate, header),
-        })
-      } catch (error) {
-        if (!isEndpointTrouble(error) || attempt >= MAX_ATTEMPTS) throw error
-        failed.add(candidate)
-        await this.#setAside(candidate, error as ChainError, attempt, signal)
-      }
-    }
+  pinned<Result>(work: (rpc: PinnedRpc) => Promise<Result>, signal?: AbortSignal): Promise<Result> {
+    const ask = (candidate: Candidate) =>
+      work({
+        request: (method, params) => this.#insist(candidate, method, params, signal),
+        sawHead: (header) => this.#sawHead(candidate, header),
+      })
+    return this.#overEndpoints(ask, { rounds: 1, isSending: false, signal })
+  }
+
+  /** Closes connections that are kept open. */
+  [Symbol.dispose](): void {
+    for (const { endpoint } of this.#candidates) endpoint.close()
   }
 
   /** The newest block's header, or the one asked for; null when the chain has no such block. */
@@ -157,31 +182,128 @@ export class Rpc {
     }))
   }
 
+  /** Asks one endpoint after the other until one answers, or all have refused `rounds` times. */
+  async #overEndpoints<Result>(
+    ask: (candidate: Candidate) => Promise<Result>,
+    { isSending, rounds, signal }: { rounds: number; isSending: boolean; signal: AbortSignal | undefined },
+  ): Promise<Result> {
+    const sinceMs = this.#clock.now()
+    const failed = new Set<Candidate>()
+    let troubles = 0
+    for (let round = 1; ; ) {
+      const candidate = await this.#pick(failed, signal)
+      try {
+        return await ask(candidate)
+      } catch (error) {
+        if (!(error instanceof ChainError)) throw error
+        if (error.code === 'rpc-limited') {
+          if (this.#clock.now() - sinceMs >= PATIENCE_MS) throw error
+        } else if (isPassing(error) && !(isSending && mayHaveBeenSent(error))) {
+          failed.add(candidate)
+          if (this.#candidates.some((other) => !failed.has(other) && this.#mayServe(other))) continue
+          if (isUnknownMethod(error) || round >= rounds) {
+            if (TROUBLES.has(error.code)) this.#setAside(candidate, error)
+            throw error
+          }
+          failed.clear()
+          await this.#clock.sleep(FIRST_ROUND_PAUSE_MS * 2 ** (round - 1), signal)
+          round++
+        } else if (TROUBLES.has(error.code)) {
+          failed.add(candidate)
+          this.#setAside(candidate, error)
+          if (++troubles >= MAX_TROUBLES || (isSending && mayHaveBeenSent(error))) throw error
+        } else throw error
+      }
+    }
+  }
+
+  /** Asks one endpoint and notes how it did. */
+  async #ask(
+    candidate: Candidate,
+    request: {
+      method: string
+      params: readonly unknown[]
+      sinceMs: number
+      signal?: AbortSignal | undefined
+    },
+  ): Promise<unknown> {
+    const { method, params, sinceMs, signal } = request
+    const options = { timeoutMs: this.#timeoutMs, patienceMs: PATIENCE_MS, sinceMs, signal }
+    try {
+      const result = await candidate.endpoint.request(method, params, options)
+      this.#noteAnswer(candidate)
+      return result
+    } catch (error) {
+      if (error instanceof ChainError) this.#noteError(candidate, error)
+      throw error
+    }
+  }
+
+  /** Asks one endpoint again and again, unless another could be asked instead. */
+  async #insist(
+    candidate: Candidate,
+    method: string,
+    params: readonly unknown[],
+    signal: AbortSignal | undefined,
+  ): Promise<unknown> {
+    const sinceMs = this.#clock.now()
+    for (let round = 1; ; ) {
+      try {
+        return await this.#ask(candidate, { method, params, sinceMs, signal })
+      } catch (error) {
+        if (!(error instanceof ChainError)) throw error
+        const isAlone = !this.#candidates.some((other) => other !== candidate && this.#mayServe(other))
+        const isPatient = this.#clock.now() - sinceMs < PATIENCE_MS
+        if (isAlone && error.code === 'rpc-limited' && isPatient) continue
+        // What is wrong with a range of logs, its own window finds out.
+        const isFinal = !isPassing(error) || method === 'eth_getLogs' || isUnknownMethod(error)
+        if (!isAlone || isFinal || round >= MAX_ROUNDS) throw error
+        await this.#clock.sleep(FIRST_ROUND_PAUSE_MS * 2 ** (round - 1), signal)
+        round++
+      }
+    }
+  }
+
   /**
-   * The first healthy endpoint; if there is none, the others are checked, and a stale one is better than none. Those
-   * that failed in the same request come last: an endpoint may be well and yet not answer this one.
+   * The first endpoint that is well and may be asked now; if there is none, the others are checked; then the one that
+   * may be asked soonest, and a stale one is better than none. Those that failed in the same request come last: an
+   * endpoint may be well and yet not answer this one.
    */
   async #pick(failed: ReadonlySet<Candidate>, signal?: AbortSignal): Promise<Candidate> {
     signal?.throwIfAborted()
-    const healthy = this.#candidates.find((candidate) => isHealthy(candidate) && !failed.has(candidate))
-    if (healthy) {
+    const isFree = (candidate: Candidate) =>
+      isUsable(candidate) && !failed.has(candidate) && candidate.endpoint.pace.blockedMs === 0
+    const free = this.#candidates.find(isFree)
+    if (free) {
       // Better ones are looked at again meanwhile, without making this request wait for them.
-      for (const better of this.#candidates.slice(0, this.#candidates.indexOf(healthy))) {
-        if (!isHealthy(better) && better.retryAtMs <= this.#clock.now()) void this.#probe(better)
+      for (const better of this.#candidates.slice(0, this.#candidates.indexOf(free))) {
+        if (!isUsable(better) && better.retryAtMs <= this.#clock.now()) void this.#probe(better)
       }
-      return healthy
+      return free
     }
     const inTurn = this.#candidates.toSorted((a, b) => Number(failed.has(a)) - Number(failed.has(b)))
-    for (const candidate of inTurn) {
-      const tooSoon = candidate.triedAtMs + DESPERATE_RETRY_MS > this.#clock.now()
-      if (tooSoon && candidate.probing === null) continue
+    const isDesperate = !inTurn.some(isUsable)
+    for (const candidate of inTurn.filter((candidate) => !isUsable(candidate))) {
+      const againAtMs = isDesperate ? candidate.triedAtMs + DESPERATE_RETRY_MS : candidate.retryAtMs
+      if (againAtMs > this.#clock.now() && candidate.probing === null) continue
       await this.#probe(candidate)
       signal?.throwIfAborted()
-      if (isHealthy(candidate)) return candidate
+      if (isFree(candidate)) return candidate
     }
-    const again = inTurn.find(isHealthy) ?? inTurn.find(({ state }) => state.kind === 'stale')
+    const usable = inTurn.filter(isUsable).toSorted((a, b) => {
+      return (
+        Number(failed.has(a)) - Number(failed.has(b)) || a.endpoint.pace.blockedMs - b.endpoint.pace.blockedMs
+      )
+    })
+    const again = usable[0] ?? inTurn.find(({ state }) => state.kind === 'stale')
     if (again) return again
     throw this.#nothingAnswers()
+  }
+
+  /** Whether it may be worth asking instead of another: not where it is known to be in trouble. */
+  #mayServe(candidate: Candidate): boolean {
+    if (isUsable(candidate)) return candidate.endpoint.pace.blockedMs === 0
+    return candidate.state.kind === 'untried' || candidate.retryAtMs <= this.#clock.now()
   }
 
   /** Checks an endpoint's chain and freshness and notes the result; never throws. */
@@ -194,8 +316,7 @@ export class Rpc {
 
   async #check(candidate: Candidate): Promise<void> {
     candidate.triedAtMs = this.#clock.now()
-    const request: ChainRequest = (method, params) =>
-      candidate.endpoint.request(method, params, Math.min(PROBE_TIMEOUT_MS, this.#timeoutMs))
+    const request: ChainRequest = (method, params) => this.#probeRequest(candidate, method, params)
     try {
       const chainId = Number(parseQuantity('eth_chainId', await request('eth_chainId', [])))
       this.#chainId ??= chainId
@@ -205,22 +326,59 @@ export class Rpc {
           `${candidate.endpoint.label} serves chain ${chainId}, this node is on chain ${this.#chainId}`,
         )
       }
+      candidate.isChecked = true
       const header = await fetchHeader(request, 'latest')
       if (header === null) throw new ChainError('bad-answer', `${candidate.endpoint.label} has no blocks`)
       this.#noteHead(candidate, header)
       if (this.#isBehind(header)) return this.#fail(candidate, 'stale', this.#behindText(candidate, header))
-      if (isHealthy(candidate)) return
-      if (candidate.state.kind !== 'untried') {
-        this.#log.info('RPC endpoint usable again', { endpoint: candidate.endpoint.label })
-      }
-      candidate.state = { kind: 'healthy', sinceMs: this.#clock.now() }
-      candidate.backoffMs = 0
+      this.#noteHealthy(candidate)
     } catch (error) {
       this.#fail(candidate, kindOf(error), messageOf(error))
     }
   }
 
-  #fail(candidate: Candidate, kind: 'down' | 'slow' | 'stale' | 'wrong-chain', reason: string): void {
+  /** A check takes little time, but is not given up for one refusal. */
+  async #probeRequest(candidate: Candidate, method: string, params: readonly unknown[]): Promise<unknown> {
+    const timeoutMs = Math.min(PROBE_TIMEOUT_MS, this.#timeoutMs)
+    for (let round = 1; ; round++) {
+      try {
+        return await candidate.endpoint.request(method, params, { timeoutMs, patienceMs: PROBE_TIMEOUT_MS })
+      } catch (error) {
+        const isFinal = !(error instanceof ChainError) || !isPassing(error) || isUnknownMethod(error)
+        if (isFinal || round >= MAX_PROBE_ROUNDS) throw error
+        await this.#clock.sleep(FIRST_ROUND_PAUSE_MS)
+      }
+    }
+  }
+
+  #noteHealthy(candidate: Candidate): void {
+    if (candidate.state.kind === 'healthy') return
+    if (candidate.state.kind !== 'untried') {
+      this.#log.info('RPC endpoint usable again', { endpoint: candidate.endpoint.label })
+    }
+    candidate.state = { kind: 'healthy', sinceMs: this.#clock.now() }
+  }
+
+  #noteAnswer(candidate: Candidate): void {
+    candidate.refusals = 0
+    candidate.backoffMs = 0
+    if (candidate.state.kind === 'limited') this.#noteHealthy(candidate)
+  }
+
+  #noteError(candidate: Candidate, error: ChainError): void {
+    const { blockedMs } = candidate.endpoint.pace
+    if (error.code === 'rpc-limited' && blockedMs > LONG_LIMIT_MS) {
+      this.#fail(candidate, 'limited', error.message)
+    } else if (isPassing(error)) {
+      candidate.refusals++
+      if (candidate.refusals < (error.code === 'rpc-refused' ? MAX_REFUSALS : MAX_SERVER_ERRORS)) return
+      const others = this.#candidates.some((other) => other !== candidate && this.#mayServe(other))
+      if (others && isUsable(candidate)) this.#fail(candidate, kindOf(error), error.message)
+      candidate.refusals = 0
+    }
+  }
+
+  #fail(candidate: Candidate, kind: EndpointFault, reason: string): void {
     if (candidate.state.kind !== kind) {
       this.#log.warn('RPC endpoint not usable', { endpoint: candidate.endpoint.label, kind, reason })
       candidate.state = { kind, sinceMs: this.#clock.now(), reason }
@@ -229,17 +387,7 @@ export class Rpc {
     candidate.retryAtMs = this.#clock.now() + candidate.backoffMs
   }
 
-  async #setAside(
-    candidate: Candidate,
-    error: ChainError,
-    attempt: number,
-    signal?: AbortSignal,
-  ): Promise<void> {
-    const others = this.#candidates.some((other) => other !== candidate && isHealthy(other))
-    if (error.code === 'rpc-refused' && !others) {
-      // Limits and lagging replicas pass by themselves (chain.md §3.4).
-      return this.#clock.sleep(TRANSIENT_PAUSE_MS * attempt, signal)
-    }
+  #setAside(candidate: Candidate, error: ChainError): void {
     this.#fail(candidate, kindOf(error), error.message)
     // A server that was restarted cuts the connections kept open to it: one look at once tells it from one that is gone.
     candidate.triedAtMs = 0
@@ -267,7 +415,9 @@ export class Rpc {
       candidate.advancedAtMs = this.#clock.now()
     }
     candidate.head = header
-    if (header.timestamp > this.#newestTimestamp) this.#newestTimestamp = header.timestamp
+    // A time to come would make every other endpoint look old.
+    const isPast = header.timestamp * 1_000n <= BigInt(this.#clock.now() + MAX_AHEAD_MS)
+    if (isPast && header.timestamp > this.#newestTimestamp) this.#newestTimestamp = header.timestamp
   }
 
   #isBehind(header: RawHeader): boolean {
@@ -313,12 +463,40 @@ export function toQuantity(value: bigint): `0x${string}` {
   return `0x${value.toString(16)}`
 }
 
+/** Errors that say nothing about the question: another endpoint may answer it. */
+const TROUBLES: ReadonlySet<string> = new Set(['rpc-unreachable', 'rpc-timeout', 'bad-answer', 'wrong-chain'])
+
+/** What may well pass by itself: a refusal that is no verdict, a server's error. */
+function isPassing({ code, details }: ChainError): boolean {
+  return code === 'rpc-refused' || (code === 'rpc-unreachable' && Number(details.status) >= 500)
+}
+
+/** Whether a transaction may have arrived although no answer to it did. */
+function mayHaveBeenSent({ code, details }: ChainError): boolean {
+  return TROUBLES.has(code) && details.wasSent !== false
+}
+
 function isHealthy(candidate: Candidate): boolean {
   return candidate.state.kind === 'healthy'
 }
 
-function kindOf(error: unknown): 'down' | 'slow' | 'wrong-chain' {
-  if (error instanceof ChainError && error.code === 'rpc-timeout') return 'slow'
-  if (error instanceof ChainError && error.code === 'wrong-chain') return 'wrong-chain'
-  return 'down'
+/** Whether it can be asked, if not perhaps at once. */
+function isUsable({ isChecked, state }: Candidate): boolean {
+  return state.kind === 'healthy' || (state.kind === 'limited' && isChecked)
+}
+
+function kindOf(error: unknown): EndpointFault {
+  if (!(error instanceof ChainError)) return 'down'
+  switch (error.code) {
+    case 'rpc-timeout':
+      return 'slow'
+    case 'wrong-chain':
+      return 'wrong-chain'
+    case 'rpc-limited':
+      return 'limited'
+    case 'rpc-refused':
+      return 'refusing'
+    default:
+      return 'down'
+  }
 }
