@@ -408,3 +408,19 @@ test('a ticket that the chain keeps calling invalid is refused', async (t) => {
   await w.rest()
   assert.equal(w.happened.at(-1), 'refused invalid')
 })
+
+test('tickets that are simulated at the same moment go on their way together', async (t) => {
+  const w = await world(t)
+  const gate = Promise.withResolvers<void>()
+  const { simulate } = w.chain
+  w.chain.simulate = async (ticket) => {
+    await gate.promise
+    return simulate.call(w.chain, ticket)
+  }
+  const tickets = [await w.won(), await w.won(), await w.won()]
+  for (const ticket of tickets) await w.node.redeemer.queue(ticket)
+  await w.rest()
+  gate.resolve()
+  await w.rest()
+  for (const ticket of tickets) assert.equal((await w.stateOf(ticket)).kind, 'submitted')
+})

@@ -337,7 +337,9 @@ export class Redeemer implements Service {
     const endings = this.#claims.endings(entry.ticket.sender)
     const simulation = await chain.simulate(entry.ticket)
     if (simulation.kind === 'reverts') return this.#explain(entry, simulation.reason)
-    const funds = await this.#fundsBeside(entry)
+    // Without waiting where none is on its way: one that is decided meanwhile is to be seen by this decision.
+    const funds =
+      this.#claims.others(entry) === 0n ? 0n : await this.#needs.senders.currentFunds(entry.ticket.sender)
     if (this.#claims.endings(entry.ticket.sender) !== endings) return
     const decision = decideRedemption({
       faceValue: entry.ticket.faceValue,
@@ -349,12 +351,6 @@ export class Redeemer implements Service {
     })
     if (decision !== 'redeem') return this.#postpone(entry, decision)
     await this.#redeem(entry, signal)
-  }
-
-  /** The sender's funds, where they matter: while others of its tickets are on their way. */
-  async #fundsBeside(entry: Entry): Promise<bigint> {
-    if (this.#claims.others(entry) === 0n) return 0n
-    return this.#needs.senders.currentFunds(entry.ticket.sender)
   }
 
   async #redeem(entry: Entry, signal: AbortSignal): Promise<void> {
