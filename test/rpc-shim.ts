@@ -172,7 +172,8 @@ export class RpcShim implements AsyncDisposable {
     } catch (error) {
       if (error instanceof HttpFault) throw error
       const fault = error instanceof RpcFault ? error : new RpcFault(-32000, messageOf(error))
-      if (fault.status !== 200 && !isBatched) throw fault
+      // Its HTTP status is that of the whole answer.
+      if (fault.status !== 200) throw fault
       return errorAnswer(id, fault)
     }
   }
