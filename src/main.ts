@@ -7,6 +7,7 @@ import { systemClock } from './lib/clock.ts'
 import { systemDice } from './lib/dice.ts'
 import { isAbort, NodeError } from './lib/errors.ts'
 import { levelOfVerbosity, openLog } from './lib/log.ts'
+import { foldRepeats } from './lib/log-fold.ts'
 import { runStatus } from './status-command.ts'
 import { promptAtTerminal } from './terminal.ts'
 
@@ -68,7 +69,8 @@ async function runAsNode(): Promise<void> {
     process.on('SIGINT', () => stop.abort())
     // Asked a second time it does not wait any more.
     process.on('SIGTERM', () => (drain.signal.aborted ? stop.abort() : drain.abort()))
-    const log = openLog({ level: levelOfVerbosity(settings.verbosity), pretty: true })
+    const written = openLog({ level: levelOfVerbosity(settings.verbosity), pretty: true })
+    const log = foldRepeats(written, systemClock)
     try {
       // A node's parts take a while to load, and only a node needs them.
       const { runNode } = await import('./node.ts')
