@@ -48,6 +48,8 @@ export async function runNode(
   let facts: StatusFacts | null = null
   let hasStarted = false
   let waitingFor: string | null = settings.chain ? 'the account and the chain' : 'the start of its parts'
+  // Closed last: services may ask until they have stopped.
+  using connections = new DisposableStack()
   await using supervisor = new Supervisor()
   // First, so that one can see what a node that has not started yet is waiting for.
   const routes = {
@@ -66,7 +68,7 @@ export async function runNode(
     new ControlApi({ ...settings.controlBind, token: settings.secrets.controlToken }, { routes, log }),
   )
 
-  const chain = settings.chain ? await openChain(settings, around, signal) : null
+  const chain = settings.chain ? await openChain(settings, { ...around, connections }, signal) : null
   if (signal.aborted) return
   const machine =
     settings.transcoder && !around.media ? await lookAt(settings.transcoder, log, signal) : undefined
@@ -120,7 +122,7 @@ async function lookAt(settings: TranscoderSettings, log: Log, signal: AbortSigna
 /** Unlocks the account and finds the contracts. Waits some time for a chain that does not answer. */
 async function openChain(
   settings: Settings,
-  around: NodeSurroundings,
+  around: NodeSurroundings & { readonly connections: DisposableStack },
   signal: AbortSignal,
 ): Promise<ChainAccess> {
   const { urls, controller, keystorePath, account } = settings.chain!
@@ -134,7 +136,9 @@ async function openChain(
     around,
   )
   const expected = settings.network.chainId
-  const rpc = new Rpc({ urls, chainId: expected === null ? null : Number(expected) }, around)
+  const rpc = around.connections.use(
+    new Rpc({ urls, chainId: expected === null ? null : Number(expected) }, around),
+  )
   const { chainId, addresses } = await connectChain({ ...around, rpc }, controller, signal)
   around.log.info('on chain', { chainId, account: wallet.address, controller })
   return { wallet, rpc, chainId: BigInt(chainId), addresses }

@@ -1,4 +1,5 @@
 import type { Address } from '../lib/crypto.ts'
+import { isSocketPath } from '../lib/socket-path.ts'
 import { type Bind, isLoopback, parseBind, printBind } from './addresses.ts'
 import { refuseWhatNeedsAChain } from './checks.ts'
 import { type LoadedFlags, shown } from './load.ts'
@@ -166,13 +167,16 @@ function readMaxSessions(reading: Reading, roles: ReadonlySet<Role>): number | '
 function readChain(reading: Reading, network: Network): ChainSettings {
   const { flags } = reading
   const urls = entries(flags.ethUrl)
-  const at = urls.findIndex((url) => !isUrl(url, ['http:', 'https:', 'ws:', 'wss:']))
+  const at = urls.findIndex((url) => !isSocketPath(url) && !isUrl(url, ['http:', 'https:', 'ws:', 'wss:']))
   if (urls.length === 0) {
     throw refusal(`-network ${network.name} needs -ethUrl, the JSON-RPC endpoint of the chain`)
   }
   // The entry itself may be a key, and is not shown.
-  if (at >= 0)
-    throw refusal(`entry ${at + 1} of ${reading.spelled('ethUrl')} is no http, https, ws or wss URL`)
+  if (at >= 0) {
+    throw refusal(
+      `entry ${at + 1} of ${reading.spelled('ethUrl')} is neither an http, https, ws or wss URL nor the path of an IPC socket`,
+    )
+  }
   const minGasPrice = flags.minGasPrice ?? network.minGasPrice
   for (const name of ['gasLimit', 'maxGasPrice', 'minGasPrice'] as const) {
     if ((flags[name] ?? 0n) < 0n) throw refusal(`${reading.spelled(name)} is at least 0, not ${flags[name]}`)

@@ -1,4 +1,5 @@
 import { messageOf } from '../../lib/errors.ts'
+import { isSocketPath } from '../../lib/socket-path.ts'
 import { ChainError } from './chain-error.ts'
 import { SocketTransport } from './rpc-socket.ts'
 
@@ -40,12 +41,12 @@ export const MAX_ANSWER_BYTES = 64 * 1024 * 1024
  * ChainError `bad-endpoint`.
  */
 export function openTransport(text: string): RpcTransport {
-  if (text.startsWith('/')) return SocketTransport.ipc(text)
+  if (isSocketPath(text)) return SocketTransport.ipc(text)
   const url = URL.canParse(text) ? new URL(text) : null
   if (url === null || url.host === '') {
     throw new ChainError(
       'bad-endpoint',
-      `-ethUrl: ${shorten(text)} is neither a URL, such as http://localhost:8545, nor the whole path of an IPC socket`,
+      `-ethUrl: ${shorten(text)} is neither a URL, such as http://localhost:8545, nor the path of an IPC socket`,
     )
   }
   switch (url.protocol) {
