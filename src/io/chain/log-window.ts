@@ -41,6 +41,7 @@ export class LogWindow {
    * where its size may have been the cause.
    */
   async fetch(request: ChainRequest, from: bigint, last: bigint): Promise<{ logs: RawLog[]; to: bigint }> {
+    let mayLag = true
     for (;;) {
       const end = from + this.#size - 1n
       const to = end < last ? end : last
@@ -49,8 +50,14 @@ export class LogWindow {
         if (to === end) this.#noteWorked()
         return { logs, to }
       } catch (error) {
-        if (to === from || !(error instanceof ChainError)) throw error
+        if (!(error instanceof ChainError)) throw error
         const isRefused = error.code === 'rpc-refused' || error.code === 'rejected'
+        // A replica that lags refuses the newest blocks: the next one that is asked may have them.
+        if (isRefused && to === last && mayLag) {
+          mayLag = false
+          continue
+        }
+        if (to === from) throw error
         if (isRefused || mayBeTooMuch(error)) this.#size = smaller(this.#size, (to - from + 1n) / 2n)
         if (!isRefused) throw error
         this.#allowed = this.#size

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { ChainError } from './chain-error.ts'
 
 /** A block as raw JSON: generic block types drop the L1 number (chain.md §10). */
 export interface RawHeader {
@@ -48,3 +49,35 @@ export const headerSchema = z
 
 /** A quantity as JSON-RPC writes it. */
 export const quantitySchema = quantity
+
+/** Asks one method of the chain. */
+export type ChainRequest = (method: string, params: readonly unknown[]) => Promise<unknown>
+
+/** A header by number, or the newest; null when there is none. */
+export async function fetchHeader(
+  request: ChainRequest,
+  block: bigint | 'latest',
+): Promise<RawHeader | null> {
+  const tag = block === 'latest' ? block : toQuantity(block)
+  return headerOf(await request('eth_getBlockByNumber', [tag, false]))
+}
+
+/** The header in an answer about a block; null when there is no such block. Throws ChainError `bad-answer`. */
+export function headerOf(raw: unknown): RawHeader | null {
+  if (raw === null) return null
+  const parsed = headerSchema.safeParse(raw)
+  if (!parsed.success) throw new ChainError('bad-answer', 'the RPC answered with a block that has no header')
+  return parsed.data
+}
+
+/** Reads a quantity out of an answer. */
+export function parseQuantity(method: string, answer: unknown): bigint {
+  const parsed = quantitySchema.safeParse(answer)
+  if (!parsed.success) throw new ChainError('bad-answer', `the RPC answered ${method} with something else`)
+  return parsed.data
+}
+
+/** Writes a quantity as JSON-RPC wants it. */
+export function toQuantity(value: bigint): `0x${string}` {
+  return `0x${value.toString(16)}`
+}

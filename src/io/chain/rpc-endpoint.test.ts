@@ -68,7 +68,7 @@ test('a first endpoint that is of no use is passed over for one that is', async 
     const rpc = connect([first.url, second.url])
     const started = Date.now()
     assert.equal((await balances(rpc, 60)).length, 60, habit.name)
-    assert.ok(Date.now() - started < 10_000, habit.name)
+    assert.ok(Date.now() - started < 40_000, habit.name)
     assert.ok(second.requests > 0, habit.name)
   }
 })

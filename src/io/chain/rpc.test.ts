@@ -8,7 +8,8 @@ import { eventually } from '../../../test/until.ts'
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import { silentLog } from '../../lib/log.ts'
 import type { ChainError } from './chain-error.ts'
-import { Rpc, type RpcOptions } from './rpc.ts'
+import type { RpcOptions } from './endpoint-pool.ts'
+import { Rpc } from './rpc.ts'
 
 let anvil: Anvil
 
