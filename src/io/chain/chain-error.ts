@@ -127,7 +127,9 @@ export function isUnknownMethod(error: ChainError): boolean {
     error.code === 'rpc-refused' &&
     (rpcCode === -32601 ||
       rpcCode === -32004 ||
-      /method.*(not|un)[ -]?(found|supported|available|allowed|implemented)/i.test(String(text)))
+      /method.*not (found|supported|available|allowed|implemented)|unsupported method|unknown method/i.test(
+        String(text),
+      ))
   )
 }
 
