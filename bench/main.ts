@@ -14,6 +14,11 @@ const benches: Readonly<Record<string, { about: string; run: () => Promise<unkno
     about: 'how many winning tickets a redeemer gets into a block, and at what gas, alone and in batches',
     run: () => import('./redeem.ts'),
   },
+  rpc: {
+    about:
+      'how much a redeemer asks of its RPC endpoint, idle and for each ticket, and behind 15 requests a second',
+    run: () => import('./rpc.ts'),
+  },
   transcode: {
     about: 'how fast the engine transcodes beside FFmpeg’s command line (ROUNDS=3; needs ffmpeg)',
     run: () => import('./transcode.ts'),

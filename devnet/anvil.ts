@@ -13,6 +13,8 @@ export interface AnvilOptions {
   readonly chainId?: number
   /** Seconds between blocks; absent: a block for each transaction. */
   readonly blockTimeS?: number
+  /** Path of a socket on which it answers too. */
+  readonly ipc?: string
   /** Aborting it ends the process. */
   readonly signal?: AbortSignal
 }
@@ -50,6 +52,7 @@ export class Anvil implements AsyncDisposable {
     const args = ['--host', '127.0.0.1', '--port', String(options.port ?? 0), '--chain-id', String(chainId)]
     args.push('--prune-history', String(PAST_STATES), '--cache-path', tmpdir())
     if (options.blockTimeS) args.push('--block-time', String(options.blockTimeS))
+    if (options.ipc) args.push('--ipc', options.ipc)
     const child = spawnLeashed(anvilBinary(), args)
     const port = await listeningPort(child).catch((error) => {
       void release(child)

@@ -8,6 +8,7 @@ import { systemClock } from './lib/clock.ts'
 import { systemDice } from './lib/dice.ts'
 import { isAbort, NodeError } from './lib/errors.ts'
 import { levelOfVerbosity, openLog } from './lib/log.ts'
+import { foldRepeats } from './lib/log-fold.ts'
 import { runStatus } from './status-command.ts'
 import { promptAtTerminal } from './terminal.ts'
 
@@ -84,7 +85,8 @@ async function runAsNode(): Promise<void> {
       process.on(name, () => (drain.signal.aborted ? stop.abort() : drain.abort()))
     // Log rotators send it by default; unheard it ends a process.
     process.on('SIGUSR2', () => {})
-    const log = openLog({ level: levelOfVerbosity(settings.verbosity), pretty: true })
+    const written = openLog({ level: levelOfVerbosity(settings.verbosity), pretty: true })
+    const log = foldRepeats(written, systemClock)
     try {
       // A node's parts take a while to load, and only a node needs them.
       const { runNode } = await import('./node.ts')

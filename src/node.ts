@@ -51,6 +51,8 @@ export async function runNode(
   let facts: StatusFacts | null = null
   let hasStarted = false
   let waitingFor: string | null = settings.chain ? 'the account and the chain' : 'the start of its parts'
+  // Closed last: services may ask until they have stopped.
+  using connections = new DisposableStack()
   await using supervisor = new Supervisor()
   // First, so that one can see what a node that has not started yet is waiting for.
   const routes = {
@@ -72,7 +74,7 @@ export async function runNode(
   const doesMedia = !around.media && (settings.transcoder !== null || settings.gateway !== null)
   const sandbox = doesMedia ? await Sandbox.open({ mode: settings.mediaSandbox, log }) : null
   if (signal.aborted) return
-  const chain = settings.chain ? await openChain(settings, around, signal) : null
+  const chain = settings.chain ? await openChain(settings, { ...around, connections }, signal) : null
   if (signal.aborted) return
   const media = sandbox ? await lookAt(settings.transcoder, { log, sandbox, signal }) : {}
   if (signal.aborted) return
@@ -144,7 +146,7 @@ async function lookAt(
 /** Unlocks the account and finds the contracts. Waits some time for a chain that does not answer. */
 async function openChain(
   settings: Settings,
-  around: NodeSurroundings,
+  around: NodeSurroundings & { readonly connections: DisposableStack },
   signal: AbortSignal,
 ): Promise<ChainAccess> {
   const { urls, controller, keystorePath, account } = settings.chain!
@@ -158,7 +160,9 @@ async function openChain(
     around,
   )
   const expected = settings.network.chainId
-  const rpc = new Rpc({ urls, chainId: expected === null ? null : Number(expected) }, around)
+  const rpc = around.connections.use(
+    new Rpc({ urls, chainId: expected === null ? null : Number(expected) }, around),
+  )
   const { chainId, addresses } = await connectChain({ ...around, rpc }, controller, signal)
   around.log.info('on chain', { chainId, account: wallet.address, controller })
   return { wallet, rpc, chainId: BigInt(chainId), addresses }

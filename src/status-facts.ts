@@ -1,6 +1,6 @@
 import type { OrchestratorState } from './domain/chain.ts'
 import { callsLeft } from './domain/reward.ts'
-import type { EndpointHealth } from './io/chain/rpc.ts'
+import type { EndpointHealth } from './io/chain/endpoint-pool.ts'
 import type { FigureReading, Sample } from './io/http/metrics.ts'
 import type { Hex } from './lib/bytes.ts'
 import { type Clock, settle } from './lib/clock.ts'

@@ -1,3 +1,6 @@
+import { numberToHex } from 'viem'
+import { readResults, unpackCalls, writeResults } from '../src/io/chain/many-calls.ts'
+import type { Hex } from '../src/lib/bytes.ts'
 import type { Dice } from '../src/lib/dice.ts'
 import { seededDice } from '../src/lib/dice.ts'
 import {
@@ -43,7 +46,8 @@ export function startHabits(
         }),
       ({ forward, method, params }) => forward(method, params),
     )(request)
-  return RpcShim.start(chainUrl, intercept, habits.find(({ batches }) => batches)?.batches)
+  const batches = habits.find((habit) => habit.batches)?.batches ?? 'answered'
+  return RpcShim.start(chainUrl, { intercept, batches, opensCalls: false })
 }
 
 /** Methods that read state and change nothing. */
@@ -351,19 +355,28 @@ function changedHeaders(name: string, change: (block: Record<string, unknown>) =
   }
 }
 
-/** Lies about one view of a contract for a while. */
+/** Lies about one view of a contract for a while, also where it is one of several in a request. */
 function lies(name: string, times: number, selector: string, lie: (truth: bigint) => bigint): Habit {
   return {
     name,
     begin: () => {
       let told = 0
+      const changed = (data: string, answer: Hex): Hex => {
+        if (!data.startsWith(selector) || answer === '0x' || told++ >= times) return answer
+        return numberToHex(lie(BigInt(answer)), { size: 32 })
+      }
       return async ({ forward, method, params }) => {
         const answer = await forward()
-        const [call] = params as [{ data?: string } | undefined]
-        if (method !== 'eth_call' || !call?.data?.startsWith(selector) || told++ >= times) return answer
-        return `0x${lie(BigInt(String(answer)))
-          .toString(16)
-          .padStart(64, '0')}`
+        if (method !== 'eth_call') return answer
+        const [{ data = '0x', to }] = params as [{ to?: string; data?: Hex }]
+        const views = to === undefined ? unpackCalls(data) : null
+        if (!views) return changed(data, answer as Hex)
+        const results = readResults(answer, views.length) ?? []
+        return writeResults(
+          results.map((result, i) => {
+            return result.success ? { ...result, data: changed(views[i]!.data, result.data) } : result
+          }),
+        )
       }
     },
   }

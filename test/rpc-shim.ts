@@ -1,5 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { encodeErrorResult, parseAbi } from 'viem'
+import { type CallResult, unpackCalls, type ViewCall, writeResults } from '../src/io/chain/many-calls.ts'
+import type { Hex } from '../src/lib/bytes.ts'
 import { messageOf } from '../src/lib/errors.ts'
 
 /** A request as it passes; `forward` asks the real endpoint, for something else if told so. */
@@ -54,6 +57,16 @@ export type BatchManner = 'answered' | 'http-400' | 'one-error' | 'item-errors'
 /** What is done with each request. Answering `undefined` cuts the connection; throw a fault to answer with it. */
 export type Intercept = (request: PassingRequest) => Promise<unknown>
 
+/** How a shim behaves. */
+export interface ShimOptions {
+  /** Absent: everything passes. */
+  readonly intercept?: Intercept
+  /** Absent: answered. */
+  readonly batches?: BatchManner
+  /** Whether calls of views made by one request are intercepted each for itself; absent: they are. */
+  readonly opensCalls?: boolean
+}
+
 interface JsonRpc {
   readonly id: unknown
   readonly method: string
@@ -63,6 +76,7 @@ interface JsonRpc {
 /** Stands between a node and an RPC endpoint and changes, fails or delays what passes. */
 export class RpcShim implements AsyncDisposable {
   readonly #server: Server
+  readonly #opensCalls: boolean
   readonly #target: () => string
   /** Replace it at will. */
   intercept: Intercept
@@ -72,11 +86,14 @@ export class RpcShim implements AsyncDisposable {
   readonly asked = new Map<string, number>()
   /** HTTP requests. */
   posts = 0
+  /** Calls of views, alone or several in one request. */
+  calls = 0
 
-  private constructor(target: () => string, intercept?: Intercept, batches: BatchManner = 'answered') {
+  private constructor(target: () => string, options: ShimOptions) {
     this.#target = target
-    this.intercept = intercept ?? ((request) => request.forward())
-    this.batches = batches
+    this.intercept = options.intercept ?? ((request) => request.forward())
+    this.batches = options.batches ?? 'answered'
+    this.#opensCalls = options.opensCalls ?? true
     this.#server = createServer((incoming, outgoing) => {
       this.#serve(incoming, outgoing).catch(() => incoming.socket.destroy())
     })
@@ -85,10 +102,10 @@ export class RpcShim implements AsyncDisposable {
   /** The target may become known only later. */
   static async start(
     target: string | (() => string),
-    intercept?: Intercept,
-    batches?: BatchManner,
+    options: Intercept | ShimOptions = {},
   ): Promise<RpcShim> {
-    const shim = new RpcShim(typeof target === 'string' ? () => target : target, intercept, batches)
+    const all = typeof options === 'function' ? { intercept: options } : options
+    const shim = new RpcShim(typeof target === 'string' ? () => target : target, all)
     await new Promise<void>((resolve) => shim.#server.listen(0, '127.0.0.1', resolve))
     return shim
   }
@@ -144,16 +161,52 @@ export class RpcShim implements AsyncDisposable {
   async #answer({ id, method, params }: JsonRpc, isBatched: boolean): Promise<unknown> {
     this.asked.set(method, (this.asked.get(method) ?? 0) + 1)
     const forward = (instead = method, by = params) => ask(this.#target(), instead, by)
+    const views = method === 'eth_call' ? viewsIn(params) : []
+    this.calls += views.length
     try {
-      const result = await this.intercept({ method, params, isBatched, forward })
+      const result =
+        views.length > 1 && this.#opensCalls
+          ? await this.#answerViews(views, params[1])
+          : await this.intercept({ method, params, isBatched, forward })
       return result === undefined ? undefined : { jsonrpc: '2.0', id, result }
     } catch (error) {
       if (error instanceof HttpFault) throw error
       const fault = error instanceof RpcFault ? error : new RpcFault(-32000, messageOf(error))
-      if (fault.status !== 200 && !isBatched) throw fault
+      // Its HTTP status is that of the whole answer.
+      if (fault.status !== 200) throw fault
       return errorAnswer(id, fault)
     }
   }
+
+  async #answerViews(views: readonly ViewCall[], block: unknown): Promise<unknown> {
+    const results = await Promise.all(
+      views.map(async (view): Promise<CallResult | undefined> => {
+        const params = [view, block]
+        const forward = (method = 'eth_call', by: readonly unknown[] = params) =>
+          ask(this.#target(), method, by)
+        try {
+          const data = await this.intercept({ method: 'eth_call', params, isBatched: false, forward })
+          return data === undefined ? undefined : { success: true, data: data as Hex }
+        } catch (error) {
+          if (!(error instanceof RpcFault) || error.code !== 3) throw error
+          return { success: false, data: (error.data as Hex | undefined) ?? revertOf(error.message) }
+        }
+      }),
+    )
+    return results.includes(undefined) ? undefined : writeResults(results as CallResult[])
+  }
+}
+
+/** What a call asks: one view, or the several that were packed into it. */
+function viewsIn(params: readonly unknown[]): ViewCall[] {
+  const [{ data, to }] = params as [{ to?: Hex; data?: Hex }]
+  if (to !== undefined || data === undefined) return [{ to, data } as ViewCall]
+  return unpackCalls(data) ?? []
+}
+
+function revertOf(message: string): Hex {
+  const abi = parseAbi(['error Error(string)'])
+  return encodeErrorResult({ abi, errorName: 'Error', args: [message.replace(/^execution reverted: /, '')] })
 }
 
 function errorAnswer(id: unknown, { code, data, message }: RpcFault): unknown {

@@ -176,9 +176,14 @@ export const flags = {
   j: bool(false, 'every role', 'Print the flags as JSON and end.'),
 
   // Every role on chain
-  ethUrl: text('', 'every role on chain', 'JSON-RPC endpoints of the chain, the preferred one first.', {
-    value: 'URL,…',
-  }),
+  ethUrl: text(
+    '',
+    'every role on chain',
+    'JSON-RPC endpoints of the chain, the preferred one first: http, https, ws or wss URLs, or paths of IPC sockets.',
+    {
+      value: 'URL,…',
+    },
+  ),
   ethAcctAddr: text('', 'every role on chain', 'The account to use. Empty: the first of the keystore.', {
     value: 'ADDRESS',
   }),

@@ -1,5 +1,6 @@
 import type { Address } from '../lib/crypto.ts'
 import { bracketed, isLoopback } from '../lib/hosts.ts'
+import { isSocketPath } from '../lib/socket-path.ts'
 import { type Bind, parseBind, printBind } from './addresses.ts'
 import { refuseWhatNeedsAChain } from './checks.ts'
 import { type LoadedFlags, shown } from './load.ts'
@@ -172,13 +173,16 @@ function readChain(reading: Reading, network: Network): ChainSettings {
       `entry ${bare + 1} of ${reading.spelled('ethUrl')} has an IPv6 address without brackets: write it as in http://[::1]:8545`,
     )
   }
-  const at = urls.findIndex((url) => !isUrl(url, ['http:', 'https:', 'ws:', 'wss:']))
+  const at = urls.findIndex((url) => !isSocketPath(url) && !isUrl(url, ['http:', 'https:', 'ws:', 'wss:']))
   if (urls.length === 0) {
     throw refusal(`-network ${network.name} needs -ethUrl, the JSON-RPC endpoint of the chain`)
   }
   // The entry itself may be a key, and is not shown.
-  if (at >= 0)
-    throw refusal(`entry ${at + 1} of ${reading.spelled('ethUrl')} is no http, https, ws or wss URL`)
+  if (at >= 0) {
+    throw refusal(
+      `entry ${at + 1} of ${reading.spelled('ethUrl')} is neither an http, https, ws or wss URL nor the path of an IPC socket`,
+    )
+  }
   const minGasPrice = flags.minGasPrice ?? network.minGasPrice
   for (const name of ['gasLimit', 'maxGasPrice', 'minGasPrice'] as const) {
     if ((flags[name] ?? 0n) < 0n) throw refusal(`${reading.spelled(name)} is at least 0, not ${flags[name]}`)

@@ -221,11 +221,11 @@ describe('settings of an orchestrator', () => {
       initializeRoundMaxDelayMs: 30_000,
     })
     const { chain } = settings(
-      `-network mainnet -ethUrl http://a,,wss://b,http://a -ethAcctAddr ${X.toLowerCase()} -reward=false -gateway -gasLimit 9 -maxGasPrice 2_000_000_000`,
+      `-network mainnet -ethUrl http://a,,wss://b,/run/geth.ipc,http://a -ethAcctAddr ${X.toLowerCase()} -reward=false -gateway -gasLimit 9 -maxGasPrice 2_000_000_000`,
     )
     assert.deepEqual(
       [chain!.urls, chain!.account, chain!.reward, chain!.minGasPrice, chain!.gasLimit, chain!.maxGasPrice],
-      [['http://a', 'wss://b'], X, 'off', 1_000_000_000n, 9n, 2_000_000_000n],
+      [['http://a', 'wss://b', '/run/geth.ipc'], X, 'off', 1_000_000_000n, 9n, 2_000_000_000n],
     )
   })
 
@@ -559,7 +559,7 @@ describe('a sentence refuses', () => {
     // Chain (#14)
     [
       `-gateway ${CHAIN.replace('http://127.0.0.1:8545', 'http://a,my-key')}`,
-      'entry 2 of -ethUrl is no http, https, ws or wss URL',
+      'entry 2 of -ethUrl is neither an http, https, ws or wss URL nor the path of an IPC socket',
     ],
     [
       `${CHAIN} -gateway -ethAcctAddr 0x7099`,

@@ -533,3 +533,19 @@ test('a ticket that the chain calls invalid is refused only if it is', async (t)
   await w.mine(10 + CONFIRMED, 30_000)
   assert.equal((await w.stateOf(good)).kind, 'redeemed')
 })
+
+test('tickets that are simulated at the same moment go on their way together', async (t) => {
+  const w = await world(t)
+  const gate = Promise.withResolvers<void>()
+  const { simulate } = w.chain
+  w.chain.simulate = async (ticket) => {
+    await gate.promise
+    return simulate.call(w.chain, ticket)
+  }
+  const tickets = [await w.won(), await w.won(), await w.won()]
+  for (const ticket of tickets) await w.node.redeemer.queue(ticket)
+  await w.rest()
+  gate.resolve()
+  await w.rest()
+  for (const ticket of tickets) assert.equal((await w.stateOf(ticket)).kind, 'submitted')
+})

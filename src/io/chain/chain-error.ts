@@ -8,7 +8,9 @@ export type ChainFault =
   | 'rpc-unreachable'
   /** An endpoint did not answer in time. */
   | 'rpc-timeout'
-  /** An endpoint answered with an error that is no verdict about a contract or transaction. */
+  /** An endpoint takes no more requests for now; nothing was done. */
+  | 'rpc-limited'
+  /** An endpoint answered with an error that is no verdict about the request: another may well answer it. */
   | 'rpc-refused'
   /** An answer that is not what was asked for. */
   | 'bad-answer'
@@ -17,6 +19,8 @@ export type ChainFault =
   | 'endpoints-differ'
   /** A contract refused; `details.reason` has its words. */
   | 'reverted'
+  /** The chain's verdict that the request itself cannot be: invalid params, too little gas for it. */
+  | 'rejected'
   | 'no-contract'
   | 'gas-price-too-high'
   | 'insufficient-funds'
@@ -46,8 +50,11 @@ export interface RpcErrorBody {
 
 const STANDARD_ERRORS = parseAbi(['error Error(string)', 'error Panic(uint256)'])
 
-/** Texts by which nodes and providers say each thing; they share no codes. */
-const BY_TEXT: readonly (readonly [ChainFault, RegExp, string])[] = [
+/** Methods that execute something: only these get verdicts about contracts and transactions. */
+const EXECUTING = new Set(['eth_call', 'eth_estimateGas', 'eth_sendRawTransaction'])
+
+/** Texts by which nodes and providers give their verdict on a call or a transaction; they share no codes. */
+const VERDICTS: readonly (readonly [ChainFault, RegExp, string])[] = [
   ['nonce-too-low', /nonce too low|nonce has already been used/i, 'the nonce was used already'],
   [
     'replacement-underpriced',
@@ -65,18 +72,45 @@ const BY_TEXT: readonly (readonly [ChainFault, RegExp, string])[] = [
     /max fee per gas less than block base fee|fee cap less than block|transaction underpriced|less than the block's base fee/i,
     'the fee offered is below what the chain asks for',
   ],
+  [
+    'rejected',
+    /intrinsic gas|gas required exceeds|exceeds block gas limit|out of gas|invalid (opcode|jump|sender|signature|chain id)|stack (under|over)flow|nonce too high|higher than max fee|exceeds the configured cap|oversized data|(initcode|code) size|type not supported/i,
+    'the chain rejects this transaction',
+  ],
 ]
 
-/** Turns an endpoint's error into ours. A revert keeps the contract's reason; everything else keeps the endpoint's words. */
+const INVALID_PARAMS = -32602
+
+/** Codes by which providers say that their limit of requests, or of credits, is reached. */
+const LIMIT_CODES = new Set([429, -32005, -32007, -32012, -32029])
+const LIMIT_TEXT =
+  /rate.?limit|too many requests|request limit|(requests|calls|units) per (second|minute|day)|credits|quota|throughput|(capacity|request count) exceeded/i
+/** The same code also says that too many logs were asked for, which waiting does not change. */
+const AMBIGUOUS_LIMIT_CODE = -32005
+
+/**
+ * Turns an endpoint's error into ours. It is an answer only if it is a verdict on the request (`reverted`, `rejected`
+ * and those about transactions); that the endpoint wants fewer requests is `rpc-limited`; all else is `rpc-refused`,
+ * whatever its words, and may be answered elsewhere.
+ */
 export function translateRpcError(method: string, body: RpcErrorBody): ChainError {
   const text = body.message.slice(0, MAX_TEXT)
-  const data = revertData(body.data)
-  if (data !== null || body.code === 3 || /revert/i.test(text)) {
-    const reason = (data === null ? null : decodeReason(data)) ?? reasonInText(text)
-    return new ChainError('reverted', `the contract refused: ${reason}`, { details: { reason, method } })
+  if (isLimit(method, body.code, text)) {
+    return new ChainError('rpc-limited', `the RPC limits requests: ${text}`, { details: { method } })
   }
-  for (const [fault, pattern, sentence] of BY_TEXT) {
-    if (pattern.test(text)) return new ChainError(fault, `${sentence} (${text})`, { details: { method } })
+  if (EXECUTING.has(method)) {
+    const data = revertData(body.data)
+    if (data !== null || body.code === 3 || /revert/i.test(text)) {
+      const reason = (data === null ? null : decodeReason(data)) ?? reasonInText(text)
+      return new ChainError('reverted', `the contract refused: ${reason}`, { details: { reason, method } })
+    }
+    for (const [fault, pattern, sentence] of VERDICTS) {
+      if (pattern.test(text)) return new ChainError(fault, `${sentence} (${text})`, { details: { method } })
+    }
+  }
+  // Providers also refuse ranges of logs with this code, and replicas that lag blocks they do not know yet.
+  if (body.code === INVALID_PARAMS && method !== 'eth_getLogs' && !/block|header|state/i.test(text)) {
+    return new ChainError('rejected', `the RPC rejects ${method}: ${text}`, { details: { method } })
   }
   return new ChainError('rpc-refused', `the RPC refused ${method}: ${text}`, {
     details: { method, rpcCode: body.code, text },
@@ -88,10 +122,32 @@ export function revertReason(error: unknown): string | null {
   return error instanceof ChainError && error.code === 'reverted' ? String(error.details.reason) : null
 }
 
+/** Whether the endpoint does not know the method at all, which asking again does not change. */
+export function isUnknownMethod(error: ChainError): boolean {
+  const { rpcCode, text } = error.details
+  return (
+    error.code === 'rpc-refused' &&
+    (rpcCode === -32601 ||
+      rpcCode === -32004 ||
+      /method.*not (found|supported|available|allowed|implemented)|unsupported method|unknown method/i.test(
+        String(text),
+      ))
+  )
+}
+
 const MAX_TEXT = 500
 
+function isLimit(method: string, code: number | undefined, text: string): boolean {
+  if (LIMIT_TEXT.test(text)) return true
+  if (code === AMBIGUOUS_LIMIT_CODE && method === 'eth_getLogs') return false
+  return code !== undefined && LIMIT_CODES.has(code)
+}
+
 function revertData(data: unknown): Hex | null {
-  if (typeof data === 'string') return /^0x([0-9a-f]{2})+$/i.test(data) ? (data as Hex) : null
+  if (typeof data === 'string') {
+    const bytes = data.replace(/^Reverted /, '')
+    return /^0x([0-9a-f]{2})+$/i.test(bytes) ? (bytes as Hex) : null
+  }
   // Some endpoints wrap it once more.
   if (typeof data === 'object' && data !== null && 'data' in data) return revertData(data.data)
   return null

@@ -1,43 +1,79 @@
 import { z } from 'zod'
+import { smaller } from '../../lib/bigints.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { ChainError } from './chain-error.ts'
 import { logSchema, type RawLog } from './raw-log.ts'
 import { type ChainRequest, toQuantity } from './rpc.ts'
 
-/** How endpoints say that a range holds more than they give at once; each has its own words. */
-const TOO_MUCH =
-  /more than \d+ results|too many (results|logs)|block range|range (is )?too|response size|query timeout|(is )?limited to|exceed(s|ed)? (the )?(max|limit|range)|max(imum)? (block )?range/i
+/** After this many windows of the largest size that was not refused a larger one is tried; each time after twice as many. */
+const FIRST_PATIENCE = 16
+const MAX_PATIENCE = 1_024
 
-/** Fetches logs in windows, halving a window that is too much and growing again when all goes well. */
+/**
+ * Fetches logs in windows. Any refusal of several blocks halves the window, down to a single block, since providers have
+ * limits of many kinds and words of their own for each; what works is remembered, and grows again slowly.
+ */
 export class LogWindow {
   readonly #most: bigint
   readonly #filter: { readonly address: readonly Address[]; readonly topics: readonly unknown[] }
   #size: bigint
+  /** The largest size that is not known to be refused. */
+  #allowed: bigint
+  #patience = FIRST_PATIENCE
+  /** Windows of that size fetched. */
+  #worked = 0
 
   constructor(most: number, filter: { address: readonly Address[]; topics: readonly unknown[] }) {
     this.#most = BigInt(most)
     this.#size = this.#most
+    this.#allowed = this.#most
     this.#filter = filter
+  }
+
+  /** Blocks asked for at once now. */
+  get size(): bigint {
+    return this.#size
   }
 
   /**
    * The logs from `from` on, in chain order, and how far they reach: to `last` or as far as one window goes. Throws
-   * ChainError when even one block is too much.
+   * ChainError when even one block is refused, and when the endpoint is in trouble; the next window is smaller then too,
+   * where its size may have been the cause.
    */
   async fetch(request: ChainRequest, from: bigint, last: bigint): Promise<{ logs: RawLog[]; to: bigint }> {
+    let mayLag = true
     for (;;) {
       const end = from + this.#size - 1n
       const to = end < last ? end : last
       try {
         const logs = await this.#fetchRange(request, from, to)
-        if (this.#size < this.#most) this.#size *= 2n
-        if (this.#size > this.#most) this.#size = this.#most
+        if (to === end) this.#noteWorked()
         return { logs, to }
       } catch (error) {
-        if (!isTooMuch(error) || to === from) throw error
-        this.#size = (to - from + 1n) / 2n
+        if (!(error instanceof ChainError)) throw error
+        const isRefused = error.code === 'rpc-refused' || error.code === 'rejected'
+        // A replica that lags refuses the newest blocks: the next one that is asked may have them.
+        if (isRefused && to === last && mayLag) {
+          mayLag = false
+          continue
+        }
+        if (to === from) throw error
+        if (isRefused || mayBeTooMuch(error)) this.#size = smaller(this.#size, (to - from + 1n) / 2n)
+        if (!isRefused) throw error
+        this.#allowed = this.#size
+        this.#worked = 0
       }
     }
+  }
+
+  /** A whole window was fetched. */
+  #noteWorked(): void {
+    if (this.#size === this.#allowed && this.#allowed < this.#most && ++this.#worked >= this.#patience) {
+      this.#worked = 0
+      this.#patience = Math.min(MAX_PATIENCE, this.#patience * 2)
+      this.#allowed = smaller(this.#allowed * 2n, this.#most)
+    }
+    this.#size = smaller(this.#size * 2n, this.#allowed)
   }
 
   async #fetchRange(request: ChainRequest, from: bigint, to: bigint): Promise<RawLog[]> {
@@ -52,8 +88,8 @@ export class LogWindow {
   }
 }
 
-function isTooMuch(error: unknown): boolean {
-  return (
-    error instanceof ChainError && error.code === 'rpc-refused' && TOO_MUCH.test(String(error.details.text))
-  )
+/** Troubles that come of asking for too much at once, among other causes; not a connection that never was. */
+function mayBeTooMuch({ code, details }: ChainError): boolean {
+  if (code === 'rpc-timeout' || code === 'bad-answer') return true
+  return code === 'rpc-unreachable' && details.wasSent === true
 }

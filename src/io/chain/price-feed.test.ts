@@ -112,7 +112,7 @@ test('each full hour the price is read again, and told if it is newer', async ()
   const told: string[] = []
   feed.subscribe(({ price }) => told.push(price.toString()), stop.signal)
   await supervisor.start(feed)
-  const reads = () => shim.asked.get('eth_call') ?? 0
+  const reads = () => shim.calls
   const nextHour = async (ms: number) => {
     const before = reads()
     await eventually('asleep', () => clock.sleepers > 0)
@@ -137,7 +137,7 @@ test('a feed that fails is tried five times, and the last price stays', async ()
   await using supervisor = new Supervisor()
   await supervisor.start(feed)
   answers.broken = true
-  const reads = () => shim.asked.get('eth_call') ?? 0
+  const reads = () => shim.calls
   let expected = reads()
   for (const ms of [1_000, 30_000, 60_000, 120_000, 240_000]) {
     await eventually('asleep', () => clock.sleepers > 0)

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Hex } from '../../lib/bytes.ts'
 import { type Address, parseAddress } from '../../lib/crypto.ts'
-import { quantitySchema } from './rpc-endpoint.ts'
+import { quantitySchema } from './raw-header.ts'
 
 const bytes = z
   .string()

@@ -1,203 +1,378 @@
 import { z } from 'zod'
-import { messageOf } from '../../lib/errors.ts'
+import type { Clock } from '../../lib/clock.ts'
 import { ChainError, translateRpcError } from './chain-error.ts'
+import { packCalls, packedSize, readResults, type ViewCall } from './many-calls.ts'
+import { Pace } from './rpc-pace.ts'
+import { type QueuedRequest, RequestQueue } from './rpc-queue.ts'
+import {
+  type JsonRpcRequest,
+  openTransport,
+  type RpcTransport,
+  type TransportAnswer,
+} from './rpc-transport.ts'
 
-/** A block as raw JSON: generic block types drop the L1 number (chain.md §10). */
-export interface RawHeader {
-  readonly number: bigint
-  readonly hash: `0x${string}`
-  readonly parentHash: `0x${string}`
-  readonly timestamp: bigint
-  readonly l1Block: bigint
-  /** Null on a chain without EIP-1559. */
-  readonly baseFee: bigint | null
+/** How one request is asked. */
+export interface AskOptions {
+  /** From sending to the answer; waiting for its turn does not count. */
+  readonly timeoutMs: number
+  /** How long it may wait for its turn. */
+  readonly patienceMs: number
+  /** When it was asked for first: older ones go first. Absent: now. */
+  readonly sinceMs?: number
+  readonly signal?: AbortSignal | undefined
 }
 
-/** An answer larger than this is not read to its end: the largest regular ones are log windows of a few MiB. */
-const MAX_ANSWER_BYTES = 64 * 1024 * 1024
+/** Requests under way at once: enough to fill a line, few enough that a limit not yet known is not overrun far. */
+const MAX_IN_FLIGHT = 32
+/** Requests that travel in one batch. */
+const MAX_BATCH = 20
+/** Calls of views made by one: what they return, ten words each, must fit into the size of a contract (24 KiB). */
+const MAX_MERGED = 64
+/** Bytes of those calls: they must fit into the size of a constructor (48 KiB). */
+const MAX_MERGED_BYTES = 40_000
+/** A way to ask several things together that an endpoint does not know is tried again after this long. */
+const TOGETHER_AGAIN_MS = 60 * 60_000
+/** It may fail as any request does; after this many failures in a row the endpoint is taken not to know it. */
+const MAX_TOGETHER_FAILURES = 3
+
+/** Large answers and transactions travel alone: nothing else is to wait for them, or fail with them. */
+const NEVER_BATCHED = new Set(['eth_sendRawTransaction', 'eth_getLogs'])
 
 const answerSchema = z.object({
+  id: z.unknown().optional(),
   result: z.unknown().optional(),
   error: z
     .object({ code: z.number().optional(), message: z.string(), data: z.unknown().optional() })
     .nullish(),
 })
 
-/** Errors after which another endpoint may well answer: limits, lagging replicas, broken proxies (chain.md §3.4). */
-const TRANSIENT_TEXT =
-  /^(EOF|tls: use of closed connection|unsupported block number)|rate limit|too many requests|header not found|unknown block|service unavailable|internal error|backend/i
-const TRANSIENT_CODES = new Set([-32005, 429])
+/** One JSON-RPC request: for one that was asked, or for several calls of views. */
+interface Item {
+  readonly asked: readonly QueuedRequest[]
+  readonly body: JsonRpcRequest
+}
 
-/** One URL of `-ethUrl`: sends a request and says plainly what is wrong with it. */
+/**
+ * One endpoint of `-ethUrl`: asks it no faster than it answers and several things at once where it takes them, and says
+ * plainly what is wrong with it.
+ */
 export class RpcEndpoint {
   /** The URL without what may be a secret: no path, no query, no user. */
   readonly label: string
-  readonly #url: string
-  readonly #headers: Record<string, string>
+  readonly pace: Pace
+  readonly #transport: RpcTransport
+  readonly #clock: Clock
+  readonly #queue = new RequestQueue()
+  #inFlight = 0
   #requests = 0
+  /** What the endpoint said when it last refused for its limit. */
+  #lastLimit = ''
+  #isFlushing = false
+  #pause: AbortController | null = null
+  readonly #batches: Together
+  readonly #merges: Together
 
-  /** Throws ChainError `bad-endpoint` for a URL that is not http or https. */
-  constructor(text: string) {
-    let url: URL
-    try {
-      url = new URL(text)
-    } catch {
-      throw new ChainError(
-        'bad-endpoint',
-        `-ethUrl: ${shorten(text)} is not a URL, such as http://localhost:8545`,
-      )
-    }
-    if (url.protocol !== 'http:' && url.protocol !== 'https:') {
-      throw new ChainError(
-        'bad-endpoint',
-        `-ethUrl: ${url.protocol}//${url.host} cannot be used, only http:// and https:// are supported`,
-      )
-    }
-    this.label = `${url.protocol}//${url.host}`
-    this.#headers = { 'content-type': 'application/json' }
-    if (url.username || url.password) {
-      const credentials = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`
-      this.#headers.authorization = `Basic ${Buffer.from(credentials).toString('base64')}`
-      url.username = ''
-      url.password = ''
-    }
-    this.#url = url.href
+  /** Throws ChainError `bad-endpoint` for what is no endpoint. */
+  constructor(text: string, needs: { clock: Clock }) {
+    this.#transport = openTransport(text)
+    this.label = this.#transport.label
+    this.#clock = needs.clock
+    this.pace = new Pace(needs.clock)
+    this.#batches = new Together(needs.clock)
+    this.#merges = new Together(needs.clock)
   }
 
-  /** Sends one request. Throws ChainError: what the endpoint said, or why it said nothing. */
-  async request(
-    method: string,
-    params: readonly unknown[],
-    timeoutMs: number,
-    signal?: AbortSignal,
-  ): Promise<unknown> {
+  /** Asks one method, when its turn comes. Throws ChainError: what the endpoint said, or why it said nothing. */
+  async request(method: string, params: readonly unknown[], options: AskOptions): Promise<unknown> {
+    const { patienceMs, signal, timeoutMs } = options
+    signal?.throwIfAborted()
+    if (this.#queue.isFull) throw this.#limited(`${this.#queue.size} requests wait for their turn`)
+    const sinceMs = options.sinceMs ?? this.#clock.now()
+    const answer = this.#queue.ask(
+      { method, params, timeoutMs },
+      { sinceMs, expiresAtMs: sinceMs + patienceMs, signal },
+    )
+    this.#flushSoon()
+    return answer.finally(() => {
+      if (this.#queue.size === 0) this.#pause?.abort()
+    })
+  }
+
+  /** Closes connections that are kept open. */
+  close(): void {
+    this.#transport.close()
+  }
+
+  /** Sends once everything that is asked for at this moment has been asked for, so that it can travel together. */
+  #flushSoon(): void {
+    if (this.#isFlushing) return
+    this.#isFlushing = true
+    setImmediate(() => {
+      this.#isFlushing = false
+      this.#flush()
+    })
+  }
+
+  #flush(): void {
+    this.#pause?.abort()
+    for (const { answer } of this.#queue.takeExpired(this.#clock.now())) {
+      answer.reject(this.#limited(`a request waited too long for its turn${this.#lastLimit}`))
+    }
+    while (this.#queue.size > 0 && this.#room > 0) this.#sendNext()
+    if (this.#queue.size > 0) this.#flushLater()
+  }
+
+  /** How many requests may be sent now. */
+  get #room(): number {
+    return Math.min(MAX_IN_FLIGHT - this.#inFlight, this.pace.ready)
+  }
+
+  /** Sends when the pace allows; what is under way calls for the next itself. */
+  #flushLater(): void {
+    const pause = new AbortController()
+    this.#pause = pause
+    const expiryMs = this.#queue.nextExpiryMs - this.#clock.now()
+    const waitMs = this.#inFlight < MAX_IN_FLIGHT ? Math.min(this.pace.waitMs, expiryMs) : expiryMs
+    this.#clock.sleep(Math.max(1, waitMs), pause.signal).then(
+      () => this.#flushSoon(),
+      () => {},
+    )
+  }
+
+  #sendNext(): void {
+    const items = this.#nextItems()
+    this.pace.sent(items.length)
+    this.#inFlight += items.length
+    void this.#send(items).finally(() => {
+      this.#inFlight -= items.length
+      if (this.#queue.size > 0) this.#flushSoon()
+    })
+  }
+
+  /** What is sent together next. */
+  #nextItems(): Item[] {
+    const mayBatch = this.#transport.takesBatches && this.#batches.isOn
+    const most = mayBatch ? Math.min(MAX_BATCH, this.#room) : 1
+    const items: Item[] = []
+    for (;;) {
+      const next = this.#queue.take()
+      if (!next) return items
+      items.push(this.#itemOf(this.#merges.isOn ? this.#withSimilar(next) : [next]))
+      const following = this.#queue.peek()
+      if (items.length >= most || !canBatch(next) || !following || !canBatch(following)) return items
+    }
+  }
+
+  /** A call of a view, and others at the same block that can be made by the same call. */
+  #withSimilar(first: QueuedRequest): QueuedRequest[] {
+    const call = viewCallOf(first)
+    if (!call) return [first]
+    const block = first.params[1]
+    let count = 1
+    let bytes = packedSize(call)
+    const others = this.#queue.takeAlso((request) => {
+      const other = request.params[1] === block ? viewCallOf(request) : null
+      if (!other || count >= MAX_MERGED || bytes + packedSize(other) > MAX_MERGED_BYTES) return false
+      count++
+      bytes += packedSize(other)
+      return true
+    })
+    return [first, ...others]
+  }
+
+  #itemOf(asked: readonly QueuedRequest[]): Item {
+    const [{ method, params }] = asked as [QueuedRequest]
+    const merged = asked.length > 1 && [{ data: packCalls(asked.map((one) => viewCallOf(one)!)) }, params[1]]
+    return { asked, body: { jsonrpc: '2.0', id: ++this.#requests, method, params: merged || params } }
+  }
+
+  /** Sends items together and settles what was asked. Never throws. */
+  async #send(items: readonly Item[]): Promise<void> {
+    const asked = items.flatMap((item) => item.asked)
+    const sentAtMs = this.#clock.now()
+    const unwanted = new AbortController()
+    this.#queue.watch(asked, () => unwanted.abort())
+    const timeoutMs = Math.max(...asked.map((one) => one.timeoutMs))
     const timeout = AbortSignal.timeout(timeoutMs)
-    let text: string
-    let status: number
     try {
-      const response = await fetch(this.#url, {
-        method: 'POST',
-        headers: this.#headers,
-        body: JSON.stringify({ jsonrpc: '2.0', id: ++this.#requests, method, params }),
-        signal: signal ? AbortSignal.any([timeout, signal]) : timeout,
-      })
-      status = response.status
-      text = await readLimited(response)
+      const payload = items.length === 1 ? items[0]!.body : items.map(({ body }) => body)
+      const answer = await this.#transport.send(payload, AbortSignal.any([timeout, unwanted.signal]))
+      this.#settle(items, answer, sentAtMs)
     } catch (error) {
-      signal?.throwIfAborted()
-      if (error instanceof ChainError) throw error
-      if (timeout.aborted) {
-        throw new ChainError(
-          'rpc-timeout',
-          `${this.label} did not answer ${method} within ${timeoutMs / 1000} s`,
-        )
-      }
-      throw new ChainError('rpc-unreachable', `${this.label}: ${connectionProblem(error)}`)
+      const failure =
+        timeout.aborted && !(error instanceof ChainError)
+          ? new ChainError(
+              'rpc-timeout',
+              `${this.label} did not answer ${asked[0]!.method} within ${timeoutMs / 1000} s`,
+            )
+          : error
+      for (const one of asked) one.answer.reject(failure)
     }
-    return this.#resultOf(method, text, status)
   }
 
-  #resultOf(method: string, text: string, status: number): unknown {
-    let parsed: z.infer<typeof answerSchema> | null = null
+  #settle(items: readonly Item[], answer: TransportAnswer, sentAtMs: number): void {
+    const { body, status } = answer
+    // Too many requests, or a server's own trouble, are that whatever the body says.
+    if (status === 429) {
+      const error = this.#limited('HTTP status 429')
+      this.#noteLimit(error, sentAtMs, answer)
+      reject(items, error)
+      return
+    }
+    if (items.length === 1) {
+      this.#settleItem(items[0]!, answer, sentAtMs)
+      return
+    }
+    const answers = status === 200 && Array.isArray(body) ? inOrder(items, body) : null
+    if (!answers || isRefusedAsBatch(items, answers)) {
+      this.#batches.failed(status < 500 && !Array.isArray(body))
+      this.#askAlone(items)
+      return
+    }
+    this.#batches.worked()
+    for (const [i, item] of items.entries()) this.#settleItem(item, { ...answer, body: answers[i] }, sentAtMs)
+  }
+
+  #settleItem(item: Item, answer: TransportAnswer, sentAtMs: number): void {
     try {
-      parsed = answerSchema.parse(JSON.parse(text))
-    } catch {
-      if (status === 200) throw new ChainError('bad-answer', `${this.label} did not answer with JSON-RPC`)
+      const result = this.#resultOf(item.body.method, answer)
+      this.pace.answered(sentAtMs)
+      if (item.asked.length === 1) item.asked[0]!.answer.resolve(result)
+      else this.#settleMerged(item, result)
+    } catch (error) {
+      if (!(error instanceof ChainError)) throw error
+      if (error.code === 'rpc-limited') this.#noteLimit(error, sentAtMs, answer)
+      else this.pace.answered(sentAtMs)
+      if (item.asked.length === 1 || error.code === 'rpc-limited') reject([item], error)
+      else {
+        // A verdict on a merged call is about its form; other refusals may be about the moment.
+        this.#merges.failed(error.code !== 'rpc-refused' && error.code !== 'rpc-unreachable')
+        this.#askAlone([item])
+      }
     }
-    if (parsed?.error) throw translateRpcError(method, parsed.error)
-    if (status !== 200 || parsed === null) {
-      throw new ChainError(
-        'rpc-unreachable',
-        `${this.label} answers with HTTP status ${status}${meaning(status)}`,
-      )
+  }
+
+  #noteLimit(error: ChainError, sentAtMs: number, { retryAfterMs }: TransportAnswer): void {
+    this.#lastLimit = ` (${error.message})`
+    this.pace.refused(sentAtMs, retryAfterMs)
+  }
+
+  #settleMerged({ asked }: Item, result: unknown): void {
+    const results = readResults(result, asked.length)
+    if (!results)
+      throw new ChainError('bad-answer', `${this.label} answered several calls with something else`)
+    this.#merges.worked()
+    for (const [i, request] of asked.entries()) {
+      const { data, success } = results[i]!
+      if (success) request.answer.resolve(data)
+      // A refusal without words looks like a call that was left too little gas by the others.
+      else if (data === '0x') this.#askAgainAlone(request)
+      else
+        request.answer.reject(translateRpcError('eth_call', { code: 3, message: 'execution reverted', data }))
     }
-    if (parsed.result === undefined) {
+  }
+
+  #askAlone(items: readonly Item[]): void {
+    for (const request of items.flatMap(({ asked }) => asked)) this.#askAgainAlone(request)
+  }
+
+  #askAgainAlone(request: QueuedRequest): void {
+    request.alone = true
+    this.#queue.putBack(request)
+  }
+
+  #resultOf(method: string, { body, status }: TransportAnswer): unknown {
+    const parsed = answerSchema.safeParse(body)
+    if (status < 500 && parsed.success && parsed.data.error)
+      throw translateRpcError(method, parsed.data.error)
+    if (status !== 200) throw this.#unusable(status)
+    if (!parsed.success) throw new ChainError('bad-answer', `${this.label} did not answer with JSON-RPC`)
+    if (parsed.data.result === undefined) {
       throw new ChainError('bad-answer', `${this.label} answered ${method} with neither result nor error`)
     }
-    return parsed.result
+    return parsed.data.result
+  }
+
+  #unusable(status: number): ChainError {
+    // Of a request that is wrong in itself another endpoint may think otherwise; of these the endpoint is to blame.
+    const code =
+      status >= 500 || [401, 403, 404, 407, 408].includes(status) ? 'rpc-unreachable' : 'rpc-refused'
+    const text = `${this.label} answers with HTTP status ${status}${meaning(status)}`
+    return new ChainError(code, text, { details: { status, wasSent: status >= 500 || status === 408 } })
+  }
+
+  #limited(why: string): ChainError {
+    return new ChainError('rpc-limited', `${this.label} limits requests: ${why}`)
   }
 }
 
-/** Whether the endpoint rather than the question was the trouble, so that asking elsewhere makes sense. */
-export function isEndpointTrouble(error: unknown): boolean {
-  if (!(error instanceof ChainError)) return false
-  if (error.code === 'rpc-unreachable' || error.code === 'rpc-timeout' || error.code === 'bad-answer')
-    return true
-  if (error.code === 'wrong-chain') return true
-  if (error.code !== 'rpc-refused') return false
-  const { rpcCode, text } = error.details
-  return TRANSIENT_CODES.has(Number(rpcCode)) || TRANSIENT_TEXT.test(String(text))
+/** Whether an endpoint takes several things together in one way. */
+class Together {
+  readonly #clock: Clock
+  #offUntilMs = 0
+  #failures = 0
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  get isOn(): boolean {
+    return this.#clock.now() >= this.#offUntilMs
+  }
+
+  worked(): void {
+    this.#failures = 0
+  }
+
+  /** `isSure`: it was refused in a way that is not about the moment. */
+  failed(isSure: boolean): void {
+    if (!isSure && ++this.#failures < MAX_TOGETHER_FAILURES) return
+    this.#failures = 0
+    this.#offUntilMs = this.#clock.now() + TOGETHER_AGAIN_MS
+  }
 }
 
-async function readLimited(response: Response): Promise<string> {
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of response.body ?? []) {
-    size += chunk.length
-    if (size > MAX_ANSWER_BYTES) throw new ChainError('bad-answer', 'an answer of the RPC is too large')
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
+function reject(items: readonly Item[], error: ChainError): void {
+  for (const { answer } of items.flatMap(({ asked }) => asked)) answer.reject(error)
 }
 
-function connectionProblem(error: unknown): string {
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
-  const sentences: Record<string, string> = {
-    ECONNREFUSED: 'nothing listens there (connection refused)',
-    ENOTFOUND: 'the host name is unknown',
-    ECONNRESET: 'the connection was cut',
-    UND_ERR_SOCKET: 'the connection was cut',
-    EHOSTUNREACH: 'the host cannot be reached',
+function canBatch({ alone, method }: QueuedRequest): boolean {
+  return !alone && !NEVER_BATCHED.has(method)
+}
+
+/** The call of a view that a request is, if it is one that says nothing but contract, data and block. */
+function viewCallOf({ alone, method, params }: QueuedRequest): ViewCall | null {
+  if (alone || method !== 'eth_call' || params.length !== 2) return null
+  const [call] = params as [Readonly<Record<string, unknown>>]
+  const { data, to, ...rest } = call
+  if (typeof to !== 'string' || typeof data !== 'string' || Object.keys(rest).length > 0) return null
+  return call as unknown as ViewCall
+}
+
+/** The answers to a batch, in the order of its items; null when one is missing. */
+function inOrder(items: readonly Item[], body: readonly unknown[]): unknown[] | null {
+  const byId = new Map<unknown, unknown>()
+  for (const answer of body) {
+    if (typeof answer === 'object' && answer !== null && 'id' in answer) byId.set(answer.id, answer)
   }
-  return sentences[code] ?? (messageOf(cause) || code || 'no connection')
+  const answers = items.map((item) => byId.get(item.body.id))
+  return answers.includes(undefined) ? null : answers
+}
+
+/** Whether every item of a batch was refused in the same words, which may tell of the batch rather than of the items. */
+function isRefusedAsBatch(items: readonly Item[], answers: readonly unknown[]): boolean {
+  const refusals = answers.map((answer, i) => {
+    const parsed = answerSchema.safeParse(answer)
+    const error = parsed.success ? parsed.data.error : null
+    return error && translateRpcError(items[i]!.body.method, error).code === 'rpc-refused'
+      ? error.message
+      : null
+  })
+  return refusals[0] !== null && refusals.every((words) => words === refusals[0])
 }
 
 function meaning(status: number): string {
   if (status === 401 || status === 403) return ': check the key in its URL'
   if (status === 404) return ': check its path'
-  if (status === 429) return ': too many requests'
   return ''
 }
-
-function shorten(text: string): string {
-  return JSON.stringify(text.slice(0, 12) + (text.length > 12 ? '…' : ''))
-}
-
-const quantity = z
-  .string()
-  .regex(/^0x[0-9a-f]{1,64}$/i)
-  .transform(BigInt)
-const hash = z
-  .string()
-  .regex(/^0x[0-9a-f]{64}$/i)
-  .transform((text) => text.toLowerCase() as `0x${string}`)
-
-/**
- * A block's header out of raw JSON. The L1 number comes as hexadecimal text (Arbitrum), as a JSON number (anvil under
- * Arbitrum's chain id) or not at all, and then the block's own number is meant (chain.md §10, B5).
- */
-export const headerSchema = z
-  .object({
-    number: quantity,
-    hash,
-    parentHash: hash,
-    timestamp: quantity,
-    baseFeePerGas: quantity.nullish(),
-    l1BlockNumber: z
-      .union([quantity, z.int().nonnegative().transform(BigInt), z.literal('').transform(() => null)])
-      .nullish(),
-  })
-  .transform(
-    (block): RawHeader => ({
-      number: block.number,
-      hash: block.hash,
-      parentHash: block.parentHash,
-      timestamp: block.timestamp,
-      l1Block: block.l1BlockNumber ?? block.number,
-      baseFee: block.baseFeePerGas ?? null,
-    }),
-  )
-
-/** A quantity as JSON-RPC writes it. */
-export const quantitySchema = quantity

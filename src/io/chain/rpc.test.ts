@@ -9,7 +9,8 @@ import { eventually } from '../../../test/until.ts'
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import { silentLog } from '../../lib/log.ts'
 import type { ChainError } from './chain-error.ts'
-import { Rpc, type RpcOptions } from './rpc.ts'
+import type { RpcOptions } from './endpoint-pool.ts'
+import { Rpc } from './rpc.ts'
 
 let anvil: Anvil
 
@@ -271,10 +272,17 @@ test('URLs that cannot be used are refused at once, without repeating what may b
   const cases: [string[], string][] = [
     [[], '-ethUrl needs 1 to 16 URLs, separated by commas'],
     [Array(17).fill('http://localhost'), '-ethUrl needs 1 to 16 URLs, separated by commas'],
-    [['localhost'], '-ethUrl: "localhost" is not a URL, such as http://localhost:8545'],
     [
-      ['ws://host:8546/KEY'],
-      '-ethUrl: ws://host:8546 cannot be used, only http:// and https:// are supported',
+      ['localhost'],
+      '-ethUrl: "localhost" is neither a URL, such as http://localhost:8545, nor the path of an IPC socket',
+    ],
+    [
+      ['secrets/geth'],
+      '-ethUrl: "secrets/geth" is neither a URL, such as http://localhost:8545, nor the path of an IPC socket',
+    ],
+    [
+      ['ftp://host:8546/KEY'],
+      '-ethUrl: ftp://host:8546 cannot be used, only http, https, ws, wss and paths of IPC sockets are supported',
     ],
   ]
   for (const [urls, message] of cases) {

@@ -231,7 +231,7 @@ export class Staking implements RewardChain, RoundInitializerChain {
     try {
       return await read('pending')
     } catch (error) {
-      if (error instanceof ChainError && error.code === 'rpc-refused') return read('latest')
+      if (error instanceof ChainError && /^(rpc-refused|rejected)$/.test(error.code)) return read('latest')
       throw error
     }
   }

@@ -1,0 +1,394 @@
+import type { Clock } from '../../lib/clock.ts'
+import { messageOf } from '../../lib/errors.ts'
+import type { Log } from '../../lib/log.ts'
+import { ChainError, isUnknownMethod } from './chain-error.ts'
+import { type ChainRequest, fetchHeader, parseQuantity, type RawHeader } from './raw-header.ts'
+import { RpcEndpoint } from './rpc-endpoint.ts'
+
+/** How the endpoints are used. */
+export interface RpcOptions {
+  /** In order of preference: the first healthy one is used. */
+  readonly urls: readonly string[]
+  /** What every endpoint must serve; null takes over what the first one says. */
+  readonly chainId: number | null
+  /** Per request (chain.md §8: 20 s). */
+  readonly timeoutMs?: number
+  /** How far behind the others, or without a new block, an endpoint may be before another is preferred. */
+  readonly staleAfterMs?: number
+}
+
+/** What is known about an endpoint now. */
+export type EndpointState =
+  | { readonly kind: 'untried' }
+  | { readonly kind: 'healthy'; readonly sinceMs: number }
+  | {
+      readonly kind: EndpointFault
+      readonly sinceMs: number
+      readonly reason: string
+    }
+
+/** What can be wrong with an endpoint: `limited` takes no more requests for now, `refusing` answers what is asked with errors. */
+type EndpointFault = 'down' | 'slow' | 'stale' | 'wrong-chain' | 'limited' | 'refusing'
+
+/** One endpoint as health pages show it. */
+export interface EndpointHealth {
+  readonly endpoint: string
+  readonly state: EndpointState
+  /** Newest block it told of. */
+  readonly head: bigint | null
+}
+
+/** How long a request waits for endpoints that limit requests. */
+export const PATIENCE_MS = 60_000
+
+const DEFAULT_TIMEOUT_MS = 20_000
+const DEFAULT_STALE_AFTER_MS = 60_000
+/** A check before use must not cost a request its whole time. */
+const PROBE_TIMEOUT_MS = 5_000
+/** How often a check is asked again, and after how long. */
+const MAX_PROBE_ROUNDS = 3
+const PROBE_PAUSE_MS = 200
+const FIRST_BACKOFF_MS = 500
+const MAX_BACKOFF_MS = 30_000
+/** When nothing is healthy the endpoints are tried again at most this often, whatever their backoff. */
+const DESPERATE_RETRY_MS = 1_000
+/** An endpoint that is not to be asked for longer than this is told of. */
+const LONG_LIMIT_MS = 5_000
+/** An endpoint that refuses this many requests in a row is left for another. */
+const MAX_REFUSALS = 10
+/** One that answers as many in a row with a server error is left sooner. */
+const MAX_SERVER_ERRORS = 3
+/** A block from further in the future, by this node's clock, says nothing about how old another is. */
+const MAX_AHEAD_MS = 60_000
+/** A settings line with more endpoints than this is a mistake. */
+const MAX_ENDPOINTS = 16
+
+/** One of the endpoints. */
+export interface Candidate {
+  readonly endpoint: RpcEndpoint
+  state: EndpointState
+  retryAtMs: number
+  triedAtMs: number
+  backoffMs: number
+  head: RawHeader | null
+  advancedAtMs: number
+  probing: Promise<void> | null
+  /** Whether it was seen to serve the right chain. */
+  isChecked: boolean
+  /** Requests refused in a row. */
+  refusals: number
+}
+
+/** The endpoints of `-ethUrl`, what is known of each, and which is to be asked next. */
+export class EndpointPool {
+  readonly #candidates: readonly Candidate[]
+  readonly #timeoutMs: number
+  readonly #staleAfterMs: number
+  readonly #clock: Clock
+  readonly #log: Log
+  #chainId: number | null
+  #newestTimestamp = 0n
+
+  /** Throws ChainError `bad-endpoint` for an empty list or an entry that cannot be used. */
+  constructor(options: RpcOptions, needs: { clock: Clock; log: Log }) {
+    if (options.urls.length === 0 || options.urls.length > MAX_ENDPOINTS) {
+      throw new ChainError('bad-endpoint', `-ethUrl needs 1 to ${MAX_ENDPOINTS} URLs, separated by commas`)
+    }
+    this.#candidates = options.urls.map((url) => ({
+      endpoint: new RpcEndpoint(url, needs),
+      state: { kind: 'untried' },
+      retryAtMs: 0,
+      triedAtMs: 0,
+      backoffMs: 0,
+      head: null,
+      advancedAtMs: 0,
+      probing: null,
+      isChecked: false,
+      refusals: 0,
+    }))
+    this.#chainId = options.chainId
+    this.#timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS
+    this.#staleAfterMs = options.staleAfterMs ?? DEFAULT_STALE_AFTER_MS
+    this.#clock = needs.clock
+    this.#log = needs.log
+  }
+
+  /** What every endpoint must serve; null while none has answered. */
+  get chainId(): number | null {
+    return this.#chainId
+  }
+
+  get size(): number {
+    return this.#candidates.length
+  }
+
+  /** Whether another than these may be worth asking: not where all others are known to be in trouble. */
+  hasOther(than: ReadonlySet<Candidate>): boolean {
+    return this.#candidates.some((other) => !than.has(other) && this.#mayServe(other))
+  }
+
+  /** Each endpoint that is well and may be asked soon, those that are preferred first, checked before if need be. */
+  async *usable(signal?: AbortSignal): AsyncGenerator<Candidate> {
+    const inTurn = this.#candidates.toSorted((a, b) => Number(isUsable(b)) - Number(isUsable(a)))
+    for (const candidate of inTurn) {
+      signal?.throwIfAborted()
+      if (!isUsable(candidate) && candidate.retryAtMs <= this.#clock.now()) await this.#probe(candidate)
+      if (isUsable(candidate) && candidate.endpoint.pace.blockedMs <= LONG_LIMIT_MS) yield candidate
+    }
+  }
+
+  /** Asks one endpoint and notes how it did. */
+  async ask(
+    candidate: Candidate,
+    request: {
+      method: string
+      params: readonly unknown[]
+      sinceMs: number
+      signal?: AbortSignal | undefined
+    },
+  ): Promise<unknown> {
+    const { method, params, sinceMs, signal } = request
+    const options = { timeoutMs: this.#timeoutMs, patienceMs: PATIENCE_MS, sinceMs, signal }
+    try {
+      const result = await candidate.endpoint.request(method, params, options)
+      this.#noteAnswer(candidate)
+      return result
+    } catch (error) {
+      if (error instanceof ChainError) this.#noteError(candidate, error)
+      throw error
+    }
+  }
+
+  /**
+   * The first endpoint that is well and may be asked now; if there is none, the others are checked; then the one that
+   * may be asked soonest, and a stale one is better than none. Those that failed in the same request come last: an
+   * endpoint may be well and yet not answer this one.
+   */
+  async pick(failed: ReadonlySet<Candidate>, signal?: AbortSignal): Promise<Candidate> {
+    signal?.throwIfAborted()
+    const isFree = (candidate: Candidate) =>
+      isUsable(candidate) && !failed.has(candidate) && candidate.endpoint.pace.blockedMs === 0
+    const free = this.#candidates.find(isFree)
+    if (free) {
+      // Better ones are looked at again meanwhile, without making this request wait for them.
+      for (const better of this.#candidates.slice(0, this.#candidates.indexOf(free))) {
+        if (!isUsable(better) && better.retryAtMs <= this.#clock.now()) void this.#probe(better)
+      }
+      return free
+    }
+    const inTurn = this.#candidates.toSorted((a, b) => Number(failed.has(a)) - Number(failed.has(b)))
+    const isDesperate = !inTurn.some(isUsable)
+    for (const candidate of inTurn.filter((candidate) => !isUsable(candidate))) {
+      const againAtMs = isDesperate ? candidate.triedAtMs + DESPERATE_RETRY_MS : candidate.retryAtMs
+      if (againAtMs > this.#clock.now() && candidate.probing === null) continue
+      await this.#probe(candidate)
+      signal?.throwIfAborted()
+      if (isFree(candidate)) return candidate
+    }
+    const usable = inTurn.filter(isUsable).toSorted((a, b) => {
+      return (
+        Number(failed.has(a)) - Number(failed.has(b)) || a.endpoint.pace.blockedMs - b.endpoint.pace.blockedMs
+      )
+    })
+    const again = usable[0] ?? inTurn.find(({ state }) => state.kind === 'stale')
+    if (again) return again
+    throw this.nothingAnswers()
+  }
+
+  /** Whether it may be worth asking instead of another: not where it is known to be in trouble. */
+  #mayServe(candidate: Candidate): boolean {
+    if (isUsable(candidate)) return candidate.endpoint.pace.blockedMs === 0
+    return candidate.state.kind === 'untried' || candidate.retryAtMs <= this.#clock.now()
+  }
+
+  /** An endpoint is in trouble. */
+  setAside(candidate: Candidate, error: ChainError): void {
+    this.#fail(candidate, kindOf(error), error.message)
+    // A server that was restarted cuts the connections kept open to it: one look at once tells it from one that is gone.
+    candidate.triedAtMs = 0
+  }
+
+  /** An endpoint told of its newest block: one that stands still while others go on is stale. */
+  sawHead(candidate: Candidate, header: RawHeader): void {
+    this.#noteHead(candidate, header)
+    const still = this.#clock.now() - candidate.advancedAtMs
+    if (still <= this.#staleAfterMs || this.#candidates.length === 1) return
+    candidate.advancedAtMs = this.#clock.now()
+    void this.#compareWithOthers(candidate, header)
+  }
+
+  /** What is known about each endpoint. */
+  health(): readonly EndpointHealth[] {
+    return this.#candidates.map(({ endpoint, state, head }) => ({
+      endpoint: endpoint.label,
+      state,
+      head: head?.number ?? null,
+    }))
+  }
+
+  /** Closes connections that are kept open. */
+  close(): void {
+    for (const { endpoint } of this.#candidates) endpoint.close()
+  }
+
+  /** Why there is no endpoint to ask. */
+  nothingAnswers(): ChainError {
+    const states = this.#candidates.map(({ state }) => state)
+    const reasons = states.map((state) => ('reason' in state ? state.reason : 'not tried yet'))
+    const all = (kind: EndpointState['kind']) => states.every((state) => state.kind === kind)
+    const code = all('wrong-chain') ? 'wrong-chain' : all('slow') ? 'rpc-timeout' : 'rpc-unreachable'
+    return new ChainError(code, `no RPC endpoint of -ethUrl can be used: ${reasons.join('; ')}`)
+  }
+
+  /** Checks an endpoint's chain and freshness and notes the result; never throws. */
+  #probe(candidate: Candidate): Promise<void> {
+    candidate.probing ??= this.#check(candidate).finally(() => {
+      candidate.probing = null
+    })
+    return candidate.probing
+  }
+
+  async #check(candidate: Candidate): Promise<void> {
+    candidate.triedAtMs = this.#clock.now()
+    const request: ChainRequest = (method, params) => this.#probeRequest(candidate, method, params)
+    try {
+      const chainId = Number(parseQuantity('eth_chainId', await request('eth_chainId', [])))
+      this.#chainId ??= chainId
+      if (chainId !== this.#chainId) {
+        throw new ChainError(
+          'wrong-chain',
+          `${candidate.endpoint.label} serves chain ${chainId}, this node is on chain ${this.#chainId}`,
+        )
+      }
+      candidate.isChecked = true
+      const header = await fetchHeader(request, 'latest')
+      if (header === null) throw new ChainError('bad-answer', `${candidate.endpoint.label} has no blocks`)
+      this.#noteHead(candidate, header)
+      if (this.#isBehind(header)) return this.#fail(candidate, 'stale', this.#behindText(candidate, header))
+      this.#noteHealthy(candidate)
+    } catch (error) {
+      this.#fail(candidate, kindOf(error), messageOf(error))
+    }
+  }
+
+  /** A check takes little time, but is not given up for one refusal. */
+  async #probeRequest(candidate: Candidate, method: string, params: readonly unknown[]): Promise<unknown> {
+    const timeoutMs = Math.min(PROBE_TIMEOUT_MS, this.#timeoutMs)
+    for (let round = 1; ; round++) {
+      try {
+        return await candidate.endpoint.request(method, params, { timeoutMs, patienceMs: PROBE_TIMEOUT_MS })
+      } catch (error) {
+        const isFinal = !(error instanceof ChainError) || !isPassing(error) || isUnknownMethod(error)
+        if (isFinal || round >= MAX_PROBE_ROUNDS) throw error
+        await this.#clock.sleep(PROBE_PAUSE_MS)
+      }
+    }
+  }
+
+  #noteHealthy(candidate: Candidate): void {
+    if (candidate.state.kind === 'healthy') return
+    if (candidate.state.kind !== 'untried') {
+      this.#log.info('RPC endpoint usable again', { endpoint: candidate.endpoint.label })
+    }
+    candidate.state = { kind: 'healthy', sinceMs: this.#clock.now() }
+  }
+
+  #noteAnswer(candidate: Candidate): void {
+    candidate.refusals = 0
+    candidate.backoffMs = 0
+    if (candidate.state.kind === 'limited') this.#noteHealthy(candidate)
+  }
+
+  #noteError(candidate: Candidate, error: ChainError): void {
+    const { blockedMs } = candidate.endpoint.pace
+    if (error.code === 'rpc-limited' && blockedMs > LONG_LIMIT_MS) {
+      this.#fail(candidate, 'limited', error.message)
+    } else if (isPassing(error)) {
+      candidate.refusals++
+      if (candidate.refusals < (error.code === 'rpc-refused' ? MAX_REFUSALS : MAX_SERVER_ERRORS)) return
+      if (isUsable(candidate) && this.hasOther(new Set([candidate])))
+        this.#fail(candidate, kindOf(error), error.message)
+      candidate.refusals = 0
+    }
+  }
+
+  #fail(candidate: Candidate, kind: EndpointFault, reason: string): void {
+    if (candidate.state.kind !== kind) {
+      this.#log.warn('RPC endpoint not usable', { endpoint: candidate.endpoint.label, kind, reason })
+      candidate.state = { kind, sinceMs: this.#clock.now(), reason }
+    }
+    candidate.backoffMs = Math.min(MAX_BACKOFF_MS, Math.max(FIRST_BACKOFF_MS, candidate.backoffMs * 2))
+    candidate.retryAtMs = this.#clock.now() + candidate.backoffMs
+  }
+
+  /** Standing still may be the chain's own doing: only if another endpoint is ahead is this one stale. */
+  async #compareWithOthers(candidate: Candidate, header: RawHeader): Promise<void> {
+    const others = this.#candidates.filter((other) => other !== candidate)
+    await Promise.all(others.map((other) => this.#probe(other)))
+    if (this.#isBehind(header) && isHealthy(candidate)) {
+      this.#fail(candidate, 'stale', this.#behindText(candidate, header))
+    }
+  }
+
+  #noteHead(candidate: Candidate, header: RawHeader): void {
+    if (candidate.head === null || candidate.head.number !== header.number) {
+      candidate.advancedAtMs = this.#clock.now()
+    }
+    candidate.head = header
+    // A time to come would make every other endpoint look old.
+    const isPast = header.timestamp * 1_000n <= BigInt(this.#clock.now() + MAX_AHEAD_MS)
+    if (isPast && header.timestamp > this.#newestTimestamp) this.#newestTimestamp = header.timestamp
+  }
+
+  #isBehind(header: RawHeader): boolean {
+    return this.#newestTimestamp - header.timestamp > BigInt(Math.ceil(this.#staleAfterMs / 1000))
+  }
+
+  #behindText(candidate: Candidate, header: RawHeader): string {
+    const seconds = this.#newestTimestamp - header.timestamp
+    return `${candidate.endpoint.label} is stale: its newest block is ${seconds} s older than another endpoint's`
+  }
+}
+
+/** Errors that say nothing about the question: another endpoint may answer it. */
+export const TROUBLES: ReadonlySet<string> = new Set([
+  'rpc-unreachable',
+  'rpc-timeout',
+  'bad-answer',
+  'wrong-chain',
+])
+
+/** What may well pass by itself: a refusal that is no verdict, a server's error. */
+export function isPassing({ code, details }: ChainError): boolean {
+  return code === 'rpc-refused' || (code === 'rpc-unreachable' && Number(details.status) >= 500)
+}
+
+/** Whether a transaction may have arrived although no answer to it did. */
+export function mayHaveBeenSent({ code, details }: ChainError): boolean {
+  return TROUBLES.has(code) && details.wasSent !== false
+}
+
+function isHealthy(candidate: Candidate): boolean {
+  return candidate.state.kind === 'healthy'
+}
+
+/** Whether it can be asked, if not perhaps at once. */
+function isUsable({ isChecked, state }: Candidate): boolean {
+  return state.kind === 'healthy' || (state.kind === 'limited' && isChecked)
+}
+
+function kindOf(error: unknown): EndpointFault {
+  if (!(error instanceof ChainError)) return 'down'
+  switch (error.code) {
+    case 'rpc-timeout':
+      return 'slow'
+    case 'wrong-chain':
+      return 'wrong-chain'
+    case 'rpc-limited':
+      return 'limited'
+    case 'rpc-refused':
+      return 'refusing'
+    default:
+      return 'down'
+  }
+}

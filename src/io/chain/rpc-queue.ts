@@ -1,0 +1,190 @@
+import { abortError } from '../../lib/errors.ts'
+
+/** Requests that wait for their turn; more would only wait to be given up. */
+const MAX_WAITING = 10_000
+
+/**
+ * What goes before older requests, in milliseconds of waiting: what is being sent, then what becomes of it. What is
+ * only looked at now and then gives way a little. All the same everything has its turn.
+ */
+const HEAD_STARTS_MS: Readonly<Record<string, number>> = {
+  eth_sendRawTransaction: 30_000,
+  eth_getTransactionReceipt: 10_000,
+  eth_getTransactionCount: 10_000,
+  eth_getTransactionByHash: 10_000,
+  eth_maxPriorityFeePerGas: 10_000,
+  eth_feeHistory: 10_000,
+  eth_gasPrice: -2_000,
+}
+
+/** These are done once for each time they are asked for. */
+const NEVER_SHARED = new Set(['eth_sendRawTransaction'])
+
+/** A request that waits for its turn, or for its answer. */
+export interface QueuedRequest {
+  readonly method: string
+  readonly params: readonly unknown[]
+  readonly timeoutMs: number
+  /** When it is given up if it still waits. */
+  readonly expiresAtMs: number
+  readonly answer: PromiseWithResolvers<unknown>
+  /** Travels with no other, since that failed. */
+  alone: boolean
+}
+
+interface Entry extends QueuedRequest {
+  /** What makes it the same as another; null where there is no same. */
+  readonly key: string | null
+  readonly dueMs: number
+  /** Of those due at the same time the first asked for is the first. */
+  readonly order: number
+  askers: number
+  isWaiting: boolean
+  onUnwanted: (() => void) | null
+}
+
+/** The requests that wait to be sent to one endpoint: the oldest first, the same question once for all who ask. */
+export class RequestQueue {
+  /** The one to be sent next is the last. */
+  #waiting: Entry[] = []
+  #isSorted = true
+  #asked = 0
+  readonly #byKey = new Map<string, Entry>()
+
+  get size(): number {
+    return this.#waiting.length
+  }
+
+  /** Whether it takes no more. */
+  get isFull(): boolean {
+    return this.#waiting.length >= MAX_WAITING
+  }
+
+  /**
+   * Waits for the answer to a request, which joins one of the same that waits. Rejects when the signal is aborted; a
+   * request that nobody waits for any more is taken out, or `whenUnwanted` is told.
+   */
+  async ask(
+    request: { method: string; params: readonly unknown[]; timeoutMs: number },
+    when: { sinceMs: number; expiresAtMs: number; signal?: AbortSignal | undefined },
+  ): Promise<unknown> {
+    const { signal } = when
+    const entry = this.#enter(request, when)
+    const aborted = Promise.withResolvers<never>()
+    const onAbort = () => aborted.reject(abortError(signal))
+    signal?.addEventListener('abort', onAbort, { once: true })
+    entry.askers++
+    try {
+      return await Promise.race([entry.answer.promise, aborted.promise])
+    } finally {
+      signal?.removeEventListener('abort', onAbort)
+      entry.askers--
+      if (entry.askers === 0) this.#drop(entry)
+    }
+  }
+
+  /** The request whose turn it is. It is not joined any more: its answer may be older than a later question. */
+  take(): QueuedRequest | null {
+    this.#sort()
+    const entry = this.#waiting.pop()
+    if (!entry) return null
+    this.#leave(entry)
+    return entry
+  }
+
+  /** The request whose turn is next, left where it is. */
+  peek(): QueuedRequest | null {
+    this.#sort()
+    return this.#waiting.at(-1) ?? null
+  }
+
+  /** Further requests of some kind, those whose turn is next first, as long as `wanted` says so. */
+  takeAlso(wanted: (request: QueuedRequest) => boolean): QueuedRequest[] {
+    this.#sort()
+    const taken: Entry[] = []
+    const left: Entry[] = []
+    for (const entry of this.#waiting.toReversed()) (wanted(entry) ? taken : left).push(entry)
+    this.#waiting = left.reverse()
+    for (const entry of taken) this.#leave(entry)
+    return taken
+  }
+
+  /** Puts a request back that was taken. */
+  putBack(request: QueuedRequest): void {
+    const entry = request as Entry
+    if (entry.askers === 0) return
+    entry.onUnwanted = null
+    this.#add(entry)
+  }
+
+  /** Calls `unwanted` once when nobody waits any more for any of these requests, which were taken. */
+  watch(requests: readonly QueuedRequest[], unwanted: () => void): void {
+    let wanted = requests.length
+    for (const entry of requests as readonly Entry[]) {
+      entry.onUnwanted = () => {
+        if (--wanted === 0) unwanted()
+      }
+    }
+  }
+
+  /** Takes out the requests that have waited too long. */
+  takeExpired(nowMs: number): QueuedRequest[] {
+    return this.takeAlso(({ expiresAtMs }) => expiresAtMs <= nowMs)
+  }
+
+  /** When the next request will have waited too long. */
+  get nextExpiryMs(): number {
+    return this.#waiting.reduce(
+      (least, { expiresAtMs }) => Math.min(least, expiresAtMs),
+      Number.POSITIVE_INFINITY,
+    )
+  }
+
+  #enter(
+    request: { method: string; params: readonly unknown[]; timeoutMs: number },
+    { expiresAtMs, sinceMs }: { sinceMs: number; expiresAtMs: number },
+  ): Entry {
+    const { method, params } = request
+    const key = NEVER_SHARED.has(method) ? null : `${method} ${JSON.stringify(params)}`
+    const same = key === null ? undefined : this.#byKey.get(key)
+    if (same) return same
+    const entry: Entry = {
+      ...request,
+      ...{ key, expiresAtMs, askers: 0, alone: false, isWaiting: false, onUnwanted: null },
+      dueMs: sinceMs - (HEAD_STARTS_MS[method] ?? 0),
+      order: this.#asked++,
+      answer: Promise.withResolvers(),
+    }
+    // Whoever asked may have gone by the time there is an answer.
+    entry.answer.promise.catch(() => {})
+    this.#add(entry)
+    return entry
+  }
+
+  #add(entry: Entry): void {
+    entry.isWaiting = true
+    if (entry.key !== null) this.#byKey.set(entry.key, entry)
+    this.#waiting.push(entry)
+    this.#isSorted = false
+  }
+
+  #leave(entry: Entry): void {
+    entry.isWaiting = false
+    if (entry.key !== null && this.#byKey.get(entry.key) === entry) this.#byKey.delete(entry.key)
+  }
+
+  #drop(entry: Entry): void {
+    if (!entry.isWaiting) {
+      entry.onUnwanted?.()
+      return
+    }
+    this.#waiting.splice(this.#waiting.indexOf(entry), 1)
+    this.#leave(entry)
+  }
+
+  #sort(): void {
+    if (this.#isSorted) return
+    this.#waiting.sort((a, b) => b.dueMs - a.dueMs || b.order - a.order)
+    this.#isSorted = true
+  }
+}

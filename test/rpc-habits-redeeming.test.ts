@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { ticketHash } from '../src/domain/ticket.ts'
+import { type ChainFixture, startChain } from './chain-fixture.ts'
+import { FastClock } from './fast-clock.ts'
+import { registerRecipient, startRedeeming, transactionsOf, winners } from './redeeming.ts'
+import { HABITS, type Habit, startHabits } from './rpc-habits.ts'
+import { eventually } from './until.ts'
+
+const TICKETS = 12
+/** Time passes faster for the node, and for providers that count by the second. */
+const SPEED = 4
+const PATIENCE_MS = 120_000
+
+let chain: ChainFixture
+
+before(async () => {
+  chain = await startChain({ parameters: { roundLength: 500n } })
+  await registerRecipient(chain)
+  await chain.anvil.mineEvery(1)
+})
+after(() => chain[Symbol.asyncDispose]())
+
+/** Habits of providers, and how many requests redeeming all tickets takes at most behind each. */
+const ROWS: readonly (readonly [Habit, number])[] = [
+  [HABITS.none, 90],
+  [HABITS.rateRetryAfter, 200],
+  [HABITS.rateJson429, 200],
+  [HABITS.rateJson200, 200],
+  [HABITS.credits200, 200],
+  [HABITS.credits429, 200],
+  [HABITS.headerNotFound, 300],
+  [HABITS.trieNode, 300],
+  [HABITS.json503, 300],
+  [HABITS.json500Revert, 300],
+  [HABITS.html502, 300],
+  [HABITS.unknownWords, 300],
+  [HABITS.lostAnswers, 200],
+  [HABITS.cutAfterTaking, 200],
+  [HABITS.clockAhead, 90],
+  [HABITS.ranges100, 90],
+  [HABITS.rangesUnknownWords, 90],
+  [HABITS.rangesOfOne, 200],
+  [HABITS.ranges400, 90],
+  [HABITS.batchHttp400, 120],
+  [HABITS.batchOneError, 120],
+  [HABITS.batchItemErrors, 150],
+  [HABITS.noCallsWithoutTarget, 200],
+  [HABITS.saysLaterInitialized, 120],
+]
+
+for (const [habit, most] of ROWS) {
+  test(`every won ticket is redeemed and nothing reverted: ${habit.name}`, async (t) => {
+    const clock = new FastClock(SPEED)
+    const tickets = await winners(chain, { name: `sender, ${habit.name}`, count: TICKETS })
+    await using shim = await startHabits(chain.anvil.url, [habit], { now: () => clock.now() })
+    const from = await chain.client.blockNumber()
+    const name = `redeemer, ${habit.name}`
+    await using redeeming = await startRedeeming(chain, { name, urls: [shim.url], clock, pollMs: 2_000 })
+    const asked = shim.requests
+    await Promise.all(tickets.map((ticket) => redeeming.redeemer.queue(ticket)))
+    await eventually('settled', () => redeeming.redeemer.openTickets === 0, PATIENCE_MS)
+    const requests = shim.requests - asked
+    const used = await Promise.all(tickets.map((ticket) => chain.client.isTicketUsed(ticketHash(ticket))))
+    const { count, failed } = await transactionsOf(chain, redeeming.account, from)
+    t.diagnostic(`${requests} requests, ${count} transactions`)
+    assert.deepEqual(used, Array(TICKETS).fill(true))
+    assert.equal(failed, 0)
+    assert.ok(requests <= most, `${requests} requests`)
+  })
+}
