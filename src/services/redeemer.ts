@@ -321,7 +321,9 @@ export class Redeemer implements Service {
     const proof = await this.#proofOf(entry)
     if (proof.kind === 'redeemed') return this.#finish(entry, proof.redemption)
     if (proof.kind === 'unconfirmed') return this.#delay(entry)
-    if (isExpired(creationRound, rounds.roundClock)) return this.#giveUp(entry)
+    // By a clock that is not confirmed it is still tried: the contract knows better.
+    const { confirmedClock } = rounds
+    if (confirmedClock && isExpired(creationRound, confirmedClock)) return this.#giveUp(entry)
     try {
       gas.assertBelowMax()
     } catch {
@@ -334,13 +336,12 @@ export class Redeemer implements Service {
     // Where no others are on their way there is nothing to wait for: none may set out meanwhile.
     const funds = this.#claims.others(entry) === 0n ? 0n : await this.#needs.senders.currentFunds(sender)
     if (this.#claims.endings(entry.ticket.sender) !== endings) return
-    const { confirmedClock } = rounds
     const facts = {
       faceValue: entry.ticket.faceValue,
       pays: simulation.amount,
       cost: simulation.gas * gas.gasPrice,
       // A ticket that is paid short is spent: that its time is up must be certain.
-      lastChance: isSurelyLastChance(creationRound, confirmedClock),
+      lastChance: isSurelyLastChance(creationRound, rounds.confirmedClock),
       inFlight: entry.state.kind === 'submitted' ? 0n : this.#claims.others(entry),
       funds,
     }
@@ -403,7 +404,7 @@ export class Redeemer implements Service {
     }
   }
 
-  /** The ticket has expired as far as the newest blocks tell: it is given up once that is confirmed. */
+  /** The ticket has expired: it is given up once that is so for some blocks, and no redemption is found. */
   async #giveUp(entry: Entry): Promise<void> {
     if (!isOver(creationRoundOf(entry), this.#needs.rounds.confirmedClock)) return this.#delay(entry)
     if (await this.#isFound(entry)) return this.#delay(entry)
@@ -422,8 +423,9 @@ export class Redeemer implements Service {
     this.#needs.log.debug('redeeming a ticket would fail now', { ...this.#describe(entry), reason })
     if (meaning === 'used' && (await this.#isFound(entry))) return this.#delay(entry)
     if (meaning === 'invalid' && !isWin(entry.ticket)) return this.#refuse(entry, 'invalid')
-    const waits = meaning === 'invalid' || meaning === 'used' || meaning === 'expired'
-    await this.#postpone(entry, waits ? 'chain-refuses' : meaning)
+    // What it waited for until then is why it expires.
+    if (meaning === 'expired') return this.#delay(entry)
+    await this.#postpone(entry, meaning === 'invalid' || meaning === 'used' ? 'chain-refuses' : meaning)
   }
 
   async #refuse(entry: Entry, reason: RefusalReason): Promise<void> {
