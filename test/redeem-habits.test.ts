@@ -166,6 +166,8 @@ for (const habit of [
   })
 }
 
-test('all won tickets are redeemed and nothing reverts: clock and fees of the first of two endpoints are absurd', async () => {
-  await redeemAll([HABITS.clockAhead], [chain.anvil.url])
-})
+for (const habit of [HABITS.clockAhead, HABITS.absurdFees] as const) {
+  test(`all won tickets are redeemed and nothing reverts: the first of two endpoints has ${habit.name}`, async () => {
+    await redeemAll([habit], [chain.anvil.url])
+  })
+}

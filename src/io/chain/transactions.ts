@@ -209,7 +209,7 @@ export class Transactions implements Service {
     }
     signal.throwIfAborted()
     this.#gas.assertBelowMax()
-    const market = await readFeeMarket(this.#rpc, signal)
+    const market = await readFeeMarket(this.#rpc, {}, signal)
     let gas = request.gas ?? this.#options.gasLimit
     for (let retry = 0; ; retry++) {
       const after = request.takeOver ? 'latest' : 'pending'
@@ -490,7 +490,7 @@ export class Transactions implements Service {
     const account = this.#signer.address
     for (const nonce of await this.#nonces.gap(used, Math.min(...this.#open.keys()), signal)) {
       const request = { purpose: `fill nonce ${nonce}`, to: account, data: '0x' } as const
-      const market = await readFeeMarket(this.#rpc, signal)
+      const market = await readFeeMarket(this.#rpc, {}, signal)
       const gas = await this.#estimate(request, signal)
       this.#log.warn('a nonce that no transaction has is used up, so that those after it can be mined', {
         nonce,
@@ -503,7 +503,7 @@ export class Transactions implements Service {
     const previous = tracked.stored.attempts.at(-1)!
     const limit =
       this.#gas.max === 0n ? tracked.limit : smaller(tracked.limit || this.#gas.max, this.#gas.max)
-    const fees = replacementFor(previous, await readFeeMarket(this.#rpc, signal), limit)
+    const fees = replacementFor(previous, await readFeeMarket(this.#rpc, { isLate: true }, signal), limit)
     if (fees === null) {
       if (!tracked.toldOfMax) {
         this.#log.warn('a late transaction is not replaced: the maximum gas price does not allow it', {
