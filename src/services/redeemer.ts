@@ -152,6 +152,7 @@ export class Redeemer implements Service {
   readonly #claims = new SenderClaims()
   readonly #proofs: RedemptionProofs
   readonly #alarm = new Alarm()
+  #reorganisations = 0
   #recheckAtMs = 0
   #chainFailed = false
   /** Ended since the reading of the disk began, which may show them as they were before. */
@@ -227,6 +228,7 @@ export class Redeemer implements Service {
     const { head, keptTo = -1n, reorganised } = update
     if (this.#agenda.wake(this.#proofs.follow(update))) this.#alarm.ring()
     if (reorganised) {
+      this.#reorganisations++
       for (const entry of this.#recent.values()) {
         if (entry.state.kind === 'redeemed' && entry.state.block > keptTo) entry.doubtedAt = head.number
       }
@@ -318,8 +320,14 @@ export class Redeemer implements Service {
   async #attempt(entry: Entry, signal: AbortSignal): Promise<void> {
     const { chain, gas, rounds } = this.#needs
     const creationRound = creationRoundOf(entry)
+    const reorganisations = this.#reorganisations
     const proof = await this.#proofOf(entry)
-    if (proof.kind === 'redeemed') return this.#finish(entry, proof.redemption)
+    if (proof.kind === 'redeemed') {
+      await this.#finish(entry, proof.redemption)
+      // Whether one that came meanwhile undid it has not been looked at.
+      if (this.#reorganisations !== reorganisations) entry.doubtedAt = this.#head
+      return
+    }
     if (proof.kind === 'unconfirmed') return this.#delay(entry)
     // By a clock that is not confirmed it is still tried: the contract knows better.
     const { confirmedClock } = rounds
@@ -485,25 +493,31 @@ export class Redeemer implements Service {
 
   /** Looks whether what was redeemed before a reorganisation still is. */
   async #recheck(): Promise<void> {
-    const { chain, clock, log } = this.#needs
+    const { clock, log } = this.#needs
     if (clock.now() < this.#recheckAtMs) return
     try {
-      for (const entry of this.#toRecheck()) {
-        const { doubtedAt } = entry
-        const proof = await this.#proofOf(entry)
-        if (proof.kind === 'redeemed') await this.#change(entry, proof)
-        else if (proof.kind === 'unconfirmed' || (await chain.isTicketUsed(entry.hash))) {
-          if (proof.kind === 'none') await this.#isFound(entry)
-          // Perhaps in another block by now: it is judged when that is confirmed.
-          if (entry.doubtedAt === doubtedAt) entry.doubtedAt = this.#head
-          continue
-        } else await this.#reopenUndone(entry)
-        if (entry.doubtedAt === doubtedAt) entry.doubtedAt = null
+      // All of a transaction at the same time, since they share its receipt.
+      const byTransaction = Map.groupBy(this.#toRecheck(), ({ state }) => 'txHash' in state && state.txHash)
+      for (const entries of byTransaction.values()) {
+        await Promise.all(entries.map((entry) => this.#recheckOne(entry)))
       }
     } catch (error) {
       this.#recheckAtMs = clock.now() + RECHECK_MS
       log.warn('redemptions cannot be checked after a reorganisation', { error: messageOf(error) })
     }
+  }
+
+  async #recheckOne(entry: Entry): Promise<void> {
+    const { doubtedAt } = entry
+    const proof = await this.#proofOf(entry)
+    let isSettled = true
+    if (proof.kind === 'redeemed') await this.#change(entry, proof)
+    else if (proof.kind === 'unconfirmed' || (await this.#needs.chain.isTicketUsed(entry.hash))) {
+      if (proof.kind === 'none') await this.#isFound(entry)
+      // Perhaps in another block by now: it is judged when that is confirmed.
+      isSettled = false
+    } else await this.#reopenUndone(entry)
+    if (entry.doubtedAt === doubtedAt) entry.doubtedAt = isSettled ? null : this.#head
   }
 
   async #reopenUndone(entry: Entry): Promise<void> {
