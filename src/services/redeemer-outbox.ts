@@ -236,9 +236,10 @@ export class RedeemerOutbox implements Service {
     if (proof.kind === 'redeemed') return this.#settle(entry, proof.redemption)
     if (proof.kind === 'unconfirmed') return this.#delay(entry)
     const { creationRound } = entry.ticket.expirationParams
-    if (isExpired(creationRound, rounds.roundClock)) {
+    const { confirmedClock } = rounds
+    if (confirmedClock && isExpired(creationRound, confirmedClock)) {
       this.#delay(entry)
-      return isOver(creationRound, rounds.confirmedClock) ? this.#giveUp(entry) : undefined
+      return isOver(creationRound, confirmedClock) ? this.#giveUp(entry) : undefined
     }
     let reason: OpenReason = 'redeemer-away'
     let isTaken = false

@@ -145,6 +145,7 @@ export class Redeemer implements Service {
   readonly #alarm = new Alarm()
   /** Those that wait for others of their senders. */
   readonly #afterOthers = new Map<Address, Set<Entry>>()
+  #reorganisations = 0
   #recheckAtMs = 0
   #chainFailed = false
   /** Ended since the reading of the disk began, which may show them as they were before. */
@@ -229,6 +230,7 @@ export class Redeemer implements Service {
     const { head, keptTo = -1n, reorganised } = update
     if (this.#agenda.wake(this.#proofs.follow(update))) this.#alarm.ring()
     if (reorganised) {
+      this.#reorganisations++
       for (const entry of this.#recent.values()) {
         if (entry.state.kind === 'redeemed' && entry.state.block > keptTo) entry.doubtedAt = head.number
       }
@@ -319,10 +321,18 @@ export class Redeemer implements Service {
   async #attempt(entry: Entry, signal: AbortSignal): Promise<void> {
     const { chain, gas, rounds } = this.#needs
     const creationRound = creationRoundOf(entry)
+    const reorganisations = this.#reorganisations
     const proof = await this.#proofOf(entry)
-    if (proof.kind === 'redeemed') return this.#finish(entry, proof.redemption)
+    if (proof.kind === 'redeemed') {
+      await this.#finish(entry, proof.redemption)
+      // Whether one that came meanwhile undid it has not been looked at.
+      if (this.#reorganisations !== reorganisations) entry.doubtedAt = this.#head
+      return
+    }
     if (proof.kind === 'unconfirmed') return this.#delay(entry)
-    if (isExpired(creationRound, rounds.roundClock)) return this.#giveUp(entry)
+    // By a clock that is not confirmed it is still tried: the contract knows better.
+    const { confirmedClock } = rounds
+    if (confirmedClock && isExpired(creationRound, confirmedClock)) return this.#giveUp(entry)
     try {
       gas.assertBelowMax()
     } catch {
@@ -335,13 +345,12 @@ export class Redeemer implements Service {
     // Where no others are on their way there is nothing to wait for: none may set out meanwhile.
     const funds = this.#claims.others(entry) === 0n ? 0n : await this.#needs.senders.currentFunds(sender)
     if (this.#claims.endings(entry.ticket.sender) !== endings) return
-    const { confirmedClock } = rounds
     const facts = {
       faceValue: entry.ticket.faceValue,
       pays: simulation.amount,
       cost: simulation.gas * gas.gasPrice,
       // A ticket that is paid short is spent: that its time is up must be certain.
-      lastChance: isSurelyLastChance(creationRound, confirmedClock),
+      lastChance: isSurelyLastChance(creationRound, rounds.confirmedClock),
       inFlight: entry.state.kind === 'submitted' ? 0n : this.#claims.others(entry),
       funds,
     }
@@ -404,7 +413,7 @@ export class Redeemer implements Service {
     }
   }
 
-  /** The ticket has expired as far as the newest blocks tell: it is given up once that is confirmed. */
+  /** The ticket has expired: it is given up once that is so for some blocks, and no redemption is found. */
   async #giveUp(entry: Entry): Promise<void> {
     if (!isOver(creationRoundOf(entry), this.#needs.rounds.confirmedClock)) return this.#delay(entry)
     if (await this.#isFound(entry)) return this.#delay(entry)
@@ -423,8 +432,9 @@ export class Redeemer implements Service {
     this.#needs.log.debug('redeeming a ticket would fail now', { ...this.#describe(entry), reason })
     if (meaning === 'used' && (await this.#isFound(entry))) return this.#delay(entry)
     if (meaning === 'invalid' && !isWin(entry.ticket)) return this.#refuse(entry, 'invalid')
-    const waits = meaning === 'invalid' || meaning === 'used' || meaning === 'expired'
-    await this.#postpone(entry, waits ? 'chain-refuses' : meaning)
+    // What it waited for until then is why it expires.
+    if (meaning === 'expired') return this.#delay(entry)
+    await this.#postpone(entry, meaning === 'invalid' || meaning === 'used' ? 'chain-refuses' : meaning)
   }
 
   async #refuse(entry: Entry, reason: RefusalReason): Promise<void> {
@@ -492,25 +502,31 @@ export class Redeemer implements Service {
 
   /** Looks whether what was redeemed before a reorganisation still is. */
   async #recheck(): Promise<void> {
-    const { chain, clock, log } = this.#needs
+    const { clock, log } = this.#needs
     if (clock.now() < this.#recheckAtMs) return
     try {
-      for (const entry of this.#toRecheck()) {
-        const { doubtedAt } = entry
-        const proof = await this.#proofOf(entry)
-        if (proof.kind === 'redeemed') await this.#change(entry, proof)
-        else if (proof.kind === 'unconfirmed' || (await chain.isTicketUsed(entry.hash))) {
-          if (proof.kind === 'none') await this.#isFound(entry)
-          // Perhaps in another block by now: it is judged when that is confirmed.
-          if (entry.doubtedAt === doubtedAt) entry.doubtedAt = this.#head
-          continue
-        } else await this.#reopenUndone(entry)
-        if (entry.doubtedAt === doubtedAt) entry.doubtedAt = null
+      // All of a transaction at the same time, since they share its receipt.
+      const byTransaction = Map.groupBy(this.#toRecheck(), ({ state }) => 'txHash' in state && state.txHash)
+      for (const entries of byTransaction.values()) {
+        await Promise.all(entries.map((entry) => this.#recheckOne(entry)))
       }
     } catch (error) {
       this.#recheckAtMs = clock.now() + RECHECK_MS
       log.warn('redemptions cannot be checked after a reorganisation', { error: messageOf(error) })
     }
+  }
+
+  async #recheckOne(entry: Entry): Promise<void> {
+    const { doubtedAt } = entry
+    const proof = await this.#proofOf(entry)
+    let isSettled = true
+    if (proof.kind === 'redeemed') await this.#change(entry, proof)
+    else if (proof.kind === 'unconfirmed' || (await this.#needs.chain.isTicketUsed(entry.hash))) {
+      if (proof.kind === 'none') await this.#isFound(entry)
+      // Perhaps in another block by now: it is judged when that is confirmed.
+      isSettled = false
+    } else await this.#reopenUndone(entry)
+    if (entry.doubtedAt === doubtedAt) entry.doubtedAt = isSettled ? null : this.#head
   }
 
   async #reopenUndone(entry: Entry): Promise<void> {

@@ -53,8 +53,10 @@ export class RedemptionProofs {
   readonly #chain: RedemptionReads
   readonly #watch: ChainWatch
   readonly #clock: Clock
+  #searching: Promise<void> | null = null
   #searched: { readonly to: bigint; readonly allAtMs: number } | null = null
 
+  /** All tickets pay one recipient: that of the node. */
   constructor(needs: { chain: RedemptionReads; watch: ChainWatch; clock: Clock }) {
     this.#chain = needs.chain
     this.#watch = needs.watch
@@ -90,7 +92,14 @@ export class RedemptionProofs {
   }
 
   /** Looks for redemptions that were not seen when they were announced. Throws what the chain throws. */
-  async search(recipient: Address): Promise<void> {
+  search(recipient: Address): Promise<void> {
+    this.#searching ??= this.#search(recipient).finally(() => {
+      this.#searching = null
+    })
+    return this.#searching
+  }
+
+  async #search(recipient: Address): Promise<void> {
     const now = this.#clock.now()
     const head = this.#head
     const last = this.#searched

@@ -70,9 +70,9 @@ test('the first block after an outage makes the state be read at once', async ()
 
 test('a stale answer does not move the round back, a reorganisation does', async () => {
   const { chain, clock, rounds, supervisor } = await started()
+  const stale = await chain.roundState()
   mine(chain, 10)
   await settle()
-  const stale = { ...(await chain.roundState()), lastInitialized: 10n }
   const read = chain.roundState.bind(chain)
   chain.roundState = async () => stale
   await clock.wind(5 * 60_000)
@@ -201,5 +201,33 @@ test('the confirmed clock is that of the least L1 block of the newest blocks, an
   chain.reorganise(3, () => true)
   await settle()
   assert.equal(confirmed()?.l1Block, 1_000n + chain.head.number - CONFIRMATIONS)
+  await supervisor.stop()
+})
+
+test('a state whose views do not agree is not believed, nor confirmed where it is the first', async () => {
+  const chain = new FakeChain({ roundLength: 100n })
+  const read = chain.roundState.bind(chain)
+  const lie = async () => {
+    const state = await read()
+    return { ...state, current: state.current + 5n }
+  }
+  chain.roundState = lie
+  const { clock, rounds, supervisor } = await started(chain)
+  const pass = async (blocks: number) => {
+    for (let i = 0; i < blocks; i++) {
+      chain.mine()
+      await settle()
+      await clock.wind(1_000)
+    }
+  }
+  await pass(40)
+  assert.equal(rounds.confirmedClock, null)
+  chain.roundState = read
+  await clock.wind(60_000)
+  assert.equal(rounds.roundClock.currentRound, 10n)
+  chain.roundState = lie
+  await clock.wind(5 * 60_000)
+  await pass(40)
+  assert.equal(rounds.roundClock.currentRound, 10n)
   await supervisor.stop()
 })

@@ -230,23 +230,25 @@ export class Rounds implements Service, RoundsView {
       })
       return false
     }
-    this.#doubtful = null
     this.#accountedFor = reorganisations
     if (!before || reckoning(before) !== reckoning(state)) this.#reckonedSince = this.#head
-    else if (this.#reckonedSince !== null && isConfirmed(this.#reckonedSince, this.#head)) {
+    else if (isConsistent(state) && isConfirmed(this.#reckonedSince ?? this.#head, this.#head)) {
       this.#reckonedSince = null
     }
+    this.#doubtful = null
     this.#state = state
     this.#poolSize = poolSize
     if (before?.lastInitialized !== state.lastInitialized) {
       this.#log.info('round', { round: state.lastInitialized, poolSize })
       this.#onRound.tell(state.lastInitialized)
     }
-    return true
+    return isConsistent(state)
   }
 
   /** Whether what was read follows from what is known, or has been read all the same for long enough. */
   #isBelieved(before: RoundState, state: RoundState): boolean {
+    if (!isConsistent(state)) return false
+    if (!isConsistent(before)) return true
     const isReorganised = this.#accountedFor !== this.#reorganisations
     const isExplained =
       state.lastInitialized === before.lastInitialized ||
@@ -257,6 +259,11 @@ export class Rounds implements Service, RoundsView {
     if (this.#doubtful?.key !== key) this.#doubtful = { key, since: this.#head }
     return isConfirmed(this.#doubtful.since, this.#head)
   }
+}
+
+/** Whether the views of a state agree with each other: one that is answered wrongly does not. */
+function isConsistent({ current, currentInitialized, lastInitialized }: RoundState): boolean {
+  return lastInitialized <= current && (lastInitialized === current) === currentInitialized
 }
 
 /** How L1 blocks are divided into rounds: the same at any block, unless the length of rounds is changed. */

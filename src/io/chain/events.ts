@@ -254,8 +254,7 @@ export class ChainWatcher implements Service {
       return
     }
     for (let from = keptTo + 1n; from <= head.number; ) {
-      const { logs, to } = await this.#window.fetch(pin.request, from, head.number)
-      this.#refusals = 0
+      const { logs, to } = await this.#logsFrom(pin, from, head.number)
       const header = to === head.number ? head : await fetchHeader(pin.request, to)
       // The chain moved while it was read: the next look finds out how.
       if (header === null || logs.some((log) => log.blockNumber === to && log.blockHash !== header.hash))
@@ -263,6 +262,19 @@ export class ChainWatcher implements Service {
       await this.#tell(header, logs, how)
       how = { reorganised: false }
       from = to + 1n
+    }
+  }
+
+  /** The logs of the next blocks; what a replica that lags refuses is asked for again, since another may answer. */
+  async #logsFrom(pin: PinnedRpc, from: bigint, last: bigint): Promise<{ logs: RawLog[]; to: bigint }> {
+    for (let asks = 1; ; asks++) {
+      try {
+        const fetched = await this.#window.fetch(pin.request, from, last)
+        this.#refusals = 0
+        return fetched
+      } catch (error) {
+        if (!isLag(error) || isConfirmed(from, last) || asks >= UNKNOWN_BLOCK_ASKS) throw error
+      }
     }
   }
 

@@ -89,6 +89,10 @@ test('a tip is no higher than what blocks were lately paid, or 2 gwei, whatever 
 test('of two endpoints the one that asks for less is believed', async () => {
   await using anvil = await Anvil.start()
   await using absurd = await startHabits(anvil.url, [HABITS.absurdFees])
-  const { tip } = await readFeeMarket(rpcOver(absurd.url, anvil.url))
-  assert.equal(tip, (await readFeeMarket(rpcOver(anvil.url))).tip)
+  const both = rpcOver(absurd.url, anvil.url)
+  const honest = await readFeeMarket(rpcOver(anvil.url))
+  assert.deepEqual(await readFeeMarket(both), honest)
+  // Its offer was too low all the same: the other may be right about the base fee, which is not spent in full.
+  const late = await readFeeMarket(both, { isLate: true })
+  assert.ok(late.baseFee > 10n ** 14n && late.tip === honest.tip)
 })

@@ -2,7 +2,7 @@ import { ZodError, z } from 'zod'
 import type { Fees } from '../../domain/transaction.ts'
 import { larger, smaller } from '../../lib/bigints.ts'
 import { ChainError } from './chain-error.ts'
-import { quantitySchema } from './raw-header.ts'
+import { headerOf, quantitySchema } from './raw-header.ts'
 import { parseQuantity, type Rpc, toQuantity } from './rpc.ts'
 
 /** Blocks whose tips bound what is offered as one. */
@@ -21,18 +21,23 @@ export interface FeeMarket {
 
 /**
  * Reads the newest base fee and the tip; a chain that suggests no tip is paid the difference to its gas price. No more is
- * offered as a tip than blocks were lately paid suggests, and of two endpoints the one that asks for less is believed:
- * unlike the base fee, a tip is spent in full.
+ * offered as a tip than blocks were lately paid suggests, since a tip is spent in full; and of two endpoints the one that
+ * asks for less is believed, except about the base fee of a transaction that is late.
  */
-export async function readFeeMarket(rpc: Rpc, signal?: AbortSignal): Promise<FeeMarket> {
-  const header = await rpc.header('latest', signal)
-  if (header?.baseFee == null) {
+export async function readFeeMarket(
+  rpc: Rpc,
+  { isLate = false }: { /** Of two base fees the higher one is taken. */ isLate?: boolean } = {},
+  signal?: AbortSignal,
+): Promise<FeeMarket> {
+  const { answers } = await rpc.askTwo('eth_getBlockByNumber', ['latest', false], signal)
+  const baseFees = answers.flatMap((answer) => headerOf(answer)?.baseFee ?? [])
+  if (baseFees.length === 0) {
     throw new ChainError(
       'no-base-fee',
       'this chain has no base fee: transactions of the old kind are not supported',
     )
   }
-  const { baseFee } = header
+  const baseFee = baseFees.reduce(isLate ? larger : smaller)
   const suggested = await least(rpc, 'eth_maxPriorityFeePerGas', signal).catch(async (error) => {
     if (error instanceof ChainError && error.code !== 'rpc-refused') throw error
     const gasPrice = await least(rpc, 'eth_gasPrice', signal)
@@ -45,7 +50,8 @@ export async function readFeeMarket(rpc: Rpc, signal?: AbortSignal): Promise<Fee
   }
 }
 
-async function least(rpc: Rpc, method: string, signal?: AbortSignal): Promise<bigint> {
+/** The least that two endpoints, where there are several, answer to a method without parameters. */
+export async function least(rpc: Rpc, method: string, signal?: AbortSignal): Promise<bigint> {
   const { answers } = await rpc.askTwo(method, [], signal)
   return answers.map((answer) => parseQuantity(method, answer)).reduce(smaller)
 }

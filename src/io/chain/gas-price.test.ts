@@ -66,7 +66,8 @@ test('a chain that does not answer at the start leaves the price unknown, not th
 
 test('without a maximum nothing dearer than ten times the median of the last hour is offered, nor what no network asks for', async () => {
   let answer = GWEI
-  const rpc = { quantity: async () => answer } as unknown as Rpc
+  const askTwo = async () => ({ answers: [`0x${answer.toString(16)}`] })
+  const rpc = { quantity: async () => answer, askTwo } as unknown as Rpc
   const clock = new WoundClock()
   const monitor = new GasPriceMonitor(
     { min: 0n, max: 0n, networkMax: networkMaxOf(42161), pollMs: 5_000 },

@@ -3,7 +3,7 @@ import type { Clock } from '../../lib/clock.ts'
 import { messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
-import { gasPriceTooHigh } from './fees.ts'
+import { gasPriceTooHigh, least } from './fees.ts'
 import type { Rpc } from './rpc.ts'
 
 /** Gas price settings, in wei; 0 is none. */
@@ -26,6 +26,8 @@ const OTHER_NETWORK_MAX = 500n * GWEI
 const MEDIAN_FACTOR = 10n
 /** and never less than this. */
 const LEAST_CEILING = 2n * GWEI
+/** A price beyond so many times the median is asked of two endpoints, where there are several. */
+const SURPRISING_FACTOR = 2n
 /** Prices of which the median is taken: those of an hour, asked for as often as by default. */
 const REMEMBERED_PRICES = 720
 
@@ -88,9 +90,12 @@ export class GasPriceMonitor implements Service {
    */
   get ceiling(): bigint {
     if (this.#max !== 0n) return this.#max
+    return smaller(this.#networkMax, larger(LEAST_CEILING, MEDIAN_FACTOR * this.#median))
+  }
+
+  get #median(): bigint {
     const prices = this.#history.toSorted(ascending)
-    const median = prices[prices.length >> 1] ?? 0n
-    return smaller(this.#networkMax, larger(LEAST_CEILING, MEDIAN_FACTOR * median))
+    return prices[prices.length >> 1] ?? 0n
   }
 
   /** See `GasPriceOptions.min`. Can be changed while running. */
@@ -110,7 +115,9 @@ export class GasPriceMonitor implements Service {
 
   async #poll(signal: AbortSignal): Promise<void> {
     try {
-      this.#polled = await this.#rpc.quantity('eth_gasPrice', [], signal)
+      const price = await this.#rpc.quantity('eth_gasPrice', [], signal)
+      const isUsual = price <= SURPRISING_FACTOR * this.#median
+      this.#polled = isUsual ? price : await least(this.#rpc, 'eth_gasPrice', signal)
       this.#history.push(this.#polled)
       if (this.#history.length > REMEMBERED_PRICES) this.#history.shift()
     } catch (error) {
