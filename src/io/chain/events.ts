@@ -53,7 +53,7 @@ const DEFAULT_STALE_AFTER_MS = 120_000
 const MAX_BACKFILL_BLOCKS = 200_000n
 /** Waiting after failures ends here. */
 const MAX_BACKOFF_MS = 15_000
-/** An endpoint behind the last one is waited for this many looks; then its chain is taken for the chain. */
+/** An endpoint behind the last one is waited for at least this many looks; then its chain may be taken for the chain. */
 const BEHIND_LOOKS = 5
 /** A block that one replica does not know may be known to the next: so often it is asked for. */
 const UNKNOWN_BLOCK_ASKS = 3
@@ -176,10 +176,11 @@ export class ChainWatcher implements Service {
   }
 
   async #step(pin: PinnedRpc): Promise<void> {
-    const head = await fetchHeader(pin.request, 'latest')
-    if (head === null) throw new ChainError('bad-answer', 'the RPC has no newest block')
-    pin.sawHead(head)
     const last = this.#seen.at(-1)
+    let head = await newestHeader(pin)
+    // Behind one address may be replicas of which another is further on.
+    if (last !== undefined && head.number < last.number) head = await newestHeader(pin)
+    pin.sawHead(head)
     // History is not told on the first start: what it led to is read from the contracts (B7).
     if (last === undefined) return this.#tell(head, [], { reorganised: false })
     if (await this.#isBehind(pin, head, last)) return
@@ -205,15 +206,19 @@ export class ChainWatcher implements Service {
     await this.#catchUp(pin, head, reorganised)
   }
 
-  /** Whether this endpoint has not yet got to where we are, rather than being on another chain. */
+  /**
+   * Whether this endpoint has not yet got to where we are, rather than being on another chain or on one that was set back.
+   * That is believed after some looks, and only when the last block is not known any more, asked twice: behind one
+   * address may be replicas of which some lag.
+   */
   async #isBehind(pin: PinnedRpc, head: RawHeader, last: Seen): Promise<boolean> {
     if (head.number >= last.number) {
       this.#behindLooks = 0
       return false
     }
     const comparable = this.#seen.findLast(({ number }) => number <= head.number)
-    const isElsewhere = comparable && (await this.#compare(pin, comparable, head)) === 'gone'
-    if (isElsewhere || ++this.#behindLooks > BEHIND_LOOKS) return false
+    if (comparable && (await this.#compare(pin, comparable, head)) === 'gone') return false
+    if (++this.#behindLooks > BEHIND_LOOKS && (await isForgotten(pin, last))) return false
     this.#log.debug('the endpoint is behind the last one', { head: head.number, lastSeen: last.number })
     return true
   }
@@ -336,6 +341,20 @@ export class ChainWatcher implements Service {
 
 /** How an update came about. */
 type Told = Pick<ChainUpdate, 'reorganised' | 'keptTo'>
+
+async function newestHeader(pin: PinnedRpc): Promise<RawHeader> {
+  const head = await fetchHeader(pin.request, 'latest')
+  if (head === null) throw new ChainError('bad-answer', 'the RPC has no newest block')
+  return head
+}
+
+/** Whether a block is unknown, asked twice. */
+async function isForgotten(pin: PinnedRpc, { number }: Seen): Promise<boolean> {
+  for (let asked = 0; asked < 2; asked++) {
+    if ((await fetchHeader(pin.request, number)) !== null) return false
+  }
+  return true
+}
 
 /** The hash of a block; null when no replica knows it that was asked. */
 async function hashOf(pin: PinnedRpc, number: bigint, head: RawHeader): Promise<string | null> {
