@@ -96,7 +96,13 @@ const media = z.object({
   devices: list(z.object({ device: text, sessions: count, outOfService: text.nullable() })),
 })
 
-const overpaid = z.object({ orchestrator: text, chargedWei: whole, earnedWei: whole, untilMs: time })
+const overpaid = z.object({
+  orchestrator: text,
+  chargedWei: whole,
+  earnedWei: whole,
+  untilMs: time,
+  times: count,
+})
 
 /** What of a status is read, section by section: each may be missing, or be that of another version. */
 const sections = {

@@ -268,8 +268,8 @@ function ofMoney(node: SeenNode): string[] {
 function ofOrchestrators(node: SeenNode): string[] {
   const { nowMs, overpaid = [] } = node.status
   return overpaid.map(
-    ({ earnedWei, orchestrator, chargedWei, untilMs }) =>
-      `${nameOf(node)} leaves out the orchestrator ${orchestrator} for another ${duration(untilMs - nowMs)}: it charged ${ether(chargedWei)} lately for work worth ${ether(earnedWei)} at its own price; see the log, and put its account on -orchBlocklist if that goes on`,
+    ({ earnedWei, orchestrator, chargedWei, times, untilMs }) =>
+      `${nameOf(node)} ${untilMs > nowMs ? 'leaves' : 'left'} out the orchestrator ${orchestrator} for a while (${counted(times, 'time')}): it charged ${ether(chargedWei)} lately for work worth ${ether(earnedWei)} at its own price; see the log, and put its account on -orchBlocklist if that goes on`,
   )
 }
 

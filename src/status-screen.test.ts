@@ -163,11 +163,12 @@ const PROBLEMS: readonly (readonly [what: string, answers: readonly NodeAnswer[]
             chargedWei: 3n * 10n ** 15n,
             earnedWei: 10n ** 15n,
             untilMs: NOW_MS + 60_000,
+            times: 2,
           },
         ],
       }),
     ],
-    /^gateway g leaves out the orchestrator https:\/\/o\.example:8935 for another 60 s: it charged 0\.003 ETH lately for work worth 0\.001 ETH at its own price; see the log, and put its account on -orchBlocklist if that goes on$/,
+    /^gateway g leaves out the orchestrator https:\/\/o\.example:8935 for a while \(2 times\): it charged 0\.003 ETH lately for work worth 0\.001 ETH at its own price; see the log, and put its account on -orchBlocklist if that goes on$/,
   ],
   [
     'few rounds left',

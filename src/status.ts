@@ -35,7 +35,7 @@ export interface GatewayStatus {
   readonly ticketsSent: number
   /** In payments that the orchestrator took. */
   readonly ticketsAccepted: number
-  /** Orchestrators that are left out now, on chain. */
+  /** Orchestrators that are left out, or were lately; on chain. */
   readonly overpaid: readonly OverpaidOrchestrator[]
 }
 
@@ -122,7 +122,7 @@ export async function statusOf(
     ...(settings.transcoder && parts.media.state ? { media: parts.media.state } : {}),
     ...(settings.transcoder && !settings.orchestrator ? { worker: parts.remoteWorker.status() } : {}),
     ...(settings.gateway ? { streams: parts.gateway.status(), segments, ticketsSent, ticketsAccepted } : {}),
-    ...(settings.gateway && settings.chain ? { overpaid: parts.orchestratorAccounts.leftOut } : {}),
+    ...(settings.gateway && settings.chain ? { overpaid: parts.orchestratorAccounts.overpaid } : {}),
   }
 }
 

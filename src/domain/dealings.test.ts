@@ -33,7 +33,7 @@ test('what is counted adds up, and each half hour halves the past', () => {
 
 test('each ban is twice as long as the one before, up to an hour', () => {
   assert.deepEqual(
-    [1, 2, 3, 7, 8, 9, 2000].map(banMs),
-    [30_000, 60_000, 120_000, 1_920_000, 3_600_000, 3_600_000, 3_600_000],
+    [1, 2, 3, 10, 11, 12, 2000].map(banMs),
+    [5_000, 10_000, 20_000, 2_560_000, 3_600_000, 3_600_000, 3_600_000],
   )
 })

@@ -26,8 +26,11 @@ const MAX_HALVINGS = 256
  */
 export const ALLOWED_LOSSES = 8
 
-/** How long an orchestrator that was paid too much is left out; each further time twice as long. */
-const FIRST_BAN_MS = 30_000
+/**
+ * How long an orchestrator that was paid too much is left out; each further time twice as long. Short at first: an honest
+ * one that could take no payments for a while, with its chain away, looks the same, and may be the only one there is.
+ */
+const FIRST_BAN_MS = 5_000
 const MAX_BAN_MS = 60 * 60_000
 /** So long after its last ban an orchestrator counts as one that never had any. */
 export const BAN_MEMORY_MS = 24 * 60 * 60_000

@@ -13,14 +13,20 @@ import type { Log } from '../lib/log.ts'
 /** Orchestrators that are remembered; far above what a gateway asks. */
 const MAX_ACCOUNTS = 10_000
 
-/** An orchestrator that is left out since it was paid too much for what it gave. */
+/** How long after the end of its ban an orchestrator is still named to the operator. */
+const SHOWN_MS = 60 * 60_000
+
+/** An orchestrator that is left out, or was lately, since it was paid too much for what it gave. */
 export interface OverpaidOrchestrator {
   /** The address at which it was found. */
   readonly orchestrator: string
   /** What it was paid lately or counts as its due, and what came of it at the agreed price; wei. */
   readonly chargedWei: bigint
   readonly earnedWei: bigint
+  /** Until when it is left out. */
   readonly untilMs: number
+  /** How often it has been left out. */
+  readonly times: number
 }
 
 interface Account {
@@ -55,7 +61,10 @@ export class OrchestratorAccounts {
     if (!isOverpaid(account.dealings)) return
     const { earned, lost } = account.dealings
     const forMs = banMs(++account.bans)
-    account.ban = { orchestrator, chargedWei: earned + lost, earnedWei: earned, untilMs: nowMs + forMs }
+    account.ban = {
+      ...{ orchestrator, chargedWei: earned + lost, earnedWei: earned },
+      ...{ untilMs: nowMs + forMs, times: account.bans },
+    }
     account.dealings = noDealings(nowMs)
     this.#log.warn('orchestrator suspended: paid more than twice its price', {
       orchestrator,
@@ -71,10 +80,11 @@ export class OrchestratorAccounts {
     return !!ban && ban.untilMs > this.#clock.now()
   }
 
-  /** Those that are left out now. */
-  get leftOut(): readonly OverpaidOrchestrator[] {
-    return [...this.#accounts.keys()].flatMap((orchestrator) =>
-      this.isLeftOut(orchestrator) ? [this.#accounts.get(orchestrator)!.ban!] : [],
+  /** Those that are left out now, or were within the last hour. */
+  get overpaid(): readonly OverpaidOrchestrator[] {
+    const nowMs = this.#clock.now()
+    return [...this.#accounts.values()].flatMap(({ ban }) =>
+      ban && nowMs - ban.untilMs <= SHOWN_MS ? [ban] : [],
     )
   }
 

@@ -36,7 +36,7 @@ test('an honest orchestrator with fresh params in each result serves every segme
   assert.ok(orchestrator.paid.cmp(Rational.of(301n * FEE)) < 0)
   const used = new Set(orchestrator.segments.map(({ segment }) => segment.authToken!.sessionId))
   assert.equal(used.size, 1)
-  assert.deepEqual(world.accounts.leftOut, [])
+  assert.deepEqual(world.accounts.overpaid, [])
 })
 
 test('a price that rises within twice the first, at renewals that the gateway asked for, is paid', async () => {
@@ -48,7 +48,7 @@ test('a price that rises within twice the first, at renewals that the gateway as
   world.rounds.l1Block += 40n
   for (let i = 0; i < 5; i++) assert.equal(await world.push(), 'served')
   assert.equal(orchestrator.segments.at(-1)!.payment!.expectedPrice!.pricePerUnit, 1900n)
-  assert.deepEqual(world.accounts.leftOut, [])
+  assert.deepEqual(world.accounts.overpaid, [])
 })
 
 test('a new auth session with each result: the gateway stays in its own, and loses nothing', async () => {
@@ -152,7 +152,7 @@ for (const [claim, change] of taking) {
     assertBounded(orchestrator)
     assert.ok(pushed < SEGMENTS, 'it was never left out')
     assert.deepEqual(
-      accounts.leftOut.map((one) => one.orchestrator),
+      accounts.overpaid.map((one) => one.orchestrator),
       [orchestrator.url],
     )
     assert.ok(
