@@ -32,6 +32,17 @@ test('the whole store is bounded: the oldest file of any directory goes first', 
   assert.equal(objects.get('d99/x')?.length, 1000)
 })
 
+test('whoever has more than its share loses its oldest file first, so that nobody drives out the others’', () => {
+  const objects = new MemoryObjects({ maxBytes: 20_000 })
+  for (const session of ['a', 'b']) objects.put(`${session}/P/0.ts`, bytes(3_000))
+  for (let i = 0; i < 30; i++) objects.put(`greedy/P${i}/0.ts`, bytes(5_000))
+  for (const session of ['a', 'b']) assert.equal(objects.get(`${session}/P/0.ts`)?.length, 3_000)
+  assert.equal(objects.get('greedy/P29/0.ts')?.length, 5_000)
+  assert.ok(objects.bytes <= 20_000)
+  objects.drop('greedy/')
+  assert.equal(objects.files, 2)
+})
+
 test('empty files are bounded too', () => {
   const objects = new MemoryObjects({ maxBytes: 100_000 })
   for (let i = 0; i < 10_000; i++) objects.put(`d${i}/x`, bytes(0))

@@ -9,15 +9,21 @@ const DEFAULT_MAX_BYTES = 2_000_000_000
 /** What is counted for a file beyond its bytes, so that empty files are bounded too. */
 const OVERHEAD_BYTES = 512
 
+/** From this part of the average on somebody has its share. */
+const SHARE = 0.9
+
 /**
- * Segments in memory, by path. The newest files of each directory are kept, and of all directories together no more
- * than a number of bytes; what is oldest goes first.
+ * Segments in memory, by path. The newest files of each directory are kept, and of all together no more than a number of
+ * bytes. Beyond that the oldest file of a session or stream (the first part of a path) that has more than its share goes
+ * first, so that none drives out the others' files.
  */
 export class MemoryObjects {
   readonly #maxBytes: number
   readonly #filesPerDirectory: number
   /** All files in the order in which they came. */
   readonly #files = new Map<string, Uint8Array>()
+  /** How much each session or stream has. */
+  readonly #owners = new Map<string, { files: number; bytes: number }>()
   /** Directory to the paths in it, in the order in which they came. */
   readonly #directories = new Map<string, Set<string>>()
   #bytes = 0
@@ -45,8 +51,12 @@ export class MemoryObjects {
     directory.add(path)
     this.#files.set(path, bytes)
     this.#bytes += sizeOf(path, bytes)
+    const owner = this.#owners.get(ownerOf(path)) ?? { files: 0, bytes: 0 }
+    this.#owners.set(ownerOf(path), owner)
+    owner.files++
+    owner.bytes += sizeOf(path, bytes)
     if (directory.size > this.#filesPerDirectory) this.#removeOldest(directory)
-    while (this.#bytes > this.#maxBytes) this.#removeOldest(this.#files.keys())
+    while (this.#bytes > this.#maxBytes) this.#removeOldest(this.#ofTheLarge())
   }
 
   /** The bytes under the path, or null. */
@@ -76,6 +86,14 @@ export class MemoryObjects {
     return this.#files.size
   }
 
+  /** All paths, the oldest first, of those who have about as much as each would have on the average, or more. */
+  *#ofTheLarge(): Iterable<string> {
+    const share = (SHARE * this.#bytes) / this.#owners.size
+    for (const path of this.#files.keys()) {
+      if (this.#owners.get(ownerOf(path))!.bytes >= share) yield path
+    }
+  }
+
   #removeOldest(paths: Iterable<string>): void {
     for (const path of paths) {
       this.#remove(path)
@@ -88,6 +106,10 @@ export class MemoryObjects {
     if (bytes === undefined) return
     this.#files.delete(path)
     this.#bytes -= sizeOf(path, bytes)
+    const owner = this.#owners.get(ownerOf(path))!
+    owner.files--
+    owner.bytes -= sizeOf(path, bytes)
+    if (owner.files === 0) this.#owners.delete(ownerOf(path))
     const name = directoryOf(path)
     const directory = this.#directories.get(name)
     directory?.delete(path)
@@ -97,6 +119,10 @@ export class MemoryObjects {
 
 function sizeOf(path: string, bytes: Uint8Array): number {
   return bytes.length + path.length * 2 + OVERHEAD_BYTES
+}
+
+function ownerOf(path: string): string {
+  return path.slice(0, Math.max(0, path.indexOf('/')))
 }
 
 function directoryOf(path: string): string {

@@ -582,6 +582,20 @@ test('a session of which nothing is finished holds no place once its segment has
   assert.ok(await orchestrator.admit(first, payment))
 })
 
+test('a session keeps its place for 70 s after a finished segment, whatever comes slowly meanwhile', async () => {
+  const { clock, orchestrator, jobs } = setUp({ maxSessions: 1 })
+  const [first, other] = [await segmentFor(orchestrator), await segmentFor(orchestrator)]
+  const answer = (await orchestrator.admit(first, payment)).transcode(source, never)
+  await settle()
+  jobs[0]!.finish(output())
+  await answer
+  await orchestrator.admit(first, payment)
+  await clock.wind(69_000)
+  await assert.rejects(orchestrator.admit(other, payment), { message: 'OrchestratorCapped' })
+  await clock.wind(1_000)
+  assert.ok(await orchestrator.admit(other, payment))
+})
+
 test('first segments that are slow to come do not keep the places from others', async () => {
   const { clock, orchestrator, jobs } = setUp({ maxSessions: 1 })
   const [slow, quick] = [await segmentFor(orchestrator), await segmentFor(orchestrator)]

@@ -411,7 +411,11 @@ export class Orchestrator implements Service {
 
   /** Whether nobody else may have the place of a session. */
   #keepsPlace({ finishedAt, inTurn, openedAt }: Session): boolean {
-    return finishedAt !== null || inTurn > 0 || this.#needs.clock.now() - openedAt < FIRST_UPLOAD_MS
+    const now = this.#needs.clock.now()
+    return (
+      inTurn > 0 ||
+      (finishedAt === null ? now - openedAt < FIRST_UPLOAD_MS : now - finishedAt < SESSION_IDLE_MS)
+    )
   }
 
   #canFinish(

@@ -73,6 +73,25 @@ test('a session has five uploads at once, a sixth is told OrchestratorBusy', asy
   for (const { socket } of uploads) socket.destroy()
 })
 
+test('requests whose payment is not judged yet are bounded for each host', async () => {
+  const judged = Promise.withResolvers<void>()
+  await using victim = await startVictim({
+    maxSessions: 100,
+    bodies: { admissionsPerHost: 10 },
+    recipient: { receive: () => judged.promise },
+  })
+  const uploads: Upload[] = []
+  for (let i = 0; i < 15; i++) {
+    uploads.push(await beginUpload(victim.port, await tokenOf(victim), { announced: 1_000, sent: 1 }))
+  }
+  const refused = () => uploads.filter(({ heard }) => /^HTTP\/1\.1 503 .*OrchestratorBusy\n$/s.test(heard()))
+  await eventually('five are refused', () => refused().length === 5, 10_000)
+  for (const { socket } of uploads) socket.destroy()
+  judged.resolve()
+  await eventually('its room is free', () => victim.orchestrator.sessionCount === 0, 10_000)
+  assert.equal(await serveHonest(victim), 'data')
+})
+
 test('a source is no larger than its declared duration allows', async () => {
   await using victim = await startVictim()
   const token = await tokenOf(victim)

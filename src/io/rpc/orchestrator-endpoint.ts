@@ -158,12 +158,19 @@ export class OrchestratorEndpoint implements Routes {
       refuse(request, response, 400, NO_URIS)
       return
     }
+    const entry = this.#bodies.enter(host)
+    if (!entry) {
+      refuse(request, response, 503, 'OrchestratorBusy')
+      return
+    }
     let admission: Admission
     try {
       admission = await this.#needs.api.admit(segment, payment, { host, signal: gone })
     } catch (error) {
       this.#refuse(request, response, error)
       return
+    } finally {
+      entry.close()
     }
     const share = this.#bodies.open({
       sessionId: segment.authToken?.sessionId ?? '',

@@ -14,6 +14,11 @@ const MAX_BODIES_PER_SESSION = 5
 const SESSION_PART = 1 / 4
 const SENDER_PART = 1 / 2
 const HOST_PART = 3 / 4
+/**
+ * Requests of one host that wait for their payment to be judged. What comes of their bodies meanwhile is held by HTTP/2,
+ * up to 1 MiB for each.
+ */
+const MAX_ADMISSIONS_PER_HOST = 512
 /** A sender that is silent for this long has gone. */
 const BODY_STALL_MS = 10_000
 /** 256 kbit/s: no video arrives in time at less. */
@@ -29,6 +34,7 @@ export interface SegmentBodiesOptions {
   readonly maxBufferedBytes?: number
   readonly bodyStallMs?: number
   readonly slowest?: { readonly bytes: number; readonly perMs: number }
+  readonly admissionsPerHost?: number
 }
 
 /** On whose behalf a body is received. */
@@ -45,11 +51,18 @@ export class SegmentBodies {
   readonly #options: SegmentBodiesOptions
   readonly #maxBuffered: number
   readonly #budget: FairBudget
+  readonly #admissions = new FairBudget(0)
 
   constructor(options: SegmentBodiesOptions) {
     this.#options = options
     this.#maxBuffered = options.maxBufferedBytes ?? MAX_BUFFERED_BYTES
     this.#budget = new FairBudget(this.#maxBuffered)
+  }
+
+  /** Counts a request until its payment has been judged: closed then; null when too many of its host wait. */
+  enter(host: string | null): Pick<Share, 'close'> | null {
+    const maxShares = this.#options.admissionsPerHost ?? MAX_ADMISSIONS_PER_HOST
+    return this.#admissions.open(host === null ? [] : [{ name: host, maxBytes: 0, maxShares }])
   }
 
   /** Room for one more body, to be closed once its segment is done; null when its session has all that it may have. */

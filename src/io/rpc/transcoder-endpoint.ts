@@ -10,6 +10,7 @@ import type { TranscodeOutput } from '../../services/orchestrator.ts'
 import type { TranscoderPeer } from '../../services/transcoder-member.ts'
 import type { WantedResult } from '../../services/transcoder-pool.ts'
 import { callError, callPeer, type HttpHandler, ownIdentity, type Routes } from './calls.ts'
+import { connectionOf } from './connection-limits.ts'
 import { readRegistration, writeNotice } from './convert-transcoder.ts'
 import { type NotifySegment, NotifySegmentSchema, type RegisterRequest, Transcoder } from './gen/lp_rpc_pb.ts'
 import { finish, goneSignal, type HttpRequest, type HttpResponse, refuse } from './http-exchange.ts'
@@ -115,6 +116,7 @@ export class TranscoderEndpoint implements Routes {
     if (header('authorization') !== AUTHORIZATION || !this.#api.knowsSecret(header('credentials'))) {
       return refuse(request, response, 401, 'Unauthorized')
     }
+    connectionOf(request.socket)?.trust()
     const contentType = parseContentType(header('content-type'))
     if (!contentType) return refuse(request, response, 415, 'mime: invalid media type')
     if (!/^\d{1,19}$/.test(header('taskid'))) return refuse(request, response, 400, 'Invalid Task ID')
