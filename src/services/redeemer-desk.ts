@@ -2,7 +2,7 @@ import { checkHandedTicket, HandedTicketError } from '../domain/handed-ticket.ts
 import type { RoundClock } from '../domain/redemption.ts'
 import { ticketHash, type WinningTicket } from '../domain/ticket.ts'
 import { Alarm } from '../lib/alarm.ts'
-import { formatHex } from '../lib/bytes.ts'
+import { formatHex, type Hex } from '../lib/bytes.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Address } from '../lib/crypto.ts'
 import { messageOf, NodeError } from '../lib/errors.ts'
@@ -67,6 +67,8 @@ export class RedeemerDesk implements Service {
   readonly #feeds = new Map<Address, Feed>()
   readonly #alarm = new Alarm()
   readonly #room: TicketRoom
+  /** Tickets that are being written down, so that one that comes twice at once is taken once. */
+  readonly #taking = new Map<Hex, Promise<void>>()
   /** By reason, when a refusal was told. */
   readonly #warnedAtMs = new Map<string, number>()
   #streams = 0
@@ -97,28 +99,35 @@ export class RedeemerDesk implements Service {
 
   /** Takes a winning ticket; resolves once it is on disk. Throws HandedTicketError or DeskError. */
   async queue(ticket: WinningTicket): Promise<void> {
-    const { events, redeemer, rounds } = this.#needs
-    let leave: () => void
+    const { redeemer, rounds } = this.#needs
     try {
       checkHandedTicket(ticket, { recipient: this.#recipient, clock: rounds.roundClock })
-      // Handed in once more, since the answer was lost: it takes no room.
-      if (redeemer.knows(ticketHash(ticket))) return
-      leave = await this.#room.take(ticket)
+      // Handed in once more, since the answer was late or lost: it takes no room.
+      const hash = ticketHash(ticket)
+      if (redeemer.knows(hash)) return
+      const id = formatHex(hash)
+      const taking = this.#taking.get(id) ?? this.#take(ticket).finally(() => this.#taking.delete(id))
+      this.#taking.set(id, taking)
+      await taking
     } catch (error) {
-      this.#tellRefusal(ticket, error)
+      if (error instanceof NodeError) this.#tellRefusal(ticket, error)
       throw error
     }
+  }
+
+  async #take(ticket: WinningTicket): Promise<void> {
+    const leave = await this.#room.take(ticket)
     try {
-      await redeemer.queue(ticket)
+      await this.#needs.redeemer.queue(ticket)
     } finally {
       leave()
     }
-    events.ticketHandedOver({ sender: ticket.sender, faceValue: ticket.faceValue })
+    this.#needs.events.ticketHandedOver({ sender: ticket.sender, faceValue: ticket.faceValue })
   }
 
-  #tellRefusal(ticket: WinningTicket, error: unknown): void {
+  #tellRefusal(ticket: WinningTicket, error: NodeError): void {
     const { clock, events, log } = this.#needs
-    const code = error instanceof NodeError ? error.code : 'internal'
+    const { code } = error
     events.handedTicketRefused({ reason: code })
     const facts = { reason: messageOf(error), ...described(ticket, error) }
     const warnedAtMs = this.#warnedAtMs.get(code) ?? Number.NEGATIVE_INFINITY

@@ -118,7 +118,20 @@ test('a poisoned ticket at the head of the queue, a sender without funds who is 
   )
   const client = new RedeemerClient({ url: `https://${redeemer!.address}`, secret: '', own: null })
   t.after(() => client.reset())
-  for (const ticket of [poison, ...unfunded]) await client.queue(ticket, AbortSignal.timeout(10_000))
+  // A redeemer takes what a sender's funds cover; that they come and go is told by the chain.
+  const unfundedAt = await protocol.blockNumber()
+  await protocol.fundSender(devnetKey('late payer'), ETHER, ETHER)
+  for (const ticket of [poison, ...unfunded]) {
+    await until(
+      () =>
+        client.queue(ticket, AbortSignal.timeout(10_000)).then(
+          () => true,
+          () => null,
+        ),
+      'the ticket taken',
+    )
+  }
+  await anvil.request('anvil_reorg', [Number((await protocol.blockNumber()) - unfundedAt), []])
 
   const accepted = await stream(network)
   await protocol.mineTo((await protocol.roundStart()) + (ROUND_LENGTH * 2n) / 3n)

@@ -9,7 +9,7 @@ import { MaxFloatReqSchema, MaxFloatUpdateSchema } from './gen/redeemer_pb.ts'
 const FRAME_HEAD_BYTES = 5
 /** Many times what a question for a sender's float takes. */
 const MAX_QUESTION_BYTES = 1024
-/** A stream on which no question comes is ended after this long. */
+/** A stream on which no question comes is ended after this long, unless there is reason for less. */
 const QUESTION_MS = 10_000
 
 /** Tells a sender's float and its changes until what it returns is called. Throws ConnectError. */
@@ -20,7 +20,12 @@ export type ListenToFloat = (sender: Address, tell: (value: bigint) => void) => 
  * call of a gRPC library takes several times the memory of all that a float needs.
  */
 export class FloatStreams {
+  readonly #questionMs: number
   readonly #open = new Set<FloatStream>()
+
+  constructor(questionMs = QUESTION_MS) {
+    this.#questionMs = questionMs
+  }
 
   /** Takes over a stream whose headers have come; `onClose` is called once it is closed. */
   take(
@@ -28,7 +33,7 @@ export class FloatStreams {
     headers: IncomingHttpHeaders,
     needs: { listen: ListenToFloat; onClose: () => void },
   ): void {
-    const one = new FloatStream(stream, headers, needs.listen)
+    const one = new FloatStream(stream, headers, { ...needs, questionMs: this.#questionMs })
     this.#open.add(one)
     stream.once('close', () => {
       this.#open.delete(one)
@@ -61,15 +66,19 @@ class FloatStream {
   #isWriting = false
   #status: Readonly<Record<string, string>> | null = null
 
-  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, listen: ListenToFloat | null) {
+  constructor(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    asks: { listen: ListenToFloat; questionMs: number } | null,
+  ) {
     this.#stream = stream
     this.#contentType = headers['content-type'] ?? 'application/grpc'
-    this.#listen = listen
+    this.#listen = asks?.listen ?? null
     // A peer that breaks off is no failure of ours; 'close' follows.
     stream.on('error', ignore)
-    if (!listen) return
+    if (!asks) return
     const noQuestion = new ConnectError('no message came', Code.DeadlineExceeded)
-    this.#limit = setTimeout(() => this.end(noQuestion), QUESTION_MS)
+    this.#limit = setTimeout(() => this.end(noQuestion), asks.questionMs)
     stream.on('data', (chunk: Buffer) => this.#read(chunk))
     stream.on('end', () => {
       if (this.#listen) this.end(new ConnectError('the message is not whole', Code.InvalidArgument))

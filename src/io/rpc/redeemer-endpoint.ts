@@ -29,6 +29,8 @@ const LIMITS: RedeemerLimits = {
 export interface RedeemerLimits {
   readonly tickets: Omit<PeerLimitOptions, 'streams'>
   readonly floats: PeerLimitOptions
+  /** How long a stream of floats may take to say whose it asks for; absent: the usual. */
+  readonly questionMs?: number
 }
 
 /** The redeemer behind the endpoint. Refusals are NodeErrors. */
@@ -63,7 +65,7 @@ export class RedeemerEndpoint implements Routes {
   readonly #log: Log
   readonly #tickets: PeerLimits
   readonly #floatCalls: PeerLimits
-  readonly #streams = new FloatStreams()
+  readonly #streams: FloatStreams
 
   constructor(
     options: {
@@ -80,7 +82,8 @@ export class RedeemerEndpoint implements Routes {
     this.#api = needs.api
     this.#log = needs.log
     const { clock = systemClock } = needs
-    const { floats, tickets } = options.limits ?? LIMITS
+    const { floats, questionMs, tickets } = options.limits ?? LIMITS
+    this.#streams = new FloatStreams(questionMs)
     this.#tickets = new PeerLimits({ ...tickets, streams: 0 }, { clock })
     this.#floatCalls = new PeerLimits(floats, { clock })
   }
