@@ -7,6 +7,7 @@ import type { AuthToken } from '../../src/domain/segment.ts'
 import { formatSegmentHeader } from '../../src/io/rpc/headers.ts'
 import type { OrchestratorEndpointNeeds } from '../../src/io/rpc/orchestrator-endpoint.ts'
 import { fetchSource } from '../../src/io/rpc/source-fetch.ts'
+import { FREE } from '../../src/services/segment-accounts.ts'
 import { openRaw, rawRequest, TRANSPORTS } from '../endpoint.ts'
 import { eventually } from '../until.ts'
 import { segmentOf, serveHonest, startVictim, tokenOf } from './victim.ts'
@@ -78,7 +79,7 @@ test('requests whose payment is not judged yet are bounded for each host', async
   await using victim = await startVictim({
     maxSessions: 100,
     bodies: { admissionsPerHost: 10 },
-    recipient: { receive: () => judged.promise },
+    recipient: { reserve: () => judged.promise.then(() => FREE) },
   })
   const uploads: Upload[] = []
   for (let i = 0; i < 15; i++) {
