@@ -392,7 +392,7 @@ export class Redeemer implements Service {
         return this.#change(entry, { kind: 'sent', txHash: result.txHash })
       case 'mined':
         if (result.success) {
-          // Redeemed it is once that is confirmed.
+          // It counts as redeemed once its block is confirmed.
           this.#delay(entry)
           return this.#change(entry, { kind: 'sent', txHash: result.txHash })
         }
@@ -426,7 +426,7 @@ export class Redeemer implements Service {
     return this.#proofs.isAnnounced(id)
   }
 
-  /** Draws the consequence of a simulated redemption that fails. Nobody's word ends a ticket: it expires, or it is faulty. */
+  /** Draws the consequence of a simulated redemption that fails. No answer ends a ticket: it expires, or it is faulty. */
   async #explain(entry: Entry, reason: string): Promise<void> {
     const meaning = meaningOfRevert(reason)
     this.#needs.log.debug('redeeming a ticket would fail now', { ...this.#describe(entry), reason })

@@ -40,13 +40,13 @@ export interface RedemptionReads {
 /** What is known of a ticket's redemption. */
 export type Proof =
   | { readonly kind: 'redeemed'; readonly redemption: Redeemed }
-  /** There is a sign of it, in a block that is not confirmed yet. */
+  /** An event or a receipt says so, in a block that is not confirmed yet. */
   | { readonly kind: 'unconfirmed' }
   | { readonly kind: 'none' }
 
 /**
- * Whether a ticket has been redeemed, by the one proof of it: the contract's event, in a block that is confirmed, looked
- * up once more when it is. What an endpoint says of a used ticket, or of a receipt, is only a reason to look.
+ * Decides whether a ticket has been redeemed. The only proof is the contract's event in a confirmed block, read again once
+ * the block is confirmed. That an endpoint calls a ticket used, or shows a receipt, is only a reason to look.
  */
 export class RedemptionProofs {
   readonly #log = new RedemptionLog()

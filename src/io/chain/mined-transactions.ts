@@ -9,7 +9,7 @@ const UNMINED_LOOKS = 3
 interface Mined {
   readonly stored: StoredTransaction
   block: bigint
-  /** Whether the chain has been followed to its block: what went before that, nobody would tell. */
+  /** Whether the chain has been followed to its block: a reorganisation before that is not announced. */
   isFollowed: boolean
   /** How often no receipt was found since it became doubtful; null while it is not. */
   missedLooks: number | null

@@ -230,7 +230,7 @@ export class Transactions implements Service {
         case 'sent':
           break
         case 'unknown':
-          this.#log.warn('it is not known yet whether a transaction arrived, it is looked for', {
+          this.#log.warn('transaction may not have arrived, looking for it', {
             ...facts,
             reason: messageOf(error),
           })
@@ -450,7 +450,7 @@ export class Transactions implements Service {
     tracked.outcome.reject(nonceTaken(this.#signer.address, nonce, newestHash(tracked.stored)))
   }
 
-  /** Uses up nonces that no transaction has: those behind them would wait for ever. */
+  /** Fills nonces that no transaction has: those behind them would never be mined. */
   async #fillGap(used: number, signal: AbortSignal): Promise<void> {
     if (this.#open.size === 0) return
     const account = this.#signer.address
@@ -458,7 +458,7 @@ export class Transactions implements Service {
       const request = { purpose: `fill nonce ${nonce}`, to: account, data: '0x' } as const
       const market = await readFeeMarket(this.#rpc, {}, signal)
       const gas = await this.#estimate(request, signal)
-      this.#log.warn('a nonce that no transaction has is used up, so that those after it can be mined', {
+      this.#log.warn('filling a gap in the nonces', {
         nonce,
       })
       await this.#sendAt(nonce, { ...request, gas }, market, signal)
@@ -515,12 +515,12 @@ export class Transactions implements Service {
       hash: newestHash(tracked.stored),
       reason: messageOf(error),
     }
-    this.#log.warn('it is not known whether a transaction arrived that was sent again', facts)
+    this.#log.warn('resent transaction may not have arrived', facts)
     if (delivery === 'unknown') tracked.broadcastAtMs = 0
     if (!(error instanceof ChainError) || error.code !== 'rpc-refused') return
     if (++tracked.unknownRefusals < MAX_UNKNOWN_REFUSALS) return
     await this.#close(tracked, 'abandoned')
-    this.#log.error('a transaction is given up: it is refused each time, and no pool has it', facts)
+    this.#log.error('transaction given up: refused each time and in no pool', facts)
     tracked.outcome.reject(error)
   }
 
