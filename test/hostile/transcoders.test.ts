@@ -69,6 +69,29 @@ test('a transcoder that guesses the numbers of others’ tasks decides none of t
   assert.equal(answer, 'data')
 })
 
+test('wrong secrets fill no log, and a right one is taken in beside them', async (t) => {
+  let warnings = 0
+  const log = { ...silentLog, warn: () => void warnings++ }
+  await using victim = await startVictim({ engine: null, log })
+  const register = (secret: string) => {
+    const client = new TranscoderClient({
+      ...{ dice: systemDice, download: async () => new Uint8Array(0), own: null },
+    })
+    const line = client.line(victim.url)
+    const stop = new AbortController()
+    t.after(() => {
+      stop.abort()
+      line.close()
+    })
+    const registration = { secret, capacity: 5, capabilities: defaultCapabilities('1.0.0') }
+    return line.notices(registration, stop.signal)[Symbol.asyncIterator]().next()
+  }
+  for (let i = 0; i < 60; i++) await assert.rejects(register(`guess ${i}`), { message: 'invalid secret' })
+  assert.ok(warnings >= 20 && warnings <= 50, `${warnings} lines`)
+  register(SECRET).catch(() => {})
+  await eventually('the right one is registered', () => victim.pool.capacity === 5)
+})
+
 test('segments that are declared longer than they are keep no honest one waiting for a place', async () => {
   // Two workers, each of which takes 0.6 s for what lasts 2 s.
   const engine = new FakeEngine(systemClock, { parallel: 2, secondTakesMs: 300 })

@@ -16,7 +16,7 @@ import { TranscoderEndpoint } from '../../src/io/rpc/transcoder-endpoint.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { type Address, keccak256, ZERO_ADDRESS } from '../../src/lib/crypto.ts'
 import { systemDice } from '../../src/lib/dice.ts'
-import { silentLog } from '../../src/lib/log.ts'
+import { type Log, silentLog } from '../../src/lib/log.ts'
 import { Supervisor } from '../../src/lib/service.ts'
 import {
   Orchestrator,
@@ -32,7 +32,6 @@ export const SECRET = 's3cret'
 /** How long an honest gateway waits for whatever it asks, however busy the machine of the test is. */
 const PATIENCE_MS = 15_000
 const PROFILE = { ...presetNamed('P144p30fps16x9')!, format: 'mpegts' as const }
-const around = { clock: systemClock, dice: systemDice, log: silentLog }
 
 /** An orchestrator on the loopback: the real server and services, an engine that takes no time. */
 export interface Victim extends AsyncDisposable {
@@ -53,9 +52,11 @@ export async function startVictim(
     engine?: (Transcoder & { readonly sessions: number }) | null
     recipient?: Partial<Recipient>
     lookups?: SenderLookups
+    log?: Log
     needs?: Partial<OrchestratorEndpointNeeds>
   } = {},
 ): Promise<Victim> {
+  const around = { clock: systemClock, dice: systemDice, log: options.log ?? silentLog }
   const directory = mkdtempSync(join(tmpdir(), 'livepeer-victim-'))
   const results = new MemoryObjects()
   const quick: Transcoder & { readonly sessions: number } = {

@@ -2,9 +2,11 @@ import { create } from '@bufbuild/protobuf'
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect'
 import { MAX_SEGMENT_BYTES } from '../../domain/segment.ts'
 import type { Notice, Registration } from '../../domain/transcoder-notice.ts'
+import { type Clock, systemClock } from '../../lib/clock.ts'
 import { NodeError } from '../../lib/errors.ts'
 import { FairBudget } from '../../lib/fair-budget.ts'
 import type { Log } from '../../lib/log.ts'
+import { PeerLimits } from '../../lib/peer-limits.ts'
 import { receiveBody } from '../../lib/request-body.ts'
 import type { TranscodeOutput } from '../../services/orchestrator.ts'
 import type { TranscoderPeer } from '../../services/transcoder-member.ts'
@@ -19,6 +21,8 @@ import { ERROR_CONTENT_TYPE, parseContentType, parsePixels, ResultReader } from 
 /** What transcoders show in `Authorization` beside the secret (wire.md §13). */
 export const AUTHORIZATION = 'Livepeer-Transcoder-1.0'
 
+/** Wrong secrets of one host that are worth a line in the log. */
+const WRONG_SECRETS = { callsPerSecond: 1, burst: 20, streams: 0 }
 const MAX_ERROR_BYTES = 64 * 1024
 /** All renditions of a segment together. */
 const MAX_RESULT_BYTES = 2 * MAX_SEGMENT_BYTES
@@ -52,6 +56,7 @@ export class TranscoderEndpoint implements Routes {
   readonly #maxResultBytes: number
   readonly #ownOnly: boolean
   readonly #budget = new FairBudget(MAX_BUFFERED_BYTES)
+  readonly #wrongSecrets: PeerLimits
   readonly #stopping = new AbortController()
 
   constructor(
@@ -60,8 +65,9 @@ export class TranscoderEndpoint implements Routes {
       /** Whether transcoders have to show a certificate of the operator. */
       ownOnly?: boolean
     },
-    needs: { api: TranscoderApi; log: Log },
+    needs: { api: TranscoderApi; log: Log; clock?: Clock },
   ) {
+    this.#wrongSecrets = new PeerLimits(WRONG_SECRETS, { clock: needs.clock ?? systemClock })
     this.#maxResultBytes = options.maxResultBytes ?? MAX_RESULT_BYTES
     this.#ownOnly = options.ownOnly ?? false
     this.#api = needs.api
@@ -94,6 +100,8 @@ export class TranscoderEndpoint implements Routes {
       )
     }
     if (this.#api.knowsSecret(request.secret)) peer.connection?.trust()
+    // The pool logs each that it is told of.
+    else if (!this.#wrongSecrets.takeCall(peer.host)) throw new ConnectError('invalid secret', Code.Unknown)
     try {
       for await (const notice of this.#api.register(readRegistration(request), peer, signal)) {
         yield create(NotifySegmentSchema, writeNotice(notice))
