@@ -7,6 +7,7 @@ import { Rpc } from './io/chain/rpc.ts'
 import { openWallet, type Prompt } from './io/chain/wallet.ts'
 import { ControlApi } from './io/http/control-api.ts'
 import { countNvidiaGpus, lookAtMachine, type Machine, tryOutInProcess } from './io/media/machine.ts'
+import { tellDriver } from './io/media/nvidia-driver.ts'
 import { isAbort } from './lib/errors.ts'
 import type { Log } from './lib/log.ts'
 import { Supervisor } from './lib/service.ts'
@@ -110,7 +111,7 @@ async function lookAt(settings: TranscoderSettings, log: Log, signal: AbortSigna
   const { gpus, hevcDecoding, triesGpus } = settings
   const machine = await lookAtMachine(
     { gpus, isTried: triesGpus },
-    { log, tryOut: (device) => tryOutInProcess(device, signal), countGpus: countNvidiaGpus },
+    { log, tryOut: (device) => tryOutInProcess(device, signal), countGpus: countNvidiaGpus, tellDriver },
   )
   if (hevcDecoding === true && !machine.cores.capabilities.includes(capability.hevcDecode))
     log.warn('-hevcDecoding is given, but decoding HEVC was tried and failed: it is not offered')
