@@ -8,6 +8,7 @@ import { readMediaPlaylist } from './domain/media-playlist.ts'
 import { extensionOf, withFormat } from './domain/rendition.ts'
 import { MediaEngine } from './io/media/engine.ts'
 import { countNvidiaGpus, lookAtMachine, tryOutInProcess, workersFor } from './io/media/machine.ts'
+import { tellDriver } from './io/media/nvidia-driver.ts'
 import type { Clock } from './lib/clock.ts'
 import { isAbort, messageOf, NodeError } from './lib/errors.ts'
 import { type Log, levelOfVerbosity, openLog } from './lib/log.ts'
@@ -94,7 +95,7 @@ async function measure(
 /** The GPUs that work, as a node would find them. Throws NodeError when none of those asked for does. */
 async function devicesOf({ gpus }: BenchSettings, log: Log): Promise<readonly MediaAbilities[]> {
   if (gpus.length === 0) return []
-  const tools = { log, tryOut: tryOutInProcess, countGpus: countNvidiaGpus }
+  const tools = { log, tryOut: tryOutInProcess, countGpus: countNvidiaGpus, tellDriver }
   return (await lookAtMachine({ gpus, isTried: true }, tools)).devices
 }
 

@@ -8,6 +8,7 @@ import { openWallet, type Prompt } from './io/chain/wallet.ts'
 import { ControlApi } from './io/http/control-api.ts'
 import { ConfinedTryOuts } from './io/media/confined-try-outs.ts'
 import { countNvidiaGpus, lookAtMachine, tryOutInProcess } from './io/media/machine.ts'
+import { tellDriver } from './io/media/nvidia-driver.ts'
 import { Sandbox } from './io/media/sandbox.ts'
 import { isAbort, messageOf } from './lib/errors.ts'
 import { hostAndPort } from './lib/hosts.ts'
@@ -136,7 +137,7 @@ async function lookAt(
   })
   const machine = await lookAtMachine(
     { gpus, isTried: triesGpus },
-    { log, tryOut: (device) => tryOuts.tryOut(device), countGpus: countNvidiaGpus },
+    { log, tryOut: (device) => tryOuts.tryOut(device), countGpus: countNvidiaGpus, tellDriver },
   )
   if (hevcDecoding === true && !machine.cores.capabilities.includes(capability.hevcDecode))
     log.warn('-hevcDecoding is given, but decoding HEVC was tried and failed: it is not offered')

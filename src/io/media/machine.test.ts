@@ -26,6 +26,7 @@ async function look(options: Partial<MachineOptions>, gpus: readonly (MediaAbili
     {
       log: openLog({ level: 'info', write: (line) => lines.push(line) }),
       countGpus: () => gpus.length,
+      tellDriver: (log) => log.info('Nvidia driver'),
       tryOut: async (device) => {
         const found = device === null ? cores : gpus[Number(device)]!
         if (found instanceof Error) throw found
@@ -37,13 +38,15 @@ async function look(options: Partial<MachineOptions>, gpus: readonly (MediaAbili
 }
 
 test('without -nvidia there are the cores', async () => {
-  const { machine } = await look({}, [whole])
+  const { lines, machine } = await look({}, [whole])
   assert.deepEqual(machine, { devices: [], cores })
+  assert.deepEqual(lines, [])
 })
 
 test('all means as many as there are', async () => {
-  const { machine } = await look({ gpus: 'all' }, [whole, decoderOnly])
+  const { lines, machine } = await look({ gpus: 'all' }, [whole, decoderOnly])
   assert.deepEqual(machine.devices, [whole, decoderOnly])
+  assert.match(lines[0]!, /"Nvidia driver"/, 'the driver is told before anything can fail')
 })
 
 test('a GPU that does not work is named and left out', async () => {

@@ -37,9 +37,15 @@ const MIN_WORKERS_OF_A_GPU = 2
  */
 export async function lookAtMachine(
   { gpus, isTried }: MachineOptions,
-  needs: { readonly log: Log; readonly tryOut: TryOut; readonly countGpus: () => number },
+  needs: {
+    readonly log: Log
+    readonly tryOut: TryOut
+    readonly countGpus: () => number
+    readonly tellDriver: (log: Log) => void
+  },
 ): Promise<Machine> {
-  const { countGpus, log, tryOut } = needs
+  const { countGpus, log, tellDriver, tryOut } = needs
+  if (gpus === 'all' || gpus.length > 0) tellDriver(log)
   const cores = await tryOut(null)
   const named = gpus === 'all' ? Array.from({ length: countGpus() }, (_, index) => String(index)) : gpus
   if (gpus === 'all' && named.length === 0) {

@@ -13,7 +13,7 @@ import { MediaError } from './media-error.ts'
 import { isSameSize } from './output-size.ts'
 import { PerceptualHash } from './perceptual-hash.ts'
 import type { RenditionPicture } from './pictures.ts'
-import { MILLISECONDS, MPEGTS_WRAP, rescale, type TimeBase } from './time-base.ts'
+import { MILLISECONDS, MPEGTS_TIME_BASE, MPEGTS_WRAP, rescale, type TimeBase } from './time-base.ts'
 import { VideoEncoder } from './video-encoder.ts'
 import type { WorkMeter } from './work-meter.ts'
 
@@ -301,6 +301,9 @@ export class RenditionWriter implements Disposable {
       service_provider: this.#source.provider,
       comment: `Processed by ${this.#source.provider}`,
     })
+    // MP4 tells where it begins in this unit: in the usual milliseconds, segments would not join to the tick.
+    if (this.#profile.format === 'mp4')
+      check(format.setOption('movie_timescale', String(MPEGTS_TIME_BASE.den)))
     check(format.writeHeaderSync(null))
     this.#video = video
     for (const packet of this.#waitingAudio.splice(0)) this.#writeAudio(packet)
