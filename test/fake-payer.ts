@@ -15,9 +15,9 @@ export class FakePayer {
   readonly #signHash: (hash: Uint8Array) => Uint8Array
   readonly #nonces = new Map<string, number>()
 
-  /** `quick` signs with `quickSigner`. */
-  constructor(name: string, options: { quick?: boolean } = {}) {
-    const key = keccak256(new TextEncoder().encode(name))
+  /** `quick` signs with `quickSigner`; the key follows from the name unless one is given. */
+  constructor(name: string, options: { quick?: boolean; key?: Uint8Array } = {}) {
+    const key = options.key ?? keccak256(new TextEncoder().encode(name))
     this.#signHash = options.quick ? quickSigner(key) : (hash) => signHash(key, hash)
     this.address = addressOfKey(key)
   }
