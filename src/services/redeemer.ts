@@ -416,6 +416,7 @@ export class Redeemer implements Service {
   /** The ticket has expired: it is given up once that is so for some blocks, and no redemption is found. */
   async #giveUp(entry: Entry): Promise<void> {
     if (!isOver(creationRoundOf(entry), this.#needs.rounds.confirmedClock)) return this.#delay(entry)
+    if (!(await this.#needs.chain.hasExpired(creationRoundOf(entry)))) return this.#delay(entry)
     if (await this.#isFound(entry)) return this.#delay(entry)
     await this.#refuse(entry, refusalAtExpiry(entry.state))
   }

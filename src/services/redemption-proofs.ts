@@ -33,6 +33,8 @@ export interface RedemptionReads {
    * null when they say that there is none. Throws while they differ, or none answers.
    */
   redemptionIn(txHash: Hex, ticket: WinningTicket): Promise<FoundRedemption | null>
+  /** Whether tickets of a round have expired, as two endpoints say where there are several. Throws when none answers. */
+  hasExpired(creationRound: bigint): Promise<boolean>
   /** What was announced of redemptions that pay this recipient from a block on, in the order of the chain. */
   announcedRedemptions(recipient: Address, from: bigint): Promise<ChainUpdate['events']>
 }
