@@ -122,6 +122,34 @@ suite('a media worker that is taken over', { concurrency: 1 }, () => {
   })
 })
 
+test('the memory and environment of a process with confined workers are closed to others of its user', async (t) => {
+  // The system's administrator may read everything.
+  const asUser = process.getuid!() === 0 ? ['setpriv', '--reuid=4711', '--regid=4711', '--clear-groups'] : []
+  const run = (words: readonly string[]) => {
+    const [file, ...args] = [...asUser, ...words]
+    return spawn(file!, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { PATH: process.env.PATH, SECRET: 'x' },
+    })
+  }
+  const script = (
+    mode: string,
+  ) => `const { Sandbox } = await import(${JSON.stringify(new URL('./sandbox.ts', import.meta.url).href)})
+    const log = { info() {}, warn() {} }
+    await Sandbox.open({ mode: ${JSON.stringify(mode)}, log })
+    console.log('open'); setInterval(() => {}, 1000)`
+  const readsOf = async (mode: string): Promise<boolean | null> => {
+    const victim = run([process.execPath, ...NODE_FLAGS, '--input-type=module', '-e', script(mode)])
+    t.after(() => victim.kill('SIGKILL'))
+    const [said] = await Promise.race([once(victim.stdout, 'data'), once(victim, 'exit')])
+    if (!Buffer.isBuffer(said)) return null
+    return (await text(run(['cat', `/proc/${victim.pid}/environ`]).stdout)).includes('SECRET=x')
+  }
+  const without = await readsOf('off')
+  if (without === null) return t.skip('another user cannot run this project where it lies')
+  assert.deepEqual([without, await readsOf('auto')], [true, false])
+})
+
 suite('a confined worker', { concurrency: 1 }, async () => {
   const sandbox = await Sandbox.open({ mode: 'auto', log: silentLog })
   const launch: NonNullable<Parameters<typeof fakedEngine>[0]['launch']> = (setUp) =>
