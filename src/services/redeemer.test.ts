@@ -485,6 +485,21 @@ test('an endpoint that puts the L1 block ahead for long ends no ticket that anot
   assert.equal(w.happened.at(-1), 'refused expired')
 })
 
+test('a redemption that one endpoint alone vouches for, the others being down, has to be twice as deep', async (t) => {
+  const w = await world(t)
+  const ticket = await w.won()
+  const read = w.chain.redemptionIn.bind(w.chain)
+  w.chain.redemptionIn = async (txHash, of) => {
+    const found = await read(txHash, of)
+    return found && { ...found, isLone: true }
+  }
+  await w.node.redeemer.queue(ticket)
+  await w.mine(2 * CONFIRMED - 6, 10_000)
+  assert.equal((await w.stateOf(ticket)).kind, 'submitted')
+  await w.mine(20, 10_000)
+  assert.equal((await w.stateOf(ticket)).kind, 'redeemed')
+})
+
 test('a ticket that another account redeemed while nobody listened is found by searching', async (t) => {
   const w = await world(t)
   const ticket = await w.won({ lifetime: 3 })

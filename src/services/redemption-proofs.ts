@@ -11,8 +11,8 @@ import type { ChainWatch } from './rounds.ts'
 const SEARCHED_BLOCKS = 200_000n
 /** The whole of that is searched at most this often: an endpoint may have kept something back. */
 const SEARCH_EVERY_MS = 10 * 60_000
-/** A redemption that only one of several endpoints could be asked about has to be this deep. */
-const LONE_WITNESS_BLOCKS = 10n * CONFIRMATIONS
+/** A redemption that only one of several endpoints could be asked about, the others being down, has to be this deep. */
+const LONE_WITNESS_BLOCKS = 2n * CONFIRMATIONS
 
 /** A redemption in the receipt of its transaction. */
 export interface FoundRedemption {
