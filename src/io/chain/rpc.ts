@@ -55,11 +55,9 @@ export class Rpc {
   request(method: string, params: readonly unknown[] = [], signal?: AbortSignal): Promise<unknown> {
     const sinceMs = this.#clock.now()
     const ask = (candidate: Candidate) => this.#pool.ask(candidate, { method, params, sinceMs, signal })
-    return this.#overEndpoints(ask, {
-      rounds: MAX_ROUNDS,
-      isSending: method === 'eth_sendRawTransaction',
-      signal,
-    })
+    const isSending = method === 'eth_sendRawTransaction'
+    // Whether a refused transaction is to be sent again is not for the line to decide.
+    return this.#overEndpoints(ask, { rounds: isSending ? 1 : MAX_ROUNDS, isSending, signal })
   }
 
   /** Runs several requests against one endpoint; if it gets into trouble, all of them again against another. */
@@ -171,7 +169,8 @@ export class Rpc {
         if (!(error instanceof ChainError) || !isAlone()) throw error
         if (error.code === 'rpc-limited' && this.#clock.now() - sinceMs < PATIENCE_MS) continue
         // What is wrong with a range of logs, its own window finds out.
-        const isFinal = !isPassing(error) || method === 'eth_getLogs' || isUnknownMethod(error)
+        const isOfRange = method === 'eth_getLogs' && error.code === 'rpc-refused'
+        const isFinal = !isPassing(error) || isOfRange || isUnknownMethod(error)
         if (isFinal || round >= MAX_ROUNDS) throw error
         await this.#clock.sleep(FIRST_ROUND_PAUSE_MS * 2 ** (round - 1), signal)
         round++
