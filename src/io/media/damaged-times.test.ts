@@ -6,7 +6,7 @@ import { ptsOf, recording } from '../../../test/media.ts'
 import { make } from '../../../test/renditions.ts'
 
 /** Clips damaged; more, and others, with TIMES_RUNS and TIMES_SEED. */
-const RUNS = Number(process.env.TIMES_RUNS ?? 40)
+const RUNS = Number(process.env.TIMES_RUNS ?? 15)
 const SEED = Number(process.env.TIMES_SEED ?? 1)
 
 const FRAMES = 90
