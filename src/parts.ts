@@ -18,9 +18,10 @@ import type { PricePerPixel } from './domain/ticket.ts'
 import { ChainClient } from './io/chain/client.ts'
 import type { ContractAddresses } from './io/chain/contracts.ts'
 import { ChainWatcher } from './io/chain/events.ts'
-import { GasPriceMonitor } from './io/chain/gas-price.ts'
+import { GasPriceMonitor, networkMaxOf } from './io/chain/gas-price.ts'
 import { PriceFeed } from './io/chain/price-feed.ts'
 import { TicketRedemption } from './io/chain/redemption.ts'
+import { RedemptionReader } from './io/chain/redemption-reader.ts'
 import type { Rpc } from './io/chain/rpc.ts'
 import { Staking } from './io/chain/staking.ts'
 import { Transactions } from './io/chain/transactions.ts'
@@ -241,7 +242,10 @@ export class Parts {
   // The chain. Nobody asks for these parts offchain.
 
   get chainClient() {
-    return this.#once('chain client', () => new ChainClient(this.chain))
+    return this.#once('chain client', () => {
+      const watch = () => this.#made.get('watch') as ChainWatcher | undefined
+      return new ChainClient({ ...this.chain, followed: () => watch()?.followed ?? null })
+    })
   }
 
   get watch() {
@@ -264,7 +268,8 @@ export class Parts {
   get gas() {
     return this.#once('gas', () => {
       const { minGasPrice, maxGasPrice, pollingIntervalMs } = this.settings.chain!
-      const options = { min: minGasPrice, max: maxGasPrice ?? 0n, pollMs: pollingIntervalMs }
+      const networkMax = networkMaxOf(Number(this.chain.chainId))
+      const options = { min: minGasPrice, max: maxGasPrice ?? 0n, networkMax, pollMs: pollingIntervalMs }
       return new GasPriceMonitor(options, { ...this.#around, rpc: this.chain.rpc })
     })
   }
@@ -516,7 +521,8 @@ export class Parts {
   get outbox() {
     return this.#once('outbox', () => {
       void this.ticketImport
-      const { chainClient: chain, metrics: events, redeemers, rounds, senders, store: tickets, watch } = this
+      const { chainClient: client, metrics: events, redeemers, rounds, senders, store: tickets, watch } = this
+      const chain = new RedemptionReader({ client, account: null })
       return new RedeemerOutbox({
         ...this.#around,
         ...{ tickets, redeemers, chain, watch, rounds, senders, events },

@@ -1,13 +1,19 @@
 import type { ChainHead, ChainUpdate, OrchestratorState, RoundState } from '../src/domain/chain.ts'
 import type { SenderInfo } from '../src/domain/float.ts'
 import { ticketHash, type WinningTicket } from '../src/domain/ticket.ts'
-import { formatHex } from '../src/lib/bytes.ts'
+import { formatHex, type Hex } from '../src/lib/bytes.ts'
 import type { Clock } from '../src/lib/clock.ts'
 import type { Address } from '../src/lib/crypto.ts'
 import type { Dice } from '../src/lib/dice.ts'
 import { NodeError } from '../src/lib/errors.ts'
 import { Listeners } from '../src/lib/listeners.ts'
-import type { RedemptionChain, RedemptionResult, Simulation } from '../src/services/redeemer.ts'
+import type {
+  RedeemOptions,
+  RedemptionChain,
+  RedemptionResult,
+  Simulation,
+} from '../src/services/redeemer.ts'
+import type { FoundRedemption } from '../src/services/redemption-proofs.ts'
 import type { FakeChain } from './fakes.ts'
 
 /** A request in so many gets no answer although the endpoint is up. */
@@ -103,13 +109,25 @@ export class ChainLine implements RedemptionChain {
     return this.#ask(() => this.#chain.simulate(ticket))
   }
 
-  async redeem(ticket: WinningTicket, signal: AbortSignal): Promise<RedemptionResult> {
+  redemptionIn(txHash: Hex, ticket: WinningTicket): Promise<FoundRedemption | null> {
+    return this.#ask(() => this.#chain.redemptionIn(txHash, ticket, this.#account))
+  }
+
+  announcedRedemptions(recipient: Address, from: bigint): Promise<ChainUpdate['events']> {
+    return this.#ask(() => this.#chain.announcedRedemptions(recipient, from))
+  }
+
+  async redeem(
+    ticket: WinningTicket,
+    options: RedeemOptions,
+    signal: AbortSignal,
+  ): Promise<RedemptionResult> {
     this.#assertUp()
     const limit = new AbortController()
     const stop = () => limit.abort(signal.reason)
     signal.addEventListener('abort', stop, { once: true })
     const mined = this.#chain
-      .redeem(ticket, limit.signal, this.#account)
+      .redeem(ticket, options, limit.signal, this.#account)
       .then((result) => this.#whenUp(result))
     const late = this.#clock.sleep(RECEIPT_MS, limit.signal).then((): RedemptionResult => {
       return { kind: 'timed-out', txHash: formatHex(ticketHash(ticket)) }

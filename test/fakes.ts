@@ -4,14 +4,15 @@ import { ticketHash, type WinningTicket } from '../src/domain/ticket.ts'
 import { formatHex, type Hex } from '../src/lib/bytes.ts'
 import { type Address, keccak256 } from '../src/lib/crypto.ts'
 import { abortError, NodeError } from '../src/lib/errors.ts'
-import type { RedemptionResult, Simulation } from '../src/services/redeemer.ts'
+import type { RedeemOptions, RedemptionResult, Simulation } from '../src/services/redeemer.ts'
+import type { FoundRedemption } from '../src/services/redemption-proofs.ts'
 
 const GENESIS_L1 = 1_000n
 const REDEEM_GAS = 350_000n
 
 type FakeEvent = ChainUpdate['events'][number] extends infer E
   ? E extends unknown
-    ? Omit<E, 'block' | 'txHash' | 'logIndex'>
+    ? Omit<E, 'block' | 'txHash' | 'logIndex'> & { readonly txHash?: Hex }
     : never
   : never
 
@@ -47,6 +48,8 @@ export class FakeChain {
   /** While set, transactions wait. */
   includesNothing = false
   poolMembers = 1n
+  /** By how much the L1 block that is told of is ahead of the one that the protocol counts with. */
+  l1Ahead = 0n
   isRegistered = true
   /** What each ticket was paid in the present chain. */
   readonly redemptions = new Map<Hex, bigint[]>()
@@ -65,6 +68,7 @@ export class FakeChain {
   #undo: (() => void)[] = []
   readonly #listeners = new Set<(update: ChainUpdate) => void>()
   #unannounced: ChainUpdate[] = []
+  readonly #madeUp: FakeEvent[] = []
   #lastWatched: ChainHead | null = null
   #salt = 0
 
@@ -77,7 +81,7 @@ export class FakeChain {
 
   /** The newest block that was announced. */
   get head(): ChainHead {
-    return this.#lastWatched ?? this.#top
+    return this.#told(this.#lastWatched ?? this.#top)
   }
 
   subscribe(listener: (update: ChainUpdate) => void, signal: AbortSignal): void {
@@ -145,8 +149,31 @@ export class FakeChain {
     return { kind: 'pays', amount: this.#payout(ticket).pays, gas: REDEEM_GAS }
   }
 
+  async redemptionIn(_txHash: Hex, ticket: WinningTicket, account = ''): Promise<FoundRedemption | null> {
+    this.#assertUp()
+    const hash = formatHex(ticketHash(ticket))
+    for (const { included } of this.#blocks.toReversed()) {
+      const found = included.find(({ id, result }) => id.endsWith(hash) && result?.success)
+      if (!found?.result) continue
+      const { block, fee, paid, txHash } = found.result
+      return { txHash, paid, block, fee: found.id === `${account}${hash}` ? fee : null, isLone: false }
+    }
+    return null
+  }
+
+  async announcedRedemptions(_recipient: Address, from: bigint): Promise<ChainUpdate['events']> {
+    this.#assertUp()
+    const blocks = this.#blocks.filter(({ head }) => head.number >= from)
+    return blocks.flatMap((block) => this.#placed(block))
+  }
+
   /** Sent once by each account, which remembers it; whoever does not say is the same one. */
-  async redeem(ticket: WinningTicket, signal: AbortSignal, account = ''): Promise<RedemptionResult> {
+  async redeem(
+    ticket: WinningTicket,
+    _options: RedeemOptions,
+    signal: AbortSignal,
+    account = '',
+  ): Promise<RedemptionResult> {
     this.#assertUp()
     const id = `${account}${formatHex(ticketHash(ticket))}`
     let sent = this.#sent.get(id)
@@ -173,7 +200,9 @@ export class FakeChain {
   /** Mines a block with all that waits, initialises a round that begins, and announces it. */
   mine(): void {
     this.#mineQuietly()
-    this.#announce({ head: this.#top, events: this.#placed(this.#blocks.at(-1)!), reorganised: false })
+    const block = this.#blocks.at(-1)!
+    const events = this.#placed({ ...block, events: [...block.events, ...this.#madeUp.splice(0)] })
+    this.#announce({ head: this.#top, events, reorganised: false })
   }
 
   /** Takes the last blocks back and mines one more in their place; what was in them is included again if `kept`. */
@@ -188,11 +217,12 @@ export class FakeChain {
         else this.#sent.delete(transaction.id)
       }
     }
+    const keptTo = this.#top.number
     for (let i = 0; i <= depth; i++) {
       this.#mineQuietly()
       events.push(...this.#placed(this.#blocks.at(-1)!))
     }
-    this.#announce({ head: this.#top, events, reorganised: true })
+    this.#announce({ head: this.#top, events, reorganised: true, keptTo })
   }
 
   /** From now on blocks come, transactions are mined and answered for, but nobody follows. */
@@ -207,6 +237,11 @@ export class FakeChain {
     const reorganised = !this.#blocks.some(({ head }) => head.hash === hash)
     const later = this.#blocks.filter(({ head }) => reorganised || head.number > number)
     this.#announce({ head: this.#top, events: later.flatMap((block) => this.#placed(block)), reorganised })
+  }
+
+  /** Tells of events that the chain does not hold, in the next block. */
+  tell(events: readonly FakeEvent[]): void {
+    this.#madeUp.push(...events)
   }
 
   /** Makes the chain reachable again and announces what was missed. */
@@ -246,7 +281,8 @@ export class FakeChain {
 
   /** Redeems a ticket from somebody else's account, in the next block. */
   redeemFromElsewhere(ticket: WinningTicket): void {
-    this.#mempool.push({ id: 'elsewhere', ticket, txHash: '0xee', result: null, waiters: new Set() })
+    const id = `elsewhere ${formatHex(ticketHash(ticket))}`
+    this.#mempool.push({ id, ticket, txHash: '0xee', result: null, waiters: new Set() })
   }
 
   #mineQuietly(): void {
@@ -304,14 +340,14 @@ export class FakeChain {
       this.reverts.push(reason)
       transaction.result = { ...mined, success: false, paid: 0n }
     } else {
-      transaction.result = { ...mined, success: true, paid: this.#pay(ticket) }
+      transaction.result = { ...mined, success: true, paid: this.#pay(ticket, txHash) }
     }
     block.included.push(transaction)
     for (const wake of transaction.waiters) wake()
     transaction.waiters.clear()
   }
 
-  #pay(ticket: WinningTicket): bigint {
+  #pay(ticket: WinningTicket, txHash: Hex): bigint {
     const id = formatHex(ticketHash(ticket))
     const { sender, recipient } = ticket
     const { pays, claim } = this.#payout(ticket)
@@ -322,7 +358,8 @@ export class FakeChain {
       this.#take(sender, claim - pays, -claim)
       this.redemptions.set(id, this.redemptions.get(id)!.slice(0, -1))
     })
-    if (pays > 0n) this.#events.push({ kind: 'winning-ticket-transfer', sender, recipient, amount: pays })
+    if (pays > 0n)
+      this.#events.push({ kind: 'winning-ticket-transfer', sender, recipient, amount: pays, txHash })
     this.#events.push({
       kind: 'winning-ticket-redeemed',
       sender,
@@ -330,6 +367,8 @@ export class FakeChain {
       senderNonce: BigInt(ticket.senderNonce),
       recipientRand: ticket.recipientRand,
       ticketFaceValue: ticket.faceValue,
+      ticketHash: id,
+      txHash,
     })
     return pays
   }
@@ -390,7 +429,7 @@ export class FakeChain {
     return events.map((event, logIndex) => ({
       ...(event as ChainUpdate['events'][number]),
       block: head.number,
-      txHash: head.hash,
+      txHash: event.txHash ?? head.hash,
       logIndex,
     }))
   }
@@ -406,7 +445,12 @@ export class FakeChain {
   }
 
   #tell(update: ChainUpdate): void {
-    for (const listener of [...this.#listeners]) listener(update)
+    const told = { ...update, head: this.#told(update.head) }
+    for (const listener of [...this.#listeners]) listener(told)
+  }
+
+  #told(head: ChainHead): ChainHead {
+    return this.l1Ahead === 0n ? head : { ...head, l1Block: head.l1Block + this.l1Ahead }
   }
 
   #nextInclusion(transaction: FakeTransaction, signal: AbortSignal): Promise<void> {

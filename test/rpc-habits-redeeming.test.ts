@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test'
 import { ticketHash } from '../src/domain/ticket.ts'
 import { type ChainFixture, startChain } from './chain-fixture.ts'
 import { FastClock } from './fast-clock.ts'
+import { RecordingLog } from './recording-log.ts'
 import { registerRecipient, startRedeeming, transactionsOf, winners } from './redeeming.ts'
 import { HABITS, type Habit, startHabits } from './rpc-habits.ts'
 import { eventually } from './until.ts'
@@ -46,26 +47,53 @@ const ROWS: readonly (readonly [Habit, number])[] = [
   [HABITS.batchOneError, 120],
   [HABITS.batchItemErrors, 150],
   [HABITS.noCallsWithoutTarget, 200],
-  [HABITS.saysLaterInitialized, 120],
+  [HABITS.saysUsed, 250],
+  [HABITS.saysLaterRound, 250],
+  [HABITS.saysLaterInitialized, 250],
+  [HABITS.falseNonceTooLow, 250],
+  [HABITS.laggingReplicas, 250],
 ]
+
+/** Redeems tickets behind a habit; gives how many requests it took, and how many transactions. */
+async function redeemAll(
+  habit: Habit,
+  others: readonly string[] = [],
+): Promise<{ requests: number; transactions: number }> {
+  const clock = new FastClock(SPEED)
+  const name = `${habit.name}, ${others.length}`
+  const tickets = await winners(chain, { name: `sender, ${name}`, count: TICKETS })
+  await using shim = await startHabits(chain.anvil.url, [habit], { now: () => clock.now() })
+  const before = await chain.protocol.redemptions()
+  const from = await chain.client.blockNumber()
+  const log = new RecordingLog()
+  await using redeeming = await startRedeeming(chain, {
+    ...{ name: `redeemer, ${name}`, urls: [shim.url, ...others], clock, log, pollMs: 2_000 },
+  })
+  const asked = shim.requests
+  await Promise.all(tickets.map((ticket) => redeeming.redeemer.queue(ticket)))
+  await eventually('settled', () => redeeming.redeemer.openTickets === 0, PATIENCE_MS)
+  const requests = shim.requests - asked
+  assert.deepEqual(redeeming.happened, Array(TICKETS).fill('redeemed'))
+  const used = await Promise.all(tickets.map((ticket) => chain.client.isTicketUsed(ticketHash(ticket))))
+  assert.deepEqual(used, Array(TICKETS).fill(true))
+  const paid = (await redeeming.store.countTickets()).reduce((sum, row) => sum + row.paid, 0n)
+  assert.equal(paid, (await chain.protocol.redemptions()).paid - before.paid)
+  const { count, failed } = await transactionsOf(chain, redeeming.account, from)
+  assert.equal(failed, 0)
+  assert.deepEqual(log.of('error'), [])
+  return { requests, transactions: count }
+}
 
 for (const [habit, most] of ROWS) {
   test(`every won ticket is redeemed and nothing reverted: ${habit.name}`, async (t) => {
-    const clock = new FastClock(SPEED)
-    const tickets = await winners(chain, { name: `sender, ${habit.name}`, count: TICKETS })
-    await using shim = await startHabits(chain.anvil.url, [habit], { now: () => clock.now() })
-    const from = await chain.client.blockNumber()
-    const name = `redeemer, ${habit.name}`
-    await using redeeming = await startRedeeming(chain, { name, urls: [shim.url], clock, pollMs: 2_000 })
-    const asked = shim.requests
-    await Promise.all(tickets.map((ticket) => redeeming.redeemer.queue(ticket)))
-    await eventually('settled', () => redeeming.redeemer.openTickets === 0, PATIENCE_MS)
-    const requests = shim.requests - asked
-    const used = await Promise.all(tickets.map((ticket) => chain.client.isTicketUsed(ticketHash(ticket))))
-    const { count, failed } = await transactionsOf(chain, redeeming.account, from)
-    t.diagnostic(`${requests} requests, ${count} transactions`)
-    assert.deepEqual(used, Array(TICKETS).fill(true))
-    assert.equal(failed, 0)
+    const { requests, transactions } = await redeemAll(habit)
+    t.diagnostic(`${requests} requests, ${transactions} transactions`)
     assert.ok(requests <= most, `${requests} requests`)
+  })
+}
+
+for (const habit of [HABITS.neverWithinLimits, HABITS.clockAhead, HABITS.absurdFees]) {
+  test(`every won ticket is redeemed and nothing reverted, the first of two endpoints: ${habit.name}`, async () => {
+    await redeemAll(habit, [chain.anvil.url])
   })
 }

@@ -224,7 +224,7 @@ export const flags = {
   maxGasPrice: int(
     0,
     'every role on chain',
-    'Gas price in wei above which no transaction is sent; 0 is no limit.',
+    'Gas price in wei above which no transaction is sent. 0: ten times the median price of the last hour, at least 2 gwei and at most 500 (Arbitrum One: 20). A redemption never costs more than its tickets pay, and until its last chance half of that.',
     {
       value: 'WEI',
     },

@@ -66,7 +66,7 @@ export interface ChainSettings {
   /** Null estimates. */
   readonly gasLimit: bigint | null
   readonly minGasPrice: bigint
-  /** Null is no limit. */
+  /** Null: what gas has lately cost limits it. */
   readonly maxGasPrice: bigint | null
   readonly pollingIntervalMs: number
   readonly transactionTimeoutMs: number

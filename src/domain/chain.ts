@@ -1,6 +1,17 @@
 import type { Hex } from '../lib/bytes.ts'
 import type { Address } from '../lib/crypto.ts'
 
+/**
+ * How many blocks must follow a block before what it holds is acted on for good. Short reorganisations, replicas that
+ * lag and an endpoint that answers wrongly for a while are over by then.
+ */
+export const CONFIRMATIONS = 12n
+
+/** Whether a block is deep enough below the head for what it holds to count for good. */
+export function isConfirmed(block: bigint, head: bigint): boolean {
+  return head >= block + CONFIRMATIONS
+}
+
 /** A block as far as the node cares: its place in the chain and the L1 block that the protocol counts in (chain.md §10). */
 export interface ChainHead {
   readonly number: bigint
@@ -39,6 +50,8 @@ export type ChainEvent =
       readonly senderNonce: bigint
       readonly recipientRand: bigint
       readonly ticketFaceValue: bigint
+      /** Identifies the ticket (payments.md §3). */
+      readonly ticketHash: Hex
     }
   | {
       readonly kind: 'reserve-claimed'
@@ -61,6 +74,8 @@ export interface ChainUpdate {
   readonly events: readonly (ChainEvent & EventPlace)[]
   /** Whether blocks seen before are gone: everything derived from earlier events must be read again. */
   readonly reorganised: boolean
+  /** After a reorganisation: the newest block told before that is still in the chain; absent where that is not known. */
+  readonly keptTo?: bigint
 }
 
 /** The protocol's time at one block. */

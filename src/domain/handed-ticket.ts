@@ -57,6 +57,14 @@ export function checkHandedTicket(
       `the ticket is of round ${creationRound} and the chain in round ${clock.currentRound}: it has expired`,
     )
   }
+  checkWin(ticket)
+}
+
+/**
+ * Checks what no chain is needed for: that the ticket's secret number, signature and luck are what the contract demands
+ * (payments.md §13). A ticket that fails here can never be redeemed. Throws HandedTicketError.
+ */
+export function checkWin(ticket: WinningTicket): void {
   if (!equalBytes(recipientRandHash(ticket.recipientRand), ticket.recipientRandHash)) {
     throw new HandedTicketError('rand-does-not-match', 'invalid recipientRand for ticket recipientRandHash')
   }

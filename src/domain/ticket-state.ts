@@ -42,14 +42,17 @@ export type RefusalReason =
 /** Where a winning ticket stands. `redeemed` and `refused` are ends; a reorganisation may reopen a redeemed one. */
 export type TicketState =
   | { readonly kind: 'open'; readonly reason: OpenReason }
-  /** Handed to the chain; the hash is null until it is known. */
+  /** Handed to the chain; the hash is null until a transaction that redeems it is known. */
   | { readonly kind: 'submitted'; readonly txHash: Hex | null }
   /** A redeemer has it on disk; whether it was redeemed is seen on chain. */
   | { readonly kind: 'delivered' }
   | Redeemed
   | { readonly kind: 'refused'; readonly reason: RefusalReason }
 
-/** A ticket that the chain has marked as used. Unknown (null) where it was not our own transaction that did it. */
+/**
+ * A ticket whose redemption is in a confirmed block. The fee is unknown (null) where another account paid it; what it
+ * paid is null in records of earlier versions only.
+ */
 export interface Redeemed {
   readonly kind: 'redeemed'
   readonly txHash: Hex | null
@@ -57,7 +60,7 @@ export interface Redeemed {
   readonly paid: bigint | null
   /** Wei spent on gas. */
   readonly fee: bigint | null
-  /** The block in which it was found redeemed. */
+  /** The block that holds its redemption. */
   readonly block: bigint
 }
 
@@ -79,7 +82,7 @@ const POSSIBLE: Readonly<Record<TicketState['kind'], readonly TicketEvent['kind'
   open: ['waits', 'submitting', 'delivered', 'redeemed', 'refused'],
   submitted: ['waits', 'submitting', 'sent', 'delivered', 'redeemed', 'refused'],
   delivered: ['waits', 'submitting', 'delivered', 'redeemed', 'refused'],
-  // Once more when it becomes known what it paid.
+  // Once more when a reorganisation has moved it to another block.
   redeemed: ['redeemed', 'undone'],
   refused: [],
 }

@@ -11,6 +11,8 @@ export interface Fees {
 export interface TransactionAttempt extends Fees {
   readonly hash: Hex
   readonly sentAtMs: number
+  /** The most that a replacement may offer for a unit of gas; 0 is no limit; absent in records of earlier versions. */
+  readonly limit?: bigint
 }
 
 /** A transaction as it is kept, from before it is first sent until its nonce is used. */

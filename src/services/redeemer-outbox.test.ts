@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test'
 import { FakePayer } from '../../test/fake-payer.ts'
 import { FakeRedeemer } from '../../test/fake-redeemer.ts'
 import { FakeChain } from '../../test/fakes.ts'
+import { CONFIRMATIONS } from '../domain/chain.ts'
 import { ticketHash, type WinningTicket } from '../domain/ticket.ts'
 import { Store } from '../io/store/store.ts'
 import { formatHex } from '../lib/bytes.ts'
@@ -21,6 +22,8 @@ import { Senders } from './senders.ts'
 const ORCHESTRATOR = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
 const ETHER = 10n ** 18n
 const ROUND = 50n
+/** Blocks after which a redemption in the next one is confirmed. */
+const CONFIRMED = Number(CONFIRMATIONS) + 2
 
 async function world(t: TestContext) {
   const folder = mkdtempSync(join(tmpdir(), 'livepeer-outbox-'))
@@ -136,6 +139,8 @@ test('a winning ticket goes to the preferred redeemer, and is done when the chai
   assert.deepEqual(await w.counts(), { delivered: 1 })
   assert.equal(w.node.senders.pending(w.gateway.address), ETHER)
   w.chain.redeemFromElsewhere(ticket)
+  await w.mine(CONFIRMED - 2)
+  assert.deepEqual(await w.counts(), { delivered: 1 })
   await w.mine(2)
   assert.deepEqual(await w.counts(), { redeemed: 1 })
   assert.deepEqual(w.happened, ['delivered to first', `redeemed ${ETHER}`])
@@ -253,13 +258,14 @@ test('a ticket that expires undelivered is refused by name; one that was redeeme
   w.second.mood = 'away'
   const lost = await w.win()
   const paid = await w.win()
+  await w.stop()
   // Redeemed while this node did not see the chain's events.
-  const see = w.chain.subscribe
-  w.chain.redemptions.set(idOf(paid), [ETHER])
-  assert.ok(see)
-  await w.mine(120)
+  w.chain.redeemFromElsewhere(paid)
+  for (let i = 0; i < 20; i++) w.chain.mine()
+  await w.restart()
+  await w.mine(110)
   assert.deepEqual(await w.counts(), { 'refused expired': 1, redeemed: 1 })
-  assert.ok(w.happened.includes('redeemed null') && w.happened.includes('refused expired'))
+  assert.ok(w.happened.includes(`redeemed ${ETHER}`) && w.happened.includes('refused expired'))
   assert.equal(w.node.outbox.waiting().length, 0)
   assert.ok(idOf(lost) !== idOf(paid))
 })
@@ -279,6 +285,30 @@ test('an orchestrator that is switched to a redeemer hands over its open tickets
   await using supervisor = new Supervisor()
   const redeemer = await w.redeemHere(supervisor)
   assert.equal(redeemer.waiting().length, 2)
-  await w.mine(3)
+  await w.mine(1 + CONFIRMED)
   assert.deepEqual(await w.counts(), { redeemed: 2 })
+})
+
+test('an endpoint that puts the round ahead, or makes up an event, for some blocks ends no delivered ticket', async (t) => {
+  const w = await world(t)
+  const ticket = await w.win()
+  const { redemptionIn } = w.chain
+  w.chain.redemptionIn = async () => {
+    return { txHash: '0xabcd', paid: ETHER, fee: null, block: w.chain.head.number, isLone: false }
+  }
+  w.chain.l1Ahead = 5n * ROUND
+  w.chain.tell([
+    {
+      ...{ kind: 'winning-ticket-redeemed', sender: ticket.sender, recipient: ticket.recipient },
+      ...{ senderNonce: 1n, recipientRand: 1n, ticketFaceValue: ETHER, ticketHash: idOf(ticket) },
+    },
+  ])
+  await w.mine(8)
+  w.chain.l1Ahead = 0n
+  Object.assign(w.chain, { redemptionIn })
+  await w.mine(20)
+  assert.deepEqual(await w.counts(), { delivered: 1 })
+  w.chain.redeemFromElsewhere(ticket)
+  await w.mine(CONFIRMED)
+  assert.deepEqual(await w.counts(), { redeemed: 1 })
 })

@@ -1,12 +1,13 @@
 import type { ChainUpdate } from '../domain/chain.ts'
 import { RedeemerCallError } from '../domain/redeemer-call.ts'
-import { expiryBlock, isExpired, isLastChance, type RoundClock } from '../domain/redemption.ts'
+import { expiryBlock, isExpired, isLastChance, isOver, type RoundClock } from '../domain/redemption.ts'
 import { ticketHash, type WinningTicket } from '../domain/ticket.ts'
 import {
   isFinal,
   NEW_TICKET,
   nextState,
   type OpenReason,
+  type Redeemed,
   type RefusalReason,
   refusalAtExpiry,
   type TicketEvent,
@@ -22,14 +23,12 @@ import type { Scope, Service } from '../lib/service.ts'
 import type { TicketRecords } from './payment-records.ts'
 import type { WaitingTicket } from './redeemer.ts'
 import type { RedeemerConnection } from './redeemer-peers.ts'
-import { RedemptionLog } from './redemption-log.ts'
+import { RedemptionProofs, type RedemptionReads } from './redemption-proofs.ts'
 import type { ChainWatch } from './rounds.ts'
 import { type Task, TicketAgenda } from './ticket-agenda.ts'
 
 /** A redeemer that has the ticket on disk answers within this time (wire.md §3). */
 const QUEUE_TIMEOUT_MS = 8_000
-/** A ticket is given up only so many L1 blocks after it expired: the chain may have been read a little behind. */
-const EXPIRY_GRACE_BLOCKS = 3n
 const IDLE_MS = 60_000
 
 /** What has happened, for whoever counts. Amounts in wei. */
@@ -49,10 +48,11 @@ export interface RedeemerOutboxNeeds {
     report(connection: RedeemerConnection, error: unknown): void
     onReturn(listener: () => void, signal: AbortSignal): void
   }
-  readonly chain: { isTicketUsed(hash: Uint8Array): Promise<boolean> }
+  readonly chain: RedemptionReads
   readonly watch: ChainWatch
   readonly rounds: {
     readonly roundClock: RoundClock
+    readonly confirmedClock: RoundClock | null
     onL1Block(listener: (block: bigint) => void, signal: AbortSignal): void
   }
   readonly senders: { addPending(sender: Address, amount: bigint): void }
@@ -81,12 +81,13 @@ export class RedeemerOutbox implements Service {
   readonly #agenda = new TicketAgenda<Entry>({ waits: () => false })
   /** With a redeemer, and not seen redeemed yet. */
   readonly #delivered = new Map<string, Entry>()
-  readonly #announced = new RedemptionLog()
+  readonly #proofs: RedemptionProofs
   readonly #alarm = new Alarm()
   #checks = false
 
   constructor(needs: RedeemerOutboxNeeds) {
     this.#needs = needs
+    this.#proofs = new RedemptionProofs(needs)
   }
 
   async start(scope: Scope): Promise<void> {
@@ -145,7 +146,9 @@ export class RedeemerOutbox implements Service {
   }
 
   #follow(update: ChainUpdate): void {
-    if (!this.#announced.follow(update)) return
+    const provable = this.#proofs.follow(update)
+    this.#agenda.wake(provable)
+    if (provable.length === 0) return
     this.#checks = true
     this.#alarm.ring()
   }
@@ -169,16 +172,16 @@ export class RedeemerOutbox implements Service {
 
   /** Those that were redeemed are done; those about to expire are handed over once more; the expired are looked up. */
   async #lookAfterDelivered(): Promise<void> {
-    const { chain, log, rounds } = this.#needs
+    const { log, rounds } = this.#needs
     const clock = rounds.roundClock
     for (const entry of [...this.#delivered.values()]) {
       const { creationRound } = entry.ticket.expirationParams
       try {
-        if (this.#announced.find(entry.ticket)) await this.#settle(entry)
-        else if (isOver(entry.ticket, clock)) {
-          if (await chain.isTicketUsed(entry.hash)) await this.#settle(entry)
-          else await this.#refuse(entry)
-        } else if (isLastChance(creationRound, clock) && this.#toAsk(entry).length > 0) {
+        const proof = await this.#proofs.of(entry.id, entry.ticket, null)
+        if (proof.kind === 'redeemed') await this.#settle(entry, proof.redemption)
+        else if (proof.kind === 'unconfirmed') continue
+        else if (isOver(creationRound, rounds.confirmedClock)) await this.#giveUp(entry)
+        else if (isLastChance(creationRound, clock) && this.#toAsk(entry).length > 0) {
           this.#delivered.delete(entry.id)
           this.#agenda.add(entry)
         }
@@ -208,11 +211,15 @@ export class RedeemerOutbox implements Service {
   }
 
   async #deliver(entry: Entry, signal: AbortSignal): Promise<void> {
-    const { chain, events, log, redeemers, rounds } = this.#needs
-    if (this.#announced.find(entry.ticket)) return this.#settle(entry)
-    if (isExpired(entry.ticket.expirationParams.creationRound, rounds.roundClock)) {
-      if (!isOver(entry.ticket, rounds.roundClock)) return this.#delay(entry)
-      return (await chain.isTicketUsed(entry.hash)) ? this.#settle(entry) : this.#refuse(entry)
+    const { events, log, redeemers, rounds } = this.#needs
+    const proof = await this.#proofs.of(entry.id, entry.ticket, null)
+    if (proof.kind === 'redeemed') return this.#settle(entry, proof.redemption)
+    if (proof.kind === 'unconfirmed') return this.#delay(entry)
+    const { creationRound } = entry.ticket.expirationParams
+    const { confirmedClock } = rounds
+    if (confirmedClock && isExpired(creationRound, confirmedClock)) {
+      this.#delay(entry)
+      return isOver(creationRound, confirmedClock) ? this.#giveUp(entry) : undefined
     }
     let reason: OpenReason = 'redeemer-away'
     let isTaken = false
@@ -274,12 +281,15 @@ export class RedeemerOutbox implements Service {
     }
   }
 
+  /** Its time is over: unless a redemption is found that was not seen when it was announced, that is its end. */
+  async #giveUp(entry: Entry): Promise<void> {
+    await this.#proofs.search(entry.ticket.recipient)
+    if (!this.#proofs.isAnnounced(entry.id)) await this.#refuse(entry)
+  }
+
   /** The chain shows the ticket as redeemed. */
-  async #settle(entry: Entry): Promise<void> {
-    const { events, log, watch } = this.#needs
-    const announced = this.#announced.find(entry.ticket)
-    const unknown = { txHash: null, paid: null, block: watch.head?.number ?? 0n }
-    const redemption = { kind: 'redeemed', fee: null, ...(announced ?? unknown) } as const
+  async #settle(entry: Entry, redemption: Redeemed): Promise<void> {
+    const { events, log } = this.#needs
     await this.#change(entry, { kind: 'redeemed', redemption })
     const { faceValue, sender } = entry.ticket
     events.ticketRedeemed({ sender, faceValue, paid: redemption.paid, fee: null })
@@ -321,12 +331,6 @@ export class RedeemerOutbox implements Service {
   #delay(entry: Entry): void {
     this.#agenda.delay(entry, this.#needs.clock.now(), this.#needs.rounds.roundClock)
   }
-}
-
-/** Whether the ticket has been expired for long enough to be sure. */
-function isOver({ expirationParams: { creationRound } }: WinningTicket, clock: RoundClock): boolean {
-  if (!isExpired(creationRound, clock)) return false
-  return clock.l1Block >= expiryBlock(creationRound, clock) + EXPIRY_GRACE_BLOCKS
 }
 
 function describe({ id, ticket }: Entry): Record<string, unknown> {

@@ -5,10 +5,12 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { FakePayer } from '../../test/fake-payer.ts'
 import { FakeChain } from '../../test/fakes.ts'
-import { ticketHash, type WinningTicket } from '../domain/ticket.ts'
+import { CONFIRMATIONS } from '../domain/chain.ts'
+import { MAX_WIN_PROB, recipientRandHash, ticketHash, type WinningTicket } from '../domain/ticket.ts'
 import { Store } from '../io/store/store.ts'
 import { formatHex } from '../lib/bytes.ts'
 import { settle, WoundClock } from '../lib/clock.ts'
+import { keccak256, signHash } from '../lib/crypto.ts'
 import { silentLog } from '../lib/log.ts'
 import { Supervisor } from '../lib/service.ts'
 import { Redeemer } from './redeemer.ts'
@@ -18,6 +20,8 @@ import { Senders } from './senders.ts'
 const ORCHESTRATOR = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
 const ETHER = 10n ** 18n
 const ROUND = 50n
+/** Blocks after which a redemption in the next one is confirmed. */
+const CONFIRMED = Number(CONFIRMATIONS) + 2
 
 async function world(t: TestContext) {
   const folder = mkdtempSync(join(tmpdir(), 'livepeer-redeemer-'))
@@ -126,6 +130,9 @@ test('a ticket is redeemed once its params have expired, and what it paid is kep
   assert.equal(reasonOf(await w.stateOf(ticket)), 'open params-live')
   assert.equal(w.node.senders.pending(w.gateway.address), ETHER)
   await w.mine(2)
+  assert.equal((await w.stateOf(ticket)).kind, 'submitted')
+  assert.deepEqual([...w.chain.redemptions.values()], [[ETHER]])
+  await w.mine(CONFIRMED)
   const state = await w.stateOf(ticket)
   assert.ok(state.kind === 'redeemed' && state.paid === ETHER && state.fee! > 0n && state.txHash)
   assert.deepEqual(w.happened, ['won', `redeemed ${ETHER}`])
@@ -136,9 +143,9 @@ test('a ticket that is queued twice counts once, also after it was redeemed', as
   const w = await world(t)
   const ticket = await w.won()
   await Promise.all([w.node.redeemer.queue(ticket), w.node.redeemer.queue(ticket)])
-  await w.mine(2)
+  await w.mine(CONFIRMED)
   await w.node.redeemer.queue(ticket)
-  await w.mine(2)
+  await w.mine(CONFIRMED)
   assert.deepEqual(w.happened, ['won', `redeemed ${ETHER}`])
   assert.deepEqual([...w.chain.redemptions.values()], [[ETHER]])
 })
@@ -183,7 +190,7 @@ test('a ticket that another process wrote down is found, and one that ends meanw
   await w.clock.wind(1_000)
   await w.rest()
   await w.rest()
-  await w.mine(2)
+  await w.mine(CONFIRMED)
   assert.equal(w.chain.redemptions.size, 2)
   assert.equal(w.happened.filter((event) => event.startsWith('redeemed')).length, 2)
 })
@@ -197,7 +204,7 @@ test('an underfunded ticket is kept until its sender is funded, and then redeeme
   assert.equal(reasonOf(await w.stateOf(ticket)), 'open underfunded')
   w.chain.fund(w.gateway.address, ETHER)
   await w.mine(2, 0)
-  assert.equal((await w.stateOf(ticket)).kind, 'redeemed')
+  assert.equal((await w.stateOf(ticket)).kind, 'submitted')
   assert.deepEqual([...w.chain.redemptions.values()], [[ETHER]])
 })
 
@@ -213,6 +220,7 @@ test('only at the last chance a ticket is redeemed for less than its face value'
   assert.equal(w.chain.redemptions.size, 0)
   await w.mine(15)
   assert.deepEqual([...w.chain.redemptions.values()], [[half]])
+  await w.mine(CONFIRMED)
   assert.equal(w.happened.at(-1), `redeemed ${half}`)
 })
 
@@ -222,7 +230,7 @@ test('a ticket that never pays its gas is refused with that reason when it expir
   await w.node.redeemer.queue(ticket)
   await w.mine(3)
   assert.equal(reasonOf(await w.stateOf(ticket)), 'open not-worth-gas')
-  await w.mine(110, 5_000)
+  await w.mine(110 + CONFIRMED, 5_000)
   assert.deepEqual(w.happened, ['won', 'refused not-worth-gas'])
   assert.equal(w.node.senders.pending(w.gateway.address), 0n)
   const [count] = await w.store.countTickets()
@@ -237,7 +245,7 @@ test('a gas price above the operator’s limit makes tickets wait until it falls
   await w.mine(2)
   assert.equal(reasonOf(await w.stateOf(ticket)), 'open gas-too-high')
   w.chain.maxGasPrice = 0n
-  await w.mine(20)
+  await w.mine(20 + CONFIRMED)
   assert.equal((await w.stateOf(ticket)).kind, 'redeemed')
 })
 
@@ -246,7 +254,7 @@ test('tickets that a sender’s deposit does not cover together go one after the
   w.chain.setSender(w.gateway.address, { deposit: 2n * ETHER, fundsRemaining: 0n })
   const tickets = await Promise.all(Array.from({ length: 4 }, () => w.won({ faceValue: (3n * ETHER) / 4n })))
   for (const ticket of tickets) await w.node.redeemer.queue(ticket)
-  await w.mine(30)
+  await w.mine(30 + CONFIRMED)
   const paid = [...w.chain.redemptions.values()].flat()
   assert.deepEqual(paid, [(3n * ETHER) / 4n, (3n * ETHER) / 4n])
   const reasons = await Promise.all(tickets.map(async (ticket) => reasonOf(await w.stateOf(ticket))))
@@ -261,7 +269,7 @@ test('many tickets are on their way at the same time', async (t) => {
   const submitted = w.node.redeemer.waiting().filter(({ state }) => state.kind === 'submitted')
   assert.equal(submitted.length, 20)
   w.chain.includesNothing = false
-  await w.mine(1)
+  await w.mine(CONFIRMED)
   assert.equal(w.node.redeemer.waiting().length, 0)
 })
 
@@ -274,7 +282,7 @@ test('a ticket whose transaction was under way at a restart is not sent again', 
   await w.restart()
   assert.equal((await w.stateOf(ticket)).kind, 'submitted')
   w.chain.includesNothing = false
-  await w.mine(1)
+  await w.mine(CONFIRMED)
   const state = await w.stateOf(ticket)
   assert.ok(state.kind === 'redeemed' && state.paid === ETHER)
   assert.deepEqual(w.chain.reverts, [])
@@ -290,8 +298,9 @@ test('a transaction that was mined while the node was down is found with its fig
   w.chain.includesNothing = false
   w.chain.mine()
   await w.restart()
+  await w.mine(CONFIRMED)
   const state = await w.stateOf(ticket)
-  assert.ok(state.kind === 'redeemed' && state.paid === ETHER && state.txHash)
+  assert.ok(state.kind === 'redeemed' && state.paid === ETHER && state.fee! > 0n && state.txHash)
 })
 
 test('a ticket that somebody else redeemed counts as redeemed, with what it paid', async (t) => {
@@ -299,7 +308,7 @@ test('a ticket that somebody else redeemed counts as redeemed, with what it paid
   const ticket = await w.won({ lifetime: 3 })
   await w.node.redeemer.queue(ticket)
   w.chain.redeemFromElsewhere(ticket)
-  await w.mine(5)
+  await w.mine(CONFIRMED)
   const state = await w.stateOf(ticket)
   assert.ok(state.kind === 'redeemed' && state.paid === ETHER && state.fee === null)
   assert.deepEqual(w.chain.reverts, [])
@@ -317,26 +326,39 @@ test('a redemption that was mined and failed is not a spent ticket: it is tried 
   assert.deepEqual(w.chain.reverts, ['sender is unlocked'])
   assert.equal(reasonOf(await w.stateOf(ticket)), 'open reverted')
   w.chain.setSender(w.gateway.address, { withdrawRound: 0n })
-  await w.mine(12)
+  await w.mine(12 + CONFIRMED)
   assert.equal((await w.stateOf(ticket)).kind, 'redeemed')
 })
 
-test('a reorganisation that takes a redemption back opens the ticket again', async (t) => {
+test('a redemption that a short reorganisation moves or takes back is not counted before it is confirmed', async (t) => {
   const w = await world(t)
   const [lost, kept] = [await w.won(), await w.won()]
   await w.node.redeemer.queue(lost)
   await w.node.redeemer.queue(kept)
-  await w.mine(2)
+  await w.mine(8)
   assert.equal(w.chain.redemptions.size, 2)
-  w.chain.includesNothing = true
-  w.chain.reorganise(3, (ticket) => ticket.senderNonce === kept.senderNonce)
+  w.chain.reorganise(9, (ticket) => ticket.senderNonce === kept.senderNonce)
+  await w.mine(30)
+  assert.deepEqual([...w.chain.redemptions.values()], [[ETHER], [ETHER]])
+  assert.deepEqual(w.happened, ['won', 'won', `redeemed ${ETHER}`, `redeemed ${ETHER}`])
+})
+
+test('a deep reorganisation that takes a redemption back opens the ticket again, once it is sure to be gone', async (t) => {
+  const w = await world(t)
+  const [lost, kept] = [await w.won(), await w.won()]
+  await w.node.redeemer.queue(lost)
+  await w.node.redeemer.queue(kept)
+  await w.mine(CONFIRMED + 2)
+  assert.equal(w.happened.filter((event) => event.startsWith('redeemed')).length, 2)
+  w.chain.reorganise(CONFIRMED + 2, (ticket) => ticket.senderNonce === kept.senderNonce)
   await w.rest()
-  assert.equal(w.happened.filter((event) => event === 'reopened').length, 2)
-  assert.equal(w.node.senders.pending(w.gateway.address), 2n * ETHER)
-  w.chain.includesNothing = false
-  await w.mine(15)
-  const states = await Promise.all([lost, kept].map(async (ticket) => (await w.stateOf(ticket)).kind))
-  assert.deepEqual(states, ['redeemed', 'redeemed'])
+  await w.mine(CONFIRMED - 3)
+  assert.ok(!w.happened.includes('reopened'))
+  await w.mine(3)
+  assert.equal(w.happened.filter((event) => event === 'reopened').length, 1)
+  assert.equal(w.node.senders.pending(w.gateway.address), ETHER)
+  await w.mine(15 + CONFIRMED)
+  for (const ticket of [lost, kept]) assert.equal((await w.stateOf(ticket)).kind, 'redeemed')
   assert.deepEqual([...w.chain.redemptions.values()], [[ETHER], [ETHER]])
 })
 
@@ -350,27 +372,118 @@ test('a redemption whose block went before anybody had followed the chain there 
   await w.node.redeemer.queue(foreign)
   await w.rest()
   await w.mine()
-  for (const ticket of [ours, foreign]) assert.equal((await w.stateOf(ticket)).kind, 'redeemed')
   w.chain.reorganise(2, () => false)
   w.chain.watchAgain()
   await w.rest()
-  assert.equal(w.happened.filter((event) => event === 'reopened').length, 2)
-  await w.mine(15)
+  await w.mine(15 + CONFIRMED)
   for (const ticket of [ours, foreign]) assert.equal((await w.stateOf(ticket)).kind, 'redeemed')
   assert.deepEqual([...w.chain.redemptions.values()], [[ETHER], [ETHER]])
 })
 
-test('a reorganisation while the node was down is noticed at its start', async (t) => {
+test('a reorganisation while the node was down is noticed after its start', async (t) => {
   const w = await world(t)
   const ticket = await w.won()
   await w.node.redeemer.queue(ticket)
-  await w.mine(2)
+  await w.mine(CONFIRMED)
   await w.node.stop()
-  w.chain.reorganise(3, () => false)
+  w.chain.reorganise(CONFIRMED + 1, () => false)
   await w.restart()
-  await w.mine(10)
+  await w.mine(CONFIRMED)
   assert.ok(w.happened.includes('reopened'))
+  await w.mine(10 + CONFIRMED)
+  assert.equal((await w.stateOf(ticket)).kind, 'redeemed')
   assert.deepEqual([...w.chain.redemptions.values()], [[ETHER]])
+})
+
+test('an endpoint that calls tickets used for some blocks ends none of them', async (t) => {
+  const w = await world(t)
+  const tickets = [await w.won(), await w.won()]
+  const { isTicketUsed, simulate } = w.chain
+  w.chain.isTicketUsed = async () => true
+  w.chain.simulate = async () => ({ kind: 'reverts', reason: 'execution reverted: ticket is used' })
+  for (const ticket of tickets) await w.node.redeemer.queue(ticket)
+  await w.mine(8, 5_000)
+  for (const ticket of tickets) assert.equal(reasonOf(await w.stateOf(ticket)), 'open chain-refuses')
+  Object.assign(w.chain, { isTicketUsed, simulate })
+  await w.mine(20 + CONFIRMED, 5_000)
+  for (const ticket of tickets) assert.equal((await w.stateOf(ticket)).kind, 'redeemed')
+  assert.deepEqual([...w.chain.redemptions.values()], [[ETHER], [ETHER]])
+})
+
+test('an endpoint that makes up receipts and events for some blocks ends no ticket', async (t) => {
+  const w = await world(t)
+  const ticket = await w.won()
+  const { redeem, redemptionIn } = w.chain
+  const made = { txHash: '0xabcd', paid: ETHER, fee: 1n, block: w.chain.head.number } as const
+  w.chain.redeem = async () => ({ kind: 'mined', success: true, ...made })
+  w.chain.redemptionIn = async () => ({ ...made, isLone: false })
+  await w.node.redeemer.queue(ticket)
+  await w.mine(8)
+  assert.equal((await w.stateOf(ticket)).kind, 'submitted')
+  Object.assign(w.chain, { redeem, redemptionIn })
+  await w.mine(20 + CONFIRMED, 5_000)
+  const state = await w.stateOf(ticket)
+  assert.ok(state.kind === 'redeemed' && state.txHash !== made.txHash)
+  assert.deepEqual([...w.chain.redemptions.values()], [[ETHER]])
+})
+
+for (const [what, lie] of [
+  [
+    'the round',
+    (chain: FakeChain) => {
+      const { roundState } = chain
+      chain.roundState = async () => {
+        const state = await roundState.call(chain)
+        return { ...state, lastInitialized: state.lastInitialized + 5n, current: state.current + 5n }
+      }
+      return () => Object.assign(chain, { roundState })
+    },
+  ],
+  [
+    'the L1 block',
+    (chain: FakeChain) => {
+      chain.l1Ahead = 5n * ROUND
+      return () => {
+        chain.l1Ahead = 0n
+      }
+    },
+  ],
+] as const) {
+  test(`an endpoint that puts ${what} five rounds ahead for some blocks makes no ticket expire or be paid short`, async (t) => {
+    const w = await world(t)
+    const half = await w.won({ faceValue: 2_000n * ETHER })
+    w.chain.setSender(w.gateway.address, { deposit: 1_000n * ETHER, fundsRemaining: 0n })
+    await w.node.redeemer.queue(half)
+    await w.mine(3)
+    assert.equal(reasonOf(await w.stateOf(half)), 'open underfunded')
+    const full = await w.won()
+    const honest = lie(w.chain)
+    await w.node.redeemer.queue(full)
+    await w.restart()
+    await w.mine(8, 60_000)
+    honest()
+    assert.equal(reasonOf(await w.stateOf(half)), 'open underfunded')
+    await w.mine(10 + CONFIRMED, 60_000)
+    w.chain.fund(w.gateway.address, 2_000n * ETHER)
+    await w.mine(CONFIRMED, 5_000)
+    for (const ticket of [half, full])
+      assert.equal((await w.stateOf(ticket)).kind, 'redeemed', `${ticket.faceValue}`)
+    assert.deepEqual([...w.chain.redemptions.values()].flat().sort(), [ETHER, 2_000n * ETHER])
+  })
+}
+
+test('a ticket that another account redeemed while nobody listened is found by searching', async (t) => {
+  const w = await world(t)
+  const ticket = await w.won({ lifetime: 3 })
+  await w.node.redeemer.queue(ticket)
+  await w.node.stop()
+  w.chain.redeemFromElsewhere(ticket)
+  for (let i = 0; i < 20; i++) w.chain.mine()
+  await w.restart()
+  await w.mine(3)
+  const state = await w.stateOf(ticket)
+  assert.ok(state.kind === 'redeemed' && state.paid === ETHER && state.fee === null)
+  assert.deepEqual(w.chain.reverts, [])
 })
 
 test('while the chain is away tickets wait, and are redeemed when it is back', async (t) => {
@@ -382,7 +495,7 @@ test('while the chain is away tickets wait, and are redeemed when it is back', a
   await w.rest()
   assert.equal(reasonOf(await w.stateOf(ticket)), 'open chain-unavailable')
   w.chain.recover()
-  await w.mine(2, 0)
+  await w.mine(CONFIRMED, 0)
   assert.equal((await w.stateOf(ticket)).kind, 'redeemed')
 })
 
@@ -397,16 +510,28 @@ test('a ticket that would expire before its params is redeemed early, and its se
   assert.equal((await w.store.noncesOf(ticket.recipientRandHash)).revealed, true)
 })
 
-test('a ticket that the chain keeps calling invalid is refused', async (t) => {
+test('a ticket that the chain calls invalid is refused only if it is', async (t) => {
   const w = await world(t)
-  const ticket = await w.won()
+  const recipientRand = 7n
+  const unsigned = await w.won({
+    recipientRand,
+    recipientRandHash: recipientRandHash(recipientRand),
+    winProb: MAX_WIN_PROB,
+  })
+  const good = {
+    ...unsigned,
+    sig: signHash(keccak256(new TextEncoder().encode('gateway')), ticketHash(unsigned)),
+  }
+  const bad = await w.won()
+  const { simulate } = w.chain
   w.chain.simulate = async () => ({ kind: 'reverts', reason: 'execution reverted: ticket did not win' })
-  await w.node.redeemer.queue(ticket)
-  await w.mine(1)
-  assert.equal(reasonOf(await w.stateOf(ticket)), 'open chain-refuses')
-  await w.clock.wind(60_000)
-  await w.rest()
-  assert.equal(w.happened.at(-1), 'refused invalid')
+  for (const ticket of [good, bad]) await w.node.redeemer.queue(ticket)
+  await w.mine(8, 30_000)
+  assert.equal(reasonOf(await w.stateOf(good)), 'open chain-refuses')
+  assert.deepEqual(w.happened, ['won', 'won', 'refused invalid'])
+  Object.assign(w.chain, { simulate })
+  await w.mine(10 + CONFIRMED, 30_000)
+  assert.equal((await w.stateOf(good)).kind, 'redeemed')
 })
 
 test('tickets that are simulated at the same moment go on their way together', async (t) => {

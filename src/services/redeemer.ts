@@ -1,9 +1,12 @@
-import type { ChainUpdate } from '../domain/chain.ts'
+import { type ChainUpdate, isConfirmed } from '../domain/chain.ts'
+import { checkWin } from '../domain/handed-ticket.ts'
 import {
+  costLimit,
   decideRedemption,
   expiryBlock,
   isExpired,
-  isLastChance,
+  isOver,
+  isSurelyLastChance,
   meaningOfRevert,
   type RoundClock,
 } from '../domain/redemption.ts'
@@ -27,7 +30,7 @@ import { isAbort, messageOf } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import type { Scope, Service } from '../lib/service.ts'
 import type { SeenNonces, TicketRecords } from './payment-records.ts'
-import { RedemptionLog } from './redemption-log.ts'
+import { type Proof, RedemptionProofs, type RedemptionReads } from './redemption-proofs.ts'
 import type { ChainWatch } from './rounds.ts'
 import { SenderClaims } from './sender-claims.ts'
 import { type Task, TicketAgenda } from './ticket-agenda.ts'
@@ -36,16 +39,12 @@ import { type Task, TicketAgenda } from './ticket-agenda.ts'
 const RECHECK_MS = 5_000
 /** Redemptions in as many of the newest blocks are looked at again after a reorganisation. */
 const REORGANISABLE_BLOCKS = 2_000n
-/** A ticket is given up only so many L1 blocks after it expired: the chain may have been read a little behind. */
-const EXPIRY_GRACE_BLOCKS = 3n
-/** How often the chain must call a ticket invalid before it is believed. */
-const BELIEVED_REFUSALS = 3
 const IDLE_MS = 60_000
 /** How often the disk is read again: another process may have died between writing a ticket down and telling of it. */
 const RELOAD_MS = 60_000
 
 /** What redeeming a ticket asks of the chain. */
-export interface RedemptionChain {
+export interface RedemptionChain extends RedemptionReads {
   isTicketUsed(hash: Uint8Array): Promise<boolean>
   /** What redeeming would pay now, or why it would fail; costs nothing. */
   simulate(ticket: WinningTicket): Promise<Simulation>
@@ -53,7 +52,13 @@ export interface RedemptionChain {
    * Sends the ticket and waits for its receipt. Sent once per ticket, also over restarts: called again it goes on
    * where it was, and answers with a redemption of its own that was mined before.
    */
-  redeem(ticket: WinningTicket, signal: AbortSignal): Promise<RedemptionResult>
+  redeem(ticket: WinningTicket, options: RedeemOptions, signal: AbortSignal): Promise<RedemptionResult>
+}
+
+/** How a ticket is redeemed. */
+export interface RedeemOptions {
+  /** The most that may be paid for its gas, in wei. */
+  readonly maxCost: bigint
 }
 
 /** What redeeming a ticket would bring now. */
@@ -94,6 +99,7 @@ export interface RedeemerNeeds {
   readonly watch: ChainWatch
   readonly rounds: {
     readonly roundClock: RoundClock
+    readonly confirmedClock: RoundClock | null
     onRound(listener: (round: bigint) => void, signal: AbortSignal): void
     onL1Block(listener: (block: bigint) => void, signal: AbortSignal): void
   }
@@ -129,20 +135,8 @@ interface Entry extends Task {
   state: TicketState
   /** Whether a transaction of ours may exist. */
   wasSubmitted: boolean
-  /** How often the chain called it invalid. */
-  invalidCount: number
-  /**
-   * The block that has to be followed before a reorganisation that undoes its redemption is sure to be noticed; null once
-   * that is so.
-   */
-  unfollowed: bigint | null
-}
-
-/** What was known of the chain when it began to be asked about a ticket. */
-interface Moment {
-  readonly reorganisations: number
-  /** The newest block that was followed. */
-  readonly head: bigint
+  /** The head when a reorganisation made its redemption doubtful; null when nothing did. */
+  doubtedAt: bigint | null
 }
 
 /**
@@ -156,11 +150,8 @@ export class Redeemer implements Service {
   /** Redeemed in blocks that a reorganisation may still undo. */
   readonly #recent = new Map<Hex, Entry>()
   readonly #claims = new SenderClaims()
-  readonly #announced = new RedemptionLog()
+  readonly #proofs: RedemptionProofs
   readonly #alarm = new Alarm()
-  #reorganisations = 0
-  /** Up to which reorganisation redemptions have been looked at. */
-  #lookedAt = 0
   #recheckAtMs = 0
   #chainFailed = false
   /** Ended since the reading of the disk began, which may show them as they were before. */
@@ -168,6 +159,7 @@ export class Redeemer implements Service {
 
   constructor(needs: RedeemerNeeds) {
     this.#needs = needs
+    this.#proofs = new RedemptionProofs(needs)
   }
 
   async start(scope: Scope): Promise<void> {
@@ -176,13 +168,12 @@ export class Redeemer implements Service {
     rounds.onL1Block(() => this.#lookAgain(), scope.signal)
     rounds.onRound(() => this.#retry(() => true), scope.signal)
     for (const { ticket, state } of await tickets.unfinishedTickets()) this.#enter(ticket, state)
-    const head = watch.head?.number ?? 0n
-    for (const { ticket, state } of await tickets.redeemedSince(oldestReorganisable(head))) {
+    for (const { ticket, state } of await tickets.redeemedSince(oldestReorganisable(this.#head))) {
       const entry = entryOf(ticket, state)
+      // The chain may have been reorganised while this node was down.
+      entry.doubtedAt = this.#head
       this.#recent.set(entry.id, entry)
     }
-    // The chain may have been reorganised while this node was down.
-    if (this.#recent.size > 0) this.#reorganisations++
     this.#needs.log.info('winning tickets loaded', { open: this.#agenda.size, recent: this.#recent.size })
     scope.spawn('redeem', (signal) => this.#run(scope, signal))
     scope.spawn('find tickets of other processes', (signal) => this.#keepReloading(signal))
@@ -233,20 +224,22 @@ export class Redeemer implements Service {
   }
 
   #follow(update: ChainUpdate): void {
-    if (this.#announced.follow(update)) this.#alarm.ring()
-    if (update.reorganised) {
-      this.#reorganisations++
+    const { head, keptTo = -1n, reorganised } = update
+    if (this.#agenda.wake(this.#proofs.follow(update))) this.#alarm.ring()
+    if (reorganised) {
+      for (const entry of this.#recent.values()) {
+        if (entry.state.kind === 'redeemed' && entry.state.block > keptTo) entry.doubtedAt = head.number
+      }
       this.#recheckAtMs = 0
-      this.#alarm.ring()
     }
     if (this.#chainFailed) {
       // A block after a failed call: the chain answers again.
       this.#chainFailed = false
       this.#retry(({ state }) => state.kind === 'submitted' || isUnavailable(state))
     }
-    const oldest = oldestReorganisable(update.head.number)
-    for (const [id, { state }] of this.#recent) {
-      if (state.kind === 'redeemed' && state.block < oldest) this.#recent.delete(id)
+    const oldest = oldestReorganisable(head.number)
+    for (const [id, { doubtedAt, state }] of this.#recent) {
+      if (doubtedAt === null && state.kind === 'redeemed' && state.block < oldest) this.#recent.delete(id)
     }
     if (this.#toRecheck().length > 0) this.#alarm.ring()
     const funded = new Set<Address>()
@@ -264,7 +257,6 @@ export class Redeemer implements Service {
   async #run(scope: Scope, signal: AbortSignal): Promise<void> {
     for (;;) {
       await this.#recheck()
-      await this.#fillIn()
       this.#startWork(scope)
       await this.#alarm.wait(this.#needs.clock, this.#idleMs(), signal)
     }
@@ -325,10 +317,13 @@ export class Redeemer implements Service {
   /** One attempt at one ticket: look, decide, write down, act, write down. */
   async #attempt(entry: Entry, signal: AbortSignal): Promise<void> {
     const { chain, gas, rounds } = this.#needs
-    const clock = rounds.roundClock
     const creationRound = creationRoundOf(entry)
-    if (await chain.isTicketUsed(entry.hash)) return this.#settleUsed(entry, signal)
-    if (isExpired(creationRound, clock)) return this.#giveUp(entry, clock)
+    const proof = await this.#proofOf(entry)
+    if (proof.kind === 'redeemed') return this.#finish(entry, proof.redemption)
+    if (proof.kind === 'unconfirmed') return this.#delay(entry)
+    // By a clock that is not confirmed it is still tried: the contract knows better.
+    const { confirmedClock } = rounds
+    if (confirmedClock && isExpired(creationRound, confirmedClock)) return this.#giveUp(entry)
     try {
       gas.assertBelowMax()
     } catch {
@@ -337,107 +332,69 @@ export class Redeemer implements Service {
     const endings = this.#claims.endings(entry.ticket.sender)
     const simulation = await chain.simulate(entry.ticket)
     if (simulation.kind === 'reverts') return this.#explain(entry, simulation.reason)
-    // Without waiting where none is on its way: one that is decided meanwhile is to be seen by this decision.
-    const funds =
-      this.#claims.others(entry) === 0n ? 0n : await this.#needs.senders.currentFunds(entry.ticket.sender)
+    const { sender } = entry.ticket
+    // Where no others are on their way there is nothing to wait for: none may set out meanwhile.
+    const funds = this.#claims.others(entry) === 0n ? 0n : await this.#needs.senders.currentFunds(sender)
     if (this.#claims.endings(entry.ticket.sender) !== endings) return
-    const decision = decideRedemption({
+    const facts = {
       faceValue: entry.ticket.faceValue,
       pays: simulation.amount,
       cost: simulation.gas * gas.gasPrice,
-      lastChance: isLastChance(creationRound, rounds.roundClock),
+      // A ticket that is paid short is spent: that its time is up must be certain.
+      lastChance: isSurelyLastChance(creationRound, rounds.confirmedClock),
       inFlight: entry.state.kind === 'submitted' ? 0n : this.#claims.others(entry),
       funds,
-    })
+    }
+    const decision = decideRedemption(facts)
     if (decision !== 'redeem') return this.#postpone(entry, decision)
-    await this.#redeem(entry, signal)
+    await this.#redeem(entry, costLimit(facts), signal)
   }
 
-  async #redeem(entry: Entry, signal: AbortSignal): Promise<void> {
+  #proofOf({ id, state, ticket }: Entry): Promise<Proof> {
+    const txHash = state.kind === 'submitted' || state.kind === 'redeemed' ? state.txHash : null
+    return this.#proofs.of(id, ticket, txHash)
+  }
+
+  async #redeem(entry: Entry, maxCost: bigint, signal: AbortSignal): Promise<void> {
     const { chain, nonces, rounds } = this.#needs
     const { paramsExpirationBlock, recipientRandHash } = entry.ticket
     this.#claims.claim(entry)
     try {
-      if (paramsExpirationBlock > rounds.roundClock.l1Block) {
+      const { confirmedClock } = rounds
+      if (confirmedClock === null || paramsExpirationBlock > confirmedClock.l1Block) {
         await nonces.reveal(recipientRandHash, paramsExpirationBlock)
       }
       await this.#change(entry, { kind: 'submitting' })
       entry.wasSubmitted = true
-      const moment = this.#moment()
-      const result = await chain.redeem(entry.ticket, signal)
-      await this.#conclude(entry, result, moment)
+      await this.#conclude(entry, await chain.redeem(entry.ticket, { maxCost }, signal))
     } finally {
       if (entry.state.kind !== 'submitted') this.#release(entry)
     }
   }
 
-  async #conclude(entry: Entry, result: RedemptionResult, moment: Moment): Promise<void> {
+  async #conclude(entry: Entry, result: RedemptionResult): Promise<void> {
+    const { log } = this.#needs
     switch (result.kind) {
       case 'not-sent':
-        this.#needs.log.warn('a redemption was not sent', { ...this.#describe(entry), reason: result.reason })
+        log.warn('a redemption was not sent', { ...this.#describe(entry), reason: result.reason })
         return this.#reopen(entry, 'chain-refuses')
       case 'timed-out':
         this.#delay(entry)
         return this.#change(entry, { kind: 'sent', txHash: result.txHash })
-      case 'mined': {
-        const used = await this.#needs.chain.isTicketUsed(entry.hash)
-        if (result.success && used) return this.#finish(entry, redemptionOf(result), moment)
-        if (result.success) return this.#reopen(entry, 'reorganised')
-        this.#needs.log.warn('a redemption was mined and failed', {
-          ...this.#describe(entry),
-          txHash: result.txHash,
-        })
-        if (used) return this.#finish(entry, this.#foreignRedemption(entry), moment)
+      case 'mined':
+        if (result.success) {
+          // Redeemed it is once that is confirmed.
+          this.#delay(entry)
+          return this.#change(entry, { kind: 'sent', txHash: result.txHash })
+        }
+        log.warn('a redemption was mined and failed', { ...this.#describe(entry), txHash: result.txHash })
         return this.#reopen(entry, 'reverted')
-      }
     }
   }
 
-  /** The chain says that the ticket is spent: by a transaction of ours whose end we missed, or by somebody else's. */
-  async #settleUsed(entry: Entry, signal: AbortSignal): Promise<void> {
-    const moment = this.#moment()
-    const result = entry.wasSubmitted ? await this.#needs.chain.redeem(entry.ticket, signal) : null
-    const redemption =
-      result?.kind === 'mined' && result.success ? redemptionOf(result) : this.#foreignRedemption(entry)
-    await this.#finish(entry, redemption, moment)
-  }
-
-  #moment(): Moment {
-    return { reorganisations: this.#reorganisations, head: this.#needs.watch.head?.number ?? 0n }
-  }
-
-  /** Whoever sends it, a redemption pays the recipient; how much is known once it is announced. */
-  #foreignRedemption({ ticket }: Entry): Redeemed {
-    const announced = this.#announced.find(ticket)
-    if (announced) return { kind: 'redeemed', fee: null, ...announced }
-    const block = this.#needs.watch.head?.number ?? 0n
-    return { kind: 'redeemed', txHash: null, paid: null, fee: null, block }
-  }
-
-  /** Writes down what tickets paid that were found redeemed before that was announced. */
-  async #fillIn(): Promise<void> {
-    for (const entry of this.#recent.values()) {
-      if (entry.state.kind !== 'redeemed' || entry.state.paid !== null) continue
-      const announced = this.#announced.find(entry.ticket)
-      if (!announced) continue
-      const redemption = { kind: 'redeemed', fee: null, ...announced } as const
-      await this.#change(entry, { kind: 'redeemed', redemption }).catch((error) =>
-        this.#needs.log.warn('what a ticket paid cannot be written', {
-          ...this.#describe(entry),
-          error: messageOf(error),
-        }),
-      )
-    }
-  }
-
-  async #finish(entry: Entry, redemption: Redeemed, { head, reorganisations }: Moment): Promise<void> {
+  async #finish(entry: Entry, redemption: Redeemed): Promise<void> {
     await this.#change(entry, { kind: 'redeemed', redemption })
     this.#recent.set(entry.id, entry)
-    // What was undone while this was found out has not been looked at for this ticket.
-    if (this.#reorganisations !== reorganisations) this.#lookedAt = -1
-    // A redemption that nobody announced yet lies further on than the chain was followed, no one knows how far.
-    const block = redemption.txHash === null ? redemption.block + 1n : redemption.block
-    entry.unfollowed = block > head ? block : null
     const { faceValue, sender } = entry.ticket
     const { fee, paid, txHash } = redemption
     this.#needs.events.ticketRedeemed({ sender, faceValue, paid, fee })
@@ -447,22 +404,28 @@ export class Redeemer implements Service {
     }
   }
 
-  async #giveUp(entry: Entry, clock: RoundClock): Promise<void> {
-    const expiry = expiryBlock(creationRoundOf(entry), clock)
-    if (clock.l1Block < expiry + EXPIRY_GRACE_BLOCKS) return this.#delay(entry)
+  /** The ticket has expired: it is given up once that is so for some blocks, and no redemption is found. */
+  async #giveUp(entry: Entry): Promise<void> {
+    if (!isOver(creationRoundOf(entry), this.#needs.rounds.confirmedClock)) return this.#delay(entry)
+    if (await this.#isFound(entry)) return this.#delay(entry)
     await this.#refuse(entry, refusalAtExpiry(entry.state))
   }
 
-  /** Draws the consequence of a simulated redemption that fails. */
+  /** Whether a redemption that was not seen when it was announced is found now. */
+  async #isFound({ id, ticket }: Entry): Promise<boolean> {
+    await this.#proofs.search(ticket.recipient)
+    return this.#proofs.isAnnounced(id)
+  }
+
+  /** Draws the consequence of a simulated redemption that fails. Nobody's word ends a ticket: it expires, or it is faulty. */
   async #explain(entry: Entry, reason: string): Promise<void> {
     const meaning = meaningOfRevert(reason)
     this.#needs.log.debug('redeeming a ticket would fail now', { ...this.#describe(entry), reason })
-    if (meaning === 'invalid' && ++entry.invalidCount >= BELIEVED_REFUSALS) {
-      return this.#refuse(entry, 'invalid')
-    }
-    // Used and expired are seen for themselves at the next attempt.
-    const waits = meaning === 'invalid' || meaning === 'used' || meaning === 'expired'
-    await this.#postpone(entry, waits ? 'chain-refuses' : meaning)
+    if (meaning === 'used' && (await this.#isFound(entry))) return this.#delay(entry)
+    if (meaning === 'invalid' && !isWin(entry.ticket)) return this.#refuse(entry, 'invalid')
+    // What it waited for until then is why it expires.
+    if (meaning === 'expired') return this.#delay(entry)
+    await this.#postpone(entry, meaning === 'invalid' || meaning === 'used' ? 'chain-refuses' : meaning)
   }
 
   async #refuse(entry: Entry, reason: RefusalReason): Promise<void> {
@@ -512,45 +475,53 @@ export class Redeemer implements Service {
     })
   }
 
-  /**
-   * What has to be looked at again: after a reorganisation all that was redeemed lately; otherwise what was found
-   * redeemed in blocks that had not been followed yet, since these may have gone without anybody noticing.
-   */
+  /** Redemptions that a reorganisation made doubtful, and that can be judged by now. */
   #toRecheck(): Entry[] {
-    const recent = [...this.#recent.values()]
-    if (this.#lookedAt !== this.#reorganisations) return recent
-    const { head } = this.#moment()
-    return recent.filter(({ unfollowed }) => unfollowed !== null && unfollowed <= head)
+    const head = this.#head
+    return [...this.#recent.values()].filter(
+      ({ doubtedAt }) => doubtedAt !== null && isConfirmed(doubtedAt, head),
+    )
   }
 
-  /** Looks whether what was redeemed lately still is. */
+  /** Looks whether what was redeemed before a reorganisation still is. */
   async #recheck(): Promise<void> {
-    const { chain, clock, events, log, senders } = this.#needs
+    const { chain, clock, log } = this.#needs
     if (clock.now() < this.#recheckAtMs) return
-    const { head, reorganisations } = this.#moment()
-    const entries = this.#toRecheck()
-    this.#lookedAt = reorganisations
     try {
-      for (const entry of entries) {
-        const isUsed = await chain.isTicketUsed(entry.hash)
-        if (entry.unfollowed !== null && entry.unfollowed <= head) entry.unfollowed = null
-        if (isUsed) continue
-        await this.#change(entry, { kind: 'undone' })
-        this.#recent.delete(entry.id)
-        entry.retryAtMs = 0
-        this.#agenda.add(entry)
-        // Its transaction may come back into a later block.
-        if (entry.wasSubmitted) this.#claims.claim(entry)
-        const { faceValue, sender } = entry.ticket
-        senders.addPending(sender, faceValue)
-        events.ticketReopened({ sender, faceValue })
-        log.warn('a redemption was undone by a reorganisation, it is tried again', this.#describe(entry))
+      for (const entry of this.#toRecheck()) {
+        const { doubtedAt } = entry
+        const proof = await this.#proofOf(entry)
+        if (proof.kind === 'redeemed') await this.#change(entry, proof)
+        else if (proof.kind === 'unconfirmed' || (await chain.isTicketUsed(entry.hash))) {
+          if (proof.kind === 'none') await this.#isFound(entry)
+          // Perhaps in another block by now: it is judged when that is confirmed.
+          if (entry.doubtedAt === doubtedAt) entry.doubtedAt = this.#head
+          continue
+        } else await this.#reopenUndone(entry)
+        if (entry.doubtedAt === doubtedAt) entry.doubtedAt = null
       }
     } catch (error) {
-      this.#lookedAt = -1
       this.#recheckAtMs = clock.now() + RECHECK_MS
       log.warn('redemptions cannot be checked after a reorganisation', { error: messageOf(error) })
     }
+  }
+
+  async #reopenUndone(entry: Entry): Promise<void> {
+    const { events, log, senders } = this.#needs
+    await this.#change(entry, { kind: 'undone' })
+    this.#recent.delete(entry.id)
+    entry.retryAtMs = 0
+    this.#agenda.add(entry)
+    // Its transaction may come back into a later block.
+    if (entry.wasSubmitted) this.#claims.claim(entry)
+    const { faceValue, sender } = entry.ticket
+    senders.addPending(sender, faceValue)
+    events.ticketReopened({ sender, faceValue })
+    log.warn('a redemption was undone by a reorganisation, it is tried again', this.#describe(entry))
+  }
+
+  get #head(): bigint {
+    return this.#needs.watch.head?.number ?? 0n
   }
 
   #describe({ id, ticket }: Entry): Record<string, unknown> {
@@ -567,10 +538,9 @@ function entryOf(ticket: WinningTicket, state: TicketState): Entry {
     state,
     wasSubmitted: state.kind === 'submitted' || (state.kind === 'redeemed' && state.txHash !== null),
     failures: 0,
-    invalidCount: 0,
     retryAtMs: 0,
     atWork: false,
-    unfollowed: null,
+    doubtedAt: null,
   }
 }
 
@@ -582,9 +552,13 @@ function creationRoundOf({ ticket }: Entry): bigint {
   return ticket.expirationParams.creationRound
 }
 
-function redemptionOf(result: Extract<RedemptionResult, { kind: 'mined' }>): Redeemed {
-  const { block, fee, paid, txHash } = result
-  return { kind: 'redeemed', txHash, paid, fee, block }
+function isWin(ticket: WinningTicket): boolean {
+  try {
+    checkWin(ticket)
+    return true
+  } catch {
+    return false
+  }
 }
 
 function oldestReorganisable(head: bigint): bigint {

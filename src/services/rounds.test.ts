@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FakeChain } from '../../test/fakes.ts'
+import { CONFIRMATIONS } from '../domain/chain.ts'
 import { settle, WoundClock } from '../lib/clock.ts'
 import { silentLog } from '../lib/log.ts'
 import { Supervisor } from '../lib/service.ts'
@@ -69,9 +70,9 @@ test('the first block after an outage makes the state be read at once', async ()
 
 test('a stale answer does not move the round back, a reorganisation does', async () => {
   const { chain, clock, rounds, supervisor } = await started()
+  const stale = await chain.roundState()
   mine(chain, 10)
   await settle()
-  const stale = { ...(await chain.roundState()), lastInitialized: 10n }
   const read = chain.roundState.bind(chain)
   chain.roundState = async () => stale
   await clock.wind(5 * 60_000)
@@ -132,5 +133,101 @@ test('the clock of rounds runs on between reads', async () => {
     roundLength: 10n,
     l1Block: 1025n,
   })
+  await supervisor.stop()
+})
+
+test('a round that no event announced is believed once it has been read over enough blocks, forward and back', async () => {
+  const { chain, clock, rounds, supervisor } = await started(new FakeChain({ roundLength: 100n }))
+  const read = chain.roundState.bind(chain)
+  const confirmed = () => rounds.confirmedClock
+  const pass = async (blocks: number) => {
+    for (let i = 0; i < blocks; i++) {
+      chain.mine()
+      await settle()
+      await clock.wind(1_000)
+    }
+  }
+  await pass(20)
+  assert.equal(confirmed()?.currentRound, 10n)
+  chain.roundState = async () => {
+    const state = await read()
+    return { ...state, lastInitialized: state.lastInitialized + 5n, current: state.current + 5n }
+  }
+  await clock.wind(5 * 60_000)
+  await pass(8)
+  const seen = () => [rounds.lastInitializedRound, rounds.roundClock.currentRound]
+  assert.deepEqual(seen(), [10n, 10n])
+  chain.roundState = read
+  await clock.wind(60_000)
+  await pass(30)
+  assert.deepEqual(seen(), [10n, 10n])
+  chain.roundState = async () => {
+    const state = await read()
+    return { ...state, lastInitialized: state.lastInitialized + 5n, current: state.current + 5n }
+  }
+  await clock.wind(5 * 60_000)
+  await pass(15)
+  assert.deepEqual(seen(), [15n, 15n])
+  assert.equal(confirmed(), null)
+  chain.roundState = read
+  await clock.wind(5 * 60_000)
+  await pass(15)
+  assert.deepEqual(seen(), [10n, 10n])
+  await pass(15)
+  assert.equal(confirmed()?.currentRound, 10n)
+  await supervisor.stop()
+})
+
+test('the confirmed clock is that of the least L1 block of the newest blocks, and there is none before those', async () => {
+  const { chain, rounds, supervisor } = await started(new FakeChain({ roundLength: 100n }))
+  const confirmed = () => rounds.confirmedClock
+  assert.equal(confirmed(), null)
+  const step = async () => {
+    chain.mine()
+    await settle()
+  }
+  for (let i = 0; i < 11; i++) await step()
+  assert.equal(confirmed(), null)
+  for (let i = 0; i < 9; i++) await step()
+  assert.equal(confirmed()?.l1Block, rounds.l1Block - CONFIRMATIONS)
+  chain.l1Ahead = 500n
+  for (let i = 0; i < 8; i++) await step()
+  assert.equal(rounds.roundClock.currentRound, 15n)
+  assert.equal(confirmed()?.l1Block, 1_000n + chain.head.number - CONFIRMATIONS)
+  chain.l1Ahead = 0n
+  for (let i = 0; i < 14; i++) await step()
+  assert.equal(rounds.l1Block, chain.head.l1Block)
+  assert.equal(rounds.roundClock.currentRound, 10n)
+  chain.reorganise(3, () => true)
+  await settle()
+  assert.equal(confirmed()?.l1Block, 1_000n + chain.head.number - CONFIRMATIONS)
+  await supervisor.stop()
+})
+
+test('a state whose views do not agree is not believed, nor confirmed where it is the first', async () => {
+  const chain = new FakeChain({ roundLength: 100n })
+  const read = chain.roundState.bind(chain)
+  const lie = async () => {
+    const state = await read()
+    return { ...state, current: state.current + 5n }
+  }
+  chain.roundState = lie
+  const { clock, rounds, supervisor } = await started(chain)
+  const pass = async (blocks: number) => {
+    for (let i = 0; i < blocks; i++) {
+      chain.mine()
+      await settle()
+      await clock.wind(1_000)
+    }
+  }
+  await pass(40)
+  assert.equal(rounds.confirmedClock, null)
+  chain.roundState = read
+  await clock.wind(60_000)
+  assert.equal(rounds.roundClock.currentRound, 10n)
+  chain.roundState = lie
+  await clock.wind(5 * 60_000)
+  await pass(40)
+  assert.equal(rounds.roundClock.currentRound, 10n)
   await supervisor.stop()
 })

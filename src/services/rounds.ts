@@ -1,7 +1,8 @@
-import type { ChainHead, ChainUpdate, RoundState } from '../domain/chain.ts'
-import type { RoundClock } from '../domain/redemption.ts'
+import { type ChainHead, type ChainUpdate, isConfirmed, type RoundState } from '../domain/chain.ts'
+import { type RoundClock, roundClockAt } from '../domain/redemption.ts'
 import { type ExpirationParams, isZeroHash } from '../domain/ticket.ts'
 import { Alarm } from '../lib/alarm.ts'
+import { larger, smaller } from '../lib/bigints.ts'
 import type { Clock } from '../lib/clock.ts'
 import { messageOf, NodeError } from '../lib/errors.ts'
 import { Listeners } from '../lib/listeners.ts'
@@ -32,14 +33,23 @@ export interface RoundReads {
 export interface RoundsView {
   readonly lastInitializedRound: bigint
   readonly l1Block: bigint
+  /** See `Rounds.confirmedClock`. */
+  readonly confirmedClock: RoundClock | null
   readonly poolSize: bigint
   /** What tickets made now carry: the last initialised round, or the one before while its hash is not known (payments.md §4). */
   readonly expirationParams: ExpirationParams
 }
 
+/** The L1 block that one block of the chain names. */
+interface Look {
+  readonly number: bigint
+  readonly l1Block: bigint
+}
+
 /**
  * Knows the rounds and the L1 block. Events only say that something changed: the state is then read, and read again
- * until it succeeds. A round never goes back, except after a reorganisation.
+ * until it succeeds. What is read is believed at once where an event or a reorganisation explains it; any other change,
+ * forward or back, only once it has been read all the same over enough blocks.
  */
 export class Rounds implements Service, RoundsView {
   readonly name = 'rounds'
@@ -52,7 +62,16 @@ export class Rounds implements Service, RoundsView {
   readonly #onL1Block = new Listeners<bigint>()
   #state: RoundState | null = null
   #poolSize = 0n
-  #l1Block = 0n
+  /** The newest looks at the chain, oldest first: those less than `CONFIRMATIONS` deep, and the one before them. */
+  #looks: Look[] = []
+  /** The newest block followed. */
+  #head = 0n
+  /** Rounds were first read at this block as they are reckoned with now; null once that has been confirmed. */
+  #reckonedSince: bigint | null = 0n
+  /** A state that nothing explains, and the block at which it was first read. */
+  #doubtful: { readonly key: string; readonly since: bigint } | null = null
+  /** The newest round that an event announced. */
+  #announced = -1n
   /** Counts the updates that make a new read necessary. */
   #wanted = 0
   /** Counts the updates after which a read may show an earlier round, and how many of them were before the last read. */
@@ -68,7 +87,8 @@ export class Rounds implements Service, RoundsView {
   }
 
   async start(scope: Scope): Promise<void> {
-    this.#l1Block = this.#watch.head?.l1Block ?? 0n
+    const { head } = this.#watch
+    if (head) this.#look(head)
     this.#watch.subscribe((update) => this.#follow(update), scope.signal)
     const first = Promise.withResolvers<void>()
     const giveUp = () => first.reject(scope.signal.reason)
@@ -88,7 +108,7 @@ export class Rounds implements Service, RoundsView {
   }
 
   get l1Block(): bigint {
-    return this.#l1Block
+    return this.#looks.map(({ l1Block }) => l1Block).reduce(larger, 0n)
   }
 
   get poolSize(): bigint {
@@ -104,14 +124,19 @@ export class Rounds implements Service, RoundsView {
 
   /** The round of the newest L1 block, initialised or not, and where it began. */
   get roundClock(): RoundClock {
-    const { current, startL1Block, length } = this.#known
-    const passed = length > 0n && this.#l1Block > startL1Block ? (this.#l1Block - startL1Block) / length : 0n
-    return {
-      currentRound: current + passed,
-      startL1Block: startL1Block + passed * length,
-      roundLength: length,
-      l1Block: this.#l1Block,
-    }
+    // Before any block was followed, the round that was read has at least begun.
+    return roundClockAt(this.#known, this.#looks.length === 0 ? this.#known.startL1Block : this.l1Block)
+  }
+
+  /**
+   * The same as far as it is confirmed, some blocks behind: for what cannot be taken back. Null while the chain has not
+   * been followed for long enough.
+   */
+  get confirmedClock(): RoundClock | null {
+    const oldest = this.#looks[0]
+    if (this.#reckonedSince !== null || !oldest || !isConfirmed(oldest.number, this.#head)) return null
+    const least = this.#looks.map(({ l1Block }) => l1Block).reduce(smaller)
+    return roundClockAt(this.#known, least)
   }
 
   /** Calls the listener whenever another round is the last initialised. */
@@ -131,17 +156,38 @@ export class Rounds implements Service, RoundsView {
   }
 
   #follow(update: ChainUpdate): void {
-    if (update.reorganised) this.#reorganisations++
+    const { events, head, keptTo = -1n, reorganised } = update
+    const before = this.l1Block
+    if (reorganised) {
+      this.#reorganisations++
+      this.#looks = this.#looks.filter(({ number }) => number <= keptTo)
+    }
+    this.#look(head)
+    for (const event of events) {
+      if (event.kind === 'new-round' && event.round > this.#announced) this.#announced = event.round
+    }
     // A block after a failed read: the chain answers again.
-    if (update.reorganised || this.#isFailing || update.events.some(changesRounds)) {
+    if (reorganised || this.#isFailing || events.some(changesRounds) || this.#isToBeConfirmed) {
       this.#wanted++
       this.#alarm.ring()
     }
-    const block = update.head.l1Block
-    if (block === this.#l1Block || (block < this.#l1Block && !update.reorganised)) return
-    this.#l1Block = block
+    const block = this.l1Block
+    if (block === before) return
     if (this.#state && block >= this.#state.startL1Block + this.#state.length) this.#alarm.ring()
     this.#onL1Block.tell(block)
+  }
+
+  #look({ number, l1Block }: ChainHead): void {
+    if (this.#head === 0n && this.#reckonedSince !== null) this.#reckonedSince = number
+    this.#head = number
+    this.#looks.push({ number, l1Block })
+    while (this.#looks.length > 1 && isConfirmed(this.#looks[1]!.number, number)) this.#looks.shift()
+  }
+
+  /** Whether something was read so many blocks ago that another read settles it. */
+  get #isToBeConfirmed(): boolean {
+    const since = this.#doubtful?.since ?? this.#reckonedSince
+    return since !== null && isConfirmed(since, this.#head)
   }
 
   async #keepReading(firstRead: () => void, signal: AbortSignal): Promise<void> {
@@ -150,10 +196,14 @@ export class Rounds implements Service, RoundsView {
       const wanted = this.#wanted
       let waitMs = REREAD_MS
       try {
-        await this.#read()
+        const isBelieved = await this.#read()
         this.#isFailing = false
         firstRead()
-        retryMs = FIRST_RETRY_MS
+        if (isBelieved) retryMs = FIRST_RETRY_MS
+        else {
+          waitMs = retryMs
+          retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS)
+        }
         // What was announced while reading may not be in it.
         if (this.#wanted !== wanted) continue
       } catch (error) {
@@ -167,24 +217,58 @@ export class Rounds implements Service, RoundsView {
     }
   }
 
-  async #read(): Promise<void> {
+  /** Reads the state; tells whether it was believed. */
+  async #read(): Promise<boolean> {
     const reorganisations = this.#reorganisations
     const [state, poolSize] = await Promise.all([this.#chain.roundState(), this.#chain.poolSize()])
     const before = this.#state
-    const wentBack = before !== null && state.lastInitialized < before.lastInitialized
-    if (wentBack && this.#accountedFor === this.#reorganisations) {
-      throw new NodeError('stale-round', 'the chain was read at an earlier round than before', {
-        details: { read: state.lastInitialized, known: before.lastInitialized },
+    if (before && !this.#isBelieved(before, state)) {
+      this.#log.debug('the chain tells of another round than before, which nothing explains', {
+        read: state.lastInitialized,
+        current: state.current,
+        known: before.lastInitialized,
       })
+      return false
     }
     this.#accountedFor = reorganisations
+    if (!before || reckoning(before) !== reckoning(state)) this.#reckonedSince = this.#head
+    else if (isConsistent(state) && isConfirmed(this.#reckonedSince ?? this.#head, this.#head)) {
+      this.#reckonedSince = null
+    }
+    this.#doubtful = null
     this.#state = state
     this.#poolSize = poolSize
     if (before?.lastInitialized !== state.lastInitialized) {
       this.#log.info('round', { round: state.lastInitialized, poolSize })
       this.#onRound.tell(state.lastInitialized)
     }
+    return isConsistent(state)
   }
+
+  /** Whether what was read follows from what is known, or has been read all the same for long enough. */
+  #isBelieved(before: RoundState, state: RoundState): boolean {
+    if (!isConsistent(state)) return false
+    if (!isConsistent(before)) return true
+    const isReorganised = this.#accountedFor !== this.#reorganisations
+    const isExplained =
+      state.lastInitialized === before.lastInitialized ||
+      isReorganised ||
+      (state.lastInitialized > before.lastInitialized && state.lastInitialized <= this.#announced)
+    if (isExplained && reckoning(before) === reckoning(state)) return true
+    const key = `${state.lastInitialized} ${reckoning(state)}`
+    if (this.#doubtful?.key !== key) this.#doubtful = { key, since: this.#head }
+    return isConfirmed(this.#doubtful.since, this.#head)
+  }
+}
+
+/** Whether the views of a state agree with each other: one that is answered wrongly does not. */
+function isConsistent({ current, currentInitialized, lastInitialized }: RoundState): boolean {
+  return lastInitialized <= current && (lastInitialized === current) === currentInitialized
+}
+
+/** How L1 blocks are divided into rounds: the same at any block, unless the length of rounds is changed. */
+function reckoning({ current, length, startL1Block }: RoundState): string {
+  return `${length} ${startL1Block - current * length}`
 }
 
 function changesRounds(event: ChainUpdate['events'][number]): boolean {

@@ -70,6 +70,20 @@ export class TicketAgenda<T extends Task> {
     this.#isStale = true
   }
 
+  /** What these tasks waited for has happened; tells whether any of them is here. */
+  wake(ids: readonly Hex[]): boolean {
+    let any = false
+    for (const id of ids) {
+      const task = this.#tasks.get(id)
+      if (!task) continue
+      task.retryAtMs = 0
+      task.failures = 0
+      any = true
+    }
+    if (any) this.#isStale = true
+    return any
+  }
+
   /** Puts a task off, longer each time. */
   delay(task: T, nowMs: number, clock: RoundClock): void {
     const last = isLastChance(task.ticket.expirationParams.creationRound, clock)

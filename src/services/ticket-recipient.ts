@@ -336,7 +336,8 @@ export class TicketRecipient implements Service, Recipient {
 
   async #cleanUp(): Promise<void> {
     const { balances, clock, nonces, rounds } = this.#needs
-    await nonces.forgetNonces(rounds.l1Block - NONCE_MARGIN_BLOCKS)
+    const { confirmedClock } = rounds
+    if (confirmedClock) await nonces.forgetNonces(confirmedClock.l1Block - NONCE_MARGIN_BLOCKS)
     await balances.forgetSessions(clock.now() - SESSION_TTL_MS)
   }
 

@@ -15,6 +15,8 @@ export type ChainFault =
   /** An answer that is not what was asked for. */
   | 'bad-answer'
   | 'wrong-chain'
+  /** Two endpoints tell different things of the same question. */
+  | 'endpoints-differ'
   /** A contract refused; `details.reason` has its words. */
   | 'reverted'
   /** The chain's verdict that the request itself cannot be: invalid params, too little gas for it. */

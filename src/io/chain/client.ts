@@ -7,8 +7,14 @@ import {
   encodeFunctionData,
   hexToBytes,
 } from 'viem'
-import type { OrchestratorState, PoolMember, RoundState } from '../../domain/chain.ts'
+import {
+  CONFIRMATIONS,
+  type OrchestratorState,
+  type PoolMember,
+  type RoundState,
+} from '../../domain/chain.ts'
 import type { SenderInfo } from '../../domain/float.ts'
+import { larger } from '../../lib/bigints.ts'
 import { formatHex, type Hex } from '../../lib/bytes.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { type Address, ZERO_ADDRESS } from '../../lib/crypto.ts'
@@ -122,10 +128,20 @@ export async function connectChain(
 export class ChainClient {
   readonly rpc: Rpc
   readonly addresses: ContractAddresses
+  readonly #followed: () => bigint | null
+  /** The newest block with a transaction of this node. */
+  #own = 0n
 
-  constructor(needs: { rpc: Rpc; addresses: ContractAddresses }) {
+  /** `followed`: the newest block that the node has followed, whose state it must not read any older; null: none. */
+  constructor(needs: { rpc: Rpc; addresses: ContractAddresses; followed?: () => bigint | null }) {
     this.rpc = needs.rpc
     this.addresses = needs.addresses
+    this.#followed = needs.followed ?? (() => null)
+  }
+
+  /** Tells of a block with a transaction of this node: what is read from now on is of this block at least. */
+  noteOwn(block: bigint): void {
+    this.#own = larger(this.#own, block)
   }
 
   /** The protocol's time, all of it at one block. */
@@ -154,7 +170,7 @@ export class ChainClient {
   }
 
   /** 32 bytes; zeros for a round never initialised, and for the one before round 0 (chain.md B6). */
-  async blockHashForRound(round: bigint, at: AtBlock = 'latest'): Promise<Uint8Array> {
+  async blockHashForRound(round: bigint, at: AtBlock = this.#now): Promise<Uint8Array> {
     if (round < 0n) return new Uint8Array(32)
     const { roundsManager: address } = this.addresses
     const call = {
@@ -174,11 +190,12 @@ export class ChainClient {
       abi: abis.BondingManager,
       address,
       functionName: 'getTranscoderPoolSize',
+      at: this.#now,
     })
   }
 
   /** A sender's deposit and reserve. */
-  async senderInfo(sender: Address, at: AtBlock = 'latest'): Promise<SenderInfo> {
+  async senderInfo(sender: Address, at: AtBlock = this.#now): Promise<SenderInfo> {
     const { ticketBroker: address } = this.addresses
     const call = {
       abi: abis.TicketBroker,
@@ -195,14 +212,15 @@ export class ChainClient {
   claimedReserve(sender: Address, claimant: Address): Promise<bigint> {
     const { ticketBroker: address } = this.addresses
     const args = [sender, claimant] as const
-    return readContract(this.rpc, { abi: abis.TicketBroker, address, functionName: 'claimedReserve', args })
+    const call = { abi: abis.TicketBroker, address, functionName: 'claimedReserve', args } as const
+    return readContract(this.rpc, { ...call, at: this.#now })
   }
 
   /**
    * What `claimant` can still take from the sender's reserve in this round. The contract itself fails (`reverted`,
    * Panic(0x11)) when the pool grew after a claim (contracts.md §14-4).
    */
-  claimableReserve(sender: Address, claimant: Address, at: AtBlock = 'latest'): Promise<bigint> {
+  claimableReserve(sender: Address, claimant: Address, at: AtBlock = this.#now): Promise<bigint> {
     const { ticketBroker: address } = this.addresses
     const args = [sender, claimant] as const
     return readContract(this.rpc, {
@@ -218,7 +236,8 @@ export class ChainClient {
   isTicketUsed(ticketHash: Uint8Array): Promise<boolean> {
     const { ticketBroker: address } = this.addresses
     const args = [formatHex(ticketHash)] as const
-    return readContract(this.rpc, { abi: abis.TicketBroker, address, functionName: 'usedTickets', args })
+    const call = { abi: abis.TicketBroker, address, functionName: 'usedTickets', args } as const
+    return readContract(this.rpc, { ...call, at: this.#now })
   }
 
   /** What the chain knows of an orchestrator; an unknown address is simply not registered. */
@@ -249,6 +268,7 @@ export class ChainClient {
       abi: abis.BondingManager,
       address,
       functionName: 'getFirstTranscoderInPool',
+      at: this.#now,
     })
     // The list changes while it is walked; an address seen twice ends the walk rather than going in circles.
     while (next !== ZERO_ADDRESS && !addresses.includes(next) && addresses.length < MAX_POOL) {
@@ -268,9 +288,21 @@ export class ChainClient {
     return this.rpc.quantity('eth_getBalance', [address, 'latest'])
   }
 
-  /** Number of the newest block. */
+  /** Number of the newest block; never less than what the node has followed, though an endpoint may lag. */
   async blockNumber(): Promise<bigint> {
-    return parseQuantity('eth_blockNumber', await this.rpc.request('eth_blockNumber'))
+    const newest = parseQuantity('eth_blockNumber', await this.rpc.request('eth_blockNumber'))
+    return larger(newest, this.#seen ?? 0n)
+  }
+
+  /** The newest block that is known to be there: a replica that has not got to it refuses, rather than to answer for before. */
+  get #seen(): bigint | null {
+    const followed = this.#followed()
+    // A receipt far beyond what was followed is not taken at its word.
+    return followed !== null && this.#own <= followed + CONFIRMATIONS ? larger(followed, this.#own) : followed
+  }
+
+  get #now(): AtBlock {
+    return this.#seen ?? 'latest'
   }
 
   async #poolMember(address: Address): Promise<PoolMember> {
@@ -285,7 +317,8 @@ export class ChainClient {
   #serviceUri(orchestrator: Address): Promise<string> {
     const { serviceRegistry: address } = this.addresses
     const args = [orchestrator] as const
-    return readContract(this.rpc, { abi: abis.ServiceRegistry, address, functionName: 'getServiceURI', args })
+    const call = { abi: abis.ServiceRegistry, address, functionName: 'getServiceURI', args } as const
+    return readContract(this.rpc, { ...call, at: this.#now })
   }
 
   #bonding<
@@ -298,7 +331,7 @@ export class ChainClient {
   >(functionName: F, of: Address) {
     const { bondingManager: address } = this.addresses
     const args = [of] as const as ContractFunctionArgs<typeof abis.BondingManager, 'view', F>
-    return readContract(this.rpc, { abi: abis.BondingManager, address, functionName, args })
+    return readContract(this.rpc, { abi: abis.BondingManager, address, functionName, args, at: this.#now })
   }
 
   #rounds<

@@ -1,6 +1,7 @@
 import { type Abi, type AbiEvent, decodeEventLog, hexToBytes, toEventSelector } from 'viem'
 import type { ChainEvent, EventPlace } from '../../domain/chain.ts'
-import type { Hex } from '../../lib/bytes.ts'
+import { recipientRandHash, ticketHash } from '../../domain/ticket.ts'
+import { bytesToInt, formatHex, type Hex } from '../../lib/bytes.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { abis, type ContractAddresses } from './contracts.ts'
 import type { RawLog } from './raw-log.ts'
@@ -57,6 +58,7 @@ const MEANINGS: Readonly<Record<string, (args: EventArgs) => ChainEvent>> = {
     senderNonce: int(args.senderNonce),
     recipientRand: int(args.recipientRand),
     ticketFaceValue: int(args.faceValue),
+    ticketHash: hashOfRedeemed(args),
   }),
   ReserveClaimed: (args) => ({
     kind: 'reserve-claimed',
@@ -101,6 +103,26 @@ export class EventReader {
       return null
     }
   }
+}
+
+/** The hash of the ticket that a redemption names; its parameters' expiry is no part of it. */
+function hashOfRedeemed(args: EventArgs): Hex {
+  const aux = hexToBytes(args.auxData as Hex)
+  return formatHex(
+    ticketHash({
+      recipient: address(args.recipient),
+      sender: address(args.sender),
+      faceValue: int(args.faceValue),
+      winProb: int(args.winProb),
+      senderNonce: Number(int(args.senderNonce)),
+      recipientRandHash: recipientRandHash(int(args.recipientRand)),
+      expirationParams: {
+        creationRound: bytesToInt(aux.subarray(0, 32)),
+        creationRoundBlockHash: aux.subarray(32),
+      },
+      paramsExpirationBlock: 0n,
+    }),
+  )
 }
 
 function int(value: unknown): bigint {

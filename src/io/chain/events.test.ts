@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Anvil } from '../../../devnet/anvil.ts'
 import { devnetKey } from '../../../devnet/artifacts.ts'
 import { Protocol } from '../../../devnet/protocol.ts'
 import { type ChainFixture, startChain } from '../../../test/chain-fixture.ts'
+import { RecordingLog } from '../../../test/recording-log.ts'
+import { asOf, HABITS, startHabits } from '../../../test/rpc-habits.ts'
 import { RpcFault, RpcShim } from '../../../test/rpc-shim.ts'
 import { eventually } from '../../../test/until.ts'
 import type { ChainUpdate } from '../../domain/chain.ts'
 import { systemClock } from '../../lib/clock.ts'
-import { silentLog } from '../../lib/log.ts'
+import { type Log, silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
 import { ChainWatcher, type CursorStore, type WatcherOptions } from './events.ts'
 import { Rpc } from './rpc.ts'
@@ -37,10 +40,10 @@ interface Watching extends AsyncDisposable {
 async function watching(
   chain: Pick<ChainFixture, 'client' | 'anvil'>,
   cursor: CursorStore = new MemoryCursor(),
-  over: Partial<WatcherOptions> & { urls?: string[] } = {},
+  over: Partial<WatcherOptions> & { urls?: string[]; log?: Log } = {},
 ): Promise<Watching> {
-  const { urls = [chain.anvil.url], ...options } = over
-  const needs = { clock: systemClock, log: silentLog }
+  const { urls = [chain.anvil.url], log = silentLog, ...options } = over
+  const needs = { clock: systemClock, log }
   const rpc = new Rpc({ urls, chainId: chain.anvil.chainId, timeoutMs: 2_000 }, needs)
   const watcher = new ChainWatcher(
     { pollMs: 25, ...options },
@@ -278,7 +281,8 @@ test('a failed window keeps what came before it', async () => {
   })
   await using watch = await watching(chain, cursor, { urls: [shim.url], windowBlocks: 1 })
   assert.equal(watch.kinds().filter((kind) => kind === 'deposit-funded').length, 2)
-  assert.equal(watch.watcher.health.kind, 'down')
+  await eventually('down', () => watch.watcher.health.kind === 'down')
+  assert.equal(watch.kinds().filter((kind) => kind === 'deposit-funded').length, 2)
   allowed = Number.POSITIVE_INFINITY
   await eventually(
     'the rest seen',
@@ -336,4 +340,108 @@ test('a chain that brings no new blocks is seen to stand still', async () => {
   await eventually('standing still', () => watch.watcher.health.kind === 'standing-still')
   await chain.anvil.mine()
   await eventually('live', () => watch.watcher.health.kind === 'live')
+})
+
+test('replicas of which one lags three blocks make no reorganisation and no outage, and every event is told once', async () => {
+  await using chain = await startChain()
+  await using shim = await startHabits(chain.anvil.url, [HABITS.laggingReplicas])
+  const log = new RecordingLog()
+  await using watch = await watching(chain, new MemoryCursor(), { urls: [shim.url], log })
+  for (let i = 1n; i <= 20n; i++) {
+    await chain.protocol.fundSender(devnetKey('s'), i, 0n)
+    await sleep(30)
+  }
+  await eventually('all seen', () => watch.kinds().filter((kind) => kind === 'deposit-funded').length >= 20)
+  const amounts = watch.updates.flatMap(({ events }) =>
+    events.flatMap((event) => (event.kind === 'deposit-funded' ? [event.amount] : [])),
+  )
+  assert.deepEqual(
+    amounts,
+    Array.from({ length: 20 }, (_, i) => BigInt(i + 1)),
+  )
+  assert.deepEqual(
+    watch.updates.filter(({ reorganised }) => reorganised),
+    [],
+  )
+  assert.deepEqual(log.of('error'), [])
+  assert.deepEqual(log.of('warn'), [])
+})
+
+test('an endpoint that has not got to the first block seen is waited for', async () => {
+  await using chain = await startChain()
+  await chain.anvil.mine(5)
+  let lag = 0
+  await using shim = await RpcShim.start(chain.anvil.url, (request) => asOf(request, lag))
+  await using watch = await watching(chain, new MemoryCursor(), { urls: [shim.url], pollMs: 100 })
+  lag = 3
+  const asked = shim.asked.get('eth_getBlockByNumber')!
+  await eventually('looked again', () => shim.asked.get('eth_getBlockByNumber')! >= asked + 2)
+  lag = 0
+  await chain.anvil.mine()
+  await eventually('the next block', () => watch.updates.length === 2)
+  assert.deepEqual(
+    watch.updates.map(({ reorganised }) => reorganised),
+    [false, false],
+  )
+})
+
+test('a block that one answer alone calls replaced is no reorganisation', async () => {
+  await using chain = await startChain()
+  await chain.anvil.mine(5)
+  let lies = 0
+  await using shim = await RpcShim.start(chain.anvil.url, async ({ method, params, forward }) => {
+    const block = (await forward()) as { number: string } | null
+    const isOld = method === 'eth_getBlockByNumber' && params[0] !== 'latest'
+    return isOld && lies-- > 0 ? { ...block, hash: `0x${'ab'.repeat(32)}` } : block
+  })
+  await using watch = await watching(chain, new MemoryCursor(), { urls: [shim.url] })
+  lies = 1
+  await chain.anvil.mine(3)
+  const head = await chain.client.blockNumber()
+  await eventually('the new blocks', () => watch.watcher.head!.number === head)
+  assert.ok(lies <= 0)
+  assert.deepEqual(
+    watch.updates.filter(({ reorganised }) => reorganised),
+    [],
+  )
+})
+
+test('a reorganisation tells which blocks are kept', async () => {
+  await using chain = await startChain()
+  await using watch = await watching(chain)
+  await chain.anvil.mine()
+  const kept = await chain.client.blockNumber()
+  await eventually('seen', () => watch.watcher.head!.number === kept)
+  const snapshot = await chain.anvil.request('evm_snapshot')
+  await chain.anvil.mine(2)
+  await eventually('seen', () => watch.watcher.head!.number === kept + 2n)
+  await chain.anvil.request('evm_revert', [snapshot])
+  await chain.anvil.request('evm_increaseTime', [100])
+  await chain.anvil.mine(5)
+  await eventually('reorganised', () => watch.updates.some(({ reorganised }) => reorganised))
+  assert.equal(watch.updates.find(({ reorganised }) => reorganised)!.keptTo, kept)
+})
+
+test('after a restart what is not confirmed is told once more, and nothing older', async () => {
+  await using chain = await startChain()
+  const cursor = new MemoryCursor()
+  {
+    await using first = await watching(chain, cursor)
+    const fund = async (amount: bigint) => {
+      await chain.protocol.fundSender(devnetKey('s'), amount, 0n)
+      await eventually('seen', async () => first.watcher.head!.number === (await chain.client.blockNumber()))
+    }
+    await fund(1n)
+    for (let i = 0; i < 20; i++) {
+      await chain.anvil.mine()
+      const head = await chain.client.blockNumber()
+      await eventually('seen', () => first.watcher.head!.number === head)
+    }
+    await fund(2n)
+  }
+  await using second = await watching(chain, cursor)
+  const amounts = second.updates.flatMap(({ events }) =>
+    events.flatMap((event) => (event.kind === 'deposit-funded' ? [event.amount] : [])),
+  )
+  assert.deepEqual(amounts, [2n])
 })

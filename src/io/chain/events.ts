@@ -1,5 +1,11 @@
 import { z } from 'zod'
-import type { ChainEvent, ChainHead, ChainUpdate, EventPlace } from '../../domain/chain.ts'
+import {
+  type ChainEvent,
+  type ChainHead,
+  type ChainUpdate,
+  type EventPlace,
+  isConfirmed,
+} from '../../domain/chain.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { isAbort, messageOf } from '../../lib/errors.ts'
 import { Listeners } from '../../lib/listeners.ts'
@@ -11,7 +17,7 @@ import { EventReader } from './event-log.ts'
 import { LogWindow } from './log-window.ts'
 import type { RawHeader } from './raw-header.ts'
 import type { RawLog } from './raw-log.ts'
-import { fetchHeader, type PinnedRpc, type Rpc } from './rpc.ts'
+import { fetchHeader, headerOf, type PinnedRpc, type Rpc, toQuantity } from './rpc.ts'
 
 /** Where the place in the chain outlives the process. */
 export interface CursorStore {
@@ -49,6 +55,10 @@ const MAX_BACKFILL_BLOCKS = 200_000n
 const MAX_BACKOFF_MS = 15_000
 /** An endpoint behind the last one is waited for this many looks; then its chain is taken for the chain. */
 const BEHIND_LOOKS = 5
+/** A block that one replica does not know may be known to the next: so often it is asked for. */
+const UNKNOWN_BLOCK_ASKS = 3
+/** Logs that are refused so often in a row make the chain count as away: a replica that lags refuses new blocks only. */
+const TOLERATED_REFUSALS = 3
 
 const cursorSchema = z.object({
   number: z
@@ -83,6 +93,7 @@ export class ChainWatcher implements Service {
   #head: ChainHead | null = null
   #advancedAtMs = 0
   #behindLooks = 0
+  #refusals = 0
   #health: WatchHealth = { kind: 'starting' }
 
   constructor(
@@ -136,6 +147,11 @@ export class ChainWatcher implements Service {
     return this.#head
   }
 
+  /** The newest block seen, for reads that must not be of an older one; null while the chain is not followed. */
+  get followed(): bigint | null {
+    return this.#health.kind === 'down' ? null : (this.#head?.number ?? null)
+  }
+
   /** How the watching goes. */
   get health(): WatchHealth {
     return this.#health
@@ -150,27 +166,31 @@ export class ChainWatcher implements Service {
     } catch (error) {
       if (isAbort(error)) throw error
       signal.throwIfAborted()
+      if (isLag(error) && this.#refusals++ < TOLERATED_REFUSALS && this.#head !== null) {
+        this.#log.debug('the endpoint is not as far as the block it told of', { reason: messageOf(error) })
+        return failures
+      }
       this.#noteDown(messageOf(error))
       return failures + 1
     }
   }
 
   async #step(pin: PinnedRpc): Promise<void> {
-    const head = await fetchHeader(pin.request, 'latest')
-    if (head === null) throw new ChainError('bad-answer', 'the RPC has no newest block')
-    pin.sawHead(head)
     const last = this.#seen.at(-1)
+    const head = await newestHeader(pin, last?.number ?? 0n)
+    pin.sawHead(head)
     // History is not told on the first start: what it led to is read from the contracts (B7).
-    if (last === undefined) return this.#tell(head, [], false)
+    if (last === undefined) return this.#tell(head, [], { reorganised: false })
     if (await this.#isBehind(pin, head, last)) return
     const parting = await this.#partingBlock(pin, head)
+    if (parting === 'unknown') return
     if (parting === null || head.number - parting.number > MAX_BACKFILL_BLOCKS) {
       this.#log.warn('the chain went on too far, or elsewhere: everything is read again', {
         lastSeen: last.number,
         head: head.number,
       })
       this.#seen = []
-      return this.#tell(head, [], true)
+      return this.#tell(head, [], { reorganised: true })
     }
     const reorganised = parting !== last
     if (reorganised) {
@@ -181,7 +201,7 @@ export class ChainWatcher implements Service {
       })
       this.#seen = this.#seen.slice(0, this.#seen.indexOf(parting) + 1)
     }
-    await this.#catchUp(pin, parting.number + 1n, head, reorganised)
+    await this.#catchUp(pin, head, reorganised)
   }
 
   /** Whether this endpoint has not yet got to where we are, rather than being on another chain. */
@@ -191,41 +211,73 @@ export class ChainWatcher implements Service {
       return false
     }
     const comparable = this.#seen.findLast(({ number }) => number <= head.number)
-    const sameChain = comparable && (await hashOf(pin, comparable.number, head)) === comparable.hash
-    if (!sameChain || ++this.#behindLooks > BEHIND_LOOKS) return false
+    const isElsewhere = comparable && (await this.#compare(pin, comparable, head)) === 'gone'
+    if (isElsewhere || ++this.#behindLooks > BEHIND_LOOKS) return false
     this.#log.debug('the endpoint is behind the last one', { head: head.number, lastSeen: last.number })
     return true
   }
 
-  /** The newest block we have seen that is still in the chain; null when none is. */
-  async #partingBlock(pin: PinnedRpc, head: RawHeader): Promise<Seen | null> {
+  /**
+   * The newest block we have seen that is still in the chain; null when none is; `unknown` when that cannot be told: the
+   * answers came from replicas of which some lag.
+   */
+  async #partingBlock(pin: PinnedRpc, head: RawHeader): Promise<Seen | null | 'unknown'> {
     for (const seen of this.#seen.toReversed()) {
       if (seen.number > head.number) continue
       if (seen.number + 1n === head.number && head.parentHash === seen.hash) return seen
-      if ((await hashOf(pin, seen.number, head)) === seen.hash) return seen
+      const found = await this.#compare(pin, seen, head)
+      if (found === 'kept') return seen
+      if (found === 'unknown') return found
     }
     return null
   }
 
-  async #catchUp(pin: PinnedRpc, start: bigint, head: RawHeader, reorganised: boolean): Promise<void> {
-    if (start > head.number) {
-      if (reorganised) await this.#tell(head, [], true)
+  /**
+   * Whether a block that we have seen is still in the chain. It is gone when another one is in its place, as two answers
+   * say, of two endpoints where there are several. That nobody knows of it says nothing.
+   */
+  async #compare(pin: PinnedRpc, seen: Seen, head: RawHeader): Promise<'kept' | 'gone' | 'unknown'> {
+    const there = await hashOf(pin, seen.number, head)
+    if (there === null) return 'unknown'
+    if (there === seen.hash) return 'kept'
+    const { answers } = await this.#rpc.askTwo('eth_getBlockByNumber', [toQuantity(seen.number), false])
+    const isGone = answers.every((answer) => headerOf(answer)?.hash === there)
+    return isGone ? 'gone' : 'unknown'
+  }
+
+  async #catchUp(pin: PinnedRpc, head: RawHeader, reorganised: boolean): Promise<void> {
+    const keptTo = this.#seen.at(-1)!.number
+    let how: Told = reorganised ? { reorganised, keptTo } : { reorganised }
+    if (keptTo >= head.number) {
+      if (reorganised) await this.#tell(head, [], how)
       return
     }
-    let flag = reorganised
-    for (let from = start; from <= head.number; ) {
-      const { logs, to } = await this.#window.fetch(pin.request, from, head.number)
+    for (let from = keptTo + 1n; from <= head.number; ) {
+      const { logs, to } = await this.#logsFrom(pin, from, head.number)
       const header = to === head.number ? head : await fetchHeader(pin.request, to)
       // The chain moved while it was read: the next look finds out how.
       if (header === null || logs.some((log) => log.blockNumber === to && log.blockHash !== header.hash))
         return
-      await this.#tell(header, logs, flag)
-      flag = false
+      await this.#tell(header, logs, how)
+      how = { reorganised: false }
       from = to + 1n
     }
   }
 
-  async #tell(header: RawHeader, logs: readonly RawLog[], reorganised: boolean): Promise<void> {
+  /** The logs of the next blocks; what a replica that lags refuses is asked for again, since another may answer. */
+  async #logsFrom(pin: PinnedRpc, from: bigint, last: bigint): Promise<{ logs: RawLog[]; to: bigint }> {
+    for (let asks = 1; ; asks++) {
+      try {
+        const fetched = await this.#window.fetch(pin.request, from, last)
+        this.#refusals = 0
+        return fetched
+      } catch (error) {
+        if (!isLag(error) || isConfirmed(from, last) || asks >= UNKNOWN_BLOCK_ASKS) throw error
+      }
+    }
+  }
+
+  async #tell(header: RawHeader, logs: readonly RawLog[], how: Told): Promise<void> {
     const { number, hash, parentHash, l1Block, timestamp } = header
     this.#head = { number, hash, parentHash, l1Block, timestamp }
     if (this.#seen.at(-1)?.number !== number) this.#seen.push({ number, hash })
@@ -234,8 +286,8 @@ export class ChainWatcher implements Service {
     const events = logs
       .map((log) => this.#reader.read(log))
       .filter((event): event is ChainEvent & EventPlace => event !== null)
-    this.#listeners.tell({ head: this.#head, events, reorganised })
-    await this.#saveCursor(header)
+    this.#listeners.tell({ head: this.#head, events, ...how })
+    await this.#saveCursor()
   }
 
   async #loadCursor(): Promise<Seen | null> {
@@ -249,7 +301,10 @@ export class ChainWatcher implements Service {
     }
   }
 
-  async #saveCursor({ number, hash }: RawHeader): Promise<void> {
+  /** Keeps the place from which the next run follows the chain: what is not confirmed is told once more then. */
+  async #saveCursor(): Promise<void> {
+    const { number: newest } = this.#head!
+    const { hash, number } = this.#seen.findLast((seen) => isConfirmed(seen.number, newest)) ?? this.#seen[0]!
     try {
       await this.#cursor.saveCursor(JSON.stringify({ number: number.toString(), hash }))
     } catch (error) {
@@ -278,7 +333,28 @@ export class ChainWatcher implements Service {
   }
 }
 
+/** How an update came about. */
+type Told = Pick<ChainUpdate, 'reorganised' | 'keptTo'>
+
+/** The newest block; asked for once more when it is older than expected, since another replica may have got further. */
+async function newestHeader(pin: PinnedRpc, expected: bigint): Promise<RawHeader> {
+  const first = await fetchHeader(pin.request, 'latest')
+  const second = first && first.number < expected ? await fetchHeader(pin.request, 'latest') : null
+  const head = second && first && second.number > first.number ? second : first
+  if (head === null) throw new ChainError('bad-answer', 'the RPC has no newest block')
+  return head
+}
+
+/** The hash of a block; null when no replica knows it that was asked. */
 async function hashOf(pin: PinnedRpc, number: bigint, head: RawHeader): Promise<string | null> {
   if (number === head.number) return head.hash
-  return (await fetchHeader(pin.request, number))?.hash ?? null
+  for (let asks = 0; asks < UNKNOWN_BLOCK_ASKS; asks++) {
+    const header = await fetchHeader(pin.request, number)
+    if (header) return header.hash
+  }
+  return null
+}
+
+function isLag(error: unknown): boolean {
+  return error instanceof ChainError && error.code === 'rpc-refused'
 }

@@ -1,7 +1,17 @@
+import { ZodError, z } from 'zod'
 import type { Fees } from '../../domain/transaction.ts'
-import { larger } from '../../lib/bigints.ts'
+import { larger, smaller } from '../../lib/bigints.ts'
 import { ChainError } from './chain-error.ts'
-import { parseQuantity, type Rpc } from './rpc.ts'
+import { quantitySchema } from './raw-header.ts'
+import { headerOf, parseQuantity, type Rpc, toQuantity } from './rpc.ts'
+
+/** Blocks whose tips bound what is offered as one. */
+const HISTORY_BLOCKS = 20n
+/** Of the gas of each of them so many percent paid less. */
+const HISTORY_PERCENTILE = 60
+/** A tip up to this is never too much, nor one up to so many times what blocks were lately paid. */
+const UNQUESTIONED_TIP = 2n * 10n ** 9n
+const TIP_FACTOR = 2n
 
 /** What a chain asks for now. */
 export interface FeeMarket {
@@ -9,32 +19,75 @@ export interface FeeMarket {
   readonly tip: bigint
 }
 
-/** Reads the newest base fee and the tip; a chain that suggests no tip is paid the difference to its gas price. */
-export async function readFeeMarket(rpc: Rpc, signal?: AbortSignal): Promise<FeeMarket> {
-  const header = await rpc.header('latest', signal)
-  if (header?.baseFee == null) {
+/**
+ * Reads the newest base fee and the tip; a chain that suggests no tip is paid the difference to its gas price. No more is
+ * offered as a tip than blocks were lately paid suggests, since a tip is spent in full; and of two endpoints the one that
+ * asks for less is believed, except about the base fee of a transaction that is late.
+ */
+export async function readFeeMarket(
+  rpc: Rpc,
+  { isLate = false }: { /** Of two base fees the higher one is taken. */ isLate?: boolean } = {},
+  signal?: AbortSignal,
+): Promise<FeeMarket> {
+  const { answers } = await rpc.askTwo('eth_getBlockByNumber', ['latest', false], signal)
+  const baseFees = answers.flatMap((answer) => headerOf(answer)?.baseFee ?? [])
+  if (baseFees.length === 0) {
     throw new ChainError(
       'no-base-fee',
       'this chain has no base fee: transactions of the old kind are not supported',
     )
   }
-  const { baseFee } = header
-  const tip = await rpc.quantity('eth_maxPriorityFeePerGas', [], signal).catch(async (error) => {
+  const baseFee = baseFees.reduce(isLate ? larger : smaller)
+  const suggested = await least(rpc, 'eth_maxPriorityFeePerGas', signal).catch(async (error) => {
     if (error instanceof ChainError && error.code !== 'rpc-refused') throw error
-    const gasPrice = parseQuantity('eth_gasPrice', await rpc.request('eth_gasPrice', [], signal))
+    const gasPrice = await least(rpc, 'eth_gasPrice', signal)
     return gasPrice > baseFee ? gasPrice - baseFee : 0n
   })
-  return { baseFee, tip }
+  if (suggested <= UNQUESTIONED_TIP) return { baseFee, tip: suggested }
+  return {
+    baseFee,
+    tip: smaller(suggested, larger(UNQUESTIONED_TIP, TIP_FACTOR * (await paidTip(rpc, signal)))),
+  }
 }
+
+/** The least that two endpoints, where there are several, answer to a method without parameters. */
+export async function least(rpc: Rpc, method: string, signal?: AbortSignal): Promise<bigint> {
+  const { answers } = await rpc.askTwo(method, [], signal)
+  return answers.map((answer) => parseQuantity(method, answer)).reduce(smaller)
+}
+
+/** What most of the gas of the newest blocks paid as a tip at most, in the block that paid most; 0 where nobody tells. */
+async function paidTip(rpc: Rpc, signal?: AbortSignal): Promise<bigint> {
+  const params = [toQuantity(HISTORY_BLOCKS), 'latest', [HISTORY_PERCENTILE]]
+  try {
+    const { answers } = await rpc.askTwo('eth_feeHistory', params, signal)
+    const tips = answers.map((answer) =>
+      historySchema
+        .parse(answer)
+        .reward.map(([tip = 0n]) => tip)
+        .reduce(larger, 0n),
+    )
+    return tips.reduce(smaller)
+  } catch (error) {
+    signal?.throwIfAborted()
+    if (error instanceof ZodError || (error instanceof ChainError && error.code === 'rpc-refused')) return 0n
+    throw error
+  }
+}
+
+const historySchema = z.object({ reward: z.array(z.array(quantitySchema)) })
+
+/** What limits an offer: `-maxGasPrice`, what stands for it where that is not set, or what the transaction earns. */
+export type LimitSource = 'flag' | 'default' | 'earnings'
 
 /**
  * The offer for a new transaction: room for the base fee to double, and for the tip. With a maximum the offer ends
  * there, and the tip gives way (C1). Throws ChainError `gas-price-too-high` when even the base fee is above it.
  */
-export function offerFor({ baseFee, tip }: FeeMarket, max: bigint): Fees {
+export function offerFor({ baseFee, tip }: FeeMarket, max: bigint, source: LimitSource = 'flag'): Fees {
   const wanted = 2n * baseFee + tip
   if (max === 0n || wanted <= max) return { maxFeePerGas: wanted, maxPriorityFeePerGas: tip }
-  if (baseFee > max) throw gasPriceTooHigh(baseFee, max)
+  if (baseFee > max) throw gasPriceTooHigh(baseFee, max, source)
   return { maxFeePerGas: max, maxPriorityFeePerGas: tip < max ? tip : max }
 }
 
@@ -53,12 +106,18 @@ export function replacementFor(previous: Fees, market: FeeMarket, max: bigint): 
 }
 
 /** The refusal to pay so much, in the words that operators know (chain.md §6). */
-export function gasPriceTooHigh(current: bigint, max: bigint): ChainError {
+export function gasPriceTooHigh(current: bigint, max: bigint, source: LimitSource = 'flag'): ChainError {
   return new ChainError(
     'gas-price-too-high',
-    `current gas price exceeds maximum gas price max=${gwei(max)} GWei current=${gwei(current)} GWei`,
+    `current gas price exceeds maximum gas price max=${gwei(max)} GWei current=${gwei(current)} GWei${WHY_LIMITED[source]}`,
     { details: { max, current } },
   )
+}
+
+const WHY_LIMITED: Readonly<Record<LimitSource, string>> = {
+  flag: '',
+  default: ': that is the maximum while -maxGasPrice is not set; set it to allow more',
+  earnings: ': more would cost more than the tickets pay',
 }
 
 function raised(value: bigint): bigint {

@@ -3,10 +3,10 @@ import { test } from 'node:test'
 import { Anvil } from '../../../devnet/anvil.ts'
 import { RpcFault, RpcShim } from '../../../test/rpc-shim.ts'
 import { eventually } from '../../../test/until.ts'
-import { systemClock } from '../../lib/clock.ts'
+import { settle, systemClock, WoundClock } from '../../lib/clock.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
-import { GasPriceMonitor } from './gas-price.ts'
+import { GasPriceMonitor, networkMaxOf } from './gas-price.ts'
 import { Rpc } from './rpc.ts'
 
 const GWEI = 10n ** 9n
@@ -62,4 +62,35 @@ test('a chain that does not answer at the start leaves the price unknown, not th
   assert.equal(monitor.gasPrice, 0n)
   broken = false
   await eventually('known', () => monitor.gasPrice > 0n)
+})
+
+test('without a maximum nothing dearer than ten times the median of the last hour is offered, nor what no network asks for', async () => {
+  let answer = GWEI
+  const askTwo = async () => ({ answers: [`0x${answer.toString(16)}`] })
+  const rpc = { quantity: async () => answer, askTwo } as unknown as Rpc
+  const clock = new WoundClock()
+  const monitor = new GasPriceMonitor(
+    { min: 0n, max: 0n, networkMax: networkMaxOf(42161), pollMs: 5_000 },
+    { rpc, clock, log: silentLog },
+  )
+  assert.equal(monitor.ceiling, 2n * GWEI)
+  await using supervisor = new Supervisor()
+  await supervisor.start(monitor)
+  const pass = async (polls: number) => {
+    await clock.wind(5_000 * polls)
+    await settle()
+  }
+  await pass(100)
+  assert.equal(monitor.ceiling, 10n * GWEI)
+  answer = 10n ** 15n
+  await pass(50)
+  assert.equal(monitor.ceiling, 10n * GWEI)
+  await pass(800)
+  assert.equal(monitor.ceiling, 20n * GWEI)
+  answer = GWEI / 100n
+  await pass(800)
+  assert.equal(monitor.ceiling, 2n * GWEI)
+  monitor.max = 3n
+  assert.equal(monitor.ceiling, 3n)
+  assert.equal(networkMaxOf(1), 500n * GWEI)
 })

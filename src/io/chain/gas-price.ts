@@ -1,8 +1,9 @@
+import { ascending, larger, smaller } from '../../lib/bigints.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
-import { gasPriceTooHigh } from './fees.ts'
+import { gasPriceTooHigh, least } from './fees.ts'
 import type { Rpc } from './rpc.ts'
 
 /** Gas price settings, in wei; 0 is none. */
@@ -11,8 +12,28 @@ export interface GasPriceOptions {
   readonly min: bigint
   /** `-maxGasPrice`: above it nothing is sent. */
   readonly max: bigint
+  /** What no transaction offers on this network while `max` is 0; absent: that of Ethereum. */
+  readonly networkMax?: bigint
   /** How often the chain is asked (chain.md §7: the block polling interval). */
   readonly pollMs: number
+}
+
+const GWEI = 10n ** 9n
+/** What gas has cost at the worst times, by network (chain.md §1), and some. */
+const NETWORK_MAX: ReadonlyMap<number, bigint> = new Map([[42161, 20n * GWEI]])
+const OTHER_NETWORK_MAX = 500n * GWEI
+/** While `-maxGasPrice` is not set, so many times the median of the last prices is the most that is paid, */
+const MEDIAN_FACTOR = 10n
+/** and never less than this. */
+const LEAST_CEILING = 2n * GWEI
+/** A price beyond so many times the median is asked of two endpoints, where there are several. */
+const SURPRISING_FACTOR = 2n
+/** Prices of which the median is taken: those of an hour, asked for as often as by default. */
+const REMEMBERED_PRICES = 720
+
+/** What no transaction offers for a unit of gas on a network, in wei, unless `-maxGasPrice` says otherwise. */
+export function networkMaxOf(chainId: number): bigint {
+  return NETWORK_MAX.get(chainId) ?? OTHER_NETWORK_MAX
 }
 
 /** Watches the chain's gas price (chain.md §7). A failed poll keeps the last price. */
@@ -22,6 +43,8 @@ export class GasPriceMonitor implements Service {
   readonly #rpc: Rpc
   readonly #clock: Clock
   readonly #log: Log
+  readonly #networkMax: bigint
+  readonly #history: bigint[] = []
   #polled = 0n
   #min: bigint
   #max: bigint
@@ -30,6 +53,7 @@ export class GasPriceMonitor implements Service {
     this.#min = options.min
     this.#max = options.max
     this.#pollMs = options.pollMs
+    this.#networkMax = options.networkMax ?? OTHER_NETWORK_MAX
     this.#rpc = needs.rpc
     this.#clock = needs.clock
     this.#log = needs.log
@@ -60,6 +84,20 @@ export class GasPriceMonitor implements Service {
     this.#max = wei
   }
 
+  /**
+   * The most that a transaction that earns nothing may offer for a unit of gas, in wei: the maximum, or while there is none
+   * ten times the median price of the last hour, at least 2 gwei, and no more than the network has ever asked for.
+   */
+  get ceiling(): bigint {
+    if (this.#max !== 0n) return this.#max
+    return smaller(this.#networkMax, larger(LEAST_CEILING, MEDIAN_FACTOR * this.#median))
+  }
+
+  get #median(): bigint {
+    const prices = this.#history.toSorted(ascending)
+    return prices[prices.length >> 1] ?? 0n
+  }
+
   /** See `GasPriceOptions.min`. Can be changed while running. */
   get min(): bigint {
     return this.#min
@@ -77,7 +115,11 @@ export class GasPriceMonitor implements Service {
 
   async #poll(signal: AbortSignal): Promise<void> {
     try {
-      this.#polled = await this.#rpc.quantity('eth_gasPrice', [], signal)
+      const price = await this.#rpc.quantity('eth_gasPrice', [], signal)
+      const isUsual = price <= SURPRISING_FACTOR * this.#median
+      this.#polled = isUsual ? price : await least(this.#rpc, 'eth_gasPrice', signal)
+      this.#history.push(this.#polled)
+      if (this.#history.length > REMEMBERED_PRICES) this.#history.shift()
     } catch (error) {
       signal.throwIfAborted()
       this.#log.warn('gas price not known anew, the last one stays', {

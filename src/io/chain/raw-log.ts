@@ -30,7 +30,9 @@ export type RawLog = z.infer<typeof logSchema>
 /** A receipt as JSON-RPC carries it. */
 export const receiptSchema = z.object({
   transactionHash: bytes,
+  from: address,
   blockNumber: quantitySchema,
+  blockHash: bytes,
   status: quantitySchema.transform((status) => status === 1n),
   gasUsed: quantitySchema,
   effectiveGasPrice: quantitySchema,

@@ -2,21 +2,28 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { devnetKey, devnetKeyBytes } from '../../../devnet/artifacts.ts'
 import { type ChainFixture, startChain } from '../../../test/chain-fixture.ts'
+import { RpcShim } from '../../../test/rpc-shim.ts'
 import { eventually } from '../../../test/until.ts'
 import { MAX_WIN_PROB, recipientRandHash, ticketHash, type WinningTicket } from '../../domain/ticket.ts'
 import type { StoredTransaction } from '../../domain/transaction.ts'
+import { formatHex } from '../../lib/bytes.ts'
 import { systemClock } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
+import { ChainClient } from './client.ts'
 import { EventReader } from './event-log.ts'
 import { logSchema } from './raw-log.ts'
 import { TicketRedemption } from './redemption.ts'
+import { RedemptionReader } from './redemption-reader.ts'
+import { Rpc } from './rpc.ts'
 import { Transactions } from './transactions.ts'
 import { walletOfKey } from './wallet.ts'
 
 const ETHER = 10n ** 18n
 const NEVER = new AbortController().signal
+const REDEEMED = ['winning-ticket-transfer', 'winning-ticket-redeemed']
+const ANY_COST = { maxCost: ETHER }
 const sender = walletOfKey(devnetKeyBytes('ticket sender'))
 const orchestrator = walletOfKey(devnetKeyBytes('ticket recipient'))
 const redeemer = walletOfKey(devnetKeyBytes('ticket redeemer'))
@@ -24,6 +31,8 @@ let chain: ChainFixture
 let redemption: TicketRedemption
 let transactions: Transactions
 let nonce = 0
+/** Pays more than the deposit holds. */
+let dear: WinningTicket
 const supervisor = new Supervisor()
 
 before(async () => {
@@ -46,7 +55,7 @@ before(async () => {
         openTransactions: async () => [...stored.values()].filter(({ state }) => state === 'open'),
         saveTransaction: async (transaction) => void stored.set(transaction.nonce, transaction),
       },
-      gasPrices: { max: 0n, assertBelowMax: () => {} },
+      gasPrices: { max: 0n, ceiling: 0n, assertBelowMax: () => {} },
       clock: systemClock,
       log: silentLog,
     },
@@ -95,7 +104,7 @@ test('a sender without funds: the contract says so before anything is sent', asy
     kind: 'reverts',
     reason: 'sender deposit and reserve are zero',
   })
-  assert.deepEqual(await redemption.redeem(await winner(), NEVER), {
+  assert.deepEqual(await redemption.redeem(await winner(), ANY_COST, NEVER), {
     kind: 'not-sent',
     reason: 'sender deposit and reserve are zero',
   })
@@ -107,15 +116,18 @@ test('a deposit that covers the face value pays it, as simulated, once', async (
   const simulated = await redemption.simulate(ticket)
   assert.equal(simulated.kind === 'pays' && simulated.amount, ETHER / 10n)
   const [first, second] = await Promise.all([
-    redemption.redeem(ticket, NEVER),
-    redemption.redeem(ticket, NEVER),
+    redemption.redeem(ticket, ANY_COST, NEVER),
+    redemption.redeem(ticket, ANY_COST, NEVER),
   ])
   assert.deepEqual(first, second)
   assert.ok(first.kind === 'mined' && first.success && first.fee > 0n)
   assert.equal(first.kind === 'mined' && first.paid, ETHER / 10n)
   assert.equal(await redemption.isTicketUsed(ticketHash(ticket)), true)
   assert.deepEqual(await redemption.simulate(ticket), { kind: 'reverts', reason: 'ticket is used' })
-  assert.deepEqual(await redemption.redeem(ticket, NEVER), { kind: 'not-sent', reason: 'ticket is used' })
+  assert.deepEqual(await redemption.redeem(ticket, ANY_COST, NEVER), {
+    kind: 'not-sent',
+    reason: 'ticket is used',
+  })
 })
 
 test('each fault of a ticket comes back in the words of the contract', async () => {
@@ -142,10 +154,11 @@ test('each fault of a ticket comes back in the words of the contract', async () 
 test('beyond the deposit only the share of the reserve is paid, as simulated', async () => {
   // Two orchestrators share the reserve of 2 ether: one each. The deposit still holds 0.9.
   const ticket = await winner({ faceValue: 3n * ETHER })
+  dear = ticket
   const simulated = await redemption.simulate(ticket)
   const expected = (9n * ETHER) / 10n + ETHER
   assert.equal(simulated.kind === 'pays' && simulated.amount, expected)
-  const redeemed = await redemption.redeem(ticket, NEVER)
+  const redeemed = await redemption.redeem(ticket, ANY_COST, NEVER)
   assert.equal(redeemed.kind === 'mined' && redeemed.paid, expected)
   assert.deepEqual(await chain.client.senderInfo(sender.address), {
     deposit: 0n,
@@ -176,8 +189,43 @@ test('redemptions are heard of in the network’s words', async () => {
       senderNonce: BigInt(nonce - 2),
       recipientRand: 5n,
       ticketFaceValue: 3n * ETHER,
+      ticketHash: formatHex(ticketHash(dear)),
     },
   ])
+})
+
+test('a redemption is found in its receipt and by searching, with its fee where this account paid it', async () => {
+  const parties = { sender: sender.address, recipient: orchestrator.address }
+  const announced = await redemption.announcedRedemptions(orchestrator.address, 0n)
+  const kinds = announced.map(({ kind }) => kind)
+  assert.deepEqual(kinds, [...REDEEMED, ...REDEEMED])
+  const { txHash, block } = announced.at(-1)!
+  const paid = (19n * ETHER) / 10n
+  const found = await redemption.redemptionIn(txHash, dear)
+  assert.ok(found?.fee && found.fee > 0n)
+  assert.deepEqual(found, { txHash, paid, block, fee: found.fee, isLone: false })
+  const elsewhere = new RedemptionReader({ client: chain.client, account: null })
+  assert.equal((await elsewhere.redemptionIn(txHash, dear))?.fee, null)
+  assert.equal(await redemption.redemptionIn(txHash, await winner()), null)
+  assert.equal(await redemption.redemptionIn(`0x${'00'.repeat(32)}`, dear), null)
+  assert.deepEqual(await redemption.announcedRedemptions(sender.address, 0n), [])
+  assert.equal((await redemption.announcedRedemptions(parties.recipient, block)).length, 2)
+})
+
+test('of several endpoints two must know of a redemption; while they differ it is neither found nor missing', async () => {
+  const { txHash } = (await redemption.announcedRedemptions(orchestrator.address, 0n)).at(-1)!
+  await using shim = await RpcShim.start(chain.anvil.url)
+  const needs = { clock: systemClock, log: silentLog }
+  const rpc = new Rpc({ urls: [chain.anvil.url, shim.url], chainId: chain.anvil.chainId }, needs)
+  const client = new ChainClient({ rpc, addresses: chain.client.addresses })
+  const reader = new RedemptionReader({ client, account: null })
+  assert.equal((await reader.redemptionIn(txHash, dear))?.isLone, false)
+  shim.intercept = async ({ forward, method }) => {
+    return method === 'eth_getTransactionReceipt' ? null : forward()
+  }
+  await assert.rejects(reader.redemptionIn(txHash, dear), { code: 'endpoints-differ' })
+  shim.intercept = async () => undefined
+  assert.equal((await reader.redemptionIn(txHash, dear))?.isLone, true)
 })
 
 test('the chain itself counts what was redeemed', async () => {
@@ -193,7 +241,7 @@ test('tickets wanted at the same time share a transaction, each with what it pai
   await fund(ETHER, 0n)
   const before = await chain.protocol.redemptions()
   const tickets = await Promise.all([1n, 2n, 3n].map((part) => winner({ faceValue: ETHER / (10n * part) })))
-  const results = await Promise.all(tickets.map((ticket) => redemption.redeem(ticket, NEVER)))
+  const results = await Promise.all(tickets.map((ticket) => redemption.redeem(ticket, ANY_COST, NEVER)))
   const mined = results.filter((result) => result.kind === 'mined')
   assert.deepEqual(
     mined.map(({ paid, success }) => [success, paid]),
@@ -208,7 +256,9 @@ test('tickets wanted at the same time share a transaction, each with what it pai
 
 test('a bad ticket does not keep those beside it from being redeemed', async () => {
   const [good, bad, alsoGood] = [await winner(), await winner({ winProb: 0n }), await winner()]
-  const results = await Promise.all([good, bad, alsoGood].map((ticket) => redemption.redeem(ticket, NEVER)))
+  const results = await Promise.all(
+    [good, bad, alsoGood].map((ticket) => redemption.redeem(ticket, ANY_COST, NEVER)),
+  )
   assert.deepEqual(results[1], { kind: 'not-sent', reason: 'ticket did not win' })
   assert.ok(results[0]!.kind === 'mined' && results[0]!.success)
   assert.ok(results[2]!.kind === 'mined' && results[2]!.success)
@@ -222,7 +272,7 @@ test('a ticket that fails among others, because they took what it would have bee
     return { ...ticket, sig: poor.sign(ticketHash(ticket)) }
   }
   const tickets = [await ticketOf(), await ticketOf()]
-  const results = await Promise.all(tickets.map((ticket) => redemption.redeem(ticket, NEVER)))
+  const results = await Promise.all(tickets.map((ticket) => redemption.redeem(ticket, ANY_COST, NEVER)))
   assert.deepEqual(
     results.map((result) => result.kind === 'mined' && [result.success, result.paid]),
     [
@@ -238,12 +288,14 @@ test('after a restart each ticket of a batch finds the transaction that it is in
   await chain.anvil.mineOnDemand()
   const tickets = [await winner(), await winner()]
   const stop = new AbortController()
-  const abandoned = Promise.allSettled(tickets.map((ticket) => redemption.redeem(ticket, stop.signal)))
+  const abandoned = Promise.allSettled(
+    tickets.map((ticket) => redemption.redeem(ticket, ANY_COST, stop.signal)),
+  )
   await eventually('the batch is sent', () => transactions.open.length === 1)
   stop.abort()
   await abandoned
   const again = redemptionOver(transactions)
-  const results = Promise.all(tickets.map((ticket) => again.redeem(ticket, NEVER)))
+  const results = Promise.all(tickets.map((ticket) => again.redeem(ticket, ANY_COST, NEVER)))
   await chain.anvil.mineAtOnce()
   await chain.anvil.mine()
   const mined = (await results).filter((result) => result.kind === 'mined')
@@ -276,6 +328,6 @@ test('a chain that does not answer is an error, not a verdict about the ticket',
   const ticket = await winner()
   await chain.anvil.stop()
   await assert.rejects(redemption.simulate(ticket), { code: 'rpc-unreachable' })
-  const result = await redemption.redeem(ticket, NEVER)
+  const result = await redemption.redeem(ticket, ANY_COST, NEVER)
   assert.ok(result.kind === 'not-sent' && /connection refused/.test(result.reason))
 })

@@ -1,21 +1,25 @@
-import { encodeFunctionData, type Log, parseEventLogs } from 'viem'
+import { encodeFunctionData } from 'viem'
+import type { ChainUpdate } from '../../domain/chain.ts'
 import { auxData, ticketHash, type WinningTicket } from '../../domain/ticket.ts'
 import { formatHex, type Hex } from '../../lib/bytes.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
-import type { RedemptionChain, RedemptionResult, Simulation } from '../../services/redeemer.ts'
+import type { RedeemOptions, RedemptionChain, RedemptionResult, Simulation } from '../../services/redeemer.ts'
+import type { FoundRedemption } from '../../services/redemption-proofs.ts'
 import { ChainError, revertReason } from './chain-error.ts'
 import type { ChainClient } from './client.ts'
 import { abis } from './contracts.ts'
-import type { RawLog } from './raw-log.ts'
+import { countRedemptions, RedemptionReader, redemptionIn } from './redemption-reader.ts'
 import { toQuantity } from './rpc.ts'
 import type { MinedTransaction } from './transaction-request.ts'
-import type { Transactions } from './transactions.ts'
+import { checkedGas, type Transactions } from './transactions.ts'
 
 /** How long others are waited for, to share a transaction. */
 const GATHER_MS = 50
 /** Tickets in one transaction, unless told otherwise: a batch must fit into a block beside others. */
 const MAX_BATCH = 16
+/** What is added to the gas of one ticket: a state that moves before it is mined must not run it out of gas. */
+const MARGIN_PERCENT = 20n
 /** What is added to the gas of all tickets of a batch. */
 const BATCH_MARGIN_PERCENT = 25n
 
@@ -23,6 +27,8 @@ const BATCH_MARGIN_PERCENT = 25n
 interface Wanted {
   readonly id: Hex
   readonly ticket: WinningTicket
+  /** Wei. */
+  readonly maxCost: bigint
   readonly signal: AbortSignal
   readonly result: PromiseWithResolvers<RedemptionResult>
 }
@@ -38,6 +44,7 @@ export class TicketRedemption implements RedemptionChain {
   readonly #clock: Clock
   readonly #wanted = new Map<Hex, Wanted>()
   readonly #gathered: Wanted[] = []
+  readonly #reader: RedemptionReader
   readonly #maxBatch: number
 
   constructor(
@@ -49,6 +56,15 @@ export class TicketRedemption implements RedemptionChain {
     this.#client = needs.client
     this.#transactions = needs.transactions
     this.#account = needs.account
+    this.#reader = new RedemptionReader(needs)
+  }
+
+  redemptionIn(txHash: Hex, ticket: WinningTicket): Promise<FoundRedemption | null> {
+    return this.#reader.redemptionIn(txHash, ticket)
+  }
+
+  announcedRedemptions(recipient: Address, from: bigint): Promise<ChainUpdate['events']> {
+    return this.#reader.announcedRedemptions(recipient, from)
   }
 
   /** Whether the chain has seen this ticket redeemed. */
@@ -84,14 +100,22 @@ export class TicketRedemption implements RedemptionChain {
    * Sends the ticket, once however often it is called, and waits for the receipt; together with others that are wanted
    * at the same time. A `timed-out` one is still watched: calling again goes on waiting for it. An aborted signal throws.
    */
-  async redeem(ticket: WinningTicket, signal: AbortSignal): Promise<RedemptionResult> {
+  async redeem(
+    ticket: WinningTicket,
+    { maxCost }: RedeemOptions,
+    signal: AbortSignal,
+  ): Promise<RedemptionResult> {
     signal.throwIfAborted()
     const id = formatHex(ticketHash(ticket))
-    const open = this.#transactions.join((purpose) => purpose.split(' ').includes(id), signal)
-    if (open) return this.#resultOf(open, ticket)
+    const isFor = (purpose: string) => purpose.split(' ').includes(id)
+    const open = this.#transactions.join(isFor, signal)
+    if (open) {
+      this.#transactions.allow(isFor, (purpose) => maxCost * BigInt(purpose.split(' ').length - 1))
+      return this.#resultOf(open, ticket)
+    }
     const known = this.#wanted.get(id)
     if (known) return known.result.promise
-    const wanted: Wanted = { id, ticket, signal, result: Promise.withResolvers() }
+    const wanted: Wanted = { id, ticket, maxCost, signal, result: Promise.withResolvers() }
     this.#wanted.set(id, wanted)
     this.#gathered.push(wanted)
     if (this.#gathered.length === 1) this.#sendSoon()
@@ -105,7 +129,10 @@ export class TicketRedemption implements RedemptionChain {
       for (let at = 0; at < gathered.length; at += this.#maxBatch) {
         const some = gathered.slice(at, at + this.#maxBatch)
         this.#send(some).catch((error) => {
-          for (const { result } of some) result.reject(error)
+          for (const { result } of some) {
+            if (error instanceof ChainError) result.resolve(notSent(error))
+            else result.reject(error)
+          }
         })
       }
     }
@@ -113,44 +140,35 @@ export class TicketRedemption implements RedemptionChain {
   }
 
   async #send(wanted: readonly Wanted[]): Promise<void> {
-    if (wanted.length === 1) return this.#sendOne(wanted[0]!)
-    const estimates = await Promise.all(wanted.map((one) => this.#estimate(one)))
-    const good = wanted.filter((_, i) => estimates[i] !== null)
+    const at = await this.#client.blockNumber()
+    const estimates = await Promise.all(wanted.map((one) => this.#estimate(one, at)))
+    const good = wanted.flatMap((one, i) => (estimates[i] === null ? [] : [{ ...one, gas: estimates[i]! }]))
     if (good.length === 0) return
-    if (good.length === 1) return this.#sendOne(good[0]!)
-    const sum = estimates.reduce<bigint>((total, gas) => total + (gas ?? 0n), 0n)
+    const isBatch = good.length > 1
+    const sum = good.reduce((total, { gas }) => total + gas, 0n)
+    // A batch is not estimated as a whole: it succeeds also when there is no gas left for its tickets.
+    const gas = sum + (sum * (isBatch ? BATCH_MARGIN_PERCENT : MARGIN_PERCENT)) / 100n
+    const [first] = good
     const mined = this.#transactions.submit(
       {
         purpose: `redeem ${good.map(({ id }) => id).join(' ')}`,
         to: this.#client.addresses.ticketBroker,
-        data: batchCall(good.map(({ ticket }) => ticket)),
-        // Not estimated as a whole: a batch succeeds also when there is no gas left for its tickets.
-        gas: sum + (sum * BATCH_MARGIN_PERCENT) / 100n,
+        data: isBatch ? batchCall(good.map(({ ticket }) => ticket)) : redeemCall(first!.ticket),
+        gas: isBatch ? gas : this.#transactions.gasLimit || gas,
+        maxCost: good.reduce((total, { maxCost }) => total + maxCost, 0n),
       },
-      good[0]!.signal,
+      first!.signal,
     )
     for (const { result, ticket } of good) {
       this.#resultOf(mined, ticket, good.length).then(result.resolve, result.reject)
     }
   }
 
-  #sendOne({ id, result, signal, ticket }: Wanted): void {
-    const mined = this.#transactions.submit(
-      {
-        purpose: `redeem ${id}`,
-        to: this.#client.addresses.ticketBroker,
-        data: redeemCall(ticket),
-      },
-      signal,
-    )
-    this.#resultOf(mined, ticket).then(result.resolve, result.reject)
-  }
-
   /** The gas that redeeming this ticket alone takes now; null, and its result settled, when it cannot be redeemed. */
-  async #estimate({ result, ticket }: Wanted): Promise<bigint | null> {
+  async #estimate({ result, ticket }: Wanted, at: bigint): Promise<bigint | null> {
     const call = { from: this.#account, to: this.#client.addresses.ticketBroker, data: redeemCall(ticket) }
     try {
-      return await this.#client.rpc.quantity('eth_estimateGas', [call])
+      return checkedGas(await this.#client.rpc.quantity('eth_estimateGas', [call, toQuantity(at)]))
     } catch (error) {
       if (error instanceof ChainError) result.resolve(notSent(error))
       else result.reject(error)
@@ -166,8 +184,10 @@ export class TicketRedemption implements RedemptionChain {
   ): Promise<RedemptionResult> {
     try {
       const mined = await transaction
-      const redeemed = this.#redemptionIn(mined.logs, ticket)
-      const share = tickets ?? Math.max(1, this.#countIn(mined.logs))
+      this.#client.noteOwn(mined.block)
+      const { ticketBroker } = this.#client.addresses
+      const redeemed = redemptionIn(mined.logs, ticketBroker, ticket)
+      const share = tickets ?? Math.max(1, countRedemptions(mined.logs, ticketBroker))
       return {
         kind: 'mined',
         txHash: mined.hash,
@@ -178,40 +198,11 @@ export class TicketRedemption implements RedemptionChain {
       }
     } catch (error) {
       if (!(error instanceof ChainError)) throw error
-      if (error.code !== 'transaction-timed-out') return notSent(error)
+      // Sent it was in both cases, and may have been mined by an endpoint that is ahead of the others.
+      const isSent = error.code === 'transaction-timed-out' || error.code === 'nonce-taken'
+      if (!isSent || !error.details.hash) return notSent(error)
       return { kind: 'timed-out', txHash: error.details.hash as Hex }
     }
-  }
-
-  /** What the ticket paid, by the contract's own words; null when it was not redeemed there. */
-  #redemptionIn(logs: readonly RawLog[], ticket: WinningTicket): { readonly paid: bigint } | null {
-    let paid = 0n
-    for (const event of this.#eventsIn(logs)) {
-      const { recipient, sender } = event.args
-      if (sender !== ticket.sender || recipient !== ticket.recipient) continue
-      // A ticket's payment comes right before its redemption; one that paid nothing has none.
-      if (event.eventName === 'WinningTicketTransfer') paid = event.args.amount
-      else {
-        const { recipientRand, senderNonce } = event.args
-        if (senderNonce === BigInt(ticket.senderNonce) && recipientRand === ticket.recipientRand)
-          return { paid }
-        paid = 0n
-      }
-    }
-    return null
-  }
-
-  #countIn(logs: readonly RawLog[]): number {
-    return this.#eventsIn(logs).filter(({ eventName }) => eventName === 'WinningTicketRedeemed').length
-  }
-
-  #eventsIn(logs: readonly RawLog[]) {
-    const own = logs.filter(({ address }) => address === this.#client.addresses.ticketBroker)
-    return parseEventLogs({
-      abi: abis.TicketBroker,
-      eventName: ['WinningTicketTransfer', 'WinningTicketRedeemed'],
-      logs: own.map(({ data, topics }) => ({ data, topics })) as unknown as Log[],
-    })
   }
 }
 

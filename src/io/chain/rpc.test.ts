@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test'
 import { inspect } from 'node:util'
 import { Anvil } from '../../../devnet/anvil.ts'
 import { freePort } from '../../../devnet/tcp-link.ts'
+import { HABITS, startHabits } from '../../../test/rpc-habits.ts'
 import { RpcFault, RpcShim } from '../../../test/rpc-shim.ts'
 import { eventually } from '../../../test/until.ts'
 import { type Clock, systemClock } from '../../lib/clock.ts'
@@ -287,4 +288,34 @@ test('URLs that cannot be used are refused at once, without repeating what may b
   for (const [urls, message] of cases) {
     assert.throws(() => connect(urls), { code: 'bad-endpoint', message })
   }
+})
+
+test('an endpoint whose timestamps are ahead of the clock makes no other stale', async () => {
+  await using ahead = await startHabits(anvil.url, [HABITS.clockAhead])
+  const clock = new MovedClock()
+  const rpc = connect([anvil.url, ahead.url], { staleAfterMs: 60_000 }, clock)
+  const look = () => rpc.pinned(async (pin) => pin.sawHead((await rpc.header('latest'))!))
+  await look()
+  clock.moved = 61_000
+  await look()
+  await eventually('the other was looked at', () => kinds(rpc)[1] === 'healthy')
+  await look()
+  assert.deepEqual(kinds(rpc), ['healthy', 'healthy'])
+})
+
+test('a question to two endpoints has two answers, and one where the others are out of reach', async () => {
+  await using first = await RpcShim.start(anvil.url)
+  await using second = await RpcShim.start(anvil.url)
+  await using third = await RpcShim.start(anvil.url)
+  first.intercept = ({ forward, method }) => (method === 'eth_gasPrice' ? Promise.resolve('0x1') : forward())
+  const rpc = connect([first.url, second.url, third.url])
+  const two = await rpc.askTwo('eth_gasPrice', [])
+  assert.deepEqual([two.isLone, two.answers.length, two.answers[0]], [false, 2, '0x1'])
+  assert.equal(third.asked.size, 0)
+  second.intercept = third.intercept = async () => undefined
+  assert.deepEqual(await rpc.askTwo('eth_gasPrice', []), { answers: ['0x1'], isLone: true })
+  first.intercept = async () => undefined
+  await assert.rejects(rpc.askTwo('eth_gasPrice', []), { code: 'rpc-unreachable' })
+  const single = connect([anvil.url])
+  assert.equal((await single.askTwo('eth_blockNumber', [])).isLone, false)
 })

@@ -55,11 +55,9 @@ export class Rpc {
   request(method: string, params: readonly unknown[] = [], signal?: AbortSignal): Promise<unknown> {
     const sinceMs = this.#clock.now()
     const ask = (candidate: Candidate) => this.#pool.ask(candidate, { method, params, sinceMs, signal })
-    return this.#overEndpoints(ask, {
-      rounds: MAX_ROUNDS,
-      isSending: method === 'eth_sendRawTransaction',
-      signal,
-    })
+    const isSending = method === 'eth_sendRawTransaction'
+    // Whether a refused transaction is to be sent again is not for the line to decide.
+    return this.#overEndpoints(ask, { rounds: isSending ? 1 : MAX_ROUNDS, isSending, signal })
   }
 
   /** Runs several requests against one endpoint; if it gets into trouble, all of them again against another. */

@@ -73,7 +73,7 @@ async function processOf(
     { timeoutMs, maxReplacements, gasLimit: 0n, pollMs: 20 },
     {
       ...{ rpc, signer, store: disk, clock: systemClock, log: silentLog },
-      gasPrices: { max: over.aboveMax ? 1n : 0n, assertBelowMax: () => {} },
+      gasPrices: { max: over.aboveMax ? 1n : 0n, ceiling: over.aboveMax ? 1n : 0n, assertBelowMax: () => {} },
     },
   )
   const client = new ChainClient({ rpc, addresses: chain.client.addresses })

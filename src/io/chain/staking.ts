@@ -129,10 +129,14 @@ export class Staking implements RewardChain, RoundInitializerChain {
     const maxReplacements = Math.min(replaced + this.#maxReplacements, MAX_REPLACEMENTS)
     try {
       const mined = await this.#transactions.submit(
-        { ...request, maxReplacements, gasMarginPercent: GAS_MARGIN_PERCENT },
+        {
+          ...{ ...request, maxReplacements, gasMarginPercent: GAS_MARGIN_PERCENT },
+          at: () => this.#client.blockNumber(),
+        },
         signal,
       )
       const { hash: txHash, success, fee } = mined
+      this.#client.noteOwn(mined.block)
       return { result: { kind: 'mined', txHash, success, fee }, mined }
     } catch (error) {
       return { result: unsent(error) }

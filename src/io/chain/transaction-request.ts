@@ -35,6 +35,13 @@ export interface TransactionRequest {
   readonly value?: bigint
   /** Gas limit; absent: estimated. */
   readonly gas?: bigint
+  /** The block whose state the gas is estimated at; absent: the endpoint's newest. */
+  at?(): Promise<bigint>
+  /**
+   * The most that its gas may cost, in wei, because that is what it earns; absent: the gas price is limited by
+   * `-maxGasPrice`, or what stands for it where that is not set.
+   */
+  readonly maxCost?: bigint
   /** What is added to the estimate, in percent; absent: enough for most. */
   readonly gasMarginPercent?: bigint
   /** How often it is replaced when it is late; absent: `-maxTransactionReplacements`. */

@@ -2,12 +2,14 @@ import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
 import { devnetKeyBytes } from '../../../devnet/artifacts.ts'
 import { type ChainFixture, startChain } from '../../../test/chain-fixture.ts'
-import { RpcShim } from '../../../test/rpc-shim.ts'
+import { RecordingLog } from '../../../test/recording-log.ts'
+import { HABITS, type Habit, startHabits } from '../../../test/rpc-habits.ts'
+import { RpcFault, RpcShim } from '../../../test/rpc-shim.ts'
 import { eventually } from '../../../test/until.ts'
 import type { StoredTransaction } from '../../domain/transaction.ts'
 import { systemClock } from '../../lib/clock.ts'
 import { parseAddress } from '../../lib/crypto.ts'
-import { silentLog } from '../../lib/log.ts'
+import { type Log, silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
 import { GasPriceMonitor } from './gas-price.ts'
 import { Rpc } from './rpc.ts'
@@ -61,9 +63,10 @@ async function sending(
     signer?: Wallet
     watch?: ReorganisationWatch
     rpc?: Rpc
+    log?: Log
   } = {},
 ): Promise<Sending> {
-  const needs = { rpc: over.rpc ?? chain.rpc, clock: systemClock, log: silentLog }
+  const needs = { rpc: over.rpc ?? chain.rpc, clock: systemClock, log: over.log ?? silentLog }
   const gasPrices = new GasPriceMonitor({ min: 0n, max: over.max ?? 0n, pollMs: 100 }, needs)
   const transactions = new Transactions(
     { timeoutMs: 10_000, maxReplacements: 1, gasLimit: 0n, pollMs: 20, ...over },
@@ -441,7 +444,7 @@ test('the last question is asked again for another nonce, and tells what others 
   const confirm = async (foreign: number) => {
     asked.push(foreign)
     if (asked.length > 1) throw new Error('called off')
-    await first.transactions.submit(pay('first'), first.signal)
+    await first.transactions.submit(pay('first', 2n), first.signal)
   }
   await assert.rejects(second.transactions.submit({ ...pay('second'), confirm }, second.signal), /called off/)
   assert.deepEqual(asked, [0, 0])
@@ -458,4 +461,140 @@ test('a transaction may be replaced more often than others', async () => {
   await using sender = await sending(new MemoryStore(), { timeoutMs: 300, maxReplacements: 0 })
   sender.transactions.submit({ ...pay('urgent'), maxReplacements: 2 }, sender.signal).catch(() => {})
   await eventually('replaced twice', () => sender.transactions.open[0]?.attempts.length === 3)
+})
+
+const rpcOver = (url: string) =>
+  new Rpc({ urls: [url], chainId: chain.anvil.chainId }, { clock: systemClock, log: silentLog })
+
+for (const habit of [
+  HABITS.lostAnswers,
+  HABITS.cutAfterTaking,
+  HABITS.falseNonceTooLow,
+  HABITS.laggingReplicas,
+] as const satisfies readonly Habit[]) {
+  test(`each of many transactions is mined once: ${habit.name}`, async () => {
+    await using shim = await startHabits(chain.anvil.url, [habit])
+    const store = new MemoryStore()
+    const log = new RecordingLog()
+    await using sender = await sending(store, { rpc: rpcOver(shim.url), log })
+    const before = await chain.client.ethBalance(RECIPIENT)
+    const payments = Array.from({ length: 12 }, async (_, i) => {
+      if (i >= 6) await eventually('the first are sent', () => sender.transactions.open.length < 6)
+      return sender.transactions.submit(pay(`payment ${i}`, BigInt(i + 1)), sender.signal)
+    })
+    const mining = setInterval(() => chain.anvil.mine().catch(() => {}), 200)
+    const mined = await Promise.all(payments).finally(() => clearInterval(mining))
+    assert.deepEqual(
+      mined.map(({ nonce }) => nonce).sort((a, b) => a - b),
+      Array.from({ length: 12 }, (_, i) => i),
+    )
+    assert.ok(mined.every(({ success }) => success))
+    assert.equal((await chain.client.ethBalance(RECIPIENT)) - before, 78n)
+    assert.ok([...store.latest().values()].every(({ state }) => state === 'mined'))
+    assert.deepEqual(log.of('error'), [])
+    assert.equal(log.of('info').filter((message) => message === 'transaction mined').length, 12)
+  })
+}
+
+test('a nonce called used by mistake is kept, and nothing waits behind a gap', async () => {
+  let lies = 1
+  await using shim = await RpcShim.start(chain.anvil.url, async ({ method, forward }) => {
+    if (method === 'eth_sendRawTransaction' && lies-- > 0) throw new RpcFault(-32000, 'nonce too low')
+    return forward()
+  })
+  const store = new MemoryStore()
+  await using sender = await sending(store, { rpc: rpcOver(shim.url) })
+  const mined = await Promise.all(
+    ['first', 'second'].map((purpose) => sender.transactions.submit(pay(purpose), sender.signal)),
+  )
+  assert.deepEqual(mined.map(({ nonce }) => nonce).sort(), [0, 1])
+  assert.deepEqual([...store.latest().keys()].sort(), [0, 1])
+})
+
+test('a gap below the lowest open nonce is filled, so that those after it are mined', async () => {
+  let skips = 3n
+  await using shim = await RpcShim.start(chain.anvil.url, async ({ method, forward, params }) => {
+    const answer = await forward()
+    const isCount = method === 'eth_getTransactionCount' && params[1] === 'pending'
+    return isCount ? `0x${(BigInt(answer as string) + skips).toString(16)}` : answer
+  })
+  const store = new MemoryStore()
+  const log = new RecordingLog()
+  await using sender = await sending(store, { rpc: rpcOver(shim.url), log })
+  const result = sender.transactions.submit(pay('payment'), sender.signal)
+  await eventually('sent', () => sender.transactions.open.length === 1)
+  assert.equal(sender.transactions.open[0]!.nonce, 3)
+  skips = 0n
+  assert.equal((await result).nonce, 3)
+  await eventually('all mined', () => sender.transactions.open.length === 0)
+  assert.deepEqual([...store.latest().values()].map(({ purpose }) => purpose).sort(), [
+    'fill nonce 0',
+    'fill nonce 1',
+    'fill nonce 2',
+    'payment',
+  ])
+  assert.equal((await sender.transactions.submit(pay('another'), sender.signal)).nonce, 4)
+})
+
+test('a transaction that every endpoint refuses in unknown words is given up after some tries, not called sent', async () => {
+  await using shim = await RpcShim.start(chain.anvil.url, async ({ method, forward }) => {
+    if (method === 'eth_sendRawTransaction') throw new RpcFault(-32000, 'typed transactions are off')
+    return forward()
+  })
+  const store = new MemoryStore()
+  await using sender = await sending(store, { rpc: rpcOver(shim.url) })
+  await assert.rejects(sender.transactions.submit(pay('payment'), sender.signal), { code: 'rpc-refused' })
+  assert.equal(store.latest().get(0)!.state, 'abandoned')
+})
+
+test('an endpoint with absurd fees makes nothing be offered that was not set or earned', async () => {
+  await using shim = await startHabits(chain.anvil.url, [HABITS.absurdFees])
+  const store = new MemoryStore()
+  await using sender = await sending(store, { rpc: rpcOver(shim.url) })
+  await assert.rejects(sender.transactions.submit(pay('payment'), sender.signal), {
+    code: 'gas-price-too-high',
+    message:
+      /max=500 GWei current=[\d.]+ GWei: that is the maximum while -maxGasPrice is not set; set it to allow more$/,
+  })
+  await assert.rejects(
+    sender.transactions.submit({ ...pay('redeem'), maxCost: GWEI * 21_000n }, sender.signal),
+    { code: 'gas-price-too-high', message: /more would cost more than the tickets pay$/ },
+  )
+  assert.deepEqual(store.saved, [])
+})
+
+test('what a transaction may cost bounds its offer and its replacements, also after a restart, until more is allowed', async () => {
+  await chain.anvil.mineOnDemand()
+  const store = new MemoryStore()
+  const gas = 21_000n
+  const request = { ...pay('redeem'), gas, maxCost: gas * 5n * GWEI }
+  const timing = { timeoutMs: 100, maxReplacements: 30 }
+  const most = () => store.latest().get(0)!.attempts.at(-1)!.maxFeePerGas
+  {
+    await using sender = await sending(store, timing)
+    sender.transactions.submit(request, sender.signal).catch(() => {})
+    await eventually('replaced', () => sender.transactions.open[0]?.attempts.length === 2)
+  }
+  await using sender = await sending(store, timing)
+  await eventually('raised as far as allowed', () => most() * 111n > 5n * GWEI * 100n)
+  assert.ok(most() <= 5n * GWEI)
+  sender.transactions.allow(
+    (purpose) => purpose === 'redeem',
+    () => gas * 10n * GWEI,
+  )
+  await eventually('raised again', () => most() > 5n * GWEI)
+  assert.ok(most() <= 10n * GWEI)
+})
+
+test('an estimate of gas beyond all measure is no estimate', async () => {
+  await using shim = await RpcShim.start(chain.anvil.url, async ({ method, forward }) => {
+    return method === 'eth_estimateGas' ? '0x5f5e100' : forward()
+  })
+  const store = new MemoryStore()
+  await using sender = await sending(store, { rpc: rpcOver(shim.url) })
+  await assert.rejects(sender.transactions.submit(pay('payment'), sender.signal), {
+    code: 'bad-answer',
+    message: 'the RPC estimates 100000000 gas, more than the 30000000 of any call',
+  })
+  assert.deepEqual(store.saved, [])
 })

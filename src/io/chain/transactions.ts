@@ -1,11 +1,15 @@
+import { isConfirmed } from '../../domain/chain.ts'
 import type { Fees, StoredTransaction } from '../../domain/transaction.ts'
+import { larger, smaller } from '../../lib/bigints.ts'
 import type { Hex } from '../../lib/bytes.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { isAbort, messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
+import { AccountNonces } from './account-nonces.ts'
 import { ChainError } from './chain-error.ts'
-import { offerFor, readFeeMarket, replacementFor } from './fees.ts'
+import { type Delivery, deliveryOf, isKnown } from './delivery.ts'
+import { type FeeMarket, offerFor, readFeeMarket, replacementFor } from './fees.ts'
 import { type RawReceipt, receiptSchema } from './raw-log.ts'
 import { type Rpc, toQuantity } from './rpc.ts'
 import type {
@@ -29,15 +33,21 @@ export interface TransactionOptions {
 
 /** What `Transactions` asks of the gas price. */
 export interface GasLimits {
-  /** Wei; 0 is no limit. */
+  /** `-maxGasPrice` in wei; 0 is no limit. */
   readonly max: bigint
+  /** What a transaction that earns nothing may offer for a unit of gas: `-maxGasPrice`, or what stands for it. */
+  readonly ceiling: bigint
   assertBelowMax(): void
 }
 
 /** Tells when blocks that were seen are gone, and the transactions in them perhaps too. */
 export interface ReorganisationWatch {
   subscribe(
-    listener: (update: { readonly head: { readonly number: bigint }; readonly reorganised: boolean }) => void,
+    listener: (update: {
+      readonly head: { readonly number: bigint }
+      readonly reorganised: boolean
+      readonly keptTo?: bigint
+    }) => void,
     signal: AbortSignal,
   ): void
 }
@@ -47,18 +57,23 @@ const DEFAULT_POLL_MS = 1_000
 const MAX_REMEMBERED_MINED = 64
 /** A state that moves between estimate and mining must not run a redemption out of gas. */
 const GAS_MARGIN_PERCENT = 20n
+/** More than any call of the protocol takes. */
+const MAX_GAS = 30_000_000n
 /** How often a transaction that no receipt is found for is looked for in the pool, and sent again if lost. */
 const REBROADCAST_MS = 15_000
 /** A nonce that another process took is tried again with the next one, this often. */
 const MAX_NONCE_RETRIES = 3
 /** Endpoints lag behind each other: a used nonce without a receipt of ours is believed after this many looks. */
 const NONCE_TAKEN_LOOKS = 10
-
-/** Errors after which it is not known whether the transaction arrived: it stays open and is sent again. */
-const UNCERTAIN = new Set(['rpc-unreachable', 'rpc-timeout', 'bad-answer', 'wrong-chain'])
+/** A mined transaction without a receipt is believed to be undone after this many looks. */
+const UNMINED_LOOKS = 3
+/** A transaction that is refused so often in words that say nothing about it, and is in no pool, is given up. */
+const MAX_UNKNOWN_REFUSALS = 10
 
 interface Tracked {
   stored: StoredTransaction
+  /** What may be offered for a unit of gas, in wei; 0 is no limit. */
+  limit: bigint
   readonly outcome: PromiseWithResolvers<MinedTransaction>
   /** Since when it is the account's next one: only then can it be called late. */
   nextSinceMs: number | null
@@ -66,7 +81,20 @@ interface Tracked {
   replacements: number
   maxReplacements: number
   takenLooks: number
+  /** The head when its nonce was first seen used by another one. */
+  takenSince: bigint
+  unknownRefusals: number
   toldOfMax: boolean
+}
+
+/** A mined transaction that a reorganisation may bring back. */
+interface Mined {
+  readonly stored: StoredTransaction
+  block: bigint
+  /** Whether the chain has been followed to its block: what went before that, nobody would tell. */
+  isFollowed: boolean
+  /** How often no receipt was found since it became doubtful; null while it is not. */
+  missedLooks: number | null
 }
 
 /**
@@ -84,15 +112,12 @@ export class Transactions implements Service {
   readonly #log: Log
   readonly #open = new Map<number, Tracked>()
   /** Mined lately, oldest first. */
-  readonly #mined: StoredTransaction[] = []
-  /** The newest block with one of them, until the chain has been followed there: what went before that, nobody would tell. */
-  #unfollowed: bigint | null = null
+  #mined: Mined[] = []
+  readonly #nonces: AccountNonces
   readonly #watch: ReorganisationWatch | null
-  #mayBeUnmined = false
+  #head = 0n
   /** Ends what is being sent when the node stops: what is on disk is sent again at the next start. */
   #running: AbortSignal | null = null
-  /** Nonces below this one are used, whatever a lagging endpoint says. */
-  #usedBelow = 0
   #queue: Promise<unknown> = Promise.resolve()
 
   constructor(
@@ -112,6 +137,7 @@ export class Transactions implements Service {
     this.#options = { pollMs: DEFAULT_POLL_MS, ...options }
     this.#rpc = needs.rpc
     this.#signer = needs.signer
+    this.#nonces = new AccountNonces({ rpc: needs.rpc, account: needs.signer.address })
     this.#store = needs.store
     this.#gas = needs.gasPrices
     this.#clock = needs.clock
@@ -124,19 +150,25 @@ export class Transactions implements Service {
       if (stored.state === 'open') this.#track(stored, 0)
     }
     if (this.#open.size > 0) this.#log.info('open transactions taken up again', { count: this.#open.size })
-    this.#watch?.subscribe(({ head, reorganised }) => {
-      const isFollowed = this.#unfollowed !== null && this.#unfollowed <= head.number
-      if (isFollowed) this.#unfollowed = null
-      if (!reorganised && !isFollowed) return
-      this.#usedBelow = 0
-      this.#mayBeUnmined = true
+    this.#watch?.subscribe(({ head, keptTo = -1n, reorganised }) => {
+      this.#head = head.number
+      for (const mined of this.#mined) {
+        const isNewlyFollowed = !mined.isFollowed && mined.block <= head.number
+        if (isNewlyFollowed) mined.isFollowed = true
+        if (isNewlyFollowed || (reorganised && mined.block > keptTo)) mined.missedLooks ??= 0
+      }
     }, scope.signal)
     scope.spawn('receipts', async (signal) => {
       for (;;) {
-        if (this.#open.size > 0 || this.#mayBeUnmined) await this.#look(signal)
+        if (this.#open.size > 0 || this.#doubtful.length > 0) await this.#look(signal)
         await this.#clock.sleep(this.#options.pollMs, signal)
       }
     })
+  }
+
+  /** `-gasLimit`; 0: gas is estimated. */
+  get gasLimit(): bigint {
+    return this.#options.gasLimit
   }
 
   /** Open transactions, oldest nonce first. */
@@ -161,6 +193,14 @@ export class Transactions implements Service {
     return tracked ? this.#outcomeOf(tracked, signal) : null
   }
 
+  /** An open transaction of such a purpose may cost so much by now, in wei: it may have become its last chance. */
+  allow(has: (purpose: string) => boolean, maxCost: (purpose: string) => bigint): void {
+    for (const tracked of this.#open.values()) {
+      const { gas, purpose } = tracked.stored
+      if (has(purpose)) tracked.limit = larger(tracked.limit, maxCost(purpose) / gas)
+    }
+  }
+
   async #openOne(request: TransactionRequest, signal: AbortSignal): Promise<Tracked> {
     for (const tracked of this.#open.values()) {
       if (tracked.stored.purpose !== request.purpose) continue
@@ -169,47 +209,68 @@ export class Transactions implements Service {
     }
     signal.throwIfAborted()
     this.#gas.assertBelowMax()
-    const fees = await this.#offer(request, signal)
+    const market = await readFeeMarket(this.#rpc, {}, signal)
     let gas = request.gas ?? this.#options.gasLimit
     for (let retry = 0; ; retry++) {
-      const nonce = await this.#nextNonce(request.takeOver ? 'latest' : 'pending', signal)
-      if (request.confirm) await request.confirm(await this.#foreignBelow(nonce, signal), signal)
-      gas ||= await this.#estimate(request, signal)
-      const draft: StoredTransaction = {
-        account: this.#signer.address,
-        nonce,
-        purpose: request.purpose,
-        to: request.to,
-        data: request.data,
-        value: request.value ?? 0n,
-        gas,
-        attempts: [],
-        state: 'open',
+      const after = request.takeOver ? 'latest' : 'pending'
+      const nonce = await this.#nonces.next(after, (at) => this.#open.has(at), signal)
+      if (request.confirm) {
+        const foreign = await this.#nonces.foreignBelow(nonce, (at) => this.#open.has(at), signal)
+        await request.confirm(foreign, signal)
       }
-      const { stored, raw } = await this.#withAttempt(draft, fees)
-      await this.#store.saveTransaction(stored)
-      const tracked = this.#track(stored, this.#clock.now())
-      tracked.maxReplacements = request.maxReplacements ?? this.#options.maxReplacements
-      try {
-        await this.#broadcast(raw)
-        this.#log.info('transaction sent', { purpose: stored.purpose, nonce, hash: newestHash(stored) })
-        return tracked
-      } catch (error) {
-        if (isUncertain(error)) {
-          this.#log.warn('transaction may not have been sent, it is tried again', {
-            purpose: stored.purpose,
-            nonce,
+      gas ||= await this.#estimate(request, signal)
+      const sent = await this.#sendAt(nonce, { ...request, gas }, market, signal)
+      if (sent !== 'taken') return sent
+      if (retry >= MAX_NONCE_RETRIES) throw nonceTaken(this.#signer.address, nonce)
+    }
+  }
+
+  /** Writes a transaction down under this nonce and sends it; `taken` when another one has used the nonce. */
+  async #sendAt(
+    nonce: number,
+    request: TransactionRequest & { readonly gas: bigint },
+    market: FeeMarket,
+    signal: AbortSignal,
+  ): Promise<Tracked | 'taken'> {
+    const { data, gas, purpose, to, value = 0n } = request
+    const account = this.#signer.address
+    const draft = { account, nonce, purpose, to, data, value, gas, attempts: [], state: 'open' } as const
+    const limit = this.#limitOf(request)
+    const { stored, raw } = await this.#withAttempt(draft, this.#offer(request, market, limit), limit)
+    await this.#store.saveTransaction(stored)
+    const tracked = this.#track(stored, this.#clock.now())
+    tracked.maxReplacements = request.maxReplacements ?? this.#options.maxReplacements
+    const facts = { purpose, nonce, hash: newestHash(stored) }
+    try {
+      await this.#broadcast(raw)
+    } catch (error) {
+      switch (await this.#deliveryOf(stored, error, signal)) {
+        case 'sent':
+          break
+        case 'unknown':
+          this.#log.warn('it is not known yet whether a transaction arrived, it is looked for', {
+            ...facts,
             reason: messageOf(error),
           })
           tracked.broadcastAtMs = 0
           return tracked
-        }
-        await this.#close(tracked, 'abandoned')
-        const taken = error instanceof ChainError && error.code === 'nonce-too-low'
-        if (!taken || retry >= MAX_NONCE_RETRIES) throw error
-        this.#usedBelow = Math.max(this.#usedBelow, nonce + 1)
+        case 'taken':
+          await this.#close(tracked, 'abandoned')
+          this.#nonces.noteUsed(nonce)
+          return 'taken'
+        case 'rejected':
+          await this.#close(tracked, 'abandoned')
+          throw error
       }
     }
+    this.#log.info('transaction sent', facts)
+    return tracked
+  }
+
+  #deliveryOf(stored: StoredTransaction, error: unknown, signal: AbortSignal): Promise<Delivery> {
+    const used = (stop: AbortSignal) => this.#nonces.used(stop)
+    const needs = { rpc: this.#rpc, clock: this.#clock, pollMs: this.#options.pollMs, used }
+    return deliveryOf(stored, error, needs, signal)
   }
 
   /** Waits for the outcome, the signal, or the time that all attempts together may take. */
@@ -234,28 +295,16 @@ export class Transactions implements Service {
     }
   }
 
-  async #offer({ takeOver }: TransactionRequest, signal: AbortSignal): Promise<Fees> {
-    const market = await readFeeMarket(this.#rpc, signal)
-    const fees = offerFor(market, this.#gas.max)
-    return (takeOver && replacementFor(fees, market, this.#gas.max)) || fees
+  #offer({ maxCost, takeOver }: TransactionRequest, market: FeeMarket, limit: bigint): Fees {
+    const source = maxCost !== undefined ? 'earnings' : this.#gas.max === 0n ? 'default' : 'flag'
+    const fees = offerFor(market, limit, source)
+    return (takeOver && replacementFor(fees, market, limit)) || fees
   }
 
-  /** The lowest nonce that no transaction of ours or of the pool has: gaps are filled before anything is added. */
-  async #nextNonce(after: 'pending' | 'latest', signal: AbortSignal): Promise<number> {
-    const params = [this.#signer.address, after]
-    const taken = Number(await this.#rpc.quantity('eth_getTransactionCount', params, signal))
-    let nonce = Math.max(taken, this.#usedBelow)
-    while (this.#open.has(nonce)) nonce++
-    return nonce
-  }
-
-  /** How many transactions wait before this nonce that are none of ours. */
-  async #foreignBelow(nonce: number, signal: AbortSignal): Promise<number> {
-    const params = [this.#signer.address, 'latest']
-    const used = Number(await this.#rpc.quantity('eth_getTransactionCount', params, signal))
-    let foreign = 0
-    for (let at = Math.max(used, this.#usedBelow); at < nonce; at++) if (!this.#open.has(at)) foreign++
-    return foreign
+  #limitOf({ gas, maxCost }: { readonly gas: bigint; readonly maxCost?: bigint }): bigint {
+    if (maxCost === undefined) return this.#gas.ceiling
+    const affordable = larger(maxCost / gas, 1n)
+    return this.#gas.max === 0n ? affordable : smaller(affordable, this.#gas.max)
   }
 
   async #estimate(request: TransactionRequest, signal: AbortSignal): Promise<bigint> {
@@ -266,14 +315,19 @@ export class Transactions implements Service {
       value: toQuantity(request.value ?? 0n),
     }
     // Some endpoints reckon with the pool, where the one to be replaced is.
-    const params = request.takeOver ? [call, 'latest'] : [call]
-    const gas = await this.#rpc.quantity('eth_estimateGas', params, signal)
+    const at = request.takeOver ? 'latest' : request.at && toQuantity(await request.at())
+    const params = at ? [call, at] : [call]
+    const gas = checkedGas(await this.#rpc.quantity('eth_estimateGas', params, signal))
     return gas + (gas * (request.gasMarginPercent ?? GAS_MARGIN_PERCENT)) / 100n
   }
 
-  async #withAttempt(draft: StoredTransaction, fees: Fees): Promise<{ stored: StoredTransaction; raw: Hex }> {
+  async #withAttempt(
+    draft: StoredTransaction,
+    fees: Fees,
+    limit: bigint,
+  ): Promise<{ stored: StoredTransaction; raw: Hex }> {
     const { raw, hash } = await this.#sign(draft, fees)
-    const attempt = { hash, ...fees, sentAtMs: this.#clock.now() }
+    const attempt = { hash, ...fees, sentAtMs: this.#clock.now(), limit }
     return { stored: { ...draft, attempts: [...draft.attempts, attempt] }, raw }
   }
 
@@ -305,12 +359,15 @@ export class Transactions implements Service {
     outcome.promise.catch(() => {})
     const tracked: Tracked = {
       stored,
+      limit: stored.attempts.at(-1)!.limit ?? this.#gas.ceiling,
       outcome,
       nextSinceMs: null,
       broadcastAtMs,
       replacements: stored.attempts.length - 1,
       maxReplacements: this.#options.maxReplacements,
       takenLooks: 0,
+      takenSince: 0n,
+      unknownRefusals: 0,
       toldOfMax: false,
     }
     this.#open.set(stored.nonce, tracked)
@@ -320,14 +377,14 @@ export class Transactions implements Service {
   /** One look at all open transactions. What fails is tried again at the next look. */
   async #look(signal: AbortSignal): Promise<void> {
     try {
-      if (this.#mayBeUnmined) await this.#inTurn(() => this.#reopenUnmined(signal))
-      const params = [this.#signer.address, 'latest']
-      const used = Number(await this.#rpc.quantity('eth_getTransactionCount', params, signal))
+      const used = await this.#nonces.used(signal)
+      if (this.#doubtful.length > 0) await this.#inTurn(() => this.#reopenUnmined(used, signal))
       const byNonce = [...this.#open.values()].sort((a, b) => a.stored.nonce - b.stored.nonce)
       for (const tracked of byNonce) {
         // In turn with sending, so that an attempt is never added to a transaction that is being closed.
         await this.#inTurn(() => this.#lookAt(tracked, used, signal))
       }
+      await this.#inTurn(() => this.#fillGap(used, signal))
     } catch (error) {
       if (isAbort(error)) throw error
       signal.throwIfAborted()
@@ -367,10 +424,9 @@ export class Transactions implements Service {
 
   async #finish(tracked: Tracked, receipt: RawReceipt): Promise<void> {
     await this.#close(tracked, receipt.status ? 'mined' : 'reverted')
-    this.#usedBelow = Math.max(this.#usedBelow, tracked.stored.nonce + 1)
-    this.#mined.push(tracked.stored)
-    const { blockNumber } = receipt
-    if (this.#unfollowed === null || this.#unfollowed < blockNumber) this.#unfollowed = blockNumber
+    this.#nonces.noteUsed(tracked.stored.nonce)
+    const { blockNumber: block } = receipt
+    this.#mined.push({ stored: tracked.stored, block, isFollowed: block <= this.#head, missedLooks: null })
     if (this.#mined.length > MAX_REMEMBERED_MINED) this.#mined.shift()
     const mined: MinedTransaction = {
       hash: receipt.transactionHash,
@@ -385,27 +441,39 @@ export class Transactions implements Service {
     tracked.outcome.resolve(mined)
   }
 
+  get #doubtful(): Mined[] {
+    return this.#mined.filter(({ missedLooks }) => missedLooks !== null)
+  }
+
   /** After a reorganisation: what is not mined any more is open again under its nonce. */
-  async #reopenUnmined(signal: AbortSignal): Promise<void> {
-    for (const stored of [...this.#mined]) {
-      if (await this.#receiptOf(stored, signal)) continue
-      if (!this.#open.has(stored.nonce)) {
-        const reopened: StoredTransaction = { ...stored, state: 'open' }
-        await this.#store.saveTransaction(reopened)
-        this.#track(reopened, 0)
-        this.#log.warn('a mined transaction is open again: the chain was reorganised', {
-          purpose: stored.purpose,
-          nonce: stored.nonce,
-        })
+  async #reopenUnmined(used: number, signal: AbortSignal): Promise<void> {
+    for (const mined of this.#doubtful) {
+      const { stored } = mined
+      const receipt = await this.#receiptOf(stored, signal)
+      if (receipt) {
+        mined.block = receipt.blockNumber
+        mined.missedLooks = null
+        continue
       }
-      this.#mined.splice(this.#mined.indexOf(stored), 1)
+      // An endpoint that lags knows no receipt, but counts the nonce as unused too: it is asked some times.
+      if (used > stored.nonce || ++mined.missedLooks! < UNMINED_LOOKS) continue
+      this.#mined = this.#mined.filter((other) => other !== mined)
+      this.#nonces.noteUnused(stored.nonce)
+      if (this.#open.has(stored.nonce)) continue
+      const reopened: StoredTransaction = { ...stored, state: 'open' }
+      await this.#store.saveTransaction(reopened)
+      this.#track(reopened, 0)
+      this.#log.warn('a mined transaction is open again: the chain was reorganised', {
+        purpose: stored.purpose,
+        nonce: stored.nonce,
+      })
     }
-    this.#mayBeUnmined = false
   }
 
   async #noteTaken(tracked: Tracked): Promise<void> {
-    tracked.takenLooks++
+    if (tracked.takenLooks++ === 0) tracked.takenSince = this.#head
     if (tracked.takenLooks < NONCE_TAKEN_LOOKS) return
+    if (this.#watch && !isConfirmed(tracked.takenSince, this.#head)) return
     const { nonce, purpose } = tracked.stored
     await this.#close(tracked, 'abandoned')
     this.#log.error('a nonce was used by another process: one account must have one node that sends', {
@@ -413,19 +481,34 @@ export class Transactions implements Service {
       nonce,
       purpose,
     })
-    tracked.outcome.reject(
-      new ChainError('nonce-taken', `another transaction of ${this.#signer.address} used nonce ${nonce}`),
-    )
+    tracked.outcome.reject(nonceTaken(this.#signer.address, nonce, newestHash(tracked.stored)))
+  }
+
+  /** Uses up nonces that no transaction has: those behind them would wait for ever. */
+  async #fillGap(used: number, signal: AbortSignal): Promise<void> {
+    if (this.#open.size === 0) return
+    const account = this.#signer.address
+    for (const nonce of await this.#nonces.gap(used, Math.min(...this.#open.keys()), signal)) {
+      const request = { purpose: `fill nonce ${nonce}`, to: account, data: '0x' } as const
+      const market = await readFeeMarket(this.#rpc, {}, signal)
+      const gas = await this.#estimate(request, signal)
+      this.#log.warn('a nonce that no transaction has is used up, so that those after it can be mined', {
+        nonce,
+      })
+      await this.#sendAt(nonce, { ...request, gas }, market, signal)
+    }
   }
 
   async #replace(tracked: Tracked, signal: AbortSignal): Promise<void> {
     const previous = tracked.stored.attempts.at(-1)!
-    const fees = replacementFor(previous, await readFeeMarket(this.#rpc, signal), this.#gas.max)
+    const limit =
+      this.#gas.max === 0n ? tracked.limit : smaller(tracked.limit || this.#gas.max, this.#gas.max)
+    const fees = replacementFor(previous, await readFeeMarket(this.#rpc, { isLate: true }, signal), limit)
     if (fees === null) {
       if (!tracked.toldOfMax) {
         this.#log.warn('a late transaction is not replaced: the maximum gas price does not allow it', {
           hash: previous.hash,
-          max: this.#gas.max,
+          max: limit,
         })
       }
       tracked.toldOfMax = true
@@ -433,7 +516,7 @@ export class Transactions implements Service {
         await this.#sendAgainIfLost(tracked, signal)
       return
     }
-    const { stored, raw } = await this.#withAttempt(tracked.stored, fees)
+    const { stored, raw } = await this.#withAttempt(tracked.stored, fees, tracked.limit)
     await this.#store.saveTransaction(stored)
     tracked.stored = stored
     tracked.replacements++
@@ -443,28 +526,36 @@ export class Transactions implements Service {
       hash: newestHash(stored),
       ...fees,
     })
-    await this.#broadcast(raw).catch((error) => this.#noteUnsent(tracked, error))
+    await this.#broadcast(raw).catch((error) => this.#noteUnsent(tracked, error, signal))
   }
 
   async #sendAgainIfLost(tracked: Tracked, signal: AbortSignal): Promise<void> {
     tracked.broadcastAtMs = this.#clock.now()
+    if (await isKnown(tracked.stored, this.#rpc, signal)) return
     const newest = tracked.stored.attempts.at(-1)!
-    const known = await this.#rpc.request('eth_getTransactionByHash', [newest.hash], signal)
-    if (known !== null) return
     this.#log.warn('transaction sent again: the pool does not know it', { hash: newest.hash })
     const { raw } = await this.#sign(tracked.stored, newest)
-    await this.#broadcast(raw).catch((error) => this.#noteUnsent(tracked, error))
+    await this.#broadcast(raw).catch((error) => this.#noteUnsent(tracked, error, signal))
   }
 
-  #noteUnsent(tracked: Tracked, error: unknown): void {
+  /** What was sent again, or replaced, got an error for an answer. */
+  async #noteUnsent(tracked: Tracked, error: unknown, signal: AbortSignal): Promise<void> {
     // A nonce too low means that an earlier attempt was mined: the next look finds its receipt.
     if (error instanceof ChainError && error.code === 'nonce-too-low') return
-    if (isUncertain(error)) tracked.broadcastAtMs = 0
-    this.#log.warn('transaction could not be sent', {
+    const delivery = await this.#deliveryOf(tracked.stored, error, signal)
+    if (delivery === 'sent') return
+    const facts = {
       purpose: tracked.stored.purpose,
       hash: newestHash(tracked.stored),
       reason: messageOf(error),
-    })
+    }
+    this.#log.warn('it is not known whether a transaction arrived that was sent again', facts)
+    if (delivery === 'unknown') tracked.broadcastAtMs = 0
+    if (!(error instanceof ChainError) || error.code !== 'rpc-refused') return
+    if (++tracked.unknownRefusals < MAX_UNKNOWN_REFUSALS) return
+    await this.#close(tracked, 'abandoned')
+    this.#log.error('a transaction is given up: it is refused each time, and no pool has it', facts)
+    tracked.outcome.reject(error)
   }
 
   async #close(tracked: Tracked, state: 'mined' | 'reverted' | 'abandoned'): Promise<void> {
@@ -481,8 +572,16 @@ export class Transactions implements Service {
   }
 }
 
-function isUncertain(error: unknown): boolean {
-  return isAbort(error) || (error instanceof ChainError && UNCERTAIN.has(error.code))
+/** The gas of an estimate. Throws ChainError `bad-answer` for more than any of the protocol's calls takes. */
+export function checkedGas(gas: bigint): bigint {
+  if (gas <= MAX_GAS) return gas
+  throw new ChainError('bad-answer', `the RPC estimates ${gas} gas, more than the ${MAX_GAS} of any call`)
+}
+
+function nonceTaken(account: string, nonce: number, hash?: Hex): ChainError {
+  return new ChainError('nonce-taken', `another transaction of ${account} used nonce ${nonce}`, {
+    details: hash ? { hash } : {},
+  })
 }
 
 function newestHash(stored: StoredTransaction): Hex {

@@ -10,6 +10,7 @@ const ATTEMPTS = z.array(
     maxFeePerGas: z.string(),
     maxPriorityFeePerGas: z.string(),
     sentAtMs: z.number(),
+    limit: z.string().optional(),
   }),
 )
 
@@ -28,6 +29,7 @@ export function rowOfTransaction(transaction: StoredTransaction): TransactionRow
         ...attempt,
         maxFeePerGas: attempt.maxFeePerGas.toString(),
         maxPriorityFeePerGas: attempt.maxPriorityFeePerGas.toString(),
+        limit: attempt.limit?.toString(),
       })),
     ),
     state: transaction.state,
@@ -49,6 +51,7 @@ export function transactionOfRow(row: TransactionRow): StoredTransaction {
       maxFeePerGas: BigInt(attempt.maxFeePerGas),
       maxPriorityFeePerGas: BigInt(attempt.maxPriorityFeePerGas),
       sentAtMs: attempt.sentAtMs,
+      ...(attempt.limit === undefined ? {} : { limit: BigInt(attempt.limit) }),
     })),
     state: row.state as StoredTransaction['state'],
   }
