@@ -169,7 +169,8 @@ export class Rpc {
         if (!(error instanceof ChainError) || !isAlone()) throw error
         if (error.code === 'rpc-limited' && this.#clock.now() - sinceMs < PATIENCE_MS) continue
         // What is wrong with a range of logs, its own window finds out.
-        const isFinal = !isPassing(error) || method === 'eth_getLogs' || isUnknownMethod(error)
+        const isOfRange = method === 'eth_getLogs' && error.code === 'rpc-refused'
+        const isFinal = !isPassing(error) || isOfRange || isUnknownMethod(error)
         if (isFinal || round >= MAX_ROUNDS) throw error
         await this.#clock.sleep(FIRST_ROUND_PAUSE_MS * 2 ** (round - 1), signal)
         round++
