@@ -113,6 +113,10 @@ export class ChainLine implements RedemptionChain {
     return this.#ask(() => this.#chain.redemptionIn(txHash, ticket, this.#account))
   }
 
+  hasExpired(creationRound: bigint): Promise<boolean> {
+    return this.#ask(() => this.#chain.hasExpired(creationRound))
+  }
+
   announcedRedemptions(recipient: Address, from: bigint): Promise<ChainUpdate['events']> {
     return this.#ask(() => this.#chain.announcedRedemptions(recipient, from))
   }

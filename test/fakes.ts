@@ -1,5 +1,6 @@
 import type { ChainHead, ChainUpdate, OrchestratorState, RoundState } from '../src/domain/chain.ts'
 import type { SenderInfo } from '../src/domain/float.ts'
+import { isRoundOver } from '../src/domain/redemption.ts'
 import { ticketHash, type WinningTicket } from '../src/domain/ticket.ts'
 import { formatHex, type Hex } from '../src/lib/bytes.ts'
 import { type Address, keccak256 } from '../src/lib/crypto.ts'
@@ -159,6 +160,11 @@ export class FakeChain {
       return { txHash, paid, block, fee: found.id === `${account}${hash}` ? fee : null, isLone: false }
     }
     return null
+  }
+
+  async hasExpired(creationRound: bigint): Promise<boolean> {
+    this.#assertUp()
+    return isRoundOver(creationRound, this.#round().current)
   }
 
   async announcedRedemptions(_recipient: Address, from: bigint): Promise<ChainUpdate['events']> {

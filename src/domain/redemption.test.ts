@@ -2,13 +2,17 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
   byUrgency,
+  costLimit,
   decideRedemption,
   expiryBlock,
   isExpired,
   isLastChance,
+  isOver,
+  isSurelyLastChance,
   meaningOfRevert,
   paramsAreLive,
   type RedemptionFacts,
+  roundClockAt,
 } from './redemption.ts'
 
 const clock = { currentRound: 100n, startL1Block: 50_000n, roundLength: 6_000n, l1Block: 51_000n }
@@ -26,6 +30,46 @@ test('the last chance is the last hundred blocks, or the last third of a short r
   assert.equal(isLastChance(99n, at(55_900n)), true)
   assert.equal(isLastChance(99n, at(50_019n, 30n)), false)
   assert.equal(isLastChance(99n, at(50_020n, 30n)), true)
+})
+
+test('the last chance by a confirmed clock begins as many blocks earlier as that is behind', () => {
+  assert.equal(isSurelyLastChance(99n, null), false)
+  assert.equal(isSurelyLastChance(99n, { ...clock, l1Block: 55_887n }), false)
+  assert.equal(isSurelyLastChance(99n, { ...clock, l1Block: 55_888n }), true)
+})
+
+test('a ticket is over some blocks after it expired, by a confirmed clock only', () => {
+  const at = (l1Block: bigint) => ({ ...clock, currentRound: 101n, startL1Block: 56_000n, l1Block })
+  assert.equal(isOver(99n, null), false)
+  assert.deepEqual(
+    [56_000n, 56_002n, 56_003n].map((block) => isOver(99n, at(block))),
+    [false, false, true],
+  )
+  assert.equal(isOver(100n, at(56_003n)), false)
+})
+
+test('rounds are reckoned from any block to any other, forward and back', () => {
+  const known = { current: 100n, startL1Block: 50_000n, length: 6_000n }
+  const cases: [bigint, bigint, bigint][] = [
+    [50_000n, 100n, 50_000n],
+    [55_999n, 100n, 50_000n],
+    [56_000n, 101n, 56_000n],
+    [49_999n, 99n, 44_000n],
+    [44_000n, 99n, 44_000n],
+    [43_999n, 98n, 38_000n],
+  ]
+  for (const [l1Block, currentRound, startL1Block] of cases) {
+    assert.deepEqual(roundClockAt(known, l1Block), {
+      ...{ currentRound, startL1Block, l1Block },
+      roundLength: 6_000n,
+    })
+  }
+  assert.equal(roundClockAt({ ...known, length: 0n }, 60_000n).currentRound, 100n)
+})
+
+test('gas may cost half of what a ticket pays, and all of it at the last chance', () => {
+  assert.equal(costLimit({ pays: 101n, lastChance: false }), 50n)
+  assert.equal(costLimit({ pays: 101n, lastChance: true }), 101n)
 })
 
 test('a ticket waits for its params to expire unless it would expire before', () => {
@@ -52,6 +96,9 @@ const decisions: [string, Partial<RedemptionFacts>, ReturnType<typeof decideRede
   ['pays less at the last chance', { pays: 99n, lastChance: true }, 'redeem'],
   ['pays less than its gas at the last chance', { pays: 1n, lastChance: true }, 'underfunded'],
   ['pays nothing at the last chance', { pays: 0n, cost: 0n, lastChance: true }, 'underfunded'],
+  ['costs half of what it pays', { cost: 50n }, 'redeem'],
+  ['costs more than half of what it pays', { cost: 51n }, 'not-worth-gas'],
+  ['costs nearly all it pays at the last chance', { cost: 99n, lastChance: true }, 'redeem'],
   ['costs all it pays', { cost: 100n }, 'not-worth-gas'],
   ['costs all it pays at the last chance', { cost: 100n, lastChance: true }, 'not-worth-gas'],
   ['others on their way, funds cover all', { inFlight: 50n, funds: 150n }, 'redeem'],

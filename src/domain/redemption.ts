@@ -52,7 +52,12 @@ export function expiryBlock(creationRound: bigint, clock: RoundClock): bigint {
 
 /** Whether the chain refuses a ticket of this round for its age, now and for ever (payments.md §13). */
 export function isExpired(creationRound: bigint, clock: RoundClock): boolean {
-  return creationRound + TICKET_VALIDITY_ROUNDS <= clock.currentRound
+  return isRoundOver(creationRound, clock.currentRound)
+}
+
+/** Whether tickets of a round have expired in another one. */
+export function isRoundOver(creationRound: bigint, currentRound: bigint): boolean {
+  return creationRound + TICKET_VALIDITY_ROUNDS <= currentRound
 }
 
 /**

@@ -283,6 +283,7 @@ export class RedeemerOutbox implements Service {
 
   /** Its time is over: unless a redemption is found that was not seen when it was announced, that is its end. */
   async #giveUp(entry: Entry): Promise<void> {
+    if (!(await this.#needs.chain.hasExpired(entry.ticket.expirationParams.creationRound))) return
     await this.#proofs.search(entry.ticket.recipient)
     if (!this.#proofs.isAnnounced(entry.id)) await this.#refuse(entry)
   }

@@ -472,6 +472,34 @@ for (const [what, lie] of [
   })
 }
 
+test('an endpoint that puts the L1 block ahead for long ends no ticket that another one calls valid', async (t) => {
+  const w = await world(t)
+  const ticket = await w.won({ lifetime: 30 })
+  w.chain.simulate = async () => ({ kind: 'reverts', reason: 'execution reverted: ticket is expired' })
+  w.chain.l1Ahead = 5n * ROUND
+  await w.node.redeemer.queue(ticket)
+  await w.mine(40, 10_000)
+  assert.equal((await w.stateOf(ticket)).kind, 'open')
+  w.chain.l1Ahead = 0n
+  await w.mine(80, 10_000)
+  assert.equal(w.happened.at(-1), 'refused expired')
+})
+
+test('a redemption that one endpoint alone vouches for, the others being down, has to be twice as deep', async (t) => {
+  const w = await world(t)
+  const ticket = await w.won()
+  const read = w.chain.redemptionIn.bind(w.chain)
+  w.chain.redemptionIn = async (txHash, of) => {
+    const found = await read(txHash, of)
+    return found && { ...found, isLone: true }
+  }
+  await w.node.redeemer.queue(ticket)
+  await w.mine(2 * CONFIRMED - 6, 10_000)
+  assert.equal((await w.stateOf(ticket)).kind, 'submitted')
+  await w.mine(20, 10_000)
+  assert.equal((await w.stateOf(ticket)).kind, 'redeemed')
+})
+
 test('a ticket that another account redeemed while nobody listened is found by searching', async (t) => {
   const w = await world(t)
   const ticket = await w.won({ lifetime: 3 })

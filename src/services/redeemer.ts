@@ -152,6 +152,7 @@ export class Redeemer implements Service {
   readonly #claims = new SenderClaims()
   readonly #proofs: RedemptionProofs
   readonly #alarm = new Alarm()
+  #reorganisations = 0
   #recheckAtMs = 0
   #chainFailed = false
   /** Ended since the reading of the disk began, which may show them as they were before. */
@@ -227,6 +228,7 @@ export class Redeemer implements Service {
     const { head, keptTo = -1n, reorganised } = update
     if (this.#agenda.wake(this.#proofs.follow(update))) this.#alarm.ring()
     if (reorganised) {
+      this.#reorganisations++
       for (const entry of this.#recent.values()) {
         if (entry.state.kind === 'redeemed' && entry.state.block > keptTo) entry.doubtedAt = head.number
       }
@@ -318,8 +320,14 @@ export class Redeemer implements Service {
   async #attempt(entry: Entry, signal: AbortSignal): Promise<void> {
     const { chain, gas, rounds } = this.#needs
     const creationRound = creationRoundOf(entry)
+    const reorganisations = this.#reorganisations
     const proof = await this.#proofOf(entry)
-    if (proof.kind === 'redeemed') return this.#finish(entry, proof.redemption)
+    if (proof.kind === 'redeemed') {
+      await this.#finish(entry, proof.redemption)
+      // Whether one that came meanwhile undid it has not been looked at.
+      if (this.#reorganisations !== reorganisations) entry.doubtedAt = this.#head
+      return
+    }
     if (proof.kind === 'unconfirmed') return this.#delay(entry)
     // By a clock that is not confirmed it is still tried: the contract knows better.
     const { confirmedClock } = rounds
@@ -383,7 +391,7 @@ export class Redeemer implements Service {
         return this.#change(entry, { kind: 'sent', txHash: result.txHash })
       case 'mined':
         if (result.success) {
-          // Redeemed it is once that is confirmed.
+          // It counts as redeemed once its block is confirmed.
           this.#delay(entry)
           return this.#change(entry, { kind: 'sent', txHash: result.txHash })
         }
@@ -407,6 +415,7 @@ export class Redeemer implements Service {
   /** The ticket has expired: it is given up once that is so for some blocks, and no redemption is found. */
   async #giveUp(entry: Entry): Promise<void> {
     if (!isOver(creationRoundOf(entry), this.#needs.rounds.confirmedClock)) return this.#delay(entry)
+    if (!(await this.#needs.chain.hasExpired(creationRoundOf(entry)))) return this.#delay(entry)
     if (await this.#isFound(entry)) return this.#delay(entry)
     await this.#refuse(entry, refusalAtExpiry(entry.state))
   }
@@ -417,7 +426,7 @@ export class Redeemer implements Service {
     return this.#proofs.isAnnounced(id)
   }
 
-  /** Draws the consequence of a simulated redemption that fails. Nobody's word ends a ticket: it expires, or it is faulty. */
+  /** Draws the consequence of a simulated redemption that fails. No answer ends a ticket: it expires, or it is faulty. */
   async #explain(entry: Entry, reason: string): Promise<void> {
     const meaning = meaningOfRevert(reason)
     this.#needs.log.debug('redeeming a ticket would fail now', { ...this.#describe(entry), reason })
@@ -485,25 +494,31 @@ export class Redeemer implements Service {
 
   /** Looks whether what was redeemed before a reorganisation still is. */
   async #recheck(): Promise<void> {
-    const { chain, clock, log } = this.#needs
+    const { clock, log } = this.#needs
     if (clock.now() < this.#recheckAtMs) return
     try {
-      for (const entry of this.#toRecheck()) {
-        const { doubtedAt } = entry
-        const proof = await this.#proofOf(entry)
-        if (proof.kind === 'redeemed') await this.#change(entry, proof)
-        else if (proof.kind === 'unconfirmed' || (await chain.isTicketUsed(entry.hash))) {
-          if (proof.kind === 'none') await this.#isFound(entry)
-          // Perhaps in another block by now: it is judged when that is confirmed.
-          if (entry.doubtedAt === doubtedAt) entry.doubtedAt = this.#head
-          continue
-        } else await this.#reopenUndone(entry)
-        if (entry.doubtedAt === doubtedAt) entry.doubtedAt = null
+      // All of a transaction at the same time, since they share its receipt.
+      const byTransaction = Map.groupBy(this.#toRecheck(), ({ state }) => 'txHash' in state && state.txHash)
+      for (const entries of byTransaction.values()) {
+        await Promise.all(entries.map((entry) => this.#recheckOne(entry)))
       }
     } catch (error) {
       this.#recheckAtMs = clock.now() + RECHECK_MS
       log.warn('redemptions cannot be checked after a reorganisation', { error: messageOf(error) })
     }
+  }
+
+  async #recheckOne(entry: Entry): Promise<void> {
+    const { doubtedAt } = entry
+    const proof = await this.#proofOf(entry)
+    let isSettled = true
+    if (proof.kind === 'redeemed') await this.#change(entry, proof)
+    else if (proof.kind === 'unconfirmed' || (await this.#needs.chain.isTicketUsed(entry.hash))) {
+      if (proof.kind === 'none') await this.#isFound(entry)
+      // Perhaps in another block by now: it is judged when that is confirmed.
+      isSettled = false
+    } else await this.#reopenUndone(entry)
+    if (entry.doubtedAt === doubtedAt) entry.doubtedAt = isSettled ? null : this.#head
   }
 
   async #reopenUndone(entry: Entry): Promise<void> {

@@ -11,8 +11,8 @@ import type { ChainWatch } from './rounds.ts'
 const SEARCHED_BLOCKS = 200_000n
 /** The whole of that is searched at most this often: an endpoint may have kept something back. */
 const SEARCH_EVERY_MS = 10 * 60_000
-/** A redemption that only one of several endpoints could be asked about has to be this deep. */
-const LONE_WITNESS_BLOCKS = 10n * CONFIRMATIONS
+/** A redemption that only one of several endpoints could be asked about, the others being down, has to be this deep. */
+const LONE_WITNESS_BLOCKS = 2n * CONFIRMATIONS
 
 /** A redemption in the receipt of its transaction. */
 export interface FoundRedemption {
@@ -33,6 +33,8 @@ export interface RedemptionReads {
    * null when they say that there is none. Throws while they differ, or none answers.
    */
   redemptionIn(txHash: Hex, ticket: WinningTicket): Promise<FoundRedemption | null>
+  /** Whether tickets of a round have expired, as two endpoints say where there are several. Throws when none answers. */
+  hasExpired(creationRound: bigint): Promise<boolean>
   /** What was announced of redemptions that pay this recipient from a block on, in the order of the chain. */
   announcedRedemptions(recipient: Address, from: bigint): Promise<ChainUpdate['events']>
 }
@@ -40,21 +42,23 @@ export interface RedemptionReads {
 /** What is known of a ticket's redemption. */
 export type Proof =
   | { readonly kind: 'redeemed'; readonly redemption: Redeemed }
-  /** There is a sign of it, in a block that is not confirmed yet. */
+  /** An event or a receipt says so, in a block that is not confirmed yet. */
   | { readonly kind: 'unconfirmed' }
   | { readonly kind: 'none' }
 
 /**
- * Whether a ticket has been redeemed, by the one proof of it: the contract's event, in a block that is confirmed, looked
- * up once more when it is. What an endpoint says of a used ticket, or of a receipt, is only a reason to look.
+ * Decides whether a ticket has been redeemed. The only proof is the contract's event in a confirmed block, read again once
+ * the block is confirmed. That an endpoint calls a ticket used, or shows a receipt, is only a reason to look.
  */
 export class RedemptionProofs {
   readonly #log = new RedemptionLog()
   readonly #chain: RedemptionReads
   readonly #watch: ChainWatch
   readonly #clock: Clock
+  #searching: Promise<void> | null = null
   #searched: { readonly to: bigint; readonly allAtMs: number } | null = null
 
+  /** All tickets pay one recipient: that of the node. */
   constructor(needs: { chain: RedemptionReads; watch: ChainWatch; clock: Clock }) {
     this.#chain = needs.chain
     this.#watch = needs.watch
@@ -90,7 +94,14 @@ export class RedemptionProofs {
   }
 
   /** Looks for redemptions that were not seen when they were announced. Throws what the chain throws. */
-  async search(recipient: Address): Promise<void> {
+  search(recipient: Address): Promise<void> {
+    this.#searching ??= this.#search(recipient).finally(() => {
+      this.#searching = null
+    })
+    return this.#searching
+  }
+
+  async #search(recipient: Address): Promise<void> {
     const now = this.#clock.now()
     const head = this.#head
     const last = this.#searched

@@ -68,7 +68,7 @@ export class Rounds implements Service, RoundsView {
   #head = 0n
   /** Rounds were first read at this block as they are reckoned with now; null once that has been confirmed. */
   #reckonedSince: bigint | null = 0n
-  /** A state that nothing explains, and the block at which it was first read. */
+  /** A state that no event explains, and the block at which it was first read. */
   #doubtful: { readonly key: string; readonly since: bigint } | null = null
   /** The newest round that an event announced. */
   #announced = -1n
@@ -223,7 +223,7 @@ export class Rounds implements Service, RoundsView {
     const [state, poolSize] = await Promise.all([this.#chain.roundState(), this.#chain.poolSize()])
     const before = this.#state
     if (before && !this.#isBelieved(before, state)) {
-      this.#log.debug('the chain tells of another round than before, which nothing explains', {
+      this.#log.debug('unexplained round read from the chain, not believed yet', {
         read: state.lastInitialized,
         current: state.current,
         known: before.lastInitialized,

@@ -3,10 +3,11 @@ import { after, before, test } from 'node:test'
 import { devnetKey } from '../../../devnet/artifacts.ts'
 import { freePort } from '../../../devnet/tcp-link.ts'
 import { type ChainFixture, startChain } from '../../../test/chain-fixture.ts'
-import { WoundClock } from '../../lib/clock.ts'
+import { HABITS, startHabits } from '../../../test/rpc-habits.ts'
+import { systemClock, WoundClock } from '../../lib/clock.ts'
 import { parseAddress, ZERO_ADDRESS } from '../../lib/crypto.ts'
 import { silentLog } from '../../lib/log.ts'
-import { connectChain, resolveContracts } from './client.ts'
+import { ChainClient, connectChain, resolveContracts } from './client.ts'
 import { Rpc } from './rpc.ts'
 
 const ETHER = 10n ** 18n
@@ -130,4 +131,30 @@ test('first contact takes over the chain id of the endpoint and finds the contra
   const contact = await connectChain(needs, chain.protocol.addresses.controller, new AbortController().signal)
   assert.equal(contact.chainId, 54321)
   assert.equal(contact.addresses.ticketBroker, chain.protocol.addresses.ticketBroker)
+})
+
+test('nothing is read of a block before the one that was followed, though every second answer is of a replica that lags', async () => {
+  await using shim = await startHabits(chain.anvil.url, [HABITS.laggingReplicas])
+  const rpc = new Rpc(
+    { urls: [shim.url], chainId: chain.anvil.chainId },
+    { clock: systemClock, log: silentLog },
+  )
+  let followed: bigint | null = null
+  const client = new ChainClient({ rpc, addresses: chain.client.addresses, followed: () => followed })
+  const sender = await chain.protocol.fundSender(devnetKey('lag'), ETHER, 0n)
+  const deposits = async () => {
+    const seen: bigint[] = []
+    for (let i = 0; i < 4; i++) seen.push((await client.senderInfo(sender)).deposit)
+    return [...new Set(seen)]
+  }
+  assert.equal((await deposits()).length, 2)
+  followed = await chain.client.blockNumber()
+  assert.deepEqual(await deposits(), [ETHER])
+  for (let i = 0; i < 4; i++) assert.ok((await client.blockNumber()) >= followed)
+  await chain.protocol.fundSender(devnetKey('lag'), ETHER, 0n)
+  client.noteOwn(followed + 1n)
+  assert.deepEqual(await deposits(), [2n * ETHER])
+  // A receipt from far beyond what was followed is not taken at its word.
+  client.noteOwn(followed + 1_000n)
+  assert.deepEqual(await deposits(), [2n * ETHER])
 })

@@ -141,7 +141,9 @@ export class ChainClient {
 
   /** Tells of a block with a transaction of this node: what is read from now on is of this block at least. */
   noteOwn(block: bigint): void {
-    this.#own = larger(this.#own, block)
+    const followed = this.#followed()
+    // A receipt from far beyond what was followed is not taken at its word: nothing would be answered any more.
+    if (followed !== null && block <= followed + CONFIRMATIONS) this.#own = larger(this.#own, block)
   }
 
   /** The protocol's time, all of it at one block. */
@@ -297,7 +299,7 @@ export class ChainClient {
   /** The newest block that is known to be there: a replica that has not got to it refuses, rather than to answer for before. */
   get #seen(): bigint | null {
     const followed = this.#followed()
-    // A receipt far beyond what was followed is not taken at its word.
+    // The chain may have been set back since.
     return followed !== null && this.#own <= followed + CONFIRMATIONS ? larger(followed, this.#own) : followed
   }
 

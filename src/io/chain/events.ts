@@ -167,7 +167,7 @@ export class ChainWatcher implements Service {
       if (isAbort(error)) throw error
       signal.throwIfAborted()
       if (isLag(error) && this.#refusals++ < TOLERATED_REFUSALS && this.#head !== null) {
-        this.#log.debug('the endpoint is not as far as the block it told of', { reason: messageOf(error) })
+        this.#log.debug('endpoint lags behind the block it reported', { reason: messageOf(error) })
         return failures
       }
       this.#noteDown(messageOf(error))

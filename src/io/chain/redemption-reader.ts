@@ -1,5 +1,6 @@
-import { type Log, pad, parseEventLogs, toEventSelector } from 'viem'
+import { encodeFunctionData, type Log, pad, parseEventLogs, toEventSelector } from 'viem'
 import type { ChainUpdate } from '../../domain/chain.ts'
+import { isRoundOver } from '../../domain/redemption.ts'
 import type { WinningTicket } from '../../domain/ticket.ts'
 import type { Hex } from '../../lib/bytes.ts'
 import type { Address } from '../../lib/crypto.ts'
@@ -39,6 +40,15 @@ export class RedemptionReader implements RedemptionReads {
       throw new ChainError('endpoints-differ', `two RPC endpoints differ about transaction ${txHash}`)
     }
     return first ?? null
+  }
+
+  async hasExpired(creationRound: bigint): Promise<boolean> {
+    const to = this.#client.addresses.roundsManager
+    const data = encodeFunctionData({ abi: abis.RoundsManager, functionName: 'currentRound' })
+    const { answers, isLone } = await this.#client.rpc.askTwo('eth_call', [{ to, data }, 'latest'])
+    // One endpoint alone, the others being out of reach, has to be a round further.
+    const first = creationRound + (isLone ? 1n : 0n)
+    return answers.every((answer) => isRoundOver(first, wordOf(answer)))
   }
 
   async announcedRedemptions(recipient: Address, from: bigint): Promise<ChainUpdate['events']> {
@@ -99,6 +109,12 @@ export class RedemptionReader implements RedemptionReads {
       isLone,
     }
   }
+}
+
+/** A number that a contract answered. */
+function wordOf(answer: unknown): bigint {
+  if (typeof answer === 'string' && /^0x[0-9a-f]{64}$/i.test(answer)) return BigInt(answer)
+  throw new ChainError('bad-answer', 'the RPC answered currentRound() with something else')
 }
 
 interface Receipts {

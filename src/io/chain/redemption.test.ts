@@ -220,12 +220,20 @@ test('of several endpoints two must know of a redemption; while they differ it i
   const client = new ChainClient({ rpc, addresses: chain.client.addresses })
   const reader = new RedemptionReader({ client, account: null })
   assert.equal((await reader.redemptionIn(txHash, dear))?.isLone, false)
+  const { current: now } = await chain.client.roundState()
+  assert.deepEqual([await reader.hasExpired(now - 1n), await reader.hasExpired(now - 2n)], [false, true])
   shim.intercept = async ({ forward, method }) => {
+    if (method === 'eth_call') return `0x${'00'.repeat(32)}`
     return method === 'eth_getTransactionReceipt' ? null : forward()
   }
+  assert.equal(await reader.hasExpired(now - 2n), false)
   await assert.rejects(reader.redemptionIn(txHash, dear), { code: 'endpoints-differ' })
   shim.intercept = async () => undefined
   assert.equal((await reader.redemptionIn(txHash, dear))?.isLone, true)
+  assert.deepEqual(
+    await Promise.all([now - 1n, now - 2n, now - 3n].map((round) => reader.hasExpired(round))),
+    [false, false, true],
+  )
 })
 
 test('the chain itself counts what was redeemed', async () => {

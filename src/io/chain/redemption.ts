@@ -63,6 +63,10 @@ export class TicketRedemption implements RedemptionChain {
     return this.#reader.redemptionIn(txHash, ticket)
   }
 
+  hasExpired(creationRound: bigint): Promise<boolean> {
+    return this.#reader.hasExpired(creationRound)
+  }
+
   announcedRedemptions(recipient: Address, from: bigint): Promise<ChainUpdate['events']> {
     return this.#reader.announcedRedemptions(recipient, from)
   }

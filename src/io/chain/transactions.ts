@@ -10,6 +10,7 @@ import { AccountNonces } from './account-nonces.ts'
 import { ChainError } from './chain-error.ts'
 import { type Delivery, deliveryOf, isKnown } from './delivery.ts'
 import { type FeeMarket, offerFor, readFeeMarket, replacementFor } from './fees.ts'
+import { MinedTransactions } from './mined-transactions.ts'
 import { type RawReceipt, receiptSchema } from './raw-log.ts'
 import { type Rpc, toQuantity } from './rpc.ts'
 import type {
@@ -53,8 +54,6 @@ export interface ReorganisationWatch {
 }
 
 const DEFAULT_POLL_MS = 1_000
-/** Mined transactions that a reorganisation may bring back; a chain is reorganised for a few blocks at most. */
-const MAX_REMEMBERED_MINED = 64
 /** A state that moves between estimate and mining must not run a redemption out of gas. */
 const GAS_MARGIN_PERCENT = 20n
 /** More than any call of the protocol takes. */
@@ -65,8 +64,6 @@ const REBROADCAST_MS = 15_000
 const MAX_NONCE_RETRIES = 3
 /** Endpoints lag behind each other: a used nonce without a receipt of ours is believed after this many looks. */
 const NONCE_TAKEN_LOOKS = 10
-/** A mined transaction without a receipt is believed to be undone after this many looks. */
-const UNMINED_LOOKS = 3
 /** A transaction that is refused so often in words that say nothing about it, and is in no pool, is given up. */
 const MAX_UNKNOWN_REFUSALS = 10
 
@@ -87,16 +84,6 @@ interface Tracked {
   toldOfMax: boolean
 }
 
-/** A mined transaction that a reorganisation may bring back. */
-interface Mined {
-  readonly stored: StoredTransaction
-  block: bigint
-  /** Whether the chain has been followed to its block: what went before that, nobody would tell. */
-  isFollowed: boolean
-  /** How often no receipt was found since it became doubtful; null while it is not. */
-  missedLooks: number | null
-}
-
 /**
  * The one owner of an account's nonces: sends one transaction after the other, remembers each before it is sent, looks
  * for the receipts of all its attempts, replaces the late, sends the lost again, and goes on after a restart.
@@ -111,8 +98,7 @@ export class Transactions implements Service {
   readonly #clock: Clock
   readonly #log: Log
   readonly #open = new Map<number, Tracked>()
-  /** Mined lately, oldest first. */
-  #mined: Mined[] = []
+  readonly #mined = new MinedTransactions()
   readonly #nonces: AccountNonces
   readonly #watch: ReorganisationWatch | null
   #head = 0n
@@ -152,15 +138,11 @@ export class Transactions implements Service {
     if (this.#open.size > 0) this.#log.info('open transactions taken up again', { count: this.#open.size })
     this.#watch?.subscribe(({ head, keptTo = -1n, reorganised }) => {
       this.#head = head.number
-      for (const mined of this.#mined) {
-        const isNewlyFollowed = !mined.isFollowed && mined.block <= head.number
-        if (isNewlyFollowed) mined.isFollowed = true
-        if (isNewlyFollowed || (reorganised && mined.block > keptTo)) mined.missedLooks ??= 0
-      }
+      this.#mined.follow({ head: head.number, reorganised, keptTo })
     }, scope.signal)
     scope.spawn('receipts', async (signal) => {
       for (;;) {
-        if (this.#open.size > 0 || this.#doubtful.length > 0) await this.#look(signal)
+        if (this.#open.size > 0 || this.#mined.areDoubtful) await this.#look(signal)
         await this.#clock.sleep(this.#options.pollMs, signal)
       }
     })
@@ -248,7 +230,7 @@ export class Transactions implements Service {
         case 'sent':
           break
         case 'unknown':
-          this.#log.warn('it is not known yet whether a transaction arrived, it is looked for', {
+          this.#log.warn('transaction may not have arrived, looking for it', {
             ...facts,
             reason: messageOf(error),
           })
@@ -378,7 +360,7 @@ export class Transactions implements Service {
   async #look(signal: AbortSignal): Promise<void> {
     try {
       const used = await this.#nonces.used(signal)
-      if (this.#doubtful.length > 0) await this.#inTurn(() => this.#reopenUnmined(used, signal))
+      if (this.#mined.areDoubtful) await this.#inTurn(() => this.#reopenUnmined(used, signal))
       const byNonce = [...this.#open.values()].sort((a, b) => a.stored.nonce - b.stored.nonce)
       for (const tracked of byNonce) {
         // In turn with sending, so that an attempt is never added to a transaction that is being closed.
@@ -425,9 +407,7 @@ export class Transactions implements Service {
   async #finish(tracked: Tracked, receipt: RawReceipt): Promise<void> {
     await this.#close(tracked, receipt.status ? 'mined' : 'reverted')
     this.#nonces.noteUsed(tracked.stored.nonce)
-    const { blockNumber: block } = receipt
-    this.#mined.push({ stored: tracked.stored, block, isFollowed: block <= this.#head, missedLooks: null })
-    if (this.#mined.length > MAX_REMEMBERED_MINED) this.#mined.shift()
+    this.#mined.add(tracked.stored, receipt.blockNumber)
     const mined: MinedTransaction = {
       hash: receipt.transactionHash,
       nonce: tracked.stored.nonce,
@@ -441,23 +421,9 @@ export class Transactions implements Service {
     tracked.outcome.resolve(mined)
   }
 
-  get #doubtful(): Mined[] {
-    return this.#mined.filter(({ missedLooks }) => missedLooks !== null)
-  }
-
   /** After a reorganisation: what is not mined any more is open again under its nonce. */
   async #reopenUnmined(used: number, signal: AbortSignal): Promise<void> {
-    for (const mined of this.#doubtful) {
-      const { stored } = mined
-      const receipt = await this.#receiptOf(stored, signal)
-      if (receipt) {
-        mined.block = receipt.blockNumber
-        mined.missedLooks = null
-        continue
-      }
-      // An endpoint that lags knows no receipt, but counts the nonce as unused too: it is asked some times.
-      if (used > stored.nonce || ++mined.missedLooks! < UNMINED_LOOKS) continue
-      this.#mined = this.#mined.filter((other) => other !== mined)
+    for (const stored of await this.#mined.undone(used, (mined) => this.#receiptOf(mined, signal))) {
       this.#nonces.noteUnused(stored.nonce)
       if (this.#open.has(stored.nonce)) continue
       const reopened: StoredTransaction = { ...stored, state: 'open' }
@@ -484,7 +450,7 @@ export class Transactions implements Service {
     tracked.outcome.reject(nonceTaken(this.#signer.address, nonce, newestHash(tracked.stored)))
   }
 
-  /** Uses up nonces that no transaction has: those behind them would wait for ever. */
+  /** Fills nonces that no transaction has: those behind them would never be mined. */
   async #fillGap(used: number, signal: AbortSignal): Promise<void> {
     if (this.#open.size === 0) return
     const account = this.#signer.address
@@ -492,7 +458,7 @@ export class Transactions implements Service {
       const request = { purpose: `fill nonce ${nonce}`, to: account, data: '0x' } as const
       const market = await readFeeMarket(this.#rpc, {}, signal)
       const gas = await this.#estimate(request, signal)
-      this.#log.warn('a nonce that no transaction has is used up, so that those after it can be mined', {
+      this.#log.warn('filling a gap in the nonces', {
         nonce,
       })
       await this.#sendAt(nonce, { ...request, gas }, market, signal)
@@ -549,12 +515,12 @@ export class Transactions implements Service {
       hash: newestHash(tracked.stored),
       reason: messageOf(error),
     }
-    this.#log.warn('it is not known whether a transaction arrived that was sent again', facts)
+    this.#log.warn('resent transaction may not have arrived', facts)
     if (delivery === 'unknown') tracked.broadcastAtMs = 0
     if (!(error instanceof ChainError) || error.code !== 'rpc-refused') return
     if (++tracked.unknownRefusals < MAX_UNKNOWN_REFUSALS) return
     await this.#close(tracked, 'abandoned')
-    this.#log.error('a transaction is given up: it is refused each time, and no pool has it', facts)
+    this.#log.error('transaction given up: refused each time and in no pool', facts)
     tracked.outcome.reject(error)
   }
 

@@ -1,0 +1,60 @@
+import type { StoredTransaction } from '../../domain/transaction.ts'
+import type { RawReceipt } from './raw-log.ts'
+
+/** Mined transactions that are remembered; a chain is reorganised for a few blocks at most. */
+const MAX_REMEMBERED = 64
+/** A mined transaction without a receipt is believed to be undone after this many looks. */
+const UNMINED_LOOKS = 3
+
+interface Mined {
+  readonly stored: StoredTransaction
+  block: bigint
+  /** Whether the chain has been followed to its block: a reorganisation before that is not announced. */
+  isFollowed: boolean
+  /** How often no receipt was found since it became doubtful; null while it is not. */
+  missedLooks: number | null
+}
+
+/** The transactions mined lately, which a reorganisation may bring back. */
+export class MinedTransactions {
+  #mined: Mined[] = []
+  #head = 0n
+
+  add(stored: StoredTransaction, block: bigint): void {
+    this.#mined.push({ stored, block, isFollowed: block <= this.#head, missedLooks: null })
+    if (this.#mined.length > MAX_REMEMBERED) this.#mined.shift()
+  }
+
+  /** The chain has gone on: some may not be mined any more. */
+  follow(update: { head: bigint; reorganised: boolean; keptTo: bigint }): void {
+    this.#head = update.head
+    for (const mined of this.#mined) {
+      const isNewlyFollowed = !mined.isFollowed && mined.block <= update.head
+      if (isNewlyFollowed) mined.isFollowed = true
+      if (isNewlyFollowed || (update.reorganised && mined.block > update.keptTo)) mined.missedLooks ??= 0
+    }
+  }
+
+  get areDoubtful(): boolean {
+    return this.#mined.some(({ missedLooks }) => missedLooks !== null)
+  }
+
+  /** One look at the doubtful: gives those that are not mined any more, and forgets them. `used`: nonces used so far. */
+  async undone(
+    used: number,
+    receiptOf: (stored: StoredTransaction) => Promise<RawReceipt | null>,
+  ): Promise<StoredTransaction[]> {
+    const undone: Mined[] = []
+    for (const mined of this.#mined) {
+      if (mined.missedLooks === null) continue
+      const receipt = await receiptOf(mined.stored)
+      if (receipt) {
+        mined.block = receipt.blockNumber
+        mined.missedLooks = null
+        // An endpoint that lags knows no receipt, but counts the nonce as unused too: it is asked some times.
+      } else if (used <= mined.stored.nonce && ++mined.missedLooks >= UNMINED_LOOKS) undone.push(mined)
+    }
+    this.#mined = this.#mined.filter((mined) => !undone.includes(mined))
+    return undone.map(({ stored }) => stored)
+  }
+}
