@@ -42,6 +42,8 @@ export interface Redeeming extends AsyncDisposable {
   readonly store: Store
   readonly rpc: Rpc
   readonly account: Address
+  /** What became of tickets, in the order in which it did. */
+  readonly happened: readonly string[]
 }
 
 /** Registers whom the tickets of `winners` pay, who can be redeemed for from then on. */
@@ -78,10 +80,10 @@ export async function startRedeeming(chain: ChainFixture, options: RedeemingOpti
   const around = { clock: options.clock ?? systemClock, log: options.log ?? silentLog }
   const rpc = new Rpc({ urls: options.urls, chainId: chain.anvil.chainId }, around)
   const { addresses } = chain.client
-  const client = new ChainClient({ rpc, addresses })
   const store = new Store({ location: join(folder, 'redeemer.sqlite3'), sqliteSync: 'thread' })
   const pollMs = options.pollMs ?? 500
   const watch = new ChainWatcher({ pollMs }, { ...around, rpc, addresses, cursor: store })
+  const client = new ChainClient({ rpc, addresses, followed: () => watch.followed })
   const rounds = new Rounds({ ...around, chain: client, watch })
   const claimant = walletOfKey(devnetKeyBytes(RECIPIENT)).address
   const senders = new Senders({ claimant }, { ...around, chain: client, watch, rounds })
@@ -94,9 +96,17 @@ export async function startRedeeming(chain: ChainFixture, options: RedeemingOpti
     { ...around, client, transactions, account: signer.address },
     options.maxBatch === undefined ? {} : { maxBatch: options.maxBatch },
   )
+  const happened: string[] = []
+  const events = {
+    ticketWon: () => {},
+    ticketRedeemed: () => void happened.push('redeemed'),
+    ticketRefused: ({ reason }: { reason: string }) => void happened.push(`refused ${reason}`),
+    ticketReopened: () => void happened.push('reopened'),
+    redemptionFailed: () => {},
+  }
   const redeemer = new Redeemer({
     ...around,
-    ...{ tickets: store, nonces: store, chain: redemption, watch, rounds, senders, gas, events: NOBODY },
+    ...{ tickets: store, nonces: store, chain: redemption, watch, rounds, senders, gas, events },
   })
   const supervisor = new Supervisor()
   const dispose = async () => {
@@ -112,15 +122,7 @@ export async function startRedeeming(chain: ChainFixture, options: RedeemingOpti
     await dispose()
     throw error
   }
-  return { redeemer, store, rpc, account: signer.address, [Symbol.asyncDispose]: dispose }
-}
-
-const NOBODY = {
-  ticketWon: () => {},
-  ticketRedeemed: () => {},
-  ticketRefused: () => {},
-  ticketReopened: () => {},
-  redemptionFailed: () => {},
+  return { redeemer, store, rpc, account: signer.address, happened, [Symbol.asyncDispose]: dispose }
 }
 
 /** What an account's transactions since a block were: how many, of them failed, and their gas. Read from the chain itself. */

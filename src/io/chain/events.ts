@@ -177,9 +177,7 @@ export class ChainWatcher implements Service {
 
   async #step(pin: PinnedRpc): Promise<void> {
     const last = this.#seen.at(-1)
-    let head = await newestHeader(pin)
-    // Behind one address may be replicas of which another is further on.
-    if (last !== undefined && head.number < last.number) head = await newestHeader(pin)
+    const head = await newestHeader(pin, last?.number ?? 0n)
     pin.sawHead(head)
     // History is not told on the first start: what it led to is read from the contracts (B7).
     if (last === undefined) return this.#tell(head, [], { reorganised: false })
@@ -342,8 +340,11 @@ export class ChainWatcher implements Service {
 /** How an update came about. */
 type Told = Pick<ChainUpdate, 'reorganised' | 'keptTo'>
 
-async function newestHeader(pin: PinnedRpc): Promise<RawHeader> {
-  const head = await fetchHeader(pin.request, 'latest')
+/** The newest block; asked for once more when it is older than expected, since another replica may have got further. */
+async function newestHeader(pin: PinnedRpc, expected: bigint): Promise<RawHeader> {
+  const first = await fetchHeader(pin.request, 'latest')
+  const second = first && first.number < expected ? await fetchHeader(pin.request, 'latest') : null
+  const head = second && first && second.number > first.number ? second : first
   if (head === null) throw new ChainError('bad-answer', 'the RPC has no newest block')
   return head
 }
