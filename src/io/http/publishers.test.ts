@@ -69,7 +69,7 @@ const habits: Readonly<Record<string, Habit>> = {
     leaves: 'half-closes',
     status: 200,
     answer:
-      /P144p30fps16x9 of segment 7 by https:\/\/o1:8935\r\n[0-9a-f]+\r\n\r\n--[0-9a-f]{20}--\r\n\r\n0\r\n\r\n$/,
+      /P144p30fps16x9 of segment 7 by https:\/\/o1:8935\r\n(?:[0-9a-f]+\r\n\r\n)?--[0-9a-f]{20}--\r\n\r\n0\r\n\r\n$/,
   },
   'closes at once after a body with a length': {
     says: [request(PUT, HOST, LENGTH), SEGMENT],
