@@ -6,8 +6,9 @@ import { after, test } from 'node:test'
 import type { Hex } from '../src/lib/bytes.ts'
 import { ClusterSimulation, type KeptTicket, type Report } from './cluster-simulation.ts'
 
-const ROUNDS = 1_000
-const TICKETS = 100_000
+/** More with CLUSTER_ROUNDS. */
+const ROUNDS = Number(process.env.CLUSTER_ROUNDS ?? 400)
+const TICKETS = 100 * ROUNDS
 /** Half as many on average, six times a round. */
 const TICKETS_PER_PAYMENT = 42
 /** Of the chain of rewards. */
@@ -82,7 +83,7 @@ test(`${ROUNDS} rounds and ${TICKETS} tickets of an operator’s cluster through
   assert.ok(acknowledgedTickets >= TICKETS, `${acknowledgedTickets} tickets`)
   assert.ok(redeemed! > TICKETS / 25, `${redeemed} redeemed`)
   assert.ok(rewards! >= ROUNDS)
-  assert.ok(deaths > 500 && reorganisations > 300 && longOutages > 100)
+  assert.ok(2 * deaths > ROUNDS && 10 * reorganisations > 3 * ROUNDS && 10 * longOutages > ROUNDS)
   const { user, system } = process.cpuUsage()
   t.diagnostic(
     JSON.stringify({
