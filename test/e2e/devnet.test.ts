@@ -13,7 +13,8 @@ import { until } from '../until.ts'
 /** `npm start` as a person meets it. */
 
 const MAIN = fileURLToPath(new URL('../../devnet/main.ts', import.meta.url))
-const STOP_LIMIT_MS = 3_000
+/** It stops in about a second; a machine busy with other tests takes longer. */
+const STOP_LIMIT_MS = 10_000
 
 class Devnet {
   readonly child: ChildProcess
@@ -65,11 +66,9 @@ async function interrupted(devnet: Devnet): Promise<void> {
   const tookMs = performance.now() - asked
   assert.equal(code, 0, devnet.stdout + devnet.stderr)
   assert.ok(tookMs < STOP_LIMIT_MS, `it took ${Math.round(tookMs)} ms to stop`)
-  assert.deepEqual(
-    family.filter((pid) => existsSync(`/proc/${pid}`)),
-    [],
-    'processes that are left',
-  )
+  const left = () => family.filter((pid) => existsSync(`/proc/${pid}`))
+  // What was killed last may still be on its way out of the process table.
+  await until(async () => (left().length === 0 ? true : null), 'no process left', 5_000)
   if (ownFolder) {
     assert.ok(folders.includes(ownFolder))
     assert.equal(existsSync(join(tmpdir(), ownFolder)), false, 'its folder is left')
