@@ -39,7 +39,9 @@ export async function ticketFigures(network: Network): Promise<TicketFigures> {
   const all = [...orchestrators, ...redeemers]
   const holders = redeemers.length > 0 ? redeemers : orchestrators
   const won = sum((tickets) => tickets.won, orchestrators)
-  const pending = sum((tickets) => tickets.open + tickets.submitted, all)
+  // Nodes call a ticket redeemed once that is confirmed: until then the chain alone knows of it.
+  const unconfirmed = chain.distinct - sum((tickets) => tickets.redeemed, holders)
+  const pending = sum((tickets) => tickets.open + tickets.submitted, all) - unconfirmed
   // Of a ticket that was handed over both know that it expired.
   const refused = sum((tickets) => tickets.refused, holders)
   return {
