@@ -446,21 +446,11 @@ export class Orchestrator implements Service {
   /** Trouble of this node's own, such as a full disk, is not told as a fault of the payment. */
   async #takePayment(payment: Payment | null, account: string): Promise<void> {
     if (!payment) return
-    try {
-      await this.#needs.recipient.receive(payment, account)
-    } catch (error) {
-      if (!(error instanceof NodeError)) throw error
-      throw new OrchestratorError('payment-refused', messageOf(error), { cause: error })
-    }
+    await paid(this.#needs.recipient.receive(payment, account))
   }
 
   async #reserve(segment: SegmentData, sender: Address, sessionId: string): Promise<Reservation> {
-    try {
-      return await this.#needs.recipient.reserve(sender, sessionId, declaredPixels(segment))
-    } catch (error) {
-      if (!(error instanceof NodeError)) throw error
-      throw new OrchestratorError('payment-refused', messageOf(error), { cause: error })
-    }
+    return paid(this.#needs.recipient.reserve(sender, sessionId, declaredPixels(segment)))
   }
 
   async #answer(booking: Booking, source: Uint8Array, signal: AbortSignal): Promise<TranscodeResult> {
@@ -655,6 +645,16 @@ export class Orchestrator implements Service {
 
   #unixSeconds(): bigint {
     return BigInt(Math.floor(this.#needs.clock.now() / 1000))
+  }
+}
+
+/** The recipient's answer; its refusal becomes one that the peer is told as it is. */
+async function paid<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer
+  } catch (error) {
+    if (!(error instanceof NodeError)) throw error
+    throw new OrchestratorError('payment-refused', messageOf(error), { cause: error })
   }
 }
 
