@@ -7,8 +7,8 @@ import { walletOfKey } from '../src/io/chain/wallet.ts'
 import { RedeemerClient } from '../src/io/rpc/redeemer-client.ts'
 import { systemClock } from '../src/lib/clock.ts'
 import { silentLog } from '../src/lib/log.ts'
-import { eventually } from '../test/until.ts'
-import { percentile, round, rssOf } from './figures.ts'
+import { eventually } from '../test/tools/until.ts'
+import { percentile, round, rssOf } from './statistics.ts'
 
 /**
  * A redeemer's process with 50 orchestrators that each listen to the floats of 200 senders. A winning ticket is handed

@@ -1,12 +1,12 @@
 import { homedir } from 'node:os'
 import packageJson from '../package.json' with { type: 'json' }
 import { readTextFile } from '../src/config/files.ts'
-import { loadSettings } from '../src/config/settings.ts'
+import { loadSettings } from '../src/config/load-settings.ts'
 import { systemClock } from '../src/lib/clock.ts'
 import { systemDice } from '../src/lib/dice.ts'
 import { messageOf } from '../src/lib/errors.ts'
 import { levelOfVerbosity, openLog } from '../src/lib/log.ts'
-import { runNode } from '../src/node.ts'
+import { runNode } from '../src/node/node.ts'
 import { nullEngine } from './null-engine.ts'
 
 /** The node as `src/main.ts` runs it, with an engine that takes no time. */

@@ -4,10 +4,10 @@ import { parseArgs } from 'node:util'
 import { Network } from '../devnet/network.ts'
 import type { NodeProcess } from '../devnet/node-process.ts'
 import { systemDice } from '../src/lib/dice.ts'
-import type { GatewayStatus, OrchestratorStatus } from '../src/status.ts'
-import { percentile, round, rssOf } from './figures.ts'
+import type { GatewayStatus, OrchestratorStatus } from '../src/node/status/status.ts'
 import { RENDITION_BYTES } from './null-engine.ts'
 import { PushLoad } from './push-load.ts'
+import { percentile, round, rssOf } from './statistics.ts'
 
 // What gateway and orchestrator add to the time of a transcode: two real node processes, a chain with the protocol's
 // contracts, every segment paid, signed, stored and verified as always, and an engine that takes no time.

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { startChain } from '../test/chain-fixture.ts'
-import { registerRecipient, startRedeeming, transactionsOf, winners } from '../test/redeeming.ts'
+import { startChain } from '../test/chain/fixture.ts'
+import { registerRecipient, startRedeeming, transactionsOf, winners } from '../test/chain/redeeming.ts'
 
 /** Winning tickets handed at once to a redeemer with a real store, on anvil with a block a second. */
 

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { WinningTicket } from '../src/domain/ticket.ts'
-import { startChain } from '../test/chain-fixture.ts'
-import { registerRecipient, startRedeeming, transactionsOf, winners } from '../test/redeeming.ts'
-import { HABITS, startHabits } from '../test/rpc-habits.ts'
-import type { RpcShim } from '../test/rpc-shim.ts'
-import { until } from '../test/until.ts'
+import { startChain } from '../test/chain/fixture.ts'
+import { registerRecipient, startRedeeming, transactionsOf, winners } from '../test/chain/redeeming.ts'
+import { HABITS, startHabits } from '../test/chain/rpc-habits.ts'
+import type { RpcShim } from '../test/chain/rpc-shim.ts'
+import { until } from '../test/tools/until.ts'
 
 /** What a redeemer asks of an endpoint: while nothing happens, for each ticket, in a round; and behind 15 a second. */
 

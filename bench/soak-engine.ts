@@ -1,14 +1,14 @@
 import { availableParallelism } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Profile, presetNamed, withFormat } from '../src/domain/rendition.ts'
-import { MediaEngine } from '../src/io/media/engine.ts'
-import { livePattern, type PatternOptions } from '../src/io/media/pattern.ts'
+import { MediaEngine } from '../src/io/media/engine/engine.ts'
+import { livePattern, type PatternOptions } from '../src/io/media/engine/pattern.ts'
 import { systemClock } from '../src/lib/clock.ts'
 import { isAbort, messageOf } from '../src/lib/errors.ts'
 import { openLog } from '../src/lib/log.ts'
 import { Supervisor } from '../src/lib/service.ts'
-import { round } from './figures.ts'
 import { mean, plot, rssOfPid, slope } from './memory-curve.ts'
+import { round } from './statistics.ts'
 
 /** The last line of the soak. Memory is of the node's process and all workers together. */
 export interface SoakOutcome {

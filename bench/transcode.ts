@@ -6,12 +6,12 @@ import { Session } from 'node:inspector/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Profile, presetNamed } from '../src/domain/rendition.ts'
-import { MediaEngine } from '../src/io/media/engine.ts'
-import { Sandbox } from '../src/io/media/sandbox.ts'
+import { MediaEngine } from '../src/io/media/engine/engine.ts'
+import { Sandbox } from '../src/io/media/sandbox/sandbox.ts'
 import { systemClock } from '../src/lib/clock.ts'
 import { silentLog } from '../src/lib/log.ts'
 import { Supervisor } from '../src/lib/service.ts'
-import { percentile, round } from './figures.ts'
+import { percentile, round } from './statistics.ts'
 
 // The engine beside FFmpeg's command line, a process for each segment: the same input, renditions and x264 settings.
 // Both take turns, segment by segment, so that what else the machine does hits both. `FFMPEG` names another program.
@@ -248,7 +248,7 @@ function rssMbOf(pid: number): number {
 
 /** The share of a transcode's CPU time that is neither FFmpeg's nor its threads': JavaScript, its compiler and collector. */
 async function javascriptShare(source: Uint8Array, profiles: readonly Profile[]): Promise<number> {
-  const { transcode } = await import('../src/io/media/transcode.ts')
+  const { transcode } = await import('../src/io/media/worker/transcode.ts')
   const request = {
     source,
     profiles,

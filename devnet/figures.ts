@@ -1,4 +1,4 @@
-import type { OrchestratorStatus, RedeemerStatus } from '../src/status.ts'
+import type { OrchestratorStatus, RedeemerStatus } from '../src/node/status/status.ts'
 import type { Network } from './network.ts'
 
 /** Where the tickets of a network are, counted at the orchestrators' doors, where they are held, and on chain. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { livePattern, segmentsOfFile } from '../src/io/media/pattern.ts'
+import { livePattern, segmentsOfFile } from '../src/io/media/engine/pattern.ts'
 import { isAbort, messageOf } from '../src/lib/errors.ts'
 import { type TicketFigures, ticketFigures } from './figures.ts'
 import { Network } from './network.ts'

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { SourceSegment } from '../src/io/media/pattern.ts'
+import type { SourceSegment } from '../src/io/media/engine/pattern.ts'
 
 /** What a push brought back. */
 export interface Pushed {

@@ -1,16 +1,16 @@
 import { availableParallelism, homedir } from 'node:os'
 import packageJson from '../package.json' with { type: 'json' }
-import { runCerts } from './certs-command.ts'
+import { runCerts } from './commands/certs.ts'
+import { runStatus } from './commands/status/command.ts'
+import { promptAtTerminal } from './commands/terminal.ts'
 import { takeVariables } from './config/environment.ts'
 import { readTextFile } from './config/files.ts'
-import { loadSettings } from './config/settings.ts'
+import { loadSettings } from './config/load-settings.ts'
 import { systemClock } from './lib/clock.ts'
 import { systemDice } from './lib/dice.ts'
 import { isAbort, NodeError } from './lib/errors.ts'
 import { levelOfVerbosity, openLog } from './lib/log.ts'
 import { foldRepeats } from './lib/log-fold.ts'
-import { runStatus } from './status-command.ts'
-import { promptAtTerminal } from './terminal.ts'
 
 /** The node's process: settings in, exit code out. The only file that touches the process. */
 
@@ -89,7 +89,7 @@ async function runAsNode(): Promise<void> {
     const log = foldRepeats(written, systemClock)
     try {
       // A node's parts take a while to load, and only a node needs them.
-      const { runNode } = await import('./node.ts')
+      const { runNode } = await import('./node/node.ts')
       await runNode(
         settings,
         {

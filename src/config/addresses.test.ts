@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { loadSettings } from './settings.ts'
+import { loadSettings } from './load-settings.ts'
 
 const GATEWAY = '-gateway -orchAddr o.example'
 const ORCHESTRATOR = '-orchestrator -transcoder -serviceAddr o.example:8935'

@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net'
 import { bracketed, hostAndPort } from '../lib/hosts.ts'
-import { SettingsError, shown } from './load.ts'
+import { SettingsError, shown } from './load-flags.ts'
 
 /** Where to listen. */
 export interface Bind {

@@ -1,5 +1,5 @@
 import { type Flag, type FlagName, type FlagRole, flags, needsChain, rolesOf } from './flags.ts'
-import { defaultOf, type LoadedFlags, SettingsError } from './load.ts'
+import { defaultOf, type LoadedFlags, SettingsError } from './load-flags.ts'
 import type { Network } from './networks.ts'
 import type { Role } from './settings.ts'
 

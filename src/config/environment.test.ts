@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { secretVariables, takeVariables } from './environment.ts'
 import { type Flag, flagNames, flags } from './flags.ts'
-import { environmentName } from './load.ts'
+import { environmentName } from './load-flags.ts'
 
 const BIN = fileURLToPath(new URL('../../bin/livepeer', import.meta.url))
 

@@ -1,5 +1,5 @@
 import { closeSync, readFileSync } from 'node:fs'
-import { environmentName, SettingsError } from './load.ts'
+import { environmentName, SettingsError } from './load-flags.ts'
 
 /**
  * The variables that may hold a secret. `bin/livepeer` passes these by a pipe, since `/proc` shows the environment with which

@@ -4,7 +4,7 @@ import { parsePriceFlag } from '../domain/price.ts'
 import { type Address, parseAddress } from '../lib/crypto.ts'
 import { messageOf } from '../lib/errors.ts'
 import { Rational } from '../lib/rational.ts'
-import { SettingsError, shown } from './load.ts'
+import { SettingsError, shown } from './load-flags.ts'
 
 /** What certain gateways pay: amount in its currency for so many pixels. */
 export interface GatewayPrice {

@@ -1,5 +1,5 @@
 import { type Flag, type FlagGroup, type FlagName, flagNames, flags, oldNames } from './flags.ts'
-import { environmentName } from './load.ts'
+import { environmentName } from './load-flags.ts'
 import type { About } from './settings.ts'
 
 const TITLES: Readonly<Record<FlagGroup, string>> = {

@@ -1,7 +1,7 @@
 import { isLoopback } from '../lib/hosts.ts'
 import { Rational } from '../lib/rational.ts'
 import { parseBind, parsePeer, printBind } from './addresses.ts'
-import { shown } from './load.ts'
+import { shown } from './load-flags.ts'
 import type { Network } from './networks.ts'
 import { profilesOf } from './read-profiles.ts'
 import { checkedAddress, entries, peerUrls, type Reading, readPrice, refusal } from './reading.ts'

@@ -1,4 +1,4 @@
-import { shown } from './load.ts'
+import { shown } from './load-flags.ts'
 import { refusal } from './reading.ts'
 
 /** The GPUs of -nvidia by number, each once; none for an empty text. Throws SettingsError, which begins with `spelled`. */

@@ -1,7 +1,7 @@
 import { isLoopback, isUnspecified } from '../lib/hosts.ts'
 import { DEFAULT_PEER_PORT, parseBind, parseHost, parsePeer, printBind } from './addresses.ts'
 import { parseGatewayPrices } from './gateway-prices.ts'
-import { shown } from './load.ts'
+import { shown } from './load-flags.ts'
 import type { Network } from './networks.ts'
 import { readGpus } from './read-gpus.ts'
 import { profilesOf } from './read-profiles.ts'

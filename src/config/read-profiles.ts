@@ -1,5 +1,5 @@
 import { MAX_RENDITIONS, type Profile, parseProfiles, presetNamed, presets } from '../domain/rendition.ts'
-import { shown } from './load.ts'
+import { shown } from './load-flags.ts'
 import { nearest } from './nearest.ts'
 import { attempt, entries, type Reading, refusal } from './reading.ts'
 

@@ -4,7 +4,7 @@ import { messageOf } from '../lib/errors.ts'
 import { parsePeer } from './addresses.ts'
 import { type FlagName, flags } from './flags.ts'
 import { parsePixels } from './gateway-prices.ts'
-import { environmentName, type LoadedFlags, SettingsError, shown } from './load.ts'
+import { environmentName, type LoadedFlags, SettingsError, shown } from './load-flags.ts'
 import type { ProgramSurroundings, UnitPrice } from './settings.ts'
 
 /** In place of a secret: says that none is asked for, although others can reach what it would guard. */

@@ -1,16 +1,11 @@
 import type { WrittenPrice } from '../domain/price.ts'
 import type { Profile } from '../domain/rendition.ts'
 import type { Address } from '../lib/crypto.ts'
-import { maskUrl } from '../lib/mask-url.ts'
 import type { Rational } from '../lib/rational.ts'
 import type { Bind } from './addresses.ts'
-import { refuseWhatIsLater, unusedFlags } from './checks.ts'
-import { type FlagName, flags } from './flags.ts'
 import type { GatewayPrice } from './gateway-prices.ts'
-import { flagsAsJson, helpText } from './help.ts'
-import { defaultOf, type LoadedFlags, loadFlags, SettingsError, type Sources } from './load.ts'
+import type { Sources } from './load-flags.ts'
 import type { Network } from './networks.ts'
-import { readSettings } from './read-settings.ts'
 import type { Secrets } from './secrets.ts'
 
 /** What a process can be; several may share one, such as orchestrator and transcoder. */
@@ -186,63 +181,4 @@ export interface About {
   readonly runtime: string
   readonly arch: string
   readonly platform: string
-}
-
-/** The process is to end: with this code, after printing these. */
-export interface Exit {
-  readonly exit: { readonly code: 0 | 1 | 2; readonly stdout: string; readonly stderr: string }
-}
-
-/**
- * Settings from command line, environment and configuration file; or what to print and the code to exit with:
- * 0 after -help, -version and -j, 2 for a command line that cannot be read, 1 for settings that cannot be.
- */
-export function loadSettings(surroundings: ProgramSurroundings): Settings | Exit {
-  try {
-    const loaded = loadFlags(surroundings)
-    if (loaded.help) return ending(0, helpText())
-    if (loaded.values.j) return ending(0, flagsAsJson(surroundings.about))
-    if (loaded.values.version) return ending(0, versionText(surroundings.about))
-    return settingsOf(loaded, surroundings)
-  } catch (error) {
-    if (!(error instanceof SettingsError)) throw error
-    return { exit: { code: error.code === 'bad-flag' ? 2 : 1, stdout: '', stderr: `${error.message}\n` } }
-  }
-}
-
-function settingsOf(loaded: LoadedFlags, surroundings: ProgramSurroundings): Settings {
-  const settings = readSettings(loaded, surroundings)
-  refuseWhatIsLater(loaded)
-  return {
-    ...settings,
-    warnings: [...loaded.warnings, ...settings.warnings, ...unusedFlags(loaded, settings)],
-    printable: () => printableFlags(loaded),
-  }
-}
-
-/** Given flags that differ from their default, secrets and credentials in URLs hidden. */
-function printableFlags(loaded: LoadedFlags): Record<string, string> {
-  const shown: Record<string, string> = {}
-  for (const [name, { text }] of loaded.given) {
-    if (loaded.values[name] === defaultOf(flags[name])) continue
-    shown[name] = printableValue(name, text)
-  }
-  return shown
-}
-
-function printableValue(name: FlagName, text: string): string {
-  if ('secret' in flags[name] && flags[name].secret) return '***'
-  if (!text.includes('://')) return text
-  return text
-    .split(',')
-    .map((part) => (part.includes('://') ? maskUrl(part.trim()) : part))
-    .join(',')
-}
-
-function versionText({ version, runtime, arch, platform }: About): string {
-  return `livepeer-ts ${version}\nNode.js ${runtime}\n${platform} ${arch}\n`
-}
-
-function ending(code: 0, stdout: string): Exit {
-  return { exit: { code, stdout, stderr: '' } }
 }

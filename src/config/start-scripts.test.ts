@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Flag, flagNamed, flagNames, flags, foreignFlags } from './flags.ts'
-import { loadSettings } from './settings.ts'
+import { loadSettings } from './load-settings.ts'
 
 /**
  * What start scripts of the network's other node carry, flag by flag (operations.md §1.2): such a script starts this

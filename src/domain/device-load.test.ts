@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { profileOf } from '../../test/media.ts'
+import { profileOf } from '../../test/media/media.ts'
 import { leastLoaded, sessionCost } from './device-load.ts'
 
 test('a session costs its pixels a second, whole frames only; a kept frame rate counts as 30', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { FakePayer } from '../../test/fake-payer.ts'
+import { FakePayer } from '../../test/fakes/payer.ts'
 import { intToBytes } from '../lib/bytes.ts'
 import { ZERO_ADDRESS } from '../lib/crypto.ts'
 import { checkHandedTicket } from './handed-ticket.ts'

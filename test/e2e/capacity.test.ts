@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { NodeProcess } from '../../devnet/node-process.ts'
 import { freePort } from '../../devnet/tcp-link.ts'
-import type { NodeStatus } from '../../src/status.ts'
-import { eventually } from '../until.ts'
+import type { NodeStatus } from '../../src/node/status/status.ts'
+import { eventually } from '../tools/until.ts'
 
 /** Nodes that find their capacity out, by the commands that an operator types; offchain, with the real engine. */
 

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { Network } from '../../devnet/network.ts'
-import type { GatewayStatus, OrchestratorStatus } from '../../src/status.ts'
-import { until } from '../until.ts'
+import type { GatewayStatus, OrchestratorStatus } from '../../src/node/status/status.ts'
+import { until } from '../tools/until.ts'
 import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts'
 
 const PARAMS_LIFETIME = 45

@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { makeSegments } from '../media.ts'
-import { until } from '../until.ts'
+import { makeSegments } from '../media/media.ts'
+import { until } from '../tools/until.ts'
 
 /** `npm start` as a person meets it. */
 

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Network } from '../../devnet/network.ts'
 import { seededDice } from '../../src/lib/dice.ts'
-import type { GatewayStatus, OrchestratorStatus } from '../../src/status.ts'
-import { until } from '../until.ts'
+import type { GatewayStatus, OrchestratorStatus } from '../../src/node/status/status.ts'
+import { until } from '../tools/until.ts'
 import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts'
 
 const STREAMS = 3

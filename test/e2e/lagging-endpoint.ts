@@ -1,5 +1,5 @@
-import { asOf } from '../rpc-habits.ts'
-import { RpcShim } from '../rpc-shim.ts'
+import { asOf } from '../chain/rpc-habits.ts'
+import { RpcShim } from '../chain/rpc-shim.ts'
 
 /** An RPC endpoint that is up and well but so many blocks behind its chain, whatever it is asked. */
 export function laggingEndpoint(chainUrl: () => string, blocks: number): Promise<RpcShim> {

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Network } from '../../devnet/network.ts'
 import { NodeProcess } from '../../devnet/node-process.ts'
 import { freePort } from '../../devnet/tcp-link.ts'
-import { until } from '../until.ts'
+import { until } from '../tools/until.ts'
 import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts'
 
 /** Real processes: a lone orchestrator, and a lone transcoder, is killed under load and started again. */

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type TicketFigures, ticketFigures } from '../../devnet/figures.ts'
 import type { Network } from '../../devnet/network.ts'
-import type { NodeStatus } from '../../src/status.ts'
-import { until } from '../until.ts'
+import type { NodeStatus } from '../../src/node/status/status.ts'
+import { until } from '../tools/until.ts'
 
 const REST_MS = 60_000
 /** Blocks for which params are accepted, and some. */

@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { Network } from '../../devnet/network.ts'
 import { SETUPS } from '../../devnet/setups.ts'
-import type { GatewayStatus, OrchestratorStatus } from '../../src/status.ts'
-import { until } from '../until.ts'
+import type { GatewayStatus, OrchestratorStatus } from '../../src/node/status/status.ts'
+import { until } from '../tools/until.ts'
 import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts'
 
 /** Each setup by the commands that an operator types: real processes, chain and contracts, and HAProxy. */

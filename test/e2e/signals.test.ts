@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { NodeProcess } from '../../devnet/node-process.ts'
 import { pushSegment } from '../../devnet/publisher.ts'
 import { canConnect, freePort } from '../../devnet/tcp-link.ts'
-import { makeSegment } from '../media.ts'
+import { makeSegment } from '../media/media.ts'
 
 /** The inspector's port, which SIGUSR1 opens in a Node.js that was not told otherwise. */
 const INSPECTOR_PORT = 9229

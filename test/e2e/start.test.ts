@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { freePort } from '../../devnet/tcp-link.ts'
-import { until } from '../until.ts'
+import { until } from '../tools/until.ts'
 
 const BIN = fileURLToPath(new URL('../../bin/livepeer', import.meta.url))
 

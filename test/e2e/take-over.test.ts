@@ -11,9 +11,9 @@ import { Rpc } from '../../src/io/chain/rpc.ts'
 import { walletOfKey } from '../../src/io/chain/wallet.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { silentLog } from '../../src/lib/log.ts'
-import type { RedeemerStatus } from '../../src/status.ts'
-import { goRow, writeGoDatabase } from '../go-database.ts'
-import { until } from '../until.ts'
+import type { RedeemerStatus } from '../../src/node/status/status.ts'
+import { goRow, writeGoDatabase } from '../tools/go-database.ts'
+import { until } from '../tools/until.ts'
 
 const TICKETS = 5
 const FACE_VALUE = 10n ** 16n

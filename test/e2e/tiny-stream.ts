@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { type Pushed, pushSegment } from '../../devnet/publisher.ts'
-import { makeSegment } from '../media.ts'
+import { makeSegment } from '../media/media.ts'
 
 /** Smallest picture that H.264 encoders take, so that what is tested is the network and not the machine. */
 const SIZE = { width: 160, height: 90 }

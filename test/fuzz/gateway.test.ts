@@ -13,7 +13,7 @@ import { chooseSession, type IdleSession, probabilities } from '../../src/domain
 import { encodePath, parseStreamPath, pathExtension, sequenceOf } from '../../src/domain/stream-name.ts'
 import { multipartBody, renditionPart } from '../../src/io/http/multipart.ts'
 import { parseStreamConfig } from '../../src/io/http/stream-config.ts'
-import { MemoryObjects } from '../../src/io/objects.ts'
+import { MemoryObjects } from '../../src/io/objects/memory-objects.ts'
 import { concatBytes } from '../../src/lib/bytes.ts'
 import type { Address } from '../../src/lib/crypto.ts'
 import { NodeError } from '../../src/lib/errors.ts'

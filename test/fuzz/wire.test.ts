@@ -46,8 +46,8 @@ import {
 import { encodeResult, parseContentType } from '../../src/io/rpc/transcoder-result.ts'
 import { parseHex } from '../../src/lib/bytes.ts'
 import { NodeError } from '../../src/lib/errors.ts'
-import { segmentOf } from '../endpoint.ts'
-import { decodeResult } from '../fake-transcoder.ts'
+import { segmentOf } from '../fakes/endpoint.ts'
+import { decodeResult } from '../fakes/transcoder.ts'
 import recorded from '../vectors/wire.json' with { type: 'json' }
 
 /** Inputs over all decoders; more with FUZZ_RUNS. */

@@ -6,10 +6,10 @@ import type { GatewayHttpOptions } from '../../src/io/http/gateway-http.ts'
 import { hostAndPort } from '../../src/lib/hosts.ts'
 import { silentLog } from '../../src/lib/log.ts'
 import { Supervisor } from '../../src/lib/service.ts'
-import { rawRequest, startEndpoint, TRANSPORTS } from '../endpoint.ts'
-import { startGatewayPort } from '../gateway-port.ts'
-import { WITHOUT_IPV6 } from '../ipv6.ts'
-import { sendRaw } from '../raw-http.ts'
+import { rawRequest, startEndpoint, TRANSPORTS } from '../fakes/endpoint.ts'
+import { startGatewayPort } from '../fakes/gateway-port.ts'
+import { WITHOUT_IPV6 } from '../net/ipv6.ts'
+import { sendRaw } from '../net/raw-http.ts'
 
 /**
  * Web pages that somebody on this machine looks at, and that try to use the node's local ports. What a browser lets a

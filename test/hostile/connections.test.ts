@@ -3,8 +3,8 @@ import { type ClientHttp2Session, connect as http2Connect } from 'node:http2'
 import { type Socket, connect as tcpConnect } from 'node:net'
 import { test } from 'node:test'
 import { connect as tlsConnect } from 'node:tls'
-import { openRaw, rawRequest, TRANSPORTS } from '../endpoint.ts'
-import { eventually } from '../until.ts'
+import { openRaw, rawRequest, TRANSPORTS } from '../fakes/endpoint.ts'
+import { eventually } from '../tools/until.ts'
 import { serveHonest, startVictim, tokenOf, type Victim } from './victim.ts'
 
 const H2 = TRANSPORTS['HTTP/2']

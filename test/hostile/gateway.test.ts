@@ -19,8 +19,8 @@ import { OrchestratorClient } from '../../src/io/rpc/orchestrator-client.ts'
 import { keccak256, signHash } from '../../src/lib/crypto.ts'
 import { messageOf } from '../../src/lib/errors.ts'
 import { Supervisor } from '../../src/lib/service.ts'
-import { FakePayer } from '../fake-payer.ts'
-import { makeSegment } from '../media.ts'
+import { FakePayer } from '../fakes/payer.ts'
+import { makeSegment } from '../media/media.ts'
 
 /** A gateway that cheats, against an orchestrator process on a real chain with real video. */
 

@@ -8,8 +8,8 @@ import { bytesToInt, formatHex } from '../../src/lib/bytes.ts'
 import { seededDice } from '../../src/lib/dice.ts'
 import { NodeError } from '../../src/lib/errors.ts'
 import { Rational } from '../../src/lib/rational.ts'
-import type { Offer } from '../fake-payer.ts'
-import { recipientWorld } from '../recipient-world.ts'
+import type { Offer } from '../fakes/payer.ts'
+import { recipientWorld } from '../fakes/recipient-world.ts'
 
 /*
  * Payments and tokens changed at random, against a model that says what may be credited: each ticket that its sender

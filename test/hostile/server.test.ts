@@ -7,9 +7,9 @@ import type { AuthToken } from '../../src/domain/segment.ts'
 import { formatSegmentHeader } from '../../src/io/rpc/headers.ts'
 import type { OrchestratorEndpointNeeds } from '../../src/io/rpc/orchestrator-endpoint.ts'
 import { fetchSource } from '../../src/io/rpc/source-fetch.ts'
-import { FREE } from '../../src/services/segment-accounts.ts'
-import { openRaw, rawRequest, TRANSPORTS } from '../endpoint.ts'
-import { eventually } from '../until.ts'
+import { FREE } from '../../src/services/orchestrator/segment-accounts.ts'
+import { openRaw, rawRequest, TRANSPORTS } from '../fakes/endpoint.ts'
+import { eventually } from '../tools/until.ts'
 import { segmentOf, serveHonest, startVictim, tokenOf } from './victim.ts'
 
 const HTTP1 = TRANSPORTS['HTTP/1.1 by ALPN']

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { defaultCapabilities } from '../../src/domain/capabilities.ts'
 import { presetNamed } from '../../src/domain/rendition.ts'
 import type { AuthToken, SegmentData } from '../../src/domain/segment.ts'
-import { MemoryObjects } from '../../src/io/objects.ts'
+import { MemoryObjects } from '../../src/io/objects/memory-objects.ts'
 import { OrchestratorClient } from '../../src/io/rpc/orchestrator-client.ts'
 import {
   OrchestratorEndpoint,
@@ -18,14 +18,11 @@ import { type Address, keccak256, ZERO_ADDRESS } from '../../src/lib/crypto.ts'
 import { systemDice } from '../../src/lib/dice.ts'
 import { type Log, silentLog } from '../../src/lib/log.ts'
 import { Supervisor } from '../../src/lib/service.ts'
-import {
-  Orchestrator,
-  type Recipient,
-  type SenderLookups,
-  type Transcoder,
-} from '../../src/services/orchestrator.ts'
-import { FREE } from '../../src/services/segment-accounts.ts'
-import { TranscoderPool } from '../../src/services/transcoder-pool.ts'
+import { Orchestrator, type SenderLookups } from '../../src/services/orchestrator/orchestrator.ts'
+import type { Recipient } from '../../src/services/orchestrator/recipient.ts'
+import { FREE } from '../../src/services/orchestrator/segment-accounts.ts'
+import type { Transcoder } from '../../src/services/transcoding/transcoder.ts'
+import { TranscoderPool } from '../../src/services/transcoding/transcoder-pool.ts'
 
 /** What transcoders of the victim show. */
 export const SECRET = 's3cret'

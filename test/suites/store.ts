@@ -9,7 +9,7 @@ import type { Address } from '../../src/lib/crypto.ts'
 import { seededDice } from '../../src/lib/dice.ts'
 import { NodeError } from '../../src/lib/errors.ts'
 import { Rational } from '../../src/lib/rational.ts'
-import type { PaymentRecord } from '../../src/services/payment-records.ts'
+import type { PaymentRecord } from '../../src/services/orchestrator/payment-records.ts'
 
 const ALICE: Address = '0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf'
 const BOB: Address = '0x2B5AD5c4795c026514f8317c7a215E218DcCD6cF'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { devnetKey } from '../../../devnet/artifacts.ts'
-import { type ChainFixture, startChain } from '../../../test/chain-fixture.ts'
+import { type ChainFixture, startChain } from '../../../test/chain/fixture.ts'
 import type { Hex } from '../../lib/bytes.ts'
 import { parseAddress } from '../../lib/crypto.ts'
 import { packCalls, readResults, unpackCalls, type ViewCall, writeResults } from './many-calls.ts'

@@ -3,11 +3,11 @@ import { once } from 'node:events'
 import { request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
 import { test } from 'node:test'
-import { FakeOrchestrator } from '../../../test/fakes-gateway.ts'
-import { startGatewayPort } from '../../../test/gateway-port.ts'
+import { FakeOrchestrator } from '../../../test/fakes/gateway.ts'
+import { startGatewayPort } from '../../../test/fakes/gateway-port.ts'
 import { seededDice } from '../../lib/dice.ts'
 import { NodeError } from '../../lib/errors.ts'
-import type { PushedSegment } from '../../services/gateway.ts'
+import type { PushedSegment } from '../../services/gateway/gateway.ts'
 
 const configHeader = (config: unknown) => ({ 'Livepeer-Transcode-Configuration': JSON.stringify(config) })
 

@@ -8,10 +8,10 @@ import type { Log } from '../../lib/log.ts'
 import { ByteBudget } from '../../lib/request-body.ts'
 import { requestTarget } from '../../lib/request-target.ts'
 import type { Scope, Service } from '../../lib/service.ts'
-import { sendBytes, sendText, sendTextEarly } from './answer.ts'
 import { createHalfOpenServer } from './half-open-server.ts'
 import { ingest, type PushedSegments } from './ingest.ts'
 import { type Playable, play } from './playback.ts'
+import { sendBytes, sendText, sendTextEarly } from './response.ts'
 import { type PageFault, pageFault } from './web-pages.ts'
 
 const MAX_HEADER_BYTES = 65_536

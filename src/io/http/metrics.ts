@@ -1,13 +1,13 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import type { GatewayEvent } from '../../services/gateway-event.ts'
-import type { OrchestratorEvents } from '../../services/orchestrator.ts'
-import type { RedeemerEvents } from '../../services/redeemer.ts'
-import type { DeskEvents } from '../../services/redeemer-desk.ts'
-import type { OutboxEvents } from '../../services/redeemer-outbox.ts'
-import type { RewardEvents } from '../../services/reward-service.ts'
-import type { RoundInitializerEvents } from '../../services/round-initializer.ts'
-import type { RecipientEvents } from '../../services/ticket-recipient.ts'
-import type { PoolEvents } from '../../services/transcoder-pool.ts'
+import type { GatewayEvent } from '../../services/gateway/gateway-event.ts'
+import type { OrchestratorEvents } from '../../services/orchestrator/orchestrator.ts'
+import type { RecipientEvents } from '../../services/orchestrator/ticket-recipient.ts'
+import type { RewardEvents } from '../../services/protocol/reward-service.ts'
+import type { RoundInitializerEvents } from '../../services/protocol/round-initializer.ts'
+import type { RedeemerEvents } from '../../services/redemption/redeemer.ts'
+import type { DeskEvents } from '../../services/redemption/redeemer-desk.ts'
+import type { OutboxEvents } from '../../services/redemption/redeemer-outbox.ts'
+import type { PoolEvents } from '../../services/transcoding/transcoder-pool.ts'
 
 const SECONDS = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 10]
 const RATIOS = [0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 10, 15, 20, 40]
@@ -48,7 +48,7 @@ export interface MetricsTotals {
 
 /**
  * The node's figures for Prometheus, under the names that operators know (operations.md §6) and, where those say
- * nothing, new ones (`src/status-facts.ts` has those that are read).
+ * nothing, new ones (`src/node/status/facts.ts` has those that are read).
  */
 export class Metrics
   implements

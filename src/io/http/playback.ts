@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { parseStreamPath, pathExtension } from '../../domain/stream-name.ts'
-import { sendBytes } from './answer.ts'
+import { sendBytes } from './response.ts'
 
 /** What players are shown. */
 export interface Playable {

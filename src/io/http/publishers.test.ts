@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
-import { FakeOrchestrator } from '../../../test/fakes-gateway.ts'
-import { startGatewayPort } from '../../../test/gateway-port.ts'
-import { type Leaving, openRaw, sendRaw } from '../../../test/raw-http.ts'
-import { eventually } from '../../../test/until.ts'
+import { FakeOrchestrator } from '../../../test/fakes/gateway.ts'
+import { startGatewayPort } from '../../../test/fakes/gateway-port.ts'
+import { type Leaving, openRaw, sendRaw } from '../../../test/net/raw-http.ts'
+import { eventually } from '../../../test/tools/until.ts'
 
 const SEGMENT = 'codec=h264 of a publisher'
 const CHUNKED = `5\r\n${SEGMENT.slice(0, 5)}\r\n${(SEGMENT.length - 5).toString(16)}\r\n${SEGMENT.slice(5)}\r\n0\r\n\r\n`

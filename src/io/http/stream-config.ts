@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { MAX_RENDITIONS, type Profile, parseProfiles, presetNamed } from '../../domain/rendition.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
-import type { StreamConfig } from '../../services/gateway.ts'
+import type { StreamConfig } from '../../services/gateway/gateway.ts'
 
 const text = z.string().nullish()
 const notYet = (what: string) =>

@@ -1,6 +1,7 @@
 import type { ClientHttp2Session } from 'node:http2'
 import type { Reach } from '../../domain/segment.ts'
 import { abortError } from '../../lib/errors.ts'
+import type { OwnCerts } from './own-certs.ts'
 import {
   type Answer,
   type Exchange,
@@ -10,8 +11,7 @@ import {
   openSession,
   openSocket,
   protocolOf,
-} from './exchange.ts'
-import type { OwnCerts } from './own-certs.ts'
+} from './peer-exchange.ts'
 
 /** Streams on one connection before a further one is opened; Go servers take 250. */
 const MAX_STREAMS = 100

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { create, type DescMessage, fromBinary, toBinary } from '@bufbuild/protobuf'
-import { unknownFields, withOrderedMaps } from '../../../test/protobuf.ts'
+import { unknownFields, withOrderedMaps } from '../../../test/net/protobuf.ts'
 import recorded from '../../../test/vectors/wire.json' with { type: 'json' }
 import type { Capabilities } from '../../domain/capabilities.ts'
 import type { Profile } from '../../domain/rendition.ts'

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { constants, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2'
-import { sendBody } from './exchange.ts'
+import { sendBody } from './peer-exchange.ts'
 
 /** A request over either version of HTTP. */
 export type HttpRequest = IncomingMessage | Http2ServerRequest

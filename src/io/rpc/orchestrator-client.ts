@@ -11,20 +11,11 @@ import {
 import { abortError, messageOf, NodeError } from '../../lib/errors.ts'
 import { isPublicAddress } from '../../lib/public-address.ts'
 import type { Scope, Service } from '../../lib/service.ts'
-import type { RenditionOptions, Submission, SubmissionClient } from '../../services/segment-work.ts'
-import type { SessionEnder } from '../../services/sessions.ts'
+import type { RenditionOptions, Submission, SubmissionClient } from '../../services/gateway/segment-work.ts'
+import type { SessionEnder } from '../../services/gateway/sessions.ts'
 import { clientOver } from './client-over.ts'
 import { Connections } from './connections.ts'
 import { decodeTranscodeResult, MAX_MESSAGE_BYTES, readInfo, writeInfoRequest } from './convert.ts'
-import {
-  type Answer,
-  type Exchange,
-  ExchangeError,
-  type Names,
-  openSession,
-  openSocket,
-  protocolOf,
-} from './exchange.ts'
 import { Orchestrator } from './gen/lp_rpc_pb.ts'
 import {
   formatPaymentHeader,
@@ -34,6 +25,15 @@ import {
   SEGMENT_HEADER,
   URI_CONTENT_TYPE,
 } from './headers.ts'
+import {
+  type Answer,
+  type Exchange,
+  ExchangeError,
+  type Names,
+  openSession,
+  openSocket,
+  protocolOf,
+} from './peer-exchange.ts'
 
 /** How long a call may take to connect (wire.md §3). */
 const CALL_CONNECT_MS = 3_000

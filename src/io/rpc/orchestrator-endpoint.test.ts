@@ -12,8 +12,8 @@ import {
   startEndpoint,
   TRANSPORTS,
   type Transport,
-} from '../../../test/endpoint.ts'
-import { eventually } from '../../../test/until.ts'
+} from '../../../test/fakes/endpoint.ts'
+import { eventually } from '../../../test/tools/until.ts'
 import type { Payment } from '../../domain/ticket.ts'
 import { ZERO_ADDRESS } from '../../lib/crypto.ts'
 import { NodeError } from '../../lib/errors.ts'

@@ -16,7 +16,7 @@ import type { Share } from '../../lib/fair-budget.ts'
 import type { Log } from '../../lib/log.ts'
 import { type PeerLimitOptions, PeerLimits } from '../../lib/peer-limits.ts'
 import { BodyError, readBody } from '../../lib/request-body.ts'
-import type { Admission, Caller } from '../../services/orchestrator.ts'
+import type { Admission, Caller } from '../../services/orchestrator/orchestrator.ts'
 import { callError, callPeer, type HttpHandler, type Routes } from './calls.ts'
 import { connectionOf, type PeerConnection } from './connection-limits.ts'
 import {

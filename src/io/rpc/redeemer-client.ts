@@ -5,7 +5,7 @@ import { RedeemerCallError, type RedeemerFault } from '../../domain/redeemer-cal
 import type { WinningTicket } from '../../domain/ticket.ts'
 import { type Address, addressBytes } from '../../lib/crypto.ts'
 import { abortError } from '../../lib/errors.ts'
-import type { RedeemerConnection } from '../../services/redeemer-peers.ts'
+import type { RedeemerConnection } from '../../services/redemption/redeemer-peers.ts'
 import { clientThrough, type SessionManager } from './client-over.ts'
 import { readMaxFloat, writeTicket } from './convert.ts'
 import { TicketRedeemer } from './gen/redeemer_pb.ts'

@@ -5,7 +5,7 @@ import { abortError, messageOf } from '../../lib/errors.ts'
 import { checkHost, isPublicAddress, lookupWhere, type Resolve } from '../../lib/public-address.ts'
 import type { Room } from '../../lib/request-body.ts'
 import { readBody } from '../../lib/request-body.ts'
-import { ExchangeError } from './exchange.ts'
+import { ExchangeError } from './peer-exchange.ts'
 
 /** How long the fetching of a source may take (wire.md §12). */
 const FETCH_MS = 4_000

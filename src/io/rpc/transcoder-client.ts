@@ -5,13 +5,17 @@ import type { Dice } from '../../lib/dice.ts'
 import { abortError } from '../../lib/errors.ts'
 import { ByteBudget } from '../../lib/request-body.ts'
 import type { Scope, Service } from '../../lib/service.ts'
-import type { OrchestratorLine, OrchestratorLink, TaskResult } from '../../services/remote-worker.ts'
+import type {
+  OrchestratorLine,
+  OrchestratorLink,
+  TaskResult,
+} from '../../services/transcoding/standalone-transcoder.ts'
 import { clientOver } from './client-over.ts'
 import { Connections } from './connections.ts'
 import { readNotice, writeRegistration } from './convert-transcoder.ts'
-import { ExchangeError, openSession, openSocket, protocolOf } from './exchange.ts'
 import { Transcoder } from './gen/lp_rpc_pb.ts'
 import type { OwnCerts } from './own-certs.ts'
+import { ExchangeError, openSession, openSocket, protocolOf } from './peer-exchange.ts'
 import { fetchSource, type SourceRule } from './source-fetch.ts'
 import { AUTHORIZATION } from './transcoder-endpoint.ts'
 import { ERROR_CONTENT_TYPE, encodeResult } from './transcoder-result.ts'

@@ -1,5 +1,5 @@
 import { MAX_SEGMENT_BYTES } from '../../domain/segment.ts'
-import type { TranscodeOutput } from '../../services/orchestrator.ts'
+import type { TranscodeOutput } from '../../services/transcoding/transcoder.ts'
 import { WireError } from './convert.ts'
 
 /** Renditions and their hashes in one result; a segment has ten outputs at most (transcoding.md §10). */

@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely'
 import { ticketHash, type WinningTicket } from '../../domain/ticket.ts'
 import { formatHex, type Hex } from '../../lib/bytes.ts'
-import type { PaymentRecord } from '../../services/payment-records.ts'
+import type { PaymentRecord } from '../../services/orchestrator/payment-records.ts'
 import type { Tables } from './tables.ts'
 import { rowOfTicket } from './ticket-row.ts'
 

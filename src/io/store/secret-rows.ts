@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely'
 import { formatHex, parseHex } from '../../lib/bytes.ts'
 import type { Dice } from '../../lib/dice.ts'
-import type { SecretPurpose } from '../../services/payment-records.ts'
+import type { SecretPurpose } from '../../services/orchestrator/payment-records.ts'
 import type { Tables } from './tables.ts'
 
 const SECRET_BYTES = 32

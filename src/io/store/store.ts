@@ -19,7 +19,7 @@ import type {
   StoredTicket,
   TicketCount,
   TicketRecords,
-} from '../../services/payment-records.ts'
+} from '../../services/orchestrator/payment-records.ts'
 import { chunks, insertNonces, insertTickets } from './bulk-inserts.ts'
 import { CommitQueue } from './commit-queue.ts'
 import { type Database, openDatabase, type SqliteSync, StoreError } from './open.ts'

@@ -2,7 +2,7 @@ import type { WinningTicket } from '../../domain/ticket.ts'
 import { NEW_TICKET, reasonOf, type TicketState } from '../../domain/ticket-state.ts'
 import { formatHex, type Hex, parseHex } from '../../lib/bytes.ts'
 import type { Address } from '../../lib/crypto.ts'
-import type { StoredTicket } from '../../services/payment-records.ts'
+import type { StoredTicket } from '../../services/orchestrator/payment-records.ts'
 import type { TicketRow } from './tables.ts'
 
 /** The row of a ticket that was just won. */

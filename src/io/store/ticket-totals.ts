@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely'
 import type { WinningTicket } from '../../domain/ticket.ts'
 import { NEW_TICKET, reasonOf, type TicketState } from '../../domain/ticket-state.ts'
-import type { TicketCount } from '../../services/payment-records.ts'
+import type { TicketCount } from '../../services/orchestrator/payment-records.ts'
 import type { Tables } from './tables.ts'
 
 /*

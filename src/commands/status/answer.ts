@@ -1,0 +1,198 @@
+import { z } from 'zod'
+import { messageOf } from '../../lib/errors.ts'
+
+/** Texts of others are cut, so that none fills the screen. */
+const MAX_TEXT = 160
+const MAX_ENTRIES = 1_000
+
+const text = z.string().transform(plain)
+const count = z.number().int().nonnegative()
+const time = z.number()
+const whole = z
+  .union([z.string().regex(/^-?\d{1,80}$/), z.number().int()])
+  .transform((written) => BigInt(written))
+const list = <T extends z.ZodType>(entry: T) => z.array(entry).max(MAX_ENTRIES)
+
+const endpoint = z.object({
+  endpoint: text,
+  state: z.object({ kind: text, sinceMs: time.optional(), reason: text.optional() }),
+})
+
+const transaction = z.object({ purpose: text, txHash: text, sentAtMs: time, attempts: count })
+
+const recipientState = z.object({
+  registered: z.boolean(),
+  active: z.boolean(),
+  activationRound: whole,
+  lastRewardRound: whole,
+})
+
+const chain = z.object({
+  chainId: text,
+  account: text,
+  balance: whole.nullable(),
+  redemptionsLeft: whole.nullable(),
+  block: text.nullable(),
+  blockAgeSeconds: time.nullable(),
+  l1Block: whole.nullable(),
+  rounds: z
+    .object({ lastInitialized: whole, current: whole, startL1Block: whole, nextL1Block: whole })
+    .nullable(),
+  endpoints: list(endpoint),
+  transactions: list(transaction),
+  recipientState: recipientState.nullable(),
+})
+
+const ticketGroup = z.object({
+  state: text,
+  reason: text,
+  count,
+  faceValueWei: whole,
+  firstExpiryBlock: whole.nullable(),
+})
+
+const tickets = z.object({
+  received: count,
+  won: count,
+  groups: list(ticketGroup),
+  redeemedWei: whole,
+  paymentsRefused: count,
+  handedRefused: z.record(text, count),
+})
+
+const inFlight = z.object({ txHash: text, sentAtMs: time, attempts: count }).nullable()
+const lastError = z.object({ atMs: time, message: text }).nullable()
+
+const reward = z.object({
+  mode: text,
+  state: text,
+  why: text.nullable(),
+  orchestrator: text,
+  account: text,
+  currentRound: whole.nullable(),
+  lastRewardRound: whole.nullable(),
+  nextLookMs: time.nullable(),
+  inFlight,
+  roundsLeft: whole.nullable(),
+  lastError,
+  called: count,
+  missed: whole,
+})
+
+const rounds = z.object({ state: text, inFlight, initialized: count, lastError })
+
+const redeemer = z.object({
+  name: text,
+  answers: z.boolean(),
+  sinceMs: time.nullable(),
+  lastError: text.nullable(),
+})
+
+const transcoder = z.object({ address: text, capacity: count, load: count, outOfRotation: text.nullable() })
+const worker = z.object({ orchestrator: text.nullable(), running: count, lastError: text.nullable() })
+
+const media = z.object({
+  waiting: count,
+  devices: list(z.object({ device: text, sessions: count, outOfService: text.nullable() })),
+})
+
+const overpaid = z.object({
+  orchestrator: text,
+  chargedWei: whole,
+  earnedWei: whole,
+  untilMs: time,
+  times: count,
+})
+
+/** What of a status is read, section by section: each may be missing, or be that of another version. */
+const sections = {
+  roles: list(text),
+  network: text,
+  storeFault: text,
+  waitingFor: text,
+  recipient: text,
+  chain,
+  tickets,
+  reward,
+  rounds,
+  redeemers: list(redeemer),
+  floatIsOwnView: z.boolean(),
+  transcoders: list(transcoder),
+  worker,
+  media,
+  sessions: count,
+  capacity: z.object({ maxSessions: count }),
+  segments: z.object({ transcoded: count, failed: count }),
+  ticketsSent: count,
+  ticketsAccepted: count,
+  overpaid: list(overpaid),
+  floatStreams: count,
+  streams: list(z.unknown()),
+} as const
+
+type Sections = { readonly [Name in keyof typeof sections]?: z.output<(typeof sections)[Name]> }
+
+/** A node's status as far as it could be read. */
+export interface SeenStatus extends Sections {
+  readonly version: string
+  readonly ready: boolean
+  /** The node's clock when it answered, ms since the epoch. */
+  readonly nowMs: number
+  /** Sections that are there in a form that is not known. */
+  readonly unread: readonly string[]
+}
+
+/** What came of asking one address. */
+export type NodeAnswer = { readonly address: string } & (
+  | { readonly kind: 'status'; readonly status: SeenStatus }
+  | { readonly kind: 'silent'; readonly why: string }
+  /** It asks for a token, or for another than the one that it was shown. */
+  | { readonly kind: 'no-token'; readonly shown: boolean }
+  /** Something else is there. */
+  | { readonly kind: 'stranger'; readonly why: string }
+)
+
+/** A node that told its status. */
+export type SeenNode = Extract<NodeAnswer, { kind: 'status' }>
+
+const head = z.object({ version: text, ready: z.boolean(), nowMs: time.optional() })
+
+/** Reads what an address answered: everything in it is somebody else's. */
+export function readAnswer(
+  address: string,
+  answer: { readonly httpStatus: number; readonly body: string },
+  asked: { readonly atMs: number; readonly withToken: boolean },
+): NodeAnswer {
+  if (answer.httpStatus === 401) return { address, kind: 'no-token', shown: asked.withToken }
+  if (answer.httpStatus !== 200) {
+    return { address, kind: 'stranger', why: `HTTP ${answer.httpStatus}: ${plain(answer.body)}` }
+  }
+  let body: unknown
+  try {
+    body = JSON.parse(answer.body)
+  } catch (error) {
+    return { address, kind: 'stranger', why: plain(`no JSON: ${messageOf(error)}`) }
+  }
+  const known = head.safeParse(body)
+  if (!known.success) return { address, kind: 'stranger', why: 'JSON, but no status of a livepeer-ts node' }
+  const { version, ready, nowMs = asked.atMs } = known.data
+  const read: Record<string, unknown> = {}
+  const unread: string[] = []
+  for (const [name, schema] of Object.entries(sections)) {
+    const raw = (body as Record<string, unknown>)[name]
+    if (raw === undefined || raw === null) continue
+    const parsed = schema.safeParse(raw)
+    if (parsed.success) read[name] = parsed.data
+    else unread.push(name)
+  }
+  return { address, kind: 'status', status: { ...(read as Sections), version, ready, nowMs, unread } }
+}
+
+/** One line without control characters, which a terminal would obey. */
+export function plain(text: string): string {
+  const line = text
+    .slice(0, 2 * MAX_TEXT)
+    .replace(/[\p{C}\p{Z}]+/gu, ' ')
+    .trim()
+  return line.length > MAX_TEXT ? `${line.slice(0, MAX_TEXT - 1)}…` : line
+}

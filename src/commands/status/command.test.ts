@@ -1,0 +1,161 @@
+import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { type TestContext, test } from 'node:test'
+import { freePort } from '../../../devnet/tcp-link.ts'
+import {
+  bodyOf,
+  orchestratorStatus,
+  redeemerStatus,
+  rewardStatus,
+} from '../../../test/fakes/status-answers.ts'
+import { eventually } from '../../../test/tools/until.ts'
+import { ControlApi } from '../../io/http/control-api.ts'
+import { silentLog } from '../../lib/log.ts'
+import { Supervisor } from '../../lib/service.ts'
+import type { NodeStatus } from '../../node/status/status.ts'
+import { runStatus } from './command.ts'
+
+/** `livepeer status` against control APIs on the loopback. */
+
+async function node(t: TestContext, status: () => NodeStatus, token = ''): Promise<string> {
+  const port = await freePort()
+  const supervisor = new Supervisor()
+  t.after(() => supervisor.stop())
+  const routes = { '/status': () => ({ json: status() }) }
+  await supervisor.start(new ControlApi({ host: '127.0.0.1', port, token }, { routes, log: silentLog }))
+  return `127.0.0.1:${port}`
+}
+
+function command(
+  options: { env?: Record<string, string>; files?: Record<string, string>; rows?: number } = {},
+) {
+  const stop = new AbortController()
+  const screens: string[] = []
+  const errors: string[] = []
+  const run = (...argv: string[]) =>
+    runStatus(
+      {
+        ...{ argv, env: options.env ?? {}, rows: () => options.rows ?? null, now: () => Date.now() },
+        readText: (path) => options.files?.[path] ?? null,
+        write: (text) => void screens.push(text),
+        writeError: (text) => void errors.push(text),
+      },
+      stop.signal,
+    )
+  return { run, screens, errors, stop }
+}
+
+const well = (status: NodeStatus) => () => ({ ...status, nowMs: Date.now() })
+
+test('the nodes that are named are asked and shown on one screen; all well is 0', async (t) => {
+  const addresses = [
+    await node(t, well(redeemerStatus())),
+    await node(t, well(rewardStatus())),
+    await node(t, well(orchestratorStatus())),
+  ]
+  const { errors, run, screens } = command()
+  assert.equal(await run(...addresses), 0)
+  assert.deepEqual(errors, [])
+  assert.equal(screens.length, 1)
+  for (const sign of ['3 nodes', 'NEEDS ATTENTION: nothing', ...addresses])
+    assert.ok(screens[0]!.includes(sign))
+})
+
+test('a node that does not answer, and one that asks for a token, need attention: 1', async (t) => {
+  const guarded = await node(t, well(redeemerStatus()), 'hush')
+  const nobody = `127.0.0.1:${await freePort()}`
+  const { run, screens } = command()
+  assert.equal(await run(guarded, nobody), 1)
+  const screen = screens[0]!.replace(/\s+/g, ' ')
+  assert.ok(screen.includes(`! ${guarded} asks for a token: give --token`), screen)
+  assert.match(screen, new RegExp(`! ${nobody} does not answer \\(.*ECONNREFUSED.*\\): start the node`))
+})
+
+test('the token comes from the command line, a file or the environment', async (t) => {
+  const guarded = await node(t, well(redeemerStatus()), 'hush')
+  assert.equal(await command().run('--token', 'hush', guarded), 0)
+  assert.equal(await command({ files: { '/run/token': 'hush\n' } }).run('-token', '/run/token', guarded), 0)
+  assert.equal(await command({ env: { LP_CLITOKEN: 'hush' } }).run(guarded), 0)
+  const wrong = command()
+  assert.equal(await wrong.run('--token', 'hus', guarded), 1)
+  assert.match(wrong.screens[0]!.replace(/\s+/g, ' '), /asks for another token/)
+})
+
+test('--watch draws the screen anew until it is told to stop, no longer than the terminal is high', async (t) => {
+  let sessions = 1
+  const address = await node(t, () => ({
+    ...orchestratorStatus({ sessions: sessions++ }),
+    nowMs: Date.now(),
+  }))
+  const { run, screens, stop } = command({ rows: 200 })
+  const ended = run('--watch', address)
+  await eventually('it is drawn twice', () => screens.length >= 2)
+  stop.abort()
+  assert.equal(await ended, 0)
+  assert.ok(screens.every((screen) => screen.startsWith('\x1b[H') && screen.endsWith('\x1b[J')))
+  assert.match(screens[0]!, /1 session ·/)
+  assert.match(screens[1]!, /2 sessions ·/)
+
+  const low = command({ rows: 10 })
+  const lowEnded = low.run('--watch', address)
+  await eventually('it is drawn', () => low.screens.length === 1)
+  low.stop.abort()
+  await lowEnded
+  assert.equal(low.screens[0]!.split('\n').length, 10)
+  assert.match(low.screens[0]!, /the rest does not fit the terminal/)
+})
+
+test('--json gives what the nodes said', async (t) => {
+  const status = redeemerStatus({ nowMs: Date.now() })
+  const address = await node(t, () => status)
+  const nobody = `127.0.0.1:${await freePort()}`
+  const { run, screens } = command()
+  assert.equal(await run('--json', address, nobody), 1)
+  const [first, second] = JSON.parse(screens[0]!)
+  assert.deepEqual(first, { address, status: JSON.parse(bodyOf(status)) })
+  assert.equal(second.address, nobody)
+  assert.match(second.error, /ECONNREFUSED/)
+})
+
+test('an answer without end is given up', async (t) => {
+  const server = createServer((_, response) => {
+    response.writeHead(200)
+    const more = () => {
+      while (!response.destroyed && response.write(Buffer.alloc(1 << 16, 'x')));
+    }
+    response.on('drain', more)
+    more()
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const { run, screens } = command()
+  assert.equal(await run(`127.0.0.1:${(server.address() as AddressInfo).port}`), 1)
+  assert.match(screens[0]!.replace(/\s+/g, ' '), /its answer is longer than 4194304 bytes/)
+})
+
+test('a command line that cannot be read ends with 2 and one sentence', async () => {
+  for (const [argv, sentence] of [
+    [['--wach'], /^Unknown option '--wach': livepeer status --help explains\n$/],
+    [['--watch', '--json'], /^--watch and --json do not go together: livepeer status --help explains\n$/],
+    [['nohost'], /^the address nohost has no port: write HOST:PORT, such as nohost:7935: livepeer/],
+    [['[::1]'], /^the address \[::1\] has no port: write HOST:PORT, such as \[::1\]:7935: livepeer/],
+    [
+      ['::1:7935'],
+      /^the address "http:\/\/::1:7935" has an IPv6 address without brackets: write http:\/\/\[::1\]:7935: live/,
+    ],
+    [['http://::1:7935'], /without brackets: write http:\/\/\[::1\]:7935: livepeer/],
+    [['--token', 'two words', 'a:1'], /^--token is one word/],
+  ] as const) {
+    const { errors, run, screens } = command()
+    assert.equal(await run(...argv), 2, argv.join(' '))
+    assert.deepEqual(screens, [])
+    assert.match(errors.join(), sentence)
+  }
+  const { run, screens } = command()
+  assert.equal(await run('--help'), 0)
+  assert.match(screens[0]!, /^Usage: livepeer status/)
+})

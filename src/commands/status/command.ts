@@ -1,0 +1,217 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { parsePeer } from '../../config/addresses.ts'
+import { messageOf } from '../../lib/errors.ts'
+import { hostAndPort } from '../../lib/hosts.ts'
+import { escaped } from '../../lib/printable.ts'
+import { type NodeAnswer, plain, readAnswer } from './answer.ts'
+import { screenOf } from './screen.ts'
+
+/** The control ports that nodes have unless they are given others; 7937 for a second orchestrator. */
+export const USUAL_PORTS: readonly number[] = [7935, 7937, 5935, 6935, 4935, 2935]
+const WATCH_EVERY_MS = 2_000
+const ANSWER_TIMEOUT_MS = 4_000
+const MAX_ANSWER_BYTES = 4 * 1024 * 1024
+const MAX_ADDRESSES = 100
+const TOKEN = /^[\x21-\x7e]{1,1000}$/
+
+const HELP = `Usage: livepeer status [--watch] [--json] [--token TEXT|FILE] [HOST:PORT ...]
+
+Shows how an operator's nodes are: who redeems, who rewards, what is pending, what was lost and why.
+
+HOST:PORT is the control API of a node, its -cliAddr; also a port of this machine alone, or an http or https URL.
+Without any, the usual ports of this machine are asked (${USUAL_PORTS.join(', ')}), and those that answer shown.
+
+  --watch             draw the screen anew every ${WATCH_EVERY_MS / 1000} seconds, until Ctrl-C
+  --json              print what the nodes answered
+  --token TEXT|FILE   the -cliToken of the nodes, or a file with it (environment: LP_CLITOKEN)
+
+The exit code is 0 when all is well, 1 when something needs attention, 2 for a command line that cannot be read.
+`
+
+/** Where the command's words come from and its lines go. */
+export interface StatusSurroundings {
+  /** Without the program's name and the word `status`. */
+  readonly argv: readonly string[]
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** The text of a readable, non-empty, regular file; null for anything else. */
+  readonly readText: (path: string) => string | null
+  readonly write: (text: string) => void
+  readonly writeError: (text: string) => void
+  /** Rows of the terminal; null where there is none. */
+  readonly rows: () => number | null
+  readonly now: () => number
+}
+
+interface Options {
+  readonly watch: boolean
+  readonly json: boolean
+  readonly token: string
+  /** Base URLs by the name shown. */
+  readonly addresses: ReadonlyMap<string, string>
+  /** Whether the addresses are the usual ones, where nobody need be. */
+  readonly isGuess: boolean
+}
+
+/** Runs `livepeer status`. Gives the exit code. */
+export async function runStatus(around: StatusSurroundings, signal: AbortSignal): Promise<number> {
+  let options: Options | null
+  try {
+    options = readOptions(around)
+  } catch (error) {
+    const [sentence] = messageOf(error).split('. ')
+    around.writeError(`${sentence}: livepeer status --help explains\n`)
+    return 2
+  }
+  if (!options) {
+    around.write(HELP)
+    return 0
+  }
+  for (;;) {
+    const code = await show(options, around, signal)
+    if (!options.watch) return code
+    await sleep(WATCH_EVERY_MS, undefined, { signal }).catch(() => {})
+    if (signal.aborted) return 0
+  }
+}
+
+/** Null when help is asked for. Throws what is wrong, as one sentence. */
+function readOptions({ argv, env, readText }: StatusSurroundings): Options | null {
+  const { positionals, values } = parseArgs({
+    // One dash or two, as everywhere.
+    args: argv.map((word) => (/^-[a-z]{2,}/.test(word) ? `-${word}` : word)),
+    allowPositionals: true,
+    options: {
+      watch: { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+      token: { type: 'string' },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  })
+  if (values.help) return null
+  if (values.watch && values.json) throw new Error('--watch and --json do not go together')
+  if (positionals.length > MAX_ADDRESSES) throw new Error(`at most ${MAX_ADDRESSES} addresses can be asked`)
+  const given = values.token ?? env.LP_CLITOKEN ?? ''
+  const token = given === '' ? '' : (readText(given)?.trim() ?? given)
+  if (token !== '' && !TOKEN.test(token)) {
+    throw new Error('--token is one word of letters, digits and signs, which the text or file given is not')
+  }
+  const addresses = positionals.length > 0 ? positionals : USUAL_PORTS.map(String)
+  return {
+    ...{ watch: values.watch, json: values.json, token },
+    addresses: new Map(addresses.map(addressOf)),
+    isGuess: positionals.length === 0,
+  }
+}
+
+/** The name to show for an address, and its base URL. Throws SettingsError. */
+function addressOf(text: string): [name: string, url: string] {
+  const full = /^\d{1,5}$/.test(text) ? `127.0.0.1:${text}` : text
+  const peer = parsePeer('the address', full.includes('://') ? full : `http://${full}`, '127.0.0.1')
+  if (peer.portAssumed && !full.includes('://')) {
+    throw new Error(
+      `the address ${plain(text)} has no port: write HOST:PORT, such as ${hostAndPort(peer.host, 7935)}`,
+    )
+  }
+  const url = peer.portAssumed ? peer.url.replace(/:\d+$/, '') : peer.url
+  return [full, url]
+}
+
+async function show(options: Options, around: StatusSurroundings, signal: AbortSignal): Promise<number> {
+  const asked = await Promise.all(
+    [...options.addresses].map(([address, url]) => ask(address, url, options.token, around.now(), signal)),
+  )
+  // On the usual ports other programs may be, and most are free.
+  const known = options.isGuess
+    ? asked.filter(({ answer, isFree }) => answer.kind !== 'stranger' && !isFree)
+    : asked
+  if (options.watch && signal.aborted) return 0
+  const screen = screenOf(
+    known.map(({ answer }) => answer),
+    around.now(),
+  )
+  if (options.json) around.write(printableJson(known.map(rawOf)))
+  else if (known.length === 0) around.write(nobody(options))
+  else around.write(options.watch ? drawn(screen.text, around.rows()) : screen.text)
+  return screen.needsAttention || known.length === 0 ? 1 : 0
+}
+
+function nobody({ addresses }: Options): string {
+  return `no node answers at the usual control ports of this machine (${[...addresses.keys()].join(', ')}): start one, or give the HOST:PORT of its -cliAddr\n`
+}
+
+interface Asked {
+  readonly answer: NodeAnswer
+  readonly body: string
+  /** Whether nobody listens there. */
+  readonly isFree: boolean
+}
+
+async function ask(
+  address: string,
+  url: string,
+  token: string,
+  atMs: number,
+  signal: AbortSignal,
+): Promise<Asked> {
+  try {
+    const response = await fetch(`${url}/status`, {
+      headers: token === '' ? {} : { authorization: `Bearer ${token}` },
+      redirect: 'manual',
+      signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_TIMEOUT_MS)]),
+    })
+    const body = await textOf(response)
+    const answer = readAnswer(
+      address,
+      { httpStatus: response.status, body },
+      { atMs, withToken: token !== '' },
+    )
+    return { answer, body, isFree: false }
+  } catch (error) {
+    const cause = error instanceof Error ? error.cause : null
+    const isFree = cause instanceof Error && 'code' in cause && cause.code === 'ECONNREFUSED'
+    return { answer: { address, kind: 'silent', why: reasonOf(error) }, body: '', isFree }
+  }
+}
+
+/** Throws for an answer that is larger than a status can be. */
+async function textOf(response: Response): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of response.body ?? []) {
+    size += chunk.length
+    if (size > MAX_ANSWER_BYTES) throw new Error(`its answer is longer than ${MAX_ANSWER_BYTES} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof Error && error.name === 'TimeoutError') {
+    return `nothing within ${ANSWER_TIMEOUT_MS / 1000} s`
+  }
+  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error
+  return plain(messageOf(cause))
+}
+
+/** JSON of several lines, in which nothing is left that a terminal would obey. */
+function printableJson(value: unknown): string {
+  const lines = JSON.stringify(value, null, 2).split('\n')
+  return lines.map((line) => `${escaped(line)}\n`).join('')
+}
+
+function rawOf({ answer, body }: Asked): Record<string, unknown> {
+  const { address } = answer
+  if (answer.kind === 'status') return { address, status: JSON.parse(body) }
+  return { address, error: answer.kind === 'no-token' ? 'it asks for a token' : answer.why }
+}
+
+/** The screen in place of the one before; what does not fit the terminal is left out at the end. */
+function drawn(text: string, rows: number | null): string {
+  if (rows === null) return `${text}\n`
+  const lines = text.trimEnd().split('\n')
+  const room = Math.max(2, rows - 1)
+  const fit =
+    lines.length <= room ? lines : [...lines.slice(0, room - 1), '… (the rest does not fit the terminal)']
+  return `\x1b[H${fit.map((line) => `${line}\x1b[K\n`).join('')}\x1b[J`
+}

@@ -1,0 +1,328 @@
+import type { NodeAnswer, SeenNode } from './answer.ts'
+import { counted, duration, ether, l1Blocks, purposeOf, reasonSentence } from './words.ts'
+
+/** Without a new block for so long the chain, or the way to it, stands still. */
+const SILENCE_SECONDS = 120
+/** A round that is not initialised for so many L1 blocks has been forgotten. */
+const LATE_ROUND_BLOCKS = 50n
+/** A transaction on its way for so long does not get through. */
+const LATE_TRANSACTION_MS = 10 * 60_000
+/** What a balance lasts for, below which it is time to send some. */
+const FEW_CALLS = 10n
+/** So many L1 blocks before its end a ticket is urgent, or in the last part of a round that is shorter. */
+const URGENT_BLOCKS = 100n
+const URGENT_PART = 3n
+
+type Chain = NonNullable<SeenNode['status']['chain']>
+type TicketGroup = NonNullable<SeenNode['status']['tickets']>['groups'][number]
+
+const ROLE_NAMES: readonly (readonly [role: string, name: string])[] = [
+  ['orchestrator', 'orchestrator'],
+  ['gateway', 'gateway'],
+  ['redeemer', 'redeemer'],
+  ['transcoder', 'transcoder'],
+  ['reward', 'reward service'],
+  ['roundInitializer', 'round initialiser'],
+]
+
+/** What a node is called in sentences: its first role and its address. */
+export function nameOf({ address, status }: SeenNode): string {
+  const role = ROLE_NAMES.find(([name]) => status.roles?.includes(name))
+  return `${role ? role[1] : 'node'} ${address}`
+}
+
+/** Whether a node redeems winning tickets itself. */
+export function redeems({ status }: SeenNode): boolean {
+  return status.tickets !== undefined && status.redeemers === undefined
+}
+
+/** Whether a node looks after the orchestrator's reward. */
+export function rewards({ status }: SeenNode): boolean {
+  return status.reward !== undefined && status.reward.state !== 'off'
+}
+
+/** The sentences of all that needs attention, each with what to do; the most pressing first. */
+export function problemsOf(answers: readonly NodeAnswer[]): string[] {
+  const nodes = answers.filter((answer) => answer.kind === 'status')
+  const found = [
+    ...answers.flatMap(withoutStatus),
+    ...nodes.flatMap(ofNode),
+    ...nodes.flatMap(ofChain),
+    ...nodes.flatMap(ofRecipient),
+    ...sharedAccounts(nodes),
+    ...nodes.flatMap(ofRedeemers),
+    ...nodes.flatMap(ofTickets),
+    ...nodes.flatMap(ofMoney),
+    ...nodes.flatMap(ofOrchestrators),
+    ...nodes.flatMap(ofReward),
+    ...nodes.flatMap(ofTranscoding),
+  ]
+  // Several nodes see the same chain.
+  return [...new Set(found)]
+}
+
+function withoutStatus(answer: NodeAnswer): string[] {
+  const { address } = answer
+  switch (answer.kind) {
+    case 'status':
+      return []
+    case 'silent':
+      return [`${address} does not answer (${answer.why}): start the node, or give the -cliAddr that it has`]
+    case 'no-token':
+      return [
+        answer.shown
+          ? `${address} asks for another token: give --token what the node has as -cliToken`
+          : `${address} asks for a token: give --token, the text or file of the node's -cliToken`,
+      ]
+    case 'stranger':
+      return [`${address} is another program (${answer.why}): give the -cliAddr of a node`]
+  }
+}
+
+function ofNode(node: SeenNode): string[] {
+  const { ready, storeFault, unread, version, waitingFor = 'its start' } = node.status
+  const name = nameOf(node)
+  return [
+    ...(storeFault === undefined
+      ? []
+      : [`${name} cannot write down what it accepts, and so refuses it: ${storeFault}`]),
+    ...(ready ? [] : [`${name} is not ready, it waits for ${waitingFor}: if that lasts, see its log`]),
+    ...(unread.length > 0
+      ? [
+          `${name} has version ${version}, of which ${unread.join(', ')} cannot be read here: ask it with the livepeer status of that version`,
+        ]
+      : []),
+  ]
+}
+
+function ofChain(node: SeenNode): string[] {
+  const { chain, nowMs } = node.status
+  if (!chain) return []
+  const name = nameOf(node)
+  const bad = chain.endpoints.filter(({ state }) => !['healthy', 'untried'].includes(state.kind))
+  if (bad.length > 0 && bad.length === chain.endpoints.length) {
+    const why = bad.map(({ endpoint, state }) => `${endpoint} is ${state.kind}: ${state.reason ?? '?'}`)
+    return [
+      `${name} reaches the chain over none of its endpoints (${why.join('; ')}): see to them, or change -ethUrl`,
+    ]
+  }
+  return [
+    ...bad.map(({ endpoint, state }) => {
+      const since = state.sinceMs === undefined ? '' : ` for ${duration(nowMs - state.sinceMs)}`
+      return `${name} does without the endpoint ${endpoint}, which is ${state.kind}${since} (${state.reason ?? '?'}): see to it, or take it out of -ethUrl`
+    }),
+    ...((chain.blockAgeSeconds ?? 0) > SILENCE_SECONDS
+      ? [
+          `${name} has seen no new block for ${duration(chain.blockAgeSeconds! * 1000)}: see to the endpoints of -ethUrl`,
+        ]
+      : []),
+    ...lateRound(chain),
+    ...chain.transactions
+      .filter(({ sentAtMs }) => nowMs - sentAtMs > LATE_TRANSACTION_MS)
+      .map(
+        ({ attempts, purpose, sentAtMs, txHash }) =>
+          `${name} has a transaction that is not mined for ${duration(nowMs - sentAtMs)}, after ${counted(attempts, 'attempt')} (${purposeOf(purpose)}, ${txHash}): see whether -maxGasPrice is too low, or another process uses the account`,
+      ),
+  ]
+}
+
+function lateRound({ l1Block, rounds }: Chain): string[] {
+  if (!rounds || l1Block === null || rounds.lastInitialized >= rounds.current) return []
+  const late = l1Block - rounds.startL1Block
+  if (late <= LATE_ROUND_BLOCKS) return []
+  return [
+    `round ${rounds.current} began ${l1Blocks(late)} ago and is not initialised, so no ticket of it can be redeemed and no reward called: run a node with -initializeRound`,
+  ]
+}
+
+function ofRecipient({ status: { chain, recipient, reward } }: SeenNode): string[] {
+  const state = chain?.recipientState
+  const who = recipient ?? reward?.orchestrator
+  const round = chain?.rounds?.current
+  if (!state || !who || round === undefined) return []
+  if (!state.registered && !state.active) {
+    return [
+      `${who}, whom the tickets pay, is no registered orchestrator: register it, or correct -ethOrchAddr`,
+    ]
+  }
+  if (!state.active) {
+    // Whoever has just registered waits for the next round.
+    if (state.activationRound > round) return []
+    return [
+      `${who} is not active in round ${round}, so payments to it are refused: it needs more stake to be among the active ones`,
+    ]
+  }
+  const isMissed = state.activationRound < round && state.lastRewardRound < round - 1n
+  if (!isMissed) return []
+  return [
+    state.lastRewardRound === 0n
+      ? `the reward of ${who} has never been called: run a node with its account, or see the log of the one that runs`
+      : `the reward of ${who} was called in round ${state.lastRewardRound} for the last time, and round ${round - 1n} ended without: run a node with its account, or see the log of the one that runs`,
+  ]
+}
+
+/** Two processes that send from one account take each other's nonces. */
+function sharedAccounts(nodes: readonly SeenNode[]): string[] {
+  const senders = new Map<string, SeenNode[]>()
+  for (const node of nodes) {
+    const { chain, rounds } = node.status
+    if (!chain || !(redeems(node) || rewards(node) || rounds)) continue
+    const account = `${chain.account} ${chain.chainId}`
+    senders.set(account, [...(senders.get(account) ?? []), node])
+  }
+  return [...senders.values()]
+    .filter((sharing) => sharing.length > 1)
+    .map((sharing) => {
+      const { account } = sharing[0]!.status.chain!
+      return `${sharing.map(nameOf).join(' and ')} all send transactions of ${account}, and hinder each other: leave that to one of them, or give them accounts of their own`
+    })
+}
+
+function ofRedeemers(node: SeenNode): string[] {
+  const { nowMs, redeemers = [], tickets } = node.status
+  const name = nameOf(node)
+  const kept = tickets?.groups
+    .filter(({ state }) => state === 'open')
+    .reduce((sum, { count }) => sum + count, 0)
+  const othersServe = redeemers.some(({ answers }) => answers)
+  return redeemers.flatMap((redeemer) => {
+    if (redeemer.sinceMs === null) return []
+    if (redeemer.answers && redeemer.lastError === null) return []
+    if (redeemer.answers) {
+      return [
+        `${name} is refused by its redeemer ${redeemer.name} (${redeemer.lastError}): both need the same orchestrator and the same -redeemerSecret`,
+      ]
+    }
+    const meanwhile = othersServe
+      ? 'another serves meanwhile'
+      : `${counted(kept ?? 0, 'winning ticket')} wait for it, and none is lost until it expires`
+    return [
+      `${name} does not reach its redeemer ${redeemer.name} for ${duration(nowMs - redeemer.sinceMs)} (${redeemer.lastError ?? 'no answer'}); ${meanwhile}: start the redeemer, or correct -redeemerAddr`,
+    ]
+  })
+}
+
+/** What an operator can do about tickets that wait for this reason, whether or not they are urgent. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  'gas-too-high': 'raise -maxGasPrice, or wait for cheaper gas',
+  'chain-unavailable': 'see to the endpoints of -ethUrl',
+  'redeemer-refuses': 'see in the log why, and that both are for the same orchestrator',
+}
+
+/** What can be done about those that are about to expire. */
+const LAST_REMEDIES: Readonly<Record<string, string>> = {
+  underfunded: 'only the sender can help, with a larger deposit',
+  'not-worth-gas': 'they pay less than the gas that redeeming them takes, so only cheaper gas helps',
+  'chain-refuses': 'see whether the round is initialised and the contract is not paused',
+  'redeemer-away': 'start the redeemer',
+  'redeemer-unable': 'see what the redeemer says: its disk may be full, or the sender out of funds',
+  reverted: 'look at the transaction that failed, and at the log',
+}
+
+function ofTickets(node: SeenNode): string[] {
+  const { chain, tickets } = node.status
+  return (tickets?.groups ?? []).flatMap((group) => {
+    if (!['open', 'submitted', 'delivered'].includes(group.state) || group.count === 0) return []
+    const urgent = chain ? urgency(group, chain) : null
+    const remedy = remedyOf(group, urgent !== null)
+    if (remedy === null) return []
+    const tickets = `${counted(group.count, 'winning ticket')} of ${nameOf(node)} (${ether(group.faceValueWei)})`
+    const when = urgent === null ? '' : `, and the first expires in ${l1Blocks(urgent)}`
+    return [`${tickets} ${reasonSentence(group, group.count)}${when}: ${remedy}`]
+  })
+}
+
+function remedyOf({ reason, state }: TicketGroup, isUrgent: boolean): string | null {
+  if (state === 'open' && REMEDIES[reason]) return REMEDIES[reason]
+  if (!isUrgent || reason === 'params-live') return null
+  if (state === 'submitted') return 'see whether the gas price is too low for their transactions'
+  if (state === 'delivered') return 'see whether the redeemer runs and redeems'
+  return LAST_REMEDIES[reason] ?? 'see the log'
+}
+
+/** The L1 blocks that are left to a group of tickets that has few; null for one that has time. */
+function urgency({ firstExpiryBlock }: TicketGroup, { l1Block, rounds }: Chain): bigint | null {
+  if (firstExpiryBlock === null || l1Block === null || !rounds) return null
+  const part = (rounds.nextL1Block - rounds.startL1Block) / URGENT_PART
+  const left = firstExpiryBlock - l1Block
+  return left <= (part < URGENT_BLOCKS ? part : URGENT_BLOCKS) ? left : null
+}
+
+function ofMoney(node: SeenNode): string[] {
+  const { chain, reward } = node.status
+  if (!chain) return []
+  const lasts = [
+    ...(chain.redemptionsLeft !== null ? [[chain.redemptionsLeft, 'redemption'] as const] : []),
+    ...(reward && rewards(node) && reward.roundsLeft !== null
+      ? [[reward.roundsLeft, 'reward'] as const]
+      : []),
+  ]
+  const few = lasts.filter(([left]) => left < FEW_CALLS)
+  if (few.length === 0) return []
+  const enough = few.map(([left, what]) => counted(left, `more ${what}`)).join(' or ')
+  return [
+    `the account ${chain.account} of ${nameOf(node)} has ${ether(chain.balance ?? 0n)}, enough for ${enough}: send it ether`,
+  ]
+}
+
+function ofOrchestrators(node: SeenNode): string[] {
+  const { nowMs, overpaid = [] } = node.status
+  return overpaid.map(
+    ({ earnedWei, orchestrator, chargedWei, times, untilMs }) =>
+      `${nameOf(node)} ${untilMs > nowMs ? 'leaves' : 'left'} out the orchestrator ${orchestrator} for a while (${counted(times, 'time')}): it charged ${ether(chargedWei)} lately for work worth ${ether(earnedWei)} at its own price; see the log, and put its account on -orchBlocklist if that goes on`,
+  )
+}
+
+function ofReward(node: SeenNode): string[] {
+  const { chain, reward, roles = [], rounds } = node.status
+  const name = nameOf(node)
+  const found: string[] = []
+  if (
+    reward?.state === 'off' &&
+    reward.mode !== 'off' &&
+    (reward.mode === 'on' || roles.includes('reward'))
+  ) {
+    found.push(`${name} does not call reward: ${reward.why ?? 'see its log'}`)
+  }
+  if (reward?.lastError && (reward.state === 'due' || reward.state === 'unknown')) {
+    const of = reward.currentRound === null ? '' : ` of round ${reward.currentRound}`
+    found.push(
+      `${name} could not call the reward${of} yet (${reward.lastError.message}), and tries on until the round is over: remove the cause; its log says more`,
+    )
+  }
+  const isDue = chain?.rounds && chain.rounds.lastInitialized < chain.rounds.current
+  if (rounds?.lastError && isDue) {
+    found.push(
+      `${name} could not initialise round ${chain.rounds!.current} yet (${rounds.lastError.message}), and tries on: remove the cause; its log says more`,
+    )
+  }
+  return found
+}
+
+function ofTranscoding(node: SeenNode): string[] {
+  const { media, roles = [], transcoders, worker } = node.status
+  const name = nameOf(node)
+  const silent = (transcoders ?? []).filter(({ outOfRotation }) => outOfRotation === 'silent')
+  const hasNone = transcoders?.every(({ outOfRotation }) => outOfRotation !== null)
+  return [
+    ...(hasNone && !roles.includes('transcoder')
+      ? [`${name} has no transcoder, so it can take no work: start one with its -orchSecret and -orchAddr`]
+      : []),
+    ...(media?.devices ?? []).flatMap(({ device, outOfService }) =>
+      outOfService === null
+        ? []
+        : [
+            `${name} does without its GPU ${device}, which failed (${outOfService}): see to it and start the node again`,
+          ],
+    ),
+    ...silent.map(
+      ({ address }) =>
+        `${name} gets no sign of life from its transcoder ${address}: see whether it runs and is reached`,
+    ),
+    ...(worker && worker.orchestrator === null
+      ? [
+          `${name} is registered with no orchestrator (${worker.lastError ?? 'none answered yet'}): see to -orchAddr and -orchSecret`,
+        ]
+      : []),
+  ]
+}

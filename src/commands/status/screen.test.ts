@@ -1,0 +1,319 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import {
+  answerOf,
+  bodyOf,
+  chainFigures,
+  group,
+  NOW_MS,
+  ORCHESTRATOR,
+  orchestratorStatus,
+  REDEEMER,
+  REGISTERED,
+  redeemerStatus,
+  rewardStatus,
+  ticketFigures,
+} from '../../../test/fakes/status-answers.ts'
+import type { NodeStatus } from '../../node/status/status.ts'
+import { type NodeAnswer, readAnswer } from './answer.ts'
+import { problemsOf } from './problems.ts'
+import { screenOf } from './screen.ts'
+
+const WELL = [
+  answerOf('10.0.0.5:4935', redeemerStatus()),
+  answerOf('10.0.0.6:2935', rewardStatus()),
+  answerOf('10.0.0.7:7935', orchestratorStatus()),
+]
+
+test('one screen says who redeems, who rewards, what is pending and what was lost', () => {
+  const { needsAttention, text } = screenOf(WELL, NOW_MS)
+  assert.equal(needsAttention, false)
+  assert.equal(
+    text,
+    `livepeer status   2026-09-01 12:00:00 UTC   3 nodes
+
+NEEDS ATTENTION: nothing
+
+WHO REDEEMS
+  redeemer 10.0.0.5:4935 with account ${REDEEMER} for
+      ${REGISTERED}
+    redeemed 7 tickets for 0.7 ETH; its balance lasts for about 800 redemptions
+  orchestrator 10.0.0.7:7935 hands its winning tickets to 10.0.0.5:8935 (answers for 60 min)
+
+WHO REWARDS
+  reward service 10.0.0.6:2935 with account ${REGISTERED}
+    called in round 4000; due again in round 4001, which begins in 5660 L1 blocks (about 19 h); last
+        on chain: round 4000; its balance lasts for about 400 rewards
+
+PENDING
+  orchestrator 10.0.0.7:7935
+    2 tickets (0.2 ETH) are with a redeemer, and not seen redeemed yet; the first expires in 11420
+        L1 blocks (about 38 h)
+
+LOST OR REFUSED: nothing
+
+NODES
+  redeemer 10.0.0.5:4935   version 0.1.0, on arbitrum-one-mainnet, ready
+    account ${REDEEMER}   0.5 ETH
+    block 300000000 (1 s old), L1 block 22000100, round 4000
+    900 tickets received, 7 won in all · 12 floats listened to
+  reward service 10.0.0.6:2935   version 0.1.0, on arbitrum-one-mainnet, ready
+    account ${REGISTERED}   0.5 ETH
+    block 300000000 (1 s old), L1 block 22000100, round 4000
+  orchestrator 10.0.0.7:7935   version 0.1.0, on arbitrum-one-mainnet, ready
+    account ${ORCHESTRATOR}   0 ETH
+    block 300000000 (1 s old), L1 block 22000100, round 4000
+    3 sessions · 120 segments transcoded, 0 failed · 900 tickets received, 9 won in all
+`,
+  )
+})
+
+test('what was lost stands there with its reason', () => {
+  const tickets = ticketFigures([group('refused', 'underfunded', 1), group('refused', 'expired', 3)], {
+    paymentsRefused: 4,
+    handedRefused: { 'not-winning': 2 },
+  })
+  const { text } = screenOf([answerOf('r', redeemerStatus({ tickets })), WELL[1]!], NOW_MS)
+  assert.match(
+    text,
+    /LOST OR REFUSED\n {2}redeemer r\n {4}1 ticket \(0\.1 ETH\) expired while its sender had no funds for it\n {4}3 tickets \(0\.3 ETH\) expired before they could be redeemed\n {4}4 payments of gateways refused since the start: see the log\n {4}tickets that orchestrators handed in, refused since the start: 2 not-winning\n/,
+  )
+})
+
+/** Each status of its own has exactly this problem. */
+const PROBLEMS: readonly (readonly [what: string, answers: readonly NodeAnswer[], sentence: RegExp])[] = [
+  [
+    'a node that does not answer',
+    [{ address: 'a:1', kind: 'silent', why: 'connect ECONNREFUSED' }],
+    /^a:1 does not answer \(connect ECONNREFUSED\): start the node, or give the -cliAddr that it has$/,
+  ],
+  [
+    'a node that asks for a token',
+    [{ address: 'a:1', kind: 'no-token', shown: false }],
+    /^a:1 asks for a token: give --token/,
+  ],
+  ['a wrong token', [{ address: 'a:1', kind: 'no-token', shown: true }], /^a:1 asks for another token/],
+  ['another program', [{ address: 'a:1', kind: 'stranger', why: 'no JSON' }], /^a:1 is another program/],
+  [
+    'a node that is not ready',
+    [answerOf('a', orchestratorStatus({ ready: false, waitingFor: 'a transcoder' }))],
+    /^orchestrator a is not ready, it waits for a transcoder/,
+  ],
+  [
+    'a redeemer that is away',
+    [
+      answerOf(
+        'a',
+        orchestratorStatus({
+          redeemers: [{ name: 'r:1', answers: false, sinceMs: NOW_MS - 90_000, lastError: 'refused' }],
+          tickets: ticketFigures([group('open', 'redeemer-away', 3, 22_011_520n)]),
+        }),
+      ),
+    ],
+    /^orchestrator a does not reach its redeemer r:1 for 90 s \(refused\); 3 winning tickets wait for it, and none is lost until it expires: start the redeemer, or correct -redeemerAddr$/,
+  ],
+  [
+    'a redeemer that says no',
+    [
+      answerOf(
+        'a',
+        orchestratorStatus({
+          redeemers: [{ name: 'r:1', answers: true, sinceMs: NOW_MS, lastError: 'wrong secret' }],
+        }),
+      ),
+    ],
+    /^orchestrator a is refused by its redeemer r:1 \(wrong secret\)/,
+  ],
+  [
+    'tickets about to expire',
+    [
+      answerOf(
+        'r',
+        redeemerStatus({ tickets: ticketFigures([group('open', 'underfunded', 1, 22_000_120n)]) }),
+      ),
+    ],
+    /^1 winning ticket of redeemer r \(0\.1 ETH\) waits for funds of its sender, and the first expires in 20 L1 blocks \(about 4 min\): only the sender can help/,
+  ],
+  [
+    'gas above the limit',
+    [
+      answerOf(
+        'r',
+        redeemerStatus({ tickets: ticketFigures([group('open', 'gas-too-high', 2, 22_011_520n)]) }),
+      ),
+    ],
+    /wait because gas costs more than -maxGasPrice: raise -maxGasPrice, or wait for cheaper gas$/,
+  ],
+  [
+    'money that runs out',
+    [answerOf('r', redeemerStatus({ chain: chainFigures(REDEEMER, { redemptionsLeft: 2n, balance: 5n }) }))],
+    /^the account 0x3C44\w+ of redeemer r has 5 wei, enough for 2 more redemptions: send it ether$/,
+  ],
+  [
+    'an orchestrator that was paid too much',
+    [
+      answerOf('g', {
+        version: '0.1.0',
+        ready: true,
+        nowMs: NOW_MS,
+        roles: ['gateway'],
+        overpaid: [
+          {
+            orchestrator: 'https://o.example:8935',
+            chargedWei: 3n * 10n ** 15n,
+            earnedWei: 10n ** 15n,
+            untilMs: NOW_MS + 60_000,
+            times: 2,
+          },
+        ],
+      }),
+    ],
+    /^gateway g leaves out the orchestrator https:\/\/o\.example:8935 for a while \(2 times\): it charged 0\.003 ETH lately for work worth 0\.001 ETH at its own price; see the log, and put its account on -orchBlocklist if that goes on$/,
+  ],
+  [
+    'few rounds left',
+    [answerOf('w', rewardStatus({ roundsLeft: 1n }))],
+    /enough for 1 more reward: send it ether$/,
+  ],
+  [
+    'a reward that could not be called',
+    [
+      answerOf(
+        'w',
+        rewardStatus({ state: 'due', lastError: { atMs: NOW_MS, message: 'no ether' }, nextLookMs: NOW_MS }),
+      ),
+    ],
+    /^reward service w could not call the reward of round 4000 yet \(no ether\), and tries on/,
+  ],
+  [
+    'a reward service that may not',
+    [answerOf('w', rewardStatus({ state: 'off', why: 'the account is not registered' }))],
+    /^reward service w does not call reward: the account is not registered$/,
+  ],
+  [
+    'a round without its reward',
+    [
+      answerOf(
+        'r',
+        redeemerStatus({
+          chain: chainFigures(REDEEMER, {
+            redemptionsLeft: 800n,
+            recipientState: { ...chainFigures(REDEEMER).recipientState, lastRewardRound: 3998n },
+          }),
+        }),
+      ),
+    ],
+    /^the reward of 0x7099\w+ was called in round 3998 for the last time, and round 3999 ended without/,
+  ],
+  [
+    'an orchestrator that is not active',
+    [
+      answerOf(
+        'r',
+        redeemerStatus({
+          chain: chainFigures(REDEEMER, {
+            redemptionsLeft: 800n,
+            recipientState: { ...chainFigures(REDEEMER).recipientState, active: false },
+          }),
+        }),
+      ),
+    ],
+    /is not active in round 4000, so payments to it are refused/,
+  ],
+  [
+    'an endpoint that is down',
+    [
+      answerOf(
+        'r',
+        redeemerStatus({
+          chain: chainFigures(REDEEMER, {
+            redemptionsLeft: 800n,
+            endpoints: [
+              { endpoint: 'a', state: { kind: 'healthy', sinceMs: 0 }, head: 1n },
+              {
+                endpoint: 'b',
+                state: { kind: 'stale', sinceMs: NOW_MS - 30_000, reason: 'old' },
+                head: null,
+              },
+            ],
+          }),
+        }),
+      ),
+    ],
+    /^redeemer r does without the endpoint b, which is stale for 30 s \(old\)/,
+  ],
+  [
+    'a round that nobody initialises',
+    [
+      answerOf(
+        'r',
+        redeemerStatus({
+          chain: chainFigures(REDEEMER, {
+            redemptionsLeft: 800n,
+            rounds: { ...chainFigures(REDEEMER).rounds, lastInitialized: 3999n },
+          }),
+        }),
+      ),
+    ],
+    /^round 4000 began 100 L1 blocks \(about 20 min\) ago and is not initialised.*: run a node with -initializeRound$/,
+  ],
+  [
+    'two senders with one account',
+    [
+      answerOf('r', redeemerStatus({ chain: chainFigures(REGISTERED, { redemptionsLeft: 9n ** 9n }) })),
+      WELL[1]!,
+    ],
+    /^redeemer r and reward service 10\.0\.0\.6:2935 all send transactions of 0x7099\w+, and hinder each other/,
+  ],
+  [
+    'a disk that is full',
+    [
+      answerOf(
+        'a',
+        orchestratorStatus({
+          storeFault: 'the database D cannot be used, the disk is full: mend that, or give',
+        }),
+      ),
+    ],
+    /^orchestrator a cannot write down what it accepts, and so refuses it: the database D cannot be used, the disk is full: mend that/,
+  ],
+  [
+    'an orchestrator without transcoders',
+    [answerOf('a', orchestratorStatus({ roles: ['orchestrator'], transcoders: [] }))],
+    /^orchestrator a has no transcoder, so it can take no work/,
+  ],
+]
+for (const [what, answers, sentence] of PROBLEMS) {
+  test(`${what} needs attention, in one sentence`, () => {
+    const problems = problemsOf(answers)
+    assert.equal(problems.length, 1, problems.join('\n'))
+    assert.match(problems[0]!, sentence)
+    const { needsAttention, text } = screenOf(answers, NOW_MS)
+    assert.ok(needsAttention)
+    assert.match(text, /NEEDS ATTENTION\n {2}! /)
+  })
+}
+
+test('what nodes answer cannot rule the terminal, and no line is wider than 100 columns', () => {
+  const evil = '\x1b[2J\u202e\u009b'
+  const handedRefused = { [`${evil}${'x'.repeat(1_000)}`]: 1 }
+  const status = orchestratorStatus({
+    waitingFor: `${evil}${'long '.repeat(100)}\n`,
+    ready: false,
+    tickets: ticketFigures([], { handedRefused }),
+  })
+  const { text } = screenOf([answerOf('a', status)], NOW_MS)
+  assert.match(text, /handed in, refused since the start: 1 \[2J/)
+  assert.doesNotMatch(text.replaceAll('\n', ''), /[\p{C}\p{Zl}\p{Zp}]/u)
+  assert.ok(text.split('\n').every((line) => line.length <= 100))
+})
+
+test('sections of another version are named, and the rest is shown', () => {
+  const status = { ...redeemerStatus(), tickets: { shape: 'new' } } as unknown as NodeStatus
+  const asked = { atMs: NOW_MS, withToken: false }
+  const answer = readAnswer('r', { httpStatus: 200, body: bodyOf(status) }, asked)
+  assert.match(problemsOf([answer]).join(), /version 0\.1\.0, of which tickets cannot be read here/)
+  for (const body of ['', '[]', '{}', '{"version":1,"ready":true}', 'null'])
+    assert.equal(readAnswer('r', { httpStatus: 200, body }, asked).kind, 'stranger', body)
+  assert.equal(readAnswer('r', { httpStatus: 404, body: '' }, asked).kind, 'stranger')
+})

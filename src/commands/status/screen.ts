@@ -1,0 +1,247 @@
+import type { NodeAnswer, SeenNode } from './answer.ts'
+import { nameOf, problemsOf, redeems, rewards } from './problems.ts'
+import { counted, duration, ether, l1Blocks, purposeOf, reasonSentence, wrapped } from './words.ts'
+
+const WIDTH = 100
+/** Transactions shown of a node; of more only the number is. */
+const MAX_TRANSACTIONS = 5
+
+/** A line of a chapter, and how deep it stands. */
+type Line = readonly [depth: 1 | 2, text: string]
+
+/** What the operator sees, and whether something in it needs attention. */
+export interface Screen {
+  readonly text: string
+  readonly needsAttention: boolean
+}
+
+/**
+ * One screen about some nodes, at most 100 columns wide: first what needs attention, then who redeems, who rewards,
+ * what is pending, what was lost and why, and how each node is.
+ */
+export function screenOf(answers: readonly NodeAnswer[], nowMs: number): Screen {
+  const nodes = answers.filter((answer) => answer.kind === 'status')
+  const problems = problemsOf(answers)
+  const time = new Date(nowMs).toISOString().slice(0, 19).replace('T', ' ')
+  const chapters: [title: string, lines: readonly Line[]][] = [
+    ['Needs attention', problems.map((problem) => [1, `! ${problem}`])],
+    ['Who redeems', nodes.flatMap(redemptionLines)],
+    ['Who rewards', rewardChapter(nodes)],
+    ['Pending', nodes.flatMap(pendingLines)],
+    ['Lost or refused', nodes.flatMap(lostLines)],
+    ['Nodes', nodes.flatMap(nodeLines)],
+  ]
+  const text = [`livepeer status   ${time} UTC   ${counted(nodes.length, 'node')}`]
+  for (const [title, lines] of chapters) {
+    if (lines.length === 0) {
+      text.push('', `${title.toUpperCase()}: ${EMPTY[title] ?? 'nothing'}`)
+      continue
+    }
+    text.push('', title.toUpperCase())
+    for (const [depth, line] of lines) {
+      const indent = '  '.repeat(depth)
+      text.push(...wrapped(line, { width: WIDTH, indent, hanging: `${indent}    ` }))
+    }
+  }
+  return { text: `${text.join('\n')}\n`, needsAttention: problems.length > 0 }
+}
+
+const EMPTY: Readonly<Record<string, string>> = {
+  'Who redeems': 'none of these nodes',
+  'Who rewards': 'none of these nodes',
+  Nodes: 'none',
+}
+
+function redemptionLines(node: SeenNode): Line[] {
+  const { chain, nowMs, recipient, redeemers, tickets } = node.status
+  if (redeemers) {
+    const list = redeemers.map(({ answers, name, sinceMs }) => {
+      const since = sinceMs === null ? '' : ` for ${duration(nowMs - sinceMs)}`
+      return sinceMs === null
+        ? `${name} (not tried yet)`
+        : `${name} (${answers ? 'answers' : 'away'}${since})`
+    })
+    return [[1, `${nameOf(node)} hands its winning tickets to ${list.join(', ')}`]]
+  }
+  if (!redeems(node) || !tickets || !chain) return []
+  const redeemed = tickets.groups.find(({ state }) => state === 'redeemed')?.count ?? 0
+  const lasts =
+    chain.redemptionsLeft === null
+      ? ''
+      : `; its balance lasts for about ${counted(chain.redemptionsLeft, 'redemption')}`
+  return [
+    [1, `${nameOf(node)} with account ${chain.account}${forWhom(chain.account, recipient)}`],
+    [2, `redeemed ${counted(redeemed, 'ticket')} for ${ether(tickets.redeemedWei)}${lasts}`],
+  ]
+}
+
+function forWhom(account: string, whom: string | undefined): string {
+  return whom === undefined || whom === account ? '' : ` for ${whom}`
+}
+
+function rewardChapter(nodes: readonly SeenNode[]): Line[] {
+  const own = nodes.filter(rewards).flatMap(rewardLines)
+  if (own.length > 0) return own
+  // Somebody else may do it, and the chain tells whether.
+  const told = new Set(
+    nodes.flatMap(({ status: { chain, recipient } }) => {
+      const state = chain?.recipientState
+      if (!state?.registered || recipient === undefined || !chain?.rounds) return []
+      const last =
+        state.lastRewardRound === 0n ? 'never called' : `last called in round ${state.lastRewardRound}`
+      return [
+        `none of these nodes; the reward of ${recipient} was ${last}, and this is round ${chain.rounds.current}`,
+      ]
+    }),
+  )
+  return [...told].map((line) => [1, line])
+}
+
+function rewardLines(node: SeenNode): Line[] {
+  const { chain, nowMs, reward } = node.status
+  if (!reward) return []
+  const {
+    account,
+    currentRound: round,
+    inFlight,
+    lastError,
+    lastRewardRound,
+    nextLookMs,
+    orchestrator,
+  } = reward
+  const again = nextLookMs === null ? '' : `; next look in ${duration(nextLookMs - nowMs)}`
+  const begins = nextRound(node)
+  const stand = (): string => {
+    switch (reward.state) {
+      case 'called':
+        return `called in round ${round}; due again in round ${(round ?? 0n) + 1n}${begins}`
+      case 'due':
+        if (inFlight) return `due in round ${round}; sent ${duration(nowMs - inFlight.sentAtMs)} ago`
+        return lastError
+          ? `due in round ${round}; not called yet, tried again in ${duration((nextLookMs ?? nowMs) - nowMs)}`
+          : `due in round ${round}; it is being called`
+      case 'round-not-initialized':
+        return `due once round ${round} is initialised`
+      case 'not-active': {
+        const from = chain?.recipientState?.activationRound
+        const later =
+          from !== undefined && round !== null && from > round ? `, it is from round ${from} on` : ''
+        return `none in round ${round}: the orchestrator is not active${later}`
+      }
+      case 'not-registered':
+        return `none in round ${round}: the orchestrator is not registered`
+      default:
+        return `not known yet${again}`
+    }
+  }
+  const last = lastRewardRound === null || lastRewardRound === 0n ? 'none yet' : `round ${lastRewardRound}`
+  const lasts =
+    reward.roundsLeft === null ? '' : `; its balance lasts for about ${counted(reward.roundsLeft, 'reward')}`
+  return [
+    [1, `${nameOf(node)} with account ${account}${forWhom(account, orchestrator)}`],
+    [2, `${stand()}; last on chain: ${last}${lasts}`],
+  ]
+}
+
+function nextRound({ status: { chain } }: SeenNode): string {
+  if (!chain?.rounds || chain.l1Block === null) return ''
+  return `, which begins in ${l1Blocks(chain.rounds.nextL1Block - chain.l1Block)}`
+}
+
+function pendingLines(node: SeenNode): Line[] {
+  const { chain, nowMs, rounds, tickets } = node.status
+  const waiting = (tickets?.groups ?? []).filter(
+    ({ count, state }) => count > 0 && ['open', 'submitted', 'delivered'].includes(state),
+  )
+  const lines = waiting.map((group): Line => {
+    const left =
+      group.firstExpiryBlock === null || !chain || chain.l1Block === null
+        ? ''
+        : `; the first expires in ${l1Blocks(group.firstExpiryBlock - chain.l1Block)}`
+    const sentence = reasonSentence(group, group.count)
+    return [2, `${counted(group.count, 'ticket')} (${ether(group.faceValueWei)}) ${sentence}${left}`]
+  })
+  const transactions = chain?.transactions ?? []
+  for (const { attempts, purpose, sentAtMs, txHash } of transactions.slice(0, MAX_TRANSACTIONS)) {
+    const again = attempts > 1 ? `, ${attempts} attempts` : ''
+    lines.push([2, `${purposeOf(purpose)}: ${txHash}, sent ${duration(nowMs - sentAtMs)} ago${again}`])
+  }
+  if (transactions.length > MAX_TRANSACTIONS) {
+    lines.push([2, `${transactions.length - MAX_TRANSACTIONS} more transactions`])
+  }
+  if (rounds && rounds.state !== 'waits') lines.push([2, 'the round is being initialised'])
+  return lines.length === 0 ? [] : [[1, nameOf(node)], ...lines]
+}
+
+function lostLines(node: SeenNode): Line[] {
+  const { reward, tickets } = node.status
+  const lines = (tickets?.groups ?? [])
+    .filter(({ count, state }) => state === 'refused' && count > 0)
+    .map((group): Line => {
+      const sentence = reasonSentence(group, group.count)
+      return [2, `${counted(group.count, 'ticket')} (${ether(group.faceValueWei)}) ${sentence}`]
+    })
+  if (reward && reward.missed > 0n) {
+    lines.push([2, `the reward of ${counted(reward.missed, 'round')} since the start: not called in time`])
+  }
+  if (tickets && tickets.paymentsRefused > 0) {
+    lines.push([
+      2,
+      `${counted(tickets.paymentsRefused, 'payment')} of gateways refused since the start: see the log`,
+    ])
+  }
+  const handed = Object.entries(tickets?.handedRefused ?? {})
+  if (handed.length > 0) {
+    const list = handed.map(([reason, count]) => `${count} ${reason}`).join(', ')
+    lines.push([2, `tickets that orchestrators handed in, refused since the start: ${list}`])
+  }
+  return lines.length === 0 ? [] : [[1, nameOf(node)], ...lines]
+}
+
+function nodeLines(node: SeenNode): Line[] {
+  const { chain, network, ready, version } = node.status
+  const where = network === undefined || network === 'offchain' ? 'offchain' : `on ${network}`
+  const lines: Line[] = [
+    [1, `${nameOf(node)}   version ${version}, ${where}, ${ready ? 'ready' : 'not ready'}`],
+  ]
+  if (chain) {
+    const balance = chain.balance === null ? 'balance not known yet' : ether(chain.balance)
+    lines.push([2, `account ${chain.account}   ${balance}`], [2, chainLine(chain)])
+  }
+  const work = workOf(node)
+  return work === '' ? lines : [...lines, [2, work]]
+}
+
+function chainLine(chain: NonNullable<SeenNode['status']['chain']>): string {
+  const { block, blockAgeSeconds, l1Block, rounds } = chain
+  if (block === null) return 'no block seen yet'
+  const age = blockAgeSeconds === null ? '' : ` (${duration(blockAgeSeconds * 1000)} old)`
+  const notYet = rounds && rounds.lastInitialized < rounds.current ? ', not initialised yet' : ''
+  const round = rounds ? `, round ${rounds.current}${notYet}` : ''
+  return `block ${block}${age}, L1 block ${l1Block}${round}`
+}
+
+function sessionsOf(running: number, most: number | undefined): string {
+  return most === undefined ? counted(running, 'session') : `${running} of ${counted(most, 'session')}`
+}
+
+function workOf({ status }: SeenNode): string {
+  const { capacity, floatStreams, media, segments, sessions, streams } = status
+  const { tickets, ticketsAccepted, transcoders, worker } = status
+  const inRotation = transcoders?.filter(({ outOfRotation }) => outOfRotation === null)
+  const parts = [
+    ...(streams ? [counted(streams.length, 'stream')] : []),
+    ...(sessions === undefined ? [] : [sessionsOf(sessions, capacity?.maxSessions)]),
+    ...(segments ? [`${counted(segments.transcoded, 'segment')} transcoded, ${segments.failed} failed`] : []),
+    ...(tickets ? [`${counted(tickets.received, 'ticket')} received, ${tickets.won} won in all`] : []),
+    ...(ticketsAccepted === undefined ? [] : [`${counted(ticketsAccepted, 'ticket')} paid`]),
+    ...(floatStreams === undefined ? [] : [`${counted(floatStreams, 'float')} listened to`]),
+    ...(media?.devices ?? []).map(
+      ({ device, outOfService, sessions: own }) =>
+        `GPU ${device}: ${outOfService === null ? counted(own, 'session') : 'out of service'}`,
+    ),
+    ...(inRotation ? [counted(inRotation.length, 'remote transcoder')] : []),
+    ...(worker?.orchestrator ? [`works for ${worker.orchestrator}, ${worker.running} running`] : []),
+  ]
+  return parts.join(' · ')
+}

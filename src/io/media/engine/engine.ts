@@ -1,0 +1,473 @@
+import { mkdirSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { MediaAbilities } from '../../../domain/media-abilities.ts'
+import { Offenders, type Origin } from '../../../domain/offenders.ts'
+import type { Clock } from '../../../lib/clock.ts'
+import { abortError, messageOf } from '../../../lib/errors.ts'
+import type { Log } from '../../../lib/log.ts'
+import type { Scope, Service } from '../../../lib/service.ts'
+import type { TranscodeJob, TranscodeOutput, Transcoder } from '../../../services/transcoding/transcoder.ts'
+import type { Sandbox } from '../sandbox/sandbox.ts'
+import { tryOutInProcess } from './hardware.ts'
+import { type DeviceState, type Lane, Lanes } from './lanes.ts'
+import { BusyError, MediaError } from './media-error.ts'
+import { openWorkFolder } from './work-folder.ts'
+import type { Answer, Probe, WorkKind } from './worker-answers.ts'
+import { WorkerProcess, type WorkerSetUp } from './worker-process.ts'
+
+/** What the engine is given. */
+export interface MediaEngineNeeds {
+  readonly clock: Clock
+  readonly log: Log
+  /** How many worker processes are kept for each device: as many segments are worked on at once. */
+  readonly workers: number
+  /** How many cores there are for all of them; as many as workers, where nothing is said. */
+  readonly cores?: number
+  /** The GPUs to work on; none for the cores. */
+  readonly devices?: readonly MediaAbilities[]
+  /** The walls around the workers; none where absent. */
+  readonly sandbox?: Sandbox | undefined
+  /** Those around workers on GPUs, where these need others. */
+  readonly gpuSandbox?: Sandbox | undefined
+  /** Jobs after which a worker is replaced by a fresh one. */
+  readonly jobsOfALife?: number
+  /** Resident memory at which a worker is ended, in bytes. */
+  readonly maxWorkerBytes?: number
+  /** Makes a worker; where nothing is said, a process with FFmpeg in it. */
+  readonly launch?: (setUp: WorkerSetUp) => WorkerProcess
+  /** Tries a GPU out that has failed several times; where nothing is said, in a process of its own. Rejects with what is wrong. */
+  readonly tryOut?: (device: string, signal: AbortSignal) => Promise<unknown>
+}
+
+/** A worker process as the operator may see it. */
+export interface WorkerState {
+  readonly pid: number | null
+  readonly isBusy: boolean
+  /** How often it had to be replaced. */
+  readonly replaced: number
+}
+
+/** The workers, how many jobs wait for one, and the GPUs. */
+export interface EngineState {
+  readonly workers: readonly WorkerState[]
+  readonly waiting: number
+  readonly devices: readonly DeviceState[]
+}
+
+/** The text of a job that was not done in time. Not among the texts that forbid another try. */
+export const TOO_LATE = 'Media work took too long'
+
+/** Looking at a segment takes milliseconds; a worker that takes this long hangs. */
+const PROBE_DEADLINE_MS = 10_000
+/** Decoding is many times faster than real time, and a segment lasts five minutes at most. */
+const COUNT_DEADLINE_MS = 60_000
+/** How long cancelled work may take to notice before its worker is killed. */
+const CANCEL_GRACE_MS = 2_000
+/** Jobs that may wait for a worker; each holds its segment in memory. */
+const MAX_WAITING = 256
+/** A worker is replaced by a fresh one after this many jobs: native code loses 5 to 15 KB with each. */
+const JOBS_OF_A_LIFE = 3_000
+/** How long a worker that ended at once stays away, doubled each time up to the maximum. */
+const RESTART_MS = { first: 250, most: 30_000 }
+/**
+ * A worker does one segment at a time, so this bounds a session. 4096x2304 to four renditions, one of them as large, took
+ * 2.8 GiB with the most threads that there are.
+ */
+const MAX_WORKER_BYTES = 4 * 2 ** 30
+/** An idle worker that keeps more than this part of the bound is replaced: what one stream left is not the next one's fault. */
+const IDLE_PART = 0.5
+const MEMORY_CHECK_MS = 1_000
+
+interface Task {
+  readonly kind: WorkKind
+  readonly payload: object
+  /** Null for what belongs to no session and may be done anywhere. */
+  readonly job: TranscodeJob | null
+  /** Who answers for it when it ends workers. */
+  readonly origin: Origin | null
+  /** Calls off the timer and the listener once the caller has its answer. */
+  readonly settled: AbortController
+  readonly resolve: (value: unknown) => void
+  readonly reject: (error: unknown) => void
+  stop: (() => void) | null
+  /** Its caller does not wait any more, for no fault of the segment. */
+  isCalledOff: boolean
+}
+
+interface Slot {
+  lane: Lane
+  worker: WorkerProcess | null
+  task: Task | null
+  lastSession: string | null
+  isReady: boolean
+  /** To be replaced once it is idle. */
+  isDue: boolean
+  /** Jobs that the worker was given. */
+  jobs: number
+  replaced: number
+}
+
+/**
+ * Does media work in warm worker processes, so that native code which reads streams of strangers never runs where
+ * keys and balances are. A worker that dies, hangs or outgrows its memory fails the job it was on and is replaced; no
+ * other job notices.
+ */
+export class MediaEngine implements Service, Transcoder {
+  readonly name = 'media'
+  readonly #needs: MediaEngineNeeds
+  readonly #clock: Clock
+  readonly #log: Log
+  readonly #lanes: Lanes
+  readonly #slots: readonly Slot[]
+  readonly #jobsOfALife: number
+  readonly #waiting: Task[] = []
+  readonly #busySessions = new Set<string>()
+  readonly #offenders: Offenders
+  #launched = 0
+  #folder: string | null = null
+  #scope: Scope | null = null
+
+  constructor(needs: MediaEngineNeeds) {
+    this.#needs = needs
+    this.#clock = needs.clock
+    this.#log = needs.log.child({ part: 'media' })
+    this.#offenders = new Offenders({ clock: needs.clock, log: this.#log })
+    this.#jobsOfALife = needs.jobsOfALife ?? JOBS_OF_A_LIFE
+    this.#lanes = new Lanes(needs.devices ?? [], { clock: needs.clock, log: this.#log })
+    this.#slots = this.#lanes.all.flatMap((lane) =>
+      Array.from({ length: Math.max(1, needs.workers) }, () => newSlot(lane)),
+    )
+  }
+
+  /** Resolves when every worker is ready. Throws when one cannot be started. */
+  async start(scope: Scope): Promise<void> {
+    const folder = await openWorkFolder()
+    scope.defer(() => folder.remove())
+    this.#folder = folder.path
+    this.#scope = scope
+    scope.signal.addEventListener('abort', () => this.#stop(), { once: true })
+    const first = this.#slots.map((slot) => {
+      const worker = this.#launch(slot)
+      scope.spawn('keep a worker', (signal) => this.#keep(slot, worker, signal))
+      return worker.ready
+    })
+    scope.spawn('watch the memory of workers', (signal) => this.#watchMemory(signal))
+    await Promise.all(first)
+  }
+
+  /** How many segments are worked on at once. */
+  get parallel(): number {
+    return this.#slots.length
+  }
+
+  /**
+   * Makes all renditions of one segment. Rejects with MediaError or, when called off, AbortError; at once where a session
+   * or its payer has ended several workers of late.
+   */
+  async transcode(job: TranscodeJob, signal: AbortSignal): Promise<TranscodeOutput> {
+    const { calcPerceptualHash, clip, deadlineMs, maxPixels, profiles, provider, source } = job
+    const payload = { source, profiles, provider, clip, calcPerceptualHash, maxPixels: maxPixels ?? null }
+    const options = { job, origin: job, deadlineMs, signal }
+    const { deviceFault, output } = await this.#do('transcode', payload, options)
+    if (deviceFault !== null) this.#log.debug('the cores did what a GPU failed at', { reason: deviceFault })
+    return output
+  }
+
+  /** No more segments of this session will come. */
+  sessionEnded(sessionId: string): void {
+    this.#lanes.end(sessionId)
+  }
+
+  /** Describes a segment, of a stream that may be named. Rejects with MediaError for what is no container. */
+  async probe(bytes: Uint8Array, signal: AbortSignal, streamId?: string): Promise<Probe> {
+    const origin = streamId === undefined ? null : { sessionId: streamId }
+    return await this.#do('probe', bytes, { job: null, origin, deadlineMs: PROBE_DEADLINE_MS, signal })
+  }
+
+  /** Decodes a rendition and adds up the pixels of its frames. Rejects with BusyError when it did not come to that. */
+  async countPixels(bytes: Uint8Array, signal: AbortSignal): Promise<bigint> {
+    const options = { job: null, origin: null, deadlineMs: COUNT_DEADLINE_MS, signal }
+    const count = () => this.#do('count pixels', bytes, options)
+    // An orchestrator is not to lose a session over what may have befallen the worker from elsewhere.
+    return await count().catch((error) => (isDeath(error) ? count() : Promise.reject(error)))
+  }
+
+  get state(): EngineState {
+    return {
+      workers: this.#slots.map((slot) => ({
+        pid: slot.worker?.pid ?? null,
+        isBusy: slot.task !== null,
+        replaced: slot.replaced,
+      })),
+      waiting: this.#waiting.length,
+      devices: this.#lanes.state,
+    }
+  }
+
+  async #do<Kind extends WorkKind>(
+    kind: Kind,
+    payload: object,
+    options: { job: TranscodeJob | null; origin: Origin | null; deadlineMs: number; signal: AbortSignal },
+  ): Promise<Answer<Kind>> {
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>()
+    const { job, origin, signal } = options
+    if (!this.#scope || this.#scope.signal.aborted)
+      throw new MediaError('The media engine is not running', { code: 'media-stopped' })
+    if (signal.aborted) throw abortError(signal)
+    if (origin) this.#offenders.assertWelcome(origin)
+    if (this.#waiting.length >= MAX_WAITING) throw new BusyError()
+    const settled = new AbortController()
+    const task: Task = {
+      ...{ kind, payload, job, origin, settled, resolve, reject, stop: null, isCalledOff: false },
+    }
+    const callOff = () => {
+      task.isCalledOff = true
+      this.#giveUp(task, abortError(signal))
+    }
+    // Not with the listener's own `signal` option: Node forgets all but the last of several on one signal.
+    signal.addEventListener('abort', callOff, { once: true })
+    settled.signal.addEventListener('abort', () => signal.removeEventListener('abort', callOff), {
+      once: true,
+    })
+    this.#clock.sleep(options.deadlineMs, settled.signal).then(
+      () => this.#giveUp(task, this.#waiting.includes(task) ? new BusyError() : tooLate()),
+      () => {},
+    )
+    this.#enqueue(task)
+    this.#assign()
+    return (await promise) as Answer<Kind>
+  }
+
+  /** What belongs to no session is short, and somebody waits to start with its answer: it goes before the others. */
+  #enqueue(task: Task): void {
+    const before = task.job ? -1 : this.#waiting.findIndex(({ job }) => job !== null)
+    if (before < 0) this.#waiting.push(task)
+    else this.#waiting.splice(before, 0, task)
+  }
+
+  /** Gives waiting jobs to idle workers, in order, one at a time for each session. */
+  #assign(): void {
+    for (const task of [...this.#waiting]) {
+      if (task.job && this.#busySessions.has(task.job.sessionId)) continue
+      const slot = this.#slotFor(task)
+      if (!slot) continue
+      this.#waiting.splice(this.#waiting.indexOf(task), 1)
+      try {
+        // What came before it may have ended workers meanwhile.
+        if (task.origin) this.#offenders.assertWelcome(task.origin)
+        void this.#run(slot, task)
+      } catch (error) {
+        this.#giveUp(task, error)
+      }
+    }
+  }
+
+  /** An idle worker of the session's device: the one that did its last segment, or the first, which is the warmest. */
+  #slotFor({ job }: Task): Slot | null {
+    const lane = job && this.#lanes.of(job)
+    const idle = this.#slots.filter((slot) => slot.isReady && !slot.task && (!lane || slot.lane === lane))
+    return idle.find(({ lastSession }) => job && lastSession === job.sessionId) ?? idle[0] ?? null
+  }
+
+  async #run(slot: Slot, task: Task): Promise<void> {
+    const { job } = task
+    const { lane } = slot
+    const worker = slot.worker!
+    slot.task = task
+    slot.jobs++
+    if (job) {
+      this.#busySessions.add(job.sessionId)
+      slot.lastSession = job.sessionId
+    }
+    const call = worker.call(task.kind, job ? { ...task.payload, cores: this.#coresNow() } : task.payload)
+    job?.onBegin?.()
+    task.stop = () => {
+      call.cancel()
+      const ended = new AbortController()
+      call.result.catch(() => {}).finally(() => ended.abort())
+      this.#clock.sleep(CANCEL_GRACE_MS, ended.signal).then(
+        () => worker.kill(),
+        () => {},
+      )
+    }
+    let isAgain = false
+    try {
+      const value = await call.result
+      if (task.kind === 'transcode') this.#noteDevice(lane, (value as Answer<'transcode'>).deviceFault)
+      task.resolve(value)
+    } catch (error) {
+      const isDead = isDeath(error)
+      isAgain = isDead && !call.hasBegun && !task.settled.signal.aborted
+      if (isDead && call.hasBegun && !task.isCalledOff) {
+        if (task.origin) this.#offenders.blame(task.origin)
+        if (job) this.#noteDevice(lane, 'its worker died')
+      }
+      if (!isAgain) task.reject(error)
+    }
+    task.stop = null
+    if (!isAgain) task.settled.abort()
+    if (job) this.#busySessions.delete(job.sessionId)
+    slot.task = null
+    // The worker was gone before it knew of the task.
+    if (isAgain) this.#waiting.unshift(task)
+    if (slot.jobs >= this.#jobsOfALife || slot.isDue || this.#isFat(worker)) this.#retire(slot)
+    this.#assign()
+  }
+
+  /** The cores for one more segment: all that the others leave, one at least. */
+  #coresNow(): number {
+    const busy = this.#slots.filter(({ task }) => task?.job).length
+    return Math.max(1, Math.floor((this.#needs.cores ?? this.#needs.workers) / Math.max(1, busy)))
+  }
+
+  /** Answers the caller at once; the worker is told to stop, and killed when it does not. */
+  #giveUp(task: Task, error: unknown): void {
+    task.settled.abort()
+    task.reject(error)
+    const index = this.#waiting.indexOf(task)
+    if (index >= 0) this.#waiting.splice(index, 1)
+    task.stop?.()
+  }
+
+  /** Three failures in a row may be a stream's doing: a GPU is taken out of service when it fails a try-out too. */
+  #noteDevice(lane: Lane, fault: string | null): void {
+    const { gpu } = lane
+    if (!gpu || !this.#lanes.isSuspect(lane, fault)) return
+    this.#scope!.spawn('try a GPU out', async (signal) => {
+      const sandbox = this.#sandboxFor(gpu)
+      const tryOut = this.#needs.tryOut ?? ((device, signal) => tryOutInProcess(device, { sandbox, signal }))
+      const verdict = await tryOut(gpu.device!, signal).then(() => null, messageOf)
+      signal.throwIfAborted()
+      if (this.#lanes.judge(lane, verdict)) this.#leave(lane)
+    })
+  }
+
+  /** The workers of a GPU that is out of service go to the others, or go on without it. */
+  #leave(lane: Lane): void {
+    // What it did to their segments was not the streams' doing.
+    this.#offenders.forgive()
+    const others = this.#lanes.inService
+    const workersOn = (one: Lane) => this.#slots.filter((slot) => slot.lane === one).length
+    for (const slot of this.#slots.filter((slot) => slot.lane === lane)) {
+      if (others.length > 0) slot.lane = others.toSorted((a, b) => workersOn(a) - workersOn(b))[0]!
+      if (slot.task) slot.isDue = true
+      else this.#retire(slot)
+    }
+  }
+
+  #retire(slot: Slot): void {
+    slot.isReady = false
+    slot.isDue = true
+    void slot.worker?.kill()
+  }
+
+  #sandboxFor(gpu: Lane['gpu']): Sandbox | undefined {
+    return (gpu && this.#needs.gpuSandbox) ?? this.#needs.sandbox
+  }
+
+  /** Throws what the system says when it gives no process, or no place for a folder. */
+  #launch(slot: Slot): WorkerProcess {
+    const { gpu } = slot.lane
+    const folder = join(this.#folder!, String(this.#launched++))
+    mkdirSync(folder, { mode: 0o700, recursive: true })
+    const sandbox = this.#sandboxFor(gpu)
+    const worker = (this.#needs.launch ?? launchWorker)({ gpu, folder, sandbox })
+    slot.worker = worker
+    slot.jobs = 0
+    slot.isDue = false
+    worker.ready.then(
+      () => {
+        if (slot.worker !== worker || slot.isDue) return
+        slot.isReady = true
+        this.#assign()
+      },
+      () => {},
+    )
+    worker.ended.then(() => {
+      if (slot.worker === worker) slot.isReady = false
+      // What a worker that was killed left behind.
+      void rm(folder, { recursive: true, force: true }).catch(() => {})
+    })
+    return worker
+  }
+
+  /** Replaces the worker of a slot whenever it ends, until the engine stops. */
+  async #keep(slot: Slot, first: WorkerProcess, signal: AbortSignal): Promise<void> {
+    let worker: WorkerProcess | null = first
+    for (let pauseMs = RESTART_MS.first; ; ) {
+      const end = await worker?.ended
+      if (signal.aborted) return
+      if (end) {
+        slot.replaced++
+        if (slot.isDue) this.#log.debug('a media worker retires', { pid: worker!.pid })
+        else this.#log.warn('a media worker ended and is replaced', { pid: worker!.pid, ...end })
+      }
+      // One that worked dies of its job and is wanted back at once; one that never did will not soon.
+      const hasWorked = worker !== null && (slot.jobs > 0 || slot.isDue)
+      pauseMs = hasWorked ? RESTART_MS.first : Math.min(RESTART_MS.most, pauseMs * 2)
+      if (!hasWorked) await this.#clock.sleep(pauseMs, signal)
+      try {
+        worker = this.#launch(slot)
+      } catch (error) {
+        worker = null
+        this.#log.warn('a media worker cannot be started, it is tried again', { error: messageOf(error) })
+      }
+    }
+  }
+
+  async #watchMemory(signal: AbortSignal): Promise<void> {
+    const most = this.#mostBytes
+    for (;;) {
+      await this.#clock.sleep(MEMORY_CHECK_MS, signal)
+      for (const slot of this.#slots) {
+        const { isReady, task, worker } = slot
+        if (!task && isReady && this.#isFat(worker!)) this.#retire(slot)
+        const bytes = task && worker ? (worker.residentBytes ?? 0) : 0
+        if (bytes <= most) continue
+        this.#log.warn('a media worker outgrew its memory and is ended', { pid: worker!.pid, bytes, most })
+        void worker!.kill()
+      }
+    }
+  }
+
+  get #mostBytes(): number {
+    return this.#needs.maxWorkerBytes ?? MAX_WORKER_BYTES
+  }
+
+  /** Whether a worker without a job keeps more memory than it should. */
+  #isFat(worker: WorkerProcess): boolean {
+    return (worker.residentBytes ?? 0) > this.#mostBytes * IDLE_PART
+  }
+
+  #stop(): void {
+    for (const task of this.#waiting.splice(0)) {
+      task.settled.abort()
+      task.reject(abortError())
+    }
+    for (const slot of this.#slots) {
+      slot.task?.settled.abort()
+      slot.task?.reject(abortError())
+      void slot.worker?.kill()
+    }
+  }
+}
+
+function isDeath(error: unknown): boolean {
+  return error instanceof MediaError && error.code === 'media-death'
+}
+
+function tooLate(): MediaError {
+  return new MediaError(TOO_LATE, { code: 'media-late' })
+}
+
+function launchWorker(setUp: WorkerSetUp): WorkerProcess {
+  return new WorkerProcess(new URL('../worker/worker.ts', import.meta.url), setUp)
+}
+
+function newSlot(lane: Lane): Slot {
+  return {
+    ...{ lane, worker: null, task: null, lastSession: null, isReady: false, isDue: false },
+    ...{ jobs: 0, replaced: 0 },
+  }
+}

@@ -1,0 +1,66 @@
+/**
+ * Puts up the walls around a worker and then becomes that worker; until then no byte of a stranger is read. It becomes
+ * another program because Landlock and capabilities hold for single threads: only the one that calls remains. A wall that
+ * does not stand ends it, save where the walls are only tried: then it becomes a program that prints which stand.
+ */
+import { writeFileSync, writeSync } from 'node:fs'
+import { flushCompileCache } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import { messageOf } from '../../../lib/errors.ts'
+import type { ConfineOrder, SealOrder, Wall } from './confinement.ts'
+import { enforceLandlock } from './landlock.ts'
+import { enterRoot } from './root.ts'
+import { seal } from './seal.ts'
+import { dropCapabilities, forbidNewPrivileges, keepOpen, limitResources } from './syscalls.ts'
+
+const NODE_FLAGS = ['--disable-sigusr1', '--disable-warning=ExperimentalWarning']
+
+const order = JSON.parse(process.argv[2]!) as ConfineOrder
+const report: { [Name in Wall]?: string | null } = {}
+
+function putUp(wall: Wall, build: () => void): void {
+  if (!order.walls.includes(wall)) return
+  try {
+    build()
+    report[wall] = null
+  } catch (error) {
+    report[wall] = messageOf(error)
+    if (order.worker === null) return
+    writeSync(2, `${wall}: ${messageOf(error)}\n`)
+    process.exit(1)
+  }
+}
+
+// Only here can it be written: what starts next does so from what it finds.
+flushCompileCache()
+try {
+  // Where the system runs out of memory it is to end this process rather than its parent.
+  writeFileSync('/proc/self/oom_score_adj', '1000')
+} catch {
+  // Not allowed, or not there.
+}
+putUp('namespaces', () => {
+  if (order.entersRoot) enterRoot(order.view)
+})
+putUp('resource limits', () => limitResources(order.limits))
+putUp('no capabilities', dropCapabilities)
+putUp('no new privileges', forbidNewPrivileges)
+putUp('Landlock', () => enforceLandlock(order.view))
+putUp('seccomp', () => seal({ ...order.seal, allowsExecution: true }))
+
+const { NODE_COMPILE_CACHE: _, ...env } = process.env
+const sealOrder: SealOrder = report.seccomp === null ? order.seal : null
+const command = order.worker
+  ? [order.worker.module, ...order.worker.args, JSON.stringify(sealOrder)]
+  : [
+      fileURLToPath(new URL('./confine-report.ts', import.meta.url)),
+      JSON.stringify(report),
+      JSON.stringify(sealOrder),
+    ]
+if (order.worker) keepOpen(order.worker.pipe)
+// From here on the event loop must not turn: it may use calls that are now refused.
+process.execve!(
+  process.execPath,
+  [process.execPath, ...NODE_FLAGS, ...command],
+  env as Record<string, string>,
+)

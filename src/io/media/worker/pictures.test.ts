@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict'
+import { suite, test } from 'node:test'
+import type { Frame } from 'node-av/lib'
+import { lastFrameOf, makeSegment, planeOf, profileOf, recording } from '../../../../test/media/media.ts'
+import { cpu, type Device } from './device.ts'
+import { cloned } from './ffmpeg.ts'
+import { Pictures, scaleSteps } from './pictures.ts'
+import { transcode } from './transcode.ts'
+
+const p240 = profileOf({ width: 426, height: 240 })
+const p360 = profileOf({ width: 640, height: 360 })
+const p576 = profileOf({ width: 1024, height: 576 })
+const p720 = profileOf({ width: 1280, height: 720 })
+const ladder = [p240, p360, p720]
+/** Mean difference of brightness, of 255, between pictures scaled in steps and at once. */
+const MAX_DIFFERENCE = 1
+
+const cases = [
+  { claim: 'a ladder, each from the next larger one', profiles: ladder, from: [1, 2, null] },
+  { claim: 'the order of the renditions is free', profiles: [p720, p240, p360], from: [null, 2, 0] },
+  { claim: 'of one little larger none is made', profiles: [p576, p720], from: [null, null] },
+  { claim: 'one size twice is scaled once', profiles: [p360, p360], from: [null, 0] },
+  {
+    claim: 'other frame rates show other frames',
+    profiles: [
+      { ...p240, fps: 30 },
+      { ...p360, fps: 15 },
+      { ...p720, fps: 30 },
+    ],
+    from: [2, null, null],
+  },
+  {
+    claim: 'a size above the source’s is no source',
+    profiles: ladder,
+    source: { width: 854, height: 480 },
+    from: [1, null, null],
+  },
+  {
+    claim: 'an upright source is turned, not changed',
+    profiles: ladder,
+    source: { width: 1080, height: 1920 },
+    from: [1, 2, null],
+  },
+]
+
+suite('pictures are scaled in steps', () => {
+  for (const { claim, profiles, source = { width: 1920, height: 1080 }, from } of cases) {
+    test(claim, () => {
+      const steps = scaleSteps(profiles, source, { inSteps: true })
+      assert.deepEqual(
+        steps.map((step) => step.from),
+        from,
+      )
+      const atOnce = scaleSteps(profiles, source, { inSteps: false })
+      assert.ok(atOnce.every((step) => step.from === null))
+      assert.deepEqual(
+        steps.map(({ size }) => size),
+        atOnce.map(({ size }) => size),
+      )
+    })
+  }
+
+  for (const name of [null, 'bunny-720p.ts']) {
+    const recorded = name && recording(name)
+    test(`as they are when scaled at once, to the eye: ${name ?? 'a test picture'}`, {
+      skip: name !== null && !recorded,
+    }, async (t) => {
+      const source = recorded || (await makeSegment({ width: 1280, height: 720, frames: 5 }))
+      using frame = await lastFrameOf(source)
+      const [steps, atOnce] = await Promise.all(
+        [true, false].map((inSteps) => brightnessOf(frame, { inSteps })),
+      )
+      for (const [index, values] of steps!.entries()) {
+        const others = atOnce![index]!
+        const difference = values.reduce((sum, value, i) => sum + Math.abs(value - others[i]!), 0)
+        t.diagnostic(`${ladder[index]!.width}: ${(difference / values.length).toFixed(3)} of 255`)
+        assert.ok(difference / values.length < MAX_DIFFERENCE)
+      }
+      assert.notDeepEqual(steps![0], atOnce![0])
+    })
+  }
+
+  test('each once, whoever asks first, and one at a time', async () => {
+    const made: string[] = []
+    const busy = new Set<number>()
+    const device: Device = {
+      ...cpu,
+      scalerFor: ({ width: id }) => ({
+        scale: async (source, size) => {
+          assert.ok(!busy.has(id), 'a scaler does one frame at a time')
+          busy.add(id)
+          await new Promise(setImmediate)
+          busy.delete(id)
+          made.push(`${source.width} to ${size.width}`)
+          const scaled = cloned(source)
+          scaled.width = size.width
+          return scaled
+        },
+        [Symbol.dispose]: () => void made.push('disposed'),
+      }),
+    }
+    using frame = await lastFrameOf(await makeSegment({ width: 1280, height: 720, frames: 2 }))
+    {
+      using pictures = new Pictures(ladder, device, { inSteps: true })
+      using first = pictures.of(frame)
+      using second = pictures.of(frame)
+      await Promise.all(
+        [first, second].flatMap((picture) =>
+          ladder.map(async ({ width }, index) => {
+            using shown = picture.forRendition(index)
+            using scaled = await shown.scaled()
+            assert.equal(scaled.width, width)
+          }),
+        ),
+      )
+    }
+    const expected = ['1280 to 1280', '1280 to 640', '640 to 426']
+    assert.deepEqual(made.toSorted(), [...expected, ...expected, ...ladder.map(() => 'disposed')].toSorted())
+  })
+
+  test('but not where a signature is asked for, which peers compare', async () => {
+    const source = await makeSegment({ width: 1280, height: 720, frames: 10 })
+    const hashes = async (profiles: typeof ladder) =>
+      (
+        await transcode(
+          { source, profiles, provider: 'x', clip: null, calcPerceptualHash: true },
+          AbortSignal.timeout(60_000),
+        )
+      ).renditions.map(({ perceptualHash }) => perceptualHash)
+    const together = await hashes(ladder)
+    for (const [index, profile] of ladder.entries())
+      assert.deepEqual([together[index]], await hashes([profile]))
+  })
+})
+
+/** The brightness of every pixel in each size of the ladder. */
+async function brightnessOf(frame: Frame, options: { inSteps: boolean }): Promise<Uint8Array[]> {
+  using pictures = new Pictures(ladder, cpu, options)
+  using picture = pictures.of(frame)
+  const all: Uint8Array[] = []
+  for (const index of ladder.keys()) {
+    using shown = picture.forRendition(index)
+    using scaled = await shown.scaled()
+    all.push(planeOf(scaled, 0))
+  }
+  return all
+}

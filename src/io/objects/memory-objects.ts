@@ -1,0 +1,130 @@
+import { NodeError } from '../../lib/errors.ts'
+
+/** How many files a directory keeps: a live window and some to spare (gateway.md §1, wire.md §12). */
+export const FILES_PER_DIRECTORY = 12
+
+/** How many bytes are kept altogether before the oldest files go, unless told otherwise. */
+const DEFAULT_MAX_BYTES = 2_000_000_000
+
+/** What is counted for a file beyond its bytes, so that empty files are bounded too. */
+const OVERHEAD_BYTES = 512
+
+/** From this part of the average on somebody has its share. */
+const SHARE = 0.9
+
+/**
+ * Segments in memory, by path. The newest files of each directory are kept, and of all together no more than a number of
+ * bytes. Beyond that the oldest file of a session or stream (the first part of a path) that has more than its share goes
+ * first, so that none drives out the others' files.
+ */
+export class MemoryObjects {
+  readonly #maxBytes: number
+  readonly #filesPerDirectory: number
+  /** All files in the order in which they came. */
+  readonly #files = new Map<string, Uint8Array>()
+  /** How much each session or stream has. */
+  readonly #owners = new Map<string, { files: number; bytes: number }>()
+  /** Directory to the paths in it, in the order in which they came. */
+  readonly #directories = new Map<string, Set<string>>()
+  #bytes = 0
+
+  constructor(options: { maxBytes?: number; filesPerDirectory?: number } = {}) {
+    this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES
+    this.#filesPerDirectory = options.filesPerDirectory ?? FILES_PER_DIRECTORY
+  }
+
+  /** Keeps the bytes under the path; a file of that path is replaced and counts as new. Throws NodeError `object-too-big`. */
+  put(path: string, bytes: Uint8Array): void {
+    if (sizeOf(path, bytes) > this.#maxBytes) {
+      throw new NodeError(
+        'object-too-big',
+        `${bytes.length} bytes do not fit into a store of ${this.#maxBytes}`,
+      )
+    }
+    this.#remove(path)
+    const name = directoryOf(path)
+    let directory = this.#directories.get(name)
+    if (!directory) {
+      directory = new Set()
+      this.#directories.set(name, directory)
+    }
+    directory.add(path)
+    this.#files.set(path, bytes)
+    this.#bytes += sizeOf(path, bytes)
+    const owner = this.#owners.get(ownerOf(path)) ?? { files: 0, bytes: 0 }
+    this.#owners.set(ownerOf(path), owner)
+    owner.files++
+    owner.bytes += sizeOf(path, bytes)
+    if (directory.size > this.#filesPerDirectory) this.#removeOldest(directory)
+    while (this.#bytes > this.#maxBytes) this.#removeOldest(this.#ofTheLarge())
+  }
+
+  /** The bytes under the path, or null. */
+  get(path: string): Uint8Array | null {
+    return this.#files.get(path) ?? null
+  }
+
+  /** Forgets one file. */
+  remove(path: string): void {
+    this.#remove(path)
+  }
+
+  /** Forgets all files under a prefix that ends with a slash: a directory, and those in it. */
+  drop(prefix: string): void {
+    for (const [name, paths] of this.#directories) {
+      if (`${name}/`.startsWith(prefix)) for (const path of [...paths]) this.#remove(path)
+    }
+  }
+
+  /** How many bytes are kept now, with what is counted for each file. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** How many files are kept now. */
+  get files(): number {
+    return this.#files.size
+  }
+
+  /** All paths, the oldest first, of those who have about as much as each would have on the average, or more. */
+  *#ofTheLarge(): Iterable<string> {
+    const share = (SHARE * this.#bytes) / this.#owners.size
+    for (const path of this.#files.keys()) {
+      if (this.#owners.get(ownerOf(path))!.bytes >= share) yield path
+    }
+  }
+
+  #removeOldest(paths: Iterable<string>): void {
+    for (const path of paths) {
+      this.#remove(path)
+      return
+    }
+  }
+
+  #remove(path: string): void {
+    const bytes = this.#files.get(path)
+    if (bytes === undefined) return
+    this.#files.delete(path)
+    this.#bytes -= sizeOf(path, bytes)
+    const owner = this.#owners.get(ownerOf(path))!
+    owner.files--
+    owner.bytes -= sizeOf(path, bytes)
+    if (owner.files === 0) this.#owners.delete(ownerOf(path))
+    const name = directoryOf(path)
+    const directory = this.#directories.get(name)
+    directory?.delete(path)
+    if (directory?.size === 0) this.#directories.delete(name)
+  }
+}
+
+function sizeOf(path: string, bytes: Uint8Array): number {
+  return bytes.length + path.length * 2 + OVERHEAD_BYTES
+}
+
+function ownerOf(path: string): string {
+  return path.slice(0, Math.max(0, path.indexOf('/')))
+}
+
+function directoryOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf('/')))
+}

@@ -1,0 +1,35 @@
+import { mkdir, open, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { diskFault } from '../lib/disk-fault.ts'
+import { messageOf, NodeError } from '../lib/errors.ts'
+
+/** Enough for what a node writes at its start. */
+const PROBE_BYTES = 64 * 1024
+
+/**
+ * Makes the data folder, readable for its owner only, and tries whether files can be written in it. Throws NodeError
+ * `data-dir-unusable`, a sentence that names the folder and the cause.
+ */
+export async function openDataDir(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 })
+    await tryWriting(join(path, `.probe-${process.pid}`))
+  } catch (error) {
+    throw new NodeError(
+      'data-dir-unusable',
+      `the data folder ${path} cannot be used, ${diskFault(error) ?? messageOf(error)}: mend that, or give another with -dataDir`,
+      { cause: error },
+    )
+  }
+}
+
+async function tryWriting(file: string): Promise<void> {
+  const handle = await open(file, 'w', 0o600)
+  try {
+    await handle.write(new Uint8Array(PROBE_BYTES))
+    await handle.datasync()
+  } finally {
+    await handle.close()
+    await unlink(file)
+  }
+}

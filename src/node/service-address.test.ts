@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { ORCHESTRATOR, REGISTERED } from '../../test/fakes/status-answers.ts'
+import type { Address } from '../lib/crypto.ts'
+import { type Log, silentLog } from '../lib/log.ts'
+import { serviceAddress } from './service-address.ts'
+
+const BALANCER = 'https://balancer.example:8935'
+const ADVICE = `this orchestrator advertises the address that ${REGISTERED} registered: that is right for one orchestrator alone; of several behind a balancer each needs its own -serviceAddr, or segments reach a node that does not know their session`
+
+async function settle(
+  told: Parameters<typeof serviceAddress>[0],
+  how: { account?: Address; isPublic?: boolean; registered?: string | Error },
+) {
+  const { account = ORCHESTRATOR, isPublic = true, registered = BALANCER } = how
+  const asked: Address[] = []
+  const warnings: string[] = []
+  const log: Log = { ...silentLog, warn: (message) => void warnings.push(message) }
+  const registeredUri = async (of: Address) => {
+    asked.push(of)
+    if (registered instanceof Error) throw registered
+    return registered
+  }
+  const service = await serviceAddress(
+    told,
+    { account, orchestrator: REGISTERED, isPublic },
+    { registeredUri, log },
+  )
+  return { service, asked, warnings }
+}
+
+const REGISTERED_ONE = { kind: 'registered' } as const
+
+test('an orchestrator that was not told where it is looks under the orchestrator that it works for, never under its own account', async () => {
+  const { asked, service, warnings } = await settle(REGISTERED_ONE, {})
+  assert.deepEqual(service, { kind: 'url', url: BALANCER })
+  assert.deepEqual(asked, [REGISTERED])
+  assert.deepEqual(warnings, [ADVICE])
+})
+
+test('the registered orchestrator itself is where it registered, and that is no matter for a warning', async () => {
+  const { service, warnings } = await settle(REGISTERED_ONE, { account: REGISTERED })
+  assert.deepEqual(service, { kind: 'url', url: BALANCER })
+  assert.deepEqual(warnings, [])
+})
+
+test('one that is told the balancer’s address is warned of it, one with its own is not', async () => {
+  const same = await settle({ kind: 'url', url: BALANCER }, {})
+  assert.deepEqual([same.service, same.warnings], [{ kind: 'url', url: BALANCER }, [ADVICE]])
+  const own = { kind: 'url', url: 'https://o1.example:8935' } as const
+  for (const registered of [BALANCER, '', 'no address', new Error('the chain is away')]) {
+    const { service, warnings } = await settle(own, { registered })
+    assert.deepEqual([service, warnings], [own, []])
+  }
+})
+
+test('on a public network nobody is told an address of this machine; without any address the start is refused', async () => {
+  await assert.rejects(settle(REGISTERED_ONE, { registered: 'https://127.0.0.1:8935' }), {
+    code: 'no-service-address',
+    message: `the service address of ${REGISTERED} on chain is https://127.0.0.1:8935, which leads to this machine only: give this node's with -serviceAddr HOST:PORT`,
+  })
+  for (const host of ['[::1]', '[::ffff:127.0.0.1]', 'localhost']) {
+    await assert.rejects(settle(REGISTERED_ONE, { registered: `https://${host}:8935` }), {
+      code: 'no-service-address',
+      message: /, which leads to this machine only: /,
+    })
+  }
+  const { service } = await settle(REGISTERED_ONE, { registered: 'https://127.0.0.1:8935', isPublic: false })
+  assert.deepEqual(service, { kind: 'url', url: 'https://127.0.0.1:8935' })
+  await assert.rejects(settle(REGISTERED_ONE, { registered: '' }), {
+    message: `${REGISTERED} has no service address on chain: register one, or give this node's with -serviceAddr HOST:PORT`,
+  })
+  await assert.rejects(settle(REGISTERED_ONE, { registered: new Error('the chain is away') }), {
+    message: 'the chain is away',
+  })
+})
+
+test('a node that only names others has no address, and nobody is asked', async () => {
+  const { asked, service } = await settle({ kind: 'none' }, {})
+  assert.deepEqual([service, asked], [{ kind: 'none' }, []])
+})

@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { loadSettings } from '../../config/load-settings.ts'
+import { WoundClock } from '../../lib/clock.ts'
+import { seededDice } from '../../lib/dice.ts'
+import { silentLog } from '../../lib/log.ts'
+import { Parts } from '../parts.ts'
+import { roles } from '../roles.ts'
+import { StatusFacts } from './facts.ts'
+import { statusOf } from './status.ts'
+
+/** A node of these flags, offchain, with nothing of it started. */
+function nodeOf(line: string) {
+  const settings = loadSettings({
+    argv: line.split(' '),
+    env: {},
+    readText: () => null,
+    homeDir: '/nowhere',
+    about: { version: '1', runtime: 'v24', arch: 'x', platform: 'y' },
+  })
+  assert.ok(!('exit' in settings), 'exit' in settings ? settings.exit.stderr : '')
+  const around = {
+    ...{ version: '1', clock: new WoundClock(), dice: seededDice('status'), log: silentLog, cpus: 2 },
+  }
+  const parts = new Parts(settings, null, around)
+  for (const role of settings.roles) roles[role](parts)
+  const facts = new StatusFacts(parts, around)
+  const progress = { version: '1', nowMs: 0, waitingFor: null, hasStarted: true }
+  return {
+    status: () => statusOf({ parts, facts }, progress),
+    maxSessions: async () => {
+      const [reading] = facts.readings().filter(({ name }) => name === 'max_sessions_total')
+      return (await reading!.read())[0]?.value
+    },
+  }
+}
+
+const SERVICE = '-serviceAddr 127.0.0.1:8935'
+
+for (const [line, maxSessions, hasEngine] of [
+  ['-gateway -orchAddr a -maxSessions 3', 3, false],
+  [`-orchestrator -orchSecret s ${SERVICE}`, 0, false],
+  [`-orchestrator -orchSecret s ${SERVICE} -maxSessions auto`, 0, false],
+  [`-orchestrator -transcoder ${SERVICE}`, 10, true],
+  [`-orchestrator -transcoder ${SERVICE} -maxSessions auto`, 1, true],
+  ['-transcoder -orchSecret s -orchAddr a -maxSessions 4', 4, true],
+] as const) {
+  test(`${line} has a capacity of ${maxSessions} in its status and figures before it has measured any`, async () => {
+    const node = nodeOf(line)
+    const { capacity } = await node.status()
+    assert.equal(capacity?.maxSessions, maxSessions)
+    assert.equal(capacity?.engine?.sessions, hasEngine ? maxSessions : undefined)
+    assert.equal(await node.maxSessions(), maxSessions)
+  })
+}

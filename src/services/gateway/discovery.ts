@@ -1,0 +1,238 @@
+import { type Capabilities, satisfies } from '../../domain/capabilities.ts'
+import { pricePerPixel } from '../../domain/price.ts'
+import { type InfoRequest, type OrchestratorInfo, type Reach, requestHash } from '../../domain/segment.ts'
+import type { Clock } from '../../lib/clock.ts'
+import { type Signer, ZERO_ADDRESS } from '../../lib/crypto.ts'
+import type { Dice } from '../../lib/dice.ts'
+import { isAbort, messageOf, NodeError } from '../../lib/errors.ts'
+import type { Log } from '../../lib/log.ts'
+import type { Candidate, OrchestratorSource, Trust } from './orchestrator-source.ts'
+
+/** A search ends here, whatever it found (gateway.md §7). */
+const HARD_STOP_MS = 6000
+/** How often the time-out is doubled before only the hard stop is left: 0.5, 1, 2, 4 s by default. */
+const MAX_WAITS = 4
+/** However many URLs a source has, no search asks more than this. */
+const MAX_QUERIES = 1000
+/** A node in a list of nodes is not followed beyond this length. */
+const MAX_URL_LENGTH = 2000
+
+/** How an orchestrator is asked for an offer. */
+export interface InfoClient {
+  info(
+    url: string,
+    request: InfoRequest,
+    options: { timeoutMs?: number; reach?: Reach | undefined },
+    signal: AbortSignal,
+  ): Promise<OrchestratorInfo>
+}
+
+/** Whether what an orchestrator asks for can be paid; throws when not. */
+export interface OfferValidator {
+  validate(info: OrchestratorInfo): Promise<void>
+  /** Whether the orchestrator of an address gets no work now, so that it is not asked either. */
+  isLeftOut(from: string): boolean
+}
+
+/** What a stream looks for. */
+export interface Search {
+  readonly trust: Trust
+  /** How many it would like to have. */
+  readonly wanted: number
+  readonly capabilities: Capabilities
+  /** How many refreshes an orchestrator still sits out, by its transcoder URL; 0 when it is free. */
+  penalty(transcoder: string): number
+}
+
+/** An orchestrator that would serve. */
+export interface Found {
+  readonly info: OrchestratorInfo
+  /** The address of its source under which it, or the one that named it, was found. */
+  readonly from: string
+  readonly suspended: boolean
+}
+
+/** Settings of discovery (gateway.md §7). */
+export interface DiscoveryOptions {
+  /** The first wait for answers; it doubles. */
+  readonly timeoutMs: number
+  /** How many further nodes of an orchestrator's own list are asked too. */
+  readonly extraNodes: number
+  /** Addresses in hexadecimal, any case, with or without 0x. */
+  readonly blocklist: readonly string[]
+}
+
+/** The request that this gateway sends to every orchestrator: one constant signature (wire.md §8). */
+export function infoRequest(signer: Signer, capabilities: Capabilities | null): InfoRequest {
+  return {
+    address: signer.address,
+    sig: signer.sign(requestHash(signer.address)),
+    capabilities,
+    ignoreCapacityCheck: false,
+  }
+}
+
+/** Finds orchestrators for a stream: asks all candidates at once, and takes those that answer soon and will do. */
+export class Discovery {
+  readonly #options: DiscoveryOptions
+  readonly #blocked: ReadonlySet<string>
+  readonly #needs: DiscoveryNeeds
+
+  constructor(options: DiscoveryOptions, needs: DiscoveryNeeds) {
+    this.#options = options
+    this.#blocked = new Set(options.blocklist.map((entry) => entry.trim().toLowerCase().replace(/^0x/, '')))
+    this.#needs = needs
+  }
+
+  /** How many orchestrators of that trust there may be, counting the further nodes each may name. */
+  async size(trust: Trust): Promise<number> {
+    return (await this.#candidates(trust)).length * (1 + this.#options.extraNodes)
+  }
+
+  /**
+   * Those who serve, fastest first; the suspended, least penalty first, only fill up what is wanted. Ends when
+   * enough have answered or nobody is left to; at 0.5, 1, 2 and 4 s if anyone was found; and at 6 s.
+   */
+  async find(search: Search, signal: AbortSignal): Promise<Found[]> {
+    const stop = new AbortController()
+    const inner = AbortSignal.any([signal, stop.signal])
+    const free: Found[] = []
+    const suspended: (Found & { penalty: number })[] = []
+    const done = Promise.withResolvers<void>()
+    const request = infoRequest(this.#needs.signer, search.capabilities)
+    const asked = new Set<string>()
+    const transcoders = new Set<string>()
+    let outstanding = 0
+
+    const ask = (candidate: Candidate, from: string, parent: OrchestratorInfo | null) => {
+      if (asked.has(candidate.url) || asked.size >= MAX_QUERIES) return
+      asked.add(candidate.url)
+      outstanding++
+      this.#ask({ url: candidate.url, reach: parent?.reach ?? candidate.reach }, request, inner)
+        .then(async (info) => {
+          if (info === null || stop.signal.aborted) return
+          if (parent === null) {
+            for (const url of info.nodes.slice(0, this.#options.extraNodes))
+              if (url.length <= MAX_URL_LENGTH) ask({ ...candidate, url }, from, info)
+          }
+          const refusal = await this.#refusal(info, candidate, search)
+          if (stop.signal.aborted) return
+          if (refusal !== null) {
+            this.#needs.log.debug('orchestrator left aside', { url: candidate.url, reason: refusal })
+            return
+          }
+          if (transcoders.has(info.transcoder)) return
+          transcoders.add(info.transcoder)
+          const penalty = search.penalty(info.transcoder)
+          if (penalty > 0) suspended.push({ info, from, suspended: true, penalty })
+          else free.push({ info, from, suspended: false })
+          if (free.length >= search.wanted) done.resolve()
+        })
+        .catch((error) => {
+          if (!inner.aborted) this.#complain(candidate, error)
+        })
+        .finally(() => {
+          outstanding--
+          if (outstanding === 0) done.resolve()
+        })
+    }
+
+    try {
+      const candidates = await this.#candidates(search.trust)
+      for (const candidate of shuffled(candidates, this.#needs.dice)) {
+        ask(candidate, candidate.url, null)
+      }
+      if (asked.size > 0 && search.wanted > 0) {
+        await Promise.race([done.promise, this.#patience(() => free.length + suspended.length > 0, inner)])
+      }
+    } finally {
+      stop.abort()
+    }
+    signal.throwIfAborted()
+    suspended.sort((a, b) => a.penalty - b.penalty)
+    return [...free, ...suspended].slice(0, Math.max(search.wanted, 0))
+  }
+
+  /** One that the operator named should answer; of the pool many may be gone, and that is nobody's business. */
+  #complain(candidate: Candidate, error: unknown): void {
+    const level = candidate.trust === 'trusted' ? 'warn' : 'debug'
+    this.#needs.log[level]('asking an orchestrator failed', { url: candidate.url, error })
+  }
+
+  async #candidates(trust: Trust): Promise<readonly Candidate[]> {
+    const { payer, source } = this.#needs
+    const all = await source.candidates()
+    return all.filter((candidate) => candidate.trust === trust && !payer.isLeftOut(candidate.url))
+  }
+
+  async #patience(anyFound: () => boolean, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#needs
+    const started = clock.now()
+    try {
+      for (let wait = 0; wait < MAX_WAITS; wait++) {
+        const until = Math.min(this.#options.timeoutMs * 2 ** wait, HARD_STOP_MS)
+        await clock.sleep(started + until - clock.now(), signal)
+        if (anyFound()) return
+      }
+      await clock.sleep(started + HARD_STOP_MS - clock.now(), signal)
+    } catch (error) {
+      if (!isAbort(error)) throw error
+    }
+  }
+
+  async #ask(
+    { url, reach }: { readonly url: string; readonly reach: Reach | undefined },
+    request: InfoRequest,
+    signal: AbortSignal,
+  ): Promise<OrchestratorInfo | null> {
+    const info = await this.#needs.client.info(url, request, { timeoutMs: HARD_STOP_MS, reach }, signal)
+    return signal.aborted ? null : info
+  }
+
+  /** Why an orchestrator is not taken, or null. */
+  async #refusal(info: OrchestratorInfo, candidate: Candidate, search: Search): Promise<string | null> {
+    if (info.transcoder === '') return 'it takes no work itself'
+    if (this.#isBlocked(info)) return 'it is on the blocklist'
+    if (!satisfies(search.capabilities, info.capabilities)) return 'its capabilities do not suit the job'
+    if (!candidate.mustBePayable) return null
+    if (info.address === ZERO_ADDRESS) return 'it tells no address'
+    if (info.priceInfo === null) return 'it tells no price'
+    try {
+      pricePerPixel(info.priceInfo)
+      await this.#needs.payer.validate(info)
+      return null
+    } catch (error) {
+      if (error instanceof NodeError && error.code === 'sender-cannot-pay') {
+        this.#needs.log.warn('this gateway cannot pay orchestrators', { error })
+      }
+      return messageOf(error)
+    }
+  }
+
+  /** An operator's nodes share the recipient and differ in the address, so either may be what is blocked. */
+  #isBlocked(info: OrchestratorInfo): boolean {
+    if (this.#blocked.size === 0) return false
+    const addresses = [info.address, info.ticketParams?.recipient]
+    return addresses.some((address) => address && this.#blocked.has(address.toLowerCase().slice(2)))
+  }
+}
+
+/** What discovery works with. */
+export interface DiscoveryNeeds {
+  readonly source: OrchestratorSource
+  readonly client: InfoClient
+  readonly signer: Signer
+  readonly payer: OfferValidator
+  readonly clock: Clock
+  readonly dice: Dice
+  readonly log: Log
+}
+
+function shuffled<T>(items: readonly T[], dice: Dice): T[] {
+  const result = [...items]
+  for (let i = result.length - 1; i > 0; i--) {
+    const j = Math.floor(dice.fraction() * (i + 1))
+    ;[result[i], result[j]] = [result[j]!, result[i]!]
+  }
+  return result
+}

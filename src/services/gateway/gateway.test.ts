@@ -1,0 +1,944 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import {
+  FakeMedia,
+  FakeNetwork,
+  FakeOrchestrator,
+  FakePayer,
+  keyOf,
+  keySigner,
+  profileNamed,
+} from '../../../test/fakes/gateway.ts'
+import { presets } from '../../domain/rendition.ts'
+import { segmentHash } from '../../domain/segment.ts'
+import { MemoryObjects } from '../../io/objects/memory-objects.ts'
+import { settle, WoundClock } from '../../lib/clock.ts'
+import { addressOfKey, keccak256, noSigner, signedBy } from '../../lib/crypto.ts'
+import { seededDice } from '../../lib/dice.ts'
+import { NodeError } from '../../lib/errors.ts'
+import { silentLog } from '../../lib/log.ts'
+import { Supervisor } from '../../lib/service.ts'
+import { Discovery } from './discovery.ts'
+import { Gateway, type GatewayOptions, type PushedSegment, type StreamConfig } from './gateway.ts'
+import type { GatewayEvent } from './gateway-event.ts'
+import type { Candidate } from './orchestrator-source.ts'
+
+const never = new AbortController().signal
+
+const weights = {
+  stakeWeight: 0.7,
+  priceWeight: 0,
+  randomWeight: 0.3,
+  priceExpFactor: 100,
+  maxPrice: null,
+  ignoreMaxPriceIfNeeded: false,
+  minPerfScore: 0,
+}
+
+async function setUp(
+  orchestrators: readonly FakeOrchestrator[],
+  options: Partial<GatewayOptions> & { onchain?: boolean } = {},
+) {
+  const onchain = options.onchain ?? false
+  for (const orchestrator of orchestrators) orchestrator.onchain = onchain
+  const clock = new WoundClock()
+  const network = new FakeNetwork(clock, ...orchestrators)
+  const payer = new FakePayer()
+  const store = new MemoryObjects()
+  const media = new FakeMedia()
+  const events: GatewayEvent[] = []
+  const dice = seededDice('gateway')
+  const signer = onchain ? keySigner(keyOf(77)) : noSigner
+  const candidates: Candidate[] = orchestrators.map(({ url }) => ({
+    url,
+    trust: 'trusted',
+    mustBePayable: false,
+    reach: 'any',
+  }))
+  const log = silentLog
+  const directory = new Discovery(
+    { timeoutMs: 500, extraNodes: 0, blocklist: [] },
+    {
+      source: { candidates: async () => candidates, stakeOf: () => 0n },
+      client: network,
+      signer,
+      payer,
+      clock,
+      dice,
+      log,
+    },
+  )
+  const gateway = new Gateway(
+    {
+      maxSessions: 10,
+      maxAttempts: 3,
+      profiles: presets.slice(-2),
+      weights: onchain ? weights : null,
+      localVerify: onchain,
+      minOrchestratorVersion: '',
+      ...options,
+    },
+    {
+      directory,
+      facts: { stakeOf: () => 0n, perfScoreOf: () => null },
+      client: network,
+      payer,
+      signer,
+      media,
+      store,
+      clock,
+      dice,
+      log,
+      tell: (event) => void events.push(event),
+    },
+  )
+  const supervisor = new Supervisor()
+  await supervisor.start(gateway)
+  return {
+    clock,
+    network,
+    payer,
+    store,
+    media,
+    events,
+    gateway,
+    signer,
+    kinds: () => events.map(({ kind }) => kind),
+    push: (segment: Partial<PushedSegment> = {}, signal = never) => gateway.serve(pushed(segment), signal),
+    [Symbol.asyncDispose]: () => supervisor.stop(),
+  }
+}
+
+function pushed(segment: Partial<PushedSegment> & { text?: string } = {}): PushedSegment {
+  return {
+    externalId: 'movie',
+    sequence: 0n,
+    format: 'mpegts',
+    bytes: new TextEncoder().encode(segment.text ?? 'codec=h264'),
+    durationMs: 2000,
+    resolution: '1280x720',
+    clip: null,
+    config: null,
+    ...segment,
+  }
+}
+
+function bytes(text: string): Uint8Array {
+  return new TextEncoder().encode(text)
+}
+
+function config(fields: Partial<StreamConfig>): StreamConfig {
+  return { manifestId: null, profiles: null, timeoutMultiplier: 1, forceSessionReinit: false, ...fields }
+}
+
+function three(): FakeOrchestrator[] {
+  return [1, 2, 3].map((i) => new FakeOrchestrator(`https://o${i}:8935`, i))
+}
+
+function one(): FakeOrchestrator {
+  return new FakeOrchestrator('https://o1:8935', 1)
+}
+
+test('offchain a segment goes in and its renditions come out, stored and shown to players', async () => {
+  const orchestrator = one()
+  await using set = await setUp([orchestrator])
+  const renditions = await set.push({ sequence: 7n })
+  assert.deepEqual(
+    renditions.map(({ name, format }) => `${name} ${format}`),
+    ['P240p30fps4x3 mpegts', 'P144p30fps16x9 mpegts'],
+  )
+  assert.equal(
+    new TextDecoder().decode(renditions[1]!.bytes),
+    'P144p30fps16x9 of segment 7 by https://o1:8935',
+  )
+  assert.equal(
+    set.gateway.masterPlaylist('movie'),
+    '#EXTM3U\n#EXT-X-VERSION:3\n' +
+      '#EXT-X-STREAM-INF:PROGRAM-ID=0,BANDWIDTH=4000000,RESOLUTION=1280x720\nmovie/source.m3u8\n' +
+      '#EXT-X-STREAM-INF:PROGRAM-ID=0,BANDWIDTH=600000,RESOLUTION=320x240\nmovie/P240p30fps4x3.m3u8\n' +
+      '#EXT-X-STREAM-INF:PROGRAM-ID=0,BANDWIDTH=400000,RESOLUTION=256x144\nmovie/P144p30fps16x9.m3u8\n',
+  )
+  assert.match(
+    set.gateway.mediaPlaylist('movie', 'P144p30fps16x9')!,
+    /\/stream\/movie\/P144p30fps16x9\/7\.ts/,
+  )
+  assert.equal(set.gateway.stored('movie/P144p30fps16x9/7.ts'), renditions[1]!.bytes)
+  assert.deepEqual(set.gateway.stored('movie/source/7.ts'), bytes('codec=h264'))
+  const [submission] = orchestrator.submissions
+  assert.equal(submission!.segment.sig.length, 0)
+  assert.equal(submission!.payment, null)
+  assert.deepEqual(set.kinds(), [
+    'stream-started',
+    'segment-arrived',
+    'payment-sent',
+    'payment-accepted',
+    'segment-transcoded',
+  ])
+})
+
+test('on chain a segment is signed, paid, verified, and what came of the payment is told', async () => {
+  const orchestrator = one()
+  await using set = await setUp([orchestrator], { onchain: true })
+  const renditions = await set.push({
+    sequence: 3n,
+    durationMs: 2200,
+    clip: { fromMs: 100n, toMs: 900n },
+  })
+  const { segment } = orchestrator.submissions[0]!
+  assert.ok(signedBy(set.signer.address, segmentHash(segment), segment.sig))
+  assert.deepEqual(segment.hash, keccak256(bytes('codec=h264')))
+  assert.equal(segment.durationMs, 2200)
+  assert.deepEqual(segment.clip, { fromMs: 100n, toMs: 900n })
+  assert.equal(segment.authToken?.sessionId, '00000001')
+  assert.deepEqual(segment.capabilities?.bitstring, [67112963n], 'what a plain push asks for')
+  const pixels = renditions.reduce((sum, rendition) => sum + rendition.bytes.length, 0)
+  assert.deepEqual(set.payer.log, [
+    'staged',
+    'answered',
+    `completed ${pixels}`,
+    'update 00000001',
+    `settled ${pixels}`,
+  ])
+})
+
+const faults: readonly [
+  claim: string,
+  change: (orchestrator: FakeOrchestrator, payer: FakePayer) => void,
+  expected: { text: string; suspended: boolean; payment: string[]; code?: string },
+][] = [
+  [
+    'an error in the result',
+    (o) => (o.outcome = { kind: 'error', text: 'unknown error (test)' }),
+    {
+      text: 'hit max transcode attempts: unknown error (test)',
+      suspended: true,
+      payment: ['staged', 'answered', 'settled 0'],
+    },
+  ],
+  [
+    'an empty result',
+    (o) => (o.outcome = { kind: 'none' }),
+    {
+      text: 'hit max transcode attempts: UnknownResponse',
+      suspended: true,
+      payment: ['staged', 'answered', 'settled 0'],
+    },
+  ],
+  [
+    'a refusal',
+    (o) => (o.refusal = { error: new NodeError('refused', 'Server error'), answered: true }),
+    {
+      text: 'hit max transcode attempts: Server error',
+      suspended: true,
+      payment: ['staged', 'answered', 'settled 0'],
+    },
+  ],
+  [
+    'no headers in time: the credit is as before',
+    (o) => (o.refusal = { error: new NodeError('header-timeout', 'header timeout: 2 s'), answered: false }),
+    {
+      text: 'hit max transcode attempts: header timeout: 2 s',
+      suspended: true,
+      payment: ['staged', 'abandoned', 'settled 0'],
+    },
+  ],
+  [
+    'no body in time: the credit is spent',
+    (o) => (o.refusal = { error: new NodeError('body-timeout', 'body timeout: 8 s'), answered: true }),
+    {
+      text: 'hit max transcode attempts: body timeout: 8 s',
+      suspended: true,
+      payment: ['staged', 'answered', 'settled 0'],
+    },
+  ],
+  [
+    'the input is at fault',
+    (o) => (o.outcome = { kind: 'error', text: 'No keyframes in input' }),
+    { text: 'No keyframes in input', suspended: false, payment: ['staged', 'answered', 'settled null'] },
+  ],
+  [
+    'the input is at fault, said with a status',
+    (o) => (o.refusal = { error: new NodeError('refused', 'TranscoderInvalidVideo'), answered: true }),
+    { text: 'TranscoderInvalidVideo', suspended: false, payment: ['staged', 'answered', 'settled null'] },
+  ],
+  [
+    'a doubled price',
+    (_, payer) =>
+      (payer.refuseStaging = new NodeError(
+        'price-doubled',
+        'Orchestrator price has more than doubled, Orchestrator price: 1/3, Orchestrator initial price: 1/7',
+      )),
+    {
+      text: 'hit max transcode attempts: Orchestrator price has more than doubled, Orchestrator price: 1/3, Orchestrator initial price: 1/7',
+      suspended: true,
+      payment: [],
+    },
+  ],
+  [
+    'we cannot pay anybody',
+    (_, payer) => (payer.refuseValidation = () => new NodeError('sender-cannot-pay', 'no sender reserve')),
+    { text: 'no sender reserve', suspended: false, payment: [], code: 'segment-failed' },
+  ],
+  [
+    'the chain cannot be read',
+    (_, payer) =>
+      (payer.refuseValidation = () =>
+        new NodeError('funds-unknown', 'unable to validate sender: no endpoint')),
+    {
+      text: 'unable to validate sender: no endpoint',
+      suspended: false,
+      payment: [],
+      code: 'segment-failed',
+    },
+  ],
+  [
+    'what it asks is refused',
+    (_, payer) => (payer.refuseValidation = () => new NodeError('params-refused', 'ticketParams is nil')),
+    { text: 'hit max transcode attempts: ticketParams is nil', suspended: true, payment: [] },
+  ],
+  [
+    'more renditions than asked for',
+    (o) =>
+      (o.outcome = {
+        kind: 'data',
+        renditions: [1, 2, 3].map(() => ({ url: '', pixels: 1n, perceptualHashUrl: '' })),
+        sig: new Uint8Array(0),
+      }),
+    {
+      text: 'hit max transcode attempts: 3 renditions came where 2 were asked for',
+      suspended: true,
+      payment: ['staged', 'answered', 'completed 3', 'settled 0'],
+    },
+  ],
+  [
+    'fewer renditions than asked for',
+    (o) =>
+      (o.outcome = {
+        kind: 'data',
+        renditions: [{ url: '', pixels: 4n, perceptualHashUrl: '' }],
+        sig: new Uint8Array(0),
+      }),
+    {
+      text: 'hit max transcode attempts: 1 renditions came where 2 were asked for',
+      suspended: true,
+      payment: ['staged', 'answered', 'completed 4', 'settled 0'],
+    },
+  ],
+  [
+    'negative pixels',
+    (o) =>
+      (o.outcome = {
+        kind: 'data',
+        renditions: [1, 2].map(() => ({ url: '', pixels: -1n, perceptualHashUrl: '' })),
+        sig: new Uint8Array(0),
+      }),
+    {
+      text: 'hit max transcode attempts: negative pixels in the result',
+      suspended: true,
+      payment: ['staged', 'answered', 'settled 0'],
+    },
+  ],
+  [
+    'a rendition that cannot be fetched',
+    (o) =>
+      (o.outcome = {
+        kind: 'data',
+        renditions: [1, 2].map(() => ({ url: 'https://o1:8935/no', pixels: 5n, perceptualHashUrl: '' })),
+        sig: new Uint8Array(0),
+      }),
+    {
+      text: 'hit max transcode attempts: 404 Not Found',
+      suspended: true,
+      payment: ['staged', 'answered', 'completed 10', 'settled 0'],
+    },
+  ],
+  [
+    'a wrong signature: the session is kept',
+    (o) => (o.signWith = keyOf(99)),
+    {
+      text: 'hit max transcode attempts: PM Check Failed',
+      suspended: false,
+      payment: ['staged', 'answered', 'completed', 'settled 0'],
+    },
+  ],
+  [
+    'a false count of pixels: removed, not suspended',
+    (o) => (o.lie = 1n),
+    {
+      text: 'hit max transcode attempts: PixelMismatch',
+      suspended: false,
+      payment: ['staged', 'answered', 'completed', 'update', 'settled'],
+    },
+  ],
+]
+
+test('a rendition that cannot be decoded has no pixels; one that nobody had time to look at is believed', async () => {
+  await using set = await setUp([one()], { onchain: true, maxAttempts: 1 })
+  set.media.fault = new NodeError('media-busy', 'Too much media work is waiting')
+  assert.equal((await set.push()).length, 2)
+  set.media.fault = new NodeError('media', 'Invalid data found when processing input')
+  await assert.rejects(set.push({ sequence: 1n }), { message: 'hit max transcode attempts: PixelMismatch' })
+})
+
+for (const [claim, change, expected] of faults) {
+  test(`one try, one orchestrator, ${claim}: ${expected.text}`, async () => {
+    const orchestrator = one()
+    await using set = await setUp([orchestrator], { onchain: true, maxAttempts: 1 })
+    change(orchestrator, set.payer)
+    await assert.rejects(set.push(), {
+      code: expected.code ?? 'segment-refused',
+      message: expected.text,
+    })
+    assert.equal(set.kinds().includes('orchestrator-suspended'), expected.suspended)
+    assert.deepEqual(
+      set.payer.log.map((entry, i) => (expected.payment[i]?.includes(' ') ? entry : entry.split(' ')[0])),
+      expected.payment,
+    )
+    assert.equal(set.gateway.mediaPlaylist('movie', 'P144p30fps16x9'), null, 'nothing of it is shown')
+    assert.ok(set.gateway.mediaPlaylist('movie', 'source'), 'but the source is')
+  })
+}
+
+test('with tries left but no other orchestrator there is no session', async () => {
+  const orchestrator = one()
+  orchestrator.outcome = { kind: 'error', text: 'unknown error (test)' }
+  await using set = await setUp([orchestrator])
+  await assert.rejects(set.push(), { code: 'no-sessions', message: 'No sessions available' })
+  assert.equal(orchestrator.submissions.length, 1)
+  orchestrator.outcome = null
+  await set.push({ sequence: 1n })
+  assert.equal(orchestrator.submissions.length, 2, 'the next segment finds it again')
+})
+
+test('an orchestrator that fails is left for another, and the segment is done', async () => {
+  const orchestrators = three()
+  await using set = await setUp(orchestrators)
+  orchestrators.forEach((orchestrator, i) => {
+    if (i < 2) orchestrator.outcome = { kind: 'error', text: 'OrchestratorBusy' }
+  })
+  let tries = 0
+  for (let i = 0n; i < 4n; i++) await set.push({ sequence: i })
+  for (const { submissions } of orchestrators) tries += submissions.length
+  assert.equal(orchestrators[2]!.submissions.length, 4)
+  assert.ok(tries >= 4)
+  const done = set.events.filter((event) => event.kind === 'segment-transcoded')
+  assert.equal(done.length, 4)
+})
+
+test('a node without transcoders behind a balancer: the segment waits for another one to answer there', async () => {
+  const [balanced, other] = three()
+  balanced!.outcome = { kind: 'error', text: 'no transcoders available' }
+  await using set = await setUp([balanced!])
+  set.network.add(other!)
+  const done = set.push()
+  while (balanced!.submissions.length === 0) await settle()
+  await set.clock.wind(1_000)
+  assert.equal(balanced!.submissions.length, 1, 'it is not asked again')
+  balanced!.transcoder = other!.url
+  await set.clock.wind(1_000)
+  await done
+  assert.equal(other!.submissions.length, 1)
+})
+
+test('a node in trouble of its own: the segment waits for another one to answer behind the balancer', async () => {
+  const [balanced, other] = three()
+  const error = new NodeError('refused', 'Internal Server Error', { details: { status: 500 } })
+  balanced!.refusal = { error, answered: true }
+  await using set = await setUp([balanced!])
+  set.network.add(other!)
+  const done = set.push()
+  while (balanced!.submissions.length === 0) await settle()
+  balanced!.transcoder = other!.url
+  await set.clock.wind(1_000)
+  await done
+  assert.deepEqual([balanced!.submissions.length, other!.submissions.length], [1, 1])
+})
+
+test('a node without transcoders is asked again when nobody else was found for three seconds', async () => {
+  const orchestrator = one()
+  orchestrator.outcome = { kind: 'error', text: 'no transcoders available' }
+  await using set = await setUp([orchestrator])
+  const done = set.push()
+  while (orchestrator.submissions.length === 0) await settle()
+  await set.clock.wind(2_500)
+  assert.equal(orchestrator.submissions.length, 1)
+  orchestrator.outcome = null
+  await set.clock.wind(1_000)
+  await done
+  assert.equal(orchestrator.submissions.length, 2)
+})
+
+for (const [claim, workMs, awayMs] of [
+  ['2 s', 1_000, 2_000],
+  ['2 s at the end of its work', 2_900, 2_000],
+  ['nearly as long as a segment has', 1_000, 6_000],
+] as const) {
+  test(`a lone orchestrator that is cut off and away for ${claim}: the segments under way and those that come wait for it`, async () => {
+    const orchestrator = one()
+    orchestrator.workMs = workMs
+    await using set = await setUp([orchestrator], { onchain: true, maxAttempts: 2 })
+    const segments = [set.push()]
+    await set.clock.wind(workMs - 100)
+    orchestrator.isAway = true
+    await set.clock.wind(600)
+    segments.push(set.push({ sequence: 1n }))
+    await set.clock.wind(awayMs - 600)
+    orchestrator.isAway = false
+    await set.clock.wind(workMs + 1_000)
+    assert.deepEqual(
+      (await Promise.all(segments)).map((renditions) => renditions.length),
+      [2, 2],
+    )
+  })
+}
+
+test('a lone orchestrator that does not come back: its segments fail at their deadline, and little was paid in vain', async () => {
+  const orchestrator = one()
+  await using set = await setUp([orchestrator], { onchain: true })
+  await set.push()
+  orchestrator.isAway = true
+  const staged = () => set.payer.log.filter((entry) => entry === 'staged').length
+  const before = staged()
+  const startMs = set.clock.now()
+  const lost = set.push({ sequence: 1n }).catch((error) => ({ error, atMs: set.clock.now() - startMs }))
+  await set.clock.wind(9_000)
+  const { error, atMs } = (await lost) as { error: NodeError; atMs: number }
+  assert.equal(error.code, 'no-sessions')
+  assert.ok(atMs >= 8_000 && atMs <= 8_500, `${atMs}`)
+  assert.equal(staged() - before, 1, 'what refuses connections is asked for an offer, not paid')
+})
+
+test('where another orchestrator is known, nobody waits for one that is away', async () => {
+  const [first, second] = [
+    new FakeOrchestrator('https://o1:8935', 1),
+    new FakeOrchestrator('https://o2:8935', 2),
+  ]
+  second.infoDelayMs = 10
+  await using set = await setUp([first, second])
+  const done = set.push()
+  await set.clock.wind(10)
+  await done
+  first.isAway = true
+  const startMs = set.clock.now()
+  await set.push({ sequence: 1n })
+  assert.equal(set.clock.now(), startMs)
+  assert.equal(second.submissions.length, 1)
+})
+
+test('nothing is ever sent twice: each try signs and pays anew', async () => {
+  const orchestrators = three()
+  await using set = await setUp(orchestrators, { onchain: true })
+  for (const orchestrator of orchestrators) orchestrator.outcome = { kind: 'error', text: 'x' }
+  await assert.rejects(set.push(), { code: 'segment-refused', message: 'hit max transcode attempts: x' })
+  assert.equal(set.payer.log.filter((entry) => entry === 'staged').length, 3)
+  assert.deepEqual(
+    orchestrators.map(({ submissions }) => submissions.length),
+    [1, 1, 1],
+  )
+})
+
+test('the third result with false pixels has to do', async () => {
+  const orchestrators = three()
+  for (const orchestrator of orchestrators) orchestrator.lie = 5n
+  await using set = await setUp(orchestrators, { onchain: true })
+  const renditions = await set.push()
+  assert.equal(renditions.length, 2)
+  assert.ok(!set.kinds().includes('orchestrator-suspended'))
+  const tries = orchestrators.reduce((sum, { submissions }) => sum + submissions.length, 0)
+  assert.equal(tries, 3)
+})
+
+test('a result signed by the recipient is good where the orchestrator tells no address', async () => {
+  const orchestrator = one()
+  orchestrator.recipient = addressOfKey(keyOf(55))
+  orchestrator.signWith = keyOf(55)
+  await using set = await setUp([orchestrator], { onchain: true })
+  const withAddress = orchestrator.info.bind(orchestrator)
+  orchestrator.info = (clock) => ({
+    ...withAddress(clock),
+    address: '0x0000000000000000000000000000000000000000',
+  })
+  assert.equal((await set.push()).length, 2)
+})
+
+test('params near their end, or the payer, renew the offer first; the auth session goes on', async () => {
+  const table: readonly [string, (orchestrator: FakeOrchestrator, payer: FakePayer) => void, number][] = [
+    ['all is fresh', () => {}, 0],
+    ['the payer says so', (_, payer) => (payer.needsRefresh = true), 1],
+    [
+      'params',
+      (_, payer) => {
+        let first = true
+        payer.refuseValidation = () => {
+          if (!first) return null
+          first = false
+          return new NodeError('params-expired', 'TicketParams expired')
+        }
+      },
+      1,
+    ],
+  ]
+  for (const [claim, change, renewals] of table) {
+    const orchestrator = one()
+    await using set = await setUp([orchestrator], { onchain: true })
+    change(orchestrator, set.payer)
+    await set.push()
+    assert.equal(orchestrator.infoRequests.length, 1 + renewals, claim)
+    const used = orchestrator.submissions[0]!.segment.authToken?.sessionId
+    assert.equal(used, '00000001', claim)
+  }
+})
+
+test('a token in its last three minutes is renewed, and the auth session with it', async () => {
+  const table: readonly [tokenSeconds: bigint, atMs: number, isRenewed: boolean][] = [
+    [600n, 419_000, false],
+    [600n, 420_000, true],
+    // No peer has such tokens: it is the orchestrator's to refuse it.
+    [599n, 598_000, false],
+    [1n, 59_000, false],
+  ]
+  for (const [tokenSeconds, atMs, isRenewed] of table) {
+    const orchestrator = one()
+    orchestrator.tokenSeconds = tokenSeconds
+    await using set = await setUp([orchestrator], { onchain: true })
+    const startMs = set.clock.now()
+    let sequence = 0n
+    const pushAt = async (ms: number) => {
+      await set.clock.wind(startMs + ms - set.clock.now())
+      await set.push({ sequence: sequence++ })
+    }
+    // A stream that is never idle for a minute.
+    for (let ms = 0; ms < atMs - 50_000; ms += 50_000) await pushAt(ms)
+    await pushAt(atMs)
+    const used = orchestrator.submissions.at(-1)!.segment.authToken?.sessionId
+    assert.equal(used !== '00000001', isRenewed, `${tokenSeconds} s, used after ${atMs} ms`)
+  }
+})
+
+test('what a result says of its orchestrator moves neither the session nor its price', async () => {
+  const orchestrator = one()
+  await using set = await setUp([orchestrator], { onchain: true })
+  const work = orchestrator.work.bind(orchestrator)
+  orchestrator.work = (received, clock) => {
+    const result = work(received, clock)
+    const info = {
+      ...orchestrator.info(clock),
+      transcoder: 'https://elsewhere:1',
+      priceInfo: { pricePerUnit: 2n, pixelsPerUnit: 1n },
+    }
+    return { ...result, info }
+  }
+  for (let i = 0n; i < 3n; i++) await set.push({ sequence: i })
+  assert.deepEqual(
+    orchestrator.submissions.map(({ base, segment }) => [base, segment.authToken?.sessionId]),
+    [1, 2, 3].map(() => [orchestrator.url, '00000001']),
+  )
+  assert.ok(!set.payer.log.some((entry) => entry.startsWith('update')))
+})
+
+test('an orchestrator that was paid too much gets no more work, in no stream', async () => {
+  const [bad, good] = [new FakeOrchestrator('https://o1:8935', 1), new FakeOrchestrator('https://o2:8935', 2)]
+  good.infoDelayMs = 10
+  await using set = await setUp([bad, good], { onchain: true })
+  const first = set.push()
+  await set.clock.wind(10)
+  await first
+  assert.equal(bad.submissions.length, 1)
+  set.payer.leftOut.add(bad.url)
+  await set.push({ sequence: 1n })
+  const other = set.push({ externalId: 'other' })
+  await set.clock.wind(10)
+  await other
+  assert.deepEqual([bad.submissions.length, good.submissions.length], [1, 2])
+  assert.equal(set.payer.faults, 1)
+  assert.ok(set.kinds().includes('orchestrator-suspended'))
+})
+
+test('params that are expired even when renewed lose the session', async () => {
+  const orchestrator = one()
+  await using set = await setUp([orchestrator], { onchain: true, maxAttempts: 1 })
+  set.payer.refuseValidation = () => new NodeError('params-expired', 'TicketParams expired')
+  await assert.rejects(set.push(), { message: 'hit max transcode attempts: TicketParams expired' })
+  assert.equal(orchestrator.infoRequests.length, 2)
+  assert.equal(orchestrator.submissions.length, 0)
+})
+
+test('a renewal that fails loses the session, and segments at once share one', async () => {
+  const orchestrator = one()
+  await using set = await setUp([orchestrator], { maxAttempts: 1 })
+  await set.push()
+  set.payer.needsRefresh = true
+  orchestrator.infoDelayMs = 50
+  const both = Promise.all([set.push({ sequence: 1n }), set.push({ sequence: 2n })])
+  await settle()
+  await set.clock.wind(50)
+  await both
+  assert.equal(orchestrator.infoRequests.length, 2)
+  orchestrator.infoDelayMs = 0
+  orchestrator.infoError = new NodeError('refused', 'OrchestratorCapped')
+  await assert.rejects(set.push({ sequence: 3n }), {
+    message: 'hit max transcode attempts: OrchestratorCapped',
+  })
+})
+
+test('time-outs follow the length of the segment and the multiplier of the request', async () => {
+  const orchestrator = one()
+  await using set = await setUp([orchestrator])
+  await set.push()
+  await set.push({ sequence: 1n, durationMs: 10_000, config: config({ timeoutMultiplier: 2 }) })
+  const limits = orchestrator.submissions.map(({ headerTimeoutMs, totalTimeoutMs }) => [
+    headerTimeoutMs,
+    totalTimeoutMs,
+  ])
+  assert.deepEqual(limits, [
+    [2000, 8000],
+    [10_000, 80_000],
+  ])
+})
+
+test('an encoder is set up anew when the input changes or the pusher asks', async () => {
+  const orchestrator = one()
+  await using set = await setUp([orchestrator])
+  const inputs: readonly [string, boolean, boolean][] = [
+    ['width=1280', false, false],
+    ['width=1280', false, false],
+    ['width=640', false, true],
+    ['width=640', true, true],
+    ['width=640', false, false],
+    ['width=640 audio=mp3', false, true],
+    ['width=640 audio=mp3 pixels=yuvj420p', false, true],
+    ['width=640 audio=mp3 pixels=yuvj420p codec=hevc', false, true],
+  ]
+  for (const [i, [text, asked, expected]] of inputs.entries()) {
+    await set.push({
+      bytes: bytes(text),
+      sequence: BigInt(i),
+      config: config({ forceSessionReinit: asked }),
+    })
+    assert.equal(orchestrator.submissions.at(-1)!.segment.forceSessionReinit, expected, `${i} ${text}`)
+  }
+})
+
+test('a segment without pictures is passed through as every rendition', async () => {
+  const orchestrator = one()
+  await using set = await setUp([orchestrator])
+  const renditions = await set.push({ bytes: bytes('zero=1') })
+  assert.deepEqual(
+    renditions.map((rendition) => rendition.bytes),
+    [bytes('zero=1'), bytes('zero=1')],
+  )
+  assert.equal(orchestrator.submissions.length, 0)
+  assert.ok(set.gateway.mediaPlaylist('movie', 'P144p30fps16x9'))
+})
+
+test('what cannot be probed counts as H.264, and a codec that nobody decodes is refused', async () => {
+  await using set = await setUp([one()])
+  assert.equal((await set.push({ bytes: bytes('garbage=1') })).length, 2)
+  const nobody = assert.rejects(set.push({ externalId: 'vp9', bytes: bytes('codec=vp8') }), {
+    code: 'no-sessions',
+  })
+  await set.clock.wind(3_500)
+  await nobody
+  await assert.rejects(set.push({ bytes: bytes('codec=mpeg2video') }), {
+    code: 'unknown-codec',
+    message: 'mpeg2video',
+  })
+  await assert.rejects(set.push({ externalId: 'deep', bytes: bytes('pixels=yuv420p12le') }), {
+    code: 'unusable-input',
+  })
+})
+
+test('durations below zero and above five minutes are refused', async () => {
+  await using set = await setUp([one()])
+  for (const [durationMs, message] of [
+    [-1000, 'invalid duration -1'],
+    [300_010, 'invalid duration 300.01'],
+  ] as const)
+    await assert.rejects(set.push({ durationMs }), { code: 'segment-failed', message })
+  assert.equal((await set.push({ durationMs: 300_000 })).length, 2)
+})
+
+test('zero profiles, or tries forbidden, serve the source alone', async () => {
+  for (const options of [{ profiles: [] }, { maxAttempts: 0 }]) {
+    const orchestrator = one()
+    await using set = await setUp([orchestrator], options)
+    assert.deepEqual(await set.push(), [])
+    assert.equal(orchestrator.submissions.length, 0)
+    assert.ok(set.gateway.mediaPlaylist('movie', 'source'))
+  }
+})
+
+test('without any orchestrator the source is served and the segment finds no session', async () => {
+  await using set = await setUp([])
+  await assert.rejects(set.push(), { code: 'no-sessions', message: 'No sessions available' })
+  assert.match(set.gateway.masterPlaylist('movie')!, /source\.m3u8\n$/)
+})
+
+test('renditions take the container of the first segment, and later ones do not change it', async () => {
+  const orchestrator = one()
+  const own = { ...profileNamed('own'), format: 'mpegts' as const }
+  await using set = await setUp([orchestrator], { profiles: [profileNamed('as-pushed'), own] })
+  const first = await set.push({ format: 'mp4' })
+  const second = await set.push({ format: 'mpegts', sequence: 1n })
+  for (const renditions of [first, second])
+    assert.deepEqual(
+      renditions.map(({ format }) => format),
+      ['mp4', 'mpegts'],
+    )
+  assert.ok(set.gateway.stored('movie/as-pushed/0.mp4'))
+  assert.equal(set.gateway.stored('movie/as-pushed/0.ts'), null)
+  assert.ok(set.gateway.stored('movie/source/1.ts'))
+})
+
+test('first segments that come at once share one stream', async () => {
+  const orchestrator = one()
+  await using set = await setUp([orchestrator])
+  await Promise.all([set.push({ sequence: 0n }), set.push({ sequence: 1n }), set.push({ sequence: 2n })])
+  assert.equal(set.kinds().filter((kind) => kind === 'stream-started').length, 1)
+  assert.equal(orchestrator.infoRequests.length, 1)
+  assert.equal(orchestrator.submissions.length, 3)
+})
+
+test('as many streams as -maxSessions allows, and one more when one has ended', async () => {
+  await using set = await setUp([one()], { maxSessions: 1 })
+  await set.push()
+  await set.push({ sequence: 1n })
+  await assert.rejects(set.push({ externalId: 'other' }), { code: 'stream-refused' })
+  await set.clock.wind(121_000)
+  await set.push({ externalId: 'other' })
+})
+
+test('a pusher may rename the stream; a second name for it ends the older one', async () => {
+  const orchestrator = one()
+  await using set = await setUp([orchestrator])
+  const as = config({ manifestId: 'intmid', profiles: [profileNamed('p')] })
+  await set.push({ externalId: 'extmid1', config: as })
+  await set.push({ externalId: 'extmid1', sequence: 1n })
+  assert.deepEqual(set.gateway.status(), [
+    { manifestId: 'intmid', externalId: 'extmid1', profiles: ['p'], sessions: 1 },
+  ])
+  assert.equal(set.gateway.masterPlaylist('extmid1'), null)
+  assert.ok(set.gateway.masterPlaylist('intmid'))
+  await set.push({ externalId: 'extmid2', config: as, sequence: 2n })
+  assert.deepEqual(
+    set.gateway.status().map(({ manifestId, externalId }) => `${manifestId} ${externalId}`),
+    ['intmid extmid2'],
+  )
+  assert.equal(orchestrator.ended.length, 1)
+  assert.equal(set.gateway.stored('intmid/source/0.ts'), null)
+  assert.ok(set.gateway.stored('intmid/source/2.ts'))
+})
+
+test('names that are empty, too long or taken by the input are refused', async () => {
+  await using set = await setUp([one()])
+  for (const segment of [
+    { config: config({ manifestId: '/live/.ts' }) },
+    { externalId: 'x'.repeat(513) },
+    { config: config({ profiles: [profileNamed('source')] }) },
+  ])
+    await assert.rejects(set.push(segment), { code: 'stream-refused' })
+  assert.deepEqual(set.gateway.status(), [])
+})
+
+test('a stream unused for a minute is removed, its segments freed, its orchestrators told', async () => {
+  const orchestrator = one()
+  await using set = await setUp([orchestrator])
+  await set.push()
+  await set.clock.wind(60_000)
+  assert.equal(set.gateway.status().length, 1)
+  await set.push({ sequence: 1n })
+  await set.clock.wind(60_000)
+  assert.equal(set.gateway.status().length, 1, 'it was used in between')
+  await set.clock.wind(60_000)
+  assert.equal(set.gateway.status().length, 0)
+  assert.equal(orchestrator.ended.length, 1)
+  assert.equal(set.store.files, 0)
+  assert.equal(set.gateway.masterPlaylist('movie'), null)
+})
+
+test('a stream is not idle while a segment is at work', async () => {
+  const orchestrator = one()
+  orchestrator.workMs = 200_000
+  await using set = await setUp([orchestrator])
+  const done = set.push()
+  await set.clock.wind(180_000)
+  assert.equal(set.gateway.status().length, 1)
+  await set.clock.wind(20_000)
+  assert.equal((await done).length, 2)
+})
+
+test('a client that goes away ends the tries, not the one under way', async () => {
+  const orchestrators = three()
+  await using set = await setUp(orchestrators)
+  for (const orchestrator of orchestrators) orchestrator.workMs = 1000
+  const gone = new AbortController()
+  const served = set.push({}, gone.signal)
+  await settle()
+  gone.abort()
+  await set.clock.wind(1000)
+  assert.equal((await served).length, 2, 'its result is stored and shown all the same')
+
+  for (const orchestrator of orchestrators) orchestrator.outcome = { kind: 'error', text: 'x' }
+  const again = new AbortController()
+  const failed = set.push({ sequence: 1n }, again.signal)
+  failed.catch(() => {})
+  await settle()
+  again.abort()
+  await set.clock.wind(1000)
+  await assert.rejects(failed, { code: 'segment-failed' })
+  const tries = orchestrators.reduce((sum, { submissions }) => sum + submissions.length, 0)
+  assert.equal(tries, 2)
+})
+
+test('stopping ends what is under way at once and tells the orchestrators', async () => {
+  const orchestrator = one()
+  const set = await setUp([orchestrator])
+  await set.push()
+  orchestrator.workMs = 60_000
+  const cut = set.push({ sequence: 1n })
+  cut.catch(() => {})
+  await settle()
+  await set[Symbol.asyncDispose]()
+  await assert.rejects(cut, { code: 'segment-failed', message: 'the stream ended' })
+  assert.equal(orchestrator.ended.length, 1)
+  assert.equal(set.clock.sleepers, 0)
+  await assert.rejects(set.push({ sequence: 2n }), { code: 'segment-failed' })
+})
+
+test('an orchestrator that does not listen does not hold up the stop', async () => {
+  const orchestrator = one()
+  const set = await setUp([orchestrator])
+  await set.push()
+  set.network.endSession = () => new Promise(() => {})
+  const stopped = set[Symbol.asyncDispose]()
+  await settle()
+  await set.clock.wind(1_000)
+  await stopped
+  assert.equal(set.gateway.status().length, 0)
+})
+
+test('more segments of one stream at once than any live stream has are refused', async () => {
+  const orchestrator = one()
+  orchestrator.workMs = 1000
+  await using set = await setUp([orchestrator])
+  const served = Array.from({ length: 65 }, (_, i) =>
+    set.push({ sequence: BigInt(i) }).then(
+      () => 'done',
+      (error: NodeError) => error.message,
+    ),
+  )
+  await settle()
+  await set.clock.wind(1000)
+  const results = await Promise.all(served)
+  assert.equal(results.filter((result) => result === 'done').length, 64)
+  assert.ok(results.includes('too many segments of this stream at once'))
+})
+
+test('the newest stream is the current one', async () => {
+  await using set = await setUp([one()])
+  assert.equal(set.gateway.currentPlaylist(), null)
+  await set.push({ externalId: 'a' })
+  await set.push({ externalId: 'b' })
+  await set.push({ externalId: 'a', sequence: 1n })
+  assert.match(set.gateway.currentPlaylist()!, /^b\/source\.m3u8$/m)
+})

@@ -1,0 +1,398 @@
+import { type Capabilities, jobCapabilities } from '../../domain/capabilities.ts'
+import { type Format, type Profile, withFormat } from '../../domain/rendition.ts'
+import { type Clip, sentDurationMs } from '../../domain/segment.ts'
+import type { SelectionWeights } from '../../domain/selection.ts'
+import { parseStreamPath } from '../../domain/stream-name.ts'
+import type { Clock } from '../../lib/clock.ts'
+import { keccak256, type Signer } from '../../lib/crypto.ts'
+import type { Dice } from '../../lib/dice.ts'
+import { isAbort, messageOf } from '../../lib/errors.ts'
+import type { Log } from '../../lib/log.ts'
+import type { Scope, Service } from '../../lib/service.ts'
+import { GatewayError, type GatewayEvent, gatewayErrorOf } from './gateway-event.ts'
+import type { Payer } from './payer.ts'
+import { SegmentTries } from './segment-tries.ts'
+import { type SegmentJob, SegmentWork, type SubmissionClient } from './segment-work.ts'
+import type { Directory, OrchestratorFacts } from './session-pool.ts'
+import { type SessionEnder, StreamSessions } from './sessions.ts'
+import { type InputProbe, type SegmentStore, SOURCE, Stream } from './stream.ts'
+
+/** How often idle streams are looked for, and how long one may be unused (gateway.md §3). */
+const IDLE_MS = 60_000
+/** How long orchestrators are given to hear that a stream ended; less when this node stops. */
+const END_MS = 10_000
+const END_ON_STOP_MS = 1_000
+/** More segments of one stream at once are no live stream. */
+const MAX_SEGMENTS_AT_WORK = 64
+/** Names are part of paths, playlists and signatures. */
+const MAX_MANIFEST_ID_LENGTH = 512
+/** Codecs that orchestrators can decode; an input that cannot be probed passes as H.264 (gateway.md §3). */
+const KNOWN_CODECS: ReadonlySet<string> = new Set(['', 'h264', 'hevc', 'vp8', 'vp9'])
+const UNKNOWN_INPUT: InputProbe = {
+  videoCodec: '',
+  audioCodec: '',
+  pixelFormat: '',
+  width: 0,
+  height: 0,
+  zeroFrame: false,
+}
+
+/** What a pusher may ask of a stream (gateway.md §3, §4). */
+export interface StreamConfig {
+  /** The name under which it is played and paid for; null is the one in the URL. */
+  readonly manifestId: string | null
+  /** Null takes the gateway's own; none means that only the source is served. */
+  readonly profiles: readonly Profile[] | null
+  /** Stretches time-outs when above 1; for this segment only. */
+  readonly timeoutMultiplier: number
+  /** For this segment only. */
+  readonly forceSessionReinit: boolean
+}
+
+/** One segment as it was pushed. */
+export interface PushedSegment {
+  /** The stream's name in the URL; not empty. */
+  readonly externalId: string
+  readonly sequence: bigint
+  readonly format: Exclude<Format, 'none'>
+  readonly bytes: Uint8Array
+  readonly durationMs: number
+  /** `WxH`, only told to players. */
+  readonly resolution: string
+  readonly clip: Clip | null
+  readonly config: StreamConfig | null
+}
+
+/** One rendition of a segment. */
+export interface Rendition {
+  readonly name: string
+  readonly format: Exclude<Format, 'none'>
+  readonly bytes: Uint8Array
+}
+
+/** What the media engine is asked here. */
+export interface InputMedia {
+  /** Throws for what is no container, and for a stream that is refused since it ended several workers. */
+  probe(bytes: Uint8Array, signal: AbortSignal, streamId: string): Promise<InputProbe>
+  countPixels(bytes: Uint8Array, signal: AbortSignal): Promise<bigint>
+}
+
+/** Settings of the gateway (gateway.md §1). */
+export interface GatewayOptions {
+  readonly maxSessions: number
+  /** Tries per segment; 0 or less never transcodes. */
+  readonly maxAttempts: number
+  readonly profiles: readonly Profile[]
+  /** Null offchain. */
+  readonly weights: SelectionWeights | null
+  /** Whether results are checked; the default is on chain yes, offchain no. */
+  readonly localVerify: boolean
+  /** `-orchMinLivepeerVersion`; empty for any. */
+  readonly minOrchestratorVersion: string
+}
+
+/** What the gateway works with. */
+export interface GatewayNeeds {
+  readonly directory: Directory
+  readonly facts: OrchestratorFacts
+  readonly client: SubmissionClient & SessionEnder
+  readonly payer: Payer
+  readonly signer: Signer
+  readonly media: InputMedia
+  readonly store: SegmentStore
+  readonly clock: Clock
+  readonly dice: Dice
+  readonly log: Log
+  tell(event: GatewayEvent): void
+}
+
+/** Streams: a segment in, its renditions out, tried elsewhere when an orchestrator fails. */
+export class Gateway implements Service {
+  readonly name = 'gateway'
+  readonly #options: GatewayOptions
+  readonly #needs: GatewayNeeds
+  readonly #tries: SegmentTries
+  /** By the name under which they are played. */
+  readonly #streams = new Map<string, Stream>()
+  /** Name in the URL to name of the stream, where they differ. */
+  readonly #renamed = new Map<string, string>()
+  #scope: Scope | null = null
+
+  constructor(options: GatewayOptions, needs: GatewayNeeds) {
+    this.#options = options
+    this.#needs = needs
+    const { client, payer, signer, clock, log } = needs
+    const tell = (event: GatewayEvent) => needs.tell(event)
+    const work = new SegmentWork({
+      client,
+      payer,
+      signer,
+      clock,
+      verifier: options.localVerify ? needs.media : null,
+      paid: (event) => tell({ kind: 'payment-sent', ...event }),
+      accepted: (event) => tell({ kind: 'payment-accepted', ...event }),
+    })
+    this.#tries = new SegmentTries(options, { work, clock, log, tell })
+  }
+
+  start(scope: Scope): void {
+    this.#scope = scope
+    scope.spawn('idle streams', async (signal) => {
+      for (;;) {
+        await this.#needs.clock.sleep(IDLE_MS, signal)
+        const now = this.#needs.clock.now()
+        for (const stream of [...this.#streams.values()]) {
+          if (stream.idleMs(now) > IDLE_MS) this.#end(stream, 'nothing was pushed for a while')
+        }
+      }
+    })
+    scope.defer(async () => {
+      this.#scope = null
+      const streams = [...this.#streams.values()]
+      for (const stream of streams) this.#forget(stream)
+      await Promise.all(streams.map((stream) => this.#tellEnd(stream, END_ON_STOP_MS)))
+    })
+  }
+
+  /**
+   * Serves one pushed segment: its renditions in profile order, none where only the source is served. The source is
+   * shown to players at once, renditions when they are verified. Aborting `signal` says that the publisher does not
+   * wait for the answer: the first try is made all the same, further ones are not. Throws GatewayError.
+   */
+  async serve(segment: PushedSegment, signal: AbortSignal): Promise<readonly Rendition[]> {
+    const input = await this.#probe(segment)
+    if (!KNOWN_CODECS.has(input.videoCodec)) throw new GatewayError('unknown-codec', input.videoCodec)
+    const stream = this.#streamFor(segment, input)
+    const { manifestId } = stream
+    const { sequence } = segment
+    if (stream.segmentsAtWork >= MAX_SEGMENTS_AT_WORK) {
+      throw new GatewayError('segment-failed', 'too many segments of this stream at once')
+    }
+    using _ = stream.begin(() => this.#needs.clock.now())
+    try {
+      return await this.#process(stream, segment, input, signal)
+    } catch (error) {
+      const failure = stream.signal.aborted
+        ? new GatewayError('segment-failed', 'the stream ended')
+        : gatewayErrorOf(error)
+      const { code: fault, message: reason } = failure
+      this.#needs.tell({ kind: 'segment-failed', manifestId, sequence, fault, reason })
+      this.#needs.log.warn('a segment was not transcoded', { manifestId, sequence, fault, reason })
+      throw failure
+    }
+  }
+
+  /** The master playlist of a stream, or null. */
+  masterPlaylist(manifestId: string): string | null {
+    return this.#streams.get(manifestId)?.masterPlaylist() ?? null
+  }
+
+  /** The master playlist of the newest stream, or null. */
+  currentPlaylist(): string | null {
+    return [...this.#streams.values()].at(-1)?.masterPlaylist() ?? null
+  }
+
+  /** The playlist of one rendition, or null. */
+  mediaPlaylist(manifestId: string, rendition: string): string | null {
+    return this.#streams.get(manifestId)?.mediaPlaylist(rendition) ?? null
+  }
+
+  /** A segment's bytes by its path behind `/stream/`, or null. */
+  stored(path: string): Uint8Array | null {
+    return this.#needs.store.get(path)
+  }
+
+  /** The streams there are now, for those who look at this node. */
+  status(): readonly {
+    manifestId: string
+    externalId: string
+    profiles: readonly string[]
+    sessions: number
+  }[] {
+    return [...this.#streams.values()].map(({ manifestId, externalId, profiles, sessions }) => ({
+      manifestId,
+      externalId,
+      profiles: profiles.map(({ name }) => name),
+      sessions: sessions.all.length,
+    }))
+  }
+
+  async #probe(segment: PushedSegment): Promise<InputProbe> {
+    const scope = this.#scope
+    if (!scope) throw new GatewayError('segment-failed', 'the gateway is not running')
+    try {
+      return await this.#needs.media.probe(segment.bytes, scope.signal, segment.externalId)
+    } catch (error) {
+      if (scope.signal.aborted) throw new GatewayError('segment-failed', 'the gateway is stopping')
+      this.#needs.log.debug('a segment could not be probed', { stream: segment.externalId, error })
+      return UNKNOWN_INPUT
+    }
+  }
+
+  /** The stream that the segment belongs to, begun if need be: without any wait, so that segments that come at once share it. */
+  #streamFor(segment: PushedSegment, input: InputProbe): Stream {
+    const { externalId, config, format } = segment
+    const known = this.#streams.get(this.#renamed.get(externalId) ?? externalId)
+    if (known) return known
+    const manifestId = manifestIdOf(segment)
+    const namesake = this.#streams.get(manifestId)
+    if (namesake) this.#end(namesake, 'another name was given to the stream')
+    if (this.#streams.size >= this.#options.maxSessions) {
+      throw new GatewayError(
+        'stream-refused',
+        `there are ${this.#streams.size} streams, as many as -maxSessions allows`,
+      )
+    }
+    const profiles = (config?.profiles ?? this.#options.profiles).map((profile) =>
+      withFormat(profile, format),
+    )
+    if (profiles.some(({ name }) => name === SOURCE)) {
+      throw new GatewayError('stream-refused', `a rendition cannot be named "${SOURCE}": the input is`)
+    }
+    const capabilities = this.#capabilities(profiles, input)
+    return this.#begin(
+      { manifestId, externalId, profiles, capabilities, sourceResolution: segment.resolution },
+      capabilities,
+    )
+  }
+
+  #capabilities(profiles: readonly Profile[], input: InputProbe): Capabilities {
+    try {
+      return jobCapabilities({
+        profiles,
+        inputCodec: input.videoCodec,
+        pixelFormat: input.pixelFormat,
+        push: true,
+        minVersion: this.#options.minOrchestratorVersion,
+      })
+    } catch (error) {
+      throw new GatewayError('unusable-input', messageOf(error), { cause: error })
+    }
+  }
+
+  #begin(
+    description: Omit<ConstructorParameters<typeof Stream>[0], 'nowMs'>,
+    capabilities: Capabilities,
+  ): Stream {
+    const { directory, payer, client, facts, clock, dice, log, store, tell } = this.#needs
+    const { manifestId, externalId } = description
+    const sessions = new StreamSessions(
+      { weights: this.#options.weights, capabilities },
+      {
+        directory,
+        payer,
+        client,
+        facts,
+        clock,
+        dice,
+        log: log.child({ manifestId }),
+        suspended: (event) => tell({ kind: 'orchestrator-suspended', manifestId, ...event }),
+        swapped: () => tell({ kind: 'orchestrator-swapped', manifestId }),
+      },
+    )
+    const stream = new Stream({ ...description, nowMs: clock.now() }, { sessions, store })
+    this.#streams.set(manifestId, stream)
+    if (externalId !== manifestId) this.#renamed.set(externalId, manifestId)
+    tell({ kind: 'stream-started', manifestId })
+    log.info('stream started', { manifestId, profiles: description.profiles.map(({ name }) => name) })
+    return stream
+  }
+
+  async #process(
+    stream: Stream,
+    segment: PushedSegment,
+    input: InputProbe,
+    signal: AbortSignal,
+  ): Promise<readonly Rendition[]> {
+    const { sequence, bytes, durationMs, format } = segment
+    sentDurationMs(durationMs / 1000)
+    const { manifestId, profiles } = stream
+    this.#needs.tell({ kind: 'segment-arrived', manifestId, sequence, durationMs, bytes: bytes.length })
+    stream.publish(SOURCE, segment)
+    if (profiles.length === 0 || this.#options.maxAttempts <= 0) return []
+    if (input.zeroFrame)
+      return publishAll(
+        stream,
+        segment,
+        profiles.map(({ name }) => ({ name, format, bytes })),
+      )
+    const reinit = stream.inputChanged(input)
+    await stream.opened
+    const job: SegmentJob = {
+      manifestId,
+      sequence,
+      bytes,
+      hash: keccak256(bytes),
+      durationMs,
+      profiles,
+      capabilities: stream.capabilities,
+      clip: segment.clip,
+      forceSessionReinit: reinit || (segment.config?.forceSessionReinit ?? false),
+      timeoutMultiplier: segment.config?.timeoutMultiplier ?? 1,
+    }
+    const renditions = await this.#tries.transcode(stream, job, signal)
+    stream.signal.throwIfAborted()
+    return publishAll(
+      stream,
+      segment,
+      profiles.map(({ name, format: own }, i) => ({
+        name,
+        format: own === 'mp4' ? 'mp4' : 'mpegts',
+        bytes: renditions[i]!,
+      })),
+    )
+  }
+
+  /** Ends a stream now; its orchestrators are told in the background. */
+  #end(stream: Stream, reason: string): void {
+    this.#forget(stream)
+    this.#needs.log.info('stream ended', { manifestId: stream.manifestId, reason })
+    this.#scope?.spawn('end of a stream', () => this.#tellEnd(stream, END_MS))
+  }
+
+  #forget(stream: Stream): void {
+    this.#streams.delete(stream.manifestId)
+    if (this.#renamed.get(stream.externalId) === stream.manifestId) this.#renamed.delete(stream.externalId)
+    this.#needs.tell({ kind: 'stream-ended', manifestId: stream.manifestId })
+  }
+
+  async #tellEnd(stream: Stream, limitMs: number): Promise<void> {
+    const limit = new AbortController()
+    const told = new AbortController()
+    const stopping = this.#scope?.signal
+    const patience = this.#needs.clock
+      .sleep(limitMs, stopping ? AbortSignal.any([told.signal, stopping]) : told.signal)
+      .catch((error) => {
+        if (!isAbort(error)) throw error
+      })
+      .finally(() => limit.abort())
+    await Promise.race([stream.end(limit.signal), patience])
+    told.abort()
+    await patience
+  }
+}
+
+function publishAll(
+  stream: Stream,
+  segment: PushedSegment,
+  renditions: readonly Rendition[],
+): readonly Rendition[] {
+  const { sequence, durationMs } = segment
+  for (const { name, format, bytes } of renditions)
+    stream.publish(name, { sequence, format, bytes, durationMs })
+  return renditions
+}
+
+/** The name for players: what the pusher asks for, by the same rules as a path, or the one in the URL (gateway.md §4). */
+function manifestIdOf({ config, externalId }: PushedSegment): string {
+  const asked = config?.manifestId ?? null
+  const manifestId = asked === null ? externalId : parseStreamPath(asked).manifestId
+  if (manifestId === '') throw new GatewayError('stream-refused', 'empty manifest id not allowed')
+  if (manifestId.length > MAX_MANIFEST_ID_LENGTH || externalId.length > MAX_MANIFEST_ID_LENGTH) {
+    throw new GatewayError(
+      'stream-refused',
+      `a stream's name has at most ${MAX_MANIFEST_ID_LENGTH} characters`,
+    )
+  }
+  return manifestId
+}

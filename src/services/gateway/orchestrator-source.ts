@@ -1,0 +1,189 @@
+import type { Reach } from '../../domain/segment.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { Address } from '../../lib/crypto.ts'
+import { NodeError } from '../../lib/errors.ts'
+import { bracketed } from '../../lib/hosts.ts'
+import type { Log } from '../../lib/log.ts'
+import type { Scope, Service } from '../../lib/service.ts'
+
+/** The port of a service address that names none (gateway.md §7). */
+const DEFAULT_PORT = '8935'
+/** How old the pool may be before it is read again, events or none. */
+const POOL_MAX_AGE_MS = 10 * 60_000
+/** After a failed read the pool is left alone for so long. */
+const POOL_RETRY_MS = 5_000
+
+/** Whether the operator vouches for an orchestrator, or the chain merely lists it (gateway.md §8). */
+export type Trust = 'trusted' | 'untrusted'
+
+/** Where an orchestrator may be asked. */
+export interface Candidate {
+  /** Base URL, without a trailing slash. */
+  readonly url: string
+  readonly trust: Trust
+  /** Its address, price and ticket params are checked before it is considered. */
+  readonly mustBePayable: boolean
+  /** `public`: on a public network anybody may list an address, and none inside this node's network is asked. */
+  readonly reach: Reach
+}
+
+/** Where orchestrators come from. */
+export interface OrchestratorSource {
+  candidates(): Promise<readonly Candidate[]>
+  /** What an orchestrator has at stake; 0 when that is not known. */
+  stakeOf(recipient: Address): bigint
+}
+
+/** A service address as operators write it, as a URL: `https://` and port 8935 are filled in. Throws NodeError `bad-address`. */
+export function serviceUrl(text: string): string {
+  const given = text.trim()
+  const whole = /^[a-z][a-z0-9+.-]*:\/\//i.test(given) ? given : `https://${given}`
+  const url = URL.parse(whole)
+  if (!url || url.hostname === '' || !['https:', 'http:'].includes(url.protocol) || url.username !== '') {
+    const meant = bracketed(given.replace(/^[a-z][a-z0-9+.-]*:\/\/|\/+$/gi, ''))
+    throw new NodeError(
+      'bad-address',
+      `${JSON.stringify(text.slice(0, 80))} is not an orchestrator's address: write ${meant ?? 'host:port or https://host:port'}`,
+    )
+  }
+  // A default port that was written out is dropped by the parser, and is meant all the same.
+  const port = url.port || (/:(443|80)(\/|$)/.exec(whole)?.[1] ?? DEFAULT_PORT)
+  return `${url.protocol}//${url.hostname}:${port}${url.pathname.replace(/\/+$/, '')}`
+}
+
+/** The orchestrators that the operator lists with -orchAddr: trusted, none of them asked for credentials. */
+export class ListedOrchestrators implements OrchestratorSource {
+  readonly #candidates: readonly Candidate[]
+
+  /** Throws NodeError `bad-address` for an entry that is no address; empty and repeated entries are dropped. */
+  constructor(addresses: readonly string[]) {
+    const urls = new Set(addresses.filter((address) => address.trim() !== '').map(serviceUrl))
+    this.#candidates = [...urls].map((url) => ({ url, trust: 'trusted', mustBePayable: false, reach: 'any' }))
+  }
+
+  async candidates(): Promise<readonly Candidate[]> {
+    return this.#candidates
+  }
+
+  stakeOf(): bigint {
+    return 0n
+  }
+}
+
+/** What this part asks of the chain. */
+export interface OrchestratorPool {
+  orchestratorPool(): Promise<
+    readonly {
+      readonly address: Address
+      readonly serviceUri: string
+      readonly stake: bigint
+      readonly activationRound: bigint
+      readonly deactivationRound: bigint
+    }[]
+  >
+}
+
+/** What tells it that the pool is another one now. */
+export interface PoolChanges {
+  subscribe(
+    listener: (update: {
+      readonly events: readonly { readonly kind: string }[]
+      readonly reorganised: boolean
+    }) => void,
+    signal: AbortSignal,
+  ): void
+}
+
+/** The last initialised round. */
+export interface CurrentRound {
+  readonly lastInitializedRound: bigint
+}
+
+const POOL_EVENTS: ReadonlySet<string> = new Set([
+  'new-round',
+  'transcoder-activated',
+  'transcoder-deactivated',
+  'service-uri-updated',
+])
+
+/** The active orchestrators of the chain's pool: untrusted, each checked before it is considered (gateway.md §7). */
+export class PooledOrchestrators implements OrchestratorSource, Service {
+  readonly name = 'orchestrator pool'
+  readonly #needs: {
+    pool: OrchestratorPool
+    changes: PoolChanges
+    rounds: CurrentRound
+    /** Which addresses those that the chain lists may have. */
+    reach: Reach
+    clock: Clock
+    log: Log
+  }
+  #members: Awaited<ReturnType<OrchestratorPool['orchestratorPool']>> = []
+  #stakes: ReadonlyMap<Address, bigint> = new Map()
+  #staleAt = 0
+  #reading: Promise<void> | null = null
+
+  constructor(needs: {
+    pool: OrchestratorPool
+    changes: PoolChanges
+    rounds: CurrentRound
+    /** Which addresses those that the chain lists may have. */
+    reach: Reach
+    clock: Clock
+    log: Log
+  }) {
+    this.#needs = needs
+  }
+
+  async start(scope: Scope): Promise<void> {
+    this.#needs.changes.subscribe(({ events, reorganised }) => {
+      if (reorganised || events.some((event) => POOL_EVENTS.has(event.kind))) this.#staleAt = 0
+    }, scope.signal)
+    await this.#read()
+  }
+
+  async candidates(): Promise<readonly Candidate[]> {
+    if (this.#needs.clock.now() >= this.#staleAt) {
+      this.#reading ??= this.#read().finally(() => {
+        this.#reading = null
+      })
+      await this.#reading
+    }
+    const round = this.#needs.rounds.lastInitializedRound
+    const urls = new Set<string>()
+    for (const member of this.#members) {
+      if (member.activationRound > round || round >= member.deactivationRound) continue
+      try {
+        urls.add(serviceUrl(member.serviceUri))
+      } catch (error) {
+        this.#needs.log.debug('an orchestrator has no usable service address on chain', {
+          orchestrator: member.address,
+          error,
+        })
+      }
+    }
+    return [...urls].map((url) => ({
+      url,
+      trust: 'untrusted',
+      mustBePayable: true,
+      reach: this.#needs.reach,
+    }))
+  }
+
+  stakeOf(recipient: Address): bigint {
+    return this.#stakes.get(recipient) ?? 0n
+  }
+
+  /** A pool that cannot be read leaves the last one in place: orchestrators do not vanish with an RPC endpoint. */
+  async #read(): Promise<void> {
+    const { clock, log, pool } = this.#needs
+    this.#staleAt = clock.now() + POOL_MAX_AGE_MS
+    try {
+      this.#members = await pool.orchestratorPool()
+      this.#stakes = new Map(this.#members.map(({ address, stake }) => [address, stake]))
+    } catch (error) {
+      this.#staleAt = clock.now() + POOL_RETRY_MS
+      log.warn('the pool of orchestrators cannot be read', { error })
+    }
+  }
+}

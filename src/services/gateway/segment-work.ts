@@ -1,0 +1,398 @@
+import { AttemptError, faultOfText, submissionTimeouts } from '../../domain/attempt.ts'
+import { isTokenEnding } from '../../domain/auth-token.ts'
+import { encodedPixels } from '../../domain/balance.ts'
+import type { Capabilities } from '../../domain/capabilities.ts'
+import type { Profile } from '../../domain/rendition.ts'
+import {
+  type Clip,
+  maxRenditionBytes,
+  type OrchestratorInfo,
+  type Reach,
+  type RenditionResult,
+  resultHash,
+  type SegmentData,
+  segmentHash,
+  type TranscodeResult,
+} from '../../domain/segment.ts'
+import { latencyScore } from '../../domain/selection.ts'
+import type { Payment } from '../../domain/ticket.ts'
+import type { Clock } from '../../lib/clock.ts'
+import { keccak256, type Signer, signedBy, ZERO_ADDRESS } from '../../lib/crypto.ts'
+import { messageOf, NodeError } from '../../lib/errors.ts'
+import { isUnsent, paymentFault, submissionFault } from './attempt-faults.ts'
+import { type InfoClient, infoRequest } from './discovery.ts'
+import type { Payer, StagedPayment } from './payer.ts'
+import type { Assignment, Session } from './session-pool.ts'
+import type { StreamSessions } from './sessions.ts'
+
+/** How long an orchestrator may take to renew its offer (gateway.md §10). */
+const REFRESH_TIMEOUT_MS = 2_500
+/** Pixels that nobody counted are believed up to so many times the estimate. */
+const UNCOUNTED_FACTOR = 4n
+
+/** A segment on its way to an orchestrator. */
+export interface Submission {
+  readonly segment: SegmentData
+  readonly payment: Payment | null
+  /** The segment, or its URI. */
+  readonly body: Uint8Array
+  readonly bodyIsUri: boolean
+  /** What the orchestrator's address may resolve to. */
+  readonly reach?: Reach | undefined
+  /** Until the answer's status, from the start (gateway.md §10). */
+  readonly headerTimeoutMs: number
+  /** Until the answer is complete, from the start (gateway.md §10). */
+  readonly totalTimeoutMs: number
+  /** Any status has come: the orchestrator has seen the payment. */
+  onStatus?(): void
+}
+
+/** How a segment reaches an orchestrator, and its renditions come back. */
+export interface SubmissionClient extends InfoClient {
+  /** Throws NodeError `header-timeout`, `body-timeout`, `refused` (the message is the trimmed body), `unreachable`, `bad-answer`. */
+  submit(base: string, submission: Submission, signal: AbortSignal): Promise<TranscodeResult>
+  /** Throws as `submit`, and `too-large`. */
+  fetchRendition(url: string, options: RenditionOptions, signal: AbortSignal): Promise<Uint8Array>
+}
+
+/** What may be fetched of a result. */
+export interface RenditionOptions {
+  /** Where the segment was sent: results lie there, or at a public address. */
+  readonly base: string
+  /** What the base's address may resolve to. */
+  readonly reach?: Reach | undefined
+  readonly maxBytes: number
+}
+
+/** Decodes a rendition and counts its pixels. */
+export interface PixelCounter {
+  /** Throws NodeError `media-busy` when it does not come to that. */
+  countPixels(bytes: Uint8Array, signal: AbortSignal): Promise<bigint>
+}
+
+/** A segment to be transcoded, the same at every try. */
+export interface SegmentJob {
+  readonly manifestId: string
+  readonly sequence: bigint
+  readonly bytes: Uint8Array
+  /** keccak-256 of the bytes. */
+  readonly hash: Uint8Array
+  readonly durationMs: number
+  readonly profiles: readonly Profile[]
+  readonly capabilities: Capabilities
+  readonly clip: Clip | null
+  readonly forceSessionReinit: boolean
+  readonly timeoutMultiplier: number
+}
+
+/** What one try brought. */
+export interface SegmentResult {
+  /** In profile order. */
+  readonly renditions: readonly Uint8Array[]
+  /** As the orchestrator counts them. */
+  readonly pixels: bigint
+  /** Of these, those that this node counted too; where it did not count, those that are likely. */
+  readonly delivered: bigint
+  readonly latencyScore: number
+}
+
+/** Renditions that came, but are not what the orchestrator says they are; `result` is what to make do with if need be. */
+export class PixelMismatch extends AttemptError {
+  readonly result: SegmentResult & { readonly score: number }
+
+  constructor(result: SegmentResult) {
+    super('pixel-mismatch', 'PixelMismatch')
+    this.result = { ...result, score: 0 }
+  }
+}
+
+/** What a try works with. */
+export interface SegmentWorkNeeds {
+  readonly client: SubmissionClient
+  readonly payer: Payer
+  readonly signer: Signer
+  /** Checks the work; null takes it on trust (-localVerify). */
+  readonly verifier: PixelCounter | null
+  readonly clock: Clock
+  /** Told when a payment leaves. */
+  paid(event: { manifestId: string; transcoder: string; tickets: number }): void
+  /** Told when a payment was taken, whatever becomes of the work. */
+  accepted(event: { manifestId: string; transcoder: string; tickets: number }): void
+}
+
+/** One segment at one orchestrator: renew the offer, pay, submit, fetch, verify. */
+export class SegmentWork {
+  readonly #needs: SegmentWorkNeeds
+  readonly #renewals = new WeakMap<Session, Promise<void>>()
+
+  constructor(needs: SegmentWorkNeeds) {
+    this.#needs = needs
+  }
+
+  /** Throws AttemptError; what becomes of the session is the caller's decision. The signal is the stream's. */
+  async attempt(
+    job: SegmentJob,
+    assignment: Assignment,
+    sessions: StreamSessions,
+    signal: AbortSignal,
+  ): Promise<SegmentResult> {
+    const { session } = assignment
+    await this.#prepare(job, session, sessions, signal)
+    const staged = await stage(session, job)
+    try {
+      const result = await this.#work(job, session, { sessions, staged, signal })
+      staged.settled(result.delivered)
+      return result
+    } catch (error) {
+      staged.settled(deliveredDespite(error, signal))
+      throw error
+    }
+  }
+
+  async #work(
+    job: SegmentJob,
+    session: Session,
+    { sessions, staged, signal }: { sessions: StreamSessions; staged: StagedPayment; signal: AbortSignal },
+  ): Promise<SegmentResult> {
+    const started = this.#needs.clock.now()
+    const sentTo = session.info
+    const { result, info } = await this.#submit(job, session, staged, signal)
+    const score = latencyScore(this.#needs.clock.now() - started, job.durationMs)
+    const { renditions, sig } = dataOf(result)
+    const pixels = renditions.reduce((sum, rendition) => sum + rendition.pixels, 0n)
+    if (renditions.some((rendition) => rendition.pixels < 0n)) {
+      throw new AttemptError('bad-answer', 'negative pixels in the result')
+    }
+    staged.completed(pixels)
+    if (renditions.length !== job.profiles.length) {
+      throw new AttemptError(
+        'bad-answer',
+        `${renditions.length} renditions came where ${job.profiles.length} were asked for`,
+      )
+    }
+    const bytes = await this.#fetch(job, renditions, sentTo, signal)
+    const outcome = { renditions: bytes, pixels, latencyScore: score }
+    const { verifier } = this.#needs
+    if (verifier && !isSigned(info ?? session.info, bytes, sig))
+      throw new AttemptError('signature-mismatch', 'PM Check Failed')
+    if (info) sessions.refreshed(session, info)
+    const counts =
+      verifier && (await Promise.all(bytes.map((one) => this.#countPixels(verifier, one, signal))))
+    const made = { ...outcome, delivered: deliveredPixels(job, renditions, counts ?? []) }
+    if (counts?.some((count, i) => count !== null && count !== renditions[i]!.pixels))
+      throw new PixelMismatch(made)
+    return made
+  }
+
+  /** Renews an offer that is about to lapse, once, and checks that it can be paid. */
+  async #prepare(
+    job: SegmentJob,
+    session: Session,
+    sessions: StreamSessions,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { clock, payer } = this.#needs
+    const { authToken } = session.info
+    if (authToken === null) throw new AttemptError('missing-token', 'missing auth token')
+    let renewed = false
+    if (session.payment.needsRefresh() || isTokenEnding(authToken, session.tokenSinceMs, clock.now())) {
+      await this.#renew(job, session, sessions, signal)
+      renewed = true
+    }
+    try {
+      await payer.validate(session.info)
+    } catch (error) {
+      const lapsed = error instanceof NodeError && error.code === 'params-expired'
+      if (!lapsed || renewed) throw paymentFault(error)
+      await this.#renew(job, session, sessions, signal)
+      await payer.validate(session.info).catch((again: unknown) => Promise.reject(paymentFault(again)))
+    }
+  }
+
+  /** Segments of one session that come at once share one renewal. */
+  #renew(job: SegmentJob, session: Session, sessions: StreamSessions, signal: AbortSignal): Promise<void> {
+    let renewal = this.#renewals.get(session)
+    if (!renewal) {
+      renewal = this.#askAgain(job, session, sessions, signal).finally(() => this.#renewals.delete(session))
+      this.#renewals.set(session, renewal)
+    }
+    return renewal
+  }
+
+  async #askAgain(
+    job: SegmentJob,
+    session: Session,
+    sessions: StreamSessions,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { client, clock, signer } = this.#needs
+    const { authToken, reach, transcoder } = session.info
+    const tokenEnds = authToken !== null && isTokenEnding(authToken, session.tokenSinceMs, clock.now())
+    let info: OrchestratorInfo
+    try {
+      const request = infoRequest(signer, job.capabilities)
+      info = await client.info(transcoder, request, { timeoutMs: REFRESH_TIMEOUT_MS, reach }, signal)
+    } catch (error) {
+      signal.throwIfAborted()
+      throw new AttemptError(isUnsent(error) ? 'unsent' : 'refresh-failed', messageOf(error), {
+        cause: error,
+      })
+    }
+    if (info.authToken === null) throw new AttemptError('missing-token', 'missing auth token')
+    sessions.renewed(session, info, tokenEnds)
+    if (session.state.kind === 'ended') throw new AttemptError('refresh-failed', session.state.reason)
+  }
+
+  async #submit(
+    job: SegmentJob,
+    session: Session,
+    staged: StagedPayment,
+    signal: AbortSignal,
+  ): Promise<{ result: TranscodeResult; info: OrchestratorInfo | null }> {
+    const { client, paid, accepted } = this.#needs
+    const payment = {
+      manifestId: job.manifestId,
+      transcoder: session.key,
+      tickets: staged.payment?.tickets.length ?? 0,
+    }
+    const { headerMs, totalMs } = submissionTimeouts(job.durationMs, job.timeoutMultiplier)
+    let answered = false
+    try {
+      const segment = this.#segmentData(job, session)
+      paid(payment)
+      const result = await client.submit(
+        session.info.transcoder,
+        {
+          segment,
+          payment: staged.payment,
+          body: job.bytes,
+          bodyIsUri: false,
+          reach: session.info.reach,
+          headerTimeoutMs: headerMs,
+          totalTimeoutMs: totalMs,
+          onStatus: () => {
+            answered = true
+            staged.answered()
+          },
+        },
+        signal,
+      )
+      if (!answered) staged.answered()
+      accepted(payment)
+      return { result, info: result.info }
+    } catch (error) {
+      if (!answered) staged.abandoned(!isUnsent(error))
+      // Payments are taken before the first byte of a good answer, so one that broke off later was taken too.
+      else if (!(error instanceof NodeError && error.code === 'refused')) accepted(payment)
+      signal.throwIfAborted()
+      throw submissionFault(error)
+    }
+  }
+
+  #segmentData(job: SegmentJob, session: Session): SegmentData {
+    const signed = {
+      manifestId: job.manifestId,
+      seq: job.sequence,
+      hash: job.hash,
+      profiles: job.profiles,
+    }
+    return {
+      ...signed,
+      sig: this.#needs.signer.sign(segmentHash(signed)),
+      durationMs: Math.trunc(job.durationMs),
+      capabilities: job.capabilities,
+      authToken: session.info.authToken,
+      calcPerceptualHash: false,
+      storage: [],
+      clip: job.clip,
+      forceSessionReinit: job.forceSessionReinit,
+    }
+  }
+
+  /** All at once; when one fails, the others are given up. */
+  async #fetch(
+    { bytes, durationMs, profiles }: SegmentJob,
+    renditions: readonly RenditionResult[],
+    { reach, transcoder: base }: OrchestratorInfo,
+    signal: AbortSignal,
+  ): Promise<readonly Uint8Array[]> {
+    const giveUp = new AbortController()
+    const either = AbortSignal.any([signal, giveUp.signal])
+    try {
+      return await Promise.all(
+        renditions.map(({ url }, i) => {
+          const maxBytes = maxRenditionBytes(profiles[i]!, { durationMs, sourceBytes: bytes.length })
+          return this.#needs.client.fetchRendition(url, { base, reach, maxBytes }, either)
+        }),
+      )
+    } catch (error) {
+      giveUp.abort()
+      signal.throwIfAborted()
+      // One that is no longer there is told apart from one that has no such rendition.
+      const isCut = error instanceof NodeError && error.code === 'unreachable'
+      throw new AttemptError(isCut ? 'unreachable' : 'download-failed', messageOf(error), { cause: error })
+    }
+  }
+
+  /** Null where this node's engine had no time to look: no fault of the orchestrator's. */
+  async #countPixels(verifier: PixelCounter, bytes: Uint8Array, signal: AbortSignal): Promise<bigint | null> {
+    try {
+      return await verifier.countPixels(bytes, signal)
+    } catch (error) {
+      signal.throwIfAborted()
+      // What cannot be decoded has no pixels.
+      return error instanceof NodeError && error.code === 'media-busy' ? null : -1n
+    }
+  }
+}
+
+/**
+ * Pixels that are paid for rightly: no more than were counted; where nobody counted, no more than several times the
+ * estimate, since pushers declare durations and frame rates only roughly.
+ */
+function deliveredPixels(
+  { durationMs, profiles }: SegmentJob,
+  renditions: readonly RenditionResult[],
+  counts: readonly (bigint | null)[],
+): bigint {
+  let delivered = 0n
+  for (const [i, { pixels: claimed }] of renditions.entries()) {
+    const limit = counts[i] ?? UNCOUNTED_FACTOR * encodedPixels([profiles[i]!], durationMs)
+    const pixels = claimed < limit ? claimed : limit
+    if (pixels > 0n) delivered += pixels
+  }
+  return delivered
+}
+
+/** What a failed try brought all the same; null where the orchestrator is not to be judged by it. */
+function deliveredDespite(error: unknown, signal: AbortSignal): bigint | null {
+  if (signal.aborted || !(error instanceof AttemptError) || error.code === 'not-retryable') return null
+  return error instanceof PixelMismatch ? error.result.delivered : 0n
+}
+
+async function stage(session: Session, job: SegmentJob): Promise<StagedPayment> {
+  try {
+    return await session.payment.stage(job.profiles, job.durationMs)
+  } catch (error) {
+    throw paymentFault(error)
+  }
+}
+
+function dataOf({ outcome }: TranscodeResult): {
+  readonly renditions: readonly RenditionResult[]
+  readonly sig: Uint8Array
+} {
+  if (outcome.kind === 'data') return outcome
+  if (outcome.kind === 'none') throw new AttemptError('unknown-response', 'UnknownResponse')
+  throw new AttemptError(faultOfText(outcome.text, 'error-in-result'), outcome.text)
+}
+
+/**
+ * Whether the result is signed by the orchestrator as it calls itself, or by its recipient when it gives no
+ * address; without ticket params there is nothing to hold it to (gateway.md §12).
+ */
+function isSigned(info: OrchestratorInfo, renditions: readonly Uint8Array[], sig: Uint8Array): boolean {
+  if (info.ticketParams === null) return true
+  const signer = info.address === ZERO_ADDRESS ? info.ticketParams.recipient : info.address
+  return signedBy(signer, resultHash(renditions.map((bytes) => keccak256(bytes))), sig)
+}

@@ -1,0 +1,376 @@
+import type { Capabilities } from '../../domain/capabilities.ts'
+import { afterRenewal, afterResult } from '../../domain/offer.ts'
+import { pricePerPixel } from '../../domain/price.ts'
+import type { OrchestratorInfo } from '../../domain/segment.ts'
+import {
+  chooseSession,
+  GOOD_LATENCY_SCORE,
+  mayTakeAnother,
+  type SelectionWeights,
+} from '../../domain/selection.ts'
+import {
+  afterRefresh,
+  NO_SUSPENSIONS,
+  penaltyOf,
+  refreshThreshold,
+  remainingPenalty,
+  requestedSessions,
+  type Suspensions,
+  suspend,
+} from '../../domain/suspension.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { Address } from '../../lib/crypto.ts'
+import type { Dice } from '../../lib/dice.ts'
+import { isAbort } from '../../lib/errors.ts'
+import type { Log } from '../../lib/log.ts'
+import type { Rational } from '../../lib/rational.ts'
+import type { Found, Search } from './discovery.ts'
+import type { Trust } from './orchestrator-source.ts'
+import type { Payer, PaymentSession } from './payer.ts'
+
+/** A pool that knows all its orchestrators looks for further nodes behind them no more often than this. */
+const COMPLETE_POOL_REFRESH_MS = 30_000
+/**
+ * Sessions of one stream with the nodes behind one address: as many as it asks for of those that the operator named. An
+ * orchestrator that gave itself a new name with each answer would otherwise be paid in advance under each of them.
+ */
+const MAX_SESSIONS_OF_ONE = 8
+const NOBODY: ReadonlySet<string> = new Set()
+
+/** One segment in the hands of a session. */
+export interface Assignment {
+  readonly session: Session
+  readonly startedMs: number
+  readonly durationMs: number
+}
+
+/** What a session is doing. A score is the latency score of its last segment. */
+export type SessionState =
+  | { readonly kind: 'fresh' }
+  | { readonly kind: 'ready'; readonly score: number }
+  | { readonly kind: 'busy'; readonly score: number | null; readonly assignments: readonly Assignment[] }
+  | {
+      readonly kind: 'ended'
+      readonly reason: string
+      /** Because of the orchestrator. */
+      readonly isFault: boolean
+      readonly assignments: readonly Assignment[]
+    }
+
+/** One orchestrator's offer to one stream. Only its pool changes it. */
+export interface Session {
+  /** The transcoder URL, by which it is known, suspended and removed. */
+  readonly key: string
+  readonly trust: Trust
+  /** The address at which it was found. */
+  readonly from: string
+  readonly info: OrchestratorInfo
+  /** When its auth token came. */
+  readonly tokenSinceMs: number
+  readonly payment: PaymentSession
+  readonly state: SessionState
+}
+
+type MutableSession = { -readonly [Field in keyof Session]: Session[Field] }
+
+/** Who finds orchestrators. */
+export interface Directory {
+  size(trust: Trust): Promise<number>
+  find(search: Search, signal: AbortSignal): Promise<readonly Found[]>
+}
+
+/** What weighs in the choice of an orchestrator. */
+export interface OrchestratorFacts {
+  stakeOf(recipient: Address): bigint
+  /** Null when no performance scores are loaded. */
+  perfScoreOf(recipient: Address): number | null
+}
+
+/** What a pool of sessions works with. */
+export interface SessionPoolNeeds {
+  readonly directory: Directory
+  readonly payer: Payer
+  readonly facts: OrchestratorFacts
+  readonly clock: Clock
+  readonly dice: Dice
+  readonly log: Log
+  /** Told when an orchestrator is left aside. */
+  suspended(event: { transcoder: string; reason: string }): void
+  /** Told when a segment goes to another session than the one before. */
+  swapped(): void
+}
+
+/** How sessions are chosen; `weights` null is offchain: first come, first chosen. */
+export interface SessionsOptions {
+  readonly weights: SelectionWeights | null
+  readonly capabilities: Capabilities
+}
+
+/** The sessions of one stream with orchestrators of one trust. */
+export class SessionPool {
+  readonly trust: Trust
+  readonly #options: SessionsOptions
+  readonly #needs: SessionPoolNeeds
+  readonly #signal: AbortSignal
+  readonly #sessions = new Map<string, MutableSession>()
+  #suspensions: Suspensions = NO_SUSPENSIONS
+  #lastUsed: MutableSession | null = null
+  #size = 0
+  #requested = 0
+  #hasFound = false
+  #isAway = false
+  #refreshing: Promise<void> | null = null
+  #refreshedAt = Number.NEGATIVE_INFINITY
+
+  constructor(trust: Trust, options: SessionsOptions, needs: SessionPoolNeeds, signal: AbortSignal) {
+    this.trust = trust
+    this.#options = options
+    this.#needs = needs
+    this.#signal = signal
+  }
+
+  get all(): readonly Session[] {
+    return [...this.#sessions.values()]
+  }
+
+  /**
+   * Whether it pays to look again when nobody is there: there once was somebody, or the operator named orchestrators,
+   * one of which may be a balancer whose node just went.
+   */
+  get hasProspects(): boolean {
+    if (this.#size === 0) return false
+    return this.#hasFound || (this.trust === 'trusted' && this.#requested > 0)
+  }
+
+  /** Whether nobody is left since the last went away: it may be starting again. */
+  get isAway(): boolean {
+    return this.#isAway && this.#sessions.size === 0
+  }
+
+  /** The refresh under way, or null. */
+  get refreshing(): Promise<void> | null {
+    return this.#refreshing
+  }
+
+  /** Looks for further sessions, one search at a time; never rejects. */
+  refresh(): Promise<void> {
+    this.#refreshing ??= this.#search().finally(() => {
+      this.#refreshing = null
+    })
+    return this.#refreshing
+  }
+
+  /** Looks for more sessions, behind the caller's back, when too few are free. */
+  refreshIfWanted(): void {
+    if (!this.#signal.aborted && this.#wantsRefresh()) void this.refresh()
+  }
+
+  /** Those named in `except` are passed over. */
+  select(durationMs: number, except: ReadonlySet<string> = NOBODY): Assignment | null {
+    if (this.#signal.aborted) return null
+    this.#leaveOutOverpaid()
+    const previous = this.#lastUsed
+    const reusable = (factor: 1 | 2) => {
+      const session = this.#reusable(factor)
+      return session && !except.has(session.key) ? session : null
+    }
+    const session = reusable(1) ?? this.#choose(except) ?? reusable(2)
+    if (!session) return null
+    if (previous !== null && previous !== session) this.#needs.swapped()
+    const assignment: Assignment = { session, startedMs: this.#needs.clock.now(), durationMs }
+    session.state = {
+      kind: 'busy',
+      score: scoreOf(session),
+      assignments: [...assignmentsOf(session), assignment],
+    }
+    this.#lastUsed = session
+    return assignment
+  }
+
+  finish(assignment: Assignment, score: number | null): void {
+    const session = assignment.session as MutableSession
+    const assignments = assignmentsOf(session).filter((other) => other !== assignment)
+    if (session.state.kind === 'ended') {
+      session.state = { ...session.state, assignments }
+      if (assignments.length === 0) session.payment.close(session.state.isFault)
+      return
+    }
+    const newest = score ?? scoreOf(session)
+    if (assignments.length > 0) session.state = { kind: 'busy', score: newest, assignments }
+    else session.state = newest === null ? { kind: 'fresh' } : { kind: 'ready', score: newest }
+  }
+
+  /** `isGone`: it is not there, or no more. */
+  fail(assignment: Assignment, reason: string, isGone: boolean): void {
+    this.#isAway = isGone
+    const { key, state } = assignment.session
+    // Segments that failed together are one failure: only the first of them removes and suspends.
+    if (state.kind !== 'ended') {
+      this.#suspensions = suspend(this.#suspensions, key, penaltyOf(this.#size, this.#requested))
+      this.#needs.suspended({ transcoder: key, reason })
+    }
+    this.remove(assignment, reason)
+  }
+
+  remove(assignment: Assignment, reason: string): void {
+    this.#end(assignment.session as MutableSession, reason, true)
+    this.finish(assignment, null)
+  }
+
+  /** Takes from what a result says of its orchestrator what may change without having been asked for. */
+  refreshed(session: Session, told: OrchestratorInfo): void {
+    this.#take(session as MutableSession, afterResult(session.info, told), true)
+  }
+
+  /** Takes the answer to a renewal; `tokenEnds` where the auth session had to end. */
+  renewed(session: Session, answer: OrchestratorInfo, tokenEnds: boolean): void {
+    const own = session as MutableSession
+    if (own.state.kind === 'ended') return
+    const info = afterRenewal(own.info, answer, { tokenEnds })
+    if (info.transcoder !== own.key) {
+      // Behind a balancer another node may have answered: the session follows it, unless that node has one already.
+      if (this.#sessions.has(info.transcoder)) {
+        this.#end(own, 'its orchestrator has another session', true)
+        return
+      }
+      this.#sessions.delete(own.key)
+      own.key = info.transcoder
+      this.#sessions.set(own.key, own)
+    }
+    if (info.authToken !== own.info.authToken) own.tokenSinceMs = this.#needs.clock.now()
+    this.#take(own, info, tokenEnds)
+  }
+
+  #take(session: MutableSession, info: OrchestratorInfo, isDue: boolean): void {
+    if (session.state.kind === 'ended' || info === session.info) return
+    session.info = info
+    session.payment.update(info, isDue)
+  }
+
+  clear(): void {
+    // The end is this node's doing, so that one session's credit is nobody's fault; further ones are the orchestrator's.
+    const seen = new Set<string>()
+    for (const session of [...this.#sessions.values()]) {
+      this.#end(session, 'the stream ended', seen.has(session.from))
+      seen.add(session.from)
+    }
+  }
+
+  /** Those that were paid too much, in whatever stream. */
+  #leaveOutOverpaid(): void {
+    for (const session of [...this.#sessions.values()]) {
+      if (!this.#needs.payer.isLeftOut(session.from)) continue
+      const reason = 'it was paid more than twice its price'
+      this.#end(session, reason, true)
+      this.#needs.suspended({ transcoder: session.key, reason })
+    }
+  }
+
+  #end(session: MutableSession, reason: string, isFault: boolean): void {
+    if (session.state.kind === 'ended') return
+    this.#sessions.delete(session.key)
+    if (this.#lastUsed === session) this.#lastUsed = null
+    const assignments = assignmentsOf(session)
+    session.state = { kind: 'ended', reason, isFault, assignments }
+    if (assignments.length === 0) session.payment.close(isFault)
+  }
+
+  /** The session that did the segment before, if it is fast and idle, or at work for not too long. */
+  #reusable(factor: 1 | 2): MutableSession | null {
+    const session = this.#lastUsed
+    if (!session) return null
+    const { state } = session
+    if (state.kind === 'ready') return state.score > 0 && state.score <= GOOD_LATENCY_SCORE ? session : null
+    if (state.kind !== 'busy') return null
+    const oldest = state.assignments[0]!
+    const ageMs = this.#needs.clock.now() - oldest.startedMs
+    return mayTakeAnother({ ageMs, durationMs: oldest.durationMs }, factor) ? session : null
+  }
+
+  #choose(except: ReadonlySet<string>): MutableSession | null {
+    const idle = [...this.#sessions.values()]
+      .filter(({ key, state }) => (state.kind === 'fresh' || state.kind === 'ready') && !except.has(key))
+      .map((session) => ({
+        session,
+        score: scoreOf(session),
+        recipient: session.info.ticketParams?.recipient ?? null,
+        price: priceOf(session.info),
+      }))
+    const { facts, dice } = this.#needs
+    return chooseSession(idle, this.#options.weights, facts, () => dice.fraction())?.session ?? null
+  }
+
+  #wantsRefresh(): boolean {
+    if (this.#refreshing) return false
+    let free = 0
+    for (const { state } of this.#sessions.values()) if (state.kind !== 'busy') free++
+    // A pool that was empty may have been filled since, and asking it costs nothing.
+    if (this.#requested > 0 && free >= refreshThreshold(this.#requested)) return false
+    if (this.#requested === 0 || this.#sessions.size < this.#requested) return true
+    return this.#needs.clock.now() - this.#refreshedAt >= COMPLETE_POOL_REFRESH_MS
+  }
+
+  async #search(): Promise<void> {
+    const { directory, log, payer, clock } = this.#needs
+    try {
+      this.#suspensions = afterRefresh(this.#suspensions)
+      this.#refreshedAt = clock.now()
+      this.#size = await directory.size(this.trust)
+      this.#requested = requestedSessions(this.trust, this.#size)
+      if (this.#requested === 0) return
+      const penalty = (transcoder: string) => remainingPenalty(this.#suspensions, transcoder)
+      const search: Search = {
+        trust: this.trust,
+        wanted: this.#requested,
+        capabilities: this.#options.capabilities,
+        penalty,
+      }
+      for (const { info, from, suspended } of await directory.find(search, this.#signal)) {
+        if (this.#sessions.has(info.transcoder) || !this.#isUsable(info)) continue
+        if (payer.isLeftOut(from) || this.#sessionsOf(from) >= MAX_SESSIONS_OF_ONE) continue
+        // It failed while we were asking it.
+        if (!suspended && penalty(info.transcoder) > 0) continue
+        this.#hasFound = true
+        this.#isAway = false
+        this.#sessions.set(info.transcoder, {
+          key: info.transcoder,
+          trust: this.trust,
+          from,
+          info,
+          tokenSinceMs: clock.now(),
+          payment: payer.open(info, from),
+          state: { kind: 'fresh' },
+        })
+      }
+    } catch (error) {
+      if (!isAbort(error)) log.warn('looking for orchestrators failed', { trust: this.trust, error })
+    }
+  }
+
+  #sessionsOf(from: string): number {
+    return [...this.#sessions.values()].filter((session) => session.from === from).length
+  }
+
+  #isUsable(info: OrchestratorInfo): boolean {
+    const onChain = this.#options.weights !== null
+    return info.authToken !== null && (!onChain || info.ticketParams !== null)
+  }
+}
+
+function scoreOf({ state }: Session): number | null {
+  return state.kind === 'ready' || state.kind === 'busy' ? state.score : null
+}
+
+function assignmentsOf({ state }: Session): readonly Assignment[] {
+  return state.kind === 'busy' || state.kind === 'ended' ? state.assignments : []
+}
+
+/** Wei per pixel, or null for a price that is absent or none. */
+function priceOf({ priceInfo }: OrchestratorInfo): Rational | null {
+  if (priceInfo === null) return null
+  try {
+    return pricePerPixel(priceInfo)
+  } catch {
+    return null
+  }
+}

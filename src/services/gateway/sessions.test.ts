@@ -1,0 +1,388 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { FakeNetwork, FakeOrchestrator, FakePayer, keyOf } from '../../../test/fakes/gateway.ts'
+import { jobCapabilities } from '../../domain/capabilities.ts'
+import type { OrchestratorInfo } from '../../domain/segment.ts'
+import type { SelectionWeights } from '../../domain/selection.ts'
+import { settle, WoundClock } from '../../lib/clock.ts'
+import { addressOfKey } from '../../lib/crypto.ts'
+import { seededDice } from '../../lib/dice.ts'
+import { silentLog } from '../../lib/log.ts'
+import { Rational } from '../../lib/rational.ts'
+import type { Search } from './discovery.ts'
+import type { Trust } from './orchestrator-source.ts'
+import type { Assignment, Directory } from './session-pool.ts'
+import { StreamSessions } from './sessions.ts'
+
+const job = jobCapabilities({ profiles: [], push: true })
+const never = new AbortController().signal
+
+/** A directory of lists that tests change; it answers at once, or when its gate opens. */
+class Lists implements Directory {
+  readonly #clock: WoundClock
+  orchestrators: Record<Trust, FakeOrchestrator[]>
+  readonly searches: Search[] = []
+  gate: Promise<void> | null = null
+  /** Nobody answers. */
+  isAway = false
+
+  constructor(clock: WoundClock, orchestrators: Partial<Record<Trust, FakeOrchestrator[]>>) {
+    this.#clock = clock
+    this.orchestrators = { trusted: [], untrusted: [], ...orchestrators }
+  }
+
+  async size(trust: Trust) {
+    return this.orchestrators[trust].length
+  }
+
+  async find(search: Search) {
+    this.searches.push(search)
+    const answers = this.orchestrators[search.trust].map((one) => ({
+      info: one.info(this.#clock),
+      from: one.url,
+    }))
+    const found = answers.map(({ info, from }) => ({
+      info,
+      from,
+      suspended: search.penalty(info.transcoder) > 0,
+    }))
+    await this.gate
+    if (this.isAway) return []
+    const sorted = [
+      ...found.filter(({ suspended }) => !suspended),
+      ...found.filter(({ suspended }) => suspended),
+    ]
+    return sorted.slice(0, search.wanted)
+  }
+}
+
+function named(...names: string[]): FakeOrchestrator[] {
+  return names.map((name, i) => new FakeOrchestrator(name, i + 1))
+}
+
+async function setUp(
+  orchestrators: Partial<Record<Trust, FakeOrchestrator[]>>,
+  weights: SelectionWeights | null = null,
+) {
+  const clock = new WoundClock()
+  const payer = new FakePayer()
+  const lists = new Lists(clock, orchestrators)
+  const network = new FakeNetwork(clock, ...Object.values(lists.orchestrators).flat())
+  const events: string[] = []
+  const sessions = new StreamSessions(
+    { weights, capabilities: job },
+    {
+      directory: lists,
+      payer,
+      client: network,
+      facts: { stakeOf: () => 1n, perfScoreOf: () => null },
+      clock,
+      dice: seededDice('sessions'),
+      log: silentLog,
+      suspended: ({ transcoder, reason }) => void events.push(`${transcoder} suspended: ${reason}`),
+      swapped: () => void events.push('swapped'),
+    },
+  )
+  await sessions.open()
+  const pick = (durationMs = 2000): Assignment => {
+    const assignment = sessions.select(durationMs)
+    assert.ok(assignment, 'a session was expected')
+    return assignment
+  }
+  return { clock, payer, lists, network, events, sessions, pick }
+}
+
+const keyIn = (assignment: Assignment | null) => assignment?.session.key ?? null
+
+test('a session that keeps up is used again, one that does not yields to those not yet tried', async () => {
+  const { sessions, pick, events } = await setUp({ trusted: named('a', 'b', 'c') })
+  const first = pick()
+  assert.equal(first.session.key, 'a')
+  sessions.complete(first, 0.5)
+  const second = pick()
+  assert.equal(second.session.key, 'a')
+  sessions.complete(second, 1.5)
+  const third = pick()
+  assert.equal(third.session.key, 'b')
+  sessions.complete(third, 1.2)
+  const fourth = pick()
+  assert.equal(fourth.session.key, 'c')
+  sessions.complete(fourth, 1.3)
+  assert.equal(pick().session.key, 'b', 'all are slow: the least slow')
+  assert.deepEqual(events, ['swapped', 'swapped', 'swapped'])
+})
+
+test('a busy session takes the next segment while its oldest is younger than its length', async () => {
+  const { clock, sessions, pick } = await setUp({ trusted: named('a', 'b') })
+  const first = pick()
+  await clock.wind(1999)
+  assert.equal(pick().session, first.session)
+  await clock.wind(1)
+  const other = pick()
+  assert.equal(other.session.key, 'b')
+  sessions.complete(first, 0.9)
+  assert.equal(first.session.state.kind, 'busy')
+})
+
+test('where nobody else is there the limit is twice the length, and then there is no session', async () => {
+  const { clock, sessions, pick } = await setUp({ trusted: named('a') })
+  pick()
+  await clock.wind(3999)
+  assert.equal(keyIn(sessions.select(2000)), 'a')
+  await clock.wind(1)
+  assert.equal(sessions.select(2000), null)
+})
+
+test('a session that was left for a faster one is not lost', async () => {
+  const { clock, sessions, pick } = await setUp({ trusted: named('a', 'b') })
+  const first = pick()
+  await clock.wind(2000)
+  const second = pick()
+  sessions.complete(first, 0.2)
+  await clock.wind(2000)
+  assert.equal(pick().session.key, 'a')
+  sessions.complete(second, 0.3)
+  assert.equal(second.session.state.kind, 'ready')
+})
+
+test('states: fresh, busy, ready, and ended with what is still in its hands', async () => {
+  const { sessions, pick, payer } = await setUp({ trusted: named('a') })
+  const [session] = sessions.all
+  const kind = () => session!.state.kind
+  assert.equal(kind(), 'fresh')
+  const first = pick()
+  const second = pick()
+  assert.equal(kind(), 'busy')
+  sessions.release(first)
+  assert.equal(kind(), 'busy')
+  sessions.release(second)
+  assert.deepEqual(session!.state, { kind: 'fresh' })
+  const third = pick()
+  const fourth = pick()
+  sessions.complete(third, 0.4)
+  sessions.complete(fourth, 0.6)
+  assert.deepEqual(session!.state, { kind: 'ready', score: 0.6 })
+  const fifth = pick()
+  const sixth = pick()
+  sessions.fail(fifth, 'header timeout', false)
+  assert.equal(kind(), 'ended')
+  assert.equal(payer.closed, 0, 'a payment session outlives its last segment')
+  sessions.fail(sixth, 'header timeout', false)
+  assert.equal(payer.closed, 1)
+  assert.deepEqual(sessions.all, [])
+})
+
+test('a failed orchestrator sits out until the next refresh, and then it is back', async () => {
+  const { sessions, pick, events, lists } = await setUp({ trusted: named('a') })
+  sessions.fail(pick(), 'unknown error (test)', false)
+  assert.equal(sessions.select(2000), null, 'a retry does not wait')
+  await settle()
+  assert.equal(keyIn(sessions.select(2000)), 'a')
+  assert.equal(lists.searches.length, 2)
+  assert.deepEqual(events, ['a suspended: unknown error (test)'])
+})
+
+test('two segments that fail together in one session are one failure', async () => {
+  const { sessions, pick, events } = await setUp({ trusted: named('a', 'b') })
+  const [first, second] = [pick(), pick()]
+  assert.equal(first.session, second.session)
+  sessions.fail(first, 'x', false)
+  sessions.fail(second, 'x', false)
+  assert.equal(events.filter((event) => event.includes('suspended')).length, 1)
+})
+
+test('in a pool of 40, of which 8 are asked for, a failure costs five refreshes', async () => {
+  const names = Array.from({ length: 40 }, (_, i) => `o${i}`)
+  const { sessions, pick, lists } = await setUp({ trusted: named(...names) })
+  assert.equal(sessions.all.length, 8)
+  const failed = pick()
+  sessions.fail(failed, 'OrchestratorBusy', false)
+  const { penalty } = lists.searches[0]!
+  for (let left = 5; left > 0; left--) {
+    assert.equal(penalty(failed.session.key), left)
+    for (const session of [...sessions.all]) {
+      // Empty the pool, so that it looks for more.
+      sessions.remove({ session, startedMs: 0, durationMs: 0 }, 'test')
+    }
+    sessions.select(2000)
+    await settle()
+  }
+  assert.equal(penalty(failed.session.key), 0)
+})
+
+test('one that fails while it is asked again does not come back with that answer', async () => {
+  const { sessions, pick, lists } = await setUp({ trusted: named('a', 'b', 'c', 'd') })
+  const assignments = [pick()]
+  assert.equal(assignments[0]!.session.key, 'a')
+  const gate = Promise.withResolvers<void>()
+  lists.gate = gate.promise
+  for (const key of ['b', 'c']) {
+    const session = sessions.all.find((one) => one.key === key)!
+    sessions.remove({ session, startedMs: 0, durationMs: 0 }, 'test')
+  }
+  sessions.select(2000)
+  await settle()
+  assert.equal(lists.searches.length, 2)
+  sessions.fail(assignments[0]!, 'x', false)
+  gate.resolve()
+  await settle()
+  assert.ok(sessions.all.some(({ key }) => key === 'b'))
+  const back = sessions.all.find(({ key }) => key === 'a')
+  assert.equal(back, undefined)
+})
+
+test('a pool refreshes when few sessions are free, one search at a time', async () => {
+  const { sessions, pick, lists, clock } = await setUp({ trusted: named('a', 'b', 'c', 'd') })
+  sessions.complete(pick(), 0.5)
+  assert.equal(lists.searches.length, 1, 'enough are free')
+  const gate = Promise.withResolvers<void>()
+  lists.gate = gate.promise
+  pick()
+  await clock.wind(2000)
+  pick()
+  await clock.wind(2000)
+  pick()
+  await clock.wind(30_000)
+  sessions.select(2000)
+  sessions.select(2000)
+  await settle()
+  assert.equal(lists.searches.length, 2)
+  gate.resolve()
+})
+
+test('a complete pool with one orchestrator does not ask it before every segment', async () => {
+  const { sessions, pick, lists, clock } = await setUp({ trusted: named('a') })
+  for (let i = 0; i < 10; i++) {
+    sessions.complete(pick(), 0.5)
+    await clock.wind(2000)
+  }
+  assert.equal(lists.searches.length, 1)
+})
+
+test('a stream that began before there was any orchestrator finds them later', async () => {
+  const { sessions, lists } = await setUp({})
+  assert.equal(await sessions.selectPatiently(2000, 0), null)
+  lists.orchestrators.trusted = named('late')
+  assert.equal(keyIn(await sessions.selectPatiently(2000, 0)), 'late')
+})
+
+for (const trust of ['trusted', 'untrusted'] as const)
+  test(`a stream whose first search finds no ${trust} orchestrator ${trust === 'trusted' ? 'searches on' : 'is told at once'}`, async () => {
+    const { sessions, lists, clock } = await setUp({})
+    lists.orchestrators[trust] = named('behind-balancer')
+    lists.isAway = true
+    let answer: string | null | undefined
+    void sessions.selectPatiently(2000, 3_000).then((assignment) => {
+      answer = keyIn(assignment)
+    })
+    await clock.wind(1_000)
+    lists.isAway = false
+    await clock.wind(1_000)
+    assert.equal(answer, trust === 'trusted' ? 'behind-balancer' : null)
+  })
+
+test('a stream whose named orchestrators never answer gives up when its patience ends', async () => {
+  const { sessions, lists, clock } = await setUp({ trusted: named('gone') })
+  lists.isAway = true
+  sessions.remove(sessions.select(2000)!, 'gone')
+  let answer: Assignment | null | undefined
+  void sessions.selectPatiently(2000, 3_000).then((assignment) => {
+    answer = assignment
+  })
+  await clock.wind(2_900)
+  assert.equal(answer, undefined)
+  await clock.wind(600)
+  assert.equal(answer, null)
+  assert.ok(lists.searches.length <= 15, `${lists.searches.length} searches`)
+})
+
+test('untrusted orchestrators are tried before trusted ones', async () => {
+  const { sessions, pick } = await setUp({ trusted: named('mine'), untrusted: named('theirs') })
+  const first = pick()
+  assert.equal(first.session.trust, 'untrusted')
+  sessions.fail(first, 'x', false)
+  assert.equal(pick().session.trust, 'trusted')
+})
+
+test('answers without auth token, and on chain without ticket params, make no session', async () => {
+  const weights: SelectionWeights = {
+    stakeWeight: 0.7,
+    priceWeight: 0,
+    randomWeight: 0.3,
+    priceExpFactor: 100,
+    maxPrice: Rational.of(5n),
+    ignoreMaxPriceIfNeeded: false,
+    minPerfScore: 0,
+  }
+  const [a, b, c, d] = named('a', 'b', 'c', 'd')
+  for (const one of [a!, c!, d!]) one.onchain = true
+  const withoutToken = a!.info.bind(a)
+  a!.info = (clock): OrchestratorInfo => ({ ...withoutToken(clock), authToken: null })
+  d!.price = { pricePerUnit: 6n, pixelsPerUnit: 1n }
+  const { sessions, pick } = await setUp({ trusted: [a!, b!, c!, d!] }, weights)
+  assert.deepEqual(
+    sessions.all.map(({ key }) => key),
+    ['c', 'd'],
+  )
+  assert.equal(pick().session.key, 'c', 'the other is too dear')
+  assert.equal(sessions.all[0]!.info.ticketParams?.recipient, addressOfKey(keyOf(3)))
+})
+
+test('a session follows an offer that names another transcoder, unless that has a session', async () => {
+  const { sessions, pick, clock, lists, payer } = await setUp({ trusted: named('a', 'b') })
+  const first = pick()
+  const offer = lists.orchestrators.trusted[0]!.info(clock)
+  sessions.renewed(first.session, { ...offer, transcoder: 'a2' }, true)
+  assert.equal(first.session.key, 'a2')
+  assert.equal(first.session.info.transcoder, 'a2')
+  sessions.renewed(first.session, { ...offer, transcoder: '' }, true)
+  assert.equal(first.session.info.transcoder, 'a2', 'an offer for no further work leaves the session')
+  sessions.renewed(first.session, { ...offer, transcoder: 'b' }, true)
+  assert.deepEqual(first.session.state.kind, 'ended')
+  assert.deepEqual(
+    sessions.all.map(({ key }) => key),
+    ['b'],
+  )
+  assert.equal(payer.closed, 0)
+  sessions.release(first)
+  assert.equal(payer.closed, 1)
+})
+
+test('one address is good for eight sessions, whatever its orchestrator calls itself', async () => {
+  const [changing] = named('a')
+  const { sessions, payer } = await setUp({ untrusted: [changing!] })
+  for (let i = 0; i < 20; i++) {
+    changing!.transcoder = `a${i}`
+    const assignment = sessions.select(2000)
+    await settle()
+    await Promise.all([sessions.selectPatiently(2000, 0, new Set(sessions.all.map(({ key }) => key)))])
+    if (assignment) sessions.release(assignment)
+  }
+  assert.equal(sessions.all.length, 8)
+  assert.equal(payer.opened, 8)
+})
+
+test('at the end the credit of one session with an orchestrator is nobody’s fault', async () => {
+  const { sessions, payer } = await setUp({ trusted: named('a', 'b') })
+  await sessions.end(never)
+  assert.deepEqual([payer.closed, payer.faults], [2, 0])
+})
+
+test('at the end all sessions of both pools are told, used or not, and nothing is given out any more', async () => {
+  const orchestrators = named('a', 'b', 'c')
+  const { sessions, pick, network, payer } = await setUp({
+    trusted: orchestrators.slice(0, 2),
+    untrusted: orchestrators.slice(2),
+  })
+  const working = pick()
+  network.endSession = ((original) => async (url: string, token) => {
+    await original.call(network, url, token)
+    throw new Error('gone already')
+  })(network.endSession)
+  await sessions.end(never)
+  for (const { ended } of orchestrators) assert.equal(ended.length, 1)
+  assert.equal(sessions.select(2000), null)
+  assert.equal(payer.closed, 2)
+  sessions.release(working)
+  assert.equal(payer.closed, 3)
+})

@@ -1,0 +1,154 @@
+import type { Capabilities } from '../../domain/capabilities.ts'
+import {
+  addSegment,
+  EMPTY_PLAYLIST,
+  type MediaPlaylist,
+  SOURCE_BANDWIDTH,
+  type Variant,
+  writeMasterPlaylist,
+  writeMediaPlaylist,
+} from '../../domain/playlist.ts'
+import { extensionOf, type Format, type Profile } from '../../domain/rendition.ts'
+import { objectPath } from '../../domain/stream-name.ts'
+import type { StreamSessions } from './sessions.ts'
+
+/** What the source variant is called in paths and playlists. */
+export const SOURCE = 'source'
+
+/** What a segment turned out to hold. */
+export interface InputProbe {
+  /** FFmpeg's name; empty when there is no video or nothing could be read. */
+  readonly videoCodec: string
+  /** Empty without an audio stream. */
+  readonly audioCodec: string
+  /** FFmpeg's name; empty when unknown. */
+  readonly pixelFormat: string
+  readonly width: number
+  readonly height: number
+  /** Audio with a video stream in which nothing can be decoded: such a segment bypasses transcoding. */
+  readonly zeroFrame: boolean
+}
+
+/** Where the bytes of segments lie until players fetch them. */
+export interface SegmentStore {
+  put(path: string, bytes: Uint8Array): void
+  get(path: string): Uint8Array | null
+  /** Forgets everything under a prefix. */
+  drop(prefix: string): void
+}
+
+/** One live stream: what it is made into, who works on it, and what players see of it. */
+export class Stream {
+  readonly manifestId: string
+  /** The name under which it is pushed. */
+  readonly externalId: string
+  /** With the container of the first segment where they name none. */
+  readonly profiles: readonly Profile[]
+  readonly capabilities: Capabilities
+  readonly sessions: StreamSessions
+  /** Resolves when the first search for orchestrators is over. */
+  readonly opened: Promise<void>
+  readonly #store: SegmentStore
+  readonly #sourceResolution: string
+  readonly #playlists = new Map<string, MediaPlaylist>()
+  readonly #ended = new AbortController()
+  #lastInput: InputProbe | null = null
+  #segmentsAtWork = 0
+  #lastUsedMs: number
+
+  constructor(
+    description: {
+      manifestId: string
+      externalId: string
+      profiles: readonly Profile[]
+      capabilities: Capabilities
+      sourceResolution: string
+      nowMs: number
+    },
+    needs: { sessions: StreamSessions; store: SegmentStore },
+  ) {
+    this.manifestId = description.manifestId
+    this.externalId = description.externalId
+    this.profiles = description.profiles
+    this.capabilities = description.capabilities
+    this.sessions = needs.sessions
+    this.#store = needs.store
+    this.#sourceResolution = description.sourceResolution
+    this.#lastUsedMs = description.nowMs
+    this.opened = description.profiles.length > 0 ? needs.sessions.open() : Promise.resolve()
+  }
+
+  /** Aborted when the stream ends. */
+  get signal(): AbortSignal {
+    return this.#ended.signal
+  }
+
+  /** How many segments are being worked on. */
+  get segmentsAtWork(): number {
+    return this.#segmentsAtWork
+  }
+
+  /** Milliseconds since anything was done for it; 0 while something is. */
+  idleMs(nowMs: number): number {
+    return this.#segmentsAtWork > 0 ? 0 : nowMs - this.#lastUsedMs
+  }
+
+  /** Counts a segment in; the result counts it out. */
+  begin(now: () => number): Disposable {
+    this.#segmentsAtWork++
+    return {
+      [Symbol.dispose]: () => {
+        this.#segmentsAtWork--
+        this.#lastUsedMs = now()
+      },
+    }
+  }
+
+  /** Whether the input differs from the segment before in a way that an encoder must be set up anew for (gateway.md §3). */
+  inputChanged(input: InputProbe): boolean {
+    const before = this.#lastInput
+    this.#lastInput = input
+    if (before === null) return false
+    const compared = ['audioCodec', 'videoCodec', 'pixelFormat', 'width', 'height'] as const
+    return compared.some((field) => before[field] !== input[field])
+  }
+
+  /** Keeps a segment of one rendition and shows it to players; nothing after the end. */
+  publish(
+    rendition: string,
+    segment: { sequence: bigint; format: Format; bytes: Uint8Array; durationMs: number },
+  ): void {
+    if (this.signal.aborted) return
+    const { sequence, format, bytes, durationMs } = segment
+    const path = objectPath(this.manifestId, rendition, sequence, extensionOf(format))
+    this.#store.put(path, bytes)
+    const playlist = this.#playlists.get(rendition) ?? EMPTY_PLAYLIST
+    this.#playlists.set(rendition, addSegment(playlist, { sequence, path, durationMs }))
+  }
+
+  /** The master playlist; null before there is anything to play. */
+  masterPlaylist(): string | null {
+    const variants: readonly Variant[] = [
+      { name: SOURCE, bandwidth: SOURCE_BANDWIDTH, resolution: this.#sourceResolution },
+      ...this.profiles.map(({ name, bitrate, width, height }) => ({
+        name,
+        bandwidth: bitrate,
+        resolution: `${width}x${height}`,
+      })),
+    ].filter(({ name }) => this.#playlists.has(name))
+    return variants.length === 0 ? null : writeMasterPlaylist(this.manifestId, variants)
+  }
+
+  /** The playlist of one rendition; null before its first segment. */
+  mediaPlaylist(rendition: string): string | null {
+    const playlist = this.#playlists.get(rendition)
+    return playlist === undefined ? null : writeMediaPlaylist(playlist)
+  }
+
+  /** Stops all work, forgets all segments, and tells the orchestrators within the signal's time. */
+  async end(signal: AbortSignal): Promise<void> {
+    this.#ended.abort()
+    this.#store.drop(`${this.manifestId}/`)
+    await this.sessions.end(signal)
+  }
+}

@@ -1,0 +1,361 @@
+import { estimatePixels, feeFor, type Outlay, outlayFor } from '../../domain/balance.ts'
+import type { Outcome } from '../../domain/dealings.ts'
+import type { SenderInfo } from '../../domain/float.ts'
+import { pricePerPixel } from '../../domain/price.ts'
+import type { Profile } from '../../domain/rendition.ts'
+import type { OrchestratorInfo } from '../../domain/segment.ts'
+import {
+  areParamsExpired,
+  type SenderLimits,
+  type SenderRefusal,
+  validateParams,
+  validatePrice,
+} from '../../domain/sender-rules.ts'
+import {
+  type ExpirationParams,
+  expectedValue,
+  isZeroHash,
+  type Payment,
+  type PricePerPixel,
+  type SenderParams,
+  type TicketParams,
+  ticketHash,
+} from '../../domain/ticket.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { Address, Signer } from '../../lib/crypto.ts'
+import { messageOf, NodeError } from '../../lib/errors.ts'
+import { Rational } from '../../lib/rational.ts'
+import type { OrchestratorAccounts } from './orchestrator-accounts.ts'
+import type { Payer, PaymentSession, StagedPayment } from './payer.ts'
+import { Balances, NonceCounters } from './sender-ledger.ts'
+
+/**
+ * The most tickets in one payment: recipients take 600 of one offer and drop the rest unpaid, and what is sent and
+ * then fails is lost (payments.md §15).
+ */
+export const MAX_TICKETS_PER_BATCH = 100
+
+/** What the sender needs to know of time on chain. */
+export interface SenderRounds {
+  readonly lastInitializedRound: bigint
+  readonly l1Block: bigint
+  /** For recipients that leave it to the sender to name the round. */
+  readonly expirationParams: ExpirationParams
+}
+
+/** What the sender needs to know of its own funds. */
+export interface SenderFunds {
+  info(sender: Address): Promise<SenderInfo>
+}
+
+/** What the sender works with. */
+export interface TicketSenderParts {
+  readonly signer: Signer
+  readonly rounds: SenderRounds
+  readonly funds: SenderFunds
+  readonly clock: Clock
+  readonly accounts: OrchestratorAccounts
+}
+
+/** Pays with tickets: knows what is credited where and which nonces were used. */
+export class TicketSender implements Payer {
+  readonly #limits: SenderLimits
+  readonly #parts: TicketSenderParts
+  readonly #balances: Balances
+  readonly #nonces: NonceCounters
+
+  constructor(limits: SenderLimits, parts: TicketSenderParts) {
+    this.#limits = limits
+    this.#parts = parts
+    this.#balances = new Balances(parts.clock)
+    this.#nonces = new NonceCounters(parts.rounds)
+  }
+
+  async validate(info: OrchestratorInfo): Promise<void> {
+    this.#validateParams(info.ticketParams, 1, await this.#readFunds())
+    priceOf(info)
+  }
+
+  isLeftOut(from: string): boolean {
+    return this.#parts.accounts.isLeftOut(from)
+  }
+
+  open(info: OrchestratorInfo, from = info.transcoder): PaymentSession {
+    const { accounts, rounds, signer } = this.#parts
+    return new TicketSession(info, {
+      rounds,
+      signer,
+      settle: (outcome) => accounts.settle(from, outcome),
+      balances: this.#balances,
+      nonces: this.#nonces,
+      readFunds: () => this.#readFunds(),
+      validateParams: (params, tickets, funds) => this.#validateParams(params, tickets, funds),
+    })
+  }
+
+  /** How many balances and how many offers' nonces are remembered. */
+  get remembered(): { readonly balances: number; readonly offers: number } {
+    return { balances: this.#balances.size, offers: this.#nonces.size }
+  }
+
+  async #readFunds(): Promise<SenderInfo> {
+    try {
+      return await this.#parts.funds.info(this.#parts.signer.address)
+    } catch (cause) {
+      throw refusal('funds-unknown', `unable to validate sender: ${messageOf(cause)}`, cause)
+    }
+  }
+
+  #validateParams(params: TicketParams | null, tickets: number, funds: SenderInfo): void {
+    const { lastInitializedRound, l1Block } = this.#parts.rounds
+    validateParams(params, { funds, limits: this.#limits, lastInitializedRound, l1Block, tickets })
+  }
+}
+
+/** What all sessions of a sender share. */
+interface SharedParts {
+  readonly rounds: SenderRounds
+  readonly signer: Signer
+  readonly balances: Balances
+  readonly nonces: NonceCounters
+  /** Counts what came of a payment to this orchestrator. */
+  settle(outcome: Outcome): void
+  readFunds(): Promise<SenderInfo>
+  validateParams(params: TicketParams, tickets: number, funds: SenderInfo): void
+}
+
+/** What one segment's payment is to consist of. */
+interface Plan {
+  readonly params: TicketParams
+  readonly price: PricePerPixel
+  readonly balance: string
+  readonly outlay: Outlay
+  /** What the tickets are worth. */
+  readonly paid: Rational
+}
+
+class TicketSession implements PaymentSession {
+  readonly #shared: SharedParts
+  /** Token, params and price as they belong together. */
+  #info: OrchestratorInfo
+  #initialPrice: PricePerPixel | null = null
+  /** Balances that the orchestrator made this session leave: what comes back to them later is lost too. */
+  readonly #forsaken = new Set<string>()
+
+  constructor(info: OrchestratorInfo, shared: SharedParts) {
+    this.#shared = shared
+    this.#info = info
+    this.update(info, true)
+  }
+
+  update(info: OrchestratorInfo, isDue: boolean): void {
+    const before = balanceKey(this.#info)
+    const left = this.#shared.balances.amountOf(before)
+    // An answer without params leaves the last offer as it is, with the price that it is bound to.
+    const { ticketParams, priceInfo } = info.ticketParams ? info : this.#info
+    this.#info = { ...info, ticketParams, priceInfo }
+    if (info.priceInfo && info.priceInfo.pixelsPerUnit > 0n) this.#initialPrice ??= priceOf(info)
+    const now = balanceKey(this.#info)
+    if (now === before || isDue) return
+    this.#forsaken.delete(now)
+    this.#forsake(before, left)
+  }
+
+  needsRefresh(): boolean {
+    const { ticketParams: params } = this.#info
+    const { nonces, rounds } = this.#shared
+    if (!params) return false
+    return areParamsExpired(params, rounds.l1Block) || nonces.left(params) < MAX_TICKETS_PER_BATCH
+  }
+
+  async stage(profiles: readonly Profile[], durationMs: number): Promise<StagedPayment> {
+    const pixels = estimatePixels(profiles, durationMs)
+    let plan = this.#plan(pixels)
+    if (plan.outlay.tickets > 0) {
+      const funds = await this.#shared.readFunds()
+      // Meanwhile other segments were staged or answered, and the orchestrator may have made a new offer.
+      plan = this.#plan(pixels)
+      if (plan.outlay.tickets > 0) this.#shared.validateParams(plan.params, plan.outlay.tickets, funds)
+    }
+    // From here to the end nothing waits: what is planned is what is taken.
+    const payment = this.#makePayment(plan)
+    return new TicketPayment(payment, plan, {
+      settle: this.#shared.settle,
+      credit: (change) => {
+        this.#shared.balances.add(plan.balance, change)
+        if (this.#forsaken.has(plan.balance)) this.#lose(change)
+      },
+    })
+  }
+
+  close(isFault: boolean): void {
+    // Credit and nonces outlive the session, since the same offer may be opened again; but nobody counts on that.
+    const balance = balanceKey(this.#info)
+    if (isFault) this.#forsake(balance, this.#shared.balances.amountOf(balance))
+  }
+
+  #forsake(balance: string, left: Rational): void {
+    this.#forsaken.add(balance)
+    this.#lose(left)
+  }
+
+  #lose(credit: Rational): void {
+    if (credit.sign > 0) this.#shared.settle({ earned: 0n, lost: credit.ceil() })
+  }
+
+  #plan(pixels: Rational): Plan {
+    const price = priceOf(this.#info)
+    if (this.#initialPrice) validatePrice(this.#initialPrice, price)
+    const { ticketParams: params } = this.#info
+    if (!params) throw refusal('params-refused', 'ticketParams is nil')
+    const balance = balanceKey(this.#info)
+    const ev = expectedValue(params.faceValue, params.winProb)
+    const outlay = outlayFor(this.#shared.balances.amountOf(balance), feeFor(pixels, price), ev)
+    if (outlay.tickets > MAX_TICKETS_PER_BATCH) {
+      throw refusal(
+        'params-refused',
+        `ticket EV ${ev.toFixed(5)} too low: the segment takes ${outlay.tickets} tickets > max ${MAX_TICKETS_PER_BATCH} tickets`,
+      )
+    }
+    if (outlay.tickets > this.#shared.nonces.left(params)) {
+      throw refusal('params-expired', 'ticketParams has no nonces left')
+    }
+    return { params, price, balance, outlay, paid: ev.mul(Rational.of(BigInt(outlay.tickets))) }
+  }
+
+  #makePayment({ params, balance, outlay }: Plan): Payment {
+    const sender = this.#shared.signer.address
+    const expectedPrice = this.#info.priceInfo
+    let payment: Payment = { sender, ticketParams: null, expirationParams: null, tickets: [], expectedPrice }
+    if (outlay.tickets > 0) {
+      const expirationParams = this.#expirationParamsOf(params)
+      const tickets = this.#makeTickets(params, expirationParams, outlay.tickets)
+      payment = { sender, ticketParams: params, expirationParams, tickets, expectedPrice }
+    }
+    this.#shared.balances.add(balance, Rational.zero.sub(outlay.taken))
+    return payment
+  }
+
+  #makeTickets(params: TicketParams, expirationParams: ExpirationParams, count: number): SenderParams[] {
+    const { nonces, signer } = this.#shared
+    const first = nonces.take(params, count)
+    return Array.from({ length: count }, (_, index) => {
+      const senderNonce = first + index
+      const ticket = {
+        recipient: params.recipient,
+        sender: signer.address,
+        faceValue: params.faceValue,
+        winProb: params.winProb,
+        senderNonce,
+        recipientRandHash: params.recipientRandHash,
+        expirationParams,
+        paramsExpirationBlock: params.expirationBlock,
+      }
+      return { senderNonce, sig: signer.sign(ticketHash(ticket)) }
+    })
+  }
+
+  /** The recipient's, which its secret number is bound to; our own only where it names none (payments.md §6). */
+  #expirationParamsOf({ expirationParams: theirs }: TicketParams): ExpirationParams {
+    const isNamed = theirs.creationRound !== 0n && !isZeroHash(theirs.creationRoundBlockHash)
+    return isNamed ? theirs : this.#shared.rounds.expirationParams
+  }
+}
+
+/** How far a payment got (payments.md §7): nothing is known of it; it reached the recipient; its cost is known. */
+type PaymentState = 'staged' | 'credit-spent' | 'received-change' | 'abandoned' | 'settled'
+
+/** What a payment does with what came of it. */
+interface PaymentNeeds {
+  /** Adds to the balance that it was taken from. */
+  credit(change: Rational): void
+  settle(outcome: Outcome): void
+}
+
+class TicketPayment implements StagedPayment {
+  readonly payment: Payment
+  readonly #plan: Plan
+  readonly #needs: PaymentNeeds
+  #state: PaymentState = 'staged'
+  /** What is paid for nothing, as far as it is known. */
+  #lost = Rational.zero
+  #cost = Rational.zero
+
+  constructor(payment: Payment, plan: Plan, needs: PaymentNeeds) {
+    this.payment = payment
+    this.#plan = plan
+    this.#needs = needs
+  }
+
+  answered(): void {
+    if (this.#state !== 'staged') return
+    this.#state = 'credit-spent'
+    const { outlay } = this.#plan
+    this.#lost = outlay.held
+    // What the tickets are worth beyond this segment is credited there by now: others may count on it.
+    this.#needs.credit(outlay.surplus)
+  }
+
+  completed(pixels: bigint): void {
+    this.answered()
+    if (this.#state !== 'credit-spent') return
+    this.#state = 'received-change'
+    this.#lost = Rational.zero
+    this.#cost = this.#worthOf(pixels)
+    this.#needs.credit(this.#plan.outlay.held.sub(this.#cost))
+  }
+
+  abandoned(isSent: boolean): void {
+    if (this.#state !== 'staged') return
+    this.#state = 'abandoned'
+    if (isSent) this.#lost = this.#plan.paid
+    this.#needs.credit(this.#plan.outlay.taken)
+  }
+
+  settled(delivered: bigint | null): void {
+    if (this.#state === 'staged') this.abandoned(false)
+    if (this.#state === 'settled') return
+    this.#state = 'settled'
+    if (delivered === null) return
+    const earned = this.#worthOf(delivered)
+    const unearned = this.#cost.sub(earned)
+    const lost = this.#lost.add(unearned.sign > 0 ? unearned : Rational.zero)
+    this.#needs.settle({ earned: earned.trunc(), lost: lost.ceil() })
+  }
+
+  #worthOf(pixels: bigint): Rational {
+    return this.#plan.price.mul(Rational.of(pixels < 0n ? 0n : pixels))
+  }
+}
+
+/** Pays nothing: for orchestrators that ask for nothing, offchain. */
+export class NoPayments implements Payer {
+  async validate(): Promise<void> {}
+
+  open(): PaymentSession {
+    return {
+      update() {},
+      needsRefresh: () => false,
+      stage: async () => ({ payment: null, answered() {}, completed() {}, abandoned() {}, settled() {} }),
+      close() {},
+    }
+  }
+
+  isLeftOut(): boolean {
+    return false
+  }
+}
+
+/** By what credit is kept: the recipient and its auth session (payments.md §9). */
+function balanceKey({ authToken, ticketParams }: OrchestratorInfo): string {
+  return `${ticketParams?.recipient ?? ''} ${authToken?.sessionId ?? ''}`
+}
+
+function priceOf(info: OrchestratorInfo): PricePerPixel {
+  if (!info.priceInfo) throw refusal('no-price', 'missing orchestrator price')
+  return pricePerPixel(info.priceInfo)
+}
+
+function refusal(code: SenderRefusal, message: string, cause?: unknown): NodeError<SenderRefusal> {
+  return new NodeError(code, message, { cause })
+}

@@ -1,0 +1,122 @@
+import type { PricePerPixel, WinningTicket } from '../../domain/ticket.ts'
+import type { TicketState } from '../../domain/ticket-state.ts'
+import type { Hex } from '../../lib/bytes.ts'
+import type { Address } from '../../lib/crypto.ts'
+import type { Rational } from '../../lib/rational.ts'
+
+/*
+ * What payments keep, each behind an interface of its own. All of it may be shared by several processes, so nothing
+ * is read, changed and written back: each method is one step that either happens or does not.
+ */
+
+/** What a secret is for. */
+export type SecretPurpose = 'ticket' | 'auth-token'
+
+/** Secrets of 32 bytes that survive restarts. */
+export interface Secrets {
+  /** Those in use, newest first, never none: the newest signs, all verify. */
+  secrets(purpose: SecretPurpose): Promise<readonly Uint8Array[]>
+  /** Adds a secret that signs from now on, unless the newest was made at `notSinceMs` or later; those before it verify on. */
+  rotateSecret(purpose: SecretPurpose, notSinceMs: number, nowMs: number): Promise<void>
+  /** Retires all secrets but the newest that another replaced at `replacedBeforeMs` or before. */
+  retireSecrets(purpose: SecretPurpose, replacedBeforeMs: number, nowMs: number): Promise<void>
+}
+
+/** Which nonces were used with which secret number. */
+export interface SeenNonces {
+  /** The nonces used, and whether the number has been revealed before its params expired. */
+  noncesOf(
+    recipientRandHash: Uint8Array,
+  ): Promise<{ readonly used: ReadonlySet<number>; readonly revealed: boolean }>
+  /** Marks a number as revealed: no ticket made with it is accepted from now on. */
+  reveal(recipientRandHash: Uint8Array, expirationBlock: bigint): Promise<void>
+  /** Forgets all whose params expired at this L1 block or before. */
+  forgetNonces(expiredAt: bigint): Promise<void>
+}
+
+/** What senders have prepaid, by session, in wei; below zero when work cost more than was paid. */
+export interface Balances {
+  /** 0 for a session that is not known. */
+  balance(sender: Address, sessionId: string): Promise<Rational>
+  /** Takes a fee; gives the balance after it. */
+  debit(sender: Address, sessionId: string, fee: Rational, nowMs: number): Promise<Rational>
+  /**
+   * Moves in what is left in the sender's sessions that were idle since `idleSinceMs` once their debts are settled, with
+   * the price at which it was paid where this session has none; gives the balance after it. Nothing is written when
+   * nothing is left.
+   */
+  carryOver(sender: Address, sessionId: string, idleSinceMs: number, nowMs: number): Promise<Rational>
+  /**
+   * What the sender owes: all its balances below zero, less what is left in its sessions that were idle since
+   * `idleSinceMs`; never below 0.
+   */
+  owed(sender: Address, idleSinceMs: number): Promise<Rational>
+  /** Forgets sessions idle since `idleSinceMs`, their debts too; what is left in them stays the sender's. */
+  forgetSessions(idleSinceMs: number): Promise<void>
+}
+
+/** The price that a session keeps from its first payment on. */
+export interface SessionPrices {
+  price(sender: Address, sessionId: string): Promise<PricePerPixel | null>
+  /** Sets the price unless there is one; gives the one that holds. */
+  fixPrice(sender: Address, sessionId: string, price: PricePerPixel, nowMs: number): Promise<PricePerPixel>
+}
+
+/** All that one payment changes. */
+export interface PaymentRecord {
+  readonly sender: Address
+  readonly sessionId: string
+  readonly credit: Rational
+  /** Becomes the session's unless it has one. */
+  readonly price: PricePerPixel
+  readonly recipientRandHash: Uint8Array
+  readonly paramsExpirationBlock: bigint
+  readonly nonces: readonly number[]
+  readonly winners: readonly WinningTicket[]
+  /** A session that is new takes over what is left in those of its sender that were idle since then. */
+  readonly idleSinceMs: number
+  readonly nowMs: number
+}
+
+/** Puts payments on disk. */
+export interface PaymentRecords {
+  /**
+   * Records nonces, credit, price and winners, all or nothing; resolves once that is on disk, with the winners that
+   * were not known before. `null`: one of the nonces was used meanwhile and nothing was recorded.
+   */
+  recordPayment(record: PaymentRecord): Promise<{ readonly newWinners: readonly WinningTicket[] } | null>
+}
+
+/** A winning ticket as it is kept. */
+export interface StoredTicket {
+  readonly hash: Uint8Array
+  readonly ticket: WinningTicket
+  readonly state: TicketState
+  readonly receivedAtMs: number
+}
+
+/** How many winning tickets are in one state, for one reason. */
+export interface TicketCount {
+  readonly state: TicketState['kind']
+  readonly reason: string
+  readonly count: number
+  /** Wei. */
+  readonly faceValue: bigint
+  /** Wei that were paid, as far as known. */
+  readonly paid: bigint
+}
+
+/** Keeps winning tickets and how far their redemption has come. Tickets are never deleted. */
+export interface TicketRecords {
+  /** Adds tickets that were won; one that is known stays as it is. Gives those that were not known. */
+  addTickets(tickets: readonly WinningTicket[], nowMs: number): Promise<readonly WinningTicket[]>
+  /**
+   * All that are neither redeemed nor refused, some at a time, without those that the caller knows. One that changes its
+   * state between two portions may come twice, or not at all.
+   */
+  unfinishedTickets(isKnown?: (hash: Hex) => boolean): AsyncIterable<readonly StoredTicket[]>
+  /** Those found redeemed at this block or later. */
+  redeemedSince(block: bigint): Promise<StoredTicket[]>
+  saveTicketState(hash: Uint8Array, state: TicketState, nowMs: number): Promise<void>
+  countTickets(): Promise<TicketCount[]>
+}

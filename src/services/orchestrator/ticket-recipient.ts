@@ -1,0 +1,395 @@
+import type { SenderInfo } from '../../domain/float.ts'
+import { autoAdjustedPrice, priceInfoOf, pricePerPixel } from '../../domain/price.ts'
+import {
+  type Payment,
+  type PriceInfo,
+  type PricePerPixel,
+  recipientRandHash,
+  type SignedTicket,
+  type TicketParams,
+  type WinningTicket,
+} from '../../domain/ticket.ts'
+import {
+  faceValueAndWinProb,
+  PARAMS_LIFETIME_BLOCKS,
+  recipientRandOf,
+  SEED_BYTES,
+  ticketParamsFor,
+  txCostMultiplier,
+} from '../../domain/ticket-params.ts'
+import {
+  checkPayment,
+  expectedPriceOf,
+  judgeTickets,
+  type Settlement,
+  senderInfoUnavailable,
+  settlePayment,
+  ticketsOf,
+} from '../../domain/ticket-rules.ts'
+import { larger } from '../../lib/bigints.ts'
+import { bytesToInt, equalBytes } from '../../lib/bytes.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { Address } from '../../lib/crypto.ts'
+import type { Dice } from '../../lib/dice.ts'
+import { messageOf, NodeError } from '../../lib/errors.ts'
+import type { Log } from '../../lib/log.ts'
+import type { Rational } from '../../lib/rational.ts'
+import type { Scope, Service } from '../../lib/service.ts'
+import type { RoundsView } from '../protocol/rounds.ts'
+import type { Balances, PaymentRecords, SeenNonces, SessionPrices, TicketRecords } from './payment-records.ts'
+import type { Recipient } from './recipient.ts'
+import { FREE, type Reservation, SegmentAccounts } from './segment-accounts.ts'
+
+/** How long after their params expired nonces are kept, in L1 blocks: the chain may go back a little. */
+const NONCE_MARGIN_BLOCKS = 100n
+/**
+ * From this idle time on, what is left in a session goes to its sender's next one. A sender may go on with a session
+ * and counts on what it paid there; after 20 minutes it has forgotten (payments.md §1).
+ */
+const IDLE_SESSION_MS = 20.5 * 60_000
+/** Sessions are forgotten after this idle time; their sender keeps the credit. */
+const SESSION_TTL_MS = 24 * 3_600_000
+const CLEAN_UP_MS = 10 * 60_000
+/** Payments of one session that may wait for the one before. */
+const MAX_WAITING_PAYMENTS = 32
+/** How often a payment is judged again because another process took one of its nonces. */
+const MAX_CONFLICTS = 3
+/** An unknown secret is looked for in the store at most this often. */
+const RELOAD_MS = 1_000
+
+/** Why a payment or a request for params is refused, beside the faults of its tickets. */
+export type RecipientFault = 'price-mismatch' | 'too-many-payments' | 'nonce-conflict'
+
+/** A refusal; the message is the text for the peer. */
+export class RecipientError extends NodeError<RecipientFault> {
+  override name = 'RecipientError'
+}
+
+export interface TicketRecipientOptions {
+  /** Whom tickets pay: the orchestrator on chain. */
+  readonly recipient: Address
+  /** Wei that one ticket is worth on average. */
+  readonly ticketEv: bigint
+  /** Gas that redeeming a ticket takes. */
+  readonly redeemGas: bigint
+  /** Wei; 0 for no limit. */
+  readonly maxFaceValue: bigint
+  /** Whether the cost of redeeming is added to the price. */
+  readonly autoAdjustPrice: boolean
+}
+
+/** What has happened, for whoever counts. */
+export interface RecipientEvents {
+  ticketsReceived(event: { sender: Address; tickets: number; winners: number; credit: Rational }): void
+  paymentRefused(event: { sender: Address; reason: string }): void
+}
+
+export interface TicketRecipientNeeds {
+  /** The secrets behind the random commitments: the first makes new ones, all are recognised. */
+  readonly secret: { readonly keys: readonly Uint8Array[]; reload(): Promise<void> }
+  readonly nonces: SeenNonces
+  readonly balances: Balances
+  readonly prices: SessionPrices
+  readonly records: PaymentRecords & Pick<TicketRecords, 'addTickets'>
+  readonly senders: {
+    info(sender: Address): Promise<SenderInfo>
+    /** The most that its tickets can be paid while they live, in wei. */
+    payable(sender: Address): Promise<bigint>
+    maxFloat(sender: Address): Promise<bigint>
+  }
+  readonly rounds: RoundsView
+  readonly activity: { isActive(): Promise<boolean> }
+  readonly gas: { /** Wei; 0 when not known. */ readonly gasPrice: bigint }
+  readonly priceBook: { basePrice(sender: Address): PricePerPixel }
+  /** Takes over tickets that won; they are on disk already. */
+  readonly winners: { adopt(tickets: readonly WinningTicket[]): void }
+  readonly clock: Clock
+  readonly dice: Dice
+  readonly log: Log
+  readonly events: RecipientEvents
+}
+
+/** Offers params, judges tickets, keeps balances: how an orchestrator is paid. */
+export class TicketRecipient implements Service, Recipient {
+  readonly name = 'ticket recipient'
+  readonly #options: TicketRecipientOptions
+  readonly #needs: TicketRecipientNeeds
+  readonly #turns = new Map<string, { tail: Promise<unknown>; waiting: number }>()
+  readonly #accounts: SegmentAccounts
+  #maxFaceValue: bigint
+  /** The limit before the present one: what was offered under it is good until this L1 block. */
+  #replacedLimit = { maxFaceValue: 0n, untilL1Block: 0n }
+  #reloadedAtMs = Number.NEGATIVE_INFINITY
+
+  constructor(options: TicketRecipientOptions, needs: TicketRecipientNeeds) {
+    this.#options = options
+    this.#needs = needs
+    this.#maxFaceValue = options.maxFaceValue
+    const { ticketEv } = options
+    this.#accounts = new SegmentAccounts({ ticketEv, idleSessionMs: IDLE_SESSION_MS }, needs)
+  }
+
+  start(scope: Scope): void {
+    scope.spawn('forget what is over', async (signal) => {
+      for (;;) {
+        await this.#needs.clock.sleep(CLEAN_UP_MS, signal)
+        await this.#cleanUp().catch((error) =>
+          this.#needs.log.warn('old nonces and sessions cannot be removed', { error: messageOf(error) }),
+        )
+      }
+    })
+  }
+
+  /** The largest face value offered, in wei; 0 for no limit. */
+  get maxFaceValue(): bigint {
+    return this.#maxFaceValue
+  }
+
+  set maxFaceValue(value: bigint) {
+    const untilL1Block = this.#needs.rounds.l1Block + PARAMS_LIFETIME_BLOCKS
+    this.#replacedLimit = { maxFaceValue: this.#maxFaceValue, untilL1Block }
+    this.#maxFaceValue = value
+  }
+
+  /** The largest face value in any offer that is still good; 0 for no limit. */
+  get #acceptedFaceValue(): bigint {
+    const { maxFaceValue, untilL1Block } = this.#replacedLimit
+    if (this.#maxFaceValue === 0n || this.#needs.rounds.l1Block >= untilL1Block) return this.#maxFaceValue
+    return maxFaceValue === 0n ? 0n : larger(maxFaceValue, this.#maxFaceValue)
+  }
+
+  async quote(
+    sender: Address,
+    sessionId: string | null,
+  ): Promise<{ ticketParams: TicketParams; priceInfo: PriceInfo }> {
+    const { dice, priceBook, prices, rounds, secret } = this.#needs
+    if (sessionId === null) await this.#accounts.assertMayOpen(sender)
+    const fixed = sessionId === null ? null : await prices.price(sender, sessionId)
+    const base = fixed ?? priceBook.basePrice(sender)
+    const worth = base.sign > 0 ? await this.#worth(sender) : WORTH_NOTHING
+    const priceInfo = priceInfoOf(fixed ?? this.#advertised(base, worth.faceValue))
+    const ticketParams = ticketParamsFor(secret.keys[0]!, {
+      ...worth,
+      recipient: this.#options.recipient,
+      sender,
+      seed: bytesToInt(dice.bytes(SEED_BYTES)),
+      expirationBlock: rounds.l1Block + PARAMS_LIFETIME_BLOCKS,
+      price: pricePerPixel(priceInfo),
+      expirationParams: rounds.expirationParams,
+    })
+    return { ticketParams, priceInfo }
+  }
+
+  async receive(payment: Payment, sessionId: string): Promise<void> {
+    try {
+      await this.#inTurn(`${payment.sender}/${sessionId}`, () => this.#receive(payment, sessionId))
+    } catch (error) {
+      const reason = error instanceof NodeError ? error.code : 'internal'
+      this.#needs.events.paymentRefused({ sender: payment.sender, reason })
+      throw error
+    }
+  }
+
+  async reserve(sender: Address, sessionId: string, pixels: bigint): Promise<Reservation> {
+    const key = `${sender}/${sessionId}`
+    const reservation = await this.#inTurn(key, async () => {
+      const price = await this.#sessionPrice(sender, sessionId)
+      return this.#accounts.reserve({ sender, sessionId, price }, pixels)
+    })
+    // In turn too, so that the next reservation finds either the fee set aside or the charge.
+    const charge = (done: bigint) => this.#inTurn(key, () => reservation.charge(done), Infinity)
+    return { ...reservation, charge }
+  }
+
+  async #receive(payment: Payment, sessionId: string): Promise<void> {
+    if (!payment.ticketParams || payment.tickets.length === 0) {
+      return this.#receiveNoTickets(payment, sessionId)
+    }
+    const { activity, rounds } = this.#needs
+    const price = checkPayment(payment, {
+      recipient: this.#options.recipient,
+      isActive: await activity.isActive(),
+      lastInitializedRound: rounds.lastInitializedRound,
+    })
+    const { credit, error } = await this.#settle(ticketsOf(payment), payment, price, sessionId)
+    if (error) throw error
+    this.#accounts.notePaid(payment.sender, credit)
+  }
+
+  /**
+   * A payment without tickets names a price that nothing proves to be ours. A session that has a price keeps it; a new
+   * one is not begun below what we ask, nor promised a price while it pays nothing (payments.md §15).
+   */
+  async #receiveNoTickets(payment: Payment, sessionId: string): Promise<void> {
+    const { clock, priceBook, prices } = this.#needs
+    if (payment.expectedPrice === null) return
+    const expected = expectedPriceOf(payment)
+    const fixed = await prices.price(payment.sender, sessionId)
+    const least = fixed ?? priceBook.basePrice(payment.sender)
+    if (expected.cmp(least) < 0) {
+      throw new RecipientError('price-mismatch', `expected price ${expected} is below the price ${least}`)
+    }
+    if (!fixed && expected.sign === 0) await prices.fixPrice(payment.sender, sessionId, expected, clock.now())
+  }
+
+  /** Judges tickets and records what came of them; a nonce that another process took meanwhile makes it begin again. */
+  async #settle(
+    tickets: readonly SignedTicket[],
+    payment: Payment,
+    price: PricePerPixel,
+    sessionId: string,
+  ): Promise<Settlement> {
+    const { clock, events, nonces, records, rounds } = this.#needs
+    const params = payment.ticketParams!
+    const rand = await this.#randOf(payment, price)
+    const { funds, withdrawRound } = rand === null ? UNKNOWN_FUNDS : await this.#fundsOf(payment.sender)
+    const ticketEv = price.sign > 0 ? this.#options.ticketEv : 0n
+    for (let conflicts = 0; conflicts < MAX_CONFLICTS; conflicts++) {
+      const { used, revealed } = await nonces.noncesOf(params.recipientRandHash)
+      const judgements = judgeTickets(tickets, {
+        recipient: this.#options.recipient,
+        recipientRand: rand ?? 0n,
+        terms: { ticketEv, maxFaceValue: this.#acceptedFaceValue },
+        funds,
+        withdrawRound,
+        lastInitializedRound: rounds.lastInitializedRound,
+        // Whoever knows the secret number could make tickets that never win: its params have ended.
+        l1Block: revealed ? params.expirationBlock : rounds.l1Block,
+        seenNonces: used,
+      })
+      const settlement = settlePayment(judgements)
+      const now = clock.now()
+      if (settlement.error) {
+        // A refused payment changes nothing, but a ticket that won is money.
+        this.#adopt(await records.addTickets(settlement.winners, now))
+        return settlement
+      }
+      const recorded = await records.recordPayment({
+        sender: payment.sender,
+        sessionId,
+        credit: settlement.credit,
+        price,
+        recipientRandHash: params.recipientRandHash,
+        paramsExpirationBlock: params.expirationBlock,
+        nonces: settlement.nonces,
+        winners: settlement.winners,
+        idleSinceMs: now - IDLE_SESSION_MS,
+        nowMs: now,
+      })
+      if (!recorded) continue
+      this.#adopt(recorded.newWinners)
+      events.ticketsReceived({
+        sender: payment.sender,
+        tickets: settlement.nonces.length,
+        winners: recorded.newWinners.length,
+        credit: settlement.credit,
+      })
+      return settlement
+    }
+    throw new RecipientError('nonce-conflict', 'invalid ticket senderNonce: used elsewhere at the same time')
+  }
+
+  #adopt(winners: readonly WinningTicket[]): void {
+    if (winners.length > 0) this.#needs.winners.adopt(winners)
+  }
+
+  /** The chain is asked only about senders that hold an offer of this node. */
+  async #fundsOf(sender: Address): Promise<{ funds: bigint; withdrawRound: bigint }> {
+    const { senders } = this.#needs
+    try {
+      return {
+        funds: await senders.payable(sender),
+        withdrawRound: (await senders.info(sender)).withdrawRound,
+      }
+    } catch (error) {
+      throw senderInfoUnavailable(sender, error)
+    }
+  }
+
+  /** The secret number behind a payment, by whichever secret made its offer; null when none did. */
+  async #randOf(payment: Payment, price: PricePerPixel): Promise<bigint | null> {
+    const found = this.#matchingRand(payment, price)
+    if (found !== null) return found
+    const { clock, secret } = this.#needs
+    if (clock.now() - this.#reloadedAtMs < RELOAD_MS) return null
+    this.#reloadedAtMs = clock.now()
+    await secret.reload()
+    return this.#matchingRand(payment, price)
+  }
+
+  #matchingRand(payment: Payment, price: PricePerPixel): bigint | null {
+    for (const key of this.#needs.secret.keys) {
+      try {
+        const rand = recipientRandOf(key, payment, price)
+        if (rand !== null && equalBytes(recipientRandHash(rand), payment.ticketParams!.recipientRandHash)) {
+          return rand
+        }
+      } catch {
+        // Numbers that cannot be encoded were never offered.
+        return null
+      }
+    }
+    return null
+  }
+
+  async #worth(sender: Address): Promise<{ faceValue: bigint; winProb: bigint }> {
+    return faceValueAndWinProb({
+      expectedValue: this.#options.ticketEv,
+      redeemGas: this.#options.redeemGas,
+      gasPrice: this.#needs.gas.gasPrice,
+      maxFloat: await this.#needs.senders.maxFloat(sender),
+      maxFaceValue: this.#maxFaceValue,
+    })
+  }
+
+  #advertised(base: PricePerPixel, faceValue: bigint): PricePerPixel {
+    if (!this.#options.autoAdjustPrice) return base
+    const txCost = this.#options.redeemGas * this.#needs.gas.gasPrice
+    return autoAdjustedPrice(base, txCostMultiplier(faceValue, txCost))
+  }
+
+  async #sessionPrice(sender: Address, sessionId: string): Promise<PricePerPixel> {
+    return (await this.#needs.prices.price(sender, sessionId)) ?? this.#needs.priceBook.basePrice(sender)
+  }
+
+  async #cleanUp(): Promise<void> {
+    const { balances, clock, nonces, rounds } = this.#needs
+    const { confirmedClock } = rounds
+    if (confirmedClock) await nonces.forgetNonces(confirmedClock.l1Block - NONCE_MARGIN_BLOCKS)
+    await balances.forgetSessions(clock.now() - SESSION_TTL_MS)
+  }
+
+  /** Runs the work of one session one after the other; refused while `maxWaiting` wait. */
+  async #inTurn<T>(key: string, work: () => Promise<T>, maxWaiting = MAX_WAITING_PAYMENTS): Promise<T> {
+    const turn = this.#turns.get(key) ?? { tail: Promise.resolve(), waiting: 0 }
+    if (turn.waiting >= maxWaiting) {
+      throw new RecipientError('too-many-payments', 'too many payments of one session at the same time')
+    }
+    this.#turns.set(key, turn)
+    turn.waiting++
+    const done = turn.tail.then(work)
+    turn.tail = done.catch(() => {})
+    try {
+      return await done
+    } finally {
+      if (--turn.waiting === 0) this.#turns.delete(key)
+    }
+  }
+}
+
+const WORTH_NOTHING = { faceValue: 0n, winProb: 0n }
+/** For a payment that no offer of this node is behind: it is refused before its sender's funds matter. */
+const UNKNOWN_FUNDS = { funds: 0n, withdrawRound: 0n }
+
+/** Asks nothing and charges nothing: how an orchestrator without a chain is paid. */
+export class FreeOfCharge implements Recipient {
+  async quote(): Promise<{ ticketParams: null; priceInfo: null }> {
+    return { ticketParams: null, priceInfo: null }
+  }
+
+  async receive(): Promise<void> {}
+
+  async reserve(): Promise<Reservation> {
+    return FREE
+  }
+}

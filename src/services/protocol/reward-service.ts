@@ -1,0 +1,450 @@
+import type { ChainUpdate } from '../../domain/chain.ts'
+import type { CallResult, InFlight, NotSent } from '../../domain/chain-call.ts'
+import {
+  callsLeft,
+  missedRounds,
+  type RewardFacts,
+  type RewardStand,
+  rewardStand,
+} from '../../domain/reward.ts'
+import { Alarm } from '../../lib/alarm.ts'
+import type { Hex } from '../../lib/bytes.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { Address } from '../../lib/crypto.ts'
+import { isAbort, messageOf, NodeError } from '../../lib/errors.ts'
+import type { Fields, Log } from '../../lib/log.ts'
+import type { Scope, Service } from '../../lib/service.ts'
+import type { ChainWatch } from './rounds.ts'
+
+/** The chain is looked at again after this long although nothing was announced; while a reward is expected, sooner. */
+const LOOK_MS = 5 * 60_000
+const EXPECTANT_LOOK_MS = 60_000
+const FIRST_RETRY_MS = 1_000
+const LONGEST_RETRY_MS = 30_000
+/** How soon to look whether what somebody else has in the pool was mined. */
+const OTHERS_LOOK_MS = 2_000
+/** While something of another process is in the pool for so long, its place is taken by a call that pays more. */
+const OTHERS_PATIENCE_MS = 5 * 60_000
+/** After a call that succeeded, the chain may be read a little behind: only then is a reward believed to be due again. */
+const BELIEVED_DUE_MS = 60_000
+/** What a call takes until one was paid for: a little more than is usual. */
+const GAS_GUESS = 500_000n
+/** Below so many calls that the balance lasts for, the operator is told in every round. */
+const FEW_CALLS = 10n
+
+/** An orchestrator's reward as the chain has it, and who besides itself may call it (LIP-118). */
+export interface RewardView extends RewardFacts {
+  /** Null when nobody is set, and on contracts without reward callers. */
+  readonly rewardCaller: Address | null
+}
+
+/** What came of calling reward; `reward` are the tokens minted to the orchestrator. */
+export type RewardResult =
+  | Exclude<CallResult, { kind: 'mined' }>
+  | (Extract<CallResult, { kind: 'mined' }> & { readonly reward: bigint })
+
+/** What calling reward asks of the chain. */
+export interface RewardChain {
+  rewardView(orchestrator: Address): Promise<RewardView>
+  /** Wei of the account that pays for the calls. */
+  balance(): Promise<bigint>
+  /** The call that is on its way, also from before a restart. */
+  rewardInFlight(orchestrator: Address): InFlight | null
+  /**
+   * Sends the call and waits for its receipt; once, however often it is asked for. Reads the chain again right before
+   * sending, and sends nothing while another process of the account has something in the pool, unless told to take its
+   * place.
+   */
+  callReward(
+    orchestrator: Address,
+    options: { takeOver: boolean },
+    signal: AbortSignal,
+  ): Promise<RewardResult>
+}
+
+/** What has happened, for whoever counts. Amounts in wei and LPT's smallest unit. */
+export interface RewardEvents {
+  rewardCalled(event: { round: bigint; reward: bigint; fee: bigint }): void
+  /** An attempt came to nothing; it is tried again until the round is over. */
+  rewardFailed(event: { round: bigint; why: RewardFailure }): void
+  /** Rounds, from first to last, ended without their reward. */
+  rewardMissed(event: { first: bigint; last: bigint }): void
+}
+
+/** Why an attempt came to nothing. */
+export type RewardFailure = Exclude<NotSent, 'not-due' | 'sent-elsewhere'> | 'reverted' | 'late'
+
+/** What the reward service is told. */
+export interface RewardOptions {
+  /** `automatic`: as soon as, and as long as, the account may. */
+  readonly mode: 'on' | 'off' | 'automatic'
+  /** Who sends and pays. */
+  readonly account: Address
+  /** Whose reward is called: the own account, or the registered orchestrator of `-ethOrchAddr`. */
+  readonly orchestrator: Address
+  /** Whether the process has no other role, so that it is idle when reward is off. */
+  readonly alone: boolean
+}
+
+/** What the reward service works with. */
+export interface RewardNeeds {
+  readonly chain: RewardChain
+  readonly watch: Pick<ChainWatch, 'subscribe'>
+  readonly rounds: { onRound(listener: (round: bigint) => void, signal: AbortSignal): void }
+  readonly gas: { readonly gasPrice: bigint }
+  readonly clock: Clock
+  readonly log: Log
+  readonly events: RewardEvents
+}
+
+/** How it goes with the reward, for the operator. */
+export interface RewardStatus {
+  readonly mode: 'on' | 'off' | 'automatic'
+  /** `unknown` until the chain was read, `off` where the account is not to call or may not. */
+  readonly state: 'unknown' | 'off' | RewardStand
+  /** A sentence where reward is not called although it may seem that it should be. */
+  readonly why: string | null
+  readonly orchestrator: Address
+  readonly account: Address
+  readonly currentRound: bigint | null
+  readonly lastRewardRound: bigint | null
+  /** When the chain is looked at again, or the call tried again; in ms since the epoch. */
+  readonly nextLookMs: number | null
+  readonly inFlight: InFlight | null
+  /** Wei. */
+  readonly balance: bigint | null
+  /** For how many rounds the balance lasts, at what calls have cost so far; null while that is not known. */
+  readonly roundsLeft: bigint | null
+  readonly lastError: { readonly atMs: number; readonly message: string } | null
+  /** Since the start. */
+  readonly called: number
+  readonly missed: bigint
+}
+
+/** For whom the account may call reward, and how that one stands. */
+interface Duty {
+  readonly orchestrator: Address
+  readonly view: RewardView
+}
+
+/**
+ * Calls reward once in every round in which the orchestrator is active. It goes by what the chain says, not by events:
+ * it looks at the start, whenever something may have changed and every few minutes, and tries until the round is over.
+ */
+export class RewardService implements Service {
+  readonly name = 'reward'
+  readonly #options: RewardOptions
+  readonly #needs: RewardNeeds
+  readonly #alarm = new Alarm()
+  #duty: Duty | null = null
+  #state: RewardStatus['state'] = 'unknown'
+  #why: string | null = null
+  /** Whether the account was once allowed to call reward. */
+  #wasOn = false
+  #balance: bigint | null = null
+  #paid = { fees: 0n, calls: 0 }
+  #missed = 0n
+  /** Up to which round it has been told what was missed. */
+  #accountedFor: bigint | null = null
+  #failures = 0
+  #chainFailed = false
+  #othersSinceMs: number | null = null
+  #succeeded: { readonly round: bigint; readonly atMs: number } | null = null
+  #nextLookMs: number | null = null
+  #lastError: RewardStatus['lastError'] = null
+  /** What has been said in this round. */
+  readonly #said = new Set<string>()
+  #saidInRound: bigint | null = null
+
+  constructor(options: RewardOptions, needs: RewardNeeds) {
+    this.#options = options
+    this.#needs = needs
+  }
+
+  /** Throws NodeError `cannot-call-reward` where reward was asked for and the account may not call it. */
+  async start(scope: Scope): Promise<void> {
+    const { log, rounds, watch } = this.#needs
+    const { mode } = this.#options
+    if (mode === 'off') {
+      this.#rest('-reward=false')
+      return log.info('reward is off', { why: this.#why })
+    }
+    if (mode === 'on') await this.#refuseIfImpossible(scope.signal)
+    rounds.onRound(() => this.#alarm.ring(), scope.signal)
+    watch.subscribe((update) => this.#follow(update), scope.signal)
+    scope.spawn('call reward', (signal) => this.#run(signal))
+  }
+
+  /** How it goes, from memory. */
+  status(): RewardStatus {
+    const { account, mode } = this.#options
+    const orchestrator = this.#duty?.orchestrator ?? this.#options.orchestrator
+    return {
+      mode,
+      state: this.#state,
+      why: this.#why,
+      orchestrator,
+      account,
+      currentRound: this.#duty?.view.currentRound ?? null,
+      lastRewardRound: this.#duty?.view.lastRewardRound ?? null,
+      nextLookMs: this.#nextLookMs,
+      inFlight: mode === 'off' ? null : this.#needs.chain.rewardInFlight(orchestrator),
+      balance: this.#balance,
+      roundsLeft: this.#roundsLeft,
+      lastError: this.#lastError,
+      called: this.#paid.calls,
+      missed: this.#missed,
+    }
+  }
+
+  get #roundsLeft(): bigint | null {
+    if (this.#balance === null) return null
+    const { calls, fees } = this.#paid
+    return callsLeft(this.#balance, calls > 0 ? fees / BigInt(calls) : GAS_GUESS * this.#needs.gas.gasPrice)
+  }
+
+  async #refuseIfImpossible(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#needs
+    for (let failures = 1; ; failures++) {
+      const found = await this.#look().catch((error) => {
+        log.warn('whether this account may call reward is not known yet', { reason: messageOf(error) })
+        return null
+      })
+      if (found && 'orchestrator' in found) return
+      if (found)
+        throw new NodeError('cannot-call-reward', `-reward cannot be: ${found.why}, or leave -reward out`)
+      await clock.sleep(backOffMs(failures), signal)
+    }
+  }
+
+  #follow({ events, reorganised }: ChainUpdate): void {
+    const concerns = (event: ChainUpdate['events'][number]) =>
+      'orchestrator' in event &&
+      (event.orchestrator === this.#options.orchestrator || event.orchestrator === this.#options.account)
+    // A block after a failed call: the chain answers again.
+    if (reorganised || this.#chainFailed || events.some(concerns)) this.#alarm.ring()
+    if (reorganised) this.#succeeded = null
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#needs
+    for (;;) {
+      const waitMs = await this.#turn(signal)
+      this.#nextLookMs = clock.now() + waitMs
+      await this.#alarm.wait(clock, waitMs, signal)
+    }
+  }
+
+  /** Looks, and does what is due. Gives how long nothing is to be done unless something happens. */
+  async #turn(signal: AbortSignal): Promise<number> {
+    try {
+      const found = await this.#look()
+      this.#chainFailed = false
+      this.#balance = await this.#needs.chain.balance().catch(() => this.#balance)
+      if (!('orchestrator' in found)) return this.#explainOff(found)
+      this.#take(found)
+      switch (this.#state) {
+        case 'due':
+          return await this.#call(found, signal)
+        case 'not-active':
+          return this.#explainInactive(found)
+        case 'called':
+          this.#failures = 0
+          this.#othersSinceMs = null
+          this.#lastError = null
+          return LOOK_MS
+        default:
+          return EXPECTANT_LOOK_MS
+      }
+    } catch (error) {
+      if (signal.aborted && isAbort(error)) throw error
+      return this.#fail('chain-unavailable', messageOf(error))
+    }
+  }
+
+  #explainInactive({ orchestrator, view }: Duty): number {
+    const { activationRound, currentRound, deactivationRound } = view
+    this.#why = `${orchestrator} is not active in round ${currentRound}`
+    const message = 'reward is not called: the orchestrator is not active in this round'
+    // Whoever has just registered waits for the next round, and need not do anything.
+    const level = activationRound > currentRound ? 'info' : 'warn'
+    this.#say('not-active', level, message, { activationRound, deactivationRound })
+    return LOOK_MS
+  }
+
+  /** For whom this account may call reward now; or why for nobody. */
+  async #look(): Promise<Duty | { readonly why: string; readonly round: bigint }> {
+    const { account, orchestrator } = this.#options
+    const { chain } = this.#needs
+    const view = await chain.rewardView(orchestrator)
+    if (orchestrator === account || view.rewardCaller === account) {
+      if (view.registered || view.active) return { orchestrator, view }
+      return {
+        why: `${orchestrator} is not a registered orchestrator: register it`,
+        round: view.currentRound,
+      }
+    }
+    const own = await chain.rewardView(account)
+    if (own.registered || own.active) return { orchestrator: account, view: own }
+    const instead = view.rewardCaller ? `, which is ${view.rewardCaller}` : ''
+    return {
+      why: `${account} is neither a registered orchestrator nor the reward caller of ${orchestrator}${instead}: let ${orchestrator} make it its reward caller, or use the key of ${orchestrator}`,
+      round: view.currentRound,
+    }
+  }
+
+  #explainOff({ round, why }: { why: string; round: bigint }): number {
+    const { alone, mode } = this.#options
+    this.#inRound(round)
+    if (this.#wasOn || mode === 'on' || alone) {
+      this.#say('off', 'warn', 'reward is off: this account cannot call it', { why })
+    } else if (this.#why !== why) {
+      this.#needs.log.info('reward is off: this account cannot call it', { why })
+    }
+    this.#rest(why)
+    return LOOK_MS
+  }
+
+  #rest(why: string): void {
+    this.#duty = null
+    this.#state = 'off'
+    this.#why = why
+    this.#accountedFor = null
+  }
+
+  /** Believes what was found, and accounts for the rounds that ended. */
+  #take(duty: Duty): void {
+    const { events, log } = this.#needs
+    const { orchestrator, view } = duty
+    const ended = view.currentRound - 1n
+    if (this.#duty?.orchestrator !== orchestrator) {
+      this.#accountedFor = ended
+      this.#wasOn = true
+      log.info('reward is on', { orchestrator, account: this.#options.account })
+    }
+    this.#inRound(view.currentRound)
+    this.#duty = duty
+    this.#state = rewardStand(view)
+    this.#why = null
+    const missed = missedRounds(view, this.#accountedFor! + 1n)
+    if (ended > this.#accountedFor!) this.#accountedFor = ended
+    if (missed) {
+      this.#missed += missed.last - missed.first + 1n
+      events.rewardMissed(missed)
+      log.error('rounds ended without their reward', { ...missed, orchestrator })
+    }
+    const left = this.#roundsLeft
+    if (left !== null && left < FEW_CALLS) {
+      this.#say('few-calls', 'warn', 'the account’s ether lasts for few more rewards: send it some', {
+        ...this.#money,
+      })
+    }
+  }
+
+  get #money(): Fields {
+    return { account: this.#options.account, balance: this.#balance, rounds: this.#roundsLeft }
+  }
+
+  /** One attempt. Every outcome but success leads to another look. */
+  async #call({ orchestrator, view }: Duty, signal: AbortSignal): Promise<number> {
+    const { chain, clock } = this.#needs
+    const round = view.currentRound
+    const done = this.#succeeded
+    if (done?.round === round && clock.now() - done.atMs < BELIEVED_DUE_MS) return FIRST_RETRY_MS
+    const takeOver = this.#othersSinceMs !== null && clock.now() - this.#othersSinceMs >= OTHERS_PATIENCE_MS
+    const result = await chain.callReward(orchestrator, { takeOver }, signal)
+    if (result.kind === 'not-sent' && result.why === 'sent-elsewhere') return this.#waitForOthers()
+    this.#othersSinceMs = null
+    switch (result.kind) {
+      case 'mined':
+        if (!result.success) return this.#failUnlessCalled('reverted', `${result.txHash} failed`)
+        this.#succeeded = { round, atMs: clock.now() }
+        return this.#noteSuccess(round, result)
+      case 'timed-out':
+        return this.#fail('late', `no receipt of ${result.txHash} yet`, { txHash: result.txHash })
+      case 'not-sent':
+        if (result.why === 'not-due' || result.why === 'sent-elsewhere') return OTHERS_LOOK_MS
+        if (result.why === 'refused') return this.#failUnlessCalled(result.why, result.reason)
+        return this.#fail(result.why, result.reason)
+    }
+  }
+
+  #noteSuccess(round: bigint, result: { txHash: Hex; fee: bigint; reward: bigint }): number {
+    const { fee, reward, txHash } = result
+    this.#paid = { fees: this.#paid.fees + fee, calls: this.#paid.calls + 1 }
+    this.#needs.events.rewardCalled({ round, reward, fee })
+    this.#needs.log.info('reward called', { round, reward, fee, txHash })
+    return FIRST_RETRY_MS
+  }
+
+  #waitForOthers(): number {
+    this.#othersSinceMs ??= this.#needs.clock.now()
+    this.#say(
+      'others',
+      'warn',
+      'reward waits: another process of this account has a transaction in the pool',
+      {
+        account: this.#options.account,
+      },
+    )
+    return OTHERS_LOOK_MS
+  }
+
+  /** A refusal may only mean that somebody was first. */
+  async #failUnlessCalled(why: RewardFailure, reason: string): Promise<number> {
+    const again = await this.#look()
+    if ('orchestrator' in again && rewardStand(again.view) !== 'due') return 0
+    return this.#fail(why, reason)
+  }
+
+  #fail(why: RewardFailure, reason: string, fields: Fields = {}): number {
+    const { clock, events } = this.#needs
+    this.#failures++
+    this.#chainFailed = why === 'chain-unavailable'
+    this.#lastError = { atMs: clock.now(), message: reason }
+    if (this.#state === 'due') events.rewardFailed({ round: this.#duty!.view.currentRound, why })
+    const { level, message } = SENTENCES[why]
+    const money = why === 'no-money' ? this.#money : {}
+    this.#say(why, level, message, { reason, ...fields, ...money })
+    return backOffMs(this.#failures)
+  }
+
+  /** What was said in another round may be said again. */
+  #inRound(round: bigint): void {
+    if (this.#saidInRound === round) return
+    this.#saidInRound = round
+    this.#said.clear()
+    this.#failures = 0
+  }
+
+  /** Says a sentence once in a round; again only quietly. */
+  #say(key: string, level: 'error' | 'warn' | 'info', message: string, fields: Fields): void {
+    const { log } = this.#needs
+    const round = this.#saidInRound
+    log[this.#said.has(key) ? 'debug' : level](message, { round, ...fields })
+    this.#said.add(key)
+  }
+}
+
+/** What the operator reads about each failure. */
+const SENTENCES: Readonly<Record<RewardFailure, { level: 'error' | 'warn'; message: string }>> = {
+  refused: { level: 'warn', message: 'reward is not called, it is tried again: the contract would refuse' },
+  'gas-too-high': {
+    level: 'warn',
+    message: 'reward is not called, it is tried again: gas costs more than -maxGasPrice',
+  },
+  'no-money': {
+    level: 'error',
+    message: 'reward is not called: the account has too little ether, send it some',
+  },
+  'chain-unavailable': {
+    level: 'warn',
+    message: 'reward cannot be seen to, it is tried again',
+  },
+  reverted: { level: 'warn', message: 'a call of reward was mined and failed, it is tried again' },
+  late: { level: 'warn', message: 'a call of reward was sent and is not mined yet' },
+}
+
+function backOffMs(failures: number): number {
+  return Math.min(FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 10), LONGEST_RETRY_MS)
+}

@@ -1,0 +1,161 @@
+import type { CallResult, InFlight } from '../../domain/chain-call.ts'
+import type { RoundClock } from '../../domain/redemption.ts'
+import { Alarm } from '../../lib/alarm.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { Dice } from '../../lib/dice.ts'
+import { isAbort, messageOf } from '../../lib/errors.ts'
+import type { Log } from '../../lib/log.ts'
+import type { Scope, Service } from '../../lib/service.ts'
+
+/** The chain is looked at again after this long although nothing was announced. */
+const LOOK_MS = 60_000
+
+/** What initialising rounds asks of the chain. */
+export interface RoundInitializerChain {
+  /** The round of the newest block, and whether it has been initialised. */
+  initialization(): Promise<{ readonly round: bigint; readonly isDone: boolean }>
+  /** Sends the initialisation and waits for its receipt; once, however often it is asked for. */
+  initializeRound(signal: AbortSignal): Promise<CallResult>
+  initializationInFlight(): InFlight | null
+}
+
+/** What has happened, for whoever counts. */
+export interface RoundInitializerEvents {
+  roundInitialized(event: { round: bigint; fee: bigint }): void
+  /** An attempt came to nothing; the next L1 block brings another. */
+  roundInitializationFailed(event: { round: bigint | null; reason: string }): void
+}
+
+/** What the round initialiser works with. */
+export interface RoundInitializerNeeds {
+  readonly chain: RoundInitializerChain
+  readonly rounds: {
+    readonly roundClock: RoundClock
+    readonly lastInitializedRound: bigint
+    onRound(listener: (round: bigint) => void, signal: AbortSignal): void
+    onL1Block(listener: (block: bigint) => void, signal: AbortSignal): void
+  }
+  readonly clock: Clock
+  readonly dice: Dice
+  readonly log: Log
+  readonly events: RoundInitializerEvents
+}
+
+/** How it goes with the rounds, for the operator. */
+export interface RoundInitializerStatus {
+  /** The round of the newest L1 block. */
+  readonly currentRound: bigint
+  readonly lastInitializedRound: bigint
+  readonly nextRoundL1Block: bigint
+  /** `waits`: the round is initialised; `delays`: the random wait before sending. */
+  readonly state: 'waits' | 'delays' | 'sends'
+  readonly inFlight: InFlight | null
+  /** By this node, since the start. */
+  readonly initialized: number
+  readonly lastError: { readonly atMs: number; readonly message: string } | null
+}
+
+/**
+ * Initialises rounds that are due (chain.md §11): anybody may, so each waits a random time and looks again before it
+ * sends. Also the round in which the node starts; what fails is tried again with the next L1 block.
+ */
+export class RoundInitializer implements Service {
+  readonly name = 'round initialiser'
+  readonly #maxDelayMs: number
+  readonly #needs: RoundInitializerNeeds
+  readonly #alarm = new Alarm()
+  #state: RoundInitializerStatus['state'] = 'waits'
+  #initialized = 0
+  #lastError: RoundInitializerStatus['lastError'] = null
+  /** The round and reason of the failure that was told last. */
+  #told = ''
+
+  constructor(options: { maxDelayMs: number }, needs: RoundInitializerNeeds) {
+    this.#maxDelayMs = options.maxDelayMs
+    this.#needs = needs
+  }
+
+  start(scope: Scope): void {
+    const { rounds } = this.#needs
+    rounds.onL1Block(() => this.#isDue && this.#alarm.ring(), scope.signal)
+    rounds.onRound(() => this.#alarm.ring(), scope.signal)
+    scope.spawn('initialise rounds', (signal) => this.#run(signal))
+  }
+
+  /** How it goes, from memory. */
+  status(): RoundInitializerStatus {
+    const { chain, rounds } = this.#needs
+    const { currentRound, roundLength, startL1Block } = rounds.roundClock
+    return {
+      currentRound,
+      lastInitializedRound: rounds.lastInitializedRound,
+      nextRoundL1Block: startL1Block + roundLength,
+      state: this.#state,
+      inFlight: chain.initializationInFlight(),
+      initialized: this.#initialized,
+      lastError: this.#lastError,
+    }
+  }
+
+  /** As far as this node knows; whether it really is, the chain is asked. */
+  get #isDue(): boolean {
+    const { rounds } = this.#needs
+    return rounds.roundClock.currentRound > rounds.lastInitializedRound
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      if (this.#isDue) await this.#attempt(signal)
+      this.#state = 'waits'
+      await this.#alarm.wait(this.#needs.clock, LOOK_MS, signal)
+    }
+  }
+
+  async #attempt(signal: AbortSignal): Promise<void> {
+    const { chain, clock, dice } = this.#needs
+    let round: bigint | null = null
+    try {
+      if ((await chain.initialization()).isDone) return
+      this.#state = 'delays'
+      await clock.sleep(dice.fraction() * this.#maxDelayMs, signal)
+      const now = await chain.initialization()
+      round = now.round
+      if (now.isDone) return
+      this.#state = 'sends'
+      const result = await chain.initializeRound(signal)
+      if (result.kind === 'mined' && result.success) return this.#noteSuccess(round, result.fee)
+      if (result.kind === 'not-sent' && result.why === 'not-due') return
+      if ((await chain.initialization()).isDone) {
+        return this.#needs.log.info('somebody else initialised the round', { round })
+      }
+      this.#fail(round, failureOf(result))
+    } catch (error) {
+      if (signal.aborted && isAbort(error)) throw error
+      this.#fail(round, messageOf(error))
+    }
+  }
+
+  #noteSuccess(round: bigint, fee: bigint): void {
+    this.#initialized++
+    this.#lastError = null
+    this.#needs.log.info('round initialised', { round, fee })
+    this.#needs.events.roundInitialized({ round, fee })
+  }
+
+  #fail(round: bigint | null, reason: string): void {
+    const { clock, events, log } = this.#needs
+    this.#lastError = { atMs: clock.now(), message: reason }
+    events.roundInitializationFailed({ round, reason })
+    const story = `${round} ${reason}`
+    log[story === this.#told ? 'debug' : 'warn']('the round is not initialised, it is tried again', {
+      round,
+      reason,
+    })
+    this.#told = story
+  }
+}
+
+function failureOf(result: CallResult): string {
+  if (result.kind === 'not-sent') return result.reason
+  return result.kind === 'timed-out' ? `no receipt of ${result.txHash} yet` : `${result.txHash} failed`
+}

@@ -1,0 +1,221 @@
+import { checkHandedTicket, HandedTicketError } from '../../domain/handed-ticket.ts'
+import type { RoundClock } from '../../domain/redemption.ts'
+import { ticketHash, type WinningTicket } from '../../domain/ticket.ts'
+import { Alarm } from '../../lib/alarm.ts'
+import { formatHex, type Hex } from '../../lib/bytes.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { Address } from '../../lib/crypto.ts'
+import { messageOf, NodeError } from '../../lib/errors.ts'
+import type { Log } from '../../lib/log.ts'
+import type { Scope, Service } from '../../lib/service.ts'
+import { DeskError, TicketRoom, type TicketRoomNeeds } from './ticket-room.ts'
+
+/** Float streams at the same time, of all senders and of one. */
+const MAX_STREAMS = 50_000
+const MAX_STREAMS_OF_SENDER = 1_000
+/** Floats that somebody listens to are computed again after this long although nothing was announced. */
+const REFRESH_MS = 30_000
+/** Floats computed at the same time. */
+const COMPUTED_AT_ONCE = 16
+/** Refusals for one reason are told in the log once in this time, and otherwise only counted. */
+const WARN_EVERY_MS = 60_000
+
+/** What has happened, for whoever counts. */
+export interface DeskEvents {
+  ticketHandedOver(event: { sender: Address; faceValue: bigint }): void
+  handedTicketRefused(event: { reason: string }): void
+}
+
+export interface RedeemerDeskNeeds {
+  readonly redeemer: {
+    /** Resolves once the ticket is on disk. */
+    queue(ticket: WinningTicket): Promise<void>
+    /** Whether it has the ticket already, open or redeemed lately. */
+    knows(hash: Uint8Array): boolean
+    readonly openTickets: number
+  }
+  readonly senders: TicketRoomNeeds['senders'] & {
+    maxFloat(sender: Address): Promise<bigint>
+    onChange(listener: (sender: Address | null) => void, signal: AbortSignal): void
+  }
+  readonly rounds: {
+    readonly roundClock: RoundClock
+    onRound(listener: (round: bigint) => void, signal: AbortSignal): void
+  }
+  readonly gas: TicketRoomNeeds['gas']
+  readonly clock: Clock
+  readonly log: Log
+  readonly events: DeskEvents
+}
+
+/** The float of one sender, for as long as somebody listens to it. */
+interface Feed {
+  readonly sender: Address
+  readonly listeners: Set<(value: bigint) => void>
+  value: bigint | null
+  isStale: boolean
+}
+
+/**
+ * Where orchestrators hand in winning tickets and learn how much they can count on (wire.md §14): each ticket is
+ * checked and on disk before the answer; floats are told when they change.
+ */
+export class RedeemerDesk implements Service {
+  readonly name = 'redeemer desk'
+  readonly #recipient: Address
+  readonly #needs: RedeemerDeskNeeds
+  readonly #feeds = new Map<Address, Feed>()
+  readonly #alarm = new Alarm()
+  readonly #room: TicketRoom
+  /** Tickets that are being written down, so that one that comes twice at once is taken once. */
+  readonly #taking = new Map<Hex, Promise<void>>()
+  /** By reason, when a refusal was told. */
+  readonly #warnedAtMs = new Map<string, number>()
+  #streams = 0
+
+  constructor(
+    options: {
+      /** Whom it redeems for. */ recipient: Address /** Gas of one redemption. */
+      redeemGas: bigint
+    },
+    needs: RedeemerDeskNeeds,
+  ) {
+    this.#recipient = options.recipient
+    this.#needs = needs
+    this.#room = new TicketRoom(options, needs)
+  }
+
+  start(scope: Scope): void {
+    const { rounds, senders } = this.#needs
+    senders.onChange((sender) => this.#changed(sender), scope.signal)
+    rounds.onRound(() => this.#changed(null), scope.signal)
+    scope.spawn('tell floats', (signal) => this.#keepTelling(signal))
+  }
+
+  /** How many streams of floats are open. */
+  get streams(): number {
+    return this.#streams
+  }
+
+  /** Takes a winning ticket; resolves once it is on disk. Throws HandedTicketError or DeskError. */
+  async queue(ticket: WinningTicket): Promise<void> {
+    const { redeemer, rounds } = this.#needs
+    try {
+      checkHandedTicket(ticket, { recipient: this.#recipient, clock: rounds.roundClock })
+      // Handed in once more, since the answer was late or lost: it takes no room.
+      const hash = ticketHash(ticket)
+      if (redeemer.knows(hash)) return
+      const id = formatHex(hash)
+      const taking = this.#taking.get(id) ?? this.#take(ticket).finally(() => this.#taking.delete(id))
+      this.#taking.set(id, taking)
+      await taking
+    } catch (error) {
+      if (error instanceof NodeError) this.#tellRefusal(ticket, error)
+      throw error
+    }
+  }
+
+  async #take(ticket: WinningTicket): Promise<void> {
+    const leave = await this.#room.take(ticket)
+    try {
+      await this.#needs.redeemer.queue(ticket)
+    } finally {
+      leave()
+    }
+    this.#needs.events.ticketHandedOver({ sender: ticket.sender, faceValue: ticket.faceValue })
+  }
+
+  #tellRefusal(ticket: WinningTicket, error: NodeError): void {
+    const { clock, events, log } = this.#needs
+    const { code } = error
+    events.handedTicketRefused({ reason: code })
+    const facts = { reason: messageOf(error), ...described(ticket, error) }
+    const warnedAtMs = this.#warnedAtMs.get(code) ?? Number.NEGATIVE_INFINITY
+    if (clock.now() - warnedAtMs < WARN_EVERY_MS) {
+      log.debug('a ticket that was handed in is refused', facts)
+      return
+    }
+    this.#warnedAtMs.set(code, clock.now())
+    log.warn('a ticket that was handed in is refused', facts)
+  }
+
+  /** The largest face value that tickets of this sender should have now, in wei; never below 0. */
+  async maxFloat(sender: Address): Promise<bigint> {
+    return this.#needs.senders.maxFloat(sender)
+  }
+
+  /**
+   * Tells the sender's float, and then whenever it is another, until what it returns is called. Throws DeskError when too
+   * many listen.
+   */
+  listen(sender: Address, tell: (value: bigint) => void): () => void {
+    const feed = this.#feeds.get(sender) ?? { sender, listeners: new Set(), value: null, isStale: true }
+    if (this.#streams >= MAX_STREAMS || feed.listeners.size >= MAX_STREAMS_OF_SENDER) {
+      throw new DeskError('no-room', `${this.#streams} streams of floats are open: no further one is`)
+    }
+    // The same function may listen twice.
+    const listener = (value: bigint) => tell(value)
+    this.#feeds.set(sender, feed)
+    feed.listeners.add(listener)
+    this.#streams++
+    if (feed.value !== null) tell(feed.value)
+    if (feed.isStale) this.#alarm.ring()
+    return () => {
+      if (!feed.listeners.delete(listener)) return
+      if (feed.listeners.size === 0) this.#feeds.delete(sender)
+      this.#streams--
+    }
+  }
+
+  #changed(sender: Address | null): void {
+    const feeds = sender === null ? this.#feeds.values() : [this.#feeds.get(sender)]
+    let any = false
+    for (const feed of feeds) {
+      if (!feed) continue
+      feed.isStale = true
+      any = true
+    }
+    if (any) this.#alarm.ring()
+  }
+
+  async #keepTelling(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#needs
+    let refreshedAtMs = clock.now()
+    for (;;) {
+      if (clock.now() - refreshedAtMs >= REFRESH_MS) {
+        refreshedAtMs = clock.now()
+        this.#changed(null)
+      }
+      const stale = [...this.#feeds.values()].filter(({ isStale }) => isStale)
+      for (let i = 0; i < stale.length; i += COMPUTED_AT_ONCE) {
+        await Promise.all(stale.slice(i, i + COMPUTED_AT_ONCE).map((feed) => this.#compute(feed)))
+      }
+      await this.#alarm.wait(clock, Math.max(0, refreshedAtMs + REFRESH_MS - clock.now()), signal)
+    }
+  }
+
+  async #compute(feed: Feed): Promise<void> {
+    feed.isStale = false
+    try {
+      const value = await this.#needs.senders.maxFloat(feed.sender)
+      if (value === feed.value) return
+      feed.value = value
+      for (const tell of feed.listeners) tell(value)
+    } catch (error) {
+      // Tried again at the next refresh; until then the last value stands.
+      this.#needs.log.warn('a float cannot be computed', { sender: feed.sender, error: messageOf(error) })
+    }
+  }
+}
+
+/** What can be said of a refused ticket: a malformed one has no hash. */
+function described(ticket: WinningTicket, error: unknown): Record<string, unknown> {
+  const { recipient, sender } = ticket
+  const isMalformed = error instanceof HandedTicketError && error.code === 'malformed-ticket'
+  const isForAnother = error instanceof HandedTicketError && error.code === 'wrong-recipient'
+  return {
+    sender,
+    recipient,
+    ...(isMalformed || isForAnother ? {} : { ticket: formatHex(ticketHash(ticket)) }),
+  }
+}

@@ -1,0 +1,148 @@
+import { RedeemerCallError } from '../../domain/redeemer-call.ts'
+import type { WinningTicket } from '../../domain/ticket.ts'
+import { Alarm } from '../../lib/alarm.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { Address } from '../../lib/crypto.ts'
+import { isAbort, messageOf } from '../../lib/errors.ts'
+import { Listeners } from '../../lib/listeners.ts'
+import type { Log } from '../../lib/log.ts'
+import type { Scope, Service } from '../../lib/service.ts'
+
+/** How often a redeemer is asked whether it is there: a connection may be dead without anybody saying so. */
+const PROBE_EVERY_MS = 10_000
+const AWAY_PROBE_EVERY_MS = 2_000
+/** A redeemer that does not answer within this time is away. */
+const PROBE_TIMEOUT_MS = 5_000
+
+/** One redeemer, as it is called. Calls throw RedeemerCallError, or an AbortError when the signal was aborted. */
+export interface RedeemerConnection {
+  /** HOST:PORT. */
+  readonly name: string
+  queue(ticket: WinningTicket, signal: AbortSignal): Promise<void>
+  maxFloat(sender: Address, signal: AbortSignal): Promise<bigint>
+  /** The sender's float whenever it changes; ends when the redeemer ends it, throws when it breaks. */
+  floats(sender: Address, signal: AbortSignal): AsyncIterable<bigint>
+  /** Drops what is open: what waits for an answer on it fails. */
+  reset(): void
+}
+
+/** How a redeemer is doing, for the operator. */
+export interface RedeemerHealth {
+  readonly name: string
+  readonly answers: boolean
+  /** Since when, ms since the epoch; null before the first answer or failure. */
+  readonly sinceMs: number | null
+  readonly lastError: string | null
+}
+
+interface Peer {
+  readonly connection: RedeemerConnection
+  /** Rung when it went away: it is looked after more often. */
+  readonly alarm: Alarm
+  answers: boolean
+  sinceMs: number | null
+  lastError: string | null
+}
+
+/** The redeemers of an orchestrator: which of them answer, the preferred one first. */
+export class RedeemerPeers implements Service {
+  readonly name = 'redeemers'
+  readonly #probed: Address
+  readonly #clock: Clock
+  readonly #log: Log
+  readonly #peers: readonly Peer[]
+  readonly #onReturn = new Listeners<void>()
+
+  constructor(
+    options: { /** Asking for its float is the probe: anyone's will do. */ probed: Address },
+    needs: { connections: readonly RedeemerConnection[]; clock: Clock; log: Log },
+  ) {
+    this.#probed = options.probed
+    this.#clock = needs.clock
+    this.#log = needs.log
+    this.#peers = needs.connections.map((connection) => ({
+      connection,
+      alarm: new Alarm(),
+      // Until it has failed it is worth trying.
+      answers: true,
+      sinceMs: null,
+      lastError: null,
+    }))
+  }
+
+  start(scope: Scope): void {
+    for (const peer of this.#peers) {
+      scope.defer(() => peer.connection.reset())
+      scope.spawn(`watch ${peer.connection.name}`, (signal) => this.#keepProbing(peer, signal))
+    }
+  }
+
+  /** Those that answer, the preferred one first. */
+  get answering(): readonly RedeemerConnection[] {
+    return this.#peers.filter(({ answers }) => answers).map(({ connection }) => connection)
+  }
+
+  get health(): readonly RedeemerHealth[] {
+    return this.#peers.map(({ connection, answers, sinceMs, lastError }) => {
+      return { name: connection.name, answers: answers && sinceMs !== null, sinceMs, lastError }
+    })
+  }
+
+  /** Calls the listener whenever a redeemer answers that did not. */
+  onReturn(listener: () => void, signal: AbortSignal): void {
+    this.#onReturn.add(listener, signal)
+  }
+
+  /** What a call to a redeemer told of it. Those who call report here. */
+  report(connection: RedeemerConnection, error: unknown): void {
+    const peer = this.#peers.find((known) => known.connection === connection)
+    if (!peer || isAbort(error)) return
+    const isAway = error instanceof RedeemerCallError && error.code === 'away'
+    peer.lastError = error ? messageOf(error) : null
+    if (peer.sinceMs !== null && peer.answers === !isAway) return
+    peer.answers = !isAway
+    peer.sinceMs = this.#clock.now()
+    if (isAway) {
+      this.#log.warn('a redeemer does not answer: winning tickets are kept for it', {
+        redeemer: connection.name,
+        error: messageOf(error),
+      })
+      peer.alarm.ring()
+    } else {
+      this.#log.info('a redeemer answers', { redeemer: connection.name })
+      this.#onReturn.tell()
+    }
+  }
+
+  async #keepProbing(peer: Peer, signal: AbortSignal): Promise<void> {
+    for (;;) {
+      await this.#probe(peer, signal)
+      await peer.alarm.wait(this.#clock, PROBE_EVERY_MS, signal)
+      while (!peer.answers) {
+        await this.#clock.sleep(AWAY_PROBE_EVERY_MS, signal)
+        await this.#probe(peer, signal)
+      }
+    }
+  }
+
+  async #probe({ connection }: Peer, signal: AbortSignal): Promise<void> {
+    const limit = new AbortController()
+    const stop = () => limit.abort(signal.reason)
+    signal.addEventListener('abort', stop, { once: true })
+    const asked = connection.maxFloat(this.#probed, limit.signal).then(
+      () => this.report(connection, null),
+      (error) => this.report(connection, error),
+    )
+    const late = this.#clock.sleep(PROBE_TIMEOUT_MS, limit.signal).then(
+      () => 'late',
+      () => 'over',
+    )
+    if ((await Promise.race([asked, late])) === 'late') {
+      connection.reset()
+      const text = `${connection.name} did not answer within ${PROBE_TIMEOUT_MS / 1000} s`
+      this.report(connection, new RedeemerCallError('away', text))
+    }
+    limit.abort()
+    signal.removeEventListener('abort', stop)
+  }
+}

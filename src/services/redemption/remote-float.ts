@@ -1,0 +1,187 @@
+import type { SenderInfo } from '../../domain/float.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { Address } from '../../lib/crypto.ts'
+import { isAbort } from '../../lib/errors.ts'
+import type { Log } from '../../lib/log.ts'
+import type { Scope, Service } from '../../lib/service.ts'
+import type { RedeemerConnection } from './redeemer-peers.ts'
+
+/** An offer waits for a redeemer's float no longer than this: gateways do not wait long either (wire.md §4). */
+const ASK_MS = 1_500
+/** Floats that nobody asked for since then are not listened to any more (wire.md §14). */
+const IDLE_MS = 5 * 60_000
+const CLEAN_UP_MS = 60_000
+/** Senders listened to at the same time; beyond that the float of those asked for longest ago is dropped. */
+const MAX_SENDERS = 10_000
+/** The part of its own view that an orchestrator offers while no redeemer tells what others take. */
+const ALONE_PART = 2n
+
+export interface RemoteFloatNeeds {
+  /** The node's own view of the chain. */
+  readonly senders: {
+    info(sender: Address): Promise<SenderInfo>
+    payable(sender: Address): Promise<bigint>
+    maxFloat(sender: Address): Promise<bigint>
+  }
+  readonly redeemers: {
+    readonly answering: readonly RedeemerConnection[]
+    report(connection: RedeemerConnection, error: unknown): void
+  }
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** A sender's float as one redeemer tells it. */
+interface Told {
+  value: bigint
+  usedAtMs: number
+  readonly stop: AbortController
+}
+
+/**
+ * How much the tickets of a sender may be worth, as the redeemer sees it, who alone knows the winners of all
+ * orchestrators; never more than this node's own view of the chain. While no redeemer answers a part of the own view
+ * serves, so that streams go on.
+ */
+export class RemoteFloat implements Service {
+  readonly name = 'remote float'
+  readonly #needs: RemoteFloatNeeds
+  /** The least recently used first. */
+  readonly #told = new Map<Address, Told>()
+  readonly #asking = new Map<Address, Promise<bigint | null>>()
+  #scope: Scope | null = null
+  #isAlone = false
+
+  constructor(needs: RemoteFloatNeeds) {
+    this.#needs = needs
+  }
+
+  start(scope: Scope): void {
+    this.#scope = scope
+    scope.spawn('forget floats', async (signal) => {
+      for (;;) {
+        await this.#needs.clock.sleep(CLEAN_UP_MS, signal)
+        this.#forgetIdle()
+      }
+    })
+  }
+
+  /** Whether the last float was this node's own view alone, because no redeemer told one. */
+  get isAlone(): boolean {
+    return this.#isAlone
+  }
+
+  /** Senders whose float is listened to. */
+  get size(): number {
+    return this.#told.size
+  }
+
+  info(sender: Address): Promise<SenderInfo> {
+    return this.#needs.senders.info(sender)
+  }
+
+  payable(sender: Address): Promise<bigint> {
+    return this.#needs.senders.payable(sender)
+  }
+
+  /** Wei; never below 0. Throws what the chain throws when neither it nor a redeemer can be asked. */
+  async maxFloat(sender: Address): Promise<bigint> {
+    const [own, remote] = await Promise.allSettled([
+      this.#needs.senders.maxFloat(sender),
+      this.#remote(sender),
+    ])
+    const told = remote.status === 'fulfilled' ? remote.value : null
+    this.#isAlone = told === null
+    if (own.status === 'rejected') {
+      if (told === null) throw own.reason
+      return told
+    }
+    if (told !== null && told < own.value) return told
+    return told === null ? own.value / ALONE_PART : own.value
+  }
+
+  async #remote(sender: Address): Promise<bigint | null> {
+    const told = this.#told.get(sender)
+    if (told) {
+      told.usedAtMs = this.#needs.clock.now()
+      this.#told.delete(sender)
+      this.#told.set(sender, told)
+      return told.value
+    }
+    let asking = this.#asking.get(sender)
+    if (!asking) {
+      asking = this.#ask(sender).finally(() => this.#asking.delete(sender))
+      this.#asking.set(sender, asking)
+    }
+    return asking
+  }
+
+  /** Asks those that answer, one after the other, within the time that there is. */
+  async #ask(sender: Address): Promise<bigint | null> {
+    const { clock, redeemers } = this.#needs
+    const scope = this.#scope
+    if (!scope || scope.signal.aborted) return null
+    const limit = new AbortController()
+    const stop = () => limit.abort()
+    scope.signal.addEventListener('abort', stop, { once: true })
+    const late = clock.sleep(ASK_MS, limit.signal).then(stop, () => {})
+    try {
+      for (const connection of redeemers.answering) {
+        const value = await this.#askOne(connection, sender, limit.signal)
+        if (value !== null) return value
+        if (limit.signal.aborted) return null
+      }
+      return null
+    } finally {
+      stop()
+      await late
+      scope.signal.removeEventListener('abort', stop)
+    }
+  }
+
+  async #askOne(
+    connection: RedeemerConnection,
+    sender: Address,
+    signal: AbortSignal,
+  ): Promise<bigint | null> {
+    const { clock, redeemers } = this.#needs
+    try {
+      const value = await connection.maxFloat(sender, signal)
+      redeemers.report(connection, null)
+      const told: Told = { value, usedAtMs: clock.now(), stop: new AbortController() }
+      this.#told.set(sender, told)
+      if (this.#told.size > MAX_SENDERS) this.#forget(this.#told.keys().next().value!)
+      this.#scope!.spawn('listen to a float', () => this.#listen(connection, sender, told))
+      return value
+    } catch (error) {
+      redeemers.report(connection, error)
+      return null
+    }
+  }
+
+  /** Keeps a float up to date for as long as the redeemer tells of it; then it is asked for anew. */
+  async #listen(connection: RedeemerConnection, sender: Address, told: Told): Promise<void> {
+    const stop = () => told.stop.abort()
+    const { signal } = this.#scope!
+    if (signal.aborted) return
+    signal.addEventListener('abort', stop, { once: true })
+    try {
+      for await (const value of connection.floats(sender, told.stop.signal)) told.value = value
+    } catch (error) {
+      if (!isAbort(error)) this.#needs.redeemers.report(connection, error)
+    } finally {
+      signal.removeEventListener('abort', stop)
+      if (this.#told.get(sender) === told) this.#told.delete(sender)
+    }
+  }
+
+  #forgetIdle(): void {
+    const since = this.#needs.clock.now() - IDLE_MS
+    for (const [sender, { usedAtMs }] of this.#told) if (usedAtMs < since) this.#forget(sender)
+  }
+
+  #forget(sender: Address): void {
+    this.#told.get(sender)?.stop.abort()
+    this.#told.delete(sender)
+  }
+}

@@ -1,0 +1,184 @@
+import { byUrgency, isLastChance, paramsAreLive, type RoundClock } from '../../domain/redemption.ts'
+import type { Ticket } from '../../domain/ticket.ts'
+import type { Hex } from '../../lib/bytes.ts'
+import { settle } from '../../lib/clock.ts'
+import { firstOf } from '../../lib/first-of.ts'
+
+/** Tickets worked on at the same time; more wait for their turn. */
+const MAX_AT_WORK = 96
+/** Tickets put in order at once: a few times what is worked on, however many there are. */
+const MAX_IN_ORDER = 500
+/** Tickets looked at without giving others their turn: about a millisecond. */
+const LOOKED_AT_ONCE = 2_000
+const FIRST_RETRY_MS = 5_000
+const LONGEST_RETRY_MS = 5 * 60_000
+/** When a ticket is about to expire there is no time to be patient. */
+const LONGEST_LAST_RETRY_MS = 10_000
+
+/** A ticket to be worked on, and when. */
+export interface Task {
+  readonly id: Hex
+  readonly ticket: Pick<Ticket, 'faceValue' | 'expirationParams' | 'paramsExpirationBlock'>
+  failures: number
+  retryAtMs: number
+  atWork: boolean
+}
+
+/** Which ticket is next: each comes up by itself, the most urgent first, and none holds up another. */
+export class TicketAgenda<T extends Task> {
+  readonly #tasks = new Map<Hex, T>()
+  /** The first that can be worked on, the least urgent first; made anew when something changed or a retry is due. */
+  #ready: T[] = []
+  /** Whether others can be worked on after those. */
+  #hasMore = false
+  /** Added since. */
+  #added: T[] = []
+  #isStale = true
+  #nextRetryMs = Number.POSITIVE_INFINITY
+  #atWork = 0
+  readonly #waits: (ticket: Task['ticket'], clock: RoundClock) => boolean
+
+  /** `waits` tells whether a ticket cannot be worked on yet; absent: while its params are accepted. */
+  constructor(options: { waits?: (ticket: Task['ticket'], clock: RoundClock) => boolean } = {}) {
+    this.#waits = options.waits ?? paramsAreLive
+  }
+
+  get size(): number {
+    return this.#tasks.size
+  }
+
+  has(id: Hex): boolean {
+    return this.#tasks.has(id)
+  }
+
+  add(task: T): void {
+    this.#tasks.set(task.id, task)
+    this.#added.push(task)
+  }
+
+  delete(task: T): void {
+    this.#tasks.delete(task.id)
+  }
+
+  /** All tasks, in no order. */
+  all(): Iterable<T> {
+    return this.#tasks.values()
+  }
+
+  /** Rounds or L1 blocks have moved: other tasks may be ready now. */
+  lookAgain(): void {
+    this.#isStale = true
+  }
+
+  /** What some tasks waited for has happened: they are tried at once. */
+  retry(which: (task: T) => boolean): void {
+    for (const task of this.#tasks.values()) if (which(task)) this.retryNow(task)
+  }
+
+  /** What one task waited for has happened. */
+  retryNow(task: T): void {
+    task.retryAtMs = 0
+    task.failures = 0
+    this.#isStale = true
+  }
+
+  /** What these tasks waited for has happened; tells whether any of them is here. */
+  wake(ids: readonly Hex[]): boolean {
+    let any = false
+    for (const id of ids) {
+      const task = this.#tasks.get(id)
+      if (!task) continue
+      task.retryAtMs = 0
+      task.failures = 0
+      any = true
+    }
+    if (any) this.#isStale = true
+    return any
+  }
+
+  /** Puts a task off, longer each time. */
+  delay(task: T, nowMs: number, clock: RoundClock): void {
+    const last = isLastChance(task.ticket.expirationParams.creationRound, clock)
+    const longest = last ? LONGEST_LAST_RETRY_MS : LONGEST_RETRY_MS
+    task.retryAtMs = nowMs + Math.min(FIRST_RETRY_MS * 2 ** Math.min(task.failures++, 16), longest)
+  }
+
+  /**
+   * Finds what is to be worked on next, where something has changed; gives others their turn meanwhile, and what changes
+   * then is for the next time.
+   */
+  async prepare(nowMs: number, clock: RoundClock): Promise<void> {
+    if (this.#atWork >= MAX_AT_WORK) return
+    const isUsedUp = this.#hasMore && this.#ready.length === 0
+    if (this.#isStale || isUsedUp || nowMs >= this.#nextRetryMs) await this.#findReady(nowMs, clock)
+    else if (this.#added.length > 0) this.#takeIn(nowMs, clock)
+  }
+
+  /** The next task to work on of those that were found, or null; it is at work until `done`. */
+  take(): T | null {
+    while (this.#atWork < MAX_AT_WORK) {
+      const task = this.#ready.pop()
+      if (!task) return null
+      if (task.atWork || !this.has(task.id)) continue
+      task.atWork = true
+      this.#atWork++
+      return task
+    }
+    return null
+  }
+
+  /** A task is not at work any more. */
+  done(task: T): void {
+    task.atWork = false
+    this.#atWork--
+    if (this.has(task.id)) this.#nextRetryMs = Math.min(this.#nextRetryMs, task.retryAtMs)
+  }
+
+  /** When, by the clock, there will be something to take although nothing happens. */
+  get nextMs(): number {
+    if (this.#atWork >= MAX_AT_WORK) return Number.POSITIVE_INFINITY
+    return this.#hasMore && this.#ready.length === 0 ? 0 : this.#nextRetryMs
+  }
+
+  async #findReady(nowMs: number, clock: RoundClock): Promise<void> {
+    this.#isStale = false
+    this.#nextRetryMs = Number.POSITIVE_INFINITY
+    this.#added = []
+    let first: T[] = []
+    let found: T[] = []
+    let ready = 0
+    const sift = () => {
+      ready += found.length
+      first = firstOf([...first, ...found], MAX_IN_ORDER, (a, b) => byUrgency(a.ticket, b.ticket))
+      found = []
+    }
+    let looked = 0
+    for (const task of this.#tasks.values()) {
+      if (this.#isReady(task, nowMs, clock)) found.push(task)
+      if (++looked % LOOKED_AT_ONCE > 0) continue
+      sift()
+      await settle()
+    }
+    sift()
+    this.#ready = first.reverse()
+    this.#hasMore = ready > first.length
+  }
+
+  /** Puts those that were added in their places, without looking at the others. */
+  #takeIn(nowMs: number, clock: RoundClock): void {
+    const ready = this.#added.filter((task) => this.has(task.id) && this.#isReady(task, nowMs, clock))
+    this.#added = []
+    if (ready.length > 0)
+      this.#ready = [...this.#ready, ...ready].sort((a, b) => byUrgency(b.ticket, a.ticket))
+  }
+
+  /** Whether a task can be worked on; one that is to be tried again later is noted. */
+  #isReady(task: T, nowMs: number, clock: RoundClock): boolean {
+    if (task.atWork || this.#waits(task.ticket, clock)) return false
+    const isPatient = task.retryAtMs > nowMs + LONGEST_LAST_RETRY_MS
+    if (isPatient && isLastChance(task.ticket.expirationParams.creationRound, clock)) task.retryAtMs = nowMs
+    if (task.retryAtMs <= nowMs) return true
+    this.#nextRetryMs = Math.min(this.#nextRetryMs, task.retryAtMs)
+    return false
+  }
+}

@@ -1,0 +1,66 @@
+import { ticketHash, type WinningTicket } from '../../domain/ticket.ts'
+import { formatHex } from '../../lib/bytes.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { Address } from '../../lib/crypto.ts'
+import type { Log } from '../../lib/log.ts'
+import type { Service } from '../../lib/service.ts'
+import type { TicketRecords } from '../orchestrator/payment-records.ts'
+
+/** Tickets that are written down at once. */
+const AT_ONCE = 200
+
+/** Another node's queue of winning tickets. */
+export interface ForeignQueue {
+  readonly tickets: readonly WinningTicket[]
+  /** Why some of it is no ticket, one sentence each. */
+  readonly unreadable: readonly string[]
+}
+
+/**
+ * Takes over the open winning tickets of the node that was here before, once: one that is known already stays as it
+ * is. Starts before whoever redeems or delivers tickets, which then finds them on disk.
+ */
+export class TicketImport implements Service {
+  readonly name = 'ticket import'
+  readonly #recipient: Address
+  readonly #needs: {
+    readonly read: () => ForeignQueue
+    readonly tickets: Pick<TicketRecords, 'addTickets'>
+    readonly clock: Clock
+    readonly log: Log
+  }
+
+  constructor(
+    options: { /** Whom tickets must pay. */ recipient: Address },
+    needs: {
+      read: () => ForeignQueue
+      tickets: Pick<TicketRecords, 'addTickets'>
+      clock: Clock
+      log: Log
+    },
+  ) {
+    this.#recipient = options.recipient
+    this.#needs = needs
+  }
+
+  /** Resolves when all of it is on disk. Throws when the queue cannot be read. */
+  async start(): Promise<void> {
+    const { clock, log, read, tickets } = this.#needs
+    const queue = read()
+    const ours = queue.tickets.filter(({ recipient }) => recipient === this.#recipient)
+    let added = 0
+    for (let i = 0; i < ours.length; i += AT_ONCE) {
+      added += (await tickets.addTickets(ours.slice(i, i + AT_ONCE), clock.now())).length
+    }
+    log.info('winning tickets taken over', { found: queue.tickets.length, added, known: ours.length - added })
+    for (const ticket of queue.tickets) {
+      if (ticket.recipient === this.#recipient) continue
+      log.warn('a ticket for another recipient is not taken over', {
+        ticket: formatHex(ticketHash(ticket)),
+        recipient: ticket.recipient,
+        expected: this.#recipient,
+      })
+    }
+    for (const reason of queue.unreadable) log.error('a row of the queue is no ticket', { reason })
+  }
+}

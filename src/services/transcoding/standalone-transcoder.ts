@@ -1,0 +1,347 @@
+import { type Capabilities, satisfies } from '../../domain/capabilities.ts'
+import { maxSourceBytes, segmentLimitMs } from '../../domain/segment.ts'
+import type { Notice, Registration } from '../../domain/transcoder-notice.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { Dice } from '../../lib/dice.ts'
+import { isAbort, messageOf, NodeError } from '../../lib/errors.ts'
+import type { Log } from '../../lib/log.ts'
+import type { Scope, Service } from '../../lib/service.ts'
+import type { NextSegment, TranscodeJob, TranscodeOutput } from './transcoder.ts'
+
+/** How soon an orchestrator is tried again, growing by half each time (wire.md §13). */
+const FIRST_RETRY_MS = 500
+const RETRY_GROWTH = 1.5
+const LONGEST_RETRY_MS = 10_000
+/** A registration that held for so long was a good one: after it the waits begin anew. */
+const GOOD_REGISTRATION_MS = 30_000
+/** How often it is looked whether another capacity is to be told; what differs by less is not worth a new registration. */
+const CAPACITY_CHECK_MS = 60_000
+const CAPACITY_PART = 0.2
+/** Tasks at the same time; each holds its segment in memory. */
+const MAX_RUNNING = 256
+/** A result is brought again when the orchestrator could not be reached, so often and after so long. */
+const RESULT_ATTEMPTS = 3
+const RESULT_RETRY_MS = 500
+
+/** Why an orchestrator turned a transcoder away for good (wire.md §13). */
+export type TurnedAway = 'invalid secret' | 'zero capacity'
+
+/** What came of a task. */
+export type TaskOutcome = TranscodeOutput | { readonly error: string }
+
+/** What a transcoder brings to its orchestrator. */
+export interface TaskResult {
+  readonly secret: string
+  readonly taskId: bigint
+  readonly outcome: TaskOutcome
+  /** Of each rendition, whether it is MP4. */
+  readonly isMp4: readonly boolean[]
+}
+
+/** A connection over which a transcoder registers with an orchestrator. */
+export interface OrchestratorLine {
+  /**
+   * Registers and gives what the orchestrator wants done, until the registration ends or is called off; the connection
+   * stands until it is closed. Throws NodeError `refused` with the orchestrator's own words.
+   */
+  notices(registration: Registration, signal: AbortSignal): AsyncIterable<Notice>
+  close(): void
+}
+
+/** An orchestrator, as its transcoder calls it. */
+export interface OrchestratorLink {
+  /** Connects once it is registered over. */
+  line(url: string): OrchestratorLine
+  /** Fetches a task's source, of at most so many bytes, from where a task of this orchestrator may have it lie. */
+  download(
+    url: string,
+    task: { readonly orchestrator: string; readonly maxBytes: number },
+    signal: AbortSignal,
+  ): Promise<Uint8Array>
+  /** Brings the result of a task. */
+  deliver(url: string, result: TaskResult, signal: AbortSignal): Promise<void>
+}
+
+/** What does the work. */
+export interface WorkerEngine {
+  /** Sessions that it takes at once just now; when that has changed it registers anew. */
+  readonly sessions: number
+  transcode(job: TranscodeJob, signal: AbortSignal): Promise<TranscodeOutput>
+  /** False when it is sure that a segment could not be done in time. */
+  canFinish(next: NextSegment): boolean
+  /** No more segments of this session will come. */
+  sessionEnded(sessionId: string): void
+}
+
+export interface RemoteWorkerOptions {
+  /** Whom it works for: the first that answers. */
+  readonly orchestrators: readonly string[]
+  readonly secret: string
+  readonly capabilities: Capabilities
+  readonly version: string
+}
+
+export interface RemoteWorkerNeeds {
+  readonly link: OrchestratorLink
+  readonly engine: WorkerEngine
+  readonly clock: Clock
+  readonly dice: Dice
+  readonly log: Log
+  readonly events: {
+    segmentTranscoded(event: { sourceMs: number; tookMs: number; pixels: bigint }): void
+    segmentFailed(event: { reason: string }): void
+  }
+}
+
+/** How it goes, for the operator. */
+export interface RemoteWorkerStatus {
+  /** The orchestrator that it is registered with, or tries to be; null while it waits to try the next. */
+  readonly orchestrator: string | null
+  readonly sinceMs: number | null
+  readonly running: number
+  readonly done: number
+  readonly failed: number
+  readonly lastError: string | null
+}
+
+/**
+ * Transcodes for an orchestrator on another machine: registers with the first of the list that answers, does what it
+ * is told, and goes on to the next when that one is gone (wire.md §13).
+ */
+export class RemoteWorker implements Service {
+  readonly name = 'remote worker'
+  readonly #options: RemoteWorkerOptions
+  readonly #needs: RemoteWorkerNeeds
+  readonly #running = new Set<Promise<void>>()
+  readonly #leaving = new AbortController()
+  readonly #abandoned = new AbortController()
+  #status: Omit<RemoteWorkerStatus, 'running'> = {
+    ...{ orchestrator: null, sinceMs: null, done: 0, failed: 0, lastError: null },
+  }
+
+  constructor(options: RemoteWorkerOptions, needs: RemoteWorkerNeeds) {
+    this.#options = options
+    this.#needs = needs
+  }
+
+  start(scope: Scope): void {
+    scope.defer(async () => {
+      this.#abandoned.abort()
+      await Promise.all(this.#running)
+    })
+    scope.spawn('work for an orchestrator', async (signal) => {
+      const either = AbortSignal.any([signal, this.#leaving.signal])
+      await this.#serve(either).catch((error) => {
+        if (!either.aborted || !isAbort(error)) throw error
+      })
+    })
+  }
+
+  /** Gets ready to stop: takes no more and finishes what runs, for as long as it may. Rejects when the signal is aborted. */
+  async drain(limitMs: number, signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#needs
+    this.#leaving.abort()
+    if (this.#running.size > 0) log.info('running tasks are finished', { running: this.#running.size })
+    const patience = new AbortController()
+    const limit = clock.sleep(limitMs, AbortSignal.any([signal, patience.signal]))
+    const finished = (async () => {
+      while (this.#running.size > 0) await Promise.all(this.#running)
+    })()
+    try {
+      await Promise.race([finished, limit])
+    } finally {
+      patience.abort()
+      limit.catch(() => {})
+    }
+  }
+
+  status(): RemoteWorkerStatus {
+    return { ...this.#status, running: this.#running.size }
+  }
+
+  async #serve(signal: AbortSignal): Promise<void> {
+    const { clock, dice, log } = this.#needs
+    const { orchestrators } = this.#options
+    let retryMs = FIRST_RETRY_MS
+    let isTold = false
+    for (let turn = 0; ; turn++) {
+      const url = orchestrators[turn % orchestrators.length]!
+      const startedMs = clock.now()
+      this.#status = { ...this.#status, orchestrator: url, sinceMs: startedMs }
+      log.debug('registers', { orchestrator: url })
+      try {
+        while ((await this.#workFor(url, signal)) === 'outdated')
+          log.info('registers anew, with the capacity that is measured now', { orchestrator: url })
+        this.#status = { ...this.#status, lastError: 'the orchestrator ended the registration' }
+      } catch (error) {
+        if (signal.aborted && isAbort(error)) throw error
+        this.#refuseToGoOn(url, error)
+        this.#status = { ...this.#status, lastError: messageOf(error) }
+      }
+      const held = clock.now() - startedMs >= GOOD_REGISTRATION_MS
+      if (held) retryMs = FIRST_RETRY_MS
+      if (held || !isTold) {
+        log.warn('no orchestrator is registered with, it is tried again', {
+          orchestrator: url,
+          reason: this.#status.lastError,
+        })
+      }
+      isTold = true
+      this.#status = { ...this.#status, orchestrator: null, sinceMs: null }
+      // The whole list is tried before it is waited longer.
+      const isRoundOver = (turn + 1) % orchestrators.length === 0
+      await clock.sleep(retryMs * (0.5 + dice.fraction()), signal)
+      if (isRoundOver) retryMs = Math.min(retryMs * RETRY_GROWTH, LONGEST_RETRY_MS)
+    }
+  }
+
+  /** Some refusals are for the operator to mend. */
+  #refuseToGoOn(url: string, error: unknown): void {
+    if (!(error instanceof NodeError) || error.code !== 'refused') return
+    const { host } = new URL(url)
+    switch (error.message as TurnedAway) {
+      case 'invalid secret':
+        throw new NodeError(
+          'turned-away',
+          `the orchestrator at ${host} says "invalid secret": give both the same -orchSecret`,
+        )
+      case 'zero capacity':
+        throw new NodeError(
+          'turned-away',
+          `the orchestrator at ${host} says "zero capacity": give -maxSessions`,
+        )
+    }
+  }
+
+  /** Until the registration ends, or tells a capacity that is not true any more. */
+  async #workFor(url: string, signal: AbortSignal): Promise<'ended' | 'outdated'> {
+    const { capabilities, secret } = this.#options
+    const { engine, link } = this.#needs
+    const line = link.line(url)
+    const tasks = new Set<Promise<void>>()
+    const outdated = new AbortController()
+    const over = new AbortController()
+    try {
+      const registration = { secret, capacity: engine.sessions, capabilities }
+      void this.#watchCapacity(registration.capacity, outdated, over.signal).catch(() => {})
+      for await (const notice of line.notices(registration, AbortSignal.any([signal, outdated.signal]))) {
+        if (notice.kind === 'teardown') {
+          engine.sessionEnded(notice.sessionId)
+          continue
+        }
+        const task: Promise<void> = this.#do(url, notice).finally(() => {
+          tasks.delete(task)
+          this.#running.delete(task)
+        })
+        tasks.add(task)
+        this.#running.add(task)
+      }
+      return 'ended'
+    } catch (error) {
+      if (outdated.signal.aborted && !signal.aborted && isAbort(error)) return 'outdated'
+      throw error
+    } finally {
+      over.abort()
+      // An orchestrator that sees the connection stand knows that what runs is still being done.
+      void Promise.all(tasks).then(() => line.close())
+    }
+  }
+
+  /** A registration is only left while there is nothing to do: its sessions may come to others. */
+  async #watchCapacity(told: number, outdated: AbortController, signal: AbortSignal): Promise<void> {
+    const { clock, engine } = this.#needs
+    const isTrue = () => Math.abs(engine.sessions - told) <= told * CAPACITY_PART
+    do await clock.sleep(CAPACITY_CHECK_MS, signal)
+    while (isTrue() || this.#running.size > 0)
+    outdated.abort()
+  }
+
+  async #do(url: string, notice: Exclude<Notice, { kind: 'teardown' }>): Promise<void> {
+    const { clock, events, log } = this.#needs
+    const startedMs = clock.now()
+    const signal = this.#abandoned.signal
+    let outcome: TaskOutcome
+    try {
+      const output = await this.#transcode(url, notice, signal)
+      const pixels = output.renditions.reduce((sum, rendition) => sum + rendition.pixels, 0n)
+      const sourceMs = notice.kind === 'task' ? notice.segment.durationMs : 0
+      events.segmentTranscoded({ sourceMs, tookMs: clock.now() - startedMs, pixels })
+      this.#status = { ...this.#status, done: this.#status.done + 1 }
+      outcome = output
+    } catch (error) {
+      outcome = { error: messageOf(error) }
+      events.segmentFailed({ reason: outcome.error })
+      this.#status = { ...this.#status, failed: this.#status.failed + 1 }
+      log.warn('a task failed', { taskId: notice.taskId, error })
+    }
+    await this.#deliver(url, notice, outcome, signal).catch((error) =>
+      log.warn('a result could not be brought to its orchestrator', {
+        taskId: notice.taskId,
+        error: messageOf(error),
+      }),
+    )
+  }
+
+  /** In the order of wire.md §13; every text reaches the gateway as it is. */
+  async #transcode(
+    url: string,
+    notice: Exclude<Notice, { kind: 'teardown' }>,
+    signal: AbortSignal,
+  ): Promise<TranscodeOutput> {
+    if (this.#running.size >= MAX_RUNNING) throw new NodeError('busy', 'TranscoderBusy')
+    if (notice.kind === 'unreadable') throw new NodeError('unreadable', notice.text)
+    const { segment } = notice
+    const { capabilities, version } = this.#options
+    if (segment.capabilities && !satisfies(segment.capabilities, capabilities)) {
+      throw new NodeError('incompatible', 'incompatible segment capabilities')
+    }
+    const { engine, link } = this.#needs
+    const { durationMs } = segment
+    const sessionId = segment.authToken?.sessionId ?? ''
+    const limitMs = segmentLimitMs(durationMs)
+    if (!engine.canFinish({ sessionId, durationMs, limitMs, before: null })) {
+      throw new NodeError('busy', 'TranscoderBusy')
+    }
+    const maxBytes = maxSourceBytes(durationMs)
+    const source = await link.download(notice.url, { orchestrator: url, maxBytes }, signal)
+    const output = await engine.transcode(
+      {
+        sessionId,
+        source,
+        profiles: segment.profiles,
+        durationMs,
+        deadlineMs: limitMs,
+        provider: `Livepeer Transcoder ${version} (${notice.orchestrator})`,
+        clip: segment.clip,
+        calcPerceptualHash: segment.calcPerceptualHash,
+      },
+      signal,
+    )
+    if (output.renditions.length !== segment.profiles.length) {
+      throw new NodeError('mismatch', 'segment / profile mismatch')
+    }
+    return output
+  }
+
+  async #deliver(
+    url: string,
+    notice: Exclude<Notice, { kind: 'teardown' }>,
+    outcome: TaskOutcome,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { clock, link } = this.#needs
+    const profiles = notice.kind === 'task' ? notice.segment.profiles : []
+    const isMp4 = profiles.map(({ format }) => format === 'mp4')
+    const result = { secret: this.#options.secret, taskId: notice.taskId, outcome, isMp4 }
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await link.deliver(url, result, signal)
+      } catch (error) {
+        // A result that comes twice does no harm: the second finds nobody waiting.
+        const mayHelp = error instanceof NodeError && error.code === 'unreachable'
+        if (!mayHelp || attempt >= RESULT_ATTEMPTS) throw error
+        await clock.sleep(RESULT_RETRY_MS * attempt, signal)
+      }
+    }
+  }
+}

@@ -1,0 +1,149 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { devnetKey, devnetKeyBytes } from '../../devnet/artifacts.ts'
+import { MAX_WIN_PROB, recipientRandHash, ticketHash, type WinningTicket } from '../../src/domain/ticket.ts'
+import { ChainClient } from '../../src/io/chain/client.ts'
+import { ChainWatcher } from '../../src/io/chain/events.ts'
+import { GasPriceMonitor } from '../../src/io/chain/gas-price.ts'
+import { Rpc } from '../../src/io/chain/rpc.ts'
+import { TicketRedemption } from '../../src/io/chain/ticket-redemption.ts'
+import { Transactions } from '../../src/io/chain/transactions.ts'
+import { walletOfKey } from '../../src/io/chain/wallet.ts'
+import { Store } from '../../src/io/store/store.ts'
+import { type Clock, systemClock } from '../../src/lib/clock.ts'
+import type { Address } from '../../src/lib/crypto.ts'
+import { type Log, silentLog } from '../../src/lib/log.ts'
+import { Supervisor } from '../../src/lib/service.ts'
+import { Rounds } from '../../src/services/protocol/rounds.ts'
+import { Senders } from '../../src/services/protocol/senders.ts'
+import { Redeemer } from '../../src/services/redemption/redeemer.ts'
+import type { ChainFixture } from './fixture.ts'
+
+const ETHER = 10n ** 18n
+const RECIPIENT = 'the recipient of redeemed tickets'
+
+/** How a redeemer is started. */
+export interface RedeemingOptions {
+  /** Names its account; each name has one of its own, with ether. */
+  readonly name: string
+  /** Of the endpoints that it uses. */
+  readonly urls: readonly string[]
+  readonly maxBatch?: number
+  readonly clock?: Clock
+  readonly log?: Log
+  /** `-blockPollingInterval`. */
+  readonly pollMs?: number
+}
+
+/** A redeemer with everything that it needs on a real chain, its store on disk, gone when disposed. */
+export interface Redeeming extends AsyncDisposable {
+  readonly redeemer: Redeemer
+  readonly store: Store
+  readonly rpc: Rpc
+  readonly account: Address
+  /** What became of tickets, in the order in which it did. */
+  readonly happened: readonly string[]
+}
+
+/** Registers whom the tickets of `winners` pay, who can be redeemed for from then on. */
+export async function registerRecipient({ protocol }: ChainFixture): Promise<void> {
+  const serviceUri = 'https://127.0.0.1:8935'
+  await protocol.bondAndRegister(devnetKey(RECIPIENT), { stake: 100n * ETHER, serviceUri })
+  await protocol.nextRound()
+}
+
+/** Winning tickets of a sender of that name, who has the funds for all of them. */
+export async function winners(
+  { client, protocol }: ChainFixture,
+  { count, faceValue = ETHER / 100n, name }: { name: string; count: number; faceValue?: bigint },
+): Promise<WinningTicket[]> {
+  await protocol.fundSender(devnetKey(name), BigInt(count) * faceValue, ETHER)
+  const sender = walletOfKey(devnetKeyBytes(name))
+  const recipient = walletOfKey(devnetKeyBytes(RECIPIENT)).address
+  const { lastInitialized, blockHash } = await client.roundState()
+  return Array.from({ length: count }, (_, senderNonce) => {
+    const ticket = {
+      ...{ recipient, sender: sender.address, faceValue, winProb: MAX_WIN_PROB, senderNonce },
+      ...{ recipientRand: 5n, recipientRandHash: recipientRandHash(5n), paramsExpirationBlock: 0n },
+      expirationParams: { creationRound: lastInitialized, creationRoundBlockHash: blockHash },
+    }
+    return { ...ticket, sig: sender.sign(ticketHash(ticket)) }
+  })
+}
+
+/** Starts a redeemer for the recipient of `winners`. */
+export async function startRedeeming(chain: ChainFixture, options: RedeemingOptions): Promise<Redeeming> {
+  const signer = walletOfKey(devnetKeyBytes(options.name))
+  await chain.anvil.setBalance(signer.address, 100n * ETHER)
+  const folder = await mkdtemp(join(tmpdir(), 'livepeer-redeeming-'))
+  const around = { clock: options.clock ?? systemClock, log: options.log ?? silentLog }
+  const rpc = new Rpc({ urls: options.urls, chainId: chain.anvil.chainId }, around)
+  const { addresses } = chain.client
+  const store = new Store({ location: join(folder, 'redeemer.sqlite3'), sqliteSync: 'thread' })
+  const pollMs = options.pollMs ?? 500
+  const watch = new ChainWatcher({ pollMs }, { ...around, rpc, addresses, cursor: store })
+  const client = new ChainClient({ rpc, addresses, followed: () => watch.followed })
+  const rounds = new Rounds({ ...around, chain: client, watch })
+  const claimant = walletOfKey(devnetKeyBytes(RECIPIENT)).address
+  const senders = new Senders({ claimant }, { ...around, chain: client, watch, rounds })
+  const gas = new GasPriceMonitor({ min: 0n, max: 0n, pollMs: Math.max(pollMs, 5_000) }, { ...around, rpc })
+  const transactions = new Transactions(
+    { timeoutMs: 60_000, maxReplacements: 1, gasLimit: 0n },
+    { ...around, rpc, signer, store, gasPrices: gas, watch },
+  )
+  const redemption = new TicketRedemption(
+    { ...around, client, transactions, account: signer.address },
+    options.maxBatch === undefined ? {} : { maxBatch: options.maxBatch },
+  )
+  const happened: string[] = []
+  const events = {
+    ticketWon: () => {},
+    ticketRedeemed: () => void happened.push('redeemed'),
+    ticketRefused: ({ reason }: { reason: string }) => void happened.push(`refused ${reason}`),
+    ticketReopened: () => void happened.push('reopened'),
+    redemptionFailed: () => {},
+  }
+  const redeemer = new Redeemer({
+    ...around,
+    ...{ tickets: store, nonces: store, chain: redemption, watch, rounds, senders, gas, events },
+  })
+  const supervisor = new Supervisor()
+  const dispose = async () => {
+    await supervisor.stop()
+    rpc[Symbol.dispose]()
+    await rm(folder, { recursive: true, force: true })
+  }
+  try {
+    for (const service of [store, watch, rounds, senders, gas, transactions, redeemer]) {
+      await supervisor.start(service)
+    }
+  } catch (error) {
+    await dispose()
+    throw error
+  }
+  return { redeemer, store, rpc, account: signer.address, happened, [Symbol.asyncDispose]: dispose }
+}
+
+/** What an account's transactions since a block were: how many, of them failed, and their gas. Read from the chain itself. */
+export async function transactionsOf(
+  { anvil }: ChainFixture,
+  account: Address,
+  fromBlock: bigint,
+): Promise<{ count: number; failed: number; gas: bigint }> {
+  const last = BigInt(await anvil.request<string>('eth_blockNumber'))
+  let [count, failed, gas] = [0, 0, 0n]
+  for (let at = fromBlock; at <= last; at++) {
+    const receipts = await anvil.request<{ from: string; gasUsed: string; status: string }[]>(
+      'eth_getBlockReceipts',
+      [`0x${at.toString(16)}`],
+    )
+    for (const receipt of receipts) {
+      if (receipt.from.toLowerCase() !== account.toLowerCase()) continue
+      count++
+      gas += BigInt(receipt.gasUsed)
+      if (receipt.status !== '0x1') failed++
+    }
+  }
+  return { count, failed, gas }
+}

@@ -1,0 +1,48 @@
+import type { MediaAbilities } from '../../src/domain/media-abilities.ts'
+import { MediaEngine, type MediaEngineNeeds } from '../../src/io/media/engine/engine.ts'
+import { WorkerProcess } from '../../src/io/media/engine/worker-process.ts'
+import { systemClock } from '../../src/lib/clock.ts'
+import { openLog } from '../../src/lib/log.ts'
+import { Supervisor } from '../../src/lib/service.ts'
+import type { TranscodeJob } from '../../src/services/transcoding/transcoder.ts'
+import { profileOf } from '../media/media.ts'
+
+/** The module of workers that only pretend to transcode. */
+export const FAKE_WORKER = new URL('../workers/fake-worker.ts', import.meta.url)
+
+const signal = AbortSignal.timeout(120_000)
+
+/** An engine whose workers only pretend (test/workers/fake-worker.ts). */
+export async function fakedEngine(needs: Partial<MediaEngineNeeds> & { gpus?: number }) {
+  const lines: string[] = []
+  const { gpus = 0, ...rest } = needs
+  const engine = new MediaEngine({
+    clock: systemClock,
+    log: openLog({ level: 'debug', write: (line) => lines.push(line) }),
+    workers: 1,
+    devices: Array.from({ length: gpus }, (_, index) => abilitiesOf(String(index))),
+    launch: (worker) => new WorkerProcess(FAKE_WORKER, worker),
+    ...rest,
+  })
+  const supervisor = new Supervisor()
+  await supervisor.start(engine)
+  /** Resolves with the device that did the segment. */
+  const done = async (sessionId: string, provider = 'ok', changes: Partial<TranscodeJob> = {}) => {
+    const { renditions } = await engine.transcode(mediaJob({ sessionId, provider, ...changes }), signal)
+    return new TextDecoder().decode(renditions[0]!.bytes)
+  }
+  return { engine, done, lines, [Symbol.asyncDispose]: () => supervisor.stop() }
+}
+
+function abilitiesOf(device: string): MediaAbilities {
+  return { device, capabilities: [], decodes: ['h264'], encodes: ['h264'], encoderFault: null }
+}
+
+/** A segment of a session; a fake worker does with it as `provider` says. */
+export function mediaJob(changes: Partial<TranscodeJob>): TranscodeJob {
+  return {
+    ...{ sessionId: 'a', source: new Uint8Array(1), profiles: [profileOf({ fps: 30 })], durationMs: 2000 },
+    ...{ deadlineMs: 20_000, provider: 'ok', clip: null, calcPerceptualHash: false },
+    ...changes,
+  }
+}

@@ -1,0 +1,71 @@
+import { type Clock, settle } from '../../src/lib/clock.ts'
+import { abortError, NodeError } from '../../src/lib/errors.ts'
+import type { MeasuredEngine } from '../../src/services/transcoding/engine-capacity.ts'
+import type { TranscodeJob, TranscodeOutput } from '../../src/services/transcoding/transcoder.ts'
+import { outputOf } from './transcoder.ts'
+
+/** Of the profile that jobs of tests have. */
+const FPS = 30
+
+/** An engine of some workers that takes as long as it is told for a second of video, by the clock of the test. */
+export class FakeEngine implements MeasuredEngine {
+  readonly parallel: number
+  /** How long each worker takes for a second of video. */
+  secondTakesMs: number
+  /** Sessions in the order in which their segments were begun. */
+  readonly begun: string[] = []
+  readonly ended: string[] = []
+  /** How long a job's video really lasts; null: as declared, and its frames are not told. */
+  lastsMs: (job: TranscodeJob) => number | null = () => null
+  readonly #clock: Clock
+  readonly #busy = new Set<string>()
+
+  constructor(clock: Clock, options: { parallel: number; secondTakesMs: number }) {
+    this.#clock = clock
+    this.parallel = options.parallel
+    this.secondTakesMs = options.secondTakesMs
+  }
+
+  readonly #waiting: { readonly sessionId: string; readonly begin: () => void }[] = []
+
+  async transcode(job: TranscodeJob, signal: AbortSignal): Promise<TranscodeOutput> {
+    const { deadlineMs, sessionId } = job
+    const lastsMs = this.lastsMs(job)
+    const deadline = this.#clock.now() + deadlineMs
+    const turn = Promise.withResolvers<void>()
+    this.#waiting.push({ sessionId, begin: turn.resolve })
+    this.#assign()
+    await turn.promise
+    this.begun.push(sessionId)
+    try {
+      const workMs = ((lastsMs ?? job.durationMs) * this.secondTakesMs) / 1000
+      const leftMs = Math.max(0, deadline - this.#clock.now())
+      await this.#clock.sleep(Math.min(workMs, leftMs), signal)
+      if (signal.aborted) throw abortError(signal)
+      if (sessionId === 'bad') throw new NodeError('media', 'No keyframes in input')
+      if (workMs > leftMs) throw new NodeError('media', 'Media work took too long')
+      const output = outputOf(sessionId)
+      if (lastsMs === null) return output
+      const frames = Math.round((lastsMs * FPS) / 1000)
+      return { ...output, renditions: output.renditions.map((rendition) => ({ ...rendition, frames })) }
+    } finally {
+      this.#busy.delete(sessionId)
+      // Whoever waits for this one is told first, as by a real engine.
+      void settle().then(() => this.#assign())
+    }
+  }
+
+  sessionEnded(sessionId: string): void {
+    this.ended.push(sessionId)
+  }
+
+  #assign(): void {
+    while (this.#busy.size < this.parallel) {
+      const index = this.#waiting.findIndex(({ sessionId }) => !this.#busy.has(sessionId))
+      if (index < 0) return
+      const [next] = this.#waiting.splice(index, 1)
+      this.#busy.add(next!.sessionId)
+      next!.begin()
+    }
+  }
+}

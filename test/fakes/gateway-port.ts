@@ -1,0 +1,92 @@
+import { presets } from '../../src/domain/rendition.ts'
+import { GatewayHttp, type GatewayHttpOptions } from '../../src/io/http/gateway-http.ts'
+import { MemoryObjects } from '../../src/io/objects/memory-objects.ts'
+import { systemClock } from '../../src/lib/clock.ts'
+import { noSigner } from '../../src/lib/crypto.ts'
+import { seededDice } from '../../src/lib/dice.ts'
+import { silentLog } from '../../src/lib/log.ts'
+import { Supervisor } from '../../src/lib/service.ts'
+import { Discovery } from '../../src/services/gateway/discovery.ts'
+import { Gateway, type GatewayOptions, type PushedSegment } from '../../src/services/gateway/gateway.ts'
+import type { GatewayEvent } from '../../src/services/gateway/gateway-event.ts'
+import { FakeMedia, FakeNetwork, FakeOrchestrator, FakePayer } from './gateway.ts'
+
+/** A gateway with its port, and one fake orchestrator unless told otherwise. */
+export async function startGatewayPort(
+  options: Partial<GatewayHttpOptions & GatewayOptions> = {},
+  orchestrators = [new FakeOrchestrator('https://o1:8935')],
+) {
+  const network = new FakeNetwork(systemClock, ...orchestrators)
+  const dice = seededDice('http')
+  const shared = { client: network, payer: new FakePayer(), signer: noSigner, clock: systemClock, dice }
+  const directory = new Discovery(
+    { timeoutMs: 500, extraNodes: 0, blocklist: [] },
+    {
+      ...shared,
+      source: {
+        candidates: async () =>
+          orchestrators.map(
+            ({ url }) => ({ url, trust: 'trusted', mustBePayable: false, reach: 'any' }) as const,
+          ),
+        stakeOf: () => 0n,
+      },
+      log: silentLog,
+    },
+  )
+  const events: GatewayEvent[] = []
+  const gateway = new Gateway(
+    {
+      maxSessions: 10,
+      maxAttempts: 3,
+      profiles: presets.slice(-2),
+      weights: null,
+      localVerify: false,
+      minOrchestratorVersion: '',
+      ...options,
+    },
+    {
+      ...shared,
+      directory,
+      facts: { stakeOf: () => 0n, perfScoreOf: () => null },
+      media: new FakeMedia(),
+      store: new MemoryObjects(),
+      log: silentLog,
+      tell: (event) => void events.push(event),
+    },
+  )
+  const served: PushedSegment[] = []
+  const watched = {
+    serve: (segment: PushedSegment, signal: AbortSignal) => {
+      served.push(segment)
+      return gateway.serve(segment, signal)
+    },
+    masterPlaylist: gateway.masterPlaylist.bind(gateway),
+    currentPlaylist: gateway.currentPlaylist.bind(gateway),
+    mediaPlaylist: gateway.mediaPlaylist.bind(gateway),
+    stored: gateway.stored.bind(gateway),
+  }
+  const http = new GatewayHttp(
+    { host: '127.0.0.1', port: 0, httpIngest: true, currentManifest: false, ...options },
+    { gateway: watched, clock: systemClock, dice, log: silentLog },
+  )
+  const supervisor = new Supervisor()
+  try {
+    await supervisor.start(gateway)
+    await supervisor.start(http)
+  } catch (error) {
+    await supervisor.stop()
+    throw error
+  }
+  const base = `http://127.0.0.1:${http.port}`
+  return {
+    http,
+    base,
+    orchestrators,
+    /** What came whole, in the order of its coming. */
+    served,
+    events,
+    push: (path: string, headers: Record<string, string> = {}, body = 'codec=h264', method = 'PUT') =>
+      fetch(`${base}${path}`, { method, headers, ...(method === 'GET' ? {} : { body }) }),
+    [Symbol.asyncDispose]: () => supervisor.stop(),
+  }
+}

@@ -1,0 +1,59 @@
+import type { Payment, PriceInfo, SignedTicket, TicketParams } from '../../src/domain/ticket.ts'
+import { ticketHash } from '../../src/domain/ticket.ts'
+import { type Address, addressOfKey, keccak256, signHash } from '../../src/lib/crypto.ts'
+import { quickSigner } from './quick-signer.ts'
+
+/** What an orchestrator offered. */
+export interface Offer {
+  readonly ticketParams: TicketParams
+  readonly priceInfo: PriceInfo
+}
+
+/** A sender with a key of its own: makes payments of real, signed tickets for what it was offered. */
+export class FakePayer {
+  readonly address: Address
+  readonly #signHash: (hash: Uint8Array) => Uint8Array
+  readonly #nonces = new Map<string, number>()
+
+  /** `quick` signs with `quickSigner`; the key follows from the name unless one is given. */
+  constructor(name: string, options: { quick?: boolean; key?: Uint8Array } = {}) {
+    const key = options.key ?? keccak256(new TextEncoder().encode(name))
+    this.#signHash = options.quick ? quickSigner(key) : (hash) => signHash(key, hash)
+    this.address = addressOfKey(key)
+  }
+
+  /** A payment of the next `count` tickets. */
+  pay({ ticketParams, priceInfo }: Offer, count: number): Payment {
+    const id = Buffer.from(ticketParams.recipientRandHash).toString('hex')
+    const from = this.#nonces.get(id) ?? 0
+    this.#nonces.set(id, from + count)
+    const nonces = Array.from({ length: count }, (_, i) => from + i + 1)
+    return {
+      sender: this.address,
+      ticketParams,
+      expirationParams: ticketParams.expirationParams,
+      expectedPrice: priceInfo,
+      tickets: nonces.map((senderNonce) => ({ senderNonce, sig: this.sign(ticketParams, senderNonce) })),
+    }
+  }
+
+  /** Signs one ticket. */
+  sign(params: TicketParams, senderNonce: number): Uint8Array {
+    return this.#signHash(ticketHash(this.ticket(params, senderNonce)))
+  }
+
+  /** One ticket as the chain sees it, unsigned. */
+  ticket(params: TicketParams, senderNonce: number): SignedTicket {
+    return {
+      recipient: params.recipient,
+      sender: this.address,
+      faceValue: params.faceValue,
+      winProb: params.winProb,
+      senderNonce,
+      recipientRandHash: params.recipientRandHash,
+      expirationParams: params.expirationParams,
+      paramsExpirationBlock: params.expirationBlock,
+      sig: new Uint8Array(65),
+    }
+  }
+}

@@ -1,0 +1,103 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import type { WinningTicket } from '../../src/domain/ticket.ts'
+import { Store } from '../../src/io/store/store.ts'
+import { WoundClock } from '../../src/lib/clock.ts'
+import type { Address } from '../../src/lib/crypto.ts'
+import { seededDice } from '../../src/lib/dice.ts'
+import { silentLog } from '../../src/lib/log.ts'
+import { Rational } from '../../src/lib/rational.ts'
+import { Supervisor } from '../../src/lib/service.ts'
+import { PriceBook } from '../../src/services/orchestrator/price-book.ts'
+import { SecretRing } from '../../src/services/orchestrator/secret-ring.ts'
+import {
+  TicketRecipient,
+  type TicketRecipientOptions,
+} from '../../src/services/orchestrator/ticket-recipient.ts'
+import { Activity } from '../../src/services/protocol/activity.ts'
+import { Rounds } from '../../src/services/protocol/rounds.ts'
+import { Senders } from '../../src/services/protocol/senders.ts'
+import { FakeChain } from './chain.ts'
+import { FakePayer } from './payer.ts'
+
+/** Whom tickets pay. */
+export const ORCHESTRATOR: Address = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
+/** What a ticket is worth, in wei. */
+export const EV = 8_000_000_000n
+export const ETHER = 10n ** 18n
+
+/** A recipient that runs. */
+export interface RecipientNode {
+  readonly recipient: TicketRecipient
+  readonly senders: Senders
+  readonly adopted: WinningTicket[]
+  stop(): Promise<void>
+}
+
+/** A recipient on a store of its own, with a chain whose sender is funded; `restart` begins anew from the disk. */
+export async function recipientWorld(
+  t: TestContext,
+  { quick, ...options }: Partial<TicketRecipientOptions> & { quick?: boolean } = {},
+) {
+  const folder = mkdtempSync(join(tmpdir(), 'livepeer-recipient-'))
+  const chain = new FakeChain()
+  const clock = new WoundClock()
+  const gateway = new FakePayer('gateway', { quick: quick ?? false })
+  chain.fund(gateway.address, ETHER, ETHER)
+  chain.mine()
+  const store = new Store({ location: join(folder, 'node.sqlite3') }, { dice: seededDice('secrets') })
+  await store.open()
+  const priceBook = new PriceBook(() => Rational.of(1000n))
+  const start = async (): Promise<RecipientNode> => {
+    const supervisor = new Supervisor()
+    const needs = { chain, watch: chain, clock, log: silentLog }
+    const rounds = new Rounds(needs)
+    const senders = new Senders({ claimant: ORCHESTRATOR }, { ...needs, rounds })
+    const activity = new Activity({ recipient: ORCHESTRATOR }, { ...needs, rounds })
+    const secret = new SecretRing('ticket', { secrets: store, clock, log: silentLog })
+    const adopted: WinningTicket[] = []
+    const recipient = new TicketRecipient(
+      {
+        recipient: ORCHESTRATOR,
+        ticketEv: EV,
+        redeemGas: 350_000n,
+        maxFaceValue: 0n,
+        autoAdjustPrice: true,
+        ...options,
+      },
+      {
+        secret,
+        nonces: store,
+        balances: store,
+        prices: store,
+        records: store,
+        senders,
+        rounds,
+        activity,
+        gas: chain,
+        priceBook,
+        winners: { adopt: (tickets) => void adopted.push(...tickets) },
+        clock,
+        dice: seededDice('seeds'),
+        log: silentLog,
+        events: { ticketsReceived: () => {}, paymentRefused: () => {} },
+      },
+    )
+    for (const service of [rounds, senders, activity, secret, recipient]) await supervisor.start(service)
+    return { recipient, senders, adopted, stop: () => supervisor.stop() }
+  }
+  let node = await start()
+  t.after(async () => {
+    await node.stop()
+    await store.close()
+    rmSync(folder, { recursive: true })
+  })
+  const restart = async () => {
+    await node.stop()
+    node = await start()
+    return node
+  }
+  return { chain, clock, gateway, store, priceBook, node, restart, senders: () => node.senders }
+}

@@ -1,0 +1,83 @@
+import type { Profile } from '../../src/domain/rendition.ts'
+import type { SegmentData } from '../../src/domain/segment.ts'
+import { ResultReader } from '../../src/io/rpc/transcoder-result.ts'
+import { intToFixedBytes } from '../../src/lib/bytes.ts'
+import { settle, type WoundClock } from '../../src/lib/clock.ts'
+import type { Dice } from '../../src/lib/dice.ts'
+import type { AdmittedJob, TranscodeOutput } from '../../src/services/transcoding/transcoder.ts'
+
+const PROFILE: Profile = {
+  name: 'small',
+  width: 426,
+  height: 240,
+  bitrate: 500_000,
+  fps: 30,
+  fpsDen: 0,
+  format: 'mpegts',
+  profile: 'none',
+  gopMs: 0,
+  encoder: 'h264',
+  colorDepth: 0,
+  chromaFormat: '420',
+  quality: 0,
+}
+
+/** Dice that count: a pool's tasks get the numbers 1, 2, 3. */
+export function countingDice(): Dice {
+  let last = 0n
+  return { bytes: (length) => intToFixedBytes(++last, length), fraction: () => 0 }
+}
+
+/** A job of one rendition, to be changed by a test. */
+export function jobOf(sessionId: string, seq = 0n, over: Partial<AdmittedJob> = {}): AdmittedJob {
+  const segment: SegmentData = {
+    manifestId: 'stream',
+    seq,
+    hash: new Uint8Array(32).fill(9),
+    profiles: [PROFILE],
+    sig: new Uint8Array(65).fill(1),
+    durationMs: 2_000,
+    capabilities: null,
+    authToken: { token: Uint8Array.of(1), sessionId, expiration: 1n },
+    calcPerceptualHash: false,
+    storage: [],
+    clip: null,
+    forceSessionReinit: false,
+  }
+  return {
+    sessionId,
+    segment,
+    source: Uint8Array.of(1, 2, 3),
+    profiles: [PROFILE],
+    durationMs: 2_000,
+    deadlineMs: 8_000,
+    provider: 'Livepeer Transcoder 1.0.0 (offchain)',
+    clip: null,
+    calcPerceptualHash: false,
+    ...over,
+  }
+}
+
+/** What a transcoder makes of such a job. */
+export function outputOf(text: string): TranscodeOutput {
+  const bytes = new TextEncoder().encode(text.padEnd(30, '.'))
+  return { decodedPixels: 100n, renditions: [{ bytes, pixels: 50n, perceptualHash: null }] }
+}
+
+/** Takes a result apart that comes in pieces of some bytes. */
+export function decodeResult(body: Uint8Array, boundary: string, pieceBytes = Math.max(1, body.length)) {
+  const reader = new ResultReader({ boundary })
+  for (let at = 0; at < body.length; at += pieceBytes) reader.add(body.subarray(at, at + pieceBytes))
+  return reader.end()
+}
+
+/** Lets everything run that can, without time passing. */
+export async function rest(): Promise<void> {
+  for (let i = 0; i < 20; i++) await settle()
+}
+
+/** Lets time pass. */
+export async function pass(clock: WoundClock, ms: number): Promise<void> {
+  await clock.wind(ms)
+  await rest()
+}

@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import type { Hex } from '../../src/lib/bytes.ts'
+import { ClusterSimulation, type KeptTicket, type Report } from './cluster-simulation.ts'
+
+/** More with CLUSTER_ROUNDS. */
+const ROUNDS = Number(process.env.CLUSTER_ROUNDS ?? 400)
+/** At the least; how many are paid depends on the outages. */
+const TICKETS = 90 * ROUNDS
+/** Half as many on average, six times a round. */
+const TICKETS_PER_PAYMENT = 42
+/** Of the chain of rewards. */
+const FIRST_ROUND = 100n
+
+// What is written here need not survive the machine, only the simulated deaths.
+const memory = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
+const folder = mkdtempSync(join(memory, 'livepeer-cluster-'))
+after(() => rmSync(folder, { recursive: true, force: true }))
+
+function run(seed: string, rounds: number): Promise<Report> {
+  const own = mkdtempSync(join(folder, 'run-'))
+  return new ClusterSimulation({
+    ...{ seed, rounds, folder: own, ticketsPerPayment: TICKETS_PER_PAYMENT },
+  }).run()
+}
+
+/** What must hold after any history, since each round leaves time enough for what has to be done. */
+function check({ acknowledged, chain, nodes, rewards }: Report): Record<string, number> {
+  const heldBy = new Map<Hex, KeptTicket[]>()
+  for (const ticket of nodes.flatMap(({ tickets }) => tickets)) {
+    heldBy.set(ticket.hash, [...(heldBy.get(ticket.hash) ?? []), ticket])
+  }
+  const won = new Set([...heldBy.keys(), ...acknowledged.keys()])
+  const redeemed = new Set([...chain.redemptions].flatMap(([hash, paid]) => (paid.length > 0 ? [hash] : [])))
+  const twice = [...chain.redemptions].filter(([, paid]) => paid.length > 1)
+  const counts = { won: won.size, redeemed: redeemed.size, open: 0, refused: 0 }
+  const lost: Hex[] = []
+  for (const hash of won) {
+    const held = heldBy.get(hash) ?? []
+    if (redeemed.has(hash)) {
+      assert.deepEqual(
+        held.filter(({ state }) => state !== 'redeemed'),
+        [],
+        'whoever had it knows of the redemption',
+      )
+      for (const { paid } of held) assert.ok(paid === null || paid === chain.redemptions.get(hash)![0])
+      assert.ok(held.filter(({ isOwn }) => isOwn).length <= 1, `${hash} was paid for by two accounts`)
+    } else if (held.some(({ state }) => state === 'open' || state === 'submitted' || state === 'delivered')) {
+      counts.open++
+    } else if (held.some(({ reason, state }) => state === 'refused' && reason !== '')) counts.refused++
+    else lost.push(hash)
+  }
+  assert.deepEqual(
+    [...acknowledged.keys()].filter((hash) => !heldBy.has(hash)).concat(lost),
+    [],
+    'none is lost',
+  )
+  assert.deepEqual(twice, [], 'none is redeemed twice')
+  assert.equal(counts.won, counts.redeemed + counts.open + counts.refused)
+  assert.deepEqual({ open: counts.open, refused: counts.refused }, { open: 0, refused: 0 })
+  assert.deepEqual(
+    nodes.filter(({ pending }) => pending !== 0n).map(({ name }) => name),
+    [],
+    'nobody is believed to owe anything',
+  )
+  const rewarded = [...rewards.receipts.values()].flatMap(({ round, success }) => (success ? [round] : []))
+  const rounds = new Set(rewarded)
+  const missed: bigint[] = []
+  for (let round = FIRST_ROUND; round <= rewards.round; round++) {
+    if (!rounds.has(round)) missed.push(round)
+  }
+  assert.deepEqual(missed, [], 'no reward is missed')
+  assert.equal(rounds.size, rewarded.length, 'no round is rewarded twice')
+  return { ...counts, rewards: rewarded.length }
+}
+
+test(`${ROUNDS} rounds and ${TICKETS} tickets of an operator’s cluster through outages, deaths and reorganisations: no reward missed, no ticket lost, none redeemed twice`, async (t) => {
+  const report = await run(process.env.LIVEPEER_TEST_SEED ?? 'cluster', ROUNDS)
+  const { redeemed, rewards, ...rest } = check(report)
+  const { acknowledgedTickets, deaths, longOutages, reorganisations } = report
+  assert.ok(acknowledgedTickets >= TICKETS, `${acknowledgedTickets} tickets`)
+  assert.ok(redeemed! > TICKETS / 25, `${redeemed} redeemed`)
+  assert.ok(rewards! >= ROUNDS)
+  assert.ok(2 * deaths > ROUNDS && 10 * reorganisations > 3 * ROUNDS && 10 * longOutages > ROUNDS)
+  const { user, system } = process.cpuUsage()
+  t.diagnostic(
+    JSON.stringify({
+      ...{ rounds: ROUNDS, tickets: acknowledgedTickets, ...rest, redeemed, rewards },
+      ...{ deaths, reorganisations, longOutages, reverts: report.chain.reverts.length },
+      cpuSeconds: Math.round((user + system) / 1e6),
+    }),
+  )
+})
+
+test('the same seed tells the same story of a cluster', async () => {
+  const [first, second, another] = [await run('twice', 40), await run('twice', 40), await run('another', 40)]
+  assert.deepEqual(second.trace, first.trace)
+  assert.deepEqual(
+    second.nodes.map(({ tickets }) => tickets),
+    first.nodes.map(({ tickets }) => tickets),
+  )
+  assert.ok(first.trace.length > 1_000, `${first.trace.length} lines`)
+  assert.notDeepEqual(another.trace, first.trace)
+  check(first)
+  check(another)
+})

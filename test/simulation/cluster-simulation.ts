@@ -1,0 +1,488 @@
+import { DatabaseSync } from 'node:sqlite'
+import { pricePerPixel } from '../../src/domain/price.ts'
+import { isWinning, type Payment, ticketHash, type WinningTicket } from '../../src/domain/ticket.ts'
+import { recipientRandOf } from '../../src/domain/ticket-params.ts'
+import { ticketsOf } from '../../src/domain/ticket-rules.ts'
+import { formatHex, type Hex } from '../../src/lib/bytes.ts'
+import { settle, WoundClock } from '../../src/lib/clock.ts'
+import type { Dice } from '../../src/lib/dice.ts'
+import { NodeError } from '../../src/lib/errors.ts'
+import { FakeChain } from '../fakes/chain.ts'
+import { FakePayer, type Offer } from '../fakes/payer.ts'
+import { quickDice } from '../fakes/quick-dice.ts'
+import { FakeRewardChain, RewardDisk } from '../fakes/reward-chain.ts'
+import { ClusterLink } from './cluster-link.ts'
+import {
+  ClusterNode,
+  type Counts,
+  FACE_VALUE,
+  type Machine,
+  OPERATOR,
+  type OrchestratorNode,
+  type RedeemerNode,
+  startOrchestrator,
+  startRedeemer,
+  type World,
+} from './cluster-nodes.ts'
+import { Calendar, moodOf, ROUND, SHORT, Troubles, troubleOf } from './cluster-troubles.ts'
+
+const BLOCK_MS = 5_000
+const GWEI = 10n ** 9n
+const DEAR = 200n * GWEI
+/** A process that is to die does so at one of so many things that it asks or hears. */
+const AWAITS_TO_DEATH = 60
+const LOST_MESSAGES = 0.03
+const PAYMENTS_PER_BLOCK = 0.1
+
+/** What is to happen. */
+export interface Plan {
+  readonly seed: string
+  /** Where the files of all processes are. */
+  readonly folder: string
+  readonly rounds: number
+  readonly ticketsPerPayment: number
+}
+
+/** A ticket as one process keeps it. */
+export interface KeptTicket {
+  readonly hash: Hex
+  readonly state: string
+  readonly reason: string
+  readonly paid: bigint | null
+  /** Whether it knows of having paid for the redemption's gas. */
+  readonly isOwn: boolean
+}
+
+/** What one process of the cluster has in the end. */
+export interface NodeReport {
+  readonly name: string
+  readonly isRedeemer: boolean
+  readonly tickets: readonly KeptTicket[]
+  /** Wei that it believes to be owed by senders. */
+  readonly pending: bigint
+  readonly counts: ReadonlyMap<string, number>
+}
+
+/** What came of it. */
+export interface Report {
+  readonly trace: readonly string[]
+  readonly tickets: number
+  /** Winning tickets of payments that an orchestrator had acknowledged. */
+  readonly acknowledged: ReadonlyMap<Hex, WinningTicket>
+  readonly acknowledgedTickets: number
+  readonly nodes: readonly NodeReport[]
+  readonly chain: FakeChain
+  readonly rewards: FakeRewardChain
+  readonly deaths: number
+  readonly reorganisations: number
+  readonly longOutages: number
+}
+
+/** What a payer has with one orchestrator. */
+interface Dealing {
+  session: number
+  offer: Offer | null
+  unanswered: { readonly payment: Payment; readonly winners: readonly WinningTicket[] } | null
+  isBusy: boolean
+}
+
+interface Payer {
+  readonly name: string
+  readonly fake: FakePayer
+  /** Wei that it fills its deposit and its reserve up to, when it does. */
+  readonly deposit: bigint
+  readonly reserve: bigint
+  readonly dealings: readonly Dealing[]
+}
+
+/** A place for a process, which comes and goes. */
+interface Slot<Node extends ClusterNode> {
+  readonly name: string
+  readonly location: string
+  readonly counts: Counts
+  readonly disk: RewardDisk
+  node: Node | null
+  /** The last one, until its file is closed. */
+  closing: Promise<void>
+  lives: number
+}
+
+/**
+ * An operator's cluster: three orchestrators that hand their winning tickets to two redeemers, each a process with a
+ * store of its own; gateways that pay them; and everything between them failing now and then, by dice.
+ *
+ * Left out, since 100,000 tickets are to take seconds: segments and the debits for them (`simulation.ts` has those), the
+ * wire between orchestrator and redeemer, and the account's nonces. Payers sign with `quickSigner`.
+ */
+export class ClusterSimulation {
+  readonly #plan: Plan
+  readonly #dice: Dice
+  readonly #world: World
+  readonly #trace: string[] = []
+  readonly #troubles = new Troubles((what) => this.#note(what))
+  readonly #calendar: Calendar
+  readonly #orchestrators: readonly Slot<OrchestratorNode>[]
+  readonly #redeemers: readonly Slot<RedeemerNode>[]
+  /** By orchestrator and redeemer; of the processes that run now. */
+  readonly #links: ClusterLink[][] = [[], [], []]
+  readonly #payers: readonly Payer[]
+  readonly #acknowledged = new Map<Hex, WinningTicket>()
+  /** Winning tickets that were ever handed to an orchestrator, by sender, until they are redeemed. */
+  readonly #owed = new Map<Hex, WinningTicket>()
+  #tickets = 0
+  #acknowledgedTickets = 0
+  #deaths = 0
+  #reorganisations = 0
+
+  constructor(plan: Plan) {
+    this.#plan = plan
+    this.#dice = quickDice(plan.seed)
+    this.#world = {
+      seed: plan.seed,
+      clock: new WoundClock(),
+      chain: new FakeChain({ roundLength: BigInt(ROUND) }),
+      rewards: new FakeRewardChain(OPERATOR, { roundLength: ROUND }),
+      note: (what) => this.#note(what),
+    }
+    const slot = (name: string) => ({
+      ...{ name, location: `${plan.folder}/${name}.sqlite3`, node: null, lives: 0 },
+      ...{ counts: new Map(), disk: new RewardDisk(), closing: Promise.resolve() },
+    })
+    this.#orchestrators = ['o1', 'o2', 'o3'].map(slot)
+    this.#redeemers = ['r1', 'r2'].map(slot)
+    const names = (slots: readonly { name: string }[]) => slots.map(({ name }) => name)
+    this.#calendar = new Calendar(quickDice(`calendar of ${plan.seed}`), {
+      rounds: plan.rounds,
+      orchestrators: names(this.#orchestrators),
+      redeemers: names(this.#redeemers),
+    })
+    this.#payers = [
+      { name: 'rich', deposit: 10n ** 24n, reserve: 10n ** 24n },
+      { name: 'thrifty', deposit: 20n * FACE_VALUE, reserve: 20n * FACE_VALUE },
+      { name: 'poor', deposit: 2n * FACE_VALUE, reserve: 2n * FACE_VALUE },
+    ].map((payer) => ({
+      ...payer,
+      fake: new FakePayer(payer.name, { quick: true }),
+      dealings: this.#orchestrators.map(() => {
+        return { session: 0, offer: null, unanswered: null, isBusy: false }
+      }),
+    }))
+  }
+
+  async run(): Promise<Report> {
+    const { chain, rewards } = this.#world
+    rewards.balances.set(OPERATOR, 10n ** 24n)
+    for (const { deposit, fake, reserve } of this.#payers) chain.fund(fake.address, deposit, reserve)
+    while (this.#block < this.#plan.rounds * ROUND) await this.#live()
+    this.#note('the end of all troubles')
+    this.#troubles.mend([])
+    // What was last won can be redeemed until the end of the round after.
+    while (this.#block < (this.#plan.rounds + 2) * ROUND + 10) await this.#step(() => this.#mine())
+    return this.#report()
+  }
+
+  get #block(): number {
+    return Number(this.#world.chain.head.number)
+  }
+
+  /** One block with its troubles and payments. */
+  async #live(): Promise<void> {
+    const block = this.#block
+    const long = this.#calendar.longAt(block)
+    const calmFor = this.#calendar.calmFor(block)
+    this.#troubles.pass(block)
+    if (calmFor === 0) this.#troubles.mend(long?.what ?? [])
+    if (long) for (const what of long.what) this.#troubles.strike(what, long.to)
+    if (calmFor < 0) this.#fail()
+    else if (this.#calendar.mayTremble(block)) this.#kill()
+    else for (const slot of this.#slots) slot.node?.dieAfter(null)
+    if (calmFor === 0) this.#fillUp()
+    await this.#step(() => {
+      const { chance } = SHORT.reorganisation
+      if (this.#calendar.mayTremble(block) && this.#chance(chance)) this.#reorganise()
+      else this.#mine()
+    })
+  }
+
+  async #step(next: () => void): Promise<void> {
+    this.#apply()
+    if (this.#block < this.#plan.rounds * ROUND) {
+      if (this.#chance(PAYMENTS_PER_BLOCK)) void this.#pay()
+    }
+    await this.#rest()
+    next()
+    await this.#world.clock.wind(BLOCK_MS)
+  }
+
+  #mine(): void {
+    this.#world.rewards.mine()
+    this.#world.chain.mine()
+  }
+
+  /** Never beyond the beginning of the round: that would give it another hash, and its tickets would be void. */
+  #reorganise(): void {
+    const depth = Math.min(this.#upTo(SHORT.reorganisation.blocks), this.#block % ROUND)
+    this.#reorganisations++
+    this.#note(`reorganisation of ${depth} blocks`)
+    this.#world.rewards.reorganise(depth, this.#chance(0.7))
+    this.#world.chain.reorganise(depth, () => this.#chance(0.7))
+  }
+
+  /** Troubles that pass by themselves. */
+  #fail(): void {
+    const block = this.#block
+    const strikes = ({ blocks, chance }: { blocks: number; chance: number }, what: string) => {
+      if (this.#chance(chance)) this.#troubles.strike(what, block + this.#upTo(blocks))
+    }
+    this.#links.forEach((links, i) => {
+      links.forEach((link, j) => {
+        strikes(SHORT.cut, troubleOf.cut(i, j))
+        if (this.#chance(SHORT.brokenStream.chance)) link.reset()
+      })
+    })
+    for (const { name } of this.#slots) strikes(SHORT.offline, troubleOf.offline(name))
+    strikes(SHORT.stuck, troubleOf.stuck)
+    strikes(SHORT.dear, troubleOf.dear)
+    for (const { fake, name } of this.#payers.slice(1)) {
+      if (this.#troubles.has(troubleOf.drained(name)) || !this.#chance(SHORT.drained.chance)) continue
+      // All of it: of a part, a transaction that is on its way would take what is left.
+      this.#world.chain.setSender(fake.address, { deposit: 0n, fundsRemaining: 0n })
+      this.#troubles.strike(troubleOf.drained(name), block + SHORT.drained.blocks)
+    }
+    this.#kill()
+  }
+
+  #kill(): void {
+    for (const { node } of this.#slots) {
+      if (this.#chance(SHORT.death.chance)) node?.dieAfter(this.#upTo(AWAITS_TO_DEATH))
+    }
+  }
+
+  /** Payers put in what they owe, and more. */
+  #fillUp(): void {
+    const { chain } = this.#world
+    for (const [hash] of this.#owed)
+      if ((chain.redemptions.get(hash)?.length ?? 0) > 0) this.#owed.delete(hash)
+    for (const { deposit, fake, reserve } of this.#payers) {
+      const owed = [...this.#owed.values()].filter(({ sender }) => sender === fake.address)
+      const wanted = deposit + owed.reduce((sum, { faceValue }) => sum + faceValue, 0n)
+      const has = chain.fundsOf(fake.address)
+      const missing = (of: bigint, there: bigint) => (of > there ? of - there : 0n)
+      chain.fund(fake.address, missing(wanted, has.deposit), missing(reserve, has.fundsRemaining))
+    }
+  }
+
+  /** Brings everything into the state that its troubles leave it. */
+  #apply(): void {
+    const { chain, rewards } = this.#world
+    const troubles = this.#troubles
+    rewards.includesNothing = chain.includesNothing = troubles.has(troubleOf.stuck)
+    rewards.gasPrice = chain.gasPrice = troubles.has(troubleOf.dear) ? DEAR : GWEI
+    for (const slot of this.#slots) {
+      if (slot.node && troubles.has(troubleOf.dead(slot.name)) && slot.node.isReady) slot.node.gate.kill()
+    }
+    this.#orchestrators.forEach((slot, i) => {
+      if (!slot.node && !troubles.has(troubleOf.dead(slot.name))) this.#startOrchestrator(slot, i)
+    })
+    for (const slot of this.#redeemers) {
+      if (!slot.node && !troubles.has(troubleOf.dead(slot.name))) this.#startRedeemer(slot)
+    }
+    for (const { name, node } of this.#slots)
+      if (node) node.line.isDown = troubles.has(troubleOf.offline(name))
+    for (const { node } of this.#redeemers) if (node) node.rewards.isCutOff = node.line.isDown
+    this.#links.forEach((links, i) => {
+      links.forEach((link, j) => {
+        const isCut = troubles.has(troubleOf.cut(i, j))
+        if (!isCut) link.mood = 'well'
+        else if (link.mood === 'well') link.mood = moodOf(this.#dice)
+      })
+    })
+  }
+
+  get #slots(): readonly Slot<ClusterNode>[] {
+    return [...this.#orchestrators, ...this.#redeemers]
+  }
+
+  #machine(slot: Slot<ClusterNode>, onDeath: () => void): Machine {
+    const { location, name } = slot
+    return {
+      ...{ name, location, isOffline: this.#troubles.has(troubleOf.offline(name)) },
+      onDeath: () => {
+        this.#deaths++
+        this.#note(`${name} dies`)
+        slot.closing = slot.node!.closed
+        slot.node = null
+        const isCalm = this.#calendar.calmFor(this.#block) >= 0
+        this.#troubles.strike(
+          troubleOf.dead(name),
+          this.#block + (isCalm ? 1 : this.#upTo(SHORT.death.blocks)),
+        )
+        onDeath()
+      },
+    }
+  }
+
+  #startOrchestrator(slot: Slot<OrchestratorNode>, index: number): void {
+    const { clock, seed } = this.#world
+    const life = slot.lives++
+    const node = new ClusterNode(
+      this.#machine(slot, () => {
+        this.#links[index] = []
+      }),
+      this.#world,
+      life,
+    )
+    const links = this.#redeemers.map((redeemer) => {
+      return new ClusterLink(
+        { name: redeemer.name, trouble: LOST_MESSAGES },
+        {
+          ...{ clock, gate: node.gate, dice: quickDice(`${slot.name}-${redeemer.name} ${life} ${seed}`) },
+          redeemer: () => (redeemer.node?.isReady ? redeemer.node : null),
+        },
+      )
+    })
+    this.#links[index] = links
+    slot.node = startOrchestrator(node, this.#world, {
+      life,
+      links,
+      counts: slot.counts,
+      after: slot.closing,
+    })
+  }
+
+  #startRedeemer(slot: Slot<RedeemerNode>): void {
+    const life = slot.lives++
+    const index = this.#redeemers.indexOf(slot)
+    const node: ClusterNode = new ClusterNode(
+      this.#machine(slot, () => {
+        rewards.isDead = true
+        for (const links of this.#links) links[index]?.reset()
+      }),
+      this.#world,
+      life,
+    )
+    slot.node = startRedeemer(node, this.#world, {
+      ...{ life, rewardDisk: slot.disk, counts: slot.counts, after: slot.closing },
+    })
+    const { rewards } = slot.node
+  }
+
+  /** One payment, to one orchestrator, over a network that loses answers. */
+  async #pay(): Promise<void> {
+    const payer = this.#pick(this.#payers)
+    const index = this.#upTo(this.#orchestrators.length) - 1
+    const { node } = this.#orchestrators[index]!
+    const dealing = payer.dealings[index]!
+    const count = this.#upTo(this.#plan.ticketsPerPayment)
+    const [asksAnew, newSession, isLost] = [0.3, 0.02, LOST_MESSAGES].map((chance) => this.#chance(chance))
+    if (!node?.isReady || dealing.isBusy) return
+    dealing.isBusy = true
+    if (newSession) dealing.session++
+    // Nobody sends a payment whose params have expired, and none is acknowledged.
+    if (dealing.unanswered && isOver(dealing.unanswered.payment, this.#l1Block)) dealing.unanswered = null
+    const heard = <T>(answer: Promise<T>): Promise<T> => Promise.race([answer, node.died])
+    const session = `${payer.name} ${dealing.session}`
+    try {
+      if (!dealing.unanswered) {
+        if (!dealing.offer || asksAnew || dealing.offer.ticketParams.expirationBlock <= this.#l1Block) {
+          dealing.offer = await heard(node.recipient.quote(payer.fake.address, session))
+        }
+        const payment = payer.fake.pay(dealing.offer, count)
+        dealing.unanswered = { payment, winners: winnersOf(payment, node.secret.keys[0]!) }
+        this.#tickets += count
+        for (const ticket of dealing.unanswered.winners) this.#owed.set(formatHex(ticketHash(ticket)), ticket)
+      }
+      await heard(node.recipient.receive(dealing.unanswered.payment, session))
+      if (isLost) return
+      this.#learn(dealing, 'accepted')
+      this.#note(`${payer.name} paid ${node.name}`)
+    } catch (error) {
+      const code = error instanceof NodeError ? error.code : 'no answer'
+      this.#note(`${payer.name} did not pay ${node.name}: ${code}`)
+      if (code !== 'no answer') this.#learn(dealing, code)
+    } finally {
+      dealing.isBusy = false
+    }
+  }
+
+  #learn(dealing: Dealing, code: string): void {
+    // Seen already: the first attempt was recorded although its answer was lost.
+    if (dealing.unanswered && (code === 'accepted' || code === 'nonce-already-seen')) {
+      const { payment, winners } = dealing.unanswered
+      this.#acknowledgedTickets += payment.tickets.length
+      for (const ticket of winners) this.#acknowledged.set(formatHex(ticketHash(ticket)), ticket)
+    }
+    if (code !== 'sender-info-unavailable') dealing.unanswered = null
+    if (code !== 'accepted') dealing.offer = null
+  }
+
+  get #l1Block(): bigint {
+    return this.#world.chain.head.l1Block
+  }
+
+  async #report(): Promise<Report> {
+    const { chain, rewards } = this.#world
+    const nodes: NodeReport[] = []
+    for (const { counts, location, name, node } of this.#slots as readonly Slot<
+      OrchestratorNode | RedeemerNode
+    >[]) {
+      const pending = this.#payers.reduce((sum, { fake }) => sum + node!.senders.pending(fake.address), 0n)
+      node!.gate.kill()
+      await node!.closed
+      nodes.push({ name, isRedeemer: name.startsWith('r'), pending, counts, tickets: ticketsIn(location) })
+    }
+    return {
+      ...{ trace: this.#trace, tickets: this.#tickets, acknowledged: this.#acknowledged },
+      ...{ acknowledgedTickets: this.#acknowledgedTickets, nodes, chain, rewards },
+      ...{ deaths: this.#deaths, reorganisations: this.#reorganisations },
+      longOutages: this.#calendar.longOutages.length,
+    }
+  }
+
+  /** Lets everything run that can without time passing. */
+  async #rest(): Promise<void> {
+    for (let i = 0; i < 4; i++) await settle()
+  }
+
+  #note(what: string): void {
+    this.#trace.push(`${this.#block} ${what}`)
+  }
+
+  #chance(probability: number): boolean {
+    return this.#dice.fraction() < probability
+  }
+
+  /** A number from 1 to `most`. */
+  #upTo(most: number): number {
+    return 1 + Math.floor(this.#dice.fraction() * most)
+  }
+
+  #pick<T>(of: readonly T[]): T {
+    return of[this.#upTo(of.length) - 1]!
+  }
+}
+
+function isOver({ ticketParams }: Payment, l1Block: bigint): boolean {
+  return ticketParams!.expirationBlock <= l1Block
+}
+
+/** Which tickets of a payment win, computed apart from the orchestrators. */
+function winnersOf(payment: Payment, secret: Uint8Array): WinningTicket[] {
+  const recipientRand = recipientRandOf(secret, payment, pricePerPixel(payment.expectedPrice!))!
+  return ticketsOf(payment)
+    .filter((ticket) => isWinning(ticket.sig, recipientRand, ticket.winProb))
+    .map((ticket) => ({ ...ticket, recipientRand }))
+}
+
+function ticketsIn(location: string): KeptTicket[] {
+  const file = new DatabaseSync(location, { readOnly: true })
+  const rows = file.prepare('select hash, state, reason, paid, fee from tickets order by hash').all()
+  file.close()
+  return rows.map((row) => ({
+    hash: String(row.hash) as Hex,
+    state: String(row.state),
+    reason: String(row.reason),
+    paid: row.paid === null ? null : BigInt(String(row.paid)),
+    isOwn: row.fee !== null,
+  }))
+}

@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { WoundClock } from '../../src/lib/clock.ts'
+import type { Address } from '../../src/lib/crypto.ts'
+import { type Dice, seededDice } from '../../src/lib/dice.ts'
+import { silentLog } from '../../src/lib/log.ts'
+import { Supervisor } from '../../src/lib/service.ts'
+import { RewardService } from '../../src/services/protocol/reward-service.ts'
+import { FakeRewardChain, RewardDisk, RewardProcess } from '../fakes/reward-chain.ts'
+
+const ORCHESTRATOR: Address = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
+const GWEI = 10n ** 9n
+const ROUND_BLOCKS = 20
+const BLOCK_MS = 15_000
+/** For so many blocks on end the chain must answer and take transactions for a round to count as one that could be rewarded. */
+const LONG_ENOUGH_BLOCKS = 8
+const MAX_GAS_PRICE = 4n * GWEI
+
+interface Story {
+  readonly trace: readonly string[]
+  /** Rounds in which there was time enough. */
+  readonly possible: readonly bigint[]
+  /** How many transactions succeeded and failed in each round. */
+  readonly succeeded: ReadonlyMap<bigint, number>
+  readonly reverted: number
+  readonly mostInPool: number
+  readonly outages: number
+  readonly kills: number
+}
+
+interface Node {
+  readonly process: RewardProcess
+  readonly leave: AbortController
+}
+
+/** Chances per block. */
+const TROUBLE = { outage: 0.03, kill: 0.02, gasRises: 0.02, stuck: 0.01, drop: 0.01, late: 0.1 }
+
+/** Two nodes with one key through rounds in which everything fails now and then. */
+async function play(seed: string, rounds: number): Promise<Story> {
+  const dice = seededDice(seed)
+  const happens = (chance: number) => dice.fraction() < chance
+  const clock = new WoundClock()
+  const chain = new FakeRewardChain(ORCHESTRATOR, { roundLength: ROUND_BLOCKS })
+  chain.balances.set(ORCHESTRATOR, 10n ** 24n)
+  const disks = [new RewardDisk(), new RewardDisk()]
+  const told: string[] = []
+  const possible: bigint[] = []
+  const nodes: Node[] = []
+  let mostInPool = 0
+  let outages = 0
+  let kills = 0
+  for (const disk of disks) nodes.push(await begin(disk, { chain, clock, dice, told }))
+  let trouble = 0
+  let calm = 0
+  for (let block = 0; block < rounds * ROUND_BLOCKS; block++) {
+    const round = chain.round
+    if (trouble > 0) trouble--
+    if (trouble === 0) {
+      Object.assign(chain, { isDown: false, includesNothing: false, gasPrice: GWEI })
+      if (happens(TROUBLE.outage)) chain.isDown = true
+      else if (happens(TROUBLE.gasRises)) chain.gasPrice = 5n * GWEI
+      else if (happens(TROUBLE.stuck)) chain.includesNothing = true
+      if (chain.isDown || chain.includesNothing || chain.gasPrice > GWEI) {
+        trouble = 1 + Math.floor(dice.fraction() * 2 * ROUND_BLOCKS)
+        outages++
+      }
+    }
+    if (trouble === 0 && happens(TROUBLE.drop)) chain.dropPool()
+    if (happens(TROUBLE.kill)) {
+      const index = Math.floor(dice.fraction() * nodes.length)
+      nodes[index]!.process.isDead = true
+      nodes[index]!.leave.abort()
+      nodes[index] = await begin(disks[index]!, { chain, clock, dice, told })
+      kills++
+    }
+    await clock.wind(BLOCK_MS)
+    mostInPool = Math.max(mostInPool, chain.inPool)
+    chain.mine()
+    if (chain.round !== round) {
+      chain.initializedAfter = happens(TROUBLE.late) ? 5 : 0
+      calm = 0
+    }
+    calm = trouble === 0 && chain.isInitialized ? calm + 1 : 0
+    if (calm === LONG_ENOUGH_BLOCKS) possible.push(chain.round)
+  }
+  const succeeded = new Map<bigint, number>()
+  let reverted = 0
+  for (const { round, success } of chain.receipts.values()) {
+    if (success) succeeded.set(round, (succeeded.get(round) ?? 0) + 1)
+    else reverted++
+  }
+  return { trace: [...chain.trace, ...told], possible, succeeded, reverted, mostInPool, outages, kills }
+}
+
+/** A node comes up over its disk; one that is killed hears nothing any more. */
+async function begin(
+  disk: RewardDisk,
+  world: { chain: FakeRewardChain; clock: WoundClock; dice: Dice; told: string[] },
+): Promise<Node> {
+  const { chain, clock, dice, told } = world
+  const process = new RewardProcess(chain, { account: ORCHESTRATOR, disk, clock, dice })
+  process.maxGasPrice = MAX_GAS_PRICE
+  const leave = new AbortController()
+  const listen = <Listener>(listeners: Set<Listener>, listener: Listener) => {
+    listeners.add(listener)
+    leave.signal.addEventListener('abort', () => listeners.delete(listener), { once: true })
+  }
+  const service = new RewardService(
+    { mode: 'automatic', account: ORCHESTRATOR, orchestrator: ORCHESTRATOR, alone: true },
+    {
+      chain: process,
+      watch: { subscribe: (listener) => listen(chain.listeners, listener) },
+      rounds: { onRound: (listener) => listen(chain.roundListeners, listener) },
+      gas: { gasPrice: GWEI },
+      clock,
+      log: silentLog,
+      events: {
+        rewardCalled: ({ round }) => told.push(`called ${round}`),
+        rewardFailed: ({ round, why }) => told.push(`failed ${round} ${why}`),
+        rewardMissed: ({ first, last }) => told.push(`missed ${first} ${last}`),
+      },
+    },
+  )
+  await new Supervisor().start(service)
+  return { process, leave }
+}
+
+test('a thousand rounds of outages, kills, stuck transactions and dear gas: no reward missed that could be had, none called twice', async (t) => {
+  const story = await play(process.env.LIVEPEER_TEST_SEED ?? 'rewards', 1_000)
+  const missed = story.possible.filter((round) => !story.succeeded.has(round))
+  assert.deepEqual(missed, [], 'every round in which there was time is rewarded')
+  assert.deepEqual(
+    [...story.succeeded.values()].filter((count) => count > 1),
+    [],
+    'no round is rewarded twice',
+  )
+  assert.equal(story.mostInPool, 1, 'never is more than one transaction on its way')
+  assert.ok(story.possible.length > 400, `${story.possible.length} rounds could be rewarded`)
+  assert.ok(story.outages > 300 && story.kills > 300, `${story.outages} outages, ${story.kills} kills`)
+  t.diagnostic(
+    `${story.succeeded.size} rounds rewarded, ${story.possible.length} of them with time enough; ` +
+      `${story.reverted} transactions reverted; ${story.outages} outages, ${story.kills} kills`,
+  )
+})
+
+test('the same seed tells the same story', async () => {
+  const [first, second] = [await play('twice', 60), await play('twice', 60)]
+  assert.deepEqual(first.trace, second.trace)
+  assert.ok(first.trace.length > 60)
+  assert.notDeepEqual((await play('another', 60)).trace, first.trace)
+})

@@ -1,0 +1,242 @@
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { dirname, join, normalize, relative, sep } from 'node:path'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+/**
+ * Which room of src may import which; a room may always import itself. A room is a folder, and its own folders belong to
+ * it unless they are named here. `types:` lets in types only.
+ */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  main: ['node', 'commands', 'config', 'lib'],
+  node: ['config', 'domain', 'services', 'io', 'lib'],
+  commands: ['config', 'domain', 'io', 'lib', 'types:services/transcoding'],
+  config: ['domain', 'lib'],
+  domain: ['lib'],
+  lib: [],
+  'services/gateway': ['domain', 'lib'],
+  'services/orchestrator': ['domain', 'lib', 'types:services/protocol', 'types:services/transcoding'],
+  'services/transcoding': ['domain', 'lib'],
+  'services/redemption': ['domain', 'lib', 'types:services/orchestrator', 'types:services/protocol'],
+  'services/protocol': ['domain', 'lib'],
+  'io/chain': ['domain', 'lib', 'types:services'],
+  'io/http': ['domain', 'lib', 'types:services'],
+  'io/media/engine': ['domain', 'lib', 'types:services', 'types:io/media/sandbox'],
+  'io/media/worker': ['domain', 'lib', 'types:services', 'io/media/engine', 'io/media/sandbox'],
+  'io/media/sandbox': ['domain', 'lib'],
+  'io/objects': ['domain', 'lib', 'types:services'],
+  'io/rpc': ['domain', 'lib', 'types:services'],
+  'io/store': ['domain', 'lib', 'types:services'],
+}
+
+/** Libraries, each with its one home. */
+const HOMES: Readonly<Record<string, string>> = {
+  viem: 'src/io/chain',
+  'node-av': 'src/io/media/worker',
+  koffi: 'src/io/media/sandbox',
+  '@connectrpc/connect': 'src/io/rpc',
+  '@connectrpc/connect-node': 'src/io/rpc',
+  '@bufbuild/protobuf': 'src/io/rpc',
+  kysely: 'src/io/store',
+  pg: 'src/io/store',
+  'node:sqlite': 'src/io/store',
+  pino: 'src/lib',
+  'hash-wasm': 'src/lib',
+  secp256k1: 'src/lib',
+  'prom-client': 'src/io/http',
+}
+
+/** Only these touch the process: what the operating system starts, and what keeps a worker's memory and life. */
+const PROGRAMS = [
+  ...['src/main.ts', 'src/commands/bench/main.ts', 'src/config/write-docs.ts'],
+  ...['src/io/media/engine/', 'src/io/media/worker/', 'src/io/media/sandbox/'],
+]
+
+interface Import {
+  readonly file: string
+  readonly target: string
+  readonly typesOnly: boolean
+}
+
+const sources = filesUnder(join(root, 'src')).filter(
+  (file) => file.endsWith('.ts') && !file.endsWith('.test.ts'),
+)
+const imports = sources.flatMap(importsOf)
+
+test('every file of src belongs to a room, and every room has files', () => {
+  const rooms = new Set(sources.map((file) => roomOf(relative(root, file).split(sep).join('/'))))
+  assert.deepEqual([...rooms].sort(), Object.keys(MAY_IMPORT).sort())
+})
+
+test('every room of src imports only what it may', () => {
+  const wrong = imports.filter(({ file, target, typesOnly }) => {
+    if (!target.startsWith('src/')) return false
+    const [from, to] = [roomOf(file), roomOf(target)]
+    const allowed = MAY_IMPORT[from] ?? []
+    const includes = (kind: string) => allowed.some((room) => isWithin(`${kind}${to}`, room))
+    return from !== to && !includes('') && !(typesOnly && includes('types:'))
+  })
+  assert.deepEqual(wrong.map(sentence), [])
+})
+
+test('the rooms of services form no circle at run time', () => {
+  const wrong = imports.filter(
+    ({ file, target, typesOnly }) =>
+      !typesOnly &&
+      file.startsWith('src/services/') &&
+      roomOf(file) !== roomOf(target) &&
+      target.startsWith('src/services/'),
+  )
+  assert.deepEqual(wrong.map(sentence), [])
+})
+
+test('every library is imported only in its home', () => {
+  const wrong = imports.filter(({ file, target }) => {
+    const home = HOMES[packageOf(target)]
+    return home !== undefined && !file.startsWith(`${home}/`)
+  })
+  assert.deepEqual(wrong.map(sentence), [])
+})
+
+test('the domain is functions of values: no Node modules, no waiting, no time, no chance', () => {
+  const wrong = imports.filter(
+    ({ file, target }) => file.startsWith('src/domain/') && target.startsWith('node:'),
+  )
+  assert.deepEqual(wrong.map(sentence), [])
+  for (const file of sources.filter((file) => file.startsWith(join(root, 'src/domain')))) {
+    const code = withoutComments(readFileSync(file, 'utf8'))
+    const found = /\basync\b|\bawait\b|\bDate\b|Math\.random|setTimeout|setInterval/.exec(code)
+    assert.equal(found?.[0], undefined, `${relative(root, file)} uses ${found?.[0]}`)
+  }
+})
+
+test('services import no package and no Node module', () => {
+  const wrong = imports.filter(
+    ({ file, target }) => file.startsWith('src/services/') && !target.startsWith('src/'),
+  )
+  assert.deepEqual(wrong.map(sentence), [])
+})
+
+test('only programs touch the process', () => {
+  const wrong = sources
+    .map((file) => relative(root, file).split(sep).join('/'))
+    .filter((file) => !PROGRAMS.some((program) => file.startsWith(program)))
+    .filter((file) =>
+      /\bprocess\.(exit|argv|env|on|once)\b/.test(withoutComments(readFileSync(join(root, file), 'utf8'))),
+    )
+  assert.deepEqual(wrong, [])
+})
+
+test('every exported function and class says what it is for', () => {
+  const bare: string[] = []
+  for (const file of sources.filter((file) => !file.includes(`${sep}gen${sep}`))) {
+    const lines = readFileSync(file, 'utf8').split('\n')
+    lines.forEach((line, index) => {
+      if (!/^export (async )?(function|class|abstract class)\b/.test(line)) return
+      const before = lines[index - 1] ?? ''
+      if (!before.trimEnd().endsWith('*/')) bare.push(`${relative(root, file)}:${index + 1} ${line}`)
+    })
+  }
+  assert.deepEqual(bare, [])
+})
+
+test('every word of the glossary that names a file names one that exists', () => {
+  const glossary = readFileSync(join(root, 'GLOSSARY.md'), 'utf8')
+  const named = [...glossary.matchAll(/`((?:src|devnet|bench|test)\/[^`]+)`/g)].map((match) => match[1]!)
+  assert.ok(named.length > 20, 'the glossary names the file that owns each word')
+  assert.deepEqual(
+    named.filter((path) => !exists(join(root, path))),
+    [],
+  )
+})
+
+test('every file that the documents point to exists', () => {
+  for (const name of ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md']) {
+    const text = readFileSync(join(root, name), 'utf8')
+    const named = [...text.matchAll(/`((?:src|devnet|bench|test|docs|proto|bin)\/[\w./-]+\.\w+)`/g)].map(
+      (match) => match[1]!,
+    )
+    assert.deepEqual(
+      named.filter((path) => !exists(join(root, path))),
+      [],
+      name,
+    )
+  }
+})
+
+function sentence({ file, target, typesOnly }: Import): string {
+  return `${file} may not import ${target}${typesOnly ? ' (types)' : ''}`
+}
+
+function importsOf(file: string): Import[] {
+  const code = withoutComments(readFileSync(file, 'utf8'))
+  const found: Import[] = []
+  const pattern =
+    /(?:import|export)\s+(type\s+)?([^'"`;]*?\sfrom\s+)?['"]([^'"]+)['"]|import\(\s*['"]([^'"]+)['"]/g
+  for (const match of code.matchAll(pattern)) {
+    const specifier = match[3] ?? match[4]!
+    const names = match[2] ?? ''
+    const inlineTypes = /^\{[^}]*\}\s*from\s*$/.test(`${names.trim()} `) && everyNameIsType(names)
+    const target = specifier.startsWith('.')
+      ? relative(root, normalize(join(dirname(file), specifier)))
+          .split(sep)
+          .join('/')
+      : specifier
+    found.push({
+      file: relative(root, file).split(sep).join('/'),
+      target,
+      typesOnly: Boolean(match[1]) || inlineTypes,
+    })
+  }
+  return found
+}
+
+function everyNameIsType(names: string): boolean {
+  const inside = /\{([^}]*)\}/.exec(names)?.[1] ?? ''
+  return inside
+    .split(',')
+    .map((name) => name.trim())
+    .filter(Boolean)
+    .every((name) => name.startsWith('type '))
+}
+
+/** The most particular room of the table that holds a file of src; `main` for what lies at the top. */
+function roomOf(path: string): string {
+  const folder = path.split('/').slice(1, -1).join('/')
+  if (folder === '') return 'main'
+  const rooms = Object.keys(MAY_IMPORT).filter((room) => isWithin(folder, room))
+  return rooms.sort((a, b) => b.length - a.length)[0] ?? folder
+}
+
+function isWithin(folder: string, room: string): boolean {
+  return folder === room || folder.startsWith(`${room}/`)
+}
+
+function packageOf(specifier: string): string {
+  if (specifier.startsWith('node:')) return specifier
+  const parts = specifier.split('/')
+  return specifier.startsWith('@') ? parts.slice(0, 2).join('/') : parts[0]!
+}
+
+function withoutComments(code: string): string {
+  return code.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|\s)\/\/.*$/gm, '$1')
+}
+
+function filesUnder(folder: string): string[] {
+  return readdirSync(folder).flatMap((name) => {
+    const path = join(folder, name)
+    return statSync(path).isDirectory() ? filesUnder(path) : [path]
+  })
+}
+
+function exists(path: string): boolean {
+  try {
+    statSync(path)
+    return true
+  } catch {
+    return false
+  }
+}
