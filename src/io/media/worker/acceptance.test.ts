@@ -231,7 +231,7 @@ suite('case 26: every codec goes in and comes out', () => {
     })
   }
 
-  // The full set of settings for each: what an encoder lacks must not break it (§14, edge 14).
+  // The full set of settings for each: what an encoder lacks must not break it (transcoding.md §14, 14).
   const all = { profile: 'constrained-high', quality: 30, gopMs: 300, fps: 30 } as const
   for (const [encoder, codec, formats] of [
     ['h264', 'h264', ['mpegts', 'mp4']],
