@@ -237,7 +237,7 @@ function readEnvironment(
   }
 }
 
-/** Variables such as LP_VERSION are easily set for another purpose, so the sentence says how they are read (§10 #29). */
+/** Variables such as LP_VERSION are easily set for another purpose, so the sentence says how they are read (operations.md §10 #29). */
 function badEnvironment(name: FlagName, variable: string, text: string): SettingsError {
   return new SettingsError(
     'bad-setting',

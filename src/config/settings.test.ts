@@ -694,7 +694,7 @@ describe('a sentence refuses', () => {
       `-pricePerGateway: ${X} has two prices`,
     ],
 
-    // Transcoder (A7)
+    // Transcoder (operations.md §9 A7)
     [
       '-transcoder',
       '-transcoder without -orchestrator needs -orchSecret, the secret it shares with its orchestrator',

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync } from 'node:fs'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -8,6 +7,7 @@ import { Network } from '../../devnet/network.ts'
 import { pushSegment } from '../../devnet/publisher.ts'
 import { probe as probeSegment } from '../../src/io/media/worker/probe.ts'
 import type { GatewayStatus, OrchestratorStatus } from '../../src/node/status/status.ts'
+import { wideClip } from '../media/clips.ts'
 import { makeSegment } from '../media/media.ts'
 import { until } from '../tools/until.ts'
 import { EVERY_TICKET_WINS } from './tiny-stream.ts'
@@ -17,7 +17,6 @@ import { EVERY_TICKET_WINS } from './tiny-stream.ts'
 const SEGMENT_MS = 2_000
 /** Params live 40 L1 blocks; then their tickets may be redeemed. */
 const PARAMS_LIFETIME = 45
-const BUNNY = new URL('../../../shared/media/bunny-720p.ts', import.meta.url)
 
 let folder: string
 let network: Network
@@ -96,11 +95,9 @@ test('every ticket that the orchestrator accepted is redeemed on chain for its f
   )
 })
 
-test('a real clip comes back playable', {
-  skip: existsSync(BUNNY) ? false : 'the clip bunny-720p.ts is not there',
-}, async () => {
-  const bytes = new Uint8Array(await readFile(BUNNY))
-  const pushed = await pushSegment(network.urls.gateway, 'bunny', { seq: 0, durationMs: 8_700, bytes })
+test('a clip of 4:2:2 pictures with several key frames comes back playable', async () => {
+  const bytes = await wideClip()
+  const pushed = await pushSegment(network.urls.gateway, 'wide', { seq: 0, durationMs: 7_300, bytes })
   assert.equal(pushed.status, 200, pushed.text)
   const probes = await Promise.all(pushed.renditions.map((rendition) => probeSegment(rendition)))
   assert.deepEqual(

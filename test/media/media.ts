@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { AVMEDIA_TYPE_AUDIO, AVMEDIA_TYPE_VIDEO } from 'node-av/constants'
 import { type Frame, Packet } from 'node-av/lib'
 import type { Profile } from '../../src/domain/rendition.ts'
@@ -174,8 +175,11 @@ export function planeOf(frame: Frame, plane: number): Buffer {
   return Buffer.concat(lines)
 }
 
-/** A real recording that lies beside the project on some machines, or null. */
+/** The folder of real recordings that LIVEPEER_TEST_MEDIA names; null where it names none. */
+export const RECORDINGS = process.env.LIVEPEER_TEST_MEDIA || null
+
+/** A real recording, or null where it is not there. */
 export function recording(name: string): Uint8Array | null {
-  const file = new URL(`../../../shared/media/${name}`, import.meta.url)
-  return existsSync(file) ? new Uint8Array(readFileSync(file)) : null
+  const file = RECORDINGS && join(RECORDINGS, name)
+  return file && existsSync(file) ? new Uint8Array(readFileSync(file)) : null
 }

@@ -22,10 +22,21 @@ export async function smallSpecimens(): Promise<Specimen[]> {
   add('VP9', makePictures({ ...pictures, encoder: 'libvpx-vp9', container: 'webm' }))
   add('Matroska', makePictures({ ...pictures, container: 'matroska' }))
   add('FLV', makePictures({ ...pictures, container: 'flv' }))
+  add(
+    'uneven times',
+    makePictures({
+      ...pictures,
+      times: [29n, 89n, 100n, 132n],
+      unit: { num: 1, den: 600 },
+      container: 'mp4',
+    }),
+  )
+  add('4:2:2 of 8 bits', makePictures({ ...pictures, pixelFormat: 'yuv422p' }))
+  add('an extreme shape', makePictures({ ...pictures, width: 16, height: 2000 }))
   return small
 }
 
-/** The recordings that lie beside the project on some machines. */
+/** The real recordings, where there are any. */
 export function recordedSpecimens(): Specimen[] {
   const recorded: Specimen[] = []
   for (const name of [

@@ -154,13 +154,17 @@ test('every word of the glossary that names a file names one that exists', () =>
 })
 
 test('every file that the documents point to exists', () => {
-  for (const name of ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md']) {
+  const documents = filesUnder(join(root, 'docs')).map((file) => relative(root, file))
+  for (const name of ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', ...documents]) {
     const text = readFileSync(join(root, name), 'utf8')
     const named = [...text.matchAll(/`((?:src|devnet|bench|test|docs|proto|bin)\/[\w./-]+\.\w+)`/g)].map(
       (match) => match[1]!,
     )
+    const linked = [...text.matchAll(/\]\(([\w./-]+)(?:#[\w-]+)?\)/g)].map((match) =>
+      normalize(join(dirname(name), match[1]!)),
+    )
     assert.deepEqual(
-      named.filter((path) => !exists(join(root, path))),
+      [...named, ...linked].filter((path) => !exists(join(root, path))),
       [],
       name,
     )

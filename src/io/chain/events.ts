@@ -179,7 +179,7 @@ export class ChainWatcher implements Service {
     const last = this.#seen.at(-1)
     const head = await newestHeader(pin, last?.number ?? 0n)
     pin.sawHead(head)
-    // History is not told on the first start: what it led to is read from the contracts (B7).
+    // History is not told on the first start: what it led to is read from the contracts (chain.md §20, B7).
     if (last === undefined) return this.#tell(head, [], { reorganised: false })
     if (await this.#isBehind(pin, head, last)) return
     const parting = await this.#partingBlock(pin, head)

@@ -82,7 +82,7 @@ export type LimitSource = 'flag' | 'default' | 'earnings'
 
 /**
  * The offer for a new transaction: room for the base fee to double, and for the tip. With a maximum the offer ends
- * there, and the tip gives way (C1). Throws ChainError `gas-price-too-high` when even the base fee is above it.
+ * there, and the tip gives way (chain.md §20, C1). Throws ChainError `gas-price-too-high` when even the base fee is above it.
  */
 export function offerFor({ baseFee, tip }: FeeMarket, max: bigint, source: LimitSource = 'flag'): Fees {
   const wanted = 2n * baseFee + tip

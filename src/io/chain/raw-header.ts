@@ -23,7 +23,7 @@ const hash = z
 
 /**
  * A block's header out of raw JSON. The L1 number comes as hexadecimal text (Arbitrum), as a JSON number (anvil under
- * Arbitrum's chain id) or not at all, and then the block's own number is meant (chain.md §10, B5).
+ * Arbitrum's chain id) or not at all, and then the block's own number is meant (chain.md §20, B5).
  */
 export const headerSchema = z
   .object({

@@ -73,7 +73,7 @@ const MAX_PASSWORD_FILE_BYTES = 64 * 1024
 
 /**
  * The password itself, out of what may be the path of the file that holds it (chain.md §5). Resolved once, so that a
- * new key and every later opening of it use the same one (A3).
+ * new key and every later opening of it use the same one (chain.md §20, A3).
  */
 export async function resolvePassword(textOrPath: string): Promise<string> {
   if (textOrPath === '' || textOrPath.includes('\0')) return textOrPath
@@ -85,7 +85,8 @@ export async function resolvePassword(textOrPath: string): Promise<string> {
 
 /**
  * Opens the node's account. An account is made only where the keystore is empty and none was named; a name that is
- * not found is refused with the names that are there (A1). Never waits for a person where there is no terminal (A2).
+ * not found is refused with the names that are there. Never waits for a person where there is no terminal (chain.md §20,
+ * A1, A2).
  */
 export async function openWallet(
   options: WalletOptions,

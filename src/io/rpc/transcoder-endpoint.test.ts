@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { connect as http2Connect } from 'node:http2'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -11,6 +11,8 @@ import { rawRequest, TRANSPORTS } from '../../../test/fakes/endpoint.ts'
 import { countingDice, decodeResult, jobOf, outputOf } from '../../../test/fakes/transcoder.ts'
 import { withOrderedMaps } from '../../../test/net/protobuf.ts'
 import { eventually } from '../../../test/tools/until.ts'
+import { recordedRendition } from '../../../test/vectors/renditions.ts'
+import recordedResult from '../../../test/vectors/transcode-result.json' with { type: 'json' }
 import recorded from '../../../test/vectors/wire.json' with { type: 'json' }
 import { defaultCapabilities } from '../../domain/capabilities.ts'
 import { forTranscoder, type Notice } from '../../domain/transcoder-notice.ts'
@@ -207,14 +209,14 @@ test('hashes belong to the rendition before them; other parts are skipped', () =
   assert.throws(() => decodeResult(Buffer.from(orphan), 'B'), { message: 'Unknown perceptual hash' })
 })
 
-const RESULTS = new URL('../../../../shared/vectors/transcodeResults.json', import.meta.url)
-test('the recorded result of a Go transcoder is taken apart and put together to the same bytes', {
-  skip: existsSync(RESULTS) ? false : 'the recorded results are not there',
-}, () => {
-  const [call] = JSON.parse(readFileSync(RESULTS, 'utf8'))
-  const { boundary, type } = parseContentType(call.request['content-type'])!
+test('the recorded result of a Go transcoder is taken apart and put together to the same bytes', () => {
+  const { boundary, type } = parseContentType(recordedResult.contentType)!
   assert.equal(type, 'multipart/mixed')
-  const body = Buffer.from(call.requestBody.hex, 'hex')
+  const body = Buffer.concat(
+    recordedResult.body.map(({ text, rendition }) =>
+      rendition ? recordedRendition(rendition) : Buffer.from(text!),
+    ),
+  )
   const renditions = decodeResult(body, boundary!)
   assert.deepEqual(
     renditions.map(({ bytes, pixels }) => [bytes.length > 50_000, pixels > 0n]),

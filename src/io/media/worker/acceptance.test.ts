@@ -4,8 +4,9 @@
  */
 import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
+import { narrowClip, pictureless, unevenClip, uprightClip, wideClip } from '../../../../test/media/clips.ts'
 import { factsOf } from '../../../../test/media/facts.ts'
-import { look, makeSegment, makeSegments, profileOf, ptsOf, recording } from '../../../../test/media/media.ts'
+import { look, makeSegment, makeSegments, profileOf, ptsOf } from '../../../../test/media/media.ts'
 import { likeness, picturesOf } from '../../../../test/media/pictures.ts'
 import { evenly, lasting, makePictures, packetsOf, pidOf, remade } from '../../../../test/media/remade.ts'
 import { fails, frames, make, PROVIDER } from '../../../../test/media/renditions.ts'
@@ -144,26 +145,20 @@ suite('one session of the engine', () => {
     assert.deepEqual(await transcoded(good, [{}]), [30])
   })
 
-  for (const name of [
-    'bunny-720p.ts',
-    'portrait.ts',
-    'vertical-sample.ts',
-    'videotest.mp4',
-    'zero-frame.ts',
-  ]) {
-    test(`the recording ${name} gives renditions that decode, or the right words`, async (t) => {
-      const source = recording(name)
-      if (!source) return t.skip('the recording is not here')
-      const asked = transcoded(source, [{ fps: 30 }, { fps: 0, width: 426 }, { fps: 0, format: 'mp4' }])
-      const [refusal, pictures] = {
-        'bunny-720p.ts': [null, [260, 217, 217]],
-        'portrait.ts': [null, [31, 30, 30]],
-        'vertical-sample.ts': ['Generic error in an external library', []],
-        'videotest.mp4': [null, [53, 42, 42]],
-        'zero-frame.ts': ['TranscoderInvalidVideo', []],
-      }[name]! as [string | null, number[]]
-      if (refusal) await assert.rejects(asked, { message: refusal })
-      else assert.deepEqual(await asked, pictures)
+  const clips: Readonly<
+    Record<string, readonly [() => Uint8Array | Promise<Uint8Array>, string | number[]]>
+  > = {
+    'pictures of 4:2:2 with times of whole milliseconds': [wideClip, [217, 217, 217]],
+    'upright pictures': [uprightClip, [30, 30, 30]],
+    'a shape that the encoder refuses': [narrowClip, 'Generic error in an external library'],
+    'pictures at uneven times': [unevenClip, [55, 42, 42]],
+    'pictures without parameters': [pictureless, 'TranscoderInvalidVideo'],
+  }
+  for (const [what, [make, expected]] of Object.entries(clips)) {
+    test(`gives renditions that decode, or the right words, for ${what}`, async () => {
+      const asked = transcoded(await make(), [{ fps: 30 }, { fps: 0, width: 426 }, { fps: 0, format: 'mp4' }])
+      if (typeof expected === 'string') await assert.rejects(asked, { message: expected })
+      else assert.deepEqual(await asked, expected)
     })
   }
 })
@@ -231,7 +226,7 @@ suite('case 26: every codec goes in and comes out', () => {
     })
   }
 
-  // The full set of settings for each: what an encoder lacks must not break it (§14, edge 14).
+  // The full set of settings for each: what an encoder lacks must not break it (transcoding.md §14, 14).
   const all = { profile: 'constrained-high', quality: 30, gopMs: 300, fps: 30 } as const
   for (const [encoder, codec, formats] of [
     ['h264', 'h264', ['mpegts', 'mp4']],

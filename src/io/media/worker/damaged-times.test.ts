@@ -7,7 +7,7 @@ import {
   restamped,
   type StatedTimes,
 } from '../../../../test/media/damaged-times.ts'
-import { ptsOf, recording } from '../../../../test/media/media.ts'
+import { ptsOf } from '../../../../test/media/media.ts'
 import { make } from '../../../../test/media/renditions.ts'
 
 /** Clips damaged; more, and others, with TIMES_RUNS and TIMES_SEED. */
@@ -110,15 +110,4 @@ test('pictures whose times belong to the next one are all shown, in even steps',
     // The last group has no decoding times to go by: there a picture may be shown twice.
     assert.ok(pts.at(-1)! - pts[0]! <= BigInt(FRAMES) * STEP)
   }
-})
-
-test('a real recording with such times shows all its pictures in even steps', async (t) => {
-  const source = recording('jittery-pts.ts')
-  if (!source) return t.skip('the recording is not here')
-  const { renditions } = await make(source, [{ fps: 0 }, { fps: 30 }, { fps: 30_000, fpsDen: 1001 }])
-  assert.deepEqual(
-    renditions.map(({ video }) => video.length),
-    [171, 172, 171],
-  )
-  assert.deepEqual(new Set(stepsOf(ptsOf(renditions[0]!.video))), new Set([3003n]))
 })

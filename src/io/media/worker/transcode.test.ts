@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict'
 import { before, suite, test } from 'node:test'
 import { Packet } from 'node-av/lib'
-import { look, makeSegment, makeSegments, profileOf, ptsOf, recording } from '../../../../test/media/media.ts'
+import {
+  narrowClip,
+  pictureless,
+  UNEVEN_TIMES,
+  unevenClip,
+  uprightClip,
+  WIDE_CLIP,
+  wideClip,
+} from '../../../../test/media/clips.ts'
+import { look, makeSegment, makeSegments, profileOf, ptsOf } from '../../../../test/media/media.ts'
 import { makePictures } from '../../../../test/media/remade.ts'
 import { fails, frames, keyFrames, make, PROVIDER } from '../../../../test/media/renditions.ts'
 import { signatureOf } from '../../../../test/media/signature.ts'
@@ -474,23 +483,23 @@ test('how many cores a segment has changes no frame, no time and no refusal', as
   }
 })
 
-test('a recording with 4:2:2 pictures and sound is transcoded', async (t) => {
-  const source = recording('bunny-720p.ts')
-  if (!source) return t.skip('the recording is not here')
+test('a clip with 4:2:2 pictures and sound is transcoded', async () => {
+  const { frames: count, width, height } = WIDE_CLIP
+  const source = await wideClip()
   const seen = await look(source)
   const { decodedPixels, renditions } = await make(source, [{ fps: 0 }])
-  assert.equal(decodedPixels, 217n * 1280n * 720n)
+  assert.equal(decodedPixels, BigInt(count * width * height))
   assert.deepEqual([renditions[0]!.width, renditions[0]!.height], [256, 144])
-  assert.equal(renditions[0]!.video.length, 217)
+  assert.equal(renditions[0]!.video.length, count)
+  assert.ok(seen.audio.length > 0)
   assert.deepEqual(
     renditions[0]!.audio.map(({ digest }) => digest),
     seen.audio.map(({ digest }) => digest),
   )
 })
 
-test('a portrait recording stays upright', async (t) => {
-  const source = recording('portrait.ts')
-  if (!source) return t.skip('the recording is not here')
+test('an upright clip stays upright', async () => {
+  const source = await uprightClip()
   const { renditions } = await make(source, [{ width: 426, height: 240 }, {}])
   assert.deepEqual(
     renditions.map(({ width, height, video }) => [width, height, video.length]),
@@ -502,29 +511,24 @@ test('a portrait recording stays upright', async (t) => {
   assert.deepEqual(ptsOf(renditions[0]!.video), ptsOf((await look(source)).video))
 })
 
-test('an MP4 recording of uneven timing keeps it', async (t) => {
-  const source = recording('videotest.mp4')
-  if (!source) return t.skip('the recording is not here')
-  const seen = await look(source)
-  const { renditions } = await make(source, [{ fps: 0, profile: 'baseline' }])
-  const span = (pts: bigint[]) => pts.map((at) => at - pts[0]!)
+test('an MP4 of uneven timing keeps it', async () => {
+  const { renditions } = await make(unevenClip(), [{ fps: 0, profile: 'baseline' }])
+  const span = (pts: readonly bigint[]) => pts.map((at) => at - pts[0]!)
+  // 90,000 ticks a second, of which the clip has 600.
   assert.deepEqual(
     span(ptsOf(renditions[0]!.video)),
-    span(ptsOf(seen.video)).map((at) => at * 150n),
+    span(UNEVEN_TIMES).map((at) => at * 150n),
   )
 })
 
-test('a recording without a single frame is refused by name', async (t) => {
-  const source = recording('zero-frame.ts')
-  if (!source) return t.skip('the recording is not here')
+test('a clip without a single picture is refused by name', async () => {
+  const source = await pictureless()
   assert.equal((await probe(source)).zeroFrame, true)
   await fails(source, [{}], 'TranscoderInvalidVideo')
 })
 
-test('a shape that the encoder refuses fails with the encoder’s words', async (t) => {
-  const source = recording('vertical-sample.ts')
-  if (!source) return t.skip('the recording is not here')
-  await fails(source, [{}], 'Generic error in an external library')
+test('a shape that the encoder refuses fails with the encoder’s words', async () => {
+  await fails(await narrowClip(), [{}], 'Generic error in an external library')
 })
 
 /** The packets of the first half of an MPEG-TS. */
