@@ -6,6 +6,7 @@ import {
   encodeEventTopics,
   encodeFunctionData,
   getAddress,
+  pad,
 } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
 import { type ContractAddresses, contractId } from '../src/io/chain/contracts.ts'
@@ -276,10 +277,12 @@ export class Protocol {
     for (const hash of hashes) await minedReceipt(this.#anvil, hash, 'transaction')
   }
 
-  /** What was redeemed since the contracts were deployed, read back from the chain. */
-  async redemptions(): Promise<RedemptionTotals> {
+  /** What was redeemed since the contracts were deployed, of all senders or of one, read back from the chain. */
+  async redemptions(sender?: Address): Promise<RedemptionTotals> {
+    // The sender is the first indexed parameter of all events that count here.
+    const topics = sender === undefined ? {} : { topics: [null, pad(sender).toLowerCase()] }
     const logs = await this.#anvil.request<Log[]>('eth_getLogs', [
-      { address: this.addresses.ticketBroker, fromBlock: '0x0', toBlock: 'latest' },
+      { address: this.addresses.ticketBroker, fromBlock: '0x0', toBlock: 'latest', ...topics },
     ])
     const hashes = new Set<Hex>()
     const tickets = new Set<string>()
@@ -300,8 +303,10 @@ export class Protocol {
         totals.paid += args.amount!
       }
     }
-    for (const hash of hashes) {
-      const receipt = await this.#anvil.request<Receipt>('eth_getTransactionReceipt', [hash])
+    const receipts = await Promise.all(
+      [...hashes].map((hash) => this.#anvil.request<Receipt>('eth_getTransactionReceipt', [hash])),
+    )
+    for (const receipt of receipts) {
       totals.fees += BigInt(receipt.gasUsed) * BigInt(receipt.effectiveGasPrice)
       redeemers.add(getAddress(receipt.from))
     }

@@ -1,0 +1,25 @@
+/**
+ * The layers of the tests, by where their files lie: every file is in exactly one. `fast` starts no process and opens
+ * nothing but loopback sockets and temporary files.
+ */
+export const LAYERS = {
+  /** Whole nodes as processes. */
+  e2e: ['test/e2e/**/*.test.ts'],
+  /** Random and simulated histories. */
+  fuzz: ['test/fuzz/**/*.test.ts', 'test/simulation/**/*.test.ts'],
+  /** Single rooms on real parts: anvil, FFmpeg, HAProxy, hostile peers. */
+  parts: [
+    'src/io/chain/**/*.test.ts',
+    'src/io/media/**/*.test.ts',
+    'devnet/**/*.test.ts',
+    'test/chain/**/*.test.ts',
+    'test/hostile/**/*.test.ts',
+  ],
+  fast: [
+    'src/{commands,config,domain,lib,node,services}/**/*.test.ts',
+    'src/io/{http,objects,rpc,store}/**/*.test.ts',
+    'test/tree/**/*.test.ts',
+  ],
+} as const
+
+export type Layer = keyof typeof LAYERS

@@ -1,0 +1,33 @@
+import { spawnSync } from 'node:child_process'
+import { LAYERS, type Layer } from './layers.ts'
+
+/**
+ * Runs tests with the flags of the node itself: `run.ts` all of them, `run.ts fast e2e` those layers, `run.ts FILE…` those
+ * files. Options of `node --test` may stand among them; `--long` lifts the limits of time.
+ */
+
+/** Longer than any test takes on a busy machine. */
+const TEST_TIMEOUT_MS = 300_000
+/** Files at once. */
+const CONCURRENCY = 2
+
+const wanted = process.argv.slice(2)
+const options = wanted.filter((word) => word.startsWith('--') && word !== '--long')
+const limits = wanted.includes('--long')
+  ? []
+  : [`--test-timeout=${TEST_TIMEOUT_MS}`, '--import', './test/tools/file-limit.ts']
+const named = wanted.filter((word) => !word.startsWith('--'))
+const isLayer = (word: string): word is Layer => Object.hasOwn(LAYERS, word)
+// The longest first, so that no core waits at the end.
+const files = (named.length > 0 ? named : Object.keys(LAYERS)).flatMap((word) =>
+  isLayer(word) ? LAYERS[word] : [word],
+)
+const { status } = spawnSync(
+  process.execPath,
+  [
+    ...['--disable-sigusr1', '--disable-warning=ExperimentalWarning', '--max-http-header-size=1048576'],
+    ...['--test', `--test-concurrency=${CONCURRENCY}`, ...limits, ...options, ...files],
+  ],
+  { stdio: 'inherit' },
+)
+process.exitCode = status ?? 1
