@@ -4,8 +4,9 @@ import { loadSettings } from '../config/load-settings.ts'
 import { WoundClock } from '../lib/clock.ts'
 import { seededDice } from '../lib/dice.ts'
 import { silentLog } from '../lib/log.ts'
-import { type ChainAccess, Parts } from './parts.ts'
-import { roles } from './roles.ts'
+import type { ChainAccess } from './parts/chain.ts'
+import { Parts } from './parts.ts'
+import { servicesOf } from './roles.ts'
 
 const CHAIN = '-network arbitrum-one-mainnet -ethUrl http://127.0.0.1:1'
 const OFFCHAIN = '-serviceAddr node.example:8935'
@@ -30,9 +31,7 @@ function started(line: string): string[] {
   const parts = new Parts(settings, settings.chain ? access : null, {
     ...{ version: '1', clock: new WoundClock(), dice: seededDice('order'), log: silentLog, cpus: 2 },
   })
-  for (const role of settings.roles) roles[role](parts)
-  if (parts.rewards) void parts.reward
-  return parts.services.map(({ name }) => name)
+  return servicesOf(parts).map(({ name }) => name)
 }
 
 const FOLLOWS = ['store', 'chain watcher', 'rounds']

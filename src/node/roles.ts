@@ -1,21 +1,22 @@
 import type { Role } from '../config/settings.ts'
 import type { Service } from '../lib/service.ts'
-import type { Parts } from './parts.ts'
+
+/** The roles in the order of starting: nodes that others wait for come first, what is done now and then comes last. */
+const ORDER: readonly Role[] = [
+  'gateway',
+  'orchestrator',
+  'redeemer',
+  'transcoder',
+  'roundInitializer',
+  'reward',
+]
 
 /**
- * What each role runs, in the order of starting. What these need is made and started with them; parts that two roles
- * share are made once.
+ * The services of a node in the order of starting. Each role lists all that it needs, each service after those that it
+ * uses; a service that two roles need is started with the first.
  */
-export const roles: Readonly<Record<Role, (parts: Parts) => readonly Service[]>> = {
-  gateway: (parts) => [parts.gateway, parts.gatewayHttp],
-  // With an orchestrator in the same process the transcoder is its media engine.
-  transcoder: (parts) => (parts.settings.orchestrator ? [parts.capacity] : [parts.remoteWorker]),
-  orchestrator: (parts) => [
-    parts.orchestrator,
-    parts.serviceEndpoint,
-    ...(parts.checksItself ? [parts.selfCheck] : []),
-  ],
-  redeemer: (parts) => [parts.redeemerEndpoint],
-  reward: (parts) => [parts.reward],
-  roundInitializer: (parts) => [parts.roundInitializer],
+export function servicesOf(
+  parts: Readonly<Record<Role, { readonly services: readonly Service[] } | null>>,
+): readonly Service[] {
+  return [...new Set(ORDER.flatMap((role) => parts[role]?.services ?? []))]
 }

@@ -5,7 +5,6 @@ import { WoundClock } from '../../lib/clock.ts'
 import { seededDice } from '../../lib/dice.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Parts } from '../parts.ts'
-import { roles } from '../roles.ts'
 import { StatusFacts } from './facts.ts'
 import { statusOf } from './status.ts'
 
@@ -19,12 +18,11 @@ function nodeOf(line: string) {
     about: { version: '1', runtime: 'v24', arch: 'x', platform: 'y' },
   })
   assert.ok(!('exit' in settings), 'exit' in settings ? settings.exit.stderr : '')
-  const around = {
+  const env = {
     ...{ version: '1', clock: new WoundClock(), dice: seededDice('status'), log: silentLog, cpus: 2 },
   }
-  const parts = new Parts(settings, null, around)
-  for (const role of settings.roles) roles[role](parts)
-  const facts = new StatusFacts(parts, around)
+  const parts = new Parts(settings, null, env)
+  const facts = new StatusFacts(parts, env)
   const progress = { version: '1', nowMs: 0, waitingFor: null, hasStarted: true }
   return {
     status: () => statusOf({ parts, facts }, progress),
