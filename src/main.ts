@@ -15,13 +15,13 @@ import { foldRepeats } from './lib/log-fold.ts'
 /** The node's process: settings in, exit code out. The only file that touches the process. */
 
 const { version } = packageJson
-const env = variables()
+const variables = takenVariables()
 if (process.argv[2] === 'status') await showStatus()
 else if (process.argv[2] === 'certs') makeCerts()
 else await runAsNode()
 
 /** What the environment says of flags; no process that is started from here on inherits it. */
-function variables(): Record<string, string> {
+function takenVariables(): Record<string, string> {
   try {
     return takeVariables(process.env)
   } catch (error) {
@@ -40,7 +40,7 @@ async function showStatus(): Promise<void> {
   process.exitCode = await runStatus(
     {
       argv: process.argv.slice(3),
-      env,
+      variables,
       readText: readTextFile,
       write: (text) => void process.stdout.write(text),
       writeError: (text) => void process.stderr.write(text),
@@ -65,7 +65,7 @@ function makeCerts(): void {
 async function runAsNode(): Promise<void> {
   const settings = loadSettings({
     argv: process.argv.slice(2),
-    env,
+    variables,
     readText: readTextFile,
     homeDir: homedir() || null,
     about: { version, runtime: process.version, arch: process.arch, platform: process.platform },

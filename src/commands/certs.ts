@@ -22,7 +22,7 @@ orchestrator and standalone transcoder. Nothing is written over.
 `
 
 /** Where the command's words come from and its lines go. */
-export interface CertsSurroundings {
+export interface CertsEnvironment {
   /** Without the program's name and the word `certs`. */
   readonly argv: readonly string[]
   readonly write: (text: string) => void
@@ -32,15 +32,15 @@ export interface CertsSurroundings {
 }
 
 /** Runs `livepeer certs`. Gives the exit code: 2 for a command line that cannot be read, 1 for what cannot be done. */
-export function runCerts(around: CertsSurroundings): 0 | 1 | 2 {
-  const { argv, write, writeError } = around
+export function runCerts(env: CertsEnvironment): 0 | 1 | 2 {
+  const { argv, write, writeError } = env
   if (argv.some((word) => /^--?h(elp)?$/.test(word))) {
     write(HELP)
     return 0
   }
   try {
     const { directory, nodes } = read(argv)
-    const { isNewAuthority } = makeOwnCerts(directory, nodes, around)
+    const { isNewAuthority } = makeOwnCerts(directory, nodes, env)
     if (isNewAuthority) {
       write(`${join(directory, 'ca-key.pem')}: the authority's key; keep it, away from the nodes' machines\n`)
     }

@@ -24,7 +24,7 @@ const SERVICE = '-serviceAddr o.example:8935'
 function settingsOf(line: string): Settings {
   const settings = loadSettings({
     argv: line.split(' '),
-    env: {},
+    variables: {},
     readText: (path) => (path === 'prices' ? PRICES : null),
     homeDir: '/nowhere',
     about: { version: '1', runtime: 'v24', arch: 'x', platform: 'y' },

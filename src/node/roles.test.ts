@@ -22,7 +22,7 @@ const access = {
 function started(line: string): string[] {
   const settings = loadSettings({
     argv: line.split(' '),
-    env: {},
+    variables: {},
     readText: () => null,
     homeDir: '/nowhere',
     about: { version: '1', runtime: 'v24', arch: 'x', platform: 'y' },

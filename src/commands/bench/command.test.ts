@@ -162,14 +162,14 @@ suite('livepeer_bench', () => {
       const errors: string[] = []
       const options = ['-live=false', '-transcodingOptions', 'P144p30fps16x9', ...more]
       const argv = ['-in', join(folder, source), ...options]
-      const around = {
+      const env = {
         argv,
         readText: readTextFile,
         write: (text: string) => void out.push(text),
         writeError: (text: string) => void errors.push(text),
         ...{ clock: systemClock, cpus: 1, version: '1.2.3' },
       }
-      assert.equal(await runBench(around, AbortSignal.timeout(60_000)), 1)
+      assert.equal(await runBench(env, AbortSignal.timeout(60_000)), 1)
       assert.match(errors.join(''), sentence)
       assert.ok(!errors.join('').includes('Total Segs'), 'there is no summary of half a run')
       const lines = out.filter((line) => /^\d/.test(line))

@@ -21,7 +21,7 @@ import { CSV_HEADER, configurationTable, csvLine, summaryTable } from './report.
 import { type BenchNeeds, type BenchSegment, runSessions } from './sessions.ts'
 
 /** Where the bench's words come from and its lines go. */
-export interface BenchSurroundings {
+export interface BenchEnvironment {
   /** Without the program's own name. */
   readonly argv: readonly string[]
   /** The text of a readable, non-empty, regular file; null for anything else. */
@@ -40,23 +40,23 @@ const MAX_SEGMENT_BYTES = 300_000_000
 const PROGRAM = 'livepeer_bench'
 
 /** Runs `livepeer_bench` (transcoding.md §12). Gives the exit code: 0, 1 for what failed, 2 for a bad flag. */
-export async function runBench(around: BenchSurroundings, signal: AbortSignal): Promise<number> {
-  const settings = loadBenchSettings(around.argv, around.readText)
+export async function runBench(env: BenchEnvironment, signal: AbortSignal): Promise<number> {
+  const settings = loadBenchSettings(env.argv, env.readText)
   if ('exit' in settings) {
-    around.write(settings.exit.stdout)
-    if (settings.exit.stderr !== '') around.writeError(`${PROGRAM}: ${settings.exit.stderr}`)
+    env.write(settings.exit.stdout)
+    if (settings.exit.stderr !== '') env.writeError(`${PROGRAM}: ${settings.exit.stderr}`)
     return settings.exit.code
   }
-  for (const warning of settings.warnings) around.writeError(`${PROGRAM}: ${warning}\n`)
+  for (const warning of settings.warnings) env.writeError(`${PROGRAM}: ${warning}\n`)
   try {
-    const segments = segmentsOf(settings, around.readText)
-    around.writeError(configurationTable(settings))
-    await measure(settings, segments, around, signal)
+    const segments = segmentsOf(settings, env.readText)
+    env.writeError(configurationTable(settings))
+    await measure(settings, segments, env, signal)
     return 0
   } catch (error) {
     const stopped = signal.aborted && isAbort(error)
     if (!stopped && !(error instanceof NodeError)) throw error
-    around.writeError(`${PROGRAM}: ${stopped ? 'stopped before the end' : messageOf(error)}\n`)
+    env.writeError(`${PROGRAM}: ${stopped ? 'stopped before the end' : messageOf(error)}\n`)
     return 1
   }
 }
@@ -64,25 +64,25 @@ export async function runBench(around: BenchSurroundings, signal: AbortSignal): 
 async function measure(
   settings: BenchSettings,
   segments: readonly BenchSegment[],
-  around: BenchSurroundings,
+  env: BenchEnvironment,
   signal: AbortSignal,
 ): Promise<void> {
-  const { clock, cpus: cores } = around
+  const { clock, cpus: cores } = env
   const log = openLog({
     level: levelOfVerbosity(settings.verbosity),
     pretty: true,
-    write: around.writeError,
+    write: env.writeError,
   })
   const devices = await devicesOf(settings, log)
   await using supervisor = new Supervisor()
   const engine = new MediaEngine({ clock, log, cores, devices, workers: workersFor(cores, devices) })
   await supervisor.start(engine)
-  around.write(CSV_HEADER)
+  env.write(CSV_HEADER)
   const needs: BenchNeeds = {
     transcoder: engine,
     read: readSegment,
     keep: (output, session, segment) => keepOutput(settings, output, session, segment),
-    done: (timing) => around.write(csvLine(timing)),
+    done: (timing) => env.write(csvLine(timing)),
     clock,
   }
   for (let round = 0; round < settings.repeat; round++) {
@@ -91,9 +91,9 @@ async function measure(
       segments,
       round,
       profiles: settings.profiles.map((profile) => withFormat(profile, 'mpegts')),
-      provider: `Livepeer Transcoder ${around.version} (offchain)`,
+      provider: `Livepeer Transcoder ${env.version} (offchain)`,
     }
-    around.writeError(summaryTable(settings.sessions, await runSessions(work, needs, signal)))
+    env.writeError(summaryTable(settings.sessions, await runSessions(work, needs, signal)))
   }
 }
 
@@ -105,7 +105,7 @@ async function devicesOf({ gpus }: BenchSettings, log: Log): Promise<readonly Me
 }
 
 /** Throws NodeError with a sentence. */
-function segmentsOf(settings: BenchSettings, readText: BenchSurroundings['readText']): BenchSegment[] {
+function segmentsOf(settings: BenchSettings, readText: BenchEnvironment['readText']): BenchSegment[] {
   const { source } = settings
   const text = readText(source)
   if (text === null) {

@@ -28,7 +28,7 @@ async function node(t: TestContext, status: () => NodeStatus, token = ''): Promi
 }
 
 function command(
-  options: { env?: Record<string, string>; files?: Record<string, string>; rows?: number } = {},
+  options: { variables?: Record<string, string>; files?: Record<string, string>; rows?: number } = {},
 ) {
   const stop = new AbortController()
   const screens: string[] = []
@@ -36,7 +36,12 @@ function command(
   const run = (...argv: string[]) =>
     runStatus(
       {
-        ...{ argv, env: options.env ?? {}, rows: () => options.rows ?? null, now: () => Date.now() },
+        ...{
+          argv,
+          variables: options.variables ?? {},
+          rows: () => options.rows ?? null,
+          now: () => Date.now(),
+        },
         readText: (path) => options.files?.[path] ?? null,
         write: (text) => void screens.push(text),
         writeError: (text) => void errors.push(text),
@@ -76,7 +81,7 @@ test('the token comes from the command line, a file or the environment', async (
   const guarded = await node(t, well(redeemerStatus()), 'hush')
   assert.equal(await command().run('--token', 'hush', guarded), 0)
   assert.equal(await command({ files: { '/run/token': 'hush\n' } }).run('-token', '/run/token', guarded), 0)
-  assert.equal(await command({ env: { LP_CLITOKEN: 'hush' } }).run(guarded), 0)
+  assert.equal(await command({ variables: { LP_CLITOKEN: 'hush' } }).run(guarded), 0)
   const wrong = command()
   assert.equal(await wrong.run('--token', 'hus', guarded), 1)
   assert.match(wrong.screens[0]!.replace(/\s+/g, ' '), /asks for another token/)

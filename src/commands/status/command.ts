@@ -30,10 +30,10 @@ The exit code is 0 when all is well, 1 when something needs attention, 2 for a c
 `
 
 /** Where the command's words come from and its lines go. */
-export interface StatusSurroundings {
+export interface StatusEnvironment {
   /** Without the program's name and the word `status`. */
   readonly argv: readonly string[]
-  readonly env: Readonly<Record<string, string | undefined>>
+  readonly variables: Readonly<Record<string, string | undefined>>
   /** The text of a readable, non-empty, regular file; null for anything else. */
   readonly readText: (path: string) => string | null
   readonly write: (text: string) => void
@@ -54,21 +54,21 @@ interface Options {
 }
 
 /** Runs `livepeer status`. Gives the exit code. */
-export async function runStatus(around: StatusSurroundings, signal: AbortSignal): Promise<number> {
+export async function runStatus(env: StatusEnvironment, signal: AbortSignal): Promise<number> {
   let options: Options | null
   try {
-    options = readOptions(around)
+    options = readOptions(env)
   } catch (error) {
     const [sentence] = messageOf(error).split('. ')
-    around.writeError(`${sentence}: livepeer status --help explains\n`)
+    env.writeError(`${sentence}: livepeer status --help explains\n`)
     return 2
   }
   if (!options) {
-    around.write(HELP)
+    env.write(HELP)
     return 0
   }
   for (;;) {
-    const code = await show(options, around, signal)
+    const code = await show(options, env, signal)
     if (!options.watch) return code
     await sleep(WATCH_EVERY_MS, undefined, { signal }).catch(() => {})
     if (signal.aborted) return 0
@@ -76,7 +76,7 @@ export async function runStatus(around: StatusSurroundings, signal: AbortSignal)
 }
 
 /** Null when help is asked for. Throws what is wrong, as one sentence. */
-function readOptions({ argv, env, readText }: StatusSurroundings): Options | null {
+function readOptions({ argv, readText, variables }: StatusEnvironment): Options | null {
   const { positionals, values } = parseArgs({
     // One dash or two, as everywhere.
     args: argv.map((word) => (/^-[a-z]{2,}/.test(word) ? `-${word}` : word)),
@@ -91,7 +91,7 @@ function readOptions({ argv, env, readText }: StatusSurroundings): Options | nul
   if (values.help) return null
   if (values.watch && values.json) throw new Error('--watch and --json do not go together')
   if (positionals.length > MAX_ADDRESSES) throw new Error(`at most ${MAX_ADDRESSES} addresses can be asked`)
-  const given = values.token ?? env.LP_CLITOKEN ?? ''
+  const given = values.token ?? variables.LP_CLITOKEN ?? ''
   const token = given === '' ? '' : (readText(given)?.trim() ?? given)
   if (token !== '' && !TOKEN.test(token)) {
     throw new Error('--token is one word of letters, digits and signs, which the text or file given is not')
@@ -117,9 +117,9 @@ function addressOf(text: string): [name: string, url: string] {
   return [full, url]
 }
 
-async function show(options: Options, around: StatusSurroundings, signal: AbortSignal): Promise<number> {
+async function show(options: Options, env: StatusEnvironment, signal: AbortSignal): Promise<number> {
   const asked = await Promise.all(
-    [...options.addresses].map(([address, url]) => ask(address, url, options.token, around.now(), signal)),
+    [...options.addresses].map(([address, url]) => ask(address, url, options.token, env.now(), signal)),
   )
   // On the usual ports other programs may be, and most are free.
   const known = options.isGuess
@@ -128,11 +128,11 @@ async function show(options: Options, around: StatusSurroundings, signal: AbortS
   if (options.watch && signal.aborted) return 0
   const screen = screenOf(
     known.map(({ answer }) => answer),
-    around.now(),
+    env.now(),
   )
-  if (options.json) around.write(printableJson(known.map(rawOf)))
-  else if (known.length === 0) around.write(nobody(options))
-  else around.write(options.watch ? drawn(screen.text, around.rows()) : screen.text)
+  if (options.json) env.write(printableJson(known.map(rawOf)))
+  else if (known.length === 0) env.write(nobody(options))
+  else env.write(options.watch ? drawn(screen.text, env.rows()) : screen.text)
   return screen.needsAttention || known.length === 0 ? 1 : 0
 }
 

@@ -12,7 +12,7 @@ import { statusOf } from './status.ts'
 function nodeOf(line: string) {
   const settings = loadSettings({
     argv: line.split(' '),
-    env: {},
+    variables: {},
     readText: () => null,
     homeDir: '/nowhere',
     about: { version: '1', runtime: 'v24', arch: 'x', platform: 'y' },
