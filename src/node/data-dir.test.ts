@@ -13,7 +13,7 @@ after(() => rmSync(folder, { recursive: true, force: true }))
 function refused(path: string, why: string) {
   return {
     code: 'data-dir-unusable',
-    message: `the data folder ${path} cannot be used, ${why}: mend that, or give another with -dataDir`,
+    message: `the data folder ${path} cannot be used, ${why}: fix that, or give another with -dataDir`,
   }
 }
 

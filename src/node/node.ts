@@ -39,13 +39,13 @@ export interface NodeEnvironment extends Environment {
  */
 export async function runNode(wanted: Settings, env: NodeEnvironment, signal: AbortSignal): Promise<void> {
   const { clock, log, version } = env
-  log.info('livepeer-ts starts', { version, network: wanted.network.name, ...wanted.printable() })
+  log.info('starting livepeer-ts', { version, network: wanted.network.name, ...wanted.printable() })
   for (const warning of wanted.warnings) log.warn(warning)
   const settings = await withDataDir(wanted, log)
   const { chain: chainSettings, controlBind, metrics, secrets } = settings
 
   const progress: NodeProgress = {
-    waitingFor: chainSettings ? 'the account and the chain' : 'the start of its parts',
+    waitingFor: chainSettings ? 'the account and the chain' : 'its parts to be made',
     hasStarted: false,
     running: null,
   }
@@ -72,7 +72,7 @@ export async function runNode(wanted: Settings, env: NodeEnvironment, signal: Ab
   progress.running = { parts, facts }
   for (const service of servicesOf(parts)) {
     if (signal.aborted) return
-    progress.waitingFor = `the start of: ${service.name}`
+    progress.waitingFor = `${service.name} to start`
     await supervisor.start(service)
     log.debug('started', { service: service.name })
   }
@@ -83,13 +83,13 @@ export async function runNode(wanted: Settings, env: NodeEnvironment, signal: Ab
   await supervisor.untilStopped(AbortSignal.any([signal, ...(env.drain ? [env.drain] : [])]))
   if (!signal.aborted) {
     // Health turns red first, so that balancers send no new work here.
-    progress.waitingFor = 'its end: it is draining'
-    log.info('draining: no new sessions, running ones are finished')
+    progress.waitingFor = 'running work to finish'
+    log.info('draining: no new sessions, finishing running ones')
     await parts.drain(signal).catch((error) => {
       if (!signal.aborted || !isAbort(error)) throw error
     })
   }
-  progress.waitingFor = 'its end: it is stopping'
+  progress.waitingFor = 'its services to stop'
   log.info('stopping')
 }
 
@@ -100,7 +100,9 @@ async function withDataDir(settings: Settings, log: Log): Promise<Settings> {
     return settings
   } catch (error) {
     if (!dutiesOf(settings).mayKeepNothing) throw error
-    log.warn('the gateway starts without its data folder, and keeps nothing', { error: messageOf(error) })
+    log.warn('data folder not usable, the gateway runs without it and keeps nothing', {
+      error: messageOf(error),
+    })
     return withoutDataFolder(settings)
   }
 }
@@ -149,7 +151,7 @@ async function openChain(
     new Rpc({ urls, chainId: expected === null ? null : Number(expected) }, env),
   )
   const { chainId, addresses } = await connectChain({ ...env, rpc }, controller, signal)
-  env.log.info('on chain', { chainId, account: wallet.address, controller })
+  env.log.info('connected to the chain', { chainId, account: wallet.address, controller })
   return { wallet, rpc, chainId: BigInt(chainId), addresses }
 }
 

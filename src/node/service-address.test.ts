@@ -6,7 +6,7 @@ import { type Log, silentLog } from '../lib/log.ts'
 import { serviceAddress } from './service-address.ts'
 
 const BALANCER = 'https://balancer.example:8935'
-const ADVICE = `this orchestrator advertises the address that ${REGISTERED} registered: that is right for one orchestrator alone; of several behind a balancer each needs its own -serviceAddr, or segments reach a node that does not know their session`
+const ADVICE = `this orchestrator advertises the address that ${REGISTERED} registered: that is right for a single orchestrator; behind a balancer, each of several needs its own -serviceAddr, or segments reach a node that does not know their session`
 
 async function settle(
   told: Parameters<typeof serviceAddress>[0],
@@ -57,12 +57,12 @@ test('one that is told the balancer’s address is warned of it, one with its ow
 test('on a public network nobody is told an address of this machine; without any address the start is refused', async () => {
   await assert.rejects(settle(REGISTERED_ONE, { registered: 'https://127.0.0.1:8935' }), {
     code: 'no-service-address',
-    message: `the service address of ${REGISTERED} on chain is https://127.0.0.1:8935, which leads to this machine only: give this node's with -serviceAddr HOST:PORT`,
+    message: `the service address of ${REGISTERED} on chain is https://127.0.0.1:8935, which is reachable from this machine only: give this node's with -serviceAddr HOST:PORT`,
   })
   for (const host of ['[::1]', '[::ffff:127.0.0.1]', 'localhost']) {
     await assert.rejects(settle(REGISTERED_ONE, { registered: `https://${host}:8935` }), {
       code: 'no-service-address',
-      message: /, which leads to this machine only: /,
+      message: /, which is reachable from this machine only: /,
     })
   }
   const { service } = await settle(REGISTERED_ONE, { registered: 'https://127.0.0.1:8935', isPublic: false })

@@ -20,7 +20,7 @@ import { type BenchSettings, loadBenchSettings } from './flags.ts'
 import { CSV_HEADER, configurationTable, csvLine, summaryTable } from './report.ts'
 import { type BenchNeeds, type BenchSegment, runSessions } from './sessions.ts'
 
-/** Where the bench's words come from and its lines go. */
+/** The command line, where the output goes, and the machine. */
 export interface BenchEnvironment {
   /** Without the program's own name. */
   readonly argv: readonly string[]
@@ -28,18 +28,18 @@ export interface BenchEnvironment {
   readonly readText: (path: string) => string | null
   readonly write: (text: string) => void
   readonly writeError: (text: string) => void
-  /** Its fractions of milliseconds count. */
+  /** Has fractions of milliseconds. */
   readonly clock: Clock
-  /** Without a GPU as many segments are worked on at once, as in a node. */
+  /** Without a GPU this many segments are transcoded at once, as in a node. */
   readonly cpus: number
   readonly version: string
 }
 
-/** What no orchestrator takes either (transcoding.md §10). */
+/** The limit of orchestrators (transcoding.md §10). */
 const MAX_SEGMENT_BYTES = 300_000_000
 const PROGRAM = 'livepeer_bench'
 
-/** Runs `livepeer_bench` (transcoding.md §12). Gives the exit code: 0, 1 for what failed, 2 for a bad flag. */
+/** Runs `livepeer_bench` (transcoding.md §12). Returns the exit code: 0, 1 for a failure, 2 for a bad flag. */
 export async function runBench(env: BenchEnvironment, signal: AbortSignal): Promise<number> {
   const settings = loadBenchSettings(env.argv, env.readText)
   if ('exit' in settings) {
@@ -97,14 +97,14 @@ async function measure(
   }
 }
 
-/** The GPUs that work, as a node would find them. Throws NodeError when none of those asked for does. */
+/** The GPUs that work, found as a node finds them. Throws NodeError when none of those asked for works. */
 async function devicesOf({ gpus }: BenchSettings, log: Log): Promise<readonly MediaAbilities[]> {
   if (gpus.length === 0) return []
   const tools = { log, tryOut: tryOutInProcess, countGpus: countNvidiaGpus, tellDriver }
   return (await lookAtMachine({ gpus, isTried: true }, tools)).devices
 }
 
-/** Throws NodeError with a sentence. */
+/** The segments that the playlist lists. Throws NodeError with a sentence. */
 function segmentsOf(settings: BenchSettings, readText: BenchEnvironment['readText']): BenchSegment[] {
   const { source } = settings
   const text = readText(source)
@@ -131,7 +131,7 @@ function segmentsOf(settings: BenchSettings, readText: BenchEnvironment['readTex
   })
 }
 
-/** Throws NodeError with what is wrong with the file. */
+/** Throws NodeError with the reason. */
 async function readSegment(path: string): Promise<Uint8Array> {
   try {
     await using file = await open(path)

@@ -84,7 +84,7 @@ test('the token comes from the command line, a file or the environment', async (
   assert.equal(await command({ variables: { LP_CLITOKEN: 'hush' } }).run(guarded), 0)
   const wrong = command()
   assert.equal(await wrong.run('--token', 'hus', guarded), 1)
-  assert.match(wrong.screens[0]!.replace(/\s+/g, ' '), /asks for another token/)
+  assert.match(wrong.screens[0]!.replace(/\s+/g, ' '), /refuses the token: give --token/)
 })
 
 test('--watch draws the screen anew until it is told to stop, no longer than the terminal is high', async (t) => {

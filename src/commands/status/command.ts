@@ -7,7 +7,7 @@ import { escaped } from '../../lib/printable.ts'
 import { type NodeAnswer, plain, readAnswer } from './answer.ts'
 import { screenOf } from './screen.ts'
 
-/** The control ports that nodes have unless they are given others; 7937 for a second orchestrator. */
+/** The default control ports of nodes; 7937 is for a second orchestrator. */
 export const USUAL_PORTS: readonly number[] = [7935, 7937, 5935, 6935, 4935, 2935]
 const WATCH_EVERY_MS = 2_000
 const ANSWER_TIMEOUT_MS = 4_000
@@ -17,19 +17,19 @@ const TOKEN = /^[\x21-\x7e]{1,1000}$/
 
 const HELP = `Usage: livepeer status [--watch] [--json] [--token TEXT|FILE] [HOST:PORT ...]
 
-Shows how an operator's nodes are: who redeems, who rewards, what is pending, what was lost and why.
+Shows the state of an operator's nodes: who redeems, who rewards, what is pending, what was lost and why.
 
-HOST:PORT is the control API of a node, its -cliAddr; also a port of this machine alone, or an http or https URL.
-Without any, the usual ports of this machine are asked (${USUAL_PORTS.join(', ')}), and those that answer shown.
+HOST:PORT is the control API of a node, its -cliAddr; a port alone is on this machine; http and https URLs work too.
+Without any, the usual ports of this machine are tried (${USUAL_PORTS.join(', ')}), and the nodes that answer are shown.
 
-  --watch             draw the screen anew every ${WATCH_EVERY_MS / 1000} seconds, until Ctrl-C
+  --watch             redraw the screen every ${WATCH_EVERY_MS / 1000} seconds, until Ctrl-C
   --json              print what the nodes answered
   --token TEXT|FILE   the -cliToken of the nodes, or a file with it (environment: LP_CLITOKEN)
 
 The exit code is 0 when all is well, 1 when something needs attention, 2 for a command line that cannot be read.
 `
 
-/** Where the command's words come from and its lines go. */
+/** The command line, and where the output goes. */
 export interface StatusEnvironment {
   /** Without the program's name and the word `status`. */
   readonly argv: readonly string[]
@@ -49,11 +49,11 @@ interface Options {
   readonly token: string
   /** Base URLs by the name shown. */
   readonly addresses: ReadonlyMap<string, string>
-  /** Whether the addresses are the usual ones, where nobody need be. */
+  /** Whether the addresses are only the usual ports, where there may be no node. */
   readonly isGuess: boolean
 }
 
-/** Runs `livepeer status`. Gives the exit code. */
+/** Runs `livepeer status`. Returns the exit code. */
 export async function runStatus(env: StatusEnvironment, signal: AbortSignal): Promise<number> {
   let options: Options | null
   try {
@@ -121,7 +121,7 @@ async function show(options: Options, env: StatusEnvironment, signal: AbortSigna
   const asked = await Promise.all(
     [...options.addresses].map(([address, url]) => ask(address, url, options.token, env.now(), signal)),
   )
-  // On the usual ports other programs may be, and most are free.
+  // Most of the usual ports are free, and other programs may listen on some.
   const known = options.isGuess
     ? asked.filter(({ answer, isFree }) => answer.kind !== 'stranger' && !isFree)
     : asked
@@ -143,7 +143,7 @@ function nobody({ addresses }: Options): string {
 interface Asked {
   readonly answer: NodeAnswer
   readonly body: string
-  /** Whether nobody listens there. */
+  /** Whether nothing listens there. */
   readonly isFree: boolean
 }
 
@@ -174,7 +174,7 @@ async function ask(
   }
 }
 
-/** Throws for an answer that is larger than a status can be. */
+/** Throws for an answer longer than any status. */
 async function textOf(response: Response): Promise<string> {
   const chunks: Uint8Array[] = []
   let size = 0
@@ -188,13 +188,13 @@ async function textOf(response: Response): Promise<string> {
 
 function reasonOf(error: unknown): string {
   if (error instanceof Error && error.name === 'TimeoutError') {
-    return `nothing within ${ANSWER_TIMEOUT_MS / 1000} s`
+    return `no answer within ${ANSWER_TIMEOUT_MS / 1000} s`
   }
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error
   return plain(messageOf(cause))
 }
 
-/** JSON of several lines, in which nothing is left that a terminal would obey. */
+/** Indented JSON without control characters that a terminal would obey. */
 function printableJson(value: unknown): string {
   const lines = JSON.stringify(value, null, 2).split('\n')
   return lines.map((line) => `${escaped(line)}\n`).join('')
@@ -206,7 +206,7 @@ function rawOf({ answer, body }: Asked): Record<string, unknown> {
   return { address, error: answer.kind === 'no-token' ? 'it asks for a token' : answer.why }
 }
 
-/** The screen in place of the one before; what does not fit the terminal is left out at the end. */
+/** The screen drawn over the last one; lines that do not fit the terminal are cut off at the end. */
 function drawn(text: string, rows: number | null): string {
   if (rows === null) return `${text}\n`
   const lines = text.trimEnd().split('\n')

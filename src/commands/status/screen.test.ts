@@ -47,8 +47,8 @@ WHO REWARDS
 
 PENDING
   orchestrator 10.0.0.7:7935
-    2 tickets (0.2 ETH) are with a redeemer, and not seen redeemed yet; the first expires in 11420
-        L1 blocks (about 38 h)
+    2 tickets (0.2 ETH) were handed to a redeemer, and are not seen redeemed yet; the first expires
+        in 11420 L1 blocks (about 38 h)
 
 LOST OR REFUSED: nothing
 
@@ -56,7 +56,7 @@ NODES
   redeemer 10.0.0.5:4935   version 0.1.0, on arbitrum-one-mainnet, ready
     account ${REDEEMER}   0.5 ETH
     block 300000000 (1 s old), L1 block 22000100, round 4000
-    900 tickets received, 7 won in all · 12 floats listened to
+    900 tickets received, 7 won in all · 12 float streams
   reward service 10.0.0.6:2935   version 0.1.0, on arbitrum-one-mainnet, ready
     account ${REGISTERED}   0.5 ETH
     block 300000000 (1 s old), L1 block 22000100, round 4000
@@ -85,19 +85,23 @@ const PROBLEMS: readonly (readonly [what: string, answers: readonly NodeAnswer[]
   [
     'a node that does not answer',
     [{ address: 'a:1', kind: 'silent', why: 'connect ECONNREFUSED' }],
-    /^a:1 does not answer \(connect ECONNREFUSED\): start the node, or give the -cliAddr that it has$/,
+    /^a:1 does not answer \(connect ECONNREFUSED\): start the node, or give its -cliAddr$/,
   ],
   [
     'a node that asks for a token',
     [{ address: 'a:1', kind: 'no-token', shown: false }],
     /^a:1 asks for a token: give --token/,
   ],
-  ['a wrong token', [{ address: 'a:1', kind: 'no-token', shown: true }], /^a:1 asks for another token/],
-  ['another program', [{ address: 'a:1', kind: 'stranger', why: 'no JSON' }], /^a:1 is another program/],
+  ['a wrong token', [{ address: 'a:1', kind: 'no-token', shown: true }], /^a:1 refuses the token: /],
+  [
+    'another program',
+    [{ address: 'a:1', kind: 'stranger', why: 'no JSON' }],
+    /^a:1 is not a livepeer-ts node \(no JSON\)/,
+  ],
   [
     'a node that is not ready',
     [answerOf('a', orchestratorStatus({ ready: false, waitingFor: 'a transcoder' }))],
-    /^orchestrator a is not ready, it waits for a transcoder/,
+    /^orchestrator a is not ready and waits for a transcoder/,
   ],
   [
     'a redeemer that is away',
@@ -110,7 +114,7 @@ const PROBLEMS: readonly (readonly [what: string, answers: readonly NodeAnswer[]
         }),
       ),
     ],
-    /^orchestrator a does not reach its redeemer r:1 for 90 s \(refused\); 3 winning tickets wait for it, and none is lost until it expires: start the redeemer, or correct -redeemerAddr$/,
+    /^orchestrator a has not reached its redeemer r:1 for 90 s \(refused\); 3 winning tickets wait for it, and none is lost until it expires: start the redeemer, or correct -redeemerAddr$/,
   ],
   [
     'a redeemer that says no',
@@ -168,7 +172,7 @@ const PROBLEMS: readonly (readonly [what: string, answers: readonly NodeAnswer[]
         ],
       }),
     ],
-    /^gateway g leaves out the orchestrator https:\/\/o\.example:8935 for a while \(2 times\): it charged 0\.003 ETH lately for work worth 0\.001 ETH at its own price; see the log, and put its account on -orchBlocklist if that goes on$/,
+    /^gateway g leaves out the orchestrator https:\/\/o\.example:8935 for a while \(2 times\): it charged 0\.003 ETH lately for work worth 0\.001 ETH at its own price; see the log, and put its account on -orchBlocklist if that continues$/,
   ],
   [
     'few rounds left',
@@ -183,7 +187,7 @@ const PROBLEMS: readonly (readonly [what: string, answers: readonly NodeAnswer[]
         rewardStatus({ state: 'due', lastError: { atMs: NOW_MS, message: 'no ether' }, nextLookMs: NOW_MS }),
       ),
     ],
-    /^reward service w could not call the reward of round 4000 yet \(no ether\), and tries on/,
+    /^reward service w could not call the reward of round 4000 yet \(no ether\) and retries/,
   ],
   [
     'a reward service that may not',
@@ -203,7 +207,7 @@ const PROBLEMS: readonly (readonly [what: string, answers: readonly NodeAnswer[]
         }),
       ),
     ],
-    /^the reward of 0x7099\w+ was called in round 3998 for the last time, and round 3999 ended without/,
+    /^the reward of 0x7099\w+ was last called in round 3998, and round 3999 ended without it: run a node/,
   ],
   [
     'an orchestrator that is not active',
@@ -240,7 +244,7 @@ const PROBLEMS: readonly (readonly [what: string, answers: readonly NodeAnswer[]
         }),
       ),
     ],
-    /^redeemer r does without the endpoint b, which is stale for 30 s \(old\)/,
+    /^redeemer r does not use the endpoint b, which has been stale for 30 s \(old\)/,
   ],
   [
     'a round that nobody initialises',
@@ -263,7 +267,7 @@ const PROBLEMS: readonly (readonly [what: string, answers: readonly NodeAnswer[]
       answerOf('r', redeemerStatus({ chain: chainFigures(REGISTERED, { redemptionsLeft: 9n ** 9n }) })),
       WELL[1]!,
     ],
-    /^redeemer r and reward service 10\.0\.0\.6:2935 all send transactions of 0x7099\w+, and hinder each other/,
+    /^redeemer r and reward service 10\.0\.0\.6:2935 all send transactions from 0x7099\w+ and take each other's nonces: /,
   ],
   [
     'a disk that is full',
@@ -275,7 +279,7 @@ const PROBLEMS: readonly (readonly [what: string, answers: readonly NodeAnswer[]
         }),
       ),
     ],
-    /^orchestrator a cannot write down what it accepts, and so refuses it: the database D cannot be used, the disk is full: mend that/,
+    /^orchestrator a cannot write to its store, so it refuses what it would have to keep: the database D cannot be used, the disk is full: mend that/,
   ],
   [
     'an orchestrator without transcoders',
@@ -312,7 +316,7 @@ test('sections of another version are named, and the rest is shown', () => {
   const status = { ...redeemerStatus(), tickets: { shape: 'new' } } as unknown as NodeStatus
   const asked = { atMs: NOW_MS, withToken: false }
   const answer = readAnswer('r', { httpStatus: 200, body: bodyOf(status) }, asked)
-  assert.match(problemsOf([answer]).join(), /version 0\.1\.0, of which tickets cannot be read here/)
+  assert.match(problemsOf([answer]).join(), /version 0\.1\.0, whose tickets cannot be read here/)
   for (const body of ['', '[]', '{}', '{"version":1,"ready":true}', 'null'])
     assert.equal(readAnswer('r', { httpStatus: 200, body }, asked).kind, 'stranger', body)
   assert.equal(readAnswer('r', { httpStatus: 404, body: '' }, asked).kind, 'stranger')

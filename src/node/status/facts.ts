@@ -222,10 +222,10 @@ export class StatusFacts {
         ),
         labels: ['endpoint'],
       },
-      reading('suggested_gas_price', 'Gas price that the node reckons with, gwei', () =>
+      reading('suggested_gas_price', 'Gas price that the node expects, gwei', () =>
         one(gwei(this.#gasPrice(chain))),
       ),
-      reading('min_gas_price', 'Least gas price to reckon with, gwei', () => one(gwei(minGasPrice))),
+      reading('min_gas_price', 'Lowest gas price that the node assumes, gwei', () => one(gwei(minGasPrice))),
       reading('max_gas_price', 'Gas price above which nothing is sent, gwei', () => one(gwei(maxGasPrice))),
     ]
   }
