@@ -1,22 +1,21 @@
 import type { Role } from '../config/settings.ts'
 import type { Service } from '../lib/service.ts'
-
-/** The roles in the order of starting: nodes that others wait for come first, what is done now and then comes last. */
-const ORDER: readonly Role[] = [
-  'gateway',
-  'orchestrator',
-  'redeemer',
-  'transcoder',
-  'roundInitializer',
-  'reward',
-]
+import type { Parts } from './parts.ts'
 
 /**
- * The services of a node in the order of starting. Each role lists all that it needs, each service after those that it
- * uses; a service that two roles need is started with the first.
+ * What each role starts, in the order in which the roles start: those that serve other machines come first, those that
+ * only send transactions last. A role's list is complete: each of its services comes after those that it uses.
  */
-export function servicesOf(
-  parts: Readonly<Record<Role, { readonly services: readonly Service[] } | null>>,
-): readonly Service[] {
-  return [...new Set(ORDER.flatMap((role) => parts[role]?.services ?? []))]
+const roles: Readonly<Record<Role, (parts: Parts) => readonly Service[] | undefined>> = {
+  gateway: ({ gateway }) => gateway?.services,
+  orchestrator: ({ orchestrator }) => orchestrator?.services,
+  redeemer: ({ redeemer }) => redeemer?.services,
+  transcoder: ({ transcoder }) => transcoder?.services,
+  roundInitializer: ({ roundInitializer }) => roundInitializer?.services,
+  reward: ({ reward }) => reward?.services,
+}
+
+/** The services of a node in the order of starting. A service that several roles use starts with the first of them. */
+export function servicesOf(parts: Parts): readonly Service[] {
+  return [...new Set(Object.values(roles).flatMap((servicesIn) => servicesIn(parts) ?? []))]
 }
