@@ -49,7 +49,7 @@ suite('livepeer_bench', () => {
     writeFileSync(join(folder, name), ['#EXTM3U', '#EXT-X-TARGETDURATION:1', ...lines, ''].join('\n'))
   }
 
-  test('transcodes what a playlist lists, keeps the renditions and tells how long each took', async () => {
+  test('transcodes the segments of a playlist, keeps the renditions and reports how long each took', async () => {
     const options = ['-live=false', '-transcodingOptions', PRESETS, '-outPrefix', join(folder, 'out')]
     const { code, stdout, stderr } = await bench(
       tmpdir(),
@@ -157,7 +157,7 @@ suite('livepeer_bench', () => {
     ],
   ]
   for (const [name, source, sentence, ...more] of failing) {
-    test(`${name} ends it with a sentence and the code 1`, async () => {
+    test(`${name} ends it with a sentence and exit code 1`, async () => {
       const out: string[] = []
       const errors: string[] = []
       const options = ['-live=false', '-transcodingOptions', 'P144p30fps16x9', ...more]
@@ -177,7 +177,7 @@ suite('livepeer_bench', () => {
     })
   }
 
-  test('a wrong flag is one sentence and the code 2', async () => {
+  test('a wrong flag ends it with one sentence and exit code 2', async () => {
     assert.deepEqual(await bench(folder, '-inn', 'three.m3u8'), {
       code: 2,
       stdout: '',

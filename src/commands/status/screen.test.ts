@@ -25,7 +25,7 @@ const WELL = [
   answerOf('10.0.0.7:7935', orchestratorStatus()),
 ]
 
-test('one screen says who redeems, who rewards, what is pending and what was lost', () => {
+test('one screen shows who redeems, who rewards, what is pending and what was lost', () => {
   const { needsAttention, text } = screenOf(WELL, NOW_MS)
   assert.equal(needsAttention, false)
   assert.equal(
@@ -68,7 +68,7 @@ NODES
   )
 })
 
-test('what was lost stands there with its reason', () => {
+test('lost tickets and rewards are shown with their reasons', () => {
   const tickets = ticketFigures([group('refused', 'underfunded', 1), group('refused', 'expired', 3)], {
     paymentsRefused: 4,
     handedRefused: { 'not-winning': 2 },
@@ -80,7 +80,7 @@ test('what was lost stands there with its reason', () => {
   )
 })
 
-/** Each status of its own has exactly this problem. */
+/** Answers, and the one problem that they have. */
 const PROBLEMS: readonly (readonly [what: string, answers: readonly NodeAnswer[], sentence: RegExp])[] = [
   [
     'a node that does not answer',
@@ -117,7 +117,7 @@ const PROBLEMS: readonly (readonly [what: string, answers: readonly NodeAnswer[]
     /^orchestrator a has not reached its redeemer r:1 for 90 s \(refused\); 3 winning tickets wait for it, and none is lost until it expires: start the redeemer, or correct -redeemerAddr$/,
   ],
   [
-    'a redeemer that says no',
+    'a redeemer that refuses tickets',
     [
       answerOf(
         'a',
@@ -190,7 +190,7 @@ const PROBLEMS: readonly (readonly [what: string, answers: readonly NodeAnswer[]
     /^reward service w could not call the reward of round 4000 yet \(no ether\) and retries/,
   ],
   [
-    'a reward service that may not',
+    'a reward service whose account may not call it',
     [answerOf('w', rewardStatus({ state: 'off', why: 'the account is not registered' }))],
     /^reward service w does not call reward: the account is not registered$/,
   ],
@@ -298,7 +298,7 @@ for (const [what, answers, sentence] of PROBLEMS) {
   })
 }
 
-test('what nodes answer cannot rule the terminal, and no line is wider than 100 columns', () => {
+test('answers of nodes cannot control the terminal, and no line is wider than 100 columns', () => {
   const evil = '\x1b[2J\u202e\u009b'
   const handedRefused = { [`${evil}${'x'.repeat(1_000)}`]: 1 }
   const status = orchestratorStatus({

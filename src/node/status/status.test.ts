@@ -8,7 +8,7 @@ import { Parts } from '../parts.ts'
 import { StatusFacts } from './facts.ts'
 import { statusOf } from './status.ts'
 
-/** A node of these flags, offchain, with nothing of it started. */
+/** The status of an offchain node with these flags, of which nothing is started. */
 function nodeOf(line: string) {
   const settings = loadSettings({
     argv: line.split(' '),
@@ -43,7 +43,7 @@ for (const [line, maxSessions, hasEngine] of [
   [`-orchestrator -transcoder ${SERVICE} -maxSessions auto`, 1, true],
   ['-transcoder -orchSecret s -orchAddr a -maxSessions 4', 4, true],
 ] as const) {
-  test(`${line} has a capacity of ${maxSessions} in its status and figures before it has measured any`, async () => {
+  test(`${line} shows a capacity of ${maxSessions} in status and metrics before it has measured one`, async () => {
     const node = nodeOf(line)
     const { capacity } = await node.status()
     assert.equal(capacity?.maxSessions, maxSessions)
