@@ -143,7 +143,7 @@ suite('livepeer_bench', () => {
     [
       'a segment elsewhere',
       'remote.m3u8',
-      /^livepeer_bench: -in \S+remote\.m3u8: the segment https:\S+ is no local file: download it and list it by its path$/m,
+      /^livepeer_bench: -in \S+remote\.m3u8: the segment https:\S+ is not a local file: download it and list it by its path$/m,
     ],
     [
       'a playlist that is none',

@@ -124,7 +124,7 @@ function segmentsOf(settings: BenchSettings, readText: BenchEnvironment['readTex
     if (/^[a-z][a-z0-9+.-]*:/i.test(uri)) {
       throw new NodeError(
         'bench-failed',
-        `-in ${source}: the segment ${uri} is no local file: download it and list it by its path`,
+        `-in ${source}: the segment ${uri} is not a local file: download it and list it by its path`,
       )
     }
     return { path: resolve(dirname(source), uri), durationMs }

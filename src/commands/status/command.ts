@@ -131,12 +131,12 @@ async function show(options: Options, env: StatusEnvironment, signal: AbortSigna
     env.now(),
   )
   if (options.json) env.write(printableJson(known.map(rawOf)))
-  else if (known.length === 0) env.write(nobody(options))
+  else if (known.length === 0) env.write(noNode(options))
   else env.write(options.watch ? drawn(screen.text, env.rows()) : screen.text)
   return screen.needsAttention || known.length === 0 ? 1 : 0
 }
 
-function nobody({ addresses }: Options): string {
+function noNode({ addresses }: Options): string {
   return `no node answers at the usual control ports of this machine (${[...addresses.keys()].join(', ')}): start one, or give the HOST:PORT of its -cliAddr\n`
 }
 

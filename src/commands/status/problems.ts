@@ -140,27 +140,27 @@ function lateRound({ l1Block, rounds }: Chain): string[] {
 
 function ofRecipient({ status: { chain, recipient, reward } }: SeenNode): string[] {
   const state = chain?.recipientState
-  const who = recipient ?? reward?.orchestrator
+  const orchestrator = recipient ?? reward?.orchestrator
   const round = chain?.rounds?.current
-  if (!state || !who || round === undefined) return []
+  if (!state || !orchestrator || round === undefined) return []
   if (!state.registered && !state.active) {
     return [
-      `${who}, which the tickets pay, is not a registered orchestrator: register it, or correct -ethOrchAddr`,
+      `${orchestrator}, which the tickets pay, is not a registered orchestrator: register it, or correct -ethOrchAddr`,
     ]
   }
   if (!state.active) {
     // A newly registered orchestrator becomes active in the next round.
     if (state.activationRound > round) return []
     return [
-      `${who} is not active in round ${round}, so payments to it are refused: it needs more stake to become active`,
+      `${orchestrator} is not active in round ${round}, so payments to it are refused: it needs more stake to become active`,
     ]
   }
   const isMissed = state.activationRound < round && state.lastRewardRound < round - 1n
   if (!isMissed) return []
   return [
     state.lastRewardRound === 0n
-      ? `the reward of ${who} has never been called: run a node with its account, or see the log of the one that runs`
-      : `the reward of ${who} was last called in round ${state.lastRewardRound}, and round ${round - 1n} ended without it: run a node with its account, or see the log of the one that runs`,
+      ? `the reward of ${orchestrator} has never been called: run a node with its account, or see the log of the one that runs`
+      : `the reward of ${orchestrator} was last called in round ${state.lastRewardRound}, and round ${round - 1n} ended without it: run a node with its account, or see the log of the one that runs`,
   ]
 }
 

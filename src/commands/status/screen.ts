@@ -70,20 +70,20 @@ function redemptionLines(node: SeenNode): Line[] {
       ? ''
       : `; its balance lasts for about ${counted(chain.redemptionsLeft, 'redemption')}`
   return [
-    [1, `${nameOf(node)} with account ${chain.account}${forWhom(chain.account, recipient)}`],
+    [1, `${nameOf(node)} with account ${chain.account}${onBehalfOf(chain.account, recipient)}`],
     [2, `redeemed ${counted(redeemed, 'ticket')} for ${ether(tickets.redeemedWei)}${lasts}`],
   ]
 }
 
-function forWhom(account: string, whom: string | undefined): string {
-  return whom === undefined || whom === account ? '' : ` for ${whom}`
+function onBehalfOf(account: string, orchestrator: string | undefined): string {
+  return orchestrator === undefined || orchestrator === account ? '' : ` for ${orchestrator}`
 }
 
 function rewardChapter(nodes: readonly SeenNode[]): Line[] {
   const own = nodes.filter(rewards).flatMap(rewardLines)
   if (own.length > 0) return own
   // A node that was not asked may call it; the chain shows the last call.
-  const told = new Set(
+  const found = new Set(
     nodes.flatMap(({ status: { chain, recipient } }) => {
       const state = chain?.recipientState
       if (!state?.registered || recipient === undefined || !chain?.rounds) return []
@@ -94,7 +94,7 @@ function rewardChapter(nodes: readonly SeenNode[]): Line[] {
       ]
     }),
   )
-  return [...told].map((line) => [1, line])
+  return [...found].map((line) => [1, line])
 }
 
 function rewardLines(node: SeenNode): Line[] {
@@ -138,7 +138,7 @@ function rewardLines(node: SeenNode): Line[] {
   const lasts =
     reward.roundsLeft === null ? '' : `; its balance lasts for about ${counted(reward.roundsLeft, 'reward')}`
   return [
-    [1, `${nameOf(node)} with account ${account}${forWhom(account, orchestrator)}`],
+    [1, `${nameOf(node)} with account ${account}${onBehalfOf(account, orchestrator)}`],
     [2, `${stand()}; last on chain: ${last}${lasts}`],
   ]
 }

@@ -28,8 +28,9 @@ export type Winners = RedeemingParts | HandingOverParts
 /** The redemption of winning tickets with this node's account, in an orchestrator or a redeemer. */
 export class RedeemingParts {
   readonly senders: Senders
-  /** What senders are good for: what this node sees on chain. */
+  /** The senders' max floats, as this node sees them on chain. */
   readonly floats: Senders
+  /** Keeps winning tickets until they are redeemed. */
   readonly keeper: Redeemer
   readonly services: readonly Service[]
 
@@ -53,9 +54,10 @@ export class RedeemingParts {
 /** The hand-over of winning tickets from an orchestrator to the redeemers of its settings. */
 export class HandingOverParts {
   readonly senders: Senders
-  /** What senders are good for, as a redeemer tells it. */
+  /** The senders' max floats, as a redeemer reports them. */
   readonly floats: RemoteFloat
   readonly redeemers: RedeemerPeers
+  /** Keeps winning tickets until a redeemer has redeemed them. */
   readonly keeper: RedeemerOutbox
   readonly services: readonly Service[]
 
