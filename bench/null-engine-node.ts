@@ -14,7 +14,7 @@ import { nullEngine } from './null-engine.ts'
 const { version } = packageJson
 const settings = loadSettings({
   argv: process.argv.slice(2),
-  env: process.env,
+  variables: process.env,
   readText: readTextFile,
   homeDir: homedir() || null,
   about: { version, runtime: process.version, arch: process.arch, platform: process.platform },

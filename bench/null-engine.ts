@@ -1,5 +1,5 @@
 import { encodedPixels } from '../src/domain/balance.ts'
-import type { Media } from '../src/node/parts.ts'
+import type { Media } from '../src/node/environment.ts'
 
 /** Each rendition is this long, whatever the source: what it costs to carry bytes is not to hide what the rest costs. */
 export const RENDITION_BYTES = 4_096

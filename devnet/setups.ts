@@ -26,11 +26,11 @@ export interface PlannedNode {
   readonly port: number | null
   readonly controlPort: number
   /** The flags that make it what it is, before those of the chain and of this machine. */
-  flags(around: Around): string[]
+  flags(others: Others): string[]
 }
 
-/** Where the others are. */
-export interface Around {
+/** The addresses and the secret by which nodes of a setup reach one another. */
+export interface Others {
   /** The address registered on chain. */
   readonly registered: string
   /** HOST:PORT of each node of this setup, by name. */

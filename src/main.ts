@@ -15,13 +15,13 @@ import { foldRepeats } from './lib/log-fold.ts'
 /** The node's process: settings in, exit code out. The only file that touches the process. */
 
 const { version } = packageJson
-const env = variables()
+const variables = takenVariables()
 if (process.argv[2] === 'status') await showStatus()
 else if (process.argv[2] === 'certs') makeCerts()
 else await runAsNode()
 
-/** What the environment says of flags; no process that is started from here on inherits it. */
-function variables(): Record<string, string> {
+/** The environment variables of flags. They are removed, so that no child process inherits them. */
+function takenVariables(): Record<string, string> {
   try {
     return takeVariables(process.env)
   } catch (error) {
@@ -31,16 +31,16 @@ function variables(): Record<string, string> {
   }
 }
 
-/** `livepeer status`: looks at nodes that run. */
+/** `livepeer status`: shows the state of running nodes. */
 async function showStatus(): Promise<void> {
   const stop = new AbortController()
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => stop.abort())
-  // Nobody reads any more, as after `| head`.
+  // The reader has gone away, as after `| head`.
   process.stdout.on('error', () => stop.abort())
   process.exitCode = await runStatus(
     {
       argv: process.argv.slice(3),
-      env,
+      variables,
       readText: readTextFile,
       write: (text) => void process.stdout.write(text),
       writeError: (text) => void process.stderr.write(text),
@@ -65,7 +65,7 @@ function makeCerts(): void {
 async function runAsNode(): Promise<void> {
   const settings = loadSettings({
     argv: process.argv.slice(2),
-    env,
+    variables,
     readText: readTextFile,
     homeDir: homedir() || null,
     about: { version, runtime: process.version, arch: process.arch, platform: process.platform },
@@ -77,18 +77,18 @@ async function runAsNode(): Promise<void> {
   } else {
     const stop = new AbortController()
     const drain = new AbortController()
-    // A log that nobody reads any more, as its collector went away, is no reason to stop.
+    // The node goes on when the reader of its log goes away.
     for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
     process.on('SIGINT', () => stop.abort())
-    // Asked a second time it does not wait any more. SIGHUP is a terminal that closes.
+    // The first signal drains, the second stops at once. SIGHUP: the terminal was closed.
     for (const name of ['SIGTERM', 'SIGHUP'] as const)
       process.on(name, () => (drain.signal.aborted ? stop.abort() : drain.abort()))
-    // Log rotators send it by default; unheard it ends a process.
+    // Log rotators send SIGUSR2 by default, and without a handler it ends the process.
     process.on('SIGUSR2', () => {})
     const written = openLog({ level: levelOfVerbosity(settings.verbosity), pretty: true })
     const log = foldRepeats(written, systemClock)
     try {
-      // A node's parts take a while to load, and only a node needs them.
+      // Loading the node takes a while, and the other commands do not need it.
       const { runNode } = await import('./node/node.ts')
       await runNode(
         settings,
@@ -96,14 +96,14 @@ async function runAsNode(): Promise<void> {
           ...{ version, log, clock: systemClock, dice: systemDice, cpus: availableParallelism() },
           prompt: process.stdin.isTTY ? promptAtTerminal : null,
           drain: drain.signal,
-          // bin/livepeer exposes it; loading the node leaves a third of its memory behind.
+          // bin/livepeer exposes gc. A third of the memory after the start is left over from loading.
           tidyUp: () => globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' }),
         },
         stop.signal,
       )
     } catch (error) {
       if (!stop.signal.aborted || !isAbort(error)) {
-        // Errors on purpose say all that an operator needs; of the others the stack is worth having.
+        // A NodeError's message says all that an operator needs; other errors are bugs, and need their stack.
         if (error instanceof NodeError) log.error(error.message)
         else
           log.error('the node failed unexpectedly', {

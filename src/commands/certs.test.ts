@@ -29,7 +29,7 @@ function scene(t: TestContext) {
   return { directory, run }
 }
 
-test('the operator is told what was made and where it belongs', (t) => {
+test('the output names what was made and where it belongs', (t) => {
   const { directory, run } = scene(t)
   assert.deepEqual(run(directory, 'redeemer=10.0.0.5,redeemer.internal', '10.0.0.6'), {
     code: 0,
@@ -59,7 +59,7 @@ test('the operator is told what was made and where it belongs', (t) => {
   })
 })
 
-test('a command line that cannot be read makes nothing and says why in one sentence', (t) => {
+test('a bad command line makes no certificates and ends with one sentence', (t) => {
   const { directory, run } = scene(t)
   const cases: [argv: string[], sentence: string][] = [
     [[], 'livepeer certs needs a folder and at least one node'],

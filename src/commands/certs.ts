@@ -6,23 +6,23 @@ import { messageOf, NodeError } from '../lib/errors.ts'
 import { withoutBrackets } from '../lib/hosts.ts'
 
 const MAX_NODES = 1_000
-/** A host name or an IP address, fit for a folder's name too. */
+/** A host name or an IP address that can also name a folder. */
 const HOST = /^[A-Za-z0-9_:]([A-Za-z0-9._:-]{0,250}[A-Za-z0-9_:])?$/
 
 const HELP = `Usage: livepeer certs DIR NODE[=HOST,HOST,...] ...
 
 Makes the certificates by which an operator's nodes know one another.
 
-DIR   folder of the authority, ca.pem and ca-key.pem; made when it is not there. Keep it away from the nodes'
-      machines: it is needed only to make certificates for further nodes.
-NODE  a node, and a folder in DIR for it. HOST: name or IP address at which other nodes call it; NODE itself if left out.
+DIR   folder of the authority, ca.pem and ca-key.pem; created if it does not exist. Keep it away from the nodes'
+      machines: it is only needed to make certificates for further nodes.
+NODE  a node, and the name of its folder in DIR. HOST: name or IP address at which other nodes call it; default NODE.
 
-Copy each node's folder to its machine, readable for the node alone, and give it as -certs FOLDER to every redeemer,
-orchestrator and standalone transcoder. Nothing is written over.
+Copy each node's folder to its machine, readable by the node alone, and give it as -certs FOLDER to every redeemer,
+orchestrator and standalone transcoder. Existing files are not overwritten.
 `
 
-/** Where the command's words come from and its lines go. */
-export interface CertsSurroundings {
+/** The command line, where the output goes, and time and chance. */
+export interface CertsEnvironment {
   /** Without the program's name and the word `certs`. */
   readonly argv: readonly string[]
   readonly write: (text: string) => void
@@ -31,16 +31,16 @@ export interface CertsSurroundings {
   readonly dice: Dice
 }
 
-/** Runs `livepeer certs`. Gives the exit code: 2 for a command line that cannot be read, 1 for what cannot be done. */
-export function runCerts(around: CertsSurroundings): 0 | 1 | 2 {
-  const { argv, write, writeError } = around
+/** Runs `livepeer certs`. Returns the exit code: 2 for a bad command line, 1 when the certificates cannot be made. */
+export function runCerts(env: CertsEnvironment): 0 | 1 | 2 {
+  const { argv, write, writeError } = env
   if (argv.some((word) => /^--?h(elp)?$/.test(word))) {
     write(HELP)
     return 0
   }
   try {
     const { directory, nodes } = read(argv)
-    const { isNewAuthority } = makeOwnCerts(directory, nodes, around)
+    const { isNewAuthority } = makeOwnCerts(directory, nodes, env)
     if (isNewAuthority) {
       write(`${join(directory, 'ca-key.pem')}: the authority's key; keep it, away from the nodes' machines\n`)
     }

@@ -10,7 +10,13 @@ const PAID = `${RPC} ${ORCHESTRATOR} -pricePerUnit 1`
 
 function load(line: string) {
   const about = { version: '', runtime: '', arch: '', platform: '' }
-  return loadSettings({ argv: line.split(' '), env: {}, readText: () => null, homeDir: '/home/me', about })
+  return loadSettings({
+    argv: line.split(' '),
+    variables: {},
+    readText: () => null,
+    homeDir: '/home/me',
+    about,
+  })
 }
 
 function settings(line: string) {

@@ -6,13 +6,13 @@ import { defaultOf, environmentName, loadFlags, SettingsError } from './load-fla
 
 interface Given {
   argv?: readonly string[]
-  env?: Record<string, string>
+  variables?: Record<string, string>
   /** The file node.conf. */
   file?: string
 }
 
-const load = ({ argv = [], env = {}, file }: Given) =>
-  loadFlags({ argv, env, readText: (path) => (path === 'node.conf' && file ? file : null) })
+const load = ({ argv = [], variables = {}, file }: Given) =>
+  loadFlags({ argv, variables, readText: (path) => (path === 'node.conf' && file ? file : null) })
 
 const value = (name: FlagName, ...argv: string[]) => load({ argv }).values[name]
 
@@ -166,7 +166,7 @@ describe('the command line', () => {
 describe('the environment', () => {
   it('sets any flag by LP_ and its name in capitals', () => {
     const { values } = load({
-      env: { LP_ETHURL: 'http://x', LP_MONITOR: '1', LP_V: '6', LP_BROADCASTER: 't' },
+      variables: { LP_ETHURL: 'http://x', LP_MONITOR: '1', LP_V: '6', LP_BROADCASTER: 't' },
     })
     assert.deepEqual([values.ethUrl, values.monitor, values.v, values.gateway], ['http://x', true, '6', true])
   })
@@ -174,20 +174,23 @@ describe('the environment', () => {
   it('counts less than the command line, whichever spelling either uses', () => {
     const { values, warnings } = load({
       argv: ['-dataDir', 'mine', '-gateway=false'],
-      env: { LP_DATADIR: 'other', LP_BROADCASTER: 'nonsense' },
+      variables: { LP_DATADIR: 'other', LP_BROADCASTER: 'nonsense' },
     })
     assert.deepEqual([values.dataDir, values.gateway, warnings], ['mine', false, []])
   })
 
   it('counts as absent where it is empty', () => {
-    assert.equal(load({ env: { LP_MAXATTEMPTS: '' } }).given.size, 0)
+    assert.equal(load({ variables: { LP_MAXATTEMPTS: '' } }).given.size, 0)
   })
 
   it('is not looked at for other variables', () => {
-    assert.equal(load({ env: { ETHURL: 'x', LP_: 'x', LP_NOSUCHFLAG: 'x', lp_ethurl: 'x' } }).given.size, 0)
+    assert.equal(
+      load({ variables: { ETHURL: 'x', LP_: 'x', LP_NOSUCHFLAG: 'x', lp_ethurl: 'x' } }).given.size,
+      0,
+    )
   })
 
-  const refused: [env: Record<string, string>, sentence: string][] = [
+  const refused: [variables: Record<string, string>, sentence: string][] = [
     [
       { LP_VERSION: '0.9.1' },
       'LP_VERSION="0.9.1" in the environment stands for the flag -version, which is true or false: correct or unset LP_VERSION',
@@ -197,9 +200,9 @@ describe('the environment', () => {
       'LP_MAXATTEMPTS="x" in the environment stands for the flag -maxAttempts, which is a whole number: correct or unset LP_MAXATTEMPTS',
     ],
   ]
-  for (const [env, sentence] of refused) {
+  for (const [variables, sentence] of refused) {
     it(`is refused: ${sentence}`, () => {
-      assert.throws(() => load({ env }), { code: 'bad-setting', message: sentence })
+      assert.throws(() => load({ variables }), { code: 'bad-setting', message: sentence })
     })
   }
 })
@@ -228,7 +231,7 @@ describe('the configuration file', () => {
   it('counts less than command line and environment', () => {
     const { values } = load({
       argv: ['-ethUrl', 'mine'],
-      env: { LP_CONFIG: 'node.conf', LP_MAXATTEMPTS: '8' },
+      variables: { LP_CONFIG: 'node.conf', LP_MAXATTEMPTS: '8' },
       file,
     })
     assert.deepEqual([values.ethUrl, values.maxAttempts, values.network], ['mine', 8n, 'devnet'])
@@ -310,7 +313,7 @@ describe('whatever comes in', () => {
   it('gives flags or the one error of this folder', () => {
     const property = fc.property(fc.array(word), env, file, (words, variables, text) => {
       try {
-        const { values } = loadFlags({ argv: words, env: variables, readText: () => text || null })
+        const { values } = loadFlags({ argv: words, variables, readText: () => text || null })
         assert.deepEqual(Object.keys(values), flagNames)
         assert.ok(Object.values(values).every((given) => given !== undefined))
       } catch (error) {
@@ -324,7 +327,7 @@ describe('whatever comes in', () => {
   it('also from a configuration file alone', () => {
     const property = fc.property(file, (text) => {
       try {
-        loadFlags({ argv: ['-config', 'x'], env: {}, readText: () => text || null })
+        loadFlags({ argv: ['-config', 'x'], variables: {}, readText: () => text || null })
       } catch (error) {
         assert.ok(error instanceof SettingsError, String(error))
       }

@@ -27,7 +27,7 @@ export class SettingsError extends NodeError<SettingsErrorCode> {
 export interface Sources {
   /** Without the program's own name. */
   readonly argv: readonly string[]
-  readonly env: Readonly<Record<string, string | undefined>>
+  readonly variables: Readonly<Record<string, string | undefined>>
   /** The text of a readable, non-empty, regular file; null for anything else. */
   readonly readText: (path: string) => string | null
 }
@@ -75,7 +75,7 @@ export function loadFlags(sources: Sources): LoadedFlags {
   })
   if (!help) {
     const before = new Set(found.keys())
-    readEnvironment(sources.env, (name, as, spelled, text) => {
+    readEnvironment(sources.variables, (name, as, spelled, text) => {
       if (before.has(name)) return
       if (flagValue(flags[name].kind, text) === undefined) throw badEnvironment(name, spelled, text)
       take(name, as, { spelled, text }, 'bad-setting')
@@ -223,13 +223,13 @@ function printable(spelled: string): string {
 
 /** Calls `take` for each flag that a variable sets; an empty one counts as absent. The present name beats an old one. */
 function readEnvironment(
-  env: Sources['env'],
+  variables: Sources['variables'],
   take: (name: FlagName, as: string, spelled: string, text: string) => void,
 ): void {
   const read = new Set<string>()
   for (const as of [...flagNames, ...Object.keys(oldNames)]) {
     const variable = environmentName(as)
-    const text = Object.hasOwn(env, variable) ? env[variable] : undefined
+    const text = Object.hasOwn(variables, variable) ? variables[variable] : undefined
     const name = flagNamed(as)!
     if (text === undefined || text === '' || read.has(variable) || read.has(name)) continue
     read.add(variable).add(name)

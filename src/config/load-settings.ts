@@ -4,7 +4,7 @@ import { type FlagName, flags } from './flags.ts'
 import { flagsAsJson, helpText } from './help.ts'
 import { defaultOf, type LoadedFlags, loadFlags, SettingsError } from './load-flags.ts'
 import { readSettings } from './read-settings.ts'
-import type { About, ProgramSurroundings, Settings } from './settings.ts'
+import type { About, ProgramEnvironment, Settings } from './settings.ts'
 
 /** The process is to end: with this code, after printing these. */
 export interface Exit {
@@ -15,21 +15,21 @@ export interface Exit {
  * Settings from command line, environment and configuration file; or what to print and the code to exit with:
  * 0 after -help, -version and -j, 2 for a command line that cannot be read, 1 for settings that cannot be.
  */
-export function loadSettings(surroundings: ProgramSurroundings): Settings | Exit {
+export function loadSettings(env: ProgramEnvironment): Settings | Exit {
   try {
-    const loaded = loadFlags(surroundings)
+    const loaded = loadFlags(env)
     if (loaded.help) return ending(0, helpText())
-    if (loaded.values.j) return ending(0, flagsAsJson(surroundings.about))
-    if (loaded.values.version) return ending(0, versionText(surroundings.about))
-    return settingsOf(loaded, surroundings)
+    if (loaded.values.j) return ending(0, flagsAsJson(env.about))
+    if (loaded.values.version) return ending(0, versionText(env.about))
+    return settingsOf(loaded, env)
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error
     return { exit: { code: error.code === 'bad-flag' ? 2 : 1, stdout: '', stderr: `${error.message}\n` } }
   }
 }
 
-function settingsOf(loaded: LoadedFlags, surroundings: ProgramSurroundings): Settings {
-  const settings = readSettings(loaded, surroundings)
+function settingsOf(loaded: LoadedFlags, env: ProgramEnvironment): Settings {
+  const settings = readSettings(loaded, env)
   refuseWhatIsLater(loaded)
   return {
     ...settings,

@@ -5,17 +5,17 @@ import { attempt, entries, type Reading, refusal } from './reading.ts'
 
 /**
  * The renditions of -transcodingOptions: a file is JSON, anything else is names of presets (transcoding.md §2.3).
- * What is left out is told in `around.warnings`. Throws SettingsError, which begins with `spelled`.
+ * What is left out is told in `env.warnings`. Throws SettingsError, which begins with `spelled`.
  */
 export function readProfiles(
   spelled: string,
   text: string,
-  around: { readonly readText: (path: string) => string | null; readonly warnings: string[] },
+  env: { readonly readText: (path: string) => string | null; readonly warnings: string[] },
 ): readonly Profile[] {
-  const json = around.readText(text)
+  const json = env.readText(text)
   const profiles =
     json === null
-      ? presetsNamed(spelled, entries(text), around.warnings)
+      ? presetsNamed(spelled, entries(text), env.warnings)
       : attempt(`${spelled} ${text}`, () => fromJson(json))
   if (profiles.length === 0) throw refusal(`No transcoding profiles found in ${spelled} ${shown(text)}`)
   if (profiles.length > MAX_RENDITIONS) {

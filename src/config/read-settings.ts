@@ -9,7 +9,7 @@ import { readGateway } from './read-gateway.ts'
 import { readOrchestrator, readRedeemer, readTranscoder } from './read-orchestrator.ts'
 import { entries, isUrl, NO_SECRET, Reading, refusal } from './reading.ts'
 import { Secrets } from './secrets.ts'
-import type { ChainSettings, MediaSandboxMode, ProgramSurroundings, Role, Settings } from './settings.ts'
+import type { ChainSettings, MediaSandboxMode, ProgramEnvironment, Role, Settings } from './settings.ts'
 
 /** Sessions beyond this are taken for a mistake. */
 const MAX_SESSIONS = 1_000_000
@@ -25,11 +25,8 @@ const CONTROL_PORTS: Readonly<Record<Role, number>> = {
 }
 
 /** Everything but what depends on all flags at once. Throws SettingsError. */
-export function readSettings(
-  loaded: LoadedFlags,
-  surroundings: ProgramSurroundings,
-): Omit<Settings, 'printable'> {
-  const reading = new Reading(loaded, surroundings)
+export function readSettings(loaded: LoadedFlags, env: ProgramEnvironment): Omit<Settings, 'printable'> {
+  const reading = new Reading(loaded, env)
   const { flags } = reading
   const network = readNetwork(reading)
   refuseWhatNeedsAChain(loaded, network)
@@ -43,7 +40,7 @@ export function readSettings(
   return {
     roles,
     network,
-    dataDir: readDataDir(reading, network, surroundings.homeDir),
+    dataDir: readDataDir(reading, network, env.homeDir),
     verbosity: /^[+-]?\d{1,4}$/.test(flags.v) ? Number(flags.v) : 3,
     controlBind: readControlBind(reading, roles, secrets),
     maxSessions: readMaxSessions(reading, roles),

@@ -5,7 +5,7 @@ import { parsePeer } from './addresses.ts'
 import { type FlagName, flags } from './flags.ts'
 import { parsePixels } from './gateway-prices.ts'
 import { environmentName, type LoadedFlags, SettingsError, shown } from './load-flags.ts'
-import type { ProgramSurroundings, UnitPrice } from './settings.ts'
+import type { ProgramEnvironment, UnitPrice } from './settings.ts'
 
 /** In place of a secret: says that none is asked for, although others can reach what it would guard. */
 export const NO_SECRET = 'none'
@@ -15,12 +15,12 @@ export class Reading {
   readonly flags: LoadedFlags['values']
   readonly warnings: string[] = []
   readonly #given: LoadedFlags['given']
-  readonly #readText: ProgramSurroundings['readText']
+  readonly #readText: ProgramEnvironment['readText']
 
-  constructor(loaded: LoadedFlags, surroundings: ProgramSurroundings) {
+  constructor(loaded: LoadedFlags, env: ProgramEnvironment) {
     this.flags = loaded.values
     this.#given = loaded.given
-    this.#readText = surroundings.readText
+    this.#readText = env.readText
   }
 
   /** How the user wrote the flag, or would on the command line. */

@@ -18,13 +18,13 @@ const COMBINED = `-orchestrator -transcoder ${SERVICE}`
 
 type Files = Readonly<Record<string, string>>
 interface Rest {
-  env?: Record<string, string>
+  variables?: Record<string, string>
   files?: Files
   homeDir?: string | null
 }
 
 /** Words of a command line; a blank becomes a word break, `␣` a blank within a word. */
-function load(line: string, { env = {}, files = {}, homeDir = '/home/me' }: Rest = {}) {
+function load(line: string, { variables = {}, files = {}, homeDir = '/home/me' }: Rest = {}) {
   const argv = line
     .split(/ +/)
     .filter((word) => word !== '')
@@ -32,7 +32,7 @@ function load(line: string, { env = {}, files = {}, homeDir = '/home/me' }: Rest
   const all: Files = { 's.txt': 's', ...files }
   const readText = (path: string) => (Object.hasOwn(all, path) ? all[path]! : null)
   const about = { version: '1.2.3', runtime: 'v24.0.0', arch: 'x64', platform: 'linux' }
-  return loadSettings({ argv, env, readText, homeDir, about })
+  return loadSettings({ argv, variables, readText, homeDir, about })
 }
 
 function settings(line: string, rest?: Rest): Settings {
@@ -340,7 +340,7 @@ describe('settings of the other roles', () => {
     assert.equal(token('-cliAddr 0.0.0.0 -cliToken none').controlToken, '')
     assert.equal(token('-cliToken hush').controlToken, 'hush')
     assert.equal(token('-cliAddr 0.0.0.0 -cliToken token.txt').controlToken, 'from-a-file')
-    assert.equal(token('-cliAddr :1', { env: { LP_CLITOKEN: 'hush' } }).controlToken, 'hush')
+    assert.equal(token('-cliAddr :1', { variables: { LP_CLITOKEN: 'hush' } }).controlToken, 'hush')
   })
 
   it('have a transcoder work for any orchestrator of the list', () => {
@@ -424,8 +424,8 @@ describe('settings of the other roles', () => {
   it('put the data where they are told, else by network in the home folder', () => {
     assert.equal(settings('-gateway -dataDir D').dataDir, 'D')
     assert.equal(settings('-gateway -datadir D').dataDir, 'D')
-    assert.equal(settings('-gateway', { env: { LP_DATADIR: 'E' } }).dataDir, 'E')
-    assert.equal(settings('-gateway -dataDir D', { env: { LP_DATADIR: 'E' } }).dataDir, 'D')
+    assert.equal(settings('-gateway', { variables: { LP_DATADIR: 'E' } }).dataDir, 'E')
+    assert.equal(settings('-gateway -dataDir D', { variables: { LP_DATADIR: 'E' } }).dataDir, 'D')
     assert.equal(settings(`${CHAIN} -gateway`, { homeDir: '/root/' }).dataDir, '/root/.lpData/devnet')
   })
 
@@ -452,8 +452,8 @@ describe('secrets', () => {
 
   it('given as text draw a warning on the command line only', () => {
     const files = { '/run/secret': 'swordfish\n', 'node.conf': 'ethPassword hush\n' }
-    const warned = (line: string, env = {}) =>
-      settings(`${CHAIN} -redeemer ${line}`, { env, files }).warnings.filter((text) =>
+    const warned = (line: string, variables = {}) =>
+      settings(`${CHAIN} -redeemer ${line}`, { variables, files }).warnings.filter((text) =>
         text.includes('given as text'),
       )
     for (const name of ['ethPassword', 'redeemerSecret', 'cliToken'] as const) {
@@ -470,8 +470,8 @@ describe('secrets', () => {
 
   it('of a redeemer come as text, from the environment and from a file', () => {
     const files = { '/run/secret': 'swordfish\n' }
-    const secret = (line: string, env = {}) =>
-      settings(`${CHAIN} -redeemer ${line}`, { env, files }).secrets.redeemerSecret
+    const secret = (line: string, variables = {}) =>
+      settings(`${CHAIN} -redeemer ${line}`, { variables, files }).secrets.redeemerSecret
     assert.equal(secret('-redeemerSecret swordfish'), 'swordfish')
     assert.equal(secret('-redeemerSecret /run/secret'), 'swordfish')
     assert.equal(secret('', { LP_REDEEMERSECRET: 'swordfish' }), 'swordfish')
@@ -543,7 +543,7 @@ describe('a sentence refuses', () => {
     [
       '-gateway',
       'LP_ETHURL needs a chain, but -network is not given, so offchain: name the network, such as -network arbitrum-one-mainnet, or leave -ethUrl out',
-      { env: { LP_ETHURL: 'http://secret' } },
+      { variables: { LP_ETHURL: 'http://secret' } },
     ],
     ['-gateway -network ../up', '-network "../up" is no name of a network'],
     [
@@ -754,7 +754,7 @@ describe('a sentence refuses', () => {
     [
       '-gateway',
       'the control API would be open to others at LP_CLIADDR 10.0.0.1:7000: give -cliToken, the secret that they need to show (or -cliToken none if something else guards it)',
-      { env: { LP_CLIADDR: '10.0.0.1:7000' } },
+      { variables: { LP_CLIADDR: '10.0.0.1:7000' } },
     ],
     [
       '-gateway -cliToken token.txt',
@@ -773,7 +773,7 @@ describe('a sentence refuses', () => {
     [
       `${CHAIN} -redeemer`,
       'the redeemer would take tickets of anyone who reaches LP_HTTPADDR 0.0.0.0:8935: give it and its orchestrators -redeemerSecret or -certs (or -redeemerSecret none if something else guards it, or while they are Go nodes)',
-      { env: { LP_HTTPADDR: '0.0.0.0:8935' } },
+      { variables: { LP_HTTPADDR: '0.0.0.0:8935' } },
     ],
     [
       `${CHAIN} -redeemer -redeemerSecret secret.txt`,
@@ -827,7 +827,7 @@ describe('a sentence refuses', () => {
     [
       '-gateway',
       'LP_AUTHWEBHOOKURL is not supported by this version yet: leave it out',
-      { env: { LP_AUTHWEBHOOKURL: 'http://a' } },
+      { variables: { LP_AUTHWEBHOOKURL: 'http://a' } },
     ],
   ]
   for (const [line, sentence, rest] of refused) {
@@ -952,7 +952,7 @@ describe('whatever comes in', () => {
       (base, words, variables, content) => {
         const loaded = loadSettings({
           argv: [...base.split(' '), ...words],
-          env: variables,
+          variables,
           readText: () => content,
           homeDir: '/home/me',
           about: { version: '', runtime: '', arch: '', platform: '' },
@@ -983,7 +983,7 @@ describe('whatever comes in', () => {
       (json) => {
         const loaded = loadSettings({
           argv: [...`${CHAIN} ${COMBINED} -pricePerUnit 1 -pricePerGateway`.split(' '), json],
-          env: {},
+          variables: {},
           readText: () => null,
           homeDir: '/home/me',
           about: { version: '', runtime: '', arch: '', platform: '' },

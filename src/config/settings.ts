@@ -168,7 +168,7 @@ export interface RedeemerSettings {
 }
 
 /** What else decides about settings. */
-export interface ProgramSurroundings extends Sources {
+export interface ProgramEnvironment extends Sources {
   /** The home folder; null when there is none. */
   readonly homeDir: string | null
   readonly about: About

@@ -147,7 +147,7 @@ const scripts: readonly (readonly [base: string, flag: string, verdict: Verdict]
 function load(line: string, file: string | null = null) {
   const about = { version: '', runtime: '', arch: '', platform: '' }
   const readText = (path: string) => (path === 's.txt' ? 's' : path === 'node.conf' ? file : null)
-  return loadSettings({ argv: line.trim().split(/ +/), env: {}, readText, homeDir: '/home/me', about })
+  return loadSettings({ argv: line.trim().split(/ +/), variables: {}, readText, homeDir: '/home/me', about })
 }
 
 for (const [base, flag, verdict] of scripts) {

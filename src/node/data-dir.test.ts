@@ -13,11 +13,11 @@ after(() => rmSync(folder, { recursive: true, force: true }))
 function refused(path: string, why: string) {
   return {
     code: 'data-dir-unusable',
-    message: `the data folder ${path} cannot be used, ${why}: mend that, or give another with -dataDir`,
+    message: `the data folder ${path} cannot be used, ${why}: fix that, or give another with -dataDir`,
   }
 }
 
-test('a data folder is made with those above it, for its owner only, and nothing is left of the trial', async () => {
+test('a data folder is made with its parents, for its owner only, and the write test leaves no file', async () => {
   const path = join(folder, 'deep', 'er')
   await openDataDir(path)
   await openDataDir(path)
@@ -25,7 +25,7 @@ test('a data folder is made with those above it, for its owner only, and nothing
   assert.deepEqual(readdirSync(path), [])
 })
 
-test('a file in its place, or above it, is named', async () => {
+test('the error names a file in its place or above it', async () => {
   const file = join(folder, 'file')
   writeFileSync(file, 'x')
   await assert.rejects(openDataDir(file), refused(file, 'there is a file where a folder should be'))
@@ -33,7 +33,7 @@ test('a file in its place, or above it, is named', async () => {
   await assert.rejects(openDataDir(below), refused(below, 'there is a file where a folder should be'))
 })
 
-test('a forbidden folder is named', {
+test('the error names a folder without permission', {
   skip: process.getuid?.() === 0 && 'root may do everything',
 }, async () => {
   const path = join(folder, 'forbidden')
@@ -42,7 +42,7 @@ test('a forbidden folder is named', {
   await assert.rejects(openDataDir(path), refused(path, 'this user may not write there'))
 })
 
-test('a full disk and a read-only one are named, also where only the database finds out', async (t) => {
+test('the error names a full and a read-only disk, also when only the database runs into it', async (t) => {
   using disk = SmallDisk.mount(1024 * 1024)
   if (!disk) return t.skip('no tmpfs can be mounted here: that takes root')
   disk.fill()

@@ -3,12 +3,12 @@ import { join } from 'node:path'
 import { diskFault } from '../lib/disk-fault.ts'
 import { messageOf, NodeError } from '../lib/errors.ts'
 
-/** Enough for what a node writes at its start. */
+/** As much as a node writes at its start. */
 const PROBE_BYTES = 64 * 1024
 
 /**
- * Makes the data folder, readable for its owner only, and tries whether files can be written in it. Throws NodeError
- * `data-dir-unusable`, a sentence that names the folder and the cause.
+ * Makes the data folder, readable by its owner only, and checks that files can be written in it. Throws NodeError
+ * `data-dir-unusable` with a sentence that names the folder and the cause.
  */
 export async function openDataDir(path: string): Promise<void> {
   try {
@@ -17,7 +17,7 @@ export async function openDataDir(path: string): Promise<void> {
   } catch (error) {
     throw new NodeError(
       'data-dir-unusable',
-      `the data folder ${path} cannot be used, ${diskFault(error) ?? messageOf(error)}: mend that, or give another with -dataDir`,
+      `the data folder ${path} cannot be used, ${diskFault(error) ?? messageOf(error)}: fix that, or give another with -dataDir`,
       { cause: error },
     )
   }

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
-import type { Settings, TranscoderSettings } from '../config/settings.ts'
+import type { ChainSettings, Settings, TranscoderSettings } from '../config/settings.ts'
 import { capability } from '../domain/capabilities.ts'
+import { dutiesOf, recipientOf, withoutDataFolder } from '../domain/duties.ts'
 import { ChainClient, connectChain } from '../io/chain/client.ts'
 import { Rpc } from '../io/chain/rpc.ts'
 import { openWallet, type Prompt } from '../io/chain/wallet.ts'
@@ -13,122 +14,107 @@ import { isAbort, messageOf } from '../lib/errors.ts'
 import { hostAndPort } from '../lib/hosts.ts'
 import type { Log } from '../lib/log.ts'
 import { Supervisor } from '../lib/service.ts'
+import { controlRoutes, type NodeProgress } from './control-routes.ts'
 import { openDataDir } from './data-dir.ts'
-import { type ChainAccess, Parts, type Surroundings } from './parts.ts'
-import { roles } from './roles.ts'
+import type { Environment } from './environment.ts'
+import type { ChainAccess } from './parts/chain.ts'
+import { Parts } from './parts.ts'
+import { servicesOf } from './roles.ts'
 import { serviceAddress } from './service-address.ts'
 import { StatusFacts } from './status/facts.ts'
-import { statusOf } from './status/status.ts'
 
-/** What else running a node takes, beside what its parts are given. */
-export interface NodeSurroundings extends Surroundings {
+/** What running a node takes from outside, beside what its parts are given. */
+export interface NodeEnvironment extends Environment {
   /** Asks for a password at the terminal; null where there is none. */
   readonly prompt: Prompt | null
-  /** Aborted when the node is to finish what it does for others, and end. */
+  /** Aborted when the node is to finish its work for others, and end. */
   readonly drain?: AbortSignal
-  /** Called once all is started: gives back the memory that only the start took. */
+  /** Called once everything has started: frees the memory that only the start needed. */
   tidyUp?(): void
 }
 
 /**
- * Runs a node until the signal is aborted, and stops it in order. Throws what keeps it from starting, and the failure
- * of any of its parts later on: the message is for the operator.
+ * Runs a node until the signal is aborted, and stops it in order. Throws what prevents its start, and the failure of any
+ * of its services later on; the message is for the operator.
  */
-export async function runNode(
-  wanted: Settings,
-  around: NodeSurroundings,
-  signal: AbortSignal,
-): Promise<void> {
-  const { log } = around
-  log.info('livepeer-ts starts', {
-    version: around.version,
-    network: wanted.network.name,
-    ...wanted.printable(),
-  })
+export async function runNode(wanted: Settings, env: NodeEnvironment, signal: AbortSignal): Promise<void> {
+  const { clock, log, version } = env
+  log.info('starting livepeer-ts', { version, network: wanted.network.name, ...wanted.printable() })
   for (const warning of wanted.warnings) log.warn(warning)
   const settings = await withDataDir(wanted, log)
+  const { chain: chainSettings, controlBind, metrics, secrets } = settings
 
-  let parts: Parts | null = null
-  let facts: StatusFacts | null = null
-  let hasStarted = false
-  let waitingFor: string | null = settings.chain ? 'the account and the chain' : 'the start of its parts'
-  // Closed last: services may ask until they have stopped.
+  const progress: NodeProgress = {
+    waitingFor: chainSettings ? 'the account and the chain' : 'its parts to be made',
+    hasStarted: false,
+    running: null,
+  }
+  // Closed last: services may call the chain until they have stopped.
   using connections = new DisposableStack()
   await using supervisor = new Supervisor()
-  // First, so that one can see what a node that has not started yet is waiting for.
-  const routes = {
-    '/status': async () => {
-      const progress = { version: around.version, nowMs: around.clock.now(), waitingFor, hasStarted }
-      return { json: await statusOf(parts && facts && { parts, facts }, progress) }
-    },
-    '/metrics': async () =>
-      settings.metrics.enabled && parts ? parts.metrics.text() : { text: METRICS_OFF },
-    '/healthz': () => {
-      const reason = waitingFor ?? parts?.unready ?? null
-      return reason === null ? { text: '' } : { text: `not ready, waits for ${reason}\n`, status: 503 }
-    },
-  }
-  await supervisor.start(
-    new ControlApi({ ...settings.controlBind, token: settings.secrets.controlToken }, { routes, log }),
-  )
+  // Starts first, so that a node that has not started yet shows what it waits for.
+  const routes = controlRoutes(progress, { version, clock, hasMetrics: metrics.enabled })
+  await supervisor.start(new ControlApi({ ...controlBind, token: secrets.controlToken }, { routes, log }))
 
-  const doesMedia = !around.media && (settings.transcoder !== null || settings.gateway !== null)
-  const sandbox = doesMedia ? await Sandbox.open({ mode: settings.mediaSandbox, log }) : null
+  const runsWorkers = !env.media && dutiesOf(settings).handlesMedia
+  const sandbox = runsWorkers ? await Sandbox.open({ mode: settings.mediaSandbox, log }) : null
   if (signal.aborted) return
-  const chain = settings.chain ? await openChain(settings, { ...around, connections }, signal) : null
+  const access = chainSettings
+    ? await openChain(settings, chainSettings, { ...env, connections }, signal)
+    : null
   if (signal.aborted) return
-  const media = sandbox ? await lookAt(settings.transcoder, { log, sandbox, signal }) : {}
+  const machine = sandbox ? await inspectMachine(settings.transcoder, { log, sandbox, signal }) : {}
   if (signal.aborted) return
-  parts = new Parts(await withServiceAddress(settings, chain, log), chain, { ...around, ...media })
-  for (const role of settings.roles) roles[role](parts)
-  // Whatever else a node does: its account may be the orchestrator's (operations.md §2.4).
-  if (parts.rewards) void parts.reward
-  facts = new StatusFacts(parts, around)
-  for (const reading of facts.readings()) parts.metrics.observe(reading)
-  for (const service of parts.services) {
+  const reachable = await withServiceAddress(settings, access, log)
+  const parts = new Parts(reachable, access, { ...env, ...machine })
+  const facts = new StatusFacts(parts, env)
+  for (const reading of facts.readings()) parts.core.metrics.observe(reading)
+  progress.running = { parts, facts }
+  for (const service of servicesOf(parts)) {
     if (signal.aborted) return
-    waitingFor = `the start of: ${service.name}`
+    progress.waitingFor = `${service.name} to start`
     await supervisor.start(service)
     log.debug('started', { service: service.name })
   }
-  around.tidyUp?.()
-  waitingFor = null
-  hasStarted = true
-  log.info('ready', { control: hostAndPort(settings.controlBind.host, settings.controlBind.port) })
-  await supervisor.untilStopped(AbortSignal.any([signal, ...(around.drain ? [around.drain] : [])]))
+  env.tidyUp?.()
+  progress.waitingFor = null
+  progress.hasStarted = true
+  log.info('ready', { control: hostAndPort(controlBind.host, controlBind.port) })
+  await supervisor.untilStopped(AbortSignal.any([signal, ...(env.drain ? [env.drain] : [])]))
   if (!signal.aborted) {
-    // Health turns red first, so that balancers send nobody here any more.
-    waitingFor = 'its end: it is draining'
-    log.info('draining: no new sessions, running ones are finished')
+    // Health turns red first, so that balancers send no new work here.
+    progress.waitingFor = 'running work to finish'
+    log.info('draining: no new sessions, finishing running ones')
     await parts.drain(signal).catch((error) => {
       if (!signal.aborted || !isAbort(error)) throw error
     })
   }
-  waitingFor = 'its end: it is stopping'
+  progress.waitingFor = 'its services to stop'
   log.info('stopping')
 }
 
-/** Opens the data folder. A gateway keeps nothing that matters, and goes on without one. */
+/** Opens the data folder. A gateway keeps nothing that matters, and runs without one where it cannot be opened. */
 async function withDataDir(settings: Settings, log: Log): Promise<Settings> {
   try {
     await openDataDir(settings.dataDir)
     return settings
   } catch (error) {
-    if (settings.roles.size !== 1 || !settings.roles.has('gateway')) throw error
-    log.warn('the gateway starts without its data folder, and keeps nothing', { error: messageOf(error) })
-    // What it would send could not be taken up again after a restart.
-    const chain = settings.chain && { ...settings.chain, reward: 'off' as const }
-    return { ...settings, chain, keepsNothing: true }
+    if (!dutiesOf(settings).mayKeepNothing) throw error
+    log.warn('data folder not usable, the gateway runs without it and keeps nothing', {
+      error: messageOf(error),
+    })
+    return withoutDataFolder(settings)
   }
 }
 
-const METRICS_OFF = '# metrics are off: start the node with -monitor\n'
-
-/** Tries out what is to transcode, within the walls; says what is not as the operator may expect. */
-async function lookAt(
+/**
+ * Finds out, in the sandbox, what this machine's cores and GPUs can transcode, and logs what the operator may not expect.
+ * A gateway only needs the sandbox.
+ */
+async function inspectMachine(
   settings: TranscoderSettings | null,
   { log, sandbox, signal }: { log: Log; sandbox: Sandbox; signal: AbortSignal },
-): Promise<Pick<Surroundings, 'machine' | 'sandbox'>> {
+): Promise<Pick<Environment, 'machine' | 'sandbox'>> {
   if (!settings) return { sandbox: { ofCores: sandbox, ofGpus: sandbox } }
   const { gpus, hevcDecoding, triesGpus } = settings
   const tryOuts = new ConfinedTryOuts({
@@ -140,17 +126,17 @@ async function lookAt(
     { log, tryOut: (device) => tryOuts.tryOut(device), countGpus: countNvidiaGpus, tellDriver },
   )
   if (hevcDecoding === true && !machine.cores.capabilities.includes(capability.hevcDecode))
-    log.warn('-hevcDecoding is given, but decoding HEVC was tried and failed: it is not offered')
+    log.warn('-hevcDecoding is set, but decoding HEVC failed when it was tried: it is not offered')
   return { machine, sandbox: { ofCores: sandbox, ofGpus: tryOuts.gpuSandbox } }
 }
 
-/** Unlocks the account and finds the contracts. Waits some time for a chain that does not answer. */
+/** Unlocks the account and looks up the contracts. Waits a while for a chain that does not answer. */
 async function openChain(
   settings: Settings,
-  around: NodeSurroundings & { readonly connections: DisposableStack },
+  { urls, controller, keystorePath, account }: ChainSettings,
+  env: NodeEnvironment & { readonly connections: DisposableStack },
   signal: AbortSignal,
 ): Promise<ChainAccess> {
-  const { urls, controller, keystorePath, account } = settings.chain!
   const wallet = await openWallet(
     {
       keystoreDirectory: join(settings.dataDir, 'keystore'),
@@ -158,34 +144,31 @@ async function openChain(
       address: account,
       password: settings.secrets.ethPassword === '' ? null : settings.secrets.ethPassword,
     },
-    around,
+    env,
   )
   const expected = settings.network.chainId
-  const rpc = around.connections.use(
-    new Rpc({ urls, chainId: expected === null ? null : Number(expected) }, around),
+  const rpc = env.connections.use(
+    new Rpc({ urls, chainId: expected === null ? null : Number(expected) }, env),
   )
-  const { chainId, addresses } = await connectChain({ ...around, rpc }, controller, signal)
-  around.log.info('on chain', { chainId, account: wallet.address, controller })
+  const { chainId, addresses } = await connectChain({ ...env, rpc }, controller, signal)
+  env.log.info('connected to the chain', { chainId, account: wallet.address, controller })
   return { wallet, rpc, chainId: BigInt(chainId), addresses }
 }
 
-/** Settles where gateways reach an orchestrator: what it was told, or what is registered on chain. */
+/** Fills in the address where gateways reach an orchestrator: that of its settings, or the one registered on chain. */
 async function withServiceAddress(
   settings: Settings,
-  chain: ChainAccess | null,
+  access: ChainAccess | null,
   log: Log,
 ): Promise<Settings> {
-  if (!settings.orchestrator || !chain) return settings
-  const { orchestrator } = settings.chain!
+  if (!settings.orchestrator || !access) return settings
+  const { address: account } = access.wallet
   const service = await serviceAddress(
     settings.orchestrator.service,
-    {
-      ...{ account: chain.wallet.address, orchestrator: orchestrator ?? chain.wallet.address },
-      isPublic: settings.network.public,
-    },
+    { account, orchestrator: recipientOf(settings, account), isPublic: settings.network.public },
     {
       log,
-      registeredUri: async (address) => (await new ChainClient(chain).orchestrator(address)).serviceUri,
+      registeredUri: async (address) => (await new ChainClient(access).orchestrator(address)).serviceUri,
     },
   )
   return { ...settings, orchestrator: { ...settings.orchestrator, service } }

@@ -3,19 +3,19 @@ import type { Service } from '../lib/service.ts'
 import type { Parts } from './parts.ts'
 
 /**
- * What each role runs, in the order of starting. What these need is made and started with them; parts that two roles
- * share are made once.
+ * What each role starts, in the order in which the roles start: those that serve other machines come first, those that
+ * only send transactions last. A role's list is complete: each of its services comes after those that it uses.
  */
-export const roles: Readonly<Record<Role, (parts: Parts) => readonly Service[]>> = {
-  gateway: (parts) => [parts.gateway, parts.gatewayHttp],
-  // With an orchestrator in the same process the transcoder is its media engine.
-  transcoder: (parts) => (parts.settings.orchestrator ? [parts.capacity] : [parts.remoteWorker]),
-  orchestrator: (parts) => [
-    parts.orchestrator,
-    parts.serviceEndpoint,
-    ...(parts.checksItself ? [parts.selfCheck] : []),
-  ],
-  redeemer: (parts) => [parts.redeemerEndpoint],
-  reward: (parts) => [parts.reward],
-  roundInitializer: (parts) => [parts.roundInitializer],
+const roles: Readonly<Record<Role, (parts: Parts) => readonly Service[] | undefined>> = {
+  gateway: ({ gateway }) => gateway?.services,
+  orchestrator: ({ orchestrator }) => orchestrator?.services,
+  redeemer: ({ redeemer }) => redeemer?.services,
+  transcoder: ({ transcoder }) => transcoder?.services,
+  roundInitializer: ({ roundInitializer }) => roundInitializer?.services,
+  reward: ({ reward }) => reward?.services,
+}
+
+/** The services of a node in the order of starting. A service that several roles use starts with the first of them. */
+export function servicesOf(parts: Parts): readonly Service[] {
+  return [...new Set(Object.values(roles).flatMap((servicesIn) => servicesIn(parts) ?? []))]
 }

@@ -6,7 +6,7 @@ import { type Log, silentLog } from '../lib/log.ts'
 import { serviceAddress } from './service-address.ts'
 
 const BALANCER = 'https://balancer.example:8935'
-const ADVICE = `this orchestrator advertises the address that ${REGISTERED} registered: that is right for one orchestrator alone; of several behind a balancer each needs its own -serviceAddr, or segments reach a node that does not know their session`
+const ADVICE = `this orchestrator advertises the address that ${REGISTERED} registered: that is right for a single orchestrator; behind a balancer, each of several needs its own -serviceAddr, or segments reach a node that does not know their session`
 
 async function settle(
   told: Parameters<typeof serviceAddress>[0],
@@ -31,20 +31,20 @@ async function settle(
 
 const REGISTERED_ONE = { kind: 'registered' } as const
 
-test('an orchestrator that was not told where it is looks under the orchestrator that it works for, never under its own account', async () => {
+test('an orchestrator without a configured address takes the one that its registered orchestrator has on chain, never its own account’s', async () => {
   const { asked, service, warnings } = await settle(REGISTERED_ONE, {})
   assert.deepEqual(service, { kind: 'url', url: BALANCER })
   assert.deepEqual(asked, [REGISTERED])
   assert.deepEqual(warnings, [ADVICE])
 })
 
-test('the registered orchestrator itself is where it registered, and that is no matter for a warning', async () => {
+test('the registered orchestrator takes its own registered address without a warning', async () => {
   const { service, warnings } = await settle(REGISTERED_ONE, { account: REGISTERED })
   assert.deepEqual(service, { kind: 'url', url: BALANCER })
   assert.deepEqual(warnings, [])
 })
 
-test('one that is told the balancer’s address is warned of it, one with its own is not', async () => {
+test('a configured address that is the registered one, perhaps a balancer’s, causes a warning; another does not', async () => {
   const same = await settle({ kind: 'url', url: BALANCER }, {})
   assert.deepEqual([same.service, same.warnings], [{ kind: 'url', url: BALANCER }, [ADVICE]])
   const own = { kind: 'url', url: 'https://o1.example:8935' } as const
@@ -54,15 +54,15 @@ test('one that is told the balancer’s address is warned of it, one with its ow
   }
 })
 
-test('on a public network nobody is told an address of this machine; without any address the start is refused', async () => {
+test('on a public network a loopback address is refused, and so is a missing one', async () => {
   await assert.rejects(settle(REGISTERED_ONE, { registered: 'https://127.0.0.1:8935' }), {
     code: 'no-service-address',
-    message: `the service address of ${REGISTERED} on chain is https://127.0.0.1:8935, which leads to this machine only: give this node's with -serviceAddr HOST:PORT`,
+    message: `the service address of ${REGISTERED} on chain is https://127.0.0.1:8935, which is reachable from this machine only: give this node's with -serviceAddr HOST:PORT`,
   })
   for (const host of ['[::1]', '[::ffff:127.0.0.1]', 'localhost']) {
     await assert.rejects(settle(REGISTERED_ONE, { registered: `https://${host}:8935` }), {
       code: 'no-service-address',
-      message: /, which leads to this machine only: /,
+      message: /, which is reachable from this machine only: /,
     })
   }
   const { service } = await settle(REGISTERED_ONE, { registered: 'https://127.0.0.1:8935', isPublic: false })
@@ -75,7 +75,7 @@ test('on a public network nobody is told an address of this machine; without any
   })
 })
 
-test('a node that only names others has no address, and nobody is asked', async () => {
+test('a node that only names others has no address, and the chain is not asked', async () => {
   const { asked, service } = await settle({ kind: 'none' }, {})
   assert.deepEqual([service, asked], [{ kind: 'none' }, []])
 })

@@ -1,30 +1,28 @@
-import type { OrchestratorSettings } from '../config/settings.ts'
+import type { ServiceAddress } from '../domain/duties.ts'
 import type { Address } from '../lib/crypto.ts'
 import { NodeError } from '../lib/errors.ts'
 import { isLoopback } from '../lib/hosts.ts'
 import type { Log } from '../lib/log.ts'
 import { serviceUrl } from '../services/gateway/orchestrator-source.ts'
 
-type Service = OrchestratorSettings['service']
-
 /**
- * Where gateways reach this orchestrator: where it was told, or else where the orchestrator that it works for is
- * registered on chain. One with an account of its own that advertises the registered address is warned: it may be a
- * balancer's. Throws NodeError `no-service-address`.
+ * The address where gateways reach this orchestrator: the configured one, or else the one that the orchestrator it works
+ * for has registered on chain. Warns when a node with its own account advertises the registered address, which may be
+ * that of a balancer. Throws NodeError `no-service-address`.
  */
 export async function serviceAddress(
-  told: Service,
-  who: {
+  configured: ServiceAddress,
+  node: {
     readonly account: Address
-    /** Whom it works for. */
+    /** The registered orchestrator that it works for. */
     readonly orchestrator: Address
     /** Whether gateways are on other machines. */
     readonly isPublic: boolean
   },
   needs: { /** Empty when none is registered. */ registeredUri(of: Address): Promise<string>; log: Log },
-): Promise<Service> {
-  const { orchestrator } = who
-  /** No where that cannot be known: the node can do without. */
+): Promise<ServiceAddress> {
+  const { orchestrator } = node
+  /** False also when the chain cannot be asked: the node only uses it for a warning. */
   const isRegistered = async (url: string) => {
     try {
       const registered = await needs.registeredUri(orchestrator)
@@ -33,11 +31,11 @@ export async function serviceAddress(
       return false
     }
   }
-  const isOneOfSeveral = orchestrator !== who.account
-  if (told.kind === 'none') return told
-  if (told.kind === 'url') {
-    if (isOneOfSeveral && (await isRegistered(told.url))) needs.log.warn(adviceOn(orchestrator))
-    return told
+  const isOneOfSeveral = orchestrator !== node.account
+  if (configured.kind === 'none') return configured
+  if (configured.kind === 'url') {
+    if (isOneOfSeveral && (await isRegistered(configured.url))) needs.log.warn(adviceOn(orchestrator))
+    return configured
   }
   if (isOneOfSeveral) needs.log.warn(adviceOn(orchestrator))
   const registered = await needs.registeredUri(orchestrator)
@@ -48,15 +46,15 @@ export async function serviceAddress(
     )
   }
   const url = serviceUrl(registered)
-  if (who.isPublic && isLoopback(new URL(url).hostname)) {
+  if (node.isPublic && isLoopback(new URL(url).hostname)) {
     throw new NodeError(
       'no-service-address',
-      `the service address of ${orchestrator} on chain is ${url}, which leads to this machine only: give this node's with -serviceAddr HOST:PORT`,
+      `the service address of ${orchestrator} on chain is ${url}, which is reachable from this machine only: give this node's with -serviceAddr HOST:PORT`,
     )
   }
   return { kind: 'url', url }
 }
 
 function adviceOn(orchestrator: Address): string {
-  return `this orchestrator advertises the address that ${orchestrator} registered: that is right for one orchestrator alone; of several behind a balancer each needs its own -serviceAddr, or segments reach a node that does not know their session`
+  return `this orchestrator advertises the address that ${orchestrator} registered: that is right for a single orchestrator; behind a balancer, each of several needs its own -serviceAddr, or segments reach a node that does not know their session`
 }

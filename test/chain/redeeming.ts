@@ -77,23 +77,23 @@ export async function startRedeeming(chain: ChainFixture, options: RedeemingOpti
   const signer = walletOfKey(devnetKeyBytes(options.name))
   await chain.anvil.setBalance(signer.address, 100n * ETHER)
   const folder = await mkdtemp(join(tmpdir(), 'livepeer-redeeming-'))
-  const around = { clock: options.clock ?? systemClock, log: options.log ?? silentLog }
-  const rpc = new Rpc({ urls: options.urls, chainId: chain.anvil.chainId }, around)
+  const env = { clock: options.clock ?? systemClock, log: options.log ?? silentLog }
+  const rpc = new Rpc({ urls: options.urls, chainId: chain.anvil.chainId }, env)
   const { addresses } = chain.client
   const store = new Store({ location: join(folder, 'redeemer.sqlite3'), sqliteSync: 'thread' })
   const pollMs = options.pollMs ?? 500
-  const watch = new ChainWatcher({ pollMs }, { ...around, rpc, addresses, cursor: store })
+  const watch = new ChainWatcher({ pollMs }, { ...env, rpc, addresses, cursor: store })
   const client = new ChainClient({ rpc, addresses, followed: () => watch.followed })
-  const rounds = new Rounds({ ...around, chain: client, watch })
+  const rounds = new Rounds({ ...env, chain: client, watch })
   const claimant = walletOfKey(devnetKeyBytes(RECIPIENT)).address
-  const senders = new Senders({ claimant }, { ...around, chain: client, watch, rounds })
-  const gas = new GasPriceMonitor({ min: 0n, max: 0n, pollMs: Math.max(pollMs, 5_000) }, { ...around, rpc })
+  const senders = new Senders({ claimant }, { ...env, chain: client, watch, rounds })
+  const gas = new GasPriceMonitor({ min: 0n, max: 0n, pollMs: Math.max(pollMs, 5_000) }, { ...env, rpc })
   const transactions = new Transactions(
     { timeoutMs: 60_000, maxReplacements: 1, gasLimit: 0n },
-    { ...around, rpc, signer, store, gasPrices: gas, watch },
+    { ...env, rpc, signer, store, gasPrices: gas, watch },
   )
   const redemption = new TicketRedemption(
-    { ...around, client, transactions, account: signer.address },
+    { ...env, client, transactions, account: signer.address },
     options.maxBatch === undefined ? {} : { maxBatch: options.maxBatch },
   )
   const happened: string[] = []
@@ -105,7 +105,7 @@ export async function startRedeeming(chain: ChainFixture, options: RedeemingOpti
     redemptionFailed: () => {},
   }
   const redeemer = new Redeemer({
-    ...around,
+    ...env,
     ...{ tickets: store, nonces: store, chain: redemption, watch, rounds, senders, gas, events },
   })
   const supervisor = new Supervisor()

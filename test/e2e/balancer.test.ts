@@ -123,7 +123,7 @@ test('nodes that all advertise the balancer are told at their start what is wron
   assert.equal(ended.exitCode, 1)
   const { orchestrator } = network.accounts
   for (const sentence of [
-    `this orchestrator advertises the address that ${orchestrator} registered: that is right for one orchestrator alone; of several behind a balancer each needs its own -serviceAddr`,
+    `this orchestrator advertises the address that ${orchestrator} registered: that is right for a single orchestrator; behind a balancer, each of several needs its own -serviceAddr`,
     `at ${network.urls.orchestrator}, which this node tells gateways, `,
     "give this node's own address with -serviceAddr; a balancer's belongs on chain only",
   ])

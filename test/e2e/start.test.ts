@@ -192,7 +192,7 @@ test('a data folder that cannot be used ends the start with one sentence; a gate
   assert.equal(code, 1)
   assert.equal(
     sentence(stderr),
-    'the data folder in-its-place cannot be used, there is a file where a folder should be: mend that, or give another with -dataDir',
+    'the data folder in-its-place cannot be used, there is a file where a folder should be: fix that, or give another with -dataDir',
   )
   const gateway = launch([
     ...['-gateway', '-orchAddr', `127.0.0.1:${await freePort()}`, ...at],
@@ -202,7 +202,7 @@ test('a data folder that cannot be used ends the start with one sentence; a gate
   gateway.child.kill('SIGTERM')
   const ended = await gateway.ended
   assert.equal(ended.code, 0)
-  assert.match(ended.stderr, /WARN {2}the gateway starts without its data folder, and keeps nothing/)
+  assert.match(ended.stderr, /WARN {2}data folder not usable, the gateway runs without it and keeps nothing/)
 })
 
 test('a wrong start ends at once with one sentence and a code other than 0', async (t) => {

@@ -192,14 +192,14 @@ export async function startWorld(options: { names?: Names } = {}) {
       void warnings.push(`${message} ${(fields as { orchestrator?: string })?.orchestrator ?? ''}`.trim()),
     child: () => log,
   }
-  const around = { clock: systemClock, dice: seededDice('gateway'), log }
+  const env = { clock: systemClock, dice: seededDice('gateway'), log }
   const signer = keySigner(keyOf(77))
-  const accounts = new OrchestratorAccounts(around)
+  const accounts = new OrchestratorAccounts(env)
   const plenty = 10n ** 18n
   const payer = new TicketSender(
     { maxTicketEv: Rational.of(10n ** 15n), maxTotalEv: Rational.of(10n ** 17n), depositMultiplier: 1n },
     {
-      ...around,
+      ...env,
       ...{ signer, rounds, accounts },
       funds: {
         info: async () => ({
@@ -221,7 +221,7 @@ export async function startWorld(options: { names?: Names } = {}) {
         ],
         stakeOf: () => 1n,
       },
-      ...{ client, signer, payer, ...around },
+      ...{ client, signer, payer, ...env },
     },
   )
   const gateway = new Gateway(
@@ -243,7 +243,7 @@ export async function startWorld(options: { names?: Names } = {}) {
     },
     {
       facts: { stakeOf: () => 1n, perfScoreOf: () => null },
-      ...{ directory, client, payer, signer, media: new FakeMedia(), store: new MemoryObjects(), ...around },
+      ...{ directory, client, payer, signer, media: new FakeMedia(), store: new MemoryObjects(), ...env },
       tell: () => {},
     },
   )

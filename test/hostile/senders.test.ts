@@ -23,9 +23,9 @@ const someAddress = (): Address => addressOfKey(systemDice.bytes(32))
 async function startOnChain() {
   const chain = new FakeChain()
   const supervisor = new Supervisor()
-  const around = { chain, watch: chain, clock: systemClock, log: silentLog }
-  const rounds = new Rounds(around)
-  const senders = new Senders({ claimant: CLAIMANT }, { ...around, rounds })
+  const env = { chain, watch: chain, clock: systemClock, log: silentLog }
+  const rounds = new Rounds(env)
+  const senders = new Senders({ claimant: CLAIMANT }, { ...env, rounds })
   await supervisor.start(rounds)
   await supervisor.start(senders)
   let reads = 0

@@ -53,7 +53,7 @@ export async function startVictim(
     needs?: Partial<OrchestratorEndpointNeeds>
   } = {},
 ): Promise<Victim> {
-  const around = { clock: systemClock, dice: systemDice, log: options.log ?? silentLog }
+  const env = { clock: systemClock, dice: systemDice, log: options.log ?? silentLog }
   const directory = mkdtempSync(join(tmpdir(), 'livepeer-victim-'))
   const results = new MemoryObjects()
   const quick: Transcoder & { readonly sessions: number } = {
@@ -68,7 +68,7 @@ export async function startVictim(
   const pool = new TranscoderPool(
     { ...uri, secret: SECRET, orchestrator: 'offchain', capabilities },
     {
-      ...{ ...around, local: options.engine === undefined ? quick : options.engine, sources: results },
+      ...{ ...env, local: options.engine === undefined ? quick : options.engine, sources: results },
       events: { transcoders: () => {}, transcoderLost: () => {} },
     },
   )
@@ -78,7 +78,7 @@ export async function startVictim(
       maxSessions: options.maxSessions ?? 10,
     },
     {
-      ...{ ...around, results, transcoder: pool, authKeys: { keys: [systemDice.bytes(32)] } },
+      ...{ ...env, results, transcoder: pool, authKeys: { keys: [systemDice.bytes(32)] } },
       lookups: options.lookups ?? null,
       signer: { address: ZERO_ADDRESS, sign: () => new Uint8Array(0) },
       recipient: {
@@ -96,12 +96,12 @@ export async function startVictim(
       ...{ tls: { hostname: 'localhost', directory }, ...options.endpoint },
     },
     {
-      ...around,
+      ...env,
       routes: [
         new OrchestratorEndpoint(options.bodies ?? {}, {
-          ...{ ...around, api: orchestrator, fetchSource: null, ...options.needs },
+          ...{ ...env, api: orchestrator, fetchSource: null, ...options.needs },
         }),
-        new TranscoderEndpoint({}, { ...around, api: pool }),
+        new TranscoderEndpoint({}, { ...env, api: pool }),
       ],
     },
   )

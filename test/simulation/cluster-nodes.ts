@@ -154,15 +154,15 @@ export function startOrchestrator(
   const { clock, seed } = world
   const store = node.gate.wrap(node.store)
   const chain = node.gate.wrap(node.line)
-  const around = { chain, watch: chain, clock, log: silentLog }
+  const env = { chain, watch: chain, clock, log: silentLog }
   const events = teller<never>(node, world, counter(options.counts))
-  const rounds = new Rounds(around)
-  const senders = new Senders({ claimant: OPERATOR }, { ...around, rounds })
-  const activity = new Activity({ recipient: OPERATOR }, { ...around, rounds })
+  const rounds = new Rounds(env)
+  const senders = new Senders({ claimant: OPERATOR }, { ...env, rounds })
+  const activity = new Activity({ recipient: OPERATOR }, { ...env, rounds })
   const secret = new SecretRing('ticket', { secrets: store, clock, log: silentLog })
-  const redeemers = new RedeemerPeers({ probed: OPERATOR }, { ...around, connections: options.links })
-  const outbox = new RedeemerOutbox({ ...around, tickets: store, redeemers, rounds, senders, events })
-  const float = new RemoteFloat({ ...around, senders, redeemers })
+  const redeemers = new RedeemerPeers({ probed: OPERATOR }, { ...env, connections: options.links })
+  const outbox = new RedeemerOutbox({ ...env, tickets: store, redeemers, rounds, senders, events })
+  const float = new RemoteFloat({ ...env, senders, redeemers })
   const recipient = new TicketRecipient(
     {
       recipient: OPERATOR,
@@ -200,15 +200,15 @@ export function startRedeemer(
   const { clock, seed } = world
   const store = node.gate.wrap(node.store)
   const chain = node.gate.wrap(node.line)
-  const around = { chain, watch: chain, clock, log: silentLog }
+  const env = { chain, watch: chain, clock, log: silentLog }
   const events = teller<never>(node, world, counter(options.counts))
-  const rounds = new Rounds(around)
-  const senders = new Senders({ claimant: OPERATOR }, { ...around, rounds })
+  const rounds = new Rounds(env)
+  const senders = new Senders({ claimant: OPERATOR }, { ...env, rounds })
   const records = { tickets: store, nonces: store }
-  const redeemer = new Redeemer({ ...around, ...records, rounds, senders, gas: chain, events })
+  const redeemer = new Redeemer({ ...env, ...records, rounds, senders, gas: chain, events })
   const desk = new RedeemerDesk(
     { recipient: OPERATOR, redeemGas: REDEEM_GAS },
-    { ...around, redeemer, senders, rounds, gas: chain, events },
+    { ...env, redeemer, senders, rounds, gas: chain, events },
   )
   const rewards = new RewardProcess(world.rewards, {
     account: OPERATOR,
@@ -219,7 +219,7 @@ export function startRedeemer(
   rewards.maxGasPrice = MAX_REWARD_GAS_PRICE
   const reward = new RewardService(
     { mode: 'automatic', account: OPERATOR, orchestrator: OPERATOR, alone: false },
-    { ...around, chain: rewards, rounds, gas: chain, events },
+    { ...env, chain: rewards, rounds, gas: chain, events },
   )
   void begin(node, options.after, [rounds, senders, redeemer, desk, reward])
   return Object.assign(node, { desk, redeemer, senders, rewards })

@@ -30,7 +30,7 @@ function expanded(line: string): string {
 function rolesOf(line: string): string[] {
   const loaded = loadSettings({
     argv: expanded(line).split(' ').slice(1),
-    env: {},
+    variables: {},
     readText: (path) => (/^(password|secret)\.txt$/.test(path) ? 'secret' : null),
     homeDir: '/home/me',
     about: { version: '1.2.3', runtime: 'v24.0.0', arch: 'x64', platform: 'linux' },

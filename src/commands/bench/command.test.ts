@@ -49,7 +49,7 @@ suite('livepeer_bench', () => {
     writeFileSync(join(folder, name), ['#EXTM3U', '#EXT-X-TARGETDURATION:1', ...lines, ''].join('\n'))
   }
 
-  test('transcodes what a playlist lists, keeps the renditions and tells how long each took', async () => {
+  test('transcodes the segments of a playlist, keeps the renditions and reports how long each took', async () => {
     const options = ['-live=false', '-transcodingOptions', PRESETS, '-outPrefix', join(folder, 'out')]
     const { code, stdout, stderr } = await bench(
       tmpdir(),
@@ -143,7 +143,7 @@ suite('livepeer_bench', () => {
     [
       'a segment elsewhere',
       'remote.m3u8',
-      /^livepeer_bench: -in \S+remote\.m3u8: the segment https:\S+ is no local file: download it and list it by its path$/m,
+      /^livepeer_bench: -in \S+remote\.m3u8: the segment https:\S+ is not a local file: download it and list it by its path$/m,
     ],
     [
       'a playlist that is none',
@@ -157,19 +157,19 @@ suite('livepeer_bench', () => {
     ],
   ]
   for (const [name, source, sentence, ...more] of failing) {
-    test(`${name} ends it with a sentence and the code 1`, async () => {
+    test(`${name} ends it with a sentence and exit code 1`, async () => {
       const out: string[] = []
       const errors: string[] = []
       const options = ['-live=false', '-transcodingOptions', 'P144p30fps16x9', ...more]
       const argv = ['-in', join(folder, source), ...options]
-      const around = {
+      const env = {
         argv,
         readText: readTextFile,
         write: (text: string) => void out.push(text),
         writeError: (text: string) => void errors.push(text),
         ...{ clock: systemClock, cpus: 1, version: '1.2.3' },
       }
-      assert.equal(await runBench(around, AbortSignal.timeout(60_000)), 1)
+      assert.equal(await runBench(env, AbortSignal.timeout(60_000)), 1)
       assert.match(errors.join(''), sentence)
       assert.ok(!errors.join('').includes('Total Segs'), 'there is no summary of half a run')
       const lines = out.filter((line) => /^\d/.test(line))
@@ -177,7 +177,7 @@ suite('livepeer_bench', () => {
     })
   }
 
-  test('a wrong flag is one sentence and the code 2', async () => {
+  test('a wrong flag ends it with one sentence and exit code 2', async () => {
     assert.deepEqual(await bench(folder, '-inn', 'three.m3u8'), {
       code: 2,
       stdout: '',

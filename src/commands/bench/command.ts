@@ -20,43 +20,43 @@ import { type BenchSettings, loadBenchSettings } from './flags.ts'
 import { CSV_HEADER, configurationTable, csvLine, summaryTable } from './report.ts'
 import { type BenchNeeds, type BenchSegment, runSessions } from './sessions.ts'
 
-/** Where the bench's words come from and its lines go. */
-export interface BenchSurroundings {
+/** The command line, where the output goes, and the machine. */
+export interface BenchEnvironment {
   /** Without the program's own name. */
   readonly argv: readonly string[]
   /** The text of a readable, non-empty, regular file; null for anything else. */
   readonly readText: (path: string) => string | null
   readonly write: (text: string) => void
   readonly writeError: (text: string) => void
-  /** Its fractions of milliseconds count. */
+  /** Has fractions of milliseconds. */
   readonly clock: Clock
-  /** Without a GPU as many segments are worked on at once, as in a node. */
+  /** Without a GPU this many segments are transcoded at once, as in a node. */
   readonly cpus: number
   readonly version: string
 }
 
-/** What no orchestrator takes either (transcoding.md §10). */
+/** The limit of orchestrators (transcoding.md §10). */
 const MAX_SEGMENT_BYTES = 300_000_000
 const PROGRAM = 'livepeer_bench'
 
-/** Runs `livepeer_bench` (transcoding.md §12). Gives the exit code: 0, 1 for what failed, 2 for a bad flag. */
-export async function runBench(around: BenchSurroundings, signal: AbortSignal): Promise<number> {
-  const settings = loadBenchSettings(around.argv, around.readText)
+/** Runs `livepeer_bench` (transcoding.md §12). Returns the exit code: 0, 1 for a failure, 2 for a bad flag. */
+export async function runBench(env: BenchEnvironment, signal: AbortSignal): Promise<number> {
+  const settings = loadBenchSettings(env.argv, env.readText)
   if ('exit' in settings) {
-    around.write(settings.exit.stdout)
-    if (settings.exit.stderr !== '') around.writeError(`${PROGRAM}: ${settings.exit.stderr}`)
+    env.write(settings.exit.stdout)
+    if (settings.exit.stderr !== '') env.writeError(`${PROGRAM}: ${settings.exit.stderr}`)
     return settings.exit.code
   }
-  for (const warning of settings.warnings) around.writeError(`${PROGRAM}: ${warning}\n`)
+  for (const warning of settings.warnings) env.writeError(`${PROGRAM}: ${warning}\n`)
   try {
-    const segments = segmentsOf(settings, around.readText)
-    around.writeError(configurationTable(settings))
-    await measure(settings, segments, around, signal)
+    const segments = segmentsOf(settings, env.readText)
+    env.writeError(configurationTable(settings))
+    await measure(settings, segments, env, signal)
     return 0
   } catch (error) {
     const stopped = signal.aborted && isAbort(error)
     if (!stopped && !(error instanceof NodeError)) throw error
-    around.writeError(`${PROGRAM}: ${stopped ? 'stopped before the end' : messageOf(error)}\n`)
+    env.writeError(`${PROGRAM}: ${stopped ? 'stopped before the end' : messageOf(error)}\n`)
     return 1
   }
 }
@@ -64,25 +64,25 @@ export async function runBench(around: BenchSurroundings, signal: AbortSignal): 
 async function measure(
   settings: BenchSettings,
   segments: readonly BenchSegment[],
-  around: BenchSurroundings,
+  env: BenchEnvironment,
   signal: AbortSignal,
 ): Promise<void> {
-  const { clock, cpus: cores } = around
+  const { clock, cpus: cores } = env
   const log = openLog({
     level: levelOfVerbosity(settings.verbosity),
     pretty: true,
-    write: around.writeError,
+    write: env.writeError,
   })
   const devices = await devicesOf(settings, log)
   await using supervisor = new Supervisor()
   const engine = new MediaEngine({ clock, log, cores, devices, workers: workersFor(cores, devices) })
   await supervisor.start(engine)
-  around.write(CSV_HEADER)
+  env.write(CSV_HEADER)
   const needs: BenchNeeds = {
     transcoder: engine,
     read: readSegment,
     keep: (output, session, segment) => keepOutput(settings, output, session, segment),
-    done: (timing) => around.write(csvLine(timing)),
+    done: (timing) => env.write(csvLine(timing)),
     clock,
   }
   for (let round = 0; round < settings.repeat; round++) {
@@ -91,21 +91,21 @@ async function measure(
       segments,
       round,
       profiles: settings.profiles.map((profile) => withFormat(profile, 'mpegts')),
-      provider: `Livepeer Transcoder ${around.version} (offchain)`,
+      provider: `Livepeer Transcoder ${env.version} (offchain)`,
     }
-    around.writeError(summaryTable(settings.sessions, await runSessions(work, needs, signal)))
+    env.writeError(summaryTable(settings.sessions, await runSessions(work, needs, signal)))
   }
 }
 
-/** The GPUs that work, as a node would find them. Throws NodeError when none of those asked for does. */
+/** The GPUs that work, found as a node finds them. Throws NodeError when none of those asked for works. */
 async function devicesOf({ gpus }: BenchSettings, log: Log): Promise<readonly MediaAbilities[]> {
   if (gpus.length === 0) return []
   const tools = { log, tryOut: tryOutInProcess, countGpus: countNvidiaGpus, tellDriver }
   return (await lookAtMachine({ gpus, isTried: true }, tools)).devices
 }
 
-/** Throws NodeError with a sentence. */
-function segmentsOf(settings: BenchSettings, readText: BenchSurroundings['readText']): BenchSegment[] {
+/** The segments that the playlist lists. Throws NodeError with a sentence. */
+function segmentsOf(settings: BenchSettings, readText: BenchEnvironment['readText']): BenchSegment[] {
   const { source } = settings
   const text = readText(source)
   if (text === null) {
@@ -124,14 +124,14 @@ function segmentsOf(settings: BenchSettings, readText: BenchSurroundings['readTe
     if (/^[a-z][a-z0-9+.-]*:/i.test(uri)) {
       throw new NodeError(
         'bench-failed',
-        `-in ${source}: the segment ${uri} is no local file: download it and list it by its path`,
+        `-in ${source}: the segment ${uri} is not a local file: download it and list it by its path`,
       )
     }
     return { path: resolve(dirname(source), uri), durationMs }
   })
 }
 
-/** Throws NodeError with what is wrong with the file. */
+/** Throws NodeError with the reason. */
 async function readSegment(path: string): Promise<Uint8Array> {
   try {
     await using file = await open(path)

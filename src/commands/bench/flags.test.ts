@@ -32,7 +32,7 @@ suite('the flags of livepeer_bench', () => {
     )
   })
 
-  test('are written as the node’s are', () => {
+  test('are written like those of the node', () => {
     const settings = load(
       ...[
         '--in=b.m3u8',
@@ -64,7 +64,7 @@ suite('the flags of livepeer_bench', () => {
     assert.deepEqual([profiles[0]?.name, profiles[0]?.width, profiles.length], ['small', 256, 1])
   })
 
-  test('a preset that there is not is left out and told', () => {
+  test('an unknown preset is left out with a warning', () => {
     const settings = load('-in', 'a.m3u8', '-transcodingOptions', 'P240p30fps16x9,P360p30fps16x8')
     assert.ok(!('exit' in settings))
     assert.equal(settings.profiles.length, 1)
@@ -115,7 +115,7 @@ suite('the flags of livepeer_bench', () => {
     })
   }
 
-  test('-help tells of every flag, its default and its value', () => {
+  test('-help lists every flag with its default and its value', () => {
     const settings = load('-help')
     assert.ok('exit' in settings && settings.exit.code === 0)
     const told = [...settings.exit.stdout.matchAll(/^ {2}-(\w+)/gm)].map((match) => match[1])

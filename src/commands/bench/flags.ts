@@ -14,26 +14,26 @@ import { readProfiles } from '../../config/read-profiles.ts'
 import { refusal } from '../../config/reading.ts'
 import type { Profile } from '../../domain/rendition.ts'
 
-/** What `livepeer_bench` is told. */
+/** The settings of `livepeer_bench`. */
 export interface BenchSettings {
   /** Path of the media playlist. */
   readonly source: string
-  /** Whether a session waits until a segment would have been played before it takes the next. */
+  /** Whether a session waits for the playing time of a segment before it takes the next. */
   readonly isLive: boolean
   readonly sessions: number
-  /** Between the starts of two sessions. */
+  /** The pause between the starts of two sessions. */
   readonly sessionDelayMs: number
   readonly repeat: number
-  /** How many segments of the playlist to use; null for all. */
+  /** The number of segments of the playlist to use; null for all. */
   readonly segments: number | null
   /** GPUs by number, or all there are; an empty list for the cores. */
   readonly gpus: readonly string[] | 'all'
   readonly profiles: readonly Profile[]
-  /** Begins the renditions' file names; null keeps no renditions. */
+  /** The start of the renditions' file names; null keeps no renditions. */
   readonly outPrefix: string | null
   readonly mpeg7Sign: boolean
   readonly verbosity: number
-  /** Sentences about what was left out. */
+  /** Sentences about settings that were ignored. */
   readonly warnings: readonly string[]
 }
 
@@ -55,7 +55,7 @@ const flags = {
   live: {
     kind: 'bool',
     default: 'true',
-    help: 'Take each segment only when the one before it would have been played; -live=false takes them at once.',
+    help: 'Take each segment only when the one before it would have been played; -live=false takes the next at once.',
   },
   concurrentSessions: { kind: 'int', default: '1', value: 'N', help: 'Sessions at once.' },
   concurrentSessionDelay: {
@@ -64,7 +64,7 @@ const flags = {
     value: 'DURATION',
     help: 'Pause between the starts of two sessions.',
   },
-  repeat: { kind: 'int', default: '1', value: 'N', help: 'How often to do all of it.' },
+  repeat: { kind: 'int', default: '1', value: 'N', help: 'Number of runs.' },
   segs: { kind: 'int', default: '0', value: 'N', help: 'Segments of the playlist to use; 0 is all.' },
   transcodingOptions: {
     kind: 'string',
@@ -106,12 +106,12 @@ const table: FlagTable<BenchFlagName> = {
   },
 }
 
-/** More wait for the engine than it takes. */
+/** Further sessions would only wait for the engine. */
 const MAX_SESSIONS = 256n
 const MAX_REPEATS = 1_000_000n
 const MAX_PAUSE_MS = 3_600_000
 
-/** The bench's settings from its command line, or what to print and the code to exit with. */
+/** The bench's settings from its command line, or what to print and the exit code. */
 export function loadBenchSettings(
   argv: readonly string[],
   readText: (path: string) => string | null,
@@ -177,8 +177,8 @@ function helpText(): string {
   })
   return `Usage: livepeer_bench -in FILE.m3u8 [flags]
 
-Transcodes the segments of a playlist with the node's engine and tells how long each took: a line of CSV for each on
-stdout, tables on stderr.
+Transcodes the segments of a playlist with the node's engine and measures how long each takes: a line of CSV for each
+on stdout, tables on stderr.
 
 ${lines.join('')}`
 }

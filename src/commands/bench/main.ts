@@ -8,7 +8,7 @@ import { runBench } from './command.ts'
 
 const stop = new AbortController()
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => stop.abort())
-// Nobody reads any more, as after `| head`.
+// The reader has gone away, as after `| head`.
 process.stdout.on('error', () => stop.abort())
 process.exitCode = await runBench(
   {

@@ -60,7 +60,7 @@ suite('what the bench reports', () => {
     )
   })
 
-  test('the summary: on time is what took no longer than it lasts', () => {
+  test('the summary: a segment is on time when it took no longer than it lasts', () => {
     const timings = [
       { ...timing, tookMs: 2000 },
       { ...timing, segment: 1, tookMs: 2000.1 },

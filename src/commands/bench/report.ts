@@ -1,10 +1,10 @@
 import type { BenchSettings } from './flags.ts'
 
-/** What is told of one segment of one session. */
+/** The timing of one segment of one session. */
 export interface SegmentTiming {
   readonly session: number
   readonly segment: number
-  /** When its renditions were there: milliseconds since 1970, with fractions. */
+  /** When its renditions were finished: milliseconds since 1970, with fractions. */
   readonly endMs: number
   readonly durationMs: number
   /** From before the segment was read until its renditions were kept. */
@@ -23,7 +23,7 @@ export function csvLine(timing: SegmentTiming): string {
   return `${[timestamp(endMs), session, segment, ...seconds, frames].join(',')}\n`
 }
 
-/** What is about to be done, as a table. */
+/** The settings of a run, as a table. */
 export function configurationTable(settings: BenchSettings): string {
   const rows: [string, string][] = [
     ['Source File', settings.source],
@@ -37,7 +37,7 @@ export function configurationTable(settings: BenchSettings): string {
   return table(rows)
 }
 
-/** What came of it, as a table; durations are summed over all sessions. */
+/** The results of a run, as a table; durations are summed over all sessions. */
 export function summaryTable(sessions: number, timings: readonly SegmentTiming[]): string {
   const inTime = timings.filter(({ tookMs, durationMs }) => tookMs <= durationMs).length
   const source = timings.reduce((sum, { durationMs }) => sum + durationMs, 0) / 1000
@@ -53,7 +53,7 @@ export function summaryTable(sessions: number, timings: readonly SegmentTiming[]
   ])
 }
 
-/** Four significant digits without zeros at the end, with an exponent where Go's `%.4g` has one. */
+/** Four significant digits without trailing zeros, with an exponent where Go's `%.4g` has one. */
 export function significant(value: number): string {
   if (!Number.isFinite(value) || value === 0) return value === 0 ? '0' : String(value)
   const [digits, exponent] = value.toExponential(3).split('e') as [string, string]
@@ -63,7 +63,7 @@ export function significant(value: number): string {
   return `${Number(digits)}e${sign}${String(Math.abs(power)).padStart(2, '0')}`
 }
 
-/** `YYYY-MM-DD hh:mm:ss.ffff` in local time, without zeros at the end of the fraction. */
+/** `YYYY-MM-DD hh:mm:ss.ffff` in local time, without trailing zeros. */
 export function timestamp(ms: number): string {
   const date = new Date(ms)
   const two = (value: number) => String(value).padStart(2, '0')

@@ -43,7 +43,7 @@ const seen = (timings: readonly SegmentTiming[]) =>
   timings.map(({ session, segment, endMs, tookMs }) => [session, segment, endMs - START_MS, tookMs])
 
 suite('the sessions of the bench', () => {
-  test('live, a session takes the next segment when the one before would have been played', async () => {
+  test('a live session takes the next segment when the one before would have been played', async () => {
     const bench = benchOf({ segments: segmentsOf(500, 2500, 100), round: 4 })
     const running = bench.run(never)
     await bench.clock.wind(10_000)
@@ -59,7 +59,7 @@ suite('the sessions of the bench', () => {
     assert.ok(bench.jobs.every(({ sessionId, durationMs }) => sessionId === '4/0' && durationMs === 2000))
   })
 
-  test('otherwise at once; sessions start one after the other and do not wait for each other', async () => {
+  test('other sessions take it at once; sessions start one after the other and do not wait for each other', async () => {
     const bench = benchOf({ segments: segmentsOf(500, 400), sessions: 3, isLive: false })
     const running = bench.run(never)
     await bench.clock.wind(10_000)
@@ -96,7 +96,7 @@ suite('the sessions of the bench', () => {
     })
   })
 
-  test('a signal ends all sessions', async () => {
+  test('aborting the signal ends all sessions', async () => {
     const stop = new AbortController()
     const bench = benchOf({ segments: segmentsOf(500), sessions: 2 })
     const running = bench.run(stop.signal)

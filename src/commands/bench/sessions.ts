@@ -10,7 +10,7 @@ export interface BenchSegment {
   readonly durationMs: number
 }
 
-/** What the sessions do. */
+/** The work of the sessions. */
 export interface BenchWork {
   readonly segments: readonly BenchSegment[]
   readonly sessions: number
@@ -19,28 +19,28 @@ export interface BenchWork {
   readonly profiles: readonly Profile[]
   readonly provider: string
   readonly mpeg7Sign: boolean
-  /** Begins the engine's names of the sessions, so that two rounds have nothing in common. */
+  /** Prefixes the names of sessions, so that the engine takes those of two rounds for different ones. */
   readonly round: number
 }
 
-/** What the sessions need. */
+/** What the sessions work with. */
 export interface BenchNeeds {
   readonly transcoder: { transcode(job: TranscodeJob, signal: AbortSignal): Promise<TranscodeOutput> }
   readonly read: (path: string) => Promise<Uint8Array>
   /** Keeps the renditions; called before the segment counts as done. */
   readonly keep: (output: TranscodeOutput, session: number, segment: number) => Promise<void>
-  /** Told in the order in which segments are done. */
+  /** Called for each segment in the order in which they finish. */
   readonly done: (timing: SegmentTiming) => void
-  /** Its fractions of milliseconds count. */
+  /** Has fractions of milliseconds. */
   readonly clock: Clock
 }
 
-/** A segment that takes this long will never be done; being late is measured, not punished. */
+/** A segment that takes this long will never finish; lateness below it is only measured. */
 const DEADLINE_MS = 600_000
 
 /**
- * Runs all sessions, each segment by segment, and gives the timings of all. The first segment that fails ends every
- * session and is thrown, as NodeError `bench-failed` with a sentence that names it.
+ * Runs all sessions, each segment by segment, and returns the timings of all. The first segment that fails ends every
+ * session: throws NodeError `bench-failed` with a sentence that names it.
  */
 export async function runSessions(
   work: BenchWork,

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { messageOf } from '../../lib/errors.ts'
 
-/** Texts of others are cut, so that none fills the screen. */
+/** Texts from nodes are cut to this length, so that none fills the screen. */
 const MAX_TEXT = 160
 const MAX_ENTRIES = 1_000
 
@@ -104,7 +104,7 @@ const overpaid = z.object({
   times: count,
 })
 
-/** What of a status is read, section by section: each may be missing, or be that of another version. */
+/** The sections of a status that are read. Each may be missing, or have the form of another version. */
 const sections = {
   roles: list(text),
   network: text,
@@ -132,32 +132,32 @@ const sections = {
 
 type Sections = { readonly [Name in keyof typeof sections]?: z.output<(typeof sections)[Name]> }
 
-/** A node's status as far as it could be read. */
+/** The part of a node's status that could be read. */
 export interface SeenStatus extends Sections {
   readonly version: string
   readonly ready: boolean
   /** The node's clock when it answered, ms since the epoch. */
   readonly nowMs: number
-  /** Sections that are there in a form that is not known. */
+  /** Sections in a form that this version does not know. */
   readonly unread: readonly string[]
 }
 
-/** What came of asking one address. */
+/** The result of asking one address. */
 export type NodeAnswer = { readonly address: string } & (
   | { readonly kind: 'status'; readonly status: SeenStatus }
   | { readonly kind: 'silent'; readonly why: string }
-  /** It asks for a token, or for another than the one that it was shown. */
+  /** It asks for a token; `shown`: it refused the one that was sent. */
   | { readonly kind: 'no-token'; readonly shown: boolean }
-  /** Something else is there. */
+  /** Another program answered. */
   | { readonly kind: 'stranger'; readonly why: string }
 )
 
-/** A node that told its status. */
+/** A node that answered with its status. */
 export type SeenNode = Extract<NodeAnswer, { kind: 'status' }>
 
 const head = z.object({ version: text, ready: z.boolean(), nowMs: time.optional() })
 
-/** Reads what an address answered: everything in it is somebody else's. */
+/** Reads the answer of an address. It is untrusted: only known sections are taken, and their texts are cleaned. */
 export function readAnswer(
   address: string,
   answer: { readonly httpStatus: number; readonly body: string },
@@ -188,7 +188,7 @@ export function readAnswer(
   return { address, kind: 'status', status: { ...(read as Sections), version, ready, nowMs, unread } }
 }
 
-/** One line without control characters, which a terminal would obey. */
+/** One line of bounded length, without the control characters that a terminal would obey. */
 export function plain(text: string): string {
   const line = text
     .slice(0, 2 * MAX_TEXT)

@@ -28,7 +28,7 @@ async function node(t: TestContext, status: () => NodeStatus, token = ''): Promi
 }
 
 function command(
-  options: { env?: Record<string, string>; files?: Record<string, string>; rows?: number } = {},
+  options: { variables?: Record<string, string>; files?: Record<string, string>; rows?: number } = {},
 ) {
   const stop = new AbortController()
   const screens: string[] = []
@@ -36,7 +36,12 @@ function command(
   const run = (...argv: string[]) =>
     runStatus(
       {
-        ...{ argv, env: options.env ?? {}, rows: () => options.rows ?? null, now: () => Date.now() },
+        ...{
+          argv,
+          variables: options.variables ?? {},
+          rows: () => options.rows ?? null,
+          now: () => Date.now(),
+        },
         readText: (path) => options.files?.[path] ?? null,
         write: (text) => void screens.push(text),
         writeError: (text) => void errors.push(text),
@@ -48,7 +53,7 @@ function command(
 
 const well = (status: NodeStatus) => () => ({ ...status, nowMs: Date.now() })
 
-test('the nodes that are named are asked and shown on one screen; all well is 0', async (t) => {
+test('the named nodes are asked and shown on one screen; the exit code is 0 when all is well', async (t) => {
   const addresses = [
     await node(t, well(redeemerStatus())),
     await node(t, well(rewardStatus())),
@@ -62,7 +67,7 @@ test('the nodes that are named are asked and shown on one screen; all well is 0'
     assert.ok(screens[0]!.includes(sign))
 })
 
-test('a node that does not answer, and one that asks for a token, need attention: 1', async (t) => {
+test('a node that does not answer, and one that asks for a token, need attention: the exit code is 1', async (t) => {
   const guarded = await node(t, well(redeemerStatus()), 'hush')
   const nobody = `127.0.0.1:${await freePort()}`
   const { run, screens } = command()
@@ -76,13 +81,13 @@ test('the token comes from the command line, a file or the environment', async (
   const guarded = await node(t, well(redeemerStatus()), 'hush')
   assert.equal(await command().run('--token', 'hush', guarded), 0)
   assert.equal(await command({ files: { '/run/token': 'hush\n' } }).run('-token', '/run/token', guarded), 0)
-  assert.equal(await command({ env: { LP_CLITOKEN: 'hush' } }).run(guarded), 0)
+  assert.equal(await command({ variables: { LP_CLITOKEN: 'hush' } }).run(guarded), 0)
   const wrong = command()
   assert.equal(await wrong.run('--token', 'hus', guarded), 1)
-  assert.match(wrong.screens[0]!.replace(/\s+/g, ' '), /asks for another token/)
+  assert.match(wrong.screens[0]!.replace(/\s+/g, ' '), /refuses the token: give --token/)
 })
 
-test('--watch draws the screen anew until it is told to stop, no longer than the terminal is high', async (t) => {
+test('--watch redraws the screen until it is stopped, cut to the height of the terminal', async (t) => {
   let sessions = 1
   const address = await node(t, () => ({
     ...orchestratorStatus({ sessions: sessions++ }),
@@ -106,7 +111,7 @@ test('--watch draws the screen anew until it is told to stop, no longer than the
   assert.match(low.screens[0]!, /the rest does not fit the terminal/)
 })
 
-test('--json gives what the nodes said', async (t) => {
+test('--json prints what the nodes answered', async (t) => {
   const status = redeemerStatus({ nowMs: Date.now() })
   const address = await node(t, () => status)
   const nobody = `127.0.0.1:${await freePort()}`
@@ -118,7 +123,7 @@ test('--json gives what the nodes said', async (t) => {
   assert.match(second.error, /ECONNREFUSED/)
 })
 
-test('an answer without end is given up', async (t) => {
+test('an endless answer is given up', async (t) => {
   const server = createServer((_, response) => {
     response.writeHead(200)
     const more = () => {
@@ -137,7 +142,7 @@ test('an answer without end is given up', async (t) => {
   assert.match(screens[0]!.replace(/\s+/g, ' '), /its answer is longer than 4194304 bytes/)
 })
 
-test('a command line that cannot be read ends with 2 and one sentence', async () => {
+test('a bad command line ends with one sentence and exit code 2', async () => {
   for (const [argv, sentence] of [
     [['--wach'], /^Unknown option '--wach': livepeer status --help explains\n$/],
     [['--watch', '--json'], /^--watch and --json do not go together: livepeer status --help explains\n$/],

@@ -7,7 +7,7 @@ import { escaped } from '../../lib/printable.ts'
 import { type NodeAnswer, plain, readAnswer } from './answer.ts'
 import { screenOf } from './screen.ts'
 
-/** The control ports that nodes have unless they are given others; 7937 for a second orchestrator. */
+/** The default control ports of nodes; 7937 is for a second orchestrator. */
 export const USUAL_PORTS: readonly number[] = [7935, 7937, 5935, 6935, 4935, 2935]
 const WATCH_EVERY_MS = 2_000
 const ANSWER_TIMEOUT_MS = 4_000
@@ -17,23 +17,23 @@ const TOKEN = /^[\x21-\x7e]{1,1000}$/
 
 const HELP = `Usage: livepeer status [--watch] [--json] [--token TEXT|FILE] [HOST:PORT ...]
 
-Shows how an operator's nodes are: who redeems, who rewards, what is pending, what was lost and why.
+Shows the state of an operator's nodes: who redeems, who rewards, what is pending, what was lost and why.
 
-HOST:PORT is the control API of a node, its -cliAddr; also a port of this machine alone, or an http or https URL.
-Without any, the usual ports of this machine are asked (${USUAL_PORTS.join(', ')}), and those that answer shown.
+HOST:PORT is the control API of a node, its -cliAddr; a port alone is on this machine; http and https URLs work too.
+Without any, the usual ports of this machine are tried (${USUAL_PORTS.join(', ')}), and the nodes that answer are shown.
 
-  --watch             draw the screen anew every ${WATCH_EVERY_MS / 1000} seconds, until Ctrl-C
+  --watch             redraw the screen every ${WATCH_EVERY_MS / 1000} seconds, until Ctrl-C
   --json              print what the nodes answered
   --token TEXT|FILE   the -cliToken of the nodes, or a file with it (environment: LP_CLITOKEN)
 
 The exit code is 0 when all is well, 1 when something needs attention, 2 for a command line that cannot be read.
 `
 
-/** Where the command's words come from and its lines go. */
-export interface StatusSurroundings {
+/** The command line, and where the output goes. */
+export interface StatusEnvironment {
   /** Without the program's name and the word `status`. */
   readonly argv: readonly string[]
-  readonly env: Readonly<Record<string, string | undefined>>
+  readonly variables: Readonly<Record<string, string | undefined>>
   /** The text of a readable, non-empty, regular file; null for anything else. */
   readonly readText: (path: string) => string | null
   readonly write: (text: string) => void
@@ -49,26 +49,26 @@ interface Options {
   readonly token: string
   /** Base URLs by the name shown. */
   readonly addresses: ReadonlyMap<string, string>
-  /** Whether the addresses are the usual ones, where nobody need be. */
+  /** Whether the addresses are only the usual ports, where there may be no node. */
   readonly isGuess: boolean
 }
 
-/** Runs `livepeer status`. Gives the exit code. */
-export async function runStatus(around: StatusSurroundings, signal: AbortSignal): Promise<number> {
+/** Runs `livepeer status`. Returns the exit code. */
+export async function runStatus(env: StatusEnvironment, signal: AbortSignal): Promise<number> {
   let options: Options | null
   try {
-    options = readOptions(around)
+    options = readOptions(env)
   } catch (error) {
     const [sentence] = messageOf(error).split('. ')
-    around.writeError(`${sentence}: livepeer status --help explains\n`)
+    env.writeError(`${sentence}: livepeer status --help explains\n`)
     return 2
   }
   if (!options) {
-    around.write(HELP)
+    env.write(HELP)
     return 0
   }
   for (;;) {
-    const code = await show(options, around, signal)
+    const code = await show(options, env, signal)
     if (!options.watch) return code
     await sleep(WATCH_EVERY_MS, undefined, { signal }).catch(() => {})
     if (signal.aborted) return 0
@@ -76,7 +76,7 @@ export async function runStatus(around: StatusSurroundings, signal: AbortSignal)
 }
 
 /** Null when help is asked for. Throws what is wrong, as one sentence. */
-function readOptions({ argv, env, readText }: StatusSurroundings): Options | null {
+function readOptions({ argv, readText, variables }: StatusEnvironment): Options | null {
   const { positionals, values } = parseArgs({
     // One dash or two, as everywhere.
     args: argv.map((word) => (/^-[a-z]{2,}/.test(word) ? `-${word}` : word)),
@@ -91,7 +91,7 @@ function readOptions({ argv, env, readText }: StatusSurroundings): Options | nul
   if (values.help) return null
   if (values.watch && values.json) throw new Error('--watch and --json do not go together')
   if (positionals.length > MAX_ADDRESSES) throw new Error(`at most ${MAX_ADDRESSES} addresses can be asked`)
-  const given = values.token ?? env.LP_CLITOKEN ?? ''
+  const given = values.token ?? variables.LP_CLITOKEN ?? ''
   const token = given === '' ? '' : (readText(given)?.trim() ?? given)
   if (token !== '' && !TOKEN.test(token)) {
     throw new Error('--token is one word of letters, digits and signs, which the text or file given is not')
@@ -117,33 +117,33 @@ function addressOf(text: string): [name: string, url: string] {
   return [full, url]
 }
 
-async function show(options: Options, around: StatusSurroundings, signal: AbortSignal): Promise<number> {
+async function show(options: Options, env: StatusEnvironment, signal: AbortSignal): Promise<number> {
   const asked = await Promise.all(
-    [...options.addresses].map(([address, url]) => ask(address, url, options.token, around.now(), signal)),
+    [...options.addresses].map(([address, url]) => ask(address, url, options.token, env.now(), signal)),
   )
-  // On the usual ports other programs may be, and most are free.
+  // Most of the usual ports are free, and other programs may listen on some.
   const known = options.isGuess
     ? asked.filter(({ answer, isFree }) => answer.kind !== 'stranger' && !isFree)
     : asked
   if (options.watch && signal.aborted) return 0
   const screen = screenOf(
     known.map(({ answer }) => answer),
-    around.now(),
+    env.now(),
   )
-  if (options.json) around.write(printableJson(known.map(rawOf)))
-  else if (known.length === 0) around.write(nobody(options))
-  else around.write(options.watch ? drawn(screen.text, around.rows()) : screen.text)
+  if (options.json) env.write(printableJson(known.map(rawOf)))
+  else if (known.length === 0) env.write(noNode(options))
+  else env.write(options.watch ? drawn(screen.text, env.rows()) : screen.text)
   return screen.needsAttention || known.length === 0 ? 1 : 0
 }
 
-function nobody({ addresses }: Options): string {
+function noNode({ addresses }: Options): string {
   return `no node answers at the usual control ports of this machine (${[...addresses.keys()].join(', ')}): start one, or give the HOST:PORT of its -cliAddr\n`
 }
 
 interface Asked {
   readonly answer: NodeAnswer
   readonly body: string
-  /** Whether nobody listens there. */
+  /** Whether nothing listens there. */
   readonly isFree: boolean
 }
 
@@ -174,7 +174,7 @@ async function ask(
   }
 }
 
-/** Throws for an answer that is larger than a status can be. */
+/** Throws for an answer longer than any status. */
 async function textOf(response: Response): Promise<string> {
   const chunks: Uint8Array[] = []
   let size = 0
@@ -188,13 +188,13 @@ async function textOf(response: Response): Promise<string> {
 
 function reasonOf(error: unknown): string {
   if (error instanceof Error && error.name === 'TimeoutError') {
-    return `nothing within ${ANSWER_TIMEOUT_MS / 1000} s`
+    return `no answer within ${ANSWER_TIMEOUT_MS / 1000} s`
   }
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error
   return plain(messageOf(cause))
 }
 
-/** JSON of several lines, in which nothing is left that a terminal would obey. */
+/** Indented JSON without control characters that a terminal would obey. */
 function printableJson(value: unknown): string {
   const lines = JSON.stringify(value, null, 2).split('\n')
   return lines.map((line) => `${escaped(line)}\n`).join('')
@@ -206,7 +206,7 @@ function rawOf({ answer, body }: Asked): Record<string, unknown> {
   return { address, error: answer.kind === 'no-token' ? 'it asks for a token' : answer.why }
 }
 
-/** The screen in place of the one before; what does not fit the terminal is left out at the end. */
+/** The screen drawn over the last one; lines that do not fit the terminal are cut off at the end. */
 function drawn(text: string, rows: number | null): string {
   if (rows === null) return `${text}\n`
   const lines = text.trimEnd().split('\n')

@@ -1,15 +1,15 @@
 import type { NodeAnswer, SeenNode } from './answer.ts'
 import { counted, duration, ether, l1Blocks, purposeOf, reasonSentence } from './words.ts'
 
-/** Without a new block for so long the chain, or the way to it, stands still. */
+/** The chain, or the connection to it, is taken for stalled after this long without a new block. */
 const SILENCE_SECONDS = 120
-/** A round that is not initialised for so many L1 blocks has been forgotten. */
+/** A round that is still not initialised after this many L1 blocks has been forgotten. */
 const LATE_ROUND_BLOCKS = 50n
-/** A transaction on its way for so long does not get through. */
+/** A transaction that is not mined after this long is stuck. */
 const LATE_TRANSACTION_MS = 10 * 60_000
-/** What a balance lasts for, below which it is time to send some. */
+/** A balance that pays for fewer calls than this needs ether. */
 const FEW_CALLS = 10n
-/** So many L1 blocks before its end a ticket is urgent, or in the last part of a round that is shorter. */
+/** A ticket is urgent this many L1 blocks before it expires, or in the last third of a round where that is less. */
 const URGENT_BLOCKS = 100n
 const URGENT_PART = 3n
 
@@ -25,7 +25,7 @@ const ROLE_NAMES: readonly (readonly [role: string, name: string])[] = [
   ['roundInitializer', 'round initialiser'],
 ]
 
-/** What a node is called in sentences: its first role and its address. */
+/** The name of a node in sentences: its first role and its address. */
 export function nameOf({ address, status }: SeenNode): string {
   const role = ROLE_NAMES.find(([name]) => status.roles?.includes(name))
   return `${role ? role[1] : 'node'} ${address}`
@@ -36,12 +36,12 @@ export function redeems({ status }: SeenNode): boolean {
   return status.tickets !== undefined && status.redeemers === undefined
 }
 
-/** Whether a node looks after the orchestrator's reward. */
+/** Whether a node calls the orchestrator's reward. */
 export function rewards({ status }: SeenNode): boolean {
   return status.reward !== undefined && status.reward.state !== 'off'
 }
 
-/** The sentences of all that needs attention, each with what to do; the most pressing first. */
+/** One sentence for each problem, with what to do about it; the most pressing first. */
 export function problemsOf(answers: readonly NodeAnswer[]): string[] {
   const nodes = answers.filter((answer) => answer.kind === 'status')
   const found = [
@@ -67,15 +67,15 @@ function withoutStatus(answer: NodeAnswer): string[] {
     case 'status':
       return []
     case 'silent':
-      return [`${address} does not answer (${answer.why}): start the node, or give the -cliAddr that it has`]
+      return [`${address} does not answer (${answer.why}): start the node, or give its -cliAddr`]
     case 'no-token':
       return [
         answer.shown
-          ? `${address} asks for another token: give --token what the node has as -cliToken`
-          : `${address} asks for a token: give --token, the text or file of the node's -cliToken`,
+          ? `${address} refuses the token: give --token the text or file of the node's -cliToken`
+          : `${address} asks for a token: give --token the text or file of the node's -cliToken`,
       ]
     case 'stranger':
-      return [`${address} is another program (${answer.why}): give the -cliAddr of a node`]
+      return [`${address} is not a livepeer-ts node (${answer.why}): give the -cliAddr of a node`]
   }
 }
 
@@ -85,11 +85,11 @@ function ofNode(node: SeenNode): string[] {
   return [
     ...(storeFault === undefined
       ? []
-      : [`${name} cannot write down what it accepts, and so refuses it: ${storeFault}`]),
-    ...(ready ? [] : [`${name} is not ready, it waits for ${waitingFor}: if that lasts, see its log`]),
+      : [`${name} cannot write to its store, so it refuses what it would have to keep: ${storeFault}`]),
+    ...(ready ? [] : [`${name} is not ready and waits for ${waitingFor}: if that lasts, see its log`]),
     ...(unread.length > 0
       ? [
-          `${name} has version ${version}, of which ${unread.join(', ')} cannot be read here: ask it with the livepeer status of that version`,
+          `${name} runs version ${version}, whose ${unread.join(', ')} cannot be read here: use the livepeer status of that version`,
         ]
       : []),
   ]
@@ -103,17 +103,20 @@ function ofChain(node: SeenNode): string[] {
   if (bad.length > 0 && bad.length === chain.endpoints.length) {
     const why = bad.map(({ endpoint, state }) => `${endpoint} is ${state.kind}: ${state.reason ?? '?'}`)
     return [
-      `${name} reaches the chain over none of its endpoints (${why.join('; ')}): see to them, or change -ethUrl`,
+      `${name} cannot reach the chain over any of its endpoints (${why.join('; ')}): check them, or change -ethUrl`,
     ]
   }
   return [
     ...bad.map(({ endpoint, state }) => {
-      const since = state.sinceMs === undefined ? '' : ` for ${duration(nowMs - state.sinceMs)}`
-      return `${name} does without the endpoint ${endpoint}, which is ${state.kind}${since} (${state.reason ?? '?'}): see to it, or take it out of -ethUrl`
+      const since =
+        state.sinceMs === undefined
+          ? `is ${state.kind}`
+          : `has been ${state.kind} for ${duration(nowMs - state.sinceMs)}`
+      return `${name} does not use the endpoint ${endpoint}, which ${since} (${state.reason ?? '?'}): check it, or remove it from -ethUrl`
     }),
     ...((chain.blockAgeSeconds ?? 0) > SILENCE_SECONDS
       ? [
-          `${name} has seen no new block for ${duration(chain.blockAgeSeconds! * 1000)}: see to the endpoints of -ethUrl`,
+          `${name} has seen no new block for ${duration(chain.blockAgeSeconds! * 1000)}: check the endpoints of -ethUrl`,
         ]
       : []),
     ...lateRound(chain),
@@ -121,7 +124,7 @@ function ofChain(node: SeenNode): string[] {
       .filter(({ sentAtMs }) => nowMs - sentAtMs > LATE_TRANSACTION_MS)
       .map(
         ({ attempts, purpose, sentAtMs, txHash }) =>
-          `${name} has a transaction that is not mined for ${duration(nowMs - sentAtMs)}, after ${counted(attempts, 'attempt')} (${purposeOf(purpose)}, ${txHash}): see whether -maxGasPrice is too low, or another process uses the account`,
+          `${name} has a transaction that has not been mined for ${duration(nowMs - sentAtMs)}, after ${counted(attempts, 'attempt')} (${purposeOf(purpose)}, ${txHash}): check whether -maxGasPrice is too low, or another process uses the account`,
       ),
   ]
 }
@@ -137,27 +140,27 @@ function lateRound({ l1Block, rounds }: Chain): string[] {
 
 function ofRecipient({ status: { chain, recipient, reward } }: SeenNode): string[] {
   const state = chain?.recipientState
-  const who = recipient ?? reward?.orchestrator
+  const orchestrator = recipient ?? reward?.orchestrator
   const round = chain?.rounds?.current
-  if (!state || !who || round === undefined) return []
+  if (!state || !orchestrator || round === undefined) return []
   if (!state.registered && !state.active) {
     return [
-      `${who}, whom the tickets pay, is no registered orchestrator: register it, or correct -ethOrchAddr`,
+      `${orchestrator}, which the tickets pay, is not a registered orchestrator: register it, or correct -ethOrchAddr`,
     ]
   }
   if (!state.active) {
-    // Whoever has just registered waits for the next round.
+    // A newly registered orchestrator becomes active in the next round.
     if (state.activationRound > round) return []
     return [
-      `${who} is not active in round ${round}, so payments to it are refused: it needs more stake to be among the active ones`,
+      `${orchestrator} is not active in round ${round}, so payments to it are refused: it needs more stake to become active`,
     ]
   }
   const isMissed = state.activationRound < round && state.lastRewardRound < round - 1n
   if (!isMissed) return []
   return [
     state.lastRewardRound === 0n
-      ? `the reward of ${who} has never been called: run a node with its account, or see the log of the one that runs`
-      : `the reward of ${who} was called in round ${state.lastRewardRound} for the last time, and round ${round - 1n} ended without: run a node with its account, or see the log of the one that runs`,
+      ? `the reward of ${orchestrator} has never been called: run a node with its account, or see the log of the one that runs`
+      : `the reward of ${orchestrator} was last called in round ${state.lastRewardRound}, and round ${round - 1n} ended without it: run a node with its account, or see the log of the one that runs`,
   ]
 }
 
@@ -174,7 +177,7 @@ function sharedAccounts(nodes: readonly SeenNode[]): string[] {
     .filter((sharing) => sharing.length > 1)
     .map((sharing) => {
       const { account } = sharing[0]!.status.chain!
-      return `${sharing.map(nameOf).join(' and ')} all send transactions of ${account}, and hinder each other: leave that to one of them, or give them accounts of their own`
+      return `${sharing.map(nameOf).join(' and ')} all send transactions from ${account} and take each other's nonces: leave that to one of them, or give each its own account`
     })
 }
 
@@ -194,28 +197,28 @@ function ofRedeemers(node: SeenNode): string[] {
       ]
     }
     const meanwhile = othersServe
-      ? 'another serves meanwhile'
+      ? 'another one serves meanwhile'
       : `${counted(kept ?? 0, 'winning ticket')} wait for it, and none is lost until it expires`
     return [
-      `${name} does not reach its redeemer ${redeemer.name} for ${duration(nowMs - redeemer.sinceMs)} (${redeemer.lastError ?? 'no answer'}); ${meanwhile}: start the redeemer, or correct -redeemerAddr`,
+      `${name} has not reached its redeemer ${redeemer.name} for ${duration(nowMs - redeemer.sinceMs)} (${redeemer.lastError ?? 'no answer'}); ${meanwhile}: start the redeemer, or correct -redeemerAddr`,
     ]
   })
 }
 
-/** What an operator can do about tickets that wait for this reason, whether or not they are urgent. */
+/** What an operator can do about tickets that wait for a reason, urgent or not. */
 const REMEDIES: Readonly<Record<string, string>> = {
   'gas-too-high': 'raise -maxGasPrice, or wait for cheaper gas',
-  'chain-unavailable': 'see to the endpoints of -ethUrl',
-  'redeemer-refuses': 'see in the log why, and that both are for the same orchestrator',
+  'chain-unavailable': 'check the endpoints of -ethUrl',
+  'redeemer-refuses': 'see its log for the reason, and check that both are for the same orchestrator',
 }
 
-/** What can be done about those that are about to expire. */
+/** What can be done about tickets that are about to expire. */
 const LAST_REMEDIES: Readonly<Record<string, string>> = {
   underfunded: 'only the sender can help, with a larger deposit',
   'not-worth-gas': 'they pay less than the gas that redeeming them takes, so only cheaper gas helps',
-  'chain-refuses': 'see whether the round is initialised and the contract is not paused',
+  'chain-refuses': 'check whether the round is initialised and the contract is not paused',
   'redeemer-away': 'start the redeemer',
-  'redeemer-unable': 'see what the redeemer says: its disk may be full, or the sender out of funds',
+  'redeemer-unable': 'see the log of the redeemer: its disk may be full, or the sender out of funds',
   reverted: 'look at the transaction that failed, and at the log',
 }
 
@@ -235,12 +238,12 @@ function ofTickets(node: SeenNode): string[] {
 function remedyOf({ reason, state }: TicketGroup, isUrgent: boolean): string | null {
   if (state === 'open' && REMEDIES[reason]) return REMEDIES[reason]
   if (!isUrgent || reason === 'params-live') return null
-  if (state === 'submitted') return 'see whether the gas price is too low for their transactions'
-  if (state === 'delivered') return 'see whether the redeemer runs and redeems'
+  if (state === 'submitted') return 'check whether the gas price is too low for their transactions'
+  if (state === 'delivered') return 'check whether the redeemer runs and redeems'
   return LAST_REMEDIES[reason] ?? 'see the log'
 }
 
-/** The L1 blocks that are left to a group of tickets that has few; null for one that has time. */
+/** The L1 blocks left until a group of tickets expires, when they are few; null while there is time. */
 function urgency({ firstExpiryBlock }: TicketGroup, { l1Block, rounds }: Chain): bigint | null {
   if (firstExpiryBlock === null || l1Block === null || !rounds) return null
   const part = (rounds.nextL1Block - rounds.startL1Block) / URGENT_PART
@@ -269,7 +272,7 @@ function ofOrchestrators(node: SeenNode): string[] {
   const { nowMs, overpaid = [] } = node.status
   return overpaid.map(
     ({ earnedWei, orchestrator, chargedWei, times, untilMs }) =>
-      `${nameOf(node)} ${untilMs > nowMs ? 'leaves' : 'left'} out the orchestrator ${orchestrator} for a while (${counted(times, 'time')}): it charged ${ether(chargedWei)} lately for work worth ${ether(earnedWei)} at its own price; see the log, and put its account on -orchBlocklist if that goes on`,
+      `${nameOf(node)} ${untilMs > nowMs ? 'leaves' : 'left'} out the orchestrator ${orchestrator} for a while (${counted(times, 'time')}): it charged ${ether(chargedWei)} lately for work worth ${ether(earnedWei)} at its own price; see the log, and put its account on -orchBlocklist if that continues`,
   )
 }
 
@@ -287,13 +290,13 @@ function ofReward(node: SeenNode): string[] {
   if (reward?.lastError && (reward.state === 'due' || reward.state === 'unknown')) {
     const of = reward.currentRound === null ? '' : ` of round ${reward.currentRound}`
     found.push(
-      `${name} could not call the reward${of} yet (${reward.lastError.message}), and tries on until the round is over: remove the cause; its log says more`,
+      `${name} could not call the reward${of} yet (${reward.lastError.message}) and retries until the round is over: remove the cause; its log says more`,
     )
   }
   const isDue = chain?.rounds && chain.rounds.lastInitialized < chain.rounds.current
   if (rounds?.lastError && isDue) {
     found.push(
-      `${name} could not initialise round ${chain.rounds!.current} yet (${rounds.lastError.message}), and tries on: remove the cause; its log says more`,
+      `${name} could not initialise round ${chain.rounds!.current} yet (${rounds.lastError.message}) and retries: remove the cause; its log says more`,
     )
   }
   return found
@@ -312,16 +315,16 @@ function ofTranscoding(node: SeenNode): string[] {
       outOfService === null
         ? []
         : [
-            `${name} does without its GPU ${device}, which failed (${outOfService}): see to it and start the node again`,
+            `${name} no longer uses its GPU ${device}, which failed (${outOfService}): check it and restart the node`,
           ],
     ),
     ...silent.map(
       ({ address }) =>
-        `${name} gets no sign of life from its transcoder ${address}: see whether it runs and is reached`,
+        `${name} hears nothing from its transcoder ${address}: check whether it runs and can be reached`,
     ),
     ...(worker && worker.orchestrator === null
       ? [
-          `${name} is registered with no orchestrator (${worker.lastError ?? 'none answered yet'}): see to -orchAddr and -orchSecret`,
+          `${name} is not registered with any orchestrator (${worker.lastError ?? 'none answered yet'}): check -orchAddr and -orchSecret`,
         ]
       : []),
   ]

@@ -25,7 +25,7 @@ const WELL = [
   answerOf('10.0.0.7:7935', orchestratorStatus()),
 ]
 
-test('one screen says who redeems, who rewards, what is pending and what was lost', () => {
+test('one screen shows who redeems, who rewards, what is pending and what was lost', () => {
   const { needsAttention, text } = screenOf(WELL, NOW_MS)
   assert.equal(needsAttention, false)
   assert.equal(
@@ -47,8 +47,8 @@ WHO REWARDS
 
 PENDING
   orchestrator 10.0.0.7:7935
-    2 tickets (0.2 ETH) are with a redeemer, and not seen redeemed yet; the first expires in 11420
-        L1 blocks (about 38 h)
+    2 tickets (0.2 ETH) were handed to a redeemer, and are not seen redeemed yet; the first expires
+        in 11420 L1 blocks (about 38 h)
 
 LOST OR REFUSED: nothing
 
@@ -56,7 +56,7 @@ NODES
   redeemer 10.0.0.5:4935   version 0.1.0, on arbitrum-one-mainnet, ready
     account ${REDEEMER}   0.5 ETH
     block 300000000 (1 s old), L1 block 22000100, round 4000
-    900 tickets received, 7 won in all · 12 floats listened to
+    900 tickets received, 7 won in all · 12 float streams
   reward service 10.0.0.6:2935   version 0.1.0, on arbitrum-one-mainnet, ready
     account ${REGISTERED}   0.5 ETH
     block 300000000 (1 s old), L1 block 22000100, round 4000
@@ -68,7 +68,7 @@ NODES
   )
 })
 
-test('what was lost stands there with its reason', () => {
+test('lost tickets and rewards are shown with their reasons', () => {
   const tickets = ticketFigures([group('refused', 'underfunded', 1), group('refused', 'expired', 3)], {
     paymentsRefused: 4,
     handedRefused: { 'not-winning': 2 },
@@ -80,24 +80,28 @@ test('what was lost stands there with its reason', () => {
   )
 })
 
-/** Each status of its own has exactly this problem. */
+/** Answers, and the one problem that they have. */
 const PROBLEMS: readonly (readonly [what: string, answers: readonly NodeAnswer[], sentence: RegExp])[] = [
   [
     'a node that does not answer',
     [{ address: 'a:1', kind: 'silent', why: 'connect ECONNREFUSED' }],
-    /^a:1 does not answer \(connect ECONNREFUSED\): start the node, or give the -cliAddr that it has$/,
+    /^a:1 does not answer \(connect ECONNREFUSED\): start the node, or give its -cliAddr$/,
   ],
   [
     'a node that asks for a token',
     [{ address: 'a:1', kind: 'no-token', shown: false }],
     /^a:1 asks for a token: give --token/,
   ],
-  ['a wrong token', [{ address: 'a:1', kind: 'no-token', shown: true }], /^a:1 asks for another token/],
-  ['another program', [{ address: 'a:1', kind: 'stranger', why: 'no JSON' }], /^a:1 is another program/],
+  ['a wrong token', [{ address: 'a:1', kind: 'no-token', shown: true }], /^a:1 refuses the token: /],
+  [
+    'another program',
+    [{ address: 'a:1', kind: 'stranger', why: 'no JSON' }],
+    /^a:1 is not a livepeer-ts node \(no JSON\)/,
+  ],
   [
     'a node that is not ready',
     [answerOf('a', orchestratorStatus({ ready: false, waitingFor: 'a transcoder' }))],
-    /^orchestrator a is not ready, it waits for a transcoder/,
+    /^orchestrator a is not ready and waits for a transcoder/,
   ],
   [
     'a redeemer that is away',
@@ -110,10 +114,10 @@ const PROBLEMS: readonly (readonly [what: string, answers: readonly NodeAnswer[]
         }),
       ),
     ],
-    /^orchestrator a does not reach its redeemer r:1 for 90 s \(refused\); 3 winning tickets wait for it, and none is lost until it expires: start the redeemer, or correct -redeemerAddr$/,
+    /^orchestrator a has not reached its redeemer r:1 for 90 s \(refused\); 3 winning tickets wait for it, and none is lost until it expires: start the redeemer, or correct -redeemerAddr$/,
   ],
   [
-    'a redeemer that says no',
+    'a redeemer that refuses tickets',
     [
       answerOf(
         'a',
@@ -168,7 +172,7 @@ const PROBLEMS: readonly (readonly [what: string, answers: readonly NodeAnswer[]
         ],
       }),
     ],
-    /^gateway g leaves out the orchestrator https:\/\/o\.example:8935 for a while \(2 times\): it charged 0\.003 ETH lately for work worth 0\.001 ETH at its own price; see the log, and put its account on -orchBlocklist if that goes on$/,
+    /^gateway g leaves out the orchestrator https:\/\/o\.example:8935 for a while \(2 times\): it charged 0\.003 ETH lately for work worth 0\.001 ETH at its own price; see the log, and put its account on -orchBlocklist if that continues$/,
   ],
   [
     'few rounds left',
@@ -183,10 +187,10 @@ const PROBLEMS: readonly (readonly [what: string, answers: readonly NodeAnswer[]
         rewardStatus({ state: 'due', lastError: { atMs: NOW_MS, message: 'no ether' }, nextLookMs: NOW_MS }),
       ),
     ],
-    /^reward service w could not call the reward of round 4000 yet \(no ether\), and tries on/,
+    /^reward service w could not call the reward of round 4000 yet \(no ether\) and retries/,
   ],
   [
-    'a reward service that may not',
+    'a reward service whose account may not call it',
     [answerOf('w', rewardStatus({ state: 'off', why: 'the account is not registered' }))],
     /^reward service w does not call reward: the account is not registered$/,
   ],
@@ -203,7 +207,7 @@ const PROBLEMS: readonly (readonly [what: string, answers: readonly NodeAnswer[]
         }),
       ),
     ],
-    /^the reward of 0x7099\w+ was called in round 3998 for the last time, and round 3999 ended without/,
+    /^the reward of 0x7099\w+ was last called in round 3998, and round 3999 ended without it: run a node/,
   ],
   [
     'an orchestrator that is not active',
@@ -240,7 +244,7 @@ const PROBLEMS: readonly (readonly [what: string, answers: readonly NodeAnswer[]
         }),
       ),
     ],
-    /^redeemer r does without the endpoint b, which is stale for 30 s \(old\)/,
+    /^redeemer r does not use the endpoint b, which has been stale for 30 s \(old\)/,
   ],
   [
     'a round that nobody initialises',
@@ -263,7 +267,7 @@ const PROBLEMS: readonly (readonly [what: string, answers: readonly NodeAnswer[]
       answerOf('r', redeemerStatus({ chain: chainFigures(REGISTERED, { redemptionsLeft: 9n ** 9n }) })),
       WELL[1]!,
     ],
-    /^redeemer r and reward service 10\.0\.0\.6:2935 all send transactions of 0x7099\w+, and hinder each other/,
+    /^redeemer r and reward service 10\.0\.0\.6:2935 all send transactions from 0x7099\w+ and take each other's nonces: /,
   ],
   [
     'a disk that is full',
@@ -275,7 +279,7 @@ const PROBLEMS: readonly (readonly [what: string, answers: readonly NodeAnswer[]
         }),
       ),
     ],
-    /^orchestrator a cannot write down what it accepts, and so refuses it: the database D cannot be used, the disk is full: mend that/,
+    /^orchestrator a cannot write to its store, so it refuses what it would have to keep: the database D cannot be used, the disk is full: mend that/,
   ],
   [
     'an orchestrator without transcoders',
@@ -294,7 +298,7 @@ for (const [what, answers, sentence] of PROBLEMS) {
   })
 }
 
-test('what nodes answer cannot rule the terminal, and no line is wider than 100 columns', () => {
+test('answers of nodes cannot control the terminal, and no line is wider than 100 columns', () => {
   const evil = '\x1b[2J\u202e\u009b'
   const handedRefused = { [`${evil}${'x'.repeat(1_000)}`]: 1 }
   const status = orchestratorStatus({
@@ -312,7 +316,7 @@ test('sections of another version are named, and the rest is shown', () => {
   const status = { ...redeemerStatus(), tickets: { shape: 'new' } } as unknown as NodeStatus
   const asked = { atMs: NOW_MS, withToken: false }
   const answer = readAnswer('r', { httpStatus: 200, body: bodyOf(status) }, asked)
-  assert.match(problemsOf([answer]).join(), /version 0\.1\.0, of which tickets cannot be read here/)
+  assert.match(problemsOf([answer]).join(), /version 0\.1\.0, whose tickets cannot be read here/)
   for (const body of ['', '[]', '{}', '{"version":1,"ready":true}', 'null'])
     assert.equal(readAnswer('r', { httpStatus: 200, body }, asked).kind, 'stranger', body)
   assert.equal(readAnswer('r', { httpStatus: 404, body: '' }, asked).kind, 'stranger')

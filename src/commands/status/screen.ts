@@ -3,21 +3,21 @@ import { nameOf, problemsOf, redeems, rewards } from './problems.ts'
 import { counted, duration, ether, l1Blocks, purposeOf, reasonSentence, wrapped } from './words.ts'
 
 const WIDTH = 100
-/** Transactions shown of a node; of more only the number is. */
+/** Transactions shown of each node; further ones are only counted. */
 const MAX_TRANSACTIONS = 5
 
-/** A line of a chapter, and how deep it stands. */
+/** A line of a chapter, and its level of indentation. */
 type Line = readonly [depth: 1 | 2, text: string]
 
-/** What the operator sees, and whether something in it needs attention. */
+/** The text shown, and whether it lists a problem. */
 export interface Screen {
   readonly text: string
   readonly needsAttention: boolean
 }
 
 /**
- * One screen about some nodes, at most 100 columns wide: first what needs attention, then who redeems, who rewards,
- * what is pending, what was lost and why, and how each node is.
+ * One screen about some nodes, at most 100 columns wide: first what needs attention, then which nodes redeem, which
+ * call reward, what is pending, what was lost and why, and the state of each node.
  */
 export function screenOf(answers: readonly NodeAnswer[], nowMs: number): Screen {
   const nodes = answers.filter((answer) => answer.kind === 'status')
@@ -70,20 +70,20 @@ function redemptionLines(node: SeenNode): Line[] {
       ? ''
       : `; its balance lasts for about ${counted(chain.redemptionsLeft, 'redemption')}`
   return [
-    [1, `${nameOf(node)} with account ${chain.account}${forWhom(chain.account, recipient)}`],
+    [1, `${nameOf(node)} with account ${chain.account}${onBehalfOf(chain.account, recipient)}`],
     [2, `redeemed ${counted(redeemed, 'ticket')} for ${ether(tickets.redeemedWei)}${lasts}`],
   ]
 }
 
-function forWhom(account: string, whom: string | undefined): string {
-  return whom === undefined || whom === account ? '' : ` for ${whom}`
+function onBehalfOf(account: string, orchestrator: string | undefined): string {
+  return orchestrator === undefined || orchestrator === account ? '' : ` for ${orchestrator}`
 }
 
 function rewardChapter(nodes: readonly SeenNode[]): Line[] {
   const own = nodes.filter(rewards).flatMap(rewardLines)
   if (own.length > 0) return own
-  // Somebody else may do it, and the chain tells whether.
-  const told = new Set(
+  // A node that was not asked may call it; the chain shows the last call.
+  const found = new Set(
     nodes.flatMap(({ status: { chain, recipient } }) => {
       const state = chain?.recipientState
       if (!state?.registered || recipient === undefined || !chain?.rounds) return []
@@ -94,7 +94,7 @@ function rewardChapter(nodes: readonly SeenNode[]): Line[] {
       ]
     }),
   )
-  return [...told].map((line) => [1, line])
+  return [...found].map((line) => [1, line])
 }
 
 function rewardLines(node: SeenNode): Line[] {
@@ -109,7 +109,7 @@ function rewardLines(node: SeenNode): Line[] {
     nextLookMs,
     orchestrator,
   } = reward
-  const again = nextLookMs === null ? '' : `; next look in ${duration(nextLookMs - nowMs)}`
+  const again = nextLookMs === null ? '' : `; next check in ${duration(nextLookMs - nowMs)}`
   const begins = nextRound(node)
   const stand = (): string => {
     switch (reward.state) {
@@ -118,14 +118,14 @@ function rewardLines(node: SeenNode): Line[] {
       case 'due':
         if (inFlight) return `due in round ${round}; sent ${duration(nowMs - inFlight.sentAtMs)} ago`
         return lastError
-          ? `due in round ${round}; not called yet, tried again in ${duration((nextLookMs ?? nowMs) - nowMs)}`
+          ? `due in round ${round}; not called yet, next try in ${duration((nextLookMs ?? nowMs) - nowMs)}`
           : `due in round ${round}; it is being called`
       case 'round-not-initialized':
         return `due once round ${round} is initialised`
       case 'not-active': {
         const from = chain?.recipientState?.activationRound
         const later =
-          from !== undefined && round !== null && from > round ? `, it is from round ${from} on` : ''
+          from !== undefined && round !== null && from > round ? `, it becomes active in round ${from}` : ''
         return `none in round ${round}: the orchestrator is not active${later}`
       }
       case 'not-registered':
@@ -138,7 +138,7 @@ function rewardLines(node: SeenNode): Line[] {
   const lasts =
     reward.roundsLeft === null ? '' : `; its balance lasts for about ${counted(reward.roundsLeft, 'reward')}`
   return [
-    [1, `${nameOf(node)} with account ${account}${forWhom(account, orchestrator)}`],
+    [1, `${nameOf(node)} with account ${account}${onBehalfOf(account, orchestrator)}`],
     [2, `${stand()}; last on chain: ${last}${lasts}`],
   ]
 }
@@ -235,7 +235,7 @@ function workOf({ status }: SeenNode): string {
     ...(segments ? [`${counted(segments.transcoded, 'segment')} transcoded, ${segments.failed} failed`] : []),
     ...(tickets ? [`${counted(tickets.received, 'ticket')} received, ${tickets.won} won in all`] : []),
     ...(ticketsAccepted === undefined ? [] : [`${counted(ticketsAccepted, 'ticket')} paid`]),
-    ...(floatStreams === undefined ? [] : [`${counted(floatStreams, 'float')} listened to`]),
+    ...(floatStreams === undefined ? [] : [counted(floatStreams, 'float stream')]),
     ...(media?.devices ?? []).map(
       ({ device, outOfService, sessions: own }) =>
         `GPU ${device}: ${outOfService === null ? counted(own, 'session') : 'out of service'}`,

@@ -1,4 +1,4 @@
-/** How amounts, times and nodes are written for people. */
+/** Amounts, times and reasons as text for operators. */
 
 /** An L1 block of Ethereum comes every 12 seconds. */
 const L1_BLOCK_SECONDS = 12n
@@ -10,7 +10,7 @@ export function counted(count: number | bigint, noun: string, plural = `${noun}s
   return `${count} ${count === 1 || count === 1n ? noun : plural}`
 }
 
-/** An amount in the unit in which it can be read, rounded down. */
+/** An amount in ETH, gwei or wei, whichever is readable; rounded down. */
 export function ether(wei: bigint): string {
   if (wei < 0n) return `-${ether(-wei)}`
   if (wei === 0n || wei >= WEI_PER_MICROETHER) return `${decimal(wei / WEI_PER_MICROETHER, 6)} ETH`
@@ -64,8 +64,8 @@ const REASONS: Readonly<Record<string, readonly [one: string, many: string]>> = 
     'wait because gas costs more than -maxGasPrice',
   ],
   'open after-others': [
-    'waits for others of its sender that are on their way',
-    'wait for others of their senders that are on their way',
+    'waits for other tickets of its sender that are on their way',
+    'wait for other tickets of their senders that are on their way',
   ],
   'open chain-refuses': [
     'waits because the contract would refuse it now',
@@ -91,8 +91,8 @@ const REASONS: Readonly<Record<string, readonly [one: string, many: string]>> = 
   ],
   submitted: ['is on its way to the chain', 'are on their way to the chain'],
   delivered: [
-    'is with a redeemer, and not seen redeemed yet',
-    'are with a redeemer, and not seen redeemed yet',
+    'was handed to a redeemer, and is not seen redeemed yet',
+    'were handed to a redeemer, and are not seen redeemed yet',
   ],
   'refused expired': ['expired before it could be redeemed', 'expired before they could be redeemed'],
   'refused underfunded': [
@@ -113,7 +113,7 @@ const REASONS: Readonly<Record<string, readonly [one: string, many: string]>> = 
   ],
 }
 
-/** Where tickets stand and why, as the rest of a sentence about so many. */
+/** The state of some tickets and its reason, as the rest of a sentence that begins with their number. */
 export function reasonSentence({ reason, state }: { reason: string; state: string }, count: number): string {
   const known = REASONS[`${state} ${reason}`.trim()] ?? REASONS[state]
   return known
@@ -121,14 +121,14 @@ export function reasonSentence({ reason, state }: { reason: string; state: strin
     : `${count === 1 ? 'is' : 'are'} ${state} (${reason || 'no reason'})`
 }
 
-/** What a transaction is for, with texts of any length. */
+/** The purpose of a transaction; long lists of tickets are shortened. */
 export function purposeOf(purpose: string): string {
   const [what = '', ...ids] = purpose.split(' ')
   if (what !== 'redeem') return purpose
   return ids.length > 1 ? `redeems ${ids.length} tickets` : `redeems ticket ${ids[0]?.slice(0, 18)}…`
 }
 
-/** A whole number of such units as a decimal fraction without zeros at its end. */
+/** A count of units of 10^-digits as a decimal number without trailing zeros. */
 function decimal(units: bigint, digits: number): string {
   const text = units.toString().padStart(digits + 1, '0')
   const fraction = text.slice(-digits).replace(/0+$/, '')

@@ -137,16 +137,16 @@ describe('over IPv6', { skip: WITHOUT_IPV6 }, () => {
   })
 
   test('a transcoder registers, and its address is told with brackets', async (t) => {
-    const around = { clock: systemClock, log: silentLog }
+    const env = { clock: systemClock, log: silentLog }
     const capabilities = defaultCapabilities('1.0.0')
     const pool = new TranscoderPool(
       { serviceUri: 'https://[::1]:1', secret: 's3cret', orchestrator: ZERO_ADDRESS, capabilities },
       {
-        ...{ ...around, dice: seededDice('transcoders'), local: null, sources: new MemoryObjects() },
+        ...{ ...env, dice: seededDice('transcoders'), local: null, sources: new MemoryObjects() },
         events: { transcoders: () => {}, transcoderLost: () => {} },
       },
     )
-    const url = await serve(t, null, new TranscoderEndpoint({}, { ...around, api: pool }))
+    const url = await serve(t, null, new TranscoderEndpoint({}, { ...env, api: pool }))
     const client = new TranscoderClient({
       download: () => Promise.reject(new Error('nothing to fetch')),
       dice: systemDice,

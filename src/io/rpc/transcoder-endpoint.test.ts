@@ -40,7 +40,7 @@ const REGISTRATION = { secret: SECRET, capacity: 5, capabilities: defaultCapabil
 /** An orchestrator's port for transcoders, with a real pool behind it. */
 async function serve(t: TestContext, options: { port?: number; maxResultBytes?: number } = {}) {
   const directory = mkdtempSync(join(tmpdir(), 'livepeer-transcoders-'))
-  const around = { clock: systemClock, log: silentLog }
+  const env = { clock: systemClock, log: silentLog }
   const pool = new TranscoderPool(
     {
       serviceUri: 'https://127.0.0.1:1',
@@ -49,7 +49,7 @@ async function serve(t: TestContext, options: { port?: number; maxResultBytes?: 
       capabilities: defaultCapabilities('1.0.0'),
     },
     {
-      ...{ ...around, dice: countingDice(), local: null, sources: new MemoryObjects() },
+      ...{ ...env, dice: countingDice(), local: null, sources: new MemoryObjects() },
       events: { transcoders: () => {}, transcoderLost: () => {} },
     },
   )
@@ -58,7 +58,7 @@ async function serve(t: TestContext, options: { port?: number; maxResultBytes?: 
       ...{ name: 'service endpoint', host: '127.0.0.1', port: options.port ?? 0 },
       tls: { hostname: 'localhost', directory },
     },
-    { ...around, routes: [new TranscoderEndpoint(options, { ...around, api: pool })] },
+    { ...env, routes: [new TranscoderEndpoint(options, { ...env, api: pool })] },
   )
   const supervisor = new Supervisor()
   await supervisor.start(endpoint)

@@ -6,48 +6,50 @@ import type { Hex } from '../../lib/bytes.ts'
 import { type Clock, settle } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
 import type { WaitingTicket } from '../../services/redemption/waiting-tickets.ts'
+import type { ChainParts, RewardParts } from '../parts/chain.ts'
+import type { Winners } from '../parts/redeemer.ts'
 import type { Parts } from '../parts.ts'
 
-/** The most urgent of the tickets that wait, and the oldest transactions; the others are only counted. */
+/** Shown of the tickets that wait, the most urgent first, and of open transactions, the oldest first. */
 const MAX_SHOWN = 100
-/** What is read of the chain for the operator's eyes is read again when it is older than this. */
+/** What is read from the chain only to be shown is read again once it is older than this. */
 const REFRESH_MS = 10_000
-/** How long whoever looks waits for it before the last value must do. */
+/** A request waits this long for the chain, then gets the last value. */
 const PATIENCE_MS = 1_500
 const WEI_PER_GWEI = 1e9
 
 /** Winning tickets in one state, for one reason. */
 export interface TicketGroup {
   readonly state: string
-  /** Empty where the state says it all. */
+  /** Empty where the state needs none. */
   readonly reason: string
   readonly count: number
   readonly faceValueWei: bigint
-  /** The first L1 block in which one of them cannot be redeemed any more; null for those that have ended. */
+  /** The first L1 block in which one of them can no longer be redeemed; null for redeemed and refused ones. */
   readonly firstExpiryBlock: bigint | null
 }
 
-/** Winning tickets by where they stand. */
+/** Winning tickets, counted by state. */
 export interface TicketFigures {
-  /** Received since the node started; the others count everything that the database holds. */
+  /** Tickets received since the node started; the other figures count all that the database holds. */
   readonly received: number
   readonly won: number
   readonly open: number
   readonly submitted: number
-  /** With a redeemer, and not seen redeemed yet. */
+  /** Handed to a redeemer, and not yet seen redeemed. */
   readonly delivered: number
   readonly redeemed: number
   readonly refused: number
   readonly groups: readonly TicketGroup[]
   /** Wei; as text, for JSON. */
   readonly redeemedWei: string
-  /** Payments of gateways that were not taken since the start. */
+  /** Payments of gateways that were refused since the start. */
   readonly paymentsRefused: number
-  /** Tickets that were handed in and not taken since the start, by reason. */
+  /** Tickets handed in by orchestrators that were refused since the start, by reason. */
   readonly handedRefused: Readonly<Record<string, number>>
 }
 
-/** The tickets that are not redeemed yet, those that expire first in front. */
+/** The tickets that are not redeemed yet; those that expire first come first. */
 export interface WaitingFigures {
   readonly shown: readonly WaitingTicket[]
   readonly more: number
@@ -63,83 +65,92 @@ export interface TransactionFigures {
   readonly attempts: number
 }
 
-/** Where the protocol's rounds stand. */
+/** The state of the protocol's rounds. */
 export interface RoundFigures {
   readonly lastInitialized: bigint
   /** The round of the newest L1 block, initialised or not. */
   readonly current: bigint
   readonly startL1Block: bigint
-  /** The L1 block with which the next begins. */
+  /** The L1 block in which the next round begins. */
   readonly nextL1Block: bigint
 }
 
-/** The chain as the node sees it. What is not known is null; amounts are wei. */
+/** The chain as the node sees it. Unknown values are null; amounts are wei. */
 export interface ChainFigures {
   readonly chainId: string
   readonly account: Address
   readonly balance: bigint | null
-  /** For how many redemptions the balance lasts at the present gas price; null where the node redeems nothing. */
+  /** The number of redemptions that the balance pays for at the present gas price; null where the node redeems nothing. */
   readonly redemptionsLeft: bigint | null
   readonly block: string | null
-  /** Since the newest block was made, by the node's clock. */
+  /** The age of the newest block by the node's clock. */
   readonly blockAgeSeconds: number | null
   readonly l1Block: string | null
   readonly rounds: RoundFigures | null
-  /** Null where the node does not follow it. */
+  /** Null where the node does not follow the gas price. */
   readonly gasPrice: bigint | null
   readonly endpoints: readonly EndpointHealth[]
-  /** What the node has sent and is not known to be mined, the oldest nonce first. */
+  /** Transactions not known to be mined, the lowest nonce first. */
   readonly transactions: readonly TransactionFigures[]
-  /** The orchestrator that tickets pay, as the chain has it; null where that does not concern the node. */
+  /** The orchestrator that tickets pay, as registered on chain; null where it does not concern the node. */
   readonly recipientState: OrchestratorState | null
 }
 
-/** What is read of a running node, and of the chain through it, for `/status` and `/metrics`. */
+/** Reads the figures of a running node, and of the chain as it sees it, for `/status` and `/metrics`. */
 export class StatusFacts {
   readonly #parts: Parts
   readonly #clock: Clock
-  readonly #balance: Glimpse<bigint>
-  readonly #recipient: Glimpse<OrchestratorState>
+  /** Null offchain. */
+  readonly #glimpses: {
+    readonly balance: Glimpse<bigint>
+    readonly recipient: Glimpse<OrchestratorState>
+  } | null
 
   constructor(parts: Parts, needs: { clock: Clock }) {
     const { clock } = needs
+    const { chain } = parts
     this.#parts = parts
     this.#clock = clock
-    this.#balance = new Glimpse(() => parts.chainClient.ethBalance(parts.chain.wallet.address), clock)
-    this.#recipient = new Glimpse(() => parts.chainClient.orchestrator(parts.recipientAddress!), clock)
+    this.#glimpses = chain && {
+      balance: new Glimpse(() => chain.client.ethBalance(chain.account), clock),
+      recipient: new Glimpse(() => chain.client.orchestrator(chain.recipient), clock),
+    }
   }
 
-  /** Asked for on chain only. */
-  async chain(): Promise<ChainFigures> {
-    const { chain, watch } = this.#parts
-    const [balance, recipient] = await Promise.all([this.#balance.look(), this.#recipientState()])
-    const clock = this.#roundClock
+  /** Null offchain. */
+  async chain(): Promise<ChainFigures | null> {
+    const { chain } = this.#parts
+    if (!chain) return null
+    const { account, rounds, watch } = chain
+    const { chainId, rpc } = chain.access
+    const [balance, recipientState] = await Promise.all([this.#balance(), this.#recipientState()])
+    const clock = roundClockOf(chain)
     return {
-      chainId: chain.chainId.toString(),
-      account: chain.wallet.address,
-      balance,
-      redemptionsLeft: this.#redemptionsLeft(balance),
+      ...{ chainId: chainId.toString(), account, balance },
+      redemptionsLeft: this.#redemptionsLeft(chain, balance),
       block: watch.head?.number.toString() ?? null,
-      blockAgeSeconds: this.#blockAgeSeconds,
+      blockAgeSeconds: this.#blockAgeSeconds(chain),
       l1Block: watch.head?.l1Block.toString() ?? null,
       rounds: clock && {
-        lastInitialized: this.#parts.rounds.lastInitializedRound,
+        lastInitialized: rounds.lastInitializedRound,
         current: clock.currentRound,
         startL1Block: clock.startL1Block,
         nextL1Block: clock.startL1Block + clock.roundLength,
       },
-      gasPrice: this.#gasPrice,
-      endpoints: chain.rpc.health(),
-      transactions: this.#transactions(),
-      recipientState: recipient,
+      gasPrice: this.#gasPrice(chain),
+      endpoints: rpc.health(),
+      transactions: this.#transactions(chain),
+      recipientState,
     }
   }
 
-  /** Asked for only where tickets are kept. */
-  async tickets(): Promise<TicketFigures> {
-    const { store, metrics } = this.#parts
+  /** Null where no tickets are kept. */
+  async tickets(): Promise<TicketFigures | null> {
+    const { winners } = this.#parts
+    if (!winners) return null
+    const { metrics, store } = this.#parts.core
     const counted = await store.countTickets()
-    const firstExpiries = this.#parts.winners.firstExpiries()
+    const firstExpiries = winners.keeper.firstExpiries()
     const count = (state: string) =>
       counted.filter((group) => group.state === state).reduce((sum, group) => sum + group.count, 0)
     const { handedTicketsRefused, paymentsRefused, ticketsReceived } = metrics.totals
@@ -164,53 +175,66 @@ export class StatusFacts {
     }
   }
 
-  /** Asked for only where tickets are kept. */
-  async waiting(): Promise<WaitingFigures> {
+  /** Null where no tickets are kept. */
+  async waiting(): Promise<WaitingFigures | null> {
     const { winners } = this.#parts
-    // With very many tickets each look at all of them takes a while: others have their turn between two.
+    if (!winners) return null
+    // With very many tickets each look at all of them takes a while: let other work run between two of them.
     await settle()
-    return { shown: winners.waiting(MAX_SHOWN), more: Math.max(0, winners.openTickets - MAX_SHOWN) }
+    const { keeper } = winners
+    return { shown: keeper.waiting(MAX_SHOWN), more: Math.max(0, keeper.openTickets - MAX_SHOWN) }
   }
 
   /** The figures of `/metrics` that are read rather than counted; those that do not concern the node are absent. */
   readings(): FigureReading[] {
     const parts = this.#parts
-    const room = reading('max_sessions_total', 'Sessions taken at once', () => one(parts.maxSessions))
-    const { chain } = parts.settings
-    if (!chain) return [room]
-    const ofChain: FigureReading[] = [
+    const { chain, reward, winners } = parts
+    return [
+      reading('max_sessions_total', 'Sessions taken at once', () => one(parts.maxSessions)),
+      ...(chain ? this.#chainReadings(chain) : []),
+      ...(chain && winners ? this.#ticketReadings(chain, winners) : []),
+      ...(reward ? rewardReadings(reward) : []),
+    ]
+  }
+
+  #chainReadings(chain: ChainParts): FigureReading[] {
+    const { minGasPrice, maxGasPrice } = chain.settings
+    return [
       reading('chain_silence_seconds', 'Time since the newest block was made', () =>
-        one(this.#blockAgeSeconds),
+        one(this.#blockAgeSeconds(chain)),
       ),
-      reading('current_round', 'Round of the newest L1 block', () =>
-        one(this.#roundClock && Number(this.#roundClock.currentRound)),
-      ),
+      reading('current_round', 'Round of the newest L1 block', () => {
+        const clock = roundClockOf(chain)
+        return one(clock && Number(clock.currentRound))
+      }),
       reading('account_balance', 'Balance of the node’s account, gwei', async () =>
-        one(gwei(await this.#balance.look())),
+        one(gwei(await this.#balance())),
       ),
       reading('open_transactions', 'Transactions not known to be mined', () =>
-        one(this.#transactions().length),
+        one(this.#transactions(chain).length),
       ),
       {
         ...reading('rpc_up', 'Whether an RPC endpoint is usable', () =>
-          parts.chain.rpc
+          chain.access.rpc
             .health()
             .filter(({ state }) => state.kind !== 'untried')
             .map(({ endpoint, state }) => ({ labels: { endpoint }, value: isUp(state.kind === 'healthy') })),
         ),
         labels: ['endpoint'],
       },
-      ...this.#gasReadings(),
+      reading('suggested_gas_price', 'Gas price that the node expects, gwei', () =>
+        one(gwei(this.#gasPrice(chain))),
+      ),
+      reading('min_gas_price', 'Lowest gas price that the node assumes, gwei', () => one(gwei(minGasPrice))),
+      reading('max_gas_price', 'Gas price above which nothing is sent, gwei', () => one(gwei(maxGasPrice))),
     ]
-    return [room, ...ofChain, ...this.#ticketReadings(), ...this.#rewardReadings()]
   }
 
-  #ticketReadings(): FigureReading[] {
-    const parts = this.#parts
-    if (!parts.keepsTickets) return []
+  #ticketReadings(chain: ChainParts, { keeper }: Winners): FigureReading[] {
+    const { core, handingOver } = this.#parts
     const tickets = {
       ...reading('tickets', 'Winning tickets by state and reason', async () => {
-        const counted = await parts.store.countTickets()
+        const counted = await core.store.countTickets()
         return counted.map(({ state, reason, count }) => ({ labels: { state, reason }, value: count }))
       }),
       labels: ['state', 'reason'],
@@ -219,8 +243,9 @@ export class StatusFacts {
       'ticket_deadline_l1_blocks',
       'L1 blocks until the first of the winning tickets that are not redeemed expires',
       () => {
-        const [first] = parts.winners.waiting(1)
-        return one(first && this.#roundClock ? Number(first.expiryBlock - this.#roundClock.l1Block) : null)
+        const [first] = keeper.waiting(1)
+        const clock = roundClockOf(chain)
+        return one(first && clock ? Number(first.expiryBlock - clock.l1Block) : null)
       },
     )
     const active = reading(
@@ -231,10 +256,10 @@ export class StatusFacts {
         return one(recipient && isUp(recipient.active))
       },
     )
-    if (!parts.handsOver) return [tickets, deadline, active]
+    if (!handingOver) return [tickets, deadline, active]
     const redeemers = {
       ...reading('redeemer_up', 'Whether a redeemer answers', () =>
-        parts.redeemers.health.map(({ name, answers }) => ({
+        handingOver.redeemers.health.map(({ name, answers }) => ({
           labels: { redeemer: name },
           value: isUp(answers),
         })),
@@ -244,58 +269,31 @@ export class StatusFacts {
     return [tickets, deadline, active, redeemers]
   }
 
-  #rewardReadings(): FigureReading[] {
-    const parts = this.#parts
-    if (!parts.rewards) return []
-    return [
-      reading('last_reward_round', 'Last round in which the orchestrator’s reward was called', () => {
-        const { lastRewardRound } = parts.reward.status()
-        return one(lastRewardRound === null ? null : Number(lastRewardRound))
-      }),
-    ]
-  }
-
-  #gasReadings(): FigureReading[] {
-    const { minGasPrice, maxGasPrice } = this.#parts.settings.chain!
-    return [
-      reading('suggested_gas_price', 'Gas price that the node reckons with, gwei', () =>
-        one(gwei(this.#gasPrice)),
-      ),
-      reading('min_gas_price', 'Least gas price to reckon with, gwei', () => one(gwei(minGasPrice))),
-      reading('max_gas_price', 'Gas price above which nothing is sent, gwei', () => one(gwei(maxGasPrice))),
-    ]
-  }
-
-  get #blockAgeSeconds(): number | null {
-    const { head } = this.#parts.watch
+  #blockAgeSeconds({ watch }: ChainParts): number | null {
+    const { head } = watch
     return head ? Math.max(0, this.#clock.now() / 1000 - Number(head.timestamp)) : null
   }
 
-  /** Null until the rounds have been read for the first time. */
-  get #roundClock() {
-    return this.#parts.rounds.isKnown ? this.#parts.rounds.roundClock : null
+  #gasPrice({ gas }: ChainParts): bigint | null {
+    return this.#parts.duties.followsGasPrice ? gas.gasPrice : null
   }
 
-  /** Those who send or take payments follow it. */
-  get #gasPrice(): bigint | null {
-    const { keepsTickets, sendsTransactions } = this.#parts
-    return keepsTickets || sendsTransactions ? this.#parts.gas.gasPrice : null
+  async #balance(): Promise<bigint | null> {
+    return this.#glimpses?.balance.look() ?? null
   }
 
-  #redemptionsLeft(balance: bigint | null): bigint | null {
-    const { keepsTickets, handsOver, settings } = this.#parts
-    if (balance === null || !keepsTickets || handsOver) return null
-    return callsLeft(balance, settings.chain!.redeemGas * (this.#gasPrice ?? 0n))
+  #redemptionsLeft(chain: ChainParts, balance: bigint | null): bigint | null {
+    if (balance === null || !this.#parts.duties.redeems) return null
+    return callsLeft(balance, chain.settings.redeemGas * (this.#gasPrice(chain) ?? 0n))
   }
 
   async #recipientState(): Promise<OrchestratorState | null> {
-    const { keepsTickets, settings } = this.#parts
-    return keepsTickets || settings.roles.has('reward') ? this.#recipient.look() : null
+    return this.#parts.duties.showsRecipient ? (this.#glimpses?.recipient.look() ?? null) : null
   }
 
-  #transactions(): TransactionFigures[] {
-    if (!this.#parts.sendsTransactions) return []
-    return this.#parts.transactions.open.slice(0, MAX_SHOWN).map(({ purpose, nonce, attempts }) => ({
+  #transactions({ transactions }: ChainParts): TransactionFigures[] {
+    if (!this.#parts.duties.sendsTransactions) return []
+    return transactions.open.slice(0, MAX_SHOWN).map(({ purpose, nonce, attempts }) => ({
       purpose,
       nonce,
       txHash: attempts.at(-1)!.hash,
@@ -305,7 +303,7 @@ export class StatusFacts {
   }
 }
 
-/** A fact of the chain for those who look: read anew when it is old, the last value while that takes long or fails. */
+/** A value read from the chain to be shown: refreshed when it is old; the last one while reading takes long or fails. */
 class Glimpse<T> {
   readonly #read: () => Promise<T>
   readonly #clock: Clock
@@ -318,7 +316,7 @@ class Glimpse<T> {
     this.#clock = clock
   }
 
-  /** Null until it was read for the first time. */
+  /** Null until it has been read for the first time. */
   async look(): Promise<T | null> {
     if (this.#clock.now() - this.#askedAtMs >= REFRESH_MS) this.#reading ??= this.#refresh()
     if (this.#reading) {
@@ -335,18 +333,32 @@ class Glimpse<T> {
     try {
       this.#value = await this.#read()
     } catch {
-      // The endpoints' health tells why.
+      // The health of the endpoints shows why.
     } finally {
       this.#reading = null
     }
   }
 }
 
+function rewardReadings({ reward }: RewardParts): FigureReading[] {
+  return [
+    reading('last_reward_round', 'Last round in which the orchestrator’s reward was called', () => {
+      const { lastRewardRound } = reward.status()
+      return one(lastRewardRound === null ? null : Number(lastRewardRound))
+    }),
+  ]
+}
+
+/** Null until the rounds have been read for the first time. */
+function roundClockOf({ rounds }: ChainParts) {
+  return rounds.isKnown ? rounds.roundClock : null
+}
+
 function reading(name: string, help: string, read: FigureReading['read']): FigureReading {
   return { name, help, read }
 }
 
-/** One figure; none while it is not known. */
+/** One sample; none while the value is unknown. */
 function one(value: number | null | undefined): Sample[] {
   return value === null || value === undefined ? [] : [{ value }]
 }

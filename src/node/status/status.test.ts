@@ -5,26 +5,24 @@ import { WoundClock } from '../../lib/clock.ts'
 import { seededDice } from '../../lib/dice.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Parts } from '../parts.ts'
-import { roles } from '../roles.ts'
 import { StatusFacts } from './facts.ts'
 import { statusOf } from './status.ts'
 
-/** A node of these flags, offchain, with nothing of it started. */
+/** The status of an offchain node with these flags, of which nothing is started. */
 function nodeOf(line: string) {
   const settings = loadSettings({
     argv: line.split(' '),
-    env: {},
+    variables: {},
     readText: () => null,
     homeDir: '/nowhere',
     about: { version: '1', runtime: 'v24', arch: 'x', platform: 'y' },
   })
   assert.ok(!('exit' in settings), 'exit' in settings ? settings.exit.stderr : '')
-  const around = {
+  const env = {
     ...{ version: '1', clock: new WoundClock(), dice: seededDice('status'), log: silentLog, cpus: 2 },
   }
-  const parts = new Parts(settings, null, around)
-  for (const role of settings.roles) roles[role](parts)
-  const facts = new StatusFacts(parts, around)
+  const parts = new Parts(settings, null, env)
+  const facts = new StatusFacts(parts, env)
   const progress = { version: '1', nowMs: 0, waitingFor: null, hasStarted: true }
   return {
     status: () => statusOf({ parts, facts }, progress),
@@ -45,7 +43,7 @@ for (const [line, maxSessions, hasEngine] of [
   [`-orchestrator -transcoder ${SERVICE} -maxSessions auto`, 1, true],
   ['-transcoder -orchSecret s -orchAddr a -maxSessions 4', 4, true],
 ] as const) {
-  test(`${line} has a capacity of ${maxSessions} in its status and figures before it has measured any`, async () => {
+  test(`${line} shows a capacity of ${maxSessions} in status and metrics before it has measured one`, async () => {
     const node = nodeOf(line)
     const { capacity } = await node.status()
     assert.equal(capacity?.maxSessions, maxSessions)

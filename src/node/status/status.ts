@@ -1,3 +1,4 @@
+import { serviceUriOf } from '../../domain/duties.ts'
 import type { EngineState } from '../../io/media/engine/engine.ts'
 import type { OverpaidOrchestrator } from '../../services/gateway/orchestrator-accounts.ts'
 import type { RewardStatus } from '../../services/protocol/reward-service.ts'
@@ -9,77 +10,77 @@ import type { TranscoderState } from '../../services/transcoding/transcoder-memb
 import type { Parts } from '../parts.ts'
 import type { ChainFigures, StatusFacts, TicketFigures, WaitingFigures } from './facts.ts'
 
-/** What `/status` of an orchestrator tells. */
+/** `/status` of an orchestrator. */
 export interface OrchestratorStatus {
   readonly sessions: number
   readonly segments: { readonly transcoded: number; readonly failed: number }
   readonly tickets: TicketFigures
-  /** Where it hands over its winning tickets; absent when it redeems them itself. */
+  /** The redeemers that it hands winning tickets to; absent when it redeems them itself. */
   readonly redeemers?: readonly RedeemerHealth[]
-  /** Whether offers rest on this node's own view of the chain, because no redeemer tells what others take. */
+  /** Whether it goes by its own view of senders' funds, because no redeemer reports them. */
   readonly floatIsOwnView?: boolean
 }
 
-/** What `/status` of a redeemer tells. */
+/** `/status` of a redeemer. */
 export interface RedeemerStatus {
   readonly recipient: string
   readonly tickets: TicketFigures
-  /** Floats that orchestrators listen to. */
+  /** Open streams by which orchestrators follow senders' max floats. */
   readonly floatStreams: number
 }
 
-/** What `/status` of a gateway tells. */
+/** `/status` of a gateway. */
 export interface GatewayStatus {
   readonly streams: unknown
   readonly segments: { readonly transcoded: number; readonly failed: number }
   readonly ticketsSent: number
-  /** In payments that the orchestrator took. */
+  /** Sent in payments that the orchestrator accepted. */
   readonly ticketsAccepted: number
-  /** Orchestrators that are left out, or were lately; on chain. */
+  /** Orchestrators that are left out for overcharging, or were lately; absent offchain. */
   readonly overpaid: readonly OverpaidOrchestrator[]
 }
 
-/** What `/status` of every node tells: sections that do not concern it are absent. */
+/** `/status` of any node; sections that do not concern it are absent. */
 export interface NodeStatus
   extends Partial<OrchestratorStatus>,
     Partial<RedeemerStatus>,
     Partial<GatewayStatus> {
   readonly version: string
   readonly ready: boolean
-  /** What it is doing while it is not ready. */
+  /** What it waits for while it is not ready. */
   readonly waitingFor?: string
-  /** The node's clock, ms since the epoch: what its other times are to be compared with. */
+  /** The node's clock, ms since the epoch, to compare the other times with. */
   readonly nowMs: number
   readonly roles?: readonly string[]
   readonly network?: string
-  /** Why nothing can be written down just now, a sentence; absent while all is well. */
+  /** Why the store cannot be written just now, a sentence; absent while it can. */
   readonly storeFault?: string
   readonly serviceUri?: string | null
   readonly chain?: ChainFigures
   readonly waiting?: WaitingFigures
   readonly reward?: RewardStatus
   readonly rounds?: RoundInitializerStatus
-  /** How many sessions, or streams, it takes at once just now; with an engine of its own, what is known of that. */
+  /** The sessions, or streams, that it takes at once just now, and what its engine was measured to do. */
   readonly capacity?: { readonly maxSessions: number; readonly engine?: EngineCapacityStatus }
-  /** Those of other machines, of an orchestrator that takes them in. */
+  /** The transcoders on other machines that are registered with an orchestrator. */
   readonly transcoders?: readonly TranscoderState[]
-  /** Of a node that transcodes itself: its worker processes and GPUs. */
+  /** The worker processes and GPUs of a node that transcodes. */
   readonly media?: EngineState
-  /** Of a transcoder that works for an orchestrator elsewhere. */
+  /** The work of a transcoder for an orchestrator in another process. */
   readonly worker?: RemoteWorkerStatus
 }
 
-/** How far the node has come. */
+/** How far the node has come with its start or its end. */
 export interface Progress {
   readonly version: string
   readonly nowMs: number
-  /** What it is doing; null once it is ready. */
+  /** Null once it is ready. */
   readonly waitingFor: string | null
   /** Whether all its parts have been started. */
   readonly hasStarted: boolean
 }
 
-/** The node's state for its operator; of one that is not ready, what is known already. */
+/** The node's state for its operator; of a node whose parts are not made yet, only its progress. */
 export async function statusOf(
   running: { readonly parts: Parts; readonly facts: StatusFacts } | null,
   { hasStarted, nowMs, version, waitingFor }: Progress,
@@ -87,46 +88,46 @@ export async function statusOf(
   const progress = { version, ready: waitingFor === null, ...(waitingFor !== null && { waitingFor }), nowMs }
   if (!running) return progress
   const { facts, parts } = running
-  const { settings, metrics } = parts
-  const { segmentsTranscoded, segmentsFailed, ticketsSent, ticketsAccepted } = metrics.totals
+  const { core, duties, gateway, handingOver, orchestrator, redeemer, reward, roundInitializer } = parts
+  const { settings, transcoder } = parts
+  const { fault: storeFault } = core.store
+  const { segmentsTranscoded, segmentsFailed, ticketsSent, ticketsAccepted } = core.metrics.totals
   const segments = { transcoded: segmentsTranscoded, failed: segmentsFailed }
+  const chain = await facts.chain()
   return {
     ...progress,
     roles: [...settings.roles],
     network: settings.network.name,
-    ...(parts.storeFault === null ? {} : { storeFault: parts.storeFault }),
-    ...(settings.chain ? { chain: await facts.chain() } : {}),
-    ...(settings.orchestrator
-      ? {
-          serviceUri: settings.orchestrator.service.kind === 'url' ? settings.orchestrator.service.url : null,
-          sessions: parts.orchestrator.sessionCount,
-          segments,
-        }
-      : {}),
-    ...(parts.takesSessions ? { capacity: capacityOf(parts) } : {}),
-    ...(parts.keepsTickets ? { recipient: parts.recipientAddress! } : {}),
-    ...(settings.redeemer ? { floatStreams: parts.redeemerDesk.streams } : {}),
-    ...(hasStarted && parts.keepsTickets
-      ? { tickets: await facts.tickets(), waiting: await facts.waiting() }
-      : {}),
-    ...(parts.rewards ? { reward: parts.reward.status() } : {}),
-    ...(hasStarted && settings.roles.has('roundInitializer')
-      ? { rounds: parts.roundInitializer.status() }
-      : {}),
-    ...(parts.handsOver
-      ? { redeemers: parts.redeemers.health, floatIsOwnView: parts.remoteFloat.isAlone }
-      : {}),
-    ...(settings.orchestrator && settings.secrets.orchSecret !== ''
-      ? { transcoders: parts.transcoders.status() }
-      : {}),
-    ...(settings.transcoder && parts.media.state ? { media: parts.media.state } : {}),
-    ...(settings.transcoder && !settings.orchestrator ? { worker: parts.remoteWorker.status() } : {}),
-    ...(settings.gateway ? { streams: parts.gateway.status(), segments, ticketsSent, ticketsAccepted } : {}),
-    ...(settings.gateway && settings.chain ? { overpaid: parts.orchestratorAccounts.overpaid } : {}),
+    ...(storeFault !== null && { storeFault }),
+    ...(chain && { chain }),
+    ...(orchestrator && {
+      serviceUri: serviceUriOf(settings) || null,
+      sessions: orchestrator.orchestrator.sessionCount,
+      segments,
+    }),
+    ...(duties.takesSessions && { capacity: capacityOf(parts) }),
+    ...(duties.keepsTickets && { recipient: parts.chain!.recipient }),
+    ...(redeemer && { floatStreams: redeemer.desk.streams }),
+    ...(hasStarted && (await ticketsOf(facts))),
+    ...(reward && { reward: reward.reward.status() }),
+    ...(hasStarted && roundInitializer && { rounds: roundInitializer.roundInitializer.status() }),
+    ...(handingOver && {
+      redeemers: handingOver.redeemers.health,
+      floatIsOwnView: handingOver.floats.isAlone,
+    }),
+    ...(orchestrator && duties.takesTranscoders && { transcoders: orchestrator.transcoders.status() }),
+    ...(transcoder?.media.state && { media: transcoder.media.state }),
+    ...(transcoder?.worker && { worker: transcoder.worker.status() }),
+    ...(gateway && { streams: gateway.gateway.status(), segments, ticketsSent, ticketsAccepted }),
+    ...(gateway && duties.sendsTickets && { overpaid: gateway.accounts.overpaid }),
   }
 }
 
-function capacityOf(parts: Parts): NonNullable<NodeStatus['capacity']> {
-  const { maxSessions, settings } = parts
-  return { maxSessions, ...(settings.transcoder ? { engine: parts.capacity.status() } : {}) }
+async function ticketsOf(facts: StatusFacts): Promise<Pick<NodeStatus, 'tickets' | 'waiting'>> {
+  const [tickets, waiting] = [await facts.tickets(), await facts.waiting()]
+  return { ...(tickets && { tickets }), ...(waiting && { waiting }) }
+}
+
+function capacityOf({ maxSessions, transcoder }: Parts): NonNullable<NodeStatus['capacity']> {
+  return { maxSessions, ...(transcoder && { engine: transcoder.capacity.status() }) }
 }

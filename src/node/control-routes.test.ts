@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { loadSettings } from '../config/load-settings.ts'
+import { WoundClock } from '../lib/clock.ts'
+import { seededDice } from '../lib/dice.ts'
+import { silentLog } from '../lib/log.ts'
+import { controlRoutes, type NodeProgress } from './control-routes.ts'
+import { Parts } from './parts.ts'
+import { StatusFacts } from './status/facts.ts'
+
+const clock = new WoundClock(1_000)
+
+/** The routes of an offchain orchestrator that waits for transcoders, with its progress to change. */
+function routesOf(hasMetrics: boolean) {
+  const settings = loadSettings({
+    argv: ['-orchestrator', '-orchSecret', 's', '-serviceAddr', 'o.example:8935'],
+    variables: {},
+    readText: () => null,
+    homeDir: '/nowhere',
+    about: { version: '1', runtime: 'v24', arch: 'x', platform: 'y' },
+  })
+  assert.ok(!('exit' in settings), 'exit' in settings ? settings.exit.stderr : '')
+  const env = { version: '1', clock, dice: seededDice('routes'), log: silentLog, cpus: 1 }
+  const parts = new Parts(settings, null, env)
+  const progress: NodeProgress = { waitingFor: 'the chain', hasStarted: false, running: null }
+  const running = { parts, facts: new StatusFacts(parts, env) }
+  return { progress, running, routes: controlRoutes(progress, { version: '1', clock, hasMetrics }) }
+}
+
+async function answerOf(route: (() => unknown) | undefined): Promise<unknown> {
+  return await route!()
+}
+
+test('before the parts are made, status tells the progress, health is red, and there are no metrics', async () => {
+  const { routes } = routesOf(true)
+  assert.deepEqual(await answerOf(routes['/status']), {
+    json: { version: '1', ready: false, waitingFor: 'the chain', nowMs: 1_000 },
+  })
+  assert.deepEqual(await answerOf(routes['/healthz']), {
+    text: 'not ready, waits for the chain\n',
+    status: 503,
+  })
+  assert.deepEqual(await answerOf(routes['/metrics']), {
+    text: '# metrics are off: start the node with -monitor\n',
+  })
+})
+
+test('a node that has started is not healthy until it can take work', async () => {
+  const { progress, routes, running } = routesOf(true)
+  Object.assign(progress, { waitingFor: null, hasStarted: true, running })
+  assert.deepEqual(await answerOf(routes['/healthz']), {
+    text: 'not ready, waits for a transcoder\n',
+    status: 503,
+  })
+  const { json } = (await answerOf(routes['/status'])) as { json: Record<string, unknown> }
+  assert.deepEqual([json.ready, json.roles, json.sessions], [true, ['orchestrator'], 0])
+  const { text } = (await answerOf(routes['/metrics'])) as { text: string }
+  assert.match(text, /^livepeer_versions\{.*livepeerversion="1".*\} 1$/m)
+})
+
+test('metrics are served only when they are enabled', async () => {
+  const { progress, routes, running } = routesOf(false)
+  progress.running = running
+  assert.deepEqual(await answerOf(routes['/metrics']), {
+    text: '# metrics are off: start the node with -monitor\n',
+  })
+})

@@ -1,0 +1,39 @@
+import type { ControlRoutes } from '../io/http/control-api.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { Parts } from './parts.ts'
+import type { StatusFacts } from './status/facts.ts'
+import { statusOf } from './status/status.ts'
+
+const METRICS_OFF = '# metrics are off: start the node with -monitor\n'
+
+/** How far a node has come, which changes while it runs. */
+export interface NodeProgress {
+  /** Why it cannot be given work yet, or any more; null while it can. */
+  waitingFor: string | null
+  /** Whether all its services have started. */
+  hasStarted: boolean
+  /** Null until its parts are made. */
+  running: { readonly parts: Parts; readonly facts: StatusFacts } | null
+}
+
+/** The routes of the control API (operations.md §4). They answer from the start on, so that a slow start can be watched. */
+export function controlRoutes(
+  progress: Readonly<NodeProgress>,
+  node: { readonly version: string; readonly hasMetrics: boolean; readonly clock: Clock },
+): ControlRoutes {
+  return {
+    '/status': async () => {
+      const { hasStarted, running, waitingFor } = progress
+      const { clock, version } = node
+      return { json: await statusOf(running, { version, nowMs: clock.now(), waitingFor, hasStarted }) }
+    },
+    '/metrics': async () => {
+      const parts = progress.running?.parts
+      return node.hasMetrics && parts ? parts.core.metrics.text() : { text: METRICS_OFF }
+    },
+    '/healthz': () => {
+      const reason = progress.waitingFor ?? progress.running?.parts.unready ?? null
+      return reason === null ? { text: '' } : { text: `not ready, waits for ${reason}\n`, status: 503 }
+    },
+  }
+}

@@ -1,0 +1,130 @@
+import type { ChainSettings, UnitPrice } from '../../config/settings.ts'
+import { feedCurrenciesOf, recipientOf } from '../../domain/duties.ts'
+import { currencyToWei, needsFeed } from '../../domain/price.ts'
+import type { PricePerPixel } from '../../domain/ticket.ts'
+import { ChainClient } from '../../io/chain/client.ts'
+import type { ContractAddresses } from '../../io/chain/contracts.ts'
+import { ChainWatcher } from '../../io/chain/events.ts'
+import { GasPriceMonitor, networkMaxOf } from '../../io/chain/gas-price.ts'
+import { PriceFeed } from '../../io/chain/price-feed.ts'
+import type { Rpc } from '../../io/chain/rpc.ts'
+import { Staking } from '../../io/chain/staking.ts'
+import { Transactions } from '../../io/chain/transactions.ts'
+import type { Wallet } from '../../io/chain/wallet.ts'
+import type { Address } from '../../lib/crypto.ts'
+import { Rational } from '../../lib/rational.ts'
+import type { Service } from '../../lib/service.ts'
+import { RewardService } from '../../services/protocol/reward-service.ts'
+import { RoundInitializer } from '../../services/protocol/round-initializer.ts'
+import { Rounds } from '../../services/protocol/rounds.ts'
+import { Senders } from '../../services/protocol/senders.ts'
+import type { Core } from './core.ts'
+
+/** The account, and the chain's endpoints and contracts: opened before any part is made. */
+export interface ChainAccess {
+  readonly wallet: Wallet
+  readonly rpc: Rpc
+  readonly chainId: bigint
+  readonly addresses: ContractAddresses
+}
+
+/** The parts that follow the chain and send to it. A role lists those that it needs started. */
+export class ChainParts {
+  readonly access: ChainAccess
+  readonly settings: ChainSettings
+  readonly account: Address
+  /** The orchestrator that tickets pay. */
+  readonly recipient: Address
+  readonly watch: ChainWatcher
+  readonly client: ChainClient
+  readonly rounds: Rounds
+  readonly gas: GasPriceMonitor
+  readonly transactions: Transactions
+  readonly staking: Staking
+  /** Of every currency that prices are written in, apart from wei and ETH. */
+  readonly priceFeeds: readonly PriceFeed[]
+  /** What every role on chain needs: the rounds, in the order of starting. */
+  readonly following: readonly Service[]
+  readonly #core: Core
+  readonly #feedOf: ReadonlyMap<string, PriceFeed>
+
+  constructor(core: Core, settings: ChainSettings, access: ChainAccess) {
+    const { env, store } = core
+    const { addresses, rpc, wallet } = access
+    this.#core = core
+    this.access = access
+    this.settings = settings
+    this.account = wallet.address
+    this.recipient = recipientOf(core.settings, this.account)
+    const { pollingIntervalMs: pollMs } = settings
+    this.watch = new ChainWatcher({ pollMs }, { ...env, rpc, addresses, cursor: store })
+    this.client = new ChainClient({ ...access, followed: () => this.watch.followed })
+    this.rounds = new Rounds({ ...env, chain: this.client, watch: this.watch })
+    this.following = [store, this.watch, this.rounds]
+    this.gas = new GasPriceMonitor(
+      {
+        ...{ min: settings.minGasPrice, max: settings.maxGasPrice ?? 0n, pollMs },
+        networkMax: networkMaxOf(Number(access.chainId)),
+      },
+      { ...env, rpc },
+    )
+    const { maxReplacements, gasLimit, transactionTimeoutMs: timeoutMs } = settings
+    this.transactions = new Transactions(
+      { timeoutMs, maxReplacements, gasLimit: gasLimit ?? 0n },
+      { ...env, rpc, signer: wallet, store, gasPrices: this.gas, watch: this.watch },
+    )
+    const { account, client, transactions } = this
+    this.staking = new Staking({ maxReplacements }, { client, transactions, account })
+    this.#feedOf = new Map(
+      feedCurrenciesOf(core.settings).map((currency) => [
+        currency,
+        new PriceFeed({ address: settings.priceFeed, currency }, { ...env, rpc }),
+      ]),
+    )
+    this.priceFeeds = [...this.#feedOf.values()]
+  }
+
+  /** The funds of senders, as far as this claimant may draw on them. */
+  sendersFor(claimant: Address): Senders {
+    const { client: chain, rounds, watch } = this
+    return new Senders({ claimant }, { ...this.#core.env, chain, watch, rounds })
+  }
+
+  /** A price in wei per pixel; where it takes a feed, at the feed's newest rate. */
+  priceNow({ price, pixelsPerUnit }: UnitPrice): () => PricePerPixel {
+    const currency = price.currency.toUpperCase()
+    const feed = needsFeed(currency) ? this.#feedOf.get(currency) : undefined
+    const units = Rational.of(pixelsPerUnit)
+    return () => currencyToWei(price.amount, price.currency, feed?.feed ?? null).div(units)
+  }
+}
+
+/** The call of the orchestrator's reward in every round. */
+export class RewardParts {
+  readonly reward: RewardService
+  readonly services: readonly Service[]
+
+  constructor({ duties, env, metrics: events }: Core, chain: ChainParts) {
+    const { account, gas, recipient: orchestrator, rounds, settings, staking, transactions, watch } = chain
+    this.reward = new RewardService(
+      { mode: settings.reward, account, orchestrator, alone: duties.onlyRewards },
+      { ...env, chain: staking, watch, rounds, gas, events },
+    )
+    this.services = [gas, ...chain.following, transactions, this.reward]
+  }
+}
+
+/** The initialisation of rounds. */
+export class RoundInitializerParts {
+  readonly roundInitializer: RoundInitializer
+  readonly services: readonly Service[]
+
+  constructor({ env, metrics: events }: Core, chain: ChainParts) {
+    const { gas, rounds, settings, staking, transactions } = chain
+    this.roundInitializer = new RoundInitializer(
+      { maxDelayMs: settings.initializeRoundMaxDelayMs },
+      { ...env, chain: staking, rounds, events },
+    )
+    this.services = [...chain.following, gas, transactions, this.roundInitializer]
+  }
+}

@@ -1,0 +1,101 @@
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import type { Settings } from '../../config/settings.ts'
+import { type Duties, dutiesOf } from '../../domain/duties.ts'
+import { Metrics, nodeTypeOf } from '../../io/http/metrics.ts'
+import { MediaEngine } from '../../io/media/engine/engine.ts'
+import { workersFor } from '../../io/media/engine/hardware.ts'
+import { OrchestratorClient } from '../../io/rpc/orchestrator-client.ts'
+import { expiryWarning, type OwnCerts, readOwnCerts } from '../../io/rpc/own-certs.ts'
+import { IN_MEMORY } from '../../io/store/open.ts'
+import { Store } from '../../io/store/store.ts'
+import { noSigner, type Signer } from '../../lib/crypto.ts'
+import type { Scope } from '../../lib/service.ts'
+import type { Environment, Media } from '../environment.ts'
+import type { ChainAccess } from './chain.ts'
+
+/** Differs from the Go node's file, so an operator can go back to that node and its own database. */
+const DATABASE_FILE = 'livepeer-ts.sqlite3'
+/** A charge for a segment waits this long for the next payment, to share its commit. */
+const DEBIT_PATIENCE_MS = 50
+
+/** The parts that any role may use. A role lists those that it needs started. */
+export class Core {
+  readonly settings: Settings
+  readonly duties: Duties
+  readonly env: Environment
+  /** Null offchain. */
+  readonly access: ChainAccess | null
+  readonly signer: Signer
+  readonly store: Store
+  readonly metrics: Metrics
+  readonly client = new OrchestratorClient()
+  #media: Media | null = null
+  #ownCerts: OwnCerts | null | undefined
+
+  constructor(settings: Settings, access: ChainAccess | null, env: Environment) {
+    this.settings = settings
+    this.duties = dutiesOf(settings)
+    this.env = env
+    this.access = access
+    this.signer = access?.wallet ?? noSigner
+    this.store = new NodeStore(settings, access?.chainId ?? 0n, env)
+    const account = access ? `${access.wallet.address}-` : ''
+    this.metrics = new Metrics({
+      ...{ nodeId: `${account}${hostname()}`, nodeType: nodeTypeOf(settings.roles), version: env.version },
+    })
+  }
+
+  /** The media engine, or its stand-in. Made when it is first asked for: not every node handles media. */
+  get media(): Media {
+    this.#media ??= this.env.media ?? newEngine(this.env)
+    return this.#media
+  }
+
+  /**
+   * The certificates by which the operator's nodes know one another; null where none are used. Read from disk when they
+   * are first asked for. Throws NodeError.
+   */
+  get ownCerts(): OwnCerts | null {
+    if (this.#ownCerts === undefined) this.#ownCerts = this.#readOwnCerts()
+    return this.#ownCerts
+  }
+
+  /** How a port for peers is encrypted: with the operator's certificates, or one of its own for this host name. */
+  tlsFor(host: string): { own: OwnCerts } | { hostname: string; directory: string } {
+    const own = this.ownCerts
+    return own ? { own } : { hostname: host, directory: this.settings.dataDir }
+  }
+
+  #readOwnCerts(): OwnCerts | null {
+    const { certs } = this.settings
+    if (certs === null) return null
+    const own = readOwnCerts(certs, this.env)
+    const warning = expiryWarning(own, this.env.clock.now())
+    if (warning) this.env.log.warn(warning)
+    return own
+  }
+}
+
+/** The node's store; its start refuses a database that belongs to another chain. */
+class NodeStore extends Store {
+  readonly #chainId: bigint
+
+  constructor(settings: Settings, chainId: bigint, env: Environment) {
+    const location = settings.keepsNothing ? IN_MEMORY : join(settings.dataDir, DATABASE_FILE)
+    super({ location, debitPatienceMs: DEBIT_PATIENCE_MS, sqliteSync: 'thread' }, env)
+    this.#chainId = chainId
+  }
+
+  override async start(scope: Scope): Promise<void> {
+    await super.start(scope)
+    await this.bindChain(this.#chainId)
+  }
+}
+
+function newEngine({ clock, cpus: cores, log, machine, sandbox }: Environment): MediaEngine {
+  const devices = machine?.devices ?? []
+  const workers = workersFor(cores, devices)
+  const sandboxes = { sandbox: sandbox?.ofCores, gpuSandbox: sandbox?.ofGpus }
+  return new MediaEngine({ clock, log, cores, devices, workers, ...sandboxes })
+}

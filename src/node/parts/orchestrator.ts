@@ -1,0 +1,151 @@
+import { DEFAULT_PEER_PORT } from '../../config/addresses.ts'
+import type { OrchestratorSettings } from '../../config/settings.ts'
+import { announcedVersion, defaultCapabilities } from '../../domain/capabilities.ts'
+import { maxSessionsOf, offered, serviceUriOf } from '../../domain/duties.ts'
+import { MemoryObjects } from '../../io/objects/memory-objects.ts'
+import { OrchestratorEndpoint } from '../../io/rpc/orchestrator-endpoint.ts'
+import { Endpoint } from '../../io/rpc/server.ts'
+import { fetchSource } from '../../io/rpc/source-fetch.ts'
+import { TranscoderEndpoint } from '../../io/rpc/transcoder-endpoint.ts'
+import type { Service } from '../../lib/service.ts'
+import { Orchestrator } from '../../services/orchestrator/orchestrator.ts'
+import { PriceBook } from '../../services/orchestrator/price-book.ts'
+import type { Recipient } from '../../services/orchestrator/recipient.ts'
+import { SecretRing } from '../../services/orchestrator/secret-ring.ts'
+import { SelfCheck } from '../../services/orchestrator/self-check.ts'
+import { FreeOfCharge, TicketRecipient } from '../../services/orchestrator/ticket-recipient.ts'
+import { Activity } from '../../services/protocol/activity.ts'
+import { TranscoderPool } from '../../services/transcoding/transcoder-pool.ts'
+import type { ChainParts } from './chain.ts'
+import type { Core } from './core.ts'
+import type { Winners } from './redeemer.ts'
+import type { TranscoderParts } from './transcoder.ts'
+
+/** What an orchestrator needs of the other parts. */
+export interface OrchestratorNeeds {
+  /** This node's own engine; null where only transcoders on other machines work. */
+  readonly transcoder: TranscoderParts | null
+  /** Null offchain. */
+  readonly payments: { readonly chain: ChainParts; readonly winners: Winners } | null
+}
+
+/** The orchestrator, its transcoders, and the port for gateways and transcoders. */
+export class OrchestratorParts {
+  readonly orchestrator: Orchestrator
+  /** The transcoders on other machines, and this node's own engine. */
+  readonly transcoders: TranscoderPool
+  readonly services: readonly Service[]
+
+  constructor(core: Core, settings: OrchestratorSettings, { payments, transcoder }: OrchestratorNeeds) {
+    const { env, metrics: events, signer, store } = core
+    const serviceUri = serviceUriOf(core.settings)
+    const results = new MemoryObjects()
+    const transcoders = new TranscoderPool(
+      {
+        ...{ serviceUri, secret: core.settings.secrets.orchSecret },
+        orchestrator: payments?.chain.recipient ?? 'offchain',
+        capabilities: transcoder?.capabilities ?? offered(defaultCapabilities(announcedVersion(env.version))),
+      },
+      { ...env, local: transcoder?.capacity ?? null, sources: results, events },
+    )
+    const { rotateSecrets: rotate } = settings
+    const authKeys = new SecretRing('auth-token', { ...env, secrets: store }, { rotate })
+    const payee = payments ? paid(core, settings, payments) : FREE
+    this.transcoders = transcoders
+    this.orchestrator = new Orchestrator(
+      {
+        ...{ serviceUri, nodes: settings.nodes, version: env.version },
+        ...{ offchain: payments === null, recipient: payments?.chain.recipient ?? null },
+        // Both change as transcoders connect and disconnect.
+        get maxSessions() {
+          return maxSessionsOf(core.settings, transcoders.capacity)
+        },
+        get capabilities() {
+          return transcoders.capabilities
+        },
+      },
+      {
+        ...{ ...env, signer, recipient: payee.recipient, lookups: payments?.winners.senders ?? null },
+        ...{ transcoder: transcoders, results, authKeys, events },
+      },
+    )
+    const endpoint = peerEndpoint(core, settings, this)
+    this.services = [
+      ...[...(transcoder?.services ?? []), transcoders],
+      ...[...payee.services, store, authKeys, this.orchestrator, endpoint],
+      ...selfCheck(core, serviceUri),
+    ]
+  }
+}
+
+/** What takes the payments of gateways. */
+interface Payee {
+  readonly recipient: Recipient
+  readonly services: readonly Service[]
+}
+
+const FREE: Payee = { recipient: new FreeOfCharge(), services: [] }
+
+function paid(
+  { env, metrics: events, store }: Core,
+  settings: OrchestratorSettings,
+  { chain, winners }: NonNullable<OrchestratorNeeds['payments']>,
+): Payee {
+  const { client, gas, recipient, rounds, watch } = chain
+  const { autoAdjustPrice, gatewayPrices, maxFaceValue, price, rotateSecrets: rotate, ticketEv } = settings
+  const activity = new Activity({ recipient }, { ...env, chain: client, watch, rounds })
+  const secret = new SecretRing('ticket', { ...env, secrets: store }, { rotate })
+  const single = [...gatewayPrices].map(([gateway, unit]) => [gateway, chain.priceNow(unit)] as const)
+  const ticketRecipient = new TicketRecipient(
+    {
+      ...{ recipient, ticketEv, redeemGas: chain.settings.redeemGas },
+      ...{ maxFaceValue: maxFaceValue ?? 0n, autoAdjustPrice },
+    },
+    {
+      ...{ ...env, secret, nonces: store, balances: store, prices: store, records: store },
+      ...{ senders: winners.floats, rounds, activity, gas, winners: winners.keeper, events },
+      priceBook: new PriceBook(chain.priceNow(price!), single),
+    },
+  )
+  return {
+    recipient: ticketRecipient,
+    services: [
+      ...[...chain.following, activity, gas, ...winners.services],
+      ...[secret, ...chain.priceFeeds, ticketRecipient],
+    ],
+  }
+}
+
+/** The port for gateways, and for transcoders where a secret admits them. */
+function peerEndpoint(
+  core: Core,
+  settings: OrchestratorSettings,
+  { orchestrator, transcoders }: Pick<OrchestratorParts, 'orchestrator' | 'transcoders'>,
+): Endpoint {
+  const { duties, env } = core
+  const { bind, sources } = settings
+  const service = new URL(serviceUriOf(core.settings) || `https://127.0.0.1:${DEFAULT_PEER_PORT}`)
+  const fetchAllowed: ConstructorParameters<typeof OrchestratorEndpoint>[1]['fetchSource'] =
+    sources && ((url, limits, signal) => fetchSource(url, { limits, rule: sources }, signal))
+  const forGateways = new OrchestratorEndpoint({}, { ...env, api: orchestrator, fetchSource: fetchAllowed })
+  const forTranscoders = () =>
+    new TranscoderEndpoint({ ownOnly: core.ownCerts !== null }, { ...env, api: transcoders })
+  return new Endpoint(
+    {
+      ...{ name: 'service endpoint', host: bind.host, port: bind.port ?? portOf(service) },
+      tls: bind.clearText ? null : core.tlsFor(service.hostname),
+    },
+    { ...env, routes: [forGateways, ...(duties.takesTranscoders ? [forTranscoders()] : [])] },
+  )
+}
+
+function selfCheck({ access, client, duties, env, signer }: Core, serviceUri: string): Service[] {
+  if (!duties.checksItself) return []
+  const options = { serviceUri, address: signer.address, offchain: access === null }
+  return [client, new SelfCheck(options, { ...env, client })]
+}
+
+/** The port of a URL; a URL does not keep the one that is its scheme's default. */
+function portOf({ port, protocol }: URL): number {
+  return port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port)
+}

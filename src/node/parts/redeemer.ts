@@ -1,0 +1,120 @@
+import { hostname } from 'node:os'
+import type { OrchestratorSettings, RedeemerSettings } from '../../config/settings.ts'
+import { RedemptionReader } from '../../io/chain/redemption-reader.ts'
+import { TicketRedemption } from '../../io/chain/ticket-redemption.ts'
+import { RedeemerClient } from '../../io/rpc/redeemer-client.ts'
+import { RedeemerEndpoint } from '../../io/rpc/redeemer-endpoint.ts'
+import { Endpoint } from '../../io/rpc/server.ts'
+import { readGoTicketQueue } from '../../io/store/go-ticket-queue.ts'
+import type { Service } from '../../lib/service.ts'
+import type { Senders } from '../../services/protocol/senders.ts'
+import { Redeemer } from '../../services/redemption/redeemer.ts'
+import { RedeemerDesk } from '../../services/redemption/redeemer-desk.ts'
+import { RedeemerOutbox } from '../../services/redemption/redeemer-outbox.ts'
+import { RedeemerPeers } from '../../services/redemption/redeemer-peers.ts'
+import { RemoteFloat } from '../../services/redemption/remote-float.ts'
+import { TicketImport } from '../../services/redemption/ticket-import.ts'
+import type { ChainParts } from './chain.ts'
+import type { Core } from './core.ts'
+
+/** A redeemer has a stream for each sender of each orchestrator, all of one orchestrator over one connection. */
+const REDEEMER_STREAMS = 20_000
+/** Many times what a ticket takes on the wire. */
+const MAX_TICKET_BYTES = 16 * 1024
+
+/** What becomes of winning tickets: this account redeems them, or they are handed to a redeemer. */
+export type Winners = RedeemingParts | HandingOverParts
+
+/** The redemption of winning tickets with this node's account, in an orchestrator or a redeemer. */
+export class RedeemingParts {
+  readonly senders: Senders
+  /** The senders' max floats, as this node sees them on chain. */
+  readonly floats: Senders
+  /** Keeps winning tickets until they are redeemed. */
+  readonly keeper: Redeemer
+  readonly services: readonly Service[]
+
+  constructor(core: Core, chain: ChainParts) {
+    const { env, metrics: events, store } = core
+    const { account, client, gas, rounds, transactions, watch } = chain
+    this.senders = chain.sendersFor(chain.recipient)
+    this.floats = this.senders
+    const redemption = new TicketRedemption({ ...env, client, transactions, account })
+    this.keeper = new Redeemer({
+      ...{ ...env, tickets: store, nonces: store, chain: redemption },
+      ...{ watch, rounds, senders: this.senders, gas, events },
+    })
+    this.services = [
+      ...[gas, store, ...ticketImport(core, chain), ...chain.following],
+      ...[this.senders, transactions, this.keeper],
+    ]
+  }
+}
+
+/** The hand-over of winning tickets from an orchestrator to the redeemers of its settings. */
+export class HandingOverParts {
+  readonly senders: Senders
+  /** The senders' max floats, as a redeemer reports them. */
+  readonly floats: RemoteFloat
+  readonly redeemers: RedeemerPeers
+  /** Keeps winning tickets until a redeemer has redeemed them. */
+  readonly keeper: RedeemerOutbox
+  readonly services: readonly Service[]
+
+  constructor(core: Core, settings: OrchestratorSettings, chain: ChainParts) {
+    const { env, metrics: events, store } = core
+    const { client, recipient, rounds, watch } = chain
+    const { redeemerSecret: secret } = core.settings.secrets
+    const connections = settings.redeemers.map(
+      (url) => new RedeemerClient({ url, secret, own: core.ownCerts }),
+    )
+    const redeemers = new RedeemerPeers({ probed: recipient }, { ...env, connections })
+    const senders = chain.sendersFor(recipient)
+    const reader = new RedemptionReader({ client, account: null })
+    this.redeemers = redeemers
+    this.senders = senders
+    this.keeper = new RedeemerOutbox({
+      ...{ ...env, tickets: store, redeemers, chain: reader },
+      ...{ watch, rounds, senders, events },
+    })
+    this.floats = new RemoteFloat({ ...env, redeemers, senders })
+    this.services = [
+      ...[...chain.following, ...ticketImport(core, chain)],
+      ...[redeemers, senders, this.keeper, this.floats],
+    ]
+  }
+}
+
+/** A redeemer's port for orchestrators in other processes. */
+export class RedeemerParts {
+  readonly desk: RedeemerDesk
+  readonly services: readonly Service[]
+
+  constructor(core: Core, settings: RedeemerSettings, chain: ChainParts, redeeming: RedeemingParts) {
+    const { env, metrics: events } = core
+    const {
+      gas,
+      recipient,
+      rounds,
+      settings: { redeemGas },
+    } = chain
+    const { keeper: redeemer, senders } = redeeming
+    this.desk = new RedeemerDesk({ recipient, redeemGas }, { ...env, gas, redeemer, rounds, senders, events })
+    const { host, port } = settings.bind
+    const { redeemerSecret: secret } = core.settings.secrets
+    const ownOnly = core.ownCerts !== null
+    const limits = { maxStreams: REDEEMER_STREAMS, maxMessageBytes: MAX_TICKET_BYTES }
+    const endpoint = new Endpoint(
+      { name: 'redeemer', host, port, tls: core.tlsFor(host === '' ? hostname() : host), ...limits },
+      { ...env, routes: [new RedeemerEndpoint({ secret, ownOnly }, { ...env, api: this.desk })] },
+    )
+    this.services = [...redeeming.services, this.desk, endpoint]
+  }
+}
+
+/** The import of a Go node's open tickets, which comes before the tickets are read; none unless the settings ask for it. */
+function ticketImport({ env, settings, store }: Core, { recipient }: ChainParts): TicketImport[] {
+  const path = settings.importTicketQueue
+  if (path === null) return []
+  return [new TicketImport({ recipient }, { ...env, read: () => readGoTicketQueue(path), tickets: store })]
+}

@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { loadSettings } from '../config/load-settings.ts'
+import { WoundClock } from '../lib/clock.ts'
+import { seededDice } from '../lib/dice.ts'
+import { silentLog } from '../lib/log.ts'
+import type { ChainAccess } from './parts/chain.ts'
+import { Parts } from './parts.ts'
+import { servicesOf } from './roles.ts'
+
+const CHAIN = '-network arbitrum-one-mainnet -ethUrl http://127.0.0.1:1'
+const OFFCHAIN = '-serviceAddr node.example:8935'
+const ORCHESTRATOR = `-orchestrator ${CHAIN} ${OFFCHAIN}`
+const PRICED = `${ORCHESTRATOR} -pricePerUnit 1`
+
+/** Only held by the parts, since nothing is started. */
+const access = {
+  ...{ wallet: { address: `0x${'1'.repeat(40)}` }, rpc: {}, chainId: 42161n, addresses: {} },
+} as unknown as ChainAccess
+
+/** The names of what a node of these flags starts, in that order. */
+function started(line: string): string[] {
+  const settings = loadSettings({
+    argv: line.split(' '),
+    variables: {},
+    readText: () => null,
+    homeDir: '/nowhere',
+    about: { version: '1', runtime: 'v24', arch: 'x', platform: 'y' },
+  })
+  assert.ok(!('exit' in settings), 'exit' in settings ? settings.exit.stderr : '')
+  const parts = new Parts(settings, settings.chain ? access : null, {
+    ...{ version: '1', clock: new WoundClock(), dice: seededDice('order'), log: silentLog, cpus: 2 },
+  })
+  return servicesOf(parts).map(({ name }) => name)
+}
+
+const FOLLOWS = ['store', 'chain watcher', 'rounds']
+const SERVES = ['auth-token secret', 'orchestrator', 'service endpoint']
+const CHECKED = [...SERVES, 'orchestrator client', 'self-check']
+const JUDGES = [...FOLLOWS, 'activity', 'gas price']
+const TAKES = ['ticket secret', 'ticket recipient']
+const REDEEMS = ['senders', 'transactions', 'redeemer', ...TAKES]
+const HANDS_OVER = ['redeemers', 'senders', 'redeemer outbox', 'remote float', ...TAKES]
+const PAYS = ['orchestrator client', ...FOLLOWS, 'senders', 'media']
+const SENDS = ['gas price', 'transactions']
+
+for (const [line, order] of [
+  ['-gateway -orchAddr a', ['orchestrator client', 'media', 'gateway', 'gateway HTTP']],
+  [`-gateway ${CHAIN} -reward=false`, [...PAYS, 'orchestrator pool', 'gateway', 'gateway HTTP']],
+  [`-gateway ${CHAIN}`, [...PAYS, 'orchestrator pool', 'gateway', 'gateway HTTP', ...SENDS, 'reward']],
+  [`-gateway ${CHAIN} -orchAddr a`, [...PAYS, 'gateway', 'gateway HTTP', ...SENDS, 'reward']],
+  [
+    `-gateway ${CHAIN} -reward=false -maxPricePerUnit 1USD`,
+    [...PAYS, 'orchestrator pool', 'price feed', 'gateway', 'gateway HTTP'],
+  ],
+  [
+    `-gateway ${CHAIN} -initializeRound`,
+    [...PAYS, 'orchestrator pool', 'gateway', 'gateway HTTP', ...SENDS, 'round initialiser', 'reward'],
+  ],
+  [
+    '-transcoder -orchSecret s -orchAddr a',
+    ['media', 'capacity', 'orchestrator client', 'transcoder client', 'remote worker'],
+  ],
+  [`-orchestrator -transcoder ${OFFCHAIN}`, ['media', 'capacity', 'transcoders', 'store', ...CHECKED]],
+  [`-orchestrator -orchSecret s ${OFFCHAIN}`, ['transcoders', 'store', ...CHECKED]],
+  [
+    `-orchestrator -transcoder -orchSecret s ${OFFCHAIN} -startupAvailabilityCheck=false`,
+    ['media', 'capacity', 'transcoders', 'store', ...SERVES],
+  ],
+  [
+    `${PRICED} -transcoder`,
+    ['media', 'capacity', 'transcoders', ...JUDGES, ...REDEEMS, ...CHECKED, 'reward'],
+  ],
+  [`${PRICED} -orchSecret s -reward=false`, ['transcoders', ...JUDGES, ...REDEEMS, ...CHECKED]],
+  [
+    `${PRICED} -orchSecret s -initializeRound -reward`,
+    ['transcoders', ...JUDGES, ...REDEEMS, ...CHECKED, 'round initialiser', 'reward'],
+  ],
+  [
+    `${PRICED} -orchSecret s -importTicketQueue q`,
+    ['transcoders', ...JUDGES, 'ticket import', ...REDEEMS, ...CHECKED, 'reward'],
+  ],
+  [
+    `${ORCHESTRATOR} -pricePerUnit 1USD -orchSecret s -redeemerAddr r:8936 -reward=false`,
+    [
+      ...['transcoders', ...JUDGES, 'redeemers', 'senders', 'redeemer outbox', 'remote float'],
+      ...['ticket secret', 'price feed', 'ticket recipient', ...CHECKED],
+    ],
+  ],
+  [
+    `${PRICED} -transcoder -redeemerAddr r:8936`,
+    [
+      ...['media', 'capacity', 'transcoders', ...JUDGES, ...HANDS_OVER, ...CHECKED],
+      ...['transactions', 'reward'],
+    ],
+  ],
+  [
+    `${PRICED} -orchSecret s -redeemerAddr r:8936 -importTicketQueue q -initializeRound -reward=false`,
+    [
+      ...['transcoders', ...JUDGES, 'ticket import', ...HANDS_OVER, ...CHECKED],
+      ...['transactions', 'round initialiser'],
+    ],
+  ],
+  [
+    `-redeemer ${CHAIN} -reward=false`,
+    ['gas price', ...FOLLOWS, 'senders', 'transactions', 'redeemer', 'redeemer desk', 'redeemer'],
+  ],
+  [
+    `-redeemer ${CHAIN} -importTicketQueue q -initializeRound`,
+    [
+      ...['gas price', 'store', 'ticket import', 'chain watcher', 'rounds', 'senders', 'transactions'],
+      ...['redeemer', 'redeemer desk', 'redeemer', 'round initialiser', 'reward'],
+    ],
+  ],
+  [CHAIN, ['gas price', ...FOLLOWS, 'transactions', 'reward']],
+  [`${CHAIN} -initializeRound -reward=false`, [...FOLLOWS, ...SENDS, 'round initialiser']],
+  [`${CHAIN} -initializeRound -reward`, [...FOLLOWS, ...SENDS, 'round initialiser', 'reward']],
+] as const) {
+  test(`livepeer ${line} starts ${order.length} services, each after those that it needs`, () => {
+    assert.deepEqual(started(line), order)
+  })
+}
