@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { faultOfText, resultToMakeDo, submissionTimeouts } from './attempt.ts'
+import { bestFailedResult, faultOfText, submissionTimeouts } from './attempt.ts'
 
 test('only the exact texts that blame the input end the tries, and others tell that there is no room', () => {
   for (const [text, fault] of [
@@ -61,7 +61,7 @@ test('time-outs grow with the segment and never fall below their minimum', () =>
 
 test('the third result that fails verification ends the tries, and the best of all is taken', () => {
   const results = [1, 3, 2].map((score) => ({ score }))
-  assert.equal(resultToMakeDo(results.slice(0, 1)), null)
-  assert.equal(resultToMakeDo(results.slice(0, 2)), null)
-  assert.equal(resultToMakeDo(results)?.score, 3)
+  assert.equal(bestFailedResult(results.slice(0, 1)), null)
+  assert.equal(bestFailedResult(results.slice(0, 2)), null)
+  assert.equal(bestFailedResult(results)?.score, 3)
 })

@@ -148,7 +148,7 @@ export function submissionTimeouts(
 const VERIFICATION_RETRIES = 2
 
 /** The result to make do with after these failed verification, oldest first; null while it should be tried again. */
-export function resultToMakeDo<R extends { readonly score: number }>(failed: readonly R[]): R | null {
+export function bestFailedResult<R extends { readonly score: number }>(failed: readonly R[]): R | null {
   if (failed.length <= VERIFICATION_RETRIES) return null
   return failed.reduce((best, result) => (result.score > best.score ? result : best))
 }

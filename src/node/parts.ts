@@ -81,7 +81,8 @@ import { RedeemerPeers } from '../services/redemption/redeemer-peers.ts'
 import { RemoteFloat } from '../services/redemption/remote-float.ts'
 import { TicketImport } from '../services/redemption/ticket-import.ts'
 import { EngineCapacity } from '../services/transcoding/engine-capacity.ts'
-import { RemoteWorker } from '../services/transcoding/standalone-transcoder.ts'
+import { Offenders } from '../services/transcoding/offenders.ts'
+import { StandaloneTranscoder } from '../services/transcoding/standalone-transcoder.ts'
 import type { Transcoder } from '../services/transcoding/transcoder.ts'
 import { TranscoderPool } from '../services/transcoding/transcoder-pool.ts'
 
@@ -154,7 +155,7 @@ export class Parts {
   async drain(signal: AbortSignal): Promise<void> {
     const { drainTimeoutMs, orchestrator, transcoder } = this.settings
     if (orchestrator) await this.orchestrator.drain(drainTimeoutMs, signal)
-    else if (transcoder) await this.remoteWorker.drain(drainTimeoutMs, signal)
+    else if (transcoder) await this.standaloneTranscoder.drain(drainTimeoutMs, signal)
   }
 
   // What every role may use.
@@ -196,7 +197,8 @@ export class Parts {
       const devices = machine?.devices ?? []
       const walls = { sandbox: sandbox?.ofCores, gpuSandbox: sandbox?.ofGpus }
       const workers = workersFor(cores, devices)
-      return media ?? new MediaEngine({ clock, log, cores, devices, workers, ...walls })
+      const offenders = new Offenders({ clock, log: log.child({ part: 'media' }) })
+      return media ?? new MediaEngine({ clock, log, offenders, cores, devices, workers, ...walls })
     })
   }
 
@@ -436,12 +438,12 @@ export class Parts {
 
   // Transcoder of its own.
 
-  get remoteWorker() {
-    return this.#once('remote worker', () => {
+  get standaloneTranscoder() {
+    return this.#once('standalone transcoder', () => {
       const { capacity: engine, client, metrics: events, settings } = this
       const { orchestrators } = settings.transcoder!
       const { version } = this.#around
-      return new RemoteWorker(
+      return new StandaloneTranscoder(
         {
           orchestrators,
           secret: settings.secrets.orchSecret,

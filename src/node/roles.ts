@@ -9,7 +9,7 @@ import type { Parts } from './parts.ts'
 export const roles: Readonly<Record<Role, (parts: Parts) => readonly Service[]>> = {
   gateway: (parts) => [parts.gateway, parts.gatewayHttp],
   // With an orchestrator in the same process the transcoder is its media engine.
-  transcoder: (parts) => (parts.settings.orchestrator ? [parts.capacity] : [parts.remoteWorker]),
+  transcoder: (parts) => (parts.settings.orchestrator ? [parts.capacity] : [parts.standaloneTranscoder]),
   orchestrator: (parts) => [
     parts.orchestrator,
     parts.serviceEndpoint,

@@ -4,7 +4,7 @@ import type { RewardStatus } from '../../services/protocol/reward-service.ts'
 import type { RoundInitializerStatus } from '../../services/protocol/round-initializer.ts'
 import type { RedeemerHealth } from '../../services/redemption/redeemer-peers.ts'
 import type { EngineCapacityStatus } from '../../services/transcoding/engine-capacity.ts'
-import type { RemoteWorkerStatus } from '../../services/transcoding/standalone-transcoder.ts'
+import type { StandaloneTranscoderStatus } from '../../services/transcoding/standalone-transcoder.ts'
 import type { TranscoderState } from '../../services/transcoding/transcoder-member.ts'
 import type { Parts } from '../parts.ts'
 import type { ChainFigures, StatusFacts, TicketFigures, WaitingFigures } from './facts.ts'
@@ -66,7 +66,7 @@ export interface NodeStatus
   /** Of a node that transcodes itself: its worker processes and GPUs. */
   readonly media?: EngineState
   /** Of a transcoder that works for an orchestrator elsewhere. */
-  readonly worker?: RemoteWorkerStatus
+  readonly worker?: StandaloneTranscoderStatus
 }
 
 /** How far the node has come. */
@@ -120,7 +120,7 @@ export async function statusOf(
       ? { transcoders: parts.transcoders.status() }
       : {}),
     ...(settings.transcoder && parts.media.state ? { media: parts.media.state } : {}),
-    ...(settings.transcoder && !settings.orchestrator ? { worker: parts.remoteWorker.status() } : {}),
+    ...(settings.transcoder && !settings.orchestrator ? { worker: parts.standaloneTranscoder.status() } : {}),
     ...(settings.gateway ? { streams: parts.gateway.status(), segments, ticketsSent, ticketsAccepted } : {}),
     ...(settings.gateway && settings.chain ? { overpaid: parts.orchestratorAccounts.overpaid } : {}),
   }

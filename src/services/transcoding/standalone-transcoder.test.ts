@@ -12,7 +12,7 @@ import { Supervisor } from '../../lib/service.ts'
 import {
   type OrchestratorLine,
   type OrchestratorLink,
-  RemoteWorker,
+  StandaloneTranscoder,
   type TaskResult,
 } from './standalone-transcoder.ts'
 import type { TranscodeJob, TranscodeOutput } from './transcoder.ts'
@@ -107,7 +107,7 @@ async function world(t: TestContext, orchestrators: readonly string[] = [FIRST!,
       return outputOf(job.sessionId)
     },
   }
-  const worker = new RemoteWorker(
+  const worker = new StandaloneTranscoder(
     {
       orchestrators,
       secret: 'swordfish',

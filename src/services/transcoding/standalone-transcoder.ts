@@ -73,7 +73,7 @@ export interface WorkerEngine {
   sessionEnded(sessionId: string): void
 }
 
-export interface RemoteWorkerOptions {
+export interface StandaloneTranscoderOptions {
   /** Whom it works for: the first that answers. */
   readonly orchestrators: readonly string[]
   readonly secret: string
@@ -81,7 +81,7 @@ export interface RemoteWorkerOptions {
   readonly version: string
 }
 
-export interface RemoteWorkerNeeds {
+export interface StandaloneTranscoderNeeds {
   readonly link: OrchestratorLink
   readonly engine: WorkerEngine
   readonly clock: Clock
@@ -94,7 +94,7 @@ export interface RemoteWorkerNeeds {
 }
 
 /** How it goes, for the operator. */
-export interface RemoteWorkerStatus {
+export interface StandaloneTranscoderStatus {
   /** The orchestrator that it is registered with, or tries to be; null while it waits to try the next. */
   readonly orchestrator: string | null
   readonly sinceMs: number | null
@@ -108,18 +108,18 @@ export interface RemoteWorkerStatus {
  * Transcodes for an orchestrator on another machine: registers with the first of the list that answers, does what it
  * is told, and goes on to the next when that one is gone (wire.md §13).
  */
-export class RemoteWorker implements Service {
-  readonly name = 'remote worker'
-  readonly #options: RemoteWorkerOptions
-  readonly #needs: RemoteWorkerNeeds
+export class StandaloneTranscoder implements Service {
+  readonly name = 'standalone transcoder'
+  readonly #options: StandaloneTranscoderOptions
+  readonly #needs: StandaloneTranscoderNeeds
   readonly #running = new Set<Promise<void>>()
   readonly #leaving = new AbortController()
   readonly #abandoned = new AbortController()
-  #status: Omit<RemoteWorkerStatus, 'running'> = {
+  #status: Omit<StandaloneTranscoderStatus, 'running'> = {
     ...{ orchestrator: null, sinceMs: null, done: 0, failed: 0, lastError: null },
   }
 
-  constructor(options: RemoteWorkerOptions, needs: RemoteWorkerNeeds) {
+  constructor(options: StandaloneTranscoderOptions, needs: StandaloneTranscoderNeeds) {
     this.#options = options
     this.#needs = needs
   }
@@ -155,7 +155,7 @@ export class RemoteWorker implements Service {
     }
   }
 
-  status(): RemoteWorkerStatus {
+  status(): StandaloneTranscoderStatus {
     return { ...this.#status, running: this.#running.size }
   }
 

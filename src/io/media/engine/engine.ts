@@ -2,11 +2,11 @@ import { mkdirSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { MediaAbilities } from '../../../domain/media-abilities.ts'
-import { Offenders, type Origin } from '../../../domain/offenders.ts'
 import type { Clock } from '../../../lib/clock.ts'
 import { abortError, messageOf } from '../../../lib/errors.ts'
 import type { Log } from '../../../lib/log.ts'
 import type { Scope, Service } from '../../../lib/service.ts'
+import type { OffenderRegister, Origin } from '../../../services/transcoding/offenders.ts'
 import type { TranscodeJob, TranscodeOutput, Transcoder } from '../../../services/transcoding/transcoder.ts'
 import type { Sandbox } from '../sandbox/sandbox.ts'
 import { tryOutInProcess } from './hardware.ts'
@@ -26,12 +26,14 @@ export interface MediaEngineNeeds {
   readonly cores?: number
   /** The GPUs to work on; none for the cores. */
   readonly devices?: readonly MediaAbilities[]
+  /** Refuses streams that end workers; null or absent refuses none. */
+  readonly offenders?: OffenderRegister | null
   /** The walls around the workers; none where absent. */
   readonly sandbox?: Sandbox | undefined
   /** Those around workers on GPUs, where these need others. */
   readonly gpuSandbox?: Sandbox | undefined
   /** Jobs after which a worker is replaced by a fresh one. */
-  readonly jobsOfALife?: number
+  readonly maxJobsPerWorker?: number
   /** Resident memory at which a worker is ended, in bytes. */
   readonly maxWorkerBytes?: number
   /** Makes a worker; where nothing is said, a process with FFmpeg in it. */
@@ -67,7 +69,7 @@ const CANCEL_GRACE_MS = 2_000
 /** Jobs that may wait for a worker; each holds its segment in memory. */
 const MAX_WAITING = 256
 /** A worker is replaced by a fresh one after this many jobs: native code loses 5 to 15 KB with each. */
-const JOBS_OF_A_LIFE = 3_000
+const MAX_JOBS_PER_WORKER = 3_000
 /** How long a worker that ended at once stays away, doubled each time up to the maximum. */
 const RESTART_MS = { first: 250, most: 30_000 }
 /**
@@ -120,10 +122,10 @@ export class MediaEngine implements Service, Transcoder {
   readonly #log: Log
   readonly #lanes: Lanes
   readonly #slots: readonly Slot[]
-  readonly #jobsOfALife: number
+  readonly #maxJobsPerWorker: number
   readonly #waiting: Task[] = []
   readonly #busySessions = new Set<string>()
-  readonly #offenders: Offenders
+  readonly #offenders: OffenderRegister | null
   #launched = 0
   #folder: string | null = null
   #scope: Scope | null = null
@@ -132,8 +134,8 @@ export class MediaEngine implements Service, Transcoder {
     this.#needs = needs
     this.#clock = needs.clock
     this.#log = needs.log.child({ part: 'media' })
-    this.#offenders = new Offenders({ clock: needs.clock, log: this.#log })
-    this.#jobsOfALife = needs.jobsOfALife ?? JOBS_OF_A_LIFE
+    this.#offenders = needs.offenders ?? null
+    this.#maxJobsPerWorker = needs.maxJobsPerWorker ?? MAX_JOBS_PER_WORKER
     this.#lanes = new Lanes(needs.devices ?? [], { clock: needs.clock, log: this.#log })
     this.#slots = this.#lanes.all.flatMap((lane) =>
       Array.from({ length: Math.max(1, needs.workers) }, () => newSlot(lane)),
@@ -215,7 +217,7 @@ export class MediaEngine implements Service, Transcoder {
     if (!this.#scope || this.#scope.signal.aborted)
       throw new MediaError('The media engine is not running', { code: 'media-stopped' })
     if (signal.aborted) throw abortError(signal)
-    if (origin) this.#offenders.assertWelcome(origin)
+    if (origin) this.#offenders?.assertWelcome(origin)
     if (this.#waiting.length >= MAX_WAITING) throw new BusyError()
     const settled = new AbortController()
     const task: Task = {
@@ -255,7 +257,7 @@ export class MediaEngine implements Service, Transcoder {
       this.#waiting.splice(this.#waiting.indexOf(task), 1)
       try {
         // What came before it may have ended workers meanwhile.
-        if (task.origin) this.#offenders.assertWelcome(task.origin)
+        if (task.origin) this.#offenders?.assertWelcome(task.origin)
         void this.#run(slot, task)
       } catch (error) {
         this.#giveUp(task, error)
@@ -300,7 +302,7 @@ export class MediaEngine implements Service, Transcoder {
       const isDead = isDeath(error)
       isAgain = isDead && !call.hasBegun && !task.settled.signal.aborted
       if (isDead && call.hasBegun && !task.isCalledOff) {
-        if (task.origin) this.#offenders.blame(task.origin)
+        if (task.origin) this.#offenders?.blame(task.origin)
         if (job) this.#noteDevice(lane, 'its worker died')
       }
       if (!isAgain) task.reject(error)
@@ -311,7 +313,8 @@ export class MediaEngine implements Service, Transcoder {
     slot.task = null
     // The worker was gone before it knew of the task.
     if (isAgain) this.#waiting.unshift(task)
-    if (slot.jobs >= this.#jobsOfALife || slot.isDue || this.#isFat(worker)) this.#retire(slot)
+    if (slot.jobs >= this.#maxJobsPerWorker || slot.isDue || this.#exceedsIdleMemory(worker))
+      this.#retire(slot)
     this.#assign()
   }
 
@@ -346,7 +349,7 @@ export class MediaEngine implements Service, Transcoder {
   /** The workers of a GPU that is out of service go to the others, or go on without it. */
   #leave(lane: Lane): void {
     // What it did to their segments was not the streams' doing.
-    this.#offenders.forgive()
+    this.#offenders?.forgive()
     const others = this.#lanes.inService
     const workersOn = (one: Lane) => this.#slots.filter((slot) => slot.lane === one).length
     for (const slot of this.#slots.filter((slot) => slot.lane === lane)) {
@@ -422,7 +425,7 @@ export class MediaEngine implements Service, Transcoder {
       await this.#clock.sleep(MEMORY_CHECK_MS, signal)
       for (const slot of this.#slots) {
         const { isReady, task, worker } = slot
-        if (!task && isReady && this.#isFat(worker!)) this.#retire(slot)
+        if (!task && isReady && this.#exceedsIdleMemory(worker!)) this.#retire(slot)
         const bytes = task && worker ? (worker.residentBytes ?? 0) : 0
         if (bytes <= most) continue
         this.#log.warn('a media worker outgrew its memory and is ended', { pid: worker!.pid, bytes, most })
@@ -436,7 +439,7 @@ export class MediaEngine implements Service, Transcoder {
   }
 
   /** Whether a worker without a job keeps more memory than it should. */
-  #isFat(worker: WorkerProcess): boolean {
+  #exceedsIdleMemory(worker: WorkerProcess): boolean {
     return (worker.residentBytes ?? 0) > this.#mostBytes * IDLE_PART
   }
 
