@@ -8,6 +8,12 @@ export interface WorkDone {
 }
 
 /**
+ * Why media work failed: by what it read, not done in time, the worker ended under it, no worker was free in time, or
+ * there was no engine to do it.
+ */
+export type MediaFault = 'media' | 'media-late' | 'media-death' | 'media-busy' | 'media-stopped'
+
+/**
  * Codes of errors for which a segment is charged: its own bytes or its own length ended the work, or it was still running
  * at its deadline. Trouble of this node is not among them. Nowhere else decides this.
  */

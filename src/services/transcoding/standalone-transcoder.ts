@@ -6,6 +6,7 @@ import type { Dice } from '../../lib/dice.ts'
 import { isAbort, messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
+import { Turns } from '../../lib/turns.ts'
 import type { NextSegment, TranscodeJob, TranscodeOutput } from './transcoder.ts'
 
 /** How soon an orchestrator is tried again, growing by half each time (wire.md §13). */
@@ -25,6 +26,13 @@ const RESULT_RETRY_MS = 500
 
 /** Why an orchestrator turned a transcoder away for good (wire.md §13). */
 export type TurnedAway = 'invalid secret' | 'zero capacity'
+
+/** Why a task is not done; the message is the text that its orchestrator is told (wire.md §13). */
+export type TaskFault = 'busy' | 'unreadable' | 'incompatible' | 'mismatch'
+
+class TaskError extends NodeError<TaskFault> {
+  override name = 'TaskError'
+}
 
 /** What came of a task. */
 export type TaskOutcome = TranscodeOutput | { readonly error: string }
@@ -113,6 +121,7 @@ export class StandaloneTranscoder implements Service {
   readonly #options: StandaloneTranscoderOptions
   readonly #needs: StandaloneTranscoderNeeds
   readonly #running = new Set<Promise<void>>()
+  readonly #turns = new Turns()
   readonly #leaving = new AbortController()
   readonly #abandoned = new AbortController()
   #status: Omit<StandaloneTranscoderStatus, 'running'> = {
@@ -201,12 +210,12 @@ export class StandaloneTranscoder implements Service {
     const { host } = new URL(url)
     switch (error.message as TurnedAway) {
       case 'invalid secret':
-        throw new NodeError(
+        throw new NodeError<'turned-away'>(
           'turned-away',
           `the orchestrator at ${host} says "invalid secret": give both the same -orchSecret`,
         )
       case 'zero capacity':
-        throw new NodeError(
+        throw new NodeError<'turned-away'>(
           'turned-away',
           `the orchestrator at ${host} says "zero capacity": give -maxSessions`,
         )
@@ -288,37 +297,38 @@ export class StandaloneTranscoder implements Service {
     notice: Exclude<Notice, { kind: 'teardown' }>,
     signal: AbortSignal,
   ): Promise<TranscodeOutput> {
-    if (this.#running.size >= MAX_RUNNING) throw new NodeError('busy', 'TranscoderBusy')
-    if (notice.kind === 'unreadable') throw new NodeError('unreadable', notice.text)
+    if (this.#running.size >= MAX_RUNNING) throw new TaskError('busy', 'TranscoderBusy')
+    if (notice.kind === 'unreadable') throw new TaskError('unreadable', notice.text)
     const { segment } = notice
     const { capabilities, version } = this.#options
     if (segment.capabilities && !satisfies(segment.capabilities, capabilities)) {
-      throw new NodeError('incompatible', 'incompatible segment capabilities')
+      throw new TaskError('incompatible', 'incompatible segment capabilities')
     }
-    const { engine, link } = this.#needs
+    const { clock, engine, link } = this.#needs
     const { durationMs } = segment
     const sessionId = segment.authToken?.sessionId ?? ''
     const limitMs = segmentLimitMs(durationMs)
-    if (!engine.canFinish({ sessionId, durationMs, limitMs, before: null })) {
-      throw new NodeError('busy', 'TranscoderBusy')
+    if (!engine.canFinish({ sessionId, durationMs, limitMs, before: this.#turns.of(sessionId) })) {
+      throw new TaskError('busy', 'TranscoderBusy')
     }
     const maxBytes = maxSourceBytes(durationMs)
     const source = await link.download(notice.url, { orchestrator: url, maxBytes }, signal)
-    const output = await engine.transcode(
-      {
-        sessionId,
-        source,
+    const deadline = clock.now() + limitMs
+    const output = await this.#turns.take(sessionId, durationMs, async () => {
+      signal.throwIfAborted()
+      const deadlineMs = deadline - clock.now()
+      if (deadlineMs <= 0) throw new TaskError('busy', 'TranscoderBusy')
+      const job: TranscodeJob = {
+        ...{ sessionId, source, durationMs, deadlineMs },
         profiles: segment.profiles,
-        durationMs,
-        deadlineMs: limitMs,
         provider: `Livepeer Transcoder ${version} (${notice.orchestrator})`,
         clip: segment.clip,
         calcPerceptualHash: segment.calcPerceptualHash,
-      },
-      signal,
-    )
+      }
+      return await engine.transcode(job, signal)
+    })
     if (output.renditions.length !== segment.profiles.length) {
-      throw new NodeError('mismatch', 'segment / profile mismatch')
+      throw new TaskError('mismatch', 'segment / profile mismatch')
     }
     return output
   }

@@ -118,6 +118,8 @@ interface Work {
   /** Who works on it, also of those that were lost: their result still counts. */
   readonly holders: Set<Member>
   readonly tasks: Set<bigint>
+  /** Whether its deadline is timed here. */
+  isTimed: boolean
 }
 
 /**
@@ -297,14 +299,11 @@ export class TranscoderPool implements Service, Transcoder {
       tried: new Set(),
       holders: new Set(),
       tasks: new Set(),
+      isTimed: false,
     }
     work.result.promise.catch(() => {})
     const stop = () => work.result.reject(abortError(signal))
     signal.addEventListener('abort', stop, { once: true })
-    clock.sleep(job.deadlineMs, work.over.signal).then(
-      () => this.#expire(work),
-      () => {},
-    )
     try {
       const refusal = this.#tryElsewhere(work)
       if (refusal && !this.#isAwaited(work)) throw refusal
@@ -373,7 +372,19 @@ export class TranscoderPool implements Service, Transcoder {
     return this.#needs.local?.canFinish?.(next) === false ? others : suitable
   }
 
+  /** Times the deadline of a segment that a transcoder elsewhere has, or none: the own engine times what it has. */
+  #keepDeadline(work: Work): void {
+    if (work.isTimed) return
+    work.isTimed = true
+    const { clock } = this.#needs
+    clock.sleep(Math.max(0, work.deadline - clock.now()), work.over.signal).then(
+      () => this.#expire(work),
+      () => {},
+    )
+  }
+
   #send(work: Work, member: Member): void {
+    this.#keepDeadline(work)
     const { clock, sources } = this.#needs
     const { orchestrator, serviceUri } = this.#options
     const { job } = work
@@ -549,6 +560,7 @@ export class TranscoderPool implements Service, Transcoder {
   /** A segment waits for a transcoder: for `graceMs`, and while one that it can hope for is away. */
   #strand(work: Work, reason: PoolError, graceMs = 0): void {
     const { clock, log } = this.#needs
+    this.#keepDeadline(work)
     this.#stranded.add(work)
     const { sessionId } = work.job
     log.warn('segment waits for a transcoder', { sessionId, reason: messageOf(reason) })

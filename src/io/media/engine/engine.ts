@@ -124,6 +124,7 @@ export class MediaEngine implements Service, Transcoder {
   readonly #slots: readonly Slot[]
   readonly #maxJobsPerWorker: number
   readonly #waiting: Task[] = []
+  /** Sessions that have a worker: none has two, even while work that was given up is still ending. */
   readonly #busySessions = new Set<string>()
   readonly #offenders: OffenderRegister | null
   #launched = 0
@@ -248,7 +249,7 @@ export class MediaEngine implements Service, Transcoder {
     else this.#waiting.splice(before, 0, task)
   }
 
-  /** Gives waiting jobs to idle workers, in order, one at a time for each session. */
+  /** Gives waiting jobs to idle workers, in order, one worker to a session. */
   #assign(): void {
     for (const task of [...this.#waiting]) {
       if (task.job && this.#busySessions.has(task.job.sessionId)) continue
