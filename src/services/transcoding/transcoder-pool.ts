@@ -1,23 +1,21 @@
-import {
-  type Capabilities,
-  defaultCapabilities,
-  satisfies,
-  withTranscoders,
-} from '../../domain/capabilities.ts'
+import { type Capabilities, defaultCapabilities, withTranscoders } from '../../domain/capabilities.ts'
 import { WORKER_DIED } from '../../domain/offences.ts'
 import { maxSourceBytes, segmentLimitMs } from '../../domain/segment.ts'
-import { forTranscoder, type Notice, type Registration } from '../../domain/transcoder-notice.ts'
-import { bytesToInt } from '../../lib/bytes.ts'
+import type { Notice, Registration } from '../../domain/transcoder-notice.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { equalTexts } from '../../lib/crypto.ts'
 import type { Dice } from '../../lib/dice.ts'
 import { abortError, messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Service } from '../../lib/service.ts'
+import { DepartedTranscoders } from './departed-transcoders.ts'
 import { Offenders } from './offenders.ts'
+import { PoolError } from './pool-error.ts'
 import type { AdmittedJob, NextSegment, TranscodeOutput, Transcoder } from './transcoder.ts'
+import { chooseTranscoder } from './transcoder-choice.ts'
 import { type LossReason, Member, type TranscoderPeer, type TranscoderState } from './transcoder-member.ts'
 import { pulseOf } from './transcoder-pulse.ts'
+import { type SourceStore, TranscoderTasks, type Work } from './transcoder-tasks.ts'
 
 /** Transcoders that are taken in. */
 const MAX_TRANSCODERS = 1_000
@@ -25,41 +23,16 @@ const MAX_TRANSCODERS = 1_000
 const MAX_CAPACITY = 1_000
 /** When a transcoder is lost and no other can take its segment: how long its result, or another, is waited for at least. */
 const LOST_GRACE_MS = 3_000
-/** A transcoder whose stream has ended is taken to be starting again for this time: then its segments wait for it. */
-const RETURN_MS = 30_000
 /** How often a segment that waits looks whether there is still something to wait for. */
 const RECHECK_MS = 250
-/** Of a task's number, which is all that a result is known by: more than anybody guesses, and exact as a float. */
-const TASK_BITS = 53
-const TASK_BYTES = 7
-
 /** How long a transcoder whose segment was late may go without any answer before it is taken to hang. */
 const LATE_GRACE_MS = 60_000
 /** From this many gateways on whose segments it was late with it is at once. */
 const LATE_GATEWAYS = 2
-/** Tasks that were late and whose results may still come, which shows that their transcoders work. */
-const MAX_OVERDUE = 10_000
-/** Transcoders that are gone, and still shown to the operator. */
-const GONE_SHOWN = 20
-
-/** Why a transcoder is not taken in, or a segment not done; the message is a text that peers know (wire.md §13). */
-export type PoolFault = 'invalid-secret' | 'zero-capacity' | 'no-transcoder' | 'too-late'
-
-/** A refusal by the pool. */
-export class PoolError extends NodeError<PoolFault> {
-  override name = 'PoolError'
-}
-
 /** What has happened, for whoever counts. */
 export interface PoolEvents {
   transcoders(event: { count: number; capacity: number; load: number }): void
   transcoderLost(event: { address: string; reason: LossReason }): void
-}
-
-/** Where sources wait to be fetched by transcoders. */
-export interface SourceStore {
-  put(path: string, bytes: Uint8Array): void
-  remove(path: string): void
 }
 
 export interface TranscoderPoolOptions {
@@ -93,35 +66,6 @@ export interface WantedResult {
   readonly transcoder: string
 }
 
-/** One try of a segment at one transcoder of another machine. */
-interface Attempt {
-  readonly work: Work
-  readonly member: Member
-  readonly sinceMs: number
-}
-
-/** A transcoder that may be starting again. */
-interface Away {
-  readonly capabilities: Capabilities
-  readonly sessions: ReadonlySet<string>
-  readonly untilMs: number
-}
-
-/** A segment that is being done. */
-interface Work {
-  readonly job: AdmittedJob
-  readonly deadline: number
-  readonly result: PromiseWithResolvers<TranscodeOutput>
-  /** Aborted once the segment is done, or given up. */
-  readonly over: AbortController
-  readonly tried: Set<Member>
-  /** Who works on it, also of those that were lost: their result still counts. */
-  readonly holders: Set<Member>
-  readonly tasks: Set<bigint>
-  /** Whether its deadline is timed here. */
-  isTimed: boolean
-}
-
 /**
  * The transcoders of an orchestrator: those of other machines, and its own engine where it has one. A session stays
  * with its transcoder; a segment whose transcoder is lost goes to another (wire.md §13).
@@ -133,13 +77,9 @@ export class TranscoderPool implements Service, Transcoder {
   readonly #members = new Set<Member>()
   /** They get no more work, but their connection is there: what they have, they may finish. */
   readonly #leaving = new Set<Member>()
-  readonly #gone: TranscoderState[] = []
-  /** The first that went is the first that is taken to have come back. */
-  readonly #away: Away[] = []
+  readonly #departed: DepartedTranscoders
   readonly #bySession = new Map<string, Member>()
-  readonly #attempts = new Map<bigint, Attempt>()
-  /** Tasks whose time was over, by their numbers, with who has them. */
-  readonly #overdue = new Map<bigint, Member>()
+  readonly #tasks: TranscoderTasks
   /** Segments that wait for a transcoder to come. */
   readonly #stranded = new Set<Work>()
   readonly #offenders: Offenders
@@ -149,6 +89,8 @@ export class TranscoderPool implements Service, Transcoder {
     this.#options = options
     this.#needs = needs
     this.#offenders = new Offenders(needs)
+    this.#departed = new DepartedTranscoders(needs)
+    this.#tasks = new TranscoderTasks(options, needs)
     this.#offer = options.capabilities
     const { local } = needs
     if (!local) return
@@ -178,7 +120,8 @@ export class TranscoderPool implements Service, Transcoder {
     const here = this.#remote.map((member) =>
       member.state(member.isSilent ? 'silent' : member.isDoubtful ? 'too-late' : null),
     )
-    return [...here, ...[...this.#leaving].map((member) => member.state('leaving')), ...this.#gone]
+    const leaving = [...this.#leaving].filter(({ tasks }) => tasks.size > 0)
+    return [...here, ...leaving.map((member) => member.state('leaving')), ...this.#departed.states]
   }
 
   /** Whether somebody shows the secret. */
@@ -192,10 +135,9 @@ export class TranscoderPool implements Service, Transcoder {
    * address: the task's number, which only its transcoder was told, says whose they are; with certificates these do too.
    */
   wanted(taskId: bigint, identity: string | null): WantedResult | null {
-    const attempt = this.#attempts.get(taskId)
+    const attempt = this.#tasks.attempt(taskId)
     if (!attempt) {
-      this.#overdue.get(taskId)?.answered(this.#needs.clock.now())
-      this.#overdue.delete(taskId)
+      this.#tasks.answeredLate(taskId)
       return null
     }
     const { member, work } = attempt
@@ -234,7 +176,7 @@ export class TranscoderPool implements Service, Transcoder {
       capacity: () => capacity,
     })
     this.#members.add(member)
-    this.#away.shift()
+    this.#departed.registered()
     log.info('a transcoder has come', { address, capacity, version: capabilities.version })
     this.#changed()
     const over = new AbortController()
@@ -249,11 +191,11 @@ export class TranscoderPool implements Service, Transcoder {
 
   /** A transcoder is done with a task. One that nobody waits for any more is no error. */
   finish(taskId: bigint, outcome: TranscodeOutput | NodeError): void {
-    const attempt = this.#attempts.get(taskId)
+    const attempt = this.#tasks.attempt(taskId)
     if (!attempt) return
     const { member, work } = attempt
     member.answered(this.#needs.clock.now())
-    this.#end(taskId)
+    this.#tasks.end(taskId)
     if (!(outcome instanceof NodeError)) {
       member.done++
       work.result.resolve(outcome)
@@ -266,7 +208,7 @@ export class TranscoderPool implements Service, Transcoder {
 
   /** The result of a task broke off on its way. It may come again; meanwhile another is to do the segment. */
   resultLost(taskId: bigint): void {
-    const attempt = this.#attempts.get(taskId)
+    const attempt = this.#tasks.attempt(taskId)
     if (!attempt) return
     attempt.work.holders.delete(attempt.member)
     this.#tryAgain(attempt.work)
@@ -290,7 +232,7 @@ export class TranscoderPool implements Service, Transcoder {
   async transcode(job: AdmittedJob, signal: AbortSignal): Promise<TranscodeOutput> {
     if (signal.aborted) throw abortError(signal)
     this.#offenders.assertWelcome(job)
-    const { clock, sources } = this.#needs
+    const { clock } = this.#needs
     const work: Work = {
       job,
       deadline: clock.now() + job.deadlineMs,
@@ -313,8 +255,7 @@ export class TranscoderPool implements Service, Transcoder {
       signal.removeEventListener('abort', stop)
       work.over.abort()
       this.#stranded.delete(work)
-      if (work.tasks.size > 0) sources.remove(sourcePath(job))
-      for (const taskId of work.tasks) this.#end(taskId)
+      this.#tasks.close(work)
     }
   }
 
@@ -337,39 +278,19 @@ export class TranscoderPool implements Service, Transcoder {
     else this.#send(work, member)
   }
 
-  /** Sticky; else who suits the job and has the least to do (wire.md §13). */
-  #choose(work: Work): Member {
-    const { segment, sessionId } = work.job
-    const current = this.#bySession.get(sessionId)
-    const isGood = current && !current.isSilent && !current.isDoubtful
-    if (isGood && !work.tried.has(current)) return current
-    const untried = [...this.#members].filter((member) => !work.tried.has(member) && !member.isSilent)
-    const suitable = untried.filter(
-      ({ capabilities }) => !segment.capabilities || satisfies(segment.capabilities, capabilities),
-    )
-    const timely = this.#timely(suitable, work)
-    const best = leastLoaded(timely.filter(({ isDoubtful }) => !isDoubtful))
-    if (best?.hasRoom) return best
-    const doubtful = leastLoaded(timely.filter(({ isDoubtful }) => isDoubtful))
-    if (doubtful?.hasRoom) return doubtful
-    // Rather one that may come back to life than none.
-    if (current && !work.tried.has(current)) return current
-    throw new PoolError(
-      'no-transcoder',
-      untried.length > 0 && !best && !doubtful
-        ? 'no transcoders can provide requested capabilities'
-        : 'no transcoders available',
-    )
-  }
-
-  /** Without the own engine where that would be late and another has room. */
-  #timely(suitable: readonly Member[], { job, deadline }: Work): readonly Member[] {
-    const others = suitable.filter(({ isLocal }) => !isLocal)
-    if (others.length === suitable.length || !others.some(({ hasRoom }) => hasRoom)) return suitable
-    const { durationMs, sessionId } = job
-    const limitMs = deadline - this.#needs.clock.now()
-    const next = { sessionId, durationMs, limitMs, before: { count: 0, durationMs: 0 } }
-    return this.#needs.local?.canFinish?.(next) === false ? others : suitable
+  #choose({ deadline, job, tried }: Work): Member {
+    const { durationMs, segment, sessionId } = job
+    return chooseTranscoder({
+      members: this.#members,
+      current: this.#bySession.get(sessionId),
+      tried,
+      wanted: segment.capabilities,
+      isLocalLate: () => {
+        const limitMs = deadline - this.#needs.clock.now()
+        const next = { sessionId, durationMs, limitMs, before: { count: 0, durationMs: 0 } }
+        return this.#needs.local?.canFinish?.(next) === false
+      },
+    })
   }
 
   /** Times the deadline of a segment that a transcoder elsewhere has, or none: the own engine times what it has. */
@@ -385,25 +306,9 @@ export class TranscoderPool implements Service, Transcoder {
 
   #send(work: Work, member: Member): void {
     this.#keepDeadline(work)
-    const { clock, sources } = this.#needs
-    const { orchestrator, serviceUri } = this.#options
-    const { job } = work
-    const taskId = this.#newTask()
-    sources.put(sourcePath(job), job.source)
-    this.#attempts.set(taskId, { work, member, sinceMs: clock.now() })
-    member.tasks.add(taskId)
-    work.tasks.add(taskId)
-    job.onBegin?.()
-    const url = `${serviceUri}/stream/${sourcePath(job)}`
-    this.#tell(member, { kind: 'task', taskId, url, orchestrator, segment: forTranscoder(job.segment) })
-  }
-
-  /** A number that no other task has: above 0, which Go does not write (wire.md §18, 7). */
-  #newTask(): bigint {
-    for (;;) {
-      const taskId = BigInt.asUintN(TASK_BITS, bytesToInt(this.#needs.dice.bytes(TASK_BYTES)))
-      if (taskId > 0n && !this.#attempts.has(taskId)) return taskId
-    }
+    const notice = this.#tasks.begin(work, member)
+    work.job.onBegin?.()
+    this.#tell(member, notice)
   }
 
   #doHere(work: Work, member: Member): void {
@@ -436,15 +341,10 @@ export class TranscoderPool implements Service, Transcoder {
    * itself.
    */
   #expire(work: Work): void {
-    const attempts = [...work.tasks].flatMap((taskId) => this.#attempts.get(taskId) ?? [])
+    const attempts = this.#tasks.attemptsOf(work)
     if (attempts.length === 0 && !this.#stranded.has(work)) return
     work.result.reject(new PoolError('too-late', 'Remote transcoder took too long'))
-    for (const taskId of work.tasks) {
-      const member = this.#attempts.get(taskId)?.member
-      if (member) this.#overdue.set(taskId, member)
-      if (this.#overdue.size > MAX_OVERDUE) this.#overdue.delete(this.#overdue.keys().next().value!)
-      this.#end(taskId)
-    }
+    this.#tasks.expire(work)
     for (const { member, sinceMs } of attempts) {
       this.#release(work.job.sessionId, member)
       const hadMs = this.#needs.clock.now() - sinceMs
@@ -473,7 +373,7 @@ export class TranscoderPool implements Service, Transcoder {
       },
       () => {},
     )
-    for (const work of this.#worksOf(member)) this.#tryElsewhere(work)
+    for (const work of this.#tasks.worksOf(member)) this.#tryElsewhere(work)
   }
 
   /** While a transcoder gives no sign of life it gets no session, and its segments are given to others too. */
@@ -485,7 +385,7 @@ export class TranscoderPool implements Service, Transcoder {
       log.warn(member.isSilent ? 'a transcoder gives no sign of life' : 'a transcoder is back', {
         ...{ address, running: member.tasks.size },
       })
-      if (member.isSilent) for (const work of this.#worksOf(member)) this.#tryElsewhere(work)
+      if (member.isSilent) for (const work of this.#tasks.worksOf(member)) this.#tryElsewhere(work)
       else this.#changed()
     }
   }
@@ -509,16 +409,10 @@ export class TranscoderPool implements Service, Transcoder {
   }
 
   #takeOut(member: Member, reason: LossReason): void {
-    const { address, capabilities, sessions, tasks } = member
+    const { address, tasks } = member
     this.#members.delete(member)
-    if (reason === 'stream-ended') {
-      const untilMs = this.#needs.clock.now() + RETURN_MS
-      this.#away.push({ capabilities, sessions: new Set(sessions), untilMs })
-      if (this.#away.length > MAX_TRANSCODERS) this.#away.shift()
-    }
+    this.#departed.add(member, reason)
     member.close()
-    this.#gone.unshift(member.state(reason))
-    this.#gone.splice(GONE_SHOWN)
     for (const sessionId of [...member.sessions]) this.#release(sessionId, member)
     const isHarmless = tasks.size === 0 && reason === 'stream-ended'
     this.#needs.log[isHarmless ? 'info' : 'warn']('a transcoder has gone', {
@@ -530,11 +424,7 @@ export class TranscoderPool implements Service, Transcoder {
 
   #lose(member: Member): void {
     this.#leaving.delete(member)
-    for (const work of this.#worksOf(member)) this.#tryAgain(work)
-  }
-
-  #worksOf(member: Member): Work[] {
-    return [...member.tasks].flatMap((taskId) => this.#attempts.get(taskId)?.work ?? [])
+    for (const work of this.#tasks.worksOf(member)) this.#tryAgain(work)
   }
 
   /** Gives a segment to a transcoder that has not had it, if there is one. Says why there is none. */
@@ -578,20 +468,18 @@ export class TranscoderPool implements Service, Transcoder {
 
   /** Whether a transcoder that could do a segment may be starting again, and nobody else is there, or it had the session. */
   #isAwaited({ job }: Work): boolean {
-    const wanted = job.segment.capabilities
-    return this.#away.some(
-      ({ capabilities, sessions, untilMs }) =>
-        this.#needs.clock.now() < untilMs &&
-        (this.#members.size === 0 || sessions.has(job.sessionId)) &&
-        (!wanted || satisfies(wanted, capabilities)),
-    )
+    return this.#departed.isAwaited({
+      sessionId: job.sessionId,
+      wanted: job.segment.capabilities,
+      isNoneLeft: this.#members.size === 0,
+    })
   }
 
   /** A session has no more for a transcoder, which is told once nothing of it is left there. */
   #part(sessionId: string, member: Member): void {
     this.#release(sessionId, member)
     if (member.isLocal) this.#needs.local?.sessionEnded?.(sessionId)
-    else if (!this.#worksOf(member).some(({ job }) => job.sessionId === sessionId))
+    else if (!this.#tasks.worksOf(member).some(({ job }) => job.sessionId === sessionId))
       this.#tell(member, { kind: 'teardown', sessionId })
   }
 
@@ -599,14 +487,6 @@ export class TranscoderPool implements Service, Transcoder {
     member.sessions.delete(sessionId)
     if (this.#bySession.get(sessionId) === member) this.#bySession.delete(sessionId)
     this.#count()
-  }
-
-  /** A try is over, however it went. */
-  #end(taskId: bigint): void {
-    const member = this.#attempts.get(taskId)?.member
-    this.#attempts.delete(taskId)
-    member?.tasks.delete(taskId)
-    if (member?.tasks.size === 0) this.#leaving.delete(member)
   }
 
   /** Transcoders have come or gone, or come to life. */
@@ -627,15 +507,6 @@ export class TranscoderPool implements Service, Transcoder {
       load: sum(remote, ({ sessions }) => sessions.size),
     })
   }
-}
-
-/** Where a source waits: `{session}/{seq}.tempfile` (wire.md §12). */
-function sourcePath({ segment, sessionId }: AdmittedJob): string {
-  return `${sessionId}/${segment.seq}.tempfile`
-}
-
-function leastLoaded([first, ...others]: readonly Member[]): Member | undefined {
-  return others.reduce((least, next) => (least && next.load < least.load ? next : least), first)
 }
 
 function sum(members: readonly Member[], of: (member: Member) => number): number {
