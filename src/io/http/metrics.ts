@@ -7,7 +7,7 @@ import type { RoundInitializerEvents } from '../../services/protocol/round-initi
 import type { RedeemerEvents } from '../../services/redemption/redeemer.ts'
 import type { DeskEvents } from '../../services/redemption/redeemer-desk.ts'
 import type { OutboxEvents } from '../../services/redemption/redeemer-outbox.ts'
-import type { PoolEvents } from '../../services/transcoding/transcoder-pool.ts'
+import type { PoolEvents } from '../../services/transcoding/transcoder-roster.ts'
 
 const SECONDS = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 10]
 const RATIOS = [0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 10, 15, 20, 40]

@@ -1,59 +1,34 @@
-import { type Capabilities, defaultCapabilities, withTranscoders } from '../../domain/capabilities.ts'
+import type { Capabilities } from '../../domain/capabilities.ts'
 import { WORKER_DIED } from '../../domain/offences.ts'
 import { maxSourceBytes, segmentLimitMs } from '../../domain/segment.ts'
 import type { Notice, Registration } from '../../domain/transcoder-notice.ts'
-import type { Clock } from '../../lib/clock.ts'
-import { equalTexts } from '../../lib/crypto.ts'
 import type { Dice } from '../../lib/dice.ts'
 import { abortError, messageOf, NodeError } from '../../lib/errors.ts'
-import type { Log } from '../../lib/log.ts'
 import type { Service } from '../../lib/service.ts'
-import { DepartedTranscoders } from './departed-transcoders.ts'
 import { Offenders } from './offenders.ts'
 import { PoolError } from './pool-error.ts'
 import type { AdmittedJob, NextSegment, TranscodeOutput, Transcoder } from './transcoder.ts'
 import { chooseTranscoder } from './transcoder-choice.ts'
-import { type LossReason, Member, type TranscoderPeer, type TranscoderState } from './transcoder-member.ts'
-import { pulseOf } from './transcoder-pulse.ts'
+import type { Member, TranscoderPeer, TranscoderState } from './transcoder-member.ts'
+import { type RosterNeeds, type RosterOptions, TranscoderRoster } from './transcoder-roster.ts'
 import { type SourceStore, TranscoderTasks, type Work } from './transcoder-tasks.ts'
 
-/** Transcoders that are taken in. */
-const MAX_TRANSCODERS = 1_000
-/** The largest capacity that is believed. */
-const MAX_CAPACITY = 1_000
 /** When a transcoder is lost and no other can take its segment: how long its result, or another, is waited for at least. */
 const LOST_GRACE_MS = 3_000
 /** How often a segment that waits looks whether there is still something to wait for. */
 const RECHECK_MS = 250
-/** How long a transcoder whose segment was late may go without any answer before it is taken to hang. */
-const LATE_GRACE_MS = 60_000
-/** From this many gateways on whose segments it was late with it is at once. */
-const LATE_GATEWAYS = 2
-/** What has happened, for whoever counts. */
-export interface PoolEvents {
-  transcoders(event: { count: number; capacity: number; load: number }): void
-  transcoderLost(event: { address: string; reason: LossReason }): void
-}
-
-export interface TranscoderPoolOptions {
+export interface TranscoderPoolOptions extends RosterOptions {
   /** Base URL at which transcoders fetch their sources. */
   readonly serviceUri: string
-  /** What transcoders have to show. */
-  readonly secret: string
-  /** Whom the work is for, as it is named to transcoders: the recipient's address, or `offchain`. */
+  /** As it is named to transcoders: the recipient's address, or `offchain`. */
   readonly orchestrator: string
-  /** What this node offers by itself. */
-  readonly capabilities: Capabilities
 }
 
-export interface TranscoderPoolNeeds {
+export interface TranscoderPoolNeeds extends Omit<RosterNeeds, 'localCapacity'> {
   /** Does the work of this node itself, and how many sessions it takes; null when it has no engine. */
   readonly local: (Transcoder & { readonly sessions: number }) | null
   readonly sources: SourceStore
-  readonly clock: Clock
   readonly dice: Dice
-  readonly log: Log
-  readonly events: PoolEvents
 }
 
 /** The result of a task that a transcoder works on. */
@@ -72,62 +47,71 @@ export interface WantedResult {
  */
 export class TranscoderPool implements Service, Transcoder {
   readonly name = 'transcoders'
-  readonly #options: TranscoderPoolOptions
   readonly #needs: TranscoderPoolNeeds
-  readonly #members = new Set<Member>()
-  /** They get no more work, but their connection is there: what they have, they may finish. */
-  readonly #leaving = new Set<Member>()
-  readonly #departed: DepartedTranscoders
+  readonly #roster: TranscoderRoster
   readonly #bySession = new Map<string, Member>()
   readonly #tasks: TranscoderTasks
   /** Segments that wait for a transcoder to come. */
   readonly #stranded = new Set<Work>()
   readonly #offenders: Offenders
-  #offer: Capabilities
 
   constructor(options: TranscoderPoolOptions, needs: TranscoderPoolNeeds) {
-    this.#options = options
     this.#needs = needs
     this.#offenders = new Offenders(needs)
-    this.#departed = new DepartedTranscoders(needs)
     this.#tasks = new TranscoderTasks(options, needs)
-    this.#offer = options.capabilities
     const { local } = needs
-    if (!local) return
-    const { capabilities } = options
-    const capacity = () => local.sessions
-    const sinceMs = needs.clock.now()
-    const facts = { address: 'local', identity: null, sinceMs, capacity, capabilities, isLocal: true }
-    this.#members.add(new Member(facts))
+    this.#roster = new TranscoderRoster(
+      options,
+      { ...needs, localCapacity: local && (() => local.sessions) },
+      {
+        silent: (member) => this.#giveToOthersToo(member),
+        left: (member) => {
+          for (const sessionId of [...member.sessions]) this.#release(sessionId, member)
+        },
+        lost: (member) => {
+          for (const work of this.#tasks.worksOf(member)) this.#tryAgain(work)
+        },
+        changed: () => {
+          for (const work of [...this.#stranded]) this.#tryAgain(work)
+        },
+      },
+    )
   }
 
   start(): void {
-    this.#count()
+    this.#roster.count()
   }
 
   /** How many sessions all transcoders together take. */
   get capacity(): number {
-    return sum([...this.#members], ({ capacity }) => capacity)
+    return this.#roster.capacity
   }
 
   /** What this node offers with all its transcoders (wire.md §7). */
   get capabilities(): Capabilities {
-    return this.#offer
+    return this.#roster.capabilities
   }
 
-  /** The transcoders of other machines, and those that have gone lately. */
+  /** The transcoders of other machines, and those that left lately. */
   status(): TranscoderState[] {
-    const here = this.#remote.map((member) =>
-      member.state(member.isSilent ? 'silent' : member.isDoubtful ? 'too-late' : null),
-    )
-    const leaving = [...this.#leaving].filter(({ tasks }) => tasks.size > 0)
-    return [...here, ...leaving.map((member) => member.state('leaving')), ...this.#departed.states]
+    return this.#roster.status()
   }
 
-  /** Whether somebody shows the secret. */
+  /** Whether a transcoder shows the right secret. */
   knowsSecret(shown: string): boolean {
-    const { secret } = this.#options
-    return secret !== '' && equalTexts(shown, secret)
+    return this.#roster.knowsSecret(shown)
+  }
+
+  /**
+   * Takes a transcoder in for as long as its notices are read, and gives these; ends when it is dropped from the pool.
+   * Throws PoolError with the texts that end a transcoder: `invalid secret`, `zero capacity` (wire.md §13).
+   */
+  register(
+    registration: Registration,
+    peer: TranscoderPeer,
+    signal: AbortSignal,
+  ): AsyncGenerator<Notice, void> {
+    return this.#roster.register(registration, peer, signal)
   }
 
   /**
@@ -148,45 +132,6 @@ export class TranscoderPool implements Service, Transcoder {
     const { durationMs, profiles } = work.job
     const maxBytes = Math.max(1, profiles.length) * maxSourceBytes(durationMs)
     return { over: work.over.signal, maxBytes, transcoder: member.address }
-  }
-
-  /**
-   * Takes a transcoder in for as long as its notices are read, and gives these; ends when it is dropped from the pool.
-   * Throws PoolError with the texts that end a transcoder: `invalid secret`, `zero capacity` (wire.md §13).
-   */
-  async *register(
-    registration: Registration,
-    peer: TranscoderPeer,
-    signal: AbortSignal,
-  ): AsyncGenerator<Notice, void> {
-    const { clock, log } = this.#needs
-    const { address } = peer
-    if (!this.knowsSecret(registration.secret)) {
-      log.warn('a transcoder shows a wrong secret', { address })
-      throw new PoolError('invalid-secret', 'invalid secret')
-    }
-    if (registration.capacity <= 0) throw new PoolError('zero-capacity', 'zero capacity')
-    if (this.#members.size >= MAX_TRANSCODERS) {
-      throw new PoolError('no-transcoder', `there are ${MAX_TRANSCODERS} transcoders already`)
-    }
-    const capabilities = registration.capabilities ?? defaultCapabilities('')
-    const capacity = Math.min(registration.capacity, MAX_CAPACITY)
-    const member = new Member({
-      ...{ address, identity: peer.identity ?? null, sinceMs: clock.now(), capabilities, isLocal: false },
-      capacity: () => capacity,
-    })
-    this.#members.add(member)
-    this.#departed.registered()
-    log.info('a transcoder has come', { address, capacity, version: capabilities.version })
-    this.#changed()
-    const over = new AbortController()
-    this.#watch(member, peer, over.signal).catch(() => {})
-    try {
-      yield* member.notices(clock, signal)
-    } finally {
-      over.abort()
-      this.#leave(member, peer)
-    }
   }
 
   /** A transcoder is done with a task. One that nobody waits for any more is no error. */
@@ -217,7 +162,9 @@ export class TranscoderPool implements Service, Transcoder {
   /** How much there is to do is known of the own engine alone: a segment that another may get is not refused. */
   canFinish(next: NextSegment): boolean {
     const known = this.#bySession.get(next.sessionId)
-    const isForOthers = known ? !known.isLocal : this.#remote.some((one) => one.hasRoom && !one.isSilent)
+    const isForOthers = known
+      ? !known.isLocal
+      : this.#roster.remote.some((one) => one.hasRoom && !one.isSilent)
     return isForOthers || (this.#needs.local?.canFinish?.(next) ?? true)
   }
 
@@ -259,10 +206,6 @@ export class TranscoderPool implements Service, Transcoder {
     }
   }
 
-  get #remote(): Member[] {
-    return [...this.#members].filter(({ isLocal }) => !isLocal)
-  }
-
   /** Gives the work to a transcoder. Throws when there is none. */
   #assign(work: Work): void {
     const { sessionId } = work.job
@@ -273,7 +216,7 @@ export class TranscoderPool implements Service, Transcoder {
     if (before && before !== member) before.sessions.delete(sessionId)
     this.#bySession.set(sessionId, member)
     member.sessions.add(sessionId)
-    this.#count()
+    this.#roster.count()
     if (member.isLocal) this.#doHere(work, member)
     else this.#send(work, member)
   }
@@ -281,7 +224,7 @@ export class TranscoderPool implements Service, Transcoder {
   #choose({ deadline, job, tried }: Work): Member {
     const { durationMs, segment, sessionId } = job
     return chooseTranscoder({
-      members: this.#members,
+      members: this.#roster.members,
       current: this.#bySession.get(sessionId),
       tried,
       wanted: segment.capabilities,
@@ -332,7 +275,7 @@ export class TranscoderPool implements Service, Transcoder {
   }
 
   #tell(member: Member, notice: Notice): void {
-    if (!member.tell(notice)) this.#drop(member, 'does-not-read')
+    if (!member.tell(notice)) this.#roster.drop(member, 'does-not-read')
   }
 
   /**
@@ -349,82 +292,16 @@ export class TranscoderPool implements Service, Transcoder {
       this.#release(work.job.sessionId, member)
       const hadMs = this.#needs.clock.now() - sinceMs
       const isAtWork = (member.lastAnswerMs ?? Number.NEGATIVE_INFINITY) >= sinceMs
-      if (2 * hadMs >= segmentLimitMs(work.job.durationMs) && !isAtWork) this.#doubt(member, work.job)
+      if (2 * hadMs >= segmentLimitMs(work.job.durationMs) && !isAtWork) {
+        const { payer, sessionId } = work.job
+        this.#roster.late(member, payer ?? sessionId)
+      }
     }
   }
 
-  /**
-   * A transcoder may hang: what it has is given to others too, new work goes to others first, and it is dropped once
-   * several gateways bear that out or it has answered nothing for long.
-   */
-  #doubt(member: Member, { payer, sessionId }: AdmittedJob): void {
-    if (!this.#members.has(member)) return
-    const isNew = !member.isDoubtful
-    member.lateFor.add(payer ?? sessionId)
-    if (member.lateFor.size >= LATE_GATEWAYS) this.#drop(member, 'too-late')
-    if (member.lateFor.size >= LATE_GATEWAYS || !isNew) return
-    const { clock, log } = this.#needs
-    log.warn('transcoder was late with a segment and answers nothing else', { address: member.address })
-    const sinceMs = clock.now()
-    clock.sleep(LATE_GRACE_MS, member.over.signal).then(
-      () => {
-        const hasAnswered = (member.lastAnswerMs ?? Number.NEGATIVE_INFINITY) >= sinceMs
-        if (!hasAnswered) this.#drop(member, 'too-late')
-      },
-      () => {},
-    )
+  /** A transcoder may hang: others get its segments too. */
+  #giveToOthersToo(member: Member): void {
     for (const work of this.#tasks.worksOf(member)) this.#tryElsewhere(work)
-  }
-
-  /** While a transcoder gives no sign of life it gets no session, and its segments are given to others too. */
-  async #watch(member: Member, { address, ping }: TranscoderPeer, signal: AbortSignal): Promise<void> {
-    const { clock, log } = this.#needs
-    for await (const pulse of pulseOf(ping, clock, signal)) {
-      if (pulse === 'lost') return this.#drop(member, 'silent')
-      member.isSilent = pulse === 'silent'
-      log.warn(member.isSilent ? 'a transcoder gives no sign of life' : 'a transcoder is back', {
-        ...{ address, running: member.tasks.size },
-      })
-      if (member.isSilent) for (const work of this.#tasks.worksOf(member)) this.#tryElsewhere(work)
-      else this.#changed()
-    }
-  }
-
-  /** Its stream has ended. With its connection there, it may finish what it has; once that is gone, others have to. */
-  #leave(member: Member, { gone }: TranscoderPeer): void {
-    if (!this.#members.has(member)) return
-    this.#takeOut(member, 'stream-ended')
-    if (gone.aborted) this.#lose(member)
-    else if (member.tasks.size > 0) {
-      this.#leaving.add(member)
-      gone.addEventListener('abort', () => this.#lose(member), { once: true })
-    }
-  }
-
-  /** Takes a transcoder out of the pool; its segments go to others. */
-  #drop(member: Member, reason: LossReason): void {
-    if (!this.#members.has(member)) return
-    this.#takeOut(member, reason)
-    this.#lose(member)
-  }
-
-  #takeOut(member: Member, reason: LossReason): void {
-    const { address, tasks } = member
-    this.#members.delete(member)
-    this.#departed.add(member, reason)
-    member.close()
-    for (const sessionId of [...member.sessions]) this.#release(sessionId, member)
-    const isHarmless = tasks.size === 0 && reason === 'stream-ended'
-    this.#needs.log[isHarmless ? 'info' : 'warn']('a transcoder has gone', {
-      ...{ address, reason, running: tasks.size },
-    })
-    this.#needs.events.transcoderLost({ address, reason })
-    this.#changed()
-  }
-
-  #lose(member: Member): void {
-    this.#leaving.delete(member)
-    for (const work of this.#tasks.worksOf(member)) this.#tryAgain(work)
   }
 
   /** Gives a segment to a transcoder that has not had it, if there is one. Says why there is none. */
@@ -441,7 +318,7 @@ export class TranscoderPool implements Service, Transcoder {
   /** Gives a segment to another transcoder; where there is none, waits a little for one, or for the lost one's result. */
   #tryAgain(work: Work): void {
     // Another may have it already, and live.
-    const isInGoodHands = [...work.holders].some((member) => this.#members.has(member) && !member.isSilent)
+    const isInGoodHands = [...work.holders].some((member) => this.#roster.has(member) && !member.isSilent)
     const reason = isInGoodHands ? null : this.#tryElsewhere(work)
     if (!reason) return void this.#stranded.delete(work)
     if (!this.#stranded.has(work)) this.#strand(work, reason, LOST_GRACE_MS)
@@ -468,11 +345,7 @@ export class TranscoderPool implements Service, Transcoder {
 
   /** Whether a transcoder that could do a segment may be starting again, and nobody else is there, or it had the session. */
   #isAwaited({ job }: Work): boolean {
-    return this.#departed.isAwaited({
-      sessionId: job.sessionId,
-      wanted: job.segment.capabilities,
-      isNoneLeft: this.#members.size === 0,
-    })
+    return this.#roster.isAwaited(job.sessionId, job.segment.capabilities)
   }
 
   /** A session has no more for a transcoder, which is told once nothing of it is left there. */
@@ -486,29 +359,6 @@ export class TranscoderPool implements Service, Transcoder {
   #release(sessionId: string, member: Member): void {
     member.sessions.delete(sessionId)
     if (this.#bySession.get(sessionId) === member) this.#bySession.delete(sessionId)
-    this.#count()
+    this.#roster.count()
   }
-
-  /** Transcoders have come or gone, or come to life. */
-  #changed(): void {
-    this.#offer = withTranscoders(
-      this.#options.capabilities,
-      this.#remote.map(({ capabilities }) => capabilities),
-    )
-    for (const work of [...this.#stranded]) this.#tryAgain(work)
-    this.#count()
-  }
-
-  #count(): void {
-    const remote = this.#remote
-    this.#needs.events.transcoders({
-      count: remote.length,
-      capacity: sum(remote, ({ capacity }) => capacity),
-      load: sum(remote, ({ sessions }) => sessions.size),
-    })
-  }
-}
-
-function sum(members: readonly Member[], of: (member: Member) => number): number {
-  return members.reduce((total, member) => total + of(member), 0)
 }
