@@ -1,5 +1,4 @@
 import { mkdirSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { MediaAbilities } from '../../../domain/media-abilities.ts'
 import type { Clock } from '../../../lib/clock.ts'
@@ -15,6 +14,7 @@ import { BusyError, MediaError } from './media-error.ts'
 import { openWorkFolder } from './work-folder.ts'
 import type { Answer, Probe, WorkKind } from './worker-answers.ts'
 import { WorkerProcess, type WorkerSetUp } from './worker-process.ts'
+import { WorkerSlot, type WorkerState } from './worker-slot.ts'
 
 /** What the engine is given. */
 export interface MediaEngineNeeds {
@@ -42,14 +42,6 @@ export interface MediaEngineNeeds {
   readonly tryOut?: (device: string, signal: AbortSignal) => Promise<unknown>
 }
 
-/** A worker process as the operator may see it. */
-export interface WorkerState {
-  readonly pid: number | null
-  readonly isBusy: boolean
-  /** How often it had to be replaced. */
-  readonly replaced: number
-}
-
 /** The workers, how many jobs wait for one, and the GPUs. */
 export interface EngineState {
   readonly workers: readonly WorkerState[]
@@ -70,15 +62,11 @@ const CANCEL_GRACE_MS = 2_000
 const MAX_WAITING = 256
 /** A worker is replaced by a fresh one after this many jobs: native code loses 5 to 15 KB with each. */
 const MAX_JOBS_PER_WORKER = 3_000
-/** How long a worker that ended at once stays away, doubled each time up to the maximum. */
-const RESTART_MS = { first: 250, most: 30_000 }
 /**
  * A worker does one segment at a time, so this bounds a session. 4096x2304 to four renditions, one of them as large, took
  * 2.8 GiB with the most threads that there are.
  */
 const MAX_WORKER_BYTES = 4 * 2 ** 30
-/** An idle worker that keeps more than this part of the bound is replaced: what one stream left is not the next one's fault. */
-const IDLE_PART = 0.5
 const MEMORY_CHECK_MS = 1_000
 
 interface Task {
@@ -97,19 +85,6 @@ interface Task {
   isCalledOff: boolean
 }
 
-interface Slot {
-  lane: Lane
-  worker: WorkerProcess | null
-  task: Task | null
-  lastSession: string | null
-  isReady: boolean
-  /** To be replaced once it is idle. */
-  isDue: boolean
-  /** Jobs that the worker was given. */
-  jobs: number
-  replaced: number
-}
-
 /**
  * Does media work in warm worker processes, so that native code which reads streams of strangers never runs where
  * keys and balances are. A worker that dies, hangs or outgrows its memory fails the job it was on and is replaced; no
@@ -121,9 +96,9 @@ export class MediaEngine implements Service, Transcoder {
   readonly #clock: Clock
   readonly #log: Log
   readonly #lanes: Lanes
-  readonly #slots: readonly Slot[]
-  readonly #maxJobsPerWorker: number
+  readonly #slots: readonly WorkerSlot[]
   readonly #waiting: Task[] = []
+  readonly #running = new Set<Task>()
   /** Sessions that have a worker: none has two, even while work that was given up is still ending. */
   readonly #busySessions = new Set<string>()
   readonly #offenders: OffenderRegister | null
@@ -136,10 +111,18 @@ export class MediaEngine implements Service, Transcoder {
     this.#clock = needs.clock
     this.#log = needs.log.child({ part: 'media' })
     this.#offenders = needs.offenders ?? null
-    this.#maxJobsPerWorker = needs.maxJobsPerWorker ?? MAX_JOBS_PER_WORKER
     this.#lanes = new Lanes(needs.devices ?? [], { clock: needs.clock, log: this.#log })
+    const options = {
+      maxJobs: needs.maxJobsPerWorker ?? MAX_JOBS_PER_WORKER,
+      maxBytes: needs.maxWorkerBytes ?? MAX_WORKER_BYTES,
+    }
+    const slotNeeds = {
+      ...{ clock: needs.clock, log: this.#log },
+      launch: (gpu: Lane['gpu']) => this.#launch(gpu),
+      ready: () => this.#assign(),
+    }
     this.#slots = this.#lanes.all.flatMap((lane) =>
-      Array.from({ length: Math.max(1, needs.workers) }, () => newSlot(lane)),
+      Array.from({ length: Math.max(1, needs.workers) }, () => new WorkerSlot(lane, options, slotNeeds)),
     )
   }
 
@@ -151,8 +134,8 @@ export class MediaEngine implements Service, Transcoder {
     this.#scope = scope
     scope.signal.addEventListener('abort', () => this.#stop(), { once: true })
     const first = this.#slots.map((slot) => {
-      const worker = this.#launch(slot)
-      scope.spawn('keep a worker', (signal) => this.#keep(slot, worker, signal))
+      const worker = slot.launch()
+      scope.spawn('keep a worker', (signal) => slot.keep(worker, signal))
       return worker.ready
     })
     scope.spawn('watch the memory of workers', (signal) => this.#watchMemory(signal))
@@ -198,11 +181,7 @@ export class MediaEngine implements Service, Transcoder {
 
   get state(): EngineState {
     return {
-      workers: this.#slots.map((slot) => ({
-        pid: slot.worker?.pid ?? null,
-        isBusy: slot.task !== null,
-        replaced: slot.replaced,
-      })),
+      workers: this.#slots.map(({ state }) => state),
       waiting: this.#waiting.length,
       devices: this.#lanes.state,
     }
@@ -267,22 +246,18 @@ export class MediaEngine implements Service, Transcoder {
   }
 
   /** An idle worker of the session's device: the one that did its last segment, or the first, which is the warmest. */
-  #slotFor({ job }: Task): Slot | null {
+  #slotFor({ job }: Task): WorkerSlot | null {
     const lane = job && this.#lanes.of(job)
-    const idle = this.#slots.filter((slot) => slot.isReady && !slot.task && (!lane || slot.lane === lane))
+    const idle = this.#slots.filter((slot) => slot.isFree && (!lane || slot.lane === lane))
     return idle.find(({ lastSession }) => job && lastSession === job.sessionId) ?? idle[0] ?? null
   }
 
-  async #run(slot: Slot, task: Task): Promise<void> {
+  async #run(slot: WorkerSlot, task: Task): Promise<void> {
     const { job } = task
     const { lane } = slot
-    const worker = slot.worker!
-    slot.task = task
-    slot.jobs++
-    if (job) {
-      this.#busySessions.add(job.sessionId)
-      slot.lastSession = job.sessionId
-    }
+    const worker = slot.take(job?.sessionId ?? null)
+    this.#running.add(task)
+    if (job) this.#busySessions.add(job.sessionId)
     const call = worker.call(task.kind, job ? { ...task.payload, cores: this.#coresNow() } : task.payload)
     job?.onBegin?.()
     task.stop = () => {
@@ -311,18 +286,17 @@ export class MediaEngine implements Service, Transcoder {
     task.stop = null
     if (!isAgain) task.settled.abort()
     if (job) this.#busySessions.delete(job.sessionId)
-    slot.task = null
+    this.#running.delete(task)
     // The worker was gone before it knew of the task.
     if (isAgain) this.#waiting.unshift(task)
-    if (slot.jobs >= this.#maxJobsPerWorker || slot.isDue || this.#exceedsIdleMemory(worker))
-      this.#retire(slot)
+    slot.free()
     this.#assign()
   }
 
   /** The cores for one more segment: all that the others leave, one at least. */
   #coresNow(): number {
-    const busy = this.#slots.filter(({ task }) => task?.job).length
-    return Math.max(1, Math.floor((this.#needs.cores ?? this.#needs.workers) / Math.max(1, busy)))
+    const cores = this.#needs.cores ?? this.#needs.workers
+    return Math.max(1, Math.floor(cores / Math.max(1, this.#busySessions.size)))
   }
 
   /** Answers the caller at once; the worker is told to stop, and killed when it does not. */
@@ -355,15 +329,8 @@ export class MediaEngine implements Service, Transcoder {
     const workersOn = (one: Lane) => this.#slots.filter((slot) => slot.lane === one).length
     for (const slot of this.#slots.filter((slot) => slot.lane === lane)) {
       if (others.length > 0) slot.lane = others.toSorted((a, b) => workersOn(a) - workersOn(b))[0]!
-      if (slot.task) slot.isDue = true
-      else this.#retire(slot)
+      slot.retire()
     }
-  }
-
-  #retire(slot: Slot): void {
-    slot.isReady = false
-    slot.isDue = true
-    void slot.worker?.kill()
   }
 
   #sandboxFor(gpu: Lane['gpu']): Sandbox | undefined {
@@ -371,89 +338,26 @@ export class MediaEngine implements Service, Transcoder {
   }
 
   /** Throws what the system says when it gives no process, or no place for a folder. */
-  #launch(slot: Slot): WorkerProcess {
-    const { gpu } = slot.lane
+  #launch(gpu: Lane['gpu']): { worker: WorkerProcess; folder: string } {
     const folder = join(this.#folder!, String(this.#launched++))
     mkdirSync(folder, { mode: 0o700, recursive: true })
     const sandbox = this.#sandboxFor(gpu)
-    const worker = (this.#needs.launch ?? launchWorker)({ gpu, folder, sandbox })
-    slot.worker = worker
-    slot.jobs = 0
-    slot.isDue = false
-    worker.ready.then(
-      () => {
-        if (slot.worker !== worker || slot.isDue) return
-        slot.isReady = true
-        this.#assign()
-      },
-      () => {},
-    )
-    worker.ended.then(() => {
-      if (slot.worker === worker) slot.isReady = false
-      // What a worker that was killed left behind.
-      void rm(folder, { recursive: true, force: true }).catch(() => {})
-    })
-    return worker
-  }
-
-  /** Replaces the worker of a slot whenever it ends, until the engine stops. */
-  async #keep(slot: Slot, first: WorkerProcess, signal: AbortSignal): Promise<void> {
-    let worker: WorkerProcess | null = first
-    for (let pauseMs = RESTART_MS.first; ; ) {
-      const end = await worker?.ended
-      if (signal.aborted) return
-      if (end) {
-        slot.replaced++
-        if (slot.isDue) this.#log.debug('a media worker retires', { pid: worker!.pid })
-        else this.#log.warn('a media worker ended and is replaced', { pid: worker!.pid, ...end })
-      }
-      // One that worked dies of its job and is wanted back at once; one that never did will not soon.
-      const hasWorked = worker !== null && (slot.jobs > 0 || slot.isDue)
-      pauseMs = hasWorked ? RESTART_MS.first : Math.min(RESTART_MS.most, pauseMs * 2)
-      if (!hasWorked) await this.#clock.sleep(pauseMs, signal)
-      try {
-        worker = this.#launch(slot)
-      } catch (error) {
-        worker = null
-        this.#log.warn('a media worker cannot be started, it is tried again', { error: messageOf(error) })
-      }
-    }
+    return { worker: (this.#needs.launch ?? launchWorker)({ gpu, folder, sandbox }), folder }
   }
 
   async #watchMemory(signal: AbortSignal): Promise<void> {
-    const most = this.#mostBytes
     for (;;) {
       await this.#clock.sleep(MEMORY_CHECK_MS, signal)
-      for (const slot of this.#slots) {
-        const { isReady, task, worker } = slot
-        if (!task && isReady && this.#exceedsIdleMemory(worker!)) this.#retire(slot)
-        const bytes = task && worker ? (worker.residentBytes ?? 0) : 0
-        if (bytes <= most) continue
-        this.#log.warn('a media worker outgrew its memory and is ended', { pid: worker!.pid, bytes, most })
-        void worker!.kill()
-      }
+      for (const slot of this.#slots) slot.checkMemory()
     }
-  }
-
-  get #mostBytes(): number {
-    return this.#needs.maxWorkerBytes ?? MAX_WORKER_BYTES
-  }
-
-  /** Whether a worker without a job keeps more memory than it should. */
-  #exceedsIdleMemory(worker: WorkerProcess): boolean {
-    return (worker.residentBytes ?? 0) > this.#mostBytes * IDLE_PART
   }
 
   #stop(): void {
-    for (const task of this.#waiting.splice(0)) {
+    for (const task of [...this.#waiting.splice(0), ...this.#running]) {
       task.settled.abort()
       task.reject(abortError())
     }
-    for (const slot of this.#slots) {
-      slot.task?.settled.abort()
-      slot.task?.reject(abortError())
-      void slot.worker?.kill()
-    }
+    for (const slot of this.#slots) slot.kill()
   }
 }
 
@@ -467,11 +371,4 @@ function tooLate(): MediaError {
 
 function launchWorker(setUp: WorkerSetUp): WorkerProcess {
   return new WorkerProcess(new URL('../worker/worker.ts', import.meta.url), setUp)
-}
-
-function newSlot(lane: Lane): Slot {
-  return {
-    ...{ lane, worker: null, task: null, lastSession: null, isReady: false, isDue: false },
-    ...{ jobs: 0, replaced: 0 },
-  }
 }
