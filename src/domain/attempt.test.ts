@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { bestFailedResult, faultOfText, submissionTimeouts } from './attempt.ts'
+import { bestFailedResult, faultOfText, isDisprovedByDecoding, submissionTimeouts } from './attempt.ts'
 
 test('only the exact texts that blame the input end the tries, and others tell that there is no room', () => {
   for (const [text, fault] of [
@@ -43,6 +43,14 @@ test('every text that peers do not try again after ends the tries (transcoding.m
     assert.equal(faultOfText(text, 'error-in-result'), 'not-retryable', text)
   for (const text of ['TranscoderInvalidDuration', 'TranscoderInvalidClipConfig', 'Media worker died'])
     assert.equal(faultOfText(text, 'error-in-result'), 'error-in-result', text)
+})
+
+test('a decoded input disproves what was said of the input, not what was said of the renditions', () => {
+  assert.ok(isDisprovedByDecoding('No keyframes in input'))
+  assert.ok(isDisprovedByDecoding('TranscoderInvalidVideo'))
+  // Timestamps, profiles and hardware may be at fault however well the input can be decoded.
+  for (const text of ['Encoded frames runaway', 'TranscoderInvalidGOP', 'Unsupported input pixel format', ''])
+    assert.equal(isDisprovedByDecoding(text), false, text)
 })
 
 test('time-outs grow with the segment and never fall below their minimum', () => {

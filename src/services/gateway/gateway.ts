@@ -74,7 +74,8 @@ export interface Rendition {
 export interface InputMedia {
   /** Throws for what is no container, and for a stream that is refused since it ended several workers. */
   probe(bytes: Uint8Array, signal: AbortSignal, streamId: string): Promise<InputProbe>
-  countPixels(bytes: Uint8Array, signal: AbortSignal): Promise<bigint>
+  /** Throws for what cannot be decoded. A stream is named for its input, and answers for workers that end over it. */
+  countPixels(bytes: Uint8Array, signal: AbortSignal, streamId?: string): Promise<bigint>
 }
 
 /** Settings of the gateway (gateway.md §1). */
@@ -129,6 +130,7 @@ export class Gateway implements Service {
       signer,
       clock,
       verifier: options.localVerify ? needs.media : null,
+      inputs: needs.media,
       paid: (event) => tell({ kind: 'payment-sent', ...event }),
       accepted: (event) => tell({ kind: 'payment-accepted', ...event }),
     })

@@ -42,7 +42,7 @@ export interface StagedPayment {
   abandoned(isSent: boolean): void
   /**
    * The last call: pixels came and were counted; null judges nobody, when this node called the work off, or the input
-   * was at fault.
+   * may be at fault.
    */
   settled(delivered: bigint | null): void
 }

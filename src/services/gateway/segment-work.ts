@@ -1,4 +1,4 @@
-import { AttemptError, faultOfText, submissionTimeouts } from '../../domain/attempt.ts'
+import { AttemptError, faultOfText, isDisprovedByDecoding, submissionTimeouts } from '../../domain/attempt.ts'
 import { isTokenEnding } from '../../domain/auth-token.ts'
 import { encodedPixels } from '../../domain/balance.ts'
 import type { Capabilities } from '../../domain/capabilities.ts'
@@ -64,10 +64,13 @@ export interface RenditionOptions {
   readonly maxBytes: number
 }
 
-/** Decodes a rendition and counts its pixels. */
+/** Decodes video and counts its pixels. */
 export interface PixelCounter {
-  /** Throws NodeError `media-busy` when it does not come to that. */
-  countPixels(bytes: Uint8Array, signal: AbortSignal): Promise<bigint>
+  /**
+   * Throws NodeError `media-busy` when no worker was free in time, another for what cannot be decoded. A stream is named
+   * for its input, and answers for workers that end over it.
+   */
+  countPixels(bytes: Uint8Array, signal: AbortSignal, streamId?: string): Promise<bigint>
 }
 
 /** A segment to be transcoded, the same at every try. */
@@ -113,6 +116,8 @@ export interface SegmentWorkNeeds {
   readonly signer: Signer
   /** Checks the work; null takes it on trust (-localVerify). */
   readonly verifier: PixelCounter | null
+  /** Decodes an input of which an orchestrator says that it cannot be. */
+  readonly inputs: PixelCounter
   readonly clock: Clock
   /** Told when a payment leaves. */
   paid(event: { manifestId: string; transcoder: string; tickets: number }): void
@@ -144,7 +149,7 @@ export class SegmentWork {
       staged.settled(result.delivered)
       return result
     } catch (error) {
-      staged.settled(deliveredDespite(error, signal))
+      staged.settled(await this.#deliveredDespite(error, job, { staged, signal }))
       throw error
     }
   }
@@ -334,6 +339,32 @@ export class SegmentWork {
     }
   }
 
+  /** What a failed try brought all the same; null where the orchestrator is not to be judged by it. */
+  async #deliveredDespite(
+    error: unknown,
+    job: SegmentJob,
+    { staged, signal }: { staged: StagedPayment; signal: AbortSignal },
+  ): Promise<bigint | null> {
+    if (signal.aborted || !(error instanceof AttemptError)) return null
+    if (error instanceof PixelMismatch) return error.result.delivered
+    if (error.code !== 'not-retryable') return 0n
+    // The answer blames the input. Where that is false, what was paid for it is lost as with any other failure.
+    const isFalse =
+      staged.payment !== null &&
+      isDisprovedByDecoding(error.message) &&
+      (await this.#isDecodable(job, signal))
+    return isFalse ? 0n : null
+  }
+
+  async #isDecodable({ bytes, manifestId }: SegmentJob, signal: AbortSignal): Promise<boolean> {
+    try {
+      return (await this.#needs.inputs.countPixels(bytes, signal, manifestId)) > 0n
+    } catch {
+      // Its key frames are missing, it is damaged, or this node is too busy to see.
+      return false
+    }
+  }
+
   /** Null where this node's engine had no time to look: no fault of the orchestrator's. */
   async #countPixels(verifier: PixelCounter, bytes: Uint8Array, signal: AbortSignal): Promise<bigint | null> {
     try {
@@ -362,12 +393,6 @@ function deliveredPixels(
     if (pixels > 0n) delivered += pixels
   }
   return delivered
-}
-
-/** What a failed try brought all the same; null where the orchestrator is not to be judged by it. */
-function deliveredDespite(error: unknown, signal: AbortSignal): bigint | null {
-  if (signal.aborted || !(error instanceof AttemptError) || error.code === 'not-retryable') return null
-  return error instanceof PixelMismatch ? error.result.delivered : 0n
 }
 
 async function stage(session: Session, job: SegmentJob): Promise<StagedPayment> {

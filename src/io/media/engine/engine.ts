@@ -171,12 +171,16 @@ export class MediaEngine implements Service, Transcoder {
     return await this.#do('probe', bytes, { job: null, origin, deadlineMs: PROBE_DEADLINE_MS, signal })
   }
 
-  /** Decodes a rendition and adds up the pixels of its frames. Rejects with BusyError when it did not come to that. */
-  async countPixels(bytes: Uint8Array, signal: AbortSignal): Promise<bigint> {
-    const options = { job: null, origin: null, deadlineMs: COUNT_DEADLINE_MS, signal }
+  /**
+   * Decodes a rendition, or the input of a stream that is named, and adds up the pixels of its frames. Rejects with
+   * BusyError when no worker was free in time, with MediaError for what cannot be decoded.
+   */
+  async countPixels(bytes: Uint8Array, signal: AbortSignal, streamId?: string): Promise<bigint> {
+    const origin = streamId === undefined ? null : { sessionId: streamId }
+    const options = { job: null, origin, deadlineMs: COUNT_DEADLINE_MS, signal }
     const count = () => this.#do('count pixels', bytes, options)
-    // An orchestrator is not to lose a session over what may have befallen the worker from elsewhere.
-    return await count().catch((error) => (isDeath(error) ? count() : Promise.reject(error)))
+    // The worker may have died of something else: no orchestrator loses its session over that.
+    return await count().catch((error) => (isDeath(error) && !origin ? count() : Promise.reject(error)))
   }
 
   get state(): EngineState {
