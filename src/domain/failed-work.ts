@@ -1,6 +1,9 @@
 import { isAbort, NodeError } from '../lib/errors.ts'
 import { faultOfText } from './attempt.ts'
 
+/** Why work was stopped. */
+export type OverrunFault = 'beyond-declared'
+
 /** What was done of a segment before it failed, where the worker tells. */
 export interface WorkDone {
   readonly decodedPixels: bigint
@@ -46,7 +49,7 @@ export function pixelsOfFailure(error: unknown, work: { hasBegun: boolean; decla
 
 /** A segment that was stopped since more was encoded than its gateway declared and its sender may owe. */
 export function beyondDeclared(maxPixels: bigint): NodeError {
-  return new NodeError(
+  return new NodeError<OverrunFault>(
     'beyond-declared',
     `Segment goes beyond its declared duration: it takes more than ${maxPixels} pixels`,
     { details: { workDone: { decodedPixels: 0n, encodedPixels: maxPixels } satisfies WorkDone } },

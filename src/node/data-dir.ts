@@ -3,6 +3,9 @@ import { join } from 'node:path'
 import { diskFault } from '../lib/disk-fault.ts'
 import { messageOf, NodeError } from '../lib/errors.ts'
 
+/** Why the data directory cannot be used. */
+export type DataDirFault = 'data-dir-unusable'
+
 /** Enough for what a node writes at its start. */
 const PROBE_BYTES = 64 * 1024
 
@@ -15,7 +18,7 @@ export async function openDataDir(path: string): Promise<void> {
     await mkdir(path, { recursive: true, mode: 0o700 })
     await tryWriting(join(path, `.probe-${process.pid}`))
   } catch (error) {
-    throw new NodeError(
+    throw new NodeError<DataDirFault>(
       'data-dir-unusable',
       `the data folder ${path} cannot be used, ${diskFault(error) ?? messageOf(error)}: mend that, or give another with -dataDir`,
       { cause: error },

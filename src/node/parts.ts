@@ -763,7 +763,7 @@ export class Parts {
   // What the getters above are made of.
 
   get chain(): ChainAccess {
-    if (!this.#chain) throw new NodeError('no-chain', 'this part is asked for on chain only')
+    if (!this.#chain) throw new NodeError<'no-chain'>('no-chain', 'this part is asked for on chain only')
     return this.#chain
   }
 

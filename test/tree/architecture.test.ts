@@ -124,6 +124,13 @@ test('services import no package and no Node module', () => {
   assert.deepEqual(wrong.map(sentence), [])
 })
 
+test('every error is made with a closed list of codes', () => {
+  const open = sources
+    .filter((file) => /\bnew NodeError\(/.test(withoutComments(readFileSync(file, 'utf8'))))
+    .map((file) => relative(root, file))
+  assert.deepEqual(open, [], 'name the codes: new NodeError<SomeFault>(…)')
+})
+
 test('only programs touch the process', () => {
   const wrong = sources
     .map((file) => relative(root, file).split(sep).join('/'))

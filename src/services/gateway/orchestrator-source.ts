@@ -6,6 +6,9 @@ import { bracketed } from '../../lib/hosts.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 
+/** Why an orchestrator cannot be listed. */
+export type OrchestratorSourceFault = 'bad-address'
+
 /** The port of a service address that names none (gateway.md §7). */
 const DEFAULT_PORT = '8935'
 /** How old the pool may be before it is read again, events or none. */
@@ -41,7 +44,7 @@ export function serviceUrl(text: string): string {
   const url = URL.parse(whole)
   if (!url || url.hostname === '' || !['https:', 'http:'].includes(url.protocol) || url.username !== '') {
     const meant = bracketed(given.replace(/^[a-z][a-z0-9+.-]*:\/\/|\/+$/gi, ''))
-    throw new NodeError(
+    throw new NodeError<OrchestratorSourceFault>(
       'bad-address',
       `${JSON.stringify(text.slice(0, 80))} is not an orchestrator's address: write ${meant ?? 'host:port or https://host:port'}`,
     )

@@ -357,5 +357,5 @@ function priceOf(info: OrchestratorInfo): PricePerPixel {
 }
 
 function refusal(code: SenderRefusal, message: string, cause?: unknown): NodeError<SenderRefusal> {
-  return new NodeError(code, message, { cause })
+  return new NodeError<SenderRefusal>(code, message, { cause })
 }

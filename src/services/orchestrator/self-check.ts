@@ -5,6 +5,9 @@ import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 
+/** Why the advertised address does not lead to this node. */
+export type SelfCheckFault = 'somebody-else' | 'unreachable-self'
+
 /** The endpoint has this long to come up, also behind a balancer (wire.md §1). */
 const DELAY_MS = 2_000
 const ATTEMPTS = 3
@@ -62,7 +65,7 @@ export class SelfCheck implements Service {
     try {
       answer = await this.#needs.client.ping(serviceUri, value, signal)
     } catch (error) {
-      throw new NodeError(
+      throw new NodeError<SelfCheckFault>(
         'unreachable-self',
         `this node cannot be reached at ${serviceUri}, which is what it tells gateways (${messageOf(error)}): ` +
           'check -serviceAddr and what stands in between, or skip this check with -startupAvailabilityCheck=false',
@@ -72,7 +75,7 @@ export class SelfCheck implements Service {
     if (offchain) return
     const signer = recoverSigner(keccak256(value), answer)
     if (signer === address) return
-    throw new NodeError(
+    throw new NodeError<SelfCheckFault>(
       'somebody-else',
       `at ${serviceUri}, which this node tells gateways, ${signer ?? 'somebody without a key'} answers instead of ${address}: ` +
         "give this node's own address with -serviceAddr; a balancer's belongs on chain only",

@@ -5,6 +5,9 @@ import type { Log } from '../../../lib/log.ts'
 import type { Sandbox } from '../sandbox/sandbox.ts'
 import { WorkerProcess } from './worker-process.ts'
 
+/** Why the media engine has nothing to work with. */
+export type HardwareFault = 'no-gpu'
+
 /** What is asked of the machine. */
 export interface MachineOptions {
   /** GPUs by number, or all there are; an empty list for the cores. */
@@ -49,7 +52,7 @@ export async function lookAtMachine(
   const cores = await tryOut(null)
   const named = gpus === 'all' ? Array.from({ length: countGpus() }, (_, index) => String(index)) : gpus
   if (gpus === 'all' && named.length === 0) {
-    throw new NodeError(
+    throw new NodeError<HardwareFault>(
       'no-gpu',
       "no devices found with vendor name 'Nvidia': leave -nvidia out to transcode on the CPU",
     )
@@ -70,7 +73,7 @@ export async function lookAtMachine(
     }
   }
   if (named.length > 0 && devices.length === 0) {
-    throw new NodeError(
+    throw new NodeError<HardwareFault>(
       'no-gpu',
       `no GPU of -nvidia works (${faults.join('; ')}): see to it, or leave -nvidia out to transcode on the CPU`,
     )
@@ -126,7 +129,7 @@ function presentNvidiaGpus(): number {
 
 function asWorking(abilities: MediaAbilities): MediaAbilities {
   if (abilities.decodes.length > 0 || abilities.encodes.length > 0) return abilities
-  throw new NodeError('no-gpu', 'it neither decodes nor encodes anything')
+  throw new NodeError<HardwareFault>('no-gpu', 'it neither decodes nor encodes anything')
 }
 
 function namesIn(folder: string): string[] {

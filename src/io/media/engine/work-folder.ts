@@ -4,6 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { NodeError } from '../../../lib/errors.ts'
 
+/** Why there is no folder for temporary files. */
+export type WorkFolderFault = 'no-work-folder'
+
 const PREFIX = 'livepeer-media-'
 /** Somebody listens on it as long as the folder's process lives, whatever process numbers mean where it runs. */
 const SIGN_OF_LIFE = 'alive'
@@ -36,7 +39,7 @@ export async function openWorkFolder(parent = tmpdir()): Promise<WorkFolder> {
     }
     return { path, remove }
   } catch (error) {
-    throw new NodeError(
+    throw new NodeError<WorkFolderFault>(
       'no-work-folder',
       `no folder for temporary files can be made in ${parent} (${(error as Error).message}): set TMPDIR to another`,
       { cause: error },
