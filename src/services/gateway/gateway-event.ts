@@ -21,7 +21,7 @@ export function gatewayErrorOf(error: unknown): GatewayError {
     : new GatewayError('segment-failed', messageOf(error), { cause: error })
 }
 
-/** What has happened, for whoever counts. */
+/** Events for metrics. */
 export type GatewayEvent =
   | { kind: 'stream-started' | 'stream-ended'; manifestId: string }
   | { kind: 'segment-arrived'; manifestId: string; sequence: bigint; durationMs: number; bytes: number }

@@ -59,7 +59,7 @@ export class Offers {
     try {
       return this.#describe(await this.#needs.recipient.quote(sender, token.sessionId), token)
     } catch (error) {
-      this.#needs.log.warn('new ticket params cannot be offered', { sender, error })
+      this.#needs.log.warn('could not make new ticket params', { sender, error })
       return null
     }
   }

@@ -28,12 +28,12 @@ import type { Reservation } from './segment-accounts.ts'
 /** Segments of one session that may wait while another is transcoded (wire.md §10). */
 const MAX_QUEUED_PER_SESSION = 4
 const SESSION_SWEEP_MS = 5_000
-/** How long balancers have to notice that this node is about to stop, before it refuses what they send. */
+/** Balancers get this long to notice that this node is about to stop, before it refuses calls. */
 const NOTICE_MS = 3_000
 const DRAIN_POLL_MS = 200
-/** How long segments that run at the very end may take. */
+/** Time limit for the last running segments. */
 const LAST_SEGMENTS_MS = 10_000
-/** A session is offered before anything is known of its segments; most last so long. */
+/** The expected duration of a session's segments when it is offered: most last this long. */
 const OFFERED_SEGMENT_MS = 2_000
 const NOTHING: Backlog = { count: 0, durationMs: 0 }
 const TOO_MANY_LOOKUPS = 'too many unknown senders: try again later'
@@ -42,15 +42,15 @@ const MIN_RENDITION_BYTES = 25
 
 /** Where a call comes from. */
 export interface Caller {
-  /** Whom it is counted for; null for a node of this operator. */
+  /** The host whose limits it counts against; null for a node of this operator. */
   readonly host: string | null
-  /** Aborted when nobody waits for the answer any more. */
+  /** Aborted when the caller no longer waits for the answer. */
   readonly signal: AbortSignal
 }
 
-/** Whom the chain may be asked about on behalf of strangers. */
+/** Limits the chain look-ups of unknown senders. */
 export interface SenderLookups {
-  /** False when there were too many look-ups of unknown senders, altogether or for this host. */
+  /** False when there were too many look-ups of unknown senders, in total or for this host. */
   mayLookUp(sender: Address, host: string | null): boolean
 }
 
@@ -80,7 +80,7 @@ export interface OrchestratorOptions extends OffersOptions {
   readonly version: string
 }
 
-/** What the orchestrator works with. */
+/** What the orchestrator needs. */
 export interface OrchestratorNeeds extends OffersNeeds {
   readonly signer: Signer
   /** Null where no chain is asked. */
@@ -93,7 +93,7 @@ export interface OrchestratorNeeds extends OffersNeeds {
 /** A segment that was accepted and paid for; its bytes are still to come. */
 export interface Admission {
   transcode(source: Uint8Array, signal: AbortSignal): Promise<TranscodeResult>
-  /** The bytes never came, or were not those that were announced. */
+  /** Cancels it: the bytes never came, or do not match their hash. */
   release(): void
 }
 
@@ -117,7 +117,7 @@ class SegmentError extends NodeError<SegmentFault> {
   override name = 'SegmentError'
 }
 
-/** A segment that was accepted, with all that goes with it. */
+/** An admitted segment with its session and its reservation. */
 interface Booking {
   readonly segment: SegmentData
   readonly token: AuthToken
@@ -133,7 +133,7 @@ export class Orchestrator implements Service {
   readonly #needs: OrchestratorNeeds
   readonly #offers: Offers
   readonly #sessions: OpenSessions
-  /** While the node is about to stop: no new sessions, then no segments. */
+  /** What is still accepted: before a stop first no new sessions, then no segments. */
   #takes: 'everything' | 'segments' | 'nothing' = 'everything'
 
   constructor(options: OrchestratorOptions, needs: OrchestratorNeeds) {
@@ -166,8 +166,8 @@ export class Orchestrator implements Service {
   }
 
   /**
-   * Gets ready to stop: offers no more sessions, lets the live ones end for as long as it may, then takes no more
-   * segments and finishes those it has. Idle sessions are not waited for. Rejects when the signal is aborted.
+   * Prepares to stop: offers no more sessions, waits for live ones for `limitMs` at most, then accepts no more segments
+   * and finishes those it has. Idle sessions are not waited for. Rejects when the signal is aborted.
    */
   async drain(limitMs: number, signal: AbortSignal): Promise<void> {
     const { clock } = this.#needs
@@ -206,7 +206,7 @@ export class Orchestrator implements Service {
     return await this.#offers.fresh(request.address)
   }
 
-  /** Ends a session at its gateway's wish; one that is not known is no error (wire.md §15). */
+  /** Ends a session at its gateway's request; an unknown one is ignored (wire.md §15). */
   async endSession(token: AuthToken | null): Promise<void> {
     if (!token || !this.#offers.isAuthentic(token)) {
       throw new OrchestratorError('request-refused', 'Invalid auth token')
@@ -269,7 +269,7 @@ export class Orchestrator implements Service {
     return this.#needs.results.get(path)
   }
 
-  /** Whether one more session may be opened: there is a place for it, and what is under way leaves time for its segment. */
+  /** Whether one more session may be opened: it has a place, and the work under way leaves time for its segment. */
   #hasRoom(sessionId: string, durationMs: number): boolean {
     return this.#sessions.hasPlace && this.#canFinish(sessionId, durationMs, NOTHING)
   }
@@ -299,7 +299,7 @@ export class Orchestrator implements Service {
     throw new OrchestratorError('forbidden', TOO_MANY_LOOKUPS)
   }
 
-  /** Trouble of this node's own, such as a full disk, is not told as a fault of the payment. */
+  /** A fault of this node, such as a full disk, is not reported as a fault of the payment. */
   async #takePayment(payment: Payment | null, account: string): Promise<void> {
     if (!payment) return
     await paid(this.#needs.recipient.receive(payment, account))
@@ -325,7 +325,7 @@ export class Orchestrator implements Service {
         (deadlineMs) => this.#transcode(booking, source, { deadlineMs, onBegin }, signal),
         segment.durationMs,
       )
-      // The answer does not wait for it: a charge that a crash loses is this node's own loss.
+      // The answer does not wait for the charge: a charge lost in a crash is this node's loss.
       void this.#charge(booking, pixels)
       this.#sessions.finished(session)
       outcome = { kind: 'data', renditions: results, sig: this.#needs.signer.sign(resultHash(hashes)) }
@@ -414,7 +414,7 @@ export class Orchestrator implements Service {
       throw new SegmentError('empty-rendition', 'ZeroSegments')
     }
     const pixels = output.renditions.reduce((sum, rendition) => sum + rendition.pixels, 0n)
-    // A transcoder elsewhere is not told the limit.
+    // Remote transcoders are not told the limit.
     if (maxPixels !== null && pixels > maxPixels) throw beyondDeclared(maxPixels)
     const { serviceUri } = this.#options
     const results = storeResults(this.#needs.results, { serviceUri, sessionId, segment }, output.renditions)

@@ -21,8 +21,8 @@ export interface Pinger {
 }
 
 /**
- * Calls the node at the address that it advertises and expects itself there: gateways would find nobody, or somebody
- * else, otherwise. Ends the node when that fails (operations.md §2.6).
+ * Calls the advertised address and expects this node to answer: otherwise gateways would reach nothing, or another node.
+ * Ends the node when that fails (operations.md §2.6).
  */
 export class SelfCheck implements Service {
   readonly name = 'self-check'

@@ -89,7 +89,7 @@ test('the trial gives every worker a segment at once and says what it found in o
   assert.deepEqual(w.lines, [
     {
       level: 'info',
-      message: 'the capacity of this machine is measured; -maxSessions N sets another',
+      message: 'capacity measured; -maxSessions N sets another',
       sessions: 4,
       sustained: 5,
       secondTakesMs: 400,
@@ -117,7 +117,7 @@ test('a slow machine is tried for one round, and told that it does not keep up',
   assert.equal(w.capacity.sessions, 1)
   assert.deepEqual(
     w.lines.map(({ level, message }) => [level, message]),
-    [['warn', 'this machine does not keep up with one stream; give it fewer renditions or -maxSessions N']],
+    [['warn', 'this machine cannot keep up with one stream: ask for fewer renditions or set -maxSessions N']],
   )
 })
 
@@ -158,7 +158,9 @@ test('slower segments lower the capacity, faster ones bring it back, and both ar
   w.engine.secondTakesMs = 400
   await w.stream(1, 1_200_000)
   assert.equal(w.capacity.sessions, 4)
-  const told = w.lines.filter(({ message }) => message === 'the capacity has changed by what segments take')
+  const told = w.lines.filter(
+    ({ message }) => message === 'capacity changed: segments take more or less time than before',
+  )
   assert.ok(told.length >= 4 && told.length <= 8, `${told.length} changes`)
   assert.ok(told.filter(({ level }) => level === 'info').length <= 5)
   assert.ok(told.every(({ before, sessions }) => before !== sessions))

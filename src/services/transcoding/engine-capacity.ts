@@ -19,20 +19,20 @@ import type { Scope, Service } from '../../lib/service.ts'
 import { DeclaredDurations } from './declared-durations.ts'
 import type { NextSegment, TranscodeJob, TranscodeOutput } from './transcoder.ts'
 
-/** A trial that takes longer tells no more: not even one stream is sustained then. */
+/** A trial is cut off after this time: not even one stream is sustained then. */
 const TRIAL_LIMIT_MS = 10_000
 /** The first round also warms the workers; after one as short as this, a second tells more. */
 const SHORT_ROUND_MS = 1_200
-/** After so long without work the machine may be as busy with other things, or as free, as it likes. */
+/** After this long without work, earlier timings say nothing about how busy the machine is now. */
 const PAUSE_MS = 60_000
-/** How seldom a changed capacity is told at the level that operators read. */
+/** A changed capacity is logged at info level at most once in this time. */
 const QUIET_MS = 60_000
 
 const LATE: ReadonlySet<string> = new Set<MediaFault>(['media-late', 'media-busy'])
 
 /** What does the work. */
 export interface MeasuredEngine {
-  /** How many segments it works on at once; 1 where it does not say. */
+  /** How many segments it works on at once; 1 if absent. */
   readonly parallel?: number
   transcode(job: TranscodeJob, signal: AbortSignal): Promise<TranscodeOutput>
   sessionEnded?(sessionId: string): void
@@ -58,7 +58,7 @@ export interface EngineCapacityNeeds {
   readonly log: Log
 }
 
-/** How much a node's own engine can do, for the operator. */
+/** The capacity of a node's own engine, for the operator. */
 export interface EngineCapacityStatus {
   readonly sessions: number
   readonly isAutomatic: boolean
@@ -94,7 +94,7 @@ export class EngineCapacity implements Service {
   #estimate: CapacityEstimate
   #sessions: number | null = null
   #atWork = 0
-  /** How many were at work, summed up over time; up to when. */
+  /** The number of segments in work, integrated over time; up to when. */
   #area = 0
   #areaToMs: number
   #lastTimingMs: number
@@ -109,7 +109,7 @@ export class EngineCapacity implements Service {
     this.#lastTimingMs = needs.clock.now()
   }
 
-  /** Resolves once it is measured, if it is to be. Throws NodeError when the ladder cannot be made. */
+  /** Measures the capacity if it is automatic. Throws NodeError `trial-failed` when the ladder cannot be made. */
   async start(scope: Scope): Promise<void> {
     if (this.#options.maxSessions !== 'auto') return
     const { clock, log } = this.#needs
@@ -121,8 +121,8 @@ export class EngineCapacity implements Service {
     const keepsUp = this.#estimate.atStart! >= 1
     log[keepsUp ? 'info' : 'warn'](
       keepsUp
-        ? 'the capacity of this machine is measured; -maxSessions N sets another'
-        : 'this machine does not keep up with one stream; give it fewer renditions or -maxSessions N',
+        ? 'capacity measured; -maxSessions N sets another'
+        : 'this machine cannot keep up with one stream: ask for fewer renditions or set -maxSessions N',
       {
         sessions: this.#sessions,
         sustained: rounded(this.#estimate.atStart!, 10),
@@ -155,7 +155,7 @@ export class EngineCapacity implements Service {
     }
   }
 
-  /** Has a segment done by the engine, and times it. */
+  /** Transcodes a segment with the engine, and times it. */
   async transcode(job: TranscodeJob, signal: AbortSignal): Promise<TranscodeOutput> {
     const { clock, engine } = this.#needs
     const entry: Entry = { sessionId: job.sessionId, videoMs: this.#durations.believedMs(job), begun: null }
@@ -167,7 +167,7 @@ export class EngineCapacity implements Service {
       this.#begin(entry)
       job.onBegin?.()
     }
-    // The video that its time was worked on; null where that tells nothing: bad input, cancelled work, clips of more.
+    // How much video took the time; null where that tells nothing: bad input, cancelled work, clips.
     let timed: { readonly videoMs: number; readonly isDone: boolean } | null = null
     try {
       const output = await engine.transcode({ ...job, onBegin }, signal)
@@ -262,7 +262,7 @@ export class EngineCapacity implements Service {
     const isQuiet = clock.now() - this.#toldAtMs < QUIET_MS
     if (!isQuiet) this.#toldAtMs = clock.now()
     const { sessions, secondTakesMs: takesMs, sustained: speed } = this.status()
-    log[isQuiet ? 'debug' : 'info']('the capacity has changed by what segments take', {
+    log[isQuiet ? 'debug' : 'info']('capacity changed: segments take more or less time than before', {
       ...{ sessions, before, sustained: speed, secondTakesMs: takesMs },
     })
   }

@@ -68,7 +68,7 @@ export class Offenders implements OffenderRegister {
         payer: origin.payer ?? '',
         refusedForMs: patience.refusalMs,
       }
-      this.#log.warn(`${what.toLowerCase()} ended several media workers and is refused for a while`, fields)
+      this.#log.warn(`${what.toLowerCase()} ended several media workers, refusing it for a while`, fields)
     }
     for (const key of this.#offences.keys()) {
       if (this.#offences.size <= MAX_OFFENDERS) break

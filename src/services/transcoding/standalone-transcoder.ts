@@ -9,18 +9,18 @@ import type { Scope, Service } from '../../lib/service.ts'
 import { Turns } from '../../lib/turns.ts'
 import type { NextSegment, TranscodeJob, TranscodeOutput } from './transcoder.ts'
 
-/** How soon an orchestrator is tried again, growing by half each time (wire.md §13). */
+/** Time before the next registration attempt, growing by half each time (wire.md §13). */
 const FIRST_RETRY_MS = 500
 const RETRY_GROWTH = 1.5
 const LONGEST_RETRY_MS = 10_000
-/** A registration that held for so long was a good one: after it the waits begin anew. */
+/** After a registration that lasted this long, the retry time starts from the beginning. */
 const GOOD_REGISTRATION_MS = 30_000
-/** How often it is looked whether another capacity is to be told; what differs by less is not worth a new registration. */
+/** How often the capacity is compared with the registered one; smaller changes are not worth a new registration. */
 const CAPACITY_CHECK_MS = 60_000
 const CAPACITY_PART = 0.2
 /** Tasks at the same time; each holds its segment in memory. */
 const MAX_RUNNING = 256
-/** A result is brought again when the orchestrator could not be reached, so often and after so long. */
+/** Attempts to deliver a result to an orchestrator that cannot be reached, and the time between them. */
 const RESULT_ATTEMPTS = 3
 const RESULT_RETRY_MS = 500
 
@@ -34,10 +34,10 @@ class TaskError extends NodeError<TaskFault> {
   override name = 'TaskError'
 }
 
-/** What came of a task. */
+/** The outcome of a task. */
 export type TaskOutcome = TranscodeOutput | { readonly error: string }
 
-/** What a transcoder brings to its orchestrator. */
+/** What a transcoder delivers to its orchestrator. */
 export interface TaskResult {
   readonly secret: string
   readonly taskId: bigint
@@ -58,31 +58,31 @@ export interface OrchestratorLine {
 
 /** An orchestrator, as its transcoder calls it. */
 export interface OrchestratorLink {
-  /** Connects once it is registered over. */
+  /** Prepares a connection; it connects on registration. */
   line(url: string): OrchestratorLine
-  /** Fetches a task's source, of at most so many bytes, from where a task of this orchestrator may have it lie. */
+  /** Fetches a task's source of at most `maxBytes`, only from addresses that this orchestrator's tasks may name. */
   download(
     url: string,
     task: { readonly orchestrator: string; readonly maxBytes: number },
     signal: AbortSignal,
   ): Promise<Uint8Array>
-  /** Brings the result of a task. */
+  /** Delivers the result of a task. */
   deliver(url: string, result: TaskResult, signal: AbortSignal): Promise<void>
 }
 
 /** What does the work. */
 export interface WorkerEngine {
-  /** Sessions that it takes at once just now; when that has changed it registers anew. */
+  /** Sessions that it takes at once just now; after a change the transcoder registers again. */
   readonly sessions: number
   transcode(job: TranscodeJob, signal: AbortSignal): Promise<TranscodeOutput>
-  /** False when it is sure that a segment could not be done in time. */
+  /** False when a segment could certainly not be done in time. */
   canFinish(next: NextSegment): boolean
   /** No more segments of this session will come. */
   sessionEnded(sessionId: string): void
 }
 
 export interface StandaloneTranscoderOptions {
-  /** Whom it works for: the first that answers. */
+  /** Orchestrators to register with, in this order; it works for the first that answers. */
   readonly orchestrators: readonly string[]
   readonly secret: string
   readonly capabilities: Capabilities
@@ -101,9 +101,9 @@ export interface StandaloneTranscoderNeeds {
   }
 }
 
-/** How it goes, for the operator. */
+/** Its status, for the operator. */
 export interface StandaloneTranscoderStatus {
-  /** The orchestrator that it is registered with, or tries to be; null while it waits to try the next. */
+  /** The orchestrator that it is registered with, or registering with; null between two attempts. */
   readonly orchestrator: string | null
   readonly sinceMs: number | null
   readonly running: number
@@ -146,11 +146,11 @@ export class StandaloneTranscoder implements Service {
     })
   }
 
-  /** Gets ready to stop: takes no more and finishes what runs, for as long as it may. Rejects when the signal is aborted. */
+  /** Prepares to stop: takes no more tasks and finishes running ones, for `limitMs` at most. Rejects when the signal is aborted. */
   async drain(limitMs: number, signal: AbortSignal): Promise<void> {
     const { clock, log } = this.#needs
     this.#leaving.abort()
-    if (this.#running.size > 0) log.info('running tasks are finished', { running: this.#running.size })
+    if (this.#running.size > 0) log.info('draining: finishing running tasks', { running: this.#running.size })
     const patience = new AbortController()
     const limit = clock.sleep(limitMs, AbortSignal.any([signal, patience.signal]))
     const finished = (async () => {
@@ -177,10 +177,10 @@ export class StandaloneTranscoder implements Service {
       const url = orchestrators[turn % orchestrators.length]!
       const startedMs = clock.now()
       this.#status = { ...this.#status, orchestrator: url, sinceMs: startedMs }
-      log.debug('registers', { orchestrator: url })
+      log.debug('registering', { orchestrator: url })
       try {
         while ((await this.#workFor(url, signal)) === 'outdated')
-          log.info('registers anew, with the capacity that is measured now', { orchestrator: url })
+          log.info('registering again: the measured capacity has changed', { orchestrator: url })
         this.#status = { ...this.#status, lastError: 'the orchestrator ended the registration' }
       } catch (error) {
         if (signal.aborted && isAbort(error)) throw error
@@ -190,21 +190,21 @@ export class StandaloneTranscoder implements Service {
       const held = clock.now() - startedMs >= GOOD_REGISTRATION_MS
       if (held) retryMs = FIRST_RETRY_MS
       if (held || !isTold) {
-        log.warn('no orchestrator is registered with, it is tried again', {
+        log.warn('could not register with any orchestrator, retrying', {
           orchestrator: url,
           reason: this.#status.lastError,
         })
       }
       isTold = true
       this.#status = { ...this.#status, orchestrator: null, sinceMs: null }
-      // The whole list is tried before it is waited longer.
+      // The wait grows only after the whole list has been tried.
       const isRoundOver = (turn + 1) % orchestrators.length === 0
       await clock.sleep(retryMs * (0.5 + dice.fraction()), signal)
       if (isRoundOver) retryMs = Math.min(retryMs * RETRY_GROWTH, LONGEST_RETRY_MS)
     }
   }
 
-  /** Some refusals are for the operator to mend. */
+  /** Throws for refusals that only the operator can fix. */
   #refuseToGoOn(url: string, error: unknown): void {
     if (!(error instanceof NodeError) || error.code !== 'refused') return
     const { host } = new URL(url)
@@ -222,7 +222,7 @@ export class StandaloneTranscoder implements Service {
     }
   }
 
-  /** Until the registration ends, or tells a capacity that is not true any more. */
+  /** Works until the registration ends, or its capacity is out of date. */
   async #workFor(url: string, signal: AbortSignal): Promise<'ended' | 'outdated'> {
     const { capabilities, secret } = this.#options
     const { engine, link } = this.#needs
@@ -251,12 +251,12 @@ export class StandaloneTranscoder implements Service {
       throw error
     } finally {
       over.abort()
-      // An orchestrator that sees the connection stand knows that what runs is still being done.
+      // The open connection shows the orchestrator that the running tasks are still worked on.
       void Promise.all(tasks).then(() => line.close())
     }
   }
 
-  /** A registration is only left while there is nothing to do: its sessions may come to others. */
+  /** Ends a registration with an outdated capacity, but only while no task runs: its sessions may move to others. */
   async #watchCapacity(told: number, outdated: AbortController, signal: AbortSignal): Promise<void> {
     const { clock, engine } = this.#needs
     const isTrue = () => Math.abs(engine.sessions - told) <= told * CAPACITY_PART
@@ -281,10 +281,10 @@ export class StandaloneTranscoder implements Service {
       outcome = { error: messageOf(error) }
       events.segmentFailed({ reason: outcome.error })
       this.#status = { ...this.#status, failed: this.#status.failed + 1 }
-      log.warn('a task failed', { taskId: notice.taskId, error })
+      log.warn('task failed', { taskId: notice.taskId, error })
     }
     await this.#deliver(url, notice, outcome, signal).catch((error) =>
-      log.warn('a result could not be brought to its orchestrator', {
+      log.warn('result could not be delivered to the orchestrator', {
         taskId: notice.taskId,
         error: messageOf(error),
       }),
@@ -347,7 +347,7 @@ export class StandaloneTranscoder implements Service {
       try {
         return await link.deliver(url, result, signal)
       } catch (error) {
-        // A result that comes twice does no harm: the second finds nobody waiting.
+        // Delivering a result twice is harmless: the orchestrator ignores the second.
         const mayHelp = error instanceof NodeError && error.code === 'unreachable'
         if (!mayHelp || attempt >= RESULT_ATTEMPTS) throw error
         await clock.sleep(RESULT_RETRY_MS * attempt, signal)

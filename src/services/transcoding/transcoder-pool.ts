@@ -13,9 +13,9 @@ import type { Member, TranscoderPeer, TranscoderState } from './transcoder-membe
 import { type RosterNeeds, type RosterOptions, TranscoderRoster } from './transcoder-roster.ts'
 import { type SourceStore, TranscoderTasks, type Work } from './transcoder-tasks.ts'
 
-/** When a transcoder is lost and no other can take its segment: how long its result, or another, is waited for at least. */
+/** When a transcoder is lost and no other can take its segment, the segment waits at least this long for a result or another. */
 const LOST_GRACE_MS = 3_000
-/** How often a segment that waits looks whether there is still something to wait for. */
+/** How often a waiting segment checks whether a transcoder is still expected. */
 const RECHECK_MS = 250
 export interface TranscoderPoolOptions extends RosterOptions {
   /** Base URL at which transcoders fetch their sources. */
@@ -25,7 +25,7 @@ export interface TranscoderPoolOptions extends RosterOptions {
 }
 
 export interface TranscoderPoolNeeds extends Omit<RosterNeeds, 'localCapacity'> {
-  /** Does the work of this node itself, and how many sessions it takes; null when it has no engine. */
+  /** This node's own engine, and how many sessions it takes; null when it has none. */
   readonly local: (Transcoder & { readonly sessions: number }) | null
   readonly sources: SourceStore
   readonly dice: Dice
@@ -33,9 +33,9 @@ export interface TranscoderPoolNeeds extends Omit<RosterNeeds, 'localCapacity'> 
 
 /** The result of a task that a transcoder works on. */
 export interface WantedResult {
-  /** Aborted once it is not waited for any more. */
+  /** Aborted once the result is no longer wanted. */
   readonly over: AbortSignal
-  /** The largest that is taken. */
+  /** The largest result that is accepted. */
   readonly maxBytes: number
   /** Which transcoder has the task. */
   readonly transcoder: string
@@ -115,8 +115,8 @@ export class TranscoderPool implements Service, Transcoder {
   }
 
   /**
-   * What is waited for of a task; null when nothing is. Results come over connections of their own, perhaps from another
-   * address: the task's number, which only its transcoder was told, says whose they are; with certificates these do too.
+   * What result of a task is wanted; null for none. Results come over connections of their own, perhaps from another
+   * address: the task's number, which only its transcoder knows, identifies it; with certificates these do too.
    */
   wanted(taskId: bigint, identity: string | null): WantedResult | null {
     const attempt = this.#tasks.attempt(taskId)
@@ -134,7 +134,7 @@ export class TranscoderPool implements Service, Transcoder {
     return { over: work.over.signal, maxBytes, transcoder: member.address }
   }
 
-  /** A transcoder is done with a task. One that nobody waits for any more is no error. */
+  /** A transcoder has finished a task. A task that is no longer wanted is ignored. */
   finish(taskId: bigint, outcome: TranscodeOutput | NodeError): void {
     const attempt = this.#tasks.attempt(taskId)
     if (!attempt) return
@@ -151,7 +151,7 @@ export class TranscoderPool implements Service, Transcoder {
     this.#failed(work, member, outcome)
   }
 
-  /** The result of a task broke off on its way. It may come again; meanwhile another is to do the segment. */
+  /** The delivery of a result broke off. It may come again; meanwhile another transcoder gets the segment. */
   resultLost(taskId: bigint): void {
     const attempt = this.#tasks.attempt(taskId)
     if (!attempt) return
@@ -159,7 +159,7 @@ export class TranscoderPool implements Service, Transcoder {
     this.#tryAgain(attempt.work)
   }
 
-  /** How much there is to do is known of the own engine alone: a segment that another may get is not refused. */
+  /** Only the own engine's load is known: a segment that another transcoder may get is not refused. */
   canFinish(next: NextSegment): boolean {
     const known = this.#bySession.get(next.sessionId)
     const isForOthers = known
@@ -175,7 +175,7 @@ export class TranscoderPool implements Service, Transcoder {
     this.#part(sessionId, member)
   }
 
-  /** Has a segment done. Throws the texts of wire.md §13, or the transcoder's own; or that its gateway is refused for a while. */
+  /** Transcodes a segment. Throws the texts of wire.md §13 or the transcoder's own, or NodeError `offender`. */
   async transcode(job: AdmittedJob, signal: AbortSignal): Promise<TranscodeOutput> {
     if (signal.aborted) throw abortError(signal)
     this.#offenders.assertWelcome(job)
@@ -266,7 +266,7 @@ export class TranscoderPool implements Service, Transcoder {
     )
   }
 
-  /** Its session goes elsewhere, where the next segment may fare better; another try of the segment may still succeed. */
+  /** Moves the session to another transcoder for its next segment; another try of this segment may still succeed. */
   #failed(work: Work, member: Member, error: unknown): void {
     member.failed++
     this.#part(work.job.sessionId, member)
@@ -304,7 +304,7 @@ export class TranscoderPool implements Service, Transcoder {
     for (const work of this.#tasks.worksOf(member)) this.#tryElsewhere(work)
   }
 
-  /** Gives a segment to a transcoder that has not had it, if there is one. Says why there is none. */
+  /** Gives a segment to a transcoder that has not had it; returns the reason when there is none. */
   #tryElsewhere(work: Work): PoolError | null {
     try {
       this.#assign(work)
@@ -317,20 +317,20 @@ export class TranscoderPool implements Service, Transcoder {
 
   /** Gives a segment to another transcoder; where there is none, waits a little for one, or for the lost one's result. */
   #tryAgain(work: Work): void {
-    // Another may have it already, and live.
+    // A live transcoder may have it already.
     const isInGoodHands = [...work.holders].some((member) => this.#roster.has(member) && !member.isSilent)
     const reason = isInGoodHands ? null : this.#tryElsewhere(work)
     if (!reason) return void this.#stranded.delete(work)
     if (!this.#stranded.has(work)) this.#strand(work, reason, LOST_GRACE_MS)
   }
 
-  /** A segment waits for a transcoder: for `graceMs`, and while one that it can hope for is away. */
+  /** Lets a segment wait for a transcoder: for `graceMs`, and for as long as one is expected back. */
   #strand(work: Work, reason: PoolError, graceMs = 0): void {
     const { clock, log } = this.#needs
     this.#keepDeadline(work)
     this.#stranded.add(work)
     const { sessionId } = work.job
-    log.warn('segment waits for a transcoder', { sessionId, reason: messageOf(reason) })
+    log.warn('segment is waiting for a transcoder', { sessionId, reason: messageOf(reason) })
     const graceEndsMs = clock.now() + graceMs
     const wait = async () => {
       while (clock.now() < graceEndsMs || this.#isAwaited(work)) {
@@ -343,12 +343,12 @@ export class TranscoderPool implements Service, Transcoder {
     wait().catch(() => {})
   }
 
-  /** Whether a transcoder that could do a segment may be starting again, and nobody else is there, or it had the session. */
+  /** Whether a transcoder is expected back that can do the segment. */
   #isAwaited({ job }: Work): boolean {
     return this.#roster.isAwaited(job.sessionId, job.segment.capabilities)
   }
 
-  /** A session has no more for a transcoder, which is told once nothing of it is left there. */
+  /** Ends a session at a transcoder, which is told once it has no task of it left. */
   #part(sessionId: string, member: Member): void {
     this.#release(sessionId, member)
     if (member.isLocal) this.#needs.local?.sessionEnded?.(sessionId)

@@ -56,7 +56,7 @@ export class TranscoderRoster {
   readonly #needs: RosterNeeds
   readonly #handlers: RosterHandlers
   readonly #members = new Set<Member>()
-  /** They get no more work, but their connection is there: what they have, they may finish. */
+  /** Transcoders that get no more work but whose connection is open: they may finish their tasks. */
   readonly #leaving = new Set<Member>()
   readonly #departed: DepartedTranscoders
   #offer: Capabilities
@@ -198,7 +198,7 @@ export class TranscoderRoster {
     })
   }
 
-  /** While a transcoder gives no sign of life it gets no session, and its segments are given to others too. */
+  /** While a transcoder does not answer pings it gets no session, and others get its segments too. */
   async #watch(member: Member, { address, ping }: TranscoderPeer, signal: AbortSignal): Promise<void> {
     const { clock, log } = this.#needs
     for await (const pulse of pulseOf(ping, clock, signal)) {
@@ -212,7 +212,7 @@ export class TranscoderRoster {
     }
   }
 
-  /** Its stream has ended. With its connection there, it may finish what it has; once that is gone, others have to. */
+  /** Its stream has ended. While its connection is open it may finish its tasks; then others get them. */
   #leave(member: Member, { gone }: TranscoderPeer): void {
     if (!this.#members.has(member)) return
     this.#takeOut(member, 'stream-ended')

@@ -17,7 +17,7 @@ export interface SourceStore {
   remove(path: string): void
 }
 
-/** A segment that is being done. */
+/** A segment in work. */
 export interface Work {
   readonly job: AdmittedJob
   readonly deadline: number

@@ -57,7 +57,7 @@ export interface NextSegment {
 /** Where the work is done. A NodeError's text reaches the gateway as it is. */
 export interface Transcoder {
   transcode(job: AdmittedJob, signal: AbortSignal): Promise<TranscodeOutput>
-  /** False when it is sure that a segment could not be done in time. */
+  /** False when a segment could certainly not be done in time. */
   canFinish?(next: NextSegment): boolean
   /** No more segments of this session will come. */
   sessionEnded?(sessionId: string): void

@@ -16,13 +16,13 @@ import type { Answer, Probe, WorkKind } from './worker-answers.ts'
 import { WorkerProcess, type WorkerSetUp } from './worker-process.ts'
 import { WorkerSlot, type WorkerState } from './worker-slot.ts'
 
-/** What the engine is given. */
+/** What the engine needs. */
 export interface MediaEngineNeeds {
   readonly clock: Clock
   readonly log: Log
   /** How many worker processes are kept for each device: as many segments are worked on at once. */
   readonly workers: number
-  /** How many cores there are for all of them; as many as workers, where nothing is said. */
+  /** Cores for all of them together; as many as workers if absent. */
   readonly cores?: number
   /** The GPUs to work on; none for the cores. */
   readonly devices?: readonly MediaAbilities[]
@@ -34,11 +34,11 @@ export interface MediaEngineNeeds {
   readonly gpuSandbox?: Sandbox | undefined
   /** Jobs after which a worker is replaced by a fresh one. */
   readonly maxJobsPerWorker?: number
-  /** Resident memory at which a worker is ended, in bytes. */
+  /** Resident memory at which a worker is killed, in bytes. */
   readonly maxWorkerBytes?: number
-  /** Makes a worker; where nothing is said, a process with FFmpeg in it. */
+  /** Starts a worker; by default a process with FFmpeg in it. */
   readonly launch?: (setUp: WorkerSetUp) => WorkerProcess
-  /** Tries a GPU out that has failed several times; where nothing is said, in a process of its own. Rejects with what is wrong. */
+  /** Tests a GPU that has failed several times; by default in a process of its own. Rejects with the reason. */
   readonly tryOut?: (device: string, signal: AbortSignal) => Promise<unknown>
 }
 
@@ -52,11 +52,11 @@ export interface EngineState {
 /** The text of a job that was not done in time. Not among the texts that forbid another try. */
 export const TOO_LATE = 'Media work took too long'
 
-/** Looking at a segment takes milliseconds; a worker that takes this long hangs. */
+/** Probing a segment takes milliseconds; a worker that takes this long hangs. */
 const PROBE_DEADLINE_MS = 10_000
 /** Decoding is many times faster than real time, and a segment lasts five minutes at most. */
 const COUNT_DEADLINE_MS = 60_000
-/** How long cancelled work may take to notice before its worker is killed. */
+/** Cancelled work gets this long to stop before its worker is killed. */
 const CANCEL_GRACE_MS = 2_000
 /** Jobs that may wait for a worker; each holds its segment in memory. */
 const MAX_WAITING = 256
@@ -74,21 +74,21 @@ interface Task {
   readonly payload: object
   /** Null for what belongs to no session and may be done anywhere. */
   readonly job: TranscodeJob | null
-  /** Who answers for it when it ends workers. */
+  /** The stream and gateway that are blamed when it ends workers. */
   readonly origin: Origin | null
   /** Calls off the timer and the listener once the caller has its answer. */
   readonly settled: AbortController
   readonly resolve: (value: unknown) => void
   readonly reject: (error: unknown) => void
   stop: (() => void) | null
-  /** Its caller does not wait any more, for no fault of the segment. */
+  /** Its caller has cancelled it; the segment is not to blame. */
   isCalledOff: boolean
 }
 
 /**
  * Does media work in warm worker processes, so that native code which reads streams of strangers never runs where
- * keys and balances are. A worker that dies, hangs or outgrows its memory fails the job it was on and is replaced; no
- * other job notices.
+ * keys and balances are. A worker that dies, hangs or outgrows its memory fails its job and is replaced; no
+ * other job is affected.
  */
 export class MediaEngine implements Service, Transcoder {
   readonly name = 'media'
@@ -156,7 +156,8 @@ export class MediaEngine implements Service, Transcoder {
     const payload = { source, profiles, provider, clip, calcPerceptualHash, maxPixels: maxPixels ?? null }
     const options = { job, origin: job, deadlineMs, signal }
     const { deviceFault, output } = await this.#do('transcode', payload, options)
-    if (deviceFault !== null) this.#log.debug('the cores did what a GPU failed at', { reason: deviceFault })
+    if (deviceFault !== null)
+      this.#log.debug('segment failed on the GPU and was transcoded on the CPU', { reason: deviceFault })
     return output
   }
 
@@ -225,7 +226,7 @@ export class MediaEngine implements Service, Transcoder {
     return (await promise) as Answer<Kind>
   }
 
-  /** What belongs to no session is short, and somebody waits to start with its answer: it goes before the others. */
+  /** Work without a session is short, and a stream may wait for it to start: it goes first. */
   #enqueue(task: Task): void {
     const before = task.job ? -1 : this.#waiting.findIndex(({ job }) => job !== null)
     if (before < 0) this.#waiting.push(task)
@@ -240,7 +241,7 @@ export class MediaEngine implements Service, Transcoder {
       if (!slot) continue
       this.#waiting.splice(this.#waiting.indexOf(task), 1)
       try {
-        // What came before it may have ended workers meanwhile.
+        // Its stream may have ended workers since it was queued.
         if (task.origin) this.#offenders?.assertWelcome(task.origin)
         void this.#run(slot, task)
       } catch (error) {
@@ -291,19 +292,19 @@ export class MediaEngine implements Service, Transcoder {
     if (!isAgain) task.settled.abort()
     if (job) this.#busySessions.delete(job.sessionId)
     this.#running.delete(task)
-    // The worker was gone before it knew of the task.
+    // A task that the worker had not begun is queued again, and its stream is not blamed.
     if (isAgain) this.#waiting.unshift(task)
     slot.free()
     this.#assign()
   }
 
-  /** The cores for one more segment: all that the others leave, one at least. */
+  /** Cores for each running segment, at least one. */
   #coresNow(): number {
     const cores = this.#needs.cores ?? this.#needs.workers
     return Math.max(1, Math.floor(cores / Math.max(1, this.#busySessions.size)))
   }
 
-  /** Answers the caller at once; the worker is told to stop, and killed when it does not. */
+  /** Answers the caller at once; tells the worker to stop, and kills it when it does not. */
   #giveUp(task: Task, error: unknown): void {
     task.settled.abort()
     task.reject(error)
@@ -312,7 +313,7 @@ export class MediaEngine implements Service, Transcoder {
     task.stop?.()
   }
 
-  /** Three failures in a row may be a stream's doing: a GPU is taken out of service when it fails a try-out too. */
+  /** Three failures in a row may be a stream's fault: a GPU is taken out of service only if it fails its test too. */
   #noteDevice(lane: Lane, fault: string | null): void {
     const { gpu } = lane
     if (!gpu || !this.#lanes.isSuspect(lane, fault)) return
@@ -325,9 +326,9 @@ export class MediaEngine implements Service, Transcoder {
     })
   }
 
-  /** The workers of a GPU that is out of service go to the others, or go on without it. */
+  /** Moves the workers of a GPU that is out of service to the other GPUs, or to the CPU. */
   #leave(lane: Lane): void {
-    // What it did to their segments was not the streams' doing.
+    // The GPU was at fault, not the streams.
     this.#offenders?.forgive()
     const others = this.#lanes.inService
     const workersOn = (one: Lane) => this.#slots.filter((slot) => slot.lane === one).length
@@ -341,7 +342,7 @@ export class MediaEngine implements Service, Transcoder {
     return (gpu && this.#needs.gpuSandbox) ?? this.#needs.sandbox
   }
 
-  /** Throws what the system says when it gives no process, or no place for a folder. */
+  /** Throws the system's error when no process or folder can be made. */
   #launch(gpu: Lane['gpu']): { worker: WorkerProcess; folder: string } {
     const folder = join(this.#folder!, String(this.#launched++))
     mkdirSync(folder, { mode: 0o700, recursive: true })

@@ -8,7 +8,7 @@ import { WorkerProcess } from './worker-process.ts'
 /** Why the media engine has nothing to work with. */
 export type HardwareFault = 'no-gpu'
 
-/** What is asked of the machine. */
+/** Which devices are wanted. */
 export interface MachineOptions {
   /** GPUs by number, or all there are; an empty list for the cores. */
   readonly gpus: readonly string[] | 'all'
@@ -16,7 +16,7 @@ export interface MachineOptions {
   readonly isTried: boolean
 }
 
-/** What may be made of a machine: each GPU that works, or none and the cores. */
+/** The usable devices of a machine: the GPUs that work, and the CPU. */
 export interface Machine {
   readonly devices: readonly MediaAbilities[]
   /** What the cores can do, which is all there is where there is no device. */
@@ -60,7 +60,7 @@ export async function lookAtMachine(
   if (!isTried) return { devices: named.map((device) => believed(device, cores)), cores }
   const devices: MediaAbilities[] = []
   const faults: string[] = []
-  // All at once: one that hangs takes its time.
+  // All at once: one that hangs takes a minute.
   const tries = await Promise.allSettled(named.map((device) => tryOut(device).then(asWorking)))
   for (const [index, tried] of tries.entries()) {
     if (tried.status === 'fulfilled') {
@@ -68,7 +68,7 @@ export async function lookAtMachine(
       devices.push(tried.value)
     } else {
       const reason = messageOf(tried.reason)
-      log.error('a GPU does not work and is left out', { gpu: named[index], reason })
+      log.error('GPU does not work, starting without it', { gpu: named[index], reason })
       faults.push(`GPU ${named[index]}: ${reason}`)
     }
   }
@@ -109,7 +109,7 @@ export async function tryOutInProcess(
   }
 }
 
-/** How many Nvidia GPUs there are for us. */
+/** How many Nvidia GPUs this process may use. */
 export function countNvidiaGpus(): number {
   return countVisible(presentNvidiaGpus(), process.env.CUDA_VISIBLE_DEVICES)
 }

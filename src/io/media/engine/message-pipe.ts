@@ -30,11 +30,11 @@ export class MessagePipe {
     this.#pipe = pipe
     this.#handlers = handlers
     pipe.on('data', (chunk: Buffer) => this.#take(chunk))
-    // The end of the process tells what there is to tell.
+    // The end of the process is reported elsewhere.
     pipe.on('error', () => {})
   }
 
-  /** What the other side is no longer there to read is lost. */
+  /** Messages to a process that has ended are lost. */
   send(message: unknown): void {
     const body = serialize(message)
     const head = Buffer.alloc(HEAD_BYTES)
