@@ -306,7 +306,7 @@ const faults: readonly [
         sig: new Uint8Array(0),
       }),
     {
-      text: 'hit max transcode attempts: 3 renditions came where 2 were asked for',
+      text: 'hit max transcode attempts: 3 renditions in the result, 2 requested',
       suspended: true,
       payment: ['staged', 'answered', 'completed 3', 'settled 0'],
     },
@@ -320,7 +320,7 @@ const faults: readonly [
         sig: new Uint8Array(0),
       }),
     {
-      text: 'hit max transcode attempts: 1 renditions came where 2 were asked for',
+      text: 'hit max transcode attempts: 1 renditions in the result, 2 requested',
       suspended: true,
       payment: ['staged', 'answered', 'completed 4', 'settled 0'],
     },

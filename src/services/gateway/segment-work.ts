@@ -172,7 +172,7 @@ export class SegmentWork {
     if (renditions.length !== job.profiles.length) {
       throw new AttemptError(
         'bad-answer',
-        `${renditions.length} renditions came where ${job.profiles.length} were asked for`,
+        `${renditions.length} renditions in the result, ${job.profiles.length} requested`,
       )
     }
     const bytes = await this.#fetch(job, renditions, sentTo, signal)

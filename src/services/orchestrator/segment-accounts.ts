@@ -66,7 +66,7 @@ export class SegmentAccounts {
     const { owed } = standing
     throw new NodeError<AccountFault>(
       'sender-owes',
-      `sender ${sender} owes ${owed.ceil()} wei for work beyond what it paid: at most ${debtLimit(standing).floor() / 2n} are let stand before a new session`,
+      `sender ${sender} owes ${owed.ceil()} wei for work beyond what it paid: a new session is opened only at ${debtLimit(standing).floor() / 2n} wei or less`,
     )
   }
 

@@ -6,7 +6,7 @@ import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 
 /** Why the advertised address does not lead to this node. */
-export type SelfCheckFault = 'somebody-else' | 'unreachable-self'
+export type SelfCheckFault = 'another-node' | 'unreachable-self'
 
 /** The endpoint has this long to come up, also behind a balancer (wire.md §1). */
 const DELAY_MS = 2_000
@@ -45,14 +45,14 @@ export class SelfCheck implements Service {
           await this.check(signal)
           return this.#needs.log.debug('reachable at the advertised address')
         } catch (error) {
-          if (signal.aborted || attempt === ATTEMPTS || this.#isSomebodyElse(error)) throw error
+          if (signal.aborted || attempt === ATTEMPTS || this.#isAnotherNode(error)) throw error
           await this.#needs.clock.sleep(PAUSE_MS, signal)
         }
       }
     })
   }
 
-  /** Throws NodeError `unreachable-self` or `somebody-else`. */
+  /** Throws NodeError `unreachable-self` or `another-node`. */
   async check(signal: AbortSignal): Promise<void> {
     const calls = this.#options.offchain ? 1 : CALLS
     for (let i = 0; i < calls; i++) await this.#call(signal)
@@ -67,8 +67,8 @@ export class SelfCheck implements Service {
     } catch (error) {
       throw new NodeError<SelfCheckFault>(
         'unreachable-self',
-        `this node cannot be reached at ${serviceUri}, which is what it tells gateways (${messageOf(error)}): ` +
-          'check -serviceAddr and what stands in between, or skip this check with -startupAvailabilityCheck=false',
+        `this node cannot be reached at its advertised address ${serviceUri} (${messageOf(error)}): ` +
+          'check -serviceAddr and the network in between, or skip this check with -startupAvailabilityCheck=false',
         { cause: error },
       )
     }
@@ -76,13 +76,13 @@ export class SelfCheck implements Service {
     const signer = recoverSigner(keccak256(value), answer)
     if (signer === address) return
     throw new NodeError<SelfCheckFault>(
-      'somebody-else',
-      `at ${serviceUri}, which this node tells gateways, ${signer ?? 'somebody without a key'} answers instead of ${address}: ` +
-        "give this node's own address with -serviceAddr; a balancer's belongs on chain only",
+      'another-node',
+      `${signer ?? 'a node without a key'} answers at the advertised address ${serviceUri} instead of ${address}: ` +
+        "set -serviceAddr to this node's own address; a balancer's belongs on chain only",
     )
   }
 
-  #isSomebodyElse(error: unknown): boolean {
-    return error instanceof NodeError && error.code === 'somebody-else'
+  #isAnotherNode(error: unknown): boolean {
+    return error instanceof NodeError && error.code === 'another-node'
   }
 }

@@ -236,7 +236,7 @@ suite('what a segment does to its worker', { concurrency: 1 }, () => {
       await mine.remove()
       await assert.rejects(openWorkFolder(join(parent, 'missing')), {
         code: 'no-work-folder',
-        message: /^no folder for temporary files can be made in .*missing \(.*\): set TMPDIR to another$/,
+        message: /^cannot create a temporary folder in .*missing \(.*\): set TMPDIR to another folder$/,
       })
     } finally {
       rmSync(parent, { recursive: true })

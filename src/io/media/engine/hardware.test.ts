@@ -58,7 +58,7 @@ test('a GPU that does not work is named and left out', async () => {
 test('a node that counts on GPUs does not start without any', async () => {
   await assert.rejects(look({ gpus: ['0'] }, [new Error('No such device')]), {
     message:
-      'no GPU of -nvidia works (GPU 0: No such device): see to it, or leave -nvidia out to transcode on the CPU',
+      'no GPU of -nvidia works (GPU 0: No such device): repair one, or leave -nvidia out to transcode on the CPU',
   })
   await assert.rejects(look({ gpus: 'all' }, []), {
     message: "no devices found with vendor name 'Nvidia': leave -nvidia out to transcode on the CPU",

@@ -75,7 +75,7 @@ export async function lookAtMachine(
   if (named.length > 0 && devices.length === 0) {
     throw new NodeError<HardwareFault>(
       'no-gpu',
-      `no GPU of -nvidia works (${faults.join('; ')}): see to it, or leave -nvidia out to transcode on the CPU`,
+      `no GPU of -nvidia works (${faults.join('; ')}): repair one, or leave -nvidia out to transcode on the CPU`,
     )
   }
   return { devices, cores }

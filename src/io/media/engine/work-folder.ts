@@ -41,7 +41,7 @@ export async function openWorkFolder(parent = tmpdir()): Promise<WorkFolder> {
   } catch (error) {
     throw new NodeError<WorkFolderFault>(
       'no-work-folder',
-      `no folder for temporary files can be made in ${parent} (${(error as Error).message}): set TMPDIR to another`,
+      `cannot create a temporary folder in ${parent} (${(error as Error).message}): set TMPDIR to another folder`,
       { cause: error },
     )
   }
