@@ -10,10 +10,11 @@ function world() {
   const take = (name: string, key: string, durationMs = 2_000) => {
     const end = Promise.withResolvers<string>()
     ends.set(name, end)
-    return turns.take(key, durationMs, async () => {
+    const work = async () => {
       begun.push(name)
       return await end.promise
-    })
+    }
+    return turns.take(key, work, durationMs)
   }
   return { turns, begun, take, end: (name: string) => ends.get(name)! }
 }

@@ -16,8 +16,8 @@ export class Turns {
     return { count, durationMs }
   }
 
-  /** Runs work of `durationMs` of video once the work of its key before it has ended, however that ended. */
-  async take<Result>(key: string, durationMs: number, work: () => Promise<Result>): Promise<Result> {
+  /** Runs work once the work of its key before it has ended, however that ended. `durationMs`: of its video, if any. */
+  async take<Result>(key: string, work: () => Promise<Result>, durationMs = 0): Promise<Result> {
     const before = this.#queues.get(key)
     const done = Promise.withResolvers<void>()
     this.#change(key, { count: 1, durationMs }, done.promise)

@@ -97,7 +97,7 @@ export class OpenSessions {
 
   /** Does work for a session once its segments before are done, however they ended. */
   takeTurn<Result>({ id }: Session, durationMs: number, work: () => Promise<Result>): Promise<Result> {
-    return this.#turns.take(id, durationMs, work)
+    return this.#turns.take(id, work, durationMs)
   }
 
   /** A segment of the session was finished. */

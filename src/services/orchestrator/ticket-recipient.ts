@@ -35,6 +35,7 @@ import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Rational } from '../../lib/rational.ts'
 import type { Scope, Service } from '../../lib/service.ts'
+import { Turns } from '../../lib/turns.ts'
 import type { RoundsView } from '../protocol/rounds.ts'
 import type { Balances, PaymentRecords, SeenNonces, SessionPrices, TicketRecords } from './payment-records.ts'
 import type { Recipient } from './recipient.ts'
@@ -114,7 +115,7 @@ export class TicketRecipient implements Service, Recipient {
   readonly name = 'ticket recipient'
   readonly #options: TicketRecipientOptions
   readonly #needs: TicketRecipientNeeds
-  readonly #turns = new Map<string, { tail: Promise<unknown>; waiting: number }>()
+  readonly #turns = new Turns()
   readonly #accounts: SegmentAccounts
   #maxFaceValue: bigint
   /** The limit before the present one: what was offered under it is good until this L1 block. */
@@ -361,19 +362,10 @@ export class TicketRecipient implements Service, Recipient {
 
   /** Runs the work of one session one after the other; refused while `maxWaiting` wait. */
   async #inTurn<T>(key: string, work: () => Promise<T>, maxWaiting = MAX_WAITING_PAYMENTS): Promise<T> {
-    const turn = this.#turns.get(key) ?? { tail: Promise.resolve(), waiting: 0 }
-    if (turn.waiting >= maxWaiting) {
+    if (this.#turns.of(key).count >= maxWaiting) {
       throw new RecipientError('too-many-payments', 'too many payments of one session at the same time')
     }
-    this.#turns.set(key, turn)
-    turn.waiting++
-    const done = turn.tail.then(work)
-    turn.tail = done.catch(() => {})
-    try {
-      return await done
-    } finally {
-      if (--turn.waiting === 0) this.#turns.delete(key)
-    }
+    return await this.#turns.take(key, work)
   }
 }
 

@@ -314,7 +314,7 @@ export class StandaloneTranscoder implements Service {
     const maxBytes = maxSourceBytes(durationMs)
     const source = await link.download(notice.url, { orchestrator: url, maxBytes }, signal)
     const deadline = clock.now() + limitMs
-    const output = await this.#turns.take(sessionId, durationMs, async () => {
+    const work = async () => {
       signal.throwIfAborted()
       const deadlineMs = deadline - clock.now()
       if (deadlineMs <= 0) throw new TaskError('busy', 'TranscoderBusy')
@@ -326,7 +326,8 @@ export class StandaloneTranscoder implements Service {
         calcPerceptualHash: segment.calcPerceptualHash,
       }
       return await engine.transcode(job, signal)
-    })
+    }
+    const output = await this.#turns.take(sessionId, work, durationMs)
     if (output.renditions.length !== segment.profiles.length) {
       throw new TaskError('mismatch', 'segment / profile mismatch')
     }
