@@ -20,7 +20,7 @@ export type MediaFault = 'media' | 'media-late' | 'media-death' | 'media-busy' |
  * Codes of errors for which a segment is charged: its own bytes or its own length ended the work, or it was still running
  * at its deadline. Trouble of this node is not among them. Nowhere else decides this.
  */
-const CHARGED: ReadonlySet<string> = new Set([
+const CHARGED: ReadonlySet<string> = new Set<MediaFault | OverrunFault | 'too-late'>([
   'media',
   'media-late',
   'media-death',

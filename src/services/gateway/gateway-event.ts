@@ -1,3 +1,4 @@
+import type { AttemptFault } from '../../domain/attempt.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 
 /** Why a pushed segment was not served. */
@@ -43,7 +44,7 @@ export type GatewayEvent =
       manifestId: string
       sequence: bigint
       transcoder: string
-      fault: string
+      fault: AttemptFault
       reason: string
     }
   | { kind: 'payment-sent' | 'payment-accepted'; manifestId: string; transcoder: string; tickets: number }
