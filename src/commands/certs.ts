@@ -5,6 +5,9 @@ import type { Dice } from '../lib/dice.ts'
 import { messageOf, NodeError } from '../lib/errors.ts'
 import { withoutBrackets } from '../lib/hosts.ts'
 
+/** Why a call of `livepeer certs` is not understood. */
+export type CertsUsageFault = 'unreadable'
+
 const MAX_NODES = 1_000
 /** A host name or an IP address that can also name a folder. */
 const HOST = /^[A-Za-z0-9_:]([A-Za-z0-9._:-]{0,250}[A-Za-z0-9_:])?$/
@@ -78,5 +81,5 @@ function read([directory, ...words]: readonly string[]): {
 }
 
 function unreadable(what: string): NodeError {
-  return new NodeError('unreadable', `${what}: livepeer certs --help explains`)
+  return new NodeError<CertsUsageFault>('unreadable', `${what}: livepeer certs --help explains`)
 }

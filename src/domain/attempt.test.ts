@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { faultOfText, resultToMakeDo, submissionTimeouts } from './attempt.ts'
+import { bestFailedResult, faultOfText, isDisprovedByDecoding, submissionTimeouts } from './attempt.ts'
 
 test('only the exact texts that blame the input end the tries, and others tell that there is no room', () => {
   for (const [text, fault] of [
@@ -45,6 +45,14 @@ test('every text that peers do not try again after ends the tries (transcoding.m
     assert.equal(faultOfText(text, 'error-in-result'), 'error-in-result', text)
 })
 
+test('a decoded input disproves what was said of the input, not what was said of the renditions', () => {
+  assert.ok(isDisprovedByDecoding('No keyframes in input'))
+  assert.ok(isDisprovedByDecoding('TranscoderInvalidVideo'))
+  // Timestamps, profiles and hardware may be at fault however well the input can be decoded.
+  for (const text of ['Encoded frames runaway', 'TranscoderInvalidGOP', 'Unsupported input pixel format', ''])
+    assert.equal(isDisprovedByDecoding(text), false, text)
+})
+
 test('time-outs grow with the segment and never fall below their minimum', () => {
   const table: readonly [number, number, number, number][] = [
     [0, 1, 2000, 8000],
@@ -61,7 +69,7 @@ test('time-outs grow with the segment and never fall below their minimum', () =>
 
 test('the third result that fails verification ends the tries, and the best of all is taken', () => {
   const results = [1, 3, 2].map((score) => ({ score }))
-  assert.equal(resultToMakeDo(results.slice(0, 1)), null)
-  assert.equal(resultToMakeDo(results.slice(0, 2)), null)
-  assert.equal(resultToMakeDo(results)?.score, 3)
+  assert.equal(bestFailedResult(results.slice(0, 1)), null)
+  assert.equal(bestFailedResult(results.slice(0, 2)), null)
+  assert.equal(bestFailedResult(results)?.score, 3)
 })

@@ -111,6 +111,20 @@ const notRetryable: ReadonlySet<string> = new Set([
   'TranscoderIncompatibleDevices',
 ])
 
+/** Those that say of an input that nothing in it can be decoded: whoever decodes it knows better. */
+const undecodable: ReadonlySet<string> = new Set([
+  'Unsupported input codec',
+  'No keyframes in input',
+  'Decoder not found',
+  'Demuxer not found',
+  'TranscoderInvalidVideo',
+])
+
+/** Whether an orchestrator's own words are false of an input that can be decoded. */
+export function isDisprovedByDecoding(text: string): boolean {
+  return undecodable.has(text)
+}
+
 /** Errors of orchestrators that have no room or no transcoder at this moment (wire.md §10, §16). */
 const unable: ReadonlySet<string> = new Set([
   'OrchestratorBusy',
@@ -148,7 +162,7 @@ export function submissionTimeouts(
 const VERIFICATION_RETRIES = 2
 
 /** The result to make do with after these failed verification, oldest first; null while it should be tried again. */
-export function resultToMakeDo<R extends { readonly score: number }>(failed: readonly R[]): R | null {
+export function bestFailedResult<R extends { readonly score: number }>(failed: readonly R[]): R | null {
   if (failed.length <= VERIFICATION_RETRIES) return null
   return failed.reduce((best, result) => (result.score > best.score ? result : best))
 }

@@ -3,6 +3,9 @@ import { equalSecrets, hmacSha256 } from '../lib/crypto.ts'
 import { NodeError } from '../lib/errors.ts'
 import type { AuthToken } from './segment.ts'
 
+/** Why no token can be made. */
+export type TokenMakingFault = 'bad-expiration'
+
 /** How long an auth token is good for, in seconds (wire.md §9). */
 export const AUTH_TOKEN_SECONDS = 1800n
 
@@ -34,7 +37,8 @@ export class AuthTokenError extends NodeError<AuthTokenFault> {
  */
 export function makeAuthToken(key: Uint8Array, sessionId: string, expiration: bigint): AuthToken {
   const token = authenticate(key, sessionId, expiration)
-  if (!token) throw new NodeError('bad-expiration', `a token cannot expire at ${expiration}`)
+  if (!token)
+    throw new NodeError<TokenMakingFault>('bad-expiration', `a token cannot expire at ${expiration}`)
   return { token, sessionId, expiration }
 }
 

@@ -1,6 +1,9 @@
 import { NodeError } from '../lib/errors.ts'
 import type { Profile } from './rendition.ts'
 
+/** Why a job has no capabilities. */
+export type CapabilitiesFault = 'unsupported-pixel-format'
+
 /** What a node can do, or a job needs (wire.md §7). Bit n is position n mod 64 of word ⌊n/64⌋. */
 export interface Capabilities {
   /** Words of 64 bits; never a trailing zero word. */
@@ -286,7 +289,7 @@ function pixelFormatBit(pixelFormat: string): number | null {
   const chroma = match[1] as keyof typeof chromaCodes
   const depth = Number(match[2] ?? 8)
   if (depth > 10) {
-    throw new NodeError(
+    throw new NodeError<CapabilitiesFault>(
       'unsupported-pixel-format',
       `capability: unsupported pixel format chroma=${chromaCodes[chroma]} colorBits=${depth - 8}`,
     )

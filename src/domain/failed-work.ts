@@ -1,6 +1,9 @@
 import { isAbort, NodeError } from '../lib/errors.ts'
 import { faultOfText } from './attempt.ts'
 
+/** Why work was stopped. */
+export type OverrunFault = 'beyond-declared'
+
 /** What was done of a segment before it failed, where the worker tells. */
 export interface WorkDone {
   readonly decodedPixels: bigint
@@ -8,10 +11,16 @@ export interface WorkDone {
 }
 
 /**
+ * Why media work failed: by what it read, not done in time, the worker ended under it, no worker was free in time, or
+ * there was no engine to do it.
+ */
+export type MediaFault = 'media' | 'media-late' | 'media-death' | 'media-busy' | 'media-stopped'
+
+/**
  * Codes of errors for which a segment is charged: its own bytes or its own length ended the work, or it was still running
  * at its deadline. Trouble of this node is not among them. Nowhere else decides this.
  */
-const CHARGED: ReadonlySet<string> = new Set([
+const CHARGED: ReadonlySet<string> = new Set<MediaFault | OverrunFault | 'too-late'>([
   'media',
   'media-late',
   'media-death',
@@ -40,7 +49,7 @@ export function pixelsOfFailure(error: unknown, work: { hasBegun: boolean; decla
 
 /** A segment that was stopped since more was encoded than its gateway declared and its sender may owe. */
 export function beyondDeclared(maxPixels: bigint): NodeError {
-  return new NodeError(
+  return new NodeError<OverrunFault>(
     'beyond-declared',
     `Segment goes beyond its declared duration: it takes more than ${maxPixels} pixels`,
     { details: { workDone: { decodedPixels: 0n, encodedPixels: maxPixels } satisfies WorkDone } },

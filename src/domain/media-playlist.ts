@@ -51,5 +51,5 @@ export function readMediaPlaylist(text: string): ListedSegment[] {
 }
 
 function bad(what: string): PlaylistError {
-  return new NodeError('bad-playlist', `the playlist ${what}`)
+  return new NodeError<'bad-playlist'>('bad-playlist', `the playlist ${what}`)
 }

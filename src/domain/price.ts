@@ -2,6 +2,9 @@ import { NodeError } from '../lib/errors.ts'
 import { Rational } from '../lib/rational.ts'
 import type { PriceInfo, PricePerPixel } from './ticket.ts'
 
+/** Why there is no usable price. */
+export type PriceFault = 'bad-price' | 'no-price' | 'unusable-price-feed'
+
 /** A price as an operator writes it. */
 export interface WrittenPrice {
   readonly amount: Rational
@@ -27,7 +30,7 @@ const FIXED_POINT_SCALE = 1000n
 export function parsePriceFlag(text: string): WrittenPrice {
   const match = text.length <= MAX_PRICE_LENGTH ? PRICE.exec(text) : null
   if (!match) {
-    throw new NodeError(
+    throw new NodeError<PriceFault>(
       'bad-price',
       `${JSON.stringify(text.slice(0, 80))} is not a price: write a number of at least 0, and after it a currency if it is not wei, such as 0.5USD`,
     )
@@ -49,7 +52,7 @@ export function ethIsBaseOf(description: string, currency: string): boolean {
   const wanted = currency.toUpperCase()
   if (sides.length === 2 && sides[0] === 'ETH' && sides[1] === wanted) return true
   if (sides.length === 2 && sides[1] === 'ETH' && sides[0] === wanted) return false
-  throw new NodeError(
+  throw new NodeError<PriceFault>(
     'unusable-price-feed',
     `the price feed is for ${JSON.stringify(description.slice(0, 80))}, not for ETH and ${currency}`,
   )
@@ -58,7 +61,7 @@ export function ethIsBaseOf(description: string, currency: string): boolean {
 /** The price in a feed's answer, which counts in units of 10^−decimals. Throws `unusable-price-feed` unless above 0. */
 export function feedPrice(answer: bigint, decimals: number): Rational {
   if (answer <= 0n || !Number.isInteger(decimals) || decimals < 0 || decimals > 255) {
-    throw new NodeError(
+    throw new NodeError<PriceFault>(
       'unusable-price-feed',
       `the price feed answered ${answer} with ${decimals} decimals, which is no price`,
     )
@@ -75,7 +78,7 @@ export function currencyToWei(amount: Rational, currency: string, feed: Currency
   if (name === '' || name === 'wei') return amount
   if (name === 'eth') return amount.mul(WEI_PER_ETH)
   if (!feed || feed.price.sign <= 0) {
-    throw new NodeError('unusable-price-feed', `there is no price of ETH in ${currency}`)
+    throw new NodeError<PriceFault>('unusable-price-feed', `there is no price of ETH in ${currency}`)
   }
   return amount.mul(feed.ethIsBase ? WEI_PER_ETH.div(feed.price) : WEI_PER_ETH.mul(feed.price))
 }
@@ -85,9 +88,9 @@ export function currencyToWei(amount: Rational, currency: string, feed: Currency
  * what is below zero, which would turn a debit into a credit.
  */
 export function pricePerPixel(info: PriceInfo): PricePerPixel {
-  if (info.pixelsPerUnit === 0n) throw new NodeError('no-price', 'pixels per unit is 0')
-  if (info.pixelsPerUnit < 0n) throw new NodeError('no-price', 'pixels per unit is negative')
-  if (info.pricePerUnit < 0n) throw new NodeError('no-price', 'price per unit is negative')
+  if (info.pixelsPerUnit === 0n) throw new NodeError<PriceFault>('no-price', 'pixels per unit is 0')
+  if (info.pixelsPerUnit < 0n) throw new NodeError<PriceFault>('no-price', 'pixels per unit is negative')
+  if (info.pricePerUnit < 0n) throw new NodeError<PriceFault>('no-price', 'price per unit is negative')
   return Rational.of(info.pricePerUnit, info.pixelsPerUnit)
 }
 
@@ -116,7 +119,7 @@ export function autoAdjustedPrice(base: PricePerPixel, txCostMultiplier: Rationa
  * below it, so that no price becomes zero; beyond the largest int64, that. Throws NodeError `bad-price` below zero.
  */
 export function priceInfoOf(price: PricePerPixel): PriceInfo {
-  if (price.sign < 0) throw new NodeError('bad-price', `a price is at least 0, not ${price}`)
+  if (price.sign < 0) throw new NodeError<PriceFault>('bad-price', `a price is at least 0, not ${price}`)
   const excess = Math.max(bitLength(price.num), bitLength(price.den)) - 63
   if (excess <= 0) return { pricePerUnit: price.num, pixelsPerUnit: price.den }
   const pixelsPerUnit = price.den >> BigInt(excess) || 1n

@@ -226,5 +226,5 @@ function shown(value: unknown): string {
 }
 
 function bad(message: string): ProfileError {
-  return new NodeError('bad-profile', message)
+  return new NodeError<'bad-profile'>('bad-profile', message)
 }

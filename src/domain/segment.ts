@@ -5,6 +5,9 @@ import type { Capabilities } from './capabilities.ts'
 import { type Profile, profileId } from './rendition.ts'
 import type { PriceInfo, TicketParams } from './ticket.ts'
 
+/** Why a duration is refused. */
+export type DurationFault = 'invalid-duration'
+
 /** An orchestrator's proof that it offered the session (wire.md §9). */
 export interface AuthToken {
   readonly token: Uint8Array
@@ -177,14 +180,15 @@ export function resultHash(renditionHashes: readonly Uint8Array[]): Uint8Array {
 
 /** A duration as a peer sent it, in ms: 0 means 2 s. Throws NodeError `invalid-duration` with the peer's text (wire.md §6). */
 export function receivedDurationMs(ms: number): number {
-  if (!(ms >= 0 && ms <= MAX_DURATION_MS)) throw new NodeError('invalid-duration', 'invalid duration')
+  if (!(ms >= 0 && ms <= MAX_DURATION_MS))
+    throw new NodeError<DurationFault>('invalid-duration', 'invalid duration')
   return ms === 0 ? DEFAULT_DURATION_MS : ms
 }
 
 /** Whole milliseconds of a segment about to be sent. Throws NodeError `invalid-duration` with the peers' text (gateway.md §16). */
 export function sentDurationMs(seconds: number): number {
   if (!(seconds >= 0 && seconds * 1000 <= MAX_DURATION_MS)) {
-    throw new NodeError('invalid-duration', `invalid duration ${seconds}`)
+    throw new NodeError<DurationFault>('invalid-duration', `invalid duration ${seconds}`)
   }
   return Math.trunc(Math.round(seconds * 1e6) / 1e3)
 }

@@ -102,5 +102,5 @@ function fraction(price: PricePerPixel): string {
 }
 
 function refusal(code: SenderRefusal, message: string): NodeError<SenderRefusal> {
-  return new NodeError(code, message)
+  return new NodeError<SenderRefusal>(code, message)
 }

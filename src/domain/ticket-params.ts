@@ -12,6 +12,9 @@ import {
   type TicketParams,
 } from './ticket.ts'
 
+/** Why no ticket params can be made. */
+export type TicketParamsFault = 'bad-ticket' | 'insufficient-sender-reserve'
+
 /** For how many L1 blocks offered params are accepted (payments.md §1). */
 export const PARAMS_LIFETIME_BLOCKS = 40n
 
@@ -54,7 +57,10 @@ randMessage.set(RAND_NAME)
 export function randPreimage(q: RandBinding): Uint8Array {
   const { creationRound, creationRoundBlockHash } = q.expirationParams
   if (creationRoundBlockHash.length !== 32) {
-    throw new NodeError('bad-ticket', `a block hash has 32 bytes, not ${creationRoundBlockHash.length}`)
+    throw new NodeError<TicketParamsFault>(
+      'bad-ticket',
+      `a block hash has 32 bytes, not ${creationRoundBlockHash.length}`,
+    )
   }
   writeAddress(randMessage, RAND_NAME.length, q.recipient)
   writeAddress(randMessage, RAND_NAME.length + 20, q.sender)
@@ -135,7 +141,7 @@ export function faceValueAndWinProb(cfg: FaceValueSettings): { faceValue: bigint
   if (cfg.maxFaceValue > 0n) faceValue = smaller(faceValue, cfg.maxFaceValue)
   const isBelowEveryCost = faceValue < txCost && faceValue < cfg.redeemGas * AVERAGE_GAS_PRICE
   if (faceValue < 0n || faceValue < ev || isBelowEveryCost) {
-    throw new NodeError('insufficient-sender-reserve', 'insufficient sender reserve', {
+    throw new NodeError<TicketParamsFault>('insufficient-sender-reserve', 'insufficient sender reserve', {
       details: { faceValue, txCost, maxFloat: cfg.maxFloat },
     })
   }

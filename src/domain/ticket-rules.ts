@@ -2,7 +2,7 @@ import { equalBytes } from '../lib/bytes.ts'
 import { type Address, signedBy, ZERO_ADDRESS } from '../lib/crypto.ts'
 import { messageOf, NodeError } from '../lib/errors.ts'
 import { Rational } from '../lib/rational.ts'
-import { pricePerPixel } from './price.ts'
+import { type PriceFault, pricePerPixel } from './price.ts'
 import {
   expectedValue,
   isHashable,
@@ -66,7 +66,7 @@ export type PaymentFault =
 /** The text for a sender whose funds cannot be read (payments.md §5.1, first check). */
 export function senderInfoUnavailable(sender: Address, cause: unknown): TicketError {
   const text = `could not get sender info for ${sender}: ${messageOf(cause)}`
-  return new NodeError('sender-info-unavailable', text, { cause })
+  return new NodeError<TicketFault>('sender-info-unavailable', text, { cause })
 }
 
 /** What every offer of a recipient holds to, known without looking at the commitment. */
@@ -107,7 +107,12 @@ export function judgeTicket(ticket: SignedTicket, context: TicketContext): Judge
   const refusal = refusalOf(ticket, context)
   if (refusal) return judgement(ticket, context, refusal, false)
   if (!signedBy(ticket.sender, ticketHash(ticket), ticket.sig)) {
-    return judgement(ticket, context, new NodeError('invalid-signature', 'invalid ticket signature'), false)
+    return judgement(
+      ticket,
+      context,
+      new NodeError<TicketFault>('invalid-signature', 'invalid ticket signature'),
+      false,
+    )
   }
   const won = isWinning(ticket.sig, context.recipientRand, ticket.winProb)
   return judgement(ticket, context, faultOfUse(ticket, context), won)
@@ -124,18 +129,21 @@ function judgement(
 
 function refusalOf(ticket: SignedTicket, context: TicketContext): TicketError | null {
   if (isUnlockingSoon(context.withdrawRound, context.lastInitializedRound)) {
-    return new NodeError(
+    return new NodeError<TicketFault>(
       'sender-unlocking',
       `deposit and reserve for sender ${ticket.sender} is set to unlock soon`,
     )
   }
   if (ticket.recipient !== context.recipient) {
-    return new NodeError('wrong-recipient', 'invalid ticket recipient')
+    return new NodeError<TicketFault>('wrong-recipient', 'invalid ticket recipient')
   }
-  if (ticket.sender === ZERO_ADDRESS) return new NodeError('no-sender', 'invalid ticket sender')
+  if (ticket.sender === ZERO_ADDRESS) return new NodeError<TicketFault>('no-sender', 'invalid ticket sender')
   // Numbers that no hash can be made of were never in an offer.
   if (!isHashable(ticket) || !commitsTo(ticket.recipientRandHash, context.recipientRand)) {
-    return new NodeError('rand-does-not-match', 'invalid recipientRand for ticket recipientRandHash')
+    return new NodeError<TicketFault>(
+      'rand-does-not-match',
+      'invalid recipientRand for ticket recipientRandHash',
+    )
   }
   return faultOfTerms(ticket, context.terms)
 }
@@ -147,13 +155,13 @@ function refusalOf(ticket: SignedTicket, context: TicketContext): TicketError | 
 function faultOfTerms({ faceValue, winProb }: SignedTicket, terms: OfferTerms): TicketError | null {
   const { maxFaceValue, ticketEv } = terms
   if (winProb !== winProbFor(ticketEv, faceValue)) {
-    return new NodeError(
+    return new NodeError<TicketFault>(
       'not-as-offered',
       `invalid ticket winProb: faceValue=${faceValue} winProb=${winProb} is not worth ${ticketEv} wei`,
     )
   }
   if (maxFaceValue > 0n && faceValue > maxFaceValue) {
-    return new NodeError(
+    return new NodeError<TicketFault>(
       'not-as-offered',
       `invalid ticket faceValue: ${faceValue} is more than the ${maxFaceValue} wei that are offered`,
     )
@@ -163,19 +171,25 @@ function faultOfTerms({ faceValue, winProb }: SignedTicket, terms: OfferTerms): 
 
 function faultOfUse(ticket: SignedTicket, context: TicketContext): TicketError | null {
   if (ticket.faceValue > context.funds) {
-    return new NodeError(
+    return new NodeError<TicketFault>(
       'beyond-funds',
       `invalid ticket faceValue: ${ticket.faceValue} is more than the ${context.funds} wei that deposit and reserve can pay`,
     )
   }
   if (context.nonceSeen) {
-    return new NodeError('nonce-already-seen', `invalid ticket senderNonce: already seen ${whose(ticket)}`)
+    return new NodeError<TicketFault>(
+      'nonce-already-seen',
+      `invalid ticket senderNonce: already seen ${whose(ticket)}`,
+    )
   }
   if (context.noncesStored >= MAX_NONCES_PER_RAND) {
-    return new NodeError('too-many-nonces', `invalid ticket senderNonce: too many values ${whose(ticket)}`)
+    return new NodeError<TicketFault>(
+      'too-many-nonces',
+      `invalid ticket senderNonce: too many values ${whose(ticket)}`,
+    )
   }
   if (ticket.paramsExpirationBlock <= context.l1Block) {
-    return new NodeError('params-expired', 'TicketParams expired')
+    return new NodeError<TicketFault>('params-expired', 'TicketParams expired')
   }
   return null
 }
@@ -220,7 +234,7 @@ export function checkPayment(
 /** The price that a payment names. Throws NodeError `invalid-expected-price` (payments.md §5.2, point 4). */
 export function expectedPriceOf(payment: Payment): PricePerPixel {
   try {
-    if (payment.expectedPrice === null) throw new NodeError('no-price', 'expected price is nil')
+    if (payment.expectedPrice === null) throw new NodeError<PriceFault>('no-price', 'expected price is nil')
     return pricePerPixel(payment.expectedPrice)
   } catch (error) {
     throw paymentFault(
@@ -231,7 +245,7 @@ export function expectedPriceOf(payment: Payment): PricePerPixel {
 }
 
 function paymentFault(code: PaymentFault, message: string): NodeError<PaymentFault> {
-  return new NodeError(code, message)
+  return new NodeError<PaymentFault>(code, message)
 }
 
 /**

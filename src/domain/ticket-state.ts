@@ -1,6 +1,9 @@
 import type { Hex } from '../lib/bytes.ts'
 import { NodeError } from '../lib/errors.ts'
 
+/** Why a ticket cannot change its state. */
+export type TicketStateFault = 'impossible-transition'
+
 /** Why a winning ticket is not being redeemed at this moment. */
 export type OpenReason =
   /** It was just won: while its params are accepted, redeeming would reveal a secret that is in use. */
@@ -92,7 +95,10 @@ const POSSIBLE: Readonly<Record<TicketState['kind'], readonly TicketEvent['kind'
 /** The state after an event. Throws NodeError `impossible-transition` for one that cannot happen in this state. */
 export function nextState(state: TicketState, event: TicketEvent): TicketState {
   if (!POSSIBLE[state.kind].includes(event.kind)) {
-    throw new NodeError('impossible-transition', `a ticket that is ${state.kind} cannot be ${event.kind}`)
+    throw new NodeError<TicketStateFault>(
+      'impossible-transition',
+      `a ticket that is ${state.kind} cannot be ${event.kind}`,
+    )
   }
   switch (event.kind) {
     case 'waits':

@@ -3,6 +3,9 @@ import { type Address, keccak256, writeAddress } from '../lib/crypto.ts'
 import { NodeError } from '../lib/errors.ts'
 import { Rational } from '../lib/rational.ts'
 
+/** Why a ticket cannot be read or hashed. */
+export type TicketShapeFault = 'bad-ticket'
+
 /** The win prob of a ticket that always wins but for one case in 2^256: what every win prob is a numerator over. */
 export const MAX_WIN_PROB = 2n ** 256n - 1n
 
@@ -98,7 +101,7 @@ export function auxData(p: ExpirationParams): Uint8Array {
 /** Writes the aux data of a ticket into `target` at `offset`; gives how many bytes they are. */
 export function writeAuxData(target: Uint8Array, offset: number, p: ExpirationParams): 0 | 64 {
   if (p.creationRound < 0n || p.creationRound > MAX_ROUND) {
-    throw new NodeError(
+    throw new NodeError<TicketShapeFault>(
       'bad-ticket',
       `a creation round is between 0 and ${MAX_ROUND}, not ${p.creationRound}`,
     )
@@ -153,7 +156,10 @@ const preimageWithoutAux = preimage.subarray(0, 168)
  */
 export function ticketHash(t: Ticket): Uint8Array {
   if (!isNonce(t.senderNonce)) {
-    throw new NodeError('bad-ticket', `a sender nonce is an integer of 32 bits, not ${t.senderNonce}`)
+    throw new NodeError<TicketShapeFault>(
+      'bad-ticket',
+      `a sender nonce is an integer of 32 bits, not ${t.senderNonce}`,
+    )
   }
   writeAddress(preimage, 0, t.recipient)
   writeAddress(preimage, 20, t.sender)
@@ -180,7 +186,8 @@ const bound = new Uint8Array(32)
 
 /** Whether a ticket pays its face value: known only to who has both its signature and the recipient's number. */
 export function isWinning(sig: Uint8Array, recipientRand: bigint, winProb: bigint): boolean {
-  if (sig.length !== 65) throw new NodeError('bad-ticket', `a signature has 65 bytes, not ${sig.length}`)
+  if (sig.length !== 65)
+    throw new NodeError<TicketShapeFault>('bad-ticket', `a signature has 65 bytes, not ${sig.length}`)
   drawing.set(sig)
   writeUint256(drawing, 65, recipientRand)
   writeUint256(bound, 0, winProb)

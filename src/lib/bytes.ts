@@ -1,5 +1,8 @@
 import { NodeError } from './errors.ts'
 
+/** Why bytes cannot be read or written. */
+export type BytesFault = 'bad-hex' | 'integer-too-wide' | 'negative-integer'
+
 /** Hexadecimal text with the 0x prefix. */
 export type Hex = `0x${string}`
 
@@ -7,7 +10,7 @@ const HEX = /^(0x)?([0-9a-fA-F]{2})*$/
 
 /** Parses hexadecimal text, with or without 0x. Throws NodeError `bad-hex` on anything else. */
 export function parseHex(text: string): Uint8Array {
-  if (!HEX.test(text)) throw new NodeError('bad-hex', `not hexadecimal: ${text.slice(0, 80)}`)
+  if (!HEX.test(text)) throw new NodeError<BytesFault>('bad-hex', `not hexadecimal: ${text.slice(0, 80)}`)
   return new Uint8Array(Buffer.from(text.startsWith('0x') ? text.slice(2) : text, 'hex'))
 }
 
@@ -32,7 +35,8 @@ export function bytesToInt(bytes: Uint8Array): bigint {
 
 /** Writes an unsigned integer big-endian without leading zeros; zero is no bytes at all (wire.md §6). */
 export function intToBytes(value: bigint): Uint8Array {
-  if (value < 0n) throw new NodeError('negative-integer', `cannot encode the negative integer ${value}`)
+  if (value < 0n)
+    throw new NodeError<BytesFault>('negative-integer', `cannot encode the negative integer ${value}`)
   if (value === 0n) return new Uint8Array(0)
   const digits = value.toString(16)
   return parseHex(digits.length % 2 === 0 ? digits : `0${digits}`)
@@ -59,7 +63,8 @@ export function writeUint256(target: Uint8Array, offset: number, value: bigint):
 }
 
 function fillScratch(value: bigint): void {
-  if (value < 0n) throw new NodeError('negative-integer', `cannot encode the negative integer ${value}`)
+  if (value < 0n)
+    throw new NodeError<BytesFault>('negative-integer', `cannot encode the negative integer ${value}`)
   words.setBigUint64(24, value)
   let rest = value < WORD ? 0n : value >> 64n
   for (let word = 16; word >= 0; word -= 8) {
@@ -70,7 +75,7 @@ function fillScratch(value: bigint): void {
 }
 
 function tooWide(value: bigint, width: number): NodeError {
-  return new NodeError('integer-too-wide', `${value} does not fit into ${width} bytes`)
+  return new NodeError<BytesFault>('integer-too-wide', `${value} does not fit into ${width} bytes`)
 }
 
 /** Pads on the left with zeros, or keeps the last bytes of what is too long (wire.md §6, addresses and hashes). */

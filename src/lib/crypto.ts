@@ -4,6 +4,9 @@ import secp256k1 from 'secp256k1'
 import { concatBytes, equalBytes, formatHex, type Hex, parseHex } from './bytes.ts'
 import { NodeError } from './errors.ts'
 
+/** Why a hash or an address is refused. */
+export type CryptoFault = 'bad-address' | 'bad-hash'
+
 /** An Ethereum address as EIP-55 checksummed text: the one form in which addresses are held and compared. */
 export type Address = Hex & { readonly __address?: never }
 
@@ -65,7 +68,8 @@ export function equalTexts(a: string, b: string): boolean {
 
 /** What is really signed for a 32-byte hash: EIP-191, personal message (wire.md §8). */
 export function personalHash(hash: Uint8Array): Uint8Array {
-  if (hash.length !== 32) throw new NodeError('bad-hash', `a hash has 32 bytes, not ${hash.length}`)
+  if (hash.length !== 32)
+    throw new NodeError<CryptoFault>('bad-hash', `a hash has 32 bytes, not ${hash.length}`)
   personalMessage.set(hash, PERSONAL_PREFIX.length)
   return keccak256(personalMessage)
 }
@@ -134,7 +138,8 @@ export function addressOfKey(privateKey: Uint8Array): Address {
 
 /** Formats 20 bytes as an EIP-55 checksummed address. */
 export function checksumAddress(bytes: Uint8Array): Address {
-  if (bytes.length !== 20) throw new NodeError('bad-address', `an address has 20 bytes, not ${bytes.length}`)
+  if (bytes.length !== 20)
+    throw new NodeError<CryptoFault>('bad-address', `an address has 20 bytes, not ${bytes.length}`)
   const cached = checksums.get(formatHex(bytes))
   if (cached) return cached
   const digits = formatHex(bytes).slice(2)
@@ -157,7 +162,7 @@ const checksums = new Map<string, Address>()
  */
 export function parseAddress(text: string): Address {
   if (!/^(0x)?[0-9a-fA-F]{40}$/.test(text)) {
-    throw new NodeError(
+    throw new NodeError<CryptoFault>(
       'bad-address',
       `${JSON.stringify(text.slice(0, 80))} is not an address: 40 hexadecimal digits`,
     )
@@ -166,7 +171,7 @@ export function parseAddress(text: string): Address {
   const address = checksumAddress(parseHex(digits))
   const mixed = digits !== digits.toLowerCase() && digits !== digits.toUpperCase()
   if (mixed && address.slice(2) !== digits) {
-    throw new NodeError(
+    throw new NodeError<CryptoFault>(
       'bad-address',
       `${text} has a wrong checksum: a digit was mistyped, or write it in lower case`,
     )
@@ -191,7 +196,8 @@ function bytesOf(address: Address): Uint8Array {
   const cached = addressesAsBytes.get(address)
   if (cached) return cached
   const bytes = parseHex(address)
-  if (bytes.length !== 20) throw new NodeError('bad-address', `an address has 20 bytes, not ${bytes.length}`)
+  if (bytes.length !== 20)
+    throw new NodeError<CryptoFault>('bad-address', `an address has 20 bytes, not ${bytes.length}`)
   if (addressesAsBytes.size >= MAX_CACHED_ADDRESSES) addressesAsBytes.clear()
   addressesAsBytes.set(address, bytes)
   return bytes

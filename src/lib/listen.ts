@@ -2,6 +2,9 @@ import type { AddressInfo, Server } from 'node:net'
 import { NodeError } from './errors.ts'
 import { hostAndPort } from './hosts.ts'
 
+/** Why nothing can be served. */
+export type ListenFault = 'cannot-listen'
+
 /**
  * Makes a server listen and gives the port that it got. Throws NodeError `cannot-listen`, a sentence for the operator
  * that begins with `who` and ends with the flag that says otherwise.
@@ -16,7 +19,7 @@ export async function listen(
   const onError = (error: NodeJS.ErrnoException) => {
     const reason = error.code === 'EADDRINUSE' ? 'another process has that port' : error.message
     const text = `${names.who} cannot listen on ${hostAndPort(host, port)}: ${reason}; choose another ${names.flag}`
-    listening.reject(new NodeError('cannot-listen', text, { cause: error }))
+    listening.reject(new NodeError<ListenFault>('cannot-listen', text, { cause: error }))
   }
   server.once('error', onError)
   server.listen(port, host, listening.resolve)

@@ -1,5 +1,8 @@
 import { NodeError } from './errors.ts'
 
+/** Why there is no such fraction. */
+export type RationalFault = 'bad-number' | 'division-by-zero'
+
 const DECIMAL = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d{1,3}))?$/
 
 /** An exact fraction of big integers, always reduced, with a denominator above zero. Immutable. */
@@ -17,7 +20,8 @@ export class Rational {
 
   /** The fraction num/den. Throws NodeError `division-by-zero` when den is 0. */
   static of(num: bigint, den = 1n): Rational {
-    if (den === 0n) throw new NodeError('division-by-zero', 'a fraction needs a denominator other than 0')
+    if (den === 0n)
+      throw new NodeError<RationalFault>('division-by-zero', 'a fraction needs a denominator other than 0')
     const divisor = gcd(num < 0n ? -num : num, den < 0n ? -den : den)
     if (divisor === 1n && den > 0n) return new Rational(num, den)
     const sign = den < 0n ? -1n : 1n
@@ -31,7 +35,7 @@ export class Rational {
       return Rational.of(BigInt(slash[0]!), BigInt(slash[1]!))
     }
     const match = text.length <= 200 ? DECIMAL.exec(text) : null
-    if (!match) throw new NodeError('bad-number', `not a number: ${text.slice(0, 80)}`)
+    if (!match) throw new NodeError<RationalFault>('bad-number', `not a number: ${text.slice(0, 80)}`)
     const [, sign, whole, fraction = '', exponent = '0'] = match
     const scale = Number(exponent) - fraction.length
     const digits = BigInt(`${whole}${fraction}`) * (sign === '-' ? -1n : 1n)

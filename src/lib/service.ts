@@ -1,5 +1,8 @@
 import { isAbort, NodeError } from './errors.ts'
 
+/** Why a service fails while it runs. */
+export type ServiceFault = 'background-work-failed'
+
 /** What a running service is given: a signal to obey, and two ways to leave nothing behind. */
 export interface Scope {
   /** Aborted when the service must stop. Pass it to every wait, fetch and listener. */
@@ -102,7 +105,11 @@ export class Supervisor implements AsyncDisposable {
 /** What was thrown on purpose says itself what is wrong; anything else needs to be told where it came from. */
 function failureOf(service: string, work: string, error: unknown): NodeError {
   if (error instanceof NodeError) return error
-  return new NodeError('background-work-failed', `${service}: ${work} failed: ${String(error)}`, {
-    cause: error,
-  })
+  return new NodeError<ServiceFault>(
+    'background-work-failed',
+    `${service}: ${work} failed: ${String(error)}`,
+    {
+      cause: error,
+    },
+  )
 }

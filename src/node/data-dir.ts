@@ -6,6 +6,9 @@ import { messageOf, NodeError } from '../lib/errors.ts'
 /** As much as a node writes at its start. */
 const PROBE_BYTES = 64 * 1024
 
+/** Why the data folder cannot be used. */
+export type DataDirFault = 'data-dir-unusable'
+
 /**
  * Makes the data folder, readable by its owner only, and checks that files can be written in it. Throws NodeError
  * `data-dir-unusable` with a sentence that names the folder and the cause.
@@ -15,7 +18,7 @@ export async function openDataDir(path: string): Promise<void> {
     await mkdir(path, { recursive: true, mode: 0o700 })
     await tryWriting(join(path, `.probe-${process.pid}`))
   } catch (error) {
-    throw new NodeError(
+    throw new NodeError<DataDirFault>(
       'data-dir-unusable',
       `the data folder ${path} cannot be used, ${diskFault(error) ?? messageOf(error)}: fix that, or give another with -dataDir`,
       { cause: error },

@@ -59,7 +59,7 @@ for (const [line, order] of [
   ],
   [
     '-transcoder -orchSecret s -orchAddr a',
-    ['media', 'capacity', 'orchestrator client', 'transcoder client', 'remote worker'],
+    ['media', 'capacity', 'orchestrator client', 'transcoder client', 'standalone transcoder'],
   ],
   [`-orchestrator -transcoder ${OFFCHAIN}`, ['media', 'capacity', 'transcoders', 'store', ...CHECKED]],
   [`-orchestrator -orchSecret s ${OFFCHAIN}`, ['transcoders', 'store', ...CHECKED]],

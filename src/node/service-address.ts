@@ -5,6 +5,9 @@ import { isLoopback } from '../lib/hosts.ts'
 import type { Log } from '../lib/log.ts'
 import { serviceUrl } from '../services/gateway/orchestrator-source.ts'
 
+/** Why this node has no address to serve at. */
+export type ServiceAddressFault = 'no-service-address'
+
 /**
  * The address where gateways reach this orchestrator: the configured one, or else the one that the orchestrator it works
  * for has registered on chain. Warns when a node with its own account advertises the registered address, which may be
@@ -40,14 +43,14 @@ export async function serviceAddress(
   if (isOneOfSeveral) needs.log.warn(adviceOn(orchestrator))
   const registered = await needs.registeredUri(orchestrator)
   if (registered === '') {
-    throw new NodeError(
+    throw new NodeError<ServiceAddressFault>(
       'no-service-address',
       `${orchestrator} has no service address on chain: register one, or give this node's with -serviceAddr HOST:PORT`,
     )
   }
   const url = serviceUrl(registered)
   if (node.isPublic && isLoopback(new URL(url).hostname)) {
-    throw new NodeError(
+    throw new NodeError<ServiceAddressFault>(
       'no-service-address',
       `the service address of ${orchestrator} on chain is ${url}, which is reachable from this machine only: give this node's with -serviceAddr HOST:PORT`,
     )

@@ -124,8 +124,8 @@ test('nodes that all advertise the balancer are told at their start what is wron
   const { orchestrator } = network.accounts
   for (const sentence of [
     `this orchestrator advertises the address that ${orchestrator} registered: that is right for a single orchestrator; behind a balancer, each of several needs its own -serviceAddr`,
-    `at ${network.urls.orchestrator}, which this node tells gateways, `,
-    "give this node's own address with -serviceAddr; a balancer's belongs on chain only",
+    ` answers at the advertised address ${network.urls.orchestrator} instead of `,
+    "set -serviceAddr to this node's own address; a balancer's belongs on chain only",
   ])
     assert.ok(ended.output.includes(sentence), `${sentence}\n${ended.output}`)
 })

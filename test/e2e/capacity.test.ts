@@ -13,8 +13,7 @@ import { eventually } from '../tools/until.ts'
 type Status = Required<Pick<NodeStatus, 'capacity' | 'transcoders' | 'sessions'>>
 
 const AUTO = ['-maxSessions', 'auto']
-const MEASURED =
-  /the capacity of this machine is measured; -maxSessions N sets another|does not keep up with one stream/
+const MEASURED = /capacity measured; -maxSessions N sets another|cannot keep up with one stream/
 
 async function launch(t: TestContext, name: string, flags: readonly string[]): Promise<NodeProcess> {
   const folder = await mkdtemp(join(tmpdir(), 'livepeer-capacity-'))

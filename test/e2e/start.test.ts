@@ -151,9 +151,7 @@ test('a node whose address leads nowhere ends with the reason and a code other t
   assert.equal(code, 1)
   assert.match(
     sentence(stderr),
-    new RegExp(
-      `^this node cannot be reached at https://127.0.0.1:${nowhere}, which is what it tells gateways`,
-    ),
+    new RegExp(`^this node cannot be reached at its advertised address https://127.0.0.1:${nowhere} `),
   )
 })
 

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { NodeProcess } from '../../devnet/node-process.ts'
 import { freePort } from '../../devnet/tcp-link.ts'
-import type { RemoteWorkerStatus } from '../../src/services/transcoding/standalone-transcoder.ts'
+import type { StandaloneTranscoderStatus } from '../../src/services/transcoding/standalone-transcoder.ts'
 import type { TranscoderState } from '../../src/services/transcoding/transcoder-member.ts'
 import { eventually, until } from '../tools/until.ts'
 import { testNodes } from './nodes.ts'
@@ -17,7 +17,7 @@ const STREAMS = 3
 const SOME = 12
 
 type OrchestratorStatus = { transcoders: TranscoderState[] }
-type TranscoderStatus = { worker: RemoteWorkerStatus }
+type TranscoderStatus = { worker: StandaloneTranscoderStatus }
 
 async function operator(t: TestContext, orchestrators = 1) {
   const { folder, node } = await testNodes(t)

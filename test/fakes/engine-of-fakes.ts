@@ -4,6 +4,7 @@ import { WorkerProcess } from '../../src/io/media/engine/worker-process.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { openLog } from '../../src/lib/log.ts'
 import { Supervisor } from '../../src/lib/service.ts'
+import { Offenders } from '../../src/services/transcoding/offenders.ts'
 import type { TranscodeJob } from '../../src/services/transcoding/transcoder.ts'
 import { profileOf } from '../media/media.ts'
 
@@ -16,9 +17,11 @@ const signal = AbortSignal.timeout(120_000)
 export async function fakedEngine(needs: Partial<MediaEngineNeeds> & { gpus?: number }) {
   const lines: string[] = []
   const { gpus = 0, ...rest } = needs
+  const log = openLog({ level: 'debug', write: (line) => lines.push(line) })
   const engine = new MediaEngine({
     clock: systemClock,
-    log: openLog({ level: 'debug', write: (line) => lines.push(line) }),
+    log,
+    offenders: new Offenders({ clock: systemClock, log }),
     workers: 1,
     devices: Array.from({ length: gpus }, (_, index) => abilitiesOf(String(index))),
     launch: (worker) => new WorkerProcess(FAKE_WORKER, worker),

@@ -18,7 +18,7 @@ export class FakeEngine implements MeasuredEngine {
   /** How long a job's video really lasts; null: as declared, and its frames are not told. */
   lastsMs: (job: TranscodeJob) => number | null = () => null
   readonly #clock: Clock
-  readonly #busy = new Set<string>()
+  #busy = 0
 
   constructor(clock: Clock, options: { parallel: number; secondTakesMs: number }) {
     this.#clock = clock
@@ -26,14 +26,17 @@ export class FakeEngine implements MeasuredEngine {
     this.secondTakesMs = options.secondTakesMs
   }
 
-  readonly #waiting: { readonly sessionId: string; readonly begin: () => void }[] = []
+  readonly #waiting: (() => void)[] = []
 
   async transcode(job: TranscodeJob, signal: AbortSignal): Promise<TranscodeOutput> {
     const { deadlineMs, sessionId } = job
     const lastsMs = this.lastsMs(job)
     const deadline = this.#clock.now() + deadlineMs
     const turn = Promise.withResolvers<void>()
-    this.#waiting.push({ sessionId, begin: turn.resolve })
+    this.#waiting.push(() => {
+      job.onBegin?.()
+      turn.resolve()
+    })
     this.#assign()
     await turn.promise
     this.begun.push(sessionId)
@@ -43,13 +46,13 @@ export class FakeEngine implements MeasuredEngine {
       await this.#clock.sleep(Math.min(workMs, leftMs), signal)
       if (signal.aborted) throw abortError(signal)
       if (sessionId === 'bad') throw new NodeError('media', 'No keyframes in input')
-      if (workMs > leftMs) throw new NodeError('media', 'Media work took too long')
+      if (workMs > leftMs) throw new NodeError('media-late', 'Media work took too long')
       const output = outputOf(sessionId)
       if (lastsMs === null) return output
       const frames = Math.round((lastsMs * FPS) / 1000)
       return { ...output, renditions: output.renditions.map((rendition) => ({ ...rendition, frames })) }
     } finally {
-      this.#busy.delete(sessionId)
+      this.#busy--
       // Whoever waits for this one is told first, as by a real engine.
       void settle().then(() => this.#assign())
     }
@@ -60,12 +63,11 @@ export class FakeEngine implements MeasuredEngine {
   }
 
   #assign(): void {
-    while (this.#busy.size < this.parallel) {
-      const index = this.#waiting.findIndex(({ sessionId }) => !this.#busy.has(sessionId))
-      if (index < 0) return
-      const [next] = this.#waiting.splice(index, 1)
-      this.#busy.add(next!.sessionId)
-      next!.begin()
+    while (this.#busy < this.parallel) {
+      const begin = this.#waiting.shift()
+      if (!begin) return
+      this.#busy++
+      begin()
     }
   }
 }

@@ -7,7 +7,7 @@ import {
   resultHash,
   type TranscodeResult,
 } from '../../src/domain/segment.ts'
-import type { TicketParams } from '../../src/domain/ticket.ts'
+import type { Payment, TicketParams } from '../../src/domain/ticket.ts'
 import type { Clock } from '../../src/lib/clock.ts'
 import {
   type Address,
@@ -210,6 +210,8 @@ export class FakePayer implements Payer {
   refuseValidation: (info: OrchestratorInfo) => Error | null = () => null
   refuseStaging: Error | null = null
   needsRefresh = false
+  /** What is paid with each segment; null as offchain. */
+  payment: Payment | null = null
   readonly leftOut = new Set<string>()
   opened = 0
   closed = 0
@@ -234,7 +236,7 @@ export class FakePayer implements Payer {
         if (this.refuseStaging) throw this.refuseStaging
         this.log.push('staged')
         const staged: StagedPayment = {
-          payment: null,
+          payment: this.payment,
           answered: () => void this.log.push('answered'),
           completed: (pixels) => void this.log.push(`completed ${pixels}`),
           abandoned: () => void this.log.push('abandoned'),
@@ -254,6 +256,8 @@ export class FakePayer implements Payer {
 export class FakeMedia {
   /** What counting pixels fails with; null when it does not. */
   fault: Error | null = null
+  /** Streams whose input was decoded. */
+  readonly inputs: string[] = []
 
   async probe(bytes: Uint8Array): Promise<InputProbe> {
     const words = new Map(
@@ -273,7 +277,8 @@ export class FakeMedia {
     }
   }
 
-  async countPixels(bytes: Uint8Array): Promise<bigint> {
+  async countPixels(bytes: Uint8Array, _signal: AbortSignal, streamId?: string): Promise<bigint> {
+    if (streamId !== undefined) this.inputs.push(streamId)
     if (this.fault) throw this.fault
     return BigInt(bytes.length)
   }

@@ -224,6 +224,7 @@ export async function startWorld(options: { names?: Names } = {}) {
       ...{ client, signer, payer, ...env },
     },
   )
+  const media = new FakeMedia()
   const gateway = new Gateway(
     {
       maxSessions: 10,
@@ -243,7 +244,7 @@ export async function startWorld(options: { names?: Names } = {}) {
     },
     {
       facts: { stakeOf: () => 1n, perfScoreOf: () => null },
-      ...{ directory, client, payer, signer, media: new FakeMedia(), store: new MemoryObjects(), ...env },
+      ...{ directory, client, payer, signer, media, store: new MemoryObjects(), ...env },
       tell: () => {},
     },
   )
@@ -274,7 +275,7 @@ export async function startWorld(options: { names?: Names } = {}) {
     }
   }
   return {
-    ...{ accounts, client, gateway, orchestrator, push, rounds, warnings },
+    ...{ accounts, client, gateway, media, orchestrator, push, rounds, warnings },
     /** Pushes segments until the orchestrator is left out, at most so many; gives how many. */
     pushMany: async (count: number): Promise<number> => {
       for (let pushed = 0; pushed < count; pushed++) {

@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { ALLOWED_LOSSES } from '../../src/domain/dealings.ts'
+import { NodeError } from '../../src/lib/errors.ts'
 import { Rational } from '../../src/lib/rational.ts'
 import { FEE, type HostileOrchestrator, PRICE, startWorld } from './orchestrator-world.ts'
 
@@ -117,6 +118,10 @@ const taking: readonly [claim: string, change: (orchestrator: HostileOrchestrato
   ],
   ['payments for nothing', (orchestrator) => (orchestrator.error = 'something went wrong')],
   [
+    'a stream without key frames that has some',
+    (orchestrator) => (orchestrator.error = 'No keyframes in input'),
+  ],
+  [
     'a thousand times the pixels that came',
     (orchestrator) =>
       (orchestrator.onRendition = (rendition) => ({ ...rendition, pixels: rendition.pixels * 1000n })),
@@ -164,6 +169,15 @@ for (const [claim, change] of taking) {
     assert.deepEqual(orchestrator.paid, paid)
   })
 }
+
+test('a stream without key frames: the orchestrator that says so is paid as it asks, and not left out', async () => {
+  await using world = await startWorld()
+  world.media.fault = new NodeError('media', 'No keyframes in input')
+  world.orchestrator.error = 'No keyframes in input'
+  assert.equal(await world.pushMany(SEGMENTS), SEGMENTS)
+  assert.equal(world.orchestrator.segments.length, SEGMENTS)
+  assert.deepEqual(world.accounts.overpaid, [])
+})
 
 /** A host of the gateway's own network, which must not hear of it. */
 async function startInside(host = '127.0.0.1', location: string | null = null) {

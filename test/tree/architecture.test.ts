@@ -101,14 +101,18 @@ test('every library is imported only in its home', () => {
   assert.deepEqual(wrong.map(sentence), [])
 })
 
-test('the domain is functions of values: no Node modules, no waiting, no time, no chance', () => {
+test('the domain is functions of values: no Node modules, no waiting, no time, no chance, no log', () => {
+  const effects = ['src/lib/clock.ts', 'src/lib/dice.ts', 'src/lib/log.ts']
   const wrong = imports.filter(
-    ({ file, target }) => file.startsWith('src/domain/') && target.startsWith('node:'),
+    ({ file, target }) =>
+      file.startsWith('src/domain/') && (target.startsWith('node:') || effects.includes(target)),
   )
   assert.deepEqual(wrong.map(sentence), [])
   for (const file of sources.filter((file) => file.startsWith(join(root, 'src/domain')))) {
     const code = withoutComments(readFileSync(file, 'utf8'))
-    const found = /\basync\b|\bawait\b|\bDate\b|Math\.random|setTimeout|setInterval/.exec(code)
+    const found = /\basync\b|\bawait\b|\bDate\b|Math\.random|setTimeout|setInterval|\bClock\b|\bLog\b/.exec(
+      code,
+    )
     assert.equal(found?.[0], undefined, `${relative(root, file)} uses ${found?.[0]}`)
   }
 })
@@ -118,6 +122,13 @@ test('services import no package and no Node module', () => {
     ({ file, target }) => file.startsWith('src/services/') && !target.startsWith('src/'),
   )
   assert.deepEqual(wrong.map(sentence), [])
+})
+
+test('every error is made with a closed list of codes', () => {
+  const open = sources
+    .filter((file) => /\bnew NodeError\(/.test(withoutComments(readFileSync(file, 'utf8'))))
+    .map((file) => relative(root, file))
+  assert.deepEqual(open, [], 'name the codes: new NodeError<SomeFault>(…)')
 })
 
 test('only programs touch the process', () => {

@@ -127,7 +127,7 @@ suite('livepeer_bench', () => {
     [
       'a GPU that is not there',
       'three.m3u8',
-      /^livepeer_bench: no GPU of -nvidia works \(GPU 97: .+\): see to it, or leave -nvidia out to transcode on the CPU$/m,
+      /^livepeer_bench: no GPU of -nvidia works \(GPU 97: .+\): repair one, or leave -nvidia out to transcode on the CPU$/m,
       ...['-nvidia', '97'],
     ],
     [

@@ -18,7 +18,7 @@ import { Supervisor } from '../../lib/service.ts'
 import type { TranscodeOutput } from '../../services/transcoding/transcoder.ts'
 import { type BenchSettings, loadBenchSettings } from './flags.ts'
 import { CSV_HEADER, configurationTable, csvLine, summaryTable } from './report.ts'
-import { type BenchNeeds, type BenchSegment, runSessions } from './sessions.ts'
+import { type BenchFault, type BenchNeeds, type BenchSegment, runSessions } from './sessions.ts'
 
 /** The command line, where the output goes, and the machine. */
 export interface BenchEnvironment {
@@ -109,7 +109,7 @@ function segmentsOf(settings: BenchSettings, readText: BenchEnvironment['readTex
   const { source } = settings
   const text = readText(source)
   if (text === null) {
-    throw new NodeError(
+    throw new NodeError<BenchFault>(
       'bench-failed',
       `-in ${source} is not a file that can be read, or it is empty or huge`,
     )
@@ -118,11 +118,11 @@ function segmentsOf(settings: BenchSettings, readText: BenchEnvironment['readTex
   try {
     listed = readMediaPlaylist(text)
   } catch (error) {
-    throw new NodeError('bench-failed', `-in ${source}: ${messageOf(error)}`, { cause: error })
+    throw new NodeError<BenchFault>('bench-failed', `-in ${source}: ${messageOf(error)}`, { cause: error })
   }
   return listed.slice(0, settings.segments ?? listed.length).map(({ uri, durationMs }) => {
     if (/^[a-z][a-z0-9+.-]*:/i.test(uri)) {
-      throw new NodeError(
+      throw new NodeError<BenchFault>(
         'bench-failed',
         `-in ${source}: the segment ${uri} is not a local file: download it and list it by its path`,
       )
@@ -138,9 +138,11 @@ async function readSegment(path: string): Promise<Uint8Array> {
     const { size } = await file.stat()
     if (size <= MAX_SEGMENT_BYTES) return await file.readFile()
   } catch (error) {
-    throw new NodeError('bench-failed', `the file cannot be read: ${messageOf(error)}`, { cause: error })
+    throw new NodeError<BenchFault>('bench-failed', `the file cannot be read: ${messageOf(error)}`, {
+      cause: error,
+    })
   }
-  throw new NodeError('bench-failed', `the file is larger than ${MAX_SEGMENT_BYTES} bytes`)
+  throw new NodeError<BenchFault>('bench-failed', `the file is larger than ${MAX_SEGMENT_BYTES} bytes`)
 }
 
 async function keepOutput(
@@ -157,7 +159,7 @@ async function keepOutput(
       await writeFile(path, bytes)
       if (perceptualHash) await writeFile(`${path}.bin`, perceptualHash)
     } catch (error) {
-      throw new NodeError('bench-failed', `-outPrefix: ${messageOf(error)}`, { cause: error })
+      throw new NodeError<BenchFault>('bench-failed', `-outPrefix: ${messageOf(error)}`, { cause: error })
     }
   }
 }

@@ -4,6 +4,9 @@ import { isAbort, messageOf, NodeError } from '../../lib/errors.ts'
 import type { TranscodeJob, TranscodeOutput } from '../../services/transcoding/transcoder.ts'
 import type { SegmentTiming } from './report.ts'
 
+/** Why a bench fails. */
+export type BenchFault = 'bench-failed'
+
 /** A segment of the playlist. */
 export interface BenchSegment {
   readonly path: string
@@ -88,7 +91,9 @@ async function* oneSession(
     } catch (error) {
       if (isAbort(error)) throw error
       const where = `segment ${segment} of session ${session} (${path})`
-      throw new NodeError('bench-failed', `${where} failed: ${messageOf(error)}`, { cause: error })
+      throw new NodeError<BenchFault>('bench-failed', `${where} failed: ${messageOf(error)}`, {
+        cause: error,
+      })
     }
     const endMs = needs.clock.now()
     const tookMs = endMs - startMs

@@ -9,6 +9,9 @@ import { readContract } from './client.ts'
 import { abis } from './contracts.ts'
 import type { Rpc } from './rpc.ts'
 
+/** Why a price feed is of no use. */
+export type PriceFeedFault = 'unusable-price-feed'
+
 /** A price and since when it holds. */
 interface Quote {
   readonly feed: CurrencyFeed
@@ -54,7 +57,10 @@ export class PriceFeed implements Service {
   /** The newest price. Throws NodeError `unusable-price-feed` before the start. */
   get feed(): CurrencyFeed {
     if (!this.#quote)
-      throw new NodeError('unusable-price-feed', `there is no price of ETH in ${this.#currency} yet`)
+      throw new NodeError<PriceFeedFault>(
+        'unusable-price-feed',
+        `there is no price of ETH in ${this.#currency} yet`,
+      )
     return this.#quote.feed
   }
 

@@ -47,6 +47,20 @@ test('a figure that cannot be read keeps none of the others from being told', as
   assert.deepEqual(await linesOf(metrics, 'whole'), ['livepeer_whole 1'])
 })
 
+test('failed segments are counted by why they were refused, whatever their text', async () => {
+  const metrics = new Metrics({ nodeId: 'me', nodeType: 'rdmr', version: '1' })
+  metrics.segmentFailed({ reason: 'OrchestratorBusy', refusal: 'busy' })
+  metrics.segmentFailed({ reason: 'OrchestratorCapped', refusal: 'capped' })
+  metrics.segmentFailed({ reason: 'No keyframes in input', refusal: null })
+  metrics.segmentFailed({ reason: 'OrchestratorBusy' })
+  assert.deepEqual(await linesOf(metrics, 'segment_transcode_failed_total'), [
+    'livepeer_segment_transcode_failed_total{error_code="OrchestratorBusy"} 1',
+    'livepeer_segment_transcode_failed_total{error_code="OrchestratorCapped"} 1',
+    'livepeer_segment_transcode_failed_total{error_code="Transcode"} 2',
+  ])
+  assert.equal(metrics.totals.segmentsFailed, 4)
+})
+
 test('a node is called by the first of its roles that has a name (operations.md §6)', () => {
   const cases: [roles: string[], type: string][] = [
     [['redeemer'], 'rdmr'],

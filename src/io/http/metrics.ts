@@ -1,18 +1,23 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { GatewayEvent } from '../../services/gateway/gateway-event.ts'
-import type { OrchestratorEvents } from '../../services/orchestrator/orchestrator.ts'
+import type { OrchestratorEvents, SegmentRefusal } from '../../services/orchestrator/orchestrator.ts'
 import type { RecipientEvents } from '../../services/orchestrator/ticket-recipient.ts'
 import type { RewardEvents } from '../../services/protocol/reward-service.ts'
 import type { RoundInitializerEvents } from '../../services/protocol/round-initializer.ts'
 import type { RedeemerEvents } from '../../services/redemption/redeemer.ts'
 import type { DeskEvents } from '../../services/redemption/redeemer-desk.ts'
 import type { OutboxEvents } from '../../services/redemption/redeemer-outbox.ts'
-import type { PoolEvents } from '../../services/transcoding/transcoder-pool.ts'
+import type { PoolEvents } from '../../services/transcoding/transcoder-roster.ts'
 
 const SECONDS = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 10]
 const RATIOS = [0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 10, 15, 20, 40]
 const LATENCIES = [0.5, 0.75, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 10]
 const WEI_PER_GWEI = 1e9
+/** The error codes of refused segments, as dashboards know them (operations.md §6). */
+const REFUSALS: Readonly<Record<SegmentRefusal, string>> = {
+  busy: 'OrchestratorBusy',
+  capped: 'OrchestratorCapped',
+}
 
 /** What a node is called in the labels of its figures (operations.md §6). */
 export type NodeType = 'bctr' | 'orch' | 'trcr' | 'rdmr' | 'dflt'
@@ -141,13 +146,10 @@ export class Metrics
     this.#transcodeScore.observe(event.sourceMs / Math.max(1, event.tookMs))
   }
 
-  segmentFailed(event: { reason: string }): void {
+  segmentFailed(event: { reason: string; refusal?: SegmentRefusal | null }): void {
     this.#totals.segmentsFailed++
-    const known = ['OrchestratorBusy', 'OrchestratorCapped'].includes(event.reason)
-      ? event.reason
-      : 'Transcode'
     this.#count('segment_transcode_failed_total', 'Segments that failed', ['error_code']).inc({
-      error_code: known,
+      error_code: event.refusal ? REFUSALS[event.refusal] : 'Transcode',
     })
   }
 

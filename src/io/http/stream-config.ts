@@ -75,5 +75,5 @@ function profilesOf(
 }
 
 function bad(reason: string): NodeError<'bad-stream-config'> {
-  return new NodeError('bad-stream-config', reason)
+  return new NodeError<'bad-stream-config'>('bad-stream-config', reason)
 }

@@ -1,5 +1,8 @@
 import { NodeError } from '../../lib/errors.ts'
 
+/** Why an object is not stored. */
+export type ObjectFault = 'object-too-big'
+
 /** How many files a directory keeps: a live window and some to spare (gateway.md §1, wire.md §12). */
 export const FILES_PER_DIRECTORY = 12
 
@@ -36,7 +39,7 @@ export class MemoryObjects {
   /** Keeps the bytes under the path; a file of that path is replaced and counts as new. Throws NodeError `object-too-big`. */
   put(path: string, bytes: Uint8Array): void {
     if (sizeOf(path, bytes) > this.#maxBytes) {
-      throw new NodeError(
+      throw new NodeError<ObjectFault>(
         'object-too-big',
         `${bytes.length} bytes do not fit into a store of ${this.#maxBytes}`,
       )

@@ -8,6 +8,9 @@ import type { Dice } from '../../lib/dice.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import { type Identity, makeCertificate } from './certificate.ts'
 
+/** Why the operator's certificates cannot be used. */
+export type CertsFault = 'bad-certs'
+
 /**
  * Certificates by which an operator's nodes know one another: one authority, whose key stays away from the machines, and
  * a certificate for each node with the hosts at which the others reach it.
@@ -218,5 +221,5 @@ function dateOf(ms: number): string {
 }
 
 function bad(sentence: string): NodeError {
-  return new NodeError('bad-certs', sentence)
+  return new NodeError<CertsFault>('bad-certs', sentence)
 }

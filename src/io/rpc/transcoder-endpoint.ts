@@ -18,6 +18,9 @@ import { type NotifySegment, NotifySegmentSchema, type RegisterRequest, Transcod
 import { finish, goneSignal, type HttpRequest, type HttpResponse, refuse } from './http-exchange.ts'
 import { ERROR_CONTENT_TYPE, parseContentType, parsePixels, ResultReader } from './transcoder-result.ts'
 
+/** Why a task has no renditions. */
+export type ResultFault = 'bad-result' | 'remote-failure'
+
 /** What transcoders show in `Authorization` beside the secret (wire.md §13). */
 export const AUTHORIZATION = 'Livepeer-Transcoder-1.0'
 
@@ -154,7 +157,7 @@ export class TranscoderEndpoint implements Routes {
       const limits = { maxBytes, stallMs: BODY_STALL_MS, budget: share, signal: wanted.over }
       await receiveBody(request, limits, (chunk) => reader.add(chunk))
       if (reader instanceof TextReader)
-        this.#api.finish(taskId, new NodeError('remote-failure', reader.end()))
+        this.#api.finish(taskId, new NodeError<ResultFault>('remote-failure', reader.end()))
       else this.#api.finish(taskId, { decodedPixels, renditions: reader.end() })
       accept(request, response)
     } catch (error) {
@@ -172,7 +175,7 @@ export class TranscoderEndpoint implements Routes {
     }
     // What did not come whole may come again, or somebody else does the segment.
     if (error.code === 'body-broken-off' || error.code === 'body-stalled') this.#api.resultLost(taskId)
-    else this.#api.finish(taskId, new NodeError('bad-result', error.message))
+    else this.#api.finish(taskId, new NodeError<ResultFault>('bad-result', error.message))
     refuse(request, response, 500, error.message)
   }
 }

@@ -5,6 +5,9 @@ import { bytesToInt, parseHex } from '../../lib/bytes.ts'
 import { parseAddress } from '../../lib/crypto.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 
+/** Why tickets of another node cannot be taken over. */
+export type TicketQueueFault = 'bad-ticket' | 'bad-ticket-queue'
+
 /** How long to wait for a Go node that is writing. */
 const BUSY_MS = 5_000
 const MAX_NONCE = 2n ** 32n
@@ -57,7 +60,7 @@ export function readGoTicketQueue(path: string): GoTicketQueue {
 }
 
 function queueError(path: string, reason: string): NodeError {
-  return new NodeError(
+  return new NodeError<TicketQueueFault>(
     'bad-ticket-queue',
     `-importTicketQueue ${path}: ${reason}; give the lpdb.sqlite3 in the Go node's data folder`,
   )
@@ -98,13 +101,13 @@ function ticketOf(row: Row): WinningTicket {
 }
 
 function text(column: string, value: unknown): string {
-  if (typeof value !== 'string') throw new NodeError('bad-ticket', `${column} is no text`)
+  if (typeof value !== 'string') throw new NodeError<TicketQueueFault>('bad-ticket', `${column} is no text`)
   return value
 }
 
 function blob(column: string, value: unknown, most: number): Uint8Array {
   if (!(value instanceof Uint8Array) || value.length > most) {
-    throw new NodeError('bad-ticket', `${column} is not up to ${most} bytes`)
+    throw new NodeError<TicketQueueFault>('bad-ticket', `${column} is not up to ${most} bytes`)
   }
   return value
 }
@@ -115,14 +118,14 @@ function hash(column: string, value: unknown): Uint8Array {
 
 function exactly(column: string, bytes: Uint8Array, length: number): Uint8Array {
   if (bytes.length !== length) {
-    throw new NodeError('bad-ticket', `${column} has ${bytes.length} bytes, not ${length}`)
+    throw new NodeError<TicketQueueFault>('bad-ticket', `${column} has ${bytes.length} bytes, not ${length}`)
   }
   return bytes
 }
 
 function integer(column: string, value: unknown, limit: bigint): bigint {
   if (typeof value !== 'bigint' || value < 0n || value >= limit) {
-    throw new NodeError('bad-ticket', `${column} is no whole number below ${limit}`)
+    throw new NodeError<TicketQueueFault>('bad-ticket', `${column} is no whole number below ${limit}`)
   }
   return value
 }

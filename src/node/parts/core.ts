@@ -11,6 +11,7 @@ import { IN_MEMORY } from '../../io/store/open.ts'
 import { Store } from '../../io/store/store.ts'
 import { noSigner, type Signer } from '../../lib/crypto.ts'
 import type { Scope } from '../../lib/service.ts'
+import { Offenders } from '../../services/transcoding/offenders.ts'
 import type { Environment, Media } from '../environment.ts'
 import type { ChainAccess } from './chain.ts'
 
@@ -97,5 +98,6 @@ function newEngine({ clock, cpus: cores, log, machine, sandbox }: Environment): 
   const devices = machine?.devices ?? []
   const workers = workersFor(cores, devices)
   const sandboxes = { sandbox: sandbox?.ofCores, gpuSandbox: sandbox?.ofGpus }
-  return new MediaEngine({ clock, log, cores, devices, workers, ...sandboxes })
+  const offenders = new Offenders({ clock, log: log.child({ part: 'media' }) })
+  return new MediaEngine({ clock, log, offenders, cores, devices, workers, ...sandboxes })
 }

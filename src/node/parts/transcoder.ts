@@ -6,7 +6,7 @@ import { patternSegment } from '../../io/media/engine/pattern.ts'
 import { TranscoderClient } from '../../io/rpc/transcoder-client.ts'
 import type { Service } from '../../lib/service.ts'
 import { EngineCapacity } from '../../services/transcoding/engine-capacity.ts'
-import { RemoteWorker } from '../../services/transcoding/standalone-transcoder.ts'
+import { StandaloneTranscoder } from '../../services/transcoding/standalone-transcoder.ts'
 import type { Environment, Media } from '../environment.ts'
 import type { Core } from './core.ts'
 
@@ -22,7 +22,7 @@ export class TranscoderParts {
   /** What the node announces of its engine. */
   readonly capabilities: Capabilities
   /** Null in an orchestrator's own process. */
-  readonly worker: RemoteWorker | null
+  readonly worker: StandaloneTranscoder | null
   readonly services: readonly Service[]
 
   constructor(core: Core, settings: TranscoderSettings) {
@@ -47,7 +47,7 @@ export class TranscoderParts {
       ...{ sources: settings.sources, own: core.ownCerts },
       download: (url, signal) => client.download(url, signal),
     })
-    this.worker = new RemoteWorker(
+    this.worker = new StandaloneTranscoder(
       {
         ...{ orchestrators: settings.orchestrators, secret: core.settings.secrets.orchSecret },
         ...{ capabilities: this.capabilities, version: env.version },

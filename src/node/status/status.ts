@@ -5,7 +5,7 @@ import type { RewardStatus } from '../../services/protocol/reward-service.ts'
 import type { RoundInitializerStatus } from '../../services/protocol/round-initializer.ts'
 import type { RedeemerHealth } from '../../services/redemption/redeemer-peers.ts'
 import type { EngineCapacityStatus } from '../../services/transcoding/engine-capacity.ts'
-import type { RemoteWorkerStatus } from '../../services/transcoding/standalone-transcoder.ts'
+import type { StandaloneTranscoderStatus } from '../../services/transcoding/standalone-transcoder.ts'
 import type { TranscoderState } from '../../services/transcoding/transcoder-member.ts'
 import type { Parts } from '../parts.ts'
 import type { ChainFigures, StatusFacts, TicketFigures, WaitingFigures } from './facts.ts'
@@ -67,7 +67,7 @@ export interface NodeStatus
   /** The worker processes and GPUs of a node that transcodes. */
   readonly media?: EngineState
   /** The work of a transcoder for an orchestrator in another process. */
-  readonly worker?: RemoteWorkerStatus
+  readonly worker?: StandaloneTranscoderStatus
 }
 
 /** How far the node has come with its start or its end. */

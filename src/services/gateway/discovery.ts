@@ -8,13 +8,13 @@ import { isAbort, messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Candidate, OrchestratorSource, Trust } from './orchestrator-source.ts'
 
-/** A search ends here, whatever it found (gateway.md §7). */
+/** A search ends after this time, whatever it found (gateway.md §7). */
 const HARD_STOP_MS = 6000
 /** How often the time-out is doubled before only the hard stop is left: 0.5, 1, 2, 4 s by default. */
 const MAX_WAITS = 4
-/** However many URLs a source has, no search asks more than this. */
+/** A search asks at most this many URLs. */
 const MAX_QUERIES = 1000
-/** A node in a list of nodes is not followed beyond this length. */
+/** A longer entry in a list of nodes is ignored. */
 const MAX_URL_LENGTH = 2000
 
 /** How an orchestrator is asked for an offer. */
@@ -27,24 +27,24 @@ export interface InfoClient {
   ): Promise<OrchestratorInfo>
 }
 
-/** Whether what an orchestrator asks for can be paid; throws when not. */
+/** Checks that an orchestrator can be paid; throws when it cannot. */
 export interface OfferValidator {
   validate(info: OrchestratorInfo): Promise<void>
-  /** Whether the orchestrator of an address gets no work now, so that it is not asked either. */
+  /** Whether the orchestrator of an address is banned now; then it is not asked either. */
   isLeftOut(from: string): boolean
 }
 
 /** What a stream looks for. */
 export interface Search {
   readonly trust: Trust
-  /** How many it would like to have. */
+  /** How many orchestrators are wanted. */
   readonly wanted: number
   readonly capabilities: Capabilities
   /** How many refreshes an orchestrator still sits out, by its transcoder URL; 0 when it is free. */
   penalty(transcoder: string): number
 }
 
-/** An orchestrator that would serve. */
+/** An orchestrator that offers a session. */
 export interface Found {
   readonly info: OrchestratorInfo
   /** The address of its source under which it, or the one that named it, was found. */
@@ -72,7 +72,7 @@ export function infoRequest(signer: Signer, capabilities: Capabilities | null): 
   }
 }
 
-/** Finds orchestrators for a stream: asks all candidates at once, and takes those that answer soon and will do. */
+/** Finds orchestrators for a stream: asks all candidates at once, and takes those that answer soon and are acceptable. */
 export class Discovery {
   readonly #options: DiscoveryOptions
   readonly #blocked: ReadonlySet<string>
@@ -90,8 +90,8 @@ export class Discovery {
   }
 
   /**
-   * Those who serve, fastest first; the suspended, least penalty first, only fill up what is wanted. Ends when
-   * enough have answered or nobody is left to; at 0.5, 1, 2 and 4 s if anyone was found; and at 6 s.
+   * Orchestrators that accept, fastest first; suspended ones, least penalty first, only fill up the number wanted. Ends
+   * when enough or all have answered; at 0.5, 1, 2 and 4 s if any was found; and at 6 s.
    */
   async find(search: Search, signal: AbortSignal): Promise<Found[]> {
     const stop = new AbortController()
@@ -118,7 +118,7 @@ export class Discovery {
           const refusal = await this.#refusal(info, candidate, search)
           if (stop.signal.aborted) return
           if (refusal !== null) {
-            this.#needs.log.debug('orchestrator left aside', { url: candidate.url, reason: refusal })
+            this.#needs.log.debug('orchestrator skipped', { url: candidate.url, reason: refusal })
             return
           }
           if (transcoders.has(info.transcoder)) return
@@ -153,10 +153,10 @@ export class Discovery {
     return [...free, ...suspended].slice(0, Math.max(search.wanted, 0))
   }
 
-  /** One that the operator named should answer; of the pool many may be gone, and that is nobody's business. */
+  /** One that the operator named should answer: a warning. Many of the pool may be gone: only debug. */
   #complain(candidate: Candidate, error: unknown): void {
     const level = candidate.trust === 'trusted' ? 'warn' : 'debug'
-    this.#needs.log[level]('asking an orchestrator failed', { url: candidate.url, error })
+    this.#needs.log[level]('could not get an offer from an orchestrator', { url: candidate.url, error })
   }
 
   async #candidates(trust: Trust): Promise<readonly Candidate[]> {
@@ -189,7 +189,7 @@ export class Discovery {
     return signal.aborted ? null : info
   }
 
-  /** Why an orchestrator is not taken, or null. */
+  /** Why an orchestrator is not used, or null. */
   async #refusal(info: OrchestratorInfo, candidate: Candidate, search: Search): Promise<string | null> {
     if (info.transcoder === '') return 'it takes no work itself'
     if (this.#isBlocked(info)) return 'it is on the blocklist'
@@ -203,7 +203,7 @@ export class Discovery {
       return null
     } catch (error) {
       if (error instanceof NodeError && error.code === 'sender-cannot-pay') {
-        this.#needs.log.warn('this gateway cannot pay orchestrators', { error })
+        this.#needs.log.warn('this gateway cannot pay any orchestrator', { error })
       }
       return messageOf(error)
     }

@@ -1,3 +1,4 @@
+import type { AttemptFault } from '../../domain/attempt.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 
 /** Why a pushed segment was not served. */
@@ -21,7 +22,7 @@ export function gatewayErrorOf(error: unknown): GatewayError {
     : new GatewayError('segment-failed', messageOf(error), { cause: error })
 }
 
-/** What has happened, for whoever counts. */
+/** Events for metrics. */
 export type GatewayEvent =
   | { kind: 'stream-started' | 'stream-ended'; manifestId: string }
   | { kind: 'segment-arrived'; manifestId: string; sequence: bigint; durationMs: number; bytes: number }
@@ -43,7 +44,7 @@ export type GatewayEvent =
       manifestId: string
       sequence: bigint
       transcoder: string
-      fault: string
+      fault: AttemptFault
       reason: string
     }
   | { kind: 'payment-sent' | 'payment-accepted'; manifestId: string; transcoder: string; tickets: number }

@@ -11,6 +11,7 @@ import {
 } from '../../../test/fakes/gateway.ts'
 import { presets } from '../../domain/rendition.ts'
 import { segmentHash } from '../../domain/segment.ts'
+import type { Payment } from '../../domain/ticket.ts'
 import { MemoryObjects } from '../../io/objects/memory-objects.ts'
 import { settle, WoundClock } from '../../lib/clock.ts'
 import { addressOfKey, keccak256, noSigner, signedBy } from '../../lib/crypto.ts'
@@ -305,7 +306,7 @@ const faults: readonly [
         sig: new Uint8Array(0),
       }),
     {
-      text: 'hit max transcode attempts: 3 renditions came where 2 were asked for',
+      text: 'hit max transcode attempts: 3 renditions in the result, 2 requested',
       suspended: true,
       payment: ['staged', 'answered', 'completed 3', 'settled 0'],
     },
@@ -319,7 +320,7 @@ const faults: readonly [
         sig: new Uint8Array(0),
       }),
     {
-      text: 'hit max transcode attempts: 1 renditions came where 2 were asked for',
+      text: 'hit max transcode attempts: 1 renditions in the result, 2 requested',
       suspended: true,
       payment: ['staged', 'answered', 'completed 4', 'settled 0'],
     },
@@ -379,6 +380,48 @@ test('a rendition that cannot be decoded has no pixels; one that nobody had time
   set.media.fault = new NodeError('media', 'Invalid data found when processing input')
   await assert.rejects(set.push({ sequence: 1n }), { message: 'hit max transcode attempts: PixelMismatch' })
 })
+
+const PAYMENT: Payment = {
+  ...{ sender: addressOfKey(keyOf(77)), ticketParams: null, expirationParams: null },
+  ...{ tickets: [], expectedPrice: null },
+}
+
+for (const { claim, fault, paid, settled, text } of [
+  {
+    ...{ claim: 'an input that this node can decode: a loss', text: 'No keyframes in input' },
+    ...{ fault: null, paid: true, settled: 'settled 0' },
+  },
+  {
+    ...{ claim: 'an input that this node cannot decode either', text: 'No keyframes in input' },
+    ...{ fault: new NodeError('media', 'No keyframes in input'), paid: true, settled: 'settled null' },
+  },
+  {
+    ...{ claim: 'an input that this node has no time to look at', text: 'TranscoderInvalidVideo' },
+    ...{ fault: new NodeError('media-busy', 'Too much media work is waiting'), paid: true },
+    ...{ settled: 'settled null' },
+  },
+  {
+    ...{ claim: 'an input for which nothing was paid', text: 'No keyframes in input' },
+    ...{ fault: null, paid: false, settled: 'settled null' },
+  },
+  {
+    ...{ claim: 'what decoding an input does not show', text: 'Encoded frames runaway' },
+    ...{ fault: null, paid: true, settled: 'settled null' },
+  },
+]) {
+  test(`an orchestrator that says "${text}" of ${claim}`, async () => {
+    const orchestrator = one()
+    await using set = await setUp([orchestrator], { onchain: true })
+    orchestrator.outcome = { kind: 'error', text }
+    set.media.fault = fault
+    if (paid) set.payer.payment = PAYMENT
+    await assert.rejects(set.push(), { code: 'segment-refused', message: text })
+    assert.deepEqual(set.payer.log, ['staged', 'answered', settled])
+    const isLookedAt = paid && text !== 'Encoded frames runaway'
+    assert.deepEqual(set.media.inputs, isLookedAt ? ['movie'] : [])
+    assert.equal(orchestrator.submissions.length, 1)
+  })
+}
 
 for (const [claim, change, expected] of faults) {
   test(`one try, one orchestrator, ${claim}: ${expected.text}`, async () => {

@@ -17,12 +17,12 @@ import type { Directory, OrchestratorFacts } from './session-pool.ts'
 import { type SessionEnder, StreamSessions } from './sessions.ts'
 import { type InputProbe, type SegmentStore, SOURCE, Stream } from './stream.ts'
 
-/** How often idle streams are looked for, and how long one may be unused (gateway.md §3). */
+/** How often idle streams are ended, and after how long without a segment (gateway.md §3). */
 const IDLE_MS = 60_000
-/** How long orchestrators are given to hear that a stream ended; less when this node stops. */
+/** Time limit for telling orchestrators that a stream ended; shorter when this node stops. */
 const END_MS = 10_000
 const END_ON_STOP_MS = 1_000
-/** More segments of one stream at once are no live stream. */
+/** A live stream has no more segments than this in work at once. */
 const MAX_SEGMENTS_AT_WORK = 64
 /** Names are part of paths, playlists and signatures. */
 const MAX_MANIFEST_ID_LENGTH = 512
@@ -70,11 +70,12 @@ export interface Rendition {
   readonly bytes: Uint8Array
 }
 
-/** What the media engine is asked here. */
+/** What the gateway asks of the media engine. */
 export interface InputMedia {
-  /** Throws for what is no container, and for a stream that is refused since it ended several workers. */
+  /** Throws for what is no container, and for a stream that is refused because it ended several workers. */
   probe(bytes: Uint8Array, signal: AbortSignal, streamId: string): Promise<InputProbe>
-  countPixels(bytes: Uint8Array, signal: AbortSignal): Promise<bigint>
+  /** Throws for what cannot be decoded. A stream is named for its input, and answers for workers that end over it. */
+  countPixels(bytes: Uint8Array, signal: AbortSignal, streamId?: string): Promise<bigint>
 }
 
 /** Settings of the gateway (gateway.md §1). */
@@ -91,7 +92,7 @@ export interface GatewayOptions {
   readonly minOrchestratorVersion: string
 }
 
-/** What the gateway works with. */
+/** What the gateway needs. */
 export interface GatewayNeeds {
   readonly directory: Directory
   readonly facts: OrchestratorFacts
@@ -106,7 +107,7 @@ export interface GatewayNeeds {
   tell(event: GatewayEvent): void
 }
 
-/** Streams: a segment in, its renditions out, tried elsewhere when an orchestrator fails. */
+/** Takes segments of streams and returns their renditions; tries another orchestrator when one fails. */
 export class Gateway implements Service {
   readonly name = 'gateway'
   readonly #options: GatewayOptions
@@ -129,6 +130,7 @@ export class Gateway implements Service {
       signer,
       clock,
       verifier: options.localVerify ? needs.media : null,
+      inputs: needs.media,
       paid: (event) => tell({ kind: 'payment-sent', ...event }),
       accepted: (event) => tell({ kind: 'payment-accepted', ...event }),
     })
@@ -156,8 +158,8 @@ export class Gateway implements Service {
 
   /**
    * Serves one pushed segment: its renditions in profile order, none where only the source is served. The source is
-   * shown to players at once, renditions when they are verified. Aborting `signal` says that the publisher does not
-   * wait for the answer: the first try is made all the same, further ones are not. Throws GatewayError.
+   * shown to players at once, renditions when they are verified. Aborting `signal` says that the publisher no
+   * longer waits for the answer: the first try goes on, no further one is made. Throws GatewayError.
    */
   async serve(segment: PushedSegment, signal: AbortSignal): Promise<readonly Rendition[]> {
     const input = await this.#probe(segment)
@@ -177,7 +179,7 @@ export class Gateway implements Service {
         : gatewayErrorOf(error)
       const { code: fault, message: reason } = failure
       this.#needs.tell({ kind: 'segment-failed', manifestId, sequence, fault, reason })
-      this.#needs.log.warn('a segment was not transcoded', { manifestId, sequence, fault, reason })
+      this.#needs.log.warn('segment was not transcoded', { manifestId, sequence, fault, reason })
       throw failure
     }
   }
@@ -202,7 +204,7 @@ export class Gateway implements Service {
     return this.#needs.store.get(path)
   }
 
-  /** The streams there are now, for those who look at this node. */
+  /** The present streams, for the operator. */
   status(): readonly {
     manifestId: string
     externalId: string
@@ -224,7 +226,7 @@ export class Gateway implements Service {
       return await this.#needs.media.probe(segment.bytes, scope.signal, segment.externalId)
     } catch (error) {
       if (scope.signal.aborted) throw new GatewayError('segment-failed', 'the gateway is stopping')
-      this.#needs.log.debug('a segment could not be probed', { stream: segment.externalId, error })
+      this.#needs.log.debug('segment could not be probed', { stream: segment.externalId, error })
       return UNKNOWN_INPUT
     }
   }

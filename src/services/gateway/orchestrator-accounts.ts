@@ -10,22 +10,22 @@ import {
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 
-/** Orchestrators that are remembered; far above what a gateway asks. */
+/** Accounts kept at most; far more than a gateway has orchestrators. */
 const MAX_ACCOUNTS = 10_000
 
-/** How long after the end of its ban an orchestrator is still named to the operator. */
+/** An orchestrator is shown to the operator for this long after its ban. */
 const SHOWN_MS = 60 * 60_000
 
-/** An orchestrator that is left out, or was lately, since it was paid too much for what it gave. */
+/** An orchestrator that is banned, or was lately, because it was paid too much for what it delivered. */
 export interface OverpaidOrchestrator {
   /** The address at which it was found. */
   readonly orchestrator: string
-  /** What it was paid lately or counts as its due, and what came of it at the agreed price; wei. */
+  /** Wei: what it was paid lately, and what the pixels that it delivered are worth at the agreed price. */
   readonly chargedWei: bigint
   readonly earnedWei: bigint
-  /** Until when it is left out. */
+  /** When its ban ends. */
   readonly untilMs: number
-  /** How often it has been left out. */
+  /** How often it has been banned. */
   readonly times: number
 }
 
@@ -36,9 +36,9 @@ interface Account {
 }
 
 /**
- * What each orchestrator was paid and what came of it, over all streams. One that was paid more than twice its price
- * is left out for a while and named (payments.md §7). It goes by the address at which an orchestrator was found, since
- * all that it says of itself may change with each answer.
+ * Counts what each orchestrator was paid and what it delivered, over all streams. One that was paid more than twice its
+ * price is banned for a while and shown to the operator (payments.md §7). Orchestrators are told apart by the address at
+ * which they were found, since everything that they say of themselves may change with each answer.
  */
 export class OrchestratorAccounts {
   readonly #clock: Clock
@@ -53,7 +53,7 @@ export class OrchestratorAccounts {
 
   /** Counts what came of a payment. */
   settle(orchestrator: string, outcome: Outcome): void {
-    // What is still on its way belongs to what it was left out for.
+    // Payments made before the ban are part of what it was banned for.
     if (this.isLeftOut(orchestrator)) return
     const nowMs = this.#clock.now()
     const account = this.#take(orchestrator, nowMs)
@@ -74,13 +74,13 @@ export class OrchestratorAccounts {
     })
   }
 
-  /** Whether an orchestrator gets no work now since it was paid too much. */
+  /** Whether an orchestrator is banned now because it was paid too much. */
   isLeftOut(orchestrator: string): boolean {
     const ban = this.#accounts.get(orchestrator)?.ban
     return !!ban && ban.untilMs > this.#clock.now()
   }
 
-  /** Those that are left out now, or were within the last hour. */
+  /** Orchestrators that are banned now, or were within the last hour. */
   get overpaid(): readonly OverpaidOrchestrator[] {
     const nowMs = this.#clock.now()
     return [...this.#accounts.values()].flatMap(({ ban }) =>

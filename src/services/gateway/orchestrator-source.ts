@@ -6,22 +6,25 @@ import { bracketed } from '../../lib/hosts.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 
+/** Why an orchestrator cannot be listed. */
+export type OrchestratorSourceFault = 'bad-address'
+
 /** The port of a service address that names none (gateway.md §7). */
 const DEFAULT_PORT = '8935'
-/** How old the pool may be before it is read again, events or none. */
+/** The pool is read again after this time, even without an event. */
 const POOL_MAX_AGE_MS = 10 * 60_000
-/** After a failed read the pool is left alone for so long. */
+/** After a failed read the pool is not read again for this time. */
 const POOL_RETRY_MS = 5_000
 
 /** Whether the operator vouches for an orchestrator, or the chain merely lists it (gateway.md §8). */
 export type Trust = 'trusted' | 'untrusted'
 
-/** Where an orchestrator may be asked. */
+/** An orchestrator that may be asked for an offer. */
 export interface Candidate {
   /** Base URL, without a trailing slash. */
   readonly url: string
   readonly trust: Trust
-  /** Its address, price and ticket params are checked before it is considered. */
+  /** Whether its address, price and ticket params are checked before it is used. */
   readonly mustBePayable: boolean
   /** `public`: on a public network anybody may list an address, and none inside this node's network is asked. */
   readonly reach: Reach
@@ -30,7 +33,7 @@ export interface Candidate {
 /** Where orchestrators come from. */
 export interface OrchestratorSource {
   candidates(): Promise<readonly Candidate[]>
-  /** What an orchestrator has at stake; 0 when that is not known. */
+  /** An orchestrator's stake; 0 when unknown. */
   stakeOf(recipient: Address): bigint
 }
 
@@ -41,7 +44,7 @@ export function serviceUrl(text: string): string {
   const url = URL.parse(whole)
   if (!url || url.hostname === '' || !['https:', 'http:'].includes(url.protocol) || url.username !== '') {
     const meant = bracketed(given.replace(/^[a-z][a-z0-9+.-]*:\/\/|\/+$/gi, ''))
-    throw new NodeError(
+    throw new NodeError<OrchestratorSourceFault>(
       'bad-address',
       `${JSON.stringify(text.slice(0, 80))} is not an orchestrator's address: write ${meant ?? 'host:port or https://host:port'}`,
     )
@@ -70,7 +73,7 @@ export class ListedOrchestrators implements OrchestratorSource {
   }
 }
 
-/** What this part asks of the chain. */
+/** The chain calls that the pool needs. */
 export interface OrchestratorPool {
   orchestratorPool(): Promise<
     readonly {
@@ -83,7 +86,7 @@ export interface OrchestratorPool {
   >
 }
 
-/** What tells it that the pool is another one now. */
+/** Tells when the pool has changed. */
 export interface PoolChanges {
   subscribe(
     listener: (update: {
@@ -113,7 +116,7 @@ export class PooledOrchestrators implements OrchestratorSource, Service {
     pool: OrchestratorPool
     changes: PoolChanges
     rounds: CurrentRound
-    /** Which addresses those that the chain lists may have. */
+    /** Which addresses the orchestrators of the pool may have. */
     reach: Reach
     clock: Clock
     log: Log
@@ -127,7 +130,7 @@ export class PooledOrchestrators implements OrchestratorSource, Service {
     pool: OrchestratorPool
     changes: PoolChanges
     rounds: CurrentRound
-    /** Which addresses those that the chain lists may have. */
+    /** Which addresses the orchestrators of the pool may have. */
     reach: Reach
     clock: Clock
     log: Log
@@ -156,7 +159,7 @@ export class PooledOrchestrators implements OrchestratorSource, Service {
       try {
         urls.add(serviceUrl(member.serviceUri))
       } catch (error) {
-        this.#needs.log.debug('an orchestrator has no usable service address on chain', {
+        this.#needs.log.debug('orchestrator has no usable service address on chain', {
           orchestrator: member.address,
           error,
         })
@@ -183,7 +186,7 @@ export class PooledOrchestrators implements OrchestratorSource, Service {
       this.#stakes = new Map(this.#members.map(({ address, stake }) => [address, stake]))
     } catch (error) {
       this.#staleAt = clock.now() + POOL_RETRY_MS
-      log.warn('the pool of orchestrators cannot be read', { error })
+      log.warn('could not read the pool of orchestrators', { error })
     }
   }
 }

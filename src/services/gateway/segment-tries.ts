@@ -2,9 +2,9 @@ import {
   AttemptError,
   type AttemptFault,
   attemptConsequence,
+  bestFailedResult,
   isAbsence,
   isGone,
-  resultToMakeDo,
 } from '../../domain/attempt.ts'
 import { segmentLimitMs } from '../../domain/segment.ts'
 import type { Clock } from '../../lib/clock.ts'
@@ -15,12 +15,12 @@ import type { Assignment } from './session-pool.ts'
 import { SEARCH_AGAIN_MS } from './sessions.ts'
 import type { Stream } from './stream.ts'
 
-/** A stream without orchestrators looks for some this long, from the arrival of a segment on. */
+/** A stream without orchestrators searches for this long after a segment arrives. */
 const SEARCH_MS = 3_000
-/** One that has just started again may not be able to do anything yet: it is given this long between two tries. */
+/** An orchestrator that has just restarted may not be able to work yet: it gets this long between two tries. */
 const RECOVERY_MS = 1_000
 
-/** A segment tried at one orchestrator after the other, until one does it or there is no sense in going on. */
+/** Tries a segment at one orchestrator after another, until one transcodes it or another try cannot help. */
 export class SegmentTries {
   readonly #maxAttempts: number
   readonly #work: SegmentWork
@@ -35,7 +35,7 @@ export class SegmentTries {
     this.#needs = needs
   }
 
-  /** The renditions' bytes in profile order, from the first orchestrator that does it. */
+  /** The renditions' bytes in profile order, from the first orchestrator that transcodes it. */
   async transcode(stream: Stream, job: SegmentJob, signal: AbortSignal): Promise<readonly Uint8Array[]> {
     const { clock, tell } = this.#needs
     const { manifestId, sequence, durationMs } = job
@@ -46,7 +46,7 @@ export class SegmentTries {
     let failure: { readonly fault: AttemptFault; readonly reason: string } | null = null
     let wasAway = false
     for (let attempt = 1; attempt <= this.#maxAttempts; attempt++) {
-      // A publisher may leave once it has sent its segment: only further tries need somebody who waits (gateway.md §3).
+      // A publisher may leave once it has sent its segment: further tries are made only while it waits (gateway.md §3).
       if (attempt > 1 && signal.aborted)
         throw new GatewayError('segment-failed', 'cancelled: the client went away')
       wasAway ||= sessions.areAway
@@ -87,9 +87,12 @@ export class SegmentTries {
         }
         if (error instanceof PixelMismatch) {
           mismatches.push(error.result)
-          const madeDo = resultToMakeDo(mismatches)
+          const madeDo = bestFailedResult(mismatches)
           if (madeDo) {
-            this.#needs.log.warn('a result that fails verification has to do', { manifestId, sequence })
+            this.#needs.log.warn('every result failed verification, serving the best of them', {
+              manifestId,
+              sequence,
+            })
             return madeDo.renditions
           }
         }
@@ -111,7 +114,7 @@ export class SegmentTries {
     return Math.max(left(SEARCH_MS), Math.min(RECOVERY_MS, untilDeadline))
   }
 
-  /** Does with the session what its fault entails; gives the fault, or throws when the segment is not to be tried again. */
+  /** Applies a fault's consequence to the session; returns the fault, or throws when the segment is not tried again. */
   #settleFailure(
     stream: Stream,
     job: SegmentJob,
@@ -128,7 +131,7 @@ export class SegmentTries {
     const transcoder = assignment.session.key
     const consequence = attemptConsequence[fault]
     this.#needs.tell({ kind: 'attempt-failed', manifestId, sequence, transcoder, fault, reason })
-    this.#needs.log.info('an orchestrator did not do a segment', {
+    this.#needs.log.info('orchestrator failed a segment', {
       manifestId,
       sequence,
       transcoder,

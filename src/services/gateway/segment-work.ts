@@ -1,4 +1,4 @@
-import { AttemptError, faultOfText, submissionTimeouts } from '../../domain/attempt.ts'
+import { AttemptError, faultOfText, isDisprovedByDecoding, submissionTimeouts } from '../../domain/attempt.ts'
 import { isTokenEnding } from '../../domain/auth-token.ts'
 import { encodedPixels } from '../../domain/balance.ts'
 import type { Capabilities } from '../../domain/capabilities.ts'
@@ -27,7 +27,7 @@ import type { StreamSessions } from './sessions.ts'
 
 /** How long an orchestrator may take to renew its offer (gateway.md §10). */
 const REFRESH_TIMEOUT_MS = 2_500
-/** Pixels that nobody counted are believed up to so many times the estimate. */
+/** Pixels that were not counted are believed up to this many times the estimate. */
 const UNCOUNTED_FACTOR = 4n
 
 /** A segment on its way to an orchestrator. */
@@ -55,7 +55,7 @@ export interface SubmissionClient extends InfoClient {
   fetchRendition(url: string, options: RenditionOptions, signal: AbortSignal): Promise<Uint8Array>
 }
 
-/** What may be fetched of a result. */
+/** Where a rendition may be fetched from, and how large it may be. */
 export interface RenditionOptions {
   /** Where the segment was sent: results lie there, or at a public address. */
   readonly base: string
@@ -64,10 +64,13 @@ export interface RenditionOptions {
   readonly maxBytes: number
 }
 
-/** Decodes a rendition and counts its pixels. */
+/** Decodes video and counts its pixels. */
 export interface PixelCounter {
-  /** Throws NodeError `media-busy` when it does not come to that. */
-  countPixels(bytes: Uint8Array, signal: AbortSignal): Promise<bigint>
+  /**
+   * Throws NodeError `media-busy` when no worker was free in time, another for what cannot be decoded. A stream is named
+   * for its input, and answers for workers that end over it.
+   */
+  countPixels(bytes: Uint8Array, signal: AbortSignal, streamId?: string): Promise<bigint>
 }
 
 /** A segment to be transcoded, the same at every try. */
@@ -91,12 +94,12 @@ export interface SegmentResult {
   readonly renditions: readonly Uint8Array[]
   /** As the orchestrator counts them. */
   readonly pixels: bigint
-  /** Of these, those that this node counted too; where it did not count, those that are likely. */
+  /** Of these, those that this node counted too; where it did not count, at most a plausible number. */
   readonly delivered: bigint
   readonly latencyScore: number
 }
 
-/** Renditions that came, but are not what the orchestrator says they are; `result` is what to make do with if need be. */
+/** Renditions whose pixels are not as the orchestrator reports them; `result` is served if no other try does better. */
 export class PixelMismatch extends AttemptError {
   readonly result: SegmentResult & { readonly score: number }
 
@@ -111,12 +114,14 @@ export interface SegmentWorkNeeds {
   readonly client: SubmissionClient
   readonly payer: Payer
   readonly signer: Signer
-  /** Checks the work; null takes it on trust (-localVerify). */
+  /** Checks renditions; null trusts the orchestrator (-localVerify=false). */
   readonly verifier: PixelCounter | null
+  /** Decodes an input of which an orchestrator says that it cannot be. */
+  readonly inputs: PixelCounter
   readonly clock: Clock
   /** Told when a payment leaves. */
   paid(event: { manifestId: string; transcoder: string; tickets: number }): void
-  /** Told when a payment was taken, whatever becomes of the work. */
+  /** Told when a payment was accepted, even if the work then fails. */
   accepted(event: { manifestId: string; transcoder: string; tickets: number }): void
 }
 
@@ -144,7 +149,7 @@ export class SegmentWork {
       staged.settled(result.delivered)
       return result
     } catch (error) {
-      staged.settled(deliveredDespite(error, signal))
+      staged.settled(await this.#deliveredDespite(error, job, { staged, signal }))
       throw error
     }
   }
@@ -167,7 +172,7 @@ export class SegmentWork {
     if (renditions.length !== job.profiles.length) {
       throw new AttemptError(
         'bad-answer',
-        `${renditions.length} renditions came where ${job.profiles.length} were asked for`,
+        `${renditions.length} renditions in the result, ${job.profiles.length} requested`,
       )
     }
     const bytes = await this.#fetch(job, renditions, sentTo, signal)
@@ -282,7 +287,7 @@ export class SegmentWork {
       return { result, info: result.info }
     } catch (error) {
       if (!answered) staged.abandoned(!isUnsent(error))
-      // Payments are taken before the first byte of a good answer, so one that broke off later was taken too.
+      // Payments are accepted before the first byte of a good answer, so this one was, though the answer broke off.
       else if (!(error instanceof NodeError && error.code === 'refused')) accepted(payment)
       signal.throwIfAborted()
       throw submissionFault(error)
@@ -309,7 +314,7 @@ export class SegmentWork {
     }
   }
 
-  /** All at once; when one fails, the others are given up. */
+  /** Fetches all at once; when one fails, the others are aborted. */
   async #fetch(
     { bytes, durationMs, profiles }: SegmentJob,
     renditions: readonly RenditionResult[],
@@ -328,13 +333,39 @@ export class SegmentWork {
     } catch (error) {
       giveUp.abort()
       signal.throwIfAborted()
-      // One that is no longer there is told apart from one that has no such rendition.
+      // An orchestrator that is gone is told apart from one that has no such rendition.
       const isCut = error instanceof NodeError && error.code === 'unreachable'
       throw new AttemptError(isCut ? 'unreachable' : 'download-failed', messageOf(error), { cause: error })
     }
   }
 
-  /** Null where this node's engine had no time to look: no fault of the orchestrator's. */
+  /** The pixels that a failed try delivered all the same; null where the orchestrator is not to be judged by it. */
+  async #deliveredDespite(
+    error: unknown,
+    job: SegmentJob,
+    { staged, signal }: { staged: StagedPayment; signal: AbortSignal },
+  ): Promise<bigint | null> {
+    if (signal.aborted || !(error instanceof AttemptError)) return null
+    if (error instanceof PixelMismatch) return error.result.delivered
+    if (error.code !== 'not-retryable') return 0n
+    // The answer blames the input. If that is false, the payment is lost as with any other failure.
+    const isFalse =
+      staged.payment !== null &&
+      isDisprovedByDecoding(error.message) &&
+      (await this.#isDecodable(job, signal))
+    return isFalse ? 0n : null
+  }
+
+  async #isDecodable({ bytes, manifestId }: SegmentJob, signal: AbortSignal): Promise<boolean> {
+    try {
+      return (await this.#needs.inputs.countPixels(bytes, signal, manifestId)) > 0n
+    } catch {
+      // Its key frames are missing, it is damaged, or this node is too busy to see.
+      return false
+    }
+  }
+
+  /** Null where this node's engine was too busy to count: the orchestrator is not at fault. */
   async #countPixels(verifier: PixelCounter, bytes: Uint8Array, signal: AbortSignal): Promise<bigint | null> {
     try {
       return await verifier.countPixels(bytes, signal)
@@ -347,7 +378,7 @@ export class SegmentWork {
 }
 
 /**
- * Pixels that are paid for rightly: no more than were counted; where nobody counted, no more than several times the
+ * The pixels that the orchestrator has earned: at most those that were counted or, where none were, several times the
  * estimate, since pushers declare durations and frame rates only roughly.
  */
 function deliveredPixels(
@@ -362,12 +393,6 @@ function deliveredPixels(
     if (pixels > 0n) delivered += pixels
   }
   return delivered
-}
-
-/** What a failed try brought all the same; null where the orchestrator is not to be judged by it. */
-function deliveredDespite(error: unknown, signal: AbortSignal): bigint | null {
-  if (signal.aborted || !(error instanceof AttemptError) || error.code === 'not-retryable') return null
-  return error instanceof PixelMismatch ? error.result.delivered : 0n
 }
 
 async function stage(session: Session, job: SegmentJob): Promise<StagedPayment> {

@@ -5,16 +5,16 @@ import { formatHex } from '../../lib/bytes.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { Rational } from '../../lib/rational.ts'
 
-/** Peers forget what is idle for 10 minutes (payments.md §9): shortly before, our own credit is not counted on. */
+/** Peers forget balances that are idle for 10 minutes (payments.md §9): our own credit expires shortly before. */
 const CREDIT_IDLE_MS = 9 * 60_000
 /** A debt is remembered until the last peer must have forgotten it: its clean-up runs every 10 minutes. */
 const DEBT_IDLE_MS = 21 * 60_000
 
-/** Bounds of what is remembered; far above what a gateway's streams need within the times above. */
+/** Entries kept at most; far more than a gateway's streams need within the times above. */
 const MAX_BALANCES = 20_000
 const MAX_OFFERS = 50_000
 
-/** What is credited to us where, by recipient and auth session. */
+/** Our credit at orchestrators, by recipient and auth session. */
 export class Balances {
   readonly #clock: Clock
   /** The least recently used first. */
@@ -28,7 +28,7 @@ export class Balances {
     return this.#balances.size
   }
 
-  /** Wei that can be counted on; below zero for a debt. */
+  /** Wei that can be spent; below zero for a debt. */
   amountOf(key: string): Rational {
     const balance = this.#balances.get(key)
     if (!balance) return Rational.zero

@@ -37,7 +37,7 @@ const COMPLETE_POOL_REFRESH_MS = 30_000
 const MAX_SESSIONS_OF_ONE = 8
 const NOBODY: ReadonlySet<string> = new Set()
 
-/** One segment in the hands of a session. */
+/** One segment assigned to a session. */
 export interface Assignment {
   readonly session: Session
   readonly startedMs: number
@@ -73,20 +73,20 @@ export interface Session {
 
 type MutableSession = { -readonly [Field in keyof Session]: Session[Field] }
 
-/** Who finds orchestrators. */
+/** Finds orchestrators. */
 export interface Directory {
   size(trust: Trust): Promise<number>
   find(search: Search, signal: AbortSignal): Promise<readonly Found[]>
 }
 
-/** What weighs in the choice of an orchestrator. */
+/** Facts that count in the choice of an orchestrator. */
 export interface OrchestratorFacts {
   stakeOf(recipient: Address): bigint
   /** Null when no performance scores are loaded. */
   perfScoreOf(recipient: Address): number | null
 }
 
-/** What a pool of sessions works with. */
+/** What a pool of sessions needs. */
 export interface SessionPoolNeeds {
   readonly directory: Directory
   readonly payer: Payer
@@ -94,9 +94,9 @@ export interface SessionPoolNeeds {
   readonly clock: Clock
   readonly dice: Dice
   readonly log: Log
-  /** Told when an orchestrator is left aside. */
+  /** Told when an orchestrator is suspended. */
   suspended(event: { transcoder: string; reason: string }): void
-  /** Told when a segment goes to another session than the one before. */
+  /** Told when a segment goes to another session than its predecessor. */
   swapped(): void
 }
 
@@ -134,15 +134,15 @@ export class SessionPool {
   }
 
   /**
-   * Whether it pays to look again when nobody is there: there once was somebody, or the operator named orchestrators,
-   * one of which may be a balancer whose node just went.
+   * Whether searching again may help when there is no session: there once was one, or the operator named orchestrators,
+   * one of which may be a balancer whose node has just stopped.
    */
   get hasProspects(): boolean {
     if (this.#size === 0) return false
     return this.#hasFound || (this.trust === 'trusted' && this.#requested > 0)
   }
 
-  /** Whether nobody is left since the last went away: it may be starting again. */
+  /** Whether no session is left because the last orchestrator went away: it may be restarting. */
   get isAway(): boolean {
     return this.#isAway && this.#sessions.size === 0
   }
@@ -152,7 +152,7 @@ export class SessionPool {
     return this.#refreshing
   }
 
-  /** Looks for further sessions, one search at a time; never rejects. */
+  /** Searches for further sessions, one search at a time; never rejects. */
   refresh(): Promise<void> {
     this.#refreshing ??= this.#search().finally(() => {
       this.#refreshing = null
@@ -160,12 +160,12 @@ export class SessionPool {
     return this.#refreshing
   }
 
-  /** Looks for more sessions, behind the caller's back, when too few are free. */
+  /** Starts a search in the background when too few sessions are free. */
   refreshIfWanted(): void {
     if (!this.#signal.aborted && this.#wantsRefresh()) void this.refresh()
   }
 
-  /** Those named in `except` are passed over. */
+  /** Assigns a segment to a session that is not in `except`; null when none is free. */
   select(durationMs: number, except: ReadonlySet<string> = NOBODY): Assignment | null {
     if (this.#signal.aborted) return null
     this.#leaveOutOverpaid()
@@ -200,7 +200,7 @@ export class SessionPool {
     else session.state = newest === null ? { kind: 'fresh' } : { kind: 'ready', score: newest }
   }
 
-  /** `isGone`: it is not there, or no more. */
+  /** Removes the session and suspends its orchestrator. `isGone`: it refused or cut the connection. */
   fail(assignment: Assignment, reason: string, isGone: boolean): void {
     this.#isAway = isGone
     const { key, state } = assignment.session
@@ -217,7 +217,7 @@ export class SessionPool {
     this.finish(assignment, null)
   }
 
-  /** Takes from what a result says of its orchestrator what may change without having been asked for. */
+  /** Takes from the info that comes with a result what may change unasked. */
   refreshed(session: Session, told: OrchestratorInfo): void {
     this.#take(session as MutableSession, afterResult(session.info, told), true)
   }
@@ -248,7 +248,7 @@ export class SessionPool {
   }
 
   clear(): void {
-    // The end is this node's doing, so that one session's credit is nobody's fault; further ones are the orchestrator's.
+    // This node ends the stream: the credit left in one session of each orchestrator is not counted against it.
     const seen = new Set<string>()
     for (const session of [...this.#sessions.values()]) {
       this.#end(session, 'the stream ended', seen.has(session.from))
@@ -256,7 +256,7 @@ export class SessionPool {
     }
   }
 
-  /** Those that were paid too much, in whatever stream. */
+  /** Ends the sessions of orchestrators that are banned, because of this stream or another. */
   #leaveOutOverpaid(): void {
     for (const session of [...this.#sessions.values()]) {
       if (!this.#needs.payer.isLeftOut(session.from)) continue
@@ -275,7 +275,7 @@ export class SessionPool {
     if (assignments.length === 0) session.payment.close(isFault)
   }
 
-  /** The session that did the segment before, if it is fast and idle, or at work for not too long. */
+  /** The session of the previous segment, if it is fast and idle, or has not been busy for too long. */
   #reusable(factor: 1 | 2): MutableSession | null {
     const session = this.#lastUsed
     if (!session) return null
@@ -343,7 +343,7 @@ export class SessionPool {
         })
       }
     } catch (error) {
-      if (!isAbort(error)) log.warn('looking for orchestrators failed', { trust: this.trust, error })
+      if (!isAbort(error)) log.warn('search for orchestrators failed', { trust: this.trust, error })
     }
   }
 

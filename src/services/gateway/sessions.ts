@@ -20,7 +20,7 @@ export interface SessionEnder {
   ): Promise<void>
 }
 
-/** What the sessions of a stream work with. */
+/** What the sessions of a stream need. */
 export interface SessionsNeeds extends SessionPoolNeeds {
   readonly client: SessionEnder
 }
@@ -43,17 +43,17 @@ export class StreamSessions {
     await Promise.all(this.#pools.map((pool) => pool.refresh()))
   }
 
-  /** Gives a session a segment to do, or says null. It never waits: pools refresh behind its back. */
+  /** Assigns a segment to a session; null when none is free. It never waits: pools refresh in the background. */
   select(durationMs: number): Assignment | null {
     for (const pool of this.#pools) pool.refreshIfWanted()
     return this.#pick(durationMs)
   }
 
   /**
-   * As `select`, but where there is no session it waits for the search that is under way. A stream that once had sessions,
-   * or whose orchestrators the operator named, searches again for as long as it may: behind a balancer another node may
-   * answer the next time. Those in `unable` have just said that they cannot do it now, and are asked once more only when
-   * nobody else was found.
+   * As `select`, but waits for the current search when there is no session. A stream that once had sessions, or whose
+   * orchestrators the operator named, searches again until `patienceMs` is over: behind a balancer another node may answer
+   * next time. Orchestrators in `unable` have just said that they cannot do it now; they are asked again only when no other
+   * was found.
    */
   async selectPatiently(
     durationMs: number,
@@ -79,17 +79,17 @@ export class StreamSessions {
     }
   }
 
-  /** The segment was done, and how fast. */
+  /** The segment was transcoded; `score` says how fast. */
   complete(assignment: Assignment, score: number): void {
     this.#poolOf(assignment.session).finish(assignment, score)
   }
 
-  /** The segment was not done and the session is not to blame. */
+  /** The segment failed and the session is not to blame. */
   release(assignment: Assignment): void {
     this.#poolOf(assignment.session).finish(assignment, null)
   }
 
-  /** The session failed: it is removed and its orchestrator sits out some refreshes. `isGone`: it is not there any more. */
+  /** The session failed: it is removed and its orchestrator sits out some refreshes. `isGone`: it refused or cut the connection. */
   fail(assignment: Assignment, reason: string, isGone: boolean): void {
     this.#poolOf(assignment.session).fail(assignment, reason, isGone)
   }
@@ -109,7 +109,7 @@ export class StreamSessions {
     this.#poolOf(session).renewed(session, answer, tokenEnds)
   }
 
-  /** Whether there is no session since the last orchestrator went away. */
+  /** Whether the stream has no session because its last orchestrator went away. */
   get areAway(): boolean {
     return this.all.length === 0 && this.#pools.some((pool) => pool.isAway)
   }
@@ -119,7 +119,7 @@ export class StreamSessions {
     return this.#pools.flatMap((pool) => pool.all)
   }
 
-  /** Ends all sessions, used or not, and tells their orchestrators so; failures are only logged. */
+  /** Ends all sessions, used or not, and tells their orchestrators; failures are only logged. */
   async end(signal: AbortSignal): Promise<void> {
     this.#ended.abort()
     const sessions = this.all
@@ -130,7 +130,7 @@ export class StreamSessions {
         try {
           await this.#needs.client.endSession(info.transcoder, info.authToken, { reach: info.reach }, signal)
         } catch (error) {
-          this.#needs.log.debug('an orchestrator was not told that a stream ended', {
+          this.#needs.log.debug('could not tell an orchestrator that its stream ended', {
             transcoder: info.transcoder,
             error,
           })

@@ -15,7 +15,7 @@ import type { StreamSessions } from './sessions.ts'
 /** What the source variant is called in paths and playlists. */
 export const SOURCE = 'source'
 
-/** What a segment turned out to hold. */
+/** What probing a segment found. */
 export interface InputProbe {
   /** FFmpeg's name; empty when there is no video or nothing could be read. */
   readonly videoCodec: string
@@ -37,7 +37,7 @@ export interface SegmentStore {
   drop(prefix: string): void
 }
 
-/** One live stream: what it is made into, who works on it, and what players see of it. */
+/** One live stream: its renditions, its sessions with orchestrators, and its playlists. */
 export class Stream {
   readonly manifestId: string
   /** The name under which it is pushed. */
@@ -88,7 +88,7 @@ export class Stream {
     return this.#segmentsAtWork
   }
 
-  /** Milliseconds since anything was done for it; 0 while something is. */
+  /** Milliseconds since its last segment was done; 0 while one is in work. */
   idleMs(nowMs: number): number {
     return this.#segmentsAtWork > 0 ? 0 : nowMs - this.#lastUsedMs
   }

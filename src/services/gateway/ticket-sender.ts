@@ -35,15 +35,15 @@ import { Balances, NonceCounters } from './sender-ledger.ts'
  */
 export const MAX_TICKETS_PER_BATCH = 100
 
-/** What the sender needs to know of time on chain. */
+/** The rounds and blocks that the sender reads from the chain. */
 export interface SenderRounds {
   readonly lastInitializedRound: bigint
   readonly l1Block: bigint
-  /** For recipients that leave it to the sender to name the round. */
+  /** For recipients that let the sender name the round. */
   readonly expirationParams: ExpirationParams
 }
 
-/** What the sender needs to know of its own funds. */
+/** The sender's own funds on chain. */
 export interface SenderFunds {
   info(sender: Address): Promise<SenderInfo>
 }
@@ -57,7 +57,7 @@ export interface TicketSenderParts {
   readonly accounts: OrchestratorAccounts
 }
 
-/** Pays with tickets: knows what is credited where and which nonces were used. */
+/** Pays with tickets: keeps the credit at each orchestrator and the nonces that were used. */
 export class TicketSender implements Payer {
   readonly #limits: SenderLimits
   readonly #parts: TicketSenderParts
@@ -177,7 +177,7 @@ class TicketSession implements PaymentSession {
       plan = this.#plan(pixels)
       if (plan.outlay.tickets > 0) this.#shared.validateParams(plan.params, plan.outlay.tickets, funds)
     }
-    // From here to the end nothing waits: what is planned is what is taken.
+    // Nothing below awaits, so the plan still holds when the payment is made.
     const payment = this.#makePayment(plan)
     return new TicketPayment(payment, plan, {
       settle: this.#shared.settle,
@@ -189,7 +189,7 @@ class TicketSession implements PaymentSession {
   }
 
   close(isFault: boolean): void {
-    // Credit and nonces outlive the session, since the same offer may be opened again; but nobody counts on that.
+    // Credit and nonces outlive the session, since the same offer may be opened again; but that cannot be relied on.
     const balance = balanceKey(this.#info)
     if (isFault) this.#forsake(balance, this.#shared.balances.amountOf(balance))
   }
@@ -265,7 +265,7 @@ class TicketSession implements PaymentSession {
 /** How far a payment got (payments.md §7): nothing is known of it; it reached the recipient; its cost is known. */
 type PaymentState = 'staged' | 'credit-spent' | 'received-change' | 'abandoned' | 'settled'
 
-/** What a payment does with what came of it. */
+/** What a payment reports once its outcome is known. */
 interface PaymentNeeds {
   /** Adds to the balance that it was taken from. */
   credit(change: Rational): void
@@ -277,7 +277,7 @@ class TicketPayment implements StagedPayment {
   readonly #plan: Plan
   readonly #needs: PaymentNeeds
   #state: PaymentState = 'staged'
-  /** What is paid for nothing, as far as it is known. */
+  /** Wei paid for nothing, as far as known. */
   #lost = Rational.zero
   #cost = Rational.zero
 
@@ -292,7 +292,7 @@ class TicketPayment implements StagedPayment {
     this.#state = 'credit-spent'
     const { outlay } = this.#plan
     this.#lost = outlay.held
-    // What the tickets are worth beyond this segment is credited there by now: others may count on it.
+    // The tickets' value beyond this segment is credited there by now: later segments may use it.
     this.#needs.credit(outlay.surplus)
   }
 
@@ -328,7 +328,7 @@ class TicketPayment implements StagedPayment {
   }
 }
 
-/** Pays nothing: for orchestrators that ask for nothing, offchain. */
+/** Pays nothing: for offchain orchestrators, which ask for nothing. */
 export class NoPayments implements Payer {
   async validate(): Promise<void> {}
 
@@ -346,7 +346,7 @@ export class NoPayments implements Payer {
   }
 }
 
-/** By what credit is kept: the recipient and its auth session (payments.md §9). */
+/** The key under which credit is kept: the recipient and its auth session (payments.md §9). */
 function balanceKey({ authToken, ticketParams }: OrchestratorInfo): string {
   return `${ticketParams?.recipient ?? ''} ${authToken?.sessionId ?? ''}`
 }
@@ -357,5 +357,5 @@ function priceOf(info: OrchestratorInfo): PricePerPixel {
 }
 
 function refusal(code: SenderRefusal, message: string, cause?: unknown): NodeError<SenderRefusal> {
-  return new NodeError(code, message, { cause })
+  return new NodeError<SenderRefusal>(code, message, { cause })
 }

@@ -36,6 +36,7 @@ function setUp(
 ) {
   const clock = new WoundClock()
   const debits: string[] = []
+  const refusals: (string | null)[] = []
   const reserved: bigint[] = []
   const releases: string[] = []
   const stored = new Map<string, Uint8Array>()
@@ -85,10 +86,14 @@ function setUp(
       clock,
       dice: seededDice('orchestrator'),
       log: silentLog,
-      events: { segmentTranscoded: () => {}, segmentFailed: () => {}, sessions: () => {} },
+      events: {
+        segmentTranscoded: () => {},
+        segmentFailed: ({ refusal }) => void refusals.push(refusal),
+        sessions: () => {},
+      },
     },
   )
-  return { orchestrator, clock, debits, reserved, releases, stored, jobs }
+  return { orchestrator, clock, debits, refusals, reserved, releases, stored, jobs }
 }
 
 const request = {
@@ -270,7 +275,7 @@ test('a payment that this node fails to write down is not refused as the gateway
 })
 
 test('one segment of a session runs, four wait, the sixth is told OrchestratorBusy', async () => {
-  const { orchestrator, jobs } = setUp()
+  const { orchestrator, jobs, refusals } = setUp()
   const segment = await segmentFor(orchestrator)
   const answers = []
   for (let i = 0; i < 6; i++) {
@@ -278,6 +283,7 @@ test('one segment of a session runs, four wait, the sixth is told OrchestratorBu
   }
   const sixth = await answers[5]!
   assert.deepEqual(sixth.outcome, { kind: 'error', text: 'OrchestratorBusy' })
+  assert.deepEqual(refusals, ['busy'])
   for (let i = 0; i < 5; i++) {
     await settle()
     assert.equal(jobs.length, i + 1, 'the next starts when the one before is done')
@@ -593,7 +599,7 @@ test('a session keeps its place for 70 s after a finished segment, whatever come
 })
 
 test('first segments that are slow to come do not keep the places from others', async () => {
-  const { clock, orchestrator, jobs } = setUp({ maxSessions: 1 })
+  const { clock, orchestrator, jobs, refusals } = setUp({ maxSessions: 1 })
   const [slow, quick] = [await segmentFor(orchestrator), await segmentFor(orchestrator)]
   const admission = await orchestrator.admit(slow, payment)
   await clock.wind(7_000)
@@ -603,6 +609,7 @@ test('first segments that are slow to come do not keep the places from others', 
   await settle()
   const late = await admission.transcode(source, never)
   assert.deepEqual(late.outcome, { kind: 'error', text: 'OrchestratorCapped' })
+  assert.deepEqual(refusals, ['capped'])
   jobs[0]!.finish(output())
   assert.equal((await answer).outcome.kind, 'data')
 })

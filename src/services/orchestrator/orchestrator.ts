@@ -1,14 +1,7 @@
-import {
-  AUTH_TOKEN_SECONDS,
-  type AuthTokenError,
-  checkAuthToken,
-  isAuthentic,
-  makeAuthToken,
-} from '../../domain/auth-token.ts'
+import type { AuthTokenError } from '../../domain/auth-token.ts'
 import { encodedPixels } from '../../domain/balance.ts'
-import { type Capabilities, satisfies } from '../../domain/capabilities.ts'
+import { satisfies } from '../../domain/capabilities.ts'
 import { beyondDeclared, pixelsOfFailure } from '../../domain/failed-work.ts'
-import { extensionOf } from '../../domain/rendition.ts'
 import {
   type AuthToken,
   type InfoRequest,
@@ -21,70 +14,50 @@ import {
   segmentLimitMs,
   type TranscodeResult,
 } from '../../domain/segment.ts'
-import type { Payment, PriceInfo, TicketParams } from '../../domain/ticket.ts'
-import { formatHex } from '../../lib/bytes.ts'
-import type { Clock } from '../../lib/clock.ts'
+import type { Payment } from '../../domain/ticket.ts'
 import { type Address, keccak256, type Signer, signedBy, ZERO_ADDRESS } from '../../lib/crypto.ts'
-import type { Dice } from '../../lib/dice.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
-import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
+import type { Backlog } from '../../lib/turns.ts'
 import type { Transcoder } from '../transcoding/transcoder.ts'
-import type { Recipient } from './recipient.ts'
+import { Offers, type OffersNeeds, type OffersOptions } from './offers.ts'
+import { OpenSessions, type Session } from './open-sessions.ts'
+import { type ResultStore, storeResults } from './results.ts'
 import type { Reservation } from './segment-accounts.ts'
 
 /** Segments of one session that may wait while another is transcoded (wire.md §10). */
 const MAX_QUEUED_PER_SESSION = 4
-/** A session ends after this long without a finished segment (transcoding.md §10). */
-const SESSION_IDLE_MS = 70_000
-/**
- * How long a session has its place before its first segment is here: as long as most gateways wait for all of it
- * (wire.md §10). A slower one gets its place when the segment has come, if there still is one.
- */
-const FIRST_UPLOAD_MS = 8_000
 const SESSION_SWEEP_MS = 5_000
-/** How long balancers have to notice that this node is about to stop, before it refuses what they send. */
+/** Balancers get this long to notice that this node is about to stop, before it refuses calls. */
 const NOTICE_MS = 3_000
-/** A live stream sends its next segment about one duration after the last; one that is later than this has stopped. */
-const LATE_SEGMENT_MS = 1_000
 const DRAIN_POLL_MS = 200
-/** How long segments that run at the very end may take. */
+/** Time limit for the last running segments. */
 const LAST_SEGMENTS_MS = 10_000
-/** A session is offered before anything is known of its segments; most last so long. */
+/** The expected duration of a session's segments when it is offered: most last this long. */
 const OFFERED_SEGMENT_MS = 2_000
-const NOTHING = { count: 0, durationMs: 0 }
+const NOTHING: Backlog = { count: 0, durationMs: 0 }
 const TOO_MANY_LOOKUPS = 'too many unknown senders: try again later'
 /** A smaller rendition cannot be a video (transcoding.md §6). */
 const MIN_RENDITION_BYTES = 25
 
 /** Where a call comes from. */
 export interface Caller {
-  /** Whom it is counted for; null for a node of this operator. */
+  /** The host whose limits it counts against; null for a node of this operator. */
   readonly host: string | null
-  /** Aborted when nobody waits for the answer any more. */
+  /** Aborted when the caller no longer waits for the answer. */
   readonly signal: AbortSignal
 }
 
-/** Whom the chain may be asked about on behalf of strangers. */
+/** Limits the chain look-ups of unknown senders. */
 export interface SenderLookups {
-  /** False when there were too many look-ups of unknown senders, altogether or for this host. */
+  /** False when there were too many look-ups of unknown senders, in total or for this host. */
   mayLookUp(sender: Address, host: string | null): boolean
 }
 
-/** Where results wait to be fetched. */
-export interface ResultStore {
-  put(path: string, bytes: Uint8Array): void
-  get(path: string): Uint8Array | null
-  /** Forgets everything under a prefix. */
-  drop(prefix: string): void
-}
+/** Why a segment is not even begun: what is before it, or no place for its session. */
+export type SegmentRefusal = 'busy' | 'capped'
 
-/** The secrets that make auth tokens: the first signs, all verify. */
-export interface AuthKeys {
-  readonly keys: readonly Uint8Array[]
-}
-
-/** What has happened, for whoever counts. */
+/** Events for metrics. */
 export interface OrchestratorEvents {
   segmentTranscoded(event: {
     sessionId: string
@@ -93,42 +66,34 @@ export interface OrchestratorEvents {
     pixels: bigint
     renditions: number
   }): void
-  segmentFailed(event: { sessionId: string; reason: string }): void
+  /** `refusal`: this node had no room or no time for it. */
+  segmentFailed(event: { sessionId: string; reason: string; refusal: SegmentRefusal | null }): void
   sessions(count: number): void
 }
 
-/** Settings of the orchestrator. */
-export interface OrchestratorOptions {
-  /** Base URL of all later calls; empty when this node takes no work itself. */
-  readonly serviceUri: string
-  readonly nodes: readonly string[]
+/** Settings of the orchestrator; `maxSessions` and `capabilities` may change. */
+export interface OrchestratorOptions extends OffersOptions {
   readonly offchain: boolean
-  /** Whom tickets pay, or null offchain; named in the metadata of renditions. */
+  /** The address that tickets pay, or null offchain; named in the metadata of renditions. */
   readonly recipient: Address | null
   readonly maxSessions: number
-  readonly capabilities: Capabilities
   readonly version: string
 }
 
-/** What the orchestrator works with. */
-export interface OrchestratorNeeds {
+/** What the orchestrator needs. */
+export interface OrchestratorNeeds extends OffersNeeds {
   readonly signer: Signer
-  readonly recipient: Recipient
   /** Null where no chain is asked. */
   readonly lookups?: SenderLookups | null
   readonly transcoder: Transcoder
   readonly results: ResultStore
-  readonly authKeys: AuthKeys
-  readonly clock: Clock
-  readonly dice: Dice
-  readonly log: Log
   readonly events: OrchestratorEvents
 }
 
 /** A segment that was accepted and paid for; its bytes are still to come. */
 export interface Admission {
   transcode(source: Uint8Array, signal: AbortSignal): Promise<TranscodeResult>
-  /** The bytes never came, or were not those that were announced. */
+  /** Cancels it: the bytes never came, or do not match their hash. */
   release(): void
 }
 
@@ -145,7 +110,14 @@ export class OrchestratorError extends NodeError<OrchestratorFault> {
   override name = 'OrchestratorError'
 }
 
-/** A segment that was accepted, with all that goes with it. */
+/** Why a segment that was admitted is not done; the message is the exact text that peers are told (wire.md §10). */
+export type SegmentFault = SegmentRefusal | 'too-late' | 'mismatch' | 'empty-rendition'
+
+class SegmentError extends NodeError<SegmentFault> {
+  override name = 'SegmentError'
+}
+
+/** An admitted segment with its session and its reservation. */
 interface Booking {
   readonly segment: SegmentData
   readonly token: AuthToken
@@ -154,74 +126,59 @@ interface Booking {
   readonly reservation: Reservation
 }
 
-interface Session {
-  readonly id: string
-  /** Segments admitted, whether or not their bytes have come. */
-  running: number
-  /** Segments whose bytes are here: one in work, the others waiting for it. */
-  inTurn: number
-  /** How long these last. */
-  inTurnMs: number
-  readonly openedAt: number
-  /** When its last segment was finished; null before the first, without which it keeps no place. */
-  finishedAt: number | null
-  /** How long its latest segment lasts. */
-  segmentMs: number
-  /** Resolves when the segment before has been dealt with. */
-  tail: Promise<void>
-  /** Its gateway has ended it: it goes with its last running segment. */
-  isOver: boolean
-}
-
 /** Sells transcoding: offers sessions, takes payment, has segments transcoded, signs the results. */
 export class Orchestrator implements Service {
   readonly name = 'orchestrator'
   readonly #options: OrchestratorOptions
   readonly #needs: OrchestratorNeeds
-  readonly #sessions = new Map<string, Session>()
-  /** While the node is about to stop: no new sessions, then no segments. */
+  readonly #offers: Offers
+  readonly #sessions: OpenSessions
+  /** What is still accepted: before a stop first no new sessions, then no segments. */
   #takes: 'everything' | 'segments' | 'nothing' = 'everything'
 
   constructor(options: OrchestratorOptions, needs: OrchestratorNeeds) {
     this.#options = options
     this.#needs = needs
+    this.#offers = new Offers(options, needs)
+    this.#sessions = new OpenSessions({
+      clock: needs.clock,
+      maxSessions: () => options.maxSessions,
+      counted: (count) => needs.events.sessions(count),
+      ended: (sessionId) => {
+        needs.transcoder.sessionEnded?.(sessionId)
+        needs.results.drop(`${sessionId}/`)
+      },
+    })
   }
 
   start(scope: Scope): void {
     scope.spawn('end idle sessions', async (signal) => {
       for (;;) {
         await this.#needs.clock.sleep(SESSION_SWEEP_MS, signal)
-        const now = this.#needs.clock.now()
-        for (const session of this.#sessions.values()) {
-          const idleMs = now - (session.finishedAt ?? session.openedAt)
-          if (session.running === 0 && idleMs >= SESSION_IDLE_MS) this.#end(session)
-        }
+        this.#sessions.endIdle()
       }
     })
   }
 
   /** How many sessions are running. */
   get sessionCount(): number {
-    return this.#sessions.size
+    return this.#sessions.count
   }
 
   /**
-   * Gets ready to stop: offers no more sessions, lets the live ones end for as long as it may, then takes no more
-   * segments and finishes those it has. Idle sessions are not waited for. Rejects when the signal is aborted.
+   * Prepares to stop: offers no more sessions, waits for live ones for `limitMs` at most, then accepts no more segments
+   * and finishes those it has. Idle sessions are not waited for. Rejects when the signal is aborted.
    */
   async drain(limitMs: number, signal: AbortSignal): Promise<void> {
     const { clock } = this.#needs
     const end = clock.now() + limitMs
-    const isAny = (isTrue: (session: Session) => boolean) => [...this.#sessions.values()].some(isTrue)
-    const isRunning = ({ running }: Session) => running > 0
-    const isLive = (session: Session) =>
-      isRunning(session) || clock.now() - (session.finishedAt ?? 0) < session.segmentMs + LATE_SEGMENT_MS
-    if (isAny(isLive)) await clock.sleep(Math.min(NOTICE_MS, limitMs), signal)
+    const sessions = this.#sessions
+    if (sessions.areLive) await clock.sleep(Math.min(NOTICE_MS, limitMs), signal)
     this.#takes = 'segments'
-    while (isAny(isLive) && clock.now() < end) await clock.sleep(DRAIN_POLL_MS, signal)
+    while (sessions.areLive && clock.now() < end) await clock.sleep(DRAIN_POLL_MS, signal)
     this.#takes = 'nothing'
     const last = clock.now() + LAST_SEGMENTS_MS
-    while (isAny(isRunning) && clock.now() < last) await clock.sleep(DRAIN_POLL_MS, signal)
+    while (sessions.areRunning && clock.now() < last) await clock.sleep(DRAIN_POLL_MS, signal)
   }
 
   /** Proves that this node holds its key (wire.md §8); empty offchain. */
@@ -246,19 +203,15 @@ export class Orchestrator implements Service {
     if (this.#needs.lookups?.mayLookUp(request.address, host) === false) {
       throw new OrchestratorError('request-refused', `Invalid orchestrator request: ${TOO_MANY_LOOKUPS}`)
     }
-    const quote = await this.#needs.recipient.quote(request.address, null)
-    const sessionId = formatHex(this.#needs.dice.bytes(4)).slice(2)
-    const expiration = this.#unixSeconds() + AUTH_TOKEN_SECONDS
-    return this.#describe(quote, makeAuthToken(this.#needs.authKeys.keys[0]!, sessionId, expiration))
+    return await this.#offers.fresh(request.address)
   }
 
-  /** Ends a session at its gateway's wish; one that is not known is no error (wire.md §15). */
+  /** Ends a session at its gateway's request; an unknown one is ignored (wire.md §15). */
   async endSession(token: AuthToken | null): Promise<void> {
-    if (!token || !isAuthentic(this.#needs.authKeys.keys, token)) {
+    if (!token || !this.#offers.isAuthentic(token)) {
       throw new OrchestratorError('request-refused', 'Invalid auth token')
     }
-    const session = this.#sessions.get(token.sessionId)
-    if (session) this.#end(session)
+    this.#sessions.end(token.sessionId)
   }
 
   /** Checks and books a segment before its bytes are read, in the order of wire.md §10. */
@@ -269,20 +222,12 @@ export class Orchestrator implements Service {
   ): Promise<Admission> {
     const sender = payment?.sender ?? ZERO_ADDRESS
     const token = this.#checkCredentials(segment, sender, host)
-    const session = this.#sessions.get(token.sessionId)
-    const isWelcome = session !== undefined || this.#hasRoom(token.sessionId, segment.durationMs)
+    const isWelcome =
+      this.#sessions.has(token.sessionId) || this.#hasRoom(token.sessionId, segment.durationMs)
     if (!isWelcome || this.#takes === 'nothing') {
       throw new OrchestratorError('forbidden', 'OrchestratorCapped')
     }
-    const booked = session ?? this.#open(token.sessionId)
-    booked.running++
-    booked.isOver = false
-    booked.segmentMs = segment.durationMs
-    const release = once(() => {
-      booked.running--
-      if (booked.isOver) this.#forget(booked)
-      else if (booked.finishedAt === null) this.#endUnproven(booked)
-    })
+    const { release, session } = this.#sessions.admit(token.sessionId, segment.durationMs)
     let reservation: Reservation
     try {
       await this.#takePayment(payment, token.sessionId)
@@ -298,7 +243,7 @@ export class Orchestrator implements Service {
       },
       transcode: async (source, signal) => {
         try {
-          const booking = { segment, token, sender, session: booked, reservation }
+          const booking = { segment, token, sender, session, reservation }
           return await this.#answer(booking, source, signal)
         } finally {
           release()
@@ -316,7 +261,7 @@ export class Orchestrator implements Service {
     const sender = payment?.sender ?? ZERO_ADDRESS
     const token = this.#checkCredentials(segment, sender, host)
     await this.#takePayment(payment, segment.manifestId)
-    return this.#renewedInfo(sender, token)
+    return this.#offers.renewed(sender, token)
   }
 
   /** A result's bytes, by the path under `/stream/`. */
@@ -324,29 +269,15 @@ export class Orchestrator implements Service {
     return this.#needs.results.get(path)
   }
 
-  /** Whether one more session may be opened: there is a place for it, and what is under way leaves time for its segment. */
+  /** Whether one more session may be opened: it has a place, and the work under way leaves time for its segment. */
   #hasRoom(sessionId: string, durationMs: number): boolean {
-    return this.#hasPlace() && this.#canFinish(sessionId, durationMs, NOTHING)
-  }
-
-  #hasPlace(): boolean {
-    const placed = [...this.#sessions.values()].filter((session) => this.#keepsPlace(session))
-    return placed.length < this.#options.maxSessions
-  }
-
-  /** Whether nobody else may have the place of a session. */
-  #keepsPlace({ finishedAt, inTurn, openedAt }: Session): boolean {
-    const now = this.#needs.clock.now()
-    return (
-      inTurn > 0 ||
-      (finishedAt === null ? now - openedAt < FIRST_UPLOAD_MS : now - finishedAt < SESSION_IDLE_MS)
-    )
+    return this.#sessions.hasPlace && this.#canFinish(sessionId, durationMs, NOTHING)
   }
 
   #canFinish(
     sessionId: string,
     durationMs: number,
-    before: { readonly count: number; readonly durationMs: number },
+    before: Backlog,
     limitMs = segmentLimitMs(durationMs),
   ): boolean {
     return this.#needs.transcoder.canFinish?.({ sessionId, durationMs, limitMs, before }) ?? true
@@ -360,7 +291,7 @@ export class Orchestrator implements Service {
       throw new OrchestratorError('forbidden', 'incompatible capabilities')
     }
     try {
-      const token = checkAuthToken(this.#needs.authKeys.keys, segment.authToken, this.#unixSeconds())
+      const token = this.#offers.checked(segment.authToken)
       if (this.#needs.lookups?.mayLookUp(sender, host) !== false) return token
     } catch (error) {
       throw new OrchestratorError('forbidden', (error as AuthTokenError).message, { cause: error })
@@ -368,7 +299,7 @@ export class Orchestrator implements Service {
     throw new OrchestratorError('forbidden', TOO_MANY_LOOKUPS)
   }
 
-  /** Trouble of this node's own, such as a full disk, is not told as a fault of the payment. */
+  /** A fault of this node, such as a full disk, is not reported as a fault of the payment. */
   async #takePayment(payment: Payment | null, account: string): Promise<void> {
     if (!payment) return
     await paid(this.#needs.recipient.receive(payment, account))
@@ -384,7 +315,8 @@ export class Orchestrator implements Service {
     let hasBegun = false
     let outcome: TranscodeResult['outcome']
     try {
-      if (!this.#keepsPlace(session) && !this.#hasPlace()) throw new NodeError('busy', 'OrchestratorCapped')
+      if (!this.#sessions.keepsPlace(session) && !this.#sessions.hasPlace)
+        throw new SegmentError('capped', 'OrchestratorCapped')
       const onBegin = () => {
         hasBegun = true
       }
@@ -393,9 +325,9 @@ export class Orchestrator implements Service {
         (deadlineMs) => this.#transcode(booking, source, { deadlineMs, onBegin }, signal),
         segment.durationMs,
       )
-      // The answer does not wait for it: a charge that a crash loses is this node's own loss.
+      // The answer does not wait for the charge: a charge lost in a crash is this node's loss.
       void this.#charge(booking, pixels)
-      session.finishedAt = this.#needs.clock.now()
+      this.#sessions.finished(session)
       outcome = { kind: 'data', renditions: results, sig: this.#needs.signer.sign(resultHash(hashes)) }
       this.#needs.events.segmentTranscoded({
         sessionId: token.sessionId,
@@ -407,13 +339,17 @@ export class Orchestrator implements Service {
     } catch (error) {
       const text = messageOf(error)
       this.#needs.log.warn('segment failed', { sessionId: token.sessionId, seq: segment.seq, error })
-      this.#needs.events.segmentFailed({ sessionId: token.sessionId, reason: text })
+      this.#needs.events.segmentFailed({
+        sessionId: token.sessionId,
+        reason: text,
+        refusal: refusalOf(error),
+      })
       const owed = pixelsOfFailure(error, { hasBegun, declared: declaredPixels(segment) })
       if (owed > 0n) void this.#charge(booking, owed)
       else reservation.release()
       outcome = { kind: 'error', text }
     }
-    return { seq: segment.seq, info: await this.#renewedInfo(sender, token), outcome }
+    return { seq: segment.seq, info: await this.#offers.renewed(sender, token), outcome }
   }
 
   /** Never rejects. */
@@ -426,34 +362,27 @@ export class Orchestrator implements Service {
     }
   }
 
-  /** Runs one session's segments one after the other, refusing what would wait behind too many or for too long. */
+  /**
+   * Does work in its session's turn, within the time that is left of the segment's limit. Refuses what would wait behind
+   * too many or for too long.
+   */
   async #inTurn<T>(
     session: Session,
     work: (deadlineMs: number) => Promise<T>,
     durationMs: number,
   ): Promise<T> {
-    const before = { count: session.inTurn, durationMs: session.inTurnMs }
+    const before = this.#sessions.inTurn(session)
     if (before.count > MAX_QUEUED_PER_SESSION || !this.#canFinish(session.id, durationMs, before)) {
-      throw new NodeError('busy', 'OrchestratorBusy')
+      throw new SegmentError('busy', 'OrchestratorBusy')
     }
-    session.inTurn++
-    session.inTurnMs += durationMs
     const deadline = this.#needs.clock.now() + segmentLimitMs(durationMs)
-    const { tail } = session
-    const done = Promise.withResolvers<void>()
-    session.tail = done.promise
-    try {
-      await tail
+    return await this.#sessions.takeTurn(session, durationMs, async () => {
       const left = deadline - this.#needs.clock.now()
-      if (left <= 0) throw new NodeError('too-late', 'the segment waited longer than its deadline')
+      if (left <= 0) throw new SegmentError('too-late', 'the segment waited longer than its deadline')
       if (!this.#canFinish(session.id, durationMs, NOTHING, left))
-        throw new NodeError('busy', 'OrchestratorBusy')
+        throw new SegmentError('busy', 'OrchestratorBusy')
       return await work(left)
-    } finally {
-      session.inTurn--
-      session.inTurnMs -= durationMs
-      done.resolve()
-    }
+    })
   }
 
   async #transcode(
@@ -461,7 +390,7 @@ export class Orchestrator implements Service {
     source: Uint8Array,
     { deadlineMs, onBegin }: { deadlineMs: number; onBegin: () => void },
     signal: AbortSignal,
-  ): Promise<{ results: RenditionResult[]; hashes: Uint8Array[]; pixels: bigint }> {
+  ): Promise<{ results: readonly RenditionResult[]; hashes: Uint8Array[]; pixels: bigint }> {
     const output = await this.#needs.transcoder.transcode(
       {
         sessionId,
@@ -480,97 +409,23 @@ export class Orchestrator implements Service {
       signal,
     )
     if (output.renditions.length !== segment.profiles.length)
-      throw new NodeError('mismatch', 'MismatchedSegments')
+      throw new SegmentError('mismatch', 'MismatchedSegments')
     if (output.renditions.some((rendition) => rendition.bytes.length < MIN_RENDITION_BYTES)) {
-      throw new NodeError('empty-rendition', 'ZeroSegments')
+      throw new SegmentError('empty-rendition', 'ZeroSegments')
     }
     const pixels = output.renditions.reduce((sum, rendition) => sum + rendition.pixels, 0n)
-    // A transcoder elsewhere is not told the limit.
+    // Remote transcoders are not told the limit.
     if (maxPixels !== null && pixels > maxPixels) throw beyondDeclared(maxPixels)
-    const results = output.renditions.map((rendition, index): RenditionResult => {
-      const path = resultPath(sessionId, segment, index)
-      this.#needs.results.put(path, rendition.bytes)
-      if (rendition.perceptualHash) this.#needs.results.put(`${path}.phash`, rendition.perceptualHash)
-      const url = `${this.#options.serviceUri}/stream/${path.split('/').map(encodeURIComponent).join('/')}`
-      return {
-        url,
-        pixels: rendition.pixels,
-        perceptualHashUrl: rendition.perceptualHash ? `${url}.phash` : '',
-      }
-    })
+    const { serviceUri } = this.#options
+    const results = storeResults(this.#needs.results, { serviceUri, sessionId, segment }, output.renditions)
     const hashes = output.renditions.map((rendition) => keccak256(rendition.bytes))
     return { results, hashes, pixels }
   }
+}
 
-  /**
-   * The info that goes with an answer: fresh params under the request's own token. When params cannot be offered just
-   * now the work is answered all the same, without info: the gateway then keeps what it has (payments.md §15, 21).
-   */
-  async #renewedInfo(sender: Address, token: AuthToken): Promise<OrchestratorInfo | null> {
-    try {
-      return this.#describe(await this.#needs.recipient.quote(sender, token.sessionId), token)
-    } catch (error) {
-      this.#needs.log.warn('no new ticket params can be offered', { sender, error })
-      return null
-    }
-  }
-
-  #describe(
-    quote: { ticketParams: TicketParams | null; priceInfo: PriceInfo | null },
-    authToken: AuthToken,
-  ): OrchestratorInfo {
-    return {
-      transcoder: this.#options.serviceUri,
-      ticketParams: quote.ticketParams,
-      priceInfo: quote.priceInfo,
-      address: this.#needs.signer.address,
-      capabilities: this.#options.capabilities,
-      authToken,
-      storage: [],
-      nodes: this.#options.nodes,
-    }
-  }
-
-  #open(id: string): Session {
-    const session: Session = {
-      id,
-      running: 0,
-      inTurn: 0,
-      inTurnMs: 0,
-      openedAt: this.#needs.clock.now(),
-      finishedAt: null,
-      segmentMs: 0,
-      tail: Promise.resolve(),
-      isOver: false,
-    }
-    this.#sessions.set(id, session)
-    this.#needs.events.sessions(this.#sessions.size)
-    return session
-  }
-
-  #end(session: Session): void {
-    session.isOver = true
-    this.#needs.transcoder.sessionEnded?.(session.id)
-    this.#needs.results.drop(`${session.id}/`)
-    this.#forget(session)
-  }
-
-  /** Ends a session of which nothing was ever finished and nothing is under way: it holds no place for later. */
-  #endUnproven(session: Session): void {
-    const isCurrent = this.#sessions.get(session.id) === session
-    if (isCurrent && session.running === 0 && session.finishedAt === null) this.#end(session)
-  }
-
-  /** Gives the place of a session free, but not before its last segment is done: a new one would begin beside it. */
-  #forget(session: Session): void {
-    if (session.running > 0 || this.#sessions.get(session.id) !== session) return
-    this.#sessions.delete(session.id)
-    this.#needs.events.sessions(this.#sessions.size)
-  }
-
-  #unixSeconds(): bigint {
-    return BigInt(Math.floor(this.#needs.clock.now() / 1000))
-  }
+function refusalOf(error: unknown): SegmentRefusal | null {
+  if (!(error instanceof SegmentError)) return null
+  return error.code === 'busy' || error.code === 'capped' ? error.code : null
 }
 
 /** The recipient's answer; its refusal becomes one that the peer is told as it is. */
@@ -586,20 +441,4 @@ async function paid<T>(answer: Promise<T>): Promise<T> {
 /** What a segment comes to by what its gateway declares (payments.md §7). */
 function declaredPixels({ durationMs, profiles }: SegmentData): bigint {
   return encodedPixels(profiles, durationMs)
-}
-
-/** Where a rendition is stored: `{session}/{profile}/{seq}.ts`; a second profile of the same name gets its index. */
-function resultPath(sessionId: string, segment: SegmentData, index: number): string {
-  const profile = segment.profiles[index]!
-  const twin = segment.profiles.findIndex((other) => other.name === profile.name) !== index
-  return `${sessionId}/${profile.name}${twin ? `.${index}` : ''}/${segment.seq}${extensionOf(profile.format)}`
-}
-
-function once(action: () => void): () => void {
-  let done = false
-  return () => {
-    if (done) return
-    done = true
-    action()
-  }
 }

@@ -9,12 +9,12 @@ import type { Rational } from '../../lib/rational.ts'
  * is read, changed and written back: each method is one step that either happens or does not.
  */
 
-/** What a secret is for. */
+/** The purpose of a secret. */
 export type SecretPurpose = 'ticket' | 'auth-token'
 
 /** Secrets of 32 bytes that survive restarts. */
 export interface Secrets {
-  /** Those in use, newest first, never none: the newest signs, all verify. */
+  /** The secrets in use, newest first, at least one: the newest signs, all verify. */
   secrets(purpose: SecretPurpose): Promise<readonly Uint8Array[]>
   /** Adds a secret that signs from now on, unless the newest was made at `notSinceMs` or later; those before it verify on. */
   rotateSecret(purpose: SecretPurpose, notSinceMs: number, nowMs: number): Promise<void>
@@ -30,11 +30,11 @@ export interface SeenNonces {
   ): Promise<{ readonly used: ReadonlySet<number>; readonly revealed: boolean }>
   /** Marks a number as revealed: no ticket made with it is accepted from now on. */
   reveal(recipientRandHash: Uint8Array, expirationBlock: bigint): Promise<void>
-  /** Forgets all whose params expired at this L1 block or before. */
+  /** Deletes all nonces whose params expired at this L1 block or before. */
   forgetNonces(expiredAt: bigint): Promise<void>
 }
 
-/** What senders have prepaid, by session, in wei; below zero when work cost more than was paid. */
+/** Senders' credit by session, in wei; below zero when work cost more than was paid. */
 export interface Balances {
   /** 0 for a session that is not known. */
   balance(sender: Address, sessionId: string): Promise<Rational>
@@ -87,7 +87,7 @@ export interface PaymentRecords {
   recordPayment(record: PaymentRecord): Promise<{ readonly newWinners: readonly WinningTicket[] } | null>
 }
 
-/** A winning ticket as it is kept. */
+/** A winning ticket as it is stored. */
 export interface StoredTicket {
   readonly hash: Uint8Array
   readonly ticket: WinningTicket

@@ -4,12 +4,12 @@ import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import type { SecretPurpose, Secrets } from './payment-records.ts'
 
-/** How soon a rotation by another process or command is noticed. */
+/** A rotation by another process or command is noticed within this time. */
 const REREAD_MS = 30_000
-/** What was given out with a secret that was replaced is good for this long: longer than any token or params live. */
+/** A replaced secret still verifies for this long: longer than any token or params live. */
 const OVERLAP_MS = 60 * 60_000
 
-/** The secrets of one purpose, at hand: the first signs, all verify. A rotation is noticed without a restart. */
+/** The secrets of one purpose, in memory: the first signs, all verify. A rotation is noticed without a restart. */
 export class SecretRing implements Service {
   readonly name: string
   readonly #purpose: SecretPurpose
@@ -19,7 +19,7 @@ export class SecretRing implements Service {
   readonly #rotates: boolean
   #keys: readonly Uint8Array[] = []
 
-  /** With `rotate` it begins with a new secret, unless that was done less than an hour ago. */
+  /** `rotate`: starts with a new secret, unless the newest is less than an hour old. */
   constructor(
     purpose: SecretPurpose,
     needs: { secrets: Secrets; clock: Clock; log: Log },
@@ -43,7 +43,7 @@ export class SecretRing implements Service {
       for (;;) {
         await this.#clock.sleep(REREAD_MS, signal)
         await this.#retire().catch((error) =>
-          this.#log.warn('secrets cannot be read, those known stay in use', {
+          this.#log.warn('could not read secrets, keeping the known ones', {
             purpose: this.#purpose,
             error: messageOf(error),
           }),
@@ -60,7 +60,7 @@ export class SecretRing implements Service {
     await this.reload()
   }
 
-  /** Those in use, newest first; never none once started. */
+  /** The secrets in use, newest first; at least one once started. */
   get keys(): readonly Uint8Array[] {
     return this.#keys
   }

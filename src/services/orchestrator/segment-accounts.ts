@@ -7,24 +7,24 @@ import { NodeError } from '../../lib/errors.ts'
 import { Rational } from '../../lib/rational.ts'
 import type { Balances } from './payment-records.ts'
 
-/** Senders of which it is remembered what they have paid; beyond that the least recent ones start again as unknown. */
+/** Senders whose payments are remembered; beyond this, the least recent ones count as unknown again. */
 const MAX_PAYERS = 10_000
 
 /** Why no work is begun for a sender. */
 export type AccountFault = 'insufficient-balance' | 'sender-owes'
 
-/** What is set aside for one segment while it is worked on. Exactly one of `charge` and `release` ends it. */
+/** The fee set aside for one segment in work. Exactly one of `charge` and `release` ends it. */
 export interface Reservation {
-  /** Pixels after which the work is to stop; null where nothing is charged. */
+  /** Pixels at which the work stops; null where nothing is charged. */
   readonly maxPixels: bigint | null
   /** Charges what was done, at most `maxPixels`; resolves when that is on disk. */
   charge(pixels: bigint): Promise<void>
-  /** Nothing was done: what was set aside is free again. */
+  /** Frees what was set aside: no work was done. */
   release(): void
 }
 
 export interface SegmentAccountsOptions {
-  /** Wei that one ticket is worth on average. */
+  /** The expected value of one ticket, in wei. */
   readonly ticketEv: bigint
   /** From this idle time on, what is left in a session counts as its sender's. */
   readonly idleSessionMs: number
@@ -66,7 +66,7 @@ export class SegmentAccounts {
     const { owed } = standing
     throw new NodeError<AccountFault>(
       'sender-owes',
-      `sender ${sender} owes ${owed.ceil()} wei for work beyond what it paid: at most ${debtLimit(standing).floor() / 2n} are let stand before a new session`,
+      `sender ${sender} owes ${owed.ceil()} wei for work beyond what it paid: a new session is opened only at ${debtLimit(standing).floor() / 2n} wei or less`,
     )
   }
 
@@ -110,7 +110,7 @@ export class SegmentAccounts {
   }
 
   async #assertCovers(sender: Address, sessionId: string, fee: Rational): Promise<void> {
-    // Work that is estimated at nothing is still only done for a sender that has paid something.
+    // Work with an estimate of 0 is done only for a sender that has paid something.
     const needed = fee.sign > 0 ? fee : Rational.of(this.#options.ticketEv)
     const covers = (balance: Rational) => {
       const held = this.#held.get(`${sender}/${sessionId}`) ?? Rational.zero

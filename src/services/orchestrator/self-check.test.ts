@@ -38,7 +38,7 @@ test('offchain any answer will do', async () => {
 
 test('a sibling behind the same address is named, with the advice', async () => {
   await assert.rejects(selfCheck(signing(otherKey)).check.check(never), {
-    message: `at https://node.example:8935, which this node tells gateways, ${addressOfKey(otherKey)} answers instead of ${address}: give this node's own address with -serviceAddr; a balancer's belongs on chain only`,
+    message: `${addressOfKey(otherKey)} answers at the advertised address https://node.example:8935 instead of ${address}: set -serviceAddr to this node's own address; a balancer's belongs on chain only`,
   })
 })
 
@@ -47,7 +47,7 @@ test('a balancer that leads here only now and then is found out', async () => {
   const { check } = selfCheck({
     ping: (url, value, signal) => signing(++calls === 2 ? otherKey : key).ping(url, value, signal),
   })
-  await assert.rejects(check.check(never), { code: 'somebody-else' })
+  await assert.rejects(check.check(never), { code: 'another-node' })
 })
 
 test('an address that cannot be reached ends the node after three tries, with the flags to change', async () => {
@@ -56,7 +56,7 @@ test('an address that cannot be reached ends the node after three tries, with th
   await supervisor.start(check)
   const failed = assert.rejects(supervisor.failed, {
     message:
-      'this node cannot be reached at https://node.example:8935, which is what it tells gateways (connection refused): check -serviceAddr and what stands in between, or skip this check with -startupAvailabilityCheck=false',
+      'this node cannot be reached at its advertised address https://node.example:8935 (connection refused): check -serviceAddr and the network in between, or skip this check with -startupAvailabilityCheck=false',
   })
   await clock.wind(10_000)
   await failed

@@ -5,6 +5,9 @@ import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 
+/** Why the advertised address does not lead to this node. */
+export type SelfCheckFault = 'another-node' | 'unreachable-self'
+
 /** The endpoint has this long to come up, also behind a balancer (wire.md §1). */
 const DELAY_MS = 2_000
 const ATTEMPTS = 3
@@ -18,8 +21,8 @@ export interface Pinger {
 }
 
 /**
- * Calls the node at the address that it advertises and expects itself there: gateways would find nobody, or somebody
- * else, otherwise. Ends the node when that fails (operations.md §2.6).
+ * Calls the advertised address and expects this node to answer: otherwise gateways would reach nothing, or another node.
+ * Ends the node when that fails (operations.md §2.6).
  */
 export class SelfCheck implements Service {
   readonly name = 'self-check'
@@ -42,14 +45,14 @@ export class SelfCheck implements Service {
           await this.check(signal)
           return this.#needs.log.debug('reachable at the advertised address')
         } catch (error) {
-          if (signal.aborted || attempt === ATTEMPTS || this.#isSomebodyElse(error)) throw error
+          if (signal.aborted || attempt === ATTEMPTS || this.#isAnotherNode(error)) throw error
           await this.#needs.clock.sleep(PAUSE_MS, signal)
         }
       }
     })
   }
 
-  /** Throws NodeError `unreachable-self` or `somebody-else`. */
+  /** Throws NodeError `unreachable-self` or `another-node`. */
   async check(signal: AbortSignal): Promise<void> {
     const calls = this.#options.offchain ? 1 : CALLS
     for (let i = 0; i < calls; i++) await this.#call(signal)
@@ -62,24 +65,24 @@ export class SelfCheck implements Service {
     try {
       answer = await this.#needs.client.ping(serviceUri, value, signal)
     } catch (error) {
-      throw new NodeError(
+      throw new NodeError<SelfCheckFault>(
         'unreachable-self',
-        `this node cannot be reached at ${serviceUri}, which is what it tells gateways (${messageOf(error)}): ` +
-          'check -serviceAddr and what stands in between, or skip this check with -startupAvailabilityCheck=false',
+        `this node cannot be reached at its advertised address ${serviceUri} (${messageOf(error)}): ` +
+          'check -serviceAddr and the network in between, or skip this check with -startupAvailabilityCheck=false',
         { cause: error },
       )
     }
     if (offchain) return
     const signer = recoverSigner(keccak256(value), answer)
     if (signer === address) return
-    throw new NodeError(
-      'somebody-else',
-      `at ${serviceUri}, which this node tells gateways, ${signer ?? 'somebody without a key'} answers instead of ${address}: ` +
-        "give this node's own address with -serviceAddr; a balancer's belongs on chain only",
+    throw new NodeError<SelfCheckFault>(
+      'another-node',
+      `${signer ?? 'a node without a key'} answers at the advertised address ${serviceUri} instead of ${address}: ` +
+        "set -serviceAddr to this node's own address; a balancer's belongs on chain only",
     )
   }
 
-  #isSomebodyElse(error: unknown): boolean {
-    return error instanceof NodeError && error.code === 'somebody-else'
+  #isAnotherNode(error: unknown): boolean {
+    return error instanceof NodeError && error.code === 'another-node'
   }
 }

@@ -35,12 +35,13 @@ import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Rational } from '../../lib/rational.ts'
 import type { Scope, Service } from '../../lib/service.ts'
+import { Turns } from '../../lib/turns.ts'
 import type { RoundsView } from '../protocol/rounds.ts'
 import type { Balances, PaymentRecords, SeenNonces, SessionPrices, TicketRecords } from './payment-records.ts'
 import type { Recipient } from './recipient.ts'
 import { FREE, type Reservation, SegmentAccounts } from './segment-accounts.ts'
 
-/** How long after their params expired nonces are kept, in L1 blocks: the chain may go back a little. */
+/** Nonces are kept for this many L1 blocks after their params expired: the chain may be reorganised. */
 const NONCE_MARGIN_BLOCKS = 100n
 /**
  * From this idle time on, what is left in a session goes to its sender's next one. A sender may go on with a session
@@ -52,7 +53,7 @@ const SESSION_TTL_MS = 24 * 3_600_000
 const CLEAN_UP_MS = 10 * 60_000
 /** Payments of one session that may wait for the one before. */
 const MAX_WAITING_PAYMENTS = 32
-/** How often a payment is judged again because another process took one of its nonces. */
+/** Times a payment is judged again because another process took one of its nonces. */
 const MAX_CONFLICTS = 3
 /** An unknown secret is looked for in the store at most this often. */
 const RELOAD_MS = 1_000
@@ -66,9 +67,9 @@ export class RecipientError extends NodeError<RecipientFault> {
 }
 
 export interface TicketRecipientOptions {
-  /** Whom tickets pay: the orchestrator on chain. */
+  /** The address that tickets pay: the orchestrator on chain. */
   readonly recipient: Address
-  /** Wei that one ticket is worth on average. */
+  /** The expected value of one ticket, in wei. */
   readonly ticketEv: bigint
   /** Gas that redeeming a ticket takes. */
   readonly redeemGas: bigint
@@ -78,7 +79,7 @@ export interface TicketRecipientOptions {
   readonly autoAdjustPrice: boolean
 }
 
-/** What has happened, for whoever counts. */
+/** Events for metrics. */
 export interface RecipientEvents {
   ticketsReceived(event: { sender: Address; tickets: number; winners: number; credit: Rational }): void
   paymentRefused(event: { sender: Address; reason: string }): void
@@ -114,7 +115,7 @@ export class TicketRecipient implements Service, Recipient {
   readonly name = 'ticket recipient'
   readonly #options: TicketRecipientOptions
   readonly #needs: TicketRecipientNeeds
-  readonly #turns = new Map<string, { tail: Promise<unknown>; waiting: number }>()
+  readonly #turns = new Turns()
   readonly #accounts: SegmentAccounts
   #maxFaceValue: bigint
   /** The limit before the present one: what was offered under it is good until this L1 block. */
@@ -134,7 +135,7 @@ export class TicketRecipient implements Service, Recipient {
       for (;;) {
         await this.#needs.clock.sleep(CLEAN_UP_MS, signal)
         await this.#cleanUp().catch((error) =>
-          this.#needs.log.warn('old nonces and sessions cannot be removed', { error: messageOf(error) }),
+          this.#needs.log.warn('could not remove old nonces and sessions', { error: messageOf(error) }),
         )
       }
     })
@@ -253,7 +254,7 @@ export class TicketRecipient implements Service, Recipient {
         funds,
         withdrawRound,
         lastInitializedRound: rounds.lastInitializedRound,
-        // Whoever knows the secret number could make tickets that never win: its params have ended.
+        // A sender that knows the secret number could make tickets that never win: its params are void.
         l1Block: revealed ? params.expirationBlock : rounds.l1Block,
         seenNonces: used,
       })
@@ -306,7 +307,7 @@ export class TicketRecipient implements Service, Recipient {
     }
   }
 
-  /** The secret number behind a payment, by whichever secret made its offer; null when none did. */
+  /** The secret number behind a payment, from the secret that made its offer; null when none did. */
   async #randOf(payment: Payment, price: PricePerPixel): Promise<bigint | null> {
     const found = this.#matchingRand(payment, price)
     if (found !== null) return found
@@ -361,27 +362,18 @@ export class TicketRecipient implements Service, Recipient {
 
   /** Runs the work of one session one after the other; refused while `maxWaiting` wait. */
   async #inTurn<T>(key: string, work: () => Promise<T>, maxWaiting = MAX_WAITING_PAYMENTS): Promise<T> {
-    const turn = this.#turns.get(key) ?? { tail: Promise.resolve(), waiting: 0 }
-    if (turn.waiting >= maxWaiting) {
+    if (this.#turns.of(key).count >= maxWaiting) {
       throw new RecipientError('too-many-payments', 'too many payments of one session at the same time')
     }
-    this.#turns.set(key, turn)
-    turn.waiting++
-    const done = turn.tail.then(work)
-    turn.tail = done.catch(() => {})
-    try {
-      return await done
-    } finally {
-      if (--turn.waiting === 0) this.#turns.delete(key)
-    }
+    return await this.#turns.take(key, work)
   }
 }
 
 const WORTH_NOTHING = { faceValue: 0n, winProb: 0n }
-/** For a payment that no offer of this node is behind: it is refused before its sender's funds matter. */
+/** For a payment without an offer of this node: it is refused before its sender's funds matter. */
 const UNKNOWN_FUNDS = { funds: 0n, withdrawRound: 0n }
 
-/** Asks nothing and charges nothing: how an orchestrator without a chain is paid. */
+/** Asks for nothing and charges nothing: the recipient of an offchain orchestrator. */
 export class FreeOfCharge implements Recipient {
   async quote(): Promise<{ ticketParams: null; priceInfo: null }> {
     return { ticketParams: null, priceInfo: null }

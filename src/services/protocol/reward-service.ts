@@ -16,6 +16,9 @@ import type { Fields, Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import type { ChainWatch } from './rounds.ts'
 
+/** Why no reward can be called. */
+export type RewardFault = 'cannot-call-reward'
+
 /** The chain is looked at again after this long although nothing was announced; while a reward is expected, sooner. */
 const LOOK_MS = 5 * 60_000
 const EXPECTANT_LOOK_MS = 60_000
@@ -212,7 +215,10 @@ export class RewardService implements Service {
       })
       if (found && 'orchestrator' in found) return
       if (found)
-        throw new NodeError('cannot-call-reward', `-reward cannot be: ${found.why}, or leave -reward out`)
+        throw new NodeError<RewardFault>(
+          'cannot-call-reward',
+          `-reward cannot be: ${found.why}, or leave -reward out`,
+        )
       await clock.sleep(backOffMs(failures), signal)
     }
   }

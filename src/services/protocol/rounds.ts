@@ -9,6 +9,9 @@ import { Listeners } from '../../lib/listeners.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 
+/** Why a round is not known. */
+export type RoundsFault = 'rounds-unknown'
+
 /** The state is read again after this long although nothing was announced: parameters change without an event. */
 const REREAD_MS = 5 * 60_000
 const FIRST_RETRY_MS = 1_000
@@ -151,7 +154,7 @@ export class Rounds implements Service, RoundsView {
 
   get #known(): RoundState {
     if (!this.#state)
-      throw new NodeError('rounds-unknown', 'the rounds have not been read from the chain yet')
+      throw new NodeError<RoundsFault>('rounds-unknown', 'the rounds have not been read from the chain yet')
     return this.#state
   }
 

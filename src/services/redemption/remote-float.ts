@@ -13,8 +13,8 @@ const IDLE_MS = 5 * 60_000
 const CLEAN_UP_MS = 60_000
 /** Senders listened to at the same time; beyond that the float of those asked for longest ago is dropped. */
 const MAX_SENDERS = 10_000
-/** The part of its own view that an orchestrator offers while no redeemer tells what others take. */
-const ALONE_PART = 2n
+/** An orchestrator offers its own view of a float divided by this while no redeemer tells what others take. */
+const OWN_VIEW_DIVISOR = 2n
 
 export interface RemoteFloatNeeds {
   /** The node's own view of the chain. */
@@ -97,7 +97,7 @@ export class RemoteFloat implements Service {
       return told
     }
     if (told !== null && told < own.value) return told
-    return told === null ? own.value / ALONE_PART : own.value
+    return told === null ? own.value / OWN_VIEW_DIVISOR : own.value
   }
 
   async #remote(sender: Address): Promise<bigint | null> {

@@ -1,26 +1,26 @@
 import type { TranscodeJob } from './transcoder.ts'
 
-/** Gateways remembered; beyond, those heard of longest ago begin anew. */
+/** Gateways remembered; beyond this, the least recent ones are forgotten. */
 const MAX_GATEWAYS = 1_000
-/** The most that is believed of a gateway that has shown nothing yet: few segments last longer. */
+/** A new gateway's declared durations are believed up to this: few segments last longer. */
 const NEWCOMER_MS = 10_000
-/** How much the newest segment counts. */
+/** The weight of the newest segment. */
 const NEWEST_PART = 0.5
-/** For this long what came of other gateways' segments tells whether the machine is slow or one gateway's word wrong. */
+/** Other gateways' segments within this time tell whether the machine is slow or one gateway declares wrongly. */
 const RECENT_MS = 60_000
 
 /**
- * What the durations that gateways declare are worth. A segment's duration decides how long others are thought to wait
- * for it and how fast the machine is thought to be, so a gateway's word counts as far as its segments bore it out.
+ * Corrects the durations that gateways declare. A segment's duration decides how long others are expected to wait for it
+ * and how fast the machine appears, so a gateway is believed as far as its earlier segments confirmed it.
  */
 export class DeclaredDurations {
-  /** By how much segments were longer than declared. */
+  /** Real duration over declared duration, by gateway. */
   readonly #ratios = new Map<string, number>()
-  /** When a segment of each was last done, and last late. */
+  /** When each gateway's last segment was done, and when its last was late. */
   readonly #done = new Map<string, number>()
   readonly #late = new Map<string, number>()
 
-  /** How long a segment that has come is taken to be, in milliseconds. */
+  /** The expected duration of a segment, in milliseconds. */
   believedMs(job: TranscodeJob): number {
     const ratio = this.#ratios.get(keyOf(job))
     return ratio === undefined ? Math.min(job.durationMs, NEWCOMER_MS) : job.durationMs * ratio
@@ -57,7 +57,7 @@ export class DeclaredDurations {
   }
 }
 
-/** Who pays, or the session where nobody does. */
+/** The payer, or the session where there is none. */
 function keyOf({ payer, sessionId }: TranscodeJob): string {
   return payer ?? `session ${sessionId}`
 }

@@ -72,7 +72,11 @@ function world(
       await pass(clock, 2_000)
     }
   }
-  const next = (sessionId: string) => ({ sessionId, durationMs: 2_000, limitMs: 8_000, before: null })
+  /** A segment that comes behind some of its own session. */
+  const next = (sessionId: string, count = 0) => ({
+    ...{ sessionId, durationMs: 2_000, limitMs: 8_000 },
+    before: { count, durationMs: count * 2_000 },
+  })
   return { clock, engine, lines, capacity, start, ask, stream, next }
 }
 
@@ -85,7 +89,7 @@ test('the trial gives every worker a segment at once and says what it found in o
   assert.deepEqual(w.lines, [
     {
       level: 'info',
-      message: 'the capacity of this machine is measured; -maxSessions N sets another',
+      message: 'capacity measured; -maxSessions N sets another',
       sessions: 4,
       sustained: 5,
       secondTakesMs: 400,
@@ -113,7 +117,7 @@ test('a slow machine is tried for one round, and told that it does not keep up',
   assert.equal(w.capacity.sessions, 1)
   assert.deepEqual(
     w.lines.map(({ level, message }) => [level, message]),
-    [['warn', 'this machine does not keep up with one stream; give it fewer renditions or -maxSessions N']],
+    [['warn', 'this machine cannot keep up with one stream: ask for fewer renditions or set -maxSessions N']],
   )
 })
 
@@ -154,7 +158,9 @@ test('slower segments lower the capacity, faster ones bring it back, and both ar
   w.engine.secondTakesMs = 400
   await w.stream(1, 1_200_000)
   assert.equal(w.capacity.sessions, 4)
-  const told = w.lines.filter(({ message }) => message === 'the capacity has changed by what segments take')
+  const told = w.lines.filter(
+    ({ message }) => message === 'capacity changed: segments take more or less time than before',
+  )
   assert.ok(told.length >= 4 && told.length <= 8, `${told.length} changes`)
   assert.ok(told.filter(({ level }) => level === 'info').length <= 5)
   assert.ok(told.every(({ before, sessions }) => before !== sessions))
@@ -201,14 +207,14 @@ test('a segment is refused when what is before it makes it late, and as that get
   assert.equal(w.capacity.canFinish(w.next('x')), true)
   for (let session = 7; session < 10; session++) w.ask(jobOf(`s${session}`))
   assert.equal(w.capacity.canFinish(w.next('x')), false)
-  assert.equal(w.capacity.canFinish(w.next('s3')), false)
+  assert.equal(w.capacity.canFinish(w.next('s3', 1)), false)
   await pass(w.clock, 3_200)
   assert.equal(w.capacity.canFinish(w.next('x')), true)
 })
 
 test('how slow the machine was before a pause refuses nothing after it', async (t) => {
   const w = world(t, { secondTakesMs: 3_000, maxSessions: 9 })
-  const refuses = () => !w.capacity.canFinish(w.next('a'))
+  const refuses = () => !w.capacity.canFinish(w.next('a', 1))
   w.ask(jobOf('a'))
   await pass(w.clock, 10_000)
   w.ask(jobOf('a', 1n))
@@ -224,13 +230,13 @@ test('how slow the machine was before a pause refuses nothing after it', async (
 test('segments of a session that its orchestrator still holds count, those that are here only once', async (t) => {
   const w = world(t, { secondTakesMs: 640 })
   await w.start()
-  const before = (count: number) => ({ ...w.next('a'), before: { count, durationMs: count * 2_000 } })
+  const before = (count: number) => w.next('a', count)
   assert.equal(w.capacity.canFinish(before(4)), true)
   assert.equal(w.capacity.canFinish(before(5)), false)
   w.ask(jobOf('a'))
   await pass(w.clock, 640)
   assert.equal(w.capacity.canFinish(before(5)), true, 'half of one is done: 7.04 s of 8')
-  assert.equal(w.capacity.canFinish(w.next('a')), true)
+  assert.equal(w.capacity.canFinish(before(1)), true)
   assert.equal(w.capacity.canFinish(before(6)), false)
 })
 

@@ -10,6 +10,7 @@ import {
   unmeasured,
   withTiming,
 } from '../../domain/capacity.ts'
+import type { MediaFault } from '../../domain/failed-work.ts'
 import { type Profile, withFormat } from '../../domain/rendition.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
@@ -18,24 +19,27 @@ import type { Scope, Service } from '../../lib/service.ts'
 import { DeclaredDurations } from './declared-durations.ts'
 import type { NextSegment, TranscodeJob, TranscodeOutput } from './transcoder.ts'
 
-/** A trial that takes longer tells no more: not even one stream is sustained then. */
+/** A trial is cut off after this time: not even one stream is sustained then. */
 const TRIAL_LIMIT_MS = 10_000
 /** The first round also warms the workers; after one as short as this, a second tells more. */
 const SHORT_ROUND_MS = 1_200
-/** A timer may ring a little before its time. */
-const TIMER_MS = 20
-/** After so long without work the machine may be as busy with other things, or as free, as it likes. */
+/** After this long without work, earlier timings say nothing about how busy the machine is now. */
 const PAUSE_MS = 60_000
-/** How seldom a changed capacity is told at the level that operators read. */
+/** A changed capacity is logged at info level at most once in this time. */
 const QUIET_MS = 60_000
+
+const LATE: ReadonlySet<string> = new Set<MediaFault>(['media-late', 'media-busy'])
 
 /** What does the work. */
 export interface MeasuredEngine {
-  /** How many segments it works on at once; 1 where it does not say. */
+  /** How many segments it works on at once; 1 if absent. */
   readonly parallel?: number
   transcode(job: TranscodeJob, signal: AbortSignal): Promise<TranscodeOutput>
   sessionEnded?(sessionId: string): void
 }
+
+/** Why a node cannot start with a measured capacity. */
+export type CapacityFault = 'trial-failed'
 
 export interface EngineCapacityOptions {
   /** Sessions at once, as the operator says; `auto` measures. */
@@ -54,7 +58,7 @@ export interface EngineCapacityNeeds {
   readonly log: Log
 }
 
-/** How much a node's own engine can do, for the operator. */
+/** The capacity of a node's own engine, for the operator. */
 export interface EngineCapacityStatus {
   readonly sessions: number
   readonly isAutomatic: boolean
@@ -85,13 +89,12 @@ export class EngineCapacity implements Service {
   readonly #options: EngineCapacityOptions
   readonly #needs: EngineCapacityNeeds
   readonly #parallel: number
-  /** In the order in which they came, which is the order in which they are begun. */
   readonly #entries = new Set<Entry>()
   readonly #durations = new DeclaredDurations()
   #estimate: CapacityEstimate
   #sessions: number | null = null
   #atWork = 0
-  /** How many were at work, summed up over time; up to when. */
+  /** The number of segments in work, integrated over time; up to when. */
   #area = 0
   #areaToMs: number
   #lastTimingMs: number
@@ -106,7 +109,7 @@ export class EngineCapacity implements Service {
     this.#lastTimingMs = needs.clock.now()
   }
 
-  /** Resolves once it is measured, if it is to be. Throws NodeError when the ladder cannot be made. */
+  /** Measures the capacity if it is automatic. Throws NodeError `trial-failed` when the ladder cannot be made. */
   async start(scope: Scope): Promise<void> {
     if (this.#options.maxSessions !== 'auto') return
     const { clock, log } = this.#needs
@@ -118,8 +121,8 @@ export class EngineCapacity implements Service {
     const keepsUp = this.#estimate.atStart! >= 1
     log[keepsUp ? 'info' : 'warn'](
       keepsUp
-        ? 'the capacity of this machine is measured; -maxSessions N sets another'
-        : 'this machine does not keep up with one stream; give it fewer renditions or -maxSessions N',
+        ? 'capacity measured; -maxSessions N sets another'
+        : 'this machine cannot keep up with one stream: ask for fewer renditions or set -maxSessions N',
       {
         sessions: this.#sessions,
         sustained: rounded(this.#estimate.atStart!, 10),
@@ -152,20 +155,22 @@ export class EngineCapacity implements Service {
     }
   }
 
-  /** Has a segment done by the engine, and times it. */
+  /** Transcodes a segment with the engine, and times it. */
   async transcode(job: TranscodeJob, signal: AbortSignal): Promise<TranscodeOutput> {
     const { clock, engine } = this.#needs
     const entry: Entry = { sessionId: job.sessionId, videoMs: this.#durations.believedMs(job), begun: null }
-    const startedMs = clock.now()
-    if (this.#entries.size === 0 && startedMs - this.#lastTimingMs > PAUSE_MS) {
+    if (this.#entries.size === 0 && clock.now() - this.#lastTimingMs > PAUSE_MS) {
       this.#estimate = rested(this.#estimate)
     }
     this.#entries.add(entry)
-    this.#begin()
-    // The video that its time was worked on; null where that tells nothing: bad input, cancelled work, clips of more.
+    const onBegin = () => {
+      this.#begin(entry)
+      job.onBegin?.()
+    }
+    // How much video took the time; null where that tells nothing: bad input, cancelled work, clips.
     let timed: { readonly videoMs: number; readonly isDone: boolean } | null = null
     try {
-      const output = await engine.transcode(job, signal)
+      const output = await engine.transcode({ ...job, onBegin }, signal)
       if (job.clip === null) {
         const videoMs = shownMs(job.durationMs, framesOf(job, output))
         this.#durations.done(job, videoMs, clock.now())
@@ -173,8 +178,7 @@ export class EngineCapacity implements Service {
       }
       return output
     } catch (error) {
-      const isLate = !signal.aborted && clock.now() - startedMs >= job.deadlineMs - TIMER_MS
-      const videoMs = isLate ? this.#durations.late(job, this.#workedOffMs(entry), clock.now()) : null
+      const videoMs = isLate(error) ? this.#durations.late(job, this.#workedOffMs(entry), clock.now()) : null
       if (videoMs !== null) timed = { videoMs, isDone: false }
       throw error
     } finally {
@@ -188,51 +192,36 @@ export class EngineCapacity implements Service {
 
   /** Whether a segment that came now could be done in time. */
   canFinish({ sessionId, durationMs, limitMs, before }: NextSegment): boolean {
-    const { others, own } = this.#leftOf(sessionId)
-    // What is here of its session already is part of what is before it.
-    const doneMs = own.videoMs - own.leftMs
+    const { doneMs, others } = this.#leftBefore(sessionId)
     return canBeDone(this.#estimate, {
       others,
-      own: before
-        ? { count: before.count, videoMs: Math.max(0, before.durationMs - doneMs) }
-        : { count: own.count, videoMs: own.leftMs },
+      own: { count: before.count, videoMs: Math.max(0, before.durationMs - doneMs) },
       videoMs: durationMs,
       limitMs,
     })
   }
 
-  /** The video that is left of what is here, by how long it has been worked on. */
-  #leftOf(sessionId: string) {
-    const now = this.#needs.clock.now()
-    const takesMs = secondTakesMs(this.#estimate)
+  /** The video that is left of other sessions' segments, and what is done of its own, by how long they were worked on. */
+  #leftBefore(sessionId: string) {
     const others = { count: 0, videoMs: 0 }
-    const own = { count: 0, videoMs: 0, leftMs: 0 }
-    for (const { sessionId: of, videoMs, begun } of this.#entries) {
-      const doneMs = begun && takesMs ? ((now - begun.atMs) * 1000) / takesMs : 0
-      const leftMs = Math.max(0, videoMs - doneMs)
-      if (of === sessionId) {
-        own.count++
-        own.videoMs += videoMs
-        own.leftMs += leftMs
-      } else {
+    let doneMs = 0
+    for (const entry of this.#entries) {
+      const entryDoneMs = Math.min(entry.videoMs, this.#workedOffMs(entry) ?? 0)
+      if (entry.sessionId === sessionId) doneMs += entryDoneMs
+      else {
         others.count++
-        others.videoMs += leftMs
+        others.videoMs += entry.videoMs - entryDoneMs
       }
     }
-    return { others, own }
+    return { doneMs, others }
   }
 
-  /** As the engine does it: in order, as many at once as it has workers, never two of a session. */
-  #begin(): void {
+  /** The engine has taken a segment. */
+  #begin(entry: Entry): void {
+    if (entry.begun || !this.#entries.has(entry)) return
     this.#countArea()
-    const busy = new Set<string>()
-    for (const entry of this.#entries) {
-      if (busy.size >= this.#parallel) break
-      if (busy.has(entry.sessionId)) continue
-      busy.add(entry.sessionId)
-      entry.begun ??= { atMs: this.#areaToMs, area: this.#area }
-    }
-    this.#atWork = busy.size
+    this.#atWork++
+    entry.begun = { atMs: this.#areaToMs, area: this.#area }
   }
 
   /** How much video the machine does in the time for which a segment has been worked on. */
@@ -254,7 +243,7 @@ export class EngineCapacity implements Service {
       if (workMs > 0) this.#lastTimingMs = now
     }
     this.#entries.delete(entry)
-    this.#begin()
+    if (begun) this.#atWork--
     if (this.#options.maxSessions === 'auto') this.#adjust()
   }
 
@@ -273,7 +262,7 @@ export class EngineCapacity implements Service {
     const isQuiet = clock.now() - this.#toldAtMs < QUIET_MS
     if (!isQuiet) this.#toldAtMs = clock.now()
     const { sessions, secondTakesMs: takesMs, sustained: speed } = this.status()
-    log[isQuiet ? 'debug' : 'info']('the capacity has changed by what segments take', {
+    log[isQuiet ? 'debug' : 'info']('capacity changed: segments take more or less time than before', {
       ...{ sessions, before, sustained: speed, secondTakesMs: takesMs },
     })
   }
@@ -296,8 +285,8 @@ export class EngineCapacity implements Service {
         calcPerceptualHash: false,
       }
       await engine.transcode(job, signal).catch((error) => {
-        if (signal.aborted || clock.now() - startedMs >= TRIAL_LIMIT_MS - TIMER_MS) return
-        throw new NodeError(
+        if (signal.aborted || isLate(error)) return
+        throw new NodeError<CapacityFault>(
           'trial-failed',
           `-maxSessions auto: a trial segment could not be transcoded (${messageOf(error)}): give -maxSessions a number, or -transcodingOptions renditions that this machine can make`,
         )
@@ -311,6 +300,11 @@ export class EngineCapacity implements Service {
     signal.throwIfAborted()
     return estimateOfTrial(durationMs, took)
   }
+}
+
+/** Whether the time of a job was over before it was done. */
+function isLate(error: unknown): boolean {
+  return error instanceof NodeError && LATE.has(error.code)
 }
 
 function framesOf({ profiles }: TranscodeJob, { renditions }: TranscodeOutput) {

@@ -12,7 +12,7 @@ import { Supervisor } from '../../lib/service.ts'
 import {
   type OrchestratorLine,
   type OrchestratorLink,
-  RemoteWorker,
+  StandaloneTranscoder,
   type TaskResult,
 } from './standalone-transcoder.ts'
 import type { TranscodeJob, TranscodeOutput } from './transcoder.ts'
@@ -107,7 +107,7 @@ async function world(t: TestContext, orchestrators: readonly string[] = [FIRST!,
       return outputOf(job.sessionId)
     },
   }
-  const worker = new RemoteWorker(
+  const worker = new StandaloneTranscoder(
     {
       orchestrators,
       secret: 'swordfish',
@@ -164,6 +164,34 @@ test('a task is fetched, transcoded under the orchestrator’s name, and brought
   assert.equal(w.link.delivered.length, 1)
   assert.deepEqual(w.ended, ['aaaa'])
   assert.deepEqual([w.worker.status().done, w.worker.status().running], [1, 0])
+})
+
+test('the tasks of one session are worked on in order, those of other sessions meanwhile', async (t) => {
+  const w = await world(t)
+  const release = w.hold()
+  w.link.tell(taskOf('aaaa', 1n))
+  w.link.tell(taskOf('aaaa', 2n))
+  w.link.tell(taskOf('bbbb', 3n))
+  await pass(w.clock, 3_000)
+  const begun = () => w.jobs.map(({ sessionId }) => sessionId)
+  assert.deepEqual(begun(), ['aaaa', 'bbbb'])
+  release()
+  await rest()
+  assert.deepEqual(begun(), ['aaaa', 'bbbb', 'aaaa'])
+  assert.equal(w.jobs[2]!.deadlineMs, 5_000, 'waiting for its turn counts')
+  assert.deepEqual(w.link.delivered.map(({ result }) => result.taskId).toSorted(), [1n, 2n, 3n])
+})
+
+test('a task whose turn does not come in time is answered as by a busy transcoder', async (t) => {
+  const w = await world(t)
+  const release = w.hold()
+  w.link.tell(taskOf('aaaa', 1n))
+  w.link.tell(taskOf('aaaa', 2n))
+  await pass(w.clock, 8_000)
+  release()
+  await rest()
+  assert.equal(w.jobs.length, 1)
+  assert.deepEqual(w.link.delivered.at(-1)!.result.outcome, { error: 'TranscoderBusy' })
 })
 
 test('a capacity that has changed much is told by a new registration, once nothing runs', async (t) => {

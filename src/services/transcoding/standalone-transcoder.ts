@@ -6,30 +6,38 @@ import type { Dice } from '../../lib/dice.ts'
 import { isAbort, messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
+import { Turns } from '../../lib/turns.ts'
 import type { NextSegment, TranscodeJob, TranscodeOutput } from './transcoder.ts'
 
-/** How soon an orchestrator is tried again, growing by half each time (wire.md §13). */
+/** Time before the next registration attempt, growing by half each time (wire.md §13). */
 const FIRST_RETRY_MS = 500
 const RETRY_GROWTH = 1.5
 const LONGEST_RETRY_MS = 10_000
-/** A registration that held for so long was a good one: after it the waits begin anew. */
+/** After a registration that lasted this long, the retry time starts from the beginning. */
 const GOOD_REGISTRATION_MS = 30_000
-/** How often it is looked whether another capacity is to be told; what differs by less is not worth a new registration. */
+/** How often the capacity is compared with the registered one; smaller changes are not worth a new registration. */
 const CAPACITY_CHECK_MS = 60_000
 const CAPACITY_PART = 0.2
 /** Tasks at the same time; each holds its segment in memory. */
 const MAX_RUNNING = 256
-/** A result is brought again when the orchestrator could not be reached, so often and after so long. */
+/** Attempts to deliver a result to an orchestrator that cannot be reached, and the time between them. */
 const RESULT_ATTEMPTS = 3
 const RESULT_RETRY_MS = 500
 
 /** Why an orchestrator turned a transcoder away for good (wire.md §13). */
 export type TurnedAway = 'invalid secret' | 'zero capacity'
 
-/** What came of a task. */
+/** Why a task is not done; the message is the text that its orchestrator is told (wire.md §13). */
+export type TaskFault = 'busy' | 'unreadable' | 'incompatible' | 'mismatch'
+
+class TaskError extends NodeError<TaskFault> {
+  override name = 'TaskError'
+}
+
+/** The outcome of a task. */
 export type TaskOutcome = TranscodeOutput | { readonly error: string }
 
-/** What a transcoder brings to its orchestrator. */
+/** What a transcoder delivers to its orchestrator. */
 export interface TaskResult {
   readonly secret: string
   readonly taskId: bigint
@@ -50,38 +58,38 @@ export interface OrchestratorLine {
 
 /** An orchestrator, as its transcoder calls it. */
 export interface OrchestratorLink {
-  /** Connects once it is registered over. */
+  /** Prepares a connection; it connects on registration. */
   line(url: string): OrchestratorLine
-  /** Fetches a task's source, of at most so many bytes, from where a task of this orchestrator may have it lie. */
+  /** Fetches a task's source of at most `maxBytes`, only from addresses that this orchestrator's tasks may name. */
   download(
     url: string,
     task: { readonly orchestrator: string; readonly maxBytes: number },
     signal: AbortSignal,
   ): Promise<Uint8Array>
-  /** Brings the result of a task. */
+  /** Delivers the result of a task. */
   deliver(url: string, result: TaskResult, signal: AbortSignal): Promise<void>
 }
 
 /** What does the work. */
 export interface WorkerEngine {
-  /** Sessions that it takes at once just now; when that has changed it registers anew. */
+  /** Sessions that it takes at once just now; after a change the transcoder registers again. */
   readonly sessions: number
   transcode(job: TranscodeJob, signal: AbortSignal): Promise<TranscodeOutput>
-  /** False when it is sure that a segment could not be done in time. */
+  /** False when a segment could certainly not be done in time. */
   canFinish(next: NextSegment): boolean
   /** No more segments of this session will come. */
   sessionEnded(sessionId: string): void
 }
 
-export interface RemoteWorkerOptions {
-  /** Whom it works for: the first that answers. */
+export interface StandaloneTranscoderOptions {
+  /** Orchestrators to register with, in this order; it works for the first that answers. */
   readonly orchestrators: readonly string[]
   readonly secret: string
   readonly capabilities: Capabilities
   readonly version: string
 }
 
-export interface RemoteWorkerNeeds {
+export interface StandaloneTranscoderNeeds {
   readonly link: OrchestratorLink
   readonly engine: WorkerEngine
   readonly clock: Clock
@@ -93,9 +101,9 @@ export interface RemoteWorkerNeeds {
   }
 }
 
-/** How it goes, for the operator. */
-export interface RemoteWorkerStatus {
-  /** The orchestrator that it is registered with, or tries to be; null while it waits to try the next. */
+/** Its status, for the operator. */
+export interface StandaloneTranscoderStatus {
+  /** The orchestrator that it is registered with, or registering with; null between two attempts. */
   readonly orchestrator: string | null
   readonly sinceMs: number | null
   readonly running: number
@@ -108,18 +116,19 @@ export interface RemoteWorkerStatus {
  * Transcodes for an orchestrator on another machine: registers with the first of the list that answers, does what it
  * is told, and goes on to the next when that one is gone (wire.md §13).
  */
-export class RemoteWorker implements Service {
-  readonly name = 'remote worker'
-  readonly #options: RemoteWorkerOptions
-  readonly #needs: RemoteWorkerNeeds
+export class StandaloneTranscoder implements Service {
+  readonly name = 'standalone transcoder'
+  readonly #options: StandaloneTranscoderOptions
+  readonly #needs: StandaloneTranscoderNeeds
   readonly #running = new Set<Promise<void>>()
+  readonly #turns = new Turns()
   readonly #leaving = new AbortController()
   readonly #abandoned = new AbortController()
-  #status: Omit<RemoteWorkerStatus, 'running'> = {
+  #status: Omit<StandaloneTranscoderStatus, 'running'> = {
     ...{ orchestrator: null, sinceMs: null, done: 0, failed: 0, lastError: null },
   }
 
-  constructor(options: RemoteWorkerOptions, needs: RemoteWorkerNeeds) {
+  constructor(options: StandaloneTranscoderOptions, needs: StandaloneTranscoderNeeds) {
     this.#options = options
     this.#needs = needs
   }
@@ -137,11 +146,11 @@ export class RemoteWorker implements Service {
     })
   }
 
-  /** Gets ready to stop: takes no more and finishes what runs, for as long as it may. Rejects when the signal is aborted. */
+  /** Prepares to stop: takes no more tasks and finishes running ones, for `limitMs` at most. Rejects when the signal is aborted. */
   async drain(limitMs: number, signal: AbortSignal): Promise<void> {
     const { clock, log } = this.#needs
     this.#leaving.abort()
-    if (this.#running.size > 0) log.info('running tasks are finished', { running: this.#running.size })
+    if (this.#running.size > 0) log.info('draining: finishing running tasks', { running: this.#running.size })
     const patience = new AbortController()
     const limit = clock.sleep(limitMs, AbortSignal.any([signal, patience.signal]))
     const finished = (async () => {
@@ -155,7 +164,7 @@ export class RemoteWorker implements Service {
     }
   }
 
-  status(): RemoteWorkerStatus {
+  status(): StandaloneTranscoderStatus {
     return { ...this.#status, running: this.#running.size }
   }
 
@@ -168,10 +177,10 @@ export class RemoteWorker implements Service {
       const url = orchestrators[turn % orchestrators.length]!
       const startedMs = clock.now()
       this.#status = { ...this.#status, orchestrator: url, sinceMs: startedMs }
-      log.debug('registers', { orchestrator: url })
+      log.debug('registering', { orchestrator: url })
       try {
         while ((await this.#workFor(url, signal)) === 'outdated')
-          log.info('registers anew, with the capacity that is measured now', { orchestrator: url })
+          log.info('registering again: the measured capacity has changed', { orchestrator: url })
         this.#status = { ...this.#status, lastError: 'the orchestrator ended the registration' }
       } catch (error) {
         if (signal.aborted && isAbort(error)) throw error
@@ -181,39 +190,39 @@ export class RemoteWorker implements Service {
       const held = clock.now() - startedMs >= GOOD_REGISTRATION_MS
       if (held) retryMs = FIRST_RETRY_MS
       if (held || !isTold) {
-        log.warn('no orchestrator is registered with, it is tried again', {
+        log.warn('could not register with any orchestrator, retrying', {
           orchestrator: url,
           reason: this.#status.lastError,
         })
       }
       isTold = true
       this.#status = { ...this.#status, orchestrator: null, sinceMs: null }
-      // The whole list is tried before it is waited longer.
+      // The wait grows only after the whole list has been tried.
       const isRoundOver = (turn + 1) % orchestrators.length === 0
       await clock.sleep(retryMs * (0.5 + dice.fraction()), signal)
       if (isRoundOver) retryMs = Math.min(retryMs * RETRY_GROWTH, LONGEST_RETRY_MS)
     }
   }
 
-  /** Some refusals are for the operator to mend. */
+  /** Throws for refusals that only the operator can fix. */
   #refuseToGoOn(url: string, error: unknown): void {
     if (!(error instanceof NodeError) || error.code !== 'refused') return
     const { host } = new URL(url)
     switch (error.message as TurnedAway) {
       case 'invalid secret':
-        throw new NodeError(
+        throw new NodeError<'turned-away'>(
           'turned-away',
           `the orchestrator at ${host} says "invalid secret": give both the same -orchSecret`,
         )
       case 'zero capacity':
-        throw new NodeError(
+        throw new NodeError<'turned-away'>(
           'turned-away',
           `the orchestrator at ${host} says "zero capacity": give -maxSessions`,
         )
     }
   }
 
-  /** Until the registration ends, or tells a capacity that is not true any more. */
+  /** Works until the registration ends, or its capacity is out of date. */
   async #workFor(url: string, signal: AbortSignal): Promise<'ended' | 'outdated'> {
     const { capabilities, secret } = this.#options
     const { engine, link } = this.#needs
@@ -242,12 +251,12 @@ export class RemoteWorker implements Service {
       throw error
     } finally {
       over.abort()
-      // An orchestrator that sees the connection stand knows that what runs is still being done.
+      // The open connection shows the orchestrator that the running tasks are still worked on.
       void Promise.all(tasks).then(() => line.close())
     }
   }
 
-  /** A registration is only left while there is nothing to do: its sessions may come to others. */
+  /** Ends a registration with an outdated capacity, but only while no task runs: its sessions may move to others. */
   async #watchCapacity(told: number, outdated: AbortController, signal: AbortSignal): Promise<void> {
     const { clock, engine } = this.#needs
     const isTrue = () => Math.abs(engine.sessions - told) <= told * CAPACITY_PART
@@ -272,10 +281,10 @@ export class RemoteWorker implements Service {
       outcome = { error: messageOf(error) }
       events.segmentFailed({ reason: outcome.error })
       this.#status = { ...this.#status, failed: this.#status.failed + 1 }
-      log.warn('a task failed', { taskId: notice.taskId, error })
+      log.warn('task failed', { taskId: notice.taskId, error })
     }
     await this.#deliver(url, notice, outcome, signal).catch((error) =>
-      log.warn('a result could not be brought to its orchestrator', {
+      log.warn('result could not be delivered to the orchestrator', {
         taskId: notice.taskId,
         error: messageOf(error),
       }),
@@ -288,37 +297,39 @@ export class RemoteWorker implements Service {
     notice: Exclude<Notice, { kind: 'teardown' }>,
     signal: AbortSignal,
   ): Promise<TranscodeOutput> {
-    if (this.#running.size >= MAX_RUNNING) throw new NodeError('busy', 'TranscoderBusy')
-    if (notice.kind === 'unreadable') throw new NodeError('unreadable', notice.text)
+    if (this.#running.size >= MAX_RUNNING) throw new TaskError('busy', 'TranscoderBusy')
+    if (notice.kind === 'unreadable') throw new TaskError('unreadable', notice.text)
     const { segment } = notice
     const { capabilities, version } = this.#options
     if (segment.capabilities && !satisfies(segment.capabilities, capabilities)) {
-      throw new NodeError('incompatible', 'incompatible segment capabilities')
+      throw new TaskError('incompatible', 'incompatible segment capabilities')
     }
-    const { engine, link } = this.#needs
+    const { clock, engine, link } = this.#needs
     const { durationMs } = segment
     const sessionId = segment.authToken?.sessionId ?? ''
     const limitMs = segmentLimitMs(durationMs)
-    if (!engine.canFinish({ sessionId, durationMs, limitMs, before: null })) {
-      throw new NodeError('busy', 'TranscoderBusy')
+    if (!engine.canFinish({ sessionId, durationMs, limitMs, before: this.#turns.of(sessionId) })) {
+      throw new TaskError('busy', 'TranscoderBusy')
     }
     const maxBytes = maxSourceBytes(durationMs)
     const source = await link.download(notice.url, { orchestrator: url, maxBytes }, signal)
-    const output = await engine.transcode(
-      {
-        sessionId,
-        source,
+    const deadline = clock.now() + limitMs
+    const work = async () => {
+      signal.throwIfAborted()
+      const deadlineMs = deadline - clock.now()
+      if (deadlineMs <= 0) throw new TaskError('busy', 'TranscoderBusy')
+      const job: TranscodeJob = {
+        ...{ sessionId, source, durationMs, deadlineMs },
         profiles: segment.profiles,
-        durationMs,
-        deadlineMs: limitMs,
         provider: `Livepeer Transcoder ${version} (${notice.orchestrator})`,
         clip: segment.clip,
         calcPerceptualHash: segment.calcPerceptualHash,
-      },
-      signal,
-    )
+      }
+      return await engine.transcode(job, signal)
+    }
+    const output = await this.#turns.take(sessionId, work, durationMs)
     if (output.renditions.length !== segment.profiles.length) {
-      throw new NodeError('mismatch', 'segment / profile mismatch')
+      throw new TaskError('mismatch', 'segment / profile mismatch')
     }
     return output
   }
@@ -337,7 +348,7 @@ export class RemoteWorker implements Service {
       try {
         return await link.deliver(url, result, signal)
       } catch (error) {
-        // A result that comes twice does no harm: the second finds nobody waiting.
+        // Delivering a result twice is harmless: the orchestrator ignores the second.
         const mayHelp = error instanceof NodeError && error.code === 'unreachable'
         if (!mayHelp || attempt >= RESULT_ATTEMPTS) throw error
         await clock.sleep(RESULT_RETRY_MS * attempt, signal)

@@ -3,23 +3,23 @@ import type { Notice } from '../../domain/transcoder-notice.ts'
 import { Alarm } from '../../lib/alarm.ts'
 import type { Clock } from '../../lib/clock.ts'
 
-/** Notices that wait for a transcoder to read them; one that leaves so many unread is lost. */
+/** A transcoder that leaves more notices than this unread is dropped. */
 const MAX_UNREAD = 256
-/** How long the reading of notices sleeps at a time. */
+/** The reader of notices wakes up at least this often. */
 const IDLE_MS = 60_000
 
 /** The other end of a transcoder's registration. */
 export interface TranscoderPeer {
   readonly address: string
-  /** The fingerprint of the certificate by which it is known; null where there are none. */
+  /** The fingerprint of its certificate; null where no certificates are used. */
   readonly identity?: string | null
-  /** Aborted once its connection is gone: with the stream alone it may still bring results. */
+  /** Aborted once its connection is gone; after its stream alone has ended it may still bring results. */
   readonly gone: AbortSignal
-  /** Resolves when the other side gives a sign of life; rejects when there is no connection. */
+  /** Resolves when the other side answers; rejects when there is no connection. */
   ping(): Promise<void>
 }
 
-/** Why a transcoder is in the pool no more. */
+/** Why a transcoder has left the pool. */
 export type LossReason = 'stream-ended' | 'too-late' | 'does-not-read' | 'silent'
 
 /** A transcoder as the operator sees it. */
@@ -34,7 +34,7 @@ export interface TranscoderState {
   readonly failed: number
   /** When it brought its last result, good or bad; null for none. */
   readonly lastAnswerMs: number | null
-  /** Why it gets no work; null: it does. */
+  /** Why it gets no work; null when it does. */
   readonly outOfRotation: 'silent' | 'leaving' | LossReason | null
   readonly version: string
 }
@@ -45,7 +45,7 @@ export class Member {
   readonly identity: string | null
   readonly sinceMs: number
   readonly capabilities: Capabilities
-  /** The engine of this node itself, which is told nothing. */
+  /** Whether it is this node's own engine, which gets no notices. */
   readonly isLocal: boolean
   readonly sessions = new Set<string>()
   /** The tasks that it works on. */
@@ -53,14 +53,14 @@ export class Member {
   done = 0
   failed = 0
   lastAnswerMs: number | null = null
-  /** It gives no sign of life just now. */
+  /** Whether it does not answer pings just now. */
   isSilent = false
-  /** Whose segments were late here since its last answer: one gateway may declare too little, several tell of it. */
+  /** Gateways whose segments it was late with since its last answer: one may declare too little, several show that it hangs. */
   readonly lateFor = new Set<string>()
   /** Aborted once it is out of the pool. */
   readonly over = new AbortController()
   readonly #capacity: () => number
-  /** The most that it ever offered. */
+  /** The largest capacity that it ever offered. */
   #most = 0
   readonly #unread: Notice[] = []
   readonly #alarm = new Alarm()
@@ -95,12 +95,12 @@ export class Member {
     return this.sessions.size / this.capacity
   }
 
-  /** Whether it can take one more session. Who was let in when its capacity was larger finds the way back. */
+  /** Whether it can take one more session. Sessions admitted under a larger capacity may come back. */
   get hasRoom(): boolean {
     return this.sessions.size < Math.max(this.capacity, this.#most)
   }
 
-  /** Puts a notice up for it to read; false when it leaves too many unread. */
+  /** Queues a notice for it; false when it leaves too many unread. */
   tell(notice: Notice): boolean {
     if (this.isLocal || this.#isOver) return true
     this.#unread.push(notice)
@@ -108,7 +108,7 @@ export class Member {
     return this.#unread.length <= MAX_UNREAD
   }
 
-  /** What it is told, until it is out or the signal is aborted. */
+  /** Its notices, until it leaves the pool or the signal is aborted. */
   async *notices(clock: Clock, signal: AbortSignal): AsyncGenerator<Notice, void> {
     while (!signal.aborted && !this.#isOver) {
       const notice = this.#unread.shift()
@@ -117,18 +117,18 @@ export class Member {
     }
   }
 
-  /** It brought a result, good or bad: whatever was late, it works. */
+  /** It brought a result, good or bad: it does not hang, whatever was late. */
   answered(nowMs: number): void {
     this.lastAnswerMs = nowMs
     this.lateFor.clear()
   }
 
-  /** Whether it gets work only where nobody else takes it. */
+  /** Whether it gets work only when no other transcoder can take it. */
   get isDoubtful(): boolean {
     return this.lateFor.size > 0
   }
 
-  /** Nothing more is told. */
+  /** Ends its notices. */
   close(): void {
     this.#isOver = true
     this.over.abort()

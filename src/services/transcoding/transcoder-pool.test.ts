@@ -672,7 +672,12 @@ test('a session that lost its place finds it again in an engine that has come to
 
 test('whether a segment can be done in time is asked of the own engine, where it would go there', async (t) => {
   const w = world(t, { local: true })
-  const next = (sessionId: string) => ({ sessionId, durationMs: 2_000, limitMs: 8_000, before: null })
+  const next = (sessionId: string) => ({
+    sessionId,
+    durationMs: 2_000,
+    limitMs: 8_000,
+    before: { count: 0, durationMs: 0 },
+  })
   await w.ask(jobOf('here'))
   assert.equal(w.pool.canFinish(next('here')), true)
   w.local.isLate = true

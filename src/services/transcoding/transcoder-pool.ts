@@ -1,123 +1,44 @@
-import {
-  type Capabilities,
-  defaultCapabilities,
-  satisfies,
-  withTranscoders,
-} from '../../domain/capabilities.ts'
+import type { Capabilities } from '../../domain/capabilities.ts'
 import { WORKER_DIED } from '../../domain/offences.ts'
-import { Offenders } from '../../domain/offenders.ts'
 import { maxSourceBytes, segmentLimitMs } from '../../domain/segment.ts'
-import { forTranscoder, type Notice, type Registration } from '../../domain/transcoder-notice.ts'
-import { bytesToInt } from '../../lib/bytes.ts'
-import type { Clock } from '../../lib/clock.ts'
-import { equalTexts } from '../../lib/crypto.ts'
+import type { Notice, Registration } from '../../domain/transcoder-notice.ts'
 import type { Dice } from '../../lib/dice.ts'
 import { abortError, messageOf, NodeError } from '../../lib/errors.ts'
-import type { Log } from '../../lib/log.ts'
 import type { Service } from '../../lib/service.ts'
+import { Offenders } from './offenders.ts'
+import { PoolError } from './pool-error.ts'
 import type { AdmittedJob, NextSegment, TranscodeOutput, Transcoder } from './transcoder.ts'
-import { type LossReason, Member, type TranscoderPeer, type TranscoderState } from './transcoder-member.ts'
-import { pulseOf } from './transcoder-pulse.ts'
+import { chooseTranscoder } from './transcoder-choice.ts'
+import type { Member, TranscoderPeer, TranscoderState } from './transcoder-member.ts'
+import { type RosterNeeds, type RosterOptions, TranscoderRoster } from './transcoder-roster.ts'
+import { type SourceStore, TranscoderTasks, type Work } from './transcoder-tasks.ts'
 
-/** Transcoders that are taken in. */
-const MAX_TRANSCODERS = 1_000
-/** The largest capacity that is believed. */
-const MAX_CAPACITY = 1_000
-/** When a transcoder is lost and no other can take its segment: how long its result, or another, is waited for at least. */
+/** When a transcoder is lost and no other can take its segment, the segment waits at least this long for a result or another. */
 const LOST_GRACE_MS = 3_000
-/** A transcoder whose stream has ended is taken to be starting again for this time: then its segments wait for it. */
-const RETURN_MS = 30_000
-/** How often a segment that waits looks whether there is still something to wait for. */
+/** How often a waiting segment checks whether a transcoder is still expected. */
 const RECHECK_MS = 250
-/** Of a task's number, which is all that a result is known by: more than anybody guesses, and exact as a float. */
-const TASK_BITS = 53
-const TASK_BYTES = 7
-
-/** How long a transcoder whose segment was late may go without any answer before it is taken to hang. */
-const LATE_GRACE_MS = 60_000
-/** From this many gateways on whose segments it was late with it is at once. */
-const LATE_GATEWAYS = 2
-/** Tasks that were late and whose results may still come, which shows that their transcoders work. */
-const MAX_OVERDUE = 10_000
-/** Transcoders that are gone, and still shown to the operator. */
-const GONE_SHOWN = 20
-
-/** Why a transcoder is not taken in, or a segment not done; the message is a text that peers know (wire.md §13). */
-export type PoolFault = 'invalid-secret' | 'zero-capacity' | 'no-transcoder' | 'too-late'
-
-/** A refusal by the pool. */
-export class PoolError extends NodeError<PoolFault> {
-  override name = 'PoolError'
-}
-
-/** What has happened, for whoever counts. */
-export interface PoolEvents {
-  transcoders(event: { count: number; capacity: number; load: number }): void
-  transcoderLost(event: { address: string; reason: LossReason }): void
-}
-
-/** Where sources wait to be fetched by transcoders. */
-export interface SourceStore {
-  put(path: string, bytes: Uint8Array): void
-  remove(path: string): void
-}
-
-export interface TranscoderPoolOptions {
+export interface TranscoderPoolOptions extends RosterOptions {
   /** Base URL at which transcoders fetch their sources. */
   readonly serviceUri: string
-  /** What transcoders have to show. */
-  readonly secret: string
-  /** Whom the work is for, as it is named to transcoders: the recipient's address, or `offchain`. */
+  /** As it is named to transcoders: the recipient's address, or `offchain`. */
   readonly orchestrator: string
-  /** What this node offers by itself. */
-  readonly capabilities: Capabilities
 }
 
-export interface TranscoderPoolNeeds {
-  /** Does the work of this node itself, and how many sessions it takes; null when it has no engine. */
+export interface TranscoderPoolNeeds extends Omit<RosterNeeds, 'localCapacity'> {
+  /** This node's own engine, and how many sessions it takes; null when it has none. */
   readonly local: (Transcoder & { readonly sessions: number }) | null
   readonly sources: SourceStore
-  readonly clock: Clock
   readonly dice: Dice
-  readonly log: Log
-  readonly events: PoolEvents
 }
 
 /** The result of a task that a transcoder works on. */
 export interface WantedResult {
-  /** Aborted once it is not waited for any more. */
+  /** Aborted once the result is no longer wanted. */
   readonly over: AbortSignal
-  /** The largest that is taken. */
+  /** The largest result that is accepted. */
   readonly maxBytes: number
   /** Which transcoder has the task. */
   readonly transcoder: string
-}
-
-/** One try of a segment at one transcoder of another machine. */
-interface Attempt {
-  readonly work: Work
-  readonly member: Member
-  readonly sinceMs: number
-}
-
-/** A transcoder that may be starting again. */
-interface Away {
-  readonly capabilities: Capabilities
-  readonly sessions: ReadonlySet<string>
-  readonly untilMs: number
-}
-
-/** A segment that is being done. */
-interface Work {
-  readonly job: AdmittedJob
-  readonly deadline: number
-  readonly result: PromiseWithResolvers<TranscodeOutput>
-  /** Aborted once the segment is done, or given up. */
-  readonly over: AbortController
-  readonly tried: Set<Member>
-  /** Who works on it, also of those that were lost: their result still counts. */
-  readonly holders: Set<Member>
-  readonly tasks: Set<bigint>
 }
 
 /**
@@ -126,74 +47,81 @@ interface Work {
  */
 export class TranscoderPool implements Service, Transcoder {
   readonly name = 'transcoders'
-  readonly #options: TranscoderPoolOptions
   readonly #needs: TranscoderPoolNeeds
-  readonly #members = new Set<Member>()
-  /** They get no more work, but their connection is there: what they have, they may finish. */
-  readonly #leaving = new Set<Member>()
-  readonly #gone: TranscoderState[] = []
-  /** The first that went is the first that is taken to have come back. */
-  readonly #away: Away[] = []
+  readonly #roster: TranscoderRoster
   readonly #bySession = new Map<string, Member>()
-  readonly #attempts = new Map<bigint, Attempt>()
-  /** Tasks whose time was over, by their numbers, with who has them. */
-  readonly #overdue = new Map<bigint, Member>()
+  readonly #tasks: TranscoderTasks
   /** Segments that wait for a transcoder to come. */
   readonly #stranded = new Set<Work>()
   readonly #offenders: Offenders
-  #offer: Capabilities
 
   constructor(options: TranscoderPoolOptions, needs: TranscoderPoolNeeds) {
-    this.#options = options
     this.#needs = needs
     this.#offenders = new Offenders(needs)
-    this.#offer = options.capabilities
+    this.#tasks = new TranscoderTasks(options, needs)
     const { local } = needs
-    if (!local) return
-    const { capabilities } = options
-    const capacity = () => local.sessions
-    const sinceMs = needs.clock.now()
-    const facts = { address: 'local', identity: null, sinceMs, capacity, capabilities, isLocal: true }
-    this.#members.add(new Member(facts))
+    this.#roster = new TranscoderRoster(
+      options,
+      { ...needs, localCapacity: local && (() => local.sessions) },
+      {
+        silent: (member) => this.#giveToOthersToo(member),
+        left: (member) => {
+          for (const sessionId of [...member.sessions]) this.#release(sessionId, member)
+        },
+        lost: (member) => {
+          for (const work of this.#tasks.worksOf(member)) this.#tryAgain(work)
+        },
+        changed: () => {
+          for (const work of [...this.#stranded]) this.#tryAgain(work)
+        },
+      },
+    )
   }
 
   start(): void {
-    this.#count()
+    this.#roster.count()
   }
 
   /** How many sessions all transcoders together take. */
   get capacity(): number {
-    return sum([...this.#members], ({ capacity }) => capacity)
+    return this.#roster.capacity
   }
 
   /** What this node offers with all its transcoders (wire.md §7). */
   get capabilities(): Capabilities {
-    return this.#offer
+    return this.#roster.capabilities
   }
 
-  /** The transcoders of other machines, and those that have gone lately. */
+  /** The transcoders of other machines, and those that left lately. */
   status(): TranscoderState[] {
-    const here = this.#remote.map((member) =>
-      member.state(member.isSilent ? 'silent' : member.isDoubtful ? 'too-late' : null),
-    )
-    return [...here, ...[...this.#leaving].map((member) => member.state('leaving')), ...this.#gone]
+    return this.#roster.status()
   }
 
-  /** Whether somebody shows the secret. */
+  /** Whether a transcoder shows the right secret. */
   knowsSecret(shown: string): boolean {
-    const { secret } = this.#options
-    return secret !== '' && equalTexts(shown, secret)
+    return this.#roster.knowsSecret(shown)
   }
 
   /**
-   * What is waited for of a task; null when nothing is. Results come over connections of their own, perhaps from another
-   * address: the task's number, which only its transcoder was told, says whose they are; with certificates these do too.
+   * Takes a transcoder in for as long as its notices are read, and gives these; ends when it is dropped from the pool.
+   * Throws PoolError with the texts that end a transcoder: `invalid secret`, `zero capacity` (wire.md §13).
+   */
+  register(
+    registration: Registration,
+    peer: TranscoderPeer,
+    signal: AbortSignal,
+  ): AsyncGenerator<Notice, void> {
+    return this.#roster.register(registration, peer, signal)
+  }
+
+  /**
+   * What result of a task is wanted; null for none. Results come over connections of their own, perhaps from another
+   * address: the task's number, which only its transcoder knows, identifies it; with certificates these do too.
    */
   wanted(taskId: bigint, identity: string | null): WantedResult | null {
-    const attempt = this.#attempts.get(taskId)
+    const attempt = this.#tasks.attempt(taskId)
     if (!attempt) {
-      this.#overdue.get(taskId)?.answered(this.#needs.clock.now())
-      this.#overdue.delete(taskId)
+      this.#tasks.answeredLate(taskId)
       return null
     }
     const { member, work } = attempt
@@ -206,52 +134,13 @@ export class TranscoderPool implements Service, Transcoder {
     return { over: work.over.signal, maxBytes, transcoder: member.address }
   }
 
-  /**
-   * Takes a transcoder in for as long as its notices are read, and gives these; ends when it is dropped from the pool.
-   * Throws PoolError with the texts that end a transcoder: `invalid secret`, `zero capacity` (wire.md §13).
-   */
-  async *register(
-    registration: Registration,
-    peer: TranscoderPeer,
-    signal: AbortSignal,
-  ): AsyncGenerator<Notice, void> {
-    const { clock, log } = this.#needs
-    const { address } = peer
-    if (!this.knowsSecret(registration.secret)) {
-      log.warn('a transcoder shows a wrong secret', { address })
-      throw new PoolError('invalid-secret', 'invalid secret')
-    }
-    if (registration.capacity <= 0) throw new PoolError('zero-capacity', 'zero capacity')
-    if (this.#members.size >= MAX_TRANSCODERS) {
-      throw new PoolError('no-transcoder', `there are ${MAX_TRANSCODERS} transcoders already`)
-    }
-    const capabilities = registration.capabilities ?? defaultCapabilities('')
-    const capacity = Math.min(registration.capacity, MAX_CAPACITY)
-    const member = new Member({
-      ...{ address, identity: peer.identity ?? null, sinceMs: clock.now(), capabilities, isLocal: false },
-      capacity: () => capacity,
-    })
-    this.#members.add(member)
-    this.#away.shift()
-    log.info('a transcoder has come', { address, capacity, version: capabilities.version })
-    this.#changed()
-    const over = new AbortController()
-    this.#watch(member, peer, over.signal).catch(() => {})
-    try {
-      yield* member.notices(clock, signal)
-    } finally {
-      over.abort()
-      this.#leave(member, peer)
-    }
-  }
-
-  /** A transcoder is done with a task. One that nobody waits for any more is no error. */
+  /** A transcoder has finished a task. A task that is no longer wanted is ignored. */
   finish(taskId: bigint, outcome: TranscodeOutput | NodeError): void {
-    const attempt = this.#attempts.get(taskId)
+    const attempt = this.#tasks.attempt(taskId)
     if (!attempt) return
     const { member, work } = attempt
     member.answered(this.#needs.clock.now())
-    this.#end(taskId)
+    this.#tasks.end(taskId)
     if (!(outcome instanceof NodeError)) {
       member.done++
       work.result.resolve(outcome)
@@ -262,18 +151,20 @@ export class TranscoderPool implements Service, Transcoder {
     this.#failed(work, member, outcome)
   }
 
-  /** The result of a task broke off on its way. It may come again; meanwhile another is to do the segment. */
+  /** The delivery of a result broke off. It may come again; meanwhile another transcoder gets the segment. */
   resultLost(taskId: bigint): void {
-    const attempt = this.#attempts.get(taskId)
+    const attempt = this.#tasks.attempt(taskId)
     if (!attempt) return
     attempt.work.holders.delete(attempt.member)
     this.#tryAgain(attempt.work)
   }
 
-  /** How much there is to do is known of the own engine alone: a segment that another may get is not refused. */
+  /** Only the own engine's load is known: a segment that another transcoder may get is not refused. */
   canFinish(next: NextSegment): boolean {
     const known = this.#bySession.get(next.sessionId)
-    const isForOthers = known ? !known.isLocal : this.#remote.some((one) => one.hasRoom && !one.isSilent)
+    const isForOthers = known
+      ? !known.isLocal
+      : this.#roster.remote.some((one) => one.hasRoom && !one.isSilent)
     return isForOthers || (this.#needs.local?.canFinish?.(next) ?? true)
   }
 
@@ -284,11 +175,11 @@ export class TranscoderPool implements Service, Transcoder {
     this.#part(sessionId, member)
   }
 
-  /** Has a segment done. Throws the texts of wire.md §13, or the transcoder's own; or that its gateway is refused for a while. */
+  /** Transcodes a segment. Throws the texts of wire.md §13 or the transcoder's own, or NodeError `offender`. */
   async transcode(job: AdmittedJob, signal: AbortSignal): Promise<TranscodeOutput> {
     if (signal.aborted) throw abortError(signal)
     this.#offenders.assertWelcome(job)
-    const { clock, sources } = this.#needs
+    const { clock } = this.#needs
     const work: Work = {
       job,
       deadline: clock.now() + job.deadlineMs,
@@ -297,14 +188,11 @@ export class TranscoderPool implements Service, Transcoder {
       tried: new Set(),
       holders: new Set(),
       tasks: new Set(),
+      isTimed: false,
     }
     work.result.promise.catch(() => {})
     const stop = () => work.result.reject(abortError(signal))
     signal.addEventListener('abort', stop, { once: true })
-    clock.sleep(job.deadlineMs, work.over.signal).then(
-      () => this.#expire(work),
-      () => {},
-    )
     try {
       const refusal = this.#tryElsewhere(work)
       if (refusal && !this.#isAwaited(work)) throw refusal
@@ -314,13 +202,8 @@ export class TranscoderPool implements Service, Transcoder {
       signal.removeEventListener('abort', stop)
       work.over.abort()
       this.#stranded.delete(work)
-      if (work.tasks.size > 0) sources.remove(sourcePath(job))
-      for (const taskId of work.tasks) this.#end(taskId)
+      this.#tasks.close(work)
     }
-  }
-
-  get #remote(): Member[] {
-    return [...this.#members].filter(({ isLocal }) => !isLocal)
   }
 
   /** Gives the work to a transcoder. Throws when there is none. */
@@ -333,66 +216,42 @@ export class TranscoderPool implements Service, Transcoder {
     if (before && before !== member) before.sessions.delete(sessionId)
     this.#bySession.set(sessionId, member)
     member.sessions.add(sessionId)
-    this.#count()
+    this.#roster.count()
     if (member.isLocal) this.#doHere(work, member)
     else this.#send(work, member)
   }
 
-  /** Sticky; else who suits the job and has the least to do (wire.md §13). */
-  #choose(work: Work): Member {
-    const { segment, sessionId } = work.job
-    const current = this.#bySession.get(sessionId)
-    const isGood = current && !current.isSilent && !current.isDoubtful
-    if (isGood && !work.tried.has(current)) return current
-    const untried = [...this.#members].filter((member) => !work.tried.has(member) && !member.isSilent)
-    const suitable = untried.filter(
-      ({ capabilities }) => !segment.capabilities || satisfies(segment.capabilities, capabilities),
-    )
-    const timely = this.#timely(suitable, work)
-    const best = leastLoaded(timely.filter(({ isDoubtful }) => !isDoubtful))
-    if (best?.hasRoom) return best
-    const doubtful = leastLoaded(timely.filter(({ isDoubtful }) => isDoubtful))
-    if (doubtful?.hasRoom) return doubtful
-    // Rather one that may come back to life than none.
-    if (current && !work.tried.has(current)) return current
-    throw new PoolError(
-      'no-transcoder',
-      untried.length > 0 && !best && !doubtful
-        ? 'no transcoders can provide requested capabilities'
-        : 'no transcoders available',
-    )
+  #choose({ deadline, job, tried }: Work): Member {
+    const { durationMs, segment, sessionId } = job
+    return chooseTranscoder({
+      members: this.#roster.members,
+      current: this.#bySession.get(sessionId),
+      tried,
+      wanted: segment.capabilities,
+      isLocalLate: () => {
+        const limitMs = deadline - this.#needs.clock.now()
+        const next = { sessionId, durationMs, limitMs, before: { count: 0, durationMs: 0 } }
+        return this.#needs.local?.canFinish?.(next) === false
+      },
+    })
   }
 
-  /** Without the own engine where that would be late and another has room. */
-  #timely(suitable: readonly Member[], { job, deadline }: Work): readonly Member[] {
-    const others = suitable.filter(({ isLocal }) => !isLocal)
-    if (others.length === suitable.length || !others.some(({ hasRoom }) => hasRoom)) return suitable
-    const { durationMs, sessionId } = job
-    const limitMs = deadline - this.#needs.clock.now()
-    const next = { sessionId, durationMs, limitMs, before: { count: 0, durationMs: 0 } }
-    return this.#needs.local?.canFinish?.(next) === false ? others : suitable
+  /** Times the deadline of a segment that a transcoder elsewhere has, or none: the own engine times what it has. */
+  #keepDeadline(work: Work): void {
+    if (work.isTimed) return
+    work.isTimed = true
+    const { clock } = this.#needs
+    clock.sleep(Math.max(0, work.deadline - clock.now()), work.over.signal).then(
+      () => this.#expire(work),
+      () => {},
+    )
   }
 
   #send(work: Work, member: Member): void {
-    const { clock, sources } = this.#needs
-    const { orchestrator, serviceUri } = this.#options
-    const { job } = work
-    const taskId = this.#newTask()
-    sources.put(sourcePath(job), job.source)
-    this.#attempts.set(taskId, { work, member, sinceMs: clock.now() })
-    member.tasks.add(taskId)
-    work.tasks.add(taskId)
-    job.onBegin?.()
-    const url = `${serviceUri}/stream/${sourcePath(job)}`
-    this.#tell(member, { kind: 'task', taskId, url, orchestrator, segment: forTranscoder(job.segment) })
-  }
-
-  /** A number that no other task has: above 0, which Go does not write (wire.md §18, 7). */
-  #newTask(): bigint {
-    for (;;) {
-      const taskId = BigInt.asUintN(TASK_BITS, bytesToInt(this.#needs.dice.bytes(TASK_BYTES)))
-      if (taskId > 0n && !this.#attempts.has(taskId)) return taskId
-    }
+    this.#keepDeadline(work)
+    const notice = this.#tasks.begin(work, member)
+    work.job.onBegin?.()
+    this.#tell(member, notice)
   }
 
   #doHere(work: Work, member: Member): void {
@@ -407,7 +266,7 @@ export class TranscoderPool implements Service, Transcoder {
     )
   }
 
-  /** Its session goes elsewhere, where the next segment may fare better; another try of the segment may still succeed. */
+  /** Moves the session to another transcoder for its next segment; another try of this segment may still succeed. */
   #failed(work: Work, member: Member, error: unknown): void {
     member.failed++
     this.#part(work.job.sessionId, member)
@@ -416,7 +275,7 @@ export class TranscoderPool implements Service, Transcoder {
   }
 
   #tell(member: Member, notice: Notice): void {
-    if (!member.tell(notice)) this.#drop(member, 'does-not-read')
+    if (!member.tell(notice)) this.#roster.drop(member, 'does-not-read')
   }
 
   /**
@@ -425,108 +284,27 @@ export class TranscoderPool implements Service, Transcoder {
    * itself.
    */
   #expire(work: Work): void {
-    const attempts = [...work.tasks].flatMap((taskId) => this.#attempts.get(taskId) ?? [])
+    const attempts = this.#tasks.attemptsOf(work)
     if (attempts.length === 0 && !this.#stranded.has(work)) return
     work.result.reject(new PoolError('too-late', 'Remote transcoder took too long'))
-    for (const taskId of work.tasks) {
-      const member = this.#attempts.get(taskId)?.member
-      if (member) this.#overdue.set(taskId, member)
-      if (this.#overdue.size > MAX_OVERDUE) this.#overdue.delete(this.#overdue.keys().next().value!)
-      this.#end(taskId)
-    }
+    this.#tasks.expire(work)
     for (const { member, sinceMs } of attempts) {
       this.#release(work.job.sessionId, member)
       const hadMs = this.#needs.clock.now() - sinceMs
       const isAtWork = (member.lastAnswerMs ?? Number.NEGATIVE_INFINITY) >= sinceMs
-      if (2 * hadMs >= segmentLimitMs(work.job.durationMs) && !isAtWork) this.#doubt(member, work.job)
+      if (2 * hadMs >= segmentLimitMs(work.job.durationMs) && !isAtWork) {
+        const { payer, sessionId } = work.job
+        this.#roster.late(member, payer ?? sessionId)
+      }
     }
   }
 
-  /**
-   * A transcoder may hang: what it has is given to others too, new work goes to others first, and it is dropped once
-   * several gateways bear that out or it has answered nothing for long.
-   */
-  #doubt(member: Member, { payer, sessionId }: AdmittedJob): void {
-    if (!this.#members.has(member)) return
-    const isNew = !member.isDoubtful
-    member.lateFor.add(payer ?? sessionId)
-    if (member.lateFor.size >= LATE_GATEWAYS) this.#drop(member, 'too-late')
-    if (member.lateFor.size >= LATE_GATEWAYS || !isNew) return
-    const { clock, log } = this.#needs
-    log.warn('transcoder was late with a segment and answers nothing else', { address: member.address })
-    const sinceMs = clock.now()
-    clock.sleep(LATE_GRACE_MS, member.over.signal).then(
-      () => {
-        const hasAnswered = (member.lastAnswerMs ?? Number.NEGATIVE_INFINITY) >= sinceMs
-        if (!hasAnswered) this.#drop(member, 'too-late')
-      },
-      () => {},
-    )
-    for (const work of this.#worksOf(member)) this.#tryElsewhere(work)
+  /** A transcoder may hang: others get its segments too. */
+  #giveToOthersToo(member: Member): void {
+    for (const work of this.#tasks.worksOf(member)) this.#tryElsewhere(work)
   }
 
-  /** While a transcoder gives no sign of life it gets no session, and its segments are given to others too. */
-  async #watch(member: Member, { address, ping }: TranscoderPeer, signal: AbortSignal): Promise<void> {
-    const { clock, log } = this.#needs
-    for await (const pulse of pulseOf(ping, clock, signal)) {
-      if (pulse === 'lost') return this.#drop(member, 'silent')
-      member.isSilent = pulse === 'silent'
-      log.warn(member.isSilent ? 'a transcoder gives no sign of life' : 'a transcoder is back', {
-        ...{ address, running: member.tasks.size },
-      })
-      if (member.isSilent) for (const work of this.#worksOf(member)) this.#tryElsewhere(work)
-      else this.#changed()
-    }
-  }
-
-  /** Its stream has ended. With its connection there, it may finish what it has; once that is gone, others have to. */
-  #leave(member: Member, { gone }: TranscoderPeer): void {
-    if (!this.#members.has(member)) return
-    this.#takeOut(member, 'stream-ended')
-    if (gone.aborted) this.#lose(member)
-    else if (member.tasks.size > 0) {
-      this.#leaving.add(member)
-      gone.addEventListener('abort', () => this.#lose(member), { once: true })
-    }
-  }
-
-  /** Takes a transcoder out of the pool; its segments go to others. */
-  #drop(member: Member, reason: LossReason): void {
-    if (!this.#members.has(member)) return
-    this.#takeOut(member, reason)
-    this.#lose(member)
-  }
-
-  #takeOut(member: Member, reason: LossReason): void {
-    const { address, capabilities, sessions, tasks } = member
-    this.#members.delete(member)
-    if (reason === 'stream-ended') {
-      const untilMs = this.#needs.clock.now() + RETURN_MS
-      this.#away.push({ capabilities, sessions: new Set(sessions), untilMs })
-      if (this.#away.length > MAX_TRANSCODERS) this.#away.shift()
-    }
-    member.close()
-    this.#gone.unshift(member.state(reason))
-    this.#gone.splice(GONE_SHOWN)
-    for (const sessionId of [...member.sessions]) this.#release(sessionId, member)
-    const isHarmless = tasks.size === 0 && reason === 'stream-ended'
-    this.#needs.log[isHarmless ? 'info' : 'warn']('a transcoder has gone', {
-      ...{ address, reason, running: tasks.size },
-    })
-    this.#needs.events.transcoderLost({ address, reason })
-    this.#changed()
-  }
-
-  #lose(member: Member): void {
-    this.#leaving.delete(member)
-    for (const work of this.#worksOf(member)) this.#tryAgain(work)
-  }
-
-  #worksOf(member: Member): Work[] {
-    return [...member.tasks].flatMap((taskId) => this.#attempts.get(taskId)?.work ?? [])
-  }
-
-  /** Gives a segment to a transcoder that has not had it, if there is one. Says why there is none. */
+  /** Gives a segment to a transcoder that has not had it; returns the reason when there is none. */
   #tryElsewhere(work: Work): PoolError | null {
     try {
       this.#assign(work)
@@ -539,19 +317,20 @@ export class TranscoderPool implements Service, Transcoder {
 
   /** Gives a segment to another transcoder; where there is none, waits a little for one, or for the lost one's result. */
   #tryAgain(work: Work): void {
-    // Another may have it already, and live.
-    const isInGoodHands = [...work.holders].some((member) => this.#members.has(member) && !member.isSilent)
+    // A live transcoder may have it already.
+    const isInGoodHands = [...work.holders].some((member) => this.#roster.has(member) && !member.isSilent)
     const reason = isInGoodHands ? null : this.#tryElsewhere(work)
     if (!reason) return void this.#stranded.delete(work)
     if (!this.#stranded.has(work)) this.#strand(work, reason, LOST_GRACE_MS)
   }
 
-  /** A segment waits for a transcoder: for `graceMs`, and while one that it can hope for is away. */
+  /** Lets a segment wait for a transcoder: for `graceMs`, and for as long as one is expected back. */
   #strand(work: Work, reason: PoolError, graceMs = 0): void {
     const { clock, log } = this.#needs
+    this.#keepDeadline(work)
     this.#stranded.add(work)
     const { sessionId } = work.job
-    log.warn('segment waits for a transcoder', { sessionId, reason: messageOf(reason) })
+    log.warn('segment is waiting for a transcoder', { sessionId, reason: messageOf(reason) })
     const graceEndsMs = clock.now() + graceMs
     const wait = async () => {
       while (clock.now() < graceEndsMs || this.#isAwaited(work)) {
@@ -564,68 +343,22 @@ export class TranscoderPool implements Service, Transcoder {
     wait().catch(() => {})
   }
 
-  /** Whether a transcoder that could do a segment may be starting again, and nobody else is there, or it had the session. */
+  /** Whether a transcoder is expected back that can do the segment. */
   #isAwaited({ job }: Work): boolean {
-    const wanted = job.segment.capabilities
-    return this.#away.some(
-      ({ capabilities, sessions, untilMs }) =>
-        this.#needs.clock.now() < untilMs &&
-        (this.#members.size === 0 || sessions.has(job.sessionId)) &&
-        (!wanted || satisfies(wanted, capabilities)),
-    )
+    return this.#roster.isAwaited(job.sessionId, job.segment.capabilities)
   }
 
-  /** A session has no more for a transcoder, which is told once nothing of it is left there. */
+  /** Ends a session at a transcoder, which is told once it has no task of it left. */
   #part(sessionId: string, member: Member): void {
     this.#release(sessionId, member)
     if (member.isLocal) this.#needs.local?.sessionEnded?.(sessionId)
-    else if (!this.#worksOf(member).some(({ job }) => job.sessionId === sessionId))
+    else if (!this.#tasks.worksOf(member).some(({ job }) => job.sessionId === sessionId))
       this.#tell(member, { kind: 'teardown', sessionId })
   }
 
   #release(sessionId: string, member: Member): void {
     member.sessions.delete(sessionId)
     if (this.#bySession.get(sessionId) === member) this.#bySession.delete(sessionId)
-    this.#count()
+    this.#roster.count()
   }
-
-  /** A try is over, however it went. */
-  #end(taskId: bigint): void {
-    const member = this.#attempts.get(taskId)?.member
-    this.#attempts.delete(taskId)
-    member?.tasks.delete(taskId)
-    if (member?.tasks.size === 0) this.#leaving.delete(member)
-  }
-
-  /** Transcoders have come or gone, or come to life. */
-  #changed(): void {
-    this.#offer = withTranscoders(
-      this.#options.capabilities,
-      this.#remote.map(({ capabilities }) => capabilities),
-    )
-    for (const work of [...this.#stranded]) this.#tryAgain(work)
-    this.#count()
-  }
-
-  #count(): void {
-    const remote = this.#remote
-    this.#needs.events.transcoders({
-      count: remote.length,
-      capacity: sum(remote, ({ capacity }) => capacity),
-      load: sum(remote, ({ sessions }) => sessions.size),
-    })
-  }
-}
-
-/** Where a source waits: `{session}/{seq}.tempfile` (wire.md §12). */
-function sourcePath({ segment, sessionId }: AdmittedJob): string {
-  return `${sessionId}/${segment.seq}.tempfile`
-}
-
-function leastLoaded([first, ...others]: readonly Member[]): Member | undefined {
-  return others.reduce((least, next) => (least && next.load < least.load ? next : least), first)
-}
-
-function sum(members: readonly Member[], of: (member: Member) => number): number {
-  return members.reduce((total, member) => total + of(member), 0)
 }

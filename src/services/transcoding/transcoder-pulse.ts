@@ -1,16 +1,16 @@
 import type { Clock } from '../../lib/clock.ts'
 
-/** How often a transcoder is asked for a sign of life. */
+/** How often a transcoder is pinged. */
 const PULSE_MS = 1_000
-/** Without an answer for so long it is silent: early enough for another to do its segment within any deadline. */
+/** A transcoder is silent after this time without an answer: early enough for another to do its segment in time. */
 const SILENT_MS = 2_000
-/** Without an answer for so long it is lost. */
+/** A transcoder is lost after this further time without an answer. */
 const LOST_MS = 15_000
 
-/** How a transcoder's signs of life change. */
+/** A change in a transcoder's answers to pings. */
 export type Pulse = 'silent' | 'back' | 'lost'
 
-/** Asks for signs of life, one after the other, and tells of changes; the last is `lost`. Rejects when called off. */
+/** Pings a transcoder again and again and yields changes; the last is `lost`. Rejects when the signal is aborted. */
 export async function* pulseOf(
   ping: () => Promise<void>,
   clock: Clock,
@@ -18,7 +18,7 @@ export async function* pulseOf(
 ): AsyncGenerator<Pulse, void> {
   for (;;) {
     await clock.sleep(PULSE_MS, signal)
-    // Where the connection is closing there is nothing to ask: the stream is about to end.
+    // On a closing connection the ping fails: the stream is about to end anyway.
     const answer = ping().catch(() => {})
     if (await within(clock, SILENT_MS, answer, signal)) continue
     yield 'silent'

@@ -1,10 +1,11 @@
 import type { Profile } from '../../domain/rendition.ts'
 import type { Clip, SegmentData } from '../../domain/segment.ts'
 import type { Address } from '../../lib/crypto.ts'
+import type { Backlog } from '../../lib/turns.ts'
 
 /** One segment of a session to be transcoded. */
 export interface TranscodeJob {
-  /** Segments of one session are worked on in the order in which they come, never two at once. */
+  /** A transcoder is given a session's segments one at a time, in order (src/lib/turns.ts). */
   readonly sessionId: string
   /** The gateway's address, where it is known. */
   readonly payer?: Address | null
@@ -19,7 +20,7 @@ export interface TranscodeJob {
   readonly calcPerceptualHash: boolean
   /** Encoded pixels beyond which the work is stopped: more was neither declared nor paid; null or absent for no limit. */
   readonly maxPixels?: bigint | null
-  /** Called once a worker or a transcoder has taken the job. */
+  /** Called when a worker or a transcoder takes the job; again when it takes it over from one that is gone. */
   readonly onBegin?: () => void
 }
 
@@ -49,14 +50,14 @@ export interface NextSegment {
   readonly durationMs: number
   /** Milliseconds from now within which its result would be of use. */
   readonly limitMs: number
-  /** Segments of its own session that are not done; null where only the transcoder knows. */
-  readonly before: { readonly count: number; readonly durationMs: number } | null
+  /** Segments of its own session that are not done, of which the transcoder has at most the first. */
+  readonly before: Backlog
 }
 
 /** Where the work is done. A NodeError's text reaches the gateway as it is. */
 export interface Transcoder {
   transcode(job: AdmittedJob, signal: AbortSignal): Promise<TranscodeOutput>
-  /** False when it is sure that a segment could not be done in time. */
+  /** False when a segment could certainly not be done in time. */
   canFinish?(next: NextSegment): boolean
   /** No more segments of this session will come. */
   sessionEnded?(sessionId: string): void

@@ -37,7 +37,7 @@ export class ConfinedTryOuts {
       for (const weaker of sandbox.weaker) {
         const { abilities } = await tried(tryOut(device, weaker))
         if (!abilities || extentOf(abilities) <= extentOf(trial.abilities)) continue
-        log.warn('a GPU does not work within all walls: its workers are confined less', {
+        log.warn('GPU does not work in the full sandbox: its workers get a weaker one', {
           gpu: device,
           walls: weaker.walls.join(', ') || 'none',
           reason: trial.fault,

@@ -76,7 +76,7 @@ suite('what a segment does to its worker', { concurrency: 1 }, () => {
       const [bad, good] = await Promise.allSettled([set.done('bad', what), set.done('good')])
       assert.equal(bad.status === 'rejected' && bad.reason.message, WORKER_DIED)
       assert.equal(good.status === 'fulfilled' && good.value, 'cores')
-      const told = () => set.lines.find((line) => line.includes('a media worker ended and is replaced'))
+      const told = () => set.lines.find((line) => line.includes('media worker ended, replacing it'))
       await eventually('it is told', () => told() !== undefined)
       assert.match(told()!, /"stderr":"it said /)
       assert.equal(await set.done('good'), 'cores')
@@ -180,7 +180,7 @@ suite('what a segment does to its worker', { concurrency: 1 }, () => {
     const grown = assert.rejects(set.done('bad', 'grow'), { message: WORKER_DIED })
     assert.equal(await set.done('good'), 'cores')
     await grown
-    assert.ok(set.lines.some((line) => line.includes('a media worker outgrew its memory and is ended')))
+    assert.ok(set.lines.some((line) => line.includes('media worker killed: it outgrew its memory')))
     assert.equal(await set.done('good'), 'cores')
   })
 
@@ -236,7 +236,7 @@ suite('what a segment does to its worker', { concurrency: 1 }, () => {
       await mine.remove()
       await assert.rejects(openWorkFolder(join(parent, 'missing')), {
         code: 'no-work-folder',
-        message: /^no folder for temporary files can be made in .*missing \(.*\): set TMPDIR to another$/,
+        message: /^cannot create a temporary folder in .*missing \(.*\): set TMPDIR to another folder$/,
       })
     } finally {
       rmSync(parent, { recursive: true })

@@ -222,7 +222,7 @@ test('an engine that is not running does nothing', async () => {
 })
 
 test('a worker retires after its jobs and no job notices', async () => {
-  const engine = new MediaEngine({ clock: systemClock, log: silentLog, workers: 1, jobsOfALife: 2 })
+  const engine = new MediaEngine({ clock: systemClock, log: silentLog, workers: 1, maxJobsPerWorker: 2 })
   await using supervisor = new Supervisor()
   await supervisor.start(engine)
   const [first] = engine.state.workers

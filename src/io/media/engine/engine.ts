@@ -1,12 +1,11 @@
 import { mkdirSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { MediaAbilities } from '../../../domain/media-abilities.ts'
-import { Offenders, type Origin } from '../../../domain/offenders.ts'
 import type { Clock } from '../../../lib/clock.ts'
 import { abortError, messageOf } from '../../../lib/errors.ts'
 import type { Log } from '../../../lib/log.ts'
 import type { Scope, Service } from '../../../lib/service.ts'
+import type { OffenderRegister, Origin } from '../../../services/transcoding/offenders.ts'
 import type { TranscodeJob, TranscodeOutput, Transcoder } from '../../../services/transcoding/transcoder.ts'
 import type { Sandbox } from '../sandbox/sandbox.ts'
 import { tryOutInProcess } from './hardware.ts'
@@ -15,37 +14,32 @@ import { BusyError, MediaError } from './media-error.ts'
 import { openWorkFolder } from './work-folder.ts'
 import type { Answer, Probe, WorkKind } from './worker-answers.ts'
 import { WorkerProcess, type WorkerSetUp } from './worker-process.ts'
+import { WorkerSlot, type WorkerState } from './worker-slot.ts'
 
-/** What the engine is given. */
+/** What the engine needs. */
 export interface MediaEngineNeeds {
   readonly clock: Clock
   readonly log: Log
   /** How many worker processes are kept for each device: as many segments are worked on at once. */
   readonly workers: number
-  /** How many cores there are for all of them; as many as workers, where nothing is said. */
+  /** Cores for all of them together; as many as workers if absent. */
   readonly cores?: number
   /** The GPUs to work on; none for the cores. */
   readonly devices?: readonly MediaAbilities[]
+  /** Refuses streams that end workers; null or absent refuses none. */
+  readonly offenders?: OffenderRegister | null
   /** The walls around the workers; none where absent. */
   readonly sandbox?: Sandbox | undefined
   /** Those around workers on GPUs, where these need others. */
   readonly gpuSandbox?: Sandbox | undefined
   /** Jobs after which a worker is replaced by a fresh one. */
-  readonly jobsOfALife?: number
-  /** Resident memory at which a worker is ended, in bytes. */
+  readonly maxJobsPerWorker?: number
+  /** Resident memory at which a worker is killed, in bytes. */
   readonly maxWorkerBytes?: number
-  /** Makes a worker; where nothing is said, a process with FFmpeg in it. */
+  /** Starts a worker; by default a process with FFmpeg in it. */
   readonly launch?: (setUp: WorkerSetUp) => WorkerProcess
-  /** Tries a GPU out that has failed several times; where nothing is said, in a process of its own. Rejects with what is wrong. */
+  /** Tests a GPU that has failed several times; by default in a process of its own. Rejects with the reason. */
   readonly tryOut?: (device: string, signal: AbortSignal) => Promise<unknown>
-}
-
-/** A worker process as the operator may see it. */
-export interface WorkerState {
-  readonly pid: number | null
-  readonly isBusy: boolean
-  /** How often it had to be replaced. */
-  readonly replaced: number
 }
 
 /** The workers, how many jobs wait for one, and the GPUs. */
@@ -58,25 +52,21 @@ export interface EngineState {
 /** The text of a job that was not done in time. Not among the texts that forbid another try. */
 export const TOO_LATE = 'Media work took too long'
 
-/** Looking at a segment takes milliseconds; a worker that takes this long hangs. */
+/** Probing a segment takes milliseconds; a worker that takes this long hangs. */
 const PROBE_DEADLINE_MS = 10_000
 /** Decoding is many times faster than real time, and a segment lasts five minutes at most. */
 const COUNT_DEADLINE_MS = 60_000
-/** How long cancelled work may take to notice before its worker is killed. */
+/** Cancelled work gets this long to stop before its worker is killed. */
 const CANCEL_GRACE_MS = 2_000
 /** Jobs that may wait for a worker; each holds its segment in memory. */
 const MAX_WAITING = 256
 /** A worker is replaced by a fresh one after this many jobs: native code loses 5 to 15 KB with each. */
-const JOBS_OF_A_LIFE = 3_000
-/** How long a worker that ended at once stays away, doubled each time up to the maximum. */
-const RESTART_MS = { first: 250, most: 30_000 }
+const MAX_JOBS_PER_WORKER = 3_000
 /**
  * A worker does one segment at a time, so this bounds a session. 4096x2304 to four renditions, one of them as large, took
  * 2.8 GiB with the most threads that there are.
  */
 const MAX_WORKER_BYTES = 4 * 2 ** 30
-/** An idle worker that keeps more than this part of the bound is replaced: what one stream left is not the next one's fault. */
-const IDLE_PART = 0.5
 const MEMORY_CHECK_MS = 1_000
 
 interface Task {
@@ -84,34 +74,21 @@ interface Task {
   readonly payload: object
   /** Null for what belongs to no session and may be done anywhere. */
   readonly job: TranscodeJob | null
-  /** Who answers for it when it ends workers. */
+  /** The stream and gateway that are blamed when it ends workers. */
   readonly origin: Origin | null
   /** Calls off the timer and the listener once the caller has its answer. */
   readonly settled: AbortController
   readonly resolve: (value: unknown) => void
   readonly reject: (error: unknown) => void
   stop: (() => void) | null
-  /** Its caller does not wait any more, for no fault of the segment. */
+  /** Its caller has cancelled it; the segment is not to blame. */
   isCalledOff: boolean
-}
-
-interface Slot {
-  lane: Lane
-  worker: WorkerProcess | null
-  task: Task | null
-  lastSession: string | null
-  isReady: boolean
-  /** To be replaced once it is idle. */
-  isDue: boolean
-  /** Jobs that the worker was given. */
-  jobs: number
-  replaced: number
 }
 
 /**
  * Does media work in warm worker processes, so that native code which reads streams of strangers never runs where
- * keys and balances are. A worker that dies, hangs or outgrows its memory fails the job it was on and is replaced; no
- * other job notices.
+ * keys and balances are. A worker that dies, hangs or outgrows its memory fails its job and is replaced; no
+ * other job is affected.
  */
 export class MediaEngine implements Service, Transcoder {
   readonly name = 'media'
@@ -119,11 +96,12 @@ export class MediaEngine implements Service, Transcoder {
   readonly #clock: Clock
   readonly #log: Log
   readonly #lanes: Lanes
-  readonly #slots: readonly Slot[]
-  readonly #jobsOfALife: number
+  readonly #slots: readonly WorkerSlot[]
   readonly #waiting: Task[] = []
+  readonly #running = new Set<Task>()
+  /** Sessions that have a worker: none has two, even while work that was given up is still ending. */
   readonly #busySessions = new Set<string>()
-  readonly #offenders: Offenders
+  readonly #offenders: OffenderRegister | null
   #launched = 0
   #folder: string | null = null
   #scope: Scope | null = null
@@ -132,11 +110,19 @@ export class MediaEngine implements Service, Transcoder {
     this.#needs = needs
     this.#clock = needs.clock
     this.#log = needs.log.child({ part: 'media' })
-    this.#offenders = new Offenders({ clock: needs.clock, log: this.#log })
-    this.#jobsOfALife = needs.jobsOfALife ?? JOBS_OF_A_LIFE
+    this.#offenders = needs.offenders ?? null
     this.#lanes = new Lanes(needs.devices ?? [], { clock: needs.clock, log: this.#log })
+    const options = {
+      maxJobs: needs.maxJobsPerWorker ?? MAX_JOBS_PER_WORKER,
+      maxBytes: needs.maxWorkerBytes ?? MAX_WORKER_BYTES,
+    }
+    const slotNeeds = {
+      ...{ clock: needs.clock, log: this.#log },
+      launch: (gpu: Lane['gpu']) => this.#launch(gpu),
+      ready: () => this.#assign(),
+    }
     this.#slots = this.#lanes.all.flatMap((lane) =>
-      Array.from({ length: Math.max(1, needs.workers) }, () => newSlot(lane)),
+      Array.from({ length: Math.max(1, needs.workers) }, () => new WorkerSlot(lane, options, slotNeeds)),
     )
   }
 
@@ -148,8 +134,8 @@ export class MediaEngine implements Service, Transcoder {
     this.#scope = scope
     scope.signal.addEventListener('abort', () => this.#stop(), { once: true })
     const first = this.#slots.map((slot) => {
-      const worker = this.#launch(slot)
-      scope.spawn('keep a worker', (signal) => this.#keep(slot, worker, signal))
+      const worker = slot.launch()
+      scope.spawn('keep a worker', (signal) => slot.keep(worker, signal))
       return worker.ready
     })
     scope.spawn('watch the memory of workers', (signal) => this.#watchMemory(signal))
@@ -170,7 +156,8 @@ export class MediaEngine implements Service, Transcoder {
     const payload = { source, profiles, provider, clip, calcPerceptualHash, maxPixels: maxPixels ?? null }
     const options = { job, origin: job, deadlineMs, signal }
     const { deviceFault, output } = await this.#do('transcode', payload, options)
-    if (deviceFault !== null) this.#log.debug('the cores did what a GPU failed at', { reason: deviceFault })
+    if (deviceFault !== null)
+      this.#log.debug('segment failed on the GPU and was transcoded on the CPU', { reason: deviceFault })
     return output
   }
 
@@ -185,21 +172,21 @@ export class MediaEngine implements Service, Transcoder {
     return await this.#do('probe', bytes, { job: null, origin, deadlineMs: PROBE_DEADLINE_MS, signal })
   }
 
-  /** Decodes a rendition and adds up the pixels of its frames. Rejects with BusyError when it did not come to that. */
-  async countPixels(bytes: Uint8Array, signal: AbortSignal): Promise<bigint> {
-    const options = { job: null, origin: null, deadlineMs: COUNT_DEADLINE_MS, signal }
+  /**
+   * Decodes a rendition, or the input of a stream that is named, and adds up the pixels of its frames. Rejects with
+   * BusyError when no worker was free in time, with MediaError for what cannot be decoded.
+   */
+  async countPixels(bytes: Uint8Array, signal: AbortSignal, streamId?: string): Promise<bigint> {
+    const origin = streamId === undefined ? null : { sessionId: streamId }
+    const options = { job: null, origin, deadlineMs: COUNT_DEADLINE_MS, signal }
     const count = () => this.#do('count pixels', bytes, options)
-    // An orchestrator is not to lose a session over what may have befallen the worker from elsewhere.
-    return await count().catch((error) => (isDeath(error) ? count() : Promise.reject(error)))
+    // The worker may have died of something else: no orchestrator loses its session over that.
+    return await count().catch((error) => (isDeath(error) && !origin ? count() : Promise.reject(error)))
   }
 
   get state(): EngineState {
     return {
-      workers: this.#slots.map((slot) => ({
-        pid: slot.worker?.pid ?? null,
-        isBusy: slot.task !== null,
-        replaced: slot.replaced,
-      })),
+      workers: this.#slots.map(({ state }) => state),
       waiting: this.#waiting.length,
       devices: this.#lanes.state,
     }
@@ -215,7 +202,7 @@ export class MediaEngine implements Service, Transcoder {
     if (!this.#scope || this.#scope.signal.aborted)
       throw new MediaError('The media engine is not running', { code: 'media-stopped' })
     if (signal.aborted) throw abortError(signal)
-    if (origin) this.#offenders.assertWelcome(origin)
+    if (origin) this.#offenders?.assertWelcome(origin)
     if (this.#waiting.length >= MAX_WAITING) throw new BusyError()
     const settled = new AbortController()
     const task: Task = {
@@ -239,14 +226,14 @@ export class MediaEngine implements Service, Transcoder {
     return (await promise) as Answer<Kind>
   }
 
-  /** What belongs to no session is short, and somebody waits to start with its answer: it goes before the others. */
+  /** Work without a session is short, and a stream may wait for it to start: it goes first. */
   #enqueue(task: Task): void {
     const before = task.job ? -1 : this.#waiting.findIndex(({ job }) => job !== null)
     if (before < 0) this.#waiting.push(task)
     else this.#waiting.splice(before, 0, task)
   }
 
-  /** Gives waiting jobs to idle workers, in order, one at a time for each session. */
+  /** Gives waiting jobs to idle workers, in order, one worker to a session. */
   #assign(): void {
     for (const task of [...this.#waiting]) {
       if (task.job && this.#busySessions.has(task.job.sessionId)) continue
@@ -254,8 +241,8 @@ export class MediaEngine implements Service, Transcoder {
       if (!slot) continue
       this.#waiting.splice(this.#waiting.indexOf(task), 1)
       try {
-        // What came before it may have ended workers meanwhile.
-        if (task.origin) this.#offenders.assertWelcome(task.origin)
+        // Its stream may have ended workers since it was queued.
+        if (task.origin) this.#offenders?.assertWelcome(task.origin)
         void this.#run(slot, task)
       } catch (error) {
         this.#giveUp(task, error)
@@ -264,22 +251,18 @@ export class MediaEngine implements Service, Transcoder {
   }
 
   /** An idle worker of the session's device: the one that did its last segment, or the first, which is the warmest. */
-  #slotFor({ job }: Task): Slot | null {
+  #slotFor({ job }: Task): WorkerSlot | null {
     const lane = job && this.#lanes.of(job)
-    const idle = this.#slots.filter((slot) => slot.isReady && !slot.task && (!lane || slot.lane === lane))
+    const idle = this.#slots.filter((slot) => slot.isFree && (!lane || slot.lane === lane))
     return idle.find(({ lastSession }) => job && lastSession === job.sessionId) ?? idle[0] ?? null
   }
 
-  async #run(slot: Slot, task: Task): Promise<void> {
+  async #run(slot: WorkerSlot, task: Task): Promise<void> {
     const { job } = task
     const { lane } = slot
-    const worker = slot.worker!
-    slot.task = task
-    slot.jobs++
-    if (job) {
-      this.#busySessions.add(job.sessionId)
-      slot.lastSession = job.sessionId
-    }
+    const worker = slot.take(job?.sessionId ?? null)
+    this.#running.add(task)
+    if (job) this.#busySessions.add(job.sessionId)
     const call = worker.call(task.kind, job ? { ...task.payload, cores: this.#coresNow() } : task.payload)
     job?.onBegin?.()
     task.stop = () => {
@@ -300,7 +283,7 @@ export class MediaEngine implements Service, Transcoder {
       const isDead = isDeath(error)
       isAgain = isDead && !call.hasBegun && !task.settled.signal.aborted
       if (isDead && call.hasBegun && !task.isCalledOff) {
-        if (task.origin) this.#offenders.blame(task.origin)
+        if (task.origin) this.#offenders?.blame(task.origin)
         if (job) this.#noteDevice(lane, 'its worker died')
       }
       if (!isAgain) task.reject(error)
@@ -308,20 +291,20 @@ export class MediaEngine implements Service, Transcoder {
     task.stop = null
     if (!isAgain) task.settled.abort()
     if (job) this.#busySessions.delete(job.sessionId)
-    slot.task = null
-    // The worker was gone before it knew of the task.
+    this.#running.delete(task)
+    // A task that the worker had not begun is queued again, and its stream is not blamed.
     if (isAgain) this.#waiting.unshift(task)
-    if (slot.jobs >= this.#jobsOfALife || slot.isDue || this.#isFat(worker)) this.#retire(slot)
+    slot.free()
     this.#assign()
   }
 
-  /** The cores for one more segment: all that the others leave, one at least. */
+  /** Cores for each running segment, at least one. */
   #coresNow(): number {
-    const busy = this.#slots.filter(({ task }) => task?.job).length
-    return Math.max(1, Math.floor((this.#needs.cores ?? this.#needs.workers) / Math.max(1, busy)))
+    const cores = this.#needs.cores ?? this.#needs.workers
+    return Math.max(1, Math.floor(cores / Math.max(1, this.#busySessions.size)))
   }
 
-  /** Answers the caller at once; the worker is told to stop, and killed when it does not. */
+  /** Answers the caller at once; tells the worker to stop, and kills it when it does not. */
   #giveUp(task: Task, error: unknown): void {
     task.settled.abort()
     task.reject(error)
@@ -330,7 +313,7 @@ export class MediaEngine implements Service, Transcoder {
     task.stop?.()
   }
 
-  /** Three failures in a row may be a stream's doing: a GPU is taken out of service when it fails a try-out too. */
+  /** Three failures in a row may be a stream's fault: a GPU is taken out of service only if it fails its test too. */
   #noteDevice(lane: Lane, fault: string | null): void {
     const { gpu } = lane
     if (!gpu || !this.#lanes.isSuspect(lane, fault)) return
@@ -343,113 +326,43 @@ export class MediaEngine implements Service, Transcoder {
     })
   }
 
-  /** The workers of a GPU that is out of service go to the others, or go on without it. */
+  /** Moves the workers of a GPU that is out of service to the other GPUs, or to the CPU. */
   #leave(lane: Lane): void {
-    // What it did to their segments was not the streams' doing.
-    this.#offenders.forgive()
+    // The GPU was at fault, not the streams.
+    this.#offenders?.forgive()
     const others = this.#lanes.inService
     const workersOn = (one: Lane) => this.#slots.filter((slot) => slot.lane === one).length
     for (const slot of this.#slots.filter((slot) => slot.lane === lane)) {
       if (others.length > 0) slot.lane = others.toSorted((a, b) => workersOn(a) - workersOn(b))[0]!
-      if (slot.task) slot.isDue = true
-      else this.#retire(slot)
+      slot.retire()
     }
-  }
-
-  #retire(slot: Slot): void {
-    slot.isReady = false
-    slot.isDue = true
-    void slot.worker?.kill()
   }
 
   #sandboxFor(gpu: Lane['gpu']): Sandbox | undefined {
     return (gpu && this.#needs.gpuSandbox) ?? this.#needs.sandbox
   }
 
-  /** Throws what the system says when it gives no process, or no place for a folder. */
-  #launch(slot: Slot): WorkerProcess {
-    const { gpu } = slot.lane
+  /** Throws the system's error when no process or folder can be made. */
+  #launch(gpu: Lane['gpu']): { worker: WorkerProcess; folder: string } {
     const folder = join(this.#folder!, String(this.#launched++))
     mkdirSync(folder, { mode: 0o700, recursive: true })
     const sandbox = this.#sandboxFor(gpu)
-    const worker = (this.#needs.launch ?? launchWorker)({ gpu, folder, sandbox })
-    slot.worker = worker
-    slot.jobs = 0
-    slot.isDue = false
-    worker.ready.then(
-      () => {
-        if (slot.worker !== worker || slot.isDue) return
-        slot.isReady = true
-        this.#assign()
-      },
-      () => {},
-    )
-    worker.ended.then(() => {
-      if (slot.worker === worker) slot.isReady = false
-      // What a worker that was killed left behind.
-      void rm(folder, { recursive: true, force: true }).catch(() => {})
-    })
-    return worker
-  }
-
-  /** Replaces the worker of a slot whenever it ends, until the engine stops. */
-  async #keep(slot: Slot, first: WorkerProcess, signal: AbortSignal): Promise<void> {
-    let worker: WorkerProcess | null = first
-    for (let pauseMs = RESTART_MS.first; ; ) {
-      const end = await worker?.ended
-      if (signal.aborted) return
-      if (end) {
-        slot.replaced++
-        if (slot.isDue) this.#log.debug('a media worker retires', { pid: worker!.pid })
-        else this.#log.warn('a media worker ended and is replaced', { pid: worker!.pid, ...end })
-      }
-      // One that worked dies of its job and is wanted back at once; one that never did will not soon.
-      const hasWorked = worker !== null && (slot.jobs > 0 || slot.isDue)
-      pauseMs = hasWorked ? RESTART_MS.first : Math.min(RESTART_MS.most, pauseMs * 2)
-      if (!hasWorked) await this.#clock.sleep(pauseMs, signal)
-      try {
-        worker = this.#launch(slot)
-      } catch (error) {
-        worker = null
-        this.#log.warn('a media worker cannot be started, it is tried again', { error: messageOf(error) })
-      }
-    }
+    return { worker: (this.#needs.launch ?? launchWorker)({ gpu, folder, sandbox }), folder }
   }
 
   async #watchMemory(signal: AbortSignal): Promise<void> {
-    const most = this.#mostBytes
     for (;;) {
       await this.#clock.sleep(MEMORY_CHECK_MS, signal)
-      for (const slot of this.#slots) {
-        const { isReady, task, worker } = slot
-        if (!task && isReady && this.#isFat(worker!)) this.#retire(slot)
-        const bytes = task && worker ? (worker.residentBytes ?? 0) : 0
-        if (bytes <= most) continue
-        this.#log.warn('a media worker outgrew its memory and is ended', { pid: worker!.pid, bytes, most })
-        void worker!.kill()
-      }
+      for (const slot of this.#slots) slot.checkMemory()
     }
-  }
-
-  get #mostBytes(): number {
-    return this.#needs.maxWorkerBytes ?? MAX_WORKER_BYTES
-  }
-
-  /** Whether a worker without a job keeps more memory than it should. */
-  #isFat(worker: WorkerProcess): boolean {
-    return (worker.residentBytes ?? 0) > this.#mostBytes * IDLE_PART
   }
 
   #stop(): void {
-    for (const task of this.#waiting.splice(0)) {
+    for (const task of [...this.#waiting.splice(0), ...this.#running]) {
       task.settled.abort()
       task.reject(abortError())
     }
-    for (const slot of this.#slots) {
-      slot.task?.settled.abort()
-      slot.task?.reject(abortError())
-      void slot.worker?.kill()
-    }
+    for (const slot of this.#slots) slot.kill()
   }
 }
 
@@ -463,11 +376,4 @@ function tooLate(): MediaError {
 
 function launchWorker(setUp: WorkerSetUp): WorkerProcess {
   return new WorkerProcess(new URL('../worker/worker.ts', import.meta.url), setUp)
-}
-
-function newSlot(lane: Lane): Slot {
-  return {
-    ...{ lane, worker: null, task: null, lastSession: null, isReady: false, isDue: false },
-    ...{ jobs: 0, replaced: 0 },
-  }
 }

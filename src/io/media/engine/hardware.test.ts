@@ -52,13 +52,13 @@ test('all means as many as there are', async () => {
 test('a GPU that does not work is named and left out', async () => {
   const { machine, lines } = await look({ gpus: ['0', '1'] }, [whole, new Error('No such device')])
   assert.deepEqual(machine.devices, [whole])
-  assert.ok(lines.some((line) => line.includes('a GPU does not work') && line.includes('"gpu":"1"')))
+  assert.ok(lines.some((line) => line.includes('GPU does not work') && line.includes('"gpu":"1"')))
 })
 
 test('a node that counts on GPUs does not start without any', async () => {
   await assert.rejects(look({ gpus: ['0'] }, [new Error('No such device')]), {
     message:
-      'no GPU of -nvidia works (GPU 0: No such device): see to it, or leave -nvidia out to transcode on the CPU',
+      'no GPU of -nvidia works (GPU 0: No such device): repair one, or leave -nvidia out to transcode on the CPU',
   })
   await assert.rejects(look({ gpus: 'all' }, []), {
     message: "no devices found with vendor name 'Nvidia': leave -nvidia out to transcode on the CPU",

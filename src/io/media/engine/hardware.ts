@@ -5,7 +5,10 @@ import type { Log } from '../../../lib/log.ts'
 import type { Sandbox } from '../sandbox/sandbox.ts'
 import { WorkerProcess } from './worker-process.ts'
 
-/** What is asked of the machine. */
+/** Why the media engine has nothing to work with. */
+export type HardwareFault = 'no-gpu'
+
+/** Which devices are wanted. */
 export interface MachineOptions {
   /** GPUs by number, or all there are; an empty list for the cores. */
   readonly gpus: readonly string[] | 'all'
@@ -13,7 +16,7 @@ export interface MachineOptions {
   readonly isTried: boolean
 }
 
-/** What may be made of a machine: each GPU that works, or none and the cores. */
+/** The usable devices of a machine: the GPUs that work, and the CPU. */
 export interface Machine {
   readonly devices: readonly MediaAbilities[]
   /** What the cores can do, which is all there is where there is no device. */
@@ -49,7 +52,7 @@ export async function lookAtMachine(
   const cores = await tryOut(null)
   const named = gpus === 'all' ? Array.from({ length: countGpus() }, (_, index) => String(index)) : gpus
   if (gpus === 'all' && named.length === 0) {
-    throw new NodeError(
+    throw new NodeError<HardwareFault>(
       'no-gpu',
       "no devices found with vendor name 'Nvidia': leave -nvidia out to transcode on the CPU",
     )
@@ -57,7 +60,7 @@ export async function lookAtMachine(
   if (!isTried) return { devices: named.map((device) => believed(device, cores)), cores }
   const devices: MediaAbilities[] = []
   const faults: string[] = []
-  // All at once: one that hangs takes its time.
+  // All at once: one that hangs takes a minute.
   const tries = await Promise.allSettled(named.map((device) => tryOut(device).then(asWorking)))
   for (const [index, tried] of tries.entries()) {
     if (tried.status === 'fulfilled') {
@@ -65,14 +68,14 @@ export async function lookAtMachine(
       devices.push(tried.value)
     } else {
       const reason = messageOf(tried.reason)
-      log.error('a GPU does not work and is left out', { gpu: named[index], reason })
+      log.error('GPU does not work, starting without it', { gpu: named[index], reason })
       faults.push(`GPU ${named[index]}: ${reason}`)
     }
   }
   if (named.length > 0 && devices.length === 0) {
-    throw new NodeError(
+    throw new NodeError<HardwareFault>(
       'no-gpu',
-      `no GPU of -nvidia works (${faults.join('; ')}): see to it, or leave -nvidia out to transcode on the CPU`,
+      `no GPU of -nvidia works (${faults.join('; ')}): repair one, or leave -nvidia out to transcode on the CPU`,
     )
   }
   return { devices, cores }
@@ -106,7 +109,7 @@ export async function tryOutInProcess(
   }
 }
 
-/** How many Nvidia GPUs there are for us. */
+/** How many Nvidia GPUs this process may use. */
 export function countNvidiaGpus(): number {
   return countVisible(presentNvidiaGpus(), process.env.CUDA_VISIBLE_DEVICES)
 }
@@ -126,7 +129,7 @@ function presentNvidiaGpus(): number {
 
 function asWorking(abilities: MediaAbilities): MediaAbilities {
   if (abilities.decodes.length > 0 || abilities.encodes.length > 0) return abilities
-  throw new NodeError('no-gpu', 'it neither decodes nor encodes anything')
+  throw new NodeError<HardwareFault>('no-gpu', 'it neither decodes nor encodes anything')
 }
 
 function namesIn(folder: string): string[] {

@@ -4,14 +4,14 @@ import type { Clock } from '../../../lib/clock.ts'
 import type { Log } from '../../../lib/log.ts'
 import type { TranscodeJob } from '../../../services/transcoding/transcoder.ts'
 
-/** A session that sends nothing for so long gives up its place on a device (transcoding.md §5.1). */
+/** A session that sends nothing for this time loses its place on a device (transcoding.md §5.1). */
 const SESSION_IDLE_MS = 70_000
-/** Segments in a row at which a GPU fails, and the cores do not, before it is tried out. */
+/** A GPU is tested after failing this many segments in a row that the CPU then transcoded. */
 const FAULTS_SUSPECT = 3
-/** A GPU that passed a try-out is not suspected again for so long. */
+/** A GPU that passed its test is not tested again for this time. */
 const TRUSTED_MS = 60_000
 
-/** A GPU as the operator may see it. */
+/** A GPU as the operator sees it. */
 export interface DeviceState {
   readonly device: string
   readonly sessions: number
@@ -65,7 +65,7 @@ export class Lanes {
     return this.#lanes
   }
 
-  /** Those that still serve with what they were made for. */
+  /** The devices that are in service. */
   get inService(): readonly DeviceLane[] {
     return this.#lanes.filter(({ outOfService }) => outOfService === null)
   }
@@ -125,7 +125,7 @@ export class Lanes {
     lane.faults = 0
     if (verdict === null) {
       lane.trustedUntilMs = this.#clock.now() + TRUSTED_MS
-      this.#log.warn('a GPU failed at several segments, but works when tried out: it stays in service', seen)
+      this.#log.warn('GPU failed several segments but passed its test: it stays in service', seen)
       return false
     }
     lane.outOfService = verdict
@@ -133,8 +133,8 @@ export class Lanes {
     const gpusLeft = this.inService.length
     this.#log.error(
       gpusLeft > 0
-        ? 'a GPU is taken out of service, its sessions go to the others: see to it and start the node again'
-        : 'the last GPU is taken out of service, its sessions go on on the cores: see to it and start the node again',
+        ? 'GPU taken out of service, its sessions move to the other GPUs: repair it and restart the node'
+        : 'last GPU taken out of service, its sessions continue on the CPU: repair it and restart the node',
       { ...seen, tryOut: verdict, gpusLeft },
     )
     return true

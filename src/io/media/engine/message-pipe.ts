@@ -6,8 +6,8 @@ import { messageOf } from '../../../lib/errors.ts'
 const MAX_MESSAGE_BYTES = 2 ** 30
 const HEAD_BYTES = 4
 
-/** Who hears what comes over a pipe. */
-export interface PipeEars {
+/** Called with what comes over a pipe. */
+export interface PipeHandlers {
   message(message: unknown): void
   /** What came is no message: nothing more is read. */
   nonsense(why: string): void
@@ -19,22 +19,22 @@ export interface PipeEars {
  */
 export class MessagePipe {
   readonly #pipe: Duplex
-  readonly #ears: PipeEars
+  readonly #handlers: PipeHandlers
   readonly #head = Buffer.alloc(HEAD_BYTES)
   /** Bytes of the head, or of the body once that is known, that are there. */
   #filled = 0
   #body: Buffer | null = null
   #isOpen = true
 
-  constructor(pipe: Duplex, ears: PipeEars) {
+  constructor(pipe: Duplex, handlers: PipeHandlers) {
     this.#pipe = pipe
-    this.#ears = ears
+    this.#handlers = handlers
     pipe.on('data', (chunk: Buffer) => this.#take(chunk))
-    // The end of the process tells what there is to tell.
+    // The end of the process is reported elsewhere.
     pipe.on('error', () => {})
   }
 
-  /** What the other side is no longer there to read is lost. */
+  /** Messages to a process that has ended are lost. */
   send(message: unknown): void {
     const body = serialize(message)
     const head = Buffer.alloc(HEAD_BYTES)
@@ -71,11 +71,11 @@ export class MessagePipe {
     } catch (error) {
       this.#stop(`a message that cannot be read (${messageOf(error)})`)
     }
-    if (read) this.#ears.message(read.message)
+    if (read) this.#handlers.message(read.message)
   }
 
   #stop(why: string): void {
     this.#isOpen = false
-    this.#ears.nonsense(why)
+    this.#handlers.nonsense(why)
   }
 }

@@ -38,8 +38,8 @@ for (const [file, level, message, installed] of [
   [proprietary('535.104.05'), INFO, 'Nvidia driver', '535.104.05'],
   [proprietary(NEEDED_DRIVER), INFO, 'Nvidia driver', NEEDED_DRIVER],
   [open('1000.1'), INFO, 'Nvidia driver', '1000.1'],
-  [proprietary('520.56'), WARN, 'the Nvidia driver is too old to encode: update it', '520.56'],
-  [proprietary('470.256.02'), WARN, 'the Nvidia driver is too old to encode: update it', '470.256.02'],
+  [proprietary('520.56'), WARN, 'Nvidia driver is too old to encode: update it', '520.56'],
+  [proprietary('470.256.02'), WARN, 'Nvidia driver is too old to encode: update it', '470.256.02'],
   ['', WARN, 'found no Nvidia driver', null],
 ] as const)
   test(`the log names the driver that is there, ${installed}, and the one that is needed`, () => {

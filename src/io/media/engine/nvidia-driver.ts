@@ -4,17 +4,16 @@ import type { Log } from '../../../lib/log.ts'
 /** The oldest driver whose encoders the FFmpeg that comes with this node opens. */
 export const NEEDED_DRIVER = '520.56.06'
 
-/** Where the driver tells its version. */
+/** The driver's version file. */
 const VERSION_FILE = '/proc/driver/nvidia/version'
 const READ_BYTES = 4096
 
-/** Tells the log which driver is there and which is needed to encode. */
+/** Logs which driver is installed and which is needed to encode. */
 export function tellDriver(log: Log, file: string = VERSION_FILE): void {
   const installed = installedDriver(file)
   const facts = { installed, neededToEncode: NEEDED_DRIVER }
   if (installed === null) log.warn('found no Nvidia driver', { ...facts, file })
-  else if (isOlder(installed, NEEDED_DRIVER))
-    log.warn('the Nvidia driver is too old to encode: update it', facts)
+  else if (isOlder(installed, NEEDED_DRIVER)) log.warn('Nvidia driver is too old to encode: update it', facts)
   else log.info('Nvidia driver', facts)
 }
 

@@ -91,7 +91,7 @@ async function* segments(
       if (pacing.isPaced !== false) {
         const waitMs = due - clock.now()
         if (waitMs > 0) await clock.sleep(waitMs, signal)
-        // Who takes segments slowly gets the next one at once, but not a burst of all that he missed.
+        // A slow reader gets the next segment at once, but not a burst of all that it missed.
         else if (waitMs < -segment.durationMs) due = clock.now()
         due += segment.durationMs
       }

@@ -4,10 +4,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { NodeError } from '../../../lib/errors.ts'
 
+/** Why there is no folder for temporary files. */
+export type WorkFolderFault = 'no-work-folder'
+
 const PREFIX = 'livepeer-media-'
-/** Somebody listens on it as long as the folder's process lives, whatever process numbers mean where it runs. */
+/** A socket that accepts connections while the folder's process lives; process ids may differ between containers. */
 const SIGN_OF_LIFE = 'alive'
-/** A folder without it is being made just now, unless it is older than this. */
+/** A folder without that socket is still being made, unless it is older than this. */
 const MAKING_MS = 60_000
 
 /** A folder for temporary files. */
@@ -36,15 +39,15 @@ export async function openWorkFolder(parent = tmpdir()): Promise<WorkFolder> {
     }
     return { path, remove }
   } catch (error) {
-    throw new NodeError(
+    throw new NodeError<WorkFolderFault>(
       'no-work-folder',
-      `no folder for temporary files can be made in ${parent} (${(error as Error).message}): set TMPDIR to another`,
+      `cannot create a temporary folder in ${parent} (${(error as Error).message}): set TMPDIR to another folder`,
       { cause: error },
     )
   }
 }
 
-/** As far as they are ours to remove. */
+/** Removes them as far as permissions allow. */
 async function removeLeftOvers(parent: string): Promise<void> {
   const names = await readdir(parent).catch(() => [])
   for (const name of names.filter((name) => name.startsWith(PREFIX))) {
@@ -52,7 +55,7 @@ async function removeLeftOvers(parent: string): Promise<void> {
     try {
       if (await isLeftOver(path)) await rm(path, { recursive: true, force: true })
     } catch {
-      // Somebody else's, who will remove it.
+      // It belongs to another user, who will remove it.
     }
   }
 }
@@ -68,7 +71,7 @@ async function isLeftOver(path: string): Promise<boolean> {
   }
 }
 
-/** The error of a connection, or null where somebody answers. */
+/** The error code of a connection attempt, or null when it is accepted. */
 function knock(path: string): Promise<string | null> {
   return new Promise((resolve) => {
     const socket = connect(path)

@@ -4,7 +4,7 @@ import { z } from 'zod'
 const MAX_SIDE = 32_768
 /** Pictures of the longest segment at a thousand a second. */
 const MAX_FRAMES = 300_000
-/** What a worker may make the node keep of one rendition, and of its signature. */
+/** The largest rendition, and the largest signature, that is taken from a worker. */
 const MAX_RENDITION_BYTES = 300_000_000
 const MAX_HASH_BYTES = 16_000_000
 /** Names of codecs and formats. */
@@ -27,7 +27,7 @@ const pixels = z
   .max(BigInt(MAX_SIDE) ** 2n * BigInt(MAX_FRAMES))
 const durationMs = z.number().nonnegative().max(MAX_DURATION_MS)
 
-/** What a process that knows its way about media may be asked, and what it answers. */
+/** The requests that a media process takes, and the shapes of its answers. */
 export const answers = {
   transcode: z.object({
     output: z.object({

@@ -19,7 +19,7 @@ export interface WorkerRequest {
   readonly task: { readonly kind: WorkKind; readonly payload: unknown } | null
 }
 
-/** Why a request failed is told in no more than this. */
+/** The longest reason for a failed request. */
 export const MAX_REASON_CHARS = 10_000
 
 const messageSchema = z.discriminatedUnion('kind', [
@@ -45,7 +45,7 @@ export type WorkerMessage = z.infer<typeof messageSchema>
 export interface WorkerEnd {
   readonly code: number | null
   readonly signal: string | null
-  /** The last of what it wrote to stderr: native code tells there why it gives up. */
+  /** The end of its stderr: native code writes there why it gives up. */
   readonly stderr: string
 }
 
@@ -53,7 +53,7 @@ export interface WorkerEnd {
 export interface WorkerCall<Value> {
   /** Rejects with MediaError, or AbortError once cancelled work has ended. */
   readonly result: Promise<Value>
-  /** Whether the worker has said that it is at it; before, its end is not this work's doing. */
+  /** Whether the worker has begun; if it ended before that, this work is not the cause. */
   readonly hasBegun: boolean
   cancel(): void
 }
@@ -68,7 +68,7 @@ interface Call {
 }
 
 const KEPT_STDERR_CHARS = 2000
-/** A process that is killed is gone at once, unless a driver holds it: then it counts as gone after so long. */
+/** A killed process is gone at once, unless a driver holds it: then it counts as gone after this time. */
 const KILL_LIMIT_MS = 5_000
 /** The pipe on which requests and answers go, as the worker numbers it. */
 export const WORKER_PIPE = 3
@@ -83,7 +83,7 @@ export interface WorkerSetUp {
   readonly sandbox?: Sandbox | undefined
 }
 
-/** A shell tells of a process that a signal ended by a code above this. */
+/** A shell reports a process ended by a signal with a code above this. */
 const SIGNAL_CODES = 128
 
 /** Only these reach a worker: native code that reads streams of strangers is given no secrets. */
@@ -127,13 +127,13 @@ export class WorkerProcess {
       stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
       env: { ...environmentOf(setUp), ...env },
       ...(cwd === undefined ? {} : { cwd }),
-      // A terminal's Ctrl-C is not for what is around the worker; the worker itself does not mind it.
+      // A terminal's Ctrl-C must not end the sandbox around the worker; the worker itself ignores it.
       detached: isWrapped,
     })
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr = (this.#stderr + text).slice(-KEPT_STDERR_CHARS)
     })
-    // There is none where the system gives this process no more files; that is told as an error.
+    // There is no pipe when the system is out of file descriptors; the `error` event reports it.
     const pipe = this.#child.stdio?.[WORKER_PIPE] as Duplex | undefined
     this.#pipe = pipe
       ? new MessagePipe(pipe, {
@@ -142,7 +142,7 @@ export class WorkerProcess {
         })
       : null
     this.#child.once('error', (error) => this.#end({ code: null, signal: null, stderr: String(error) }))
-    // Closed: all that was started for it is gone.
+    // On `close` the sandbox's processes are gone too.
     this.#child.once('close', (code, signal) => {
       const wrapped = isWrapped ? signalOf(code) : null
       this.#end({ code: wrapped ? null : code, signal: wrapped ?? signal, stderr: this.#stderr })
@@ -214,7 +214,7 @@ export class WorkerProcess {
   }
 
   #send(request: WorkerRequest): void {
-    // What a dying process does not receive is answered by its end.
+    // Requests that a dying process does not receive are rejected when it ends.
     if (this.#alive) this.#pipe?.send(request)
   }
 
@@ -223,7 +223,7 @@ export class WorkerProcess {
     const { data: message } = messageSchema.safeParse(received)
     if (!message) this.#distrust('a message of no known kind')
     else if (message.kind === 'ready') {
-      // Whoever was seen before may have been on the way to it.
+      // The process found before may have been one of the sandbox's.
       this.#innerPid = null
       this.#ready.resolve()
     } else {
@@ -252,7 +252,7 @@ export class WorkerProcess {
     } else call.resolve(answer!.data)
   }
 
-  /** Code that says what it never would is no longer its own master. */
+  /** A worker that breaks the protocol has been taken over: kill it. */
   #distrust(why: string): void {
     this.#isTrusted = false
     this.#stderr = `it said ${why}`

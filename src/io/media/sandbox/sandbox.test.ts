@@ -176,7 +176,9 @@ suite('a confined worker', { concurrency: 1 }, async () => {
     assert.equal(await set.done('a'), 'cores')
     assert.notEqual(pid(), first)
     await eventually('it is told', () =>
-      set.lines.some((line) => line.includes('ended and is replaced') && line.includes('"signal":"SIGKILL"')),
+      set.lines.some(
+        (line) => line.includes('media worker ended, replacing it') && line.includes('"signal":"SIGKILL"'),
+      ),
     )
     await assert.rejects(set.done('b', 'die'), { message: WORKER_DIED })
     assert.equal(await set.done('a'), 'cores')

@@ -9,6 +9,9 @@ import { type ConfineOrder, reportSchema, type Wall, type WallReport, walls } fr
 import type { ResourceLimits } from './syscalls.ts'
 import { type SandboxView, sandboxView } from './view.ts'
 
+/** Why workers cannot be confined. */
+export type SandboxFault = 'no-sandbox'
+
 /** Whether media workers are confined: as far as the system lets them be, fully or not at all, or not. */
 export type SandboxMode = 'auto' | 'required' | 'off'
 
@@ -143,7 +146,7 @@ export class Sandbox {
     }
     const { found, missing } = await lookForWalls()
     if (missing.length > 0 && mode === 'required') {
-      throw new NodeError(
+      throw new NodeError<SandboxFault>(
         'no-sandbox',
         `media workers cannot be confined as -mediaSandbox required demands (${missing.join('; ')}): let the system allow it, or give -mediaSandbox auto`,
       )
@@ -168,7 +171,8 @@ async function lookForWalls(): Promise<{ found: Found; missing: string[] }> {
       const programs = starter.programs.map(programNamed)
       const report = await tryWalls(wanted, starter, programs)
       const namespaces = report.namespaces
-      if (starter !== NONE && typeof namespaces === 'string') throw new NodeError('no-sandbox', namespaces)
+      if (starter !== NONE && typeof namespaces === 'string')
+        throw new NodeError<SandboxFault>('no-sandbox', namespaces)
       const standing = wanted.filter((wall) => report[wall] === null)
       const fallen = wanted.filter((wall) => report[wall] !== null)
       const missing = [
@@ -219,7 +223,7 @@ async function tryWalls(
   ])
   const report = code === 0 ? reportSchema.safeParse(parsed(stdout)) : null
   if (!report?.success) {
-    throw new NodeError('no-sandbox', complaintIn(stderr) ?? `ended with ${code ?? 'a signal'}`)
+    throw new NodeError<SandboxFault>('no-sandbox', complaintIn(stderr) ?? `ended with ${code ?? 'a signal'}`)
   }
   return report.data
 }
@@ -271,7 +275,7 @@ function programNamed(name: string): string {
       // The next one.
     }
   }
-  throw new NodeError('no-sandbox', `${name} is not installed`)
+  throw new NodeError<SandboxFault>('no-sandbox', `${name} is not installed`)
 }
 
 /** The line that says what is wrong; a crash of Node.js has others around it. */

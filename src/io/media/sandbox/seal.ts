@@ -17,6 +17,6 @@ export interface SealOptions {
 export function seal(options: SealOptions): void {
   const { arch, pid } = process
   const filter = workerFilter({ arch, pid, ...options })
-  if (!filter) throw new NodeError('system-call', `no filter is known for ${arch}`)
+  if (!filter) throw new NodeError<'system-call'>('system-call', `no filter is known for ${arch}`)
   filterSystemCalls(filter)
 }

@@ -35,7 +35,7 @@ export class CpuScaler implements Scaler {
   }
 }
 
-interface Chain {
+interface ScalingGraph {
   readonly graph: FilterGraph
   readonly input: FilterContext
   readonly output: FilterContext
@@ -47,7 +47,7 @@ interface Chain {
 export class CudaScaler implements Scaler {
   readonly #staysOnDevice: boolean
   readonly #ofCpu = new CpuScaler()
-  #chain: Chain | null = null
+  #scaling: ScalingGraph | null = null
 
   /** `staysOnDevice`: the encoder takes frames of the GPU; otherwise they are fetched after scaling. */
   constructor(options: { staysOnDevice: boolean }) {
@@ -56,10 +56,10 @@ export class CudaScaler implements Scaler {
 
   async scale(source: Frame, size: Size): Promise<Frame> {
     if (!source.isHwFrame()) return await this.#ofCpu.scale(source, size)
-    const chain = this.#chainFor(source, size)
+    const scaling = this.#graphFor(source, size)
     const scaled = await filled(async (frame) => {
-      check(chain.input.buffersrcAddFrameSync(source, AV_BUFFERSRC_FLAG_KEEP_REF))
-      check(chain.output.buffersinkGetFrameSync(frame))
+      check(scaling.input.buffersrcAddFrameSync(source, AV_BUFFERSRC_FLAG_KEEP_REF))
+      check(scaling.output.buffersinkGetFrameSync(frame))
     })
     if (this.#staysOnDevice) return scaled
     using held = scaled
@@ -70,16 +70,16 @@ export class CudaScaler implements Scaler {
   }
 
   [Symbol.dispose](): void {
-    this.#chain?.graph.free()
+    this.#scaling?.graph.free()
     this.#ofCpu[Symbol.dispose]()
   }
 
-  #chainFor(source: Frame, to: Size): Chain {
+  #graphFor(source: Frame, to: Size): ScalingGraph {
     const from = { width: source.width, height: source.height }
-    if (this.#chain && isSameSize(this.#chain.from, from) && isSameSize(this.#chain.to, to))
-      return this.#chain
-    this.#chain?.graph.free()
-    this.#chain = null
+    if (this.#scaling && isSameSize(this.#scaling.from, from) && isSameSize(this.#scaling.to, to))
+      return this.#scaling
+    this.#scaling?.graph.free()
+    this.#scaling = null
     const graph = new FilterGraph()
     graph.alloc()
     try {
@@ -103,8 +103,8 @@ export class CudaScaler implements Scaler {
       check(input.link(0, scale, 0))
       check(scale.link(0, output, 0))
       check(graph.configSync())
-      this.#chain = { graph, input, output, from, to }
-      return this.#chain
+      this.#scaling = { graph, input, output, from, to }
+      return this.#scaling
     } catch (cause) {
       graph.free()
       throw new MediaError('Error initializing filtergraph', { cause })

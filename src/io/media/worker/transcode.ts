@@ -87,12 +87,13 @@ async function transcodeMetered(
   const inSteps = device.scalesInSteps && !request.calcPerceptualHash
   using pictures = new Pictures(request.profiles, device, { inSteps })
   const threads = encoderThreads(request.profiles, cores)
-  const chains = request.profiles.map(
-    (profile, index) => new Chain(new RenditionWriter(profile, { ...source, threads: threads[index]! })),
+  const pipelines = request.profiles.map(
+    (profile, index) =>
+      new RenditionPipeline(new RenditionWriter(profile, { ...source, threads: threads[index]! })),
   )
   try {
-    await feed(reader, { pictures, chains, meter }, signal)
-    const results = await Promise.all(chains.map((chain) => chain.result))
+    await feed(reader, { pictures, pipelines, meter }, signal)
+    const results = await Promise.all(pipelines.map((pipeline) => pipeline.result))
     return {
       decodedPixels: meter.decodedPixels,
       renditions: results.map((result) => {
@@ -101,15 +102,15 @@ async function transcodeMetered(
       }),
     }
   } catch (error) {
-    for (const chain of chains) chain.fail(error)
+    for (const pipeline of pipelines) pipeline.fail(error)
     throw error
   } finally {
-    await Promise.allSettled(chains.map((chain) => chain.result))
+    await Promise.allSettled(pipelines.map((pipeline) => pipeline.result))
   }
 }
 
 /** One rendition being made beside the others, a bounded number of parts behind the decoder. */
-class Chain {
+class RenditionPipeline {
   readonly result: Promise<RenditionBytes | null>
   readonly #queue = new BoundedQueue<Part>(QUEUED_PARTS, discard)
 
@@ -145,24 +146,28 @@ class Chain {
   }
 }
 
-/** Decodes the segment, giving every chain its own reference to each frame and audio packet. */
+/** Decodes the segment, giving every pipeline its own reference to each frame and audio packet. */
 async function feed(
   reader: SegmentReader,
-  { pictures, chains, meter }: { pictures: Pictures; chains: readonly Chain[]; meter: WorkMeter },
+  {
+    pictures,
+    pipelines,
+    meter,
+  }: { pictures: Pictures; pipelines: readonly RenditionPipeline[]; meter: WorkMeter },
   signal: AbortSignal,
 ): Promise<void> {
   for await (const part of reader.parts(signal)) {
     if (part.kind === 'audio') {
-      for (const chain of chains) await chain.push({ kind: 'audio', packet: cloned(part.packet) })
+      for (const pipeline of pipelines) await pipeline.push({ kind: 'audio', packet: cloned(part.packet) })
       continue
     }
     const { duration, frame, pts } = part
     meter.countDecoded(frame.width * frame.height)
     using picture = pictures.of(frame)
-    for (const [index, chain] of chains.entries())
-      await chain.push({ kind: 'frame', picture: picture.forRendition(index), pts, duration })
+    for (const [index, pipeline] of pipelines.entries())
+      await pipeline.push({ kind: 'frame', picture: picture.forRendition(index), pts, duration })
   }
-  for (const chain of chains) chain.end()
+  for (const pipeline of pipelines) pipeline.end()
 }
 
 /** Opens what can be transcoded, with its SEIs in order (transcoding.md §3.1). */

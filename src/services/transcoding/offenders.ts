@@ -1,23 +1,36 @@
-import type { Clock } from '../lib/clock.ts'
-import type { Address } from '../lib/crypto.ts'
-import { NodeError } from '../lib/errors.ts'
-import type { Log } from '../lib/log.ts'
-import { type Offence, type Patience, refusedForMs, withOffence } from './offences.ts'
+import { type Offence, type Patience, refusedForMs, withOffence } from '../../domain/offences.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { Address } from '../../lib/crypto.ts'
+import { NodeError } from '../../lib/errors.ts'
+import type { Log } from '../../lib/log.ts'
 
-/** A stream that ends workers is refused for a while; so is a gateway of which several do. */
+/** A stream that ends several workers is refused for a while, and so is a gateway whose streams end many. */
 const SESSION_PATIENCE: Patience = { offences: 3, memoryMs: 60_000, refusalMs: 60_000 }
 const PAYER_PATIENCE: Patience = { offences: 9, memoryMs: 600_000, refusalMs: 300_000 }
-/** Offenders that are remembered, the latest. */
+/** The most recent offenders are remembered, up to this many. */
 const MAX_OFFENDERS = 10_000
 
-/** Who answers for a segment: the stream, and the gateway where it is known. */
+/** Where a segment comes from: the stream, and the gateway where it is known. */
 export interface Origin {
   readonly sessionId: string
   readonly payer?: Address | null
 }
 
-/** Remembers whose segments ended media workers: by session, and by payer where it is known. */
-export class Offenders {
+/** Why a segment is not worked on. */
+export type OffenderFault = 'offender'
+
+/** Refuses, for a while, streams and gateways whose segments ended media workers. */
+export interface OffenderRegister {
+  /** Throws NodeError `offender` for a stream or a gateway that is refused at present. */
+  assertWelcome(origin: Origin): void
+  /** Counts a worker that ended over a segment of this origin. */
+  blame(origin: Origin): void
+  /** Forgets every count: the segments were not to blame. */
+  forgive(): void
+}
+
+/** Counts the media workers that segments ended: by session, and by payer where it is known. */
+export class Offenders implements OffenderRegister {
   readonly #clock: Clock
   readonly #log: Log
   readonly #offences = new Map<string, Offence>()
@@ -27,13 +40,12 @@ export class Offenders {
     this.#log = log
   }
 
-  /** Throws NodeError `offender` for work of somebody who is refused at present. */
   assertWelcome(origin: Origin): void {
     for (const { key, patience, what } of answerableFor(origin)) {
       const forMs = refusedForMs(this.#offences.get(key), this.#clock.now(), patience)
       if (forMs > 0) {
         const seconds = Math.ceil(forMs / 1000)
-        throw new NodeError(
+        throw new NodeError<OffenderFault>(
           'offender',
           `${what} ended ${patience.offences} media workers: refused for ${seconds} s`,
         )
@@ -41,12 +53,10 @@ export class Offenders {
     }
   }
 
-  /** Forgets all: somebody else was to blame. */
   forgive(): void {
     this.#offences.clear()
   }
 
-  /** A worker ended over their work. */
   blame(origin: Origin): void {
     for (const { key, patience, what } of answerableFor(origin)) {
       const offence = withOffence(this.#offences.get(key), this.#clock.now(), patience)
@@ -58,7 +68,7 @@ export class Offenders {
         payer: origin.payer ?? '',
         refusedForMs: patience.refusalMs,
       }
-      this.#log.warn(`${what.toLowerCase()} ended several media workers and is refused for a while`, fields)
+      this.#log.warn(`${what.toLowerCase()} ended several media workers, refusing it for a while`, fields)
     }
     for (const key of this.#offences.keys()) {
       if (this.#offences.size <= MAX_OFFENDERS) break

@@ -1,0 +1,164 @@
+import type { Clock } from '../../lib/clock.ts'
+import { type Backlog, Turns } from '../../lib/turns.ts'
+
+/** A session ends after this long without a finished segment (transcoding.md §10). */
+const SESSION_IDLE_MS = 70_000
+/**
+ * How long a session has its place before its first segment is here: as long as most gateways wait for all of it
+ * (wire.md §10). A slower one gets its place when the segment has come, if one is free then.
+ */
+const FIRST_UPLOAD_MS = 8_000
+/** A live stream sends its next segment about one duration after the last; one that is later than this has stopped. */
+const LATE_SEGMENT_MS = 1_000
+
+/** A session of which a segment was admitted. */
+export interface Session {
+  readonly id: string
+}
+
+interface OpenSession extends Session {
+  /** Segments admitted, whether or not their bytes have come. */
+  running: number
+  readonly openedAt: number
+  /** When its last segment was finished; null before the first, without which it keeps no place. */
+  finishedAt: number | null
+  /** How long its latest segment lasts. */
+  segmentMs: number
+  /** Its gateway has ended it: it is closed with its last running segment. */
+  isOver: boolean
+}
+
+/** What is told of sessions. */
+export interface OpenSessionsNeeds {
+  readonly clock: Clock
+  /** How many sessions may keep a place at once, just now. */
+  readonly maxSessions: () => number
+  /** No more segments of a session are expected: what was kept for it may go. */
+  ended(sessionId: string): void
+  /** The number of open sessions has changed. */
+  counted(sessions: number): void
+}
+
+/** The sessions of an orchestrator: which are open, which keep a place, and whose segment has its turn. */
+export class OpenSessions {
+  readonly #needs: OpenSessionsNeeds
+  readonly #sessions = new Map<string, OpenSession>()
+  readonly #turns = new Turns()
+
+  constructor(needs: OpenSessionsNeeds) {
+    this.#needs = needs
+  }
+
+  get count(): number {
+    return this.#sessions.size
+  }
+
+  has(id: string): boolean {
+    return this.#sessions.has(id)
+  }
+
+  /** Counts a segment in, and opens its session where it is not open; `release` counts it out, once. */
+  admit(id: string, segmentMs: number): { readonly session: Session; release(): void } {
+    const session = this.#sessions.get(id) ?? this.#open(id)
+    session.running++
+    session.isOver = false
+    session.segmentMs = segmentMs
+    let isReleased = false
+    const release = () => {
+      if (isReleased) return
+      isReleased = true
+      session.running--
+      if (session.isOver) this.#close(session)
+      else if (session.finishedAt === null) this.#endUnproven(session)
+    }
+    return { session, release }
+  }
+
+  /** Whether one more session may have a place. */
+  get hasPlace(): boolean {
+    const placed = [...this.#sessions.values()].filter((session) => this.keepsPlace(session))
+    return placed.length < this.#needs.maxSessions()
+  }
+
+  /** Whether a session's place is given to no other. */
+  keepsPlace(session: Session): boolean {
+    const { finishedAt, id, openedAt } = session as OpenSession
+    const now = this.#needs.clock.now()
+    return (
+      this.#turns.of(id).count > 0 ||
+      (finishedAt === null ? now - openedAt < FIRST_UPLOAD_MS : now - finishedAt < SESSION_IDLE_MS)
+    )
+  }
+
+  /** Segments of a session whose bytes are here: one in work, the others waiting for it. */
+  inTurn({ id }: Session): Backlog {
+    return this.#turns.of(id)
+  }
+
+  /** Does work for a session once its segments before are done, however they ended. */
+  takeTurn<Result>({ id }: Session, durationMs: number, work: () => Promise<Result>): Promise<Result> {
+    return this.#turns.take(id, work, durationMs)
+  }
+
+  /** A segment of the session was finished. */
+  finished(session: Session): void {
+    const own = session as OpenSession
+    own.finishedAt = this.#needs.clock.now()
+  }
+
+  /** Ends a session, if it is open; it keeps its place until its running segments are done. */
+  end(id: string): void {
+    const session = this.#sessions.get(id)
+    if (session) this.#end(session)
+  }
+
+  /** Ends the sessions that have been idle for too long. */
+  endIdle(): void {
+    const now = this.#needs.clock.now()
+    for (const session of this.#sessions.values()) {
+      const idleMs = now - (session.finishedAt ?? session.openedAt)
+      if (session.running === 0 && idleMs >= SESSION_IDLE_MS) this.#end(session)
+    }
+  }
+
+  /** Whether a segment of any session is admitted and not done. */
+  get areRunning(): boolean {
+    return [...this.#sessions.values()].some(({ running }) => running > 0)
+  }
+
+  /** Whether a segment of any session runs, or is due by the pace of its stream. */
+  get areLive(): boolean {
+    const now = this.#needs.clock.now()
+    return [...this.#sessions.values()].some(
+      ({ finishedAt, running, segmentMs }) =>
+        running > 0 || now - (finishedAt ?? 0) < segmentMs + LATE_SEGMENT_MS,
+    )
+  }
+
+  #open(id: string): OpenSession {
+    const openedAt = this.#needs.clock.now()
+    const session = { id, running: 0, openedAt, finishedAt: null, segmentMs: 0, isOver: false }
+    this.#sessions.set(id, session)
+    this.#needs.counted(this.#sessions.size)
+    return session
+  }
+
+  #end(session: OpenSession): void {
+    session.isOver = true
+    this.#needs.ended(session.id)
+    this.#close(session)
+  }
+
+  /** Ends a session of which no segment was ever finished and none is admitted: it keeps no place. */
+  #endUnproven(session: OpenSession): void {
+    const isCurrent = this.#sessions.get(session.id) === session
+    if (isCurrent && session.running === 0 && session.finishedAt === null) this.#end(session)
+  }
+
+  /** Frees a session's place, once its last segment is done: before, a new session would begin beside it. */
+  #close(session: OpenSession): void {
+    if (session.running > 0 || this.#sessions.get(session.id) !== session) return
+    this.#sessions.delete(session.id)
+    this.#needs.counted(this.#sessions.size)
+  }
+}
