@@ -93,7 +93,7 @@ export class FakeOrchestrator implements OrchestratorApi {
     return this.onPay()
   }
 
-  stored(path: string): Uint8Array | null {
+  async stored(path: string): Promise<Uint8Array | null> {
     return this.files.get(path) ?? null
   }
 }

@@ -255,20 +255,20 @@ test('whatever is pushed in whatever order, a playlist is a sorted window that p
   )
 })
 
-test('a store never holds more than it may, and always what came last', () => {
+test('a store never holds more than it may, and always what came last', async () => {
   const puts = fc.array(fc.tuple(fc.nat(4), fc.nat(30), fc.nat(900)), { minLength: 1, maxLength: 60 })
-  fc.assert(
-    fc.property(puts, fc.nat(4), (files, dropped) => {
+  await fc.assert(
+    fc.asyncProperty(puts, fc.nat(4), async (files, dropped) => {
       const objects = new MemoryObjects({ maxBytes: 8_000, filesPerDirectory: 3 })
       for (const [directory, file, size] of files) {
-        objects.put(`s${directory}/r/${file}`, new Uint8Array(size))
+        await objects.put(`s${directory}/r/${file}`, new Uint8Array(size))
         assert.ok(objects.bytes <= 8_000)
         assert.ok(objects.files <= 15)
-        assert.equal(objects.get(`s${directory}/r/${file}`)?.length, size)
+        assert.equal((await objects.get(`s${directory}/r/${file}`))?.length, size)
       }
-      objects.drop(`s${dropped}/`)
-      for (let file = 0; file <= 30; file++) assert.equal(objects.get(`s${dropped}/r/${file}`), null)
-      for (let i = 0; i <= 4; i++) objects.drop(`s${i}/`)
+      await objects.drop(`s${dropped}/`)
+      for (let file = 0; file <= 30; file++) assert.equal(await objects.get(`s${dropped}/r/${file}`), null)
+      for (let i = 0; i <= 4; i++) await objects.drop(`s${i}/`)
       assert.equal(objects.bytes, 0)
       assert.equal(objects.files, 0)
     }),

@@ -9,7 +9,7 @@ export interface Playable {
   currentPlaylist(): string | null
   mediaPlaylist(manifestId: string, rendition: string): string | null
   /** By the path behind `/stream/`. */
-  stored(path: string): Uint8Array | null
+  stored(path: string): Promise<Uint8Array | null>
 }
 
 /** On every answer, so that players in any page may read it (gateway.md §6). */
@@ -27,13 +27,13 @@ const segmentTypes: ReadonlyMap<string, string> = new Map([
 ])
 
 /** Answers with a playlist or a segment; whatever is not there is `ErrNotFound` (gateway.md §6). */
-export function play(
+export async function play(
   request: IncomingMessage,
   response: ServerResponse,
   path: string,
   playable: Playable,
   options: { currentManifest: boolean },
-): void {
+): Promise<void> {
   request.resume()
   const send = (status: number, headers: Readonly<Record<string, string>>, body: Uint8Array | string) =>
     sendBytes(response, status, { ...commonHeaders, ...headers }, body)
@@ -42,7 +42,7 @@ export function play(
   } else if (request.method !== 'GET' && request.method !== 'HEAD') {
     send(405, { 'Content-Type': 'text/plain' }, 'only GET and HEAD\n')
   } else {
-    const found = find(path, playable, options)
+    const found = await find(path, playable, options)
     if (found) send(200, { 'Content-Type': found.type, ...found.caching }, found.body)
     else send(404, { 'Content-Type': 'text/plain', ...PLAYLIST_CACHING }, 'ErrNotFound\n')
   }
@@ -54,14 +54,18 @@ interface Found {
   readonly caching: { readonly 'Cache-Control': string }
 }
 
-function find(path: string, playable: Playable, options: { currentManifest: boolean }): Found | null {
+async function find(
+  path: string,
+  playable: Playable,
+  options: { currentManifest: boolean },
+): Promise<Found | null> {
   const extension = pathExtension(path)
   if (extension === '.m3u8') {
     const body = playlist(path, playable, options)
     return body === null ? null : { type: 'application/x-mpegURL', body, caching: PLAYLIST_CACHING }
   }
   const type = segmentTypes.get(extension)
-  const body = type === undefined ? null : playable.stored(path.slice('/stream/'.length))
+  const body = type === undefined ? null : await playable.stored(path.slice('/stream/'.length))
   return body === null ? null : { type: type!, body, caching: SEGMENT_CACHING }
 }
 

@@ -4,65 +4,65 @@ import { FILES_PER_DIRECTORY, MemoryObjects } from './memory-objects.ts'
 
 const bytes = (length: number) => new Uint8Array(length)
 
-test('a directory keeps its twelve newest files, and others are left alone', () => {
+test('a directory keeps its twelve newest files, and others are left alone', async () => {
   const objects = new MemoryObjects()
-  objects.put('movie/other/0.ts', bytes(1))
-  for (let i = 0; i < 20; i++) objects.put(`movie/source/${i}.ts`, bytes(i))
+  await objects.put('movie/other/0.ts', bytes(1))
+  for (let i = 0; i < 20; i++) await objects.put(`movie/source/${i}.ts`, bytes(i))
   assert.equal(objects.files, FILES_PER_DIRECTORY + 1)
-  assert.equal(objects.get('movie/source/7.ts'), null)
-  assert.equal(objects.get('movie/source/8.ts')?.length, 8)
-  assert.equal(objects.get('movie/other/0.ts')?.length, 1)
+  assert.equal(await objects.get('movie/source/7.ts'), null)
+  assert.equal((await objects.get('movie/source/8.ts'))?.length, 8)
+  assert.equal((await objects.get('movie/other/0.ts'))?.length, 1)
 })
 
-test('a file that is put again replaces the old one and is the newest', () => {
+test('a file that is put again replaces the old one and is the newest', async () => {
   const objects = new MemoryObjects({ filesPerDirectory: 2 })
-  objects.put('d/a', bytes(1))
-  objects.put('d/b', bytes(1))
-  objects.put('d/a', bytes(5))
-  objects.put('d/c', bytes(1))
-  assert.equal(objects.get('d/b'), null)
-  assert.equal(objects.get('d/a')?.length, 5)
+  await objects.put('d/a', bytes(1))
+  await objects.put('d/b', bytes(1))
+  await objects.put('d/a', bytes(5))
+  await objects.put('d/c', bytes(1))
+  assert.equal(await objects.get('d/b'), null)
+  assert.equal((await objects.get('d/a'))?.length, 5)
 })
 
-test('the whole store is bounded: the oldest file of any directory goes first', () => {
+test('the whole store is bounded: the oldest file of any directory goes first', async () => {
   const objects = new MemoryObjects({ maxBytes: 4000 })
-  for (let i = 0; i < 100; i++) objects.put(`d${i}/x`, bytes(1000))
+  for (let i = 0; i < 100; i++) await objects.put(`d${i}/x`, bytes(1000))
   assert.ok(objects.bytes <= 4000)
-  assert.equal(objects.get('d0/x'), null)
-  assert.equal(objects.get('d99/x')?.length, 1000)
+  assert.equal(await objects.get('d0/x'), null)
+  assert.equal((await objects.get('d99/x'))?.length, 1000)
 })
 
-test('whoever has more than its share loses its oldest file first, so that nobody drives out the others’', () => {
+test('whoever has more than its share loses its oldest file first, so that nobody drives out the others’', async () => {
   const objects = new MemoryObjects({ maxBytes: 20_000 })
-  for (const session of ['a', 'b']) objects.put(`${session}/P/0.ts`, bytes(3_000))
-  for (let i = 0; i < 30; i++) objects.put(`greedy/P${i}/0.ts`, bytes(5_000))
-  for (const session of ['a', 'b']) assert.equal(objects.get(`${session}/P/0.ts`)?.length, 3_000)
-  assert.equal(objects.get('greedy/P29/0.ts')?.length, 5_000)
+  for (const session of ['a', 'b']) await objects.put(`${session}/P/0.ts`, bytes(3_000))
+  for (let i = 0; i < 30; i++) await objects.put(`greedy/P${i}/0.ts`, bytes(5_000))
+  for (const session of ['a', 'b']) assert.equal((await objects.get(`${session}/P/0.ts`))?.length, 3_000)
+  assert.equal((await objects.get('greedy/P29/0.ts'))?.length, 5_000)
   assert.ok(objects.bytes <= 20_000)
-  objects.drop('greedy/')
+  await objects.drop('greedy/')
   assert.equal(objects.files, 2)
 })
 
-test('empty files are bounded too', () => {
+test('empty files are bounded too', async () => {
   const objects = new MemoryObjects({ maxBytes: 100_000 })
-  for (let i = 0; i < 10_000; i++) objects.put(`d${i}/x`, bytes(0))
+  for (let i = 0; i < 10_000; i++) await objects.put(`d${i}/x`, bytes(0))
   assert.ok(objects.files < 200)
 })
 
-test('a file larger than the store is refused and nothing else is lost for it', () => {
+test('a file larger than the store is refused and nothing else is lost for it', async () => {
   const objects = new MemoryObjects({ maxBytes: 4000 })
-  objects.put('a/x', bytes(10))
-  assert.throws(() => objects.put('b/x', bytes(4000)), { code: 'object-too-big' })
-  assert.equal(objects.get('a/x')?.length, 10)
+  await objects.put('a/x', bytes(10))
+  await assert.rejects(objects.put('b/x', bytes(4000)), { code: 'object-too-big' })
+  assert.equal((await objects.get('a/x'))?.length, 10)
 })
 
-test('a stream that ends takes all its files along, and only those', () => {
+test('a stream that ends takes all its files along, and only those', async () => {
   const objects = new MemoryObjects()
   for (const path of ['m/source/0.ts', 'm/p/0.ts', 'm/0.ts', 'mm/p/0.ts', 'x/m/0.ts'])
-    objects.put(path, bytes(3))
-  objects.drop('m/')
+    await objects.put(path, bytes(3))
+  await objects.drop('m/')
   assert.equal(objects.files, 2)
-  objects.drop('mm/')
-  objects.drop('x/')
+  await objects.drop('mm/')
+  await objects.drop('x/')
   assert.equal(objects.bytes, 0)
 })

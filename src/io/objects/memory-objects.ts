@@ -1,4 +1,5 @@
 import { NodeError } from '../../lib/errors.ts'
+import type { ObjectStore } from '../../lib/object-store.ts'
 
 /** Why an object is not stored. */
 export type ObjectFault = 'object-too-big'
@@ -20,7 +21,8 @@ const SHARE = 0.9
  * bytes. Beyond that the oldest file of a session or stream (the first part of a path) that has more than its share goes
  * first, so that none drives out the others' files.
  */
-export class MemoryObjects {
+export class MemoryObjects implements ObjectStore {
+  readonly #baseUrl: string
   readonly #maxBytes: number
   readonly #filesPerDirectory: number
   /** All files in the order in which they came. */
@@ -31,13 +33,21 @@ export class MemoryObjects {
   readonly #directories = new Map<string, Set<string>>()
   #bytes = 0
 
-  constructor(options: { maxBytes?: number; filesPerDirectory?: number } = {}) {
+  constructor(
+    options: {
+      /** Where the node serves what lies here, ending with a slash. */
+      baseUrl?: string
+      maxBytes?: number
+      filesPerDirectory?: number
+    } = {},
+  ) {
+    this.#baseUrl = options.baseUrl ?? '/'
     this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES
     this.#filesPerDirectory = options.filesPerDirectory ?? FILES_PER_DIRECTORY
   }
 
-  /** Keeps the bytes under the path; a file of that path is replaced and counts as new. Throws NodeError `object-too-big`. */
-  put(path: string, bytes: Uint8Array): void {
+  /** Keeps bytes under a path. Throws NodeError `object-too-big`. */
+  async put(path: string, bytes: Uint8Array): Promise<string> {
     if (sizeOf(path, bytes) > this.#maxBytes) {
       throw new NodeError<ObjectFault>(
         'object-too-big',
@@ -60,20 +70,18 @@ export class MemoryObjects {
     owner.bytes += sizeOf(path, bytes)
     if (directory.size > this.#filesPerDirectory) this.#removeOldest(directory)
     while (this.#bytes > this.#maxBytes) this.#removeOldest(this.#ofTheLarge())
+    return this.#baseUrl + path.split('/').map(encodeURIComponent).join('/')
   }
 
-  /** The bytes under the path, or null. */
-  get(path: string): Uint8Array | null {
+  async get(path: string): Promise<Uint8Array | null> {
     return this.#files.get(path) ?? null
   }
 
-  /** Forgets one file. */
-  remove(path: string): void {
+  async remove(path: string): Promise<void> {
     this.#remove(path)
   }
 
-  /** Forgets all files under a prefix that ends with a slash: a directory, and those in it. */
-  drop(prefix: string): void {
+  async drop(prefix: string): Promise<void> {
     for (const [name, paths] of this.#directories) {
       if (`${name}/`.startsWith(prefix)) for (const path of [...paths]) this.#remove(path)
     }

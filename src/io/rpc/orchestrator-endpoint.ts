@@ -71,7 +71,7 @@ export interface OrchestratorApi {
   /** As `admit`; resolves with the info to answer with. */
   pay(segment: SegmentData, payment: Payment | null, caller: Caller): Promise<OrchestratorInfo | null>
   /** A result's bytes by the path under `/stream/`, percent-decoded, or null. */
-  stored(path: string): Uint8Array | null
+  stored(path: string): Promise<Uint8Array | null>
 }
 
 /** Bounds, for tests. */
@@ -142,7 +142,7 @@ export class OrchestratorEndpoint implements Routes {
   readonly http = (path: string): HttpHandler | null => {
     if (path === '/segment') return (request, response) => this.#segment(request, response)
     if (path === '/payment') return (request, response) => this.#payment(request, response)
-    if (path.startsWith('/stream/')) return async (request, response) => this.#stored(path, request, response)
+    if (path.startsWith('/stream/')) return (request, response) => this.#stored(path, request, response)
     return null
   }
 
@@ -261,10 +261,10 @@ export class OrchestratorEndpoint implements Routes {
   }
 
   /** GET /stream/… (wire.md §12). */
-  #stored(path: string, request: HttpRequest, response: HttpResponse): void {
+  async #stored(path: string, request: HttpRequest, response: HttpResponse): Promise<void> {
     goneSignal(request, response)
     const name = decoded(path.slice('/stream/'.length))
-    const bytes = name === null ? null : this.#needs.api.stored(name)
+    const bytes = name === null ? null : await this.#needs.api.stored(name)
     if (!bytes) {
       refuse(request, response, 404, 'ErrNotFound')
       return

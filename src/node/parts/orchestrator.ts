@@ -39,7 +39,7 @@ export class OrchestratorParts {
   constructor(core: Core, settings: OrchestratorSettings, { payments, transcoder }: OrchestratorNeeds) {
     const { env, metrics: events, signer, store } = core
     const serviceUri = serviceUriOf(core.settings)
-    const results = new MemoryObjects()
+    const results = new MemoryObjects({ baseUrl: `${serviceUri}/stream/` })
     const transcoders = new TranscoderPool(
       {
         ...{ serviceUri, secret: core.settings.secrets.orchSecret },

@@ -163,8 +163,8 @@ test('offchain a segment goes in and its renditions come out, stored and shown t
     set.gateway.mediaPlaylist('movie', 'P144p30fps16x9')!,
     /\/stream\/movie\/P144p30fps16x9\/7\.ts/,
   )
-  assert.equal(set.gateway.stored('movie/P144p30fps16x9/7.ts'), renditions[1]!.bytes)
-  assert.deepEqual(set.gateway.stored('movie/source/7.ts'), bytes('codec=h264'))
+  assert.equal(await set.gateway.stored('movie/P144p30fps16x9/7.ts'), renditions[1]!.bytes)
+  assert.deepEqual(await set.gateway.stored('movie/source/7.ts'), bytes('codec=h264'))
   const [submission] = orchestrator.submissions
   assert.equal(submission!.segment.sig.length, 0)
   assert.equal(submission!.payment, null)
@@ -828,9 +828,9 @@ test('renditions take the container of the first segment, and later ones do not 
       renditions.map(({ format }) => format),
       ['mp4', 'mpegts'],
     )
-  assert.ok(set.gateway.stored('movie/as-pushed/0.mp4'))
-  assert.equal(set.gateway.stored('movie/as-pushed/0.ts'), null)
-  assert.ok(set.gateway.stored('movie/source/1.ts'))
+  assert.ok(await set.gateway.stored('movie/as-pushed/0.mp4'))
+  assert.equal(await set.gateway.stored('movie/as-pushed/0.ts'), null)
+  assert.ok(await set.gateway.stored('movie/source/1.ts'))
 })
 
 test('first segments that come at once share one stream', async () => {
@@ -868,8 +868,8 @@ test('a pusher may rename the stream; a second name for it ends the older one', 
     ['intmid extmid2'],
   )
   assert.equal(orchestrator.ended.length, 1)
-  assert.equal(set.gateway.stored('intmid/source/0.ts'), null)
-  assert.ok(set.gateway.stored('intmid/source/2.ts'))
+  assert.equal(await set.gateway.stored('intmid/source/0.ts'), null)
+  assert.ok(await set.gateway.stored('intmid/source/2.ts'))
 })
 
 test('names that are empty, too long or taken by the input are refused', async () => {

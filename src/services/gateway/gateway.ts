@@ -8,6 +8,7 @@ import { keccak256, type Signer } from '../../lib/crypto.ts'
 import type { Dice } from '../../lib/dice.ts'
 import { isAbort, messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
+import type { ObjectStore } from '../../lib/object-store.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import { GatewayError, type GatewayEvent, gatewayErrorOf } from './gateway-event.ts'
 import type { Payer } from './payer.ts'
@@ -15,7 +16,7 @@ import { SegmentTries } from './segment-tries.ts'
 import { type SegmentJob, SegmentWork, type SubmissionClient } from './segment-work.ts'
 import type { Directory, OrchestratorFacts } from './session-pool.ts'
 import { type SessionEnder, StreamSessions } from './sessions.ts'
-import { type InputProbe, type SegmentStore, SOURCE, Stream } from './stream.ts'
+import { type InputProbe, SOURCE, Stream } from './stream.ts'
 
 /** How often idle streams are ended, and after how long without a segment (gateway.md §3). */
 const IDLE_MS = 60_000
@@ -100,7 +101,8 @@ export interface GatewayNeeds {
   readonly payer: Payer
   readonly signer: Signer
   readonly media: InputMedia
-  readonly store: SegmentStore
+  /** Where segments wait for players. */
+  readonly store: ObjectStore
   readonly clock: Clock
   readonly dice: Dice
   readonly log: Log
@@ -200,7 +202,7 @@ export class Gateway implements Service {
   }
 
   /** A segment's bytes by its path behind `/stream/`, or null. */
-  stored(path: string): Uint8Array | null {
+  stored(path: string): Promise<Uint8Array | null> {
     return this.#needs.store.get(path)
   }
 
@@ -310,7 +312,7 @@ export class Gateway implements Service {
     sentDurationMs(durationMs / 1000)
     const { manifestId, profiles } = stream
     this.#needs.tell({ kind: 'segment-arrived', manifestId, sequence, durationMs, bytes: bytes.length })
-    stream.publish(SOURCE, segment)
+    await stream.publish(SOURCE, segment)
     if (profiles.length === 0 || this.#options.maxAttempts <= 0) return []
     if (input.zeroFrame)
       return publishAll(
@@ -374,14 +376,14 @@ export class Gateway implements Service {
   }
 }
 
-function publishAll(
+async function publishAll(
   stream: Stream,
   segment: PushedSegment,
   renditions: readonly Rendition[],
-): readonly Rendition[] {
+): Promise<readonly Rendition[]> {
   const { sequence, durationMs } = segment
   for (const { name, format, bytes } of renditions)
-    stream.publish(name, { sequence, format, bytes, durationMs })
+    await stream.publish(name, { sequence, format, bytes, durationMs })
   return renditions
 }
 

@@ -10,6 +10,7 @@ import {
 } from '../../domain/playlist.ts'
 import { extensionOf, type Format, type Profile } from '../../domain/rendition.ts'
 import { objectPath } from '../../domain/stream-name.ts'
+import type { ObjectStore } from '../../lib/object-store.ts'
 import type { StreamSessions } from './sessions.ts'
 
 /** What the source variant is called in paths and playlists. */
@@ -29,14 +30,6 @@ export interface InputProbe {
   readonly zeroFrame: boolean
 }
 
-/** Where the bytes of segments lie until players fetch them. */
-export interface SegmentStore {
-  put(path: string, bytes: Uint8Array): void
-  get(path: string): Uint8Array | null
-  /** Forgets everything under a prefix. */
-  drop(prefix: string): void
-}
-
 /** One live stream: its renditions, its sessions with orchestrators, and its playlists. */
 export class Stream {
   readonly manifestId: string
@@ -48,7 +41,7 @@ export class Stream {
   readonly sessions: StreamSessions
   /** Resolves when the first search for orchestrators is over. */
   readonly opened: Promise<void>
-  readonly #store: SegmentStore
+  readonly #store: ObjectStore
   readonly #sourceResolution: string
   readonly #playlists = new Map<string, MediaPlaylist>()
   readonly #ended = new AbortController()
@@ -65,7 +58,7 @@ export class Stream {
       sourceResolution: string
       nowMs: number
     },
-    needs: { sessions: StreamSessions; store: SegmentStore },
+    needs: { sessions: StreamSessions; store: ObjectStore },
   ) {
     this.manifestId = description.manifestId
     this.externalId = description.externalId
@@ -114,14 +107,16 @@ export class Stream {
   }
 
   /** Keeps a segment of one rendition and shows it to players; nothing after the end. */
-  publish(
+  async publish(
     rendition: string,
     segment: { sequence: bigint; format: Format; bytes: Uint8Array; durationMs: number },
-  ): void {
+  ): Promise<void> {
     if (this.signal.aborted) return
     const { sequence, format, bytes, durationMs } = segment
     const path = objectPath(this.manifestId, rendition, sequence, extensionOf(format))
-    this.#store.put(path, bytes)
+    await this.#store.put(path, bytes)
+    // It may have ended meanwhile, and dropped what was there.
+    if (this.signal.aborted) return this.#store.remove(path)
     const playlist = this.#playlists.get(rendition) ?? EMPTY_PLAYLIST
     this.#playlists.set(rendition, addSegment(playlist, { sequence, path, durationMs }))
   }
@@ -148,7 +143,6 @@ export class Stream {
   /** Stops all work, forgets all segments, and tells the orchestrators within the signal's time. */
   async end(signal: AbortSignal): Promise<void> {
     this.#ended.abort()
-    this.#store.drop(`${this.manifestId}/`)
-    await this.sessions.end(signal)
+    await Promise.all([this.#store.drop(`${this.manifestId}/`), this.sessions.end(signal)])
   }
 }

@@ -5,6 +5,7 @@ import { defaultCapabilities } from '../../domain/capabilities.ts'
 import { presetNamed } from '../../domain/rendition.ts'
 import { requestHash, resultHash, type SegmentData, segmentHash } from '../../domain/segment.ts'
 import type { Payment } from '../../domain/ticket.ts'
+import { MemoryObjects } from '../../io/objects/memory-objects.ts'
 import { formatHex, leftPad, parseHex } from '../../lib/bytes.ts'
 import { settle, WoundClock } from '../../lib/clock.ts'
 import { addressOfKey, keccak256, recoverSigner, signHash } from '../../lib/crypto.ts'
@@ -39,7 +40,7 @@ function setUp(
   const refusals: (string | null)[] = []
   const reserved: bigint[] = []
   const releases: string[] = []
-  const stored = new Map<string, Uint8Array>()
+  const stored = new MemoryObjects({ baseUrl: 'https://127.0.0.1:8935/stream/' })
   const jobs: {
     job: TranscodeJob
     finish: (output: TranscodeOutput) => void
@@ -75,13 +76,7 @@ function setUp(
         transcode: (job) =>
           new Promise((resolve, reject) => jobs.push({ job, finish: resolve, fail: reject })),
       },
-      results: {
-        put: (path, bytes) => void stored.set(path, bytes),
-        get: (path) => stored.get(path) ?? null,
-        drop: (prefix) => {
-          for (const path of stored.keys()) if (path.startsWith(prefix)) stored.delete(path)
-        },
-      },
+      results: stored,
       authKeys: { keys: [new TextEncoder().encode('key')] },
       clock,
       dice: seededDice('orchestrator'),
@@ -174,7 +169,7 @@ test('an answer carries signed renditions that can be fetched, and their pixels 
   const { url, pixels } = result.outcome.renditions[0]!
   assert.equal(url, `https://127.0.0.1:8935/stream/${sessionId}/P144p30fps16x9/7.ts`)
   assert.equal(pixels, 1234n)
-  const bytes = orchestrator.stored(`${sessionId}/P144p30fps16x9/7.ts`)!
+  const bytes = (await orchestrator.stored(`${sessionId}/P144p30fps16x9/7.ts`))!
   assert.equal(
     recoverSigner(resultHash([keccak256(bytes)]), result.outcome.sig),
     addressOfKey(orchestratorKey),
@@ -198,8 +193,11 @@ test('two streams of one manifest id, each with its own session, get in each oth
   )
   for (const [index, { finish }] of jobs.entries()) finish(output(100 + index))
   await Promise.all(answers)
-  const stored = sessions.map((id) => orchestrator.stored(`${id}/P144p30fps16x9/7.ts`)?.length)
-  assert.deepEqual(stored, [100, 101])
+  const stored = await Promise.all(sessions.map((id) => orchestrator.stored(`${id}/P144p30fps16x9/7.ts`)))
+  assert.deepEqual(
+    stored.map((bytes) => bytes?.length),
+    [100, 101],
+  )
 })
 
 test('an answer does not wait for its charge, and one that fails is not told to the gateway', async () => {
@@ -510,7 +508,7 @@ test('a result of more pixels than may be done is not handed out, and charged up
     text: 'Segment goes beyond its declared duration: it takes more than 1233 pixels',
   })
   assert.deepEqual(debits, [`${gateway} ${segment.authToken!.sessionId} 1233`])
-  assert.equal(stored.size, 0)
+  assert.equal(stored.files, 0)
 })
 
 test('work that is done is answered even when no new params can be offered', async () => {
@@ -555,10 +553,10 @@ test('a session ends 70 s after its last finished segment, and at its gateway’
   ;(await orchestrator.admit(segment, payment)).release()
   await clock.wind(9_000)
   assert.equal(orchestrator.sessionCount, 1)
-  assert.equal(stored.size, 1)
+  assert.equal(stored.files, 1)
   await clock.wind(6_000)
   assert.equal(orchestrator.sessionCount, 0)
-  assert.equal(stored.size, 0, 'its results are forgotten')
+  assert.equal(stored.files, 0, 'its results are forgotten')
 
   await finishOne()
   await assert.rejects(orchestrator.endSession({ ...segment.authToken!, sessionId: 'ffffffff' }), {

@@ -17,12 +17,13 @@ import {
 import type { Payment } from '../../domain/ticket.ts'
 import { type Address, keccak256, type Signer, signedBy, ZERO_ADDRESS } from '../../lib/crypto.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
+import type { ObjectStore } from '../../lib/object-store.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import type { Backlog } from '../../lib/turns.ts'
 import type { Transcoder } from '../transcoding/transcoder.ts'
 import { Offers, type OffersNeeds, type OffersOptions } from './offers.ts'
 import { OpenSessions, type Session } from './open-sessions.ts'
-import { type ResultStore, storeResults } from './results.ts'
+import { storeResults } from './results.ts'
 import type { Reservation } from './segment-accounts.ts'
 
 /** Segments of one session that may wait while another is transcoded (wire.md §10). */
@@ -86,7 +87,8 @@ export interface OrchestratorNeeds extends OffersNeeds {
   /** Null where no chain is asked. */
   readonly lookups?: SenderLookups | null
   readonly transcoder: Transcoder
-  readonly results: ResultStore
+  /** Where results wait to be fetched. */
+  readonly results: ObjectStore
   readonly events: OrchestratorEvents
 }
 
@@ -146,7 +148,9 @@ export class Orchestrator implements Service {
       counted: (count) => needs.events.sessions(count),
       ended: (sessionId) => {
         needs.transcoder.sessionEnded?.(sessionId)
-        needs.results.drop(`${sessionId}/`)
+        needs.results
+          .drop(`${sessionId}/`)
+          .catch((error) => needs.log.warn('results not removed', { sessionId, error: messageOf(error) }))
       },
     })
   }
@@ -265,7 +269,7 @@ export class Orchestrator implements Service {
   }
 
   /** A result's bytes, by the path under `/stream/`. */
-  stored(path: string): Uint8Array | null {
+  stored(path: string): Promise<Uint8Array | null> {
     return this.#needs.results.get(path)
   }
 
@@ -416,8 +420,7 @@ export class Orchestrator implements Service {
     const pixels = output.renditions.reduce((sum, rendition) => sum + rendition.pixels, 0n)
     // Remote transcoders are not told the limit.
     if (maxPixels !== null && pixels > maxPixels) throw beyondDeclared(maxPixels)
-    const { serviceUri } = this.#options
-    const results = storeResults(this.#needs.results, { serviceUri, sessionId, segment }, output.renditions)
+    const results = await storeResults(this.#needs.results, { sessionId, segment }, output.renditions)
     const hashes = output.renditions.map((rendition) => keccak256(rendition.bytes))
     return { results, hashes, pixels }
   }

@@ -1,28 +1,24 @@
 import { extensionOf } from '../../domain/rendition.ts'
 import type { RenditionResult, SegmentData } from '../../domain/segment.ts'
+import type { ObjectStore } from '../../lib/object-store.ts'
 import type { TranscodeOutput } from '../transcoding/transcoder.ts'
 
-/** Where results wait to be fetched. */
-export interface ResultStore {
-  put(path: string, bytes: Uint8Array): void
-  get(path: string): Uint8Array | null
-  /** Forgets everything under a prefix. */
-  drop(prefix: string): void
-}
-
-/** Stores what was made of a segment, in profile order; says where gateways fetch each rendition, under `serviceUri`. */
+/** Stores what was made of a segment, in profile order; says where gateways fetch each rendition. */
 export function storeResults(
-  store: ResultStore,
-  { serviceUri, sessionId, segment }: { serviceUri: string; sessionId: string; segment: SegmentData },
+  store: ObjectStore,
+  { sessionId, segment }: { sessionId: string; segment: SegmentData },
   renditions: TranscodeOutput['renditions'],
-): readonly RenditionResult[] {
-  return renditions.map(({ bytes, perceptualHash, pixels }, index) => {
-    const path = resultPath(sessionId, segment, index)
-    store.put(path, bytes)
-    if (perceptualHash) store.put(`${path}.phash`, perceptualHash)
-    const url = `${serviceUri}/stream/${path.split('/').map(encodeURIComponent).join('/')}`
-    return { url, pixels, perceptualHashUrl: perceptualHash ? `${url}.phash` : '' }
-  })
+): Promise<readonly RenditionResult[]> {
+  return Promise.all(
+    renditions.map(async ({ bytes, perceptualHash, pixels }, index) => {
+      const path = resultPath(sessionId, segment, index)
+      const [url, perceptualHashUrl] = await Promise.all([
+        store.put(path, bytes),
+        perceptualHash ? store.put(`${path}.phash`, perceptualHash) : '',
+      ])
+      return { url, pixels, perceptualHashUrl }
+    }),
+  )
 }
 
 /** Where a rendition is stored: `{session}/{profile}/{seq}.ts`; a second profile of the same name gets its index. */

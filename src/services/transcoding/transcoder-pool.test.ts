@@ -16,7 +16,7 @@ const PEER = { address: 'x', gone: new AbortController().signal, ping: async () 
 
 function world(t: TestContext, options: { local?: boolean; localCapacity?: number; dice?: Dice } = {}) {
   const clock = new WoundClock()
-  const sources = new MemoryObjects()
+  const sources = new MemoryObjects({ baseUrl: 'https://10.0.0.1:8935/stream/' })
   const lost: string[] = []
   const here: AdmittedJob[] = []
   const local = {
@@ -136,7 +136,7 @@ test('a transcoder gets the task of its session with everything that it needs, a
   assert.equal(task.url, 'https://10.0.0.1:8935/stream/aaaa/7.tempfile')
   assert.equal(task.orchestrator, 'offchain')
   assert.deepEqual([task.segment.hash, task.segment.sig.length], [new Uint8Array(32), 0])
-  assert.deepEqual(w.sources.get('aaaa/7.tempfile'), Uint8Array.of(1, 2, 3))
+  assert.deepEqual(await w.sources.get('aaaa/7.tempfile'), Uint8Array.of(1, 2, 3))
   assert.equal(w.pool.wanted(1n, null)?.over.aborted, false)
   w.pool.finish(1n, outputOf('done'))
   await rest()

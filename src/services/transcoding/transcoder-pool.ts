@@ -4,6 +4,7 @@ import { maxSourceBytes, segmentLimitMs } from '../../domain/segment.ts'
 import type { Notice, Registration } from '../../domain/transcoder-notice.ts'
 import type { Dice } from '../../lib/dice.ts'
 import { abortError, messageOf, NodeError } from '../../lib/errors.ts'
+import type { ObjectStore } from '../../lib/object-store.ts'
 import type { Service } from '../../lib/service.ts'
 import { Offenders } from './offenders.ts'
 import { PoolError } from './pool-error.ts'
@@ -11,7 +12,7 @@ import type { AdmittedJob, NextSegment, TranscodeOutput, Transcoder } from './tr
 import { chooseTranscoder } from './transcoder-choice.ts'
 import type { Member, TranscoderPeer, TranscoderState } from './transcoder-member.ts'
 import { type RosterNeeds, type RosterOptions, TranscoderRoster } from './transcoder-roster.ts'
-import { type SourceStore, TranscoderTasks, type Work } from './transcoder-tasks.ts'
+import { TranscoderTasks, type Work } from './transcoder-tasks.ts'
 
 /** When a transcoder is lost and no other can take its segment, the segment waits at least this long for a result or another. */
 const LOST_GRACE_MS = 3_000
@@ -27,7 +28,8 @@ export interface TranscoderPoolOptions extends RosterOptions {
 export interface TranscoderPoolNeeds extends Omit<RosterNeeds, 'localCapacity'> {
   /** This node's own engine, and how many sessions it takes; null when it has none. */
   readonly local: (Transcoder & { readonly sessions: number }) | null
-  readonly sources: SourceStore
+  /** Where sources wait to be fetched by transcoders. */
+  readonly sources: ObjectStore
   readonly dice: Dice
 }
 
@@ -58,7 +60,7 @@ export class TranscoderPool implements Service, Transcoder {
   constructor(options: TranscoderPoolOptions, needs: TranscoderPoolNeeds) {
     this.#needs = needs
     this.#offenders = new Offenders(needs)
-    this.#tasks = new TranscoderTasks(options, needs)
+    this.#tasks = new TranscoderTasks(options.orchestrator, needs)
     const { local } = needs
     this.#roster = new TranscoderRoster(
       options,
@@ -188,6 +190,7 @@ export class TranscoderPool implements Service, Transcoder {
       tried: new Set(),
       holders: new Set(),
       tasks: new Set(),
+      sourceUrl: null,
       isTimed: false,
     }
     work.result.promise.catch(() => {})
@@ -249,9 +252,12 @@ export class TranscoderPool implements Service, Transcoder {
 
   #send(work: Work, member: Member): void {
     this.#keepDeadline(work)
-    const notice = this.#tasks.begin(work, member)
+    const taskId = this.#tasks.begin(work, member)
     work.job.onBegin?.()
-    this.#tell(member, notice)
+    this.#tasks.notice(taskId, work).then(
+      (notice) => notice && this.#tell(member, notice),
+      (error) => work.result.reject(error),
+    )
   }
 
   #doHere(work: Work, member: Member): void {

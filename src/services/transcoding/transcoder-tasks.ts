@@ -2,6 +2,7 @@ import { forTranscoder, type Notice } from '../../domain/transcoder-notice.ts'
 import { bytesToInt } from '../../lib/bytes.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Dice } from '../../lib/dice.ts'
+import type { ObjectStore } from '../../lib/object-store.ts'
 import type { AdmittedJob, TranscodeOutput } from './transcoder.ts'
 import type { Member } from './transcoder-member.ts'
 
@@ -10,12 +11,6 @@ const TASK_BITS = 53
 const TASK_BYTES = 7
 /** Tasks that were late and whose results may still come, which shows that their transcoders work. */
 const MAX_OVERDUE = 10_000
-
-/** Where sources wait to be fetched by transcoders. */
-export interface SourceStore {
-  put(path: string, bytes: Uint8Array): void
-  remove(path: string): void
-}
 
 /** A segment in work. */
 export interface Work {
@@ -28,6 +23,8 @@ export interface Work {
   /** Transcoders that work on it, lost ones included: their result still counts. */
   readonly holders: Set<Member>
   readonly tasks: Set<bigint>
+  /** URL of its source, once a transcoder elsewhere gets it. */
+  sourceUrl: Promise<string> | null
   /** Whether its deadline is timed by the pool. */
   isTimed: boolean
 }
@@ -41,38 +38,46 @@ export interface Attempt {
 
 /** The tasks of transcoders on other machines: which segment is at which transcoder, by the task's number. */
 export class TranscoderTasks {
-  readonly #options: { readonly serviceUri: string; readonly orchestrator: string }
-  readonly #needs: { readonly sources: SourceStore; readonly clock: Clock; readonly dice: Dice }
+  readonly #orchestrator: string
+  readonly #needs: { readonly sources: ObjectStore; readonly clock: Clock; readonly dice: Dice }
   readonly #attempts = new Map<bigint, Attempt>()
   /** Tasks whose time was over, by their numbers, with the transcoder that has them. */
   readonly #overdue = new Map<bigint, Member>()
 
   constructor(
-    options: {
-      /** Base URL at which transcoders fetch their sources. */
-      readonly serviceUri: string
-      /** As it is named to transcoders: the recipient's address, or `offchain`. */
-      readonly orchestrator: string
-    },
-    needs: { readonly sources: SourceStore; readonly clock: Clock; readonly dice: Dice },
+    /** As it is named to transcoders: the recipient's address, or `offchain`. */
+    orchestrator: string,
+    needs: { readonly sources: ObjectStore; readonly clock: Clock; readonly dice: Dice },
   ) {
-    this.#options = options
+    this.#orchestrator = orchestrator
     this.#needs = needs
   }
 
-  /** Makes a segment a task of a transcoder; gives the notice that tells it so. */
-  begin(work: Work, member: Member): Notice {
-    const { clock, sources } = this.#needs
-    const { orchestrator, serviceUri } = this.#options
-    const { job } = work
+  /** Makes a segment a task of a transcoder; gives the task's number. */
+  begin(work: Work, member: Member): bigint {
     const taskId = this.#newTask()
-    const path = sourcePath(job)
-    sources.put(path, job.source)
-    this.#attempts.set(taskId, { work, member, sinceMs: clock.now() })
+    this.#attempts.set(taskId, { work, member, sinceMs: this.#needs.clock.now() })
     member.tasks.add(taskId)
     work.tasks.add(taskId)
-    const url = `${serviceUri}/stream/${path}`
-    return { kind: 'task', taskId, url, orchestrator, segment: forTranscoder(job.segment) }
+    return taskId
+  }
+
+  /**
+   * The notice that tells a transcoder its task, once the source can be fetched; null when the task is over by then.
+   * Throws when the source cannot be stored.
+   */
+  async notice(taskId: bigint, work: Work): Promise<Notice | null> {
+    const { job } = work
+    work.sourceUrl ??= this.#needs.sources.put(sourcePath(job), job.source)
+    const url = await work.sourceUrl
+    if (!this.#attempts.has(taskId)) return null
+    return {
+      kind: 'task',
+      taskId,
+      url,
+      orchestrator: this.#orchestrator,
+      segment: forTranscoder(job.segment),
+    }
   }
 
   /** The try that a result belongs to; undefined where none is waited for. */
@@ -113,7 +118,8 @@ export class TranscoderTasks {
 
   /** A segment is done, or given up: its tries are over, and its source need not be fetched any more. */
   close(work: Work): void {
-    if (work.tasks.size > 0) this.#needs.sources.remove(sourcePath(work.job))
+    // A source that could not be stored, or removed, is the store's to tell.
+    work.sourceUrl?.then(() => this.#needs.sources.remove(sourcePath(work.job))).catch(() => {})
     for (const taskId of work.tasks) this.end(taskId)
   }
 
