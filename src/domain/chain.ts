@@ -26,7 +26,7 @@ export interface ChainHead {
 export type ChainEvent =
   | { readonly kind: 'new-round'; readonly round: bigint; readonly blockHash: Uint8Array }
   | {
-      readonly kind: 'transcoder-activated' | 'transcoder-deactivated'
+      readonly kind: 'orchestrator-activated' | 'orchestrator-deactivated'
       readonly orchestrator: Address
       readonly round: bigint
     }

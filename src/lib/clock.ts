@@ -24,7 +24,7 @@ interface Sleeper {
 }
 
 /** A clock that stands still until it is wound. Sleepers wake in the order of their time. */
-export class WoundClock implements Clock {
+export class ManualClock implements Clock {
   #now: number
   #order = 0
   readonly #sleepers = new Set<Sleeper>()

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { WoundClock } from './clock.ts'
+import { ManualClock } from './clock.ts'
 import { openLog } from './log.ts'
 import { foldRepeats } from './log-fold.ts'
 
 function folded() {
   const lines: string[] = []
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const write = (line: string) => {
     const { level: _l, time: _t, msg, ...fields } = JSON.parse(line)
     lines.push([msg, ...Object.entries(fields).map(([key, value]) => `${key}=${value}`)].join(' '))

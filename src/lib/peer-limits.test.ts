@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { WoundClock } from './clock.ts'
+import { ManualClock } from './clock.ts'
 import { PeerLimits } from './peer-limits.ts'
 
 test('a host may make many calls at once, then so many a second; another one is not held up by it', async () => {
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const limits = new PeerLimits({ callsPerSecond: 10, burst: 50, streams: 1 }, { clock })
   const taken = (host: string, asked = 1_000) => {
     let count = 0
@@ -22,7 +22,7 @@ test('a host may make many calls at once, then so many a second; another one is 
 })
 
 test('a host has so many streams, and may have another for one that ended', () => {
-  const limits = new PeerLimits({ callsPerSecond: 1, burst: 1, streams: 2 }, { clock: new WoundClock() })
+  const limits = new PeerLimits({ callsPerSecond: 1, burst: 1, streams: 2 }, { clock: new ManualClock() })
   const first = limits.takeStream('a')
   assert.ok(first && limits.takeStream('a'))
   assert.equal(limits.takeStream('a'), null)
@@ -33,7 +33,7 @@ test('a host has so many streams, and may have another for one that ended', () =
 })
 
 test('hosts beyond ten thousand wait until others are quiet', async () => {
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const limits = new PeerLimits({ callsPerSecond: 1, burst: 2, streams: 1 }, { clock })
   for (let i = 0; i < 10_000; i++) assert.ok(limits.takeCall(`host ${i}`))
   assert.equal(limits.takeCall('one more'), false)

@@ -14,7 +14,7 @@ import { formatPaymentHeader, formatSegmentHeader } from '../../src/io/rpc/heade
 import { OrchestratorEndpoint } from '../../src/io/rpc/orchestrator-endpoint.ts'
 import { Endpoint } from '../../src/io/rpc/server.ts'
 import { Store } from '../../src/io/store/store.ts'
-import { WoundClock } from '../../src/lib/clock.ts'
+import { ManualClock } from '../../src/lib/clock.ts'
 import { type Address, addressOfKey, keccak256, signHash } from '../../src/lib/crypto.ts'
 import { seededDice } from '../../src/lib/dice.ts'
 import { silentLog } from '../../src/lib/log.ts'
@@ -73,7 +73,7 @@ interface World {
 async function world(t: TestContext): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), 'livepeer-bad-input-'))
   const chain = new FakeChain()
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const gateway = new FakePayer('gateway')
   chain.fund(gateway.address, 1_000n * ETHER, 1_000n * ETHER)
   chain.mine()

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import type { WinningTicket } from '../../src/domain/ticket.ts'
 import { Store } from '../../src/io/store/store.ts'
-import { WoundClock } from '../../src/lib/clock.ts'
+import { ManualClock } from '../../src/lib/clock.ts'
 import type { Address } from '../../src/lib/crypto.ts'
 import { seededDice } from '../../src/lib/dice.ts'
 import { silentLog } from '../../src/lib/log.ts'
@@ -43,7 +43,7 @@ export async function recipientWorld(
 ) {
   const folder = mkdtempSync(join(tmpdir(), 'livepeer-recipient-'))
   const chain = new FakeChain()
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const gateway = new FakePayer('gateway', { quick: quick ?? false })
   chain.fund(gateway.address, ETHER, ETHER)
   chain.mine()

@@ -2,7 +2,7 @@ import type { Profile } from '../../src/domain/rendition.ts'
 import type { SegmentData } from '../../src/domain/segment.ts'
 import { ResultReader } from '../../src/io/rpc/transcoder-result.ts'
 import { intToFixedBytes } from '../../src/lib/bytes.ts'
-import { settle, type WoundClock } from '../../src/lib/clock.ts'
+import { type ManualClock, settle } from '../../src/lib/clock.ts'
 import type { Dice } from '../../src/lib/dice.ts'
 import type { AdmittedJob, TranscodeOutput } from '../../src/services/transcoding/transcoder.ts'
 
@@ -77,7 +77,7 @@ export async function rest(): Promise<void> {
 }
 
 /** Lets time pass. */
-export async function pass(clock: WoundClock, ms: number): Promise<void> {
+export async function pass(clock: ManualClock, ms: number): Promise<void> {
   await clock.wind(ms)
   await rest()
 }

@@ -12,7 +12,7 @@ import {
 import { expectedValue, type Payment, type PriceInfo, type TicketParams } from '../../src/domain/ticket.ts'
 import { MemoryObjects } from '../../src/io/objects/memory-objects.ts'
 import { OrchestratorClient } from '../../src/io/rpc/orchestrator-client.ts'
-import type { Names } from '../../src/io/rpc/peer-exchange.ts'
+import type { NameLookup } from '../../src/io/rpc/peer-exchange.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { addressOfKey, keccak256, signHash } from '../../src/lib/crypto.ts'
 import { seededDice } from '../../src/lib/dice.ts'
@@ -177,7 +177,7 @@ function anything(): Capabilities {
 }
 
 /** A gateway as it runs, but for chain and FFmpeg, with one orchestrator that it found in the pool. */
-export async function startWorld(options: { names?: Names } = {}) {
+export async function startWorld(options: { names?: NameLookup } = {}) {
   const rounds = {
     lastInitializedRound: 5n,
     l1Block: 1000n,

@@ -1,5 +1,5 @@
 import { Store } from '../../src/io/store/store.ts'
-import type { WoundClock } from '../../src/lib/clock.ts'
+import type { ManualClock } from '../../src/lib/clock.ts'
 import type { Address } from '../../src/lib/crypto.ts'
 import { seededDice } from '../../src/lib/dice.ts'
 import { silentLog } from '../../src/lib/log.ts'
@@ -37,7 +37,7 @@ const MAX_REWARD_GAS_PRICE = 4n * GWEI
 /** All that a process of the cluster lives in. */
 export interface World {
   readonly seed: string
-  readonly clock: WoundClock
+  readonly clock: ManualClock
   readonly chain: FakeChain
   readonly rewards: FakeRewardChain
   note(what: string): void

@@ -4,7 +4,7 @@ import { isWinning, type Payment, ticketHash, type WinningTicket } from '../../s
 import { recipientRandOf } from '../../src/domain/ticket-params.ts'
 import { ticketsOf } from '../../src/domain/ticket-rules.ts'
 import { formatHex, type Hex } from '../../src/lib/bytes.ts'
-import { settle, WoundClock } from '../../src/lib/clock.ts'
+import { ManualClock, settle } from '../../src/lib/clock.ts'
 import type { Dice } from '../../src/lib/dice.ts'
 import { NodeError } from '../../src/lib/errors.ts'
 import { FakeChain } from '../fakes/chain.ts'
@@ -139,7 +139,7 @@ export class ClusterSimulation {
     this.#dice = quickDice(plan.seed)
     this.#world = {
       seed: plan.seed,
-      clock: new WoundClock(),
+      clock: new ManualClock(),
       chain: new FakeChain({ roundLength: BigInt(ROUND) }),
       rewards: new FakeRewardChain(OPERATOR, { roundLength: ROUND }),
       note: (what) => this.#note(what),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { WoundClock } from '../../src/lib/clock.ts'
+import { ManualClock } from '../../src/lib/clock.ts'
 import type { Address } from '../../src/lib/crypto.ts'
 import { type Dice, seededDice } from '../../src/lib/dice.ts'
 import { silentLog } from '../../src/lib/log.ts'
@@ -40,7 +40,7 @@ const TROUBLE = { outage: 0.03, kill: 0.02, gasRises: 0.02, stuck: 0.01, drop: 0
 async function play(seed: string, rounds: number): Promise<Story> {
   const dice = seededDice(seed)
   const happens = (chance: number) => dice.fraction() < chance
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const chain = new FakeRewardChain(ORCHESTRATOR, { roundLength: ROUND_BLOCKS })
   chain.balances.set(ORCHESTRATOR, 10n ** 24n)
   const disks = [new RewardDisk(), new RewardDisk()]
@@ -96,7 +96,7 @@ async function play(seed: string, rounds: number): Promise<Story> {
 /** A node comes up over its disk; one that is killed hears nothing any more. */
 async function begin(
   disk: RewardDisk,
-  world: { chain: FakeRewardChain; clock: WoundClock; dice: Dice; told: string[] },
+  world: { chain: FakeRewardChain; clock: ManualClock; dice: Dice; told: string[] },
 ): Promise<Node> {
   const { chain, clock, dice, told } = world
   const process = new RewardProcess(chain, { account: ORCHESTRATOR, disk, clock, dice })

@@ -11,7 +11,7 @@ import { recipientRandOf } from '../../src/domain/ticket-params.ts'
 import { ticketsOf } from '../../src/domain/ticket-rules.ts'
 import { Store } from '../../src/io/store/store.ts'
 import { formatHex, type Hex, parseHex } from '../../src/lib/bytes.ts'
-import { settle, WoundClock } from '../../src/lib/clock.ts'
+import { ManualClock, settle } from '../../src/lib/clock.ts'
 import type { Address } from '../../src/lib/crypto.ts'
 import { type Dice, seededDice } from '../../src/lib/dice.ts'
 import { NodeError } from '../../src/lib/errors.ts'
@@ -103,7 +103,7 @@ interface Account {
 export class Simulation {
   readonly #plan: Plan
   readonly #dice: Dice
-  readonly #clock = new WoundClock()
+  readonly #clock = new ManualClock()
   readonly #chain = new FakeChain({ roundLength: ROUND })
   readonly #store: Store
   readonly #trace: string[] = []
@@ -261,7 +261,7 @@ export class Simulation {
   }
 
   #redeemer(
-    needs: { chain: FakeChain; watch: FakeChain; clock: WoundClock; log: typeof silentLog },
+    needs: { chain: FakeChain; watch: FakeChain; clock: ManualClock; log: typeof silentLog },
     store: Store,
     rounds: Rounds,
     senders: Senders,

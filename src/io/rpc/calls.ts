@@ -22,8 +22,8 @@ import { FairBudget, type Holder, type Share } from '../../lib/fair-budget.ts'
 import { hostAndPort, withoutMapping } from '../../lib/hosts.ts'
 import type { Log } from '../../lib/log.ts'
 import { connectionOf, type PeerConnection } from './connection-limits.ts'
-import { cut, type HttpRequest, type HttpResponse, refuse } from './http-exchange.ts'
 import { hostOf } from './peer-host.ts'
+import { abortResponse, type HttpRequest, type HttpResponse, refuse } from './server-response.ts'
 
 /** A call's message has to come whole within this time: they are small, and no call of the network streams to a server. */
 const MESSAGE_MS = 10_000
@@ -145,7 +145,7 @@ export class GrpcHandler {
       .catch((error) => {
         this.#log.debug('a call ended early', { path, error })
         if (!response.headersSent) refuse(request, response, 400, 'Bad Request')
-        else cut(response)
+        else abortResponse(response)
       })
       .finally(() => share.close())
   }

@@ -3,13 +3,13 @@ import type { Reach } from '../../domain/segment.ts'
 import { abortError } from '../../lib/errors.ts'
 import type { OwnCerts } from './own-certs.ts'
 import {
-  type Answer,
-  type Exchange,
   exchangeHttp1,
   exchangeHttp2,
-  type Names,
+  type NameLookup,
   openSession,
   openSocket,
+  type PeerRequest,
+  type PeerResponse,
   protocolOf,
 } from './peer-exchange.ts'
 
@@ -39,14 +39,14 @@ interface Shared {
 export class Connections {
   readonly #connectMs: number
   readonly #own: OwnCerts | null
-  readonly #names: Names
+  readonly #names: NameLookup
   readonly #shared = new Map<string, Set<Shared>>()
   readonly #http1 = new Set<string>()
 
   constructor(options: {
     connectMs: number /** Null verifies nobody. */
     own?: OwnCerts | null
-    names?: Names
+    names?: NameLookup
   }) {
     this.#names = options.names ?? {}
     this.#connectMs = options.connectMs
@@ -54,20 +54,20 @@ export class Connections {
   }
 
   /** Sends a request and reads the answer. Throws ExchangeError, or an AbortError when the signal was aborted. */
-  async exchange(exchange: Exchange, signal: AbortSignal): Promise<Answer> {
+  async exchange(request: PeerRequest, signal: AbortSignal): Promise<PeerResponse> {
     if (signal.aborted) throw abortError(signal)
-    const { reach, url } = exchange
+    const { reach, url } = request
     const { protocol, origin } = url
     if (protocol === 'https:' && !this.#http1.has(origin)) {
       const shared = this.#take(url, reach)
       let answered = false
       const onStatus = (status: number) => {
         answered = true
-        exchange.onStatus?.(status)
+        request.onStatus?.(status)
       }
       try {
         const session = await unlessAborted(shared.opened, signal)
-        if (session) return await exchangeHttp2(session, { ...exchange, onStatus }, signal)
+        if (session) return await exchangeHttp2(session, { ...request, onStatus }, signal)
       } catch (error) {
         // The peer may have vanished without a word: later requests take another connection.
         if (!answered) shared.retire()
@@ -80,7 +80,7 @@ export class Connections {
     const timeoutMs = this.#connectMs
     const own = this.#own
     const socket = await openSocket(url, { protocols, timeoutMs, signal, own, names: this.#names, reach })
-    return exchangeHttp1(socket, exchange, signal)
+    return exchangeHttp1(socket, request, signal)
   }
 
   /** Closes what is open. */

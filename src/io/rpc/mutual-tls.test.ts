@@ -19,11 +19,11 @@ import { Supervisor } from '../../lib/service.ts'
 import type { Routes } from './calls.ts'
 import { readTicket } from './convert.ts'
 import { TicketSchema } from './gen/redeemer_pb.ts'
-import { finish } from './http-exchange.ts'
 import type { OwnCerts } from './own-certs.ts'
 import { RedeemerClient } from './redeemer-client.ts'
 import { RedeemerEndpoint } from './redeemer-endpoint.ts'
 import { Endpoint } from './server.ts'
+import { respond } from './server-response.ts'
 import { TranscoderClient } from './transcoder-client.ts'
 import { AUTHORIZATION, type TranscoderApi, TranscoderEndpoint } from './transcoder-endpoint.ts'
 
@@ -166,7 +166,7 @@ test('an orchestrator takes in its own transcoders, whose results count; gateway
   const forGateways: Routes = {
     http: (path) =>
       path === '/healthz'
-        ? (request, response) => Promise.resolve(finish(request, response, 200, Buffer.alloc(0), {}))
+        ? (request, response) => Promise.resolve(respond(request, response, 200, Buffer.alloc(0), {}))
         : null,
   }
   const transcoders = new TranscoderEndpoint({ ownOnly: true }, { api, log: silentLog })

@@ -14,7 +14,7 @@ import { Supervisor } from '../../lib/service.ts'
 import type { Submission } from '../../services/gateway/segment-work.ts'
 import { encodeTranscodeResult } from './convert.ts'
 import { OrchestratorClient } from './orchestrator-client.ts'
-import type { Names } from './peer-exchange.ts'
+import type { NameLookup } from './peer-exchange.ts'
 import { makeIdentity } from './tls.ts'
 
 const SOURCE = Buffer.from('the segment')
@@ -32,7 +32,9 @@ function jobOf(body: Uint8Array = SOURCE, changes: Partial<Submission> = {}): Su
 }
 
 /** A client that closes what it opened. */
-async function startClient(names: Names = {}): Promise<{ client: OrchestratorClient } & AsyncDisposable> {
+async function startClient(
+  names: NameLookup = {},
+): Promise<{ client: OrchestratorClient } & AsyncDisposable> {
   const client = new OrchestratorClient(names)
   const supervisor = new Supervisor()
   await supervisor.start(client)
@@ -396,7 +398,7 @@ test('a rendition is fetched from where the segment was sent, or from a public a
 /** A name that resolves to one address after the other, and the addresses that pass for public. */
 function namesOf(answers: readonly string[], publicIps: readonly string[]) {
   const asked: string[] = []
-  const names: Names = {
+  const names: NameLookup = {
     resolve: (hostname, _options, callback) => {
       const address = answers[Math.min(asked.length, answers.length - 1)]!
       asked.push(hostname)

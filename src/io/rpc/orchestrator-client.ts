@@ -26,12 +26,12 @@ import {
   URI_CONTENT_TYPE,
 } from './headers.ts'
 import {
-  type Answer,
-  type Exchange,
   ExchangeError,
-  type Names,
+  type NameLookup,
   openSession,
   openSocket,
+  type PeerRequest,
+  type PeerResponse,
   protocolOf,
 } from './peer-exchange.ts'
 
@@ -51,10 +51,10 @@ const MAX_REFUSAL = 1_000
  */
 export class OrchestratorClient implements Service, SubmissionClient, SessionEnder {
   readonly name = 'orchestrator client'
-  readonly #names: Names
+  readonly #names: NameLookup
   readonly #connections: Connections
 
-  constructor(names: Names = {}) {
+  constructor(names: NameLookup = {}) {
     this.#names = names
     this.#connections = new Connections({ connectMs: CONNECT_MS, names })
   }
@@ -165,9 +165,9 @@ export class OrchestratorClient implements Service, SubmissionClient, SessionEnd
     return answer.body
   }
 
-  async #exchange(exchange: Exchange, deadline: Deadline): Promise<Answer> {
+  async #exchange(request: PeerRequest, deadline: Deadline): Promise<PeerResponse> {
     try {
-      return await this.#connections.exchange(exchange, deadline.signal)
+      return await this.#connections.exchange(request, deadline.signal)
     } catch (error) {
       throw deadline.error ?? error
     } finally {
@@ -284,7 +284,7 @@ function parseUrl(text: string): URL {
   return url
 }
 
-function refused(answer: Answer, text: string): ExchangeError {
+function refused(answer: PeerResponse, text: string): ExchangeError {
   return new ExchangeError('refused', text, { details: { status: answer.status } })
 }
 

@@ -39,17 +39,17 @@ import {
   SEGMENT_HEADER,
   URI_CONTENT_TYPE,
 } from './headers.ts'
+import { SegmentBodies, type SegmentBodiesOptions } from './segment-bodies.ts'
 import {
-  begin,
-  complete,
-  cut,
-  finish,
-  goneSignal,
+  abortResponse,
+  beginResponse,
+  completeResponse,
+  disconnectSignal,
   type HttpRequest,
   type HttpResponse,
   refuse,
-} from './http-exchange.ts'
-import { SegmentBodies, type SegmentBodiesOptions } from './segment-bodies.ts'
+  respond,
+} from './server-response.ts'
 import type { SourceLimits } from './source-fetch.ts'
 
 /** What one host may call, behind which may be a balancer with all gateways: each asks a few times for a stream. */
@@ -148,7 +148,7 @@ export class OrchestratorEndpoint implements Routes {
 
   /** POST /segment, in the order of wire.md §10. */
   async #segment(request: HttpRequest, response: HttpResponse): Promise<void> {
-    const gone = goneSignal(request, response)
+    const gone = disconnectSignal(request, response)
     // While the connection is there: later nothing tells whose it was.
     const host = hostToCount(connectionOf(request.socket))
     const credentials = readCredentials(request, response)
@@ -183,8 +183,8 @@ export class OrchestratorEndpoint implements Routes {
       else refuse(request, response, 503, 'OrchestratorBusy')
       if (!source) return
       // Headers go out now: the gateway waits for them only for half the segment's duration (wire.md §18, 3).
-      begin(response, 200)
-      complete(response, encodeTranscodeResult(await this.#result(segment, admission, source, gone)))
+      beginResponse(response, 200)
+      completeResponse(response, encodeTranscodeResult(await this.#result(segment, admission, source, gone)))
     } finally {
       if (!source) admission.release()
       share?.close()
@@ -224,7 +224,7 @@ export class OrchestratorEndpoint implements Routes {
       this.#needs.log.debug('a segment did not arrive', { reason: error.code, seq: segment.seq })
       if (error.code === 'body-too-large') refuse(request, response, 500, 'Internal Server Error')
       else if (error.code === 'no-room') refuse(request, response, 503, 'OrchestratorBusy')
-      else cut(response)
+      else abortResponse(response)
       return null
     }
     if (isUri) {
@@ -247,14 +247,14 @@ export class OrchestratorEndpoint implements Routes {
 
   /** POST /payment (wire.md §11). */
   async #payment(request: HttpRequest, response: HttpResponse): Promise<void> {
-    const signal = goneSignal(request, response)
+    const signal = disconnectSignal(request, response)
     const host = hostToCount(connectionOf(request.socket))
     const credentials = readCredentials(request, response)
     if (!credentials) return
     const { segment, payment } = credentials
     try {
       const info = await this.#needs.api.pay(segment, payment, { host, signal })
-      finish(request, response, 200, encodePaymentResult(info))
+      respond(request, response, 200, encodePaymentResult(info))
     } catch (error) {
       this.#refuse(request, response, error)
     }
@@ -262,14 +262,14 @@ export class OrchestratorEndpoint implements Routes {
 
   /** GET /stream/… (wire.md §12). */
   #stored(path: string, request: HttpRequest, response: HttpResponse): void {
-    goneSignal(request, response)
+    disconnectSignal(request, response)
     const name = decoded(path.slice('/stream/'.length))
     const bytes = name === null ? null : this.#needs.api.stored(name)
     if (!bytes) {
       refuse(request, response, 404, 'ErrNotFound')
       return
     }
-    finish(request, response, 200, bytes, {
+    respond(request, response, 200, bytes, {
       'content-type': mediaType(path),
       'cache-control': 'max-age=5',
       'access-control-allow-origin': '*',

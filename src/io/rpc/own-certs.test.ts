@@ -4,7 +4,7 @@ import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { WoundClock } from '../../lib/clock.ts'
+import { ManualClock } from '../../lib/clock.ts'
 import { systemDice } from '../../lib/dice.ts'
 import { expiryWarning, makeOwnCerts, readOwnCerts } from './own-certs.ts'
 
@@ -14,7 +14,7 @@ function scene(t: TestContext, nowMs = Date.UTC(2026, 0, 1)) {
   const parent = mkdtempSync(join(tmpdir(), 'livepeer-own-certs-'))
   t.after(() => rmSync(parent, { recursive: true, force: true }))
   const directory = join(parent, 'certs')
-  const clock = new WoundClock(nowMs)
+  const clock = new ManualClock(nowMs)
   const needs = { clock, dice: systemDice }
   return {
     ...{ clock, directory },

@@ -30,7 +30,7 @@ const SESSION_MEMORY_MB = 1_000
 const PIECE_BYTES = 256 * 1024
 
 /** How names become addresses, and which of these are public; tests hand in their own. */
-export interface Names {
+export interface NameLookup {
   readonly resolve?: Resolve
   readonly isPublic?: (ip: string) => boolean
 }
@@ -51,7 +51,7 @@ export class ExchangeError extends NodeError<ExchangeFault> {
 }
 
 /** One request. */
-export interface Exchange {
+export interface PeerRequest {
   readonly method: 'GET' | 'POST'
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
@@ -65,7 +65,7 @@ export interface Exchange {
 }
 
 /** What came back. */
-export interface Answer {
+export interface PeerResponse {
   readonly status: number
   readonly body: Uint8Array
 }
@@ -82,7 +82,7 @@ export async function openSocket(
     timeoutMs: number
     signal: AbortSignal | null
     own?: OwnCerts | null
-    names?: Names
+    names?: NameLookup
     reach?: Reach | undefined
   },
 ): Promise<Socket> {
@@ -166,11 +166,11 @@ export function openSession(url: URL, socket: Socket): ClientHttp2Session {
 /** Sends a request over HTTP/2 and reads the answer. */
 export async function exchangeHttp2(
   session: ClientHttp2Session,
-  exchange: Exchange,
+  request: PeerRequest,
   signal: AbortSignal,
-): Promise<Answer> {
-  const { promise, resolve, reject } = Promise.withResolvers<Answer>()
-  const { method, url, headers, body } = exchange
+): Promise<PeerResponse> {
+  const { promise, resolve, reject } = Promise.withResolvers<PeerResponse>()
+  const { method, url, headers, body } = request
   const stream = openStream(session, url, body === null, {
     ':method': method,
     // Node would write an IPv6 address without its brackets.
@@ -179,7 +179,7 @@ export async function exchangeHttp2(
     ...headers,
     ...(body && { 'content-length': String(body.length) }),
   })
-  const reader = new AnswerReader(exchange)
+  const reader = new ResponseReader(request)
   const onAbort = () => fail(abortError(signal))
   let settled = false
   const settle = () => {
@@ -205,7 +205,7 @@ export async function exchangeHttp2(
     const complete = stream.rstCode === constants.NGHTTP2_NO_ERROR && !session.destroyed
     if (reader.status === null || !complete) return
     settle()
-    resolve(reader.answer())
+    resolve(reader.response())
     if (!stream.writableFinished) stream.close(constants.NGHTTP2_NO_ERROR)
   })
   stream.on('close', () => {
@@ -231,11 +231,15 @@ function openStream(
 }
 
 /** Sends a request over HTTP/1.1 and reads the answer; the connection is used up. */
-export function exchangeHttp1(socket: Socket, exchange: Exchange, signal: AbortSignal): Promise<Answer> {
-  const { promise, resolve, reject } = Promise.withResolvers<Answer>()
-  const { method, url, headers, body } = exchange
-  const reader = new AnswerReader(exchange)
-  const request = http1Request({
+export function exchangeHttp1(
+  socket: Socket,
+  request: PeerRequest,
+  signal: AbortSignal,
+): Promise<PeerResponse> {
+  const { promise, resolve, reject } = Promise.withResolvers<PeerResponse>()
+  const { method, url, headers, body } = request
+  const reader = new ResponseReader(request)
+  const outgoing = http1Request({
     createConnection: () => socket,
     host: url.hostname,
     port: url.port,
@@ -259,7 +263,7 @@ export function exchangeHttp1(socket: Socket, exchange: Exchange, signal: AbortS
     reject(error)
   }
   signal.addEventListener('abort', onAbort, { once: true })
-  request.on('response', (response: IncomingMessage) => {
+  outgoing.on('response', (response: IncomingMessage) => {
     reader.begin(response.statusCode ?? 0)
     response.on('data', (chunk: Uint8Array) => {
       if (!reader.add(chunk)) fail(reader.tooLarge())
@@ -267,18 +271,18 @@ export function exchangeHttp1(socket: Socket, exchange: Exchange, signal: AbortS
     response.on('end', () => {
       if (!response.complete) return fail(brokenOff(url, 'the answer is not complete'))
       settle()
-      resolve(reader.answer())
+      resolve(reader.response())
     })
     response.on('error', (error) => fail(brokenOff(url, error)))
     response.on('close', () => fail(brokenOff(url, 'the peer closed the connection')))
   })
-  request.on('error', (error) => {
+  outgoing.on('error', (error) => {
     // Sending may fail because the peer has already answered: then the answer's own end decides (wire.md §18, 4).
     if (reader.status === null) fail(brokenOff(url, error))
   })
-  request.on('close', () => fail(brokenOff(url, 'the peer closed the connection')))
-  if (body) sendBody(request, body)
-  else request.end()
+  outgoing.on('close', () => fail(brokenOff(url, 'the peer closed the connection')))
+  if (body) sendBody(outgoing, body)
+  else outgoing.end()
   return promise
 }
 
@@ -297,24 +301,24 @@ export function sendBody(target: Writable, body: Uint8Array): void {
 }
 
 /** Collects an answer within its limit. */
-class AnswerReader {
+class ResponseReader {
   status: number | null = null
-  readonly #exchange: Exchange
+  readonly #request: PeerRequest
   readonly #chunks: Uint8Array[] = []
   #length = 0
 
-  constructor(exchange: Exchange) {
-    this.#exchange = exchange
+  constructor(request: PeerRequest) {
+    this.#request = request
   }
 
   begin(status: number): void {
     this.status = status
-    this.#exchange.onStatus?.(status)
+    this.#request.onStatus?.(status)
   }
 
   /** False when a good answer is too large; of a bad one what is too much is dropped. */
   add(chunk: Uint8Array): boolean {
-    if (this.#length + chunk.length > this.#exchange.maxBytes) return this.status !== 200
+    if (this.#length + chunk.length > this.#request.maxBytes) return this.status !== 200
     this.#length += chunk.length
     this.#chunks.push(chunk)
     return true
@@ -324,7 +328,7 @@ class AnswerReader {
     return new ExchangeError('too-large', 'input bigger than max buffer size')
   }
 
-  answer(): Answer {
+  response(): PeerResponse {
     return { status: this.status ?? 0, body: Buffer.concat(this.#chunks, this.#length) }
   }
 }

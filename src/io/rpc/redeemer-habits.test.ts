@@ -11,7 +11,7 @@ import { eventually } from '../../../test/tools/until.ts'
 import recorded from '../../../test/vectors/wire.json' with { type: 'json' }
 import type { WinningTicket } from '../../domain/ticket.ts'
 import { parseHex } from '../../lib/bytes.ts'
-import { systemClock, WoundClock } from '../../lib/clock.ts'
+import { ManualClock, systemClock } from '../../lib/clock.ts'
 import { systemDice } from '../../lib/dice.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
@@ -217,7 +217,7 @@ test('a float stream that GOAWAY and the close after it end is told as broken, a
 
 test('a line that is dead without a word is noticed, what waited on it fails, and a new one is used', async (t) => {
   const { accepted, client, freeze, queued } = await scene(t, { alpn: ['h2'] })
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const peers = new RedeemerPeers({ probed: SENDER }, { connections: [client], clock, log: silentLog })
   const supervisor = new Supervisor()
   await supervisor.start(peers)

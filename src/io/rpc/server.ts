@@ -29,8 +29,8 @@ import type { Identity } from './certificate.ts'
 import { type ConnectionLimitOptions, ConnectionLimits, connectionOf } from './connection-limits.ts'
 import { MAX_MESSAGE_BYTES } from './convert.ts'
 import { MAX_HEADER_BYTES } from './headers.ts'
-import { cut, type HttpRequest, type HttpResponse, refuse } from './http-exchange.ts'
 import { contextOf, type OwnCerts, ownPeerOf } from './own-certs.ts'
+import { abortResponse, type HttpRequest, type HttpResponse, refuse } from './server-response.ts'
 import { makeIdentity, saveIdentity } from './tls.ts'
 
 /** A connection without requests is closed after this long (wire.md §2). */
@@ -342,7 +342,7 @@ export class Endpoint implements Service {
       if (!handler) continue
       handler(request, response).catch((error) => {
         this.#needs.log.error('a request failed unexpectedly', { path, error })
-        if (response.headersSent) cut(response)
+        if (response.headersSent) abortResponse(response)
         else refuse(request, response, 500, 'Internal Server Error')
       })
       return

@@ -4,12 +4,12 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { WoundClock } from '../../lib/clock.ts'
+import { ManualClock } from '../../lib/clock.ts'
 import { seededDice, systemDice } from '../../lib/dice.ts'
 import { makeIdentity, saveIdentity } from './tls.ts'
 
 test('the certificate has the form of the network’s nodes (wire.md §2)', () => {
-  const clock = new WoundClock(Date.UTC(2025, 0, 2, 3, 4, 5))
+  const clock = new ManualClock(Date.UTC(2025, 0, 2, 3, 4, 5))
   const identity = makeIdentity('orchestrator.example', { clock, dice: systemDice })
   const certificate = new X509Certificate(identity.cert)
   assert.equal(certificate.ca, true)
@@ -33,7 +33,7 @@ test('the certificate has the form of the network’s nodes (wire.md §2)', () =
 
 test('any serial number gives a certificate that can be read', () => {
   for (let seed = 0; seed < 50; seed++) {
-    const identity = makeIdentity('127.0.0.1', { clock: new WoundClock(), dice: seededDice(`${seed}`) })
+    const identity = makeIdentity('127.0.0.1', { clock: new ManualClock(), dice: seededDice(`${seed}`) })
     const certificate = new X509Certificate(identity.cert)
     assert.ok(BigInt(`0x${certificate.serialNumber}`) < 2n ** 128n)
     assert.equal(certificate.subjectAltName, 'DNS:127.0.0.1')
@@ -42,7 +42,7 @@ test('any serial number gives a certificate that can be read', () => {
 
 test('an IPv6 address stands in the certificate as one, with or without brackets', () => {
   for (const host of ['[2001:db8::1]', '2001:db8::1']) {
-    const { cert } = makeIdentity(host, { clock: new WoundClock(), dice: systemDice })
+    const { cert } = makeIdentity(host, { clock: new ManualClock(), dice: systemDice })
     const certificate = new X509Certificate(cert)
     assert.equal(certificate.subjectAltName, 'IP Address:2001:DB8:0:0:0:0:0:1')
     assert.equal(certificate.checkIP('2001:db8::1'), '2001:db8::1')
@@ -54,7 +54,7 @@ test('the key is readable for its owner alone, also where a looser file lay', as
   try {
     writeFileSync(join(directory, 'key.pem'), 'old')
     chmodSync(join(directory, 'key.pem'), 0o644)
-    const identity = makeIdentity('localhost', { clock: new WoundClock(), dice: systemDice })
+    const identity = makeIdentity('localhost', { clock: new ManualClock(), dice: systemDice })
     await saveIdentity(directory, identity)
     assert.equal(statSync(join(directory, 'key.pem')).mode & 0o777, 0o600)
     assert.equal(readFileSync(join(directory, 'key.pem'), 'utf8'), identity.key)

@@ -15,7 +15,7 @@ import { callError, callPeer, type HttpHandler, ownIdentity, type Routes } from 
 import { connectionOf } from './connection-limits.ts'
 import { readRegistration, writeNotice } from './convert-transcoder.ts'
 import { type NotifySegment, NotifySegmentSchema, type RegisterRequest, Transcoder } from './gen/lp_rpc_pb.ts'
-import { finish, goneSignal, type HttpRequest, type HttpResponse, refuse } from './http-exchange.ts'
+import { disconnectSignal, type HttpRequest, type HttpResponse, refuse, respond } from './server-response.ts'
 import { ERROR_CONTENT_TYPE, parseContentType, parsePixels, ResultReader } from './transcoder-result.ts'
 
 /** What transcoders show in `Authorization` beside the secret (wire.md §13). */
@@ -117,7 +117,7 @@ export class TranscoderEndpoint implements Routes {
 
   /** POST /transcodeResults, its checks in the order of wire.md §13. */
   async #result(request: HttpRequest, response: HttpResponse): Promise<void> {
-    goneSignal(request, response)
+    disconnectSignal(request, response)
     const header = (name: string) => String(request.headers[name] ?? '')
     const identity = ownIdentity(request.socket)
     if (this.#ownOnly && identity === null) return refuse(request, response, 401, 'Unauthorized')
@@ -191,5 +191,5 @@ class TextReader {
 }
 
 function accept(request: HttpRequest, response: HttpResponse): void {
-  finish(request, response, 200, Buffer.from('OK'), { 'content-type': 'text/plain; charset=utf-8' })
+  respond(request, response, 200, Buffer.from('OK'), { 'content-type': 'text/plain; charset=utf-8' })
 }

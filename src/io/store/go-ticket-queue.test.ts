@@ -7,7 +7,7 @@ import { after, test } from 'node:test'
 import { wonTicket } from '../../../test/suites/store.ts'
 import { type GoRow, goRow, writeGoDatabase } from '../../../test/tools/go-database.ts'
 import { ticketHash, type WinningTicket } from '../../domain/ticket.ts'
-import { WoundClock } from '../../lib/clock.ts'
+import { ManualClock } from '../../lib/clock.ts'
 import { NodeError } from '../../lib/errors.ts'
 import type { Fields } from '../../lib/log.ts'
 import { silentLog } from '../../lib/log.ts'
@@ -97,7 +97,7 @@ test('a queue is taken over once, however often it is imported, but for tickets 
   const note = (message: string, fields?: Fields) => void said.push([message, fields])
   const log = { ...silentLog, info: note, warn: note, error: note }
   for (let time = 0; time < 2; time++) {
-    const needs = { read: () => readGoTicketQueue(path), tickets: store, clock: new WoundClock(), log }
+    const needs = { read: () => readGoTicketQueue(path), tickets: store, clock: new ManualClock(), log }
     await new TicketImport({ recipient: RECIPIENT }, needs).start()
   }
   assert.equal((await Array.fromAsync(store.unfinishedTickets())).flat().length, mine.length)

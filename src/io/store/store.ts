@@ -55,7 +55,7 @@ export interface StoreOptions {
   readonly location: string
   /** How long a debit may wait for another write to share its commit with, in ms; absent: not at all. */
   readonly debitPatienceMs?: number
-  /** Absent: `inline`, so that a write is one step, as a simulation on a wound clock needs it. */
+  /** Absent: `inline`, so that a write is one step, as a simulation on a manual clock needs it. */
   readonly sqliteSync?: SqliteSync
   /** Keeps this node's progress on the chain, and its totals, apart from those of others in the same PostgreSQL. */
   readonly node?: string
