@@ -3,26 +3,27 @@ import { test } from 'node:test'
 import { create, toBinary } from '@bufbuild/protobuf'
 import fc from 'fast-check'
 import {
-  decodePayment,
-  decodePaymentResult,
-  decodeSegment,
-  decodeTranscodeResult,
-  encodePayment,
-  encodePaymentResult,
-  encodeSegment,
-  encodeTranscodeResult,
-  MAX_MESSAGE_BYTES,
-  parseMessage,
   readAuthToken,
   readInfo,
   readInfoRequest,
-  readMaxFloat,
-  readTicket,
   writeInfo,
   writeInfoRequest,
+} from '../../src/io/rpc/convert-info.ts'
+import {
+  decodePayment,
+  encodePayment,
+  readMaxFloat,
+  readTicket,
   writeMaxFloat,
   writeTicket,
-} from '../../src/io/rpc/convert.ts'
+} from '../../src/io/rpc/convert-payment.ts'
+import {
+  decodePaymentResult,
+  decodeTranscodeResult,
+  encodePaymentResult,
+  encodeTranscodeResult,
+} from '../../src/io/rpc/convert-result.ts'
+import { decodeSegment, encodeSegment } from '../../src/io/rpc/convert-segment.ts'
 import {
   readNotice,
   readRegistration,
@@ -44,6 +45,7 @@ import {
   parseSegmentHeader,
 } from '../../src/io/rpc/headers.ts'
 import { encodeResult, parseContentType } from '../../src/io/rpc/transcoder-result.ts'
+import { MAX_MESSAGE_BYTES, parseMessage } from '../../src/io/rpc/wire-message.ts'
 import { parseHex } from '../../src/lib/bytes.ts'
 import { NodeError } from '../../src/lib/errors.ts'
 import { segmentOf } from '../fakes/endpoint.ts'

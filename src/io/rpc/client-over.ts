@@ -2,7 +2,7 @@ import type { ClientHttp2Session } from 'node:http2'
 import type { DescService } from '@bufbuild/protobuf'
 import { type Client, createClient } from '@connectrpc/connect'
 import { createGrpcTransport } from '@connectrpc/connect-node'
-import { MAX_MESSAGE_BYTES } from './convert.ts'
+import { MAX_MESSAGE_BYTES } from './wire-message.ts'
 
 /** Hands out connections to a peer. */
 export type SessionManager = NonNullable<Parameters<typeof createGrpcTransport>[0]['sessionManager']>

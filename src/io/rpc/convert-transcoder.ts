@@ -1,16 +1,14 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { Notice, Registration } from '../../domain/transcoder-notice.ts'
 import { messageOf } from '../../lib/errors.ts'
-import { readCapabilities, readSegment, writeCapabilities, writeSegment } from './convert.ts'
+import { readCapabilities, writeCapabilities } from './convert-capabilities.ts'
+import { RETIRED_PROFILES, readSegment, writeSegment } from './convert-segment.ts'
 import type {
   NotifySegment,
   NotifySegmentSchema,
   RegisterRequest,
   RegisterRequestSchema,
 } from './gen/lp_rpc_pb.ts'
-
-/** What fills a field that is out of use (wire.md §6). */
-const RETIRED_PROFILES = new TextEncoder().encode('invalid')
 
 /** A registration, as it travels. */
 export function writeRegistration(

@@ -2,8 +2,9 @@ import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'nod
 import { fromBinary, toBinary } from '@bufbuild/protobuf'
 import { Code, ConnectError } from '@connectrpc/connect'
 import type { Address } from '../../lib/crypto.ts'
-import { readAddress, writeMaxFloat } from './convert.ts'
+import { writeMaxFloat } from './convert-payment.ts'
 import { MaxFloatReqSchema, MaxFloatUpdateSchema } from './gen/redeemer_pb.ts'
+import { readAddress } from './wire-message.ts'
 
 /** A frame's flag and length (wire.md §3). */
 const FRAME_HEAD_BYTES = 5

@@ -1,7 +1,9 @@
 import type { SegmentData } from '../../domain/segment.ts'
 import type { Payment } from '../../domain/ticket.ts'
 import { messageOf } from '../../lib/errors.ts'
-import { decodePayment, decodeSegment, encodePayment, encodeSegment, WireError } from './convert.ts'
+import { decodePayment, encodePayment } from './convert-payment.ts'
+import { decodeSegment, encodeSegment } from './convert-segment.ts'
+import { WireError } from './wire-message.ts'
 
 /** Headers of one request: the largest payment and segment, and as much again for the rest. */
 export const MAX_HEADER_BYTES = 128 * 1024

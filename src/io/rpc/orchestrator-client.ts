@@ -15,7 +15,8 @@ import type { RenditionOptions, Submission, SubmissionClient } from '../../servi
 import type { SessionEnder } from '../../services/gateway/sessions.ts'
 import { clientOver } from './client-over.ts'
 import { Connections } from './connections.ts'
-import { decodeTranscodeResult, MAX_MESSAGE_BYTES, readInfo, writeInfoRequest } from './convert.ts'
+import { readInfo, writeInfoRequest } from './convert-info.ts'
+import { decodeTranscodeResult } from './convert-result.ts'
 import { Orchestrator } from './gen/lp_rpc_pb.ts'
 import {
   formatPaymentHeader,
@@ -34,6 +35,7 @@ import {
   type PeerResponse,
   protocolOf,
 } from './peer-exchange.ts'
+import { MAX_MESSAGE_BYTES } from './wire-message.ts'
 
 /** How long a call may take to connect (wire.md §3). */
 const CALL_CONNECT_MS = 3_000

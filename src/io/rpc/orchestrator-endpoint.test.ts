@@ -17,7 +17,7 @@ import { eventually } from '../../../test/tools/until.ts'
 import type { Payment } from '../../domain/ticket.ts'
 import { ZERO_ADDRESS } from '../../lib/crypto.ts'
 import { NodeError } from '../../lib/errors.ts'
-import { decodePaymentResult, decodeTranscodeResult } from './convert.ts'
+import { decodePaymentResult, decodeTranscodeResult } from './convert-result.ts'
 import { formatPaymentHeader, formatSegmentHeader } from './headers.ts'
 
 const BOTH = [

@@ -19,13 +19,8 @@ import { BodyError, readBody } from '../../lib/request-body.ts'
 import type { Admission, Caller } from '../../services/orchestrator/orchestrator.ts'
 import { callError, callPeer, type HttpHandler, type Routes } from './calls.ts'
 import { connectionOf, type PeerConnection } from './connection-limits.ts'
-import {
-  encodePaymentResult,
-  encodeTranscodeResult,
-  readAuthToken,
-  readInfoRequest,
-  writeInfo,
-} from './convert.ts'
+import { readAuthToken, readInfoRequest, writeInfo } from './convert-info.ts'
+import { encodePaymentResult, encodeTranscodeResult } from './convert-result.ts'
 import {
   EndTranscodingSessionResponseSchema,
   Orchestrator,

@@ -8,9 +8,10 @@ import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import { type PeerLimitOptions, PeerLimits } from '../../lib/peer-limits.ts'
 import { callPeer, type Peer, peerOf, type Routes, type StreamHandler } from './calls.ts'
-import { readAddress, readTicket, writeMaxFloat } from './convert.ts'
+import { readTicket, writeMaxFloat } from './convert-payment.ts'
 import { FloatStreams, type ListenToFloat } from './float-streams.ts'
 import { QueueTicketResSchema, TicketRedeemer } from './gen/redeemer_pb.ts'
+import { readAddress } from './wire-message.ts'
 
 /** The header in which an orchestrator shows the secret it shares with its redeemer. Not known to Go nodes. */
 export const REDEEMER_SECRET_HEADER = 'livepeer-redeemer-secret'

@@ -9,7 +9,7 @@ import { parseHex } from '../../lib/bytes.ts'
 import { NodeError } from '../../lib/errors.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
-import { readInfo } from './convert.ts'
+import { readInfo } from './convert-info.ts'
 import { OrchestratorInfoSchema, PingPongSchema } from './gen/lp_rpc_pb.ts'
 import { Endpoint } from './server.ts'
 

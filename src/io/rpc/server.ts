@@ -27,11 +27,11 @@ import {
 } from './calls.ts'
 import type { Identity } from './certificate.ts'
 import { type ConnectionLimitOptions, ConnectionLimits, connectionOf } from './connection-limits.ts'
-import { MAX_MESSAGE_BYTES } from './convert.ts'
 import { MAX_HEADER_BYTES } from './headers.ts'
 import { contextOf, type OwnCerts, ownPeerOf } from './own-certs.ts'
 import { abortResponse, type HttpRequest, type HttpResponse, refuse } from './server-response.ts'
 import { makeIdentity, saveIdentity } from './tls.ts'
+import { MAX_MESSAGE_BYTES } from './wire-message.ts'
 
 /** A connection without requests is closed after this long (wire.md §2). */
 const IDLE_MS = 10 * 60_000

@@ -1,6 +1,6 @@
 import { MAX_SEGMENT_BYTES } from '../../domain/segment.ts'
 import type { TranscodeOutput } from '../../services/transcoding/transcoder.ts'
-import { WireError } from './convert.ts'
+import { WireError } from './wire-message.ts'
 
 /** Renditions and their hashes in one result; a segment has ten outputs at most (transcoding.md §10). */
 const MAX_PARTS = 64
