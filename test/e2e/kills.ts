@@ -12,12 +12,12 @@ const STREAMS = 3
 const PARAMS_LIFETIME = 45
 /** So that mining those blocks at once does not carry tickets past their own expiry. */
 const LONG_ROUND = 1_000n
-/** A blow comes this long after the last, at random. */
+/** A fault comes this long after the last, at random. */
 const CALM_MS = { least: 300, most: 1_500 }
 const CUT_MS = { least: 500, most: 3_000 }
 const SETTLE_MS = 120_000
 
-/** What is left after the blows, counted by those who do not share the orchestrator's memory. */
+/** What is left after the faults, counted by those who do not share the orchestrator's memory. */
 export interface KillReport {
   readonly kills: number
   readonly cuts: number
@@ -39,10 +39,10 @@ export interface KillReport {
 
 /**
  * Kills the orchestrator (SIGKILL) and cuts its line to the chain at random moments under load, then lets everything
- * come to rest. Real processes, chain and contracts; the same seed gives the same blows.
+ * come to rest. Real processes, chain and contracts; the same seed gives the same faults.
  */
 export async function runKills(options: {
-  blows: number
+  faults: number
   seed: string
   say?: (line: string) => void
 }): Promise<KillReport> {
@@ -65,23 +65,23 @@ export async function runKills(options: {
     await using load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: 50 })
     await until(async () => (load.served >= STREAMS ? true : null), 'the first segments')
 
-    const blows = { kills: 0, cuts: 0 }
-    for (let blow = 0; blow < options.blows; blow++) {
+    const faults = { kills: 0, cuts: 0 }
+    for (let fault = 0; fault < options.faults; fault++) {
       await sleep(between(CALM_MS))
       if (dice.fraction() < 0.6) {
-        blows.kills++
+        faults.kills++
         await network.orchestrator.kill()
         await network.orchestrator.start()
       } else {
-        blows.cuts++
+        faults.cuts++
         network.chainLink!.cut()
         await sleep(between(CUT_MS))
         network.chainLink!.mend()
       }
-      say(`blow ${blow + 1} of ${options.blows}: ${load.served} segments served`)
+      say(`fault ${fault + 1} of ${options.faults}: ${load.served} segments served`)
     }
     const before = load.served
-    await until(async () => (load.served > before + STREAMS ? true : null), 'service after the last blow')
+    await until(async () => (load.served > before + STREAMS ? true : null), 'service after the last fault')
     await load.stop()
 
     // Params expire, so that everything may be redeemed, within the round and the next.
@@ -103,7 +103,7 @@ export async function runKills(options: {
     }))
     const refusedForCredit = load.pushed.filter(({ text }) => text.includes('Insufficient balance')).length
     return {
-      ...blows,
+      ...faults,
       segmentsServed: load.served,
       accepted: ticketsAccepted,
       redeemed: settled.chain.redeemed,

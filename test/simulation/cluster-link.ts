@@ -33,7 +33,7 @@ const FATES = ['lost', 'answer lost', 'late', 'answer late', 'doubled', 'slow'] 
 export class ClusterLink implements RedeemerConnection {
   readonly name: string
   /** Chance of each fate but `prompt`. */
-  readonly #trouble: number
+  readonly #faultChance: number
   readonly #gate: Gate
   readonly #redeemer: () => LinkedRedeemer | null
   readonly #clock: Clock
@@ -42,11 +42,11 @@ export class ClusterLink implements RedeemerConnection {
   #mood: LinkMood = 'well'
 
   constructor(
-    options: { name: string; trouble: number },
+    options: { name: string; faultChance: number },
     needs: { gate: Gate; redeemer: () => LinkedRedeemer | null; clock: Clock; dice: Dice },
   ) {
     this.name = options.name
-    this.#trouble = options.trouble
+    this.#faultChance = options.faultChance
     this.#gate = needs.gate
     this.#redeemer = needs.redeemer
     this.#clock = needs.clock
@@ -169,7 +169,7 @@ export class ClusterLink implements RedeemerConnection {
   }
 
   #fate(): Fate {
-    return FATES[Math.floor(this.#dice.fraction() / this.#trouble)] ?? 'prompt'
+    return FATES[Math.floor(this.#dice.fraction() / this.#faultChance)] ?? 'prompt'
   }
 
   #delayMs(fate: 'late' | 'slow'): number {

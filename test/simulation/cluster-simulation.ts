@@ -11,6 +11,7 @@ import { FakeChain } from '../fakes/chain.ts'
 import { FakePayer, type Offer } from '../fakes/payer.ts'
 import { quickDice } from '../fakes/quick-dice.ts'
 import { FakeRewardChain, RewardDisk } from '../fakes/reward-chain.ts'
+import { Calendar, Faults, faultOf, moodOf, ROUND, SHORT } from './cluster-faults.ts'
 import { ClusterLink } from './cluster-link.ts'
 import {
   ClusterNode,
@@ -24,7 +25,6 @@ import {
   startRedeemer,
   type World,
 } from './cluster-nodes.ts'
-import { Calendar, moodOf, ROUND, SHORT, Troubles, troubleOf } from './cluster-troubles.ts'
 
 const BLOCK_MS = 5_000
 const GWEI = 10n ** 9n
@@ -119,7 +119,7 @@ export class ClusterSimulation {
   readonly #dice: Dice
   readonly #world: World
   readonly #trace: string[] = []
-  readonly #troubles = new Troubles((what) => this.#note(what))
+  readonly #faults = new Faults((what) => this.#note(what))
   readonly #calendar: Calendar
   readonly #orchestrators: readonly Slot<OrchestratorNode>[]
   readonly #redeemers: readonly Slot<RedeemerNode>[]
@@ -175,7 +175,7 @@ export class ClusterSimulation {
     for (const { deposit, fake, reserve } of this.#payers) chain.fund(fake.address, deposit, reserve)
     while (this.#block < this.#plan.rounds * ROUND) await this.#live()
     this.#note('the end of all troubles')
-    this.#troubles.mend([])
+    this.#faults.clear([])
     // What was last won can be redeemed until the end of the round after.
     while (this.#block < (this.#plan.rounds + 2) * ROUND + 10) await this.#step(() => this.#mine())
     return this.#report()
@@ -190,16 +190,16 @@ export class ClusterSimulation {
     const block = this.#block
     const long = this.#calendar.longAt(block)
     const calmFor = this.#calendar.calmFor(block)
-    this.#troubles.pass(block)
-    if (calmFor === 0) this.#troubles.mend(long?.what ?? [])
-    if (long) for (const what of long.what) this.#troubles.strike(what, long.to)
+    this.#faults.expire(block)
+    if (calmFor === 0) this.#faults.clear(long?.what ?? [])
+    if (long) for (const what of long.what) this.#faults.inject(what, long.to)
     if (calmFor < 0) this.#fail()
-    else if (this.#calendar.mayTremble(block)) this.#kill()
+    else if (this.#calendar.mayFlap(block)) this.#kill()
     else for (const slot of this.#slots) slot.node?.dieAfter(null)
     if (calmFor === 0) this.#fillUp()
     await this.#step(() => {
       const { chance } = SHORT.reorganisation
-      if (this.#calendar.mayTremble(block) && this.#chance(chance)) this.#reorganise()
+      if (this.#calendar.mayFlap(block) && this.#chance(chance)) this.#reorganise()
       else this.#mine()
     })
   }
@@ -228,26 +228,26 @@ export class ClusterSimulation {
     this.#world.chain.reorganise(depth, () => this.#chance(0.7))
   }
 
-  /** Troubles that pass by themselves. */
+  /** Faults that pass by themselves. */
   #fail(): void {
     const block = this.#block
-    const strikes = ({ blocks, chance }: { blocks: number; chance: number }, what: string) => {
-      if (this.#chance(chance)) this.#troubles.strike(what, block + this.#upTo(blocks))
+    const injects = ({ blocks, chance }: { blocks: number; chance: number }, what: string) => {
+      if (this.#chance(chance)) this.#faults.inject(what, block + this.#upTo(blocks))
     }
     this.#links.forEach((links, i) => {
       links.forEach((link, j) => {
-        strikes(SHORT.cut, troubleOf.cut(i, j))
+        injects(SHORT.cut, faultOf.cut(i, j))
         if (this.#chance(SHORT.brokenStream.chance)) link.reset()
       })
     })
-    for (const { name } of this.#slots) strikes(SHORT.offline, troubleOf.offline(name))
-    strikes(SHORT.stuck, troubleOf.stuck)
-    strikes(SHORT.dear, troubleOf.dear)
+    for (const { name } of this.#slots) injects(SHORT.offline, faultOf.offline(name))
+    injects(SHORT.stuck, faultOf.stuck)
+    injects(SHORT.dear, faultOf.dear)
     for (const { fake, name } of this.#payers.slice(1)) {
-      if (this.#troubles.has(troubleOf.drained(name)) || !this.#chance(SHORT.drained.chance)) continue
+      if (this.#faults.has(faultOf.drained(name)) || !this.#chance(SHORT.drained.chance)) continue
       // All of it: of a part, a transaction that is on its way would take what is left.
       this.#world.chain.setSender(fake.address, { deposit: 0n, fundsRemaining: 0n })
-      this.#troubles.strike(troubleOf.drained(name), block + SHORT.drained.blocks)
+      this.#faults.inject(faultOf.drained(name), block + SHORT.drained.blocks)
     }
     this.#kill()
   }
@@ -275,24 +275,23 @@ export class ClusterSimulation {
   /** Brings everything into the state that its troubles leave it. */
   #apply(): void {
     const { chain, rewards } = this.#world
-    const troubles = this.#troubles
-    rewards.includesNothing = chain.includesNothing = troubles.has(troubleOf.stuck)
-    rewards.gasPrice = chain.gasPrice = troubles.has(troubleOf.dear) ? DEAR : GWEI
+    const faults = this.#faults
+    rewards.includesNothing = chain.includesNothing = faults.has(faultOf.stuck)
+    rewards.gasPrice = chain.gasPrice = faults.has(faultOf.dear) ? DEAR : GWEI
     for (const slot of this.#slots) {
-      if (slot.node && troubles.has(troubleOf.dead(slot.name)) && slot.node.isReady) slot.node.gate.kill()
+      if (slot.node && faults.has(faultOf.dead(slot.name)) && slot.node.isReady) slot.node.gate.kill()
     }
     this.#orchestrators.forEach((slot, i) => {
-      if (!slot.node && !troubles.has(troubleOf.dead(slot.name))) this.#startOrchestrator(slot, i)
+      if (!slot.node && !faults.has(faultOf.dead(slot.name))) this.#startOrchestrator(slot, i)
     })
     for (const slot of this.#redeemers) {
-      if (!slot.node && !troubles.has(troubleOf.dead(slot.name))) this.#startRedeemer(slot)
+      if (!slot.node && !faults.has(faultOf.dead(slot.name))) this.#startRedeemer(slot)
     }
-    for (const { name, node } of this.#slots)
-      if (node) node.line.isDown = troubles.has(troubleOf.offline(name))
+    for (const { name, node } of this.#slots) if (node) node.line.isDown = faults.has(faultOf.offline(name))
     for (const { node } of this.#redeemers) if (node) node.rewards.isCutOff = node.line.isDown
     this.#links.forEach((links, i) => {
       links.forEach((link, j) => {
-        const isCut = troubles.has(troubleOf.cut(i, j))
+        const isCut = faults.has(faultOf.cut(i, j))
         if (!isCut) link.mood = 'well'
         else if (link.mood === 'well') link.mood = moodOf(this.#dice)
       })
@@ -306,17 +305,14 @@ export class ClusterSimulation {
   #machine(slot: Slot<ClusterNode>, onDeath: () => void): Machine {
     const { location, name } = slot
     return {
-      ...{ name, location, isOffline: this.#troubles.has(troubleOf.offline(name)) },
+      ...{ name, location, isOffline: this.#faults.has(faultOf.offline(name)) },
       onDeath: () => {
         this.#deaths++
         this.#note(`${name} dies`)
         slot.closing = slot.node!.closed
         slot.node = null
         const isCalm = this.#calendar.calmFor(this.#block) >= 0
-        this.#troubles.strike(
-          troubleOf.dead(name),
-          this.#block + (isCalm ? 1 : this.#upTo(SHORT.death.blocks)),
-        )
+        this.#faults.inject(faultOf.dead(name), this.#block + (isCalm ? 1 : this.#upTo(SHORT.death.blocks)))
         onDeath()
       },
     }
@@ -334,7 +330,7 @@ export class ClusterSimulation {
     )
     const links = this.#redeemers.map((redeemer) => {
       return new ClusterLink(
-        { name: redeemer.name, trouble: LOST_MESSAGES },
+        { name: redeemer.name, faultChance: LOST_MESSAGES },
         {
           ...{ clock, gate: node.gate, dice: quickDice(`${slot.name}-${redeemer.name} ${life} ${seed}`) },
           redeemer: () => (redeemer.node?.isReady ? redeemer.node : null),

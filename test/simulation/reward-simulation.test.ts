@@ -34,7 +34,7 @@ interface Node {
 }
 
 /** Chances per block. */
-const TROUBLE = { outage: 0.03, kill: 0.02, gasRises: 0.02, stuck: 0.01, drop: 0.01, late: 0.1 }
+const FAULT_CHANCES = { outage: 0.03, kill: 0.02, gasRises: 0.02, stuck: 0.01, drop: 0.01, late: 0.1 }
 
 /** Two nodes with one key through rounds in which everything fails now and then. */
 async function play(seed: string, rounds: number): Promise<Story> {
@@ -51,23 +51,23 @@ async function play(seed: string, rounds: number): Promise<Story> {
   let outages = 0
   let kills = 0
   for (const disk of disks) nodes.push(await begin(disk, { chain, clock, dice, told }))
-  let trouble = 0
+  let faultBlocks = 0
   let calm = 0
   for (let block = 0; block < rounds * ROUND_BLOCKS; block++) {
     const round = chain.round
-    if (trouble > 0) trouble--
-    if (trouble === 0) {
+    if (faultBlocks > 0) faultBlocks--
+    if (faultBlocks === 0) {
       Object.assign(chain, { isDown: false, includesNothing: false, gasPrice: GWEI })
-      if (happens(TROUBLE.outage)) chain.isDown = true
-      else if (happens(TROUBLE.gasRises)) chain.gasPrice = 5n * GWEI
-      else if (happens(TROUBLE.stuck)) chain.includesNothing = true
+      if (happens(FAULT_CHANCES.outage)) chain.isDown = true
+      else if (happens(FAULT_CHANCES.gasRises)) chain.gasPrice = 5n * GWEI
+      else if (happens(FAULT_CHANCES.stuck)) chain.includesNothing = true
       if (chain.isDown || chain.includesNothing || chain.gasPrice > GWEI) {
-        trouble = 1 + Math.floor(dice.fraction() * 2 * ROUND_BLOCKS)
+        faultBlocks = 1 + Math.floor(dice.fraction() * 2 * ROUND_BLOCKS)
         outages++
       }
     }
-    if (trouble === 0 && happens(TROUBLE.drop)) chain.dropPool()
-    if (happens(TROUBLE.kill)) {
+    if (faultBlocks === 0 && happens(FAULT_CHANCES.drop)) chain.dropPool()
+    if (happens(FAULT_CHANCES.kill)) {
       const index = Math.floor(dice.fraction() * nodes.length)
       nodes[index]!.process.isDead = true
       nodes[index]!.leave.abort()
@@ -78,10 +78,10 @@ async function play(seed: string, rounds: number): Promise<Story> {
     mostInPool = Math.max(mostInPool, chain.inPool)
     chain.mine()
     if (chain.round !== round) {
-      chain.initializedAfter = happens(TROUBLE.late) ? 5 : 0
+      chain.initializedAfter = happens(FAULT_CHANCES.late) ? 5 : 0
       calm = 0
     }
-    calm = trouble === 0 && chain.isInitialized ? calm + 1 : 0
+    calm = faultBlocks === 0 && chain.isInitialized ? calm + 1 : 0
     if (calm === LONG_ENOUGH_BLOCKS) possible.push(chain.round)
   }
   const succeeded = new Map<bigint, number>()

@@ -9,22 +9,22 @@ const CALM = 10
 const CALM_AT_END = ROUND - CALM
 const CALM_BEFORE_LONG = 42
 /** In a calm time processes still die and blocks are still undone, for so long. */
-const TREMBLING = 4
+const FLAPPING_BLOCKS = 4
 /** Chance of each round, when it may be, that a long outage begins. */
 const LONG = 0.25
 /** Part of the long outages that are of one redeemer and go on through calm blocks. */
-const ENDURING = 0.4
+const LASTING = 0.4
 
 /** Something that fails for longer than a round less its calm blocks. */
 export interface LongOutage {
   readonly from: number
   readonly to: number
-  /** What fails, as `Troubles` names it. */
+  /** What fails, as `Faults` names it. */
   readonly what: readonly string[]
 }
 
 /** Names what can fail. */
-export const troubleOf = {
+export const faultOf = {
   cut: (orchestrator: number, redeemer: number) => `link ${orchestrator}-${redeemer}`,
   offline: (node: string) => `rpc of ${node}`,
   dead: (node: string) => `process ${node}`,
@@ -34,7 +34,7 @@ export const troubleOf = {
 } as const
 
 /** What is out of order, and until which block. */
-export class Troubles {
+export class Faults {
   readonly #until = new Map<string, number>()
   readonly #note: (what: string) => void
 
@@ -42,7 +42,7 @@ export class Troubles {
     this.#note = note
   }
 
-  strike(what: string, until: number): void {
+  inject(what: string, until: number): void {
     const before = this.#until.get(what) ?? 0
     if (before === 0) this.#note(`${what} fails`)
     this.#until.set(what, Math.max(before, until))
@@ -53,16 +53,16 @@ export class Troubles {
   }
 
   /** Ends what ends at this block. */
-  pass(block: number): void {
-    for (const [what, until] of this.#until) if (until <= block) this.#mend(what)
+  expire(block: number): void {
+    for (const [what, until] of this.#until) if (until <= block) this.#clear(what)
   }
 
   /** Ends everything but what endures. */
-  mend(except: readonly string[]): void {
-    for (const what of this.#until.keys()) if (!except.includes(what)) this.#mend(what)
+  clear(except: readonly string[]): void {
+    for (const what of this.#until.keys()) if (!except.includes(what)) this.#clear(what)
   }
 
-  #mend(what: string): void {
+  #clear(what: string): void {
     this.#until.delete(what)
     this.#note(`${what} works`)
   }
@@ -109,8 +109,8 @@ export class Calendar {
   }
 
   /** Whether processes may be killed and blocks undone: always but shortly before tickets expire. */
-  mayTremble(block: number): boolean {
-    return this.calmFor(block) < TREMBLING
+  mayFlap(block: number): boolean {
+    return this.calmFor(block) < FLAPPING_BLOCKS
   }
 }
 
@@ -136,10 +136,10 @@ function longOutage(
   { orchestrators, redeemers }: { orchestrators: readonly string[]; redeemers: readonly string[] },
   round: number,
 ): LongOutage {
-  const { cut, dead, offline, stuck } = troubleOf
+  const { cut, dead, offline, stuck } = faultOf
   const pick = <T>(of: readonly T[]): T => of[Math.floor(dice.fraction() * of.length)]!
   const from = round * ROUND + CALM_BEFORE_LONG + CALM
-  if (dice.fraction() < ENDURING) {
+  if (dice.fraction() < LASTING) {
     const rounds = 2 + Math.floor(dice.fraction() * 2)
     const what = [pick([dead, offline])(pick(redeemers))]
     return { from, to: (round + rounds) * ROUND + CALM_AT_END, what }
