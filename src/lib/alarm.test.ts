@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { Alarm } from './alarm.ts'
 import { ManualClock, settle } from './clock.ts'
 
-test('an alarm wakes its loop at once, also when it was rung before, and once only', async () => {
+test('ringing an alarm wakes its loop once, even when it rang before the wait', async () => {
   const clock = new ManualClock()
   const alarm = new Alarm()
   const { signal } = new AbortController()
@@ -21,7 +21,7 @@ test('an alarm wakes its loop at once, also when it was rung before, and once on
   assert.equal(clock.sleepers, 0)
 })
 
-test('an alarm that nobody rings wakes its loop in time, and ends with the signal', async () => {
+test('an alarm that does not ring wakes its loop after the timeout, and stops waiting on abort', async () => {
   const clock = new ManualClock()
   const alarm = new Alarm()
   const stop = new AbortController()

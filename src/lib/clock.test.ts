@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ManualClock } from './clock.ts'
 
-test('sleepers of a manual clock wake in the order of their time and see that time', async () => {
+test('sleepers of a manual clock wake in order and see the time they asked for', async () => {
   const clock = new ManualClock(1000)
   const seen: string[] = []
   const sleeper = async (name: string, ms: number) => {
@@ -18,7 +18,7 @@ test('sleepers of a manual clock wake in the order of their time and see that ti
   assert.equal(clock.now(), 1300)
 })
 
-test('an aborted sleep rejects with an AbortError and is forgotten', async () => {
+test('an aborted sleep rejects with an AbortError and is removed', async () => {
   const clock = new ManualClock()
   const abort = new AbortController()
   const sleeping = clock.sleep(1000, abort.signal)

@@ -39,7 +39,7 @@ test('a forbidden folder is named', {
   const path = join(folder, 'forbidden')
   mkdirSync(path)
   chmodSync(path, 0o500)
-  await assert.rejects(openDataDir(path), refused(path, 'this user may not write there'))
+  await assert.rejects(openDataDir(path), refused(path, 'this user may not access it'))
 })
 
 test('a full disk and a read-only one are named, also where only the database finds out', async (t) => {

@@ -224,7 +224,7 @@ test('a wrong start ends at once with one sentence and a code other than 0', asy
     {
       args: ['-gateway', ' ', '-network', 'devnet'],
       code: 1,
-      says: 'no Controller contract is known of -network devnet: give -ethController',
+      says: 'no Controller contract is known for -network devnet: give -ethController',
     },
     {
       args: ['-transcoder', '-orchAddr', '127.0.0.1:8935'],
@@ -249,7 +249,7 @@ test('a wrong start ends at once with one sentence and a code other than 0', asy
     {
       args: ['-gateway', '-cliAddr', `127.0.0.1:${port}`],
       code: 1,
-      says: `the control API cannot listen on 127.0.0.1:${port}: another process has that port; choose another -cliAddr`,
+      says: `the control API cannot listen on 127.0.0.1:${port}: another process uses that port; choose another -cliAddr`,
     },
   ]
   for (const { args, env, code, says } of cases) {

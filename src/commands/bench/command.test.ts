@@ -153,7 +153,7 @@ suite('livepeer_bench', () => {
     [
       'a playlist that is not there',
       'none.m3u8',
-      /^livepeer_bench: -in \S+none\.m3u8 is not a file that can be read, or it is empty or huge$/m,
+      /^livepeer_bench: -in \S+none\.m3u8 cannot be read or is empty or huge$/m,
     ],
   ]
   for (const [name, source, sentence, ...more] of failing) {

@@ -78,7 +78,7 @@ test('a port that is taken is named, with the flag to change', async () => {
   await assert.rejects(
     supervisor.start(new ControlApi({ host: '127.0.0.1', port }, { routes, log: silentLog })),
     {
-      message: `the control API cannot listen on 127.0.0.1:${port}: another process has that port; choose another -cliAddr`,
+      message: `the control API cannot listen on 127.0.0.1:${port}: another process uses that port; choose another -cliAddr`,
     },
   )
   await new Promise((resolve) => other.close(resolve))

@@ -426,7 +426,7 @@ test('a port that is taken is named with the flag to change', async () => {
   await assert.rejects(startGatewayPort({ port: set.http.port }), (error) => {
     assert.ok(error instanceof NodeError)
     assert.equal(error.code, 'cannot-listen')
-    assert.match(error.message, /another process has that port; choose another -httpAddr$/)
+    assert.match(error.message, /another process uses that port; choose another -httpAddr$/)
     return true
   })
 })

@@ -221,7 +221,7 @@ test('a port that is taken is a sentence', async () => {
     )
     await assert.rejects(new Supervisor().start(endpoint), {
       code: 'cannot-listen',
-      message: `the service endpoint cannot listen on 127.0.0.1:${port}: another process has that port; choose another -httpAddr`,
+      message: `the service endpoint cannot listen on 127.0.0.1:${port}: another process uses that port; choose another -httpAddr`,
     })
   } finally {
     blocker.close()

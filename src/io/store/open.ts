@@ -123,7 +123,7 @@ function openSqlite(path: string, sqliteSync: SqliteSync): Database {
 const SQLITE_FAULTS: Readonly<Record<number, string>> = {
   3: 'this user may not write it',
   8: 'it is read-only',
-  10: 'the disk fails',
+  10: 'the disk has an I/O error',
   11: 'it is damaged',
   13: 'the disk is full',
   14: 'it cannot be opened or made',
