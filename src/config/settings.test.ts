@@ -390,7 +390,7 @@ describe('settings of the other roles', () => {
     }
     for (const loopback of ['127.0.0.1:8936', 'localhost', '[::1]:8936']) {
       const [warning, ...others] = settings(`${CHAIN} -redeemer -httpAddr ${loopback}`).warnings
-      assert.match(warning!, /where only orchestrators on this machine reach it/)
+      assert.match(warning!, /which only orchestrators on this machine can reach/)
       assert.deepEqual(others, [], loopback)
     }
   })
@@ -803,7 +803,7 @@ describe('a sentence refuses', () => {
     ],
     [
       '-gateway -transcodingOptions p.json',
-      '-transcodingOptions p.json: profile 1: "width" is a whole number from 0 to 16384, not "640"',
+      '-transcodingOptions p.json: profile 1: "width" must be a whole number from 0 to 16384, not "640"',
       { files: { 'p.json': '[{"width":"640"}]' } },
     ],
     [

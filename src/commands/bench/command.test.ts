@@ -148,7 +148,7 @@ suite('livepeer_bench', () => {
     [
       'a playlist that is none',
       's0.ts',
-      /^livepeer_bench: -in \S+s0\.ts: the playlist does not begin with #EXTM3U, so it is no playlist$/m,
+      /^livepeer_bench: -in \S+s0\.ts: the playlist does not begin with #EXTM3U, so it is not a playlist$/m,
     ],
     [
       'a playlist that is not there',

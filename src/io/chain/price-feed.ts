@@ -54,7 +54,7 @@ export class PriceFeed implements Service {
   /** The newest price. Throws NodeError `unusable-price-feed` before the start. */
   get feed(): CurrencyFeed {
     if (!this.#quote)
-      throw new NodeError('unusable-price-feed', `there is no price of ETH in ${this.#currency} yet`)
+      throw new NodeError('unusable-price-feed', `no price is available for ETH in ${this.#currency} yet`)
     return this.#quote.feed
   }
 

@@ -2,9 +2,9 @@ import {
   AttemptError,
   type AttemptFault,
   attemptConsequence,
+  bestFailedResult,
   isAbsence,
   isGone,
-  resultToMakeDo,
 } from '../../domain/attempt.ts'
 import { segmentLimitMs } from '../../domain/segment.ts'
 import type { Clock } from '../../lib/clock.ts'
@@ -87,7 +87,7 @@ export class SegmentTries {
         }
         if (error instanceof PixelMismatch) {
           mismatches.push(error.result)
-          const madeDo = resultToMakeDo(mismatches)
+          const madeDo = bestFailedResult(mismatches)
           if (madeDo) {
             this.#needs.log.warn('a result that fails verification has to do', { manifestId, sequence })
             return madeDo.renditions
