@@ -45,7 +45,7 @@ const scripts: readonly (readonly [base: string, flag: string, verdict: Verdict]
     { refused: /would be open to other machines at -cliAddr 0\.0\.0\.0:7935/ },
   ],
   [OFFCHAIN, '-httpAddr 127.0.0.1:8936', 'accepted'],
-  [OFFCHAIN, '-httpAddr 0.0.0.0:9935', /^HTTP ingest at \/live\/ is off],
+  [OFFCHAIN, '-httpAddr 0.0.0.0:9935', /^HTTP ingest at \/live\/ is off/],
   [ORCHESTRATOR, '-httpAddr 0.0.0.0:8935', 'accepted'],
   [TRANSCODER, '-httpAddr 0.0.0.0:8935', /^-httpAddr has no effect here/],
   [TRANSCODER, '-serviceAddr o.example:8935', /^-serviceAddr has no effect here: it is for an orchestrator$/],

@@ -50,7 +50,7 @@ test('a full disk and a read-only one are named, also where only the database fi
   const location = join(disk.path, 'node.sqlite3')
   await assert.rejects(new Store({ location }).open(), {
     code: 'store-unwritable',
-    message: `the database ${location} cannot be used, the disk is full: mend that, or give the node another -dataDir`,
+    message: `the database ${location} cannot be used, the disk is full: fix that, or give the node another -dataDir`,
   })
   disk.free()
   await openDataDir(disk.path)

@@ -179,7 +179,7 @@ test('a second node is kept away from a data directory that is in use', async ()
   assert.equal(second.code, 1)
   assert.equal(
     sentence(second.stderr),
-    'another process is using shared/livepeer-ts.sqlite3: stop it first, or give this one a -dataDir of its own',
+    'another process is using shared/livepeer-ts.sqlite3: stop it first, or give this one its own -dataDir',
   )
 })
 

@@ -1,30 +1,30 @@
 import { NodeError } from '../../lib/errors.ts'
 
-/** How many files a directory keeps: a live window and some to spare (gateway.md §1, wire.md §12). */
+/** Files kept per directory: a live window and some to spare (gateway.md §1, wire.md §12). */
 export const FILES_PER_DIRECTORY = 12
 
-/** How many bytes are kept altogether before the oldest files go, unless told otherwise. */
+/** Default limit of all bytes, beyond which the oldest files are dropped. */
 const DEFAULT_MAX_BYTES = 2_000_000_000
 
-/** What is counted for a file beyond its bytes, so that empty files are bounded too. */
+/** Counted per file in addition to its bytes, so that empty files are limited too. */
 const OVERHEAD_BYTES = 512
 
-/** From this part of the average on somebody has its share. */
+/** An owner with at least this part of the average counts as having its share. */
 const SHARE = 0.9
 
 /**
- * Segments in memory, by path. The newest files of each directory are kept, and of all together no more than a number of
- * bytes. Beyond that the oldest file of a session or stream (the first part of a path) that has more than its share goes
- * first, so that none drives out the others' files.
+ * Segments in memory, by path. Keeps the newest files of each directory, and a number of bytes overall. Beyond that
+ * limit the oldest file of a session or stream (the first part of a path) with more than its share is dropped first, so
+ * that none displaces the others' files.
  */
 export class MemoryObjects {
   readonly #maxBytes: number
   readonly #filesPerDirectory: number
-  /** All files in the order in which they came. */
+  /** All files in insertion order. */
   readonly #files = new Map<string, Uint8Array>()
-  /** How much each session or stream has. */
+  /** What each session or stream has. */
   readonly #owners = new Map<string, { files: number; bytes: number }>()
-  /** Directory to the paths in it, in the order in which they came. */
+  /** The paths in each directory, in insertion order. */
   readonly #directories = new Map<string, Set<string>>()
   #bytes = 0
 
@@ -33,7 +33,7 @@ export class MemoryObjects {
     this.#filesPerDirectory = options.filesPerDirectory ?? FILES_PER_DIRECTORY
   }
 
-  /** Keeps the bytes under the path; a file of that path is replaced and counts as new. Throws NodeError `object-too-big`. */
+  /** Stores bytes under a path; an existing file is replaced and counts as new. Throws NodeError `object-too-big`. */
   put(path: string, bytes: Uint8Array): void {
     if (sizeOf(path, bytes) > this.#maxBytes) {
       throw new NodeError(
@@ -64,29 +64,29 @@ export class MemoryObjects {
     return this.#files.get(path) ?? null
   }
 
-  /** Forgets one file. */
+  /** Deletes one file. */
   remove(path: string): void {
     this.#remove(path)
   }
 
-  /** Forgets all files under a prefix that ends with a slash: a directory, and those in it. */
+  /** Deletes all files under a prefix that ends with a slash: a directory and those in it. */
   drop(prefix: string): void {
     for (const [name, paths] of this.#directories) {
       if (`${name}/`.startsWith(prefix)) for (const path of [...paths]) this.#remove(path)
     }
   }
 
-  /** How many bytes are kept now, with what is counted for each file. */
+  /** Bytes held now, including the overhead of each file. */
   get bytes(): number {
     return this.#bytes
   }
 
-  /** How many files are kept now. */
+  /** Files held now. */
   get files(): number {
     return this.#files.size
   }
 
-  /** All paths, the oldest first, of those who have about as much as each would have on the average, or more. */
+  /** The paths, oldest first, of owners that have about the average or more. */
   *#ofTheLarge(): Iterable<string> {
     const share = (SHARE * this.#bytes) / this.#owners.size
     for (const path of this.#files.keys()) {

@@ -13,28 +13,29 @@ import {
   protocolOf,
 } from './peer-exchange.ts'
 
-/** Streams on one connection before a further one is opened; Go servers take 250. */
+/** Streams on one connection before another one is opened; Go servers allow 250. */
 const MAX_STREAMS = 100
-/** An unused connection is kept this long. */
+/** How long an unused connection is kept. */
 const IDLE_MS = 60_000
-/** Hosts remembered to speak HTTP/1.1 only. */
+/** Hosts remembered as speaking only HTTP/1.1. */
 const MAX_HTTP1_ORIGINS = 1_000
 
-/** A connection that requests share, from the moment at which it is opened. */
+/** A connection shared by requests, from the moment it is opened. */
 interface Shared {
-  /** The session; null when the peer speaks HTTP/1.1 only. */
+  /** The session; null if the peer speaks only HTTP/1.1. */
   readonly opened: Promise<ClientHttp2Session | null>
   session: ClientHttp2Session | null
-  /** Takes no more requests; those in progress go on. */
+  /** Accepts no more requests; running ones continue. */
   retire(): void
-  /** Requests that are in progress, or wait for the connection to open. */
+  /** Requests that are running or waiting for the connection to open. */
   requests: number
   idle: NodeJS.Timeout | null
 }
 
 /**
- * Connections to peers, whose certificates nobody verifies (wire.md §2) unless they are the operator's own nodes. HTTP/2 where the peer speaks it, shared by
- * requests; otherwise HTTP/1.1 with a connection each. No request is ever sent twice (wire.md §18, 6).
+ * Connections to peers, whose certificates are not verified (wire.md §2) unless they are the operator's own nodes.
+ * HTTP/2 connections are shared by requests; HTTP/1.1 uses a connection each. No request is ever sent twice (wire.md
+ * §18, 6).
  */
 export class Connections {
   readonly #connectMs: number
@@ -44,7 +45,7 @@ export class Connections {
   readonly #http1 = new Set<string>()
 
   constructor(options: {
-    connectMs: number /** Null verifies nobody. */
+    connectMs: number /** Null for no verification. */
     own?: OwnCerts | null
     names?: NameLookup
   }) {
@@ -69,7 +70,7 @@ export class Connections {
         const session = await unlessAborted(shared.opened, signal)
         if (session) return await exchangeHttp2(session, { ...request, onStatus }, signal)
       } catch (error) {
-        // The peer may have vanished without a word: later requests take another connection.
+        // The peer may have vanished silently: later requests use another connection.
         if (!answered) shared.retire()
         throw error
       } finally {
@@ -83,7 +84,7 @@ export class Connections {
     return exchangeHttp1(socket, request, signal)
   }
 
-  /** Closes what is open. */
+  /** Closes all connections. */
   close(): void {
     for (const all of this.#shared.values()) {
       for (const shared of all) {
@@ -135,7 +136,7 @@ export class Connections {
     }
     const connect = async () => {
       try {
-        // Many may wait for it: none of them alone can call it off.
+        // Several requests may wait for it, so none of them can cancel it.
         const socket = await openSocket(url, {
           protocols: ['h2', 'http/1.1'],
           timeoutMs: this.#connectMs,
@@ -178,12 +179,12 @@ export class Connections {
   }
 }
 
-/** A connection that was opened to any address is not used for what may only go to a public one. */
+/** A connection that may have gone to any address is not used for requests limited to public ones. */
 function keyOf({ origin }: URL, reach: Reach | undefined): string {
   return `${reach ?? 'any'} ${origin}`
 }
 
-/** Waits for something, but not after the signal is aborted. */
+/** Awaits a promise until the signal is aborted. */
 function unlessAborted<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
   const aborted = Promise.withResolvers<never>()
   const onAbort = () => aborted.reject(abortError(signal))

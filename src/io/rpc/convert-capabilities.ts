@@ -7,7 +7,7 @@ const MAX_CAPABILITY_WORDS = 64
 const MAX_CAPACITIES = 64 * MAX_CAPABILITY_WORDS
 const MAX_MODELS = 1024
 
-/** Capabilities, as they travel: the constraints always, even empty (wire.md §7). */
+/** Converts capabilities for the wire, always with constraints, even empty ones (wire.md §7). */
 export function writeCapabilities(
   capabilities: Capabilities,
 ): MessageInitShape<typeof wire.CapabilitiesSchema> {
@@ -24,7 +24,7 @@ export function writeCapabilities(
   }
 }
 
-/** Reads capabilities. Trailing zero words are dropped: the domain knows none. */
+/** Reads capabilities. Trailing zero words are dropped, as the domain requires. */
 export function readCapabilities(message: wire.Capabilities): Capabilities {
   const capacities = Object.entries(message.capacities)
   const perCapability = Object.entries(message.constraints?.PerCapability ?? {})

@@ -13,7 +13,7 @@ const MAX_NODES = 1024
 
 const STORAGE_KINDS = { direct: 0, s3: 1, google: 2 } as const
 
-/** A gateway's request for info, as it travels. */
+/** Converts a gateway's request for info for the wire. */
 export function writeInfoRequest(
   request: InfoRequest,
 ): MessageInitShape<typeof wire.OrchestratorRequestSchema> {
@@ -35,7 +35,7 @@ export function readInfoRequest(message: wire.OrchestratorRequest): InfoRequest 
   }
 }
 
-/** What an orchestrator says of itself, as it travels. */
+/** Converts an orchestrator's info for the wire. */
 export function writeInfo(info: OrchestratorInfo): MessageInitShape<typeof wire.OrchestratorInfoSchema> {
   return {
     transcoder: info.transcoder,
@@ -49,7 +49,7 @@ export function writeInfo(info: OrchestratorInfo): MessageInitShape<typeof wire.
   }
 }
 
-/** Reads what an orchestrator says of itself. */
+/** Reads an orchestrator's info. */
 export function readInfo(message: wire.OrchestratorInfo): OrchestratorInfo {
   return {
     transcoder: boundedText(message.transcoder, 'transcoder', MAX_URL),
@@ -63,7 +63,7 @@ export function readInfo(message: wire.OrchestratorInfo): OrchestratorInfo {
   }
 }
 
-/** Reads an auth token. Its expiration is passed on as it is: the check of the token judges it. */
+/** Reads an auth token. Its expiration is checked with the token, not here. */
 export function readAuthToken(message: wire.AuthToken): AuthToken {
   return {
     token: message.token,

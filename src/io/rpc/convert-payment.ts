@@ -12,7 +12,7 @@ import * as wire from './gen/lp_rpc_pb.ts'
 import { type MaxFloatUpdate, MaxFloatUpdateSchema, type Ticket, TicketSchema } from './gen/redeemer_pb.ts'
 import { badMessage, boundedList, parseMessage, readAddress, readInt } from './wire-message.ts'
 
-/** Tickets of one payment: what a sender may use of one recipient rand (wire.md §10). */
+/** Maximum number of tickets of a payment: as many as may use one recipient rand (wire.md §10). */
 const MAX_TICKETS = 600
 
 /** The bytes of a Payment (wire.md §10). */
@@ -26,7 +26,7 @@ export function encodePayment(payment: Payment): Uint8Array {
         ticketParams: { ...writeTicketParams(ticketParams), expirationParams: undefined },
       }),
       sender: addressBytes(payment.sender),
-      // Peers die of params without these (wire.md §18, 8).
+      // Peers crash on params without these (wire.md §18, 8).
       ...(expiration && { expirationParams: writeExpiration(expiration) }),
       ticketSenderParams: payment.tickets.map(({ senderNonce, sig }) => ({ senderNonce, sig })),
       ...(payment.expectedPrice && { expectedPrice: payment.expectedPrice }),
@@ -52,7 +52,7 @@ export function decodePayment(bytes: Uint8Array): Payment {
   }
 }
 
-/** A winning ticket, as an orchestrator hands it to its redeemer (wire.md §14): neither seed nor nested expiration. */
+/** Converts a winning ticket for a redeemer (wire.md §14), without seed and nested expiration. */
 export function writeTicket(ticket: WinningTicket): Ticket {
   return create(TicketSchema, {
     ticketParams: {
@@ -69,7 +69,7 @@ export function writeTicket(ticket: WinningTicket): Ticket {
   })
 }
 
-/** Reads a winning ticket. Absent parts count as zeros (wire.md §18, 8). */
+/** Reads a winning ticket. Absent parts are zeros (wire.md §18, 8). */
 export function readTicket(message: Ticket): WinningTicket {
   const params = readTicketParams(message.ticketParams ?? create(wire.TicketParamsSchema))
   return {
@@ -88,7 +88,7 @@ export function readTicket(message: Ticket): WinningTicket {
   }
 }
 
-/** A max float, as it travels. The wire has no sign: a negative one is sent as zero (wire.md §18, 18). */
+/** Converts a max float for the wire, which has no sign: a negative one is sent as zero (wire.md §18, 18). */
 export function writeMaxFloat(amount: bigint): MaxFloatUpdate {
   return create(MaxFloatUpdateSchema, { maxFloat: intToBytes(amount < 0n ? 0n : amount) })
 }

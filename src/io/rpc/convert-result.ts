@@ -6,12 +6,12 @@ import { MAX_PROFILES } from './convert-segment.ts'
 import * as wire from './gen/lp_rpc_pb.ts'
 import { badMessage, boundedList, boundedText, MAX_URL, parseMessage } from './wire-message.ts'
 
-/** An error text is kept to this length, not refused. */
+/** A longer error text is cut, not refused. */
 const MAX_ERROR_TEXT = 4096
 
 /**
- * The bytes of a TranscodeResult. The outcome comes last, as the Go node writes it (wire.md §3): the parts of a message
- * may be encoded one after the other.
+ * The bytes of a TranscodeResult. The outcome comes last, as the Go node writes it (wire.md §3), which works because
+ * the encodings of a message's parts may be concatenated.
  */
 export function encodeTranscodeResult(result: TranscodeResult): Uint8Array {
   const encode = (part: MessageInitShape<typeof wire.TranscodeResultSchema>) =>

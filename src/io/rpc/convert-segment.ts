@@ -7,7 +7,7 @@ import { MAX_STORAGE, readAuthToken, readStorage, writeStorage } from './convert
 import * as wire from './gen/lp_rpc_pb.ts'
 import { boundedList, boundedText, enumWord, MAX_NAME, parseMessage } from './wire-message.ts'
 
-/** Profiles of a segment: the engine refuses more than 10 with its own words, this only bounds memory. */
+/** Profiles of a segment. This only limits memory: the engine refuses more than 10 with its own text. */
 export const MAX_PROFILES = 64
 
 /** The value of the retired `profiles` field (wire.md §6). */
@@ -23,7 +23,7 @@ export function decodeSegment(bytes: Uint8Array): SegmentData {
   return readSegment(parseMessage(wire.SegDataSchema, bytes))
 }
 
-/** A segment's metadata, as they travel. */
+/** Converts a segment's metadata for the wire. */
 export function writeSegment(segment: SegmentData): MessageInitShape<typeof wire.SegDataSchema> {
   return {
     manifestId: new TextEncoder().encode(segment.manifestId),
@@ -47,7 +47,7 @@ export function readSegment(message: wire.SegData): SegmentData {
   const lists = [message.fullProfiles3, message.fullProfiles2, message.fullProfiles]
   const profiles = lists.find((candidates) => candidates.length > 0) ?? []
   return {
-    // What is not UTF-8 gives another text, whose signature is then wrong.
+    // Invalid UTF-8 is replaced, which makes the signature wrong.
     manifestId: boundedText(
       new TextDecoder('utf-8', { ignoreBOM: true }).decode(message.manifestId),
       'manifest id',
@@ -69,7 +69,7 @@ export function readSegment(message: wire.SegData): SegmentData {
   }
 }
 
-/** The one list that old and new peers read alike (wire.md §6, "profile lists"). */
+/** The one list that old and new peers read the same way (wire.md §6, "profile lists"). */
 function profileList(profiles: readonly Profile[]): 'fullProfiles' | 'fullProfiles2' | 'fullProfiles3' {
   if (profiles.some(({ fpsDen, profile, gopMs }) => fpsDen !== 0 || profile !== 'none' || gopMs !== 0)) {
     return 'fullProfiles3'
@@ -79,7 +79,7 @@ function profileList(profiles: readonly Profile[]): 'fullProfiles' | 'fullProfil
 
 // Domain words and their wire numbers. Where two words share a number, the first one is read.
 
-/** A container that was not chosen is MPEG-TS (transcoding.md §2.4). */
+/** A container that is not set is MPEG-TS (transcoding.md §2.4). */
 const FORMATS = { mpegts: 0, mp4: 1, none: 0 } as const
 const ENCODER_PROFILES = { none: 0, baseline: 1, main: 2, high: 3, 'constrained-high': 4 } as const
 const CODECS = { h264: 0, h265: 1, vp8: 2, vp9: 3 } as const
@@ -104,7 +104,7 @@ function writeProfile(profile: Profile): MessageInitShape<typeof wire.VideoProfi
   }
 }
 
-/** Colour depth and chroma are not taken from the wire, as the network's nodes do not (wire.md §6). */
+/** Colour depth and chroma on the wire are ignored, as the network's nodes do (wire.md §6). */
 function readProfile(message: wire.VideoProfile): Profile {
   const { width, height, bitrate } = message
   return {

@@ -47,13 +47,13 @@ import {
 } from './server-response.ts'
 import type { SourceLimits } from './source-fetch.ts'
 
-/** What one host may call, behind which may be a balancer with all gateways: each asks a few times for a stream. */
+/** Limits of one host, which may be a balancer with all gateways behind it: each makes a few calls per stream. */
 const CALLS = { callsPerSecond: 100, burst: 1_000 }
 const MAX_URI_BYTES = 8 * 1024
-/** Told before anything is paid. */
+/** Sent before anything is paid. */
 const NO_URIS = 'this orchestrator does not fetch segments that come as a URI: send their bytes'
 
-/** What a peer may be told instead of an answer, and the status that says it (wire.md §10). */
+/** The status for each kind of refusal (wire.md §10). */
 const STATUS = { forbidden: 403, 'payment-refused': 400, 'bad-request': 400, internal: 500 } as const
 
 /** The orchestrator behind the endpoint. Refusals are NodeErrors whose message is the text for the peer. */
@@ -63,13 +63,13 @@ export interface OrchestratorApi {
   endSession(token: AuthToken | null): Promise<void>
   /** Codes of refusal: `forbidden`, `payment-refused`, `bad-request`, `internal`. */
   admit(segment: SegmentData, payment: Payment | null, caller: Caller): Promise<Admission>
-  /** As `admit`; resolves with the info to answer with. */
+  /** Like `admit`; resolves with the info for the answer. */
   pay(segment: SegmentData, payment: Payment | null, caller: Caller): Promise<OrchestratorInfo | null>
   /** A result's bytes by the path under `/stream/`, percent-decoded, or null. */
   stored(path: string): Uint8Array | null
 }
 
-/** Bounds, for tests. */
+/** Limits, which tests lower. */
 export interface OrchestratorEndpointOptions extends SegmentBodiesOptions {
   readonly calls?: Omit<PeerLimitOptions, 'streams'>
 }
@@ -77,7 +77,7 @@ export interface OrchestratorEndpointOptions extends SegmentBodiesOptions {
 /** What the endpoint needs. */
 export interface OrchestratorEndpointNeeds {
   readonly api: OrchestratorApi
-  /** Fetches a segment that comes as a URI, within these limits; null where that is not switched on. */
+  /** Fetches a segment that is sent as a URI, within these limits; null if that is switched off. */
   readonly fetchSource:
     | ((url: string, limits: SourceLimits, signal: AbortSignal) => Promise<Uint8Array>)
     | null
@@ -85,7 +85,7 @@ export interface OrchestratorEndpointNeeds {
   readonly clock?: Clock
 }
 
-/** What an orchestrator serves: three calls, segments, payments and results (wire.md §3, §10–§12, §15). */
+/** Serves an orchestrator's three calls, segments, payments and results (wire.md §3, §10–§12, §15). */
 export class OrchestratorEndpoint implements Routes {
   readonly #needs: OrchestratorEndpointNeeds
   readonly #bodies: SegmentBodies
@@ -144,7 +144,7 @@ export class OrchestratorEndpoint implements Routes {
   /** POST /segment, in the order of wire.md §10. */
   async #segment(request: HttpRequest, response: HttpResponse): Promise<void> {
     const gone = disconnectSignal(request, response)
-    // While the connection is there: later nothing tells whose it was.
+    // Read now, because a closed connection no longer shows its host.
     const host = hostToCount(connectionOf(request.socket))
     const credentials = readCredentials(request, response)
     if (!credentials) return
@@ -177,7 +177,7 @@ export class OrchestratorEndpoint implements Routes {
       if (share) source = await this.#source(segment, share, { request, response, gone })
       else refuse(request, response, 503, 'OrchestratorBusy')
       if (!source) return
-      // Headers go out now: the gateway waits for them only for half the segment's duration (wire.md §18, 3).
+      // Headers are sent now: the gateway waits for them only for half the segment's duration (wire.md §18, 3).
       beginResponse(response, 200)
       completeResponse(response, encodeTranscodeResult(await this.#result(segment, admission, source, gone)))
     } finally {
@@ -186,7 +186,7 @@ export class OrchestratorEndpoint implements Routes {
     }
   }
 
-  /** The result of a segment: what fails from here on travels in the body (wire.md §10). */
+  /** The result of a segment. A failure from here on is sent in the body (wire.md §10). */
   async #result(
     segment: SegmentData,
     admission: Admission,
@@ -202,7 +202,7 @@ export class OrchestratorEndpoint implements Routes {
     }
   }
 
-  /** The segment's bytes, as they were announced; null when the peer has been told that they are not. */
+  /** The segment's bytes, checked against their announced hash; null if they are wrong and the peer has been told. */
   async #source(
     segment: SegmentData,
     share: Share,
@@ -281,12 +281,12 @@ export class OrchestratorEndpoint implements Routes {
   }
 }
 
-/** Whether a segment's body is the URI at which it lies (wire.md §10). */
+/** Whether a segment's body is its URI (wire.md §10). */
 function comesAsUri({ headers }: HttpRequest): boolean {
   return headers['content-type'] === URI_CONTENT_TYPE
 }
 
-/** Whom a peer's requests are counted for: null for one that has proven that it belongs to this node. */
+/** The host that a peer's requests are counted for; null for a peer that belongs to the operator. */
 function hostToCount(peer: PeerConnection | null): string | null {
   return peer?.isTrusted ? null : (peer?.host ?? 'unknown')
 }
@@ -295,7 +295,7 @@ function callerOf({ signal, values }: HandlerContext): Caller {
   return { host: hostToCount(values.get(callPeer)?.connection ?? null), signal }
 }
 
-/** What both kinds of request say of themselves; null when the peer has been told what is wrong (wire.md §10). */
+/** The credentials of either request; null if they are wrong and the peer has been told (wire.md §10). */
 function readCredentials(
   request: HttpRequest,
   response: HttpResponse,

@@ -59,7 +59,7 @@ test('a further node gets its certificate from the same authority, and nothing i
   assert.equal(read('two').ca, read('one').ca)
   assert.throws(() => make(['three', ['three']], ['one', ['one']]), {
     code: 'bad-certs',
-    message: `there is ${at('one')} already: remove it first if one is to get a new certificate`,
+    message: `${at('one')} already exists: remove it first if one should get a new certificate`,
   })
   assert.equal(existsSync(at('three')), false)
   assert.equal(readFileSync(at('one', 'key.pem'), 'utf8'), key)
@@ -70,10 +70,10 @@ test('an authority of which half is missing is not replaced', (t) => {
   make(['one', ['one']])
   rmSync(at('ca-key.pem'))
   assert.throws(() => make(['two', ['two']]), {
-    message: `there is ${at('ca.pem')} but not ca-key.pem, with which further certificates are signed: bring it back, or give another folder`,
+    message: `${at('ca.pem')} exists, but ca-key.pem, which signs new certificates, is missing: restore it, or give another folder`,
   })
   copyFileSync(at('one', 'key.pem'), at('ca-key.pem'))
-  assert.throws(() => make(['two', ['two']]), { message: /are no certificate and its key/ })
+  assert.throws(() => make(['two', ['two']]), { message: /are not a certificate and its key/ })
 })
 
 test('a folder that cannot work is refused with what to change', async (t) => {
@@ -92,7 +92,7 @@ test('a folder that cannot work is refused with what to change', async (t) => {
     message: `key.pem and cert.pem of -certs ${at('one')} do not belong together`,
   })
   writeFileSync(at('one', 'cert.pem'), 'no certificate')
-  assert.throws(() => read('one'), { message: /^-certs .*one holds something else than certificates/ })
+  assert.throws(() => read('one'), { message: /^-certs .*one does not hold certificates/ })
   writeFileSync(at('one', 'cert.pem'), cert)
   copyFileSync(other.at('stranger', 'ca.pem'), at('one', 'ca.pem'))
   assert.throws(() => read('one'), {

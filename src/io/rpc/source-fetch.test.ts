@@ -123,6 +123,6 @@ test('redirects are not followed, other answers and other schemes are failures',
   await assert.rejects(fetched(`${url}/gone`, options), { code: 'refused', message: '404 Not Found' })
   assert.equal(store.requests, 2)
   for (const text of ['file:///etc/passwd', 'gopher://store.example/', 'nothing', '']) {
-    await assert.rejects(fetched(text, options), { message: 'the source is no http(s) URL' })
+    await assert.rejects(fetched(text, options), { message: 'the source is not an http(s) URL' })
   }
 })

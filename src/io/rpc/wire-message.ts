@@ -6,12 +6,14 @@ import { NodeError } from '../../lib/errors.ts'
 /** Why a message from a peer is refused. */
 export type WireFault = 'bad-base64' | 'bad-message' | 'bad-enum'
 
-/** A message from a peer that cannot be a valid one. */
+/** A message from a peer that is invalid. */
 export class WireError extends NodeError<WireFault> {
   override name = 'WireError'
 }
 
-/** Larger messages are refused unread: a payment of 600 tickets takes some 45 KB, an info some hundreds of bytes. */
+/**
+ * Larger messages are refused without parsing: a payment of 600 tickets takes about 45 KB, an info some hundred bytes.
+ */
 export const MAX_MESSAGE_BYTES = 256 * 1024
 
 /** Characters of a name or an id. */

@@ -46,13 +46,13 @@ test('rows that are no tickets are named and do not stop the others', () => {
   const broken: [GoRow, RegExp][] = [
     [{ sig: new Uint8Array(64) }, /^sig has 64 bytes, not 65$/],
     [{ sender: 'nobody' }, /"nobody" is not an address/],
-    [{ sender: 12 }, /^sender is no text$/],
+    [{ sender: 12 }, /^sender is not text$/],
     [{ faceValue: new Uint8Array(33) }, /^faceValue is not up to 32 bytes$/],
     [{ winProb: 'half' }, /^winProb is not up to 32 bytes$/],
-    [{ senderNonce: -1 }, /^senderNonce is no whole number below 4294967296$/],
+    [{ senderNonce: -1 }, /^senderNonce is not a whole number below 4294967296$/],
     [{ recipientRandHash: '0xabcd' }, /^recipientRandHash has 2 bytes, not 32$/],
     [{ creationRoundBlockHash: 'zz' }, /not hexadecimal/],
-    [{ creationRound: null }, /^creationRound is no whole number/],
+    [{ creationRound: null }, /^creationRound is not a whole number/],
   ]
   for (const [fields, reason] of broken) {
     const { tickets, unreadable } = readGoTicketQueue(

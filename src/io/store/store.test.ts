@@ -64,7 +64,7 @@ test('SQLite: a second process is refused with a sentence, until the first has c
       error instanceof NodeError &&
       error.code === 'store-in-use' &&
       error.message ===
-        `another process is using ${location}: stop it first, or give this one a -dataDir of its own`,
+        `another process is using ${location}: stop it first, or give this one its own -dataDir`,
   )
   await first.close()
   await second.open()
@@ -201,13 +201,13 @@ test('SQLite: what is no database, or cannot be one, is named with what to do', 
   writeFileSync(location, 'x'.repeat(4_096))
   await assert.rejects(new Store({ location }).open(), {
     code: 'store-unwritable',
-    message: `the database ${location} cannot be used, it is no database: put it aside, with the files of its name beside it, and start without it or with a copy`,
+    message: `the database ${location} cannot be used, it is not a database: move it away with the files of the same name beside it, and start without it or with a backup`,
   })
   const folder = join(dirname(location), 'folder')
   mkdirSync(folder)
   await assert.rejects(new Store({ location: folder }).open(), {
     code: 'store-unwritable',
-    message: `the database ${folder} cannot be used, there is a folder where a file should be: mend that, or give the node another -dataDir`,
+    message: `the database ${folder} cannot be used, there is a folder where a file should be: fix that, or give the node another -dataDir`,
   })
 })
 
@@ -228,7 +228,7 @@ test('SQLite: while the disk is full every write fails for that reason, none is 
     assert.equal(outcome.status, 'rejected')
     assert.match(outcome.reason.message, /^database or disk is full$/)
   }
-  assert.match(commits.fault!, /^the database .* cannot be used, the disk is full: mend that, or give/)
+  assert.match(commits.fault!, /^the database .* cannot be used, the disk is full: fix that, or give/)
   const kept = await database.db.selectFrom('kv').select('key').execute()
   assert.deepEqual(
     kept.map(({ key }) => key),
