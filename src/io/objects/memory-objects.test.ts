@@ -4,7 +4,7 @@ import { FILES_PER_DIRECTORY, MemoryObjects } from './memory-objects.ts'
 
 const bytes = (length: number) => new Uint8Array(length)
 
-test('a directory keeps its twelve newest files, and others are left alone', () => {
+test('a directory keeps its twelve newest files, and others are unaffected', () => {
   const objects = new MemoryObjects()
   objects.put('movie/other/0.ts', bytes(1))
   for (let i = 0; i < 20; i++) objects.put(`movie/source/${i}.ts`, bytes(i))
@@ -14,7 +14,7 @@ test('a directory keeps its twelve newest files, and others are left alone', () 
   assert.equal(objects.get('movie/other/0.ts')?.length, 1)
 })
 
-test('a file that is put again replaces the old one and is the newest', () => {
+test('a file that is stored again replaces the old one and becomes the newest', () => {
   const objects = new MemoryObjects({ filesPerDirectory: 2 })
   objects.put('d/a', bytes(1))
   objects.put('d/b', bytes(1))
@@ -24,7 +24,7 @@ test('a file that is put again replaces the old one and is the newest', () => {
   assert.equal(objects.get('d/a')?.length, 5)
 })
 
-test('the whole store is bounded: the oldest file of any directory goes first', () => {
+test('the whole store is limited: the oldest file of any directory goes first', () => {
   const objects = new MemoryObjects({ maxBytes: 4000 })
   for (let i = 0; i < 100; i++) objects.put(`d${i}/x`, bytes(1000))
   assert.ok(objects.bytes <= 4000)
@@ -32,7 +32,7 @@ test('the whole store is bounded: the oldest file of any directory goes first', 
   assert.equal(objects.get('d99/x')?.length, 1000)
 })
 
-test('whoever has more than its share loses its oldest file first, so that nobody drives out the others’', () => {
+test('an owner with more than its share loses its oldest file first, so that none displaces the others’ files', () => {
   const objects = new MemoryObjects({ maxBytes: 20_000 })
   for (const session of ['a', 'b']) objects.put(`${session}/P/0.ts`, bytes(3_000))
   for (let i = 0; i < 30; i++) objects.put(`greedy/P${i}/0.ts`, bytes(5_000))
@@ -43,20 +43,20 @@ test('whoever has more than its share loses its oldest file first, so that nobod
   assert.equal(objects.files, 2)
 })
 
-test('empty files are bounded too', () => {
+test('empty files are limited too', () => {
   const objects = new MemoryObjects({ maxBytes: 100_000 })
   for (let i = 0; i < 10_000; i++) objects.put(`d${i}/x`, bytes(0))
   assert.ok(objects.files < 200)
 })
 
-test('a file larger than the store is refused and nothing else is lost for it', () => {
+test('a file larger than the store is refused, and no other file is lost', () => {
   const objects = new MemoryObjects({ maxBytes: 4000 })
   objects.put('a/x', bytes(10))
   assert.throws(() => objects.put('b/x', bytes(4000)), { code: 'object-too-big' })
   assert.equal(objects.get('a/x')?.length, 10)
 })
 
-test('a stream that ends takes all its files along, and only those', () => {
+test('dropping a stream removes all its files and no others', () => {
   const objects = new MemoryObjects()
   for (const path of ['m/source/0.ts', 'm/p/0.ts', 'm/0.ts', 'mm/p/0.ts', 'x/m/0.ts'])
     objects.put(path, bytes(3))

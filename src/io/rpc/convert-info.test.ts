@@ -10,7 +10,7 @@ import * as wire from './gen/lp_rpc_pb.ts'
 
 const KEY_ONE = '0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf'
 
-test('without a chain an orchestrator tells 20 zero bytes for its address: none at all would count as blocked', () => {
+test('without a chain an orchestrator sends 20 zero bytes as its address, because none would count as blocked', () => {
   const [call] = recorded.getOrchestrator
   const info = readInfo(fromBinary(wire.OrchestratorInfoSchema, parseHex(call!.responses[0]!)))
   const written = create(wire.OrchestratorInfoSchema, writeInfo({ ...info, address: ZERO_ADDRESS }))

@@ -12,7 +12,7 @@ import { MaxFloatUpdateSchema } from './gen/redeemer_pb.ts'
 const KEY_ONE = '0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf'
 const EXPIRATION: ExpirationParams = { creationRound: 3n, creationRoundBlockHash: new Uint8Array(32).fill(3) }
 
-test('a max float travels without a sign: a negative one is zero', () => {
+test('a max float has no sign on the wire: a negative one is sent as zero', () => {
   const bytes = parseHex(recorded.maxFloat[0]!.responses[0]!)
   const amount = readMaxFloat(fromBinary(MaxFloatUpdateSchema, bytes))
   assert.equal(amount, 100n * 10n ** 18n)
@@ -20,7 +20,7 @@ test('a max float travels without a sign: a negative one is zero', () => {
   assert.equal(readMaxFloat(writeMaxFloat(-5n)), 0n)
 })
 
-test('a payment always sends the expiration of its params beside them, never inside (wire.md §18, 8)', () => {
+test('a payment sends the expiration of its params beside them, never inside (wire.md §18, 8)', () => {
   const params = {
     recipient: KEY_ONE,
     faceValue: 1n,

@@ -7,7 +7,7 @@ import { readInfo } from './convert-info.ts'
 import { decodePaymentResult, encodePaymentResult } from './convert-result.ts'
 import * as wire from './gen/lp_rpc_pb.ts'
 
-test('a payment result carries the info and nothing else', () => {
+test('a payment result contains only the info', () => {
   const [call] = recorded.getOrchestrator
   const info = readInfo(fromBinary(wire.OrchestratorInfoSchema, parseHex(call!.responses[0]!)))
   assert.deepEqual(decodePaymentResult(encodePaymentResult(info)), info)

@@ -36,7 +36,7 @@ const SEGMENT: SegmentData = {
   forceSessionReinit: false,
 }
 
-test('profiles go into the one list that every peer reads', () => {
+test('profiles are sent in the one list that every peer reads', () => {
   const lists = (profiles: Profile[]) => {
     const message = fromBinary(wire.SegDataSchema, encodeSegment({ ...SEGMENT, profiles }))
     return [message.fullProfiles.length, message.fullProfiles2.length, message.fullProfiles3.length]
@@ -55,7 +55,7 @@ test('profiles go into the one list that every peer reads', () => {
   }
 })
 
-test('a decoder takes the first list with something in it: 3, then 2, then 1', () => {
+test('the first non-empty profile list is read: 3, then 2, then 1', () => {
   const named = (name: string) =>
     [{ ...PROFILE, name, format: 0, profile: 0, encoder: 0, chromaFormat: 0 }] as never[]
   const read = (lists: object) =>
@@ -68,7 +68,7 @@ test('a decoder takes the first list with something in it: 3, then 2, then 1', (
   assert.deepEqual(read({}), [])
 })
 
-test('a profile without a name is sent and read under one made of its size', () => {
+test('an unnamed profile is sent and read under a name made of its size', () => {
   const sent = fromBinary(
     wire.SegDataSchema,
     encodeSegment({ ...SEGMENT, profiles: [{ ...PROFILE, name: '' }] }),
@@ -78,7 +78,7 @@ test('a profile without a name is sent and read under one made of its size', () 
   assert.equal(readSegment(sent).profiles[0]?.name, 'net_640x360_600000')
 })
 
-test('a segment keeps everything it says, but colour depth and chroma', () => {
+test('a segment survives a round trip, except for colour depth and chroma', () => {
   const segment: SegmentData = {
     ...SEGMENT,
     seq: 2n ** 40n,

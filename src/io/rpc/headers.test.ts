@@ -7,7 +7,7 @@ import { formatPaymentHeader, parsePaymentHeader, parseSegmentHeader } from './h
 
 const KEY_ONE = '0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf'
 
-test('what a peer may not send is refused in the peers’ own words', () => {
+test('invalid headers are refused with the peers’ own texts', () => {
   const segment = (message: object) =>
     Buffer.from(toBinary(wire.SegDataSchema, create(wire.SegDataSchema, message))).toString('base64')
   const payment = (message: object) =>
@@ -94,7 +94,7 @@ test('what a peer may not send is refused in the peers’ own words', () => {
   assert.equal(parseSegmentHeader('').seq, 0n)
 })
 
-test('600 tickets make a header that is read again', () => {
+test('a header with 600 tickets is accepted', () => {
   const tickets = Array.from({ length: 600 }, (_, index) => ({
     senderNonce: index + 1,
     sig: new Uint8Array(65).fill(index),

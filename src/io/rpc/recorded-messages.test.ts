@@ -26,12 +26,12 @@ import { readAddress } from './wire-message.ts'
 
 const { gateway, orchestratorKey, recipient } = recorded.accounts
 
-/** Compares messages as bytes, but for the order of map entries. */
+/** Compares messages as bytes, except for the order of map entries. */
 function assertSameMessage(schema: DescMessage, actual: Uint8Array, expected: Uint8Array) {
   assert.equal(formatHex(withOrderedMaps(schema, actual)), formatHex(withOrderedMaps(schema, expected)))
 }
 
-/** The hash of a ticket as payments.md §3 has it, written out once more. */
+/** The hash of a ticket according to payments.md §3, implemented independently. */
 function ticketHash(ticket: Omit<WinningTicket, 'sig' | 'recipientRand' | 'paramsExpirationBlock'>) {
   const int = (value: bigint) => intToFixedBytes(value, 32)
   const { creationRound, creationRoundBlockHash } = ticket.expirationParams
@@ -74,14 +74,14 @@ test('every field of every recorded message is known', () => {
   for (const [schema, text] of messages) assert.deepEqual(unknownFields(schema, parseHex(text)), [])
 })
 
-test('the recorded ping is answered by the orchestrator’s key', () => {
+test('the recorded ping is signed by the orchestrator’s key', () => {
   const [call] = recorded.ping
   const value = fromBinary(wire.PingPongSchema, parseHex(call!.request)).value
   const answer = fromBinary(wire.PingPongSchema, parseHex(call!.responses[0]!)).value
   assert.equal(recoverSigner(keccak256(value), answer), orchestratorKey.address)
 })
 
-test('recorded pings, questions for a float and every float told are written to the same bytes', () => {
+test('recorded pings, float requests and floats are written to the same bytes', () => {
   for (const { request, responses } of recorded.ping) {
     for (const text of [request, ...responses]) {
       const { value } = fromBinary(wire.PingPongSchema, parseHex(text))
@@ -106,7 +106,7 @@ test('recorded pings, questions for a float and every float told are written to 
   assert.ok(told > 1, `${told} floats`)
 })
 
-test('recorded requests for info are read, signed by the gateway, and written to the same bytes', () => {
+test('recorded requests for info are read, have valid signatures, and are written to the same bytes', () => {
   for (const call of recorded.getOrchestrator) {
     const bytes = parseHex(call.request)
     const request = readInfoRequest(fromBinary(wire.OrchestratorRequestSchema, bytes))
@@ -132,7 +132,7 @@ test('recorded infos are read and written to the same bytes', () => {
   }
 })
 
-test('recorded segment headers are read, signed by the gateway, and written to the same text', () => {
+test('recorded segment headers are read, have valid signatures, and are written to the same text', () => {
   for (const [index, vector] of recorded.segments.entries()) {
     const segment = parseSegmentHeader(vector.segmentHeader)
     assert.equal(segment.seq, BigInt(index))
@@ -150,7 +150,7 @@ test('recorded segment headers are read, signed by the gateway, and written to t
   }
 })
 
-test('recorded payments are read, every ticket signed by the gateway, and written to the same text', () => {
+test('recorded payments are read, have tickets signed by the gateway, and are written to the same text', () => {
   let tickets = 0
   for (const vector of recorded.segments) {
     const payment = parsePaymentHeader(vector.paymentHeader)
@@ -171,7 +171,7 @@ test('recorded payments are read, every ticket signed by the gateway, and writte
   assert.equal(tickets, 20)
 })
 
-test('recorded results are read, signed over their renditions, and written to the same bytes', () => {
+test('recorded results are read, have valid signatures over their renditions, and are written to the same bytes', () => {
   for (const [index, vector] of recorded.segments.entries()) {
     const bytes = parseHex(vector.result)
     const result = decodeTranscodeResult(bytes)
@@ -190,7 +190,7 @@ test('recorded results are read, signed over their renditions, and written to th
 })
 
 const downloads = new URL('../../../../shared/vectors/download.json', import.meta.url)
-test('the recorded renditions have the hashes that the vectors name', {
+test('recorded renditions have the hashes in the vectors', {
   skip: existsSync(downloads) ? false : 'no recorded renditions here',
 }, () => {
   const exchanges = JSON.parse(readFileSync(downloads, 'utf8')) as {
@@ -203,7 +203,7 @@ test('the recorded renditions have the hashes that the vectors name', {
   }
 })
 
-test('recorded tasks and registrations carry segments and capabilities that are written to the same bytes', () => {
+test('segments and capabilities of recorded tasks and registrations are written to the same bytes', () => {
   const [call] = recorded.registerTranscoder
   for (const text of call!.responses) {
     const message = fromBinary(wire.NotifySegmentSchema, parseHex(text))
@@ -226,7 +226,7 @@ test('recorded tasks and registrations carry segments and capabilities that are 
   }
 })
 
-test('recorded winning tickets are read, their commitment holds, and they are written to the same bytes', () => {
+test('recorded winning tickets are read, match their commitment, and are written to the same bytes', () => {
   for (const { request } of recorded.queueTicket) {
     const ticket = readTicket(fromBinary(TicketSchema, parseHex(request)))
     assert.equal(recoverSigner(ticketHash(ticket), ticket.sig), gateway.address)
@@ -251,7 +251,7 @@ const NO_CAPABILITIES: Capabilities = {
   perCapability: new Map(),
 }
 
-test('known messages of the specification have their bytes (wire.md §17)', () => {
+test('the specification’s example messages have its bytes (wire.md §17)', () => {
   const sig = `2e05f5b96d0c24dde6256c43b4dd51d50979d8a650510a52b1317a95e9eda00d3d716748cd06e78360e29fdfe091e0c6c5a3d7ae1fb408d0b746ebdd9fa6382a1c`
   const request = {
     address: KEY_ONE,

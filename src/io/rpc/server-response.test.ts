@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events'
 import { test } from 'node:test'
 import { completeResponse, type HttpRequest, type HttpResponse, respond } from './server-response.ts'
 
-/** The response of a peer over HTTP/1.1 that reads nothing. */
+/** The response to a peer over HTTP/1.1 that reads nothing. */
 class UnreadResponse extends EventEmitter {
   isCut = false
   headersSent = false
@@ -21,7 +21,7 @@ class UnreadResponse extends EventEmitter {
   }
 }
 
-test('a peer that does not take its answer is cut off after a minute, or as long as its bytes may take', (t) => {
+test('a peer that does not read its answer is disconnected after a minute plus the time its bytes may take', (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] })
   const request = { readableEnded: true } as HttpRequest
   const [small, large, taken] = [new UnreadResponse(), new UnreadResponse(), new UnreadResponse()]

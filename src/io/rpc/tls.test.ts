@@ -13,7 +13,7 @@ test('the certificate has the form of the network’s nodes (wire.md §2)', () =
   const identity = makeIdentity('orchestrator.example', { clock, dice: systemDice })
   const certificate = new X509Certificate(identity.cert)
   assert.equal(certificate.ca, true)
-  // Versions of Node.js differ in how they say that there is none.
+  // Versions of Node.js differ in how they report a missing subject.
   assert.equal(certificate.subject ?? '', '')
   assert.equal(certificate.subjectAltName, 'DNS:orchestrator.example')
   assert.deepEqual(certificate.keyUsage, ['1.3.6.1.5.5.7.3.1'])
@@ -31,7 +31,7 @@ test('the certificate has the form of the network’s nodes (wire.md §2)', () =
   assert.ok(raw.includes('0603551d0e0416'), 'subject key identifier')
 })
 
-test('any serial number gives a certificate that can be read', () => {
+test('any serial number gives a valid certificate', () => {
   for (let seed = 0; seed < 50; seed++) {
     const identity = makeIdentity('127.0.0.1', { clock: new ManualClock(), dice: seededDice(`${seed}`) })
     const certificate = new X509Certificate(identity.cert)
@@ -40,7 +40,7 @@ test('any serial number gives a certificate that can be read', () => {
   }
 })
 
-test('an IPv6 address stands in the certificate as one, with or without brackets', () => {
+test('an IPv6 address is in the certificate as an IP address, with or without brackets', () => {
   for (const host of ['[2001:db8::1]', '2001:db8::1']) {
     const { cert } = makeIdentity(host, { clock: new ManualClock(), dice: systemDice })
     const certificate = new X509Certificate(cert)
@@ -49,7 +49,7 @@ test('an IPv6 address stands in the certificate as one, with or without brackets
   }
 })
 
-test('the key is readable for its owner alone, also where a looser file lay', async () => {
+test('the key is readable only by its owner, even if a file with a looser mode existed', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'livepeer-tls-'))
   try {
     writeFileSync(join(directory, 'key.pem'), 'old')

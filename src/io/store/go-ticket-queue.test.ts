@@ -27,7 +27,7 @@ function goDatabase(rows: readonly GoRow[]): string {
   return path
 }
 
-test('the open tickets of a Go node are read as they are, the others are left, the file stays untouched', () => {
+test('open tickets of a Go node are imported unchanged, others are skipped, and the file is not modified', () => {
   const largest = { ...wonTicket(1), senderNonce: 2 ** 32 - 1, faceValue: 0n }
   const path = goDatabase([
     goRow(largest),
@@ -42,7 +42,7 @@ test('the open tickets of a Go node are read as they are, the others are left, t
   assert.deepEqual(readFileSync(path), before)
 })
 
-test('rows that are no tickets are named and do not stop the others', () => {
+test('rows that are not tickets are reported and do not stop the others', () => {
   const broken: [GoRow, RegExp][] = [
     [{ sig: new Uint8Array(64) }, /^sig has 64 bytes, not 65$/],
     [{ sender: 'nobody' }, /"nobody" is not an address/],
@@ -64,7 +64,7 @@ test('rows that are no tickets are named and do not stop the others', () => {
   }
 })
 
-test('a queue that cannot be read is refused with the flag and what to give', () => {
+test('a queue that cannot be read is refused with the flag and the file to give', () => {
   const noDatabase = join(folder, 'text')
   writeFileSync(noDatabase, 'no database at all, but long enough to be looked at'.repeat(50))
   const empty = join(folder, 'empty')
@@ -85,7 +85,7 @@ test('a queue that cannot be read is refused with the flag and what to give', ()
   }
 })
 
-test('a queue is taken over once, however often it is imported, but for tickets of others', async (t) => {
+test('importing a queue several times adds its tickets once, and never those of other recipients', async (t) => {
   const mine = Array.from({ length: 450 }, (_, i) => wonTicket(i))
   const foreign = { ...wonTicket(999), recipient: wonTicket(0).sender }
   const sigOf = (ticket: WinningTicket) => ({ sig: ticketHashBytes(ticket) })

@@ -18,8 +18,12 @@ const MAX_DIFFERENCE = 1
 const cases = [
   { claim: 'a ladder, each from the next larger one', profiles: ladder, from: [1, 2, null] },
   { claim: 'the order of the renditions is free', profiles: [p720, p240, p360], from: [null, 2, 0] },
-  { claim: 'of one little larger none is made', profiles: [p576, p720], from: [null, null] },
-  { claim: 'one size twice is scaled once', profiles: [p360, p360], from: [null, 0] },
+  {
+    claim: 'a size slightly below is not scaled from the larger one',
+    profiles: [p576, p720],
+    from: [null, null],
+  },
+  { claim: 'the same size twice is scaled once', profiles: [p360, p360], from: [null, 0] },
   {
     claim: 'other frame rates show other frames',
     profiles: [
@@ -30,13 +34,13 @@ const cases = [
     from: [2, null, null],
   },
   {
-    claim: 'a size above the source’s is no source',
+    claim: 'a size above the source’s is not a source for others',
     profiles: ladder,
     source: { width: 854, height: 480 },
     from: [1, null, null],
   },
   {
-    claim: 'an upright source is turned, not changed',
+    claim: 'a portrait source keeps its orientation',
     profiles: ladder,
     source: { width: 1080, height: 1920 },
     from: [1, 2, null],
@@ -62,7 +66,7 @@ suite('pictures are scaled in steps', () => {
 
   for (const name of [null, 'bunny-720p.ts']) {
     const recorded = name && recording(name)
-    test(`as they are when scaled at once, to the eye: ${name ?? 'a test picture'}`, {
+    test(`look the same as when scaled at once: ${name ?? 'a test picture'}`, {
       skip: name !== null && !recorded,
     }, async (t) => {
       const source = recorded || (await makeSegment({ width: 1280, height: 720, frames: 5 }))
@@ -80,14 +84,14 @@ suite('pictures are scaled in steps', () => {
     })
   }
 
-  test('each once, whoever asks first, and one at a time', async () => {
+  test('each is scaled once, whichever rendition asks first, one at a time', async () => {
     const made: string[] = []
     const busy = new Set<number>()
     const device: Device = {
       ...cpu,
       scalerFor: ({ width: id }) => ({
         scale: async (source, size) => {
-          assert.ok(!busy.has(id), 'a scaler does one frame at a time')
+          assert.ok(!busy.has(id), 'a scaler processes one frame at a time')
           busy.add(id)
           await new Promise(setImmediate)
           busy.delete(id)
@@ -118,7 +122,7 @@ suite('pictures are scaled in steps', () => {
     assert.deepEqual(made.toSorted(), [...expected, ...expected, ...ladder.map(() => 'disposed')].toSorted())
   })
 
-  test('but not where a signature is asked for, which peers compare', async () => {
+  test('but not if signatures are requested, which peers compare', async () => {
     const source = await makeSegment({ width: 1280, height: 720, frames: 10 })
     const hashes = async (profiles: typeof ladder) =>
       (
