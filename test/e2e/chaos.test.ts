@@ -14,7 +14,7 @@ test(`no ticket is lost, no reward missed and no stream dropped in ${FAULTS} kil
   t.diagnostic(JSON.stringify(report, (_, value) => (typeof value === 'bigint' ? value.toString() : value)))
   assert.deepEqual(report.crashes, [])
   assert.ok(report.accepted >= FAULTS, `${report.accepted} tickets were accepted: too few to prove anything`)
-  // A ticket may have been taken down although its answer was lost on the way, never the other way round.
+  // A ticket may be recorded although its answer was lost, but never the other way round.
   assert.ok(report.redeemed + report.pending >= report.accepted, 'accepted tickets are lost')
   assert.deepEqual(
     {

@@ -11,31 +11,36 @@ import { settleRewards, settleTickets } from './settle.ts'
 import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts'
 
 const STREAMS = 4
-/** Between segments of a stream: what is won in a round of 90 s must be redeemable in as much, on a slow machine too. */
+/**
+ * Between segments of a stream: the winners of a 90 s round must be redeemable within another 90 s, even on a slow
+ * machine.
+ */
 const PAUSE_MS = 400
-/** Blocks, of a second each: what is won at the end of a round can be redeemed for 50 of them, params living for 40. */
+/**
+ * In blocks of a second: winners at the end of a round can be redeemed for 50 of them, because params are valid for 40.
+ */
 const ROUND_LENGTH = 90n
-/** A fault comes this long after the last was over, at random. */
+/** Random time between faults. */
 const CALM_MS = { least: 300, most: 2_000 }
-/** How long a dead node stays dead, and a line out of order. */
+/** How long a killed node stays down, and a link broken. */
 const OUTAGE_MS = { least: 0, most: 4_000 }
-/** One outage in so many is so much longer. */
+/** One outage in `of` is `times` as long. */
 const LONG_OUTAGES = { of: 8, times: 4 }
-/** What a slow line holds back each piece for. */
+/** How long a slow link delays each piece. */
 const DELAY_MS = { least: 100, most: 1_500 }
 
-/** What is left after the faults, counted by those who do not share the nodes' memory. */
+/** The result after the faults, counted independently of the nodes' memory. */
 export interface ChaosReport {
-  /** How many of each kind. */
+  /** Number of faults by kind. */
   readonly faults: Readonly<Record<string, number>>
-  /** Nodes that ended without being killed, and their last words. */
+  /** Nodes that exited without being killed, with their last output. */
   readonly crashes: readonly string[]
   readonly segmentsServed: number
-  /** Pushes that the gateway could not answer with renditions. */
+  /** Pushes that the gateway answered without renditions. */
   readonly segmentsFailed: number
-  /** Why, and how often. */
+  /** Number of failures by reason. */
   readonly failures: Readonly<Record<string, number>>
-  /** Tickets in payments that the gateway saw accepted; practically each of them wins. */
+  /** Tickets in payments that the gateway saw accepted; almost every one wins. */
   readonly accepted: number
   readonly redeemed: number
   readonly redeemedTwice: number
@@ -49,14 +54,14 @@ export interface ChaosReport {
 }
 
 /**
- * Kills nodes of an operator's whole setup (SIGKILL) and cuts their lines to the chain and to the redeemer at random
- * moments under load, then lets everything come to rest. Real processes, chain, contracts and balancer; the same seed
- * gives the same faults.
+ * Kills nodes of an operator's whole setup (SIGKILL) and cuts their links to the chain and to the redeemer at random
+ * moments under load, then waits until everything is settled. Real processes, chain, contracts and balancer; the same
+ * seed gives the same faults.
  */
 export async function runChaos(options: {
   faults: number
   seed: string
-  /** Where to leave the nodes' logs; absent: they are removed. */
+  /** Folder for the nodes' logs; absent: they are removed. */
   logFolder?: string
   say?: (line: string) => void
 }): Promise<ChaosReport> {
@@ -133,11 +138,11 @@ export async function runChaos(options: {
 
 interface Fault {
   readonly name: string
-  /** Resolves when it is over. */
+  /** Resolves when the fault is over. */
   inject(outageMs: number): Promise<void>
 }
 
-/** What can befall a node: it is killed; or one of its lines, each as likely, is cut, hangs or has long delays. */
+/** The possible faults of a node: it is killed, or one of its links, each equally likely, is cut, hangs or is slow. */
 function faultsOf(network: Network, { chainLink, kind, process }: NetworkNode, delayMs: number): Fault[][] {
   const { name } = process.command
   const during = (what: string, link: TcpLink, fail: () => void): Fault => ({

@@ -11,7 +11,7 @@ test(`no accepted ticket is lost in ${FAULTS} kills of the orchestrator and cuts
   assert.equal(report.kills + report.cuts, FAULTS)
   assert.ok(report.kills > 0 && report.cuts > 0)
   assert.ok(report.accepted >= FAULTS, `${report.accepted} tickets were accepted: too few to prove anything`)
-  // A ticket may have been taken down although its answer was lost on the way, never the other way round.
+  // A ticket may be recorded although its answer was lost, but never the other way round.
   assert.ok(
     report.redeemed + report.open >= report.accepted,
     `${report.accepted - report.redeemed - report.open} lost`,

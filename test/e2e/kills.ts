@@ -10,36 +10,36 @@ import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts
 
 const STREAMS = 3
 const PARAMS_LIFETIME = 45
-/** So that mining those blocks at once does not carry tickets past their own expiry. */
+/** So long that mining those blocks at once does not expire tickets. */
 const LONG_ROUND = 1_000n
-/** A fault comes this long after the last, at random. */
+/** Random time between faults. */
 const CALM_MS = { least: 300, most: 1_500 }
 const CUT_MS = { least: 500, most: 3_000 }
 const SETTLE_MS = 120_000
 
-/** What is left after the faults, counted by those who do not share the orchestrator's memory. */
+/** The result after the faults, counted independently of the orchestrator's memory. */
 export interface KillReport {
   readonly kills: number
   readonly cuts: number
   readonly segmentsServed: number
-  /** Tickets in payments that the gateway saw accepted; practically each of them wins. */
+  /** Tickets in payments that the gateway saw accepted; almost every one wins. */
   readonly accepted: number
-  /** Redeemed on chain, by the chain's own log. */
+  /** Redeemed according to the chain's log. */
   readonly redeemed: number
-  /** The same ticket twice in that log. */
+  /** Duplicates in that log. */
   readonly redeemedTwice: number
-  /** As the orchestrator's database has it at the end. */
+  /** From the orchestrator's database at the end. */
   readonly won: number
   readonly open: number
   readonly refused: number
-  /** Segments refused for want of credit that had been paid. */
+  /** Segments refused for lack of credit that had been paid. */
   readonly creditLost: number
   readonly shortPaid: bigint
 }
 
 /**
- * Kills the orchestrator (SIGKILL) and cuts its line to the chain at random moments under load, then lets everything
- * come to rest. Real processes, chain and contracts; the same seed gives the same faults.
+ * Kills the orchestrator (SIGKILL) and cuts its link to the chain at random moments under load, then waits until
+ * everything is settled. Real processes, chain and contracts; the same seed gives the same faults.
  */
 export async function runKills(options: {
   faults: number
@@ -84,7 +84,7 @@ export async function runKills(options: {
     await until(async () => (load.served > before + STREAMS ? true : null), 'service after the last fault')
     await load.stop()
 
-    // Params expire, so that everything may be redeemed, within the round and the next.
+    // The params expire within this round and the next, so that everything can be redeemed.
     await network.anvil.mine(PARAMS_LIFETIME)
     const { ticketsAccepted } = await network.gateway.status<GatewayStatus>()
     const settled = await until(

@@ -12,15 +12,15 @@ const ORCHESTRATOR: Address = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
 const GWEI = 10n ** 9n
 const ROUND_BLOCKS = 20
 const BLOCK_MS = 15_000
-/** For so many blocks on end the chain must answer and take transactions for a round to count as one that could be rewarded. */
+/** A round counts as rewardable if the chain answers and accepts transactions for this many consecutive blocks. */
 const LONG_ENOUGH_BLOCKS = 8
 const MAX_GAS_PRICE = 4n * GWEI
 
 interface Story {
   readonly trace: readonly string[]
-  /** Rounds in which there was time enough. */
+  /** Rounds with enough time for a reward. */
   readonly possible: readonly bigint[]
-  /** How many transactions succeeded and failed in each round. */
+  /** Number of successful and failed transactions per round. */
   readonly succeeded: ReadonlyMap<bigint, number>
   readonly reverted: number
   readonly mostInPool: number
@@ -36,7 +36,7 @@ interface Node {
 /** Chances per block. */
 const FAULT_CHANCES = { outage: 0.03, kill: 0.02, gasRises: 0.02, stuck: 0.01, drop: 0.01, late: 0.1 }
 
-/** Two nodes with one key through rounds in which everything fails now and then. */
+/** Runs two nodes with one key through rounds with random faults. */
 async function play(seed: string, rounds: number): Promise<Story> {
   const dice = seededDice(seed)
   const happens = (chance: number) => dice.fraction() < chance
@@ -93,7 +93,7 @@ async function play(seed: string, rounds: number): Promise<Story> {
   return { trace: [...chain.trace, ...told], possible, succeeded, reverted, mostInPool, outages, kills }
 }
 
-/** A node comes up over its disk; one that is killed hears nothing any more. */
+/** Starts a node from its disk; a killed one hears nothing any more. */
 async function begin(
   disk: RewardDisk,
   world: { chain: FakeRewardChain; clock: ManualClock; dice: Dice; told: string[] },
@@ -126,7 +126,7 @@ async function begin(
   return { process, leave }
 }
 
-test('a thousand rounds of outages, kills, stuck transactions and dear gas: no reward missed that could be had, none called twice', async (t) => {
+test('a thousand rounds of outages, kills, stuck transactions and expensive gas: no possible reward missed, none called twice', async (t) => {
   const story = await play(process.env.LIVEPEER_TEST_SEED ?? 'rewards', 1_000)
   const missed = story.possible.filter((round) => !story.succeeded.has(round))
   assert.deepEqual(missed, [], 'every round in which there was time is rewarded')
@@ -144,7 +144,7 @@ test('a thousand rounds of outages, kills, stuck transactions and dear gas: no r
   )
 })
 
-test('the same seed tells the same story', async () => {
+test('the same seed gives the same history', async () => {
   const [first, second] = [await play('twice', 60), await play('twice', 60)]
   assert.deepEqual(first.trace, second.trace)
   assert.ok(first.trace.length > 60)
