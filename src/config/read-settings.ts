@@ -113,7 +113,7 @@ function readRoles(reading: Reading, network: Network): Set<Role> {
 
 function readDataDir(reading: Reading, network: Network, homeDir: string | null): string {
   if (reading.flags.dataDir !== '') return reading.flags.dataDir
-  if (!homeDir) throw refusal('there is no home folder for the data: give -dataDir')
+  if (!homeDir) throw refusal('no home folder was found for the data: give -dataDir')
   return `${homeDir.replace(/\/+$/, '')}/.lpData/${network.name}`
 }
 

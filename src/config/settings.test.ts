@@ -555,7 +555,7 @@ describe('a sentence refuses', () => {
       'no Controller contract is known for -network arbitrum-one-mainet: did you mean arbitrum-one-mainnet?',
     ],
     ['-gateway -network mainnet', '-network mainnet needs -ethUrl, the JSON-RPC endpoint of the chain'],
-    ['-gateway', 'there is no home folder for the data: give -dataDir', { homeDir: null }],
+    ['-gateway', 'no home folder was found for the data: give -dataDir', { homeDir: null }],
 
     // Chain (#14)
     [

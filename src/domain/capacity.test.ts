@@ -275,7 +275,7 @@ describe('whether a segment can be finished in time', () => {
     ['as many others as workers on a large machine', large, { others: segments(64) }, 500 / 64 + 500],
   ]
   for (const [name, estimate, over, ms] of times) {
-    it(`${name}: ${ms === null ? 'nobody knows' : `done in ${Math.round(ms)} ms`}`, () => {
+    it(`${name}: ${ms === null ? 'unknown' : `done in ${Math.round(ms)} ms`}`, () => {
       const done = doneInMs(estimate, backlog(over))
       if (ms === null) assert.equal(done, null)
       else near(done, ms, 0.001)

@@ -30,7 +30,7 @@ export function quotedIfNeeded(text: string): string {
   return HAS_UNPRINTABLE.test(text) || text.startsWith('"') ? quoted(text) : text
 }
 
-/** The text cut to `most` characters, with its full length noted when it was longer. */
+/** The text cut to `most` characters, with its full length appended when it was longer. */
 export function cutTo(most: number, text: string): string {
   return text.length <= most ? text : `${text.slice(0, most)}… (${text.length} characters)`
 }

@@ -78,7 +78,7 @@ const refusals: readonly [
     'http push error processing segment url=/live/m/0.ts err=invalid duration -1\n',
   ],
   [
-    'the query is not part of the URL it is told of',
+    'the query is not part of the URL in the text',
     { path: '/live/.ts?token=secret' },
     400,
     'Bad URL url=/live/.ts\n',
@@ -88,7 +88,7 @@ const refusals: readonly [
 test('a pushed segment is refused with the right status and text, and checks run in the right order', async (t) => {
   for (const [claim, { path, headers, body, method }, status, text] of refusals) {
     await t.test(claim, async () => {
-      const full = claim.startsWith('no place')
+      const full = claim.startsWith('no room')
       await using set = await startGatewayPort({ maxBodyBytes: 1000, maxSessions: full ? 0 : 10 })
       const answer = await set.push(path, headers, body, method)
       assert.equal(answer.status, status)

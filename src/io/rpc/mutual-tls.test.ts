@@ -93,7 +93,7 @@ test('an orchestrator gives its tickets only to its own redeemer', async (t) => 
   const cases: [string, OwnCerts | null, RegExp][] = [
     ['a Go node or an impostor', null, /no certificate of this operator: give it a folder of the same/],
     ['another operator’s', ownCerts(t, 'redeemer')[0]!, /no certificate of this operator/],
-    ['another node of this operator', elsewhere, /is for other hosts: make it one that names this host/],
+    ['another node of this operator', elsewhere, /is for other hosts: make one that names this host/],
   ]
   for (const [name, own, message] of cases) {
     const { client, queued } = await redeemer(t, own)

@@ -198,7 +198,7 @@ async function openContainer(bytes: Uint8Array): Promise<MemoryInput> {
   }
 }
 
-/** Checks in the same order as peers, who compare the first failure (transcoding.md §3.1). */
+/** Checks in the same order as peers, which compare the first failure (transcoding.md §3.1). */
 function assertTranscodable(probe: Probe): void {
   if (probe.durationMs >= MAX_DURATION_MS + 1000) throw new MediaError('TranscoderInvalidDuration')
   if (probe.videoCodec === '' || probe.zeroFrame) throw new MediaError('TranscoderInvalidVideo')
