@@ -1,30 +1,30 @@
-/** `npm run bench -- NAME`: each bench prints for people and, as its last line, one JSON object. */
+/** `npm run bench -- NAME`: each bench prints text and, as its last line, one JSON object. */
 
 const benches: Readonly<Record<string, { about: string; run: () => Promise<unknown> }>> = {
   tickets: {
-    about: 'how many tickets one core validates a second, beside bare signature recoveries',
+    about: 'how many tickets one core validates per second, compared with bare signature recoveries',
     run: () => import('./tickets.ts'),
   },
   overhead: {
     about:
-      'what gateway and orchestrator add to the time of a transcode, payments on, with 1, 10 and 100 streams',
+      'what gateway and orchestrator add to the time of a transcode, with payments, for 1, 10 and 100 streams',
     run: () => import('./overhead.ts'),
   },
   redeem: {
-    about: 'how many winning tickets a redeemer gets into a block, and at what gas, alone and in batches',
+    about:
+      'how many winning tickets a redeemer redeems per block, and for how much gas, alone and in batches',
     run: () => import('./redeem.ts'),
   },
   rpc: {
-    about:
-      'how much a redeemer asks of its RPC endpoint, idle and for each ticket, and behind 15 requests a second',
+    about: 'how many RPC requests a redeemer sends when idle, per ticket, and with a limit of 15 per second',
     run: () => import('./rpc.ts'),
   },
   transcode: {
-    about: 'how fast the engine transcodes beside FFmpeg’s command line (ROUNDS=3; needs ffmpeg)',
+    about: 'how fast the engine transcodes compared with FFmpeg’s command line (ROUNDS=3; needs ffmpeg)',
     run: () => import('./transcode.ts'),
   },
   'max-float': {
-    about: 'how soon 50 orchestrators hear of a change of one of 200 senders’ funds',
+    about: 'how soon 50 orchestrators learn of a change in one of 200 senders’ funds',
     run: () => import('./max-float.ts'),
   },
 }

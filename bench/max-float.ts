@@ -11,8 +11,8 @@ import { eventually } from '../test/tools/until.ts'
 import { percentile, round, rssOf } from './statistics.ts'
 
 /**
- * A redeemer's process with 50 orchestrators that each listen to the floats of 200 senders. A winning ticket is handed
- * in, which lowers its sender's float: the time until each of the 50 has heard of it.
+ * A redeemer process with 50 orchestrators, each listening to the floats of 200 senders. Handing in a winning ticket
+ * lowers its sender's float; measures the time until all 50 have been told.
  */
 
 const ORCHESTRATORS = 50
@@ -52,7 +52,7 @@ const streams = clients.flatMap((orchestrator, o) =>
   }),
 )
 const ended = Promise.allSettled(streams)
-await eventually('all are told a first float', () => heard.size === ORCHESTRATORS * SENDERS, 120_000)
+await eventually('all have been told a first float', () => heard.size === ORCHESTRATORS * SENDERS, 120_000)
 rssMb.listening = rssOf(redeemer.process)
 
 const times: number[] = []
@@ -62,7 +62,7 @@ for (let i = 0; i < TICKETS; i++) {
   const before = floats().map(({ value }) => value)
   const startedMs = performance.now()
   await clients[i % ORCHESTRATORS]!.queue(winner(sender, i), stop.signal)
-  await eventually('all hear of it', () => floats().every(({ value }, o) => value !== before[o]))
+  await eventually('all have been told', () => floats().every(({ value }, o) => value !== before[o]))
   times.push(...floats().map(({ atMs }) => atMs - startedMs))
 }
 rssMb.end = rssOf(redeemer.process)
@@ -82,7 +82,7 @@ console.log(
 )
 console.log(JSON.stringify(figures))
 
-/** A winning ticket that waits: its params live for the whole bench. */
+/** A winning ticket that stays open because its params are valid throughout the bench. */
 function winner(sender: ReturnType<typeof walletOfKey>, senderNonce: number): WinningTicket {
   const ticket = {
     ...{ recipient: network.accounts.orchestrator, sender: sender.address, faceValue: FACE_VALUE },

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 
-/** Resident memory of a process in MB; null when it is gone. */
+/** Resident memory of a process in MB; null if it has exited. */
 export function rssOfPid(pid: number): number | null {
   try {
     const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
@@ -10,12 +10,12 @@ export function rssOfPid(pid: number): number | null {
   }
 }
 
-/** The mean; NaN of nothing. */
+/** The mean; NaN for no values. */
 export function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length
 }
 
-/** How much y grows for each x, by least squares. */
+/** The increase of y per x, by least squares. */
 export function slope(points: readonly (readonly [x: number, y: number])[]): number {
   const [x, y] = [mean(points.map((point) => point[0])), mean(points.map((point) => point[1]))]
   const over = points.reduce((sum, point) => sum + (point[0] - x) * (point[1] - y), 0)
@@ -25,7 +25,7 @@ export function slope(points: readonly (readonly [x: number, y: number])[]): num
 const HEIGHT = 12
 const WIDTH = 60
 
-/** A plot of megabytes, from 0 up, over time. */
+/** A plot of megabytes over time, starting at 0. */
 export function plot(values: readonly number[], caption: string): string {
   const columns = Math.min(WIDTH, values.length)
   const heights = Array.from({ length: columns }, (_, column) => {

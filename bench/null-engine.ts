@@ -1,12 +1,12 @@
 import { encodedPixels } from '../src/domain/balance.ts'
 import type { Media } from '../src/node/environment.ts'
 
-/** Each rendition is this long, whatever the source: what it costs to carry bytes is not to hide what the rest costs. */
+/** Each rendition has this size, whatever the source, so that the cost of moving bytes does not hide the rest. */
 export const RENDITION_BYTES = 4_096
 
 /**
- * Stands in for the media engine where its time is not to be measured: every transcode is over at once. A rendition
- * begins with its number of pixels, so that whoever counts them elsewhere comes to the same.
+ * Replaces the media engine where its time should not be measured: every transcode finishes at once. A rendition starts
+ * with its number of pixels, so that counting them elsewhere gives the same number.
  */
 export const nullEngine: Media = {
   name: 'null engine',

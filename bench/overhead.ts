@@ -9,8 +9,8 @@ import { RENDITION_BYTES } from './null-engine.ts'
 import { PushLoad } from './push-load.ts'
 import { percentile, round, rssOf } from './statistics.ts'
 
-// What gateway and orchestrator add to the time of a transcode: two real node processes, a chain with the protocol's
-// contracts, every segment paid, signed, stored and verified as always, and an engine that takes no time.
+// Measures what gateway and orchestrator add to the time of a transcode: two real node processes, a chain with the
+// protocol's contracts, every segment paid, signed, stored and verified as usual, and an engine that takes no time.
 
 const ETHER = 10n ** 18n
 const SESSIONS = [1, 10, 100] as const
@@ -18,20 +18,20 @@ const SEGMENT_MS = 2_000
 const SEGMENT_BYTES = 16_384
 /** The gateway's default profiles. */
 const RENDITIONS = 2
-/** Streams that push as fast as they can, and for how long, before anything is measured: by then the code is compiled. */
+/** Streams that push as fast as they can before the measurement, and for how long, so that the code is compiled. */
 const WARM_UP = { streams: 4, forMs: 15_000 }
-/** What each stream pushes before it is measured: its first segment finds orchestrator and session. */
+/** What each stream pushes before it is measured, because its first segment looks for an orchestrator and a session. */
 const FIRST_SEGMENTS_MS = 4_000
 /**
- * A ticket a segment, as at the devnet's prices, but a hundredth of their worth, so that one in some hundreds wins: the
- * chain is not to be busy with redemptions.
+ * A ticket per segment as at the devnet's prices, but worth a hundredth, so that one in several hundred wins and
+ * redemptions do not load the chain.
  */
 const RARE_WINS = ['-ticketEV', '100000000000000', '-pricePerUnit', '5000000', '-maxFaceValue', '0']
 
 const { values: options } = parseArgs({
   args: process.argv.slice(3),
   options: {
-    // Seconds at live pace, and as fast as it goes.
+    // Seconds at live pace, and at full speed.
     live: { type: 'string', default: '40' },
     fast: { type: 'string', default: '10' },
     // Folder for a CPU profile of each node.
@@ -40,7 +40,7 @@ const { values: options } = parseArgs({
 })
 const liveMs = Number(options.live) * 1000
 const fastMs = Number(options.fast) * 1000
-if (!(liveMs > 0 && fastMs > 0)) throw new Error('--live and --fast take seconds above zero')
+if (!(liveMs > 0 && fastMs > 0)) throw new Error('--live and --fast must be seconds above zero')
 
 const entry = {
   module: new URL('null-engine-node.ts', import.meta.url).pathname,
@@ -111,9 +111,9 @@ function load1(): string {
   return loadavg()[0]!.toFixed(1)
 }
 
-/** Processor time of the node's process so far. */
+/** CPU time of the node's process so far. */
 function cpuMsOf(node: NodeProcess): number {
-  // Fields 14 and 15, counted behind the name in brackets; a tick is 10 ms.
+  // Fields 14 and 15, counted after the name in brackets; a tick is 10 ms.
   const fields = readFileSync(`/proc/${node.pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
   return (Number(fields[11]) + Number(fields[12])) * 10
 }

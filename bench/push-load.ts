@@ -2,17 +2,17 @@ import { Agent, request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { partsOf } from '../devnet/publisher.ts'
 
-/** Pushes segments of several streams to a gateway over kept connections and takes the time of each. */
+/** Pushes segments of several streams to a gateway over kept connections and measures each one. */
 export class PushLoad {
   readonly #gateway: URL
   readonly #segment: Uint8Array
   readonly #durationMs: number
   readonly #renditions: number
-  /** A pusher keeps its connection; a publisher for each stream, so that nobody waits for another's. */
+  /** A pusher keeps its connection; each stream has its own, so that none waits for another. */
   readonly #agent = new Agent({ keepAlive: true })
   readonly #next = new Map<string, number>()
 
-  /** `renditions` is how many must come back. */
+  /** `renditions` is the number that must come back. */
   constructor(
     gateway: string,
     load: { readonly segment: Uint8Array; readonly durationMs: number; readonly renditions: number },
@@ -23,7 +23,10 @@ export class PushLoad {
     this.#renditions = load.renditions
   }
 
-  /** Each stream pushes a segment every `everyMs`, the streams evenly spread; later only when the one before is late. */
+  /**
+   * Each stream pushes a segment every `everyMs`, with the streams evenly spread; later only if the previous one is
+   * late.
+   */
   async paced(streams: number, options: { forMs: number; everyMs: number }): Promise<number[]> {
     const took: number[] = []
     const started = performance.now()
@@ -37,7 +40,7 @@ export class PushLoad {
     return took
   }
 
-  /** Each stream pushes its next segment as soon as the last one came back. */
+  /** Each stream pushes its next segment as soon as the last one has come back. */
   async unpaced(streams: number, options: { forMs: number }): Promise<number[]> {
     const took: number[] = []
     const end = performance.now() + options.forMs
@@ -47,7 +50,7 @@ export class PushLoad {
     return took
   }
 
-  /** Pushes the stream's next segment; resolves with the milliseconds until all renditions were there. */
+  /** Pushes the stream's next segment; resolves with the milliseconds until all renditions have arrived. */
   async push(stream: string): Promise<number> {
     const seq = this.#next.get(stream) ?? 0
     this.#next.set(stream, seq + 1)

@@ -2,11 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { startChain } from '../test/chain/fixture.ts'
 import { registerRecipient, startRedeeming, transactionsOf, winners } from '../test/chain/redeeming.ts'
 
-/** Winning tickets handed at once to a redeemer with a real store, on anvil with a block a second. */
+/** Hands winning tickets all at once to a redeemer with a real store, on an anvil with a block per second. */
 
 const TICKETS = 320
 
-/** Redeems many tickets, in batches of at most so many; gives what it took. */
+/** Redeems many tickets in batches of at most this size; returns what it took. */
 async function redeemMany(maxBatch: number): Promise<{ perBlock: number; gasPerTicket: number }> {
   await using chain = await startChain({ parameters: { roundLength: 500n } })
   const { anvil, client, protocol } = chain

@@ -6,7 +6,7 @@ import { HABITS, startHabits } from '../test/chain/rpc-habits.ts'
 import type { RpcShim } from '../test/chain/rpc-shim.ts'
 import { until } from '../test/tools/until.ts'
 
-/** What a redeemer asks of an endpoint: while nothing happens, for each ticket, in a round; and behind 15 a second. */
+/** The RPC requests of a redeemer: idle, per ticket, per round, and with a limit of 15 per second. */
 
 const TICKETS = 100
 const IDLE_S = 60
@@ -17,7 +17,7 @@ const { anvil, client, protocol } = chain
 await registerRecipient(chain)
 await anvil.mineEvery(1)
 
-/** Hands tickets over; gives how long it took until the chain had redeemed all, or as many as there were in time. */
+/** Hands over tickets; returns how long it took to redeem all of them, or how many were redeemed in time. */
 async function redeem(shim: RpcShim, name: string, tickets: readonly WinningTicket[]) {
   const before = (await protocol.redemptions()).redeemed
   const from = await client.blockNumber()
@@ -35,7 +35,7 @@ async function redeem(shim: RpcShim, name: string, tickets: readonly WinningTick
   return { seconds, redeemed: redeemedInTime, requests, transactions, failed }
 }
 
-/** What a redeemer asks with nothing to do: requests an hour, and what a new round adds. */
+/** The requests of an idle redeemer: per hour, and in addition for a new round. */
 async function idle(): Promise<{ perHour: number; perRound: number }> {
   await using shim = await startHabits(anvil.url, [])
   await using _ = await startRedeeming(chain, { name: 'bench idler', urls: [shim.url], pollMs: 5_000 })
@@ -43,7 +43,7 @@ async function idle(): Promise<{ perHour: number; perRound: number }> {
   const asked = shim.requests
   await sleep(IDLE_S * 1_000)
   const perHour = ((shim.requests - asked) * 3_600) / IDLE_S
-  // Looking for blocks and prices goes on as before; a round is read by calls of views, all at one block.
+  // Polling for blocks and prices goes on as before; a round is read with view calls, all at one block.
   const ofRounds = () => (shim.asked.get('eth_call') ?? 0) + (shim.asked.get('eth_blockNumber') ?? 0)
   const before = ofRounds()
   await protocol.nextRound()

@@ -10,13 +10,13 @@ import { Supervisor } from '../src/lib/service.ts'
 import { mean, plot, rssOfPid, slope } from './memory-curve.ts'
 import { round } from './statistics.ts'
 
-/** The last line of the soak. Memory is of the node's process and all workers together. */
+/** The last line of the soak. Memory is that of the node's process and all workers. */
 export interface SoakOutcome {
   readonly minutes: number
   readonly segments: number
   readonly failed: number
   readonly replaced: number
-  /** Means of the first and the last half minute; the peak is the highest second. */
+  /** Means over the first and the last half minute; the peak is the highest second. */
   readonly rssMb: { readonly first: number; readonly last: number; readonly peak: number }
 }
 
@@ -37,7 +37,7 @@ interface Viewing {
   readonly hash: boolean
 }
 
-/** What the sessions buy: ladders of both sizes, both containers, signatures. */
+/** The renditions of the sessions: ladders of both sizes, both containers, signatures. */
 const SESSIONS: readonly Viewing[] = [
   {
     source: 'hd',
@@ -58,15 +58,15 @@ const SESSIONS: readonly Viewing[] = [
 interface Moment {
   readonly segments: number
   readonly node: number
-  /** What of the node's memory V8 accounts for: its heap, and buffers outside it. */
+  /** The part of the node's memory that V8 accounts for: its heap, and buffers outside it. */
   readonly heap: number
   readonly buffers: number
   readonly workers: readonly number[]
 }
 
 /**
- * Transcodes segments of several sessions without a pause, each then decoded again and its pixels compared, and
- * writes down memory every second. Prints a line each half minute and a curve at the end.
+ * Transcodes segments of several sessions without a pause, decodes each result and compares its pixels, and records
+ * memory every second. Prints a line each half minute and a curve at the end.
  */
 export async function soakEngine(minutes: number, signal: AbortSignal): Promise<SoakOutcome> {
   const log = openLog({ level: 'warn', pretty: true })
@@ -116,7 +116,7 @@ async function segmentsOf(options: PatternOptions, signal: AbortSignal): Promise
   return segments
 }
 
-/** One session, segment by segment, until the signal is aborted. */
+/** Runs one session, segment by segment, until the signal is aborted. */
 async function view(
   engine: MediaEngine,
   sessionId: string,
@@ -171,7 +171,7 @@ function tell(moments: readonly Moment[], failed: number, replaced: number): voi
   console.log(facts.join('  '))
 }
 
-/** What the first minute takes is warming up; after it memory should stand still. */
+/** The first minute is warming up; afterwards memory should be stable. */
 function tellCurve(moments: readonly Moment[]): void {
   console.log(`\n${plot(moments.map(total), `MB of all processes over ${moments.length} s`)}\n`)
   const warm = moments.slice(60)

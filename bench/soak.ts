@@ -1,10 +1,10 @@
 import { parseArgs } from 'node:util'
 import { soakEngine } from './soak-engine.ts'
 
-/** `npm run soak -- NAME [--minutes N]`: runs for long and shows what it costs; its last line is one JSON object. */
+/** `npm run soak -- NAME [--minutes N]`: a long run; its last line is one JSON object. */
 
 const MAX_MINUTES = 7 * 24 * 60
-const USAGE = 'npm run soak -- engine [--minutes N], N from 0.5, 30 unless said'
+const USAGE = 'npm run soak -- engine [--minutes N], N at least 0.5, default 30'
 
 const stop = new AbortController()
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => stop.abort())

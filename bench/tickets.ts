@@ -6,8 +6,8 @@ import { addressOfKey, personalHash, signHash } from '../src/lib/crypto.ts'
 import { seededDice } from '../src/lib/dice.ts'
 import { Rational } from '../src/lib/rational.ts'
 
-// How fast one core validates tickets, beside how fast it does the one thing that must take time: recovering
-// public keys. Both are timed in turns of some milliseconds, so that what else the machine does hits both.
+// How fast one core validates tickets, compared with the part that cannot be avoided: recovering public keys. Both are
+// timed in alternating turns of some milliseconds, so that other load affects both.
 
 const TICKETS = 256
 const TURNS = 200
@@ -50,7 +50,7 @@ const recoveries = tickets.map((ticket) => ({
   message: personalHash(ticketHash(ticket)),
 }))
 
-/** The whole of what a recipient computes for one ticket, the secret number included for each. */
+/** Everything that a recipient computes for one ticket, including its rand. */
 function validateAll(): void {
   const seen = new Set<number>()
   for (const ticket of tickets) {
@@ -85,7 +85,7 @@ function recoverAll(): void {
   }
 }
 
-/** Processor time of all threads, the collector of garbage included: waiting for the processor does not count. */
+/** CPU time of all threads including the garbage collector, without waiting for the processor. */
 function millisecondsOf(work: () => void): number {
   const start = process.cpuUsage()
   work()
@@ -100,7 +100,7 @@ function median(values: number[]): number {
 const validating: number[] = []
 const recovering: number[] = []
 for (let turn = -WARM_UP_TURNS; turn < TURNS; turn++) {
-  // Who goes first changes, so that neither always finds the caches warm.
+  // The order alternates, so that neither always has warm caches.
   const first = turn % 2 === 0 ? millisecondsOf(validateAll) : 0
   const recovery = millisecondsOf(recoverAll)
   const validation = turn % 2 === 0 ? first : millisecondsOf(validateAll)

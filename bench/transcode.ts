@@ -13,18 +13,18 @@ import { silentLog } from '../src/lib/log.ts'
 import { Supervisor } from '../src/lib/service.ts'
 import { percentile, round } from './statistics.ts'
 
-// The engine beside FFmpeg's command line, a process for each segment: the same input, renditions and x264 settings.
-// Both take turns, segment by segment, so that what else the machine does hits both. `FFMPEG` names another program.
+// Compares the engine with FFmpeg's command line, one process per segment: the same input, renditions and x264
+// settings. Both take turns, segment by segment, so that other load affects both. `FFMPEG` names another program.
 
 const FFMPEG = process.env.FFMPEG ?? 'ffmpeg'
 const ROUNDS = Number(process.env.ROUNDS ?? 3)
 const SEGMENTS = 5
 const SEGMENT_S = 2
 const SESSIONS = 4
-/** Segments before what the compiler and the collector take is measured. */
+/** Segments before the share of JavaScript is measured. */
 const WARM_UPS = 5
 const PROVIDER = 'Livepeer Transcoder bench (offchain)'
-/** Ticks of a process's CPU time in a second, as /proc counts them. */
+/** Ticks of CPU time per second in /proc. */
 const TICKS_PER_S = 100
 
 const small = ['P240p30fps16x9', 'P360p30fps16x9'].map(profileNamed)
@@ -39,13 +39,13 @@ const ladders = [
 interface Spent {
   readonly wallMs: number
   readonly cpuS: number
-  /** What of it this process took: the engine's part in the node. */
+  /** The part of this process: the engine's share in the node. */
   readonly nodeCpuS: number
 }
 
 const folder = await mkdtemp(join(tmpdir(), 'livepeer-bench-'))
 const supervisor = new Supervisor()
-// Within the walls that a node puts up, or `SANDBOX=off`.
+// In the node's sandbox, or without one for `SANDBOX=off`.
 const sandbox = await Sandbox.open({ mode: process.env.SANDBOX === 'off' ? 'off' : 'auto', log: silentLog })
 const engine = new MediaEngine({
   ...{ clock: systemClock, log: silentLog, workers: availableParallelism(), sandbox },
@@ -66,7 +66,7 @@ try {
           async () => ours.push(await spent(async () => [await byEngine(path, profiles, name)])),
           async () => theirs.push(await spent(async () => [await byCommand(path, profiles)])),
         ]
-        // Whoever comes second finds the machine as the first left it.
+        // The second one finds the machine as the first left it.
         for (const run of (turn + index) % 2 === 0 ? both : both.reverse()) await run()
       }
     }
@@ -151,7 +151,7 @@ try {
   await rm(folder, { recursive: true, force: true })
 }
 
-/** Segments of a moving picture and a tone, cut as a publisher's encoder cuts them. */
+/** Segments of a moving picture and a tone, cut as a publisher's encoder does. */
 async function makeSource(size: string): Promise<string[]> {
   const prefix = join(folder, size)
   const seconds = SEGMENTS * SEGMENT_S
@@ -168,7 +168,7 @@ async function makeSource(size: string): Promise<string[]> {
     .map((name) => join(folder, name))
 }
 
-/** What is measured is a node that has run for a while: code is compiled, and memory is taken, in the first segments. */
+/** Measures a node that has been running for a while: the first segments compile code and allocate memory. */
 async function warmUp(
   paths: readonly string[],
   profiles: readonly Profile[],
@@ -178,7 +178,7 @@ async function warmUp(
   await byCommand(paths[0]!, profiles)
 }
 
-/** The CPU time is the workers', which is counted apart. */
+/** The CPU time is that of the workers, which is counted separately. */
 async function byEngine(path: string, profiles: readonly Profile[], sessionId: string): Promise<number> {
   const output = await engine.transcode(
     {
@@ -219,7 +219,7 @@ async function run(args: readonly string[]): Promise<number> {
   )
 }
 
-/** Wall time and CPU time of some work: that of the workers and of this process, and what the work itself reports. */
+/** Wall and CPU time of some work: of the workers, of this process, and what the work reports. */
 async function spent(work: () => Promise<readonly number[]>): Promise<Spent> {
   const before = workersCpu()
   const own = process.cpuUsage()
@@ -246,7 +246,9 @@ function rssMbOf(pid: number): number {
   return Math.round(Number(kilobytes) / 1024)
 }
 
-/** The share of a transcode's CPU time that is neither FFmpeg's nor its threads': JavaScript, its compiler and collector. */
+/**
+ * The part of a transcode's CPU time outside FFmpeg and its threads: JavaScript, its compiler and garbage collector.
+ */
 async function javascriptShare(source: Uint8Array, profiles: readonly Profile[]): Promise<number> {
   const { transcode } = await import('../src/io/media/worker/transcode.ts')
   const request = {

@@ -5,35 +5,35 @@ import { dirname, join } from 'node:path'
 import { NodeError } from '../src/lib/errors.ts'
 import { type Leashed, release, spawnLeashed } from './leash.ts'
 
-/** How an anvil is started. */
+/** Options of an anvil. */
 export interface AnvilOptions {
-  /** TCP port on 127.0.0.1; 0 or absent takes a free one. */
+  /** TCP port on 127.0.0.1; 0 or absent for a free one. */
   readonly port?: number
   /** Absent: 54321, the development network's (chain.md §1). */
   readonly chainId?: number
   /** Seconds between blocks; absent: a block for each transaction. */
   readonly blockTimeS?: number
-  /** Path of a socket on which it answers too. */
+  /** Path of a socket on which it also answers. */
   readonly ipc?: string
-  /** Aborting it ends the process. */
+  /** Aborting it stops the process. */
   readonly signal?: AbortSignal
 }
 
-/** The development network's chain id: none of those whose rules differ (chain.md §1). */
+/** The development network's chain id, without special rules (chain.md §1). */
 const DEVNET_CHAIN_ID = 54321
 
 /**
- * How many past states are kept, in memory alone. Left to itself anvil writes thousands into the user's home and, ended
- * by force, leaves them there: hundreds of megabytes a chain. Enough for any reorganization that is tried.
+ * Past states kept, in memory only. By default anvil writes thousands into the user's home and leaves them there when
+ * killed: hundreds of megabytes per chain. This is enough for any tested reorganisation.
  */
 const PAST_STATES = 256
 
-/** How long anvil may take to listen. */
+/** How long anvil may take to start listening. */
 const START_TIMEOUT_MS = 20_000
-/** How long one answer may take: deploying is quick, a stuck chain must not hang its caller. */
+/** Time limit for one answer: deploying is quick, and a stuck chain must not hang its caller. */
 const REQUEST_TIMEOUT_MS = 20_000
 
-/** A chain of its own for development and tests: an anvil process with what is asked of it beyond the standard RPC. */
+/** A chain for development and tests: an anvil process and its requests beyond the standard RPC. */
 export class Anvil implements AsyncDisposable {
   readonly port: number
   readonly chainId: number
@@ -46,7 +46,7 @@ export class Anvil implements AsyncDisposable {
     this.chainId = chainId
   }
 
-  /** Starts anvil and resolves once it answers. Throws NodeError `anvil-failed` with its last words. */
+  /** Starts anvil and resolves once it answers. Throws NodeError `anvil-failed` with its last output. */
   static async start(options: AnvilOptions = {}): Promise<Anvil> {
     const chainId = options.chainId ?? DEVNET_CHAIN_ID
     const args = ['--host', '127.0.0.1', '--port', String(options.port ?? 0), '--chain-id', String(chainId)]
@@ -64,7 +64,7 @@ export class Anvil implements AsyncDisposable {
     return anvil
   }
 
-  /** Where it answers. */
+  /** Its JSON-RPC URL. */
   get url(): string {
     return `http://127.0.0.1:${this.port}`
   }
@@ -87,19 +87,19 @@ export class Anvil implements AsyncDisposable {
     if (count > 0) await this.request('anvil_mine', [`0x${count.toString(16)}`])
   }
 
-  /** A block for each transaction, none otherwise. */
+  /** Mines a block for each transaction. */
   async mineAtOnce(): Promise<void> {
     await this.request('evm_setIntervalMining', [0])
     await this.request('evm_setAutomine', [true])
   }
 
-  /** A block every `seconds`, whether or not there are transactions. */
+  /** Mines a block every `seconds`, with or without transactions. */
   async mineEvery(seconds: number): Promise<void> {
     await this.request('evm_setAutomine', [false])
     await this.request('evm_setIntervalMining', [seconds])
   }
 
-  /** No blocks but those asked for with `mine`. */
+  /** Mines only on `mine`. */
   async mineOnDemand(): Promise<void> {
     await this.request('evm_setIntervalMining', [0])
     await this.request('evm_setAutomine', [false])
@@ -110,7 +110,7 @@ export class Anvil implements AsyncDisposable {
     await this.request('anvil_setBalance', [address, `0x${wei.toString(16)}`])
   }
 
-  /** Ends the process; resolves when it is gone. */
+  /** Stops the process; resolves once it has exited. */
   async stop(): Promise<void> {
     await release(this.#process)
   }
@@ -120,7 +120,7 @@ export class Anvil implements AsyncDisposable {
   }
 }
 
-/** Reads what anvil says until it names the port it listens on. */
+/** Reads anvil's output until it names its port. */
 function listeningPort(child: Leashed): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>()
   let said = ''
@@ -130,7 +130,7 @@ function listeningPort(child: Leashed): Promise<number> {
     reject(new NodeError('anvil-failed', `anvil ${why}: ${said.trim().slice(-500) || 'it said nothing'}`))
   }
   const hear = (chunk: Buffer) => {
-    // Once it listens the rest is discarded: an unread pipe would stop it, a kept log would grow.
+    // Later output is discarded: an unread pipe would block anvil, and a stored log would grow.
     if (said.length > 100_000) return
     said += chunk.toString()
     const match = /Listening on [\d.]+:(\d+)/.exec(said)
@@ -145,7 +145,7 @@ function listeningPort(child: Leashed): Promise<number> {
   return promise
 }
 
-/** The program itself, without the script that npm puts in front of it. */
+/** The program itself, without npm's wrapper script. */
 function anvilBinary(): string {
   const require = createRequire(import.meta.url)
   const architecture = process.arch === 'x64' ? 'amd64' : process.arch

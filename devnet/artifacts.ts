@@ -7,18 +7,18 @@ import { type Hex, parseHex } from '../src/lib/bytes.ts'
 import type { Address } from '../src/lib/crypto.ts'
 import { NodeError } from '../src/lib/errors.ts'
 
-/** A contract as its official build left it: what it can be asked, and the code that creates it. */
+/** A contract as officially built: its ABI and creation code. */
 export interface Artifact {
   readonly name: string
   readonly abi: Abi
-  /** Creation code; places for linked libraries still hold marks. */
+  /** Creation code, with placeholders for linked libraries. */
   readonly bytecode: string
   readonly links: Readonly<
     Record<string, Readonly<Record<string, readonly { start: number; length: number }[]>>>
   >
 }
 
-/** The official contracts of the protocol, where the artifacts lie in the package. Only their JSON is read. */
+/** The artifacts of the protocol's contracts in the package. Only their JSON is read. */
 const PATHS = {
   Controller: 'Controller.sol/Controller.json',
   ManagerProxy: 'ManagerProxy.sol/ManagerProxy.json',
@@ -49,7 +49,7 @@ export function artifact(name: ArtifactName): Artifact {
   return made
 }
 
-/** The creation code with the addresses of its libraries filled in. Throws NodeError `not-linked` when one is missing. */
+/** The creation code with library addresses filled in. Throws NodeError `not-linked` if one is missing. */
 export function linkedBytecode(from: Artifact, libraries: Readonly<Record<string, Address>> = {}): Hex {
   let code = from.bytecode
   for (const library of Object.values(from.links).flatMap((file) => Object.entries(file))) {
@@ -65,12 +65,13 @@ export function linkedBytecode(from: Artifact, libraries: Readonly<Record<string
 }
 
 /**
- * Creation code of a contract that answers every call with 32 zero bytes: the L2LPTDataCache of a chain whose tokens are
- * all on this side (contracts.md §1). Running: PUSH1 32, PUSH1 0, RETURN; before it the five bytes are put in place.
+ * Creation code of a contract that answers every call with 32 zero bytes, for the L2LPTDataCache of a chain with all
+ * tokens on this side (contracts.md §1). The runtime code is PUSH1 32, PUSH1 0, RETURN; the code before it deploys
+ * those five bytes.
  */
 export const ZERO_ANSWER_BYTECODE: Hex = '0x6460206000f36000526005601bf3'
 
-/** A key made from a name: the same in every run, known to everyone, for development networks alone. */
+/** A key derived from a name: the same in every run and publicly known, for development networks only. */
 export function devnetKey(name: string): Hex {
   return contractId(`livepeer-ts devnet ${name}`)
 }

@@ -8,7 +8,7 @@ import { hostAndPort } from '../src/lib/hosts.ts'
 import { type Leashed, release, spawnLeashed } from './leash.ts'
 import { canConnect, LOOPBACK } from './tcp-link.ts'
 
-/** A node behind the balancer: where it works, and where it says whether it wants work. */
+/** A node behind the balancer: its service port and its control port for health checks. */
 export interface Backend {
   readonly name: string
   readonly port: number
@@ -19,19 +19,19 @@ const READY_MS = 5_000
 const HEALTH_MS = 300
 const HEALTH_TIMEOUT_MS = 1_000
 
-/** What stands in front of several orchestrators: connections go round, past nodes whose health is red. */
+/** A load balancer for several orchestrators: round-robin over healthy nodes. */
 export interface Balancer extends AsyncDisposable {
   readonly port: number
-  /** What it is, for people. */
+  /** A description for people. */
   readonly what: string
 }
 
-/** HAProxy where it is installed; otherwise a forwarder of ours that does the same. */
+/** HAProxy if it is installed, otherwise a built-in forwarder that does the same. */
 export function startBalancer(options: {
   readonly port: number
   readonly backends: readonly Backend[]
   readonly folder: string
-  /** Where it listens and the nodes do; 127.0.0.1 unless given. */
+  /** Where the balancer and the nodes listen; default 127.0.0.1. */
   readonly host?: string
 }): Promise<Balancer> {
   return hasHaproxy() ? HaproxyBalancer.start(options) : ForwardingBalancer.start(options)
@@ -42,7 +42,7 @@ export function hasHaproxy(): boolean {
   return spawnSync('haproxy', ['-v'], { stdio: 'ignore' }).status === 0
 }
 
-/** The balancer's configuration, as an operator would write it. */
+/** The HAProxy configuration, as an operator would write it. */
 export function haproxyConfig(port: number, backends: readonly Backend[], host = LOOPBACK): string {
   const servers = backends.map(
     (node) =>
@@ -104,9 +104,9 @@ class HaproxyBalancer implements Balancer {
   }
 }
 
-/** Takes the place of HAProxy where that is not installed. */
+/** Replaces HAProxy if it is not installed. */
 class ForwardingBalancer implements Balancer {
-  readonly what = 'a plain TCP forwarder, HAProxy not being installed'
+  readonly what = 'a plain TCP forwarder, because HAProxy is not installed'
   readonly port: number
   readonly #server: Server
   readonly #sockets = new Set<Socket>()

@@ -1,12 +1,12 @@
 import type { OrchestratorStatus, RedeemerStatus } from '../src/node/status/status.ts'
 import type { Network } from './network.ts'
 
-/** Where the tickets of a network are, counted at the orchestrators' doors, where they are held, and on chain. */
+/** The tickets of a network, counted at the orchestrators that received them, where they are stored, and on chain. */
 export interface TicketFigures {
   readonly sessions: number
   readonly received: number
   readonly won: number
-  /** Not redeemed yet: on their way to a redeemer, or to the chain. */
+  /** Not redeemed yet: on the way to a redeemer or to the chain. */
   readonly pending: number
   readonly refused: number
   /** On chain. */
@@ -14,15 +14,15 @@ export interface TicketFigures {
   readonly paid: bigint
   readonly faceValue: bigint
   readonly fees: bigint
-  /** Won, and neither redeemed nor held by anyone nor refused with a reason. */
+  /** Won, but neither redeemed nor stored by a node nor refused with a reason. */
   readonly lost: number
-  /** Tickets received, by the name of the orchestrator. */
+  /** Tickets received, by orchestrator. */
   readonly byOrchestrator: Readonly<Record<string, number>>
-  /** Whether nothing is on its way and everyone has seen what the chain has. */
+  /** Whether no ticket is pending and all nodes have seen what is on chain. */
   readonly isAtRest: boolean
 }
 
-/** Asks all nodes that know of tickets, and the chain. */
+/** Asks the chain and all nodes with tickets. */
 export async function ticketFigures(network: Network): Promise<TicketFigures> {
   const orchestrators = await Promise.all(
     network.of('orchestrator').map(async ({ process }) => ({
@@ -39,10 +39,10 @@ export async function ticketFigures(network: Network): Promise<TicketFigures> {
   const all = [...orchestrators, ...redeemers]
   const holders = redeemers.length > 0 ? redeemers : orchestrators
   const won = sum((tickets) => tickets.won, orchestrators)
-  // Nodes call a ticket redeemed once that is confirmed: until then the chain alone knows of it.
+  // Nodes count a redemption once it is confirmed: until then only the chain has it.
   const unconfirmed = chain.distinct - sum((tickets) => tickets.redeemed, holders)
   const pending = sum((tickets) => tickets.open + tickets.submitted, all) - unconfirmed
-  // Of a ticket that was handed over both know that it expired.
+  // Both nodes count the expiry of a handed-over ticket.
   const refused = sum((tickets) => tickets.refused, holders)
   return {
     sessions: orchestrators.reduce((total, { sessions }) => total + sessions, 0),

@@ -8,7 +8,7 @@ import { commandLine } from './node-process.ts'
 import { type Pushed, publish } from './publisher.ts'
 import { SETUPS, type Setup } from './setups.ts'
 
-/** `npm start`: the network in small, as real processes started by the commands a user would type. */
+/** `npm start`: a small network of real processes, started by the commands a user would type. */
 
 const STREAM = 'demo'
 const STATUS_EVERY_MS = 4_000
@@ -16,9 +16,9 @@ const SETTLE_TIMEOUT_MS = 20_000
 
 const options = readOptions()
 
-/** When `--once` has seen enough. */
+/** The goal of `--once`. */
 const enough = { segments: Number(options.segments), redeemed: Number(options.tickets) }
-/** How long `--once` waits for it, in seconds. */
+/** The time limit of `--once`, in seconds. */
 const limit = Number(options.limit)
 const counts = { segments: 0, renditions: 0, failed: 0, lastFailure: '' }
 const stop = new AbortController()
@@ -26,15 +26,15 @@ for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, ()
 
 try {
   if (!(enough.segments >= 0 && enough.redeemed >= 0)) {
-    throw new Error('--segments and --tickets say in numbers when --once has seen enough')
+    throw new Error('--segments and --tickets must be numbers: the goal of --once')
   }
-  if (!(limit > 0)) throw new Error('--limit says in seconds how long --once may take')
+  if (!(limit > 0)) throw new Error('--limit must be a number of seconds: the time limit of --once')
   if (!isSetup(options.setup)) {
     throw new Error(`there is no setup "${options.setup}": --setup is one of ${SETUPS.join(', ')}`)
   }
   await run(options.setup)
 } catch (error) {
-  // What breaks while everything is being stopped is no news.
+  // Failures while everything is being stopped are not reported.
   if (!stop.signal.aborted) {
     console.error(messageOf(error))
     process.exitCode = 1
@@ -91,12 +91,12 @@ async function run(setup: Setup): Promise<void> {
   if (result) console.log(JSON.stringify(result))
 }
 
-/** A stream for each orchestrator, so that the balancer's choice can be seen. */
+/** One stream per orchestrator, so that the balancer's choices are visible. */
 function streamsOf(network: Network): string[] {
   return network.of('orchestrator').map((_, i) => (i === 0 ? STREAM : `${STREAM}-${i + 1}`))
 }
 
-/** Streams until the signal is aborted; what was begun is finished. */
+/** Streams until the signal is aborted; a segment in progress is finished. */
 async function publishTo(network: Network, stream: string, streaming: AbortSignal): Promise<void> {
   const signal = AbortSignal.any([stop.signal, streaming])
   const source = options.input ? segmentsOfFile(options.input, signal) : livePattern({}, signal)
@@ -117,7 +117,7 @@ function count({ renditions, status, text }: Pushed): void {
   }
 }
 
-/** Prints a status line now and then; with --once returns when enough has happened. */
+/** Prints a status line at intervals; with --once returns when the goal is reached. */
 async function watch(network: Network, started: number): Promise<void> {
   while (!stop.signal.aborted) {
     await sleep(STATUS_EVERY_MS, undefined, { signal: stop.signal }).catch(() => {})
@@ -152,7 +152,7 @@ async function statusLine(network: Network): Promise<number> {
   return tickets.redeemed
 }
 
-/** The figures at rest: redemptions under way are waited for, so that every ticket is in one place. */
+/** The figures once all redemptions are finished. */
 async function settled(network: Network): Promise<Record<string, unknown>> {
   const deadline = Date.now() + SETTLE_TIMEOUT_MS
   let tickets: TicketFigures = await ticketFigures(network)
@@ -202,7 +202,7 @@ function ether(wei: bigint): string {
   return (Number(wei / 10n ** 12n) / 1e6).toString()
 }
 
-/** With --once standard output is for the last line alone. */
+/** With --once standard output has only the last line. */
 function say(line: string): void {
   if (options.once) console.error(line)
   else console.log(line)

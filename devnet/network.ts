@@ -15,7 +15,7 @@ import { freePort, freePortNear, LOOPBACK, TcpLink } from './tcp-link.ts'
 const ETHER = 10n ** 18n
 const PASSWORD = 'devnet'
 const ORCH_SECRET = 'devnet'
-/** Blocks: longer than ticket params live (40), short enough to see rounds pass. */
+/** In blocks: longer than ticket params are valid (40), short enough to see rounds pass. */
 const ROUND_LENGTH = 60n
 const STAKE = 1000n * ETHER
 const DEPOSIT = 50n * ETHER
@@ -23,8 +23,8 @@ const RESERVE = 50n * ETHER
 const GAS_MONEY = 100n * ETHER
 
 /**
- * Tickets of a hundredth of an ether that pay two hundredths every second time, and a price at which a two-second
- * segment of the default renditions costs about one of them.
+ * Tickets with an expected value of a hundredth of an ether that pay two hundredths every second time, and a price at
+ * which a two-second segment of the default renditions costs about one of them.
  */
 const PAYMENT_FLAGS: Partial<Record<NodeKind, readonly string[]>> = {
   orchestrator: [
@@ -44,36 +44,36 @@ const GATEWAY: PlannedNode = {
 }
 
 export interface NetworkOptions {
-  /** How the orchestrator's work is split; absent: `single`. */
+  /** How the orchestrator's work is split; default `single`. */
   readonly setup?: Setup
-  /** Flags that come last on the command lines, and so win over those before. */
+  /** Flags at the end of the command lines, which override earlier ones. */
   readonly orchestratorFlags?: readonly string[]
   readonly gatewayFlags?: readonly string[]
   readonly redeemerFlags?: readonly string[]
   readonly rewardFlags?: readonly string[]
-  /** Modules that run the nodes instead of the node's own. */
+  /** Modules that replace the node's own main module. */
   readonly orchestratorEntry?: NodeEntry
   readonly gatewayEntry?: NodeEntry
   readonly transcoderEntry?: NodeEntry
-  /** Wei, of deposit and reserve each. */
+  /** Deposit and reserve in wei, each. */
   readonly gatewayFunds?: bigint
-  /** The ports that everybody knows, where they are free; otherwise any, so that several networks can run at once. */
+  /** Use the usual ports if they are free; otherwise free ones, so that several networks can run at once. */
   readonly usualPorts?: boolean
-  /** Where everything listens: chain, balancer and nodes; 127.0.0.1 unless given. */
+  /** Where chain, balancer and nodes listen; default 127.0.0.1. */
   readonly host?: string
   /** Seconds between blocks. */
   readonly blockTimeS?: number
   /** Blocks. */
   readonly roundLength?: bigint
-  /** Put a line that can be cut between each node but the gateway and the chain, and before the redeemer. */
+  /** Adds a link that can be cut between the chain and each node but the gateway, and in front of the redeemer. */
   readonly cuttable?: boolean
-  /** Name the chain's own port as a second endpoint behind that line. */
+  /** Adds the chain's own port as a second endpoint behind that link. */
   readonly spareEndpoint?: boolean
-  /** Where nodes keep their data, by name; absent: in the folder that is removed at the end. */
+  /** Data folders of nodes, by name; default: in the temporary folder. */
   readonly dataDirs?: Readonly<Record<string, string>>
-  /** Where the nodes' logs go; absent: into the folder that is removed at the end. */
+  /** Folder of the nodes' logs; default: the temporary folder. */
   readonly logFolder?: string
-  /** Gives up preparing when aborted. */
+  /** Cancels the preparation when aborted. */
   readonly signal?: AbortSignal
 }
 
@@ -81,25 +81,25 @@ export interface NetworkOptions {
 export interface NetworkNode {
   readonly kind: NodeKind
   readonly process: NodeProcess
-  /** Null for a node that knows no chain. */
+  /** Null for a node without a chain. */
   readonly account: Address | null
-  /** HOST:PORT of what it serves, or null. */
+  /** HOST:PORT of its service, or null. */
   readonly address: string | null
-  /** Its line to the chain, where one was asked for. */
+  /** Its link to the chain, if requested. */
   readonly chainLink: TcpLink | null
 }
 
-/** The whole network on this machine: a chain with the protocol's contracts, an operator's nodes, a gateway. */
+/** A whole network on this machine: a chain with the protocol's contracts, an operator's nodes, a gateway. */
 export class Network implements AsyncDisposable {
   readonly setup: Setup
   readonly anvil: Anvil
   readonly protocol: Protocol
-  /** In the order of starting; the gateway comes last. */
+  /** In starting order; the gateway is last. */
   readonly nodes: readonly NetworkNode[]
   readonly balancer: Balancer | null
-  /** The orchestrators' line to their redeemer, where one was asked for. */
+  /** The orchestrators' link to their redeemer, if requested. */
   readonly redeemerLink: TcpLink | null
-  /** The block from which to count rounds: that in which the nodes start is the first that begins after it. */
+  /** The block from which rounds are counted: the first round counted starts after it. */
   readonly fromBlock: bigint
   readonly urls: { readonly gateway: string; readonly orchestrator: string }
   readonly accounts: { readonly gateway: Address; readonly orchestrator: Address }
@@ -146,12 +146,12 @@ export class Network implements AsyncDisposable {
     return this.of('gateway')[0]!.process
   }
 
-  /** The first orchestrator's line to the chain, where one was asked for. */
+  /** The first orchestrator's link to the chain, if requested. */
   get chainLink(): TcpLink | null {
     return this.of('orchestrator')[0]!.chainLink
   }
 
-  /** Builds everything up to the point of starting the nodes: chain, contracts, accounts, keystores, command lines. */
+  /** Prepares everything but the nodes' processes: chain, contracts, accounts, keystores, command lines. */
   static async prepare(options: NetworkOptions = {}): Promise<Network> {
     await using stack = new AsyncDisposableStack()
     const folder = await mkdtemp(join(tmpdir(), 'livepeer-devnet-'))
@@ -254,7 +254,7 @@ export class Network implements AsyncDisposable {
     )
   }
 
-  /** Starts all nodes, one after the other. */
+  /** Starts all nodes in order. */
   async start(onCommand: (node: NetworkNode) => void = () => {}, signal?: AbortSignal): Promise<void> {
     for (const node of this.nodes) {
       signal?.throwIfAborted()
@@ -263,7 +263,7 @@ export class Network implements AsyncDisposable {
     }
   }
 
-  /** Stops the nodes, then the chain, and removes every file. */
+  /** Stops the nodes, then the chain, and deletes all files. */
   async stop(): Promise<void> {
     await this.#stack.disposeAsync()
   }
@@ -273,7 +273,7 @@ export class Network implements AsyncDisposable {
   }
 }
 
-/** A port for what each node serves and one for its control API. */
+/** A port for each node's service and one for its control API. */
 async function portsFor(
   plan: readonly PlannedNode[],
   port: (wanted: number) => Promise<number>,
@@ -281,7 +281,7 @@ async function portsFor(
   const taken = new Set<number>()
   const free = async (wanted: number | null): Promise<number> => {
     let found = wanted === null ? await freePort() : await port(wanted)
-    // Free ports are not taken yet: the next search may find the same.
+    // A free port is not reserved: the next search may find it again.
     while (taken.has(found)) found = await freePort()
     taken.add(found)
     return found
@@ -304,7 +304,7 @@ async function flagsOfChain(how: {
 }): Promise<string[]> {
   const keystore = join(how.folder, how.name, 'keystore')
   await mkdir(keystore, { recursive: true })
-  // A real key file costs seconds of work by design; these keys are known to everyone.
+  // A real key file takes seconds to derive by design; these keys are public.
   await writeKeyFile(keystore, how.account, PASSWORD, { scryptN: 2 ** 12 })
   const urls = how.chainAddresses.map((address) => `http://${address}`).join(',')
   return [

@@ -9,11 +9,11 @@ const BIN = fileURLToPath(new URL('../bin/livepeer', import.meta.url))
 const READY_TIMEOUT_MS = 60_000
 const READY_POLL_MS = 50
 const STATUS_TIMEOUT_MS = 10_000
-/** How long a node may take to end by itself before it is killed. */
+/** How long a node may take to exit before it is killed. */
 const STOP_TIMEOUT_MS = 2_000
 const KEPT_OUTPUT = 20_000
 
-/** Another module than the node's own `main.ts`: a node with parts replaced, or one that is watched. */
+/** Replaces the node's own `main.ts`: a node with other parts, or one that is observed. */
 export interface NodeEntry {
   /** Path of the module. */
   readonly module: string
@@ -22,13 +22,13 @@ export interface NodeEntry {
 
 export interface NodeCommand {
   readonly name: string
-  /** What follows `livepeer` on the command line. */
+  /** The arguments of `livepeer`. */
   readonly flags: readonly string[]
   /** A module to run instead of the node's own, and flags for Node.js before it. */
   readonly entry?: NodeEntry
-  /** The control API's address, by which readiness is asked. */
+  /** Address of the control API, which is polled for readiness. */
   readonly control: string
-  /** Where its output goes, beside what is kept for error messages. */
+  /** File for its output, in addition to the part kept for error messages. */
   readonly logFile?: string
 }
 
@@ -54,7 +54,7 @@ function programOf({ entry, flags }: NodeCommand): [program: string, args: strin
   return [process.execPath, [...nodeFlags, ...(entry.nodeFlags ?? []), entry.module, ...flags]]
 }
 
-/** A node of ours as a process of its own, started by its command line. */
+/** A node as a separate process, started by its command line. */
 export class NodeProcess {
   readonly command: NodeCommand
   #child: ChildProcess | null = null
@@ -64,7 +64,7 @@ export class NodeProcess {
     this.command = command
   }
 
-  /** Starts it and resolves once it says that it is ready. Throws NodeError `node-failed` with its last words. */
+  /** Starts it and resolves once it is ready. Throws NodeError `node-failed` with its last output. */
   async start(signal?: AbortSignal): Promise<void> {
     this.launch()
     const deadline = Date.now() + READY_TIMEOUT_MS
@@ -76,10 +76,10 @@ export class NodeProcess {
     }
   }
 
-  /** Starts it without waiting for anything. */
+  /** Starts it without waiting. */
   launch(): void {
     this.#output = ''
-    // A process group of its own: Ctrl-C in a terminal reaches only the parent, which stops things in order.
+    // In its own process group: Ctrl-C in a terminal reaches only the parent, which stops things in order.
     const [program, args] = programOf(this.command)
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true })
     this.#child = child
@@ -105,12 +105,12 @@ export class NodeProcess {
     return this.#child?.exitCode ?? null
   }
 
-  /** The last of what it wrote. */
+  /** The end of its output. */
   get output(): string {
     return this.#output
   }
 
-  /** Whether it answers that it can serve. */
+  /** Whether it reports that it is ready. */
   async isReady(): Promise<boolean> {
     try {
       return (await fetch(`http://${this.command.control}/healthz`, { signal: AbortSignal.timeout(1_000) }))
@@ -120,7 +120,7 @@ export class NodeProcess {
     }
   }
 
-  /** Its status, as its control API tells it. */
+  /** Its status from the control API. */
   async status<Status>(): Promise<Status> {
     const response = await fetch(`http://${this.command.control}/status`, {
       signal: AbortSignal.timeout(STATUS_TIMEOUT_MS),
@@ -129,28 +129,28 @@ export class NodeProcess {
     return (await response.json()) as Status
   }
 
-  /** Resolves when the process is gone. */
+  /** Resolves once the process has exited. */
   async ended(): Promise<void> {
     const child = this.#child
     if (!child || !this.isRunning) return
     await new Promise((resolve) => child.once('exit', resolve))
   }
 
-  /** SIGKILL: what a crash looks like. Resolves when the process is gone. */
+  /** Sends SIGKILL, like a crash. Resolves once the process has exited. */
   async kill(): Promise<void> {
     const ended = this.ended()
     this.#child?.kill('SIGKILL')
     await ended
   }
 
-  /** SIGTERM: it finishes what it does for others and ends. */
+  /** Sends SIGTERM: it finishes its work and exits. */
   async drain(): Promise<void> {
     const ended = this.ended()
     this.#child?.kill('SIGTERM')
     await ended
   }
 
-  /** SIGINT, and SIGKILL should that not do. */
+  /** Sends SIGINT, and SIGKILL if it does not exit. */
   async stop(): Promise<void> {
     const ended = this.ended()
     this.#child?.kill('SIGINT')

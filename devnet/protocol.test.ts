@@ -13,7 +13,7 @@ import { Protocol } from './protocol.ts'
 
 const ETHER = 10n ** 18n
 
-test('the official contracts are deployed, parametrised and in an initialised round', async () => {
+test('the official contracts are deployed and configured, and the first round is initialised', async () => {
   await using anvil = await Anvil.start()
   const protocol = await Protocol.deploy(anvil, { roundLength: 40n })
   assert.equal(await protocol.read('RoundsManager', 'roundLength'), 40n)
@@ -25,7 +25,7 @@ test('the official contracts are deployed, parametrised and in an initialised ro
   assert.equal(await protocol.read('Minter', 'getGlobalTotalSupply'), 6_843_700n * ETHER)
 })
 
-test('an orchestrator that bonded is active in the next round, and a sender has what it was given', async () => {
+test('a bonded orchestrator is active in the next round, and a sender has its funds', async () => {
   await using anvil = await Anvil.start()
   const protocol = await Protocol.deploy(anvil)
   const stake = 1000n * ETHER
@@ -67,7 +67,7 @@ test('rounds are initialised as they pass', async () => {
   assert.equal(await protocol.read('RoundsManager', 'lastInitializedRound'), before + 1n)
 })
 
-test('several who initialise a round at the same time are all content, whoeverâ€™s transaction comes first', async () => {
+test('several accounts may initialise a round at the same time, and only one succeeds', async () => {
   await using anvil = await Anvil.start()
   const protocol = await Protocol.deploy(anvil, { roundLength: 20n })
   await anvil.mineOnDemand()
@@ -81,7 +81,7 @@ test('several who initialise a round at the same time are all content, whoeverâ€
   assert.equal(await protocol.read('RoundsManager', 'lastInitializedRound'), before + 1n)
 })
 
-test('anvil does not outlive a parent that was killed', async () => {
+test('anvil ends with a parent that was killed', async () => {
   const script = `const { Anvil } = await import(${JSON.stringify(new URL('./anvil.ts', import.meta.url).href)})
     const anvil = await Anvil.start(); console.log(anvil.port); setInterval(() => {}, 1000)`
   const parent = spawn(process.execPath, ['--input-type=module', '-e', script], {
@@ -105,7 +105,7 @@ test('anvil does not outlive a parent that was killed', async () => {
   assert.equal(answers, false)
 })
 
-test('anvil leaves none of its past states behind, in the home or among the temporary files', async (t) => {
+test('anvil leaves no past states in the home or the temporary folder', async (t) => {
   const home = await mkdtemp(join(tmpdir(), 'anvil-'))
   t.after(() => rm(home, { recursive: true }))
   const script = `const { Anvil } = await import(${JSON.stringify(new URL('./anvil.ts', import.meta.url).href)})

@@ -16,11 +16,11 @@ import { isAbort, NodeError } from '../src/lib/errors.ts'
 import type { Anvil } from './anvil.ts'
 import { type ArtifactName, artifact, linkedBytecode, ZERO_ANSWER_BYTECODE } from './artifacts.ts'
 
-/** The protocol's parameters on the development network; the suggested profile of contracts.md §2, rounds made short. */
+/** Protocol parameters of the development network: the suggested profile of contracts.md §2 with shorter rounds. */
 export interface ProtocolParameters {
   /** Blocks. */
   readonly roundLength: bigint
-  /** Part of a round at its end in which terms cannot be changed, of 1 000 000. */
+  /** Part of a round, at its end, in which terms cannot be changed; of 1 000 000. */
   readonly roundLockAmount: bigint
   /** Orchestrators in the active set. */
   readonly poolSize: bigint
@@ -36,7 +36,7 @@ export interface ProtocolParameters {
   readonly targetBondingRate: bigint
 }
 
-/** What `Protocol.deploy` uses where nothing else is asked for. */
+/** Defaults of `Protocol.deploy`. */
 const defaultParameters: ProtocolParameters = {
   roundLength: 50n,
   roundLockAmount: 100_000n,
@@ -49,23 +49,23 @@ const defaultParameters: ProtocolParameters = {
   targetBondingRate: 500_000_000n,
 }
 
-/** What the chain says about redemptions: counted from its logs, never from a node's own figures. */
+/** Redemptions according to the chain's logs, never a node's own figures. */
 export interface RedemptionTotals {
   /** Tickets redeemed, paid or not. */
   readonly redeemed: number
-  /** How many different ones: fewer would mean that one was redeemed twice. */
+  /** Distinct tickets: fewer than `redeemed` would mean a double redemption. */
   readonly distinct: number
   /** Of these, how many paid something. */
   readonly paying: number
   /** Sum of the face values, wei. */
   readonly faceValue: bigint
-  /** Sum of what was really paid, wei. */
+  /** Total amount paid, in wei. */
   readonly paid: bigint
-  /** Wei spent by those who redeemed. */
+  /** Wei spent on gas. */
   readonly fees: bigint
-  /** Whose fees they became. */
+  /** The orchestrators that were paid. */
   readonly recipients: ReadonlySet<Address>
-  /** Who sent the transactions. */
+  /** The senders of the transactions. */
   readonly redeemers: ReadonlySet<Address>
 }
 
@@ -91,17 +91,17 @@ interface Call {
 }
 
 const LPT = 10n ** 18n
-/** What the official test networks give the faucet and the deployer (contracts.md §2). */
+/** Supply of the official test networks for faucet and deployer (contracts.md §2). */
 const FAUCET_SUPPLY = 6_343_700n * LPT
 const DEPLOYER_SUPPLY = 500_000n * LPT
 const FAUCET_AMOUNT = 10n * LPT
 const FAUCET_WAIT_HOURS = 1n
-/** Enough for each call that is made here; the largest creation needs about five million. */
+/** Enough for every call here; the largest creation needs about five million. */
 const GAS = 12_000_000n
 const CALL_GAS = 2_000_000n
 const MAX_FEE = 100n * 10n ** 9n
 const TIP = 10n ** 9n
-/** Under which an account of ours is given ether before it sends. */
+/** An account below this gets ether before it sends. */
 const LOW_BALANCE = 10n ** 18n
 const FRESH_BALANCE = 100n * 10n ** 18n
 const RECEIPT_POLL_MS = 50
@@ -110,7 +110,7 @@ const ROUND_POLL_MS = 200
 const NO_COMMIT = `0x${'00'.repeat(20)}` as Hex
 const MINTER_ROLE = contractId('MINTER_ROLE')
 
-/** The protocol's official contracts on an anvil, and the few acts that a development network needs. */
+/** The protocol's official contracts on an anvil, and the actions that a development network needs. */
 export class Protocol {
   readonly addresses: ContractAddresses
   readonly parameters: ProtocolParameters
@@ -130,8 +130,8 @@ export class Protocol {
   }
 
   /**
-   * Deploys, links, proxies and registers the contracts in the order of contracts.md §1, brings the chain to its first
-   * round and initialises it. Leaves anvil mining a block for each transaction: `mineEvery` starts the clock.
+   * Deploys, links, proxies and registers the contracts in the order of contracts.md §1, and initialises the first
+   * round. Afterwards anvil mines a block per transaction; `mineEvery` starts the clock.
    */
   static async deploy(anvil: Anvil, wanted: Partial<ProtocolParameters> = {}): Promise<Protocol> {
     const parameters = { ...defaultParameters, ...wanted }
@@ -159,18 +159,21 @@ export class Protocol {
     return this.read('RoundsManager', 'lastInitializedRound')
   }
 
-  /** The block with which the current round began. */
+  /** The first block of the current round. */
   async roundStart(): Promise<bigint> {
     return this.read('RoundsManager', 'currentRoundStartBlock')
   }
 
-  /** Mines up to a block, if the chain has not come so far by itself. */
+  /** Mines up to a block, unless the chain is already there. */
   async mineTo(block: bigint): Promise<void> {
     const head = await this.blockNumber()
     if (block > head) await this.#anvil.mine(Number(block - head))
   }
 
-  /** Initialises the current round if nobody did yet. Somebody else may be about to: whose transaction fails is content. */
+  /**
+   * Initialises the current round if necessary. Others may do so at the same time, so a failed transaction is not an
+   * error.
+   */
   async initializeRound(): Promise<void> {
     const isDone = () => this.read<boolean>('RoundsManager', 'currentRoundInitialized')
     if (await isDone()) return
@@ -181,7 +184,7 @@ export class Protocol {
     }
   }
 
-  /** Initialises every round as it comes, until aborted. A chain that does not answer is asked again. */
+  /** Initialises every round until aborted. Retries if the chain does not answer. */
   async keepRoundsInitialized(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.initializeRound().catch(() => {})
@@ -191,7 +194,7 @@ export class Protocol {
     }
   }
 
-  /** Bonds `stake` to oneself, sets terms and service URI: an orchestrator, active from the next round on. */
+  /** Bonds `stake` to itself and sets terms and service URI: an orchestrator that is active from the next round on. */
   async bondAndRegister(
     key: Hex,
     terms: { stake: bigint; rewardCut?: bigint; feeShare?: bigint; serviceUri: string },
@@ -214,7 +217,7 @@ export class Protocol {
     return address
   }
 
-  /** Gives a sender a deposit and a reserve, in wei, out of its own freshly filled account. */
+  /** Creates a sender's deposit and reserve, in wei, from its own newly funded account. */
   async fundSender(key: Hex, deposit: bigint, reserve: bigint): Promise<Address> {
     const { address } = privateKeyToAccount(key)
     const balance = BigInt(await this.#anvil.request<Hex>('eth_getBalance', [address, 'latest']))
@@ -224,7 +227,7 @@ export class Protocol {
     return address
   }
 
-  /** Any call of a registered contract by the holder of a key; resolves with the receipts' fee once it is mined. */
+  /** Calls a registered contract with a key; resolves with the fee once it is mined. */
   async call(
     key: Hex,
     contract: ArtifactName,
@@ -237,7 +240,7 @@ export class Protocol {
     ])
   }
 
-  /** A call by the owner of the contracts, who may change their parameters. */
+  /** Calls as the owner of the contracts, who may change their parameters. */
   async ownerCalls(
     contract: ArtifactName,
     functionName: string,
@@ -252,7 +255,7 @@ export class Protocol {
     )
   }
 
-  /** Sends transactions of one account, all into the pool at once, and waits until they are mined. */
+  /** Sends transactions of one account, all at once, and waits until they are mined. */
   async send(key: Hex, calls: readonly Call[]): Promise<void> {
     const account = privateKeyToAccount(key)
     const balance = BigInt(await this.#anvil.request<Hex>('eth_getBalance', [account.address, 'latest']))
@@ -277,7 +280,7 @@ export class Protocol {
     for (const hash of hashes) await minedReceipt(this.#anvil, hash, 'transaction')
   }
 
-  /** What was redeemed since the contracts were deployed, of all senders or of one, read back from the chain. */
+  /** Redemptions since the contracts were deployed, of all senders or of one, read from the chain. */
   async redemptions(sender?: Address): Promise<RedemptionTotals> {
     // The sender is the first indexed parameter of all events that count here.
     const topics = sender === undefined ? {} : { topics: [null, pad(sender).toLowerCase()] }
@@ -313,7 +316,7 @@ export class Protocol {
     return { ...totals, distinct: tickets.size, recipients, redeemers }
   }
 
-  /** How many rounds began, and how often reward was called, from a block on. */
+  /** The number of rounds that began, and of reward calls, from a block on. */
   async roundsSince(fromBlock: bigint): Promise<{ rounds: number; rewards: number }> {
     const count = async (address: Address, contract: ArtifactName, eventName: string) => {
       const topics = encodeEventTopics({ abi: artifact(contract).abi, eventName })
@@ -359,7 +362,7 @@ export class Protocol {
   }
 }
 
-/** The one-time work behind `Protocol.deploy`. */
+/** The one-time work of `Protocol.deploy`. */
 class Deployment {
   readonly #anvil: Anvil
   readonly #owner: Address
@@ -385,7 +388,7 @@ class Deployment {
     const library = await this.#create('SortedDoublyLL')
     const bondingManager = await this.#proxied('BondingManager', { SortedDoublyLL: library })
     const ticketBroker = await this.#proxied('TicketBroker')
-    // Under this old name the Minter knows who may move its ether (contracts.md §1).
+    // The Minter finds the contract that may move its ether under this old name (contracts.md §1).
     await this.#register('JobsManager', ticketBroker)
     const roundsManager = await this.#proxied('RoundsManager')
     const serviceRegistry = await this.#proxied('ServiceRegistry')
@@ -473,7 +476,7 @@ async function read<Result>(
   return decodeFunctionResult({ abi: artifact(contract).abi, functionName, data }) as Result
 }
 
-/** Sends from one of anvil's own accounts, whose keys it holds, and waits until it is mined. */
+/** Sends from one of anvil's own accounts and waits until it is mined. */
 async function sendAs(
   anvil: Anvil,
   from: Address,

@@ -1,20 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { SourceSegment } from '../src/io/media/engine/pattern.ts'
 
-/** What a push brought back. */
+/** The response to a pushed segment. */
 export interface Pushed {
   readonly seq: number
   readonly status: number
-  /** Renditions that came back with bytes. */
+  /** Renditions with content. */
   readonly renditions: readonly Uint8Array[]
   readonly tookMs: number
-  /** Body of an answer other than 200. */
+  /** Body of a response other than 200. */
   readonly text: string
 }
 
 const PUSH_TIMEOUT_MS = 60_000
 
-/** Pushes one segment to a gateway and takes the renditions apart (gateway.md §3). */
+/** Pushes one segment to a gateway and parses the renditions (gateway.md §3). */
 export async function pushSegment(
   gateway: string,
   stream: string,
@@ -34,7 +34,7 @@ export async function pushSegment(
   return { seq: segment.seq, status: response.status, renditions, tookMs: performance.now() - started, text }
 }
 
-/** The parts of a multipart/mixed body whose parts all carry their length. */
+/** The parts of a multipart/mixed body in which every part has its length. */
 export function partsOf(contentType: string, body: Uint8Array): Uint8Array[] {
   const boundary = /boundary="?([^";]+)"?/.exec(contentType)?.[1]
   if (!boundary) return []
@@ -53,7 +53,7 @@ export function partsOf(contentType: string, body: Uint8Array): Uint8Array[] {
   return parts
 }
 
-/** Pushes a live source until aborted, one segment as it comes; what cannot be pushed is reported and goes on. */
+/** Pushes a live source until aborted, segment by segment; failures are reported and do not stop it. */
 export async function publish(
   options: {
     gateway: string

@@ -1,9 +1,9 @@
-/** The ways in which an operator may split the work between processes, and what is typed to start each of them. */
+/** The ways an operator may split the work between processes, with the flags of each. */
 
 /**
- * `single`: one orchestrator that does it all. `redeemer`: another account redeems for it. `service-node`: one node with
- * the registered key redeems and rewards, orchestrators have keys of their own. `cold`: redeemer and reward service
- * apart, so that the registered key does nothing but reward. `multi`: the same, with a transcoder of its own process.
+ * `single`: one orchestrator does everything. `redeemer`: another account redeems for it. `service-node`: one node with
+ * the registered key redeems and calls reward; orchestrators have other keys. `cold`: redeemer and reward service are
+ * separate, so that the registered key is used only for reward. `multi`: the same with a separate transcoder process.
  */
 export const SETUPS = ['single', 'redeemer', 'service-node', 'cold', 'multi'] as const
 export type Setup = (typeof SETUPS)[number]
@@ -11,21 +11,21 @@ export type Setup = (typeof SETUPS)[number]
 /** What a process is for. */
 export type NodeKind = 'orchestrator' | 'gateway' | 'redeemer' | 'reward' | 'transcoder'
 
-/** The account of the registered orchestrator, by the name of its key. */
+/** The registered orchestrator's account, by the name of its key. */
 export const REGISTERED = 'orchestrator'
 
 /** One process of a setup. */
 export interface PlannedNode {
   readonly name: string
   readonly kind: NodeKind
-  /** The name of its account's key; null for a node that knows no chain. */
+  /** The name of its account's key; null for a node without a chain. */
   readonly account: string | null
   /** Whether its account pays for transactions. */
   readonly needsGas: boolean
-  /** The port that everybody knows, of what it serves; null when it serves nothing but its control API. */
+  /** The usual port of its service; null if it has only a control API. */
   readonly port: number | null
   readonly controlPort: number
-  /** The flags that make it what it is, before those of the chain and of this machine. */
+  /** The flags of its role, before those of the chain and the machine. */
   flags(others: Others): string[]
 }
 
@@ -39,7 +39,7 @@ export interface Others {
   readonly orchSecret: string
 }
 
-/** The processes of a setup, in the order of starting, without the gateway, which is the same for all. */
+/** The processes of a setup in starting order, without the gateway, which is always the same. */
 export function planOf(setup: Setup): PlannedNode[] {
   switch (setup) {
     case 'single':
@@ -67,14 +67,14 @@ export function planOf(setup: Setup): PlannedNode[] {
         redeemer('redeemer', 'redeemer'),
         reward(),
         orchestrator('orchestrator-1', { redeemer: 'redeemer' }),
-        // First, since an orchestrator without any transcoder is not ready.
+        // First, because an orchestrator without a transcoder is not ready.
         transcoder('transcoder', 'orchestrator-2'),
         orchestrator('orchestrator-2', { redeemer: 'redeemer', port: 8937, remote: true }),
       ]
   }
 }
 
-/** A setup with several orchestrators has a balancer in front of them, and registers that. */
+/** A setup with several orchestrators has a balancer in front of them, whose address is registered. */
 export function hasBalancer(setup: Setup): boolean {
   return planOf(setup).filter(({ kind }) => kind === 'orchestrator').length > 1
 }
@@ -89,7 +89,7 @@ function redeemer(name: string, account: string): PlannedNode {
   }
 }
 
-/** No role at all: because its account is registered on chain, it calls reward. */
+/** No role flag: it calls reward because its account is registered on chain. */
 function reward(): PlannedNode {
   return {
     ...{ name: 'reward', kind: 'reward', account: REGISTERED, needsGas: true, port: null, controlPort: 2935 },

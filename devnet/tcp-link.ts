@@ -4,27 +4,27 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import { Transform } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** Below the ports of outgoing connections, which begin at 32768. */
+/** Below the ephemeral ports, which start at 32768. */
 const FREE_PORTS = { from: 20_000, to: 32_000 }
 
 /** Where the nodes of a test listen. */
 export const LOOPBACK = '127.0.0.1'
 
-/** A TCP forwarder on the loopback whose line can be made to fail and mended: what a network that goes away looks like. */
+/** A TCP forwarder on loopback that can fail and be restored, to simulate a failing network. */
 export class TcpLink implements AsyncDisposable {
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
   #cut = false
-  /** For how long each piece is held back. */
+  /** Delay of each piece. */
   #delayMs = 0
-  /** Until when nothing passes at all. */
+  /** Set while nothing passes; resolves when it is restored. */
   #frozen: PromiseWithResolvers<void> | null = null
 
   private constructor(server: Server) {
     this.#server = server
   }
 
-  /** Listens on a free port, of that host, and forwards to a port of this machine at 127.0.0.1. */
+  /** Listens on a free port of that host and forwards to a port on 127.0.0.1. */
   static async open(toPort: number, host = LOOPBACK): Promise<TcpLink> {
     const server = createServer()
     const link = new TcpLink(server)
@@ -43,17 +43,17 @@ export class TcpLink implements AsyncDisposable {
     for (const socket of this.#sockets) socket.destroy()
   }
 
-  /** Keeps connections and takes new ones, and lets nothing through. */
+  /** Keeps connections and accepts new ones, but forwards nothing. */
   freeze(): void {
     this.#frozen ??= Promise.withResolvers()
   }
 
-  /** Holds back for so long whatever passes, piece by piece. */
+  /** Delays everything that passes, piece by piece. */
   slow(delayMs: number): void {
     this.#delayMs = delayMs
   }
 
-  /** Lets everything through again, also what was held back. */
+  /** Restores the link and forwards what was held back. */
   mend(): void {
     this.#cut = false
     this.#delayMs = 0
@@ -98,8 +98,8 @@ export class TcpLink implements AsyncDisposable {
 }
 
 /**
- * A port of the loopback that nobody listens on just now, and that the system gives to no outgoing connection: what is
- * stopped finds its port free when it is started again.
+ * A free port on loopback outside the ephemeral range, so that a stopped process finds it free when it is started
+ * again.
  */
 export async function freePort(): Promise<number> {
   for (;;) {
@@ -108,7 +108,7 @@ export async function freePort(): Promise<number> {
   }
 }
 
-/** The wanted port when it is free, otherwise some free one. */
+/** The wanted port if it is free, otherwise another one. */
 export async function freePortNear(wanted: number): Promise<number> {
   return (await isFree(wanted)) ? wanted : await freePort()
 }
@@ -123,7 +123,7 @@ async function isFree(port: number): Promise<boolean> {
   return isFree
 }
 
-/** Whether somebody listens on a port of the loopback. */
+/** Whether a port on loopback accepts connections. */
 export function canConnect(port: number, host = LOOPBACK): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, host)

@@ -55,7 +55,7 @@ test('the output names what was made and where it belongs', (t) => {
   assert.deepEqual(run(directory, 'redeemer'), {
     code: 1,
     out: '',
-    error: `there is ${directory}/redeemer already: remove it first if redeemer is to get a new certificate\n`,
+    error: `${directory}/redeemer already exists: remove it first if redeemer should get a new certificate\n`,
   })
 })
 

@@ -25,7 +25,7 @@ function settings(line: string) {
   return loaded
 }
 
-describe('an IPv6 address is taken, in brackets and in every spelling,', () => {
+describe('an IPv6 address in brackets, in any spelling,', () => {
   const cases: [line: string, of: (line: string) => unknown, value: unknown][] = [
     [`${GATEWAY} -httpAddr [::1]:9935`, (l) => settings(l).gateway!.bind, { host: '::1', port: 9935 }],
     [`${GATEWAY} -httpAddr [::1]`, (l) => settings(l).gateway!.bind, { host: '::1', port: 9935 }],
@@ -67,7 +67,7 @@ describe('an IPv6 address is taken, in brackets and in every spelling,', () => {
   ]
   for (const [line, of, value] of cases) it(line, () => assert.deepEqual(of(line), value))
 
-  it('and one of the loopback counts as such', () => {
+  it('loopback addresses are recognised', () => {
     assert.equal(settings('-gateway -orchAddr a -httpAddr [0:0:0:0:0:0:0:1]:9935').gateway!.httpIngest, true)
     assert.equal(settings('-gateway -orchAddr a -httpAddr [::]:9935').gateway!.httpIngest, false)
     const public_ = '-network arbitrum-one-mainnet -ethUrl http://a -orchestrator -transcoder -pricePerUnit 1'
@@ -92,7 +92,7 @@ describe('the public name of a gateway', () => {
   }
   it('is a host', () => {
     const stderr =
-      '-gatewayHost "gw/live" is no address of a node: write HOST:PORT, such as node.example:8935\n'
+      '-gatewayHost "gw/live" is not a node address: write HOST:PORT, such as node.example:8935\n'
     assert.deepEqual(load(`${GATEWAY} -gatewayHost gw/live`), { exit: { code: 1, stdout: '', stderr } })
   })
 })
@@ -130,7 +130,7 @@ describe('without brackets it is refused with the right spelling:', () => {
     })
   }
 
-  it('and what is no address at all is refused as that', () => {
+  it('text that is not an address is refused as such', () => {
     for (const text of [
       '[::1',
       '::1]',

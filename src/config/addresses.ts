@@ -2,7 +2,7 @@ import { isIPv6 } from 'node:net'
 import { bracketed, hostAndPort } from '../lib/hosts.ts'
 import { SettingsError, shown } from './load-flags.ts'
 
-/** Where to listen. */
+/** An address to listen on. */
 export interface Bind {
   /** A name or IP address without brackets; empty for all interfaces. */
   readonly host: string
@@ -10,13 +10,13 @@ export interface Bind {
   readonly port: number
 }
 
-/** Where to call. */
+/** An address to call. */
 export interface PeerUrl {
-  /** Scheme, host and port, without a slash at the end. */
+  /** Scheme, host and port, without a trailing slash. */
   readonly url: string
   readonly host: string
   readonly port: number
-  /** Whether the port was not written. */
+  /** Whether the port is the default because none was given. */
   readonly portAssumed: boolean
 }
 
@@ -26,8 +26,8 @@ export const DEFAULT_PEER_PORT = 8935
 const HOST_NAME = /^[A-Za-z0-9_]([A-Za-z0-9._-]{0,251}[A-Za-z0-9_.])?$/
 
 /**
- * An address to listen on, with what is missing filled in (operations.md §2.1): `:8935`, `host`, `host:port`, IPv6 in
- * brackets. A default port of null leaves it open. Throws SettingsError.
+ * Parses an address to listen on and fills in what is missing (operations.md §2.1): `:8935`, `host`, `host:port`, IPv6
+ * in brackets. With a default port of null, a missing port stays null. Throws SettingsError.
  */
 export function parseBind<Port extends number | null>(
   spelled: string,
@@ -40,15 +40,15 @@ export function parseBind<Port extends number | null>(
   if (!parts || port === null) {
     throw new SettingsError(
       'bad-setting',
-      `${spelled} ${shown(text)} is no address to listen on: write HOST:PORT, such as ${printBind({ host: defaults.host, port: defaults.port ?? DEFAULT_PEER_PORT })}`,
+      `${spelled} ${shown(text)} is not an address to listen on: write HOST:PORT, such as ${printBind({ host: defaults.host, port: defaults.port ?? DEFAULT_PEER_PORT })}`,
     )
   }
   return { host: parts.host === '' ? defaults.host : parts.host, port: port ?? defaults.port }
 }
 
 /**
- * Address of a peer as a URL: https:// and port 8935 where they are not written. Throws SettingsError, `what` being
- * the beginning of its sentence.
+ * Parses the address of a peer to a URL, with https:// and port 8935 as defaults. `what` begins the sentence of the
+ * SettingsError it throws.
  */
 export function parsePeer(what: string, text: string, defaultHost: string | null): PeerUrl {
   const [, scheme = 'https', rest = ''] = /^(?:([A-Za-z][A-Za-z0-9+.-]*):\/\/)?(.*)$/s.exec(text.trim()) ?? []
@@ -60,7 +60,7 @@ export function parsePeer(what: string, text: string, defaultHost: string | null
   if (!parts || port === null || !host || !/^https?$/i.test(scheme)) {
     throw new SettingsError(
       'bad-setting',
-      `${what} ${shown(maskUser(text))} is no address of a node: write HOST:PORT, such as node.example:${DEFAULT_PEER_PORT}`,
+      `${what} ${shown(maskUser(text))} is not a node address: write HOST:PORT, such as node.example:${DEFAULT_PEER_PORT}`,
     )
   }
   return {
@@ -71,7 +71,7 @@ export function parsePeer(what: string, text: string, defaultHost: string | null
   }
 }
 
-/** A host, and its port where one is written; null for what is neither. IPv6 with a port is written in brackets. */
+/** Splits a host and an optional port; null for any other text. IPv6 with a port must be in brackets. */
 export function parseHost(text: string): { readonly host: string; readonly port: number | null } | null {
   const parts = split(text.trim())
   const port = parts && parsePort(parts.port, 1)
@@ -84,11 +84,13 @@ export function printBind({ host, port }: Bind): string {
   return hostAndPort(host === '' ? '*' : host, port)
 }
 
-/** Host and port, each '' when not written; null for what cannot be either. IPv6 is given in its shortest spelling. */
+/**
+ * Host and port, each '' when missing; null when the text cannot be either. IPv6 is returned in its shortest spelling.
+ */
 function split(text: string): { host: string; port: string } | null {
   const [, ipv6, ipv6Port = ''] = /^\[([^\]]*)\](?::(.*))?$/s.exec(text) ?? []
   if (ipv6 !== undefined) {
-    // A zone names an interface of one machine, and has no place in a URL.
+    // A zone names an interface of one machine and cannot be part of a URL.
     if (!isIPv6(ipv6) || ipv6.includes('%')) return null
     return { host: new URL(`http://[${ipv6}]`).hostname.slice(1, -1), port: ipv6Port }
   }
@@ -96,7 +98,7 @@ function split(text: string): { host: string; port: string } | null {
   return more.length === 0 && (host === '' || HOST_NAME.test(host)) ? { host, port } : null
 }
 
-/** Whether `::1:8935` has a port cannot be told, so brackets are asked for. Throws SettingsError. */
+/** `::1:8935` could be an address with or without a port, so brackets are required. Throws SettingsError. */
 function refuseBareIpv6(what: string, address: string, text = address): void {
   const meant = bracketed(address)
   if (meant === null) return
@@ -107,7 +109,7 @@ function refuseBareIpv6(what: string, address: string, text = address): void {
   )
 }
 
-/** Undefined when not written, null when it is no port. */
+/** Undefined when missing, null when it is not a port. */
 function parsePort(text: string, least: number): number | undefined | null {
   if (text === '') return undefined
   const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN

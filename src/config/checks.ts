@@ -3,7 +3,10 @@ import { defaultOf, type LoadedFlags, SettingsError } from './load-flags.ts'
 import type { Network } from './networks.ts'
 import type { Role } from './settings.ts'
 
-/** Paid flags without a chain would mean work for free (operations.md §10 #12, #13). Throws SettingsError. */
+/**
+ * Refuses paid flags without a chain, with which the node would work for free (operations.md §10 #12, #13). Throws
+ * SettingsError.
+ */
 export function refuseWhatNeedsAChain(loaded: LoadedFlags, network: Network): void {
   if (!network.offchain) return
   for (const [name, { spelled }] of loaded.given) {
@@ -16,7 +19,7 @@ export function refuseWhatNeedsAChain(loaded: LoadedFlags, network: Network): vo
   }
 }
 
-/** What this version cannot do, and a node is not good without, is refused rather than left undone. Throws SettingsError. */
+/** Refuses flags that this version does not support and whose effect the operator relies on. Throws SettingsError. */
 export function refuseWhatIsLater(loaded: LoadedFlags): void {
   for (const [name, { spelled }] of loaded.given) {
     const flag: Flag = flags[name]
@@ -25,7 +28,7 @@ export function refuseWhatIsLater(loaded: LoadedFlags): void {
   }
 }
 
-/** Sentences about flags that none of the process's roles reads, and those that this version ignores: one for each. */
+/** Warnings about flags that none of the process's roles reads or that this version ignores: one sentence each. */
 export function unusedFlags(loaded: LoadedFlags, settings: { readonly roles: ReadonlySet<Role> }): string[] {
   const sentences: string[] = []
   for (const [name, { spelled }] of loaded.given) {
@@ -34,9 +37,9 @@ export function unusedFlags(loaded: LoadedFlags, settings: { readonly roles: Rea
     const readers = rolesOf(flag)
     const isRead = !readers || readers.some((reader: FlagRole) => settings.roles.has(reader))
     if (!isRead) {
-      sentences.push(`${spelled} does nothing here: it is for ${readers.map(withArticle).join(' or ')}`)
+      sentences.push(`${spelled} has no effect here: it is for ${readers.map(withArticle).join(' or ')}`)
     } else if (flag.ignored) {
-      sentences.push(`${spelled} is not supported by this version yet and does nothing: ${flag.ignored}`)
+      sentences.push(`${spelled} is not supported by this version yet and has no effect: ${flag.ignored}`)
     }
   }
   return sentences
@@ -46,7 +49,7 @@ function withArticle(role: FlagRole): string {
   return `${/^[aeiou]/.test(role) ? 'an' : 'a'} ${role}`
 }
 
-/** A flag given at its default, a reward switched off and a price of 0 ask for nothing. */
+/** False for a flag given at its default, for `-reward=false` and for a price of 0, none of which needs a chain. */
 function changesSomething(loaded: LoadedFlags, name: FlagName): boolean {
   const value = loaded.values[name]
   if (value === defaultOf(flags[name])) return false

@@ -11,13 +11,13 @@ import { environmentName } from './load-flags.ts'
 
 const BIN = fileURLToPath(new URL('../../bin/livepeer', import.meta.url))
 
-test('the variables of flags are taken out of the environment, and nothing else is', () => {
+test('takeVariables removes the variables of flags from the environment and leaves the others', () => {
   const env: Record<string, string | undefined> = { LP_ETHPASSWORD: 'hush', LP_V: '5', PATH: '/bin' }
   assert.deepEqual(takeVariables(env), { LP_ETHPASSWORD: 'hush', LP_V: '5' })
   assert.deepEqual(env, { PATH: '/bin' })
 })
 
-test('secrets that come by the pipe count as variables; other lines of it do not', () => {
+test('secrets from the pipe count as variables, and other lines of it are ignored', () => {
   const env: Record<string, string | undefined> = { LIVEPEER_SECRETS_FD: '9', LP_V: '5' }
   const lines = 'LP_ETHPASSWORD=a=b "c" \\\nLP_ORCHSECRET= spaced \nPATH=/evil\nLP_V=1\n'
   const taken = takeVariables(env, (descriptor) => {
@@ -28,7 +28,7 @@ test('secrets that come by the pipe count as variables; other lines of it do not
   assert.deepEqual(env, {})
 })
 
-test('a pipe that is not there is told in a sentence', () => {
+test('a missing pipe is reported in one sentence', () => {
   assert.throws(() => takeVariables({ LIVEPEER_SECRETS_FD: '987' }), {
     name: 'SettingsError',
     message:
@@ -36,7 +36,7 @@ test('a pipe that is not there is told in a sentence', () => {
   })
 })
 
-test('every flag whose value is never printed is among the secret variables, here and in bin/livepeer', () => {
+test('every secret flag is among the secret variables, here and in bin/livepeer', () => {
   const secret = flagNames.filter((name) => (flags[name] as Flag).secret).map(environmentName)
   assert.deepEqual(
     secret.filter((name) => !secretVariables.includes(name)),
@@ -46,7 +46,7 @@ test('every flag whose value is never printed is among the secret variables, her
   assert.deepEqual([...new Set(inScript)].sort(), [...secretVariables].sort())
 })
 
-test('bin/livepeer starts the node without secrets in its environment, and the node has them', (t) => {
+test('bin/livepeer starts the node with its secrets outside the environment', (t) => {
   const secret = 'of "two" words $HOME \\ `id` \\n'
   const probe = `import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -58,7 +58,7 @@ import { join } from 'node:path'
   const folder = mkdtempSync(join(tmpdir(), 'livepeer-secrets-'))
   t.after(() => rmSync(folder, { recursive: true }))
   writeFileSync(join(folder, 'probe.mjs'), probe)
-  // In the place of the node's own module.
+  // This script runs in place of the node's main module.
   const script = readFileSync(BIN, 'utf8')
     .replace('self=$0', `self=${BIN}`)
     .replace('$root/src/main.ts', join(folder, 'probe.mjs'))
@@ -76,7 +76,7 @@ import { join } from 'node:path'
     left: Record<string, string>
   }
   assert.ok(seen.started.includes('LP_V=5'))
-  assert.ok(!seen.started.includes('of "two"'), 'the password is not in the first environment')
+  assert.ok(!seen.started.includes('of "two"'), 'the password is not in the initial environment')
   assert.deepEqual(seen.taken, { LP_V: '5', LP_ETHPASSWORD: secret, LP_CLITOKEN: 'two\nlines' })
   assert.deepEqual(
     Object.keys(seen.left).filter((name) => /^(LP_|LIVEPEER_)/.test(name)),

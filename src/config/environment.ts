@@ -2,20 +2,20 @@ import { closeSync, readFileSync } from 'node:fs'
 import { environmentName, SettingsError } from './load-flags.ts'
 
 /**
- * The variables that may hold a secret. `bin/livepeer` passes these by a pipe, since `/proc` shows the environment with which
- * a process was started for as long as it lives; its list is the same (a test compares them).
+ * The variables that may hold a secret. `bin/livepeer` passes them through a pipe, because `/proc` shows the initial
+ * environment of a process for as long as it runs. A test compares this list with the script's.
  */
 export const secretVariables: readonly string[] = [
   ...['ethPassword', 'orchSecret', 'redeemerSecret', 'cliToken', 'ethUrl'],
   ...['kafkaPassword', 'FVfailGskey', 'metadataQueueUri'],
 ].map(environmentName)
 
-/** Names the descriptor of that pipe. */
+/** The variable with the file descriptor of that pipe. */
 export const SECRETS_DESCRIPTOR = 'LIVEPEER_SECRETS_FD'
 
 /**
- * Takes the variables of flags out of `env`, so that no process started from this one inherits them, and adds those that
- * came by the pipe, one `NAME=value` a line. Throws SettingsError when the pipe cannot be read.
+ * Removes the variables of flags from `env`, so that no child process inherits them, and adds those from the pipe, one
+ * `NAME=value` a line. Throws SettingsError when the pipe cannot be read.
  */
 export function takeVariables(
   env: Record<string, string | undefined>,

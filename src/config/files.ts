@@ -1,9 +1,12 @@
 import { readFileSync, statSync } from 'node:fs'
 
-/** Settings, passwords and price lists are small; a larger file is none of these. */
+/** Settings, passwords and price lists are small; a larger file is something else. */
 const MAX_FILE_BYTES = 4 * 1024 * 1024
 
-/** The text of a readable, regular, non-empty file; null for anything else. What `Sources.readText` is in the node. */
+/**
+ * The text of a readable, regular, non-empty file; null for anything else. The node's implementation of
+ * `Sources.readText`.
+ */
 export function readTextFile(path: string): string | null {
   try {
     const stat = statSync(path)

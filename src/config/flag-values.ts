@@ -1,6 +1,6 @@
 import type { FlagKind } from './flags.ts'
 
-/** What each kind of flag wants, for the sentence about a value that is none. */
+/** What each kind of flag accepts, for the sentence about a bad value. */
 export const wanted: Readonly<Record<FlagKind, string>> = {
   bool: 'true or false',
   'tri-bool': 'true or false',
@@ -12,7 +12,7 @@ export const wanted: Readonly<Record<FlagKind, string>> = {
   'tri-string': 'a text',
 }
 
-/** The value that a text stands for, as the Go node's parser reads it (operations.md §1.1); undefined for none. */
+/** Parses a flag's value as the Go node's parser does (operations.md §1.1); undefined for a bad value. */
 export function flagValue(kind: FlagKind, text: string): boolean | bigint | number | string | undefined {
   switch (kind) {
     case 'bool':
@@ -41,7 +41,7 @@ const INTEGER =
 const MAX_INT64 = 2n ** 63n - 1n
 const MAX_NUMBER_LENGTH = 200
 
-/** Base prefixes 0x, 0o, 0b and a leading 0 for octal; underscores between digits; int64. */
+/** Accepts the base prefixes 0x, 0o, 0b and a leading 0 for octal, and underscores between digits; int64. */
 function integerValue(text: string): bigint | undefined {
   const match = text.length <= MAX_NUMBER_LENGTH ? INTEGER.exec(text) : null
   if (!match) return undefined

@@ -1,4 +1,7 @@
-/** What a flag's value is, and how it is written (operations.md §1.1). `tri` kinds tell "not given" from every value. */
+/**
+ * The type of a flag's value and its syntax (operations.md §1.1). The `tri` kinds distinguish "not given" from every
+ * value.
+ */
 export type FlagKind =
   | 'bool'
   | 'tri-bool'
@@ -9,7 +12,7 @@ export type FlagKind =
   | 'string'
   | 'tri-string'
 
-/** The chapter of the help in which a flag stands; those that end in "on chain" need a network. */
+/** The section of the help that lists a flag; those that end in "on chain" need a network. */
 export type FlagGroup =
   | 'every role'
   | 'every role on chain'
@@ -20,30 +23,30 @@ export type FlagGroup =
   | 'transcoding'
   | 'observation'
 
-/** A role as flags know it. */
+/** The roles that flags belong to. */
 export type FlagRole = 'gateway' | 'orchestrator' | 'transcoder' | 'redeemer'
 
 interface FlagOptions {
-  /** Roles that read it, where they are others than the group's; a flag without roles is read by all. */
+  /** The roles that read it, if they differ from the group's. A flag without roles is read by all. */
   readonly roles?: readonly FlagRole[]
-  /** Needs a network other than offchain although its group does not say so. */
+  /** Needs a network other than offchain, unlike the rest of its group. */
   readonly chain?: true
   /** The value must never be printed. */
   readonly secret?: true
-  /** The name of a readable file stands for the file's content. */
+  /** If the value is the name of a readable file, the file's content is the value. */
   readonly orPath?: true
-  /** Not supported by this version, and a node without it would not be what was asked for: what to do instead. */
+  /** Not supported by this version, and refused because the operator relies on it; the text says what to do instead. */
   readonly later?: string
-  /** Not supported by this version, and a node is good without it: what it does instead. */
+  /** Not supported by this version, and ignored with a warning; the text says what happens instead. */
   readonly ignored?: string
-  /** What the value is called in the help, such as `HOST:PORT`. */
+  /** The placeholder for the value in the help, such as `HOST:PORT`. */
   readonly value?: string
 }
 
-/** One line of the table. */
+/** One row of the table. */
 export interface Flag<Kind extends FlagKind = FlagKind> extends FlagOptions {
   readonly kind: Kind
-  /** As it would be written on the command line; null where "not given" is a value of its own. */
+  /** As written on the command line; null when "not given" is a value of its own. */
   readonly default: string | null
   readonly group: FlagGroup
   readonly help: string
@@ -87,12 +90,12 @@ function triText(group: FlagGroup, help: string, options: FlagOptions = {}): Fla
 }
 
 /**
- * Every flag of the node, AI aside: the command line, the environment, the configuration file, `-help` and
- * docs/flags.md are all read from here (names, defaults and meanings: operations.md §1.2).
+ * Every flag of the node except for AI. The command line, the environment, the configuration file, `-help` and
+ * docs/flags.md all come from this table (names, defaults and meanings: operations.md §1.2).
  */
 export const flags = {
   // Roles
-  gateway: bool(false, 'every role', 'Run a gateway: take streams in and buy their transcoding.'),
+  gateway: bool(false, 'every role', 'Run a gateway: take in streams and buy transcoding for them.'),
   orchestrator: bool(false, 'every role', 'Run an orchestrator: sell transcoding.'),
   transcoder: bool(
     false,
@@ -104,7 +107,7 @@ export const flags = {
   }),
   reward: triBool(
     'every role',
-    'Call reward every round (true) or never (false). Not given: if the account is a registered orchestrator.',
+    'Call reward every round (true) or never (false). Not given: call it if the account is a registered orchestrator.',
     { chain: true },
   ),
   initializeRound: bool(false, 'every role', 'Initialise rounds when they are due.', { chain: true }),
@@ -113,13 +116,13 @@ export const flags = {
   network: text(
     'offchain',
     'every role',
-    'The chain to work on: arbitrum-one-mainnet, mainnet, one of the dead test networks, any other word together with -ethController, or offchain for none.',
+    'The chain to use: arbitrum-one-mainnet, mainnet, a retired test network, any other name together with -ethController, or offchain for none.',
     { value: 'NAME' },
   ),
   dataDir: text(
     '',
     'every role',
-    'Folder of database, keystore and certificates. Empty: ~/.lpData/NETWORK.',
+    'Folder of the database, keystore and certificates. Empty: ~/.lpData/NETWORK.',
     {
       value: 'DIR',
     },
@@ -127,70 +130,70 @@ export const flags = {
   drainTimeout: duration(
     '30s',
     'every role',
-    'How long running streams and tasks may go on after SIGTERM; a second one, or SIGINT, ends the node at once.',
+    'How long running streams and tasks may continue after SIGTERM. A second SIGTERM, or SIGINT, stops the node at once.',
     { roles: ['orchestrator', 'transcoder'] },
   ),
   cliAddr: text(
     '',
     'every role',
-    'Where the control API listens. Empty: on the loopback, port 5935 for a gateway, 7935 orchestrator, 6935 transcoder, 4935 redeemer, 2935 reward and rounds.',
+    'Address of the control API. Empty: loopback, port 5935 for a gateway, 7935 orchestrator, 6935 transcoder, 4935 redeemer, 2935 reward and rounds.',
     { value: 'HOST:PORT' },
   ),
   cliToken: text(
     '',
     'every role',
-    'Secret that the control API asks for, or a file with it. Needed where -cliAddr is not on the loopback; none: something else guards it.',
+    'Secret that clients of the control API must send, or a file with it. Required if -cliAddr is not a loopback address; none: no secret, because something else protects it.',
     { secret: true, orPath: true, value: 'TEXT|FILE' },
   ),
   httpAddr: text(
     '',
     'every role',
-    'Where the node listens for its peers. Empty: gateway 127.0.0.1:9935, redeemer 127.0.0.1:8935, orchestrator all interfaces at the port of its service address; with http:// before it an orchestrator serves clear text.',
+    'Address on which the node listens for its peers. Empty: gateway 127.0.0.1:9935, redeemer 127.0.0.1:8935, orchestrator all interfaces on the port of its service address. With http:// in front, an orchestrator serves clear text.',
     { roles: ['gateway', 'orchestrator', 'redeemer'], value: 'HOST:PORT' },
   ),
   certs: text(
     '',
     'every role',
-    'This node’s folder of certificates, made by livepeer certs. With it, a redeemer serves, and an orchestrator takes in as transcoders, only nodes that have such a folder too, and both ends are verified. Gateways need none.',
+    'This node’s folder of certificates, made by livepeer certs. With it, a redeemer serves only orchestrators that have such certificates, an orchestrator accepts only transcoders that have them, and both ends are verified. Gateways need none.',
     { roles: ['orchestrator', 'transcoder', 'redeemer'], value: 'DIR' },
   ),
   mediaSandbox: text(
     'auto',
     'every role',
-    'How the processes that decode and encode streams are confined: auto, as far as this system allows; required, fully, or the node does not start; off.',
+    'Sandbox of the processes that decode and encode: auto, as far as this system allows; required, refuse to start without the full sandbox; off.',
     { roles: ['gateway', 'orchestrator', 'transcoder'], value: 'auto|required|off' },
   ),
   maxSessions: text(
     '10',
     'every role',
-    'How many streams at once. auto: with -transcoder as many as this machine sustains in real time, measured at the start with -transcodingOptions and from then on by its work; an orchestrator adds what its transcoders elsewhere take.',
+    'Number of concurrent streams. auto: with -transcoder as many as this machine sustains in real time, measured at the start with -transcodingOptions and then by its work; an orchestrator adds the capacity of its remote transcoders.',
     { roles: ['gateway', 'orchestrator', 'transcoder'], value: 'N' },
   ),
-  config: text('', 'every role', 'File with one setting a line: its name, a space, its value.', {
+  config: text('', 'every role', 'File with one setting per line: name, space, value.', {
     value: 'FILE',
   }),
-  v: text('3', 'every role', 'How much to log: 0 errors, 2 warnings, 3 information, 5 everything.', {
+  v: text('3', 'every role', 'Log level: 0 errors, 2 warnings, 3 information, 5 everything.', {
     value: 'LEVEL',
   }),
-  version: bool(false, 'every role', 'Print versions and end.'),
-  j: bool(false, 'every role', 'Print the flags as JSON and end.'),
+  version: bool(false, 'every role', 'Print versions and exit.'),
+  j: bool(false, 'every role', 'Print the flags as JSON and exit.'),
 
   // Every role on chain
   ethUrl: text(
     '',
     'every role on chain',
-    'JSON-RPC endpoints of the chain, the preferred one first: http, https, ws or wss URLs, or paths of IPC sockets.',
+    'JSON-RPC endpoints of the chain, in order of preference: http, https, ws or wss URLs, or paths of IPC sockets.',
     {
       value: 'URL,…',
     },
   ),
-  ethAcctAddr: text('', 'every role on chain', 'The account to use. Empty: the first of the keystore.', {
+  ethAcctAddr: text('', 'every role on chain', 'The account to use. Empty: the first one in the keystore.', {
     value: 'ADDRESS',
   }),
   ethKeystorePath: text(
     '',
     'every role on chain',
-    'Folder of keys, or one key file. Empty: keystore in the data folder.',
+    'Keystore folder, or one key file. Empty: keystore in the data folder.',
     {
       value: 'PATH',
     },
@@ -198,131 +201,142 @@ export const flags = {
   ethPassword: text(
     '',
     'every role on chain',
-    'Password of the account, or a file with it. Empty: the empty password, then a question on the terminal.',
+    'Password of the account, or a file with it. Empty: try the empty password, then ask on the terminal.',
     { secret: true, orPath: true, value: 'TEXT|FILE' },
   ),
   ethOrchAddr: text(
     '',
     'every role on chain',
-    'The registered orchestrator for which this node works, if that is not the own account: tickets pay it.',
+    'The registered orchestrator that this node works for and that tickets pay, if it is not the node’s own account.',
     { value: 'ADDRESS' },
   ),
   ethController: text(
     '',
     'every role on chain',
-    'The protocol’s Controller contract. Empty: the known one of -network.',
+    'The protocol’s Controller contract. Empty: the known one for -network.',
     { value: 'ADDRESS' },
   ),
   transactionTimeout: duration(
     '5m',
     'every role on chain',
-    'How long to wait for one attempt of a transaction.',
+    'How long to wait for one attempt at a transaction.',
   ),
   maxTransactionReplacements: int(
     1,
     'every role on chain',
-    'How often a transaction that is not mined is sent again with higher fees.',
+    'How often a transaction that is not mined is resent with higher fees.',
   ),
   gasLimit: int(0, 'every role on chain', 'Gas limit of transactions; 0 estimates it.'),
   minGasPrice: triInt(
     'every role on chain',
-    'Least gas price to reckon with, in wei. Not given: 1 gwei on mainnet, 0 elsewhere.',
+    'Minimum gas price to assume, in wei. Not given: 1 gwei on mainnet, 0 elsewhere.',
     { value: 'WEI' },
   ),
   maxGasPrice: int(
     0,
     'every role on chain',
-    'Gas price in wei above which no transaction is sent. 0: ten times the median price of the last hour, at least 2 gwei and at most 500 (Arbitrum One: 20). A redemption never costs more than its tickets pay, and until its last chance half of that.',
+    'Maximum gas price in wei; above it no transaction is sent. 0: ten times the median price of the last hour, at least 2 gwei and at most 500 (Arbitrum One: 20). A redemption never costs more than its tickets pay, and until its last chance at most half of that.',
     {
       value: 'WEI',
     },
   ),
-  blockPollingInterval: int(5, 'every role on chain', 'Seconds between looks at the chain.', {
+  blockPollingInterval: int(5, 'every role on chain', 'Seconds between polls of the chain.', {
     value: 'SECONDS',
   }),
   initializeRoundMaxDelay: duration(
     '30s',
     'every role on chain',
-    'Longest random wait before a round is initialised, so that not all do it at once.',
+    'Longest random delay before a round is initialised, so that nodes do not all do it at once.',
   ),
   priceFeedAddr: text(
     '0x639Fe6ab55C921f74e7fac1ee960C0B6293ba612',
     'every role on chain',
-    'Chainlink feed with which prices in other currencies are turned into wei.',
+    'Chainlink feed that converts prices in other currencies to wei.',
     { roles: ['gateway', 'orchestrator'], value: 'ADDRESS' },
   ),
-  pixelsPerUnit: text('1', 'every role on chain', 'Pixels for which the price per unit is meant.', {
+  pixelsPerUnit: text('1', 'every role on chain', 'Number of pixels that the price per unit is for.', {
     roles: ['gateway', 'orchestrator'],
     value: 'N',
   }),
 
   // Gateway
-  rtmpAddr: text('', 'gateway', 'Where RTMP is taken in.', {
+  rtmpAddr: text('', 'gateway', 'Address of the RTMP server.', {
     ignored: 'push segments over HTTP to /live/',
     value: 'HOST:PORT',
   }),
   orchAddr: text(
     '',
     'gateway',
-    'Orchestrators to work with. A standalone transcoder works for the first of them.',
+    'Orchestrators to work with. A standalone transcoder works for the first one that answers.',
     { roles: ['gateway', 'transcoder'], value: 'HOST:PORT,…' },
   ),
-  orchWebhookUrl: text('', 'gateway', 'Where to ask for the list of orchestrators.', {
+  orchWebhookUrl: text('', 'gateway', 'URL that returns the list of orchestrators.', {
     later: 'leave it out and list the orchestrators in -orchAddr',
     value: 'URL',
   }),
-  orchBlocklist: text('', 'gateway', 'Addresses of orchestrators to leave aside.', { value: 'ADDRESS,…' }),
-  orchMinLivepeerVersion: text('', 'gateway', 'Least version that an orchestrator must tell.', {
+  orchBlocklist: text('', 'gateway', 'Addresses of orchestrators not to use.', { value: 'ADDRESS,…' }),
+  orchMinLivepeerVersion: text('', 'gateway', 'Minimum version that an orchestrator must report.', {
     value: 'VERSION',
   }),
-  extraNodes: int(
-    0,
+  extraNodes: int(0, 'gateway', 'How many additional instances to ask of those that an orchestrator names.'),
+  discoveryTimeout: duration('500ms', 'gateway', 'Initial timeout for answers of orchestrators.'),
+  selectStakeWeight: float(
+    '0.7',
     'gateway',
-    'How many of the further instances that an orchestrator names to ask as well.',
+    'Weight of stake in choosing an orchestrator that has not been tried.',
   ),
-  discoveryTimeout: duration('500ms', 'gateway', 'First wait for the answers of orchestrators.'),
-  selectStakeWeight: float('0.7', 'gateway', 'Weight of stake in choosing an untried orchestrator.'),
-  selectRandFreq: float('0.3', 'gateway', 'Weight of chance in choosing an untried orchestrator.'),
-  selectPriceWeight: float('0', 'gateway', 'Weight of price in choosing an untried orchestrator.'),
-  selectPriceExpFactor: float('100', 'gateway', 'How sharply the price counts.'),
-  orchPerfStatsUrl: text('', 'gateway', 'Where to read performance scores of orchestrators.', {
+  selectRandFreq: float(
+    '0.3',
+    'gateway',
+    'Weight of chance in choosing an orchestrator that has not been tried.',
+  ),
+  selectPriceWeight: float(
+    '0',
+    'gateway',
+    'Weight of price in choosing an orchestrator that has not been tried.',
+  ),
+  selectPriceExpFactor: float('100', 'gateway', 'How strongly price affects the choice.'),
+  orchPerfStatsUrl: text('', 'gateway', 'URL with performance scores of orchestrators.', {
     ignored: 'no scores are read, and orchestrators are chosen without them',
     value: 'URL',
   }),
-  region: text('', 'gateway', 'Region whose performance scores count.', {
+  region: text('', 'gateway', 'Region whose performance scores are used.', {
     ignored: 'no scores are read, and orchestrators are chosen without them',
   }),
-  minPerfScore: float('0', 'gateway', 'Least performance score of an orchestrator.', {
+  minPerfScore: float('0', 'gateway', 'Minimum performance score of an orchestrator.', {
     ignored: 'no scores are read, and orchestrators are chosen without them',
   }),
   gatewayHost: text(
     '',
     'gateway',
-    'Public host name of this gateway, where a proxy forwards to it: on the loopback segments are taken in under this name too, and from the pages of this host.',
+    'Public host name of this gateway behind a proxy. A gateway on loopback then accepts segments under this name too, and from web pages of this host.',
     { value: 'HOST' },
   ),
   transcodingOptions: text(
     'P240p30fps16x9,P360p30fps16x9',
     'gateway',
-    'Renditions of a stream: names of presets, or a JSON file with profiles. For a transcoder: what -maxSessions auto is measured with.',
+    'Renditions of a stream: names of presets, or a JSON file with profiles. For a transcoder: the renditions that -maxSessions auto is measured with.',
     { roles: ['gateway', 'transcoder'], value: 'NAME,…|FILE' },
   ),
-  maxAttempts: int(3, 'gateway', 'How often a segment is tried; 0 never transcodes.'),
-  currentManifest: bool(false, 'gateway', 'Serve the newest stream as /stream/current.m3u8 too.'),
+  maxAttempts: int(3, 'gateway', 'Maximum number of attempts per segment; 0 never transcodes.'),
+  currentManifest: bool(false, 'gateway', 'Also serve the newest stream as /stream/current.m3u8.'),
   httpIngest: triBool(
     'gateway',
-    'Take segments in at /live/. Not given: yes, unless the gateway can be reached from outside and asks no webhook.',
+    'Accept segments at /live/. Not given: yes, unless the gateway can be reached from outside and has no webhook.',
   ),
   localVerify: triBool(
     'gateway',
-    'Check pixels and signatures of what comes back. Not given: yes on chain, no offchain.',
+    'Verify pixels and signatures of results. Not given: yes on chain, no offchain.',
   ),
-  authWebhookUrl: text('', 'gateway', 'Where to ask who may stream, or whom to serve.', {
+  authWebhookUrl: text('', 'gateway', 'URL that decides who may stream, or which gateways to serve.', {
     roles: ['gateway', 'orchestrator'],
     later: 'leave it out',
     value: 'URL',
   }),
-  verifierUrl: text('', 'gateway', 'External verifier of results.', { later: 'leave it out', value: 'URL' }),
+  verifierUrl: text('', 'gateway', 'URL of an external verifier of results.', {
+    later: 'leave it out',
+    value: 'URL',
+  }),
   verifierPath: text('', 'gateway', 'Folder shared with the external verifier.', {
     ignored: 'nothing is written there',
     value: 'DIR',
@@ -336,16 +350,16 @@ export const flags = {
     later: 'leave it out',
     value: 'URL',
   }),
-  metadataQueueUri: text('', 'gateway', 'AMQP queue for events of streams.', {
-    ignored: 'events of streams are published nowhere',
+  metadataQueueUri: text('', 'gateway', 'AMQP queue for stream events.', {
+    ignored: 'stream events are not published',
     secret: true,
     value: 'URL',
   }),
   metadataAmqpExchange: text('lp_golivepeer_metadata', 'gateway', 'Exchange of that queue.', {
-    ignored: 'events of streams are published nowhere',
+    ignored: 'stream events are not published',
   }),
-  metadataPublishTimeout: duration('1s', 'gateway', 'How long to try to publish to that queue.', {
-    ignored: 'events of streams are published nowhere',
+  metadataPublishTimeout: duration('1s', 'gateway', 'How long to retry publishing to that queue.', {
+    ignored: 'stream events are not published',
   }),
   FVfailGsbucket: text('', 'gateway', 'Google bucket for segments that failed fast verification.', {
     ignored: 'nothing is written there',
@@ -359,18 +373,18 @@ export const flags = {
   maxPricePerUnit: text(
     '0',
     'gateway on chain',
-    'Highest price per -pixelsPerUnit pixels, in wei or with a currency as in 0.5USD; 0 is any.',
+    'Maximum price per -pixelsPerUnit pixels, in wei or with a currency as in 0.5USD; 0 accepts any.',
     { value: 'PRICE' },
   ),
   ignoreMaxPriceIfNeeded: bool(
     false,
     'gateway on chain',
-    'Take dearer orchestrators when there are no others.',
+    'Use more expensive orchestrators when there are no others.',
   ),
-  maxTicketEV: text('3000000000000', 'gateway on chain', 'Highest expected value of one ticket.', {
+  maxTicketEV: text('3000000000000', 'gateway on chain', 'Maximum expected value of a ticket, in wei.', {
     value: 'WEI',
   }),
-  maxTotalEV: text('20000000000000', 'gateway on chain', 'Highest expected value of one payment.', {
+  maxTotalEV: text('20000000000000', 'gateway on chain', 'Maximum expected value of a payment, in wei.', {
     value: 'WEI',
   }),
   depositMultiplier: int(
@@ -383,22 +397,22 @@ export const flags = {
   serviceAddr: text(
     '',
     'orchestrator',
-    'Address at which gateways reach this node. Empty: the one registered on chain. none: take no work, only name -nodes.',
+    'Address at which gateways reach this node. Empty: the one registered on chain. none: do no work, only advertise -nodes.',
     { value: 'HOST:PORT' },
   ),
-  nodes: text('', 'orchestrator', 'Further instances of the same operator, told to gateways.', {
+  nodes: text('', 'orchestrator', 'Other instances of the same operator to advertise to gateways.', {
     value: 'HOST:PORT,…',
   }),
   uriSegments: text(
     '',
     'orchestrator',
-    'Hosts from which segments that gateways send as a URI are fetched; public stands for every public address. Empty: such segments are refused. A standalone transcoder fetches from its orchestrator and public addresses, and from these.',
+    'Hosts from which segments that gateways send as a URI may be fetched; public allows every public address. Empty: such segments are refused. A standalone transcoder also fetches from its orchestrator and from public addresses.',
     { roles: ['orchestrator', 'transcoder'], value: 'public|HOST:PORT,…' },
   ),
   orchSecret: text(
     '',
     'orchestrator',
-    'Secret that transcoders show to their orchestrator, or a file with it. With it, an orchestrator takes in transcoders of other machines.',
+    'Secret that transcoders send to their orchestrator, or a file with it. With it, an orchestrator accepts remote transcoders.',
     {
       roles: ['orchestrator', 'transcoder'],
       secret: true,
@@ -406,17 +420,21 @@ export const flags = {
       value: 'TEXT|FILE',
     },
   ),
-  startupAvailabilityCheck: bool(true, 'orchestrator', 'Call the own service address after the start.'),
+  startupAvailabilityCheck: bool(
+    true,
+    'orchestrator',
+    'Call the node’s own service address after the start.',
+  ),
   rotateSecrets: bool(
     false,
     'orchestrator',
-    'Begin with new secrets behind ticket params and auth tokens; what was given out before is good for an hour more.',
+    'Start with new secrets for ticket params and auth tokens; the old ones stay valid for an hour.',
   ),
 
   // Orchestrator on chain
   pricePerUnit: triText(
     'orchestrator on chain',
-    'Price per -pixelsPerUnit pixels, in wei or with a currency as in 0.5USD. Needed on chain; 0 works for free.',
+    'Price per -pixelsPerUnit pixels, in wei or with a currency as in 0.5USD. Required on chain; 0 works for free.',
     { value: 'PRICE' },
   ),
   pricePerGateway: text(
@@ -425,27 +443,34 @@ export const flags = {
     'Prices for certain gateways, as JSON or a file of it: {"gateways":[{"ethaddress":"0x…","priceperunit":1,"currency":"wei","pixelsperunit":1}]}.',
     { orPath: true, value: 'JSON|FILE' },
   ),
-  autoAdjustPrice: bool(true, 'orchestrator on chain', 'Add what redeeming costs to the price.'),
-  ticketEV: text('8000000000', 'orchestrator on chain', 'Expected value of a ticket.', { value: 'WEI' }),
-  maxFaceValue: text('0', 'orchestrator on chain', 'Highest face value of a ticket; 0 is no limit.', {
+  autoAdjustPrice: bool(true, 'orchestrator on chain', 'Add the cost of redemption to the price.'),
+  ticketEV: text('8000000000', 'orchestrator on chain', 'Expected value of a ticket, in wei.', {
     value: 'WEI',
   }),
+  maxFaceValue: text(
+    '0',
+    'orchestrator on chain',
+    'Maximum face value of a ticket, in wei; 0 for no limit.',
+    {
+      value: 'WEI',
+    },
+  ),
   redeemerAddr: text(
     '',
     'orchestrator on chain',
-    'Redeemers that redeem for this node: any of them, the first preferred. Empty: it redeems itself.',
+    'Redeemers for this node’s tickets, in order of preference; any one will do. Empty: the node redeems its own tickets.',
     { value: 'HOST:PORT,…' },
   ),
   redeemerSecret: text(
     '',
     'orchestrator on chain',
-    'Secret that orchestrators show to their redeemer, or a file with it. Off the loopback a redeemer needs it, or -certs; none says that it asks for nothing.',
+    'Secret that orchestrators send to their redeemer, or a file with it. A redeemer that is not on loopback needs it or -certs; none: it asks for nothing.',
     { roles: ['orchestrator', 'redeemer'], secret: true, orPath: true, value: 'TEXT|FILE' },
   ),
   importTicketQueue: text(
     '',
     'orchestrator on chain',
-    'Database of a Go node, lpdb.sqlite3, whose open winning tickets are taken over at the start. It is only read.',
+    'Database of a Go node, lpdb.sqlite3, whose open winning tickets are imported at the start. It is only read.',
     { roles: ['orchestrator', 'redeemer'], value: 'FILE' },
   ),
 
@@ -455,30 +480,30 @@ export const flags = {
     later: 'leave it out to transcode on the CPU',
     value: 'ID,…',
   }),
-  testTranscoder: bool(true, 'transcoding', 'Try the GPUs out at the start.'),
+  testTranscoder: bool(true, 'transcoding', 'Test the GPUs at the start.'),
   hevcDecoding: triBool(
     'transcoding',
-    'Offer to decode HEVC, where that was found to work; false never does.',
+    'Offer HEVC decoding where the test of the GPU succeeds; false never does.',
   ),
 
   // Observation
   monitor: bool(false, 'observation', 'Serve metrics at /metrics of the control API.'),
-  metricsPerStream: bool(false, 'observation', 'Tell streams and senders apart in metrics.'),
-  metricsClientIP: bool(false, 'observation', 'Tell clients apart in metrics; includes -metricsPerStream.'),
+  metricsPerStream: bool(false, 'observation', 'Label metrics by stream and sender.'),
+  metricsClientIP: bool(false, 'observation', 'Label metrics by client; includes -metricsPerStream.'),
   kafkaBootstrapServers: text('', 'observation', 'Kafka servers for events.', {
-    ignored: 'events are published nowhere',
+    ignored: 'events are not published',
   }),
-  kafkaUser: text('', 'observation', 'User at Kafka.', { ignored: 'events are published nowhere' }),
-  kafkaPassword: text('', 'observation', 'Password at Kafka.', {
-    ignored: 'events are published nowhere',
+  kafkaUser: text('', 'observation', 'Kafka user.', { ignored: 'events are not published' }),
+  kafkaPassword: text('', 'observation', 'Kafka password.', {
+    ignored: 'events are not published',
     secret: true,
   }),
   kafkaGatewayTopic: text('', 'observation', 'Kafka topic for events.', {
-    ignored: 'events are published nowhere',
+    ignored: 'events are not published',
   }),
 } as const satisfies Record<string, Flag>
 
-/** Other spellings, all of them old, and the flag that each stands for. */
+/** Old names of flags, and the flags they stand for. */
 export const oldNames = {
   broadcaster: 'gateway',
   datadir: 'dataDir',
@@ -491,7 +516,7 @@ export type FlagName = keyof typeof flags
 /** The flags' names in the order of the table. */
 export const flagNames = Object.keys(flags) as readonly FlagName[]
 
-/** The name under which a flag stands in the table, for its name or an old one; null for what is no flag. */
+/** The table's name for a flag, given that name or an old one; null if there is no such flag. */
 export function flagNamed(name: string): FlagName | null {
   if (Object.hasOwn(flags, name)) return name as FlagName
   return Object.hasOwn(oldNames, name) ? oldNames[name as keyof typeof oldNames] : null
@@ -512,7 +537,7 @@ type ValueOf<Kind extends FlagKind> = {
 /** A value for every flag, by name. */
 export type FlagValues = { readonly [Name in FlagName]: ValueOf<(typeof flags)[Name]['kind']> }
 
-/** Whether a flag is without effect offchain. */
+/** Whether a flag has no effect offchain. */
 export function needsChain(flag: Flag): boolean {
   return flag.chain === true || flag.group.endsWith('on chain')
 }
@@ -527,8 +552,8 @@ export function rolesOf(flag: Flag): readonly FlagRole[] | null {
 }
 
 /**
- * Flags of the network's other node that this one will not have, since they ask for AI, live runners or remote signing
- * (operations.md, appendix).
+ * Flags of the Go node that this node refuses because they ask for AI, live runners or remote signing (operations.md,
+ * appendix).
  */
 export const foreignFlags: ReadonlySet<string> = new Set(
   `aiServiceRegistry aiWorker aiServerless aiModels useLiveRunners liveRunnerConfig remoteSigner remoteSignerUrl
@@ -536,7 +561,7 @@ export const foreignFlags: ReadonlySet<string> = new Set(
   remoteDiscovery`.split(/\s+/),
 )
 
-/** Flags that only say how to do such work: a start script that carries them asks for nothing that is missing here. */
+/** Flags that only tune such work: a start script that has them asks for nothing that is missing here. */
 const foreignTuning: ReadonlyMap<string, FlagKind> = new Map([
   ['aiVerboseLogs', 'bool'],
   ...`aiModelsDir aiRunnerImage aiRunnerImageOverrides aiProcessingRetryTimeout aiRunnerContainersPerGPU
@@ -548,7 +573,7 @@ const foreignTuning: ReadonlyMap<string, FlagKind> = new Map([
     .map((name) => [name, 'string'] as const),
 ])
 
-/** The kind of a flag that has no effect here and is read past; null for any other. */
+/** The kind of a flag that has no effect here and is skipped; null for any other. */
 export function foreignTuningKind(name: string): FlagKind | null {
   return foreignTuning.get(name) ?? null
 }

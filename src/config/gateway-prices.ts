@@ -6,16 +6,16 @@ import { messageOf } from '../lib/errors.ts'
 import { Rational } from '../lib/rational.ts'
 import { SettingsError, shown } from './load-flags.ts'
 
-/** What certain gateways pay: amount in its currency for so many pixels. */
+/** The price for one gateway: an amount in a currency for a number of pixels. */
 export interface GatewayPrice {
   readonly price: WrittenPrice
   readonly pixelsPerUnit: bigint
 }
 
-/** Gateways with prices of their own: more are taken for a mistake. */
+/** A longer list is treated as a mistake. */
 const MAX_GATEWAYS = 10_000
 
-/** Numbers are kept as they were written: money must not pass through floating point. */
+/** A JSON number as text: money must not pass through floating point. */
 class WrittenNumber {
   readonly text: string
   constructor(text: string) {
@@ -23,7 +23,10 @@ class WrittenNumber {
   }
 }
 
-const number = z.custom<WrittenNumber>((value) => value instanceof WrittenNumber, 'needs to be a bare number')
+const number = z.custom<WrittenNumber>(
+  (value) => value instanceof WrittenNumber,
+  'must be a number without quotes',
+)
 const entry = z.looseObject({
   ethaddress: z.string(),
   priceperunit: number,
@@ -35,10 +38,13 @@ const shape = z
   .looseObject({ gateways: list.optional(), broadcasters: list.optional() })
   .refine(
     ({ gateways, broadcasters }) => gateways !== undefined || broadcasters !== undefined,
-    'it has no array "gateways"',
+    'the array "gateways" is missing',
   )
 
-/** Reads the JSON of -pricePerGateway (payments.md §8). Throws SettingsError: the default price must not apply by mistake. */
+/**
+ * Parses the JSON of -pricePerGateway (payments.md §8). Throws SettingsError rather than fall back to the default
+ * price.
+ */
 export function parseGatewayPrices(spelled: string, text: string): ReadonlyMap<Address, GatewayPrice> {
   const read = shape.safeParse(parseJson(spelled, text))
   if (!read.success) {
@@ -65,7 +71,7 @@ export function parseGatewayPrices(spelled: string, text: string): ReadonlyMap<A
   return prices
 }
 
-/** A number of pixels, `1e12` and `4/2` included; null unless it is whole and above 0 (operations.md §1.2). */
+/** Parses a number of pixels, including `1e12` and `4/2`; null unless it is a positive integer (operations.md §1.2). */
 export function parsePixels(text: string): bigint | null {
   try {
     const pixels = Rational.parse(text)
@@ -79,7 +85,7 @@ function parseJson(spelled: string, text: string): unknown {
   try {
     return JSON.parse(text, keepNumbers as (key: string, value: unknown) => unknown)
   } catch {
-    throw refusal(spelled, `${shown(text)} is neither JSON nor a file that can be read`)
+    throw refusal(spelled, `${shown(text)} is neither JSON nor a readable file`)
   }
 }
 

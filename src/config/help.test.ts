@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { flagsPage } from './help.ts'
 
-test('docs/flags.md is what the table of flags says: node src/config/write-docs.ts', () => {
+test('docs/flags.md matches the table of flags (to update it: node src/config/write-docs.ts)', () => {
   const page = readFileSync(new URL('../../docs/flags.md', import.meta.url), 'utf8')
   assert.equal(page, flagsPage())
 })

@@ -19,11 +19,11 @@ const EXAMPLES: readonly string[] = [
   `livepeer -orchestrator -transcoder ${ON_CHAIN} -serviceAddr HOST:PORT -pricePerUnit WEI`,
   `livepeer -redeemer ${ON_CHAIN} -ethOrchAddr ADDRESS`,
   `livepeer ${ON_CHAIN}    (calls reward for its account)`,
-  'livepeer status [HOST:PORT ...]    (shows how the nodes are; livepeer status --help)',
+  'livepeer status [HOST:PORT ...]    (shows the state of nodes; livepeer status --help)',
   'livepeer certs DIR NODE ...    (makes certificates for -certs; livepeer certs --help)',
 ]
 
-/** What -help prints: all flags under the roles that read them. */
+/** The output of -help: all flags by role. */
 export function helpText(): string {
   const chapters = groupsInOrder().map(([group, names]) => {
     const lines = names.map((name) => `  ${usage(name)}\n        ${explanation(name)}`)
@@ -32,7 +32,7 @@ export function helpText(): string {
   return `Usage:\n${EXAMPLES.map((line) => `  ${line}`).join('\n')}\n\n${chapters.join('\n\n')}\n`
 }
 
-/** What -j prints: the program and its flags for programs that start it (operations.md §1.1). */
+/** The output of -j: the program and its flags, for programs that start it (operations.md §1.1). */
 export function flagsAsJson(about: About): string {
   const optional = Object.fromEntries(
     flagNames.map((name) => {
@@ -60,7 +60,7 @@ export function flagsAsJson(about: About): string {
   )}\n`
 }
 
-/** The page docs/flags.md. */
+/** The content of docs/flags.md. */
 export function flagsPage(): string {
   const chapters = groupsInOrder().map(([group, names]) => {
     const rows = names.map(

@@ -85,7 +85,7 @@ describe('the command line', () => {
     })
   }
 
-  it('tells what was given from what was not', () => {
+  it('distinguishes given flags from defaults', () => {
     assert.equal(value('reward'), null)
     assert.equal(value('reward', '-reward'), true)
     assert.equal(value('reward', '-reward=false'), false)
@@ -107,28 +107,28 @@ describe('the command line', () => {
     [['--servicAddr=x'], 'there is no flag -servicAddr: did you mean -serviceAddr?'],
     [['-qqq', 'x'], 'there is no flag -qqq: livepeer -help lists all flags'],
     [['-constructor'], 'there is no flag -constructor: livepeer -help lists all flags'],
-    [['-aiWorker'], '-aiWorker is for AI or remote signing, which this node does not do: leave it out'],
+    [['-aiWorker'], '-aiWorker is for AI or remote signing, which this node does not support: leave it out'],
     [['-two\nlines'], 'there is no flag "-two\\nlines": livepeer -help lists all flags'],
     [['-ethUrl'], '-ethUrl needs a value'],
-    [['-maxAttempts', 'three'], '-maxAttempts is a whole number, not "three"'],
-    [['-maxAttempts', '08'], '-maxAttempts is a whole number, not "08"'],
-    [['-maxAttempts', '1__0'], '-maxAttempts is a whole number, not "1__0"'],
-    [['-maxAttempts', '1e3'], '-maxAttempts is a whole number, not "1e3"'],
-    [['-maxAttempts='], '-maxAttempts is a whole number, not ""'],
-    [['-gasLimit', '9223372036854775808'], '-gasLimit is a whole number, not "9223372036854775808"'],
-    [['-gateway=yes'], '-gateway is true or false, not "yes"'],
-    [['-gateway=tRUE'], '-gateway is true or false, not "tRUE"'],
-    [['-selectPriceWeight', 'NaN'], '-selectPriceWeight is a number, not "NaN"'],
+    [['-maxAttempts', 'three'], '-maxAttempts must be a whole number, not "three"'],
+    [['-maxAttempts', '08'], '-maxAttempts must be a whole number, not "08"'],
+    [['-maxAttempts', '1__0'], '-maxAttempts must be a whole number, not "1__0"'],
+    [['-maxAttempts', '1e3'], '-maxAttempts must be a whole number, not "1e3"'],
+    [['-maxAttempts='], '-maxAttempts must be a whole number, not ""'],
+    [['-gasLimit', '9223372036854775808'], '-gasLimit must be a whole number, not "9223372036854775808"'],
+    [['-gateway=yes'], '-gateway must be true or false, not "yes"'],
+    [['-gateway=tRUE'], '-gateway must be true or false, not "tRUE"'],
+    [['-selectPriceWeight', 'NaN'], '-selectPriceWeight must be a number, not "NaN"'],
     [
       ['-discoveryTimeout', '500'],
-      '-discoveryTimeout is a duration with a unit, such as 500ms, 90s or 1h30m, not "500"',
+      '-discoveryTimeout must be a duration with a unit, such as 500ms, 90s or 1h30m, not "500"',
     ],
     [
       ['-discoveryTimeout', '9999999h'],
-      '-discoveryTimeout is a duration with a unit, such as 500ms, 90s or 1h30m, not "9999999h"',
+      '-discoveryTimeout must be a duration with a unit, such as 500ms, 90s or 1h30m, not "9999999h"',
     ],
-    [['---gateway'], '"---gateway" is no flag: a flag is one or two dashes and a name'],
-    [['-=x'], '"-=x" is no flag: a flag is one or two dashes and a name'],
+    [['---gateway'], '"---gateway" is not a flag: a flag is one or two dashes and a name'],
+    [['-=x'], '"-=x" is not a flag: a flag is one or two dashes and a name'],
     [
       ['-orchestrator', 'true', '-transcoder'],
       '"true" after -orchestrator is not its value: write -orchestrator=true',
@@ -136,15 +136,15 @@ describe('the command line', () => {
     [['-httpIngest', 'false'], '"false" after -httpIngest is not its value: write -httpIngest=false'],
     [
       ['-gateway', 'me'],
-      'the word "me" belongs to no flag: remove it, or put quotes around a value with spaces',
+      'the word "me" is not part of a flag: remove it, or put quotes around a value with spaces',
     ],
     [
       ['-gateway', '-'],
-      'the word "-" belongs to no flag: remove it, or put quotes around a value with spaces',
+      'the word "-" is not part of a flag: remove it, or put quotes around a value with spaces',
     ],
     [
       ['--', '-gateway'],
-      'the word "-gateway" belongs to no flag: remove it, or put quotes around a value with spaces',
+      'the word "-gateway" is not part of a flag: remove it, or put quotes around a value with spaces',
     ],
   ]
   for (const [argv, sentence] of refused) {
@@ -153,7 +153,7 @@ describe('the command line', () => {
     })
   }
 
-  it('says of an old name what is written now', () => {
+  it('warns about an old name with the new one', () => {
     const { warnings } = load({ argv: ['-broadcaster', '-datadir=x', '-pricePerBroadcaster', '{}'] })
     assert.deepEqual(warnings, [
       '-broadcaster is an old name: write -gateway',
@@ -171,7 +171,7 @@ describe('the environment', () => {
     assert.deepEqual([values.ethUrl, values.monitor, values.v, values.gateway], ['http://x', true, '6', true])
   })
 
-  it('counts less than the command line, whichever spelling either uses', () => {
+  it('has less weight than the command line, in any spelling', () => {
     const { values, warnings } = load({
       argv: ['-dataDir', 'mine', '-gateway=false'],
       variables: { LP_DATADIR: 'other', LP_BROADCASTER: 'nonsense' },
@@ -179,11 +179,11 @@ describe('the environment', () => {
     assert.deepEqual([values.dataDir, values.gateway, warnings], ['mine', false, []])
   })
 
-  it('counts as absent where it is empty', () => {
+  it('is ignored when empty', () => {
     assert.equal(load({ variables: { LP_MAXATTEMPTS: '' } }).given.size, 0)
   })
 
-  it('is not looked at for other variables', () => {
+  it('is ignored for variables that are not flags', () => {
     assert.equal(
       load({ variables: { ETHURL: 'x', LP_: 'x', LP_NOSUCHFLAG: 'x', lp_ethurl: 'x' } }).given.size,
       0,
@@ -193,11 +193,11 @@ describe('the environment', () => {
   const refused: [variables: Record<string, string>, sentence: string][] = [
     [
       { LP_VERSION: '0.9.1' },
-      'LP_VERSION="0.9.1" in the environment stands for the flag -version, which is true or false: correct or unset LP_VERSION',
+      'LP_VERSION="0.9.1" in the environment sets the flag -version, which must be true or false: correct or unset LP_VERSION',
     ],
     [
       { LP_MAXATTEMPTS: 'x' },
-      'LP_MAXATTEMPTS="x" in the environment stands for the flag -maxAttempts, which is a whole number: correct or unset LP_MAXATTEMPTS',
+      'LP_MAXATTEMPTS="x" in the environment sets the flag -maxAttempts, which must be a whole number: correct or unset LP_MAXATTEMPTS',
     ],
   ]
   for (const [variables, sentence] of refused) {
@@ -220,7 +220,7 @@ describe('the configuration file', () => {
     'region two\r',
   ].join('\n')
 
-  it('has one setting a line', () => {
+  it('has one setting per line', () => {
     const { values } = load({ argv: ['-config', 'node.conf'], file })
     assert.deepEqual(
       [values.ethUrl, values.gateway, values.maxAttempts, values.orchSecret, values.network, values.region],
@@ -228,7 +228,7 @@ describe('the configuration file', () => {
     )
   })
 
-  it('counts less than command line and environment', () => {
+  it('has less weight than the command line and the environment', () => {
     const { values } = load({
       argv: ['-ethUrl', 'mine'],
       variables: { LP_CONFIG: 'node.conf', LP_MAXATTEMPTS: '8' },
@@ -245,10 +245,10 @@ describe('the configuration file', () => {
   })
 
   const refused: [file: string | undefined, sentence: string][] = [
-    [undefined, '-config "node.conf" is not a file that can be read, or it is empty'],
+    [undefined, '-config "node.conf" cannot be read or is empty'],
     ['gatway', 'there is no flag gatway in line 1 of node.conf: did you mean gateway?'],
-    ['\nmaxAttempts three', 'maxAttempts in line 2 of node.conf is a whole number, not "three"'],
-    ['gateway # yes', 'gateway in line 1 of node.conf is true or false, not "# yes"'],
+    ['\nmaxAttempts three', 'maxAttempts in line 2 of node.conf must be a whole number, not "three"'],
+    ['gateway # yes', 'gateway in line 1 of node.conf must be true or false, not "# yes"'],
     [
       'ethPassword=hush',
       'line 1 of node.conf cannot be read: write ethPassword without a dash, one space, and the value',
@@ -263,7 +263,7 @@ describe('the configuration file', () => {
     ],
     [
       'aiWorker',
-      'aiWorker in line 1 of node.conf is for AI or remote signing, which this node does not do: leave it out',
+      'aiWorker in line 1 of node.conf is for AI or remote signing, which this node does not support: leave it out',
     ],
   ]
   for (const [content, sentence] of refused) {
@@ -278,24 +278,24 @@ describe('the configuration file', () => {
 })
 
 describe('the table of flags', () => {
-  it('has a default that can be read for every flag, and help that is a sentence', () => {
+  it('has a readable default for every flag, and help that is a sentence', () => {
     for (const name of flagNames) {
       assert.notEqual(defaultOf(flags[name]), undefined, name)
       assert.match(flags[name].help, /^[A-Z].*\.$/, name)
     }
   })
 
-  it('has one environment variable for one flag', () => {
+  it('has a distinct environment variable for each flag', () => {
     const variables = flagNames.map(environmentName)
     assert.equal(new Set(variables).size, variables.length)
   })
 
-  it('has no old name that is a present one', () => {
+  it('has no old name that is a current one', () => {
     for (const name of Object.keys(oldNames)) assert.ok(!Object.hasOwn(flags, name), name)
   })
 })
 
-describe('whatever comes in', () => {
+describe('any input', () => {
   const name = fc.constantFrom(...flagNames, ...Object.keys(oldNames), 'h', 'nonsense', '')
   const word = fc.oneof(
     fc.string({ unit: 'binary' }),
@@ -310,7 +310,7 @@ describe('whatever comes in', () => {
   )
   const file = fc.array(line).map((lines) => lines.join('\n'))
 
-  it('gives flags or the one error of this folder', () => {
+  it('gives flags or a SettingsError', () => {
     const property = fc.property(fc.array(word), env, file, (words, variables, text) => {
       try {
         const { values } = loadFlags({ argv: words, variables, readText: () => text || null })
@@ -324,7 +324,7 @@ describe('whatever comes in', () => {
     fc.assert(property, { numRuns: 3000 })
   })
 
-  it('also from a configuration file alone', () => {
+  it('gives the same from a configuration file alone', () => {
     const property = fc.property(file, (text) => {
       try {
         loadFlags({ argv: ['-config', 'x'], variables: {}, readText: () => text || null })

@@ -15,17 +15,17 @@ import {
 } from './flags.ts'
 import { nearest } from './nearest.ts'
 
-/** What is wrong with the settings: `bad-flag` the command line's syntax, `bad-setting` everything else. */
+/** What is wrong: `bad-flag` is the syntax of the command line, `bad-setting` everything else. */
 export type SettingsErrorCode = 'bad-flag' | 'bad-setting'
 
-/** The one error of this folder; its message is one sentence for the operator. */
+/** The only error of this folder. Its message is one sentence for the operator. */
 export class SettingsError extends NodeError<SettingsErrorCode> {
   override name = 'SettingsError'
 }
 
-/** Where settings come from. */
+/** The sources of settings. */
 export interface Sources {
-  /** Without the program's own name. */
+  /** The arguments, without the program's name. */
   readonly argv: readonly string[]
   readonly variables: Readonly<Record<string, string | undefined>>
   /** The text of a readable, non-empty, regular file; null for anything else. */
@@ -34,25 +34,25 @@ export interface Sources {
 
 /** How a flag was given. */
 export interface GivenFlag {
-  /** As the user wrote it, for sentences: `-ethUrl`, `LP_ETHURL`, `ethUrl in node.conf`. */
+  /** The user's spelling, for messages: `-ethUrl`, `LP_ETHURL`, `ethUrl in node.conf`. */
   readonly spelled: string
   readonly text: string
 }
 
-/** All flags with a value each, and which of them somebody gave. */
+/** The values of all flags, and which of them were given. */
 export interface LoadedFlags {
   readonly values: FlagValues
   readonly given: ReadonlyMap<FlagName, GivenFlag>
-  /** -h or -help was met: nothing after it was read. */
+  /** -h or -help was found; nothing after it was read. */
   readonly help: boolean
-  /** Sentences about what was accepted but should be written otherwise. */
+  /** Sentences about settings that are accepted but should be written differently. */
   readonly warnings: readonly string[]
 }
 
 /**
- * Reads all flags: the command line over the environment over the configuration file over the defaults, by the
- * rules of the Go node's parser (operations.md §1.1), save that words which that parser would drop are refused.
- * Throws SettingsError.
+ * Reads all flags, in order of precedence: command line, environment, configuration file, defaults. Follows the rules
+ * of the Go node's parser (operations.md §1.1), except that words which that parser drops are refused. Throws
+ * SettingsError.
  */
 export function loadFlags(sources: Sources): LoadedFlags {
   const found = new Map<FlagName, { given: GivenFlag; value: unknown }>()
@@ -64,7 +64,7 @@ export function loadFlags(sources: Sources): LoadedFlags {
   }
 
   const passOver = (spelled: string) => {
-    const warning = `${spelled} does nothing here: it is for AI, which this node does not do`
+    const warning = `${spelled} has no effect here: it is for AI, which this node does not support`
     if (!warnings.includes(warning)) warnings.push(warning)
   }
 
@@ -99,7 +99,7 @@ export function loadFlags(sources: Sources): LoadedFlags {
   }
 }
 
-/** A flag's value when nobody gives it. */
+/** A flag's value when it is not given. */
 export function defaultOf(flag: Flag): unknown {
   return flag.default === null ? null : flagValue(flag.kind, flag.default)
 }
@@ -109,7 +109,7 @@ export function environmentName(name: string): string {
   return `LP_${name.toUpperCase()}`
 }
 
-/** A text in a sentence: in quotes, without control characters, cut when long. */
+/** A text for use in a message: in quotes, without control characters, cut when long. */
 export function shown(text: string): string {
   return quoted(text.length > 80 ? `${text.slice(0, 77)}…` : text)
 }
@@ -124,10 +124,10 @@ function valuesOf(found: ReadonlyMap<FlagName, { value: unknown }>): FlagValues 
 
 /** The flags that a command line may have. */
 export interface FlagTable<Name extends string> {
-  /** The flag of that name or old name; null for none. */
+  /** The flag with that name or old name; null if there is none. */
   readonly named: (name: string) => Name | null
   readonly kindOf: (name: Name) => FlagKind
-  /** The sentence about a name that is no flag. */
+  /** The message about an unknown name. */
   readonly unknown: (name: string) => string
 }
 
@@ -137,7 +137,7 @@ const nodeFlags: FlagTable<string> = {
   unknown: (name) => unknown(`-${name}`, name, '-'),
 }
 
-/** The value of a flag as it was given. Throws SettingsError with that code. */
+/** Parses the value of a flag. Throws SettingsError with the given code. */
 export function readValue(
   kind: FlagKind,
   given: GivenFlag,
@@ -145,14 +145,14 @@ export function readValue(
 ): NonNullable<ReturnType<typeof flagValue>> {
   const value = flagValue(kind, given.text)
   if (value === undefined) {
-    throw new SettingsError(fault, `${given.spelled} is ${wanted[kind]}, not ${shown(given.text)}`)
+    throw new SettingsError(fault, `${given.spelled} must be ${wanted[kind]}, not ${shown(given.text)}`)
   }
   return value
 }
 
 /**
- * Calls `take` for each flag in order, with the name that was written and the text of its value. Returns true at -h
- * or -help, after which nothing is read. Throws SettingsError.
+ * Calls `take` for each flag in order, with its name as written and the text of its value. Returns true at -h or -help
+ * and stops there. Throws SettingsError.
  */
 export function readCommandLine<Name extends string>(
   argv: readonly string[],
@@ -174,7 +174,10 @@ export function readCommandLine<Name extends string>(
     const equals = body.indexOf('=', 1)
     const as = equals < 0 ? body : body.slice(0, equals)
     if (as === '' || as.startsWith('-') || as.startsWith('=')) {
-      throw new SettingsError('bad-flag', `${shown(word)} is no flag: a flag is one or two dashes and a name`)
+      throw new SettingsError(
+        'bad-flag',
+        `${shown(word)} is not a flag: a flag is one or two dashes and a name`,
+      )
     }
     const name = table.named(as)
     if (!name && (as === 'h' || as === 'help')) return true
@@ -198,30 +201,32 @@ function leftOver(word: string, lastBoolean: string | null): SettingsError {
   }
   return new SettingsError(
     'bad-flag',
-    `the word ${shown(word)} belongs to no flag: remove it, or put quotes around a value with spaces`,
+    `the word ${shown(word)} is not part of a flag: remove it, or put quotes around a value with spaces`,
   )
 }
 
 function unknown(spelled: string, name: string, prefix: string): string {
   if (foreignFlags.has(name)) {
-    return `${spelled} is for AI or remote signing, which this node does not do: leave it out`
+    return `${spelled} is for AI or remote signing, which this node does not support: leave it out`
   }
   const guess = nearest(name, [...flagNames, ...Object.keys(oldNames)])
   return noSuchFlag(spelled, guess && `${prefix}${guess}`, 'livepeer')
 }
 
-/** The sentence about a flag that a program has not, with the one that was probably meant. */
+/** The message about an unknown flag, with the name that was probably meant. */
 export function noSuchFlag(spelled: string, guess: string | null, program: string): string {
   const advice = guess ? `did you mean ${guess}?` : `${program} -help lists all flags`
   return `there is no flag ${printable(spelled)}: ${advice}`
 }
 
-/** Most spellings are plain and stand without quotes. */
+/** Leaves plain names without quotes. */
 function printable(spelled: string): string {
   return spelled.length <= 80 && !/[\p{C}"]/u.test(spelled) ? spelled : shown(spelled)
 }
 
-/** Calls `take` for each flag that a variable sets; an empty one counts as absent. The present name beats an old one. */
+/**
+ * Calls `take` for each flag set by a variable; an empty variable is ignored. The current name overrides an old one.
+ */
 function readEnvironment(
   variables: Sources['variables'],
   take: (name: FlagName, as: string, spelled: string, text: string) => void,
@@ -237,16 +242,18 @@ function readEnvironment(
   }
 }
 
-/** Variables such as LP_VERSION are easily set for another purpose, so the sentence says how they are read (operations.md §10 #29). */
+/**
+ * Variables such as LP_VERSION are easily set for another purpose, so the message says what they set here (operations.md §10 #29).
+ */
 function badEnvironment(name: FlagName, variable: string, text: string): SettingsError {
   return new SettingsError(
     'bad-setting',
-    `${variable}=${shown(text)} in the environment stands for the flag -${name}, which is ${wanted[flags[name].kind]}: correct or unset ${variable}`,
+    `${variable}=${shown(text)} in the environment sets the flag -${name}, which must be ${wanted[flags[name].kind]}: correct or unset ${variable}`,
   )
 }
 
 /**
- * Calls `take` for each line: a name, a space, a value; `#` begins a comment at a line's start or after a space. The
+ * Calls `take` for each line: name, space, value. `#` starts a comment at the beginning of a line or after a space. The
  * name is null for a flag that has no effect here.
  */
 function readConfigFile(
@@ -256,10 +263,7 @@ function readConfigFile(
 ): void {
   const text = readText(path)
   if (text === null) {
-    throw new SettingsError(
-      'bad-setting',
-      `-config ${shown(path)} is not a file that can be read, or it is empty`,
-    )
+    throw new SettingsError('bad-setting', `-config ${shown(path)} cannot be read or is empty`)
   }
   const byVariable = new Map(
     [...Object.keys(oldNames), ...flagNames].map((name) => [environmentName(name), name]),
@@ -278,7 +282,7 @@ function readConfigFile(
   })
 }
 
-/** The word may be `ethPassword=…`, so no more than a name is printed of it. */
+/** The word may be `ethPassword=…`, so only the name is printed. */
 function badLine(word: string, where: string): SettingsError {
   const meant = /^-{0,2}(\w+)/.exec(word)?.[1] ?? ''
   if (meant !== word && flagNamed(meant)) {

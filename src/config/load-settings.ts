@@ -6,14 +6,14 @@ import { defaultOf, type LoadedFlags, loadFlags, SettingsError } from './load-fl
 import { readSettings } from './read-settings.ts'
 import type { About, ProgramEnvironment, Settings } from './settings.ts'
 
-/** The process is to end: with this code, after printing these. */
+/** A request to exit with this code after printing these texts. */
 export interface Exit {
   readonly exit: { readonly code: 0 | 1 | 2; readonly stdout: string; readonly stderr: string }
 }
 
 /**
- * Settings from command line, environment and configuration file; or what to print and the code to exit with:
- * 0 after -help, -version and -j, 2 for a command line that cannot be read, 1 for settings that cannot be.
+ * Settings from command line, environment and configuration file; or the text to print and the exit code: 0 after
+ * -help, -version and -j, 2 for a bad command line, 1 for bad settings.
  */
 export function loadSettings(env: ProgramEnvironment): Settings | Exit {
   try {
@@ -38,7 +38,7 @@ function settingsOf(loaded: LoadedFlags, env: ProgramEnvironment): Settings {
   }
 }
 
-/** Given flags that differ from their default, secrets and credentials in URLs hidden. */
+/** Given flags that differ from their defaults, without secrets and credentials in URLs. */
 function printableFlags(loaded: LoadedFlags): Record<string, string> {
   const shown: Record<string, string> = {}
   for (const [name, { text }] of loaded.given) {

@@ -1,7 +1,7 @@
-/** Longer words are not compared: what was typed comes from outside. */
+/** Longer words are not compared: the input is untrusted. */
 const MAX_LENGTH = 64
 
-/** The candidate that was most likely meant, or null when none is close: at most a third of its letters differ. */
+/** The candidate that was probably meant; null when more than a third of the letters differ from every candidate. */
 export function nearest(word: string, candidates: Iterable<string>): string | null {
   if (word.length > MAX_LENGTH) return null
   let best: string | null = null
@@ -16,7 +16,7 @@ export function nearest(word: string, candidates: Iterable<string>): string | nu
   return best
 }
 
-/** How many letters must be put in, taken out or changed to make one word of the other. */
+/** The number of insertions, deletions and substitutions between two words. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index)
   for (let i = 1; i <= a.length; i++) {

@@ -1,16 +1,16 @@
 import type { Address } from '../lib/crypto.ts'
 import { nearest } from './nearest.ts'
 
-/** What the name of a network implies (chain.md §1). */
+/** The defaults of a network (chain.md §1). */
 export interface Network {
   readonly name: string
-  /** No chain at all: nothing is paid. */
+  /** No chain and no payments. */
   readonly offchain: boolean
-  /** Whether anybody may be on it, so that a loopback address is of no use to others. */
+  /** Whether it is a public network, where a loopback service address is useless to gateways. */
   readonly public: boolean
-  /** The protocol's Controller contract; null where it must be given. */
+  /** The protocol's Controller contract; null when the operator must give it. */
   readonly controller: Address | null
-  /** The chain that the name belongs to; null where any will do. */
+  /** The expected chain id; null for any. */
   readonly chainId: bigint | null
   /** Estimated gas of redeeming one ticket. */
   readonly redeemGas: bigint
@@ -19,7 +19,7 @@ export interface Network {
 }
 
 const GWEI = 10n ** 9n
-/** Arbitrum counts the cost of its L1 data as gas. */
+/** Arbitrum includes the cost of its L1 data in the gas. */
 const ARBITRUM_REDEEM_GAS = 1_200_000n
 const REDEEM_GAS = 350_000n
 
@@ -76,7 +76,7 @@ export const knownNetworks: readonly string[] = known.flatMap(({ name, controlle
   controller ? [name] : [],
 )
 
-/** What a name implies; any unknown word is a private chain. The name becomes a folder, so null for one that cannot. */
+/** The network of that name; an unknown name is a private chain. Null for a name that cannot be a folder's. */
 export function networkNamed(name: string): Network | null {
   if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/.test(name)) return null
   return (
@@ -92,7 +92,7 @@ export function networkNamed(name: string): Network | null {
   )
 }
 
-/** The known network that a name was probably meant to be; null when none is close. */
+/** The known network that was probably meant; null when none is close. */
 export function nearestNetwork(name: string): string | null {
   return nearest(
     name,

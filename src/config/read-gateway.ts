@@ -7,7 +7,7 @@ import { profilesOf } from './read-profiles.ts'
 import { checkedAddress, entries, peerUrls, type Reading, readPrice, refusal } from './reading.ts'
 import type { GatewaySettings } from './settings.ts'
 
-/** What a gateway is told. Throws SettingsError. */
+/** Reads the settings of a gateway. Throws SettingsError. */
 export function readGateway(reading: Reading, network: Network): GatewaySettings {
   const { flags } = reading
   const bind = parseBind(reading.spelled('httpAddr'), flags.httpAddr, { host: '127.0.0.1', port: 9935 })
@@ -20,13 +20,13 @@ export function readGateway(reading: Reading, network: Network): GatewaySettings
   const guarded = isLoopback(bind.host) || flags.authWebhookUrl !== ''
   if (flags.httpIngest === null && !guarded) {
     reading.warnings.push(
-      `segments are not taken in at /live/, because ${reading.spelled('httpAddr')} ${printBind(bind)} is open to anyone: give -httpIngest to take them in all the same`,
+      `HTTP ingest at /live/ is off because ${reading.spelled('httpAddr')} ${printBind(bind)} is open to anyone: give -httpIngest to turn it on anyway`,
     )
   }
   const orchestrators = peerUrls(reading, 'orchAddr', '127.0.0.1')
   if (network.offchain && orchestrators.length === 0 && flags.orchWebhookUrl === '') {
     reading.warnings.push(
-      'no orchestrator is known offchain, so streams are served but not transcoded: give -orchAddr',
+      'no orchestrator is given offchain, so streams are served without transcoding: give -orchAddr',
     )
   }
   const maxPrice = network.offchain ? null : readPrice(reading, 'maxPricePerUnit', flags.maxPricePerUnit)
@@ -59,11 +59,11 @@ function readSelection(reading: Reading): GatewaySettings['selection'] {
   const { flags } = reading
   const names = ['selectStakeWeight', 'selectRandFreq', 'selectPriceWeight'] as const
   const sum = names.reduce((total, name) => total + flags[name], 0)
-  // The tolerance of the network's own check (operations.md §1.2).
+  // The tolerance of the Go node's check (operations.md §1.2).
   if (Math.abs(sum - 1) > 0.0001 || names.some((name) => flags[name] < 0)) {
     const given = names.map((name) => `-${name} ${flags[name]}`).join(', ')
     throw refusal(
-      `${given}: the three weights are at least 0 and make 1 together, not ${Number(sum.toFixed(6))}`,
+      `${given}: the three weights must be at least 0 and add up to 1, not ${Number(sum.toFixed(6))}`,
     )
   }
   return {
@@ -95,5 +95,5 @@ function attemptOrNull<T>(parse: () => T): T | null {
 function readMultiplier(reading: Reading): bigint {
   const { depositMultiplier } = reading.flags
   if (depositMultiplier > 0n) return depositMultiplier
-  throw refusal(`${reading.spelled('depositMultiplier')} is above 0, not ${depositMultiplier}`)
+  throw refusal(`${reading.spelled('depositMultiplier')} must be above 0, not ${depositMultiplier}`)
 }

@@ -16,10 +16,10 @@ import type {
   UnitPrice,
 } from './settings.ts'
 
-/** What stands in -uriSegments for all public addresses. */
+/** The word in -uriSegments for all public addresses. */
 const PUBLIC_SOURCES = 'public'
 
-/** What an orchestrator is told. Throws SettingsError. */
+/** Reads the settings of an orchestrator. Throws SettingsError. */
 export function readOrchestrator(
   reading: Reading,
   network: Network,
@@ -51,7 +51,7 @@ export function readOrchestrator(
   }
 }
 
-/** The hosts of -uriSegments: `public` for all that are, and others one by one. Throws SettingsError. */
+/** The hosts of -uriSegments: `public` for all public addresses, and single hosts. Throws SettingsError. */
 function readSources(reading: Reading): SourceHosts {
   const items = reading.flags.uriSegments
     .split(',')
@@ -65,7 +65,7 @@ function readSources(reading: Reading): SourceHosts {
       if (host) return host
       const spelled = reading.spelled('uriSegments')
       throw refusal(
-        `${spelled} ${shown(item)} is no host: write ${PUBLIC_SOURCES}, HOST or HOST:PORT, with commas between them`,
+        `${spelled} ${shown(item)} is not a host: write ${PUBLIC_SOURCES}, HOST or HOST:PORT, with commas between them`,
       )
     }),
   }
@@ -88,13 +88,11 @@ function readService(
   }
   const peer = parsePeer(`Error getting service URI: ${spelled}`, text, null)
   if (isUnspecified(peer.host)) {
-    throw refusal(
-      `${spelled} ${peer.host} is no address that anyone can call: give the one that gateways use`,
-    )
+    throw refusal(`${spelled} ${peer.host} cannot be called: give the address that gateways use`)
   }
   if (network.public && isLoopback(peer.host)) {
     throw refusal(
-      `${spelled} ${peer.host} can be reached from this machine only, and the gateways of ${network.name} are elsewhere: give the public address`,
+      `${spelled} ${peer.host} can be reached from this machine only, but the gateways of ${network.name} are elsewhere: give the public address`,
     )
   }
   if (peer.portAssumed) {
@@ -103,7 +101,10 @@ function readService(
   return { kind: 'url', url: peer.url }
 }
 
-/** Offchain nothing else tells the address; on chain the registered one is used, also with an account of its own (operations.md §10 #6). */
+/**
+ * Offchain the address must be given; on chain the registered one is the default, even for a node with an account of
+ * its own (operations.md §10 #6).
+ */
 function refuseMissingService(reading: Reading, network: Network): void {
   if (network.offchain) {
     throw refusal(
@@ -132,9 +133,7 @@ function readServiceBind(reading: Reading): OrchestratorSettings['bind'] {
 function readOwnPrice(reading: Reading): UnitPrice {
   const { pricePerUnit } = reading.flags
   if (pricePerUnit === null) {
-    throw refusal(
-      '-orchestrator on a chain needs -pricePerUnit, what it takes for a pixel (0 to work for free)',
-    )
+    throw refusal('-orchestrator on a chain needs -pricePerUnit, its price per pixel (0 to work for free)')
   }
   return readPrice(reading, 'pricePerUnit', pricePerUnit)
 }
@@ -144,7 +143,7 @@ function readGatewayPrices(reading: Reading, network: Network): OrchestratorSett
   return text === '' ? new Map() : parseGatewayPrices(reading.spelled('pricePerGateway'), text)
 }
 
-/** What a transcoder is told. Throws SettingsError. */
+/** Reads the settings of a transcoder. Throws SettingsError. */
 export function readTranscoder(
   reading: Reading,
   roles: ReadonlySet<Role>,
@@ -156,7 +155,7 @@ export function readTranscoder(
     hevcDecoding: flags.hevcDecoding,
     triesGpus: flags.testTranscoder,
     ladder: profilesOf(reading),
-    // An orchestrator on another machine may keep its sources at any public address.
+    // An orchestrator on another machine may use sources at any public address.
     sources: { ...readSources(reading), public: true },
   }
   if (roles.has('orchestrator')) return { ...common, orchestrators: [] }
@@ -172,35 +171,38 @@ export function readTranscoder(
   return { ...common, orchestrators }
 }
 
-/** What a redeemer is told. Throws SettingsError. */
+/** Reads the settings of a redeemer. Throws SettingsError. */
 export function readRedeemer(reading: Reading, secrets: Secrets): RedeemerSettings {
   const spelled = reading.spelled('httpAddr')
   const bind = parseBind(spelled, reading.flags.httpAddr, { host: '127.0.0.1', port: DEFAULT_PEER_PORT })
   if (isLoopback(bind.host)) {
     reading.warnings.push(
-      `the redeemer listens on ${printBind(bind)}, where only orchestrators on this machine reach it: for others give ${spelled} an address of this machine`,
+      `the redeemer listens on ${printBind(bind)}, which only orchestrators on this machine can reach: for others set ${spelled} to an address that they can reach`,
     )
   } else if (secrets.redeemerSecret === '' && reading.flags.certs === '') {
-    const whose = `tickets of anyone who reaches ${spelled} ${printBind(bind)}`
+    const whose = `tickets from anyone who can reach ${spelled} ${printBind(bind)}`
     if (reading.flags.redeemerSecret !== NO_SECRET) {
       throw refusal(
-        `the redeemer would take ${whose}: give it and its orchestrators -redeemerSecret or -certs (or -redeemerSecret none if something else guards it, or while they are Go nodes)`,
+        `the redeemer would accept ${whose}: give it and its orchestrators -redeemerSecret or -certs (or -redeemerSecret none if something else protects it, or while they are Go nodes)`,
       )
     }
     reading.warnings.push(
-      `the redeemer takes ${whose}, since -redeemerSecret is none: let only orchestrators reach it, and give it and them -redeemerSecret or -certs once none of them is a Go node`,
+      `the redeemer accepts ${whose}, since -redeemerSecret is none: make sure that only orchestrators can reach it, and set -redeemerSecret or -certs on it and on them once none of them is a Go node`,
     )
   }
   return { bind }
 }
 
-/** Addresses of the operator's own nodes: certificates say who they are only where there is TLS. Throws SettingsError. */
+/**
+ * Addresses of the operator's own nodes. With -certs they must use TLS, without which a certificate proves nothing.
+ * Throws SettingsError.
+ */
 function ownUrls(reading: Reading, name: 'redeemerAddr' | 'orchAddr'): string[] {
   const urls = peerUrls(reading, name, '127.0.0.1')
   const plain = reading.flags.certs === '' ? undefined : urls.find((url) => url.startsWith('http:'))
   if (!plain) return urls
   throw refusal(
-    `${reading.spelled(name)} ${plain} is clear text, where certificates mean nothing: write it with https://, or leave -certs out`,
+    `${reading.spelled(name)} ${plain} is clear text, so certificates cannot be checked: write it with https://, or leave -certs out`,
   )
 }
 

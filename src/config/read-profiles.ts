@@ -4,8 +4,8 @@ import { nearest } from './nearest.ts'
 import { attempt, entries, type Reading, refusal } from './reading.ts'
 
 /**
- * The renditions of -transcodingOptions: a file is JSON, anything else is names of presets (transcoding.md §2.3).
- * What is left out is told in `env.warnings`. Throws SettingsError, which begins with `spelled`.
+ * The renditions of -transcodingOptions: a file is JSON, any other value is a list of presets (transcoding.md §2.3).
+ * Adds a warning to `env.warnings` for each ignored preset. Throws SettingsError that begins with `spelled`.
  */
 export function readProfiles(
   spelled: string,
@@ -20,13 +20,13 @@ export function readProfiles(
   if (profiles.length === 0) throw refusal(`No transcoding profiles found in ${spelled} ${shown(text)}`)
   if (profiles.length > MAX_RENDITIONS) {
     throw refusal(
-      `${spelled} has ${profiles.length} renditions, and no transcoder makes more than ${MAX_RENDITIONS}`,
+      `${spelled} has ${profiles.length} renditions, but a transcoder makes at most ${MAX_RENDITIONS}`,
     )
   }
   return profiles
 }
 
-/** The renditions that a node is told. Throws SettingsError. */
+/** The renditions in the settings of a node. Throws SettingsError. */
 export function profilesOf(reading: Reading): readonly Profile[] {
   return readProfiles(reading.spelled('transcodingOptions'), reading.flags.transcodingOptions, {
     readText: (path) => reading.file(path),
@@ -43,7 +43,7 @@ function presetsNamed(spelled: string, names: readonly string[], warnings: strin
       presets.map((known) => known.name),
     )
     const advice = guess ? `did you mean ${guess}?` : 'it is neither a preset nor a file'
-    warnings.push(`${spelled}: ${shown(name)} is left out, ${advice}`)
+    warnings.push(`${spelled}: ${shown(name)} is ignored: ${advice}`)
     return []
   })
 }

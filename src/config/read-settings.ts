@@ -11,10 +11,13 @@ import { entries, isUrl, NO_SECRET, Reading, refusal } from './reading.ts'
 import { Secrets } from './secrets.ts'
 import type { ChainSettings, MediaSandboxMode, ProgramEnvironment, Role, Settings } from './settings.ts'
 
-/** Sessions beyond this are taken for a mistake. */
+/** A higher number of sessions is treated as a mistake. */
 const MAX_SESSIONS = 1_000_000
 
-/** Where the control API listens, by role; 7935, 5935 and 6935 as everywhere (operations.md §2.1), the others apart. */
+/**
+ * Default ports of the control API by role: 7935, 5935 and 6935 as on the network (operations.md §2.1), the others
+ * distinct.
+ */
 const CONTROL_PORTS: Readonly<Record<Role, number>> = {
   orchestrator: 7935,
   gateway: 5935,
@@ -24,7 +27,7 @@ const CONTROL_PORTS: Readonly<Record<Role, number>> = {
   roundInitializer: 2935,
 }
 
-/** Everything but what depends on all flags at once. Throws SettingsError. */
+/** Reads everything except what depends on all flags together. Throws SettingsError. */
 export function readSettings(loaded: LoadedFlags, env: ProgramEnvironment): Omit<Settings, 'printable'> {
   const reading = new Reading(loaded, env)
   const { flags } = reading
@@ -66,13 +69,13 @@ export function readSettings(loaded: LoadedFlags, env: ProgramEnvironment): Omit
 function readNetwork(reading: Reading): Network {
   const { network: name } = reading.flags
   const network = networkNamed(name)
-  if (!network) throw refusal(`${reading.spelled('network')} ${shown(name)} is no name of a network`)
+  if (!network) throw refusal(`${reading.spelled('network')} ${shown(name)} is not a valid network name`)
   if (network.offchain || network.controller || reading.flags.ethController !== '') return network
   const guess = nearestNetwork(name)
   const advice = guess
     ? `did you mean ${guess}?`
     : `give -ethController, or one of ${knownNetworks.join(', ')}`
-  throw refusal(`no Controller contract is known of ${reading.spelled('network')} ${name}: ${advice}`)
+  throw refusal(`no Controller contract is known for ${reading.spelled('network')} ${name}: ${advice}`)
 }
 
 function readRoles(reading: Reading, network: Network): Set<Role> {
@@ -86,7 +89,7 @@ function readRoles(reading: Reading, network: Network): Set<Role> {
   const clashing = flags.transcoder && !flags.orchestrator ? [...servers, 'transcoder'] : servers
   if (clashing.length > 1) {
     throw refusal(
-      `-${clashing.join(' and -')} cannot share a process: run each by itself, with a -dataDir of its own`,
+      `-${clashing.join(' and -')} cannot share a process: run each by itself, with its own -dataDir`,
     )
   }
   const roles = new Set<Role>(servers)
@@ -96,7 +99,7 @@ function readRoles(reading: Reading, network: Network): Set<Role> {
   if (roles.size > 0) return roles
   if (network.offchain) {
     throw refusal(
-      'nothing says what to run: give -gateway, -orchestrator, -transcoder or -redeemer, or a -network for the reward service',
+      'nothing to run: give -gateway, -orchestrator, -transcoder or -redeemer, or a -network for the reward service',
     )
   }
   if (flags.reward === false) {
@@ -107,18 +110,19 @@ function readRoles(reading: Reading, network: Network): Set<Role> {
 
 function readDataDir(reading: Reading, network: Network, homeDir: string | null): string {
   if (reading.flags.dataDir !== '') return reading.flags.dataDir
-  if (!homeDir) throw refusal('there is no home folder for the data: give -dataDir')
+  if (!homeDir) throw refusal('no home folder was found for the data: give -dataDir')
   return `${homeDir.replace(/\/+$/, '')}/.lpData/${network.name}`
 }
 
-/** A secret that travels in a header, so it is one word of plain characters; empty when none is given, or `none`. */
+/**
+ * Reads a secret that is sent in a header, so it must be one word of plain characters; empty when none is given, or
+ * `none`.
+ */
 function readWord(reading: Reading, name: 'cliToken' | 'redeemerSecret'): string {
   if (reading.flags[name] === '' || reading.flags[name] === NO_SECRET) return ''
   const word = reading.textOrFile(name)
   if (/^[\x21-\x7e]{1,1000}$/.test(word)) return word
-  throw refusal(
-    `${reading.spelled(name)} is one word of at most 1000 letters, digits and signs, which the text or file given is not`,
-  )
+  throw refusal(`${reading.spelled(name)} must be one word of at most 1000 letters, digits and signs`)
 }
 
 function readControlBind(reading: Reading, roles: ReadonlySet<Role>, secrets: Secrets): Bind {
@@ -132,11 +136,11 @@ function readControlBind(reading: Reading, roles: ReadonlySet<Role>, secrets: Se
   const spelled = reading.spelled('cliAddr')
   if (reading.flags.cliToken !== NO_SECRET) {
     throw refusal(
-      `the control API would be open to others at ${spelled} ${printBind(bind)}: give -cliToken, the secret that they need to show (or -cliToken none if something else guards it)`,
+      `the control API would be open to other machines at ${spelled} ${printBind(bind)}: give -cliToken, the secret that clients must send (or -cliToken none if something else protects it)`,
     )
   }
   reading.warnings.push(
-    `the control API asks for no token and listens on ${printBind(bind)}: unless something guards it, give -cliToken, or ${spelled} a loopback address`,
+    `the control API listens on ${printBind(bind)} without a token: unless something else protects it, give -cliToken, or set ${spelled} to a loopback address`,
   )
   return bind
 }
@@ -158,7 +162,7 @@ function readMaxSessions(reading: Reading, roles: ReadonlySet<Role>): number | '
 function readMediaSandbox(reading: Reading): MediaSandboxMode {
   const { mediaSandbox: mode } = reading.flags
   if (mode === 'auto' || mode === 'required' || mode === 'off') return mode
-  throw refusal(`${reading.spelled('mediaSandbox')} is auto, required or off, not ${shown(mode)}`)
+  throw refusal(`${reading.spelled('mediaSandbox')} must be auto, required or off, not ${shown(mode)}`)
 }
 
 function readChain(reading: Reading, network: Network): ChainSettings {
@@ -174,7 +178,7 @@ function readChain(reading: Reading, network: Network): ChainSettings {
   if (urls.length === 0) {
     throw refusal(`-network ${network.name} needs -ethUrl, the JSON-RPC endpoint of the chain`)
   }
-  // The entry itself may be a key, and is not shown.
+  // The entry may contain a key, so it is not printed.
   if (at >= 0) {
     throw refusal(
       `entry ${at + 1} of ${reading.spelled('ethUrl')} is neither an http, https, ws or wss URL nor the path of an IPC socket`,
@@ -182,16 +186,17 @@ function readChain(reading: Reading, network: Network): ChainSettings {
   }
   const minGasPrice = flags.minGasPrice ?? network.minGasPrice
   for (const name of ['gasLimit', 'maxGasPrice', 'minGasPrice'] as const) {
-    if ((flags[name] ?? 0n) < 0n) throw refusal(`${reading.spelled(name)} is at least 0, not ${flags[name]}`)
+    if ((flags[name] ?? 0n) < 0n)
+      throw refusal(`${reading.spelled(name)} must be at least 0, not ${flags[name]}`)
   }
   if (flags.maxGasPrice > 0n && flags.maxGasPrice < minGasPrice) {
     throw refusal(
-      `-maxGasPrice ${flags.maxGasPrice} is below the least gas price, ${minGasPrice}: no transaction could ever be sent`,
+      `-maxGasPrice ${flags.maxGasPrice} is below the minimum gas price of ${minGasPrice}, so no transaction could be sent: raise -maxGasPrice or lower -minGasPrice`,
     )
   }
   return {
     urls: [...new Set(urls)],
-    // readNetwork has seen to it that there is one of the two.
+    // readNetwork has made sure that one of the two exists.
     controller: reading.address('ethController') ?? network.controller!,
     keystorePath: flags.ethKeystorePath === '' ? null : flags.ethKeystorePath,
     account: reading.address('ethAcctAddr'),

@@ -7,10 +7,10 @@ import { parsePixels } from './gateway-prices.ts'
 import { environmentName, type LoadedFlags, SettingsError, shown } from './load-flags.ts'
 import type { ProgramEnvironment, UnitPrice } from './settings.ts'
 
-/** In place of a secret: says that none is asked for, although others can reach what it would guard. */
+/** Instead of a secret: none is required, although the address is open to other machines. */
 export const NO_SECRET = 'none'
 
-/** One reading of the flags: the values, how they were spelled, and the warnings that come up. */
+/** The flags with their spelling, and the warnings found while reading them. */
 export class Reading {
   readonly flags: LoadedFlags['values']
   readonly warnings: string[] = []
@@ -23,7 +23,7 @@ export class Reading {
     this.#readText = env.readText
   }
 
-  /** How the user wrote the flag, or would on the command line. */
+  /** The flag as the user wrote it, or its command line form. */
   spelled(name: FlagName): string {
     return this.#given.get(name)?.spelled ?? `-${name}`
   }
@@ -32,7 +32,7 @@ export class Reading {
     return this.#given.has(name)
   }
 
-  /** The file's content if the value names a file, else the value (operations.md §1.1). */
+  /** The file's content if the value names a file, otherwise the value (operations.md §1.1). */
   textOrFile(name: 'ethPassword' | 'orchSecret' | 'redeemerSecret' | 'cliToken' | 'pricePerGateway'): string {
     const text = this.flags[name]
     if (text === '') return ''
@@ -40,7 +40,9 @@ export class Reading {
     if (content !== null) return content.trim()
     const spelled = this.spelled(name)
     if (/^[.~]?\//.test(text)) {
-      this.warnings.push(`${spelled} looks like a path, but no such file can be read: its text itself counts`)
+      this.warnings.push(
+        `${spelled} looks like a path, but no such file can be read, so the text itself is used`,
+      )
     }
     if (spelled.startsWith('-') && 'secret' in flags[name]) {
       this.warnings.push(
@@ -50,27 +52,27 @@ export class Reading {
     return text
   }
 
-  /** The text of a file; null if there is none that can be read. */
+  /** The text of a file; null if it cannot be read. */
   file(path: string): string | null {
     return this.#readText(path)
   }
 
-  /** A whole number of at least `least`, as a plain number. */
+  /** An integer of at least `least`, as a number. */
   count(name: 'blockPollingInterval' | 'maxTransactionReplacements' | 'extraNodes', least: bigint): number {
     const value = this.flags[name]
     if (value < least || value > 2n ** 31n)
-      throw refusal(`${this.spelled(name)} is at least ${least}, not ${value}`)
+      throw refusal(`${this.spelled(name)} must be at least ${least}, not ${value}`)
     return Number(value)
   }
 
-  /** A duration that is at least `least` ms. */
+  /** A duration of at least `least` ms. */
   wait(
     name: 'transactionTimeout' | 'initializeRoundMaxDelay' | 'discoveryTimeout' | 'drainTimeout',
     least: number,
   ): number {
     const value = this.flags[name]
     if (value < least || value > 2 ** 31 - 1) {
-      throw refusal(`${this.spelled(name)} is from ${least}ms to 596h, not ${value}ms`)
+      throw refusal(`${this.spelled(name)} must be between ${least}ms and 596h, not ${value}ms`)
     }
     return Math.trunc(value)
   }
@@ -80,7 +82,7 @@ export class Reading {
     return this.flags[name] === '' ? null : checkedAddress(this.spelled(name), this.flags[name])
   }
 
-  /** Checks that a webhook's URL is one, even where it is not used. */
+  /** Checks that the value is a URL, even if it is not used. */
   httpUrl(name: 'authWebhookUrl' | 'orchWebhookUrl' | 'verifierUrl'): void {
     const text = this.flags[name]
     if (text !== '' && !isUrl(text, ['http:', 'https:'])) {
@@ -89,7 +91,7 @@ export class Reading {
   }
 }
 
-/** Base URLs of a comma list, each once. Throws SettingsError, also for a list of nothing but commas. */
+/** Base URLs of a comma-separated list, without duplicates. Throws SettingsError, also for a list of commas only. */
 export function peerUrls(
   reading: Reading,
   name: 'orchAddr' | 'nodes' | 'redeemerAddr',
@@ -99,12 +101,12 @@ export function peerUrls(
     (entry) => parsePeer(reading.spelled(name), entry, defaultHost).url,
   )
   if (urls.length === 0 && reading.flags[name] !== '') {
-    throw refusal(`${reading.spelled(name)} ${shown(reading.flags[name])} names nobody`)
+    throw refusal(`${reading.spelled(name)} ${shown(reading.flags[name])} lists no address`)
   }
   return [...new Set(urls)]
 }
 
-/** A price with the pixels that it is for. Throws SettingsError. */
+/** A price with its number of pixels. Throws SettingsError. */
 export function readPrice(
   reading: Reading,
   name: 'pricePerUnit' | 'maxPricePerUnit',
@@ -120,20 +122,21 @@ export function readPrice(
   return { price, pixelsPerUnit }
 }
 
-/** An address other than the zero one. Throws SettingsError. */
+/** Parses an address other than the zero address. Throws SettingsError. */
 export function checkedAddress(spelled: string, text: string): Address {
   const address = attempt(spelled, () => parseAddress(text.trim()))
-  if (address === ZERO_ADDRESS) throw refusal(`${spelled} is the zero address, which belongs to nobody`)
+  if (address === ZERO_ADDRESS)
+    throw refusal(`${spelled} is the zero address: give the address of an account`)
   return address
 }
 
-/** Whether a text is a URL of one of these protocols. */
+/** Whether a text is a URL with one of these protocols. */
 export function isUrl(text: string, protocols: readonly string[]): boolean {
   const url = URL.parse(text)
   return url !== null && protocols.includes(url.protocol) && url.hostname !== ''
 }
 
-/** The entries of a comma list; blank ones are skipped. */
+/** The entries of a comma-separated list, without blank ones. */
 export function entries(text: string): string[] {
   return text
     .split(',')
@@ -141,7 +144,7 @@ export function entries(text: string): string[] {
     .filter((entry) => entry !== '')
 }
 
-/** Turns any error of a parser into a refusal that begins with the flag. */
+/** Turns any error of a parser into a SettingsError that begins with the flag. */
 export function attempt<T>(spelled: string, parse: () => T): T {
   try {
     return parse()
@@ -150,7 +153,7 @@ export function attempt<T>(spelled: string, parse: () => T): T {
   }
 }
 
-/** The one way in which settings are refused: a sentence. */
+/** The SettingsError for a bad setting. */
 export function refusal(sentence: string): SettingsError {
   return new SettingsError('bad-setting', sentence)
 }

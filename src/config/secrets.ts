@@ -1,4 +1,4 @@
-/** What must never be printed: nothing of it shows in JSON, logs or inspection. */
+/** Values that must never be printed. They do not appear in JSON, logs or `util.inspect`. */
 export class Secrets {
   readonly #ethPassword: string
   readonly #orchSecret: string
@@ -17,22 +17,22 @@ export class Secrets {
     this.#controlToken = values.controlToken
   }
 
-  /** Password of the account; empty when none was given. */
+  /** Password of the account; empty when not given. */
   get ethPassword(): string {
     return this.#ethPassword
   }
 
-  /** What transcoders show to their orchestrator; empty when none was given. */
+  /** Secret that transcoders send to their orchestrator; empty when not given. */
   get orchSecret(): string {
     return this.#orchSecret
   }
 
-  /** What orchestrators show to their redeemer; empty when none was given. */
+  /** Secret that orchestrators send to their redeemer; empty when not given. */
   get redeemerSecret(): string {
     return this.#redeemerSecret
   }
 
-  /** What the control API asks for; empty when it asks for nothing. */
+  /** Token of the control API; empty when none is required. */
   get controlToken(): string {
     return this.#controlToken
   }

@@ -23,7 +23,7 @@ interface Rest {
   homeDir?: string | null
 }
 
-/** Words of a command line; a blank becomes a word break, `␣` a blank within a word. */
+/** Splits a line into words at blanks; `␣` stands for a blank within a word. */
 function load(line: string, { variables = {}, files = {}, homeDir = '/home/me' }: Rest = {}) {
   const argv = line
     .split(/ +/)
@@ -111,7 +111,7 @@ describe('settings of a gateway', () => {
     })
   })
 
-  it('on a chain check results and know a highest price', () => {
+  it('verify results and have a maximum price on chain', () => {
     const { gateway } = settings(`${CHAIN} -gateway -maxPricePerUnit 0.5USD -pixelsPerUnit 1e6`)
     assert.equal(gateway!.localVerify, true)
     assert.deepEqual(gateway!.maxPrice, {
@@ -123,7 +123,7 @@ describe('settings of a gateway', () => {
     assert.equal(settings(`${CHAIN} -gateway`).gateway!.maxPrice, null)
   })
 
-  it('list orchestrators as URLs, with scheme and port filled in', () => {
+  it('list orchestrators as URLs with scheme and port filled in', () => {
     const { gateway } = settings(
       '-gateway -orchAddr a,https://B:1234/,http://c,:8936,,a:8935,[::1]:8935,[::2]',
     )
@@ -137,7 +137,7 @@ describe('settings of a gateway', () => {
     ])
   })
 
-  it('compare blocked addresses in one spelling', () => {
+  it('compare blocked addresses regardless of spelling', () => {
     const { gateway } = settings(`-gateway -orchBlocklist ${X.toLowerCase()},${HOT.slice(2)}`)
     assert.deepEqual([...gateway!.blocklist], [X, HOT])
   })
@@ -161,7 +161,7 @@ describe('settings of a gateway', () => {
     })
   }
 
-  it('take profiles from presets, or from a file', () => {
+  it('take profiles from presets or from a file', () => {
     const profiles = (text: string, files: Files = {}) =>
       settings(`-gateway -transcodingOptions ${text}`, { files }).gateway!.profiles.map(({ name }) => name)
     assert.deepEqual(profiles('P144p30fps16x9'), ['P144p30fps16x9'])
@@ -203,7 +203,7 @@ describe('settings of an orchestrator', () => {
     assert.deepEqual(loaded.controlBind, { host: '127.0.0.1', port: 7935 })
   })
 
-  it('work with the chain as it is set', () => {
+  it('take the chain settings as given', () => {
     assert.deepEqual(settings(`${CHAIN} ${COMBINED} -pricePerUnit 0`).chain, {
       urls: ['http://127.0.0.1:8545'],
       controller: CONTROLLER,
@@ -246,14 +246,14 @@ describe('settings of an orchestrator', () => {
     })
   }
 
-  it('leave the address to the chain for the registered account, named or not yet known', () => {
+  it('use the registered address for the registered account, named or not', () => {
     for (const accounts of ['', `-ethAcctAddr ${X} -ethOrchAddr ${X.toLowerCase()}`, `-ethOrchAddr ${X}`]) {
       const { orchestrator } = settings(`${PUBLIC} -orchestrator -transcoder -pricePerUnit 1 ${accounts}`)
       assert.deepEqual(orchestrator!.service, { kind: 'registered' })
     }
   })
 
-  it('may name only other nodes', () => {
+  it('may name other nodes only', () => {
     const { orchestrator } = settings('-orchestrator -serviceAddr none -nodes ghi,abc:123,,def')
     assert.deepEqual(orchestrator!.service, { kind: 'none' })
     assert.deepEqual(orchestrator!.nodes, ['https://ghi:8935', 'https://abc:123', 'https://def:8935'])
@@ -272,7 +272,7 @@ describe('settings of an orchestrator', () => {
     })
   }
 
-  it('find the redeemer with and without a scheme', () => {
+  it('accept a redeemer with or without a scheme', () => {
     for (const text of ['r.example', 'r.example:8935', 'https://r.example:8935', 'https://R.example/']) {
       const { orchestrator } = settings(`${CHAIN} ${COMBINED} -pricePerUnit 1 -redeemerAddr ${text}`)
       assert.deepEqual(orchestrator!.redeemers, ['https://r.example:8935'])
@@ -283,7 +283,7 @@ describe('settings of an orchestrator', () => {
     assert.deepEqual(orchestrator!.redeemers, ['https://r1:8935', 'https://r2:9000'])
   })
 
-  it('keep prices for certain gateways exact, from text, file and old name', () => {
+  it('keep prices for single gateways exact, from text, file and old name', () => {
     const json = `{"gateways":[{"ethaddress":"${X.toLowerCase()}","priceperunit":0.10000000000000000001,"currency":"USD","pixelsperunit":1e6}],
       "broadcasters":[{"ethaddress":"${HOT}","priceperunit":1e3,"pixelsperunit":1}]}`
     const expected = new Map([
@@ -307,7 +307,7 @@ describe('settings of an orchestrator', () => {
     }
   })
 
-  it('may leave it to its transcoders, and to the machine, how many streams to take', () => {
+  it('may leave the number of streams to the transcoders and the machine', () => {
     assert.equal(settings(`-orchestrator -orchSecret s.txt ${SERVICE} -maxSessions auto`).maxSessions, 'auto')
     const names = (line: string) => settings(line).transcoder!.ladder.map(({ name }) => name)
     assert.equal(settings(`${COMBINED} -maxSessions auto`).maxSessions, 'auto')
@@ -323,7 +323,7 @@ describe('settings of an orchestrator', () => {
 })
 
 describe('settings of the other roles', () => {
-  it('put every control API on the loopback, each on a port of its own', () => {
+  it('put every control API on loopback, each on its own port', () => {
     const port = (line: string) => settings(line).controlBind
     assert.deepEqual(port(`${CHAIN} -redeemer`), { host: '127.0.0.1', port: 4935 })
     assert.deepEqual(port(CHAIN), { host: '127.0.0.1', port: 2935 })
@@ -332,7 +332,7 @@ describe('settings of the other roles', () => {
     assert.deepEqual(port('-gateway -cliAddr 10.0.0.1 -cliToken t'), { host: '10.0.0.1', port: 5935 })
   })
 
-  it('have a control API ask for a token wherever one is given', () => {
+  it('require a token for the control API wherever one is given', () => {
     const files = { 'token.txt': ' from-a-file\n' }
     const token = (line: string, rest?: Rest) => settings(`-gateway ${line}`, { files, ...rest }).secrets
     assert.equal(token('').controlToken, '')
@@ -343,7 +343,7 @@ describe('settings of the other roles', () => {
     assert.equal(token('-cliAddr :1', { variables: { LP_CLITOKEN: 'hush' } }).controlToken, 'hush')
   })
 
-  it('have a transcoder work for any orchestrator of the list', () => {
+  it('let a transcoder work for any orchestrator of the list', () => {
     const { transcoder, warnings } = settings('-transcoder -orchSecret s.txt -orchAddr a,b -hevcDecoding')
     const { ladder: _, ...told } = transcoder!
     assert.deepEqual(told, {
@@ -356,7 +356,7 @@ describe('settings of the other roles', () => {
     assert.deepEqual(warnings, [])
   })
 
-  it('have sources fetched from where -uriSegments says', () => {
+  it('fetch sources from the hosts of -uriSegments', () => {
     const sources = (line: string) => settings(`${COMBINED} ${line}`).orchestrator!.sources
     assert.deepEqual(sources('-uriSegments public'), { public: true, hosts: [] })
     assert.deepEqual(sources('-uriSegments Store.lan,10.0.0.1:9000,[fd00::1]:80,'), {
@@ -371,18 +371,18 @@ describe('settings of the other roles', () => {
     assert.deepEqual(alone.transcoder!.sources, { public: true, hosts: [{ host: 'b', port: 1 }] })
   })
 
-  it('have a redeemer listen where it is told', () => {
+  it('make a redeemer listen at the given address', () => {
     assert.deepEqual(settings(`${CHAIN} -redeemer -httpAddr 10.0.0.1:9000 -redeemerSecret s.txt`).redeemer, {
       bind: { host: '10.0.0.1', port: 9000 },
     })
     assert.deepEqual(settings(`${CHAIN} -redeemer`).redeemer!.bind, { host: '127.0.0.1', port: 8935 })
   })
 
-  it('have a redeemer serve whoever reaches it only where that is said, and warn of it', () => {
+  it('open a redeemer to everyone only on request, with a warning', () => {
     const serving = (line: string) => settings(`${CHAIN} -redeemer -httpAddr 10.0.0.1 ${line}`)
     const open = serving('-redeemerSecret none')
     assert.deepEqual(open.warnings, [
-      'the redeemer takes tickets of anyone who reaches -httpAddr 10.0.0.1:8935, since -redeemerSecret is none: let only orchestrators reach it, and give it and them -redeemerSecret or -certs once none of them is a Go node',
+      'the redeemer accepts tickets from anyone who can reach -httpAddr 10.0.0.1:8935, since -redeemerSecret is none: make sure that only orchestrators can reach it, and set -redeemerSecret or -certs on it and on them once none of them is a Go node',
     ])
     assert.equal(open.secrets.redeemerSecret, '')
     for (const closed of ['-redeemerSecret s.txt', '-certs D', '-certs D -redeemerSecret none']) {
@@ -390,38 +390,38 @@ describe('settings of the other roles', () => {
     }
     for (const loopback of ['127.0.0.1:8936', 'localhost', '[::1]:8936']) {
       const [warning, ...others] = settings(`${CHAIN} -redeemer -httpAddr ${loopback}`).warnings
-      assert.match(warning!, /where only orchestrators on this machine reach it/)
+      assert.match(warning!, /which only orchestrators on this machine can reach/)
       assert.deepEqual(others, [], loopback)
     }
   })
 
-  it('give no secret to a redeemer that asks for none', () => {
+  it('send no secret to a redeemer that asks for none', () => {
     const line = `${CHAIN} ${COMBINED} -pricePerUnit 1 -redeemerAddr r:8935 -redeemerSecret none`
     assert.equal(settings(line).secrets.redeemerSecret, '')
   })
 
-  it('name the folder of certificates for those who use one', () => {
+  it('name the certificate folder for the roles that use one', () => {
     const transcoder = settings('-transcoder -orchSecret s.txt -orchAddr a -certs D')
     assert.deepEqual([transcoder.certs, transcoder.warnings], ['D', []])
     assert.equal(settings(`${CHAIN} ${COMBINED} -pricePerUnit 1 -certs D`).certs, 'D')
     assert.equal(settings(`${CHAIN} -redeemer`).certs, null)
     assert.deepEqual(settings('-gateway -orchAddr a -certs D').warnings, [
-      '-certs does nothing here: it is for an orchestrator or a transcoder or a redeemer',
+      '-certs has no effect here: it is for an orchestrator or a transcoder or a redeemer',
     ])
   })
 
-  it('confine what decodes and encodes as far as the system allows, unless they are told', () => {
+  it('confine media processes as far as the system allows, unless told otherwise', () => {
     const mode = (line: string) => settings(`-gateway ${line}`).mediaSandbox
     assert.deepEqual(
       [mode(''), mode('-mediaSandbox required'), mode('-mediaSandbox off')],
       ['auto', 'required', 'off'],
     )
     assert.deepEqual(settings(`${CHAIN} -redeemer -mediaSandbox off`).warnings.slice(-1), [
-      '-mediaSandbox does nothing here: it is for a gateway or an orchestrator or a transcoder',
+      '-mediaSandbox has no effect here: it is for a gateway or an orchestrator or a transcoder',
     ])
   })
 
-  it('put the data where they are told, else by network in the home folder', () => {
+  it('put the data into the given folder, or by network into the home folder', () => {
     assert.equal(settings('-gateway -dataDir D').dataDir, 'D')
     assert.equal(settings('-gateway -datadir D').dataDir, 'D')
     assert.equal(settings('-gateway', { variables: { LP_DATADIR: 'E' } }).dataDir, 'E')
@@ -429,7 +429,7 @@ describe('settings of the other roles', () => {
     assert.equal(settings(`${CHAIN} -gateway`, { homeDir: '/root/' }).dataDir, '/root/.lpData/devnet')
   })
 
-  it('ignore a verbosity that is no number', () => {
+  it('ignore a verbosity that is not a number', () => {
     assert.deepEqual([settings('-gateway -v loud').verbosity, settings('-gateway -v 6').verbosity], [3, 6])
   })
 })
@@ -445,12 +445,12 @@ describe('secrets', () => {
     const { secrets, warnings } = settings(`${CHAIN} -gateway -ethPassword /run/nothing`, { files })
     assert.equal(secrets.ethPassword, '/run/nothing')
     assert.deepEqual(warnings, [
-      '-ethPassword looks like a path, but no such file can be read: its text itself counts',
+      '-ethPassword looks like a path, but no such file can be read, so the text itself is used',
       '-ethPassword is given as text on the command line, which every user of this machine can read: write it to a file and give its path, or set LP_ETHPASSWORD',
     ])
   })
 
-  it('given as text draw a warning on the command line only', () => {
+  it('cause a warning when given as text on the command line, and only there', () => {
     const files = { '/run/secret': 'swordfish\n', 'node.conf': 'ethPassword hush\n' }
     const warned = (line: string, variables = {}) =>
       settings(`${CHAIN} -redeemer ${line}`, { variables, files }).warnings.filter((text) =>
@@ -468,7 +468,7 @@ describe('secrets', () => {
     assert.deepEqual(warned('-cliToken none'), [])
   })
 
-  it('of a redeemer come as text, from the environment and from a file', () => {
+  it('of a redeemer come from text, environment or file', () => {
     const files = { '/run/secret': 'swordfish\n' }
     const secret = (line: string, variables = {}) =>
       settings(`${CHAIN} -redeemer ${line}`, { variables, files }).secrets.redeemerSecret
@@ -504,12 +504,12 @@ describe('a sentence refuses', () => {
   const refused: [line: string, sentence: string, rest?: Rest][] = [
     [
       `${COMBINED} -uriSegments public,http://a/b`,
-      '-uriSegments "http://a/b" is no host: write public, HOST or HOST:PORT, with commas between them',
+      '-uriSegments "http://a/b" is not a host: write public, HOST or HOST:PORT, with commas between them',
     ],
     // Roles and network (operations.md §9 A1, A7; §10 #12, #13, #22)
     [
       '',
-      'nothing says what to run: give -gateway, -orchestrator, -transcoder or -redeemer, or a -network for the reward service',
+      'nothing to run: give -gateway, -orchestrator, -transcoder or -redeemer, or a -network for the reward service',
     ],
     [
       `${CHAIN} -redeemer -orchestrator`,
@@ -517,11 +517,11 @@ describe('a sentence refuses', () => {
     ],
     [
       '-gateway -orchestrator -transcoder',
-      '-gateway and -orchestrator cannot share a process: run each by itself, with a -dataDir of its own',
+      '-gateway and -orchestrator cannot share a process: run each by itself, with its own -dataDir',
     ],
     [
       '-gateway -transcoder',
-      '-gateway and -transcoder cannot share a process: run each by itself, with a -dataDir of its own',
+      '-gateway and -transcoder cannot share a process: run each by itself, with its own -dataDir',
     ],
     [`${CHAIN} -reward=false`, '-reward=false leaves nothing to run: give a role or leave it out'],
     [
@@ -545,17 +545,17 @@ describe('a sentence refuses', () => {
       'LP_ETHURL needs a chain, but -network is not given, so offchain: name the network, such as -network arbitrum-one-mainnet, or leave -ethUrl out',
       { variables: { LP_ETHURL: 'http://secret' } },
     ],
-    ['-gateway -network ../up', '-network "../up" is no name of a network'],
+    ['-gateway -network ../up', '-network "../up" is not a valid network name'],
     [
       '-gateway -network private -ethUrl http://a',
-      'no Controller contract is known of -network private: give -ethController, or one of arbitrum-one-mainnet, mainnet, arbitrum-one-rinkeby, rinkeby',
+      'no Controller contract is known for -network private: give -ethController, or one of arbitrum-one-mainnet, mainnet, arbitrum-one-rinkeby, rinkeby',
     ],
     [
       '-gateway -network arbitrum-one-mainet -ethUrl http://a',
-      'no Controller contract is known of -network arbitrum-one-mainet: did you mean arbitrum-one-mainnet?',
+      'no Controller contract is known for -network arbitrum-one-mainet: did you mean arbitrum-one-mainnet?',
     ],
     ['-gateway -network mainnet', '-network mainnet needs -ethUrl, the JSON-RPC endpoint of the chain'],
-    ['-gateway', 'there is no home folder for the data: give -dataDir', { homeDir: null }],
+    ['-gateway', 'no home folder was found for the data: give -dataDir', { homeDir: null }],
 
     // Chain (#14)
     [
@@ -568,25 +568,28 @@ describe('a sentence refuses', () => {
     ],
     [
       `${service} ${SERVICE} -ethOrchAddr ${X.replace('C51812', 'c51812')}`,
-      `-ethOrchAddr: ${X.replace('C51812', 'c51812')} has a wrong checksum: a digit was mistyped, or write it in lower case`,
+      `-ethOrchAddr: ${X.replace('C51812', 'c51812')} has a wrong checksum: correct the mistyped digit, or write the address in lower case`,
     ],
     [
       `${service} ${SERVICE} -ethOrchAddr 0x${'0'.repeat(40)}`,
-      '-ethOrchAddr is the zero address, which belongs to nobody',
+      '-ethOrchAddr is the zero address: give the address of an account',
     ],
     [
       `-gateway -network devnet -ethUrl http://a -ethController nonsense`,
       '-ethController: "nonsense" is not an address: 40 hexadecimal digits',
     ],
     [`${CHAIN} -gateway -priceFeedAddr=`, '-priceFeedAddr is empty: give an address or leave it out'],
-    [`${CHAIN} -gateway -blockPollingInterval 0`, '-blockPollingInterval is at least 1, not 0'],
-    [`${CHAIN} -gateway -maxTransactionReplacements -1`, '-maxTransactionReplacements is at least 0, not -1'],
-    [`${CHAIN} -gateway -transactionTimeout 0`, '-transactionTimeout is from 1ms to 596h, not 0ms'],
-    [`${CHAIN} -gateway -gasLimit -1`, '-gasLimit is at least 0, not -1'],
-    [`${CHAIN} -gateway -minGasPrice -1`, '-minGasPrice is at least 0, not -1'],
+    [`${CHAIN} -gateway -blockPollingInterval 0`, '-blockPollingInterval must be at least 1, not 0'],
+    [
+      `${CHAIN} -gateway -maxTransactionReplacements -1`,
+      '-maxTransactionReplacements must be at least 0, not -1',
+    ],
+    [`${CHAIN} -gateway -transactionTimeout 0`, '-transactionTimeout must be between 1ms and 596h, not 0ms'],
+    [`${CHAIN} -gateway -gasLimit -1`, '-gasLimit must be at least 0, not -1'],
+    [`${CHAIN} -gateway -minGasPrice -1`, '-minGasPrice must be at least 0, not -1'],
     [
       '-gateway -network mainnet -ethUrl http://a -maxGasPrice 5',
-      '-maxGasPrice 5 is below the least gas price, 1000000000: no transaction could ever be sent',
+      '-maxGasPrice 5 is below the minimum gas price of 1000000000, so no transaction could be sent: raise -maxGasPrice or lower -minGasPrice',
     ],
 
     // Orchestrator (A3 to A6, A8; #6, #14, #25, #26)
@@ -596,19 +599,19 @@ describe('a sentence refuses', () => {
     ],
     [
       '-orchestrator -transcoder -serviceAddr a\u0001b',
-      'Error getting service URI: -serviceAddr "a\\u0001b" is no address of a node: write HOST:PORT, such as node.example:8935',
+      'Error getting service URI: -serviceAddr "a\\u0001b" is not a node address: write HOST:PORT, such as node.example:8935',
     ],
     [
       '-orchestrator -transcoder -serviceAddr https://me:pw@a/path',
-      'Error getting service URI: -serviceAddr "https://***@a/path" is no address of a node: write HOST:PORT, such as node.example:8935',
+      'Error getting service URI: -serviceAddr "https://***@a/path" is not a node address: write HOST:PORT, such as node.example:8935',
     ],
     [
       '-orchestrator -transcoder -serviceAddr a:99999',
-      'Error getting service URI: -serviceAddr "a:99999" is no address of a node: write HOST:PORT, such as node.example:8935',
+      'Error getting service URI: -serviceAddr "a:99999" is not a node address: write HOST:PORT, such as node.example:8935',
     ],
     [
       '-orchestrator -transcoder -serviceAddr 0.0.0.0:8935',
-      '-serviceAddr 0.0.0.0 is no address that anyone can call: give the one that gateways use',
+      '-serviceAddr 0.0.0.0 cannot be called: give the address that gateways use',
     ],
     [
       `-orchestrator ${SERVICE}`,
@@ -620,24 +623,24 @@ describe('a sentence refuses', () => {
     ],
     [
       `${COMBINED} -nodes ghi,abc:def`,
-      '-nodes "abc:def" is no address of a node: write HOST:PORT, such as node.example:8935',
+      '-nodes "abc:def" is not a node address: write HOST:PORT, such as node.example:8935',
     ],
-    [`${COMBINED} -nodes ,`, '-nodes "," names nobody'],
+    [`${COMBINED} -nodes ,`, '-nodes "," lists no address'],
     [
       `${PUBLIC} ${COMBINED} -pricePerUnit 1`,
-      '-serviceAddr 127.0.0.1 can be reached from this machine only, and the gateways of arbitrum-one-mainnet are elsewhere: give the public address',
+      '-serviceAddr 127.0.0.1 can be reached from this machine only, but the gateways of arbitrum-one-mainnet are elsewhere: give the public address',
     ],
     [
       `${COMBINED} -httpAddr ftp://a`,
-      '-httpAddr "ftp://a" is no address to listen on: write HOST:PORT, such as *:8935',
+      '-httpAddr "ftp://a" is not an address to listen on: write HOST:PORT, such as *:8935',
     ],
     [
       `${COMBINED} -httpAddr http://a:1/path`,
-      '-httpAddr "a:1/path" is no address to listen on: write HOST:PORT, such as *:8935',
+      '-httpAddr "a:1/path" is not an address to listen on: write HOST:PORT, such as *:8935',
     ],
     [
       `${CHAIN} ${COMBINED}`,
-      '-orchestrator on a chain needs -pricePerUnit, what it takes for a pixel (0 to work for free)',
+      '-orchestrator on a chain needs -pricePerUnit, its price per pixel (0 to work for free)',
     ],
     [
       `${CHAIN} ${COMBINED} -pricePerUnit -5`,
@@ -662,20 +665,20 @@ describe('a sentence refuses', () => {
     ],
     [
       `${service} ${SERVICE} -redeemerAddr r:port`,
-      '-redeemerAddr "r:port" is no address of a node: write HOST:PORT, such as node.example:8935',
+      '-redeemerAddr "r:port" is not a node address: write HOST:PORT, such as node.example:8935',
     ],
     [
       `${service} ${SERVICE} -pricePerGateway prices.json`,
-      '-pricePerGateway: "prices.json" is neither JSON nor a file that can be read',
+      '-pricePerGateway: "prices.json" is neither JSON nor a readable file',
     ],
-    [`${service} ${SERVICE} -pricePerGateway {}`, '-pricePerGateway: it has no array "gateways"'],
+    [`${service} ${SERVICE} -pricePerGateway {}`, '-pricePerGateway: the array "gateways" is missing'],
     [
       `${service} ${SERVICE} -pricePerGateway {"gateways":[{"ethaddress":"${X}","priceperunit":"1","pixelsperunit":1}]}`,
-      '-pricePerGateway: gateways.0.priceperunit: needs to be a bare number',
+      '-pricePerGateway: gateways.0.priceperunit: must be a number without quotes',
     ],
     [
       `${service} ${SERVICE} -pricePerGateway {"gateways":[{"ethaddress":"${X}","priceperunit":1}]}`,
-      '-pricePerGateway: gateways.0.pixelsperunit: needs to be a bare number',
+      '-pricePerGateway: gateways.0.pixelsperunit: must be a number without quotes',
     ],
     [
       `${service} ${SERVICE} -pricePerGateway {"gateways":[{"ethaddress":"${X}","priceperunit":-1,"pixelsperunit":1}]}`,
@@ -718,75 +721,75 @@ describe('a sentence refuses', () => {
     ['-gateway -maxSessions auto', '-maxSessions auto is for an orchestrator or a transcoder: give a number'],
     [`${CHAIN} -gateway -maxTicketEV abcd`, '-maxTicketEV "abcd" is not an amount of wei of at least 0'],
     [`${CHAIN} -gateway -maxTotalEV -1`, '-maxTotalEV "-1" is not an amount of wei of at least 0'],
-    [`${CHAIN} -gateway -depositMultiplier 0`, '-depositMultiplier is above 0, not 0'],
+    [`${CHAIN} -gateway -depositMultiplier 0`, '-depositMultiplier must be above 0, not 0'],
     [
       `${CHAIN} -gateway -maxPricePerUnit cheap`,
       '-maxPricePerUnit: "cheap" is not a price: write a number of at least 0, and after it a currency if it is not wei, such as 0.5USD',
     ],
     [
       '-gateway -selectRandFreq 0.5',
-      '-selectStakeWeight 0.7, -selectRandFreq 0.5, -selectPriceWeight 0: the three weights are at least 0 and make 1 together, not 1.2',
+      '-selectStakeWeight 0.7, -selectRandFreq 0.5, -selectPriceWeight 0: the three weights must be at least 0 and add up to 1, not 1.2',
     ],
     [
       '-gateway -selectRandFreq -0.5 -selectStakeWeight 1.5',
-      '-selectStakeWeight 1.5, -selectRandFreq -0.5, -selectPriceWeight 0: the three weights are at least 0 and make 1 together, not 1',
+      '-selectStakeWeight 1.5, -selectRandFreq -0.5, -selectPriceWeight 0: the three weights must be at least 0 and add up to 1, not 1',
     ],
-    ['-gateway -extraNodes -1', '-extraNodes is at least 0, not -1'],
-    ['-gateway -mediaSandbox on', '-mediaSandbox is auto, required or off, not "on"'],
-    ['-gateway -discoveryTimeout 0', '-discoveryTimeout is from 1ms to 596h, not 0ms'],
+    ['-gateway -extraNodes -1', '-extraNodes must be at least 0, not -1'],
+    ['-gateway -mediaSandbox on', '-mediaSandbox must be auto, required or off, not "on"'],
+    ['-gateway -discoveryTimeout 0', '-discoveryTimeout must be between 1ms and 596h, not 0ms'],
     [
       '-gateway -orchAddr a,b:c',
-      '-orchAddr "b:c" is no address of a node: write HOST:PORT, such as node.example:8935',
+      '-orchAddr "b:c" is not a node address: write HOST:PORT, such as node.example:8935',
     ],
     ['-gateway -orchBlocklist 0x12', '-orchBlocklist: "0x12" is not an address: 40 hexadecimal digits'],
     [
       '-gateway -httpAddr a:b',
-      '-httpAddr "a:b" is no address to listen on: write HOST:PORT, such as 127.0.0.1:9935',
+      '-httpAddr "a:b" is not an address to listen on: write HOST:PORT, such as 127.0.0.1:9935',
     ],
     [
       '-gateway -cliAddr 127.0.0.1:65536',
-      '-cliAddr "127.0.0.1:65536" is no address to listen on: write HOST:PORT, such as 127.0.0.1:5935',
+      '-cliAddr "127.0.0.1:65536" is not an address to listen on: write HOST:PORT, such as 127.0.0.1:5935',
     ],
     [
       '-gateway -cliAddr 0.0.0.0',
-      'the control API would be open to others at -cliAddr 0.0.0.0:5935: give -cliToken, the secret that they need to show (or -cliToken none if something else guards it)',
+      'the control API would be open to other machines at -cliAddr 0.0.0.0:5935: give -cliToken, the secret that clients must send (or -cliToken none if something else protects it)',
     ],
     [
       '-gateway',
-      'the control API would be open to others at LP_CLIADDR 10.0.0.1:7000: give -cliToken, the secret that they need to show (or -cliToken none if something else guards it)',
+      'the control API would be open to other machines at LP_CLIADDR 10.0.0.1:7000: give -cliToken, the secret that clients must send (or -cliToken none if something else protects it)',
       { variables: { LP_CLIADDR: '10.0.0.1:7000' } },
     ],
     [
       '-gateway -cliToken token.txt',
-      '-cliToken is one word of at most 1000 letters, digits and signs, which the text or file given is not',
+      '-cliToken must be one word of at most 1000 letters, digits and signs',
       { files: { 'token.txt': 'two words' } },
     ],
     [
       '-gateway -cliToken token.txt',
-      '-cliToken is one word of at most 1000 letters, digits and signs, which the text or file given is not',
+      '-cliToken must be one word of at most 1000 letters, digits and signs',
       { files: { 'token.txt': ' \n' } },
     ],
     [
       `${CHAIN} -redeemer -httpAddr 10.0.0.1:8935`,
-      'the redeemer would take tickets of anyone who reaches -httpAddr 10.0.0.1:8935: give it and its orchestrators -redeemerSecret or -certs (or -redeemerSecret none if something else guards it, or while they are Go nodes)',
+      'the redeemer would accept tickets from anyone who can reach -httpAddr 10.0.0.1:8935: give it and its orchestrators -redeemerSecret or -certs (or -redeemerSecret none if something else protects it, or while they are Go nodes)',
     ],
     [
       `${CHAIN} -redeemer`,
-      'the redeemer would take tickets of anyone who reaches LP_HTTPADDR 0.0.0.0:8935: give it and its orchestrators -redeemerSecret or -certs (or -redeemerSecret none if something else guards it, or while they are Go nodes)',
+      'the redeemer would accept tickets from anyone who can reach LP_HTTPADDR 0.0.0.0:8935: give it and its orchestrators -redeemerSecret or -certs (or -redeemerSecret none if something else protects it, or while they are Go nodes)',
       { variables: { LP_HTTPADDR: '0.0.0.0:8935' } },
     ],
     [
       `${CHAIN} -redeemer -redeemerSecret secret.txt`,
-      '-redeemerSecret is one word of at most 1000 letters, digits and signs, which the text or file given is not',
+      '-redeemerSecret must be one word of at most 1000 letters, digits and signs',
       { files: { 'secret.txt': 'two words' } },
     ],
     [
       `${CHAIN} ${COMBINED} -pricePerUnit 1 -redeemerAddr http://r:8935 -certs D`,
-      '-redeemerAddr http://r:8935 is clear text, where certificates mean nothing: write it with https://, or leave -certs out',
+      '-redeemerAddr http://r:8935 is clear text, so certificates cannot be checked: write it with https://, or leave -certs out',
     ],
     [
       '-transcoder -orchSecret s.txt -orchAddr a,http://b:8935 -certs D',
-      '-orchAddr http://b:8935 is clear text, where certificates mean nothing: write it with https://, or leave -certs out',
+      '-orchAddr http://b:8935 is clear text, so certificates cannot be checked: write it with https://, or leave -certs out',
     ],
     [
       '-gateway -transcodingOptions P721p30fps16x9,x',
@@ -800,19 +803,19 @@ describe('a sentence refuses', () => {
     ],
     [
       '-gateway -transcodingOptions p.json',
-      '-transcodingOptions p.json: profile 1: "width" is a whole number from 0 to 16384, not "640"',
+      '-transcodingOptions p.json: profile 1: "width" must be a whole number from 0 to 16384, not "640"',
       { files: { 'p.json': '[{"width":"640"}]' } },
     ],
     [
       '-gateway -transcodingOptions p.json',
-      '-transcodingOptions has 11 renditions, and no transcoder makes more than 10',
+      '-transcodingOptions has 11 renditions, but a transcoder makes at most 10',
       { files: { 'p.json': JSON.stringify(Array.from({ length: 11 }, (_, n) => ({ name: `p${n}` }))) } },
     ],
 
     // GPUs
     [
       `${COMBINED} -nvidia 0,x`,
-      '-nvidia "0,x" holds "x", which is no number of a GPU: give numbers as in 0,1, or all',
+      '-nvidia "0,x" holds "x", which is not a GPU number: give numbers such as 0,1, or all',
     ],
 
     // What this version cannot do yet
@@ -836,7 +839,7 @@ describe('a sentence refuses', () => {
     })
   }
 
-  it('and a command line that cannot be read ends with 2 (#21)', () => {
+  it('and a bad command line ends with 2 (#21)', () => {
     assert.deepEqual(load('-orchestrator true -transcoder'), {
       exit: {
         code: 2,
@@ -855,25 +858,25 @@ describe('a sentence warns', () => {
     ],
     [
       '-gateway -orchAddr a -cliAddr 0.0.0.0:5935 -cliToken none',
-      'the control API asks for no token and listens on 0.0.0.0:5935: unless something guards it, give -cliToken, or -cliAddr a loopback address',
+      'the control API listens on 0.0.0.0:5935 without a token: unless something else protects it, give -cliToken, or set -cliAddr to a loopback address',
     ],
     [
       '-gateway -orchAddr a -httpAddr 0.0.0.0',
-      'segments are not taken in at /live/, because -httpAddr 0.0.0.0:9935 is open to anyone: give -httpIngest to take them in all the same',
+      'HTTP ingest at /live/ is off because -httpAddr 0.0.0.0:9935 is open to anyone: give -httpIngest to turn it on anyway',
     ],
     [
       '-gateway',
-      'no orchestrator is known offchain, so streams are served but not transcoded: give -orchAddr',
+      'no orchestrator is given offchain, so streams are served without transcoding: give -orchAddr',
     ],
     [
       '-gateway -orchAddr a -transcodingOptions P240p30fps16x9,P720p30fps16x8',
-      '-transcodingOptions: "P720p30fps16x8" is left out, did you mean P720p30fps16x9?',
+      '-transcodingOptions: "P720p30fps16x8" is ignored: did you mean P720p30fps16x9?',
     ],
     [
       `${CHAIN} -redeemer`,
-      'the redeemer listens on 127.0.0.1:8935, where only orchestrators on this machine reach it: for others give -httpAddr an address of this machine',
+      'the redeemer listens on 127.0.0.1:8935, which only orchestrators on this machine can reach: for others set -httpAddr to an address that they can reach',
     ],
-    [`${COMBINED} -maxAttempts 5`, '-maxAttempts does nothing here: it is for a gateway'],
+    [`${COMBINED} -maxAttempts 5`, '-maxAttempts has no effect here: it is for a gateway'],
     ['-gateway -broadcaster -orchAddr a', '-broadcaster is an old name: write -gateway'],
   ]
   for (const [line, sentence] of warned) {
@@ -881,7 +884,7 @@ describe('a sentence warns', () => {
   }
 })
 
-describe('what is harmless without a chain is not refused', () => {
+describe('flags that are harmless without a chain are accepted', () => {
   for (const line of [
     '-reward=false',
     '-pricePerUnit 0',
@@ -893,8 +896,8 @@ describe('what is harmless without a chain is not refused', () => {
   }
 })
 
-describe('asked for itself, the program', () => {
-  it('tells its versions', () => {
+describe('the program, asked about itself,', () => {
+  it('prints its versions', () => {
     assert.deepEqual(load('-version -gateway'), {
       exit: { code: 0, stdout: 'livepeer-ts 1.2.3\nNode.js v24.0.0\nlinux x64\n', stderr: '' },
     })
@@ -908,14 +911,14 @@ describe('asked for itself, the program', () => {
     assert.deepEqual(Object.keys(described.optional), flagNames)
     assert.deepEqual(described.optional.maxAttempts, {
       name: 'maxAttempts',
-      help: 'How often a segment is tried; 0 never transcodes.',
+      help: 'Maximum number of attempts per segment; 0 never transcodes.',
       option: '-maxAttempts',
       default: '3',
       type: 'int',
     })
   })
 
-  it('explains every flag under its role', () => {
+  it('lists every flag under its role', () => {
     const loaded = load('-help')
     assert.ok('exit' in loaded && loaded.exit.code === 0)
     for (const name of flagNames) assert.match(loaded.exit.stdout, new RegExp(`^  -${name}\\b`, 'm'))
@@ -923,7 +926,7 @@ describe('asked for itself, the program', () => {
   })
 })
 
-describe('whatever comes in', () => {
+describe('any input', () => {
   const bases = [
     '-gateway',
     COMBINED,
@@ -964,7 +967,7 @@ describe('whatever comes in', () => {
     fc.assert(property, { numRuns: 4000 })
   })
 
-  it('as prices for gateways gives prices or a refusal', () => {
+  it('for -pricePerGateway gives prices or a refusal', () => {
     const entry = fc.record(
       {
         ethaddress: fc.oneof(fc.constant(X), fc.jsonValue()),

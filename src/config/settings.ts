@@ -8,29 +8,29 @@ import type { Sources } from './load-flags.ts'
 import type { Network } from './networks.ts'
 import type { Secrets } from './secrets.ts'
 
-/** What a process can be; several may share one, such as orchestrator and transcoder. */
+/** The roles of a process; it may have several, such as orchestrator and transcoder. */
 export type Role = 'gateway' | 'orchestrator' | 'transcoder' | 'redeemer' | 'reward' | 'roundInitializer'
 
-/** `auto` takes what the system allows; `required` refuses to start where that is not all. */
+/** `auto` uses what the system supports; `required` refuses to start without the full sandbox. */
 export type MediaSandboxMode = 'auto' | 'required' | 'off'
 
-/** Everything that was set, complete, checked and typed. Amounts are wei, durations milliseconds. */
+/** All settings, complete, checked and typed. Amounts are in wei, durations in milliseconds. */
 export interface Settings {
   readonly roles: ReadonlySet<Role>
   readonly network: Network
   readonly dataDir: string
-  /** Set where the data folder cannot be used and the node does without. */
+  /** Set when the data folder cannot be used and the node runs without it. */
   readonly keepsNothing?: true
   /** 0 errors … 5 everything (operations.md §7). */
   readonly verbosity: number
   readonly controlBind: Bind
-  /** Streams at once; `auto` is as many as the machine sustains, and as the connected transcoders take. */
+  /** Concurrent streams; `auto` is what the machine sustains plus what connected transcoders take. */
   readonly maxSessions: number | 'auto'
-  /** How long what a node does for others may go on after it was asked to stop. */
+  /** How long running work may continue after the node was asked to stop. */
   readonly drainTimeoutMs: number
-  /** How processes that decode and encode streams are confined: as far as the system allows, fully, or not. */
+  /** The sandbox of the processes that decode and encode: as far as the system allows, full, or off. */
   readonly mediaSandbox: MediaSandboxMode
-  /** Folder of the certificates by which the operator's nodes know one another; null for none. */
+  /** Folder of the certificates by which the operator's nodes authenticate each other; null for none. */
   readonly certs: string | null
   readonly metrics: {
     readonly enabled: boolean
@@ -39,60 +39,60 @@ export interface Settings {
   }
   /** Null offchain. */
   readonly chain: ChainSettings | null
-  /** Null unless the role is played, as are the following. */
+  /** This and the following are null for roles that the process does not have. */
   readonly gateway: GatewaySettings | null
   readonly orchestrator: OrchestratorSettings | null
   readonly transcoder: TranscoderSettings | null
   readonly redeemer: RedeemerSettings | null
-  /** Path of a Go node's database whose open winning tickets are taken over. */
+  /** Path of a Go node's database whose open winning tickets are imported. */
   readonly importTicketQueue: string | null
   readonly secrets: Secrets
-  /** Sentences that the operator should read, although the node can run. */
+  /** Sentences for the operator that do not keep the node from running. */
   readonly warnings: readonly string[]
-  /** What was given and differs from its default, by flag name, fit to be shown to anyone. */
+  /** Given flags that differ from their defaults, by name, without secrets. */
   printable(): Readonly<Record<string, string>>
 }
 
-/** How to work with the chain. */
+/** How to use the chain. */
 export interface ChainSettings {
-  /** JSON-RPC endpoints, the preferred one first. */
+  /** JSON-RPC endpoints, in order of preference. */
   readonly urls: readonly string[]
   readonly controller: Address
-  /** Folder or key file; null for the keystore of the data folder. */
+  /** Keystore folder or key file; null for the keystore in the data folder. */
   readonly keystorePath: string | null
-  /** Null for the first account of the keystore. */
+  /** Null for the first account in the keystore. */
   readonly account: Address | null
-  /** The registered orchestrator whom tickets pay; null for the own account. */
+  /** The registered orchestrator that tickets pay; null for the node's own account. */
   readonly orchestrator: Address | null
   readonly redeemGas: bigint
-  /** Null estimates. */
+  /** Null: estimated. */
   readonly gasLimit: bigint | null
   readonly minGasPrice: bigint
-  /** Null: what gas has lately cost limits it. */
+  /** Null: derived from recent gas prices. */
   readonly maxGasPrice: bigint | null
   readonly pollingIntervalMs: number
   readonly transactionTimeoutMs: number
   readonly maxReplacements: number
   readonly priceFeed: Address
-  /** `automatic`: called if the account is a registered orchestrator. */
+  /** `automatic`: on if the account is a registered orchestrator. */
   readonly reward: 'on' | 'off' | 'automatic'
   readonly initializeRoundMaxDelayMs: number
 }
 
-/** A price for so many pixels, in the currency in which it was written. */
+/** A price for a number of pixels, in the currency in which it was given. */
 export interface UnitPrice {
   readonly price: WrittenPrice
   readonly pixelsPerUnit: bigint
 }
 
-/** What a gateway is told. */
+/** Settings of a gateway. */
 export interface GatewaySettings {
   readonly bind: Bind
-  /** Whether segments are taken in at /live/. */
+  /** Whether segments are accepted at /live/. */
   readonly httpIngest: boolean
-  /** The name under which a proxy forwards to it; empty for none. */
+  /** The public host name when behind a proxy; empty for none. */
   readonly publicHost: string
-  /** Base URLs; empty leaves it to the chain. */
+  /** Base URLs; empty: discovered on chain. */
   readonly orchestrators: readonly string[]
   readonly blocklist: ReadonlySet<Address>
   /** Empty for any. */
@@ -110,7 +110,7 @@ export interface GatewaySettings {
   readonly maxAttempts: number
   readonly currentManifest: boolean
   readonly localVerify: boolean
-  /** Null takes any price; always null offchain. */
+  /** Null accepts any price; always null offchain. */
   readonly maxPrice: UnitPrice | null
   readonly ignoreMaxPriceIfNeeded: boolean
   readonly maxTicketEv: Rational
@@ -118,11 +118,14 @@ export interface GatewaySettings {
   readonly depositMultiplier: bigint
 }
 
-/** What an orchestrator is told. */
+/** Settings of an orchestrator. */
 export interface OrchestratorSettings {
-  /** Where gateways reach this node: a URL, the one registered on chain, or nowhere (it only names `nodes`). */
+  /**
+   * The address at which gateways reach this node: a URL, the one registered on chain, or none (it only advertises
+   * `nodes`).
+   */
   readonly service: { readonly kind: 'url'; readonly url: string } | { readonly kind: 'registered' | 'none' }
-  /** Where it listens; a port of null is that of the service address. */
+  /** The address to listen on; a null port means the port of the service address. */
   readonly bind: { readonly host: string; readonly port: number | null; readonly clearText: boolean }
   readonly nodes: readonly string[]
   readonly startupAvailabilityCheck: boolean
@@ -132,49 +135,49 @@ export interface OrchestratorSettings {
   readonly gatewayPrices: ReadonlyMap<Address, GatewayPrice>
   readonly autoAdjustPrice: boolean
   readonly ticketEv: bigint
-  /** Null is no limit. */
+  /** Null for no limit. */
   readonly maxFaceValue: bigint | null
-  /** URLs of the redeemers, the preferred one first; none redeems here. */
+  /** URLs of the redeemers, in order of preference; empty: the node redeems its own tickets. */
   readonly redeemers: readonly string[]
-  /** From where segments that come as a URI are fetched; null fetches none. */
+  /** Where segments sent as a URI may be fetched from; null for nowhere. */
   readonly sources: SourceHosts | null
 }
 
-/** From where sources are fetched, beside the nodes that this one works with. */
+/** Where sources may be fetched from, in addition to the nodes that this one works with. */
 export interface SourceHosts {
   readonly public: boolean
-  /** A port of null is any. */
+  /** A null port matches any. */
   readonly hosts: readonly { readonly host: string; readonly port: number | null }[]
 }
 
-/** What a transcoder is told, in an orchestrator's process or alone. */
+/** Settings of a transcoder, alone or in an orchestrator's process. */
 export interface TranscoderSettings {
-  /** Whom it works for: the first that answers; none in an orchestrator's own process. */
+  /** The orchestrators to work for, of which it uses the first that answers; empty in an orchestrator's own process. */
   readonly orchestrators: readonly string[]
-  /** Nvidia GPUs by number, or all there are; none for the CPU. */
+  /** Nvidia GPUs by number, or `all`; empty for the CPU. */
   readonly gpus: readonly string[] | 'all'
   readonly hevcDecoding: boolean | null
-  /** Whether GPUs are tried out at the start. */
+  /** Whether GPUs are tested at the start. */
   readonly triesGpus: boolean
-  /** What `-maxSessions auto` is measured with. */
+  /** The renditions that `-maxSessions auto` is measured with. */
   readonly ladder: readonly Profile[]
-  /** From where a task's source may be fetched, beside its orchestrator. */
+  /** Where a task's source may be fetched from, in addition to its orchestrator. */
   readonly sources: SourceHosts
 }
 
-/** What a redeemer is told. */
+/** Settings of a redeemer. */
 export interface RedeemerSettings {
   readonly bind: Bind
 }
 
-/** What else decides about settings. */
+/** What else the settings depend on. */
 export interface ProgramEnvironment extends Sources {
   /** The home folder; null when there is none. */
   readonly homeDir: string | null
   readonly about: About
 }
 
-/** Of the program itself, for -version and -j. */
+/** About the program itself, for -version and -j. */
 export interface About {
   readonly version: string
   /** Version of Node.js. */

@@ -4,8 +4,8 @@ import { type Flag, flagNamed, flagNames, flags, foreignFlags } from './flags.ts
 import { loadSettings } from './load-settings.ts'
 
 /**
- * What start scripts of the network's other node carry, flag by flag (operations.md §1.2): such a script starts this
- * node too, unless that would make a node that does something else than what was asked for.
+ * Flags found in start scripts of the Go node (operations.md §1.2). Such a script must start this node too, unless the
+ * node would then do something else than the script asks for.
  */
 
 const ADDRESS = '0x70997970C51812dc3A010C7d01b50e0d17dc79C8'
@@ -19,13 +19,15 @@ const REDEEMER = `${CHAIN} -redeemer -httpAddr 10.0.0.1:8935 -redeemerSecret s.t
 type Verdict = 'accepted' | RegExp | { readonly refused: RegExp }
 
 const NOT_YET = (what: string) =>
-  new RegExp(`^-\\w+ is not supported by this version yet and does nothing: ${what}`)
+  new RegExp(`^-\\w+ is not supported by this version yet and has no effect: ${what}`)
 const NO_SCORES = NOT_YET('no scores are read')
-const NO_EVENTS = NOT_YET('events are published nowhere')
-const NO_STREAM_EVENTS = NOT_YET('events of streams are published nowhere')
+const NO_EVENTS = NOT_YET('events are not published')
+const NO_STREAM_EVENTS = NOT_YET('stream events are not published')
 const MISSING = { refused: /^-\w+ is not supported by this version yet: leave it out/ }
-const FOREIGN = { refused: /^-\w+ is for AI or remote signing, which this node does not do: leave it out$/ }
-const TUNES_AI = /^-\w+ does nothing here: it is for AI, which this node does not do$/
+const FOREIGN = {
+  refused: /^-\w+ is for AI or remote signing, which this node does not support: leave it out$/,
+}
+const TUNES_AI = /^-\w+ has no effect here: it is for AI, which this node does not support$/
 
 const scripts: readonly (readonly [base: string, flag: string, verdict: Verdict])[] = [
   // Every role
@@ -35,14 +37,18 @@ const scripts: readonly (readonly [base: string, flag: string, verdict: Verdict]
   [OFFCHAIN, '-dataDir /data', 'accepted'],
   [OFFCHAIN, '-datadir /data', /^-datadir is an old name: write -dataDir$/],
   [OFFCHAIN, '-rtmpAddr 0.0.0.0:1935', NOT_YET('push segments over HTTP to /live/$')],
-  [ORCHESTRATOR, '-rtmpAddr 0.0.0.0:1935', /^-rtmpAddr does nothing here: it is for a gateway$/],
+  [ORCHESTRATOR, '-rtmpAddr 0.0.0.0:1935', /^-rtmpAddr has no effect here: it is for a gateway$/],
   [OFFCHAIN, '-cliAddr 127.0.0.1:7935', 'accepted'],
-  [OFFCHAIN, '-cliAddr 0.0.0.0:7935', { refused: /would be open to others at -cliAddr 0\.0\.0\.0:7935/ }],
+  [
+    OFFCHAIN,
+    '-cliAddr 0.0.0.0:7935',
+    { refused: /would be open to other machines at -cliAddr 0\.0\.0\.0:7935/ },
+  ],
   [OFFCHAIN, '-httpAddr 127.0.0.1:8936', 'accepted'],
-  [OFFCHAIN, '-httpAddr 0.0.0.0:9935', /^segments are not taken in at \/live\//],
+  [OFFCHAIN, '-httpAddr 0.0.0.0:9935', /^HTTP ingest at \/live\/ is off/],
   [ORCHESTRATOR, '-httpAddr 0.0.0.0:8935', 'accepted'],
-  [TRANSCODER, '-httpAddr 0.0.0.0:8935', /^-httpAddr does nothing here/],
-  [TRANSCODER, '-serviceAddr o.example:8935', /^-serviceAddr does nothing here: it is for an orchestrator$/],
+  [TRANSCODER, '-httpAddr 0.0.0.0:8935', /^-httpAddr has no effect here/],
+  [TRANSCODER, '-serviceAddr o.example:8935', /^-serviceAddr has no effect here: it is for an orchestrator$/],
   [ORCHESTRATOR, '-nodes https://n.example:8935', 'accepted'],
   [`${OFFCHAIN.replace('-gateway', '')}`, '-broadcaster', /^-broadcaster is an old name: write -gateway$/],
   [ORCHESTRATOR, '-orchSecret s.txt', 'accepted'],
@@ -79,7 +85,7 @@ const scripts: readonly (readonly [base: string, flag: string, verdict: Verdict]
     { refused: /^-verifierUrl is not supported/ },
   ],
   [OFFCHAIN, '-verifierPath /v', NOT_YET('nothing is written there$')],
-  // Without it anybody may stream, or is served at any price.
+  // Without the webhook anybody could stream, or any price would be accepted.
   [OFFCHAIN, '-authWebhookUrl https://w.example', MISSING],
   [ORCHESTRATOR, '-authWebhookUrl https://w.example', MISSING],
   [ORCHESTRATOR, '-startupAvailabilityCheck=false', 'accepted'],
@@ -122,13 +128,13 @@ const scripts: readonly (readonly [base: string, flag: string, verdict: Verdict]
   [OFFCHAIN, '-metadataQueueUri amqp://q.example', NO_STREAM_EVENTS],
   [OFFCHAIN, '-metadataAmqpExchange x', NO_STREAM_EVENTS],
   [OFFCHAIN, '-metadataPublishTimeout 2s', NO_STREAM_EVENTS],
-  // What was to be kept there would be lost.
+  // What the operator wants to keep there would be lost.
   [OFFCHAIN, '-objectStore s3://a:b@region/bucket', MISSING],
   [OFFCHAIN, '-recordStore s3://a:b@region/bucket', MISSING],
   [OFFCHAIN, '-FVfailGsbucket b', NOT_YET('nothing is written there$')],
   [OFFCHAIN, '-FVfailGskey k', NOT_YET('nothing is written there$')],
 
-  // AI, live runners and remote signing: roles and registries are refused, what tunes them is passed over
+  // AI, live runners and remote signing: roles and registries are refused, tuning flags are ignored
   ...[...foreignFlags].map((name) => [GATEWAY, `-${name}`, FOREIGN] as const),
   [ORCHESTRATOR, '-aiVerboseLogs', TUNES_AI],
   [ORCHESTRATOR, '-aiVerboseLogs=false', TUNES_AI],
@@ -167,19 +173,19 @@ for (const [base, flag, verdict] of scripts) {
   })
 }
 
-test('a configuration file may carry them too', () => {
+test('a configuration file may contain them too', () => {
   const file =
     'gateway\norchAddr o.example\nrtmpAddr 0.0.0.0:1935\nliveAICapReportInterval 5m\naiVerboseLogs\n'
   const loaded = load('-config node.conf', file)
   if ('exit' in loaded) assert.fail(loaded.exit.stderr)
   assert.deepEqual(loaded.warnings, [
-    'liveAICapReportInterval in line 4 of node.conf does nothing here: it is for AI, which this node does not do',
-    'aiVerboseLogs in line 5 of node.conf does nothing here: it is for AI, which this node does not do',
-    'rtmpAddr in line 3 of node.conf is not supported by this version yet and does nothing: push segments over HTTP to /live/',
+    'liveAICapReportInterval in line 4 of node.conf has no effect here: it is for AI, which this node does not support',
+    'aiVerboseLogs in line 5 of node.conf has no effect here: it is for AI, which this node does not support',
+    'rtmpAddr in line 3 of node.conf is not supported by this version yet and has no effect: push segments over HTTP to /live/',
   ])
 })
 
-test('whatever this version does not support has its line above', () => {
+test('every flag that this version does not support is covered above', () => {
   const listed = new Set(
     scripts.flatMap(([, flag]) => [...flag.matchAll(/(?:^| )-(\w+)/g)].map(([, name]) => flagNamed(name!))),
   )

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { bestFailedResult, faultOfText, isDisprovedByDecoding, submissionTimeouts } from './attempt.ts'
 
-test('only the exact texts that blame the input end the tries, and others tell that there is no room', () => {
+test('only the exact texts about bad input end the tries, and the texts about missing room are told apart', () => {
   for (const [text, fault] of [
     ['No keyframes in input', 'not-retryable'],
     ['TranscoderInvalidGOP', 'not-retryable'],
@@ -18,7 +18,7 @@ test('only the exact texts that blame the input end the tries, and others tell t
   assert.equal(faultOfText('Insufficient balance', 'refused'), 'refused')
 })
 
-test('every text that peers do not try again after ends the tries (transcoding.md §9)', () => {
+test('every text after which peers do not retry ends the tries (transcoding.md §9)', () => {
   for (const text of [
     'Unsupported input pixel format',
     'Error initializing filtergraph',
@@ -53,7 +53,7 @@ test('a decoded input disproves what was said of the input, not what was said of
     assert.equal(isDisprovedByDecoding(text), false, text)
 })
 
-test('time-outs grow with the segment and never fall below their minimum', () => {
+test('timeouts grow with the segment and never fall below their minimum', () => {
   const table: readonly [number, number, number, number][] = [
     [0, 1, 2000, 8000],
     [2000, 1, 2000, 8000],
@@ -67,7 +67,7 @@ test('time-outs grow with the segment and never fall below their minimum', () =>
     assert.deepEqual(submissionTimeouts(durationMs, multiplier), { headerMs, totalMs })
 })
 
-test('the third result that fails verification ends the tries, and the best of all is taken', () => {
+test('the third result that fails verification ends the tries, and the best of the three is used', () => {
   const results = [1, 3, 2].map((score) => ({ score }))
   assert.equal(bestFailedResult(results.slice(0, 1)), null)
   assert.equal(bestFailedResult(results.slice(0, 2)), null)

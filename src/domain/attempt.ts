@@ -1,7 +1,7 @@
 import { NodeError } from '../lib/errors.ts'
 import { segmentLimitMs } from './segment.ts'
 
-/** Why one try of a segment at one orchestrator came to nothing (gateway.md §10, §12). */
+/** Why one try of a segment at one orchestrator failed (gateway.md §10, §12). */
 export type AttemptFault =
   | 'header-timeout'
   | 'body-timeout'
@@ -23,17 +23,17 @@ export type AttemptFault =
   | 'signature-mismatch'
   | 'pixel-mismatch'
 
-/** What becomes of the session, and of the segment. */
+/** What happens to the session and to the segment. */
 export interface Consequence {
-  /** `suspend`: removed, and its orchestrator sits out. */
+  /** `suspend`: remove the session and suspend its orchestrator. */
   readonly session: 'keep' | 'remove' | 'suspend'
-  /** `refuse`: the input is at fault. `fail`: this gateway is. */
+  /** `refuse`: the input is bad. `fail`: this gateway cannot do it. */
   readonly segment: 'retry' | 'refuse' | 'fail'
 }
 
 const suspendAndRetry: Consequence = { session: 'suspend', segment: 'retry' }
 
-/** What a gateway does about each fault. Nowhere else decides this (gateway.md §10, §12). */
+/** No connection was made, so nothing was paid. */
 export const attemptConsequence: Readonly<Record<AttemptFault, Consequence>> = {
   'header-timeout': suspendAndRetry,
   'body-timeout': suspendAndRetry,
@@ -51,14 +51,14 @@ export const attemptConsequence: Readonly<Record<AttemptFault, Consequence>> = {
   'payment-refused': suspendAndRetry,
   'price-doubled': suspendAndRetry,
   'sender-cannot-pay': { session: 'keep', segment: 'fail' },
-  // The chain cannot be read: no orchestrator is to blame, and none would do better.
+  // The chain cannot be read: that is not the orchestrator's fault, and no other one would do better.
   'funds-unknown': { session: 'keep', segment: 'fail' },
   'download-failed': suspendAndRetry,
   'signature-mismatch': { session: 'keep', segment: 'retry' },
   'pixel-mismatch': { session: 'remove', segment: 'retry' },
 }
 
-/** Faults of whoever is away, cut off, in trouble or has nobody to do the work: another node may be found in its place. */
+/** Faults of an orchestrator that is away, cut off, failing or without transcoders: another node may take its place. */
 const absences: ReadonlySet<AttemptFault> = new Set([
   'header-timeout',
   'body-timeout',
@@ -70,25 +70,31 @@ const absences: ReadonlySet<AttemptFault> = new Set([
   'unable',
 ])
 
-/** Whether the orchestrator cannot, rather than is there and unwilling: then it pays to look for others a while. */
+/** Whether the orchestrator is unable rather than unwilling, so that it is worth searching for others for a while. */
 export function isAbsence(fault: AttemptFault): boolean {
   return absences.has(fault)
 }
 
-/** Faults of one that is not there, or no more: it may be starting again. */
+/** Faults of an orchestrator that is gone; it may be restarting. */
 const departures: ReadonlySet<AttemptFault> = new Set(['unreachable', 'unsent'])
 
-/** Whether the connection was refused or cut: where nobody else is known, a segment waits for it until its deadline. */
+/**
+ * Whether the connection was refused or cut. If no other orchestrator is known, the segment waits for it until its
+ * deadline.
+ */
 export function isGone(fault: AttemptFault): boolean {
   return departures.has(fault)
 }
 
-/** One failed try; the message is what the peer said, or what peers say in such a case. */
+/** A failed try. The message is what the peer said, or what peers say in such a case. */
 export class AttemptError extends NodeError<AttemptFault> {
   override name = 'AttemptError'
 }
 
-/** Errors of orchestrators that are the input's fault, compared exactly: no other orchestrator would do better (gateway.md §10). */
+/**
+ * Errors of orchestrators that are caused by the input, compared exactly: another orchestrator would fail too
+ * (gateway.md §10).
+ */
 const notRetryable: ReadonlySet<string> = new Set([
   'Unsupported input pixel format',
   'Error initializing filtergraph',
@@ -125,7 +131,7 @@ export function isDisprovedByDecoding(text: string): boolean {
   return undecodable.has(text)
 }
 
-/** Errors of orchestrators that have no room or no transcoder at this moment (wire.md §10, §16). */
+/** Errors of orchestrators that have no room or no transcoder at the moment (wire.md §10, §16). */
 const unable: ReadonlySet<string> = new Set([
   'OrchestratorBusy',
   'OrchestratorCapped',
@@ -136,17 +142,17 @@ const unable: ReadonlySet<string> = new Set([
   'no transcoders can provide requested capabilities',
 ])
 
-/** The fault behind an orchestrator's own words, in its result or in the body of a refusal. */
+/** The fault for an orchestrator's error text, from its result or from the body of a refusal. */
 export function faultOfText(text: string, otherwise: 'refused' | 'error-in-result'): AttemptFault {
   if (notRetryable.has(text)) return 'not-retryable'
   return unable.has(text) ? 'unable' : otherwise
 }
 
 const MIN_HEADER_TIMEOUT_MS = 2_000
-/** A pusher may ask for patience, not for a place forever. */
+/** Limits what a pusher may ask for. */
 const MAX_TIMEOUT_MULTIPLIER = 20
 
-/** How long an orchestrator may take for a segment, in ms; a multiplier above 1 stretches both (gateway.md §10). */
+/** How long an orchestrator may take for a segment, in ms; a multiplier above 1 extends both times (gateway.md §10). */
 export function submissionTimeouts(
   durationMs: number,
   multiplier: number,
@@ -158,10 +164,10 @@ export function submissionTimeouts(
   }
 }
 
-/** How many results of one segment may fail verification before the best of them has to do (gateway.md §12). */
+/** How many results of one segment may fail verification before the best of them is used (gateway.md §12). */
 const VERIFICATION_RETRIES = 2
 
-/** The result to make do with after these failed verification, oldest first; null while it should be tried again. */
+/** The result to use after these failed verification, oldest first; null while the segment should be tried again. */
 export function bestFailedResult<R extends { readonly score: number }>(failed: readonly R[]): R | null {
   if (failed.length <= VERIFICATION_RETRIES) return null
   return failed.reduce((best, result) => (result.score > best.score ? result : best))

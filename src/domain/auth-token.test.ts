@@ -7,7 +7,7 @@ import { checkAuthToken, isAuthentic, isTokenEnding, makeAuthToken, tokenPreimag
 
 const key = new TextEncoder().encode('foo')
 
-test('the message behind a token names its use and binds the length of the session id', () => {
+test("a token's preimage names its use and includes the length of the session id", () => {
   const message = tokenPreimage('bar', 1_700_000_000n)!
   const name = Buffer.from('livepeer-ts auth token 1').toString('hex')
   assert.equal(formatHex(message), `0x${name}00000003626172000000006553f100`)
@@ -17,7 +17,7 @@ test('the message behind a token names its use and binds the length of the sessi
 const expirations = fc.oneof(fc.bigInt({ min: 0n, max: 2n ** 63n - 1n }), fc.bigInt({ min: 0n, max: 300n }))
 const ids = fc.oneof(fc.string({ unit: 'binary' }), fc.stringMatching(/^[0-9a-f]{0,9}$/))
 
-test('two tokens give the same bytes only when session id and expiration are the same', () => {
+test('two tokens have the same preimage only if session id and expiration are equal', () => {
   fc.assert(
     fc.property(ids, expirations, ids, expirations, (id, expiration, otherId, otherExpiration) => {
       const one = formatHex(tokenPreimage(id, expiration)!)
@@ -27,7 +27,7 @@ test('two tokens give the same bytes only when session id and expiration are the
   )
 })
 
-test('bytes that move between session id and expiration give another token', () => {
+test('moving bytes between session id and expiration changes the token', () => {
   fc.assert(
     fc.property(ids, expirations, fc.integer({ min: 1, max: 8 }), (id, expiration, count) => {
       const token = makeAuthToken(key, id, expiration)
@@ -42,7 +42,7 @@ test('bytes that move between session id and expiration give another token', () 
   )
 })
 
-test('an expiration that the wire cannot hold is in no token', () => {
+test("a token with an expiration beyond the wire's range is neither made nor accepted", () => {
   const token = makeAuthToken(key, 'bar', 2n ** 63n - 1n)
   assert.equal(isAuthentic([key], token), true)
   for (const expiration of [-1n, 2n ** 63n, 2n ** 64n + 5n]) {
@@ -51,7 +51,7 @@ test('an expiration that the wire cannot hold is in no token', () => {
   }
 })
 
-test('a token is refused in the order missing, invalid, expired', () => {
+test('tokens are checked in the order missing, invalid, expired', () => {
   const token = makeAuthToken(key, 'bar', 1_700_000_000n)
   const cases = [
     { token: null, now: 0n, text: 'missing auth token' },
@@ -67,7 +67,7 @@ test('a token is refused in the order missing, invalid, expired', () => {
   assert.equal(checkAuthToken([key], token, 1_700_000_000n), token)
 })
 
-test('a token of an older key stays good while that key is kept', () => {
+test('a token of an older key is valid while that key is kept', () => {
   const token = makeAuthToken(key, 'bar', 1_700_000_000n)
   const newer = new TextEncoder().encode('newer')
   assert.equal(isAuthentic([newer, key], token), true)
@@ -83,7 +83,7 @@ test('a token is renewed in its last three minutes', () => {
   assert.equal(isTokenEnding(endingAt(1180n), came, 2_000_000), true)
 })
 
-test('a token that came with less than ten minutes to live is not renewed for its age', () => {
+test('a token that arrived with less than ten minutes to live is not renewed for its age', () => {
   const token = makeAuthToken(key, 'bar', 1600n)
   assert.equal(isTokenEnding(token, 1_000_000, 1_420_000), true)
   assert.equal(isTokenEnding(token, 1_000_001, 1_420_000), false)

@@ -54,7 +54,7 @@ describe('bit string', () => {
     })
   }
 
-  it('never ends in a zero word, and gives its bits back', () => {
+  it('never ends in a zero word, and round-trips', () => {
     const property = fc.property(fc.uniqueArray(fc.nat(400)), (bits) => {
       const words = bitstringOf(bits)
       assert.notEqual(words.at(-1), 0n)
@@ -90,14 +90,14 @@ describe('offered capabilities', () => {
     assert.deepEqual(offered.mandatories, [])
   })
 
-  it('add what a machine was found to do, and nothing of AI', () => {
+  it('include what the machine was found to support, but no AI', () => {
     const added = bitsOf(transcodingCapabilities({ version: '0.1.0', found: [17, 21, 25] }).bitstring).filter(
       (bit) => !bitsOf([67133439n]).includes(bit),
     )
     assert.deepEqual(added, [17, 21, 25])
   })
 
-  it('have HEVC decoding where it was found and is not switched off', () => {
+  it('include HEVC decoding if it was found and is not switched off', () => {
     const has = (found: number[], hevcDecoding: boolean | null) =>
       bitsOf(transcodingCapabilities({ version: '', found, hevcDecoding }).bitstring).includes(
         capability.hevcDecode,
@@ -107,9 +107,9 @@ describe('offered capabilities', () => {
   })
 })
 
-describe('what an orchestrator offers with its transcoders', () => {
+describe('the offer of an orchestrator with its transcoders', () => {
   const own = defaultCapabilities('0.1.0')
-  it('adds up the capacities of each bit, as recorded of a Go orchestrator', () => {
+  it('adds up the capacities of each bit, as in the recording of a Go orchestrator', () => {
     const transcoder = {
       ...own,
       bitstring: bitstringOf([0, 1, 17]),
@@ -128,7 +128,7 @@ describe('what an orchestrator offers with its transcoders', () => {
     assert.deepEqual(withTranscoders(own, []), own)
   })
 
-  it('has neither stores of its own nor AI because a transcoder names them', () => {
+  it('has neither object stores nor AI because a transcoder claims them', () => {
     const bare = { ...own, bitstring: [1n], capacities: new Map([[0, 1]]) }
     const offered = withTranscoders(bare, [
       { ...own, bitstring: bitstringOf([4, 5, 6, 14, 27, 35, 40]), capacities: new Map() },
@@ -136,7 +136,7 @@ describe('what an orchestrator offers with its transcoders', () => {
     assert.deepEqual(bitsOf(offered.bitstring), [0, 14])
   })
 
-  it('has no bit of which a transcoder says that its capacity is nothing', () => {
+  it('omits a bit with a total capacity of 0', () => {
     const none = { ...own, bitstring: bitstringOf([17]), capacities: new Map([[17, 0]]) }
     assert.equal(withTranscoders(own, [none]).capacities.has(17), false)
   })
@@ -205,7 +205,7 @@ describe('capabilities of a job', () => {
     assert.deepEqual(jobCapabilities({ profiles: [small], push: true }).bitstring, [67112963n])
   })
 
-  it('cannot be told for 12 and 16 bit H.264', () => {
+  it('do not exist for 12 and 16 bit H.264', () => {
     const needs = { profiles: [small], push: false, pixelFormat: 'yuv422p12le' }
     assert.throws(() => jobCapabilities(needs), {
       code: 'unsupported-pixel-format',
@@ -213,7 +213,7 @@ describe('capabilities of a job', () => {
     })
   })
 
-  it('carry nothing but bits and the least version', () => {
+  it('contain only bits and the minimum version', () => {
     assert.deepEqual(jobCapabilities({ profiles: [small], push: false, minVersion: '0.8.0' }), {
       ...empty,
       bitstring: [4099n],
@@ -236,15 +236,15 @@ describe('a node suits a job', () => {
     ['which has all bits', job, node, null],
     ['which lacks one', { ...job, bitstring: bitstringOf([0, 1, 12, 15]) }, node, 'bits'],
     ['with more words than the node', { ...job, bitstring: [...job.bitstring, 0n] }, node, 'bits'],
-    ['which the node demands more of', job, { ...node, mandatories: bitstringOf([13]) }, 'mandatories'],
-    ['which has what the node demands', job, { ...node, mandatories: bitstringOf([26]) }, null],
-    ['with a least version', { ...job, minVersion: '0.9.1' }, node, null],
+    ['for which the node requires more', job, { ...node, mandatories: bitstringOf([13]) }, 'mandatories'],
+    ['which has what the node requires', job, { ...node, mandatories: bitstringOf([26]) }, null],
+    ['with a minimum version', { ...job, minVersion: '0.9.1' }, node, null],
     ['with a later version', { ...job, minVersion: '0.9.2' }, node, 'version'],
-    ['whatever least version the node itself names', job, { ...node, minVersion: '9.9.9' }, null],
-    ['of old bits, telling nothing', { ...job, bitstring: bitstringOf([0, 11]) }, null, null],
-    ['of today, telling nothing', job, null, 'bits'],
+    ['whatever minimum version the node itself requires', job, { ...node, minVersion: '9.9.9' }, null],
+    ['of old bits, without capabilities', { ...job, bitstring: bitstringOf([0, 11]) }, null, null],
+    ['of current bits, without capabilities', job, null, 'bits'],
     [
-      'with a least version, telling nothing',
+      'with a minimum version, without capabilities',
       { ...job, bitstring: [1n], minVersion: '0.1.0' },
       null,
       'version',
@@ -262,7 +262,7 @@ describe('a node suits a job', () => {
       'models',
     ],
     [
-      'whose model runs at an older version',
+      'whose model runs an older version',
       { ...job, perCapability: models(30, 'a', { runnerVersion: '0.2.0' }) },
       { ...node, perCapability: models(30, 'a', { runnerVersion: '0.1.9' }) },
       'models',
@@ -273,7 +273,7 @@ describe('a node suits a job', () => {
       { ...node, perCapability: models(30, 'a', { runnerVersion: '0.2.0', warm: true }) },
       null,
     ],
-    ['whose pipeline it says nothing of', { ...job, perCapability: models(30, 'a', {}) }, node, null],
+    ['whose pipeline it does not list', { ...job, perCapability: models(30, 'a', {}) }, node, null],
   ]
   for (const [name, wanted, offered, misfit] of cases) {
     it(`${name}: ${misfit ?? 'it fits'}`, () => {
@@ -308,7 +308,7 @@ describe('version rule', () => {
   }
 })
 
-it('a gateway that asks for a least version of the Go node takes this one by the release that it speaks', () => {
+it('a gateway that requires a minimum version of the Go node accepts this node by the release it implements', () => {
   const told = announcedVersion('0.1.0')
   assert.equal(told, '0.9.1-ts.0.1.0')
   for (const least of ['', '0.1.0', '0.8.9', '0.9.1', 'v0.9.1-rc1'])

@@ -4,22 +4,22 @@ import type { Profile } from './rendition.ts'
 /** Why a job has no capabilities. */
 export type CapabilitiesFault = 'unsupported-pixel-format'
 
-/** What a node can do, or a job needs (wire.md §7). Bit n is position n mod 64 of word ⌊n/64⌋. */
+/** What a node can do, or what a job needs (wire.md §7). Bit n is bit n mod 64 of word ⌊n/64⌋. */
 export interface Capabilities {
   /** Words of 64 bits; never a trailing zero word. */
   readonly bitstring: readonly bigint[]
   readonly mandatories: readonly bigint[]
   /** Capability number to capacity. */
   readonly capacities: ReadonlyMap<number, number>
-  /** The version that the node tells, semver; empty in a job. */
+  /** The version that the node reports, semver; empty in a job. */
   readonly version: string
-  /** The least version that the job accepts of a node; empty for any. */
+  /** The minimum version of a node that the job requires; empty for any. */
   readonly minVersion: string
-  /** Capability number to model name to constraint: only compared, never offered by us. */
+  /** Capability number to model name to constraint. This node compares them but offers none. */
   readonly perCapability: ReadonlyMap<number, ReadonlyMap<string, ModelConstraint>>
 }
 
-/** What a job asks of one model, or a node offers (wire.md §5). */
+/** What a job requires of one model, or a node offers for it (wire.md §5). */
 export interface ModelConstraint {
   readonly warm: boolean
   readonly capacity: number
@@ -27,7 +27,7 @@ export interface ModelConstraint {
   readonly capacityInUse: number
 }
 
-/** The transcoding capabilities by number (wire.md §7). 13 is dead, 27 to 37 are AI: known, never offered. */
+/** The transcoding capabilities by number (wire.md §7). 13 is retired and 27 to 37 are AI: known but never offered. */
 export const capability = {
   h264: 0,
   mpegts: 1,
@@ -58,12 +58,12 @@ export const capability = {
   segmentSlicing: 26,
 } as const
 
-/** What every orchestrator and transcoder offers (wire.md §7): word 0x4005fff. */
+/** What every orchestrator and transcoder offers (wire.md §7): the word 0x4005fff. */
 const DEFAULT_BITS: readonly number[] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 26]
 
 const FIRST_AI_BIT = 27
 
-/** Jobs within these bits suit an orchestrator that tells no capabilities at all (wire.md §7). */
+/** Jobs within these bits may go to an orchestrator that reports no capabilities (wire.md §7). */
 const LEGACY_BITS: readonly number[] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
 
 /** Words for a set of bits, without trailing zero words. */
@@ -77,7 +77,7 @@ export function bitstringOf(bits: Iterable<number>): bigint[] {
   return words
 }
 
-/** The bits of words, ascending. */
+/** The bits set in these words, ascending. */
 export function bitsOf(bitstring: readonly bigint[]): number[] {
   return bitstring.flatMap((word, index) => {
     const bits: number[] = []
@@ -86,15 +86,15 @@ export function bitsOf(bitstring: readonly bigint[]): number[] {
   })
 }
 
-/** Whether all bits of `part` are in `whole`. More words than `whole` has never fit, even zero ones (wire.md §7). */
+/** Whether all bits of `part` are in `whole`. False if `part` has more words, even zero ones (wire.md §7). */
 export function isSubset(part: readonly bigint[], whole: readonly bigint[]): boolean {
   return part.length <= whole.length && part.every((word, index) => (word & whole[index]!) === word)
 }
 
-/** Why a node does not suit a job. */
+/** Why a node is unsuitable for a job. */
 export type Misfit = 'version' | 'mandatories' | 'models' | 'bits'
 
-/** The first reason, in the order of wire.md §7, why a node does not suit a job; null when it does. */
+/** The first reason, in the order of wire.md §7, why a node is unsuitable for a job; null if it is suitable. */
 export function misfitOf(job: Capabilities, server: Capabilities | null): Misfit | null {
   if (!satisfiesVersion(job.minVersion, server?.version ?? '')) return 'version'
   if (!isSubset(server?.mandatories ?? [], job.bitstring)) return 'mandatories'
@@ -103,12 +103,12 @@ export function misfitOf(job: Capabilities, server: Capabilities | null): Misfit
   return null
 }
 
-/** Whether a node suits a job; null is a node that tells no capabilities (wire.md §7). */
+/** Whether a node is suitable for a job; null is a node that reports no capabilities (wire.md §7). */
 export function satisfies(job: Capabilities, server: Capabilities | null): boolean {
   return misfitOf(job, server) === null
 }
 
-/** Whether a version is at least the minimum: only major, minor and patch count (wire.md §7, version rule). */
+/** Whether a version is at least the minimum. Only major, minor and patch count (wire.md §7, version rule). */
 export function satisfiesVersion(minVersion: string, version: string): boolean {
   if (minVersion === '') return true
   if (version === '' || version === 'undefined') return false
@@ -125,17 +125,17 @@ export function satisfiesVersion(minVersion: string, version: string): boolean {
 const VERSION = /^v?(\d{1,15})(?:\.(\d{1,15}))?(?:\.(\d{1,15}))?(?:[-+].*)?$/
 
 /**
- * The release of the Go node whose protocol this node speaks. Gateways that ask for a least version compare it with
- * what a node tells, and know of no other numbers than that node's (wire.md §18, 16).
+ * The release of the Go node whose protocol this node implements. Gateways compare their minimum version with the
+ * reported one and know only that node's version numbers (wire.md §18, 16).
  */
 const SPOKEN_RELEASE = '0.9.1'
 
-/** The version that a node tells its peers: the release that it speaks, and which node it is. */
+/** The version that a node reports to peers: the release whose protocol it implements, and its own. */
 export function announcedVersion(version: string): string {
   return `${SPOKEN_RELEASE}-ts.${version}`
 }
 
-/** Major, minor and patch of a version; null when it is none. */
+/** Major, minor and patch of a version; null if it is not one. */
 function parseVersion(text: string): readonly [number, number, number] | null {
   const match = VERSION.exec(text)
   return match ? [Number(match[1]), Number(match[2] ?? 0), Number(match[3] ?? 0)] : null
@@ -154,18 +154,18 @@ function satisfiesModels(job: Capabilities, server: Capabilities): boolean {
   return true
 }
 
-/** What a segment's source and renditions are, as far as it decides who can do them. */
+/** The properties of a segment's source and renditions that decide which nodes can do it. */
 export interface JobNeeds {
   readonly profiles: readonly Profile[]
-  /** FFmpeg's name of the source's video codec; anything unknown, also '', counts as H.264 (gateway.md §3). */
+  /** FFmpeg's name of the source's video codec. An unknown one, or '', counts as H.264 (gateway.md §3). */
   readonly inputCodec?: string
   /** FFmpeg's name of the source's pixel format. */
   readonly pixelFormat?: string
-  /** Pushed over HTTP rather than streamed by RTMP: asks for segment slicing (gateway.md §7). */
+  /** Pushed over HTTP rather than RTMP, which requires segment slicing (gateway.md §7). */
   readonly push: boolean
-  /** Where the gateway keeps its streams; memory asks for nothing. */
+  /** Where the gateway stores its streams; memory requires nothing. */
   readonly storage?: 'memory' | 'direct' | 's3' | 'gcs'
-  /** Perceptual hashes are wanted for fast verification. */
+  /** Whether perceptual hashes are required for fast verification. */
   readonly perceptualHash?: boolean
   /** `-orchMinLivepeerVersion`. */
   readonly minVersion?: string
@@ -200,8 +200,8 @@ const storageBits = {
 } as const
 
 /**
- * What a job needs of an orchestrator (wire.md §7): 4099 for plain RTMP, 67112963 for plain push.
- * Throws NodeError `unsupported-pixel-format` with the peers' text for H.264 sources of 12 or 16 bits.
+ * What a job requires of an orchestrator (wire.md §7): 4099 for plain RTMP, 67112963 for plain push. Throws NodeError
+ * `unsupported-pixel-format` with the peers' text for H.264 sources of 12 or 16 bits.
  */
 export function jobCapabilities(needs: JobNeeds): Capabilities {
   const { profiles, inputCodec = '', push, storage = 'memory', perceptualHash, minVersion = '' } = needs
@@ -220,14 +220,14 @@ export function jobCapabilities(needs: JobNeeds): Capabilities {
   return { ...nothing, bitstring, minVersion }
 }
 
-/** What an orchestrator offers by itself, before any transcoder adds to it (wire.md §7). */
+/** What an orchestrator offers by itself, without transcoders (wire.md §7). */
 export function defaultCapabilities(version: string): Capabilities {
   return offering(DEFAULT_BITS, version)
 }
 
 /**
- * What a node that transcodes offers: what everyone does, and `found`, what else it turned out to be able to do
- * (transcoding.md §5.2). `hevcDecoding` is the flag: false leaves that out.
+ * What a transcoding node offers: the defaults plus `found`, what its devices were found to support (transcoding.md
+ * §5.2). `hevcDecoding` is the flag: false omits it.
  */
 export function transcodingCapabilities(options: {
   version: string
@@ -239,14 +239,17 @@ export function transcodingCapabilities(options: {
   return offering([...DEFAULT_BITS, ...bits], version)
 }
 
-/** Storing results and giving out tokens is the orchestrator's own business; AI is nobody's here (wire.md §7). */
+/**
+ * False for storage and auth tokens, which the orchestrator handles itself, and for AI, which this project does not
+ * offer (wire.md §7).
+ */
 function isOfTranscoders(bit: number): boolean {
   return (bit < capability.storageDirect || bit > capability.storageGcs) && bit < FIRST_AI_BIT
 }
 
 /**
- * What an orchestrator offers together with its transcoders: the capacities of each bit are added up (wire.md §7). What
- * the orchestrator would have to do itself is not offered because a transcoder names it.
+ * What an orchestrator offers with its transcoders: the capacities of each bit are added up (wire.md §7). What the
+ * orchestrator has to do itself is not offered just because a transcoder claims it.
  */
 export function withTranscoders(own: Capabilities, transcoders: readonly Capabilities[]): Capabilities {
   const capacities = new Map(own.capacities)
@@ -260,7 +263,7 @@ export function withTranscoders(own: Capabilities, transcoders: readonly Capabil
   return { ...own, bitstring: bitstringOf([...bitsOf(own.bitstring), ...capacities.keys()]), capacities }
 }
 
-/** Capacity by capability: one for each bit where none is told (wire.md §7). */
+/** Capacity by capability: 1 for each bit when no capacities are reported (wire.md §7). */
 export function capacitiesOf({ bitstring, capacities }: Capabilities): ReadonlyMap<number, number> {
   return capacities.size > 0 ? capacities : new Map(bitsOf(bitstring).map((bit) => [bit, 1]))
 }
@@ -282,7 +285,10 @@ function offering(bits: readonly number[], version: string): Capabilities {
 const PIXEL_FORMAT = /^yuv(420|422|444)p(10|12|16)?(?:le|be)?$/
 const chromaCodes = { '420': 0, '422': 1, '444': 2 } as const
 
-/** Only H.264 in 4:4:4, 4:2:2 or 10 bits asks for anything; formats outside the list ask for nothing (transcoding.md §5.2). */
+/**
+ * Only H.264 in 4:4:4, 4:2:2 or 10 bits requires a capability; formats outside the list require none (transcoding.md
+ * §5.2).
+ */
 function pixelFormatBit(pixelFormat: string): number | null {
   const match = PIXEL_FORMAT.exec(pixelFormat)
   if (!match) return null

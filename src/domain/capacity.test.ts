@@ -18,7 +18,7 @@ import {
   withTiming,
 } from './capacity.ts'
 
-/** Segments of 2 s that `together` workers do at the same time, again and again for so long. */
+/** Segments of 2 s processed by `together` workers in parallel for this long. */
 function steady(
   known: CapacityEstimate,
   { together, workMs, forMs }: { together: number; workMs: number; forMs: number },
@@ -67,7 +67,7 @@ describe('the trial at the start', () => {
 })
 
 describe('live timings', () => {
-  /** 2 workers, a second of video in 400 ms with both at work: 5 streams. */
+  /** 2 workers, each taking 400 ms for a second of video while both work: 5 streams. */
   const start = estimateOfTrial(1_000, [400, 400])
   const cases: {
     name: string
@@ -78,7 +78,7 @@ describe('live timings', () => {
     sessions: number
   }[] = [
     {
-      name: 'as the trial was change nothing',
+      name: 'like the trial change nothing',
       together: 2,
       workMs: 800,
       forMs: 120_000,
@@ -86,7 +86,7 @@ describe('live timings', () => {
       sessions: 4,
     },
     {
-      name: 'with both at work, twice as slow',
+      name: 'with both at work, twice as slow, lower it',
       together: 2,
       workMs: 1_600,
       forMs: 300_000,
@@ -94,16 +94,23 @@ describe('live timings', () => {
       sessions: 2,
     },
     {
-      name: 'for a moment only, hardly count',
+      name: 'that are slow only briefly hardly count',
       together: 2,
       workMs: 1_600,
       forMs: 3_000,
       sustains: 4.7,
       sessions: 4,
     },
-    { name: 'with both at work, faster', together: 2, workMs: 500, forMs: 300_000, sustains: 8, sessions: 6 },
     {
-      name: 'of a worker alone lower nothing by themselves',
+      name: 'with both at work, faster, raise it',
+      together: 2,
+      workMs: 500,
+      forMs: 300_000,
+      sustains: 8,
+      sessions: 6,
+    },
+    {
+      name: 'of a single worker do not lower it',
       together: 1,
       workMs: 700,
       forMs: 300_000,
@@ -111,7 +118,7 @@ describe('live timings', () => {
       sessions: 4,
     },
     {
-      name: 'of a worker alone show what the machine does at least',
+      name: 'of a single worker set a minimum for the machine',
       together: 1,
       workMs: 250,
       forMs: 300_000,
@@ -119,7 +126,7 @@ describe('live timings', () => {
       sessions: 6,
     },
     {
-      name: 'of a worker alone that is slow show what two do at most',
+      name: 'of a single slow worker set a maximum for two',
       together: 1,
       workMs: 2_000,
       forMs: 300_000,
@@ -127,7 +134,7 @@ describe('live timings', () => {
       sessions: 1,
     },
     {
-      name: 'never raise it beyond twice the trial’s',
+      name: 'never raise it above twice the trial’s result',
       together: 2,
       workMs: 10,
       forMs: 300_000,
@@ -151,7 +158,7 @@ describe('live timings', () => {
     })
   }
 
-  it('bring it back once the machine is free again: at once what is seen, in some minutes the whole', () => {
+  it('raise it again once the machine is free: at once to what is measured, within minutes to the whole', () => {
     const slow = steady(start, { together: 2, workMs: 8_000, forMs: 300_000 })
     assert.equal(sessionsFor(slow, 4), 1)
     const soon = steady(slow, { together: 1, workMs: 500, forMs: 60_000 })
@@ -159,7 +166,7 @@ describe('live timings', () => {
     assert.deepEqual([sessionsFor(soon, 1), sessionsFor(later, 1)], [3, 4])
   })
 
-  it('of long ago say nothing of how fast a worker is now', () => {
+  it('from long ago do not affect the speed of a worker now', () => {
     const slow = steady(start, { together: 2, workMs: 8_000, forMs: 300_000 })
     const later = withTiming(slow, {
       videoMs: 2_000,
@@ -171,21 +178,21 @@ describe('live timings', () => {
     near(secondTakesMs(later), 400)
   })
 
-  it('of a segment whose time was over tell only that it takes longer', () => {
+  it('of a segment that ran out of time only show that it takes longer', () => {
     const cut = { videoMs: 2_000, isDone: false, together: 2, sinceLastMs: 400 }
     assert.equal(withTiming(start, { ...cut, workMs: 300 }), start)
     const slower = withTiming(start, { ...cut, workMs: 3_000 })
     assert.ok(secondTakesMs(slower)! > secondTakesMs(start)!)
   })
 
-  it('before a pause say nothing of how fast a worker is after it, but keep the capacity', () => {
+  it('before a pause do not affect the speed after it, but the capacity is kept', () => {
     const slow = rested(steady(start, { together: 2, workMs: 1_600, forMs: 300_000 }))
     assert.deepEqual([secondTakesMs(slow), sessionsFor(slow, 2)], [null, 2])
   })
 
-  it('change the number of sessions only when it is clearly off', () => {
+  it('change the number of sessions only on a clear difference', () => {
     const estimate = (speed: number) => estimateOfTrial(1_000, [1_000 / speed])
-    // 0.8 of them are sold.
+    // 0.8 of them are offered.
     const before: [number, number][] = [
       [6.3, 5],
       [6, 5],
@@ -199,7 +206,7 @@ describe('live timings', () => {
       assert.equal(sessionsFor(estimate(speed), 5), sessions, `${speed}`)
   })
 
-  it('of a segment that hung, or that lies about its duration, weigh no more than its duration', () => {
+  it('of a segment that hung, or that misstates its duration, weigh no more than its duration', () => {
     const hung = withTiming(start, {
       videoMs: 100,
       workMs: 8_000,
@@ -211,16 +218,16 @@ describe('live timings', () => {
     near(secondTakesMs(hung), 400)
   })
 
-  it('without a trial tell the speed of one worker, and of the machine once all were at work', () => {
+  it('without a trial give the speed of one worker, and of the machine once all were at work', () => {
     const none = unmeasured(2)
     assert.deepEqual([sustained(none), secondTakesMs(none), sessionsFor(none, null)], [null, null, 1])
     const alone = steady(none, { together: 1, workMs: 500, forMs: 10_000 })
-    assert.equal(sustained(alone), null, 'what two do together is not known')
+    assert.equal(sustained(alone), null, 'the combined speed of two is not known')
     near(secondTakesMs(alone), 250)
     near(sustained(steady(alone, { together: 2, workMs: 800, forMs: 300_000 })), 5)
   })
 
-  it('whatever they are, leave a capacity of at least 1 and at most twice the start’s', () => {
+  it('always leave a capacity of at least 1 and at most twice the trial’s', () => {
     const timing: fc.Arbitrary<SegmentTiming> = fc.record({
       videoMs: fc.integer({ min: 0, max: 300_000 }),
       workMs: fc.integer({ min: -10, max: 1_200_000 }),
@@ -241,7 +248,7 @@ describe('live timings', () => {
   })
 })
 
-describe('whether a segment can be done in time', () => {
+describe('whether a segment can be finished in time', () => {
   const nothing = { count: 0, videoMs: 0 }
   const segments = (count: number, videoMs = 2_000) => ({ count, videoMs: count * videoMs })
   const backlog = (over: Partial<Backlog> = {}): Backlog => ({
@@ -260,20 +267,15 @@ describe('whether a segment can be done in time', () => {
     ['nothing measured', unmeasured(2), { others: segments(50) }, null],
     ['nothing before it', fast, {}, 800],
     ['one other, and a worker is free', fast, { others: segments(1) }, 800],
-    ['two others of which one has to be done', fast, { others: segments(2) }, 400 + 800],
-    ['eleven others of which ten have to be done', fast, { others: segments(11) }, 4_000 + 800],
-    ['two others that are half done', fast, { others: { count: 2, videoMs: 2_000 } }, 200 + 800],
+    ['two others of which one must be finished first', fast, { others: segments(2) }, 400 + 800],
+    ['eleven others of which ten must be finished first', fast, { others: segments(11) }, 4_000 + 800],
+    ['two others that are half finished', fast, { others: { count: 2, videoMs: 2_000 } }, 200 + 800],
     ['four of its own', fast, { own: segments(4) }, 5 * 800],
-    ['one of its own, and others before each', fast, { own: segments(1), others: segments(11) }, 2 * 4_800],
-    [
-      'as many others as there are workers on a large machine',
-      large,
-      { others: segments(64) },
-      500 / 64 + 500,
-    ],
+    ['one of its own, with others before each', fast, { own: segments(1), others: segments(11) }, 2 * 4_800],
+    ['as many others as workers on a large machine', large, { others: segments(64) }, 500 / 64 + 500],
   ]
   for (const [name, estimate, over, ms] of times) {
-    it(`${name}: ${ms === null ? 'nobody knows' : `done in ${Math.round(ms)} ms`}`, () => {
+    it(`${name}: ${ms === null ? 'unknown' : `done in ${Math.round(ms)} ms`}`, () => {
       const done = doneInMs(estimate, backlog(over))
       if (ms === null) assert.equal(done, null)
       else near(done, ms, 0.001)
@@ -291,7 +293,7 @@ describe('whether a segment can be done in time', () => {
     ['no worker free, and too slow', slow, { others: segments(2) }, false],
     ['sixteen others, 6.8 s of 8', fast, { others: segments(16) }, true],
     ['eighteen others, 7.6 s of 8', fast, { others: segments(18) }, false],
-    ['a long segment has longer', fast, { others: segments(25), videoMs: 4_000, limitMs: 16_000 }, true],
+    ['a long segment has more time', fast, { others: segments(25), videoMs: 4_000, limitMs: 16_000 }, true],
     ['64 others on a large machine', large, { others: segments(64) }, true],
   ]
   for (const [name, estimate, over, answer] of answers) {
@@ -299,16 +301,16 @@ describe('whether a segment can be done in time', () => {
   }
 })
 
-describe('how long a segment turned out to be', () => {
+describe('the shown duration', () => {
   const cases: [what: string, declaredMs: number, renditions: Parameters<typeof shownMs>[1], ms: number][] = [
-    ['is what was declared where no frames are known', 2_000, [{ frames: null, fps: 30 }], 2_000],
+    ['is the declared one if no frames were counted', 2_000, [{ frames: null, fps: 30 }], 2_000],
     ['is exact at a set frame rate', 300_000, [{ frames: 60, fps: 30 }], 2_000],
-    ['also where it was declared shorter', 20, [{ frames: 60, fps: 30 }], 2_000],
-    ['is what was declared where the source’s rate allows it', 2_000, [{ frames: 60, fps: null }], 2_000],
-    ['is no longer than so many frames can show', 300_000, [{ frames: 48, fps: null }], 2_000],
-    ['and no shorter', 20, [{ frames: 120, fps: null }], 2_000],
+    ['is exact even if a shorter one was declared', 20, [{ frames: 60, fps: 30 }], 2_000],
+    ['is the declared one if the source’s frame rate allows it', 2_000, [{ frames: 60, fps: null }], 2_000],
+    ['is no longer than the frames can cover', 300_000, [{ frames: 48, fps: null }], 2_000],
+    ['is no shorter than that either', 20, [{ frames: 120, fps: null }], 2_000],
     [
-      'goes by the rendition that shows most',
+      'follows the rendition that shows most',
       20,
       [
         { frames: 15, fps: 30 },
@@ -316,7 +318,7 @@ describe('how long a segment turned out to be', () => {
       ],
       2_000,
     ],
-    ['is nothing where nothing is shown', 2_000, [{ frames: 0, fps: 30 }], 0],
+    ['is 0 if nothing is shown', 2_000, [{ frames: 0, fps: 30 }], 0],
   ]
   for (const [what, declaredMs, renditions, ms] of cases) {
     it(what, () => assert.equal(shownMs(declaredMs, renditions), ms))

@@ -1,87 +1,95 @@
 /**
- * How many sessions a machine takes: what it sustains in real time, known from a trial at the start and from the
- * timings of the segments that it works on. Video and work are both milliseconds, so a speed of 1 is real time.
+ * The number of sessions a machine accepts: what it sustains in real time, measured by a trial at the start and by the
+ * timings of the segments it works on. Video and work are both in milliseconds, so a speed of 1 is real time.
  */
 
-/** Older timings count less and less, by half in some twenty seconds: long enough to even out a scene, not an hour. */
+/** Timings lose half their weight in about twenty seconds, which evens out a scene but forgets within minutes. */
 const MEMORY_MS = 30_000
 /**
- * While workers are idle nothing shows what the machine sustains, and who sells little sees little: what is known
- * goes back to what the trial found, by half in some three minutes.
+ * Idle workers show nothing about what the machine sustains, and a machine with few sessions measures little. The
+ * estimate therefore returns to the trial's result, halfway in about three minutes.
  */
 const RECOVERY_MS = 300_000
-/** What is sold of what is sustained: arrivals bunch, and streams differ. */
+/** Share of the sustained capacity that is offered: arrivals bunch, and streams differ. */
 const SOLD_SHARE = 0.8
-/** Live timings never raise the capacity above so many times what the trial found: easy streams may end at any time. */
+/**
+ * Live timings raise the capacity to at most this multiple of the trial's result, because easy streams may end at any
+ * time.
+ */
 export const MAX_GROWTH = 2
-/** So little less than a whole session is one. */
+/** A capacity this little below a whole session is rounded up. */
 const ROUNDING = 0.1
-/** So much less keeps it: a machine on the edge would change its capacity with every segment. */
+/**
+ * The number of sessions is kept within this tolerance; otherwise a machine on the edge would change it with every
+ * segment.
+ */
 const SLACK = 0.25
-/** From this share of the workers on the machine counts as full. */
+/** The machine counts as full when at least this share of its workers is busy. */
 const FULL_SHARE = 0.9
-/** Slower than this is too late in any case (transcoding.md §10), so a segment that hangs tells no more than this. */
+/**
+ * A slower segment is too late in any case (transcoding.md §10), so a segment that hangs counts as no slower than this.
+ */
 const SLOWEST = 4
 /**
- * A segment has to be done in so much of its time. With less than the whole a machine that gets too much does what it
- * takes in; with more it would do everything a little too late.
+ * A segment must be finished within this share of its time. The margin lets an overloaded machine finish what it
+ * accepts instead of finishing everything slightly late.
  */
 const MARGIN = 0.9
 
-/** Frame rates between which streams are taken to lie where none is asked for. */
+/** Lowest frame rate assumed for a stream that sets none. */
 const FEWEST_FPS = 24
 const MOST_FPS = 60
 
-/** Time that went into video; what is older has lost weight. */
+/** Weighted totals of video and work time. */
 interface Sums {
   readonly workMs: number
   readonly videoMs: number
 }
 
-/** What is known of a machine's speed. */
+/** What is known about a machine's speed. */
 export interface CapacityEstimate {
-  /** How many segments are worked on at the same time. */
+  /** Segments processed in parallel. */
   readonly parallel: number
-  /** Streams that the trial found sustained in real time; null without a trial. */
+  /** Streams sustained in real time according to the trial; null without a trial. */
   readonly atStart: number | null
-  /** Work of one worker, however many others were at work; null before the first timing. */
+  /** Work of a single worker, whatever the others did; null before the first timing. */
   readonly each: Sums | null
-  /** Work of the whole machine while all its workers were at work; null as long as they never were. */
+  /** Work of the whole machine while all workers were busy; null if they never were. */
   readonly full: Sums | null
 }
 
-/** How long one segment was worked on. */
+/** The processing time of one segment. */
 export interface SegmentTiming {
   readonly videoMs: number
-  /** Without the time that it waited for a worker. */
+  /** Excludes the wait for a worker. */
   readonly workMs: number
-  /** False when its time was over before it was done: it would have taken longer. */
+  /** False if it ran out of time; it would have taken longer. */
   readonly isDone: boolean
-  /** How many were worked on meanwhile on average, itself included. */
+  /** Average number of segments processed at the same time, including this one. */
   readonly together: number
-  /** Since the timing before this one. */
+  /** Since the previous timing. */
   readonly sinceLastMs: number
 }
 
-/** What has to be done before a segment, and until when it is wanted. */
+/** The work queued before a segment, and the segment's deadline. */
 export interface Backlog {
-  /** Segments of other sessions that are worked on or wait for a worker, and the video that is left of them. */
+  /** Segments of other sessions that are running or waiting, and the video left in them. */
   readonly others: { readonly count: number; readonly videoMs: number }
-  /** Segments of its own session before it, which are done one at a time, and the video that is left of them. */
+  /** Segments of its own session before it, which run one at a time, and the video left in them. */
   readonly own: { readonly count: number; readonly videoMs: number }
   readonly videoMs: number
   readonly limitMs: number
 }
 
 /**
- * How long a segment turned out to last, in milliseconds, by the frames that were encoded: exactly where a rendition has
- * a set frame rate, else what was declared within what that many frames can show. Timestamps tell nothing, since they
- * are the stream's own word. Without counted frames what was declared.
+ * How long a segment really lasts, in milliseconds, by the encoded frames: exact if a rendition has a set frame rate,
+ * otherwise the declared duration within what that many frames can cover. Timestamps do not count, because the sender
+ * chooses them. Without counted frames the declared duration.
  */
 export function shownMs(
   declaredMs: number,
   renditions: readonly {
-    readonly frames: number | null /** Null for that of the source. */
+    readonly frames: number | null /** Null for the source's. */
     readonly fps: number | null
   }[],
 ): number {
@@ -97,14 +105,14 @@ export function shownMs(
   return longest ?? declaredMs
 }
 
-/** Of a machine on which nothing has been measured yet. */
+/** The estimate for a machine that has measured nothing yet. */
 export function unmeasured(parallel: number): CapacityEstimate {
   return { parallel, atStart: null, each: null, full: null }
 }
 
 /**
- * What a trial found in which every worker got a segment of `videoMs` at once: how long each took, the longest being
- * the time in which the machine did all of them.
+ * The result of a trial in which each worker got a segment of `videoMs` at the same time. `tookMs` has their times; the
+ * longest is the machine's time for all of them.
  */
 export function estimateOfTrial(videoMs: number, tookMs: readonly number[]): CapacityEstimate {
   const parallel = tookMs.length
@@ -119,44 +127,46 @@ export function estimateOfTrial(videoMs: number, tookMs: readonly number[]): Cap
   }
 }
 
-/** What is known after one more timing. */
+/** The estimate after one more timing. */
 export function withTiming(known: CapacityEstimate, timing: SegmentTiming): CapacityEstimate {
   const { videoMs, together, sinceLastMs } = timing
   if (videoMs <= 0 || timing.workMs <= 0) return known
   const workMs = Math.min(timing.workMs, SLOWEST * videoMs)
-  // Begun late and cut short, it may well have been as fast as the others.
+  // A segment that started late and was cut short may have been as fast as the others.
   if (!timing.isDone && known.each && workMs * speedOf(known.each) <= videoMs) return known
   const each = plus(known.each, Math.max(0, sinceLastMs), { workMs, videoMs })
-  // Its share of the time that passed: those at work together take that time only once.
+  // Its share of the elapsed time, which segments processed together spend only once.
   const share = workMs / Math.max(1, together)
   const isFull = together >= FULL_SHARE * known.parallel
   const before = isFull ? known.full : recovered(known, Math.max(0, sinceLastMs))
-  // With workers idle it only tells what the machine can do at least.
+  // With idle workers it only gives a lower bound for the machine.
   const isNews = isFull || (before !== null && videoMs / share > speedOf(before))
   const full = isNews ? plus(before, share, { workMs: share, videoMs }) : before
   return { ...known, each, full }
 }
 
-/** What is known when work comes after a pause: how fast a worker was before it tells nothing now. */
+/** The estimate after a pause: the speed of a worker before the pause no longer applies. */
 export function rested(known: CapacityEstimate): CapacityEstimate {
   return { ...known, each: null }
 }
 
-/** How many streams the machine sustains in real time, at most MAX_GROWTH times what the trial found; null: not known. */
+/**
+ * The streams that the machine sustains in real time, at most MAX_GROWTH times the trial's result; null if not known.
+ */
 export function sustained({ atStart, each, full, parallel }: CapacityEstimate): number | null {
   if (!full) return null
   const most = atStart === null ? Number.POSITIVE_INFINITY : MAX_GROWTH * atStart
-  // No worker gets faster by others being at work too.
+  // A worker does not get faster when others work too.
   const all = each ? parallel * speedOf(each) : Number.POSITIVE_INFINITY
   return Math.min(speedOf(full), all, most)
 }
 
-/** How long a worker takes for a second of video, in milliseconds; null when nothing has been measured. */
+/** A worker's time for a second of video, in milliseconds; null if nothing has been measured. */
 export function secondTakesMs({ each }: CapacityEstimate): number | null {
   return each && 1000 / speedOf(each)
 }
 
-/** How many sessions to take at once, at least 1; `before` is kept as long as it is about right. */
+/** How many sessions to accept at once, at least 1. `before` is kept while it is about right. */
 export function sessionsFor(estimate: CapacityEstimate, before: number | null): number {
   const speed = sustained(estimate)
   if (speed === null) return before ?? 1
@@ -166,8 +176,8 @@ export function sessionsFor(estimate: CapacityEstimate, before: number | null): 
 }
 
 /**
- * When a segment would be done, in milliseconds from now; null when nothing tells. Rather too soon than too late: with
- * workers idle those at work are faster than all of them would be.
+ * When a segment would be finished, in milliseconds from now; null if not known. Optimistic: with idle workers the busy
+ * ones are faster than all of them would be.
  */
 export function doneInMs(
   { each, parallel }: CapacityEstimate,
@@ -175,15 +185,15 @@ export function doneInMs(
 ): number | null {
   if (!each) return null
   const takes = 1 / speedOf(each)
-  // The last of those before it are still at work when it begins.
+  // The last of those before it are still running when it starts.
   const toBeDone = Math.max(0, others.count - parallel + 1) / Math.max(1, others.count)
   const waitMs = (toBeDone * others.videoMs * takes) / parallel
-  // Each of its own session before it waits for a worker again.
+  // Each segment of its own session before it also waits for a worker.
   return waitMs * (own.count + 1) + (own.videoMs + videoMs) * takes
 }
 
 /**
- * Whether a segment can be done in time behind what is before it. Yes when nothing is before it, or nothing has been
+ * Whether a segment can be finished in time behind its backlog. True if nothing is before it or nothing has been
  * measured.
  */
 export function canBeDone(estimate: CapacityEstimate, backlog: Backlog): boolean {
@@ -206,7 +216,7 @@ function recovered({ atStart, full }: CapacityEstimate, ageMs: number): Sums | n
   return { ...full, videoMs: full.videoMs * weight + full.workMs * atStart * (1 - weight) }
 }
 
-/** As much as timings without a break would weigh. */
+/** The sums that an unbroken series of such timings would have. */
 function weighing(workMs: number, workPerVideo: number): Sums {
   return { workMs, videoMs: workMs / workPerVideo }
 }

@@ -2,9 +2,9 @@ import type { Hex } from '../lib/bytes.ts'
 
 /** Why a call was not sent. */
 export type NotSent =
-  /** Somebody did it meanwhile, or its time is over. */
+  /** It has been done meanwhile, or its time is over. */
   | 'not-due'
-  /** Another process of this account has a transaction in the pool, which may be the same. */
+  /** Another process of this account has a transaction in the pool, possibly the same one. */
   | 'sent-elsewhere'
   /** The contract would revert. */
   | 'refused'
@@ -13,24 +13,24 @@ export type NotSent =
   | 'no-money'
   | 'chain-unavailable'
 
-/** What came of a call of a contract that this node makes as a duty. */
+/** The result of a contract call that this node makes as a duty. */
 export type CallResult =
   | {
       readonly kind: 'mined'
       readonly txHash: Hex
-      /** False when the contract refused after all. */
+      /** False if the transaction reverted. */
       readonly success: boolean
       /** Wei spent on gas. */
       readonly fee: bigint
     }
-  /** Sent and still watched: calling again goes on waiting for it. */
+  /** Sent but not mined yet: another call continues to wait for it. */
   | { readonly kind: 'timed-out'; readonly txHash: Hex }
   | { readonly kind: 'not-sent'; readonly why: NotSent; readonly reason: string }
 
-/** A transaction on its way. */
+/** A pending transaction. */
 export interface InFlight {
   readonly txHash: Hex
   readonly sentAtMs: number
-  /** How often it was sent, each time with a higher fee. */
+  /** How often it was sent, each time with higher fees. */
   readonly attempts: number
 }

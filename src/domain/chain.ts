@@ -2,17 +2,19 @@ import type { Hex } from '../lib/bytes.ts'
 import type { Address } from '../lib/crypto.ts'
 
 /**
- * How many blocks must follow a block before what it holds is acted on for good. Short reorganisations, replicas that
- * lag and an endpoint that answers wrongly for a while are over by then.
+ * How many blocks must follow a block before the node acts on its contents irrevocably. That outlasts short
+ * reorganisations, lagging replicas and an endpoint that is wrong for a while.
  */
 export const CONFIRMATIONS = 12n
 
-/** Whether a block is deep enough below the head for what it holds to count for good. */
+/** Whether a block is deep enough below the head to count as final. */
 export function isConfirmed(block: bigint, head: bigint): boolean {
   return head >= block + CONFIRMATIONS
 }
 
-/** A block as far as the node cares: its place in the chain and the L1 block that the protocol counts in (chain.md §10). */
+/**
+ * A block as the node needs it: its place in the chain, and the L1 block that the protocol counts in (chain.md §10).
+ */
 export interface ChainHead {
   readonly number: bigint
   readonly hash: Hex
@@ -22,11 +24,11 @@ export interface ChainHead {
   readonly timestamp: bigint
 }
 
-/** What the protocol's contracts announced, in the network's words (chain.md §3.3, contracts.md §8, §10). */
+/** Events of the protocol's contracts, in the network's words (chain.md §3.3, contracts.md §8, §10). */
 export type ChainEvent =
   | { readonly kind: 'new-round'; readonly round: bigint; readonly blockHash: Uint8Array }
   | {
-      readonly kind: 'transcoder-activated' | 'transcoder-deactivated'
+      readonly kind: 'orchestrator-activated' | 'orchestrator-deactivated'
       readonly orchestrator: Address
       readonly round: bigint
     }
@@ -59,31 +61,35 @@ export type ChainEvent =
       readonly claimant: Address
       readonly amount: bigint
     }
-  | { readonly kind: 'reward'; readonly orchestrator: Address; readonly amount: bigint }
+  | {
+      readonly kind: 'reward'
+      readonly orchestrator: Address
+      readonly amount: bigint
+    }
 
-/** Where in the chain an event was found. */
+/** The position of an event in the chain. */
 export interface EventPlace {
   readonly block: bigint
   readonly txHash: Hex
   readonly logIndex: number
 }
 
-/** One step of the chain as the node has seen it: events in chain order, only from the protocol's own contracts. */
+/** One update of the node's view of the chain: the events in chain order, only from the protocol's own contracts. */
 export interface ChainUpdate {
   readonly head: ChainHead
   readonly events: readonly (ChainEvent & EventPlace)[]
-  /** Whether blocks seen before are gone: everything derived from earlier events must be read again. */
+  /** Whether blocks seen before were removed: everything derived from earlier events must be read again. */
   readonly reorganised: boolean
-  /** After a reorganisation: the newest block told before that is still in the chain; absent where that is not known. */
+  /** After a reorganisation, the newest block reported before that is still in the chain; absent if not known. */
   readonly keptTo?: bigint
 }
 
-/** The protocol's time at one block. */
+/** The state of the protocol's rounds at one block. */
 export interface RoundState {
   readonly lastInitialized: bigint
-  /** 32 bytes; zeros where the chain has none (chain.md §10). */
+  /** 32 bytes; zeros if the chain has none (chain.md §10). */
   readonly blockHash: Uint8Array
-  /** Of the round before `lastInitialized`; zeros when it was never initialised. */
+  /** Of the round before `lastInitialized`; zeros if it was never initialised. */
   readonly previousBlockHash: Uint8Array
   readonly current: bigint
   readonly currentInitialized: boolean
@@ -92,7 +98,7 @@ export interface RoundState {
   readonly length: bigint
 }
 
-/** What the chain knows of an orchestrator. */
+/** An orchestrator's state on chain. */
 export interface OrchestratorState {
   readonly registered: boolean
   /** In the current round. */
@@ -105,7 +111,7 @@ export interface OrchestratorState {
   readonly stake: bigint
 }
 
-/** One place of the orchestrators' pool, in the pool's order: most stake first. */
+/** One place in the orchestrators' pool, which is ordered by stake, highest first. */
 export interface PoolMember {
   readonly address: Address
   readonly serviceUri: string

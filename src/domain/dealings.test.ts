@@ -4,7 +4,7 @@ import { ALLOWED_LOSSES, banMs, isOverpaid, noDealings, withOutcome } from './de
 
 const MINUTES = 60_000
 
-test('an orchestrator is overpaid above twice its price, once it has caused more losses than may happen to anybody', () => {
+test('an orchestrator counts as overpaid above twice its price, after more losses than can happen by accident', () => {
   const table: readonly [earned: bigint, lost: bigint, losses: number, overpaid: boolean][] = [
     [0n, 0n, 0, false],
     [0n, 1000n, ALLOWED_LOSSES, false],
@@ -17,7 +17,7 @@ test('an orchestrator is overpaid above twice its price, once it has caused more
   }
 })
 
-test('what is counted adds up, and each half hour halves the past', () => {
+test('outcomes add up, and each half hour halves the past', () => {
   let dealings = noDealings(0)
   dealings = withOutcome(dealings, { earned: 4n, lost: 1n }, 0)
   dealings = withOutcome(dealings, { earned: 4n, lost: 0n }, 0)

@@ -1,46 +1,46 @@
-/** What one orchestrator was paid and gave for it, in wei; what is old weighs less. */
+/** What one orchestrator was paid and what it delivered, in wei; older payments weigh less. */
 export interface Dealings {
-  /** Pixels that came, at the price that was agreed on. */
+  /** Delivered pixels at the agreed price. */
   readonly earned: bigint
-  /** Paid without anything for it: work that did not come, pixels that were not there, credit that was left behind. */
+  /** Paid without a return: work not delivered, missing pixels, credit left behind. */
   readonly lost: bigint
-  /** How often something was lost. */
+  /** How many payments had a loss. */
   readonly losses: number
-  /** Since when it is counted, or was last halved; ms. */
+  /** When counting began or the sums were last halved, in ms. */
   readonly sinceMs: number
 }
 
-/** What one payment came to. */
+/** The outcome of one payment. */
 export interface Outcome {
   readonly earned: bigint
   readonly lost: bigint
 }
 
-/** After each such time the past counts half, so that good work of long ago buys nobody a theft today. */
+/** The past is halved at this interval, so that good work long ago does not pay for a theft today. */
 const HALF_LIFE_MS = 30 * 60_000
 const MAX_HALVINGS = 256
 
 /**
- * Losses that an orchestrator may cause before it has earned as much: a restart, a segment too many, a transcoder that
- * is away. What it takes beyond twice its price is bounded by so many payments, and the credit that it holds then.
+ * Losses that an orchestrator may cause before it has earned as much: a restart, a surplus segment, an absent
+ * transcoder. Beyond twice its price it can take at most this many payments, and the credit that it holds then.
  */
 export const ALLOWED_LOSSES = 8
 
 /**
- * How long an orchestrator that was paid too much is left out; each further time twice as long. Short at first: an honest
- * one that could take no payments for a while, with its chain away, looks the same, and may be the only one there is.
+ * First ban of an overpaid orchestrator; each further ban doubles. It starts short because an honest orchestrator whose
+ * chain was away and that could take no payments for a while looks the same, and may be the only one.
  */
 const FIRST_BAN_MS = 5_000
 const MAX_BAN_MS = 60 * 60_000
-/** So long after its last ban an orchestrator counts as one that never had any. */
+/** An orchestrator without a ban for this long starts again at the first ban. */
 export const BAN_MEMORY_MS = 24 * 60 * 60_000
 
-/** Nothing yet. */
+/** The state before any payment. */
 export function noDealings(nowMs: number): Dealings {
   return { earned: 0n, lost: 0n, losses: 0, sinceMs: nowMs }
 }
 
-/** With one more payment, the past weighed by its age. */
+/** Adds one payment to the past, which is weighed by its age. */
 export function withOutcome(dealings: Dealings, outcome: Outcome, nowMs: number): Dealings {
   const { earned, lost, losses, sinceMs } = aged(dealings, nowMs)
   return {
@@ -52,14 +52,14 @@ export function withOutcome(dealings: Dealings, outcome: Outcome, nowMs: number)
 }
 
 /**
- * Whether more was paid than twice what the pixels that came are worth at the agreed price. What was paid is what was
- * earned and what was lost, so the second must not outgrow the first, once it is more than {@link ALLOWED_LOSSES}.
+ * Whether more was paid than twice what the delivered pixels are worth at the agreed price. Payments are either earned
+ * or lost, so the lost part must not exceed the earned one after more than {@link ALLOWED_LOSSES} losses.
  */
 export function isOverpaid({ earned, lost, losses }: Dealings): boolean {
   return losses > ALLOWED_LOSSES && lost > earned
 }
 
-/** How long the n-th ban lasts, from 1. */
+/** The length of the n-th ban, counted from 1. */
 export function banMs(count: number): number {
   return Math.min(MAX_BAN_MS, FIRST_BAN_MS * 2 ** (count - 1))
 }

@@ -7,7 +7,7 @@ import { debtLimit, overrunFor, owesTooMuch } from './debt.ts'
 const wei = (amount: bigint) => Rational.of(amount)
 const EV = 1000n
 
-test('a sender that has paid nothing may owe 64 tickets, one that has paid a sixteenth of that', () => {
+test('a sender may owe 64 tickets, or a sixteenth of what it has paid', () => {
   const cases = [
     [0n, 64_000n],
     [1_023_999n, 64_000n],
@@ -19,24 +19,24 @@ test('a sender that has paid nothing may owe 64 tickets, one that has paid a six
   }
 })
 
-test('from half of what it may owe on a sender gets no further session', () => {
+test('a sender that owes half its limit gets no new session', () => {
   const owing = (owed: bigint, paid = 0n) => owesTooMuch({ ticketEv: EV, owed: wei(owed), paid: wei(paid) })
   assert.deepEqual([owing(0n), owing(32_000n), owing(32_001n)], [false, false, true])
   assert.equal(owing(32_001n, 1_600_000n), false)
 })
 
-test('a segment goes beyond its fee by at most four times that, and by no more than is left', () => {
+test('a segment may exceed its fee by four times, within what is left of the limit', () => {
   const overrun = (fee: bigint, owed: bigint, granted: bigint) =>
     overrunFor(wei(fee), { ticketEv: EV, owed: wei(owed), paid: Rational.zero }, wei(granted))
   assert.deepEqual(overrun(5_000n, 0n, 0n), wei(20_000n))
-  assert.deepEqual(overrun(0n, 0n, 0n), wei(4_000n), 'at least one ticket counts as the fee')
+  assert.deepEqual(overrun(0n, 0n, 0n), wei(4_000n), 'the fee counts as at least one ticket')
   assert.deepEqual(overrun(5_000n, 50_000n, 0n), wei(14_000n))
   assert.deepEqual(overrun(5_000n, 50_000n, 10_000n), wei(4_000n))
   assert.deepEqual(overrun(5_000n, 64_000n, 0n), Rational.zero)
   assert.deepEqual(overrun(5_000n, 70_000n, 0n), Rational.zero)
 })
 
-test('whatever a sender does, it never owes more than its limit', () => {
+test('no sequence of segments brings a sender above its limit', () => {
   const amounts = fc.bigInt({ min: 0n, max: 100_000n })
   const steps = fc.array(fc.record({ fee: amounts, takes: amounts }), { maxLength: 50 })
   fc.assert(

@@ -1,25 +1,25 @@
 import { Rational } from '../lib/rational.ts'
 
 /*
- * A segment is paid for by its estimate before it is worked on. What it takes beyond that (a source longer than was
- * declared, or with more frames) becomes a debt of its sender, which later payments settle. These rules bound it.
+ * A segment is paid for by an estimate before it is worked on. What it costs beyond that (a source longer than
+ * declared, or with more frames) becomes a debt of its sender that later payments settle. These rules limit the debt.
  */
 
-/** How many tickets' worth a sender may owe that has paid nothing yet. */
+/** How many tickets' worth a sender may owe that has not paid yet. */
 const OWED_TICKETS = 64n
-/** A sender that has paid may owe this part of it, where that is more. */
+/** A sender that has paid may owe one part in this many of it, if that is more. */
 const PAID_PART = 16n
-/** A segment may take this many times its own fee on top of it. */
+/** A segment may exceed its fee by this many times the fee. */
 const OVERRUN_FACTOR = 4n
 const HALF = Rational.of(1n, 2n)
 
-/** What a recipient knows of a sender's account, all in wei. */
+/** A sender's account as its recipient knows it, in wei. */
 export interface Standing {
-  /** What one ticket is worth. */
+  /** The expected value of a ticket. */
   readonly ticketEv: bigint
-  /** What all its sessions together are below zero. */
+  /** The sum of its negative balances, over all its sessions. */
   readonly owed: Rational
-  /** What it has paid so far, as far as known. */
+  /** What it has paid so far, as far as is known. */
   readonly paid: Rational
 }
 
@@ -30,14 +30,14 @@ export function debtLimit({ ticketEv, paid }: Omit<Standing, 'owed'>): Rational 
   return earned.cmp(least) > 0 ? earned : least
 }
 
-/** Whether a sender owes too much to be offered another session: half of what it may owe. */
+/** Whether a sender owes too much for a new session: half its limit. */
 export function owesTooMuch(standing: Standing): boolean {
   return standing.owed.cmp(debtLimit(standing).mul(HALF)) > 0
 }
 
 /**
- * How much a segment may cost beyond its fee before it is stopped, in wei. `granted` is what other segments of the sender
- * that are being worked on may take in the same way, so that all together stay within the limit.
+ * How much a segment may cost beyond its fee before it is stopped, in wei. `granted` is what other running segments of
+ * the sender may take in the same way, so that together they stay within the limit.
  */
 export function overrunFor(fee: Rational, standing: Standing, granted: Rational): Rational {
   const left = debtLimit(standing).sub(standing.owed).sub(granted)

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { profileOf } from '../../test/media/media.ts'
 import { leastLoaded, sessionCost } from './device-load.ts'
 
-test('a session costs its pixels a second, whole frames only; a kept frame rate counts as 30', () => {
+test('a session costs its pixels per second, in whole frames; a kept frame rate counts as 30', () => {
   const p144 = { width: 256, height: 144 }
   const cost = sessionCost([
     profileOf({ ...p144, fps: 1, fpsDen: 1 }),
@@ -14,10 +14,10 @@ test('a session costs its pixels a second, whole frames only; a kept frame rate 
 })
 
 const cases: readonly [claim: string, loads: number[], start: number, device: number][] = [
-  ['a lone device has no rival', [5], 3, 0],
-  ['the least loaded gets it', [5, 2, 7], 0, 1],
-  ['of equals the first from the start on', [2, 2, 2], 1, 1],
-  ['the search goes round', [1, 2, 1], 1, 2],
+  ['a single device is always chosen', [5], 3, 0],
+  ['the least loaded is chosen', [5, 2, 7], 0, 1],
+  ['among equals the first after the start is chosen', [2, 2, 2], 1, 1],
+  ['the search wraps around', [1, 2, 1], 1, 2],
 ]
 
 for (const [claim, loads, start, device] of cases) {

@@ -1,9 +1,12 @@
 import type { Profile } from './rendition.ts'
 
-/** What a profile that keeps the source's frame rate is taken for. */
+/** Frame rate assumed for a profile that keeps the source's. */
 const USUAL_FPS = 30
 
-/** What a session costs its device: pixels a second of all renditions, whole frames a second only (transcoding.md §3.10). */
+/**
+ * The load of a session on its device: pixels per second of all renditions, in whole frames per second (transcoding.md
+ * §3.10).
+ */
 export function sessionCost(profiles: readonly Profile[]): number {
   return profiles.reduce((sum, { fps, fpsDen, height, width }) => {
     const perSecond = fps === 0 ? USUAL_FPS : Math.floor(fps / Math.max(1, fpsDen))
@@ -11,7 +14,7 @@ export function sessionCost(profiles: readonly Profile[]): number {
   }, 0)
 }
 
-/** The device with the least load, the first such from `start` on (transcoding.md §5.1). */
+/** The device with the least load; among equals the first from `start` on (transcoding.md §5.1). */
 export function leastLoaded(loads: readonly number[], start: number): number {
   let best = start % loads.length
   for (let step = 1; step < loads.length; step++) {

@@ -4,7 +4,7 @@ import { faultOfText } from './attempt.ts'
 /** Why work was stopped. */
 export type OverrunFault = 'beyond-declared'
 
-/** What was done of a segment before it failed, where the worker tells. */
+/** The work done on a segment before it failed, if the worker reports it. */
 export interface WorkDone {
   readonly decodedPixels: bigint
   readonly encodedPixels: bigint
@@ -17,8 +17,8 @@ export interface WorkDone {
 export type MediaFault = 'media' | 'media-late' | 'media-death' | 'media-busy' | 'media-stopped'
 
 /**
- * Codes of errors for which a segment is charged: its own bytes or its own length ended the work, or it was still running
- * at its deadline. Trouble of this node is not among them. Nowhere else decides this.
+ * Codes of errors for which a segment is charged: its content or length ended the work, or it was still running at its
+ * deadline. Errors of this node are not among them. No other code decides this.
  */
 const CHARGED: ReadonlySet<string> = new Set<MediaFault | OverrunFault | 'too-late'>([
   'media',
@@ -28,16 +28,16 @@ const CHARGED: ReadonlySet<string> = new Set<MediaFault | OverrunFault | 'too-la
   'too-late',
 ])
 
-/** The code under which a standalone transcoder's own error text arrives. */
+/** The code for an error text from a standalone transcoder. */
 export const REMOTE_FAILURE = 'remote-failure'
 
 /**
- * Pixels that a failed segment is charged (payments.md §5.3 knows no such charge: without it failing work is free).
- * `hasBegun` says whether a worker or transcoder had taken it; `declared` is its estimate.
+ * Pixels to charge for a failed segment (payments.md §5.3 has no such charge, but without it failing work would be
+ * free). `hasBegun` is whether a worker or transcoder had started it; `declared` is its estimate.
  */
 export function pixelsOfFailure(error: unknown, work: { hasBegun: boolean; declared: bigint }): bigint {
   if (!work.hasBegun) return 0n
-  // The gateway left: without a charge it could have work begun again and again on one payment.
+  // The gateway disconnected: without a charge it could start work again and again with one payment.
   if (isAbort(error)) return work.declared
   if (!(error instanceof NodeError)) return 0n
   const isOfRemote =
@@ -47,7 +47,9 @@ export function pixelsOfFailure(error: unknown, work: { hasBegun: boolean; decla
   return done ? done.decodedPixels + done.encodedPixels : work.declared
 }
 
-/** A segment that was stopped since more was encoded than its gateway declared and its sender may owe. */
+/**
+ * The error of a segment that was stopped because its output exceeded what its gateway declared and its sender may owe.
+ */
 export function beyondDeclared(maxPixels: bigint): NodeError {
   return new NodeError<OverrunFault>(
     'beyond-declared',

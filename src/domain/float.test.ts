@@ -23,13 +23,13 @@ test('what others claimed in this round still counts towards the share, as on ch
   assert.equal(share(900n, 100n, 100n), 0n)
 })
 
-test('the deposit frees the float from what is pending at three times it, not below', () => {
+test('pending tickets do not reduce the float from a deposit of three times their value on', () => {
   assert.equal(maxFloat(100n, 30n, 10n), 100n)
   assert.equal(maxFloat(100n, 29n, 10n), 90n)
   assert.equal(maxFloat(100n, 10n ** 30n, 0n), 100n)
 })
 
-test('a float below zero is offered as zero', () => {
+test('a negative float is offered as zero', () => {
   assert.equal(clampFloat(-90n), 0n)
   assert.equal(clampFloat(0n), 0n)
   assert.equal(clampFloat(142n), 142n)

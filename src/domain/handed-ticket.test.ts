@@ -24,7 +24,7 @@ function winning(fields: Partial<Parameters<typeof payer.sign>[0]> = {}, nonce =
   return { ...payer.ticket(params, nonce), sig: payer.sign(params, nonce), recipientRand: 7n }
 }
 
-test('a winning ticket of this recipient is taken, in its round and in the next', () => {
+test('a winning ticket of this recipient is accepted in its round and in the next', () => {
   checkHandedTicket(winning(), { recipient: RECIPIENT, clock })
   checkHandedTicket(winning(), { recipient: RECIPIENT, clock: { ...clock, currentRound: 11n } })
 })
@@ -36,17 +36,17 @@ const cases: Record<string, { ticket: WinningTicket; code: string; text?: string
     code: 'wrong-recipient',
     text: `invalid ticket recipient ${payer.address.toLowerCase()}, expected ${RECIPIENT}`,
   },
-  'with a secret number that is not the committed one': {
+  'with a rand that does not match the commitment': {
     ticket: { ...good, recipientRand: 8n },
     code: 'rand-does-not-match',
   },
-  'whose face value was changed': { ticket: { ...good, faceValue: 2n }, code: 'invalid-signature' },
-  'signed by somebody else': {
+  'with a changed face value': { ticket: { ...good, faceValue: 2n }, code: 'invalid-signature' },
+  'signed by another account': {
     ticket: { ...good, sender: new FakePayer('other').address },
     code: 'invalid-signature',
   },
   'that did not win': { ticket: winning({ winProb: 1n }), code: 'not-winning' },
-  'of two rounds ago': {
+  'from two rounds ago': {
     ticket: winning({
       expirationParams: { creationRound: 8n, creationRoundBlockHash: new Uint8Array(32).fill(3) },
     }),
@@ -55,7 +55,7 @@ const cases: Record<string, { ticket: WinningTicket; code: string; text?: string
   'without a sender': { ticket: { ...good, sender: ZERO_ADDRESS }, code: 'malformed-ticket' },
   'that pays nothing': { ticket: winning({ faceValue: 0n }), code: 'malformed-ticket' },
   'with a short signature': { ticket: { ...good, sig: new Uint8Array(64) }, code: 'malformed-ticket' },
-  'with a number that no field can hold': {
+  'with a number too wide for its field': {
     ticket: { ...good, recipientRand: 2n ** 256n },
     code: 'malformed-ticket',
   },
@@ -66,7 +66,7 @@ const cases: Record<string, { ticket: WinningTicket; code: string; text?: string
 }
 
 for (const [what, { ticket, code, text }] of Object.entries(cases)) {
-  test(`a ticket ${what} is refused by name`, () => {
+  test(`a ticket ${what} is refused`, () => {
     assert.throws(
       () => checkHandedTicket(ticket, { recipient: RECIPIENT, clock }),
       text ? { code, message: text } : { code },

@@ -11,7 +11,7 @@ import {
   type WinningTicket,
 } from './ticket.ts'
 
-/** Why a redeemer does not take a ticket that it is handed. None of these can pass away with time. */
+/** Why a redeemer refuses a ticket handed to it. All of these are permanent. */
 export type HandedTicketFault =
   | 'wrong-recipient'
   | 'malformed-ticket'
@@ -20,19 +20,22 @@ export type HandedTicketFault =
   | 'not-winning'
   | 'expired'
 
-/** A refusal of a handed ticket; the message is for the orchestrator's log. */
+/** A refused ticket. The message is for the orchestrator's log. */
 export class HandedTicketError extends NodeError<HandedTicketFault> {
   override name = 'HandedTicketError'
 }
 
 /**
- * Checks what an orchestrator says is a winning ticket as the chain will (payments.md §13), so that nothing is kept
- * that could never be redeemed. Throws HandedTicketError; the text for another recipient is one that peers know
- * (wire.md §14).
+ * Checks a winning ticket from an orchestrator as the chain will (payments.md §13), so that nothing is stored that
+ * could never be redeemed. Throws HandedTicketError; the text for another recipient is the one that peers know (wire.md
+ * §14).
  */
 export function checkHandedTicket(
   ticket: WinningTicket,
-  context: { /** Whom this redeemer redeems for. */ readonly recipient: Address; readonly clock: RoundClock },
+  context: {
+    /** The orchestrator that this redeemer redeems for. */ readonly recipient: Address
+    readonly clock: RoundClock
+  },
 ): void {
   const { recipient, clock } = context
   if (ticket.recipient !== recipient) {
@@ -54,15 +57,15 @@ export function checkHandedTicket(
   if (isExpired(creationRound, clock)) {
     throw new HandedTicketError(
       'expired',
-      `the ticket is of round ${creationRound} and the chain in round ${clock.currentRound}: it has expired`,
+      `the ticket of round ${creationRound} has expired: the chain is in round ${clock.currentRound}`,
     )
   }
   checkWin(ticket)
 }
 
 /**
- * Checks what no chain is needed for: that the ticket's secret number, signature and luck are what the contract demands
- * (payments.md §13). A ticket that fails here can never be redeemed. Throws HandedTicketError.
+ * Checks what needs no chain: that the ticket's rand, signature and draw are what the contract requires (payments.md
+ * §13). A ticket that fails can never be redeemed. Throws HandedTicketError.
  */
 export function checkWin(ticket: WinningTicket): void {
   if (!equalBytes(recipientRandHash(ticket.recipientRand), ticket.recipientRandHash)) {

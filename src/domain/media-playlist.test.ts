@@ -6,7 +6,7 @@ import { readMediaPlaylist } from './media-playlist.ts'
 import { addSegment, EMPTY_PLAYLIST, writeMediaPlaylist } from './playlist.ts'
 
 suite('reading a media playlist', () => {
-  test('gives names and durations in order, whatever else stands between', () => {
+  test('returns names and durations in order and skips other lines', () => {
     const text = [
       '\uFEFF#EXTM3U',
       '#EXT-X-VERSION:3',
@@ -28,7 +28,7 @@ suite('reading a media playlist', () => {
     ])
   })
 
-  test('reads what is written for players', () => {
+  test('reads playlists as written for players', () => {
     const written = writeMediaPlaylist(
       addSegment(EMPTY_PLAYLIST, { sequence: 7n, path: 'id/source/7.ts', durationMs: 1999.5 }),
     )
@@ -36,8 +36,8 @@ suite('reading a media playlist', () => {
   })
 
   const refused: [text: string, sentence: string][] = [
-    ['', 'the playlist does not begin with #EXTM3U, so it is no playlist'],
-    ['a.ts', 'the playlist does not begin with #EXTM3U, so it is no playlist'],
+    ['', 'the playlist does not begin with #EXTM3U, so it is not a playlist'],
+    ['a.ts', 'the playlist does not begin with #EXTM3U, so it is not a playlist'],
     ['#EXTM3U\n', 'the playlist has no segments'],
     ['#EXTM3U\na.ts', 'the playlist has a segment without #EXTINF before it in line 2'],
     ['#EXTM3U\n#EXTINF:2,\na.ts\nb.ts', 'the playlist has a segment without #EXTINF before it in line 4'],
@@ -71,7 +71,7 @@ suite('reading a media playlist', () => {
       assert.throws(() => readMediaPlaylist(text), { message: sentence, code: 'bad-playlist' }))
   }
 
-  test('any text is either read or refused by a sentence', () => {
+  test('any text is either read or refused with a sentence', () => {
     const line = fc.oneof(
       fc.string(),
       fc.constantFrom('#EXTM3U', '#EXTINF:2,', '#EXTINF:', 'a.ts', '#EXT-X-KEY:'),

@@ -1,21 +1,21 @@
 import { NodeError } from '../lib/errors.ts'
 
-/** A segment as a media playlist lists it. */
+/** A segment in a media playlist. */
 export interface ListedSegment {
-  /** As it is written: a path relative to the playlist, or a URL. */
+  /** As written: a path relative to the playlist, or a URL. */
   readonly uri: string
   readonly durationMs: number
 }
 
-/** The one error here: its message is about "the playlist", with the line. */
+/** The only error here. Its message starts with "the playlist" and includes the line. */
 export type PlaylistError = NodeError<'bad-playlist'>
 
-/** A day of segments of one second. */
+/** A day of one-second segments. */
 const MAX_SEGMENTS = 86_400
 const MAX_URI_LENGTH = 4096
 const DURATION = /^\s*(\d{1,9}(?:\.\d{0,30})?)\s*(?:,|$)/
 
-/** Tags after which a segment is not a file that can be read by itself. */
+/** Tags whose segments are not complete files of their own. */
 const UNREADABLE: readonly [tag: string, meaning: string][] = [
   ['#EXT-X-STREAM-INF', 'lists other playlists instead of segments: give one of those'],
   ['#EXT-X-MAP', 'has segments that need an initialisation section: give one with MPEG-TS segments'],
@@ -23,10 +23,10 @@ const UNREADABLE: readonly [tag: string, meaning: string][] = [
   ['#EXT-X-KEY', 'has encrypted segments: give one without a key'],
 ]
 
-/** The segments of a media playlist (HLS) in order, at least one. Throws NodeError `bad-playlist`. */
+/** Reads the segments of an HLS media playlist in order, at least one. Throws NodeError `bad-playlist`. */
 export function readMediaPlaylist(text: string): ListedSegment[] {
   const lines = text.replace(/^\uFEFF/, '').split(/\r?\n/)
-  if (lines[0]?.trim() !== '#EXTM3U') throw bad('does not begin with #EXTM3U, so it is no playlist')
+  if (lines[0]?.trim() !== '#EXTM3U') throw bad('does not begin with #EXTM3U, so it is not a playlist')
   const segments: ListedSegment[] = []
   let durationMs: number | null = null
   for (const [index, raw] of lines.entries()) {

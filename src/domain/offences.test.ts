@@ -9,13 +9,13 @@ function after(...times: readonly number[]): Offence | undefined {
 }
 
 const cases: readonly [claim: string, times: number[], nowMs: number, refusedMs: number][] = [
-  ['nobody is refused for nothing', [], 0, 0],
-  ['two are borne', [0, 1_000], 1_000, 0],
-  ['three are not', [0, 1_000, 2_000], 2_000, 30_000],
-  ['the refusal runs from the last one', [0, 1_000, 2_000], 12_000, 20_000],
+  ['without an offence nothing is refused', [], 0, 0],
+  ['two are tolerated', [0, 1_000], 1_000, 0],
+  ['three are refused', [0, 1_000, 2_000], 2_000, 30_000],
+  ['the refusal starts at the last one', [0, 1_000, 2_000], 12_000, 20_000],
   ['and ends', [0, 1_000, 2_000], 32_000, 0],
-  ['one more after it refuses again', [0, 1_000, 2_000, 33_000], 33_000, 30_000],
-  ['what lies far back is forgotten', [0, 1_000, 61_001], 61_001, 0],
+  ['one more afterwards is refused again', [0, 1_000, 2_000, 33_000], 33_000, 30_000],
+  ['old ones are forgotten', [0, 1_000, 61_001], 61_001, 0],
 ]
 
 for (const [claim, times, nowMs, refusedMs] of cases) {

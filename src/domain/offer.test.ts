@@ -35,7 +35,7 @@ function offer(
 const token = (sessionId: string) => ({ token: new Uint8Array(1), sessionId, expiration: 2n })
 const FRESH = { seed: 2n, faceValue: 900n, expirationBlock: 101n }
 
-test('a result brings fresh params with the price as it is written there, and nothing else', () => {
+test('a result updates the params and their price, and nothing else', () => {
   const current = offer()
   const told = offer(
     {
@@ -57,7 +57,7 @@ test('a result brings fresh params with the price as it is written there, and no
 const ignored: readonly [claim: string, told: OrchestratorInfo][] = [
   ['a higher price', offer({ priceInfo: { pricePerUnit: 4n, pixelsPerUnit: 2n } }, FRESH)],
   ['a lower price', offer({ priceInfo: { pricePerUnit: 2n, pixelsPerUnit: 2n } }, FRESH)],
-  ['a price that is none', offer({ priceInfo: { pricePerUnit: 3n, pixelsPerUnit: 0n } }, FRESH)],
+  ['an invalid price', offer({ priceInfo: { pricePerUnit: 3n, pixelsPerUnit: 0n } }, FRESH)],
   ['no price', offer({ priceInfo: null }, FRESH)],
   ['no params', offer({ ticketParams: null })],
   ['another recipient', offer({}, { ...FRESH, recipient: OTHER })],
@@ -65,7 +65,7 @@ const ignored: readonly [claim: string, told: OrchestratorInfo][] = [
 ]
 
 for (const [claim, told] of ignored) {
-  test(`a result with ${claim} leaves the offer as it is`, () => {
+  test(`a result with ${claim} leaves the offer unchanged`, () => {
     const current = offer()
     assert.equal(afterResult(current, told), current)
   })
@@ -80,12 +80,12 @@ const renewals: readonly [claim: string, answer: OrchestratorInfo, tokenEnds: bo
   [
     ['params alone', offer({ authToken: token('bbbbbbbb') }, FRESH), false, 'aaaaaaaa'],
     [
-      'params, with no wish for further sessions',
+      'params, without accepting new sessions',
       offer({ authToken: token('b'), transcoder: '' }, FRESH),
       false,
       'aaaaaaaa',
     ],
-    ['a token that ends', offer({ authToken: token('bbbbbbbb') }, FRESH), true, 'bbbbbbbb'],
+    ['an expiring token', offer({ authToken: token('bbbbbbbb') }, FRESH), true, 'bbbbbbbb'],
     [
       'another price',
       offer({ authToken: token('b'), priceInfo: { pricePerUnit: 2n, pixelsPerUnit: 1n } }, FRESH),
@@ -107,7 +107,7 @@ for (const [claim, answer, tokenEnds, sessionId] of renewals) {
   })
 }
 
-test('a renewal without params leaves the last ones, and the price that they are bound to', () => {
+test('a renewal without params keeps the last ones and the price they are bound to', () => {
   const answer = offer({
     ticketParams: null,
     priceInfo: { pricePerUnit: 9n, pixelsPerUnit: 1n },

@@ -3,31 +3,31 @@ import type { OrchestratorInfo } from './segment.ts'
 import type { PriceInfo } from './ticket.ts'
 
 /**
- * A session's offer after a result came with one of its own, for which nobody asked. It may bring fresh ticket params
- * (wire.md §4) for the same recipient at the same price, good for at least as long: whatever else it says would move
- * the session, so that what was paid in advance is lost, and waits until this gateway asks for a renewal.
+ * A session's offer after a result that includes an unrequested one. Fresh ticket params (wire.md §4) are used if they
+ * have the same recipient and price and last at least as long. Any other change would move the session, and with it
+ * lose what was paid in advance, so it waits for the next renewal.
  */
 export function afterResult(current: OrchestratorInfo, told: OrchestratorInfo): OrchestratorInfo {
   const { ticketParams: ours } = current
   const { ticketParams: theirs, priceInfo } = told
   if (!ours || !theirs || !isSamePurse(current, told)) return current
   if (theirs.expirationBlock < ours.expirationBlock) return current
-  // The recipient's secret number is bound to the price as it was told: the two stay together.
+  // The recipient's rand is bound to the price as it was sent: the two stay together.
   return { ...current, ticketParams: theirs, priceInfo }
 }
 
 /**
- * A session's offer after this gateway asked for a renewal. While the token is good and node, recipient and price are
- * the same, the auth session goes on, and with it the credit; a new one begins with nothing (payments.md §7).
+ * A session's offer after a renewal. While the token is valid and node, recipient and price are the same, the auth
+ * session and its credit continue; a new one starts without credit (payments.md §7).
  */
 export function afterRenewal(
   current: OrchestratorInfo,
   answer: OrchestratorInfo,
   options: { readonly tokenEnds: boolean },
 ): OrchestratorInfo {
-  // An empty address asks for no new sessions; this one goes on.
+  // An empty address means "no new sessions"; this one continues.
   const transcoder = answer.transcoder || current.transcoder
-  // An answer without params leaves the last ones, with the price that they are bound to.
+  // An answer without params keeps the last ones, with the price that they are bound to.
   const { ticketParams, priceInfo } = answer.ticketParams ? answer : current
   const reach = current.reach === 'public' ? { reach: current.reach } : {}
   const renewed = { ...answer, ...reach, transcoder, ticketParams, priceInfo }
@@ -37,7 +37,7 @@ export function afterRenewal(
   return goesOn ? { ...renewed, authToken: current.authToken } : renewed
 }
 
-/** Whether credit at one is credit at the other: the recipient keys it, and the price fixes what it buys. */
+/** Whether credit with one is credit with the other: the recipient keys it, and the price fixes its value. */
 function isSamePurse(one: OrchestratorInfo, other: OrchestratorInfo): boolean {
   if (one.ticketParams?.recipient !== other.ticketParams?.recipient) return false
   return isSamePrice(one.priceInfo, other.priceInfo)
@@ -48,7 +48,7 @@ function isSamePrice(one: PriceInfo | null, other: PriceInfo | null): boolean {
   try {
     return pricePerPixel(one).cmp(pricePerPixel(other)) === 0
   } catch {
-    // One of them is none.
+    // One of them is invalid.
     return false
   }
 }

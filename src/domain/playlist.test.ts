@@ -31,19 +31,19 @@ test('a window shows the newest six, and the media sequence counts evictions fro
   }
 })
 
-test('a duplicate of a full window evicts nothing', () => {
+test('a duplicate of a segment in a full window evicts nothing', () => {
   const full = pushed(100, 101, 102, 103, 104, 105, 106, 107)
   assert.equal(addSegment(full, { sequence: 107n, path: 'x', durationMs: 9000 }), full)
 })
 
-test('a segment older than a full window is refused, one inside it takes its place', () => {
+test('a segment older than a full window is refused, and a missing one inside it is inserted', () => {
   const full = pushed(10, 12, 13, 14, 15, 16)
   assert.equal(addSegment(full, { sequence: 9n, path: 'x', durationMs: 2000 }), full)
   const list = addSegment(full, { sequence: 11n, path: 'x', durationMs: 2000 })
   assert.equal(list.entries.map((entry) => entry.sequence).join(' '), '11 12 13 14 15 16')
 })
 
-test('a media playlist is written byte for byte as players know it', () => {
+test('a media playlist is written byte for byte as players expect it', () => {
   const list = addSegment(EMPTY_PLAYLIST, {
     sequence: 0n,
     path: 'movie/P240p30fps16x9/0.ts',
@@ -56,7 +56,7 @@ test('a media playlist is written byte for byte as players know it', () => {
   )
 })
 
-test('the target duration is the ceiling of the longest segment, also of one that is gone', () => {
+test('the target duration is the longest duration so far, rounded up, even if that segment is gone', () => {
   let list = addSegment(EMPTY_PLAYLIST, { sequence: 0n, path: 'a', durationMs: 4001 })
   for (let n = 1n; n < 10n; n++) list = addSegment(list, { sequence: n, path: 'a', durationMs: 2000 })
   assert.match(writeMediaPlaylist(list), /^#EXT-X-TARGETDURATION:5$/m)

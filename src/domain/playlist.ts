@@ -1,15 +1,15 @@
 import { encodePath } from './stream-name.ts'
 
-/** How many segments a live playlist shows (gateway.md §6). */
+/** Number of segments in a live playlist (gateway.md §6). */
 export const PLAYLIST_WINDOW = 6
 
-/** What the source variant claims as its bandwidth, whatever it is (gateway.md §6). */
+/** The bandwidth reported for the source variant, whatever it really is (gateway.md §6). */
 export const SOURCE_BANDWIDTH = 4_000_000
 
 /** One segment in a media playlist. */
 export interface PlaylistEntry {
   readonly sequence: bigint
-  /** Path of the segment, not yet encoded. */
+  /** Path of the segment, before percent-encoding. */
   readonly path: string
   readonly durationMs: number
 }
@@ -17,9 +17,9 @@ export interface PlaylistEntry {
 /** The live window of one rendition, sorted by sequence. */
 export interface MediaPlaylist {
   readonly entries: readonly PlaylistEntry[]
-  /** Starts at 0 whatever is pushed, and rises by one per eviction (gateway.md §6). */
+  /** Starts at 0 whatever is pushed, and grows by one per eviction (gateway.md §6). */
   readonly mediaSequence: number
-  /** The longest segment there ever was, in ms. */
+  /** The longest duration so far, in ms. */
   readonly longestMs: number
 }
 
@@ -32,12 +32,12 @@ export interface Variant {
   readonly resolution: string
 }
 
-/** A window that has seen nothing yet. */
+/** The window of a new stream. */
 export const EMPTY_PLAYLIST: MediaPlaylist = { entries: [], mediaSequence: 0, longestMs: 0 }
 
 /**
- * The window with one more segment. A sequence that is already shown is refused, and so is one that is older than
- * a full window: showing it would renumber what players have already played. Refusing changes nothing at all.
+ * Adds a segment to the window. Refuses a sequence number that is already in it, and one older than a full window,
+ * which would renumber what players have already played. A refusal leaves the window unchanged.
  */
 export function addSegment(playlist: MediaPlaylist, entry: PlaylistEntry): MediaPlaylist {
   const at = playlist.entries.findIndex((known) => known.sequence >= entry.sequence)
@@ -52,7 +52,10 @@ export function addSegment(playlist: MediaPlaylist, entry: PlaylistEntry): Media
   }
 }
 
-/** Writes a media playlist; never with an end, for a stream that ended is not found any more (gateway.md §6). */
+/**
+ * Writes a media playlist. It never has an end tag, because an ended stream is simply not found any more (gateway.md
+ * §6).
+ */
 export function writeMediaPlaylist(playlist: MediaPlaylist): string {
   const lines = [
     '#EXTM3U',

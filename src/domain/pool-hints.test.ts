@@ -17,12 +17,19 @@ const CASES: [string, PoolPlace[], bigint, bigint, Address, Address][] = [
   ['stays last', pool([a, 9n], [b, 5n], [me, 1n]), 2n, 10n, b, nobody],
   ['overtakes one', pool([a, 9n], [b, 5n], [me, 4n]), 6n, 10n, a, b],
   ['overtakes all', pool([a, 9n], [b, 5n], [me, 4n]), 10n, 10n, nobody, a],
-  ['stands behind those with as much', pool([a, 9n], [b, 5n], [me, 4n]), 5n, 10n, b, nobody],
-  ['inside a full pool the last stays', pool([a, 9n], [me, 5n], [c, 1n]), 6n, 3n, a, c],
+  ['is placed behind equal stakes', pool([a, 9n], [b, 5n], [me, 4n]), 5n, 10n, b, nobody],
+  ['the last of a full pool stays last', pool([a, 9n], [me, 5n], [c, 1n]), 6n, 3n, a, c],
   ['joins a pool with room', pool([a, 9n], [b, 5n]), 7n, 3n, a, b],
   ['takes the last place of a full pool', pool([a, 9n], [b, 5n], [c, 1n]), 2n, 3n, b, nobody],
-  ['takes the place before the last, who leaves', pool([a, 9n], [b, 5n], [c, 1n]), 7n, 3n, a, b],
-  ['does not get in with as much as the last', pool([a, 9n], [b, 5n]), 5n, 2n, nobody, nobody],
+  [
+    'pushes out the last of a full pool and takes the place before it',
+    pool([a, 9n], [b, 5n], [c, 1n]),
+    7n,
+    3n,
+    a,
+    b,
+  ],
+  ['does not enter with the same stake as the last', pool([a, 9n], [b, 5n]), 5n, 2n, nobody, nobody],
   ['an empty pool', [], 5n, 2n, nobody, nobody],
   ['a pool without places', [], 5n, 0n, nobody, nobody],
 ]
@@ -33,7 +40,7 @@ for (const [claim, places, stake, maxSize, prev, next] of CASES) {
   })
 }
 
-/** What the contract's list accepts without searching (contracts.md §8.2). */
+/** What the contract's list accepts without a search (contracts.md §8.2). */
 function isAccepted(list: readonly PoolPlace[], stake: bigint, prev: Address, next: Address): boolean {
   if (list.length === 0) return prev === nobody && next === nobody
   if (prev === nobody) return next === list[0]!.address && stake >= list[0]!.stake
@@ -42,7 +49,7 @@ function isAccepted(list: readonly PoolPlace[], stake: bigint, prev: Address, ne
   return list[at + 1]?.address === next && list[at]!.stake >= stake && stake >= list[at + 1]!.stake
 }
 
-test('whatever the pool: a member whose stake grows gets hints that the contract takes as they are', () => {
+test('in any pool, a member whose stake grows gets hints that the contract accepts', () => {
   fc.assert(
     fc.property(
       fc.array(fc.bigInt(1n, 20n), { maxLength: 12 }),
@@ -59,7 +66,7 @@ test('whatever the pool: a member whose stake grows gets hints that the contract
   )
 })
 
-test('whatever the pool: one that comes in from outside gets hints for the list without him who leaves, or none', () => {
+test('in any pool, a new member gets hints for the list without the evicted one, or none', () => {
   fc.assert(
     fc.property(
       fc.array(fc.bigInt(1n, 20n), { minLength: 1, maxLength: 12 }),

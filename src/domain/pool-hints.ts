@@ -7,18 +7,18 @@ export interface PoolPlace {
   readonly stake: bigint
 }
 
-/** Between whom an orchestrator will stand in the pool; the zero address where nobody is, or nothing is known. */
+/** The neighbours of an orchestrator in the pool; the zero address if there is none or it is not known. */
 export interface PoolHints {
   readonly prev: Address
   readonly next: Address
 }
 
-/** The contract searches the place itself, which costs gas and nothing else. */
+/** Without hints the contract searches for the place, which only costs gas. */
 export const NO_HINTS: PoolHints = { prev: ZERO_ADDRESS, next: ZERO_ADDRESS }
 
 /**
- * Between whom `member` stands once its stake has changed: behind those with as much (chain.md §12, contracts.md §8.2).
- * One that is not inside takes the place of the last when the pool is full, or does not get in.
+ * The neighbours of `member` once its stake has changed: it is placed behind equal stakes (chain.md §12, contracts.md
+ * §8.2). An outsider replaces the last member of a full pool, or does not enter.
  */
 export function poolHints(pool: readonly PoolPlace[], member: PoolPlace, maxSize: bigint): PoolHints {
   const inOrder = pool.toSorted(byStake)

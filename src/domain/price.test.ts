@@ -36,7 +36,7 @@ for (const [text, amount, currency] of WRITTEN) {
 }
 
 for (const text of ['', '-5', '.5', '5.', '5 USD', 'USD', '1/3', '5$', '5USD/ETH', '9'.repeat(101)]) {
-  test(`the price ${JSON.stringify(text.slice(0, 20))} is refused with a sentence`, () => {
+  test(`the price ${JSON.stringify(text.slice(0, 20))} is refused with an explanation`, () => {
     assert.throws(() => parsePriceFlag(text), {
       code: 'bad-price',
       message: /is not a price: write a number/,
@@ -51,29 +51,29 @@ for (const [price, fixed] of payments.toFixedPoint) {
 }
 
 for (const [base, multiplier, price] of payments.adjusted) {
-  test(`the price ${base} becomes ${price} where a winning ticket pays ${multiplier} times its cost`, () => {
+  test(`the price ${base} becomes ${price} if a winning ticket pays ${multiplier} times its cost`, () => {
     const adjusted = autoAdjustedPrice(Rational.parse(base!), Rational.parse(multiplier!))
     assert.deepEqual(adjusted, Rational.parse(price!))
   })
 }
 
-test('a price is not adjusted when the cost of redeeming is not known', () => {
+test('a price is not adjusted when the redemption cost is unknown', () => {
   assert.deepEqual(autoAdjustedPrice(Rational.of(7n), Rational.zero), Rational.of(7n))
   assert.deepEqual(autoAdjustedPrice(Rational.zero, Rational.of(100n)), Rational.zero)
 })
 
-test('a price below a thousandth of a wei is kept exact and never becomes free', () => {
+test('a price below a thousandth of a wei stays exact and never becomes free', () => {
   const adjusted = autoAdjustedPrice(Rational.of(1n, 5000n), Rational.of(100n))
   assert.deepEqual(adjusted, Rational.of(101n, 500000n))
   assert.deepEqual(priceInfoOf(adjusted), { pricePerUnit: 101n, pixelsPerUnit: 500000n })
 })
 
-test('an adjusted price saturates at the largest number that travels', () => {
+test('an adjusted price saturates at the largest number on the wire', () => {
   const adjusted = autoAdjustedPrice(Rational.of(10n ** 30n), Rational.of(100n))
   assert.deepEqual(adjusted, Rational.of(MAX_INT64, 1000n))
 })
 
-test('the price of a pixel is refused where it is undefined or would pay the payer', () => {
+test('a price per pixel that is undefined or negative is refused', () => {
   const cases: [bigint, bigint, string][] = [
     [0n, 0n, 'pixels per unit is 0'],
     [1n, -1n, 'pixels per unit is negative'],
@@ -86,21 +86,21 @@ test('the price of a pixel is refused where it is undefined or would pay the pay
 })
 
 const TRAVELLING: [string, Rational, bigint, bigint][] = [
-  ['exact where it fits', Rational.of(101n, 100n), 101n, 100n],
+  ['exact if it fits', Rational.of(101n, 100n), 101n, 100n],
   ['zero', Rational.zero, 0n, 1n],
   ['the largest', Rational.of(MAX_INT64), MAX_INT64, 1n],
   ['beyond the largest', Rational.of(MAX_INT64 + 1n), MAX_INT64, 1n],
   ['far beyond the largest', Rational.of(2n ** 200n), MAX_INT64, 1n],
-  ['far below the least', Rational.of(1n, 2n ** 200n), 1n, 2n ** 62n],
+  ['far below the smallest', Rational.of(1n, 2n ** 200n), 1n, 2n ** 62n],
 ]
 
 for (const [name, price, pricePerUnit, pixelsPerUnit] of TRAVELLING) {
-  test(`a price travels as two numbers of 64 bits: ${name}`, () => {
+  test(`a price is sent as two 64-bit numbers: ${name}`, () => {
     assert.deepEqual(priceInfoOf(price), { pricePerUnit, pixelsPerUnit })
   })
 }
 
-test('a price that does not fit is rounded up by next to nothing', () => {
+test('a price that does not fit is rounded up very slightly', () => {
   const price = Rational.of(2n ** 100n + 1n, 3n ** 60n)
   const travelled = pricePerPixel(priceInfoOf(price))
   assert.ok(travelled.cmp(price) >= 0)
@@ -130,11 +130,11 @@ for (const [amount, currency, wei, description, price] of CURRENCIES) {
   })
 }
 
-test("a feed's answer counts in its decimals", () => {
+test("a feed's answer is scaled by its decimals", () => {
   assert.deepEqual(feedPrice(420666000n, 6), Rational.of(210333n, 500n))
 })
 
-test('a feed that is of no use is refused with a sentence, and no division by zero happens', () => {
+test('an unusable feed is refused with an explanation and without a division by zero', () => {
   for (const description of ['BTC / USD', 'ETH', 'ETH / EUR', 'USD / USD', 'ETH / USD / EUR', '']) {
     assert.throws(() => ethIsBaseOf(description, 'USD'), {
       code: 'unusable-price-feed',
@@ -154,7 +154,7 @@ test('a feed that is of no use is refused with a sentence, and no division by ze
   assert.throws(() => currencyToWei(Rational.one, 'USD', null), { code: 'unusable-price-feed' })
 })
 
-test('a price may double within a session and not rise further', () => {
+test('a price may double within a session but not rise further', () => {
   assert.equal(priceHasDoubled(Rational.of(1n, 6n), Rational.of(1n, 3n)), false)
   assert.equal(priceHasDoubled(Rational.of(1000n, 6001n), Rational.of(1n, 3n)), true)
   assert.equal(priceHasDoubled(Rational.zero, Rational.of(1n, 1000n)), true)

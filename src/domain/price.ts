@@ -5,16 +5,16 @@ import type { PriceInfo, PricePerPixel } from './ticket.ts'
 /** Why there is no usable price. */
 export type PriceFault = 'bad-price' | 'no-price' | 'unusable-price-feed'
 
-/** A price as an operator writes it. */
+/** A price as an operator gives it. */
 export interface WrittenPrice {
   readonly amount: Rational
-  /** As written; empty for wei. */
+  /** As given; empty for wei. */
   readonly currency: string
 }
 
-/** What a currency is worth, as a price feed has it. */
+/** The value of a currency, from a price feed. */
 export interface CurrencyFeed {
-  /** Whether the feed tells the price of one ETH in the currency, or of one unit of the currency in ETH. */
+  /** Whether the feed has the price of one ETH in the currency, or of one unit of the currency in ETH. */
   readonly ethIsBase: boolean
   readonly price: Rational
 }
@@ -38,14 +38,14 @@ export function parsePriceFlag(text: string): WrittenPrice {
   return { amount: Rational.parse(match[1]!), currency: match[3] ?? '' }
 }
 
-/** Whether it takes a price feed to know what a price in this currency is in wei (payments.md §8). */
+/** Whether converting this currency to wei takes a price feed (payments.md §8). */
 export function needsFeed(currency: string): boolean {
   return !['', 'wei', 'eth'].includes(currency.toLowerCase())
 }
 
 /**
- * What kind of feed a description such as `ETH / USD` promises for a currency, in any case of letters.
- * Throws NodeError `unusable-price-feed` unless one side is ETH and the other is the currency (payments.md §8).
+ * The direction of a feed for a currency, from a description such as `ETH / USD` in any case. Throws NodeError
+ * `unusable-price-feed` unless one side is ETH and the other is the currency (payments.md §8).
  */
 export function ethIsBaseOf(description: string, currency: string): boolean {
   const sides = description.split('/').map((side) => side.trim().toUpperCase())
@@ -58,34 +58,36 @@ export function ethIsBaseOf(description: string, currency: string): boolean {
   )
 }
 
-/** The price in a feed's answer, which counts in units of 10^−decimals. Throws `unusable-price-feed` unless above 0. */
+/**
+ * The price in a feed's answer, which is in units of 10^−decimals. Throws `unusable-price-feed` unless it is positive.
+ */
 export function feedPrice(answer: bigint, decimals: number): Rational {
   if (answer <= 0n || !Number.isInteger(decimals) || decimals < 0 || decimals > 255) {
     throw new NodeError<PriceFault>(
       'unusable-price-feed',
-      `the price feed answered ${answer} with ${decimals} decimals, which is no price`,
+      `the price feed answered ${answer} with ${decimals} decimals, which is not a price`,
     )
   }
   return Rational.of(answer, 10n ** BigInt(decimals))
 }
 
 /**
- * An amount in wei (payments.md §8). Throws NodeError `unusable-price-feed` when the currency needs a feed and
- * there is none, or the feed's price is not above 0.
+ * Converts an amount to wei (payments.md §8). Throws NodeError `unusable-price-feed` if the currency needs a feed and
+ * there is none, or the feed's price is not positive.
  */
 export function currencyToWei(amount: Rational, currency: string, feed: CurrencyFeed | null): Rational {
   const name = currency.toLowerCase()
   if (name === '' || name === 'wei') return amount
   if (name === 'eth') return amount.mul(WEI_PER_ETH)
   if (!feed || feed.price.sign <= 0) {
-    throw new NodeError<PriceFault>('unusable-price-feed', `there is no price of ETH in ${currency}`)
+    throw new NodeError<PriceFault>('unusable-price-feed', `no price is available for ETH in ${currency}`)
   }
   return amount.mul(feed.ethIsBase ? WEI_PER_ETH.div(feed.price) : WEI_PER_ETH.mul(feed.price))
 }
 
 /**
- * The price of one pixel. Throws NodeError `no-price`: `pixels per unit is 0` as peers say it, or our own text for
- * what is below zero, which would turn a debit into a credit.
+ * The price of one pixel. Throws NodeError `no-price` with the peers' text `pixels per unit is 0`, or with this node's
+ * own text for a negative number, which would turn a debit into a credit.
  */
 export function pricePerPixel(info: PriceInfo): PricePerPixel {
   if (info.pixelsPerUnit === 0n) throw new NodeError<PriceFault>('no-price', 'pixels per unit is 0')
@@ -94,14 +96,14 @@ export function pricePerPixel(info: PriceInfo): PricePerPixel {
   return Rational.of(info.pricePerUnit, info.pixelsPerUnit)
 }
 
-/** A price in thousandths, rounded towards zero (payments.md §3). */
+/** A price in thousandths of a wei, rounded towards zero (payments.md §3). */
 export function toFixedPoint(price: Rational): bigint {
   return price.mul(Rational.of(FIXED_POINT_SCALE)).trunc()
 }
 
 /**
- * The price with what redeeming costs added: 1 % where a winning ticket pays 100 times its cost, more where it pays
- * less; in thousandths (payments.md §8). A price that thousandths cannot hold is kept exact rather than given away.
+ * The price plus the cost of redemption: 1 % if a winning ticket pays 100 times its cost, more if it pays less; in
+ * thousandths (payments.md §8). A price too small for thousandths is kept exact rather than rounded to free.
  */
 export function autoAdjustedPrice(base: PricePerPixel, txCostMultiplier: Rational): PricePerPixel {
   const overhead =
@@ -115,8 +117,8 @@ export function autoAdjustedPrice(base: PricePerPixel, txCostMultiplier: Rationa
 }
 
 /**
- * A price as it travels, in two int64: exact where they can hold it, else the least that they can hold and is not
- * below it, so that no price becomes zero; beyond the largest int64, that. Throws NodeError `bad-price` below zero.
+ * A price for the wire, as two int64: exact if it fits, otherwise the smallest representable price that is not below
+ * it, so that no price becomes zero; at most the largest int64. Throws NodeError `bad-price` for a negative price.
  */
 export function priceInfoOf(price: PricePerPixel): PriceInfo {
   if (price.sign < 0) throw new NodeError<PriceFault>('bad-price', `a price is at least 0, not ${price}`)
@@ -131,7 +133,7 @@ function bitLength(value: bigint): number {
   return value === 0n ? 0 : value.toString(2).length
 }
 
-/** Whether a price is more than twice what the session began with: no gateway goes along with that (payments.md §1). */
+/** Whether a price is more than twice the session's initial one, which gateways refuse (payments.md §1). */
 export function priceHasDoubled(initial: PricePerPixel, current: PricePerPixel): boolean {
   return current.cmp(initial.add(initial)) > 0
 }

@@ -1,15 +1,15 @@
 import { NodeError } from '../lib/errors.ts'
 
-/** Why a call to a redeemer came to nothing. */
+/** Why a call to a redeemer failed. */
 export type RedeemerFault =
-  /** It said no, and will say it again. */
+  /** It refused, and would refuse again. */
   | 'refused'
-  /** It answered, but cannot do it now. */
+  /** It answered but cannot do it now. */
   | 'unable'
   /** It did not answer. */
   | 'away'
 
-/** A call to a redeemer that came to nothing; the message has the redeemer's own words. */
+/** A failed call to a redeemer; the message is the redeemer's own text. */
 export class RedeemerCallError extends NodeError<RedeemerFault> {
   override name = 'RedeemerCallError'
 }

@@ -32,13 +32,13 @@ test('the last chance is the last hundred blocks, or the last third of a short r
   assert.equal(isLastChance(99n, at(50_020n, 30n)), true)
 })
 
-test('the last chance by a confirmed clock begins as many blocks earlier as that is behind', () => {
+test('by a confirmed clock the last chance starts earlier, by as many blocks as the clock is behind', () => {
   assert.equal(isSurelyLastChance(99n, null), false)
   assert.equal(isSurelyLastChance(99n, { ...clock, l1Block: 55_887n }), false)
   assert.equal(isSurelyLastChance(99n, { ...clock, l1Block: 55_888n }), true)
 })
 
-test('a ticket is over some blocks after it expired, by a confirmed clock only', () => {
+test('a ticket is over some blocks after it expired, and only by a confirmed clock', () => {
   const at = (l1Block: bigint) => ({ ...clock, currentRound: 101n, startL1Block: 56_000n, l1Block })
   assert.equal(isOver(99n, null), false)
   assert.deepEqual(
@@ -48,7 +48,7 @@ test('a ticket is over some blocks after it expired, by a confirmed clock only',
   assert.equal(isOver(100n, at(56_003n)), false)
 })
 
-test('rounds are reckoned from any block to any other, forward and back', () => {
+test('rounds are computed from any block to any other, in both directions', () => {
   const known = { current: 100n, startL1Block: 50_000n, length: 6_000n }
   const cases: [bigint, bigint, bigint][] = [
     [50_000n, 100n, 50_000n],
@@ -67,12 +67,12 @@ test('rounds are reckoned from any block to any other, forward and back', () => 
   assert.equal(roundClockAt({ ...known, length: 0n }, 60_000n).currentRound, 100n)
 })
 
-test('gas may cost half of what a ticket pays, and all of it at the last chance', () => {
+test('gas may cost half of what a ticket pays, or all of it at the last chance', () => {
   assert.equal(costLimit({ pays: 101n, lastChance: false }), 50n)
   assert.equal(costLimit({ pays: 101n, lastChance: true }), 101n)
 })
 
-test('a ticket waits for its params to expire unless it would expire before', () => {
+test('a ticket waits for its params to expire unless it would expire first', () => {
   const ticket = (paramsExpirationBlock: bigint, creationRound = 99n) => ({
     paramsExpirationBlock,
     expirationParams: { creationRound },
@@ -101,8 +101,8 @@ const decisions: [string, Partial<RedemptionFacts>, ReturnType<typeof decideRede
   ['costs nearly all it pays at the last chance', { cost: 99n, lastChance: true }, 'redeem'],
   ['costs all it pays', { cost: 100n }, 'not-worth-gas'],
   ['costs all it pays at the last chance', { cost: 100n, lastChance: true }, 'not-worth-gas'],
-  ['others on their way, funds cover all', { inFlight: 50n, funds: 150n }, 'redeem'],
-  ['others on their way, funds do not cover all', { inFlight: 50n, funds: 149n }, 'after-others'],
+  ['with others in flight, funds cover all', { inFlight: 50n, funds: 150n }, 'redeem'],
+  ['with others in flight, funds do not cover all', { inFlight: 50n, funds: 149n }, 'after-others'],
 ]
 for (const [name, change, decision] of decisions) {
   test(`a ticket that ${name}: ${decision}`, () => {
@@ -110,7 +110,7 @@ for (const [name, change, decision] of decisions) {
   })
 }
 
-test('what expires first is redeemed first, and of that what pays most', () => {
+test('the ticket that expires first is redeemed first, and then the one that pays most', () => {
   const tickets = [
     { faceValue: 1n, expirationParams: { creationRound: 100n } },
     { faceValue: 2n, expirationParams: { creationRound: 100n } },
@@ -122,7 +122,7 @@ test('what expires first is redeemed first, and of that what pays most', () => {
   )
 })
 
-test('a revert’s reason decides what becomes of the ticket', () => {
+test('the revert reason decides what happens to the ticket', () => {
   const reverts = {
     'execution reverted: ticket is used': 'used',
     'ticket is expired': 'expired',

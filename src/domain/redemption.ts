@@ -2,32 +2,32 @@ import { smaller } from '../lib/bigints.ts'
 import { CONFIRMATIONS } from './chain.ts'
 import type { OpenReason } from './ticket-state.ts'
 
-/** For how many rounds a ticket can be redeemed, that of its creation being the first (payments.md §1, §13). */
+/** Number of rounds in which a ticket can be redeemed, starting with that of its creation (payments.md §1, §13). */
 const TICKET_VALIDITY_ROUNDS = 2n
 
-/** How many L1 blocks before its last a ticket is redeemed at any price above the gas, unless a round is short. */
+/** In this many last L1 blocks a ticket is redeemed at any profit, unless the round is short. */
 const LAST_CHANCE_BLOCKS = 100n
-/** The part of a round that is last chance at most. */
+/** The last chance is at most one part in this many of a round. */
 const LAST_CHANCE_PART = 3n
 
-/** The part of its payout that redeeming a ticket may cost, unless it is its last chance: then all of it. */
+/** Redeeming may cost one part in this many of the payout; at the last chance, all of it. */
 const MAX_COST_PART = 2n
 
-/** A ticket is given up only so many L1 blocks after it expired: contracts and headers may count a little apart. */
+/** A ticket is given up only this many L1 blocks after it expired: contracts and headers may differ slightly. */
 const EXPIRY_GRACE_BLOCKS = 3n
 
-/** Where the chain's rounds stand. */
+/** The state of the chain's rounds. */
 export interface RoundClock {
   /** The round of the newest block, initialised or not. */
   readonly currentRound: bigint
-  /** L1 block in which that round began. */
+  /** L1 block in which that round started. */
   readonly startL1Block: bigint
   /** L1 blocks. */
   readonly roundLength: bigint
   readonly l1Block: bigint
 }
 
-/** The rounds at an L1 block, reckoned from those at another one, before it or after. */
+/** The round clock at an L1 block, computed from the clock at an earlier or later one. */
 export function roundClockAt(
   known: { readonly current: bigint; readonly startL1Block: bigint; readonly length: bigint },
   l1Block: bigint,
@@ -44,46 +44,43 @@ export function roundClockAt(
   }
 }
 
-/** The first L1 block in which a ticket of this round cannot be redeemed any more (payments.md §13). */
+/** The first L1 block in which a ticket of this round can no longer be redeemed (payments.md §13). */
 export function expiryBlock(creationRound: bigint, clock: RoundClock): bigint {
   const rounds = creationRound + TICKET_VALIDITY_ROUNDS - clock.currentRound
   return clock.startL1Block + rounds * clock.roundLength
 }
 
-/** Whether the chain refuses a ticket of this round for its age, now and for ever (payments.md §13). */
+/** Whether the chain refuses a ticket of this round permanently because of its age (payments.md §13). */
 export function isExpired(creationRound: bigint, clock: RoundClock): boolean {
   return isRoundOver(creationRound, clock.currentRound)
 }
 
-/** Whether tickets of a round have expired in another one. */
+/** Whether tickets of a round have expired in the current one. */
 export function isRoundOver(creationRound: bigint, currentRound: bigint): boolean {
   return creationRound + TICKET_VALIDITY_ROUNDS <= currentRound
 }
 
-/**
- * Whether a ticket can be given up: it has been expired for some blocks by a clock that is confirmed. Never while there is
- * no such clock.
- */
+/** Whether a ticket can be given up: by a confirmed clock it expired some blocks ago. Never without such a clock. */
 export function isOver(creationRound: bigint, confirmed: RoundClock | null): boolean {
   if (confirmed === null || !isExpired(creationRound, confirmed)) return false
   return confirmed.l1Block >= expiryBlock(creationRound, confirmed) + EXPIRY_GRACE_BLOCKS
 }
 
-/** Whether a ticket must be redeemed now or will probably never be. */
+/** Whether a ticket must be redeemed now or probably never will be. */
 export function isLastChance(creationRound: bigint, clock: RoundClock): boolean {
   const margin = smaller(clock.roundLength / LAST_CHANCE_PART, LAST_CHANCE_BLOCKS)
   return clock.l1Block >= expiryBlock(creationRound, clock) - margin
 }
 
-/** The same by a confirmed clock, which is some blocks behind; false while there is none. */
+/** The same by a confirmed clock, which is some blocks behind; false without one. */
 export function isSurelyLastChance(creationRound: bigint, confirmed: RoundClock | null): boolean {
   if (confirmed === null) return false
   return isLastChance(creationRound, { ...confirmed, l1Block: confirmed.l1Block + CONFIRMATIONS })
 }
 
 /**
- * Whether a ticket has to wait for its params to expire: redeeming reveals the secret number with which its sender
- * could make tickets that never win.
+ * Whether a ticket must wait for its params to expire: redemption reveals the rand, with which the sender could make
+ * tickets that never win.
  */
 export function paramsAreLive(
   ticket: { paramsExpirationBlock: bigint; expirationParams: { creationRound: bigint } },
@@ -93,40 +90,41 @@ export function paramsAreLive(
   return !isLastChance(ticket.expirationParams.creationRound, clock)
 }
 
-/** What is known of a ticket at the moment of deciding whether to send it. */
+/** What is known about a ticket when deciding whether to redeem it. */
 export interface RedemptionFacts {
   readonly faceValue: bigint
   /** What the chain would pay now. */
   readonly pays: bigint
-  /** What redeeming would cost now: gas times its price. */
+  /** What redemption would cost now: gas times gas price. */
   readonly cost: bigint
   readonly lastChance: boolean
-  /** Face values of this sender's tickets that are on their way. */
+  /** Total face value of this sender's tickets in flight. */
   readonly inFlight: bigint
-  /** What the sender's tickets can be paid from together: its deposit and our share of its reserve. */
+  /** What the sender's tickets can be paid from: its deposit and this recipient's share of its reserve. */
   readonly funds: bigint
 }
 
-/** The most that redeeming a ticket may cost in gas, in wei, whatever the chain asks for: never more than it earns. */
+/** The most that redeeming a ticket may cost, in wei, whatever the gas price: never more than it earns. */
 export function costLimit({ pays, lastChance }: { pays: bigint; lastChance: boolean }): bigint {
   return lastChance ? pays : pays / MAX_COST_PART
 }
 
 /**
- * Whether to redeem now, or what to wait for. A ticket paid less than its face value is spent all the same, so less is
- * taken only at the last chance, and only if it still pays more than its gas (payments.md §15; newer.md).
+ * Decides whether to redeem now, or what to wait for. A ticket that pays less than its face value is used up all the
+ * same, so a partial payment is accepted only at the last chance, and only if it exceeds the cost (payments.md §15;
+ * newer.md).
  */
 export function decideRedemption(facts: RedemptionFacts): 'redeem' | OpenReason {
   if (facts.pays < facts.faceValue && !facts.lastChance) return 'underfunded'
   if (facts.pays <= facts.cost || facts.cost > costLimit(facts)) {
     return facts.pays < facts.faceValue ? 'underfunded' : 'not-worth-gas'
   }
-  // What the chain would pay now may be gone once those before it are mined.
+  // What the chain would pay now may be gone once the others are mined.
   if (facts.inFlight > 0n && facts.funds < facts.inFlight + facts.faceValue) return 'after-others'
   return 'redeem'
 }
 
-/** The order of work: what expires first, and of that what pays most. */
+/** Order of redemption: earliest expiry first, then the highest payout. */
 export function byUrgency(
   a: { faceValue: bigint; expirationParams: { creationRound: bigint } },
   b: { faceValue: bigint; expirationParams: { creationRound: bigint } },
@@ -136,7 +134,7 @@ export function byUrgency(
   return a.faceValue === b.faceValue ? 0 : a.faceValue > b.faceValue ? -1 : 1
 }
 
-/** Revert reasons of the ticket broker that accuse the ticket itself (payments.md §13; contracts.md §10). */
+/** Revert reasons of the ticket broker that concern the ticket itself (payments.md §13; contracts.md §10). */
 const INVALID = [
   'ticket recipient is null address',
   'ticket sender is null address',
@@ -148,7 +146,7 @@ const INVALID = [
   'ticket did not win',
 ]
 
-/** Revert reasons that tell of the sender's funds. */
+/** Revert reasons that concern the sender's funds. */
 const FUNDS = ['sender deposit and reserve are zero', 'insufficient', 'sender is unlocked']
 
 /** What a revert of `redeemWinningTicket` means for its ticket. */

@@ -45,13 +45,13 @@ describe('presets', () => {
     )
   })
 
-  it('leave container, encoder profile and key frames open', () => {
+  it('leave container, encoder profile and key frame interval open', () => {
     for (const { format, profile, gopMs, encoder, fpsDen } of presets) {
       assert.deepEqual([format, profile, gopMs, encoder, fpsDen], ['none', 'none', 0, 'h264', 0])
     }
   })
 
-  it('cannot be chosen by other names, among them the one that only has an id', () => {
+  it('cannot be chosen by other names, including the one that only has an id', () => {
     assert.equal(presetNamed('P144p25fps16x9'), null)
     assert.equal(formatHex(profileId('P144p25fps16x9')), '0x03f01d1f')
     assert.equal(presetNamed('p720p30fps16x9'), null)
@@ -61,7 +61,7 @@ describe('presets', () => {
 })
 
 describe('format', () => {
-  it('gives extension and MIME type, MPEG-TS where none is set', () => {
+  it('gives extension and MIME type, MPEG-TS if none is set', () => {
     assert.deepEqual([extensionOf('none'), extensionOf('mpegts'), extensionOf('mp4')], ['.ts', '.ts', '.mp4'])
     assert.deepEqual(
       [mimeTypeOf('none'), mimeTypeOf('mpegts'), mimeTypeOf('mp4')],
@@ -69,7 +69,7 @@ describe('format', () => {
     )
   })
 
-  it('is taken from the upload only where the profile has none', () => {
+  it('is taken from the upload only if the profile has none', () => {
     assert.equal(withFormat(presets[0]!, 'mp4').format, 'mp4')
     assert.equal(withFormat({ ...presets[0]!, format: 'mpegts' }, 'mp4').format, 'mpegts')
   })
@@ -109,7 +109,7 @@ describe('profile JSON', () => {
     })
   })
 
-  it('has a default for every field, null included, and names what has no name', () => {
+  it('has a default for every field, also for null, and names an unnamed profile', () => {
     const expected = {
       name: 'custom_0x0_0',
       width: 0,
@@ -130,7 +130,7 @@ describe('profile JSON', () => {
     assert.equal(parseProfile({ width: 640, height: 360, bitrate: 1000000 }).name, 'custom_640x360_1000000')
   })
 
-  it('takes keys in any case', () => {
+  it('accepts keys in any case', () => {
     assert.equal(parseProfile({ FPSDEN: 1001, fps: 30000 }).fpsDen, 1001)
   })
 
@@ -145,7 +145,7 @@ describe('profile JSON', () => {
     ['.5', 500],
   ]
   for (const [text, ms] of gops) {
-    it(`reads the key frame distance ${JSON.stringify(text)} as ${ms} ms`, () => {
+    it(`reads the key frame interval ${JSON.stringify(text)} as ${ms} ms`, () => {
       assert.equal(parseProfile({ gop: text }).gopMs, ms)
     })
   }
@@ -168,23 +168,23 @@ describe('profile JSON', () => {
     [null, 'transcoding profiles are a JSON array of objects'],
     [['P720p30fps16x9'], 'profile 1: not a JSON object'],
     [[{}, []], 'profile 2: not a JSON object'],
-    [[{ width: '640' }], 'profile 1: "width" is a whole number from 0 to 16384, not "640"'],
-    [[{ width: 640.5 }], 'profile 1: "width" is a whole number from 0 to 16384, not 640.5'],
-    [[{ height: -1 }], 'profile 1: "height" is a whole number from 0 to 16384, not -1'],
-    [[{ bitrate: '600k' }], 'profile 1: "bitrate" is a whole number from 0 to 2147483647, not "600k"'],
-    [[{ fps: -30 }], 'profile 1: "fps" is a whole number from 0 to 4294967295, not -30'],
-    [[{ gop: 2 }], 'profile 1: "gop" is a text in quotes, not 2'],
-    [[{ gop: '-1' }], 'profile 1: "gop" is "intra" or seconds such as "2.0", not "-1"'],
-    [[{ gop: ' 2' }], 'profile 1: "gop" is "intra" or seconds such as "2.0", not " 2"'],
-    [[{ gop: 'Intra' }], 'profile 1: "gop" is "intra" or seconds such as "2.0", not "Intra"'],
-    [[{ gop: '1e99' }], 'profile 1: "gop" is "intra" or seconds such as "2.0", not "1e99"'],
+    [[{ width: '640' }], 'profile 1: "width" must be a whole number from 0 to 16384, not "640"'],
+    [[{ width: 640.5 }], 'profile 1: "width" must be a whole number from 0 to 16384, not 640.5'],
+    [[{ height: -1 }], 'profile 1: "height" must be a whole number from 0 to 16384, not -1'],
+    [[{ bitrate: '600k' }], 'profile 1: "bitrate" must be a whole number from 0 to 2147483647, not "600k"'],
+    [[{ fps: -30 }], 'profile 1: "fps" must be a whole number from 0 to 4294967295, not -30'],
+    [[{ gop: 2 }], 'profile 1: "gop" must be text in quotes, not 2'],
+    [[{ gop: '-1' }], 'profile 1: "gop" must be "intra" or seconds such as "2.0", not "-1"'],
+    [[{ gop: ' 2' }], 'profile 1: "gop" must be "intra" or seconds such as "2.0", not " 2"'],
+    [[{ gop: 'Intra' }], 'profile 1: "gop" must be "intra" or seconds such as "2.0", not "Intra"'],
+    [[{ gop: '1e99' }], 'profile 1: "gop" must be "intra" or seconds such as "2.0", not "1e99"'],
     [
       [{ profile: 'hevcmain' }],
-      'profile 1: "profile" is one of none, h264baseline, h264main, h264high, h264constrainedhigh, not "hevcmain"',
+      'profile 1: "profile" must be one of none, h264baseline, h264main, h264high, h264constrainedhigh, not "hevcmain"',
     ],
-    [[{ encoder: 'h.264' }], 'profile 1: "encoder" is one of H.264, HEVC, VP8, VP9, not "h.264"'],
-    [[{ colorDepth: 10 }], 'profile 1: "colorDepth" is one of 0, 2, 4, 8, not "10"'],
-    [[{ chromaFormat: 3 }], 'profile 1: "chromaFormat" is one of 0, 1, 2, not "3"'],
+    [[{ encoder: 'h.264' }], 'profile 1: "encoder" must be one of H.264, HEVC, VP8, VP9, not "h.264"'],
+    [[{ colorDepth: 10 }], 'profile 1: "colorDepth" must be one of 0, 2, 4, 8, not "10"'],
+    [[{ chromaFormat: 3 }], 'profile 1: "chromaFormat" must be one of 0, 1, 2, not "3"'],
     [[{ name: '../up' }], 'profile 1: "name" cannot be part of a path: "../up"'],
     [[{ name: 'two\nlines' }], 'profile 1: "name" cannot be part of a path: "two\\nlines"'],
     [[{ name: 'x'.repeat(129) }], 'profile 1: "name" is longer than 128 characters'],
@@ -197,7 +197,7 @@ describe('profile JSON', () => {
     })
   }
 
-  it('gives profiles or a bad-profile error for any JSON at all', () => {
+  it('gives profiles or a bad-profile error for any JSON', () => {
     const likely = fc.record(
       {
         name: fc.oneof(fc.string(), fc.jsonValue()),

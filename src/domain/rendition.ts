@@ -1,7 +1,7 @@
 import { keccak256 } from '../lib/crypto.ts'
 import { NodeError } from '../lib/errors.ts'
 
-/** Container of a rendition. `none` takes the container of what was pushed (gateway.md §3). */
+/** Container of a rendition. `none` uses the container of the pushed segment (gateway.md §3). */
 export type Format = 'none' | 'mpegts' | 'mp4'
 
 /** H.264 profile of a rendition; `none` leaves it to the encoder. */
@@ -10,12 +10,12 @@ export type EncoderProfile = 'none' | 'baseline' | 'main' | 'high' | 'constraine
 /** Codec of a rendition. */
 export type VideoCodec = 'h264' | 'h265' | 'vp8' | 'vp9'
 
-/** How chroma is sampled. */
+/** Chroma subsampling. */
 export type ChromaFormat = '420' | '422' | '444'
 
-/** The recipe of a rendition (transcoding.md §2.1). */
+/** The settings of a rendition (transcoding.md §2.1). */
 export interface Profile {
-  /** Names the rendition in paths and playlists; its hash enters the segment's signature. */
+  /** Names the rendition in paths and playlists; the segment's signature covers its hash. */
   readonly name: string
   readonly width: number
   readonly height: number
@@ -27,7 +27,7 @@ export interface Profile {
   readonly fpsDen: number
   readonly format: Format
   readonly profile: EncoderProfile
-  /** Milliseconds between key frames; 0 is the encoder's default, -1 makes every frame a key frame. */
+  /** Milliseconds between key frames; 0 for the encoder's default, -1 for key frames only. */
   readonly gopMs: number
   readonly encoder: VideoCodec
   /** Bits per sample beyond 8. */
@@ -37,10 +37,13 @@ export interface Profile {
   readonly quality: number
 }
 
-/** The most renditions one segment may have (transcoding.md §3.1, §10): more is `Too many outputs` everywhere. */
+/**
+ * Maximum number of renditions of a segment (transcoding.md §3.1, §10). The network's error for more is `Too many
+ * outputs`.
+ */
 export const MAX_RENDITIONS = 10
 
-/** Bounds of what a profile may say: int32 and uint32 of the wire, and sizes beyond any codec here. */
+/** Limits of a profile: the wire's int32 and uint32, and sizes beyond any codec here. */
 const MAX_SIDE = 16_384
 const MAX_INT32 = 2 ** 31 - 1
 const MAX_UINT32 = 2 ** 32 - 1
@@ -60,7 +63,7 @@ function standard(name: string, width: number, height: number, kilobits: number,
   return { name, width, height, bitrate: kilobits * 1000, fps, fpsDen: 0, ...plain }
 }
 
-/** The profiles that can be chosen by name (transcoding.md §2.2). */
+/** The presets that can be chosen by name (transcoding.md §2.2). */
 export const presets: readonly Profile[] = [
   standard('P720p60fps16x9', 1280, 720, 6000, 60),
   standard('P720p30fps16x9', 1280, 720, 4000, 30),
@@ -79,37 +82,37 @@ export const presets: readonly Profile[] = [
 
 const presetsByName = new Map(presets.map((preset) => [preset.name, preset]))
 
-/** The preset of that name (exact spelling), or null. */
+/** The preset with exactly that name, or null. */
 export function presetNamed(name: string): Profile | null {
   return presetsByName.get(name) ?? null
 }
 
-/** First 4 bytes of the keccak-256 of a profile's name: what a segment's signature covers of it (wire.md §8). */
+/** First 4 bytes of the keccak-256 of a profile's name, the part that a segment's signature covers (wire.md §8). */
 export function profileId(name: string): Uint8Array {
   return keccak256(new TextEncoder().encode(name)).slice(0, 4)
 }
 
-/** File name extension of a rendition; what has no format yet is MPEG-TS (transcoding.md §2.1). */
+/** File name extension of a rendition; without a format it is MPEG-TS (transcoding.md §2.1). */
 export function extensionOf(format: Format): '.ts' | '.mp4' {
   return format === 'mp4' ? '.mp4' : '.ts'
 }
 
-/** MIME type of a rendition as peers and players are told it (gateway.md §3). */
+/** MIME type of a rendition for peers and players (gateway.md §3). */
 export function mimeTypeOf(format: Format): 'video/mp2t' | 'video/mp4' {
   return format === 'mp4' ? 'video/mp4' : 'video/mp2t'
 }
 
-/** The same profile with the container filled in where it had none (gateway.md §3). */
+/** The profile with the container filled in if it had none (gateway.md §3). */
 export function withFormat(profile: Profile, format: Exclude<Format, 'none'>): Profile {
   return profile.format === 'none' ? { ...profile, format } : profile
 }
 
-/** Code of every error that profile JSON gives. */
+/** The error of reading profile JSON. */
 export type ProfileError = NodeError<'bad-profile'>
 
 /**
- * Reads a JSON array of profiles, already parsed (transcoding.md §2.3). Unknown keys are ignored and names of keys
- * may be in any case, as peers' configurations have them. Throws NodeError `bad-profile`.
+ * Reads a parsed JSON array of profiles (transcoding.md §2.3). Unknown keys are ignored and keys may be in any case, as
+ * in other nodes' configuration files. Throws NodeError `bad-profile`.
  */
 export function parseProfiles(json: unknown): Profile[] {
   if (!Array.isArray(json)) throw bad('transcoding profiles are a JSON array of objects')
@@ -124,7 +127,7 @@ export function parseProfiles(json: unknown): Profile[] {
   return profiles
 }
 
-/** Reads one profile; `where` begins the error's text. Throws NodeError `bad-profile`. */
+/** Reads one profile. `where` begins the error's text. Throws NodeError `bad-profile`. */
 export function parseProfile(json: unknown, where = 'profile'): Profile {
   if (typeof json !== 'object' || json === null || Array.isArray(json))
     throw bad(`${where}: not a JSON object`)
@@ -180,18 +183,18 @@ const chromaFormats: ReadonlyMap<string, ChromaFormat> = new Map([
 function integerField(where: string, key: string, value: unknown, max: number): number {
   if (value === undefined || value === null) return 0
   if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > max) {
-    throw bad(`${where}: "${key}" is a whole number from 0 to ${max}, not ${shown(value)}`)
+    throw bad(`${where}: "${key}" must be a whole number from 0 to ${max}, not ${shown(value)}`)
   }
   return value === 0 ? 0 : value
 }
 
 function textField(where: string, key: string, value: unknown): string {
   if (value === undefined || value === null) return ''
-  if (typeof value !== 'string') throw bad(`${where}: "${key}" is a text in quotes, not ${shown(value)}`)
+  if (typeof value !== 'string') throw bad(`${where}: "${key}" must be text in quotes, not ${shown(value)}`)
   return value
 }
 
-/** The name becomes part of paths, playlist lines and headers, so what would break out of those is refused. */
+/** The name becomes part of paths, playlist lines and headers, so characters with a meaning there are refused. */
 function nameField(where: string, name: string): string {
   if (name.length > MAX_NAME_LENGTH)
     throw bad(`${where}: "name" is longer than ${MAX_NAME_LENGTH} characters`)
@@ -208,7 +211,8 @@ function gopField(where: string, text: string): number {
   if (text === '') return 0
   if (text === 'intra') return -1
   const ms = SECONDS.test(text) ? Math.trunc(Math.round(Number(text) * 1e6) / 1e3) : Number.NaN
-  if (!(ms <= MAX_INT32)) throw bad(`${where}: "gop" is "intra" or seconds such as "2.0", not ${shown(text)}`)
+  if (!(ms <= MAX_INT32))
+    throw bad(`${where}: "gop" must be "intra" or seconds such as "2.0", not ${shown(text)}`)
   return ms
 }
 
@@ -216,7 +220,7 @@ function choice<T>(where: string, key: string, text: string, choices: ReadonlyMa
   const chosen = choices.get(text)
   if (chosen === undefined) {
     const known = [...choices.keys()].filter((name) => name !== '').join(', ')
-    throw bad(`${where}: "${key}" is one of ${known}, not ${shown(text)}`)
+    throw bad(`${where}: "${key}" must be one of ${known}, not ${shown(text)}`)
   }
   return chosen
 }

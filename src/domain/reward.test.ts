@@ -16,9 +16,9 @@ const STANDS: [string, Partial<RewardFacts>, string][] = [
   ['active, not yet called', {}, 'due'],
   ['never called before', { lastRewardRound: 0n }, 'due'],
   ['called in this round', { lastRewardRound: 20n }, 'called'],
-  ['nobody initialised the round', { roundInitialized: false }, 'round-not-initialized'],
-  ['waits for its activation', { active: false, activationRound: 21n }, 'not-active'],
-  ['resigned, active to the end of the round', { registered: false, deactivationRound: 21n }, 'due'],
+  ['round not initialised', { roundInitialized: false }, 'round-not-initialized'],
+  ['not active yet', { active: false, activationRound: 21n }, 'not-active'],
+  ['resigned, active until the end of the round', { registered: false, deactivationRound: 21n }, 'due'],
   ['resigned and called', { registered: false, lastRewardRound: 20n }, 'called'],
   ['unknown', { registered: false, active: false }, 'not-registered'],
 ]
@@ -28,13 +28,13 @@ for (const [situation, facts, stand] of STANDS) {
 }
 
 const MISSED: [string, Partial<RewardFacts>, bigint, [bigint, bigint] | null][] = [
-  ['nothing while the round lasts', {}, 20n, null],
-  ['the round before', { lastRewardRound: 18n }, 19n, [19n, 19n]],
+  ['none while the round lasts', {}, 20n, null],
+  ['the previous round', { lastRewardRound: 18n }, 19n, [19n, 19n]],
   ['several rounds', { lastRewardRound: 12n }, 15n, [15n, 19n]],
   ['only those after the last reward', { lastRewardRound: 17n }, 10n, [18n, 19n]],
-  ['none before it was active', { lastRewardRound: 0n, activationRound: 18n }, 10n, [18n, 19n]],
-  ['none after it was deactivated', { lastRewardRound: 16n, deactivationRound: 18n }, 10n, [17n, 17n]],
-  ['none where it never was active', { lastRewardRound: 0n, deactivationRound: 0n }, 10n, null],
+  ['none before activation', { lastRewardRound: 0n, activationRound: 18n }, 10n, [18n, 19n]],
+  ['none after deactivation', { lastRewardRound: 16n, deactivationRound: 18n }, 10n, [17n, 17n]],
+  ['none if it was never active', { lastRewardRound: 0n, deactivationRound: 0n }, 10n, null],
 ]
 
 for (const [claim, facts, from, rounds] of MISSED) {
@@ -44,14 +44,14 @@ for (const [claim, facts, from, rounds] of MISSED) {
   })
 }
 
-test('a balance lasts for whole calls, for an unknown number while the cost is not known', () => {
+test('a balance lasts for whole calls, or for an unknown number if the cost is unknown', () => {
   assert.equal(callsLeft(1_000n, 300n), 3n)
   assert.equal(callsLeft(299n, 300n), 0n)
   assert.equal(callsLeft(1_000n, 0n), null)
 })
 
 // The staking run of contracts.md §12.2.
-test('the expected reward is what the contracts paid, with the treasury’s cut taken off', () => {
+test('the expected reward is what the contracts paid, less the treasury’s cut', () => {
   const first = {
     mintable: 1_502_192_150_000_000_000_000n,
     stake: 4_000n * 10n ** 18n,

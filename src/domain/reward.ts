@@ -1,10 +1,10 @@
 import { larger } from '../lib/bigints.ts'
 
-/** Fixed points of the contracts: 9 digits in the Minter, 27 in the treasury's cut (contracts.md §3). */
+/** Fixed-point units of the contracts: 9 digits in the Minter, 27 in the treasury's cut (contracts.md §3). */
 const PERC_9 = 10n ** 9n
 const PERC_27 = 10n ** 27n
 
-/** What the chain knows of an orchestrator's reward, all at one block. */
+/** An orchestrator's reward state on chain, all at one block. */
 export interface RewardFacts {
   /** The round of that block, initialised or not. */
   readonly currentRound: bigint
@@ -18,12 +18,12 @@ export interface RewardFacts {
   readonly lastRewardRound: bigint
 }
 
-/** How an orchestrator stands with its reward of the current round. */
+/** The state of an orchestrator's reward in the current round. */
 export type RewardStand = 'due' | 'called' | 'round-not-initialized' | 'not-active' | 'not-registered'
 
 /**
- * Whether reward is to be called now (contracts.md §8.4, §8.5): by the active, once, in an initialised round. One that
- * resigned is still active until the round ends.
+ * Whether reward can be called now (contracts.md §8.4, §8.5): by an active orchestrator, once, in an initialised round.
+ * A resigned orchestrator stays active until the round ends.
  */
 export function rewardStand(facts: RewardFacts): RewardStand {
   if (!facts.active) return facts.registered ? 'not-active' : 'not-registered'
@@ -31,7 +31,7 @@ export function rewardStand(facts: RewardFacts): RewardStand {
   return facts.roundInitialized ? 'due' : 'round-not-initialized'
 }
 
-/** The rounds from `from` on that ended without their reward, as first and last; null when there are none. */
+/** The first and last of the rounds from `from` on that ended without a reward; null if there are none. */
 export function missedRounds(
   facts: RewardFacts,
   from: bigint,
@@ -42,20 +42,20 @@ export function missedRounds(
   return first <= last ? { first, last } : null
 }
 
-/** For how many calls a balance lasts; null while the cost of one is not known. All in wei. */
+/** How many calls a balance pays for; null if the cost of one is unknown. All in wei. */
 export function callsLeft(balance: bigint, cost: bigint): bigint | null {
   return cost > 0n ? balance / cost : null
 }
 
 /**
- * What an orchestrator's stake grows by when reward is called: its share of what is minted in this round, less the
+ * How much an orchestrator's stake grows when reward is called: its share of what is minted in this round, less the
  * treasury's cut, of 10^27 (contracts.md §6, §8.5).
  */
 export function expectedReward(mint: {
   readonly mintable: bigint
   /** Its stake at the start of the round. */
   readonly stake: bigint
-  /** That of all active ones. */
+  /** The stake of all active orchestrators. */
   readonly totalStake: bigint
   readonly treasuryCut: bigint
 }): bigint {

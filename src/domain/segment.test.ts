@@ -34,7 +34,7 @@ describe('segment signature', () => {
     )
   })
 
-  it('is, by the key 1, the recorded one', () => {
+  it('signed by the key 1 is the recorded one', () => {
     const signature = signHash(intToFixedBytes(1n, 32), segmentHash(segment))
     assert.equal(
       formatHex(signature),
@@ -43,12 +43,12 @@ describe('segment signature', () => {
     assert.equal(recoverSigner(segmentHash(segment), signature), '0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf')
   })
 
-  it('covers nothing of a profile but its name', () => {
+  it('covers only the name of a profile', () => {
     const other = { ...segment, profiles: segment.profiles.map((p) => ({ ...p, width: 1, fps: 7 })) }
     assert.deepEqual(segmentHash(other), segmentHash(segment))
   })
 
-  it('is some hash for whatever a peer may send', () => {
+  it('exists for anything that a peer may send', () => {
     const odd = { manifestId: '', seq: -5n, hash: new Uint8Array(3), profiles: [] }
     assert.equal(segmentHash(odd).length, 32)
     const short = { ...segment, hash: Uint8Array.of(1) }
@@ -58,7 +58,7 @@ describe('segment signature', () => {
 })
 
 describe('request signature', () => {
-  it('is by the key 1 the recorded one (wire.md §17)', () => {
+  it('signed by the key 1 is the recorded one (wire.md §17)', () => {
     const hash = requestHash('0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf')
     assert.equal(formatHex(hash), '0x4d5a49db91080e655190d37cddc99ea26046572ad0796bb34bdaba86f6b74672')
     assert.equal(
@@ -111,7 +111,7 @@ describe('duration', () => {
   }
 })
 
-describe('the largest rendition that is fetched', () => {
+describe('the size limit of a fetched rendition', () => {
   const MIB = 1024 * 1024
   for (const [claim, bitrate, durationMs, sourceBytes, bytes] of [
     [
@@ -121,9 +121,9 @@ describe('the largest rendition that is fetched', () => {
       500_000,
       1_600_000 + 2_000_000 + 4 * MIB,
     ],
-    ['of a segment that was declared as nothing', 800_000, 0, 500_000, 2_000_000 + 4 * MIB],
-    ['never more than any segment', 50_000_000, 300_000, 1, 300_000_000],
-    ['without a bitrate as much as any segment', 0, 2000, 1, 300_000_000],
+    ['for a declared duration of 0', 800_000, 0, 500_000, 2_000_000 + 4 * MIB],
+    ['never above the limit of segments', 50_000_000, 300_000, 1, 300_000_000],
+    ['without a bitrate, the limit of segments', 0, 2000, 1, 300_000_000],
   ] as const) {
     it(claim, () => assert.equal(maxRenditionBytes({ bitrate }, { durationMs, sourceBytes }), bytes))
   }

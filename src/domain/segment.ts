@@ -11,13 +11,13 @@ export type DurationFault = 'invalid-duration'
 /** An orchestrator's proof that it offered the session (wire.md §9). */
 export interface AuthToken {
   readonly token: Uint8Array
-  /** 8 lower-case hexadecimal digits; keys balance, fixed price, capacity, transcoder and storage. */
+  /** 8 lower-case hexadecimal digits; the key of balance, fixed price, capacity, transcoder and storage. */
   readonly sessionId: string
   /** Unix seconds. */
   readonly expiration: bigint
 }
 
-/** Where one side wants its results stored (wire.md §5, OSInfo). */
+/** Where a node wants its results stored (wire.md §5, OSInfo). */
 export interface StorageInfo {
   readonly kind: 'direct' | 's3' | 'google'
   readonly s3: S3Info | null
@@ -33,13 +33,13 @@ export interface S3Info {
   readonly xAmzDate: string
 }
 
-/** The part of a segment to keep, in milliseconds from its first frame; both ends are kept (transcoding.md §3.9). */
+/** The part of a segment to keep, in milliseconds from its first frame, both ends included (transcoding.md §3.9). */
 export interface Clip {
   readonly fromMs: bigint
   readonly toMs: bigint
 }
 
-/** What a gateway says of a segment it sends (wire.md §5, SegData). */
+/** The metadata of a segment that a gateway sends (wire.md §5, SegData). */
 export interface SegmentData {
   readonly manifestId: string
   readonly seq: bigint
@@ -60,13 +60,13 @@ export interface SegmentData {
 /** Which addresses may be connected to. */
 export type Reach = 'public' | 'any'
 
-/** What an orchestrator says of itself (wire.md §6). */
+/** An orchestrator's offer (wire.md §6). */
 export interface OrchestratorInfo {
-  /** Base URL of all later calls; empty when it takes no work itself. */
+  /** Base URL of all later calls; empty when it accepts no work. */
   readonly transcoder: string
   /**
-   * Not on the wire: `public` when it answered from a public address, so that nothing it names may be reached at
-   * another kind of address. One inside the operator's network may name what is there too.
+   * Not on the wire: `public` if the orchestrator answered from a public address, so that no other kind of address it
+   * names may be called. An orchestrator in the operator's network may name addresses in it.
    */
   readonly reach?: Reach | undefined
   /** Absent offchain. */
@@ -78,14 +78,14 @@ export interface OrchestratorInfo {
   readonly capabilities: Capabilities | null
   readonly authToken: AuthToken | null
   readonly storage: readonly StorageInfo[]
-  /** Further instances of the same operator. */
+  /** Other instances of the same operator. */
   readonly nodes: readonly string[]
 }
 
-/** What a gateway asks with (wire.md §5, OrchestratorRequest). */
+/** A gateway's request for an offer (wire.md §5, OrchestratorRequest). */
 export interface InfoRequest {
   readonly address: Address
-  /** By `address`, over its own checksummed text; empty offchain. */
+  /** Signed by `address` over its checksummed text; empty offchain. */
   readonly sig: Uint8Array
   readonly capabilities: Capabilities | null
   readonly ignoreCapacityCheck: boolean
@@ -94,7 +94,7 @@ export interface InfoRequest {
 /** One rendition as an orchestrator reports it. */
 export interface RenditionResult {
   readonly url: string
-  /** Encoded output pixels: what is paid for. */
+  /** Encoded output pixels, which are what is paid for. */
   readonly pixels: bigint
   readonly perceptualHashUrl: string
 }
@@ -110,48 +110,48 @@ export interface TranscodeResult {
     | { readonly kind: 'none' }
 }
 
-/** The largest segment or rendition that is taken: 300 s at 8 Mbit/s (gateway.md §1, wire.md §10). */
+/** The largest segment or rendition that is accepted: 300 s at 8 Mbit/s (gateway.md §1, wire.md §10). */
 export const MAX_SEGMENT_BYTES = 300_000_000
 
-/** What a source is believed to need at most: 100 Mbit/s, far above what is streamed. */
+/** The highest bitrate expected of a source: 100 Mbit/s, far above what is streamed. */
 const MAX_SOURCE_BYTES_PER_MS = 12_500
-/** And this in any case: publishers that do not tell a duration count as 2 s (gateway.md §1), whatever they send. */
+/** Allowed in addition: a segment without a declared duration counts as 2 s (gateway.md §1), however long it is. */
 const SOURCE_ALLOWANCE_BYTES = 16_000_000
 
 /**
- * The largest source, in bytes, that a segment of this duration may have: 16 MB + 100 Mbit/s × duration, and never more
- * than `MAX_SEGMENT_BYTES`. For 2 s that is 41 MB.
+ * The largest source, in bytes, for a segment of this duration: 16 MB + 100 Mbit/s × duration, at most
+ * `MAX_SEGMENT_BYTES`. For 2 s that is 41 MB.
  */
 export function maxSourceBytes(durationMs: number): number {
   return Math.min(MAX_SEGMENT_BYTES, SOURCE_ALLOWANCE_BYTES + MAX_SOURCE_BYTES_PER_MS * durationMs)
 }
 
 /**
- * The largest rendition that is fetched of a segment, in bytes. Encoders overshoot the bitrate of short segments, of
- * their first picture above all, and are told a duration that is often only roughly right: eight times what the bitrate
- * gives for the duration. What is copied, such as audio, comes from the source, and a source that runs for longer than
- * it was declared is larger too: four times the source. 4 MiB for what has no relation to either.
+ * The largest rendition, in bytes, that is fetched for a segment. Encoders overshoot the bitrate of short segments,
+ * above all in the first picture, and the declared duration is often only roughly right: eight times bitrate ×
+ * duration. Copied streams such as audio come from the source, which may also be longer than declared: four times the
+ * source. 4 MiB for anything unrelated to either.
  */
 export function maxRenditionBytes(
   { bitrate }: Pick<Profile, 'bitrate'>,
   segment: { readonly durationMs: number; readonly sourceBytes: number },
 ): number {
-  // Without a bitrate the quality alone decides.
+  // Without a bitrate the size depends on the quality alone.
   if (bitrate <= 0) return MAX_SEGMENT_BYTES
   const encoded = Math.ceil((bitrate / 8) * (segment.durationMs / 1000))
   return Math.min(MAX_SEGMENT_BYTES, 8 * encoded + 4 * segment.sourceBytes + 4 * 1024 * 1024)
 }
 
-/** How long a segment may take from its arrival: max(8 s, 4 × its duration) (wire.md §13, gateway.md §10). */
+/** The time limit of a segment from its arrival: max(8 s, 4 × its duration) (wire.md §13, gateway.md §10). */
 export function segmentLimitMs(durationMs: number): number {
   return Math.max(8_000, 4 * durationMs)
 }
 
-/** Bounds of a segment's duration (wire.md §6, transcoding.md §10). */
+/** Limit of a segment's duration (wire.md §6, transcoding.md §10). */
 export const MAX_DURATION_MS = 300_000
 const DEFAULT_DURATION_MS = 2000
 
-/** What a segment's signature covers, before hashing (wire.md §8). */
+/** The bytes that a segment's signature covers, before hashing (wire.md §8). */
 export function segmentPreimage(
   segment: Pick<SegmentData, 'manifestId' | 'seq' | 'hash' | 'profiles'>,
 ): Uint8Array {
@@ -159,33 +159,42 @@ export function segmentPreimage(
   const text = new TextEncoder()
   return concatBytes(
     text.encode(segment.manifestId),
-    // Two's complement, so that a peer's negative number gives some hash and fails as a wrong signature does.
+    // Two's complement, so that a peer's negative number gives a hash whose signature is wrong.
     intToFixedBytes(BigInt.asUintN(256, segment.seq), 32),
     leftPad(segment.hash, 32),
     text.encode(formatHex(ids).slice(2)),
   )
 }
 
-/** What a gateway signs of a segment: SegData.sig (wire.md §8). */
+/** The hash that a gateway signs for a segment: SegData.sig (wire.md §8). */
 export function segmentHash(
   segment: Pick<SegmentData, 'manifestId' | 'seq' | 'hash' | 'profiles'>,
 ): Uint8Array {
   return keccak256(segmentPreimage(segment))
 }
 
-/** What an orchestrator signs of a result: TranscodeData.sig, over the renditions' hashes in profile order (wire.md §8). */
+/**
+ * The hash that an orchestrator signs for a result: TranscodeData.sig, over the renditions' hashes in profile order
+ * (wire.md §8).
+ */
 export function resultHash(renditionHashes: readonly Uint8Array[]): Uint8Array {
   return keccak256(...renditionHashes)
 }
 
-/** A duration as a peer sent it, in ms: 0 means 2 s. Throws NodeError `invalid-duration` with the peer's text (wire.md §6). */
+/**
+ * The duration that a peer sent, in ms; 0 means 2 s. Throws NodeError `invalid-duration` with the peers' text (wire.md
+ * §6).
+ */
 export function receivedDurationMs(ms: number): number {
   if (!(ms >= 0 && ms <= MAX_DURATION_MS))
     throw new NodeError<DurationFault>('invalid-duration', 'invalid duration')
   return ms === 0 ? DEFAULT_DURATION_MS : ms
 }
 
-/** Whole milliseconds of a segment about to be sent. Throws NodeError `invalid-duration` with the peers' text (gateway.md §16). */
+/**
+ * The duration of a segment to send, in whole milliseconds. Throws NodeError `invalid-duration` with the peers' text
+ * (gateway.md §16).
+ */
 export function sentDurationMs(seconds: number): number {
   if (!(seconds >= 0 && seconds * 1000 <= MAX_DURATION_MS)) {
     throw new NodeError<DurationFault>('invalid-duration', `invalid duration ${seconds}`)
@@ -193,7 +202,7 @@ export function sentDurationMs(seconds: number): number {
   return Math.trunc(Math.round(seconds * 1e6) / 1e3)
 }
 
-/** What a gateway signs to ask for an offer: keccak-256 of its checksummed address as ASCII (wire.md §8). */
+/** The hash that a gateway signs to request an offer: keccak-256 of its checksummed address as ASCII (wire.md §8). */
 export function requestHash(address: Address): Uint8Array {
   return keccak256(new TextEncoder().encode(address))
 }

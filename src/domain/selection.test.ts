@@ -43,7 +43,7 @@ const close = (actual: readonly number[], expected: readonly number[]) => {
     assert.ok(Math.abs(value - expected[i]!) < 1e-4, `${actual} is not ${expected}`)
 }
 
-test('probabilities mix price and stake as the Go node mixes them', () => {
+test('probabilities combine price and stake as the Go node does', () => {
   close(probabilities(three, weights), [0.6655, 0.3319, 0.0025])
 })
 
@@ -62,7 +62,7 @@ test('shares that sum to zero are even, so that probabilities always sum to one'
   assert.deepEqual(probabilities([], weights), [])
 })
 
-test('one throw of the dice chooses along the cumulated probabilities', () => {
+test('one random number selects along the cumulative probabilities', () => {
   for (const [thrown, chosen] of [
     [0, a],
     [0.665, a],
@@ -75,7 +75,7 @@ test('one throw of the dice chooses along the cumulated probabilities', () => {
   assert.equal(chooseRecipient([], weights, 0.5), null)
 })
 
-test('many throws come out as the probabilities say', () => {
+test('many draws match the probabilities', () => {
   const dice = seededDice('selection')
   const counts = new Map<Address, number>()
   for (let i = 0; i < 20_000; i++) {
@@ -86,7 +86,7 @@ test('many throws come out as the probabilities say', () => {
   assert.ok(Math.abs(counts.get(b)! / 20_000 - 0.3319) < 0.01)
 })
 
-test('eligibility: performance first unless nobody remains, then price, equal passes', () => {
+test('eligibility goes by performance unless nobody remains, then by price; an equal price passes', () => {
   const max = (price: number, more: Partial<SelectionWeights> = {}) => ({
     ...weights,
     maxPrice: Rational.of(BigInt(price)),
@@ -95,17 +95,17 @@ test('eligibility: performance first unless nobody remains, then price, equal pa
   const table: readonly [string, readonly Weighed[], SelectionWeights, Address[]][] = [
     ['no limits', three, weights, [a, b, c]],
     ['equal price passes', three, max(700), [a, b]],
-    ['too dear for all', three, max(399), []],
-    ['too dear, but needed', three, max(399, { ignoreMaxPriceIfNeeded: true }), [a, b, c]],
+    ['too expensive for all', three, max(399), []],
+    ['too expensive but needed', three, max(399, { ignoreMaxPriceIfNeeded: true }), [a, b, c]],
     ['ignore only if needed', three, max(400, { ignoreMaxPriceIfNeeded: true }), [a]],
     ['no price fails even without a maximum', [weighed(a, 1, null), weighed(b, 1, 5)], weights, [b]],
     [
-      'low performance is left out',
+      'low performance is excluded',
       [weighed(a, 1, 1, 0.4), weighed(b, 1, 1, 0.5)],
       { ...weights, minPerfScore: 0.5 },
       [b],
     ],
-    ['unless nobody performs', [weighed(a, 1, 1, 0.4)], { ...weights, minPerfScore: 0.5 }, [a]],
+    ['unless all have low performance', [weighed(a, 1, 1, 0.4)], { ...weights, minPerfScore: 0.5 }, [a]],
   ]
   for (const [claim, all, how, expected] of table)
     assert.deepEqual(
@@ -133,7 +133,7 @@ test('a session is chosen: known and fast, else unknown, else the fastest known'
     ['fastest of the fast', [idle('k', 0.9), idle('l', 0.2)], null, 'l'],
     ['slow known yields to unknown', [idle('k', 1.1), idle('u', null), idle('v', null)], null, 'u'],
     ['all slow', [idle('k', 1.5), idle('l', 1.2)], null, 'l'],
-    ['on chain, without recipient never', [idle('u', null)], weights, null],
+    ['on chain, never without a recipient', [idle('u', null)], weights, null],
     ['on chain, unaffordable: the slow known one', [idle('k', 3, a, 1), idle('u', null, b)], weights, 'k'],
     ['the first of one recipient', [idle('u', null, a, 900), idle('v', null, a, 1)], weights, 'u'],
   ]
@@ -147,12 +147,12 @@ test('sessions of one recipient count once, with the price of the last', () => {
   assert.equal(chooseSession(sessions, max, facts, () => 0.99)?.name, 'u')
 })
 
-test('a latency score is relative to the segment, and to at least a second and a half', () => {
+test("a latency score is relative to the segment's duration, but to at least 1.5 s", () => {
   assert.equal(latencyScore(1000, 2000), 0.5)
   assert.equal(latencyScore(750, 500), 0.5)
 })
 
-test('a busy session takes another segment while its oldest is young enough', () => {
+test('a busy session takes another segment while its oldest one is young enough', () => {
   const table: readonly [number, number, 1 | 2, boolean][] = [
     [1999, 2000, 1, true],
     [2000, 2000, 1, false],

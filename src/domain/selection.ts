@@ -9,26 +9,26 @@ export interface SelectionWeights {
   readonly stakeWeight: number
   readonly priceWeight: number
   readonly randomWeight: number
-  /** Divides the price in e^(−price/factor). */
+  /** The divisor of the price in e^(−price/factor). */
   readonly priceExpFactor: number
   /** Wei per pixel; null accepts any. */
   readonly maxPrice: Rational | null
   readonly ignoreMaxPriceIfNeeded: boolean
-  /** 0 asks for no performance score. */
+  /** 0 requires no performance score. */
   readonly minPerfScore: number
 }
 
-/** One orchestrator as the choice sees it: a ticket recipient with a price. */
+/** A candidate for selection: a ticket recipient with a price. */
 export interface Weighed {
   readonly recipient: Address
-  /** Wei per pixel; null when none was offered, and then it can be paid nothing and is never chosen. */
+  /** Wei per pixel; null if none was offered. Such an orchestrator cannot be paid and is never chosen. */
   readonly price: Rational | null
   readonly stake: bigint
-  /** Null when no scores are loaded; an orchestrator that has none counts as 0. */
+  /** Null when no scores are loaded; an orchestrator without one counts as 0. */
   readonly perfScore: number | null
 }
 
-/** Those that may be chosen at all: by performance, unless none remains, then by price (gateway.md §9). */
+/** The candidates that may be chosen: filtered by performance, unless none remains, then by price (gateway.md §9). */
 export function eligible(all: readonly Weighed[], weights: SelectionWeights): readonly Weighed[] {
   const priced = all.filter((one) => one.price !== null)
   const scored = priced.filter((one) => one.perfScore === null || one.perfScore >= weights.minPerfScore)
@@ -40,8 +40,8 @@ export function eligible(all: readonly Weighed[], weights: SelectionWeights): re
 }
 
 /**
- * With what probability each is chosen: a mixture of shares by price, by stake and even (gateway.md §9). Where the
- * shares of a kind sum to zero, that kind is even too, so that the whole always sums to the sum of the weights.
+ * The probability of each candidate: a weighted sum of shares by price, by stake and even (gateway.md §9). A kind of
+ * share that sums to zero becomes even, so that the total is always the sum of the weights.
  */
 export function probabilities(all: readonly Weighed[], weights: SelectionWeights): readonly number[] {
   const prices = all.map((one) => Math.exp(-(one.price?.toNumber() ?? 0) / weights.priceExpFactor))
@@ -56,7 +56,7 @@ export function probabilities(all: readonly Weighed[], weights: SelectionWeights
   })
 }
 
-/** Chooses one recipient by one throw in [0, 1), or null when nobody is eligible. */
+/** Chooses one recipient by a random number in [0, 1), or null if nobody is eligible. */
 export function chooseRecipient(
   all: readonly Weighed[],
   weights: SelectionWeights,
@@ -68,13 +68,13 @@ export function chooseRecipient(
     cumulative += probability
     if (throwOfDice < cumulative) return candidates[i]!.recipient
   }
-  // Weights may sum to a little less than one, and sums of doubles too.
+  // Weights, and sums of doubles, may add up to slightly less than one.
   return candidates.at(-1)?.recipient ?? null
 }
 
-/** What the choice of a session knows about one that is idle. */
+/** What is known about an idle session when choosing one. */
 export interface IdleSession {
-  /** Null while it has done no segment. */
+  /** Null until it has done a segment. */
   readonly score: number | null
   /** Null offchain. */
   readonly recipient: Address | null
@@ -82,9 +82,9 @@ export interface IdleSession {
 }
 
 /**
- * Chooses among idle sessions: the fastest known one if it keeps up, otherwise one that is not yet known, otherwise
- * the fastest known one. Unknown ones are taken in list order offchain (`weights` null) and by the dice on chain,
- * where sessions of one recipient count once, with the last one's price, and the first is taken (gateway.md §9, §18).
+ * Chooses among idle sessions: the fastest known one if it keeps up, otherwise an unknown one, otherwise the fastest
+ * known one. Unknown ones are taken in list order offchain (`weights` null) and at random on chain, where sessions of
+ * one recipient count once, with the last one's price, and the first is taken (gateway.md §9, §18).
  */
 export function chooseSession<S extends IdleSession>(
   idle: readonly S[],
@@ -112,17 +112,20 @@ export function chooseSession<S extends IdleSession>(
   return unknown.find((session) => chosen !== null && session.recipient === chosen) ?? best
 }
 
-/** The least time that a latency score is measured against, in ms: short segments are not held against anyone (gateway.md §10). */
+/**
+ * The shortest duration that a latency score is relative to, in ms, so that short segments do not count against an
+ * orchestrator (gateway.md §10).
+ */
 const MIN_SCORED_DURATION_MS = 1500
 
-/** How long a segment took, relative to its length (gateway.md §10). */
+/** The time a segment took, relative to its duration (gateway.md §10). */
 export function latencyScore(elapsedMs: number, durationMs: number): number {
   return elapsedMs / Math.max(MIN_SCORED_DURATION_MS, durationMs)
 }
 
 /**
- * Whether a session may be given a further segment while it works: its oldest one is younger than `factor` times
- * its length; a limit of a second or less counts as a second and a half (gateway.md §8).
+ * Whether a busy session may take another segment: its oldest one is younger than `factor` times its duration; a limit
+ * of a second or less counts as 1.5 s (gateway.md §8).
  */
 export function mayTakeAnother(oldest: { ageMs: number; durationMs: number }, factor: 1 | 2): boolean {
   const limit = oldest.durationMs * factor

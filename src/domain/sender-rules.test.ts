@@ -137,7 +137,7 @@ for (const row of CASES) {
   })
 }
 
-test('the first of several faults is the one that is told', () => {
+test('the first of several faults is reported', () => {
   const everythingWrong = {
     ...context,
     funds: { ...funds, withdrawRound: 1n, deposit: 0n, fundsRemaining: 0n },
@@ -155,7 +155,7 @@ test('params expire for a sender one block before they do for the recipient', ()
   assert.equal(areParamsExpired(params, 139n), true)
 })
 
-test('a price of more than twice the first is refused with both fractions', () => {
+test('a price of more than twice the initial one is refused with both fractions', () => {
   assert.doesNotThrow(() => validatePrice(Rational.of(1n, 6n), Rational.of(1n, 3n)))
   assert.throws(() => validatePrice(Rational.of(1n, 7n), Rational.of(1n, 3n)), {
     code: 'price-doubled',

@@ -5,12 +5,12 @@ import { priceHasDoubled } from './price.ts'
 import { expectedValue, isUint256, type PricePerPixel, type TicketParams } from './ticket.ts'
 import { isUnlockingSoon } from './ticket-rules.ts'
 
-/** Params that end within this many L1 blocks are not paid with any more (payments.md §1). */
+/** Params within this many L1 blocks of their end are no longer used (payments.md §1). */
 const EXPIRY_SAFETY_BLOCKS = 1n
 
 /**
- * Why a sender does not pay by what it was offered: `params-expired` asks for a new offer, `sender-cannot-pay` is so
- * for every recipient, `funds-unknown` may pass; the rest is the recipient's to change.
+ * Why a sender does not pay by an offer: `params-expired` requires a new offer, `sender-cannot-pay` holds for every
+ * recipient, `funds-unknown` may pass; the others are up to the recipient.
  */
 export type SenderRefusal =
   | 'params-expired'
@@ -20,34 +20,34 @@ export type SenderRefusal =
   | 'no-price'
   | 'price-doubled'
 
-/** What a sender allows (payments.md §1). */
+/** Limits of a sender (payments.md §1). */
 export interface SenderLimits {
-  /** Wei that one ticket may be worth. */
+  /** Highest expected value of a ticket, in wei. */
   readonly maxTicketEv: Rational
-  /** Wei that all tickets of one payment may be worth. */
+  /** Highest expected value of all tickets of a payment, in wei. */
   readonly maxTotalEv: Rational
-  /** No face value above this part of the deposit; above 0. */
+  /** The face value must not exceed the deposit divided by this; above 0. */
   readonly depositMultiplier: bigint
 }
 
-/** What a sender knows when it judges what it was offered. */
+/** What a sender knows when it checks an offer. */
 export interface SenderContext {
   readonly funds: SenderInfo
   readonly limits: SenderLimits
   readonly lastInitializedRound: bigint
   readonly l1Block: bigint
-  /** How many tickets are about to be made. */
+  /** How many tickets the payment will have. */
   readonly tickets: number
 }
 
-/** Whether params are too near their end to pay with (payments.md §6, check 3). */
+/** Whether params are too close to their end to pay with (payments.md §6, check 3). */
 export function areParamsExpired(params: TicketParams, l1Block: bigint): boolean {
   return params.expirationBlock - l1Block <= EXPIRY_SAFETY_BLOCKS
 }
 
 /**
- * Checks what a recipient demands against the sender's funds and limits, in the order of payments.md §6.
- * Throws NodeError<SenderRefusal> with the network's texts.
+ * Checks a recipient's params against the sender's funds and limits, in the order of payments.md §6. Throws
+ * NodeError<SenderRefusal> with the network's texts.
  */
 export function validateParams(
   params: TicketParams | null,
@@ -88,7 +88,7 @@ export function validateParams(
   }
 }
 
-/** Refuses a price of more than twice what the session began with: NodeError `price-doubled` (payments.md §6). */
+/** Refuses a price of more than twice the session's initial one: NodeError `price-doubled` (payments.md §6). */
 export function validatePrice(initial: PricePerPixel, current: PricePerPixel): void {
   if (!priceHasDoubled(initial, current)) return
   throw refusal(

@@ -27,7 +27,7 @@ for (const [path, manifestId, rest] of names) {
   })
 }
 
-test('a sequence number is the digits of the last element, and anything else is 0', () => {
+test('a sequence number is the digits of the last element; any other name is 0', () => {
   const cases: readonly [string, bigint][] = [
     ['/live/movie/12.ts', 12n],
     ['/live/seg.ts', 0n],
@@ -42,7 +42,7 @@ test('a sequence number is the digits of the last element, and anything else is 
   for (const [path, sequence] of cases) assert.equal(sequenceOf(path), sequence, path)
 })
 
-test('an extension is what follows the last dot of the last element, case kept', () => {
+test('an extension is what follows the last dot of the last element, in its own case', () => {
   for (const [path, extension] of [
     ['/live/a/1.ts', '.ts'],
     ['/live/a/1.TS', '.TS'],
@@ -52,7 +52,7 @@ test('an extension is what follows the last dot of the last element, case kept',
     assert.equal(pathExtension(path), extension)
 })
 
-test('encoding leaves ordinary names alone and disarms line breaks', () => {
+test('encoding leaves ordinary names unchanged and escapes line breaks', () => {
   assert.equal(encodePath(objectPath('movie', 'P240p30fps16x9', 3n, '.ts')), 'movie/P240p30fps16x9/3.ts')
   assert.equal(encodePath('a\n#EXT/b c'), 'a%0A%23EXT/b%20c')
   assert.equal(encodePath('\ud800'), '%EF%BF%BD')

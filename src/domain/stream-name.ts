@@ -1,14 +1,14 @@
-/** What a path says about a stream (gateway.md §2). */
+/** The parts of a stream's path (gateway.md §2). */
 export interface StreamName {
   /** Names the stream; empty when the path names none. */
   readonly manifestId: string
-  /** Rendition, sequence number or stream key: whatever follows the first slash. */
+  /** Rendition, sequence number or stream key: everything after the first slash. */
   readonly rest: string
 }
 
 /**
- * Splits a path of ingest or playback into stream and rest: the extension of the last element goes, then leading
- * spaces and slashes with one `stream/`, then every `live/` wherever it stands (gateway.md §2). Never throws.
+ * Splits an ingest or playback path into stream and rest: removes the extension of the last element, then leading
+ * spaces and slashes with one `stream/`, then every `live/` (gateway.md §2). Never throws.
  */
 export function parseStreamPath(path: string): StreamName {
   const lastSlash = path.lastIndexOf('/')
@@ -21,7 +21,7 @@ export function parseStreamPath(path: string): StreamName {
     : { manifestId: name.slice(0, slash), rest: name.slice(slash + 1) }
 }
 
-/** The extension of the last path element with its dot, as written; empty when there is none. */
+/** The extension of the last path element, with its dot, as written; empty if there is none. */
 export function pathExtension(path: string): string {
   const dot = path.lastIndexOf('.')
   return dot > path.lastIndexOf('/') ? path.slice(dot) : ''
@@ -29,7 +29,10 @@ export function pathExtension(path: string): string {
 
 const LARGEST_SEQUENCE = 2n ** 63n - 1n
 
-/** The sequence number in a pushed path's last element; whatever is no unsigned 63-bit number counts as 0 (gateway.md §3). */
+/**
+ * The sequence number in the last element of a pushed path; 0 for anything that is not an unsigned 63-bit number
+ * (gateway.md §3).
+ */
 export function sequenceOf(path: string): bigint {
   const file = path.slice(path.lastIndexOf('/') + 1)
   const digits = file.slice(0, file.length - pathExtension(file).length)
@@ -38,7 +41,7 @@ export function sequenceOf(path: string): bigint {
   return sequence <= LARGEST_SEQUENCE ? sequence : 0n
 }
 
-/** Where a segment lies in an object store, and behind `/stream/` (gateway.md §6). */
+/** The path of a segment in an object store and under `/stream/` (gateway.md §6). */
 export function objectPath(
   manifestId: string,
   rendition: string,
@@ -48,12 +51,12 @@ export function objectPath(
   return `${manifestId}/${rendition}/${sequence}${extension}`
 }
 
-/** A path with every element percent-encoded, so that no name can break a line or a header. */
+/** Percent-encodes every element of a path, so that no name can break a line or a header. */
 export function encodePath(path: string): string {
   return path.split('/').map(encodeElement).join('/')
 }
 
-/** Lone surrogates cannot be encoded; they are written as the replacement character. */
+/** Lone surrogates cannot be encoded and become the replacement character. */
 function encodeElement(element: string): string {
   return encodeURIComponent(element.toWellFormed())
 }

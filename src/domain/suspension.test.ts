@@ -16,7 +16,7 @@ function refreshed(suspensions: Suspensions, times: number): Suspensions {
   return suspensions
 }
 
-test('a penalty lasts as many refreshes as it says, however often the pool was refreshed before', () => {
+test('a penalty lasts its number of refreshes, regardless of earlier refreshes', () => {
   for (const before of [0, 1, 2, 100])
     for (const penalty of [1, 2, 5]) {
       const suspended = suspend(refreshed(NO_SUSPENSIONS, before), 'https://a', penalty)
@@ -26,7 +26,7 @@ test('a penalty lasts as many refreshes as it says, however often the pool was r
     }
 })
 
-test('penalties of one orchestrator add up, and those served are forgotten', () => {
+test('penalties of one orchestrator add up, and expired ones are removed', () => {
   const twice = suspend(suspend(refreshed(NO_SUSPENSIONS, 3), 'https://a', 2), 'https://a', 2)
   assert.equal(remainingPenalty(twice, 'https://a'), 4)
   assert.equal(remainingPenalty(twice, 'https://b'), 0)

@@ -78,7 +78,7 @@ for (const [index, row] of payments.params.entries()) {
   })
 }
 
-test('a face value equal to the expected value always wins, and none is worth nothing', () => {
+test('a face value equal to the expected value always wins, and worthless tickets stay worthless', () => {
   const settings = { expectedValue: 5n, redeemGas: 0n, gasPrice: 0n, maxFloat: 5n, maxFaceValue: 0n }
   assert.deepEqual(faceValueAndWinProb(settings), { faceValue: 5n, winProb: MAX_WIN_PROB })
   assert.deepEqual(faceValueAndWinProb({ ...settings, expectedValue: 0n }), { faceValue: 0n, winProb: 0n })
@@ -98,16 +98,16 @@ test('one wei above the expected value, practically every ticket wins', () => {
   assert.ok(Rational.of(winProb, MAX_WIN_PROB).cmp(Rational.of(ev, ev + 2n)) > 0)
 })
 
-test('a float below zero offers nothing, whatever the expected value', () => {
+test('a negative float gets no offer, whatever the expected value', () => {
   const settings = { expectedValue: 0n, redeemGas: 1n, gasPrice: 1n, maxFloat: -1n, maxFaceValue: 0n }
   assert.throws(() => faceValueAndWinProb(settings), { code: 'insufficient-sender-reserve' })
 })
 
-test('without a known cost of redeeming the multiplier is 0', () => {
+test('without a known redemption cost the multiplier is 0', () => {
   assert.deepEqual(txCostMultiplier(1000n, 0n), Rational.zero)
 })
 
-test('params, commitment, hash, signature and drawing of a recorded ticket agree from end to end', () => {
+test('params, commitment, hash, signature and draw of a recorded ticket agree', () => {
   const { faceValue, winProb } = faceValueAndWinProb({
     expectedValue: BigInt(v.expectedValue),
     redeemGas: BigInt(v.redeemGas),
@@ -142,7 +142,7 @@ test('params, commitment, hash, signature and drawing of a recorded ticket agree
 
 const padded = (hex: string) => hex.padStart(64, '0')
 
-test('the message behind the secret number names its use and gives every field a fixed width', () => {
+test('the preimage of a rand names its use and gives every field a fixed width', () => {
   const integers = [v.seed, '2aa1efb94e0000', v.winProb, '01312d28', '65', '64', '0dac'].map(padded)
   const message = concatBytes(
     new TextEncoder().encode('livepeer-ts recipient rand 1'),
@@ -154,7 +154,7 @@ test('the message behind the secret number names its use and gives every field a
 })
 
 const uint256 = fc.bigInt({ min: 0n, max: 2n ** 256n - 1n })
-/** Small and wide numbers alike, so that digits could move between neighbours. */
+/** Small and wide numbers, so that digits could move between neighbouring fields. */
 const integer = fc.oneof(uint256, fc.bigInt({ min: 0n, max: 300n }))
 const addresses = fc.uint8Array({ minLength: 20, maxLength: 20 }).map(checksumAddress)
 const offers: fc.Arbitrary<RandBinding> = fc.record({
@@ -170,7 +170,7 @@ const offers: fc.Arbitrary<RandBinding> = fc.record({
     creationRoundBlockHash: fc.uint8Array({ minLength: 32, maxLength: 32 }),
   }),
 })
-/** A value of which different offers have different ones. */
+/** A text that differs for different offers. */
 const textOf = (offer: RandBinding): string => {
   const { creationRound, creationRoundBlockHash } = offer.expirationParams
   const { num, den } = offer.price
@@ -182,12 +182,12 @@ const bytesOf = (offer: RandBinding): string => {
   try {
     return formatHex(randPreimage(offer))
   } catch (error) {
-    // A price whose reduced numbers are too wide was never offered.
+    // An offer with such a wide price cannot be made.
     return `refused ${(error as NodeError).code} ${textOf(offer)}`
   }
 }
 
-test('two offers give the same bytes only when they are the same, whatever pair of fields differs', () => {
+test('two offers have the same preimage only if they are equal, whatever fields differ', () => {
   const fields = Object.keys(binding) as (keyof RandBinding)[]
   const pairs = fields.flatMap((a, i) => fields.slice(i).map((b) => [a, b] as const))
   fc.assert(
@@ -200,7 +200,7 @@ test('two offers give the same bytes only when they are the same, whatever pair 
   )
 })
 
-test('digits that move from one field into its neighbour give another message', () => {
+test('moving digits from one field into the next changes the preimage', () => {
   const numbers = ['seed', 'faceValue', 'winProb', 'expirationBlock'] as const
   fc.assert(
     fc.property(
@@ -220,12 +220,12 @@ test('digits that move from one field into its neighbour give another message', 
   )
 })
 
-test('a price is bound by its value, not by how its fraction is written', () => {
+test('a price is bound by its value, not by the form of its fraction', () => {
   const same = { ...binding, price: Rational.parse('202/200') }
   assert.equal(recipientRand(secret, same), recipientRand(secret, binding))
 })
 
-test('a payment leads back to the number its params were made with', () => {
+test('the rand is recovered from a payment', () => {
   const ticketParams = ticketParamsFor(secret, binding)
   const { sender, expirationParams } = binding
   const payment = { sender, ticketParams, expirationParams, tickets: [], expectedPrice: null }

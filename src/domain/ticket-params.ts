@@ -15,20 +15,20 @@ import {
 /** Why no ticket params can be made. */
 export type TicketParamsFault = 'bad-ticket' | 'insufficient-sender-reserve'
 
-/** For how many L1 blocks offered params are accepted (payments.md §1). */
+/** How many L1 blocks params are valid for (payments.md §1). */
 export const PARAMS_LIFETIME_BLOCKS = 40n
 
-/** How many random bytes a seed has. */
+/** Number of random bytes in a seed. */
 export const SEED_BYTES = 32
 
-/** A winning ticket is to pay this many times what redeeming it costs (payments.md §1). */
+/** A winning ticket should pay this many times its redemption cost (payments.md §1). */
 const TX_COST_MULTIPLIER = 100n
-/** Without a known cost of redeeming, a winning ticket pays this many tickets' worth (payments.md §1). */
+/** If the redemption cost is unknown, a winning ticket pays this many tickets' worth (payments.md §1). */
 const EXPECTED_VALUE_MULTIPLIER = 100n
-/** A face value below the present cost of redeeming is still taken if it is above the cost at 3 gwei (payments.md §4). */
+/** A face value below the current redemption cost is still used if it is above the cost at 3 gwei (payments.md §4). */
 const AVERAGE_GAS_PRICE = 3_000_000_000n
 
-/** Everything an offer says: the recipient's secret number is derived from all of it (payments.md §3). */
+/** Everything in an offer; the recipient's rand is derived from all of it (payments.md §3). */
 export interface RandBinding {
   readonly recipient: Address
   readonly sender: Address
@@ -40,19 +40,19 @@ export interface RandBinding {
   readonly expirationParams: ExpirationParams
 }
 
-/** Says what the HMAC is of, so that no other use of the same key can give the same message. */
+/** Names the purpose of the HMAC, so that no other use of the key can have the same preimage. */
 const RAND_NAME = new TextEncoder().encode('livepeer-ts recipient rand 1')
 const BOUND_INTEGERS = 7
-/** The name, two addresses, the integers and a block hash, each at a place and a width of its own. */
+/** The name, two addresses, the integers and a block hash, each with a fixed place and width. */
 const RAND_MESSAGE_BYTES = RAND_NAME.length + 2 * 20 + (BOUND_INTEGERS + 1) * 32
 const randMessage = new Uint8Array(RAND_MESSAGE_BYTES)
 randMessage.set(RAND_NAME)
 
 /**
- * The message under the HMAC of a secret number: every field has a fixed place and width, so that two different offers
- * never give the same bytes (payments.md §3). The bytes are overwritten by the next call. Throws NodeError
- * `negative-integer` or `integer-too-wide` for numbers outside 0 to 2^256 − 1, and `bad-ticket` for a block hash that is
- * not 32 bytes: no offer has them.
+ * The preimage of a rand's HMAC: every field has a fixed place and width, so that different offers never have the same
+ * preimage (payments.md §3). The next call overwrites the returned bytes. Throws NodeError `negative-integer` or
+ * `integer-too-wide` for numbers outside 0 to 2^256 − 1, and `bad-ticket` for a block hash that is not 32 bytes; no
+ * offer has them.
  */
 export function randPreimage(q: RandBinding): Uint8Array {
   const { creationRound, creationRoundBlockHash } = q.expirationParams
@@ -83,14 +83,14 @@ export function randPreimage(q: RandBinding): Uint8Array {
 }
 
 /**
- * The secret number of one offer: an HMAC over the whole offer. Nothing is stored for an offer, and one that comes back
- * changed fails its commitment (payments.md §3). `secret` has 32 bytes. Throws as `randPreimage`.
+ * The rand of an offer: an HMAC over the whole offer. Offers therefore need no storage, and one that comes back changed
+ * fails its commitment (payments.md §3). `secret` has 32 bytes. Throws like `randPreimage`.
  */
 export function recipientRand(secret: Uint8Array, q: RandBinding): bigint {
   return bytesToInt(hmacSha256(secret, randPreimage(q)))
 }
 
-/** The secret number that a received payment must match; `null` without params and expiration params. */
+/** The rand that a received payment must match; `null` without params and expiration params. */
 export function recipientRandOf(
   secret: Uint8Array,
   payment: Payment,
@@ -101,7 +101,7 @@ export function recipientRandOf(
   return recipientRand(secret, { ...ticketParams, sender, price: expectedPrice, expirationParams })
 }
 
-/** What a recipient offers to one sender: the commitment computed, the rest as given. */
+/** The params that a recipient offers to one sender, including the computed commitment. */
 export function ticketParamsFor(secret: Uint8Array, offer: RandBinding): TicketParams {
   return {
     recipient: offer.recipient,
@@ -114,13 +114,13 @@ export function ticketParamsFor(secret: Uint8Array, offer: RandBinding): TicketP
   }
 }
 
-/** What decides the face value that a recipient asks of a sender. */
+/** What determines the face value that a recipient asks of a sender. */
 export interface FaceValueSettings {
-  /** Wei that a ticket is to be worth on average. */
+  /** The intended expected value of a ticket, in wei. */
   readonly expectedValue: bigint
-  /** Gas that redeeming a ticket takes. */
+  /** Gas of redeeming a ticket. */
   readonly redeemGas: bigint
-  /** Wei a gas; 0 when not known. */
+  /** Wei per gas; 0 if unknown. */
   readonly gasPrice: bigint
   /** What the sender's funds cover. */
   readonly maxFloat: bigint
@@ -129,8 +129,8 @@ export interface FaceValueSettings {
 }
 
 /**
- * How much a winning ticket pays and how often one wins, so that redeeming costs a hundredth and the sender's funds
- * cover it (payments.md §4). Throws NodeError `insufficient-sender-reserve` when the funds are too low.
+ * The face value and win probability at which redemption costs a hundredth and the sender's funds cover the face value
+ * (payments.md §4). Throws NodeError `insufficient-sender-reserve` if the funds are too low.
  */
 export function faceValueAndWinProb(cfg: FaceValueSettings): { faceValue: bigint; winProb: bigint } {
   const ev = cfg.expectedValue
@@ -148,14 +148,17 @@ export function faceValueAndWinProb(cfg: FaceValueSettings): { faceValue: bigint
   return { faceValue, winProb: winProbFor(ev, faceValue) }
 }
 
-/** The chance at which a ticket of this face value is worth `ev` wei: rounded up, so that it is never worth less. */
+/**
+ * The win probability at which a ticket of this face value is worth `ev` wei, rounded up so that it is never worth
+ * less.
+ */
 export function winProbFor(ev: bigint, faceValue: bigint): bigint {
   if (faceValue === 0n) return 0n
   if (faceValue === ev) return MAX_WIN_PROB
   return smaller(ev * Rational.of(MAX_WIN_PROB, faceValue).ceil(), MAX_WIN_PROB)
 }
 
-/** How many times the cost of redeeming a winning ticket pays; 0 when the cost is not known (payments.md §4). */
+/** How many times its redemption cost a winning ticket pays; 0 if the cost is unknown (payments.md §4). */
 export function txCostMultiplier(faceValue: bigint, txCost: bigint): Rational {
   return txCost > 0n ? Rational.of(faceValue, txCost) : Rational.zero
 }

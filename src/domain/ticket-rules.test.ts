@@ -26,7 +26,7 @@ const senderKey = parseHex('46'.repeat(32))
 const sender = addressOfKey(senderKey)
 const otherKey = parseHex('47'.repeat(32))
 const recipient: Address = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
-/** What the recipient asks of a ticket, in wei; one in two wins. */
+/** The expected value of a ticket in wei; one in two wins. */
 const TICKET_EV = 500n
 const WIN_PROB = winProbFor(TICKET_EV, 1000n)
 const EV = expectedValue(1000n, WIN_PROB)
@@ -46,7 +46,7 @@ function signed(change: Partial<SignedTicket> = {}, key = senderKey): SignedTick
   return { ...ticket, sig: change.sig ?? signHash(key, ticketHash(ticket)) }
 }
 
-/** Found by trying: whether a nonce's ticket wins is decided by its signature. */
+/** Found by trying: the signature decides whether the ticket of a nonce wins. */
 function nonceThat(wins: boolean, from = 1): number {
   for (let nonce = from; ; nonce++) {
     const { sig } = signed({ senderNonce: nonce })
@@ -97,19 +97,19 @@ const CASES: Case[] = [
     won: true,
   },
   {
-    name: 'a ticket for another',
+    name: 'a ticket for another recipient',
     ticket: () => signed({ recipient: sender }),
     fault: 'wrong-recipient',
     message: 'invalid ticket recipient',
   },
   {
-    name: 'a ticket of nobody',
+    name: 'a ticket without a sender',
     ticket: () => signed({ sender: ZERO_ADDRESS }),
     fault: 'no-sender',
     message: 'invalid ticket sender',
   },
   {
-    name: 'a commitment to another number',
+    name: 'a commitment to another rand',
     ticket: () => signed({ recipientRandHash: recipientRandHash(RAND + 1n) }),
     fault: 'rand-does-not-match',
     message: 'invalid recipientRand for ticket recipientRandHash',
@@ -125,29 +125,29 @@ const CASES: Case[] = [
     fault: 'rand-does-not-match',
   },
   {
-    name: 'a face value that makes it worth more than was asked',
+    name: 'a face value that makes it worth more than asked',
     ticket: () => signed({ faceValue: 1001n }),
     fault: 'not-as-offered',
     message: `invalid ticket winProb: faceValue=1001 winProb=${WIN_PROB} is not worth 500 wei`,
   },
   {
-    name: 'a chance that makes it worth less than was asked',
+    name: 'a win prob that makes it worth less than asked',
     ticket: () => signed({ winProb: WIN_PROB - 1n }),
     fault: 'not-as-offered',
   },
   {
-    name: 'a face value of 70 digits without a chance to win',
+    name: 'a face value of 70 digits with a win prob of 0',
     ticket: () => signed({ faceValue: 10n ** 69n, winProb: 0n }),
     fault: 'not-as-offered',
   },
   {
-    name: 'a ticket of some worth where nothing is asked',
+    name: 'a ticket with a value where none is asked',
     ticket: winner,
     context: { terms: { ticketEv: 0n, maxFaceValue: 0n } },
     fault: 'not-as-offered',
   },
   {
-    name: 'a ticket of no worth where nothing is asked',
+    name: 'a worthless ticket where none is asked',
     ticket: () => signed({ faceValue: 0n, winProb: 0n }),
     context: { terms: { ticketEv: 0n, maxFaceValue: 0n }, funds: 0n },
     fault: null,
@@ -167,7 +167,7 @@ const CASES: Case[] = [
     message: 'invalid ticket faceValue: 1000 is more than the 999 wei that are offered',
   },
   {
-    name: 'a face value above what its sender can pay keeps its win',
+    name: "a face value above the sender's funds keeps its win",
     ticket: winner,
     context: { funds: 999n },
     fault: 'beyond-funds',
@@ -229,7 +229,7 @@ for (const row of CASES) {
   })
 }
 
-test('the first of several faults is the one that is told', () => {
+test('the first of several faults is reported', () => {
   const wrong = { ...signed({ recipient: sender }, otherKey), sender: ZERO_ADDRESS }
   const all = { ...context, withdrawRound: 1n, recipientRand: 1n, nonceSeen: true, l1Block: 200n }
   const faults: TicketFault[] = []
@@ -265,7 +265,7 @@ test('the first of several faults is the one that is told', () => {
   ])
 })
 
-test('every fault has a consequence, and those from the signature on skip the ticket only', () => {
+test('every fault has a consequence, and from the signature on they only skip the ticket', () => {
   const skipping = Object.entries(consequence).flatMap(([fault, what]) =>
     what === 'skip ticket' ? fault : [],
   )
@@ -279,7 +279,7 @@ test('every fault has a consequence, and those from the signature on skip the ti
   assert.equal(Object.keys(consequence).length, 11)
 })
 
-test('funds that cannot be read refuse the payment in the words of the network', () => {
+test("unreadable funds refuse the payment with the network's text", () => {
   const error = senderInfoUnavailable(sender, new Error('timeout'))
   assert.equal(error.message, `could not get sender info for ${sender}: timeout`)
   assert.equal(consequence[error.code], 'refuse payment')
@@ -289,7 +289,7 @@ const { seenNonces, ...known } = { ...context, seenNonces: new Set<number>() }
 const settle = (tickets: SignedTicket[], change: Partial<typeof known> = {}, seen = seenNonces) =>
   settlePayment(judgeTickets(tickets, { ...known, ...change, seenNonces: seen }))
 
-test('a payment of good tickets is credited with all of them', () => {
+test('all tickets of a good payment are credited', () => {
   const tickets = [1, 2, 3].map((senderNonce) => signed({ senderNonce }))
   const { credit, nonces, error, winners } = settle(tickets)
   assert.deepEqual(credit, EV.mul(Rational.of(3n)))
@@ -316,7 +316,7 @@ test('one bad ticket refuses the whole payment: nothing is credited or used up, 
   assert.equal(error?.code, 'invalid-signature')
 })
 
-test('the last fault of several is the one that the peer is told', () => {
+test('of several faults the last one is reported', () => {
   const { error, credit } = settle([
     signed({ senderNonce: 1 }),
     signed({ senderNonce: 2 }, otherKey),
@@ -326,14 +326,14 @@ test('the last fault of several is the one that the peer is told', () => {
   assert.deepEqual(credit, Rational.zero)
 })
 
-test('a ticket that comes twice in one payment refuses it', () => {
+test('a duplicate ticket in a payment refuses it', () => {
   const { credit, nonces, error } = settle([signed(), signed()])
   assert.deepEqual(credit, Rational.zero)
   assert.deepEqual(nonces, [])
   assert.equal(error?.message, `invalid ticket senderNonce: already seen sender=${sender} nonce=1`)
 })
 
-test('a fault that refuses the payment ends it: what comes after is not looked at', () => {
+test('a fault that refuses the payment ends it, and later tickets are not checked', () => {
   const tickets = [
     signed({ senderNonce: 1 }),
     signed({ senderNonce: 2, recipient: sender }),
@@ -347,7 +347,7 @@ test('a fault that refuses the payment ends it: what comes after is not looked a
   assert.equal(error?.code, 'wrong-recipient')
 })
 
-test('expired params credit nothing and use nothing up, but keep their winners', () => {
+test('expired params credit nothing and use up nothing, but winners are kept', () => {
   const { credit, winners, nonces, error } = settle([signed({ senderNonce: WINNING })], { l1Block: 140n })
   assert.deepEqual(credit, Rational.zero)
   assert.equal(winners.length, 1)
@@ -355,7 +355,7 @@ test('expired params credit nothing and use nothing up, but keep their winners',
   assert.equal(error?.message, 'TicketParams expired')
 })
 
-test('600 nonces of one secret number are accepted, a payment with the 601st is not, and no replay is', () => {
+test('600 nonces of one rand are accepted; a payment with the 601st, or with any of them again, is refused', () => {
   const seen = new Set(Array.from({ length: 599 }, (_, i) => i + 1))
   const first = settle([signed({ senderNonce: 600 }), signed({ senderNonce: 601 })], {}, seen)
   assert.deepEqual(first.nonces, [])
@@ -382,13 +382,13 @@ const payment: Payment = {
   expectedPrice: { pricePerUnit: 101n, pixelsPerUnit: 100n },
 }
 
-test('the tickets of a payment are made whole from its params', () => {
+test('the tickets of a payment are rebuilt from its params', () => {
   assert.deepEqual(ticketsOf(payment), [signed()])
   assert.equal(judgeTicket(ticketsOf(payment)[0]!, context).fault, null)
   assert.deepEqual(ticketsOf({ ...payment, ticketParams: null }), [])
 })
 
-test('a payment that cannot be read as tickets is refused before any work', () => {
+test('a payment that cannot be read as tickets is refused before any check', () => {
   const tooMany = Array(MAX_TICKETS_PER_PAYMENT + 1).fill({ senderNonce, sig })
   const cases: [Partial<Payment>, string][] = [
     [{ expirationParams: null }, 'malformed-payment'],
@@ -422,7 +422,7 @@ test('a payment without a valid price is refused with the reason in quotes', () 
   assert.deepEqual(expectedPriceOf(payment), Rational.of(101n, 100n))
 })
 
-test('a payment is refused as a whole without a sender, then while the recipient is inactive', () => {
+test('a payment is refused without a sender, and while the recipient is inactive', () => {
   const active = { recipient, isActive: true, lastInitializedRound: 5n }
   assert.deepEqual(checkPayment(payment, active), Rational.of(101n, 100n))
   const inactive = { ...active, isActive: false }

@@ -17,10 +17,10 @@ import {
 } from './ticket.ts'
 import { winProbFor } from './ticket-params.ts'
 
-/** How many nonces one secret number is good for (payments.md §1). */
+/** How many nonces may be used with one rand (payments.md §1). */
 export const MAX_NONCES_PER_RAND = 600
 
-/** The most tickets that one payment may bring: as many as the limits of a peer's sender allow it (payments.md §15). */
+/** The most tickets of a payment: as many as the limits of a peer's sender allow (payments.md §15). */
 export const MAX_TICKETS_PER_PAYMENT = 2500
 
 /** Everything that can be wrong with a received ticket (payments.md §5.1). */
@@ -37,10 +37,12 @@ export type TicketFault =
   | 'too-many-nonces'
   | 'params-expired'
 
-/** A fault of a ticket; the message is the text that peers compare. */
+/** A fault of a ticket. The message is the text that peers compare. */
 export type TicketError = NodeError<TicketFault>
 
-/** What follows from a fault: nothing more of the payment is taken, or no more of it is credited. */
+/**
+ * What a fault leads to: the rest of the payment is not checked, or only this ticket is skipped; neither is credited.
+ */
 export const consequence: Readonly<Record<TicketFault, 'refuse payment' | 'skip ticket'>> = {
   'sender-info-unavailable': 'refuse payment',
   'sender-unlocking': 'refuse payment',
@@ -63,38 +65,41 @@ export type PaymentFault =
   | 'malformed-payment'
   | 'too-many-tickets'
 
-/** The text for a sender whose funds cannot be read (payments.md §5.1, first check). */
+/** The error for a sender whose funds cannot be read (payments.md §5.1, first check). */
 export function senderInfoUnavailable(sender: Address, cause: unknown): TicketError {
   const text = `could not get sender info for ${sender}: ${messageOf(cause)}`
   return new NodeError<TicketFault>('sender-info-unavailable', text, { cause })
 }
 
-/** What every offer of a recipient holds to, known without looking at the commitment. */
+/** What every offer of a recipient has in common, known without the commitment. */
 export interface OfferTerms {
-  /** Wei that a ticket is worth on average; 0 where the price is 0, and tickets are worth nothing. */
+  /** Expected value of a ticket in wei; 0 if the price is 0, when tickets are worthless. */
   readonly ticketEv: bigint
-  /** The largest face value that may have been offered, in wei; 0 for no limit. */
+  /** The largest face value that is offered, in wei; 0 for no limit. */
   readonly maxFaceValue: bigint
 }
 
-/** What a recipient knows when it judges a ticket. */
+/** What a recipient knows when it checks a ticket. */
 export interface TicketContext {
   readonly recipient: Address
-  /** Computed again from what the sender gave back. */
+  /** Recomputed from the params that the sender returned. */
   readonly recipientRand: bigint
   readonly terms: OfferTerms
-  /** The most that tickets of the sender can be paid while they live, in wei: its deposit and this recipient's share of its reserve. */
+  /**
+   * The most that tickets of the sender can be paid while valid, in wei: its deposit and this recipient's share of its
+   * reserve.
+   */
   readonly funds: bigint
-  /** The sender's; 0 when its funds are locked. */
+  /** The sender's; 0 if its funds are locked. */
   readonly withdrawRound: bigint
   readonly lastInitializedRound: bigint
   readonly l1Block: bigint
   readonly nonceSeen: boolean
-  /** How many nonces of this secret number were taken before. */
+  /** How many nonces of this rand are used already. */
   readonly noncesStored: number
 }
 
-/** What was found about one ticket. A ticket can win although it is at fault: then the win is kept. */
+/** The result of checking one ticket. A faulty ticket may still win, and the win is then kept. */
 export interface Judgement {
   readonly ticket: SignedTicket
   readonly recipientRand: bigint
@@ -102,7 +107,7 @@ export interface Judgement {
   readonly won: boolean
 }
 
-/** Judges one received ticket, every check in the order of payments.md §5.1. Never throws. */
+/** Checks one received ticket in the order of payments.md §5.1. Never throws. */
 export function judgeTicket(ticket: SignedTicket, context: TicketContext): Judgement {
   const refusal = refusalOf(ticket, context)
   if (refusal) return judgement(ticket, context, refusal, false)
@@ -138,7 +143,7 @@ function refusalOf(ticket: SignedTicket, context: TicketContext): TicketError | 
     return new NodeError<TicketFault>('wrong-recipient', 'invalid ticket recipient')
   }
   if (ticket.sender === ZERO_ADDRESS) return new NodeError<TicketFault>('no-sender', 'invalid ticket sender')
-  // Numbers that no hash can be made of were never in an offer.
+  // Numbers that cannot be hashed were never in an offer.
   if (!isHashable(ticket) || !commitsTo(ticket.recipientRandHash, context.recipientRand)) {
     return new NodeError<TicketFault>(
       'rand-does-not-match',
@@ -149,8 +154,8 @@ function refusalOf(ticket: SignedTicket, context: TicketContext): TicketError | 
 }
 
 /**
- * Whether a ticket is what this recipient offers at all, whatever its commitment says: a second lock on the same door,
- * since a ticket that is worth less than its credit costs money.
+ * Checks a ticket against this recipient's terms independently of its commitment: a second safeguard, because a ticket
+ * worth less than its credit costs money.
  */
 function faultOfTerms({ faceValue, winProb }: SignedTicket, terms: OfferTerms): TicketError | null {
   const { maxFaceValue, ticketEv } = terms
@@ -198,12 +203,12 @@ function whose(ticket: SignedTicket): string {
   return `sender=${ticket.sender} nonce=${ticket.senderNonce}`
 }
 
-/** Whether a sender may soon take its funds away: its tickets could then not be redeemed (payments.md §5.1). */
+/** Whether a sender may soon withdraw its funds, so that its tickets could not be redeemed (payments.md §5.1). */
 export function isUnlockingSoon(withdrawRound: bigint, lastInitializedRound: bigint): boolean {
   return withdrawRound !== 0n && withdrawRound <= lastInitializedRound + 1n
 }
 
-/** The tickets of a payment share the number: it need not be hashed for each. */
+/** The tickets of a payment share the rand, which is hashed only once. */
 let lastCommitment: { readonly rand: bigint; readonly hash: Uint8Array } | null = null
 
 function commitsTo(hash: Uint8Array, rand: bigint): boolean {
@@ -212,8 +217,8 @@ function commitsTo(hash: Uint8Array, rand: bigint): boolean {
 }
 
 /**
- * What must hold before any ticket of a payment is judged; gives the price that the sender agreed to
- * (payments.md §5.2, points 1, 3 and 4). Throws NodeError<PaymentFault> with the text for the peer.
+ * Checks a payment before its tickets and returns the price that the sender agreed to (payments.md §5.2, points 1, 3
+ * and 4). Throws NodeError<PaymentFault> with the text for the peer.
  */
 export function checkPayment(
   payment: Payment,
@@ -231,7 +236,7 @@ export function checkPayment(
   return expectedPriceOf(payment)
 }
 
-/** The price that a payment names. Throws NodeError `invalid-expected-price` (payments.md §5.2, point 4). */
+/** The price in a payment. Throws NodeError `invalid-expected-price` (payments.md §5.2, point 4). */
 export function expectedPriceOf(payment: Payment): PricePerPixel {
   try {
     if (payment.expectedPrice === null) throw new NodeError<PriceFault>('no-price', 'expected price is nil')
@@ -249,8 +254,8 @@ function paymentFault(code: PaymentFault, message: string): NodeError<PaymentFau
 }
 
 /**
- * The tickets that a payment carries, each whole again; none when it has no params. Throws NodeError
- * `malformed-payment` or `too-many-tickets`.
+ * The complete tickets of a payment; none if it has no params. Throws NodeError `malformed-payment` or
+ * `too-many-tickets`.
  */
 export function ticketsOf(payment: Payment): SignedTicket[] {
   const { ticketParams: params, expirationParams, sender, tickets } = payment
@@ -282,12 +287,14 @@ export function ticketsOf(payment: Payment): SignedTicket[] {
   })
 }
 
-/** What a recipient knows when it judges the tickets of a payment, which all have the same secret number. */
+/** What a recipient knows when it checks the tickets of a payment, which all have the same rand. */
 export type PaymentContext = Omit<TicketContext, 'nonceSeen' | 'noncesStored'> & {
   readonly seenNonces: ReadonlySet<number>
 }
 
-/** Judges the tickets of one payment in turn, each knowing the nonces before it, up to the first that refuses all. */
+/**
+ * Checks the tickets of a payment in order, each with the nonces before it, up to the first that refuses the payment.
+ */
 export function judgeTickets(tickets: readonly SignedTicket[], context: PaymentContext): Judgement[] {
   const taken = new Set<number>()
   const judgements: Judgement[] = []
@@ -304,21 +311,23 @@ export function judgeTickets(tickets: readonly SignedTicket[], context: PaymentC
   return judgements
 }
 
-/** What a payment comes to. */
+/** The result of a payment. */
 export interface Settlement {
-  /** Wei to credit; 0 when the payment is refused. */
+  /** Wei to credit; 0 if the payment is refused. */
   readonly credit: Rational
-  /** Signed promises to pay: kept even when the payment is refused. */
+  /** Winning tickets, which are kept even if the payment is refused. */
   readonly winners: readonly WinningTicket[]
-  /** To be remembered until their params expire; none when the payment is refused. */
+  /** To be stored until their params expire; none if the payment is refused. */
   readonly nonces: readonly number[]
-  /** What the peer is told: the fault that refused the payment at once, else the last one found; null when it is accepted. */
+  /**
+   * What the peer is told: the fault that refused the payment, otherwise the last one found; null if it is accepted.
+   */
   readonly error: TicketError | null
 }
 
 /**
- * Settles a payment. One whose tickets are all good is accepted whole; any fault refuses it whole, and nothing of it is
- * credited or used up, but a ticket that won is kept (payments.md §5.1, §5.2).
+ * Settles a payment. If all tickets are good it is accepted; any fault refuses the whole payment, and nothing is
+ * credited or used up, but winning tickets are kept (payments.md §5.1, §5.2).
  */
 export function settlePayment(judgements: readonly Judgement[]): Settlement {
   const winners: WinningTicket[] = []
@@ -334,7 +343,7 @@ export function settlePayment(judgements: readonly Judgement[]): Settlement {
     if (won) winners.push({ ...ticket, recipientRand })
     if (error) continue
     nonces.push(ticket.senderNonce)
-    // The tickets of a payment are all worth the same: it is computed once.
+    // The tickets of a payment have the same expected value, computed once.
     if (previous?.faceValue !== ticket.faceValue || previous.winProb !== ticket.winProb) {
       ev = expectedValue(ticket.faceValue, ticket.winProb)
     }
@@ -344,7 +353,7 @@ export function settlePayment(judgements: readonly Judgement[]): Settlement {
   return error ? { credit: Rational.zero, winners, nonces: [], error } : { credit, winners, nonces, error }
 }
 
-/** Within a payment a nonce counts as used by a ticket that passed every check but the last (payments.md §5.1). */
+/** Within a payment, a ticket uses its nonce if it passes every check but the last (payments.md §5.1). */
 function takesNonce({ fault }: Judgement): boolean {
   return fault === null || fault.code === 'params-expired'
 }

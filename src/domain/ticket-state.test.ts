@@ -48,7 +48,7 @@ const table: Record<TicketState['kind'], Partial<Record<TicketEvent['kind'], Tic
   refused: {},
 }
 
-test('each event leads from each state where the table says, and nowhere else', () => {
+test('each event is possible in exactly the states of the table', () => {
   for (const [from, state] of Object.entries(states)) {
     for (const [kind, event] of Object.entries(events)) {
       const to = table[from as keyof typeof states][kind as keyof typeof events]
@@ -58,12 +58,12 @@ test('each event leads from each state where the table says, and nowhere else', 
   }
 })
 
-test('a ticket that is submitted again keeps the transaction it has', () => {
+test('a resubmitted ticket keeps its transaction', () => {
   const sent = nextState(states.submitted, events.sent)
   assert.deepEqual(nextState(sent, events.submitting), { kind: 'submitted', txHash: '0x01' })
 })
 
-test('a ticket that expires is refused for what it waited for', () => {
+test('an expired ticket is refused for what it waited for', () => {
   const reasons = (
     ['underfunded', 'not-worth-gas', 'gas-too-high', 'chain-unavailable', 'params-live'] as const
   ).map((reason) => refusalAtExpiry({ kind: 'open', reason }))

@@ -4,9 +4,9 @@ import { NodeError } from '../lib/errors.ts'
 /** Why a ticket cannot change its state. */
 export type TicketStateFault = 'impossible-transition'
 
-/** Why a winning ticket is not being redeemed at this moment. */
+/** Why a winning ticket is not being redeemed at the moment. */
 export type OpenReason =
-  /** It was just won: while its params are accepted, redeeming would reveal a secret that is in use. */
+  /** Just won: redeeming it while its params are valid would reveal a rand in use. */
   | 'params-live'
   /** The sender's funds do not cover its face value. */
   | 'underfunded'
@@ -14,49 +14,54 @@ export type OpenReason =
   | 'not-worth-gas'
   /** The gas price is above the operator's limit. */
   | 'gas-too-high'
-  /** Others of the same sender are on their way and its funds may not cover all. */
+  /** Others of the same sender are in flight and its funds may not cover all of them. */
   | 'after-others'
-  /** The chain does not take it now: its round is not initialised, it is paused, the sender is unlocked … */
+  /** The chain does not accept it now: its round is not initialised, it is paused, the sender is unlocked … */
   | 'chain-refuses'
   /** The chain cannot be reached. */
   | 'chain-unavailable'
   /** Its transaction was mined and failed. */
   | 'reverted'
-  /** It had been redeemed in a block that is no longer part of the chain. */
+  /** It was redeemed in a block that is no longer part of the chain. */
   | 'reorganised'
-  /** It is to be handed to a redeemer, and none answers. */
+  /** It should go to a redeemer, but none answers. */
   | 'redeemer-away'
-  /** A redeemer answers and cannot take it now: its disk is full, or it has as many of this sender as its funds cover. */
+  /**
+   * A redeemer answers but cannot take it now: its disk is full, or it has as many of this sender as its funds cover.
+   */
   | 'redeemer-unable'
   /** Every redeemer that answers refuses it. */
   | 'redeemer-refuses'
 
 /** Why a winning ticket will never be redeemed. */
 export type RefusalReason =
-  /** Nothing but time stood in the way, or the chain could not be reached in time. */
+  /** Only time ran out, or the chain could not be reached in time. */
   | 'expired'
   /** The sender's funds did not cover it until it expired. */
   | 'underfunded'
-  /** Redeeming it never paid until it expired. */
+  /** Redeeming it was not worth the gas until it expired. */
   | 'not-worth-gas'
   /** The gas price was above the operator's limit until it expired. */
   | 'gas-too-high'
-  /** The chain will never take it: it is not what its sender signed, or did not win. */
+  /** The chain will never accept it: it is not what its sender signed, or did not win. */
   | 'invalid'
 
-/** Where a winning ticket stands. `redeemed` and `refused` are ends; a reorganisation may reopen a redeemed one. */
+/**
+ * The state of a winning ticket. `redeemed` and `refused` are final, except that a reorganisation may reopen a redeemed
+ * one.
+ */
 export type TicketState =
   | { readonly kind: 'open'; readonly reason: OpenReason }
-  /** Handed to the chain; the hash is null until a transaction that redeems it is known. */
+  /** Sent to the chain; the hash is null until a transaction that redeems it is known. */
   | { readonly kind: 'submitted'; readonly txHash: Hex | null }
-  /** A redeemer has it on disk; whether it was redeemed is seen on chain. */
+  /** On a redeemer's disk; its redemption is observed on chain. */
   | { readonly kind: 'delivered' }
   | Redeemed
   | { readonly kind: 'refused'; readonly reason: RefusalReason }
 
 /**
- * A ticket whose redemption is in a confirmed block. The fee is unknown (null) where another account paid it; what it
- * paid is null in records of earlier versions only.
+ * A ticket whose redemption is in a confirmed block. The fee is null (unknown) if another account paid it; `paid` is
+ * null only in records of earlier versions.
  */
 export interface Redeemed {
   readonly kind: 'redeemed'
@@ -65,7 +70,7 @@ export interface Redeemed {
   readonly paid: bigint | null
   /** Wei spent on gas. */
   readonly fee: bigint | null
-  /** The block that holds its redemption. */
+  /** An event in a ticket's life. */
   readonly block: bigint
 }
 
@@ -79,20 +84,20 @@ export type TicketEvent =
   | { readonly kind: 'refused'; readonly reason: RefusalReason }
   | { readonly kind: 'undone' }
 
-/** The state of a ticket that was just won. */
+/** The state of a new winning ticket. */
 export const NEW_TICKET: TicketState = { kind: 'open', reason: 'params-live' }
 
-/** Which events are possible in which state. */
+/** The events that are possible in each state. */
 const POSSIBLE: Readonly<Record<TicketState['kind'], readonly TicketEvent['kind'][]>> = {
   open: ['waits', 'submitting', 'delivered', 'redeemed', 'refused'],
   submitted: ['waits', 'submitting', 'sent', 'delivered', 'redeemed', 'refused'],
   delivered: ['waits', 'submitting', 'delivered', 'redeemed', 'refused'],
-  // Once more when a reorganisation has moved it to another block.
+  // A reorganisation may move the redemption to another block.
   redeemed: ['redeemed', 'undone'],
   refused: [],
 }
 
-/** The state after an event. Throws NodeError `impossible-transition` for one that cannot happen in this state. */
+/** The state after an event. Throws NodeError `impossible-transition` if the event is impossible in this state. */
 export function nextState(state: TicketState, event: TicketEvent): TicketState {
   if (!POSSIBLE[state.kind].includes(event.kind)) {
     throw new NodeError<TicketStateFault>(
@@ -118,17 +123,17 @@ export function nextState(state: TicketState, event: TicketEvent): TicketState {
   }
 }
 
-/** Whether nothing more is to be done, short of a reorganisation. */
+/** Whether the state is final, short of a reorganisation. */
 export function isFinal(state: TicketState): boolean {
   return state.kind === 'redeemed' || state.kind === 'refused'
 }
 
-/** The reason in a state, or nothing: for counters and for the disk. */
+/** The reason in a state, or '': for counters and for the disk. */
 export function reasonOf(state: TicketState): OpenReason | RefusalReason | '' {
   return state.kind === 'open' || state.kind === 'refused' ? state.reason : ''
 }
 
-/** What a ticket is refused for when it expires while it waits for this reason. */
+/** Why a ticket that waits for this reason is refused when it expires. */
 export function refusalAtExpiry(state: TicketState): RefusalReason {
   if (state.kind !== 'open') return 'expired'
   switch (state.reason) {

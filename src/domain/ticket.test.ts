@@ -59,7 +59,7 @@ for (const { fields, hash } of vectors.hashes) {
   })
 }
 
-test('a ticket hashes the same whatever was hashed before it', () => {
+test('the hash of a ticket does not depend on earlier hashes', () => {
   const plain = ticketOf(vectors.hashes[1]!.fields)
   const before = ticketHash(plain)
   ticketHash({ ...ticketOf(vectors.hashes[6]!.fields), faceValue: MAX_WIN_PROB, winProb: MAX_WIN_PROB })
@@ -79,7 +79,7 @@ test('aux data is empty only if round and block hash are both zero', () => {
   }
 })
 
-test('numbers that have no place in a ticket are refused rather than cut', () => {
+test("numbers too large for a ticket's fields are refused rather than truncated", () => {
   const round = (creationRound: bigint) => ({ creationRound, creationRoundBlockHash: none })
   const cases: [Partial<Ticket>, string][] = [
     [{ faceValue: 2n ** 256n }, 'integer-too-wide'],
@@ -103,7 +103,7 @@ test('numbers that have no place in a ticket are refused rather than cut', () =>
   assert.equal(isHashable(empty), true)
 })
 
-test('the ticket that the contracts were tried with has the same hash, signature and drawing here', () => {
+test('a ticket tested with the contracts has the same hash, signature and draw here', () => {
   const v = vectors.onChain
   const ticket: Ticket = {
     recipient: v.recipient as Address,
@@ -128,7 +128,7 @@ test('the ticket that the contracts were tried with has the same hash, signature
   assert.equal(isWinning(parseHex(v.sig), rand, MAX_WIN_PROB), true)
 })
 
-test('a ticket wins only if its drawing is strictly below its win prob', () => {
+test('a ticket wins only if its draw is strictly below its win prob', () => {
   const sig = parseHex(vectors.endToEnd.tickets[0]!.sig)
   const rand = bytesToInt(parseHex(vectors.endToEnd.recipientRand))
   const drawing = bytesToInt(parseHex(vectors.endToEnd.winValue))

@@ -6,38 +6,38 @@ import { Rational } from '../lib/rational.ts'
 /** Why a ticket cannot be read or hashed. */
 export type TicketShapeFault = 'bad-ticket'
 
-/** The win prob of a ticket that always wins but for one case in 2^256: what every win prob is a numerator over. */
+/** The denominator of win probabilities. A ticket with this win prob wins in all cases but one in 2^256. */
 export const MAX_WIN_PROB = 2n ** 256n - 1n
 
-/** creation_round travels as int64 (payments.md §2). */
+/** creation_round is an int64 on the wire (payments.md §2). */
 const MAX_ROUND = 2n ** 63n - 1n
 const MAX_NONCE = 2 ** 32 - 1
 const MAX_UINT256 = 2n ** 256n - 1n
 
-/** The round in which a ticket was made, and that round's block hash: the chain checks both (payments.md §3). */
+/** The round in which a ticket was created, and that round's block hash; the chain checks both (payments.md §3). */
 export interface ExpirationParams {
   readonly creationRound: bigint
   /** 32 bytes. */
   readonly creationRoundBlockHash: Uint8Array
 }
 
-/** What a recipient demands of the tickets of one sender, valid for some L1 blocks (payments.md §2, §4). */
+/** A recipient's requirements for the tickets of one sender, valid for some L1 blocks (payments.md §2, §4). */
 export interface TicketParams {
   readonly recipient: Address
   /** Wei that a winning ticket pays. */
   readonly faceValue: bigint
   /** Numerator over 2^256 − 1. */
   readonly winProb: bigint
-  /** 32 bytes: the commitment to the recipient's secret number. */
+  /** 32 bytes: the commitment to the recipient's rand. */
   readonly recipientRandHash: Uint8Array
-  /** From which the recipient computes its secret number again. */
+  /** The number from which the recipient recomputes its rand. */
   readonly seed: bigint
-  /** L1 block from which on the params are not accepted any more. */
+  /** First L1 block in which the params are no longer accepted. */
   readonly expirationBlock: bigint
   readonly expirationParams: ExpirationParams
 }
 
-/** One ticket: what is hashed and signed, and what the chain is given (payments.md §3). */
+/** One ticket as it is hashed, signed and sent to the chain (payments.md §3). */
 export interface Ticket {
   readonly recipient: Address
   readonly sender: Address
@@ -47,7 +47,7 @@ export interface Ticket {
   /** 32 bytes. */
   readonly recipientRandHash: Uint8Array
   readonly expirationParams: ExpirationParams
-  /** L1 block of its params; not hashed. */
+  /** L1 block at which its params expire; not hashed. */
   readonly paramsExpirationBlock: bigint
 }
 
@@ -57,48 +57,51 @@ export interface SignedTicket extends Ticket {
   readonly sig: Uint8Array
 }
 
-/** A ticket that won, with all that redeeming it takes. */
+/** A winning ticket with everything needed to redeem it. */
 export interface WinningTicket extends SignedTicket {
-  /** The recipient's secret number, revealed at redemption. */
+  /** The recipient's rand, revealed at redemption. */
   readonly recipientRand: bigint
 }
 
-/** One ticket of a payment as it travels: the rest is in the payment's params. */
+/** One ticket of a payment on the wire; the rest is in the payment's params. */
 export interface SenderParams {
   readonly senderNonce: number
   readonly sig: Uint8Array
 }
 
-/** What comes in `Livepeer-Payment` (payments.md §2). */
+/** The content of `Livepeer-Payment` (payments.md §2). */
 export interface Payment {
   readonly sender: Address
   /** Absent when no tickets are needed. */
   readonly ticketParams: TicketParams | null
   readonly expirationParams: ExpirationParams | null
   readonly tickets: readonly SenderParams[]
-  /** Wei per pixel as the sender understood it; null when the sender gave none; pixelsPerUnit may be 0 on the wire. */
+  /**
+   * The price that the sender agreed to, in wei per pixel; null if the sender gave none. pixelsPerUnit may be 0 on the
+   * wire.
+   */
   readonly expectedPrice: PriceInfo | null
 }
 
-/** A price as it travels: wei per `pixelsPerUnit` pixels. Both are int64 on the wire; unchecked. */
+/** A price on the wire: wei per `pixelsPerUnit` pixels. Both are int64 and unchecked. */
 export interface PriceInfo {
   readonly pricePerUnit: bigint
   readonly pixelsPerUnit: bigint
 }
 
-/** A price as it is computed with: wei per pixel. */
+/** A price for computation: wei per pixel. */
 export type PricePerPixel = Rational
 
 /**
- * What a ticket carries of its creation round: round ‖ block hash, 32 bytes each; nothing at all when both are
- * zero (payments.md §3). Throws NodeError `bad-ticket` for a round below 0 or beyond int64.
+ * The aux data of a ticket: round ‖ block hash, 32 bytes each; empty if both are zero (payments.md §3). Throws
+ * NodeError `bad-ticket` for a round below 0 or beyond int64.
  */
 export function auxData(p: ExpirationParams): Uint8Array {
   const aux = new Uint8Array(64)
   return aux.subarray(0, writeAuxData(aux, 0, p))
 }
 
-/** Writes the aux data of a ticket into `target` at `offset`; gives how many bytes they are. */
+/** Writes the aux data of a ticket into `target` at `offset` and returns its length. */
 export function writeAuxData(target: Uint8Array, offset: number, p: ExpirationParams): 0 | 64 {
   if (p.creationRound < 0n || p.creationRound > MAX_ROUND) {
     throw new NodeError<TicketShapeFault>(
@@ -112,7 +115,7 @@ export function writeAuxData(target: Uint8Array, offset: number, p: ExpirationPa
   return 64
 }
 
-/** Whether a hash is 32 zero bytes, or none: the wire's way to say that there is none. */
+/** Whether a hash is empty or 32 zero bytes, which on the wire means there is none. */
 export function isZeroHash(hash: Uint8Array): boolean {
   return hash.every((byte) => byte === 0)
 }
@@ -121,7 +124,7 @@ function writeHash(target: Uint8Array, offset: number, hash: Uint8Array): void {
   target.set(hash.length === 32 ? hash : leftPad(hash, 32), offset)
 }
 
-/** Whether all numbers of a ticket fit into their fields: others must be refused on input (payments.md §3). */
+/** Whether all numbers of a ticket fit into their fields; other tickets must be refused on input (payments.md §3). */
 export function isHashable(t: Ticket): boolean {
   const { creationRound, creationRoundBlockHash } = t.expirationParams
   return (
@@ -140,19 +143,19 @@ export function isNonce(value: number): boolean {
   return Number.isInteger(value) && value >= 0 && value <= MAX_NONCE
 }
 
-/** Whether a number fits into the 32 bytes that the chain has for it. */
+/** Whether a number fits into the chain's 32 bytes. */
 export function isUint256(value: bigint): boolean {
   return value >= 0n && value <= MAX_UINT256
 }
 
-/** Hashing happens for every ticket received: nothing is allocated for it. */
+/** Every received ticket is hashed, so the buffer is allocated once. */
 const preimage = new Uint8Array(232)
 const preimageView = new DataView(preimage.buffer)
 const preimageWithoutAux = preimage.subarray(0, 168)
 
 /**
- * What a sender signs and the chain recomputes (payments.md §3). Throws NodeError `negative-integer`,
- * `integer-too-wide` or `bad-ticket` for numbers that have no place in the 32 bytes of their field.
+ * The hash that a sender signs and the chain recomputes (payments.md §3). Throws NodeError `negative-integer`,
+ * `integer-too-wide` or `bad-ticket` for numbers that do not fit into their fields.
  */
 export function ticketHash(t: Ticket): Uint8Array {
   if (!isNonce(t.senderNonce)) {
@@ -170,21 +173,21 @@ export function ticketHash(t: Ticket): Uint8Array {
   return keccak256(writeAuxData(preimage, 168, t.expirationParams) === 0 ? preimageWithoutAux : preimage)
 }
 
-/** What a ticket is worth on average, exactly: face value × win prob / (2^256 − 1) (payments.md §3). */
+/** The exact expected value of a ticket: face value × win prob / (2^256 − 1) (payments.md §3). */
 export function expectedValue(faceValue: bigint, winProb: bigint): Rational {
   return Rational.of(faceValue * winProb, MAX_WIN_PROB)
 }
 
-/** The commitment that is in the params: keccak-256 of the number in 32 bytes (payments.md §3). */
+/** The commitment in the params: keccak-256 of the rand in 32 bytes (payments.md §3). */
 export function recipientRandHash(rand: bigint): Uint8Array {
   return keccak256(intToFixedBytes(rand, 32))
 }
 
-/** What decides whether a ticket wins: signature ‖ secret number; and what the outcome must be below. */
+/** The draw that decides whether a ticket wins: the hash of signature ‖ rand, which must be below the win prob. */
 const drawing = new Uint8Array(97)
 const bound = new Uint8Array(32)
 
-/** Whether a ticket pays its face value: known only to who has both its signature and the recipient's number. */
+/** Whether a ticket pays its face value. It takes both the signature and the recipient's rand to know. */
 export function isWinning(sig: Uint8Array, recipientRand: bigint, winProb: bigint): boolean {
   if (sig.length !== 65)
     throw new NodeError<TicketShapeFault>('bad-ticket', `a signature has 65 bytes, not ${sig.length}`)

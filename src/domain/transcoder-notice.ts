@@ -1,33 +1,36 @@
 import { type Capabilities, capacitiesOf } from './capabilities.ts'
 import type { SegmentData } from './segment.ts'
 
-/** How a transcoder introduces itself (wire.md §13). */
+/** A transcoder's registration with its orchestrator (wire.md §13). */
 export interface Registration {
   readonly secret: string
-  /** Sessions at once. */
+  /** Maximum number of sessions. */
   readonly capacity: number
-  /** Null when it told none: then it has what every transcoder has. */
+  /** Null if it reported none; it then has those that every transcoder has. */
   readonly capabilities: Capabilities | null
 }
 
-/** What an orchestrator tells a transcoder over the stream of its registration (wire.md §13). */
+/** A message from an orchestrator to a transcoder on the stream of its registration (wire.md §13). */
 export type Notice =
   | {
       readonly kind: 'task'
       readonly taskId: bigint
-      /** Where the source is fetched. */
+      /** URL of the source. */
       readonly url: string
-      /** Whom the work is for: named in the metadata of renditions. */
+      /** The orchestrator that the work is for, named in the metadata of renditions. */
       readonly orchestrator: string
-      /** As the gateway sent it, without what is not the transcoder's business. */
+      /** The gateway's metadata, reduced to what a transcoder needs. */
       readonly segment: SegmentData
     }
-  /** A task that cannot be read: its transcoder answers with this text. */
+  /** A task that cannot be parsed: the transcoder answers with this text. */
   | { readonly kind: 'unreadable'; readonly taskId: bigint; readonly text: string }
   /** The session is over. */
   | { readonly kind: 'teardown'; readonly sessionId: string }
 
-/** What of a segment a transcoder is told: neither signature, hash nor storage; a capacity for each bit (wire.md §13). */
+/**
+ * A segment's metadata for a transcoder: without signature, hash and storage, and with a capacity for each bit (wire.md
+ * §13).
+ */
 export function forTranscoder(segment: SegmentData): SegmentData {
   const { capabilities } = segment
   return {

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Alarm } from './alarm.ts'
-import { settle, WoundClock } from './clock.ts'
+import { ManualClock, settle } from './clock.ts'
 
-test('an alarm wakes its loop at once, also when it was rung before, and once only', async () => {
-  const clock = new WoundClock()
+test('ringing an alarm wakes its loop once, even when it rang before the wait', async () => {
+  const clock = new ManualClock()
   const alarm = new Alarm()
   const { signal } = new AbortController()
   alarm.ring()
@@ -21,8 +21,8 @@ test('an alarm wakes its loop at once, also when it was rung before, and once on
   assert.equal(clock.sleepers, 0)
 })
 
-test('an alarm that nobody rings wakes its loop in time, and ends with the signal', async () => {
-  const clock = new WoundClock()
+test('an alarm that does not ring wakes its loop after the timeout, and stops waiting on abort', async () => {
+  const clock = new ManualClock()
   const alarm = new Alarm()
   const stop = new AbortController()
   const waiting = alarm.wait(clock, 1000, stop.signal)

@@ -1,6 +1,6 @@
 import type { Clock } from './clock.ts'
 
-/** Wakes a loop: ringing it any number of times before the loop waits wakes the loop once. */
+/** Wakes a loop. Rings before the loop waits are not lost; any number of them wakes it once. */
 export class Alarm {
   #rung = false
   #wake: (() => void) | null = null
@@ -10,7 +10,7 @@ export class Alarm {
     this.#wake?.()
   }
 
-  /** Resolves when the alarm was rung since the last wait, or after `ms`. Rejects when `signal` is aborted. */
+  /** Resolves when the alarm has rung since the last wait, or after `ms`. Rejects when `signal` is aborted. */
   async wait(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
     if (!this.#rung) {

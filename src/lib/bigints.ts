@@ -8,7 +8,7 @@ export function smaller(a: bigint, b: bigint): bigint {
   return a < b ? a : b
 }
 
-/** Puts the least first, for `sort`. */
+/** Sort order with the smallest first. */
 export function ascending(a: bigint, b: bigint): number {
   return a < b ? -1 : a > b ? 1 : 0
 }

@@ -17,7 +17,7 @@ import {
 const bytes = (...values: number[]) => Uint8Array.from(values)
 const uint256 = fc.bigInt({ min: 0n, max: 2n ** 256n - 1n })
 
-test('hexadecimal is read with and without its prefix, in either case, and written in lower case with it', () => {
+test('hexadecimal is read in either case, with or without 0x, and written in lower case with 0x', () => {
   assert.deepEqual(parseHex('0xAbcD'), bytes(0xab, 0xcd))
   assert.deepEqual(parseHex('abcd'), bytes(0xab, 0xcd))
   assert.deepEqual(parseHex('0x'), bytes())
@@ -31,7 +31,7 @@ for (const text of ['0xabc', '0xzz', '0x0x00', ' 00', '00 ', '0X00', 'é0']) {
   })
 }
 
-test('hexadecimal of a part of a buffer is that part', () => {
+test('formatting part of a buffer formats only that part', () => {
   assert.equal(formatHex(bytes(1, 2, 3, 4).subarray(1, 3)), '0x0203')
 })
 
@@ -51,12 +51,12 @@ for (const [value, expected] of MINIMAL) {
   })
 }
 
-test('leading zeros are read as nothing', () => {
+test('leading zeros are ignored', () => {
   assert.equal(bytesToInt(bytes(0, 0, 5)), 5n)
   assert.equal(bytesToInt(concatBytes(new Uint8Array(31), bytes(5))), 5n)
 })
 
-test('every integer of 256 bits comes back from every form', () => {
+test('every 256-bit integer survives a round trip through each encoding', () => {
   fc.assert(
     fc.property(uint256, fc.nat(9), (value, offset) => {
       const target = new Uint8Array(42)
@@ -68,14 +68,14 @@ test('every integer of 256 bits comes back from every form', () => {
   )
 })
 
-test('a small integer leaves nothing of the larger one before it', () => {
+test('writing a small integer overwrites all bytes of a larger one', () => {
   const target = new Uint8Array(32)
   writeUint256(target, 0, 2n ** 256n - 1n)
   writeUint256(target, 0, 1n)
   assert.deepEqual(target, concatBytes(new Uint8Array(31), bytes(1)))
 })
 
-test('integers below zero and beyond their width are refused', () => {
+test('negative integers and integers that are too wide are refused', () => {
   const target = new Uint8Array(32)
   for (const write of [
     () => intToBytes(-1n),
@@ -97,13 +97,13 @@ test('integers below zero and beyond their width are refused', () => {
   assert.deepEqual(intToFixedBytes(1n, 4), bytes(0, 0, 0, 1))
 })
 
-test('short hashes are padded on the left, long ones keep their end', () => {
+test('short hashes are padded on the left, long ones keep their last bytes', () => {
   assert.deepEqual(leftPad(bytes(1, 2), 4), bytes(0, 0, 1, 2))
   assert.deepEqual(leftPad(bytes(1, 2, 3, 4, 5), 4), bytes(2, 3, 4, 5))
   assert.deepEqual(leftPad(bytes(), 2), bytes(0, 0))
 })
 
-test('byte strings are equal by content and compared as integers', () => {
+test('byte strings are compared by content, and in the order of their integers', () => {
   assert.equal(equalBytes(bytes(1, 2), bytes(1, 2)), true)
   assert.equal(equalBytes(bytes(1, 2), bytes(1, 2, 0)), false)
   fc.assert(

@@ -19,12 +19,12 @@ export function formatHex(bytes: Uint8Array): Hex {
   return `0x${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')}`
 }
 
-/** 32 bytes through which integers pass, as four words: faster than by way of hexadecimal text. */
+/** Buffer for converting integers as four 64-bit words, which is faster than going through hexadecimal text. */
 const scratch = new Uint8Array(32)
 const words = new DataView(scratch.buffer)
 const WORD = 2n ** 64n
 
-/** Reads an unsigned big-endian integer; no bytes mean zero (wire.md §6). */
+/** Reads an unsigned big-endian integer; an empty input is zero (wire.md §6). */
 export function bytesToInt(bytes: Uint8Array): bigint {
   if (bytes.length === 0) return 0n
   if (bytes.length !== 32) return BigInt(formatHex(bytes))
@@ -33,7 +33,7 @@ export function bytesToInt(bytes: Uint8Array): bigint {
   return (high << 128n) | (words.getBigUint64(16) << 64n) | words.getBigUint64(24)
 }
 
-/** Writes an unsigned integer big-endian without leading zeros; zero is no bytes at all (wire.md §6). */
+/** Writes an unsigned integer big-endian without leading zeros; zero becomes an empty array (wire.md §6). */
 export function intToBytes(value: bigint): Uint8Array {
   if (value < 0n)
     throw new NodeError<BytesFault>('negative-integer', `cannot encode the negative integer ${value}`)
@@ -42,7 +42,7 @@ export function intToBytes(value: bigint): Uint8Array {
   return parseHex(digits.length % 2 === 0 ? digits : `0${digits}`)
 }
 
-/** Writes an unsigned integer big-endian in exactly `width` bytes. Throws when it does not fit. */
+/** Writes an unsigned integer big-endian in exactly `width` bytes. Throws `negative-integer` or `integer-too-wide`. */
 export function intToFixedBytes(value: bigint, width: number): Uint8Array {
   if (width === 32) {
     fillScratch(value)
@@ -54,8 +54,8 @@ export function intToFixedBytes(value: bigint, width: number): Uint8Array {
 }
 
 /**
- * Writes an unsigned integer big-endian into the 32 bytes of `target` at `offset`, all of them.
- * Throws `negative-integer` or `integer-too-wide`.
+ * Writes an unsigned integer big-endian into all 32 bytes of `target` at `offset`. Throws `negative-integer` or
+ * `integer-too-wide`.
  */
 export function writeUint256(target: Uint8Array, offset: number, value: bigint): void {
   fillScratch(value)
@@ -78,7 +78,9 @@ function tooWide(value: bigint, width: number): NodeError {
   return new NodeError<BytesFault>('integer-too-wide', `${value} does not fit into ${width} bytes`)
 }
 
-/** Pads on the left with zeros, or keeps the last bytes of what is too long (wire.md §6, addresses and hashes). */
+/**
+ * Pads with zeros on the left, or keeps the last `width` bytes of a longer input (wire.md §6, addresses and hashes).
+ */
 export function leftPad(bytes: Uint8Array, width: number): Uint8Array {
   const result = new Uint8Array(width)
   const kept = bytes.subarray(Math.max(0, bytes.length - width))
@@ -97,7 +99,7 @@ export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
   return result
 }
 
-/** Up to this many bytes a loop is faster than a native call. */
+/** A loop is faster than a native call up to this length. */
 const SHORT = 64
 
 /** Whether two byte strings are equal. Not constant-time: for secrets use `node:crypto`. */
@@ -108,7 +110,7 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return true
 }
 
-/** Below zero, zero or above zero as `a` comes before, is, or comes after `b`; as integers, when equally long. */
+/** Compares byte strings: negative, zero or positive. Strings of equal length compare as integers do. */
 export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   const common = Math.min(a.length, b.length, SHORT)
   for (let i = 0; i < common; i++) if (a[i] !== b[i]) return a[i]! - b[i]!

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { WoundClock } from './clock.ts'
+import { ManualClock } from './clock.ts'
 
-test('sleepers of a wound clock wake in the order of their time and see that time', async () => {
-  const clock = new WoundClock(1000)
+test('sleepers of a manual clock wake in order and see the time they asked for', async () => {
+  const clock = new ManualClock(1000)
   const seen: string[] = []
   const sleeper = async (name: string, ms: number) => {
     await clock.sleep(ms)
@@ -18,8 +18,8 @@ test('sleepers of a wound clock wake in the order of their time and see that tim
   assert.equal(clock.now(), 1300)
 })
 
-test('an aborted sleep rejects with an AbortError and is forgotten', async () => {
-  const clock = new WoundClock()
+test('an aborted sleep rejects with an AbortError and is removed', async () => {
+  const clock = new ManualClock()
   const abort = new AbortController()
   const sleeping = clock.sleep(1000, abort.signal)
   abort.abort()

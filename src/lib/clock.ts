@@ -1,7 +1,7 @@
 import { setTimeout as sleepTimeout } from 'node:timers/promises'
 import { abortError } from './errors.ts'
 
-/** Time, handed to whoever needs it, so that tests can wind it by hand. */
+/** A source of time that tests can replace. */
 export interface Clock {
   /** Milliseconds since the Unix epoch. */
   now(): number
@@ -23,8 +23,8 @@ interface Sleeper {
   readonly wake: () => void
 }
 
-/** A clock that stands still until it is wound. Sleepers wake in the order of their time. */
-export class WoundClock implements Clock {
+/** A clock for tests: time moves only when `wind` is called, and sleepers wake in order of their time. */
+export class ManualClock implements Clock {
   #now: number
   #order = 0
   readonly #sleepers = new Set<Sleeper>()
@@ -57,12 +57,12 @@ export class WoundClock implements Clock {
     })
   }
 
-  /** How many sleeps are outstanding. */
+  /** Number of pending sleeps. */
   get sleepers(): number {
     return this.#sleepers.size
   }
 
-  /** Moves time forward by `ms`, waking sleepers one after the other and letting each run before the next. */
+  /** Moves time forward by `ms`. Wakes due sleepers one at a time and lets each run before the next. */
   async wind(ms: number): Promise<void> {
     const end = this.#now + ms
     await settle()
@@ -87,7 +87,7 @@ export class WoundClock implements Clock {
   }
 }
 
-/** Lets everything that is ready to run, run. */
+/** Lets all pending microtasks and I/O callbacks run. */
 export function settle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }

@@ -23,11 +23,11 @@ import {
 } from './crypto.ts'
 
 const ascii = (text: string) => new TextEncoder().encode(text)
-/** The private key 1: signatures by it are in wire.md §17. */
+/** The private key 1, which signs the examples of wire.md §17. */
 const KEY = intToFixedBytes(1n, 32)
 const ADDRESS: Address = '0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf'
 
-test('keccak-256 is the one from before SHA-3 was fixed, over all parts in turn', () => {
+test('keccak-256 is the original padding, not SHA-3, over the concatenated parts', () => {
   const empty = '0xc5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470'
   assert.equal(formatHex(keccak256()), empty)
   assert.equal(
@@ -58,7 +58,7 @@ test('HMAC-SHA256 gives the token of wire.md §17', () => {
   )
 })
 
-test('a result of hashing is not changed by the next one', () => {
+test('a digest is not changed by later calls', () => {
   const first = hmacSha256(KEY, ascii('a'))
   const copy = first.slice()
   hmacSha256(KEY, ascii('b'))
@@ -69,7 +69,7 @@ test('a result of hashing is not changed by the next one', () => {
   assert.deepEqual(hash, hashCopy)
 })
 
-test('signatures are deterministic and the same as those of the network', () => {
+test('signatures are deterministic and match the network’s', () => {
   assert.equal(addressOfKey(KEY), ADDRESS)
   const ofAddress = keccak256(ascii(ADDRESS))
   assert.equal(formatHex(ofAddress), '0x4d5a49db91080e655190d37cddc99ea26046572ad0796bb34bdaba86f6b74672')
@@ -88,14 +88,14 @@ const { address, message, valid, highS } = vectors.signature
 const hash = parseHex(message)
 const good = parseHex(valid)
 
-test('a signature leads back to its signer', () => {
+test('the signer is recovered from a signature', () => {
   assert.equal(recoverSigner(hash, good), address)
   assert.equal(signedBy(address as Address, hash, good), true)
   assert.equal(signedBy(ADDRESS, hash, good), false)
   assert.equal(signedBy(address as Address, keccak256(hash), good), false)
 })
 
-test('signers that take turns are not mistaken for each other', () => {
+test('alternating signers are told apart', () => {
   const own = signHash(KEY, hash)
   for (let i = 0; i < 3; i++) {
     assert.equal(recoverSigner(hash, good), address)
@@ -104,7 +104,7 @@ test('signers that take turns are not mistaken for each other', () => {
   }
 })
 
-test('only 32 bytes can have been signed', () => {
+test('only 32-byte hashes can be signed', () => {
   for (const length of [0, 31, 33]) {
     assert.throws(() => signHash(KEY, new Uint8Array(length)), { code: 'bad-hash' })
     assert.equal(recoverSigner(new Uint8Array(length), good), null)
@@ -117,7 +117,7 @@ const ones = new Uint8Array(32).fill(255)
 const lowS = good.subarray(32, 64)
 const MALFORMED: [string, Uint8Array][] = [
   ['without its last byte', good.subarray(0, 64)],
-  ['with a byte too many', concatBytes(good, Uint8Array.of(0))],
+  ['with one byte too many', concatBytes(good, Uint8Array.of(0))],
   ['without bytes', new Uint8Array(0)],
   ['with a high s', parseHex(highS)],
   ['with v 0', withLast(0)],
@@ -129,14 +129,14 @@ const MALFORMED: [string, Uint8Array][] = [
 ]
 
 for (const [name, signature] of MALFORMED) {
-  test(`a signature ${name} is nobody's`, () => {
+  test(`a signature ${name} has no signer`, () => {
     assert.equal(recoverSigner(hash, signature), null)
     assert.equal(signedBy(address as Address, hash, signature), false)
     assert.equal(signedBy(ZERO_ADDRESS, hash, signature), false)
   })
 }
 
-test('s may be half the order and not one more', () => {
+test('s may equal half the order but not exceed it', () => {
   const half = parseHex('7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0')
   const more = parseHex('7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a1')
   const withS = (s: Uint8Array) => concatBytes(good.subarray(0, 32), s, Uint8Array.of(27))
@@ -144,7 +144,7 @@ test('s may be half the order and not one more', () => {
   assert.equal(recoverSigner(hash, withS(more)), null)
 })
 
-test('anything may be thrown at the recovery of a signer', () => {
+test('recovering a signer never throws', () => {
   fc.assert(
     fc.property(fc.uint8Array({ minLength: 65, maxLength: 65 }), fc.boolean(), (signature, even) => {
       signature[64] = even ? 27 : 28
@@ -154,7 +154,7 @@ test('anything may be thrown at the recovery of a signer', () => {
   )
 })
 
-test('what is signed is recovered', () => {
+test('signing and recovering round-trips', () => {
   const key = fc
     .uint8Array({ minLength: 32, maxLength: 32 })
     .filter((bytes) => bytes[0] !== 255 && bytes[31] !== 0)
@@ -167,7 +167,7 @@ test('what is signed is recovered', () => {
   )
 })
 
-test('addresses are read in any case and always held with their checksum', () => {
+test('addresses are read in any case and kept with their checksum', () => {
   for (const text of [
     ADDRESS,
     ADDRESS.toLowerCase(),
@@ -180,11 +180,11 @@ test('addresses are read in any case and always held with their checksum', () =>
   assert.equal(parseAddress(ZERO_ADDRESS.slice(2)), ZERO_ADDRESS)
 })
 
-test('a mistyped address is refused with a sentence', () => {
+test('a mistyped address is refused with an explanation', () => {
   const mistyped = `0x${ADDRESS.slice(2).replace('F', 'f')}`
   assert.throws(() => parseAddress(mistyped), {
     code: 'bad-address',
-    message: /wrong checksum: a digit was mistyped/,
+    message: /wrong checksum: correct the mistyped digit/,
   })
   for (const text of ['', '0x', ADDRESS.slice(0, -1), `${ADDRESS}0`, `0x${'g'.repeat(40)}`, ` ${ADDRESS}`]) {
     assert.throws(() => parseAddress(text), {
@@ -195,7 +195,7 @@ test('a mistyped address is refused with a sentence', () => {
   assert.throws(() => checksumAddress(new Uint8Array(19)), { code: 'bad-address' })
 })
 
-test('the bytes of an address are a copy, so that nobody can change the address of another', () => {
+test('addressBytes returns a copy that callers may change', () => {
   addressBytes(ADDRESS).fill(0)
   assert.equal(checksumAddress(addressBytes(ADDRESS)), ADDRESS)
   const target = new Uint8Array(22).fill(7)
@@ -204,7 +204,7 @@ test('the bytes of an address are a copy, so that nobody can change the address 
   assert.throws(() => writeAddress(target, 0, '0xabcd'), { code: 'bad-address' })
 })
 
-test('secrets are equal only in full', () => {
+test('secrets are equal only when all bytes match', () => {
   assert.equal(equalSecrets(ascii('secret'), ascii('secret')), true)
   assert.equal(equalSecrets(ascii('secret'), ascii('secreT')), false)
   assert.equal(equalSecrets(ascii('secret'), ascii('secrets')), false)

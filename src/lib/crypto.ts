@@ -7,31 +7,31 @@ import { NodeError } from './errors.ts'
 /** Why a hash or an address is refused. */
 export type CryptoFault = 'bad-address' | 'bad-hash'
 
-/** An Ethereum address as EIP-55 checksummed text: the one form in which addresses are held and compared. */
+/** An Ethereum address as EIP-55 checksummed text. Addresses are stored and compared in this form only. */
 export type Address = Hex & { readonly __address?: never }
 
-/** The address of 20 zero bytes: nobody. */
+/** The address of 20 zero bytes, which belongs to no account. */
 export const ZERO_ADDRESS: Address = '0x0000000000000000000000000000000000000000'
 
 const keccak = await createKeccak(256)
 const PERSONAL_PREFIX = new TextEncoder().encode('\x19Ethereum Signed Message:\n32')
 const personalMessage = concatBytes(PERSONAL_PREFIX, new Uint8Array(32))
 
-/** keccak-256. */
+/** The keccak-256 hash of the concatenated parts. */
 export function keccak256(...parts: readonly Uint8Array[]): Uint8Array {
   keccak.init()
   for (const part of parts) keccak.update(part)
   return keccak.digest('binary')
 }
 
-/** Longer messages go through a Hmac object, whose making costs more than hashing a short one. */
+/** Longer messages use an Hmac object, which costs more to create than hashing a short message. */
 const MAX_SHORT_MESSAGE = 448
 const SHA256_BLOCK = 64
 const innerBlock = new Uint8Array(SHA256_BLOCK + MAX_SHORT_MESSAGE)
 const outerBlock = new Uint8Array(SHA256_BLOCK + 32)
 const innerDigest = Buffer.from(outerBlock.buffer, SHA256_BLOCK)
 
-/** HMAC-SHA256. */
+/** HMAC-SHA256 of the concatenated parts. */
 export function hmacSha256(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
   let end = SHA256_BLOCK
   for (const part of parts) end += part.length
@@ -50,23 +50,23 @@ export function hmacSha256(key: Uint8Array, ...parts: readonly Uint8Array[]): Ui
     innerBlock.set(part, offset)
     offset += part.length
   }
-  // Asking for text is twice as fast as asking for bytes: no buffer is made on the native side.
+  // A `binary` string digest is twice as fast as a Buffer digest because no native buffer is allocated.
   innerDigest.write(digest('sha256', innerBlock.subarray(0, end), 'binary'), 'binary')
   innerDigest.write(digest('sha256', outerBlock, 'binary'), 'binary')
   return new Uint8Array(innerDigest)
 }
 
-/** Compares secrets without telling by its time where they differ. */
+/** Compares secrets in constant time. */
 export function equalSecrets(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && timingSafeEqual(a, b)
 }
 
-/** The same for secrets that people chose: not even how long they are is told. */
+/** Compares passwords in constant time, without revealing their length. */
 export function equalTexts(a: string, b: string): boolean {
   return timingSafeEqual(digest('sha256', a, 'buffer'), digest('sha256', b, 'buffer'))
 }
 
-/** What is really signed for a 32-byte hash: EIP-191, personal message (wire.md §8). */
+/** The hash that is actually signed for a 32-byte hash: an EIP-191 personal message (wire.md §8). */
 export function personalHash(hash: Uint8Array): Uint8Array {
   if (hash.length !== 32)
     throw new NodeError<CryptoFault>('bad-hash', `a hash has 32 bytes, not ${hash.length}`)
@@ -81,8 +81,8 @@ export function signHash(privateKey: Uint8Array, hash: Uint8Array): Uint8Array {
 }
 
 /**
- * The address that signed a 32-byte hash as a personal message, or null for a signature that is malformed:
- * length other than 65, v other than 27 and 28, s above half the order (wire.md §8).
+ * The address that signed a 32-byte hash as a personal message. Null for a malformed signature: length other than 65, v
+ * other than 27 or 28, s above half the order (wire.md §8).
  */
 export function recoverSigner(hash: Uint8Array, signature: Uint8Array): Address | null {
   const bytes = recoverAddressBytes(hash, signature)
@@ -96,8 +96,8 @@ export function signedBy(signer: Address, hash: Uint8Array, signature: Uint8Arra
 }
 
 /**
- * What the native library reads and writes. Short arrays live inside the JavaScript heap and are moved out when
- * native code first asks for their address: that costs more than copying into these, which are out already.
+ * Buffers for the native library. Short arrays live on the JavaScript heap and are moved when native code first asks
+ * for their address, which costs more than copying into these.
  */
 const recovery = { compact: new Uint8Array(64), hash: new Uint8Array(32), publicKey: new Uint8Array(65) }
 const publicKeyWithoutPrefix = recovery.publicKey.subarray(1)
@@ -119,7 +119,10 @@ function recoverAddressBytes(hash: Uint8Array, signature: Uint8Array): Uint8Arra
   return lastSigner.address
 }
 
-/** Tickets come in batches by one sender: its key need not be hashed for each. Never given away to be changed. */
+/**
+ * The signer of the last key: tickets come in batches from one sender, so its key is not hashed each time. Never
+ * returned to callers, which might change it.
+ */
 const lastSigner = { publicKey: new Uint8Array(64), address: keccak256(new Uint8Array(64)).subarray(12) }
 
 /** An account that signs: its address, and r‖s‖v over a hash as a personal message. */
@@ -128,7 +131,7 @@ export interface Signer {
   sign(hash: Uint8Array): Uint8Array
 }
 
-/** Who signs where there are no accounts, offchain: nobody, with empty signatures. */
+/** The offchain signer: zero address, empty signatures. */
 export const noSigner: Signer = { address: ZERO_ADDRESS, sign: () => new Uint8Array(0) }
 
 /** The address of a private key. */
@@ -152,13 +155,13 @@ export function checksumAddress(bytes: Uint8Array): Address {
   return text as Address
 }
 
-/** Checksums cost a hash each and the same few addresses come with every message. */
+/** Computing a checksum costs a hash, and the same few addresses come with every message. */
 const MAX_CACHED_ADDRESSES = 10_000
 const checksums = new Map<string, Address>()
 
 /**
- * Parses an address, with or without 0x. Mixed-case text must carry the right EIP-55 checksum.
- * Throws NodeError `bad-address`.
+ * Parses an address, with or without 0x. Mixed-case text must have the right EIP-55 checksum. Throws NodeError
+ * `bad-address`.
  */
 export function parseAddress(text: string): Address {
   if (!/^(0x)?[0-9a-fA-F]{40}$/.test(text)) {
@@ -173,7 +176,7 @@ export function parseAddress(text: string): Address {
   if (mixed && address.slice(2) !== digits) {
     throw new NodeError<CryptoFault>(
       'bad-address',
-      `${text} has a wrong checksum: a digit was mistyped, or write it in lower case`,
+      `${text} has a wrong checksum: correct the mistyped digit, or write the address in lower case`,
     )
   }
   return address
@@ -189,7 +192,7 @@ export function writeAddress(target: Uint8Array, offset: number, address: Addres
   target.set(bytesOf(address), offset)
 }
 
-/** The same few addresses are in every ticket: their bytes are kept, and never given away to be changed. */
+/** Cached bytes of addresses, which repeat in every ticket. Never returned to callers, which might change them. */
 const addressesAsBytes = new Map<Address, Uint8Array>()
 
 function bytesOf(address: Address): Uint8Array {

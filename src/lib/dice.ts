@@ -1,20 +1,20 @@
 import { createHash, randomBytes } from 'node:crypto'
 
-/** Chance, handed to whoever needs it, so that tests can load it. */
+/** A source of randomness that tests can replace. */
 export interface Dice {
   /** `length` random bytes. */
   bytes(length: number): Uint8Array
-  /** A number in [0, 1). Never used for money. */
+  /** A number in [0, 1). Not for money. */
   fraction(): number
 }
 
-/** The operating system's randomness. */
+/** The operating system's random source. */
 export const systemDice: Dice = {
   bytes: (length) => new Uint8Array(randomBytes(length)),
   fraction: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48,
 }
 
-/** Dice that throw the same sequence for the same seed: the SHA-256 of seed and counter, block by block. */
+/** A deterministic source: the SHA-256 of seed and counter, block by block. */
 export function seededDice(seed: string): Dice {
   let counter = 0
   let pool = Buffer.alloc(0)

@@ -1,6 +1,6 @@
 /**
- * The base of every error this project throws on purpose: a code from a closed list, so that callers decide
- * by code and never by text; a message for people; and details for the log.
+ * Base class of every error this project throws on purpose: a code from a closed list for callers to decide by (never
+ * the text), a message for people, and details for the log.
  */
 export class NodeError<Code extends string = string> extends Error {
   override name = 'NodeError'
@@ -18,19 +18,19 @@ export class NodeError<Code extends string = string> extends Error {
   }
 }
 
-/** The text of anything that was thrown, for logs and for messages that wrap it. */
+/** The text of any thrown value, for logs and for messages that wrap it. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
-/** The error of a wait that was called off, as a failed platform call would have it; the signal's reason is its cause. */
+/** An AbortError like the platform's own, with the signal's reason as its cause. */
 export function abortError(signal?: AbortSignal | null): Error {
   const error = new Error('The operation was aborted', { cause: signal?.reason })
   error.name = 'AbortError'
   return error
 }
 
-/** Whether the error is the plain consequence of an aborted signal rather than a failure. */
+/** Whether the error results from an aborted signal rather than a failure. */
 export function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === 'AbortError'
 }

@@ -5,7 +5,7 @@ import { FairBudget } from './fair-budget.ts'
 const session = { name: 'session a', maxBytes: 40, maxShares: 2 }
 const host = (name: string) => ({ name: `host ${name}`, maxBytes: 60 })
 
-test('a holder gets no more than its part, and others still find room', () => {
+test('a holder gets no more than its limit, which leaves room for others', () => {
   const budget = new FairBudget(100)
   const first = budget.open([session, host('x')])!
   const second = budget.open([session, host('x')])!
@@ -16,7 +16,7 @@ test('a holder gets no more than its part, and others still find room', () => {
   assert.deepEqual([elsewhere.take(40), elsewhere.take(1), budget.held], [true, false, 100])
 })
 
-test('a holder has a number of shares at one time, and may open another for one that was closed', () => {
+test('a holder may open a limited number of shares, and another one after closing one', () => {
   const budget = new FairBudget(100)
   const shares = [budget.open([session]), budget.open([session])]
   assert.equal(budget.open([session, host('x')]), null)
@@ -27,7 +27,7 @@ test('a holder has a number of shares at one time, and may open another for one 
   assert.equal(budget.open([session]), null)
 })
 
-test('a closed share gives back what it holds, once, and takes no more', () => {
+test('closing a share gives its bytes back once, and a closed share takes none', () => {
   const budget = new FairBudget(100)
   const share = budget.open([host('x')])!
   share.take(50)

@@ -1,22 +1,22 @@
 import { ByteBudget, type Room } from './request-body.ts'
 
-/** One of those on whose behalf bytes are held: a session, a sender, a host. */
+/** A party whose bytes are counted: a session, a sender, a host. */
 export interface Holder {
-  /** Unique among all kinds of holders, such as `host 203.0.113.7`. */
+  /** Unique across all kinds of holders, such as `host 203.0.113.7`. */
   readonly name: string
-  /** The most that it may hold at one time, in bytes. */
+  /** The most bytes it may hold at a time. */
   readonly maxBytes: number
-  /** The most shares that it may have open at one time; absent: any number. */
+  /** The most shares it may have open at a time; absent: no limit. */
   readonly maxShares?: number
 }
 
-/** What one request holds of a budget. */
+/** The part of a budget that one request holds. */
 export interface Share extends Room {
-  /** Gives back all that is still held. */
+  /** Gives back all bytes still held. */
   close(): void
 }
 
-/** A budget of bytes of which no holder gets more than its part, so that room is left for the others. */
+/** A budget of bytes that limits each holder, so that room is left for the others. */
 export class FairBudget {
   readonly #all: ByteBudget
   readonly #holders = new Map<string, { bytes: number; shares: number }>()
@@ -25,12 +25,12 @@ export class FairBudget {
     this.#all = new ByteBudget(maxBytes)
   }
 
-  /** How many bytes are held now. */
+  /** Bytes held now. */
   get held(): number {
     return this.#all.held
   }
 
-  /** Opens a share that counts against each of these holders; null when one of them has as many as it may. */
+  /** Opens a share that counts against each of these holders; null when one of them has reached its limit. */
   open(holders: readonly Holder[]): Share | null {
     const isFull = ({ maxShares, name }: Holder) =>
       maxShares !== undefined && (this.#holders.get(name)?.shares ?? 0) >= maxShares

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { firstOf } from './first-of.ts'
 
-test('the first of any items are those that sorting puts in front, equal ones in the order in which they came', () => {
+test('firstOf returns the items a stable sort would put first', () => {
   const item = fc.record({ key: fc.integer({ min: 0, max: 20 }), name: fc.string() })
   fc.assert(
     fc.property(fc.array(item, { maxLength: 60 }), fc.integer({ min: 1, max: 20 }), (items, count) => {
@@ -13,7 +13,7 @@ test('the first of any items are those that sorting puts in front, equal ones in
   )
 })
 
-test('without a bound they are all sorted', () => {
+test('without a limit firstOf sorts all items', () => {
   assert.deepEqual(
     firstOf([3, 1, 2], Number.POSITIVE_INFINITY, (a, b) => a - b),
     [1, 2, 3],

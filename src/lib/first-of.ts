@@ -1,7 +1,7 @@
 /** The first `count` items in the order of `compare`, without sorting all of them. */
 export function firstOf<T>(items: Iterable<T>, count: number, compare: (a: T, b: T) => number): T[] {
   let kept: T[] = []
-  /** Once there are enough, the last of them: nothing after it is among the first. */
+  /** The last of the kept items once there are `count`: items after it are skipped. */
   let last: { readonly item: T } | null = null
   for (const item of items) {
     if (last && compare(item, last.item) >= 0) continue

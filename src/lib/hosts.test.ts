@@ -9,7 +9,7 @@ import {
   withoutMapping,
 } from './hosts.ts'
 
-test('a host that only this machine reaches is known in every spelling', () => {
+test('loopback hosts are recognised in every spelling', () => {
   for (const host of [
     'localhost',
     'LocalHost.',
@@ -43,7 +43,7 @@ test('a host that only this machine reaches is known in every spelling', () => {
   }
 })
 
-test('a host that stands for all interfaces is known in every spelling', () => {
+test('hosts that mean all interfaces are recognised in every spelling', () => {
   for (const host of ['', '0.0.0.0', '::', '[::]', '0:0:0:0:0:0:0:0', '::ffff:0.0.0.0']) {
     assert.equal(isUnspecified(host), true, host)
   }
@@ -52,7 +52,7 @@ test('a host that stands for all interfaces is known in every spelling', () => {
   }
 })
 
-test('only an IPv6 address is written in brackets', () => {
+test('only IPv6 addresses get brackets', () => {
   assert.deepEqual(
     ['::1', '10.0.0.1', 'o.example', ''].map((host) => hostAndPort(host, 8935)),
     ['[::1]:8935', '10.0.0.1:8935', 'o.example:8935', ':8935'],
@@ -60,14 +60,14 @@ test('only an IPv6 address is written in brackets', () => {
   assert.deepEqual(['[::1]', '::1', 'o.example', '['].map(withoutBrackets), ['::1', '::1', 'o.example', '['])
 })
 
-test('an IPv4 peer of a listener for both versions has its own address', () => {
+test('an IPv4-mapped peer address is shown as IPv4', () => {
   assert.deepEqual(
     ['::ffff:10.0.0.1', '::FFFF:10.0.0.1', '10.0.0.1', '::1', '::ffff:a00:1'].map(withoutMapping),
     [...['10.0.0.1', '10.0.0.1', '10.0.0.1', '::1', '::ffff:a00:1']],
   )
 })
 
-test('an address without brackets is written as it was probably meant', () => {
+test('an IPv6 address without brackets gets the form it most likely meant', () => {
   for (const [text, meant] of [
     ['::1', '[::1]'],
     ['::1:8935', '[::1]:8935'],

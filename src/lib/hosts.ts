@@ -8,38 +8,38 @@ const unspecified = new BlockList()
 unspecified.addAddress('0.0.0.0', 'ipv4')
 unspecified.addAddress('::', 'ipv6')
 
-/** Ports of fewer digits are taken for the last group of an address. */
+/** Shorter numbers after the last colon are read as the last group of an IPv6 address, not as a port. */
 const MIN_PORT_DIGITS = 3
 
-/** Whether only this machine can reach a host: a name or an address, IPv6 with or without brackets. */
+/** Whether only this machine can reach the host. Takes a name or an address, IPv6 with or without brackets. */
 export function isLoopback(host: string): boolean {
   const name = withoutBrackets(host).toLowerCase().replace(/\.$/, '')
   return name === 'localhost' || name.endsWith('.localhost') || isListed(loopback, name)
 }
 
-/** Whether a host stands for all interfaces, which nobody can call. */
+/** Whether the host means all interfaces; such a host cannot be called. */
 export function isUnspecified(host: string): boolean {
   return host === '' || isListed(unspecified, withoutBrackets(host))
 }
 
-/** `host:port`, with brackets around IPv6. */
+/** `host:port`, with brackets around an IPv6 address. */
 export function hostAndPort(host: string, port: number | string): string {
   return `${isIPv6(host) ? `[${host}]` : host}:${port}`
 }
 
-/** A URL's host as sockets and certificates take it. */
+/** A URL's host in the form that sockets and certificates take. */
 export function withoutBrackets(host: string): string {
   return /^\[.*\]$/s.test(host) ? host.slice(1, -1) : host
 }
 
-/** An IPv4 peer's address as it is written elsewhere: a listener for both versions tells it as one of IPv6. */
+/** The plain IPv4 address of a peer that a dual-stack listener reports as an IPv4-mapped IPv6 address. */
 export function withoutMapping(address: string): string {
   return address.replace(/^::ffff:(?=\d+\.)/i, '')
 }
 
 /**
- * How an IPv6 address that was written without brackets has to be written, with its port where it seems to have one;
- * null for any other text.
+ * The bracketed form of an IPv6 address that was written without brackets, with its port if it seems to have one; null
+ * for any other text.
  */
 export function bracketed(text: string): string | null {
   const colon = text.lastIndexOf(':')

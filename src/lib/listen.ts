@@ -6,8 +6,8 @@ import { hostAndPort } from './hosts.ts'
 export type ListenFault = 'cannot-listen'
 
 /**
- * Makes a server listen and gives the port that it got. Throws NodeError `cannot-listen`, a sentence for the operator
- * that begins with `who` and ends with the flag that says otherwise.
+ * Makes a server listen and returns its port. Throws NodeError `cannot-listen` with a sentence for the operator that
+ * begins with `who` and ends with the flag to change.
  */
 export async function listen(
   server: Server,
@@ -17,7 +17,7 @@ export async function listen(
   const { host, port } = where
   const listening = Promise.withResolvers<void>()
   const onError = (error: NodeJS.ErrnoException) => {
-    const reason = error.code === 'EADDRINUSE' ? 'another process has that port' : error.message
+    const reason = error.code === 'EADDRINUSE' ? 'another process uses that port' : error.message
     const text = `${names.who} cannot listen on ${hostAndPort(host, port)}: ${reason}; choose another ${names.flag}`
     listening.reject(new NodeError<ListenFault>('cannot-listen', text, { cause: error }))
   }

@@ -1,4 +1,4 @@
-/** Those who want to hear of something; each stops hearing of it when its signal is aborted. */
+/** A set of event listeners, each removed when its signal is aborted. */
 export class Listeners<Event> {
   readonly #listeners = new Set<(event: Event) => void>()
 
@@ -10,7 +10,7 @@ export class Listeners<Event> {
     signal.addEventListener('abort', () => this.#listeners.delete(own), { once: true })
   }
 
-  /** Tells all listeners, in the order in which they came. */
+  /** Calls all listeners in the order they were added. */
   tell(event: Event): void {
     for (const listener of [...this.#listeners]) listener(event)
   }

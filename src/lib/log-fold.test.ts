@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { WoundClock } from './clock.ts'
+import { ManualClock } from './clock.ts'
 import { openLog } from './log.ts'
 import { foldRepeats } from './log-fold.ts'
 
 function folded() {
   const lines: string[] = []
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const write = (line: string) => {
     const { level: _l, time: _t, msg, ...fields } = JSON.parse(line)
     lines.push([msg, ...Object.entries(fields).map(([key, value]) => `${key}=${value}`)].join(' '))
@@ -14,7 +14,7 @@ function folded() {
   return { lines, clock, log: foldRepeats(openLog({ level: 'debug', write }), clock) }
 }
 
-test('a warning that repeats 4,200 times in 92 seconds is eight lines, which account for all', async () => {
+test('4,200 repeats of a warning within 92 seconds become eight lines that account for all of them', async () => {
   const { clock, lines, log } = folded()
   for (let i = 0; i < 4_200; i++) {
     log.warn('a ticket could not be redeemed', { ticket: i })
@@ -29,7 +29,7 @@ test('a warning that repeats 4,200 times in 92 seconds is eight lines, which acc
   assert.match(lines.at(-2)!, /^a ticket could not be redeemed ticket=4199 repeated=\d+$/)
 })
 
-test('other words, other scopes and other levels are not folded with it', async () => {
+test('warnings with other words, scopes or levels are counted separately', async () => {
   const { lines, log } = folded()
   for (let i = 0; i < 3; i++) log.warn('one')
   log.warn('two')
@@ -43,7 +43,7 @@ test('other words, other scopes and other levels are not folded with it', async 
   assert.equal(lines.length, 17)
 })
 
-test('a warning that comes now and then is written each time', async () => {
+test('a warning that repeats rarely is written each time', async () => {
   const { clock, lines, log } = folded()
   for (let i = 0; i < 10; i++) {
     log.warn('now and then', { i })

@@ -1,10 +1,10 @@
 import type { Clock } from './clock.ts'
 import type { Fields, Log } from './log.ts'
 
-/** So many warnings of the same words are written within a window; further ones are counted. */
+/** Warnings with the same words that are written per window; further ones are counted. */
 const WRITTEN = 3
 const WINDOW_MS = 60_000
-/** Different words counted at a time; texts are fixed sentences, so there are no more than this. */
+/** Different texts counted at a time. Texts are fixed sentences, so there are fewer than this. */
 const MAX_COUNTED = 1_000
 
 interface Count {
@@ -16,9 +16,9 @@ interface Count {
 }
 
 /**
- * A log in which a warning that repeats is one line with a count. Of the warnings with the same words the first three
- * in a minute are written as they come; the rest become one line, with the facts of the last and how many it stands for
- * as `repeated`. That line is written once the minute is over and anything more is logged.
+ * A log that folds repeated warnings. The first three warnings with the same words within a minute are written; the
+ * rest become one line with the fields of the last one and their number as `repeated`. That line is written at the
+ * first log call after the minute.
  */
 export function foldRepeats(log: Log, clock: Clock): Log {
   return fold(log, '', { clock, counts: new Map() })
@@ -61,7 +61,7 @@ function fold(log: Log, scope: string, folding: Folding): Log {
   }
 }
 
-/** Writes the counts of the windows that are over; the first started is the first to end. */
+/** Writes the counts of windows that have ended; windows end in the order they started. */
 function writeEnded({ clock, counts }: Folding): void {
   for (const [key, { folded, last, startedAtMs, write }] of counts) {
     if (clock.now() - startedAtMs < WINDOW_MS) return

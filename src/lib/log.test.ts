@@ -8,14 +8,14 @@ function logged(write: (log: ReturnType<typeof openLog>) => void, pretty = true)
   return text.replace(/^\d\d:\d\d:\d\d\.\d{3} /, '')
 }
 
-test('a line is a fixed sentence with its facts', () => {
+test('a line is a fixed sentence followed by its fields', () => {
   const line = logged((log) =>
     log.info('segment done', { stream: 'a/b c', number: 5n, ok: true, none: null }),
   )
   assert.equal(line, 'INFO  segment done  stream=a/b c number=5 ok=true none=null\n')
 })
 
-test('no value ends its line, moves a cursor or turns text round', () => {
+test('no value breaks its line, moves the cursor or reverses text', () => {
   const evil = 'x\n12:00:00.000 ERROR the keys are lost \u001b[2J\u202e\u009b'
   const text = logged((log) => {
     log.warn(`said ${evil}`, {
@@ -33,12 +33,12 @@ test('no value ends its line, moves a cursor or turns text round', () => {
   )
 })
 
-test('a child’s fields are held to the same', () => {
+test('the fields of a child log are escaped as well', () => {
   const line = logged((log) => log.child({ stream: 'a\nb' }).info('done'))
   assert.equal(line, 'INFO  done  stream="a\\nb"\n')
 })
 
-test('what is long is cut, wherever it stands', () => {
+test('long values are cut, wherever they are', () => {
   const long = 'x'.repeat(100_000)
   for (const pretty of [true, false]) {
     const text = logged((log) => log.error(long, { long, list: [long], error: new Error(long) }), pretty)

@@ -1,28 +1,28 @@
 import { pino } from 'pino'
 import { cutTo, escaped, quoted, quotedIfNeeded } from './printable.ts'
 
-/** What one value or message of a line may take; longer ones are cut. */
+/** Characters of one value or message; longer ones are cut. */
 const MAX_VALUE_CHARS = 2_000
 
-/** Facts of a log line. Never keys, passwords, tokens or bodies. */
+/** Fields of a log line. Never keys, passwords, tokens or bodies. */
 export type Fields = Readonly<Record<string, unknown>>
 
 /**
- * The log: fixed sentences, facts in fields. `error` means that the operator must act, `warn` that they may have
- * to, `info` is sparse, `debug` is free.
+ * The log: fixed sentences with variable parts in fields. `error`: the operator must act; `warn`: the operator may have
+ * to act; `info`: rare events; `debug`: anything.
  */
 export interface Log {
   error(message: string, fields?: Fields): void
   warn(message: string, fields?: Fields): void
   info(message: string, fields?: Fields): void
   debug(message: string, fields?: Fields): void
-  /** The same log with fields that every line carries. */
+  /** The same log with these fields added to every line. */
   child(fields: Fields): Log
 }
 
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug' | 'silent'
 
-/** The level for the Go node's verbosity numbers (operations.md §7): 0 errors, 2 warnings, 3 info, 5 debug. */
+/** The level for one of the Go node's verbosity numbers (operations.md §7): 0 errors, 2 warnings, 3 info, 5 debug. */
 export function levelOfVerbosity(verbosity: number): LogLevel {
   if (verbosity < 1) return 'error'
   if (verbosity < 2) return 'warn'
@@ -37,7 +37,7 @@ export function openLog(options: { level: LogLevel; pretty?: boolean; write?: (l
   return wrap(root)
 }
 
-/** A log that keeps nothing. */
+/** A log that drops everything. */
 export const silentLog: Log = {
   error: () => {},
   warn: () => {},
@@ -46,7 +46,7 @@ export const silentLog: Log = {
   child: () => silentLog,
 }
 
-/** The part of pino that is used. */
+/** The part of pino's interface that is used. */
 interface Sink {
   error(fields: object, message: string): void
   warn(fields: object, message: string): void
@@ -98,7 +98,7 @@ function prettyLine(line: string): string {
   return `${clock} ${(LABELS[Number(level)] ?? String(level)).padEnd(5)} ${text}${facts.length ? `  ${facts.join(' ')}` : ''}\n`
 }
 
-/** A value that others may have chosen: it neither ends its line nor says anything to a terminal. */
+/** Formats a value that a peer may have chosen, so that it can neither end its line nor control a terminal. */
 function printed(key: string, value: unknown): string {
   if (key === 'error' && value && typeof value === 'object' && 'message' in value) {
     return quoted(String(value.message))

@@ -1,7 +1,7 @@
-/** A path or query part this long is taken for a key, as hosted RPC services put them there. */
+/** A path or query part of this length is treated as a key; hosted RPC services put keys there. */
 const LIKELY_KEY = /[A-Za-z0-9_-]{20,}/g
 
-/** A URL as it may be printed: without user, password and query values, and with likely keys in its path hidden. */
+/** A URL that is safe to print: without user, password and query values, and with likely keys in its path masked. */
 export function maskUrl(text: string): string {
   let url: URL
   try {

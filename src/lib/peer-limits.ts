@@ -1,25 +1,25 @@
 import type { Clock } from './clock.ts'
 
-/** Hosts remembered; beyond, those that are quiet are forgotten first, and then no further one is served. */
+/** Hosts remembered. Beyond this, idle hosts are forgotten first; if none is idle, new hosts are refused. */
 const MAX_HOSTS = 10_000
 
-/** How much one host may ask for. */
+/** Limits of one host. */
 export interface PeerLimitOptions {
   readonly callsPerSecond: number
-  /** Calls at once, after a quiet time. */
+  /** Calls at once after an idle time. */
   readonly burst: number
-  /** Streams at the same time. */
+  /** Concurrent streams. */
   readonly streams: number
 }
 
 interface Host {
-  /** Calls that it may make at once, and when that was true. */
+  /** Calls it may make at once, as of `atMs`. */
   calls: number
   atMs: number
   streams: number
 }
 
-/** What one host may ask for, so that none takes all there is for the others. */
+/** Limits calls and streams per host, so that one host cannot take the capacity of the others. */
 export class PeerLimits {
   readonly #options: PeerLimitOptions
   readonly #clock: Clock
@@ -30,7 +30,7 @@ export class PeerLimits {
     this.#clock = needs.clock
   }
 
-  /** Whether the host may make a call now; counts it. */
+  /** Counts a call and returns whether the host may make it now. */
   takeCall(name: string): boolean {
     const host = this.#host(name)
     if (!host || host.calls < 1) return false
@@ -38,7 +38,7 @@ export class PeerLimits {
     return true
   }
 
-  /** Takes one of the host's streams; null when it has all of them. Gives what gives it back. */
+  /** Takes one of the host's streams and returns a function that gives it back; null when all are taken. */
   takeStream(name: string): (() => void) | null {
     const host = this.#host(name)
     if (!host || host.streams >= this.#options.streams) return null

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { cutTo, escaped, quoted, quotedIfNeeded } from './printable.ts'
 
-test('what a terminal obeys is written out', () => {
+test('control characters are escaped', () => {
   const cases: readonly (readonly [string, string])[] = [
     ['plain text, ümläute, 日本, 🎥', 'plain text, ümläute, 日本, 🎥'],
     ['\u001b[2J\u001b]0;title\u0007', '\\u001b[2J\\u001b]0;title\\u0007'],
@@ -20,7 +20,7 @@ test('what a terminal obeys is written out', () => {
   for (const [text, expected] of cases) assert.equal(escaped(text), expected)
 })
 
-test('a quoted text is JSON of the same text, and has nothing unprintable', () => {
+test('a quoted text is JSON for the same text, without unprintable characters', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (text) => {
       assert.equal(JSON.parse(quoted(text)), text)
@@ -29,13 +29,13 @@ test('a quoted text is JSON of the same text, and has nothing unprintable', () =
   )
 })
 
-test('only what needs quotes gets them', () => {
+test('quotes are added only where needed', () => {
   assert.equal(quotedIfNeeded('stream/one two'), 'stream/one two')
   assert.equal(quotedIfNeeded('a\nERROR b'), '"a\\nERROR b"')
   assert.equal(quotedIfNeeded('"a" level=error'), '"\\"a\\" level=error"')
 })
 
-test('a long text is cut, and says so', () => {
+test('a long text is cut and its length is told', () => {
   assert.equal(cutTo(3, 'abc'), 'abc')
   assert.equal(cutTo(3, 'abcd'), 'abc… (4 characters)')
 })

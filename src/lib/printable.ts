@@ -1,13 +1,13 @@
 /*
- * Texts of others on their way to a terminal or a log: control characters could move the cursor, colour or hide what is
- * written, or begin a line that nobody wrote; marks of direction turn texts round; what cannot be seen tells lies.
+ * Prepares texts from peers for a terminal or a log. Control characters could move the cursor, hide text or fake a log
+ * line, direction marks reverse text, and invisible characters mislead.
  */
 
-/** Controls, marks of direction and other invisible characters, line and paragraph separators, halves of characters. */
+/** Controls, direction marks and other invisible characters, line and paragraph separators, lone surrogates. */
 const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]/gu
 const HAS_UNPRINTABLE = new RegExp(UNPRINTABLE.source, 'u')
 
-/** The text with every unprintable character as `\n`, `\u001b` or the like, as JSON has it. */
+/** The text with every unprintable character escaped as in JSON: `\n`, `\u001b`. */
 export function escaped(text: string): string {
   return text.replace(UNPRINTABLE, (character) => {
     const short = SHORT[character]
@@ -20,17 +20,17 @@ export function escaped(text: string): string {
 
 const SHORT: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
 
-/** The text in quotes, as JSON has it, without any unprintable character. */
+/** The text as a JSON string without any unprintable character. */
 export function quoted(text: string): string {
   return escaped(JSON.stringify(text))
 }
 
-/** The text as it is where all of it can be printed, otherwise in quotes; also where it could be taken for a quoted one. */
+/** The text unchanged if it is printable, otherwise quoted. A text that looks quoted is quoted too. */
 export function quotedIfNeeded(text: string): string {
   return HAS_UNPRINTABLE.test(text) || text.startsWith('"') ? quoted(text) : text
 }
 
-/** The text, cut where it is longer than so many characters; how long it was is said. */
+/** The text cut to `most` characters, with its full length appended when it was longer. */
 export function cutTo(most: number, text: string): string {
   return text.length <= most ? text : `${text.slice(0, most)}… (${text.length} characters)`
 }

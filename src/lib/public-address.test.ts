@@ -57,20 +57,20 @@ const NOT_PUBLIC = [
     '64:ff9b:1::8.8.8.8',
     '64:ff9b:1::a00:1',
   ],
-  // not addresses, or not only
+  // not addresses, or with more than an address
   ...['', 'localhost', 'example.org', '1.1.1', '01.1.1.1', '0x7f000001', '2130706433', '1.1.1.1:80', '[::1]'],
   ...['[2606:4700::1]', '1.1.1.1 ', '2606:4700::1%eth0', 'fe80::1%1', '::ffff:8.8.8.8%lo', '\u0000'],
 ]
 
-test('addresses of the internet are public', () => {
+test('internet addresses are public', () => {
   for (const ip of PUBLIC) assert.equal(isPublicAddress(ip), true, ip)
 })
 
-test('addresses of this host, of its network, of a cloud’s inside and whatever is not an address are not public', () => {
+test('loopback, private and metadata addresses are not public, and neither is anything that is not an address', () => {
   for (const ip of NOT_PUBLIC) assert.equal(isPublicAddress(ip), false, ip)
 })
 
-test('an IPv4 address is judged alike by itself and inside IPv6', () => {
+test('an IPv4 address gets the same answer by itself and inside IPv6', () => {
   for (let high = 0; high < 256; high++) {
     for (const low of [0, 2, 16, 18, 31, 63, 64, 100, 128, 168, 254, 255]) {
       const ip = `${high}.${low}.${low}.${high}`
@@ -80,7 +80,7 @@ test('an IPv4 address is judged alike by itself and inside IPv6', () => {
   }
 })
 
-test('the host of a URL that is an address is judged in whatever way it was written', () => {
+test('a URL host that is an address is checked in every spelling', () => {
   const refused = [
     '127.1',
     '0x7f.1',
@@ -99,7 +99,7 @@ test('the host of a URL that is an address is judged in whatever way it was writ
   }
 })
 
-/** Resolves every name to these addresses, and counts. */
+/** Resolves every name to these addresses in turn, and counts the calls. */
 function resolver(...answers: string[][]) {
   const asked: string[] = []
   const resolve: Resolve = (hostname, _options, callback) => {
@@ -113,7 +113,7 @@ function resolver(...answers: string[][]) {
   return { resolve, asked }
 }
 
-/** What a lookup hands on: addresses, or the error’s text. */
+/** The addresses a lookup returns, or the text of its error. */
 function lookedUp(lookup: LookupFunction, all: boolean): Promise<unknown> {
   return new Promise((resolve) =>
     lookup('peer.example', { all }, (error, address, family) =>
@@ -122,7 +122,7 @@ function lookedUp(lookup: LookupFunction, all: boolean): Promise<unknown> {
   )
 }
 
-test('of the addresses of a name only those that are allowed are handed on', async () => {
+test('a lookup returns only the allowed addresses of a name', async () => {
   const mixed = () =>
     lookupWhere(isPublicAddress, resolver(['10.0.0.1', '1.1.1.1', '::1', '2606:4700::1']).resolve)
   assert.deepEqual(await lookedUp(mixed(), true), [
@@ -132,7 +132,7 @@ test('of the addresses of a name only those that are allowed are handed on', asy
   assert.deepEqual(await lookedUp(mixed(), false), ['1.1.1.1', 4])
 })
 
-test('a name without an allowed address is refused by code, with what it resolved to', async () => {
+test('a name without an allowed address fails with a code and the addresses it resolved to', async () => {
   const inside = () => lookupWhere(isPublicAddress, resolver(['10.0.0.1', '::ffff:127.0.0.1']).resolve)
   for (const all of [true, false]) {
     assert.deepEqual(await lookedUp(inside(), all), {
@@ -142,7 +142,7 @@ test('a name without an allowed address is refused by code, with what it resolve
   }
 })
 
-test('a failed resolution stays what it was', async () => {
+test('a failed resolution keeps its own error', async () => {
   const failed: Resolve = (_hostname, _options, callback) =>
     callback(Object.assign(new Error('getaddrinfo ENOTFOUND'), { code: 'ENOTFOUND' }), [])
   assert.deepEqual(await lookedUp(lookupWhere(isPublicAddress, failed), true), {
@@ -151,7 +151,7 @@ test('a failed resolution stays what it was', async () => {
   })
 })
 
-test('a real socket never reaches an address that is not allowed, and connects to the one that was checked', async () => {
+test('a real socket connects only to the address that was checked', async () => {
   const server = createServer((_request, response) => response.end('inside'))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
@@ -166,7 +166,7 @@ test('a real socket never reaches an address that is not allowed, and connects t
       assert.ok(error instanceof AddressError, String(error))
     }
     assert.equal(connections, 0)
-    // The name says something else each time it is asked: it is asked once.
+    // The name resolves differently each time, so it must be resolved only once.
     const rebinding = resolver(['127.0.0.1'], ['127.0.0.2'])
     const lookup = lookupWhere((ip) => ip === '127.0.0.1', rebinding.resolve)
     const text = await new Promise<string>((done, fail) =>

@@ -2,18 +2,18 @@ import { lookup as systemLookup } from 'node:dns'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
 import { NodeError } from './errors.ts'
 
-/** Ranges of IPv4 that reach nobody on the internet, or somebody on this network (RFC 6890). */
+/** IPv4 ranges that are not public: unreachable from the internet or local to this network (RFC 6890). */
 const PRIVATE_IPV4: readonly [network: string, bits: number][] = [
   ['0.0.0.0', 8], // this host
   ['10.0.0.0', 8],
-  ['100.64.0.0', 10], // carriers' own networks; metadata of one cloud
+  ['100.64.0.0', 10], // carrier-grade NAT; metadata of one cloud
   ['127.0.0.0', 8],
-  ['168.63.129.16', 32], // a public address by its number, but inside Azure the platform's own service
+  ['168.63.129.16', 32], // publicly routable, but inside Azure the platform's own service
   ['169.254.0.0', 16], // link-local; metadata of most clouds
   ['172.16.0.0', 12],
   ['192.0.0.0', 24], // IETF assignments; metadata of one cloud
   ['192.0.2.0', 24], // documentation
-  ['192.88.99.0', 24], // relays of 6to4
+  ['192.88.99.0', 24], // 6to4 relays
   ['192.168.0.0', 16],
   ['198.18.0.0', 15], // benchmarks
   ['198.51.100.0', 24], // documentation
@@ -22,16 +22,16 @@ const PRIVATE_IPV4: readonly [network: string, bits: number][] = [
   ['240.0.0.0', 4], // reserved, broadcast
 ]
 
-/** Prefixes of IPv6 that carry an IPv4 address in their last 32 bits: it decides (RFC 4291, RFC 6052). */
+/** IPv6 prefixes with an IPv4 address in the last 32 bits, which is the one to check (RFC 4291, RFC 6052). */
 const IPV4_CARRIERS = ['::ffff:', '64:ff9b::']
 const CARRIER_BITS = 96
 
-/** What is routed of IPv6. Everything else is loopback, link-local, unique local, multicast or reserved. */
+/** The globally routed part of IPv6. Everything else is loopback, link-local, unique local, multicast or reserved. */
 const GLOBAL_IPV6: readonly [network: string, bits: number] = ['2000::', 3]
 
-/** Ranges inside {@link GLOBAL_IPV6} that lead elsewhere. */
+/** Ranges inside {@link GLOBAL_IPV6} that are not public. */
 const PRIVATE_IPV6: readonly [network: string, bits: number][] = [
-  ['2001::', 23], // IETF assignments, among them Teredo, which carries IPv4 addresses
+  ['2001::', 23], // IETF assignments, including Teredo, which carries IPv4 addresses
   ['2001:db8::', 32], // documentation
   ['2002::', 16], // 6to4, which carries IPv4 addresses
   ['3fff::', 20], // documentation
@@ -50,10 +50,10 @@ for (const [network, bits] of PRIVATE_IPV4) {
 }
 
 /**
- * Whether an IP address, without brackets, belongs to the public internet, so that a request to it reaches nothing
- * that only this host or its network can reach: no loopback, private, link-local, unique local, shared (CGNAT),
- * multicast, reserved or metadata address, whichever way IPv6 carries it. Anything that is not an address, or names
- * an interface (`fe80::1%eth0`), is not public.
+ * Whether an IP address, without brackets, is on the public internet, so that a request to it cannot reach anything
+ * internal to this host or its network. Loopback, private, link-local, unique local, shared (CGNAT), multicast,
+ * reserved and metadata addresses are not public, in whatever form IPv6 carries them. Anything that is not an address,
+ * or names an interface (`fe80::1%eth0`), is not public.
  */
 export function isPublicAddress(ip: string): boolean {
   const version = ip.includes('%') ? 0 : isIP(ip)
@@ -62,7 +62,7 @@ export function isPublicAddress(ip: string): boolean {
   return false
 }
 
-/** The address is not among those that may be connected to. */
+/** An address that this node may not connect to. */
 export class AddressError extends NodeError<'address-not-allowed'> {
   override name = 'AddressError'
 }
@@ -78,9 +78,9 @@ export type Resolve = (
 ) => void
 
 /**
- * A `lookup` for Node's sockets (`net`, `tls`, `http`, `https`) that hands on only the addresses that are allowed, and
- * fails with an AddressError when none is. The socket connects to what was looked at here: no second resolution can
- * give it another address. Node does not call it for a host that is an address already: see {@link checkHost}.
+ * A `lookup` for Node's sockets (`net`, `tls`, `http`, `https`) that returns only allowed addresses, and fails with an
+ * AddressError if there are none. The socket connects to the address checked here, so a second resolution cannot
+ * replace it. Node does not call it for a host that is already an address: see {@link checkHost}.
  */
 export function lookupWhere(
   allows: (ip: string) => boolean,
@@ -100,12 +100,12 @@ export function lookupWhere(
   }
 }
 
-/** A `lookup` for Node's sockets that hands on public addresses only. */
+/** A `lookup` for Node's sockets that returns only public addresses. */
 export const publicLookup: LookupFunction = lookupWhere(isPublicAddress)
 
 /**
- * Refuses the host of a URL (`url.hostname`) that is itself an address that is not allowed, since Node's sockets look up names
- * only. Throws AddressError.
+ * Refuses a URL's host (`url.hostname`) that is itself an address that is not allowed; Node's sockets call `lookup` for
+ * names only. Throws AddressError.
  */
 export function checkHost(hostname: string, allows: (ip: string) => boolean = isPublicAddress): void {
   const ip = hostname.replace(/^\[|\]$/g, '')

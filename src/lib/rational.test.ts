@@ -7,7 +7,7 @@ const rational = fc
   .tuple(fc.bigInt({ min: -(2n ** 300n), max: 2n ** 300n }), fc.bigInt({ min: 1n, max: 2n ** 300n }))
   .map(([num, den]) => Rational.of(num, den))
 
-test('a fraction is reduced, with its sign above', () => {
+test('a fraction is reduced and carries its sign in the numerator', () => {
   const cases: [bigint, bigint, string][] = [
     [6n, 4n, '3/2'],
     [-6n, 4n, '-3/2'],
@@ -21,7 +21,7 @@ test('a fraction is reduced, with its sign above', () => {
   assert.throws(() => Rational.one.div(Rational.zero), { code: 'division-by-zero' })
 })
 
-test('what numerator and denominator share is taken out, however much of it is a power of two', () => {
+test('common factors are removed, including large powers of two', () => {
   const factor = fc.tuple(fc.bigInt({ min: 1n, max: 2n ** 200n }), fc.bigInt({ min: 0n, max: 120n }))
   fc.assert(
     fc.property(rational, factor, ({ num, den }, [odd, twos]) => {
@@ -75,7 +75,7 @@ for (const text of [
   })
 }
 
-test('a number with no end is refused rather than computed', () => {
+test('an infinite number is refused', () => {
   assert.throws(() => Rational.parse('9'.repeat(201)), { code: 'bad-number' })
   assert.throws(() => Rational.parse('1/0'), { code: 'division-by-zero' })
 })
@@ -103,7 +103,7 @@ const ROUNDED: [string, bigint, bigint, bigint][] = [
 ]
 
 for (const [text, floor, ceil, trunc] of ROUNDED) {
-  test(`${text} has the floor ${floor}, the ceiling ${ceil} and is ${trunc} towards zero`, () => {
+  test(`${text} has floor ${floor}, ceiling ${ceil} and truncates to ${trunc}`, () => {
     const value = Rational.parse(text)
     assert.equal(value.floor(), floor)
     assert.equal(value.ceil(), ceil)
@@ -128,7 +128,7 @@ for (const [text, digits, expected] of FIXED) {
   })
 }
 
-test('the nearest double of a fraction is close, however long its integers are', () => {
+test('toNumber is the nearest double, even for very long integers', () => {
   assert.equal(Rational.of(1n, 4n).toNumber(), 0.25)
   assert.equal(Rational.of(-3n, 2n).toNumber(), -1.5)
   const half = Rational.of(2n ** 2000n + 1n, 2n ** 2001n)
@@ -137,6 +137,6 @@ test('the nearest double of a fraction is close, however long its integers are',
   assert.ok(Math.abs(third.toNumber() + 1 / 3) < 1e-12)
 })
 
-test('in JSON a fraction is its text', () => {
+test('a fraction is serialised to JSON as text', () => {
   assert.equal(JSON.stringify({ price: Rational.of(1n, 3n) }), '{"price":"1/3"}')
 })

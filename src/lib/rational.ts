@@ -5,7 +5,7 @@ export type RationalFault = 'bad-number' | 'division-by-zero'
 
 const DECIMAL = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d{1,3}))?$/
 
-/** An exact fraction of big integers, always reduced, with a denominator above zero. Immutable. */
+/** An exact fraction of big integers, always reduced, with a positive denominator. Immutable. */
 export class Rational {
   readonly num: bigint
   readonly den: bigint
@@ -21,7 +21,7 @@ export class Rational {
   /** The fraction num/den. Throws NodeError `division-by-zero` when den is 0. */
   static of(num: bigint, den = 1n): Rational {
     if (den === 0n)
-      throw new NodeError<RationalFault>('division-by-zero', 'a fraction needs a denominator other than 0')
+      throw new NodeError<RationalFault>('division-by-zero', 'the denominator of a fraction must not be 0')
     const divisor = gcd(num < 0n ? -num : num, den < 0n ? -den : den)
     if (divisor === 1n && den > 0n) return new Rational(num, den)
     const sign = den < 0n ? -1n : 1n
@@ -60,7 +60,7 @@ export class Rational {
     return Rational.of(this.num * other.den, this.den * other.num)
   }
 
-  /** Below zero, zero or above zero as this is less than, equal to or greater than `other`. */
+  /** Negative, zero or positive when this is less than, equal to or greater than `other`. */
   cmp(other: Rational): number {
     const difference = this.num * other.den - other.num * this.den
     return difference < 0n ? -1 : difference > 0n ? 1 : 0
@@ -91,7 +91,7 @@ export class Rational {
     return this.num / this.den
   }
 
-  /** With `digits` decimals, rounded half away from zero: for texts only. */
+  /** With `digits` decimals, rounded half away from zero. For texts only. */
   toFixed(digits: number): string {
     const scale = 10n ** BigInt(digits)
     const magnitude = this.num < 0n ? -this.num : this.num
@@ -106,7 +106,7 @@ export class Rational {
     return this.den === 1n ? this.num.toString() : `${this.num}/${this.den}`
   }
 
-  /** The nearest double: for display and metrics, never for money. */
+  /** The nearest double. For display and metrics, never for money. */
   toNumber(): number {
     const shift = BigInt(Math.max(0, bitLength(this.num) - 1000, bitLength(this.den) - 1000))
     return Number(this.num >> shift) / Number(this.den >> shift)
@@ -117,16 +117,16 @@ export class Rational {
   }
 }
 
-/** Neither is below zero, `b` is not 0. */
+/** Requires `a` ≥ 0 and `b` > 0. */
 function gcd(a: bigint, b: bigint): bigint {
   if (b === 1n) return 1n
   if (a === 0n) return b
-  // Fees come with a large power of two below them: what they share of it is found without dividing.
+  // Fees have large powers of two in the denominator: remove the common ones by shifting.
   const either = a | b
   return (either & -either) * oddGcd(a, b / (b & -b))
 }
 
-/** Of any `a` and an odd `b`. Once they fit, doubles are an order of magnitude faster and just as exact. */
+/** For any `a` and an odd `b`. Once both fit, doubles are ten times faster and equally exact. */
 function oddGcd(a: bigint, b: bigint): bigint {
   while (b > LARGEST_EXACT) [a, b] = [b, a % b]
   if (b === 0n) return a

@@ -4,7 +4,10 @@ import { type AddressInfo, connect, type Socket } from 'node:net'
 import { test } from 'node:test'
 import { BodyError, type BodyLimits, ByteBudget, readBody } from './request-body.ts'
 
-/** Serves one request over a real socket: what `send` writes, read within these limits; gives what came of it. */
+/**
+ * Serves one request, as written by `send`, over a real socket, reads its body within these limits, and returns the
+ * outcome.
+ */
 async function received(
   limits: Partial<BodyLimits> & { budget?: ByteBudget },
   send: (socket: Socket) => Promise<void> | void,
@@ -35,7 +38,7 @@ async function received(
 const chunk = (text: string) => `${text.length.toString(16)}\r\n${text}\r\n`
 const END = '0\r\n\r\n'
 
-test('a body is read whole, and its bytes stay counted until whoever has it gives them back', async () => {
+test('a body is read whole, and its bytes stay counted until they are given back', async () => {
   assert.deepEqual(await received({}, (socket) => void socket.write(chunk('one ') + chunk('two') + END)), {
     outcome: 'one two',
     held: 7,
@@ -51,7 +54,7 @@ const refused: readonly [
   headers?: string,
 ][] = [
   [
-    'is announced as too long is refused before it comes',
+    'has a content-length above the limit',
     {},
     () => {},
     'body-too-large',
@@ -59,7 +62,7 @@ const refused: readonly [
     'content-length: 10001',
   ],
   [
-    'turns out to be too long',
+    'exceeds the limit without a content-length',
     {},
     (socket) => void socket.write(chunk('x'.repeat(10_000)) + chunk('x')),
     'body-too-large',
@@ -73,7 +76,7 @@ const refused: readonly [
     'nothing came for 0.1 s',
   ],
   [
-    'comes more slowly than the least rate',
+    'arrives below the minimum rate',
     { stallMs: 200, slowest: { bytes: 10, perMs: 300 } },
     async (socket) => {
       for (let i = 0; i < 30 && !socket.destroyed; i++) {
@@ -85,7 +88,7 @@ const refused: readonly [
     'the body comes too slowly',
   ],
   [
-    'trickles, never silent for long',
+    'trickles without ever stalling',
     { stallMs: 200, totalMs: 500 },
     async (socket) => {
       for (let i = 0; i < 30 && !socket.destroyed; i++) {
@@ -106,23 +109,23 @@ const refused: readonly [
     'the connection broke off',
   ],
   [
-    'finds no room beside the others',
+    'finds no room left in the budget',
     { budget: new ByteBudget(5) },
     (socket) => void socket.write(chunk('123') + chunk('456')),
     'no-room',
     'too many bytes are being received at once',
   ],
   [
-    'nobody wants',
+    'is cancelled',
     { signal: AbortSignal.abort() },
     (socket) => void socket.write(chunk('x')),
     'unwanted',
-    'nobody wants it any more',
+    'the request was cancelled',
   ],
 ]
 
 for (const [claim, limits, send, code, text, headers] of refused) {
-  test(`a body that ${claim}: ${text}; no room stays taken`, async () => {
+  test(`a body that ${claim} is refused (${text}) and releases its room`, async () => {
     const { outcome, held } = await received(limits, send, headers)
     assert.ok(outcome instanceof BodyError, String(outcome))
     assert.deepEqual([outcome.code, outcome.message, held], [code, text, 0])

@@ -2,23 +2,23 @@ import type { IncomingMessage } from 'node:http'
 import type { Http2ServerRequest } from 'node:http2'
 import { NodeError } from './errors.ts'
 
-/** Why a body was not taken. */
+/** Why a body was refused. */
 export type BodyFault = 'body-too-large' | 'body-stalled' | 'body-broken-off' | 'no-room' | 'unwanted'
 
-/** A body that was not taken. */
+/** A refused body. */
 export class BodyError extends NodeError<BodyFault> {
   override name = 'BodyError'
 }
 
-/** Room for bytes in memory. */
+/** A budget of bytes in memory. */
 export interface Room {
-  /** Takes room for bytes, or says that there is none. */
+  /** Reserves bytes; false when there is no room. */
   take(bytes: number): boolean
-  /** Gives room back. */
+  /** Releases bytes. */
   give(bytes: number): void
 }
 
-/** Counts bytes that are held in memory at one time, over all requests. */
+/** Limits the bytes held in memory by all requests together. */
 export class ByteBudget implements Room {
   readonly #max: number
   #held = 0
@@ -27,7 +27,7 @@ export class ByteBudget implements Room {
     this.#max = max
   }
 
-  /** How many bytes are held now. */
+  /** Bytes held now. */
   get held(): number {
     return this.#held
   }
@@ -43,24 +43,24 @@ export class ByteBudget implements Room {
   }
 }
 
-/** Bounds of one body. */
+/** Limits for one body. */
 export interface BodyLimits {
   readonly maxBytes: number
-  /** A sender that is silent for this long is given up. */
+  /** A peer that sends nothing for this long is dropped. */
   readonly stallMs: number
-  /** The whole body must have come within this time; absent: whoever serves the request sees to that. */
+  /** The time limit for the whole body; absent: the caller enforces one. */
   readonly totalMs?: number
-  /** At least this much has to come in each span of time until the body's end; absent: any rate will do. */
+  /** The least that must arrive in each interval until the body ends; absent: any rate is accepted. */
   readonly slowest?: { readonly bytes: number; readonly perMs: number }
-  /** From which its bytes are taken; whoever gets the body gives them back. */
+  /** The budget the bytes are taken from. The receiver of the body gives them back. */
   readonly budget: Room
-  /** Aborted when nobody wants the body any more. */
+  /** Aborted when the body is no longer needed. */
   readonly signal?: AbortSignal
 }
 
 /**
- * Reads a body whole, over either version of HTTP. Throws BodyError as soon as it is too large, stalls, breaks off, or
- * finds no room; what was taken of the budget is then given back, and the rest of the request is not read.
+ * Reads a whole body, over either version of HTTP. Throws BodyError as soon as it is too large, stalls, breaks off, or
+ * finds no room; then the bytes taken are given back and the rest of the request is not read.
  */
 export async function readBody(
   request: IncomingMessage | Http2ServerRequest,
@@ -72,7 +72,8 @@ export async function readBody(
 }
 
 /**
- * As `readBody`, but hands the body on as it comes, and says how long it was. What `take` throws ends the reading too.
+ * Like `readBody`, but passes each chunk to `take` and returns the length. An error thrown by `take` ends the reading
+ * too.
  */
 export function receiveBody(
   request: IncomingMessage | Http2ServerRequest,
@@ -94,7 +95,7 @@ export function receiveBody(
     if (length - lengthBefore < slowest.bytes) fail('body-stalled', 'the body comes too slowly')
     lengthBefore = length
   }
-  // What came while this process was busy with other things is read first.
+  // Data that arrived while the event loop was busy is read before the rate is checked.
   const rate = slowest && setInterval(() => setImmediate(checkRate), slowest.perMs)
   let isSettled = false
   const onData = (chunk: Uint8Array) => {
@@ -109,14 +110,14 @@ export function receiveBody(
     }
   }
   const onEnd = () => {
-    // HTTP/2 also ends the stream of a peer that has gone: only what is complete counts.
+    // HTTP/2 also emits `end` for an aborted stream: only a complete body counts.
     if (request.aborted) return onClose()
     settle()
     resolve(length)
   }
   const onClose = () => fail('body-broken-off', 'the connection broke off')
-  const onUnwanted = () => fail('unwanted', 'nobody wants it any more')
-  // The words in which peers are told so (gateway.md §3).
+  const onUnwanted = () => fail('unwanted', 'the request was cancelled')
+  // The text that peers know (gateway.md §3).
   const onTooLarge = () => fail('body-too-large', 'input bigger than max buffer size')
   const fail = (code: BodyFault, message: string) => failWith(new BodyError(code, message))
   const failWith = (error: unknown) => {
@@ -133,7 +134,7 @@ export function receiveBody(
     signal?.removeEventListener('abort', onUnwanted)
     request.off('data', onData).off('end', onEnd).off('aborted', onClose).off('close', onClose)
   }
-  // A sender that breaks off is no failure of ours; 'close' follows.
+  // A peer that disconnects is not an error here; 'close' follows.
   request.on('error', () => {})
   if (request.destroyed || request.aborted) onClose()
   else if (signal?.aborted) onUnwanted()

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { requestTarget } from './request-target.ts'
 
-test('a request names a path, and a host where its line is a whole URL', () => {
+test('a request target is a path, or a whole URL with a host', () => {
   for (const [url, path, authority] of [
     ['/live/a/0.ts', '/live/a/0.ts', null],
     ['/live/a/0.ts?x=http://b/c', '/live/a/0.ts', null],

@@ -1,16 +1,16 @@
-/** What the first line of an HTTP request names. */
+/** The target of an HTTP request line. */
 export interface RequestTarget {
-  /** Still percent-encoded, without the query; `/` when nothing is written. */
+  /** Percent-encoded, without the query; `/` when empty. */
   readonly path: string
-  /** Host and port of a line that is a whole URL; it counts in place of the `Host` header. Null where there is none. */
+  /** Host and port of a target that is a whole URL, which overrides the `Host` header; null otherwise. */
   readonly authority: string | null
 }
 
 const ABSOLUTE = /^https?:\/\/([^/?#]*)/i
 
 /**
- * Reads a request's target: a path with a query, or a whole URL as clients send it to proxies, which every server has
- * to take (RFC 9112 §3.2.2). Never throws.
+ * Parses a request's target: a path with a query, or a whole URL as clients send it to proxies, which every server must
+ * accept (RFC 9112 §3.2.2). Never throws.
  */
 export function requestTarget(url: string): RequestTarget {
   const absolute = ABSOLUTE.exec(url)

@@ -7,7 +7,7 @@ function service(name: string, start: (scope: Scope) => void | Promise<void>): S
   return { name, start }
 }
 
-test('services stop in reverse: signal first, then background work, then what was deferred', async () => {
+test('services stop in reverse order: signal, then background work, then deferred clean-up', async () => {
   const seen: string[] = []
   const supervisor = new Supervisor()
   for (const name of ['store', 'server']) {
@@ -36,7 +36,7 @@ test('services stop in reverse: signal first, then background work, then what wa
   ])
 })
 
-test('a failed start gives back what it had taken', async () => {
+test('a failed start releases what it had taken', async () => {
   let released = false
   const supervisor = new Supervisor()
   const failing = service('server', (scope) => {
@@ -66,7 +66,7 @@ test('failing background work ends the wait with its name and cause', async () =
   await supervisor.stop()
 })
 
-test('work that ends because it was told to is no failure', async () => {
+test('aborted work is not a failure', async () => {
   const supervisor = new Supervisor()
   await supervisor.start(
     service('sleeper', (scope) => {

@@ -3,13 +3,13 @@ import { isAbort, NodeError } from './errors.ts'
 /** Why a service fails while it runs. */
 export type ServiceFault = 'background-work-failed'
 
-/** What a running service is given: a signal to obey, and two ways to leave nothing behind. */
+/** What a running service gets: a signal to stop by, and two ways to have its work cleaned up. */
 export interface Scope {
   /** Aborted when the service must stop. Pass it to every wait, fetch and listener. */
   readonly signal: AbortSignal
-  /** Runs work in the background. If it fails the node stops; if the signal aborted it, that is no failure. */
+  /** Runs work in the background. A failure stops the node, unless it results from the aborted signal. */
   spawn(name: string, work: (signal: AbortSignal) => Promise<void>): void
-  /** Registers clean-up, run last-in first-out after the spawned work has ended. */
+  /** Registers clean-up, run last-in first-out after the background work has ended. */
   defer(cleanup: () => void | Promise<void>): void
 }
 
@@ -25,8 +25,8 @@ interface Running {
 }
 
 /**
- * Starts services in order and stops them in reverse: each is told by its signal, its background work is awaited,
- * then what it deferred is run. When background work fails, `failed` rejects and the owner stops the rest.
+ * Starts services in order and stops them in reverse: aborts each one's signal, awaits its background work, then runs
+ * its deferred clean-up. When background work fails, `failed` rejects and the owner stops the rest.
  */
 export class Supervisor implements AsyncDisposable {
   readonly #running: Running[] = []
@@ -36,7 +36,7 @@ export class Supervisor implements AsyncDisposable {
     this.#failure.promise.catch(() => {})
   }
 
-  /** Starts one service. If its start fails, what it already took is given back before the error is thrown. */
+  /** Starts one service. If its start fails, what it took is released before the error is thrown. */
   async start(service: Service): Promise<void> {
     const abort = new AbortController()
     const tasks = new Set<Promise<void>>()
@@ -102,7 +102,7 @@ export class Supervisor implements AsyncDisposable {
   }
 }
 
-/** What was thrown on purpose says itself what is wrong; anything else needs to be told where it came from. */
+/** A NodeError explains itself; any other error gets the name of the work it came from. */
 function failureOf(service: string, work: string, error: unknown): NodeError {
   if (error instanceof NodeError) return error
   return new NodeError<ServiceFault>(

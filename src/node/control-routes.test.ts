@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { loadSettings } from '../config/load-settings.ts'
-import { WoundClock } from '../lib/clock.ts'
+import { ManualClock } from '../lib/clock.ts'
 import { seededDice } from '../lib/dice.ts'
 import { silentLog } from '../lib/log.ts'
 import { controlRoutes, type NodeProgress } from './control-routes.ts'
 import { Parts } from './parts.ts'
 import { StatusFacts } from './status/facts.ts'
 
-const clock = new WoundClock(1_000)
+const clock = new ManualClock(1_000)
 
 /** The routes of an offchain orchestrator that waits for transcoders, with its progress to change. */
 function routesOf(hasMetrics: boolean) {

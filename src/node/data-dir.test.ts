@@ -39,7 +39,7 @@ test('the error names a folder without permission', {
   const path = join(folder, 'forbidden')
   mkdirSync(path)
   chmodSync(path, 0o500)
-  await assert.rejects(openDataDir(path), refused(path, 'this user may not write there'))
+  await assert.rejects(openDataDir(path), refused(path, 'this user may not access it'))
 })
 
 test('the error names a full and a read-only disk, also when only the database runs into it', async (t) => {
@@ -50,7 +50,7 @@ test('the error names a full and a read-only disk, also when only the database r
   const location = join(disk.path, 'node.sqlite3')
   await assert.rejects(new Store({ location }).open(), {
     code: 'store-unwritable',
-    message: `the database ${location} cannot be used, the disk is full: mend that, or give the node another -dataDir`,
+    message: `the database ${location} cannot be used, the disk is full: fix that, or give the node another -dataDir`,
   })
   disk.free()
   await openDataDir(disk.path)

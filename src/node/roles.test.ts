@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { loadSettings } from '../config/load-settings.ts'
-import { WoundClock } from '../lib/clock.ts'
+import { ManualClock } from '../lib/clock.ts'
 import { seededDice } from '../lib/dice.ts'
 import { silentLog } from '../lib/log.ts'
 import type { ChainAccess } from './parts/chain.ts'
@@ -29,7 +29,7 @@ function started(line: string): string[] {
   })
   assert.ok(!('exit' in settings), 'exit' in settings ? settings.exit.stderr : '')
   const parts = new Parts(settings, settings.chain ? access : null, {
-    ...{ version: '1', clock: new WoundClock(), dice: seededDice('order'), log: silentLog, cpus: 2 },
+    ...{ version: '1', clock: new ManualClock(), dice: seededDice('order'), log: silentLog, cpus: 2 },
   })
   return servicesOf(parts).map(({ name }) => name)
 }

@@ -5,7 +5,7 @@ import { Rpc } from '../../src/io/chain/rpc.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { silentLog } from '../../src/lib/log.ts'
 
-/** A chain with the protocol on it and a client for it, gone when disposed. */
+/** A chain with the protocol on it and a client for it; disposing stops it. */
 export interface ChainFixture extends AsyncDisposable {
   readonly anvil: Anvil
   readonly protocol: Protocol
@@ -13,7 +13,7 @@ export interface ChainFixture extends AsyncDisposable {
   readonly client: ChainClient
 }
 
-/** Starts anvil, deploys the protocol (mining a block for each transaction) and connects. */
+/** Starts anvil, deploys the protocol (with a block for each transaction) and connects. */
 export async function startChain(
   options: AnvilOptions & { parameters?: Partial<ProtocolParameters> } = {},
 ): Promise<ChainFixture> {

@@ -23,11 +23,11 @@ import type { ChainFixture } from './fixture.ts'
 const ETHER = 10n ** 18n
 const RECIPIENT = 'the recipient of redeemed tickets'
 
-/** How a redeemer is started. */
+/** Options of a redeemer. */
 export interface RedeemingOptions {
-  /** Names its account; each name has one of its own, with ether. */
+  /** Name of its account; each name has its own account with ether. */
   readonly name: string
-  /** Of the endpoints that it uses. */
+  /** The endpoints that it uses. */
   readonly urls: readonly string[]
   readonly maxBatch?: number
   readonly clock?: Clock
@@ -36,24 +36,24 @@ export interface RedeemingOptions {
   readonly pollMs?: number
 }
 
-/** A redeemer with everything that it needs on a real chain, its store on disk, gone when disposed. */
+/** A redeemer on a real chain with everything that it needs and its store on disk; disposing stops it. */
 export interface Redeeming extends AsyncDisposable {
   readonly redeemer: Redeemer
   readonly store: Store
   readonly rpc: Rpc
   readonly account: Address
-  /** What became of tickets, in the order in which it did. */
+  /** Events of its tickets, in order. */
   readonly happened: readonly string[]
 }
 
-/** Registers whom the tickets of `winners` pay, who can be redeemed for from then on. */
+/** Registers the recipient of `winners`, for which redeemers can then redeem. */
 export async function registerRecipient({ protocol }: ChainFixture): Promise<void> {
   const serviceUri = 'https://127.0.0.1:8935'
   await protocol.bondAndRegister(devnetKey(RECIPIENT), { stake: 100n * ETHER, serviceUri })
   await protocol.nextRound()
 }
 
-/** Winning tickets of a sender of that name, who has the funds for all of them. */
+/** Winning tickets of a sender with that name, whose funds cover all of them. */
 export async function winners(
   { client, protocol }: ChainFixture,
   { count, faceValue = ETHER / 100n, name }: { name: string; count: number; faceValue?: bigint },
@@ -125,7 +125,7 @@ export async function startRedeeming(chain: ChainFixture, options: RedeemingOpti
   return { redeemer, store, rpc, account: signer.address, happened, [Symbol.asyncDispose]: dispose }
 }
 
-/** What an account's transactions since a block were: how many, of them failed, and their gas. Read from the chain itself. */
+/** The transactions of an account since a block: their number, failures and gas, read from the chain itself. */
 export async function transactionsOf(
   { anvil }: ChainFixture,
   account: Address,

@@ -24,7 +24,7 @@ before(async () => {
   chain = await startChain({ parameters: { roundLength: 1_000n } })
   await registerRecipient(chain)
   await chain.anvil.mineOnDemand()
-  // Blocks come fast, since what a ticket has come to is believed a dozen blocks later.
+  // Blocks come fast, because a redemption is confirmed a dozen blocks later.
   mining = (async () => {
     for (; !stop.signal.aborted; await sleep(BLOCK_MS)) await chain.anvil.mine()
   })()
@@ -35,7 +35,7 @@ after(async () => {
   await chain[Symbol.asyncDispose]()
 })
 
-/** Habits of providers, and how many requests redeeming all tickets takes at most behind each. */
+/** Provider behaviours, and how many requests redeeming all tickets takes at most with each. */
 const ROWS: readonly (readonly [Habit, number])[] = [
   [HABITS.none, 150],
   [HABITS.rateRetryAfter, 300],
@@ -67,7 +67,7 @@ const ROWS: readonly (readonly [Habit, number])[] = [
   [HABITS.laggingReplicas, 300],
 ]
 
-/** Redeems tickets behind a habit; gives how many requests it took, and how many transactions. */
+/** Redeems tickets behind a behaviour; returns the number of requests and of transactions. */
 async function redeemAll(
   habit: Habit,
   others: readonly string[] = [],
@@ -108,7 +108,7 @@ describe('every won ticket is redeemed and nothing reverted', { concurrency: 6 }
 
   for (const habit of [HABITS.neverWithinLimits, HABITS.clockAhead, HABITS.absurdFees]) {
     test(`the first of three endpoints: ${habit.name}`, async () => {
-      // Three, since what only one endpoint tells of is believed much later.
+      // Three, because what only one endpoint reports is believed much later.
       await redeemAll(habit, [chain.anvil.url, chain.anvil.url.replace('127.0.0.1', 'localhost')])
     })
   }

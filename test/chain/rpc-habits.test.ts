@@ -43,7 +43,7 @@ async function rawTransaction(nonce: number): Promise<string> {
   return raw
 }
 
-test('a limit of 15 lets 15 of 20 pass in a second, and 15 more in the next', async () => {
+test('a limit of 15 allows 15 of 20 in a second, and 15 more in the next', async () => {
   const cases: [Habit, number, string | null, RegExp][] = [
     [HABITS.rateRetryAfter, 429, '1', /Too Many/],
     [HABITS.rateJson429, 429, null, /-32007.*15\/second request limit reached/],
@@ -77,7 +77,7 @@ function parsed(text: string): object {
   return text.startsWith('{') ? JSON.parse(text) : {}
 }
 
-test('each batch is treated as its habit says', async () => {
+test('each batch is handled as configured', async () => {
   const batch = [item('eth_blockNumber', [], 1), item('eth_chainId', [], 2)]
   const refusal = { code: -32600, message: 'batch requests are not supported' }
   const cases: [Habit, number, unknown][] = [
@@ -103,7 +103,7 @@ test('each batch is treated as its habit says', async () => {
   }
 })
 
-test('ranges of logs beyond the bound are refused in the habit’s own words', async () => {
+test('log ranges beyond the limit are refused with the provider’s own text', async () => {
   const cases: [Habit, number, RegExp][] = [
     [HABITS.ranges100, 100, /requested too many blocks from 1 to 101, maximum is set to 100/],
     [HABITS.rangesUnknownWords, 10, /upgrade your plan/],
@@ -119,7 +119,7 @@ test('ranges of logs beyond the bound are refused in the habit’s own words', a
   }
 })
 
-test('of a transaction whose answer is lost, the chain has every one, and of a falsely refused one none', async () => {
+test('the chain has every transaction whose answer was lost, and none that was falsely refused', async () => {
   let nonce = Number(
     await anvil.request('eth_getTransactionCount', [walletOfKey(devnetKeyBytes('habits')).address, 'latest']),
   )
@@ -142,7 +142,7 @@ test('of a transaction whose answer is lost, the chain has every one, and of a f
   assert.equal(Number(await anvil.request('eth_getTransactionCount', [account, 'latest'])), nonce)
 })
 
-test('a replica that lags knows nothing of the newest blocks', async () => {
+test('a lagging replica does not know the newest blocks', async () => {
   await using shim = await startHabits(anvil.url, [HABITS.laggingReplicas])
   const newest = Number(await anvil.request('eth_blockNumber'))
   const seen: number[] = []
@@ -157,7 +157,7 @@ test('a replica that lags knows nothing of the newest blocks', async () => {
   assert.match((await post(shim.url, balance)).text, /header not found/)
 })
 
-test('times and fees are changed in every answer that carries them', async () => {
+test('times and fees are changed in every answer that contains them', async () => {
   await using ahead = await startHabits(anvil.url, [HABITS.clockAhead])
   const newest = (await resultOf(ahead.url, 'eth_getBlockByNumber', ['latest', false])) as {
     timestamp: string
@@ -174,7 +174,7 @@ test('times and fees are changed in every answer that carries them', async () =>
   assert.ok(history.baseFeePerGas.every((fee) => BigInt(fee) > 10n ** 15n))
 })
 
-test('what happens sometimes happens about as often as its name says', async () => {
+test('random faults happen about as often as their names say', async () => {
   const habits = [
     HABITS.headerNotFound,
     HABITS.trieNode,

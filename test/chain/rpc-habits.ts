@@ -12,13 +12,13 @@ import {
   RpcShim,
 } from './rpc-shim.ts'
 
-/** What one habit keeps to itself at one endpoint: its dice, and a clock in milliseconds. */
+/** The private state of a behaviour at one endpoint: its random source, and a clock in milliseconds. */
 export interface HabitNeeds {
   readonly dice: Dice
   readonly now: () => number
 }
 
-/** What an endpoint is in the habit of doing to some requests; the others pass. */
+/** What an endpoint does to some requests; the others pass. */
 export interface Habit {
   readonly name: string
   readonly begin: (needs: HabitNeeds) => Intercept
@@ -26,7 +26,10 @@ export interface Habit {
   readonly batches?: BatchManner
 }
 
-/** Starts an endpoint with habits before a real chain; several apply one after the other, the last next to the chain. */
+/**
+ * Starts an endpoint with these behaviours in front of a real chain; they apply in order, the last one next to the
+ * chain.
+ */
 export function startHabits(
   chainUrl: string | (() => string),
   habits: readonly Habit[],
@@ -50,7 +53,7 @@ export function startHabits(
   return RpcShim.start(chainUrl, { intercept, batches, opensCalls: false })
 }
 
-/** Methods that read state and change nothing. */
+/** Methods that only read state. */
 const STATE_READS = new Set([
   'eth_call',
   'eth_estimateGas',
@@ -63,7 +66,7 @@ const USED_TICKETS = '0x59a515ba'
 const CURRENT_ROUND = '0x8a19c8bc'
 const LAST_INITIALIZED_ROUND = '0x8807f36e'
 
-/** The habits of providers, one a row; each was met at one of them. */
+/** Provider behaviours, one per row, each seen at a real provider. */
 export const HABITS = {
   none: {
     name: 'none',
@@ -232,7 +235,7 @@ export const HABITS = {
   ),
 } as const satisfies Readonly<Record<string, Habit>>
 
-/** As it would answer from a state so many blocks back, whatever it is asked. */
+/** The answer from the state this many blocks back, for any request. */
 export async function asOf({ forward, method, params }: PassingRequest, blocks: number): Promise<unknown> {
   const newest = Math.max(0, Number(await forward('eth_blockNumber', [])) - blocks)
   const tag = hex(BigInt(newest))
@@ -247,7 +250,7 @@ export async function asOf({ forward, method, params }: PassingRequest, blocks: 
     if (method === 'eth_getBlockByNumber') return null
     if (STATE_READS.has(method)) throw new RpcFault(-32000, 'header not found')
   }
-  // What names no block means the newest.
+  // Without a block the newest one is meant.
   const isOpen = method === 'eth_estimateGas' && params.length === 1
   const named = [...params, ...(isOpen ? ['latest'] : [])]
   const isNewest = (param: unknown) => param === 'latest' || (param === 'pending' && STATE_READS.has(method))
@@ -281,13 +284,13 @@ function passing(name: string): Habit {
   }
 }
 
-/** What a request costs where credits are counted. */
+/** The cost of a request where credits are counted. */
 function creditsOf(method: string): number {
   if (method === 'eth_getLogs') return 60
   return method === 'eth_call' || method === 'eth_estimateGas' ? 20 : 10
 }
 
-/** No more than so much within any second, whatever is asked, each item of a batch for itself. */
+/** Limits the cost within any second, over all methods and each item of a batch. */
 function limit(
   name: string,
   { cost = () => 1, perSecond }: { perSecond: number; cost?: (method: string) => number },
@@ -355,7 +358,7 @@ function changedHeaders(name: string, change: (block: Record<string, unknown>) =
   }
 }
 
-/** Lies about one view of a contract for a while, also where it is one of several in a request. */
+/** Falsifies one view of a contract for a while, also if it is one of several in a request. */
 function lies(name: string, times: number, selector: string, lie: (truth: bigint) => bigint): Habit {
   return {
     name,

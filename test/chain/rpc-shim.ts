@@ -5,7 +5,7 @@ import { type CallResult, unpackCalls, type ViewCall, writeResults } from '../..
 import type { Hex } from '../../src/lib/bytes.ts'
 import { messageOf } from '../../src/lib/errors.ts'
 
-/** A request as it passes; `forward` asks the real endpoint, for something else if told so. */
+/** A passing request; `forward` sends it, or a replacement, to the real endpoint. */
 export interface PassingRequest {
   readonly method: string
   readonly params: readonly unknown[]
@@ -14,7 +14,7 @@ export interface PassingRequest {
   forward(method?: string, params?: readonly unknown[]): Promise<unknown>
 }
 
-/** A JSON-RPC error that the shim is to answer with, under HTTP 200 unless told otherwise. */
+/** A JSON-RPC error to answer with, by default under HTTP 200. */
 export class RpcFault extends Error {
   readonly code: number
   readonly data: unknown
@@ -34,7 +34,7 @@ export class RpcFault extends Error {
   }
 }
 
-/** An answer that is no JSON-RPC, for a request or for the whole batch that it came in. */
+/** An answer that is not JSON-RPC, for a request or for its whole batch. */
 export class HttpFault extends Error {
   readonly status: number
   readonly body: string
@@ -49,21 +49,21 @@ export class HttpFault extends Error {
 }
 
 /**
- * How an endpoint treats a batch: answers it, refuses it with HTTP 400, answers the whole with one error object, or each
- * item with an error.
+ * How an endpoint handles a batch: answers it, refuses it with HTTP 400, answers it with one error object, or each item
+ * with an error.
  */
 export type BatchManner = 'answered' | 'http-400' | 'one-error' | 'item-errors'
 
-/** What is done with each request. Answering `undefined` cuts the connection; throw a fault to answer with it. */
+/** Handles each request. `undefined` cuts the connection; a thrown fault is sent as the answer. */
 export type Intercept = (request: PassingRequest) => Promise<unknown>
 
-/** How a shim behaves. */
+/** Options of a shim. */
 export interface ShimOptions {
   /** Absent: everything passes. */
   readonly intercept?: Intercept
   /** Absent: answered. */
   readonly batches?: BatchManner
-  /** Whether calls of views made by one request are intercepted each for itself; absent: they are. */
+  /** Whether views packed into one request are intercepted separately; default true. */
   readonly opensCalls?: boolean
 }
 
@@ -73,16 +73,16 @@ interface JsonRpc {
   readonly params: readonly unknown[]
 }
 
-/** Stands between a node and an RPC endpoint and changes, fails or delays what passes. */
+/** Sits between a node and an RPC endpoint and changes, fails or delays requests. */
 export class RpcShim implements AsyncDisposable {
   readonly #server: Server
   readonly #opensCalls: boolean
   readonly #target: () => string
-  /** Replace it at will. */
+  /** May be replaced. */
   intercept: Intercept
-  /** Replace it at will. */
+  /** May be replaced. */
   batches: BatchManner
-  /** How often each method was asked, alone or in batches that were answered. */
+  /** Number of requests by method, alone or in answered batches. */
   readonly asked = new Map<string, number>()
   /** HTTP requests. */
   posts = 0
@@ -99,7 +99,7 @@ export class RpcShim implements AsyncDisposable {
     })
   }
 
-  /** The target may become known only later. */
+  /** The target may become known later. */
   static async start(
     target: string | (() => string),
     options: Intercept | ShimOptions = {},
@@ -157,7 +157,7 @@ export class RpcShim implements AsyncDisposable {
     }
   }
 
-  /** The answer to one request; undefined cuts the connection. What is said under another HTTP status is thrown. */
+  /** The answer to one request; undefined cuts the connection. An answer under another HTTP status is thrown. */
   async #answer({ id, method, params }: JsonRpc, isBatched: boolean): Promise<unknown> {
     this.asked.set(method, (this.asked.get(method) ?? 0) + 1)
     const forward = (instead = method, by = params) => ask(this.#target(), instead, by)
@@ -172,7 +172,7 @@ export class RpcShim implements AsyncDisposable {
     } catch (error) {
       if (error instanceof HttpFault) throw error
       const fault = error instanceof RpcFault ? error : new RpcFault(-32000, messageOf(error))
-      // Its HTTP status is that of the whole answer.
+      // Its HTTP status applies to the whole answer.
       if (fault.status !== 200) throw fault
       return errorAnswer(id, fault)
     }
@@ -197,7 +197,7 @@ export class RpcShim implements AsyncDisposable {
   }
 }
 
-/** What a call asks: one view, or the several that were packed into it. */
+/** The views of a call: one, or the several packed into it. */
 function viewsIn(params: readonly unknown[]): ViewCall[] {
   const [{ data, to }] = params as [{ to?: Hex; data?: Hex }]
   if (to !== undefined || data === undefined) return [{ to, data } as ViewCall]

@@ -9,12 +9,12 @@ import { presetNamed } from '../../src/domain/rendition.ts'
 import { type AuthToken, requestHash, type SegmentData, segmentHash } from '../../src/domain/segment.ts'
 import { expectedValue, type Payment } from '../../src/domain/ticket.ts'
 import { MemoryObjects } from '../../src/io/objects/memory-objects.ts'
-import { decodeTranscodeResult } from '../../src/io/rpc/convert.ts'
+import { decodeTranscodeResult } from '../../src/io/rpc/convert-result.ts'
 import { formatPaymentHeader, formatSegmentHeader } from '../../src/io/rpc/headers.ts'
 import { OrchestratorEndpoint } from '../../src/io/rpc/orchestrator-endpoint.ts'
 import { Endpoint } from '../../src/io/rpc/server.ts'
 import { Store } from '../../src/io/store/store.ts'
-import { WoundClock } from '../../src/lib/clock.ts'
+import { ManualClock } from '../../src/lib/clock.ts'
 import { type Address, addressOfKey, keccak256, signHash } from '../../src/lib/crypto.ts'
 import { seededDice } from '../../src/lib/dice.ts'
 import { silentLog } from '../../src/lib/log.ts'
@@ -33,8 +33,8 @@ import { FakePayer } from '../fakes/payer.ts'
 import { eventually } from '../tools/until.ts'
 
 /*
- * What a peer may do wrong at an orchestrator's port, with everything behind it but chain and engine: what it is told,
- * and that its credit and its tickets are afterwards what they should be.
+ * What a peer may do wrong at an orchestrator's port, with everything behind it except chain and engine: the answer it
+ * gets, and its credit and tickets afterwards.
  */
 
 const ETHER = 10n ** 18n
@@ -48,22 +48,22 @@ const MAX_SEGMENT_BYTES = 100_000
 const STALL_MS = 200
 const SOURCE = Buffer.from('a segment')
 
-/** What a gateway sends, still to be spoilt. */
+/** The parts of a gateway's request, to be corrupted. */
 interface Attempt {
   readonly segment: Omit<SegmentData, 'sig'>
   readonly payment: Payment
   readonly body: Uint8Array
   readonly token: AuthToken
-  /** In place of what would be sent. */
+  /** Replaces the request headers. */
   readonly headers: Record<string, string>
 }
 
 interface World {
   readonly chain: FakeChain
   readonly gateway: FakePayer
-  /** What is known of the gateway: wei credited to a session, winning tickets. */
+  /** The orchestrator's records of the gateway: wei credited to a session, winning tickets. */
   facts(sessionId: string): Promise<{ credit: Rational; winners: number }>
-  /** A segment with a payment of one ticket, in a session of its own. */
+  /** A segment with a payment of one ticket, in its own session. */
   attempt(): Promise<Attempt>
   headersOf(attempt: Attempt): Record<string, string>
   post(attempt: Attempt, transport: Transport): Promise<[status: number, text: string]>
@@ -73,7 +73,7 @@ interface World {
 async function world(t: TestContext): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), 'livepeer-bad-input-'))
   const chain = new FakeChain()
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const gateway = new FakePayer('gateway')
   chain.fund(gateway.address, 1_000n * ETHER, 1_000n * ETHER)
   chain.mine()
@@ -189,7 +189,7 @@ async function world(t: TestContext): Promise<World> {
   }
 }
 
-/** One ticket more, by the same sender, as good as the first unless `sig` says otherwise. */
+/** Adds a ticket of the same sender, valid unless `sig` says otherwise. */
 function more(payment: Payment, { gateway }: World, sig?: Uint8Array): Payment {
   const senderNonce = payment.tickets.at(-1)!.senderNonce + 1
   const ticket = { senderNonce, sig: sig ?? gateway.sign(payment.ticketParams!, senderNonce) }
@@ -202,19 +202,19 @@ type Change = Partial<Omit<Attempt, 'headers'>> & { headers?: Record<string, str
 
 const CASES: readonly {
   claim: string
-  /** What is changed of a good one. */
+  /** What is changed of a valid request. */
   spoil: (attempt: Attempt, world: World, transport: Transport) => Promise<Change> | Change
   says: [status: number, text: string | ((attempt: Attempt) => string)]
   /** Tickets of the payment that are credited, and that won and are kept. */
   takes?: { credited: number; won: number }
 }[] = [
   {
-    claim: 'a payment that is no base64',
+    claim: 'a payment that is not base64',
     spoil: () => ({ headers: { 'livepeer-payment': '?' } }),
     says: [402, 'base64 decode error: illegal base64 data'],
   },
   {
-    claim: 'a segment header that is no base64',
+    claim: 'a segment header that is not base64',
     spoil: () => ({ headers: { 'livepeer-segment': '?' } }),
     says: [403, 'ErrorSegEncoding'],
   },
@@ -239,7 +239,7 @@ const CASES: readonly {
     says: [403, 'invalid auth token'],
   },
   {
-    claim: 'a token that is over',
+    claim: 'an expired token',
     spoil: (a) => ({ token: makeAuthToken(AUTH_KEY, a.token.sessionId, 1n) }),
     says: [403, 'expired auth token'],
   },
@@ -249,13 +249,13 @@ const CASES: readonly {
     says: [400, 'invalid ticket signature'],
   },
   {
-    claim: 'one good ticket before one that nobody signed, and one after it',
+    claim: 'a good ticket before and after one without a valid signature',
     spoil: (a, w) => ({ payment: more(more(a.payment, w, NOBODYS), w) }),
     says: [400, 'invalid ticket signature'],
     takes: { credited: 0, won: 2 },
   },
   {
-    claim: 'a payment that came before',
+    claim: 'a payment that was sent before',
     spoil: async (a, w, transport) => {
       await w.post(a, transport)
       await assertCharged(w, a.token.sessionId, worthOf(a.payment, 1))
@@ -264,7 +264,7 @@ const CASES: readonly {
     says: [400, (a) => `invalid ticket senderNonce: already seen sender=${a.payment.sender} nonce=1`],
   },
   {
-    claim: 'params that are over',
+    claim: 'expired params',
     spoil: (_, { chain }) => {
       for (let i = 0; i < 40; i++) chain.mine()
       return {}
@@ -278,12 +278,12 @@ const CASES: readonly {
     says: [400, 'invalid recipientRand for ticket recipientRandHash'],
   },
   {
-    claim: 'no ticket in a session without credit',
+    claim: 'a session without credit and without a ticket',
     spoil: (a) => ({ payment: { ...a.payment, ticketParams: null, expirationParams: null, tickets: [] } }),
     says: [400, 'Insufficient balance'],
   },
   {
-    claim: 'other bytes than were announced',
+    claim: 'bytes other than announced',
     spoil: () => ({ body: Buffer.from('another') }),
     says: [403, 'Forbidden'],
     takes: { credited: 1, won: 1 },
@@ -302,7 +302,7 @@ const ways = [
 ] as const
 
 for (const [name, transport] of ways) {
-  test(`over ${name} every fault has its status and text, takes what it should, and the next segment is done`, async (t) => {
+  test(`over ${name} every fault has its status and text and takes what it should, and the next segment succeeds`, async (t) => {
     const w = await world(t)
     for (const { claim, spoil, says, takes = { credited: 0, won: 0 } } of CASES) {
       await t.test(claim, async () => {
@@ -320,7 +320,7 @@ for (const [name, transport] of ways) {
   })
 }
 
-/** Sends the beginning of a body. */
+/** Sends the start of a body. */
 async function begin(w: World, attempt: Attempt) {
   const socket = await openRaw(w.port, TRANSPORTS['HTTP/1.1 without ALPN'])
   socket.on('error', () => {})
@@ -336,7 +336,7 @@ async function begin(w: World, attempt: Attempt) {
 
 for (const leaves of [true, false]) {
   const claim = leaves ? 'breaks off' : 'falls silent'
-  test(`a gateway that ${claim} within a body is told nothing, its payment is kept, and the next segment is done`, async (t) => {
+  test(`a gateway that ${claim} within a body gets no answer, its payment is kept, and the next segment succeeds`, async (t) => {
     const w = await world(t)
     const attempt = await w.attempt()
     const { sessionId } = attempt.token
@@ -363,7 +363,7 @@ async function assertTook(
   assert.deepEqual(after.credit.sub(before.credit), worthOf(payment, takes.credited))
 }
 
-/** A good segment in the same session is done, for what it costs. */
+/** Checks that a valid segment in the same session succeeds, for its price. */
 async function assertGoesOn(w: World, sessionId: string, transport: Transport): Promise<void> {
   const before = await w.facts(sessionId)
   const other = await w.attempt()
@@ -373,7 +373,7 @@ async function assertGoesOn(w: World, sessionId: string, transport: Transport): 
   assert.equal((await w.facts(sessionId)).winners, before.winners + 1)
 }
 
-/** A segment’s pixels are taken from a credit: the answer does not wait until that is written down. */
+/** Checks that a segment’s pixels are charged, which may happen shortly after the answer. */
 async function assertCharged(w: World, sessionId: string, credit: Rational): Promise<void> {
   const left = credit.sub(Rational.of(PIXELS))
   await eventually('the charge', async () => (await w.facts(sessionId)).credit.cmp(left) === 0)

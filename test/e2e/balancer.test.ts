@@ -20,7 +20,7 @@ import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts
 
 const STREAMS = 4
 
-/** Figures under the names that operators know, and those that were missing (operations.md §6). */
+/** Metrics under the names that operators know, and new ones (operations.md §6). */
 const EVERYWHERE = [
   ...['versions', 'min_gas_price', 'rpc_up', 'account_balance', 'current_round'],
   ...['chain_silence_seconds', 'open_transactions', 'max_sessions_total'],
@@ -66,7 +66,7 @@ async function behindBalancer(t: TestContext, options: NetworkOptions = {}) {
 const failuresOf = (load: TinyLoad) =>
   load.pushed.filter(({ status }) => status !== 200).map(({ status, text }) => `${status} ${text}`)
 
-test('a node that is lost costs each of its streams one retried segment at most, and one that drains none', async (t) => {
+test('a lost node costs each of its streams at most one retried segment, and a draining node none', async (t) => {
   const { figure, network, one, sessionsOf, two } = await behindBalancer(t)
   await network.start()
   await using load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: 50 })
@@ -85,7 +85,7 @@ test('a node that is lost costs each of its streams one retried segment at most,
   assert.ok(retried <= hit, `${retried} segments of ${hit} sessions were retried`)
   assert.deepEqual(failuresOf(load), [])
 
-  // It comes back and takes new streams; then the first is told to end, with all that it has.
+  // It comes back and takes new streams; then the first one is told to stop, with all its streams.
   await two.start()
   const running = await sessionsOf(one)
   assert.ok(running > 0)
@@ -93,8 +93,8 @@ test('a node that is lost costs each of its streams one retried segment at most,
   await eventually('its health is red at once', async () => !(await one.isReady()), 2_000)
   assert.ok(one.isRunning)
   const servedAtDrain = load.served
-  await eventually('what runs goes on there', () => load.served >= servedAtDrain + STREAMS)
-  // Until the balancer has noticed, and for three seconds at most, the first still takes new ones.
+  await eventually('its running streams continue', () => load.served >= servedAtDrain + STREAMS)
+  // Until the balancer has noticed, for three seconds at most, the first one still takes new ones.
   let stream = 100
   do {
     assert.ok(stream < 110, 'new streams go to the other node')
@@ -111,7 +111,7 @@ test('a node that is lost costs each of its streams one retried segment at most,
   assert.equal(one.exitCode, 0, one.output)
 })
 
-test('nodes that all advertise the balancer are told at their start what is wrong and what to do', async (t) => {
+test('nodes that all advertise the balancer are told at the start what is wrong and what to do', async (t) => {
   const { network, one, two } = await behindBalancer(t)
   const wrong = [one, two].map(({ command }) => {
     const flags = [...command.flags, '-serviceAddr', network.urls.orchestrator]
@@ -130,7 +130,7 @@ test('nodes that all advertise the balancer are told at their start what is wron
     assert.ok(ended.output.includes(sentence), `${sentence}\n${ended.output}`)
 })
 
-test('with certificates and a secret, and the redeemer coming last, streams are paid and every ticket is redeemed', async (t) => {
+test('with certificates and a secret, and the redeemer started last, streams are paid and every ticket is redeemed', async (t) => {
   const certs = await mkdtemp(join(tmpdir(), 'livepeer-e2e-certs-'))
   t.after(() => rm(certs, { recursive: true, force: true }))
   let said = ''
@@ -185,7 +185,7 @@ test('with certificates and a secret, and the redeemer coming last, streams are 
   )
   assert.deepEqual(await views(), new Array(2).fill({ answers: true, floatIsOwnView: false }))
 
-  // What the operator sees of it all.
+  // The operator's view.
   const text = await livepeer('status', ...network.nodes.map(({ process }) => process.command.control))
   const screen = text.replace(/\s+/g, ' ')
   t.diagnostic(text)
@@ -207,7 +207,7 @@ async function figuresOf(node: NodeProcess): Promise<Set<string>> {
   return new Set([...text.matchAll(/^livepeer_(\w+)/gm)].map(([, name]) => name!))
 }
 
-/** What a command of the node prints. */
+/** The output of a command of the node. */
 async function livepeer(...args: string[]): Promise<string> {
   const program = fileURLToPath(new URL('../../bin/livepeer', import.meta.url))
   return new Promise((resolve) => {

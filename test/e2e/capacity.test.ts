@@ -8,7 +8,7 @@ import { freePort } from '../../devnet/tcp-link.ts'
 import type { NodeStatus } from '../../src/node/status/status.ts'
 import { eventually } from '../tools/until.ts'
 
-/** Nodes that find their capacity out, by the commands that an operator types; offchain, with the real engine. */
+/** Nodes that measure their capacity, started by the commands of an operator; offchain, with the real engine. */
 
 type Status = Required<Pick<NodeStatus, 'capacity' | 'transcoders' | 'sessions'>>
 
@@ -41,7 +41,7 @@ async function maxSessionsOf(node: NodeProcess): Promise<number> {
   return Number(line?.split(' ').at(-1))
 }
 
-/** What the log says before the node is ready: how many sessions. */
+/** The number of sessions logged before the node is ready. */
 function loggedBy({ output }: NodeProcess): number {
   const lines = output.split('\n').filter((line) => MEASURED.test(line))
   assert.equal(lines.length, 1, output)
@@ -51,7 +51,7 @@ function loggedBy({ output }: NodeProcess): number {
   return Number(/sessions=(\d+)/.exec(lines[0]!)![1])
 }
 
-test('a node that transcodes measures what it sustains, and says so in log, status and metrics', async (t) => {
+test('a transcoding node measures what it sustains, and reports it in log, status and metrics', async (t) => {
   const address = `127.0.0.1:${await freePort()}`
   const node = await start(t, 'combined', [
     ...['-orchestrator', '-transcoder', '-serviceAddr', address, '-monitor', ...AUTO],
@@ -65,9 +65,9 @@ test('a node that transcodes measures what it sustains, and says so in log, stat
   assert.equal(await maxSessionsOf(node), logged)
 })
 
-test('a transcoder alone registers with what it measured, and its orchestrator takes as many', async (t) => {
+test('a standalone transcoder registers with its measured capacity, and its orchestrator accepts as many sessions', async (t) => {
   const address = `127.0.0.1:${await freePort()}`
-  // It is not ready before it has a transcoder.
+  // It is not ready without a transcoder.
   const orchestrator = await launch(t, 'orchestrator', [
     ...['-orchestrator', '-orchSecret', 's', '-serviceAddr', address, '-monitor', ...AUTO],
   ])

@@ -10,7 +10,7 @@ import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts
 
 const PARAMS_LIFETIME = 45
 
-test('a burst of winners is redeemed to the last one, although the first endpoint is gone for good', async (t) => {
+test('a burst of winners is redeemed completely although the first endpoint is gone for good', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'livepeer-burst-'))
   try {
     const profiles = await writeTinyProfiles(join(folder, 'profiles.json'))

@@ -11,31 +11,36 @@ import { settleRewards, settleTickets } from './settle.ts'
 import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts'
 
 const STREAMS = 4
-/** Between segments of a stream: what is won in a round of 90 s must be redeemable in as much, on a slow machine too. */
+/**
+ * Between segments of a stream: the winners of a 90 s round must be redeemable within another 90 s, even on a slow
+ * machine.
+ */
 const PAUSE_MS = 400
-/** Blocks, of a second each: what is won at the end of a round can be redeemed for 50 of them, params living for 40. */
+/**
+ * In blocks of a second: winners at the end of a round can be redeemed for 50 of them, because params are valid for 40.
+ */
 const ROUND_LENGTH = 90n
-/** A blow comes this long after the last was over, at random. */
+/** Random time between faults. */
 const CALM_MS = { least: 300, most: 2_000 }
-/** How long a dead node stays dead, and a line out of order. */
+/** How long a killed node stays down, and a link broken. */
 const OUTAGE_MS = { least: 0, most: 4_000 }
-/** One outage in so many is so much longer. */
+/** One outage in `of` is `times` as long. */
 const LONG_OUTAGES = { of: 8, times: 4 }
-/** What a slow line holds back each piece for. */
+/** How long a slow link delays each piece. */
 const DELAY_MS = { least: 100, most: 1_500 }
 
-/** What is left after the blows, counted by those who do not share the nodes' memory. */
+/** The result after the faults, counted independently of the nodes' memory. */
 export interface ChaosReport {
-  /** How many of each kind. */
-  readonly blows: Readonly<Record<string, number>>
-  /** Nodes that ended without being killed, and their last words. */
+  /** Number of faults by kind. */
+  readonly faults: Readonly<Record<string, number>>
+  /** Nodes that exited without being killed, with their last output. */
   readonly crashes: readonly string[]
   readonly segmentsServed: number
-  /** Pushes that the gateway could not answer with renditions. */
+  /** Pushes that the gateway answered without renditions. */
   readonly segmentsFailed: number
-  /** Why, and how often. */
+  /** Number of failures by reason. */
   readonly failures: Readonly<Record<string, number>>
-  /** Tickets in payments that the gateway saw accepted; practically each of them wins. */
+  /** Tickets in payments that the gateway saw accepted; almost every one wins. */
   readonly accepted: number
   readonly redeemed: number
   readonly redeemedTwice: number
@@ -49,14 +54,14 @@ export interface ChaosReport {
 }
 
 /**
- * Kills nodes of an operator's whole setup (SIGKILL) and cuts their lines to the chain and to the redeemer at random
- * moments under load, then lets everything come to rest. Real processes, chain, contracts and balancer; the same seed
- * gives the same blows.
+ * Kills nodes of an operator's whole setup (SIGKILL) and cuts their links to the chain and to the redeemer at random
+ * moments under load, then waits until everything is settled. Real processes, chain, contracts and balancer; the same
+ * seed gives the same faults.
  */
 export async function runChaos(options: {
-  blows: number
+  faults: number
   seed: string
-  /** Where to leave the nodes' logs; absent: they are removed. */
+  /** Folder for the nodes' logs; absent: they are removed. */
   logFolder?: string
   say?: (line: string) => void
 }): Promise<ChaosReport> {
@@ -81,23 +86,23 @@ export async function runChaos(options: {
     await until(async () => (load.served >= STREAMS ? true : null), 'the first segments')
 
     const mortal = network.nodes.filter(({ kind }) => kind !== 'gateway')
-    const blows: Record<string, number> = {}
+    const faults: Record<string, number> = {}
     const crashes: string[] = []
-    for (let blow = 1; blow <= options.blows; blow++) {
+    for (let fault = 1; fault <= options.faults; fault++) {
       await sleep(between(CALM_MS))
       const node = oneOf(mortal)
-      const what = oneOf(oneOf(kindsOfBlow(network, node, between(DELAY_MS))))
-      blows[what.name] = (blows[what.name] ?? 0) + 1
+      const what = oneOf(oneOf(faultsOf(network, node, between(DELAY_MS))))
+      faults[what.name] = (faults[what.name] ?? 0) + 1
       const isLong = dice.fraction() * LONG_OUTAGES.of < 1
-      await what.strike(between(OUTAGE_MS) * (isLong ? LONG_OUTAGES.times : 1))
+      await what.inject(between(OUTAGE_MS) * (isLong ? LONG_OUTAGES.times : 1))
       for (const { process } of network.nodes.filter(({ process }) => !process.isRunning)) {
         crashes.push(`${process.command.name}: ${process.output.slice(-2_000)}`)
         await process.start()
       }
-      say(`blow ${blow} of ${options.blows}: ${what.name}; ${load.served} segments served`)
+      say(`fault ${fault} of ${options.faults}: ${what.name}; ${load.served} segments served`)
     }
     const before = load.served
-    await until(async () => (load.served > before + STREAMS ? true : null), 'service after the last blow')
+    await until(async () => (load.served > before + STREAMS ? true : null), 'service after the last fault')
     await load.stop()
 
     const { ticketsAccepted } = await network.gateway.status<GatewayStatus>()
@@ -110,7 +115,7 @@ export async function runChaos(options: {
     }
     const { distinct } = await network.protocol.redemptions()
     return {
-      blows,
+      faults,
       crashes,
       segmentsServed: load.served,
       segmentsFailed: failed.length,
@@ -131,31 +136,31 @@ export async function runChaos(options: {
   }
 }
 
-interface Blow {
+interface Fault {
   readonly name: string
-  /** Resolves when it is over. */
-  strike(outageMs: number): Promise<void>
+  /** Resolves when the fault is over. */
+  inject(outageMs: number): Promise<void>
 }
 
-/** What can befall a node: it is killed; or one of its lines, each as likely, is cut, hangs or has long delays. */
-function kindsOfBlow(network: Network, { chainLink, kind, process }: NetworkNode, delayMs: number): Blow[][] {
+/** The possible faults of a node: it is killed, or one of its links, each equally likely, is cut, hangs or is slow. */
+function faultsOf(network: Network, { chainLink, kind, process }: NetworkNode, delayMs: number): Fault[][] {
   const { name } = process.command
-  const during = (what: string, link: TcpLink, fail: () => void): Blow => ({
+  const during = (what: string, link: TcpLink, fail: () => void): Fault => ({
     name: what,
-    strike: async (outageMs) => {
+    inject: async (outageMs) => {
       fail()
       await sleep(outageMs)
       link.mend()
     },
   })
-  const ways = (what: string, link: TcpLink): Blow[] => [
+  const ways = (what: string, link: TcpLink): Fault[] => [
     during(`${what} cut`, link, () => link.cut()),
     during(`${what} hanging`, link, () => link.freeze()),
     during(`${what} slow`, link, () => link.slow(delayMs)),
   ]
-  const kill: Blow = {
+  const kill: Fault = {
     name: `${name} killed`,
-    strike: async (outageMs) => {
+    inject: async (outageMs) => {
       await process.kill()
       await sleep(outageMs)
       await process.start()

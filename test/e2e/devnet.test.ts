@@ -10,10 +10,10 @@ import { fileURLToPath } from 'node:url'
 import { makeSegments } from '../media/media.ts'
 import { until } from '../tools/until.ts'
 
-/** `npm start` as a person meets it. */
+/** `npm start` as a user sees it. */
 
 const MAIN = fileURLToPath(new URL('../../devnet/main.ts', import.meta.url))
-/** It stops in about a second; a machine busy with other tests takes longer. */
+/** It stops in about a second; longer on a machine busy with other tests. */
 const STOP_LIMIT_MS = 10_000
 
 class Devnet {
@@ -34,7 +34,7 @@ class Devnet {
     this.ended = new Promise((resolve) => this.child.once('close', resolve))
   }
 
-  /** Waits for something in what it says; fails with all it said when it ends before. */
+  /** Waits for a pattern in the output; fails with the whole output if the process ends first. */
   async says(pattern: RegExp): Promise<RegExpExecArray> {
     const ended = this.ended.then((code) => ({ code }))
     const found = until(async () => pattern.exec(this.stdout + this.stderr), `${pattern}`, 90_000)
@@ -43,7 +43,7 @@ class Devnet {
     return first
   }
 
-  /** Every process below it, of all generations. */
+  /** All its descendant processes. */
   async family(): Promise<number[]> {
     const below = async (pid: number): Promise<number[]> => {
       const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '')
@@ -54,7 +54,7 @@ class Devnet {
   }
 }
 
-/** Interrupts it and checks that nothing of it is left. */
+/** Interrupts it and checks that nothing is left. */
 async function interrupted(devnet: Devnet): Promise<void> {
   const family = await devnet.family()
   const folders = (await readdir(tmpdir())).filter((name) => name.startsWith('livepeer-devnet-'))
@@ -67,7 +67,7 @@ async function interrupted(devnet: Devnet): Promise<void> {
   assert.equal(code, 0, devnet.stdout + devnet.stderr)
   assert.ok(tookMs < STOP_LIMIT_MS, `it took ${Math.round(tookMs)} ms to stop`)
   const left = () => family.filter((pid) => existsSync(`/proc/${pid}`))
-  // What was killed last may still be on its way out of the process table.
+  // Processes killed last may still be in the process table.
   await until(async () => (left().length === 0 ? true : null), 'no process left', 5_000)
   if (ownFolder) {
     assert.ok(folders.includes(ownFolder))
@@ -111,7 +111,7 @@ test('--once streams a given file in a loop and ends with its figures as the las
   try {
     const file = join(folder, 'input.ts')
     await writeFile(file, Buffer.concat(await makeSegments(2, { startMs: 0, durationMs: 2_000 })))
-    // More segments than the file holds: it is played in a loop.
+    // More segments than the file has: it is played in a loop.
     const devnet = new Devnet([
       '--setup',
       'single',
@@ -157,7 +157,7 @@ test('--once that does not see enough in its time ends with one sentence, and le
   )
 })
 
-test('a wrong option ends at once, with the reason', async () => {
+test('a wrong option ends the program at once, with the reason', async () => {
   for (const [args, reason] of [
     [['--nonsense'], /nonsense/],
     [['--setup', 'warm'], /there is no setup "warm": --setup is one of single, redeemer/],

@@ -16,9 +16,9 @@ const ROUND_LENGTH = 90n
 const DISK_BYTES = 4 * 1024 * 1024
 const NODE = 'orchestrator-1'
 
-test('an orchestrator whose disk is full acknowledges no payment and loses no ticket, killed or not; the other one does its work', async (t) => {
+test('an orchestrator with a full disk acknowledges no payment and loses no ticket, killed or not, while the other one continues', async (t) => {
   using disk = SmallDisk.mount(DISK_BYTES)
-  if (!disk) return t.skip('no tmpfs can be mounted here: that takes root')
+  if (!disk) return t.skip('no tmpfs can be mounted here: this requires root')
   const folder = await mkdtemp(join(tmpdir(), 'livepeer-disk-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
   const profiles = await writeTinyProfiles(join(folder, 'profiles.json'))
@@ -46,7 +46,7 @@ test('an orchestrator whose disk is full acknowledges no payment and loses no ti
   await eventually('the node notices', isFull)
   await serve(SEGMENTS, 'segments while the disk is full')
   const full = network.of('orchestrator').find(({ process }) => process.command.name === NODE)!
-  // A small write may still fit into pages that SQLite already has, and ends the fault until the next one.
+  // A small write may still fit into SQLite's pages, which clears the fault until the next one.
   const fault = await until(
     async () => (await full.process.status<NodeStatus>()).storeFault ?? null,
     'a fault of the store in the status',
@@ -78,6 +78,6 @@ test('an orchestrator whose disk is full acknowledges no payment and loses no ti
   assert.equal(won, redeemed)
   assert.equal(tickets.paid, tickets.faceValue)
   assert.equal(rewards, rounds)
-  // What was in flight when it was killed.
+  // The segment in flight when it was killed.
   assert.ok(failed.length <= 1, `${failed.length} segments failed: ${failed[0]?.status} ${failed[0]?.text}`)
 })

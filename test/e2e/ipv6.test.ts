@@ -12,7 +12,7 @@ import { eventually, until } from '../tools/until.ts'
 import { testNodes } from './nodes.ts'
 import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts'
 
-/** All that nodes say to one another, on machines that have nothing but IPv6. */
+/** All communication between nodes on machines with IPv6 only. */
 
 const HOST = '::1'
 const SEGMENTS = 12
@@ -28,7 +28,7 @@ async function serves(load: TinyLoad, segments = SEGMENTS): Promise<void> {
 }
 
 describe('over IPv6', { skip: WITHOUT_IPV6 }, () => {
-  test('offchain: a balancer, an orchestrator, a transcoder of its own process and a gateway serve streams', async (t) => {
+  test('offchain: a balancer, an orchestrator, a standalone transcoder and a gateway serve streams', async (t) => {
     const { folder, node } = await testNodes(t, HOST)
     const port = await freePort()
     const address = `[${HOST}]:${port}`

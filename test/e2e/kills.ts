@@ -10,39 +10,39 @@ import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts
 
 const STREAMS = 3
 const PARAMS_LIFETIME = 45
-/** So that mining those blocks at once does not carry tickets past their own expiry. */
+/** So long that mining those blocks at once does not expire tickets. */
 const LONG_ROUND = 1_000n
-/** A blow comes this long after the last, at random. */
+/** Random time between faults. */
 const CALM_MS = { least: 300, most: 1_500 }
 const CUT_MS = { least: 500, most: 3_000 }
 const SETTLE_MS = 120_000
 
-/** What is left after the blows, counted by those who do not share the orchestrator's memory. */
+/** The result after the faults, counted independently of the orchestrator's memory. */
 export interface KillReport {
   readonly kills: number
   readonly cuts: number
   readonly segmentsServed: number
-  /** Tickets in payments that the gateway saw accepted; practically each of them wins. */
+  /** Tickets in payments that the gateway saw accepted; almost every one wins. */
   readonly accepted: number
-  /** Redeemed on chain, by the chain's own log. */
+  /** Redeemed according to the chain's log. */
   readonly redeemed: number
-  /** The same ticket twice in that log. */
+  /** Duplicates in that log. */
   readonly redeemedTwice: number
-  /** As the orchestrator's database has it at the end. */
+  /** From the orchestrator's database at the end. */
   readonly won: number
   readonly open: number
   readonly refused: number
-  /** Segments refused for want of credit that had been paid. */
+  /** Segments refused for lack of credit that had been paid. */
   readonly creditLost: number
   readonly shortPaid: bigint
 }
 
 /**
- * Kills the orchestrator (SIGKILL) and cuts its line to the chain at random moments under load, then lets everything
- * come to rest. Real processes, chain and contracts; the same seed gives the same blows.
+ * Kills the orchestrator (SIGKILL) and cuts its link to the chain at random moments under load, then waits until
+ * everything is settled. Real processes, chain and contracts; the same seed gives the same faults.
  */
 export async function runKills(options: {
-  blows: number
+  faults: number
   seed: string
   say?: (line: string) => void
 }): Promise<KillReport> {
@@ -65,26 +65,26 @@ export async function runKills(options: {
     await using load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: 50 })
     await until(async () => (load.served >= STREAMS ? true : null), 'the first segments')
 
-    const blows = { kills: 0, cuts: 0 }
-    for (let blow = 0; blow < options.blows; blow++) {
+    const faults = { kills: 0, cuts: 0 }
+    for (let fault = 0; fault < options.faults; fault++) {
       await sleep(between(CALM_MS))
       if (dice.fraction() < 0.6) {
-        blows.kills++
+        faults.kills++
         await network.orchestrator.kill()
         await network.orchestrator.start()
       } else {
-        blows.cuts++
+        faults.cuts++
         network.chainLink!.cut()
         await sleep(between(CUT_MS))
         network.chainLink!.mend()
       }
-      say(`blow ${blow + 1} of ${options.blows}: ${load.served} segments served`)
+      say(`fault ${fault + 1} of ${options.faults}: ${load.served} segments served`)
     }
     const before = load.served
-    await until(async () => (load.served > before + STREAMS ? true : null), 'service after the last blow')
+    await until(async () => (load.served > before + STREAMS ? true : null), 'service after the last fault')
     await load.stop()
 
-    // Params expire, so that everything may be redeemed, within the round and the next.
+    // The params expire within this round and the next, so that everything can be redeemed.
     await network.anvil.mine(PARAMS_LIFETIME)
     const { ticketsAccepted } = await network.gateway.status<GatewayStatus>()
     const settled = await until(
@@ -103,7 +103,7 @@ export async function runKills(options: {
     }))
     const refusedForCredit = load.pushed.filter(({ text }) => text.includes('Insufficient balance')).length
     return {
-      ...blows,
+      ...faults,
       segmentsServed: load.served,
       accepted: ticketsAccepted,
       redeemed: settled.chain.redeemed,

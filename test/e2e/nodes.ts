@@ -6,15 +6,17 @@ import { NodeProcess } from '../../devnet/node-process.ts'
 import { freePort, LOOPBACK } from '../../devnet/tcp-link.ts'
 import { hostAndPort } from '../../src/lib/hosts.ts'
 
-/** Nodes of one test: each a process of its own by the command that an operator types, all stopped at its end. */
+/**
+ * The nodes of one test: separate processes, started by the commands of an operator and stopped at the end of the test.
+ */
 export interface TestNodes {
   /** Removed at the end. */
   readonly folder: string
-  /** A node that has not been started yet, with a data folder and a control API of its own. */
+  /** A node that is not started yet, with its own data folder and control API. */
   node(name: string, flags: readonly string[]): Promise<NodeProcess>
 }
 
-/** Makes room for a test's nodes. */
+/** Creates the folder for a test's nodes. */
 export async function testNodes(t: TestContext, host = LOOPBACK): Promise<TestNodes> {
   const folder = await mkdtemp(join(tmpdir(), 'livepeer-nodes-'))
   const running: NodeProcess[] = []

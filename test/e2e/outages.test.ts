@@ -16,7 +16,7 @@ import { laggingEndpoint } from './lagging-endpoint.ts'
 import { settleRewards, settleTickets } from './settle.ts'
 import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts'
 
-/** What random kills and cuts do not bring about: each a story of its own, with real processes, chain and contracts. */
+/** Faults that random kills and cuts do not cause, with real processes, chain and contracts. */
 
 const STREAMS = 4
 const SEGMENTS = 24
@@ -38,7 +38,7 @@ async function prepare(t: TestContext, options: NetworkOptions): Promise<Network
   })
 }
 
-/** Pushes so many segments, all of which must be served; gives the tickets that were accepted for them. */
+/** Pushes this many segments, all of which must be served; returns the number of accepted tickets. */
 async function stream(network: Network): Promise<number> {
   await using load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: 50 })
   await until(async () => (load.pushed.length >= SEGMENTS ? true : null), 'the segments')
@@ -52,7 +52,7 @@ async function stream(network: Network): Promise<number> {
   return ticketsAccepted
 }
 
-/** All accepted tickets must be redeemed, once and in full, and reward called in every round. */
+/** Checks that all accepted tickets are redeemed, once and in full, and reward is called in every round. */
 async function checkAllIsWell(t: TestContext, network: Network, accepted: number): Promise<void> {
   const tickets = await settleTickets(network)
   const { distinct } = await network.protocol.redemptions()
@@ -82,7 +82,7 @@ test(`with an RPC endpoint ${BEHIND} blocks behind the chain every ticket is red
   assert.ok((endpoint.asked.get('eth_sendRawTransaction') ?? 0) > 0, 'redeemed through that endpoint')
 })
 
-test('a redeemer that cannot be reached from the start until the last third of the tickets’ last round: streams are served and paid, and every ticket is redeemed', async (t) => {
+test('a redeemer that is unreachable until the last third of the tickets’ last round: streams are served and paid, and every ticket is redeemed', async (t) => {
   await using network = await prepare(t, { setup: 'redeemer', cuttable: true })
   network.redeemerLink!.cut()
   await network.start()
@@ -98,7 +98,7 @@ test('a redeemer that cannot be reached from the start until the last third of t
   await checkAllIsWell(t, network, accepted)
 })
 
-test('a poisoned ticket at the head of the queue, a sender without funds who is funded later, and a reorganisation that undoes redemptions cost no ticket', async (t) => {
+test('an invalid ticket at the head of the queue, a sender funded late, and a reorganisation that undoes redemptions cost no ticket', async (t) => {
   await using network = await prepare(t, { setup: 'redeemer' })
   await network.start()
   const { anvil, protocol } = network
@@ -111,7 +111,8 @@ test('a poisoned ticket at the head of the queue, a sender without funds who is 
 
   const round = await protocol.read('RoundsManager', 'lastInitializedRound')
   const recipient = network.accounts.orchestrator
-  // Of the round before, it comes first; its sender has funds, and only the chain knows that its block hash is wrong.
+  // From the previous round, so it comes first; its sender has funds, and only the chain can tell that its block hash
+  // is wrong.
   const poison = ticketOf({ key: 'gateway', recipient, round: round - 1n, blockHash: `0x${'5a'.repeat(32)}` })
   const blockHash = await protocol.read<Hex>('RoundsManager', 'blockHashForRound', [round])
   const unfunded = [1, 2, 3].map((nonce) =>
@@ -119,7 +120,7 @@ test('a poisoned ticket at the head of the queue, a sender without funds who is 
   )
   const client = new RedeemerClient({ url: `https://${redeemer!.address}`, secret: '', own: null })
   t.after(() => client.reset())
-  // A redeemer takes what a sender's funds cover; that they come and go is told by the chain.
+  // A redeemer accepts what a sender's funds cover, and learns of changes from the chain.
   const unfundedAt = await protocol.blockNumber()
   await protocol.fundSender(devnetKey('late payer'), ETHER, ETHER)
   for (const ticket of [poison, ...unfunded]) {
@@ -139,7 +140,7 @@ test('a poisoned ticket at the head of the queue, a sender without funds who is 
   const redeemed = async (count: number, what: string) =>
     until(async () => ((await protocol.redemptions()).redeemed === count ? true : null), what)
   await redeemed(accepted, 'the good tickets redeemed')
-  // The redeemer finds out what is wrong with each at its next look.
+  // The redeemer learns what is wrong with each when it next checks it.
   const wrong = new Set([
     { reason: 'chain-refuses', count: 1 },
     { reason: 'underfunded', count: unfunded.length },
@@ -174,7 +175,7 @@ test('a poisoned ticket at the head of the queue, a sender without funds who is 
   assert.equal(rewards, rounds)
 })
 
-/** A winning ticket of somebody's, that can be redeemed at once as far as its params go. */
+/** A winning ticket that can be redeemed at once as far as its params are concerned. */
 function ticketOf(how: {
   key: string
   recipient: WinningTicket['recipient']

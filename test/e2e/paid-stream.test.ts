@@ -15,7 +15,7 @@ import { EVERY_TICKET_WINS } from './tiny-stream.ts'
 /** Real processes, a real chain with the protocol's contracts, real video. */
 
 const SEGMENT_MS = 2_000
-/** Params live 40 L1 blocks; then their tickets may be redeemed. */
+/** Params are valid for 40 L1 blocks; then their tickets may be redeemed. */
 const PARAMS_LIFETIME = 45
 
 let folder: string
@@ -37,7 +37,7 @@ after(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-test('segments come back as renditions that play, and the playlists follow the stream', async () => {
+test('segments are returned as playable renditions, and the playlists follow the stream', async () => {
   for (let seq = 0; seq < 8; seq++) {
     const bytes = await makeSegment({
       width: 640,
@@ -74,7 +74,7 @@ test('segments come back as renditions that play, and the playlists follow the s
   assert.equal(`${probe.width}x${probe.height}`, '426x240')
 })
 
-test('every ticket that the orchestrator accepted is redeemed on chain for its full face value', async () => {
+test('every accepted ticket is redeemed on chain for its full face value', async () => {
   const { ticketsAccepted } = await network.gateway.status<GatewayStatus>()
   assert.ok(ticketsAccepted >= 8, `${ticketsAccepted} tickets paid for 8 segments`)
   await network.anvil.mine(PARAMS_LIFETIME)

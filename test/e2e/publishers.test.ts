@@ -12,7 +12,7 @@ import { until } from '../tools/until.ts'
 import { testNodes } from './nodes.ts'
 import { writeTinyProfiles } from './tiny-stream.ts'
 
-/** Programs that people publish with, against a gateway and an orchestrator by the commands that an operator types. */
+/** Publishing programs against a gateway and an orchestrator, started by the commands of an operator. */
 
 const run = promisify(execFile)
 
@@ -32,7 +32,7 @@ const SECONDS = 2
 const SEGMENTS = 4
 const FPS = 10
 
-/** What FFmpeg films: a test card with a tone, with a key frame at the beginning of every segment. */
+/** FFmpeg's input: a test card with a tone, and a key frame at the start of every segment. */
 const SOURCE = [
   ...['-f', 'lavfi', '-i', `testsrc=size=320x180:rate=${FPS}`],
   ...['-f', 'lavfi', '-i', 'sine=frequency=440', '-t', String(SECONDS * SEGMENTS)],
@@ -77,7 +77,7 @@ async function renditions({ base, gateway }: Nodes, stream: string, sequences: r
   )
 }
 
-/** Frames that FFmpeg's own decoder finds in a file. */
+/** Number of frames that FFmpeg's own decoder finds in a file. */
 async function framesOf(path: string): Promise<number> {
   const what = [
     '-v',
@@ -89,7 +89,7 @@ async function framesOf(path: string): Promise<number> {
     'stream=nb_read_frames',
   ]
   const { stdout } = await run('ffprobe', [...what, '-of', 'csv=p=0', path])
-  // A transport stream's tracks are listed once more as those of its program.
+  // The tracks of a transport stream are listed again under its program.
   return Number.parseInt(stdout, 10)
 }
 
@@ -119,7 +119,7 @@ const ffmpegHabits: Readonly<Record<string, readonly string[]>> = {
   ],
 }
 
-test('FFmpeg publishes over HTTP, and every segment comes out transcoded', {
+test('FFmpeg publishes over HTTP, and every segment is transcoded', {
   skip: skips.ffmpeg,
 }, async (t) => {
   const nodes = await startNodes(t)
@@ -141,16 +141,16 @@ test('FFmpeg publishes over HTTP, and every segment comes out transcoded', {
 })
 
 const curlHabits: Readonly<Record<string, readonly string[]>> = {
-  'PUT of a file, which asks first whether it may go on': ['-T', 'FILE', '-H', 'Expect: 100-continue'],
+  'PUT of a file, with Expect: 100-continue': ['-T', 'FILE', '-H', 'Expect: 100-continue'],
   'POST of a file': ['--data-binary', '@FILE', '-H', 'Content-Type: video/mp2t'],
   'chunked, from a pipe': ['-T', '-', '-H', 'Transfer-Encoding: chunked'],
   'HTTP/1.0': ['--http1.0', '-T', 'FILE'],
-  'a gateway in the place of a proxy': ['--noproxy', '', '-x', 'GATEWAY', '-T', 'FILE'],
+  'a gateway as proxy': ['--noproxy', '', '-x', 'GATEWAY', '-T', 'FILE'],
   'renditions in the answer': ['-T', 'FILE', '-H', 'accept: multipart/mixed'],
   'a clear-text HTTP/2 upgrade, which is not taken': ['--http2', '-T', 'FILE'],
 }
 
-test('curl publishes a segment in all its ways', { skip: skips.curl }, async (t) => {
+test('curl publishes a segment in each of its ways', { skip: skips.curl }, async (t) => {
   const nodes = await startNodes(t)
   const file = join(nodes.folder, 'source.ts')
   await writeFile(file, await makeSegment({ width: 160, height: 90, fps: FPS, durationMs: 1000 }))
@@ -173,7 +173,7 @@ test('curl publishes a segment in all its ways', { skip: skips.curl }, async (t)
 test('FFmpeg and curl publish over IPv6', { skip: WITHOUT_IPV6 || skips.ffmpeg || skips.curl }, async (t) => {
   const { node } = await testNodes(t, '::1')
   const http = `[::1]:${await freePort()}`
-  // Without an orchestrator the source is served alone.
+  // Without an orchestrator only the source is served.
   const gateway = await node('gateway', ['-gateway', '-httpAddr', http])
   await gateway.start()
   const target = `http://${http}/live/movie`

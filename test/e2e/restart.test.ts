@@ -10,15 +10,15 @@ import { freePort } from '../../devnet/tcp-link.ts'
 import { until } from '../tools/until.ts'
 import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts'
 
-/** Real processes: a lone orchestrator, and a lone transcoder, is killed under load and started again. */
+/** Real processes: the only orchestrator, or the only transcoder, is killed under load and restarted. */
 
 const STREAMS = 4
 const SEGMENTS = 80
 const AWAY_MS = 1_000
-/** So long that a machine that is busy has started a node before the deadline of a segment, four times its length. */
+/** So long that even a busy machine restarts a node before a segment's deadline of four times its duration. */
 const DURATION_MS = 8_000
 
-test(`of ${SEGMENTS} segments none is lost when the only orchestrator is killed and started again`, async (t) => {
+test(`none of ${SEGMENTS} segments is lost when the only orchestrator is killed and restarted`, async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'livepeer-restart-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
   const profiles = await writeTinyProfiles(join(folder, 'profiles.json'))
@@ -45,7 +45,7 @@ test(`of ${SEGMENTS} segments none is lost when the only orchestrator is killed 
   assertAllServed(load, t)
 })
 
-test(`of ${SEGMENTS} segments none is lost when the only transcoder of an orchestrator is killed and started again`, async (t) => {
+test(`none of ${SEGMENTS} segments is lost when the only transcoder of an orchestrator is killed and restarted`, async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'livepeer-restart-'))
   const running: NodeProcess[] = []
   t.after(async () => {

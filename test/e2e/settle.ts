@@ -5,13 +5,13 @@ import type { NodeStatus } from '../../src/node/status/status.ts'
 import { until } from '../tools/until.ts'
 
 const REST_MS = 60_000
-/** Blocks for which params are accepted, and some. */
+/** More blocks than params are valid for. */
 const PARAMS_LIFETIME = 45n
 
 /**
- * Brings all tickets to their end, quicker than time would: in this round and in the next, all params are made to expire,
- * and then the nodes have the rest of the round for what expires with it and for its reward. Gives where the tickets are
- * then, also when they are not at rest.
+ * Settles all tickets faster than time would: in this round and the next, mines until all params have expired, and then
+ * gives the nodes the rest of the round for expiring tickets and the reward. Returns the figures then, even if tickets
+ * are still pending.
  */
 export async function settleTickets(network: Network): Promise<TicketFigures> {
   const { protocol } = network
@@ -37,7 +37,7 @@ export async function settleTickets(network: Network): Promise<TicketFigures> {
   return figures
 }
 
-/** How often reward was called, and in how many rounds, once both are the same, or after a while. */
+/** The number of reward calls and of rounds, once both are equal or after a while. */
 export async function settleRewards(network: Network): Promise<{ rounds: number; rewards: number }> {
   const count = () => network.protocol.roundsSince(network.fromBlock)
   return until(async () => {
@@ -46,7 +46,7 @@ export async function settleRewards(network: Network): Promise<{ rounds: number;
   }, 'the last reward').catch(count)
 }
 
-/** Whether anybody has tickets that expire by then; also when somebody does not say. */
+/** Whether any node has tickets that expire by then; true if a node does not answer. */
 async function expiresBy(network: Network, block: bigint): Promise<boolean> {
   const holders = [...network.of('redeemer'), ...network.of('orchestrator')]
   const of = await Promise.allSettled(holders.map(({ process }) => process.status<NodeStatus>()))

@@ -9,7 +9,7 @@ import type { GatewayStatus, OrchestratorStatus } from '../../src/node/status/st
 import { until } from '../tools/until.ts'
 import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts'
 
-/** Each setup by the commands that an operator types: real processes, chain and contracts, and HAProxy. */
+/** Each setup, started by the commands of an operator: real processes, chain and contracts, and HAProxy. */
 
 const STREAMS = 4
 const SEGMENTS = 24
@@ -17,7 +17,7 @@ const PARAMS_LIFETIME = 45
 const ROUND_LENGTH = 200n
 
 for (const setup of SETUPS.filter((name) => name !== 'single')) {
-  test(`setup ${setup}: streams are paid, every orchestrator’s tickets are redeemed to the registered one, reward is called in every round`, async (t) => {
+  test(`setup ${setup}: streams are paid, all tickets are redeemed for the registered orchestrator, and reward is called in every round`, async (t) => {
     const folder = await mkdtemp(join(tmpdir(), 'livepeer-setups-'))
     t.after(() => rm(folder, { recursive: true, force: true }))
     const profiles = await writeTinyProfiles(join(folder, 'profiles.json'))

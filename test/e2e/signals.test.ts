@@ -9,9 +9,9 @@ import { pushSegment } from '../../devnet/publisher.ts'
 import { canConnect, freePort } from '../../devnet/tcp-link.ts'
 import { makeSegment } from '../media/media.ts'
 
-/** The inspector's port, which SIGUSR1 opens in a Node.js that was not told otherwise. */
+/** The inspector's port, which SIGUSR1 opens in Node.js by default. */
 const INSPECTOR_PORT = 9229
-/** A node with nothing to finish ends within this; the stream's idle time before it is the test's own. */
+/** A node with nothing to finish exits within this time; the stream's idle time comes before it. */
 const END_MS = 1_000
 
 let folder: string
@@ -36,7 +36,7 @@ async function endedWithin(node: NodeProcess, signal: NodeJS.Signals): Promise<n
   return performance.now() - sent
 }
 
-test('the signals of log rotators do no harm, and none opens a debugger', async (t) => {
+test('the signals of log rotators have no effect, and none opens a debugger', async (t) => {
   const gateway = await node('rotated', ['-gateway', '-httpAddr', `127.0.0.1:${await freePort()}`])
   t.after(() => gateway.stop())
   assert.equal(await canConnect(INSPECTOR_PORT), false, 'the port is free')
@@ -47,7 +47,7 @@ test('the signals of log rotators do no harm, and none opens a debugger', async 
   assert.ok((await readFile(`/proc/${gateway.pid}/cmdline`, 'utf8')).includes('--disable-sigusr1'))
 })
 
-test('SIGTERM and SIGHUP drain, and where nothing runs the node ends within a second', async (t) => {
+test('SIGTERM and SIGHUP drain, and an idle node exits within a second', async (t) => {
   const port = await freePort()
   const orchestrator = await node('orchestrator', [
     ...['-orchestrator', '-transcoder', '-serviceAddr', `127.0.0.1:${port}`, '-maxSessions', '2'],
@@ -62,7 +62,7 @@ test('SIGTERM and SIGHUP drain, and where nothing runs the node ends within a se
   const bytes = await makeSegment({ width: 160, height: 90, fps: 10, durationMs })
   const pushed = await pushSegment(`http://127.0.0.1:${ingest}`, 'idle', { seq: 0, bytes, durationMs })
   assert.equal(pushed.status, 200, pushed.text)
-  // The stream stops: its session stays open, and nothing of it runs.
+  // The stream stops: its session stays open but nothing is running.
   await sleep(3 * durationMs)
   assert.equal((await orchestrator.status<{ sessions: number }>()).sessions, 1)
   for (const [ended, signal] of [

@@ -57,7 +57,7 @@ async function isReady(control: string): Promise<true | null> {
   )
 }
 
-test('the node runs from any directory, through a link, on the Node.js that npm brought, as one process', async () => {
+test('the node runs from any directory, through a link, on npm’s Node.js, as one process', async () => {
   const link = join(folder, 'livepeer')
   await symlink(BIN, link)
   const control = `127.0.0.1:${await freePort()}`
@@ -81,7 +81,7 @@ test('the node runs from any directory, through a link, on the Node.js that npm 
   assert.equal(code, 0, stderr)
 })
 
-test('a secret of the environment is used, and neither the process nor its workers show it', async () => {
+test('a secret from the environment is used, and neither the process nor its workers show it', async () => {
   const control = `127.0.0.1:${await freePort()}`
   const service = `127.0.0.1:${await freePort()}`
   const args = ['-orchestrator', '-transcoder', '-serviceAddr', service, '-cliAddr', control]
@@ -98,7 +98,7 @@ test('a secret of the environment is used, and neither the process nor its worke
   assert.doesNotMatch(stderr, /swordfish/)
 })
 
-test('a node goes on when nobody reads its log any more', async () => {
+test('a node continues when its log is no longer read', async () => {
   const control = `127.0.0.1:${await freePort()}`
   const args = ['-gateway', '-httpAddr', `127.0.0.1:${await freePort()}`, '-v', '5']
   const { child, ended } = launch([...args, '-cliAddr', control, '-dataDir', 'unread'])
@@ -109,7 +109,7 @@ test('a node goes on when nobody reads its log any more', async () => {
   assert.equal((await ended).code, 0)
 })
 
-test('kill ends the node itself, and its workers with it', async () => {
+test('kill ends the node itself and its workers', async () => {
   const control = `127.0.0.1:${await freePort()}`
   const service = await freePort()
   const args = [
@@ -134,7 +134,7 @@ test('kill ends the node itself, and its workers with it', async () => {
   )
 })
 
-test('a node whose address leads nowhere ends with the reason and a code other than 0', async () => {
+test('a node with an unreachable service address exits with the reason and a nonzero code', async () => {
   const nowhere = await freePort()
   const { ended } = launch([
     ...[
@@ -155,7 +155,7 @@ test('a node whose address leads nowhere ends with the reason and a code other t
   )
 })
 
-test('a second node is kept away from a data directory that is in use', async () => {
+test('a second node cannot use a data directory that is in use', async () => {
   const control = `127.0.0.1:${await freePort()}`
   const first = launch([
     '-orchestrator',
@@ -177,11 +177,11 @@ test('a second node is kept away from a data directory that is in use', async ()
   assert.equal(second.code, 1)
   assert.equal(
     sentence(second.stderr),
-    'another process is using shared/livepeer-ts.sqlite3: stop it first, or give this one a -dataDir of its own',
+    'another process is using shared/livepeer-ts.sqlite3: stop it first, or give this one its own -dataDir',
   )
 })
 
-test('a data folder that cannot be used ends the start with one sentence; a gateway does without', async () => {
+test('an unusable data folder ends the start with one sentence, except for a gateway', async () => {
   await writeFile(join(folder, 'in-its-place'), 'x')
   const control = `127.0.0.1:${await freePort()}`
   const at = ['-cliAddr', control, '-dataDir', 'in-its-place']
@@ -203,7 +203,7 @@ test('a data folder that cannot be used ends the start with one sentence; a gate
   assert.match(ended.stderr, /WARN {2}data folder not usable, the gateway runs without it and keeps nothing/)
 })
 
-test('a wrong start ends at once with one sentence and a code other than 0', async (t) => {
+test('a wrong start exits at once with one sentence and a nonzero code', async (t) => {
   const busy = createServer().listen(0, '127.0.0.1')
   await new Promise((resolve) => busy.once('listening', resolve))
   t.after(() => busy.close())
@@ -222,7 +222,7 @@ test('a wrong start ends at once with one sentence and a code other than 0', asy
     {
       args: ['-gateway', ' ', '-network', 'devnet'],
       code: 1,
-      says: 'no Controller contract is known of -network devnet: give -ethController',
+      says: 'no Controller contract is known for -network devnet: give -ethController',
     },
     {
       args: ['-transcoder', '-orchAddr', '127.0.0.1:8935'],
@@ -247,7 +247,7 @@ test('a wrong start ends at once with one sentence and a code other than 0', asy
     {
       args: ['-gateway', '-cliAddr', `127.0.0.1:${port}`],
       code: 1,
-      says: `the control API cannot listen on 127.0.0.1:${port}: another process has that port; choose another -cliAddr`,
+      says: `the control API cannot listen on 127.0.0.1:${port}: another process uses that port; choose another -cliAddr`,
     },
   ]
   for (const { args, env, code, says } of cases) {

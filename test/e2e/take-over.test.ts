@@ -18,7 +18,7 @@ import { until } from '../tools/until.ts'
 const TICKETS = 5
 const FACE_VALUE = 10n ** 16n
 
-test('a redeemer takes over what a Go redeemer left open, once, and leaves its database as it is', async (t) => {
+test('a redeemer imports the open tickets of a Go redeemer once, and leaves its database unchanged', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'livepeer-take-over-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
   const queue = join(folder, 'lpdb.sqlite3')

@@ -2,12 +2,12 @@ import { writeFile } from 'node:fs/promises'
 import { type Pushed, pushSegment } from '../../devnet/publisher.ts'
 import { makeSegment } from '../media/media.ts'
 
-/** Smallest picture that H.264 encoders take, so that what is tested is the network and not the machine. */
+/** The smallest picture that H.264 encoders accept, so that tests load the network and not the machine. */
 const SIZE = { width: 160, height: 90 }
 const DURATION_MS = 1_000
 const FPS = 10
 
-/** Flags for both ends under which each tiny segment costs about one ticket, and practically every ticket wins. */
+/** Flags for both ends with which each tiny segment costs about one ticket and almost every ticket wins. */
 export const EVERY_TICKET_WINS = {
   orchestrator: [
     ...['-pricePerUnit', '70000000000', '-ticketEV', '10000000000000000'],
@@ -16,14 +16,14 @@ export const EVERY_TICKET_WINS = {
   ],
 }
 
-/** Writes the file for `-transcodingOptions` that goes with the tiny segments. */
+/** Writes the `-transcodingOptions` file for the tiny segments. */
 export async function writeTinyProfiles(path: string): Promise<string> {
   const profile = { name: 'tiny', ...SIZE, bitrate: 50_000, fps: FPS }
   await writeFile(path, JSON.stringify([profile]))
   return path
 }
 
-/** Pushes tiny segments to several streams, each one after the other, until told to stop. */
+/** Pushes tiny segments to several streams, each in sequence, until stopped. */
 export class TinyLoad implements AsyncDisposable {
   readonly pushed: Pushed[] = []
   readonly #gateway: string
@@ -48,18 +48,18 @@ export class TinyLoad implements AsyncDisposable {
     return load
   }
 
-  /** Segments whose renditions came back. */
+  /** Segments whose renditions were returned. */
   get served(): number {
     return this.pushed.filter(({ status, renditions }) => status === 200 && renditions.length === 1).length
   }
 
-  /** Lets the pushes under way end. */
+  /** Waits for running pushes. */
   async stop(): Promise<void> {
     this.#stopping = true
     await Promise.all(this.#streams)
   }
 
-  /** A test that fails must not go on pushing. */
+  /** A failed test must not continue to push. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop()
   }
@@ -80,7 +80,7 @@ export class TinyLoad implements AsyncDisposable {
       })
       const pushed = await pushSegment(this.#gateway, stream, segment).catch(failed)
       this.pushed.push(pushed)
-      // A refused push returns at once: without a pause a dead orchestrator would be asked thousands of times.
+      // A refused push returns at once: without a pause a dead orchestrator would get thousands of requests.
       await new Promise((resolve) => setTimeout(resolve, pushed.status === 200 ? pauseMs : 100))
     }
   }

@@ -9,11 +9,11 @@ import { eventually, until } from '../tools/until.ts'
 import { testNodes } from './nodes.ts'
 import { TinyLoad, writeTinyProfiles } from './tiny-stream.ts'
 
-/** Orchestrators and standalone transcoders by the commands that an operator types, and a gateway; offchain. */
+/** Orchestrators, standalone transcoders and a gateway, started by the commands of an operator; offchain. */
 
 const SECRET = 'swordfish'
 const STREAMS = 3
-/** Segments that are served before and after something happens. */
+/** Segments served before and after each event. */
 const SOME = 12
 
 type OrchestratorStatus = { transcoders: TranscoderState[] }
@@ -46,7 +46,7 @@ async function operator(t: TestContext, orchestrators = 1) {
   }
 }
 
-/** Waits until some more segments have been served; none may fail meanwhile. */
+/** Waits until more segments have been served, none of which may fail. */
 async function serves(load: TinyLoad, what: string): Promise<void> {
   const before = load.served
   await eventually(`segments are served ${what}`, () => load.served >= before + SOME)
@@ -60,7 +60,7 @@ async function serves(load: TinyLoad, what: string): Promise<void> {
 const states = async (orchestrator: NodeProcess) =>
   (await orchestrator.status<OrchestratorStatus>()).transcoders.map(({ outOfRotation }) => outOfRotation)
 
-test('no segment is lost while transcoders come, are killed, stand still and are told to end', async (t) => {
+test('no segment is lost while transcoders connect, are killed, hang and are told to stop', async (t) => {
   const w = await operator(t)
   const [orchestrator] = w.orchestrators as [NodeProcess]
   orchestrator.launch()
@@ -97,7 +97,7 @@ test('no segment is lost while transcoders come, are killed, stand still and are
   )
 })
 
-test('a transcoder works for the next orchestrator of its list when its own is gone, and for whoever is back', async (t) => {
+test('a transcoder works for the next orchestrator of its list when its own is gone, and for any that returns', async (t) => {
   const w = await operator(t, 2)
   const [first, second] = w.orchestrators as [NodeProcess, NodeProcess]
   const transcoder = await w.transcoder('transcoder')
@@ -126,7 +126,7 @@ test('a transcoder works for the next orchestrator of its list when its own is g
   await eventually('it is back', async () => (await states(second)).includes(null), 15_000)
 })
 
-test('a node that transcodes itself takes in transcoders of other machines beside', async (t) => {
+test('an orchestrator that transcodes also accepts remote transcoders', async (t) => {
   const w = await operator(t)
   const combined = await w.node('combined', [
     ...['-orchestrator', '-transcoder', '-orchSecret', SECRET, '-serviceAddr', w.addresses[0]!],
@@ -147,7 +147,7 @@ test('a node that transcodes itself takes in transcoders of other machines besid
   await load.stop()
 })
 
-test('a transcoder with a wrong secret ends with a sentence that names the flag', async (t) => {
+test('a transcoder with a wrong secret exits with a sentence that names the flag', async (t) => {
   const w = await operator(t)
   w.orchestrators[0]!.launch()
   const wrong = await w.transcoder('wrong', 'sword-fish')

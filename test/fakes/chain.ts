@@ -20,25 +20,25 @@ type FakeEvent = ChainUpdate['events'][number] extends infer E
 interface FakeBlock {
   readonly head: ChainHead
   readonly events: FakeEvent[]
-  /** What to do, last first, to take the block back. */
+  /** Functions that undo the block, to be called in reverse. */
   readonly undo: (() => void)[]
   readonly included: FakeTransaction[]
 }
 
 interface FakeTransaction {
-  /** Who sent which ticket. */
+  /** Identifies the sender and the ticket. */
   readonly id: string
   readonly ticket: WinningTicket
   readonly txHash: Hex
-  /** Null while it is in no block. */
+  /** Null while it is not in a block. */
   result: Extract<RedemptionResult, { kind: 'mined' }> | null
   readonly waiters: Set<() => void>
 }
 
 /**
- * A chain of one protocol in memory: blocks, rounds, senders' funds and the rules of redemption as contracts.md §7
- * and §10 have them, with outages and reorganisations at will. Answers at once and remembers what it was sent, as
- * the account's transactions would be remembered on disk.
+ * A chain of one protocol in memory: blocks, rounds, senders' funds and the redemption rules of contracts.md §7 and
+ * §10, with outages and reorganisations on request. Answers at once and remembers what was sent to it, as an account's
+ * transactions are stored on disk.
  */
 export class FakeChain {
   readonly roundLength: bigint
@@ -49,10 +49,10 @@ export class FakeChain {
   /** While set, transactions wait. */
   includesNothing = false
   poolMembers = 1n
-  /** By how much the L1 block that is told of is ahead of the one that the protocol counts with. */
+  /** How far the reported L1 block is ahead of the one that the protocol uses. */
   l1Ahead = 0n
   isRegistered = true
-  /** What each ticket was paid in the present chain. */
+  /** What was paid for each ticket in the current chain. */
   readonly redemptions = new Map<Hex, bigint[]>()
   /** Tickets paid less than their face value, and when, in any chain. */
   readonly shortPayments: { readonly ticket: WinningTicket; readonly l1Block: bigint }[] = []
@@ -80,7 +80,7 @@ export class FakeChain {
 
   // What the node's services ask.
 
-  /** The newest block that was announced. */
+  /** The newest announced block. */
   get head(): ChainHead {
     return this.#told(this.#lastWatched ?? this.#top)
   }
@@ -173,7 +173,7 @@ export class FakeChain {
     return blocks.flatMap((block) => this.#placed(block))
   }
 
-  /** Sent once by each account, which remembers it; whoever does not say is the same one. */
+  /** Sends once per account, which remembers it; by default the same account. */
   async redeem(
     ticket: WinningTicket,
     _options: RedeemOptions,
@@ -203,7 +203,7 @@ export class FakeChain {
 
   // What a test makes happen.
 
-  /** Mines a block with all that waits, initialises a round that begins, and announces it. */
+  /** Mines a block with all waiting transactions, initialises a new round, and announces it. */
   mine(): void {
     this.#mineQuietly()
     const block = this.#blocks.at(-1)!
@@ -211,7 +211,7 @@ export class FakeChain {
     this.#announce({ head: this.#top, events, reorganised: false })
   }
 
-  /** Takes the last blocks back and mines one more in their place; what was in them is included again if `kept`. */
+  /** Removes the last blocks and mines one more instead; their contents are included again if `kept`. */
   reorganise(depth: number, kept: (ticket: WinningTicket) => boolean): void {
     const events: ChainUpdate['events'][number][] = []
     for (let i = 0; i < depth && this.#blocks.length > 1; i++) {
@@ -231,12 +231,12 @@ export class FakeChain {
     this.#announce({ head: this.#top, events, reorganised: true, keptTo })
   }
 
-  /** From now on blocks come, transactions are mined and answered for, but nobody follows. */
+  /** From now on blocks are mined and transactions answered, but nothing is announced. */
   stopWatching(): void {
     this.#lastWatched = this.#top
   }
 
-  /** Announces what has become of the chain since `stopWatching`: of blocks that came and went nobody hears. */
+  /** Announces the changes since `stopWatching`; blocks that came and went are not announced. */
   watchAgain(): void {
     const { hash, number } = this.#lastWatched!
     this.#lastWatched = null
@@ -245,7 +245,7 @@ export class FakeChain {
     this.#announce({ head: this.#top, events: later.flatMap((block) => this.#placed(block)), reorganised })
   }
 
-  /** Tells of events that the chain does not hold, in the next block. */
+  /** Announces events that are not on the chain, in the next block. */
   tell(events: readonly FakeEvent[]): void {
     this.#madeUp.push(...events)
   }
@@ -258,7 +258,7 @@ export class FakeChain {
     for (const update of missed) this.#tell(update)
   }
 
-  /** Adds to a sender's deposit and reserve; no reorganisation takes that back. */
+  /** Adds to a sender's deposit and reserve; reorganisations do not undo it. */
   fund(sender: Address, deposit: bigint, reserve = 0n): void {
     const before = this.#info(sender)
     this.#senders.set(sender, {
@@ -269,23 +269,23 @@ export class FakeChain {
     this.#events.push({ kind: 'deposit-funded', sender, amount: deposit })
   }
 
-  /** What a sender has. */
+  /** A sender's funds. */
   fundsOf(sender: Address): SenderInfo {
     return this.#info(sender)
   }
 
-  /** Changes what a sender has, without an event. */
+  /** Changes a sender's funds without an event. */
   setSender(sender: Address, info: Partial<SenderInfo>): void {
     this.#senders.set(sender, { ...this.#info(sender), ...info })
   }
 
-  /** Whether a round has this block hash: a reorganisation at its beginning gives it another. */
+  /** Whether a round has this block hash; a reorganisation at its start changes it. */
   knowsRound(round: bigint, hash: Uint8Array): boolean {
     const known = this.#roundHashes.get(round)
     return known !== undefined && formatHex(known) === formatHex(hash)
   }
 
-  /** Redeems a ticket from somebody else's account, in the next block. */
+  /** Redeems a ticket from another account, in the next block. */
   redeemFromElsewhere(ticket: WinningTicket): void {
     const id = `elsewhere ${formatHex(ticketHash(ticket))}`
     this.#mempool.push({ id, ticket, txHash: '0xee', result: null, waiters: new Set() })

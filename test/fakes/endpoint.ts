@@ -20,7 +20,7 @@ import { type Log, silentLog } from '../../src/lib/log.ts'
 import { Supervisor } from '../../src/lib/service.ts'
 import type { Admission, Caller } from '../../src/services/orchestrator/orchestrator.ts'
 
-/** An info of which a test changes what it is about. */
+/** An info of which a test changes the relevant part. */
 export const INFO: OrchestratorInfo = {
   transcoder: 'https://127.0.0.1:8935',
   ticketParams: null,
@@ -32,7 +32,7 @@ export const INFO: OrchestratorInfo = {
   nodes: [],
 }
 
-/** A segment of some bytes. */
+/** The metadata of a segment with these bytes. */
 export function segmentOf(bytes: Uint8Array, seq = 7n): SegmentData {
   return {
     manifestId: 'stream',
@@ -98,7 +98,7 @@ export class FakeOrchestrator implements OrchestratorApi {
   }
 }
 
-/** An orchestrator's port on the loopback. */
+/** An orchestrator's port on loopback. */
 export interface RunningEndpoint extends AsyncDisposable {
   readonly api: FakeOrchestrator
   readonly port: number
@@ -143,7 +143,7 @@ export async function startEndpoint(
   }
 }
 
-/** The ways in which a peer may speak. */
+/** The protocols that a peer may speak. */
 export const TRANSPORTS = {
   'HTTP/2': { tls: true, alpn: ['h2'], version: 2 },
   'HTTP/2 of a peer that offers both': { tls: true, alpn: ['http/1.1', 'h2'], version: 2 },
@@ -155,17 +155,17 @@ export const TRANSPORTS = {
 } as const
 export type Transport = (typeof TRANSPORTS)[keyof typeof TRANSPORTS]
 
-/** What a raw request got. */
+/** The response to a raw request. */
 export interface RawAnswer {
   readonly status: number
   readonly headers: Record<string, string | string[] | undefined>
   readonly trailers: Record<string, string | string[] | undefined>
   readonly body: Buffer
-  /** When the headers came, in ms from the start. */
+  /** When the headers arrived, in ms from the start. */
   readonly headersMs: number
 }
 
-/** Opens a connection, unverified. */
+/** Opens a connection without verification. */
 export function openRaw(port: number, transport: Transport): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket: Socket = transport.tls
@@ -181,12 +181,12 @@ export function openRaw(port: number, transport: Transport): Promise<Socket> {
   })
 }
 
-/** The fields alone, without Node's own symbols. */
+/** The fields without Node's own symbols. */
 function plain(fields: object): Record<string, string> {
   return Object.fromEntries(Object.entries(fields))
 }
 
-/** Sends one request as a peer in another language would: Node's own clients, not ours. */
+/** Sends one request with Node's own clients, like a peer written in another language. */
 export async function rawRequest(
   port: number,
   transport: Transport,

@@ -8,12 +8,12 @@ import { Offenders } from '../../src/services/transcoding/offenders.ts'
 import type { TranscodeJob } from '../../src/services/transcoding/transcoder.ts'
 import { profileOf } from '../media/media.ts'
 
-/** The module of workers that only pretend to transcode. */
+/** The module of workers that simulate transcoding. */
 export const FAKE_WORKER = new URL('../workers/fake-worker.ts', import.meta.url)
 
 const signal = AbortSignal.timeout(120_000)
 
-/** An engine whose workers only pretend (test/workers/fake-worker.ts). */
+/** An engine with simulated workers (test/workers/fake-worker.ts). */
 export async function fakedEngine(needs: Partial<MediaEngineNeeds> & { gpus?: number }) {
   const lines: string[] = []
   const { gpus = 0, ...rest } = needs
@@ -41,7 +41,7 @@ function abilitiesOf(device: string): MediaAbilities {
   return { device, capabilities: [], decodes: ['h264'], encodes: ['h264'], encoderFault: null }
 }
 
-/** A segment of a session; a fake worker does with it as `provider` says. */
+/** A segment of a session; a fake worker handles it as `provider` says. */
 export function mediaJob(changes: Partial<TranscodeJob>): TranscodeJob {
   return {
     ...{ sessionId: 'a', source: new Uint8Array(1), profiles: [profileOf({ fps: 30 })], durationMs: 2000 },

@@ -4,18 +4,18 @@ import type { MeasuredEngine } from '../../src/services/transcoding/engine-capac
 import type { TranscodeJob, TranscodeOutput } from '../../src/services/transcoding/transcoder.ts'
 import { outputOf } from './transcoder.ts'
 
-/** Of the profile that jobs of tests have. */
+/** Frame rate of the profile in test jobs. */
 const FPS = 30
 
-/** An engine of some workers that takes as long as it is told for a second of video, by the clock of the test. */
+/** An engine whose workers take a set time for a second of video, by the test's clock. */
 export class FakeEngine implements MeasuredEngine {
   readonly parallel: number
-  /** How long each worker takes for a second of video. */
+  /** Each worker's time for a second of video. */
   secondTakesMs: number
-  /** Sessions in the order in which their segments were begun. */
+  /** Sessions in the order in which their segments were started. */
   readonly begun: string[] = []
   readonly ended: string[] = []
-  /** How long a job's video really lasts; null: as declared, and its frames are not told. */
+  /** The real duration of a job's video; null: as declared, without frame counts. */
   lastsMs: (job: TranscodeJob) => number | null = () => null
   readonly #clock: Clock
   #busy = 0
@@ -53,7 +53,7 @@ export class FakeEngine implements MeasuredEngine {
       return { ...output, renditions: output.renditions.map((rendition) => ({ ...rendition, frames })) }
     } finally {
       this.#busy--
-      // Whoever waits for this one is told first, as by a real engine.
+      // The waiting caller is told first, as by a real engine.
       void settle().then(() => this.#assign())
     }
   }

@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from '../../src/lib/clock.ts'
 
-/** A clock on which time passes so many times faster, for what waits seconds for something that really happens. */
+/** A clock on which time passes this many times faster, for code that waits seconds for real events. */
 export class FastClock implements Clock {
   readonly #startMs = Date.now()
   readonly #times: number

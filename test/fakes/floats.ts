@@ -2,7 +2,7 @@ import { Alarm } from '../../src/lib/alarm.ts'
 import type { Clock } from '../../src/lib/clock.ts'
 import type { Address } from '../../src/lib/crypto.ts'
 
-/** The floats of a sender as they are told, until the signal is aborted; whoever is slow gets the last one. */
+/** A sender's floats as they are reported, until the signal is aborted; a slow reader gets the last one. */
 export async function* floatsOf(
   desk: { listen(sender: Address, tell: (value: bigint) => void): () => void },
   sender: Address,

@@ -11,7 +11,7 @@ import { Gateway, type GatewayOptions, type PushedSegment } from '../../src/serv
 import type { GatewayEvent } from '../../src/services/gateway/gateway-event.ts'
 import { FakeMedia, FakeNetwork, FakeOrchestrator, FakePayer } from './gateway.ts'
 
-/** A gateway with its port, and one fake orchestrator unless told otherwise. */
+/** A gateway with its port, and by default one fake orchestrator. */
 export async function startGatewayPort(
   options: Partial<GatewayHttpOptions & GatewayOptions> = {},
   orchestrators = [new FakeOrchestrator('https://o1:8935')],
@@ -82,7 +82,7 @@ export async function startGatewayPort(
     http,
     base,
     orchestrators,
-    /** What came whole, in the order of its coming. */
+    /** Complete segments in order of arrival. */
     served,
     events,
     push: (path: string, headers: Record<string, string> = {}, body = 'codec=h264', method = 'PUT') =>

@@ -23,7 +23,7 @@ import type { Submission, SubmissionClient } from '../../src/services/gateway/se
 import type { SessionEnder } from '../../src/services/gateway/sessions.ts'
 import type { InputProbe } from '../../src/services/gateway/stream.ts'
 
-/** A private key that is the given small number. */
+/** The private key that is this small number. */
 export function keyOf(number: number): Uint8Array {
   const key = new Uint8Array(32)
   key[31] = number
@@ -48,12 +48,12 @@ export function ticketParams(recipient: Address): TicketParams {
   }
 }
 
-/** What an orchestrator was sent, and where. */
+/** A submission that an orchestrator received, and its URL. */
 export interface Received extends Submission {
   readonly base: string
 }
 
-/** One orchestrator of the fake network: what it does can be replaced step by step. */
+/** An orchestrator of the fake network, whose behaviour tests replace. */
 export class FakeOrchestrator {
   readonly url: string
   readonly key: Uint8Array
@@ -74,15 +74,15 @@ export class FakeOrchestrator {
   sessions = 0
   /** Milliseconds before a result. */
   workMs = 0
-  /** Thrown by a submission; `answered` says whether a status came first. */
+  /** Thrown by a submission; `answered` is whether a status came first. */
   refusal: { error: Error; answered: boolean } | null = null
   /** Refuses connections, and cuts those that wait for a result. */
   isAway = false
   /** Replaces the outcome. */
   outcome: TranscodeResult['outcome'] | null = null
-  /** What it says of pixels beyond the truth. */
+  /** Added to the reported pixels. */
   lie = 0n
-  /** With what it signs results; null is its own key. */
+  /** The key that signs results; null for its own. */
   signWith: Uint8Array | null = null
 
   constructor(url: string, number = 1) {
@@ -203,9 +203,9 @@ export class FakeNetwork implements SubmissionClient, SessionEnder {
   }
 }
 
-/** A payer with a purse that everybody can read, one wei a pixel. */
+/** A payer with a visible balance, at one wei per pixel. */
 export class FakePayer implements Payer {
-  /** What was staged and what became of it, in order. */
+  /** Staged payments and their outcomes, in order. */
   readonly log: string[] = []
   refuseValidation: (info: OrchestratorInfo) => Error | null = () => null
   refuseStaging: Error | null = null
@@ -215,7 +215,7 @@ export class FakePayer implements Payer {
   readonly leftOut = new Set<string>()
   opened = 0
   closed = 0
-  /** Sessions that were closed for the orchestrator's fault. */
+  /** Sessions closed for a fault of the orchestrator. */
   faults = 0
 
   async validate(info: OrchestratorInfo): Promise<void> {
@@ -252,9 +252,9 @@ export class FakePayer implements Payer {
   }
 }
 
-/** A media engine that reads what tests write: `key=value` words; a rendition's pixels are its bytes. */
+/** A media engine that reads what tests write: `key=value` words; the pixels of a rendition are its bytes. */
 export class FakeMedia {
-  /** What counting pixels fails with; null when it does not. */
+  /** The error of counting pixels; null for none. */
   fault: Error | null = null
   /** Streams whose input was decoded. */
   readonly inputs: string[] = []
@@ -284,7 +284,7 @@ export class FakeMedia {
   }
 }
 
-/** A profile that is small and has the given name. */
+/** A small profile with the given name. */
 export function profileNamed(name: string): Profile {
   return {
     name,

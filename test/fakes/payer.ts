@@ -3,19 +3,19 @@ import { ticketHash } from '../../src/domain/ticket.ts'
 import { type Address, addressOfKey, keccak256, signHash } from '../../src/lib/crypto.ts'
 import { quickSigner } from './quick-signer.ts'
 
-/** What an orchestrator offered. */
+/** An orchestrator's offer. */
 export interface Offer {
   readonly ticketParams: TicketParams
   readonly priceInfo: PriceInfo
 }
 
-/** A sender with a key of its own: makes payments of real, signed tickets for what it was offered. */
+/** A sender with its own key: makes payments of real, signed tickets for offers. */
 export class FakePayer {
   readonly address: Address
   readonly #signHash: (hash: Uint8Array) => Uint8Array
   readonly #nonces = new Map<string, number>()
 
-  /** `quick` signs with `quickSigner`; the key follows from the name unless one is given. */
+  /** `quick` signs with `quickSigner`; the key is derived from the name unless one is given. */
   constructor(name: string, options: { quick?: boolean; key?: Uint8Array } = {}) {
     const key = options.key ?? keccak256(new TextEncoder().encode(name))
     this.#signHash = options.quick ? quickSigner(key) : (hash) => signHash(key, hash)

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Dice } from '../../src/lib/dice.ts'
 
-/** Dice for simulations that throw very often: the same sequence for the same seed, and no secrets in it. */
+/** Fast deterministic random numbers for simulations; not for secrets. */
 export function quickDice(seed: string): Dice {
   let state = createHash('sha256').update(seed).digest().readUInt32LE()
   /** Mulberry32: 32 bits at a time. */

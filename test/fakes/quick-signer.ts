@@ -5,11 +5,11 @@ import { keccak256, personalHash, signHash } from '../../src/lib/crypto.ts'
 const ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
 
 /**
- * Signs hashes as `signHash` does and just as valid, but with the same random number for all: so a signature is a few
- * multiplications, and any two of them give the key away. For keys that guard nothing, where very many are needed.
+ * Makes valid signatures like `signHash`, but with the same nonce for all, so that each takes only a few
+ * multiplications and any two reveal the key. For keys that protect nothing, when very many signatures are needed.
  */
 export function quickSigner(key: Uint8Array): (hash: Uint8Array) => Uint8Array {
-  // From one honest signature, s = (z + r d) / k, the number k follows, and r need not be computed again.
+  // The nonce k follows from one regular signature, s = (z + r d) / k, and r need not be computed again.
   const known = keccak256(key)
   const signature = signHash(key, known)
   const r = signature.subarray(0, 32)

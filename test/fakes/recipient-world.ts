@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import type { WinningTicket } from '../../src/domain/ticket.ts'
 import { Store } from '../../src/io/store/store.ts'
-import { WoundClock } from '../../src/lib/clock.ts'
+import { ManualClock } from '../../src/lib/clock.ts'
 import type { Address } from '../../src/lib/crypto.ts'
 import { seededDice } from '../../src/lib/dice.ts'
 import { silentLog } from '../../src/lib/log.ts'
@@ -22,13 +22,13 @@ import { Senders } from '../../src/services/protocol/senders.ts'
 import { FakeChain } from './chain.ts'
 import { FakePayer } from './payer.ts'
 
-/** Whom tickets pay. */
+/** The recipient of the tickets. */
 export const ORCHESTRATOR: Address = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
-/** What a ticket is worth, in wei. */
+/** Expected value of a ticket, in wei. */
 export const EV = 8_000_000_000n
 export const ETHER = 10n ** 18n
 
-/** A recipient that runs. */
+/** A running recipient. */
 export interface RecipientNode {
   readonly recipient: TicketRecipient
   readonly senders: Senders
@@ -36,14 +36,14 @@ export interface RecipientNode {
   stop(): Promise<void>
 }
 
-/** A recipient on a store of its own, with a chain whose sender is funded; `restart` begins anew from the disk. */
+/** A recipient with its own store and a chain with a funded sender; `restart` starts again from the disk. */
 export async function recipientWorld(
   t: TestContext,
   { quick, ...options }: Partial<TicketRecipientOptions> & { quick?: boolean } = {},
 ) {
   const folder = mkdtempSync(join(tmpdir(), 'livepeer-recipient-'))
   const chain = new FakeChain()
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const gateway = new FakePayer('gateway', { quick: quick ?? false })
   chain.fund(gateway.address, ETHER, ETHER)
   chain.mine()

@@ -1,6 +1,6 @@
 import type { Fields, Log, LogLevel } from '../../src/lib/log.ts'
 
-/** A log that keeps its lines for a test. */
+/** A log that records its lines for a test. */
 export class RecordingLog implements Log {
   readonly lines: { readonly level: LogLevel; readonly message: string; readonly fields: Fields }[] = []
 

@@ -7,12 +7,12 @@ import type { Address } from '../../src/lib/crypto.ts'
 import { abortError } from '../../src/lib/errors.ts'
 import type { RedeemerConnection } from '../../src/services/redemption/redeemer-peers.ts'
 
-/** A redeemer without a wire: does what a test tells it. */
+/** A redeemer without a network, controlled by a test. */
 export class FakeRedeemer implements RedeemerConnection {
   readonly name: string
   /** `frozen` never answers. */
   mood: 'well' | 'away' | 'refusing' | 'unable' | 'frozen' = 'well'
-  /** Hashes of tickets taken, in order, each as often as it was handed in. */
+  /** Hashes of accepted tickets, in order, with duplicates. */
   readonly taken: string[] = []
   readonly floatOf = new Map<Address, bigint>()
   asked = 0
@@ -65,7 +65,7 @@ export class FakeRedeemer implements RedeemerConnection {
     this.#broken = new AbortController()
   }
 
-  /** Sets a float and tells all who listen. */
+  /** Sets a float and reports it to all listeners. */
   tell(sender: Address, value: bigint): void {
     this.floatOf.set(sender, value)
     for (const change of this.#changes) change.ring()

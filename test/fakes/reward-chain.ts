@@ -13,12 +13,12 @@ const FIRST_ROUND = 100n
 const GAS = 400_000n
 const GWEI = 10n ** 9n
 const POLL_MS = 1_000
-/** As the real ones: a late transaction is replaced, and after two such times not waited for. */
+/** Like the real one: a late transaction is replaced, and after two such times no longer waited for. */
 const LATE_MS = 60_000
 const LATENCY_MS = 200
 const REORGANISABLE_BLOCKS = 10
 
-/** One nonce of an account, as it was last sent. */
+/** One nonce of an account, with its last transaction. */
 interface Sent {
   readonly account: Address
   readonly nonce: number
@@ -27,14 +27,14 @@ interface Sent {
   readonly fee: bigint
 }
 
-/** What a mined transaction came to. */
+/** The result of a mined transaction. */
 interface Receipt {
   readonly success: boolean
   readonly round: bigint
   readonly fee: bigint
 }
 
-/** A transaction that a process sent and watches, as it is on its disk. */
+/** A transaction that a process sent and watches, as stored on its disk. */
 interface Open {
   sent: Sent
   attempts: number
@@ -42,18 +42,18 @@ interface Open {
   lateSinceMs: number
 }
 
-/** What outlives a process. */
+/** What survives a process. */
 export class RewardDisk {
   open: Open | null = null
 }
 
 /**
- * The rewards of one orchestrator on a chain in memory: rounds, nonces, a pool, gas that rises, reward callers
- * (LIP-118), outages. Nothing happens by itself: `mine` makes a block.
+ * The rewards of one orchestrator on a chain in memory: rounds, nonces, a pool, rising gas, reward callers (LIP-118),
+ * outages. Nothing happens by itself: `mine` makes a block.
  */
 export class FakeRewardChain {
   readonly roundLength: number
-  /** So many blocks of each round pass before somebody initialises it. */
+  /** Blocks of each round before it is initialised. */
   initializedAfter = 0
   registered = true
   activationRound = 0n
@@ -74,7 +74,7 @@ export class FakeRewardChain {
   readonly #nonces = new Map<Address, number>()
   readonly #pool = new Map<string, Sent>()
   #block = 0
-  /** For each block, what to do to take it back. */
+  /** How to undo each block. */
   readonly #undo: (() => void)[] = []
   #toldRound = FIRST_ROUND
   #hashes = 0
@@ -97,12 +97,12 @@ export class FakeRewardChain {
     return this.activationRound <= this.round && this.round < this.deactivationRound
   }
 
-  /** Transactions that would call reward, not mined yet. */
+  /** Pending transactions that would call reward. */
   get inPool(): number {
     return this.#pool.size
   }
 
-  /** Makes a block; tells of a new round, unless nobody can hear of it. */
+  /** Makes a block and announces a new round, unless the chain is down. */
   mine(): void {
     this.#mineQuietly()
     if (this.isDown) return
@@ -113,7 +113,7 @@ export class FakeRewardChain {
     this.announce(false)
   }
 
-  /** Takes the last blocks back and mines one more in their place; what was in them returns to the pool if `kept`. */
+  /** Removes the last blocks and mines one more instead; their transactions return to the pool if `kept`. */
   reorganise(depth: number, kept: boolean): void {
     const taken = Math.min(depth, this.#undo.length)
     for (let i = 0; i < taken; i++) {
@@ -154,7 +154,7 @@ export class FakeRewardChain {
     return nonce
   }
 
-  /** As the contract would answer now; null when it would do it. */
+  /** The contract's current refusal; null if it would accept the call. */
   refusal(account: Address): string | null {
     this.assertUp()
     if (account !== this.orchestrator && account !== this.rewardCaller)
@@ -168,7 +168,7 @@ export class FakeRewardChain {
     return `0x${(++this.#hashes).toString(16).padStart(64, '0')}`
   }
 
-  /** Takes a transaction into the pool; a code as nodes have it when not. */
+  /** Adds a transaction to the pool, or returns the node's error code. */
   broadcast(sent: Sent): 'nonce-too-low' | 'replacement-underpriced' | 'insufficient-funds' | null {
     if (sent.nonce < this.usedNonces(sent.account)) return 'nonce-too-low'
     if ((this.balances.get(sent.account) ?? 0n) < GAS * sent.fee) return 'insufficient-funds'
@@ -185,7 +185,7 @@ export class FakeRewardChain {
     return this.receipts.has(hash) || this.#pool.get(`${account} ${nonce}`)?.hash === hash
   }
 
-  /** Loses what is in the pool, as nodes may. */
+  /** Drops the pool, as nodes may. */
   dropPool(): void {
     this.#pool.clear()
   }
@@ -205,7 +205,7 @@ export class FakeRewardChain {
     if (this.#undo.length > REORGANISABLE_BLOCKS) this.#undo.shift()
   }
 
-  /** Gives how to undo it. */
+  /** Returns how to undo it. */
   #include(): (() => void)[] {
     const undo: (() => void)[] = []
     for (const [key, sent] of [...this.#pool]) {
@@ -232,16 +232,16 @@ export class FakeRewardChain {
   }
 }
 
-/** The chain as one process of an account sees and uses it; its transactions as `Transactions` handles them. */
+/** The chain as one process of an account sees it, with its transactions handled like `Transactions` does. */
 export class RewardProcess implements RewardChain {
   readonly #chain: FakeRewardChain
   readonly #account: Address
   readonly #disk: RewardDisk
   readonly #clock: Clock
   readonly #dice: Dice
-  /** Once set, it does nothing any more and hears no answers. */
+  /** Once set, it does nothing more and gets no answers. */
   isDead = false
-  /** While set, this process alone reaches no chain. */
+  /** While set, only this process cannot reach the chain. */
   isCutOff = false
   maxGasPrice = 0n
 
@@ -314,7 +314,7 @@ export class RewardProcess implements RewardChain {
     return { kind: 'not-sent', why, reason: fault }
   }
 
-  /** Null also when there was no answer: then it stays open, and is sent again. */
+  /** Null also without an answer: then it stays open and is sent again. */
   async #broadcast(sent: Sent): Promise<string | null> {
     try {
       return await this.#ask(() => this.#chain.broadcast(sent))
@@ -359,7 +359,7 @@ export class RewardProcess implements RewardChain {
     return null
   }
 
-  /** A request and its answer take their time, and a dead process hears nothing. */
+  /** A request and its answer take time, and a dead process gets nothing. */
   async #ask<Answer>(answer: () => Answer): Promise<Answer> {
     if (this.isDead) return never()
     await this.#clock.sleep(this.#dice.fraction() * LATENCY_MS)
@@ -377,7 +377,7 @@ export class RewardProcess implements RewardChain {
   }
 }
 
-/** A promise of its own for each who waits in vain, so that what waits can be forgotten. */
+/** A separate promise for each caller that waits in vain, so that it can be collected. */
 function never(): Promise<never> {
   return new Promise(() => {})
 }

@@ -2,7 +2,7 @@ import { type NodeAnswer, readAnswer, type SeenNode } from '../../src/commands/s
 import type { ChainFigures, TicketFigures, TicketGroup } from '../../src/node/status/facts.ts'
 import type { NodeStatus } from '../../src/node/status/status.ts'
 
-/** Statuses of an operator's nodes as they answer them, of which a test changes what it is about. */
+/** Status answers of an operator's nodes, of which a test changes the relevant part. */
 
 /** The registered orchestrator, and the accounts of the other nodes. */
 export const REGISTERED = '0x70997970C51812dc3A010C7d01b50e0d17dc79C8'
@@ -16,7 +16,7 @@ const ROUND = 4000n
 type Known<T, Name extends keyof T> = T & { readonly [Key in Name]: NonNullable<T[Key]> }
 type KnownChain = Known<ChainFigures, 'rounds' | 'recipientState'>
 
-/** What a node on a chain sees of it. */
+/** A node's view of its chain. */
 export function chainFigures(
   account: ChainFigures['account'],
   changes: Partial<ChainFigures> = {},
@@ -73,7 +73,7 @@ export function group(
 
 const common = { version: '0.1.0', ready: true, nowMs: NOW_MS, network: 'arbitrum-one-mainnet' }
 
-/** A redeemer of its own account, in good order. */
+/** A redeemer with its own account, without problems. */
 export function redeemerStatus(changes: Partial<NodeStatus> = {}): NodeStatus {
   return {
     ...common,
@@ -86,7 +86,7 @@ export function redeemerStatus(changes: Partial<NodeStatus> = {}): NodeStatus {
   }
 }
 
-/** A reward service with the registered key, in good order. */
+/** A reward service with the registered key, without problems. */
 export function rewardStatus(changes: Partial<NonNullable<NodeStatus['reward']>> = {}): NodeStatus {
   return {
     ...common,
@@ -101,7 +101,7 @@ export function rewardStatus(changes: Partial<NonNullable<NodeStatus['reward']>>
   }
 }
 
-/** An orchestrator that hands its tickets to the redeemer, in good order. */
+/** An orchestrator that hands its tickets to the redeemer, without problems. */
 export function orchestratorStatus(changes: Partial<NodeStatus> = {}): NodeStatus {
   return {
     ...common,
@@ -118,7 +118,7 @@ export function orchestratorStatus(changes: Partial<NodeStatus> = {}): NodeStatu
   }
 }
 
-/** The answer of a node, by way of the JSON that it sends. */
+/** A node's answer, parsed from the JSON that it sends. */
 export function answerOf(address: string, status: NodeStatus): SeenNode {
   const answer: NodeAnswer = readAnswer(
     address,
@@ -129,7 +129,7 @@ export function answerOf(address: string, status: NodeStatus): SeenNode {
   return answer
 }
 
-/** As the control API writes it. */
+/** As written by the control API. */
 export function bodyOf(status: NodeStatus): string {
   return JSON.stringify(status, (_, value) => (typeof value === 'bigint' ? value.toString() : value))
 }

@@ -2,7 +2,7 @@ import type { Profile } from '../../src/domain/rendition.ts'
 import type { SegmentData } from '../../src/domain/segment.ts'
 import { ResultReader } from '../../src/io/rpc/transcoder-result.ts'
 import { intToFixedBytes } from '../../src/lib/bytes.ts'
-import { settle, type WoundClock } from '../../src/lib/clock.ts'
+import { type ManualClock, settle } from '../../src/lib/clock.ts'
 import type { Dice } from '../../src/lib/dice.ts'
 import type { AdmittedJob, TranscodeOutput } from '../../src/services/transcoding/transcoder.ts'
 
@@ -22,13 +22,13 @@ const PROFILE: Profile = {
   quality: 0,
 }
 
-/** Dice that count: a pool's tasks get the numbers 1, 2, 3. */
+/** A counter instead of random numbers: a pool's tasks get the numbers 1, 2, 3. */
 export function countingDice(): Dice {
   let last = 0n
   return { bytes: (length) => intToFixedBytes(++last, length), fraction: () => 0 }
 }
 
-/** A job of one rendition, to be changed by a test. */
+/** A job with one rendition, for a test to change. */
 export function jobOf(sessionId: string, seq = 0n, over: Partial<AdmittedJob> = {}): AdmittedJob {
   const segment: SegmentData = {
     manifestId: 'stream',
@@ -58,26 +58,26 @@ export function jobOf(sessionId: string, seq = 0n, over: Partial<AdmittedJob> = 
   }
 }
 
-/** What a transcoder makes of such a job. */
+/** A transcoder's output for such a job. */
 export function outputOf(text: string): TranscodeOutput {
   const bytes = new TextEncoder().encode(text.padEnd(30, '.'))
   return { decodedPixels: 100n, renditions: [{ bytes, pixels: 50n, perceptualHash: null }] }
 }
 
-/** Takes a result apart that comes in pieces of some bytes. */
+/** Parses a result that arrives in pieces of this size. */
 export function decodeResult(body: Uint8Array, boundary: string, pieceBytes = Math.max(1, body.length)) {
   const reader = new ResultReader({ boundary })
   for (let at = 0; at < body.length; at += pieceBytes) reader.add(body.subarray(at, at + pieceBytes))
   return reader.end()
 }
 
-/** Lets everything run that can, without time passing. */
+/** Runs everything that can run without time passing. */
 export async function rest(): Promise<void> {
   for (let i = 0; i < 20; i++) await settle()
 }
 
 /** Lets time pass. */
-export async function pass(clock: WoundClock, ms: number): Promise<void> {
+export async function pass(clock: ManualClock, ms: number): Promise<void> {
   await clock.wind(ms)
   await rest()
 }

@@ -19,12 +19,12 @@ import type { Address } from '../../src/lib/crypto.ts'
 import { NodeError } from '../../src/lib/errors.ts'
 import { Rational } from '../../src/lib/rational.ts'
 
-/** Inputs over all properties; more with FUZZ_RUNS. */
+/** Inputs over all properties; FUZZ_RUNS changes it. */
 const RUNS = Number(process.env.FUZZ_RUNS ?? 28_000)
 const PROPERTIES = 7
 const numRuns = Math.ceil(RUNS / PROPERTIES)
 
-/** Text that is likely to hurt: paths, line breaks, quotes, halves of characters. */
+/** Text with special characters: paths, line breaks, quotes, lone surrogates. */
 const hostile = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 60 }),
   fc
@@ -52,7 +52,7 @@ const hostile = fc.oneof(
     .map((pieces) => pieces.join('')),
 )
 
-test('any path parses, to a name without a slash, the same every time and quickly', () => {
+test('any path is parsed, to a name without a slash, deterministically and quickly', () => {
   fc.assert(
     fc.property(hostile, (path) => {
       const { manifestId, rest } = parseStreamPath(path)
@@ -71,7 +71,7 @@ const ordinaryName = fc
   .stringMatching(/^[A-Za-z0-9_-]{1,20}$/)
   .filter((name) => !name.endsWith('live') && name !== 'stream')
 
-test('an ordinary path names its stream and rendition', () => {
+test('an ordinary path gives its stream and rendition', () => {
   fc.assert(
     fc.property(ordinaryName, ordinaryName, fc.bigInt(0n, 2n ** 63n - 1n), (stream, rendition, sequence) => {
       assert.deepEqual(parseStreamPath(`/live/${stream}/${sequence}.ts`), {
@@ -88,7 +88,7 @@ test('an ordinary path names its stream and rendition', () => {
   )
 })
 
-/** JSON that looks like a configuration, mutated in its characters. */
+/** JSON that resembles a configuration, with mutated characters. */
 const configText = fc.oneof(
   fc.json(),
   hostile,
@@ -132,7 +132,7 @@ const configText = fc.oneof(
     }),
 )
 
-test('a configuration header is read or refused by name, and what is read is within bounds', () => {
+test('a configuration header is read within bounds or refused by name', () => {
   fc.assert(
     fc.property(configText, (text) => {
       try {
@@ -161,7 +161,7 @@ const part = fc.record({
   bytes: fc.uint8Array({ maxLength: 80 }),
 })
 
-test('what is written as multipart is read back part by part', () => {
+test('parts of a written multipart body are read back unchanged', () => {
   const boundary = '0123456789abcdef0123'
   fc.assert(
     fc.property(fc.array(part, { minLength: 1, maxLength: 5 }), (parts) => {
@@ -182,7 +182,7 @@ test('what is written as multipart is read back part by part', () => {
   )
 })
 
-/** Reads by lengths, as strict clients do. */
+/** Parses by lengths, as strict clients do. */
 function readMultipart(
   body: Uint8Array,
   boundary: string,
@@ -218,7 +218,7 @@ function readMultipart(
   return parts
 }
 
-test('whatever is pushed in whatever order, a playlist is a sorted window that players can read', () => {
+test('for any order of pushes a playlist is a sorted window that players can read', () => {
   const pushes = fc.array(
     fc.record({
       sequence: fc.oneof(fc.bigInt(0n, 12n), fc.bigInt(0n, 2n ** 63n - 1n)),
@@ -255,7 +255,7 @@ test('whatever is pushed in whatever order, a playlist is a sorted window that p
   )
 })
 
-test('a store never holds more than it may, and always what came last', async () => {
+test('a store never exceeds its limit and always has the newest object', async () => {
   const puts = fc.array(fc.tuple(fc.nat(4), fc.nat(30), fc.nat(900)), { minLength: 1, maxLength: 60 })
   await fc.assert(
     fc.asyncProperty(puts, fc.nat(4), async (files, dropped) => {
@@ -282,7 +282,7 @@ const session = fc.record({
   price: fc.option(fc.bigInt(0n, 10n ** 20n).map((wei) => Rational.of(wei))),
 })
 
-test('a session is chosen from the idle ones, never one that costs too much or cannot be paid', () => {
+test('an idle session is chosen, never one that is too expensive or cannot be paid', () => {
   fc.assert(
     fc.property(
       fc.array(session, { maxLength: 12 }),

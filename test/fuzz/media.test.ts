@@ -13,19 +13,19 @@ import { profileOf } from '../media/media.ts'
 import { mutated, type Specimen } from '../media/mutations.ts'
 import { recordedSpecimens, smallSpecimens } from '../media/specimens.ts'
 
-/** Damaged segments that are tried; more with MUTATIONS, another series with MUTATIONS_SEED, from a later one with MUTATIONS_FIRST. */
+/** Number of damaged segments; MUTATIONS changes it, MUTATIONS_SEED the series, MUTATIONS_FIRST its start. */
 const MUTATIONS = Number(process.env.MUTATIONS ?? 10_000)
 const FIRST = Number(process.env.MUTATIONS_FIRST ?? 0)
 const SEED = process.env.MUTATIONS_SEED ?? 'damage'
 
-/** A segment's time: max(8 s, 4 × its duration). */
+/** A segment's time limit: max(8 s, 4 × its duration). */
 const DEADLINE_MS = 8_000
 const WORKERS = Math.min(4, availableParallelism())
-/** Recordings are large: one damaged segment in so many is one of theirs. */
+/** Recordings are large, so only one damaged segment in this many is one of them. */
 const RECORDED_ONE_IN = 100
 const SMALL = { width: 146, height: 50, bitrate: 100_000 }
 
-/** Everything that may be said of a segment that cannot be done: names of peers, and FFmpeg's own texts. */
+/** All allowed errors for a segment that cannot be transcoded: names that peers know, and FFmpeg's own texts. */
 const REFUSALS = new Set([
   'TranscoderInvalidVideo',
   'TranscoderInvalidDuration',
@@ -68,7 +68,7 @@ suite('damaged segments', () => {
   })
   after(() => supervisor.stop())
 
-  test('give renditions that decode or the right words, in time, and nothing else comes to harm', async (t) => {
+  test('give renditions that decode or the right error, in time, without side effects', async (t) => {
     const tally: Tally = {
       made: 0,
       renditions: 0,
@@ -79,7 +79,7 @@ suite('damaged segments', () => {
     const workers = engine.state.workers.map(({ pid }) => pid!)
     let peakMb = 0
     let next = FIRST
-    // Two at once for each worker: one is worked on, one waits.
+    // Two per worker: one running, one waiting.
     const lanes = Array.from({ length: WORKERS * 2 }, async (_, lane) => {
       while (next < FIRST + MUTATIONS) {
         const index = next++
@@ -106,7 +106,7 @@ suite('damaged segments', () => {
     if (MUTATIONS < 100) return
     assert.ok(tally.made > MUTATIONS / 10, `${tally.made} of ${MUTATIONS} gave renditions`)
     assert.ok(tally.made < MUTATIONS * 0.9, `${tally.made} of ${MUTATIONS} gave renditions`)
-    // And what is sound still works.
+    // Undamaged segments still work.
     const { renditions } = await engine.transcode(jobOf('after', small[0]!.bytes, 0), signal)
     assert.equal(renditions.length, 1)
   })
@@ -122,7 +122,7 @@ function jobOf(sessionId: string, source: Uint8Array, index: number): TranscodeJ
   return {
     sessionId,
     source,
-    // Most often one rendition, which is quickest; sometimes several, and sometimes a part of the segment.
+    // Usually one rendition, which is quickest; sometimes several, and sometimes part of the segment.
     profiles: (index % 16 === 5 ? profiles : [profiles[index % profiles.length]!]).map((profile) =>
       profileOf({ ...SMALL, ...profile }),
     ),
@@ -163,7 +163,7 @@ async function tryOne(
   }
 }
 
-/** The most memory that a process has had. */
+/** Peak memory of a process. */
 function peakMbOf(pid: number | null): number {
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'utf8')

@@ -3,26 +3,27 @@ import { test } from 'node:test'
 import { create, toBinary } from '@bufbuild/protobuf'
 import fc from 'fast-check'
 import {
-  decodePayment,
-  decodePaymentResult,
-  decodeSegment,
-  decodeTranscodeResult,
-  encodePayment,
-  encodePaymentResult,
-  encodeSegment,
-  encodeTranscodeResult,
-  MAX_MESSAGE_BYTES,
-  parseMessage,
   readAuthToken,
   readInfo,
   readInfoRequest,
-  readMaxFloat,
-  readTicket,
   writeInfo,
   writeInfoRequest,
+} from '../../src/io/rpc/convert-info.ts'
+import {
+  decodePayment,
+  encodePayment,
+  readMaxFloat,
+  readTicket,
   writeMaxFloat,
   writeTicket,
-} from '../../src/io/rpc/convert.ts'
+} from '../../src/io/rpc/convert-payment.ts'
+import {
+  decodePaymentResult,
+  decodeTranscodeResult,
+  encodePaymentResult,
+  encodeTranscodeResult,
+} from '../../src/io/rpc/convert-result.ts'
+import { decodeSegment, encodeSegment } from '../../src/io/rpc/convert-segment.ts'
 import {
   readNotice,
   readRegistration,
@@ -44,15 +45,16 @@ import {
   parseSegmentHeader,
 } from '../../src/io/rpc/headers.ts'
 import { encodeResult, parseContentType } from '../../src/io/rpc/transcoder-result.ts'
+import { MAX_MESSAGE_BYTES, parseMessage } from '../../src/io/rpc/wire-message.ts'
 import { parseHex } from '../../src/lib/bytes.ts'
 import { NodeError } from '../../src/lib/errors.ts'
 import { segmentOf } from '../fakes/endpoint.ts'
 import { decodeResult } from '../fakes/transcoder.ts'
 import recorded from '../vectors/wire.json' with { type: 'json' }
 
-/** Inputs over all decoders; more with FUZZ_RUNS. */
+/** Inputs over all decoders; FUZZ_RUNS changes it. */
 const RUNS = Number(process.env.FUZZ_RUNS ?? 100_800)
-/** No input may keep a decoder busy for longer; generous, since tests share the machine. */
+/** Time limit of a decoder for any input; generous, because tests share the machine. */
 const LIMIT_MS = 2_000
 
 interface Codec {
@@ -62,14 +64,14 @@ interface Codec {
   encode(value: never): Uint8Array
 }
 
-/** Of a transcoder's result. */
+/** The boundary of a transcoder's result. */
 const BOUNDARY = 'b'
 
 const base64 = (text: string) => new Uint8Array(Buffer.from(text, 'base64'))
 const ascii = (text: string) => new Uint8Array(Buffer.from(text, 'latin1'))
 const text = (bytes: Uint8Array) => Buffer.from(bytes).toString('latin1')
 
-/** A segment that has everything, so that mutations reach every field. */
+/** A segment with all fields, so that mutations reach each of them. */
 const FULL = encodeSegment({
   ...segmentOf(ascii('x')),
   capabilities: {
@@ -172,7 +174,7 @@ const CODECS: readonly Codec[] = [
     samples: recorded.registerTranscoder.flatMap(({ responses }) => responses.map((text) => parseHex(text))),
     decode: (bytes) => {
       const notice = readNotice(parseMessage(NotifySegmentSchema, bytes))
-      // Its text goes to the orchestrator; it is never written again.
+      // Its text goes to the orchestrator; it is not written again.
       if (notice.kind === 'unreadable') throw new NodeError('unreadable', notice.text)
       return notice
     },
@@ -205,7 +207,7 @@ const CODECS: readonly Codec[] = [
           return error
         }
       }
-      // In whatever pieces it comes, it is the same.
+      // The result does not depend on how the body is split.
       const [whole, pieces] = [attempt(bytes.length + 1), attempt(1 + (bytes.length % 7))]
       assert.deepEqual(pieces, whole)
       if (whole instanceof Error) throw whole
@@ -226,7 +228,7 @@ const CODECS: readonly Codec[] = [
   },
 ]
 
-/** One change to a message: where (as a share of its length), what and how much. */
+/** A change of a message: where (as a share of its length), which and how much. */
 interface Mutation {
   readonly kind: 'flip' | 'set' | 'cut' | 'drop' | 'insert' | 'repeat' | 'long'
   readonly at: number
@@ -254,7 +256,7 @@ function mutate(message: Uint8Array, { kind, at, size, bytes }: Mutation): Uint8
     case 'repeat':
       return Buffer.concat([before, ...Array(size).fill(rest.subarray(0, size)), rest])
     case 'long':
-      // The longest of varints, over whatever is there: lengths, tags and numbers at their limits.
+      // The longest varint over what is there: lengths, tags and numbers at their limits.
       return Buffer.concat([before, Buffer.alloc(9, 0xff), Buffer.of(0x01), rest])
   }
 }
@@ -266,7 +268,10 @@ const mutation: fc.Arbitrary<Mutation> = fc.record({
   bytes: fc.uint8Array({ minLength: 1, maxLength: 12 }),
 })
 
-/** Decodes; what is accepted must survive being written and read again. Anything thrown must be ours. */
+/**
+ * Decodes an input; an accepted one must survive being written and read again. Only this project's errors may be
+ * thrown.
+ */
 function check(codec: Codec, input: Uint8Array): 'accepted' | 'refused' {
   const started = performance.now()
   let value: unknown
@@ -287,7 +292,7 @@ const share = Math.ceil(RUNS / CODECS.length / 2)
 let inputs = 0
 
 for (const codec of CODECS) {
-  test(`${codec.name}: changed messages are read or refused, never worse`, () => {
+  test(`${codec.name}: mutated messages are read or refused, nothing else`, () => {
     const seen = { accepted: 0, refused: 0 }
     const sample = fc.nat({ max: codec.samples.length - 1 })
     const changes = fc.array(mutation, { minLength: 1, maxLength: 4 })
@@ -298,11 +303,11 @@ for (const codec of CODECS) {
       }),
       { numRuns: share, endOnFailure: true },
     )
-    // Both ways must have been gone, or the test would show nothing.
+    // Both outcomes must occur, or the test would show nothing.
     assert.ok(seen.accepted > share / 1_000 && seen.refused > share / 1_000, JSON.stringify(seen))
   })
 
-  test(`${codec.name}: any bytes are read or refused, never worse`, () => {
+  test(`${codec.name}: arbitrary bytes are read or refused, nothing else`, () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
         inputs++
@@ -317,14 +322,14 @@ test('as many inputs were tried as were asked for', () => {
   assert.ok(inputs >= RUNS, `${inputs} of ${RUNS}`)
 })
 
-test('the densest messages of the largest size cost neither much time nor memory', () => {
+test('the densest messages of the maximum size cost little time and memory', () => {
   const empty = ['1a00', '8a0200', '2200', '0a00', '120208000a00', '0801']
   for (const codec of CODECS.slice(0, 9)) {
     for (const unit of empty) {
       const dense = Buffer.from(unit.repeat(Math.floor((MAX_MESSAGE_BYTES * 2) / unit.length)), 'hex')
-      // A field of a single byte, packed: as many numbers as bytes.
+      // A packed field with one byte per number.
       const packed = Buffer.concat([Buffer.of(0x0a, 0xf0, 0xff, 0x0f), Buffer.alloc(MAX_MESSAGE_BYTES - 16)])
-      // An entry within capabilities, which three messages carry.
+      // An entry within capabilities, which three messages contain.
       const nested = Buffer.concat([
         Buffer.of(0x1a, 0xf0, 0xff, 0x0f),
         dense.subarray(0, MAX_MESSAGE_BYTES - 16),
@@ -338,7 +343,7 @@ test('the densest messages of the largest size cost neither much time nor memory
   }
 })
 
-test('groups within groups are refused before they fill the stack', () => {
+test('nested groups are refused before they exhaust the stack', () => {
   const nested = Buffer.alloc(100_000, 0x7b)
   for (const codec of CODECS.slice(0, 9)) assert.equal(check(codec, nested), 'refused', codec.name)
 })

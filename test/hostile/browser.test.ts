@@ -12,25 +12,25 @@ import { WITHOUT_IPV6 } from '../net/ipv6.ts'
 import { sendRaw } from '../net/raw-http.ts'
 
 /**
- * Web pages that somebody on this machine looks at, and that try to use the node's local ports. What a browser lets a
- * page do without asking the other end: send a POST of plain text, and any GET; with a name that is made to lead to this
- * machine, any request, which the browser then takes for one of the page's own origin.
+ * Web pages open on this machine that try to use the node's local ports. Without asking the other end, a browser lets a
+ * page send a POST of plain text, and any GET; under a host name that resolves to this machine, any request, because
+ * the browser treats it as the page's own origin.
  */
 
 const EVIL = 'http://evil.example:9935'
 const PUBLIC = { publicHost: 'gw.example' }
 
 interface Page {
-  /** {at} stands for the port's own host and port. */
+  /** {at} stands for the port's host and port. */
   readonly headers: readonly string[]
-  /** Whether it is served on the loopback. */
+  /** Whether the request is served on loopback. */
   readonly isServed: boolean
   readonly options?: Partial<GatewayHttpOptions>
 }
 
-/** What every local port makes of a request. */
+/** How every local port handles a request. */
 const pages: Readonly<Record<string, Page>> = {
-  'another site, in a browser of today': {
+  'another site, in a modern browser': {
     headers: ['Host: {at}', `Origin: ${EVIL}`, 'Sec-Fetch-Site: cross-site', 'Sec-Fetch-Mode: no-cors'],
     isServed: false,
   },
@@ -52,15 +52,15 @@ const pages: Readonly<Record<string, Page>> = {
     isServed: false,
   },
   'an unknown relation': { headers: ['Host: {at}', 'Sec-Fetch-Site: sideways'], isServed: false },
-  'a name of its own that leads to this machine': {
+  'its own host name that resolves to this machine': {
     headers: ['Host: evil.example:9935', `Origin: ${EVIL}`],
     isServed: false,
   },
-  'a name of its own that leads to this machine, called the same origin': {
+  'its own host name that resolves to this machine, as same origin': {
     headers: ['Host: evil.example:9935', `Origin: ${EVIL}`, 'Sec-Fetch-Site: same-origin'],
     isServed: false,
   },
-  'a name of its own, and nothing that tells of a browser': {
+  'its own host name, without browser headers': {
     headers: ['Host: evil.example'],
     isServed: false,
   },
@@ -70,7 +70,7 @@ const pages: Readonly<Record<string, Page>> = {
   },
   'a name that ends like this machine’s': { headers: ['Host: evil-localhost'], isServed: false },
   'a host with a user before it': { headers: ['Host: 127.0.0.1@evil.example'], isServed: false },
-  'a host that is none': { headers: ['Host: 127.0.0.1 evil.example'], isServed: false },
+  'an invalid host': { headers: ['Host: 127.0.0.1 evil.example'], isServed: false },
   'an empty host': { headers: ['Host: '], isServed: false },
 
   'a program such as curl, FFmpeg or OBS': {
@@ -92,10 +92,10 @@ const pages: Readonly<Record<string, Page>> = {
     headers: ['Host: {at}', 'Origin: http://{at}'],
     isServed: true,
   },
-  'a person who types the address': { headers: ['Host: {at}', 'Sec-Fetch-Site: none'], isServed: true },
+  'a person typing the address': { headers: ['Host: {at}', 'Sec-Fetch-Site: none'], isServed: true },
 }
 
-/** What is the gateway's alone: a proxy on this machine that forwards to it under a public name. */
+/** Requests for the gateway only: a proxy on this machine that forwards to it under a public name. */
 const behindProxy: Readonly<Record<string, Page>> = {
   'a proxy that keeps the host, without -gatewayHost': { headers: ['Host: gw.example'], isServed: false },
   'a proxy that keeps the host': { headers: ['Host: gw.example'], isServed: true, options: PUBLIC },
@@ -118,7 +118,7 @@ const behindProxy: Readonly<Record<string, Page>> = {
     isServed: false,
     options: PUBLIC,
   },
-  'a name of its own, where there is a proxy too': {
+  'its own host name, although there is a proxy': {
     headers: ['Host: evil.example', 'Origin: http://evil.example'],
     isServed: false,
     options: PUBLIC,
@@ -132,7 +132,7 @@ function request(line: string, headers: readonly string[], at: string, body = ''
   return [line, ...own, 'Connection: close', `Content-Length: ${body.length}`, '', body].join('\r\n')
 }
 
-describe('the gateway takes segments of', () => {
+describe('the gateway accepts segments of', () => {
   for (const [name, { headers, isServed, options }] of Object.entries({ ...pages, ...behindProxy })) {
     test(`${name}: ${isServed ? 'yes' : 'no'}${options ? ', with -gatewayHost' : ''}`, async () => {
       await using set = await startGatewayPort(options)
@@ -148,7 +148,7 @@ describe('the gateway takes segments of', () => {
     })
   }
 
-  test('nobody who asks a browser for leave first: no header grants it', async () => {
+  test('no page that asks for permission first: no header grants it', async () => {
     await using set = await startGatewayPort()
     const headers = ['Host: {at}', `Origin: ${EVIL}`, 'Access-Control-Request-Method: PUT']
     const preflight = request('OPTIONS /live/movie/0.ts HTTP/1.1', headers, `127.0.0.1:${set.http.port}`)
@@ -157,7 +157,7 @@ describe('the gateway takes segments of', () => {
     assert.doesNotMatch(text, /access-control/i)
   })
 
-  test('nobody whose body is still coming: the answer comes first', async () => {
+  test('no client whose body is still arriving: the answer comes first', async () => {
     await using set = await startGatewayPort()
     const head = request('POST /live/movie/0.ts HTTP/1.1', ['Host: evil.example'], '', 'x'.repeat(1_000_000))
     const { status } = await sendRaw(set.http, [head.slice(0, 500)])
@@ -165,7 +165,7 @@ describe('the gateway takes segments of', () => {
     assert.equal(set.served.length, 0)
   })
 
-  test('a program that names the host in the first line, which counts before the header', async () => {
+  test('a program that names the host in the request line, which overrides the header', async () => {
     await using set = await startGatewayPort()
     const send = (target: string, host: string) =>
       sendRaw(set.http, [request(`PUT ${target}/live/movie/0.ts HTTP/1.1`, [`Host: ${host}`], '', BODY)])
@@ -174,13 +174,13 @@ describe('the gateway takes segments of', () => {
     assert.equal(set.served.length, 1)
   })
 
-  test('a program that speaks HTTP/1.0 and names no host, as no browser does', async () => {
+  test('a program that speaks HTTP/1.0 without a host, as no browser does', async () => {
     await using set = await startGatewayPort()
     const { status } = await sendRaw(set.http, [request('PUT /live/movie/0.ts HTTP/1.0', [], '', BODY)])
     assert.equal(status, 200)
   })
 
-  test('everybody under any name where the operator opened it, but not pages of other sites', async () => {
+  test('any client under any name where the operator opened it, except pages of other sites', async () => {
     await using set = await startGatewayPort({ host: '0.0.0.0' })
     const send = (...headers: string[]) =>
       sendRaw(set.http, [request('POST /live/movie/0.ts HTTP/1.1', headers, '', BODY)])
@@ -191,7 +191,7 @@ describe('the gateway takes segments of', () => {
     assert.equal((await send('Host: gw.example', 'Sec-Fetch-Site: cross-site')).status, 403)
   })
 
-  test('those who call it over IPv6', { skip: WITHOUT_IPV6 }, async () => {
+  test('clients that call it over IPv6', { skip: WITHOUT_IPV6 }, async () => {
     await using set = await startGatewayPort({ host: '::1' })
     const send = (...headers: string[]) =>
       sendRaw({ port: set.http.port, host: '::1' }, [
@@ -218,7 +218,7 @@ describe('the gateway takes segments of', () => {
   })
 })
 
-test('players in any page may watch', async () => {
+test('players on any page may watch', async () => {
   await using set = await startGatewayPort()
   await set.push('/live/movie/0.ts')
   for (const path of ['/stream/movie.m3u8', '/stream/movie/source.m3u8', '/stream/movie/source/0.ts']) {
@@ -255,14 +255,14 @@ describe('the control API answers', () => {
     })
   }
 
-  test('scripts and balancers that speak HTTP/1.0, name no host and close their half', async () => {
+  test('scripts and load balancers that speak HTTP/1.0 without a host and half-close', async () => {
     await using api = await startControlApi('127.0.0.1')
     const { status, text } = await sendRaw(api, ['GET /healthz HTTP/1.0\r\n\r\n'], 'half-closes')
     assert.equal(status, 200)
     assert.match(text, /secret$/)
   })
 
-  test('pages of other sites no more where it is open to others', async () => {
+  test('no pages of other sites, even if it is open to other machines', async () => {
     await using api = await startControlApi('0.0.0.0', 'hush')
     const ask = (...headers: string[]) =>
       sendRaw({ port: api.port }, [
@@ -273,7 +273,7 @@ describe('the control API answers', () => {
     assert.equal((await ask('Host: node.example', 'Sec-Fetch-Site: cross-site')).status, 403)
   })
 
-  test('those who call it over IPv6', { skip: WITHOUT_IPV6 }, async () => {
+  test('clients that call it over IPv6', { skip: WITHOUT_IPV6 }, async () => {
     await using api = await startControlApi('::1')
     const ask = (...headers: string[]) => sendRaw(api, [request('GET /status HTTP/1.1', headers, api.at)])
     assert.equal((await ask('Host: {at}')).status, 200)
@@ -283,7 +283,7 @@ describe('the control API answers', () => {
   })
 })
 
-test('an orchestrator’s port in clear text does no work for what a page can send, and grants no more', async () => {
+test('an orchestrator’s clear text port does no work for what a page can send, and grants no more', async () => {
   await using endpoint = await startEndpoint({ plain: true })
   const headers = { origin: EVIL, 'sec-fetch-site': 'cross-site', 'content-type': 'text/plain' }
   const transport = TRANSPORTS['plain HTTP/1.1']

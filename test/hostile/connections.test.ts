@@ -15,7 +15,7 @@ const CALL = {
   te: 'trailers',
 }
 
-/** A connection over HTTP/2, from an address of the loopback. */
+/** Opens a connection over HTTP/2 from a loopback address. */
 async function openHttp2(
   victim: Victim,
   localAddress = '127.0.0.1',
@@ -30,7 +30,7 @@ async function openHttp2(
   return { session, isClosed: () => session.destroyed || session.closed }
 }
 
-/** Opens a stream of a call and writes these bytes to it, and one more each 50 ms if it is to trickle. */
+/** Opens a stream of a call and writes these bytes to it, then one more every 50 ms if it should trickle. */
 function openCall(session: ClientHttp2Session, bytes: Uint8Array, trickles = false) {
   const stream = session.request(CALL)
   const state = { status: '', isClosed: false }
@@ -48,7 +48,7 @@ function openCall(session: ClientHttp2Session, bytes: Uint8Array, trickles = fal
   return state
 }
 
-/** Opens a connection that says nothing, from an address of the loopback. */
+/** Opens a silent connection from a loopback address. */
 async function openSilent(
   port: number,
   localAddress = '127.0.0.1',
@@ -64,7 +64,7 @@ async function openSilent(
   return state
 }
 
-test('calls whose message does not come, or not whole, are ended after a while', async () => {
+test('calls whose message does not arrive completely are ended after a while', async () => {
   await using victim = await startVictim({ endpoint: { calls: { messageMs: 500 } } })
   const { session } = await openHttp2(victim)
   const half = Uint8Array.of(0, 0, 0, 1, 0, 1, 2, 3)
@@ -81,7 +81,7 @@ test('calls whose message does not come, or not whole, are ended after a while',
   session.destroy()
 })
 
-test('messages that are announced and held back take a bounded part of the memory', async () => {
+test('announced messages that are held back use a limited part of the memory', async () => {
   await using victim = await startVictim({
     endpoint: { calls: { messageMs: 10_000, maxBufferedBytes: 1_000_000 } },
   })
@@ -89,7 +89,7 @@ test('messages that are announced and held back take a bounded part of the memor
   const almost = new Uint8Array(100_000)
   almost.set([0, 0, 4, 0, 0])
   const calls = Array.from({ length: 20 }, () => openCall(session, almost))
-  // A host may hold three quarters; RESOURCE_EXHAUSTED for more.
+  // A host may hold three quarters; beyond that RESOURCE_EXHAUSTED.
   await eventually(
     'most are refused',
     () => calls.filter(({ status }) => status === '8').length === 13,
@@ -99,7 +99,7 @@ test('messages that are announced and held back take a bounded part of the memor
   session.destroy()
 })
 
-test('connections that do nothing keep nobody of their host away, and fall to those that do something', async () => {
+test('idle connections keep no other connection of their host away, and are replaced by active ones', async () => {
   await using victim = await startVictim({ endpoint: { connections: { connections: 1_000, perHost: 20 } } })
   const { session: busy } = await openHttp2(victim)
   openCall(busy, new Uint8Array(0))
@@ -113,7 +113,7 @@ test('connections that do nothing keep nobody of their host away, and fall to th
   busy.destroy()
 })
 
-test('one host’s connections at work leave places for other hosts', async () => {
+test('busy connections of one host leave room for other hosts', async () => {
   await using victim = await startVictim({ endpoint: { connections: { connections: 12, perHost: 8 } } })
   const sessions: ClientHttp2Session[] = []
   for (let i = 0; i < 12; i++) {
@@ -130,7 +130,7 @@ test('one host’s connections at work leave places for other hosts', async () =
   for (const session of sessions) session.destroy()
 })
 
-test('connections that bring no request are closed: no handshake, no byte, a preface alone, headers byte by byte', async () => {
+test('connections without a request are closed: without a handshake, silent, with only a preface, or with slow headers', async () => {
   await using victim = await startVictim({ endpoint: { headersMs: 700, handshakeMs: 700 } })
   const noHandshake = await openSilent(victim.port)
   const noBytes = await openRaw(victim.port, TRANSPORTS['HTTP/1.1 without ALPN'])
@@ -156,7 +156,7 @@ test('connections that bring no request are closed: no handshake, no byte, a pre
   }
 })
 
-test('a flood of pings, of settings or of resets ends its connection', async () => {
+test('a flood of pings, settings or resets ends its connection', async () => {
   await using victim = await startVictim()
   const preface = Buffer.concat([
     Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
@@ -171,7 +171,7 @@ test('a flood of pings, of settings or of resets ends its connection', async () 
     socket.on('close', () => {
       isClosed = true
     })
-    // Reading the answers: a peer that does not is closed by Node itself.
+    // Reads the answers, because Node closes a peer that does not.
     socket.resume()
     socket.write(preface)
     for (let i = 0; i < 300 && !isClosed; i++) {
@@ -191,7 +191,7 @@ test('a flood of pings, of settings or of resets ends its connection', async () 
   assert.equal(await serveHonest(victim), 'data')
 })
 
-test('calls of one host beyond a rate are turned away, and other hosts are served meanwhile', async () => {
+test('calls of one host beyond a rate are refused, and other hosts are served meanwhile', async () => {
   await using victim = await startVictim({ bodies: { calls: { callsPerSecond: 10, burst: 50 } } })
   const { session } = await openHttp2(victim, '127.0.0.2')
   const ping = { ...CALL, ':path': '/net.Orchestrator/Ping' }
@@ -218,7 +218,7 @@ test('calls of one host beyond a rate are turned away, and other hosts are serve
   session.destroy()
 })
 
-test('headers above the bounds are refused before they are decoded', async () => {
+test('headers above the limits are refused before they are decoded', async () => {
   await using victim = await startVictim()
   await tokenOf(victim)
   const http1 = TRANSPORTS['HTTP/1.1 by ALPN']
@@ -240,7 +240,7 @@ test('headers above the bounds are refused before they are decoded', async () =>
     () => 'closed',
   )
   assert.ok(all === 431 || all === 'closed', String(all))
-  // Over HTTP/2 one large field may be named again and again.
+  // Over HTTP/2 one large field may be repeated cheaply.
   const { session } = await openHttp2(victim)
   const many = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`x-${i}`, 'y'.repeat(3_000)]))
   const stream = session.request({ ':method': 'GET', ':path': '/nothing', ...many })
@@ -253,7 +253,7 @@ test('headers above the bounds are refused before they are decoded', async () =>
   session.destroy()
 })
 
-test('answers that nobody reads are kept once, not once for each who asked', async () => {
+test('an unread answer is kept once, not once per request', async () => {
   await using victim = await startVictim()
   victim.results.put('abcd/P/1.ts', Buffer.alloc(20_000_000))
   const before = process.memoryUsage().rss

@@ -22,23 +22,23 @@ import { Supervisor } from '../../src/lib/service.ts'
 import { FakePayer } from '../fakes/payer.ts'
 import { makeSegment } from '../media/media.ts'
 
-/** A gateway that cheats, against an orchestrator process on a real chain with real video. */
+/** A cheating gateway against an orchestrator process on a real chain with real video. */
 
 /** Wei; a segment of two seconds costs a little less than two tickets. */
 const TICKET_EV = 10n ** 16n
 const PRICE = 5_000_000_000n
 const DURATION_MS = 2_000
 const PROFILE = { ...presetNamed('P240p30fps16x9')!, width: 320, height: 180, format: 'mpegts' as const }
-/** Keeps the frames of its source; estimates count with 60 a second. */
+/** Keeps the frames of its source; estimates assume 60 per second. */
 const ALL_FRAMES = { ...PROFILE, fps: 0 }
-/** What the price becomes with the cost of redeeming, at the most. */
+/** The most that the cost of redemption raises the price. */
 const MARKUP = 2n
 const never = new AbortController().signal
 
 let folder: string
 let network: Network
 let short: Uint8Array
-/** Two seconds of far more frames than any estimate counts with. */
+/** Two seconds with far more frames than any estimate. */
 let dense: Uint8Array
 const supervisor = new Supervisor()
 const client = new OrchestratorClient()
@@ -78,7 +78,7 @@ function paymentFor({ ticketParams, priceInfo }: OrchestratorInfo, tickets: numb
   return { ...payer.pay(offered, 0), ticketParams: null, expirationParams: null }
 }
 
-/** What an orchestrator says to a segment: `data`, the text of its error, or that of its refusal. */
+/** The orchestrator's answer to a segment: `data`, its error text, or its refusal. */
 async function send(
   info: OrchestratorInfo,
   payment: Payment,
@@ -94,7 +94,7 @@ async function send(
   const gone = new AbortController()
   const submission = {
     ...{ segment, payment, body, bodyIsUri: false, headerTimeoutMs: 60_000, totalTimeoutMs: 120_000 },
-    // Some time after the work has begun.
+    // Some time after the work has started.
     ...(how.leaves ? { onStatus: () => void setTimeout(() => gone.abort(), 300) } : {}),
   }
   try {
@@ -105,13 +105,13 @@ async function send(
   }
 }
 
-test('an honest segment is done for what it costs', async () => {
+test('an honest segment is processed for its price', async () => {
   const info = await offer()
   assert.equal(await send(info, paymentFor(info, 3)), 'data')
   assert.equal(await send(info, paymentFor(info, 0)), 'Insufficient balance', 'less than its fee is left')
 })
 
-test('digits moved between the numbers of an offer are credited nothing', async () => {
+test('moving digits between the numbers of an offer gets no credit', async () => {
   const info = await offer()
   const params = info.ticketParams!
   for (let bytes = 1; bytes < 24; bytes++) {
@@ -128,7 +128,7 @@ test('digits moved between the numbers of an offer are credited nothing', async 
   assert.equal(await send(info, paymentFor(info, 0)), 'Insufficient balance')
 })
 
-test('one ticket’s worth of credit buys no segment that costs more', async () => {
+test('credit of one ticket does not buy a segment that costs more', async () => {
   const info = await offer()
   const profiles = [{ ...PROFILE, width: 1920, height: 1080 }]
   assert.equal(
@@ -138,13 +138,13 @@ test('one ticket’s worth of credit buys no segment that costs more', async () 
   assert.equal(await send(info, paymentFor(info, 2)), 'data', 'the credit is there for what it covers')
 })
 
-test('a segment of far more frames than it paid for is stopped and not handed out', async () => {
+test('a segment with far more frames than paid for is stopped and not delivered', async () => {
   const info = await offer()
   const answer = await send(info, paymentFor(info, 5), { body: dense, profiles: [ALL_FRAMES] })
   assert.match(answer, /^Segment goes beyond its declared duration/)
 })
 
-test('a gateway that leaves before each answer pays for the work all the same', async () => {
+test('a gateway that disconnects before each answer pays for the work all the same', async () => {
   const info = await offer()
   const tickets = 6
   const fee = encodedPixels([PROFILE], DURATION_MS) * PRICE
@@ -158,8 +158,8 @@ test('a gateway that leaves before each answer pays for the work all the same', 
   assert.equal(answer, 'Insufficient balance')
 })
 
-test('a sender that goes beyond what it pays in one session after another is offered no more', async () => {
-  // Four times the frames that were paid for, which is not so much that it is stopped.
+test('a sender that overdraws in one session after another gets no more offers', async () => {
+  // Four times the paid frames, which is not enough to stop it.
   const body = await makeSegment({ width: 320, height: 180, fps: 240, durationMs: DURATION_MS, audio: false })
   let refusal = ''
   for (let session = 0; session < 60 && refusal === ''; session++) {

@@ -12,7 +12,7 @@ import {
 import { expectedValue, type Payment, type PriceInfo, type TicketParams } from '../../src/domain/ticket.ts'
 import { MemoryObjects } from '../../src/io/objects/memory-objects.ts'
 import { OrchestratorClient } from '../../src/io/rpc/orchestrator-client.ts'
-import type { Names } from '../../src/io/rpc/peer-exchange.ts'
+import type { NameLookup } from '../../src/io/rpc/peer-exchange.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { addressOfKey, keccak256, signHash } from '../../src/lib/crypto.ts'
 import { seededDice } from '../../src/lib/dice.ts'
@@ -29,7 +29,7 @@ import { FakeMedia, keyOf, keySigner } from '../fakes/gateway.ts'
 
 const never = new AbortController().signal
 
-/** A profile whose two seconds come to 15,360 pixels. */
+/** A profile with 15,360 pixels in two seconds. */
 const PROFILE: Profile = {
   name: 'tiny',
   width: 16,
@@ -47,12 +47,15 @@ const PROFILE: Profile = {
 }
 export const PIXELS = 15_360n
 export const PRICE: PriceInfo = { pricePerUnit: 1000n, pixelsPerUnit: 1n }
-/** What a segment costs at that price. */
+/** The cost of a segment at that price. */
 export const FEE = PIXELS * 1000n
-/** One ticket is worth 150 segments: that is what a gateway leaves behind with each session that it changes. */
+/** A ticket is worth 150 segments, which a gateway loses with each session that it changes. */
 const EV = 150n * FEE
 
-/** An orchestrator on a real port whose habits a test changes; its renditions are bytes, each of which counts as a pixel. */
+/**
+ * An orchestrator on a real port whose behaviour a test changes; its renditions are bytes, each of which counts as a
+ * pixel.
+ */
 export class HostileOrchestrator {
   readonly url: string
   readonly #key = keyOf(66)
@@ -63,24 +66,24 @@ export class HostileOrchestrator {
   /** Calls of GetOrchestrator. */
   asked = 0
   segments: { segment: SegmentData; payment: Payment | null }[] = []
-  /** What it was paid in all, and at most at once; wei. */
+  /** What it was paid in total, and the most at once; wei. */
   paid = Rational.zero
   largest = Rational.zero
-  /** What it gave for it, honestly counted, at its first price; wei. */
+  /** The value of what it delivered, at its first price; wei. */
   earned = Rational.zero
   tokenSeconds = 1800n
-  /** L1 blocks that its params are good for. */
+  /** L1 blocks that its params are valid for. */
   paramsBlocks = 40n
   /** The price in the n-th answer to GetOrchestrator, from 0. */
   price: (n: number) => PriceInfo = () => PRICE
-  /** Changes what it says of itself in an answer or with a result. */
+  /** Changes its offer in an answer or with a result. */
   onOffer: (info: OrchestratorInfo) => OrchestratorInfo = (info) => info
-  /** Changes what it says of itself with a result, where by itself it says what honest ones do; null says nothing. */
+  /** Changes the offer sent with a result; null sends none. */
   onResultInfo: (info: OrchestratorInfo) => OrchestratorInfo | null = (info) => info
   onRendition: (rendition: RenditionResult) => RenditionResult = (rendition) => rendition
-  /** The bytes of its renditions, each a pixel. */
+  /** The bytes of its renditions, one per pixel. */
   bytes = Buffer.alloc(Number(PIXELS), 'x')
-  /** Says no more than this instead of a result. */
+  /** Returns this error instead of a result. */
   error: string | null = null
 
   constructor(endpoint: Awaited<ReturnType<typeof startEndpoint>>, l1Block: () => bigint) {
@@ -166,7 +169,7 @@ export class HostileOrchestrator {
     return { seq, info, outcome: { kind: 'data', renditions, sig } }
   }
 
-  /** A segment of it was served. */
+  /** Counts a served segment. */
   served(): void {
     this.earned = this.earned.add(pricePerPixel(PRICE).mul(Rational.of(PIXELS)))
   }
@@ -176,8 +179,8 @@ function anything(): Capabilities {
   return defaultCapabilities('0.9.1')
 }
 
-/** A gateway as it runs, but for chain and FFmpeg, with one orchestrator that it found in the pool. */
-export async function startWorld(options: { names?: Names } = {}) {
+/** A complete gateway except for chain and FFmpeg, with one orchestrator that it found in the pool. */
+export async function startWorld(options: { names?: NameLookup } = {}) {
   const rounds = {
     lastInitializedRound: 5n,
     l1Block: 1000n,
@@ -252,7 +255,7 @@ export async function startWorld(options: { names?: Names } = {}) {
   await supervisor.start(client)
   await supervisor.start(gateway)
   let sequence = 0n
-  /** Pushes a segment; says what came of it. */
+  /** Pushes a segment and returns the outcome. */
   const push = async (): Promise<'served' | GatewayError> => {
     try {
       await gateway.serve(
@@ -276,7 +279,7 @@ export async function startWorld(options: { names?: Names } = {}) {
   }
   return {
     ...{ accounts, client, gateway, media, orchestrator, push, rounds, warnings },
-    /** Pushes segments until the orchestrator is left out, at most so many; gives how many. */
+    /** Pushes segments until the orchestrator is suspended, at most this many; returns how many. */
     pushMany: async (count: number): Promise<number> => {
       for (let pushed = 0; pushed < count; pushed++) {
         if (accounts.isLeftOut(orchestrator.url)) return pushed

@@ -7,13 +7,13 @@ import { NodeError } from '../../src/lib/errors.ts'
 import { Rational } from '../../src/lib/rational.ts'
 import { FEE, type HostileOrchestrator, PRICE, startWorld } from './orchestrator-world.ts'
 
-/** Orchestrators that take more than their price, or lead a gateway where they cannot go themselves. */
+/** Orchestrators that take more than their price, or use a gateway to reach its own network. */
 
 const SEGMENTS = 40
-/** A whole ticket is always left there, and one more may be begun. */
+/** A whole ticket is always left as credit, and one more may be started. */
 const PAYMENTS_OF_CREDIT = 2
 
-/** What an orchestrator may have got in all: twice its price, some payments for nothing, and what it holds in credit. */
+/** The most that an orchestrator may get: twice its price, some payments for nothing, and its remaining credit. */
 function boundOf({ earned, largest }: HostileOrchestrator): Rational {
   const payments = BigInt(ALLOWED_LOSSES + 1 + PAYMENTS_OF_CREDIT)
   return earned.add(earned).add(largest.mul(Rational.of(payments)))
@@ -28,19 +28,19 @@ function assertBounded(orchestrator: HostileOrchestrator): void {
   )
 }
 
-test('an honest orchestrator with fresh params in each result serves every segment for its price', async () => {
+test('an honest orchestrator with fresh params in each result serves every segment at its price', async () => {
   await using world = await startWorld()
   const { orchestrator } = world
   assert.equal(await world.pushMany(SEGMENTS), SEGMENTS)
   assert.equal(orchestrator.segments.length, SEGMENTS)
-  // A ticket of 150 fees is bought at the start, and one more since a whole one is to be left.
+  // A ticket of 150 fees is bought at the start, and one more because a whole one must be left.
   assert.ok(orchestrator.paid.cmp(Rational.of(301n * FEE)) < 0)
   const used = new Set(orchestrator.segments.map(({ segment }) => segment.authToken!.sessionId))
   assert.equal(used.size, 1)
   assert.deepEqual(world.accounts.overpaid, [])
 })
 
-test('a price that rises within twice the first, at renewals that the gateway asked for, is paid', async () => {
+test('a price that rises up to twice the first, at requested renewals, is paid', async () => {
   await using world = await startWorld()
   const { orchestrator } = world
   orchestrator.price = (n) => ({ pricePerUnit: n === 0 ? 1000n : 1900n, pixelsPerUnit: 1n })
@@ -52,7 +52,7 @@ test('a price that rises within twice the first, at renewals that the gateway as
   assert.deepEqual(world.accounts.overpaid, [])
 })
 
-test('a new auth session with each result: the gateway stays in its own, and loses nothing', async () => {
+test('a new auth session with each result: the gateway keeps its own and loses nothing', async () => {
   await using world = await startWorld()
   const { orchestrator } = world
   orchestrator.onResultInfo = (info) => ({ ...info, authToken: orchestrator.token() })
@@ -83,7 +83,7 @@ test('another recipient, price or address with each result: the gateway pays as 
   assertBounded(orchestrator)
 })
 
-test('tokens of a minute: they are not renewed for each segment', async () => {
+test('tokens of a minute are not renewed for each segment', async () => {
   await using world = await startWorld()
   const { orchestrator } = world
   orchestrator.tokenSeconds = 60n
@@ -93,7 +93,7 @@ test('tokens of a minute: they are not renewed for each segment', async () => {
   assertBounded(orchestrator)
 })
 
-test('params of two blocks: they are renewed, and the credit stays', async () => {
+test('params of two blocks are renewed, and the credit is kept', async () => {
   await using world = await startWorld()
   const { orchestrator } = world
   orchestrator.paramsBlocks = 2n
@@ -109,7 +109,7 @@ test('params of two blocks: they are renewed, and the credit stays', async () =>
 
 const taking: readonly [claim: string, change: (orchestrator: HostileOrchestrator) => void][] = [
   [
-    'a price that differs a little at each renewal, so that each begins a new session',
+    'a price that differs slightly at each renewal, so that each starts a new session',
     (orchestrator) => {
       orchestrator.paramsBlocks = 2n
       orchestrator.onResultInfo = () => null
@@ -122,17 +122,17 @@ const taking: readonly [claim: string, change: (orchestrator: HostileOrchestrato
     (orchestrator) => (orchestrator.error = 'No keyframes in input'),
   ],
   [
-    'a thousand times the pixels that came',
+    'a thousand times the delivered pixels',
     (orchestrator) =>
       (orchestrator.onRendition = (rendition) => ({ ...rendition, pixels: rendition.pixels * 1000n })),
   ],
   [
-    'renditions that are not there',
+    'missing renditions',
     (orchestrator) =>
       (orchestrator.onRendition = (rendition) => ({ ...rendition, url: `${rendition.url}.none` })),
   ],
   [
-    'results with another key’s signature',
+    'results signed with another key',
     (orchestrator) =>
       (orchestrator.onResultInfo = (info) => ({
         ...info,
@@ -142,7 +142,7 @@ const taking: readonly [claim: string, change: (orchestrator: HostileOrchestrato
 ]
 
 for (const [claim, change] of taking) {
-  test(`${claim}: it gets some payments, is left out of every stream and named`, async () => {
+  test(`${claim}: it gets some payments, then is suspended for every stream and named in the log`, async () => {
     await using world = await startWorld()
     const { accounts, orchestrator } = world
     change(orchestrator)
@@ -179,7 +179,7 @@ test('a stream without key frames: the orchestrator that says so is paid as it a
   assert.deepEqual(world.accounts.overpaid, [])
 })
 
-/** A host of the gateway's own network, which must not hear of it. */
+/** A host of the gateway's own network, which must not be called. */
 async function startInside(host = '127.0.0.1', location: string | null = null) {
   const asked: string[] = []
   let connections = 0
@@ -204,7 +204,7 @@ async function startInside(host = '127.0.0.1', location: string | null = null) {
 }
 
 for (const host of ['127.0.0.1', 'localhost', '[::ffff:127.0.0.1]', '0.0.0.0', '2130706433']) {
-  test(`a rendition at ${host}, which is not where the segment went: nobody is asked there`, async () => {
+  test(`a rendition at ${host}, which is not where the segment went, is not fetched`, async () => {
     await using inside = await startInside()
     await using world = await startWorld()
     world.orchestrator.onRendition = (rendition) => ({
@@ -217,7 +217,7 @@ for (const host of ['127.0.0.1', 'localhost', '[::ffff:127.0.0.1]', '0.0.0.0', '
   })
 }
 
-test('a rendition at a public address that redirects inside: the redirect is not followed', async () => {
+test('a redirect from a public address to an internal one is not followed', async () => {
   await using inside = await startInside()
   await using outside = await startInside('127.0.0.2', `http://127.0.0.1:${inside.port}/secret`)
   await using world = await startWorld({ names: { isPublic: (ip) => ip === '127.0.0.2' } })
@@ -230,7 +230,7 @@ test('a rendition at a public address that redirects inside: the redirect is not
   assert.equal(inside.connections, 0)
 })
 
-test('a name that is public when it is judged and inside when it is asked again: it is not asked again', async () => {
+test('a name that is public when checked and internal afterwards is not resolved again', async () => {
   await using inside = await startInside()
   const answers = ['127.0.0.2', '127.0.0.1']
   let resolved = 0
@@ -250,16 +250,16 @@ test('a name that is public when it is judged and inside when it is asked again:
   assert.equal(inside.connections, 0)
 })
 
-test('an orchestrator at a public address that sends its segments inside: they do not leave', async () => {
+test('an orchestrator at a public address cannot direct segments into the own network', async () => {
   await using inside = await startInside('127.0.0.3')
   await using world = await startWorld({ names: { isPublic: (ip) => ip === '127.0.0.1' } })
-  // Loopback passes for the internet here, and one address of it for the network of the gateway.
+  // Here loopback stands for the internet, and one of its addresses for the gateway's network.
   world.orchestrator.onOffer = (info) => ({ ...info, transcoder: `http://127.0.0.3:${inside.port}` })
   assert.ok((await world.push()) !== 'served')
   assert.deepEqual([inside.asked, inside.connections], [[], 0])
 })
 
-test('a rendition of 40 MB where kilobytes are due: it is given up', async () => {
+test('a rendition of 40 MB where kilobytes are expected is given up', async () => {
   await using world = await startWorld()
   world.orchestrator.bytes = Buffer.alloc(40_000_000, 'x')
   assert.ok((await world.push()) !== 'served')

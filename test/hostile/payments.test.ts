@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { checkAuthToken, makeAuthToken } from '../../src/domain/auth-token.ts'
 import type { AuthToken } from '../../src/domain/segment.ts'
 import { expectedValue, type Payment, ticketHash } from '../../src/domain/ticket.ts'
-import { decodePayment, encodePayment } from '../../src/io/rpc/convert.ts'
+import { decodePayment, encodePayment } from '../../src/io/rpc/convert-payment.ts'
 import { bytesToInt, formatHex } from '../../src/lib/bytes.ts'
 import { seededDice } from '../../src/lib/dice.ts'
 import { NodeError } from '../../src/lib/errors.ts'
@@ -12,9 +12,9 @@ import type { Offer } from '../fakes/payer.ts'
 import { recipientWorld } from '../fakes/recipient-world.ts'
 
 /*
- * Payments and tokens changed at random, against a model that says what may be credited: each ticket that its sender
- * really signed for an offer that this node really made, once, at what the offer says it is worth; of a refused payment
- * nothing. `MUTATIONS` and `MUTATIONS_SEED` choose how many and which.
+ * Random changes of payments and tokens, checked against a model of what may be credited: each ticket that its sender
+ * signed for an offer of this node, once, at its value in the offer; nothing of a refused payment. `MUTATIONS` and
+ * `MUTATIONS_SEED` choose how many and which.
  */
 
 const MUTATIONS = Number(process.env.MUTATIONS ?? 2_000)
@@ -84,7 +84,7 @@ const MUTATIONS_OF_PAYMENTS: Readonly<Record<string, Mutation>> = {
       [right]: from & ((1n << kept) - 1n),
     })
   },
-  'numbers in each other’s place': (payment, random) => {
+  'swapped numbers': (payment, random) => {
     const [a, b] = [INTEGERS[random(4)]!, INTEGERS[random(4)]!]
     return withParams(payment, { [a]: payment.ticketParams![b], [b]: payment.ticketParams![a] })
   },
@@ -128,7 +128,7 @@ const MUTATIONS_OF_PAYMENTS: Readonly<Record<string, Mutation>> = {
     ...payment,
     tickets: [...payment.tickets, payment.tickets[random(payment.tickets.length)]!],
   }),
-  'tickets left out': (payment, random) => ({
+  'missing tickets': (payment, random) => ({
     ...payment,
     tickets: payment.tickets.slice(random(payment.tickets.length + 1)),
   }),
@@ -145,12 +145,12 @@ const MUTATIONS_OF_PAYMENTS: Readonly<Record<string, Mutation>> = {
   },
 }
 
-test(`of ${MUTATIONS} changed payments nothing is credited that was not offered and signed`, async (t) => {
+test(`none of ${MUTATIONS} changed payments is credited with more than was offered and signed`, async (t) => {
   const { chain, gateway, node, store } = await recipientWorld(t, { quick: true })
   const dice = seededDice(SEED)
   const random: Random = (below) => Number(bytesToInt(dice.bytes(6)) % BigInt(Math.max(1, below)))
   const kinds = Object.entries(MUTATIONS_OF_PAYMENTS)
-  /** What the sender signed for an offer, by its hash: what it is worth, and whether it has been credited. */
+  /** The value of each ticket that the sender signed, by hash, and whether it has been credited. */
   const signed = new Map<string, { worth: Rational; isCredited: boolean }>()
   const counts = { accepted: 0, refused: 0 }
   const state = async () => ({
@@ -166,7 +166,7 @@ test(`of ${MUTATIONS} changed payments nothing is credited that was not offered 
     }
     return payment
   }
-  /** What the model credits a payment with if it is accepted; null when it must be refused. */
+  /** The credit for a payment according to the model; null if it must be refused. */
   const creditOf = ({ ticketParams, expirationParams, tickets, sender }: Payment): Rational | null => {
     if (!ticketParams || tickets.length === 0) return Rational.zero
     if (sender !== gateway.address || !expirationParams) return null
@@ -220,7 +220,7 @@ test(`of ${MUTATIONS} changed payments nothing is credited that was not offered 
   t.diagnostic(JSON.stringify(counts))
 })
 
-test(`of ${MUTATIONS} changed tokens none is taken but those that were made`, () => {
+test(`none of ${MUTATIONS} changed tokens is accepted`, () => {
   const dice = seededDice(SEED)
   const random: Random = (below) => Number(bytesToInt(dice.bytes(6)) % BigInt(Math.max(1, below)))
   const keys = [dice.bytes(32), dice.bytes(32)]
@@ -246,13 +246,13 @@ test(`of ${MUTATIONS} changed tokens none is taken but those that were made`, ()
       { ...token, token: flipped(token.token, random) },
       { ...token, token: token.token.subarray(random(33)) },
       {
-        // Bytes of the expiration taken into the session id.
+        // Bytes of the expiration moved into the session id.
         ...token,
         sessionId: `${sessionId}${Buffer.from(digits.slice(0, 2 * take), 'hex').toString('latin1')}`,
         expiration: BigInt(`0x${digits.slice(2 * take) || '0'}`),
       },
       {
-        // And the other way round.
+        // And the reverse.
         ...token,
         sessionId: sessionId.slice(0, 8 - take),
         expiration:

@@ -29,7 +29,7 @@ import { FakeChain } from '../fakes/chain.ts'
 import { FakePayer } from '../fakes/payer.ts'
 import { eventually } from '../tools/until.ts'
 
-/** Peers that mean harm to a redeemer, over real sockets, with its database on disk. */
+/** Hostile peers of a redeemer, over real sockets, with its database on disk. */
 
 const RECIPIENT = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
 const ETHER = 10n ** 18n
@@ -83,7 +83,7 @@ async function victim(t: TestContext, options: { secret?: string; limits?: Redee
   const url = `https://127.0.0.1:${endpoint.port}`
   return {
     ...{ chain, gateway, store, senders, redeemer, desk, url },
-    /** How many tickets the disk has. */
+    /** Number of tickets on disk. */
     kept: async () => (await store.countTickets()).reduce((sum, { count }) => sum + count, 0),
     client: (shown = secret) => {
       const client = new RedeemerClient({ url, secret: shown, own: null })
@@ -111,7 +111,7 @@ async function victim(t: TestContext, options: { secret?: string; limits?: Redee
 
 const never = () => new AbortController().signal
 
-/** Opens a bare call and gathers what comes of it. */
+/** Opens a bare call and records its outcome. */
 function call(session: ClientHttp2Session, method: string, headers: Record<string, string> = {}) {
   const stream = session.request({
     ':method': 'POST',
@@ -139,18 +139,18 @@ function framed(message: Uint8Array): Buffer {
   return Buffer.concat([head, message])
 }
 
-/** A float as it is told. */
+/** A reported float, as a frame. */
 function floatFrame(amount: bigint): Buffer {
   const bytes = intToBytes(amount)
   return framed(bytes.length === 0 ? bytes : Buffer.concat([Buffer.of(0x0a, bytes.length), bytes]))
 }
 
-/** A question for a sender's float. */
+/** A request for a sender's float. */
 function question(sender: Address): Buffer {
   return framed(Buffer.concat([Buffer.of(0x0a, 20), addressBytes(sender)]))
 }
 
-test('junk is answered and never kept, and a good ticket among it is', async (t) => {
+test('junk is answered and never stored, and a valid ticket among it is', async (t) => {
   const v = await victim(t)
   const client = v.client()
   const good = v.win()
@@ -186,7 +186,7 @@ test('junk is answered and never kept, and a good ticket among it is', async (t)
   assert.equal(await v.kept(), 1)
 })
 
-test('a sender gets no more open than its funds cover, however many hands they come through', async (t) => {
+test('a sender has no more open tickets than its funds cover, through any number of peers', async (t) => {
   const v = await victim(t)
   const clients = Array.from({ length: 5 }, () => v.client())
   const tickets = Array.from({ length: 50 }, (_, nonce) => v.win({ nonce }))
@@ -196,12 +196,12 @@ test('a sender gets no more open than its funds cover, however many hands they c
   const refused = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []))
   assert.deepEqual([await v.kept(), v.redeemer.openTickets, refused.length], [10, 10, 40])
   for (const { code, message } of refused) {
-    assert.equal(code, 'unable', 'it is no fault of the ticket: peers try again')
+    assert.equal(code, 'unable', 'it is not the ticket’s fault: peers retry')
     assert.match(message, /has 10 open tickets of 10000000000000000000 wei already, and funds for 1000/)
   }
 })
 
-test('made-up senders, and tickets of a wei each, fill neither disk nor memory', async (t) => {
+test('invented senders, and tickets of a wei each, fill neither disk nor memory', async (t) => {
   const v = await victim(t)
   const client = v.client()
   const made = Array.from({ length: 300 }, (_, i) =>
@@ -211,7 +211,7 @@ test('made-up senders, and tickets of a wei each, fill neither disk nor memory',
   assert.ok(outcomes.every(({ status }) => status === 'rejected'))
   assert.equal(await v.kept(), 0)
   const miser = new FakePayer('miser')
-  // Two redemptions cost as much as it has.
+  // It can pay for two redemptions.
   v.chain.fund(miser.address, 2n * REDEEM_GAS * v.chain.gasPrice)
   v.chain.mine()
   const tiny = Array.from({ length: 100 }, (_, nonce) => v.win({ by: miser, faceValue: 1n, nonce }))
@@ -219,7 +219,7 @@ test('made-up senders, and tickets of a wei each, fill neither disk nor memory',
   assert.equal(await v.kept(), 20)
 })
 
-test('a ticket handed in a hundred times over counts once, also for a sender that has used up its funds', async (t) => {
+test('a ticket handed in a hundred times counts once, even if its sender’s funds are used up', async (t) => {
   const v = await victim(t)
   const clients = [v.client(), v.client()]
   const ticket = v.win()
@@ -234,7 +234,7 @@ test('a ticket handed in a hundred times over counts once, also for a sender tha
   assert.equal(await v.kept(), 10)
 })
 
-test('secrets are not guessed faster than a host may ask, and a wrong one gets nothing done', async (t) => {
+test('secrets cannot be guessed faster than the rate limit, and a wrong one has no effect', async (t) => {
   const limits = {
     tickets: { callsPerSecond: 0.001, burst: 20 },
     floats: { callsPerSecond: 0.001, burst: 20, streams: 10 },
@@ -252,14 +252,14 @@ test('secrets are not guessed faster than a host may ask, and a wrong one gets n
   const streams = Array.from({ length: 30 }, () =>
     call(session, 'MonitorMaxFloat', { 'livepeer-redeemer-secret': 'x' }),
   )
-  // Without a single message: the headers are enough.
+  // Without a message: the headers are enough.
   await eventually('all are refused', () => streams.every(({ seen }) => seen.isOver))
   assert.equal(streams.filter(({ seen }) => seen.status === '16').length, 20)
   assert.equal(streams.filter(({ seen }) => seen.status === '8').length, 10)
   assert.equal(v.desk.streams, 0)
 })
 
-test('streams of floats are bounded for each sender and host; those that ask for nothing are ended', async (t) => {
+test('float streams are limited per sender and host, and those without a request are ended', async (t) => {
   const limits = {
     tickets: { callsPerSecond: 500, burst: 5_000 },
     floats: { callsPerSecond: 500, burst: 40_000, streams: 1_500 },
@@ -290,7 +290,7 @@ test('streams of floats are bounded for each sender and host; those that ask for
   await eventually('the redeemer forgets them', () => v.desk.streams === 0)
 })
 
-test('huge messages are refused by their length, before they come', async (t) => {
+test('oversized messages are refused by their length, before they arrive', async (t) => {
   const v = await victim(t)
   const session = await v.session()
   const announced = Buffer.from([0, 0xff, 0xff, 0xff, 0xff])
@@ -305,7 +305,7 @@ test('huge messages are refused by their length, before they come', async (t) =>
   pour(pouring.stream)
   await eventually('it is ended', () => pouring.seen.isOver)
   const padded = call(session, 'MonitorMaxFloat')
-  // A field that nobody knows, of a megabyte.
+  // An unknown field of a megabyte.
   padded.stream.end(
     framed(
       Buffer.concat([
@@ -319,7 +319,7 @@ test('huge messages are refused by their length, before they come', async (t) =>
   await v.client().queue(v.win(), never())
 })
 
-test('a peer that reads nothing costs the redeemer a value, not a queue of them', async (t) => {
+test('a peer that reads nothing costs the redeemer one value, not a queue', async (t) => {
   const v = await victim(t)
   v.chain.fund(v.gateway.address, 0n, 100n * ETHER)
   v.chain.mine()
@@ -347,7 +347,7 @@ test('a peer that reads nothing costs the redeemer a value, not a queue of them'
   assert.ok(told.length <= 2 * 6 * last.length, `${told.length / 2} bytes`)
 })
 
-/** Tells in hexadecimal what it gets, with a window for one float and a part of the next. */
+/** Prints what it receives in hexadecimal, with a window for one float and part of the next. */
 const READER = `
   const [url, question] = process.argv.slice(1)
   const settings = { initialWindowSize: 20 }
@@ -359,7 +359,7 @@ const READER = `
   stream.end(Buffer.from(question, 'hex'))
 `
 
-/** Sends a message of no length that is announced, without end. */
+/** Sends a message of unannounced length without end. */
 function pour(stream: ClientHttp2Stream): void {
   stream.write(Buffer.from([0, 0, 0, 4, 0]))
   const timer = setInterval(() => {

@@ -3,7 +3,7 @@ import { connect as http2Connect } from 'node:http2'
 import { test } from 'node:test'
 import { connect as tlsConnect } from 'node:tls'
 import { create, toBinary } from '@bufbuild/protobuf'
-import { writeInfoRequest } from '../../src/io/rpc/convert.ts'
+import { writeInfoRequest } from '../../src/io/rpc/convert-info.ts'
 import { OrchestratorRequestSchema } from '../../src/io/rpc/gen/lp_rpc_pb.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { type Address, addressOfKey } from '../../src/lib/crypto.ts'
@@ -19,7 +19,7 @@ import { startVictim, tokenOf, type Victim } from './victim.ts'
 const CLAIMANT = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
 const someAddress = (): Address => addressOfKey(systemDice.bytes(32))
 
-/** An orchestrator that reads its senders' funds from a chain whose reads are counted. */
+/** An orchestrator that reads its senders' funds from a chain that counts reads. */
 async function startOnChain() {
   const chain = new FakeChain()
   const supervisor = new Supervisor()
@@ -51,7 +51,7 @@ async function startOnChain() {
   return { victim, fund, nextRound, reads: () => reads, [Symbol.asyncDispose]: stop }
 }
 
-/** Asks for the offers of many senders over one connection from another host; what came of each. */
+/** Requests offers for many senders over one connection from another host; returns the outcomes. */
 async function askFor(victim: Victim, senders: readonly Address[]): Promise<Map<string, number>> {
   const socket = tlsConnect({
     ...{ port: victim.port, host: '127.0.0.1', localAddress: '127.0.0.2' },
@@ -90,7 +90,7 @@ async function askFor(victim: Victim, senders: readonly Address[]): Promise<Map<
   return answers
 }
 
-test('made-up senders spend a bounded part of the chain’s reads, and honest ones are served meanwhile', async () => {
+test('invented senders use a limited part of the chain reads, and honest ones are served meanwhile', async () => {
   await using world = await startOnChain()
   const [known, newcomer] = [someAddress(), someAddress()]
   for (const sender of [known, newcomer]) world.fund(sender)

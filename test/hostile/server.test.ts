@@ -14,15 +14,15 @@ import { segmentOf, serveHonest, startVictim, tokenOf } from './victim.ts'
 
 const HTTP1 = TRANSPORTS['HTTP/1.1 by ALPN']
 
-/** An upload that its sender does not finish. */
+/** An upload that is never completed. */
 interface Upload {
   readonly socket: Socket
-  /** What was answered so far. */
+  /** The answer so far. */
   readonly heard: () => string
   readonly isClosed: () => boolean
 }
 
-/** Announces a segment and sends its beginning. */
+/** Announces a segment and sends its start. */
 async function beginUpload(
   port: number,
   authToken: AuthToken,
@@ -48,7 +48,7 @@ async function beginUpload(
   return { socket, heard: () => heard, isClosed: () => isClosed }
 }
 
-test('slow uploads of one session leave room for everybody else', async () => {
+test('slow uploads of one session leave room for others', async () => {
   const MB = 1_000_000
   await using victim = await startVictim({ bodies: { maxBufferedBytes: 40 * MB, maxSegmentBytes: 10 * MB } })
   const token = await tokenOf(victim)
@@ -60,7 +60,7 @@ test('slow uploads of one session leave room for everybody else', async () => {
   for (const { socket } of uploads) socket.destroy()
 })
 
-test('a session has five uploads at once, a sixth is told OrchestratorBusy', async () => {
+test('a session has five uploads at once, and the sixth gets OrchestratorBusy', async () => {
   await using victim = await startVictim()
   const token = await tokenOf(victim)
   const uploads: Upload[] = []
@@ -74,7 +74,7 @@ test('a session has five uploads at once, a sixth is told OrchestratorBusy', asy
   for (const { socket } of uploads) socket.destroy()
 })
 
-test('requests whose payment is not judged yet are bounded for each host', async () => {
+test('requests with unchecked payments are limited per host', async () => {
   const judged = Promise.withResolvers<void>()
   await using victim = await startVictim({
     maxSessions: 100,
@@ -93,7 +93,7 @@ test('requests whose payment is not judged yet are bounded for each host', async
   assert.equal(await serveHonest(victim), 'data')
 })
 
-test('a source is no larger than its declared duration allows', async () => {
+test('a source may be no larger than its declared duration allows', async () => {
   await using victim = await startVictim()
   const token = await tokenOf(victim)
   for (const [durationMs, announced, isTaken] of [
@@ -116,7 +116,7 @@ test('a source is no larger than its declared duration allows', async () => {
   }
 })
 
-test('an upload that trickles is ended, however long its segment', async () => {
+test('an upload that trickles is ended, whatever its segment’s duration', async () => {
   await using victim = await startVictim({ bodies: { slowest: { bytes: 10_000, perMs: 500 } } })
   const token = await tokenOf(victim)
   const options = { announced: 10_000_000, sent: 1, durationMs: 300_000 }
@@ -131,7 +131,7 @@ test('an upload that trickles is ended, however long its segment', async () => {
   }
 })
 
-test('sessions of which no segment was ever finished keep their places from nobody', async () => {
+test('sessions that never finished a segment keep no other session away', async () => {
   for (const end of ['break off', 'send something else'] as const) {
     await using victim = await startVictim({ maxSessions: 2 })
     const tokens = [await tokenOf(victim), await tokenOf(victim)]
@@ -148,7 +148,7 @@ test('sessions of which no segment was ever finished keep their places from nobo
   }
 })
 
-test('a segment that comes as a URI makes this node ask no host of its own network', async () => {
+test('a segment sent as a URI cannot make this node call its own network', async () => {
   let requests = 0
   const inside = createServer((_, response) => {
     requests++

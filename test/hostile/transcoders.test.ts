@@ -15,7 +15,7 @@ import { outputOf } from '../fakes/transcoder.ts'
 import { eventually } from '../tools/until.ts'
 import { SECRET, serveHonest, startVictim, type Victim } from './victim.ts'
 
-/** A transcoder that leaves its tasks. */
+/** A transcoder that never answers its tasks. */
 function register(t: TestContext, victim: Victim) {
   const client = new TranscoderClient({
     ...{ dice: systemDice, download: async () => new Uint8Array(0), own: null },
@@ -35,7 +35,7 @@ function register(t: TestContext, victim: Victim) {
   return { told }
 }
 
-/** Posts a result for a task that another has. */
+/** Posts a result for another transcoder's task. */
 function forge(victim: Victim, taskId: bigint) {
   const boundary = '4c7b7cd30459fb442d90'
   return rawRequest(victim.port, TRANSPORTS['HTTP/2'], {
@@ -49,7 +49,7 @@ function forge(victim: Victim, taskId: bigint) {
   })
 }
 
-test('a transcoder that guesses the numbers of others’ tasks decides none of them', async (t) => {
+test('a transcoder that guesses the numbers of others’ tasks completes none of them', async (t) => {
   await using victim = await startVictim({ engine: null })
   const { told } = register(t, victim)
   await eventually('it is registered', () => victim.pool.capacity === 100)
@@ -63,13 +63,13 @@ test('a transcoder that guesses the numbers of others’ tasks decides none of t
   for (let guess = 0n; guess < 20n; guess++) assert.equal((await forge(victim, guess)).status, 200)
   for (const near of [task.taskId - 1n, task.taskId + 1n]) await forge(victim, near < 0n ? 99n : near)
   assert.equal(answer, null, 'the segment still waits for its own transcoder')
-  // The one that knows the number: a Go transcoder posts over another connection.
+  // With the right number it works, because a Go transcoder posts over another connection.
   await forge(victim, task.taskId)
   await served
   assert.equal(answer, 'data')
 })
 
-test('wrong secrets fill no log, and a right one is taken in beside them', async (t) => {
+test('wrong secrets do not fill the log, and a right one is accepted meanwhile', async (t) => {
   let warnings = 0
   const log = { ...silentLog, warn: () => void warnings++ }
   await using victim = await startVictim({ engine: null, log })
@@ -92,8 +92,8 @@ test('wrong secrets fill no log, and a right one is taken in beside them', async
   await eventually('the right one is registered', () => victim.pool.capacity === 5)
 })
 
-test('segments that are declared longer than they are keep no honest one waiting for a place', async () => {
-  // Two workers, each of which takes 0.6 s for what lasts 2 s.
+test('segments declared longer than they are keep no honest one waiting', async () => {
+  // Two workers, each of which takes 0.6 s for 2 s of video.
   const engine = new FakeEngine(systemClock, { parallel: 2, secondTakesMs: 300 })
   engine.lastsMs = () => 2_000
   const capacity = new EngineCapacity(

@@ -24,13 +24,13 @@ import { FREE } from '../../src/services/orchestrator/segment-accounts.ts'
 import type { Transcoder } from '../../src/services/transcoding/transcoder.ts'
 import { TranscoderPool } from '../../src/services/transcoding/transcoder-pool.ts'
 
-/** What transcoders of the victim show. */
+/** The secret of the victim's transcoders. */
 export const SECRET = 's3cret'
-/** How long an honest gateway waits for whatever it asks, however busy the machine of the test is. */
+/** How long an honest gateway waits, however busy the test machine is. */
 const PATIENCE_MS = 15_000
 const PROFILE = { ...presetNamed('P144p30fps16x9')!, format: 'mpegts' as const }
 
-/** An orchestrator on the loopback: the real server and services, an engine that takes no time. */
+/** An orchestrator on loopback: the real server and services, an engine that takes no time. */
 export interface Victim extends AsyncDisposable {
   readonly port: number
   readonly url: string
@@ -39,13 +39,13 @@ export interface Victim extends AsyncDisposable {
   readonly results: MemoryObjects
 }
 
-/** Starts an orchestrator to be attacked. */
+/** Starts an orchestrator to attack. */
 export async function startVictim(
   options: {
     endpoint?: Partial<EndpointOptions>
     bodies?: OrchestratorEndpointOptions
     maxSessions?: number
-    /** Null has transcoders of other machines do the work. */
+    /** Null: remote transcoders do the work. */
     engine?: (Transcoder & { readonly sessions: number }) | null
     recipient?: Partial<Recipient>
     lookups?: SenderLookups
@@ -116,7 +116,7 @@ export async function startVictim(
   }
 }
 
-/** What a gateway says of a segment. */
+/** A gateway's metadata for a segment. */
 export function segmentOf(bytes: Uint8Array, authToken: AuthToken | null, durationMs = 2_000): SegmentData {
   return {
     ...{ manifestId: 'stream', seq: 1n, hash: keccak256(bytes), profiles: [PROFILE], authToken, durationMs },
@@ -125,7 +125,7 @@ export function segmentOf(bytes: Uint8Array, authToken: AuthToken | null, durati
   }
 }
 
-/** An offer of the victim, as a gateway gets it. */
+/** An auth token of the victim, from an offer. */
 export async function tokenOf(
   { url }: { readonly url: string },
   address: Address = ZERO_ADDRESS,
@@ -141,8 +141,8 @@ export async function tokenOf(
 }
 
 /**
- * Has a segment of an honest gateway done, with a session of its own: `data`, or the text of its failure. One that is
- * not honest declares another duration.
+ * Has a segment of an honest gateway processed, in its own session: returns `data`, or the text of its failure. A
+ * dishonest one declares another duration.
  */
 export async function serveHonest(victim: { readonly url: string }, durationMs = 2_000): Promise<string> {
   const client = new OrchestratorClient()

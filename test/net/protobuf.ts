@@ -1,10 +1,7 @@
 import { type DescMessage, fromBinary } from '@bufbuild/protobuf'
 import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire'
 
-/**
- * The same message with the entries of its maps in order of their bytes: peers write maps in random order, everything
- * else is left as it lies.
- */
+/** The message with its map entries sorted by their bytes, because peers write maps in random order. */
 export function withOrderedMaps(schema: DescMessage, bytes: Uint8Array): Uint8Array {
   const reader = new BinaryReader(bytes)
   const parts: { number: number; bytes: Uint8Array }[] = []
@@ -47,7 +44,7 @@ function mapEntry(value: DescMessage, bytes: Uint8Array): Uint8Array {
   return writer.finish()
 }
 
-/** The paths of fields that the schema does not know: none, in a message that it describes whole. */
+/** The paths of fields unknown to the schema; none if it describes the whole message. */
 export function unknownFields(schema: DescMessage, bytes: Uint8Array): string[] {
   const found: string[] = []
   const visit = (value: unknown, path: string) => {

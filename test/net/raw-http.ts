@@ -1,24 +1,24 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 
-/** What the other end sent back, to the byte. */
+/** The exact bytes that the peer sent back. */
 export interface RawReply {
   /** As Latin-1. */
   readonly text: string
-  /** Of the last answer that is not 1xx; 0 without one. */
+  /** Status of the last answer that is not 1xx; 0 without one. */
   readonly status: number
 }
 
-/** Where a raw client connects; the host is the loopback unless given. */
+/** Where a raw client connects; by default on loopback. */
 export interface RawTarget {
   readonly port: number
   readonly host?: string
 }
 
-/** How a raw client leaves once it has sent everything. */
+/** How a raw client disconnects once it has sent everything. */
 export type Leaving = 'waits' | 'half-closes' | 'closes' | 'resets'
 
-/** Opens a TCP connection whose later failures are nobody's concern. */
+/** Opens a TCP connection whose later errors are ignored. */
 export async function openRaw({ port, host = '127.0.0.1' }: RawTarget): Promise<Socket> {
   const socket = connect({ port, host, noDelay: true })
   await once(socket, 'connect')
@@ -27,8 +27,8 @@ export async function openRaw({ port, host = '127.0.0.1' }: RawTarget): Promise<
 }
 
 /**
- * Sends bytes over a TCP connection as a program would that writes HTTP by hand, and collects what comes back until
- * the other end closes. A client that waits needs an answer that ends its connection.
+ * Sends bytes over a TCP connection, like a program that writes HTTP by hand, and collects the reply until the peer
+ * closes. A client that waits needs an answer that ends its connection.
  */
 export async function sendRaw(
   target: RawTarget,

@@ -16,14 +16,14 @@ import type {
 import type { FoundRedemption } from '../../src/services/redemption/redemption-proofs.ts'
 import type { FakeChain } from '../fakes/chain.ts'
 
-/** A request in so many gets no answer although the endpoint is up. */
+/** One request in this many gets no answer although the endpoint is up. */
 const REQUESTS_PER_FAILURE = 300
-/** As with the real transactions: not waited for longer. */
+/** Receipts are not waited for longer, as with real transactions. */
 const RECEIPT_MS = 120_000
 
 /**
- * One process's way to the chain: what it asks and hears goes through an RPC endpoint of its own, which can be down
- * while those of others are up. What it missed it is told when it is back, but not what was before it started.
+ * One process's connection to the chain through its own RPC endpoint, which can be down while others are up. Afterwards
+ * it is told what it missed, but not what happened before it started.
  */
 export class ChainLine implements RedemptionChain {
   readonly #account: string

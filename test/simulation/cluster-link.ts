@@ -10,21 +10,21 @@ import type { RedeemerConnection } from '../../src/services/redemption/redeemer-
 import { floatsOf } from '../fakes/floats.ts'
 import type { Gate } from './gate.ts'
 
-/** Longer than any caller waits: what is late may arrive after its sender has given up. */
+/** Longer than any caller waits: a late message may arrive after its sender has given up. */
 const LATE_MS = 12_000
 const SLOW_MS = 200
 
-/** How a network between two machines is doing. `refused` breaks what is open, `silent` lets it hang. */
+/** The state of the network between two machines. `refused` closes open connections, `silent` lets them hang. */
 export type LinkMood = 'well' | 'refused' | 'silent'
 
-/** The redeemer at the other end, while it runs. */
+/** The redeemer at the other end, while it is running. */
 export interface LinkedRedeemer {
   readonly desk: RedeemerDesk
   /** Rejects when it dies. */
   readonly died: Promise<never>
 }
 
-/** What becomes of a message and its answer. */
+/** What happens to a message and its answer. */
 type Fate = 'prompt' | 'lost' | 'answer lost' | 'late' | 'answer late' | 'doubled' | 'slow'
 
 const FATES = ['lost', 'answer lost', 'late', 'answer late', 'doubled', 'slow'] as const
@@ -32,8 +32,8 @@ const FATES = ['lost', 'answer lost', 'late', 'answer late', 'doubled', 'slow'] 
 /** An orchestrator's connection to a redeemer over a network that loses, delays and doubles messages. */
 export class ClusterLink implements RedeemerConnection {
   readonly name: string
-  /** Chance of each fate but `prompt`. */
-  readonly #trouble: number
+  /** Chance of each fate except `prompt`. */
+  readonly #faultChance: number
   readonly #gate: Gate
   readonly #redeemer: () => LinkedRedeemer | null
   readonly #clock: Clock
@@ -42,11 +42,11 @@ export class ClusterLink implements RedeemerConnection {
   #mood: LinkMood = 'well'
 
   constructor(
-    options: { name: string; trouble: number },
+    options: { name: string; faultChance: number },
     needs: { gate: Gate; redeemer: () => LinkedRedeemer | null; clock: Clock; dice: Dice },
   ) {
     this.name = options.name
-    this.#trouble = options.trouble
+    this.#faultChance = options.faultChance
     this.#gate = needs.gate
     this.#redeemer = needs.redeemer
     this.#clock = needs.clock
@@ -127,7 +127,7 @@ export class ClusterLink implements RedeemerConnection {
     }
   }
 
-  /** Whatever the caller thinks by now, a message that arrives is handled by who runs there then. */
+  /** A message that arrives is handled by the process running then, even if the caller has given up. */
   async #arrive<Answer>(ask: (desk: RedeemerDesk) => Promise<Answer>): Promise<Answer> {
     const redeemer = this.#redeemer()
     if (!redeemer || this.#mood !== 'well') throw away(this.name)
@@ -143,7 +143,7 @@ export class ClusterLink implements RedeemerConnection {
     }
   }
 
-  /** Who is there; null when nothing is heard, throws when that is known at once. */
+  /** The redeemer at the other end; null if there is no reaction, and throws if the connection fails at once. */
   #reach(): LinkedRedeemer | null {
     if (this.#mood === 'silent') return null
     const redeemer = this.#mood === 'well' ? this.#redeemer() : null
@@ -169,7 +169,7 @@ export class ClusterLink implements RedeemerConnection {
   }
 
   #fate(): Fate {
-    return FATES[Math.floor(this.#dice.fraction() / this.#trouble)] ?? 'prompt'
+    return FATES[Math.floor(this.#dice.fraction() / this.#faultChance)] ?? 'prompt'
   }
 
   #delayMs(fate: 'late' | 'slow'): number {

@@ -1,5 +1,5 @@
 import { Store } from '../../src/io/store/store.ts'
-import type { WoundClock } from '../../src/lib/clock.ts'
+import type { ManualClock } from '../../src/lib/clock.ts'
 import type { Address } from '../../src/lib/crypto.ts'
 import { seededDice } from '../../src/lib/dice.ts'
 import { silentLog } from '../../src/lib/log.ts'
@@ -24,29 +24,29 @@ import { ChainLine } from './cluster-line.ts'
 import type { ClusterLink } from './cluster-link.ts'
 import { Gate } from './gate.ts'
 
-/** Whom all tickets of the cluster pay. */
+/** The recipient of all tickets of the cluster. */
 export const OPERATOR: Address = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
 const GWEI = 10n ** 9n
 const REDEEM_GAS = 350_000n
-/** What a winning ticket pays: a hundred times its gas. */
+/** Face value of a ticket: a hundred times its gas. */
 export const FACE_VALUE = REDEEM_GAS * GWEI * 100n
-/** One ticket in so many wins. */
+/** One ticket in this many wins. */
 const TICKETS_PER_WINNER = 20n
 const MAX_REWARD_GAS_PRICE = 4n * GWEI
 
-/** All that a process of the cluster lives in. */
+/** The environment of the cluster's processes. */
 export interface World {
   readonly seed: string
-  readonly clock: WoundClock
+  readonly clock: ManualClock
   readonly chain: FakeChain
   readonly rewards: FakeRewardChain
   note(what: string): void
 }
 
-/** What every process has: an RPC endpoint, a disk and an end that may come at any await. */
+/** What every process has: an RPC endpoint, a disk, and a possible crash at any await. */
 export interface Machine {
   readonly name: string
-  /** File of its SQLite. */
+  /** Its SQLite file. */
   readonly location: string
   readonly isOffline: boolean
   onDeath(): void
@@ -59,7 +59,7 @@ export class ClusterNode {
   readonly store: Store
   readonly gate: Gate
   readonly died: Promise<never>
-  /** Resolves once its file is closed, after its death. */
+  /** Resolves once its file is closed after its death. */
   readonly closed: Promise<void>
   isReady = false
   readonly #services = new AbortController()
@@ -95,12 +95,12 @@ export class ClusterNode {
     )
   }
 
-  /** It dies when it has asked or heard so many things more; null: it does not. */
+  /** Makes it die after this many more requests or answers; null: never. */
   dieAfter(awaits: number | null): void {
     this.#diesAt = awaits === null ? 0 : this.#awaits + awaits
   }
 
-  /** Starts services in their order; each is left by itself when the process dies. */
+  /** Starts services in order; each is abandoned when the process dies. */
   async run(services: readonly Service[]): Promise<void> {
     for (const service of services) {
       if (this.gate.isDead) return
@@ -117,7 +117,7 @@ export class ClusterNode {
   }
 }
 
-/** What a living process tells of, by name: a dead one says nothing any more. */
+/** Reports events of a living process by name; a dead one reports nothing. */
 function teller<Events extends object>(
   node: ClusterNode,
   world: World,
@@ -133,12 +133,12 @@ function teller<Events extends object>(
   })
 }
 
-/** How often each event was told of. */
+/** Number of events by name. */
 export type Counts = Map<string, number>
 
 const counter = (counts: Counts) => (name: string) => void counts.set(name, (counts.get(name) ?? 0) + 1)
 
-/** An orchestrator that hands its winning tickets over. */
+/** An orchestrator that hands over its winning tickets. */
 export interface OrchestratorNode extends ClusterNode {
   readonly recipient: TicketRecipient
   readonly secret: SecretRing
@@ -183,7 +183,7 @@ export function startOrchestrator(
   return Object.assign(node, { recipient, secret, senders })
 }
 
-/** A redeemer that also looks after the operator's reward. */
+/** A redeemer that also calls reward. */
 export interface RedeemerNode extends ClusterNode {
   readonly desk: RedeemerDesk
   readonly redeemer: Redeemer
@@ -225,7 +225,7 @@ export function startRedeemer(
   return Object.assign(node, { desk, redeemer, senders, rewards })
 }
 
-/** Opens the file once the process before has let go of it. */
+/** Opens the file once the previous process has closed it. */
 async function begin(node: ClusterNode, after: Promise<void>, services: readonly Service[]): Promise<void> {
   await after
   await node.store.open()

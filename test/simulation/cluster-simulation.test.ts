@@ -6,16 +6,16 @@ import { after, test } from 'node:test'
 import type { Hex } from '../../src/lib/bytes.ts'
 import { ClusterSimulation, type KeptTicket, type Report } from './cluster-simulation.ts'
 
-/** More with CLUSTER_ROUNDS. */
+/** CLUSTER_ROUNDS changes it. */
 const ROUNDS = Number(process.env.CLUSTER_ROUNDS ?? 400)
-/** At the least; how many are paid depends on the outages. */
+/** The minimum; the number of paid tickets depends on the outages. */
 const TICKETS = 90 * ROUNDS
-/** Half as many on average, six times a round. */
+/** Half as many on average, six times per round. */
 const TICKETS_PER_PAYMENT = 42
-/** Of the chain of rewards. */
+/** The first round of the reward chain. */
 const FIRST_ROUND = 100n
 
-// What is written here need not survive the machine, only the simulated deaths.
+// These files need not survive the machine, only the simulated deaths.
 const memory = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
 const folder = mkdtempSync(join(memory, 'livepeer-cluster-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
@@ -27,7 +27,7 @@ function run(seed: string, rounds: number): Promise<Report> {
   }).run()
 }
 
-/** What must hold after any history, since each round leaves time enough for what has to be done. */
+/** What must hold after any history, because each round has enough time for its work. */
 function check({ acknowledged, chain, nodes, rewards }: Report): Record<string, number> {
   const heldBy = new Map<Hex, KeptTicket[]>()
   for (const ticket of nodes.flatMap(({ tickets }) => tickets)) {
@@ -77,7 +77,7 @@ function check({ acknowledged, chain, nodes, rewards }: Report): Record<string, 
   return { ...counts, rewards: rewarded.length }
 }
 
-test(`${ROUNDS} rounds and ${TICKETS} tickets of an operator’s cluster through outages, deaths and reorganisations: no reward missed, no ticket lost, none redeemed twice`, async (t) => {
+test(`${ROUNDS} rounds and ${TICKETS} tickets of an operator’s cluster with outages, deaths and reorganisations: no reward missed, no ticket lost, none redeemed twice`, async (t) => {
   const report = await run(process.env.LIVEPEER_TEST_SEED ?? 'cluster', ROUNDS)
   const { redeemed, rewards, ...rest } = check(report)
   const { acknowledgedTickets, deaths, longOutages, reorganisations } = report
@@ -95,7 +95,7 @@ test(`${ROUNDS} rounds and ${TICKETS} tickets of an operator’s cluster through
   )
 })
 
-test('the same seed tells the same story of a cluster', async () => {
+test('the same seed gives the same history of a cluster', async () => {
   const [first, second, another] = [await run('twice', 40), await run('twice', 40), await run('another', 40)]
   assert.deepEqual(second.trace, first.trace)
   assert.deepEqual(

@@ -4,13 +4,14 @@ import { isWinning, type Payment, ticketHash, type WinningTicket } from '../../s
 import { recipientRandOf } from '../../src/domain/ticket-params.ts'
 import { ticketsOf } from '../../src/domain/ticket-rules.ts'
 import { formatHex, type Hex } from '../../src/lib/bytes.ts'
-import { settle, WoundClock } from '../../src/lib/clock.ts'
+import { ManualClock, settle } from '../../src/lib/clock.ts'
 import type { Dice } from '../../src/lib/dice.ts'
 import { NodeError } from '../../src/lib/errors.ts'
 import { FakeChain } from '../fakes/chain.ts'
 import { FakePayer, type Offer } from '../fakes/payer.ts'
 import { quickDice } from '../fakes/quick-dice.ts'
 import { FakeRewardChain, RewardDisk } from '../fakes/reward-chain.ts'
+import { Calendar, Faults, faultOf, moodOf, ROUND, SHORT } from './cluster-faults.ts'
 import { ClusterLink } from './cluster-link.ts'
 import {
   ClusterNode,
@@ -24,50 +25,49 @@ import {
   startRedeemer,
   type World,
 } from './cluster-nodes.ts'
-import { Calendar, moodOf, ROUND, SHORT, Troubles, troubleOf } from './cluster-troubles.ts'
 
 const BLOCK_MS = 5_000
 const GWEI = 10n ** 9n
 const DEAR = 200n * GWEI
-/** A process that is to die does so at one of so many things that it asks or hears. */
+/** A process that is to die does so within this many requests and answers. */
 const AWAITS_TO_DEATH = 60
 const LOST_MESSAGES = 0.03
 const PAYMENTS_PER_BLOCK = 0.1
 
-/** What is to happen. */
+/** Parameters of a run. */
 export interface Plan {
   readonly seed: string
-  /** Where the files of all processes are. */
+  /** The folder of all processes' files. */
   readonly folder: string
   readonly rounds: number
   readonly ticketsPerPayment: number
 }
 
-/** A ticket as one process keeps it. */
+/** A ticket in one process's store. */
 export interface KeptTicket {
   readonly hash: Hex
   readonly state: string
   readonly reason: string
   readonly paid: bigint | null
-  /** Whether it knows of having paid for the redemption's gas. */
+  /** Whether it paid for the redemption's gas. */
   readonly isOwn: boolean
 }
 
-/** What one process of the cluster has in the end. */
+/** The final state of one process. */
 export interface NodeReport {
   readonly name: string
   readonly isRedeemer: boolean
   readonly tickets: readonly KeptTicket[]
-  /** Wei that it believes to be owed by senders. */
+  /** Wei that it believes senders still owe. */
   readonly pending: bigint
   readonly counts: ReadonlyMap<string, number>
 }
 
-/** What came of it. */
+/** The result of a run. */
 export interface Report {
   readonly trace: readonly string[]
   readonly tickets: number
-  /** Winning tickets of payments that an orchestrator had acknowledged. */
+  /** Winning tickets of payments acknowledged by an orchestrator. */
   readonly acknowledged: ReadonlyMap<Hex, WinningTicket>
   readonly acknowledgedTickets: number
   readonly nodes: readonly NodeReport[]
@@ -78,7 +78,7 @@ export interface Report {
   readonly longOutages: number
 }
 
-/** What a payer has with one orchestrator. */
+/** A payer's state with one orchestrator. */
 interface Dealing {
   session: number
   offer: Offer | null
@@ -89,20 +89,20 @@ interface Dealing {
 interface Payer {
   readonly name: string
   readonly fake: FakePayer
-  /** Wei that it fills its deposit and its reserve up to, when it does. */
+  /** The level to which it refills its deposit and reserve, in wei. */
   readonly deposit: bigint
   readonly reserve: bigint
   readonly dealings: readonly Dealing[]
 }
 
-/** A place for a process, which comes and goes. */
+/** A place for a process, which starts and dies. */
 interface Slot<Node extends ClusterNode> {
   readonly name: string
   readonly location: string
   readonly counts: Counts
   readonly disk: RewardDisk
   node: Node | null
-  /** The last one, until its file is closed. */
+  /** Resolves once the last process's file is closed. */
   closing: Promise<void>
   lives: number
 }
@@ -119,15 +119,15 @@ export class ClusterSimulation {
   readonly #dice: Dice
   readonly #world: World
   readonly #trace: string[] = []
-  readonly #troubles = new Troubles((what) => this.#note(what))
+  readonly #faults = new Faults((what) => this.#note(what))
   readonly #calendar: Calendar
   readonly #orchestrators: readonly Slot<OrchestratorNode>[]
   readonly #redeemers: readonly Slot<RedeemerNode>[]
-  /** By orchestrator and redeemer; of the processes that run now. */
+  /** By orchestrator and redeemer, for the running processes. */
   readonly #links: ClusterLink[][] = [[], [], []]
   readonly #payers: readonly Payer[]
   readonly #acknowledged = new Map<Hex, WinningTicket>()
-  /** Winning tickets that were ever handed to an orchestrator, by sender, until they are redeemed. */
+  /** Winning tickets handed to an orchestrator, by sender, until they are redeemed. */
   readonly #owed = new Map<Hex, WinningTicket>()
   #tickets = 0
   #acknowledgedTickets = 0
@@ -139,7 +139,7 @@ export class ClusterSimulation {
     this.#dice = quickDice(plan.seed)
     this.#world = {
       seed: plan.seed,
-      clock: new WoundClock(),
+      clock: new ManualClock(),
       chain: new FakeChain({ roundLength: BigInt(ROUND) }),
       rewards: new FakeRewardChain(OPERATOR, { roundLength: ROUND }),
       note: (what) => this.#note(what),
@@ -174,9 +174,9 @@ export class ClusterSimulation {
     rewards.balances.set(OPERATOR, 10n ** 24n)
     for (const { deposit, fake, reserve } of this.#payers) chain.fund(fake.address, deposit, reserve)
     while (this.#block < this.#plan.rounds * ROUND) await this.#live()
-    this.#note('the end of all troubles')
-    this.#troubles.mend([])
-    // What was last won can be redeemed until the end of the round after.
+    this.#note('the end of all faults')
+    this.#faults.clear([])
+    // Tickets won last can be redeemed until the end of the next round.
     while (this.#block < (this.#plan.rounds + 2) * ROUND + 10) await this.#step(() => this.#mine())
     return this.#report()
   }
@@ -185,21 +185,21 @@ export class ClusterSimulation {
     return Number(this.#world.chain.head.number)
   }
 
-  /** One block with its troubles and payments. */
+  /** One block with its faults and payments. */
   async #live(): Promise<void> {
     const block = this.#block
     const long = this.#calendar.longAt(block)
     const calmFor = this.#calendar.calmFor(block)
-    this.#troubles.pass(block)
-    if (calmFor === 0) this.#troubles.mend(long?.what ?? [])
-    if (long) for (const what of long.what) this.#troubles.strike(what, long.to)
+    this.#faults.expire(block)
+    if (calmFor === 0) this.#faults.clear(long?.what ?? [])
+    if (long) for (const what of long.what) this.#faults.inject(what, long.to)
     if (calmFor < 0) this.#fail()
-    else if (this.#calendar.mayTremble(block)) this.#kill()
+    else if (this.#calendar.mayFlap(block)) this.#kill()
     else for (const slot of this.#slots) slot.node?.dieAfter(null)
     if (calmFor === 0) this.#fillUp()
     await this.#step(() => {
       const { chance } = SHORT.reorganisation
-      if (this.#calendar.mayTremble(block) && this.#chance(chance)) this.#reorganise()
+      if (this.#calendar.mayFlap(block) && this.#chance(chance)) this.#reorganise()
       else this.#mine()
     })
   }
@@ -219,7 +219,7 @@ export class ClusterSimulation {
     this.#world.chain.mine()
   }
 
-  /** Never beyond the beginning of the round: that would give it another hash, and its tickets would be void. */
+  /** Never past the start of the round, which would change its hash and void its tickets. */
   #reorganise(): void {
     const depth = Math.min(this.#upTo(SHORT.reorganisation.blocks), this.#block % ROUND)
     this.#reorganisations++
@@ -228,26 +228,26 @@ export class ClusterSimulation {
     this.#world.chain.reorganise(depth, () => this.#chance(0.7))
   }
 
-  /** Troubles that pass by themselves. */
+  /** Injects faults that end by themselves. */
   #fail(): void {
     const block = this.#block
-    const strikes = ({ blocks, chance }: { blocks: number; chance: number }, what: string) => {
-      if (this.#chance(chance)) this.#troubles.strike(what, block + this.#upTo(blocks))
+    const injects = ({ blocks, chance }: { blocks: number; chance: number }, what: string) => {
+      if (this.#chance(chance)) this.#faults.inject(what, block + this.#upTo(blocks))
     }
     this.#links.forEach((links, i) => {
       links.forEach((link, j) => {
-        strikes(SHORT.cut, troubleOf.cut(i, j))
+        injects(SHORT.cut, faultOf.cut(i, j))
         if (this.#chance(SHORT.brokenStream.chance)) link.reset()
       })
     })
-    for (const { name } of this.#slots) strikes(SHORT.offline, troubleOf.offline(name))
-    strikes(SHORT.stuck, troubleOf.stuck)
-    strikes(SHORT.dear, troubleOf.dear)
+    for (const { name } of this.#slots) injects(SHORT.offline, faultOf.offline(name))
+    injects(SHORT.stuck, faultOf.stuck)
+    injects(SHORT.dear, faultOf.dear)
     for (const { fake, name } of this.#payers.slice(1)) {
-      if (this.#troubles.has(troubleOf.drained(name)) || !this.#chance(SHORT.drained.chance)) continue
-      // All of it: of a part, a transaction that is on its way would take what is left.
+      if (this.#faults.has(faultOf.drained(name)) || !this.#chance(SHORT.drained.chance)) continue
+      // All of it: a transaction in flight would take a remainder.
       this.#world.chain.setSender(fake.address, { deposit: 0n, fundsRemaining: 0n })
-      this.#troubles.strike(troubleOf.drained(name), block + SHORT.drained.blocks)
+      this.#faults.inject(faultOf.drained(name), block + SHORT.drained.blocks)
     }
     this.#kill()
   }
@@ -258,7 +258,7 @@ export class ClusterSimulation {
     }
   }
 
-  /** Payers put in what they owe, and more. */
+  /** Payers deposit what they owe, and more. */
   #fillUp(): void {
     const { chain } = this.#world
     for (const [hash] of this.#owed)
@@ -272,27 +272,26 @@ export class ClusterSimulation {
     }
   }
 
-  /** Brings everything into the state that its troubles leave it. */
+  /** Applies the current faults to chain, links and processes. */
   #apply(): void {
     const { chain, rewards } = this.#world
-    const troubles = this.#troubles
-    rewards.includesNothing = chain.includesNothing = troubles.has(troubleOf.stuck)
-    rewards.gasPrice = chain.gasPrice = troubles.has(troubleOf.dear) ? DEAR : GWEI
+    const faults = this.#faults
+    rewards.includesNothing = chain.includesNothing = faults.has(faultOf.stuck)
+    rewards.gasPrice = chain.gasPrice = faults.has(faultOf.dear) ? DEAR : GWEI
     for (const slot of this.#slots) {
-      if (slot.node && troubles.has(troubleOf.dead(slot.name)) && slot.node.isReady) slot.node.gate.kill()
+      if (slot.node && faults.has(faultOf.dead(slot.name)) && slot.node.isReady) slot.node.gate.kill()
     }
     this.#orchestrators.forEach((slot, i) => {
-      if (!slot.node && !troubles.has(troubleOf.dead(slot.name))) this.#startOrchestrator(slot, i)
+      if (!slot.node && !faults.has(faultOf.dead(slot.name))) this.#startOrchestrator(slot, i)
     })
     for (const slot of this.#redeemers) {
-      if (!slot.node && !troubles.has(troubleOf.dead(slot.name))) this.#startRedeemer(slot)
+      if (!slot.node && !faults.has(faultOf.dead(slot.name))) this.#startRedeemer(slot)
     }
-    for (const { name, node } of this.#slots)
-      if (node) node.line.isDown = troubles.has(troubleOf.offline(name))
+    for (const { name, node } of this.#slots) if (node) node.line.isDown = faults.has(faultOf.offline(name))
     for (const { node } of this.#redeemers) if (node) node.rewards.isCutOff = node.line.isDown
     this.#links.forEach((links, i) => {
       links.forEach((link, j) => {
-        const isCut = troubles.has(troubleOf.cut(i, j))
+        const isCut = faults.has(faultOf.cut(i, j))
         if (!isCut) link.mood = 'well'
         else if (link.mood === 'well') link.mood = moodOf(this.#dice)
       })
@@ -306,17 +305,14 @@ export class ClusterSimulation {
   #machine(slot: Slot<ClusterNode>, onDeath: () => void): Machine {
     const { location, name } = slot
     return {
-      ...{ name, location, isOffline: this.#troubles.has(troubleOf.offline(name)) },
+      ...{ name, location, isOffline: this.#faults.has(faultOf.offline(name)) },
       onDeath: () => {
         this.#deaths++
         this.#note(`${name} dies`)
         slot.closing = slot.node!.closed
         slot.node = null
         const isCalm = this.#calendar.calmFor(this.#block) >= 0
-        this.#troubles.strike(
-          troubleOf.dead(name),
-          this.#block + (isCalm ? 1 : this.#upTo(SHORT.death.blocks)),
-        )
+        this.#faults.inject(faultOf.dead(name), this.#block + (isCalm ? 1 : this.#upTo(SHORT.death.blocks)))
         onDeath()
       },
     }
@@ -334,7 +330,7 @@ export class ClusterSimulation {
     )
     const links = this.#redeemers.map((redeemer) => {
       return new ClusterLink(
-        { name: redeemer.name, trouble: LOST_MESSAGES },
+        { name: redeemer.name, faultChance: LOST_MESSAGES },
         {
           ...{ clock, gate: node.gate, dice: quickDice(`${slot.name}-${redeemer.name} ${life} ${seed}`) },
           redeemer: () => (redeemer.node?.isReady ? redeemer.node : null),
@@ -367,7 +363,7 @@ export class ClusterSimulation {
     const { rewards } = slot.node
   }
 
-  /** One payment, to one orchestrator, over a network that loses answers. */
+  /** One payment to one orchestrator, over a network that loses answers. */
   async #pay(): Promise<void> {
     const payer = this.#pick(this.#payers)
     const index = this.#upTo(this.#orchestrators.length) - 1
@@ -378,7 +374,7 @@ export class ClusterSimulation {
     if (!node?.isReady || dealing.isBusy) return
     dealing.isBusy = true
     if (newSession) dealing.session++
-    // Nobody sends a payment whose params have expired, and none is acknowledged.
+    // A payment with expired params is not sent, and none is acknowledged.
     if (dealing.unanswered && isOver(dealing.unanswered.payment, this.#l1Block)) dealing.unanswered = null
     const heard = <T>(answer: Promise<T>): Promise<T> => Promise.race([answer, node.died])
     const session = `${payer.name} ${dealing.session}`
@@ -406,7 +402,7 @@ export class ClusterSimulation {
   }
 
   #learn(dealing: Dealing, code: string): void {
-    // Seen already: the first attempt was recorded although its answer was lost.
+    // Seen before: the first attempt was recorded although its answer was lost.
     if (dealing.unanswered && (code === 'accepted' || code === 'nonce-already-seen')) {
       const { payment, winners } = dealing.unanswered
       this.#acknowledgedTickets += payment.tickets.length
@@ -439,7 +435,7 @@ export class ClusterSimulation {
     }
   }
 
-  /** Lets everything run that can without time passing. */
+  /** Runs everything that can run without time passing. */
   async #rest(): Promise<void> {
     for (let i = 0; i < 4; i++) await settle()
   }
@@ -466,7 +462,7 @@ function isOver({ ticketParams }: Payment, l1Block: bigint): boolean {
   return ticketParams!.expirationBlock <= l1Block
 }
 
-/** Which tickets of a payment win, computed apart from the orchestrators. */
+/** The winning tickets of a payment, computed independently of the orchestrators. */
 function winnersOf(payment: Payment, secret: Uint8Array): WinningTicket[] {
   const recipientRand = recipientRandOf(secret, payment, pricePerPixel(payment.expectedPrice!))!
   return ticketsOf(payment)

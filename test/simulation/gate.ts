@@ -2,19 +2,19 @@ const AsyncGeneratorFunction = async function* () {}.constructor as new () => (
   ...args: unknown[]
 ) => AsyncGenerator<unknown>
 
-/** A process: everything it asks of the world passes a gate, at which it may die. */
+/** A simulated process: every call to the outside passes this gate, where the process may die. */
 export class Gate {
   isDead = false
   readonly #onAwait: () => boolean
   readonly #onCrash: () => void
 
-  /** `onAwait` is asked at every pass whether the process dies there. */
+  /** `onAwait` is called at every pass and decides whether the process dies there. */
   constructor(onAwait: () => boolean, onCrash: () => void) {
     this.#onAwait = onAwait
     this.#onCrash = onCrash
   }
 
-  /** The same object for this process: once it has died, nothing is called and nothing answers any more. */
+  /** A proxy of the object for this process: once the process has died, nothing is called and nothing answers. */
   wrap<T extends object>(target: T, atOnce: readonly string[] = ['subscribe', 'assertBelowMax']): T {
     return new Proxy(target, {
       get: (_, name) => {
@@ -29,7 +29,7 @@ export class Gate {
     })
   }
 
-  /** One call that leaves the process, and its answer. */
+  /** Passes one call and its answer. */
   async pass<Answer>(call: () => Answer | Promise<Answer>): Promise<Answer> {
     if (this.#dies()) return never()
     try {
@@ -41,7 +41,7 @@ export class Gate {
     }
   }
 
-  /** Each portion of an answer leaves the process for itself. */
+  /** Each part of an answer passes separately. */
   async *#passEach(portions: AsyncGenerator<unknown>): AsyncGenerator<unknown> {
     for (;;) {
       const { done, value } = await this.pass(() => portions.next())
@@ -50,7 +50,7 @@ export class Gate {
     }
   }
 
-  /** The process dies now, wherever it is. */
+  /** Kills the process now. */
   kill(): void {
     if (this.isDead) return
     this.isDead = true
@@ -63,7 +63,7 @@ export class Gate {
   }
 }
 
-/** A promise of its own for each who waits in vain, so that what waits can be forgotten. */
+/** A separate promise for each caller that waits in vain, so that it can be collected. */
 function never(): Promise<never> {
   return new Promise(() => {})
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { WoundClock } from '../../src/lib/clock.ts'
+import { ManualClock } from '../../src/lib/clock.ts'
 import type { Address } from '../../src/lib/crypto.ts'
 import { type Dice, seededDice } from '../../src/lib/dice.ts'
 import { silentLog } from '../../src/lib/log.ts'
@@ -12,15 +12,15 @@ const ORCHESTRATOR: Address = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
 const GWEI = 10n ** 9n
 const ROUND_BLOCKS = 20
 const BLOCK_MS = 15_000
-/** For so many blocks on end the chain must answer and take transactions for a round to count as one that could be rewarded. */
+/** A round counts as rewardable if the chain answers and accepts transactions for this many consecutive blocks. */
 const LONG_ENOUGH_BLOCKS = 8
 const MAX_GAS_PRICE = 4n * GWEI
 
 interface Story {
   readonly trace: readonly string[]
-  /** Rounds in which there was time enough. */
+  /** Rounds with enough time for a reward. */
   readonly possible: readonly bigint[]
-  /** How many transactions succeeded and failed in each round. */
+  /** Number of successful and failed transactions per round. */
   readonly succeeded: ReadonlyMap<bigint, number>
   readonly reverted: number
   readonly mostInPool: number
@@ -34,13 +34,13 @@ interface Node {
 }
 
 /** Chances per block. */
-const TROUBLE = { outage: 0.03, kill: 0.02, gasRises: 0.02, stuck: 0.01, drop: 0.01, late: 0.1 }
+const FAULT_CHANCES = { outage: 0.03, kill: 0.02, gasRises: 0.02, stuck: 0.01, drop: 0.01, late: 0.1 }
 
-/** Two nodes with one key through rounds in which everything fails now and then. */
+/** Runs two nodes with one key through rounds with random faults. */
 async function play(seed: string, rounds: number): Promise<Story> {
   const dice = seededDice(seed)
   const happens = (chance: number) => dice.fraction() < chance
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const chain = new FakeRewardChain(ORCHESTRATOR, { roundLength: ROUND_BLOCKS })
   chain.balances.set(ORCHESTRATOR, 10n ** 24n)
   const disks = [new RewardDisk(), new RewardDisk()]
@@ -51,23 +51,23 @@ async function play(seed: string, rounds: number): Promise<Story> {
   let outages = 0
   let kills = 0
   for (const disk of disks) nodes.push(await begin(disk, { chain, clock, dice, told }))
-  let trouble = 0
+  let faultBlocks = 0
   let calm = 0
   for (let block = 0; block < rounds * ROUND_BLOCKS; block++) {
     const round = chain.round
-    if (trouble > 0) trouble--
-    if (trouble === 0) {
+    if (faultBlocks > 0) faultBlocks--
+    if (faultBlocks === 0) {
       Object.assign(chain, { isDown: false, includesNothing: false, gasPrice: GWEI })
-      if (happens(TROUBLE.outage)) chain.isDown = true
-      else if (happens(TROUBLE.gasRises)) chain.gasPrice = 5n * GWEI
-      else if (happens(TROUBLE.stuck)) chain.includesNothing = true
+      if (happens(FAULT_CHANCES.outage)) chain.isDown = true
+      else if (happens(FAULT_CHANCES.gasRises)) chain.gasPrice = 5n * GWEI
+      else if (happens(FAULT_CHANCES.stuck)) chain.includesNothing = true
       if (chain.isDown || chain.includesNothing || chain.gasPrice > GWEI) {
-        trouble = 1 + Math.floor(dice.fraction() * 2 * ROUND_BLOCKS)
+        faultBlocks = 1 + Math.floor(dice.fraction() * 2 * ROUND_BLOCKS)
         outages++
       }
     }
-    if (trouble === 0 && happens(TROUBLE.drop)) chain.dropPool()
-    if (happens(TROUBLE.kill)) {
+    if (faultBlocks === 0 && happens(FAULT_CHANCES.drop)) chain.dropPool()
+    if (happens(FAULT_CHANCES.kill)) {
       const index = Math.floor(dice.fraction() * nodes.length)
       nodes[index]!.process.isDead = true
       nodes[index]!.leave.abort()
@@ -78,10 +78,10 @@ async function play(seed: string, rounds: number): Promise<Story> {
     mostInPool = Math.max(mostInPool, chain.inPool)
     chain.mine()
     if (chain.round !== round) {
-      chain.initializedAfter = happens(TROUBLE.late) ? 5 : 0
+      chain.initializedAfter = happens(FAULT_CHANCES.late) ? 5 : 0
       calm = 0
     }
-    calm = trouble === 0 && chain.isInitialized ? calm + 1 : 0
+    calm = faultBlocks === 0 && chain.isInitialized ? calm + 1 : 0
     if (calm === LONG_ENOUGH_BLOCKS) possible.push(chain.round)
   }
   const succeeded = new Map<bigint, number>()
@@ -93,10 +93,10 @@ async function play(seed: string, rounds: number): Promise<Story> {
   return { trace: [...chain.trace, ...told], possible, succeeded, reverted, mostInPool, outages, kills }
 }
 
-/** A node comes up over its disk; one that is killed hears nothing any more. */
+/** Starts a node from its disk; a killed one hears nothing any more. */
 async function begin(
   disk: RewardDisk,
-  world: { chain: FakeRewardChain; clock: WoundClock; dice: Dice; told: string[] },
+  world: { chain: FakeRewardChain; clock: ManualClock; dice: Dice; told: string[] },
 ): Promise<Node> {
   const { chain, clock, dice, told } = world
   const process = new RewardProcess(chain, { account: ORCHESTRATOR, disk, clock, dice })
@@ -126,7 +126,7 @@ async function begin(
   return { process, leave }
 }
 
-test('a thousand rounds of outages, kills, stuck transactions and dear gas: no reward missed that could be had, none called twice', async (t) => {
+test('a thousand rounds of outages, kills, stuck transactions and expensive gas: no possible reward missed, none called twice', async (t) => {
   const story = await play(process.env.LIVEPEER_TEST_SEED ?? 'rewards', 1_000)
   const missed = story.possible.filter((round) => !story.succeeded.has(round))
   assert.deepEqual(missed, [], 'every round in which there was time is rewarded')
@@ -144,7 +144,7 @@ test('a thousand rounds of outages, kills, stuck transactions and dear gas: no r
   )
 })
 
-test('the same seed tells the same story', async () => {
+test('the same seed gives the same history', async () => {
   const [first, second] = [await play('twice', 60), await play('twice', 60)]
   assert.deepEqual(first.trace, second.trace)
   assert.ok(first.trace.length > 60)

@@ -7,7 +7,7 @@ import { ticketHash } from '../../src/domain/ticket.ts'
 import { formatHex } from '../../src/lib/bytes.ts'
 import { type Plan, type Report, ROUND, Simulation } from './simulation.ts'
 
-// What is written here need not survive the machine, only the simulated crashes.
+// These files need not survive the machine, only the simulated crashes.
 const memory = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
 const folder = mkdtempSync(join(memory, 'livepeer-simulation-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
@@ -72,7 +72,7 @@ function check(report: Report): void {
   }
 }
 
-test('thousands of tickets through crashes, outages and reorganisations: none lost, none redeemed twice', async (t) => {
+test('thousands of tickets with crashes, outages and reorganisations: none lost, none redeemed twice', async (t) => {
   const report = await run(LARGE)
   check(report)
   const count = (state: string) => report.rows.filter((row) => row.state === state).length
@@ -85,7 +85,7 @@ test('thousands of tickets through crashes, outages and reorganisations: none lo
   )
 })
 
-test('the same seed tells the same story', async () => {
+test('the same seed gives the same history', async () => {
   const plan = { ...LARGE, seed: 'twice', steps: 50 }
   const [first, second] = [await run(plan), await run(plan)]
   assert.deepEqual(first.trace, second.trace)
@@ -93,7 +93,7 @@ test('the same seed tells the same story', async () => {
   assert.ok(first.trace.length > 100)
 })
 
-test('a crash at any one await loses nothing', async (t) => {
+test('a crash at any single await loses nothing', async (t) => {
   const calm = await run(SMALL)
   check(calm)
   const last = calm.trace.findIndex((line) => line.endsWith('calm'))

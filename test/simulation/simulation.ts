@@ -11,7 +11,7 @@ import { recipientRandOf } from '../../src/domain/ticket-params.ts'
 import { ticketsOf } from '../../src/domain/ticket-rules.ts'
 import { Store } from '../../src/io/store/store.ts'
 import { formatHex, type Hex, parseHex } from '../../src/lib/bytes.ts'
-import { settle, WoundClock } from '../../src/lib/clock.ts'
+import { ManualClock, settle } from '../../src/lib/clock.ts'
 import type { Address } from '../../src/lib/crypto.ts'
 import { type Dice, seededDice } from '../../src/lib/dice.ts'
 import { NodeError } from '../../src/lib/errors.ts'
@@ -35,18 +35,18 @@ const GWEI = 10n ** 9n
 /** A quarter of the tickets win. */
 const TICKET_EV = (REDEEM_GAS * GWEI * 100n) / 4n
 export const ROUND = 100n
-/** A crash comes at one of so many awaits, so that it can hit the first and the last of a busy moment. */
+/** A crash happens at one of this many awaits, so that it can hit the first and the last of a busy moment. */
 const AWAITS_TO_CRASH = 300
 
-/** What is to happen. */
+/** Parameters of a run. */
 export interface Plan {
   readonly seed: string
-  /** File of the store that all orchestrators share. */
+  /** The store file that all orchestrators share. */
   readonly location: string
   readonly orchestrators: number
   readonly steps: number
   readonly ticketsPerPayment: number
-  /** Chance per step that an orchestrator dies at one of the next awaits of the store or the chain. */
+  /** Chance per step that an orchestrator dies at one of its next awaits of store or chain. */
   readonly crashes: number
   /** Crashes exactly at this await, counted over the whole run. */
   readonly crashAt?: number
@@ -56,24 +56,24 @@ export interface Plan {
   readonly lostMessages: number
 }
 
-/** What came of it. */
+/** The result of a run. */
 export interface Report {
   readonly trace: readonly string[]
   readonly awaits: number
   readonly crashes: number
   readonly tickets: number
-  /** Winning tickets that an orchestrator had acknowledged. */
+  /** Winning tickets acknowledged by an orchestrator. */
   readonly acknowledgedWinners: ReadonlySet<Hex>
   readonly rows: readonly {
     readonly hash: Hex
     readonly state: string
     readonly reason: string
     readonly paid: bigint | null
-    /** Whether the round of its creation is still the one of that block hash. */
+    /** Whether the round of its creation still has that block hash. */
     readonly couldBeRedeemed: boolean
   }[]
   readonly chain: FakeChain
-  /** Wei, by sender: what must at least be left, what is, what may be. */
+  /** Wei by sender: the minimum that must be left, what is left, and the maximum. */
   readonly credit: readonly { least: Rational; found: Rational; most: Rational }[]
 }
 
@@ -99,11 +99,11 @@ interface Account {
   sessions: number
 }
 
-/** A gateway's payments, orchestrators that die, a chain that fails, and the record of what each was told. */
+/** Gateways' payments, dying orchestrators, a failing chain, and a record of every answer. */
 export class Simulation {
   readonly #plan: Plan
   readonly #dice: Dice
-  readonly #clock = new WoundClock()
+  readonly #clock = new ManualClock()
   readonly #chain = new FakeChain({ roundLength: ROUND })
   readonly #store: Store
   readonly #trace: string[] = []
@@ -173,7 +173,7 @@ export class Simulation {
     await this.#rest()
   }
 
-  /** No more trouble and no more payments, until every ticket has come to its end. */
+  /** Runs without faults and payments until every ticket is redeemed or refused. */
   async #calmDown(): Promise<void> {
     this.#isCalm = true
     this.#note('calm')
@@ -261,7 +261,7 @@ export class Simulation {
   }
 
   #redeemer(
-    needs: { chain: FakeChain; watch: FakeChain; clock: WoundClock; log: typeof silentLog },
+    needs: { chain: FakeChain; watch: FakeChain; clock: ManualClock; log: typeof silentLog },
     store: Store,
     rounds: Rounds,
     senders: Senders,
@@ -317,7 +317,7 @@ export class Simulation {
     }
   }
 
-  /** What the sender hears of a payment; an answer may be lost on its way. */
+  /** The answer that the sender gets; it may be lost. */
   async #deliver(receiving: Promise<void>): Promise<'accepted' | 'nothing' | NodeError> {
     try {
       await receiving
@@ -332,7 +332,7 @@ export class Simulation {
     const account = this.#accountOf(payer.fake.address)
     const code = answer === 'accepted' ? 'accepted' : answer.code
     this.#note(code)
-    // Seen already: the first attempt was recorded although its answer was lost.
+    // Seen before: the first attempt was recorded although its answer was lost.
     const isRecorded = code === 'accepted' || code === 'nonce-already-seen'
     if (isRecorded) account.acknowledged = account.acknowledged.add(worthOf(payment))
     if (isRecorded || code === 'params-expired') await this.#expectWinners(payment)
@@ -388,7 +388,7 @@ export class Simulation {
       credit: [...this.#accounts].map(([sender, account]) => ({
         least: account.acknowledged.sub(account.debitsAttempted),
         found: found(sender),
-        // Moving a rest to the next session rounds it up to whole wei.
+        // Carrying a remainder over to the next session rounds it up to whole wei.
         most: account.attempted.sub(account.debitsDone).add(Rational.of(BigInt(2 * account.sessions))),
       })),
     }
@@ -400,7 +400,7 @@ export class Simulation {
     return this.#awaits === this.#plan.crashAt || this.#awaits === this.#crashAt
   }
 
-  /** Lets everything run that can without time passing. */
+  /** Runs everything that can run without time passing. */
   async #rest(): Promise<void> {
     for (let before = -1; before !== this.#awaits; ) {
       before = this.#awaits
@@ -428,7 +428,7 @@ function worthOf({ ticketParams, tickets }: Payment): Rational {
   )
 }
 
-/** Which tickets of a payment win, computed apart from the orchestrators. */
+/** The winning tickets of a payment, computed independently of the orchestrators. */
 async function winnersOf(payment: Payment, store: Store): Promise<WinningTicket[]> {
   const [secret] = await store.secrets('ticket')
   const recipientRand = recipientRandOf(secret!, payment, pricePerPixel(payment.expectedPrice!))!

@@ -1,4 +1,4 @@
-/** Writes payments into a store until it is killed; prints each nonce as soon as its payment is acknowledged. */
+/** Writes payments into a store until it is killed, and prints each nonce once its payment is acknowledged. */
 import { writeSync } from 'node:fs'
 import { Store } from '../../src/io/store/store.ts'
 import { Rational } from '../../src/lib/rational.ts'

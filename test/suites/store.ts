@@ -15,10 +15,10 @@ const ALICE: Address = '0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf'
 const BOB: Address = '0x2B5AD5c4795c026514f8317c7a215E218DcCD6cF'
 const NOW = 1_700_000_000_000
 
-/** A place to keep a store in, new for each test. */
+/** Creates a location for a store, new for each test. */
 export type NewPlace = () => Promise<StoreOptions['location']>
 
-/** A ticket that won, different for each number. */
+/** A winning ticket, different for each number. */
 export function wonTicket(n: number, sender: Address = ALICE): WinningTicket {
   return {
     recipient: BOB,
@@ -51,7 +51,7 @@ export function paymentRecord(fields: Partial<PaymentRecord>): PaymentRecord {
   }
 }
 
-/** What every store must do, whichever database it is on; `shared` ones serve several processes at once. */
+/** What every store must do, on either database; `shared` ones serve several processes at once. */
 export function storeSuite(
   name: string,
   newPlace: NewPlace,
@@ -74,7 +74,7 @@ export function storeSuite(
       }
     })
 
-  claim('a payment is there after reopening: nonces, credit, price and winners', async (store, reopen) => {
+  claim('a payment survives reopening: nonces, credit, price and winners', async (store, reopen) => {
     const winner = wonTicket(1)
     const credit = Rational.of(7n, 2n ** 256n - 1n)
     const answer = await store.recordPayment(
@@ -102,7 +102,7 @@ export function storeSuite(
     })
   })
 
-  claim('a payment with a nonce that was used meanwhile leaves nothing behind', async (store) => {
+  claim('a payment with a nonce used meanwhile stores nothing', async (store) => {
     await store.recordPayment(paymentRecord({ nonces: [1], credit: Rational.of(5n) }))
     const refused = await store.recordPayment(
       paymentRecord({ nonces: [2, 1], credit: Rational.of(5n), winners: [wonTicket(9)] }),
@@ -113,7 +113,7 @@ export function storeSuite(
     assert.deepEqual(await Array.fromAsync(store.unfinishedTickets()), [])
   })
 
-  claim('of two payments with the same nonce at the same time one is recorded', async (store) => {
+  claim('of two concurrent payments with the same nonce one is recorded', async (store) => {
     const answers = await Promise.all(
       Array.from({ length: 8 }, () =>
         store.recordPayment(paymentRecord({ nonces: [3], credit: Rational.one })),
@@ -123,7 +123,7 @@ export function storeSuite(
     assert.deepEqual(await store.balance(ALICE, 'deadbeef'), Rational.one)
   })
 
-  claim('credits and debits that come at the same time are all counted', async (store) => {
+  claim('concurrent credits and debits are all counted', async (store) => {
     const third = Rational.of(1n, 3n)
     await Promise.all(
       Array.from({ length: 60 }, (_, i) =>
@@ -135,7 +135,7 @@ export function storeSuite(
     assert.deepEqual(await store.balance(ALICE, 'deadbeef'), Rational.of(10n).sub(Rational.of(30n, 7n)))
   })
 
-  claim('a write that fails does not undo those committed with it', async (store) => {
+  claim('a failed write does not undo those committed with it', async (store) => {
     const bad = paymentRecord({ nonces: [-0.5], credit: Rational.one, sessionId: null as unknown as string })
     const [first, failed, last] = await Promise.allSettled([
       store.recordPayment(paymentRecord({ nonces: [1], credit: Rational.one })),
@@ -146,7 +146,7 @@ export function storeSuite(
     assert.deepEqual(await store.balance(ALICE, 'deadbeef'), Rational.of(2n))
   })
 
-  claim('the first price of a session holds', async (store) => {
+  claim('a session keeps its first price', async (store) => {
     assert.deepEqual(await store.fixPrice(ALICE, 'one', Rational.of(5n), NOW), Rational.of(5n))
     assert.deepEqual(await store.fixPrice(ALICE, 'one', Rational.of(6n), NOW), Rational.of(5n))
     const answer = await store.recordPayment(paymentRecord({ sessionId: 'one', price: Rational.of(7n) }))
@@ -156,59 +156,59 @@ export function storeSuite(
     assert.equal(await store.price(BOB, 'one'), null)
   })
 
+  claim('credit of idle sessions goes to the sender’s next one once its debts are settled', async (store) => {
+    await store.recordPayment(
+      paymentRecord({ sessionId: 'busy', nonces: [2], credit: Rational.of(20n), nowMs: NOW - 1 }),
+    )
+    await store.recordPayment(
+      paymentRecord({ sessionId: 'old', nonces: [1], credit: Rational.of(10n), nowMs: NOW - 90_000 }),
+    )
+    await store.debit(ALICE, 'owing', Rational.of(3n), NOW - 90_000)
+    await store.recordPayment(
+      paymentRecord({
+        sender: BOB,
+        sessionId: 'other',
+        nonces: [3],
+        credit: Rational.of(40n),
+        nowMs: NOW - 90_000,
+      }),
+    )
+    await store.recordPayment(paymentRecord({ sessionId: 'new', nonces: [4], credit: Rational.of(100n) }))
+    const balances = await Promise.all(
+      ['old', 'busy', 'owing', 'new'].map(async (id) => (await store.balance(ALICE, id)).toString()),
+    )
+    assert.deepEqual(balances, ['0', '20', '0', '107'])
+    assert.deepEqual(await store.carryOver(ALICE, 'new', NOW, NOW), Rational.of(127n))
+    assert.deepEqual(await store.carryOver(ALICE, 'later', NOW - 1, NOW), Rational.zero)
+    await store.recordPayment(paymentRecord({ sessionId: 'later', nonces: [5], idleSinceMs: NOW }))
+    assert.deepEqual(await store.balance(ALICE, 'later'), Rational.of(127n), 'it was not made before')
+    assert.deepEqual(await store.balance(BOB, 'other'), Rational.of(40n))
+  })
+
   claim(
-    'what is left in idle sessions goes to the sender’s next one once its debts are settled',
+    'a sender owes the sum of its negative balances less the credit in its idle sessions',
     async (store) => {
+      const owed = async () => (await store.owed(ALICE, NOW - 60_000)).toString()
+      assert.equal(await owed(), '0')
+      await store.debit(ALICE, 'busy', Rational.of(7n, 2n), NOW)
+      await store.debit(ALICE, 'idle', Rational.of(10n), NOW - 90_000)
+      await store.debit(BOB, 'other', Rational.of(100n), NOW)
+      assert.equal(await owed(), '13', 'fractions are the sender’s')
+      await store.recordPayment(paymentRecord({ sessionId: 'paying', nonces: [1], credit: Rational.of(6n) }))
+      assert.equal(await owed(), '13', 'credit in use settles no debt')
       await store.recordPayment(
-        paymentRecord({ sessionId: 'busy', nonces: [2], credit: Rational.of(20n), nowMs: NOW - 1 }),
+        paymentRecord({ sessionId: 'left', nonces: [2], credit: Rational.of(6n), nowMs: NOW - 90_000 }),
       )
+      assert.equal(await owed(), '7')
+      assert.deepEqual(await store.carryOver(ALICE, 'new', NOW - 60_000, NOW), Rational.zero)
+      assert.equal(await owed(), '7', 'while debts are larger nothing is carried over')
       await store.recordPayment(
-        paymentRecord({ sessionId: 'old', nonces: [1], credit: Rational.of(10n), nowMs: NOW - 90_000 }),
+        paymentRecord({ sessionId: 'left', nonces: [3], credit: Rational.of(9n), nowMs: NOW - 90_000 }),
       )
-      await store.debit(ALICE, 'owing', Rational.of(3n), NOW - 90_000)
-      await store.recordPayment(
-        paymentRecord({
-          sender: BOB,
-          sessionId: 'other',
-          nonces: [3],
-          credit: Rational.of(40n),
-          nowMs: NOW - 90_000,
-        }),
-      )
-      await store.recordPayment(paymentRecord({ sessionId: 'new', nonces: [4], credit: Rational.of(100n) }))
-      const balances = await Promise.all(
-        ['old', 'busy', 'owing', 'new'].map(async (id) => (await store.balance(ALICE, id)).toString()),
-      )
-      assert.deepEqual(balances, ['0', '20', '0', '107'])
-      assert.deepEqual(await store.carryOver(ALICE, 'new', NOW, NOW), Rational.of(127n))
-      assert.deepEqual(await store.carryOver(ALICE, 'later', NOW - 1, NOW), Rational.zero)
-      await store.recordPayment(paymentRecord({ sessionId: 'later', nonces: [5], idleSinceMs: NOW }))
-      assert.deepEqual(await store.balance(ALICE, 'later'), Rational.of(127n), 'it was not made before')
-      assert.deepEqual(await store.balance(BOB, 'other'), Rational.of(40n))
+      assert.deepEqual(await store.carryOver(ALICE, 'new', NOW - 60_000, NOW), Rational.of(5n))
+      assert.equal(await owed(), '3', 'the session in use still owes')
     },
   )
-
-  claim('a sender owes what its sessions are below zero, less what is left in idle ones', async (store) => {
-    const owed = async () => (await store.owed(ALICE, NOW - 60_000)).toString()
-    assert.equal(await owed(), '0')
-    await store.debit(ALICE, 'busy', Rational.of(7n, 2n), NOW)
-    await store.debit(ALICE, 'idle', Rational.of(10n), NOW - 90_000)
-    await store.debit(BOB, 'other', Rational.of(100n), NOW)
-    assert.equal(await owed(), '13', 'fractions are the sender’s')
-    await store.recordPayment(paymentRecord({ sessionId: 'paying', nonces: [1], credit: Rational.of(6n) }))
-    assert.equal(await owed(), '13', 'credit in use settles no debt')
-    await store.recordPayment(
-      paymentRecord({ sessionId: 'left', nonces: [2], credit: Rational.of(6n), nowMs: NOW - 90_000 }),
-    )
-    assert.equal(await owed(), '7')
-    assert.deepEqual(await store.carryOver(ALICE, 'new', NOW - 60_000, NOW), Rational.zero)
-    assert.equal(await owed(), '7', 'while debts are larger nothing is carried over')
-    await store.recordPayment(
-      paymentRecord({ sessionId: 'left', nonces: [3], credit: Rational.of(9n), nowMs: NOW - 90_000 }),
-    )
-    assert.deepEqual(await store.carryOver(ALICE, 'new', NOW - 60_000, NOW), Rational.of(5n))
-    assert.equal(await owed(), '3', 'the session in use still owes')
-  })
 
   claim('a forgotten session leaves its credit to its sender, in whole wei', async (store) => {
     await store.recordPayment(
@@ -224,7 +224,7 @@ export function storeSuite(
     assert.deepEqual(await store.balance(ALICE, 'd'), Rational.of(12n))
   })
 
-  claim('however many sessions are idle, none of them is left', async (store) => {
+  claim('all idle sessions are deleted, however many there are', async (store) => {
     const ids = Array.from({ length: 1_201 }, (_, i) => `session ${i}`)
     await Promise.all(ids.map((id) => store.debit(ALICE, id, Rational.one, NOW - 90_000)))
     await store.forgetSessions(NOW - 60_000)
@@ -232,7 +232,7 @@ export function storeSuite(
     assert.ok(left.every((amount) => amount.sign === 0))
   })
 
-  claim('nonces and revealed numbers are forgotten with their params, not before', async (store) => {
+  claim('nonces and revealed rands are deleted with their params, not before', async (store) => {
     const early = new Uint8Array(32).fill(1)
     const late = new Uint8Array(32).fill(2)
     await store.recordPayment(
@@ -248,7 +248,7 @@ export function storeSuite(
     assert.deepEqual(await store.noncesOf(late), { used: new Set([1]), revealed: true })
   })
 
-  claim('a secret is made once, kept, rotated with overlap and retired', async (store, reopen) => {
+  claim('a secret is created once, kept, rotated with overlap and retired', async (store, reopen) => {
     const [first] = await store.secrets('ticket')
     assert.equal(first?.length, 32)
     assert.notDeepEqual(await store.secrets('auth-token'), [first])
@@ -264,7 +264,7 @@ export function storeSuite(
     assert.deepEqual(await again.secrets('ticket'), [both[0]])
   })
 
-  claim('every state of a ticket is kept with its reason and figures', async (store, reopen) => {
+  claim('every state of a ticket is stored with its reason and figures', async (store, reopen) => {
     const states: TicketState[] = [
       { kind: 'open', reason: 'underfunded' },
       { kind: 'submitted', txHash: null },
@@ -300,7 +300,7 @@ export function storeSuite(
     ])
   })
 
-  claim('unfinished tickets come a page at a time, without those that are known', async (store) => {
+  claim('unfinished tickets are returned in pages, without known ones', async (store) => {
     const tickets = Array.from({ length: 600 }, (_, i) => wonTicket(i))
     await store.addTickets(tickets, NOW)
     await store.saveTicketState(ticketHash(tickets[0]!), { kind: 'refused', reason: 'expired' }, NOW)
@@ -320,7 +320,7 @@ export function storeSuite(
     assert.deepEqual(nonces(unknown), [7, 2])
   })
 
-  claim('tickets are counted as they come and go, never by reading all of them', async (store, reopen) => {
+  claim('ticket totals are updated with each change, without reading all tickets', async (store, reopen) => {
     const tickets = Array.from({ length: 40 }, (_, i) => wonTicket(i))
     const states: TicketState[] = [
       NEW_TICKET,
@@ -362,20 +362,25 @@ export function storeSuite(
     assert.deepEqual(await figures(await reopen()), expected)
   })
 
-  claim('a store that belongs to one chain refuses another with a sentence', async (store, reopen) => {
-    await store.bindChain(42161n)
-    const again = await reopen()
-    await again.bindChain(42161n)
-    await assert.rejects(
-      again.bindChain(0n),
-      (error) =>
-        error instanceof NodeError &&
-        error.code === 'wrong-chain' &&
-        /^expecting chainID of 42161, but got 0: the data in .* belongs to another chain/.test(error.message),
-    )
-  })
+  claim(
+    'a store that belongs to one chain is refused for another, with an explanation',
+    async (store, reopen) => {
+      await store.bindChain(42161n)
+      const again = await reopen()
+      await again.bindChain(42161n)
+      await assert.rejects(
+        again.bindChain(0n),
+        (error) =>
+          error instanceof NodeError &&
+          error.code === 'wrong-chain' &&
+          /^expecting chainID of 42161, but got 0: the data in .* belongs to another chain/.test(
+            error.message,
+          ),
+      )
+    },
+  )
 
-  claim('transactions are kept by account and nonce, with every attempt', async (store, reopen) => {
+  claim('transactions are stored by account and nonce, with every attempt', async (store, reopen) => {
     const transaction = {
       account: ALICE,
       nonce: 7,
@@ -396,7 +401,7 @@ export function storeSuite(
     assert.deepEqual(await again.openTransactions(ALICE), [{ ...transaction, nonce: 6 }, transaction])
   })
 
-  claim('the cursor and the orchestrators seen are kept', async (store, reopen) => {
+  claim('the cursor and the known orchestrators are stored', async (store, reopen) => {
     assert.equal(await store.loadCursor(), null)
     await store.saveCursor('{"block":"1"}')
     await store.saveCursor('{"block":"2"}')
@@ -423,7 +428,7 @@ export function storeSuite(
 
   if (!shared) return
 
-  test(`${name}: two processes that share it never lose each other’s credit, nor accept one nonce twice`, async () => {
+  test(`${name}: two processes that share it never lose each other’s credit nor accept a nonce twice`, async () => {
     const location = await newPlace()
     const stores = [new Store({ ...options, location }), new Store({ ...options, location })]
     await Promise.all(stores.map((store) => store.open()))

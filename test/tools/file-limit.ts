@@ -1,6 +1,6 @@
 /**
- * Loaded before each test file. The runner's own time limit is for tests: a file whose tests are over while something
- * keeps it alive would hold up the whole run without a word.
+ * Loaded before each test file. The runner limits tests only: a file whose tests are over but that something keeps
+ * alive would block the whole run silently.
  */
 const LIMIT_MS = 10 * 60_000
 

@@ -5,7 +5,7 @@ import { formatHex, intToBytes } from '../../src/lib/bytes.ts'
 /** A row of a Go node's queue of winning tickets. */
 export type GoRow = Record<string, SQLInputValue>
 
-/** Writes a database as a Go node keeps it (operations.md §3), at a path where there is none. */
+/** Writes a new database in a Go node's format (operations.md §3). */
 export function writeGoDatabase(path: string, rows: readonly GoRow[]): void {
   const file = new DatabaseSync(path)
   file.exec(`create table ticketQueue (createdAt DATETIME, sender STRING, recipient STRING, faceValue BLOB, winProb BLOB,
@@ -22,7 +22,7 @@ export function writeGoDatabase(path: string, rows: readonly GoRow[]): void {
   file.close()
 }
 
-/** A ticket as a Go node stores it while it is open. */
+/** The row of an open ticket in a Go node. */
 export function goRow(ticket: WinningTicket, fields: GoRow = {}): GoRow {
   return {
     createdAt: '2026-01-02 03:04:05',

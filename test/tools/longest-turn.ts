@@ -1,6 +1,6 @@
 /**
- * Runs work and tells the most CPU time, in ms, that one turn of the event loop took meanwhile. CPU time of this thread,
- * so that other processes on the machine do not count.
+ * Runs work and returns the most CPU time, in ms, of one turn of the event loop. Uses this thread's CPU time, so that
+ * other processes do not count.
  */
 export async function longestTurn(work: () => Promise<void>): Promise<number> {
   let longestMs = 0

@@ -3,7 +3,7 @@ import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** A small disk of its own: a tmpfs, which takes root. */
+/** A small separate disk: a tmpfs, which requires root. */
 export class SmallDisk implements Disposable {
   readonly path: string
   readonly #filler: string
@@ -13,7 +13,7 @@ export class SmallDisk implements Disposable {
     this.#filler = join(path, 'filler')
   }
 
-  /** Null where this machine lets us have none. */
+  /** Null if this machine does not allow it. */
   static mount(bytes: number): SmallDisk | null {
     const disk = new SmallDisk(mkdtempSync(join(tmpdir(), 'livepeer-disk-')))
     const args = ['-t', 'tmpfs', '-o', `size=${bytes}`, 'tmpfs', disk.path]
@@ -26,7 +26,7 @@ export class SmallDisk implements Disposable {
     spawnSync('mount', ['-o', 'remount,ro', this.path], { stdio: 'ignore' })
   }
 
-  /** Leaves no free byte. */
+  /** Fills the disk completely. */
   fill(): void {
     const file = openSync(this.#filler, 'a')
     try {

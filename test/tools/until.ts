@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** Asks again and again until there is an answer; fails with `what` when there is none in time. */
+/** Polls until there is an answer; fails with `what` if there is none in time. */
 export async function until<Answer>(
   ask: () => Promise<Answer | null>,
   what = 'it',
@@ -10,12 +10,12 @@ export async function until<Answer>(
   for (;;) {
     const answer = await ask()
     if (answer !== null) return answer
-    if (Date.now() > deadline) throw new Error(`${what} did not come true within ${timeoutMs / 1000} s`)
+    if (Date.now() > deadline) throw new Error(`${what}: not within ${timeoutMs / 1000} s`)
     await sleep(250)
   }
 }
 
-/** Waits until the condition holds, looking every few milliseconds; fails with `what` when it does not in time. */
+/** Polls every few milliseconds until the condition holds; fails with `what` if it does not in time. */
 export async function eventually(
   what: string,
   condition: () => boolean | Promise<boolean>,

@@ -1,6 +1,6 @@
 /**
- * Stands in for a media worker, on a GPU if it is told so: none is touched. What a job's `provider` says comes to pass,
- * and a rendition holds the name of the device that would have done it.
+ * Replaces a media worker, on a GPU if configured, without touching one. A job's `provider` says what happens, and a
+ * rendition contains the name of the device that would have made it.
  */
 import { mkdtempSync, readdirSync, writeFileSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -14,12 +14,12 @@ import { framed } from './framed.ts'
 const gpu = JSON.parse(process.argv[2]!) as WorkerSetUp['gpu']
 const held: Buffer[] = []
 
-/** Native code that has been taken over writes what it likes. */
+/** Compromised native code may write anything. */
 function say(message: unknown): void {
   writeSync(WORKER_PIPE, framed(message))
 }
 
-/** The numbers of all processes that there are for it. */
+/** The ids of all processes that it can see. */
 function processes(): string[] {
   return readdirSync('/proc').filter((name) => /^\d+$/.test(name))
 }
@@ -31,11 +31,11 @@ function withRendition(fields: object) {
   return { ...ANSWER, output: { ...ANSWER.output, renditions: [{ ...RENDITION, ...fields }] } }
 }
 
-/** What happens to the worker, by the first word that a job's `provider` says. */
+/** What happens to the worker, by the first word of a job's `provider`. */
 const mishaps: Readonly<Record<string, (request: TranscodeRequest, words: readonly string[]) => unknown>> = {
   die: () => process.kill(process.pid, 'SIGKILL'),
   hang: () => new Promise(() => {}),
-  /** As native code does that never comes back. */
+  /** Like native code that hangs. */
   loop: () => {
     for (;;);
   },
@@ -53,7 +53,7 @@ const mishaps: Readonly<Record<string, (request: TranscodeRequest, words: readon
   nothing: () => say(null),
   nonsense: () => void writeSync(WORKER_PIPE, Buffer.alloc(1 << 16, 'nonsense')),
   huge: () => void writeSync(WORKER_PIPE, Buffer.alloc(4, 0xff)),
-  /** The answer of a job that nobody gave it. */
+  /** The answer to a job that it was not given. */
   unasked: () => say({ kind: 'done', id: 999, value: ANSWER }),
   twice: () => say({ kind: 'begun', id: 1 }),
   negative: () =>

@@ -1,6 +1,6 @@
 import { serialize } from 'node:v8'
 
-/** Messages as they go over a worker's pipe: each a length in 4 bytes, little-endian, and a structured clone. */
+/** Messages as sent over a worker's pipe: a length in 4 bytes, little-endian, and a structured clone. */
 export function framed(...messages: readonly unknown[]): Buffer {
   return Buffer.concat(
     messages.flatMap((message) => {

@@ -1,6 +1,6 @@
 /**
- * Stands in for a media worker that has been taken over: does what its attacker would, by Node.js and by system calls, and
- * answers with what came of it.
+ * Replaces a compromised media worker: does what an attacker would, through Node.js and system calls, and reports the
+ * outcomes.
  */
 import { spawnSync } from 'node:child_process'
 import { createSocket } from 'node:dgram'
@@ -19,13 +19,13 @@ const PROCESS_VM_READV = { x64: 310, arm64: 270 }
 const words = Array.from({ length: 6 }, () => 'intptr_t')
 const syscall = koffi.load(null).func('syscall', 'long', ['long', ...words])
 
-/** Of a process that may be traced. */
+/** Succeeds only for a process that may be traced. */
 function readMemory(pid: number): string {
   let address = 0x400000n
   try {
     address = BigInt(`0x${/^[0-9a-f]+/.exec(readFileSync(`/proc/${pid}/maps`, 'latin1'))![0]}`)
   } catch {
-    // Any address: what is refused is refused before it is looked at.
+    // Any address will do: a refused call is refused before it is used.
   }
   const bytes = Buffer.alloc(4)
   const here = new BigUint64Array([BigInt(koffi.address(bytes)), 4n])
@@ -64,7 +64,7 @@ async function tell(host: string, port: number): Promise<string> {
   }
 }
 
-/** The same from another thread, which had begun before or begins after the walls were closed. */
+/** The same from another thread, started before or after sealing. */
 async function reachFromThread(host: string, port: number): Promise<string> {
   const code = `const { parentPort } = require('node:worker_threads')
     const socket = require('node:net').connect(${port}, ${JSON.stringify(host)})

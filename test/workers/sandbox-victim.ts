@@ -1,4 +1,4 @@
-/** A process with secrets whose media worker is taken over; prints what came of that. Started by tests of the sandbox. */
+/** A process with secrets whose media worker is compromised; prints the outcome. Started by tests of the sandbox. */
 
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -10,7 +10,7 @@ import { Sandbox, type SandboxMode } from '../../src/io/media/sandbox/sandbox.ts
 import { messageOf } from '../../src/lib/errors.ts'
 import { openLog } from '../../src/lib/log.ts'
 
-/** What the attacker knows of the machine: more than it would. */
+/** What the attacker knows of the machine: more than it really would. */
 export interface HostileTargets {
   readonly parent: number
   readonly keystore: string
@@ -32,7 +32,7 @@ export interface VictimReport {
   readonly signals: number
   readonly connections: number
   readonly database: string
-  /** What the system says of the worker, as seen from outside. */
+  /** The system's status of the worker, seen from outside. */
   readonly status: string
   readonly limits: string
 }

@@ -148,12 +148,12 @@ suite('livepeer_bench', () => {
     [
       'a playlist that is none',
       's0.ts',
-      /^livepeer_bench: -in \S+s0\.ts: the playlist does not begin with #EXTM3U, so it is no playlist$/m,
+      /^livepeer_bench: -in \S+s0\.ts: the playlist does not begin with #EXTM3U, so it is not a playlist$/m,
     ],
     [
       'a playlist that is not there',
       'none.m3u8',
-      /^livepeer_bench: -in \S+none\.m3u8 is not a file that can be read, or it is empty or huge$/m,
+      /^livepeer_bench: -in \S+none\.m3u8 cannot be read or is empty or huge$/m,
     ],
   ]
   for (const [name, source, sentence, ...more] of failing) {

@@ -109,10 +109,7 @@ function segmentsOf(settings: BenchSettings, readText: BenchEnvironment['readTex
   const { source } = settings
   const text = readText(source)
   if (text === null) {
-    throw new NodeError<BenchFault>(
-      'bench-failed',
-      `-in ${source} is not a file that can be read, or it is empty or huge`,
-    )
+    throw new NodeError<BenchFault>('bench-failed', `-in ${source} cannot be read or is empty or huge`)
   }
   let listed: ReturnType<typeof readMediaPlaylist>
   try {

@@ -69,7 +69,7 @@ suite('the flags of livepeer_bench', () => {
     assert.ok(!('exit' in settings))
     assert.equal(settings.profiles.length, 1)
     assert.deepEqual(settings.warnings, [
-      '-transcodingOptions: "P360p30fps16x8" is left out, did you mean P360p30fps16x9?',
+      '-transcodingOptions: "P360p30fps16x8" is ignored: did you mean P360p30fps16x9?',
     ])
   })
 
@@ -80,15 +80,15 @@ suite('the flags of livepeer_bench', () => {
     [
       ['a.m3u8'],
       2,
-      'the word "a.m3u8" belongs to no flag: remove it, or put quotes around a value with spaces',
+      'the word "a.m3u8" is not part of a flag: remove it, or put quotes around a value with spaces',
     ],
     [['-live', 'false'], 2, '"false" after -live is not its value: write -live=false'],
     [['-in'], 2, '-in needs a value'],
-    [['-segs', 'all'], 2, '-segs is a whole number, not "all"'],
+    [['-segs', 'all'], 2, '-segs must be a whole number, not "all"'],
     [
       ['-concurrentSessionDelay', '300'],
       2,
-      '-concurrentSessionDelay is a duration with a unit, such as 500ms, 90s or 1h30m, not "300"',
+      '-concurrentSessionDelay must be a duration with a unit, such as 500ms, 90s or 1h30m, not "300"',
     ],
     [['-concurrentSessions', '0'], 1, '-concurrentSessions is from 1 to 256, not 0'],
     [['-repeat', '0'], 1, '-repeat is from 1 to 1000000, not 0'],
@@ -99,7 +99,7 @@ suite('the flags of livepeer_bench', () => {
     [
       ['-nvidia', 'first'],
       1,
-      '-nvidia "first" holds "first", which is no number of a GPU: give numbers as in 0,1, or all',
+      '-nvidia "first" holds "first", which is not a GPU number: give numbers such as 0,1, or all',
     ],
     [
       ['-netint', '0'],

@@ -90,7 +90,7 @@ const flags = {
     kind: 'int',
     default: '3',
     value: 'LEVEL',
-    help: 'How much to log: 0 errors, 2 warnings, 3 information, 5 everything.',
+    help: 'Log level: 0 errors, 2 warnings, 3 information, 5 everything.',
   },
 } as const satisfies Record<string, BenchFlag>
 

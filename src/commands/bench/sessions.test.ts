@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
-import { settle, WoundClock } from '../../lib/clock.ts'
+import { ManualClock, settle } from '../../lib/clock.ts'
 import { NodeError } from '../../lib/errors.ts'
 import type { TranscodeJob } from '../../services/transcoding/transcoder.ts'
 import type { SegmentTiming } from './report.ts'
@@ -8,9 +8,9 @@ import { type BenchNeeds, type BenchWork, runSessions } from './sessions.ts'
 
 const START_MS = 1_700_000_000_000
 
-/** A transcoder on a wound clock: each segment takes as long as its path says, in ms. */
+/** A transcoder on a manual clock: each segment takes as long as its path says, in ms. */
 function benchOf(changes: Partial<BenchWork>, failsOn = '') {
-  const clock = new WoundClock(START_MS)
+  const clock = new ManualClock(START_MS)
   const work: BenchWork = {
     ...{ segments: [], sessions: 1, sessionDelayMs: 300, isLive: true, profiles: [], provider: 'p' },
     ...{ mpeg7Sign: false, round: 0, ...changes },
@@ -88,7 +88,7 @@ suite('the sessions of the bench', () => {
   })
 
   test('a file that cannot be read fails its segment too', async () => {
-    const clock = new WoundClock()
+    const clock = new ManualClock()
     const needs = { ...failing, clock }
     const work = { ...workOf, segments: segmentsOf(1) }
     await assert.rejects(runSessions(work, needs, never), {

@@ -275,11 +275,11 @@ const PROBLEMS: readonly (readonly [what: string, answers: readonly NodeAnswer[]
       answerOf(
         'a',
         orchestratorStatus({
-          storeFault: 'the database D cannot be used, the disk is full: mend that, or give',
+          storeFault: 'the database D cannot be used, the disk is full: fix that, or give',
         }),
       ),
     ],
-    /^orchestrator a cannot write to its store, so it refuses what it would have to keep: the database D cannot be used, the disk is full: mend that/,
+    /^orchestrator a cannot write to its store, so it refuses what it would have to keep: the database D cannot be used, the disk is full: fix that/,
   ],
   [
     'an orchestrator without transcoders',

@@ -4,7 +4,7 @@ import { devnetKey } from '../../../devnet/artifacts.ts'
 import { freePort } from '../../../devnet/tcp-link.ts'
 import { type ChainFixture, startChain } from '../../../test/chain/fixture.ts'
 import { HABITS, startHabits } from '../../../test/chain/rpc-habits.ts'
-import { systemClock, WoundClock } from '../../lib/clock.ts'
+import { ManualClock, systemClock } from '../../lib/clock.ts'
 import { parseAddress, ZERO_ADDRESS } from '../../lib/crypto.ts'
 import { silentLog } from '../../lib/log.ts'
 import { ChainClient, connectChain, resolveContracts } from './client.ts'
@@ -104,7 +104,7 @@ test('an unknown address is not registered, and an unknown ticket not used', asy
 })
 
 test('first contact has patience with an endpoint that is down, and then says what is wrong', async () => {
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const port = await freePort()
   const rpc = new Rpc({ urls: [`http://127.0.0.1:${port}/secret`], chainId: null }, { clock, log: silentLog })
   const signal = new AbortController().signal
@@ -126,8 +126,11 @@ test('first contact has patience with an endpoint that is down, and then says wh
 })
 
 test('first contact takes over the chain id of the endpoint and finds the contracts', async () => {
-  const rpc = new Rpc({ urls: [chain.anvil.url], chainId: null }, { clock: new WoundClock(), log: silentLog })
-  const needs = { rpc, clock: new WoundClock(), log: silentLog }
+  const rpc = new Rpc(
+    { urls: [chain.anvil.url], chainId: null },
+    { clock: new ManualClock(), log: silentLog },
+  )
+  const needs = { rpc, clock: new ManualClock(), log: silentLog }
   const contact = await connectChain(needs, chain.protocol.addresses.controller, new AbortController().signal)
   assert.equal(contact.chainId, 54321)
   assert.equal(contact.addresses.ticketBroker, chain.protocol.addresses.ticketBroker)

@@ -22,7 +22,8 @@ import { messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import { ChainError } from './chain-error.ts'
 import { abis, CONTRACT_NAMES, type ContractAddresses, contractId } from './contracts.ts'
-import { parseQuantity, type Rpc, toQuantity } from './rpc.ts'
+import { parseQuantity, toQuantity } from './raw-header.ts'
+import type { Rpc } from './rpc.ts'
 
 /** Which state a read is about; `pending` has what waits in the pool too, where an endpoint knows it. */
 export type AtBlock = bigint | 'latest' | 'pending'

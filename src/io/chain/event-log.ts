@@ -17,12 +17,12 @@ const MEANINGS: Readonly<Record<string, (args: EventArgs) => ChainEvent>> = {
     blockHash: hexToBytes(args.blockHash as Hex),
   }),
   TranscoderActivated: (args) => ({
-    kind: 'transcoder-activated',
+    kind: 'orchestrator-activated',
     orchestrator: address(args.transcoder),
     round: int(args.activationRound),
   }),
   TranscoderDeactivated: (args) => ({
-    kind: 'transcoder-deactivated',
+    kind: 'orchestrator-deactivated',
     orchestrator: address(args.transcoder),
     round: int(args.deactivationRound),
   }),

@@ -92,7 +92,7 @@ test('every event of the protocol comes in the network’s words, from a single 
   const told = events.map(({ block: _b, txHash: _t, logIndex: _l, ...event }) => event)
   const state = await chain.client.roundState()
   assert.deepEqual(told.slice(0, -1), [
-    { kind: 'transcoder-activated', orchestrator, round },
+    { kind: 'orchestrator-activated', orchestrator, round },
     { kind: 'service-uri-updated', orchestrator, serviceUri: 'https://127.0.0.1:1' },
     { kind: 'reserve-funded', sender, amount: 2n * ETHER },
     { kind: 'deposit-funded', sender, amount: ETHER },

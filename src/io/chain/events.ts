@@ -15,9 +15,9 @@ import { ChainError } from './chain-error.ts'
 import type { ContractAddresses } from './contracts.ts'
 import { EventReader } from './event-log.ts'
 import { LogWindow } from './log-window.ts'
-import type { RawHeader } from './raw-header.ts'
+import { fetchHeader, headerOf, type RawHeader, toQuantity } from './raw-header.ts'
 import type { RawLog } from './raw-log.ts'
-import { fetchHeader, headerOf, type PinnedRpc, type Rpc, toQuantity } from './rpc.ts'
+import type { PinnedRpc, Rpc } from './rpc.ts'
 
 /** Where the place in the chain outlives the process. */
 export interface CursorStore {

@@ -2,8 +2,8 @@ import { ZodError, z } from 'zod'
 import type { Fees } from '../../domain/transaction.ts'
 import { larger, smaller } from '../../lib/bigints.ts'
 import { ChainError } from './chain-error.ts'
-import { headerOf, quantitySchema } from './raw-header.ts'
-import { parseQuantity, type Rpc, toQuantity } from './rpc.ts'
+import { headerOf, parseQuantity, quantitySchema, toQuantity } from './raw-header.ts'
+import type { Rpc } from './rpc.ts'
 
 /** Blocks whose tips bound what is offered as one. */
 const HISTORY_BLOCKS = 20n

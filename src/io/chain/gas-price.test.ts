@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { Anvil } from '../../../devnet/anvil.ts'
 import { RpcFault, RpcShim } from '../../../test/chain/rpc-shim.ts'
 import { eventually } from '../../../test/tools/until.ts'
-import { settle, systemClock, WoundClock } from '../../lib/clock.ts'
+import { ManualClock, settle, systemClock } from '../../lib/clock.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
 import { GasPriceMonitor, networkMaxOf } from './gas-price.ts'
@@ -68,7 +68,7 @@ test('without a maximum nothing dearer than ten times the median of the last hou
   let answer = GWEI
   const askTwo = async () => ({ answers: [`0x${answer.toString(16)}`] })
   const rpc = { quantity: async () => answer, askTwo } as unknown as Rpc
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const monitor = new GasPriceMonitor(
     { min: 0n, max: 0n, networkMax: networkMaxOf(42161), pollMs: 5_000 },
     { rpc, clock, log: silentLog },

@@ -2,8 +2,8 @@ import { z } from 'zod'
 import { smaller } from '../../lib/bigints.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { ChainError } from './chain-error.ts'
+import { type ChainRequest, toQuantity } from './raw-header.ts'
 import { logSchema, type RawLog } from './raw-log.ts'
-import { type ChainRequest, toQuantity } from './rpc.ts'
 
 /** After this many windows of the largest size that was not refused a larger one is tried; each time after twice as many. */
 const FIRST_PATIENCE = 16

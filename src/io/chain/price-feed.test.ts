@@ -5,7 +5,7 @@ import { Anvil } from '../../../devnet/anvil.ts'
 import { type PassingRequest, RpcFault, RpcShim } from '../../../test/chain/rpc-shim.ts'
 import { eventually } from '../../../test/tools/until.ts'
 import { currencyToWei } from '../../domain/price.ts'
-import { settle, WoundClock } from '../../lib/clock.ts'
+import { ManualClock, settle } from '../../lib/clock.ts'
 import { parseAddress } from '../../lib/crypto.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Rational } from '../../lib/rational.ts'
@@ -64,8 +64,8 @@ const usd = (): Answers => ({
 function reading(
   shim: RpcShim,
   currency: string,
-  clock = new WoundClock(),
-): { feed: PriceFeed; clock: WoundClock } {
+  clock = new ManualClock(),
+): { feed: PriceFeed; clock: ManualClock } {
   const rpc = new Rpc({ urls: [shim.url], chainId: null }, { clock, log: silentLog })
   return { feed: new PriceFeed({ address: FEED, currency }, { rpc, clock, log: silentLog }), clock }
 }
@@ -106,7 +106,7 @@ test('another pair’s feed, a price of zero and an address without a feed end t
 test('each full hour the price is read again, and told if it is newer', async () => {
   const answers = usd()
   await using shim = await feedOf(answers)
-  const { feed, clock } = reading(shim, 'USD', new WoundClock(10 * HOUR_MS - 1_000))
+  const { feed, clock } = reading(shim, 'USD', new ManualClock(10 * HOUR_MS - 1_000))
   await using supervisor = new Supervisor()
   const stop = new AbortController()
   const told: string[] = []
@@ -133,7 +133,7 @@ test('each full hour the price is read again, and told if it is newer', async ()
 test('a feed that fails is tried five times, and the last price stays', async () => {
   const answers = usd()
   await using shim = await feedOf(answers)
-  const { feed, clock } = reading(shim, 'USD', new WoundClock(10 * HOUR_MS - 1_000))
+  const { feed, clock } = reading(shim, 'USD', new ManualClock(10 * HOUR_MS - 1_000))
   await using supervisor = new Supervisor()
   await supervisor.start(feed)
   answers.broken = true

@@ -59,7 +59,7 @@ export class PriceFeed implements Service {
     if (!this.#quote)
       throw new NodeError<PriceFeedFault>(
         'unusable-price-feed',
-        `there is no price of ETH in ${this.#currency} yet`,
+        `no price is available for ETH in ${this.#currency} yet`,
       )
     return this.#quote.feed
   }

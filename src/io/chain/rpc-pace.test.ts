@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { WoundClock } from '../../lib/clock.ts'
+import { ManualClock } from '../../lib/clock.ts'
 import { Pace } from './rpc-pace.ts'
 
 /** A provider that answers at most so many requests within any second, asked for as much as the pace allows. */
@@ -9,7 +9,7 @@ async function askFor(
   perSecond: (second: number) => number,
   retryAfterMs: number | null = null,
 ): Promise<{ answered: number[]; refused: number }> {
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const pace = new Pace(clock)
   const start = clock.now()
   const answered: number[] = []
@@ -58,7 +58,7 @@ test('a provider that refuses everything is asked ever less', async () => {
 })
 
 test('until the first refusal nothing is held up, and then everything as long as the provider says', async () => {
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const pace = new Pace(clock)
   assert.equal(pace.ready, Number.POSITIVE_INFINITY)
   assert.equal(pace.waitMs, 0)

@@ -13,8 +13,6 @@ import {
 } from './endpoint-pool.ts'
 import { type ChainRequest, fetchHeader, parseQuantity, type RawHeader } from './raw-header.ts'
 
-export { type ChainRequest, fetchHeader, headerOf, parseQuantity, toQuantity } from './raw-header.ts'
-
 /** One endpoint, kept for several requests that must see the same chain. */
 export interface PinnedRpc {
   readonly request: ChainRequest

@@ -14,8 +14,8 @@ import type { FoundRedemption } from '../../services/redemption/redemption-proof
 import { ChainError, revertReason } from './chain-error.ts'
 import type { ChainClient } from './client.ts'
 import { abis } from './contracts.ts'
+import { toQuantity } from './raw-header.ts'
 import { countRedemptions, RedemptionReader, redemptionIn } from './redemption-reader.ts'
-import { toQuantity } from './rpc.ts'
 import type { MinedTransaction } from './transaction-request.ts'
 import { checkedGas, type Transactions } from './transactions.ts'
 

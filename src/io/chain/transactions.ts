@@ -11,8 +11,9 @@ import { ChainError } from './chain-error.ts'
 import { type Delivery, deliveryOf, isKnown } from './delivery.ts'
 import { type FeeMarket, offerFor, readFeeMarket, replacementFor } from './fees.ts'
 import { MinedTransactions } from './mined-transactions.ts'
+import { toQuantity } from './raw-header.ts'
 import { type RawReceipt, receiptSchema } from './raw-log.ts'
-import { type Rpc, toQuantity } from './rpc.ts'
+import type { Rpc } from './rpc.ts'
 import type {
   MinedTransaction,
   TransactionRequest,

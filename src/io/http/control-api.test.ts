@@ -15,7 +15,7 @@ const routes = {
   },
 }
 
-test('the control API answers its routes, and nothing else', async () => {
+test('the control API answers its routes and nothing else', async () => {
   const port = await freePort()
   await using supervisor = new Supervisor()
   await supervisor.start(new ControlApi({ host: '127.0.0.1', port }, { routes, log: silentLog }))
@@ -38,7 +38,7 @@ test('the control API answers its routes, and nothing else', async () => {
   }
 })
 
-test('a control API with a token answers only those who show it, save for its health', async () => {
+test('a control API with a token requires it for everything but its health', async () => {
   const port = await freePort()
   const host = `127.0.0.1:${port}`
   await using supervisor = new Supervisor()
@@ -70,7 +70,7 @@ test('a control API with a token answers only those who show it, save for its he
   }
 })
 
-test('a port that is taken is named, with the flag to change', async () => {
+test('a port in use is reported with the flag to change', async () => {
   const other = createServer().listen(0, '127.0.0.1')
   await new Promise((resolve) => other.once('listening', resolve))
   const { port } = other.address() as AddressInfo
@@ -78,7 +78,7 @@ test('a port that is taken is named, with the flag to change', async () => {
   await assert.rejects(
     supervisor.start(new ControlApi({ host: '127.0.0.1', port }, { routes, log: silentLog })),
     {
-      message: `the control API cannot listen on 127.0.0.1:${port}: another process has that port; choose another -cliAddr`,
+      message: `the control API cannot listen on 127.0.0.1:${port}: another process uses that port; choose another -cliAddr`,
     },
   )
   await new Promise((resolve) => other.close(resolve))

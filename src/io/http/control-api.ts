@@ -8,17 +8,17 @@ import type { Scope, Service } from '../../lib/service.ts'
 import { createHalfOpenServer } from './half-open-server.ts'
 import { type PageFault, pageFault } from './web-pages.ts'
 
-/** What a route answers: a value to be sent as JSON (big integers as decimal text), or text as it is. */
+/** A route's answer: a value to send as JSON (bigints as decimal text), or plain text. */
 export type ControlAnswer =
   | { readonly json: unknown }
   | { readonly text: string; readonly type?: string; readonly status?: number }
 
-/** Path to answer. All of them only read. */
+/** Handlers by path. All of them only read. */
 export type ControlRoutes = Readonly<Record<string, () => ControlAnswer | Promise<ControlAnswer>>>
 
 const MAX_REQUEST_MS = 10_000
 const MAX_HEADER_BYTES = 16_384
-/** Answered without a token: balancers ask it, and it tells nothing but yes or no. */
+/** Served without a token: load balancers use it, and it reveals only yes or no. */
 const OPEN_PATH = '/healthz'
 
 const refusals: Readonly<Record<PageFault, string>> = {
@@ -27,8 +27,8 @@ const refusals: Readonly<Record<PageFault, string>> = {
 }
 
 /**
- * The node's API for operators: status, metrics, health (operations.md §4). Where a token is set, it is asked for. Web
- * pages of other sites are refused, and on the loopback those too that reach this machine by a name of their own.
+ * The node's API for operators: status, metrics, health (operations.md §4). Requires the token if one is set. Refuses
+ * requests from web pages of other sites and, on loopback, those under a foreign host name.
  */
 export class ControlApi implements Service {
   readonly name = 'control API'
@@ -41,7 +41,7 @@ export class ControlApi implements Service {
     options: {
       readonly host: string
       readonly port: number
-      /** What `Authorization: Bearer` must show; empty or absent asks for nothing. */
+      /** The token that `Authorization: Bearer` must contain; empty or absent: none. */
       readonly token?: string
     },
     needs: { routes: ControlRoutes; log: Log },

@@ -54,13 +54,13 @@ const refusals: readonly [
   ],
   ['an empty name', { path: '/live/.ts' }, 400, 'Bad URL url=/live/.ts\n'],
   [
-    'a codec that nobody decodes',
+    'an unsupported codec',
     { path: '/live/m/0.ts', body: 'codec=mpeg2video' },
     422,
     'Unknown input stream codec=mpeg2video\n',
   ],
   [
-    'no place for the stream',
+    'no room for the stream',
     { path: '/live/other/0.ts' },
     500,
     /^Could not create stream ID: url=\/live\/other\/0\.ts err=.*-maxSessions/,
@@ -78,17 +78,17 @@ const refusals: readonly [
     'http push error processing segment url=/live/m/0.ts err=invalid duration -1\n',
   ],
   [
-    'the query is not part of the URL it is told of',
+    'the query is not part of the URL in the text',
     { path: '/live/.ts?token=secret' },
     400,
     'Bad URL url=/live/.ts\n',
   ],
 ]
 
-test('a pushed segment is refused with the right status and text, in the right order', async (t) => {
+test('a pushed segment is refused with the right status and text, and checks run in the right order', async (t) => {
   for (const [claim, { path, headers, body, method }, status, text] of refusals) {
     await t.test(claim, async () => {
-      const full = claim.startsWith('no place')
+      const full = claim.startsWith('no room')
       await using set = await startGatewayPort({ maxBodyBytes: 1000, maxSessions: full ? 0 : 10 })
       const answer = await set.push(path, headers, body, method)
       assert.equal(answer.status, status)
@@ -100,7 +100,7 @@ test('a pushed segment is refused with the right status and text, in the right o
   }
 })
 
-test('one orchestrator with an error: 503 with tries left, 422 with its text without', async () => {
+test('one failing orchestrator: 503 while tries are left, then 422 with its text', async () => {
   for (const [maxAttempts, status, text] of [
     [3, 503, 'No sessions available\n'],
     [
@@ -118,7 +118,7 @@ test('one orchestrator with an error: 503 with tries left, 422 with its text wit
   }
 })
 
-test('an error that blames the input is 422 at once', async () => {
+test('an error about the input is answered with 422 at once', async () => {
   const orchestrator = new FakeOrchestrator('https://o1:8935')
   orchestrator.outcome = { kind: 'error', text: 'No keyframes in input' }
   await using set = await startGatewayPort({}, [orchestrator])
@@ -136,7 +136,7 @@ test('without orchestrators: 503; with ingest off: 404', async () => {
   assert.equal((await off.push('/live/name/0.ts')).status, 404)
 })
 
-test('renditions come back as multipart/mixed only to who asks for exactly that', async () => {
+test('renditions are returned as multipart/mixed only to a client that accepts exactly that', async () => {
   await using set = await startGatewayPort()
   const answer = await set.push('/live/movie/12.ts', { Accept: 'multipart/mixed' })
   assert.equal(answer.status, 200)
@@ -165,7 +165,7 @@ test('renditions come back as multipart/mixed only to who asks for exactly that'
   assert.equal(await none.text(), '')
 })
 
-test('an mp4 is stored as mp4 only and comes back as mp4', async () => {
+test('an mp4 is stored only as mp4 and returned as mp4', async () => {
   await using set = await startGatewayPort()
   const answer = await set.push('/live/name/1.mp4', { Accept: 'multipart/mixed' }, 'codec=h264', 'POST')
   const text = await answer.text()
@@ -174,7 +174,7 @@ test('an mp4 is stored as mp4 only and comes back as mp4', async () => {
   assert.equal((await fetch(`${set.base}/stream/name/P144p30fps16x9/1.ts`)).status, 404)
 })
 
-test('the headers of a pushed segment are read, and what cannot be read is as if absent', async () => {
+test('headers of a pushed segment are read, and unreadable ones are ignored', async () => {
   await using set = await startGatewayPort()
   const table: readonly [string, Record<string, string>, Partial<PushedSegment>][] = [
     [
@@ -210,7 +210,7 @@ test('the headers of a pushed segment are read, and what cannot be read is as if
   }
 })
 
-test('a stream that is renamed by its header is played under the new name only', async () => {
+test('a stream renamed by its header is played under the new name only', async () => {
   await using set = await startGatewayPort()
   const headers = configHeader({ manifestID: 'm1', presets: ['P144p30fps16x9'] })
   await set.push('/live/x/0.ts', headers)
@@ -243,7 +243,7 @@ test('players get playlists and segments with the headers they need', async () =
     assert.equal(answer.headers.get('content-type'), type)
     assert.equal(answer.headers.get('access-control-allow-origin'), '*')
     assert.equal(answer.headers.get('access-control-expose-headers'), 'Content-Length')
-    // A playlist that is kept for longer than its newest segment lasts would make players stall.
+    // Players would stall on a playlist that is cached for longer than its newest segment lasts.
     const isPlaylist = path.endsWith('.m3u8')
     assert.equal(answer.headers.get('cache-control'), isPlaylist ? 'max-age=1' : 'max-age=5')
     const text = await answer.text()
@@ -256,7 +256,7 @@ test('players get playlists and segments with the headers they need', async () =
   }
 })
 
-test('what is not there is 404 ErrNotFound, also to pages elsewhere', async () => {
+test('a missing file is 404 ErrNotFound, for pages of other sites too', async () => {
   await using set = await startGatewayPort()
   await set.push('/live/movie/0.ts')
   for (const path of [
@@ -292,7 +292,7 @@ test('health, unknown paths, other methods and broken escapes', async () => {
   }
 })
 
-test('a body over the limit is refused while it is still being sent, with or without its length', async () => {
+test('a body over the limit is refused while it is being sent, with or without a length', async () => {
   await using set = await startGatewayPort({ maxBodyBytes: 100_000 })
   for (const headers of [{ 'Content-Length': '50000000' }, { 'Transfer-Encoding': 'chunked' }]) {
     const { status, body } = await new Promise<{ status: number; body: string }>((resolve, reject) => {
@@ -316,7 +316,7 @@ test('a body over the limit is refused while it is still being sent, with or wit
   assert.equal(set.served.length, 0)
 })
 
-test('bodies at once are bounded together, and their room is given back', async () => {
+test('all bodies together are limited, and their room is released', async () => {
   const orchestrator = new FakeOrchestrator('https://o1:8935')
   orchestrator.workMs = 300
   await using set = await startGatewayPort({ maxBytesAtOnce: 15_000 }, [orchestrator])
@@ -334,7 +334,7 @@ test('bodies at once are bounded together, and their room is given back', async 
   assert.equal((await set.push('/live/m/1.ts', {}, body)).status, 200)
 })
 
-test('a sender that falls silent is told so and given up', async () => {
+test('a sender that falls silent is told so and disconnected', async () => {
   await using set = await startGatewayPort({ silenceMs: 100 })
   const socket = connect(set.http.port, '127.0.0.1')
   socket.write('PUT /live/m/0.ts HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nabc')
@@ -349,7 +349,7 @@ test('a sender that falls silent is told so and given up', async () => {
   assert.equal(set.http.bytesHeld, 0)
 })
 
-test('a client that breaks off in the middle of a body leaves nothing behind', async () => {
+test('a client that disconnects within a body leaves nothing behind', async () => {
   await using set = await startGatewayPort()
   for (let i = 0; i < 20; i++) {
     const socket = connect(set.http.port, '127.0.0.1')
@@ -365,7 +365,7 @@ test('a client that breaks off in the middle of a body leaves nothing behind', a
   assert.equal(set.served.length, 1)
 })
 
-test('mutilated requests never stop the port from serving, nor leave bytes behind', async () => {
+test('malformed requests neither stop the port nor leave bytes behind', async () => {
   await using set = await startGatewayPort({ silenceMs: 50 })
   const dice = seededDice('mutilated')
   const whole =
@@ -388,7 +388,7 @@ test('mutilated requests never stop the port from serving, nor leave bytes behin
   assert.equal(set.http.bytesHeld, 0)
 })
 
-test('a client that goes away while its segment is done stops further tries', async () => {
+test('a client that disconnects while its segment is processed stops further tries', async () => {
   const orchestrators = [1, 2, 3].map((i) => new FakeOrchestrator(`https://o${i}:8935`))
   for (const orchestrator of orchestrators) {
     orchestrator.workMs = 100
@@ -405,7 +405,7 @@ test('a client that goes away while its segment is done stops further tries', as
   assert.equal(tries(), 1)
 })
 
-test('stopping cuts what is under way and frees the port', async () => {
+test('stopping ends running requests and frees the port', async () => {
   const orchestrator = new FakeOrchestrator('https://o1:8935')
   orchestrator.workMs = 60_000
   const set = await startGatewayPort({}, [orchestrator])
@@ -421,12 +421,12 @@ test('stopping cuts what is under way and frees the port', async () => {
   await assert.rejects(fetch(`${set.base}/healthz`))
 })
 
-test('a port that is taken is named with the flag to change', async () => {
+test('a port in use is reported with the flag to change', async () => {
   await using set = await startGatewayPort()
   await assert.rejects(startGatewayPort({ port: set.http.port }), (error) => {
     assert.ok(error instanceof NodeError)
     assert.equal(error.code, 'cannot-listen')
-    assert.match(error.message, /another process has that port; choose another -httpAddr$/)
+    assert.match(error.message, /another process uses that port; choose another -httpAddr$/)
     return true
   })
 })

@@ -16,21 +16,21 @@ import { type PageFault, pageFault } from './web-pages.ts'
 
 const MAX_HEADER_BYTES = 65_536
 const MAX_HEADERS_MS = 10_000
-/** A segment may be pushed while it is filmed, and has at most five minutes. */
+/** A segment may be uploaded while it is recorded, for at most five minutes. */
 const MAX_UPLOAD_MS = 360_000
 const MAX_CONNECTIONS = 4_000
-/** A publisher that keeps its connection sends the next segment once that is filmed, after five minutes at most. */
+/** A publisher that keeps its connection sends the next segment when it is complete, after at most five minutes. */
 const KEEP_ALIVE_MS = 310_000
-/** How many bytes of segments are held at once, over all requests. */
+/** Bytes of segments held at once by all requests. */
 const MAX_BYTES_AT_ONCE = 1_500_000_000
-/** A publisher that sends nothing for so long is given up. */
+/** A publisher that sends nothing for this long is disconnected. */
 const SILENCE_MS = 30_000
-/** How long requests under way may take when the node stops. */
+/** How long running requests may take when the node stops. */
 const DRAIN_MS = 500
-/** How long the rest of a refused body is read and thrown away, so that the refusal can be read. */
+/** How long the rest of a refused body is read and discarded, so that the client reads the refusal. */
 const HANG_UP_MS = 1_000
 
-/** What a publisher is told that may be somebody's web page: it would spend the operator's money. */
+/** The refusals of requests that a web page may have sent, which would spend the operator's money. */
 const refusals: Readonly<Record<PageFault, string>> = {
   'unknown-host':
     'this gateway listens on the loopback and is not known under that host: if a proxy forwards to it, name the public host with -gatewayHost',
@@ -38,15 +38,18 @@ const refusals: Readonly<Record<PageFault, string>> = {
     'pages of another site may not publish here: if this one may, name its host with -gatewayHost',
 }
 
-/** Settings of the gateway's HTTP port. Limits are there to be made small in tests. */
+/** Settings of the gateway's HTTP port. Tests lower the limits. */
 export interface GatewayHttpOptions {
   readonly host: string
   readonly port: number
-  /** Whether segments may be pushed; off, `/live/` is not found (gateway.md §1). */
+  /** Whether segments may be pushed; otherwise `/live/` is not found (gateway.md §1). */
   readonly httpIngest: boolean
-  /** Whether `/stream/current.m3u8` is the newest stream. */
+  /** Whether `/stream/current.m3u8` is served for the newest stream. */
   readonly currentManifest: boolean
-  /** The name under which a proxy on this machine forwards to it; empty or absent for none (`-gatewayHost`). */
+  /**
+   * The public host name of a proxy on this machine that forwards to the port; empty or absent for none
+   * (`-gatewayHost`).
+   */
   readonly publicHost?: string
   readonly maxBodyBytes?: number
   readonly maxBytesAtOnce?: number
@@ -54,7 +57,7 @@ export interface GatewayHttpOptions {
   readonly maxConnections?: number
 }
 
-/** What the port works with. */
+/** What the port depends on. */
 export interface GatewayHttpNeeds {
   readonly gateway: PushedSegments & Playable
   readonly clock: Clock
@@ -62,7 +65,7 @@ export interface GatewayHttpNeeds {
   readonly log: Log
 }
 
-/** The gateway's port for publishers and players: plain HTTP/1.1. */
+/** The gateway's port for publishers and players, plain HTTP/1.1. */
 export class GatewayHttp implements Service {
   readonly name = 'gateway HTTP'
   readonly #options: GatewayHttpOptions
@@ -76,12 +79,12 @@ export class GatewayHttp implements Service {
     this.#budget = new ByteBudget(options.maxBytesAtOnce ?? MAX_BYTES_AT_ONCE)
   }
 
-  /** The port it listens on, once started. */
+  /** The port, once started. */
   get port(): number {
     return this.#port
   }
 
-  /** How many bytes of pushed segments are held now. */
+  /** Bytes of pushed segments held now. */
   get bytesHeld(): number {
     return this.#budget.held
   }
@@ -103,7 +106,7 @@ export class GatewayHttp implements Service {
       },
     )
     server.maxConnections = this.#options.maxConnections ?? MAX_CONNECTIONS
-    // Connections that nobody uses make room for the next client.
+    // Idle connections are closed to make room for the next client.
     server.on('drop', () => server.closeIdleConnections())
     this.#port = await listen(server, this.#options, { who: 'the gateway', flag: '-httpAddr' })
     scope.defer(() => this.#close(server))
@@ -111,7 +114,7 @@ export class GatewayHttp implements Service {
 
   async #route(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<void> {
     response.on('error', () => {
-      // Its client went away; 'close' tells those whom it concerns.
+      // The client disconnected; 'close' handlers take care of it.
     })
     const path = pathOf(request.url ?? '/')
     if (path === null) {
@@ -160,8 +163,8 @@ export class GatewayHttp implements Service {
 }
 
 /**
- * The decoded path of a request without its query, or null when it cannot be decoded. A base URL that ends in a slash
- * makes publishers write two: they count as one.
+ * The decoded path of a request without its query, or null if it cannot be decoded. Double slashes, which publishers
+ * send for a base URL that ends in a slash, count as one.
  */
 function pathOf(url: string): string | null {
   try {

@@ -7,20 +7,20 @@ import {
 } from 'node:http'
 
 /**
- * An HTTP/1.1 server that still answers a client that closes its own half of the connection after the request, as
+ * An HTTP/1.1 server that still answers a client that closes its half of the connection after the request, as
  * publishers and scripts do.
  */
 export function createHalfOpenServer(
   options: ServerOptions,
   onRequest: (request: IncomingMessage, response: ServerResponse) => void,
 ): Server {
-  // Node reads this switch when a client's half ends; its type declarations leave it out.
+  // Node reads this option when a client half-closes; its type declarations omit it.
   return Object.assign(createServer(options, onRequest), { httpAllowHalfOpen: true })
 }
 
 /**
- * Aborted once the client no longer waits for its answer. Closing one half looks the same as closing both, until
- * something is sent: either counts.
+ * Aborted once the client no longer waits for the answer. A half-close and a full close look the same until something
+ * is sent, so both count.
  */
 export function departureOf(request: IncomingMessage, response: ServerResponse): AbortSignal {
   const gone = new AbortController()

@@ -13,27 +13,27 @@ import { multipartBody, renditionPart } from './multipart.ts'
 import { sendBytes, sendPieces, sendText, sendTextEarly } from './response.ts'
 import { parseStreamConfig } from './stream-config.ts'
 
-/** Length of a segment whose pusher tells none (gateway.md §3). */
+/** Duration of a segment whose pusher declares none (gateway.md §3). */
 const DEFAULT_DURATION_MS = 2000
 const LARGEST_UINT64 = 2n ** 64n - 1n
 
-/** Who serves pushed segments. */
+/** The handler of pushed segments. */
 export interface PushedSegments {
   serve(segment: PushedSegment, signal: AbortSignal): Promise<readonly Rendition[]>
 }
 
-/** What ingest works with. */
+/** What ingest depends on. */
 export interface IngestNeeds {
   readonly segments: PushedSegments
   readonly budget: ByteBudget
   readonly limits: { readonly maxBytes: number; readonly stallMs: number }
   readonly dice: Dice
   readonly log: Log
-  /** How long a client that was refused may go on sending. */
+  /** How long a refused client may continue to send. */
   patience(): Promise<void>
 }
 
-/** A refusal: what the pusher is told. */
+/** A refusal with the text for the pusher. */
 class Refusal extends NodeError<'refusal'> {
   readonly status: number
 
@@ -43,7 +43,7 @@ class Refusal extends NodeError<'refusal'> {
   }
 }
 
-/** Status and beginning of the text for each fault of the gateway (gateway.md §3). */
+/** Status and prefix of the text for each fault of the gateway (gateway.md §3). */
 const answers: Readonly<Record<GatewayFault, readonly [status: number, prefix: (path: string) => string]>> = {
   'unknown-codec': [422, () => 'Unknown input stream codec='],
   'stream-refused': [500, (path) => `Could not create stream ID: url=${path} err=`],
@@ -54,8 +54,8 @@ const answers: Readonly<Record<GatewayFault, readonly [status: number, prefix: (
 }
 
 /**
- * Takes one pushed segment and answers with its renditions; the checks are in the order of gateway.md §3. A segment
- * that came whole is worked on whether or not its publisher waits for the answer.
+ * Receives one pushed segment and answers with its renditions, with the checks in the order of gateway.md §3. A
+ * complete segment is processed whether or not the publisher waits for the answer.
  */
 export async function ingest(
   request: IncomingMessage,
@@ -102,7 +102,7 @@ function configOf(request: IncomingMessage): StreamConfig | null {
   }
 }
 
-/** The body, and its place in the budget, which is given back with it. */
+/** The body and its share of the budget, which is released with it. */
 async function bodyOf(
   request: IncomingMessage,
   needs: IngestNeeds,
@@ -168,21 +168,21 @@ async function answer(
   )
   const headers = { 'Content-Type': `multipart/mixed; boundary=${boundary}` }
   await sendPieces(response, headers, multipartBody(parts, boundary)).catch(() => {
-    // The client went away; the segment is done all the same.
+    // The client disconnected; the segment is processed all the same.
   })
 }
 
-/** The first line of a header, as peers read it; empty without one. */
+/** The first line of a header, as peers read it; empty if absent. */
 function headerOf(request: IncomingMessage, name: string): string {
   return request.headersDistinct[name]?.[0] ?? ''
 }
 
-/** Whole milliseconds; missing or unreadable is 2 s (gateway.md §3). */
+/** In whole milliseconds; 2 s if missing or unreadable (gateway.md §3). */
 function durationOf(header: string): number {
   return /^[+-]?\d{1,15}$/.test(header) ? Number(header) : DEFAULT_DURATION_MS
 }
 
-/** `WxH` or `0x0`; it goes into playlists. */
+/** `WxH` or `0x0`, for playlists. */
 function resolutionOf(header: string): string {
   return /^\d{1,5}x\d{1,5}$/.test(header) ? header : '0x0'
 }

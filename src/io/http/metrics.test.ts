@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Metrics, nodeTypeOf } from './metrics.ts'
 
-/** The lines of figures of ours, without the labels that all have. */
+/** The lines of a metric, without the common labels. */
 async function linesOf(metrics: Metrics, name: string): Promise<string[]> {
   const { text } = await metrics.text()
   return text
@@ -11,7 +11,7 @@ async function linesOf(metrics: Metrics, name: string): Promise<string[]> {
     .map((line) => line.replace(/,?node_id="me",node_type="rdmr"/, '').replace('{}', ''))
 }
 
-test('figures that are read tell what is true at the moment of asking', async () => {
+test('gauges show the values at the time of the request', async () => {
   const metrics = new Metrics({ nodeId: 'me', nodeType: 'rdmr', version: '1' })
   let balance: number | null = null
   let redeemers = [{ labels: { redeemer: 'a:1' }, value: 1 }]
@@ -21,7 +21,7 @@ test('figures that are read tell what is true at the moment of asking', async ()
     read: () => (balance === null ? [] : [{ value: balance }]),
   })
   metrics.observe({ name: 'redeemer_up', help: 'h', labels: ['redeemer'], read: async () => redeemers })
-  assert.deepEqual(await linesOf(metrics, 'account_balance'), [], 'unknown is absent, not 0')
+  assert.deepEqual(await linesOf(metrics, 'account_balance'), [], 'an unknown value is absent, not 0')
   balance = 5
   assert.deepEqual(await linesOf(metrics, 'account_balance'), ['livepeer_account_balance 5'])
   assert.deepEqual(await linesOf(metrics, 'redeemer_up'), ['livepeer_redeemer_up{redeemer="a:1"} 1'])
@@ -31,7 +31,7 @@ test('figures that are read tell what is true at the moment of asking', async ()
   assert.deepEqual(await linesOf(metrics, 'redeemer_up'), ['livepeer_redeemer_up{redeemer="b:2"} 0'])
 })
 
-test('a figure that cannot be read keeps none of the others from being told', async () => {
+test('a gauge that cannot be read does not hide the others', async () => {
   const metrics = new Metrics({ nodeId: 'me', nodeType: 'rdmr', version: '1' })
   metrics.observe({
     name: 'broken',
@@ -61,7 +61,7 @@ test('failed segments are counted by why they were refused, whatever their text'
   assert.equal(metrics.totals.segmentsFailed, 4)
 })
 
-test('a node is called by the first of its roles that has a name (operations.md §6)', () => {
+test('a node is named after the first of its roles that has a name (operations.md §6)', () => {
   const cases: [roles: string[], type: string][] = [
     [['redeemer'], 'rdmr'],
     [['redeemer', 'reward'], 'rdmr'],
@@ -74,7 +74,7 @@ test('a node is called by the first of its roles that has a name (operations.md 
   for (const [roles, type] of cases) assert.equal(nodeTypeOf(new Set(roles)), type, roles.join())
 })
 
-test('what was refused is counted by reason', () => {
+test('refused tickets are counted by reason', () => {
   const metrics = new Metrics({ nodeId: 'me', nodeType: 'rdmr', version: '1' })
   metrics.paymentRefused()
   for (const reason of ['expired', 'no-room', 'expired']) metrics.handedTicketRefused({ reason })

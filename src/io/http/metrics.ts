@@ -19,23 +19,23 @@ const REFUSALS: Readonly<Record<SegmentRefusal, string>> = {
   capped: 'OrchestratorCapped',
 }
 
-/** What a node is called in the labels of its figures (operations.md §6). */
+/** A node's type in the labels of its metrics (operations.md §6). */
 export type NodeType = 'bctr' | 'orch' | 'trcr' | 'rdmr' | 'dflt'
 
-/** One value of a figure; without labels there is at most one. */
+/** One value of a metric; a metric without labels has at most one. */
 export interface Sample {
   readonly labels?: Readonly<Record<string, string>>
   readonly value: number
 }
 
-/** A figure that is read at the moment of asking rather than counted. */
+/** A gauge that is read when metrics are requested. */
 export interface FigureReading {
-  /** Without the prefix that all have. */
+  /** Without the common prefix. */
   readonly name: string
   readonly help: string
-  /** Names of the labels. */
+  /** Label names. */
   readonly labels?: readonly string[]
-  /** Nothing, or an error, leaves the figure out. */
+  /** If it returns nothing or throws, the metric is omitted. */
   read(): readonly Sample[] | Promise<readonly Sample[]>
 }
 
@@ -52,8 +52,8 @@ export interface MetricsTotals {
 }
 
 /**
- * The node's figures for Prometheus, under the names that operators know (operations.md §6) and, where those say
- * nothing, new ones (`src/node/status/facts.ts` has those that are read).
+ * The node's Prometheus metrics, under the names that operators know (operations.md §6) and new names where there are
+ * none (`src/node/status/facts.ts` has the gauges).
  */
 export class Metrics
   implements
@@ -115,7 +115,7 @@ export class Metrics
     return { ...this.#totals, handedTicketsRefused: Object.fromEntries(this.#handedTicketsRefused) }
   }
 
-  /** Adds a figure that is read at the moment of asking. */
+  /** Adds a gauge that is read when metrics are requested. */
   observe({ name, help, labels = [], read }: FigureReading): void {
     new Gauge({
       name: `livepeer_${name}`,
@@ -124,16 +124,16 @@ export class Metrics
       registers: [this.#registry],
       async collect() {
         this.reset()
-        // A figure without labels would be 0 rather than absent.
+        // Without labels it would be 0 rather than absent.
         this.remove({})
-        // One that cannot be read keeps none of the others from being told.
+        // A gauge that cannot be read must not keep the others from being reported.
         const samples = await (async () => read())().catch(() => [])
         for (const { labels = {}, value } of samples) this.set(labels, value)
       },
     })
   }
 
-  /** The text that Prometheus reads, and its media type. */
+  /** The metrics in Prometheus format, and their media type. */
   async text(): Promise<{ text: string; type: string }> {
     return { text: await this.#registry.metrics(), type: this.#registry.contentType }
   }
@@ -172,7 +172,7 @@ export class Metrics
   }
 
   ticketWon(): void {
-    // Counted where it is received; what becomes of it is in `livepeer_tickets`.
+    // Counted when received; its later states are in `livepeer_tickets`.
   }
 
   ticketRedeemed(event: { paid: bigint | null }): void {
@@ -192,18 +192,18 @@ export class Metrics
   }
 
   redemptionFailed(): void {
-    this.#count('ticket_redemption_errors', 'Redemptions that failed and will be tried again').inc()
+    this.#count('ticket_redemption_errors', 'Redemptions that failed and will be retried').inc()
   }
 
   ticketDelivered(event: { redeemer: string }): void {
-    this.#count('tickets_delivered', 'Winning tickets that a redeemer took', ['redeemer']).inc({
+    this.#count('tickets_delivered', 'Winning tickets that a redeemer accepted', ['redeemer']).inc({
       redeemer: event.redeemer,
     })
   }
 
   deliveryFailed(event: { redeemer: string; reason: string }): void {
     const labels = ['redeemer', 'reason']
-    this.#count('ticket_delivery_errors', 'Winning tickets that a redeemer did not take', labels).inc({
+    this.#count('ticket_delivery_errors', 'Winning tickets that a redeemer did not accept', labels).inc({
       redeemer: event.redeemer,
       reason: event.reason,
     })
@@ -217,7 +217,7 @@ export class Metrics
   handedTicketRefused(event: { reason: string }): void {
     const known = this.#handedTicketsRefused.get(event.reason) ?? 0
     this.#handedTicketsRefused.set(event.reason, known + 1)
-    this.#count('handed_tickets_refused', 'Tickets handed in that were refused', ['reason']).inc({
+    this.#count('handed_tickets_refused', 'Handed-over tickets that were refused', ['reason']).inc({
       reason: event.reason,
     })
   }
@@ -227,13 +227,13 @@ export class Metrics
   }
 
   rewardFailed(event: { why: string }): void {
-    this.#count('reward_call_errors', 'Attempts to call reward that came to nothing', ['reason']).inc({
+    this.#count('reward_call_errors', 'Failed attempts to call reward', ['reason']).inc({
       reason: event.why,
     })
   }
 
   rewardMissed({ first, last }: { first: bigint; last: bigint }): void {
-    this.#count('rewards_missed', 'Rounds that ended without their reward').inc(Number(last - first + 1n))
+    this.#count('rewards_missed', 'Rounds that ended without a reward call').inc(Number(last - first + 1n))
   }
 
   roundInitialized(): void {
@@ -241,20 +241,20 @@ export class Metrics
   }
 
   roundInitializationFailed(): void {
-    this.#count('round_initialization_errors', 'Attempts to initialise a round that came to nothing').inc()
+    this.#count('round_initialization_errors', 'Failed attempts to initialise a round').inc()
   }
 
   transcoders({ capacity, count, load }: { count: number; capacity: number; load: number }): void {
-    this.#gauge('transcoders_number', 'Transcoders of other machines').set(count)
-    this.#gauge('transcoders_capacity', 'Sessions that they take').set(capacity)
-    this.#gauge('transcoders_load', 'Sessions that they have').set(load)
+    this.#gauge('transcoders_number', 'Remote transcoders connected').set(count)
+    this.#gauge('transcoders_capacity', 'Sessions that remote transcoders can take').set(capacity)
+    this.#gauge('transcoders_load', 'Sessions that remote transcoders have').set(load)
   }
 
   transcoderLost(event: { reason: string }): void {
-    this.#count('transcoders_lost', 'Transcoders that went', ['reason']).inc({ reason: event.reason })
+    this.#count('transcoders_lost', 'Transcoders that disconnected', ['reason']).inc({ reason: event.reason })
   }
 
-  /** What a gateway tells. */
+  /** Counts an event of the gateway. */
   gatewayEvent(event: GatewayEvent): void {
     switch (event.kind) {
       case 'stream-started':
@@ -284,7 +284,7 @@ export class Metrics
         break
       case 'payment-accepted':
         this.#totals.ticketsAccepted += event.tickets
-        this.#count('tickets_accepted', 'Tickets in payments that were taken').inc(event.tickets)
+        this.#count('tickets_accepted', 'Tickets in payments that were accepted').inc(event.tickets)
         break
       case 'orchestrator-swapped':
         this.#count('orchestrator_swaps', 'Changes of orchestrator').inc()

@@ -12,7 +12,7 @@ const part = (name: string, text: string) =>
     bytes: new TextEncoder().encode(text),
   })
 
-test('renditions are written as clients of the Go node know them, byte for byte', () => {
+test('renditions are written byte for byte as clients of the Go node expect', () => {
   const body = concatBytes(...multipartBody([part('low', 'abc'), part('high', '')], 'b0'))
   assert.equal(
     new TextDecoder().decode(body),

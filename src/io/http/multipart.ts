@@ -1,11 +1,11 @@
 /** One part of a multipart body. */
 export interface Part {
-  /** Written in this order. */
+  /** In this order. */
   readonly headers: readonly (readonly [name: string, value: string])[]
   readonly bytes: Uint8Array
 }
 
-/** What a part of a pushed segment's answer is told of. */
+/** What describes a rendition in the answer to a pushed segment. */
 export interface RenditionPart {
   readonly name: string
   readonly sequence: bigint
@@ -18,7 +18,7 @@ export interface RenditionPart {
 const LINE_BREAKERS = /[\0\r\n]/g
 const QUOTE_BREAKERS = /[\0\r\n"\\]/g
 
-/** The part for one rendition, with its headers in the order that clients know (gateway.md §3). */
+/** The part for one rendition, with its headers in the order that clients expect (gateway.md §3). */
 export function renditionPart({ name, sequence, extension, mimeType, bytes }: RenditionPart): Part {
   const file = `${name}_${sequence}${extension}`.replace(QUOTE_BREAKERS, '_')
   return {
@@ -32,7 +32,7 @@ export function renditionPart({ name, sequence, extension, mimeType, bytes }: Re
   }
 }
 
-/** A multipart body piece by piece, so that no part is copied. What would break a header's line is replaced. */
+/** A multipart body in pieces, so that no part is copied. Characters that would break a header line are replaced. */
 export function* multipartBody(parts: readonly Part[], boundary: string): Generator<Uint8Array> {
   const text = new TextEncoder()
   let separator = ''

@@ -2,23 +2,23 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { parseStreamPath, pathExtension } from '../../domain/stream-name.ts'
 import { sendBytes } from './response.ts'
 
-/** What players are shown. */
+/** What players can read. */
 export interface Playable {
   masterPlaylist(manifestId: string): string | null
   /** Of the newest stream. */
   currentPlaylist(): string | null
   mediaPlaylist(manifestId: string, rendition: string): string | null
-  /** By the path behind `/stream/`. */
+  /** By the path after `/stream/`. */
   stored(path: string): Promise<Uint8Array | null>
 }
 
-/** On every answer, so that players in any page may read it (gateway.md §6). */
+/** On every answer, so that players on any page can read it (gateway.md §6). */
 const commonHeaders = {
   'Access-Control-Allow-Origin': '*',
   'Access-Control-Expose-Headers': 'Content-Length',
 }
 const SEGMENT_CACHING = { 'Cache-Control': 'max-age=5' }
-/** A playlist that is kept for longer than a segment lasts makes players stall (gateway.md §17, 20). */
+/** Players stall if a playlist is cached for longer than a segment lasts (gateway.md §17, 20). */
 const PLAYLIST_CACHING = { 'Cache-Control': 'max-age=1' }
 
 const segmentTypes: ReadonlyMap<string, string> = new Map([
@@ -26,7 +26,7 @@ const segmentTypes: ReadonlyMap<string, string> = new Map([
   ['.mp4', 'video/mp4'],
 ])
 
-/** Answers with a playlist or a segment; whatever is not there is `ErrNotFound` (gateway.md §6). */
+/** Answers with a playlist or a segment; `ErrNotFound` if there is none (gateway.md §6). */
 export async function play(
   request: IncomingMessage,
   response: ServerResponse,

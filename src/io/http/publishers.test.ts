@@ -31,7 +31,7 @@ async function transcoded(set: GatewayPort, sequence: bigint, manifestId = 'movi
 interface Habit {
   readonly says: readonly string[]
   readonly leaves: Leaving
-  /** 0 where the publisher does not read its answer. */
+  /** 0 if the publisher does not read its answer. */
   readonly status: number
   readonly answer?: RegExp
   readonly manifestId?: string
@@ -102,13 +102,13 @@ const habits: Readonly<Record<string, Habit>> = {
     leaves: 'half-closes',
     status: 200,
   },
-  'asks first whether it may go on, and sends only then': {
+  'sends Expect: 100-continue and waits for the answer': {
     says: [request(PUT, HOST, CLOSE, LENGTH, 'Expect: 100-continue'), SEGMENT],
     leaves: 'waits',
     status: 200,
     answer: /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK\r\n/,
   },
-  'asks whether it may go on, and closes with the answer unread': {
+  'sends Expect: 100-continue and closes without reading the answer': {
     says: [request(PUT, HOST, 'Transfer-Encoding: chunked', 'Expect: 100-continue'), CHUNKED],
     leaves: 'closes',
     status: 0,
@@ -128,7 +128,7 @@ const habits: Readonly<Record<string, Habit>> = {
     leaves: 'waits',
     status: 200,
   },
-  'a slash too many, as of a base URL that ends in one': {
+  'a double slash, as from a base URL that ends in one': {
     says: [request('PUT //live//movie//7.ts HTTP/1.1', HOST, CLOSE, LENGTH), SEGMENT],
     leaves: 'waits',
     status: 200,
@@ -157,7 +157,7 @@ const habits: Readonly<Record<string, Habit>> = {
     status: 200,
     answer: /P144p30fps16x9 of segment 7/,
   },
-  'several Accept lines, of which the first counts': {
+  'several Accept lines, of which the first one counts': {
     says: [request(PUT, HOST, CLOSE, LENGTH, 'Accept: multipart/mixed', 'Accept: */*'), SEGMENT],
     leaves: 'waits',
     status: 200,
@@ -170,7 +170,7 @@ const habits: Readonly<Record<string, Habit>> = {
   },
 }
 
-test('however a publisher talks and leaves, a segment that came whole is transcoded', async (t) => {
+test('a complete segment is transcoded, however its publisher speaks and disconnects', async (t) => {
   for (const [habit, { says, leaves, status, answer, manifestId }] of Object.entries(habits)) {
     await t.test(habit, async () => {
       // The publisher is gone long before an orchestrator is found.
@@ -188,9 +188,9 @@ test('however a publisher talks and leaves, a segment that came whole is transco
   }
 })
 
-test('a publisher that resets its connection after the whole body has its segment transcoded', async () => {
+test('a publisher that resets its connection after a complete body gets its segment transcoded', async () => {
   await using set = await startGatewayPort()
-  // What a reset overtakes on its way is lost: it is sent once the body is there.
+  // A reset drops data still in transit, so it is sent once the body has arrived.
   const socket = await openRaw(set.http)
   socket.write(`${request(PUT, HOST, LENGTH)}${SEGMENT}`)
   await eventually('the body', () => set.served.length === 1)
@@ -198,7 +198,7 @@ test('a publisher that resets its connection after the whole body has its segmen
   await transcoded(set, 7n)
 })
 
-test('a publisher that leaves in the middle of a body has sent no segment', async () => {
+test('a publisher that disconnects within a body has sent no segment', async () => {
   for (const leaves of ['closes', 'half-closes'] as const) {
     await using set = await startGatewayPort()
     await sendRaw(set.http, [request(PUT, HOST, LENGTH), SEGMENT.slice(0, 9)], leaves)
@@ -209,7 +209,7 @@ test('a publisher that leaves in the middle of a body has sent no segment', asyn
   }
 })
 
-test('what FFmpeg sends beside its segments is refused and disturbs neither its connection nor its stream', async () => {
+test('FFmpeg’s other uploads are refused without disturbing its connection or stream', async () => {
   await using set = await startGatewayPort()
   const playlist = '#EXTM3U\n'
   const list = ['Host: 127.0.0.1:9935', 'User-Agent: Lavf/59.27.100', 'Accept: */*', 'Icy-MetaData: 1']
@@ -236,14 +236,14 @@ test('what FFmpeg sends beside its segments is refused and disturbs neither its 
   assert.match(media, /MEDIA-SEQUENCE:0.*\/7\.ts\n.*\/8\.ts\n$/s)
 })
 
-test('a kept connection waits for the next segment, however long that one is', async () => {
+test('a kept connection waits for the next segment, however long that is', async () => {
   await using set = await startGatewayPort()
   const answer = await set.push('/live/movie/7.ts')
   // A segment lasts five minutes at most.
   assert.ok(Number(/timeout=(\d+)/.exec(answer.headers.get('keep-alive') ?? '')?.[1]) >= 300)
 })
 
-test('where all connections are taken, kept ones that nobody uses make room', async () => {
+test('if all connections are taken, idle ones make room', async () => {
   await using set = await startGatewayPort({ maxConnections: 2 })
   const kept = [await openRaw(set.http), await openRaw(set.http)]
   for (const socket of kept) {
@@ -257,7 +257,7 @@ test('where all connections are taken, kept ones that nobody uses make room', as
   assert.equal(status, 200)
 })
 
-test('a publisher that is gone gets one try, one that waits gets all of them', async () => {
+test('a segment gets one try if its publisher is gone, and all of them if it waits', async () => {
   for (const [leaves, tries] of [
     ['closes', 1],
     ['half-closes', 1],

@@ -1,10 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { finished } from 'node:stream/promises'
 
-/** A client that takes nothing for so long does not get the rest. */
+/** A client that reads nothing for this long is disconnected. */
 const STALLED_MS = 30_000
 
-/** Sends a whole answer with its length. */
+/** Sends a complete answer with its length. */
 export function sendBytes(
   response: ServerResponse,
   status: number,
@@ -18,14 +18,14 @@ export function sendBytes(
   response.end(bytes)
 }
 
-/** Sends one line of text, as errors are sent (gateway.md §3). */
+/** Sends one line of text, the form of errors (gateway.md §3). */
 export function sendText(response: ServerResponse, status: number, text: string): void {
   sendBytes(response, status, textHeaders, lineOf(text))
 }
 
 /**
- * Sends one line of text to a client that is still sending: the rest of its body is read and thrown away until it
- * ends or `patience` does, so that the line arrives before the connection is torn.
+ * Sends one line of text to a client that is still sending. The rest of its body is discarded until it ends or
+ * `patience` does, so that the line arrives before the connection is closed.
  */
 export async function sendTextEarly(
   request: IncomingMessage,
@@ -51,7 +51,7 @@ function lineOf(text: string): string {
   return `${text.replace(/[\r\n\0]/g, ' ')}\n`
 }
 
-/** Sends an answer of several pieces, which are not joined; rejects when the client goes away. */
+/** Sends an answer in pieces, without joining them; rejects when the client disconnects. */
 export async function sendPieces(
   response: ServerResponse,
   headers: Readonly<Record<string, string>>,
@@ -59,7 +59,7 @@ export async function sendPieces(
 ): Promise<void> {
   watchReader(response)
   response.writeHead(200, headers)
-  // The pieces are in memory already: waiting for the reader would save nothing, and cost more than the sending.
+  // The pieces are in memory anyway: waiting for the reader would save nothing and cost more than sending.
   for (const piece of pieces) response.write(piece)
   response.end()
   await finished(response)

@@ -4,7 +4,7 @@ import { parseStreamConfig } from './stream-config.ts'
 
 const names = (header: string) => parseStreamConfig(header).profiles?.map(({ name }) => name) ?? null
 
-test('presets come before profiles, and absence of both means the gateway decides', () => {
+test('presets come before profiles, and without either the gateway decides', () => {
   const table: readonly [string, string[] | null][] = [
     ['{}', null],
     ['null', null],
@@ -19,7 +19,7 @@ test('presets come before profiles, and absence of both means the gateway decide
   for (const [header, expected] of table) assert.deepEqual(names(header), expected, header)
 })
 
-test('what concerns one segment is read along, and what is not known is ignored', () => {
+test('per-segment fields are read too, and unknown ones are ignored', () => {
   assert.deepEqual(
     parseStreamConfig('{"manifestID":"m","timeoutMultiplier":3,"forceSessionReinit":true,"detection":{}}'),
     { manifestId: 'm', profiles: null, timeoutMultiplier: 3, forceSessionReinit: true },
@@ -27,12 +27,12 @@ test('what concerns one segment is read along, and what is not known is ignored'
   assert.equal(parseStreamConfig('{"manifestID":""}').manifestId, null)
 })
 
-test('the header is UTF-8, whatever characters its bytes look like', () => {
+test('the header is read as UTF-8', () => {
   const header = Buffer.from('{"manifestID":"zoë"}', 'utf8').toString('latin1')
   assert.equal(parseStreamConfig(header).manifestId, 'zoë')
 })
 
-test('anything malformed, and anything not supported, is refused by name', () => {
+test('malformed and unsupported fields are refused by name', () => {
   const table: readonly [string, RegExp][] = [
     ['', /JSON/],
     ['{', /JSON/],

@@ -7,7 +7,7 @@ const text = z.string().nullish()
 const notYet = (what: string) =>
   text.refine((value) => !value, { error: `${what} is not supported by this gateway` })
 
-/** What the header, and a webhook's answer, may hold (gateway.md §4). Unknown fields are ignored. */
+/** The fields of the header and of a webhook's answer (gateway.md §4). Unknown fields are ignored. */
 const schema = z
   .object({
     manifestID: text,
@@ -31,9 +31,9 @@ const schema = z
   .nullable()
 
 /**
- * Reads the `Livepeer-Transcode-Configuration` header as Node hands it over, bytes as characters. Presets come before
- * profiles; presets that are not known are left out; without either the gateway's own profiles are meant.
- * Throws NodeError `bad-stream-config`.
+ * Reads the `Livepeer-Transcode-Configuration` header in Node's form, with bytes as characters. Presets come before
+ * profiles; unknown presets are ignored; without either the gateway's own profiles apply. Throws NodeError
+ * `bad-stream-config`.
  */
 export function parseStreamConfig(header: string): StreamConfig {
   let json: unknown

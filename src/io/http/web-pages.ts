@@ -2,22 +2,22 @@ import type { IncomingMessage } from 'node:http'
 import { bracketed, isLoopback, withoutBrackets } from '../../lib/hosts.ts'
 import { requestTarget } from '../../lib/request-target.ts'
 
-/** How a listener may be called by browsers. */
+/** How browsers may address a listener. */
 export interface Site {
-  /** The host it is bound to. */
+  /** The host it listens on. */
   readonly host: string
-  /** Its public name where a proxy forwards to it; empty for none. */
+  /** Its public name behind a proxy; empty for none. */
   readonly publicHost?: string
 }
 
-/** Why a request is not served to whatever web page may have sent it. */
+/** Why a request is refused because a web page may have sent it. */
 export type PageFault = 'unknown-host' | 'foreign-page'
 
 /**
- * Whether a request may be the work of a web page that has no business here: one of another origin, by the headers that
- * browsers set and pages cannot (`Sec-Fetch-Site`, else `Origin`), or, on the loopback, one that reaches this machine
- * under a name of its own, which browsers take for the same origin. Null for any other request: programs that publish
- * send neither header, and name the host that they call.
+ * Checks whether a web page without permission may have sent a request: a page of another origin, by headers that
+ * browsers set and pages cannot (`Sec-Fetch-Site`, else `Origin`), or, on loopback, a page that reaches this machine
+ * under its own host name, which browsers treat as the same origin. Null for any other request: publishing programs
+ * send neither header and name the host they call.
  */
 export function pageFault(request: IncomingMessage, site: Site): PageFault | null {
   const { headers } = request
@@ -35,10 +35,10 @@ export function pageFault(request: IncomingMessage, site: Site): PageFault | nul
 
 function isOwnOrigin(origin: string, named: string | undefined, site: Site): boolean {
   const url = URL.parse(origin)
-  // Also `null`, which stands for pages without an address.
+  // Also `null`, the origin of pages without an address.
   if (!url || !/^https?:$/.test(url.protocol)) return false
   if (isPublicHost(url.hostname, site)) return true
-  // By the origin's own scheme: its usual port is left out on either side.
+  // Compared with the origin's scheme, so that its default port may be omitted on either side.
   return named !== undefined && URL.parse(`${url.protocol}//${named}`)?.host === url.host
 }
 
@@ -46,7 +46,7 @@ function isPublicHost(name: string, { publicHost = '' }: Site): boolean {
   return publicHost !== '' && withoutBrackets(name) === publicHost
 }
 
-/** The host of a `Host` header, in the one spelling of URLs; null for what is none. */
+/** The host of a `Host` header in URL spelling; null if it is invalid. */
 function hostname(named: string): string | null {
   if (!/^[^/?#@\\\s]+$/.test(named)) return null
   return URL.parse(`http://${bracketed(named) ?? named}`)?.hostname ?? null

@@ -4,7 +4,7 @@ import { FILES_PER_DIRECTORY, MemoryObjects } from './memory-objects.ts'
 
 const bytes = (length: number) => new Uint8Array(length)
 
-test('a directory keeps its twelve newest files, and others are left alone', async () => {
+test('a directory keeps its twelve newest files, and others are unaffected', async () => {
   const objects = new MemoryObjects()
   await objects.put('movie/other/0.ts', bytes(1))
   for (let i = 0; i < 20; i++) await objects.put(`movie/source/${i}.ts`, bytes(i))
@@ -14,7 +14,7 @@ test('a directory keeps its twelve newest files, and others are left alone', asy
   assert.equal((await objects.get('movie/other/0.ts'))?.length, 1)
 })
 
-test('a file that is put again replaces the old one and is the newest', async () => {
+test('a file that is stored again replaces the old one and becomes the newest', async () => {
   const objects = new MemoryObjects({ filesPerDirectory: 2 })
   await objects.put('d/a', bytes(1))
   await objects.put('d/b', bytes(1))
@@ -24,7 +24,7 @@ test('a file that is put again replaces the old one and is the newest', async ()
   assert.equal((await objects.get('d/a'))?.length, 5)
 })
 
-test('the whole store is bounded: the oldest file of any directory goes first', async () => {
+test('the whole store is limited: the oldest file of any directory goes first', async () => {
   const objects = new MemoryObjects({ maxBytes: 4000 })
   for (let i = 0; i < 100; i++) await objects.put(`d${i}/x`, bytes(1000))
   assert.ok(objects.bytes <= 4000)
@@ -32,7 +32,7 @@ test('the whole store is bounded: the oldest file of any directory goes first', 
   assert.equal((await objects.get('d99/x'))?.length, 1000)
 })
 
-test('whoever has more than its share loses its oldest file first, so that nobody drives out the others’', async () => {
+test('an owner with more than its share loses its oldest file first, so that none displaces the others’ files', async () => {
   const objects = new MemoryObjects({ maxBytes: 20_000 })
   for (const session of ['a', 'b']) await objects.put(`${session}/P/0.ts`, bytes(3_000))
   for (let i = 0; i < 30; i++) await objects.put(`greedy/P${i}/0.ts`, bytes(5_000))
@@ -43,20 +43,20 @@ test('whoever has more than its share loses its oldest file first, so that nobod
   assert.equal(objects.files, 2)
 })
 
-test('empty files are bounded too', async () => {
+test('empty files are limited too', async () => {
   const objects = new MemoryObjects({ maxBytes: 100_000 })
   for (let i = 0; i < 10_000; i++) await objects.put(`d${i}/x`, bytes(0))
   assert.ok(objects.files < 200)
 })
 
-test('a file larger than the store is refused and nothing else is lost for it', async () => {
+test('a file larger than the store is refused, and no other file is lost', async () => {
   const objects = new MemoryObjects({ maxBytes: 4000 })
   await objects.put('a/x', bytes(10))
   await assert.rejects(objects.put('b/x', bytes(4000)), { code: 'object-too-big' })
   assert.equal((await objects.get('a/x'))?.length, 10)
 })
 
-test('a stream that ends takes all its files along, and only those', async () => {
+test('dropping a stream removes all its files and no others', async () => {
   const objects = new MemoryObjects()
   for (const path of ['m/source/0.ts', 'm/p/0.ts', 'm/0.ts', 'mm/p/0.ts', 'x/m/0.ts'])
     await objects.put(path, bytes(3))

@@ -4,32 +4,32 @@ import type { ObjectStore } from '../../lib/object-store.ts'
 /** Why an object is not stored. */
 export type ObjectFault = 'object-too-big'
 
-/** How many files a directory keeps: a live window and some to spare (gateway.md §1, wire.md §12). */
+/** Files kept per directory: a live window and some to spare (gateway.md §1, wire.md §12). */
 export const FILES_PER_DIRECTORY = 12
 
-/** How many bytes are kept altogether before the oldest files go, unless told otherwise. */
+/** Default limit of all bytes, beyond which the oldest files are dropped. */
 const DEFAULT_MAX_BYTES = 2_000_000_000
 
-/** What is counted for a file beyond its bytes, so that empty files are bounded too. */
+/** Counted per file in addition to its bytes, so that empty files are limited too. */
 const OVERHEAD_BYTES = 512
 
-/** From this part of the average on somebody has its share. */
+/** An owner with at least this part of the average counts as having its share. */
 const SHARE = 0.9
 
 /**
- * Segments in memory, by path. The newest files of each directory are kept, and of all together no more than a number of
- * bytes. Beyond that the oldest file of a session or stream (the first part of a path) that has more than its share goes
- * first, so that none drives out the others' files.
+ * Segments in memory, by path. Keeps the newest files of each directory, and a number of bytes overall. Beyond that
+ * limit the oldest file of a session or stream (the first part of a path) with more than its share is dropped first, so
+ * that none displaces the others' files.
  */
 export class MemoryObjects implements ObjectStore {
   readonly #baseUrl: string
   readonly #maxBytes: number
   readonly #filesPerDirectory: number
-  /** All files in the order in which they came. */
+  /** All files in insertion order. */
   readonly #files = new Map<string, Uint8Array>()
-  /** How much each session or stream has. */
+  /** What each session or stream has. */
   readonly #owners = new Map<string, { files: number; bytes: number }>()
-  /** Directory to the paths in it, in the order in which they came. */
+  /** The paths in each directory, in insertion order. */
   readonly #directories = new Map<string, Set<string>>()
   #bytes = 0
 
@@ -87,17 +87,17 @@ export class MemoryObjects implements ObjectStore {
     }
   }
 
-  /** How many bytes are kept now, with what is counted for each file. */
+  /** Bytes held now, including the overhead of each file. */
   get bytes(): number {
     return this.#bytes
   }
 
-  /** How many files are kept now. */
+  /** Files held now. */
   get files(): number {
     return this.#files.size
   }
 
-  /** All paths, the oldest first, of those who have about as much as each would have on the average, or more. */
+  /** The paths, oldest first, of owners that have about the average or more. */
   *#ofTheLarge(): Iterable<string> {
     const share = (SHARE * this.#bytes) / this.#owners.size
     for (const path of this.#files.keys()) {

@@ -22,20 +22,22 @@ import { FairBudget, type Holder, type Share } from '../../lib/fair-budget.ts'
 import { hostAndPort, withoutMapping } from '../../lib/hosts.ts'
 import type { Log } from '../../lib/log.ts'
 import { connectionOf, type PeerConnection } from './connection-limits.ts'
-import { cut, type HttpRequest, type HttpResponse, refuse } from './http-exchange.ts'
 import { hostOf } from './peer-host.ts'
+import { abortResponse, type HttpRequest, type HttpResponse, refuse } from './server-response.ts'
 
-/** A call's message has to come whole within this time: they are small, and no call of the network streams to a server. */
+/** Time limit for receiving a call's message: messages are small, and no call of the network streams to a server. */
 const MESSAGE_MS = 10_000
-/** Messages of calls in memory at one time, and what of it one host may hold: behind a balancer's may be most peers. */
+/**
+ * Memory for the messages of calls; the part of it for one host is large because most peers may be behind one balancer.
+ */
 const MAX_BUFFERED_BYTES = 64_000_000
 const HOST_PART = 3 / 4
-/** Calls of one host whose message has not come yet: as many as on these many full connections. */
+/** Calls of one host whose message has not arrived: as many as on this many full connections. */
 const PENDING_CONNECTIONS = 8
-/** How long the stream of an answered call may stay open on the peer's side. */
+/** How long the peer may leave the stream of an answered call open. */
 const LINGER_MS = 2_000
 
-/** Marks the connections of peers that have shown a certificate of the operator. HTTP/2 hides the socket itself. */
+/** Marks connections whose peer has shown a certificate of the operator; HTTP/2 hides the socket itself. */
 const OWN_PEER = Symbol('own peer')
 
 /** Answers one plain request. */
@@ -44,15 +46,15 @@ export type HttpHandler = (request: HttpRequest, response: HttpResponse) => Prom
 /** Answers one gRPC call on its HTTP/2 stream. */
 export type StreamHandler = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void
 
-/** What is served on a port. */
+/** The routes of a port. */
 export interface Routes {
   /** Adds gRPC services. */
   grpc?(router: ConnectRouter): void
-  /** The handler of a path (without its query), or null where there is none. */
+  /** The handler of a path (without its query), or null if there is none. */
   http?(path: string): HttpHandler | null
-  /** Takes over the bare stream of a gRPC call; null for a path of which the calls are answered as others are. */
+  /** Takes over the bare stream of a gRPC call; null for paths whose calls are handled normally. */
   stream?(path: string): StreamHandler | null
-  /** Ends the streams that would otherwise go on: the endpoint is about to stop. */
+  /** Ends long-lived streams because the endpoint is stopping. */
   stop?(): void
 }
 
@@ -60,34 +62,34 @@ export interface Routes {
 export interface Peer {
   /** Host and port. */
   readonly address: string
-  /** Whom it is counted for, as `hostOf` names it. */
+  /** The host that it is counted for, as named by `hostOf`. */
   readonly host: string
-  /** The fingerprint of the operator's certificate that it has shown; null for a stranger. */
+  /** The fingerprint of the operator's certificate that the peer has shown; null without one. */
   readonly identity: string | null
   readonly connection: PeerConnection | null
-  /** Aborted once the connection is gone. */
+  /** Aborted once the connection is closed. */
   readonly gone: AbortSignal
   /** Resolves when the peer answers; rejects when there is no connection. */
   ping(): Promise<void>
 }
 
-/** Where a call comes from, for whoever serves it. */
+/** The peer of a call, for its handlers. */
 export const callPeer = createContextKey<Peer | null>(null, {
   description: 'the other end of the connection',
 })
 
-/** Bounds of gRPC calls. */
+/** Limits of gRPC calls. */
 export interface CallLimits {
   readonly maxMessageBytes: number
   /** Of one connection. */
   readonly maxStreams: number
-  /** How long a message may take to come; the default is for all but tests. */
+  /** Time limit for a message; tests lower it. */
   readonly messageMs?: number
-  /** Messages in memory at one time. */
+  /** Bytes of messages in memory at a time. */
   readonly maxBufferedBytes?: number
 }
 
-/** gRPC calls, as Connect answers them. */
+/** Serves gRPC calls through Connect. */
 export class GrpcHandler {
   readonly #handlers: ReadonlyMap<string, ReturnType<typeof createConnectRouter>['handlers'][number]>
   readonly #log: Log
@@ -117,7 +119,7 @@ export class GrpcHandler {
   answer(path: string, request: Http2ServerRequest, response: Http2ServerResponse): void {
     request.on('error', () => {})
     response.on('error', () => {})
-    // Connect makes a URL of it, which nobody reads, and Node's clients write IPv6 there without its brackets.
+    // Connect makes a URL of the authority that is never used, and Node's clients write IPv6 there without brackets.
     Object.defineProperty(request, 'authority', { value: 'localhost' })
     const { stream } = request
     closeSoonAfter(stream)
@@ -136,7 +138,7 @@ export class GrpcHandler {
       const universal = universalRequestFromNodeRequest(request, response, undefined, values)
       const body = bounded(request, { share, limitMs: this.#messageMs })
       const answer = await handler({ ...universal, body })
-      // As a Go server answers and announces (wire.md §3, answers).
+      // As a Go server does (wire.md §3, answers).
       answer.header?.set('content-type', request.headers['content-type'] ?? 'application/grpc')
       answer.header?.set('trailer', 'Grpc-Status, Grpc-Message, Grpc-Status-Details-Bin')
       await universalResponseToNodeResponse(answer, response)
@@ -145,12 +147,12 @@ export class GrpcHandler {
       .catch((error) => {
         this.#log.debug('a call ended early', { path, error })
         if (!response.headersSent) refuse(request, response, 400, 'Bad Request')
-        else cut(response)
+        else abortResponse(response)
       })
       .finally(() => share.close())
   }
 
-  /** Whom a call's message is counted for: nobody where the peer belongs to this node. */
+  /** The holders that a call's message is counted for: none if the peer belongs to the operator. */
   #holdersOf({ socket }: Http2ServerRequest): Holder[] {
     const connection = connectionOf(socket)
     if (connection?.isTrusted) return []
@@ -161,7 +163,7 @@ export class GrpcHandler {
 
 const peers = new WeakMap<ServerHttp2Session, Peer>()
 
-/** The other end of a stream's connection; null when that is gone. */
+/** The peer of a stream's connection; null once that is closed. */
 export function peerOf({ session: opened }: { readonly session?: Http2Session | undefined }): Peer | null {
   const session = opened as ServerHttp2Session | undefined
   if (!session) return null
@@ -189,8 +191,8 @@ export function peerOf({ session: opened }: { readonly session?: Http2Session | 
 }
 
 /**
- * The message of a call as it comes, for as long as it may take and there is room for it. Throws ConnectError
- * `DeadlineExceeded`, `ResourceExhausted`. Once it is here the room is given back: what is made of it is small.
+ * The message of a call as it arrives, within its time limit and the memory available. Throws ConnectError
+ * `DeadlineExceeded` or `ResourceExhausted`. The memory is released at the end because the decoded message is small.
  */
 async function* bounded(
   request: Http2ServerRequest,
@@ -219,7 +221,7 @@ async function* bounded(
   }
 }
 
-/** Closes a stream that was answered, should its peer leave it open. */
+/** Closes the stream of an answered call if its peer leaves it open. */
 function closeSoonAfter(stream: ServerHttp2Stream): void {
   stream.once('finish', () => {
     if (stream.closed) return
@@ -228,19 +230,19 @@ function closeSoonAfter(stream: ServerHttp2Stream): void {
   })
 }
 
-/** Ends a call with nothing but its status. */
+/** Ends a call with only its status. */
 function endCall(stream: ServerHttp2Stream, code: Code, text: string): void {
   if (stream.destroyed || stream.closed) return
   const status = { 'grpc-status': String(code), 'grpc-message': encodeURIComponent(text) }
   stream.respond({ ':status': 200, 'content-type': 'application/grpc', ...status }, { endStream: true })
 }
 
-/** Notes that the other end of a connection has shown a certificate of this operator, and its fingerprint. */
+/** Notes the fingerprint of the operator's certificate that the peer of a connection has shown. */
 export function markOwn(socket: Socket, fingerprint: string): void {
   Object.assign(socket, { [OWN_PEER]: fingerprint })
 }
 
-/** The fingerprint of the operator's certificate that the other end of a request's connection has shown, or null. */
+/** The fingerprint of the operator's certificate that the peer of a request has shown, or null. */
 export function ownIdentity(socket: Socket): string | null {
   return (socket as { [OWN_PEER]?: string })[OWN_PEER] ?? null
 }
@@ -255,10 +257,13 @@ export function hasCall(headers: IncomingHttpHeaders): boolean {
   return (headers['content-type'] ?? '').startsWith('application/grpc')
 }
 
-/** A call's failure as the peer gets it: status UNKNOWN and the error's text (wire.md §3). Only our own texts leave. */
+/**
+ * A call's failure for the peer: status UNKNOWN and the error's text (wire.md §3). Only this project's own texts are
+ * sent.
+ */
 export function callError(error: unknown, log: Log): ConnectError {
   if (error instanceof NodeError) return new ConnectError(error.message, Code.Unknown)
-  // The call's own end: its time was over, or its peer called it off.
+  // The call itself ended: it timed out, or the peer cancelled it.
   if (error instanceof ConnectError) return error
   log.error('a call failed unexpectedly', { error })
   return new ConnectError('internal error', Code.Unknown, undefined, undefined, messageOf(error))

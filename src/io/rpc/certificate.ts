@@ -10,11 +10,11 @@ export interface Identity {
   readonly key: string
 }
 
-/** What a certificate says, and who signs it. */
+/** The contents of a certificate and its issuer. */
 export interface CertificateOptions {
-  /** Common name of the owner; null for none. */
+  /** Common name of the subject; null for none. */
   readonly name: string | null
-  /** Common name and key of who signs; null signs it with its own key. */
+  /** Common name and key of the issuer; null for a self-signed certificate. */
   readonly issuer: { readonly name: string; readonly key: KeyObject } | null
   readonly dnsNames: readonly string[]
   readonly ipAddresses: readonly string[]
@@ -25,8 +25,7 @@ export interface CertificateOptions {
 }
 
 /**
- * Makes a P-256 key and a certificate for it: X.509 (RFC 5280), written in DER, as far as nodes need it. Valid from now
- * on.
+ * Makes a P-256 key and its certificate: X.509 (RFC 5280) in DER, with the parts that nodes need. Valid from now on.
  */
 export function makeCertificate(options: CertificateOptions, needs: { clock: Clock; dice: Dice }): Identity {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
@@ -50,7 +49,7 @@ const AUTHORITY_KEY_IDENTIFIER = [2, 5, 29, 35]
 const EXTENDED_KEY_USAGE = [2, 5, 29, 37]
 const SERVER_AUTH = [1, 3, 6, 1, 5, 5, 7, 3, 1]
 const CLIENT_AUTH = [1, 3, 6, 1, 5, 5, 7, 3, 2]
-/** Bits of the key usage, counted from the top. */
+/** Bits of the key usage, from the top. */
 const DIGITAL_SIGNATURE = 0b1000_0000
 const KEY_CERT_SIGN = 0b0000_0100
 
@@ -83,7 +82,7 @@ function certificateContent(
         extension(BASIC_CONSTRAINTS, sequence(...(maySign ? [der(0x01, Uint8Array.of(0xff))] : [])), true),
         extension(SUBJECT_KEY_IDENTIFIER, octets(keyIdentifier(publicKey))),
         ...(signer ? [extension(AUTHORITY_KEY_IDENTIFIER, sequence(der(0x80, signer)))] : []),
-        // Whoever has no name is known by its hosts alone, so they may not be passed over.
+        // A subject without a name is identified by its hosts alone, so the extension must be critical.
         ...(hosts.length > 0 ? [extension(SUBJECT_ALT_NAME, sequence(...hosts), name === null)] : []),
       ),
     ),
@@ -94,7 +93,7 @@ function keyInfoOf(publicKey: KeyObject): Buffer {
   return publicKey.export({ type: 'spki', format: 'der' })
 }
 
-/** The last 65 bytes are the point itself: what the identifier is the hash of. */
+/** The last 65 bytes are the point itself, which is hashed for the identifier. */
 function keyIdentifier(publicKey: KeyObject): Uint8Array {
   return createHash('sha1').update(keyInfoOf(publicKey).subarray(-65)).digest()
 }
@@ -109,7 +108,7 @@ function ipBytes(ip: string): Uint8Array {
 }
 
 function ipv6Bytes(ip: string): Uint8Array {
-  // A URL writes every address in the one short form: groups in hex, at most one gap.
+  // A URL has every address in the same short form: hexadecimal groups, at most one gap.
   const [head = '', tail] = new URL(`http://[${ip}]`).hostname.slice(1, -1).split('::')
   const groups = (part: string) => part.split(':').filter((group) => group !== '')
   const before = groups(head)
@@ -141,7 +140,7 @@ function bitString(content: Uint8Array): Uint8Array {
   return der(0x03, Uint8Array.of(0), content)
 }
 
-/** A positive integer in its shortest form. */
+/** A positive integer in its shortest encoding. */
 function integer(bytes: Uint8Array): Uint8Array {
   let start = 0
   while (start < bytes.length - 1 && bytes[start] === 0) start++

@@ -2,18 +2,18 @@ import type { ClientHttp2Session } from 'node:http2'
 import type { DescService } from '@bufbuild/protobuf'
 import { type Client, createClient } from '@connectrpc/connect'
 import { createGrpcTransport } from '@connectrpc/connect-node'
-import { MAX_MESSAGE_BYTES } from './convert.ts'
+import { MAX_MESSAGE_BYTES } from './wire-message.ts'
 
-/** Hands out connections to a peer. */
+/** Provides connections to a peer. */
 export type SessionManager = NonNullable<Parameters<typeof createGrpcTransport>[0]['sessionManager']>
 
-/** A gRPC client of a peer's service, within our limits; the manager says over which connection each call goes. */
+/** A gRPC client for a peer's service with this node's limits; the manager provides the connection for each call. */
 export function clientThrough<Service extends DescService>(
   service: Service,
   sessionManager: SessionManager,
   url: URL,
 ): Client<Service> {
-  // Node would write an IPv6 address without its brackets, and servers would refuse it.
+  // Node would write an IPv6 address without brackets, which servers refuse.
   const named: SessionManager = {
     authority: sessionManager.authority,
     request: (method, path, headers, options) =>
@@ -30,7 +30,7 @@ export function clientThrough<Service extends DescService>(
   return createClient(service, transport)
 }
 
-/** A gRPC client of a peer's service over a connection that is open already and stays the caller's. */
+/** A gRPC client for a peer's service over an open connection, which the caller keeps. */
 export function clientOver<Service extends DescService>(
   service: Service,
   session: ClientHttp2Session,

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import { test } from 'node:test'
 import { ConnectionLimits, connectionOf } from './connection-limits.ts'
 
-/** A socket of which only the address and the end matter. */
+/** A socket with only an address and an end. */
 class FakeSocket extends EventEmitter {
   isOpen = true
   readonly remoteAddress: string
@@ -35,7 +35,7 @@ function world(options: { connections?: number; perHost?: number } = {}) {
   return { limits, open }
 }
 
-test('a host’s new connection takes the place of the one that has been idle longest', () => {
+test('a host’s new connection replaces the one that has been idle longest', () => {
   const { open } = world()
   const [a, b, c] = [open('a'), open('a'), open('a')]
   a.connection!.begin()()
@@ -47,7 +47,7 @@ test('a host’s new connection takes the place of the one that has been idle lo
   for (const { close } of [a, c, d]) close()
 })
 
-test('where all of a host’s connections are at work a new one is refused, until an exchange ends', () => {
+test('if all connections of a host are busy a new one is refused until an exchange ends', () => {
   const { limits, open } = world()
   const busy = [open('a'), open('a'), open('a')]
   const ends = busy.map(({ connection }) => connection!.begin())
@@ -64,7 +64,7 @@ test('where all of a host’s connections are at work a new one is refused, unti
   assert.equal(limits.size, 0)
 })
 
-test('with all places taken the connection that has been idle longest goes, whoever’s it is', () => {
+test('if all places are taken, the connection that has been idle longest is closed, of any host', () => {
   const { open } = world()
   const opened = [open('a'), open('b'), open('c'), open('d')]
   const next = open('e')
@@ -75,7 +75,7 @@ test('with all places taken the connection that has been idle longest goes, whoe
   for (const { close } of [...opened, next]) close()
 })
 
-test('a peer that belongs to this node counts against no host and is never closed for others', () => {
+test('a peer of the operator counts against no host and is never closed for others', () => {
   const { open } = world({ perHost: 1, connections: 3 })
   const own = open('a')
   own.connection!.trust()
@@ -85,11 +85,11 @@ test('a peer that belongs to this node counts against no host and is never close
   assert.deepEqual([own.fake.isOpen, first.fake.isOpen, second.fake.isOpen], [true, false, true])
   own.close()
   second.connection!.begin()
-  assert.equal(open('a').isTaken, false, 'its end frees no place that it never had')
+  assert.equal(open('a').isTaken, false, 'closing it frees no place that it never had')
   second.close()
 })
 
-test('a connection that brings no request in time is closed', (t) => {
+test('a connection without a request in time is closed', (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] })
   const { open } = world()
   const [silent, speaking] = [open('a'), open('a')]

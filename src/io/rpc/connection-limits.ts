@@ -1,57 +1,57 @@
 import type { Socket } from 'node:net'
 import { hostOf } from './peer-host.ts'
 
-/** Marks a socket with what is known of its connection. HTTP/2 hides the socket itself, but hands its properties on. */
+/** Marks a socket with its connection; HTTP/2 hides the socket itself but passes on its properties. */
 const CONNECTION = Symbol('connection')
 
-/** How many connections there may be, and how long one may be without a request. */
+/** How many connections there may be, and how long one may stay without a request. */
 export interface ConnectionLimitOptions {
   readonly connections: number
   readonly perHost: number
-  /** From the connection to its first request, the TLS handshake included. */
+  /** From the connection to its first request, including the TLS handshake. */
   readonly firstRequestMs: number
 }
 
 /** One connection of a peer. */
 export interface PeerConnection {
   readonly host: string
-  /** Counts an exchange that has begun; the result is called at its end. */
+  /** Counts an exchange; the returned function ends it. */
   begin(): () => void
-  /** The peer has proven that it belongs here: its connection counts against nobody, and is not closed for others. */
+  /** The peer has proven that it belongs to the operator: its connection is not counted and not closed for others. */
   trust(): void
   readonly isTrusted: boolean
 }
 
 interface Host {
   connections: number
-  /** Those without an exchange in progress, in the order in which they fell idle. */
+  /** Connections without an exchange, in the order they became idle. */
   readonly idle: Set<Connection>
 }
 
 /**
- * The connections of an endpoint. Where a host or all together have as many as they may, a new one takes the place of
- * the one that has been idle longest, so that connections which do nothing keep nobody away; where all are at work the
- * new one is refused. Behind one address may be a balancer with all peers: what works there is left alone.
+ * The connections of an endpoint. If a host or all hosts together have reached their limit, a new connection replaces
+ * the one that has been idle longest, so that idle connections keep no peer away; if all are busy the new one is
+ * refused. One address may be a balancer with all peers behind it, so busy connections are never closed.
  */
 export class ConnectionLimits {
   readonly #options: ConnectionLimitOptions
   readonly #hosts = new Map<string, Host>()
   readonly #idle = new Set<Connection>()
-  /** By address and port of the other end. */
+  /** By address and port of the peer. */
   readonly #open = new Map<string, Connection>()
 
   constructor(options: ConnectionLimitOptions) {
     this.#options = options
   }
 
-  /** How many connections are open. */
+  /** Number of open connections. */
   get size(): number {
     return this.#open.size
   }
 
-  /** Takes a connection that has been accepted; false when there is no place for it. */
+  /** Counts an accepted connection; false if there is no room for it. */
   accept(socket: Socket): boolean {
-    // It has gone already.
+    // It is closed already.
     if (socket.remoteAddress === undefined) return false
     const name = hostOf(socket.remoteAddress)
     const host = this.#hosts.get(name) ?? { connections: 0, idle: new Set() }
@@ -71,19 +71,19 @@ export class ConnectionLimits {
     return true
   }
 
-  /** Marks the TLS end of a connection that was accepted. */
+  /** Marks the TLS socket of an accepted connection. */
   secured(socket: Socket): void {
     const connection = this.#open.get(keyOf(socket))
     if (connection) Object.assign(socket, { [CONNECTION]: connection })
   }
 }
 
-/** The connection of a request's socket; null once it is gone. */
+/** The connection of a request's socket; null once it is closed. */
 export function connectionOf(socket: Socket | undefined): PeerConnection | null {
   try {
     return (socket as { [CONNECTION]?: PeerConnection } | undefined)?.[CONNECTION] ?? null
   } catch {
-    // HTTP/2 has let go of the socket already.
+    // HTTP/2 has detached the socket already.
     return null
   }
 }
@@ -156,7 +156,7 @@ class Connection implements PeerConnection {
   }
 }
 
-/** Closes the connection that has been idle longest; false when none is. */
+/** Closes the connection that has been idle longest; false if none is idle. */
 function evict(idle: ReadonlySet<Connection>): boolean {
   for (const connection of idle) {
     connection.evict()

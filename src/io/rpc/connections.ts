@@ -3,50 +3,51 @@ import type { Reach } from '../../domain/segment.ts'
 import { abortError } from '../../lib/errors.ts'
 import type { OwnCerts } from './own-certs.ts'
 import {
-  type Answer,
-  type Exchange,
   exchangeHttp1,
   exchangeHttp2,
-  type Names,
+  type NameLookup,
   openSession,
   openSocket,
+  type PeerRequest,
+  type PeerResponse,
   protocolOf,
 } from './peer-exchange.ts'
 
-/** Streams on one connection before a further one is opened; Go servers take 250. */
+/** Streams on one connection before another one is opened; Go servers allow 250. */
 const MAX_STREAMS = 100
-/** An unused connection is kept this long. */
+/** How long an unused connection is kept. */
 const IDLE_MS = 60_000
-/** Hosts remembered to speak HTTP/1.1 only. */
+/** Hosts remembered as speaking only HTTP/1.1. */
 const MAX_HTTP1_ORIGINS = 1_000
 
-/** A connection that requests share, from the moment at which it is opened. */
+/** A connection shared by requests, from the moment it is opened. */
 interface Shared {
-  /** The session; null when the peer speaks HTTP/1.1 only. */
+  /** The session; null if the peer speaks only HTTP/1.1. */
   readonly opened: Promise<ClientHttp2Session | null>
   session: ClientHttp2Session | null
-  /** Takes no more requests; those in progress go on. */
+  /** Accepts no more requests; running ones continue. */
   retire(): void
-  /** Requests that are in progress, or wait for the connection to open. */
+  /** Requests that are running or waiting for the connection to open. */
   requests: number
   idle: NodeJS.Timeout | null
 }
 
 /**
- * Connections to peers, whose certificates nobody verifies (wire.md §2) unless they are the operator's own nodes. HTTP/2 where the peer speaks it, shared by
- * requests; otherwise HTTP/1.1 with a connection each. No request is ever sent twice (wire.md §18, 6).
+ * Connections to peers, whose certificates are not verified (wire.md §2) unless they are the operator's own nodes.
+ * HTTP/2 connections are shared by requests; HTTP/1.1 uses a connection each. No request is ever sent twice (wire.md
+ * §18, 6).
  */
 export class Connections {
   readonly #connectMs: number
   readonly #own: OwnCerts | null
-  readonly #names: Names
+  readonly #names: NameLookup
   readonly #shared = new Map<string, Set<Shared>>()
   readonly #http1 = new Set<string>()
 
   constructor(options: {
-    connectMs: number /** Null verifies nobody. */
+    connectMs: number /** Null for no verification. */
     own?: OwnCerts | null
-    names?: Names
+    names?: NameLookup
   }) {
     this.#names = options.names ?? {}
     this.#connectMs = options.connectMs
@@ -54,22 +55,22 @@ export class Connections {
   }
 
   /** Sends a request and reads the answer. Throws ExchangeError, or an AbortError when the signal was aborted. */
-  async exchange(exchange: Exchange, signal: AbortSignal): Promise<Answer> {
+  async exchange(request: PeerRequest, signal: AbortSignal): Promise<PeerResponse> {
     if (signal.aborted) throw abortError(signal)
-    const { reach, url } = exchange
+    const { reach, url } = request
     const { protocol, origin } = url
     if (protocol === 'https:' && !this.#http1.has(origin)) {
       const shared = this.#take(url, reach)
       let answered = false
       const onStatus = (status: number) => {
         answered = true
-        exchange.onStatus?.(status)
+        request.onStatus?.(status)
       }
       try {
         const session = await unlessAborted(shared.opened, signal)
-        if (session) return await exchangeHttp2(session, { ...exchange, onStatus }, signal)
+        if (session) return await exchangeHttp2(session, { ...request, onStatus }, signal)
       } catch (error) {
-        // The peer may have vanished without a word: later requests take another connection.
+        // The peer may have vanished silently: later requests use another connection.
         if (!answered) shared.retire()
         throw error
       } finally {
@@ -80,10 +81,10 @@ export class Connections {
     const timeoutMs = this.#connectMs
     const own = this.#own
     const socket = await openSocket(url, { protocols, timeoutMs, signal, own, names: this.#names, reach })
-    return exchangeHttp1(socket, exchange, signal)
+    return exchangeHttp1(socket, request, signal)
   }
 
-  /** Closes what is open. */
+  /** Closes all connections. */
   close(): void {
     for (const all of this.#shared.values()) {
       for (const shared of all) {
@@ -135,7 +136,7 @@ export class Connections {
     }
     const connect = async () => {
       try {
-        // Many may wait for it: none of them alone can call it off.
+        // Several requests may wait for it, so none of them can cancel it.
         const socket = await openSocket(url, {
           protocols: ['h2', 'http/1.1'],
           timeoutMs: this.#connectMs,
@@ -178,12 +179,12 @@ export class Connections {
   }
 }
 
-/** A connection that was opened to any address is not used for what may only go to a public one. */
+/** A connection that may have gone to any address is not used for requests limited to public ones. */
 function keyOf({ origin }: URL, reach: Reach | undefined): string {
   return `${reach ?? 'any'} ${origin}`
 }
 
-/** Waits for something, but not after the signal is aborted. */
+/** Awaits a promise until the signal is aborted. */
 function unlessAborted<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
   const aborted = Promise.withResolvers<never>()
   const onAbort = () => aborted.reject(abortError(signal))

@@ -1,7 +1,8 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { Notice, Registration } from '../../domain/transcoder-notice.ts'
 import { messageOf } from '../../lib/errors.ts'
-import { readCapabilities, readSegment, writeCapabilities, writeSegment } from './convert.ts'
+import { readCapabilities, writeCapabilities } from './convert-capabilities.ts'
+import { RETIRED_PROFILES, readSegment, writeSegment } from './convert-segment.ts'
 import type {
   NotifySegment,
   NotifySegmentSchema,
@@ -9,10 +10,7 @@ import type {
   RegisterRequestSchema,
 } from './gen/lp_rpc_pb.ts'
 
-/** What fills a field that is out of use (wire.md §6). */
-const RETIRED_PROFILES = new TextEncoder().encode('invalid')
-
-/** A registration, as it travels. */
+/** Converts a registration for the wire. */
 export function writeRegistration(
   registration: Registration,
 ): MessageInitShape<typeof RegisterRequestSchema> {
@@ -24,7 +22,7 @@ export function writeRegistration(
   }
 }
 
-/** Reads a registration. Throws NodeError for capabilities beyond all measure. */
+/** Reads a registration. Throws NodeError for oversized capabilities. */
 export function readRegistration({ capabilities, capacity, secret }: RegisterRequest): Registration {
   return {
     secret,
@@ -33,7 +31,7 @@ export function readRegistration({ capabilities, capacity, secret }: RegisterReq
   }
 }
 
-/** What a transcoder is told, as it travels. */
+/** Converts a notice to a transcoder for the wire. */
 export function writeNotice(notice: Notice): MessageInitShape<typeof NotifySegmentSchema> {
   switch (notice.kind) {
     case 'task':
@@ -47,12 +45,12 @@ export function writeNotice(notice: Notice): MessageInitShape<typeof NotifySegme
     case 'unreadable':
       return { taskId: notice.taskId }
     case 'teardown':
-      // Nothing but the session's id is set (wire.md §17).
+      // Only the session id is set (wire.md §17).
       return { segData: { authToken: { sessionId: notice.sessionId } } }
   }
 }
 
-/** Reads what an orchestrator tells; a task that cannot be read becomes its error text (wire.md §13). */
+/** Reads a notice from an orchestrator; a task that cannot be read becomes its error text (wire.md §13). */
 export function readNotice(message: NotifySegment): Notice {
   const { orchId, segData, taskId, url } = message
   const sessionId = segData?.authToken?.sessionId ?? ''
@@ -65,5 +63,5 @@ export function readNotice(message: NotifySegment): Notice {
   }
 }
 
-/** Beyond what anybody means. */
+/** A higher capacity is a mistake. */
 const MAX_CAPACITY = 1_000_000n

@@ -2,22 +2,23 @@ import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'nod
 import { fromBinary, toBinary } from '@bufbuild/protobuf'
 import { Code, ConnectError } from '@connectrpc/connect'
 import type { Address } from '../../lib/crypto.ts'
-import { readAddress, writeMaxFloat } from './convert.ts'
+import { writeMaxFloat } from './convert-payment.ts'
 import { MaxFloatReqSchema, MaxFloatUpdateSchema } from './gen/redeemer_pb.ts'
+import { readAddress } from './wire-message.ts'
 
-/** A frame's flag and length (wire.md §3). */
+/** The flag and length in front of a gRPC message (wire.md §3). */
 const FRAME_HEAD_BYTES = 5
-/** Many times what a question for a sender's float takes. */
+/** Many times the size of a request for a sender's float. */
 const MAX_QUESTION_BYTES = 1024
-/** A stream on which no question comes is ended after this long, unless there is reason for less. */
+/** A stream without a request is ended after this long by default. */
 const QUESTION_MS = 10_000
 
-/** Tells a sender's float and its changes until what it returns is called. Throws ConnectError. */
+/** Reports a sender's float and its changes until the returned function is called. Throws ConnectError. */
 export type ListenToFloat = (sender: Address, tell: (value: bigint) => void) => () => void
 
 /**
- * Answers MonitorMaxFloat on bare HTTP/2 streams (wire.md §14). A redeemer has tens of thousands of them open, and a
- * call of a gRPC library takes several times the memory of all that a float needs.
+ * Serves MonitorMaxFloat on bare HTTP/2 streams (wire.md §14). A redeemer has tens of thousands of them open, and a
+ * call of a gRPC library takes several times the memory that a float needs.
  */
 export class FloatStreams {
   readonly #questionMs: number
@@ -27,7 +28,7 @@ export class FloatStreams {
     this.#questionMs = questionMs
   }
 
-  /** Takes over a stream whose headers have come; `onClose` is called once it is closed. */
+  /** Takes over a stream whose headers have arrived; `onClose` is called once it is closed. */
   take(
     stream: ServerHttp2Stream,
     headers: IncomingHttpHeaders,
@@ -42,12 +43,12 @@ export class FloatStreams {
     })
   }
 
-  /** Answers a stream whose headers have come with an error. */
+  /** Answers a stream whose headers have arrived with an error. */
   refuse(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, error: ConnectError): void {
     new FloatStream(stream, headers, null).end(error)
   }
 
-  /** Ends all of them in order. */
+  /** Ends all streams with a proper status. */
   stop(): void {
     for (const one of this.#open) one.end(null)
   }
@@ -56,7 +57,7 @@ export class FloatStreams {
 class FloatStream {
   readonly #stream: ServerHttp2Stream
   readonly #contentType: string
-  /** Until the question has come. */
+  /** Set until the request has arrived. */
   #listen: ListenToFloat | null
   #question: Buffer | null = null
   #limit: NodeJS.Timeout | null = null
@@ -74,7 +75,7 @@ class FloatStream {
     this.#stream = stream
     this.#contentType = headers['content-type'] ?? 'application/grpc'
     this.#listen = asks?.listen ?? null
-    // A peer that breaks off is no failure of ours; 'close' follows.
+    // A peer that disconnects is not an error here; 'close' follows.
     stream.on('error', ignore)
     if (!asks) return
     const noQuestion = new ConnectError('no message came', Code.DeadlineExceeded)
@@ -85,7 +86,7 @@ class FloatStream {
     })
   }
 
-  /** Ends the stream: as it should be, or with an error. */
+  /** Ends the stream, with OK or with an error. */
   end(error: ConnectError | null): void {
     if (this.#status || this.#stream.destroyed) return
     this.closed()
@@ -96,11 +97,11 @@ class FloatStream {
     const { headersSent } = this.#stream
     if (headersSent) this.#stream.end()
     else this.#stream.respond(this.#headers(this.#status), { endStream: true })
-    // What still comes of the question is not wanted.
+    // The rest of the request is not needed.
     if (!headersSent) this.#stream.close(constants.NGHTTP2_NO_ERROR)
   }
 
-  /** Nothing more is to be told. */
+  /** Stops reporting. */
   closed(): void {
     this.#listen = null
     this.#question = null
@@ -151,13 +152,13 @@ class FloatStream {
   }
 
   #headers(more: Readonly<Record<string, string>> = {}): Record<string, string | number> {
-    // As a Go server answers and announces (wire.md §3, answers).
+    // As a Go server does (wire.md §3, answers).
     const trailer = 'Grpc-Status, Grpc-Message, Grpc-Status-Details-Bin'
     return { ':status': 200, 'content-type': this.#contentType, trailer, ...more }
   }
 }
 
-/** The message of a frame; null while it is not whole. Throws ConnectError. */
+/** The message of a frame; null while it is incomplete. Throws ConnectError. */
 function messageIn(frame: Buffer): Buffer | null {
   if (frame.length < FRAME_HEAD_BYTES) return null
   if (frame[0] !== 0) throw new ConnectError('compression is not supported', Code.Unimplemented)

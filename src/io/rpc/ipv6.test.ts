@@ -20,7 +20,7 @@ import { Supervisor } from '../../lib/service.ts'
 import { TranscoderPool } from '../../services/transcoding/transcoder-pool.ts'
 import { MemoryObjects } from '../objects/memory-objects.ts'
 import type { Routes } from './calls.ts'
-import { readTicket } from './convert.ts'
+import { readTicket } from './convert-payment.ts'
 import { TicketSchema } from './gen/redeemer_pb.ts'
 import { OrchestratorClient } from './orchestrator-client.ts'
 import type { OwnCerts } from './own-certs.ts'
@@ -80,7 +80,7 @@ describe('over IPv6', { skip: WITHOUT_IPV6 }, () => {
     })
   }
 
-  test('a peer that writes its authority without brackets, as Node does by itself, is served', async () => {
+  test('a peer that sends its authority without brackets, as Node does, is served', async () => {
     await using endpoint = await startEndpoint({ host: '::1' })
     const session = http2Connect(endpoint.url, { rejectUnauthorized: false })
     try {
@@ -100,7 +100,7 @@ describe('over IPv6', { skip: WITHOUT_IPV6 }, () => {
     }
   })
 
-  test('a redeemer takes tickets and tells floats, with and without certificates', async (t) => {
+  test('a redeemer accepts tickets and reports floats, with and without certificates', async (t) => {
     const ticket = readTicket(fromBinary(TicketSchema, parseHex(recorded.queueTicket[0]!.request)))
     const certs = ownCerts(t, 'redeemer=::1', 'orchestrator=::1') as [OwnCerts, OwnCerts]
     for (const [ofRedeemer, ofOrchestrator] of [[null, null], certs] as const) {
@@ -136,7 +136,7 @@ describe('over IPv6', { skip: WITHOUT_IPV6 }, () => {
     await assert.rejects(client.queue(ticket, never), { code: 'away', message: /is for other hosts/ })
   })
 
-  test('a transcoder registers, and its address is told with brackets', async (t) => {
+  test('a transcoder registers, and its address is shown with brackets', async (t) => {
     const env = { clock: systemClock, log: silentLog }
     const capabilities = defaultCapabilities('1.0.0')
     const pool = new TranscoderPool(

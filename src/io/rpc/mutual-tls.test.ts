@@ -17,17 +17,17 @@ import { systemDice } from '../../lib/dice.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
 import type { Routes } from './calls.ts'
-import { readTicket } from './convert.ts'
+import { readTicket } from './convert-payment.ts'
 import { TicketSchema } from './gen/redeemer_pb.ts'
-import { finish } from './http-exchange.ts'
 import type { OwnCerts } from './own-certs.ts'
 import { RedeemerClient } from './redeemer-client.ts'
 import { RedeemerEndpoint } from './redeemer-endpoint.ts'
 import { Endpoint } from './server.ts'
+import { respond } from './server-response.ts'
 import { TranscoderClient } from './transcoder-client.ts'
 import { AUTHORIZATION, type TranscoderApi, TranscoderEndpoint } from './transcoder-endpoint.ts'
 
-/** An operator's nodes that know one another by certificates, over real sockets. */
+/** Own nodes that authenticate each other by certificates, over real sockets. */
 
 const TICKET = readTicket(fromBinary(TicketSchema, parseHex(recorded.queueTicket[0]!.request)))
 const never = () => new AbortController().signal
@@ -66,7 +66,7 @@ async function redeemer(t: TestContext, own: OwnCerts | null) {
   return { port, queued, client }
 }
 
-test('a redeemer takes tickets of the operator’s own orchestrators, and of nobody else', async (t) => {
+test('a redeemer accepts tickets only from the operator’s own orchestrators', async (t) => {
   const [ofRedeemer, ofOrchestrator] = ownCerts(t, 'redeemer', 'orchestrator') as [OwnCerts, OwnCerts]
   const [stranger] = ownCerts(t, 'stranger') as [OwnCerts]
   const { client, queued } = await redeemer(t, ofRedeemer)
@@ -81,19 +81,19 @@ test('a redeemer takes tickets of the operator’s own orchestrators, and of nob
   await assert.rejects(async () => {
     for await (const _ of client(null).floats(TICKET.sender, never())) assert.fail('told a float')
   }, refusal)
-  // Certificates of its own, as another operator has, are not enough either way.
+  // Certificates of another operator are not accepted on either side.
   await assert.rejects(client(stranger).queue(TICKET, never()), { code: 'away' })
   const posing = { ...stranger, ca: ofOrchestrator.ca }
   await assert.rejects(client(posing).queue(TICKET, never()), refusal)
   assert.equal(queued.length, 1)
 })
 
-test('an orchestrator gives its tickets to its own redeemer only', async (t) => {
+test('an orchestrator gives its tickets only to its own redeemer', async (t) => {
   const [elsewhere, ofOrchestrator] = ownCerts(t, 'redeemer=10.0.0.5', 'orchestrator') as [OwnCerts, OwnCerts]
   const cases: [string, OwnCerts | null, RegExp][] = [
     ['a Go node or an impostor', null, /no certificate of this operator: give it a folder of the same/],
     ['another operator’s', ownCerts(t, 'redeemer')[0]!, /no certificate of this operator/],
-    ['another node of this operator', elsewhere, /is for other hosts: make it one that names this host/],
+    ['another node of this operator', elsewhere, /is for other hosts: make one that names this host/],
   ]
   for (const [name, own, message] of cases) {
     const { client, queued } = await redeemer(t, own)
@@ -102,7 +102,7 @@ test('an orchestrator gives its tickets to its own redeemer only', async (t) => 
   }
 })
 
-test('without -certs everything is as Go nodes know it', async (t) => {
+test('without -certs everything works as Go nodes expect', async (t) => {
   const { client, queued } = await redeemer(t, null)
   await client(null).queue(TICKET, never())
   assert.equal(queued.length, 1)
@@ -143,7 +143,7 @@ test('a session that began without a certificate has none when it is resumed', a
   assert.equal(queued.length, 0)
 })
 
-test('an orchestrator takes in its own transcoders, whose results count; gateways need no certificate', async (t) => {
+test('an orchestrator accepts its own transcoders and their results, while gateways need no certificate', async (t) => {
   const [ofOrchestrator, ofTranscoder] = ownCerts(t, 'orchestrator', 'transcoder') as [OwnCerts, OwnCerts]
   const registered: string[] = []
   const finished: bigint[] = []
@@ -166,7 +166,7 @@ test('an orchestrator takes in its own transcoders, whose results count; gateway
   const forGateways: Routes = {
     http: (path) =>
       path === '/healthz'
-        ? (request, response) => Promise.resolve(finish(request, response, 200, Buffer.alloc(0), {}))
+        ? (request, response) => Promise.resolve(respond(request, response, 200, Buffer.alloc(0), {}))
         : null,
   }
   const transcoders = new TranscoderEndpoint({ ownOnly: true }, { api, log: silentLog })
@@ -209,7 +209,7 @@ test('an orchestrator takes in its own transcoders, whose results count; gateway
   }
   assert.deepEqual([registered.length, finished.length], [1, 1])
 
-  // Neither does a result over HTTP/1.1 get in, nor is a gateway kept out, whatever it speaks.
+  // Results over HTTP/1.1 are not accepted either, and gateways are served over any protocol.
   const headers = { authorization: AUTHORIZATION, credentials: 'swordfish', taskid: '5' }
   for (const transport of [TRANSPORTS['HTTP/2'], TRANSPORTS['HTTP/1.1 without ALPN']]) {
     const body = Buffer.from('x')
@@ -219,7 +219,7 @@ test('an orchestrator takes in its own transcoders, whose results count; gateway
   }
 })
 
-test('a transcoder works for its own orchestrator only', async (t) => {
+test('a transcoder works only for its own orchestrator', async (t) => {
   const [own] = ownCerts(t, 'transcoder') as [OwnCerts]
   const port = await serve(t, null, {})
   const client = new TranscoderClient({ dice: systemDice, download: async () => new Uint8Array(0), own })

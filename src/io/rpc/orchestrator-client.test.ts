@@ -12,9 +12,9 @@ import { systemDice } from '../../lib/dice.ts'
 import { NodeError } from '../../lib/errors.ts'
 import { Supervisor } from '../../lib/service.ts'
 import type { Submission } from '../../services/gateway/segment-work.ts'
-import { encodeTranscodeResult } from './convert.ts'
+import { encodeTranscodeResult } from './convert-result.ts'
 import { OrchestratorClient } from './orchestrator-client.ts'
-import type { Names } from './peer-exchange.ts'
+import type { NameLookup } from './peer-exchange.ts'
 import { makeIdentity } from './tls.ts'
 
 const SOURCE = Buffer.from('the segment')
@@ -31,15 +31,17 @@ function jobOf(body: Uint8Array = SOURCE, changes: Partial<Submission> = {}): Su
   return { segment: segmentOf(body), payment: null, body, bodyIsUri: false, ...times, ...changes }
 }
 
-/** A client that closes what it opened. */
-async function startClient(names: Names = {}): Promise<{ client: OrchestratorClient } & AsyncDisposable> {
+/** A client that closes its connections. */
+async function startClient(
+  names: NameLookup = {},
+): Promise<{ client: OrchestratorClient } & AsyncDisposable> {
   const client = new OrchestratorClient(names)
   const supervisor = new Supervisor()
   await supervisor.start(client)
   return { client, [Symbol.asyncDispose]: () => supervisor.stop() }
 }
 
-/** Listens on the loopback; every connection ends with the test. */
+/** Listens on loopback; every connection ends with the test. */
 async function listen(server: Server): Promise<{ port: number; connections: number } & AsyncDisposable> {
   const sockets = new Set<Socket>()
   const running = {
@@ -107,7 +109,7 @@ for (const plain of [false, true]) {
     })
   })
 
-  test(`a refusal of 50 MB is read while they are being sent, over ${name}`, async () => {
+  test(`a refusal is read while 50 MB are being sent, over ${name}`, async () => {
     await using endpoint = await startEndpoint({ plain })
     await using started = await startClient()
     endpoint.api.onAdmit = async () => Promise.reject(new NodeError('forbidden', 'OrchestratorCapped'))
@@ -148,7 +150,7 @@ for (const plain of [false, true]) {
     })
   })
 
-  test(`whoever aborts gets an AbortError, over ${name}`, async () => {
+  test(`an aborted call rejects with an AbortError over ${name}`, async () => {
     await using endpoint = await startEndpoint({ plain })
     await using started = await startClient()
     const { client } = started
@@ -166,7 +168,7 @@ for (const plain of [false, true]) {
     }
   })
 
-  test(`a failed call carries the orchestrator’s words over ${name}`, async () => {
+  test(`a failed call has the orchestrator’s text over ${name}`, async () => {
     await using endpoint = await startEndpoint({ plain })
     await using started = await startClient()
     const text = 'Invalid orchestrator request: OrchestratorCapped – 100 %'
@@ -178,7 +180,7 @@ for (const plain of [false, true]) {
   })
 }
 
-test('an orchestrator that tells its address with a slash at its end gets its segments all the same', async () => {
+test('an orchestrator whose address ends in a slash still gets its segments', async () => {
   await using endpoint = await startEndpoint()
   await using running = await startClient()
   for (const base of [endpoint.url, `${endpoint.url}/`]) {
@@ -188,7 +190,7 @@ test('an orchestrator that tells its address with a slash at its end gets its se
   assert.equal(endpoint.api.sources.length, 2)
 })
 
-test('what cannot be reached is said so, whatever is asked', async () => {
+test('an unreachable orchestrator is reported as such by every call', async () => {
   await using started = await startClient()
   const { client } = started
   const closed = await listen(createTcpServer())
@@ -210,7 +212,7 @@ test('what cannot be reached is said so, whatever is asked', async () => {
   }
 })
 
-test('a peer that accepts and then says nothing is given up', async () => {
+test('a peer that accepts a connection and stays silent is given up', async () => {
   await using silent = await listen(createTcpServer())
   await using started = await startClient()
   for (const scheme of ['https', 'http']) {
@@ -229,7 +231,7 @@ test('a peer that accepts and then says nothing is given up', async () => {
   }
 })
 
-test('an orchestrator that speaks only HTTP/1.1 takes segments and gives results', async () => {
+test('an orchestrator that speaks only HTTP/1.1 receives segments and returns results', async () => {
   const server = createHttpsServer({ ...identity, ALPNProtocols: ['http/1.1'] }, (request, response) => {
     if (request.url !== '/segment') return void response.end('rendition')
     request.resume()
@@ -245,7 +247,7 @@ test('an orchestrator that speaks only HTTP/1.1 takes segments and gives results
   assert.equal(Buffer.from(await started.client.download(`${url}/x`, never)).toString(), 'rendition')
 })
 
-test('answers that are no results, too large, or broken off are told apart', async () => {
+test('invalid, oversized and broken answers are told apart', async () => {
   const server = createSecureServer({ ...identity, allowHTTP1: true })
   let answer: 'garbage' | 'large' | 'cut' = 'garbage'
   server.on('request', (_request, response) => {
@@ -274,7 +276,7 @@ test('a peer that answers early and closes, as Go does over HTTP/1.1, is underst
       socket.end(
         'HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 21\r\n\r\nInsufficient balance\n',
       )
-      // Reads on for a while, as Go does, then closes whatever is still coming.
+      // Reads on for a while, as Go does, then closes although data is still arriving.
       socket.resume()
       setTimeout(() => socket.destroy(), 500).unref()
     })
@@ -288,7 +290,7 @@ test('a peer that answers early and closes, as Go does over HTTP/1.1, is underst
   })
 })
 
-test('segments and results share a connection; a peer that restarted gets a new one', async () => {
+test('segments and results share a connection; a restarted peer gets a new one', async () => {
   await using started = await startClient()
   const { client } = started
   const server = createSecureServer(identity)
@@ -311,7 +313,7 @@ test('segments and results share a connection; a peer that restarted gets a new 
   assert.equal(peer.connections, opened + 1)
 })
 
-test('a peer that vanishes without a word is met on another connection the next time', async () => {
+test('after a peer vanished silently, another connection is used', async () => {
   await using started = await startClient()
   let silent = true
   const server = createSecureServer(identity)
@@ -330,7 +332,7 @@ test('a peer that vanishes without a word is met on another connection the next 
   assert.equal(peer.connections, 2)
 })
 
-test('more segments at a time than one connection carries get another', async () => {
+test('segments beyond the limit of one connection use another', async () => {
   await using endpoint = await startEndpoint()
   await using started = await startClient()
   const held = Promise.withResolvers<void>()
@@ -365,7 +367,7 @@ function countingServer() {
   return { seen, server }
 }
 
-test('a rendition is fetched from where the segment was sent, or from a public address, and from nowhere else', async () => {
+test('a rendition is fetched only from the node that got the segment or from a public address', async () => {
   const inside = countingServer()
   await using own = await listen(countingServer().server)
   await using other = await listen(inside.server)
@@ -393,10 +395,10 @@ test('a rendition is fetched from where the segment was sent, or from a public a
   assert.deepEqual([inside.seen, other.connections], [[], 0])
 })
 
-/** A name that resolves to one address after the other, and the addresses that pass for public. */
+/** A name that resolves to one address after the other, and the addresses that count as public. */
 function namesOf(answers: readonly string[], publicIps: readonly string[]) {
   const asked: string[] = []
-  const names: Names = {
+  const names: NameLookup = {
     resolve: (hostname, _options, callback) => {
       const address = answers[Math.min(asked.length, answers.length - 1)]!
       asked.push(hostname)
@@ -407,7 +409,7 @@ function namesOf(answers: readonly string[], publicIps: readonly string[]) {
   return { asked, names }
 }
 
-test('the address that was judged is the one that is connected to, each time anew', async () => {
+test('the address that was checked is the one connected to, each time anew', async () => {
   const { seen, server } = countingServer()
   await using peer = await listen(server)
   const { asked, names } = namesOf(['127.0.0.1', '127.0.0.2'], ['127.0.0.1'])
@@ -424,7 +426,7 @@ test('the address that was judged is the one that is connected to, each time ane
   assert.deepEqual([seen.length, asked.length], [1, 2])
 })
 
-test('an orchestrator that answered from a public address cannot move this node into its own network', async () => {
+test('an orchestrator with a public address cannot make this node call its own network', async () => {
   const { seen, server } = countingServer()
   await using inside = await listen(server)
   await using endpoint = await startEndpoint({ plain: true })
@@ -432,7 +434,7 @@ test('an orchestrator that answered from a public address cannot move this node 
   await using outside = await startClient(names)
   const { reach } = await outside.client.info(endpoint.url, REQUEST, {}, never)
   assert.equal(reach, 'public')
-  // Seen from here on as what it is: an address of this host.
+  // From here on the address counts as what it is: one of this host.
   await using started = await startClient()
   const { client } = started
   const base = `http://127.0.0.1:${inside.port}`
@@ -445,7 +447,7 @@ test('an orchestrator that answered from a public address cannot move this node 
   assert.equal((await client.info(endpoint.url, REQUEST, {}, never)).reach, undefined)
 })
 
-test('a connection that was opened to any address is not used for what may only go to a public one', async () => {
+test('a connection that may have gone to any address is not used for requests limited to public ones', async () => {
   await using endpoint = await startEndpoint({})
   await using started = await startClient()
   endpoint.api.files.set('a', Buffer.from('inside'))
@@ -456,7 +458,7 @@ test('a connection that was opened to any address is not used for what may only 
   })
 })
 
-test('a rendition of more bytes than expected is given up', async () => {
+test('a rendition larger than expected is given up', async () => {
   await using peer = await listen(countingServer().server)
   await using started = await startClient()
   const base = `http://127.0.0.1:${peer.port}`
@@ -465,7 +467,7 @@ test('a rendition of more bytes than expected is given up', async () => {
   })
 })
 
-test('it is told whether anything was sent', async () => {
+test('an error states whether anything was sent', async () => {
   const closed = await listen(createTcpServer())
   await closed[Symbol.asyncDispose]()
   await using rude = await listen(

@@ -15,7 +15,8 @@ import type { RenditionOptions, Submission, SubmissionClient } from '../../servi
 import type { SessionEnder } from '../../services/gateway/sessions.ts'
 import { clientOver } from './client-over.ts'
 import { Connections } from './connections.ts'
-import { decodeTranscodeResult, MAX_MESSAGE_BYTES, readInfo, writeInfoRequest } from './convert.ts'
+import { readInfo, writeInfoRequest } from './convert-info.ts'
+import { decodeTranscodeResult } from './convert-result.ts'
 import { Orchestrator } from './gen/lp_rpc_pb.ts'
 import {
   formatPaymentHeader,
@@ -26,35 +27,36 @@ import {
   URI_CONTENT_TYPE,
 } from './headers.ts'
 import {
-  type Answer,
-  type Exchange,
   ExchangeError,
-  type Names,
+  type NameLookup,
   openSession,
   openSocket,
+  type PeerRequest,
+  type PeerResponse,
   protocolOf,
 } from './peer-exchange.ts'
+import { MAX_MESSAGE_BYTES } from './wire-message.ts'
 
-/** How long a call may take to connect (wire.md §3). */
+/** Time limit for the connection of a call (wire.md §3). */
 const CALL_CONNECT_MS = 3_000
-/** How long a segment or a download may take to connect (wire.md §10). */
+/** Time limit for the connection of a segment or a download (wire.md §10). */
 const CONNECT_MS = 2_000
-/** How long a download may take (wire.md §12). */
+/** Time limit of a download (wire.md §12). */
 const DOWNLOAD_MS = 4_000
 
-/** A refusal's text is kept to this length. */
+/** A longer refusal text is cut. */
 const MAX_REFUSAL = 1_000
 
 /**
- * A gateway's view of orchestrators. Failures are ExchangeErrors: `unreachable`, `header-timeout`, `body-timeout`,
- * `refused` (the peer's own words; `details.status` over HTTP), `bad-answer`, `too-large`.
+ * A gateway's client for orchestrators. Failures are ExchangeErrors: `unreachable`, `header-timeout`, `body-timeout`,
+ * `refused` (the peer's own text; `details.status` over HTTP), `bad-answer`, `too-large`.
  */
 export class OrchestratorClient implements Service, SubmissionClient, SessionEnder {
   readonly name = 'orchestrator client'
-  readonly #names: Names
+  readonly #names: NameLookup
   readonly #connections: Connections
 
-  constructor(names: Names = {}) {
+  constructor(names: NameLookup = {}) {
     this.#names = names
     this.#connections = new Connections({ connectMs: CONNECT_MS, names })
   }
@@ -63,7 +65,7 @@ export class OrchestratorClient implements Service, SubmissionClient, SessionEnd
     scope.defer(() => this.#connections.close())
   }
 
-  /** Asks an orchestrator for its info. Each call has a connection of its own (wire.md §3). */
+  /** Requests an orchestrator's info. Each call uses its own connection (wire.md §3). */
   async info(
     url: string,
     request: InfoRequest,
@@ -79,7 +81,7 @@ export class OrchestratorClient implements Service, SubmissionClient, SessionEnd
     return isPublic ? { ...info, reach: 'public' } : info
   }
 
-  /** Ends a session. The token always goes along: peers die without it (wire.md §18, 8). */
+  /** Ends a session. Always sends the token, without which peers crash (wire.md §18, 8). */
   async endSession(
     url: string,
     token: AuthToken,
@@ -91,7 +93,7 @@ export class OrchestratorClient implements Service, SubmissionClient, SessionEnd
     )
   }
 
-  /** Has a value signed. */
+  /** Requests a signature over a value. */
   async ping(url: string, value: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
     const answer = await this.#call(url, {}, signal, (client, options) => client.ping({ value }, options))
     return answer.value
@@ -131,8 +133,8 @@ export class OrchestratorClient implements Service, SubmissionClient, SessionEnd
   }
 
   /**
-   * Fetches a rendition (wire.md §12): from where the segment was sent, or from a public address, so that no orchestrator
-   * makes this node ask hosts of its own network. Redirects are not followed.
+   * Fetches a rendition (wire.md §12) from the node that got the segment or from a public address, so that no
+   * orchestrator can make this node call hosts in its own network. Redirects are not followed.
    */
   async fetchRendition(
     url: string,
@@ -143,7 +145,7 @@ export class OrchestratorClient implements Service, SubmissionClient, SessionEnd
     return this.#get(url, { maxBytes, reach: isOwn ? reach : 'public' }, signal)
   }
 
-  /** Fetches a source (wire.md §12), from wherever it lies. */
+  /** Fetches a source (wire.md §12) from any address. */
   download(url: string, signal: AbortSignal): Promise<Uint8Array> {
     return this.#get(url, { maxBytes: MAX_SEGMENT_BYTES, reach: 'any' }, signal)
   }
@@ -165,9 +167,9 @@ export class OrchestratorClient implements Service, SubmissionClient, SessionEnd
     return answer.body
   }
 
-  async #exchange(exchange: Exchange, deadline: Deadline): Promise<Answer> {
+  async #exchange(request: PeerRequest, deadline: Deadline): Promise<PeerResponse> {
     try {
-      return await this.#connections.exchange(exchange, deadline.signal)
+      return await this.#connections.exchange(request, deadline.signal)
     } catch (error) {
       throw deadline.error ?? error
     } finally {
@@ -215,7 +217,7 @@ export class OrchestratorClient implements Service, SubmissionClient, SessionEnd
   }
 }
 
-/** What a failed call means: the peer's own words count as a refusal (wire.md §3, errors). */
+/** The error of a failed call; the peer's own text counts as a refusal (wire.md §3, errors). */
 function callFailure(url: URL, error: unknown): ExchangeError {
   const { code, rawMessage } = ConnectError.from(error)
   switch (code) {
@@ -235,7 +237,7 @@ function callFailure(url: URL, error: unknown): ExchangeError {
   }
 }
 
-/** Time limits on one exchange: the first to pass aborts it and becomes its error. */
+/** Time limits of one exchange: the first to expire aborts it and becomes its error. */
 class Deadline {
   error: ExchangeError | null = null
   readonly #abort = new AbortController()
@@ -269,7 +271,7 @@ class Deadline {
   }
 }
 
-/** Where an orchestrator takes segments; what a slash too many would lead to refuses them (wire.md §18, 5). */
+/** The URL for segments of an orchestrator. A double slash would be refused (wire.md §18, 5). */
 function segmentUrl(base: string): URL {
   const url = parseUrl(base)
   url.pathname = `${url.pathname.replace(/\/$/, '')}/segment`
@@ -284,7 +286,7 @@ function parseUrl(text: string): URL {
   return url
 }
 
-function refused(answer: Answer, text: string): ExchangeError {
+function refused(answer: PeerResponse, text: string): ExchangeError {
   return new ExchangeError('refused', text, { details: { status: answer.status } })
 }
 

@@ -17,7 +17,7 @@ import { eventually } from '../../../test/tools/until.ts'
 import type { Payment } from '../../domain/ticket.ts'
 import { ZERO_ADDRESS } from '../../lib/crypto.ts'
 import { NodeError } from '../../lib/errors.ts'
-import { decodePaymentResult, decodeTranscodeResult } from './convert.ts'
+import { decodePaymentResult, decodeTranscodeResult } from './convert-result.ts'
 import { formatPaymentHeader, formatSegmentHeader } from './headers.ts'
 
 const BOTH = [
@@ -60,7 +60,7 @@ for (const [name, transport] of BOTH) {
     assert.equal(endpoint.api.released, 0)
   })
 
-  test(`the status goes out before the transcoding is done, over ${name}`, async () => {
+  test(`the status is sent before the transcoding is done, over ${name}`, async () => {
     await using endpoint = await startEndpoint()
     const done = Promise.withResolvers<void>()
     endpoint.api.onTranscode = () => done.promise
@@ -89,14 +89,14 @@ for (const [name, transport] of BOTH) {
     assert.equal(endpoint.api.admitted[0]?.payment?.tickets.length, 600)
   })
 
-  test(`50 MB with bad credentials are told so before they are sent, over ${name}`, async () => {
+  test(`bad credentials are answered before 50 MB are sent, over ${name}`, async () => {
     await using endpoint = await startEndpoint()
     endpoint.api.onAdmit = async () => Promise.reject(new NodeError('forbidden', 'ErrSegSig'))
     const answer = await post(endpoint, transport, Buffer.alloc(50_000_000), headersOf(SOURCE))
     assert.deepEqual([answer.status, answer.body.toString()], [403, 'ErrSegSig\n'])
   })
 
-  test(`a body above the limit is refused and its slot given back, over ${name}`, async () => {
+  test(`a body above the limit is refused and its slot released, over ${name}`, async () => {
     await using endpoint = await startEndpoint({ maxSegmentBytes: 100_000 })
     const body = Buffer.alloc(5_000_000)
     const answer = await post(endpoint, transport, body)
@@ -106,14 +106,14 @@ for (const [name, transport] of BOTH) {
     assert.equal((await post(endpoint, transport, exact)).status, 200)
   })
 
-  test(`other bytes than announced are refused and their slot given back, over ${name}`, async () => {
+  test(`bytes other than announced are refused and their slot released, over ${name}`, async () => {
     await using endpoint = await startEndpoint()
     const answer = await post(endpoint, transport, SOURCE, headersOf(Buffer.from('another')))
     assert.deepEqual([answer.status, answer.body.toString()], [403, 'Forbidden\n'])
     assert.deepEqual([endpoint.api.released, endpoint.api.sources.length], [1, 0])
   })
 
-  test(`bodies above what memory is set aside for are turned away, and room comes back, over ${name}`, async () => {
+  test(`bodies beyond the memory budget are refused, and room is released, over ${name}`, async () => {
     // A session may hold a quarter of it.
     await using endpoint = await startEndpoint({ maxBufferedBytes: 4_000_000 })
     const held = Promise.withResolvers<void>()
@@ -129,7 +129,7 @@ for (const [name, transport] of BOTH) {
     assert.equal((await post(endpoint, transport, body)).status, 200)
   })
 
-  test(`a sender that goes in the middle of its body gives its slot back, over ${name}`, async () => {
+  test(`a sender that disconnects within its body releases its slot, over ${name}`, async () => {
     await using endpoint = await startEndpoint()
     const gone = await halfSent(endpoint, transport, 1_000_000, Buffer.alloc(300_000))
     await eventually('an admission', () => endpoint.api.admitted.length === 1)
@@ -139,7 +139,7 @@ for (const [name, transport] of BOTH) {
     assert.equal((await post(endpoint, transport, SOURCE)).status, 200)
   })
 
-  test(`a sender that falls silent in the middle of its body is cut off, over ${name}`, async () => {
+  test(`a sender that falls silent within its body is disconnected, over ${name}`, async () => {
     await using endpoint = await startEndpoint({ bodyStallMs: 200 })
     const gone = await halfSent(endpoint, transport, 1_000_000, Buffer.alloc(300_000))
     await eventually('a release', () => endpoint.api.released === 1)
@@ -149,7 +149,7 @@ for (const [name, transport] of BOTH) {
     gone()
   })
 
-  test(`a gateway that goes while its segment is transcoded ends the work, over ${name}`, async () => {
+  test(`a gateway that disconnects during the transcoding ends the work, over ${name}`, async () => {
     await using endpoint = await startEndpoint()
     endpoint.api.onTranscode = (_, signal) =>
       new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('aborted'))))
@@ -160,7 +160,7 @@ for (const [name, transport] of BOTH) {
     assert.equal(endpoint.api.released, 0)
   })
 
-  test(`what is wrong is told with its own status and text, over ${name}`, async () => {
+  test(`each fault has its own status and text, over ${name}`, async () => {
     await using endpoint = await startEndpoint()
     const good = headersOf(SOURCE)
     const bytes = (hex: string) => Buffer.from(hex, 'hex').toString('base64')
@@ -224,7 +224,7 @@ for (const [name, transport] of BOTH) {
     assert.deepEqual(decodePaymentResult(answer.body), INFO)
   })
 
-  test(`work that fails unexpectedly is an error in the body, without its details, over ${name}`, async () => {
+  test(`unexpected failures are an error in the body, without details, over ${name}`, async () => {
     await using endpoint = await startEndpoint()
     for (const [error, text] of [
       [new TypeError('a secret'), 'Internal Server Error'],
@@ -239,7 +239,7 @@ for (const [name, transport] of BOTH) {
   })
 }
 
-test('a segment that comes as a URI is fetched', async () => {
+test('a segment sent as a URI is fetched', async () => {
   const asked: string[] = []
   await using endpoint = await startEndpoint({
     fetchSource: async (url, { maxBytes, room }) => {
@@ -268,7 +268,7 @@ test('a segment that comes as a URI is fetched', async () => {
   assert.equal(endpoint.api.released, 3)
 })
 
-test('unless that is switched on a segment that comes as a URI is refused, before it is paid', async () => {
+test('by default a segment sent as a URI is refused before it is paid', async () => {
   await using endpoint = await startEndpoint()
   const headers = { ...headersOf(SOURCE), 'content-type': 'application/vnd+livepeer.uri' }
   const answer = await post(endpoint, TRANSPORTS['HTTP/2'], Buffer.from('https://store/0.ts'), headers)
@@ -279,7 +279,7 @@ test('unless that is switched on a segment that comes as a URI is refused, befor
   assert.equal(endpoint.api.admitted.length, 0)
 })
 
-test('the method of a segment’s request does not matter', async () => {
+test('the method of a segment’s request is ignored', async () => {
   await using endpoint = await startEndpoint()
   const empty = new Uint8Array(0)
   const answer = await rawRequest(endpoint.port, TRANSPORTS['HTTP/2'], {
@@ -289,7 +289,7 @@ test('the method of a segment’s request does not matter', async () => {
   assert.equal(answer.status, 200)
 })
 
-/** Sends a request's beginning; calling the result tears the connection down, `heard` is what came back. */
+/** Sends the start of a request; the returned function closes the connection, and `heard` is what came back. */
 async function halfSent(
   endpoint: RunningEndpoint,
   transport: Transport,

@@ -19,13 +19,8 @@ import { BodyError, readBody } from '../../lib/request-body.ts'
 import type { Admission, Caller } from '../../services/orchestrator/orchestrator.ts'
 import { callError, callPeer, type HttpHandler, type Routes } from './calls.ts'
 import { connectionOf, type PeerConnection } from './connection-limits.ts'
-import {
-  encodePaymentResult,
-  encodeTranscodeResult,
-  readAuthToken,
-  readInfoRequest,
-  writeInfo,
-} from './convert.ts'
+import { readAuthToken, readInfoRequest, writeInfo } from './convert-info.ts'
+import { encodePaymentResult, encodeTranscodeResult } from './convert-result.ts'
 import {
   EndTranscodingSessionResponseSchema,
   Orchestrator,
@@ -39,26 +34,26 @@ import {
   SEGMENT_HEADER,
   URI_CONTENT_TYPE,
 } from './headers.ts'
+import { SegmentBodies, type SegmentBodiesOptions } from './segment-bodies.ts'
 import {
-  begin,
-  complete,
-  cut,
-  finish,
-  goneSignal,
+  abortResponse,
+  beginResponse,
+  completeResponse,
+  disconnectSignal,
   type HttpRequest,
   type HttpResponse,
   refuse,
-} from './http-exchange.ts'
-import { SegmentBodies, type SegmentBodiesOptions } from './segment-bodies.ts'
+  respond,
+} from './server-response.ts'
 import type { SourceLimits } from './source-fetch.ts'
 
-/** What one host may call, behind which may be a balancer with all gateways: each asks a few times for a stream. */
+/** Limits of one host, which may be a balancer with all gateways behind it: each makes a few calls per stream. */
 const CALLS = { callsPerSecond: 100, burst: 1_000 }
 const MAX_URI_BYTES = 8 * 1024
-/** Told before anything is paid. */
+/** Sent before anything is paid. */
 const NO_URIS = 'this orchestrator does not fetch segments that come as a URI: send their bytes'
 
-/** What a peer may be told instead of an answer, and the status that says it (wire.md §10). */
+/** The status for each kind of refusal (wire.md §10). */
 const STATUS = { forbidden: 403, 'payment-refused': 400, 'bad-request': 400, internal: 500 } as const
 
 /** The orchestrator behind the endpoint. Refusals are NodeErrors whose message is the text for the peer. */
@@ -68,13 +63,13 @@ export interface OrchestratorApi {
   endSession(token: AuthToken | null): Promise<void>
   /** Codes of refusal: `forbidden`, `payment-refused`, `bad-request`, `internal`. */
   admit(segment: SegmentData, payment: Payment | null, caller: Caller): Promise<Admission>
-  /** As `admit`; resolves with the info to answer with. */
+  /** Like `admit`; resolves with the info for the answer. */
   pay(segment: SegmentData, payment: Payment | null, caller: Caller): Promise<OrchestratorInfo | null>
   /** A result's bytes by the path under `/stream/`, percent-decoded, or null. */
   stored(path: string): Promise<Uint8Array | null>
 }
 
-/** Bounds, for tests. */
+/** Limits, which tests lower. */
 export interface OrchestratorEndpointOptions extends SegmentBodiesOptions {
   readonly calls?: Omit<PeerLimitOptions, 'streams'>
 }
@@ -82,7 +77,7 @@ export interface OrchestratorEndpointOptions extends SegmentBodiesOptions {
 /** What the endpoint needs. */
 export interface OrchestratorEndpointNeeds {
   readonly api: OrchestratorApi
-  /** Fetches a segment that comes as a URI, within these limits; null where that is not switched on. */
+  /** Fetches a segment that is sent as a URI, within these limits; null if that is switched off. */
   readonly fetchSource:
     | ((url: string, limits: SourceLimits, signal: AbortSignal) => Promise<Uint8Array>)
     | null
@@ -90,7 +85,7 @@ export interface OrchestratorEndpointNeeds {
   readonly clock?: Clock
 }
 
-/** What an orchestrator serves: three calls, segments, payments and results (wire.md §3, §10–§12, §15). */
+/** Serves an orchestrator's three calls, segments, payments and results (wire.md §3, §10–§12, §15). */
 export class OrchestratorEndpoint implements Routes {
   readonly #needs: OrchestratorEndpointNeeds
   readonly #bodies: SegmentBodies
@@ -148,8 +143,8 @@ export class OrchestratorEndpoint implements Routes {
 
   /** POST /segment, in the order of wire.md §10. */
   async #segment(request: HttpRequest, response: HttpResponse): Promise<void> {
-    const gone = goneSignal(request, response)
-    // While the connection is there: later nothing tells whose it was.
+    const gone = disconnectSignal(request, response)
+    // Read now, because a closed connection no longer shows its host.
     const host = hostToCount(connectionOf(request.socket))
     const credentials = readCredentials(request, response)
     if (!credentials) return
@@ -182,16 +177,16 @@ export class OrchestratorEndpoint implements Routes {
       if (share) source = await this.#source(segment, share, { request, response, gone })
       else refuse(request, response, 503, 'OrchestratorBusy')
       if (!source) return
-      // Headers go out now: the gateway waits for them only for half the segment's duration (wire.md §18, 3).
-      begin(response, 200)
-      complete(response, encodeTranscodeResult(await this.#result(segment, admission, source, gone)))
+      // Headers are sent now: the gateway waits for them only for half the segment's duration (wire.md §18, 3).
+      beginResponse(response, 200)
+      completeResponse(response, encodeTranscodeResult(await this.#result(segment, admission, source, gone)))
     } finally {
       if (!source) admission.release()
       share?.close()
     }
   }
 
-  /** The result of a segment: what fails from here on travels in the body (wire.md §10). */
+  /** The result of a segment. A failure from here on is sent in the body (wire.md §10). */
   async #result(
     segment: SegmentData,
     admission: Admission,
@@ -207,7 +202,7 @@ export class OrchestratorEndpoint implements Routes {
     }
   }
 
-  /** The segment's bytes, as they were announced; null when the peer has been told that they are not. */
+  /** The segment's bytes, checked against their announced hash; null if they are wrong and the peer has been told. */
   async #source(
     segment: SegmentData,
     share: Share,
@@ -224,7 +219,7 @@ export class OrchestratorEndpoint implements Routes {
       this.#needs.log.debug('a segment did not arrive', { reason: error.code, seq: segment.seq })
       if (error.code === 'body-too-large') refuse(request, response, 500, 'Internal Server Error')
       else if (error.code === 'no-room') refuse(request, response, 503, 'OrchestratorBusy')
-      else cut(response)
+      else abortResponse(response)
       return null
     }
     if (isUri) {
@@ -247,14 +242,14 @@ export class OrchestratorEndpoint implements Routes {
 
   /** POST /payment (wire.md §11). */
   async #payment(request: HttpRequest, response: HttpResponse): Promise<void> {
-    const signal = goneSignal(request, response)
+    const signal = disconnectSignal(request, response)
     const host = hostToCount(connectionOf(request.socket))
     const credentials = readCredentials(request, response)
     if (!credentials) return
     const { segment, payment } = credentials
     try {
       const info = await this.#needs.api.pay(segment, payment, { host, signal })
-      finish(request, response, 200, encodePaymentResult(info))
+      respond(request, response, 200, encodePaymentResult(info))
     } catch (error) {
       this.#refuse(request, response, error)
     }
@@ -262,14 +257,14 @@ export class OrchestratorEndpoint implements Routes {
 
   /** GET /stream/… (wire.md §12). */
   async #stored(path: string, request: HttpRequest, response: HttpResponse): Promise<void> {
-    goneSignal(request, response)
+    disconnectSignal(request, response)
     const name = decoded(path.slice('/stream/'.length))
     const bytes = name === null ? null : await this.#needs.api.stored(name)
     if (!bytes) {
       refuse(request, response, 404, 'ErrNotFound')
       return
     }
-    finish(request, response, 200, bytes, {
+    respond(request, response, 200, bytes, {
       'content-type': mediaType(path),
       'cache-control': 'max-age=5',
       'access-control-allow-origin': '*',
@@ -286,12 +281,12 @@ export class OrchestratorEndpoint implements Routes {
   }
 }
 
-/** Whether a segment's body is the URI at which it lies (wire.md §10). */
+/** Whether a segment's body is its URI (wire.md §10). */
 function comesAsUri({ headers }: HttpRequest): boolean {
   return headers['content-type'] === URI_CONTENT_TYPE
 }
 
-/** Whom a peer's requests are counted for: null for one that has proven that it belongs to this node. */
+/** The host that a peer's requests are counted for; null for a peer that belongs to the operator. */
 function hostToCount(peer: PeerConnection | null): string | null {
   return peer?.isTrusted ? null : (peer?.host ?? 'unknown')
 }
@@ -300,7 +295,7 @@ function callerOf({ signal, values }: HandlerContext): Caller {
   return { host: hostToCount(values.get(callPeer)?.connection ?? null), signal }
 }
 
-/** What both kinds of request say of themselves; null when the peer has been told what is wrong (wire.md §10). */
+/** The credentials of either request; null if they are wrong and the peer has been told (wire.md §10). */
 function readCredentials(
   request: HttpRequest,
   response: HttpResponse,

@@ -4,7 +4,7 @@ import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { WoundClock } from '../../lib/clock.ts'
+import { ManualClock } from '../../lib/clock.ts'
 import { systemDice } from '../../lib/dice.ts'
 import { expiryWarning, makeOwnCerts, readOwnCerts } from './own-certs.ts'
 
@@ -14,7 +14,7 @@ function scene(t: TestContext, nowMs = Date.UTC(2026, 0, 1)) {
   const parent = mkdtempSync(join(tmpdir(), 'livepeer-own-certs-'))
   t.after(() => rmSync(parent, { recursive: true, force: true }))
   const directory = join(parent, 'certs')
-  const clock = new WoundClock(nowMs)
+  const clock = new ManualClock(nowMs)
   const needs = { clock, dice: systemDice }
   return {
     ...{ clock, directory },
@@ -29,7 +29,7 @@ function scene(t: TestContext, nowMs = Date.UTC(2026, 0, 1)) {
   }
 }
 
-test('each node gets a folder with what it needs, readable for its owner alone', (t) => {
+test('each node gets a folder with what it needs, readable only by its owner', (t) => {
   const { at, make, read } = scene(t)
   assert.deepEqual(make(['redeemer', ['10.0.0.5', 'redeemer.internal', '2001:db8::1:0:7']]), {
     isNewAuthority: true,
@@ -37,7 +37,7 @@ test('each node gets a folder with what it needs, readable for its owner alone',
   for (const file of ['ca.pem', 'ca-key.pem', 'redeemer/ca.pem', 'redeemer/cert.pem', 'redeemer/key.pem'])
     assert.equal(statSync(at(file)).mode & 0o777, 0o600, file)
   for (const folder of ['', 'redeemer']) assert.equal(statSync(at(folder)).mode & 0o777, 0o700, folder)
-  assert.equal(existsSync(at('redeemer', 'ca-key.pem')), false, 'the key of the authority is no node’s')
+  assert.equal(existsSync(at('redeemer', 'ca-key.pem')), false, 'no node has the authority’s key')
 
   const own = read('redeemer')
   const [authority, certificate] = [new X509Certificate(own.ca), new X509Certificate(own.cert)]
@@ -51,7 +51,7 @@ test('each node gets a folder with what it needs, readable for its owner alone',
   assert.equal(certificate.checkHost('redeemer'), undefined)
 })
 
-test('a further node gets its certificate from the same authority, and nothing is written over', (t) => {
+test('a new node gets its certificate from the same authority, and nothing is overwritten', (t) => {
   const { at, make, read } = scene(t)
   make(['one', ['one']])
   const key = readFileSync(at('one', 'key.pem'), 'utf8')
@@ -59,24 +59,24 @@ test('a further node gets its certificate from the same authority, and nothing i
   assert.equal(read('two').ca, read('one').ca)
   assert.throws(() => make(['three', ['three']], ['one', ['one']]), {
     code: 'bad-certs',
-    message: `there is ${at('one')} already: remove it first if one is to get a new certificate`,
+    message: `${at('one')} already exists: remove it first if one should get a new certificate`,
   })
   assert.equal(existsSync(at('three')), false)
   assert.equal(readFileSync(at('one', 'key.pem'), 'utf8'), key)
 })
 
-test('an authority of which half is missing is not replaced', (t) => {
+test('an incomplete authority is not replaced', (t) => {
   const { at, make } = scene(t)
   make(['one', ['one']])
   rmSync(at('ca-key.pem'))
   assert.throws(() => make(['two', ['two']]), {
-    message: `there is ${at('ca.pem')} but not ca-key.pem, with which further certificates are signed: bring it back, or give another folder`,
+    message: `${at('ca.pem')} exists, but ca-key.pem, which signs new certificates, is missing: restore it, or give another folder`,
   })
   copyFileSync(at('one', 'key.pem'), at('ca-key.pem'))
-  assert.throws(() => make(['two', ['two']]), { message: /are no certificate and its key/ })
+  assert.throws(() => make(['two', ['two']]), { message: /are not a certificate and its key/ })
 })
 
-test('a folder that cannot work is refused with what to change', async (t) => {
+test('an unusable folder is refused with what to change', async (t) => {
   const { at, clock, make, read } = scene(t)
   make(['one', ['one']], ['two', ['two']])
   const other = scene(t)
@@ -92,7 +92,7 @@ test('a folder that cannot work is refused with what to change', async (t) => {
     message: `key.pem and cert.pem of -certs ${at('one')} do not belong together`,
   })
   writeFileSync(at('one', 'cert.pem'), 'no certificate')
-  assert.throws(() => read('one'), { message: /^-certs .*one holds something else than certificates/ })
+  assert.throws(() => read('one'), { message: /^-certs .*one does not hold certificates/ })
   writeFileSync(at('one', 'cert.pem'), cert)
   copyFileSync(other.at('stranger', 'ca.pem'), at('one', 'ca.pem'))
   assert.throws(() => read('one'), {
@@ -109,7 +109,7 @@ test('a folder that cannot work is refused with what to change', async (t) => {
   assert.throws(() => read('two'), { message: /expired on 2036-01-0\d: make new ones with 'livepeer certs'/ })
 })
 
-test('certificates that last beyond 2049 say so', (t) => {
+test('certificates that last beyond 2049 are encoded correctly', (t) => {
   const { make, read } = scene(t, Date.UTC(2045, 5, 1))
   make(['one', ['one']])
   assert.equal(new Date(read('one').expiresAtMs).getUTCFullYear(), 2055)

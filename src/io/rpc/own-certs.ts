@@ -12,12 +12,12 @@ import { type Identity, makeCertificate } from './certificate.ts'
 export type CertsFault = 'bad-certs'
 
 /**
- * Certificates by which an operator's nodes know one another: one authority, whose key stays away from the machines, and
- * a certificate for each node with the hosts at which the others reach it.
+ * Certificates by which an operator's nodes authenticate each other: one authority, whose key is kept off the machines,
+ * and a certificate for each node with the hosts at which others reach it.
  */
 
 const AUTHORITY = 'livepeer operator'
-/** Changing them all is work for the operator, so they last. */
+/** They last long because replacing them all is work for the operator. */
 const VALID_MS = 10 * 365.25 * 24 * 3600 * 1000
 const EXPIRES_SOON_MS = 30 * 24 * 3600 * 1000
 
@@ -26,10 +26,10 @@ const AUTHORITY_KEY_FILE = 'ca-key.pem'
 const CERTIFICATE_FILE = 'cert.pem'
 const KEY_FILE = 'key.pem'
 
-/** What a node shows to the operator's other nodes, and by what it knows them; as PEM. */
+/** What a node presents to the operator's other nodes, and what it verifies them with, as PEM. */
 export interface OwnCerts extends Identity {
   readonly ca: string
-  /** Ms since the epoch. */
+  /** In ms since the epoch. */
   readonly expiresAtMs: number
 }
 
@@ -41,14 +41,14 @@ export interface CertifiedNode {
   readonly hosts: readonly string[]
 }
 
-/** The part of TLS settings that both ends share. */
+/** The TLS settings that both ends share. */
 export function contextOf({ ca, cert, key }: OwnCerts): SecureContextOptions {
   return { ca, cert, key }
 }
 
 /**
- * Makes a folder of certificates for each node, and the authority behind them where there is none yet. Writes over
- * nothing: throws NodeError `bad-certs` before it writes anything. Gives whether the authority is new.
+ * Makes a folder of certificates for each node, and the authority if there is none. Overwrites nothing: throws
+ * NodeError `bad-certs` before it writes. Returns whether the authority is new.
  */
 export function makeOwnCerts(
   directory: string,
@@ -58,7 +58,7 @@ export function makeOwnCerts(
   for (const { name } of nodes) {
     const folder = join(directory, name)
     if (existsSync(folder)) {
-      throw bad(`there is ${folder} already: remove it first if ${name} is to get a new certificate`)
+      throw bad(`${folder} already exists: remove it first if ${name} should get a new certificate`)
     }
   }
   const known = readAuthority(directory)
@@ -84,7 +84,8 @@ export function makeOwnCerts(
 }
 
 /**
- * Reads a node's folder of certificates and checks that they can work. Throws NodeError `bad-certs` with what to change.
+ * Reads a node's folder of certificates and checks that they are usable. Throws NodeError `bad-certs` with what to
+ * change.
  */
 export function readOwnCerts(directory: string, needs: { clock: Clock }): OwnCerts {
   const [ca, cert, key] = [AUTHORITY_FILE, CERTIFICATE_FILE, KEY_FILE].map((file) =>
@@ -97,7 +98,7 @@ export function readOwnCerts(directory: string, needs: { clock: Clock }): OwnCer
     own = { certificate, authority, fits: certificate.checkPrivateKey(createPrivateKey(key)) }
   } catch (error) {
     throw bad(
-      `-certs ${directory} holds something else than certificates (${messageOf(error)}): give a node's folder as 'livepeer certs' made it`,
+      `-certs ${directory} does not hold certificates (${messageOf(error)}): give a node's folder as 'livepeer certs' made it`,
     )
   }
   if (!own.fits)
@@ -114,16 +115,15 @@ export function readOwnCerts(directory: string, needs: { clock: Clock }): OwnCer
   return { ca, cert, key, expiresAtMs }
 }
 
-/** A sentence for whoever has to see to it, when certificates will not last much longer; otherwise null. */
+/** A warning for the operator when certificates expire soon; otherwise null. */
 export function expiryWarning({ expiresAtMs }: OwnCerts, nowMs: number): string | null {
   if (expiresAtMs - nowMs > EXPIRES_SOON_MS) return null
   return `the certificates of -certs expire on ${dateOf(expiresAtMs)}: make new ones with 'livepeer certs' before`
 }
 
 /**
- * The fingerprint of the operator's certificate that the other end of a connection has shown, with proof that it has its
- * key; null without one. A session that is resumed counts by the certificate it began with; one that began without any
- * has none.
+ * The fingerprint of the operator's certificate that the peer of a connection has shown and whose key it has proven to
+ * hold; null without one. A resumed session has the certificate it started with, or none.
  */
 export function ownPeerOf(socket: Socket, own: OwnCerts): string | null {
   const { authorized, getPeerX509Certificate } = socket as Partial<TLSSocket>
@@ -132,18 +132,18 @@ export function ownPeerOf(socket: Socket, own: OwnCerts): string | null {
   return shown?.verify(new X509Certificate(own.ca).publicKey) ? shown.fingerprint256 : null
 }
 
-/** Why a peer's certificate does not do, in words that tell what to change; null for any other error. */
+/** Why a peer's certificate is refused, in words that tell what to change; null for any other error. */
 export function distrust(error: unknown): string | null {
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
-    return "its certificate is for other hosts: make it one that names this host with 'livepeer certs'"
+    return "its certificate is for other hosts: make one that names this host with 'livepeer certs'"
   }
   const isStrange = STRANGE.has(code) || code.startsWith('ERR_TLS_CERT') || code.startsWith('CERT_')
   if (!isStrange) return null
   return "it shows no certificate of this operator: give it a folder of the same 'livepeer certs' as -certs, or leave -certs out here"
 }
 
-/** OpenSSL's names for certificates that nobody known has signed. */
+/** OpenSSL's codes for certificates that no trusted authority has signed. */
 const STRANGE: ReadonlySet<string> = new Set([
   'DEPTH_ZERO_SELF_SIGNED_CERT',
   'SELF_SIGNED_CERT_IN_CHAIN',
@@ -179,26 +179,26 @@ function certify(
   )
 }
 
-/** Null where there is none yet. */
+/** Null if there is none. */
 function readAuthority(directory: string): Identity | null {
   const [certFile, keyFile] = [join(directory, AUTHORITY_FILE), join(directory, AUTHORITY_KEY_FILE)]
   const [hasCert, hasKey] = [existsSync(certFile), existsSync(keyFile)]
   if (!hasCert && !hasKey) return null
   if (!hasKey) {
     throw bad(
-      `there is ${certFile} but not ${AUTHORITY_KEY_FILE}, with which further certificates are signed: bring it back, or give another folder`,
+      `${certFile} exists, but ${AUTHORITY_KEY_FILE}, which signs new certificates, is missing: restore it, or give another folder`,
     )
   }
   if (!hasCert)
-    throw bad(`there is ${keyFile} but not ${AUTHORITY_FILE}: bring it back, or give another folder`)
+    throw bad(`${keyFile} exists, but ${AUTHORITY_FILE} is missing: restore it, or give another folder`)
   const authority = { cert: read(certFile), key: read(keyFile) }
   try {
     const fits = new X509Certificate(authority.cert).checkPrivateKey(createPrivateKey(authority.key))
     if (fits) return authority
   } catch {
-    // Said below.
+    // Reported below.
   }
-  throw bad(`${certFile} and ${keyFile} are no certificate and its key: give another folder`)
+  throw bad(`${certFile} and ${keyFile} are not a certificate and its key: give another folder`)
 }
 
 function read(path: string): string {
@@ -211,7 +211,7 @@ function read(path: string): string {
   }
 }
 
-/** A file that only the owner reads; one that is there is left alone. */
+/** Creates a file that only the owner can read; an existing one is left unchanged. */
 function save(path: string, text: string): void {
   writeFileSync(path, text, { mode: 0o600, flag: 'wx' })
 }

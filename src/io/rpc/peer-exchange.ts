@@ -20,22 +20,22 @@ import {
 import { MAX_HEADER_BYTES } from './headers.ts'
 import { contextOf, distrust, type OwnCerts } from './own-certs.ts'
 
-/** How much a server may send ahead of its reader, so that distance does not slow downloads. */
+/** How much a server may send ahead of its reader, so that latency does not slow downloads. */
 const STREAM_WINDOW_BYTES = 1024 * 1024
 const CONNECTION_WINDOW_BYTES = 16 * 1024 * 1024
 
-/** Node counts what waits to be sent and refuses the headers of answers above this many MB. */
+/** In MB. Node counts data waiting to be sent and refuses the headers of answers above this. */
 const SESSION_MEMORY_MB = 1_000
 /** A body is sent in pieces, so that an early answer ends the sending. */
 const PIECE_BYTES = 256 * 1024
 
-/** How names become addresses, and which of these are public; tests hand in their own. */
-export interface Names {
+/** How names are resolved and which addresses are public; tests replace both. */
+export interface NameLookup {
   readonly resolve?: Resolve
   readonly isPublic?: (ip: string) => boolean
 }
 
-/** Why an exchange with a peer came to nothing. */
+/** Why an exchange with a peer failed. */
 export type ExchangeFault =
   | 'unreachable'
   | 'forbidden-address'
@@ -50,30 +50,30 @@ export class ExchangeError extends NodeError<ExchangeFault> {
   override name = 'ExchangeError'
 }
 
-/** One request. */
-export interface Exchange {
+/** A request to a peer. */
+export interface PeerRequest {
   readonly method: 'GET' | 'POST'
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
   readonly body: Uint8Array | null
-  /** A larger answer is an error; that of another status than 200 is cut off here. */
+  /** A larger answer is an error; one with a status other than 200 is cut to this length. */
   readonly maxBytes: number
-  /** `public` refuses to connect to any other address. */
+  /** `public` allows connections to public addresses only. */
   readonly reach?: Reach | undefined
   /** Called once the status is known. */
   onStatus?(status: number): void
 }
 
-/** What came back. */
-export interface Answer {
+/** A peer's response. */
+export interface PeerResponse {
   readonly status: number
   readonly body: Uint8Array
 }
 
 /**
- * Opens a connection to the host of a URL: TLS for https, unverified unless both ends are to know one another by the
- * operator's certificates. Throws ExchangeError `unreachable`, with `isUnsent` in its details since no request has left,
- * or `forbidden-address`.
+ * Opens a connection to the host of a URL: TLS for https, verified only between own nodes with the operator's
+ * certificates. Throws ExchangeError `unreachable`, with `isUnsent` in its details because no request was sent, or
+ * `forbidden-address`.
  */
 export async function openSocket(
   url: URL,
@@ -82,7 +82,7 @@ export async function openSocket(
     timeoutMs: number
     signal: AbortSignal | null
     own?: OwnCerts | null
-    names?: Names
+    names?: NameLookup
     reach?: Reach | undefined
   },
 ): Promise<Socket> {
@@ -102,7 +102,7 @@ export async function openSocket(
     host,
     port: Number(url.port || (secure ? 443 : 80)),
     noDelay: true,
-    // The address that was looked at is the one that is connected to.
+    // The lookup connects to the address that it checked.
     ...((options.reach === 'public' || resolveName) && { lookup: lookupWhere(allows, resolveName) }),
   }
   const socket = secure
@@ -110,7 +110,7 @@ export async function openSocket(
         ...target,
         ...(isIP(host) === 0 && { servername: host }),
         ALPNProtocols: options.protocols,
-        // Other certificates are self-signed and new at every start (wire.md §2).
+        // Other peers' certificates are self-signed and new at every start (wire.md §2).
         ...(own ? contextOf(own) : { rejectUnauthorized: false }),
       })
     : tcpConnect(target)
@@ -143,12 +143,12 @@ export async function openSocket(
   return promise
 }
 
-/** What was agreed on over TLS; over plain TCP nothing is. */
+/** The protocol negotiated over TLS; null over plain TCP. */
 export function protocolOf(socket: Socket): string | null {
   return 'alpnProtocol' in socket ? (socket as TLSSocket).alpnProtocol || null : null
 }
 
-/** Speaks HTTP/2 over a connection. */
+/** Opens an HTTP/2 session over a connection. */
 export function openSession(url: URL, socket: Socket): ClientHttp2Session {
   const session = http2Connect(url.origin, {
     createConnection: () => socket,
@@ -166,20 +166,20 @@ export function openSession(url: URL, socket: Socket): ClientHttp2Session {
 /** Sends a request over HTTP/2 and reads the answer. */
 export async function exchangeHttp2(
   session: ClientHttp2Session,
-  exchange: Exchange,
+  request: PeerRequest,
   signal: AbortSignal,
-): Promise<Answer> {
-  const { promise, resolve, reject } = Promise.withResolvers<Answer>()
-  const { method, url, headers, body } = exchange
+): Promise<PeerResponse> {
+  const { promise, resolve, reject } = Promise.withResolvers<PeerResponse>()
+  const { method, url, headers, body } = request
   const stream = openStream(session, url, body === null, {
     ':method': method,
-    // Node would write an IPv6 address without its brackets.
+    // Node would write an IPv6 address without brackets.
     ':authority': url.host,
     ':path': `${url.pathname}${url.search}`,
     ...headers,
     ...(body && { 'content-length': String(body.length) }),
   })
-  const reader = new AnswerReader(exchange)
+  const reader = new ResponseReader(request)
   const onAbort = () => fail(abortError(signal))
   let settled = false
   const settle = () => {
@@ -197,7 +197,7 @@ export async function exchangeHttp2(
   stream.on('data', (chunk: Uint8Array) => {
     if (!reader.add(chunk)) fail(reader.tooLarge())
   })
-  // Sending may fail because the peer has already answered: the answer counts (wire.md §18, 4).
+  // Sending may fail because the peer has already answered, and then the answer counts (wire.md §18, 4).
   stream.on('error', (error) => {
     cause = error
   })
@@ -205,7 +205,7 @@ export async function exchangeHttp2(
     const complete = stream.rstCode === constants.NGHTTP2_NO_ERROR && !session.destroyed
     if (reader.status === null || !complete) return
     settle()
-    resolve(reader.answer())
+    resolve(reader.response())
     if (!stream.writableFinished) stream.close(constants.NGHTTP2_NO_ERROR)
   })
   stream.on('close', () => {
@@ -230,12 +230,16 @@ function openStream(
   }
 }
 
-/** Sends a request over HTTP/1.1 and reads the answer; the connection is used up. */
-export function exchangeHttp1(socket: Socket, exchange: Exchange, signal: AbortSignal): Promise<Answer> {
-  const { promise, resolve, reject } = Promise.withResolvers<Answer>()
-  const { method, url, headers, body } = exchange
-  const reader = new AnswerReader(exchange)
-  const request = http1Request({
+/** Sends a request over HTTP/1.1 and reads the answer. The connection is not reused. */
+export function exchangeHttp1(
+  socket: Socket,
+  request: PeerRequest,
+  signal: AbortSignal,
+): Promise<PeerResponse> {
+  const { promise, resolve, reject } = Promise.withResolvers<PeerResponse>()
+  const { method, url, headers, body } = request
+  const reader = new ResponseReader(request)
+  const outgoing = http1Request({
     createConnection: () => socket,
     host: url.hostname,
     port: url.port,
@@ -243,7 +247,8 @@ export function exchangeHttp1(socket: Socket, exchange: Exchange, signal: AbortS
     path: `${url.pathname}${url.search}`,
     headers: {
       host: url.host,
-      // A Go server that is told to close does so in the face of a body it refuses, and its answer is lost.
+      // With `close`, a Go server that refuses a body closes the connection while it is being sent, and its answer is
+      // lost.
       connection: 'keep-alive',
       ...headers,
       ...(body && { 'content-length': String(body.length) }),
@@ -259,7 +264,7 @@ export function exchangeHttp1(socket: Socket, exchange: Exchange, signal: AbortS
     reject(error)
   }
   signal.addEventListener('abort', onAbort, { once: true })
-  request.on('response', (response: IncomingMessage) => {
+  outgoing.on('response', (response: IncomingMessage) => {
     reader.begin(response.statusCode ?? 0)
     response.on('data', (chunk: Uint8Array) => {
       if (!reader.add(chunk)) fail(reader.tooLarge())
@@ -267,22 +272,22 @@ export function exchangeHttp1(socket: Socket, exchange: Exchange, signal: AbortS
     response.on('end', () => {
       if (!response.complete) return fail(brokenOff(url, 'the answer is not complete'))
       settle()
-      resolve(reader.answer())
+      resolve(reader.response())
     })
     response.on('error', (error) => fail(brokenOff(url, error)))
     response.on('close', () => fail(brokenOff(url, 'the peer closed the connection')))
   })
-  request.on('error', (error) => {
-    // Sending may fail because the peer has already answered: then the answer's own end decides (wire.md §18, 4).
+  outgoing.on('error', (error) => {
+    // Sending may fail because the peer has already answered: then the end of the answer decides (wire.md §18, 4).
     if (reader.status === null) fail(brokenOff(url, error))
   })
-  request.on('close', () => fail(brokenOff(url, 'the peer closed the connection')))
-  if (body) sendBody(request, body)
-  else request.end()
+  outgoing.on('close', () => fail(brokenOff(url, 'the peer closed the connection')))
+  if (body) sendBody(outgoing, body)
+  else outgoing.end()
   return promise
 }
 
-/** Sends a body piece by piece, as fast as it is taken: TLS would keep a copy of all that waits to be sent. */
+/** Sends a body piece by piece, as fast as the peer reads: TLS would keep a copy of everything that waits. */
 export function sendBody(target: Writable, body: Uint8Array): void {
   let sent = 0
   const more = () => {
@@ -296,25 +301,25 @@ export function sendBody(target: Writable, body: Uint8Array): void {
   more()
 }
 
-/** Collects an answer within its limit. */
-class AnswerReader {
+/** Collects a response within its size limit. */
+class ResponseReader {
   status: number | null = null
-  readonly #exchange: Exchange
+  readonly #request: PeerRequest
   readonly #chunks: Uint8Array[] = []
   #length = 0
 
-  constructor(exchange: Exchange) {
-    this.#exchange = exchange
+  constructor(request: PeerRequest) {
+    this.#request = request
   }
 
   begin(status: number): void {
     this.status = status
-    this.#exchange.onStatus?.(status)
+    this.#request.onStatus?.(status)
   }
 
-  /** False when a good answer is too large; of a bad one what is too much is dropped. */
+  /** False if a good answer is too large; a bad one is cut. */
   add(chunk: Uint8Array): boolean {
-    if (this.#length + chunk.length > this.#exchange.maxBytes) return this.status !== 200
+    if (this.#length + chunk.length > this.#request.maxBytes) return this.status !== 200
     this.#length += chunk.length
     this.#chunks.push(chunk)
     return true
@@ -324,7 +329,7 @@ class AnswerReader {
     return new ExchangeError('too-large', 'input bigger than max buffer size')
   }
 
-  answer(): Answer {
+  response(): PeerResponse {
     return { status: this.status ?? 0, body: Buffer.concat(this.#chunks, this.#length) }
   }
 }
@@ -344,7 +349,7 @@ function forbidden(url: URL, cause: unknown): ExchangeError {
   return new ExchangeError('forbidden-address', message, { cause })
 }
 
-/** OpenSSL's messages have lines and addresses of memory; its reason is what a person can read. */
+/** OpenSSL's messages have several lines and memory addresses; its reason is readable. */
 function reasonOf(error: Error): string {
   return 'reason' in error && typeof error.reason === 'string' ? error.reason : messageOf(error)
 }

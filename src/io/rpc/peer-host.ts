@@ -1,13 +1,13 @@
 import { isIPv6 } from 'node:net'
 import { withoutMapping } from '../../lib/hosts.ts'
 
-/** What one customer of a provider has at least, and may choose addresses from. */
+/** A provider's customer has at least a /64 network and can use any address in it. */
 const IPV6_SITE_GROUPS = 4
 const IPV6_GROUPS = 8
 
 /**
- * Whom a connection is counted for: the IPv4 address, also where IPv6 carries it, or the /64 network of the IPv6
- * address, since whoever has one address of it has all. `unknown` where there is no address any more.
+ * The host that a connection is counted for: the IPv4 address, including IPv4-mapped ones, or the /64 network of an
+ * IPv6 address, because one customer has all of it. `unknown` without an address.
  */
 export function hostOf(remoteAddress: string | undefined): string {
   const address = withoutMapping(remoteAddress?.split('%', 1)[0] ?? '')

@@ -10,7 +10,7 @@ import { RedeemerClient } from './redeemer-client.ts'
 const SENDER = '0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC'
 const TURNS = 30
 
-test('a redeemer that hangs up on an idle connection, just when it is asked or left, does not bring the node down', async (t) => {
+test('a redeemer that closes an idle connection at the moment of a call or reset does not crash the node', async (t) => {
   const server = createServer()
   const sessions: ServerHttp2Session[] = []
   server.on('session', (session) => {
@@ -28,7 +28,7 @@ test('a redeemer that hangs up on an idle connection, just when it is asked or l
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   const ask = (client: RedeemerClient) =>
     assert.rejects(client.maxFloat(SENDER, AbortSignal.timeout(5_000)), RedeemerCallError)
-  // There is a moment in which the connection is gone and nobody was told yet.
+  // For a moment the connection is closed but no event has been emitted.
   for (const next of [ask, async (client: RedeemerClient) => client.reset()]) {
     for (let turns = 0; turns < TURNS; turns++) {
       const client = new RedeemerClient({ url, secret: '', own: null })

@@ -7,18 +7,18 @@ import { type Address, addressBytes } from '../../lib/crypto.ts'
 import { abortError } from '../../lib/errors.ts'
 import type { RedeemerConnection } from '../../services/redemption/redeemer-peers.ts'
 import { clientThrough, type SessionManager } from './client-over.ts'
-import { readMaxFloat, writeTicket } from './convert.ts'
+import { readMaxFloat, writeTicket } from './convert-payment.ts'
 import { TicketRedeemer } from './gen/redeemer_pb.ts'
 import { contextOf, distrust, type OwnCerts } from './own-certs.ts'
 import { REDEEMER_SECRET_HEADER } from './redeemer-endpoint.ts'
 
 /**
- * A Go redeemer hangs up on a peer that pings more often than every five minutes (wire.md §3), so a dead connection is
- * noticed by calls that are not answered, not by pings.
+ * A Go redeemer disconnects a peer that pings more often than every five minutes (wire.md §3), so dead connections are
+ * detected by unanswered calls instead of pings.
  */
 const IDLE_MS = 10 * 60_000
 
-/** What a Go redeemer says of a ticket that it has already: its signature is the key of its table (payments.md §11). */
+/** A Go redeemer's error for a ticket that it already has: the signature is the key of its table (payments.md §11). */
 const KNOWN_TICKET = 'UNIQUE constraint failed'
 
 interface Opened {
@@ -26,7 +26,7 @@ interface Opened {
   readonly client: Client<typeof TicketRedeemer>
 }
 
-/** A redeemer, over one connection that is opened when it is needed and again when it broke (wire.md §14). */
+/** A client of a redeemer over one connection, which is opened when needed and again after a failure (wire.md §14). */
 export class RedeemerClient implements RedeemerConnection {
   readonly name: string
   readonly #url: URL
@@ -39,7 +39,7 @@ export class RedeemerClient implements RedeemerConnection {
     url: string
     /** Empty for none. */
     secret: string
-    /** By which redeemer and orchestrator know one another; null verifies nobody. */
+    /** The certificates by which redeemer and orchestrator authenticate each other; null for no verification. */
     own: OwnCerts | null
   }) {
     this.#url = new URL(options.url)
@@ -119,15 +119,15 @@ export class RedeemerClient implements RedeemerConnection {
     if (signal.aborted) return abortError(signal)
     const { cause, code, rawMessage } = ConnectError.from(error)
     const why = distrust(cause)
-    // Whoever is not believed to be the redeemer may as well not be there.
+    // A peer that cannot prove to be the redeemer counts as away.
     const fault = why ? 'away' : faultOf(code)
     return new RedeemerCallError(fault, `${this.name}: ${why ?? rawMessage}`, { cause: error })
   }
 }
 
 /**
- * Between the end of a connection and the telling of it the manager may look away, and an error that nobody hears ends
- * the process.
+ * The manager may stop listening between the end of a connection and its event, and an unhandled error would end the
+ * process.
  */
 function heard(stream: ClientHttp2Stream): ClientHttp2Stream {
   const { session } = stream
@@ -137,7 +137,7 @@ function heard(stream: ClientHttp2Stream): ClientHttp2Stream {
 
 function ignore(): void {}
 
-/** What a status means for a call: said no, cannot now, or is not there. */
+/** The fault for a status: refused, unable or away. */
 function faultOf(code: Code): RedeemerFault {
   switch (code) {
     case Code.PermissionDenied:

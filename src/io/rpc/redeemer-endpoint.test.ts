@@ -18,7 +18,7 @@ import { systemDice } from '../../lib/dice.ts'
 import { NodeError } from '../../lib/errors.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
-import { readTicket } from './convert.ts'
+import { readTicket } from './convert-payment.ts'
 import { TicketSchema } from './gen/redeemer_pb.ts'
 import { RedeemerClient } from './redeemer-client.ts'
 import { type RedeemerApi, RedeemerEndpoint, type RedeemerLimits } from './redeemer-endpoint.ts'
@@ -123,7 +123,7 @@ const statusOf = (answer: Awaited<ReturnType<typeof goCall>>) => [
   decodeURIComponent(String(answer.trailers['grpc-message'] ?? answer.headers['grpc-message'] ?? '')),
 ]
 
-test('recorded tickets of a Go orchestrator are taken and answered as a Go redeemer answers', async (t) => {
+test('recorded tickets of a Go orchestrator are accepted and answered as by a Go redeemer', async (t) => {
   const { desk, port } = await serve(t)
   for (const { request } of recorded.queueTicket) {
     const answer = await goCall(port, 'QueueTicket', parseHex(request))
@@ -134,14 +134,14 @@ test('recorded tickets of a Go orchestrator are taken and answered as a Go redee
   assert.equal(desk.queued.length, 8)
 })
 
-test('a recorded question for the float gets the recorded bytes', async (t) => {
+test('a recorded float request gets the recorded bytes', async (t) => {
   const { port } = await serve(t)
   const [call] = recorded.maxFloat
   const answer = await goCall(port, 'MaxFloat', parseHex(call!.request))
   assert.equal(answer.body.toString('hex'), frame(parseHex(call!.responses[0]!)).toString('hex'))
 })
 
-test('a recorded wish for floats gets the recorded bytes', async (t) => {
+test('a recorded float subscription gets the recorded bytes', async (t) => {
   const { desk, port } = await serve(t)
   const [call] = recorded.monitorMaxFloat
   const session = http2Connect(`https://127.0.0.1:${port}`, { rejectUnauthorized: false })
@@ -163,7 +163,7 @@ test('a recorded wish for floats gets the recorded bytes', async (t) => {
   assert.equal(Buffer.concat(said).subarray(expected.length).toString('hex'), '0000000000')
 })
 
-test('towards a recorded Go redeemer our orchestrator sends the recorded bytes and understands the answers', async (t) => {
+test('the orchestrator sends the recorded bytes to a recorded Go redeemer and understands its answers', async (t) => {
   const asked: { path: string; body: string }[] = []
   const server = createSecureServer(makeIdentity('localhost', { clock: systemClock, dice: systemDice }))
   const answers: Record<string, string> = {
@@ -179,7 +179,7 @@ test('towards a recorded Go redeemer our orchestrator sends the recorded bytes a
     const answer = frame(parseHex(answers[path.split('/').at(-1)!]!))
     stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
     stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0', 'grpc-message': '' }))
-    // Go's redeemer tells the same float again and again.
+    // Go's redeemer repeats the same float.
     if (path.includes('Monitor')) for (let i = 0; i < 3; i++) stream.write(answer)
     stream.end(path.includes('Monitor') ? undefined : answer)
   })
@@ -202,7 +202,7 @@ test('towards a recorded Go redeemer our orchestrator sends the recorded bytes a
   )
 })
 
-test('our orchestrator’s tickets arrive at our redeemer as they were', async (t) => {
+test('an orchestrator’s tickets arrive at the redeemer unchanged', async (t) => {
   const { desk, connect } = await serve(t)
   const client = connect()
   await Promise.all(TICKETS.map((ticket) => client.queue(ticket, never())))
@@ -210,7 +210,7 @@ test('our orchestrator’s tickets arrive at our redeemer as they were', async (
   assert.equal(await client.maxFloat(SENDER, never()), desk.value)
 })
 
-test('refusals travel as the codes that Go peers know', async (t) => {
+test('refusals have the codes that Go peers know', async (t) => {
   const { desk, port, connect } = await serve(t)
   const client = connect()
   const cases = [
@@ -229,13 +229,13 @@ test('refusals travel as the codes that Go peers know', async (t) => {
   }
 })
 
-test('a ticket that a Go redeemer has already counts as delivered', async (t) => {
+test('a ticket that a Go redeemer already has counts as delivered', async (t) => {
   const { desk, connect } = await serve(t)
   desk.failure = new NodeError('internal', 'UNIQUE constraint failed: ticketQueue.sig')
   await connect().queue(TICKETS[0]!, never())
 })
 
-test('a message that is no ticket is refused and harms nothing', async (t) => {
+test('a message that is not a ticket is refused without side effects', async (t) => {
   const { desk, port } = await serve(t)
   const tooWide = `2a21${'ff'.repeat(33)}`
   for (const [text, status] of [
@@ -250,7 +250,7 @@ test('a message that is no ticket is refused and harms nothing', async (t) => {
   assert.deepEqual(desk.queued.at(-1), TICKETS[0])
 })
 
-test('with a secret only those who show it are served', async (t) => {
+test('with a secret only clients that send it are served', async (t) => {
   const { desk, port, connect } = await serve(t, { secret: 'swordfish' })
   const [code, text] = statusOf(await goCall(port, 'QueueTicket', parseHex(recorded.queueTicket[0]!.request)))
   assert.deepEqual([code, /-redeemerSecret/.test(String(text))], [16, true])
@@ -265,7 +265,7 @@ test('with a secret only those who show it are served', async (t) => {
 
 const FEW_FLOATS = { callsPerSecond: 0.001, burst: 5, streams: 1 }
 
-test('one host cannot ask for floats faster than it may', async (t) => {
+test('float requests of one host are limited', async (t) => {
   const limits = { tickets: { callsPerSecond: 1, burst: 1 }, floats: FEW_FLOATS }
   const { connect } = await serve(t, { limits })
   for (let i = 0; i < 5; i++) assert.ok(await connect().maxFloat(SENDER, never()))
@@ -276,7 +276,7 @@ test('one host cannot ask for floats faster than it may', async (t) => {
   }, refused)
 })
 
-test('one host cannot hand in tickets faster than it may, over however many connections', async (t) => {
+test('tickets of one host are limited over all its connections', async (t) => {
   const limits = { tickets: { callsPerSecond: 0.001, burst: 3 }, floats: FEW_FLOATS }
   const { desk, connect } = await serve(t, { limits })
   const outcomes = await Promise.allSettled(TICKETS.map((ticket) => connect().queue(ticket, never())))
@@ -289,7 +289,7 @@ test('one host cannot hand in tickets faster than it may, over however many conn
   }
 })
 
-test('one host cannot take all streams of floats; one that ends makes room', async (t) => {
+test('float streams of one host are limited, and one that ends makes room', async (t) => {
   const { desk, connect } = await serve(t, {
     limits: { tickets: { callsPerSecond: 1, burst: 1 }, floats: { ...FEW_FLOATS, streams: 2 } },
   })
@@ -313,17 +313,17 @@ test('one host cannot take all streams of floats; one that ends makes room', asy
   for (const { stop } of [second, third]) stop.abort()
 })
 
-test('a message that is larger than any ticket is not read', async (t) => {
+test('a message larger than any ticket is not read', async (t) => {
   const { desk, port } = await serve(t, { maxMessageBytes: 16 * 1024 })
   const ticket = parseHex(recorded.queueTicket[0]!.request)
-  // A field that nobody knows, of 20 kB.
+  // An unknown field of 20 kB.
   const padding = Buffer.concat([Buffer.from('fa7fa09c01', 'hex'), Buffer.alloc(20_000)])
   const [code] = statusOf(await goCall(port, 'QueueTicket', Buffer.concat([ticket, padding])))
   assert.equal(code, 8)
   assert.equal(desk.queued.length, 0)
 })
 
-test('floats are told as they change, over one connection for hundreds of senders', async (t) => {
+test('float changes for hundreds of senders are reported over one connection', async (t) => {
   const { desk, connect } = await serve(t)
   const client = connect()
   const stop = new AbortController()
@@ -339,7 +339,7 @@ test('floats are told as they change, over one connection for hundreds of sender
   await eventually('the redeemer forgets them', () => desk.listeners === 0)
 })
 
-test('a redeemer that stops ends its streams well and at once; one that is back is found again', async (t) => {
+test('a stopping redeemer ends its streams properly and at once, and is found again after a restart', async (t) => {
   const { desk, port, connect, stop } = await serve(t)
   const client = connect()
   const told: bigint[] = []
@@ -357,7 +357,7 @@ test('a redeemer that stops ends its streams well and at once; one that is back 
   assert.equal(again.desk.queued.length, 1)
 })
 
-test('a call on a dead connection fails when it is reset, and is called off by its signal', async (t) => {
+test('a call on a dead connection fails on reset, and is cancelled by its signal', async (t) => {
   const { desk, connect } = await serve(t)
   const client = connect()
   desk.queue = () => new Promise(() => {})

@@ -8,28 +8,29 @@ import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import { type PeerLimitOptions, PeerLimits } from '../../lib/peer-limits.ts'
 import { callPeer, type Peer, peerOf, type Routes, type StreamHandler } from './calls.ts'
-import { readAddress, readTicket, writeMaxFloat } from './convert.ts'
+import { readTicket, writeMaxFloat } from './convert-payment.ts'
 import { FloatStreams, type ListenToFloat } from './float-streams.ts'
 import { QueueTicketResSchema, TicketRedeemer } from './gen/redeemer_pb.ts'
+import { readAddress } from './wire-message.ts'
 
-/** The header in which an orchestrator shows the secret it shares with its redeemer. Not known to Go nodes. */
+/** The header with the secret that an orchestrator shares with its redeemer. Go nodes do not know it. */
 export const REDEEMER_SECRET_HEADER = 'livepeer-redeemer-secret'
 
 /**
- * What one host may ask for, behind which all of an operator's orchestrators may be: tickets far beyond what is ever won
- * (more are taken a little later), the floats of ten thousand senders for each of several orchestrators, and fewer than
- * half of the streams that the redeemer has room for.
+ * Limits of one host, behind which all of an operator's orchestrators may be: far more tickets than are ever won
+ * (surplus ones are accepted slightly later), the floats of ten thousand senders for each of several orchestrators, and
+ * less than half of the redeemer's streams.
  */
 const LIMITS: RedeemerLimits = {
   tickets: { callsPerSecond: 500, burst: 5_000 },
   floats: { callsPerSecond: 500, burst: 40_000, streams: 20_000 },
 }
 
-/** How much one host may ask for. */
+/** Limits of one host. */
 export interface RedeemerLimits {
   readonly tickets: Omit<PeerLimitOptions, 'streams'>
   readonly floats: PeerLimitOptions
-  /** How long a stream of floats may take to say whose it asks for; absent: the usual. */
+  /** How long a stream of floats may take to send its request; absent: the default. */
   readonly questionMs?: number
 }
 
@@ -38,13 +39,13 @@ export interface RedeemerApi {
   /** Resolves once the ticket is on disk. */
   queue(ticket: WinningTicket): Promise<void>
   maxFloat(sender: Address): Promise<bigint>
-  /** Tells the sender's float, and its changes until what it returns is called. */
+  /** Reports the sender's float and its changes until the returned function is called. */
   listen(sender: Address, tell: (value: bigint) => void): () => void
 }
 
 const MONITOR_PATH = `/${TicketRedeemer.typeName}/${TicketRedeemer.method.monitorMaxFloat.name}`
 
-/** What the codes of refusals are on the wire (wire.md §14); what is not here is INTERNAL. */
+/** The wire codes of refusals (wire.md §14); INTERNAL for any other. */
 const CODES: Readonly<Record<string, Code>> = {
   'wrong-recipient': Code.PermissionDenied,
   'malformed-ticket': Code.InvalidArgument,
@@ -57,7 +58,7 @@ const CODES: Readonly<Record<string, Code>> = {
   'funds-unknown': Code.ResourceExhausted,
 }
 
-/** What a redeemer serves (wire.md §14). */
+/** Serves the calls of a redeemer (wire.md §14). */
 export class RedeemerEndpoint implements Routes {
   readonly #secret: string
   readonly #ownOnly: boolean
@@ -69,9 +70,9 @@ export class RedeemerEndpoint implements Routes {
 
   constructor(
     options: {
-      /** What orchestrators have to show; empty for nothing. */
+      /** The secret that orchestrators must send; empty for none. */
       secret: string
-      /** Whether they have to show a certificate of the operator. */
+      /** Whether they must show a certificate of the operator. */
       ownOnly?: boolean
       limits?: RedeemerLimits
     },
@@ -107,7 +108,7 @@ export class RedeemerEndpoint implements Routes {
     })
   }
 
-  /** A stream of floats takes much less without the library's part in it. */
+  /** A stream of floats takes much less memory without the library. */
   readonly stream = (path: string): StreamHandler | null =>
     path === MONITOR_PATH ? (stream, headers) => this.#monitor(stream, headers) : null
 
@@ -127,7 +128,7 @@ export class RedeemerEndpoint implements Routes {
     }
   }
 
-  /** Gives what gives the host's stream back. Throws ConnectError. */
+  /** Returns a function that gives back the host's stream. Throws ConnectError. */
   #admitStream(peer: Peer | null, headers: IncomingHttpHeaders): () => void {
     this.#limit(this.#floatCalls, peer, 'asks for floats')
     const shown = headers[REDEEMER_SECRET_HEADER]
@@ -150,7 +151,7 @@ export class RedeemerEndpoint implements Routes {
     work: () => Promise<Answer>,
   ): Promise<Answer> {
     const peer = values.get(callPeer)
-    // First, so that nobody tries secrets faster than it may ask.
+    // Checked first, so that secrets cannot be guessed faster than the limit.
     this.#limit(limits, peer, what)
     this.#admit(peer, requestHeader.get(REDEEMER_SECRET_HEADER) ?? '')
     try {

@@ -11,12 +11,12 @@ import { eventually } from '../../../test/tools/until.ts'
 import recorded from '../../../test/vectors/wire.json' with { type: 'json' }
 import type { WinningTicket } from '../../domain/ticket.ts'
 import { parseHex } from '../../lib/bytes.ts'
-import { systemClock, WoundClock } from '../../lib/clock.ts'
+import { ManualClock, systemClock } from '../../lib/clock.ts'
 import { systemDice } from '../../lib/dice.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
 import { RedeemerPeers } from '../../services/redemption/redeemer-peers.ts'
-import { readTicket } from './convert.ts'
+import { readTicket } from './convert-payment.ts'
 import { TicketSchema } from './gen/redeemer_pb.ts'
 import { RedeemerClient } from './redeemer-client.ts'
 import { RedeemerEndpoint } from './redeemer-endpoint.ts'
@@ -24,8 +24,8 @@ import { Endpoint } from './server.ts'
 import { makeIdentity } from './tls.ts'
 
 /**
- * Our redeemer client against our server with the habits of Go's in between: TLS with and without ALPN, lines that go
- * dead without a word, GOAWAY in two steps.
+ * The redeemer client and the server with the behaviour of Go's peers between them: TLS with and without ALPN,
+ * connections that die silently, GOAWAY in two steps.
  */
 
 const TICKETS = recorded.queueTicket.map(({ request }) =>
@@ -34,7 +34,7 @@ const TICKETS = recorded.queueTicket.map(({ request }) =>
 const SENDER = TICKETS[0]!.sender
 const never = () => new AbortController().signal
 
-/** The redeemer behind a line that a test can freeze and speak into. */
+/** A redeemer behind a link that a test can freeze and write to. */
 async function scene(t: TestContext, habits: { alpn: string[] | null; tls?: boolean }) {
   const queued: WinningTicket[] = []
   const gate = { queue: async () => {} }
@@ -75,7 +75,7 @@ async function scene(t: TestContext, habits: { alpn: string[] | null; tls?: bool
         far.destroy()
       })
       far.once('close', () => socket.destroy())
-      // A frozen line takes what is sent, and nothing comes out of it.
+      // A frozen link accepts data and forwards nothing.
       socket.on('data', (chunk) => isFrozen || far.write(chunk))
       far.on('data', (chunk) => isFrozen || socket.write(chunk))
     },
@@ -131,7 +131,7 @@ for (const [name, alpn] of [
 }
 
 for (const name of ['HTTP/2', 'HTTP/2 without ALPN', 'HTTP/2 of a peer that offers both'] as const) {
-  test(`an orchestrator that speaks ${name} is understood, also after it sat still with half a connection`, async (t) => {
+  test(`an orchestrator that speaks ${name} is understood, even if it paused half way through the preface`, async (t) => {
     const directory = mkdtempSync(join(tmpdir(), 'livepeer-habits-'))
     const queued: WinningTicket[] = []
     const api = {
@@ -155,7 +155,7 @@ for (const name of ['HTTP/2', 'HTTP/2 without ALPN', 'HTTP/2 of a peer that offe
       await supervisor.stop()
       rmSync(directory, { recursive: true, force: true })
     })
-    // Others that connect and say nothing, or half a preface, or close their side, hold nobody up.
+    // Connections that stay silent, send half a preface, or close their side delay no others.
     const idle = await openRaw(endpoint.port, TRANSPORTS[name])
     const half = await openRaw(endpoint.port, TRANSPORTS[name])
     half.write('PRI * HT')
@@ -176,14 +176,14 @@ for (const name of ['HTTP/2', 'HTTP/2 without ALPN', 'HTTP/2 of a peer that offe
   })
 }
 
-test('after GOAWAY the calls that run are finished, and the next goes over a new connection', async (t) => {
+test('after GOAWAY running calls finish and the next one uses a new connection', async (t) => {
   const { accepted, client, gate, queued, say } = await scene(t, { alpn: ['h2'] })
   await client.queue(TICKETS[0]!, never())
   const held = Promise.withResolvers<void>()
   gate.queue = () => held.promise
   const running = client.queue(TICKETS[1]!, never())
   await eventually('it runs', async () => (await client.maxFloat(SENDER, never())) === 7n)
-  // First that the end comes, then which streams are still served.
+  // First announces the end, then which streams are still served.
   say(goaway(2 ** 31 - 1))
   say(goaway(2 ** 20 + 1))
   await eventually('a new connection is used', async () => {
@@ -197,7 +197,7 @@ test('after GOAWAY the calls that run are finished, and the next goes over a new
   assert.ok(queued.length >= 3)
 })
 
-test('a float stream that GOAWAY and the close after it end is told as broken, and can be had anew', async (t) => {
+test('a float stream ended by GOAWAY is reported as broken and can be opened again', async (t) => {
   const { client, close, listeners, say } = await scene(t, { alpn: ['h2'] })
   const told: bigint[] = []
   const stream = (async () => {
@@ -215,9 +215,9 @@ test('a float stream that GOAWAY and the close after it end is told as broken, a
   }
 })
 
-test('a line that is dead without a word is noticed, what waited on it fails, and a new one is used', async (t) => {
+test('a silently dead connection is detected, its calls fail, and a new one is used', async (t) => {
   const { accepted, client, freeze, queued } = await scene(t, { alpn: ['h2'] })
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const peers = new RedeemerPeers({ probed: SENDER }, { connections: [client], clock, log: silentLog })
   const supervisor = new Supervisor()
   await supervisor.start(peers)
@@ -227,7 +227,7 @@ test('a line that is dead without a word is noticed, what waited on it fails, an
   freeze(true)
   const lost = client.queue(TICKETS[1]!, never())
   lost.catch(() => {})
-  // The next probe, and the time that it may take.
+  // The next probe, and its time limit.
   await clock.wind(10_000)
   await clock.wind(5_000)
   await assert.rejects(lost, { code: 'away' })

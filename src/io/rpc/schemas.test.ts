@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 
-test('the generated code is what the schemas in proto/ give', () => {
+test('the generated code matches the schemas in proto/', () => {
   const directory = mkdtempSync(join(tmpdir(), 'livepeer-gen-'))
   try {
     const bin = join(root, 'node_modules/.bin')

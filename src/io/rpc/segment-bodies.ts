@@ -3,32 +3,29 @@ import { type Address, ZERO_ADDRESS } from '../../lib/crypto.ts'
 import { FairBudget, type Holder, type Share } from '../../lib/fair-budget.ts'
 import type { BodyLimits } from '../../lib/request-body.ts'
 
-/** All bodies in memory at one time. */
+/** All bodies in memory at a time. */
 const MAX_BUFFERED_BYTES = 1_200_000_000
-/** One in work and four that wait for it (wire.md §10); a further one would be refused once it is here. */
+/** One running and four waiting (wire.md §10); another would be refused after its arrival. */
 const MAX_BODIES_PER_SESSION = 5
 /**
- * What of the memory one of them may hold, so that others find room whatever it does. A session has room for the largest
- * segment. A host leaves a quarter to all others: behind a balancer's address may be most of the gateways.
+ * The part of the memory for one of them, so that others find room. A session has room for the largest segment. A host
+ * leaves a quarter to the others, because most gateways may be behind one balancer.
  */
 const SESSION_PART = 1 / 4
 const SENDER_PART = 1 / 2
 const HOST_PART = 3 / 4
-/**
- * Requests of one host that wait for their payment to be judged. What comes of their bodies meanwhile is held by HTTP/2,
- * up to 1 MiB for each.
- */
+/** Requests of one host that wait for their payment to be checked. Meanwhile HTTP/2 holds up to 1 MiB of each body. */
 const MAX_ADMISSIONS_PER_HOST = 512
-/** A sender that is silent for this long has gone. */
+/** A sender that is silent for this long is gone. */
 const BODY_STALL_MS = 10_000
-/** 256 kbit/s: no video arrives in time at less. */
+/** 256 kbit/s: slower video cannot arrive in time. */
 const SLOWEST = { bytes: 320_000, perMs: 10_000 }
 /** A body may take this many times longer than its gateway is said to wait for the whole exchange (wire.md §10). */
 const BODY_PATIENCE = 10
-/** And no longer than this: twice the longest segment. */
+/** The limit in any case: twice the longest segment. */
 const MAX_BODY_MS = 600_000
 
-/** Bounds, for tests. */
+/** Limits, which tests lower. */
 export interface SegmentBodiesOptions {
   readonly maxSegmentBytes?: number
   readonly maxBufferedBytes?: number
@@ -37,16 +34,16 @@ export interface SegmentBodiesOptions {
   readonly admissionsPerHost?: number
 }
 
-/** On whose behalf a body is received. */
+/** The parties that a body is counted for. */
 export interface BodyOwner {
   readonly sessionId: string
-  /** The address that pays; the zero address where nobody does. */
+  /** The paying address; the zero address without payments. */
   readonly sender: Address
-  /** As `hostOf` names it; null for a node of this operator. */
+  /** As named by `hostOf`; null for a node of this operator. */
   readonly host: string | null
 }
 
-/** The bodies of segments that are received or worked on: how many, how large and how slow they may be. */
+/** The bodies of segments that are being received or worked on; limits their number, size and duration. */
 export class SegmentBodies {
   readonly #options: SegmentBodiesOptions
   readonly #maxBuffered: number
@@ -59,13 +56,15 @@ export class SegmentBodies {
     this.#budget = new FairBudget(this.#maxBuffered)
   }
 
-  /** Counts a request until its payment has been judged: closed then; null when too many of its host wait. */
+  /**
+   * Counts a request until its payment has been checked, when it is closed; null if too many of its host are waiting.
+   */
   enter(host: string | null): Pick<Share, 'close'> | null {
     const maxShares = this.#options.admissionsPerHost ?? MAX_ADMISSIONS_PER_HOST
     return this.#admissions.open(host === null ? [] : [{ name: host, maxBytes: 0, maxShares }])
   }
 
-  /** Room for one more body, to be closed once its segment is done; null when its session has all that it may have. */
+  /** Room for one more body, to be closed once its segment is done; null if its session has reached its limit. */
   open({ host, sender, sessionId }: BodyOwner): Share | null {
     const part = (share: number) => Math.floor(this.#maxBuffered * share)
     const holders: Holder[] = [
@@ -76,12 +75,12 @@ export class SegmentBodies {
     return this.#budget.open(holders)
   }
 
-  /** The largest source that is taken of a segment, in bytes. */
+  /** The largest source accepted for a segment, in bytes. */
   maxBytes({ durationMs }: SegmentData): number {
     return Math.min(this.#options.maxSegmentBytes ?? Number.POSITIVE_INFINITY, maxSourceBytes(durationMs))
   }
 
-  /** The bounds within which a segment's body is read; `maxBytes` is that of the body itself. */
+  /** The limits for reading a segment's body; `maxBytes` is that of the body itself. */
   limits({ durationMs }: SegmentData, maxBytes: number, share: Share): BodyLimits {
     return {
       maxBytes,

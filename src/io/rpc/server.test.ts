@@ -9,7 +9,7 @@ import { parseHex } from '../../lib/bytes.ts'
 import { NodeError } from '../../lib/errors.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
-import { readInfo } from './convert.ts'
+import { readInfo } from './convert-info.ts'
 import { OrchestratorInfoSchema, PingPongSchema } from './gen/lp_rpc_pb.ts'
 import { Endpoint } from './server.ts'
 
@@ -61,7 +61,7 @@ for (const [name, transport] of Object.entries(TRANSPORTS)) {
     )
   })
 
-  test(`what is not there is answered over ${name}`, async () => {
+  test(`missing paths are answered over ${name}`, async () => {
     await using endpoint = await startEndpoint({ plain: !transport.tls })
     const missing = await rawRequest(endpoint.port, transport, { path: '/stream/abcd/P/0.ts' })
     assert.deepEqual([missing.status, missing.body.toString()], [404, 'ErrNotFound\n'])
@@ -73,7 +73,7 @@ for (const [name, transport] of Object.entries(TRANSPORTS)) {
   })
 }
 
-test('a recorded ping gets the recorded answer, byte for byte, and its trailers', async () => {
+test('a recorded ping gets the recorded answer and trailers, byte for byte', async () => {
   await using endpoint = await startEndpoint()
   const [vector] = recorded.ping
   const answer = fromBinary(PingPongSchema, parseHex(vector!.responses[0]!)).value
@@ -91,7 +91,7 @@ test('a recorded ping gets the recorded answer, byte for byte, and its trailers'
   assert.equal(headers.trailer, vector!.trailer)
 })
 
-test('recorded requests for info get the recorded answers, but for the order of map entries', async () => {
+test('recorded requests for info get the recorded answers, except for the order of map entries', async () => {
   await using endpoint = await startEndpoint()
   for (const vector of recorded.getOrchestrator) {
     const expected = parseHex(vector.responses[0]!)
@@ -111,7 +111,7 @@ test('recorded requests for info get the recorded answers, but for the order of 
   }
 })
 
-test('a refused call ends with UNKNOWN and the text; what is not ours to tell is not told', async () => {
+test('a refused call ends with UNKNOWN and its text, and internal errors are not revealed', async () => {
   await using endpoint = await startEndpoint()
   const request = parseHex(recorded.getOrchestrator[0]!.request)
   const path = '/net.Orchestrator/GetOrchestrator'
@@ -126,7 +126,7 @@ test('a refused call ends with UNKNOWN and the text; what is not ours to tell is
   assert.deepEqual(await statusOf(new TypeError('secret')), ['2', 'internal error'])
 })
 
-test('EndTranscodingSession hands the token on, and its absence', async () => {
+test('EndTranscodingSession passes on the token, or its absence', async () => {
   await using endpoint = await startEndpoint()
   const path = '/net.Orchestrator/EndTranscodingSession'
   await call(endpoint.port, path, parseHex('0a051203626172'))
@@ -135,13 +135,13 @@ test('EndTranscodingSession hands the token on, and its absence', async () => {
   assert.deepEqual([trailers['grpc-status'], body.toString('hex')], ['0', '0000000000'])
 })
 
-test('calls of services that are not there are UNIMPLEMENTED', async () => {
+test('calls of unknown services are UNIMPLEMENTED', async () => {
   await using endpoint = await startEndpoint()
   const { status, headers } = await call(endpoint.port, '/net.AIWorker/RegisterAIWorker', new Uint8Array(0))
   assert.deepEqual([status, headers['grpc-status']], [200, '12'])
 })
 
-test('a call’s time limit is understood in every unit, and one that is no limit does no harm', async () => {
+test('a call’s time limit is read in every unit, and an invalid one is ignored', async () => {
   await using endpoint = await startEndpoint()
   const path = '/net.Orchestrator/GetOrchestrator'
   const statusWithin = async (timeout: string) => {
@@ -162,7 +162,7 @@ test('a call’s time limit is understood in every unit, and one that is no limi
   }
 })
 
-test('a message above the limit is refused, and the port goes on serving', async () => {
+test('a message above the limit is refused, and the port continues to serve', async () => {
   await using endpoint = await startEndpoint()
   const { headers, trailers } = await call(endpoint.port, '/net.Orchestrator/Ping', Buffer.alloc(5_000_000))
   assert.equal({ ...headers, ...trailers }['grpc-status'], '8')
@@ -170,7 +170,7 @@ test('a message above the limit is refused, and the port goes on serving', async
   assert.equal(after['grpc-status'], '0')
 })
 
-test('bytes that are no message end the call, and the port goes on serving', async () => {
+test('invalid bytes end the call, and the port continues to serve', async () => {
   await using endpoint = await startEndpoint()
   const { headers, trailers } = await call(endpoint.port, '/net.Orchestrator/Ping', parseHex('0aff'))
   assert.notEqual({ ...headers, ...trailers }['grpc-status'], '0')
@@ -178,7 +178,7 @@ test('bytes that are no message end the call, and the port goes on serving', asy
   assert.equal(after['grpc-status'], '0')
 })
 
-test('headers that never end are given up', async () => {
+test('a connection whose headers never end is closed', async () => {
   await using endpoint = await startEndpoint({ headersMs: 300 })
   const socket = await openRaw(endpoint.port, TRANSPORTS['HTTP/1.1 without ALPN'])
   socket.write('POST /segment HTTP/1.1\r\nhost: x\r\nlivepeer-segment: ')
@@ -192,7 +192,7 @@ test('headers that never end are given up', async () => {
   assert.match(await closed, /^HTTP\/1.1 408 /)
 })
 
-test('bytes that are no HTTP do no harm', async () => {
+test('bytes that are not HTTP have no effect on others', async () => {
   await using tls = await startEndpoint()
   await using plain = await startEndpoint({ plain: true })
   for (const [endpoint, transport] of [
@@ -210,7 +210,7 @@ test('bytes that are no HTTP do no harm', async () => {
   }
 })
 
-test('a port that is taken is a sentence', async () => {
+test('a port in use is reported in one sentence', async () => {
   const blocker = createServer()
   await new Promise<void>((resolve) => blocker.listen(0, '127.0.0.1', resolve))
   try {
@@ -221,14 +221,14 @@ test('a port that is taken is a sentence', async () => {
     )
     await assert.rejects(new Supervisor().start(endpoint), {
       code: 'cannot-listen',
-      message: `the service endpoint cannot listen on 127.0.0.1:${port}: another process has that port; choose another -httpAddr`,
+      message: `the service endpoint cannot listen on 127.0.0.1:${port}: another process uses that port; choose another -httpAddr`,
     })
   } finally {
     blocker.close()
   }
 })
 
-test('a stop lets answers that are under way go out, then closes every connection', async () => {
+test('a stop finishes running answers, then closes every connection', async () => {
   const endpoint = await startEndpoint()
   const busy = Promise.withResolvers<void>()
   const begun = Promise.withResolvers<void>()

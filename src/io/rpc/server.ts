@@ -27,47 +27,47 @@ import {
 } from './calls.ts'
 import type { Identity } from './certificate.ts'
 import { type ConnectionLimitOptions, ConnectionLimits, connectionOf } from './connection-limits.ts'
-import { MAX_MESSAGE_BYTES } from './convert.ts'
 import { MAX_HEADER_BYTES } from './headers.ts'
-import { cut, type HttpRequest, type HttpResponse, refuse } from './http-exchange.ts'
 import { contextOf, type OwnCerts, ownPeerOf } from './own-certs.ts'
+import { abortResponse, type HttpRequest, type HttpResponse, refuse } from './server-response.ts'
 import { makeIdentity, saveIdentity } from './tls.ts'
+import { MAX_MESSAGE_BYTES } from './wire-message.ts'
 
 /** A connection without requests is closed after this long (wire.md §2). */
 const IDLE_MS = 10 * 60_000
 /**
- * Over HTTP/1.1 a request's headers must come within this time: the largest payment takes half of it at 64 kbit/s. A new
- * connection must have brought its first request, whatever it speaks, within twice this.
+ * Over HTTP/1.1 a request's headers must arrive within this time: the largest payment takes half of it at 64 kbit/s. A
+ * new connection must bring its first request, in any protocol, within twice this time.
  */
 const HEADERS_MS = 15_000
 const HEADERS_CHECK_MS = 5_000
 const HANDSHAKE_MS = 10_000
 const MAX_CONNECTIONS = 8_192
-/** A quarter of all: behind a balancer's address may be all peers, which a hundred gateways do not use up. */
+/** A quarter of all: one address may be a balancer with all peers, but a hundred gateways use fewer. */
 const MAX_CONNECTIONS_PER_HOST = 2_048
-/** Requests at the same time over one connection, unless there is reason for more. */
+/** Default number of concurrent requests per connection. */
 const MAX_STREAMS_PER_CONNECTION = 250
-/** How much one upload may be ahead of its reader, so that distance does not slow it down. */
+/** How much an upload may be ahead of its reader, so that latency does not slow it down. */
 const STREAM_WINDOW_BYTES = 1024 * 1024
 const CONNECTION_WINDOW_BYTES = 16 * 1024 * 1024
 /**
- * Node counts answers that wait to be sent and refuses headers above this many MB. What a peer makes us keep is bounded
- * by the windows; the answers lie in the results' store anyway.
+ * In MB. Node counts answers that wait to be sent and refuses headers above this. The windows limit what a peer can
+ * make this node hold, and answers are in the result store anyway.
  */
 const SESSION_MEMORY_MB = 1_000
-/** Fields of one request's headers: peers send a dozen. HPACK lets few bytes name large fields again and again. */
+/** Header fields of a request: peers send a dozen. With HPACK few bytes can repeat large fields. */
 const MAX_HEADER_FIELDS = 64
-/** Streams that the peer itself resets: Node's own bounds, a burst of so many and then so many a second. */
+/** Streams that the peer itself resets: Node's own limits, a burst and then a number per second. */
 const RESET_BURST = 1_000
 const RESETS_PER_SECOND = 33
-/** Pings and settings: Go's client measures its line with a ping for each piece of an answer at most. */
+/** Pings and settings: Go's client sends at most one ping for each piece of an answer. */
 const CONTROL_FRAMES: PeerLimitOptions = { callsPerSecond: 100, burst: 1_000, streams: 0 }
-/** How long exchanges in progress may take to end when the node stops. */
+/** How long running exchanges may take when the node stops. */
 const DRAIN_MS = 2_000
-/** After the last exchange, how long connections may take to close by themselves. */
+/** How long connections may take to close after the last exchange. */
 const LAST_WORDS_MS = 100
 
-/** A peer that is gone without a word is noticed within half a minute. */
+/** A peer that vanished silently is detected within half a minute. */
 const SOCKET_OPTIONS = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 15_000 }
 
 /** Where and how an endpoint listens. */
@@ -77,8 +77,8 @@ export interface EndpointOptions {
   /** 0 takes any free port. */
   readonly port: number
   /**
-   * TLS with a certificate for this host name, kept in this directory, or with the operator's own, and then peers may show
-   * theirs; or null for plain HTTP (`http://` addresses).
+   * TLS with a certificate for this host name, kept in this directory, or with the operator's certificates, and then
+   * peers may show theirs; null for plain HTTP (`http://` addresses).
    */
   readonly tls: { readonly hostname: string; readonly directory: string } | { readonly own: OwnCerts } | null
   readonly maxStreams?: number
@@ -100,7 +100,7 @@ export interface EndpointNeeds {
 }
 
 /**
- * One port for all of a node's peers: gRPC over HTTP/2, and plain requests over HTTP/2 and HTTP/1.1, with and without
+ * One port for all peers of a node: gRPC over HTTP/2, and plain requests over HTTP/2 and HTTP/1.1, with and without
  * ALPN (wire.md §2).
  */
 export class Endpoint implements Service {
@@ -125,12 +125,12 @@ export class Endpoint implements Service {
     this.#headersMs = options.headersMs ?? HEADERS_MS
     this.#limits = new ConnectionLimits({
       ...{ connections: MAX_CONNECTIONS, perHost: MAX_CONNECTIONS_PER_HOST, ...options.connections },
-      // HTTP/1.1 tells the peer so first.
+      // HTTP/1.1 answers the peer with a timeout first.
       firstRequestMs: 2 * this.#headersMs,
     })
   }
 
-  /** The port that is listened on, once started. */
+  /** The port, once started. */
   get port(): number {
     return this.#port
   }
@@ -140,7 +140,7 @@ export class Endpoint implements Service {
     const http2 = this.#http2()
     const server = await this.#listener(http1, http2)
     const sockets = new Set<Socket>()
-    // Before whoever speaks with the peer.
+    // Runs before any other listener.
     server.prependListener('connection', (socket: Socket) => {
       if (!this.#limits.accept(socket)) {
         this.#needs.log.debug('connection refused: too many at work', { host: socket.remoteAddress })
@@ -176,12 +176,12 @@ export class Endpoint implements Service {
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: this.#headersMs,
       connectionsCheckingInterval: Math.min(HEADERS_CHECK_MS, this.#headersMs),
-      // Bodies are timed by whoever reads them.
+      // The handlers of bodies limit their time.
       requestTimeout: 0,
       keepAliveTimeout: IDLE_MS,
     })
     server.on('request', (request, response) => this.#answer(request, response))
-    // It never listens itself: this starts its watch over slow headers.
+    // The HTTP/1.1 server never listens itself; this starts its check for slow headers.
     server.emit('listening')
     return server
   }
@@ -199,7 +199,7 @@ export class Endpoint implements Service {
       streamResetRate: RESETS_PER_SECOND,
     })
     server.on('request', (request, response) => this.#answer(request, response))
-    // A stream that somebody takes as it is gets no request and no response made for it.
+    // A stream that is taken over needs no request and response objects.
     const [makeRequest] = server.listeners('stream') as [(...of: unknown[]) => void]
     server.removeAllListeners('stream')
     server.on('stream', (stream, headers, ...others) => {
@@ -218,7 +218,7 @@ export class Endpoint implements Service {
         open++
         stream.once('close', () => {
           open--
-          // Counts from the last stream's end.
+          // Counts from the end of the last stream.
           if (!session.destroyed) session.setTimeout(IDLE_MS)
         })
       })
@@ -230,7 +230,7 @@ export class Endpoint implements Service {
     return server
   }
 
-  /** Pings and settings have to be answered, and cost the peer next to nothing. */
+  /** Limits pings and settings, which must be answered and cost the peer almost nothing. */
   #boundControlFrames(session: ServerHttp2Session): void {
     const limits = new PeerLimits(CONTROL_FRAMES, { clock: this.#needs.clock ?? systemClock })
     const count = () => {
@@ -252,7 +252,7 @@ export class Endpoint implements Service {
     }
     const server = createTlsServer({
       ...('own' in tls
-        ? // Who has none is told so in words, where one is needed: gateways have none.
+        ? // A peer without a certificate is told so by the route that needs one; gateways have none.
           { ...contextOf(tls.own), requestCert: true, rejectUnauthorized: false }
         : await this.#newIdentity(tls)),
       // A peer that offers both gets h2 (wire.md §18, 2).
@@ -275,16 +275,16 @@ export class Endpoint implements Service {
     return server
   }
 
-  /** Gives a connection that has not said what it speaks to whom its first bytes are meant for. */
+  /** Hands a connection without ALPN to the server that its first bytes are for. */
   #handUnannounced(socket: Socket, http1: Http1Server, http2: Http2Server): void {
     firstBytes(socket, this.#headersMs).then(
       (start) => {
         const isHttp2 = start.toString('latin1') === 'PRI'
         const handler = isHttp2 ? http2 : http1
-        // Node's HTTP/2 turns away a TLS connection on which it was not agreed.
+        // Node's HTTP/2 refuses a TLS connection without ALPN.
         if (isHttp2) Object.assign(socket, { alpnProtocol: 'h2' })
         handler.emit('connection', socket)
-        // HTTP/2 fetches what was read already; HTTP/1.1 waits for it to flow.
+        // HTTP/2 reads what was already received; HTTP/1.1 waits for the socket to flow.
         if (!isHttp2) socket.resume()
       },
       () => socket.destroy(),
@@ -298,7 +298,7 @@ export class Endpoint implements Service {
     return identity
   }
 
-  /** Resolves once no exchange is in progress. */
+  /** Resolves once no exchange is running. */
   #idle(): Promise<void> {
     if (this.#active === 0) return Promise.resolve()
     return new Promise((resolve) => {
@@ -342,7 +342,7 @@ export class Endpoint implements Service {
       if (!handler) continue
       handler(request, response).catch((error) => {
         this.#needs.log.error('a request failed unexpectedly', { path, error })
-        if (response.headersSent) cut(response)
+        if (response.headersSent) abortResponse(response)
         else refuse(request, response, 500, 'Internal Server Error')
       })
       return
@@ -351,11 +351,11 @@ export class Endpoint implements Service {
   }
 }
 
-/** The first three bytes of a connection, left in place: HTTP/2 begins with `PRI`, no method of HTTP/1.1 does. */
+/** Peeks at the first three bytes of a connection: HTTP/2 starts with `PRI`, which is not a method of HTTP/1.1. */
 function firstBytes(socket: Socket, limitMs: number): Promise<Buffer> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>()
   const seen: Buffer[] = []
-  // From the start, not from the byte before.
+  // From the start, not from the previous byte.
   const limit = setTimeout(reject, limitMs)
   promise.finally(() => clearTimeout(limit)).catch(() => {})
   const onData = (chunk: Buffer) => {
@@ -371,7 +371,7 @@ function firstBytes(socket: Socket, limitMs: number): Promise<Buffer> {
   return promise
 }
 
-/** All fields of a request's headers, in bytes. */
+/** The size of a request's header fields, in bytes. */
 function headerBytes({ rawHeaders }: HttpRequest): number {
   return rawHeaders.reduce((sum, text) => sum + text.length, 0)
 }
@@ -381,7 +381,7 @@ function closed(socket: Socket): Promise<void> {
   return new Promise((resolve) => socket.once('close', () => resolve()))
 }
 
-/** Waits for something, but not longer than this. */
+/** Waits for a promise, but no longer than this. */
 async function within(ms: number, something: Promise<unknown>): Promise<void> {
   const limit = Promise.withResolvers<void>()
   const timer = setTimeout(limit.resolve, ms)

@@ -9,7 +9,7 @@ import { fetchSource, type SourceRule } from './source-fetch.ts'
 const PUBLIC: SourceRule = { public: true, hosts: [] }
 const never = () => new AbortController().signal
 
-/** A web server on the loopback that counts who comes. */
+/** A web server on loopback that counts its requests. */
 async function serve(t: TestContext, answer: (response: ServerResponse, path: string) => void) {
   const world = { port: 0, requests: 0, sent: 0 }
   const server = createServer((request, response) => {
@@ -25,7 +25,7 @@ async function serve(t: TestContext, answer: (response: ServerResponse, path: st
   return world
 }
 
-/** Names as the test has them: `store.example` is the loopback. */
+/** The test's names: `store.example` is loopback. */
 const resolve: Resolve = (hostname, _, callback) => {
   const addresses: Record<string, string[]> = {
     'store.example': ['127.0.0.1'],
@@ -46,7 +46,7 @@ function fetched(
   return fetchSource(url, { rule, limits: { maxBytes, room }, names }, never())
 }
 
-test('a source comes from a public address, whatever the name, and nothing is asked at another', async (t) => {
+test('a source is fetched only from a public address, whatever its name', async (t) => {
   const store = await serve(t, (response) => response.end('the source'))
   const bytes = await fetched(`http://mixed.example:${store.port}/0.ts`, { names: loopbackIsPublic })
   assert.equal(Buffer.from(bytes).toString(), 'the source')
@@ -64,7 +64,7 @@ test('a source comes from a public address, whatever the name, and nothing is as
   assert.equal(store.requests, 1)
 })
 
-test('hosts that are listed are asked, at their port; the peer at its own', async (t) => {
+test('listed hosts are called at their port, and the peer at its own', async (t) => {
   const store = await serve(t, (response) => response.end('the source'))
   const { port } = store
   const url = `http://store.example:${port}/0.ts`
@@ -85,7 +85,7 @@ test('hosts that are listed are asked, at their port; the peer at its own', asyn
   }
 })
 
-test('no more of a source is taken than it may have, or than there is room for', async (t) => {
+test('no more of a source is read than its limit and the budget allow', async (t) => {
   const store = await serve(t, (response, path) => {
     if (path === '/announced') response.setHeader('content-length', 5_000_000)
     const more = () => {
@@ -112,7 +112,7 @@ test('no more of a source is taken than it may have, or than there is room for',
   assert.equal(room.held, 0)
 })
 
-test('redirects are not followed, other answers and other schemes are failures', async (t) => {
+test('redirects are not followed, and other answers and schemes are failures', async (t) => {
   const store = await serve(t, (response, path) => {
     const [status, location] = path === '/moved' ? [302, '/there'] : [404, '']
     response.writeHead(status as number, location ? { location: location as string } : {}).end()
@@ -123,6 +123,6 @@ test('redirects are not followed, other answers and other schemes are failures',
   await assert.rejects(fetched(`${url}/gone`, options), { code: 'refused', message: '404 Not Found' })
   assert.equal(store.requests, 2)
   for (const text of ['file:///etc/passwd', 'gopher://store.example/', 'nothing', '']) {
-    await assert.rejects(fetched(text, options), { message: 'the source is no http(s) URL' })
+    await assert.rejects(fetched(text, options), { message: 'the source is not an http(s) URL' })
   }
 })

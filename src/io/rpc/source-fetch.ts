@@ -7,11 +7,11 @@ import type { Room } from '../../lib/request-body.ts'
 import { readBody } from '../../lib/request-body.ts'
 import { ExchangeError } from './peer-exchange.ts'
 
-/** How long the fetching of a source may take (wire.md §12). */
+/** Time limit for fetching a source (wire.md §12). */
 const FETCH_MS = 4_000
 const PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 }
 
-/** A host that an operator lists. */
+/** A host listed by the operator. */
 export interface SourceHost {
   /** A name or IP address without brackets, in lower case. */
   readonly host: string
@@ -21,30 +21,30 @@ export interface SourceHost {
 
 /** Where sources may be fetched from. */
 export interface SourceRule {
-  /** Any public address. */
+  /** All public addresses. */
   readonly public: boolean
-  /** These hosts too, whatever their address. */
+  /** These hosts as well, whatever their address. */
   readonly hosts: readonly SourceHost[]
-  /** And this address at this port. */
+  /** This address at this port as well. */
   readonly peer?: { readonly address: string; readonly port: number } | null
 }
 
-/** How much of a source is taken. */
+/** Size limits of a source. */
 export interface SourceLimits {
   readonly maxBytes: number
-  /** From which its bytes are taken as they come; whoever gets the source gives them back. */
+  /** The budget for its bytes; the receiver of the source gives them back. */
   readonly room: Room
 }
 
-/** How names become addresses, and which of these are public; tests hand in their own. */
+/** How names are resolved and which addresses are public; tests replace both. */
 export interface SourceNames {
   readonly resolve?: Resolve
   readonly isPublic?: (ip: string) => boolean
 }
 
 /**
- * Fetches a source that a stranger names (wire.md §12), over a connection of its own to an address that the rule allows,
- * decided after names were resolved. Redirects are not followed. Throws ExchangeError, or BodyError for its bytes.
+ * Fetches a source that a peer names (wire.md §12), over its own connection to an address that the rule allows, checked
+ * after resolving names. Redirects are not followed. Throws ExchangeError, or BodyError for its bytes.
  */
 export async function fetchSource(
   text: string,
@@ -53,7 +53,7 @@ export async function fetchSource(
 ): Promise<Uint8Array> {
   const url = URL.canParse(text) ? new URL(text) : null
   const port = url && (Number(url.port) || PORTS[url.protocol])
-  if (!url || !port) throw new ExchangeError('bad-answer', 'the source is no http(s) URL')
+  if (!url || !port) throw new ExchangeError('bad-answer', 'the source is not an http(s) URL')
   const over = AbortSignal.any([signal, AbortSignal.timeout(FETCH_MS)])
   const allows = allowed(url, port, rule, names.isPublic ?? isPublicAddress)
   let response: IncomingMessage | null = null
@@ -90,7 +90,7 @@ function allowed(
   return (ip) => (takesPublic && isPublic(ip)) || (peer?.address === ip && peer.port === port)
 }
 
-/** Sends a request and resolves with the head of its answer, whose connection ends with it. */
+/** Sends a request and resolves with the head of its answer. The connection is not reused. */
 function answerOf(
   url: URL,
   options: { lookup: ReturnType<typeof lookupWhere>; signal: AbortSignal },
@@ -100,7 +100,7 @@ function answerOf(
   const common = { ...options, agent: false as const, headers: { connection: 'close' } }
   const request: ClientRequest =
     url.protocol === 'https:'
-      ? // Peers' certificates are self-signed (wire.md §2); the hash tells whether the source is right.
+      ? // Peers' certificates are self-signed (wire.md §2); the hash shows whether the source is right.
         httpsRequest(url, {
           ...common,
           rejectUnauthorized: false,

@@ -6,16 +6,16 @@ import type { Dice } from '../../lib/dice.ts'
 import { withoutBrackets } from '../../lib/hosts.ts'
 import { type Identity, makeCertificate } from './certificate.ts'
 
-/** How long a certificate is valid, in ms (wire.md §2). */
+/** Validity of a certificate, in ms (wire.md §2). */
 const VALID_MS = 8765 * 3600 * 1000
 
 /**
- * Makes a self-signed P-256 certificate for one host name, in the form that the network's nodes use (wire.md §2).
- * Nobody verifies it: it only makes the connection private.
+ * Makes a self-signed P-256 certificate for one host name, in the form that the network's nodes use (wire.md §2). Peers
+ * do not verify it: it only encrypts the connection.
  */
 export function makeIdentity(hostname: string, needs: { clock: Clock; dice: Dice }): Identity {
   const host = withoutBrackets(hostname)
-  // Peers write IPv4 as a name; an IPv6 address is none, and readers refuse the certificate for it.
+  // Peers write IPv4 as a DNS name, but readers refuse a certificate with an IPv6 address there.
   const names = isIPv6(host) ? { dnsNames: [], ipAddresses: [host] } : { dnsNames: [host], ipAddresses: [] }
   return makeCertificate(
     {
@@ -32,6 +32,6 @@ export async function saveIdentity(directory: string, identity: Identity): Promi
   await writeFile(join(directory, 'cert.pem'), identity.cert)
   const keyFile = join(directory, 'key.pem')
   await writeFile(keyFile, identity.key, { mode: 0o600 })
-  // A file that was there before keeps its own mode.
+  // An existing file keeps its own mode.
   await chmod(keyFile, 0o600)
 }

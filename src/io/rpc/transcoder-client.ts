@@ -21,19 +21,22 @@ import { AUTHORIZATION } from './transcoder-endpoint.ts'
 import { ERROR_CONTENT_TYPE, encodeResult } from './transcoder-result.ts'
 
 const CONNECT_MS = 3_000
-/** The orchestrator's gRPC runs inside its HTTP/2 server, which does not mind pings (wire.md §3): a dead line is noticed. */
+/**
+ * The orchestrator's gRPC runs inside its HTTP/2 server, which accepts pings (wire.md §3), so a dead connection is
+ * detected.
+ */
 const PING_EVERY_MS = 3_000
-/** A result of hundreds of megabytes over a slow line. */
+/** Enough for a result of hundreds of megabytes over a slow connection. */
 const DELIVER_MS = 60_000
 const MAX_ANSWER_BYTES = 64 * 1024
 const BOUNDARY_BYTES = 10
 
-/** A transcoder's view of its orchestrators (wire.md §13). */
+/** A transcoder's client for its orchestrators (wire.md §13). */
 export class TranscoderClient implements OrchestratorLink, Service {
   readonly name = 'transcoder client'
   readonly #download: (url: string, signal: AbortSignal) => Promise<Uint8Array>
   readonly #sources: SourceRule
-  /** Where the connections to orchestrators lead, by their URLs. */
+  /** The addresses that connections to orchestrators lead to, by URL. */
   readonly #peers = new Map<string, { readonly address: string; readonly port: number }>()
   readonly #dice: Dice
   readonly #own: OwnCerts | null
@@ -42,10 +45,10 @@ export class TranscoderClient implements OrchestratorLink, Service {
   constructor(needs: {
     /** Fetches a source from its orchestrator. */
     download: (url: string, signal: AbortSignal) => Promise<Uint8Array>
-    /** From where else sources may come; absent: from public addresses. */
+    /** Where else sources may be fetched from; absent: public addresses. */
     sources?: SourceRule
     dice: Dice
-    /** By which orchestrator and transcoder know one another; null verifies nobody. */
+    /** The certificates by which orchestrator and transcoder authenticate each other; null for no verification. */
     own: OwnCerts | null
   }) {
     this.#download = needs.download
@@ -64,8 +67,8 @@ export class TranscoderClient implements OrchestratorLink, Service {
   }
 
   /**
-   * From the orchestrator's own origin, or from the address to which the connection to it leads, by whatever name; else
-   * from where sources may come, so that no orchestrator makes this node ask hosts of its own network.
+   * Fetches a source from the orchestrator's origin or the address that the connection to it leads to, under any name;
+   * otherwise only from allowed sources, so that no orchestrator can make this node call hosts in its own network.
    */
   async download(
     url: string,
@@ -107,7 +110,7 @@ export class TranscoderClient implements OrchestratorLink, Service {
   }
 }
 
-/** One connection, one registration. */
+/** One connection with one registration. */
 class Line implements OrchestratorLine {
   readonly #url: URL
   readonly #own: OwnCerts | null
@@ -128,7 +131,7 @@ class Line implements OrchestratorLine {
     try {
       const session = await this.#connect(signal)
       const client = clientOver(Transcoder, session, this.#url)
-      // No time limit: the answer's headers come with the first notice (wire.md §18, 13).
+      // No time limit: the headers arrive with the first notice (wire.md §18, 13).
       for await (const message of client.registerTranscoder(writeRegistration(registration), { signal })) {
         yield readNotice(message)
       }
@@ -170,7 +173,7 @@ class Line implements OrchestratorLine {
   }
 }
 
-/** Status UNKNOWN carries the orchestrator's own words (wire.md §3). */
+/** Status UNKNOWN has the orchestrator's own text (wire.md §3). */
 function failure(url: URL, error: unknown): ExchangeError {
   if (error instanceof ExchangeError) return error
   const { code, rawMessage } = ConnectError.from(error)

@@ -70,7 +70,7 @@ async function serve(t: TestContext, options: { port?: number; maxResultBytes?: 
   return { pool, url, port: endpoint.port, stop: () => supervisor.stop() }
 }
 
-/** Our transcoder's client, registered; what it is told is kept. */
+/** This project's transcoder client, registered; its notices are recorded. */
 function register(t: TestContext, url: string, registration = REGISTRATION) {
   const client = new TranscoderClient({
     dice: systemDice,
@@ -91,7 +91,7 @@ function register(t: TestContext, url: string, registration = REGISTRATION) {
   return { client, told, ended, stop, line }
 }
 
-/** A way to a port that lets nothing through any more once it is frozen, and closes nothing. */
+/** A link to a port that can be frozen: it forwards nothing and closes nothing. */
 async function freezable(t: TestContext, port: number) {
   const sockets: Socket[] = []
   const server = createServer((socket) => {
@@ -172,7 +172,7 @@ test('recorded registrations and tasks of Go nodes are read and written to the s
   assert.equal(notices.length, NOTICES)
 })
 
-test('the end of a session is told in the bytes that peers know, and an empty task is no task', () => {
+test('a teardown has the bytes that peers know, and an empty task is an error', () => {
   const teardown = { kind: 'teardown', sessionId: 'bar' } as const
   const bytes = toBinary(NotifySegmentSchema, create(NotifySegmentSchema, writeNotice(teardown)))
   assert.equal(Buffer.from(bytes).toString('hex'), '1a0742051203626172')
@@ -181,7 +181,7 @@ test('the end of a session is told in the bytes that peers know, and an empty ta
   assert.deepEqual(empty, { kind: 'unreadable', taskId: 3n, text: 'empty seg data' })
 })
 
-test('a result has the form that Go nodes give it', () => {
+test('a result has the form of Go nodes', () => {
   const part = (text: string, pixels: bigint) => ({ bytes: Buffer.from(text), pixels, perceptualHash: null })
   const body = encodeResult([part('body1', 777n), part('body2', 888n)], [false, true], 'B')
   assert.equal(
@@ -198,7 +198,7 @@ test('a result has the form that Go nodes give it', () => {
   )
 })
 
-test('hashes belong to the rendition before them; other parts are skipped', () => {
+test('hashes belong to the rendition before them, and other parts are skipped', () => {
   const hash = Uint8Array.of(1, 2, 3)
   const body = encodeResult([{ ...outputOf('a').renditions[0]!, perceptualHash: hash }], [false], 'B')
   const text = Buffer.from(body).toString('latin1')
@@ -209,7 +209,7 @@ test('hashes belong to the rendition before them; other parts are skipped', () =
   assert.throws(() => decodeResult(Buffer.from(orphan), 'B'), { message: 'Unknown perceptual hash' })
 })
 
-test('the recorded result of a Go transcoder is taken apart and put together to the same bytes', () => {
+test('the recorded result of a Go transcoder is parsed and written to the same bytes', () => {
   const { boundary, type } = parseContentType(recordedResult.contentType)!
   assert.equal(type, 'multipart/mixed')
   const body = Buffer.concat(
@@ -228,7 +228,7 @@ test('the recorded result of a Go transcoder is taken apart and put together to 
   assert.ok(Buffer.from(encodeResult(renditions, [false, false], boundary!)).equals(body))
 })
 
-test('our transcoder works for our orchestrator: registration, task, result', async (t) => {
+test('transcoder and orchestrator work together: registration, task, result', async (t) => {
   const { pool, url } = await serve(t)
   const { client, told } = register(t, url)
   await eventually('it is registered', () => pool.capacity === 5)
@@ -244,11 +244,11 @@ test('our transcoder works for our orchestrator: registration, task, result', as
     renditions.map(({ pixels }) => pixels),
     [50n],
   )
-  // Once more does no harm.
+  // A duplicate has no effect.
   await client.deliver(url, result, never())
 })
 
-test('sources are fetched from the orchestrator, by whatever name, and from no host of the own network', async (t) => {
+test('sources are fetched from the orchestrator under any name, and from no host of the own network', async (t) => {
   const { pool, url, port } = await serve(t)
   const { client, line } = register(t, url)
   await eventually('it is registered', () => pool.capacity === 5)
@@ -263,14 +263,14 @@ test('sources are fetched from the orchestrator, by whatever name, and from no h
       /is not a public address/,
     )
   }
-  // There is none, but the orchestrator was asked.
+  // It does not exist, but the orchestrator was asked.
   const sameHost = `https://localhost:${port}/stream/aaaa/0.tempfile`
   await assert.rejects(client.download(sameHost, task, never()), { message: '404 Not Found' })
   assert.equal((await client.download(`${url}/stream/aaaa/0.tempfile`, task, never())).length, 0)
   line.close()
 })
 
-test('a failure travels as its text', async (t) => {
+test('a failure arrives with its text', async (t) => {
   const { pool, url } = await serve(t)
   const { client, told } = register(t, url)
   await eventually('it is registered', () => pool.capacity === 5)
@@ -281,7 +281,7 @@ test('a failure travels as its text', async (t) => {
   await failed
 })
 
-test('a wrong secret is answered in the words that end a transcoder', async (t) => {
+test('a wrong secret is answered with the text that ends a transcoder', async (t) => {
   const { url } = await serve(t)
   await assert.rejects(register(t, url, { ...REGISTRATION, secret: 'wrong' }).ended, {
     code: 'refused',
@@ -293,7 +293,7 @@ test('a wrong secret is answered in the words that end a transcoder', async (t) 
   })
 })
 
-test('an orchestrator that stops ends registrations with OK, at once', async (t) => {
+test('a stopping orchestrator ends registrations with OK at once', async (t) => {
   const { pool, port, stop } = await serve(t)
   const session = http2Connect(`https://127.0.0.1:${port}`, { rejectUnauthorized: false })
   t.after(() => session.destroy())
@@ -320,7 +320,7 @@ test('a transcoder that vanishes leaves the pool', async (t) => {
   await eventually('it is gone', () => pool.capacity === 0)
 })
 
-test('results are checked in the order and with the answers of Go nodes', async (t) => {
+test('results are checked in the order of Go nodes and get their answers', async (t) => {
   const { pool, port, url } = await serve(t)
   register(t, url)
   await eventually('it is registered', () => pool.capacity === 5)
@@ -346,7 +346,7 @@ test('results are checked in the order and with the answers of Go nodes', async 
   assert.equal((await asked).decodedPixels, 384_000n)
 })
 
-test('a result that is broken or too large fails its task with a text, and the next one is taken', async (t) => {
+test('a broken or oversized result fails its task with a text, and the next one is accepted', async (t) => {
   const { pool, port, url } = await serve(t, { maxResultBytes: 10_000 })
   register(t, url)
   await eventually('it is registered', () => pool.capacity === 5)
@@ -365,7 +365,7 @@ test('a result that is broken or too large fails its task with a text, and the n
   await asked
 })
 
-test('a result that breaks off on its way may come again', async (t) => {
+test('a result that broke off may be sent again', async (t) => {
   const { pool, port, url } = await serve(t)
   register(t, url)
   await eventually('it is registered', () => pool.capacity === 5)
@@ -386,7 +386,7 @@ test('a result that breaks off on its way may come again', async (t) => {
   assert.equal((await asked).decodedPixels, 384_000n)
 })
 
-test('nobody goes on reading a result that is not wanted any more', async (t) => {
+test('a result that is no longer expected is not read further', async (t) => {
   const { pool, port, url } = await serve(t)
   register(t, url)
   await eventually('it is registered', () => pool.capacity === 5)
@@ -409,7 +409,7 @@ test('nobody goes on reading a result that is not wanted any more', async (t) =>
   assert.equal(await answered, 200)
 })
 
-test('a transcoder whose stream ends brings its result all the same while its connection stands', async (t) => {
+test('a transcoder whose stream ended still delivers its result while its connection lasts', async (t) => {
   const { pool, url } = await serve(t)
   const first = register(t, url)
   await eventually('it is registered', () => pool.capacity === 5)
@@ -430,7 +430,7 @@ test('a transcoder whose stream ends brings its result all the same while its co
   assert.equal(second.told.length, 0)
 })
 
-test('a transcoder whose connection breaks has lost its segment to another at once', async (t) => {
+test('when a transcoder’s connection breaks, its segment goes to another at once', async (t) => {
   const { pool, url } = await serve(t)
   const first = register(t, url)
   await eventually('it is registered', () => pool.capacity === 5)
@@ -445,7 +445,7 @@ test('a transcoder whose connection breaks has lost its segment to another at on
   await asked
 })
 
-test('a transcoder that stands still is noticed by its silence, and its segment is done in time', async (t) => {
+test('a hung transcoder is detected by its silence, and its segment is done in time', async (t) => {
   const { pool, port, url } = await serve(t)
   const path = await freezable(t, port)
   register(t, `https://127.0.0.1:${path.port}`)
@@ -467,7 +467,7 @@ test('a transcoder that stands still is noticed by its silence, and its segment 
   )
 })
 
-test('a transcoder notices that the line to its orchestrator is dead', async (t) => {
+test('a transcoder detects a dead connection to its orchestrator', async (t) => {
   const { pool, port } = await serve(t)
   const path = await freezable(t, port)
   const { ended } = register(t, `https://127.0.0.1:${path.port}`)
@@ -476,7 +476,7 @@ test('a transcoder notices that the line to its orchestrator is dead', async (t)
   await assert.rejects(ended, { code: 'unreachable' })
 })
 
-test('a transcoder does not wait for ever for an orchestrator that accepts connections and says nothing', async (t) => {
+test('a transcoder does not wait forever for an orchestrator that stays silent', async (t) => {
   const silent = createServer(() => {})
   await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
   t.after(() => silent.close())

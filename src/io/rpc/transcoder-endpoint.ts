@@ -15,43 +15,45 @@ import { callError, callPeer, type HttpHandler, ownIdentity, type Routes } from 
 import { connectionOf } from './connection-limits.ts'
 import { readRegistration, writeNotice } from './convert-transcoder.ts'
 import { type NotifySegment, NotifySegmentSchema, type RegisterRequest, Transcoder } from './gen/lp_rpc_pb.ts'
-import { finish, goneSignal, type HttpRequest, type HttpResponse, refuse } from './http-exchange.ts'
+import { disconnectSignal, type HttpRequest, type HttpResponse, refuse, respond } from './server-response.ts'
 import { ERROR_CONTENT_TYPE, parseContentType, parsePixels, ResultReader } from './transcoder-result.ts'
 
 /** Why a task has no renditions. */
 export type ResultFault = 'bad-result' | 'remote-failure'
 
-/** What transcoders show in `Authorization` beside the secret (wire.md §13). */
+/** What transcoders send in `Authorization` in addition to the secret (wire.md §13). */
 export const AUTHORIZATION = 'Livepeer-Transcoder-1.0'
 
-/** Wrong secrets of one host that are worth a line in the log. */
+/** Wrong secrets of one host that are logged. */
 const WRONG_SECRETS = { callsPerSecond: 1, burst: 20, streams: 0 }
 const MAX_ERROR_BYTES = 64 * 1024
 /** All renditions of a segment together. */
 const MAX_RESULT_BYTES = 2 * MAX_SEGMENT_BYTES
-/** All results in memory at one time. */
+/** All results in memory at a time. */
 const MAX_BUFFERED_BYTES = 1_200_000_000
-/** What of it one transcoder may hold. */
+/** The part of it for one transcoder. */
 const TRANSCODER_PART = 1 / 2
-/** A result may come again before this side has noticed that the first connection is gone. */
+/** A result may be sent again before this node has noticed that the first connection is gone. */
 const MAX_TRIES_AT_ONCE = 2
-/** A sender that is silent for this long has gone. */
+/** A sender that is silent for this long is gone. */
 const BODY_STALL_MS = 10_000
 
 /** The orchestrator's transcoders behind the endpoint. */
 export interface TranscoderApi {
   register(registration: Registration, peer: TranscoderPeer, signal: AbortSignal): AsyncIterable<Notice>
   knowsSecret(shown: string): boolean
-  /** What is waited for of a task; null for nothing, or nothing from whoever shows this certificate, or none. */
+  /**
+   * The result expected for a task; null if there is none, or none from a peer with this certificate, or without one.
+   */
   wanted(taskId: bigint, identity: string | null): WantedResult | null
   finish(taskId: bigint, outcome: TranscodeOutput | NodeError): void
-  /** A result broke off: it may come again. */
+  /** A result broke off and may be sent again. */
   resultLost(taskId: bigint): void
 }
 
 /**
- * What an orchestrator serves its transcoders: registration and results (wire.md §13). Registrations end well before the
- * port closes: one that is called off ends a Go transcoder for good (wire.md §18, 12).
+ * Serves an orchestrator's transcoders: registration and results (wire.md §13). Registrations end before the port
+ * closes, because a cancelled one ends a Go transcoder for good (wire.md §18, 12).
  */
 export class TranscoderEndpoint implements Routes {
   readonly #api: TranscoderApi
@@ -65,7 +67,7 @@ export class TranscoderEndpoint implements Routes {
   constructor(
     options: {
       maxResultBytes?: number
-      /** Whether transcoders have to show a certificate of the operator. */
+      /** Whether transcoders must show a certificate of the operator. */
       ownOnly?: boolean
     },
     needs: { api: TranscoderApi; log: Log; clock?: Clock },
@@ -93,7 +95,7 @@ export class TranscoderEndpoint implements Routes {
   async *#notices(request: RegisterRequest, context: HandlerContext): AsyncGenerator<NotifySegment, void> {
     const signal = AbortSignal.any([context.signal, this.#stopping.signal])
     const peer = context.values.get(callPeer)
-    // It has gone before it could be asked who it is.
+    // It disconnected before it was identified.
     if (!peer) return
     if (this.#ownOnly && peer.identity === null) {
       this.#log.warn('a transcoder shows no certificate of this operator', { address: peer.address })
@@ -103,7 +105,7 @@ export class TranscoderEndpoint implements Routes {
       )
     }
     if (this.#api.knowsSecret(request.secret)) peer.connection?.trust()
-    // The pool logs each that it is told of.
+    // The pool logs each one that it sees.
     else if (!this.#wrongSecrets.takeCall(peer.host)) throw new ConnectError('invalid secret', Code.Unknown)
     try {
       for await (const notice of this.#api.register(readRegistration(request), peer, signal)) {
@@ -120,7 +122,7 @@ export class TranscoderEndpoint implements Routes {
 
   /** POST /transcodeResults, its checks in the order of wire.md §13. */
   async #result(request: HttpRequest, response: HttpResponse): Promise<void> {
-    goneSignal(request, response)
+    disconnectSignal(request, response)
     const header = (name: string) => String(request.headers[name] ?? '')
     const identity = ownIdentity(request.socket)
     if (this.#ownOnly && identity === null) return refuse(request, response, 401, 'Unauthorized')
@@ -141,7 +143,7 @@ export class TranscoderEndpoint implements Routes {
         return refuse(request, response, 400, 'Invalid Pixels')
       }
     }
-    // Whoever nobody waits for any more need not be read.
+    // A result that is no longer expected is not read.
     const isResult = isError || contentType.type === 'multipart/mixed'
     const wanted = this.#api.wanted(taskId, identity)
     if (!wanted || !isResult) return accept(request, response)
@@ -149,7 +151,7 @@ export class TranscoderEndpoint implements Routes {
       { name: `task ${taskId}`, maxBytes: MAX_RESULT_BYTES, maxShares: MAX_TRIES_AT_ONCE },
       { name: `transcoder ${wanted.transcoder}`, maxBytes: TRANSCODER_PART * MAX_BUFFERED_BYTES },
     ])
-    // It comes twice already.
+    // It is already being sent twice.
     if (!share) return accept(request, response)
     const reader = isError ? new TextReader() : new ResultReader({ boundary: contentType.boundary ?? '' })
     try {
@@ -173,14 +175,14 @@ export class TranscoderEndpoint implements Routes {
       accept(request, response)
       return
     }
-    // What did not come whole may come again, or somebody else does the segment.
+    // An incomplete result may be sent again, or another transcoder does the segment.
     if (error.code === 'body-broken-off' || error.code === 'body-stalled') this.#api.resultLost(taskId)
     else this.#api.finish(taskId, new NodeError<ResultFault>('bad-result', error.message))
     refuse(request, response, 500, error.message)
   }
 }
 
-/** The text of a failed task. */
+/** Reads the text of a failed task. */
 class TextReader {
   readonly #chunks: Uint8Array[] = []
 
@@ -194,5 +196,5 @@ class TextReader {
 }
 
 function accept(request: HttpRequest, response: HttpResponse): void {
-  finish(request, response, 200, Buffer.from('OK'), { 'content-type': 'text/plain; charset=utf-8' })
+  respond(request, response, 200, Buffer.from('OK'), { 'content-type': 'text/plain; charset=utf-8' })
 }

@@ -1,15 +1,15 @@
 import { MAX_SEGMENT_BYTES } from '../../domain/segment.ts'
 import type { TranscodeOutput } from '../../services/transcoding/transcoder.ts'
-import { WireError } from './convert.ts'
+import { WireError } from './wire-message.ts'
 
-/** Renditions and their hashes in one result; a segment has ten outputs at most (transcoding.md §10). */
+/** Renditions and their hashes in one result; a segment has at most ten outputs (transcoding.md §10). */
 const MAX_PARTS = 64
 const MAX_PART_HEADER_BYTES = 8 * 1024
 const MAX_BOUNDARY = 70
 /** The content type of a perceptual hash (wire.md §13). */
 const HASH_TYPE = 'application/octet-stream'
 
-/** The content type by which a task's error text is told from a result (wire.md §13). */
+/** The content type that marks the error text of a task (wire.md §13). */
 export const ERROR_CONTENT_TYPE = 'livepeer/transcoding-error'
 
 /** The body of a result: a part for each rendition, and one for its hash (wire.md §13). */
@@ -33,14 +33,14 @@ export function encodeResult(
 
 type Rendition = { bytes: Uint8Array; pixels: bigint; perceptualHash: Uint8Array | null }
 
-/** Takes the body of a result apart as it comes (wire.md §13). Throws WireError `bad-message`. */
+/** Parses the body of a result as it arrives (wire.md §13). Throws WireError `bad-message`. */
 export class ResultReader {
   readonly #maxPartBytes: number
   readonly #delimiter: Buffer
   readonly #renditions: Rendition[] = []
-  /** Where in the body it is: what comes before the first part, a part's headers, its bytes, what comes after the last. */
+  /** The position in the body: before the first part, in a part's headers, in its bytes, after the last part. */
   #place: 'before' | 'headers' | 'bytes' | 'after' = 'before'
-  /** What has come and is not understood yet. As if a line had ended before the first part. */
+  /** Received but not parsed yet. Starts as if a line had ended before the first part. */
   #rest: Buffer = Buffer.from('\r\n')
   #headers: ReadonlyMap<string, string> = new Map()
   #bytes: Buffer[] = []
@@ -58,19 +58,19 @@ export class ResultReader {
     while (this.#step());
   }
 
-  /** The renditions, once the body has ended. */
+  /** The renditions, after the end of the body. */
   end(): TranscodeOutput['renditions'] {
     if (this.#place === 'before') throw bad('the result has no parts')
     if (this.#place !== 'after') throw bad('the last part is not complete')
     return this.#renditions
   }
 
-  /** Goes one place on; false when more has to come first. */
+  /** Advances by one step; false if more data is needed. */
   #step(): boolean {
     if (this.#place === 'headers') return this.#readHeaders()
     if (this.#place === 'after') return false
     const at = this.#rest.indexOf(this.#delimiter)
-    // The delimiter may come in two pieces.
+    // The delimiter may arrive in two pieces.
     const end = at < 0 ? Math.max(0, this.#rest.length - this.#delimiter.length + 1) : at
     if (this.#place === 'bytes') this.#keep(this.#rest.subarray(0, end))
     if (at < 0) {
@@ -95,7 +95,7 @@ export class ResultReader {
     if (end < 0) return false
     if (++this.#parts > MAX_PARTS) throw bad(`the result has more than ${MAX_PARTS} parts`)
     this.#headers = headersOf(this.#rest.toString('latin1', 0, end))
-    // Of the empty line its end may begin the next delimiter.
+    // The end of the empty line may start the next delimiter.
     this.#rest = this.#rest.subarray(end + 2)
     this.#place = 'bytes'
     this.#length = -2
@@ -124,13 +124,13 @@ export class ResultReader {
   }
 }
 
-/** A count of pixels as a header has it. Throws WireError. */
+/** Parses a header's pixel count. Throws WireError. */
 export function parsePixels(text: string): bigint {
   if (!/^\d{1,18}$/.test(text)) throw bad('Invalid Pixels')
   return BigInt(text)
 }
 
-/** A content type's media type and boundary; null when it cannot be read. */
+/** The media type and boundary of a content type; null if it cannot be parsed. */
 export function parseContentType(
   text: string,
 ): { readonly type: string; readonly boundary: string | null } | null {

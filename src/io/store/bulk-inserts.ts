@@ -5,10 +5,10 @@ import type { PaymentRecord } from '../../services/orchestrator/payment-records.
 import type { Tables } from './tables.ts'
 import { rowOfTicket } from './ticket-row.ts'
 
-/** Rows of one insert: SQLite takes 32766 parameters a statement. */
+/** Rows per insert: SQLite allows 32766 parameters per statement. */
 const INSERT_ROWS = 500
 
-/** Inserts the nonces of a payment; false when one of them was there already. */
+/** Inserts the nonces of a payment; false if one of them already exists. */
 export async function insertNonces(tx: Kysely<Tables>, record: PaymentRecord): Promise<boolean> {
   const rows = record.nonces.map((nonce) => ({
     rand_hash: formatHex(record.recipientRandHash),
@@ -27,7 +27,7 @@ export async function insertNonces(tx: Kysely<Tables>, record: PaymentRecord): P
   return inserted === BigInt(rows.length)
 }
 
-/** Inserts tickets that were won; those that are there stay as they are. Gives those that were not. */
+/** Inserts winning tickets and returns the new ones; existing tickets are left unchanged. */
 export async function insertTickets(
   tx: Kysely<Tables>,
   tickets: readonly WinningTicket[],
@@ -47,7 +47,7 @@ export async function insertTickets(
   return added
 }
 
-/** Rows in portions that one statement can take. */
+/** Splits rows into chunks that fit into one statement. */
 export function* chunks<T>(rows: readonly T[]): Iterable<T[]> {
   for (let i = 0; i < rows.length; i += INSERT_ROWS) yield rows.slice(i, i + INSERT_ROWS)
 }

@@ -4,16 +4,16 @@ import { messageOf } from '../../lib/errors.ts'
 import type { Database } from './open.ts'
 import type { Tables } from './tables.ts'
 
-/** Writes that share one commit at most; more wait for the next. */
+/** Maximum number of writes in one commit; others wait for the next. */
 const MAX_BATCH = 200
-/** Writes after which others have their turn: SQLite holds up the whole process, for about half a millisecond each. */
+/** Writes after which the event loop gets a turn: SQLite blocks the process for about half a millisecond per write. */
 const WRITES_AT_ONCE = 8
-/** How often a write is tried that lost against another process for the same rows. */
+/** How often a write is tried that conflicts with another process over the same rows. */
 const MAX_ATTEMPTS = 5
 /** PostgreSQL: serialization failure, deadlock. */
 const RETRYABLE = new Set(['40001', '40P01'])
 
-/** What a write does within its transaction. It may be run again, so it must change nothing else. */
+/** A write within a transaction. It may run again, so it must have no other effects. */
 type Write<T> = (tx: Kysely<Tables>) => Promise<T>
 
 interface Job {
@@ -24,8 +24,8 @@ interface Job {
 }
 
 /**
- * Runs writes one after the other; those that come in the same moment share one transaction and so one sync of the
- * disk. Each resolves only when it is committed and synced; one that throws is undone alone.
+ * Runs writes one after the other; those of the same moment share one transaction, and so one disk sync. Each resolves
+ * once it is committed and synced; one that throws is rolled back alone.
  */
 export class CommitQueue {
   readonly #database: Pick<Database, 'db' | 'sync' | 'explain'>
@@ -34,7 +34,7 @@ export class CommitQueue {
   #failure: Error | null = null
   #fault: string | null = null
   #draining: Promise<void> | null = null
-  /** Ends the patience of writes that wait for company. */
+  /** Timer of the writes that wait to share a commit. */
   #patience: NodeJS.Timeout | null = null
 
   constructor(database: Pick<Database, 'db' | 'sync' | 'explain'>) {
@@ -42,21 +42,19 @@ export class CommitQueue {
     this.#broken.promise.catch(() => {})
   }
 
-  /**
-   * Rejects when the disk has failed to keep what was committed: no later sync can be trusted to tell. Never resolves.
-   */
+  /** Rejects when the disk failed to store a commit: later syncs cannot be trusted to report it. Never resolves. */
   get broken(): Promise<never> {
     return this.#broken.promise
   }
 
-  /** Why the last write could not be kept, a sentence; null while all is well. */
+  /** Why the last write failed, as a sentence; null if it succeeded. */
   get fault(): string | null {
     return this.#fault
   }
 
   /**
-   * Runs a write and resolves with its result once that is on disk. With patience it waits up to so many milliseconds
-   * for another write whose commit it can share; the order of writes stays as it is.
+   * Runs a write and resolves with its result once that is on disk. With patience it waits up to that many milliseconds
+   * for another write to share a commit with; the order of writes is kept.
    */
   run<T>(write: Write<T>, patienceMs = 0): Promise<T> {
     return new Promise<T>((resolve, reject) => {
@@ -66,7 +64,7 @@ export class CommitQueue {
     })
   }
 
-  /** Resolves when nothing is waiting. */
+  /** Resolves when no write is waiting. */
   async idle(): Promise<void> {
     if (this.#waiting.length > 0) this.#begin()
     await this.#draining
@@ -79,7 +77,7 @@ export class CommitQueue {
   }
 
   async #drain(): Promise<void> {
-    // What else is ready to run in this turn may still join the first batch.
+    // Writes that become ready in this turn may join the first batch.
     await settle()
     while (this.#waiting.length > 0) await this.#commit(this.#waiting.splice(0, MAX_BATCH))
     this.#draining = null
@@ -92,7 +90,7 @@ export class CommitQueue {
       if (this.#failure) throw this.#failure
       tx = await this.#database.db.startTransaction().execute()
       if (batch.length === 1) {
-        // Nobody else's work is undone with it: it needs no savepoint.
+        // A single write needs no savepoint: no other work is rolled back with it.
         const result = await batch[0]!.write(tx)
         settled.push(() => batch[0]!.resolve(result))
       } else {
@@ -108,7 +106,7 @@ export class CommitQueue {
         ?.rollback()
         .execute()
         .catch(() => {})
-      // For what is explained the disk is to blame, which status tells; callers treat it as trouble of this node's own.
+      // An explained error is the disk's fault, which the status shows; callers treat it as a fault of this node.
       const explained = this.#database.explain(error)
       if (explained !== error) this.#fault = messageOf(explained)
       for (const job of batch) this.#failed(job, error)()
@@ -129,7 +127,7 @@ export class CommitQueue {
     }
   }
 
-  /** Runs one write behind a savepoint; answers with what to tell its caller once all is committed. */
+  /** Runs one write behind a savepoint; returns what to tell its caller once everything is committed. */
   async #attempt(tx: ControlledTransaction<Tables>, job: Job): Promise<() => void> {
     const behind = await tx.savepoint('write').execute()
     try {
@@ -137,7 +135,7 @@ export class CommitQueue {
       await behind.releaseSavepoint('write').execute()
       return () => job.resolve(result)
     } catch (error) {
-      // Where SQLite has undone the whole transaction, none of the others is kept either.
+      // If SQLite rolled back the whole transaction, all writes of it are lost.
       await behind
         .rollbackToSavepoint('write')
         .execute()
@@ -146,7 +144,7 @@ export class CommitQueue {
     }
   }
 
-  /** What to do about a write that failed: try it again, or tell its caller. */
+  /** Handles a failed write: tries it again, or returns what to tell its caller. */
   #failed(job: Job, error: unknown): () => void {
     if (RETRYABLE.has(codeOf(error)) && ++job.attempts < MAX_ATTEMPTS) {
       return () => {

@@ -7,7 +7,7 @@ import { after, test } from 'node:test'
 import { wonTicket } from '../../../test/suites/store.ts'
 import { type GoRow, goRow, writeGoDatabase } from '../../../test/tools/go-database.ts'
 import { ticketHash, type WinningTicket } from '../../domain/ticket.ts'
-import { WoundClock } from '../../lib/clock.ts'
+import { ManualClock } from '../../lib/clock.ts'
 import { NodeError } from '../../lib/errors.ts'
 import type { Fields } from '../../lib/log.ts'
 import { silentLog } from '../../lib/log.ts'
@@ -27,7 +27,7 @@ function goDatabase(rows: readonly GoRow[]): string {
   return path
 }
 
-test('the open tickets of a Go node are read as they are, the others are left, the file stays untouched', () => {
+test('open tickets of a Go node are imported unchanged, others are skipped, and the file is not modified', () => {
   const largest = { ...wonTicket(1), senderNonce: 2 ** 32 - 1, faceValue: 0n }
   const path = goDatabase([
     goRow(largest),
@@ -42,17 +42,17 @@ test('the open tickets of a Go node are read as they are, the others are left, t
   assert.deepEqual(readFileSync(path), before)
 })
 
-test('rows that are no tickets are named and do not stop the others', () => {
+test('rows that are not tickets are reported and do not stop the others', () => {
   const broken: [GoRow, RegExp][] = [
     [{ sig: new Uint8Array(64) }, /^sig has 64 bytes, not 65$/],
     [{ sender: 'nobody' }, /"nobody" is not an address/],
-    [{ sender: 12 }, /^sender is no text$/],
+    [{ sender: 12 }, /^sender is not text$/],
     [{ faceValue: new Uint8Array(33) }, /^faceValue is not up to 32 bytes$/],
     [{ winProb: 'half' }, /^winProb is not up to 32 bytes$/],
-    [{ senderNonce: -1 }, /^senderNonce is no whole number below 4294967296$/],
+    [{ senderNonce: -1 }, /^senderNonce is not a whole number below 4294967296$/],
     [{ recipientRandHash: '0xabcd' }, /^recipientRandHash has 2 bytes, not 32$/],
     [{ creationRoundBlockHash: 'zz' }, /not hexadecimal/],
-    [{ creationRound: null }, /^creationRound is no whole number/],
+    [{ creationRound: null }, /^creationRound is not a whole number/],
   ]
   for (const [fields, reason] of broken) {
     const { tickets, unreadable } = readGoTicketQueue(
@@ -64,7 +64,7 @@ test('rows that are no tickets are named and do not stop the others', () => {
   }
 })
 
-test('a queue that cannot be read is refused with the flag and what to give', () => {
+test('a queue that cannot be read is refused with the flag and the file to give', () => {
   const noDatabase = join(folder, 'text')
   writeFileSync(noDatabase, 'no database at all, but long enough to be looked at'.repeat(50))
   const empty = join(folder, 'empty')
@@ -85,7 +85,7 @@ test('a queue that cannot be read is refused with the flag and what to give', ()
   }
 })
 
-test('a queue is taken over once, however often it is imported, but for tickets of others', async (t) => {
+test('importing a queue several times adds its tickets once, and never those of other recipients', async (t) => {
   const mine = Array.from({ length: 450 }, (_, i) => wonTicket(i))
   const foreign = { ...wonTicket(999), recipient: wonTicket(0).sender }
   const sigOf = (ticket: WinningTicket) => ({ sig: ticketHashBytes(ticket) })
@@ -97,7 +97,7 @@ test('a queue is taken over once, however often it is imported, but for tickets 
   const note = (message: string, fields?: Fields) => void said.push([message, fields])
   const log = { ...silentLog, info: note, warn: note, error: note }
   for (let time = 0; time < 2; time++) {
-    const needs = { read: () => readGoTicketQueue(path), tickets: store, clock: new WoundClock(), log }
+    const needs = { read: () => readGoTicketQueue(path), tickets: store, clock: new ManualClock(), log }
     await new TicketImport({ recipient: RECIPIENT }, needs).start()
   }
   assert.equal((await Array.fromAsync(store.unfinishedTickets())).flat().length, mine.length)

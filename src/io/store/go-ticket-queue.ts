@@ -12,11 +12,11 @@ export type TicketQueueFault = 'bad-ticket' | 'bad-ticket-queue'
 const BUSY_MS = 5_000
 const MAX_NONCE = 2n ** 32n
 
-/** What was found in a Go node's queue. */
+/** The contents of a Go node's ticket queue. */
 export interface GoTicketQueue {
-  /** Its tickets that are neither redeemed nor given up. */
+  /** Tickets that are neither redeemed nor given up. */
   readonly tickets: readonly WinningTicket[]
-  /** Why a row is no ticket, one sentence each. */
+  /** Why rows cannot be read as tickets, one sentence each. */
   readonly unreadable: readonly string[]
 }
 
@@ -35,11 +35,11 @@ interface Row {
 }
 
 /**
- * The open winning tickets of a Go node, out of its `lpdb.sqlite3` (operations.md §3), which is only read and may be in
- * use. Throws NodeError `bad-ticket-queue` when it cannot be read.
+ * Reads the open winning tickets from a Go node's `lpdb.sqlite3` (operations.md §3). The file is only read and may be
+ * in use. Throws NodeError `bad-ticket-queue` if it cannot be read.
  */
 export function readGoTicketQueue(path: string): GoTicketQueue {
-  // SQLite would say of a missing file only that it cannot be opened.
+  // SQLite would only say that the file cannot be opened.
   if (!existsSync(path)) throw queueError(path, 'there is no such file')
   let file: DatabaseSync | null = null
   try {
@@ -72,7 +72,7 @@ function ticketsOf(rows: Iterable<Row>): GoTicketQueue {
   for (const row of rows) {
     try {
       const ticket = ticketOf(row)
-      // What cannot be hashed could not be kept either.
+      // A ticket that cannot be hashed cannot be stored either.
       ticketHash(ticket)
       tickets.push(ticket)
     } catch (error) {
@@ -101,7 +101,7 @@ function ticketOf(row: Row): WinningTicket {
 }
 
 function text(column: string, value: unknown): string {
-  if (typeof value !== 'string') throw new NodeError<TicketQueueFault>('bad-ticket', `${column} is no text`)
+  if (typeof value !== 'string') throw new NodeError<TicketQueueFault>('bad-ticket', `${column} is not text`)
   return value
 }
 
@@ -125,7 +125,7 @@ function exactly(column: string, bytes: Uint8Array, length: number): Uint8Array 
 
 function integer(column: string, value: unknown, limit: bigint): bigint {
   if (typeof value !== 'bigint' || value < 0n || value >= limit) {
-    throw new NodeError<TicketQueueFault>('bad-ticket', `${column} is no whole number below ${limit}`)
+    throw new NodeError<TicketQueueFault>('bad-ticket', `${column} is not a whole number below ${limit}`)
   }
   return value
 }

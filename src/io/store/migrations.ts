@@ -2,15 +2,15 @@ import type { Kysely } from 'kysely'
 import type { Tables } from './tables.ts'
 import { fillTotals } from './ticket-totals.ts'
 
-/** One step of the schema. A step that has been released is never changed: a later one corrects it. */
+/** One step of the schema. A released step is never changed; a later one corrects it. */
 export interface Migration {
   readonly version: number
   readonly statements: readonly string[]
-  /** What the statements alone cannot do, after them. */
+  /** Runs after the statements, for what they cannot do. */
   fill?(tx: Kysely<Tables>): Promise<void>
 }
 
-/** All steps, in order; the statements are plain SQL that SQLite and PostgreSQL read alike. */
+/** All steps in order, in plain SQL that both SQLite and PostgreSQL accept. */
 export const MIGRATIONS: readonly Migration[] = [
   {
     version: 1,

@@ -9,13 +9,13 @@ import { NodeError } from '../../lib/errors.ts'
 import { MIGRATIONS } from './migrations.ts'
 import type { Tables } from './tables.ts'
 
-/** How long to wait for somebody who only reads the SQLite file. */
+/** How long to wait for another process that reads the SQLite file. */
 const SQLITE_BUSY_MS = 5_000
-/** Prepared statements kept for reuse; lists of parameters make many. */
+/** Prepared statements kept for reuse; parameter lists of different lengths make many. */
 const MAX_PREPARED = 200
 const POSTGRES_CONNECTIONS = 4
 const POSTGRES_CONNECT_MS = 10_000
-/** Any number that other programs in the same database are unlikely to lock. */
+/** An arbitrary number that other programs in the same database are unlikely to lock. */
 const MIGRATION_LOCK = 7_239_114
 const SQLITE_BUSY = 5
 
@@ -26,7 +26,7 @@ export type StoreFault =
   | 'store-unwritable'
   | 'wrong-chain'
 
-/** Why the store cannot be used; the message says what to do. */
+/** Why the store cannot be used. The message says what to do. */
 export class StoreError extends NodeError<StoreFault> {
   override name = 'StoreError'
 }
@@ -34,24 +34,27 @@ export class StoreError extends NodeError<StoreFault> {
 /** An open database with an up-to-date schema. */
 export interface Database {
   readonly db: Kysely<Tables>
-  /** Whether rows are shared with other processes and must be locked before they are changed. */
+  /** Whether other processes share the rows, which must then be locked before a change. */
   readonly shared: boolean
-  /** Resolves once all that was committed before is on disk, whatever happens to the machine. */
+  /** Resolves once all earlier commits are on disk and survive a crash of the machine. */
   sync(): Promise<void>
   close(): Promise<void>
-  /** An error in words for the operator, where the disk is to blame for it; otherwise the error itself. */
+  /** The error in words for the operator if the disk is at fault; otherwise the error itself. */
   explain(error: unknown): unknown
 }
 
-/** The location of a database that is kept nowhere and ends with the process. */
+/** The location of a database in memory, which ends with the process. */
 export const IN_MEMORY = ':memory:'
 
-/** Who syncs SQLite's log after a commit: SQLite, with the whole process waiting, or a thread, with only the commit. */
+/**
+ * How SQLite's log is synced after a commit: by SQLite, which blocks the process, or by a thread, for which only the
+ * commit waits.
+ */
 export type SqliteSync = 'inline' | 'thread'
 
 /**
- * Opens a database and brings its schema up to date: PostgreSQL for a `postgres://` URL, otherwise SQLite in a file of
- * that path, which belongs to one process at a time. Throws StoreError.
+ * Opens a database and brings its schema up to date: PostgreSQL for a `postgres://` URL, otherwise an SQLite file at
+ * that path, which only one process may use. Throws StoreError.
  */
 export async function openDatabase(location: string, sqliteSync: SqliteSync): Promise<Database> {
   const isPostgres = /^postgres(ql)?:\/\//.test(location)
@@ -71,10 +74,10 @@ function openPostgres(url: string): Database {
     max: POSTGRES_CONNECTIONS,
     connectionTimeoutMillis: POSTGRES_CONNECT_MS,
   })
-  // An idle connection that breaks is replaced by the pool; the next query tells if that fails.
+  // The pool replaces an idle connection that breaks; if it cannot, the next query fails.
   pool.on('error', () => {})
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
-  // A server that has committed has synced.
+  // A PostgreSQL server syncs before it reports a commit.
   return { db, shared: true, sync: async () => {}, close: () => db.destroy(), explain: (error) => error }
 }
 
@@ -88,8 +91,7 @@ function openSqlite(path: string, sqliteSync: SqliteSync): Database {
       makePrivate(path)
     }
     const file = new DatabaseSync(path)
-    // Full: a commit that returned is on disk, whatever happens to the machine. Normal: file and log stay consistent, and
-    // the log is left to us to sync.
+    // `full`: a finished commit is on disk. `normal`: file and log stay consistent, and the caller syncs the log.
     const synchronous = sqliteSync === 'inline' ? 'full' : 'normal'
     file.exec(
       `pragma busy_timeout = ${SQLITE_BUSY_MS}; pragma journal_mode = wal; pragma synchronous = ${synchronous}; pragma foreign_keys = on`,
@@ -106,7 +108,7 @@ function openSqlite(path: string, sqliteSync: SqliteSync): Database {
       },
       close: async () => {
         await log?.close()
-        // Kysely closes only what it has used.
+        // Kysely closes only a connection that it has used.
         await db.destroy()
         if (file.isOpen) file.close()
         lock?.close()
@@ -119,15 +121,15 @@ function openSqlite(path: string, sqliteSync: SqliteSync): Database {
   }
 }
 
-/** What SQLite's codes say of the disk and the file (the low byte of its extended ones). */
+/** Texts for SQLite's result codes about disk and file (the low byte of the extended codes). */
 const SQLITE_FAULTS: Readonly<Record<number, string>> = {
   3: 'this user may not write it',
   8: 'it is read-only',
-  10: 'the disk fails',
+  10: 'the disk has an I/O error',
   11: 'it is damaged',
   13: 'the disk is full',
-  14: 'it cannot be opened or made',
-  26: 'it is no database',
+  14: 'it cannot be opened or created',
+  26: 'it is not a database',
 }
 const SQLITE_DAMAGED: readonly number[] = [11, 26]
 
@@ -138,14 +140,14 @@ function explained(path: string, error: unknown): unknown {
   const fault = SQLITE_FAULTS[primary] ?? diskFault(error)
   if (fault === null) return error
   const remedy = SQLITE_DAMAGED.includes(primary)
-    ? 'put it aside, with the files of its name beside it, and start without it or with a copy'
-    : 'mend that, or give the node another -dataDir'
+    ? 'move it away with the files of the same name beside it, and start without it or with a backup'
+    : 'fix that, or give the node another -dataDir'
   return new StoreError('store-unwritable', `the database ${path} cannot be used, ${fault}: ${remedy}`, {
     cause: error,
   })
 }
 
-/** Opens the log that SQLite keeps beside its file, once its name is on disk too. */
+/** Opens SQLite's log, whose directory entry must be on disk too. */
 async function openLog(path: string): Promise<FileHandle> {
   const log = await open(`${path}-wal`, 'r+')
   const directory = await open(dirname(path), 'r')
@@ -157,7 +159,7 @@ async function openLog(path: string): Promise<FileHandle> {
   return log
 }
 
-/** Holds an exclusive lock beside the file until closed; the operating system ends it with the process. */
+/** Holds an exclusive lock beside the file until closed; the operating system releases it with the process. */
 function lockFile(path: string): DatabaseSync {
   makePrivate(`${path}.lock`)
   const lock = new DatabaseSync(`${path}.lock`)
@@ -169,13 +171,13 @@ function lockFile(path: string): DatabaseSync {
     if ((error as { errcode?: number }).errcode !== SQLITE_BUSY) throw error
     throw new StoreError(
       'store-in-use',
-      `another process is using ${path}: stop it first, or give this one a -dataDir of its own`,
+      `another process is using ${path}: stop it first, or give this one its own -dataDir`,
       { cause: error },
     )
   }
 }
 
-/** Creates the file, if need be, such that only its owner can read it: secrets are kept in it. */
+/** Creates the file if necessary, readable by its owner only because it contains secrets. */
 function makePrivate(path: string): void {
   closeSync(openSync(path, 'a', 0o600))
 }
@@ -203,7 +205,7 @@ async function migrate({ db, shared }: Database): Promise<void> {
   })
 }
 
-/** Node's SQLite in the form that Kysely's dialect asks for, with its statements kept prepared. */
+/** Node's SQLite with the interface that Kysely's dialect requires, keeping its statements prepared. */
 class PreparingDatabase {
   readonly #file: DatabaseSync
   readonly #prepared = new Map<string, Statement>()
@@ -213,7 +215,7 @@ class PreparingDatabase {
   }
 
   prepare(text: string): Statement {
-    // What SQLite has undone by itself, as where the disk is full, cannot be undone again: its error is what counts.
+    // SQLite may have rolled back by itself, for example on a full disk; then the original error counts.
     if (text === 'rollback' && !this.#file.isTransaction) return NOTHING_TO_UNDO
     const known = this.#prepared.get(text)
     if (known) {
@@ -240,7 +242,7 @@ const NOTHING_TO_UNDO = {
   iterate: () => [][Symbol.iterator](),
 } satisfies Statement
 
-/** A prepared statement, as Kysely's dialect asks for it. */
+/** A prepared statement with the interface that Kysely's dialect requires. */
 interface Statement {
   readonly reader: boolean
   all(parameters: readonly unknown[]): unknown[]

@@ -6,7 +6,7 @@ import type { Tables } from './tables.ts'
 
 const SECRET_BYTES = 32
 
-/** The secrets in use, newest first. */
+/** The current secrets, newest first. */
 export async function secretsIn(db: Kysely<Tables>, purpose: SecretPurpose): Promise<Uint8Array[]> {
   const rows = await db
     .selectFrom('secrets')
@@ -18,7 +18,7 @@ export async function secretsIn(db: Kysely<Tables>, purpose: SecretPurpose): Pro
   return rows.map(({ bytes }) => parseHex(bytes))
 }
 
-/** Makes a secret, unless there is one of that version. */
+/** Inserts a secret unless that version exists. */
 export async function insertSecret(
   tx: Kysely<Tables>,
   purpose: SecretPurpose,
@@ -32,7 +32,7 @@ export async function insertSecret(
     .execute()
 }
 
-/** Version of the newest secret, 0 when there is none, and when it replaced another; null for the first. */
+/** The version of the newest secret, 0 if there is none, and when it replaced the previous one; null for the first. */
 export async function newestSecret(
   tx: Kysely<Tables>,
   purpose: SecretPurpose,
@@ -48,7 +48,7 @@ export async function newestSecret(
   return { version, replacedAtMs: row && version > 1 ? Number(row.created_at) : null }
 }
 
-/** Retires all secrets but the newest that another replaced at `replacedBeforeMs` or before. */
+/** Retires all secrets but the newest, if that one replaced another at `replacedBeforeMs` or before. */
 export async function retireReplaced(
   tx: Kysely<Tables>,
   purpose: SecretPurpose,

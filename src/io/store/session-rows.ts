@@ -4,16 +4,16 @@ import type { Address } from '../../lib/crypto.ts'
 import { Rational } from '../../lib/rational.ts'
 import type { Tables } from './tables.ts'
 
-/** Holds what is left in a sender's sessions that were forgotten; no session has this id. */
+/** The session id of the row with what is left of a sender's forgotten sessions; no session has this id. */
 export const LEFTOVER = ''
 
-/** What is kept of a session. */
+/** The stored state of a session. */
 export interface SessionRow {
   readonly amount: Rational
   readonly price: PricePerPixel | null
 }
 
-/** The session's row, or null; locked until the end of the transaction if asked to. */
+/** The session's row, or null; on request locked until the end of the transaction. */
 export async function sessionIn(
   db: Kysely<Tables>,
   sender: Address,
@@ -34,7 +34,7 @@ export async function sessionIn(
   }
 }
 
-/** The session's row, made if need be; where rows are shared, kept from others until the end of the transaction. */
+/** The session's row, created if necessary and, if rows are shared, locked until the end of the transaction. */
 export async function lockSession(
   tx: Kysely<Tables>,
   shared: boolean,
@@ -53,7 +53,7 @@ export async function lockSession(
   return { ...session, isNew: (made.numInsertedOrUpdatedRows ?? 0n) > 0n }
 }
 
-/** Changes a session's row. */
+/** Updates a session's row. */
 export async function setSession(
   tx: Kysely<Tables>,
   sender: Address,
@@ -72,16 +72,15 @@ export async function setSession(
     .execute()
 }
 
-/** What a sender's idle sessions had left, and the highest price at which it was paid. */
+/** What is left in a sender's idle sessions, and the highest price it was paid at. */
 export interface Leftovers {
   readonly amount: Rational
   readonly price: PricePerPixel | null
 }
 
 /**
- * Settles the sender's other sessions that are idle, debts against what is left, and takes what remains: rounded up to
- * whole wei, since fractions of sessions with different prices would grow without end when added. While the debts are
- * larger nothing is taken and nothing changes.
+ * Settles the sender's other idle sessions, debts against credits, and takes what remains, rounded up to whole wei:
+ * sums of fractions with different denominators would grow without limit. If the debts are larger, nothing changes.
  */
 export async function takeLeftovers(
   tx: Kysely<Tables>,
@@ -114,7 +113,7 @@ export async function takeLeftovers(
   return { amount: Rational.of(left), price }
 }
 
-/** What the sender's balances are below zero, less what is left in those of its sessions that are idle; at least 0. */
+/** The sum of the sender's negative balances, less the credit in its idle sessions; at least 0. */
 export async function owedBy(db: Kysely<Tables>, sender: Address, idleSinceMs: number): Promise<Rational> {
   const rows = await db
     .selectFrom('balances')
@@ -129,8 +128,8 @@ export async function owedBy(db: Kysely<Tables>, sender: Address, idleSinceMs: n
 }
 
 /**
- * Forgets some of the sessions that were idle since then, oldest first; what is above zero stays the sender's. Tells
- * whether there may be more.
+ * Deletes some of the sessions idle since then, oldest first; their credit stays the sender's. Returns whether there
+ * may be more.
  */
 export async function forgetIdleSessions(
   tx: Kysely<Tables>,
@@ -164,5 +163,5 @@ export async function forgetIdleSessions(
   return rows.length === FORGOTTEN_AT_ONCE
 }
 
-/** So that forgetting never holds up a payment for long. */
+/** Limits each deletion, so that it never delays a payment for long. */
 const FORGOTTEN_AT_ONCE = 500

@@ -53,7 +53,7 @@ async function asAdmin(url: string, statements: readonly string[]): Promise<void
   await client.end()
 }
 
-test('SQLite: a second process is refused with a sentence, until the first has closed', async () => {
+test('SQLite: a second process is refused with an explanation until the first has closed', async () => {
   const location = newFile()
   const first = new Store({ location })
   await first.open()
@@ -64,14 +64,14 @@ test('SQLite: a second process is refused with a sentence, until the first has c
       error instanceof NodeError &&
       error.code === 'store-in-use' &&
       error.message ===
-        `another process is using ${location}: stop it first, or give this one a -dataDir of its own`,
+        `another process is using ${location}: stop it first, or give this one its own -dataDir`,
   )
   await first.close()
   await second.open()
   await second.close()
 })
 
-test('SQLite: only the owner can read the file, for secrets are in it', async () => {
+test('SQLite: only the owner can read the file, because it contains secrets', async () => {
   const location = newFile()
   const store = new Store({ location })
   await store.open()
@@ -82,7 +82,7 @@ test('SQLite: only the owner can read the file, for secrets are in it', async ()
   await store.close()
 })
 
-test('SQLite: a database of a newer version is refused with a sentence', async () => {
+test('SQLite: a database of a newer version is refused with an explanation', async () => {
   const location = newFile()
   const store = new Store({ location })
   await store.open()
@@ -97,7 +97,7 @@ test('SQLite: a database of a newer version is refused with a sentence', async (
   )
 })
 
-test('SQLite: a database from before tickets were counted is counted once, when it is opened', async () => {
+test('SQLite: a database without ticket totals is counted once, when it is opened', async () => {
   const location = newFile()
   const store = new Store({ location })
   await store.open()
@@ -120,7 +120,7 @@ test('SQLite: a database from before tickets were counted is counted once, when 
   await store.close()
 })
 
-test('SQLite: what is asked of a closed store fails at once, what was begun is finished', async () => {
+test('SQLite: calls to a closed store fail at once, and running ones finish', async () => {
   const store = new Store({ location: newFile() })
   await assert.rejects(store.balance('0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf', ''), /is not open/)
   await store.open()
@@ -147,7 +147,7 @@ test('SQLite: a debit that may wait is written with the next payment, or when th
 const WRITER = fileURLToPath(new URL('../../../test/suites/store-writer.ts', import.meta.url))
 const KILLS = 6
 
-test('SQLite: what was acknowledged before kill -9 is there, and payments are never there in part', async (t) => {
+test('SQLite: acknowledged payments survive kill -9, and payments are never stored partly', async (t) => {
   const location = newFile()
   const dice = seededDice('kill')
   const acknowledged = new Set<number>()
@@ -195,23 +195,23 @@ function killedWriter(
   })
 }
 
-test('SQLite: what is no database, or cannot be one, is named with what to do', async () => {
+test('SQLite: a file that is not a database is refused with what to do', async () => {
   const location = newFile()
   mkdirSync(dirname(location))
   writeFileSync(location, 'x'.repeat(4_096))
   await assert.rejects(new Store({ location }).open(), {
     code: 'store-unwritable',
-    message: `the database ${location} cannot be used, it is no database: put it aside, with the files of its name beside it, and start without it or with a copy`,
+    message: `the database ${location} cannot be used, it is not a database: move it away with the files of the same name beside it, and start without it or with a backup`,
   })
   const folder = join(dirname(location), 'folder')
   mkdirSync(folder)
   await assert.rejects(new Store({ location: folder }).open(), {
     code: 'store-unwritable',
-    message: `the database ${folder} cannot be used, there is a folder where a file should be: mend that, or give the node another -dataDir`,
+    message: `the database ${folder} cannot be used, there is a folder where a file should be: fix that, or give the node another -dataDir`,
   })
 })
 
-test('SQLite: while the disk is full every write fails for that reason, none is kept in part, and it is known; then all goes on', async () => {
+test('SQLite: on a full disk every write fails with that reason, none is stored partly, the fault is shown, and writes succeed again afterwards', async () => {
   const database = await openDatabase(newFile(), 'inline')
   const commits = new CommitQueue(database)
   const write = (key: string, value: string) =>
@@ -228,7 +228,7 @@ test('SQLite: while the disk is full every write fails for that reason, none is 
     assert.equal(outcome.status, 'rejected')
     assert.match(outcome.reason.message, /^database or disk is full$/)
   }
-  assert.match(commits.fault!, /^the database .* cannot be used, the disk is full: mend that, or give/)
+  assert.match(commits.fault!, /^the database .* cannot be used, the disk is full: fix that, or give/)
   const kept = await database.db.selectFrom('kv').select('key').execute()
   assert.deepEqual(
     kept.map(({ key }) => key),
@@ -240,7 +240,7 @@ test('SQLite: while the disk is full every write fails for that reason, none is 
   await database.close()
 })
 
-test('SQLite: a database in memory is on no disk', async () => {
+test('SQLite: a database in memory writes no file', async () => {
   const store = new Store({ location: IN_MEMORY, sqliteSync: 'thread' })
   await store.open()
   await store.saveCursor('{}')
@@ -249,7 +249,7 @@ test('SQLite: a database in memory is on no disk', async () => {
   assert.equal(existsSync(IN_MEMORY), false)
 })
 
-test('a disk that fails to keep what was committed is noticed, and nothing is acknowledged', async () => {
+test('a disk that fails to store a commit is detected, and nothing is acknowledged', async () => {
   const database = await openDatabase(newFile(), 'inline')
   let fails = true
   const commits = new CommitQueue({
@@ -263,6 +263,6 @@ test('a disk that fails to keep what was committed is noticed, and nothing is ac
   await assert.rejects(write(), /EIO/)
   await assert.rejects(commits.broken, /EIO/)
   fails = false
-  await assert.rejects(write(), /EIO/, 'the system tells of a failed sync only once')
+  await assert.rejects(write(), /EIO/, 'the system reports a failed sync only once')
   await database.close()
 })

@@ -40,7 +40,7 @@ import { rowOfTransaction, transactionOfRow } from './transaction-row.ts'
 
 const MAX_KNOWN_PRICES = 10_000
 
-/** An orchestrator of the pool as it was last seen. */
+/** An orchestrator of the pool as last seen. */
 export interface KnownOrchestrator {
   readonly address: Address
   readonly serviceUri: string
@@ -51,20 +51,20 @@ export interface KnownOrchestrator {
 }
 
 export interface StoreOptions {
-  /** A file of SQLite, or a `postgres://` URL. */
+  /** An SQLite file, or a `postgres://` URL. */
   readonly location: string
-  /** How long a debit may wait for another write to share its commit with, in ms; absent: not at all. */
+  /** How long a debit may wait to share a commit with another write, in ms; absent: it does not wait. */
   readonly debitPatienceMs?: number
-  /** Absent: `inline`, so that a write is one step, as a simulation on a wound clock needs it. */
+  /** Absent: `inline`, so that a write is one step, as simulations with a manual clock require. */
   readonly sqliteSync?: SqliteSync
-  /** Keeps this node's progress on the chain, and its totals, apart from those of others in the same PostgreSQL. */
+  /** Separates this node's chain cursor and totals from those of other nodes in the same PostgreSQL database. */
   readonly node?: string
 }
 
 type Row = Parameters<typeof ticketOfRow>[0]
 
 /**
- * Everything the node keeps: in SQLite, or in PostgreSQL where several processes share it. What resolves is on disk.
+ * The node's database: SQLite, or PostgreSQL if several processes share it. A method that resolves has written to disk.
  */
 export class Store
   implements Service, Secrets, SeenNonces, Balances, SessionPrices, PaymentRecords, TicketRecords
@@ -72,7 +72,7 @@ export class Store
   readonly name = 'store'
   readonly #options: StoreOptions
   readonly #dice: Dice
-  /** A session keeps its price from its first payment on: it need not be read again for every segment. */
+  /** A session keeps its first price, which need not be read again for every segment. */
   readonly #prices = new Map<string, PricePerPixel>()
   #open: { database: Database; commits: CommitQueue } | null = null
 
@@ -97,12 +97,12 @@ export class Store
     this.#open = { database, commits: new CommitQueue(database) }
   }
 
-  /** Why nothing can be written just now, a sentence; null while all is well. */
+  /** Why writes fail at the moment, as a sentence; null if they succeed. */
   get fault(): string | null {
     return this.#open?.commits.fault ?? null
   }
 
-  /** Finishes what is being written and closes. */
+  /** Finishes running writes and closes. */
   async close(): Promise<void> {
     const open = this.#open
     this.#open = null
@@ -110,7 +110,7 @@ export class Store
     await open?.database.close()
   }
 
-  /** Ties the store to one chain, 0 being none. Throws StoreError `wrong-chain` if it belongs to another. */
+  /** Binds the store to one chain, 0 meaning none. Throws StoreError `wrong-chain` if it is bound to another. */
   async bindChain(chainId: bigint): Promise<void> {
     const bound = await this.#write(async (tx) => {
       const row = { key: 'chain-id', value: chainId.toString() }
@@ -124,17 +124,17 @@ export class Store
     if (bound !== chainId.toString()) {
       throw new StoreError(
         'wrong-chain',
-        `expecting chainID of ${bound}, but got ${chainId}: the data in ${this.#describe()} belongs to another chain, give this node a -dataDir of its own`,
+        `expecting chainID of ${bound}, but got ${chainId}: the data in ${this.#describe()} belongs to another chain: give this node its own -dataDir`,
       )
     }
   }
 
-  /** The JSON that `saveCursor` was last given, or null. */
+  /** The JSON last given to `saveCursor`, or null. */
   async loadCursor(): Promise<string | null> {
     return storedValue(this.#db, this.#cursorKey)
   }
 
-  /** Keeps how far the chain has been followed. */
+  /** Stores the chain cursor. */
   async saveCursor(json: string): Promise<void> {
     await this.#write((tx) =>
       tx
@@ -290,7 +290,7 @@ export class Store
         hashes.filter((hash) => !isKnown(hash)),
       )
       if (rows.length > 0) yield rows.map((row) => ticketOfRow(row as Row))
-      // SQLite answers at once: others have their turn between two portions.
+      // SQLite blocks the process, so the event loop gets a turn between two chunks.
       await settle()
     }
   }
@@ -334,7 +334,7 @@ export class Store
     return readTotals(this.#db)
   }
 
-  /** The transactions of an account that are not known to be mined, in the order of their nonces. */
+  /** The transactions of an account that are not known to be mined, in nonce order. */
   async openTransactions(account: Address): Promise<StoredTransaction[]> {
     const rows = await this.#db
       .selectFrom('transactions')
@@ -346,7 +346,7 @@ export class Store
     return rows.map(transactionOfRow)
   }
 
-  /** Keeps a transaction, replacing what was kept for its account and nonce. */
+  /** Stores a transaction, replacing the one with its account and nonce. */
   async saveTransaction(transaction: StoredTransaction): Promise<void> {
     const row = rowOfTransaction(transaction)
     await this.#write((tx) =>
@@ -358,7 +358,7 @@ export class Store
     )
   }
 
-  /** All orchestrators that were seen, those with the most stake first. */
+  /** All known orchestrators, highest stake first. */
   async orchestrators(): Promise<KnownOrchestrator[]> {
     const rows = await this.#db.selectFrom('orchestrators').selectAll().execute()
     return rows
@@ -373,7 +373,7 @@ export class Store
       .sort((a, b) => (a.stake === b.stake ? (a.address < b.address ? -1 : 1) : a.stake > b.stake ? -1 : 1))
   }
 
-  /** Replaces all orchestrators by those seen now. */
+  /** Replaces the known orchestrators. */
   async saveOrchestrators(
     seen: readonly Omit<KnownOrchestrator, 'seenAtMs'>[],
     nowMs: number,
@@ -429,7 +429,7 @@ export class Store
     return (await sessionIn(db, sender, sessionId))?.amount ?? Rational.zero
   }
 
-  /** Where the data is, without the password that a URL may carry. */
+  /** The location without the password that a URL may contain. */
   #describe(): string {
     return this.#options.location.replace(/\/\/[^@/]*@/, '//')
   }

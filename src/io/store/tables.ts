@@ -1,8 +1,8 @@
 import type { Generated } from 'kysely'
 
 /**
- * The tables, as both databases have them. Wei and fractions are text, bytes are hexadecimal text, times are
- * milliseconds since the Unix epoch, blocks and rounds are integers (PostgreSQL hands those out as text).
+ * The tables in both databases. Wei and fractions are text, bytes are hexadecimal text, times are milliseconds since
+ * the Unix epoch, blocks and rounds are integers (which PostgreSQL returns as text).
  */
 export interface Tables {
   kv: { key: string; value: string }
@@ -42,10 +42,10 @@ export interface Tables {
   }
 }
 
-/** A whole number as it is written (a number or a big integer) and as it is read (PostgreSQL: text). */
+/** A whole number as written (a number or a bigint) and as read (PostgreSQL: text). */
 export type Integer = number | bigint | string
 
-/** One winning ticket and how far its redemption has come. */
+/** A winning ticket and the state of its redemption. */
 export interface TicketRow {
   hash: string
   sender: string
@@ -69,7 +69,7 @@ export interface TicketRow {
   updated_at: Integer
 }
 
-/** One transaction of one account, with every version of it that was sent. */
+/** A transaction of an account, with all its attempts. */
 export interface TransactionRow {
   account: string
   nonce: Integer

@@ -2,12 +2,12 @@ import type { Kysely } from 'kysely'
 import type { Hex } from '../../lib/bytes.ts'
 import type { Tables } from './tables.ts'
 
-/** Tickets read at once: some milliseconds of SQLite, which holds up the whole process. */
+/** Tickets read per query: SQLite blocks the process for some milliseconds. */
 const PAGE_ROWS = 100
 
 const UNFINISHED = ['open', 'submitted', 'delivered'] as const
 
-/** The hashes of all tickets that are neither redeemed nor refused, a page at a time. */
+/** The hashes of all tickets that are neither redeemed nor refused, in pages. */
 export async function* unfinishedHashes(db: Kysely<Tables>): AsyncGenerator<Hex[]> {
   for (const state of UNFINISHED) {
     for (let after = ''; ; ) {
@@ -26,7 +26,7 @@ export async function* unfinishedHashes(db: Kysely<Tables>): AsyncGenerator<Hex[
   }
 }
 
-/** The rows of those of some tickets, a page of them at most, that are still unfinished. */
+/** The rows of those of these tickets (at most one page) that are still unfinished. */
 export async function unfinishedRows(db: Kysely<Tables>, hashes: readonly Hex[]) {
   if (hashes.length === 0) return []
   return db

@@ -5,7 +5,7 @@ import type { Address } from '../../lib/crypto.ts'
 import type { StoredTicket } from '../../services/orchestrator/payment-records.ts'
 import type { TicketRow } from './tables.ts'
 
-/** The row of a ticket that was just won. */
+/** The row of a new winning ticket. */
 export function rowOfTicket(hash: Hex, ticket: WinningTicket, nowMs: number): TicketRowInsert {
   return {
     hash,
@@ -28,7 +28,7 @@ export function rowOfTicket(hash: Hex, ticket: WinningTicket, nowMs: number): Ti
 
 type TicketRowInsert = Omit<TicketRow, 'reason'> & { reason: string }
 
-/** The columns that say where a ticket stands. */
+/** The columns of a ticket's state. */
 export function columnsOfState(
   state: TicketState,
 ): Pick<TicketRowInsert, 'state' | 'reason' | 'tx_hash' | 'paid' | 'fee' | 'block'> {
@@ -67,7 +67,7 @@ export function ticketOfRow(row: { [K in keyof TicketRowInsert]: TicketRowInsert
   }
 }
 
-/** Where the ticket in a row stands. */
+/** The state of the ticket in a row. */
 export function stateOfRow(
   row: Pick<TicketRowInsert, 'state' | 'reason' | 'tx_hash' | 'paid' | 'fee' | 'block'>,
 ): TicketState {
@@ -75,7 +75,7 @@ export function stateOfRow(
   switch (kind) {
     case 'open':
     case 'refused':
-      // Only this file writes the column, from the type.
+      // Only this file writes the column, and only with these values.
       return { kind, reason: row.reason } as TicketState
     case 'delivered':
       return { kind }

@@ -5,21 +5,21 @@ import type { TicketCount } from '../../services/orchestrator/payment-records.ts
 import type { Tables } from './tables.ts'
 
 /*
- * How many tickets are in each state, kept beside the tickets so that nobody needs to read all of them to know. Each
- * node of a shared database adds to rows of its own, so that none waits for another; their sum counts, and a single
- * one may be below zero.
+ * The number of tickets in each state, kept beside the tickets so that they need not be counted. Each node of a shared
+ * database has its own rows, so that nodes do not wait for each other; only the sum counts, and single rows may be
+ * negative.
  */
 
-/** Tickets that come into a state, or leave it (below zero). */
+/** Tickets that enter a state, or leave it (negative). */
 export type TotalsChange = TicketCount
 
-/** What tickets that were just won add. */
+/** The change made by new winning tickets. */
 export function changeOfWinners(tickets: readonly WinningTicket[]): TotalsChange {
   const faceValue = tickets.reduce((sum, ticket) => sum + ticket.faceValue, 0n)
   return changeOf(NEW_TICKET, { count: tickets.length, faceValue })
 }
 
-/** What a ticket adds in its state, or takes from it with a count of -1. */
+/** The change made by a ticket in its state; with a count of -1 it is taken from it. */
 export function changeOf(
   state: TicketState,
   { count, faceValue }: { count: number; faceValue: bigint },
@@ -34,7 +34,7 @@ export function changeOf(
   }
 }
 
-/** Adds changes to the totals of a node. */
+/** Adds changes to a node's totals. */
 export async function addToTotals(
   tx: Kysely<Tables>,
   shared: boolean,
@@ -58,7 +58,7 @@ export async function addToTotals(
 
 type Key = Pick<Tables['ticket_totals'], 'node' | 'state' | 'reason'>
 
-/** Where rows are shared, kept from others until the end of the transaction. */
+/** Reads the totals; if rows are shared, they stay locked until the end of the transaction. */
 async function totalsOf(tx: Kysely<Tables>, shared: boolean, key: Key) {
   return tx
     .selectFrom('ticket_totals')
@@ -77,14 +77,14 @@ async function newTotalsOf(tx: Kysely<Tables>, shared: boolean, key: Key) {
   return (await totalsOf(tx, shared, key))!
 }
 
-/** The totals of all nodes together, by state and reason. */
+/** The totals over all nodes, by state and reason. */
 export async function readTotals(db: Kysely<Tables>): Promise<TicketCount[]> {
   return summed(await db.selectFrom('ticket_totals').selectAll().execute())
 }
 
-/** Makes the totals from the tickets themselves: for a database that had none. */
+/** Computes the totals from the tickets, for a database without any. */
 export async function fillTotals(tx: Kysely<Tables>): Promise<void> {
-  // Amounts repeat, and neither database can add up whole wei: equal rows are counted there, the rest is done here.
+  // Neither database can sum integers of this size, so equal amounts are counted there and summed here.
   const rows = await tx
     .selectFrom('tickets')
     .select((e) => ['state', 'reason', 'face_value', 'paid', e.fn.countAll().as('count')])

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { loadSettings } from '../../config/load-settings.ts'
-import { WoundClock } from '../../lib/clock.ts'
+import { ManualClock } from '../../lib/clock.ts'
 import { seededDice } from '../../lib/dice.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Parts } from '../parts.ts'
@@ -19,7 +19,7 @@ function nodeOf(line: string) {
   })
   assert.ok(!('exit' in settings), 'exit' in settings ? settings.exit.stderr : '')
   const env = {
-    ...{ version: '1', clock: new WoundClock(), dice: seededDice('status'), log: silentLog, cpus: 2 },
+    ...{ version: '1', clock: new ManualClock(), dice: seededDice('status'), log: silentLog, cpus: 2 },
   }
   const parts = new Parts(settings, null, env)
   const facts = new StatusFacts(parts, env)

@@ -4,7 +4,7 @@ import { FakeNetwork, FakeOrchestrator, FakePayer, keyOf, keySigner } from '../.
 import { defaultCapabilities, jobCapabilities } from '../../domain/capabilities.ts'
 import { presets } from '../../domain/rendition.ts'
 import { type Reach, requestHash } from '../../domain/segment.ts'
-import { settle, WoundClock } from '../../lib/clock.ts'
+import { ManualClock, settle } from '../../lib/clock.ts'
 import { addressOfKey, signedBy, ZERO_ADDRESS } from '../../lib/crypto.ts'
 import { seededDice } from '../../lib/dice.ts'
 import { NodeError } from '../../lib/errors.ts'
@@ -23,7 +23,7 @@ function setUp(
     reach?: Reach
   } = {},
 ) {
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const network = new FakeNetwork(clock, ...orchestrators)
   const payer = new FakePayer()
   const urls = options.asked ?? orchestrators.map(({ url }) => url)
@@ -61,8 +61,8 @@ function several(count: number): FakeOrchestrator[] {
   return Array.from({ length: count }, (_, i) => new FakeOrchestrator(`https://o${i}:8935`, i + 1))
 }
 
-/** Resolves with the value and the wound time it took. */
-async function timed<T>(clock: WoundClock, work: Promise<T>): Promise<[T, number]> {
+/** Resolves with the value and the time it took on the manual clock. */
+async function timed<T>(clock: ManualClock, work: Promise<T>): Promise<[T, number]> {
   const started = clock.now()
   let at = -1
   const done = work.then((value) => {

@@ -13,7 +13,7 @@ import { presets } from '../../domain/rendition.ts'
 import { segmentHash } from '../../domain/segment.ts'
 import type { Payment } from '../../domain/ticket.ts'
 import { MemoryObjects } from '../../io/objects/memory-objects.ts'
-import { settle, WoundClock } from '../../lib/clock.ts'
+import { ManualClock, settle } from '../../lib/clock.ts'
 import { addressOfKey, keccak256, noSigner, signedBy } from '../../lib/crypto.ts'
 import { seededDice } from '../../lib/dice.ts'
 import { NodeError } from '../../lib/errors.ts'
@@ -42,7 +42,7 @@ async function setUp(
 ) {
   const onchain = options.onchain ?? false
   for (const orchestrator of orchestrators) orchestrator.onchain = onchain
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const network = new FakeNetwork(clock, ...orchestrators)
   const payer = new FakePayer()
   const store = new MemoryObjects()

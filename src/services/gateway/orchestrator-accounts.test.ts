@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { WoundClock } from '../../lib/clock.ts'
+import { ManualClock } from '../../lib/clock.ts'
 import { type Log, silentLog } from '../../lib/log.ts'
 import { OrchestratorAccounts } from './orchestrator-accounts.ts'
 
 function setUp() {
-  const clock = new WoundClock(0)
+  const clock = new ManualClock(0)
   const warnings: [string, object][] = []
   const log: Log = { ...silentLog, warn: (message, fields = {}) => void warnings.push([message, fields]) }
   const accounts = new OrchestratorAccounts({ clock, log })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { WoundClock } from '../../lib/clock.ts'
+import { ManualClock } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
@@ -38,7 +38,7 @@ function member(name: string, activationRound: bigint, deactivationRound: bigint
 }
 
 test('of the pool, those active in this round with a usable address are candidates', async () => {
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   let reads = 0
   let broken = false
   let tell: (kind: string) => void = () => {}
@@ -81,7 +81,7 @@ test('of the pool, those active in this round with a usable address are candidat
   tell('reward')
   await urls()
   assert.equal(reads, 1, 'an event that changes no membership reads nothing')
-  for (const kind of ['transcoder-activated', 'service-uri-updated', 'new-round', 'reorganised']) {
+  for (const kind of ['orchestrator-activated', 'service-uri-updated', 'new-round', 'reorganised']) {
     const before: number = reads
     tell(kind)
     await Promise.all([urls(), urls()])

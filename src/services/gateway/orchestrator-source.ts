@@ -104,8 +104,8 @@ export interface CurrentRound {
 
 const POOL_EVENTS: ReadonlySet<string> = new Set([
   'new-round',
-  'transcoder-activated',
-  'transcoder-deactivated',
+  'orchestrator-activated',
+  'orchestrator-deactivated',
   'service-uri-updated',
 ])
 

@@ -14,8 +14,8 @@ const DEBT_IDLE_MS = 21 * 60_000
 const MAX_BALANCES = 20_000
 const MAX_OFFERS = 50_000
 
-/** Our credit at orchestrators, by recipient and auth session. */
-export class Balances {
+/** This gateway’s balances with recipients, by recipient and auth session. */
+export class OwnBalances {
   readonly #clock: Clock
   /** The least recently used first. */
   readonly #balances = new Map<string, { readonly amount: Rational; readonly usedAtMs: number }>()

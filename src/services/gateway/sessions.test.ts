@@ -4,7 +4,7 @@ import { FakeNetwork, FakeOrchestrator, FakePayer, keyOf } from '../../../test/f
 import { jobCapabilities } from '../../domain/capabilities.ts'
 import type { OrchestratorInfo } from '../../domain/segment.ts'
 import type { SelectionWeights } from '../../domain/selection.ts'
-import { settle, WoundClock } from '../../lib/clock.ts'
+import { ManualClock, settle } from '../../lib/clock.ts'
 import { addressOfKey } from '../../lib/crypto.ts'
 import { seededDice } from '../../lib/dice.ts'
 import { silentLog } from '../../lib/log.ts'
@@ -19,14 +19,14 @@ const never = new AbortController().signal
 
 /** A directory of lists that tests change; it answers at once, or when its gate opens. */
 class Lists implements Directory {
-  readonly #clock: WoundClock
+  readonly #clock: ManualClock
   orchestrators: Record<Trust, FakeOrchestrator[]>
   readonly searches: Search[] = []
   gate: Promise<void> | null = null
   /** Nobody answers. */
   isAway = false
 
-  constructor(clock: WoundClock, orchestrators: Partial<Record<Trust, FakeOrchestrator[]>>) {
+  constructor(clock: ManualClock, orchestrators: Partial<Record<Trust, FakeOrchestrator[]>>) {
     this.#clock = clock
     this.orchestrators = { trusted: [], untrusted: [], ...orchestrators }
   }
@@ -64,7 +64,7 @@ async function setUp(
   orchestrators: Partial<Record<Trust, FakeOrchestrator[]>>,
   weights: SelectionWeights | null = null,
 ) {
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const payer = new FakePayer()
   const lists = new Lists(clock, orchestrators)
   const network = new FakeNetwork(clock, ...Object.values(lists.orchestrators).flat())

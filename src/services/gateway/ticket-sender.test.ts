@@ -10,7 +10,7 @@ import { type ExpirationParams, expectedValue, type Payment, type PriceInfo } fr
 import { recipientRand, recipientRandOf, ticketParamsFor, winProbFor } from '../../domain/ticket-params.ts'
 import { judgeTickets, settlePayment, ticketsOf } from '../../domain/ticket-rules.ts'
 import { bytesToInt, formatHex } from '../../lib/bytes.ts'
-import { WoundClock } from '../../lib/clock.ts'
+import { ManualClock } from '../../lib/clock.ts'
 import { addressOfKey, keccak256, signHash } from '../../lib/crypto.ts'
 import { seededDice } from '../../lib/dice.ts'
 import { silentLog } from '../../lib/log.ts'
@@ -133,7 +133,7 @@ const GOOD_FUNDS: SenderInfo = {
 function setUp(options: { ev?: bigint; price?: PriceInfo } = {}) {
   const key = seededDice('sender').bytes(32)
   const signer = { address: addressOfKey(key), sign: (hash: Uint8Array) => signHash(key, hash) }
-  const clock = new WoundClock(START)
+  const clock = new ManualClock(START)
   const rounds = {
     lastInitializedRound: 5n,
     l1Block: 100n,

@@ -27,7 +27,7 @@ import { messageOf, NodeError } from '../../lib/errors.ts'
 import { Rational } from '../../lib/rational.ts'
 import type { OrchestratorAccounts } from './orchestrator-accounts.ts'
 import type { Payer, PaymentSession, StagedPayment } from './payer.ts'
-import { Balances, NonceCounters } from './sender-ledger.ts'
+import { NonceCounters, OwnBalances } from './sender-ledger.ts'
 
 /**
  * The most tickets in one payment: recipients take 600 of one offer and drop the rest unpaid, and what is sent and
@@ -61,13 +61,13 @@ export interface TicketSenderParts {
 export class TicketSender implements Payer {
   readonly #limits: SenderLimits
   readonly #parts: TicketSenderParts
-  readonly #balances: Balances
+  readonly #balances: OwnBalances
   readonly #nonces: NonceCounters
 
   constructor(limits: SenderLimits, parts: TicketSenderParts) {
     this.#limits = limits
     this.#parts = parts
-    this.#balances = new Balances(parts.clock)
+    this.#balances = new OwnBalances(parts.clock)
     this.#nonces = new NonceCounters(parts.rounds)
   }
 
@@ -116,7 +116,7 @@ export class TicketSender implements Payer {
 interface SharedParts {
   readonly rounds: SenderRounds
   readonly signer: Signer
-  readonly balances: Balances
+  readonly balances: OwnBalances
   readonly nonces: NonceCounters
   /** Counts what came of a payment to this orchestrator. */
   settle(outcome: Outcome): void

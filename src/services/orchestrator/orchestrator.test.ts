@@ -7,7 +7,7 @@ import { requestHash, resultHash, type SegmentData, segmentHash } from '../../do
 import type { Payment } from '../../domain/ticket.ts'
 import { MemoryObjects } from '../../io/objects/memory-objects.ts'
 import { formatHex, leftPad, parseHex } from '../../lib/bytes.ts'
-import { settle, WoundClock } from '../../lib/clock.ts'
+import { ManualClock, settle } from '../../lib/clock.ts'
 import { addressOfKey, keccak256, recoverSigner, signHash } from '../../lib/crypto.ts'
 import { seededDice } from '../../lib/dice.ts'
 import { abortError, NodeError } from '../../lib/errors.ts'
@@ -32,10 +32,10 @@ function setUp(
     offchain?: boolean
     maxPixels?: bigint
     recipient?: Partial<Recipient>
-    transcoder?: (clock: WoundClock) => Transcoder
+    transcoder?: (clock: ManualClock) => Transcoder
   } = {},
 ) {
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const debits: string[] = []
   const refusals: (string | null)[] = []
   const reserved: bigint[] = []

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { eventually } from '../../../test/tools/until.ts'
 import { Store } from '../../io/store/store.ts'
-import { WoundClock } from '../../lib/clock.ts'
+import { ManualClock } from '../../lib/clock.ts'
 import { seededDice } from '../../lib/dice.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
@@ -15,7 +15,7 @@ const MINUTE = 60_000
 
 test('a rotation begins with a new secret; the one before it verifies for an hour, and is then gone for good', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'livepeer-secrets-'))
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const store = new Store({ location: join(folder, 'node.sqlite3') }, { dice: seededDice('secrets') })
   await store.open()
   let supervisor = new Supervisor()

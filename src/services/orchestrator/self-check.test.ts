@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { leftPad } from '../../lib/bytes.ts'
-import { WoundClock } from '../../lib/clock.ts'
+import { ManualClock } from '../../lib/clock.ts'
 import { addressOfKey, keccak256, signHash } from '../../lib/crypto.ts'
 import { seededDice } from '../../lib/dice.ts'
 import { silentLog } from '../../lib/log.ts'
@@ -18,7 +18,7 @@ const signing = (by: Uint8Array): Pinger => ({ ping: async (_url, value) => sign
 const away: Pinger = { ping: async () => Promise.reject(new Error('connection refused')) }
 
 function selfCheck(client: Pinger, offchain = false) {
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   return {
     clock,
     check: new SelfCheck(

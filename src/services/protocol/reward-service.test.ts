@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FakeRewardChain, RewardDisk, RewardProcess } from '../../../test/fakes/reward-chain.ts'
-import { WoundClock } from '../../lib/clock.ts'
+import { ManualClock } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { seededDice } from '../../lib/dice.ts'
 import { openLog } from '../../lib/log.ts'
@@ -27,7 +27,7 @@ const ERROR = 50
 /** A reward service with its process, on a chain that several may share. */
 function processOf(
   chain: FakeRewardChain,
-  clock: WoundClock,
+  clock: ManualClock,
   over: Partial<RewardOptions> & { disk?: RewardDisk; seed?: string } = {},
 ) {
   const { account = ORCHESTRATOR, disk = new RewardDisk(), seed = 'one' } = over
@@ -70,7 +70,7 @@ function processOf(
 
 interface Scene {
   readonly chain: FakeRewardChain
-  readonly clock: WoundClock
+  readonly clock: ManualClock
   readonly supervisor: Supervisor
   /** Blocks, one every twelve seconds. */
   mine(blocks: number): Promise<void>
@@ -80,7 +80,7 @@ function scene(roundLength = 10): Scene {
   const chain = new FakeRewardChain(ORCHESTRATOR, { roundLength })
   chain.balances.set(ORCHESTRATOR, 1_000n * COST)
   chain.balances.set(CALLER, 1_000n * COST)
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const mine = async (blocks: number) => {
     for (let i = 0; i < blocks; i++) {
       await clock.wind(BLOCK_MS)

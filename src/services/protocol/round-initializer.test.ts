@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { CallResult } from '../../domain/chain-call.ts'
-import { WoundClock } from '../../lib/clock.ts'
+import { ManualClock } from '../../lib/clock.ts'
 import type { Dice } from '../../lib/dice.ts'
 import { openLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
@@ -61,7 +61,7 @@ class FakeRounds {
 
 function node(
   world: FakeRounds,
-  clock: WoundClock,
+  clock: ManualClock,
   over: { name?: string; delay?: number; max?: number } = {},
 ) {
   const lines: { level: number; msg: string }[] = []
@@ -99,7 +99,7 @@ function node(
   return { service, told, lines }
 }
 
-async function mine(world: FakeRounds, clock: WoundClock, blocks: number): Promise<void> {
+async function mine(world: FakeRounds, clock: ManualClock, blocks: number): Promise<void> {
   for (let i = 0; i < blocks; i++) {
     world.mine()
     await clock.wind(BLOCK_MS)
@@ -107,7 +107,7 @@ async function mine(world: FakeRounds, clock: WoundClock, blocks: number): Promi
 }
 
 test('a round is initialised when it is due, and once', async () => {
-  const [world, clock, supervisor] = [new FakeRounds(), new WoundClock(), new Supervisor()]
+  const [world, clock, supervisor] = [new FakeRounds(), new ManualClock(), new Supervisor()]
   const { service, told } = node(world, clock)
   await supervisor.start(service)
   await mine(world, clock, 9)
@@ -129,7 +129,7 @@ test('a round is initialised when it is due, and once', async () => {
 })
 
 test('a node that starts inside a round that nobody initialised does it', async () => {
-  const [world, clock, supervisor] = [new FakeRounds(), new WoundClock(), new Supervisor()]
+  const [world, clock, supervisor] = [new FakeRounds(), new ManualClock(), new Supervisor()]
   world.l1Block = 115n
   await supervisor.start(node(world, clock).service)
   await clock.wind(1)
@@ -138,7 +138,7 @@ test('a node that starts inside a round that nobody initialised does it', async 
 })
 
 test('it waits a random part of the longest delay, and sends nothing when another was first', async () => {
-  const [world, clock, supervisor] = [new FakeRounds(), new WoundClock(), new Supervisor()]
+  const [world, clock, supervisor] = [new FakeRounds(), new ManualClock(), new Supervisor()]
   const slow = node(world, clock, { name: 'slow', delay: 0.9 })
   const fast = node(world, clock, { name: 'fast', delay: 0.5 })
   for (const { service } of [slow, fast]) await supervisor.start(service)
@@ -156,7 +156,7 @@ test('it waits a random part of the longest delay, and sends nothing when anothe
 })
 
 test('a delay of 0 sends at once', async () => {
-  const [world, clock, supervisor] = [new FakeRounds(), new WoundClock(), new Supervisor()]
+  const [world, clock, supervisor] = [new FakeRounds(), new ManualClock(), new Supervisor()]
   await supervisor.start(node(world, clock, { delay: 0.9, max: 0 }).service)
   world.l1Block = 109n
   world.mine()
@@ -166,7 +166,7 @@ test('a delay of 0 sends at once', async () => {
 })
 
 test('what fails is tried again with each L1 block, and told once for each reason', async () => {
-  const [world, clock, supervisor] = [new FakeRounds(), new WoundClock(), new Supervisor()]
+  const [world, clock, supervisor] = [new FakeRounds(), new ManualClock(), new Supervisor()]
   const { service, told, lines } = node(world, clock)
   await supervisor.start(service)
   world.outcome = { kind: 'not-sent', why: 'gas-too-high', reason: 'gas above the maximum' }
@@ -186,7 +186,7 @@ test('what fails is tried again with each L1 block, and told once for each reaso
 })
 
 test('a chain that does not answer is asked again until it does', async () => {
-  const [world, clock, supervisor] = [new FakeRounds(), new WoundClock(), new Supervisor()]
+  const [world, clock, supervisor] = [new FakeRounds(), new ManualClock(), new Supervisor()]
   const { service, told } = node(world, clock)
   await supervisor.start(service)
   world.isDown = true
@@ -199,7 +199,7 @@ test('a chain that does not answer is asked again until it does', async () => {
 })
 
 test('a transaction that failed because another was first is no failure', async () => {
-  const [world, clock, supervisor] = [new FakeRounds(), new WoundClock(), new Supervisor()]
+  const [world, clock, supervisor] = [new FakeRounds(), new ManualClock(), new Supervisor()]
   const { service, told, lines } = node(world, clock)
   await supervisor.start(service)
   Object.defineProperty(world, 'outcome', {

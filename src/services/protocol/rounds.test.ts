@@ -2,13 +2,13 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FakeChain } from '../../../test/fakes/chain.ts'
 import { CONFIRMATIONS } from '../../domain/chain.ts'
-import { settle, WoundClock } from '../../lib/clock.ts'
+import { ManualClock, settle } from '../../lib/clock.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
 import { Rounds } from './rounds.ts'
 
 async function started(chain = new FakeChain({ roundLength: 10n })) {
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const rounds = new Rounds({ chain, watch: chain, clock, log: silentLog })
   const supervisor = new Supervisor()
   await supervisor.start(rounds)
@@ -91,7 +91,7 @@ test('a stale answer does not move the round back, a reorganisation does', async
 test('starting waits for the first successful read', async () => {
   const chain = new FakeChain()
   chain.isDown = true
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const rounds = new Rounds({ chain, watch: chain, clock, log: silentLog })
   assert.throws(() => rounds.lastInitializedRound, /have not been read/)
   const supervisor = new Supervisor()

@@ -277,7 +277,7 @@ function reckoning({ current, length, startL1Block }: RoundState): string {
 function changesRounds(event: ChainUpdate['events'][number]): boolean {
   return (
     event.kind === 'new-round' ||
-    event.kind === 'transcoder-activated' ||
-    event.kind === 'transcoder-deactivated'
+    event.kind === 'orchestrator-activated' ||
+    event.kind === 'orchestrator-deactivated'
   )
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FakeChain } from '../../../test/fakes/chain.ts'
 import { FakePayer } from '../../../test/fakes/payer.ts'
-import { settle, WoundClock } from '../../lib/clock.ts'
+import { ManualClock, settle } from '../../lib/clock.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
 import { Rounds } from './rounds.ts'
@@ -13,7 +13,7 @@ const GATEWAY = new FakePayer('gateway').address
 
 async function started(maxSenders = 100) {
   const chain = new FakeChain()
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const supervisor = new Supervisor()
   const rounds = new Rounds({ chain, watch: chain, clock, log: silentLog })
   const senders = new Senders({ claimant: CLAIMANT, maxSenders }, { chain, watch: chain, rounds, clock })

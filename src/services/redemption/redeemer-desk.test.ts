@@ -5,7 +5,7 @@ import { floatsOf } from '../../../test/fakes/floats.ts'
 import { FakePayer } from '../../../test/fakes/payer.ts'
 import { MAX_WIN_PROB, recipientRandHash, ticketHash, type WinningTicket } from '../../domain/ticket.ts'
 import { equalBytes } from '../../lib/bytes.ts'
-import { settle, WoundClock } from '../../lib/clock.ts'
+import { ManualClock, settle } from '../../lib/clock.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
 import { Rounds } from '../protocol/rounds.ts'
@@ -18,7 +18,7 @@ const REDEEM_GAS = 1_200_000n
 
 async function world(t: TestContext) {
   const chain = new FakeChain()
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const gateway = new FakePayer('gateway')
   chain.fund(gateway.address, 10n * ETHER, 20n * ETHER)
   chain.mine()

@@ -7,7 +7,7 @@ import { FakeChain } from '../../../test/fakes/chain.ts'
 import { wonTicket } from '../../../test/suites/store.ts'
 import { longestTurn } from '../../../test/tools/longest-turn.ts'
 import { Store } from '../../io/store/store.ts'
-import { settle, WoundClock } from '../../lib/clock.ts'
+import { ManualClock, settle } from '../../lib/clock.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
 import { Rounds } from '../protocol/rounds.ts'
@@ -22,7 +22,7 @@ test('with 100,000 open tickets nothing holds up the loop: start, reading the di
   const folder = mkdtempSync(join(tmpdir(), 'livepeer-redeemer-load-'))
   const chain = new FakeChain({ roundLength: 50n })
   chain.mine()
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const store = new Store({ location: join(folder, 'node.sqlite3') })
   await store.open()
   const supervisor = new Supervisor()

@@ -10,7 +10,7 @@ import { CONFIRMATIONS } from '../../domain/chain.ts'
 import { ticketHash, type WinningTicket } from '../../domain/ticket.ts'
 import { Store } from '../../io/store/store.ts'
 import { formatHex } from '../../lib/bytes.ts'
-import { settle, WoundClock } from '../../lib/clock.ts'
+import { ManualClock, settle } from '../../lib/clock.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
 import { Rounds } from '../protocol/rounds.ts'
@@ -28,7 +28,7 @@ const CONFIRMED = Number(CONFIRMATIONS) + 2
 async function world(t: TestContext) {
   const folder = mkdtempSync(join(tmpdir(), 'livepeer-outbox-'))
   const chain = new FakeChain({ roundLength: ROUND })
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const gateway = new FakePayer('gateway')
   chain.fund(gateway.address, 1000n * ETHER, 1000n * ETHER)
   chain.mine()

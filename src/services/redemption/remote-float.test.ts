@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { FakePayer } from '../../../test/fakes/payer.ts'
 import { FakeRedeemer } from '../../../test/fakes/redeemer.ts'
-import { settle, WoundClock } from '../../lib/clock.ts'
+import { ManualClock, settle } from '../../lib/clock.ts'
 import { NodeError } from '../../lib/errors.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
@@ -13,7 +13,7 @@ const SENDER = new FakePayer('gateway').address
 const UNKNOWN = { deposit: 0n, withdrawRound: 0n, fundsRemaining: 0n, claimedInCurrentRound: 0n }
 
 async function world(t: TestContext) {
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const own = { value: 1_000n as bigint | null }
   const [first, second] = [new FakeRedeemer('first', clock), new FakeRedeemer('second', clock)]
   first.floatOf.set(SENDER, 600n)

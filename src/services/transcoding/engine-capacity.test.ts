@@ -5,7 +5,7 @@ import { jobOf, pass, rest } from '../../../test/fakes/transcoder.ts'
 import { presetNamed, withFormat } from '../../domain/rendition.ts'
 import { MediaEngine } from '../../io/media/engine/engine.ts'
 import { patternSegment } from '../../io/media/engine/pattern.ts'
-import { systemClock, WoundClock } from '../../lib/clock.ts'
+import { ManualClock, systemClock } from '../../lib/clock.ts'
 import { isAbort } from '../../lib/errors.ts'
 import { type Fields, type Log, silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
@@ -34,7 +34,7 @@ function world(
   t: TestContext,
   options: { parallel?: number; secondTakesMs?: number; maxSessions?: number | 'auto' } = {},
 ) {
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const engine = new FakeEngine(clock, {
     parallel: options.parallel ?? 2,
     secondTakesMs: options.secondTakesMs ?? 400,

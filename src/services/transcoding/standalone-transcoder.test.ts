@@ -4,7 +4,7 @@ import { jobOf, outputOf, pass, rest } from '../../../test/fakes/transcoder.ts'
 import { bitstringOf, defaultCapabilities } from '../../domain/capabilities.ts'
 import type { Notice } from '../../domain/transcoder-notice.ts'
 import { Alarm } from '../../lib/alarm.ts'
-import { WoundClock } from '../../lib/clock.ts'
+import { ManualClock } from '../../lib/clock.ts'
 import { seededDice } from '../../lib/dice.ts'
 import { abortError, NodeError } from '../../lib/errors.ts'
 import { silentLog } from '../../lib/log.ts'
@@ -27,9 +27,9 @@ class FakeLink implements OrchestratorLink {
   readonly refusals = new Map<string, Error>()
   deliveryFailures = 0
   current: { url: string; notices: Notice[]; alarm: Alarm; end: Error | 'well' | null } | null = null
-  readonly #clock: WoundClock
+  readonly #clock: ManualClock
 
-  constructor(clock: WoundClock) {
+  constructor(clock: ManualClock) {
     this.#clock = clock
   }
 
@@ -83,7 +83,7 @@ class FakeLink implements OrchestratorLink {
 }
 
 async function world(t: TestContext, orchestrators: readonly string[] = [FIRST!, SECOND!]) {
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const link = new FakeLink(clock)
   const jobs: TranscodeJob[] = []
   let hold: Promise<void> | null = null

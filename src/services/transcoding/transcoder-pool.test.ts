@@ -4,7 +4,7 @@ import { countingDice, jobOf, outputOf, pass, rest } from '../../../test/fakes/t
 import { bitstringOf, type Capabilities, defaultCapabilities } from '../../domain/capabilities.ts'
 import type { Notice } from '../../domain/transcoder-notice.ts'
 import { MemoryObjects } from '../../io/objects/memory-objects.ts'
-import { WoundClock } from '../../lib/clock.ts'
+import { ManualClock } from '../../lib/clock.ts'
 import { type Dice, seededDice } from '../../lib/dice.ts'
 import { NodeError } from '../../lib/errors.ts'
 import { silentLog } from '../../lib/log.ts'
@@ -15,7 +15,7 @@ const SECRET = 'swordfish'
 const PEER = { address: 'x', gone: new AbortController().signal, ping: async () => {} }
 
 function world(t: TestContext, options: { local?: boolean; localCapacity?: number; dice?: Dice } = {}) {
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const sources = new MemoryObjects({ baseUrl: 'https://10.0.0.1:8935/stream/' })
   const lost: string[] = []
   const here: AdmittedJob[] = []

@@ -98,7 +98,7 @@ test('an operator is told what a GPU does and what it does not', () => {
   assert.equal(describeDevice(whole), 'GPU 0 decodes H.264, HEVC and encodes H.264, HEVC')
   assert.equal(
     describeDevice(decoderOnly),
-    'GPU 1 decodes HEVC, VP9 and has no encoder that works (Function not implemented), so renditions are encoded on the cores',
+    'GPU 1 decodes HEVC, VP9 and has no working encoder (Function not implemented), so renditions are encoded on the CPU',
   )
 })
 

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { wideClip } from '../../../../test/media/clips.ts'
 import { look, makeSegment, ptsOf } from '../../../../test/media/media.ts'
-import { systemClock, WoundClock } from '../../../lib/clock.ts'
+import { ManualClock, systemClock } from '../../../lib/clock.ts'
 import { countPixels, probe } from '../worker/probe.ts'
 import { livePattern, type SourceSegment, segmentsOfFile } from './pattern.ts'
 
@@ -63,7 +63,7 @@ test('the pattern’s size, rate, length and sound can be chosen', async () => {
 })
 
 test('a paced source hands out a segment as often as it lasts', async () => {
-  const clock = new WoundClock()
+  const clock = new ManualClock()
   const source = livePattern({ ...SMALL, isPaced: true, clock }, never)
   await source.next()
   let second: SourceSegment | null = null

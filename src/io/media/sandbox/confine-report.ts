@@ -1,4 +1,4 @@
-/** Runs within the walls, as a worker would, closes itself as one, and prints which of them stand. */
+/** Runs inside the walls like a worker, seals itself like one, and prints which walls stand. */
 import { writeSync } from 'node:fs'
 import { messageOf } from '../../../lib/errors.ts'
 import type { SealOrder, WallReport } from './confinement.ts'

@@ -1,7 +1,7 @@
 /**
- * Puts up the walls around a worker and then becomes that worker; until then no byte of a stranger is read. It becomes
- * another program because Landlock and capabilities hold for single threads: only the one that calls remains. A wall that
- * does not stand ends it, save where the walls are only tried: then it becomes a program that prints which stand.
+ * Puts up the walls around a worker and then executes that worker, before any untrusted byte is read. It executes
+ * another program because Landlock and capabilities apply to single threads, and only the calling thread remains. A
+ * missing wall ends the process, unless this is a trial: then it executes a program that prints which walls stand.
  */
 import { writeFileSync, writeSync } from 'node:fs'
 import { flushCompileCache } from 'node:module'
@@ -31,13 +31,13 @@ function putUp(wall: Wall, build: () => void): void {
   }
 }
 
-// Only here can it be written: what starts next does so from what it finds.
+// The cache can be written only here; the next program reads it.
 flushCompileCache()
 try {
-  // Where the system runs out of memory it is to end this process rather than its parent.
+  // When memory runs out, the kernel should kill this process rather than its parent.
   writeFileSync('/proc/self/oom_score_adj', '1000')
 } catch {
-  // Not allowed, or not there.
+  // Not permitted, or not there.
 }
 putUp('namespaces', () => {
   if (order.entersRoot) enterRoot(order.view)
@@ -58,7 +58,7 @@ const command = order.worker
       JSON.stringify(sealOrder),
     ]
 if (order.worker) keepOpen(order.worker.pipe)
-// From here on the event loop must not turn: it may use calls that are now refused.
+// From here on the event loop must not run, because it may use calls that are now refused.
 process.execve!(
   process.execPath,
   [process.execPath, ...NODE_FLAGS, ...command],

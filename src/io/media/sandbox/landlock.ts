@@ -2,7 +2,7 @@ import { closeSync, constants, fstatSync, openSync } from 'node:fs'
 import { landlockAllow, landlockEnforce, landlockRuleset, landlockVersion } from './syscalls.ts'
 import type { SandboxView } from './view.ts'
 
-/** What Landlock governs, with the version from which on it does. */
+/** Landlock's file rights, with the version that introduced each. */
 const FILE_RIGHTS = {
   execute: [0, 1],
   writeFile: [1, 1],
@@ -22,9 +22,9 @@ const FILE_RIGHTS = {
   deviceControl: [15, 5],
 } as const satisfies Record<string, readonly [bit: number, since: number]>
 
-/** Binding and connecting over TCP, from version 4 on; neither is ever given back. */
+/** TCP bind and connect, from version 4 on; never allowed again. */
 const NETWORK = 0b11n
-/** Abstract sockets and signals beyond the confined processes, from version 6 on. */
+/** Abstract sockets and signals outside the confined processes, from version 6 on. */
 const SCOPES = 0b11n
 
 const O_PATH = 0o10000000
@@ -37,12 +37,12 @@ const WRITE: readonly Right[] = [
   ...(['makeFolder', 'makeFile', 'truncate'] as const),
 ]
 const DEVICE: readonly Right[] = ['readFile', 'writeFile', 'deviceControl']
-/** What a rule for a file, rather than a folder, may hold. */
+/** Rights that a rule for a file, rather than a folder, may have. */
 const OF_FILES: readonly Right[] = ['execute', 'writeFile', 'readFile', 'truncate', 'deviceControl']
 
 /**
- * Leaves this thread, and the program that takes its place, nothing of the file system but what the view shows, no TCP, and
- * no signal to processes outside. Throws SystemCallError where there is no Landlock. Paths that do not exist are left out.
+ * Limits this thread, and the program that replaces it, to the files of the view, no TCP, and no signals to processes
+ * outside. Throws SystemCallError without Landlock. Paths that do not exist are skipped.
  */
 export function enforceLandlock(view: SandboxView): void {
   const version = landlockVersion()

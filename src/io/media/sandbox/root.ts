@@ -4,15 +4,15 @@ import { bindMount, changeRoot, type MountBan, mountNew, restrictMount } from '.
 import type { SandboxView } from './view.ts'
 
 /**
- * Where the new root is put together. A folder that every system has and that holds nothing which is shown; the new
- * namespace alone sees what happens to it.
+ * Where the new root is assembled: a folder that every system has and that contains nothing of the view. Only the new
+ * namespace sees the change.
  */
 const PLACE = '/proc'
 const OLD_ROOT = '.old'
-/** Folders and links only. */
+/** It holds folders and links only. */
 const ROOT_OPTIONS = 'mode=755,size=1m,nr_inodes=4096'
 
-/** Makes a root of the view's parts and moves this process's mount namespace there, which must be its own. */
+/** Makes a root from the parts of the view and moves this process's own mount namespace there. */
 export function enterRoot(view: SandboxView): void {
   mountNew('tmpfs', PLACE, ROOT_OPTIONS)
   const show = (paths: readonly string[], bans: readonly MountBan[]) => {

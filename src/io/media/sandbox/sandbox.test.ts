@@ -18,7 +18,7 @@ import { Sandbox } from './sandbox.ts'
 
 const VICTIM = fileURLToPath(new URL('../../../../test/workers/sandbox-victim.ts', import.meta.url))
 const NODE_FLAGS = ['--disable-warning=ExperimentalWarning']
-/** Starts a program where the system refuses new namespaces, as in many containers. */
+/** Starts a program where the system refuses new namespaces, as many containers do. */
 const REFUSING = ['unshare', '-Ur', 'sh', '-c', 'echo 0 >/proc/sys/user/max_user_namespaces; exec "$@"', 'sh']
 
 const refuses = () =>
@@ -52,13 +52,13 @@ function assertOwnsNothing(played: Played): void {
   assert.equal(played.database, 'of the database')
 }
 
-suite('a media worker that is taken over', { concurrency: 1 }, () => {
-  test('reads no secret, reaches nobody, starts nothing and writes in its folder only', async (t) => {
+suite('a compromised media worker', { concurrency: 1 }, () => {
+  test('reads no secret, reaches no host, starts no program and writes only to its folder', async (t) => {
     const played = await play(t, 'auto')
     const warned = played.lines!.find((line) => line.includes('not fully confined'))
     t.diagnostic(`walls: ${played.walls!.join(', ') || 'none'}; ${warned ?? 'nothing is missing'}`)
     if (warned) {
-      // The system refuses something, and that is told with its reason. What stands is tested below.
+      // The system refuses something, which is reported with its reason. The walls that stand are tested below.
       assert.match(
         warned,
         /"missing":"(namespaces|Landlock|seccomp|all walls|unreadable parent)[^"]*: [^"]+"/,
@@ -81,7 +81,7 @@ suite('a media worker that is taken over', { concurrency: 1 }, () => {
       assert.match(played.limits!, new RegExp(`Max ${limit} `))
   })
 
-  test('owns nothing either where the system refuses namespaces, which is told', async (t) => {
+  test('gains nothing even if the system refuses namespaces, which is reported', async (t) => {
     if (!refuses()) return t.skip('no namespaces can be made in which others are refused')
     const played = await play(t, 'auto', REFUSING)
     const warned = played.lines!.find((line) => line.includes('media workers are not fully confined'))
@@ -91,7 +91,7 @@ suite('a media worker that is taken over', { concurrency: 1 }, () => {
     assertOwnsNothing(played)
   })
 
-  test('owns much without walls', async (t) => {
+  test('gains much without walls', async (t) => {
     const played = await play(t, 'off')
     assert.match(played.lines!.join(''), /"level":40.*media workers are not confined/)
     for (const name of [
@@ -113,7 +113,7 @@ suite('a media worker that is taken over', { concurrency: 1 }, () => {
     assert.equal(played.database, 'gone')
   })
 
-  test('is not started where full walls are required and one does not stand', async (t) => {
+  test('is not started if all walls are required and one does not stand', async (t) => {
     if (!refuses()) return t.skip('no namespaces can be made in which others are refused')
     assert.match(
       (await play(t, 'required', REFUSING)).error!,
@@ -122,7 +122,7 @@ suite('a media worker that is taken over', { concurrency: 1 }, () => {
   })
 })
 
-test('the memory and environment of a process with confined workers are closed to others of its user', async (t) => {
+test('memory and environment of a process with confined workers are closed to other processes of its user', async (t) => {
   // The system's administrator may read everything.
   const asUser = process.getuid!() === 0 ? ['setpriv', '--reuid=4711', '--regid=4711', '--clear-groups'] : []
   const run = (words: readonly string[]) => {
@@ -155,7 +155,7 @@ suite('a confined worker', { concurrency: 1 }, async () => {
   const launch: NonNullable<Parameters<typeof fakedEngine>[0]['launch']> = (setUp) =>
     new WorkerProcess(FAKE_WORKER, { ...setUp, sandbox })
 
-  test('decodes and encodes all that an unconfined one does', async () => {
+  test('decodes and encodes everything that an unconfined one does', async () => {
     assert.deepEqual(await tryOutInProcess(null, { sandbox }), await tryOutInProcess(null))
   })
 
@@ -166,7 +166,7 @@ suite('a confined worker', { concurrency: 1 }, async () => {
     if (sandbox.walls.includes('namespaces')) assert.match(seen, /^1,\d+$/)
   })
 
-  test('is known by its own process, does not mind SIGTERM, and is replaced when it is killed', async () => {
+  test('is known by its own process id, ignores SIGTERM, and is replaced when it is killed', async () => {
     await using set = await fakedEngine({ launch })
     const pid = () => set.engine.state.workers[0]!.pid!
     process.kill(pid(), 'SIGTERM')
@@ -184,7 +184,7 @@ suite('a confined worker', { concurrency: 1 }, async () => {
     assert.equal(await set.done('a'), 'cores')
   })
 
-  test('is ended when it outgrows its memory, hangs, or says nonsense', async () => {
+  test('is ended when it exceeds its memory, hangs, or sends invalid messages', async () => {
     await using set = await fakedEngine({ launch, maxWorkerBytes: 300 << 20 })
     await assert.rejects(set.done('a', 'grow'), { message: WORKER_DIED })
     assert.ok(set.lines.some((line) => line.includes('outgrew its memory')))
@@ -212,7 +212,7 @@ suite('a confined worker', { concurrency: 1 }, async () => {
     )
   })
 
-  test('that never comes back ends with its process, killed as that may be, and so does all around it', async () => {
+  test('that hangs ends with its parent, even if that is killed, along with everything around it', async () => {
     const here = (name: string) => JSON.stringify(new URL(name, import.meta.url).href)
     const script = `const { Sandbox } = await import(${here('./sandbox.ts')})
       const { WorkerProcess } = await import(${here('../engine/worker-process.ts')})

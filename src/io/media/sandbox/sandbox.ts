@@ -12,54 +12,54 @@ import { type SandboxView, sandboxView } from './view.ts'
 /** Why workers cannot be confined. */
 export type SandboxFault = 'no-sandbox'
 
-/** Whether media workers are confined: as far as the system lets them be, fully or not at all, or not. */
+/** Whether media workers are confined: as far as the system allows, fully or not at all, or not. */
 export type SandboxMode = 'auto' | 'required' | 'off'
 
-/** How a process is started. */
+/** The command line of a process. */
 export interface Launch {
   readonly file: string
   readonly args: readonly string[]
   readonly env: Readonly<Record<string, string>>
   readonly cwd?: string
-  /** Whether the process itself is a descendant of the one that is started. */
+  /** Whether the process itself is a descendant of the one started. */
   readonly isWrapped: boolean
 }
 
-/** What is to be started within the walls. */
+/** A program to start inside the walls. */
 export interface Confined {
   readonly module: string
   readonly args: readonly string[]
-  /** The file descriptor by which it is talked to. */
+  /** The file descriptor of the pipe to it. */
   readonly pipe: number
   readonly folder: string | null
   readonly usesGpu: boolean
 }
 
-/** Something that starts a program in fresh namespaces. */
+/** A way to start a program in new namespaces. */
 interface Starter {
   readonly name: string
   readonly programs: readonly string[]
   /** Whether the program makes its root itself. */
   readonly entersRoot: boolean
-  /** What stands before the program's own command line; `paths` are those of `programs`. */
+  /** The command line in front of the program's own; `paths` are those of `programs`. */
   prefix(paths: readonly string[], view: SandboxView): readonly string[]
 }
 
 interface Found {
   readonly walls: readonly Wall[]
   readonly starter: Starter
-  /** The paths of its programs. */
+  /** The programs that it needs. */
   readonly programs: readonly string[]
 }
 
 const CONFINE = fileURLToPath(new URL('./confine.ts', import.meta.url))
-/** A trial takes a tenth of this on a slow and busy machine. */
+/** Ten times what a trial takes on a slow and busy machine. */
 const TRIAL_MS = 20_000
 const KEPT_CHARS = 300
 
 /**
- * The first process of a process namespace would not die of its own signals, so a shell is that. It all ends with this
- * process: the outermost is killed when this one dies, and each takes the next with it.
+ * The first process in a process namespace ignores its own signals, so a shell takes that place. Everything ends with
+ * this process: the outermost process is killed when this one dies, and each one takes the next with it.
  */
 const UNSHARE: Starter = {
   name: 'unshare',
@@ -71,7 +71,7 @@ const UNSHARE: Starter = {
   ],
 }
 
-/** Bubblewrap, which some systems let make namespaces where others may not. */
+/** Bubblewrap, which some systems allow to create namespaces where other programs may not. */
 const BUBBLEWRAP: Starter = {
   name: 'bwrap',
   programs: ['bwrap'],
@@ -89,31 +89,31 @@ const BUBBLEWRAP: Starter = {
   ],
 }
 
-/** None: the program stays in the namespaces of this process. */
+/** No starter: the program stays in the namespaces of this process. */
 const NONE: Starter = { name: 'none', programs: [], entersRoot: false, prefix: () => [] }
 
 const WITHOUT: Found = { walls: [], starter: NONE, programs: [] }
 
 const BYTES = { gib: 2 ** 30 }
-/** A worker writes segments of a stranger into pipes, not files: what it may write serves drivers. */
+/** A worker sends segments through pipes, not files; drivers may write files. */
 const LIMITS: ResourceLimits = { core: 0, fileSize: BYTES.gib, files: 1024 }
 /**
- * What a worker may reserve for itself; twice what it may use (`engine.ts`), as each thread reserves a stack. Drivers of
- * GPUs reserve what their cards have.
+ * Memory that a worker may reserve: twice what it may use (`engine.ts`), because each thread reserves a stack. GPU
+ * drivers reserve the size of their card's memory.
  */
 const MAX_DATA_BYTES = 8 * BYTES.gib
-/** Threads; counted by themselves in a namespace only. */
+/** Number of threads, which only a namespace counts separately. */
 const MAX_THREADS = 4096
 
-/** Variables without which libraries look for files that are not shown. */
+/** Variables without which libraries look for files outside the view. */
 const ENVIRONMENT = { OPENSSL_CONF: '/dev/null' }
 
-/** The walls that are put up around media workers on this machine. */
+/** The walls around media workers on this machine. */
 export class Sandbox {
   readonly walls: readonly Wall[]
   readonly #starter: Starter
   readonly #programs: readonly string[]
-  /** Fewer walls, to be tried one after the other, for a GPU that does not work within all of them. */
+  /** Sets with fewer walls, tried in order for a GPU that does not work inside all of them. */
   readonly #steps: readonly (readonly Wall[])[]
 
   private constructor({ programs, starter, walls }: Found, { mayWeaken = false } = {}) {
@@ -124,20 +124,20 @@ export class Sandbox {
     this.#steps = mayWeaken ? [others, []].filter((step) => step.length < walls.length) : []
   }
 
-  /** How a worker is started within the walls. */
+  /** The command line of a worker inside the walls. */
   launch(confined: Confined): Launch {
     const order = orderFor(confined, this.walls, this.#starter)
     return launchOf(order, this.#starter, this.#programs)
   }
 
-  /** The same with fewer walls, down to none; empty where all are required. */
+  /** The same with fewer walls, down to none; empty if all are required. */
   get weaker(): Sandbox[] {
     return this.#steps.map((walls) => new Sandbox({ ...WITHOUT, walls }))
   }
 
   /**
-   * Tries which walls stand, and tells it in one line. Rejects with NodeError `no-sandbox` where all are required and one
-   * does not stand.
+   * Tests which walls stand and logs one line. Rejects with NodeError `no-sandbox` if all are required and one does not
+   * stand.
    */
   static async open({ mode, log }: { readonly mode: SandboxMode; readonly log: Log }): Promise<Sandbox> {
     if (mode === 'off') {
@@ -159,7 +159,10 @@ export class Sandbox {
   }
 }
 
-/** Tries each starter, and takes the first within which a worker's walls stand; what does not is told with its reason. */
+/**
+ * Tries each starter and takes the first in which a worker's walls stand. Missing walls are returned with their
+ * reasons.
+ */
 async function lookForWalls(): Promise<{ found: Found; missing: string[] }> {
   if (process.platform !== 'linux')
     return { found: WITHOUT, missing: ['all walls: this system is not Linux'] }
@@ -188,7 +191,7 @@ async function lookForWalls(): Promise<{ found: Found; missing: string[] }> {
   return { found: WITHOUT, missing: [`all walls: ${reasons.join(', ')}`, ...unreadable] }
 }
 
-/** Empty, or why other processes of this user can read this one's memory. */
+/** Empty, or why other processes of this user can read this process's memory. */
 async function becomeUnreadable(): Promise<string[]> {
   try {
     const { makeUnreadable } = await import('./syscalls.ts')
@@ -264,7 +267,7 @@ function launchOf(order: ConfineOrder, starter: Starter, programs: readonly stri
   }
 }
 
-/** The path of a program. Throws where there is none. */
+/** The path of a program. Throws if it is not installed. */
 function programNamed(name: string): string {
   const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/bin', '/bin', '/usr/sbin', '/sbin']
   for (const folder of folders.filter((each) => each.startsWith('/'))) {
@@ -272,13 +275,13 @@ function programNamed(name: string): string {
       accessSync(join(folder, name), constants.X_OK)
       return join(folder, name)
     } catch {
-      // The next one.
+      // Try the next one.
     }
   }
   throw new NodeError<SandboxFault>('no-sandbox', `${name} is not installed`)
 }
 
-/** The line that says what is wrong; a crash of Node.js has others around it. */
+/** The line with the error; a crash of Node.js prints others around it. */
 function complaintIn(stderr: string): string | null {
   const lines = stderr.split('\n').filter((line) => line.trim() !== '' && !/^\s|^Node\.js v/.test(line))
   const line = lines.findLast((each) => /error|fail|denied|not permitted/i.test(each)) ?? lines.at(-1)

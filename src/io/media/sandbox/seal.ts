@@ -2,17 +2,17 @@ import { NodeError } from '../../../lib/errors.ts'
 import { workerFilter } from './seccomp.ts'
 import { filterSystemCalls } from './syscalls.ts'
 
-/** What a worker may still do. */
+/** What a worker may still do after sealing. */
 export interface SealOptions {
-  /** Whether it may make local sockets, as drivers of GPUs do. */
+  /** Whether it may create local sockets, as GPU drivers do. */
   readonly allowsLocalSockets: boolean
-  /** Whether it may become another program. */
+  /** Whether it may execute another program. */
   readonly allowsExecution: boolean
 }
 
 /**
- * From here on this process starts no other, reaches no network and no other process; a second call can only take away
- * more. Throws what the system says.
+ * Keeps this process from starting others and from reaching the network or other processes. Further calls can only
+ * restrict it more. Throws the system's error.
  */
 export function seal(options: SealOptions): void {
   const { arch, pid } = process

@@ -11,7 +11,7 @@ const VERDICTS = new Map([
   [0x00050026, 'ENOSYS'],
 ])
 
-/** Runs a filter as the kernel does, on the instructions that such filters consist of. */
+/** Interprets a filter like the kernel, for the instructions that these filters use. */
 function verdict(
   program: Uint8Array,
   call: { architecture: number; number: number; args?: readonly number[] },
@@ -38,7 +38,7 @@ function verdict(
 const CLONE_THREAD = 0x10000
 const CLONE_NEWUSER = 0x10000000
 
-/** Calls by their numbers on both architectures, their arguments and what becomes of them in a closed worker. */
+/** Calls by their numbers on both architectures, their arguments, and the filter's answer in a sealed worker. */
 const cases: [name: string, x64: number, arm64: number, args: number[], expected: string][] = [
   ['read', 0, 63, [3], 'allowed'],
   ['mmap', 9, 222, [], 'allowed'],
@@ -73,7 +73,7 @@ const cases: [name: string, x64: number, arm64: number, args: number[], expected
 ]
 
 for (const arch of ['x64', 'arm64'] as const)
-  test(`a worker on ${arch} does its work and nothing else`, () => {
+  test(`a worker on ${arch} can do its work and nothing else`, () => {
     const filter = workerFilter({ arch, pid: PID, allowsLocalSockets: false, allowsExecution: false })!
     for (const [name, x64, arm64, args, expected] of cases) {
       const number = { x64, arm64 }[arch]
@@ -83,26 +83,26 @@ for (const arch of ['x64', 'arm64'] as const)
     assert.equal(verdict(filter, { architecture: other, number: 0 }), 'killed', 'of another architecture')
   })
 
-test('the 32-bit and x32 calls of x64 end the process, since their numbers mean something else', () => {
+test('32-bit and x32 calls on x64 end the process, because their numbers mean something else', () => {
   const filter = workerFilter({ arch: 'x64', pid: PID, allowsLocalSockets: false, allowsExecution: false })!
   assert.equal(verdict(filter, { architecture: 0x40000003, number: 11 }), 'killed')
   assert.equal(verdict(filter, { architecture: AUDIT.x64, number: 0x40000000 + 520 }), 'killed')
 })
 
-test('while the walls are put up one program may take the place of another, but none may be started', () => {
+test('while the walls are put up one program may replace another, but none may be started', () => {
   const filter = workerFilter({ arch: 'x64', pid: PID, allowsLocalSockets: false, allowsExecution: true })!
   const of = (number: number, args: number[] = []) =>
     verdict(filter, { architecture: AUDIT.x64, number, args })
   assert.deepEqual([of(59), of(322), of(57), of(56, [17])], ['allowed', 'EPERM', 'EPERM', 'EPERM'])
 })
 
-test('drivers of GPUs may have local sockets, and no others', () => {
+test('GPU drivers may create local sockets, and no others', () => {
   const filter = workerFilter({ arch: 'x64', pid: PID, allowsLocalSockets: true, allowsExecution: false })!
   const socket = (family: number) => verdict(filter, { architecture: AUDIT.x64, number: 41, args: [family] })
   assert.deepEqual([socket(1), socket(2), socket(10), socket(16)], ['allowed', 'EPERM', 'EPERM', 'EPERM'])
 })
 
-test('an architecture whose numbers are not known has no filter', () => {
+test('an unknown architecture has no filter', () => {
   assert.equal(
     workerFilter({ arch: 'riscv64', pid: 1, allowsLocalSockets: false, allowsExecution: false }),
     null,

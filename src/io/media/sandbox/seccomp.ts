@@ -1,9 +1,9 @@
-/** Which system calls a confined worker may not make. Numbers by architecture; null where it has no such call. */
+/** System calls that a confined worker may not make. Numbers by architecture; null if it has no such call. */
 
 type Architecture = 'x64' | 'arm64'
 type Numbers = readonly [x64: number | null, arm64: number | null]
 
-/** Those that start programs and processes, reach others, the network or the system's own workings. */
+/** Calls that start programs and processes, or reach other processes, the network or the system itself. */
 const refused: Readonly<Record<string, Numbers>> = {
   // Programs and processes.
   execve: [59, 221],
@@ -48,7 +48,7 @@ const refused: Readonly<Record<string, Numbers>> = {
   setns: [308, 268],
   umount2: [166, 39],
   unshare: [272, 97],
-  // The kernel's large and rarely needed parts, where its faults are found.
+  // Large and rarely used parts of the kernel, where vulnerabilities are found.
   add_key: [248, 217],
   bpf: [321, 280],
   fanotify_init: [300, 262],
@@ -91,7 +91,7 @@ const refused: Readonly<Record<string, Numbers>> = {
   vhangup: [153, 58],
 }
 
-/** Their first argument names a process, which may be the caller only. */
+/** Their first argument is a process, which must be the caller. */
 const ownProcessOnly: Readonly<Record<string, Numbers>> = {
   kill: [62, 129],
   rt_sigqueueinfo: [129, 138],
@@ -105,14 +105,14 @@ const ioctl: Numbers = [16, 29]
 const prlimit64: Numbers = [302, 261]
 const socket: Numbers = [41, 198]
 
-/** Calls that are newer than these programs and know nothing that FFmpeg or Node.js need. */
+/** Newer calls than these, which neither FFmpeg nor Node.js needs. */
 const FIRST_UNKNOWN = 463
-/** On x64, the numbers of another calling convention begin here. */
+/** On x64, the numbers of the x32 ABI start here. */
 const X32_BIT = 0x4000_0000
-/** What `clone` is told for a thread. */
+/** The flag of `clone` for a thread. */
 const CLONE_THREAD = 0x10000
 const AF_UNIX = 1
-/** Types into the terminal, as its user would. */
+/** Puts input into the terminal as if its user typed it. */
 const TERMINAL_INPUT = [0x5412, 0x541c]
 
 const AUDIT: Readonly<Record<Architecture, number>> = { x64: 0xc000003e, arm64: 0xc00000b7 }
@@ -133,20 +133,20 @@ const RETURN = 0x06
 
 type Instruction = readonly [code: number, ifTrue: number, ifFalse: number, value: number]
 
-/** How a filter is made. */
+/** Options of a filter. */
 export interface FilterOptions {
   readonly arch: string
-  /** The process that may send itself signals. */
+  /** The process that may send signals to itself. */
   readonly pid: number
-  /** Whether it may make local sockets, as drivers of GPUs do. */
+  /** Whether it may create local sockets, as GPU drivers do. */
   readonly allowsLocalSockets: boolean
-  /** Whether it may still become another program, as it must once while its walls are put up. */
+  /** Whether it may still execute another program, which it must do once while the walls are put up. */
   readonly allowsExecution: boolean
 }
 
 /**
- * A seccomp filter for a worker: it starts nothing, reaches nobody and changes nothing of the system. What is not named
- * stays allowed, since encoders and drivers differ in what they use. Null for an architecture that is not known.
+ * A seccomp filter for a worker: it cannot start programs, reach other processes or change the system. Other calls stay
+ * allowed, because encoders and drivers differ in what they use. Null for an unknown architecture.
  */
 export function workerFilter(options: FilterOptions): Uint8Array | null {
   const { allowsExecution, allowsLocalSockets, arch, pid } = options
@@ -154,7 +154,7 @@ export function workerFilter(options: FilterOptions): Uint8Array | null {
   const of = ([x64, arm64]: Numbers) => (arch === 'x64' ? x64 : arm64)
   const load = (offset: number): Instruction => [LOAD, 0, 0, offset]
   const answer = (action: number): Instruction => [RETURN, 0, 0, action]
-  /** When the call is this one, the instructions decide; they end with an answer. */
+  /** If the call is this one, the instructions decide; they end with an answer. */
   const when = (numbers: Numbers, instructions: readonly Instruction[]): readonly Instruction[] => {
     const number = of(numbers)
     return number === null ? [] : [[JUMP_EQUAL, 0, instructions.length, number], ...instructions]
@@ -175,7 +175,7 @@ export function workerFilter(options: FilterOptions): Uint8Array | null {
     answer(KILL_PROCESS),
     [JUMP_AT_LEAST, 0, 1, FIRST_UNKNOWN],
     answer(ERRNO | ENOSYS),
-    // Its flags lie in memory that a filter cannot see; callers fall back on clone.
+    // Its flags are in memory that a filter cannot read; callers fall back to clone.
     ...when(clone3, [answer(ERRNO | ENOSYS)]),
     ...when(clone, [
       load(OFFSET.firstArgument),

@@ -3,7 +3,7 @@ import { getSystemErrorName } from 'node:util'
 import koffi from 'koffi'
 import { NodeError } from '../../../lib/errors.ts'
 
-/** System calls that confine a process and that Node.js does not offer. Of Linux, on the architectures named here. */
+/** Linux system calls that confine a process and that Node.js does not offer, for the architectures named here. */
 
 /** Numbers of system calls; those from 424 on are the same everywhere. */
 const numbers = {
@@ -16,7 +16,7 @@ const numbers = {
   seccomp: { x64: 317, arm64: 277 },
 } as const
 
-/** The system refused a call; `errno` says why. */
+/** A system call failed; `errno` says why. */
 export class SystemCallError extends NodeError<'system-call'> {
   override name = 'SystemCallError'
   readonly errno: number
@@ -27,7 +27,7 @@ export class SystemCallError extends NodeError<'system-call'> {
   }
 }
 
-/** Whether these calls can be made here. */
+/** Whether these calls are available. */
 export const hasSystemCalls = process.platform === 'linux' && process.arch in numbers.capset
 
 const libc = koffi.load(null)
@@ -41,7 +41,7 @@ const libcCalls = {
   umount2: libc.func('umount2', 'int', ['str', 'int']),
 }
 
-/** A word or, for memory, its bytes. */
+/** A number, or the bytes of a memory area. */
 type Word = number | bigint | Uint8Array
 
 function invoke(name: keyof typeof libcCalls, as: string, args: readonly unknown[]): number {
@@ -68,34 +68,34 @@ const PR_SET_NO_NEW_PRIVS = 38
 const PR_CAP_AMBIENT = 47
 const PR_CAP_AMBIENT_CLEAR_ALL = 4
 
-/** No program of the same user may read or trace this process from now on, nor is its memory dumped. */
+/** Keeps other processes of this user from reading or tracing this one, and disables core dumps. */
 export function makeUnreadable(): void {
   invoke('prctl', 'PR_SET_DUMPABLE', [PR_SET_DUMPABLE, 0, 0, 0, 0])
 }
 
-/** No program that is started from now on may gain what this one has not. */
+/** Keeps programs started from now on from gaining privileges. */
 export function forbidNewPrivileges(): void {
   invoke('prctl', 'PR_SET_NO_NEW_PRIVS', [PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0])
 }
 
 const F_SETFD = 2
 
-/** Leaves a file descriptor to the program that takes this one's place. */
+/** Leaves a file descriptor open for the program that replaces this one. */
 export function keepOpen(descriptor: number): void {
   invoke('fcntl', 'fcntl', [descriptor, F_SETFD, 0])
 }
 
 const CAPABILITY_VERSION_3 = 0x20080522
-/** More than there are; beyond the last the system says so. */
+/** More than exist; the system reports the end. */
 const MAX_CAPABILITIES = 64
 
-/** Gives up all capabilities, and what could bring them back where that is allowed. */
+/** Drops all capabilities and, where permitted, the ways to regain them. */
 export function dropCapabilities(): void {
   for (let capability = 0; capability < MAX_CAPABILITIES; capability++) {
     try {
       invoke('prctl', 'PR_CAPBSET_DROP', [PR_CAPBSET_DROP, capability, 0, 0, 0])
     } catch {
-      // Beyond the last one, or without the right to; a process without capabilities gets none by that.
+      // Past the last one, or not permitted; a process without capabilities does not gain any that way.
       break
     }
   }
@@ -104,13 +104,13 @@ export function dropCapabilities(): void {
   systemCall('capset', new Uint8Array(head.buffer), new Uint8Array(24))
 }
 
-/** What a process may use, by the numbers that Linux has for them. */
+/** Linux numbers of resource limits. */
 const RLIMITS = { fileSize: 1, data: 2, core: 4, processes: 6, files: 7 } as const
 
-/** Bounds, in bytes or as a count. */
+/** Limits in bytes or as a count. */
 export type ResourceLimits = Partial<Readonly<Record<keyof typeof RLIMITS, number>>>
 
-/** Sets hard limits, which cannot be raised again without a capability. */
+/** Sets hard limits, which cannot be raised without a capability. */
 export function limitResources(limits: ResourceLimits): void {
   for (const [name, limit] of Object.entries(limits)) {
     const pair = new BigUint64Array([BigInt(limit), BigInt(limit)])
@@ -127,13 +127,13 @@ const MS_REC = 16384
 const MS_RDONLY = 1
 const MNT_DETACH = 2
 
-/** Mounts a file system of that kind. */
+/** Mounts a new file system of that kind. */
 export function mountNew(kind: string, target: string, options: string): void {
   const flags = MS_NOSUID | MS_NODEV | MS_NOEXEC
   invoke('mount', `mount ${kind}`, ['none', target, kind, flags, options])
 }
 
-/** Shows a file or folder, with what is mounted below it, at another place. */
+/** Mounts a file or folder, with the mounts below it, at another place. */
 export function bindMount(source: string, target: string): void {
   invoke('mount', `mount ${source}`, [source, target, null, MS_BIND | MS_REC, null])
 }
@@ -143,10 +143,10 @@ const MOUNT_FLAGS = { readOnly: MS_RDONLY, noSetuid: MS_NOSUID, noDevices: MS_NO
 const AT_FDCWD = -100
 const AT_RECURSIVE = 0x8000
 
-/** What a mount forbids. */
+/** A restriction of a mount. */
 export type MountBan = keyof typeof MOUNT_ATTRIBUTES
 
-/** Forbids something in a mount, and in those below it where the system can: from Linux 5.12 on. */
+/** Restricts a mount, and from Linux 5.12 on those below it. */
 export function restrictMount(
   target: string,
   bans: readonly MountBan[],
@@ -165,7 +165,7 @@ export function restrictMount(
   }
 }
 
-/** Makes a mounted folder the root of all that there is; the old root is gone. `oldRoot` is an empty folder in it. */
+/** Makes a mounted folder the root and removes the old one. `oldRoot` is an empty folder in it. */
 export function changeRoot(root: string, oldRoot: string): void {
   invoke('chdir', 'chdir', [root])
   systemCall('pivot_root', pathBytes('.'), pathBytes(oldRoot))
@@ -176,19 +176,19 @@ export function changeRoot(root: string, oldRoot: string): void {
 const LANDLOCK_VERSION = 1
 const LANDLOCK_RULE_PATH = 1
 
-/** The version of Landlock that the system has. Throws SystemCallError where it has none. */
+/** The system's version of Landlock. Throws SystemCallError if it has none. */
 export function landlockVersion(): number {
   return systemCall('landlock_create_ruleset', 0, 0, LANDLOCK_VERSION)
 }
 
-/** What a ruleset takes away save where a rule gives it back: bits of files and folders, of TCP, of what crosses its border. */
+/** What a ruleset forbids unless a rule allows it: bits for files and folders, for TCP, and for scopes. */
 export interface LandlockBans {
   readonly files: bigint
   readonly network: bigint
   readonly scopes: bigint
 }
 
-/** A new ruleset, as a file descriptor. Fields that a version does not know are not passed to it. */
+/** A new ruleset, as a file descriptor. Fields unknown to a version are not passed to it. */
 export function landlockRuleset(bans: LandlockBans): number {
   const version = landlockVersion()
   const attributes = new BigUint64Array([bans.files, bans.network, bans.scopes])
@@ -196,7 +196,7 @@ export function landlockRuleset(bans: LandlockBans): number {
   return systemCall('landlock_create_ruleset', new Uint8Array(attributes.buffer), fields * 8, 0)
 }
 
-/** Gives rights back below a path, which is an open file descriptor. */
+/** Allows rights below a path, given as an open file descriptor. */
 export function landlockAllow(ruleset: number, rights: bigint, path: number): void {
   const rule = Buffer.alloc(12)
   rule.writeBigUInt64LE(rights)
@@ -204,16 +204,19 @@ export function landlockAllow(ruleset: number, rights: bigint, path: number): vo
   systemCall('landlock_add_rule', ruleset, LANDLOCK_RULE_PATH, rule, 0)
 }
 
-/** Puts a ruleset in force for this thread and all that it starts. */
+/** Enforces a ruleset for this thread and everything it starts. */
 export function landlockEnforce(ruleset: number): void {
   systemCall('landlock_restrict_self', ruleset, 0)
 }
 
 const SECCOMP_SET_MODE_FILTER = 1
-/** For all threads; and without the processor's slow mode, which older kernels switch on otherwise. */
+/** For all threads, and without the slow mode of the processor that older kernels would turn on. */
 const SECCOMP_FLAGS = { allThreads: 1, keepSpeculation: 4 }
 
-/** Has every system call of every thread pass a filter, a program of 8-byte instructions. Needs `forbidNewPrivileges`. */
+/**
+ * Applies a filter, a program of 8-byte instructions, to the system calls of all threads. Requires
+ * `forbidNewPrivileges`.
+ */
 export function filterSystemCalls(program: Uint8Array): void {
   const head = Buffer.alloc(16)
   head.writeUInt16LE(program.length / 8)

@@ -9,7 +9,7 @@ import { realPath, sandboxView } from './view.ts'
 const ROOT = fileURLToPath(new URL('../../../..', import.meta.url)).replace(/\/$/, '')
 const WORKER = fileURLToPath(new URL('../worker/worker.ts', import.meta.url))
 
-test('a worker sees code, libraries and its folder, and nothing of the folders around them', (t) => {
+test('a worker sees code, libraries and its folder, but not the folders around them', (t) => {
   const parent = mkdtempSync(join(tmpdir(), 'livepeer-view-'))
   t.after(() => rmSync(parent, { recursive: true }))
   const folder = join(parent, '0')
@@ -39,13 +39,13 @@ test('a worker sees code, libraries and its folder, and nothing of the folders a
   }
 })
 
-test('a worker on a GPU sees its devices and what drivers read of the system, too', () => {
+test('a worker on a GPU also sees its devices and what drivers read of the system', () => {
   const view = sandboxView({ module: WORKER, folder: null, usesGpu: true })
   assert.ok(view.readable.includes('/sys') && view.hasProc)
   assert.deepEqual(view.writable, [])
 })
 
-test('a path is followed through links to folders and files, which are written down', (t) => {
+test('a path is followed through links to folders and files, and the links are recorded', (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'livepeer-view-'))
   t.after(() => rmSync(folder, { recursive: true }))
   const at = (name: string) => join(folder, name)

@@ -2,48 +2,48 @@ import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** What a confined worker sees of the machine, by absolute paths without symbolic links in them. */
+/** The part of the file system that a confined worker sees, as absolute paths without symbolic links. */
 export interface SandboxView {
   /** Folders and files that it may read. */
   readonly readable: readonly string[]
-  /** Files that it may run: itself, and what loads it. */
+  /** Files that it may execute: itself and its loader. */
   readonly programs: readonly string[]
   readonly devices: readonly string[]
-  /** Folders in which it may write. */
+  /** Folders that it may write to. */
   readonly writable: readonly string[]
-  /** Symbolic links by which the above are also known, and where they lead. */
+  /** Symbolic links to the above, and their targets. */
   readonly links: Readonly<Record<string, string>>
-  /** Whether it sees the system's files of itself and of drivers, /proc, which drivers of GPUs read. */
+  /** Whether it sees /proc, with information on itself and on drivers, which GPU drivers read. */
   readonly hasProc: boolean
 }
 
-/** What a worker is to do decides what it sees. */
+/** What determines a worker's view. */
 export interface ViewNeeds {
-  /** The module that it runs; those beside it are shown too. */
+  /** The module that it runs; modules beside it are shown too. */
   readonly module: string
-  /** Where it keeps temporary files. */
+  /** Its folder for temporary files. */
   readonly folder: string | null
-  /** Whether it works on a GPU. */
+  /** Whether it uses a GPU. */
   readonly usesGpu: boolean
 }
 
 const ROOT = fileURLToPath(new URL('../../../..', import.meta.url))
 
-/** The project's code. Its folder may hold keys, passwords and databases too, so it is not shown as a whole. */
+/** The project's code. Its folder may also contain keys, passwords and databases, so it is not shown as a whole. */
 const CODE = ['src', 'package.json', 'node_modules'].map((name) => join(ROOT, name))
-/** Libraries and what finds them. No programs are among them. */
+/** Libraries and the files to find them, without programs. */
 const LIBRARIES = [
   ...['/lib', '/lib64', '/usr/lib', '/usr/lib64', '/usr/local/lib', '/nix/store'],
   ...['/etc/ld.so.cache', '/etc/alternatives'],
 ]
-/** What starts a program that uses shared libraries. */
+/** The loaders of programs with shared libraries. */
 const LOADERS = ['/lib64/ld-linux-x86-64.so.2', '/lib/ld-linux-aarch64.so.1']
 const DEVICES = ['/dev/null', '/dev/urandom']
-/** What drivers of GPUs read besides. */
+/** What GPU drivers read in addition. */
 const OF_GPUS = ['/sys']
 const MAX_LINKS = 40
 
-/** The view of a worker, of what exists on this machine. */
+/** The view of a worker, reduced to what exists on this machine. */
 export function sandboxView({ folder, module, usesGpu }: ViewNeeds): SandboxView {
   const links: Record<string, string> = {}
   const found = (paths: readonly string[]) =>
@@ -60,7 +60,7 @@ export function sandboxView({ folder, module, usesGpu }: ViewNeeds): SandboxView
   }
 }
 
-/** Follows a path through symbolic links, which are written down; null where it leads nowhere. */
+/** Follows a path through symbolic links and records them; null if it leads nowhere. */
 export function realPath(path: string, links: Record<string, string>): string | null {
   let rest = resolve(path).split('/').slice(1)
   let real = ''
@@ -89,7 +89,7 @@ function withoutNested(paths: readonly string[]): string[] {
   return unique.filter((path) => !unique.some((other) => other !== path && path.startsWith(`${other}/`)))
 }
 
-/** Folders in which the system looks for libraries besides its own. */
+/** Folders in which the system looks for additional libraries. */
 function loaderFolders(): string[] {
   const lines = ['/etc/ld.so.conf', ...filesIn('/etc/ld.so.conf.d')].flatMap((path) => {
     try {

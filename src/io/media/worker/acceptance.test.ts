@@ -1,6 +1,6 @@
 /**
- * What peers were measured to give, case by case (the numbers are those of transcoding.md §13). Cases 1 to 12, 16, 17,
- * 19 and 20 are for the greater part in transcode.test.ts, 24 is of the rule that spreads sessions over devices.
+ * Results measured with the network's nodes, case by case (numbered as in transcoding.md §13). Cases 1 to 12, 16, 17,
+ * 19 and 20 are mostly in transcode.test.ts; 24 is about spreading sessions over devices.
  */
 import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
@@ -39,7 +39,7 @@ test('case 1: a segment of 720p is charged by the pixels decoded and encoded', a
   )
 })
 
-test('case 11: the frames of each of six segments are those that peers give', async () => {
+test('case 11: six segments have the frames that peers give', async () => {
   const sources = await makeSegments(6, { fps: 25, frames: 33, startMs: 1480, audio: false })
   const counts = []
   for (const source of sources) counts.push(...(await frames(source, [{ fps: 30 }])))
@@ -52,13 +52,13 @@ test('case 13: a gap of three seconds is filled at a set rate and kept otherwise
   assert.deepEqual(await frames(source, [{ fps: 30 }, { fps: 0 }]), [150, 60])
 })
 
-test('case 14: pictures ten seconds apart are filled up to a point', async () => {
+test('case 14: pictures ten seconds apart are filled up to a limit', async () => {
   const source = makePictures({ times: evenly(5, 300n), unit: THIRTIETH })
   await fails(source, [{ fps: 5 }], 'Encoded frames runaway')
   assert.deepEqual(await frames(source, [{ fps: 2 }, { fps: 0 }]), [80, 5])
 })
 
-test('case 15: uneven times are kept to the tick, with B-frames and without', async () => {
+test('case 15: uneven times are kept exactly, with and without B-frames', async () => {
   const times = Array.from({ length: 60 }, (_, n) => BigInt(90_000 + 3000 * n + ((700 * n) % 1300)))
   const unnamedRate = makePictures({ times, unit: CLOCK })
   const ofThirty = await remade(makePictures({ times: evenly(60), unit: THIRTIETH }), (packet) => {
@@ -76,7 +76,7 @@ test('case 15: uneven times are kept to the tick, with B-frames and without', as
   }
 })
 
-test('case 18: a segment that announces video and brings none is told from one without video', async () => {
+test('case 18: a segment that announces video but has none differs from one without video', async () => {
   const whole = await makeSegment({ fps: 60, startMs: 129000 / 90 })
   const withoutVideo = Buffer.concat(packetsOf(whole).filter((packet) => pidOf(packet) !== 0x100))
   assert.equal((await probe(withoutVideo)).zeroFrame, true, 'probe status 1')
@@ -87,7 +87,8 @@ test('case 18: a segment that announces video and brings none is told from one w
   await fails(soundOnly, [{}], 'TranscoderInvalidVideo')
 })
 
-// Peers accept longer ones from a pipe. This node has a segment's bytes at hand, so the rule of files always holds.
+// Peers accept longer ones from a pipe. This node has a segment's bytes in memory, so the rule for files always
+// applies.
 test('case 21: a container of more than 300 whole seconds is refused', async () => {
   await fails(lasting(301), [{}], 'TranscoderInvalidDuration')
   assert.deepEqual(await frames(lasting(300), [{ fps: 0 }]), [300])
@@ -120,7 +121,7 @@ suite('one session of the engine', () => {
     return counts
   }
 
-  test('case 22: takes segments of limited range, full range and limited again', async () => {
+  test('case 22: accepts segments of limited range, full range and limited again', async () => {
     for (const pixelFormat of ['yuv420p', 'yuvj420p', 'yuv420p']) {
       const source = makePictures({ times: evenly(30), unit: THIRTIETH, pixelFormat })
       assert.equal((await probe(source)).pixelFormat, pixelFormat)
@@ -128,13 +129,13 @@ suite('one session of the engine', () => {
     }
   })
 
-  test('case 23: gives the same for segments in any order', async () => {
+  test('case 23: gives the same results for segments in any order', async () => {
     const sources = await makeSegments(4, { fps: 60, bFrames: 2, startMs: 129000 / 90 })
     for (const index of [1, 0, 3, 2])
       assert.deepEqual(await transcoded(sources[index]!, [{ fps: 123 }]), [246])
   })
 
-  test('goes on after a segment without video, one that is broken, and one of another size', async () => {
+  test('continues after segments that have no video, are broken, or have another size', async () => {
     const good = await makeSegment({ frames: 30 })
     const soundOnly = await remade(good, () => true, { only: 'audio' })
     await assert.rejects(transcoded(soundOnly, [{}]), { message: 'TranscoderInvalidVideo' })
@@ -163,11 +164,11 @@ suite('one session of the engine', () => {
   }
 })
 
-/** Peers match signatures whose frames differ by less than this in their 380 values of -1, 0 or 1. */
+/** Peers treat signatures as equal if their frames differ by less than this in their 380 values of -1, 0 or 1. */
 const MATCHING_DISTANCE = 150
 
-// Peers compare software with hardware. Here two sizes and two rates of the same pictures stand for two makers.
-test('case 25: signatures of the same pictures match, whatever is made of them; those of others do not', async () => {
+// Peers compare software with hardware. Here two sizes and two rates of the same pictures take their place.
+test('case 25: signatures of the same pictures match in any rendition, and those of other pictures do not', async () => {
   const signature = async (source: string, profile: Partial<Profile>) => {
     const { renditions } = await transcode(
       {
@@ -194,8 +195,9 @@ test('case 25: signatures of the same pictures match, whatever is made of them; 
   assert.ok(distanceOf(one, other) > MATCHING_DISTANCE, String(distanceOf(one, other)))
 })
 
-// Peers compare hardware with software by SSIM: of 30 pictures at most 5 below 0.95. Here both are compared with the source.
-suite('case 26: every codec goes in and comes out', () => {
+// Peers compare hardware with software by SSIM: at most 5 of 30 pictures below 0.95. Here both are compared with the
+// source.
+suite('case 26: every codec is decoded and encoded', () => {
   const resembles = async (bytes: Uint8Array, source: Uint8Array) => {
     const [made, pictures] = [await picturesOf(bytes), await picturesOf(source)]
     assert.equal(made.length, pictures.length)
@@ -207,7 +209,7 @@ suite('case 26: every codec goes in and comes out', () => {
   const bitrate = 1_500_000
   const encoders = { h264: 'libx264', hevc: 'libx265', vp8: 'libvpx', vp9: 'libvpx-vp9' } as const
   for (const [codec, encoder] of Object.entries(encoders)) {
-    test(`${codec} is decoded, and becomes any other`, async () => {
+    test(`${codec} is decoded and re-encoded to any other`, async () => {
       const container = codec.startsWith('vp') ? 'webm' : 'mpegts'
       const source = makePictures({ times: evenly(30), unit: THIRTIETH, encoder, container })
       assert.equal((await probe(source)).videoCodec, codec)
@@ -226,7 +228,7 @@ suite('case 26: every codec goes in and comes out', () => {
     })
   }
 
-  // The full set of settings for each: what an encoder lacks must not break it (transcoding.md §14, 14).
+  // All settings at once: what an encoder lacks must not break it (transcoding.md §14, 14).
   const all = { profile: 'constrained-high', quality: 30, gopMs: 300, fps: 30 } as const
   for (const [encoder, codec, formats] of [
     ['h264', 'h264', ['mpegts', 'mp4']],
@@ -246,7 +248,7 @@ suite('case 26: every codec goes in and comes out', () => {
     })
   }
 
-  test('what no container here can carry is refused rather than made unreadable', async () => {
+  test('a codec that no container here supports is refused', async () => {
     const source = makePictures({ times: evenly(3), unit: THIRTIETH })
     await fails(source, [{ encoder: 'vp8', format: 'mpegts' }], 'Invalid argument')
     await fails(source, [{ encoder: 'vp9', format: 'mpegts' }], 'Invalid argument')
@@ -254,7 +256,7 @@ suite('case 26: every codec goes in and comes out', () => {
   })
 })
 
-suite('the size of every source asked for', () => {
+suite('every source gets its requested size', () => {
   const measured = [
     [150, 200, 0, 250, 188, 250],
     [200, 300, 0, 427, 284, 426],
@@ -289,18 +291,18 @@ suite('the size of every source asked for', () => {
     })
   }
 
-  // Codecs here keep whole macroblocks of a shape that stays within their limits; peers measured the same words.
-  test('an encoder that refuses the size says so in its own words', async () => {
+  // The encoders here keep whole macroblocks within their limits; peers give the same text.
+  test('an encoder that refuses the size fails with its own text', async () => {
     const source = await makeSegment({ encoder: 'mpeg4', width: 16, height: 4000, frames: 1, audio: false })
     await fails(source, [{}], 'Generic error in an external library')
   })
 
-  test('a picture beyond every level of every codec is refused before it takes memory', async () => {
+  test('a picture beyond every level of every codec is refused before memory is allocated', async () => {
     const source = makePictures({ times: [0n], unit: THIRTIETH, width: 8256, height: 4416, source: 'color' })
     await fails(source, [{}], 'Invalid argument')
   })
 
-  test('the shape of a source’s pixels plays no part and is not passed on', async () => {
+  test('the pixel aspect ratio of a source is ignored and not passed on', async () => {
     const source = makePictures({
       times: evenly(2),
       unit: THIRTIETH,

@@ -26,7 +26,7 @@ test('a push waits until there is room', async () => {
   assert.deepEqual(taken, [1, 2, 3, 4])
 })
 
-test('a failure reaches both ends and nothing that was queued is lost sight of', async () => {
+test('a failure reaches both ends, and queued items are discarded', async () => {
   const { queue, discarded } = queueOf(2)
   await queue.push(1)
   await queue.push(2)
@@ -38,7 +38,7 @@ test('a failure reaches both ends and nothing that was queued is lost sight of',
   assert.deepEqual(discarded, [1, 2, 3, 4])
 })
 
-test('a consumer that waits learns of the end', async () => {
+test('a waiting consumer is told of the end', async () => {
   const { queue } = queueOf(1)
   const waiting = queue.take()
   queue.end()

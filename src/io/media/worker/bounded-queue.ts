@@ -1,6 +1,6 @@
 /**
- * Hands items from one producer to one consumer; a push waits while the queue is full. Items that nobody will take
- * are given to `discard`, since they may hold native memory.
+ * Hands items from one producer to one consumer; a push waits while the queue is full. Items that are never taken are
+ * passed to `discard`, because they may hold native memory.
  */
 export class BoundedQueue<T> {
   readonly #limit: number
@@ -15,7 +15,7 @@ export class BoundedQueue<T> {
     this.#discard = discard
   }
 
-  /** Adds an item, waiting for room. Throws what the consumer failed with. */
+  /** Adds an item, waiting for room. Throws the consumer's error. */
   async push(item: T): Promise<void> {
     while (!this.#failure && this.#items.length >= this.#limit) await this.#changed.promise
     if (this.#failure) {
@@ -26,13 +26,13 @@ export class BoundedQueue<T> {
     this.#signal()
   }
 
-  /** No more items will come. */
+  /** Marks the end of the items. */
   end(): void {
     this.#ended = true
     this.#signal()
   }
 
-  /** Gives up: both ends throw `error`, what is queued is discarded. */
+  /** Stops the queue: both ends throw `error`, and queued items are discarded. */
   fail(error: unknown): void {
     this.#failure ??= { error }
     for (const item of this.#items.splice(0)) this.#discard(item)

@@ -9,7 +9,7 @@ import { make } from '../../../../test/media/renditions.ts'
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWX'
 const PADDING = [0xf8, 0, 0]
 
-/** A letter for each picture, at 30 pictures a second. */
+/** A letter per picture, at 30 pictures a second. */
 function captioned(before = 0): Uint8Array {
   const caption = (frame: Frame, index: number) => {
     const padding = Array.from({ length: before }, () => PADDING).flat()
@@ -22,7 +22,7 @@ function captioned(before = 0): Uint8Array {
   })
 }
 
-/** What the captions of each picture say, in the order of showing. */
+/** The letters of each picture's captions, in presentation order. */
 async function lettersOf(bytes: Uint8Array): Promise<string[]> {
   const said: string[] = []
   for await (const frame of framesOf(bytes)) {
@@ -68,8 +68,8 @@ suite('captions', () => {
     }
   })
 
-  test('more than fit in a picture are said with the next ones', async () => {
-    // Those of two pictures do not fit in one.
+  test('that do not fit in a picture continue in the next ones', async () => {
+    // Captions of two pictures do not fit in one.
     const said = (frame: Frame, index: number) => {
       const bytes = Array.from({ length: 20 }, (_, at) => [
         0xfc,

@@ -1,13 +1,13 @@
 import { AV_FRAME_DATA_A53_CC } from 'node-av/constants'
 import type { Frame } from 'node-av/lib'
 
-/** Captions (CEA-608 and 708, as ATSC A/53 has them) come in triples of bytes; a picture has room for so many. */
+/** Captions (CEA-608 and 708, in ATSC A/53 form) are triples of bytes; a picture has room for this many. */
 const MAX_TRIPLES = 31
 const TRIPLE_BYTES = 3
-/** Set in the first byte of a triple that says something; the others only keep the pace. */
+/** Set in the first byte of a triple with content; other triples are padding. */
 const IS_VALID = 0x04
 
-/** Takes the captions out of a frame; null where it has none. */
+/** Removes the captions from a frame and returns them; null if it has none. */
 export function takeCaptions(frame: Frame): Uint8Array | null {
   const found = frame.getSideData(AV_FRAME_DATA_A53_CC)
   if (!found) return null
@@ -16,7 +16,10 @@ export function takeCaptions(frame: Frame): Uint8Array | null {
   return captions
 }
 
-/** Gives a frame the captions of one picture as they are, or of several one after the other. Returns what it has no room for. */
+/**
+ * Adds the captions of one picture to a frame unchanged, or those of several pictures one after the other. Returns
+ * those it has no room for.
+ */
 export function giveCaptions(frame: Frame, captions: readonly Uint8Array[]): Uint8Array[] {
   frame.removeSideData(AV_FRAME_DATA_A53_CC)
   const isOne = captions.length === 1 && captions[0]!.length <= MAX_TRIPLES * TRIPLE_BYTES

@@ -5,8 +5,8 @@ import type { GridRange } from './frame-grid.ts'
 import { rescale, type TimeBase } from './time-base.ts'
 
 /**
- * The part of a segment that a rendition keeps, both ends included; they count from its first picture. At a set frame
- * rate a clip begins at 0, picture and sound alike; otherwise both keep their time (transcoding.md §3.9).
+ * The part of a segment that a rendition keeps, both ends included, counted from its first picture. At a set frame rate
+ * picture and sound of a clip start at 0; otherwise both keep their times (transcoding.md §3.9).
  */
 export class ClipWindow {
   readonly #unit: TimeBase
@@ -15,14 +15,14 @@ export class ClipWindow {
   #kept: GridRange | null = null
   #first: bigint | null = null
 
-  /** `unit` is that of the pictures' times; `restarts` says whether a clip begins at 0. */
+  /** `unit` is the unit of the pictures' times; `restarts` is whether a clip starts at 0. */
   constructor(clip: Clip | null, { unit, restarts }: { unit: TimeBase; restarts: boolean }) {
     this.#clip = clip && (clip.fromMs > 0n || clip.toMs > 0n) ? clip : null
     this.#unit = unit
     this.#restarts = restarts
   }
 
-  /** Takes the times at which the next picture is shown; returns those that are kept. */
+  /** Takes the grid positions of the next picture and returns the kept ones. */
   cut(shown: GridRange): GridRange {
     if (!this.#clip || shown.from >= shown.to) return shown
     this.#kept ??= keptOf(this.#clip, { start: shown.from, unit: this.#unit })
@@ -32,14 +32,14 @@ export class ClipWindow {
     return kept
   }
 
-  /** Whether a packet of sound is kept: it waits for the first picture that is. */
+  /** Whether an audio packet is kept: not before the first kept picture. */
   keepsAudio(pts: bigint, unit: TimeBase): boolean {
     if (!this.#kept || pts === AV_NOPTS_VALUE) return true
     if (this.#first === null || pts < rescale(this.#first, this.#unit, unit)) return false
     return pts <= rescale(this.#kept.to - 1n, this.#unit, unit)
   }
 
-  /** By how much the times of what is kept are less than the source's. */
+  /** How much smaller the times of the clip are than the source's. */
   shift(unit: TimeBase): bigint {
     return this.#clip && this.#restarts ? rescale(this.#first ?? 0n, this.#unit, unit) : 0n
   }

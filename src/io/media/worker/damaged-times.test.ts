@@ -10,17 +10,17 @@ import {
 import { ptsOf } from '../../../../test/media/media.ts'
 import { make } from '../../../../test/media/renditions.ts'
 
-/** Clips damaged; more, and others, with TIMES_RUNS and TIMES_SEED. */
+/** Number of damaged clips; TIMES_RUNS and TIMES_SEED change it and the clips. */
 const RUNS = Number(process.env.TIMES_RUNS ?? 15)
 const SEED = Number(process.env.TIMES_SEED ?? 1)
 
 const FRAMES = 90
 const STEP = 3000n
 const KEPT_SHARE = 0.95
-/** Frames by which a rendition may be longer or shorter: what is known of the last picture's time may be wrong. */
+/** Frames that a rendition may be longer or shorter, because the last picture's time may be damaged. */
 const LENGTH_FRAMES = 3
 
-/** Where damage lies: packets in decoding order. */
+/** The damaged packets, in decoding order. */
 interface Damage {
   readonly kind: 'missing' | 'repeated' | 'reversed' | 'jumping'
   readonly at: number
@@ -29,7 +29,7 @@ interface Damage {
   readonly of: 'both' | 'pts' | 'dts'
 }
 
-// The first and the last picture's times are what a clip's length is known by.
+// The first and last pictures' times define a clip's length.
 const damages = fc.array(
   fc.record<Damage>({
     kind: fc.constantFrom('missing', 'repeated', 'reversed', 'jumping'),
@@ -73,7 +73,7 @@ function stepsOf(pts: readonly bigint[]): bigint[] {
 
 const distinct = (numbers: readonly number[]) => new Set(numbers).size
 
-test('whatever times are damaged, nearly all pictures are shown, in order, and take as long', async () => {
+test('whatever times are damaged, nearly all pictures are shown, in order, over the same duration', async () => {
   const clips = [0, 2].map((bFrames) => numberedPictures(FRAMES, { bFrames }))
   await fc.assert(
     fc.asyncProperty(fc.constantFrom(0, 1), damages, async (clip, list) => {
@@ -96,18 +96,18 @@ test('whatever times are damaged, nearly all pictures are shown, in order, and t
   )
 })
 
-/** The damage of a real recording: from one packet on, each has what belongs to the next, less one step. */
+/** The damage of a real recording: from one packet on, each has the time of the next, less one step. */
 function shiftTimes(times: StatedTimes[]): void {
   for (let index = 12; index < times.length - 1; index++) times[index]!.pts = times[index + 1]!.pts! - STEP
 }
 
-test('pictures whose times belong to the next one are all shown, in even steps', async () => {
+test('pictures with the times of the next one are all shown, in even steps', async () => {
   const source = restamped(numberedPictures(FRAMES, { bFrames: 4 }), shiftTimes)
   for (const { numbers, pts } of await shown(source)) {
     assert.equal(distinct(numbers), FRAMES)
     const steps = stepsOf(pts)
     assert.deepEqual(new Set(steps.slice(0, -4)), new Set([STEP]))
-    // The last group has no decoding times to go by: there a picture may be shown twice.
+    // The last group has no decoding times, so a picture may be shown twice there.
     assert.ok(pts.at(-1)! - pts[0]! <= BigInt(FRAMES) * STEP)
   }
 })

@@ -4,13 +4,13 @@ import type { Profile, VideoCodec } from '../../../domain/rendition.ts'
 import { MediaError } from '../engine/media-error.ts'
 import { CpuScaler, CudaScaler, type Scaler } from './scaler.ts'
 
-/** What decodes, scales and encodes. */
+/** Decodes, scales and encodes. */
 export interface Device {
-  /** Has a decoder work here where it can; called before it is opened. */
+  /** Makes a decoder use the device if possible; called before the decoder is opened. */
   attach(decoder: CodecContext, codec: Codec): void
-  /** Whether small pictures may be scaled from larger ones. */
+  /** Whether smaller pictures may be scaled from larger renditions. */
   readonly scalesInSteps: boolean
-  /** Brings frames to the size of a rendition, and to where its encoder takes them. */
+  /** Scales frames to the size of a rendition and moves them to where its encoder takes them. */
   scalerFor(profile: Profile): Scaler
   /** FFmpeg's name of the encoder for a profile. Throws `Encoder not found`. */
   encoderFor(profile: Profile): string
@@ -23,7 +23,7 @@ const cpuEncoders: Readonly<Record<VideoCodec, string>> = {
   vp9: 'libvpx-vp9',
 }
 
-/** FFmpeg on the machine's cores. */
+/** FFmpeg on the CPU. */
 export const cpu: Device = {
   attach: () => {},
   scalesInSteps: true,
@@ -38,9 +38,8 @@ export const cpu: Device = {
 const cudaEncoders: Partial<Readonly<Record<VideoCodec, string>>> = { h264: 'h264_nvenc', h265: 'hevc_nvenc' }
 
 /**
- * An Nvidia GPU. What it does not decode is decoded on the cores, and what it has no encoder for is encoded there: many
- * GPUs of data centres have decoders only. The context is kept, what belongs to a segment is opened anew each time
- * (transcoding.md §14.12).
+ * An Nvidia GPU. What it cannot decode or encode is done on the CPU, because many data centre GPUs have decoders only.
+ * The context is kept; the objects of a segment are opened anew each time (transcoding.md §14.12).
  */
 export class CudaDevice implements Device, Disposable {
   readonly scalesInSteps = false
@@ -49,8 +48,8 @@ export class CudaDevice implements Device, Disposable {
   readonly #encoders: ReadonlySet<VideoCodec>
 
   /**
-   * Opens the first GPU that the process sees: which one that is, CUDA_VISIBLE_DEVICES says; `decodes`, by FFmpeg's
-   * names, and `encodes` say what it is to do. Throws `No such device` (transcoding.md §5).
+   * Opens the first GPU visible to the process, as selected by CUDA_VISIBLE_DEVICES. `decodes`, by FFmpeg's names, and
+   * `encodes` are what to use it for. Throws `No such device` (transcoding.md §5).
    */
   constructor({ decodes, encodes }: { decodes: readonly string[]; encodes: readonly VideoCodec[] }) {
     this.#decodes = new Set(decodes)
@@ -79,11 +78,11 @@ export class CudaDevice implements Device, Disposable {
     this.#context.free()
   }
 
-  /** FFmpeg's NVENC crashes on streams of key frames alone (transcoding.md §5). */
+  /** FFmpeg's NVENC crashes on streams with key frames only (transcoding.md §5). */
   #encodes({ encoder, gopMs }: Profile): boolean {
     return gopMs >= 0 && this.#encoders.has(encoder) && cudaEncoders[encoder] !== undefined
   }
 }
 
-/** Decoded frames that wait in the queues of renditions occupy surfaces that the decoder counts on. */
+/** Decoded frames in the queues of renditions occupy surfaces of the decoder's pool. */
 const EXTRA_FRAMES = 24

@@ -12,7 +12,7 @@ function orderOf(mp4: Uint8Array): string[] {
   return types
 }
 
-test('the index moves before the data and every packet is still found', async () => {
+test('the index moves before the data, and every packet is still found', async () => {
   const written = await makeSegment({ format: 'mp4' })
   assert.deepEqual(orderOf(written), ['ftyp', 'free', 'mdat', 'moov'])
   const moved = moveIndexFirst(written)
@@ -24,6 +24,6 @@ test('the index moves before the data and every packet is still found', async ()
   assert.equal(moveIndexFirst(moved), moved)
 })
 
-test('what is no MP4 is refused', () => {
+test('bytes that are not an MP4 are refused', () => {
   assert.throws(() => moveIndexFirst(new Uint8Array(100)), { code: 'media' })
 })

@@ -12,8 +12,8 @@ interface Box {
 const PATH = new Set(['moov', 'trak', 'mdia', 'minf', 'stbl'])
 
 /**
- * Puts an MP4's index before its data, so that it can be played while it is still arriving. The muxer can only do
- * that itself for files, which it opens a second time.
+ * Moves an MP4's index before its data, so that it can be played while it arrives. The muxer can only do this for
+ * files, which it reopens.
  */
 export function moveIndexFirst(mp4: Uint8Array): Uint8Array {
   const boxes = boxesOf(mp4, 0, mp4.length)
@@ -50,7 +50,7 @@ function shiftOffsets(bytes: Uint8Array, boxes: readonly Box[], by: number): voi
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   for (const box of boxes) {
     if (PATH.has(box.type)) shiftOffsets(bytes, boxesOf(bytes, box.body, box.end), by)
-    // Both tables: version and flags, count, then one offset per chunk.
+    // Both tables have version and flags, a count, then one offset per chunk.
     if (box.type === 'stco') {
       for (let at = box.body + 8; at + 4 <= box.end; at += 4) view.setUint32(at, view.getUint32(at) + by)
     }

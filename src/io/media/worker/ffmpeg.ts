@@ -11,23 +11,23 @@ import {
 import { FFmpegError, FormatContext, type Frame, InputFormat, IOContext, Log, type Packet } from 'node-av/lib'
 import { MediaError } from '../engine/media-error.ts'
 
-// FFmpeg and x264 write to stderr from native code, past any log of ours. What matters comes back as an error.
+// FFmpeg and x264 write to stderr from native code, bypassing the log. Errors are returned in any case.
 Log.setLevel(AV_LOG_QUIET)
 
-/** Throws FFmpeg's own text for a negative result, otherwise gives the result back. */
+/** Throws FFmpeg's own text for a negative result, otherwise returns it. */
 export function check(result: number): number {
   if (result < 0) throw new MediaError(FFmpegError.strerror(result))
   return result
 }
 
-/** Whether a `receive` call is to be repeated later, or has given everything; throws on any other failure. */
+/** Whether a `receive` call should be repeated later or is finished; throws on any other failure. */
 export function isDrained(result: number): boolean {
   if (result === AVERROR_EAGAIN || result === AVERROR_EOF) return true
   check(result)
   return false
 }
 
-/** Another reference to the same data, to be freed on its own. */
+/** Another reference to the same data, freed separately. */
 export function cloned<T extends Frame | Packet>(original: T): T {
   const copy = original.clone()
   if (!copy) throw new MediaError('Cannot allocate memory')
@@ -35,14 +35,14 @@ export function cloned<T extends Frame | Packet>(original: T): T {
 }
 
 /**
- * Containers that may come from outside. Playlist formats are not among them: they would make FFmpeg open other
- * files and addresses.
+ * Containers accepted from outside. Playlist formats are excluded because they make FFmpeg open other files and
+ * addresses.
  */
 const CONTAINERS = 'mpegts,mov,mp4,matroska,webm,flv'
 
 /**
- * The library loses the buffer of every custom I/O context, so buffers are small. Workers retire before it adds up.
- * Larger ones would not be faster.
+ * The library leaks the buffer of every custom I/O context, so buffers are small, and workers are replaced before it
+ * adds up. Larger ones would not be faster.
  */
 const READ_BUFFER_BYTES = 4096
 const WRITE_BUFFER_BYTES = 1024
@@ -58,7 +58,7 @@ export class MemoryInput implements AsyncDisposable {
     this.#io = io
   }
 
-  /** Opens the bytes and reads as far as needed to know the streams. Throws FFmpeg's text. */
+  /** Opens the bytes and reads as much as is needed to find the streams. Throws FFmpeg's text. */
   static async open(bytes: Uint8Array): Promise<MemoryInput> {
     const io = readerOf(bytes)
     const format = new FormatContext()
@@ -94,7 +94,7 @@ export class MemoryInput implements AsyncDisposable {
 
 const MPEGTS = InputFormat.findInputFormat('mpegts')
 const MPEGTS_PACKET_BYTES = 188
-/** FFmpeg wants to see this much of MPEG-TS before it believes it. A few small pictures are less. */
+/** FFmpeg reads this much of MPEG-TS before it recognises it; a few small pictures are less. */
 const MPEGTS_BELIEVED_BYTES = 2244
 
 function isShortMpegts(bytes: Uint8Array): boolean {
@@ -137,7 +137,7 @@ export class MemoryOutput implements Disposable {
   #length = 0
   #closed = false
 
-  /** `name` is a muxer's. Throws `Muxer not found`. */
+  /** `name` is a muxer. Throws `Muxer not found`. */
   constructor(name: string) {
     this.format = new FormatContext()
     if (this.format.allocOutputContext2(null, name, null) < 0) throw new MediaError('Muxer not found')
@@ -157,7 +157,7 @@ export class MemoryOutput implements Disposable {
     this.format.setFlags(AVFMT_FLAG_CUSTOM_IO)
   }
 
-  /** Writes the container's end and returns all of it. */
+  /** Writes the end of the container and returns all bytes. */
   finish(): Uint8Array {
     check(this.format.writeTrailerSync())
     this.#io.flushSync()
@@ -165,7 +165,7 @@ export class MemoryOutput implements Disposable {
     return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset, this.#length)
   }
 
-  /** How many bytes have been written. */
+  /** Bytes written so far. */
   get length(): number {
     return this.#length
   }
@@ -173,7 +173,7 @@ export class MemoryOutput implements Disposable {
   [Symbol.dispose](): void {
     if (this.#closed) return
     this.#closed = true
-    // Only this order neither frees twice nor keeps the process from ending.
+    // Only in this order nothing is freed twice and the process can exit.
     this.format.pb = null
     this.format.freeContext()
     this.#io.freeContext()
@@ -186,7 +186,7 @@ export class MemoryOutput implements Disposable {
       this.#bytes.copy(grown, 0, 0, this.#length)
       this.#bytes = grown
     }
-    // The chunk is FFmpeg's own memory, reused after this call.
+    // The chunk is FFmpeg's own memory and is reused after this call.
     chunk.copy(this.#bytes, this.#position)
     this.#position = end
     this.#length = Math.max(this.#length, end)

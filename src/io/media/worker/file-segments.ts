@@ -4,16 +4,16 @@ import { MediaError } from '../engine/media-error.ts'
 import { check, MemoryOutput } from './ffmpeg.ts'
 import { MPEGTS_TIME_BASE, rescale } from './time-base.ts'
 
-/** A segment and how long it lasts. */
+/** A segment with its duration. */
 export interface TimedSegment {
   readonly durationMs: number
   readonly bytes: Uint8Array
 }
 
-/** Segments are cut at the first key frame after this (transcoding.md §11), in 1/90000 s. */
+/** Segments are cut at the first key frame after this time (transcoding.md §11), in 1/90000 s. */
 const LEAST_SEGMENT = 180_000n
 
-/** What MPEG-TS carries without another encoding. */
+/** Codecs that can be muxed into MPEG-TS without re-encoding. */
 const CODECS = new Set(['h264', 'hevc'])
 
 /** Room below the first timestamp for frames that are decoded before they are shown. */
@@ -26,8 +26,8 @@ interface Opened {
 }
 
 /**
- * Cuts a file or address into MPEG-TS segments of some two seconds without encoding it anew, again from the start
- * whenever it ends, with timestamps that go on. The last segment of each round may be shorter.
+ * Cuts a file or URL into MPEG-TS segments of about two seconds without re-encoding, in an endless loop with continuous
+ * timestamps. The last segment of each round may be shorter.
  */
 export async function* fileSegments(pathOrUrl: string): AsyncGenerator<TimedSegment> {
   const packet = new Packet()
@@ -48,14 +48,14 @@ export async function* fileSegments(pathOrUrl: string): AsyncGenerator<TimedSegm
   }
 }
 
-/** Keeps timestamps going on from round to round. */
+/** Keeps timestamps continuous from round to round. */
 class Timeline {
   #offset: bigint | null = null
   #end = MARGIN
   readonly #lastDts = new Map<string, bigint>()
   #hasMoved = false
 
-  /** Moves a packet of 1/90000 s onto the timeline; false when it would go back in time. */
+  /** Moves a packet in 1/90000 s onto the timeline; false if it would go back in time. */
   place(packet: Packet, kind: 'video' | 'audio'): boolean {
     if (packet.dts === AV_NOPTS_VALUE) packet.dts = packet.pts
     if (packet.pts === AV_NOPTS_VALUE) packet.pts = packet.dts
@@ -74,7 +74,7 @@ class Timeline {
     return true
   }
 
-  /** Starts the source over; false when the last round brought nothing. */
+  /** Restarts the source; false if the last round had no packets. */
   nextRound(): boolean {
     this.#offset = null
     const moved = this.#hasMoved
@@ -118,7 +118,7 @@ async function* segmentsOnce(
       const kind =
         packet.streamIndex === video.index ? 'video' : packet.streamIndex === audio?.index ? 'audio' : null
       if (!kind) continue
-      // Nothing before the first key frame can be shown.
+      // Packets before the first key frame cannot be decoded.
       if (!segment && !(kind === 'video' && packet.isKeyframe)) continue
       packet.rescaleTs((kind === 'video' ? video : audio!).timeBase, MPEGTS_TIME_BASE)
       if (!timeline.place(packet, kind)) continue

@@ -28,23 +28,23 @@ test('a frame is shown at the nearest position and repeated until the next one',
   ])
 })
 
-test('of frames at one position the last is shown', () => {
+test('of several frames at one position the last is shown', () => {
   assert.deepEqual(shown([0n, 1000n, 1400n, 3000n], 6000n, 30), [
     [2, 0n],
     [3, 1n],
   ])
 })
 
-test('a lone frame is shown once, whatever its duration', () => {
+test('a single frame is shown once, whatever its duration', () => {
   assert.deepEqual(shown([900n], 90_900n, 30), [[0, 0n]])
 })
 
-test('nothing is shown of nothing', () => {
+test('no frames give no positions', () => {
   assert.deepEqual(shown([], 90_000n, 30), [])
 })
 
-// Three frames of the fastest rate outlast a position of the slowest: a shorter part shows a frame of its own.
-test('segments cut anywhere join: no position twice, none left out', () => {
+// Three frames of the fastest rate last longer than a position of the slowest; a shorter part shows a frame of its own.
+test('segments cut anywhere join: no position is repeated or missing', () => {
   const rate = fc.constantFrom(24, 25, 30, 50, 60)
   fc.assert(
     fc.property(
@@ -67,7 +67,7 @@ test('segments cut anywhere join: no position twice, none left out', () => {
   )
 })
 
-test('what is shown where is what FFmpeg’s own filter shows, however uneven the times', () => {
+test('positions match FFmpeg’s own filter, however uneven the times', () => {
   const steps = fc.array(fc.integer({ min: 1, max: 9000 }), { minLength: 2, maxLength: 40 })
   fc.assert(
     fc.property(
@@ -80,7 +80,7 @@ test('what is shown where is what FFmpeg’s own filter shows, however uneven th
         const duration = 3000n
         const expected = filtered(pts, duration, fps)
         const ours = shown(pts, pts.at(-1)! + duration, fps)
-        // The filter may show nothing of a short segment, which peers and we do not let happen.
+        // The filter may show nothing of a short segment; neither peers nor this node allow that.
         if (expected.length > 0) assert.deepEqual(ours, expected)
         else assert.equal(ours.length, 1)
       },
@@ -89,7 +89,7 @@ test('what is shown where is what FFmpeg’s own filter shows, however uneven th
   )
 })
 
-/** Where FFmpeg's filter shows each frame. The frames are told apart by their brightness. */
+/** Where FFmpeg's filter shows each frame; frames are identified by their brightness. */
 function filtered(pts: readonly bigint[], duration: bigint, fps: number): [number, bigint][] {
   using graph = new FilterGraph()
   graph.alloc()

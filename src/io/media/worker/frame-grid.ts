@@ -1,15 +1,15 @@
 import { rescale, type TimeBase } from './time-base.ts'
 
-/** Positions on the output grid, `from` included and `to` not, at which one frame is shown. */
+/** Positions on the output grid at which one frame is shown: `from` included, `to` excluded. */
 export interface GridRange {
   readonly from: bigint
   readonly to: bigint
 }
 
 /**
- * Puts frames on the grid of a fixed frame rate: rounded to the nearest position, frames repeated into gaps and
- * dropped where several fall on one position. The grid is anchored at timestamp 0, so segments converted one by one
- * share it and join without a hole (transcoding.md §3.4).
+ * Places frames on the grid of a fixed frame rate: rounded to the nearest position, repeated into gaps, and dropped
+ * where several have the same position. The grid starts at timestamp 0, so that separately converted segments share it
+ * and join without a gap (transcoding.md §3.4).
  */
 export class FrameGrid {
   readonly #source: TimeBase
@@ -24,7 +24,7 @@ export class FrameGrid {
     this.#grid = grid
   }
 
-  /** Takes the timestamp of the next frame and tells where the frame before it is shown. */
+  /** Takes the timestamp of the next frame and returns where the previous one is shown. */
   push(pts: bigint): GridRange {
     const position = rescale(pts, this.#source, this.#grid)
     this.#frames++
@@ -33,8 +33,8 @@ export class FrameGrid {
   }
 
   /**
-   * Tells where the last frame is shown, which ends at `endPts`. Every input with a frame shows at least one; a lone
-   * frame shows exactly once, since its duration is a guess of the demuxer.
+   * Returns where the last frame, which ends at `endPts`, is shown. Every input with a frame shows at least one; a
+   * single frame is shown exactly once, because its duration is the demuxer's guess.
    */
   end(endPts: bigint): GridRange {
     const from = this.#next

@@ -11,7 +11,7 @@ interface Stated {
   readonly duration?: bigint
 }
 
-/** The times given to frames, in order. `waiting` counts after each frame how many are held. */
+/** The times assigned to frames, in order. `waiting` counts the held frames after each one. */
 function given(stated: readonly Stated[], waiting: number[] = []): bigint[] {
   const times = new FrameTimes<number>()
   const out: bigint[] = []
@@ -35,7 +35,7 @@ const at = (...steps: (number | null)[]): Stated[] =>
   steps.map((step) => ({ pts: step === null ? null : BigInt(step) * STEP }))
 const steps = (times: readonly bigint[]): number[] => times.map((time) => Number(time) / Number(STEP))
 
-test('times that grow are kept, however unevenly', () => {
+test('increasing times are kept, however uneven', () => {
   const distances = fc.array(fc.bigInt({ min: 1n, max: 100_000n }), { minLength: 1, maxLength: 80 })
   fc.assert(
     fc.property(distances, fc.bigInt({ min: 1n, max: 10_000n }), (list, duration) => {
@@ -53,7 +53,7 @@ test('times that grow are kept, however unevenly', () => {
   )
 })
 
-test('whatever is stated, times grow and no more than a decoder reorders is held', () => {
+test('for any stated times, times increase and at most a decoder’s reorder limit is held', () => {
   const time = fc.option(fc.bigInt({ min: -10_000n, max: 200_000n }), { nil: null })
   const stated = fc.record({ pts: time, dts: time, duration: fc.bigInt({ min: 1n, max: 10_000n }) })
   fc.assert(
@@ -67,13 +67,13 @@ test('whatever is stated, times grow and no more than a decoder reorders is held
   )
 })
 
-test('frames that come as expected wait for nothing', () => {
+test('frames with expected times are never held', () => {
   const waiting: number[] = []
   given(at(0, 1, 2, 3, 4), waiting)
   assert.deepEqual(waiting, [1, 0, 0, 0, 0])
 })
 
-test('a gap is kept once a decoder could have reordered no more, or at the end', () => {
+test('a gap is kept once a decoder cannot reorder across it, or at the end', () => {
   const waiting: number[] = []
   const late = Array.from({ length: 18 }, (_, index) => 100 + index)
   assert.deepEqual(steps(given(at(0, 1, ...late), waiting)), [0, 1, ...late])
@@ -90,13 +90,13 @@ for (const [what, stated, expected] of [
   ['without a time at the beginning', [null, null, 7, 8], [5, 6, 7, 8]],
   ['without a time at the end', [0, 1, null, null], [0, 1, 2, 3]],
   ['in a run that goes backwards', [0, 1, 6, 5, 4, 3, 2, 7, 8, 9], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]],
-  ['after a count that began anew', [100, 101, 102, 0, 1, 2, 3], [100, 101, 102, 103, 104, 105, 106]],
+  ['after a wrap', [100, 101, 102, 0, 1, 2, 3], [100, 101, 102, 103, 104, 105, 106]],
   ['of which none has a time', [null, null, null], [0, 1, 2]],
 ] as const)
-  test(`a frame ${what} takes its place among the others`, () =>
+  test(`a frame ${what} is placed among the others`, () =>
     assert.deepEqual(steps(given(at(...stated))), expected))
 
-test('decoding times decide where most times make no sense', () => {
+test('decoding times are used if most times are inconsistent', () => {
   const decoded = [0, 1, 2, 3, 5, 7, 8, 9, 10, 11, 12, 13]
   const shown = [0, 1, 2, 9, 3, 10, 4, 12, 5, 13, 14, 6]
   const stated = shown.map((pts, index) => ({

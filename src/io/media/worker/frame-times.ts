@@ -1,37 +1,37 @@
 import { ascending, larger, smaller } from '../../../lib/bigints.ts'
 
-/** What a decoder says of when a frame is shown; null where it does not know. */
+/** A decoder's information on when a frame is shown; null if unknown. */
 export interface StatedTime {
   readonly pts: bigint | null
-  /** Decoding time of the packet that made the decoder give the frame out. */
+  /** Decoding time of the packet after which the decoder returned the frame. */
   readonly dts: bigint | null
-  /** How long the frame is shown as far as the stream says, or the usual distance between frames; at least 1. */
+  /** The duration stated in the stream, or the usual distance between frames; at least 1. */
   readonly duration: bigint
 }
 
-/** A frame and the time at which it is shown. */
+/** A frame with its presentation time. */
 export interface TimedFrame<T> {
   readonly frame: T
   readonly pts: bigint
   readonly duration: bigint
 }
 
-/** A frame may run ahead of as many as a decoder reorders at most. */
+/** The most frames that another may run ahead of: the reorder limit of decoders. */
 const MAX_HELD = 17
 
-/** A frame that comes after more than this part of the usual distance may run ahead of those that follow. */
+/** A frame after more than this part of the usual distance may run ahead of the following ones. */
 const LATE = { num: 3n, den: 2n }
 
-/** Times that leave each frame in between less than this part of the usual distance are not believed. */
+/** Times that leave each frame in between less than this part of the usual distance are wrong. */
 const TIGHT = { num: 2n, den: 3n }
 
-/** Decoding times are gone by where the times of less than this part of the frames held make sense. */
+/** Decoding times are used if the times of less than this part of the held frames are consistent. */
 const FEW = { num: 3, den: 4 }
 
-/** Fewer distances than this say nothing of the usual one. */
+/** Fewer distances than this do not determine the usual one. */
 const ENOUGH_DISTANCES = 4
 
-/** Times that leave room for all frames, the longest such run of those held. */
+/** The longest run of held frames whose times leave room for all frames. */
 interface Run {
   readonly count: number
   /** Index of the first frame of the run, and its time. */
@@ -40,31 +40,31 @@ interface Run {
 }
 
 /**
- * Gives frames times that grow (transcoding.md §3.2). Stated times that grow are kept to the tick. Otherwise the longest
- * run of them that leaves room for every frame is kept, or of decoding times if that is much longer, and the frames in
- * between are spread evenly. A frame that comes late or without a time is held until those after it show whether there
- * is a gap or it ran ahead.
+ * Assigns increasing times to frames (transcoding.md §3.2). Increasing stated times are kept exactly. Otherwise the
+ * longest consistent run of them is kept, or of decoding times if that is much longer, and frames in between are spread
+ * evenly. A frame that comes late or without a time is held until later ones show whether there is a gap or it ran
+ * ahead.
  */
 export class FrameTimes<T> {
   #held: (StatedTime & { readonly frame: T })[] = []
   #last: bigint | null = null
-  /** Distance of the last two frames given out. */
+  /** Distance of the last two returned frames. */
   #distance = 0n
-  /** From a frame's decoding time to when it is shown, by the last frame whose time was as expected. */
+  /** From a frame's decoding time to its presentation, taken from the last frame with an expected time. */
   #delay: bigint | null = null
 
-  /** Frames that were not given out. */
+  /** Frames that were not returned yet. */
   get held(): readonly T[] {
     return this.#held.map(({ frame }) => frame)
   }
 
-  /** Takes the next frame in the order of showing; returns the frames whose times have become known. */
+  /** Takes the next frame in presentation order and returns the frames whose times are now known. */
   *push(frame: T, time: StatedTime): Generator<TimedFrame<T>> {
     this.#held.push({ frame, ...time })
     yield* this.#release(MAX_HELD)
   }
 
-  /** The frames that are left. */
+  /** Returns the remaining frames. */
   *end(): Generator<TimedFrame<T>> {
     yield* this.#release(0)
   }
@@ -82,7 +82,7 @@ export class FrameTimes<T> {
     }
   }
 
-  /** Whether the stated times of all frames held grow. */
+  /** Whether the stated times of all held frames increase. */
   #grows(): boolean {
     let last = this.#last
     return this.#held.every(({ pts }) => {
@@ -92,9 +92,9 @@ export class FrameTimes<T> {
     })
   }
 
-  /** Whether the stated times of all frames held grow, and none comes late. */
+  /** Whether the stated times of all held frames increase and none comes late. */
   #isSteady(isEnd: boolean): boolean {
-    // Nothing says of the first frame alone whether it runs ahead.
+    // The first frame alone does not show whether it runs ahead.
     if (this.#last === null && this.#held.length === 1 && !isEnd) return false
     let last = this.#last
     let distance = this.#distance
@@ -109,7 +109,7 @@ export class FrameTimes<T> {
     )
   }
 
-  /** The time of the first frame held, by those around it. */
+  /** The time of the first held frame, derived from those around it. */
   #mended(): bigint {
     const step = this.#usualDistance()
     const last = this.#last
@@ -150,11 +150,11 @@ export class FrameTimes<T> {
           run = { ...before, count: before.count + 1, index, time }
       if (run) runs.push(run)
     }
-    // Of runs equally long the one that ends earlier: the other needs a gap that nothing else shows.
+    // Of equally long runs the one that ends earlier: the other one needs a gap without other evidence.
     return runs.toSorted((a, b) => b.count - a.count || ascending(a.time, b.time))[0] ?? null
   }
 
-  /** The distance that frames usually have: what the stream states, or less where most times held say so. */
+  /** The usual distance of frames: as stated by the stream, or less if most held times suggest it. */
   #usualDistance(): bigint {
     const distances: bigint[] = []
     let before = this.#last === null ? null : { index: -1, pts: this.#last }
@@ -165,7 +165,7 @@ export class FrameTimes<T> {
     }
     const stated = this.#held[0]!.duration
     if (distances.length < ENOUGH_DISTANCES) return stated
-    // Frames that run ahead make many distances larger, and few smaller.
+    // Frames that run ahead enlarge many distances and reduce few.
     const seen = larger(1n, distances.sort(ascending)[distances.length >> 2]!)
     return stated > 1n ? smaller(stated, seen) : seen
   }

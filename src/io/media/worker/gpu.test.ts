@@ -14,7 +14,7 @@ import { bestStreams } from './probe.ts'
 import { SegmentReader } from './segment-reader.ts'
 import { transcode } from './transcode.ts'
 
-// On a machine with an Nvidia GPU only. Many GPUs of data centres have no encoder: what is tested is what it can do.
+// Only on a machine with an Nvidia GPU. Many data centre GPUs have no encoder; what the GPU supports is tested.
 
 const skip = countNvidiaGpus() === 0 ? 'this machine has no Nvidia GPU' : false
 const signal = AbortSignal.timeout(120_000)
@@ -22,7 +22,7 @@ const ladder = [
   profileOf({ name: 'fps', width: 426, height: 240, fps: 30, bitrate: 600_000 }),
   profileOf({ name: 'kept', width: 640, height: 360, fps: 0, bitrate: 1_200_000 }),
 ]
-/** Mean difference of brightness, of 255, between pictures scaled on a GPU and on the cores. */
+/** Mean difference of brightness, of 255, between pictures scaled on a GPU and on the CPU. */
 const MAX_DIFFERENCE = 3
 
 async function onCores(source: Uint8Array, profiles: readonly Profile[]): Promise<TranscodeOutput> {
@@ -82,10 +82,10 @@ suite('a real GPU', { skip, concurrency: 1 }, () => {
     } finally {
       await supervisor.stop()
     }
-    assert.deepEqual(faults, [], 'the cores had to help')
+    assert.deepEqual(faults, [], 'the CPU was used')
   }
 
-  test('is tried out, and one that is not there is told from it', async (t) => {
+  test('is tested, and a missing one is reported', async (t) => {
     const started = performance.now()
     const gpu = await tryOutInProcess('0')
     t.diagnostic(`${describeDevice(gpu)}; tried out in ${Math.round(performance.now() - started)} ms`)
@@ -95,7 +95,7 @@ suite('a real GPU', { skip, concurrency: 1 }, () => {
   })
 
   for (const codec of ['h264', 'h265', 'vp9'] as const) {
-    test(`makes of ${codec} the same frames, times, pixels and pictures as the cores`, async (t) => {
+    test(`makes the same frames, times, pixels and pictures of ${codec} as the CPU`, async (t) => {
       const original = await makeSegment({ width: 1280, height: 720 })
       const source = codec === 'h264' ? original : await inCodec(codec, original)
       await withGpu(async (_, transcodeOnGpu) => {
@@ -142,7 +142,7 @@ suite('a real GPU', { skip, concurrency: 1 }, () => {
     })
   })
 
-  test('says of bad input what the cores say, and works on', async () => {
+  test('gives the CPU’s errors for bad input, and continues', async () => {
     const source = await inCodec('h265', await makeSegment({ width: 640, height: 360 }))
     await withGpu(async (_, transcodeOnGpu) => {
       await assert.rejects(transcodeOnGpu(new Uint8Array(1000), ladder), {
@@ -155,7 +155,7 @@ suite('a real GPU', { skip, concurrency: 1 }, () => {
     })
   })
 
-  test('encodes, where it has an encoder, segments that decode alone and lose no frame', async (t) => {
+  test('encodes, if it has an encoder, segments that decode on their own without losing a frame', async (t) => {
     const source = await makeSegment({ width: 1280, height: 720 })
     await withGpu(async (gpu, transcodeOnGpu) => {
       if (!gpu.encodes.includes('h264')) return t.skip(`it has none (${gpu.encoderFault})`)
@@ -172,7 +172,7 @@ suite('a real GPU', { skip, concurrency: 1 }, () => {
     })
   })
 
-  test('keeps its memory over many segments', async (t) => {
+  test('needs no more memory over many segments', async (t) => {
     const source = await inCodec('h265', await makeSegment({ width: 640, height: 360, frames: 15 }))
     await withGpu(async (_, transcodeOnGpu) => {
       for (let i = 0; i < 200; i++) await transcodeOnGpu(source, ladder)

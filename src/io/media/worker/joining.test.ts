@@ -7,9 +7,9 @@ import type { EncoderProfile } from '../../../domain/rendition.ts'
 import { MPEGTS_TIME_BASE, rescale, type TimeBase } from './time-base.ts'
 
 /**
- * Streams made and cut; more, and others, with JOIN_RUNS and JOIN_SEED. Some seeds find a joint that lies within a tick of
- * 90 kHz of the middle between two positions of the target's grid: there the end of one segment and the beginning of the
- * next, each rounded to ticks, may round to different sides, in any transcoder that sees one segment at a time.
+ * Number of streams; JOIN_RUNS and JOIN_SEED change it and the streams. Some seeds have a cut within a tick of 90 kHz
+ * of the middle between two positions of the target grid: there the end of one segment and the start of the next, each
+ * rounded to ticks, may round to different sides in any transcoder that sees one segment at a time.
  */
 const RUNS = Number(process.env.JOIN_RUNS ?? 10)
 const SEED = Number(process.env.JOIN_SEED ?? 1)
@@ -28,7 +28,10 @@ const SOURCE_RATES = [
 ]
 const TARGET_RATES = [whole(15), whole(24), whole(25), whole(30), whole(60), ntsc(24_000), ntsc(30_000)]
 
-/** Two frames of the slowest source have to last longer than one of the slowest target, or a short segment shows one of its own. */
+/**
+ * Two frames of the slowest source must last longer than one of the slowest target, or a short segment shows a frame of
+ * its own.
+ */
 const LEAST_FRAMES = 8
 
 const streams = fc.record({
@@ -39,7 +42,7 @@ const streams = fc.record({
   profile: fc.constantFrom<EncoderProfile>('baseline', 'none', 'main', 'constrained-high'),
 })
 
-test('consecutive segments of every rendition join: no gap, nothing twice, no time goes back', async () => {
+test('consecutive segments of every rendition join: no gap, no repetition, no time going back', async () => {
   await fc.assert(
     fc.asyncProperty(streams, async ({ rate, frames, startMs, bFrames, profile }) => {
       const sources = await makeSegments(4, {
@@ -75,7 +78,7 @@ test('consecutive segments of every rendition join: no gap, nothing twice, no ti
   )
 })
 
-test('sound and picture go on across the 26 hours after which MPEG-TS counts from 0 again', async () => {
+test('sound and picture continue when MPEG-TS times wrap after 26 hours', async () => {
   const wrap = 1n << 33n
   const sources = await makeSegments(4, { frames: 30, startMs: Number(wrap / 90n) - 1500 })
   const profiles = [{ fps: 0 }, { fps: 30 }, { fps: 0, format: 'mp4' }] as const
@@ -98,13 +101,13 @@ test('sound and picture go on across the 26 hours after which MPEG-TS counts fro
   const steps = times.map((list) => list.slice(1).map((at, index) => (at - list[index]! + wrap) % wrap))
   assert.deepEqual(new Set(steps[0]), new Set([3000n]))
   assert.deepEqual(new Set(steps[2]), new Set([3000n]))
-  // The count is no multiple of a frame's duration: once, the grid begins anew in the middle of a step.
+  // The wrap is not a multiple of a frame's duration: once, the grid restarts in the middle of a step.
   const odd = steps[1]!.filter((step) => step !== 3000n)
   assert.equal(odd.length, 1)
   assert.ok(odd[0]! > 0n && odd[0]! < 6000n, String(odd))
 })
 
-test('sound from before the count began again does not move the picture', async () => {
+test('sound from before a wrap does not move the picture', async () => {
   const wrap = 1n << 33n
   const source = await makeSegment({ frames: 30, startMs: Number(wrap) / 90 })
   const { renditions } = await make(source, [{ fps: 0 }, { fps: 0, format: 'mp4', profile: 'baseline' }])
@@ -115,7 +118,7 @@ test('sound from before the count began again does not move the picture', async 
   assert.equal(ts!.audio.length, (await look(source)).audio.length)
 })
 
-/** Every position of the grid of a rate has its picture, once. */
+/** Every grid position of a rate has exactly one picture. */
 function assertOnGrid(pts: readonly bigint[], rate: TimeBase): void {
   const unit = { num: rate.den, den: rate.num }
   const first = rescale(pts[0]!, MPEGTS_TIME_BASE, unit)

@@ -9,7 +9,7 @@ import { moveLateSei } from './late-sei.ts'
 const VIDEO_PID = 0x100
 const SEI = Buffer.from([0, 0, 0, 1, 6, 5, 16, ...Buffer.from('an unknown mark!'), 3, 1, 2, 3, 0x80])
 
-/** A segment in which every access unit has an SEI of its own after its slice. */
+/** A segment in which every access unit has an SEI after its slice. */
 async function withLateSei(): Promise<{ good: Uint8Array; late: Uint8Array }> {
   const good = await makeSegment({ encoderOptions: { 'x264-params': 'aud=1' } })
   const late = await remade(good, (packet) => {
@@ -19,7 +19,7 @@ async function withLateSei(): Promise<{ good: Uint8Array; late: Uint8Array }> {
   return { good, late }
 }
 
-/** Where the payload of each TS packet lies. */
+/** The layout of each TS packet's payload. */
 function layoutOf(ts: Uint8Array): string[] {
   const layout: string[] = []
   for (let at = 0; at < ts.length; at += 188) {
@@ -30,20 +30,20 @@ function layoutOf(ts: Uint8Array): string[] {
   return layout
 }
 
-test('timestamps of pictures with an SEI behind them survive', async () => {
+test('timestamps of pictures followed by an SEI survive', async () => {
   const { good, late } = await withLateSei()
   const expected = ptsOf((await look(good)).video)
   const seen = await look(late)
   assert.ok(
     ptsOf(seen.video).length !== expected.length || String(ptsOf(seen.video)) !== String(expected),
-    'as it comes, the parser loses timestamps',
+    'the parser loses timestamps without the reordering',
   )
   const { renditions } = await make(late, [{ fps: 0 }])
   assert.deepEqual(ptsOf(renditions[0]!.video), expected)
   assert.deepEqual(await frames(late, [{ fps: 30 }]), [60])
 })
 
-test('the SEI moves before the slice; size and layout of the packets stay', async () => {
+test('the SEI moves before the slice, and size and layout of the packets stay', async () => {
   const { late } = await withLateSei()
   const moved = moveLateSei(late, VIDEO_PID)
   assert.notDeepEqual(moved, late)
@@ -52,16 +52,16 @@ test('the SEI moves before the slice; size and layout of the packets stay', asyn
   const { video, audio } = await look(moved)
   assert.equal(video.length, 60)
   assert.deepEqual(audio, (await look(late)).audio)
-  assert.equal(moveLateSei(moved, VIDEO_PID), moved, 'what is in order stays as it is')
+  assert.equal(moveLateSei(moved, VIDEO_PID), moved, 'ordered data stays unchanged')
 })
 
-test('a segment in order, and one without the stream, is given back untouched', async () => {
+test('a segment in order, and one without the stream, is returned unchanged', async () => {
   const good = await makeSegment({ encoderOptions: { 'x264-params': 'aud=1' } })
   assert.equal(moveLateSei(good, VIDEO_PID), good)
   assert.equal(moveLateSei(good, 0x1ff), good)
 })
 
-test('several SEIs keep their order, and the other units theirs', () => {
+test('several SEIs keep their order, and so do the other units', () => {
   const unit = (type: number, mark: number) => [0, 0, 1, type, 0xff, mark]
   const inside = (parts: number[][]) => tsOf(Buffer.from(parts.flat()))
   const [aud, slice, sei] = [9, 1, 6]
@@ -90,7 +90,7 @@ test('several SEIs keep their order, and the other units theirs', () => {
   assert.deepEqual(Buffer.from(moveLateSei(inside(before), VIDEO_PID)), inside(after))
 })
 
-test('nothing is ever added or lost, whatever the bytes', () => {
+test('nothing is ever added or lost, for any bytes', () => {
   const piece = fc.constantFrom([0, 0, 1], [0, 0, 0, 1], [6], [9], [1, 0x80], [5, 0x80], [7], [0], [0xff])
   const sorted = (bytes: Uint8Array) => Buffer.from(bytes).sort()
   fc.assert(
@@ -99,7 +99,7 @@ test('nothing is ever added or lost, whatever the bytes', () => {
       const moved = moveLateSei(ts, VIDEO_PID)
       assert.deepEqual(sorted(moved), sorted(ts))
       assert.deepEqual(layoutOf(moved), layoutOf(ts))
-      // Again there is nothing left to do.
+      // There is nothing left to do.
       assert.deepEqual(moveLateSei(moved, VIDEO_PID), moved)
     }),
   )

@@ -6,25 +6,25 @@ const UNIT_SEI = 6
 const UNIT_DELIMITER = 9
 const isSlice = (type: number) => type >= 1 && type <= 5
 
-/** One picture has a handful; what has more is no video and stays as it is. */
+/** A picture has a handful; a stream with more is not video and is left unchanged. */
 const MAX_MOVED = 1000
 
-/** The bytes of one elementary stream, and where in the container they lie. */
+/** The bytes of one elementary stream, and their positions in the container. */
 interface Payload {
   readonly bytes: Buffer
   /** Pairs: position in the container, length. */
   readonly pieces: readonly number[]
-  /** Positions in `bytes` at which a PES packet with a timestamp begins. */
+  /** Positions in `bytes` at which a PES packet with a timestamp starts. */
   readonly stamped: readonly number[]
 }
 
 /**
- * Moves every SEI that comes after a picture's first slice to just before that slice, keeping their order. FFmpeg's
- * H.264 parser takes such an SEI for the beginning of the next picture and loses timestamps. The bytes go back into
- * the same places of the same packets, so nothing else of the segment changes (transcoding.md §3.1). Gives back the
- * same array where there is nothing to move.
+ * Moves every SEI after a picture's first slice to just before that slice, in order. FFmpeg's H.264 parser takes such
+ * an SEI for the start of the next picture and loses timestamps. The bytes go back into the same places of the same
+ * packets, so nothing else in the segment changes (transcoding.md §3.1). Returns the same array if there is nothing to
+ * move.
  *
- * A picture begins with an access unit delimiter, or with a PES packet of its own time where there are none.
+ * A picture starts at an access unit delimiter, or without those at a PES packet with its own time.
  */
 export function moveLateSei(ts: Uint8Array, pid: number): Uint8Array {
   const payload = payloadOf(Buffer.from(ts.buffer, ts.byteOffset, ts.byteLength), pid)
@@ -39,7 +39,7 @@ export function moveLateSei(ts: Uint8Array, pid: number): Uint8Array {
   return moved
 }
 
-/** Null where the stream is not there, or is cut in a way that leaves it unclear where its headers end. */
+/** Null if the stream is missing, or cut so that the end of its headers is unclear. */
 function payloadOf(ts: Buffer, pid: number): Payload | null {
   const pieces: number[] = []
   const stamped: number[] = []
@@ -58,7 +58,7 @@ function payloadOf(ts: Buffer, pid: number): Payload | null {
     at = end
     if (!isOurs || start >= end) continue
     if (flags & 0x40) {
-      // A PES packet begins: its header is no part of the stream.
+      // The header of a PES packet is not part of the stream.
       if (start + 9 > end || ts[start] !== 0 || ts[start + 1] !== 0 || ts[start + 2] !== 1) return null
       if (ts[start + 7]! & 0x80) stamped.push(length)
       start += 9 + ts[start + 8]!
@@ -76,11 +76,11 @@ function payloadOf(ts: Buffer, pid: number): Payload | null {
   return { bytes, pieces, stamped }
 }
 
-/** Whether anything had to be moved. */
+/** Returns whether anything was moved. */
 function reorder({ bytes, stamped }: Payload): boolean {
   let hasMoved = false
   let nextStamp = 0
-  /** Where the first slice of the picture begins; null before it. */
+  /** Where the first slice of the picture starts; null before it. */
   let firstSlice: number | null = null
   let openSei: number | null = null
   let late: number[] = []
@@ -102,7 +102,7 @@ function reorder({ bytes, stamped }: Payload): boolean {
     while (nextStamp < stamped.length && stamped[nextStamp]! <= code) crossed = stamped[nextStamp++]!
     if (crossed !== null) {
       start = Math.max(start, crossed)
-      // A unit that reaches over into another PES packet stays where it is.
+      // A unit that continues in another PES packet stays in place.
       if (crossed < start) openSei = null
     }
     const type = bytes[code + 3]! & 0x1f
@@ -116,7 +116,7 @@ function reorder({ bytes, stamped }: Payload): boolean {
   return hasMoved
 }
 
-/** Puts the ranges before everything else between `from` and the last of them. */
+/** Moves the ranges before everything else between `from` and the last of them. */
 function bringForward(bytes: Buffer, from: number, ranges: readonly number[]): void {
   const moved: Buffer[] = []
   const others: Buffer[] = []

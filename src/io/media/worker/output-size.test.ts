@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { outputSize } from './output-size.ts'
 
-/** Source, requested, result: measured of the peers that renditions are compared with (transcoding.md §13). */
+/** Source, requested, result: measured with the network's nodes (transcoding.md §13). */
 const measured = [
   ['150x200', '0x250', '188x250'],
   ['200x300', '0x427', '284x426'],
@@ -32,7 +32,7 @@ for (const [source, requested, result] of measured) {
   })
 }
 
-test('HEVC has limits of its own', () => {
+test('HEVC has its own limits', () => {
   assert.deepEqual(outputSize('h265', sizeOf('0x0'), sizeOf('1600x900')), sizeOf('132x74'))
   assert.deepEqual(outputSize('h265', sizeOf('0x9000'), sizeOf('900x1600')), sizeOf('4608x8192'))
   assert.deepEqual(outputSize('h265', sizeOf('0x0'), sizeOf('1600x400')), sizeOf('160x40'))

@@ -6,7 +6,7 @@ export interface Size {
   readonly height: number
 }
 
-/** Whether both are equal in width and height; a frame is compared by its own. */
+/** Whether width and height are equal; a frame is compared by its own. */
 export function isSameSize(one: Size, other: Size): boolean {
   return one.width === other.width && one.height === other.height
 }
@@ -16,7 +16,7 @@ interface Limits {
   readonly most: Size
 }
 
-/** Sizes an encoder takes on any hardware (transcoding.md §3.3). */
+/** Sizes that encoders accept on all hardware (transcoding.md §3.3). */
 const limits: Readonly<Record<VideoCodec, Limits | null>> = {
   h264: { least: { width: 146, height: 50 }, most: { width: 4096, height: 4096 } },
   h265: { least: { width: 132, height: 40 }, most: { width: 8192, height: 8192 } },
@@ -25,8 +25,8 @@ const limits: Readonly<Record<VideoCodec, Limits | null>> = {
 }
 
 /**
- * The size of a rendition: the larger number requested becomes the source's longer side, the other side follows from
- * the source's aspect (transcoding.md §3.3). VP8 and VP9 keep the source's size.
+ * The size of a rendition: the larger requested number becomes the source's longer side, and the other side follows
+ * from the source's aspect ratio (transcoding.md §3.3). VP8 and VP9 keep the source's size.
  */
 export function outputSize(codec: VideoCodec, requested: Size, source: Size): Size {
   const limit = limits[codec]

@@ -1,11 +1,11 @@
-/** The worker process that makes segments of a live source: a test pattern or a file. Started by `pattern.ts`. */
+/** The worker process that produces segments of a live source: a test pattern or a file. Started by `pattern.ts`. */
 
 import type { PatternOptions } from '../engine/pattern.ts'
 import { fileSegments, type TimedSegment } from './file-segments.ts'
 import { serveRequests } from './serve-requests.ts'
 import { SyntheticStream } from './synthetic.ts'
 
-/** Room below the first timestamp for the sound's first packet, which begins before the picture. */
+/** Room below the first timestamp for the first audio packet, which starts before the picture. */
 const START_PTS = 126_000n
 
 let source: AsyncIterator<TimedSegment> | null = null
@@ -32,7 +32,7 @@ async function* patternSegments(options: Required<PatternOptions>): AsyncGenerat
     gopFrames: framesPerSegment,
     bFrames: 0,
     encoder: 'libx264',
-    // Cheap enough to run beside a whole network on one machine; each segment begins with its only key frame.
+    // Cheap enough to run beside a whole network on one machine; each segment starts with its only key frame.
     encoderOptions: { preset: 'veryfast', tune: 'zerolatency', 'forced-idr': '1', sc_threshold: '0' },
     pixelFormat: 'yuv420p',
     bitrate: options.bitrate,

@@ -8,8 +8,8 @@ import type { Size } from './output-size.ts'
 import type { TimeBase } from './time-base.ts'
 
 /**
- * The MPEG-7 signature of a rendition, taken from its frames before they are encoded; peers compare it with that of
- * the same segment made by others (transcoding.md §8). The filter only writes files, so it gets a folder of its own.
+ * The MPEG-7 signature of a rendition, computed from its frames before encoding. Peers compare it with the signature of
+ * the same segment made elsewhere (transcoding.md §8). The filter only writes files, so it gets its own folder.
  */
 export class PerceptualHash implements Disposable {
   readonly size: Size
@@ -17,7 +17,7 @@ export class PerceptualHash implements Disposable {
   readonly #graph = new FilterGraph()
   readonly #out = new Frame()
 
-  /** `unit` is the muxer's time base: it is part of the signature. */
+  /** `unit` is the muxer's time base, which is part of the signature. */
   constructor(size: Size, unit: TimeBase) {
     this.size = size
     this.#out.alloc()
@@ -33,7 +33,7 @@ export class PerceptualHash implements Disposable {
     }
   }
 
-  /** Adds a frame shown at `pts`, which stays the caller's. */
+  /** Adds a frame shown at `pts`; the caller keeps it. */
   add(frame: Frame, pts: bigint): void {
     frame.pts = pts
     check(this.#graph.getFilter('buffer@in')!.buffersrcAddFrameSync(frame, AV_BUFFERSRC_FLAG_KEEP_REF))
@@ -63,7 +63,7 @@ export class PerceptualHash implements Disposable {
   }
 }
 
-/** Escapes a path twice: once as an option's value, once as a part of a graph's text. */
+/** Escapes a path twice: as an option's value, and as part of a graph's text. */
 function escaped(path: string): string {
   return path.replace(/[\\':]/g, '\\$&').replace(/[\\'[\],;]/g, '\\$&')
 }

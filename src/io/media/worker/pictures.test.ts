@@ -17,8 +17,12 @@ const MAX_DIFFERENCE = 1
 const cases = [
   { claim: 'a ladder, each from the next larger one', profiles: ladder, from: [1, 2, null] },
   { claim: 'the order of the renditions is free', profiles: [p720, p240, p360], from: [null, 2, 0] },
-  { claim: 'of one little larger none is made', profiles: [p576, p720], from: [null, null] },
-  { claim: 'one size twice is scaled once', profiles: [p360, p360], from: [null, 0] },
+  {
+    claim: 'a size slightly below is not scaled from the larger one',
+    profiles: [p576, p720],
+    from: [null, null],
+  },
+  { claim: 'the same size twice is scaled once', profiles: [p360, p360], from: [null, 0] },
   {
     claim: 'other frame rates show other frames',
     profiles: [
@@ -29,13 +33,13 @@ const cases = [
     from: [2, null, null],
   },
   {
-    claim: 'a size above the source’s is no source',
+    claim: 'a size above the source’s is not a source for others',
     profiles: ladder,
     source: { width: 854, height: 480 },
     from: [1, null, null],
   },
   {
-    claim: 'an upright source is turned, not changed',
+    claim: 'a portrait source keeps its orientation',
     profiles: ladder,
     source: { width: 1080, height: 1920 },
     from: [1, 2, null],
@@ -72,7 +76,7 @@ suite('pictures are scaled in steps', () => {
       }),
   }
   for (const [what, make] of Object.entries(sources)) {
-    test(`as they are when scaled at once, to the eye: ${what}`, async (t) => {
+    test(`look the same as when scaled at once: ${what}`, async (t) => {
       const differences = await differencesInSteps(await make())
       for (const [index, difference] of differences.entries()) {
         t.diagnostic(`${ladder[index]!.width}: ${difference.toFixed(3)} of 255`)
@@ -82,14 +86,14 @@ suite('pictures are scaled in steps', () => {
     })
   }
 
-  test('each once, whoever asks first, and one at a time', async () => {
+  test('each is scaled once, whichever rendition asks first, one at a time', async () => {
     const made: string[] = []
     const busy = new Set<number>()
     const device: Device = {
       ...cpu,
       scalerFor: ({ width: id }) => ({
         scale: async (source, size) => {
-          assert.ok(!busy.has(id), 'a scaler does one frame at a time')
+          assert.ok(!busy.has(id), 'a scaler processes one frame at a time')
           busy.add(id)
           await new Promise(setImmediate)
           busy.delete(id)
@@ -120,7 +124,7 @@ suite('pictures are scaled in steps', () => {
     assert.deepEqual(made.toSorted(), [...expected, ...expected, ...ladder.map(() => 'disposed')].toSorted())
   })
 
-  test('but not where a signature is asked for, which peers compare', async () => {
+  test('but not if signatures are requested, which peers compare', async () => {
     const source = await makeSegment({ width: 1280, height: 720, frames: 10 })
     const hashes = async (profiles: readonly Profile[]) =>
       (

@@ -7,24 +7,24 @@ import { cloned } from './ffmpeg.ts'
 import { isSameSize, outputSize, type Size } from './output-size.ts'
 import type { Scaler } from './scaler.ts'
 
-/** A frame of the source as one rendition shows it. Disposed once, by whom it was handed to. */
+/** A frame of the source for one rendition. Its receiver disposes of it once. */
 export interface RenditionPicture extends Disposable {
   readonly size: Size
-  /** The frame's captions, which no scaled frame has; null where there are none. */
+  /** The frame's captions, which scaled frames do not have; null if there are none. */
   readonly captions: Uint8Array | null
   /** A new frame, to be freed by the caller. */
   scaled(): Promise<Frame>
 }
 
-/** A rendition's size, and the rendition whose pictures its own are scaled from; null for the source. */
+/** A rendition's size, and the rendition its pictures are scaled from; null for the source. */
 export interface ScaleStep {
   readonly size: Size
   readonly from: number | null
 }
 
 /**
- * How a source is scaled to its renditions. From the source each, or, which costs a fraction, in steps: each from the
- * next larger rendition that shows the same frames.
+ * How a source is scaled to its renditions: each from the source, or, which costs a fraction, each from the next larger
+ * rendition that shows the same frames.
  */
 export function scaleSteps(
   profiles: readonly Profile[],
@@ -44,7 +44,7 @@ export function scaleSteps(
   })
 }
 
-/** The frames of one segment in the sizes of its renditions, each made once and when it is first asked for. */
+/** The frames of one segment in the sizes of its renditions, each scaled once on first use. */
 export class Pictures implements Disposable {
   readonly #profiles: readonly Profile[]
   readonly #scalers: readonly OrderedScaler[]
@@ -57,7 +57,7 @@ export class Pictures implements Disposable {
     this.#inSteps = inSteps
   }
 
-  /** The frame stays the caller's. */
+  /** The caller keeps the frame. */
   of(frame: Frame): Picture {
     if (!this.#known || !isSameSize(this.#known.source, frame)) {
       const source = { width: frame.width, height: frame.height }
@@ -66,13 +66,13 @@ export class Pictures implements Disposable {
     return new Picture(cloned(frame), this.#known.steps, this.#scalers)
   }
 
-  /** All pictures must have been disposed of. */
+  /** All pictures must have been disposed of before. */
   [Symbol.dispose](): void {
     for (const scaler of this.#scalers) scaler[Symbol.dispose]()
   }
 }
 
-/** One frame of the source, kept until its holder and every rendition's have disposed of it. */
+/** One frame of the source, kept until its holder and those of all renditions have disposed of it. */
 export class Picture implements Disposable {
   readonly #frame: Frame
   readonly #steps: readonly ScaleStep[]
@@ -87,11 +87,10 @@ export class Picture implements Disposable {
     this.#steps = steps
     this.#scalers = scalers
     this.#scaled = steps.map(() => undefined)
-    // Every rendition is progressive. Where the colours lie between the pixels is nothing that peers look at: their
-    // scaler takes the middle.
+    // Renditions are progressive. Chroma location is cleared because peers' scalers ignore it and assume the centre.
     frame.clearFlags(AV_FRAME_FLAG_INTERLACED)
     frame.chromaLocation = AVCHROMA_LOC_UNSPECIFIED
-    // A frame may be shown twice, or not at all; its captions are to be read once.
+    // A frame may be shown twice or never, so its captions are read only once.
     this.#captions = takeCaptions(frame)
   }
 
@@ -125,7 +124,7 @@ export class Picture implements Disposable {
   }
 }
 
-/** A scaler for several callers: it can do one frame at a time. */
+/** A scaler shared by several callers, which processes one frame at a time. */
 class OrderedScaler implements Disposable {
   readonly #scaler: Scaler
   #last: Promise<unknown> = Promise.resolve()
@@ -149,7 +148,7 @@ function showSameFrames(one: Profile, other: Profile): boolean {
   return one.fps === other.fps && Math.max(1, one.fpsDen) === Math.max(1, other.fpsDen)
 }
 
-/** By less than half as much again, a second scaling would cost sharpness and save little. */
+/** Scaling down by less than a factor of 1.5 in a second step would cost sharpness and save little. */
 function isStepAbove(larger: Size, size: Size): boolean {
   return 2 * longer(larger) >= 3 * longer(size)
 }

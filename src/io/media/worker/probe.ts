@@ -33,22 +33,22 @@ export function describe(input: MemoryInput): Probe {
   }
 }
 
-/** Describes a segment (transcoding.md §3.1). Throws MediaError with FFmpeg's text for what is no container. */
+/** Describes a segment (transcoding.md §3.1). Throws MediaError with FFmpeg's text if it is not a container. */
 export async function probe(bytes: Uint8Array): Promise<Probe> {
   await using input = await MemoryInput.open(bytes)
   return describe(input)
 }
 
 /**
- * Decodes a rendition and adds up width times height of its frames: what its maker may charge (transcoding.md §8).
- * Throws MediaError with FFmpeg's text for what cannot be decoded.
+ * Decodes a rendition and adds up width × height of its frames, which is what may be charged for it (transcoding.md
+ * §8). Throws MediaError with FFmpeg's text if it cannot be decoded.
  */
 export async function countPixels(bytes: Uint8Array, signal: AbortSignal): Promise<bigint> {
   await using input = await MemoryInput.open(bytes)
   const { video } = bestStreams(input)
   if (!video) throw new MediaError('TranscoderInvalidVideo')
-  // Smoothing changes no size, and without it decoding is a quarter faster. What an encoder was given counts, also
-  // where the size changes by a few lines and the container knows only the first.
+  // The loop filter does not affect sizes, and skipping it saves a quarter of the time. The encoder's input size
+  // counts, even if it changes by a few lines and the container has only the first one.
   const options = { skipLoopFilter: true, ignoreContainerSize: true }
   using reader = new SegmentReader(input, { video, audio: null }, options)
   let pixels = 0n

@@ -1,4 +1,4 @@
-/** What every rendition is made of, and the words for what cannot be made one (transcoding.md §3, §9). */
+/** Properties of renditions, and the errors for what cannot be transcoded (transcoding.md §3, §9). */
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import { AVCOL_RANGE_JPEG, AVCOL_RANGE_UNSPECIFIED } from 'node-av/constants'
@@ -23,8 +23,8 @@ import { transcode } from './transcode.ts'
 const THIRTIETH = { num: 1, den: 30 }
 const CLOCK = { num: 1, den: 90_000 }
 
-suite('what a rendition is', () => {
-  test('its B-frames, profile, fields and colours are those asked for', async () => {
+suite('properties of a rendition', () => {
+  test('its B-frames, profile, fields and colours are as requested', async () => {
     const source = makePictures({
       times: evenly(30),
       unit: THIRTIETH,
@@ -46,7 +46,7 @@ suite('what a rendition is', () => {
     assert.deepEqual(seen, [2, 0, 2, 2, 0])
   })
 
-  test('x264 is told what peers tell it', async () => {
+  test('x264 gets the settings that peers use', async () => {
     const source = makePictures({ times: evenly(3), unit: THIRTIETH })
     const told = async (profile: Partial<Profile>) =>
       h264SettingsOf((await make(source, [{ format: 'mp4', ...profile }])).renditions[0]!.bytes)
@@ -76,7 +76,7 @@ suite('what a rendition is', () => {
     assert.partialDeepStrictEqual(await told({ fps: 30, profile: 'baseline' }), { bframes: '0', cabac: '0' })
   })
 
-  test('its colours are said to be those of the source', async () => {
+  test('its colour description is that of the source', async () => {
     const said = 'colorprim=bt709:transfer=bt709:colormatrix=bt709:fullrange=on'
     const options = { 'x264-params': said }
     for (const [encoderOptions, expected] of [
@@ -96,7 +96,7 @@ suite('what a rendition is', () => {
     }
   })
 
-  test('MPEG-TS: picture before sound, at the usual places, tables first, no discontinuity', async () => {
+  test('MPEG-TS: picture before sound, at the usual PIDs, tables first, no discontinuity', async () => {
     const source = await makeSegment({ frames: 30 })
     const { renditions } = await make(source, [{ fps: 30 }])
     const { bytes } = renditions[0]!
@@ -115,7 +115,7 @@ suite('what a rendition is', () => {
     }
   })
 
-  test('the parameter sets are in the stream of MPEG-TS and in the index of MP4', async () => {
+  test('parameter sets are in the stream of MPEG-TS and in the index of MP4', async () => {
     const source = await makeSegment({ frames: 30, audio: false })
     const { renditions } = await make(source, [{ fps: 30 }, { fps: 30, format: 'mp4' }])
     const unit = (type: number) => Buffer.from([0, 0, 1, type])
@@ -125,7 +125,7 @@ suite('what a rendition is', () => {
     assert.equal(mp4!.includes(unit(0x67)), false)
   })
 
-  test('without sound there is picture alone', async () => {
+  test('without sound there is only video', async () => {
     const source = await makeSegment({ frames: 3, audio: false })
     for (const { bytes } of (await make(source, [{ fps: 30 }, { format: 'mp4' }])).renditions)
       assert.deepEqual(
@@ -134,7 +134,7 @@ suite('what a rendition is', () => {
       )
   })
 
-  test('missing and backward timestamps of the source are mended', async () => {
+  test('missing and backward timestamps of the source are repaired', async () => {
     const times = evenly(30, 3000n, 90_000n)
     const source = makePictures({ times, unit: CLOCK })
     assert.deepEqual(ptsOf((await make(stamped(source, 10, null), [{}])).renditions[0]!.video), times)
@@ -144,7 +144,7 @@ suite('what a rendition is', () => {
     assert.deepEqual(ptsOf(renditions[1]!.video), times)
   })
 
-  test('sound that goes back in time is mended', async () => {
+  test('sound that goes back in time is repaired', async () => {
     const source = await makeSegment({ frames: 60 })
     const times = (await look(source)).audio.map(({ pts }) => pts)
     const backward = stamped(source, 20, times[10]!, 0x101)
@@ -157,7 +157,7 @@ suite('what a rendition is', () => {
     assert.equal(renditions[1]!.audio.length, times.length)
   })
 
-  test('pictures that come faster than they say are shown in their order, none lost, with B-frames or without', async () => {
+  test('pictures faster than the stated rate are shown in order without loss, with and without B-frames', async () => {
     const times = [...evenly(20, 50n, 90_000n), ...evenly(20, 3000n, 150_000n)]
     const source = await remade(makePictures({ times: evenly(40), unit: THIRTIETH }), (packet) => {
       packet.pts = times[packet.index]!
@@ -174,7 +174,7 @@ suite('what a rendition is', () => {
     assert.deepEqual(ptsOf(renditions[1]!.video), times)
   })
 
-  test('segments of a picture or two join others: decoding never goes back', async () => {
+  test('segments of one or two pictures join others, and decoding times never go back', async () => {
     for (const format of ['mpegts', 'mp4'] as const) {
       const dts: bigint[] = []
       for (const source of [
@@ -191,7 +191,7 @@ suite('what a rendition is', () => {
     }
   })
 
-  test('a clip of a moment is one picture', async () => {
+  test('a clip of an instant is one picture', async () => {
     const source = await makeSegment({ frames: 60 })
     const clip = { fromMs: 1000n, toMs: 1000n }
     for (const { video } of (await make(source, [{ fps: 30 }, {}], { clip })).renditions)
@@ -205,7 +205,7 @@ suite('what a rendition is', () => {
     const [moved, kept] = renditions.map(({ audio }) => audio.map(({ pts }) => pts))
     const from = 990_000n
     assert.ok(kept!.length > 40 && kept!.every((pts) => pts >= from && pts <= from + 90_000n))
-    // The picture begins at 0, from where the muxer moves both on by the delay of its B-frames.
+    // The picture starts at 0; the muxer shifts both by the delay of its B-frames.
     const [delay] = ptsOf(renditions[0]!.video)
     assert.deepEqual(
       moved!.map((pts) => pts - delay!),
@@ -213,7 +213,7 @@ suite('what a rendition is', () => {
     )
   })
 
-  test('a clip ends where it is to end, whatever the rates', async () => {
+  test('a clip ends where requested, at any rates', async () => {
     for (const [from, to, clip, count] of [
       [24, 60, { fromMs: 0n, toMs: 2000n }, 121],
       [30, 60, { fromMs: 0n, toMs: 2000n }, 121],
@@ -240,19 +240,19 @@ suite('what a rendition is', () => {
       const { audio, video } = renditions[index]!
       const [picture, sound] = [ptsOf(video)[0]!, audio[0]!.pts]
       assert.equal(picture, start)
-      // Less than a packet of sound after.
+      // Less than an audio packet later.
       assert.ok(sound >= picture && sound - picture < 1920n, `${picture} ${sound}`)
     }
   })
 
-  test('a clip late in a slow segment is filled up like the segment itself', async () => {
+  test('a clip late in a slow segment is filled like the segment itself', async () => {
     const source = makePictures({ times: evenly(10), unit: { num: 1, den: 1 } })
     const clip = { fromMs: 8000n, toMs: 9900n }
     const { renditions } = await make(source, [{ fps: 30 }], { clip })
     assert.equal(renditions[0]!.video.length, 58)
   })
 
-  test('a clip of nothing is refused by name', async () => {
+  test('an empty clip is refused by name', async () => {
     const source = await makeSegment({ frames: 10 })
     for (const fps of [0, 30])
       await assert.rejects(make(source, [{ fps }], { clip: { fromMs: 5000n, toMs: 0n } }), {
@@ -272,7 +272,7 @@ suite('what a rendition is', () => {
       }
   })
 
-  test('a clip keeps both its ends, and its first frame is a key frame', async () => {
+  test('a clip keeps both its ends and starts with a key frame', async () => {
     for (const [fps, durationMs, clip, count] of [
       [30, 3000, { fromMs: 0n, toMs: 2000n }, 61],
       [120, 6000, { fromMs: 500n, toMs: 5500n }, 601],
@@ -284,7 +284,7 @@ suite('what a rendition is', () => {
       assert.deepEqual(
         renditions.map(({ video }) => [video.length, ptsOf(video)[0]]),
         [
-          // At a set rate a clip begins at 0, from where the muxer moves it on by the delay of its B-frames.
+          // At a set rate a clip starts at 0; the muxer shifts it by the delay of its B-frames.
           [count, BigInt((90_000 / fps) * 2)],
           [count, start],
         ],
@@ -292,7 +292,7 @@ suite('what a rendition is', () => {
     }
   })
 
-  test('key frames come where a time is asked for at a kept rate too', async () => {
+  test('key frames come at requested times at a kept rate too', async () => {
     const source = makePictures({ times: evenly(60), unit: THIRTIETH })
     const { renditions } = await make(source, [
       { fps: 0, gopMs: 500 },
@@ -304,13 +304,13 @@ suite('what a rendition is', () => {
     )
   })
 
-  test('key frames that are asked for are so to every decoder, of HEVC too', async () => {
+  test('requested key frames are random access points for every decoder, also in HEVC', async () => {
     const source = makePictures({ times: evenly(60, 1n, 30n), unit: THIRTIETH })
     const { renditions } = await make(source, [{ fps: 0, gopMs: 500, encoder: 'h265' }])
     assert.deepEqual(keyFrames(renditions[0]!), evenly(4, 45_000n, 90_000n))
   })
 
-  test('a change of size does not disturb the signature, which is of the first', async () => {
+  test('a change of size does not disturb the signature, which is of the first size', async () => {
     const parts = [await makeSegment({ audio: false, frames: 30 })]
     parts.push(await makeSegment({ audio: false, frames: 30, width: 144, height: 256, startMs: 11_000 }))
     const hashed = async (source: Uint8Array) => {
@@ -324,7 +324,7 @@ suite('what a rendition is', () => {
   })
 })
 
-suite('what is wrong is told in the order in which peers look', () => {
+suite('faults are reported in the order in which peers check', () => {
   const wrongClip = { clip: { fromMs: -1n, toMs: 0n } }
   const eleven = Array<Partial<Profile>>(11).fill({})
 
@@ -341,17 +341,17 @@ suite('what is wrong is told in the order in which peers look', () => {
     assert.equal((await make(good, eleven.slice(1))).renditions.length, 10)
   })
 
-  test('five minutes and less than a second more are no more than five minutes', async () => {
+  test('five minutes and a fraction of a second count as five minutes', async () => {
     const halves = (count: number) => makePictures({ times: evenly(count), unit: { num: 1, den: 2 } })
     assert.equal((await make(halves(601), [{}])).renditions[0]!.video.length, 601)
     await fails(halves(602), [{}], 'TranscoderInvalidDuration')
   })
 
-  test('pictures are filled up to 25 for each that came, and not to one more', async () => {
+  test('pictures are filled up to 25 for each input frame, and not one more', async () => {
     const apart = (gap: bigint) => makePictures({ times: [0n, gap], unit: THIRTIETH })
     assert.equal((await make(apart(49n), [{ fps: 30 }])).renditions[0]!.video.length, 50)
     await fails(apart(50n), [{ fps: 30 }], 'Encoded frames runaway')
-    // What comes later does not count.
+    // Later frames do not count.
     const late = makePictures({ times: [0n, 60n, 61n, 62n, 63n], unit: THIRTIETH })
     await fails(late, [{ fps: 30 }], 'Encoded frames runaway')
   })
@@ -386,7 +386,7 @@ suite('what is wrong is told in the order in which peers look', () => {
   })
 })
 
-/** The timestamp of one picture, or packet of sound, changed, or taken out. */
+/** Changes or removes the timestamp of one picture or audio packet. */
 function stamped(ts: Uint8Array, index: number, pts: bigint | null, pid?: number): Uint8Array {
   return restamped(ts, (times) => Object.assign(times[index]!, { pts, dts: pts }), pid)
 }

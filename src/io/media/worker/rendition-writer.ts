@@ -17,17 +17,17 @@ import { MILLISECONDS, MPEGTS_TIME_BASE, MPEGTS_WRAP, rescale, type TimeBase } f
 import { VideoEncoder } from './video-encoder.ts'
 import type { WorkMeter } from './work-meter.ts'
 
-/** More frames out than this for each frame in means that timestamps are broken (transcoding.md §3.4). */
+/** More output frames than this per input frame mean broken timestamps (transcoding.md §3.4). */
 const RUNAWAY_FACTOR = 25
 
 const NOT_IN_MPEGTS: ReadonlySet<string> = new Set<VideoCodec>(['vp8', 'vp9'])
 
-/** What a rendition is made of besides its profile. */
+/** The inputs of a rendition besides its profile. */
 export interface RenditionSource {
   readonly timeBase: TimeBase
-  /** Whether its times are of MPEG-TS, which are counted up to a point and from 0 again. */
+  /** Whether its times are MPEG-TS times, which wrap around. */
   readonly isMpegts: boolean
-  /** Asked for once frames have come. */
+  /** Called once frames have arrived. */
   readonly frameRate: () => TimeBase | null
   readonly audio: Stream | null
   readonly provider: string
@@ -38,27 +38,27 @@ export interface RenditionSource {
   readonly threads: number
   /** Shared by all renditions of the segment. */
   readonly meter: WorkMeter
-  /** Ends the work at the next frame or packet, also while an encoder is drained. */
+  /** Stops the work at the next frame or packet, also while an encoder is drained. */
   readonly signal: AbortSignal
 }
 
-/** What became of one rendition. */
+/** The result for one rendition. */
 export interface RenditionBytes {
   readonly bytes: Uint8Array
-  /** Width times height of every frame given to the encoder: what is charged (transcoding.md §3.10). */
+  /** Width × height of every frame given to the encoder, which is what is charged (transcoding.md §3.10). */
   readonly pixels: bigint
-  /** How many frames those were. */
+  /** Number of those frames. */
   readonly frames: number
   readonly perceptualHash: Uint8Array | null
 }
 
-/** A picture whose positions on the grid are known. */
+/** A picture with known grid positions. */
 interface PlacedPicture {
   readonly picture: RenditionPicture
   readonly range: GridRange
-  /** Its own, and those of pictures around it that are not shown. */
+  /** Its own captions, and those of pictures around it that are not shown. */
   readonly captions: Uint8Array[]
-  /** How many frames had come when its positions became known. */
+  /** Number of input frames when its positions became known. */
   readonly framesIn: number
 }
 
@@ -68,7 +68,7 @@ interface TimedPicture {
   readonly duration: bigint
 }
 
-/** Makes one rendition of a segment: frame rate, size, encoding, and the container with the audio copied. */
+/** Makes one rendition of a segment: frame rate, size, encoding, and the container with the copied audio. */
 export class RenditionWriter implements Disposable {
   readonly #profile: Profile
   readonly #source: RenditionSource
@@ -76,12 +76,12 @@ export class RenditionWriter implements Disposable {
   readonly #grid: FrameGrid | null
   readonly #gridUnit: TimeBase
   readonly #window: ClipWindow
-  /** The source's times by encoder tick, where the frame rate is kept: the encoder's ticks are coarser. */
+  /** The source's times by encoder tick, if the frame rate is kept: the encoder's ticks are coarser. */
   readonly #sourceTimes = new Map<bigint, { readonly pts: bigint; readonly duration: bigint }>()
   readonly #waitingAudio: Packet[] = []
   readonly #lastDts = new Map<number, bigint>()
   readonly #placed: PlacedPicture[] = []
-  /** Captions of pictures before the first that is shown. */
+  /** Captions of pictures before the first shown one. */
   readonly #captions: Uint8Array[] = []
   #held: TimedPicture | null = null
   #encoder: VideoEncoder | null = null
@@ -89,13 +89,13 @@ export class RenditionWriter implements Disposable {
   #video: Stream | null = null
   #audio: Stream | null = null
   #framesIn = 0
-  /** What is taken off the source's times for having been counted from 0 again. */
+  /** Subtracted from the source's times after they wrapped around. */
   #wrapped = 0n
   #framesOut = 0
   #pixels = 0n
   #lastTick: bigint | null = null
   #lastForcedKey: bigint | null = null
-  /** By how much decoding has to begin earlier, so that the segment joins those around it; in the encoder's ticks. */
+  /** How much earlier decoding must start for the segment to join its neighbours; in the encoder's ticks. */
   #missingDelay: bigint | null = null
 
   constructor(profile: Profile, source: RenditionSource) {
@@ -108,9 +108,9 @@ export class RenditionWriter implements Disposable {
     this.#window = new ClipWindow(source.clip, { unit, restarts: this.#grid !== null })
   }
 
-  /** Takes the picture of a decoded frame over. */
+  /** Takes over the picture of a decoded frame. */
   async frame(decoded: TimedPicture): Promise<void> {
-    // MP4 has no count that begins again: a picture from after that lies at its beginning, not a day later.
+    // MP4 times do not wrap: a picture after a wrap would otherwise lie a day later.
     if (this.#framesIn++ === 0 && this.#profile.format === 'mp4' && this.#source.isMpegts)
       this.#wrapped = decoded.pts >= MPEGTS_WRAP ? MPEGTS_WRAP : 0n
     const next = { ...decoded, pts: decoded.pts - this.#wrapped }
@@ -131,13 +131,13 @@ export class RenditionWriter implements Disposable {
     await this.#encode(scaled, { ...times, framesIn: this.#framesIn })
   }
 
-  /** Takes an audio packet over; before the first frame it waits. */
+  /** Takes over an audio packet, which waits for the first frame. */
   audio(packet: Packet): void {
     if (this.#video) this.#writeAudio(packet)
     else this.#waitingAudio.push(packet)
   }
 
-  /** Writes what is left and returns the whole; null when there was no frame, or none that a clip keeps. */
+  /** Writes the rest and returns the rendition; null if there was no frame, or none that a clip keeps. */
   async finish(): Promise<RenditionBytes | null> {
     const last = this.#held
     this.#held = null
@@ -161,8 +161,8 @@ export class RenditionWriter implements Disposable {
   }
 
   /**
-   * Takes over a picture that is to be shown at every position of the range that is kept. It waits for the next one that
-   * is shown: of those between, which are not, the captions are shown with it.
+   * Takes over a picture to be shown at every kept position of the range. It waits for the next shown one, because the
+   * captions of pictures in between are shown with it.
    */
   async #place(picture: RenditionPicture, range: GridRange): Promise<void> {
     const kept = this.#window.cut(range)
@@ -186,7 +186,7 @@ export class RenditionWriter implements Disposable {
       for (let position = range.from; position < range.to; position++) {
         if (captions.length > 0) left = giveCaptions(scaled, left)
         const pts = position - shift
-        // Peers have signatures count positions, though these name the muxer's unit.
+        // Peers' signatures count grid positions although they name the muxer's unit.
         await this.#encode(scaled, { pts, key: this.#framesOut === 0, hashPts: pts, framesIn })
       }
       const next = this.#placed[0]?.captions ?? this.#captions
@@ -225,7 +225,7 @@ export class RenditionWriter implements Disposable {
   #addToHash(picture: Frame, pts: bigint): void {
     if (!this.#source.calcPerceptualHash) return
     this.#hash ??= new PerceptualHash({ width: picture.width, height: picture.height }, this.#video!.timeBase)
-    // A signature is of one size; after a change the frames so far stand for the segment.
+    // A signature has one size; after a change the frames so far represent the segment.
     if (!isSameSize(this.#hash.size, picture)) return
     if (!picture.isHwFrame()) {
       this.#hash.add(picture, pts)
@@ -244,7 +244,7 @@ export class RenditionWriter implements Disposable {
     this.#missingDelay = null
   }
 
-  /** Several frames may fall on one tick of the encoder: then the later ones move on by a tick. */
+  /** Several frames may share a tick of the encoder; the later ones move on by a tick. */
   #tickOf(times: { readonly pts: bigint; readonly duration: bigint }): bigint {
     let tick = rescale(times.pts, this.#source.timeBase, this.#encoder!.timeBase)
     if (this.#lastTick !== null && tick <= this.#lastTick) tick = this.#lastTick + 1n
@@ -253,7 +253,7 @@ export class RenditionWriter implements Disposable {
     return tick
   }
 
-  /** Whether a frame of kept frame rate has to be a key frame (transcoding.md §3.6). */
+  /** Whether a frame must be a key frame when the frame rate is kept (transcoding.md §3.6). */
   #keyIsDue(pts: bigint): boolean {
     const gop = rescale(BigInt(Math.max(0, this.#profile.gopMs)), MILLISECONDS, this.#source.timeBase)
     const due = this.#lastForcedKey === null || (gop > 0n && pts >= this.#lastForcedKey + gop)
@@ -264,7 +264,8 @@ export class RenditionWriter implements Disposable {
   #openEncoder(size: { width: number; height: number }, like: Frame): void {
     const format = this.#output.format
     const { encoder, format: container } = this.#profile
-    // The muxer would write them as data of nobody's, which no player finds again; MP4's refuses in these words.
+    // The MPEG-TS muxer would write them as private data that players do not recognise; the MP4 muxer refuses with this
+    // text.
     if (container !== 'mp4' && NOT_IN_MPEGTS.has(encoder)) throw new MediaError('Invalid argument')
     const frameRate = this.#grid ? inverse(this.#gridUnit) : this.#source.frameRate()
     this.#encoder = new VideoEncoder({
@@ -273,7 +274,7 @@ export class RenditionWriter implements Disposable {
       size,
       timeBase: this.#grid ? this.#gridUnit : frameRate ? inverse(frameRate) : this.#source.timeBase,
       frameRate,
-      // The container's header is of the first size; what comes later brings its own with it.
+      // The container's header has the first size; later sizes carry their own headers.
       globalHeader: !this.#video && (format.oformat?.hasFlags(AVFMT_GLOBALHEADER) ?? false),
       threads: this.#source.threads,
       like,
@@ -296,12 +297,12 @@ export class RenditionWriter implements Disposable {
       audio.timeBase = source.timeBase
       this.#audio = audio
     }
-    // Both keys are checked by peers (transcoding.md §3.7).
+    // Peers check both keys (transcoding.md §3.7).
     format.metadata = Dictionary.fromObject({
       service_provider: this.#source.provider,
       comment: `Processed by ${this.#source.provider}`,
     })
-    // MP4 tells where it begins in this unit: in the usual milliseconds, segments would not join to the tick.
+    // MP4 states its start in this unit: with the default of milliseconds, segments would not join to the tick.
     if (this.#profile.format === 'mp4')
       check(format.setOption('movie_timescale', String(MPEGTS_TIME_BASE.den)))
     check(format.writeHeaderSync(null))
@@ -312,7 +313,7 @@ export class RenditionWriter implements Disposable {
   #writeVideo(packet: Packet): void {
     this.#source.signal.throwIfAborted()
     const unit = this.#encoder!.timeBase
-    // An encoder that is given fewer frames than it holds back does not leave room for them before the first.
+    // An encoder that gets fewer frames than it holds back leaves no room for them before the first.
     const { hasBFrames } = this.#encoder!.context
     this.#missingDelay ??= BigInt(Math.max(0, hasBFrames - Number(packet.pts - packet.dts)))
     packet.dts -= this.#missingDelay
@@ -354,7 +355,7 @@ export class RenditionWriter implements Disposable {
     check(this.#output.format.interleavedWriteFrameSync(packet))
   }
 
-  /** Muxers refuse decoding times that lie after the presentation or do not grow (transcoding.md §3.7). */
+  /** Muxers refuse decoding times after the presentation time, and times that do not increase (transcoding.md §3.7). */
   #repairOrder(packet: Packet, index: number): void {
     if (packet.dts === AV_NOPTS_VALUE || packet.pts === AV_NOPTS_VALUE) return
     const least = (this.#lastDts.get(index) ?? packet.dts - 1n) + 1n

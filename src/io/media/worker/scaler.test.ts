@@ -17,7 +17,7 @@ const SIZES: readonly Size[] = [
 ]
 
 for (const pixelFormat of ['yuv420p', 'yuvj420p', 'yuv422p', 'yuv444p', 'yuv420p10le', 'yuv422p10le']) {
-  test(`${pixelFormat} is scaled to the pixels that FFmpeg’s own filter gives, which is what peers use`, async () => {
+  test(`${pixelFormat} is scaled to the same pixels as FFmpeg’s own filter, which peers use`, async () => {
     const source = makePictures({ ...SOURCE, times: evenly(1), unit: { num: 1, den: 30 }, pixelFormat })
     using frame = await lastFrameOf(source)
     using pictures = new Pictures(SIZES.map(profileOf), cpu, { inSteps: false })

@@ -4,13 +4,13 @@ import { MediaError } from '../engine/media-error.ts'
 import { check, cloned } from './ffmpeg.ts'
 import { isSameSize, type Size } from './output-size.ts'
 
-/** Brings frames to 8-bit 4:2:0 of one size. */
+/** Converts frames to 8-bit 4:2:0 of one size. */
 export interface Scaler extends Disposable {
   /** A new frame, to be freed by the caller. */
   scale(source: Frame, size: Size): Promise<Frame>
 }
 
-/** Scales in the machine's memory. */
+/** Scales in main memory. */
 export class CpuScaler implements Scaler {
   readonly #context = new SoftwareScaleContext()
 
@@ -43,13 +43,13 @@ interface ScalingGraph {
   readonly to: Size
 }
 
-/** Scales frames that lie on a GPU there, and others in the machine's memory. */
+/** Scales frames on the GPU if they are there, others in main memory. */
 export class CudaScaler implements Scaler {
   readonly #staysOnDevice: boolean
   readonly #ofCpu = new CpuScaler()
   #scaling: ScalingGraph | null = null
 
-  /** `staysOnDevice`: the encoder takes frames of the GPU; otherwise they are fetched after scaling. */
+  /** `staysOnDevice`: the encoder takes GPU frames; otherwise they are downloaded after scaling. */
   constructor(options: { staysOnDevice: boolean }) {
     this.#staysOnDevice = options.staysOnDevice
   }
@@ -118,7 +118,7 @@ function filterNamed(name: string): Filter {
   return filter
 }
 
-/** A new frame with what is put into it; freed when that fails. */
+/** Returns a new frame filled by `fill`, or frees it if that fails. */
 async function filled(fill: (frame: Frame) => Promise<void>): Promise<Frame> {
   const frame = new Frame()
   frame.alloc()

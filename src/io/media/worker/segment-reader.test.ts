@@ -14,12 +14,12 @@ async function frameRateOf(settings: ChosenPictures) {
   return reader.frameRate
 }
 
-test('the frame rate is what the stream itself states, however often pictures come', async () => {
+test('the frame rate is the stated one, whatever the times of the pictures', async () => {
   const every = (step: bigint) => frameRateOf({ times: evenly(30, step), unit: { num: 1, den: 30 } })
   assert.deepEqual([await every(1n), await every(2n)], Array(2).fill({ num: 30, den: 1 }))
 })
 
-test('where it states none it is what the times make likely, unless that is absurd', async () => {
+test('without a stated one it is the demuxer’s guess, unless that is absurd', async () => {
   const silent = (den: number, times = evenly(40)) =>
     frameRateOf({ ...{ times, unit: { num: 1, den } }, encoder: 'libvpx', container: 'webm' })
   assert.deepEqual(await silent(30), { num: 30, den: 1 })
@@ -53,7 +53,7 @@ suite('a segment that does not begin with a key frame', () => {
     ['pictures before its key frame', 0, 3, ([, second]) => second! - 3],
     ['a picture that refers to the segment before', 3, 1, ([, second]) => second!],
   ] as [string, number, number, (keys: readonly number[]) => number][])
-    test(`leaves no hole for ${what}`, async () => {
+    test(`leaves no gap for ${what}`, async () => {
       const shown: bigint[][] = [[], []]
       let decoded = 0
       for (const source of await cut(bFrames, at)) {
@@ -71,13 +71,13 @@ suite('a segment that does not begin with a key frame', () => {
       )
     })
 
-  test('is refused where no key frame follows, even if pictures can be made of it', async () => {
+  test('is refused if no key frame follows, even if pictures can be decoded', async () => {
     const whole = makePictures({ times: evenly(60), unit: THIRTIETH, encoder: 'mpeg4', container: 'mpegts' })
     const { video } = await look(whole)
     let header: Buffer = Buffer.alloc(0)
     assert.ok(video[0]!.isKey)
     const rest = await remade(whole, (packet) => {
-      // Its header comes in front of its first picture only.
+      // The header comes only before its first picture.
       const start = packet.data.indexOf(Buffer.from([0, 0, 1, 0xb6]))
       if (packet.index === 0) header = packet.data.subarray(0, start)
       else if (packet.index === 1) packet.data = Buffer.concat([header, packet.data])

@@ -7,26 +7,26 @@ import { check, cloned, isDrained, type MemoryInput } from './ffmpeg.ts'
 import { FrameTimes, type StatedTime, type TimedFrame } from './frame-times.ts'
 import { MPEGTS_WRAP, type TimeBase } from './time-base.ts'
 
-/** What a segment holds, in decoding order. Frame and packet are the reader's own: clone what is to be kept. */
+/** The parts of a segment, in decoding order. The reader owns frame and packet: clone what you keep. */
 export type SegmentPart =
   | { readonly kind: 'frame'; readonly frame: Frame; readonly pts: bigint; readonly duration: bigint }
   | { readonly kind: 'audio'; readonly packet: Packet }
 
 /**
- * The largest picture that any level of H.264, HEVC or VP9 allows is 8192x4320; here in whole blocks of 64. Beyond it a
- * few bytes could ask for gigabytes.
+ * The largest picture of any H.264, HEVC or VP9 level is 8192x4320; here in whole blocks of 64. Without a limit a few
+ * bytes could request gigabytes.
  */
 const MAX_FRAME_PIXELS = 8192 * 4352
 
-/** Demuxers guess absurd rates for irregular timestamps; beyond this a guess is not believed. */
+/** Demuxers guess absurd rates for irregular timestamps; higher guesses are ignored. */
 const MAX_GUESSED_FPS = 240
 
-/** Pictures that are lost at the beginning are believed to take up to this much of the usual time each. */
+/** Pictures lost at the start may each account for up to this part of the usual distance. */
 const LOST = { num: 3n, den: 2n }
 
-/** Decodes the best video stream of a segment and passes the packets of one audio stream on. */
+/** Decodes the best video stream of a segment and passes on the packets of one audio stream. */
 export class SegmentReader implements Disposable {
-  /** The unit of the frames' timestamps. */
+  /** Unit of the frames' timestamps. */
   readonly timeBase: TimeBase
   readonly #input: MemoryInput
   readonly #video: Stream
@@ -35,14 +35,14 @@ export class SegmentReader implements Disposable {
   readonly #packet = new Packet()
   readonly #frame = new Frame()
   readonly #frameStep: bigint
-  /** Added to the times of both streams, which have one unit where it is not 0. */
+  /** Added to the times of both streams; if it is not 0, they have the same unit. */
   readonly #shift: bigint
   readonly #times = new FrameTimes<Frame>()
-  /** When pictures are shown whose packets came before the first frame was given out; null from then on. */
+  /** Times of pictures whose packets came before the first decoded frame; null afterwards. */
   #early: bigint[] | null = []
   #frames = 0
 
-  /** Throws `Decoder not found`, or FFmpeg's text for what the decoder does not open. */
+  /** Throws `Decoder not found`, or FFmpeg's text if the decoder cannot be opened. */
   constructor(
     input: MemoryInput,
     streams: { video: Stream; audio: Stream | null },
@@ -66,7 +66,7 @@ export class SegmentReader implements Disposable {
       if (!codec) throw new MediaError('Decoder not found')
       this.#decoder.allocContext3(codec)
       check(this.#decoder.parametersToContext(streams.video.codecpar))
-      // H.264 pictures are cut to the container's size where that lies within the same blocks.
+      // H.264 pictures are cropped to the container's size if that lies within the same blocks.
       if (options.ignoreContainerSize && streams.video.codecpar.codecId === AV_CODEC_ID_H264) {
         this.#decoder.width = 0
         this.#decoder.height = 0
@@ -83,12 +83,12 @@ export class SegmentReader implements Disposable {
     }
   }
 
-  /** Whether the times are of MPEG-TS, which are counted up to a point and from 0 again. */
+  /** Whether the times are MPEG-TS times, which wrap around. */
   get isMpegts(): boolean {
     return this.#input.container === 'mpegts'
   }
 
-  /** The frame rate that the stream itself states, or what the demuxer makes of it, or null. */
+  /** The frame rate that the stream states, or the demuxer's guess, or null. */
   get frameRate(): TimeBase | null {
     const stated = this.#decoder.framerate
     if (stated.num > 0 && stated.den > 0) return plain(stated)
@@ -97,14 +97,14 @@ export class SegmentReader implements Disposable {
     return perSecond >= 1 && perSecond <= MAX_GUESSED_FPS ? plain(guessed) : null
   }
 
-  /** Everything in the segment. Throws `No keyframes in input` at its end, or FFmpeg's text for damaged data. */
+  /** All parts of the segment. Throws `No keyframes in input` at its end, or FFmpeg's text for damaged data. */
   async *parts(signal: AbortSignal): AsyncGenerator<SegmentPart> {
     let packets = 0
     let keyPackets = 0
     for (;;) {
       signal.throwIfAborted()
       this.#packet.unref()
-      // A read error ends the segment like its end does: what is there is used.
+      // A read error ends the segment; what was read is used.
       if (this.#input.format.readFrameSync(this.#packet) < 0) break
       if (this.#packet.streamIndex === this.#audio?.index) {
         if (this.#packet.pts !== AV_NOPTS_VALUE) this.#packet.pts += this.#shift
@@ -123,7 +123,7 @@ export class SegmentReader implements Disposable {
     await this.#decoder.sendPacket(null)
     yield* this.#decoded()
     for (const timed of this.#times.end()) yield* this.#handOut(timed)
-    // Peers refuse these also where a decoder makes something of them, with what it lacks guessed.
+    // Peers refuse these too, even if a decoder can guess the missing data.
     if (packets > 0 && keyPackets === 0) throw new MediaError('No keyframes in input')
     if (this.#frames === 0) throw new MediaError('TranscoderInvalidVideo')
   }
@@ -145,7 +145,7 @@ export class SegmentReader implements Disposable {
     }
   }
 
-  /** Gives a frame out, and frees it once whoever asked for it has had it. */
+  /** Yields a frame and frees it afterwards. */
   *#handOut(timed: TimedFrame<Frame>): Generator<SegmentPart> {
     try {
       const early = this.#early
@@ -164,8 +164,8 @@ export class SegmentReader implements Disposable {
 }
 
 /**
- * The first frame that could be decoded, shown from where the segment begins: pictures before it that refer to what lies
- * outside of the segment are lost, and would leave a hole.
+ * The first decoded frame, shown from the start of the segment: earlier pictures that refer to data outside the segment
+ * are lost and would leave a gap.
  */
 function fromTheBeginning(first: TimedFrame<Frame>, times: readonly bigint[]): TimedFrame<Frame> {
   const lost = times.filter((time) => time < first.pts).sort(ascending)
@@ -175,8 +175,8 @@ function fromTheBeginning(first: TimedFrame<Frame>, times: readonly bigint[]): T
 }
 
 /**
- * What to add to times in MPEG-TS. FFmpeg tells of the minute before the count begins anew as times below zero, which
- * do not survive a muxer: they go back to what they were.
+ * What to add to MPEG-TS times. FFmpeg returns negative times for the minute before the wrap, which muxers reject, so
+ * they are shifted back.
  */
 function shiftOf(input: MemoryInput): bigint {
   const start = input.format.startTime

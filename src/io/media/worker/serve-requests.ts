@@ -14,14 +14,14 @@ import {
 } from '../engine/worker-process.ts'
 import type { SealOrder } from '../sandbox/confinement.ts'
 
-/** The kinds of work that a worker process does. The signal is aborted when the work is no longer wanted. */
+/** The kinds of work of a worker process. The signal is aborted when the work is no longer needed. */
 export type Handlers = {
   readonly [Kind in WorkKind]?: (payload: never, signal: AbortSignal) => Promise<Answer<Kind>>
 }
 
 /**
- * Serves the parent process until that is gone or kills us: the whole life of a worker process. A confined one closes itself
- * first, and rejects where it cannot.
+ * Serves the parent process until it exits or kills this one; this is the whole life of a worker process. A confined
+ * worker seals itself first and rejects if it cannot.
  */
 export async function serveRequests(handlers: Handlers): Promise<void> {
   endWithParent()
@@ -57,12 +57,12 @@ export async function serveRequests(handlers: Handlers): Promise<void> {
     nonsense: endAtOnce,
   })
   pipe.on('close', endAtOnce)
-  // A terminal's Ctrl-C reaches the whole group; the parent finishes its work first and then ends us.
+  // Ctrl-C in a terminal reaches the whole process group; the parent finishes its work and then ends this process.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {})
   answer({ kind: 'ready' })
 }
 
-/** `confine.ts` adds how to the command line. */
+/** `confine.ts` puts the seal options on the command line. */
 async function sealAsTold(): Promise<void> {
   const told = JSON.parse(process.argv[3] ?? 'null') as SealOrder
   if (!told) return
@@ -70,14 +70,14 @@ async function sealAsTold(): Promise<void> {
   seal({ ...told, allowsExecution: false })
 }
 
-/** An ordinary exit would wait for native threads, which may hang. */
+/** A normal exit would wait for native threads, which may hang. */
 function endAtOnce(): void {
   process.kill(process.pid, 'SIGKILL')
 }
 
 /**
- * Native code that hangs keeps this thread from noticing that the pipe is closed; another one notices that the parent
- * has changed. And where the system runs out of memory it is to end this process rather than the parent.
+ * Hanging native code keeps this thread from noticing that the pipe was closed, so another thread checks whether the
+ * parent has changed. Also makes the kernel kill this process rather than the parent when memory runs out.
  */
 function endWithParent(): void {
   const watch = new Worker(WATCH, { eval: true, workerData: process.ppid, stdout: true, stderr: true })
@@ -85,7 +85,7 @@ function endWithParent(): void {
   try {
     writeFileSync('/proc/self/oom_score_adj', '1000')
   } catch {
-    // Not a Linux, or not allowed.
+    // Not Linux, or not permitted.
   }
 }
 

@@ -10,7 +10,7 @@ import { MediaError } from '../engine/media-error.ts'
 import { check, isDrained, MemoryOutput } from './ffmpeg.ts'
 import { MPEGTS_TIME_BASE, rescale, type TimeBase } from './time-base.ts'
 
-/** What a synthetic stream looks and sounds like: a moving picture with a running clock, and a tone. */
+/** Settings of a synthetic stream: a moving picture with a running clock, and a tone. */
 export interface SyntheticSettings {
   readonly width: number
   readonly height: number
@@ -19,7 +19,7 @@ export interface SyntheticSettings {
   /** Timestamp of the first frame, in 1/90000 s. */
   readonly startPts: bigint
   readonly hasAudio: boolean
-  /** Frames between key frames; every segment begins with one anyway. */
+  /** Frames between key frames; every segment starts with one anyway. */
   readonly gopFrames: number
   readonly bFrames: number
   /** FFmpeg's name of the encoder. */
@@ -34,13 +34,13 @@ export interface SyntheticSettings {
 const SAMPLE_RATE = 48_000
 const SAMPLES_PER_FRAME = 1024
 const AUDIO_BITRATE = 64_000n
-/** Front left and front right. */
+/** Front left and front right channels. */
 const STEREO = 3n
-/** The encoder gives a packet out this many frames after it was given its sound. */
+/** The encoder returns a packet this many frames after its sound. */
 const AUDIO_DELAY_FRAMES = 3
 const AUDIO_UNIT: TimeBase = { num: 1, den: SAMPLE_RATE }
 
-/** Makes segments of a synthetic stream, one after the other, with continuous timestamps. */
+/** Produces consecutive segments of a synthetic stream with continuous timestamps. */
 export class SyntheticStream implements Disposable {
   readonly #settings: SyntheticSettings
   readonly #videoUnit: TimeBase
@@ -49,7 +49,7 @@ export class SyntheticStream implements Disposable {
   readonly #audio: CodecContext | null
   readonly #frame = new Frame()
   readonly #packet = new Packet()
-  /** Packets by the segment that they belong to; those of segments handed out are gone. */
+  /** Packets by segment, without those of returned segments. */
   readonly #packets = new Map<number, { video: Packet[]; audio: Packet[] }>()
   #framesMade = 0
   #samplesMade = 0
@@ -70,12 +70,12 @@ export class SyntheticStream implements Disposable {
     this.#audio = hasAudio ? this.#openAudio() : null
   }
 
-  /** How long a segment lasts, in milliseconds. */
+  /** Duration of a segment in milliseconds. */
   get segmentMs(): number {
     return (this.#settings.framesPerSegment * 1000 * this.#videoUnit.num) / this.#videoUnit.den
   }
 
-  /** The next segment. With `isLast` nothing is held back for a segment after it. */
+  /** The next segment. With `isLast` nothing is held back for another one. */
   async next(isLast = false): Promise<Uint8Array> {
     const segment = this.#nextSegment++
     const { framesPerSegment } = this.#settings
@@ -118,7 +118,7 @@ export class SyntheticStream implements Disposable {
     await this.#makeTone()
   }
 
-  /** Makes sound up to the end of the last picture, so that a complete segment has all of its own. */
+  /** Produces sound up to the end of the last picture, so that a segment has all of its sound. */
   async #makeTone(): Promise<void> {
     if (!this.#audio) return
     const sink = this.#graph.getFilter('abuffersink@audio')!

@@ -1,18 +1,18 @@
 import type { Profile } from '../../../domain/rendition.ts'
 
-/** An encoder with more threads looks further ahead for little gain, and its pictures suffer. */
+/** With more threads an encoder looks further ahead for little gain, and quality suffers. */
 const MAX_ENCODER_THREADS = 6
-/** Each decoder thread holds pictures of its own, and the encoders have more to do than all of them. */
+/** Each decoder thread holds its own pictures, and most of the work is in the encoders. */
 const MAX_DECODER_THREADS = 4
-/** An encoder's threads wait for each other: with one for each core, cores stand idle meanwhile. */
+/** An encoder's threads wait for each other, so one per core would leave cores idle. */
 const THREADS_PER_CORE = 2
-/** What a profile that keeps the source's frame rate is taken for. */
+/** Frame rate assumed for a profile that keeps the source's. */
 const USUAL_FPS = 30
 
 /**
- * How many threads each rendition's encoder gets of the cores that a segment may take up: by its share of the work, so
- * that all renditions end at about the same time. An encoder with one thread needs some percent less CPU time, so where
- * segments enough run at once to fill the machine, each gets one.
+ * The threads of each rendition's encoder, out of the cores that a segment may use, by its share of the work, so that
+ * all renditions end at about the same time. With one thread an encoder uses a few percent less CPU time, so each gets
+ * one if enough segments run at once to fill the machine.
  */
 export function encoderThreads(profiles: readonly Profile[], cores: number): number[] {
   if (cores <= 1) return profiles.map(() => 1)
@@ -25,7 +25,7 @@ export function encoderThreads(profiles: readonly Profile[], cores: number): num
   return work.map((part) => Math.min(MAX_ENCODER_THREADS, Math.max(1, Math.ceil((threads * part) / total))))
 }
 
-/** How many threads the decoder gets: as long as the encoders have not seen enough, they wait for it. */
+/** The threads of the decoder, for which the encoders wait at first. */
 export function decoderThreads(cores: number): number {
   return Math.min(MAX_DECODER_THREADS, Math.max(1, cores))
 }

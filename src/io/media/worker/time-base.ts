@@ -4,13 +4,13 @@ export interface TimeBase {
   readonly den: number
 }
 
-/** What MPEG-TS counts in. */
+/** Unit of MPEG-TS times. */
 export const MPEGTS_TIME_BASE: TimeBase = { num: 1, den: 90_000 }
 
-/** MPEG-TS counts to here and then from 0 again. */
+/** MPEG-TS times wrap around here. */
 export const MPEGTS_WRAP = 1n << 33n
 
-/** What our interfaces count in. */
+/** Unit of this project's interfaces. */
 export const MILLISECONDS: TimeBase = { num: 1, den: 1000 }
 
 /** Expresses a timestamp in another unit, rounded to nearest, halves away from zero. */

@@ -63,7 +63,7 @@ suite('four consecutive segments of 2 s at 60 fps', () => {
     ])
   })
 
-  test('keep their place in time, and their audio byte for byte', async () => {
+  test('keep their position in time, and their audio byte for byte', async () => {
     for (const [index, first, last] of [
       [0, 129000n, 306000n],
       [1, 309000n, 486000n],
@@ -114,7 +114,7 @@ suite('four consecutive segments of 2 s at 60 fps', () => {
     }
   })
 
-  test('get key frames where they are asked for', async () => {
+  test('get key frames as requested', async () => {
     const { renditions } = await make(sources[1]!, [
       { fps: 30, gopMs: 300 },
       { fps: 0, gopMs: 300 },
@@ -133,13 +133,13 @@ suite('four consecutive segments of 2 s at 60 fps', () => {
     )
   })
 
-  test('carry who made them', async () => {
+  test('name their maker', async () => {
     const { renditions } = await make(sources[0]!, [{ fps: 30, format: 'mp4' }, { fps: 30 }])
     assert.equal(renditions[0]!.metadata.comment, `Processed by ${PROVIDER}`)
     assert.ok(Buffer.from(renditions[1]!.bytes).includes(PROVIDER))
   })
 
-  test('are refused by their exact names when the job is wrong', async () => {
+  test('are refused by their exact names if the job is invalid', async () => {
     const source = sources[0]!
     await fails(source, Array(11).fill({ fps: 1 }), 'Too many outputs')
     await fails(source, [{ gopMs: -2 }], 'TranscoderInvalidGOP')
@@ -165,7 +165,7 @@ suite('four consecutive segments of 2 s at 60 fps', () => {
     for (const { audio } of renditions) assert.ok(audio.length >= 46 && audio.length <= 48)
   })
 
-  test('stop when they are called off', async () => {
+  test('stop when they are cancelled', async () => {
     const abort = new AbortController()
     const running = transcode(
       {
@@ -182,7 +182,7 @@ suite('four consecutive segments of 2 s at 60 fps', () => {
   })
 })
 
-test('very short segments give a frame at least, and no more than their time holds', async () => {
+test('very short segments give at least a frame, and no more than their duration allows', async () => {
   const expected = {
     1: [1, 1, 1, 1, 1],
     2: [1, 2, 4, 1, 2],
@@ -204,7 +204,7 @@ test('very short segments give a frame at least, and no more than their time hol
   }
 })
 
-test('twelve seconds get a key frame every 250 frames, or as often as asked', async () => {
+test('twelve seconds get a key frame every 250 frames, or as often as requested', async () => {
   const source = await makeSegment({ durationMs: 12_000, gop: 360, audio: false })
   const { renditions } = await make(source, [{ fps: 30 }, { fps: 30, gopMs: 2000 }])
   const [byDefault, everyTwo] = renditions.map(keyFrames)
@@ -216,7 +216,7 @@ test('twelve seconds get a key frame every 250 frames, or as often as asked', as
   )
 })
 
-test('segments that do not fall on the output grid share it all the same', async () => {
+test('segments that do not start on the output grid still share it', async () => {
   const sources = await makeSegments(6, { fps: 25, frames: 33, startMs: 1480, audio: false })
   const counts: number[] = []
   const joined: bigint[] = []
@@ -233,7 +233,7 @@ test('segments that do not fall on the output grid share it all the same', async
   assert.deepEqual(new Set(joined.slice(1).map((at, index) => at - joined[index]!)), new Set([3000n]))
 })
 
-test('B-frames at time zero move the first segment, and only that one', async () => {
+test('B-frames at time zero move only the first segment', async () => {
   const sources = await makeSegments(2, { fps: 60, startMs: 0, audio: false })
   const starts: bigint[][] = []
   const dtsOf = async (profile: Profile['profile']) => {
@@ -246,7 +246,7 @@ test('B-frames at time zero move the first segment, and only that one', async ()
     }
     return dts.slice(1).map((at, index) => at - dts[index]!)
   }
-  // No muxer writes times below zero; peers show the same step back (transcoding.md §13, case 10).
+  // No muxer writes negative times; peers show the same step back (transcoding.md §13, case 10).
   const steps = await dtsOf('main')
   assert.deepEqual(
     steps.filter((step) => step !== 6000n),
@@ -258,7 +258,7 @@ test('B-frames at time zero move the first segment, and only that one', async ()
   assert.deepEqual(starts, [[12_000n, 0n], [180_000n, 168_000n], [0n, 0n], second])
 })
 
-test('two seconds of any rate give two seconds of any other', async () => {
+test('two seconds at any rate give two seconds at any other', async () => {
   for (const fps of [24, 25, 30, 50]) {
     const source = await makeSegment({ fps, audio: false, startMs: 10_000 })
     const rates = [24, 30, 60, 1].map((to) => ({ fps: to }))
@@ -266,7 +266,7 @@ test('two seconds of any rate give two seconds of any other', async () => {
   }
 })
 
-test('the larger number asked for becomes the longer side, whatever the source’s shape', async () => {
+test('the larger requested number becomes the longer side, for any shape of the source', async () => {
   const source = await makeSegment({ encoder: 'mpeg4', width: 123, height: 456, frames: 3, audio: false })
   const { renditions } = await make(source, [
     { width: 0, height: 426 },
@@ -281,7 +281,7 @@ test('the larger number asked for becomes the longer side, whatever the source�
   )
 })
 
-test('an MPEG-7 signature is taken of each rendition when asked for', async () => {
+test('an MPEG-7 signature is made of each rendition on request', async () => {
   const hashes = async (frames: number, profile: Partial<Profile>) => {
     const source = await makeSegment({ frames, audio: false })
     const { renditions } = await transcode(
@@ -294,7 +294,7 @@ test('an MPEG-7 signature is taken of each rendition when asked for', async () =
   assert.equal((await hashes(60, { fps: 0, format: 'mp4', width: 320 })).length, 5538)
 })
 
-/** The unit of a signature's times takes the 16 bits after the first of this byte. */
+/** The unit of a signature's times is in the 16 bits after the first of this byte. */
 const UNIT_AT = 20
 
 function unitOf(signature: Uint8Array): number {
@@ -310,7 +310,7 @@ function withoutUnit(signature: Uint8Array): Uint8Array {
   return rest
 }
 
-test('a signature is the one that FFmpeg gives by itself, but for the unit of its times', async () => {
+test('a signature equals FFmpeg’s own, except for the unit of its times', async () => {
   const source = await makeSegment({ width: 320, height: 180, audio: false })
   for (const [fps, filters] of [
     [0, 'scale=256:144'],
@@ -326,7 +326,7 @@ test('a signature is the one that FFmpeg gives by itself, but for the unit of it
   }
 })
 
-test('a change of size within a segment goes through, with a key frame at each change', async () => {
+test('a change of size within a segment succeeds, with a key frame at each change', async () => {
   const shapes = [
     { width: 100, height: 56, startMs: 10_000 },
     { width: 56, height: 100, startMs: 12_000 },
@@ -367,7 +367,7 @@ test('a change of size by a few lines is charged and counted alike', async () =>
   for (const { pixels } of renditions) assert.equal(pixels, 2n * 146n * 108n + 2n * 146n * 110n)
 })
 
-test('H.264 profiles are written as asked, with B-frames or without', async () => {
+test('H.264 profiles are as requested, with and without B-frames', async () => {
   const source = await makeSegment({ frames: 30 })
   const { renditions } = await make(
     source,
@@ -385,7 +385,7 @@ test('H.264 profiles are written as asked, with B-frames or without', async () =
   assert.deepEqual(reordered, [false, true, true, false, true])
 })
 
-test('pictures of other chroma and depth become 4:2:0 of 8 bits', async () => {
+test('pictures of other chroma and depth become 8-bit 4:2:0', async () => {
   for (const pixelFormat of ['yuv422p', 'yuv444p', 'yuv420p10le']) {
     const source = await makeSegment({ pixelFormat, frames: 10, audio: false })
     assert.equal((await probe(source)).pixelFormat, pixelFormat)
@@ -402,7 +402,7 @@ test('an MP4 source gives MPEG-TS and MP4 renditions with its audio', async () =
     renditions.map(({ video }) => video.length),
     [60, 60],
   )
-  // MPEG-TS frames the same sound with headers of its own.
+  // MPEG-TS frames the same sound with its own headers.
   assert.equal(renditions[0]!.audio.length, digests.length)
   assert.deepEqual(
     renditions[1]!.audio.map(({ digest }) => digest),
@@ -410,7 +410,7 @@ test('an MP4 source gives MPEG-TS and MP4 renditions with its audio', async () =
   )
 })
 
-test('the rate asked for is kept to', async () => {
+test('the requested bitrate is kept', async () => {
   const source = await makeSegment({ width: 640, height: 360, durationMs: 4000, audio: false })
   const { renditions } = await make(source, [
     { width: 640, bitrate: 200_000, fps: 30 },
@@ -420,13 +420,13 @@ test('the rate asked for is kept to', async () => {
   assert.ok(rates[0]! < 320_000 && rates[1]! > 1.5 * rates[0]! && rates[1]! < 1_100_000, String(rates))
 })
 
-test('frames far apart are filled up, but not without end', async () => {
+test('frames far apart are filled, up to a limit', async () => {
   const source = await makeSegment({ fps: 1, fpsDen: 10, frames: 5, audio: false, encoder: 'mpeg4' })
   await fails(source, [{ fps: 5 }], 'Encoded frames runaway')
   assert.deepEqual(await frames(source, [{ fps: 0 }]), [5])
 })
 
-test('input that holds no video is refused by name', async () => {
+test('input without video is refused by name', async () => {
   const noise = new Uint8Array(50_000).map((_, index) => (index * 7919 + (index >> 3)) & 0xff)
   for (const source of [new Uint8Array(0), new Uint8Array(1000), noise]) {
     await fails(source, [{}], 'TranscoderInvalidVideo')
@@ -442,7 +442,7 @@ test('a segment without a key frame is refused by name', async () => {
   await fails(await withoutKeyFrame(), [{ fps: 30 }], 'No keyframes in input')
 })
 
-test('a segment of a few small pictures is known for what it is', async () => {
+test('a segment of a few small pictures is recognised', async () => {
   const source = makePictures({ times: [30n, 31n], unit: { num: 1, den: 30 }, source: 'color' })
   assert.ok(source.length < 2000, String(source.length))
   const small = { width: 146, height: 50, bitrate: 50_000 }
@@ -450,15 +450,15 @@ test('a segment of a few small pictures is known for what it is', async () => {
   assert.ok(renditions.every(({ bytes }) => bytes.length < 2244))
 })
 
-test('a truncated segment gives the frames that are there', async () => {
+test('a truncated segment gives the frames that it has', async () => {
   const source = await makeSegment({ audio: false })
   const [kept, halved] = await frames(firstHalf(source), [{ fps: 0 }, { fps: 15 }])
   assert.ok(kept! > 20 && kept! < 40, String(kept))
-  // And half as many at half the rate, give or take where the last one falls.
+  // Half as many at half the rate, give or take the last one.
   assert.ok(Math.abs(halved! - kept! / 2) <= 1, `${kept} ${halved}`)
 })
 
-test('how many cores a segment has changes no frame, no time and no refusal', async () => {
+test('the number of cores changes no frame, no time and no refusal', async () => {
   const whole = await makeSegment({ bFrames: 2 })
   const profiles = [{ fps: 30 }, { fps: 0, width: 128, height: 72 }]
   for (const source of [whole, firstHalf(whole), await withoutKeyFrame()]) {
@@ -527,7 +527,7 @@ test('a clip without a single picture is refused by name', async () => {
   await fails(source, [{}], 'TranscoderInvalidVideo')
 })
 
-test('a shape that the encoder refuses fails with the encoder’s words', async () => {
+test('a shape that the encoder refuses fails with the encoder’s text', async () => {
   await fails(await narrowClip(), [{}], 'Generic error in an external library')
 })
 
@@ -565,7 +565,7 @@ async function withoutKeyFrame(): Promise<Uint8Array> {
   return output.finish()
 }
 
-test('work that is called off ends also when all is decoded and the encoders are being emptied', async () => {
+test('cancelled work also ends while the encoders are being drained', async () => {
   const abort = new AbortController()
   let scaled = 0
   const device: Device = {

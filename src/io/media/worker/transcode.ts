@@ -15,7 +15,7 @@ import { SegmentReader } from './segment-reader.ts'
 import { decoderThreads, encoderThreads } from './threads.ts'
 import { WorkMeter } from './work-meter.ts'
 
-/** One segment and what to make of it. */
+/** One segment and its requested renditions. */
 export interface TranscodeRequest {
   readonly source: Uint8Array
   readonly profiles: readonly Profile[]
@@ -23,13 +23,15 @@ export interface TranscodeRequest {
   readonly provider: string
   readonly clip: Clip | null
   readonly calcPerceptualHash: boolean
-  /** How many cores the segment may take up; one, where nothing is said. */
+  /** Number of cores that the segment may use; default one. */
   readonly cores?: number
-  /** Encoded pixels, of all renditions together, beyond which the work is stopped; absent or null for no limit. */
+  /**
+   * Limit of the encoded pixels of all renditions together, at which the work is stopped; absent or null for no limit.
+   */
   readonly maxPixels?: bigint | null
 }
 
-/** Decoded frames that may wait for one rendition: enough to even out its steps, few enough to hold in memory. */
+/** Decoded frames that may wait for one rendition: enough to even out its speed, few enough to keep in memory. */
 const QUEUED_PARTS = 12
 
 type Part =
@@ -42,7 +44,7 @@ type Part =
   | { readonly kind: 'audio'; readonly packet: Packet }
 
 /**
- * Makes all renditions of one segment, decoding it once (transcoding.md §3). Nothing survives the call. Throws
+ * Makes all renditions of one segment and decodes it once (transcoding.md §3). Keeps nothing after the call. Throws
  * MediaError with the exact texts that peers compare.
  */
 export async function transcode(
@@ -83,7 +85,7 @@ async function transcodeMetered(
     meter,
     signal,
   }
-  // Peers who compare signatures scale every rendition from the source.
+  // Peers that compare signatures scale every rendition from the source.
   const inSteps = device.scalesInSteps && !request.calcPerceptualHash
   using pictures = new Pictures(request.profiles, device, { inSteps })
   const threads = encoderThreads(request.profiles, cores)
@@ -109,7 +111,7 @@ async function transcodeMetered(
   }
 }
 
-/** One rendition being made beside the others, a bounded number of parts behind the decoder. */
+/** Makes one rendition in parallel with others, a limited number of parts behind the decoder. */
 class RenditionPipeline {
   readonly result: Promise<RenditionBytes | null>
   readonly #queue = new BoundedQueue<Part>(QUEUED_PARTS, discard)
@@ -146,7 +148,7 @@ class RenditionPipeline {
   }
 }
 
-/** Decodes the segment, giving every pipeline its own reference to each frame and audio packet. */
+/** Decodes the segment and gives every pipeline its own reference to each frame and audio packet. */
 async function feed(
   reader: SegmentReader,
   {
@@ -170,7 +172,7 @@ async function feed(
   for (const pipeline of pipelines) pipeline.end()
 }
 
-/** Opens what can be transcoded, with its SEIs in order (transcoding.md §3.1). */
+/** Opens a segment that can be transcoded, with its SEIs in order (transcoding.md §3.1). */
 async function openSegment(bytes: Uint8Array): Promise<MemoryInput> {
   const input = await openContainer(bytes)
   try {
@@ -191,12 +193,12 @@ async function openContainer(bytes: Uint8Array): Promise<MemoryInput> {
   try {
     return await MemoryInput.open(bytes)
   } catch (cause) {
-    // Peers know bytes that are no container only by this name (transcoding.md §9).
+    // Peers know only this name for bytes that are not a container (transcoding.md §9).
     throw new MediaError('TranscoderInvalidVideo', { cause })
   }
 }
 
-/** Checks in the order in which peers do, since the first failure is what they compare (transcoding.md §3.1). */
+/** Checks in the same order as peers, which compare the first failure (transcoding.md §3.1). */
 function assertTranscodable(probe: Probe): void {
   if (probe.durationMs >= MAX_DURATION_MS + 1000) throw new MediaError('TranscoderInvalidDuration')
   if (probe.videoCodec === '' || probe.zeroFrame) throw new MediaError('TranscoderInvalidVideo')

@@ -1,4 +1,4 @@
-/** The worker process in which a GPU, or the cores, are tried out. Started by `tryOutInProcess`. */
+/** The worker process that tests a GPU or the CPU. Started by `tryOutInProcess`. */
 
 import type { WorkerSetUp } from '../engine/worker-process.ts'
 import { serveRequests } from './serve-requests.ts'

@@ -18,7 +18,7 @@ import { transcode } from './transcode.ts'
 interface Sample {
   /** FFmpeg's name of the decoder. */
   readonly codec: string
-  /** Null for what every node must be able to do. */
+  /** Null for what every node must support. */
   readonly bit: number | null
   readonly encoder: string
   readonly pixelFormat: string
@@ -30,7 +30,7 @@ const ORDINARY = 'yuv420p'
 
 const h264 = { codec: 'h264', encoder: 'libx264', container: 'mpegts' }
 
-/** What is tried out (transcoding.md §5.2), the indispensable first. */
+/** What is tested (transcoding.md §5.2), the required ones first. */
 const samples: readonly Sample[] = [
   { ...h264, bit: null, pixelFormat: ORDINARY },
   {
@@ -57,14 +57,14 @@ const samples: readonly Sample[] = [
 
 const SIDE = 146
 const FRAMES = 5
-/** As many renditions as the network's nodes make when they try themselves out (transcoding.md §5.2). */
+/** As many renditions as the network's nodes make in their own test (transcoding.md §5.2). */
 const RENDITIONS = 4
 const DEADLINE_MS = 10_000
 
 /**
- * Transcodes a few frames of each kind, on the cores or on the GPU that this process sees, and tells what came out right.
- * Throws MediaError: `No such device`, or with `required capability "H.264" is not supported on hardware`
- * (transcoding.md §5.2) when not even H.264 does.
+ * Transcodes a few frames of each kind, on the CPU or on the GPU visible to this process, and returns what succeeded.
+ * Throws MediaError: `No such device`, or `required capability "H.264" is not supported on hardware` (transcoding.md
+ * §5.2) if even H.264 fails.
  */
 export async function tryOut(device: string | null): Promise<MediaAbilities> {
   const capabilities: number[] = []
@@ -74,7 +74,7 @@ export async function tryOut(device: string | null): Promise<MediaAbilities> {
   for (const sample of samples) {
     const { bit, codec, pixelFormat } = sample
     const made = await makeSample(sample).catch(() => null)
-    // What the GPU cannot do the cores may.
+    // The CPU may do what the GPU cannot.
     const trial = made && ((gpu && (await tryDecoding(made, gpu))) ?? (await tryDecoding(made, cpu)))
     if (trial?.isOnDevice && pixelFormat === ORDINARY) decodes.push(codec)
     if (trial && bit !== null) capabilities.push(bit)
@@ -100,12 +100,12 @@ export async function tryOut(device: string | null): Promise<MediaAbilities> {
   return { device, capabilities: capabilities.sort((a, b) => a - b), decodes, encodes, encoderFault }
 }
 
-/** Does a little of everything, so that a stream's first segment finds code that has run before. */
+/** Runs a little of everything, so that the code is compiled before a stream's first segment. */
 export async function warmUp(device: Device): Promise<void> {
   await makeRenditions(await makeSample(samples[0]!), device, 'h264')
 }
 
-/** Null when it fails. */
+/** Null if it fails. */
 async function tryDecoding(source: Uint8Array, device: Device): Promise<{ isOnDevice: boolean } | null> {
   let isOnDevice = false
   const watched: Device = {
@@ -129,7 +129,7 @@ async function tryDecoding(source: Uint8Array, device: Device): Promise<{ isOnDe
   )
 }
 
-/** Throws when not every frame comes out in every rendition. */
+/** Throws unless every frame is in every rendition. */
 async function makeRenditions(source: Uint8Array, device: Device, encoder: VideoCodec): Promise<true> {
   const profile: Profile = {
     ...{ name: 'trial', width: SIDE, height: SIDE, bitrate: 1_000_000, fps: 0, fpsDen: 0, encoder },
@@ -146,7 +146,7 @@ async function makeRenditions(source: Uint8Array, device: Device, encoder: Video
   return true
 }
 
-/** Some frames of grey. */
+/** Some grey frames. */
 async function makeSample({ container, encoder, pixelFormat }: Sample): Promise<Uint8Array> {
   const codec = Codec.findEncoderByName(encoder as FFEncoderCodec)
   if (!codec) throw new MediaError('Encoder not found')

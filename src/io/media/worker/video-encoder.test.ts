@@ -18,7 +18,7 @@ async function settingsOf(changes: Partial<Profile>, name = 'libx264') {
   return { bitRate, gopSize, maxBFrames, rcBufferSize, rcMaxRate, rcMinRate }
 }
 
-test('the rate asked for is the rate, the least, the most, and the buffer of a second', async () => {
+test('the requested bitrate is the average, minimum and maximum, with a buffer of one second', async () => {
   const rate = { bitRate: 400_000n, rcMinRate: 400_000n, rcMaxRate: 400_000n, rcBufferSize: 400_000 }
   assert.partialDeepStrictEqual(await settingsOf({}), rate)
   assert.partialDeepStrictEqual(await settingsOf({ encoder: 'vp8' }, 'libvpx'), rate)
@@ -29,7 +29,7 @@ test('the rate asked for is the rate, the least, the most, and the buffer of a s
   })
 })
 
-test('B-frames are three, or none where the profile has none', async () => {
+test('there are three B-frames, or none if the profile has none', async () => {
   const asked = ['none', 'baseline', 'main', 'high', 'constrained-high'] as const
   const seen = []
   for (const profile of asked) seen.push((await settingsOf({ profile })).maxBFrames)

@@ -13,7 +13,7 @@ import { check, isDrained } from './ffmpeg.ts'
 import type { Size } from './output-size.ts'
 import type { TimeBase } from './time-base.ts'
 
-/** H.264 profile and B-frames by what was asked (transcoding.md §3.5). */
+/** H.264 profile and B-frames for each encoder profile (transcoding.md §3.5). */
 const profiles: Readonly<Record<EncoderProfile, { h264Profile: string | null; bFrames: number }>> = {
   none: { h264Profile: null, bFrames: 3 },
   baseline: { h264Profile: 'baseline', bFrames: 0 },
@@ -22,17 +22,17 @@ const profiles: Readonly<Record<EncoderProfile, { h264Profile: string | null; bF
   high: { h264Profile: 'high', bFrames: 3 },
 }
 
-/** The largest CRF that the encoders know; a larger quality is ignored (transcoding.md §3.5). */
+/** The encoders' largest CRF; a larger quality is ignored (transcoding.md §3.5). */
 const MAX_CRF = 63
 
-/** Sides beyond this are refused before memory is taken for them; the encoders refuse them too. */
+/** Larger sizes are refused before memory is allocated; the encoders refuse them too. */
 const MAX_SIDE = 16_384
 
-/** An NVENC encoder's constant quality is a little larger, and ends here (transcoding.md §3.5). */
+/** NVENC's constant quality is slightly higher and ends here (transcoding.md §3.5). */
 const MAX_CQ = 51
 const CQ_ABOVE_CRF = 7
 
-/** An encoder at work on frames of one size. */
+/** An open encoder for frames of one size. */
 export class VideoEncoder implements Disposable {
   readonly size: Size
   readonly timeBase: TimeBase
@@ -82,7 +82,7 @@ export class VideoEncoder implements Disposable {
       const { h264Profile, bFrames } = profiles[profile.profile]
       const hasNone = isNvenc && (profile.profile === 'none' || profile.fps === 0)
       context.maxBFrames = hasNone ? 0 : bFrames
-      // Options that an encoder lacks are passed over in silence, as peers do.
+      // Options that an encoder lacks are ignored, as peers do.
       if (h264Profile && profile.encoder === 'h264') context.setOption('profile', h264Profile)
       context.setOption('preset', 'medium')
       context.setOption('tier', 'high')
@@ -94,7 +94,7 @@ export class VideoEncoder implements Disposable {
     }
   }
 
-  /** Gives the encoder a frame shown at `pts` and passes on every packet that is ready; null drains it. */
+  /** Gives the encoder a frame shown at `pts` and passes on every finished packet; null drains it. */
   async encode(
     frame: { picture: Frame; pts: bigint; key: boolean } | null,
     onPacket: (packet: Packet) => void,
@@ -127,7 +127,7 @@ export class VideoEncoder implements Disposable {
       this.context.rcBufferSize = profile.bitrate
     }
     const { quality } = profile
-    // Each encoder has one of the two and passes over the other.
+    // Each encoder has one of the two options and ignores the other.
     if (quality > 0 && quality <= MAX_CRF) this.context.setOption('crf', String(quality))
     const cq = quality + CQ_ABOVE_CRF
     if (quality > 0 && cq <= MAX_CQ) this.context.setOption('cq', String(cq))
@@ -135,8 +135,8 @@ export class VideoEncoder implements Disposable {
 }
 
 /**
- * Frames between key frames, or null where the encoder's default holds or key frames are forced by time. The whole
- * fraction of the frame rate counts; peers that drop the denominator are not followed (transcoding.md §14.18).
+ * Frames between key frames, or null for the encoder's default or for key frames forced by time. Uses the whole
+ * fraction of the frame rate, unlike peers that drop the denominator (transcoding.md §14.18).
  */
 function gopFrames(profile: Profile): number | null {
   if (profile.gopMs === 0) return null

@@ -1,13 +1,13 @@
 import { beyondDeclared, type WorkDone } from '../../../domain/failed-work.ts'
 import { MediaError } from '../engine/media-error.ts'
 
-/** Counts what is done of one segment, for all its renditions together, and ends the work where it goes too far. */
+/** Counts the work on one segment over all its renditions, and stops it at a limit. */
 export class WorkMeter {
   readonly #maxPixels: bigint | null
   #decoded = 0n
   #encoded = 0n
 
-  /** `maxPixels` bounds the encoded pixels; null for no bound. */
+  /** `maxPixels` limits the encoded pixels; null for no limit. */
   constructor(maxPixels: bigint | null) {
     this.#maxPixels = maxPixels
   }
@@ -20,7 +20,7 @@ export class WorkMeter {
     this.#decoded += BigInt(pixels)
   }
 
-  /** Counts a frame that is about to be encoded. Throws MediaError when it goes beyond the bound. */
+  /** Counts a frame before it is encoded. Throws MediaError if it exceeds the limit. */
   countEncoded(pixels: bigint): void {
     if (this.#maxPixels !== null && this.#encoded + pixels > this.#maxPixels) {
       throw new MediaError(beyondDeclared(this.#maxPixels).message)
@@ -28,7 +28,7 @@ export class WorkMeter {
     this.#encoded += pixels
   }
 
-  /** The error with what was done before it, for the worker's answer. */
+  /** The error with the work done before it, for the worker's answer. */
   withWorkDone(error: unknown): unknown {
     if (!(error instanceof MediaError)) return error
     const workDone: WorkDone = { decodedPixels: this.#decoded, encodedPixels: this.#encoded }

@@ -1,4 +1,4 @@
-/** The worker process in which segments of strangers are decoded and encoded. Started by `MediaEngine`. */
+/** The worker process that decodes and encodes untrusted segments. Started by `MediaEngine`. */
 import { messageOf } from '../../../lib/errors.ts'
 import type { Answer } from '../engine/worker-answers.ts'
 import type { WorkerSetUp } from '../engine/worker-process.ts'
@@ -14,7 +14,7 @@ try {
   if (gpu) device = new CudaDevice(gpu)
   await warmUp(device ?? cpu)
 } catch {
-  // What fails here fails with the first segment too, and is told then.
+  // An error here also occurs in the first segment and is reported then.
 }
 
 await serveRequests({
@@ -25,7 +25,7 @@ await serveRequests({
       return { output: await transcode(request, signal, device), deviceFault: null }
     } catch (error) {
       if (signal.aborted) throw error
-      // What the cores cannot do either is the segment's fault, and told in their words.
+      // If the CPU fails too, the segment is at fault, and the CPU's error is reported.
       return { output: await transcode(request, signal), deviceFault: messageOf(error) }
     }
   },

@@ -7,15 +7,18 @@ export type HttpRequest = IncomingMessage | Http2ServerRequest
 /** Its response. */
 export type HttpResponse = ServerResponse | Http2ServerResponse
 
-/** How long a peer whose request was refused early may go on sending before it is cut off. */
+/** How long a peer whose request was refused early may continue to send before it is disconnected. */
 const LINGER_MS = 2_000
 
-/** An answer is taken within this time, and a second for each so many bytes: peers themselves give up after 4 s. */
+/**
+ * The time limit for reading an answer: this, plus a second for each this many bytes. Peers themselves give up after 4
+ * s.
+ */
 const ANSWER_MS = 60_000
 const ANSWER_BYTES_PER_SECOND = 32_000
 
-/** A signal that is aborted when the peer goes before it was answered. Errors of the exchange end there too. */
-export function goneSignal(request: HttpRequest, response: HttpResponse): AbortSignal {
+/** A signal that is aborted when the peer disconnects before the answer. Also handles errors of the exchange. */
+export function disconnectSignal(request: HttpRequest, response: HttpResponse): AbortSignal {
   const gone = new AbortController()
   const onClose = () => {
     const { writableFinished } = 'stream' in response ? response.stream : response
@@ -23,7 +26,7 @@ export function goneSignal(request: HttpRequest, response: HttpResponse): AbortS
   }
   request.on('aborted', () => gone.abort())
   response.on('close', onClose)
-  // A peer that breaks off is no failure of ours; 'close' follows.
+  // A peer that disconnects is not an error here; 'close' follows.
   request.on('error', () => {})
   response.on('error', () => {})
   return gone.signal
@@ -32,14 +35,14 @@ export function goneSignal(request: HttpRequest, response: HttpResponse): AbortS
 /** Answers with a status and a line of text, in the form that peers read (wire.md §2). */
 export function refuse(request: HttpRequest, response: HttpResponse, status: number, text: string): void {
   const body = Buffer.from(`${text}\n`)
-  finish(request, response, status, body, { 'content-type': 'text/plain; charset=utf-8' })
+  respond(request, response, status, body, { 'content-type': 'text/plain; charset=utf-8' })
 }
 
 /**
- * Answers, whether or not the request's body has come. What is still coming is taken and thrown away for a little while,
- * so that the peer reads the answer rather than a broken connection (wire.md §18, 4).
+ * Answers whether or not the request's body has arrived. The rest of the body is discarded for a short time, so that
+ * the peer reads the answer rather than a broken connection (wire.md §18, 4).
  */
-export function finish(
+export function respond(
   request: HttpRequest,
   response: HttpResponse,
   status: number,
@@ -51,16 +54,16 @@ export function finish(
   if ('stream' in response) {
     const { stream } = response
     if (stream.destroyed || stream.closed) return
-    boundTaking(response, body.length)
+    limitSendTime(response, body.length)
     stream.respond({ ':status': status, ...fields })
-    // Says "no need to send more" without calling it an error.
+    // Tells the peer to stop sending without reporting an error.
     if (!request.readableEnded) {
       stream.once('finish', () => setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR)))
     }
     sendBody(stream, body)
     return
   }
-  boundTaking(response, body.length)
+  limitSendTime(response, body.length)
   response.writeHead(status, fields)
   if (!request.readableEnded) {
     const { socket } = response
@@ -72,7 +75,7 @@ export function finish(
 }
 
 /** Sends the status line and headers of an answer whose body follows later. */
-export function begin(response: HttpResponse, status: number): void {
+export function beginResponse(response: HttpResponse, status: number): void {
   if ('stream' in response) {
     const { stream } = response
     if (!stream.destroyed && !stream.closed) stream.respond({ ':status': status })
@@ -83,22 +86,22 @@ export function begin(response: HttpResponse, status: number): void {
 }
 
 /** Sends the body of an answer that was begun. */
-export function complete(response: HttpResponse, body: Uint8Array): void {
-  boundTaking(response, body.length)
+export function completeResponse(response: HttpResponse, body: Uint8Array): void {
+  limitSendTime(response, body.length)
   if ('stream' in response) {
     if (response.stream.writable) sendBody(response.stream, body)
   } else sendBody(response, body)
 }
 
-/** Cuts off a peer that does not take its answer, which is kept for it as long as it lets it wait. */
-function boundTaking(response: HttpResponse, bytes: number): void {
+/** Disconnects a peer that does not read its answer, which stays in memory until then. */
+function limitSendTime(response: HttpResponse, bytes: number): void {
   const limitMs = ANSWER_MS + (bytes * 1_000) / ANSWER_BYTES_PER_SECOND
-  const timer = setTimeout(() => cut(response), limitMs)
+  const timer = setTimeout(() => abortResponse(response), limitMs)
   response.once('close', () => clearTimeout(timer))
 }
 
-/** Breaks an exchange off. */
-export function cut(response: HttpResponse): void {
+/** Aborts an exchange. */
+export function abortResponse(response: HttpResponse): void {
   if ('stream' in response) response.stream.close(constants.NGHTTP2_CANCEL)
   else response.destroy()
 }

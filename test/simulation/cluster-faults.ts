@@ -1,30 +1,30 @@
 import type { Dice } from '../../src/lib/dice.ts'
 import type { LinkMood } from './cluster-link.ts'
 
-/** Blocks of a round; tickets of one can be redeemed until the end of the next. */
+/** Blocks of a round; its tickets can be redeemed until the end of the next. */
 export const ROUND = 60
-/** So many blocks on end of each round are left for what has to be done: everything works but what endures. */
+/** Consecutive blocks of each round in which only lasting faults remain, for the work that must be done. */
 const CALM = 10
-/** Where in a round they are: at its end, or before an outage that lasts into the calm blocks of the next. */
+/** Where they are in a round: at its end, or before an outage that lasts into the next round's calm blocks. */
 const CALM_AT_END = ROUND - CALM
 const CALM_BEFORE_LONG = 42
-/** In a calm time processes still die and blocks are still undone, for so long. */
-const TREMBLING = 4
-/** Chance of each round, when it may be, that a long outage begins. */
+/** The first calm blocks, in which processes still die and blocks are still undone. */
+const FLAPPING_BLOCKS = 4
+/** Chance that a long outage starts in a round. */
 const LONG = 0.25
-/** Part of the long outages that are of one redeemer and go on through calm blocks. */
-const ENDURING = 0.4
+/** Share of the long outages that affect one redeemer and continue through calm blocks. */
+const LASTING = 0.4
 
-/** Something that fails for longer than a round less its calm blocks. */
+/** An outage longer than a round without its calm blocks. */
 export interface LongOutage {
   readonly from: number
   readonly to: number
-  /** What fails, as `Troubles` names it. */
+  /** The faults, as named by `faultOf`. */
   readonly what: readonly string[]
 }
 
-/** Names what can fail. */
-export const troubleOf = {
+/** Names of faults. */
+export const faultOf = {
   cut: (orchestrator: number, redeemer: number) => `link ${orchestrator}-${redeemer}`,
   offline: (node: string) => `rpc of ${node}`,
   dead: (node: string) => `process ${node}`,
@@ -33,8 +33,8 @@ export const troubleOf = {
   drained: (sender: string) => `funds of ${sender}`,
 } as const
 
-/** What is out of order, and until which block. */
-export class Troubles {
+/** The current faults, and when each ends. */
+export class Faults {
   readonly #until = new Map<string, number>()
   readonly #note: (what: string) => void
 
@@ -42,7 +42,7 @@ export class Troubles {
     this.#note = note
   }
 
-  strike(what: string, until: number): void {
+  inject(what: string, until: number): void {
     const before = this.#until.get(what) ?? 0
     if (before === 0) this.#note(`${what} fails`)
     this.#until.set(what, Math.max(before, until))
@@ -52,23 +52,23 @@ export class Troubles {
     return this.#until.has(what)
   }
 
-  /** Ends what ends at this block. */
-  pass(block: number): void {
-    for (const [what, until] of this.#until) if (until <= block) this.#mend(what)
+  /** Ends the faults that are due at this block. */
+  expire(block: number): void {
+    for (const [what, until] of this.#until) if (until <= block) this.#clear(what)
   }
 
-  /** Ends everything but what endures. */
-  mend(except: readonly string[]): void {
-    for (const what of this.#until.keys()) if (!except.includes(what)) this.#mend(what)
+  /** Ends all faults except these. */
+  clear(except: readonly string[]): void {
+    for (const what of this.#until.keys()) if (!except.includes(what)) this.#clear(what)
   }
 
-  #mend(what: string): void {
+  #clear(what: string): void {
     this.#until.delete(what)
     this.#note(`${what} works`)
   }
 }
 
-/** When nothing may fail, and when something fails for long: thrown for all rounds beforehand. */
+/** When nothing may fail, and when long outages happen; drawn for all rounds in advance. */
 export class Calendar {
   readonly #long: LongOutage[] = []
   readonly #startsIn = new Map<number, LongOutage>()
@@ -101,20 +101,20 @@ export class Calendar {
     return next && next.from <= block ? next : null
   }
 
-  /** How far into calm blocks this one is; negative when it is not one of them. */
+  /** How many calm blocks have passed at this block; negative if it is not calm. */
   calmFor(block: number): number {
     const from = this.#startsIn.has(Math.floor(block / ROUND)) ? CALM_BEFORE_LONG : CALM_AT_END
     const at = (block % ROUND) - from
     return at < CALM ? at : -1
   }
 
-  /** Whether processes may be killed and blocks undone: always but shortly before tickets expire. */
-  mayTremble(block: number): boolean {
-    return this.calmFor(block) < TREMBLING
+  /** Whether processes may be killed and blocks undone: always, except shortly before tickets expire. */
+  mayFlap(block: number): boolean {
+    return this.calmFor(block) < FLAPPING_BLOCKS
   }
 }
 
-/** Chances per block, and for how many blocks at most. */
+/** Chance per block, and maximum length in blocks. */
 export const SHORT = {
   cut: { chance: 0.004, blocks: 36 },
   offline: { chance: 0.002, blocks: 24 },
@@ -126,7 +126,7 @@ export const SHORT = {
   reorganisation: { chance: 0.01, blocks: 4 },
 } as const
 
-/** A cut either refuses or hangs. */
+/** A cut link either refuses connections or hangs. */
 export function moodOf(dice: Dice): LinkMood {
   return dice.fraction() < 0.5 ? 'refused' : 'silent'
 }
@@ -136,10 +136,10 @@ function longOutage(
   { orchestrators, redeemers }: { orchestrators: readonly string[]; redeemers: readonly string[] },
   round: number,
 ): LongOutage {
-  const { cut, dead, offline, stuck } = troubleOf
+  const { cut, dead, offline, stuck } = faultOf
   const pick = <T>(of: readonly T[]): T => of[Math.floor(dice.fraction() * of.length)]!
   const from = round * ROUND + CALM_BEFORE_LONG + CALM
-  if (dice.fraction() < ENDURING) {
+  if (dice.fraction() < LASTING) {
     const rounds = 2 + Math.floor(dice.fraction() * 2)
     const what = [pick([dead, offline])(pick(redeemers))]
     return { from, to: (round + rounds) * ROUND + CALM_AT_END, what }

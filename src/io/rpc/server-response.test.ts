@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { EventEmitter } from 'node:events'
 import { test } from 'node:test'
-import { complete, finish, type HttpRequest, type HttpResponse } from './http-exchange.ts'
+import { completeResponse, type HttpRequest, type HttpResponse, respond } from './server-response.ts'
 
-/** The response of a peer over HTTP/1.1 that reads nothing. */
+/** The response to a peer over HTTP/1.1 that reads nothing. */
 class UnreadResponse extends EventEmitter {
   isCut = false
   headersSent = false
@@ -21,13 +21,13 @@ class UnreadResponse extends EventEmitter {
   }
 }
 
-test('a peer that does not take its answer is cut off after a minute, or as long as its bytes may take', (t) => {
+test('a peer that does not read its answer is disconnected after a minute plus the time its bytes may take', (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] })
   const request = { readableEnded: true } as HttpRequest
   const [small, large, taken] = [new UnreadResponse(), new UnreadResponse(), new UnreadResponse()]
-  finish(request, small as unknown as HttpResponse, 200, new Uint8Array(32))
-  complete(large as unknown as HttpResponse, new Uint8Array(3_200_000))
-  finish(request, taken as unknown as HttpResponse, 200, new Uint8Array(32))
+  respond(request, small as unknown as HttpResponse, 200, new Uint8Array(32))
+  completeResponse(large as unknown as HttpResponse, new Uint8Array(3_200_000))
+  respond(request, taken as unknown as HttpResponse, 200, new Uint8Array(32))
   taken.emit('close')
   t.mock.timers.tick(59_000)
   assert.deepEqual([small.isCut, large.isCut, taken.isCut], [false, false, false])
