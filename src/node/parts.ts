@@ -562,9 +562,10 @@ export class Parts {
 
   get redeemerDesk() {
     return this.#once('redeemer desk', () => {
-      const { gas, metrics: events, redeemer, rounds, senders } = this
+      const { chainClient: client, gas, metrics: events, redeemer, rounds, senders } = this
+      const chain = new RedemptionReader({ client, account: null })
       const options = { recipient: this.recipientAddress!, redeemGas: this.settings.chain!.redeemGas }
-      return new RedeemerDesk(options, { ...this.#around, gas, redeemer, rounds, senders, events })
+      return new RedeemerDesk(options, { ...this.#around, chain, gas, redeemer, rounds, senders, events })
     })
   }
 

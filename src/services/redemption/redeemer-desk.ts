@@ -1,13 +1,15 @@
-import { checkHandedTicket, HandedTicketError } from '../../domain/handed-ticket.ts'
+import { checkAge, checkHandedTicket, HandedTicketError } from '../../domain/handed-ticket.ts'
 import type { RoundClock } from '../../domain/redemption.ts'
 import { ticketHash, type WinningTicket } from '../../domain/ticket.ts'
 import { Alarm } from '../../lib/alarm.ts'
+import { larger } from '../../lib/bigints.ts'
 import { formatHex, type Hex } from '../../lib/bytes.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
+import type { RedemptionReads } from './redemption-proofs.ts'
 import { DeskError, TicketRoom, type TicketRoomNeeds } from './ticket-room.ts'
 
 /** Float streams at the same time, of all senders and of one. */
@@ -38,8 +40,9 @@ export interface RedeemerDeskNeeds {
     maxFloat(sender: Address): Promise<bigint>
     onChange(listener: (sender: Address | null) => void, signal: AbortSignal): void
   }
+  readonly chain: Pick<RedemptionReads, 'hasExpired'>
   readonly rounds: {
-    readonly roundClock: RoundClock
+    readonly confirmedClock: RoundClock | null
     onRound(listener: (round: bigint) => void, signal: AbortSignal): void
   }
   readonly gas: TicketRoomNeeds['gas']
@@ -72,6 +75,8 @@ export class RedeemerDesk implements Service {
   /** By reason, when a refusal was told. */
   readonly #warnedAtMs = new Map<string, number>()
   #streams = 0
+  /** Tickets of this round and of those before it have expired, as the chain has said. */
+  #expiredTo = -1n
 
   constructor(
     options: {
@@ -99,9 +104,10 @@ export class RedeemerDesk implements Service {
 
   /** Takes a winning ticket; resolves once it is on disk. Throws HandedTicketError or DeskError. */
   async queue(ticket: WinningTicket): Promise<void> {
-    const { redeemer, rounds } = this.#needs
+    const { redeemer } = this.#needs
     try {
-      checkHandedTicket(ticket, { recipient: this.#recipient, clock: rounds.roundClock })
+      checkHandedTicket(ticket, { recipient: this.#recipient })
+      await this.#checkAge(ticket)
       // Handed in once more, since the answer was late or lost: it takes no room.
       const hash = ticketHash(ticket)
       if (redeemer.knows(hash)) return
@@ -111,6 +117,24 @@ export class RedeemerDesk implements Service {
       await taking
     } catch (error) {
       if (error instanceof NodeError) this.#tellRefusal(ticket, error)
+      throw error
+    }
+  }
+
+  /**
+   * Refuses an expired ticket as the redeemer gives one up: by the confirmed clock and the word of the chain. While the
+   * chain does not answer the ticket is taken, since many peers never hand in again what was refused once.
+   */
+  async #checkAge(ticket: WinningTicket): Promise<void> {
+    const { chain, rounds } = this.#needs
+    const { creationRound } = ticket.expirationParams
+    try {
+      checkAge(ticket, rounds.confirmedClock)
+    } catch (error) {
+      if (creationRound > this.#expiredTo) {
+        if (!(await chain.hasExpired(creationRound).catch(() => false))) return
+        this.#expiredTo = larger(this.#expiredTo, creationRound)
+      }
       throw error
     }
   }
