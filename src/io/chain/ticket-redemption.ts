@@ -9,7 +9,7 @@ import type {
   RedemptionChain,
   RedemptionResult,
   Simulation,
-} from '../../services/redemption/redeemer.ts'
+} from '../../services/redemption/redemption-chain.ts'
 import type { FoundRedemption } from '../../services/redemption/redemption-proofs.ts'
 import { ChainError, revertReason } from './chain-error.ts'
 import type { ChainClient } from './client.ts'
