@@ -16,8 +16,9 @@ import type { ChainClient } from './client.ts'
 import { abis } from './contracts.ts'
 import { countRedemptions, RedemptionReader, redemptionIn } from './redemption-reader.ts'
 import { toQuantity } from './rpc.ts'
+import { checkedGas } from './transaction-attempts.ts'
 import type { MinedTransaction } from './transaction-request.ts'
-import { checkedGas, type Transactions } from './transactions.ts'
+import type { Transactions } from './transactions.ts'
 
 /** How long others are waited for, to share a transaction. */
 const GATHER_MS = 50
