@@ -24,8 +24,8 @@ import { RedemptionReader } from '../io/chain/redemption-reader.ts'
 import type { Rpc } from '../io/chain/rpc.ts'
 import { Staking } from '../io/chain/staking.ts'
 import { TicketRedemption } from '../io/chain/ticket-redemption.ts'
+import type { TransactionSigner } from '../io/chain/transaction-request.ts'
 import { Transactions } from '../io/chain/transactions.ts'
-import type { Wallet } from '../io/chain/wallet.ts'
 import { GatewayHttp } from '../io/http/gateway-http.ts'
 import { Metrics, nodeTypeOf } from '../io/http/metrics.ts'
 import { type EngineState, MediaEngine } from '../io/media/engine/engine.ts'
@@ -99,7 +99,7 @@ const TRIAL_BITRATE = 4_000_000
 
 /** What was opened of the chain before anything is built on it. */
 export interface ChainAccess {
-  readonly wallet: Wallet
+  readonly wallet: Signer & TransactionSigner
   readonly rpc: Rpc
   readonly chainId: bigint
   readonly addresses: ContractAddresses
