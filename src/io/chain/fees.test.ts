@@ -17,7 +17,7 @@ test('an offer leaves room for the base fee to double and for the tip, and ends 
     [{ baseFee: 100n, tip: 3n }, 0n, [203n, 3n]],
     [{ baseFee: 100n, tip: 3n }, 1_000n, [203n, 3n]],
     [{ baseFee: 100n, tip: 3n }, 150n, [150n, 3n]],
-    // A base fee that decayed far below the tip: the tip gives way (C1).
+    // A base fee that decayed far below the tip: the tip gives way.
     [{ baseFee: 7n, tip: 1_000n }, 500n, [500n, 500n]],
     [{ baseFee: 7n, tip: 1_000n }, 1_014n, [1_014n, 1_000n]],
     [{ baseFee: 0n, tip: 0n }, 5n, [0n, 0n]],

@@ -23,7 +23,7 @@ const hash = z
 
 /**
  * A block's header out of raw JSON. The L1 number comes as hexadecimal text (Arbitrum), as a JSON number (anvil under
- * Arbitrum's chain id) or not at all, and then the block's own number is meant (chain.md §10, B5).
+ * Arbitrum's chain id) or not at all, and then the block's own number is meant (chain.md §10).
  */
 export const headerSchema = z
   .object({
@@ -73,7 +73,7 @@ export function headerOf(raw: unknown): RawHeader | null {
 /** Reads a quantity out of an answer. */
 export function parseQuantity(method: string, answer: unknown): bigint {
   const parsed = quantitySchema.safeParse(answer)
-  if (!parsed.success) throw new ChainError('bad-answer', `the RPC answered ${method} with something else`)
+  if (!parsed.success) throw new ChainError('bad-answer', `the RPC answered ${method} in another form`)
   return parsed.data
 }
 

@@ -35,7 +35,7 @@ export interface TransactionOptions {
   readonly pollMs?: number
 }
 
-/** What `Transactions` asks of the gas price. */
+/** The limits of the gas price. */
 export interface GasLimits {
   /** `-maxGasPrice` in wei; 0 is no limit. */
   readonly max: bigint
@@ -44,7 +44,7 @@ export interface GasLimits {
   assertBelowMax(): void
 }
 
-/** Tells when blocks that were seen are gone, and the transactions in them perhaps too. */
+/** Announces reorganisations, which may undo mined transactions. */
 export interface ReorganisationWatch {
   subscribe(
     listener: (update: {
@@ -57,9 +57,9 @@ export interface ReorganisationWatch {
 }
 
 const DEFAULT_POLL_MS = 1_000
-/** A nonce that another process took is tried again with the next one, this often. */
+/** How often to retry with the next nonce when another process took one. */
 const MAX_NONCE_RETRIES = 3
-/** Endpoints lag behind each other: a used nonce without a receipt of ours is believed after this many looks. */
+/** A used nonce without a receipt of ours is believed after this many checks: endpoints lag behind each other. */
 const NONCE_TAKEN_LOOKS = 10
 
 /**
@@ -90,7 +90,7 @@ export class Transactions implements Service {
       signer: TransactionSigner
       store: TransactionStore
       gasPrices: GasLimits
-      /** Absent: a mined transaction is taken for final. */
+      /** Absent: mined transactions are final. */
       watch?: ReorganisationWatch
       clock: Clock
       log: Log
@@ -150,13 +150,13 @@ export class Transactions implements Service {
     return this.#outcomeOf(tracked, signal)
   }
 
-  /** Waits for an open transaction of such a purpose as `submit` does; null when there is none. */
+  /** Waits for an open transaction with such a purpose, as `submit` does; null when there is none. */
   join(has: (purpose: string) => boolean, signal: AbortSignal): Promise<MinedTransaction> | null {
     const open = this.#open.find(has)
     return open && this.#outcomeOf(open, signal)
   }
 
-  /** An open transaction of such a purpose may cost so much by now, in wei: it may have become its last chance. */
+  /** Raises what open transactions with such a purpose may cost, in wei: their last chance may have come. */
   allow(has: (purpose: string) => boolean, maxCost: (purpose: string) => bigint): void {
     for (const open of this.#open.all) {
       const { gas, purpose } = open.stored
@@ -263,7 +263,7 @@ export class Transactions implements Service {
     return this.#gas.max === 0n ? affordable : smaller(affordable, this.#gas.max)
   }
 
-  /** One look at all open transactions. What fails is tried again at the next look. */
+  /** Checks all open transactions. What fails is retried at the next check. */
   async #look(signal: AbortSignal): Promise<void> {
     try {
       const used = await this.#nonces.used(signal)
@@ -276,7 +276,7 @@ export class Transactions implements Service {
     } catch (error) {
       if (isAbort(error)) throw error
       signal.throwIfAborted()
-      this.#log.warn('open transactions could not be looked at', { reason: messageOf(error) })
+      this.#log.warn('could not check the open transactions, retrying', { reason: messageOf(error) })
     }
   }
 
@@ -290,13 +290,13 @@ export class Transactions implements Service {
     await this.#late.lookAfter(tracked, used, signal)
   }
 
-  /** The receipt of whichever attempt was mined; the first may be, after it was replaced. */
+  /** The receipt of the attempt that was mined: not always the newest. */
   async #receiptOf(stored: StoredTransaction, signal: AbortSignal): Promise<RawReceipt | null> {
     for (const { hash } of stored.attempts.toReversed()) {
       const raw = await this.#rpc.request('eth_getTransactionReceipt', [hash], signal)
       if (raw === null) continue
       const parsed = receiptSchema.safeParse(raw)
-      if (!parsed.success) throw new ChainError('bad-answer', `the RPC's receipt of ${hash} is none`)
+      if (!parsed.success) throw new ChainError('bad-answer', `the RPC's receipt of ${hash} is malformed`)
       return parsed.data
     }
     return null
@@ -319,13 +319,13 @@ export class Transactions implements Service {
     tracked.outcome.resolve(mined)
   }
 
-  /** After a reorganisation: what is not mined any more is open again under its nonce. */
+  /** Reopens transactions that a reorganisation undid, under their nonces. */
   async #reopenUnmined(used: number, signal: AbortSignal): Promise<void> {
     for (const stored of await this.#mined.undone(used, (mined) => this.#receiptOf(mined, signal))) {
       this.#nonces.noteUnused(stored.nonce)
       if (this.#open.has(stored.nonce)) continue
       await this.#open.add({ ...stored, state: 'open' }, 0)
-      this.#log.warn('a mined transaction is open again: the chain was reorganised', {
+      this.#log.warn('mined transaction reopened: the chain was reorganised', {
         purpose: stored.purpose,
         nonce: stored.nonce,
       })
@@ -338,7 +338,7 @@ export class Transactions implements Service {
     if (this.#watch && !isConfirmed(tracked.takenSince, this.#head)) return
     const { nonce, purpose } = tracked.stored
     await this.#open.close(tracked, 'abandoned')
-    this.#log.error('a nonce was used by another process: one account must have one node that sends', {
+    this.#log.error('nonce used by another process: each account must be used by one sending node only', {
       account: this.#account,
       nonce,
       purpose,
@@ -346,7 +346,7 @@ export class Transactions implements Service {
     tracked.outcome.reject(nonceTaken(this.#account, nonce, newestHash(tracked.stored)))
   }
 
-  /** Fills nonces that no transaction has: those behind them would never be mined. */
+  /** Fills nonces that have no transaction: later ones would never be mined. */
   async #fillGap(used: number, signal: AbortSignal): Promise<void> {
     if (this.#open.size === 0) return
     const account = this.#account

@@ -32,7 +32,7 @@ export interface WalletOptions {
 /** Asks a person at a terminal; null where there is none. */
 export type Prompt = (question: string) => Promise<string>
 
-/** The node's account: signs messages and transactions. The key never leaves it. */
+/** The node's account: signs messages and transactions. The key stays inside. */
 export class Wallet implements Signer {
   readonly address: Address
   readonly #key: Uint8Array
@@ -73,7 +73,7 @@ const MAX_PASSWORD_FILE_BYTES = 64 * 1024
 
 /**
  * The password itself, out of what may be the path of the file that holds it (chain.md §5). Resolved once, so that a
- * new key and every later opening of it use the same one (A3).
+ * new key and every later opening of it use the same one.
  */
 export async function resolvePassword(textOrPath: string): Promise<string> {
   if (textOrPath === '' || textOrPath.includes('\0')) return textOrPath
@@ -85,7 +85,7 @@ export async function resolvePassword(textOrPath: string): Promise<string> {
 
 /**
  * Opens the node's account. An account is made only where the keystore is empty and none was named; a name that is
- * not found is refused with the names that are there (A1). Never waits for a person where there is no terminal (A2).
+ * not found is refused with the names that are there. Never waits for a person where there is no terminal.
  */
 export async function openWallet(
   options: WalletOptions,
@@ -113,7 +113,7 @@ export async function openWallet(
   if (first) {
     if (accounts.length > 1) {
       const others = accounts.slice(1).map(({ address }) => address)
-      needs.log.warn('several accounts in the keystore, the first is used: name one with -ethAcctAddr', {
+      needs.log.warn('several accounts in the keystore, using the first: name one with -ethAcctAddr', {
         used: first.address,
         others: others.slice(0, MAX_LISTED),
       })
@@ -123,7 +123,7 @@ export async function openWallet(
   if (ignored.length > 0) {
     throw new WalletError(
       'bad-key-file',
-      `no account in the keystore ${place.path} can be read, and it is not empty (${unreadable(ignored)}): mend or remove what is there, no account is made beside it`,
+      `no account in the keystore ${place.path} can be read, and it is not empty (${unreadable(ignored)}): repair or remove what is there; no account is created beside it`,
     )
   }
   return create(place.path, password, options, needs)
@@ -190,7 +190,7 @@ async function create(
     ...(options.scryptN ? { scryptN: options.scryptN } : {}),
   })
   const wallet = new Wallet(key)
-  needs.log.warn('a new account was made: back its file up and send it ether', {
+  needs.log.warn('new account created: back up its file and send it ether', {
     address: wallet.address,
     path,
   })
@@ -223,7 +223,7 @@ function accountNotFound(
   const others = ignored.length === 0 ? '' : `; what cannot be used there: ${unreadable(ignored)}`
   return new WalletError(
     'account-not-found',
-    `-ethAcctAddr ${address} is not in the keystore ${directory}, ${rest}${others}; no account is made in its place`,
+    `-ethAcctAddr ${address} is not in the keystore ${directory}, ${rest}${others}; no account is created in its place`,
   )
 }
 

@@ -13,7 +13,7 @@ export class CachedRead<T> {
   readonly #refreshMs: number
   readonly #maxAgeMs: number
   #value: { readonly it: T; readonly readAtMs: number } | null = null
-  /** Counts what may have changed the fact. */
+  /** Counts the possible changes of the fact. */
   #version = 0
   #valueVersion = -1
   #reading: Promise<void> | null = null
@@ -29,7 +29,7 @@ export class CachedRead<T> {
     this.#clock = needs.clock
   }
 
-  /** Something may have changed the fact: whoever asks from now on gets what is read after this. */
+  /** Something may have changed the fact: from now on `get` returns only what is read after this. */
   invalidate(): void {
     this.#version++
   }

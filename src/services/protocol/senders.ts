@@ -49,7 +49,7 @@ export class Senders implements Service {
   readonly #clock: Clock
   readonly #maxSenders: number
   readonly #known = new Map<Address, CachedRead<Funds>>()
-  /** Those without funds, as far as is known. */
+  /** Senders without funds, by what is known. */
   readonly #penniless = new Map<Address, CachedRead<Funds>>()
   readonly #lookups: PeerLimits
   readonly #lookupsPerHost: PeerLimits
@@ -57,7 +57,7 @@ export class Senders implements Service {
   readonly #onChange = new Listeners<Address | null>()
 
   constructor(
-    options: { /** Whom tickets pay. */ claimant: Address; maxSenders?: number },
+    options: { /** The recipient of all tickets. */ claimant: Address; maxSenders?: number },
     needs: { chain: SenderReads; watch: ChainWatch; rounds: { readonly poolSize: bigint }; clock: Clock },
   ) {
     this.#claimant = options.claimant
@@ -90,14 +90,14 @@ export class Senders implements Service {
     return (await this.#read(sender)).info
   }
 
-  /** What all tickets of this sender can be paid from together, in wei: read now, whatever was seen before. */
+  /** What all tickets of this sender can be paid from together, in wei; always read anew. */
   async currentFunds(sender: Address): Promise<bigint> {
     this.#funds(sender).invalidate()
     const { info, claimed } = await this.#read(sender)
     return info.deposit + clampFloat(reserveShare(info, this.#rounds.poolSize, claimed))
   }
 
-  /** The most that its tickets can be paid while they live, in wei, by its funds as they were last seen. */
+  /** The most that its tickets can be paid until they expire, in wei, by its funds as last read. */
   async payable(sender: Address): Promise<bigint> {
     const { info, claimed } = await this.#read(sender)
     return payableAtMost(info, this.#rounds.poolSize, claimed)
@@ -178,14 +178,14 @@ export class Senders implements Service {
   }
 
   #follow(update: ChainUpdate): void {
-    // What was undone may have been the funding of anybody.
+    // The reorganisation may have undone the funding of any sender.
     if (update.reorganised) this.#penniless.clear()
     const changed = new Set(update.events.flatMap((event) => ('sender' in event ? [event.sender] : [])))
     for (const sender of changed) {
       this.#known.get(sender)?.invalidate()
       this.#penniless.get(sender)?.invalidate()
     }
-    // A new round forgets all claims, which only those with funds have.
+    // A new round resets all claims; only senders with funds have any.
     if (update.reorganised || update.events.some(({ kind }) => kind === 'new-round')) {
       for (const funds of this.#known.values()) funds.invalidate()
       this.#onChange.tell(null)

@@ -12,17 +12,17 @@ import type { Scope, Service } from '../../lib/service.ts'
 import type { RedemptionReads } from './redemption-proofs.ts'
 import { DeskError, TicketRoom, type TicketRoomNeeds } from './ticket-room.ts'
 
-/** Float streams at the same time, of all senders and of one. */
+/** The most open float streams, in all and of one sender. */
 const MAX_STREAMS = 50_000
 const MAX_STREAMS_OF_SENDER = 1_000
-/** Floats that somebody listens to are computed again after this long although nothing was announced. */
+/** Floats with listeners are computed again after this long even if nothing was announced. */
 const REFRESH_MS = 30_000
 /** Floats computed at the same time. */
 const COMPUTED_AT_ONCE = 16
-/** Refusals for one reason are told in the log once in this time, and otherwise only counted. */
+/** Refusals for one reason are logged as a warning once in this time, and otherwise only counted. */
 const WARN_EVERY_MS = 60_000
 
-/** What has happened, for whoever counts. */
+/** Events for metrics. */
 export interface DeskEvents {
   ticketHandedOver(event: { sender: Address; faceValue: bigint }): void
   handedTicketRefused(event: { reason: string }): void
@@ -51,7 +51,7 @@ export interface RedeemerDeskNeeds {
   readonly events: DeskEvents
 }
 
-/** The float of one sender, for as long as somebody listens to it. */
+/** The float of one sender, for as long as it has listeners. */
 interface Feed {
   readonly sender: Address
   readonly listeners: Set<(value: bigint) => void>
@@ -70,9 +70,9 @@ export class RedeemerDesk implements Service {
   readonly #feeds = new Map<Address, Feed>()
   readonly #alarm = new Alarm()
   readonly #room: TicketRoom
-  /** Tickets that are being written down, so that one that comes twice at once is taken once. */
+  /** Tickets that are being written down: one that is handed in twice at once is taken once. */
   readonly #taking = new Map<Hex, Promise<void>>()
-  /** By reason, when a refusal was told. */
+  /** When a refusal was last logged as a warning, by reason. */
   readonly #warnedAtMs = new Map<string, number>()
   #streams = 0
   /** Tickets of this round and of those before it have expired, as the chain has said. */
@@ -80,7 +80,7 @@ export class RedeemerDesk implements Service {
 
   constructor(
     options: {
-      /** Whom it redeems for. */ recipient: Address /** Gas of one redemption. */
+      /** The recipient that it redeems for. */ recipient: Address /** Gas of one redemption. */
       redeemGas: bigint
     },
     needs: RedeemerDeskNeeds,
@@ -108,7 +108,7 @@ export class RedeemerDesk implements Service {
     try {
       checkHandedTicket(ticket, { recipient: this.#recipient })
       await this.#checkAge(ticket)
-      // Handed in once more, since the answer was late or lost: it takes no room.
+      // Handed in again because the answer was late or lost: it takes no room.
       const hash = ticketHash(ticket)
       if (redeemer.knows(hash)) return
       const id = formatHex(hash)
@@ -156,11 +156,11 @@ export class RedeemerDesk implements Service {
     const facts = { reason: messageOf(error), ...described(ticket, error) }
     const warnedAtMs = this.#warnedAtMs.get(code) ?? Number.NEGATIVE_INFINITY
     if (clock.now() - warnedAtMs < WARN_EVERY_MS) {
-      log.debug('a ticket that was handed in is refused', facts)
+      log.debug('handed-in ticket refused', facts)
       return
     }
     this.#warnedAtMs.set(code, clock.now())
-    log.warn('a ticket that was handed in is refused', facts)
+    log.warn('handed-in ticket refused', facts)
   }
 
   /** The largest face value that tickets of this sender should have now, in wei; never below 0. */
@@ -175,7 +175,7 @@ export class RedeemerDesk implements Service {
   listen(sender: Address, tell: (value: bigint) => void): () => void {
     const feed = this.#feeds.get(sender) ?? { sender, listeners: new Set(), value: null, isStale: true }
     if (this.#streams >= MAX_STREAMS || feed.listeners.size >= MAX_STREAMS_OF_SENDER) {
-      throw new DeskError('no-room', `${this.#streams} streams of floats are open: no further one is`)
+      throw new DeskError('no-room', `${this.#streams} float streams are open, which is the limit`)
     }
     // The same function may listen twice.
     const listener = (value: bigint) => tell(value)
@@ -226,13 +226,13 @@ export class RedeemerDesk implements Service {
       feed.value = value
       for (const tell of feed.listeners) tell(value)
     } catch (error) {
-      // Tried again at the next refresh; until then the last value stands.
-      this.#needs.log.warn('a float cannot be computed', { sender: feed.sender, error: messageOf(error) })
+      // Retried at the next refresh; until then the last value stands.
+      this.#needs.log.warn('cannot compute a float', { sender: feed.sender, error: messageOf(error) })
     }
   }
 }
 
-/** What can be said of a refused ticket: a malformed one has no hash. */
+/** What the log says of a refused ticket; a malformed one has no hash. */
 function described(ticket: WinningTicket, error: unknown): Record<string, unknown> {
   const { recipient, sender } = ticket
   const isMalformed = error instanceof HandedTicketError && error.code === 'malformed-ticket'

@@ -17,9 +17,9 @@ import {
 } from './ticket-book.ts'
 import type { WaitingTicket } from './waiting-tickets.ts'
 
-/** A redeemer that has the ticket on disk answers within this time (wire.md §3). */
+/** A redeemer that can write the ticket down answers within this time (wire.md §3). */
 const QUEUE_TIMEOUT_MS = 8_000
-/** Tickets looked at without giving others their turn: about a millisecond. */
+/** Tickets checked before the event loop gets a turn: about a millisecond. */
 const LOOKED_AT_ONCE = 2_000
 
 /** Events for metrics. Amounts in wei. A ticket counts as redeemed when the chain shows it, whoever redeemed it. */

@@ -6,15 +6,15 @@ import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import type { RedeemerConnection } from './redeemer-peers.ts'
 
-/** An offer waits for a redeemer's float no longer than this: gateways do not wait long either (wire.md §4). */
+/** The longest that an offer waits for a redeemer's float: gateways do not wait long either (wire.md §4). */
 const ASK_MS = 1_500
-/** Floats that nobody asked for since then are not listened to any more (wire.md §14). */
+/** A float that was not asked for in this time is no longer listened to (wire.md §14). */
 const IDLE_MS = 5 * 60_000
 const CLEAN_UP_MS = 60_000
 /** Senders listened to at the same time; beyond that the float of those asked for longest ago is dropped. */
 const MAX_SENDERS = 10_000
-/** The part of its own view that an orchestrator offers while no redeemer tells what others take. */
-const ALONE_PART = 2n
+/** While no redeemer answers, an orchestrator offers its own view divided by this. */
+const OWN_VIEW_DIVISOR = 2n
 
 export interface RemoteFloatNeeds {
   /** The node's own view of the chain. */
@@ -97,7 +97,7 @@ export class RemoteFloat implements Service {
       return told
     }
     if (told !== null && told < own.value) return told
-    return told === null ? own.value / ALONE_PART : own.value
+    return told === null ? own.value / OWN_VIEW_DIVISOR : own.value
   }
 
   async #remote(sender: Address): Promise<bigint | null> {
@@ -116,7 +116,7 @@ export class RemoteFloat implements Service {
     return asking
   }
 
-  /** Asks those that answer, one after the other, within the time that there is. */
+  /** Asks the redeemers that answer, one after the other, within the time limit. */
   async #ask(sender: Address): Promise<bigint | null> {
     const { clock, redeemers } = this.#needs
     const scope = this.#scope
@@ -159,7 +159,7 @@ export class RemoteFloat implements Service {
     }
   }
 
-  /** Keeps a float up to date for as long as the redeemer tells of it; then it is asked for anew. */
+  /** Keeps a float up to date until its stream ends; then it is asked for again. */
   async #listen(connection: RedeemerConnection, sender: Address, told: Told): Promise<void> {
     const stop = () => told.stop.abort()
     const { signal } = this.#scope!
