@@ -225,7 +225,10 @@ test('what is refused says which part of the standard it misses', async () => {
     [withCrypto({ mac: undefined }), `${start}it has no "crypto.mac"`],
     [withCrypto({ ciphertext: 'zz' }), `${start}its "crypto.ciphertext" is not hexadecimal`],
     [withCrypto({ kdf: 7 }), `${start}its "crypto.kdf" is not text, or too long`],
-    [{ ...good, address: '0x12' }, `${start}its "address" is "0x12", not an address of 40 hexadecimal digits`],
+    [
+      { ...good, address: '0x12' },
+      `${start}its "address" is "0x12", not an address of 40 hexadecimal digits`,
+    ],
     [
       withCrypto({ cipher: 'aes-128-cbc' }),
       'its "crypto.cipher" is "aes-128-cbc", where only aes-128-ctr can be read',
@@ -421,7 +424,7 @@ test('a key file outside the data directory is the account, and the data directo
 test('messages and transactions are signed by the account, transactions to the same bytes each time', async () => {
   const wallet = walletOfKey(KEY_A)
   const hash = keccak256(KEY_B)
-  assert.equal(recoverSigner(hash, wallet.sign(hash)), A)
+  assert.equal(recoverSigner(hash, await wallet.sign(hash)), A)
   const transaction = {
     type: 'eip1559',
     chainId: 54321,

@@ -43,7 +43,7 @@ export class Wallet implements Signer {
   }
 
   /** Signs a 32-byte hash as a personal message: 65 bytes r‖s‖v (chain.md §5). */
-  sign(hash: Uint8Array): Uint8Array {
+  async sign(hash: Uint8Array): Promise<Uint8Array> {
     return signHash(this.#key, hash)
   }
 

@@ -225,7 +225,7 @@ export class Orchestrator implements Service {
   }
 
   /** Proves that this node holds its key (wire.md §8); empty offchain. */
-  ping(value: Uint8Array): Uint8Array {
+  ping(value: Uint8Array): Promise<Uint8Array> {
     return this.#needs.signer.sign(keccak256(value))
   }
 
@@ -388,7 +388,7 @@ export class Orchestrator implements Service {
       const onBegin = () => {
         hasBegun = true
       }
-      const { hashes, pixels, results } = await this.#inTurn(
+      const { pixels, results, sig } = await this.#inTurn(
         session,
         (deadlineMs) => this.#transcode(booking, source, { deadlineMs, onBegin }, signal),
         segment.durationMs,
@@ -396,7 +396,7 @@ export class Orchestrator implements Service {
       // The answer does not wait for it: a charge that a crash loses is this node's own loss.
       void this.#charge(booking, pixels)
       session.finishedAt = this.#needs.clock.now()
-      outcome = { kind: 'data', renditions: results, sig: this.#needs.signer.sign(resultHash(hashes)) }
+      outcome = { kind: 'data', renditions: results, sig }
       this.#needs.events.segmentTranscoded({
         sessionId: token.sessionId,
         sourceMs: segment.durationMs,
@@ -461,7 +461,7 @@ export class Orchestrator implements Service {
     source: Uint8Array,
     { deadlineMs, onBegin }: { deadlineMs: number; onBegin: () => void },
     signal: AbortSignal,
-  ): Promise<{ results: RenditionResult[]; hashes: Uint8Array[]; pixels: bigint }> {
+  ): Promise<{ results: RenditionResult[]; pixels: bigint; sig: Uint8Array }> {
     const output = await this.#needs.transcoder.transcode(
       {
         sessionId,
@@ -499,7 +499,8 @@ export class Orchestrator implements Service {
       }
     })
     const hashes = output.renditions.map((rendition) => keccak256(rendition.bytes))
-    return { results, hashes, pixels }
+    // Still in turn: what follows the turn waits for nothing before the session counts as answered.
+    return { results, pixels, sig: await this.#needs.signer.sign(resultHash(hashes)) }
   }
 
   /**
