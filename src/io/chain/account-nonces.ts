@@ -58,8 +58,8 @@ export class AccountNonces {
   }
 
   /**
-   * The nonces that nothing has, between what the chain counts as used and the lowest open one: whatever comes after them
-   * waits in vain. Empty until that has been seen often enough. `used`: what `used()` just told.
+   * The nonces without a transaction, between what the chain counts as used and the lowest open one: later ones cannot be
+   * mined. Empty until that has been seen often enough. `used`: the present result of `used()`.
    */
   async gap(used: number, lowestOpen: number, signal: AbortSignal): Promise<number[]> {
     if (used >= lowestOpen) {

@@ -10,8 +10,8 @@ const REJECTIONS = new Set(['insufficient-funds', 'fee-too-low', 'replacement-un
 const LOOKS = 5
 
 /**
- * What became of a transaction whose sending was answered with an error: it arrived all the same (`sent`), it was refused
- * (`rejected`), another one has its nonce (`taken`), or that is not known (`unknown`).
+ * The fate of a transaction whose sending failed: it arrived all the same (`sent`), it was refused (`rejected`), another
+ * one has its nonce (`taken`), or that is not known (`unknown`).
  */
 export type Delivery = 'sent' | 'rejected' | 'taken' | 'unknown'
 

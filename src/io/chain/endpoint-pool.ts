@@ -160,9 +160,9 @@ export class EndpointPool {
   }
 
   /**
-   * The first endpoint that is well and may be asked now; if there is none, the others are checked; then the one that
-   * may be asked soonest, and a stale one is better than none. Those that failed in the same request come last: an
-   * endpoint may be well and yet not answer this one.
+   * The first healthy endpoint that may be asked now; if there is none, the others are checked; then the one that may be
+   * asked soonest, and a stale one is better than none. Endpoints that failed in the same request come last: a healthy
+   * endpoint may still not answer this one.
    */
   async pick(failed: ReadonlySet<Candidate>, signal?: AbortSignal): Promise<Candidate> {
     signal?.throwIfAborted()

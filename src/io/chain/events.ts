@@ -205,9 +205,9 @@ export class ChainWatcher implements Service {
   }
 
   /**
-   * Whether this endpoint has not yet got to where we are, rather than being on another chain or on one that was set back.
-   * That is believed after some looks, and only when the last block is not known any more, asked twice: behind one
-   * address may be replicas of which some lag.
+   * Whether this endpoint merely lags behind the last block seen. Another chain, or a reorganised one, is believed only
+   * after some looks, and only when the last block is unknown, asked twice: one address may stand for several replicas, of
+   * which some lag.
    */
   async #isBehind(pin: PinnedRpc, head: RawHeader, last: Seen): Promise<boolean> {
     if (head.number >= last.number) {
@@ -222,8 +222,7 @@ export class ChainWatcher implements Service {
   }
 
   /**
-   * The newest block we have seen that is still in the chain; null when none is; `unknown` when that cannot be told: the
-   * answers came from replicas of which some lag.
+   * The newest block seen that is still in the chain; null when none is; `unknown` when lagging replicas leave that open.
    */
   async #partingBlock(pin: PinnedRpc, head: RawHeader): Promise<Seen | null | 'unknown'> {
     for (const seen of this.#seen.toReversed()) {
@@ -237,8 +236,8 @@ export class ChainWatcher implements Service {
   }
 
   /**
-   * Whether a block that we have seen is still in the chain. It is gone when another one is in its place, as two answers
-   * say, of two endpoints where there are several. That nobody knows of it says nothing.
+   * Whether a block that was seen is still in the chain. It is gone when two answers, of two endpoints where there are
+   * several, show another one in its place. A block that no endpoint knows is not yet gone.
    */
   async #compare(pin: PinnedRpc, seen: Seen, head: RawHeader): Promise<'kept' | 'gone' | 'unknown'> {
     const there = await hashOf(pin, seen.number, head)

@@ -4,8 +4,8 @@ import { abortError } from '../../lib/errors.ts'
 const MAX_WAITING = 10_000
 
 /**
- * What goes before older requests, in milliseconds of waiting: what is being sent, then what becomes of it. What is
- * only looked at now and then gives way a little. All the same everything has its turn.
+ * Head start of requests, in milliseconds of waiting: sending comes first, then receipts. Periodic reads give way a
+ * little. No request waits forever.
  */
 const HEAD_STARTS_MS: Readonly<Record<string, number>> = {
   eth_sendRawTransaction: 30_000,

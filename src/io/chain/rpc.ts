@@ -71,8 +71,8 @@ export class Rpc {
   }
 
   /**
-   * The same question to two endpoints, where there are several: what each of them answers. One answer only, and
-   * `isLone`, when all others are out of reach. Throws ChainError: the chain's verdict, or when none answers.
+   * Asks two endpoints the same question, where there are several, and returns both answers; one answer, with `isLone`,
+   * when all others are out of reach. Throws ChainError: the chain's verdict, or when none answers.
    */
   async askTwo(
     method: string,

@@ -4,8 +4,8 @@ import type { Clock } from '../../lib/clock.ts'
 const RETRY_MS = 5_000
 
 /**
- * One fact that lives elsewhere: read when first asked for, read again when something may have changed it or it has
- * grown old. Reads are shared by all who ask. While the source fails, the last value serves until it is too old.
+ * A cached value of another source: read on first use, and again when it may have changed or is old. Concurrent callers
+ * share a read. While the source fails, the last value serves until it is too old.
  */
 export class CachedRead<T> {
   readonly #read: () => Promise<T>

@@ -128,8 +128,8 @@ interface Duty {
 }
 
 /**
- * Calls reward once in every round in which the orchestrator is active. It goes by what the chain says, not by events:
- * it looks at the start, whenever something may have changed and every few minutes, and tries until the round is over.
+ * Calls reward once in every round in which the orchestrator is active. It decides by the chain's state, not by events:
+ * it reads that at the start, whenever something may have changed and every few minutes, and tries until the round ends.
  */
 export class RewardService implements Service {
   readonly name = 'reward'

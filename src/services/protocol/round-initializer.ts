@@ -56,8 +56,8 @@ export interface RoundInitializerStatus {
 }
 
 /**
- * Initialises rounds that are due (chain.md §11): anybody may, so each waits a random time and looks again before it
- * sends. Also the round in which the node starts; what fails is tried again with the next L1 block.
+ * Initialises rounds that are due (chain.md §11), also the one in which the node starts. Any account may do so: each node
+ * waits a random time and checks again before it sends. A failure is retried with the next L1 block.
  */
 export class RoundInitializer implements Service {
   readonly name = 'round initialiser'

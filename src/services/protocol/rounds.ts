@@ -47,9 +47,9 @@ interface Look {
 }
 
 /**
- * Knows the rounds and the L1 block. Events only say that something changed: the state is then read, and read again
- * until it succeeds. What is read is believed at once where an event or a reorganisation explains it; any other change,
- * forward or back, only once it has been read all the same over enough blocks.
+ * Knows the rounds and the L1 block. An event only says that something changed: the state is then read, with retries.
+ * A change that an event or a reorganisation explains is believed at once; any other change, forward or back, only once
+ * it has been read unchanged over enough blocks.
  */
 export class Rounds implements Service, RoundsView {
   readonly name = 'rounds'
@@ -129,8 +129,8 @@ export class Rounds implements Service, RoundsView {
   }
 
   /**
-   * The same as far as it is confirmed, some blocks behind: for what cannot be taken back. Null while the chain has not
-   * been followed for long enough.
+   * The same by confirmed blocks, some blocks behind: for decisions that cannot be undone. Null until the chain has been
+   * followed for long enough.
    */
   get confirmedClock(): RoundClock | null {
     const oldest = this.#looks[0]

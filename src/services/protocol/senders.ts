@@ -9,13 +9,13 @@ import { CachedRead } from './cached-read.ts'
 import type { ChainWatch } from './rounds.ts'
 
 /**
- * Senders with funds that are remembered; beyond that those asked for longest ago are read again when they return. As
- * many without funds: however many addresses somebody makes up, those with funds stay.
+ * The most senders with funds that are remembered; the least recently used are dropped and read again on return. As many
+ * without funds are kept apart, so that made-up addresses push out no sender with funds.
  */
 const MAX_SENDERS = 10_000
 /**
- * Senders of whom nothing is known and for whom the chain is asked, at two calls each, on behalf of all hosts and of
- * one. A restarted node meets all its gateways within minutes, behind a balancer from one host.
+ * How many unknown senders are looked up on chain, at two calls each, for all hosts and for one. A restarted node meets
+ * all its gateways within minutes; behind a balancer they share one host.
  */
 const LOOKUPS = { callsPerSecond: 2, burst: 60 }
 const LOOKUPS_PER_HOST = { callsPerSecond: 0.5, burst: 20 }
@@ -37,8 +37,7 @@ interface Funds {
 }
 
 /**
- * What each sender has, and how much of it one recipient can count on. Kept until an event tells of a change; then the
- * chain is read again.
+ * The funds of each sender, and how much of them one recipient can count on. Cached until an event announces a change.
  */
 export class Senders implements Service {
   readonly name = 'senders'
@@ -75,8 +74,8 @@ export class Senders implements Service {
   }
 
   /**
-   * Whether a stranger may make this node ask the chain about a sender now; counts it where the chain would be asked.
-   * `host` is whom that is counted for beside all others; null for a node of this operator.
+   * Whether a stranger may make this node ask the chain about a sender now; counts the lookup against the limits of all
+   * hosts and of `host`, which is null for a node of this operator.
    */
   mayLookUp(sender: Address, host: string | null): boolean {
     if (this.#known.has(sender)) return true

@@ -169,8 +169,8 @@ export class RedeemerDesk implements Service {
   }
 
   /**
-   * Tells the sender's float, and then whenever it is another, until what it returns is called. Throws DeskError when too
-   * many listen.
+   * Calls `tell` with the sender's float, and again whenever it changes, until the returned function is called. Throws
+   * DeskError when there are too many listeners.
    */
   listen(sender: Address, tell: (value: bigint) => void): () => void {
     const feed = this.#feeds.get(sender) ?? { sender, listeners: new Set(), value: null, isStale: true }

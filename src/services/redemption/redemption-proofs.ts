@@ -29,8 +29,8 @@ export interface FoundRedemption {
 /** The chain reads that show whether a ticket was redeemed. */
 export interface RedemptionReads {
   /**
-   * The redemption of a ticket in a transaction of the present chain, as two endpoints say where there are several;
-   * null when they say that there is none. Throws while they differ, or none answers.
+   * The redemption of a ticket in a transaction of the present chain, confirmed by two endpoints where there are several;
+   * null when they see none. Throws while they differ, or none answers.
    */
   redemptionIn(txHash: Hex, ticket: WinningTicket): Promise<FoundRedemption | null>
   /** Whether tickets of a round have expired, as two endpoints say where there are several. Throws when none answers. */
@@ -48,7 +48,7 @@ export type Proof =
 
 /**
  * Decides whether a ticket has been redeemed. The only proof is the contract's event in a confirmed block, read again once
- * the block is confirmed. That an endpoint calls a ticket used, or shows a receipt, is only a reason to look.
+ * the block is confirmed. An endpoint that calls a ticket used, or shows a receipt, only gives a reason to check.
  */
 export class RedemptionProofs {
   readonly #log = new RedemptionLog()

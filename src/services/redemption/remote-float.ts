@@ -39,9 +39,9 @@ interface Told {
 }
 
 /**
- * How much the tickets of a sender may be worth, as the redeemer sees it, who alone knows the winners of all
- * orchestrators; never more than this node's own view of the chain. While no redeemer answers a part of the own view
- * serves, so that streams go on.
+ * How much the tickets of a sender may be worth, by the redeemer's view, which alone includes the winners of all
+ * orchestrators; never more than this node's own view of the chain. While no redeemer answers, a part of the own view is
+ * used, so that streams go on.
  */
 export class RemoteFloat implements Service {
   readonly name = 'remote float'

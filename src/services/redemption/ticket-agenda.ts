@@ -104,8 +104,8 @@ export class TicketAgenda<T extends Task> {
   }
 
   /**
-   * Finds what is to be worked on next, where something has changed; gives others their turn meanwhile, and what changes
-   * then is for the next time.
+   * Finds the tasks to work on next, if something has changed. Yields to the event loop; changes meanwhile count the next
+   * time.
    */
   async prepare(nowMs: number, clock: RoundClock): Promise<void> {
     if (this.#atWork >= MAX_AT_WORK) return

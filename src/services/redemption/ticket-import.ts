@@ -17,8 +17,8 @@ export interface ForeignQueue {
 }
 
 /**
- * Takes over the open winning tickets of the node that was here before, once: one that is known already stays as it
- * is. Starts before whoever redeems or delivers tickets, which then finds them on disk.
+ * Takes over the open winning tickets of the node that ran here before; a known ticket stays as it is. Starts before the
+ * redeemer or the outbox, which then finds the tickets on disk.
  */
 export class TicketImport implements Service {
   readonly name = 'ticket import'

@@ -7,8 +7,8 @@ const MAX_OPEN = 500_000
 /** The most open tickets of one sender, whatever its funds: far more than a gateway's deposit covers. */
 const MAX_OPEN_OF_SENDER = 20_000
 /**
- * Each open ticket takes up at least this part of what redeeming one alone costs now: less is never worth redeeming, as
- * gas prices and batches go.
+ * Each open ticket counts with at least the present cost of redeeming one, divided by this: below that a ticket is not
+ * worth redeeming, whatever the gas price and the batch.
  */
 const LEAST_PART_OF_COST = 10n
 /** Concurrent reads of the funds of unknown senders: made-up senders cause no more load on the chain than this. */
@@ -51,8 +51,8 @@ interface Arriving {
 }
 
 /**
- * Room for tickets that are handed in: for so many in all, and for each sender as far as its funds go. Anybody can sign
- * tickets that win; only funds on chain make them worth keeping.
+ * Limits the tickets that are handed in: a number in all, and for each sender what its funds cover. Anybody can sign
+ * winning tickets; only funds on chain make them worth keeping.
  */
 export class TicketRoom {
   readonly #redeemGas: bigint
