@@ -351,14 +351,14 @@ test('-reward on an account that cannot call it is refused at the start, in one 
   const stranger = processOf(stage.chain, stage.clock, { account: CALLER })
   await assert.rejects(start(stage, stranger.service), {
     code: 'cannot-call-reward',
-    message: `-reward cannot be used: ${CALLER} is neither a registered orchestrator nor the reward caller of ${ORCHESTRATOR}: let ${ORCHESTRATOR} make it its reward caller, or use the key of ${ORCHESTRATOR}, or leave -reward out`,
+    message: `cannot call reward: ${CALLER} is neither a registered orchestrator nor the reward caller of ${ORCHESTRATOR}: let ${ORCHESTRATOR} make it its reward caller, or use the key of ${ORCHESTRATOR}, or leave -reward out`,
   })
   stage.chain.registered = false
   stage.chain.deactivationRound = 0n
   const unregistered = processOf(stage.chain, stage.clock)
   await assert.rejects(start(stage, unregistered.service), {
     code: 'cannot-call-reward',
-    message: `-reward cannot be used: ${ORCHESTRATOR} is not a registered orchestrator: register it, or leave -reward out`,
+    message: `cannot call reward: ${ORCHESTRATOR} is not a registered orchestrator: register it, or leave -reward out`,
   })
 })
 

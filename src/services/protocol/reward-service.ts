@@ -212,10 +212,7 @@ export class RewardService implements Service {
       })
       if (found && 'orchestrator' in found) return
       if (found)
-        throw new NodeError(
-          'cannot-call-reward',
-          `-reward cannot be used: ${found.why}, or leave -reward out`,
-        )
+        throw new NodeError('cannot-call-reward', `cannot call reward: ${found.why}, or leave -reward out`)
       await clock.sleep(backOffMs(failures), signal)
     }
   }
