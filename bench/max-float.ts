@@ -61,7 +61,7 @@ for (let i = 0; i < TICKETS; i++) {
   const floats = () => clients.map((_, o) => heard.get(`${o}/${i % SENDERS}`)!)
   const before = floats().map(({ value }) => value)
   const startedMs = performance.now()
-  await clients[i % ORCHESTRATORS]!.queue(winner(sender, i), stop.signal)
+  await clients[i % ORCHESTRATORS]!.queue(await winner(sender, i), stop.signal)
   await eventually('all have been told', () => floats().every(({ value }, o) => value !== before[o]))
   times.push(...floats().map(({ atMs }) => atMs - startedMs))
 }
@@ -83,12 +83,12 @@ console.log(
 console.log(JSON.stringify(figures))
 
 /** A winning ticket that stays open because its params are valid throughout the bench. */
-function winner(sender: ReturnType<typeof walletOfKey>, senderNonce: number): WinningTicket {
+async function winner(sender: ReturnType<typeof walletOfKey>, senderNonce: number): Promise<WinningTicket> {
   const ticket = {
     ...{ recipient: network.accounts.orchestrator, sender: sender.address, faceValue: FACE_VALUE },
     ...{ winProb: MAX_WIN_PROB, senderNonce, recipientRand: 5n, recipientRandHash: recipientRandHash(5n) },
     expirationParams: { creationRound: lastInitialized, creationRoundBlockHash: blockHash },
     paramsExpirationBlock: 1_000_000n,
   }
-  return { ...ticket, sig: sender.sign(ticketHash(ticket)) }
+  return { ...ticket, sig: await sender.sign(ticketHash(ticket)) }
 }

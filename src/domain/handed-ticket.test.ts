@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { FakePayer } from '../../test/fakes/payer.ts'
 import { intToBytes } from '../lib/bytes.ts'
 import { ZERO_ADDRESS } from '../lib/crypto.ts'
-import { checkHandedTicket } from './handed-ticket.ts'
+import { checkAge, checkHandedTicket } from './handed-ticket.ts'
 import { MAX_WIN_PROB, recipientRandHash, type WinningTicket } from './ticket.ts'
 
 const RECIPIENT = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
@@ -25,8 +25,22 @@ function winning(fields: Partial<Parameters<typeof payer.sign>[0]> = {}, nonce =
 }
 
 test('a winning ticket of this recipient is accepted in its round and in the next', () => {
-  checkHandedTicket(winning(), { recipient: RECIPIENT, clock })
-  checkHandedTicket(winning(), { recipient: RECIPIENT, clock: { ...clock, currentRound: 11n } })
+  checkHandedTicket(winning(), { recipient: RECIPIENT })
+  checkAge(winning(), clock)
+  checkAge(winning(), { ...clock, currentRound: 11n })
+})
+
+test('a ticket of two rounds ago is refused three blocks into the round, and only by a confirmed clock', () => {
+  const ticket = winning({
+    expirationParams: { creationRound: 8n, creationRoundBlockHash: new Uint8Array(32).fill(3) },
+  })
+  assert.throws(() => checkAge(ticket, clock), {
+    code: 'expired',
+    message: 'the ticket of round 8 has expired: the chain is in round 10',
+  })
+  assert.throws(() => checkAge(ticket, { ...clock, l1Block: 503n }), { code: 'expired' })
+  checkAge(ticket, { ...clock, l1Block: 502n })
+  checkAge(ticket, null)
 })
 
 const good = winning()
@@ -46,12 +60,6 @@ const cases: Record<string, { ticket: WinningTicket; code: string; text?: string
     code: 'invalid-signature',
   },
   'that did not win': { ticket: winning({ winProb: 1n }), code: 'not-winning' },
-  'from two rounds ago': {
-    ticket: winning({
-      expirationParams: { creationRound: 8n, creationRoundBlockHash: new Uint8Array(32).fill(3) },
-    }),
-    code: 'expired',
-  },
   'without a sender': { ticket: { ...good, sender: ZERO_ADDRESS }, code: 'malformed-ticket' },
   'that pays nothing': { ticket: winning({ faceValue: 0n }), code: 'malformed-ticket' },
   'with a short signature': { ticket: { ...good, sig: new Uint8Array(64) }, code: 'malformed-ticket' },
@@ -68,7 +76,7 @@ const cases: Record<string, { ticket: WinningTicket; code: string; text?: string
 for (const [what, { ticket, code, text }] of Object.entries(cases)) {
   test(`a ticket ${what} is refused`, () => {
     assert.throws(
-      () => checkHandedTicket(ticket, { recipient: RECIPIENT, clock }),
+      () => checkHandedTicket(ticket, { recipient: RECIPIENT }),
       text ? { code, message: text } : { code },
     )
   })

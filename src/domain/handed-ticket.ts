@@ -1,7 +1,7 @@
 import { equalBytes } from '../lib/bytes.ts'
 import { type Address, signedBy, ZERO_ADDRESS } from '../lib/crypto.ts'
 import { NodeError } from '../lib/errors.ts'
-import { isExpired, type RoundClock } from './redemption.ts'
+import { isOver, type RoundClock } from './redemption.ts'
 import {
   isHashable,
   isUint256,
@@ -11,7 +11,7 @@ import {
   type WinningTicket,
 } from './ticket.ts'
 
-/** Why a redeemer refuses a ticket handed to it. All of these are permanent. */
+/** Why a redeemer refuses a ticket that it is handed. Each of these is permanent: the peer does not try again. */
 export type HandedTicketFault =
   | 'wrong-recipient'
   | 'malformed-ticket'
@@ -20,24 +20,21 @@ export type HandedTicketFault =
   | 'not-winning'
   | 'expired'
 
-/** A refused ticket. The message is for the orchestrator's log. */
+/** A refusal of a handed ticket; the message is for the orchestrator's log. */
 export class HandedTicketError extends NodeError<HandedTicketFault> {
   override name = 'HandedTicketError'
 }
 
 /**
- * Checks a winning ticket from an orchestrator as the chain will (payments.md §13), so that nothing is stored that
- * could never be redeemed. Throws HandedTicketError; the text for another recipient is the one that peers know (wire.md
- * §14).
+ * Checks what an orchestrator says is a winning ticket as the chain will (payments.md §13), except for its age, so that
+ * nothing is kept that could never be redeemed. Throws HandedTicketError; the text for another recipient is one that
+ * peers know (wire.md §14).
  */
 export function checkHandedTicket(
   ticket: WinningTicket,
-  context: {
-    /** The orchestrator that this redeemer redeems for. */ readonly recipient: Address
-    readonly clock: RoundClock
-  },
+  context: { /** Whom this redeemer redeems for. */ readonly recipient: Address },
 ): void {
-  const { recipient, clock } = context
+  const { recipient } = context
   if (ticket.recipient !== recipient) {
     throw new HandedTicketError(
       'wrong-recipient',
@@ -53,19 +50,26 @@ export function checkHandedTicket(
   if (ticket.sender === ZERO_ADDRESS || ticket.faceValue === 0n) {
     throw new HandedTicketError('malformed-ticket', 'the ticket has no sender or pays nothing')
   }
-  const { creationRound } = ticket.expirationParams
-  if (isExpired(creationRound, clock)) {
-    throw new HandedTicketError(
-      'expired',
-      `the ticket of round ${creationRound} has expired: the chain is in round ${clock.currentRound}`,
-    )
-  }
   checkWin(ticket)
 }
 
 /**
- * Checks what needs no chain: that the ticket's rand, signature and draw are what the contract requires (payments.md
- * §13). A ticket that fails can never be redeemed. Throws HandedTicketError.
+ * Checks that a ticket can still be redeemed, by a clock that is confirmed. The newest blocks do not count: a short
+ * reorganisation or an endpoint that answers wrongly for a while must not end a ticket. Without a confirmed clock every
+ * ticket passes. Throws HandedTicketError `expired`.
+ */
+export function checkAge(ticket: WinningTicket, confirmed: RoundClock | null): void {
+  const { creationRound } = ticket.expirationParams
+  if (confirmed === null || !isOver(creationRound, confirmed)) return
+  throw new HandedTicketError(
+    'expired',
+    `the ticket of round ${creationRound} has expired: the chain is in round ${confirmed.currentRound}`,
+  )
+}
+
+/**
+ * Checks what no chain is needed for: that the ticket's secret number, signature and luck are what the contract demands
+ * (payments.md §13). A ticket that fails here can never be redeemed. Throws HandedTicketError.
  */
 export function checkWin(ticket: WinningTicket): void {
   if (!equalBytes(recipientRandHash(ticket.recipientRand), ticket.recipientRandHash)) {

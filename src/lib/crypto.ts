@@ -125,14 +125,17 @@ function recoverAddressBytes(hash: Uint8Array, signature: Uint8Array): Uint8Arra
  */
 const lastSigner = { publicKey: new Uint8Array(64), address: keccak256(new Uint8Array(64)).subarray(12) }
 
-/** An account that signs: its address, and r‖s‖v over a hash as a personal message. */
+/**
+ * An account that signs: its address, and r‖s‖v over a hash as a personal message. The key may be elsewhere, so that a
+ * signature takes time and may fail.
+ */
 export interface Signer {
   readonly address: Address
-  sign(hash: Uint8Array): Uint8Array
+  sign(hash: Uint8Array): Promise<Uint8Array>
 }
 
 /** The offchain signer: zero address, empty signatures. */
-export const noSigner: Signer = { address: ZERO_ADDRESS, sign: () => new Uint8Array(0) }
+export const noSigner: Signer = { address: ZERO_ADDRESS, sign: async () => new Uint8Array(0) }
 
 /** The address of a private key. */
 export function addressOfKey(privateKey: Uint8Array): Address {

@@ -62,14 +62,15 @@ export async function winners(
   const sender = walletOfKey(devnetKeyBytes(name))
   const recipient = walletOfKey(devnetKeyBytes(RECIPIENT)).address
   const { lastInitialized, blockHash } = await client.roundState()
-  return Array.from({ length: count }, (_, senderNonce) => {
+  const sign = async (_: unknown, senderNonce: number): Promise<WinningTicket> => {
     const ticket = {
       ...{ recipient, sender: sender.address, faceValue, winProb: MAX_WIN_PROB, senderNonce },
       ...{ recipientRand: 5n, recipientRandHash: recipientRandHash(5n), paramsExpirationBlock: 0n },
       expirationParams: { creationRound: lastInitialized, creationRoundBlockHash: blockHash },
     }
-    return { ...ticket, sig: sender.sign(ticketHash(ticket)) }
-  })
+    return { ...ticket, sig: await sender.sign(ticketHash(ticket)) }
+  }
+  return Promise.all(Array.from({ length: count }, sign))
 }
 
 /** Starts a redeemer for the recipient of `winners`. */

@@ -104,7 +104,7 @@ async function world(t: TestContext): Promise<World> {
       ...{ maxSessions: 1_000, capabilities: defaultCapabilities('1.0.0'), version: '1.0.0' },
     },
     {
-      signer: { address: addressOfKey(NODE_KEY), sign: (hash) => signHash(NODE_KEY, hash) },
+      signer: { address: addressOfKey(NODE_KEY), sign: async (hash) => signHash(NODE_KEY, hash) },
       recipient,
       transcoder: {
         transcode: async () => ({

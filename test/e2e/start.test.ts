@@ -232,7 +232,7 @@ test('a wrong start exits at once with one sentence and a nonzero code', async (
     {
       args: [...onChain, '-ethAcctAddr', account, '-dataDir', 'unknown-account'],
       code: 1,
-      says: `-ethAcctAddr ${account} is not in the keystore unknown-account/keystore, which holds none; no account is made in its place`,
+      says: `-ethAcctAddr ${account} is not in the keystore unknown-account/keystore, which holds none; no account is created in its place`,
     },
     {
       args: [...onChain, '-dataDir', 'no-password'],

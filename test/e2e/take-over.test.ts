@@ -33,7 +33,7 @@ test('a redeemer imports the open tickets of a Go redeemer once, and leaves its 
   const addresses = await resolveContracts(rpc, protocol.addresses.controller)
   const { blockHash, lastInitialized } = await new ChainClient({ rpc, addresses }).roundState()
   const sender = walletOfKey(devnetKeyBytes('gateway'))
-  const tickets = Array.from({ length: TICKETS }, (_, senderNonce): WinningTicket => {
+  const win = async (_: unknown, senderNonce: number): Promise<WinningTicket> => {
     const recipientRand = 7n
     const ticket = {
       ...{ recipient: network.accounts.orchestrator, sender: sender.address, faceValue: FACE_VALUE },
@@ -41,8 +41,9 @@ test('a redeemer imports the open tickets of a Go redeemer once, and leaves its 
       expirationParams: { creationRound: lastInitialized, creationRoundBlockHash: blockHash },
       paramsExpirationBlock: 1n,
     }
-    return { ...ticket, sig: sender.sign(ticketHash(ticket)) }
-  })
+    return { ...ticket, sig: await sender.sign(ticketHash(ticket)) }
+  }
+  const tickets = await Promise.all(Array.from({ length: TICKETS }, win))
   const done = goRow(
     { ...tickets[0]!, sig: new Uint8Array(65).fill(1) },
     { redeemedAt: '2026-01-02', txHash: '0x01' },

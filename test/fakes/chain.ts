@@ -5,7 +5,11 @@ import { ticketHash, type WinningTicket } from '../../src/domain/ticket.ts'
 import { formatHex, type Hex } from '../../src/lib/bytes.ts'
 import { type Address, keccak256 } from '../../src/lib/crypto.ts'
 import { abortError, NodeError } from '../../src/lib/errors.ts'
-import type { RedeemOptions, RedemptionResult, Simulation } from '../../src/services/redemption/redeemer.ts'
+import type {
+  RedeemOptions,
+  RedemptionResult,
+  Simulation,
+} from '../../src/services/redemption/redemption-chain.ts'
 import type { FoundRedemption } from '../../src/services/redemption/redemption-proofs.ts'
 
 const GENESIS_L1 = 1_000n

@@ -63,7 +63,7 @@ export class FakeOrchestrator implements OrchestratorApi {
   onInfo: (signal: AbortSignal) => Promise<OrchestratorInfo> = async () => INFO
   onTranscode: (source: Uint8Array, signal: AbortSignal) => Promise<void> = async () => {}
 
-  ping(value: Uint8Array): Uint8Array {
+  async ping(value: Uint8Array): Promise<Uint8Array> {
     return keccak256(value)
   }
 

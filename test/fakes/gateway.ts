@@ -32,7 +32,7 @@ export function keyOf(number: number): Uint8Array {
 
 /** Signs with the given key. */
 export function keySigner(key: Uint8Array): Signer {
-  return { address: addressOfKey(key), sign: (hash) => signHash(key, hash) }
+  return { address: addressOfKey(key), sign: async (hash) => signHash(key, hash) }
 }
 
 /** Ticket params that any payer accepts. */

@@ -82,7 +82,7 @@ async function victim(t: TestContext, options: { secret?: string; limits?: Redee
   })
   const url = `https://127.0.0.1:${endpoint.port}`
   return {
-    ...{ chain, gateway, store, senders, redeemer, desk, url },
+    ...{ chain, gateway, store, rounds, senders, redeemer, desk, url },
     /** Number of tickets on disk. */
     kept: async () => (await store.countTickets()).reduce((sum, { count }) => sum + count, 0),
     client: (shown = secret) => {
@@ -152,6 +152,11 @@ function question(sender: Address): Buffer {
 
 test('junk is answered and never stored, and a valid ticket among it is', async (t) => {
   const v = await victim(t)
+  // Only a confirmed clock calls a ticket expired.
+  while (v.rounds.confirmedClock === null) {
+    v.chain.mine()
+    await settle()
+  }
   const client = v.client()
   const good = v.win()
   const dice = seededDice('junk')

@@ -80,7 +80,7 @@ export async function startVictim(
     {
       ...{ ...env, results, transcoder: pool, authKeys: { keys: [systemDice.bytes(32)] } },
       lookups: options.lookups ?? null,
-      signer: { address: ZERO_ADDRESS, sign: () => new Uint8Array(0) },
+      signer: { address: ZERO_ADDRESS, sign: async () => new Uint8Array(0) },
       recipient: {
         quote: async () => ({ ticketParams: null, priceInfo: null }),
         receive: async () => {},

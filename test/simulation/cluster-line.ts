@@ -12,7 +12,7 @@ import type {
   RedemptionChain,
   RedemptionResult,
   Simulation,
-} from '../../src/services/redemption/redeemer.ts'
+} from '../../src/services/redemption/redemption-chain.ts'
 import type { FoundRedemption } from '../../src/services/redemption/redemption-proofs.ts'
 import type { FakeChain } from '../fakes/chain.ts'
 

@@ -401,29 +401,12 @@ export function storeSuite(
     assert.deepEqual(await again.openTransactions(ALICE), [{ ...transaction, nonce: 6 }, transaction])
   })
 
-  claim('the cursor and the known orchestrators are stored', async (store, reopen) => {
+  claim('the cursor is kept', async (store, reopen) => {
     assert.equal(await store.loadCursor(), null)
     await store.saveCursor('{"block":"1"}')
     await store.saveCursor('{"block":"2"}')
-    const seen = [
-      {
-        address: ALICE,
-        serviceUri: 'https://a:8935',
-        stake: 5n,
-        activationRound: 1n,
-        deactivationRound: 2n ** 256n - 1n,
-      },
-      { address: BOB, serviceUri: '', stake: 10n ** 25n, activationRound: 2n, deactivationRound: 9n },
-    ]
-    await store.saveOrchestrators(seen, NOW)
     const again = await reopen()
     assert.equal(await again.loadCursor(), '{"block":"2"}')
-    assert.deepEqual(
-      await again.orchestrators(),
-      [seen[1]!, seen[0]!].map((orchestrator) => ({ ...orchestrator, seenAtMs: NOW })),
-    )
-    await again.saveOrchestrators([], NOW)
-    assert.deepEqual(await again.orchestrators(), [])
   })
 
   if (!shared) return

@@ -1,12 +1,12 @@
 import type { Address } from '../../lib/crypto.ts'
 import type { Rpc } from './rpc.ts'
 
-/** A gap is believed after so many looks in a row: endpoints lag behind each other. */
+/** A gap is believed after this many checks in a row: endpoints lag behind each other. */
 const GAP_LOOKS = 10
-/** A gap wider than this is no gap of ours. */
+/** A wider gap was not left by this node. */
 const MAX_GAP = 16
 
-/** The nonces of an account, as the chain counts them and as far as this process knows better. */
+/** The nonces of an account: as the chain counts them, corrected by what this process knows. */
 export class AccountNonces {
   readonly #rpc: Rpc
   readonly #account: Address
@@ -35,7 +35,7 @@ export class AccountNonces {
     return nonce
   }
 
-  /** How many transactions wait before this nonce that are none of ours. */
+  /** How many transactions of other processes wait before this nonce. */
   async foreignBelow(
     nonce: number,
     isOpen: (nonce: number) => boolean,
@@ -52,14 +52,14 @@ export class AccountNonces {
     this.#usedBelow = Math.max(this.#usedBelow, nonce + 1)
   }
 
-  /** It is not mined any more. */
+  /** A transaction with this nonce is no longer mined. */
   noteUnused(nonce: number): void {
     this.#usedBelow = Math.min(this.#usedBelow, nonce)
   }
 
   /**
-   * The nonces that nothing has, between what the chain counts as used and the lowest open one: whatever comes after them
-   * waits in vain. Empty until that has been seen often enough. `used`: what `used()` just told.
+   * The nonces without a transaction, between what the chain counts as used and the lowest open one: later ones cannot be
+   * mined. Empty until that has been seen often enough. `used`: the present result of `used()`.
    */
   async gap(used: number, lowestOpen: number, signal: AbortSignal): Promise<number[]> {
     if (used >= lowestOpen) {
@@ -67,7 +67,7 @@ export class AccountNonces {
       return []
     }
     if (++this.#gapLooks < GAP_LOOKS) return []
-    // What was believed used, by a receipt or an answer, is not.
+    // A receipt or an answer said it was used: that was wrong.
     this.#usedBelow = Math.min(this.#usedBelow, used)
     const pending = await this.#count('pending', signal)
     if (pending > used || lowestOpen - used > MAX_GAP) return []

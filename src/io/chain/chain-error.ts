@@ -2,24 +2,24 @@ import { decodeErrorResult, parseAbi } from 'viem'
 import type { Hex } from '../../lib/bytes.ts'
 import { NodeError } from '../../lib/errors.ts'
 
-/** Everything that can go wrong at the chain edge. Callers decide by these, never by text. */
+/** The faults of the chain's endpoints and contracts. Callers decide by these codes, never by text. */
 export type ChainFault =
   /** No endpoint answers; each one's reason is in the message. */
   | 'rpc-unreachable'
   /** An endpoint did not answer in time. */
   | 'rpc-timeout'
-  /** An endpoint takes no more requests for now; nothing was done. */
+  /** An endpoint limits requests; nothing was done. */
   | 'rpc-limited'
-  /** An endpoint answered with an error that is no verdict about the request: another may well answer it. */
+  /** An endpoint answered with an error that says nothing about the request: another one may answer it. */
   | 'rpc-refused'
-  /** An answer that is not what was asked for. */
+  /** An answer in an unexpected form. */
   | 'bad-answer'
   | 'wrong-chain'
-  /** Two endpoints tell different things of the same question. */
+  /** Two endpoints answer the same question differently. */
   | 'endpoints-differ'
   /** A contract refused; `details.reason` has its words. */
   | 'reverted'
-  /** The chain's verdict that the request itself cannot be: invalid params, too little gas for it. */
+  /** The chain rejects the request itself: invalid params, too little gas. */
   | 'rejected'
   | 'no-contract'
   | 'gas-price-too-high'
@@ -36,7 +36,7 @@ export type ChainFault =
   | 'no-base-fee'
   | 'bad-endpoint'
 
-/** An error of the chain edge. */
+/** An error of the chain, or of the way to it. */
 export class ChainError extends NodeError<ChainFault> {
   override name = 'ChainError'
 }
@@ -50,7 +50,7 @@ export interface RpcErrorBody {
 
 const STANDARD_ERRORS = parseAbi(['error Error(string)', 'error Panic(uint256)'])
 
-/** Methods that execute something: only these get verdicts about contracts and transactions. */
+/** Methods that execute something: only their errors tell of contracts and transactions. */
 const EXECUTING = new Set(['eth_call', 'eth_estimateGas', 'eth_sendRawTransaction'])
 
 /** Texts by which nodes and providers give their verdict on a call or a transaction; they share no codes. */
@@ -81,7 +81,7 @@ const VERDICTS: readonly (readonly [ChainFault, RegExp, string])[] = [
 
 const INVALID_PARAMS = -32602
 
-/** Codes by which providers say that their limit of requests, or of credits, is reached. */
+/** Codes of providers whose limit of requests or credits is reached. */
 const LIMIT_CODES = new Set([429, -32005, -32007, -32012, -32029])
 const LIMIT_TEXT =
   /rate.?limit|too many requests|request limit|(requests|calls|units) per (second|minute|day)|credits|quota|throughput|(capacity|request count) exceeded/i
@@ -117,7 +117,7 @@ export function translateRpcError(method: string, body: RpcErrorBody): ChainErro
   })
 }
 
-/** Why the contract refused, if that is what the error says. */
+/** Why the contract refused; null for any other error. */
 export function revertReason(error: unknown): string | null {
   return error instanceof ChainError && error.code === 'reverted' ? String(error.details.reason) : null
 }

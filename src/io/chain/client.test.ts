@@ -112,7 +112,7 @@ test('first contact has patience with an endpoint that is down, and then says wh
   const contact = connectChain(needs, NOBODY, signal, { forMs: 3_000, everyMs: 1_000 })
   const outcome = assert.rejects(contact, {
     code: 'rpc-unreachable',
-    message: `no RPC endpoint of -ethUrl can be used: http://127.0.0.1:${port}: nothing listens there (connection refused)`,
+    message: `no usable RPC endpoint in -ethUrl: http://127.0.0.1:${port}: nothing listens there (connection refused)`,
   })
   let settled = false
   void outcome.finally(() => {

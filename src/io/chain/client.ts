@@ -25,13 +25,13 @@ import { abis, CONTRACT_NAMES, type ContractAddresses, contractId } from './cont
 import { parseQuantity, toQuantity } from './raw-header.ts'
 import type { Rpc } from './rpc.ts'
 
-/** Which state a read is about; `pending` has what waits in the pool too, where an endpoint knows it. */
+/** The state that a read is about; `pending` includes the pool, where an endpoint knows it. */
 export type AtBlock = bigint | 'latest' | 'pending'
 
 type Views<A extends Abi> = ContractFunctionName<A, 'view' | 'pure'>
 type Args<A extends Abi, F extends Views<A>> = ContractFunctionArgs<A, 'view' | 'pure', F>
 
-/** A pool longer than this is not walked to its end: the network's limit is 100 (contracts.md §2). */
+/** The walk through the pool ends here: the network's limit is 100 (contracts.md §2). */
 const MAX_POOL = 1_000
 /** Reads in flight at once while the pool is walked. */
 const MAX_PARALLEL_READS = 16
@@ -90,7 +90,7 @@ export async function resolveContracts(rpc: Rpc, controller: Address): Promise<C
   return { controller, ...(Object.fromEntries(found) as Omit<ContractAddresses, 'controller'>) }
 }
 
-/** How often and how long the first contact is tried. */
+/** How often, and for how long, the first contact is tried. */
 export interface ConnectPatience {
   readonly forMs: number
   readonly everyMs: number
@@ -119,7 +119,7 @@ export async function connectChain(
       const hopeless =
         !(error instanceof ChainError) || error.code === 'no-contract' || error.code === 'wrong-chain'
       if (hopeless || needs.clock.now() >= deadline) throw error
-      needs.log.warn('chain not reachable yet, trying again', { reason: messageOf(error) })
+      needs.log.warn('chain not reachable yet, retrying', { reason: messageOf(error) })
       await needs.clock.sleep(patience.everyMs, signal)
     }
   }
@@ -140,14 +140,14 @@ export class ChainClient {
     this.#followed = needs.followed ?? (() => null)
   }
 
-  /** Tells of a block with a transaction of this node: what is read from now on is of this block at least. */
+  /** Notes a block with a transaction of this node: later reads are of this block at least. */
   noteOwn(block: bigint): void {
     const followed = this.#followed()
-    // A receipt from far beyond what was followed is not taken at its word: nothing would be answered any more.
+    // A receipt far beyond what was followed is not believed: no endpoint could answer reads at that block.
     if (followed !== null && block <= followed + CONFIRMATIONS) this.#own = larger(this.#own, block)
   }
 
-  /** The protocol's time, all of it at one block. */
+  /** The state of the rounds, all of it at one block. */
   async roundState(): Promise<RoundState> {
     const at = await this.blockNumber()
     const [lastInitialized, current, currentInitialized, startL1Block, length] = await Promise.all([
@@ -172,7 +172,7 @@ export class ChainClient {
     }
   }
 
-  /** 32 bytes; zeros for a round never initialised, and for the one before round 0 (chain.md B6). */
+  /** 32 bytes; zeros for a round never initialised, and for the one before round 0 (chain.md §3). */
   async blockHashForRound(round: bigint, at: AtBlock = this.#now): Promise<Uint8Array> {
     if (round < 0n) return new Uint8Array(32)
     const { roundsManager: address } = this.addresses
@@ -243,7 +243,7 @@ export class ChainClient {
     return readContract(this.rpc, { ...call, at: this.#now })
   }
 
-  /** What the chain knows of an orchestrator; an unknown address is simply not registered. */
+  /** An orchestrator's state on chain; an unknown address is not registered. */
   async orchestrator(address: Address): Promise<OrchestratorState> {
     const [terms, status, active, serviceUri, stake] = await Promise.all([
       this.#bonding('getTranscoder', address),
@@ -273,7 +273,7 @@ export class ChainClient {
       functionName: 'getFirstTranscoderInPool',
       at: this.#now,
     })
-    // The list changes while it is walked; an address seen twice ends the walk rather than going in circles.
+    // The list may change during the walk: an address seen twice ends it.
     while (next !== ZERO_ADDRESS && !addresses.includes(next) && addresses.length < MAX_POOL) {
       addresses.push(next)
       next = await this.#bonding('getNextTranscoderInPool', next)
@@ -297,10 +297,10 @@ export class ChainClient {
     return larger(newest, this.#seen ?? 0n)
   }
 
-  /** The newest block that is known to be there: a replica that has not got to it refuses, rather than to answer for before. */
+  /** The newest block known to exist: a lagging replica refuses it instead of answering for an older one. */
   get #seen(): bigint | null {
     const followed = this.#followed()
-    // The chain may have been set back since.
+    // The chain may have been reorganised since.
     return followed !== null && this.#own <= followed + CONFIRMATIONS ? larger(followed, this.#own) : followed
   }
 

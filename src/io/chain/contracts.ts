@@ -71,14 +71,14 @@ export const abis = {
   ]),
 } as const
 
-/** Where each contract lives, as the Controller says. Proxies, so upgrades change nothing here (chain.md §2). */
+/** The contracts' addresses, as the Controller says. They are proxies: upgrades change nothing here (chain.md §2). */
 export interface ContractAddresses {
   readonly controller: Address
   readonly roundsManager: Address
   readonly bondingManager: Address
   readonly ticketBroker: Address
   readonly serviceRegistry: Address
-  /** Zero on networks without one; it is bound all the same and fails only when used. */
+  /** Zero on networks without one: calls to it fail. */
   readonly minter: Address
   readonly token: Address
   readonly faucet: Address

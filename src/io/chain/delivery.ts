@@ -4,14 +4,14 @@ import { isAbort } from '../../lib/errors.ts'
 import { ChainError } from './chain-error.ts'
 import type { Rpc } from './rpc.ts'
 
-/** Refusals of what was found wrong before it could be taken: such a transaction is in no pool. */
+/** Refusals before a transaction is accepted: it is in no pool. */
 const REJECTIONS = new Set(['insufficient-funds', 'fee-too-low', 'replacement-underpriced', 'reverted'])
-/** A transaction that one replica does not know may be known to the next: so often it is looked for. */
+/** How often a transaction is looked for: the next replica may know what the last one did not. */
 const LOOKS = 5
 
 /**
- * What became of a transaction whose sending was answered with an error: it arrived all the same (`sent`), it was refused
- * (`rejected`), another one has its nonce (`taken`), or that is not known (`unknown`).
+ * The fate of a transaction whose sending failed: it arrived all the same (`sent`), it was refused (`rejected`), another
+ * one has its nonce (`taken`), or that is not known (`unknown`).
  */
 export type Delivery = 'sent' | 'rejected' | 'taken' | 'unknown'
 
@@ -30,7 +30,7 @@ export async function deliveryOf(
     if (await isKnown(stored, needs.rpc, signal)) return 'sent'
     if (REJECTIONS.has(error.code)) return 'rejected'
     if (error.code !== 'nonce-too-low') return 'unknown'
-    // Its own transaction may have used it, where a replica that lags does not see that yet.
+    // Its own transaction may have used the nonce, which a lagging replica does not see yet.
     for (let look = 1; look < LOOKS; look++) {
       await needs.clock.sleep(needs.pollMs, signal)
       if (await isKnown(stored, needs.rpc, signal)) return 'sent'
@@ -41,7 +41,7 @@ export async function deliveryOf(
   }
 }
 
-/** Whether the chain or a pool has any attempt at a transaction; of several endpoints two are asked. */
+/** Whether the chain or a pool has any attempt at a transaction; two endpoints are asked where there are several. */
 export async function isKnown(stored: StoredTransaction, rpc: Rpc, signal: AbortSignal): Promise<boolean> {
   for (const { hash } of stored.attempts.toReversed()) {
     const { answers } = await rpc.askTwo('eth_getTransactionByHash', [hash], signal)

@@ -9,15 +9,15 @@ import { RpcEndpoint } from './rpc-endpoint.ts'
 export interface RpcOptions {
   /** In order of preference: the first healthy one is used. */
   readonly urls: readonly string[]
-  /** What every endpoint must serve; null takes over what the first one says. */
+  /** The chain id that every endpoint must serve; null: that of the first one. */
   readonly chainId: number | null
   /** Per request (chain.md §8: 20 s). */
   readonly timeoutMs?: number
-  /** How far behind the others, or without a new block, an endpoint may be before another is preferred. */
+  /** How long an endpoint may be behind the others before another one is preferred. */
   readonly staleAfterMs?: number
 }
 
-/** What is known about an endpoint now. */
+/** The state of an endpoint. */
 export type EndpointState =
   | { readonly kind: 'untried' }
   | { readonly kind: 'healthy'; readonly sinceMs: number }
@@ -27,40 +27,40 @@ export type EndpointState =
       readonly reason: string
     }
 
-/** What can be wrong with an endpoint: `limited` takes no more requests for now, `refusing` answers what is asked with errors. */
+/** What is wrong with an endpoint: `limited` takes no more requests for now, `refusing` answers with errors. */
 type EndpointFault = 'down' | 'slow' | 'stale' | 'wrong-chain' | 'limited' | 'refusing'
 
 /** One endpoint as health pages show it. */
 export interface EndpointHealth {
   readonly endpoint: string
   readonly state: EndpointState
-  /** Newest block it told of. */
+  /** Its newest block, as last heard. */
   readonly head: bigint | null
 }
 
-/** How long a request waits for endpoints that limit requests. */
+/** How long a request waits while all endpoints limit requests. */
 export const PATIENCE_MS = 60_000
 
 const DEFAULT_TIMEOUT_MS = 20_000
 const DEFAULT_STALE_AFTER_MS = 60_000
-/** A check before use must not cost a request its whole time. */
+/** The time for a check before use: it must not use up the request's own. */
 const PROBE_TIMEOUT_MS = 5_000
 /** How often a check is asked again, and after how long. */
 const MAX_PROBE_ROUNDS = 3
 const PROBE_PAUSE_MS = 200
 const FIRST_BACKOFF_MS = 500
 const MAX_BACKOFF_MS = 30_000
-/** When nothing is healthy the endpoints are tried again at most this often, whatever their backoff. */
+/** While no endpoint is healthy, all are tried again at most this often, whatever their back-off. */
 const DESPERATE_RETRY_MS = 1_000
-/** An endpoint that is not to be asked for longer than this is told of. */
+/** An endpoint that cannot be used for longer than this is logged. */
 const LONG_LIMIT_MS = 5_000
 /** An endpoint that refuses this many requests in a row is left for another. */
 const MAX_REFUSALS = 10
-/** One that answers as many in a row with a server error is left sooner. */
+/** An endpoint with this many server errors in a row is left sooner. */
 const MAX_SERVER_ERRORS = 3
-/** A block from further in the future, by this node's clock, says nothing about how old another is. */
+/** A block from further in the future, by this node's clock, is not used to judge the age of another. */
 const MAX_AHEAD_MS = 60_000
-/** A settings line with more endpoints than this is a mistake. */
+/** The most endpoints in `-ethUrl`; more is a mistake. */
 const MAX_ENDPOINTS = 16
 
 /** One of the endpoints. */
@@ -73,13 +73,13 @@ export interface Candidate {
   head: RawHeader | null
   advancedAtMs: number
   probing: Promise<void> | null
-  /** Whether it was seen to serve the right chain. */
+  /** Whether it has shown that it serves the right chain. */
   isChecked: boolean
   /** Requests refused in a row. */
   refusals: number
 }
 
-/** The endpoints of `-ethUrl`, what is known of each, and which is to be asked next. */
+/** The endpoints of `-ethUrl`, their states, and which one to ask next. */
 export class EndpointPool {
   readonly #candidates: readonly Candidate[]
   readonly #timeoutMs: number
@@ -113,7 +113,7 @@ export class EndpointPool {
     this.#log = needs.log
   }
 
-  /** What every endpoint must serve; null while none has answered. */
+  /** The chain id that every endpoint must serve; null while none has answered. */
   get chainId(): number | null {
     return this.#chainId
   }
@@ -137,7 +137,7 @@ export class EndpointPool {
     }
   }
 
-  /** Asks one endpoint and notes how it did. */
+  /** Asks one endpoint and notes the outcome. */
   async ask(
     candidate: Candidate,
     request: {
@@ -160,9 +160,9 @@ export class EndpointPool {
   }
 
   /**
-   * The first endpoint that is well and may be asked now; if there is none, the others are checked; then the one that
-   * may be asked soonest, and a stale one is better than none. Those that failed in the same request come last: an
-   * endpoint may be well and yet not answer this one.
+   * The first healthy endpoint that may be asked now; if there is none, the others are checked; then the one that may be
+   * asked soonest, and a stale one is better than none. Endpoints that failed in the same request come last: a healthy
+   * endpoint may still not answer this one.
    */
   async pick(failed: ReadonlySet<Candidate>, signal?: AbortSignal): Promise<Candidate> {
     signal?.throwIfAborted()
@@ -170,7 +170,7 @@ export class EndpointPool {
       isUsable(candidate) && !failed.has(candidate) && candidate.endpoint.pace.blockedMs === 0
     const free = this.#candidates.find(isFree)
     if (free) {
-      // Better ones are looked at again meanwhile, without making this request wait for them.
+      // Preferred endpoints are checked meanwhile; this request does not wait for them.
       for (const better of this.#candidates.slice(0, this.#candidates.indexOf(free))) {
         if (!isUsable(better) && better.retryAtMs <= this.#clock.now()) void this.#probe(better)
       }
@@ -195,7 +195,7 @@ export class EndpointPool {
     throw this.nothingAnswers()
   }
 
-  /** Whether it may be worth asking instead of another: not where it is known to be in trouble. */
+  /** Whether an endpoint may be asked instead of another: not while it is known to be in trouble. */
   #mayServe(candidate: Candidate): boolean {
     if (isUsable(candidate)) return candidate.endpoint.pace.blockedMs === 0
     return candidate.state.kind === 'untried' || candidate.retryAtMs <= this.#clock.now()
@@ -204,11 +204,11 @@ export class EndpointPool {
   /** An endpoint is in trouble. */
   setAside(candidate: Candidate, error: ChainError): void {
     this.#fail(candidate, kindOf(error), error.message)
-    // A server that was restarted cuts the connections kept open to it: one look at once tells it from one that is gone.
+    // A restarted server cuts its open connections: one check at once tells it from one that is gone.
     candidate.triedAtMs = 0
   }
 
-  /** An endpoint told of its newest block: one that stands still while others go on is stale. */
+  /** Notes an endpoint's newest block: one that stands still while others go on is stale. */
   sawHead(candidate: Candidate, header: RawHeader): void {
     this.#noteHead(candidate, header)
     const still = this.#clock.now() - candidate.advancedAtMs
@@ -237,7 +237,7 @@ export class EndpointPool {
     const reasons = states.map((state) => ('reason' in state ? state.reason : 'not tried yet'))
     const all = (kind: EndpointState['kind']) => states.every((state) => state.kind === kind)
     const code = all('wrong-chain') ? 'wrong-chain' : all('slow') ? 'rpc-timeout' : 'rpc-unreachable'
-    return new ChainError(code, `no RPC endpoint of -ethUrl can be used: ${reasons.join('; ')}`)
+    return new ChainError(code, `no usable RPC endpoint in -ethUrl: ${reasons.join('; ')}`)
   }
 
   /** Checks an endpoint's chain and freshness and notes the result; never throws. */
@@ -271,7 +271,7 @@ export class EndpointPool {
     }
   }
 
-  /** A check takes little time, but is not given up for one refusal. */
+  /** A check has little time, and survives single refusals. */
   async #probeRequest(candidate: Candidate, method: string, params: readonly unknown[]): Promise<unknown> {
     const timeoutMs = Math.min(PROBE_TIMEOUT_MS, this.#timeoutMs)
     for (let round = 1; ; round++) {
@@ -321,7 +321,7 @@ export class EndpointPool {
     candidate.retryAtMs = this.#clock.now() + candidate.backoffMs
   }
 
-  /** Standing still may be the chain's own doing: only if another endpoint is ahead is this one stale. */
+  /** An endpoint is stale only if another one is ahead: the chain itself may stand still. */
   async #compareWithOthers(candidate: Candidate, header: RawHeader): Promise<void> {
     const others = this.#candidates.filter((other) => other !== candidate)
     await Promise.all(others.map((other) => this.#probe(other)))
@@ -335,7 +335,7 @@ export class EndpointPool {
       candidate.advancedAtMs = this.#clock.now()
     }
     candidate.head = header
-    // A time to come would make every other endpoint look old.
+    // A future time would make every other endpoint look old.
     const isPast = header.timestamp * 1_000n <= BigInt(this.#clock.now() + MAX_AHEAD_MS)
     if (isPast && header.timestamp > this.#newestTimestamp) this.#newestTimestamp = header.timestamp
   }
@@ -350,7 +350,7 @@ export class EndpointPool {
   }
 }
 
-/** Errors that say nothing about the question: another endpoint may answer it. */
+/** Errors that say nothing about the request: another endpoint may answer it. */
 export const TROUBLES: ReadonlySet<string> = new Set([
   'rpc-unreachable',
   'rpc-timeout',
@@ -358,7 +358,7 @@ export const TROUBLES: ReadonlySet<string> = new Set([
   'wrong-chain',
 ])
 
-/** What may well pass by itself: a refusal that is no verdict, a server's error. */
+/** Errors that may pass by themselves: a refusal without a verdict, a server error. */
 export function isPassing({ code, details }: ChainError): boolean {
   return code === 'rpc-refused' || (code === 'rpc-unreachable' && Number(details.status) >= 500)
 }
@@ -372,7 +372,7 @@ function isHealthy(candidate: Candidate): boolean {
   return candidate.state.kind === 'healthy'
 }
 
-/** Whether it can be asked, if not perhaps at once. */
+/** Whether an endpoint can be asked, at once or later. */
 function isUsable({ isChecked, state }: Candidate): boolean {
   return state.kind === 'healthy' || (state.kind === 'limited' && isChecked)
 }

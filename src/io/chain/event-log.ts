@@ -9,7 +9,7 @@ import type { RawLog } from './raw-log.ts'
 /** Arguments of a decoded event, by the contract's names. */
 type EventArgs = Readonly<Record<string, unknown>>
 
-/** How each event of the contracts reads in the network's words. Events that nobody listens to are not here. */
+/** Turns the contracts' events that this node uses into the network's words. */
 const MEANINGS: Readonly<Record<string, (args: EventArgs) => ChainEvent>> = {
   NewRound: (args) => ({
     kind: 'new-round',
@@ -88,7 +88,7 @@ export class EventReader {
     this.topics = [events.filter(({ name }) => name in MEANINGS).map(toEventSelector)]
   }
 
-  /** What a log says, or null when it is none of ours or says nothing that is understood. */
+  /** The event in a log; null for a log of another contract or of an unknown form. */
   read(log: RawLog): (ChainEvent & EventPlace) | null {
     const abi = this.#abis.get(log.address)
     const [topic, ...rest] = log.topics

@@ -19,7 +19,7 @@ import { fetchHeader, headerOf, type RawHeader, toQuantity } from './raw-header.
 import type { RawLog } from './raw-log.ts'
 import type { PinnedRpc, Rpc } from './rpc.ts'
 
-/** Where the place in the chain outlives the process. */
+/** Keeps the position in the chain over restarts. */
 export interface CursorStore {
   /** What `saveCursor` was last given, or null. */
   loadCursor(): Promise<string | null>
@@ -34,11 +34,11 @@ export interface WatcherOptions {
   readonly windowBlocks?: number
   /** How many headers are kept to find where a reorganised chain parted. */
   readonly rememberedHeaders?: number
-  /** Without a new block for so long the chain counts as standing still. */
+  /** After this long without a new block the chain counts as standing still. */
   readonly staleAfterMs?: number
 }
 
-/** How the watching goes. */
+/** The state of the watcher. */
 export type WatchHealth =
   | { readonly kind: 'starting' }
   | { readonly kind: 'live'; readonly sinceMs: number }
@@ -49,15 +49,15 @@ export type WatchHealth =
 const DEFAULT_WINDOW_BLOCKS = 1_000
 const DEFAULT_REMEMBERED_HEADERS = 128
 const DEFAULT_STALE_AFTER_MS = 120_000
-/** Further back nothing is listened to again: state is read instead, which is quicker. */
+/** Events further back are not fetched: the state is read instead, which is quicker. */
 const MAX_BACKFILL_BLOCKS = 200_000n
-/** Waiting after failures ends here. */
+/** The longest wait after failures. */
 const MAX_BACKOFF_MS = 15_000
-/** An endpoint behind the last one is waited for at least this many looks; then its chain may be taken for the chain. */
+/** For this many looks an endpoint that is behind is waited for; then its chain may be taken for the right one. */
 const BEHIND_LOOKS = 5
-/** A block that one replica does not know may be known to the next: so often it is asked for. */
+/** How often a block is asked for: the next replica may know what the last one did not. */
 const UNKNOWN_BLOCK_ASKS = 3
-/** Logs that are refused so often in a row make the chain count as away: a replica that lags refuses new blocks only. */
+/** After this many refusals of logs in a row the chain counts as down: a lagging replica refuses only new blocks. */
 const TOLERATED_REFUSALS = 3
 
 const cursorSchema = z.object({
@@ -88,7 +88,7 @@ export class ChainWatcher implements Service {
   readonly #reader: EventReader
   readonly #window: LogWindow
   readonly #listeners = new Listeners<ChainUpdate>()
-  /** Headers seen, oldest first; the last is where we are. With gaps: one for each step. */
+  /** Headers seen, oldest first, one for each step; the last is the present position. */
   #seen: Seen[] = []
   #head: ChainHead | null = null
   #advancedAtMs = 0
@@ -131,13 +131,13 @@ export class ChainWatcher implements Service {
     })
   }
 
-  /** Tells the listener of every step from now on. What it throws is logged and disturbs nobody else. */
+  /** Calls the listener with every step from now on. Its errors are logged and affect no other listener. */
   subscribe(listener: (update: ChainUpdate) => void, signal: AbortSignal): void {
     this.#listeners.add((update) => {
       try {
         listener(update)
       } catch (error) {
-        this.#log.error('a listener to the chain failed', { error })
+        this.#log.error('chain listener failed', { error })
       }
     }, signal)
   }
@@ -152,7 +152,7 @@ export class ChainWatcher implements Service {
     return this.#health.kind === 'down' ? null : (this.#head?.number ?? null)
   }
 
-  /** How the watching goes. */
+  /** The state of the watcher. */
   get health(): WatchHealth {
     return this.#health
   }
@@ -185,7 +185,7 @@ export class ChainWatcher implements Service {
     const parting = await this.#partingBlock(pin, head)
     if (parting === 'unknown') return
     if (parting === null || head.number - parting.number > MAX_BACKFILL_BLOCKS) {
-      this.#log.warn('the chain went on too far, or elsewhere: everything is read again', {
+      this.#log.warn('too far behind the chain, or on another one: reading everything again', {
         lastSeen: last.number,
         head: head.number,
       })
@@ -194,7 +194,7 @@ export class ChainWatcher implements Service {
     }
     const reorganised = parting !== last
     if (reorganised) {
-      this.#log.warn('the chain was reorganised', {
+      this.#log.warn('chain reorganised', {
         parted: parting.number,
         lastSeen: last.number,
         head: head.number,
@@ -205,9 +205,9 @@ export class ChainWatcher implements Service {
   }
 
   /**
-   * Whether this endpoint has not yet got to where we are, rather than being on another chain or on one that was set back.
-   * That is believed after some looks, and only when the last block is not known any more, asked twice: behind one
-   * address may be replicas of which some lag.
+   * Whether this endpoint merely lags behind the last block seen. Another chain, or a reorganised one, is believed only
+   * after some looks, and only when the last block is unknown, asked twice: one address may stand for several replicas, of
+   * which some lag.
    */
   async #isBehind(pin: PinnedRpc, head: RawHeader, last: Seen): Promise<boolean> {
     if (head.number >= last.number) {
@@ -217,13 +217,12 @@ export class ChainWatcher implements Service {
     const comparable = this.#seen.findLast(({ number }) => number <= head.number)
     if (comparable && (await this.#compare(pin, comparable, head)) === 'gone') return false
     if (++this.#behindLooks > BEHIND_LOOKS && (await isForgotten(pin, last))) return false
-    this.#log.debug('the endpoint is behind the last one', { head: head.number, lastSeen: last.number })
+    this.#log.debug('endpoint is behind the last block seen', { head: head.number, lastSeen: last.number })
     return true
   }
 
   /**
-   * The newest block we have seen that is still in the chain; null when none is; `unknown` when that cannot be told: the
-   * answers came from replicas of which some lag.
+   * The newest block seen that is still in the chain; null when none is; `unknown` when lagging replicas leave that open.
    */
   async #partingBlock(pin: PinnedRpc, head: RawHeader): Promise<Seen | null | 'unknown'> {
     for (const seen of this.#seen.toReversed()) {
@@ -237,8 +236,8 @@ export class ChainWatcher implements Service {
   }
 
   /**
-   * Whether a block that we have seen is still in the chain. It is gone when another one is in its place, as two answers
-   * say, of two endpoints where there are several. That nobody knows of it says nothing.
+   * Whether a block that was seen is still in the chain. It is gone when two answers, of two endpoints where there are
+   * several, show another one in its place. A block that no endpoint knows is not yet gone.
    */
   async #compare(pin: PinnedRpc, seen: Seen, head: RawHeader): Promise<'kept' | 'gone' | 'unknown'> {
     const there = await hashOf(pin, seen.number, head)
@@ -259,7 +258,7 @@ export class ChainWatcher implements Service {
     for (let from = keptTo + 1n; from <= head.number; ) {
       const { logs, to } = await this.#logsFrom(pin, from, head.number)
       const header = to === head.number ? head : await fetchHeader(pin.request, to)
-      // The chain moved while it was read: the next look finds out how.
+      // The chain changed while it was read: the next look shows how.
       if (header === null || logs.some((log) => log.blockNumber === to && log.blockHash !== header.hash))
         return
       await this.#tell(header, logs, how)
@@ -268,7 +267,7 @@ export class ChainWatcher implements Service {
     }
   }
 
-  /** The logs of the next blocks; what a replica that lags refuses is asked for again, since another may answer. */
+  /** The logs of the next blocks. A refusal by a lagging replica is retried: another one may answer. */
   async #logsFrom(pin: PinnedRpc, from: bigint, last: bigint): Promise<{ logs: RawLog[]; to: bigint }> {
     for (let asks = 1; ; asks++) {
       try {
@@ -300,20 +299,20 @@ export class ChainWatcher implements Service {
     try {
       return cursorSchema.parse(JSON.parse(json))
     } catch {
-      this.#log.warn('the stored place in the chain cannot be read: following starts at the newest block')
+      this.#log.warn('cannot read the stored chain position, starting at the newest block')
       return null
     }
   }
 
-  /** Keeps the place from which the next run follows the chain: what is not confirmed is told once more then. */
+  /** Stores the position from which the next run follows the chain; unconfirmed events are repeated then. */
   async #saveCursor(): Promise<void> {
     const { number: newest } = this.#head!
     const { hash, number } = this.#seen.findLast((seen) => isConfirmed(seen.number, newest)) ?? this.#seen[0]!
     try {
       await this.#cursor.saveCursor(JSON.stringify({ number: number.toString(), hash }))
     } catch (error) {
-      // Listeners have heard already: after a restart they merely hear some of it again.
-      this.#log.warn('the place in the chain could not be stored', { reason: messageOf(error) })
+      // Harmless: after a restart listeners hear some events again.
+      this.#log.warn('could not store the chain position', { reason: messageOf(error) })
     }
   }
 
@@ -321,9 +320,9 @@ export class ChainWatcher implements Service {
     const now = this.#clock.now()
     const kind = now - this.#advancedAtMs > this.#options.staleAfterMs ? 'standing-still' : 'live'
     if (this.#health.kind === kind) return
-    if (this.#health.kind === 'down') this.#log.info('the chain answers again', { head: this.#head?.number })
+    if (this.#health.kind === 'down') this.#log.info('chain answering again', { head: this.#head?.number })
     if (kind === 'standing-still')
-      this.#log.warn('the chain brings no new blocks', { head: this.#head?.number })
+      this.#log.warn('no new blocks from the chain', { head: this.#head?.number })
     this.#health = { kind, sinceMs: now }
   }
 
@@ -333,14 +332,14 @@ export class ChainWatcher implements Service {
       return
     }
     this.#health = { kind: 'down', sinceMs: this.#clock.now(), reason }
-    this.#log.error('the chain does not answer; it is asked again until it does', { reason })
+    this.#log.error('chain not answering, retrying', { reason })
   }
 }
 
 /** How an update came about. */
 type Told = Pick<ChainUpdate, 'reorganised' | 'keptTo'>
 
-/** The newest block; asked for once more when it is older than expected, since another replica may have got further. */
+/** The newest block; asked for again when it is older than expected, since another replica may be ahead. */
 async function newestHeader(pin: PinnedRpc, expected: bigint): Promise<RawHeader> {
   const first = await fetchHeader(pin.request, 'latest')
   const second = first && first.number < expected ? await fetchHeader(pin.request, 'latest') : null

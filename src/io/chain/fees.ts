@@ -7,9 +7,9 @@ import type { Rpc } from './rpc.ts'
 
 /** Blocks whose tips bound what is offered as one. */
 const HISTORY_BLOCKS = 20n
-/** Of the gas of each of them so many percent paid less. */
+/** The percentile of the tips in each of them, by gas. */
 const HISTORY_PERCENTILE = 60
-/** A tip up to this is never too much, nor one up to so many times what blocks were lately paid. */
+/** A tip is accepted up to this, or up to `TIP_FACTOR` times what recent blocks were paid. */
 const UNQUESTIONED_TIP = 2n * 10n ** 9n
 const TIP_FACTOR = 2n
 
@@ -50,13 +50,13 @@ export async function readFeeMarket(
   }
 }
 
-/** The least that two endpoints, where there are several, answer to a method without parameters. */
+/** The smaller of two endpoints' answers to a method without parameters; of one where there are no more. */
 export async function least(rpc: Rpc, method: string, signal?: AbortSignal): Promise<bigint> {
   const { answers } = await rpc.askTwo(method, [], signal)
   return answers.map((answer) => parseQuantity(method, answer)).reduce(smaller)
 }
 
-/** What most of the gas of the newest blocks paid as a tip at most, in the block that paid most; 0 where nobody tells. */
+/** The highest percentile tip of the newest blocks, in wei per unit of gas; 0 where no endpoint tells. */
 async function paidTip(rpc: Rpc, signal?: AbortSignal): Promise<bigint> {
   const params = [toQuantity(HISTORY_BLOCKS), 'latest', [HISTORY_PERCENTILE]]
   try {
@@ -105,7 +105,7 @@ export function replacementFor(previous: Fees, market: FeeMarket, max: bigint): 
   return maxPriorityFeePerGas < least.tip ? null : { maxFeePerGas, maxPriorityFeePerGas }
 }
 
-/** The refusal to pay so much, in the words that operators know (chain.md §6). */
+/** The refusal to pay this gas price, in the words that operators know (chain.md §6). */
 export function gasPriceTooHigh(current: bigint, max: bigint, source: LimitSource = 'flag'): ChainError {
   return new ChainError(
     'gas-price-too-high',

@@ -8,30 +8,30 @@ import type { Rpc } from './rpc.ts'
 
 /** Gas price settings, in wei; 0 is none. */
 export interface GasPriceOptions {
-  /** `-minGasPrice`: what ticket params and checks reckon with at least. It never raises what is really paid. */
+  /** `-minGasPrice`: the least that ticket params and checks assume. It never raises what is paid. */
   readonly min: bigint
-  /** `-maxGasPrice`: above it nothing is sent. */
+  /** `-maxGasPrice`: nothing is sent while the price is above it. */
   readonly max: bigint
-  /** What no transaction offers on this network while `max` is 0; absent: that of Ethereum. */
+  /** The most that a transaction offers on this network while `max` is 0; absent: that of Ethereum. */
   readonly networkMax?: bigint
   /** How often the chain is asked (chain.md §7: the block polling interval). */
   readonly pollMs: number
 }
 
 const GWEI = 10n ** 9n
-/** What gas has cost at the worst times, by network (chain.md §1), and some. */
+/** The highest gas prices seen, by network (chain.md §1), with a margin. */
 const NETWORK_MAX: ReadonlyMap<number, bigint> = new Map([[42161, 20n * GWEI]])
 const OTHER_NETWORK_MAX = 500n * GWEI
-/** While `-maxGasPrice` is not set, so many times the median of the last prices is the most that is paid, */
+/** While `-maxGasPrice` is not set, the most that is paid is this many times the median of the last prices, */
 const MEDIAN_FACTOR = 10n
 /** and never less than this. */
 const LEAST_CEILING = 2n * GWEI
-/** A price beyond so many times the median is asked of two endpoints, where there are several. */
+/** A price beyond this many times the median is checked with a second endpoint, where there is one. */
 const SURPRISING_FACTOR = 2n
-/** Prices of which the median is taken: those of an hour, asked for as often as by default. */
+/** How many prices the median is taken of: an hour's, at the default interval. */
 const REMEMBERED_PRICES = 720
 
-/** What no transaction offers for a unit of gas on a network, in wei, unless `-maxGasPrice` says otherwise. */
+/** The most that a transaction offers for a unit of gas on a network, in wei, unless `-maxGasPrice` is set. */
 export function networkMaxOf(chainId: number): bigint {
   return NETWORK_MAX.get(chainId) ?? OTHER_NETWORK_MAX
 }
@@ -122,7 +122,7 @@ export class GasPriceMonitor implements Service {
       if (this.#history.length > REMEMBERED_PRICES) this.#history.shift()
     } catch (error) {
       signal.throwIfAborted()
-      this.#log.warn('gas price not known anew, the last one stays', {
+      this.#log.warn('cannot read the gas price, keeping the last one', {
         gasPrice: this.#polled,
         reason: messageOf(error),
       })

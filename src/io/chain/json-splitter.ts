@@ -2,7 +2,7 @@
 export class JsonSplitter {
   readonly #maxLength: number
   #text = ''
-  /** Up to where the text has been looked at, and what was found there. */
+  /** How far the text has been scanned, and the state there. */
   #at = 0
   #depth = 0
   #inString = false
@@ -12,7 +12,7 @@ export class JsonSplitter {
     this.#maxLength = maxLength
   }
 
-  /** The objects that are whole now. Throws when one is longer than allowed. */
+  /** The complete objects so far. Throws when one is longer than allowed. */
   take(chunk: string): string[] {
     this.#text += chunk
     const whole: string[] = []

@@ -1,7 +1,7 @@
 import { parseHex } from '../../lib/bytes.ts'
 import { quoted } from '../../lib/printable.ts'
 
-/** Longer texts are in no key file. */
+/** The longest text in a key file. */
 const MAX_TEXT_CHARS = 2_048
 const MAX_SHOWN_CHARS = 40
 
@@ -16,34 +16,34 @@ export class KeyFileSection {
   private constructor(path: string, fields: object) {
     this.#path = path
     const all = Object.entries(fields)
-    // The standard's own spelling wins where there are two.
+    // The standard's own spelling takes precedence.
     const standard = all.filter(([name]) => name === name.toLowerCase())
     this.#fields = new Map([...all.map(([name, value]) => [name.toLowerCase(), value] as const), ...standard])
   }
 
   /** The whole file. */
   static of(text: string): KeyFileSection {
-    // Editors of Windows put a mark of the byte order in front.
+    // Some Windows editors write a byte order mark.
     const value = parseJson(text.replace(/^\ufeff/, ''))
-    if (!isSection(value)) throw new Error('it is JSON, but no object')
+    if (!isSection(value)) throw new Error('it is JSON, but not an object')
     return new KeyFileSection('', value)
   }
 
-  /** Whether something is said of it. */
+  /** Whether the section has this name. */
   has(name: string): boolean {
     return ![undefined, null, ''].includes(this.#fields.get(name) as undefined)
   }
 
   section(name: string): KeyFileSection {
     const value = this.#value(name)
-    if (!isSection(value)) throw new Error(`its ${this.#called(name)} is no section of its own`)
+    if (!isSection(value)) throw new Error(`its ${this.#called(name)} is not an object`)
     return new KeyFileSection(this.#pathOf(name), value)
   }
 
   text(name: string): string {
     const value = this.#value(name)
     if (typeof value !== 'string' || value.length > MAX_TEXT_CHARS) {
-      throw new Error(`its ${this.#called(name)} is no text, or far too long`)
+      throw new Error(`its ${this.#called(name)} is not text, or too long`)
     }
     return value
   }
@@ -58,7 +58,7 @@ export class KeyFileSection {
     try {
       return parseHex(text)
     } catch {
-      throw new Error(`its ${this.#called(name)} is no hexadecimal text`)
+      throw new Error(`its ${this.#called(name)} is not hexadecimal`)
     }
   }
 
@@ -67,10 +67,10 @@ export class KeyFileSection {
     const value = this.#value(name)
     const number = typeof value === 'string' && /^\s*\d{1,15}\s*$/.test(value) ? Number(value) : value
     if (typeof number === 'number' && Number.isSafeInteger(number)) return number
-    throw new Error(`its ${this.#called(name)} is no whole number`)
+    throw new Error(`its ${this.#called(name)} is not a whole number`)
   }
 
-  /** Refuses a value, whose text may be shown, for what it is. */
+  /** The error about a value, which may be shown. */
   refuse(name: string, why: string): Error {
     const shown = quoted(String(this.#value(name)).slice(0, MAX_SHOWN_CHARS))
     return new Error(`its ${this.#called(name)} is ${shown}, ${why}`)
@@ -94,7 +94,7 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
-    throw new Error('it is no JSON')
+    throw new Error('it is not JSON')
   }
 }
 

@@ -23,14 +23,14 @@ export class WalletError extends NodeError<WalletFault> {
   override name = 'WalletError'
 }
 
-/** What other software writes too: about 256 MiB and a second (chain.md §5). */
+/** As other software has it: about 256 MiB and a second (chain.md §5). */
 export const STANDARD_COST: ScryptCost = { n: 262_144, r: 8, p: 1 }
 
-/** A key file may ask for this much memory and work, not more: a hostile one would stop the machine. */
+/** The most memory and work that a key file may ask for: a hostile one could stop the machine. */
 const MAX_SCRYPT_BYTES = 2 ** 30
 const MAX_SCRYPT_WORK = 2 ** 26
 const MAX_PBKDF2_ROUNDS = 20_000_000
-/** Key files have some 500 bytes. */
+/** Key files have about 500 bytes. */
 export const MAX_KEY_FILE_BYTES = 64 * 1024
 
 const VERSION = 3
@@ -41,7 +41,7 @@ const PRF = 'hmac-sha256'
 
 /** A key file read but not opened. */
 export interface KeyFile {
-  /** As the file claims; null where it keeps it to itself. */
+  /** As the file claims; null where it names none. */
   readonly address: Address | null
   readonly crypto: KeyFileSection
 }
@@ -57,7 +57,7 @@ export function parseKeyFile(text: string): KeyFile {
     const file = KeyFileSection.of(text)
     if (file.whole('version') !== VERSION) throw file.refuse('version', `not ${VERSION}`)
     const crypto = file.section('crypto')
-    // All that any file needs; how its key is derived is seen when it is opened.
+    // What every file needs; the parts of its key derivation are checked when it is opened.
     for (const name of ['ciphertext', 'mac']) crypto.hex(name)
     for (const name of ['cipher', 'kdf']) crypto.text(name)
     for (const name of ['cipherparams', 'kdfparams']) crypto.section(name)
@@ -77,7 +77,7 @@ function addressIn(file: KeyFileSection): Address | null {
   try {
     return parseAddress(text.toLowerCase())
   } catch {
-    throw file.refuse('address', 'no address of 40 hexadecimal digits')
+    throw file.refuse('address', 'not an address of 40 hexadecimal digits')
   }
 }
 
@@ -99,7 +99,7 @@ export async function decryptKeyFile(file: KeyFile, password: string): Promise<U
   const decipher = createDecipheriv(CIPHER, derived.subarray(0, 16), iv)
   const key = concatBytes(decipher.update(ciphertext), decipher.final())
   const address = addressOfKeyOrNull(key)
-  if (address === null) throw new WalletError('bad-key-file', 'what it holds is not a key')
+  if (address === null) throw new WalletError('bad-key-file', 'it does not hold a key')
   if (file.address !== null && file.address !== address) {
     throw new WalletError('account-mismatch', `it claims ${file.address} but holds the key of ${address}`)
   }
@@ -161,7 +161,7 @@ function derivation(crypto: KeyFileSection): Derivation {
   if (kdf === 'scrypt') {
     const cost = { n: params.whole('n'), r: params.whole('r'), p: params.whole('p') }
     for (const name of ['r', 'p'] as const) if (cost[name] < 1) throw params.refuse(name, 'less than 1')
-    if (cost.n < 2 || !Number.isInteger(Math.log2(cost.n))) throw params.refuse('n', 'no power of two')
+    if (cost.n < 2 || !Number.isInteger(Math.log2(cost.n))) throw params.refuse('n', 'not a power of two')
     return { kdf, salt, ...cost }
   }
   if (params.method('prf') !== PRF) throw params.refuse('prf', `where only ${PRF} can be read`)
@@ -189,7 +189,7 @@ function addressOfKeyOrNull(key: Uint8Array): Address | null {
   }
 }
 
-/** What a file needs and this program has not, or the file does not say. */
+/** Turns errors about an unsupported or incomplete file into WalletError `unsupported-key-file`. */
 function supported<Value>(read: () => Value): Value {
   try {
     return read()

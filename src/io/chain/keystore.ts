@@ -29,7 +29,7 @@ export interface KeystoreListing {
   readonly ignored: readonly { readonly path: string; readonly why: string }[]
 }
 
-/** More files than this is no keystore. */
+/** A directory with more files is not a keystore. */
 const MAX_FILES = 10_000
 
 /** Reads a keystore directory; a missing one is empty. Hidden files, links, folders and foreign files do not count. */
@@ -68,7 +68,7 @@ export async function readEntry(path: string): Promise<KeystoreEntry> {
   }
 }
 
-/** How a key file is written; chance and time are the machine's own unless given. */
+/** How a key file is written; randomness and time are the machine's unless given. */
 export interface KeyFileOptions {
   readonly dice?: Dice
   readonly nowMs?: number
@@ -76,7 +76,7 @@ export interface KeyFileOptions {
   readonly scryptN?: number
 }
 
-/** Makes a new account and its file. */
+/** Creates an account and its file. */
 export async function createAccount(
   directory: string,
   password: string,
@@ -100,7 +100,7 @@ export async function writeKeyFile(
   } catch (error) {
     throw new WalletError(
       'keystore-unusable',
-      `no key file can be written in ${directory}, ${diskFault(error) ?? messageOf(error)}: mend that, or give another -ethKeystorePath or -dataDir`,
+      `no key file can be written in ${directory}, ${diskFault(error) ?? messageOf(error)}: fix that, or give another -ethKeystorePath or -dataDir`,
       { cause: error },
     )
   }
@@ -119,7 +119,7 @@ async function putKeyFile(
   const handle = await open(temporary, 'wx', 0o600)
   try {
     await handle.writeFile(text)
-    // A key that is lost in a power cut after it was used is money lost.
+    // A key lost in a power cut after its first use would be money lost.
     await handle.sync()
   } finally {
     await handle.close()

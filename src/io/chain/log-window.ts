@@ -52,7 +52,7 @@ export class LogWindow {
       } catch (error) {
         if (!(error instanceof ChainError)) throw error
         const isRefused = error.code === 'rpc-refused' || error.code === 'rejected'
-        // A replica that lags refuses the newest blocks: the next one that is asked may have them.
+        // A lagging replica refuses the newest blocks: the next one may have them.
         if (isRefused && to === last && mayLag) {
           mayLag = false
           continue
@@ -66,7 +66,7 @@ export class LogWindow {
     }
   }
 
-  /** A whole window was fetched. */
+  /** Notes that a full window was fetched. */
   #noteWorked(): void {
     if (this.#size === this.#allowed && this.#allowed < this.#most && ++this.#worked >= this.#patience) {
       this.#worked = 0
@@ -80,15 +80,14 @@ export class LogWindow {
     const range = { fromBlock: toQuantity(from), toBlock: toQuantity(to) }
     const answer = await request('eth_getLogs', [{ ...range, ...this.#filter }])
     const parsed = z.array(logSchema).safeParse(answer)
-    if (!parsed.success)
-      throw new ChainError('bad-answer', 'the RPC answered eth_getLogs with something else')
+    if (!parsed.success) throw new ChainError('bad-answer', 'the RPC answered eth_getLogs in another form')
     return parsed.data.sort((a, b) =>
       a.blockNumber === b.blockNumber ? a.logIndex - b.logIndex : a.blockNumber < b.blockNumber ? -1 : 1,
     )
   }
 }
 
-/** Troubles that come of asking for too much at once, among other causes; not a connection that never was. */
+/** Faults that asking for too much at once may cause; not a failure to connect. */
 function mayBeTooMuch({ code, details }: ChainError): boolean {
   if (code === 'rpc-timeout' || code === 'bad-answer') return true
   return code === 'rpc-unreachable' && details.wasSent === true

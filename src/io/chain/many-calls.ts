@@ -8,7 +8,7 @@ export interface ViewCall {
   readonly data: Hex
 }
 
-/** What one of several calls gave: its return data, or the data that it reverted with. */
+/** The result of one of several calls: its return data, or its revert data. */
 export interface CallResult {
   readonly success: boolean
   readonly data: Hex
@@ -54,7 +54,7 @@ export function packedSize({ data }: ViewCall): number {
   return WORD + size(data)
 }
 
-/** The calls that were packed; null when something else is given. */
+/** The calls that were packed; null for other data. */
 export function unpackCalls(packed: Hex): ViewCall[] | null {
   if (!packed.startsWith(PROGRAM)) return null
   const calls: ViewCall[] = []
@@ -67,7 +67,7 @@ export function unpackCalls(packed: Hex): ViewCall[] | null {
   return calls
 }
 
-/** What each of `count` calls gave; null when the answer is not of that form. */
+/** The results of `count` calls; null for an answer in another form. */
 export function readResults(answer: unknown, count: number): CallResult[] | null {
   if (typeof answer !== 'string' || !/^0x([0-9a-f]{2})*$/i.test(answer)) return null
   const bytes = Buffer.from(answer.slice(2), 'hex')

@@ -3,7 +3,7 @@ import type { RawReceipt } from './raw-log.ts'
 
 /** Mined transactions that are remembered; a chain is reorganised for a few blocks at most. */
 const MAX_REMEMBERED = 64
-/** A mined transaction without a receipt is believed to be undone after this many looks. */
+/** A mined transaction without a receipt is taken for undone after this many checks. */
 const UNMINED_LOOKS = 3
 
 interface Mined {
@@ -11,11 +11,11 @@ interface Mined {
   block: bigint
   /** Whether the chain has been followed to its block: a reorganisation before that is not announced. */
   isFollowed: boolean
-  /** How often no receipt was found since it became doubtful; null while it is not. */
+  /** How often no receipt was found since it became doubtful; null while it is not doubtful. */
   missedLooks: number | null
 }
 
-/** The transactions mined lately, which a reorganisation may bring back. */
+/** The transactions mined lately, which a reorganisation may undo. */
 export class MinedTransactions {
   #mined: Mined[] = []
   #head = 0n
@@ -25,7 +25,7 @@ export class MinedTransactions {
     if (this.#mined.length > MAX_REMEMBERED) this.#mined.shift()
   }
 
-  /** The chain has gone on: some may not be mined any more. */
+  /** Takes in an update of the chain: after a reorganisation transactions become doubtful. */
   follow(update: { head: bigint; reorganised: boolean; keptTo: bigint }): void {
     this.#head = update.head
     for (const mined of this.#mined) {
@@ -39,7 +39,7 @@ export class MinedTransactions {
     return this.#mined.some(({ missedLooks }) => missedLooks !== null)
   }
 
-  /** One look at the doubtful: gives those that are not mined any more, and forgets them. `used`: nonces used so far. */
+  /** Checks the doubtful: returns and forgets those no longer mined. `used`: how many nonces are used. */
   async undone(
     used: number,
     receiptOf: (stored: StoredTransaction) => Promise<RawReceipt | null>,
@@ -51,7 +51,7 @@ export class MinedTransactions {
       if (receipt) {
         mined.block = receipt.blockNumber
         mined.missedLooks = null
-        // An endpoint that lags knows no receipt, but counts the nonce as unused too: it is asked some times.
+        // A lagging endpoint has no receipt and counts the nonce as unused too: it is asked several times.
       } else if (used <= mined.stored.nonce && ++mined.missedLooks >= UNMINED_LOOKS) undone.push(mined)
     }
     this.#mined = this.#mined.filter((mined) => !undone.includes(mined))

@@ -12,7 +12,7 @@ import type { Rpc } from './rpc.ts'
 /** Why a price feed is of no use. */
 export type PriceFeedFault = 'unusable-price-feed'
 
-/** A price and since when it holds. */
+/** A price and its time. */
 interface Quote {
   readonly feed: CurrencyFeed
   /** Unix seconds. */
@@ -64,7 +64,7 @@ export class PriceFeed implements Service {
     return this.#quote.feed
   }
 
-  /** Tells of each newer price. */
+  /** Calls the listener with each newer price. */
   subscribe(listener: (feed: CurrencyFeed) => void, signal: AbortSignal): void {
     this.#listeners.add(listener, signal)
   }
@@ -76,7 +76,7 @@ export class PriceFeed implements Service {
       } catch (error) {
         signal.throwIfAborted()
         if (attempt === MAX_ATTEMPTS) {
-          this.#log.error('the price feed cannot be read, the last price stays', { reason: messageOf(error) })
+          this.#log.error('cannot read the price feed, keeping the last price', { reason: messageOf(error) })
           return
         }
         await this.#clock.sleep(pauseMs, signal)

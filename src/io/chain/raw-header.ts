@@ -73,7 +73,7 @@ export function headerOf(raw: unknown): RawHeader | null {
 /** Reads a quantity out of an answer. */
 export function parseQuantity(method: string, answer: unknown): bigint {
   const parsed = quantitySchema.safeParse(answer)
-  if (!parsed.success) throw new ChainError('bad-answer', `the RPC answered ${method} with something else`)
+  if (!parsed.success) throw new ChainError('bad-answer', `the RPC answered ${method} in another form`)
   return parsed.data
 }
 

@@ -39,5 +39,5 @@ export const receiptSchema = z.object({
   logs: z.array(logSchema),
 })
 
-/** What became of a transaction. */
+/** The receipt of a transaction. */
 export type RawReceipt = z.infer<typeof receiptSchema>

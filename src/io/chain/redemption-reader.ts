@@ -12,9 +12,9 @@ import { EventReader } from './event-log.ts'
 import { LogWindow } from './log-window.ts'
 import { type RawLog, type RawReceipt, receiptSchema } from './raw-log.ts'
 
-/** Blocks in one query of a search; few events of one recipient are in them. */
+/** Blocks in one query of a search: a single recipient has few events in them. */
 const SEARCH_WINDOW_BLOCKS = 10_000
-/** A search asks this often at most; what is older is left out then. */
+/** The most queries of one search; older blocks are left out then. */
 const MAX_SEARCH_REQUESTS = 120
 
 /** Reads redemptions out of receipts and logs. */
@@ -22,7 +22,7 @@ export class RedemptionReader implements RedemptionReads {
   readonly #client: ChainClient
   readonly #account: Address | null
   readonly #events: EventReader
-  /** Receipts that are being asked for: tickets of one transaction share them. */
+  /** Receipts under way: the tickets of one transaction share them. */
   readonly #asking = new Map<Hex, Promise<Receipts>>()
 
   /** `account`: whose transactions are this node's own; null: none are. */
@@ -46,7 +46,7 @@ export class RedemptionReader implements RedemptionReads {
     const to = this.#client.addresses.roundsManager
     const data = encodeFunctionData({ abi: abis.RoundsManager, functionName: 'currentRound' })
     const { answers, isLone } = await this.#client.rpc.askTwo('eth_call', [{ to, data }, 'latest'])
-    // One endpoint alone, the others being out of reach, has to be a round further.
+    // A single endpoint, the others being out of reach, must be a round further.
     const first = creationRound + (isLone ? 1n : 0n)
     return answers.every((answer) => isRoundOver(first, wordOf(answer)))
   }
@@ -90,7 +90,7 @@ export class RedemptionReader implements RedemptionReads {
     const receipts = answers.map((answer) => {
       if (answer === null) return null
       const parsed = receiptSchema.safeParse(answer)
-      if (!parsed.success) throw new ChainError('bad-answer', `the RPC's receipt of ${txHash} is none`)
+      if (!parsed.success) throw new ChainError('bad-answer', `the RPC's receipt of ${txHash} is malformed`)
       return parsed.data
     })
     return { receipts, isLone }
@@ -114,7 +114,7 @@ export class RedemptionReader implements RedemptionReads {
 /** A number that a contract answered. */
 function wordOf(answer: unknown): bigint {
   if (typeof answer === 'string' && /^0x[0-9a-f]{64}$/i.test(answer)) return BigInt(answer)
-  throw new ChainError('bad-answer', 'the RPC answered currentRound() with something else')
+  throw new ChainError('bad-answer', 'the RPC answered currentRound() in another form')
 }
 
 interface Receipts {
@@ -124,7 +124,7 @@ interface Receipts {
 
 const REDEMPTION_EVENTS: ReadonlySet<string> = new Set(['WinningTicketTransfer', 'WinningTicketRedeemed'])
 
-/** What a ticket paid in a transaction, by the contract's own words; null when it was not redeemed there. */
+/** What a ticket paid in a transaction, by the contract's events; null when it was not redeemed there. */
 export function redemptionIn(
   logs: readonly RawLog[],
   broker: Address,

@@ -13,29 +13,29 @@ import {
 
 /** How one request is asked. */
 export interface AskOptions {
-  /** From sending to the answer; waiting for its turn does not count. */
+  /** From sending to the answer, without the time in the queue. */
   readonly timeoutMs: number
-  /** How long it may wait for its turn. */
+  /** The longest wait in the queue. */
   readonly patienceMs: number
-  /** When it was asked for first: older ones go first. Absent: now. */
+  /** When it was first asked for: older requests go first. Absent: now. */
   readonly sinceMs?: number
   readonly signal?: AbortSignal | undefined
 }
 
-/** Requests under way at once: enough to fill a line, few enough that a limit not yet known is not overrun far. */
+/** Requests under way at once: enough to fill a connection, few enough not to overrun an unknown limit by far. */
 const MAX_IN_FLIGHT = 32
-/** Requests that travel in one batch. */
+/** The most requests in one batch. */
 const MAX_BATCH = 20
-/** Calls of views made by one: what they return, ten words each, must fit into the size of a contract (24 KiB). */
+/** View calls merged into one: their results, ten words each, must fit into a contract's size (24 KiB). */
 const MAX_MERGED = 64
-/** Bytes of those calls: they must fit into the size of a constructor (48 KiB). */
+/** The most bytes of those calls: they must fit into a constructor's size (48 KiB). */
 const MAX_MERGED_BYTES = 40_000
-/** A way to ask several things together that an endpoint does not know is tried again after this long. */
+/** After this long, batching or merging that an endpoint did not support is tried again. */
 const TOGETHER_AGAIN_MS = 60 * 60_000
-/** It may fail as any request does; after this many failures in a row the endpoint is taken not to know it. */
+/** After this many failures in a row the endpoint is assumed not to support it. */
 const MAX_TOGETHER_FAILURES = 3
 
-/** Large answers and transactions travel alone: nothing else is to wait for them, or fail with them. */
+/** Large answers and transactions travel alone: nothing else must wait for them or fail with them. */
 const NEVER_BATCHED = new Set(['eth_sendRawTransaction', 'eth_getLogs'])
 
 const answerSchema = z.object({
@@ -57,7 +57,7 @@ interface Item {
  * plainly what is wrong with it.
  */
 export class RpcEndpoint {
-  /** The URL without what may be a secret: no path, no query, no user. */
+  /** The URL without possible secrets: no path, no query, no user. */
   readonly label: string
   readonly pace: Pace
   readonly #transport: RpcTransport
@@ -65,14 +65,14 @@ export class RpcEndpoint {
   readonly #queue = new RequestQueue()
   #inFlight = 0
   #requests = 0
-  /** What the endpoint said when it last refused for its limit. */
+  /** What the endpoint said when it last limited requests. */
   #lastLimit = ''
   #isFlushing = false
   #pause: AbortController | null = null
   readonly #batches: Together
   readonly #merges: Together
 
-  /** Throws ChainError `bad-endpoint` for what is no endpoint. */
+  /** Throws ChainError `bad-endpoint` for an unusable entry. */
   constructor(text: string, needs: { clock: Clock }) {
     this.#transport = openTransport(text)
     this.label = this.#transport.label
@@ -82,7 +82,7 @@ export class RpcEndpoint {
     this.#merges = new Together(needs.clock)
   }
 
-  /** Asks one method, when its turn comes. Throws ChainError: what the endpoint said, or why it said nothing. */
+  /** Asks one method, when its turn comes. Throws ChainError: the endpoint's error, or why there is no answer. */
   async request(method: string, params: readonly unknown[], options: AskOptions): Promise<unknown> {
     const { patienceMs, signal, timeoutMs } = options
     signal?.throwIfAborted()
@@ -103,7 +103,7 @@ export class RpcEndpoint {
     this.#transport.close()
   }
 
-  /** Sends once everything that is asked for at this moment has been asked for, so that it can travel together. */
+  /** Sends in the next turn of the event loop, so that what is asked for in this one can travel together. */
   #flushSoon(): void {
     if (this.#isFlushing) return
     this.#isFlushing = true
@@ -127,7 +127,7 @@ export class RpcEndpoint {
     return Math.min(MAX_IN_FLIGHT - this.#inFlight, this.pace.ready)
   }
 
-  /** Sends when the pace allows; what is under way calls for the next itself. */
+  /** Sends when the pace allows; each answer triggers the next send. */
   #flushLater(): void {
     const pause = new AbortController()
     this.#pause = pause
@@ -149,7 +149,7 @@ export class RpcEndpoint {
     })
   }
 
-  /** What is sent together next. */
+  /** The requests to send together next. */
   #nextItems(): Item[] {
     const mayBatch = this.#transport.takesBatches && this.#batches.isOn
     const most = mayBatch ? Math.min(MAX_BATCH, this.#room) : 1
@@ -163,7 +163,7 @@ export class RpcEndpoint {
     }
   }
 
-  /** A call of a view, and others at the same block that can be made by the same call. */
+  /** A view call, and others at the same block that can be merged with it. */
   #withSimilar(first: QueuedRequest): QueuedRequest[] {
     const call = viewCallOf(first)
     if (!call) return [first]
@@ -212,7 +212,7 @@ export class RpcEndpoint {
 
   #settle(items: readonly Item[], answer: TransportAnswer, sentAtMs: number): void {
     const { body, status } = answer
-    // Too many requests, or a server's own trouble, are that whatever the body says.
+    // The status decides for a request limit or a server error, whatever the body says.
     if (status === 429) {
       const error = this.#limited('HTTP status 429')
       this.#noteLimit(error, sentAtMs, answer)
@@ -245,7 +245,7 @@ export class RpcEndpoint {
       else this.pace.answered(sentAtMs)
       if (item.asked.length === 1 || error.code === 'rpc-limited') reject([item], error)
       else {
-        // A verdict on a merged call is about its form; other refusals may be about the moment.
+        // A verdict on a merged call is about its form; other refusals may be temporary.
         this.#merges.failed(error.code !== 'rpc-refused' && error.code !== 'rpc-unreachable')
         this.#askAlone([item])
       }
@@ -259,13 +259,12 @@ export class RpcEndpoint {
 
   #settleMerged({ asked }: Item, result: unknown): void {
     const results = readResults(result, asked.length)
-    if (!results)
-      throw new ChainError('bad-answer', `${this.label} answered several calls with something else`)
+    if (!results) throw new ChainError('bad-answer', `${this.label} answered several calls in another form`)
     this.#merges.worked()
     for (const [i, request] of asked.entries()) {
       const { data, success } = results[i]!
       if (success) request.answer.resolve(data)
-      // A refusal without words looks like a call that was left too little gas by the others.
+      // A revert without data may be a call that the others left too little gas.
       else if (data === '0x') this.#askAgainAlone(request)
       else
         request.answer.reject(translateRpcError('eth_call', { code: 3, message: 'execution reverted', data }))
@@ -294,7 +293,7 @@ export class RpcEndpoint {
   }
 
   #unusable(status: number): ChainError {
-    // Of a request that is wrong in itself another endpoint may think otherwise; of these the endpoint is to blame.
+    // These statuses are the endpoint's fault; with others another endpoint may accept the request.
     const code =
       status >= 500 || [401, 403, 404, 407, 408].includes(status) ? 'rpc-unreachable' : 'rpc-refused'
     const text = `${this.label} answers with HTTP status ${status}${meaning(status)}`
@@ -306,7 +305,7 @@ export class RpcEndpoint {
   }
 }
 
-/** Whether an endpoint takes several things together in one way. */
+/** Whether an endpoint supports one way of combining requests. */
 class Together {
   readonly #clock: Clock
   #offUntilMs = 0
@@ -324,7 +323,7 @@ class Together {
     this.#failures = 0
   }
 
-  /** `isSure`: it was refused in a way that is not about the moment. */
+  /** `isSure`: the refusal is not temporary. */
   failed(isSure: boolean): void {
     if (!isSure && ++this.#failures < MAX_TOGETHER_FAILURES) return
     this.#failures = 0
@@ -340,7 +339,7 @@ function canBatch({ alone, method }: QueuedRequest): boolean {
   return !alone && !NEVER_BATCHED.has(method)
 }
 
-/** The call of a view that a request is, if it is one that says nothing but contract, data and block. */
+/** The view call in a request; null for one with more than contract, data and block. */
 function viewCallOf({ alone, method, params }: QueuedRequest): ViewCall | null {
   if (alone || method !== 'eth_call' || params.length !== 2) return null
   const [call] = params as [Readonly<Record<string, unknown>>]
@@ -359,7 +358,7 @@ function inOrder(items: readonly Item[], body: readonly unknown[]): unknown[] | 
   return answers.includes(undefined) ? null : answers
 }
 
-/** Whether every item of a batch was refused in the same words, which may tell of the batch rather than of the items. */
+/** Whether all items of a batch were refused in the same words: the refusal may be about the batch. */
 function isRefusedAsBatch(items: readonly Item[], answers: readonly unknown[]): boolean {
   const refusals = answers.map((answer, i) => {
     const parsed = answerSchema.safeParse(answer)

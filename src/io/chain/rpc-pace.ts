@@ -3,21 +3,21 @@ import type { Clock } from '../../lib/clock.ts'
 /** After a refusal without `Retry-After`; doubled while nothing is answered in between. */
 const FIRST_BACKOFF_MS = 1_000
 const MAX_BACKOFF_MS = 30_000
-/** A provider that asks for more patience than this is tried again all the same. */
+/** The longest wait, even if a provider asks for more. */
 const MAX_RETRY_AFTER_MS = 5 * 60_000
 /** Limits are counted by the second. */
 const WINDOW_MS = 1_000
-/** Answers come a while after their requests. */
+/** How long answers may take after their requests. */
 const KEPT_MS = 60_000
-/** What was answered in the second before a refusal is a little more than may be asked for in every second. */
+/** The rate after a refusal, as a share of what was answered in the second before it. */
 const SHARE_OF_ANSWERED = 0.8
-/** Where nothing was answered, as when a whole batch is refused, less is tried each time. */
+/** The factor when nothing was answered, as when a whole batch is refused. */
 const SHARE_OF_SENT = 0.5
-/** Requests a second; never slower, since one refusal costs little. */
+/** The lowest rate, in requests a second: one refusal costs little. */
 const MIN_RATE = 0.5
-/** Each second in which the rate is what holds requests up it grows by this and a hundredth of itself. */
+/** The rate grows by this and a hundredth of itself in each second in which it holds requests up. */
 const GROWTH = 0.1
-/** Far below the rate that was refused it grows by this share of itself instead. */
+/** Far below the refused rate it grows by this share of itself instead. */
 const FAST_GROWTH = 0.25
 /** How much of a second's requests may go out at once. */
 const BURST_SHARE = 0.15
@@ -36,7 +36,7 @@ export class Pace {
   #blockedUntilMs = Number.NEGATIVE_INFINITY
   #backoffMs = 0
   #refusedAtMs = Number.NEGATIVE_INFINITY
-  /** When the request was sent whose refusal tells the rate; null once it has been reckoned. */
+  /** When the request was sent whose refusal sets the rate; null once the rate has been computed. */
   #toReckonMs: number | null = null
   /** Requests a second at the last refusal. */
   #refusedRate = Number.POSITIVE_INFINITY
@@ -48,12 +48,12 @@ export class Pace {
     this.#clock = clock
   }
 
-  /** Requests a second that are let out now; infinite before the first refusal. */
+  /** The present rate in requests a second; infinite before the first refusal. */
   get rate(): number {
     return this.#rate
   }
 
-  /** Milliseconds for which nothing at all may be sent. */
+  /** Milliseconds for which nothing may be sent. */
   get blockedMs(): number {
     return Math.max(0, this.#blockedUntilMs - this.#clock.now())
   }
@@ -80,7 +80,7 @@ export class Pace {
     if (this.#sent[0]! < now - KEPT_MS) this.#sent = this.#sent.filter((at) => at > now - KEPT_MS)
   }
 
-  /** A request that was sent at `sentAtMs` was answered, with whatever. */
+  /** A request that was sent at `sentAtMs` was answered, in any way. */
   answered(sentAtMs: number): void {
     const now = this.#clock.now()
     this.#answered.push(sentAtMs)
@@ -91,7 +91,7 @@ export class Pace {
   /** A request that was sent at `sentAtMs` was refused for the limit of requests. */
   refused(sentAtMs: number, retryAfterMs: number | null): void {
     const now = this.#clock.now()
-    // Those sent before the last refusal was heard say nothing new.
+    // Requests sent before the last refusal arrived add nothing new.
     if (sentAtMs > this.#refusedAtMs) {
       this.#backoffMs = Math.min(MAX_BACKOFF_MS, Math.max(FIRST_BACKOFF_MS, this.#backoffMs * 2))
       this.#refusedAtMs = now
@@ -105,7 +105,7 @@ export class Pace {
     this.#blockedUntilMs = Math.max(this.#blockedUntilMs, ms)
   }
 
-  /** Once the answers to all that was sent before a refusal are there, they tell the rate. */
+  /** Computes the rate once all requests sent before a refusal are answered. */
   #reckon(): void {
     const last = this.#toReckonMs
     if (last === null) return

@@ -1,11 +1,11 @@
 import { abortError } from '../../lib/errors.ts'
 
-/** Requests that wait for their turn; more would only wait to be given up. */
+/** The most waiting requests; further ones would only time out. */
 const MAX_WAITING = 10_000
 
 /**
- * What goes before older requests, in milliseconds of waiting: what is being sent, then what becomes of it. What is
- * only looked at now and then gives way a little. All the same everything has its turn.
+ * Head start of requests, in milliseconds of waiting: sending comes first, then receipts. Periodic reads give way a
+ * little. No request waits forever.
  */
 const HEAD_STARTS_MS: Readonly<Record<string, number>> = {
   eth_sendRawTransaction: 30_000,
@@ -17,7 +17,7 @@ const HEAD_STARTS_MS: Readonly<Record<string, number>> = {
   eth_gasPrice: -2_000,
 }
 
-/** These are done once for each time they are asked for. */
+/** Requests that are never shared. */
 const NEVER_SHARED = new Set(['eth_sendRawTransaction'])
 
 /** A request that waits for its turn, or for its answer. */
@@ -25,18 +25,18 @@ export interface QueuedRequest {
   readonly method: string
   readonly params: readonly unknown[]
   readonly timeoutMs: number
-  /** When it is given up if it still waits. */
+  /** When it is given up if it is still waiting. */
   readonly expiresAtMs: number
   readonly answer: PromiseWithResolvers<unknown>
-  /** Travels with no other, since that failed. */
+  /** Travels alone, since combining it failed. */
   alone: boolean
 }
 
 interface Entry extends QueuedRequest {
-  /** What makes it the same as another; null where there is no same. */
+  /** Equal for requests that can share an answer; null: never shared. */
   readonly key: string | null
   readonly dueMs: number
-  /** Of those due at the same time the first asked for is the first. */
+  /** Orders requests that are due at the same time. */
   readonly order: number
   askers: number
   isWaiting: boolean
@@ -55,7 +55,7 @@ export class RequestQueue {
     return this.#waiting.length
   }
 
-  /** Whether it takes no more. */
+  /** Whether the queue is full. */
   get isFull(): boolean {
     return this.#waiting.length >= MAX_WAITING
   }
@@ -83,7 +83,7 @@ export class RequestQueue {
     }
   }
 
-  /** The request whose turn it is. It is not joined any more: its answer may be older than a later question. */
+  /** Takes the next request. Later ones do not join it: its answer may be older than their question. */
   take(): QueuedRequest | null {
     this.#sort()
     const entry = this.#waiting.pop()
@@ -92,13 +92,13 @@ export class RequestQueue {
     return entry
   }
 
-  /** The request whose turn is next, left where it is. */
+  /** The next request, left in the queue. */
   peek(): QueuedRequest | null {
     this.#sort()
     return this.#waiting.at(-1) ?? null
   }
 
-  /** Further requests of some kind, those whose turn is next first, as long as `wanted` says so. */
+  /** Takes further requests of some kind, the next one first, as long as `wanted` says so. */
   takeAlso(wanted: (request: QueuedRequest) => boolean): QueuedRequest[] {
     this.#sort()
     const taken: Entry[] = []
@@ -117,7 +117,7 @@ export class RequestQueue {
     this.#add(entry)
   }
 
-  /** Calls `unwanted` once when nobody waits any more for any of these requests, which were taken. */
+  /** Calls `unwanted` once when none of these taken requests is waited for any more. */
   watch(requests: readonly QueuedRequest[], unwanted: () => void): void {
     let wanted = requests.length
     for (const entry of requests as readonly Entry[]) {
@@ -155,7 +155,7 @@ export class RequestQueue {
       order: this.#asked++,
       answer: Promise.withResolvers(),
     }
-    // Whoever asked may have gone by the time there is an answer.
+    // The caller may be gone by the time there is an answer.
     entry.answer.promise.catch(() => {})
     this.#add(entry)
     return entry

@@ -71,7 +71,7 @@ test('what is wrong with a socket is told without its folder', async () => {
   await assert.rejects(rpc.request('eth_chainId'), {
     code: 'rpc-unreachable',
     message:
-      'no RPC endpoint of -ethUrl can be used: ipc:none.ipc: there is no such socket; ws://127.0.0.1:1: no WebSocket can be opened there',
+      'no usable RPC endpoint in -ethUrl: ipc:none.ipc: there is no such socket; ws://127.0.0.1:1: no WebSocket can be opened there',
   })
 })
 

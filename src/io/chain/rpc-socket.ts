@@ -17,13 +17,13 @@ interface Line {
   close(): void
 }
 
-/** What a line tells of: each JSON text that comes, and its end once it was open. */
+/** Events of a connection: each JSON text that arrives, and its end once it was open. */
 interface LineEvents {
   onText(text: string): void
   onEnd(why: string): void
 }
 
-/** Opens a line; resolves once it carries, rejects with the reason. */
+/** Opens a connection; resolves once it is open, rejects with the reason. */
 type Dial = (events: LineEvents) => Promise<Line>
 
 /**
@@ -90,7 +90,7 @@ export class SocketTransport implements RpcTransport {
     return line
   }
 
-  /** Forgets the line; what waits for answers on it fails. */
+  /** Drops the connection; requests under way fail. */
   #drop(why: string): void {
     this.#line = null
     for (const { reject } of this.#waiting.values()) reject(this.#unreachable(why, true))
@@ -103,7 +103,7 @@ export class SocketTransport implements RpcTransport {
   #take(text: string): void {
     const body = parseJson(text)
     const id = typeof body === 'object' && body !== null && 'id' in body ? Number(body.id) : Number.NaN
-    // What answers no request, such as a notice of a subscription, is nothing that was asked for.
+    // A message that answers no request, such as a subscription's, is ignored.
     this.#waiting.get(id)?.resolve({ status: 200, retryAfterMs: null, body })
   }
 }

@@ -11,25 +11,25 @@ export interface JsonRpcRequest {
   readonly params: readonly unknown[]
 }
 
-/** What came back. */
+/** An endpoint's answer. */
 export interface TransportAnswer {
-  /** HTTP status; 200 where there is no such thing. */
+  /** HTTP status; 200 for other transports. */
   readonly status: number
-  /** What `Retry-After` asks for; null where nothing is said. */
+  /** Milliseconds that `Retry-After` asks for; null where it is absent. */
   readonly retryAfterMs: number | null
-  /** The JSON that came; undefined when it was none. */
+  /** The JSON of the answer; undefined when it is not JSON. */
   readonly body: unknown
 }
 
-/** A way to one endpoint. */
+/** The transport to one endpoint. */
 export interface RpcTransport {
-  /** The URL without what may be a secret: no path, no query, no user. */
+  /** The URL without possible secrets: no path, no query, no user. */
   readonly label: string
   /** Whether several requests can travel together. */
   readonly takesBatches: boolean
   /** Throws ChainError when nothing came back, and the signal's AbortError. */
   send(payload: JsonRpcRequest | readonly JsonRpcRequest[], signal: AbortSignal): Promise<TransportAnswer>
-  /** Cuts what is open; it opens again when asked. */
+  /** Closes open connections; the next request opens them again. */
   close(): void
 }
 
@@ -105,7 +105,7 @@ class HttpTransport implements RpcTransport {
   close(): void {}
 }
 
-/** What user and password of a URL become; they are taken out of it. */
+/** The header for a URL's user and password, which are removed from it. */
 function takeCredentials(url: URL): Record<string, string> {
   if (!url.username && !url.password) return {}
   const credentials = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`
@@ -125,7 +125,7 @@ async function readLimited(response: Response): Promise<string> {
   return Buffer.concat(chunks).toString('utf8')
 }
 
-/** The JSON that a text is, or undefined. */
+/** Parses JSON; undefined for anything else. */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
@@ -134,18 +134,18 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** Milliseconds of a `Retry-After` in seconds; its other form, a date, is not taken: clocks differ. */
+/** Milliseconds of a `Retry-After` in seconds. Its other form, a date, is ignored: clocks differ. */
 function readRetryAfter(text: string | null): number | null {
   return text !== null && /^\d{1,9}(\.\d{1,3})?$/.test(text.trim()) ? Math.ceil(Number(text) * 1_000) : null
 }
 
-/** The code that the platform gives a failed connection; empty when there is none. */
+/** The system's code for a failed connection; empty when there is none. */
 function codeOf(error: unknown): string {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
   return cause instanceof Error && 'code' in cause ? String(cause.code) : ''
 }
 
-/** Codes of connections that never were: nothing has been sent. */
+/** Codes of failures to connect: nothing has been sent. */
 const NEVER_CONNECTED = new Set([
   'ECONNREFUSED',
   'ENOTFOUND',

@@ -100,7 +100,7 @@ test('an endpoint of another chain is never used', async () => {
   const alone = connect([other.url])
   await assert.rejects(alone.request('eth_chainId'), {
     code: 'wrong-chain',
-    message: `no RPC endpoint of -ethUrl can be used: ${other.url} serves chain 777, this node is on chain 54321`,
+    message: `no usable RPC endpoint in -ethUrl: ${other.url} serves chain 777, this node is on chain 54321`,
   })
 })
 
@@ -166,7 +166,7 @@ test('when nothing answers, the sentence names each endpoint and why, and no key
   assert.equal(error.code, 'rpc-unreachable')
   assert.equal(
     error.message,
-    'no RPC endpoint of -ethUrl can be used: ' +
+    'no usable RPC endpoint in -ethUrl: ' +
       `http://127.0.0.1:${port}: nothing listens there (connection refused); ` +
       `${locked.url} did not answer eth_chainId within 0.15 s`,
   )
@@ -253,7 +253,7 @@ test('answers that are not JSON-RPC are refused without a crash', async () => {
     [200, '[]', /did not answer with JSON-RPC$/],
     [200, 'null', /did not answer with JSON-RPC$/],
     [200, '{"id":1}', /with neither result nor error$/],
-    [200, '{"result":"0xzz"}', /answered eth_chainId with something else$/],
+    [200, '{"result":"0xzz"}', /answered eth_chainId in another form$/],
     [401, 'no', /answers with HTTP status 401: check the key in its URL$/],
     [404, 'no', /answers with HTTP status 404: check its path$/],
     [503, '{"x":1}', /answers with HTTP status 503$/],

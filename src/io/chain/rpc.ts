@@ -16,11 +16,11 @@ import { type ChainRequest, fetchHeader, parseQuantity, type RawHeader } from '.
 /** One endpoint, kept for several requests that must see the same chain. */
 export interface PinnedRpc {
   readonly request: ChainRequest
-  /** Tells of the newest block seen, so that an endpoint that stands still is noticed. */
+  /** Notes the newest block seen, so that an endpoint that stands still is noticed. */
   sawHead(header: RawHeader): void
 }
 
-/** Endpoints in trouble that one request is taken away from. */
+/** How many failing endpoints one request may leave. */
 const MAX_TROUBLES = 5
 /** How often a request that all endpoints refuse is asked again: replicas that lag catch up, caches fill (chain.md §3.4). */
 const MAX_ROUNDS = 5
@@ -54,11 +54,11 @@ export class Rpc {
     const sinceMs = this.#clock.now()
     const ask = (candidate: Candidate) => this.#pool.ask(candidate, { method, params, sinceMs, signal })
     const isSending = method === 'eth_sendRawTransaction'
-    // Whether a refused transaction is to be sent again is not for the line to decide.
+    // The caller decides whether a refused transaction is sent again.
     return this.#overEndpoints(ask, { rounds: isSending ? 1 : MAX_ROUNDS, isSending, signal })
   }
 
-  /** Runs several requests against one endpoint; if it gets into trouble, all of them again against another. */
+  /** Runs several requests against one endpoint; if it fails, all of them again against another. */
   pinned<Result>(work: (rpc: PinnedRpc) => Promise<Result>, signal?: AbortSignal): Promise<Result> {
     const ask = (candidate: Candidate) =>
       work({
@@ -69,8 +69,8 @@ export class Rpc {
   }
 
   /**
-   * The same question to two endpoints, where there are several: what each of them answers. One answer only, and
-   * `isLone`, when all others are out of reach. Throws ChainError: the chain's verdict, or when none answers.
+   * Asks two endpoints the same question, where there are several, and returns both answers; one answer, with `isLone`,
+   * when all others are out of reach. Throws ChainError: the chain's verdict, or when none answers.
    */
   async askTwo(
     method: string,
@@ -112,7 +112,7 @@ export class Rpc {
     return this.#pool.health()
   }
 
-  /** Asks one endpoint after the other until one answers, or all have refused `rounds` times. */
+  /** Asks one endpoint after another until one answers, or all have refused `rounds` times. */
   async #overEndpoints<Result>(
     ask: (candidate: Candidate) => Promise<Result>,
     { isSending, rounds, signal }: { rounds: number; isSending: boolean; signal: AbortSignal | undefined },
@@ -166,7 +166,7 @@ export class Rpc {
       } catch (error) {
         if (!(error instanceof ChainError) || !isAlone()) throw error
         if (error.code === 'rpc-limited' && this.#clock.now() - sinceMs < PATIENCE_MS) continue
-        // What is wrong with a range of logs, its own window finds out.
+        // The log window itself handles refused ranges.
         const isOfRange = method === 'eth_getLogs' && error.code === 'rpc-refused'
         const isFinal = !isPassing(error) || isOfRange || isUnknownMethod(error)
         if (isFinal || round >= MAX_ROUNDS) throw error
@@ -177,7 +177,7 @@ export class Rpc {
   }
 }
 
-/** Whether an error is about the endpoint rather than about what was asked. */
+/** Whether an error is about the endpoint, not about the request. */
 function isOfEndpoint({ code }: ChainError): boolean {
   return TROUBLES.has(code) || code === 'rpc-refused' || code === 'rpc-limited'
 }

@@ -127,7 +127,7 @@ test('reward is called once, the tokens and the fee are known, and a second call
   assert.deepEqual(await staking.callReward(first.address, ALONE, NEVER), {
     kind: 'not-sent',
     why: 'not-due',
-    reason: 'at the last look it was not due: called',
+    reason: 'no longer due when it was to be sent: called',
   })
 })
 

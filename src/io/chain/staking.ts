@@ -14,16 +14,16 @@ import { abis } from './contracts.ts'
 import type { MinedTransaction, TransactionRequest } from './transaction-request.ts'
 import type { Transactions } from './transactions.ts'
 
-/** A pool longer than this is not walked to its end: the network's limit is 100 (contracts.md §2). */
+/** The walk through the pool ends here: the network's limit is 100 (contracts.md §2). */
 const MAX_POOL = 1_000
 /** Reads in flight at once while the pool is walked. */
 const MAX_PARALLEL_READS = 16
-/** The pool may have changed by the time a call is mined: then the contract searches further, which costs gas. */
+/** Gas margin in percent: the pool may change before a call is mined, and the contract then searches further. */
 const GAS_MARGIN_PERCENT = 50n
-/** However often it is asked for, a transaction is not replaced more often than this. */
+/** The most replacements of one transaction, however often it is asked for. */
 const MAX_REPLACEMENTS = 20
 
-/** Why something is not sent after all. */
+/** Why a transaction is not sent after all. */
 class NotSentError extends NodeError<Extract<NotSent, 'not-due' | 'sent-elsewhere'>> {
   override name = 'NotSentError'
 }
@@ -34,7 +34,7 @@ export class Staking implements RewardChain, RoundInitializerChain {
   readonly #client: ChainClient
   readonly #transactions: Transactions
   readonly #account: Address
-  /** Who was in the pool when it was last walked. */
+  /** The members of the pool at the last walk. */
   #knownMembers: readonly Address[] = []
 
   /** `maxReplacements`: how often a late transaction is replaced each time it is asked for. */
@@ -48,7 +48,7 @@ export class Staking implements RewardChain, RoundInitializerChain {
     this.#account = needs.account
   }
 
-  /** How an orchestrator stands with its reward, and who may call it. Throws ChainError. */
+  /** The state of an orchestrator's reward, and who may call it. Throws ChainError. */
   async rewardView(orchestrator: Address): Promise<RewardView> {
     const at = await this.#client.blockNumber()
     const [facts, rewardCaller] = await Promise.all([
@@ -58,17 +58,17 @@ export class Staking implements RewardChain, RoundInitializerChain {
     return { ...facts, rewardCaller }
   }
 
-  /** Wei that the own account holds. */
+  /** The balance of the node's account, in wei. */
   balance(): Promise<bigint> {
     return this.#client.ethBalance(this.#account)
   }
 
-  /** The call of reward for this orchestrator that is on its way, also from before a restart. */
+  /** The open reward call for this orchestrator, also from before a restart. */
   rewardInFlight(orchestrator: Address): InFlight | null {
     return inFlight(this.#open(rewardPurpose(orchestrator)))
   }
 
-  /** The initialisation that is on its way. */
+  /** The open initialisation. */
   initializationInFlight(): InFlight | null {
     return inFlight(this.#open(INITIALIZE))
   }
@@ -89,7 +89,7 @@ export class Staking implements RewardChain, RoundInitializerChain {
       if (foreign > 0) throw sentElsewhere(foreign)
       const read = (at: AtBlock) => this.#facts(orchestrator, at)
       const stand = rewardStand(takeOver ? await read('latest') : await this.#atPending(read))
-      if (stand !== 'due') throw new NotSentError('not-due', `at the last look it was not due: ${stand}`)
+      if (stand !== 'due') throw new NotSentError('not-due', `no longer due when it was to be sent: ${stand}`)
     }
     const { result, mined } = await this.#send(
       { purpose, to: this.#bondingManager, data: this.#rewardCall(orchestrator, hints), confirm, takeOver },
@@ -99,7 +99,7 @@ export class Staking implements RewardChain, RoundInitializerChain {
     return { ...result, reward: this.#rewardIn(mined!, orchestrator) }
   }
 
-  /** Whether the round of the newest block has been initialised, and which it is. Throws ChainError. */
+  /** The round of the newest block, and whether it has been initialised. Throws ChainError. */
   async initialization(): Promise<{ round: bigint; isDone: boolean }> {
     const at = await this.#client.blockNumber()
     const [round, isDone] = await Promise.all([
@@ -113,7 +113,7 @@ export class Staking implements RewardChain, RoundInitializerChain {
   async initializeRound(signal: AbortSignal): Promise<CallResult> {
     const confirm = async () => {
       const isDone = await this.#atPending((at) => this.#rounds('currentRoundInitialized', at))
-      if (isDone) throw new NotSentError('not-due', 'at the last look somebody was initialising the round')
+      if (isDone) throw new NotSentError('not-due', 'another account was already initialising the round')
     }
     const data = encodeFunctionData({ abi: abis.RoundsManager, functionName: 'initializeRound' })
     const to = this.#client.addresses.roundsManager
@@ -174,7 +174,7 @@ export class Staking implements RewardChain, RoundInitializerChain {
     }
   }
 
-  /** The pool in its order. Who was in it the last time is asked for the next one all at once. */
+  /** The pool in its order. The members of the last walk are asked for their next ones all at once. */
   async #pool(at: AtBlock): Promise<PoolPlace[]> {
     const nextOf = async (member: Address) => this.#bonding('getNextTranscoderInPool', [member], at)
     const known = await inChunks(this.#knownMembers, nextOf)
@@ -207,7 +207,7 @@ export class Staking implements RewardChain, RoundInitializerChain {
     }
   }
 
-  /** Who else may call reward for it; null when nobody, and on contracts from before LIP-118. */
+  /** The other account that may call reward for it; null when none is set, and on contracts before LIP-118. */
   async #rewardCaller(orchestrator: Address, at: AtBlock): Promise<Address | null> {
     const read = this.#bonding('transcoderToRewardCaller', [orchestrator], at)
     const caller = await this.#unlessAbsent<Address>(read, ZERO_ADDRESS)
@@ -226,7 +226,7 @@ export class Staking implements RewardChain, RoundInitializerChain {
     }
   }
 
-  /** Reads as if what is in the pool were mined; some endpoints know only what is. */
+  /** Reads the pending state; some endpoints know only the latest. */
   async #atPending<Value>(read: (at: AtBlock) => Promise<Value>): Promise<Value> {
     try {
       return await read('pending')
@@ -287,7 +287,7 @@ export class Staking implements RewardChain, RoundInitializerChain {
 
 const INITIALIZE = 'initialize round'
 
-/** Not of a round: one that was sent too late for its round is still the reward of the round that mines it. */
+/** Without the round: a call that is mined late is still the reward of the round that mines it. */
 function rewardPurpose(orchestrator: Address): string {
   return `reward ${orchestrator}`
 }
@@ -299,7 +299,7 @@ function sentElsewhere(foreign: number): NotSentError {
   )
 }
 
-/** What each fault means for a call that is made as a duty; any other says that the chain could not be asked. */
+/** Why a call was not sent, by fault; any other fault means that the chain could not be asked. */
 const MEANINGS: Partial<Record<ChainFault, NotSent>> = {
   reverted: 'refused',
   'gas-price-too-high': 'gas-too-high',

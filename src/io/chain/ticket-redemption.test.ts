@@ -92,7 +92,7 @@ async function winner(over: Partial<WinningTicket> = {}): Promise<WinningTicket>
     recipientRand,
     ...over,
   }
-  return { ...ticket, sig: over.sig ?? sender.sign(ticketHash(ticket)) }
+  return { ...ticket, sig: over.sig ?? (await sender.sign(ticketHash(ticket))) }
 }
 
 async function fund(deposit: bigint, reserve: bigint): Promise<Address> {
@@ -134,7 +134,7 @@ test('each fault of a ticket comes back in the words of the contract', async () 
   const good = await winner()
   const cases: [string, Partial<WinningTicket>][] = [
     ['recipientRand does not match recipientRandHash', { recipientRand: 6n }],
-    ['invalid signature over ticket hash', { sig: orchestrator.sign(ticketHash(good)) }],
+    ['invalid signature over ticket hash', { sig: await orchestrator.sign(ticketHash(good)) }],
     ['ticket did not win', { winProb: 0n }],
     [
       'ticket creationRound does not have a block hash',
@@ -277,7 +277,7 @@ test('a ticket that fails among others, because they took what it would have bee
   await chain.protocol.fundSender(devnetKey('poor sender'), ETHER, 0n)
   const ticketOf = async () => {
     const ticket = await winner({ sender: poor.address, faceValue: ETHER })
-    return { ...ticket, sig: poor.sign(ticketHash(ticket)) }
+    return { ...ticket, sig: await poor.sign(ticketHash(ticket)) }
   }
   const tickets = [await ticketOf(), await ticketOf()]
   const results = await Promise.all(tickets.map((ticket) => redemption.redeem(ticket, ANY_COST, NEVER)))

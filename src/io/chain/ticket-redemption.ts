@@ -9,23 +9,24 @@ import type {
   RedemptionChain,
   RedemptionResult,
   Simulation,
-} from '../../services/redemption/redeemer.ts'
+} from '../../services/redemption/redemption-chain.ts'
 import type { FoundRedemption } from '../../services/redemption/redemption-proofs.ts'
 import { ChainError, revertReason } from './chain-error.ts'
 import type { ChainClient } from './client.ts'
 import { abis } from './contracts.ts'
 import { toQuantity } from './raw-header.ts'
 import { countRedemptions, RedemptionReader, redemptionIn } from './redemption-reader.ts'
+import { checkedGas } from './transaction-attempts.ts'
 import type { MinedTransaction } from './transaction-request.ts'
-import { checkedGas, type Transactions } from './transactions.ts'
+import type { Transactions } from './transactions.ts'
 
-/** How long others are waited for, to share a transaction. */
+/** How long to wait for other tickets to share a transaction. */
 const GATHER_MS = 50
-/** Tickets in one transaction, unless told otherwise: a batch must fit into a block beside others. */
+/** The most tickets in one transaction by default: a batch must fit into a block beside others. */
 const MAX_BATCH = 16
-/** What is added to the gas of one ticket: a state that moves before it is mined must not run it out of gas. */
+/** Gas margin of one ticket: a state that changes before it is mined must not run it out of gas. */
 const MARGIN_PERCENT = 20n
-/** What is added to the gas of all tickets of a batch. */
+/** Gas margin of a batch, on the sum of its tickets. */
 const BATCH_MARGIN_PERCENT = 25n
 
 /** A ticket that is to be sent. */
@@ -155,7 +156,7 @@ export class TicketRedemption implements RedemptionChain {
     if (good.length === 0) return
     const isBatch = good.length > 1
     const sum = good.reduce((total, { gas }) => total + gas, 0n)
-    // A batch is not estimated as a whole: it succeeds also when there is no gas left for its tickets.
+    // A batch cannot be estimated as a whole: it succeeds even when its tickets run out of gas.
     const gas = sum + (sum * (isBatch ? BATCH_MARGIN_PERCENT : MARGIN_PERCENT)) / 100n
     const [first] = good
     const mined = this.#transactions.submit(
@@ -185,7 +186,7 @@ export class TicketRedemption implements RedemptionChain {
     }
   }
 
-  /** What a transaction did for one of its tickets; each bears its part of the fee. */
+  /** The outcome of a transaction for one of its tickets; each ticket bears its share of the fee. */
   async #resultOf(
     transaction: Promise<MinedTransaction>,
     ticket: WinningTicket,
@@ -207,7 +208,7 @@ export class TicketRedemption implements RedemptionChain {
       }
     } catch (error) {
       if (!(error instanceof ChainError)) throw error
-      // Sent it was in both cases, and may have been mined by an endpoint that is ahead of the others.
+      // In both cases it was sent, and an endpoint ahead of the others may show it mined.
       const isSent = error.code === 'transaction-timed-out' || error.code === 'nonce-taken'
       if (!isSent || !error.details.hash) return notSent(error)
       return { kind: 'timed-out', txHash: error.details.hash as Hex }

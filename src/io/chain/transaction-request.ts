@@ -11,7 +11,7 @@ export interface TransactionStore {
   saveTransaction(transaction: StoredTransaction): Promise<void>
 }
 
-/** Who signs. */
+/** An account that signs transactions. */
 export interface TransactionSigner {
   readonly address: Address
   signTransaction(transaction: {
@@ -27,7 +27,7 @@ export interface TransactionSigner {
   }): Promise<{ raw: Hex; hash: Hex }>
 }
 
-/** What is to be sent. */
+/** A transaction to send. */
 export interface TransactionRequest {
   readonly purpose: string
   readonly to: Address

@@ -217,15 +217,18 @@ test('what is refused says which part of the standard it misses', async () => {
   const withParams = (over: object) => withCrypto({ kdfparams: { ...crypto.kdfparams, ...over } })
   const start = 'it is not a Web3 key file of version 3: '
   const cases: readonly (readonly [unknown, string])[] = [
-    [[], `${start}it is JSON, but no object`],
+    [[], `${start}it is JSON, but not an object`],
     [{ ...good, version: undefined }, `${start}it has no "version"`],
     [{ ...good, version: 1 }, `${start}its "version" is "1", not 3`],
     [{ ...good, crypto: undefined }, `${start}it has no "crypto"`],
-    [{ ...good, crypto: 'text' }, `${start}its "crypto" is no section of its own`],
+    [{ ...good, crypto: 'text' }, `${start}its "crypto" is not an object`],
     [withCrypto({ mac: undefined }), `${start}it has no "crypto.mac"`],
-    [withCrypto({ ciphertext: 'zz' }), `${start}its "crypto.ciphertext" is no hexadecimal text`],
-    [withCrypto({ kdf: 7 }), `${start}its "crypto.kdf" is no text, or far too long`],
-    [{ ...good, address: '0x12' }, `${start}its "address" is "0x12", no address of 40 hexadecimal digits`],
+    [withCrypto({ ciphertext: 'zz' }), `${start}its "crypto.ciphertext" is not hexadecimal`],
+    [withCrypto({ kdf: 7 }), `${start}its "crypto.kdf" is not text, or too long`],
+    [
+      { ...good, address: '0x12' },
+      `${start}its "address" is "0x12", not an address of 40 hexadecimal digits`,
+    ],
     [
       withCrypto({ cipher: 'aes-128-cbc' }),
       'its "crypto.cipher" is "aes-128-cbc", where only aes-128-ctr can be read',
@@ -235,9 +238,9 @@ test('what is refused says which part of the standard it misses', async () => {
     [withCrypto({ kdf: 'argon2' }), 'its "crypto.kdf" is "argon2", where only scrypt and pbkdf2 can be read'],
     [withCrypto({ kdfparams: {} }), 'it has no "crypto.kdfparams.dklen"'],
     [withParams({ dklen: 64 }), 'its "crypto.kdfparams.dklen" is "64", not 32'],
-    [withParams({ salt: null }), 'its "crypto.kdfparams.salt" is no text, or far too long'],
-    [withParams({ n: 1000 }), 'its "crypto.kdfparams.n" is "1000", no power of two'],
-    [withParams({ n: 2.5 }), 'its "crypto.kdfparams.n" is no whole number'],
+    [withParams({ salt: null }), 'its "crypto.kdfparams.salt" is not text, or too long'],
+    [withParams({ n: 1000 }), 'its "crypto.kdfparams.n" is "1000", not a power of two'],
+    [withParams({ n: 2.5 }), 'its "crypto.kdfparams.n" is not a whole number'],
     [withParams({ r: 0 }), 'its "crypto.kdfparams.r" is "0", less than 1'],
     [
       withParams({ n: 2 ** 30 }),
@@ -248,7 +251,7 @@ test('what is refused says which part of the standard it misses', async () => {
     const open = async () => decryptKeyFile(parseKeyFile(JSON.stringify(content)), 'secret')
     await assert.rejects(open, { message }, message)
   }
-  assert.throws(() => parseKeyFile('{"broken":'), { message: `${start}it is no JSON` })
+  assert.throws(() => parseKeyFile('{"broken":'), { message: `${start}it is not JSON` })
 })
 
 interface KeyFileText {
@@ -293,7 +296,7 @@ test('an account that is not there is refused with those that are, and none is m
   await put(KEY_A)
   await assert.rejects(openWallet(options({ address: B }), needs()), {
     code: 'account-not-found',
-    message: `-ethAcctAddr ${B} is not in the keystore ${keystore}, which holds ${A}; no account is made in its place`,
+    message: `-ethAcctAddr ${B} is not in the keystore ${keystore}, which holds ${A}; no account is created in its place`,
   })
   assert.equal((await readdir(keystore)).length, 1)
 })
@@ -301,7 +304,7 @@ test('an account that is not there is refused with those that are, and none is m
 test('an account named with an empty keystore is refused too, and none is made', async () => {
   await assert.rejects(openWallet(options({ address: B }), needs()), {
     code: 'account-not-found',
-    message: `-ethAcctAddr ${B} is not in the keystore ${keystore}, which holds none; no account is made in its place`,
+    message: `-ethAcctAddr ${B} is not in the keystore ${keystore}, which holds none; no account is created in its place`,
   })
   await assert.rejects(readdir(keystore), { code: 'ENOENT' })
 })
@@ -327,7 +330,7 @@ test('a keystore whose only files cannot be read is not taken for an empty one',
   await assert.rejects(openWallet(options(), needs()), {
     code: 'bad-key-file',
     message:
-      /^no account in the keystore .* can be read, and it is not empty \(.*--.{40}: it is not a Web3 key file of version 3: it is no JSON\): mend or remove what is there, no account is made beside it$/,
+      /^no account in the keystore .* can be read, and it is not empty \(.*--.{40}: it is not a Web3 key file of version 3: it is not JSON\): repair or remove what is there; no account is created beside it$/,
   })
   assert.equal((await readdir(keystore)).length, 1)
 })
@@ -336,7 +339,7 @@ test('a keystore that cannot be written is named with the cause', async () => {
   await writeFile(keystore, 'x')
   await assert.rejects(writeKeyFile(keystore, KEY_A, 'secret', { scryptN: LIGHT.n }), {
     code: 'keystore-unusable',
-    message: `no key file can be written in ${keystore}, there is a file where a folder should be: mend that, or give another -ethKeystorePath or -dataDir`,
+    message: `no key file can be written in ${keystore}, there is a file where a folder should be: fix that, or give another -ethKeystorePath or -dataDir`,
   })
   await assert.rejects(listKeystore(keystore), {
     message: `the keystore ${keystore} cannot be read, there is a file where a folder should be`,
@@ -421,7 +424,7 @@ test('a key file outside the data directory is the account, and the data directo
 test('messages and transactions are signed by the account, transactions to the same bytes each time', async () => {
   const wallet = walletOfKey(KEY_A)
   const hash = keccak256(KEY_B)
-  assert.equal(recoverSigner(hash, wallet.sign(hash)), A)
+  assert.equal(recoverSigner(hash, await wallet.sign(hash)), A)
   const transaction = {
     type: 'eip1559',
     chainId: 54321,

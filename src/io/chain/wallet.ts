@@ -32,7 +32,7 @@ export interface WalletOptions {
 /** Asks a person at a terminal; null where there is none. */
 export type Prompt = (question: string) => Promise<string>
 
-/** The node's account: signs messages and transactions. The key never leaves it. */
+/** The node's account: signs messages and transactions. The key stays inside. */
 export class Wallet implements Signer {
   readonly address: Address
   readonly #key: Uint8Array
@@ -43,7 +43,7 @@ export class Wallet implements Signer {
   }
 
   /** Signs a 32-byte hash as a personal message: 65 bytes r‖s‖v (chain.md §5). */
-  sign(hash: Uint8Array): Uint8Array {
+  async sign(hash: Uint8Array): Promise<Uint8Array> {
     return signHash(this.#key, hash)
   }
 
@@ -114,7 +114,7 @@ export async function openWallet(
   if (first) {
     if (accounts.length > 1) {
       const others = accounts.slice(1).map(({ address }) => address)
-      needs.log.warn('several accounts in the keystore, the first is used: name one with -ethAcctAddr', {
+      needs.log.warn('several accounts in the keystore, using the first: name one with -ethAcctAddr', {
         used: first.address,
         others: others.slice(0, MAX_LISTED),
       })
@@ -124,7 +124,7 @@ export async function openWallet(
   if (ignored.length > 0) {
     throw new WalletError(
       'bad-key-file',
-      `no account in the keystore ${place.path} can be read, and it is not empty (${unreadable(ignored)}): mend or remove what is there, no account is made beside it`,
+      `no account in the keystore ${place.path} can be read, and it is not empty (${unreadable(ignored)}): repair or remove what is there; no account is created beside it`,
     )
   }
   return create(place.path, password, options, needs)
@@ -191,7 +191,7 @@ async function create(
     ...(options.scryptN ? { scryptN: options.scryptN } : {}),
   })
   const wallet = new Wallet(key)
-  needs.log.warn('a new account was made: back its file up and send it ether', {
+  needs.log.warn('new account created: back up its file and send it ether', {
     address: wallet.address,
     path,
   })
@@ -224,7 +224,7 @@ function accountNotFound(
   const others = ignored.length === 0 ? '' : `; what cannot be used there: ${unreadable(ignored)}`
   return new WalletError(
     'account-not-found',
-    `-ethAcctAddr ${address} is not in the keystore ${directory}, ${rest}${others}; no account is made in its place`,
+    `-ethAcctAddr ${address} is not in the keystore ${directory}, ${rest}${others}; no account is created in its place`,
   )
 }
 

@@ -58,7 +58,7 @@ const STATUS = { forbidden: 403, 'payment-refused': 400, 'bad-request': 400, int
 
 /** The orchestrator behind the endpoint. Refusals are NodeErrors whose message is the text for the peer. */
 export interface OrchestratorApi {
-  ping(value: Uint8Array): Uint8Array
+  ping(value: Uint8Array): Promise<Uint8Array>
   info(request: InfoRequest, caller: Caller): Promise<OrchestratorInfo>
   endSession(token: AuthToken | null): Promise<void>
   /** Codes of refusal: `forbidden`, `payment-refused`, `bad-request`, `internal`. */
@@ -130,7 +130,7 @@ export class OrchestratorEndpoint implements Routes {
           return create(EndTranscodingSessionResponseSchema)
         }),
       ping: ({ value }, context) =>
-        translated(context, () => create(PingPongSchema, { value: api.ping(value) })),
+        translated(context, async () => create(PingPongSchema, { value: await api.ping(value) })),
     })
   }
 

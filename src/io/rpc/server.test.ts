@@ -77,7 +77,7 @@ test('a recorded ping gets the recorded answer and trailers, byte for byte', asy
   await using endpoint = await startEndpoint()
   const [vector] = recorded.ping
   const answer = fromBinary(PingPongSchema, parseHex(vector!.responses[0]!)).value
-  endpoint.api.ping = () => answer
+  endpoint.api.ping = async () => answer
   const { status, body, headers, trailers } = await call(
     endpoint.port,
     vector!.path,

@@ -64,4 +64,8 @@ export const MIGRATIONS: readonly Migration[] = [
     version: 3,
     statements: [`create index tickets_by_state_and_hash on tickets (state, hash)`],
   },
+  {
+    version: 4,
+    statements: [`drop table if exists orchestrators`],
+  },
 ]

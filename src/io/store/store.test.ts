@@ -97,7 +97,7 @@ test('SQLite: a database of a newer version is refused with an explanation', asy
   )
 })
 
-test('SQLite: a database without ticket totals is counted once, when it is opened', async () => {
+test('SQLite: a database of the first version is brought up to date when it is opened', async () => {
   const location = newFile()
   const store = new Store({ location })
   await store.open()
@@ -112,12 +112,16 @@ test('SQLite: a database without ticket totals is counted once, when it is opene
   const { DatabaseSync } = await import('node:sqlite')
   const file = new DatabaseSync(location)
   file.exec(
-    'drop table ticket_totals; drop index tickets_by_state_and_hash; delete from migrations where version >= 2',
+    'drop table ticket_totals; drop index tickets_by_state_and_hash; create table orchestrators (address text); delete from migrations where version >= 2',
   )
   file.close()
   await store.open()
   assert.deepEqual(await store.countTickets(), counted)
   await store.close()
+  const upgraded = new DatabaseSync(location)
+  const unused = upgraded.prepare("select count(*) as tables from sqlite_master where name = 'orchestrators'")
+  assert.equal(unused.get()?.tables, 0)
+  upgraded.close()
 })
 
 test('SQLite: calls to a closed store fail at once, and running ones finish', async () => {

@@ -20,7 +20,7 @@ import type {
   TicketCount,
   TicketRecords,
 } from '../../services/orchestrator/payment-records.ts'
-import { chunks, insertNonces, insertTickets } from './bulk-inserts.ts'
+import { insertNonces, insertTickets } from './bulk-inserts.ts'
 import { CommitQueue } from './commit-queue.ts'
 import { type Database, openDatabase, type SqliteSync, StoreError } from './open.ts'
 import { insertSecret, newestSecret, retireReplaced, secretsIn } from './secret-rows.ts'
@@ -39,16 +39,6 @@ import { addToTotals, changeOf, changeOfWinners, readTotals } from './ticket-tot
 import { rowOfTransaction, transactionOfRow } from './transaction-row.ts'
 
 const MAX_KNOWN_PRICES = 10_000
-
-/** An orchestrator of the pool as last seen. */
-export interface KnownOrchestrator {
-  readonly address: Address
-  readonly serviceUri: string
-  readonly stake: bigint
-  readonly activationRound: bigint
-  readonly deactivationRound: bigint
-  readonly seenAtMs: number
-}
 
 export interface StoreOptions {
   /** An SQLite file, or a `postgres://` URL. */
@@ -356,40 +346,6 @@ export class Store
         .onConflict((c) => c.columns(['account', 'nonce']).doUpdateSet(row))
         .execute(),
     )
-  }
-
-  /** All known orchestrators, highest stake first. */
-  async orchestrators(): Promise<KnownOrchestrator[]> {
-    const rows = await this.#db.selectFrom('orchestrators').selectAll().execute()
-    return rows
-      .map((row) => ({
-        address: row.address as Address,
-        serviceUri: row.service_uri,
-        stake: BigInt(row.stake),
-        activationRound: BigInt(row.activation_round),
-        deactivationRound: BigInt(row.deactivation_round),
-        seenAtMs: Number(row.updated_at),
-      }))
-      .sort((a, b) => (a.stake === b.stake ? (a.address < b.address ? -1 : 1) : a.stake > b.stake ? -1 : 1))
-  }
-
-  /** Replaces the known orchestrators. */
-  async saveOrchestrators(
-    seen: readonly Omit<KnownOrchestrator, 'seenAtMs'>[],
-    nowMs: number,
-  ): Promise<void> {
-    const rows = seen.map((orchestrator) => ({
-      address: orchestrator.address,
-      service_uri: orchestrator.serviceUri,
-      stake: orchestrator.stake.toString(),
-      activation_round: orchestrator.activationRound.toString(),
-      deactivation_round: orchestrator.deactivationRound.toString(),
-      updated_at: nowMs,
-    }))
-    await this.#write(async (tx) => {
-      await tx.deleteFrom('orchestrators').execute()
-      for (const some of chunks(rows)) await tx.insertInto('orchestrators').values(some).execute()
-    })
   }
 
   get #opened(): { database: Database; commits: CommitQueue } {

@@ -32,14 +32,6 @@ export interface Tables {
     updated_at: Integer
   }
   transactions: TransactionRow
-  orchestrators: {
-    address: string
-    service_uri: string
-    stake: string
-    activation_round: string
-    deactivation_round: string
-    updated_at: Integer
-  }
 }
 
 /** A whole number as written (a number or a bigint) and as read (PostgreSQL: text). */

@@ -9,9 +9,9 @@ import { GasPriceMonitor, networkMaxOf } from '../../io/chain/gas-price.ts'
 import { PriceFeed } from '../../io/chain/price-feed.ts'
 import type { Rpc } from '../../io/chain/rpc.ts'
 import { Staking } from '../../io/chain/staking.ts'
+import type { TransactionSigner } from '../../io/chain/transaction-request.ts'
 import { Transactions } from '../../io/chain/transactions.ts'
-import type { Wallet } from '../../io/chain/wallet.ts'
-import type { Address } from '../../lib/crypto.ts'
+import type { Address, Signer } from '../../lib/crypto.ts'
 import { Rational } from '../../lib/rational.ts'
 import type { Service } from '../../lib/service.ts'
 import { RewardService } from '../../services/protocol/reward-service.ts'
@@ -22,7 +22,7 @@ import type { Core } from './core.ts'
 
 /** The account, and the chain's endpoints and contracts: opened before any part is made. */
 export interface ChainAccess {
-  readonly wallet: Wallet
+  readonly wallet: Signer & TransactionSigner
   readonly rpc: Rpc
   readonly chainId: bigint
   readonly addresses: ContractAddresses

@@ -93,13 +93,16 @@ export class RedeemerParts {
   constructor(core: Core, settings: RedeemerSettings, chain: ChainParts, redeeming: RedeemingParts) {
     const { env, metrics: events } = core
     const {
+      client,
       gas,
       recipient,
       rounds,
       settings: { redeemGas },
     } = chain
     const { keeper: redeemer, senders } = redeeming
-    this.desk = new RedeemerDesk({ recipient, redeemGas }, { ...env, gas, redeemer, rounds, senders, events })
+    const reads = new RedemptionReader({ client, account: null })
+    const needs = { ...env, chain: reads, gas, redeemer, rounds, senders, events }
+    this.desk = new RedeemerDesk({ recipient, redeemGas }, needs)
     const { host, port } = settings.bind
     const { redeemerSecret: secret } = core.settings.secrets
     const ownOnly = core.ownCerts !== null

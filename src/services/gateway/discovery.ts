@@ -63,10 +63,10 @@ export interface DiscoveryOptions {
 }
 
 /** The request that this gateway sends to every orchestrator: one constant signature (wire.md §8). */
-export function infoRequest(signer: Signer, capabilities: Capabilities | null): InfoRequest {
+export async function infoRequest(signer: Signer, capabilities: Capabilities | null): Promise<InfoRequest> {
   return {
     address: signer.address,
-    sig: signer.sign(requestHash(signer.address)),
+    sig: await signer.sign(requestHash(signer.address)),
     capabilities,
     ignoreCapacityCheck: false,
   }
@@ -99,7 +99,7 @@ export class Discovery {
     const free: Found[] = []
     const suspended: (Found & { penalty: number })[] = []
     const done = Promise.withResolvers<void>()
-    const request = infoRequest(this.#needs.signer, search.capabilities)
+    const request = await infoRequest(this.#needs.signer, search.capabilities)
     const asked = new Set<string>()
     const transcoders = new Set<string>()
     let outstanding = 0

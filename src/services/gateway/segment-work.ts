@@ -235,7 +235,7 @@ export class SegmentWork {
     const tokenEnds = authToken !== null && isTokenEnding(authToken, session.tokenSinceMs, clock.now())
     let info: OrchestratorInfo
     try {
-      const request = infoRequest(signer, job.capabilities)
+      const request = await infoRequest(signer, job.capabilities)
       info = await client.info(transcoder, request, { timeoutMs: REFRESH_TIMEOUT_MS, reach }, signal)
     } catch (error) {
       signal.throwIfAborted()
@@ -262,8 +262,11 @@ export class SegmentWork {
     }
     const { headerMs, totalMs } = submissionTimeouts(job.durationMs, job.timeoutMultiplier)
     let answered = false
+    // Signed before anything counts as sent: a signature that fails leaves the payment unspent.
+    const segment = await this.#segmentData(job, session).catch((error: unknown) => {
+      throw paymentFault(error)
+    })
     try {
-      const segment = this.#segmentData(job, session)
       paid(payment)
       const result = await client.submit(
         session.info.transcoder,
@@ -294,7 +297,8 @@ export class SegmentWork {
     }
   }
 
-  #segmentData(job: SegmentJob, session: Session): SegmentData {
+  async #segmentData(job: SegmentJob, session: Session): Promise<SegmentData> {
+    const { authToken } = session.info
     const signed = {
       manifestId: job.manifestId,
       seq: job.sequence,
@@ -303,10 +307,10 @@ export class SegmentWork {
     }
     return {
       ...signed,
-      sig: this.#needs.signer.sign(segmentHash(signed)),
+      sig: await this.#needs.signer.sign(segmentHash(signed)),
       durationMs: Math.trunc(job.durationMs),
       capabilities: job.capabilities,
-      authToken: session.info.authToken,
+      authToken,
       calcPerceptualHash: false,
       storage: [],
       clip: job.clip,

@@ -132,7 +132,7 @@ const GOOD_FUNDS: SenderInfo = {
 
 function setUp(options: { ev?: bigint; price?: PriceInfo } = {}) {
   const key = seededDice('sender').bytes(32)
-  const signer = { address: addressOfKey(key), sign: (hash: Uint8Array) => signHash(key, hash) }
+  const signer = { address: addressOfKey(key), sign: async (hash: Uint8Array) => signHash(key, hash) }
   const clock = new ManualClock(START)
   const rounds = {
     lastInitializedRound: 5n,
@@ -228,6 +228,43 @@ test('a segment that is covered carries only sender and price', async () => {
     tickets: [],
     expectedPrice: PRICE,
   })
+})
+
+test('a signature that fails costs no credit, and segments that wait for signatures share neither credit nor nonces', async () => {
+  const { sender, offer, signer } = setUp()
+  const control = setUp()
+  const [session, untroubled] = [sender.open(offer()), control.sender.open(control.offer())]
+  for (const each of [session, untroubled]) {
+    const first = await each.stage(...SEGMENT)
+    assert.deepEqual(nonces(first.payment), [1, 2, 3])
+    first.answered()
+    first.completed(PIXELS)
+  }
+  const { sign } = signer
+  signer.sign = async () => {
+    throw new Error('the signer is away')
+  }
+  await assert.rejects(session.stage(...SEGMENT), /the signer is away/)
+  const gate = Promise.withResolvers<void>()
+  signer.sign = async (hash) => {
+    await gate.promise
+    return sign(hash)
+  }
+  const together = [session.stage(...SEGMENT), session.stage(...SEGMENT)]
+  gate.resolve()
+  const counts: number[] = []
+  const used: number[] = []
+  for (const staged of await Promise.all(together)) {
+    counts.push(staged.payment!.tickets.length)
+    used.push(...nonces(staged.payment))
+  }
+  const expected = [await untroubled.stage(...SEGMENT), await untroubled.stage(...SEGMENT)]
+  assert.deepEqual(
+    counts,
+    expected.map(({ payment }) => payment!.tickets.length),
+  )
+  assert.equal(new Set(used).size, used.length)
+  assert.ok(Math.min(...used) > 3 + counts[0]! - 1, 'no nonce of the failed payment is used again')
 })
 
 test('what was never sent, or never answered, is credit again', async () => {

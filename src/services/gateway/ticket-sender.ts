@@ -18,6 +18,7 @@ import {
   type Payment,
   type PricePerPixel,
   type SenderParams,
+  type Ticket,
   type TicketParams,
   ticketHash,
 } from '../../domain/ticket.ts'
@@ -177,15 +178,20 @@ class TicketSession implements PaymentSession {
       plan = this.#plan(pixels)
       if (plan.outlay.tickets > 0) this.#shared.validateParams(plan.params, plan.outlay.tickets, funds)
     }
-    // Nothing below awaits, so the plan still holds when the payment is made.
-    const payment = this.#makePayment(plan)
-    return new TicketPayment(payment, plan, {
-      settle: this.#shared.settle,
-      credit: (change) => {
-        this.#shared.balances.add(plan.balance, change)
-        if (this.#forsaken.has(plan.balance)) this.#lose(change)
-      },
-    })
+    // Nothing waits between the plan and taking credit and nonces for it: what is planned is what is taken.
+    const taken = this.#take(plan)
+    const credit = (change: Rational) => {
+      this.#shared.balances.add(plan.balance, change)
+      if (this.#forsaken.has(plan.balance)) this.#lose(change)
+    }
+    try {
+      const payment = { ...taken.payment, tickets: await this.#sign(taken.tickets) }
+      return new TicketPayment(payment, plan, { settle: this.#shared.settle, credit })
+    } catch (error) {
+      // The nonces stay used: no ticket may be signed twice.
+      credit(plan.outlay.taken)
+      throw error
+    }
   }
 
   close(isFault: boolean): void {
@@ -223,36 +229,44 @@ class TicketSession implements PaymentSession {
     return { params, price, balance, outlay, paid: ev.mul(Rational.of(BigInt(outlay.tickets))) }
   }
 
-  #makePayment({ params, balance, outlay }: Plan): Payment {
+  /** Takes the credit and nonces of a payment; its tickets are still to be signed. */
+  #take({ params, balance, outlay }: Plan): { payment: Payment; tickets: readonly Ticket[] } {
     const sender = this.#shared.signer.address
     const expectedPrice = this.#info.priceInfo
     let payment: Payment = { sender, ticketParams: null, expirationParams: null, tickets: [], expectedPrice }
+    let tickets: readonly Ticket[] = []
     if (outlay.tickets > 0) {
       const expirationParams = this.#expirationParamsOf(params)
-      const tickets = this.#makeTickets(params, expirationParams, outlay.tickets)
-      payment = { sender, ticketParams: params, expirationParams, tickets, expectedPrice }
+      tickets = this.#makeTickets(params, expirationParams, outlay.tickets)
+      payment = { sender, ticketParams: params, expirationParams, tickets: [], expectedPrice }
     }
     this.#shared.balances.add(balance, Rational.zero.sub(outlay.taken))
-    return payment
+    return { payment, tickets }
   }
 
-  #makeTickets(params: TicketParams, expirationParams: ExpirationParams, count: number): SenderParams[] {
+  #makeTickets(params: TicketParams, expirationParams: ExpirationParams, count: number): Ticket[] {
     const { nonces, signer } = this.#shared
     const first = nonces.take(params, count)
-    return Array.from({ length: count }, (_, index) => {
-      const senderNonce = first + index
-      const ticket = {
-        recipient: params.recipient,
-        sender: signer.address,
-        faceValue: params.faceValue,
-        winProb: params.winProb,
-        senderNonce,
-        recipientRandHash: params.recipientRandHash,
-        expirationParams,
-        paramsExpirationBlock: params.expirationBlock,
-      }
-      return { senderNonce, sig: signer.sign(ticketHash(ticket)) }
-    })
+    return Array.from({ length: count }, (_, index) => ({
+      recipient: params.recipient,
+      sender: signer.address,
+      faceValue: params.faceValue,
+      winProb: params.winProb,
+      senderNonce: first + index,
+      recipientRandHash: params.recipientRandHash,
+      expirationParams,
+      paramsExpirationBlock: params.expirationBlock,
+    }))
+  }
+
+  #sign(tickets: readonly Ticket[]): Promise<SenderParams[]> {
+    const { signer } = this.#shared
+    return Promise.all(
+      tickets.map(async (ticket) => ({
+        senderNonce: ticket.senderNonce,
+        sig: await signer.sign(ticketHash(ticket)),
+      })),
+    )
   }
 
   /** The recipient's, which its secret number is bound to; our own only where it names none (payments.md §6). */

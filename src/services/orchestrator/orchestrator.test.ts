@@ -70,7 +70,10 @@ function setUp(
       version: '0.1.0',
     },
     {
-      signer: { address: addressOfKey(orchestratorKey), sign: (hash) => signHash(orchestratorKey, hash) },
+      signer: {
+        address: addressOfKey(orchestratorKey),
+        sign: async (hash) => signHash(orchestratorKey, hash),
+      },
       recipient,
       transcoder: overrides.transcoder?.(clock) ?? {
         transcode: (job) =>

@@ -186,7 +186,7 @@ export class Orchestrator implements Service {
   }
 
   /** Proves that this node holds its key (wire.md §8); empty offchain. */
-  ping(value: Uint8Array): Uint8Array {
+  ping(value: Uint8Array): Promise<Uint8Array> {
     return this.#needs.signer.sign(keccak256(value))
   }
 
@@ -324,7 +324,7 @@ export class Orchestrator implements Service {
       const onBegin = () => {
         hasBegun = true
       }
-      const { hashes, pixels, results } = await this.#inTurn(
+      const { pixels, results, sig } = await this.#inTurn(
         session,
         (deadlineMs) => this.#transcode(booking, source, { deadlineMs, onBegin }, signal),
         segment.durationMs,
@@ -332,7 +332,7 @@ export class Orchestrator implements Service {
       // The answer does not wait for the charge: a charge lost in a crash is this node's loss.
       void this.#charge(booking, pixels)
       this.#sessions.finished(session)
-      outcome = { kind: 'data', renditions: results, sig: this.#needs.signer.sign(resultHash(hashes)) }
+      outcome = { kind: 'data', renditions: results, sig }
       this.#needs.events.segmentTranscoded({
         sessionId: token.sessionId,
         sourceMs: segment.durationMs,
@@ -394,7 +394,7 @@ export class Orchestrator implements Service {
     source: Uint8Array,
     { deadlineMs, onBegin }: { deadlineMs: number; onBegin: () => void },
     signal: AbortSignal,
-  ): Promise<{ results: readonly RenditionResult[]; hashes: Uint8Array[]; pixels: bigint }> {
+  ): Promise<{ results: readonly RenditionResult[]; pixels: bigint; sig: Uint8Array }> {
     const output = await this.#needs.transcoder.transcode(
       {
         sessionId,
@@ -422,7 +422,8 @@ export class Orchestrator implements Service {
     if (maxPixels !== null && pixels > maxPixels) throw beyondDeclared(maxPixels)
     const results = await storeResults(this.#needs.results, { sessionId, segment }, output.renditions)
     const hashes = output.renditions.map((rendition) => keccak256(rendition.bytes))
-    return { results, hashes, pixels }
+    // Still in turn: what follows the turn waits for nothing before the session counts as answered.
+    return { results, pixels, sig: await this.#needs.signer.sign(resultHash(hashes)) }
   }
 }
 

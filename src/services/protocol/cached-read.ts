@@ -4,8 +4,8 @@ import type { Clock } from '../../lib/clock.ts'
 const RETRY_MS = 5_000
 
 /**
- * One fact that lives elsewhere: read when first asked for, read again when something may have changed it or it has
- * grown old. Reads are shared by all who ask. While the source fails, the last value serves until it is too old.
+ * A cached value of another source: read on first use, and again when it may have changed or is old. Concurrent callers
+ * share a read. While the source fails, the last value serves until it is too old.
  */
 export class CachedRead<T> {
   readonly #read: () => Promise<T>
@@ -13,7 +13,7 @@ export class CachedRead<T> {
   readonly #refreshMs: number
   readonly #maxAgeMs: number
   #value: { readonly it: T; readonly readAtMs: number } | null = null
-  /** Counts what may have changed the fact. */
+  /** Counts the possible changes of the fact. */
   #version = 0
   #valueVersion = -1
   #reading: Promise<void> | null = null
@@ -29,7 +29,7 @@ export class CachedRead<T> {
     this.#clock = needs.clock
   }
 
-  /** Something may have changed the fact: whoever asks from now on gets what is read after this. */
+  /** Something may have changed the fact: from now on `get` returns only what is read after this. */
   invalidate(): void {
     this.#version++
   }

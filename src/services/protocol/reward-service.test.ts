@@ -167,7 +167,7 @@ test('an outage at the start of a round: reward is called as soon as the chain a
   await stage.mine(2)
   assert.deepEqual(told, ['called 100', 'called 101'])
   assert.equal(service.status().lastError, null)
-  assert.deepEqual(said(), ['reward cannot be seen to, it is tried again'])
+  assert.deepEqual(said(), ['reward call failed, retrying'])
   await stage.supervisor.stop()
 })
 
@@ -235,7 +235,7 @@ test('gas above the maximum: one sentence, then reward as soon as gas is cheap e
   await start(stage, service)
   await stage.mine(5)
   assert.equal(stage.chain.inPool, 0)
-  assert.deepEqual(said(), ['reward is not called, it is tried again: gas costs more than -maxGasPrice'])
+  assert.deepEqual(said(), ['reward not called, retrying: the gas price is above -maxGasPrice'])
   assert.ok(told.length > 2 && told.every((line) => line === 'failed 100 gas-too-high'))
   stage.chain.gasPrice = GWEI
   await stage.mine(4)
@@ -254,7 +254,7 @@ test('a round that ends without its reward is told as missed, once', async () =>
     told.filter((line) => line.startsWith('missed')),
     ['missed 100 to 100', 'missed 101 to 101'],
   )
-  assert.deepEqual(said(ERROR), ['rounds ended without their reward', 'rounds ended without their reward'])
+  assert.deepEqual(said(ERROR), ['rounds ended without a reward call', 'rounds ended without a reward call'])
   assert.equal(service.status().missed, 2n)
   await stage.supervisor.stop()
 })
@@ -270,7 +270,7 @@ test('a call that is late is sent again with a higher fee, up to the maximum', a
   node.maxGasPrice = 4n * GWEI
   await stage.mine(11)
   assert.equal(service.status().inFlight?.attempts, 1)
-  assert.deepEqual(said(), ['a call of reward was sent and is not mined yet'])
+  assert.deepEqual(said(), ['reward transaction not mined yet'])
   node.maxGasPrice = 6n * GWEI
   await stage.mine(4)
   assert.equal(stage.chain.trace.length, 1)
@@ -287,7 +287,7 @@ test('no money: the operator is told which account, and for how many rounds the 
   await start(stage, service)
   await stage.mine(1)
   const line = lines.find(({ level }) => level === ERROR)!
-  assert.equal(line.msg, 'reward is not called: the account has too little ether, send it some')
+  assert.equal(line.msg, 'reward not called: the account has too little ether, send it some')
   assert.equal(line.account, ORCHESTRATOR)
   assert.equal(line.rounds, '0')
   stage.chain.balances.set(ORCHESTRATOR, 5n * COST)
@@ -296,7 +296,7 @@ test('no money: the operator is told which account, and for how many rounds the 
   assert.equal(service.status().roundsLeft, 4n)
   await stage.mine(6)
   const few = lines.filter(
-    ({ msg }) => msg === 'the account’s ether lasts for few more rewards: send it some',
+    ({ msg }) => msg === 'account balance covers only a few more reward calls: send it ether',
   )
   assert.equal(few.at(-1)!.rounds, '4')
   await stage.supervisor.stop()
@@ -312,8 +312,8 @@ test('who was deactivated is told so, and nothing counts as missed', async () =>
   assert.equal(service.status().state, 'not-active')
   assert.match(service.status().why!, /is not active in round 102/)
   assert.deepEqual(said(), [
-    'reward is not called: the orchestrator is not active in this round',
-    'reward is not called: the orchestrator is not active in this round',
+    'reward not called: the orchestrator is not active in this round',
+    'reward not called: the orchestrator is not active in this round',
   ])
   stage.chain.activationRound = 103n
   stage.chain.deactivationRound = 2n ** 256n - 1n
@@ -351,14 +351,14 @@ test('-reward on an account that cannot call it is refused at the start, in one 
   const stranger = processOf(stage.chain, stage.clock, { account: CALLER })
   await assert.rejects(start(stage, stranger.service), {
     code: 'cannot-call-reward',
-    message: `-reward cannot be: ${CALLER} is neither a registered orchestrator nor the reward caller of ${ORCHESTRATOR}: let ${ORCHESTRATOR} make it its reward caller, or use the key of ${ORCHESTRATOR}, or leave -reward out`,
+    message: `cannot call reward: ${CALLER} is neither a registered orchestrator nor the reward caller of ${ORCHESTRATOR}: let ${ORCHESTRATOR} make it its reward caller, or use the key of ${ORCHESTRATOR}, or leave -reward out`,
   })
   stage.chain.registered = false
   stage.chain.deactivationRound = 0n
   const unregistered = processOf(stage.chain, stage.clock)
   await assert.rejects(start(stage, unregistered.service), {
     code: 'cannot-call-reward',
-    message: `-reward cannot be: ${ORCHESTRATOR} is not a registered orchestrator: register it, or leave -reward out`,
+    message: `cannot call reward: ${ORCHESTRATOR} is not a registered orchestrator: register it, or leave -reward out`,
   })
 })
 

@@ -24,24 +24,24 @@ const LOOK_MS = 5 * 60_000
 const EXPECTANT_LOOK_MS = 60_000
 const FIRST_RETRY_MS = 1_000
 const LONGEST_RETRY_MS = 30_000
-/** How soon to look whether what somebody else has in the pool was mined. */
+/** How soon to check whether another sender's pending transaction was mined. */
 const OTHERS_LOOK_MS = 2_000
-/** While something of another process is in the pool for so long, its place is taken by a call that pays more. */
+/** After this time another process's pending transaction is replaced by a call that pays more. */
 const OTHERS_PATIENCE_MS = 5 * 60_000
-/** After a call that succeeded, the chain may be read a little behind: only then is a reward believed to be due again. */
+/** After a successful call, reads may lag: a reward is believed to be due again only after this time. */
 const BELIEVED_DUE_MS = 60_000
-/** What a call takes until one was paid for: a little more than is usual. */
+/** Gas of a call until one has been paid for: a little more than usual. */
 const GAS_GUESS = 500_000n
-/** Below so many calls that the balance lasts for, the operator is told in every round. */
+/** The operator is warned in each round while the balance covers fewer calls than this. */
 const FEW_CALLS = 10n
 
 /** An orchestrator's reward as the chain has it, and who besides itself may call it (LIP-118). */
 export interface RewardView extends RewardFacts {
-  /** Null when nobody is set, and on contracts without reward callers. */
+  /** Null when none is set, and on contracts without reward callers. */
   readonly rewardCaller: Address | null
 }
 
-/** What came of calling reward; `reward` are the tokens minted to the orchestrator. */
+/** The outcome of calling reward; `reward` is what was minted to the orchestrator, in LPT's smallest unit. */
 export type RewardResult =
   | Exclude<CallResult, { kind: 'mined' }>
   | (Extract<CallResult, { kind: 'mined' }> & { readonly reward: bigint })
@@ -51,7 +51,7 @@ export interface RewardChain {
   rewardView(orchestrator: Address): Promise<RewardView>
   /** Wei of the account that pays for the calls. */
   balance(): Promise<bigint>
-  /** The call that is on its way, also from before a restart. */
+  /** The open call, also from before a restart. */
   rewardInFlight(orchestrator: Address): InFlight | null
   /**
    * Sends the call and waits for its receipt; once, however often it is asked for. Reads the chain again right before
@@ -65,23 +65,23 @@ export interface RewardChain {
   ): Promise<RewardResult>
 }
 
-/** What has happened, for whoever counts. Amounts in wei and LPT's smallest unit. */
+/** Events for metrics. Amounts in wei and LPT's smallest unit. */
 export interface RewardEvents {
   rewardCalled(event: { round: bigint; reward: bigint; fee: bigint }): void
-  /** An attempt came to nothing; it is tried again until the round is over. */
+  /** An attempt failed; it is retried until the round is over. */
   rewardFailed(event: { round: bigint; why: RewardFailure }): void
   /** Rounds, from first to last, ended without their reward. */
   rewardMissed(event: { first: bigint; last: bigint }): void
 }
 
-/** Why an attempt came to nothing. */
+/** Why an attempt failed. */
 export type RewardFailure = Exclude<NotSent, 'not-due' | 'sent-elsewhere'> | 'reverted' | 'late'
 
 /** What the reward service is told. */
 export interface RewardOptions {
   /** `automatic`: as soon as, and as long as, the account may. */
   readonly mode: 'on' | 'off' | 'automatic'
-  /** Who sends and pays. */
+  /** The account that sends and pays. */
   readonly account: Address
   /** Whose reward is called: the own account, or the registered orchestrator of `-ethOrchAddr`. */
   readonly orchestrator: Address
@@ -100,12 +100,12 @@ export interface RewardNeeds {
   readonly events: RewardEvents
 }
 
-/** How it goes with the reward, for the operator. */
+/** The state of the reward service, for the operator. */
 export interface RewardStatus {
   readonly mode: 'on' | 'off' | 'automatic'
-  /** `unknown` until the chain was read, `off` where the account is not to call or may not. */
+  /** `unknown` until the chain was read, `off` where the account is not told or not allowed to call. */
   readonly state: 'unknown' | 'off' | RewardStand
-  /** A sentence where reward is not called although it may seem that it should be. */
+  /** Why reward is not called where an operator would expect it, as a sentence. */
   readonly why: string | null
   readonly orchestrator: Address
   readonly account: Address
@@ -124,15 +124,15 @@ export interface RewardStatus {
   readonly missed: bigint
 }
 
-/** For whom the account may call reward, and how that one stands. */
+/** The orchestrator for which the account may call reward, and its state. */
 interface Duty {
   readonly orchestrator: Address
   readonly view: RewardView
 }
 
 /**
- * Calls reward once in every round in which the orchestrator is active. It goes by what the chain says, not by events:
- * it looks at the start, whenever something may have changed and every few minutes, and tries until the round is over.
+ * Calls reward once in every round in which the orchestrator is active. It decides by the chain's state, not by events:
+ * it reads that at the start, whenever something may have changed and every few minutes, and tries until the round ends.
  */
 export class RewardService implements Service {
   readonly name = 'reward'
@@ -147,7 +147,7 @@ export class RewardService implements Service {
   #balance: bigint | null = null
   #paid = { fees: 0n, calls: 0 }
   #missed = 0n
-  /** Up to which round it has been told what was missed. */
+  /** The last round for which missed rewards were reported. */
   #accountedFor: bigint | null = null
   #failures = 0
   #chainFailed = false
@@ -155,7 +155,7 @@ export class RewardService implements Service {
   #succeeded: { readonly round: bigint; readonly atMs: number } | null = null
   #nextLookMs: number | null = null
   #lastError: RewardStatus['lastError'] = null
-  /** What has been said in this round. */
+  /** The messages already logged in this round. */
   readonly #said = new Set<string>()
   #saidInRound: bigint | null = null
 
@@ -178,7 +178,7 @@ export class RewardService implements Service {
     scope.spawn('call reward', (signal) => this.#run(signal))
   }
 
-  /** How it goes, from memory. */
+  /** The state, from memory. */
   status(): RewardStatus {
     const { account, mode } = this.#options
     const orchestrator = this.#duty?.orchestrator ?? this.#options.orchestrator
@@ -210,14 +210,14 @@ export class RewardService implements Service {
     const { clock, log } = this.#needs
     for (let failures = 1; ; failures++) {
       const found = await this.#look().catch((error) => {
-        log.warn('whether this account may call reward is not known yet', { reason: messageOf(error) })
+        log.warn('cannot yet tell whether this account may call reward', { reason: messageOf(error) })
         return null
       })
       if (found && 'orchestrator' in found) return
       if (found)
         throw new NodeError<RewardFault>(
           'cannot-call-reward',
-          `-reward cannot be: ${found.why}, or leave -reward out`,
+          `cannot call reward: ${found.why}, or leave -reward out`,
         )
       await clock.sleep(backOffMs(failures), signal)
     }
@@ -241,7 +241,7 @@ export class RewardService implements Service {
     }
   }
 
-  /** Looks, and does what is due. Gives how long nothing is to be done unless something happens. */
+  /** Reads the chain and does what is due. Returns how long to wait, in ms, unless something happens. */
   async #turn(signal: AbortSignal): Promise<number> {
     try {
       const found = await this.#look()
@@ -271,14 +271,14 @@ export class RewardService implements Service {
   #explainInactive({ orchestrator, view }: Duty): number {
     const { activationRound, currentRound, deactivationRound } = view
     this.#why = `${orchestrator} is not active in round ${currentRound}`
-    const message = 'reward is not called: the orchestrator is not active in this round'
-    // Whoever has just registered waits for the next round, and need not do anything.
+    const message = 'reward not called: the orchestrator is not active in this round'
+    // A newly registered orchestrator becomes active with the next round: nothing to do.
     const level = activationRound > currentRound ? 'info' : 'warn'
     this.#say('not-active', level, message, { activationRound, deactivationRound })
     return LOOK_MS
   }
 
-  /** For whom this account may call reward now; or why for nobody. */
+  /** The orchestrator for which this account may call reward now, or why there is none. */
   async #look(): Promise<Duty | { readonly why: string; readonly round: bigint }> {
     const { account, orchestrator } = this.#options
     const { chain } = this.#needs
@@ -318,7 +318,7 @@ export class RewardService implements Service {
     this.#accountedFor = null
   }
 
-  /** Believes what was found, and accounts for the rounds that ended. */
+  /** Takes over what was read, and accounts for the rounds that ended. */
   #take(duty: Duty): void {
     const { events, log } = this.#needs
     const { orchestrator, view } = duty
@@ -337,11 +337,11 @@ export class RewardService implements Service {
     if (missed) {
       this.#missed += missed.last - missed.first + 1n
       events.rewardMissed(missed)
-      log.error('rounds ended without their reward', { ...missed, orchestrator })
+      log.error('rounds ended without a reward call', { ...missed, orchestrator })
     }
     const left = this.#roundsLeft
     if (left !== null && left < FEW_CALLS) {
-      this.#say('few-calls', 'warn', 'the account’s ether lasts for few more rewards: send it some', {
+      this.#say('few-calls', 'warn', 'account balance covers only a few more reward calls: send it ether', {
         ...this.#money,
       })
     }
@@ -396,7 +396,7 @@ export class RewardService implements Service {
     return OTHERS_LOOK_MS
   }
 
-  /** A refusal may only mean that somebody was first. */
+  /** A refusal may only mean that another account was first. */
   async #failUnlessCalled(why: RewardFailure, reason: string): Promise<number> {
     const again = await this.#look()
     if ('orchestrator' in again && rewardStand(again.view) !== 'due') return 0
@@ -415,7 +415,7 @@ export class RewardService implements Service {
     return backOffMs(this.#failures)
   }
 
-  /** What was said in another round may be said again. */
+  /** In a new round messages may be logged again. */
   #inRound(round: bigint): void {
     if (this.#saidInRound === round) return
     this.#saidInRound = round
@@ -423,7 +423,7 @@ export class RewardService implements Service {
     this.#failures = 0
   }
 
-  /** Says a sentence once in a round; again only quietly. */
+  /** Logs a message once in a round, and after that at debug level. */
   #say(key: string, level: 'error' | 'warn' | 'info', message: string, fields: Fields): void {
     const { log } = this.#needs
     const round = this.#saidInRound
@@ -434,21 +434,21 @@ export class RewardService implements Service {
 
 /** What the operator reads about each failure. */
 const SENTENCES: Readonly<Record<RewardFailure, { level: 'error' | 'warn'; message: string }>> = {
-  refused: { level: 'warn', message: 'reward is not called, it is tried again: the contract would refuse' },
+  refused: { level: 'warn', message: 'reward not called, retrying: the contract would refuse' },
   'gas-too-high': {
     level: 'warn',
-    message: 'reward is not called, it is tried again: gas costs more than -maxGasPrice',
+    message: 'reward not called, retrying: the gas price is above -maxGasPrice',
   },
   'no-money': {
     level: 'error',
-    message: 'reward is not called: the account has too little ether, send it some',
+    message: 'reward not called: the account has too little ether, send it some',
   },
   'chain-unavailable': {
     level: 'warn',
-    message: 'reward cannot be seen to, it is tried again',
+    message: 'reward call failed, retrying',
   },
-  reverted: { level: 'warn', message: 'a call of reward was mined and failed, it is tried again' },
-  late: { level: 'warn', message: 'a call of reward was sent and is not mined yet' },
+  reverted: { level: 'warn', message: 'reward transaction failed, retrying' },
+  late: { level: 'warn', message: 'reward transaction not mined yet' },
 }
 
 function backOffMs(failures: number): number {

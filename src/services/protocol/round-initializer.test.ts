@@ -176,7 +176,7 @@ test('what fails is tried again with each L1 block, and told once for each reaso
   assert.equal(service.status().lastError?.message, 'gas above the maximum')
   assert.deepEqual(
     lines.map(({ msg }) => msg),
-    ['the round is not initialised, it is tried again'],
+    ['could not initialise the round, retrying'],
   )
   world.outcome = null
   await mine(world, clock, 1)
@@ -214,7 +214,7 @@ test('a transaction that failed because another was first is no failure', async 
   assert.deepEqual(told, [])
   assert.deepEqual(
     lines.map(({ msg }) => msg),
-    ['somebody else initialised the round'],
+    ['round initialised by another account'],
   )
   await supervisor.stop()
 })

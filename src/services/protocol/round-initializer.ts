@@ -19,10 +19,10 @@ export interface RoundInitializerChain {
   initializationInFlight(): InFlight | null
 }
 
-/** What has happened, for whoever counts. */
+/** Events for metrics. */
 export interface RoundInitializerEvents {
   roundInitialized(event: { round: bigint; fee: bigint }): void
-  /** An attempt came to nothing; the next L1 block brings another. */
+  /** An attempt failed; it is retried with the next L1 block. */
   roundInitializationFailed(event: { round: bigint | null; reason: string }): void
 }
 
@@ -41,7 +41,7 @@ export interface RoundInitializerNeeds {
   readonly events: RoundInitializerEvents
 }
 
-/** How it goes with the rounds, for the operator. */
+/** The state of the round initialiser, for the operator. */
 export interface RoundInitializerStatus {
   /** The round of the newest L1 block. */
   readonly currentRound: bigint
@@ -56,8 +56,8 @@ export interface RoundInitializerStatus {
 }
 
 /**
- * Initialises rounds that are due (chain.md §11): anybody may, so each waits a random time and looks again before it
- * sends. Also the round in which the node starts; what fails is tried again with the next L1 block.
+ * Initialises rounds that are due (chain.md §11), also the one in which the node starts. Any account may do so: each node
+ * waits a random time and checks again before it sends. A failure is retried with the next L1 block.
  */
 export class RoundInitializer implements Service {
   readonly name = 'round initialiser'
@@ -67,7 +67,7 @@ export class RoundInitializer implements Service {
   #state: RoundInitializerStatus['state'] = 'waits'
   #initialized = 0
   #lastError: RoundInitializerStatus['lastError'] = null
-  /** The round and reason of the failure that was told last. */
+  /** The round and reason of the last failure that was logged. */
   #told = ''
 
   constructor(options: { maxDelayMs: number }, needs: RoundInitializerNeeds) {
@@ -82,7 +82,7 @@ export class RoundInitializer implements Service {
     scope.spawn('initialise rounds', (signal) => this.#run(signal))
   }
 
-  /** How it goes, from memory. */
+  /** The state, from memory. */
   status(): RoundInitializerStatus {
     const { chain, rounds } = this.#needs
     const { currentRound, roundLength, startL1Block } = rounds.roundClock
@@ -97,7 +97,7 @@ export class RoundInitializer implements Service {
     }
   }
 
-  /** As far as this node knows; whether it really is, the chain is asked. */
+  /** By what this node knows; the chain itself is asked before anything is sent. */
   get #isDue(): boolean {
     const { rounds } = this.#needs
     return rounds.roundClock.currentRound > rounds.lastInitializedRound
@@ -126,7 +126,7 @@ export class RoundInitializer implements Service {
       if (result.kind === 'mined' && result.success) return this.#noteSuccess(round, result.fee)
       if (result.kind === 'not-sent' && result.why === 'not-due') return
       if ((await chain.initialization()).isDone) {
-        return this.#needs.log.info('somebody else initialised the round', { round })
+        return this.#needs.log.info('round initialised by another account', { round })
       }
       this.#fail(round, failureOf(result))
     } catch (error) {
@@ -147,7 +147,7 @@ export class RoundInitializer implements Service {
     this.#lastError = { atMs: clock.now(), message: reason }
     events.roundInitializationFailed({ round, reason })
     const story = `${round} ${reason}`
-    log[story === this.#told ? 'debug' : 'warn']('the round is not initialised, it is tried again', {
+    log[story === this.#told ? 'debug' : 'warn']('could not initialise the round, retrying', {
       round,
       reason,
     })

@@ -25,7 +25,7 @@ export interface ChainWatch {
   readonly head: ChainHead | null
 }
 
-/** What is read of the chain to know its rounds. */
+/** The chain reads that tell its rounds. */
 export interface RoundReads {
   roundState(): Promise<RoundState>
   /** How many orchestrators share a sender's reserve. */
@@ -39,7 +39,7 @@ export interface RoundsView {
   /** See `Rounds.confirmedClock`. */
   readonly confirmedClock: RoundClock | null
   readonly poolSize: bigint
-  /** What tickets made now carry: the last initialised round, or the one before while its hash is not known (payments.md §4). */
+  /** Goes into new tickets: the last initialised round, or the one before while its hash is not known (payments.md §4). */
   readonly expirationParams: ExpirationParams
 }
 
@@ -50,9 +50,9 @@ interface Look {
 }
 
 /**
- * Knows the rounds and the L1 block. Events only say that something changed: the state is then read, and read again
- * until it succeeds. What is read is believed at once where an event or a reorganisation explains it; any other change,
- * forward or back, only once it has been read all the same over enough blocks.
+ * Knows the rounds and the L1 block. An event only says that something changed: the state is then read, with retries.
+ * A change that an event or a reorganisation explains is believed at once; any other change, forward or back, only once
+ * it has been read unchanged over enough blocks.
  */
 export class Rounds implements Service, RoundsView {
   readonly name = 'rounds'
@@ -69,7 +69,7 @@ export class Rounds implements Service, RoundsView {
   #looks: Look[] = []
   /** The newest block followed. */
   #head = 0n
-  /** Rounds were first read at this block as they are reckoned with now; null once that has been confirmed. */
+  /** The block at which the present reckoning of rounds was first read; null once it is confirmed. */
   #reckonedSince: bigint | null = 0n
   /** A state that no event explains, and the block at which it was first read. */
   #doubtful: { readonly key: string; readonly since: bigint } | null = null
@@ -127,13 +127,13 @@ export class Rounds implements Service, RoundsView {
 
   /** The round of the newest L1 block, initialised or not, and where it began. */
   get roundClock(): RoundClock {
-    // Before any block was followed, the round that was read has at least begun.
+    // Until a block has been followed: the round that was read has begun.
     return roundClockAt(this.#known, this.#looks.length === 0 ? this.#known.startL1Block : this.l1Block)
   }
 
   /**
-   * The same as far as it is confirmed, some blocks behind: for what cannot be taken back. Null while the chain has not
-   * been followed for long enough.
+   * The same by confirmed blocks, some blocks behind: for decisions that cannot be undone. Null until the chain has been
+   * followed for long enough.
    */
   get confirmedClock(): RoundClock | null {
     const oldest = this.#looks[0]
@@ -187,7 +187,7 @@ export class Rounds implements Service, RoundsView {
     while (this.#looks.length > 1 && isConfirmed(this.#looks[1]!.number, number)) this.#looks.shift()
   }
 
-  /** Whether something was read so many blocks ago that another read settles it. */
+  /** Whether an unconfirmed state was read enough blocks ago for another read to confirm it. */
   get #isToBeConfirmed(): boolean {
     const since = this.#doubtful?.since ?? this.#reckonedSince
     return since !== null && isConfirmed(since, this.#head)
@@ -207,11 +207,11 @@ export class Rounds implements Service, RoundsView {
           waitMs = retryMs
           retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS)
         }
-        // What was announced while reading may not be in it.
+        // The read may not include what was announced meanwhile.
         if (this.#wanted !== wanted) continue
       } catch (error) {
         if (signal.aborted) throw error
-        this.#log.warn('the state of the rounds cannot be read', { error: messageOf(error), retryMs })
+        this.#log.warn('cannot read the state of the rounds, retrying', { error: messageOf(error), retryMs })
         this.#isFailing = true
         waitMs = retryMs
         retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS)
@@ -248,7 +248,7 @@ export class Rounds implements Service, RoundsView {
     return isConsistent(state)
   }
 
-  /** Whether what was read follows from what is known, or has been read all the same for long enough. */
+  /** Whether a state follows from what is known, or has been read unchanged over enough blocks. */
   #isBelieved(before: RoundState, state: RoundState): boolean {
     if (!isConsistent(state)) return false
     if (!isConsistent(before)) return true
@@ -264,7 +264,7 @@ export class Rounds implements Service, RoundsView {
   }
 }
 
-/** Whether the views of a state agree with each other: one that is answered wrongly does not. */
+/** Whether the values of a state agree with each other; a wrong answer shows here. */
 function isConsistent({ current, currentInitialized, lastInitialized }: RoundState): boolean {
   return lastInitialized <= current && (lastInitialized === current) === currentInitialized
 }

@@ -9,13 +9,13 @@ import { CachedRead } from './cached-read.ts'
 import type { ChainWatch } from './rounds.ts'
 
 /**
- * Senders with funds that are remembered; beyond that those asked for longest ago are read again when they return. As
- * many without funds: however many addresses somebody makes up, those with funds stay.
+ * The most senders with funds that are remembered; the least recently used are dropped and read again on return. As many
+ * without funds are kept apart, so that made-up addresses push out no sender with funds.
  */
 const MAX_SENDERS = 10_000
 /**
- * Senders of whom nothing is known and for whom the chain is asked, at two calls each, on behalf of all hosts and of
- * one. A restarted node meets all its gateways within minutes, behind a balancer from one host.
+ * How many unknown senders are looked up on chain, at two calls each, for all hosts and for one. A restarted node meets
+ * all its gateways within minutes; behind a balancer they share one host.
  */
 const LOOKUPS = { callsPerSecond: 2, burst: 60 }
 const LOOKUPS_PER_HOST = { callsPerSecond: 0.5, burst: 20 }
@@ -37,8 +37,7 @@ interface Funds {
 }
 
 /**
- * What each sender has, and how much of it one recipient can count on. Kept until an event tells of a change; then the
- * chain is read again.
+ * The funds of each sender, and how much of them one recipient can count on. Cached until an event announces a change.
  */
 export class Senders implements Service {
   readonly name = 'senders'
@@ -49,7 +48,7 @@ export class Senders implements Service {
   readonly #clock: Clock
   readonly #maxSenders: number
   readonly #known = new Map<Address, CachedRead<Funds>>()
-  /** Those without funds, as far as is known. */
+  /** Senders without funds, by what is known. */
   readonly #penniless = new Map<Address, CachedRead<Funds>>()
   readonly #lookups: PeerLimits
   readonly #lookupsPerHost: PeerLimits
@@ -57,7 +56,7 @@ export class Senders implements Service {
   readonly #onChange = new Listeners<Address | null>()
 
   constructor(
-    options: { /** Whom tickets pay. */ claimant: Address; maxSenders?: number },
+    options: { /** The recipient of all tickets. */ claimant: Address; maxSenders?: number },
     needs: { chain: SenderReads; watch: ChainWatch; rounds: { readonly poolSize: bigint }; clock: Clock },
   ) {
     this.#claimant = options.claimant
@@ -75,8 +74,8 @@ export class Senders implements Service {
   }
 
   /**
-   * Whether a stranger may make this node ask the chain about a sender now; counts it where the chain would be asked.
-   * `host` is whom that is counted for beside all others; null for a node of this operator.
+   * Whether a stranger may make this node ask the chain about a sender now; counts the lookup against the limits of all
+   * hosts and of `host`, which is null for a node of this operator.
    */
   mayLookUp(sender: Address, host: string | null): boolean {
     if (this.#known.has(sender)) return true
@@ -90,14 +89,14 @@ export class Senders implements Service {
     return (await this.#read(sender)).info
   }
 
-  /** What all tickets of this sender can be paid from together, in wei: read now, whatever was seen before. */
+  /** What all tickets of this sender can be paid from together, in wei; always read anew. */
   async currentFunds(sender: Address): Promise<bigint> {
     this.#funds(sender).invalidate()
     const { info, claimed } = await this.#read(sender)
     return info.deposit + clampFloat(reserveShare(info, this.#rounds.poolSize, claimed))
   }
 
-  /** The most that its tickets can be paid while they live, in wei, by its funds as they were last seen. */
+  /** The most that its tickets can be paid until they expire, in wei, by its funds as last read. */
   async payable(sender: Address): Promise<bigint> {
     const { info, claimed } = await this.#read(sender)
     return payableAtMost(info, this.#rounds.poolSize, claimed)
@@ -178,14 +177,14 @@ export class Senders implements Service {
   }
 
   #follow(update: ChainUpdate): void {
-    // What was undone may have been the funding of anybody.
+    // The reorganisation may have undone the funding of any sender.
     if (update.reorganised) this.#penniless.clear()
     const changed = new Set(update.events.flatMap((event) => ('sender' in event ? [event.sender] : [])))
     for (const sender of changed) {
       this.#known.get(sender)?.invalidate()
       this.#penniless.get(sender)?.invalidate()
     }
-    // A new round forgets all claims, which only those with funds have.
+    // A new round resets all claims; only senders with funds have any.
     if (update.reorganised || update.events.some(({ kind }) => kind === 'new-round')) {
       for (const funds of this.#known.values()) funds.invalidate()
       this.#onChange.tell(null)

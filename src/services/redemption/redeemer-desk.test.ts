@@ -61,9 +61,9 @@ async function world(t: TestContext) {
       return { told, stop, ended }
     },
     win(
-      fields: { winProb?: bigint; faceValue?: bigint; nonce?: number; by?: FakePayer } = {},
+      fields: { winProb?: bigint; faceValue?: bigint; nonce?: number; by?: FakePayer; round?: bigint } = {},
     ): WinningTicket {
-      const { by = gateway, nonce = 1 } = fields
+      const { by = gateway, nonce = 1, round } = fields
       const params = {
         recipient: RECIPIENT,
         faceValue: fields.faceValue ?? ETHER,
@@ -71,7 +71,10 @@ async function world(t: TestContext) {
         recipientRandHash: recipientRandHash(7n),
         seed: 0n,
         expirationBlock: 0n,
-        expirationParams: rounds.expirationParams,
+        expirationParams: {
+          ...rounds.expirationParams,
+          ...(round !== undefined && { creationRound: round }),
+        },
       } as const
       return { ...by.ticket(params, nonce), sig: by.sign(params, nonce), recipientRand: 7n }
     },
@@ -85,6 +88,58 @@ test('a good ticket is queued before the answer; a wrong one is refused by name 
   await assert.rejects(w.desk.queue(w.win({ winProb: 1n })), { code: 'not-winning' })
   assert.equal(w.queue.length, 1)
   assert.deepEqual(w.happened, ['taken', 'not-winning'])
+})
+
+test('a ticket is refused as expired only once that is confirmed; until then it is taken', async (t) => {
+  const w = await world(t)
+  const mine = async (blocks: number) => {
+    for (let i = 0; i < blocks; i++) {
+      w.chain.mine()
+      await w.rest()
+    }
+  }
+  await mine(15)
+  const ticket = w.win()
+  // An endpoint that is five rounds ahead, for a few blocks and after a reorganisation.
+  w.chain.l1Ahead = 5n * w.chain.roundLength
+  await mine(5)
+  await w.desk.queue(ticket)
+  w.chain.reorganise(3, () => true)
+  await w.rest()
+  await w.desk.queue(w.win({ nonce: 2, round: ticket.expirationParams.creationRound }))
+  w.chain.l1Ahead = 0n
+  await mine(20)
+  assert.equal(w.queue.length, 2)
+  const { creationRound } = ticket.expirationParams
+  const late = w.win({ nonce: 3, round: creationRound })
+  // Two rounds later it has expired; that counts once it is confirmed.
+  while (w.rounds.roundClock.currentRound < creationRound + 2n) await mine(1)
+  await w.desk.queue(late)
+  await mine(20)
+  await assert.rejects(w.desk.queue(w.win({ nonce: 4, round: creationRound })), {
+    code: 'expired',
+    message: `the ticket is of round ${creationRound} and the chain in round ${creationRound + 2n}: it has expired`,
+  })
+  assert.equal(w.queue.length, 3)
+})
+
+test('an endpoint that is ahead for long gets no ticket refused that another one calls valid', async (t) => {
+  const w = await world(t)
+  const ticket = w.win()
+  w.chain.l1Ahead = 5n * w.chain.roundLength
+  for (let i = 0; i < 30; i++) {
+    w.chain.mine()
+    await w.rest()
+  }
+  assert.ok(w.rounds.confirmedClock!.currentRound > ticket.expirationParams.creationRound + 2n)
+  await w.desk.queue(ticket)
+  const { hasExpired } = w.chain
+  w.chain.hasExpired = async () => {
+    throw new Error('no answer')
+  }
+  await w.desk.queue(w.win({ nonce: 2, round: ticket.expirationParams.creationRound }))
+  assert.equal(w.queue.length, 2)
+  w.chain.hasExpired = hasExpired
 })
 
 test('a ticket that cannot be written down is not acknowledged', async (t) => {

@@ -1,26 +1,28 @@
-import { checkHandedTicket, HandedTicketError } from '../../domain/handed-ticket.ts'
+import { checkAge, checkHandedTicket, HandedTicketError } from '../../domain/handed-ticket.ts'
 import type { RoundClock } from '../../domain/redemption.ts'
 import { ticketHash, type WinningTicket } from '../../domain/ticket.ts'
 import { Alarm } from '../../lib/alarm.ts'
+import { larger } from '../../lib/bigints.ts'
 import { formatHex, type Hex } from '../../lib/bytes.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
+import type { RedemptionReads } from './redemption-proofs.ts'
 import { DeskError, TicketRoom, type TicketRoomNeeds } from './ticket-room.ts'
 
-/** Float streams at the same time, of all senders and of one. */
+/** The most open float streams, in all and of one sender. */
 const MAX_STREAMS = 50_000
 const MAX_STREAMS_OF_SENDER = 1_000
-/** Floats that somebody listens to are computed again after this long although nothing was announced. */
+/** Floats with listeners are computed again after this long even if nothing was announced. */
 const REFRESH_MS = 30_000
 /** Floats computed at the same time. */
 const COMPUTED_AT_ONCE = 16
-/** Refusals for one reason are told in the log once in this time, and otherwise only counted. */
+/** Refusals for one reason are logged as a warning once in this time, and otherwise only counted. */
 const WARN_EVERY_MS = 60_000
 
-/** What has happened, for whoever counts. */
+/** Events for metrics. */
 export interface DeskEvents {
   ticketHandedOver(event: { sender: Address; faceValue: bigint }): void
   handedTicketRefused(event: { reason: string }): void
@@ -38,8 +40,9 @@ export interface RedeemerDeskNeeds {
     maxFloat(sender: Address): Promise<bigint>
     onChange(listener: (sender: Address | null) => void, signal: AbortSignal): void
   }
+  readonly chain: Pick<RedemptionReads, 'hasExpired'>
   readonly rounds: {
-    readonly roundClock: RoundClock
+    readonly confirmedClock: RoundClock | null
     onRound(listener: (round: bigint) => void, signal: AbortSignal): void
   }
   readonly gas: TicketRoomNeeds['gas']
@@ -48,7 +51,7 @@ export interface RedeemerDeskNeeds {
   readonly events: DeskEvents
 }
 
-/** The float of one sender, for as long as somebody listens to it. */
+/** The float of one sender, for as long as it has listeners. */
 interface Feed {
   readonly sender: Address
   readonly listeners: Set<(value: bigint) => void>
@@ -67,15 +70,17 @@ export class RedeemerDesk implements Service {
   readonly #feeds = new Map<Address, Feed>()
   readonly #alarm = new Alarm()
   readonly #room: TicketRoom
-  /** Tickets that are being written down, so that one that comes twice at once is taken once. */
+  /** Tickets that are being written down: one that is handed in twice at once is taken once. */
   readonly #taking = new Map<Hex, Promise<void>>()
-  /** By reason, when a refusal was told. */
+  /** When a refusal was last logged as a warning, by reason. */
   readonly #warnedAtMs = new Map<string, number>()
   #streams = 0
+  /** Tickets of this round and of those before it have expired, as the chain has said. */
+  #expiredTo = -1n
 
   constructor(
     options: {
-      /** Whom it redeems for. */ recipient: Address /** Gas of one redemption. */
+      /** The recipient that it redeems for. */ recipient: Address /** Gas of one redemption. */
       redeemGas: bigint
     },
     needs: RedeemerDeskNeeds,
@@ -99,10 +104,11 @@ export class RedeemerDesk implements Service {
 
   /** Takes a winning ticket; resolves once it is on disk. Throws HandedTicketError or DeskError. */
   async queue(ticket: WinningTicket): Promise<void> {
-    const { redeemer, rounds } = this.#needs
+    const { redeemer } = this.#needs
     try {
-      checkHandedTicket(ticket, { recipient: this.#recipient, clock: rounds.roundClock })
-      // Handed in once more, since the answer was late or lost: it takes no room.
+      checkHandedTicket(ticket, { recipient: this.#recipient })
+      await this.#checkAge(ticket)
+      // Handed in again because the answer was late or lost: it takes no room.
       const hash = ticketHash(ticket)
       if (redeemer.knows(hash)) return
       const id = formatHex(hash)
@@ -111,6 +117,24 @@ export class RedeemerDesk implements Service {
       await taking
     } catch (error) {
       if (error instanceof NodeError) this.#tellRefusal(ticket, error)
+      throw error
+    }
+  }
+
+  /**
+   * Refuses an expired ticket as the redeemer gives one up: by the confirmed clock and the word of the chain. While the
+   * chain does not answer the ticket is taken, since many peers never hand in again what was refused once.
+   */
+  async #checkAge(ticket: WinningTicket): Promise<void> {
+    const { chain, rounds } = this.#needs
+    const { creationRound } = ticket.expirationParams
+    try {
+      checkAge(ticket, rounds.confirmedClock)
+    } catch (error) {
+      if (creationRound > this.#expiredTo) {
+        if (!(await chain.hasExpired(creationRound).catch(() => false))) return
+        this.#expiredTo = larger(this.#expiredTo, creationRound)
+      }
       throw error
     }
   }
@@ -132,11 +156,11 @@ export class RedeemerDesk implements Service {
     const facts = { reason: messageOf(error), ...described(ticket, error) }
     const warnedAtMs = this.#warnedAtMs.get(code) ?? Number.NEGATIVE_INFINITY
     if (clock.now() - warnedAtMs < WARN_EVERY_MS) {
-      log.debug('a ticket that was handed in is refused', facts)
+      log.debug('handed-in ticket refused', facts)
       return
     }
     this.#warnedAtMs.set(code, clock.now())
-    log.warn('a ticket that was handed in is refused', facts)
+    log.warn('handed-in ticket refused', facts)
   }
 
   /** The largest face value that tickets of this sender should have now, in wei; never below 0. */
@@ -145,13 +169,13 @@ export class RedeemerDesk implements Service {
   }
 
   /**
-   * Tells the sender's float, and then whenever it is another, until what it returns is called. Throws DeskError when too
-   * many listen.
+   * Calls `tell` with the sender's float, and again whenever it changes, until the returned function is called. Throws
+   * DeskError when there are too many listeners.
    */
   listen(sender: Address, tell: (value: bigint) => void): () => void {
     const feed = this.#feeds.get(sender) ?? { sender, listeners: new Set(), value: null, isStale: true }
     if (this.#streams >= MAX_STREAMS || feed.listeners.size >= MAX_STREAMS_OF_SENDER) {
-      throw new DeskError('no-room', `${this.#streams} streams of floats are open: no further one is`)
+      throw new DeskError('no-room', `${this.#streams} float streams are open, which is the limit`)
     }
     // The same function may listen twice.
     const listener = (value: bigint) => tell(value)
@@ -202,13 +226,13 @@ export class RedeemerDesk implements Service {
       feed.value = value
       for (const tell of feed.listeners) tell(value)
     } catch (error) {
-      // Tried again at the next refresh; until then the last value stands.
-      this.#needs.log.warn('a float cannot be computed', { sender: feed.sender, error: messageOf(error) })
+      // Retried at the next refresh; until then the last value stands.
+      this.#needs.log.warn('cannot compute a float', { sender: feed.sender, error: messageOf(error) })
     }
   }
 }
 
-/** What can be said of a refused ticket: a malformed one has no hash. */
+/** What the log says of a refused ticket; a malformed one has no hash. */
 function described(ticket: WinningTicket, error: unknown): Record<string, unknown> {
   const { recipient, sender } = ticket
   const isMalformed = error instanceof HandedTicketError && error.code === 'malformed-ticket'

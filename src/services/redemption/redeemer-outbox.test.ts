@@ -1,135 +1,77 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { FakeChain } from '../../../test/fakes/chain.ts'
-import { FakePayer } from '../../../test/fakes/payer.ts'
 import { FakeRedeemer } from '../../../test/fakes/redeemer.ts'
-import { CONFIRMATIONS } from '../../domain/chain.ts'
-import { ticketHash, type WinningTicket } from '../../domain/ticket.ts'
-import { Store } from '../../io/store/store.ts'
-import { formatHex } from '../../lib/bytes.ts'
-import { ManualClock, settle } from '../../lib/clock.ts'
-import { silentLog } from '../../lib/log.ts'
+import {
+  CONFIRMED,
+  ETHER,
+  extend,
+  idOf,
+  type NodeParts,
+  noting,
+  ORCHESTRATOR,
+  ROUND,
+  testWinners,
+  winnersWorld,
+} from '../../../test/suites/winners.ts'
+import { ticketHash } from '../../domain/ticket.ts'
+import type { Hex } from '../../lib/bytes.ts'
+import { ManualClock } from '../../lib/clock.ts'
 import { Supervisor } from '../../lib/service.ts'
-import { Rounds } from '../protocol/rounds.ts'
-import { Senders } from '../protocol/senders.ts'
 import { Redeemer } from './redeemer.ts'
 import { RedeemerOutbox } from './redeemer-outbox.ts'
 import { RedeemerPeers } from './redeemer-peers.ts'
 
-const ORCHESTRATOR = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
-const ETHER = 10n ** 18n
-const ROUND = 50n
-/** Blocks after which a redemption in the next one is confirmed. */
-const CONFIRMED = Number(CONFIRMATIONS) + 2
-
 async function world(t: TestContext) {
-  const folder = mkdtempSync(join(tmpdir(), 'livepeer-outbox-'))
-  const chain = new FakeChain({ roundLength: ROUND })
   const clock = new ManualClock()
-  const gateway = new FakePayer('gateway')
-  chain.fund(gateway.address, 1000n * ETHER, 1000n * ETHER)
-  chain.mine()
-  const store = new Store({ location: join(folder, 'node.sqlite3') })
-  await store.open()
   const [first, second] = [new FakeRedeemer('first', clock), new FakeRedeemer('second', clock)]
   const happened: string[] = []
-  let nonce = 0
-  const base = { chain, watch: chain, clock, log: silentLog }
   const events = {
-    ticketWon: () => {},
+    ...noting(happened),
     ticketDelivered: ({ redeemer }: { redeemer: string }) => void happened.push(`delivered to ${redeemer}`),
     deliveryFailed: ({ redeemer, reason }: { redeemer: string; reason: string }) =>
       void happened.push(`${redeemer} ${reason}`),
-    ticketRedeemed: ({ paid }: { paid: bigint | null }) => void happened.push(`redeemed ${paid}`),
-    ticketRefused: ({ reason }: { reason: string }) => void happened.push(`refused ${reason}`),
     ticketReopened: () => {},
     redemptionFailed: () => {},
   }
-  const start = async () => {
-    const supervisor = new Supervisor()
-    const rounds = new Rounds(base)
-    const senders = new Senders({ claimant: ORCHESTRATOR }, { ...base, rounds })
-    const redeemers = new RedeemerPeers({ probed: ORCHESTRATOR }, { ...base, connections: [first, second] })
-    const outbox = new RedeemerOutbox({ ...base, tickets: store, redeemers, rounds, senders, events })
-    for (const service of [rounds, senders, redeemers, outbox]) await supervisor.start(service)
-    return { outbox, redeemers, senders, stop: () => supervisor.stop() }
+  const build = (parts: NodeParts) => {
+    const redeemers = new RedeemerPeers({ probed: ORCHESTRATOR }, { ...parts, connections: [first, second] })
+    const outbox = new RedeemerOutbox({ ...parts, redeemers, events })
+    return { keeper: outbox, outbox, redeemers, before: [redeemers] }
   }
-  let node = await start()
-  t.after(async () => {
-    await node.stop()
-    await store.close()
-    rmSync(folder, { recursive: true })
-  })
-  const rest = async () => {
-    for (let i = 0; i < 30; i++) await settle()
-  }
-  await rest()
-  return {
-    ...{ chain, clock, gateway, store, happened, first, second, rest },
-    get node() {
-      return node
-    },
-    stop: () => node.stop(),
-    async restart() {
-      await node.stop()
-      node = await start()
-      await rest()
-    },
-    async pass(ms: number) {
-      await clock.wind(ms)
-      await rest()
-    },
-    async mine(blocks = 1) {
-      for (let i = 0; i < blocks; i++) {
-        chain.mine()
-        await rest()
-        await clock.wind(1_000)
-        await rest()
-      }
-    },
+  const w = await winnersWorld(t, build, clock)
+  await w.rest()
+  return extend(w, {
+    ...{ happened, first, second },
     /** Starts a redeemer of this node's own over the same store. */
     async redeemHere(supervisor: Supervisor) {
-      const rounds = new Rounds(base)
-      const senders = new Senders({ claimant: ORCHESTRATOR }, { ...base, rounds })
-      const redeemer = new Redeemer({
-        ...base,
-        ...{ tickets: store, nonces: store, rounds, senders, gas: chain, events },
-      })
-      for (const service of [rounds, senders, redeemer]) await supervisor.start(service)
+      const parts = w.parts()
+      const redeemer = new Redeemer({ ...parts, nonces: parts.tickets, gas: parts.chain, events })
+      for (const service of [parts.rounds, parts.senders, redeemer]) await supervisor.start(service)
       return redeemer
     },
-    /** Wins a ticket: it is on disk, and the outbox has heard of it. */
-    async win(): Promise<WinningTicket> {
-      const { lastInitialized, blockHash } = await chain.roundState()
-      const ticket: WinningTicket = {
-        recipient: ORCHESTRATOR,
-        sender: gateway.address,
-        faceValue: ETHER,
-        winProb: 1n,
-        senderNonce: ++nonce,
-        recipientRandHash: new Uint8Array(32).fill(1),
-        recipientRand: 1n,
-        expirationParams: { creationRound: lastInitialized, creationRoundBlockHash: blockHash },
-        paramsExpirationBlock: chain.head.l1Block,
-        sig: new Uint8Array(65),
-      }
-      node.outbox.adopt(await store.addTickets([ticket], clock.now()))
-      await rest()
-      return ticket
-    },
-    counts: async () => {
-      const counts = await store.countTickets()
-      return Object.fromEntries(
-        counts.map(({ state, reason, count }) => [`${state} ${reason}`.trim(), count]),
-      )
-    },
-  }
+  })
 }
 
-const idOf = (ticket: WinningTicket) => formatHex(ticketHash(ticket))
+testWinners('outbox', async (t) => {
+  const w = await world(t)
+  const tried: Hex[] = []
+  const redeemed = new Set<Hex>()
+  for (const redeemer of [w.first, w.second]) {
+    const queue = redeemer.queue.bind(redeemer)
+    redeemer.queue = async (ticket, signal) => {
+      if (redeemer === w.first) tried.push(idOf(ticket))
+      await queue(ticket, signal)
+      if (!redeemed.has(idOf(ticket))) w.chain.redeemFromElsewhere(ticket)
+      redeemed.add(idOf(ticket))
+    }
+  }
+  return extend(w, {
+    tried,
+    block(isBlocked: boolean) {
+      w.first.mood = w.second.mood = isBlocked ? 'unable' : 'well'
+    },
+  })
+})
 
 test('a ticket that a redeemer cannot take now waits for that reason, and is handed over once it can', async (t) => {
   const w = await world(t)
@@ -155,7 +97,7 @@ test('a winning ticket goes to the preferred redeemer, and is done when the chai
   assert.deepEqual(await w.counts(), { delivered: 1 })
   await w.mine(2)
   assert.deepEqual(await w.counts(), { redeemed: 1 })
-  assert.deepEqual(w.happened, ['delivered to first', `redeemed ${ETHER}`])
+  assert.deepEqual(w.happened, ['won', 'delivered to first', `redeemed ${ETHER}`])
   assert.equal(w.node.senders.pending(w.gateway.address), 0n)
   assert.deepEqual(w.node.outbox.waiting(), [])
 })
@@ -165,7 +107,7 @@ test('when the preferred redeemer does not answer the next one gets the ticket',
   w.first.mood = 'away'
   const ticket = await w.win()
   assert.deepEqual(w.second.taken, [idOf(ticket)])
-  assert.deepEqual(w.happened, ['first away', 'delivered to second'])
+  assert.deepEqual(w.happened, ['won', 'first away', 'delivered to second'])
 })
 
 test('while no redeemer answers tickets wait on disk, and all are delivered within seconds of its return', async (t) => {
@@ -260,7 +202,7 @@ test('a redeemer that refuses a ticket which another one has is not asked again'
   const ticket = await w.win()
   w.second.mood = 'refusing'
   await w.mine(92)
-  assert.deepEqual(w.happened, ['delivered to first', 'delivered to first', 'second refused'])
+  assert.deepEqual(w.happened, ['won', 'delivered to first', 'delivered to first', 'second refused'])
   assert.deepEqual(w.first.taken, [idOf(ticket), idOf(ticket)])
 })
 

@@ -8,7 +8,7 @@ import { Listeners } from '../../lib/listeners.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 
-/** How often a redeemer is asked whether it is there: a connection may be dead without anybody saying so. */
+/** How often a redeemer is probed: a connection may be dead without an error. */
 const PROBE_EVERY_MS = 10_000
 const AWAY_PROBE_EVERY_MS = 2_000
 /** A redeemer that does not answer within this time is away. */
@@ -22,11 +22,11 @@ export interface RedeemerConnection {
   maxFloat(sender: Address, signal: AbortSignal): Promise<bigint>
   /** The sender's float whenever it changes; ends when the redeemer ends it, throws when it breaks. */
   floats(sender: Address, signal: AbortSignal): AsyncIterable<bigint>
-  /** Drops what is open: what waits for an answer on it fails. */
+  /** Closes the open connection: calls under way fail. */
   reset(): void
 }
 
-/** How a redeemer is doing, for the operator. */
+/** The state of a redeemer, for the operator. */
 export interface RedeemerHealth {
   readonly name: string
   readonly answers: boolean
@@ -37,7 +37,7 @@ export interface RedeemerHealth {
 
 interface Peer {
   readonly connection: RedeemerConnection
-  /** Rung when it went away: it is looked after more often. */
+  /** Rung when it stops answering: it is then probed more often. */
   readonly alarm: Alarm
   answers: boolean
   sinceMs: number | null
@@ -63,7 +63,7 @@ export class RedeemerPeers implements Service {
     this.#peers = needs.connections.map((connection) => ({
       connection,
       alarm: new Alarm(),
-      // Until it has failed it is worth trying.
+      // Assumed to answer until it fails.
       answers: true,
       sinceMs: null,
       lastError: null,
@@ -77,7 +77,7 @@ export class RedeemerPeers implements Service {
     }
   }
 
-  /** Those that answer, the preferred one first. */
+  /** The redeemers that answer, the preferred one first. */
   get answering(): readonly RedeemerConnection[] {
     return this.#peers.filter(({ answers }) => answers).map(({ connection }) => connection)
   }
@@ -88,12 +88,12 @@ export class RedeemerPeers implements Service {
     })
   }
 
-  /** Calls the listener whenever a redeemer answers that did not. */
+  /** Calls the listener whenever a redeemer answers again. */
   onReturn(listener: () => void, signal: AbortSignal): void {
     this.#onReturn.add(listener, signal)
   }
 
-  /** What a call to a redeemer told of it. Those who call report here. */
+  /** Takes in the outcome of a call to a redeemer; every caller reports here. */
   report(connection: RedeemerConnection, error: unknown): void {
     const peer = this.#peers.find((known) => known.connection === connection)
     if (!peer || isAbort(error)) return
@@ -103,13 +103,13 @@ export class RedeemerPeers implements Service {
     peer.answers = !isAway
     peer.sinceMs = this.#clock.now()
     if (isAway) {
-      this.#log.warn('a redeemer does not answer: winning tickets are kept for it', {
+      this.#log.warn('redeemer not answering, winning tickets are kept', {
         redeemer: connection.name,
         error: messageOf(error),
       })
       peer.alarm.ring()
     } else {
-      this.#log.info('a redeemer answers', { redeemer: connection.name })
+      this.#log.info('redeemer answering', { redeemer: connection.name })
       this.#onReturn.tell()
     }
   }

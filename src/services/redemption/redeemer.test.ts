@@ -1,124 +1,62 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { FakeChain } from '../../../test/fakes/chain.ts'
+import type { FakeChain } from '../../../test/fakes/chain.ts'
 import { FakePayer } from '../../../test/fakes/payer.ts'
-import { CONFIRMATIONS } from '../../domain/chain.ts'
+import {
+  CONFIRMED,
+  ETHER,
+  extend,
+  idOf,
+  noting,
+  ROUND,
+  testWinners,
+  winnersWorld,
+} from '../../../test/suites/winners.ts'
 import { MAX_WIN_PROB, recipientRandHash, ticketHash, type WinningTicket } from '../../domain/ticket.ts'
-import { Store } from '../../io/store/store.ts'
 import { formatHex } from '../../lib/bytes.ts'
-import { ManualClock, settle } from '../../lib/clock.ts'
 import { keccak256, signHash } from '../../lib/crypto.ts'
-import { silentLog } from '../../lib/log.ts'
-import { Supervisor } from '../../lib/service.ts'
-import { Rounds } from '../protocol/rounds.ts'
-import { Senders } from '../protocol/senders.ts'
 import { Redeemer } from './redeemer.ts'
 
-const ORCHESTRATOR = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
-const ETHER = 10n ** 18n
-const ROUND = 50n
-/** Blocks after which a redemption in the next one is confirmed. */
-const CONFIRMED = Number(CONFIRMATIONS) + 2
-
 async function world(t: TestContext) {
-  const folder = mkdtempSync(join(tmpdir(), 'livepeer-redeemer-'))
-  const chain = new FakeChain({ roundLength: ROUND })
-  const clock = new ManualClock()
-  const gateway = new FakePayer('gateway')
-  chain.fund(gateway.address, 1000n * ETHER, 1000n * ETHER)
-  chain.mine()
-  const store = new Store({ location: join(folder, 'node.sqlite3') })
-  await store.open()
   const happened: string[] = []
-  let nonce = 0
-
-  const start = async () => {
-    const supervisor = new Supervisor()
-    const needs = { chain, watch: chain, clock, log: silentLog }
-    const rounds = new Rounds(needs)
-    const senders = new Senders({ claimant: ORCHESTRATOR }, { ...needs, rounds })
+  const w = await winnersWorld(t, (parts) => {
     const redeemer = new Redeemer({
-      ...needs,
-      tickets: store,
-      nonces: store,
-      rounds,
-      senders,
-      gas: chain,
+      ...{ ...parts, nonces: parts.tickets, gas: parts.chain },
       events: {
-        ticketWon: () => void happened.push('won'),
-        ticketRedeemed: ({ paid }) => void happened.push(`redeemed ${paid}`),
-        ticketRefused: ({ reason }) => void happened.push(`refused ${reason}`),
+        ...noting(happened),
         ticketReopened: () => void happened.push('reopened'),
         redemptionFailed: ({ reason }) => void happened.push(`failed ${reason}`),
       },
     })
-    for (const service of [rounds, senders, redeemer]) await supervisor.start(service)
-    return { redeemer, senders, stop: () => supervisor.stop() }
-  }
-  let node = await start()
-  t.after(async () => {
-    await node.stop()
-    await store.close()
-    rmSync(folder, { recursive: true })
+    return { keeper: redeemer, redeemer }
   })
-  /** Lets everything run that can, without time passing. */
-  const rest = async () => {
-    for (let i = 0; i < 30; i++) await settle()
-  }
-  return {
-    chain,
-    clock,
-    gateway,
-    store,
+  return extend(w, {
     happened,
-    get node() {
-      return node
-    },
-    rest,
-    async restart() {
-      await node.stop()
-      node = await start()
-      await rest()
-    },
-    /** Mines blocks, with time passing between them. */
-    async mine(blocks = 1, msEach = 1_000) {
-      for (let i = 0; i < blocks; i++) {
-        chain.mine()
-        await rest()
-        await clock.wind(msEach)
-        await rest()
-      }
-    },
-    /** A winning ticket of the present round, whose params expire in `lifetime` blocks. */
-    async won(fields: Partial<WinningTicket> & { lifetime?: number } = {}): Promise<WinningTicket> {
-      const { lastInitialized, blockHash } = await chain.roundState()
-      const { lifetime = 0, ...rest } = fields
-      return {
-        recipient: ORCHESTRATOR,
-        sender: gateway.address,
-        faceValue: ETHER,
-        winProb: 1n,
-        senderNonce: ++nonce,
-        recipientRandHash: new Uint8Array(32).fill(1),
-        recipientRand: 1n,
-        expirationParams: { creationRound: lastInitialized, creationRoundBlockHash: blockHash },
-        paramsExpirationBlock: chain.head.l1Block + BigInt(lifetime),
-        sig: new Uint8Array(65),
-        ...rest,
-      }
-    },
     stateOf: async (ticket: WinningTicket) => {
-      const id = formatHex(ticketHash(ticket))
-      const waiting = node.redeemer.waiting().find(({ hash }) => hash === id)
+      const waiting = w.node.redeemer.waiting().find(({ hash }) => hash === idOf(ticket))
       if (waiting) return waiting.state
-      const done = await store.redeemedSince(0n)
-      return done.find(({ hash }) => formatHex(hash) === id)?.state ?? { kind: 'refused' }
+      const done = await w.store.redeemedSince(0n)
+      return done.find(({ hash }) => formatHex(hash) === idOf(ticket))?.state ?? { kind: 'refused' }
     },
-  }
+  })
 }
+
+testWinners('redeemer', async (t) => {
+  const w = await world(t)
+  const tried: ReturnType<typeof idOf>[] = []
+  let isBlocked = false
+  const { simulate } = w.chain
+  w.chain.simulate = async (ticket) => {
+    tried.push(idOf(ticket))
+    return isBlocked ? { kind: 'reverts', reason: 'system is paused' } : simulate.call(w.chain, ticket)
+  }
+  return extend(w, {
+    tried,
+    block(blocked: boolean) {
+      isBlocked = blocked
+    },
+  })
+})
 
 const reasonOf = (state: { kind: string; reason?: string }) => `${state.kind} ${state.reason ?? ''}`.trim()
 
@@ -259,6 +197,22 @@ test('tickets that a sender’s deposit does not cover together go one after the
   assert.deepEqual(paid, [(3n * ETHER) / 4n, (3n * ETHER) / 4n])
   const reasons = await Promise.all(tickets.map(async (ticket) => reasonOf(await w.stateOf(ticket))))
   assert.deepEqual(reasons.sort(), ['open underfunded', 'open underfunded', 'redeemed', 'redeemed'])
+})
+
+test('a ticket is not sent before the disk says that it is', async (t) => {
+  const w = await world(t)
+  const save = w.store.saveTicketState.bind(w.store)
+  w.store.saveTicketState = async () => {
+    throw new Error('disk full')
+  }
+  await w.win()
+  await w.mine(5, 10_000)
+  assert.equal(w.chain.redemptions.size, 0)
+  assert.equal(w.happened.at(-1), 'failed disk full')
+  w.store.saveTicketState = save
+  await w.mine(1, 30_000)
+  await w.mine(1)
+  assert.deepEqual([...w.chain.redemptions.values()], [[ETHER]])
 })
 
 test('many tickets are on their way at the same time', async (t) => {

@@ -12,13 +12,13 @@ export interface AnnouncedRedemption {
   readonly block: bigint
 }
 
-/** The redemptions lately announced, by the hash of their ticket, whoever sent them. */
+/** The redemptions announced lately, of all senders of transactions, by the hash of their ticket. */
 export class RedemptionLog {
   readonly #known = new Map<Hex, AnnouncedRedemption>()
   /** Tickets whose redemption is not confirmed yet. */
   readonly #young = new Set<Hex>()
 
-  /** Takes in an update; gives the tickets whose redemption has been confirmed by it. */
+  /** Takes in an update; returns the tickets whose redemption it confirms. */
   follow(update: ChainUpdate): Hex[] {
     if (update.reorganised) this.#forgetBeyond(update.keptTo ?? -1n)
     this.add(update.events)
@@ -52,7 +52,7 @@ export class RedemptionLog {
     return this.#known.get(id) ?? null
   }
 
-  /** What was announced turned out not to be in the chain. */
+  /** An announced redemption turned out not to be in the chain. */
   forget(id: Hex): void {
     this.#known.delete(id)
   }

@@ -9,9 +9,9 @@ import { RedemptionLog } from './redemption-log.ts'
 
 /** How far back redemptions are searched for: some hours at four blocks a second. */
 const SEARCHED_BLOCKS = 200_000n
-/** The whole of that is searched at most this often: an endpoint may have kept something back. */
+/** All of them are searched again at most this often: an endpoint may have left something out. */
 const SEARCH_EVERY_MS = 10 * 60_000
-/** A redemption that only one of several endpoints could be asked about, the others being down, has to be this deep. */
+/** How deep a redemption must be that only one of several endpoints vouches for, the others being down. */
 const LONE_WITNESS_BLOCKS = 2n * CONFIRMATIONS
 
 /** A redemption in the receipt of its transaction. */
@@ -26,16 +26,16 @@ export interface FoundRedemption {
   readonly isLone: boolean
 }
 
-/** What is read of the chain to know a ticket redeemed. */
+/** The chain reads that show whether a ticket was redeemed. */
 export interface RedemptionReads {
   /**
-   * The redemption of a ticket in a transaction of the present chain, as two endpoints say where there are several;
-   * null when they say that there is none. Throws while they differ, or none answers.
+   * The redemption of a ticket in a transaction of the present chain, confirmed by two endpoints where there are several;
+   * null when they see none. Throws while they differ, or none answers.
    */
   redemptionIn(txHash: Hex, ticket: WinningTicket): Promise<FoundRedemption | null>
   /** Whether tickets of a round have expired, as two endpoints say where there are several. Throws when none answers. */
   hasExpired(creationRound: bigint): Promise<boolean>
-  /** What was announced of redemptions that pay this recipient from a block on, in the order of the chain. */
+  /** The events of redemptions that pay this recipient, from a block on, in the order of the chain. */
   announcedRedemptions(recipient: Address, from: bigint): Promise<ChainUpdate['events']>
 }
 
@@ -48,7 +48,7 @@ export type Proof =
 
 /**
  * Decides whether a ticket has been redeemed. The only proof is the contract's event in a confirmed block, read again once
- * the block is confirmed. That an endpoint calls a ticket used, or shows a receipt, is only a reason to look.
+ * the block is confirmed. An endpoint that calls a ticket used, or shows a receipt, only gives a reason to check.
  */
 export class RedemptionProofs {
   readonly #log = new RedemptionLog()
@@ -58,14 +58,14 @@ export class RedemptionProofs {
   #searching: Promise<void> | null = null
   #searched: { readonly to: bigint; readonly allAtMs: number } | null = null
 
-  /** All tickets pay one recipient: that of the node. */
+  /** All tickets pay one recipient, that of the node. */
   constructor(needs: { chain: RedemptionReads; watch: ChainWatch; clock: Clock }) {
     this.#chain = needs.chain
     this.#watch = needs.watch
     this.#clock = needs.clock
   }
 
-  /** Takes in an update; gives the tickets whose redemption can be proved now. */
+  /** Takes in an update; returns the tickets whose redemption can be proved now. */
   follow(update: ChainUpdate): Hex[] {
     if (update.reorganised && update.keptTo === undefined) this.#searched = null
     return this.#log.follow(update)

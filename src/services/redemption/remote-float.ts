@@ -6,14 +6,14 @@ import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import type { RedeemerConnection } from './redeemer-peers.ts'
 
-/** An offer waits for a redeemer's float no longer than this: gateways do not wait long either (wire.md §4). */
+/** The longest that an offer waits for a redeemer's float: gateways do not wait long either (wire.md §4). */
 const ASK_MS = 1_500
-/** Floats that nobody asked for since then are not listened to any more (wire.md §14). */
+/** A float that was not asked for in this time is no longer listened to (wire.md §14). */
 const IDLE_MS = 5 * 60_000
 const CLEAN_UP_MS = 60_000
 /** Senders listened to at the same time; beyond that the float of those asked for longest ago is dropped. */
 const MAX_SENDERS = 10_000
-/** An orchestrator offers its own view of a float divided by this while no redeemer tells what others take. */
+/** While no redeemer answers, an orchestrator offers its own view divided by this. */
 const OWN_VIEW_DIVISOR = 2n
 
 export interface RemoteFloatNeeds {
@@ -39,9 +39,9 @@ interface Told {
 }
 
 /**
- * How much the tickets of a sender may be worth, as the redeemer sees it, who alone knows the winners of all
- * orchestrators; never more than this node's own view of the chain. While no redeemer answers a part of the own view
- * serves, so that streams go on.
+ * How much the tickets of a sender may be worth, by the redeemer's view, which alone includes the winners of all
+ * orchestrators; never more than this node's own view of the chain. While no redeemer answers, a part of the own view is
+ * used, so that streams go on.
  */
 export class RemoteFloat implements Service {
   readonly name = 'remote float'
@@ -116,7 +116,7 @@ export class RemoteFloat implements Service {
     return asking
   }
 
-  /** Asks those that answer, one after the other, within the time that there is. */
+  /** Asks the redeemers that answer, one after the other, within the time limit. */
   async #ask(sender: Address): Promise<bigint | null> {
     const { clock, redeemers } = this.#needs
     const scope = this.#scope
@@ -159,7 +159,7 @@ export class RemoteFloat implements Service {
     }
   }
 
-  /** Keeps a float up to date for as long as the redeemer tells of it; then it is asked for anew. */
+  /** Keeps a float up to date until its stream ends; then it is asked for again. */
   async #listen(connection: RedeemerConnection, sender: Address, told: Told): Promise<void> {
     const stop = () => told.stop.abort()
     const { signal } = this.#scope!

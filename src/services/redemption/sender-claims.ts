@@ -1,6 +1,6 @@
 import type { Address } from '../../lib/crypto.ts'
 
-/** Senders whose endings are counted; beyond that all counts begin anew, which only costs another simulation. */
+/** Senders whose endings are counted; beyond that all counts restart, which only costs another simulation. */
 const MAX_SENDERS = 10_000
 
 /** What is claimed: one winning ticket. */

@@ -8,11 +8,11 @@ import { firstOf } from '../../lib/first-of.ts'
 const MAX_AT_WORK = 96
 /** Tickets put in order at once: a few times what is worked on, however many there are. */
 const MAX_IN_ORDER = 500
-/** Tickets looked at without giving others their turn: about a millisecond. */
+/** Tickets checked before the event loop gets a turn: about a millisecond. */
 const LOOKED_AT_ONCE = 2_000
 const FIRST_RETRY_MS = 5_000
 const LONGEST_RETRY_MS = 5 * 60_000
-/** When a ticket is about to expire there is no time to be patient. */
+/** The longest wait when a ticket is about to expire. */
 const LONGEST_LAST_RETRY_MS = 10_000
 
 /** A ticket to be worked on, and when. */
@@ -24,14 +24,14 @@ export interface Task {
   atWork: boolean
 }
 
-/** Which ticket is next: each comes up by itself, the most urgent first, and none holds up another. */
+/** Decides which ticket is next: the most urgent first; no ticket holds up another. */
 export class TicketAgenda<T extends Task> {
   readonly #tasks = new Map<Hex, T>()
-  /** The first that can be worked on, the least urgent first; made anew when something changed or a retry is due. */
+  /** The most urgent of those that are ready, the least urgent first; rebuilt when something changed or a retry is due. */
   #ready: T[] = []
-  /** Whether others can be worked on after those. */
+  /** Whether more are ready beyond those. */
   #hasMore = false
-  /** Added since. */
+  /** Added since `#ready` was built. */
   #added: T[] = []
   #isStale = true
   #nextRetryMs = Number.POSITIVE_INFINITY
@@ -104,8 +104,8 @@ export class TicketAgenda<T extends Task> {
   }
 
   /**
-   * Finds what is to be worked on next, where something has changed; gives others their turn meanwhile, and what changes
-   * then is for the next time.
+   * Finds the tasks to work on next, if something has changed. Yields to the event loop; changes meanwhile count the next
+   * time.
    */
   async prepare(nowMs: number, clock: RoundClock): Promise<void> {
     if (this.#atWork >= MAX_AT_WORK) return
@@ -127,14 +127,14 @@ export class TicketAgenda<T extends Task> {
     return null
   }
 
-  /** A task is not at work any more. */
+  /** Ends the work on a task. */
   done(task: T): void {
     task.atWork = false
     this.#atWork--
     if (this.has(task.id)) this.#nextRetryMs = Math.min(this.#nextRetryMs, task.retryAtMs)
   }
 
-  /** When, by the clock, there will be something to take although nothing happens. */
+  /** When a task is ready next if nothing happens, in ms of the clock. */
   get nextMs(): number {
     if (this.#atWork >= MAX_AT_WORK) return Number.POSITIVE_INFINITY
     return this.#hasMore && this.#ready.length === 0 ? 0 : this.#nextRetryMs
@@ -164,7 +164,7 @@ export class TicketAgenda<T extends Task> {
     this.#hasMore = ready > first.length
   }
 
-  /** Puts those that were added in their places, without looking at the others. */
+  /** Puts the added tasks in their places, without checking the others. */
   #takeIn(nowMs: number, clock: RoundClock): void {
     const ready = this.#added.filter((task) => this.has(task.id) && this.#isReady(task, nowMs, clock))
     this.#added = []
@@ -172,7 +172,7 @@ export class TicketAgenda<T extends Task> {
       this.#ready = [...this.#ready, ...ready].sort((a, b) => byUrgency(b.ticket, a.ticket))
   }
 
-  /** Whether a task can be worked on; one that is to be tried again later is noted. */
+  /** Whether a task can be worked on; otherwise notes when it is to be retried. */
   #isReady(task: T, nowMs: number, clock: RoundClock): boolean {
     if (task.atWork || this.#waits(task.ticket, clock)) return false
     const isPatient = task.retryAtMs > nowMs + LONGEST_LAST_RETRY_MS

@@ -12,13 +12,13 @@ const AT_ONCE = 200
 /** Another node's queue of winning tickets. */
 export interface ForeignQueue {
   readonly tickets: readonly WinningTicket[]
-  /** Why some of it is no ticket, one sentence each. */
+  /** Why some entries are not tickets, one sentence each. */
   readonly unreadable: readonly string[]
 }
 
 /**
- * Takes over the open winning tickets of the node that was here before, once: one that is known already stays as it
- * is. Starts before whoever redeems or delivers tickets, which then finds them on disk.
+ * Takes over the open winning tickets of the node that ran here before; a known ticket stays as it is. Starts before the
+ * redeemer or the outbox, which then finds the tickets on disk.
  */
 export class TicketImport implements Service {
   readonly name = 'ticket import'
@@ -31,7 +31,7 @@ export class TicketImport implements Service {
   }
 
   constructor(
-    options: { /** Whom tickets must pay. */ recipient: Address },
+    options: { /** The recipient that tickets must pay. */ recipient: Address },
     needs: {
       read: () => ForeignQueue
       tickets: Pick<TicketRecords, 'addTickets'>
@@ -55,12 +55,12 @@ export class TicketImport implements Service {
     log.info('winning tickets taken over', { found: queue.tickets.length, added, known: ours.length - added })
     for (const ticket of queue.tickets) {
       if (ticket.recipient === this.#recipient) continue
-      log.warn('a ticket for another recipient is not taken over', {
+      log.warn('ticket for another recipient not taken over', {
         ticket: formatHex(ticketHash(ticket)),
         recipient: ticket.recipient,
         expected: this.#recipient,
       })
     }
-    for (const reason of queue.unreadable) log.error('a row of the queue is no ticket', { reason })
+    for (const reason of queue.unreadable) log.error('row of the queue is not a ticket', { reason })
   }
 }

@@ -2,16 +2,16 @@ import type { WinningTicket } from '../../domain/ticket.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { NodeError } from '../../lib/errors.ts'
 
-/** Open tickets that are kept: far more than a healthy redeemer ever has. */
+/** The most open tickets that are kept: far more than a healthy redeemer ever has. */
 const MAX_OPEN = 500_000
-/** Open tickets of one sender, whatever its funds: far more than a gateway's deposit covers. */
+/** The most open tickets of one sender, whatever its funds: far more than a gateway's deposit covers. */
 const MAX_OPEN_OF_SENDER = 20_000
 /**
- * Each open ticket takes up at least this part of what redeeming one alone costs now: less is never worth redeeming, as
- * gas prices and batches go.
+ * Each open ticket counts with at least the present cost of redeeming one, divided by this: below that a ticket is not
+ * worth redeeming, whatever the gas price and the batch.
  */
 const LEAST_PART_OF_COST = 10n
-/** Funds of senders that are not known yet, read at the same time: whoever makes up senders asks no more of the chain. */
+/** Concurrent reads of the funds of unknown senders: made-up senders cause no more load on the chain than this. */
 const MAX_FIRST_READS = 16
 /** Tickets that wait for such a read; more are refused. */
 const MAX_WAITING = 1_000
@@ -22,10 +22,10 @@ const MAX_WAITING = 1_000
 const MAX_OPEN_UNREAD = 1_000
 const MAX_OPEN_UNREAD_OF_SENDER = 100
 
-/** Why a redeemer cannot do what it is asked for now; another time it may. */
+/** Why a redeemer cannot serve a request now; a later try may succeed. */
 export type DeskFault = 'no-room' | 'beyond-funds' | 'funds-unknown'
 
-/** A refusal that is no fault of the ticket. */
+/** A refusal that is not the ticket's fault. */
 export class DeskError extends NodeError<DeskFault> {
   override name = 'DeskError'
 }
@@ -33,7 +33,7 @@ export class DeskError extends NodeError<DeskFault> {
 export interface TicketRoomNeeds {
   readonly redeemer: { readonly openTickets: number }
   readonly senders: {
-    /** The most that a sender's tickets can be paid while they live, in wei. Throws what the chain throws. */
+    /** The most that a sender's tickets can be paid until they expire, in wei. Throws what the chain throws. */
     payable(sender: Address): Promise<bigint>
     /** Face values of its open tickets, in wei, and how many they are. */
     pending(sender: Address): bigint
@@ -51,8 +51,8 @@ interface Arriving {
 }
 
 /**
- * Room for tickets that are handed in: for so many in all, and for each sender as far as its funds go. Anybody can sign
- * tickets that win; only funds on chain make them worth keeping.
+ * Limits the tickets that are handed in: a number in all, and for each sender what its funds cover. Anybody can sign
+ * winning tickets; only funds on chain make them worth keeping.
  */
 export class TicketRoom {
   readonly #redeemGas: bigint
@@ -70,7 +70,7 @@ export class TicketRoom {
   /** Takes room for a ticket until what it returns is called: by then it is open, or was not kept. Throws DeskError. */
   async take({ faceValue, sender }: WinningTicket): Promise<() => void> {
     const funds = await this.#payable(sender)
-    // Nothing is waited for from here on, so that tickets that come together do not take the same room.
+    // No await from here on: tickets that arrive together must not take the same room.
     if (typeof funds === 'bigint') this.#check(sender, faceValue, funds)
     else this.#checkUnread(sender, funds.error)
     const arriving = this.#arriving.get(sender) ?? { count: 0, faceValue: 0n }

@@ -5,7 +5,7 @@ import type { Hex } from '../../lib/bytes.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { firstOf } from '../../lib/first-of.ts'
 
-/** A winning ticket that waits, as the operator sees it. */
+/** A waiting winning ticket, as the operator sees it. */
 export interface WaitingTicket {
   readonly hash: Hex
   readonly sender: Address
@@ -40,7 +40,7 @@ export function firstExpiries(entries: Iterable<Entry>, clock: RoundClock): Map<
   for (const { state, ticket } of entries) {
     const reason = reasonOf(state)
     const { creationRound } = ticket.expirationParams
-    // Only what is open has a reason.
+    // Only open tickets have a reason.
     const known = rounds.get(reason === '' ? state.kind : reason)
     if (!known)
       rounds.set(reason === '' ? state.kind : reason, {

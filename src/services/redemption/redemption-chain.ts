@@ -1,0 +1,41 @@
+import type { WinningTicket } from '../../domain/ticket.ts'
+import type { Hex } from '../../lib/bytes.ts'
+import type { RedemptionReads } from './redemption-proofs.ts'
+
+/** What redeeming a ticket asks of the chain. */
+export interface RedemptionChain extends RedemptionReads {
+  isTicketUsed(hash: Uint8Array): Promise<boolean>
+  /** What redeeming would pay now, or why it would fail; costs nothing. */
+  simulate(ticket: WinningTicket): Promise<Simulation>
+  /**
+   * Sends the ticket and waits for its receipt. Each ticket is sent once, also over restarts: a second call goes on
+   * waiting for the first transaction, or returns its result.
+   */
+  redeem(ticket: WinningTicket, options: RedeemOptions, signal: AbortSignal): Promise<RedemptionResult>
+}
+
+/** How a ticket is redeemed. */
+export interface RedeemOptions {
+  /** The most that may be paid for its gas, in wei. */
+  readonly maxCost: bigint
+}
+
+/** What redeeming a ticket would bring now. */
+export type Simulation =
+  | { readonly kind: 'pays'; readonly amount: bigint; readonly gas: bigint }
+  | { readonly kind: 'reverts'; readonly reason: string }
+
+/** The outcome of redeeming a ticket. */
+export type RedemptionResult =
+  | {
+      readonly kind: 'mined'
+      readonly txHash: Hex
+      readonly success: boolean
+      /** Wei that the recipient was credited, as the contract announced it. */
+      readonly paid: bigint
+      /** Wei spent on gas. */
+      readonly fee: bigint
+      readonly block: bigint
+    }
+  | { readonly kind: 'not-sent'; readonly reason: string }
+  | { readonly kind: 'timed-out'; readonly txHash: Hex }
