@@ -118,7 +118,7 @@ test('a ticket is refused as expired only once that is confirmed; until then it 
   await mine(20)
   await assert.rejects(w.desk.queue(w.win({ nonce: 4, round: creationRound })), {
     code: 'expired',
-    message: `the ticket is of round ${creationRound} and the chain in round ${creationRound + 2n}: it has expired`,
+    message: `the ticket of round ${creationRound} has expired: the chain is in round ${creationRound + 2n}`,
   })
   assert.equal(w.queue.length, 3)
 })
