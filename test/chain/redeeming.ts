@@ -18,6 +18,7 @@ import { Supervisor } from '../../src/lib/service.ts'
 import { Rounds } from '../../src/services/protocol/rounds.ts'
 import { Senders } from '../../src/services/protocol/senders.ts'
 import { Redeemer } from '../../src/services/redemption/redeemer.ts'
+import { eventsTo } from '../fakes/events.ts'
 import type { ChainFixture } from './fixture.ts'
 
 const ETHER = 10n ** 18n
@@ -98,13 +99,11 @@ export async function startRedeeming(chain: ChainFixture, options: RedeemingOpti
     options.maxBatch === undefined ? {} : { maxBatch: options.maxBatch },
   )
   const happened: string[] = []
-  const events = {
-    ticketWon: () => {},
-    ticketRedeemed: () => void happened.push('redeemed'),
-    ticketRefused: ({ reason }: { reason: string }) => void happened.push(`refused ${reason}`),
-    ticketReopened: () => void happened.push('reopened'),
-    redemptionFailed: () => {},
-  }
+  const events = eventsTo({
+    'ticket-redeemed': () => void happened.push('redeemed'),
+    'ticket-refused': ({ reason }: { reason: string }) => void happened.push(`refused ${reason}`),
+    'ticket-reopened': () => void happened.push('reopened'),
+  })
   const redeemer = new Redeemer({
     ...env,
     ...{ tickets: store, nonces: store, chain: redemption, watch, rounds, senders, gas, events },

@@ -29,6 +29,7 @@ import { Rounds } from '../../src/services/protocol/rounds.ts'
 import { Senders } from '../../src/services/protocol/senders.ts'
 import { FakeChain } from '../fakes/chain.ts'
 import { openRaw, rawRequest, TRANSPORTS, type Transport } from '../fakes/endpoint.ts'
+import { eventsTo } from '../fakes/events.ts'
 import { FakePayer } from '../fakes/payer.ts'
 import { eventually } from '../tools/until.ts'
 
@@ -95,7 +96,7 @@ async function world(t: TestContext): Promise<World> {
       ...{ senders, rounds, activity, gas: chain, clock, dice, log: silentLog },
       priceBook: new PriceBook(() => Rational.one),
       winners: { adopt: () => {} },
-      events: { ticketsReceived: () => {}, paymentRefused: () => {} },
+      events: eventsTo(),
     },
   )
   const orchestrator = new Orchestrator(
@@ -115,7 +116,7 @@ async function world(t: TestContext): Promise<World> {
       results: new MemoryObjects(),
       authKeys: { keys: [AUTH_KEY] },
       ...{ clock, dice, log: silentLog },
-      events: { segmentTranscoded: () => {}, segmentFailed: () => {}, sessions: () => {} },
+      events: eventsTo(),
     },
   )
   const endpoint = new Endpoint(

@@ -1,3 +1,4 @@
+import type { NodeEvent } from '../../src/domain/events.ts'
 import { presets } from '../../src/domain/rendition.ts'
 import { GatewayHttp, type GatewayHttpOptions } from '../../src/io/http/gateway-http.ts'
 import { MemoryObjects } from '../../src/io/objects/memory-objects.ts'
@@ -8,7 +9,6 @@ import { silentLog } from '../../src/lib/log.ts'
 import { Supervisor } from '../../src/lib/service.ts'
 import { Discovery } from '../../src/services/gateway/discovery.ts'
 import { Gateway, type GatewayOptions, type PushedSegment } from '../../src/services/gateway/gateway.ts'
-import type { GatewayEvent } from '../../src/services/gateway/gateway-event.ts'
 import { FakeMedia, FakeNetwork, FakeOrchestrator, FakePayer } from './gateway.ts'
 
 /** A gateway with its port, and by default one fake orchestrator. */
@@ -33,7 +33,7 @@ export async function startGatewayPort(
       log: silentLog,
     },
   )
-  const events: GatewayEvent[] = []
+  const events: NodeEvent[] = []
   const gateway = new Gateway(
     {
       maxSessions: 10,
@@ -51,7 +51,7 @@ export async function startGatewayPort(
       media: new FakeMedia(),
       store: new MemoryObjects(),
       log: silentLog,
-      tell: (event) => void events.push(event),
+      events: { tell: (event) => void events.push(event) },
     },
   )
   const served: PushedSegment[] = []

@@ -20,6 +20,7 @@ import { Activity } from '../../src/services/protocol/activity.ts'
 import { Rounds } from '../../src/services/protocol/rounds.ts'
 import { Senders } from '../../src/services/protocol/senders.ts'
 import { FakeChain } from './chain.ts'
+import { eventsTo } from './events.ts'
 import { FakePayer } from './payer.ts'
 
 /** The recipient of the tickets. */
@@ -82,7 +83,7 @@ export async function recipientWorld(
         clock,
         dice: seededDice('seeds'),
         log: silentLog,
-        events: { ticketsReceived: () => {}, paymentRefused: () => {} },
+        events: eventsTo(),
       },
     )
     for (const service of [rounds, senders, activity, secret, recipient]) await supervisor.start(service)

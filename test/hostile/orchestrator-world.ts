@@ -21,10 +21,11 @@ import { Rational } from '../../src/lib/rational.ts'
 import { Supervisor } from '../../src/lib/service.ts'
 import { Discovery } from '../../src/services/gateway/discovery.ts'
 import { Gateway } from '../../src/services/gateway/gateway.ts'
-import type { GatewayError } from '../../src/services/gateway/gateway-event.ts'
+import type { GatewayError } from '../../src/services/gateway/gateway-error.ts'
 import { OrchestratorAccounts } from '../../src/services/gateway/orchestrator-accounts.ts'
 import { TicketSender } from '../../src/services/gateway/ticket-sender.ts'
 import { startEndpoint } from '../fakes/endpoint.ts'
+import { eventsTo } from '../fakes/events.ts'
 import { FakeMedia, keyOf, keySigner } from '../fakes/gateway.ts'
 
 const never = new AbortController().signal
@@ -248,7 +249,7 @@ export async function startWorld(options: { names?: NameLookup } = {}) {
     {
       facts: { stakeOf: () => 1n, perfScoreOf: () => null },
       ...{ directory, client, payer, signer, media, store: new MemoryObjects(), ...env },
-      tell: () => {},
+      events: eventsTo(),
     },
   )
   const supervisor = new Supervisor()

@@ -26,6 +26,7 @@ import { Senders } from '../../src/services/protocol/senders.ts'
 import { Redeemer } from '../../src/services/redemption/redeemer.ts'
 import { RedeemerDesk } from '../../src/services/redemption/redeemer-desk.ts'
 import { FakeChain } from '../fakes/chain.ts'
+import { eventsTo } from '../fakes/events.ts'
 import { FakePayer } from '../fakes/payer.ts'
 import { eventually } from '../tools/until.ts'
 
@@ -45,10 +46,10 @@ async function victim(t: TestContext, options: { secret?: string; limits?: Redee
   const store = new Store({ location: join(folder, 'node.sqlite3'), sqliteSync: 'thread' })
   await store.open()
   const needs = { chain, watch: chain, clock: systemClock, log: silentLog }
-  const events = {
-    ...{ ticketWon: () => {}, ticketRedeemed: () => {}, ticketRefused: () => {}, ticketReopened: () => {} },
-    ...{ redemptionFailed: () => {}, ticketHandedOver: () => {}, handedTicketRefused: () => {} },
-  }
+  const events = eventsTo({
+    ...{},
+    ...{},
+  })
   const rounds = new Rounds(needs)
   const senders = new Senders({ claimant: RECIPIENT }, { ...needs, rounds })
   const redeemer = new Redeemer({

@@ -23,6 +23,7 @@ import type { Recipient } from '../../src/services/orchestrator/recipient.ts'
 import { FREE } from '../../src/services/orchestrator/segment-accounts.ts'
 import type { Transcoder } from '../../src/services/transcoding/transcoder.ts'
 import { TranscoderPool } from '../../src/services/transcoding/transcoder-pool.ts'
+import { eventsTo } from '../fakes/events.ts'
 
 /** The secret of the victim's transcoders. */
 export const SECRET = 's3cret'
@@ -69,7 +70,7 @@ export async function startVictim(
     { ...uri, secret: SECRET, orchestrator: 'offchain', capabilities },
     {
       ...{ ...env, local: options.engine === undefined ? quick : options.engine, sources: results },
-      events: { transcoders: () => {}, transcoderLost: () => {} },
+      events: eventsTo(),
     },
   )
   const orchestrator = new Orchestrator(
@@ -87,7 +88,7 @@ export async function startVictim(
         reserve: async () => FREE,
         ...options.recipient,
       },
-      events: { segmentTranscoded: () => {}, segmentFailed: () => {}, sessions: () => {} },
+      events: eventsTo(),
     },
   )
   const endpoint = new Endpoint(

@@ -18,6 +18,7 @@ import { RedeemerOutbox } from '../../src/services/redemption/redeemer-outbox.ts
 import { RedeemerPeers } from '../../src/services/redemption/redeemer-peers.ts'
 import { RemoteFloat } from '../../src/services/redemption/remote-float.ts'
 import type { FakeChain } from '../fakes/chain.ts'
+import { eventsTo } from '../fakes/events.ts'
 import { quickDice } from '../fakes/quick-dice.ts'
 import { type FakeRewardChain, type RewardDisk, RewardProcess } from '../fakes/reward-chain.ts'
 import { ChainLine } from './cluster-line.ts'
@@ -176,7 +177,7 @@ export function startOrchestrator(
       ...{ senders: float, rounds, activity, gas: chain, winners: outbox, clock, log: silentLog },
       priceBook: new PriceBook(() => Rational.of(GWEI)),
       dice: seededDice(`seeds of ${node.name} ${options.life} ${seed}`),
-      events: { ticketsReceived: () => {}, paymentRefused: () => {} },
+      events: eventsTo(),
     },
   )
   void begin(node, options.after, [rounds, senders, activity, secret, redeemers, outbox, float, recipient])

@@ -6,6 +6,7 @@ import { type Dice, seededDice } from '../../src/lib/dice.ts'
 import { silentLog } from '../../src/lib/log.ts'
 import { Supervisor } from '../../src/lib/service.ts'
 import { RewardService } from '../../src/services/protocol/reward-service.ts'
+import { eventsTo } from '../fakes/events.ts'
 import { FakeRewardChain, RewardDisk, RewardProcess } from '../fakes/reward-chain.ts'
 
 const ORCHESTRATOR: Address = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
@@ -115,11 +116,11 @@ async function begin(
       gas: { gasPrice: GWEI },
       clock,
       log: silentLog,
-      events: {
-        rewardCalled: ({ round }) => told.push(`called ${round}`),
-        rewardFailed: ({ round, why }) => told.push(`failed ${round} ${why}`),
-        rewardMissed: ({ first, last }) => told.push(`missed ${first} ${last}`),
-      },
+      events: eventsTo({
+        'reward-called': ({ round }) => told.push(`called ${round}`),
+        'reward-failed': ({ round, reason }) => told.push(`failed ${round} ${reason}`),
+        'rewards-missed': ({ first, last }) => told.push(`missed ${first} ${last}`),
+      }),
     },
   )
   await new Supervisor().start(service)

@@ -26,6 +26,7 @@ import { Rounds } from '../../src/services/protocol/rounds.ts'
 import { Senders } from '../../src/services/protocol/senders.ts'
 import { Redeemer } from '../../src/services/redemption/redeemer.ts'
 import { FakeChain } from '../fakes/chain.ts'
+import { eventsTo } from '../fakes/events.ts'
 import { FakePayer, type Offer } from '../fakes/payer.ts'
 import { Gate } from './gate.ts'
 
@@ -242,7 +243,7 @@ export class Simulation {
         clock,
         dice: seededDice(`seeds of ${this.#plan.seed} ${index} ${this.#crashes} ${this.#step}`),
         log: silentLog,
-        events: { ticketsReceived: () => {}, paymentRefused: () => {} },
+        events: eventsTo(),
       },
     )
     const node: Node = { recipient, redeemer, died: died.promise, isReady: false }
@@ -273,13 +274,13 @@ export class Simulation {
       rounds,
       senders,
       gas: needs.chain,
-      events: {
-        ticketWon: ({ faceValue }) => this.#note(`won ${faceValue}`),
-        ticketRedeemed: ({ paid }) => this.#note(`redeemed ${paid}`),
-        ticketRefused: ({ reason }) => this.#note(`refused ${reason}`),
-        ticketReopened: () => this.#note('reopened'),
-        redemptionFailed: ({ reason }) => this.#note(`failed ${reason}`),
-      },
+      events: eventsTo({
+        'ticket-won': ({ faceValue }) => this.#note(`won ${faceValue}`),
+        'ticket-redeemed': ({ paid }) => this.#note(`redeemed ${paid}`),
+        'ticket-refused': ({ reason }) => this.#note(`refused ${reason}`),
+        'ticket-reopened': () => this.#note('reopened'),
+        'redemption-failed': ({ reason }) => this.#note(`failed ${reason}`),
+      }),
     })
   }
 

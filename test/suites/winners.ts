@@ -14,6 +14,7 @@ import { Rounds } from '../../src/services/protocol/rounds.ts'
 import { Senders } from '../../src/services/protocol/senders.ts'
 import type { WaitingTicket } from '../../src/services/redemption/waiting-tickets.ts'
 import { FakeChain } from '../fakes/chain.ts'
+import type { EventHandlers } from '../fakes/events.ts'
 import { FakePayer } from '../fakes/payer.ts'
 
 /** Whom all tickets of these worlds pay. */
@@ -47,11 +48,11 @@ export interface NodeParts {
 export type Happened = string[]
 
 /** Events of a keeper, noted in words. */
-export function noting(happened: Happened) {
+export function noting(happened: Happened): EventHandlers {
   return {
-    ticketWon: () => void happened.push('won'),
-    ticketRedeemed: ({ paid }: { paid: bigint | null }) => void happened.push(`redeemed ${paid}`),
-    ticketRefused: ({ reason }: { reason: string }) => void happened.push(`refused ${reason}`),
+    'ticket-won': () => void happened.push('won'),
+    'ticket-redeemed': ({ paid }) => void happened.push(`redeemed ${paid}`),
+    'ticket-refused': ({ reason }) => void happened.push(`refused ${reason}`),
   }
 }
 

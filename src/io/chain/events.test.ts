@@ -7,6 +7,7 @@ import { Protocol } from '../../../devnet/protocol.ts'
 import { type ChainFixture, startChain } from '../../../test/chain/fixture.ts'
 import { asOf, HABITS, startHabits } from '../../../test/chain/rpc-habits.ts'
 import { RpcFault, RpcShim } from '../../../test/chain/rpc-shim.ts'
+import { eventsTo } from '../../../test/fakes/events.ts'
 import { RecordingLog } from '../../../test/fakes/recording-log.ts'
 import { eventually } from '../../../test/tools/until.ts'
 import type { ChainUpdate } from '../../domain/chain.ts'
@@ -33,6 +34,8 @@ class MemoryCursor implements CursorStore {
 interface Watching extends AsyncDisposable {
   readonly watcher: ChainWatcher
   readonly updates: ChainUpdate[]
+  /** Problems told, as they began and ended. */
+  readonly problems: string[]
   /** Every event told, with its kind and block. */
   kinds(): string[]
 }
@@ -43,11 +46,16 @@ async function watching(
   over: Partial<WatcherOptions> & { urls?: string[]; log?: Log } = {},
 ): Promise<Watching> {
   const { urls = [chain.anvil.url], log = silentLog, ...options } = over
+  const problems: string[] = []
+  const events = eventsTo({
+    'problem-begun': ({ problem }) => void problems.push(`${problem} begun`),
+    'problem-ended': ({ problem }) => void problems.push(`${problem} ended`),
+  })
   const needs = { clock: systemClock, log }
   const rpc = new Rpc({ urls, chainId: chain.anvil.chainId, timeoutMs: 2_000 }, needs)
   const watcher = new ChainWatcher(
     { pollMs: 25, ...options },
-    { ...needs, rpc, addresses: chain.client.addresses, cursor },
+    { ...needs, events, rpc, addresses: chain.client.addresses, cursor },
   )
   const updates: ChainUpdate[] = []
   const stop = new AbortController()
@@ -57,6 +65,7 @@ async function watching(
   return {
     watcher,
     updates,
+    problems,
     kinds: () => updates.flatMap(({ events }) => events.map(({ kind }) => kind)),
     [Symbol.asyncDispose]: async () => {
       stop.abort()
@@ -235,6 +244,8 @@ test('a chain that is away at the start and later comes is followed, one that go
   await again.mine(50)
   await eventually('followed again', () => watch.watcher.head!.number === 50n)
   assert.ok(watch.updates.at(-1)!.reorganised)
+  const once = ['chain-unreachable begun', 'chain-unreachable ended']
+  assert.deepEqual(watch.problems, [...once, ...once])
 })
 
 test('when the first endpoint goes, the next one takes over without a gap', async () => {

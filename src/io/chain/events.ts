@@ -6,6 +6,7 @@ import {
   type EventPlace,
   isConfirmed,
 } from '../../domain/chain.ts'
+import type { NodeEvents } from '../../domain/events.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { isAbort, messageOf } from '../../lib/errors.ts'
 import { Listeners } from '../../lib/listeners.ts'
@@ -85,6 +86,7 @@ export class ChainWatcher implements Service {
   readonly #cursor: CursorStore
   readonly #clock: Clock
   readonly #log: Log
+  readonly #events: NodeEvents | null
   readonly #reader: EventReader
   readonly #window: LogWindow
   readonly #listeners = new Listeners<ChainUpdate>()
@@ -98,7 +100,14 @@ export class ChainWatcher implements Service {
 
   constructor(
     options: WatcherOptions,
-    needs: { rpc: Rpc; addresses: ContractAddresses; cursor: CursorStore; clock: Clock; log: Log },
+    needs: {
+      rpc: Rpc
+      addresses: ContractAddresses
+      cursor: CursorStore
+      events?: NodeEvents
+      clock: Clock
+      log: Log
+    },
   ) {
     this.#options = {
       windowBlocks: DEFAULT_WINDOW_BLOCKS,
@@ -110,6 +119,7 @@ export class ChainWatcher implements Service {
     this.#cursor = needs.cursor
     this.#clock = needs.clock
     this.#log = needs.log
+    this.#events = needs.events ?? null
     this.#reader = new EventReader(needs.addresses)
     this.#window = new LogWindow(this.#options.windowBlocks, {
       address: this.#reader.addresses,
@@ -320,7 +330,10 @@ export class ChainWatcher implements Service {
     const now = this.#clock.now()
     const kind = now - this.#advancedAtMs > this.#options.staleAfterMs ? 'standing-still' : 'live'
     if (this.#health.kind === kind) return
-    if (this.#health.kind === 'down') this.#log.info('chain answering again', { head: this.#head?.number })
+    if (this.#health.kind === 'down') {
+      this.#log.info('chain answering again', { head: this.#head?.number })
+      this.#events?.tell({ kind: 'problem-ended', problem: 'chain-unreachable' })
+    }
     if (kind === 'standing-still')
       this.#log.warn('no new blocks from the chain', { head: this.#head?.number })
     this.#health = { kind, sinceMs: now }
@@ -333,6 +346,7 @@ export class ChainWatcher implements Service {
     }
     this.#health = { kind: 'down', sinceMs: this.#clock.now(), reason }
     this.#log.error('chain not answering, retrying', { reason })
+    this.#events?.tell({ kind: 'problem-begun', problem: 'chain-unreachable', detail: reason })
   }
 }
 

@@ -4,6 +4,7 @@ import { decodeFunctionData, encodeFunctionData, encodeFunctionResult } from 'vi
 import { devnetKey, devnetKeyBytes } from '../../../devnet/artifacts.ts'
 import { type ChainFixture, startChain } from '../../../test/chain/fixture.ts'
 import { RpcShim } from '../../../test/chain/rpc-shim.ts'
+import { eventsTo } from '../../../test/fakes/events.ts'
 import { eventually } from '../../../test/tools/until.ts'
 import type { StoredTransaction } from '../../domain/transaction.ts'
 import { systemClock } from '../../lib/clock.ts'
@@ -340,11 +341,10 @@ test('two reward services with one key on a real chain: each round is rewarded, 
         gas: { gasPrice: 1n },
         clock: systemClock,
         log: silentLog,
-        events: {
-          rewardCalled: ({ round }) => called.push(round),
-          rewardFailed: () => {},
-          rewardMissed: ({ first }) => assert.fail(`round ${first} was missed`),
-        },
+        events: eventsTo({
+          'reward-called': ({ round }) => called.push(round),
+          'rewards-missed': ({ first }) => assert.fail(`round ${first} was missed`),
+        }),
       },
     )
     await supervisor.start(service)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Rational } from '../../lib/rational.ts'
 import { Metrics, nodeTypeOf } from './metrics.ts'
 
 /** The lines of a metric, without the common labels. */
@@ -47,18 +48,41 @@ test('a gauge that cannot be read does not hide the others', async () => {
   assert.deepEqual(await linesOf(metrics, 'whole'), ['livepeer_whole 1'])
 })
 
-test('failed segments are counted by why they were refused, whatever their text', async () => {
+test('failed segments are counted by how they failed, whatever their text', async () => {
   const metrics = new Metrics({ nodeId: 'me', nodeType: 'rdmr', version: '1' })
-  metrics.segmentFailed({ reason: 'OrchestratorBusy', refusal: 'busy' })
-  metrics.segmentFailed({ reason: 'OrchestratorCapped', refusal: 'capped' })
-  metrics.segmentFailed({ reason: 'No keyframes in input', refusal: null })
-  metrics.segmentFailed({ reason: 'OrchestratorBusy' })
+  const failed = { kind: 'segment-failed', side: 'orchestrator', sessionId: 'a' } as const
+  metrics.hear({ ...failed, failure: 'busy', reason: 'OrchestratorBusy' })
+  metrics.hear({ ...failed, failure: 'capped', reason: 'OrchestratorCapped' })
+  metrics.hear({ ...failed, failure: 'transcode', reason: 'No keyframes in input' })
+  metrics.hear({
+    kind: 'segment-failed',
+    side: 'transcoder',
+    failure: 'transcode',
+    reason: 'OrchestratorBusy',
+  })
   assert.deepEqual(await linesOf(metrics, 'segment_transcode_failed_total'), [
     'livepeer_segment_transcode_failed_total{error_code="OrchestratorBusy"} 1',
     'livepeer_segment_transcode_failed_total{error_code="OrchestratorCapped"} 1',
     'livepeer_segment_transcode_failed_total{error_code="Transcode"} 2',
   ])
-  assert.equal(metrics.totals.segmentsFailed, 4)
+})
+
+test('money is counted in gwei, and gauges follow what was told last', async () => {
+  const metrics = new Metrics({ nodeId: 'me', nodeType: 'rdmr', version: '1' })
+  const sender = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
+  const credit = Rational.of(2_500_000_000n)
+  metrics.hear({ kind: 'tickets-received', sender, tickets: 3, winners: 1, credit })
+  metrics.hear({ kind: 'ticket-redeemed', sender, faceValue: 10n ** 18n, paid: 5n * 10n ** 17n, fee: 1n })
+  metrics.hear({ kind: 'session-begun', sessionId: 'a', running: 1 })
+  metrics.hear({ kind: 'session-begun', sessionId: 'b', running: 2 })
+  metrics.hear({ kind: 'session-ended', sessionId: 'a', reason: 'idle', running: 1 })
+  const { text } = await metrics.text()
+  const valueOf = (name: string) => new RegExp(`^livepeer_${name}\\{.*\\} (\\S+)$`, 'm').exec(text)?.[1]
+  assert.equal(valueOf('tickets_recv'), '3')
+  assert.equal(valueOf('winning_tickets_recv'), '1')
+  assert.equal(valueOf('ticket_value_recv'), '2.5')
+  assert.equal(valueOf('value_redeemed'), '500000000')
+  assert.equal(valueOf('current_sessions_total'), '1')
 })
 
 test('a node is named after the first of its roles that has a name (operations.md §6)', () => {
@@ -72,13 +96,4 @@ test('a node is named after the first of its roles that has a name (operations.m
     [['roundInitializer', 'reward'], 'dflt'],
   ]
   for (const [roles, type] of cases) assert.equal(nodeTypeOf(new Set(roles)), type, roles.join())
-})
-
-test('refused tickets are counted by reason', () => {
-  const metrics = new Metrics({ nodeId: 'me', nodeType: 'rdmr', version: '1' })
-  metrics.paymentRefused()
-  for (const reason of ['expired', 'no-room', 'expired']) metrics.handedTicketRefused({ reason })
-  const { paymentsRefused, handedTicketsRefused } = metrics.totals
-  assert.equal(paymentsRefused, 1)
-  assert.deepEqual(handedTicketsRefused, { expired: 2, 'no-room': 1 })
 })

@@ -17,7 +17,10 @@ async function transcoded(set: GatewayPort, sequence: bigint, manifestId = 'movi
   await eventually(`segment ${sequence} of ${manifestId}`, () =>
     set.events.some(
       (event) =>
-        event.kind === 'segment-transcoded' && event.sequence === sequence && event.manifestId === manifestId,
+        event.kind === 'segment-done' &&
+        event.side === 'gateway' &&
+        event.sequence === sequence &&
+        event.manifestId === manifestId,
     ),
   )
   const path = `/stream/${manifestId}/P144p30fps16x9/${sequence}.ts`

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { fromBinary } from '@bufbuild/protobuf'
 import { INFO, segmentOf, startEndpoint } from '../../../test/fakes/endpoint.ts'
+import { eventsTo } from '../../../test/fakes/events.ts'
 import { ownCerts } from '../../../test/net/certs.ts'
 import { WITHOUT_IPV6 } from '../../../test/net/ipv6.ts'
 import recorded from '../../../test/vectors/wire.json' with { type: 'json' }
@@ -143,7 +144,7 @@ describe('over IPv6', { skip: WITHOUT_IPV6 }, () => {
       { serviceUri: 'https://[::1]:1', secret: 's3cret', orchestrator: ZERO_ADDRESS, capabilities },
       {
         ...{ ...env, dice: seededDice('transcoders'), local: null, sources: new MemoryObjects() },
-        events: { transcoders: () => {}, transcoderLost: () => {} },
+        events: eventsTo(),
       },
     )
     const url = await serve(t, null, new TranscoderEndpoint({}, { ...env, api: pool }))

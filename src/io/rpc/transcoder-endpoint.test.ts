@@ -8,6 +8,7 @@ import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { rawRequest, TRANSPORTS } from '../../../test/fakes/endpoint.ts'
+import { eventsTo } from '../../../test/fakes/events.ts'
 import { countingDice, decodeResult, jobOf, outputOf } from '../../../test/fakes/transcoder.ts'
 import { withOrderedMaps } from '../../../test/net/protobuf.ts'
 import { eventually } from '../../../test/tools/until.ts'
@@ -50,7 +51,7 @@ async function serve(t: TestContext, options: { port?: number; maxResultBytes?: 
     },
     {
       ...{ ...env, dice: countingDice(), local: null, sources: new MemoryObjects() },
-      events: { transcoders: () => {}, transcoderLost: () => {} },
+      events: eventsTo(),
     },
   )
   const endpoint = new Endpoint(

@@ -31,14 +31,20 @@ export class CommitQueue {
   readonly #database: Pick<Database, 'db' | 'sync' | 'explain'>
   readonly #waiting: Job[] = []
   readonly #broken = Promise.withResolvers<never>()
+  readonly #onFault: (fault: string | null) => void
   #failure: Error | null = null
   #fault: string | null = null
   #draining: Promise<void> | null = null
   /** Timer of the writes that wait to share a commit. */
   #patience: NodeJS.Timeout | null = null
 
-  constructor(database: Pick<Database, 'db' | 'sync' | 'explain'>) {
+  constructor(
+    database: Pick<Database, 'db' | 'sync' | 'explain'>,
+    /** Told when writes begin to fail, with the reason, and with null when they succeed again. */
+    onFault: (fault: string | null) => void = () => {},
+  ) {
     this.#database = database
+    this.#onFault = onFault
     this.#broken.promise.catch(() => {})
   }
 
@@ -108,12 +114,18 @@ export class CommitQueue {
         .catch(() => {})
       // An explained error is the disk's fault, which the status shows; callers treat it as a fault of this node.
       const explained = this.#database.explain(error)
-      if (explained !== error) this.#fault = messageOf(explained)
+      if (explained !== error) this.#noteFault(messageOf(explained))
       for (const job of batch) this.#failed(job, error)()
       return
     }
-    this.#fault = null
+    this.#noteFault(null)
     for (const settle of settled) settle()
+  }
+
+  #noteFault(fault: string | null): void {
+    const isChange = (this.#fault === null) !== (fault === null)
+    this.#fault = fault
+    if (isChange) this.#onFault(fault)
   }
 
   async #sync(): Promise<void> {

@@ -217,7 +217,8 @@ test('SQLite: a file that is not a database is refused with what to do', async (
 
 test('SQLite: on a full disk every write fails with that reason, none is stored partly, the fault is shown, and writes succeed again afterwards', async () => {
   const database = await openDatabase(newFile(), 'inline')
-  const commits = new CommitQueue(database)
+  const told: (string | null)[] = []
+  const commits = new CommitQueue(database, (fault) => told.push(fault))
   const write = (key: string, value: string) =>
     commits.run((tx) => tx.insertInto('kv').values({ key, value }).execute())
   await write('first', '')
@@ -241,6 +242,8 @@ test('SQLite: on a full disk every write fails with that reason, none is stored 
   await sql.raw('pragma max_page_count = 100000').execute(database.db)
   await write('large', 'x'.repeat(100_000))
   assert.equal(commits.fault, null)
+  assert.equal(told.length, 2, 'told once when it begins and once when it ends')
+  assert.equal(told[1], null)
   await database.close()
 })
 

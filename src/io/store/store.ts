@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely'
+import type { NodeEvents } from '../../domain/events.ts'
 import type { PricePerPixel, WinningTicket } from '../../domain/ticket.ts'
 import type { TicketState } from '../../domain/ticket-state.ts'
 import type { StoredTransaction } from '../../domain/transaction.ts'
@@ -62,12 +63,14 @@ export class Store
   readonly name = 'store'
   readonly #options: StoreOptions
   readonly #dice: Dice
+  readonly #events: NodeEvents | null
   /** A session keeps its first price, which need not be read again for every segment. */
   readonly #prices = new Map<string, PricePerPixel>()
   #open: { database: Database; commits: CommitQueue } | null = null
 
-  constructor(options: StoreOptions, needs: { dice: Dice } = { dice: systemDice }) {
+  constructor(options: StoreOptions, needs: { dice: Dice; events?: NodeEvents } = { dice: systemDice }) {
     this.#options = options
+    this.#events = needs.events ?? null
     this.#dice = needs.dice
   }
 
@@ -84,7 +87,15 @@ export class Store
   async open(): Promise<void> {
     if (this.#open) return
     const database = await openDatabase(this.#options.location, this.#options.sqliteSync ?? 'inline')
-    this.#open = { database, commits: new CommitQueue(database) }
+    this.#open = { database, commits: new CommitQueue(database, (fault) => this.#tellFault(fault)) }
+  }
+
+  #tellFault(fault: string | null): void {
+    this.#events?.tell(
+      fault === null
+        ? { kind: 'problem-ended', problem: 'store-unwritable' }
+        : { kind: 'problem-begun', problem: 'store-unwritable', detail: fault },
+    )
   }
 
   /** Why writes fail at the moment, as a sentence; null if they succeed. */

@@ -104,11 +104,11 @@ export class RewardParts {
   readonly reward: RewardService
   readonly services: readonly Service[]
 
-  constructor({ duties, env, metrics: events }: Core, chain: ChainParts) {
+  constructor({ duties, env }: Core, chain: ChainParts) {
     const { account, gas, recipient: orchestrator, rounds, settings, staking, transactions, watch } = chain
     this.reward = new RewardService(
       { mode: settings.reward, account, orchestrator, alone: duties.onlyRewards },
-      { ...env, chain: staking, watch, rounds, gas, events },
+      { ...env, chain: staking, watch, rounds, gas },
     )
     this.services = [gas, ...chain.following, transactions, this.reward]
   }
@@ -119,11 +119,11 @@ export class RoundInitializerParts {
   readonly roundInitializer: RoundInitializer
   readonly services: readonly Service[]
 
-  constructor({ env, metrics: events }: Core, chain: ChainParts) {
+  constructor({ env }: Core, chain: ChainParts) {
     const { gas, rounds, settings, staking, transactions } = chain
     this.roundInitializer = new RoundInitializer(
       { maxDelayMs: settings.initializeRoundMaxDelayMs },
-      { ...env, chain: staking, rounds, events },
+      { ...env, chain: staking, rounds },
     )
     this.services = [...chain.following, gas, transactions, this.roundInitializer]
   }

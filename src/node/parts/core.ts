@@ -13,6 +13,8 @@ import { noSigner, type Signer } from '../../lib/crypto.ts'
 import type { Scope } from '../../lib/service.ts'
 import { Offenders } from '../../services/transcoding/offenders.ts'
 import type { Environment, Media } from '../environment.ts'
+import { EventStream } from '../event-stream.ts'
+import { Totals } from '../status/totals.ts'
 import type { ChainAccess } from './chain.ts'
 
 /** Differs from the Go node's file, so an operator can go back to that node and its own database. */
@@ -24,12 +26,13 @@ const DEBIT_PATIENCE_MS = 50
 export class Core {
   readonly settings: Settings
   readonly duties: Duties
-  readonly env: Environment
+  readonly env: Environment & { readonly events: EventStream }
   /** Null offchain. */
   readonly access: ChainAccess | null
   readonly signer: Signer
   readonly store: Store
   readonly metrics: Metrics
+  readonly totals = new Totals()
   readonly client = new OrchestratorClient()
   #media: Media | null = null
   #ownCerts: OwnCerts | null | undefined
@@ -37,14 +40,17 @@ export class Core {
   constructor(settings: Settings, access: ChainAccess | null, env: Environment) {
     this.settings = settings
     this.duties = dutiesOf(settings)
-    this.env = env
+    const events = new EventStream(env)
+    this.env = { ...env, events }
     this.access = access
     this.signer = access?.wallet ?? noSigner
-    this.store = new NodeStore(settings, access?.chainId ?? 0n, env)
+    this.store = new NodeStore(settings, access?.chainId ?? 0n, this.env)
     const account = access ? `${access.wallet.address}-` : ''
     this.metrics = new Metrics({
       ...{ nodeId: `${account}${hostname()}`, nodeType: nodeTypeOf(settings.roles), version: env.version },
     })
+    events.listen((event) => this.metrics.hear(event))
+    events.listen((event) => this.totals.hear(event))
   }
 
   /** The media engine, or its stand-in. Made when it is first asked for: not every node handles media. */

@@ -24,7 +24,7 @@ export class GatewayParts {
   readonly services: readonly Service[]
 
   constructor(core: Core, settings: GatewaySettings, chain: ChainParts | null) {
-    const { client, env, media, metrics, signer } = core
+    const { client, env, media, signer } = core
     this.accounts = new OrchestratorAccounts(env)
     const { payer, services: paying } = chain ? paysWith(this.accounts, core, settings, chain) : FREE
     const { source, services: finding } = sourceOf(core, settings, chain)
@@ -43,7 +43,6 @@ export class GatewayParts {
       {
         ...{ ...env, directory, client, payer, signer, media, store: new MemoryObjects() },
         facts: { stakeOf: (recipient) => source.stakeOf(recipient), perfScoreOf: () => null },
-        tell: (event) => metrics.gatewayEvent(event),
       },
     )
     const http = new GatewayHttp(

@@ -37,7 +37,7 @@ export class OrchestratorParts {
   readonly services: readonly Service[]
 
   constructor(core: Core, settings: OrchestratorSettings, { payments, transcoder }: OrchestratorNeeds) {
-    const { env, metrics: events, signer, store } = core
+    const { env, signer, store } = core
     const serviceUri = serviceUriOf(core.settings)
     const results = new MemoryObjects({ baseUrl: `${serviceUri}/stream/` })
     const transcoders = new TranscoderPool(
@@ -46,7 +46,7 @@ export class OrchestratorParts {
         orchestrator: payments?.chain.recipient ?? 'offchain',
         capabilities: transcoder?.capabilities ?? offered(defaultCapabilities(announcedVersion(env.version))),
       },
-      { ...env, local: transcoder?.capacity ?? null, sources: results, events },
+      { ...env, local: transcoder?.capacity ?? null, sources: results },
     )
     const { rotateSecrets: rotate } = settings
     const authKeys = new SecretRing('auth-token', { ...env, secrets: store }, { rotate })
@@ -66,7 +66,7 @@ export class OrchestratorParts {
       },
       {
         ...{ ...env, signer, recipient: payee.recipient, lookups: payments?.winners.senders ?? null },
-        ...{ transcoder: transcoders, results, authKeys, events },
+        ...{ transcoder: transcoders, results, authKeys },
       },
     )
     const endpoint = peerEndpoint(core, settings, this)
@@ -87,7 +87,7 @@ interface Payee {
 const FREE: Payee = { recipient: new FreeOfCharge(), services: [] }
 
 function paid(
-  { env, metrics: events, store }: Core,
+  { env, store }: Core,
   settings: OrchestratorSettings,
   { chain, winners }: NonNullable<OrchestratorNeeds['payments']>,
 ): Payee {
@@ -103,7 +103,7 @@ function paid(
     },
     {
       ...{ ...env, secret, nonces: store, balances: store, prices: store, records: store },
-      ...{ senders: winners.floats, rounds, activity, gas, winners: winners.keeper, events },
+      ...{ senders: winners.floats, rounds, activity, gas, winners: winners.keeper },
       priceBook: new PriceBook(chain.priceNow(price!), single),
     },
   )

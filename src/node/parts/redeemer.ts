@@ -35,14 +35,14 @@ export class RedeemingParts {
   readonly services: readonly Service[]
 
   constructor(core: Core, chain: ChainParts) {
-    const { env, metrics: events, store } = core
+    const { env, store } = core
     const { account, client, gas, rounds, transactions, watch } = chain
     this.senders = chain.sendersFor(chain.recipient)
     this.floats = this.senders
     const redemption = new TicketRedemption({ ...env, client, transactions, account })
     this.keeper = new Redeemer({
       ...{ ...env, tickets: store, nonces: store, chain: redemption },
-      ...{ watch, rounds, senders: this.senders, gas, events },
+      ...{ watch, rounds, senders: this.senders, gas },
     })
     this.services = [
       ...[gas, store, ...ticketImport(core, chain), ...chain.following],
@@ -62,7 +62,7 @@ export class HandingOverParts {
   readonly services: readonly Service[]
 
   constructor(core: Core, settings: OrchestratorSettings, chain: ChainParts) {
-    const { env, metrics: events, store } = core
+    const { env, store } = core
     const { client, recipient, rounds, watch } = chain
     const { redeemerSecret: secret } = core.settings.secrets
     const connections = settings.redeemers.map(
@@ -75,7 +75,7 @@ export class HandingOverParts {
     this.senders = senders
     this.keeper = new RedeemerOutbox({
       ...{ ...env, tickets: store, redeemers, chain: reader },
-      ...{ watch, rounds, senders, events },
+      ...{ watch, rounds, senders },
     })
     this.floats = new RemoteFloat({ ...env, redeemers, senders })
     this.services = [
@@ -91,7 +91,7 @@ export class RedeemerParts {
   readonly services: readonly Service[]
 
   constructor(core: Core, settings: RedeemerSettings, chain: ChainParts, redeeming: RedeemingParts) {
-    const { env, metrics: events } = core
+    const { env } = core
     const {
       client,
       gas,
@@ -101,7 +101,7 @@ export class RedeemerParts {
     } = chain
     const { keeper: redeemer, senders } = redeeming
     const reads = new RedemptionReader({ client, account: null })
-    const needs = { ...env, chain: reads, gas, redeemer, rounds, senders, events }
+    const needs = { ...env, chain: reads, gas, redeemer, rounds, senders }
     this.desk = new RedeemerDesk({ recipient, redeemGas }, needs)
     const { host, port } = settings.bind
     const { redeemerSecret: secret } = core.settings.secrets

@@ -41,7 +41,7 @@ export class TranscoderParts {
       this.services = engine
       return
     }
-    const { client, metrics: events } = core
+    const { client } = core
     const link = new TranscoderClient({
       ...env,
       ...{ sources: settings.sources, own: core.ownCerts },
@@ -52,7 +52,7 @@ export class TranscoderParts {
         ...{ orchestrators: settings.orchestrators, secret: core.settings.secrets.orchSecret },
         ...{ capabilities: this.capabilities, version: env.version },
       },
-      { ...env, link, engine: this.capacity, events },
+      { ...env, link, engine: this.capacity },
     )
     this.services = [...engine, client, link, this.worker]
   }

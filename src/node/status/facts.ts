@@ -148,12 +148,12 @@ export class StatusFacts {
   async tickets(): Promise<TicketFigures | null> {
     const { winners } = this.#parts
     if (!winners) return null
-    const { metrics, store } = this.#parts.core
+    const { store, totals } = this.#parts.core
     const counted = await store.countTickets()
     const firstExpiries = winners.keeper.firstExpiries()
     const count = (state: string) =>
       counted.filter((group) => group.state === state).reduce((sum, group) => sum + group.count, 0)
-    const { handedTicketsRefused, paymentsRefused, ticketsReceived } = metrics.totals
+    const { handedTicketsRefused, paymentsRefused, ticketsReceived } = totals
     return {
       received: ticketsReceived,
       won: counted.reduce((sum, group) => sum + group.count, 0),

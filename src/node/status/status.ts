@@ -91,7 +91,7 @@ export async function statusOf(
   const { core, duties, gateway, handingOver, orchestrator, redeemer, reward, roundInitializer } = parts
   const { settings, transcoder } = parts
   const { fault: storeFault } = core.store
-  const { segmentsTranscoded, segmentsFailed, ticketsSent, ticketsAccepted } = core.metrics.totals
+  const { segmentsTranscoded, segmentsFailed, ticketsSent, ticketsAccepted } = core.totals
   const segments = { transcoded: segmentsTranscoded, failed: segmentsFailed }
   const chain = await facts.chain()
   return {

@@ -9,6 +9,7 @@ import {
   keySigner,
   profileNamed,
 } from '../../../test/fakes/gateway.ts'
+import type { NodeEvent } from '../../domain/events.ts'
 import { presets } from '../../domain/rendition.ts'
 import { segmentHash } from '../../domain/segment.ts'
 import type { Payment } from '../../domain/ticket.ts'
@@ -21,7 +22,6 @@ import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
 import { Discovery } from './discovery.ts'
 import { Gateway, type GatewayOptions, type PushedSegment, type StreamConfig } from './gateway.ts'
-import type { GatewayEvent } from './gateway-event.ts'
 import type { Candidate } from './orchestrator-source.ts'
 
 const never = new AbortController().signal
@@ -47,7 +47,7 @@ async function setUp(
   const payer = new FakePayer()
   const store = new MemoryObjects()
   const media = new FakeMedia()
-  const events: GatewayEvent[] = []
+  const events: NodeEvent[] = []
   const dice = seededDice('gateway')
   const signer = onchain ? keySigner(keyOf(77)) : noSigner
   const candidates: Candidate[] = orchestrators.map(({ url }) => ({
@@ -90,7 +90,7 @@ async function setUp(
       clock,
       dice,
       log,
-      tell: (event) => void events.push(event),
+      events: { tell: (event) => void events.push(event) },
     },
   )
   const supervisor = new Supervisor()
@@ -169,11 +169,11 @@ test('offchain a segment goes in and its renditions come out, stored and shown t
   assert.equal(submission!.segment.sig.length, 0)
   assert.equal(submission!.payment, null)
   assert.deepEqual(set.kinds(), [
-    'stream-started',
+    'stream-begun',
     'segment-arrived',
     'payment-sent',
     'payment-accepted',
-    'segment-transcoded',
+    'segment-done',
   ])
 })
 
@@ -464,7 +464,7 @@ test('an orchestrator that fails is left for another, and the segment is done', 
   for (const { submissions } of orchestrators) tries += submissions.length
   assert.equal(orchestrators[2]!.submissions.length, 4)
   assert.ok(tries >= 4)
-  const done = set.events.filter((event) => event.kind === 'segment-transcoded')
+  const done = set.events.filter((event) => event.kind === 'segment-done')
   assert.equal(done.length, 4)
 })
 
@@ -837,7 +837,7 @@ test('first segments that come at once share one stream', async () => {
   const orchestrator = one()
   await using set = await setUp([orchestrator])
   await Promise.all([set.push({ sequence: 0n }), set.push({ sequence: 1n }), set.push({ sequence: 2n })])
-  assert.equal(set.kinds().filter((kind) => kind === 'stream-started').length, 1)
+  assert.equal(set.kinds().filter((kind) => kind === 'stream-begun').length, 1)
   assert.equal(orchestrator.infoRequests.length, 1)
   assert.equal(orchestrator.submissions.length, 3)
 })

@@ -1,4 +1,5 @@
 import { type Capabilities, jobCapabilities } from '../../domain/capabilities.ts'
+import type { NodeEvents } from '../../domain/events.ts'
 import { type Format, type Profile, withFormat } from '../../domain/rendition.ts'
 import { type Clip, sentDurationMs } from '../../domain/segment.ts'
 import type { SelectionWeights } from '../../domain/selection.ts'
@@ -10,7 +11,7 @@ import { isAbort, messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { ObjectStore } from '../../lib/object-store.ts'
 import type { Scope, Service } from '../../lib/service.ts'
-import { GatewayError, type GatewayEvent, gatewayErrorOf } from './gateway-event.ts'
+import { GatewayError, gatewayErrorOf } from './gateway-error.ts'
 import type { Payer } from './payer.ts'
 import { SegmentTries } from './segment-tries.ts'
 import { type SegmentJob, SegmentWork, type SubmissionClient } from './segment-work.ts'
@@ -106,7 +107,7 @@ export interface GatewayNeeds {
   readonly clock: Clock
   readonly dice: Dice
   readonly log: Log
-  tell(event: GatewayEvent): void
+  readonly events: NodeEvents
 }
 
 /** Takes segments of streams and returns their renditions; tries another orchestrator when one fails. */
@@ -124,19 +125,17 @@ export class Gateway implements Service {
   constructor(options: GatewayOptions, needs: GatewayNeeds) {
     this.#options = options
     this.#needs = needs
-    const { client, payer, signer, clock, log } = needs
-    const tell = (event: GatewayEvent) => needs.tell(event)
+    const { client, payer, signer, clock, log, events } = needs
     const work = new SegmentWork({
       client,
       payer,
       signer,
       clock,
+      events,
       verifier: options.localVerify ? needs.media : null,
       inputs: needs.media,
-      paid: (event) => tell({ kind: 'payment-sent', ...event }),
-      accepted: (event) => tell({ kind: 'payment-accepted', ...event }),
     })
-    this.#tries = new SegmentTries(options, { work, clock, log, tell })
+    this.#tries = new SegmentTries(options, { work, clock, log, events })
   }
 
   start(scope: Scope): void {
@@ -180,7 +179,10 @@ export class Gateway implements Service {
         ? new GatewayError('segment-failed', 'the stream ended')
         : gatewayErrorOf(error)
       const { code: fault, message: reason } = failure
-      this.#needs.tell({ kind: 'segment-failed', manifestId, sequence, fault, reason })
+      this.#needs.events.tell({
+        ...{ kind: 'segment-failed', side: 'gateway', failure: 'transcode' },
+        ...{ manifestId, sequence, fault, reason },
+      })
       this.#needs.log.warn('segment was not transcoded', { manifestId, sequence, fault, reason })
       throw failure
     }
@@ -278,7 +280,7 @@ export class Gateway implements Service {
     description: Omit<ConstructorParameters<typeof Stream>[0], 'nowMs'>,
     capabilities: Capabilities,
   ): Stream {
-    const { directory, payer, client, facts, clock, dice, log, store, tell } = this.#needs
+    const { directory, payer, client, facts, clock, dice, log, store, events } = this.#needs
     const { manifestId, externalId } = description
     const sessions = new StreamSessions(
       { weights: this.#options.weights, capabilities },
@@ -290,14 +292,14 @@ export class Gateway implements Service {
         clock,
         dice,
         log: log.child({ manifestId }),
-        suspended: (event) => tell({ kind: 'orchestrator-suspended', manifestId, ...event }),
-        swapped: () => tell({ kind: 'orchestrator-swapped', manifestId }),
+        suspended: (event) => events.tell({ kind: 'orchestrator-suspended', manifestId, ...event }),
+        swapped: () => events.tell({ kind: 'orchestrator-swapped', manifestId }),
       },
     )
     const stream = new Stream({ ...description, nowMs: clock.now() }, { sessions, store })
     this.#streams.set(manifestId, stream)
     if (externalId !== manifestId) this.#renamed.set(externalId, manifestId)
-    tell({ kind: 'stream-started', manifestId })
+    events.tell({ kind: 'stream-begun', manifestId })
     log.info('stream started', { manifestId, profiles: description.profiles.map(({ name }) => name) })
     return stream
   }
@@ -311,7 +313,13 @@ export class Gateway implements Service {
     const { sequence, bytes, durationMs, format } = segment
     sentDurationMs(durationMs / 1000)
     const { manifestId, profiles } = stream
-    this.#needs.tell({ kind: 'segment-arrived', manifestId, sequence, durationMs, bytes: bytes.length })
+    this.#needs.events.tell({
+      kind: 'segment-arrived',
+      manifestId,
+      sequence,
+      durationMs,
+      bytes: bytes.length,
+    })
     await stream.publish(SOURCE, segment)
     if (profiles.length === 0 || this.#options.maxAttempts <= 0) return []
     if (input.zeroFrame)
@@ -357,7 +365,7 @@ export class Gateway implements Service {
   #forget(stream: Stream): void {
     this.#streams.delete(stream.manifestId)
     if (this.#renamed.get(stream.externalId) === stream.manifestId) this.#renamed.delete(stream.externalId)
-    this.#needs.tell({ kind: 'stream-ended', manifestId: stream.manifestId })
+    this.#needs.events.tell({ kind: 'stream-ended', manifestId: stream.manifestId })
   }
 
   async #tellEnd(stream: Stream, limitMs: number): Promise<void> {

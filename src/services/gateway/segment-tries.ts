@@ -6,10 +6,11 @@ import {
   isAbsence,
   isGone,
 } from '../../domain/attempt.ts'
+import type { NodeEvents } from '../../domain/events.ts'
 import { segmentLimitMs } from '../../domain/segment.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
-import { GatewayError, type GatewayEvent } from './gateway-event.ts'
+import { GatewayError } from './gateway-error.ts'
 import { PixelMismatch, type SegmentJob, type SegmentWork } from './segment-work.ts'
 import type { Assignment } from './session-pool.ts'
 import { SEARCH_AGAIN_MS } from './sessions.ts'
@@ -24,11 +25,11 @@ const RECOVERY_MS = 1_000
 export class SegmentTries {
   readonly #maxAttempts: number
   readonly #work: SegmentWork
-  readonly #needs: { clock: Clock; log: Log; tell(event: GatewayEvent): void }
+  readonly #needs: { clock: Clock; log: Log; events: NodeEvents }
 
   constructor(
     options: { maxAttempts: number },
-    needs: { work: SegmentWork; clock: Clock; log: Log; tell(event: GatewayEvent): void },
+    needs: { work: SegmentWork; clock: Clock; log: Log; events: NodeEvents },
   ) {
     this.#maxAttempts = options.maxAttempts
     this.#work = needs.work
@@ -37,7 +38,7 @@ export class SegmentTries {
 
   /** The renditions' bytes in profile order, from the first orchestrator that transcodes it. */
   async transcode(stream: Stream, job: SegmentJob, signal: AbortSignal): Promise<readonly Uint8Array[]> {
-    const { clock, tell } = this.#needs
+    const { clock, events } = this.#needs
     const { manifestId, sequence, durationMs } = job
     const { sessions } = stream
     const started = clock.now()
@@ -60,14 +61,15 @@ export class SegmentTries {
       try {
         const result = await this.#work.attempt(job, assignment, sessions, stream.signal)
         sessions.complete(assignment, result.latencyScore)
-        tell({
-          kind: 'segment-transcoded',
+        events.tell({
+          kind: 'segment-done',
+          side: 'gateway',
           manifestId,
           sequence,
           durationMs,
           tookMs: clock.now() - started,
           attempts: attempt,
-          transcoder,
+          orchestrator: transcoder,
           latencyScore: result.latencyScore,
           pixels: result.pixels,
           renditions: result.renditions.length,
@@ -130,7 +132,14 @@ export class SegmentTries {
     const { manifestId, sequence } = job
     const transcoder = assignment.session.key
     const consequence = attemptConsequence[fault]
-    this.#needs.tell({ kind: 'attempt-failed', manifestId, sequence, transcoder, fault, reason })
+    this.#needs.events.tell({
+      kind: 'attempt-failed',
+      manifestId,
+      sequence,
+      orchestrator: transcoder,
+      fault,
+      reason,
+    })
     this.#needs.log.info('orchestrator failed a segment', {
       manifestId,
       sequence,

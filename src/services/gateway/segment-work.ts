@@ -2,6 +2,7 @@ import { AttemptError, faultOfText, isDisprovedByDecoding, submissionTimeouts } 
 import { isTokenEnding } from '../../domain/auth-token.ts'
 import { encodedPixels } from '../../domain/balance.ts'
 import type { Capabilities } from '../../domain/capabilities.ts'
+import type { NodeEvents } from '../../domain/events.ts'
 import type { Profile } from '../../domain/rendition.ts'
 import {
   type Clip,
@@ -119,10 +120,7 @@ export interface SegmentWorkNeeds {
   /** Decodes an input of which an orchestrator says that it cannot be. */
   readonly inputs: PixelCounter
   readonly clock: Clock
-  /** Told when a payment leaves. */
-  paid(event: { manifestId: string; transcoder: string; tickets: number }): void
-  /** Told when a payment was accepted, even if the work then fails. */
-  accepted(event: { manifestId: string; transcoder: string; tickets: number }): void
+  readonly events: NodeEvents
 }
 
 /** One segment at one orchestrator: renew the offer, pay, submit, fetch, verify. */
@@ -254,10 +252,10 @@ export class SegmentWork {
     staged: StagedPayment,
     signal: AbortSignal,
   ): Promise<{ result: TranscodeResult; info: OrchestratorInfo | null }> {
-    const { client, paid, accepted } = this.#needs
+    const { client, events } = this.#needs
     const payment = {
       manifestId: job.manifestId,
-      transcoder: session.key,
+      orchestrator: session.key,
       tickets: staged.payment?.tickets.length ?? 0,
     }
     const { headerMs, totalMs } = submissionTimeouts(job.durationMs, job.timeoutMultiplier)
@@ -267,7 +265,7 @@ export class SegmentWork {
       throw paymentFault(error)
     })
     try {
-      paid(payment)
+      events.tell({ kind: 'payment-sent', ...payment })
       const result = await client.submit(
         session.info.transcoder,
         {
@@ -286,12 +284,13 @@ export class SegmentWork {
         signal,
       )
       if (!answered) staged.answered()
-      accepted(payment)
+      events.tell({ kind: 'payment-accepted', ...payment })
       return { result, info: result.info }
     } catch (error) {
       if (!answered) staged.abandoned(!isUnsent(error))
       // Payments are accepted before the first byte of a good answer, so this one was, though the answer broke off.
-      else if (!(error instanceof NodeError && error.code === 'refused')) accepted(payment)
+      else if (!(error instanceof NodeError && error.code === 'refused'))
+        events.tell({ kind: 'payment-accepted', ...payment })
       signal.throwIfAborted()
       throw submissionFault(error)
     }

@@ -95,7 +95,7 @@ export interface SessionPoolNeeds {
   readonly dice: Dice
   readonly log: Log
   /** Told when an orchestrator is suspended. */
-  suspended(event: { transcoder: string; reason: string }): void
+  suspended(event: { orchestrator: string; reason: string }): void
   /** Told when a segment goes to another session than its predecessor. */
   swapped(): void
 }
@@ -207,7 +207,7 @@ export class SessionPool {
     // Segments that failed together are one failure: only the first of them removes and suspends.
     if (state.kind !== 'ended') {
       this.#suspensions = suspend(this.#suspensions, key, penaltyOf(this.#size, this.#requested))
-      this.#needs.suspended({ transcoder: key, reason })
+      this.#needs.suspended({ orchestrator: key, reason })
     }
     this.remove(assignment, reason)
   }
@@ -262,7 +262,7 @@ export class SessionPool {
       if (!this.#needs.payer.isLeftOut(session.from)) continue
       const reason = 'it was paid more than twice its price'
       this.#end(session, reason, true)
-      this.#needs.suspended({ transcoder: session.key, reason })
+      this.#needs.suspended({ orchestrator: session.key, reason })
     }
   }
 

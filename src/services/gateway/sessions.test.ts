@@ -79,7 +79,7 @@ async function setUp(
       clock,
       dice: seededDice('sessions'),
       log: silentLog,
-      suspended: ({ transcoder, reason }) => void events.push(`${transcoder} suspended: ${reason}`),
+      suspended: ({ orchestrator, reason }) => void events.push(`${orchestrator} suspended: ${reason}`),
       swapped: () => void events.push('swapped'),
     },
   )

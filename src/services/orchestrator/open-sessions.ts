@@ -1,3 +1,4 @@
+import type { SessionEnd } from '../../domain/events.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { type Backlog, Turns } from '../../lib/turns.ts'
 
@@ -24,8 +25,8 @@ interface OpenSession extends Session {
   finishedAt: number | null
   /** How long its latest segment lasts. */
   segmentMs: number
-  /** Its gateway has ended it: it is closed with its last running segment. */
-  isOver: boolean
+  /** Why it is closed with its last running segment; null while it goes on. */
+  over: SessionEnd | null
 }
 
 /** What is told of sessions. */
@@ -35,8 +36,10 @@ export interface OpenSessionsNeeds {
   readonly maxSessions: () => number
   /** No more segments of a session are expected: what was kept for it may go. */
   ended(sessionId: string): void
-  /** The number of open sessions has changed. */
-  counted(sessions: number): void
+  /** A session has its place; `running` is how many there are now. */
+  begun(sessionId: string, running: number): void
+  /** A session has given up its place. */
+  closed(sessionId: string, reason: SessionEnd, running: number): void
 }
 
 /** The sessions of an orchestrator: which are open, which keep a place, and whose segment has its turn. */
@@ -61,14 +64,14 @@ export class OpenSessions {
   admit(id: string, segmentMs: number): { readonly session: Session; release(): void } {
     const session = this.#sessions.get(id) ?? this.#open(id)
     session.running++
-    session.isOver = false
+    session.over = null
     session.segmentMs = segmentMs
     let isReleased = false
     const release = () => {
       if (isReleased) return
       isReleased = true
       session.running--
-      if (session.isOver) this.#close(session)
+      if (session.over) this.#close(session)
       else if (session.finishedAt === null) this.#endUnproven(session)
     }
     return { session, release }
@@ -109,7 +112,7 @@ export class OpenSessions {
   /** Ends a session, if it is open; it keeps its place until its running segments are done. */
   end(id: string): void {
     const session = this.#sessions.get(id)
-    if (session) this.#end(session)
+    if (session) this.#end(session, 'ended-by-gateway')
   }
 
   /** Ends the sessions that have been idle for too long. */
@@ -117,7 +120,7 @@ export class OpenSessions {
     const now = this.#needs.clock.now()
     for (const session of this.#sessions.values()) {
       const idleMs = now - (session.finishedAt ?? session.openedAt)
-      if (session.running === 0 && idleMs >= SESSION_IDLE_MS) this.#end(session)
+      if (session.running === 0 && idleMs >= SESSION_IDLE_MS) this.#end(session, 'idle')
     }
   }
 
@@ -137,14 +140,14 @@ export class OpenSessions {
 
   #open(id: string): OpenSession {
     const openedAt = this.#needs.clock.now()
-    const session = { id, running: 0, openedAt, finishedAt: null, segmentMs: 0, isOver: false }
+    const session: OpenSession = { id, running: 0, openedAt, finishedAt: null, segmentMs: 0, over: null }
     this.#sessions.set(id, session)
-    this.#needs.counted(this.#sessions.size)
+    this.#needs.begun(id, this.#sessions.size)
     return session
   }
 
-  #end(session: OpenSession): void {
-    session.isOver = true
+  #end(session: OpenSession, reason: SessionEnd): void {
+    session.over = reason
     this.#needs.ended(session.id)
     this.#close(session)
   }
@@ -152,13 +155,14 @@ export class OpenSessions {
   /** Ends a session of which no segment was ever finished and none is admitted: it keeps no place. */
   #endUnproven(session: OpenSession): void {
     const isCurrent = this.#sessions.get(session.id) === session
-    if (isCurrent && session.running === 0 && session.finishedAt === null) this.#end(session)
+    if (isCurrent && session.running === 0 && session.finishedAt === null)
+      this.#end(session, 'no-segment-finished')
   }
 
   /** Frees a session's place, once its last segment is done: before, a new session would begin beside it. */
   #close(session: OpenSession): void {
     if (session.running > 0 || this.#sessions.get(session.id) !== session) return
     this.#sessions.delete(session.id)
-    this.#needs.counted(this.#sessions.size)
+    this.#needs.closed(session.id, session.over ?? 'idle', this.#sessions.size)
   }
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FakeEngine } from '../../../test/fakes/engine.ts'
+import { eventsTo } from '../../../test/fakes/events.ts'
 import { defaultCapabilities } from '../../domain/capabilities.ts'
 import { presetNamed } from '../../domain/rendition.ts'
 import { requestHash, resultHash, type SegmentData, segmentHash } from '../../domain/segment.ts'
@@ -37,7 +38,7 @@ function setUp(
 ) {
   const clock = new ManualClock()
   const debits: string[] = []
-  const refusals: (string | null)[] = []
+  const failures: string[] = []
   const reserved: bigint[] = []
   const releases: string[] = []
   const stored = new MemoryObjects({ baseUrl: 'https://127.0.0.1:8935/stream/' })
@@ -84,14 +85,12 @@ function setUp(
       clock,
       dice: seededDice('orchestrator'),
       log: silentLog,
-      events: {
-        segmentTranscoded: () => {},
-        segmentFailed: ({ refusal }) => void refusals.push(refusal),
-        sessions: () => {},
-      },
+      events: eventsTo({
+        'segment-failed': ({ failure }) => void failures.push(failure),
+      }),
     },
   )
-  return { orchestrator, clock, debits, refusals, reserved, releases, stored, jobs }
+  return { orchestrator, clock, debits, failures, reserved, releases, stored, jobs }
 }
 
 const request = {
@@ -276,7 +275,7 @@ test('a payment that this node fails to write down is not refused as the gateway
 })
 
 test('one segment of a session runs, four wait, the sixth is told OrchestratorBusy', async () => {
-  const { orchestrator, jobs, refusals } = setUp()
+  const { orchestrator, jobs, failures } = setUp()
   const segment = await segmentFor(orchestrator)
   const answers = []
   for (let i = 0; i < 6; i++) {
@@ -284,7 +283,7 @@ test('one segment of a session runs, four wait, the sixth is told OrchestratorBu
   }
   const sixth = await answers[5]!
   assert.deepEqual(sixth.outcome, { kind: 'error', text: 'OrchestratorBusy' })
-  assert.deepEqual(refusals, ['busy'])
+  assert.deepEqual(failures, ['busy'])
   for (let i = 0; i < 5; i++) {
     await settle()
     assert.equal(jobs.length, i + 1, 'the next starts when the one before is done')
@@ -600,7 +599,7 @@ test('a session keeps its place for 70 s after a finished segment, whatever come
 })
 
 test('first segments that are slow to come do not keep the places from others', async () => {
-  const { clock, orchestrator, jobs, refusals } = setUp({ maxSessions: 1 })
+  const { clock, orchestrator, jobs, failures } = setUp({ maxSessions: 1 })
   const [slow, quick] = [await segmentFor(orchestrator), await segmentFor(orchestrator)]
   const admission = await orchestrator.admit(slow, payment)
   await clock.wind(7_000)
@@ -610,7 +609,7 @@ test('first segments that are slow to come do not keep the places from others', 
   await settle()
   const late = await admission.transcode(source, never)
   assert.deepEqual(late.outcome, { kind: 'error', text: 'OrchestratorCapped' })
-  assert.deepEqual(refusals, ['capped'])
+  assert.deepEqual(failures, ['capped'])
   jobs[0]!.finish(output())
   assert.equal((await answer).outcome.kind, 'data')
 })

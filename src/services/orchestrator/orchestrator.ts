@@ -1,6 +1,7 @@
 import type { AuthTokenError } from '../../domain/auth-token.ts'
 import { encodedPixels } from '../../domain/balance.ts'
 import { satisfies } from '../../domain/capabilities.ts'
+import type { NodeEvents, SegmentFailure } from '../../domain/events.ts'
 import { beyondDeclared, pixelsOfFailure } from '../../domain/failed-work.ts'
 import {
   type AuthToken,
@@ -55,23 +56,6 @@ export interface SenderLookups {
   mayLookUp(sender: Address, host: string | null): boolean
 }
 
-/** Why a segment is not even begun: what is before it, or no place for its session. */
-export type SegmentRefusal = 'busy' | 'capped'
-
-/** Events for metrics. */
-export interface OrchestratorEvents {
-  segmentTranscoded(event: {
-    sessionId: string
-    sourceMs: number
-    tookMs: number
-    pixels: bigint
-    renditions: number
-  }): void
-  /** `refusal`: this node had no room or no time for it. */
-  segmentFailed(event: { sessionId: string; reason: string; refusal: SegmentRefusal | null }): void
-  sessions(count: number): void
-}
-
 /** Settings of the orchestrator; `maxSessions` and `capabilities` may change. */
 export interface OrchestratorOptions extends OffersOptions {
   readonly offchain: boolean
@@ -89,7 +73,7 @@ export interface OrchestratorNeeds extends OffersNeeds {
   readonly transcoder: Transcoder
   /** Where results wait to be fetched. */
   readonly results: ObjectStore
-  readonly events: OrchestratorEvents
+  readonly events: NodeEvents
 }
 
 /** A segment that was accepted and paid for; its bytes are still to come. */
@@ -113,7 +97,7 @@ export class OrchestratorError extends NodeError<OrchestratorFault> {
 }
 
 /** Why a segment that was admitted is not done; the message is the exact text that peers are told (wire.md §10). */
-export type SegmentFault = SegmentRefusal | 'too-late' | 'mismatch' | 'empty-rendition'
+export type SegmentFault = 'busy' | 'capped' | 'too-late' | 'mismatch' | 'empty-rendition'
 
 class SegmentError extends NodeError<SegmentFault> {
   override name = 'SegmentError'
@@ -145,7 +129,9 @@ export class Orchestrator implements Service {
     this.#sessions = new OpenSessions({
       clock: needs.clock,
       maxSessions: () => options.maxSessions,
-      counted: (count) => needs.events.sessions(count),
+      begun: (sessionId, running) => needs.events.tell({ kind: 'session-begun', sessionId, running }),
+      closed: (sessionId, reason, running) =>
+        needs.events.tell({ kind: 'session-ended', sessionId, reason, running }),
       ended: (sessionId) => {
         needs.transcoder.sessionEnded?.(sessionId)
         needs.results
@@ -333,9 +319,11 @@ export class Orchestrator implements Service {
       void this.#charge(booking, pixels)
       this.#sessions.finished(session)
       outcome = { kind: 'data', renditions: results, sig }
-      this.#needs.events.segmentTranscoded({
+      this.#needs.events.tell({
+        kind: 'segment-done',
+        side: 'orchestrator',
         sessionId: token.sessionId,
-        sourceMs: segment.durationMs,
+        durationMs: segment.durationMs,
         tookMs: this.#needs.clock.now() - started,
         pixels,
         renditions: results.length,
@@ -343,10 +331,12 @@ export class Orchestrator implements Service {
     } catch (error) {
       const text = messageOf(error)
       this.#needs.log.warn('segment failed', { sessionId: token.sessionId, seq: segment.seq, error })
-      this.#needs.events.segmentFailed({
+      this.#needs.events.tell({
+        kind: 'segment-failed',
+        side: 'orchestrator',
         sessionId: token.sessionId,
+        failure: failureOf(error),
         reason: text,
-        refusal: refusalOf(error),
       })
       const owed = pixelsOfFailure(error, { hasBegun, declared: declaredPixels(segment) })
       if (owed > 0n) void this.#charge(booking, owed)
@@ -427,9 +417,10 @@ export class Orchestrator implements Service {
   }
 }
 
-function refusalOf(error: unknown): SegmentRefusal | null {
-  if (!(error instanceof SegmentError)) return null
-  return error.code === 'busy' || error.code === 'capped' ? error.code : null
+/** What metrics call the failure of a segment. */
+function failureOf(error: unknown): SegmentFailure {
+  if (!(error instanceof SegmentError)) return 'transcode'
+  return error.code === 'busy' || error.code === 'capped' ? error.code : 'transcode'
 }
 
 /** The recipient's answer; its refusal becomes one that the peer is told as it is. */

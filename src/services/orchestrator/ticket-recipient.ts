@@ -1,3 +1,4 @@
+import type { NodeEvents } from '../../domain/events.ts'
 import type { SenderInfo } from '../../domain/float.ts'
 import { autoAdjustedPrice, priceInfoOf, pricePerPixel } from '../../domain/price.ts'
 import {
@@ -33,7 +34,6 @@ import type { Address } from '../../lib/crypto.ts'
 import type { Dice } from '../../lib/dice.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
-import type { Rational } from '../../lib/rational.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import { Turns } from '../../lib/turns.ts'
 import type { RoundsView } from '../protocol/rounds.ts'
@@ -79,12 +79,6 @@ export interface TicketRecipientOptions {
   readonly autoAdjustPrice: boolean
 }
 
-/** Events for metrics. */
-export interface RecipientEvents {
-  ticketsReceived(event: { sender: Address; tickets: number; winners: number; credit: Rational }): void
-  paymentRefused(event: { sender: Address; reason: string }): void
-}
-
 export interface TicketRecipientNeeds {
   /** The secrets behind the random commitments: the first makes new ones, all are recognised. */
   readonly secret: { readonly keys: readonly Uint8Array[]; reload(): Promise<void> }
@@ -107,7 +101,7 @@ export interface TicketRecipientNeeds {
   readonly clock: Clock
   readonly dice: Dice
   readonly log: Log
-  readonly events: RecipientEvents
+  readonly events: NodeEvents
 }
 
 /** Offers params, judges tickets, keeps balances: how an orchestrator is paid. */
@@ -186,7 +180,7 @@ export class TicketRecipient implements Service, Recipient {
       await this.#inTurn(`${payment.sender}/${sessionId}`, () => this.#receive(payment, sessionId))
     } catch (error) {
       const reason = error instanceof NodeError ? error.code : 'internal'
-      this.#needs.events.paymentRefused({ sender: payment.sender, reason })
+      this.#needs.events.tell({ kind: 'payment-refused', sender: payment.sender, reason })
       throw error
     }
   }
@@ -279,7 +273,8 @@ export class TicketRecipient implements Service, Recipient {
       })
       if (!recorded) continue
       this.#adopt(recorded.newWinners)
-      events.ticketsReceived({
+      events.tell({
+        kind: 'tickets-received',
         sender: payment.sender,
         tickets: settlement.nonces.length,
         winners: recorded.newWinners.length,

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { eventsTo } from '../../../test/fakes/events.ts'
 import { FakeRewardChain, RewardDisk, RewardProcess } from '../../../test/fakes/reward-chain.ts'
 import { ManualClock } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
@@ -57,11 +58,11 @@ function processOf(
       },
       clock,
       log: openLog({ level: 'info', write: (line) => lines.push(JSON.parse(line)) }),
-      events: {
-        rewardCalled: ({ round }) => told.push(`called ${round}`),
-        rewardFailed: ({ round, why }) => told.push(`failed ${round} ${why}`),
-        rewardMissed: ({ first, last }) => told.push(`missed ${first} to ${last}`),
-      },
+      events: eventsTo({
+        'reward-called': ({ round }) => told.push(`called ${round}`),
+        'reward-failed': ({ round, reason }) => told.push(`failed ${round} ${reason}`),
+        'rewards-missed': ({ first, last }) => told.push(`missed ${first} to ${last}`),
+      }),
     },
   )
   const said = (level = WARN) => lines.filter((line) => line.level >= level).map(({ msg }) => msg)

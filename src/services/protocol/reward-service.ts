@@ -1,5 +1,6 @@
 import type { ChainUpdate } from '../../domain/chain.ts'
 import type { CallResult, InFlight, NotSent } from '../../domain/chain-call.ts'
+import type { NodeEvents } from '../../domain/events.ts'
 import {
   callsLeft,
   missedRounds,
@@ -65,15 +66,6 @@ export interface RewardChain {
   ): Promise<RewardResult>
 }
 
-/** Events for metrics. Amounts in wei and LPT's smallest unit. */
-export interface RewardEvents {
-  rewardCalled(event: { round: bigint; reward: bigint; fee: bigint }): void
-  /** An attempt failed; it is retried until the round is over. */
-  rewardFailed(event: { round: bigint; why: RewardFailure }): void
-  /** Rounds, from first to last, ended without their reward. */
-  rewardMissed(event: { first: bigint; last: bigint }): void
-}
-
 /** Why an attempt failed. */
 export type RewardFailure = Exclude<NotSent, 'not-due' | 'sent-elsewhere'> | 'reverted' | 'late'
 
@@ -97,7 +89,7 @@ export interface RewardNeeds {
   readonly gas: { readonly gasPrice: bigint }
   readonly clock: Clock
   readonly log: Log
-  readonly events: RewardEvents
+  readonly events: NodeEvents
 }
 
 /** The state of the reward service, for the operator. */
@@ -336,7 +328,7 @@ export class RewardService implements Service {
     if (ended > this.#accountedFor!) this.#accountedFor = ended
     if (missed) {
       this.#missed += missed.last - missed.first + 1n
-      events.rewardMissed(missed)
+      events.tell({ kind: 'rewards-missed', ...missed })
       log.error('rounds ended without a reward call', { ...missed, orchestrator })
     }
     const left = this.#roundsLeft
@@ -378,7 +370,7 @@ export class RewardService implements Service {
   #noteSuccess(round: bigint, result: { txHash: Hex; fee: bigint; reward: bigint }): number {
     const { fee, reward, txHash } = result
     this.#paid = { fees: this.#paid.fees + fee, calls: this.#paid.calls + 1 }
-    this.#needs.events.rewardCalled({ round, reward, fee })
+    this.#needs.events.tell({ kind: 'reward-called', round, reward, fee })
     this.#needs.log.info('reward called', { round, reward, fee, txHash })
     return FIRST_RETRY_MS
   }
@@ -408,7 +400,8 @@ export class RewardService implements Service {
     this.#failures++
     this.#chainFailed = why === 'chain-unavailable'
     this.#lastError = { atMs: clock.now(), message: reason }
-    if (this.#state === 'due') events.rewardFailed({ round: this.#duty!.view.currentRound, why })
+    if (this.#state === 'due')
+      events.tell({ kind: 'reward-failed', round: this.#duty!.view.currentRound, reason: why })
     const { level, message } = SENTENCES[why]
     const money = why === 'no-money' ? this.#money : {}
     this.#say(why, level, message, { reason, ...fields, ...money })

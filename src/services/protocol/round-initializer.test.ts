@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { eventsTo } from '../../../test/fakes/events.ts'
 import type { CallResult } from '../../domain/chain-call.ts'
 import { ManualClock } from '../../lib/clock.ts'
 import type { Dice } from '../../lib/dice.ts'
@@ -90,10 +91,10 @@ function node(
       clock,
       dice,
       log: openLog({ level: 'info', write: (line) => lines.push(JSON.parse(line)) }),
-      events: {
-        roundInitialized: ({ round, fee }) => told.push(`initialised ${round} for ${fee}`),
-        roundInitializationFailed: ({ round, reason }) => told.push(`failed ${round} ${reason}`),
-      },
+      events: eventsTo({
+        'round-initialized': ({ round, fee }) => told.push(`initialised ${round} for ${fee}`),
+        'round-initialization-failed': ({ round, reason }) => told.push(`failed ${round} ${reason}`),
+      }),
     },
   )
   return { service, told, lines }

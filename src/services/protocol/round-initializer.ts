@@ -1,4 +1,5 @@
 import type { CallResult, InFlight } from '../../domain/chain-call.ts'
+import type { NodeEvents } from '../../domain/events.ts'
 import type { RoundClock } from '../../domain/redemption.ts'
 import { Alarm } from '../../lib/alarm.ts'
 import type { Clock } from '../../lib/clock.ts'
@@ -19,13 +20,6 @@ export interface RoundInitializerChain {
   initializationInFlight(): InFlight | null
 }
 
-/** Events for metrics. */
-export interface RoundInitializerEvents {
-  roundInitialized(event: { round: bigint; fee: bigint }): void
-  /** An attempt failed; it is retried with the next L1 block. */
-  roundInitializationFailed(event: { round: bigint | null; reason: string }): void
-}
-
 /** What the round initialiser works with. */
 export interface RoundInitializerNeeds {
   readonly chain: RoundInitializerChain
@@ -38,7 +32,7 @@ export interface RoundInitializerNeeds {
   readonly clock: Clock
   readonly dice: Dice
   readonly log: Log
-  readonly events: RoundInitializerEvents
+  readonly events: NodeEvents
 }
 
 /** The state of the round initialiser, for the operator. */
@@ -139,13 +133,13 @@ export class RoundInitializer implements Service {
     this.#initialized++
     this.#lastError = null
     this.#needs.log.info('round initialised', { round, fee })
-    this.#needs.events.roundInitialized({ round, fee })
+    this.#needs.events.tell({ kind: 'round-initialized', round, fee })
   }
 
   #fail(round: bigint | null, reason: string): void {
     const { clock, events, log } = this.#needs
     this.#lastError = { atMs: clock.now(), message: reason }
-    events.roundInitializationFailed({ round, reason })
+    events.tell({ kind: 'round-initialization-failed', round, reason })
     const story = `${round} ${reason}`
     log[story === this.#told ? 'debug' : 'warn']('could not initialise the round, retrying', {
       round,

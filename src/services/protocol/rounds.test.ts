@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FakeChain } from '../../../test/fakes/chain.ts'
+import { eventsTo } from '../../../test/fakes/events.ts'
 import { CONFIRMATIONS } from '../../domain/chain.ts'
 import { ManualClock, settle } from '../../lib/clock.ts'
 import { silentLog } from '../../lib/log.ts'
@@ -9,10 +10,12 @@ import { Rounds } from './rounds.ts'
 
 async function started(chain = new FakeChain({ roundLength: 10n })) {
   const clock = new ManualClock()
-  const rounds = new Rounds({ chain, watch: chain, clock, log: silentLog })
+  const begun: bigint[] = []
+  const events = eventsTo({ 'round-begun': ({ round }) => void begun.push(round) })
+  const rounds = new Rounds({ chain, watch: chain, events, clock, log: silentLog })
   const supervisor = new Supervisor()
   await supervisor.start(rounds)
-  return { chain, clock, rounds, supervisor }
+  return { begun, chain, clock, rounds, supervisor }
 }
 
 const mine = (chain: FakeChain, blocks: number) => {
@@ -20,7 +23,7 @@ const mine = (chain: FakeChain, blocks: number) => {
 }
 
 test('rounds and L1 blocks follow the chain, and listeners hear of each once', async () => {
-  const { chain, rounds, supervisor } = await started()
+  const { begun, chain, rounds, supervisor } = await started()
   const heard: string[] = []
   const stop = new AbortController()
   rounds.onRound((round) => heard.push(`round ${round}`), stop.signal)
@@ -32,6 +35,7 @@ test('rounds and L1 blocks follow the chain, and listeners hear of each once', a
   assert.equal(rounds.lastInitializedRound, 11n)
   assert.deepEqual(heard.slice(-2), ['block 1010', 'round 11'])
   assert.equal(heard.length, 11)
+  assert.equal(begun.at(-1), 11n)
   stop.abort()
   chain.mine()
   assert.equal(heard.length, 11)

@@ -1,4 +1,5 @@
 import { type ChainHead, type ChainUpdate, isConfirmed, type RoundState } from '../../domain/chain.ts'
+import type { NodeEvents } from '../../domain/events.ts'
 import { type RoundClock, roundClockAt } from '../../domain/redemption.ts'
 import { type ExpirationParams, isZeroHash } from '../../domain/ticket.ts'
 import { Alarm } from '../../lib/alarm.ts'
@@ -60,6 +61,7 @@ export class Rounds implements Service, RoundsView {
   readonly #watch: ChainWatch
   readonly #clock: Clock
   readonly #log: Log
+  readonly #events: NodeEvents | null
   readonly #alarm = new Alarm()
   readonly #onRound = new Listeners<bigint>()
   readonly #onL1Block = new Listeners<bigint>()
@@ -82,11 +84,12 @@ export class Rounds implements Service, RoundsView {
   #accountedFor = 0
   #isFailing = false
 
-  constructor(needs: { chain: RoundReads; watch: ChainWatch; clock: Clock; log: Log }) {
+  constructor(needs: { chain: RoundReads; watch: ChainWatch; events?: NodeEvents; clock: Clock; log: Log }) {
     this.#chain = needs.chain
     this.#watch = needs.watch
     this.#clock = needs.clock
     this.#log = needs.log
+    this.#events = needs.events ?? null
   }
 
   async start(scope: Scope): Promise<void> {
@@ -244,6 +247,7 @@ export class Rounds implements Service, RoundsView {
     if (before?.lastInitialized !== state.lastInitialized) {
       this.#log.info('round', { round: state.lastInitialized, poolSize })
       this.#onRound.tell(state.lastInitialized)
+      this.#events?.tell({ kind: 'round-begun', round: state.lastInitialized })
     }
     return isConsistent(state)
   }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { FakeChain } from '../../../test/fakes/chain.ts'
+import { eventsTo } from '../../../test/fakes/events.ts'
 import { floatsOf } from '../../../test/fakes/floats.ts'
 import { FakePayer } from '../../../test/fakes/payer.ts'
 import { MAX_WIN_PROB, recipientRandHash, ticketHash, type WinningTicket } from '../../domain/ticket.ts'
@@ -36,10 +37,10 @@ async function world(t: TestContext) {
     },
   }
   const happened: string[] = []
-  const events = {
-    ticketHandedOver: () => void happened.push('taken'),
-    handedTicketRefused: ({ reason }: { reason: string }) => void happened.push(reason),
-  }
+  const events = eventsTo({
+    'ticket-handed-in': () => void happened.push('taken'),
+    'handed-ticket-refused': ({ reason }: { reason: string }) => void happened.push(reason),
+  })
   const options = { recipient: RECIPIENT, redeemGas: REDEEM_GAS } as const
   const desk = new RedeemerDesk(options, { ...needs, rounds, senders, redeemer, gas: chain, events })
   const supervisor = new Supervisor()

@@ -1,3 +1,4 @@
+import type { NodeEvents } from '../../domain/events.ts'
 import { checkAge, checkHandedTicket, HandedTicketError } from '../../domain/handed-ticket.ts'
 import type { RoundClock } from '../../domain/redemption.ts'
 import { ticketHash, type WinningTicket } from '../../domain/ticket.ts'
@@ -22,12 +23,6 @@ const COMPUTED_AT_ONCE = 16
 /** Refusals for one reason are logged as a warning once in this time, and otherwise only counted. */
 const WARN_EVERY_MS = 60_000
 
-/** Events for metrics. */
-export interface DeskEvents {
-  ticketHandedOver(event: { sender: Address; faceValue: bigint }): void
-  handedTicketRefused(event: { reason: string }): void
-}
-
 export interface RedeemerDeskNeeds {
   readonly redeemer: {
     /** Resolves once the ticket is on disk. */
@@ -48,7 +43,7 @@ export interface RedeemerDeskNeeds {
   readonly gas: TicketRoomNeeds['gas']
   readonly clock: Clock
   readonly log: Log
-  readonly events: DeskEvents
+  readonly events: NodeEvents
 }
 
 /** The float of one sender, for as long as it has listeners. */
@@ -146,13 +141,13 @@ export class RedeemerDesk implements Service {
     } finally {
       leave()
     }
-    this.#needs.events.ticketHandedOver({ sender: ticket.sender, faceValue: ticket.faceValue })
+    this.#needs.events.tell({ kind: 'ticket-handed-in', sender: ticket.sender, faceValue: ticket.faceValue })
   }
 
   #tellRefusal(ticket: WinningTicket, error: NodeError): void {
     const { clock, events, log } = this.#needs
     const { code } = error
-    events.handedTicketRefused({ reason: code })
+    events.tell({ kind: 'handed-ticket-refused', reason: code })
     const facts = { reason: messageOf(error), ...described(ticket, error) }
     const warnedAtMs = this.#warnedAtMs.get(code) ?? Number.NEGATIVE_INFINITY
     if (clock.now() - warnedAtMs < WARN_EVERY_MS) {

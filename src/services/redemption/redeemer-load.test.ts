@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { FakeChain } from '../../../test/fakes/chain.ts'
+import { eventsTo } from '../../../test/fakes/events.ts'
 import { wonTicket } from '../../../test/suites/store.ts'
 import { longestTurn } from '../../../test/tools/longest-turn.ts'
 import { Store } from '../../io/store/store.ts'
@@ -48,13 +49,9 @@ test('with 100,000 open tickets nothing holds up the loop: start, reading the di
   const senders = new Senders({ claimant: wonTicket(0).recipient }, { ...needs, rounds })
   const redeemer = new Redeemer({
     ...{ ...needs, tickets: store, nonces: store, rounds, senders, gas: chain },
-    events: {
-      ticketWon: () => {},
-      ticketRedeemed: () => void redeemed++,
-      ticketRefused: () => {},
-      ticketReopened: () => {},
-      redemptionFailed: () => {},
-    },
+    events: eventsTo({
+      'ticket-redeemed': () => void redeemed++,
+    }),
   })
   await supervisor.start(rounds)
   await supervisor.start(senders)

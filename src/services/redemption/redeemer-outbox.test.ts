@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { eventsTo } from '../../../test/fakes/events.ts'
 import { FakeRedeemer } from '../../../test/fakes/redeemer.ts'
 import {
   CONFIRMED,
@@ -25,14 +26,13 @@ async function world(t: TestContext) {
   const clock = new ManualClock()
   const [first, second] = [new FakeRedeemer('first', clock), new FakeRedeemer('second', clock)]
   const happened: string[] = []
-  const events = {
+  const events = eventsTo({
     ...noting(happened),
-    ticketDelivered: ({ redeemer }: { redeemer: string }) => void happened.push(`delivered to ${redeemer}`),
-    deliveryFailed: ({ redeemer, reason }: { redeemer: string; reason: string }) =>
+    'ticket-delivered': ({ redeemer }: { redeemer: string }) =>
+      void happened.push(`delivered to ${redeemer}`),
+    'ticket-delivery-failed': ({ redeemer, reason }: { redeemer: string; reason: string }) =>
       void happened.push(`${redeemer} ${reason}`),
-    ticketReopened: () => {},
-    redemptionFailed: () => {},
-  }
+  })
   const build = (parts: NodeParts) => {
     const redeemers = new RedeemerPeers({ probed: ORCHESTRATOR }, { ...parts, connections: [first, second] })
     const outbox = new RedeemerOutbox({ ...parts, redeemers, events })

@@ -1,32 +1,20 @@
 import type { ChainUpdate } from '../../domain/chain.ts'
+import type { NodeEvents } from '../../domain/events.ts'
 import { RedeemerCallError } from '../../domain/redeemer-call.ts'
 import { isExpired, isLastChance, isOver } from '../../domain/redemption.ts'
 import type { WinningTicket } from '../../domain/ticket.ts'
 import type { OpenReason } from '../../domain/ticket-state.ts'
 import { settle } from '../../lib/clock.ts'
-import type { Address } from '../../lib/crypto.ts'
 import { messageOf } from '../../lib/errors.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import type { RedeemerConnection } from './redeemer-peers.ts'
-import {
-  type BookEntry,
-  describe,
-  TicketBook,
-  type TicketBookEvents,
-  type TicketBookNeeds,
-} from './ticket-book.ts'
+import { type BookEntry, describe, TicketBook, type TicketBookNeeds } from './ticket-book.ts'
 import type { WaitingTicket } from './waiting-tickets.ts'
 
 /** A redeemer that can write the ticket down answers within this time (wire.md §3). */
 const QUEUE_TIMEOUT_MS = 8_000
 /** Tickets checked before the event loop gets a turn: about a millisecond. */
 const LOOKED_AT_ONCE = 2_000
-
-/** Events for metrics. Amounts in wei. A ticket counts as redeemed when the chain shows it, whoever redeemed it. */
-export interface OutboxEvents extends TicketBookEvents {
-  ticketDelivered(event: { sender: Address; faceValue: bigint; redeemer: string }): void
-  deliveryFailed(event: { redeemer: string; reason: string }): void
-}
 
 /** What the outbox works with. */
 export interface RedeemerOutboxNeeds extends TicketBookNeeds {
@@ -35,7 +23,7 @@ export interface RedeemerOutboxNeeds extends TicketBookNeeds {
     report(connection: RedeemerConnection, error: unknown): void
     onReturn(listener: () => void, signal: AbortSignal): void
   }
-  readonly events: OutboxEvents
+  readonly events: NodeEvents
 }
 
 interface Entry extends BookEntry {
@@ -166,12 +154,12 @@ export class RedeemerOutbox implements Service {
       if (error === null) {
         isTaken = true
         const { faceValue, sender } = entry.ticket
-        events.ticketDelivered({ sender, faceValue, redeemer: connection.name })
+        events.tell({ kind: 'ticket-delivered', sender, faceValue, redeemer: connection.name })
         log.debug('winning ticket delivered', { ...describe(entry), redeemer: connection.name })
         if (!isLast) break
         continue
       }
-      events.deliveryFailed({ redeemer: connection.name, reason: error.code })
+      events.tell({ kind: 'ticket-delivery-failed', redeemer: connection.name, reason: error.code })
       if (error.code === 'refused') {
         reason = 'redeemer-refuses'
         log.error('winning ticket refused by a redeemer', { ...describe(entry), error: error.message })

@@ -1,3 +1,4 @@
+import type { NodeEvents } from '../../domain/events.ts'
 import { RedeemerCallError } from '../../domain/redeemer-call.ts'
 import type { WinningTicket } from '../../domain/ticket.ts'
 import { Alarm } from '../../lib/alarm.ts'
@@ -50,16 +51,18 @@ export class RedeemerPeers implements Service {
   readonly #probed: Address
   readonly #clock: Clock
   readonly #log: Log
+  readonly #events: NodeEvents | null
   readonly #peers: readonly Peer[]
   readonly #onReturn = new Listeners<void>()
 
   constructor(
     options: { /** Asking for its float is the probe: anyone's will do. */ probed: Address },
-    needs: { connections: readonly RedeemerConnection[]; clock: Clock; log: Log },
+    needs: { connections: readonly RedeemerConnection[]; events?: NodeEvents; clock: Clock; log: Log },
   ) {
     this.#probed = options.probed
     this.#clock = needs.clock
     this.#log = needs.log
+    this.#events = needs.events ?? null
     this.#peers = needs.connections.map((connection) => ({
       connection,
       alarm: new Alarm(),
@@ -107,9 +110,11 @@ export class RedeemerPeers implements Service {
         redeemer: connection.name,
         error: messageOf(error),
       })
+      this.#events?.tell({ kind: 'peer-down', peer: 'redeemer', name: connection.name, reason: 'away' })
       peer.alarm.ring()
     } else {
       this.#log.info('redeemer answering', { redeemer: connection.name })
+      this.#events?.tell({ kind: 'peer-up', peer: 'redeemer', name: connection.name })
       this.#onReturn.tell()
     }
   }

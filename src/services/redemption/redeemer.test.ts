@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { FakeChain } from '../../../test/fakes/chain.ts'
+import { eventsTo } from '../../../test/fakes/events.ts'
 import { FakePayer } from '../../../test/fakes/payer.ts'
 import {
   CONFIRMED,
@@ -22,11 +23,11 @@ async function world(t: TestContext) {
   const w = await winnersWorld(t, (parts) => {
     const redeemer = new Redeemer({
       ...{ ...parts, nonces: parts.tickets, gas: parts.chain },
-      events: {
+      events: eventsTo({
         ...noting(happened),
-        ticketReopened: () => void happened.push('reopened'),
-        redemptionFailed: ({ reason }) => void happened.push(`failed ${reason}`),
-      },
+        'ticket-reopened': () => void happened.push('reopened'),
+        'redemption-failed': ({ reason }) => void happened.push(`failed ${reason}`),
+      }),
     })
     return { keeper: redeemer, redeemer }
   })

@@ -1,4 +1,5 @@
 import { type ChainUpdate, isConfirmed } from '../../domain/chain.ts'
+import type { NodeEvents } from '../../domain/events.ts'
 import { checkWin } from '../../domain/handed-ticket.ts'
 import {
   costLimit,
@@ -17,13 +18,7 @@ import type { SeenNonces } from '../orchestrator/payment-records.ts'
 import type { RedemptionChain, RedemptionResult } from './redemption-chain.ts'
 import type { Proof } from './redemption-proofs.ts'
 import { SenderClaims } from './sender-claims.ts'
-import {
-  type BookEntry,
-  describe,
-  TicketBook,
-  type TicketBookEvents,
-  type TicketBookNeeds,
-} from './ticket-book.ts'
+import { type BookEntry, describe, TicketBook, type TicketBookNeeds } from './ticket-book.ts'
 import type { WaitingTicket } from './waiting-tickets.ts'
 
 /** After the chain could not be asked about a reorganisation, it is asked again after this time. */
@@ -32,13 +27,6 @@ const RECHECK_MS = 5_000
 const REORGANISABLE_BLOCKS = 2_000n
 /** How often the disk is read again: another process may have died between writing a ticket down and announcing it. */
 const RELOAD_MS = 60_000
-
-/** Events for metrics. Amounts in wei. */
-export interface RedeemerEvents extends TicketBookEvents {
-  /** A reorganisation undid a redemption. */
-  ticketReopened(event: { sender: Address; faceValue: bigint }): void
-  redemptionFailed(event: { sender: Address; reason: string }): void
-}
 
 /** What the redeemer works with. */
 export interface RedeemerNeeds extends TicketBookNeeds {
@@ -57,7 +45,7 @@ export interface RedeemerNeeds extends TicketBookNeeds {
     /** Throws while the price is above the operator's limit. */
     assertBelowMax(): void
   }
-  readonly events: RedeemerEvents
+  readonly events: NodeEvents
 }
 
 interface Entry extends BookEntry {
@@ -191,7 +179,7 @@ export class Redeemer implements Service {
     const { events, log } = this.#needs
     this.#chainFailed = true
     log.warn('redemption failed, retrying', { ...describe(entry), error: messageOf(error) })
-    events.redemptionFailed({ sender: entry.ticket.sender, reason: messageOf(error) })
+    events.tell({ kind: 'redemption-failed', sender: entry.ticket.sender, reason: messageOf(error) })
     await this.#postpone(entry, 'chain-unavailable').catch(() => {})
   }
 
@@ -371,7 +359,7 @@ export class Redeemer implements Service {
     const { events, log } = this.#needs
     await this.#book.change(entry, { kind: 'undone' })
     const { faceValue, sender } = entry.ticket
-    events.ticketReopened({ sender, faceValue })
+    events.tell({ kind: 'ticket-reopened', sender, faceValue })
     log.warn('redemption undone by a reorganisation, retrying', describe(entry))
   }
 

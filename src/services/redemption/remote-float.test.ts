@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { eventsTo } from '../../../test/fakes/events.ts'
 import { FakePayer } from '../../../test/fakes/payer.ts'
 import { FakeRedeemer } from '../../../test/fakes/redeemer.ts'
 import { ManualClock, settle } from '../../lib/clock.ts'
@@ -19,7 +20,12 @@ async function world(t: TestContext) {
   first.floatOf.set(SENDER, 600n)
   second.floatOf.set(SENDER, 500n)
   const needs = { clock, log: silentLog }
-  const redeemers = new RedeemerPeers({ probed: SENDER }, { ...needs, connections: [first, second] })
+  const peers: string[] = []
+  const events = eventsTo({
+    'peer-up': ({ name }) => void peers.push(`${name} up`),
+    'peer-down': ({ name, reason }) => void peers.push(`${name} ${reason}`),
+  })
+  const redeemers = new RedeemerPeers({ probed: SENDER }, { ...needs, events, connections: [first, second] })
   const senders = {
     info: async () => UNKNOWN,
     payable: async () => 0n,
@@ -38,7 +44,7 @@ async function world(t: TestContext) {
   await rest()
   const asked = first.asked
   return {
-    ...{ clock, own, first, second, floats, rest, asked },
+    ...{ clock, own, first, second, floats, peers, rest, asked },
     /** The float, with time passing until it is known. */
     async float(): Promise<bigint> {
       const known = floats.maxFloat(SENDER)
@@ -91,6 +97,7 @@ test('while no redeemer answers half of the own view serves, and says so', async
   await w.pass(3_000)
   assert.equal(await w.float(), 600n)
   assert.equal(w.floats.isAlone, false)
+  assert.deepEqual(w.peers.slice(-3), ['first away', 'second away', 'first up'])
 })
 
 test('the next redeemer is asked when the preferred one does not answer', async (t) => {

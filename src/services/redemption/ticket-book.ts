@@ -1,4 +1,5 @@
 import type { ChainUpdate } from '../../domain/chain.ts'
+import type { NodeEvents } from '../../domain/events.ts'
 import { isOver, type RoundClock } from '../../domain/redemption.ts'
 import { type Ticket, ticketHash, type WinningTicket } from '../../domain/ticket.ts'
 import {
@@ -28,14 +29,6 @@ import { firstExpiries, mostUrgent, type WaitingTicket } from './waiting-tickets
 /** The loop looks for work at least this often, even if nothing wakes it. */
 const IDLE_MS = 60_000
 
-/** Events for metrics about winning tickets. Amounts in wei. */
-export interface TicketBookEvents {
-  ticketWon(event: { sender: Address; faceValue: bigint }): void
-  /** The fee is null where another account paid it. */
-  ticketRedeemed(event: { sender: Address; faceValue: bigint; paid: bigint | null; fee: bigint | null }): void
-  ticketRefused(event: { sender: Address; faceValue: bigint; reason: RefusalReason }): void
-}
-
 /** What a ticket book works with. */
 export interface TicketBookNeeds {
   readonly tickets: TicketRecords
@@ -49,7 +42,7 @@ export interface TicketBookNeeds {
   readonly senders: { addPending(sender: Address, amount: bigint): void }
   readonly clock: Clock
   readonly log: Log
-  readonly events: TicketBookEvents
+  readonly events: NodeEvents
 }
 
 /** A ticket as the disk has it. */
@@ -136,7 +129,7 @@ export class TicketBook<Entry extends BookEntry> {
   /** Takes over winning tickets that were just put on disk. */
   adopt(tickets: readonly WinningTicket[]): void {
     for (const ticket of tickets) {
-      this.#needs.events.ticketWon({ sender: ticket.sender, faceValue: ticket.faceValue })
+      this.#needs.events.tell({ kind: 'ticket-won', sender: ticket.sender, faceValue: ticket.faceValue })
       this.#enter({ hash: ticketHash(ticket), ticket, state: NEW_TICKET })
     }
     this.wake()
@@ -290,7 +283,7 @@ export class TicketBook<Entry extends BookEntry> {
     await this.change(entry, { kind: 'redeemed', redemption })
     const { faceValue, sender } = entry.ticket
     const { paid, txHash } = redemption
-    events.ticketRedeemed({ sender, faceValue, paid, fee })
+    events.tell({ kind: 'ticket-redeemed', sender, faceValue, paid, fee })
     log.info('winning ticket redeemed', { ...describe(entry), paid, fee, txHash })
   }
 
@@ -300,7 +293,7 @@ export class TicketBook<Entry extends BookEntry> {
     const was = entry.state.kind
     await this.change(entry, { kind: 'refused', reason })
     const { faceValue, sender } = entry.ticket
-    events.ticketRefused({ sender, faceValue, reason })
+    events.tell({ kind: 'ticket-refused', sender, faceValue, reason })
     log.error('winning ticket refused', { ...describe(entry), was, reason })
   }
 

@@ -10,6 +10,7 @@ import {
   unmeasured,
   withTiming,
 } from '../../domain/capacity.ts'
+import type { NodeEvents } from '../../domain/events.ts'
 import type { MediaFault } from '../../domain/failed-work.ts'
 import { type Profile, withFormat } from '../../domain/rendition.ts'
 import type { Clock } from '../../lib/clock.ts'
@@ -54,6 +55,7 @@ export interface EngineCapacityNeeds {
   readonly sample: (
     signal: AbortSignal,
   ) => Promise<{ readonly bytes: Uint8Array; readonly durationMs: number }>
+  readonly events?: NodeEvents
   readonly clock: Clock
   readonly log: Log
 }
@@ -265,6 +267,11 @@ export class EngineCapacity implements Service {
     log[isQuiet ? 'debug' : 'info']('capacity changed: segments take more or less time than before', {
       ...{ sessions, before, sustained: speed, secondTakesMs: takesMs },
     })
+    if (this.#options.maxSessions === 'auto')
+      this.#needs.events?.tell({
+        ...{ kind: 'setting-changed', setting: '-maxSessions' },
+        ...{ from: String(before), to: String(this.#sessions) },
+      })
   }
 
   /** Gives every worker a segment at once, as live streams would. */

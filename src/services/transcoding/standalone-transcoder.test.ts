@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { eventsTo } from '../../../test/fakes/events.ts'
 import { jobOf, outputOf, pass, rest } from '../../../test/fakes/transcoder.ts'
 import { bitstringOf, defaultCapabilities } from '../../domain/capabilities.ts'
 import type { Notice } from '../../domain/transcoder-notice.ts'
@@ -116,7 +117,7 @@ async function world(t: TestContext, orchestrators: readonly string[] = [FIRST!,
     },
     {
       ...{ link, engine, clock, dice: seededDice('worker'), log: silentLog },
-      events: { segmentTranscoded: () => {}, segmentFailed: () => {} },
+      events: eventsTo(),
     },
   )
   const supervisor = new Supervisor()

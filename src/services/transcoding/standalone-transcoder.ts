@@ -1,4 +1,5 @@
 import { type Capabilities, satisfies } from '../../domain/capabilities.ts'
+import type { NodeEvents } from '../../domain/events.ts'
 import { maxSourceBytes, segmentLimitMs } from '../../domain/segment.ts'
 import type { Notice, Registration } from '../../domain/transcoder-notice.ts'
 import type { Clock } from '../../lib/clock.ts'
@@ -95,10 +96,7 @@ export interface StandaloneTranscoderNeeds {
   readonly clock: Clock
   readonly dice: Dice
   readonly log: Log
-  readonly events: {
-    segmentTranscoded(event: { sourceMs: number; tookMs: number; pixels: bigint }): void
-    segmentFailed(event: { reason: string }): void
-  }
+  readonly events: NodeEvents
 }
 
 /** Its status, for the operator. */
@@ -274,12 +272,18 @@ export class StandaloneTranscoder implements Service {
       const output = await this.#transcode(url, notice, signal)
       const pixels = output.renditions.reduce((sum, rendition) => sum + rendition.pixels, 0n)
       const sourceMs = notice.kind === 'task' ? notice.segment.durationMs : 0
-      events.segmentTranscoded({ sourceMs, tookMs: clock.now() - startedMs, pixels })
+      events.tell({
+        kind: 'segment-done',
+        side: 'transcoder',
+        durationMs: sourceMs,
+        tookMs: clock.now() - startedMs,
+        pixels,
+      })
       this.#status = { ...this.#status, done: this.#status.done + 1 }
       outcome = output
     } catch (error) {
       outcome = { error: messageOf(error) }
-      events.segmentFailed({ reason: outcome.error })
+      events.tell({ kind: 'segment-failed', side: 'transcoder', failure: 'transcode', reason: outcome.error })
       this.#status = { ...this.#status, failed: this.#status.failed + 1 }
       log.warn('task failed', { taskId: notice.taskId, error })
     }

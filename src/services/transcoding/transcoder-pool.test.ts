@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { eventsTo } from '../../../test/fakes/events.ts'
 import { countingDice, jobOf, outputOf, pass, rest } from '../../../test/fakes/transcoder.ts'
 import { bitstringOf, type Capabilities, defaultCapabilities } from '../../domain/capabilities.ts'
 import type { Notice } from '../../domain/transcoder-notice.ts'
@@ -42,10 +43,9 @@ function world(t: TestContext, options: { local?: boolean; localCapacity?: numbe
     {
       local: options.local ? local : null,
       ...{ sources, clock, dice: options.dice ?? countingDice(), log: silentLog },
-      events: {
-        transcoders: () => {},
-        transcoderLost: ({ address, reason }) => void lost.push(`${address} ${reason}`),
-      },
+      events: eventsTo({
+        'peer-down': ({ name, reason }) => void lost.push(`${name} ${reason}`),
+      }),
     },
   )
   pool.start()

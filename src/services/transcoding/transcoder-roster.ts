@@ -1,4 +1,5 @@
 import { type Capabilities, defaultCapabilities, withTranscoders } from '../../domain/capabilities.ts'
+import type { NodeEvents } from '../../domain/events.ts'
 import type { Notice, Registration } from '../../domain/transcoder-notice.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { equalTexts } from '../../lib/crypto.ts'
@@ -17,12 +18,6 @@ const LATE_GRACE_MS = 60_000
 /** A transcoder that was late with segments of this many gateways is dropped at once. */
 const LATE_GATEWAYS = 2
 
-/** Events for metrics. */
-export interface PoolEvents {
-  transcoders(event: { count: number; capacity: number; load: number }): void
-  transcoderLost(event: { address: string; reason: LossReason }): void
-}
-
 export interface RosterOptions {
   /** What transcoders have to show. */
   readonly secret: string
@@ -35,7 +30,7 @@ export interface RosterNeeds {
   readonly localCapacity: (() => number) | null
   readonly clock: Clock
   readonly log: Log
-  readonly events: PoolEvents
+  readonly events: NodeEvents
 }
 
 /** What follows for segments and sessions from what happens to transcoders. */
@@ -141,6 +136,7 @@ export class TranscoderRoster {
     this.#members.add(member)
     this.#departed.registered()
     log.info('transcoder registered', { address, capacity, version: capabilities.version })
+    this.#needs.events.tell({ kind: 'peer-up', peer: 'transcoder', name: address })
     this.#changed()
     const over = new AbortController()
     this.#watch(member, peer, over.signal).catch(() => {})
@@ -191,7 +187,8 @@ export class TranscoderRoster {
   /** Tells metrics how many transcoders there are, and their load. */
   count(): void {
     const { remote } = this
-    this.#needs.events.transcoders({
+    this.#needs.events.tell({
+      kind: 'transcoders-changed',
       count: remote.length,
       capacity: sum(remote, ({ capacity }) => capacity),
       load: sum(remote, ({ sessions }) => sessions.size),
@@ -237,7 +234,7 @@ export class TranscoderRoster {
     this.#needs.log[isHarmless ? 'info' : 'warn']('transcoder disconnected', {
       ...{ address, reason, running: tasks.size },
     })
-    this.#needs.events.transcoderLost({ address, reason })
+    this.#needs.events.tell({ kind: 'peer-down', peer: 'transcoder', name: address, reason })
     this.#changed()
   }
 

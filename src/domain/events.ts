@@ -1,0 +1,169 @@
+import type { Address } from '../lib/crypto.ts'
+import type { Rational } from '../lib/rational.ts'
+import type { RefusalReason } from './ticket-state.ts'
+
+/**
+ * What happens in a node, each thing told once, when it is a fact: after it was written down, where it is written down.
+ * Metrics and status count these; any other listener can join (`lib/listeners.ts`). Amounts are wei, times milliseconds.
+ */
+export type NodeEvent =
+  | PaymentEvent
+  | TicketEvent
+  | SessionEvent
+  | StreamEvent
+  | SegmentEvent
+  | RoundEvent
+  | PeerEvent
+  | ProblemEvent
+  | SettingEvent
+
+/** Where services tell what happens. */
+export interface NodeEvents {
+  tell(event: NodeEvent): void
+}
+
+/** One kind of event. */
+export type NodeEventOf<Kind extends NodeEvent['kind']> = Extract<NodeEvent, { kind: Kind }>
+
+/** A payment of a gateway: on the gateway's side sent and accepted, on the orchestrator's received or refused. */
+export type PaymentEvent =
+  | { kind: 'tickets-received'; sender: Address; tickets: number; winners: number; credit: Rational }
+  | { kind: 'payment-refused'; sender: Address; reason: string }
+  | ({ kind: 'payment-sent' } & SentPayment)
+  | ({ kind: 'payment-accepted' } & SentPayment)
+
+interface SentPayment {
+  manifestId: string
+  /** URL. */
+  orchestrator: string
+  tickets: number
+}
+
+/** A winning ticket, from the moment it is on disk here to its end. */
+export type TicketEvent =
+  | { kind: 'ticket-won'; sender: Address; faceValue: bigint }
+  /** A redeemer took it from an orchestrator of the same operator. */
+  | { kind: 'ticket-handed-in'; sender: Address; faceValue: bigint }
+  /** A redeemer refused it; `reason` is a code. */
+  | { kind: 'handed-ticket-refused'; reason: string }
+  /** A redeemer has it on disk. */
+  | { kind: 'ticket-delivered'; sender: Address; faceValue: bigint; redeemer: string }
+  | { kind: 'ticket-delivery-failed'; redeemer: string; reason: string }
+  /** Seen on chain; `fee` is null where another account paid it, `paid` where the chain does not tell. */
+  | { kind: 'ticket-redeemed'; sender: Address; faceValue: bigint; paid: bigint | null; fee: bigint | null }
+  | { kind: 'ticket-refused'; sender: Address; faceValue: bigint; reason: RefusalReason }
+  /** A reorganisation undid its redemption. */
+  | { kind: 'ticket-reopened'; sender: Address; faceValue: bigint }
+  /** One attempt; the ticket stays open. */
+  | { kind: 'redemption-failed'; sender: Address; reason: string }
+
+/** Why an orchestrator's session ended: its gateway said so, sent nothing for too long, or never had a segment done. */
+export type SessionEnd = 'ended-by-gateway' | 'idle' | 'no-segment-finished'
+
+/** An orchestrator's sessions; `running` is their number afterwards. */
+export type SessionEvent =
+  | { kind: 'session-begun'; sessionId: string; running: number }
+  | { kind: 'session-ended'; sessionId: string; reason: SessionEnd; running: number }
+
+/** A gateway's streams and the orchestrators that work for them. */
+export type StreamEvent =
+  | { kind: 'stream-begun'; manifestId: string }
+  | { kind: 'stream-ended'; manifestId: string }
+  | { kind: 'segment-arrived'; manifestId: string; sequence: bigint; durationMs: number; bytes: number }
+  | {
+      kind: 'attempt-failed'
+      manifestId: string
+      sequence: bigint
+      orchestrator: string
+      fault: string
+      reason: string
+    }
+  | { kind: 'orchestrator-suspended'; manifestId: string; orchestrator: string; reason: string }
+  | { kind: 'orchestrator-swapped'; manifestId: string }
+
+/** How a segment failed, as metrics tell it apart: no place for its session, too much before it, or anything else. */
+export type SegmentFailure = 'capped' | 'busy' | 'transcode'
+
+/** A segment's end, on the side of each node that had a part in it. */
+export type SegmentEvent =
+  | {
+      kind: 'segment-done'
+      side: 'gateway'
+      manifestId: string
+      sequence: bigint
+      durationMs: number
+      tookMs: number
+      pixels: bigint
+      renditions: number
+      /** Orchestrators that were asked, the one that did it included. */
+      attempts: number
+      orchestrator: string
+      latencyScore: number
+    }
+  | {
+      kind: 'segment-done'
+      side: 'orchestrator'
+      sessionId: string
+      durationMs: number
+      tookMs: number
+      pixels: bigint
+      renditions: number
+    }
+  /** A transcoder is not told every segment's duration: 0 where it was not. */
+  | { kind: 'segment-done'; side: 'transcoder'; durationMs: number; tookMs: number; pixels: bigint }
+  | {
+      kind: 'segment-failed'
+      side: 'gateway'
+      manifestId: string
+      sequence: bigint
+      failure: SegmentFailure
+      /** The gateway's own code. */
+      fault: string
+      reason: string
+    }
+  | {
+      kind: 'segment-failed'
+      side: 'orchestrator'
+      sessionId: string
+      failure: SegmentFailure
+      reason: string
+    }
+  | { kind: 'segment-failed'; side: 'transcoder'; failure: SegmentFailure; reason: string }
+
+/** The protocol's rounds and what a node does in them. */
+export type RoundEvent =
+  | { kind: 'round-begun'; round: bigint }
+  | { kind: 'round-initialized'; round: bigint; fee: bigint }
+  /** One attempt; the next L1 block brings another. */
+  | { kind: 'round-initialization-failed'; round: bigint | null; reason: string }
+  /** `reward` in LPT's smallest unit. */
+  | { kind: 'reward-called'; round: bigint; reward: bigint; fee: bigint }
+  /** One attempt; the next follows while the round lasts. `reason` is a code. */
+  | { kind: 'reward-failed'; round: bigint; reason: string }
+  /** Rounds, from first to last, that ended without their reward. */
+  | { kind: 'rewards-missed'; first: bigint; last: bigint }
+
+/** Another node that this one works with came or went. */
+export type PeerEvent =
+  | { kind: 'peer-up'; peer: PeerKind; name: string }
+  /** `reason` is a code where the node knows why. */
+  | { kind: 'peer-down'; peer: PeerKind; name: string; reason: string }
+  /** A transcoder came, went, took or ended a session: how many there are, the sessions they take and have. */
+  | { kind: 'transcoders-changed'; count: number; capacity: number; load: number }
+
+export type PeerKind = 'transcoder' | 'redeemer'
+
+/** What keeps a node from part of its work until it is mended. */
+export type Problem =
+  /** Nothing can be written down. */
+  | 'store-unwritable'
+  /** No endpoint of the chain is well. */
+  | 'chain-unreachable'
+
+/** The beginning and the end of a problem; `detail` is a sentence. */
+export type ProblemEvent =
+  | { kind: 'problem-begun'; problem: Problem; detail: string }
+  | { kind: 'problem-ended'; problem: Problem }
+
+/** A setting that took another value while the node runs; the values are fit to be shown to anyone. */
+export type SettingEvent = { kind: 'setting-changed'; setting: string; from: string; to: string }
