@@ -77,12 +77,12 @@ test('money is counted in gwei, and gauges follow what was told last', async () 
   metrics.hear({ kind: 'session-begun', sessionId: 'b', running: 2 })
   metrics.hear({ kind: 'session-ended', sessionId: 'a', reason: 'idle', running: 1 })
   const { text } = await metrics.text()
-  const valueOf = (name: string) => new RegExp(`^livepeer_${name}\\{.*\\} (\\S+)$`, 'm').exec(text)?.[1]
-  assert.equal(valueOf('tickets_recv'), '3')
-  assert.equal(valueOf('winning_tickets_recv'), '1')
-  assert.equal(valueOf('ticket_value_recv'), '2.5')
-  assert.equal(valueOf('value_redeemed'), '500000000')
-  assert.equal(valueOf('current_sessions_total'), '1')
+  const figure = (name: string) => new RegExp(`^livepeer_${name}\\{.*\\} (\\S+)$`, 'm').exec(text)?.[1]
+  assert.equal(figure('tickets_recv'), '3')
+  assert.equal(figure('winning_tickets_recv'), '1')
+  assert.equal(figure('ticket_value_recv'), '2.5')
+  assert.equal(figure('value_redeemed'), '500000000')
+  assert.equal(figure('current_sessions_total'), '1')
 })
 
 test('a node is named after the first of its roles that has a name (operations.md §6)', () => {
