@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { runChaos } from './chaos.ts'
 
-const FAULTS = Number(process.env.CHAOS ?? 12)
+const FAULTS = Number(process.env.CHAOS ?? 6)
 const SEED = process.env.CHAOS_SEED ?? 'chaos'
 const logFolder = process.env.CHAOS_LOGS
 

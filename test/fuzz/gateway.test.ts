@@ -20,7 +20,7 @@ import { NodeError } from '../../src/lib/errors.ts'
 import { Rational } from '../../src/lib/rational.ts'
 
 /** Inputs over all properties; FUZZ_RUNS changes it. */
-const RUNS = Number(process.env.FUZZ_RUNS ?? 28_000)
+const RUNS = Number(process.env.FUZZ_RUNS ?? 7_000)
 const PROPERTIES = 7
 const numRuns = Math.ceil(RUNS / PROPERTIES)
 

@@ -14,7 +14,7 @@ import { mutated, type Specimen } from '../media/mutations.ts'
 import { recordedSpecimens, smallSpecimens } from '../media/specimens.ts'
 
 /** Number of damaged segments; MUTATIONS changes it, MUTATIONS_SEED the series, MUTATIONS_FIRST its start. */
-const MUTATIONS = Number(process.env.MUTATIONS ?? 10_000)
+const MUTATIONS = Number(process.env.MUTATIONS ?? 1_000)
 const FIRST = Number(process.env.MUTATIONS_FIRST ?? 0)
 const SEED = process.env.MUTATIONS_SEED ?? 'damage'
 

@@ -53,7 +53,7 @@ import { decodeResult } from '../fakes/transcoder.ts'
 import recorded from '../vectors/wire.json' with { type: 'json' }
 
 /** Inputs over all decoders; FUZZ_RUNS changes it. */
-const RUNS = Number(process.env.FUZZ_RUNS ?? 100_800)
+const RUNS = Number(process.env.FUZZ_RUNS ?? 25_200)
 /** Time limit of a decoder for any input; generous, because tests share the machine. */
 const LIMIT_MS = 2_000
 

@@ -7,7 +7,7 @@ import type { Hex } from '../../src/lib/bytes.ts'
 import { ClusterSimulation, type KeptTicket, type Report } from './cluster-simulation.ts'
 
 /** CLUSTER_ROUNDS changes it. */
-const ROUNDS = Number(process.env.CLUSTER_ROUNDS ?? 400)
+const ROUNDS = Number(process.env.CLUSTER_ROUNDS ?? 150)
 /** The minimum; the number of paid tickets depends on the outages. */
 const TICKETS = 90 * ROUNDS
 /** Half as many on average, six times per round. */
