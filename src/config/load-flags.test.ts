@@ -321,7 +321,7 @@ describe('any input', () => {
         assert.doesNotMatch(error.message, /\n/)
       }
     })
-    fc.assert(property, { numRuns: 3000 })
+    fc.assert(property, { numRuns: 1000 })
   })
 
   it('gives the same from a configuration file alone', () => {
@@ -332,6 +332,6 @@ describe('any input', () => {
         assert.ok(error instanceof SettingsError, String(error))
       }
     })
-    fc.assert(property, { numRuns: 3000 })
+    fc.assert(property, { numRuns: 1000 })
   })
 })

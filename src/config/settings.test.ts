@@ -964,7 +964,7 @@ describe('any input', () => {
         if (loaded.exit.code !== 0) assert.match(loaded.exit.stderr, /^[^\n]+\n$/)
       },
     )
-    fc.assert(property, { numRuns: 4000 })
+    fc.assert(property, { numRuns: 1000 })
   })
 
   it('for -pricePerGateway gives prices or a refusal', () => {
@@ -997,6 +997,6 @@ describe('any input', () => {
         }
       },
     )
-    fc.assert(property, { numRuns: 3000 })
+    fc.assert(property, { numRuns: 1000 })
   })
 })

@@ -14,6 +14,7 @@ export const LAYERS = {
     'devnet/**/*.test.ts',
     'test/chain/**/*.test.ts',
     'test/hostile/**/*.test.ts',
+    'test/load/**/*.test.ts',
     'test/media/**/*.test.ts',
   ],
   fast: [

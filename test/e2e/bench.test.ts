@@ -6,12 +6,12 @@ import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { look, makeSegments } from '../../../test/media/media.ts'
-import { readTextFile } from '../../config/files.ts'
-import { systemClock } from '../../lib/clock.ts'
-import { runBench } from './command.ts'
+import { runBench } from '../../src/commands/bench/command.ts'
+import { readTextFile } from '../../src/config/files.ts'
+import { systemClock } from '../../src/lib/clock.ts'
+import { look, makeSegments } from '../media/media.ts'
 
-const BIN = fileURLToPath(new URL('../../../bin/livepeer_bench', import.meta.url))
+const BIN = fileURLToPath(new URL('../../bin/livepeer_bench', import.meta.url))
 const PRESETS = 'P144p30fps16x9,P240p30fps16x9'
 
 interface Ended {
