@@ -43,7 +43,7 @@ interface Entry extends QueuedRequest {
   onUnwanted: (() => void) | null
 }
 
-/** The requests that wait to be sent to one endpoint: the oldest first, the same question once for all who ask. */
+/** The requests that wait to be sent to one endpoint, oldest first; equal requests are sent once. */
 export class RequestQueue {
   /** The one to be sent next is the last. */
   #waiting: Entry[] = []
@@ -62,7 +62,7 @@ export class RequestQueue {
 
   /**
    * Waits for the answer to a request, which joins one of the same that waits. Rejects when the signal is aborted; a
-   * request that nobody waits for any more is taken out, or `whenUnwanted` is told.
+   * request that no caller waits for any more is taken out, or `whenUnwanted` is told.
    */
   async ask(
     request: { method: string; params: readonly unknown[]; timeoutMs: number },

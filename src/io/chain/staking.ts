@@ -48,7 +48,7 @@ export class Staking implements RewardChain, RoundInitializerChain {
     this.#account = needs.account
   }
 
-  /** The state of an orchestrator's reward, and who may call it. Throws ChainError. */
+  /** The state of an orchestrator's reward, and the account that may call it. Throws ChainError. */
   async rewardView(orchestrator: Address): Promise<RewardView> {
     const at = await this.#client.blockNumber()
     const [facts, rewardCaller] = await Promise.all([

@@ -26,7 +26,7 @@ export interface Candidate {
   readonly trust: Trust
   /** Whether its address, price and ticket params are checked before it is used. */
   readonly mustBePayable: boolean
-  /** `public`: on a public network anybody may list an address, and none inside this node's network is asked. */
+  /** `public`: on a public network anyone may list an address, so none inside this node's network is asked. */
   readonly reach: Reach
 }
 

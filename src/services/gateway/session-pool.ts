@@ -35,7 +35,7 @@ const COMPLETE_POOL_REFRESH_MS = 30_000
  * orchestrator that gave itself a new name with each answer would otherwise be paid in advance under each of them.
  */
 const MAX_SESSIONS_OF_ONE = 8
-const NOBODY: ReadonlySet<string> = new Set()
+const NO_URLS: ReadonlySet<string> = new Set()
 
 /** One segment assigned to a session. */
 export interface Assignment {
@@ -166,7 +166,7 @@ export class SessionPool {
   }
 
   /** Assigns a segment to a session that is not in `except`; null when none is free. */
-  select(durationMs: number, except: ReadonlySet<string> = NOBODY): Assignment | null {
+  select(durationMs: number, except: ReadonlySet<string> = NO_URLS): Assignment | null {
     if (this.#signal.aborted) return null
     this.#leaveOutOverpaid()
     const previous = this.#lastUsed

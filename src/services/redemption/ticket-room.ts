@@ -51,7 +51,7 @@ interface Arriving {
 }
 
 /**
- * Limits the tickets that are handed in: a number in all, and for each sender what its funds cover. Anybody can sign
+ * Limits the tickets that are handed in: a number in all, and for each sender what its funds cover. Anyone can sign
  * winning tickets; only funds on chain make them worth keeping.
  */
 export class TicketRoom {
