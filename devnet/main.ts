@@ -186,7 +186,7 @@ function announce(network: Network, streams: readonly string[]): void {
   line('registered', `${accounts.orchestrator} at ${urls.orchestrator}`)
   if (balancer) line('balancer', `127.0.0.1:${balancer.port}   ${balancer.what}`)
   for (const { account, address, process } of nodes) {
-    line(process.command.name, `${address ?? 'serves nobody'}   account ${account ?? 'none'}`)
+    line(process.command.name, `${address ?? 'serves no clients'}   account ${account ?? 'none'}`)
     line('', `status http://${process.command.control}/status`)
   }
   line('push to', `${urls.gateway}/live/<name>/<seq>.ts`)

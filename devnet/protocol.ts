@@ -240,7 +240,7 @@ export class Protocol {
     ])
   }
 
-  /** Calls as the owner of the contracts, who may change their parameters. */
+  /** Calls as the owner of the contracts, which may change their parameters. */
   async ownerCalls(
     contract: ArtifactName,
     functionName: string,

@@ -54,7 +54,7 @@ export class TcpLink implements AsyncDisposable {
   }
 
   /** Restores the link and forwards what was held back. */
-  mend(): void {
+  restore(): void {
     this.#cut = false
     this.#delayMs = 0
     this.#frozen?.resolve()

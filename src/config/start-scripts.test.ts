@@ -85,7 +85,7 @@ const scripts: readonly (readonly [base: string, flag: string, verdict: Verdict]
     { refused: /^-verifierUrl is not supported/ },
   ],
   [OFFCHAIN, '-verifierPath /v', NOT_YET('nothing is written there$')],
-  // Without the webhook anybody could stream, or any price would be accepted.
+  // Without the webhook anyone could stream, or any price would be accepted.
   [OFFCHAIN, '-authWebhookUrl https://w.example', MISSING],
   [ORCHESTRATOR, '-authWebhookUrl https://w.example', MISSING],
   [ORCHESTRATOR, '-startupAvailabilityCheck=false', 'accepted'],

@@ -117,7 +117,7 @@ const notRetryable: ReadonlySet<string> = new Set([
   'TranscoderIncompatibleDevices',
 ])
 
-/** Those that say of an input that nothing in it can be decoded: whoever decodes it knows better. */
+/** Errors that blame the input as undecodable: a node that can decode the input knows them to be wrong. */
 const undecodable: ReadonlySet<string> = new Set([
   'Unsupported input codec',
   'No keyframes in input',

@@ -153,7 +153,7 @@ export type PeerEvent =
 
 export type PeerKind = 'transcoder' | 'redeemer'
 
-/** What keeps a node from part of its work until it is mended. */
+/** A fault that keeps a node from part of its work until it is fixed. */
 export type Problem =
   /** Nothing can be written down. */
   | 'store-unwritable'

@@ -6,21 +6,21 @@ import { NO_HINTS, type PoolPlace, poolHints } from './pool-hints.ts'
 
 const addressOf = (name: string) => `0x${Buffer.from(name).toString('hex').padEnd(40, '0')}` as Address
 const [a, b, c, me] = ['a', 'b', 'c', 'me'].map(addressOf) as [Address, Address, Address, Address]
-const nobody = ZERO_ADDRESS
+const none = ZERO_ADDRESS
 
 const pool = (...places: [Address, bigint][]): PoolPlace[] =>
   places.map(([address, stake]) => ({ address, stake }))
 
 const CASES: [string, PoolPlace[], bigint, bigint, Address, Address][] = [
-  ['alone in the pool', pool([me, 5n]), 6n, 10n, nobody, nobody],
-  ['stays first', pool([me, 9n], [a, 5n]), 10n, 10n, nobody, a],
-  ['stays last', pool([a, 9n], [b, 5n], [me, 1n]), 2n, 10n, b, nobody],
+  ['alone in the pool', pool([me, 5n]), 6n, 10n, none, none],
+  ['stays first', pool([me, 9n], [a, 5n]), 10n, 10n, none, a],
+  ['stays last', pool([a, 9n], [b, 5n], [me, 1n]), 2n, 10n, b, none],
   ['overtakes one', pool([a, 9n], [b, 5n], [me, 4n]), 6n, 10n, a, b],
-  ['overtakes all', pool([a, 9n], [b, 5n], [me, 4n]), 10n, 10n, nobody, a],
-  ['is placed behind equal stakes', pool([a, 9n], [b, 5n], [me, 4n]), 5n, 10n, b, nobody],
+  ['overtakes all', pool([a, 9n], [b, 5n], [me, 4n]), 10n, 10n, none, a],
+  ['is placed behind equal stakes', pool([a, 9n], [b, 5n], [me, 4n]), 5n, 10n, b, none],
   ['the last of a full pool stays last', pool([a, 9n], [me, 5n], [c, 1n]), 6n, 3n, a, c],
   ['joins a pool with room', pool([a, 9n], [b, 5n]), 7n, 3n, a, b],
-  ['takes the last place of a full pool', pool([a, 9n], [b, 5n], [c, 1n]), 2n, 3n, b, nobody],
+  ['takes the last place of a full pool', pool([a, 9n], [b, 5n], [c, 1n]), 2n, 3n, b, none],
   [
     'pushes out the last of a full pool and takes the place before it',
     pool([a, 9n], [b, 5n], [c, 1n]),
@@ -29,9 +29,9 @@ const CASES: [string, PoolPlace[], bigint, bigint, Address, Address][] = [
     a,
     b,
   ],
-  ['does not enter with the same stake as the last', pool([a, 9n], [b, 5n]), 5n, 2n, nobody, nobody],
-  ['an empty pool', [], 5n, 2n, nobody, nobody],
-  ['a pool without places', [], 5n, 0n, nobody, nobody],
+  ['does not enter with the same stake as the last', pool([a, 9n], [b, 5n]), 5n, 2n, none, none],
+  ['an empty pool', [], 5n, 2n, none, none],
+  ['a pool without places', [], 5n, 0n, none, none],
 ]
 
 for (const [claim, places, stake, maxSize, prev, next] of CASES) {
@@ -42,9 +42,9 @@ for (const [claim, places, stake, maxSize, prev, next] of CASES) {
 
 /** What the contract's list accepts without a search (contracts.md §8.2). */
 function isAccepted(list: readonly PoolPlace[], stake: bigint, prev: Address, next: Address): boolean {
-  if (list.length === 0) return prev === nobody && next === nobody
-  if (prev === nobody) return next === list[0]!.address && stake >= list[0]!.stake
-  if (next === nobody) return prev === list.at(-1)!.address && stake <= list.at(-1)!.stake
+  if (list.length === 0) return prev === none && next === none
+  if (prev === none) return next === list[0]!.address && stake >= list[0]!.stake
+  if (next === none) return prev === list.at(-1)!.address && stake <= list.at(-1)!.stake
   const at = list.findIndex(({ address }) => address === prev)
   return list[at + 1]?.address === next && list[at]!.stake >= stake && stake >= list[at + 1]!.stake
 }

@@ -86,7 +86,7 @@ test('many draws match the probabilities', () => {
   assert.ok(Math.abs(counts.get(b)! / 20_000 - 0.3319) < 0.01)
 })
 
-test('eligibility goes by performance unless nobody remains, then by price; an equal price passes', () => {
+test('eligibility goes by performance unless none remains, then by price; an equal price passes', () => {
   const max = (price: number, more: Partial<SelectionWeights> = {}) => ({
     ...weights,
     maxPrice: Rational.of(BigInt(price)),
@@ -128,7 +128,7 @@ const facts = { stakeOf: () => 1n, perfScoreOf: () => null }
 
 test('a session is chosen: known and fast, else unknown, else the fastest known', () => {
   const table: readonly [string, readonly Named[], SelectionWeights | null, string | null][] = [
-    ['nobody', [], null, null],
+    ['no candidates', [], null, null],
     ['fast one first', [idle('u', null), idle('k', 1.0)], null, 'k'],
     ['fastest of the fast', [idle('k', 0.9), idle('l', 0.2)], null, 'l'],
     ['slow known yields to unknown', [idle('k', 1.1), idle('u', null), idle('v', null)], null, 'u'],

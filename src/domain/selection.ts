@@ -56,7 +56,7 @@ export function probabilities(all: readonly Weighed[], weights: SelectionWeights
   })
 }
 
-/** Chooses one recipient by a random number in [0, 1), or null if nobody is eligible. */
+/** Chooses one recipient by a random number in [0, 1), or null if none is eligible. */
 export function chooseRecipient(
   all: readonly Weighed[],
   weights: SelectionWeights,

@@ -129,7 +129,7 @@ export const HABITS = {
   html502: sometimes('20 % of reads: HTTP 502 with a page', 0.2, isRead, () => {
     return new HttpFault(502, '<html>Bad Gateway</html>')
   }),
-  unknownWords: sometimes('20 % of reads: an error nobody knows', 0.2, isRead, () => {
+  unknownWords: sometimes('20 % of reads: an unknown error', 0.2, isRead, () => {
     return new RpcFault(-39999, 'the moon is in the wrong house')
   }),
 
@@ -195,7 +195,7 @@ export const HABITS = {
   ranges100: ranges('log ranges of at most 100 blocks', 100n, (from, to) => {
     return new RpcFault(-32000, `requested too many blocks from ${from} to ${to}, maximum is set to 100`)
   }),
-  rangesUnknownWords: ranges('log ranges of at most 10 blocks, refused in words nobody knows', 10n, () => {
+  rangesUnknownWords: ranges('log ranges of at most 10 blocks, refused in unknown words', 10n, () => {
     return new RpcFault(-32602, 'please upgrade your plan')
   }),
   rangesOfOne: ranges('logs of one block at a time', 1n, () => new RpcFault(-32701, 'no')),

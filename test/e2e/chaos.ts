@@ -150,7 +150,7 @@ function faultsOf(network: Network, { chainLink, kind, process }: NetworkNode, d
     inject: async (outageMs) => {
       fail()
       await sleep(outageMs)
-      link.mend()
+      link.restore()
     },
   })
   const ways = (what: string, link: TcpLink): Fault[] => [

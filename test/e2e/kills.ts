@@ -10,7 +10,7 @@ import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts
 
 const STREAMS = 3
 const PARAMS_LIFETIME = 45
-/** So long that mining those blocks at once does not expire tickets. */
+/** Long enough that mining those blocks at once does not expire tickets. */
 const LONG_ROUND = 1_000n
 /** Random time between faults. */
 const CALM_MS = { least: 300, most: 1_500 }
@@ -76,7 +76,7 @@ export async function runKills(options: {
         faults.cuts++
         network.chainLink!.cut()
         await sleep(between(CUT_MS))
-        network.chainLink!.mend()
+        network.chainLink!.restore()
       }
       say(`fault ${fault + 1} of ${options.faults}: ${load.served} segments served`)
     }

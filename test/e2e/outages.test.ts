@@ -94,7 +94,7 @@ test('a redeemer that is unreachable until the last third of the tickets’ last
     tickets.groups.map(({ state, reason, count }) => ({ state, reason, count })),
     [{ state: 'open', reason: 'redeemer-away', count: accepted }],
   )
-  network.redeemerLink!.mend()
+  network.redeemerLink!.restore()
   await checkAllIsWell(t, network, accepted)
 })
 
@@ -154,7 +154,7 @@ test('an invalid ticket at the head of the queue, a sender funded late, and a re
   await protocol.fundSender(devnetKey('late payer'), ETHER, ETHER)
   const funded = await protocol.blockNumber()
   const all = accepted + unfunded.length
-  await redeemed(all, 'the tickets of the sender who was funded redeemed')
+  await redeemed(all, 'the tickets of the funded sender redeemed')
   await until(async () => ((await tickets()).redeemed === all ? true : null), 'the redeemer knows')
 
   const depth = Number((await protocol.blockNumber()) - funded)

@@ -15,7 +15,7 @@ import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts
 const STREAMS = 4
 const SEGMENTS = 80
 const AWAY_MS = 1_000
-/** So long that even a busy machine restarts a node before a segment's deadline of four times its duration. */
+/** Long enough that even a busy machine restarts a node before a segment's deadline of four times its duration. */
 const DURATION_MS = 8_000
 
 test(`none of ${SEGMENTS} segments is lost when the only orchestrator is killed and restarted`, async (t) => {

@@ -432,7 +432,7 @@ export class FakeChain {
   }
 
   #info(sender: Address): SenderInfo {
-    return this.#senders.get(sender) ?? NOBODY
+    return this.#senders.get(sender) ?? NO_FUNDS
   }
 
   #placed({ events, head }: FakeBlock): ChainUpdate['events'][number][] {
@@ -477,4 +477,4 @@ export class FakeChain {
   }
 }
 
-const NOBODY: SenderInfo = { deposit: 0n, withdrawRound: 0n, fundsRemaining: 0n, claimedInCurrentRound: 0n }
+const NO_FUNDS: SenderInfo = { deposit: 0n, withdrawRound: 0n, fundsRemaining: 0n, claimedInCurrentRound: 0n }

@@ -197,7 +197,7 @@ export class FakeNetwork implements SubmissionClient, SessionEnder {
   #at(url: string): FakeOrchestrator {
     const orchestrator = this.#orchestrators.get(url)
     if (!orchestrator || orchestrator.isAway) {
-      throw new NodeError('unreachable', `nobody listens at ${url}`, { details: { isUnsent: true } })
+      throw new NodeError('unreachable', `nothing listens at ${url}`, { details: { isUnsent: true } })
     }
     return orchestrator
   }

@@ -7,7 +7,8 @@ import type { Clock } from '../../src/lib/clock.ts'
 import type { Address } from '../../src/lib/crypto.ts'
 import type { Dice } from '../../src/lib/dice.ts'
 import { NodeError } from '../../src/lib/errors.ts'
-import type { RewardChain, RewardResult, RewardView } from '../../src/services/protocol/reward-service.ts'
+import type { RewardView } from '../../src/services/protocol/reward-right.ts'
+import type { RewardChain, RewardResult } from '../../src/services/protocol/reward-service.ts'
 
 const FIRST_ROUND = 100n
 const GAS = 400_000n

@@ -155,12 +155,12 @@ export function makePictures(settings: ChosenPictures): Uint8Array {
   }
 }
 
-/** The times of so many pictures, evenly spaced. */
+/** The times of `count` pictures, evenly spaced. */
 export function evenly(count: number, step = 1n, start = 0n): bigint[] {
   return Array.from({ length: count }, (_, index) => start + BigInt(index) * step)
 }
 
-/** So many seconds of one picture a second. */
+/** Seconds at one picture a second. */
 export function lasting(seconds: number): Uint8Array {
   return makePictures({ times: evenly(seconds), unit: { num: 1, den: 1 } })
 }

@@ -4,7 +4,7 @@ import { countPixels } from '../../src/io/media/worker/probe.ts'
 import { type TranscodeRequest, transcode } from '../../src/io/media/worker/transcode.ts'
 import { look, profileOf, ptsOf, type SeenContainer } from './media.ts'
 
-/** Who the renditions say has made them. */
+/** The encoder that renditions name. */
 export const PROVIDER = 'Livepeer Transcoder 1.2.3 (offchain)'
 
 /** A rendition, looked at. */

@@ -44,7 +44,7 @@ function check({ acknowledged, chain, nodes, rewards }: Report): Record<string, 
       assert.deepEqual(
         held.filter(({ state }) => state !== 'redeemed'),
         [],
-        'whoever had it knows of the redemption',
+        'every node that had it knows of the redemption',
       )
       for (const { paid } of held) assert.ok(paid === null || paid === chain.redemptions.get(hash)![0])
       assert.ok(held.filter(({ isOwn }) => isOwn).length <= 1, `${hash} was paid for by two accounts`)
@@ -64,7 +64,7 @@ function check({ acknowledged, chain, nodes, rewards }: Report): Record<string, 
   assert.deepEqual(
     nodes.filter(({ pending }) => pending !== 0n).map(({ name }) => name),
     [],
-    'nobody is believed to owe anything',
+    'no sender is believed to owe anything',
   )
   const rewarded = [...rewards.receipts.values()].flatMap(({ round, success }) => (success ? [round] : []))
   const rounds = new Set(rewarded)

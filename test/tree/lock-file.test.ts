@@ -23,7 +23,7 @@ const manifest = read('package.json') as {
 const installed = Object.entries(lock.packages).filter(([path]) => path !== '')
 const nameOf = (path: string) => path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length)
 
-/** FFmpeg of the platforms that these locks could not be made on: whoever installs there trusts the registry for it. */
+/** FFmpeg of the platforms on which these locks could not be made: an install there trusts the registry for it. */
 const WITHOUT_DIGEST = [
   'darwin-arm64',
   'darwin-x64',

@@ -69,12 +69,12 @@ test('the named nodes are asked and shown on one screen; the exit code is 0 when
 
 test('a node that does not answer, and one that asks for a token, need attention: the exit code is 1', async (t) => {
   const guarded = await node(t, well(redeemerStatus()), 'hush')
-  const nobody = `127.0.0.1:${await freePort()}`
+  const unused = `127.0.0.1:${await freePort()}`
   const { run, screens } = command()
-  assert.equal(await run(guarded, nobody), 1)
+  assert.equal(await run(guarded, unused), 1)
   const screen = screens[0]!.replace(/\s+/g, ' ')
   assert.ok(screen.includes(`! ${guarded} asks for a token: give --token`), screen)
-  assert.match(screen, new RegExp(`! ${nobody} does not answer \\(.*ECONNREFUSED.*\\): start the node`))
+  assert.match(screen, new RegExp(`! ${unused} does not answer \\(.*ECONNREFUSED.*\\): start the node`))
 })
 
 test('the token comes from the command line, a file or the environment', async (t) => {
@@ -114,12 +114,12 @@ test('--watch redraws the screen until it is stopped, cut to the height of the t
 test('--json prints what the nodes answered', async (t) => {
   const status = redeemerStatus({ nowMs: Date.now() })
   const address = await node(t, () => status)
-  const nobody = `127.0.0.1:${await freePort()}`
+  const unused = `127.0.0.1:${await freePort()}`
   const { run, screens } = command()
-  assert.equal(await run('--json', address, nobody), 1)
+  assert.equal(await run('--json', address, unused), 1)
   const [first, second] = JSON.parse(screens[0]!)
   assert.deepEqual(first, { address, status: JSON.parse(bodyOf(status)) })
-  assert.equal(second.address, nobody)
+  assert.equal(second.address, unused)
   assert.match(second.error, /ECONNREFUSED/)
 })
 

@@ -247,7 +247,7 @@ const PROBLEMS: readonly (readonly [what: string, answers: readonly NodeAnswer[]
     /^redeemer r does not use the endpoint b, which has been stale for 30 s \(old\)/,
   ],
   [
-    'a round that nobody initialises',
+    'a round that is never initialised',
     [
       answerOf(
         'r',

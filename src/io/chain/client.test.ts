@@ -11,7 +11,7 @@ import { ChainClient, connectChain, resolveContracts } from './client.ts'
 import { Rpc } from './rpc.ts'
 
 const ETHER = 10n ** 18n
-const NOBODY = parseAddress('0x00000000000000000000000000000000000000aa')
+const UNUSED = parseAddress('0x00000000000000000000000000000000000000aa')
 let chain: ChainFixture
 
 before(async () => {
@@ -25,9 +25,9 @@ test('the Controller tells where the contracts are', async () => {
 })
 
 test('a Controller address without code is refused with a sentence', async () => {
-  await assert.rejects(resolveContracts(chain.rpc, NOBODY), {
+  await assert.rejects(resolveContracts(chain.rpc, UNUSED), {
     code: 'no-contract',
-    message: `no contract code at given address: the Controller is said to be at ${NOBODY}; check -ethController and -network`,
+    message: `no contract code at given address: the Controller is said to be at ${UNUSED}; check -ethController and -network`,
   })
 })
 
@@ -95,7 +95,7 @@ test('orchestrators, pool and senders are read back as they were registered', as
 })
 
 test('an unknown address is not registered, and an unknown ticket not used', async () => {
-  const unknown = await chain.client.orchestrator(NOBODY)
+  const unknown = await chain.client.orchestrator(UNUSED)
   assert.equal(unknown.registered, false)
   assert.equal(unknown.active, false)
   assert.equal(unknown.serviceUri, '')
@@ -109,7 +109,7 @@ test('first contact has patience with an endpoint that is down, and then says wh
   const rpc = new Rpc({ urls: [`http://127.0.0.1:${port}/secret`], chainId: null }, { clock, log: silentLog })
   const signal = new AbortController().signal
   const needs = { rpc, clock, log: silentLog }
-  const contact = connectChain(needs, NOBODY, signal, { forMs: 3_000, everyMs: 1_000 })
+  const contact = connectChain(needs, UNUSED, signal, { forMs: 3_000, everyMs: 1_000 })
   const outcome = assert.rejects(contact, {
     code: 'rpc-unreachable',
     message: `no usable RPC endpoint in -ethUrl: http://127.0.0.1:${port}: nothing listens there (connection refused)`,

@@ -263,7 +263,7 @@ export class ChainClient {
     }
   }
 
-  /** The pool in its order, most stake first: who will be active in the next round. */
+  /** The pool in its order, most stake first: the active set of the next round. */
   async orchestratorPool(): Promise<PoolMember[]> {
     const { bondingManager: address } = this.addresses
     const addresses: Address[] = []

@@ -27,38 +27,38 @@ export type EndpointState =
       readonly reason: string
     }
 
-/** What is wrong with an endpoint: `limited` takes no more requests for now, `refusing` answers with errors. */
+/** What is wrong with an endpoint: `limited` accepts no requests for now, `refusing` answers with errors. */
 type EndpointFault = 'down' | 'slow' | 'stale' | 'wrong-chain' | 'limited' | 'refusing'
 
 /** One endpoint as health pages show it. */
 export interface EndpointHealth {
   readonly endpoint: string
   readonly state: EndpointState
-  /** Its newest block, as last heard. */
+  /** Its newest block, as last read. */
   readonly head: bigint | null
 }
 
-/** How long a request waits while all endpoints limit requests. */
+/** How long a request waits while all endpoints are rate-limited. */
 export const PATIENCE_MS = 60_000
 
 const DEFAULT_TIMEOUT_MS = 20_000
 const DEFAULT_STALE_AFTER_MS = 60_000
-/** The time for a check before use: it must not use up the request's own. */
+/** Time limit of a check before use, so that it leaves time for the request itself. */
 const PROBE_TIMEOUT_MS = 5_000
-/** How often a check is asked again, and after how long. */
+/** How often a check is retried, and after how long. */
 const MAX_PROBE_ROUNDS = 3
 const PROBE_PAUSE_MS = 200
 const FIRST_BACKOFF_MS = 500
 const MAX_BACKOFF_MS = 30_000
-/** While no endpoint is healthy, all are tried again at most this often, whatever their back-off. */
+/** While no endpoint is healthy, all are retried at most this often, regardless of back-off. */
 const DESPERATE_RETRY_MS = 1_000
-/** An endpoint that cannot be used for longer than this is logged. */
+/** An endpoint that is unusable for longer than this is logged. */
 const LONG_LIMIT_MS = 5_000
 /** An endpoint that refuses this many requests in a row is left for another. */
 const MAX_REFUSALS = 10
 /** An endpoint with this many server errors in a row is left sooner. */
 const MAX_SERVER_ERRORS = 3
-/** A block from further in the future, by this node's clock, is not used to judge the age of another. */
+/** A block further in the future than this, by this node's clock, is not used to judge another's age. */
 const MAX_AHEAD_MS = 60_000
 /** The most endpoints in `-ethUrl`; more is a mistake. */
 const MAX_ENDPOINTS = 16
@@ -73,7 +73,7 @@ export interface Candidate {
   head: RawHeader | null
   advancedAtMs: number
   probing: Promise<void> | null
-  /** Whether it has shown that it serves the right chain. */
+  /** Whether it is known to serve the right chain. */
   isChecked: boolean
   /** Requests refused in a row. */
   refusals: number
@@ -122,12 +122,12 @@ export class EndpointPool {
     return this.#candidates.length
   }
 
-  /** Whether another than these may be worth asking: not where all others are known to be in trouble. */
+  /** Whether an endpoint other than these may be worth trying: not if all others are known to be in trouble. */
   hasOther(than: ReadonlySet<Candidate>): boolean {
     return this.#candidates.some((other) => !than.has(other) && this.#mayServe(other))
   }
 
-  /** Each endpoint that is well and may be asked soon, those that are preferred first, checked before if need be. */
+  /** The healthy endpoints that may be asked soon, preferred ones first, each checked before use if necessary. */
   async *usable(signal?: AbortSignal): AsyncGenerator<Candidate> {
     const inTurn = this.#candidates.toSorted((a, b) => Number(isUsable(b)) - Number(isUsable(a)))
     for (const candidate of inTurn) {
@@ -160,9 +160,9 @@ export class EndpointPool {
   }
 
   /**
-   * The first healthy endpoint that may be asked now; if there is none, the others are checked; then the one that may be
-   * asked soonest, and a stale one is better than none. Endpoints that failed in the same request come last: a healthy
-   * endpoint may still not answer this one.
+   * The first healthy endpoint that may be asked now. If there is none, checks the others; failing that, the one that
+   * may be asked soonest, even if stale. Endpoints that failed this request come last: a healthy endpoint may be unable
+   * to answer it.
    */
   async pick(failed: ReadonlySet<Candidate>, signal?: AbortSignal): Promise<Candidate> {
     signal?.throwIfAborted()
@@ -170,7 +170,7 @@ export class EndpointPool {
       isUsable(candidate) && !failed.has(candidate) && candidate.endpoint.pace.blockedMs === 0
     const free = this.#candidates.find(isFree)
     if (free) {
-      // Preferred endpoints are checked meanwhile; this request does not wait for them.
+      // Preferred endpoints are checked in the background; this request does not wait for them.
       for (const better of this.#candidates.slice(0, this.#candidates.indexOf(free))) {
         if (!isUsable(better) && better.retryAtMs <= this.#clock.now()) void this.#probe(better)
       }
@@ -195,20 +195,20 @@ export class EndpointPool {
     throw this.nothingAnswers()
   }
 
-  /** Whether an endpoint may be asked instead of another: not while it is known to be in trouble. */
+  /** Whether an endpoint can stand in for another: not while it is known to be in trouble. */
   #mayServe(candidate: Candidate): boolean {
     if (isUsable(candidate)) return candidate.endpoint.pace.blockedMs === 0
     return candidate.state.kind === 'untried' || candidate.retryAtMs <= this.#clock.now()
   }
 
-  /** An endpoint is in trouble. */
+  /** Marks an endpoint as in trouble. */
   setAside(candidate: Candidate, error: ChainError): void {
     this.#fail(candidate, kindOf(error), error.message)
-    // A restarted server cuts its open connections: one check at once tells it from one that is gone.
+    // A restarted server drops its open connections: an immediate check tells it from one that is down.
     candidate.triedAtMs = 0
   }
 
-  /** Notes an endpoint's newest block: one that stands still while others go on is stale. */
+  /** Records an endpoint's newest block: one that stands still while others advance is stale. */
   sawHead(candidate: Candidate, header: RawHeader): void {
     this.#noteHead(candidate, header)
     const still = this.#clock.now() - candidate.advancedAtMs
@@ -240,7 +240,7 @@ export class EndpointPool {
     return new ChainError(code, `no usable RPC endpoint in -ethUrl: ${reasons.join('; ')}`)
   }
 
-  /** Checks an endpoint's chain and freshness and notes the result; never throws. */
+  /** Checks an endpoint's chain and freshness and records the result; never throws. */
   #probe(candidate: Candidate): Promise<void> {
     candidate.probing ??= this.#check(candidate).finally(() => {
       candidate.probing = null
@@ -271,7 +271,7 @@ export class EndpointPool {
     }
   }
 
-  /** A check has little time, and survives single refusals. */
+  /** One request of a check: its time is short, and single refusals are retried. */
   async #probeRequest(candidate: Candidate, method: string, params: readonly unknown[]): Promise<unknown> {
     const timeoutMs = Math.min(PROBE_TIMEOUT_MS, this.#timeoutMs)
     for (let round = 1; ; round++) {
@@ -358,7 +358,7 @@ export const TROUBLES: ReadonlySet<string> = new Set([
   'wrong-chain',
 ])
 
-/** Errors that may pass by themselves: a refusal without a verdict, a server error. */
+/** Errors that may be temporary: a refusal without a verdict, a server error. */
 export function isPassing({ code, details }: ChainError): boolean {
   return code === 'rpc-refused' || (code === 'rpc-unreachable' && Number(details.status) >= 500)
 }

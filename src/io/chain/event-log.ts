@@ -68,7 +68,7 @@ const MEANINGS: Readonly<Record<string, (args: EventArgs) => ChainEvent>> = {
   }),
 }
 
-/** Reads the logs of the protocol's own contracts and of nobody else: others use the same events (chain.md §20, B4). */
+/** Reads the logs of the protocol's own contracts only: other contracts emit the same events (chain.md §20, B4). */
 export class EventReader {
   /** For `eth_getLogs`: the contracts that are listened to. */
   readonly addresses: readonly Address[]

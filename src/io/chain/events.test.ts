@@ -345,7 +345,7 @@ test('a listener that throws disturbs neither the others nor the following', asy
   assert.equal(watch.watcher.health.kind, 'live')
 })
 
-test('a chain that brings no new blocks is seen to stand still', async () => {
+test('a chain without new blocks is reported as standing still', async () => {
   await using chain = await startChain()
   await using watch = await watching(chain, new MemoryCursor(), { staleAfterMs: 100 })
   await eventually('standing still', () => watch.watcher.health.kind === 'standing-still')

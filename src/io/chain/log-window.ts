@@ -5,19 +5,19 @@ import { ChainError } from './chain-error.ts'
 import { type ChainRequest, toQuantity } from './raw-header.ts'
 import { logSchema, type RawLog } from './raw-log.ts'
 
-/** After this many windows of the largest size that was not refused a larger one is tried; each time after twice as many. */
+/** A larger window is tried after this many of the largest allowed size; each further time after twice as many. */
 const FIRST_PATIENCE = 16
 const MAX_PATIENCE = 1_024
 
 /**
- * Fetches logs in windows. Any refusal of several blocks halves the window, down to a single block, since providers have
- * limits of many kinds and words of their own for each; what works is remembered, and grows again slowly.
+ * Fetches logs in windows of blocks. Any refusal halves the window, down to a single block, since providers have many
+ * kinds of limits, each with its own error text. The size that works is remembered, and grows again slowly.
  */
 export class LogWindow {
   readonly #most: bigint
   readonly #filter: { readonly address: readonly Address[]; readonly topics: readonly unknown[] }
   #size: bigint
-  /** The largest size that is not known to be refused. */
+  /** The largest size not known to be refused. */
   #allowed: bigint
   #patience = FIRST_PATIENCE
   /** Windows of that size fetched. */
@@ -30,15 +30,15 @@ export class LogWindow {
     this.#filter = filter
   }
 
-  /** Blocks asked for at once now. */
+  /** The present window, in blocks. */
   get size(): bigint {
     return this.#size
   }
 
   /**
-   * The logs from `from` on, in chain order, and how far they reach: to `last` or as far as one window goes. Throws
-   * ChainError when even one block is refused, and when the endpoint is in trouble; the next window is smaller then too,
-   * where its size may have been the cause.
+   * The logs from `from` on, in chain order, and the last block they cover: `last`, or the end of one window. Throws
+   * ChainError if even one block is refused or the endpoint is in trouble; the next window is then smaller too, if its
+   * size may have been the cause.
    */
   async fetch(request: ChainRequest, from: bigint, last: bigint): Promise<{ logs: RawLog[]; to: bigint }> {
     let mayLag = true

@@ -15,13 +15,12 @@ export interface CallResult {
 }
 
 /**
- * A program that stands where a contract's constructor would: it calls one contract after the other, as the words behind
- * it say, and returns what they returned instead of a contract's code. So one `eth_call` without a target reads many
- * views at one block, on every chain, whether or not somebody deployed a contract that does so (Multicall3 is missing on
- * development networks).
+ * EVM code that runs as the constructor of a contract: it makes the calls appended to it one after the other, and
+ * returns their results where a constructor returns the contract's code. So one `eth_call` without a target reads many
+ * views at one block, on any chain, without a deployed contract (development networks lack Multicall3).
  *
- * Behind it, for each call: 12 bytes with the length of the call data, 20 with the address, the call data. It returns for
- * each call: a byte with 1 for success, 31 with the length of the return data, the return data.
+ * Appended for each call: the length of the call data (12 bytes), the address (20), the call data. Returned for each
+ * call: 1 for success (1 byte), the length of the return data (31), the return data.
  */
 const PROGRAM: Hex = concat([
   '0x60476000', // in = 0x47, where the calls begin; out = 0, where the results go
@@ -43,13 +42,13 @@ const PROGRAM: Hex = concat([
 /** The length of a word. */
 const WORD = 32
 
-/** The call data of the one call that makes all of these. */
+/** The call data of one call that makes all these calls. */
 export function packCalls(calls: readonly ViewCall[]): Hex {
   const packed = calls.map(({ to, data }) => concat([numberToHex(size(data), { size: 12 }), to, data]))
   return concat([PROGRAM, ...packed])
 }
 
-/** How many bytes a call takes in it. */
+/** The size of one call in that data, in bytes. */
 export function packedSize({ data }: ViewCall): number {
   return WORD + size(data)
 }

@@ -144,7 +144,7 @@ test('of calls made by one request each has its own outcome', async () => {
   assert.equal(shim.asked.get('eth_call'), 1)
 })
 
-test('the same question is asked once for all who ask it before it is sent, and again after that', async () => {
+test('equal requests that wait share one call; one made after it was sent gets its own', async () => {
   await using shim = await RpcShim.start(anvil.url)
   const rpc = connect([shim.url])
   await rpc.request('eth_gasPrice')
@@ -182,7 +182,7 @@ test('where requests have to wait, transactions go first and nothing waits for e
   assert.ok(order.includes('eth_gasPrice'))
 })
 
-test('a request that nobody wants any more is neither sent nor waited for', async () => {
+test('a request that no caller wants any more is neither sent nor waited for', async () => {
   const clock = new FastClock(10)
   await using shim = await startHabits(anvil.url, [HABITS.rateRetryAfter])
   const rpc = connect([shim.url], clock)

@@ -11,31 +11,31 @@ import {
   type TransportAnswer,
 } from './rpc-transport.ts'
 
-/** How one request is asked. */
+/** How one request is sent. */
 export interface AskOptions {
   /** From sending to the answer, without the time in the queue. */
   readonly timeoutMs: number
-  /** The longest wait in the queue. */
+  /** The longest time in the queue. */
   readonly patienceMs: number
-  /** When it was first asked for: older requests go first. Absent: now. */
+  /** When the caller first made it: older requests go first. Absent: now. */
   readonly sinceMs?: number
   readonly signal?: AbortSignal | undefined
 }
 
-/** Requests under way at once: enough to fill a connection, few enough not to overrun an unknown limit by far. */
+/** Requests in flight at once: enough to fill a connection, few enough not to exceed an unknown limit by much. */
 const MAX_IN_FLIGHT = 32
 /** The most requests in one batch. */
 const MAX_BATCH = 20
-/** View calls merged into one: their results, ten words each, must fit into a contract's size (24 KiB). */
+/** View calls merged into one: their results, ten words each, must fit into the maximum contract size (24 KiB). */
 const MAX_MERGED = 64
-/** The most bytes of those calls: they must fit into a constructor's size (48 KiB). */
+/** The most bytes of merged calls: they must fit into the maximum size of contract creation code (48 KiB). */
 const MAX_MERGED_BYTES = 40_000
-/** After this long, batching or merging that an endpoint did not support is tried again. */
+/** Batching or merging that an endpoint refused is tried again after this time. */
 const TOGETHER_AGAIN_MS = 60 * 60_000
 /** After this many failures in a row the endpoint is assumed not to support it. */
 const MAX_TOGETHER_FAILURES = 3
 
-/** Large answers and transactions travel alone: nothing else must wait for them or fail with them. */
+/** Never batched: no other request should wait for a large answer, or fail with a transaction. */
 const NEVER_BATCHED = new Set(['eth_sendRawTransaction', 'eth_getLogs'])
 
 const answerSchema = z.object({
@@ -46,18 +46,18 @@ const answerSchema = z.object({
     .nullish(),
 })
 
-/** One JSON-RPC request: for one that was asked, or for several calls of views. */
+/** One JSON-RPC request: a caller's own, or several merged view calls. */
 interface Item {
   readonly asked: readonly QueuedRequest[]
   readonly body: JsonRpcRequest
 }
 
 /**
- * One endpoint of `-ethUrl`: asks it no faster than it answers and several things at once where it takes them, and says
- * plainly what is wrong with it.
+ * One endpoint of `-ethUrl`. It paces requests to the rate at which the endpoint answers, batches and merges them if
+ * the endpoint supports that, and reports what is wrong with it.
  */
 export class RpcEndpoint {
-  /** The URL without possible secrets: no path, no query, no user. */
+  /** The URL without parts that may be secret: path, query and user. */
   readonly label: string
   readonly pace: Pace
   readonly #transport: RpcTransport
@@ -82,7 +82,7 @@ export class RpcEndpoint {
     this.#merges = new Together(needs.clock)
   }
 
-  /** Asks one method, when its turn comes. Throws ChainError: the endpoint's error, or why there is no answer. */
+  /** Queues and sends one request. Throws ChainError: the endpoint's error, or why there is no answer. */
   async request(method: string, params: readonly unknown[], options: AskOptions): Promise<unknown> {
     const { patienceMs, signal, timeoutMs } = options
     signal?.throwIfAborted()
@@ -103,7 +103,7 @@ export class RpcEndpoint {
     this.#transport.close()
   }
 
-  /** Sends in the next turn of the event loop, so that what is asked for in this one can travel together. */
+  /** Sends in the next turn of the event loop, so that all requests made in this turn can be batched. */
   #flushSoon(): void {
     if (this.#isFlushing) return
     this.#isFlushing = true
@@ -186,7 +186,7 @@ export class RpcEndpoint {
     return { asked, body: { jsonrpc: '2.0', id: ++this.#requests, method, params: merged || params } }
   }
 
-  /** Sends items together and settles what was asked. Never throws. */
+  /** Sends items together and settles their requests. Never throws. */
   async #send(items: readonly Item[]): Promise<void> {
     const asked = items.flatMap((item) => item.asked)
     const sentAtMs = this.#clock.now()
@@ -245,7 +245,7 @@ export class RpcEndpoint {
       else this.pace.answered(sentAtMs)
       if (item.asked.length === 1 || error.code === 'rpc-limited') reject([item], error)
       else {
-        // A verdict on a merged call is about its form; other refusals may be temporary.
+        // A verdict on a merged call rejects its form; other refusals may be temporary.
         this.#merges.failed(error.code !== 'rpc-refused' && error.code !== 'rpc-unreachable')
         this.#askAlone([item])
       }
@@ -264,7 +264,7 @@ export class RpcEndpoint {
     for (const [i, request] of asked.entries()) {
       const { data, success } = results[i]!
       if (success) request.answer.resolve(data)
-      // A revert without data may be a call that the others left too little gas.
+      // A revert without data may mean that the other calls left this one too little gas.
       else if (data === '0x') this.#askAgainAlone(request)
       else
         request.answer.reject(translateRpcError('eth_call', { code: 3, message: 'execution reverted', data }))
@@ -293,7 +293,7 @@ export class RpcEndpoint {
   }
 
   #unusable(status: number): ChainError {
-    // These statuses are the endpoint's fault; with others another endpoint may accept the request.
+    // These statuses mean that the endpoint is at fault; with any other, a different endpoint may accept the request.
     const code =
       status >= 500 || [401, 403, 404, 407, 408].includes(status) ? 'rpc-unreachable' : 'rpc-refused'
     const text = `${this.label} answers with HTTP status ${status}${meaning(status)}`
@@ -339,7 +339,7 @@ function canBatch({ alone, method }: QueuedRequest): boolean {
   return !alone && !NEVER_BATCHED.has(method)
 }
 
-/** The view call in a request; null for one with more than contract, data and block. */
+/** The view call in a request; null if it has more than contract, data and block. */
 function viewCallOf({ alone, method, params }: QueuedRequest): ViewCall | null {
   if (alone || method !== 'eth_call' || params.length !== 2) return null
   const [call] = params as [Readonly<Record<string, unknown>>]

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { ManualClock } from '../../lib/clock.ts'
 import { Pace } from './rpc-pace.ts'
 
-/** A provider that answers at most so many requests within any second, asked for as much as the pace allows. */
+/** A provider that answers a limited number of requests in any second, asked for as many as the pace allows. */
 async function askFor(
   seconds: number,
   perSecond: (second: number) => number,

@@ -1,31 +1,30 @@
 import type { Clock } from '../../lib/clock.ts'
 
-/** After a refusal without `Retry-After`; doubled while nothing is answered in between. */
+/** The wait after a refusal without `Retry-After`; doubled at each further one until a request is answered. */
 const FIRST_BACKOFF_MS = 1_000
 const MAX_BACKOFF_MS = 30_000
 /** The longest wait, even if a provider asks for more. */
 const MAX_RETRY_AFTER_MS = 5 * 60_000
-/** Limits are counted by the second. */
+/** Rates are counted over this window. */
 const WINDOW_MS = 1_000
-/** How long answers may take after their requests. */
+/** How long requests and answers are remembered. */
 const KEPT_MS = 60_000
 /** The rate after a refusal, as a share of what was answered in the second before it. */
 const SHARE_OF_ANSWERED = 0.8
 /** The factor when nothing was answered, as when a whole batch is refused. */
 const SHARE_OF_SENT = 0.5
-/** The lowest rate, in requests a second: one refusal costs little. */
+/** The lowest rate, in requests a second. */
 const MIN_RATE = 0.5
-/** The rate grows by this and a hundredth of itself in each second in which it holds requests up. */
+/** In each second in which it delays requests, the rate grows by this and a hundredth of itself. */
 const GROWTH = 0.1
-/** Far below the refused rate it grows by this share of itself instead. */
+/** Far below the refused rate, it grows by this share of itself instead. */
 const FAST_GROWTH = 0.25
-/** How much of a second's requests may go out at once. */
+/** The share of a second's requests that may be sent at once. */
 const BURST_SHARE = 0.15
 
 /**
- * How fast one endpoint may be asked. Nothing is held up until the endpoint refuses for the first time; then all
- * requests wait as long as it says, and after that go out at a little less than the rate at which it answered, which
- * grows until it refuses again.
+ * The rate of requests to one endpoint. Unlimited until the endpoint first refuses; then all requests wait as long as
+ * it asks, and after that are sent a little slower than it answered. The rate grows until it refuses again.
  */
 export class Pace {
   readonly #clock: Clock
@@ -40,7 +39,7 @@ export class Pace {
   #toReckonMs: number | null = null
   /** Requests a second at the last refusal. */
   #refusedRate = Number.POSITIVE_INFINITY
-  /** When the requests of the last seconds were sent, and those of them that were answered. */
+  /** When recent requests were sent, and when those of them that were answered were sent. */
   #sent: number[] = []
   #answered: number[] = []
 
@@ -72,7 +71,7 @@ export class Pace {
     return this.blockedMs || Math.max(1, Math.ceil(((1 - this.#tokens) / this.#rate) * 1_000))
   }
 
-  /** Requests are sent. */
+  /** Counts requests as they are sent. */
   sent(count: number): void {
     this.#tokens -= count
     const now = this.#clock.now()
@@ -88,10 +87,10 @@ export class Pace {
     if (sentAtMs > this.#refusedAtMs) this.#backoffMs = 0
   }
 
-  /** A request that was sent at `sentAtMs` was refused for the limit of requests. */
+  /** A request that was sent at `sentAtMs` was refused by a rate limit. */
   refused(sentAtMs: number, retryAfterMs: number | null): void {
     const now = this.#clock.now()
-    // Requests sent before the last refusal arrived add nothing new.
+    // A refusal of a request sent before the last refusal arrived says nothing new.
     if (sentAtMs > this.#refusedAtMs) {
       this.#backoffMs = Math.min(MAX_BACKOFF_MS, Math.max(FIRST_BACKOFF_MS, this.#backoffMs * 2))
       this.#refusedAtMs = now

@@ -4,8 +4,8 @@ import { abortError } from '../../lib/errors.ts'
 const MAX_WAITING = 10_000
 
 /**
- * Head start of requests, in milliseconds of waiting: sending comes first, then receipts. Periodic reads give way a
- * little. No request waits forever.
+ * Head start by method, in ms of waiting: sending goes first, then receipts; periodic reads yield a little. No request
+ * waits forever.
  */
 const HEAD_STARTS_MS: Readonly<Record<string, number>> = {
   eth_sendRawTransaction: 30_000,
@@ -25,10 +25,10 @@ export interface QueuedRequest {
   readonly method: string
   readonly params: readonly unknown[]
   readonly timeoutMs: number
-  /** When it is given up if it is still waiting. */
+  /** When it is given up if still queued. */
   readonly expiresAtMs: number
   readonly answer: PromiseWithResolvers<unknown>
-  /** Travels alone, since combining it failed. */
+  /** Sent alone, since combining it failed. */
   alone: boolean
 }
 
@@ -43,9 +43,9 @@ interface Entry extends QueuedRequest {
   onUnwanted: (() => void) | null
 }
 
-/** The requests that wait to be sent to one endpoint: the oldest first, the same question once for all who ask. */
+/** The requests that wait to be sent to one endpoint, oldest first; equal requests are sent once. */
 export class RequestQueue {
-  /** The one to be sent next is the last. */
+  /** The next one to send is the last. */
   #waiting: Entry[] = []
   #isSorted = true
   #asked = 0
@@ -61,8 +61,8 @@ export class RequestQueue {
   }
 
   /**
-   * Waits for the answer to a request, which joins one of the same that waits. Rejects when the signal is aborted; a
-   * request that nobody waits for any more is taken out, or `whenUnwanted` is told.
+   * Waits for the answer to a request, sharing an equal one that is still queued. Rejects when the signal is aborted; a
+   * request that no caller waits for any more is removed from the queue or, if already taken, reported to `watch`.
    */
   async ask(
     request: { method: string; params: readonly unknown[]; timeoutMs: number },
@@ -83,7 +83,7 @@ export class RequestQueue {
     }
   }
 
-  /** Takes the next request. Later ones do not join it: its answer may be older than their question. */
+  /** Takes the next request. Later equal ones do not share it: its answer may be older than they are. */
   take(): QueuedRequest | null {
     this.#sort()
     const entry = this.#waiting.pop()
@@ -98,7 +98,7 @@ export class RequestQueue {
     return this.#waiting.at(-1) ?? null
   }
 
-  /** Takes further requests of some kind, the next one first, as long as `wanted` says so. */
+  /** Takes all further requests that `wanted` accepts, in order. */
   takeAlso(wanted: (request: QueuedRequest) => boolean): QueuedRequest[] {
     this.#sort()
     const taken: Entry[] = []

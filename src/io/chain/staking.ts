@@ -6,7 +6,8 @@ import type { StoredTransaction } from '../../domain/transaction.ts'
 import type { Hex } from '../../lib/bytes.ts'
 import { type Address, ZERO_ADDRESS } from '../../lib/crypto.ts'
 import { NodeError } from '../../lib/errors.ts'
-import type { RewardChain, RewardResult, RewardView } from '../../services/protocol/reward-service.ts'
+import type { RewardView } from '../../services/protocol/reward-right.ts'
+import type { RewardChain, RewardResult } from '../../services/protocol/reward-service.ts'
 import type { RoundInitializerChain } from '../../services/protocol/round-initializer.ts'
 import { ChainError, type ChainFault, revertReason } from './chain-error.ts'
 import { type AtBlock, type ChainClient, readContract } from './client.ts'
@@ -14,13 +15,13 @@ import { abis } from './contracts.ts'
 import type { MinedTransaction, TransactionRequest } from './transaction-request.ts'
 import type { Transactions } from './transactions.ts'
 
-/** The walk through the pool ends here: the network's limit is 100 (contracts.md §2). */
+/** The walk through the pool stops after this many: the network's limit is 100 (contracts.md §2). */
 const MAX_POOL = 1_000
 /** Reads in flight at once while the pool is walked. */
 const MAX_PARALLEL_READS = 16
 /** Gas margin in percent: the pool may change before a call is mined, and the contract then searches further. */
 const GAS_MARGIN_PERCENT = 50n
-/** The most replacements of one transaction, however often it is asked for. */
+/** The most replacements of one transaction, over all calls. */
 const MAX_REPLACEMENTS = 20
 
 /** Why a transaction is not sent after all. */
@@ -28,7 +29,7 @@ class NotSentError extends NodeError<Extract<NotSent, 'not-due' | 'sent-elsewher
   override name = 'NotSentError'
 }
 
-/** Reward and the initialisation of rounds: what is read of the chain for them, and their transactions. */
+/** Reads and transactions for reward calls and the initialisation of rounds. */
 export class Staking implements RewardChain, RoundInitializerChain {
   readonly #maxReplacements: number
   readonly #client: ChainClient
@@ -37,7 +38,7 @@ export class Staking implements RewardChain, RoundInitializerChain {
   /** The members of the pool at the last walk. */
   #knownMembers: readonly Address[] = []
 
-  /** `maxReplacements`: how often a late transaction is replaced each time it is asked for. */
+  /** `maxReplacements`: how often one call replaces a late transaction. */
   constructor(
     options: { maxReplacements: number },
     needs: { client: ChainClient; transactions: Transactions; account: Address },
@@ -48,7 +49,7 @@ export class Staking implements RewardChain, RoundInitializerChain {
     this.#account = needs.account
   }
 
-  /** The state of an orchestrator's reward, and who may call it. Throws ChainError. */
+  /** The state of an orchestrator's reward, and the account that may call it. Throws ChainError. */
   async rewardView(orchestrator: Address): Promise<RewardView> {
     const at = await this.#client.blockNumber()
     const [facts, rewardCaller] = await Promise.all([
@@ -74,8 +75,8 @@ export class Staking implements RewardChain, RoundInitializerChain {
   }
 
   /**
-   * Calls reward and waits for the receipt. There is one transaction at most, over restarts too: one that is still
-   * open is waited for, and rewards the round in which it is mined. An aborted signal throws.
+   * Calls reward and waits for the receipt. At most one transaction is open, across restarts too: an open one is waited
+   * for, and counts for the round in which it is mined. Throws when the signal is aborted.
    */
   async callReward(
     orchestrator: Address,
@@ -152,7 +153,7 @@ export class Staking implements RewardChain, RoundInitializerChain {
     return encodeFunctionData({ abi, functionName: 'rewardForTranscoderWithHint', args })
   }
 
-  /** The orchestrator's future neighbours in the pool; without them the call costs more and does the same. */
+  /** The orchestrator's future neighbours in the pool. Without them the call costs more gas but has the same effect. */
   async #hints(orchestrator: Address): Promise<PoolHints> {
     try {
       const at = await this.#client.blockNumber()
@@ -174,7 +175,7 @@ export class Staking implements RewardChain, RoundInitializerChain {
     }
   }
 
-  /** The pool in its order. The members of the last walk are asked for their next ones all at once. */
+  /** The pool in order. The successors of the last walk's members are read in parallel. */
   async #pool(at: AtBlock): Promise<PoolPlace[]> {
     const nextOf = async (member: Address) => this.#bonding('getNextTranscoderInPool', [member], at)
     const known = await inChunks(this.#knownMembers, nextOf)
@@ -287,7 +288,7 @@ export class Staking implements RewardChain, RoundInitializerChain {
 
 const INITIALIZE = 'initialize round'
 
-/** Without the round: a call that is mined late is still the reward of the round that mines it. */
+/** It does not name the round: a call mined late rewards the round in which it is mined. */
 function rewardPurpose(orchestrator: Address): string {
   return `reward ${orchestrator}`
 }
@@ -299,7 +300,7 @@ function sentElsewhere(foreign: number): NotSentError {
   )
 }
 
-/** Why a call was not sent, by fault; any other fault means that the chain could not be asked. */
+/** Why a call was not sent, by fault; any other fault means that the chain is unavailable. */
 const MEANINGS: Partial<Record<ChainFault, NotSent>> = {
   reverted: 'refused',
   'gas-price-too-high': 'gas-too-high',

@@ -323,7 +323,7 @@ test('a ticket two rounds old has expired', async () => {
   assert.deepEqual(await redemption.simulate(ticket), { kind: 'reverts', reason: 'ticket is expired' })
 })
 
-test('in a round that nobody initialised nothing can be redeemed yet', async () => {
+test('nothing can be redeemed before the round is initialised', async () => {
   const ticket = await winner()
   await chain.anvil.mine(50)
   assert.deepEqual(await redemption.simulate(ticket), {

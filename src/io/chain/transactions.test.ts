@@ -93,7 +93,7 @@ async function sending(
   }
 }
 
-/** Waits until so many open transactions have arrived at the chain. */
+/** Waits until this number of open transactions has reached the chain. */
 async function inPool({ transactions }: Sending, count = 1): Promise<void> {
   await eventually('sent', async () => {
     const hashes = transactions.open.map(({ attempts }) => attempts.at(-1)!.hash)

@@ -184,7 +184,7 @@ const MADE_BY_OTHERS: Readonly<Record<string, (file: KeyFileText) => unknown>> =
       },
     }
   },
-  'fields that nobody knows': (file) => ({ ...file, 'x-ethers': { client: 'other' }, name: null }),
+  'unknown fields': (file) => ({ ...file, 'x-ethers': { client: 'other' }, name: null }),
 }
 
 for (const [what, change] of Object.entries(MADE_BY_OTHERS)) {

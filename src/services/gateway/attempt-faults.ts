@@ -7,7 +7,7 @@ const paymentFaults: ReadonlySet<string> = new Set<AttemptFault>([
   'price-doubled',
 ])
 
-/** The error of a try whose payment could not be made. */
+/** The error of an attempt whose payment could not be made. */
 export function paymentFault(error: unknown): AttemptError {
   const code = error instanceof NodeError ? error.code : ''
   const fault = paymentFaults.has(code) ? (code as AttemptFault) : 'payment-refused'
@@ -21,12 +21,12 @@ const submissionFaults: ReadonlySet<string> = new Set<AttemptFault>([
   'bad-answer',
 ])
 
-/** The error of a try whose submission failed. */
+/** The error of an attempt whose submission failed. */
 export function submissionFault(error: unknown): AttemptError {
   const text = messageOf(error)
   const code = error instanceof NodeError ? error.code : ''
   if (code === 'refused') {
-    // With a status of 500 or more the peer says that the fault is its own.
+    // With a status of 500 or above the peer declares itself at fault.
     const isTrouble = Number((error as NodeError).details.status) >= 500
     const fault = faultOfText(text, 'refused')
     return new AttemptError(isTrouble && fault === 'refused' ? 'unable' : fault, text, { cause: error })
@@ -36,7 +36,7 @@ export function submissionFault(error: unknown): AttemptError {
   return new AttemptError(fault, text, { cause: error })
 }
 
-/** Whether certainly nothing of a submission was sent. */
+/** Whether it is certain that nothing of a submission was sent. */
 export function isUnsent(error: unknown): boolean {
   return error instanceof NodeError && error.details.isUnsent === true
 }

@@ -108,11 +108,11 @@ test('a search ends at 0.5, 1, 2 or 4 s if anyone was found, and at 6 s if not',
   }
 })
 
-test('a search ends at once when nobody is left to answer', async () => {
+test('a search ends at once when all have answered or failed', async () => {
   const orchestrators = several(2)
   for (const orchestrator of orchestrators)
     orchestrator.infoError = new NodeError('refused', 'OrchestratorCapped')
-  const { clock, find } = setUp(orchestrators, { asked: ['https://o0:8935', 'https://nobody:1'] })
+  const { clock, find } = setUp(orchestrators, { asked: ['https://o0:8935', 'https://missing:1'] })
   assert.deepEqual(await timed(clock, find()), [[], 0])
   const empty = setUp([])
   assert.deepEqual(await timed(empty.clock, empty.find()), [[], 0])
@@ -169,7 +169,7 @@ test('the suspended only fill up what is wanted, least penalty first', async () 
   }
 })
 
-test('who takes no work, does not suit the job or is blocked is left aside', async () => {
+test('an orchestrator that takes no work, does not suit the job or is blocked is skipped', async () => {
   const table: readonly [string, (orchestrator: FakeOrchestrator) => void, readonly string[], boolean][] = [
     ['suits', () => {}, [], true],
     ['takes no work', (o) => (o.transcoder = ''), [], false],
@@ -188,7 +188,7 @@ test('who takes no work, does not suit the job or is blocked is left aside', asy
       false,
     ],
     ['another is blocked', (o) => (o.onchain = true), [` ${addressOfKey(keyOf(8))} `], true],
-    ['an empty list blocks nobody, not even the zero address', () => {}, [''], true],
+    ['an empty list blocks no address, not even the zero address', () => {}, [''], true],
     ['offchain, zero blocked', () => {}, [ZERO_ADDRESS], false],
   ]
   for (const [claim, change, blocklist, taken] of table) {
@@ -199,7 +199,7 @@ test('who takes no work, does not suit the job or is blocked is left aside', asy
   }
 })
 
-test('of the pool nobody is taken that cannot be paid', async () => {
+test('an orchestrator of the pool that cannot be paid is not used', async () => {
   const table: readonly [string, (o: FakeOrchestrator, payer: FakePayer) => void, boolean][] = [
     ['payable', () => {}, true],
     ['no address', (o) => (o.onchain = false), false],

@@ -8,16 +8,16 @@ import { isAbort, messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Candidate, OrchestratorSource, Trust } from './orchestrator-source.ts'
 
-/** A search ends after this time, whatever it found (gateway.md §7). */
+/** A search ends after this time, whatever it has found (gateway.md §7). */
 const HARD_STOP_MS = 6000
-/** How often the time-out is doubled before only the hard stop is left: 0.5, 1, 2, 4 s by default. */
+/** How often the time-out doubles before only the hard stop remains: 0.5, 1, 2, 4 s by default. */
 const MAX_WAITS = 4
 /** A search asks at most this many URLs. */
 const MAX_QUERIES = 1000
 /** A longer entry in a list of nodes is ignored. */
 const MAX_URL_LENGTH = 2000
 
-/** How an orchestrator is asked for an offer. */
+/** Asks an orchestrator for an offer. */
 export interface InfoClient {
   info(
     url: string,
@@ -27,27 +27,27 @@ export interface InfoClient {
   ): Promise<OrchestratorInfo>
 }
 
-/** Checks that an orchestrator can be paid; throws when it cannot. */
+/** Checks that an orchestrator can be paid; throws if it cannot. */
 export interface OfferValidator {
   validate(info: OrchestratorInfo): Promise<void>
-  /** Whether the orchestrator of an address is banned now; then it is not asked either. */
+  /** Whether the orchestrator at an address is banned now; a banned one is not asked. */
   isLeftOut(from: string): boolean
 }
 
-/** What a stream looks for. */
+/** What a stream searches for. */
 export interface Search {
   readonly trust: Trust
   /** How many orchestrators are wanted. */
   readonly wanted: number
   readonly capabilities: Capabilities
-  /** How many refreshes an orchestrator still sits out, by its transcoder URL; 0 when it is free. */
+  /** How many more refreshes an orchestrator is suspended for, by its transcoder URL; 0 if it is not. */
   penalty(transcoder: string): number
 }
 
 /** An orchestrator that offers a session. */
 export interface Found {
   readonly info: OrchestratorInfo
-  /** The address of its source under which it, or the one that named it, was found. */
+  /** The address in its source at which it, or the orchestrator that named it, was found. */
   readonly from: string
   readonly suspended: boolean
 }
@@ -56,13 +56,13 @@ export interface Found {
 export interface DiscoveryOptions {
   /** The first wait for answers; it doubles. */
   readonly timeoutMs: number
-  /** How many further nodes of an orchestrator's own list are asked too. */
+  /** How many nodes from an orchestrator's own list are asked as well. */
   readonly extraNodes: number
   /** Addresses in hexadecimal, any case, with or without 0x. */
   readonly blocklist: readonly string[]
 }
 
-/** The request that this gateway sends to every orchestrator: one constant signature (wire.md §8). */
+/** The request that this gateway sends to every orchestrator, with one constant signature (wire.md §8). */
 export async function infoRequest(signer: Signer, capabilities: Capabilities | null): Promise<InfoRequest> {
   return {
     address: signer.address,
@@ -72,7 +72,7 @@ export async function infoRequest(signer: Signer, capabilities: Capabilities | n
   }
 }
 
-/** Finds orchestrators for a stream: asks all candidates at once, and takes those that answer soon and are acceptable. */
+/** Finds orchestrators for a stream: asks all candidates at once and uses those that answer soon and are acceptable. */
 export class Discovery {
   readonly #options: DiscoveryOptions
   readonly #blocked: ReadonlySet<string>
@@ -84,14 +84,14 @@ export class Discovery {
     this.#needs = needs
   }
 
-  /** How many orchestrators of that trust there may be, counting the further nodes each may name. */
+  /** The most orchestrators of that trust there can be, with the further nodes that each may name. */
   async size(trust: Trust): Promise<number> {
     return (await this.#candidates(trust)).length * (1 + this.#options.extraNodes)
   }
 
   /**
-   * Orchestrators that accept, fastest first; suspended ones, least penalty first, only fill up the number wanted. Ends
-   * when enough or all have answered; at 0.5, 1, 2 and 4 s if any was found; and at 6 s.
+   * The orchestrators that accept, fastest first. Suspended ones, lowest penalty first, only make up the number wanted.
+   * Ends when enough or all have answered; at 0.5, 1, 2 or 4 s if any was found; and at 6 s.
    */
   async find(search: Search, signal: AbortSignal): Promise<Found[]> {
     const stop = new AbortController()
@@ -153,7 +153,7 @@ export class Discovery {
     return [...free, ...suspended].slice(0, Math.max(search.wanted, 0))
   }
 
-  /** One that the operator named should answer: a warning. Many of the pool may be gone: only debug. */
+  /** An orchestrator that the operator named should answer: a warning. Many of the pool may be down: only debug. */
   #complain(candidate: Candidate, error: unknown): void {
     const level = candidate.trust === 'trusted' ? 'warn' : 'debug'
     this.#needs.log[level]('could not get an offer from an orchestrator', { url: candidate.url, error })
@@ -209,7 +209,7 @@ export class Discovery {
     }
   }
 
-  /** An operator's nodes share the recipient and differ in the address, so either may be what is blocked. */
+  /** An operator's nodes share the recipient and differ in address, so the blocklist may name either. */
   #isBlocked(info: OrchestratorInfo): boolean {
     if (this.#blocked.size === 0) return false
     const addresses = [info.address, info.ticketParams?.recipient]

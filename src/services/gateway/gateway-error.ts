@@ -9,12 +9,12 @@ export type GatewayFault =
   | 'segment-failed'
   | 'no-sessions'
 
-/** A segment that was not served; the message gives the reason, as peers word it where they do. */
+/** A segment that was not served. The message is the reason, in the text that peers use if they have one. */
 export class GatewayError extends NodeError<GatewayFault> {
   override name = 'GatewayError'
 }
 
-/** Any failure as one of the gateway's own. */
+/** Converts any failure to a GatewayError. */
 export function gatewayErrorOf(error: unknown): GatewayError {
   return error instanceof GatewayError
     ? error

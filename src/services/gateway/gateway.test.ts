@@ -276,7 +276,7 @@ const faults: readonly [
     },
   ],
   [
-    'we cannot pay anybody',
+    'we cannot pay',
     (_, payer) => (payer.refuseValidation = () => new NodeError('sender-cannot-pay', 'no sender reserve')),
     { text: 'no sender reserve', suspended: false, payment: [], code: 'segment-failed' },
   ],
@@ -373,7 +373,7 @@ const faults: readonly [
   ],
 ]
 
-test('a rendition that cannot be decoded has no pixels; one that nobody had time to look at is believed', async () => {
+test('a rendition that cannot be decoded has no pixels; one there was no time to decode is believed', async () => {
   await using set = await setUp([one()], { onchain: true, maxAttempts: 1 })
   set.media.fault = new NodeError('media-busy', 'Too much media work is waiting')
   assert.equal((await set.push()).length, 2)
@@ -497,7 +497,7 @@ test('a node in trouble of its own: the segment waits for another one to answer 
   assert.deepEqual([balanced!.submissions.length, other!.submissions.length], [1, 1])
 })
 
-test('a node without transcoders is asked again when nobody else was found for three seconds', async () => {
+test('a node without transcoders is asked again when no other was found for three seconds', async () => {
   const orchestrator = one()
   orchestrator.outcome = { kind: 'error', text: 'no transcoders available' }
   await using set = await setUp([orchestrator])
@@ -551,7 +551,7 @@ test('a lone orchestrator that does not come back: its segments fail at their de
   assert.equal(staged() - before, 1, 'what refuses connections is asked for an offer, not paid')
 })
 
-test('where another orchestrator is known, nobody waits for one that is away', async () => {
+test('with another orchestrator known, a segment does not wait for one that is down', async () => {
   const [first, second] = [
     new FakeOrchestrator('https://o1:8935', 1),
     new FakeOrchestrator('https://o2:8935', 2),
@@ -774,14 +774,14 @@ test('a segment without pictures is passed through as every rendition', async ()
   assert.ok(set.gateway.mediaPlaylist('movie', 'P144p30fps16x9'))
 })
 
-test('what cannot be probed counts as H.264, and a codec that nobody decodes is refused', async () => {
+test('a segment that cannot be probed counts as H.264, and a codec that no orchestrator decodes is refused', async () => {
   await using set = await setUp([one()])
   assert.equal((await set.push({ bytes: bytes('garbage=1') })).length, 2)
-  const nobody = assert.rejects(set.push({ externalId: 'vp9', bytes: bytes('codec=vp8') }), {
+  const refusal = assert.rejects(set.push({ externalId: 'vp9', bytes: bytes('codec=vp8') }), {
     code: 'no-sessions',
   })
   await set.clock.wind(3_500)
-  await nobody
+  await refusal
   await assert.rejects(set.push({ bytes: bytes('codec=mpeg2video') }), {
     code: 'unknown-codec',
     message: 'mpeg2video',

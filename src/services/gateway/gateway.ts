@@ -24,11 +24,11 @@ const IDLE_MS = 60_000
 /** Time limit for telling orchestrators that a stream ended; shorter when this node stops. */
 const END_MS = 10_000
 const END_ON_STOP_MS = 1_000
-/** A live stream has no more segments than this in work at once. */
+/** The most segments of one stream in work at once; a live stream has fewer. */
 const MAX_SEGMENTS_AT_WORK = 64
 /** Names are part of paths, playlists and signatures. */
 const MAX_MANIFEST_ID_LENGTH = 512
-/** Codecs that orchestrators can decode; an input that cannot be probed passes as H.264 (gateway.md §3). */
+/** Codecs that orchestrators can decode; an input that cannot be probed counts as H.264 (gateway.md §3). */
 const KNOWN_CODECS: ReadonlySet<string> = new Set(['', 'h264', 'hevc', 'vp8', 'vp9'])
 const UNKNOWN_INPUT: InputProbe = {
   videoCodec: '',
@@ -39,11 +39,11 @@ const UNKNOWN_INPUT: InputProbe = {
   zeroFrame: false,
 }
 
-/** What a pusher may ask of a stream (gateway.md §3, §4). */
+/** What a publisher may set for a stream (gateway.md §3, §4). */
 export interface StreamConfig {
-  /** The name under which it is played and paid for; null is the one in the URL. */
+  /** The name under which it is played and paid for; null for the name in the URL. */
   readonly manifestId: string | null
-  /** Null takes the gateway's own; none means that only the source is served. */
+  /** Null for the gateway's own; with an empty list only the source is served. */
   readonly profiles: readonly Profile[] | null
   /** Stretches time-outs when above 1; for this segment only. */
   readonly timeoutMultiplier: number
@@ -59,7 +59,7 @@ export interface PushedSegment {
   readonly format: Exclude<Format, 'none'>
   readonly bytes: Uint8Array
   readonly durationMs: number
-  /** `WxH`, only told to players. */
+  /** `WxH`, passed on to players only. */
   readonly resolution: string
   readonly clip: Clip | null
   readonly config: StreamConfig | null
@@ -72,18 +72,18 @@ export interface Rendition {
   readonly bytes: Uint8Array
 }
 
-/** What the gateway asks of the media engine. */
+/** The media engine, as the gateway uses it. */
 export interface InputMedia {
-  /** Throws for what is no container, and for a stream that is refused because it ended several workers. */
+  /** Throws if the bytes are not a container, or the stream is refused because it crashed several workers. */
   probe(bytes: Uint8Array, signal: AbortSignal, streamId: string): Promise<InputProbe>
-  /** Throws for what cannot be decoded. A stream is named for its input, and answers for workers that end over it. */
+  /** Throws if the bytes cannot be decoded. `streamId` names the stream to charge with crashed workers. */
   countPixels(bytes: Uint8Array, signal: AbortSignal, streamId?: string): Promise<bigint>
 }
 
 /** Settings of the gateway (gateway.md §1). */
 export interface GatewayOptions {
   readonly maxSessions: number
-  /** Tries per segment; 0 or less never transcodes. */
+  /** Attempts per segment; 0 or less never transcodes. */
   readonly maxAttempts: number
   readonly profiles: readonly Profile[]
   /** Null offchain. */
@@ -110,7 +110,7 @@ export interface GatewayNeeds {
   readonly events: NodeEvents
 }
 
-/** Takes segments of streams and returns their renditions; tries another orchestrator when one fails. */
+/** Accepts segments of streams and returns their renditions; tries another orchestrator if one fails. */
 export class Gateway implements Service {
   readonly name = 'gateway'
   readonly #options: GatewayOptions
@@ -158,9 +158,9 @@ export class Gateway implements Service {
   }
 
   /**
-   * Serves one pushed segment: its renditions in profile order, none where only the source is served. The source is
-   * shown to players at once, renditions when they are verified. Aborting `signal` says that the publisher no
-   * longer waits for the answer: the first try goes on, no further one is made. Throws GatewayError.
+   * Serves one pushed segment: returns its renditions in profile order, none if only the source is served. The source
+   * is playable at once, renditions once they are verified. `signal` is aborted when the publisher stops waiting for
+   * the answer: the first attempt continues, but no other is made. Throws GatewayError.
    */
   async serve(segment: PushedSegment, signal: AbortSignal): Promise<readonly Rendition[]> {
     const input = await this.#probe(segment)
@@ -208,7 +208,7 @@ export class Gateway implements Service {
     return this.#needs.store.get(path)
   }
 
-  /** The present streams, for the operator. */
+  /** The current streams, for the operator. */
   status(): readonly {
     manifestId: string
     externalId: string
@@ -235,7 +235,7 @@ export class Gateway implements Service {
     }
   }
 
-  /** The stream that the segment belongs to, begun if need be: without any wait, so that segments that come at once share it. */
+  /** The segment's stream, started if necessary. Never waits, so that segments that arrive together share it. */
   #streamFor(segment: PushedSegment, input: InputProbe): Stream {
     const { externalId, config, format } = segment
     const known = this.#streams.get(this.#renamed.get(externalId) ?? externalId)
@@ -355,7 +355,7 @@ export class Gateway implements Service {
     )
   }
 
-  /** Ends a stream now; its orchestrators are told in the background. */
+  /** Ends a stream now; its orchestrators are notified in the background. */
   #end(stream: Stream, reason: string): void {
     this.#forget(stream)
     this.#needs.log.info('stream ended', { manifestId: stream.manifestId, reason })
@@ -395,7 +395,10 @@ async function publishAll(
   return renditions
 }
 
-/** The name for players: what the pusher asks for, by the same rules as a path, or the one in the URL (gateway.md §4). */
+/**
+ * The name for players: the one that the publisher sets, by the same rules as a path, or the one in the URL (gateway.md
+ * §4).
+ */
 function manifestIdOf({ config, externalId }: PushedSegment): string {
   const asked = config?.manifestId ?? null
   const manifestId = asked === null ? externalId : parseStreamPath(asked).manifestId

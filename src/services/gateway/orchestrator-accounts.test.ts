@@ -61,7 +61,7 @@ test('what is still on its way when it is left out lengthens nothing', async () 
   assert.equal(accounts.isLeftOut('a'), false)
 })
 
-test('so many orchestrators are remembered and no more', () => {
+test('a limited number of orchestrators is remembered', () => {
   const { accounts, lose } = setUp()
   lose('first', 9)
   for (let i = 0; i < 10_000; i++) accounts.settle(`o${i}`, { earned: 1n, lost: 0n })

@@ -10,17 +10,17 @@ import {
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 
-/** Accounts kept at most; far more than a gateway has orchestrators. */
+/** The most accounts; far more than a gateway has orchestrators. */
 const MAX_ACCOUNTS = 10_000
 
 /** An orchestrator is shown to the operator for this long after its ban. */
 const SHOWN_MS = 60 * 60_000
 
-/** An orchestrator that is banned, or was lately, because it was paid too much for what it delivered. */
+/** An orchestrator that is banned, or recently was, because it was paid too much for what it delivered. */
 export interface OverpaidOrchestrator {
   /** The address at which it was found. */
   readonly orchestrator: string
-  /** Wei: what it was paid lately, and what the pixels that it delivered are worth at the agreed price. */
+  /** In wei: what it was paid recently, and the value of the pixels it delivered at the agreed price. */
   readonly chargedWei: bigint
   readonly earnedWei: bigint
   /** When its ban ends. */
@@ -37,8 +37,8 @@ interface Account {
 
 /**
  * Counts what each orchestrator was paid and what it delivered, over all streams. One that was paid more than twice its
- * price is banned for a while and shown to the operator (payments.md §7). Orchestrators are told apart by the address at
- * which they were found, since everything that they say of themselves may change with each answer.
+ * price is banned for a while and shown to the operator (payments.md §7). Orchestrators are identified by the address
+ * at which they were found, since everything in their answers may change each time.
  */
 export class OrchestratorAccounts {
   readonly #clock: Clock
@@ -51,9 +51,9 @@ export class OrchestratorAccounts {
     this.#log = needs.log
   }
 
-  /** Counts what came of a payment. */
+  /** Counts the outcome of a payment. */
   settle(orchestrator: string, outcome: Outcome): void {
-    // Payments made before the ban are part of what it was banned for.
+    // Payments made before the ban are part of the reason for it.
     if (this.isLeftOut(orchestrator)) return
     const nowMs = this.#clock.now()
     const account = this.#take(orchestrator, nowMs)

@@ -11,12 +11,12 @@ export type OrchestratorSourceFault = 'bad-address'
 
 /** The port of a service address that names none (gateway.md §7). */
 const DEFAULT_PORT = '8935'
-/** The pool is read again after this time, even without an event. */
+/** The pool is read again after this time even without an event. */
 const POOL_MAX_AGE_MS = 10 * 60_000
 /** After a failed read the pool is not read again for this time. */
 const POOL_RETRY_MS = 5_000
 
-/** Whether the operator vouches for an orchestrator, or the chain merely lists it (gateway.md §8). */
+/** Whether the operator named an orchestrator, or it is only listed on chain (gateway.md §8). */
 export type Trust = 'trusted' | 'untrusted'
 
 /** An orchestrator that may be asked for an offer. */
@@ -26,7 +26,7 @@ export interface Candidate {
   readonly trust: Trust
   /** Whether its address, price and ticket params are checked before it is used. */
   readonly mustBePayable: boolean
-  /** `public`: on a public network anybody may list an address, and none inside this node's network is asked. */
+  /** `public`: on a public network anyone may list an address, so none inside this node's network is asked. */
   readonly reach: Reach
 }
 
@@ -49,16 +49,16 @@ export function serviceUrl(text: string): string {
       `${JSON.stringify(text.slice(0, 80))} is not an orchestrator's address: write ${meant ?? 'host:port or https://host:port'}`,
     )
   }
-  // A default port that was written out is dropped by the parser, and is meant all the same.
+  // The parser drops a default port that was given explicitly; it is kept here.
   const port = url.port || (/:(443|80)(\/|$)/.exec(whole)?.[1] ?? DEFAULT_PORT)
   return `${url.protocol}//${url.hostname}:${port}${url.pathname.replace(/\/+$/, '')}`
 }
 
-/** The orchestrators that the operator lists with -orchAddr: trusted, none of them asked for credentials. */
+/** The orchestrators listed with -orchAddr: trusted, without checks of address, price and ticket params. */
 export class ListedOrchestrators implements OrchestratorSource {
   readonly #candidates: readonly Candidate[]
 
-  /** Throws NodeError `bad-address` for an entry that is no address; empty and repeated entries are dropped. */
+  /** Throws NodeError `bad-address` for an entry that is not an address; empty and repeated entries are dropped. */
   constructor(addresses: readonly string[]) {
     const urls = new Set(addresses.filter((address) => address.trim() !== '').map(serviceUrl))
     this.#candidates = [...urls].map((url) => ({ url, trust: 'trusted', mustBePayable: false, reach: 'any' }))
@@ -86,7 +86,7 @@ export interface OrchestratorPool {
   >
 }
 
-/** Tells when the pool has changed. */
+/** Announces changes of the pool. */
 export interface PoolChanges {
   subscribe(
     listener: (update: {
@@ -177,7 +177,7 @@ export class PooledOrchestrators implements OrchestratorSource, Service {
     return this.#stakes.get(recipient) ?? 0n
   }
 
-  /** A pool that cannot be read leaves the last one in place: orchestrators do not vanish with an RPC endpoint. */
+  /** If the pool cannot be read, the last one is kept: orchestrators do not disappear with an RPC endpoint. */
   async #read(): Promise<void> {
     const { clock, log, pool } = this.#needs
     this.#staleAt = clock.now() + POOL_MAX_AGE_MS

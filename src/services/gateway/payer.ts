@@ -5,11 +5,11 @@ import type { Payment } from '../../domain/ticket.ts'
 /** How a gateway pays for segments; offchain it pays nothing. All errors are NodeError<SenderRefusal>. */
 export interface Payer {
   /**
-   * Whether what an orchestrator offers can be paid with: `params-expired` (ask it again), `sender-cannot-pay` (no
-   * orchestrator will do), `params-refused` and `no-price` (this one will not do).
+   * Throws unless tickets can be made for an offer: `params-expired` (request a new offer), `sender-cannot-pay` (no
+   * orchestrator can be paid), `params-refused` and `no-price` (this one cannot).
    */
   validate(info: OrchestratorInfo): Promise<void>
-  /** Begins to pay one orchestrator for one stream; `from` is the address at which it was found, by which it is judged. */
+  /** Starts paying one orchestrator for one stream; `from` is the address at which it was found, which identifies it. */
   open(info: OrchestratorInfo, from: string): PaymentSession
   /** Whether an orchestrator is banned now because it was paid more than twice its price. */
   isLeftOut(from: string): boolean
@@ -18,27 +18,27 @@ export interface Payer {
 /** One stream's payments to one orchestrator. */
 export interface PaymentSession {
   /**
-   * Takes the session's present offer; a new auth session begins with a new balance. `isDue`: the old auth session had to
-   * end, so the credit left there is not counted against the orchestrator.
+   * Sets the session's current offer; a new auth session starts with a new balance. `isDue`: the old auth session had
+   * to end, so credit left there is not counted against the orchestrator.
    */
   update(info: OrchestratorInfo, isDue: boolean): void
   /** Whether the orchestrator must be asked for new params before the next segment. */
   needsRefresh(): boolean
   /** Takes a segment's estimated fee from the credit and makes the missing tickets. Takes nothing when it throws. */
   stage(profiles: readonly Profile[], durationMs: number): Promise<StagedPayment>
-  /** Nothing more will be staged. `isFault`: the orchestrator caused it, so the credit left there counts as its loss. */
+  /** Ends the payments. `isFault`: the orchestrator caused it, so credit left there counts against it. */
   close(isFault: boolean): void
 }
 
-/** The payment of one segment, which is told the outcome; only the first call of each kind has an effect. */
+/** The payment of one segment. Its methods report the outcome; only the first call of each has an effect. */
 export interface StagedPayment {
   /** Null offchain. */
   readonly payment: Payment | null
-  /** Any HTTP status came: the orchestrator has the tickets. */
+  /** An HTTP status arrived, whatever it is: the orchestrator has the tickets. */
   answered(): void
-  /** The result came; `pixels` as it reports them. */
+  /** The result arrived; `pixels` as it reports them. */
   completed(pixels: bigint): void
-  /** No answer came: the credit is restored. The tickets are lost if they were sent. */
+  /** No answer arrived: the credit is restored. The tickets are lost if they were sent. */
   abandoned(isSent: boolean): void
   /**
    * The last call, with the pixels that came and were counted; null where the orchestrator is not to be judged: this node

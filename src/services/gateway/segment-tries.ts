@@ -18,10 +18,10 @@ import type { Stream } from './stream.ts'
 
 /** A stream without orchestrators searches for this long after a segment arrives. */
 const SEARCH_MS = 3_000
-/** An orchestrator that has just restarted may not be able to work yet: it gets this long between two tries. */
+/** The pause between two attempts at an orchestrator that has just restarted and may not be ready yet. */
 const RECOVERY_MS = 1_000
 
-/** Tries a segment at one orchestrator after another, until one transcodes it or another try cannot help. */
+/** Sends a segment to one orchestrator after another until one transcodes it or another attempt cannot help. */
 export class SegmentTries {
   readonly #maxAttempts: number
   readonly #work: SegmentWork
@@ -47,7 +47,8 @@ export class SegmentTries {
     let failure: { readonly fault: AttemptFault; readonly reason: string } | null = null
     let wasAway = false
     for (let attempt = 1; attempt <= this.#maxAttempts; attempt++) {
-      // A publisher may leave once it has sent its segment: further tries are made only while it waits (gateway.md §3).
+      // A publisher may leave once it has sent its segment: further attempts are made only while it waits (gateway.md
+      // §3).
       if (attempt > 1 && signal.aborted)
         throw new GatewayError('segment-failed', 'cancelled: the client went away')
       wasAway ||= sessions.areAway
@@ -83,7 +84,7 @@ export class SegmentTries {
           sessions.areAway &&
           clock.now() < started + segmentLimitMs(durationMs)
         ) {
-          // Nothing was tried: the only orchestrator may be starting again.
+          // Not an attempt: the only orchestrator may be restarting.
           attempt--
           await clock.sleep(SEARCH_AGAIN_MS, stream.signal).catch(() => {})
         }
@@ -103,7 +104,7 @@ export class SegmentTries {
     throw new GatewayError('segment-refused', `hit max transcode attempts: ${failure?.reason ?? ''}`)
   }
 
-  /** How long to look for an orchestrator, in ms; null where waiting would not help. */
+  /** How long to search for an orchestrator, in ms; null if waiting would not help. */
   #patienceMs(
     fault: AttemptFault | null,
     { job, sinceMs, wasAway }: { job: SegmentJob; sinceMs: number; wasAway: boolean },
@@ -116,7 +117,9 @@ export class SegmentTries {
     return Math.max(left(SEARCH_MS), Math.min(RECOVERY_MS, untilDeadline))
   }
 
-  /** Applies a fault's consequence to the session; returns the fault, or throws when the segment is not tried again. */
+  /**
+   * Applies a fault's consequence to the session; returns the fault, or throws it if the segment is not to be retried.
+   */
   #settleFailure(
     stream: Stream,
     job: SegmentJob,

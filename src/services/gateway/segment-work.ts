@@ -28,7 +28,7 @@ import type { StreamSessions } from './sessions.ts'
 
 /** How long an orchestrator may take to renew its offer (gateway.md §10). */
 const REFRESH_TIMEOUT_MS = 2_500
-/** Pixels that were not counted are believed up to this many times the estimate. */
+/** Reported pixels that this node did not count are believed up to this many times the estimate. */
 const UNCOUNTED_FACTOR = 4n
 
 /** A segment on its way to an orchestrator. */
@@ -40,15 +40,15 @@ export interface Submission {
   readonly bodyIsUri: boolean
   /** What the orchestrator's address may resolve to. */
   readonly reach?: Reach | undefined
-  /** Until the answer's status, from the start (gateway.md §10). */
+  /** From the start until the answer's status (gateway.md §10). */
   readonly headerTimeoutMs: number
-  /** Until the answer is complete, from the start (gateway.md §10). */
+  /** From the start until the answer is complete (gateway.md §10). */
   readonly totalTimeoutMs: number
-  /** Any status has come: the orchestrator has seen the payment. */
+  /** Called once a status arrives, whatever it is: the orchestrator has seen the payment. */
   onStatus?(): void
 }
 
-/** How a segment reaches an orchestrator, and its renditions come back. */
+/** Sends segments to orchestrators and fetches renditions. */
 export interface SubmissionClient extends InfoClient {
   /** Throws NodeError `header-timeout`, `body-timeout`, `refused` (the message is the trimmed body), `unreachable`, `bad-answer`. */
   submit(base: string, submission: Submission, signal: AbortSignal): Promise<TranscodeResult>
@@ -58,7 +58,7 @@ export interface SubmissionClient extends InfoClient {
 
 /** Where a rendition may be fetched from, and how large it may be. */
 export interface RenditionOptions {
-  /** Where the segment was sent: results lie there, or at a public address. */
+  /** The base URL of the orchestrator: results are there or at a public address. */
   readonly base: string
   /** What the base's address may resolve to. */
   readonly reach?: Reach | undefined
@@ -68,13 +68,13 @@ export interface RenditionOptions {
 /** Decodes video and counts its pixels. */
 export interface PixelCounter {
   /**
-   * Throws NodeError `media-busy` when no worker was free in time, another for what cannot be decoded. A stream is named
-   * for its input, and answers for workers that end over it.
+   * Throws NodeError `media-busy` if no worker was free in time, and others if the bytes cannot be decoded. `streamId`
+   * names the stream to charge with crashed workers.
    */
   countPixels(bytes: Uint8Array, signal: AbortSignal, streamId?: string): Promise<bigint>
 }
 
-/** A segment to be transcoded, the same at every try. */
+/** A segment to be transcoded, the same for every attempt. */
 export interface SegmentJob {
   readonly manifestId: string
   readonly sequence: bigint
@@ -89,18 +89,21 @@ export interface SegmentJob {
   readonly timeoutMultiplier: number
 }
 
-/** What one try brought. */
+/** The result of one attempt. */
 export interface SegmentResult {
   /** In profile order. */
   readonly renditions: readonly Uint8Array[]
-  /** As the orchestrator counts them. */
+  /** As counted by the orchestrator. */
   readonly pixels: bigint
-  /** Of these, those that this node counted too; where it did not count, at most a plausible number. */
+  /** The part of them that this node counted too; if it did not count, at most a plausible number. */
   readonly delivered: bigint
   readonly latencyScore: number
 }
 
-/** Renditions whose pixels are not as the orchestrator reports them; `result` is served if no other try does better. */
+/**
+ * Renditions whose pixels differ from what the orchestrator reports; `result` is served if no other attempt does
+ * better.
+ */
 export class PixelMismatch extends AttemptError {
   readonly result: SegmentResult & { readonly score: number }
 
@@ -110,14 +113,14 @@ export class PixelMismatch extends AttemptError {
   }
 }
 
-/** What a try works with. */
+/** What an attempt works with. */
 export interface SegmentWorkNeeds {
   readonly client: SubmissionClient
   readonly payer: Payer
   readonly signer: Signer
   /** Checks renditions; null trusts the orchestrator (-localVerify=false). */
   readonly verifier: PixelCounter | null
-  /** Decodes an input of which an orchestrator says that it cannot be. */
+  /** Decodes inputs that an orchestrator called undecodable. */
   readonly inputs: PixelCounter
   readonly clock: Clock
   readonly events: NodeEvents
@@ -132,7 +135,7 @@ export class SegmentWork {
     this.#needs = needs
   }
 
-  /** Throws AttemptError; what becomes of the session is the caller's decision. The signal is the stream's. */
+  /** Throws AttemptError; the caller decides what happens to the session. The signal is the stream's. */
   async attempt(
     job: SegmentJob,
     assignment: Assignment,
@@ -187,7 +190,7 @@ export class SegmentWork {
     return made
   }
 
-  /** Renews an offer that is about to lapse, once, and checks that it can be paid. */
+  /** Renews an offer that is about to expire, once, and checks that it can be paid. */
   async #prepare(
     job: SegmentJob,
     session: Session,
@@ -212,7 +215,7 @@ export class SegmentWork {
     }
   }
 
-  /** Segments of one session that come at once share one renewal. */
+  /** Segments of one session that arrive together share one renewal. */
   #renew(job: SegmentJob, session: Session, sessions: StreamSessions, signal: AbortSignal): Promise<void> {
     let renewal = this.#renewals.get(session)
     if (!renewal) {
@@ -260,7 +263,7 @@ export class SegmentWork {
     }
     const { headerMs, totalMs } = submissionTimeouts(job.durationMs, job.timeoutMultiplier)
     let answered = false
-    // Signed before anything counts as sent: a signature that fails leaves the payment unspent.
+    // Signed before anything counts as sent: if signing fails, the payment is not spent.
     const segment = await this.#segmentData(job, session).catch((error: unknown) => {
       throw paymentFault(error)
     })
@@ -288,7 +291,7 @@ export class SegmentWork {
       return { result, info: result.info }
     } catch (error) {
       if (!answered) staged.abandoned(!isUnsent(error))
-      // Payments are accepted before the first byte of a good answer, so this one was, though the answer broke off.
+      // Payments are accepted before the first byte of a good answer, so this one was, although the answer broke off.
       else if (!(error instanceof NodeError && error.code === 'refused'))
         events.tell({ kind: 'payment-accepted', ...payment })
       signal.throwIfAborted()
@@ -317,7 +320,7 @@ export class SegmentWork {
     }
   }
 
-  /** Fetches all at once; when one fails, the others are aborted. */
+  /** Fetches all in parallel; if one fails, the others are aborted. */
   async #fetch(
     { bytes, durationMs, profiles }: SegmentJob,
     renditions: readonly RenditionResult[],
@@ -336,13 +339,13 @@ export class SegmentWork {
     } catch (error) {
       giveUp.abort()
       signal.throwIfAborted()
-      // An orchestrator that is gone is told apart from one that has no such rendition.
+      // Distinguishes an orchestrator that is down from one that lacks the rendition.
       const isCut = error instanceof NodeError && error.code === 'unreachable'
       throw new AttemptError(isCut ? 'unreachable' : 'download-failed', messageOf(error), { cause: error })
     }
   }
 
-  /** The pixels that a failed try delivered all the same; null where the orchestrator is not to be judged by it. */
+  /** The pixels that a failed attempt delivered anyway; null if it says nothing about the orchestrator. */
   async #deliveredDespite(
     error: unknown,
     job: SegmentJob,
@@ -363,12 +366,12 @@ export class SegmentWork {
     try {
       return (await this.#needs.inputs.countPixels(bytes, signal, manifestId)) > 0n
     } catch {
-      // Its key frames are missing, it is damaged, or this node is too busy to see.
+      // Key frames are missing, the input is damaged, or this node is too busy to tell.
       return false
     }
   }
 
-  /** Null where this node's engine was too busy to count: the orchestrator is not at fault. */
+  /** Null if this node's engine was too busy to count: the orchestrator is not at fault. */
   async #countPixels(verifier: PixelCounter, bytes: Uint8Array, signal: AbortSignal): Promise<bigint | null> {
     try {
       return await verifier.countPixels(bytes, signal)
@@ -381,8 +384,8 @@ export class SegmentWork {
 }
 
 /**
- * The pixels that the orchestrator has earned: at most those that were counted or, where none were, several times the
- * estimate, since pushers declare durations and frame rates only roughly.
+ * The pixels that the orchestrator has earned: at most those counted or, if none were counted, several times the
+ * estimate, since publishers declare durations and frame rates only roughly.
  */
 function deliveredPixels(
   { durationMs, profiles }: SegmentJob,
@@ -416,8 +419,8 @@ function dataOf({ outcome }: TranscodeResult): {
 }
 
 /**
- * Whether the result is signed by the orchestrator as it calls itself, or by its recipient when it gives no
- * address; without ticket params there is nothing to hold it to (gateway.md §12).
+ * Whether the result is signed by the address that the orchestrator states, or by its recipient if it states none;
+ * without ticket params nothing can be checked (gateway.md §12).
  */
 function isSigned(info: OrchestratorInfo, renditions: readonly Uint8Array[], sig: Uint8Array): boolean {
   if (info.ticketParams === null) return true

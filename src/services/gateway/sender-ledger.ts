@@ -5,16 +5,16 @@ import { formatHex } from '../../lib/bytes.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { Rational } from '../../lib/rational.ts'
 
-/** Peers forget balances that are idle for 10 minutes (payments.md §9): our own credit expires shortly before. */
+/** Peers drop balances that are idle for 10 minutes (payments.md §9): credit expires here shortly before. */
 const CREDIT_IDLE_MS = 9 * 60_000
-/** A debt is remembered until the last peer must have forgotten it: its clean-up runs every 10 minutes. */
+/** A debt is kept until the peer must have dropped it: its clean-up runs every 10 minutes. */
 const DEBT_IDLE_MS = 21 * 60_000
 
-/** Entries kept at most; far more than a gateway's streams need within the times above. */
+/** The most entries; far more than a gateway's streams need within the times above. */
 const MAX_BALANCES = 20_000
 const MAX_OFFERS = 50_000
 
-/** This gateway’s balances with recipients, by recipient and auth session. */
+/** This gateway's balances with recipients, by recipient and auth session. */
 export class OwnBalances {
   readonly #clock: Clock
   /** The least recently used first. */
@@ -28,7 +28,7 @@ export class OwnBalances {
     return this.#balances.size
   }
 
-  /** Wei that can be spent; below zero for a debt. */
+  /** Wei that can be spent; negative for a debt. */
   amountOf(key: string): Rational {
     const balance = this.#balances.get(key)
     if (!balance) return Rational.zero
@@ -36,7 +36,7 @@ export class OwnBalances {
     return this.#clock.now() - balance.usedAtMs > limit ? Rational.zero : balance.amount
   }
 
-  /** Adds to a balance, or takes from it what is below zero. */
+  /** Adds to a balance; a negative change takes from it. */
   add(key: string, change: Rational): void {
     const usedAtMs = this.#clock.now()
     const amount = this.amountOf(key).add(change)
@@ -49,7 +49,7 @@ export class OwnBalances {
   }
 }
 
-/** Which nonces were used of each offer, so that an offer that is opened twice is not paid twice with one. */
+/** The nonces used under each offer, so that none is used twice if an offer is opened twice. */
 export class NonceCounters {
   readonly #rounds: { readonly l1Block: bigint }
   /** By recipientRandHash; the oldest first. */
@@ -63,12 +63,12 @@ export class NonceCounters {
     return this.#counters.size
   }
 
-  /** How many nonces of an offer its recipient will still take. */
+  /** How many more nonces of an offer its recipient accepts. */
   left(params: TicketParams): number {
     return MAX_NONCES_PER_RAND - (this.#counters.get(formatHex(params.recipientRandHash))?.last ?? 0)
   }
 
-  /** Takes the next nonces of an offer and gives the first of them; an offer's first is 1 (payments.md §6). */
+  /** Takes the next nonces of an offer and returns the first; an offer starts at 1 (payments.md §6). */
   take(params: TicketParams, count: number): number {
     const key = formatHex(params.recipientRandHash)
     const counter = this.#counters.get(key) ?? { last: 0, params }

@@ -28,14 +28,15 @@ import type { Found, Search } from './discovery.ts'
 import type { Trust } from './orchestrator-source.ts'
 import type { Payer, PaymentSession } from './payer.ts'
 
-/** A pool that knows all its orchestrators looks for further nodes behind them no more often than this. */
+/** A pool that has all its orchestrators searches for further nodes behind them at most this often. */
 const COMPLETE_POOL_REFRESH_MS = 30_000
 /**
- * Sessions of one stream with the nodes behind one address: as many as it asks for of those that the operator named. An
- * orchestrator that gave itself a new name with each answer would otherwise be paid in advance under each of them.
+ * The most sessions of one stream with the nodes behind one address: as many as a stream requests of trusted
+ * orchestrators. Without a limit, an orchestrator that changed its name with each answer would be paid in advance under
+ * each name.
  */
 const MAX_SESSIONS_OF_ONE = 8
-const NOBODY: ReadonlySet<string> = new Set()
+const NO_URLS: ReadonlySet<string> = new Set()
 
 /** One segment assigned to a session. */
 export interface Assignment {
@@ -52,20 +53,20 @@ export type SessionState =
   | {
       readonly kind: 'ended'
       readonly reason: string
-      /** Because of the orchestrator. */
+      /** Whether the orchestrator caused it. */
       readonly isFault: boolean
       readonly assignments: readonly Assignment[]
     }
 
 /** One orchestrator's offer to one stream. Only its pool changes it. */
 export interface Session {
-  /** The transcoder URL, by which it is known, suspended and removed. */
+  /** The transcoder URL, which identifies it in suspensions and removals. */
   readonly key: string
   readonly trust: Trust
   /** The address at which it was found. */
   readonly from: string
   readonly info: OrchestratorInfo
-  /** When its auth token came. */
+  /** When its auth token arrived. */
   readonly tokenSinceMs: number
   readonly payment: PaymentSession
   readonly state: SessionState
@@ -94,13 +95,13 @@ export interface SessionPoolNeeds {
   readonly clock: Clock
   readonly dice: Dice
   readonly log: Log
-  /** Told when an orchestrator is suspended. */
+  /** Called when an orchestrator is suspended. */
   suspended(event: { orchestrator: string; reason: string }): void
-  /** Told when a segment goes to another session than its predecessor. */
+  /** Called when a segment goes to a different session than its predecessor. */
   swapped(): void
 }
 
-/** How sessions are chosen; `weights` null is offchain: first come, first chosen. */
+/** How sessions are chosen; with `weights` null (offchain) the first that answered comes first. */
 export interface SessionsOptions {
   readonly weights: SelectionWeights | null
   readonly capabilities: Capabilities
@@ -134,7 +135,7 @@ export class SessionPool {
   }
 
   /**
-   * Whether searching again may help when there is no session: there once was one, or the operator named orchestrators,
+   * Whether another search may help when there is no session: there once was one, or the operator named orchestrators,
    * one of which may be a balancer whose node has just stopped.
    */
   get hasProspects(): boolean {
@@ -142,12 +143,12 @@ export class SessionPool {
     return this.#hasFound || (this.trust === 'trusted' && this.#requested > 0)
   }
 
-  /** Whether no session is left because the last orchestrator went away: it may be restarting. */
+  /** Whether no session is left because the last orchestrator went down: it may be restarting. */
   get isAway(): boolean {
     return this.#isAway && this.#sessions.size === 0
   }
 
-  /** The refresh under way, or null. */
+  /** The running refresh, or null. */
   get refreshing(): Promise<void> | null {
     return this.#refreshing
   }
@@ -160,13 +161,13 @@ export class SessionPool {
     return this.#refreshing
   }
 
-  /** Starts a search in the background when too few sessions are free. */
+  /** Starts a background search if too few sessions are free. */
   refreshIfWanted(): void {
     if (!this.#signal.aborted && this.#wantsRefresh()) void this.refresh()
   }
 
   /** Assigns a segment to a session that is not in `except`; null when none is free. */
-  select(durationMs: number, except: ReadonlySet<string> = NOBODY): Assignment | null {
+  select(durationMs: number, except: ReadonlySet<string> = NO_URLS): Assignment | null {
     if (this.#signal.aborted) return null
     this.#leaveOutOverpaid()
     const previous = this.#lastUsed
@@ -204,7 +205,7 @@ export class SessionPool {
   fail(assignment: Assignment, reason: string, isGone: boolean): void {
     this.#isAway = isGone
     const { key, state } = assignment.session
-    // Segments that failed together are one failure: only the first of them removes and suspends.
+    // Segments that fail together are one failure: only the first removes the session and suspends.
     if (state.kind !== 'ended') {
       this.#suspensions = suspend(this.#suspensions, key, penaltyOf(this.#size, this.#requested))
       this.#needs.suspended({ orchestrator: key, reason })
@@ -217,12 +218,12 @@ export class SessionPool {
     this.finish(assignment, null)
   }
 
-  /** Takes from the info that comes with a result what may change unasked. */
+  /** Adopts from the info sent with a result what may change without a request. */
   refreshed(session: Session, told: OrchestratorInfo): void {
     this.#take(session as MutableSession, afterResult(session.info, told), true)
   }
 
-  /** Takes the answer to a renewal; `tokenEnds` where the auth session had to end. */
+  /** Adopts the answer to a renewal; `tokenEnds` if the auth session had to end. */
   renewed(session: Session, answer: OrchestratorInfo, tokenEnds: boolean): void {
     const own = session as MutableSession
     if (own.state.kind === 'ended') return
@@ -248,7 +249,7 @@ export class SessionPool {
   }
 
   clear(): void {
-    // This node ends the stream: the credit left in one session of each orchestrator is not counted against it.
+    // This node ends the stream, so the credit left in one session of each orchestrator is not counted against it.
     const seen = new Set<string>()
     for (const session of [...this.#sessions.values()]) {
       this.#end(session, 'the stream ended', seen.has(session.from))
@@ -275,7 +276,7 @@ export class SessionPool {
     if (assignments.length === 0) session.payment.close(isFault)
   }
 
-  /** The session of the previous segment, if it is fast and idle, or has not been busy for too long. */
+  /** The session of the previous segment, if it is fast and either idle or not busy for too long. */
   #reusable(factor: 1 | 2): MutableSession | null {
     const session = this.#lastUsed
     if (!session) return null
@@ -304,7 +305,7 @@ export class SessionPool {
     if (this.#refreshing) return false
     let free = 0
     for (const { state } of this.#sessions.values()) if (state.kind !== 'busy') free++
-    // A pool that was empty may have been filled since, and asking it costs nothing.
+    // A pool that was empty may have orchestrators by now, and checking costs nothing.
     if (this.#requested > 0 && free >= refreshThreshold(this.#requested)) return false
     if (this.#requested === 0 || this.#sessions.size < this.#requested) return true
     return this.#needs.clock.now() - this.#refreshedAt >= COMPLETE_POOL_REFRESH_MS
@@ -328,7 +329,7 @@ export class SessionPool {
       for (const { info, from, suspended } of await directory.find(search, this.#signal)) {
         if (this.#sessions.has(info.transcoder) || !this.#isUsable(info)) continue
         if (payer.isLeftOut(from) || this.#sessionsOf(from) >= MAX_SESSIONS_OF_ONE) continue
-        // It failed while we were asking it.
+        // It failed during this search.
         if (!suspended && penalty(info.transcoder) > 0) continue
         this.#hasFound = true
         this.#isAway = false
@@ -365,7 +366,7 @@ function assignmentsOf({ state }: Session): readonly Assignment[] {
   return state.kind === 'busy' || state.kind === 'ended' ? state.assignments : []
 }
 
-/** Wei per pixel, or null for a price that is absent or none. */
+/** Wei per pixel; null if the price is absent or invalid. */
 function priceOf({ priceInfo }: OrchestratorInfo): Rational | null {
   if (priceInfo === null) return null
   try {

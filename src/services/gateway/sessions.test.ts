@@ -23,7 +23,7 @@ class Lists implements Directory {
   orchestrators: Record<Trust, FakeOrchestrator[]>
   readonly searches: Search[] = []
   gate: Promise<void> | null = null
-  /** Nobody answers. */
+  /** No orchestrator answers. */
   isAway = false
 
   constructor(clock: ManualClock, orchestrators: Partial<Record<Trust, FakeOrchestrator[]>>) {
@@ -124,7 +124,7 @@ test('a busy session takes the next segment while its oldest is younger than its
   assert.equal(first.session.state.kind, 'busy')
 })
 
-test('where nobody else is there the limit is twice the length, and then there is no session', async () => {
+test('with a single orchestrator the limit is twice the length, and after that there is no session', async () => {
   const { clock, sessions, pick } = await setUp({ trusted: named('a') })
   pick()
   await clock.wind(3999)
@@ -362,7 +362,7 @@ test('one address is good for eight sessions, whatever its orchestrator calls it
   assert.equal(payer.opened, 8)
 })
 
-test('at the end the credit of one session with an orchestrator is nobody’s fault', async () => {
+test('at the end the credit left with an orchestrator after one session is not held against it', async () => {
   const { sessions, payer } = await setUp({ trusted: named('a', 'b') })
   await sessions.end(never)
   assert.deepEqual([payer.closed, payer.faults], [2, 0])

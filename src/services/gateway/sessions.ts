@@ -10,7 +10,7 @@ import {
 /** A stream that lost its orchestrators searches again after this time. */
 export const SEARCH_AGAIN_MS = 250
 
-/** How an orchestrator is told that a stream is over. */
+/** Tells an orchestrator that a stream has ended. */
 export interface SessionEnder {
   endSession(
     url: string,
@@ -25,7 +25,10 @@ export interface SessionsNeeds extends SessionPoolNeeds {
   readonly client: SessionEnder
 }
 
-/** The sessions of one stream: those the chain lists are tried before those that the operator vouches for (gateway.md §8). */
+/**
+ * The sessions of one stream: orchestrators listed on chain are tried before those that the operator named (gateway.md
+ * §8).
+ */
 export class StreamSessions {
   readonly #pools: readonly SessionPool[]
   readonly #needs: SessionsNeeds
@@ -38,7 +41,7 @@ export class StreamSessions {
     )
   }
 
-  /** Looks for the first sessions; resolves also when there are none. */
+  /** Searches for the first sessions; resolves even if none is found. */
   async open(): Promise<void> {
     await Promise.all(this.#pools.map((pool) => pool.refresh()))
   }
@@ -50,10 +53,10 @@ export class StreamSessions {
   }
 
   /**
-   * As `select`, but waits for the current search when there is no session. A stream that once had sessions, or whose
-   * orchestrators the operator named, searches again until `patienceMs` is over: behind a balancer another node may answer
-   * next time. Orchestrators in `unable` have just said that they cannot do it now; they are asked again only when no other
-   * was found.
+   * As `select`, but waits for the current search if there is no session. A stream that once had sessions, or whose
+   * orchestrators the operator named, searches again until `patienceMs` has passed: behind a balancer another node may
+   * answer next time. Orchestrators in `unable` have just refused as unable; they are asked again only if no other was
+   * found.
    */
   async selectPatiently(
     durationMs: number,
@@ -79,47 +82,47 @@ export class StreamSessions {
     }
   }
 
-  /** The segment was transcoded; `score` says how fast. */
+  /** Records that the segment was transcoded, with its latency score. */
   complete(assignment: Assignment, score: number): void {
     this.#poolOf(assignment.session).finish(assignment, score)
   }
 
-  /** The segment failed and the session is not to blame. */
+  /** Frees the session after a failure that it did not cause. */
   release(assignment: Assignment): void {
     this.#poolOf(assignment.session).finish(assignment, null)
   }
 
-  /** The session failed: it is removed and its orchestrator sits out some refreshes. `isGone`: it refused or cut the connection. */
+  /** Removes a failed session and suspends its orchestrator. `isGone`: it refused or cut the connection. */
   fail(assignment: Assignment, reason: string, isGone: boolean): void {
     this.#poolOf(assignment.session).fail(assignment, reason, isGone)
   }
 
-  /** The session is removed without its orchestrator sitting out. */
+  /** Removes a session without suspending its orchestrator. */
   remove(assignment: Assignment, reason: string): void {
     this.#poolOf(assignment.session).remove(assignment, reason)
   }
 
-  /** What an orchestrator says of itself with a result: only fresh ticket params are taken from it. */
+  /** Adopts the info sent with a result: only its new ticket params are used. */
   refreshed(session: Session, told: OrchestratorInfo): void {
     this.#poolOf(session).refreshed(session, told)
   }
 
-  /** The answer to a renewal that this node asked for; `tokenEnds` where the auth session had to end. */
+  /** Adopts the answer to a renewal that this node requested; `tokenEnds` if the auth session had to end. */
   renewed(session: Session, answer: OrchestratorInfo, tokenEnds: boolean): void {
     this.#poolOf(session).renewed(session, answer, tokenEnds)
   }
 
-  /** Whether the stream has no session because its last orchestrator went away. */
+  /** Whether the stream has no session because its last orchestrator went down. */
   get areAway(): boolean {
     return this.all.length === 0 && this.#pools.some((pool) => pool.isAway)
   }
 
-  /** All sessions there are now. */
+  /** All current sessions. */
   get all(): readonly Session[] {
     return this.#pools.flatMap((pool) => pool.all)
   }
 
-  /** Ends all sessions, used or not, and tells their orchestrators; failures are only logged. */
+  /** Ends all sessions, used or not, and notifies their orchestrators; failures are only logged. */
   async end(signal: AbortSignal): Promise<void> {
     this.#ended.abort()
     const sessions = this.all

@@ -13,10 +13,10 @@ import { objectPath } from '../../domain/stream-name.ts'
 import type { ObjectStore } from '../../lib/object-store.ts'
 import type { StreamSessions } from './sessions.ts'
 
-/** What the source variant is called in paths and playlists. */
+/** The name of the source variant in paths and playlists. */
 export const SOURCE = 'source'
 
-/** What probing a segment found. */
+/** The result of probing a segment. */
 export interface InputProbe {
   /** FFmpeg's name; empty when there is no video or nothing could be read. */
   readonly videoCodec: string
@@ -35,11 +35,11 @@ export class Stream {
   readonly manifestId: string
   /** The name under which it is pushed. */
   readonly externalId: string
-  /** With the container of the first segment where they name none. */
+  /** Profiles that name no container get that of the first segment. */
   readonly profiles: readonly Profile[]
   readonly capabilities: Capabilities
   readonly sessions: StreamSessions
-  /** Resolves when the first search for orchestrators is over. */
+  /** Resolves when the first search for orchestrators has ended. */
   readonly opened: Promise<void>
   readonly #store: ObjectStore
   readonly #sourceResolution: string
@@ -86,7 +86,7 @@ export class Stream {
     return this.#segmentsAtWork > 0 ? 0 : nowMs - this.#lastUsedMs
   }
 
-  /** Counts a segment in; the result counts it out. */
+  /** Counts a segment as in work until the result is disposed of. */
   begin(now: () => number): Disposable {
     this.#segmentsAtWork++
     return {
@@ -97,7 +97,7 @@ export class Stream {
     }
   }
 
-  /** Whether the input differs from the segment before in a way that an encoder must be set up anew for (gateway.md §3). */
+  /** Whether the input differs from the previous segment's in a way that requires a new encoder (gateway.md §3). */
   inputChanged(input: InputProbe): boolean {
     const before = this.#lastInput
     this.#lastInput = input
@@ -106,7 +106,7 @@ export class Stream {
     return compared.some((field) => before[field] !== input[field])
   }
 
-  /** Keeps a segment of one rendition and shows it to players; nothing after the end. */
+  /** Stores a segment of one rendition and adds it to the playlist; does nothing after the stream has ended. */
   async publish(
     rendition: string,
     segment: { sequence: bigint; format: Format; bytes: Uint8Array; durationMs: number },
@@ -115,13 +115,13 @@ export class Stream {
     const { sequence, format, bytes, durationMs } = segment
     const path = objectPath(this.manifestId, rendition, sequence, extensionOf(format))
     await this.#store.put(path, bytes)
-    // It may have ended meanwhile, and dropped what was there.
+    // The stream may have ended meanwhile and dropped its segments.
     if (this.signal.aborted) return this.#store.remove(path)
     const playlist = this.#playlists.get(rendition) ?? EMPTY_PLAYLIST
     this.#playlists.set(rendition, addSegment(playlist, { sequence, path, durationMs }))
   }
 
-  /** The master playlist; null before there is anything to play. */
+  /** The master playlist; null while there is nothing to play. */
   masterPlaylist(): string | null {
     const variants: readonly Variant[] = [
       { name: SOURCE, bandwidth: SOURCE_BANDWIDTH, resolution: this.#sourceResolution },
@@ -140,7 +140,7 @@ export class Stream {
     return playlist === undefined ? null : writeMediaPlaylist(playlist)
   }
 
-  /** Stops all work, forgets all segments, and tells the orchestrators within the signal's time. */
+  /** Stops all work, drops all segments, and notifies the orchestrators until the signal is aborted. */
   async end(signal: AbortSignal): Promise<void> {
     this.#ended.abort()
     await Promise.all([this.#store.drop(`${this.manifestId}/`), this.sessions.end(signal)])

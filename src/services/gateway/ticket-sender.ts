@@ -31,16 +31,16 @@ import type { Payer, PaymentSession, StagedPayment } from './payer.ts'
 import { NonceCounters, OwnBalances } from './sender-ledger.ts'
 
 /**
- * The most tickets in one payment: recipients take 600 of one offer and drop the rest unpaid, and what is sent and
- * then fails is lost (payments.md §15).
+ * The most tickets in one payment: recipients credit 600 tickets of one offer and ignore the rest, and tickets sent
+ * with a segment that fails are lost (payments.md §15).
  */
 export const MAX_TICKETS_PER_BATCH = 100
 
-/** The rounds and blocks that the sender reads from the chain. */
+/** The chain's time, as the sender needs it. */
 export interface SenderRounds {
   readonly lastInitializedRound: bigint
   readonly l1Block: bigint
-  /** For recipients that let the sender name the round. */
+  /** For recipients that leave the round to the sender. */
   readonly expirationParams: ExpirationParams
 }
 
@@ -58,7 +58,7 @@ export interface TicketSenderParts {
   readonly accounts: OrchestratorAccounts
 }
 
-/** Pays with tickets: keeps the credit at each orchestrator and the nonces that were used. */
+/** Pays with tickets; keeps the credit with each orchestrator and the nonces used. */
 export class TicketSender implements Payer {
   readonly #limits: SenderLimits
   readonly #parts: TicketSenderParts
@@ -113,34 +113,34 @@ export class TicketSender implements Payer {
   }
 }
 
-/** What all sessions of a sender share. */
+/** Shared by all sessions of a sender. */
 interface SharedParts {
   readonly rounds: SenderRounds
   readonly signer: Signer
   readonly balances: OwnBalances
   readonly nonces: NonceCounters
-  /** Counts what came of a payment to this orchestrator. */
+  /** Counts the outcome of a payment to this orchestrator. */
   settle(outcome: Outcome): void
   readFunds(): Promise<SenderInfo>
   validateParams(params: TicketParams, tickets: number, funds: SenderInfo): void
 }
 
-/** What one segment's payment is to consist of. */
+/** The planned payment for one segment. */
 interface Plan {
   readonly params: TicketParams
   readonly price: PricePerPixel
   readonly balance: string
   readonly outlay: Outlay
-  /** What the tickets are worth. */
+  /** The expected value of the tickets. */
   readonly paid: Rational
 }
 
 class TicketSession implements PaymentSession {
   readonly #shared: SharedParts
-  /** Token, params and price as they belong together. */
+  /** Token, params and price of the same offer. */
   #info: OrchestratorInfo
   #initialPrice: PricePerPixel | null = null
-  /** Balances that the orchestrator made this session leave: what comes back to them later is lost too. */
+  /** Balances that the orchestrator made this session abandon: credit returned to them later is lost too. */
   readonly #forsaken = new Set<string>()
 
   constructor(info: OrchestratorInfo, shared: SharedParts) {
@@ -152,7 +152,7 @@ class TicketSession implements PaymentSession {
   update(info: OrchestratorInfo, isDue: boolean): void {
     const before = balanceKey(this.#info)
     const left = this.#shared.balances.amountOf(before)
-    // An answer without params leaves the last offer as it is, with the price that it is bound to.
+    // An answer without params keeps the last offer, with its price.
     const { ticketParams, priceInfo } = info.ticketParams ? info : this.#info
     this.#info = { ...info, ticketParams, priceInfo }
     if (info.priceInfo && info.priceInfo.pixelsPerUnit > 0n) this.#initialPrice ??= priceOf(info)
@@ -174,11 +174,11 @@ class TicketSession implements PaymentSession {
     let plan = this.#plan(pixels)
     if (plan.outlay.tickets > 0) {
       const funds = await this.#shared.readFunds()
-      // Meanwhile other segments were staged or answered, and the orchestrator may have made a new offer.
+      // Other segments may have been staged or answered meanwhile, or the offer renewed.
       plan = this.#plan(pixels)
       if (plan.outlay.tickets > 0) this.#shared.validateParams(plan.params, plan.outlay.tickets, funds)
     }
-    // Nothing waits between the plan and taking credit and nonces for it: what is planned is what is taken.
+    // No await between planning and taking credit and nonces: exactly the plan is taken.
     const taken = this.#take(plan)
     const credit = (change: Rational) => {
       this.#shared.balances.add(plan.balance, change)
@@ -188,14 +188,14 @@ class TicketSession implements PaymentSession {
       const payment = { ...taken.payment, tickets: await this.#sign(taken.tickets) }
       return new TicketPayment(payment, plan, { settle: this.#shared.settle, credit })
     } catch (error) {
-      // The nonces stay used: no ticket may be signed twice.
+      // The nonces stay used: none may be signed twice.
       credit(plan.outlay.taken)
       throw error
     }
   }
 
   close(isFault: boolean): void {
-    // Credit and nonces outlive the session, since the same offer may be opened again; but that cannot be relied on.
+    // Credit and nonces outlive the session: the same offer may be opened again, although that is not certain.
     const balance = balanceKey(this.#info)
     if (isFault) this.#forsake(balance, this.#shared.balances.amountOf(balance))
   }
@@ -269,19 +269,19 @@ class TicketSession implements PaymentSession {
     )
   }
 
-  /** The recipient's, which its secret number is bound to; our own only where it names none (payments.md §6). */
+  /** The recipient's, to which its rand is bound; this node's own only if it gives none (payments.md §6). */
   #expirationParamsOf({ expirationParams: theirs }: TicketParams): ExpirationParams {
     const isNamed = theirs.creationRound !== 0n && !isZeroHash(theirs.creationRoundBlockHash)
     return isNamed ? theirs : this.#shared.rounds.expirationParams
   }
 }
 
-/** How far a payment got (payments.md §7): nothing is known of it; it reached the recipient; its cost is known. */
+/** The progress of a payment (payments.md §7): nothing is known yet, it reached the recipient, or its cost is known. */
 type PaymentState = 'staged' | 'credit-spent' | 'received-change' | 'abandoned' | 'settled'
 
-/** What a payment reports once its outcome is known. */
+/** What a payment works with. */
 interface PaymentNeeds {
-  /** Adds to the balance that it was taken from. */
+  /** Adds to the balance from which it was taken. */
   credit(change: Rational): void
   settle(outcome: Outcome): void
 }
@@ -291,7 +291,7 @@ class TicketPayment implements StagedPayment {
   readonly #plan: Plan
   readonly #needs: PaymentNeeds
   #state: PaymentState = 'staged'
-  /** Wei paid for nothing, as far as known. */
+  /** Wei known to be paid for nothing. */
   #lost = Rational.zero
   #cost = Rational.zero
 
@@ -306,7 +306,7 @@ class TicketPayment implements StagedPayment {
     this.#state = 'credit-spent'
     const { outlay } = this.#plan
     this.#lost = outlay.held
-    // The tickets' value beyond this segment is credited there by now: later segments may use it.
+    // By now the recipient has credited the tickets' value beyond this segment: later segments may use it.
     this.#needs.credit(outlay.surplus)
   }
 
@@ -342,7 +342,7 @@ class TicketPayment implements StagedPayment {
   }
 }
 
-/** Pays nothing: for offchain orchestrators, which ask for nothing. */
+/** Pays nothing, for offchain orchestrators, which require no payment. */
 export class NoPayments implements Payer {
   async validate(): Promise<void> {}
 
@@ -360,7 +360,7 @@ export class NoPayments implements Payer {
   }
 }
 
-/** The key under which credit is kept: the recipient and its auth session (payments.md §9). */
+/** The key of a credit balance: the recipient and its auth session (payments.md §9). */
 function balanceKey({ authToken, ticketParams }: OrchestratorInfo): string {
   return `${ticketParams?.recipient ?? ''} ${authToken?.sessionId ?? ''}`
 }

@@ -293,7 +293,7 @@ test('one segment of a session runs, four wait, the sixth is told OrchestratorBu
   assert.deepEqual(kinds, ['data', 'data', 'data', 'data', 'data'])
 })
 
-/** An engine whose speed is known: two workers, each taking so long for a second of video. */
+/** An engine of known speed: two workers, each with a fixed time for a second of video. */
 async function measured(secondTakesMs: number, maxSessions = 100) {
   let engine: FakeEngine | null = null
   let capacity: EngineCapacity | null = null

@@ -12,7 +12,7 @@ export interface Recipient {
   /** Judges a payment and resolves only when credit, nonces and winners are on disk. The error's text is for the peer. */
   receive(payment: Payment, sessionId: string): Promise<void>
   /**
-   * Sets aside what a segment of so many pixels costs at the session's price. Throws NodeError `insufficient-balance`
+   * Sets aside the fee of a segment's pixels at the session's price. Throws NodeError `insufficient-balance`
    * when the session's balance does not cover it.
    */
   reserve(sender: Address, sessionId: string, pixels: bigint): Promise<Reservation>

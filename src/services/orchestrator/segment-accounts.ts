@@ -71,7 +71,7 @@ export class SegmentAccounts {
   }
 
   /**
-   * Sets aside what a segment of so many pixels costs. Calls for one session must not overlap. Throws NodeError
+   * Sets aside the fee of a segment's pixels. Calls for one session must not overlap. Throws NodeError
    * `insufficient-balance` with the peers' text when the session's balance does not cover it.
    */
   async reserve(

@@ -28,7 +28,7 @@ test('an offer asks what redeeming costs a hundred times over and adds a hundred
   assert.equal(ticketParams.recipient, ORCHESTRATOR)
 })
 
-test('a sender without funds is offered nothing, and a free orchestrator asks nobody’s funds', async (t) => {
+test('a sender without funds is offered nothing, and a free orchestrator reads no sender’s funds', async (t) => {
   const { chain, node, priceBook } = await recipientWorld(t)
   const poor = new FakePayer('poor')
   await assert.rejects(node.recipient.quote(poor.address, null), refuses('insufficient sender reserve'))
@@ -364,7 +364,7 @@ test('debts of all sessions count before another is offered; what the sender pay
   await recipient.quote(address, null)
 })
 
-test('debts are forgotten after a day, so that nobody is shut out for ever', async (t) => {
+test('debts are forgotten after a day, so that no sender is shut out for ever', async (t) => {
   const { clock, gateway, node } = await recipientWorld(t)
   const { recipient } = node
   const { address } = gateway
@@ -415,7 +415,11 @@ test('a payment without tickets cannot make a session cheaper than what is asked
   await node.recipient.receive(bare(null), 'aaaa')
   await assert.rejects(node.recipient.reserve(gateway.address, 'aaaa', 1n), refuses('Insufficient balance'))
   await node.recipient.receive(bare(price(1000n)), 'aaaa')
-  assert.equal(await store.price(gateway.address, 'aaaa'), null, 'who pays nothing is promised nothing')
+  assert.equal(
+    await store.price(gateway.address, 'aaaa'),
+    null,
+    'a sender that pays nothing is promised nothing',
+  )
   const offer = await node.recipient.quote(gateway.address, null)
   await node.recipient.receive(gateway.pay(offer, 1), 'aaaa')
   await assert.rejects(node.recipient.receive(bare(price(1000n)), 'aaaa'), refuses(/is below the price 1010/))
@@ -433,7 +437,7 @@ test('a payment without tickets cannot make a session cheaper than what is asked
   assert.equal((await node.recipient.reserve(gateway.address, 'cccc', 1n)).maxPixels, null)
 })
 
-test('who brings nothing of worth leaves nothing on disk', async (t) => {
+test('a payment without a valid ticket is not recorded', async (t) => {
   const { clock, gateway, node, store } = await recipientWorld(t)
   const offer = await node.recipient.quote(gateway.address, null)
   await node.recipient.receive(gateway.pay(offer, 3), 'aaaa')

@@ -5,17 +5,17 @@ import type { Scope, Service } from '../../lib/service.ts'
 import { CachedRead } from './cached-read.ts'
 import type { ChainWatch } from './rounds.ts'
 
-/** The state is read again after this long although no event was seen. */
+/** The state is read again after this time even without an event. */
 const REFRESH_MS = 10 * 60_000
-/** Once known, the state serves while the chain cannot be read: tickets are worth having whether or not it can. */
+/** The last known state is used while the chain cannot be read: tickets keep their value meanwhile. */
 const MAX_AGE_MS = Number.POSITIVE_INFINITY
 
-/** What is read of the chain about the recipient. */
+/** Chain reads about the recipient. */
 export interface ActivityReads {
   orchestrator(address: Address): Promise<OrchestratorState>
 }
 
-/** Whether the orchestrator that tickets pay is one of the active set. */
+/** Knows whether the recipient of tickets is in the active set. */
 export class Activity implements Service {
   readonly name = 'activity'
   readonly #recipient: Address
@@ -45,7 +45,7 @@ export class Activity implements Service {
     this.#watch.subscribe((update) => this.#follow(update), scope.signal)
   }
 
-  /** Whether it may take payments in the last initialised round (payments.md §5.2). Throws what the chain throws. */
+  /** Whether it may receive payments in the last initialised round (payments.md §5.2). Throws what the chain throws. */
   async isActive(): Promise<boolean> {
     const { activationRound, deactivationRound } = await this.#state.get()
     const round = this.#rounds.lastInitializedRound

@@ -4,8 +4,8 @@ import type { Clock } from '../../lib/clock.ts'
 const RETRY_MS = 5_000
 
 /**
- * A cached value of another source: read on first use, and again when it may have changed or is old. Concurrent callers
- * share a read. While the source fails, the last value serves until it is too old.
+ * A value cached from another source: read on first use, and again when it may have changed or is old. Concurrent
+ * callers share a read. While the source fails, the last value is returned until it is too old.
  */
 export class CachedRead<T> {
   readonly #read: () => Promise<T>
@@ -13,7 +13,7 @@ export class CachedRead<T> {
   readonly #refreshMs: number
   readonly #maxAgeMs: number
   #value: { readonly it: T; readonly readAtMs: number } | null = null
-  /** Counts the possible changes of the fact. */
+  /** Counts the possible changes of the value. */
   #version = 0
   #valueVersion = -1
   #reading: Promise<void> | null = null
@@ -29,7 +29,7 @@ export class CachedRead<T> {
     this.#clock = needs.clock
   }
 
-  /** Something may have changed the fact: from now on `get` returns only what is read after this. */
+  /** The value may have changed: from now on `get` returns only a value read after this call. */
   invalidate(): void {
     this.#version++
   }
@@ -39,7 +39,7 @@ export class CachedRead<T> {
     return this.#value && this.#clock.now() - this.#value.readAtMs
   }
 
-  /** The fact. Throws what the read throws, unless there is a value that may still serve. */
+  /** The value. Throws what the read throws, unless an older value is still acceptable. */
   async get(): Promise<T> {
     if (this.#isFresh && this.#value) return this.#value.it
     if (this.#value && this.#mayServe && this.#clock.now() - this.#failedAtMs < RETRY_MS)

@@ -142,7 +142,7 @@ test('no event is needed: the chain is looked at every few minutes', async () =>
   await stage.supervisor.stop()
 })
 
-test('a round that nobody initialised yet is waited for', async () => {
+test('a round that is not initialised yet is waited for', async () => {
   const stage = scene(40)
   const { service, told } = processOf(stage.chain, stage.clock)
   await start(stage, service)
@@ -303,7 +303,7 @@ test('no money: the operator is told which account, and for how many rounds the 
   await stage.supervisor.stop()
 })
 
-test('who was deactivated is told so, and nothing counts as missed', async () => {
+test('a deactivated orchestrator is logged, and no reward counts as missed', async () => {
   const stage = scene()
   const { service, told, said } = processOf(stage.chain, stage.clock)
   await start(stage, service)

@@ -1,13 +1,7 @@
 import type { ChainUpdate } from '../../domain/chain.ts'
 import type { CallResult, InFlight, NotSent } from '../../domain/chain-call.ts'
 import type { NodeEvents } from '../../domain/events.ts'
-import {
-  callsLeft,
-  missedRounds,
-  type RewardFacts,
-  type RewardStand,
-  rewardStand,
-} from '../../domain/reward.ts'
+import { callsLeft, missedRounds, type RewardStand, rewardStand } from '../../domain/reward.ts'
 import { Alarm } from '../../lib/alarm.ts'
 import type { Hex } from '../../lib/bytes.ts'
 import type { Clock } from '../../lib/clock.ts'
@@ -15,49 +9,43 @@ import type { Address } from '../../lib/crypto.ts'
 import { isAbort, messageOf, NodeError } from '../../lib/errors.ts'
 import type { Fields, Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
+import { findRewardRight, type NoRewardRight, type RewardRight, type RewardView } from './reward-right.ts'
 import type { ChainWatch } from './rounds.ts'
 
 /** Why no reward can be called. */
 export type RewardFault = 'cannot-call-reward'
 
-/** The chain is looked at again after this long although nothing was announced; while a reward is expected, sooner. */
+/** The chain is read again after this time even without an event; sooner while a reward is expected. */
 const LOOK_MS = 5 * 60_000
 const EXPECTANT_LOOK_MS = 60_000
 const FIRST_RETRY_MS = 1_000
 const LONGEST_RETRY_MS = 30_000
 /** How soon to check whether another sender's pending transaction was mined. */
 const OTHERS_LOOK_MS = 2_000
-/** After this time another process's pending transaction is replaced by a call that pays more. */
+/** After this time, another process's pending transaction is replaced by a call that pays more. */
 const OTHERS_PATIENCE_MS = 5 * 60_000
-/** After a successful call, reads may lag: a reward is believed to be due again only after this time. */
+/** Reads may lag behind a successful call: for this time, a reward that reads as due is not called again. */
 const BELIEVED_DUE_MS = 60_000
-/** Gas of a call until one has been paid for: a little more than usual. */
+/** Gas assumed for a call until one has been paid for: a little more than usual. */
 const GAS_GUESS = 500_000n
 /** The operator is warned in each round while the balance covers fewer calls than this. */
 const FEW_CALLS = 10n
 
-/** An orchestrator's reward as the chain has it, and who besides itself may call it (LIP-118). */
-export interface RewardView extends RewardFacts {
-  /** Null when none is set, and on contracts without reward callers. */
-  readonly rewardCaller: Address | null
-}
-
-/** The outcome of calling reward; `reward` is what was minted to the orchestrator, in LPT's smallest unit. */
+/** The outcome of a reward call; `reward` is the amount minted to the orchestrator, in the smallest unit of LPT. */
 export type RewardResult =
   | Exclude<CallResult, { kind: 'mined' }>
   | (Extract<CallResult, { kind: 'mined' }> & { readonly reward: bigint })
 
-/** What calling reward asks of the chain. */
+/** The chain access for calling reward. */
 export interface RewardChain {
   rewardView(orchestrator: Address): Promise<RewardView>
-  /** Wei of the account that pays for the calls. */
+  /** The balance of the account that pays for the calls, in wei. */
   balance(): Promise<bigint>
   /** The open call, also from before a restart. */
   rewardInFlight(orchestrator: Address): InFlight | null
   /**
-   * Sends the call and waits for its receipt; once, however often it is asked for. Reads the chain again right before
-   * sending, and sends nothing while another process of the account has something in the pool, unless told to take its
-   * place.
+   * Sends the call, at most once, and waits for its receipt. Reads the chain again right before sending, and sends
+   * nothing while another process of the account has a pending transaction, unless `takeOver` allows replacing it.
    */
   callReward(
     orchestrator: Address,
@@ -69,15 +57,15 @@ export interface RewardChain {
 /** Why an attempt failed. */
 export type RewardFailure = Exclude<NotSent, 'not-due' | 'sent-elsewhere'> | 'reverted' | 'late'
 
-/** What the reward service is told. */
+/** Settings of the reward service. */
 export interface RewardOptions {
-  /** `automatic`: as soon as, and as long as, the account may. */
+  /** `automatic`: whenever the account may call it. */
   readonly mode: 'on' | 'off' | 'automatic'
   /** The account that sends and pays. */
   readonly account: Address
-  /** Whose reward is called: the own account, or the registered orchestrator of `-ethOrchAddr`. */
+  /** The orchestrator to call reward for: the account itself, or that of `-ethOrchAddr`. */
   readonly orchestrator: Address
-  /** Whether the process has no other role, so that it is idle when reward is off. */
+  /** Whether the process has no other role: it is idle when reward is off. */
   readonly alone: boolean
 }
 
@@ -95,20 +83,20 @@ export interface RewardNeeds {
 /** The state of the reward service, for the operator. */
 export interface RewardStatus {
   readonly mode: 'on' | 'off' | 'automatic'
-  /** `unknown` until the chain was read, `off` where the account is not told or not allowed to call. */
+  /** `unknown` until the chain has been read; `off` by settings, or because the account may not call. */
   readonly state: 'unknown' | 'off' | RewardStand
-  /** Why reward is not called where an operator would expect it, as a sentence. */
+  /** Why reward is not called although an operator might expect it, as a sentence. */
   readonly why: string | null
   readonly orchestrator: Address
   readonly account: Address
   readonly currentRound: bigint | null
   readonly lastRewardRound: bigint | null
-  /** When the chain is looked at again, or the call tried again; in ms since the epoch. */
+  /** When the chain is read again, or the call retried; in ms since the epoch. */
   readonly nextLookMs: number | null
   readonly inFlight: InFlight | null
   /** Wei. */
   readonly balance: bigint | null
-  /** For how many rounds the balance lasts, at what calls have cost so far; null while that is not known. */
+  /** How many rounds the balance lasts at the average cost of past calls; null while unknown. */
   readonly roundsLeft: bigint | null
   readonly lastError: { readonly atMs: number; readonly message: string } | null
   /** Since the start. */
@@ -116,25 +104,20 @@ export interface RewardStatus {
   readonly missed: bigint
 }
 
-/** The orchestrator for which the account may call reward, and its state. */
-interface Duty {
-  readonly orchestrator: Address
-  readonly view: RewardView
-}
-
 /**
- * Calls reward once in every round in which the orchestrator is active. It decides by the chain's state, not by events:
- * it reads that at the start, whenever something may have changed and every few minutes, and tries until the round ends.
+ * Calls reward once in every round in which the orchestrator is active. It decides by the state on chain, not by
+ * events: it reads the state at startup, whenever something may have changed and every few minutes, and retries until
+ * the round ends.
  */
 export class RewardService implements Service {
   readonly name = 'reward'
   readonly #options: RewardOptions
   readonly #needs: RewardNeeds
   readonly #alarm = new Alarm()
-  #duty: Duty | null = null
+  #right: RewardRight | null = null
   #state: RewardStatus['state'] = 'unknown'
   #why: string | null = null
-  /** Whether the account was once allowed to call reward. */
+  /** Whether the account has ever been allowed to call reward. */
   #wasOn = false
   #balance: bigint | null = null
   #paid = { fees: 0n, calls: 0 }
@@ -156,7 +139,7 @@ export class RewardService implements Service {
     this.#needs = needs
   }
 
-  /** Throws NodeError `cannot-call-reward` where reward was asked for and the account may not call it. */
+  /** Throws NodeError `cannot-call-reward` if `mode` is `on` and the account may not call reward. */
   async start(scope: Scope): Promise<void> {
     const { log, rounds, watch } = this.#needs
     const { mode } = this.#options
@@ -173,15 +156,15 @@ export class RewardService implements Service {
   /** The state, from memory. */
   status(): RewardStatus {
     const { account, mode } = this.#options
-    const orchestrator = this.#duty?.orchestrator ?? this.#options.orchestrator
+    const orchestrator = this.#right?.orchestrator ?? this.#options.orchestrator
     return {
       mode,
       state: this.#state,
       why: this.#why,
       orchestrator,
       account,
-      currentRound: this.#duty?.view.currentRound ?? null,
-      lastRewardRound: this.#duty?.view.lastRewardRound ?? null,
+      currentRound: this.#right?.view.currentRound ?? null,
+      lastRewardRound: this.#right?.view.lastRewardRound ?? null,
       nextLookMs: this.#nextLookMs,
       inFlight: mode === 'off' ? null : this.#needs.chain.rewardInFlight(orchestrator),
       balance: this.#balance,
@@ -201,7 +184,7 @@ export class RewardService implements Service {
   async #refuseIfImpossible(signal: AbortSignal): Promise<void> {
     const { clock, log } = this.#needs
     for (let failures = 1; ; failures++) {
-      const found = await this.#look().catch((error) => {
+      const found = await this.#findRight().catch((error) => {
         log.warn('cannot yet tell whether this account may call reward', { reason: messageOf(error) })
         return null
       })
@@ -233,10 +216,10 @@ export class RewardService implements Service {
     }
   }
 
-  /** Reads the chain and does what is due. Returns how long to wait, in ms, unless something happens. */
+  /** Reads the chain and does what is due. Returns how long to wait for the next event, in ms. */
   async #turn(signal: AbortSignal): Promise<number> {
     try {
-      const found = await this.#look()
+      const found = await this.#findRight()
       this.#chainFailed = false
       this.#balance = await this.#needs.chain.balance().catch(() => this.#balance)
       if (!('orchestrator' in found)) return this.#explainOff(found)
@@ -260,7 +243,11 @@ export class RewardService implements Service {
     }
   }
 
-  #explainInactive({ orchestrator, view }: Duty): number {
+  #findRight(): Promise<RewardRight | NoRewardRight> {
+    return findRewardRight(this.#needs.chain, this.#options)
+  }
+
+  #explainInactive({ orchestrator, view }: RewardRight): number {
     const { activationRound, currentRound, deactivationRound } = view
     this.#why = `${orchestrator} is not active in round ${currentRound}`
     const message = 'reward not called: the orchestrator is not active in this round'
@@ -270,28 +257,7 @@ export class RewardService implements Service {
     return LOOK_MS
   }
 
-  /** The orchestrator for which this account may call reward now, or why there is none. */
-  async #look(): Promise<Duty | { readonly why: string; readonly round: bigint }> {
-    const { account, orchestrator } = this.#options
-    const { chain } = this.#needs
-    const view = await chain.rewardView(orchestrator)
-    if (orchestrator === account || view.rewardCaller === account) {
-      if (view.registered || view.active) return { orchestrator, view }
-      return {
-        why: `${orchestrator} is not a registered orchestrator: register it`,
-        round: view.currentRound,
-      }
-    }
-    const own = await chain.rewardView(account)
-    if (own.registered || own.active) return { orchestrator: account, view: own }
-    const instead = view.rewardCaller ? `, which is ${view.rewardCaller}` : ''
-    return {
-      why: `${account} is neither a registered orchestrator nor the reward caller of ${orchestrator}${instead}: let ${orchestrator} make it its reward caller, or use the key of ${orchestrator}`,
-      round: view.currentRound,
-    }
-  }
-
-  #explainOff({ round, why }: { why: string; round: bigint }): number {
+  #explainOff({ round, why }: NoRewardRight): number {
     const { alone, mode } = this.#options
     this.#inRound(round)
     if (this.#wasOn || mode === 'on' || alone) {
@@ -304,24 +270,24 @@ export class RewardService implements Service {
   }
 
   #rest(why: string): void {
-    this.#duty = null
+    this.#right = null
     this.#state = 'off'
     this.#why = why
     this.#accountedFor = null
   }
 
-  /** Takes over what was read, and accounts for the rounds that ended. */
-  #take(duty: Duty): void {
+  /** Adopts the state that was read, and accounts for the rounds that ended. */
+  #take(right: RewardRight): void {
     const { events, log } = this.#needs
-    const { orchestrator, view } = duty
+    const { orchestrator, view } = right
     const ended = view.currentRound - 1n
-    if (this.#duty?.orchestrator !== orchestrator) {
+    if (this.#right?.orchestrator !== orchestrator) {
       this.#accountedFor = ended
       this.#wasOn = true
       log.info('reward is on', { orchestrator, account: this.#options.account })
     }
     this.#inRound(view.currentRound)
-    this.#duty = duty
+    this.#right = right
     this.#state = rewardStand(view)
     this.#why = null
     const missed = missedRounds(view, this.#accountedFor! + 1n)
@@ -343,8 +309,8 @@ export class RewardService implements Service {
     return { account: this.#options.account, balance: this.#balance, rounds: this.#roundsLeft }
   }
 
-  /** One attempt. Every outcome but success leads to another look. */
-  async #call({ orchestrator, view }: Duty, signal: AbortSignal): Promise<number> {
+  /** Makes one attempt. Returns how long to wait before the chain is read again, in ms. */
+  async #call({ orchestrator, view }: RewardRight, signal: AbortSignal): Promise<number> {
     const { chain, clock } = this.#needs
     const round = view.currentRound
     const done = this.#succeeded
@@ -388,9 +354,9 @@ export class RewardService implements Service {
     return OTHERS_LOOK_MS
   }
 
-  /** A refusal may only mean that another account was first. */
+  /** Fails, unless a new read shows that another account called reward first. */
   async #failUnlessCalled(why: RewardFailure, reason: string): Promise<number> {
-    const again = await this.#look()
+    const again = await this.#findRight()
     if ('orchestrator' in again && rewardStand(again.view) !== 'due') return 0
     return this.#fail(why, reason)
   }
@@ -401,7 +367,7 @@ export class RewardService implements Service {
     this.#chainFailed = why === 'chain-unavailable'
     this.#lastError = { atMs: clock.now(), message: reason }
     if (this.#state === 'due')
-      events.tell({ kind: 'reward-failed', round: this.#duty!.view.currentRound, reason: why })
+      events.tell({ kind: 'reward-failed', round: this.#right!.view.currentRound, reason: why })
     const { level, message } = SENTENCES[why]
     const money = why === 'no-money' ? this.#money : {}
     this.#say(why, level, message, { reason, ...fields, ...money })
@@ -425,7 +391,7 @@ export class RewardService implements Service {
   }
 }
 
-/** What the operator reads about each failure. */
+/** The log message of each failure. */
 const SENTENCES: Readonly<Record<RewardFailure, { level: 'error' | 'warn'; message: string }>> = {
   refused: { level: 'warn', message: 'reward not called, retrying: the contract would refuse' },
   'gas-too-high': {

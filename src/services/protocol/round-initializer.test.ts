@@ -129,7 +129,7 @@ test('a round is initialised when it is due, and once', async () => {
   await supervisor.stop()
 })
 
-test('a node that starts inside a round that nobody initialised does it', async () => {
+test('a node that starts inside a round not yet initialised initialises it', async () => {
   const [world, clock, supervisor] = [new FakeRounds(), new ManualClock(), new Supervisor()]
   world.l1Block = 115n
   await supervisor.start(node(world, clock).service)

@@ -8,14 +8,14 @@ import { isAbort, messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 
-/** The chain is looked at again after this long although nothing was announced. */
+/** The chain is read again after this time even without an event. */
 const LOOK_MS = 60_000
 
-/** What initialising rounds asks of the chain. */
+/** The chain access for initialising rounds. */
 export interface RoundInitializerChain {
   /** The round of the newest block, and whether it has been initialised. */
   initialization(): Promise<{ readonly round: bigint; readonly isDone: boolean }>
-  /** Sends the initialisation and waits for its receipt; once, however often it is asked for. */
+  /** Sends the initialisation, at most once, and waits for its receipt. */
   initializeRound(signal: AbortSignal): Promise<CallResult>
   initializationInFlight(): InFlight | null
 }
@@ -91,7 +91,7 @@ export class RoundInitializer implements Service {
     }
   }
 
-  /** By what this node knows; the chain itself is asked before anything is sent. */
+  /** As far as this node knows; the chain is read again before anything is sent. */
   get #isDue(): boolean {
     const { rounds } = this.#needs
     return rounds.roundClock.currentRound > rounds.lastInitializedRound

@@ -13,12 +13,12 @@ import type { Scope, Service } from '../../lib/service.ts'
 /** Why a round is not known. */
 export type RoundsFault = 'rounds-unknown'
 
-/** The state is read again after this long although nothing was announced: parameters change without an event. */
+/** The state is read again after this time even without an event: parameters change without one. */
 const REREAD_MS = 5 * 60_000
 const FIRST_RETRY_MS = 1_000
 const LONGEST_RETRY_MS = 60_000
 
-/** Tells each step of the chain. */
+/** Announces each step of the chain. */
 export interface ChainWatch {
   /** Calls the listener with every update from now on, until `signal` is aborted. */
   subscribe(listener: (update: ChainUpdate) => void, signal: AbortSignal): void
@@ -26,7 +26,7 @@ export interface ChainWatch {
   readonly head: ChainHead | null
 }
 
-/** The chain reads that tell its rounds. */
+/** Chain reads about rounds. */
 export interface RoundReads {
   roundState(): Promise<RoundState>
   /** How many orchestrators share a sender's reserve. */
@@ -40,11 +40,11 @@ export interface RoundsView {
   /** See `Rounds.confirmedClock`. */
   readonly confirmedClock: RoundClock | null
   readonly poolSize: bigint
-  /** Goes into new tickets: the last initialised round, or the one before while its hash is not known (payments.md §4). */
+  /** For new tickets: the last initialised round, or the one before while its hash is not known (payments.md §4). */
   readonly expirationParams: ExpirationParams
 }
 
-/** The L1 block that one block of the chain names. */
+/** The L1 block that a block of the chain refers to. */
 interface Look {
   readonly number: bigint
   readonly l1Block: bigint
@@ -67,17 +67,17 @@ export class Rounds implements Service, RoundsView {
   readonly #onL1Block = new Listeners<bigint>()
   #state: RoundState | null = null
   #poolSize = 0n
-  /** The newest looks at the chain, oldest first: those less than `CONFIRMATIONS` deep, and the one before them. */
+  /** The newest blocks looked at, oldest first: those less than `CONFIRMATIONS` deep, and the one before them. */
   #looks: Look[] = []
   /** The newest block followed. */
   #head = 0n
-  /** The block at which the present reckoning of rounds was first read; null once it is confirmed. */
+  /** The block at which the present division into rounds was first read; null once it is confirmed. */
   #reckonedSince: bigint | null = 0n
   /** A state that no event explains, and the block at which it was first read. */
   #doubtful: { readonly key: string; readonly since: bigint } | null = null
   /** The newest round that an event announced. */
   #announced = -1n
-  /** Counts the updates that make a new read necessary. */
+  /** Counts the updates that require a new read. */
   #wanted = 0
   /** Counts the updates after which a read may show an earlier round, and how many of them were before the last read. */
   #reorganisations = 0
@@ -135,8 +135,8 @@ export class Rounds implements Service, RoundsView {
   }
 
   /**
-   * The same by confirmed blocks, some blocks behind: for decisions that cannot be undone. Null until the chain has been
-   * followed for long enough.
+   * The same by confirmed blocks, some blocks behind, for irreversible decisions. Null until the chain has been
+   * followed long enough.
    */
   get confirmedClock(): RoundClock | null {
     const oldest = this.#looks[0]
@@ -145,7 +145,7 @@ export class Rounds implements Service, RoundsView {
     return roundClockAt(this.#known, least)
   }
 
-  /** Calls the listener whenever another round is the last initialised. */
+  /** Calls the listener whenever a new round is initialised, or a reorganisation changes which is the last. */
   onRound(listener: (round: bigint) => void, signal: AbortSignal): void {
     this.#onRound.add(listener, signal)
   }
@@ -210,7 +210,7 @@ export class Rounds implements Service, RoundsView {
           waitMs = retryMs
           retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS)
         }
-        // The read may not include what was announced meanwhile.
+        // The read may not include what was announced while it ran.
         if (this.#wanted !== wanted) continue
       } catch (error) {
         if (signal.aborted) throw error
@@ -223,7 +223,7 @@ export class Rounds implements Service, RoundsView {
     }
   }
 
-  /** Reads the state; tells whether it was believed. */
+  /** Reads the state; returns whether it was believed. */
   async #read(): Promise<boolean> {
     const reorganisations = this.#reorganisations
     const [state, poolSize] = await Promise.all([this.#chain.roundState(), this.#chain.poolSize()])
@@ -268,12 +268,12 @@ export class Rounds implements Service, RoundsView {
   }
 }
 
-/** Whether the values of a state agree with each other; a wrong answer shows here. */
+/** Whether the values of a state are consistent with each other; wrong answers usually are not. */
 function isConsistent({ current, currentInitialized, lastInitialized }: RoundState): boolean {
   return lastInitialized <= current && (lastInitialized === current) === currentInitialized
 }
 
-/** How L1 blocks are divided into rounds: the same at any block, unless the length of rounds is changed. */
+/** How L1 blocks are divided into rounds: the same at every block unless the round length changes. */
 function reckoning({ current, length, startL1Block }: RoundState): string {
   return `${length} ${startL1Block - current * length}`
 }

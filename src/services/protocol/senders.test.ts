@@ -28,7 +28,7 @@ async function started(maxSenders = 100) {
   return { chain, clock, senders, supervisor, reads: () => reads }
 }
 
-test('funds are read once for all who ask, and again only after an event of that sender', async () => {
+test('concurrent callers share one read of a sender’s funds; it is repeated only after an event of that sender', async () => {
   const { chain, senders, supervisor, reads } = await started()
   chain.setSender(GATEWAY, { deposit: 5n })
   const both = await Promise.all([senders.info(GATEWAY), senders.info(GATEWAY)])
@@ -116,7 +116,7 @@ test('the float is the share of the reserve less what is pending, and never belo
   await supervisor.stop()
 })
 
-test('only so many senders are remembered', async () => {
+test('a limited number of senders is remembered', async () => {
   const { senders, supervisor, reads } = await started(2)
   const [a, b, c] = ['a', 'b', 'c'].map((name) => new FakePayer(name).address) as [
     typeof GATEWAY,
@@ -136,7 +136,7 @@ test('senders without funds are read once, until the chain tells of them', async
   assert.equal(await senders.maxFloat(GATEWAY), 0n)
   for (let i = 0; i < 50; i++) chain.mine()
   await senders.info(GATEWAY)
-  assert.equal(reads(), 1, 'a new round makes nobody rich')
+  assert.equal(reads(), 1, 'a new round funds no sender')
   chain.fund(GATEWAY, 2n)
   chain.mine()
   assert.equal((await senders.info(GATEWAY)).deposit, 2n)
@@ -148,7 +148,7 @@ test('senders without funds are read once, until the chain tells of them', async
   await supervisor.stop()
 })
 
-test('however many senders somebody makes up, those with funds stay', async () => {
+test('made-up senders do not displace those with funds', async () => {
   const { chain, senders, supervisor, reads } = await started(3)
   chain.setSender(GATEWAY, { deposit: 5n })
   await senders.info(GATEWAY)
@@ -172,10 +172,10 @@ test('look-ups of unknown senders are bounded for each host and for all together
   assert.deepEqual([granted('a'), granted(null)], [5, 15])
   chain.setSender(GATEWAY, { deposit: 5n })
   await senders.info(GATEWAY)
-  assert.ok(senders.mayLookUp(GATEWAY, 'a'), 'who is known costs nothing')
+  assert.ok(senders.mayLookUp(GATEWAY, 'a'), 'a known sender costs no look-up')
   const poor = new FakePayer('poor').address
   await senders.info(poor)
-  assert.ok(senders.mayLookUp(poor, 'a'), 'nor does who is known to have nothing')
+  assert.ok(senders.mayLookUp(poor, 'a'), 'nor does a sender known to have no funds')
   await clock.wind(601_000)
   granted('a')
   assert.ok(!senders.mayLookUp(poor, 'a'), 'until it is read again')

@@ -9,25 +9,25 @@ import { CachedRead } from './cached-read.ts'
 import type { ChainWatch } from './rounds.ts'
 
 /**
- * The most senders with funds that are remembered; the least recently used are dropped and read again on return. As many
- * without funds are kept apart, so that made-up addresses push out no sender with funds.
+ * The most senders with funds to remember; the least recently used are dropped and read again when they return. Senders
+ * without funds are kept separately, up to the same number, so that made-up addresses displace no sender with funds.
  */
 const MAX_SENDERS = 10_000
 /**
- * How many unknown senders are looked up on chain, at two calls each, for all hosts and for one. A restarted node meets
- * all its gateways within minutes; behind a balancer they share one host.
+ * Limits on looking up unknown senders on chain, at two calls each, for all hosts and for one. After a restart all
+ * gateways arrive within minutes; behind a balancer they share one host.
  */
 const LOOKUPS = { callsPerSecond: 2, burst: 60 }
 const LOOKUPS_PER_HOST = { callsPerSecond: 0.5, burst: 20 }
-/** A sender's funds are read again after this long although no event was seen. */
+/** A sender's funds are read again after this time even without an event. */
 const REFRESH_MS = 10 * 60_000
-/** While the chain cannot be read, funds as old as this still count. */
+/** While the chain cannot be read, funds up to this old still count. */
 const MAX_AGE_MS = 30 * 60_000
 
-/** What is read of the chain about a sender. */
+/** Chain reads about a sender. */
 export interface SenderReads {
   senderInfo(sender: Address): Promise<SenderInfo>
-  /** What `claimant` claimed of the holder's reserve in the current round. */
+  /** What `claimant` has claimed from the holder's reserve in the current round. */
   claimedReserve(holder: Address, claimant: Address): Promise<bigint>
 }
 
@@ -36,9 +36,7 @@ interface Funds {
   readonly claimed: bigint
 }
 
-/**
- * The funds of each sender, and how much of them one recipient can count on. Cached until an event announces a change.
- */
+/** The funds of each sender, and the part that one recipient can count on; cached until an event announces a change. */
 export class Senders implements Service {
   readonly name = 'senders'
   readonly #claimant: Address
@@ -48,7 +46,7 @@ export class Senders implements Service {
   readonly #clock: Clock
   readonly #maxSenders: number
   readonly #known = new Map<Address, CachedRead<Funds>>()
-  /** Senders without funds, by what is known. */
+  /** Senders known to have no funds. */
   readonly #penniless = new Map<Address, CachedRead<Funds>>()
   readonly #lookups: PeerLimits
   readonly #lookupsPerHost: PeerLimits
@@ -89,14 +87,14 @@ export class Senders implements Service {
     return (await this.#read(sender)).info
   }
 
-  /** What all tickets of this sender can be paid from together, in wei; always read anew. */
+  /** The funds that all tickets of this sender share, in wei; always read anew. */
   async currentFunds(sender: Address): Promise<bigint> {
     this.#funds(sender).invalidate()
     const { info, claimed } = await this.#read(sender)
     return info.deposit + clampFloat(reserveShare(info, this.#rounds.poolSize, claimed))
   }
 
-  /** The most that its tickets can be paid until they expire, in wei, by its funds as last read. */
+  /** The most that its tickets can be paid before they expire, in wei, by its funds as last read. */
   async payable(sender: Address): Promise<bigint> {
     const { info, claimed } = await this.#read(sender)
     return payableAtMost(info, this.#rounds.poolSize, claimed)
@@ -119,7 +117,7 @@ export class Senders implements Service {
     return this.#pending.get(sender)?.count ?? 0
   }
 
-  /** Counts one winning ticket that is to be redeemed, or with a negative amount no longer counts it. */
+  /** Counts one winning ticket to be redeemed; a negative amount stops counting one. */
   addPending(sender: Address, amount: bigint): void {
     const sum = this.pending(sender) + amount
     const count = this.pendingTickets(sender) + (amount < 0n ? -1 : 1)

@@ -183,7 +183,7 @@ test('the open tickets of a sender are bounded by its funds, also when they come
   assert.equal(w.queue.length, 51)
 })
 
-test('a sender without funds has no room at all, and one who makes up senders gets nothing kept', async (t) => {
+test('tickets of a sender without funds are not kept, nor those of made-up senders', async (t) => {
   const w = await world(t)
   const stranger = new FakePayer('stranger')
   const made = Array.from({ length: 40 }, (_, i) =>
@@ -292,7 +292,7 @@ test('a float below zero is told as zero', async (t) => {
   assert.equal(await w.desk.maxFloat(w.gateway.address), 0n)
 })
 
-test('who stops listening is forgotten', async (t) => {
+test('a listener that disconnects is forgotten', async (t) => {
   const w = await world(t)
   const [one, two] = [w.listen(), w.listen()]
   await w.rest()

@@ -16,18 +16,18 @@ import { DeskError, TicketRoom, type TicketRoomNeeds } from './ticket-room.ts'
 /** The most open float streams, in all and of one sender. */
 const MAX_STREAMS = 50_000
 const MAX_STREAMS_OF_SENDER = 1_000
-/** Floats with listeners are computed again after this long even if nothing was announced. */
+/** Floats with listeners are recomputed after this time even without an event. */
 const REFRESH_MS = 30_000
 /** Floats computed at the same time. */
 const COMPUTED_AT_ONCE = 16
-/** Refusals for one reason are logged as a warning once in this time, and otherwise only counted. */
+/** Refusals for the same reason are logged as a warning once in this time; the others are only counted. */
 const WARN_EVERY_MS = 60_000
 
 export interface RedeemerDeskNeeds {
   readonly redeemer: {
     /** Resolves once the ticket is on disk. */
     queue(ticket: WinningTicket): Promise<void>
-    /** Whether it has the ticket already, open or redeemed lately. */
+    /** Whether it already has the ticket, open or recently redeemed. */
     knows(hash: Uint8Array): boolean
     readonly openTickets: number
   }
@@ -46,7 +46,7 @@ export interface RedeemerDeskNeeds {
   readonly events: NodeEvents
 }
 
-/** The float of one sender, for as long as it has listeners. */
+/** The float of one sender while it has listeners. */
 interface Feed {
   readonly sender: Address
   readonly listeners: Set<(value: bigint) => void>
@@ -55,8 +55,8 @@ interface Feed {
 }
 
 /**
- * Where orchestrators hand in winning tickets and learn how much they can count on (wire.md §14): each ticket is
- * checked and on disk before the answer; floats are told when they change.
+ * Where orchestrators hand in winning tickets and follow max floats (wire.md §14): each ticket is checked and on disk
+ * before the answer; listeners get a float whenever it changes.
  */
 export class RedeemerDesk implements Service {
   readonly name = 'redeemer desk'
@@ -65,12 +65,12 @@ export class RedeemerDesk implements Service {
   readonly #feeds = new Map<Address, Feed>()
   readonly #alarm = new Alarm()
   readonly #room: TicketRoom
-  /** Tickets that are being written down: one that is handed in twice at once is taken once. */
+  /** Tickets being written to disk: one handed in twice at the same time is accepted once. */
   readonly #taking = new Map<Hex, Promise<void>>()
   /** When a refusal was last logged as a warning, by reason. */
   readonly #warnedAtMs = new Map<string, number>()
   #streams = 0
-  /** Tickets of this round and of those before it have expired, as the chain has said. */
+  /** Tickets of this and earlier rounds have expired, according to the chain. */
   #expiredTo = -1n
 
   constructor(
@@ -97,13 +97,13 @@ export class RedeemerDesk implements Service {
     return this.#streams
   }
 
-  /** Takes a winning ticket; resolves once it is on disk. Throws HandedTicketError or DeskError. */
+  /** Accepts a winning ticket; resolves once it is on disk. Throws HandedTicketError or DeskError. */
   async queue(ticket: WinningTicket): Promise<void> {
     const { redeemer } = this.#needs
     try {
       checkHandedTicket(ticket, { recipient: this.#recipient })
       await this.#checkAge(ticket)
-      // Handed in again because the answer was late or lost: it takes no room.
+      // Handed in again because the answer was late or lost: it needs no room.
       const hash = ticketHash(ticket)
       if (redeemer.knows(hash)) return
       const id = formatHex(hash)
@@ -117,8 +117,8 @@ export class RedeemerDesk implements Service {
   }
 
   /**
-   * Refuses an expired ticket as the redeemer gives one up: by the confirmed clock and the word of the chain. While the
-   * chain does not answer the ticket is taken, since many peers never hand in again what was refused once.
+   * Refuses an expired ticket on the same grounds as the redeemer gives one up: the confirmed clock and the chain both
+   * say so. While the chain does not answer, the ticket is accepted, since many peers never retry a refused ticket.
    */
   async #checkAge(ticket: WinningTicket): Promise<void> {
     const { chain, rounds } = this.#needs
@@ -164,8 +164,8 @@ export class RedeemerDesk implements Service {
   }
 
   /**
-   * Calls `tell` with the sender's float, and again whenever it changes, until the returned function is called. Throws
-   * DeskError when there are too many listeners.
+   * Calls `tell` with the sender's float, now and whenever it changes, until the returned function is called. Throws
+   * DeskError if there are too many listeners.
    */
   listen(sender: Address, tell: (value: bigint) => void): () => void {
     const feed = this.#feeds.get(sender) ?? { sender, listeners: new Set(), value: null, isStale: true }
@@ -221,7 +221,7 @@ export class RedeemerDesk implements Service {
       feed.value = value
       for (const tell of feed.listeners) tell(value)
     } catch (error) {
-      // Retried at the next refresh; until then the last value stands.
+      // Retried at the next refresh; until then the last value is kept.
       this.#needs.log.warn('cannot compute a float', { sender: feed.sender, error: messageOf(error) })
     }
   }

@@ -166,7 +166,7 @@ test('a redeemer that answers but cannot take the ticket is asked again', async 
   assert.equal(w.first.taken.length, 1)
 })
 
-test('a delivered ticket that is about to expire unredeemed is handed over once more, to whoever answers', async (t) => {
+test('a delivered ticket that is about to expire unredeemed is handed over once more, to any redeemer that answers', async (t) => {
   const w = await world(t)
   const ticket = await w.win()
   w.first.mood = 'away'

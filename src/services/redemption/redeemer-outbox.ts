@@ -11,7 +11,7 @@ import type { RedeemerConnection } from './redeemer-peers.ts'
 import { type BookEntry, describe, TicketBook, type TicketBookNeeds } from './ticket-book.ts'
 import type { WaitingTicket } from './waiting-tickets.ts'
 
-/** A redeemer that can write the ticket down answers within this time (wire.md §3). */
+/** A redeemer that can store the ticket answers within this time (wire.md §3). */
 const QUEUE_TIMEOUT_MS = 8_000
 /** Tickets checked before the event loop gets a turn: about a millisecond. */
 const LOOKED_AT_ONCE = 2_000
@@ -27,19 +27,19 @@ export interface RedeemerOutboxNeeds extends TicketBookNeeds {
 }
 
 interface Entry extends BookEntry {
-  /** Redeemers that took or refused it at its last chance. */
+  /** Redeemers that accepted or refused it at its last chance. */
   readonly asked: Set<RedeemerConnection>
 }
 
 /**
- * Hands winning tickets to a redeemer: each stays on disk until a redeemer has it, and is followed until the chain shows
- * that it was redeemed. One that is about to expire unredeemed is handed over once more, to every redeemer: the one that
- * has it may be cut off from the chain.
+ * Hands winning tickets to a redeemer. Each stays on disk until a redeemer has it, and is tracked until the chain shows
+ * it redeemed. One that is about to expire is handed to every redeemer, since the one that has it may be cut off from
+ * the chain.
  */
 export class RedeemerOutbox implements Service {
   readonly name = 'redeemer outbox'
   readonly #needs: RedeemerOutboxNeeds
-  /** Tickets that a redeemer has, and that are not seen redeemed yet, rest. */
+  /** Delivered tickets that are not redeemed yet rest. */
   readonly #book: TicketBook<Entry>
   #checks = false
 
@@ -83,7 +83,7 @@ export class RedeemerOutbox implements Service {
     this.#book.adopt(tickets)
   }
 
-  /** The tickets that no redeemer has yet, and those not seen redeemed yet, the most urgent first; at most `most`. */
+  /** The tickets that are not delivered or not redeemed yet, the most urgent first; at most `most`. */
   waiting(most = Number.POSITIVE_INFINITY): WaitingTicket[] {
     return this.#book.waiting(most)
   }
@@ -108,8 +108,8 @@ export class RedeemerOutbox implements Service {
   }
 
   /**
-   * Checks the delivered tickets: the redeemed ones are done, those about to expire are handed over once more, and the
-   * expired are given up.
+   * Checks the delivered tickets: settles the redeemed ones, hands over again those about to expire, and gives up the
+   * expired.
    */
   async #checkDelivered(): Promise<void> {
     if (!this.#checks) return
@@ -169,18 +169,18 @@ export class RedeemerOutbox implements Service {
       }
     }
     if (isTaken) return this.#book.change(entry, { kind: 'delivered' })
-    // One that was delivered before stays so: a redeemer has it.
+    // A delivered ticket stays delivered: a redeemer has it.
     if (entry.state.kind === 'delivered') return this.#book.delay(entry)
     await this.#book.reopen(entry, reason)
   }
 
-  /** The redeemers to hand a ticket to. One that is delivered goes to those not yet asked at its last chance. */
+  /** The redeemers to hand a ticket to. At its last chance a delivered one goes to those not yet asked. */
   #toAsk({ asked, state }: Entry): readonly RedeemerConnection[] {
     const { answering } = this.#needs.redeemers
     return state.kind === 'delivered' ? answering.filter((connection) => !asked.has(connection)) : answering
   }
 
-  /** Null when the redeemer has the ticket on disk. */
+  /** Null if the redeemer has the ticket on disk. */
   async #hand(
     ticket: WinningTicket,
     connection: RedeemerConnection,

@@ -12,18 +12,18 @@ import type { Scope, Service } from '../../lib/service.ts'
 /** How often a redeemer is probed: a connection may be dead without an error. */
 const PROBE_EVERY_MS = 10_000
 const AWAY_PROBE_EVERY_MS = 2_000
-/** A redeemer that does not answer within this time is away. */
+/** A redeemer that does not answer within this time counts as down. */
 const PROBE_TIMEOUT_MS = 5_000
 
-/** One redeemer, as it is called. Calls throw RedeemerCallError, or an AbortError when the signal was aborted. */
+/** A connection to one redeemer. Calls throw RedeemerCallError, or an AbortError if the signal is aborted. */
 export interface RedeemerConnection {
   /** HOST:PORT. */
   readonly name: string
   queue(ticket: WinningTicket, signal: AbortSignal): Promise<void>
   maxFloat(sender: Address, signal: AbortSignal): Promise<bigint>
-  /** The sender's float whenever it changes; ends when the redeemer ends it, throws when it breaks. */
+  /** The sender's float, now and whenever it changes. Ends when the redeemer ends the stream, throws when it breaks. */
   floats(sender: Address, signal: AbortSignal): AsyncIterable<bigint>
-  /** Closes the open connection: calls under way fail. */
+  /** Closes the connection; pending calls fail. */
   reset(): void
 }
 
@@ -38,7 +38,7 @@ export interface RedeemerHealth {
 
 interface Peer {
   readonly connection: RedeemerConnection
-  /** Rung when it stops answering: it is then probed more often. */
+  /** Rung when it stops answering, to probe it more often. */
   readonly alarm: Alarm
   answers: boolean
   sinceMs: number | null
@@ -56,7 +56,7 @@ export class RedeemerPeers implements Service {
   readonly #onReturn = new Listeners<void>()
 
   constructor(
-    options: { /** Asking for its float is the probe: anyone's will do. */ probed: Address },
+    options: { /** The probe asks for this sender's float; any sender would do. */ probed: Address },
     needs: { connections: readonly RedeemerConnection[]; events?: NodeEvents; clock: Clock; log: Log },
   ) {
     this.#probed = options.probed
@@ -96,7 +96,7 @@ export class RedeemerPeers implements Service {
     this.#onReturn.add(listener, signal)
   }
 
-  /** Takes in the outcome of a call to a redeemer; every caller reports here. */
+  /** Records the outcome of a call to a redeemer; every caller reports here. */
   report(connection: RedeemerConnection, error: unknown): void {
     const peer = this.#peers.find((known) => known.connection === connection)
     if (!peer || isAbort(error)) return

@@ -258,7 +258,7 @@ test('a transaction that was mined while the node was down is found with its fig
   assert.ok(state.kind === 'redeemed' && state.paid === ETHER && state.fee! > 0n && state.txHash)
 })
 
-test('a ticket that somebody else redeemed counts as redeemed, with what it paid', async (t) => {
+test('a ticket that another account redeemed counts as redeemed, with what it paid', async (t) => {
   const w = await world(t)
   const ticket = await w.won({ lifetime: 3 })
   await w.node.redeemer.queue(ticket)
@@ -317,7 +317,7 @@ test('a deep reorganisation that takes a redemption back opens the ticket again,
   assert.deepEqual([...w.chain.redemptions.values()], [[ETHER], [ETHER]])
 })
 
-test('a redemption whose block went before anybody had followed the chain there is tried again', async (t) => {
+test('a redemption whose block is replaced before the node followed the chain to it is retried', async (t) => {
   const w = await world(t)
   const [ours, foreign] = [await w.won(), await w.won()]
   w.chain.stopWatching()
@@ -455,7 +455,7 @@ test('a redemption that one endpoint alone vouches for, the others being down, h
   assert.equal((await w.stateOf(ticket)).kind, 'redeemed')
 })
 
-test('a ticket that another account redeemed while nobody listened is found by searching', async (t) => {
+test('a ticket that another account redeemed while the node was down is found by searching', async (t) => {
   const w = await world(t)
   const ticket = await w.won({ lifetime: 3 })
   await w.node.redeemer.queue(ticket)

@@ -21,11 +21,11 @@ import { SenderClaims } from './sender-claims.ts'
 import { type BookEntry, describe, TicketBook, type TicketBookNeeds } from './ticket-book.ts'
 import type { WaitingTicket } from './waiting-tickets.ts'
 
-/** After the chain could not be asked about a reorganisation, it is asked again after this time. */
+/** When to read the chain again if it could not be read after a reorganisation. */
 const RECHECK_MS = 5_000
 /** Redemptions in this many of the newest blocks are checked again after a reorganisation. */
 const REORGANISABLE_BLOCKS = 2_000n
-/** How often the disk is read again: another process may have died between writing a ticket down and announcing it. */
+/** How often tickets are reloaded from disk: another process may have died between storing a ticket and announcing it. */
 const RELOAD_MS = 60_000
 
 /** What the redeemer works with. */
@@ -36,7 +36,7 @@ export interface RedeemerNeeds extends TicketBookNeeds {
     onRound(listener: (round: bigint) => void, signal: AbortSignal): void
   }
   readonly senders: {
-    /** What a sender's tickets can be paid from together, as the chain has it now, in wei. */
+    /** The funds that a sender's tickets share, in wei, read from the chain now. */
     currentFunds(sender: Address): Promise<bigint>
     addPending(sender: Address, amount: bigint): void
   }
@@ -49,24 +49,24 @@ export interface RedeemerNeeds extends TicketBookNeeds {
 }
 
 interface Entry extends BookEntry {
-  /** Whether a transaction of ours may exist. */
+  /** Whether a transaction of this node may exist. */
   wasSubmitted: boolean
-  /** The head when a reorganisation made its redemption doubtful; null when nothing did. */
+  /** The head when a reorganisation made its redemption doubtful; null if none did. */
   doubtedAt: bigint | null
 }
 
 /**
- * Redeems winning tickets: all that are open, of all senders, each on its own. What it decides is on disk before it
- * acts, so that it can be stopped at any point.
+ * Redeems all open winning tickets of all senders, each independently. Each decision is on disk before it is acted on,
+ * so that the redeemer can be stopped at any point.
  */
 export class Redeemer implements Service {
   readonly name = 'redeemer'
   readonly #needs: RedeemerNeeds
   readonly #book: TicketBook<Entry>
-  /** Redeemed in blocks that a reorganisation may still undo. */
+  /** Tickets redeemed in blocks that a reorganisation may still undo. */
   readonly #recent = new Map<Hex, Entry>()
   readonly #claims = new SenderClaims()
-  /** Tickets that wait for others of their senders. */
+  /** Tickets that wait for other tickets of the same sender. */
   readonly #afterOthers = new Map<Address, Set<Entry>>()
   #reorganisations = 0
   #recheckAtMs = 0
@@ -105,17 +105,17 @@ export class Redeemer implements Service {
     scope.spawn('find tickets of other processes', (signal) => this.#keepReloading(signal))
   }
 
-  /** Takes over a winning ticket: it is on disk when this resolves. One that is known already stays as it is. */
+  /** Takes over a winning ticket and resolves once it is on disk. A known ticket stays as it is. */
   async queue(ticket: WinningTicket): Promise<void> {
     this.adopt(await this.#needs.tickets.addTickets([ticket], this.#needs.clock.now()))
   }
 
-  /** Takes over winning tickets that were just put on disk. */
+  /** Takes over winning tickets just written to disk. */
   adopt(tickets: readonly WinningTicket[]): void {
     this.#book.adopt(tickets)
   }
 
-  /** Whether the redeemer has a ticket already: open, or redeemed lately. */
+  /** Whether the redeemer already has a ticket, open or recently redeemed. */
   knows(hash: Uint8Array): boolean {
     const id = formatHex(hash)
     return this.#book.has(id) || this.#recent.has(id)
@@ -126,7 +126,7 @@ export class Redeemer implements Service {
     return this.#book.size
   }
 
-  /** The tickets that are not redeemed yet, the most urgent first; at most `most` of them. */
+  /** The tickets not redeemed yet, the most urgent first; at most `most`. */
   waiting(most = Number.POSITIVE_INFINITY): WaitingTicket[] {
     return this.#book.waiting(most)
   }
@@ -183,7 +183,7 @@ export class Redeemer implements Service {
     await this.#postpone(entry, 'chain-unavailable').catch(() => {})
   }
 
-  /** One attempt at one ticket: look, decide, write down, act, write down. */
+  /** One attempt at one ticket: read, decide, store, act, store. */
   async #attempt(entry: Entry, signal: AbortSignal): Promise<void> {
     const { chain, gas, rounds } = this.#needs
     const creationRound = creationRoundOf(entry)
@@ -196,7 +196,7 @@ export class Redeemer implements Service {
       return
     }
     if (proof.kind === 'unconfirmed') return this.#book.delay(entry)
-    // While only an unconfirmed clock calls it expired it is still tried: the contract decides.
+    // A ticket that has expired only by the unconfirmed clock is still tried: the contract decides.
     const { confirmedClock } = rounds
     if (confirmedClock && isExpired(creationRound, confirmedClock)) {
       if (!(await this.#book.giveUp(entry))) this.#book.delay(entry)
@@ -211,14 +211,14 @@ export class Redeemer implements Service {
     const simulation = await chain.simulate(entry.ticket)
     if (simulation.kind === 'reverts') return this.#explain(entry, simulation.reason)
     const { sender } = entry.ticket
-    // The funds matter only while others of the sender are on their way.
+    // Funds matter only while other tickets of the sender are being redeemed.
     const funds = this.#claims.others(entry) === 0n ? 0n : await this.#needs.senders.currentFunds(sender)
     if (this.#claims.endings(entry.ticket.sender) !== endings) return
     const facts = {
       faceValue: entry.ticket.faceValue,
       pays: simulation.amount,
       cost: simulation.gas * gas.gasPrice,
-      // A ticket that is paid short is spent: its last chance must be certain.
+      // A ticket that is paid less than its face value is spent, so this must certainly be its last chance.
       lastChance: isSurelyLastChance(creationRound, rounds.confirmedClock),
       inFlight: entry.state.kind === 'submitted' ? 0n : this.#claims.others(entry),
       funds,
@@ -278,24 +278,24 @@ export class Redeemer implements Service {
     }
   }
 
-  /** Handles a simulated redemption that fails. No answer of an endpoint ends a ticket: it must expire or be invalid. */
+  /** Handles a redemption that fails in simulation. No endpoint's answer ends a ticket: it must expire or be invalid. */
   async #explain(entry: Entry, reason: string): Promise<void> {
     const meaning = meaningOfRevert(reason)
     this.#needs.log.debug('redemption would fail now', { ...describe(entry), reason })
     if (meaning === 'used' && (await this.#book.isFound(entry))) return this.#book.delay(entry)
     if (meaning === 'invalid' && !isWin(entry.ticket)) return this.#book.refuse(entry, 'invalid')
-    // Its reason stays: it tells why the ticket was not redeemed in time.
+    // The reason is kept: it says why the ticket was not redeemed in time.
     if (meaning === 'expired') return this.#book.delay(entry)
     await this.#postpone(entry, meaning === 'invalid' || meaning === 'used' ? 'chain-refuses' : meaning)
   }
 
-  /** Leaves the ticket for later. One that was submitted stays so: its transaction may be on its way. */
+  /** Leaves the ticket for later. A submitted one stays submitted: its transaction may still be mined. */
   async #postpone(entry: Entry, reason: OpenReason): Promise<void> {
     if (entry.state.kind === 'submitted') return this.#book.delay(entry)
     await this.#book.reopen(entry, reason)
   }
 
-  /** Keeps what is derived from a ticket's state up to date. */
+  /** Updates everything derived from a ticket's state. */
   #noted(entry: Entry, before: TicketState | null): void {
     const { state } = entry
     const { sender } = entry.ticket
@@ -304,21 +304,21 @@ export class Redeemer implements Service {
       this.#afterOthers.set(sender, waiting.add(entry))
     } else if (waiting.delete(entry) && waiting.size === 0) this.#afterOthers.delete(sender)
     const isUndone = before?.kind === 'redeemed' && state.kind === 'open'
-    // After a reorganisation its transaction may come back into a later block.
+    // After a reorganisation its transaction may be mined again in a later block.
     if (state.kind === 'submitted' || (isUndone && entry.wasSubmitted)) this.#claims.claim(entry)
     else this.#release(entry)
     if (state.kind === 'redeemed') this.#recent.set(entry.id, entry)
     else if (isUndone) this.#recent.delete(entry.id)
   }
 
-  /** The ticket is not on its way any more: tickets that waited for it are tried. */
+  /** The ticket is no longer being redeemed: retries the tickets that waited for it. */
   #release(entry: Entry): void {
     if (!this.#claims.release(entry)) return
     const waiting = this.#afterOthers.get(entry.ticket.sender)
     if (waiting) this.#book.retryNow(waiting)
   }
 
-  /** Redemptions that a reorganisation made doubtful, once enough blocks have followed to judge them. */
+  /** Redemptions made doubtful by a reorganisation, once enough blocks have followed to decide. */
   #toRecheck(): Entry[] {
     const head = this.#head
     return [...this.#recent.values()].filter(
@@ -331,7 +331,7 @@ export class Redeemer implements Service {
     const { clock, log } = this.#needs
     if (clock.now() < this.#recheckAtMs) return
     try {
-      // The tickets of a transaction at the same time, since they share its receipt.
+      // Tickets of the same transaction together, since they share its receipt.
       const byTransaction = Map.groupBy(this.#toRecheck(), ({ state }) => 'txHash' in state && state.txHash)
       for (const entries of byTransaction.values()) {
         await Promise.all(entries.map((entry) => this.#recheckOne(entry)))
@@ -349,7 +349,7 @@ export class Redeemer implements Service {
     if (proof.kind === 'redeemed') await this.#book.change(entry, proof)
     else if (proof.kind === 'unconfirmed' || (await this.#needs.chain.isTicketUsed(entry.hash))) {
       if (proof.kind === 'none') await this.#book.isFound(entry)
-      // It may be in another block by now: that one must be confirmed first.
+      // It may be in another block by now, which must be confirmed first.
       isSettled = false
     } else await this.#reopenUndone(entry)
     if (entry.doubtedAt === doubtedAt) entry.doubtedAt = isSettled ? null : this.#head
@@ -368,7 +368,7 @@ export class Redeemer implements Service {
   }
 }
 
-/** Whether a transaction of ours may exist for a ticket that is read from the disk in this state. */
+/** Whether a transaction of this node may exist for a ticket loaded in this state. */
 function mayBeSent(state: TicketState): boolean {
   return state.kind === 'submitted' || (state.kind === 'redeemed' && state.txHash !== null)
 }

@@ -2,19 +2,19 @@ import type { WinningTicket } from '../../domain/ticket.ts'
 import type { Hex } from '../../lib/bytes.ts'
 import type { RedemptionReads } from './redemption-proofs.ts'
 
-/** What redeeming a ticket asks of the chain. */
+/** The chain access for redeeming tickets. */
 export interface RedemptionChain extends RedemptionReads {
   isTicketUsed(hash: Uint8Array): Promise<boolean>
-  /** What redeeming would pay now, or why it would fail; costs nothing. */
+  /** What redeeming would pay now, or why it would fail; sends nothing. */
   simulate(ticket: WinningTicket): Promise<Simulation>
   /**
-   * Sends the ticket and waits for its receipt. Each ticket is sent once, also over restarts: a second call goes on
-   * waiting for the first transaction, or returns its result.
+   * Sends the ticket and waits for its receipt. Each ticket is sent once, across restarts too: a second call waits for
+   * the first transaction or returns its result.
    */
   redeem(ticket: WinningTicket, options: RedeemOptions, signal: AbortSignal): Promise<RedemptionResult>
 }
 
-/** How a ticket is redeemed. */
+/** Limits on a redemption. */
 export interface RedeemOptions {
   /** The most that may be paid for its gas, in wei. */
   readonly maxCost: bigint
@@ -31,7 +31,7 @@ export type RedemptionResult =
       readonly kind: 'mined'
       readonly txHash: Hex
       readonly success: boolean
-      /** Wei that the recipient was credited, as the contract announced it. */
+      /** Wei credited to the recipient, by the contract's event. */
       readonly paid: bigint
       /** Wei spent on gas. */
       readonly fee: bigint

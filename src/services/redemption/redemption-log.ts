@@ -4,7 +4,7 @@ import type { Hex } from '../../lib/bytes.ts'
 /** Redemptions remembered; older ones are forgotten first. */
 const MAX_REMEMBERED = 10_000
 
-/** A redemption as the contracts announced it. */
+/** A redemption announced by an event. */
 export interface AnnouncedRedemption {
   readonly txHash: Hex
   /** Wei paid to the recipient. */
@@ -12,13 +12,13 @@ export interface AnnouncedRedemption {
   readonly block: bigint
 }
 
-/** The redemptions announced lately, of all senders of transactions, by the hash of their ticket. */
+/** Recently announced redemptions, whichever account sent them, by ticket hash. */
 export class RedemptionLog {
   readonly #known = new Map<Hex, AnnouncedRedemption>()
   /** Tickets whose redemption is not confirmed yet. */
   readonly #young = new Set<Hex>()
 
-  /** Takes in an update; returns the tickets whose redemption it confirms. */
+  /** Processes an update; returns the tickets whose redemption it confirms. */
   follow(update: ChainUpdate): Hex[] {
     if (update.reorganised) this.#forgetBeyond(update.keptTo ?? -1n)
     this.add(update.events)
@@ -32,7 +32,7 @@ export class RedemptionLog {
     return confirmed
   }
 
-  /** Takes in events in the order of the chain. */
+  /** Adds events, in chain order. */
   add(events: ChainUpdate['events']): void {
     const transfers = new Map<string, bigint>()
     for (const event of events) {

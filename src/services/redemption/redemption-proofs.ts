@@ -9,9 +9,9 @@ import { RedemptionLog } from './redemption-log.ts'
 
 /** How far back redemptions are searched for: some hours at four blocks a second. */
 const SEARCHED_BLOCKS = 200_000n
-/** All of them are searched again at most this often: an endpoint may have left something out. */
+/** The whole range is searched again at most this often: an endpoint may have omitted something. */
 const SEARCH_EVERY_MS = 10 * 60_000
-/** How deep a redemption must be that only one of several endpoints vouches for, the others being down. */
+/** How deep a redemption must be if only one of several endpoints confirms it, the others being down. */
 const LONE_WITNESS_BLOCKS = 2n * CONFIRMATIONS
 
 /** A redemption in the receipt of its transaction. */
@@ -22,33 +22,33 @@ export interface FoundRedemption {
   /** Wei spent on gas for this ticket; null where another account sent it. */
   readonly fee: bigint | null
   readonly block: bigint
-  /** Whether all endpoints but one were out of reach, so that one alone vouches for it. */
+  /** Whether only one of several endpoints could be reached to confirm it. */
   readonly isLone: boolean
 }
 
 /** The chain reads that show whether a ticket was redeemed. */
 export interface RedemptionReads {
   /**
-   * The redemption of a ticket in a transaction of the present chain, confirmed by two endpoints where there are several;
-   * null when they see none. Throws while they differ, or none answers.
+   * The redemption of a ticket in a transaction of the current chain, confirmed by two endpoints if there are several;
+   * null if they see none. Throws while they disagree or none answers.
    */
   redemptionIn(txHash: Hex, ticket: WinningTicket): Promise<FoundRedemption | null>
-  /** Whether tickets of a round have expired, as two endpoints say where there are several. Throws when none answers. */
+  /** Whether tickets of a round have expired, confirmed by two endpoints if there are several. Throws if none answers. */
   hasExpired(creationRound: bigint): Promise<boolean>
-  /** The events of redemptions that pay this recipient, from a block on, in the order of the chain. */
+  /** The events of redemptions that pay this recipient, from a block on, in chain order. */
   announcedRedemptions(recipient: Address, from: bigint): Promise<ChainUpdate['events']>
 }
 
 /** What is known of a ticket's redemption. */
 export type Proof =
   | { readonly kind: 'redeemed'; readonly redemption: Redeemed }
-  /** An event or a receipt says so, in a block that is not confirmed yet. */
+  /** An event or a receipt shows it, in a block that is not confirmed yet. */
   | { readonly kind: 'unconfirmed' }
   | { readonly kind: 'none' }
 
 /**
- * Decides whether a ticket has been redeemed. The only proof is the contract's event in a confirmed block, read again once
- * the block is confirmed. An endpoint that calls a ticket used, or shows a receipt, only gives a reason to check.
+ * Decides whether a ticket has been redeemed. The only proof is the contract's event in a confirmed block, read again
+ * once the block is confirmed. An endpoint that reports a ticket as used, or shows a receipt, only triggers a check.
  */
 export class RedemptionProofs {
   readonly #log = new RedemptionLog()
@@ -65,7 +65,7 @@ export class RedemptionProofs {
     this.#clock = needs.clock
   }
 
-  /** Takes in an update; returns the tickets whose redemption can be proved now. */
+  /** Processes an update; returns the tickets whose redemption can be proved now. */
   follow(update: ChainUpdate): Hex[] {
     if (update.reorganised && update.keptTo === undefined) this.#searched = null
     return this.#log.follow(update)
@@ -93,7 +93,7 @@ export class RedemptionProofs {
     return this.#log.find(id) !== null
   }
 
-  /** Looks for redemptions that were not seen when they were announced. Throws what the chain throws. */
+  /** Searches for redemptions whose events were missed. Throws what the chain throws. */
   search(recipient: Address): Promise<void> {
     this.#searching ??= this.#search(recipient).finally(() => {
       this.#searching = null

@@ -141,7 +141,7 @@ test('without the chain the redeemer’s word is enough; without both there is a
   await assert.rejects(w.float(), { code: 'chain-unreachable' })
 })
 
-test('a float that nobody asks for is not listened to for ever', async (t) => {
+test('the stream of a float that is no longer used is closed', async (t) => {
   const w = await world(t)
   await w.float()
   await w.pass(4 * 60_000)

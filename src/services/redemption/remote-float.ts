@@ -6,12 +6,12 @@ import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import type { RedeemerConnection } from './redeemer-peers.ts'
 
-/** The longest that an offer waits for a redeemer's float: gateways do not wait long either (wire.md §4). */
+/** How long an offer waits for a redeemer's float: gateways do not wait long for the offer (wire.md §4). */
 const ASK_MS = 1_500
-/** A float that was not asked for in this time is no longer listened to (wire.md §14). */
+/** The stream of a float that was not used for this time is closed (wire.md §14). */
 const IDLE_MS = 5 * 60_000
 const CLEAN_UP_MS = 60_000
-/** Senders listened to at the same time; beyond that the float of those asked for longest ago is dropped. */
+/** Open float streams at the same time; beyond that the least recently used are dropped. */
 const MAX_SENDERS = 10_000
 /** While no redeemer answers, an orchestrator offers its own view divided by this. */
 const OWN_VIEW_DIVISOR = 2n
@@ -31,7 +31,7 @@ export interface RemoteFloatNeeds {
   readonly log: Log
 }
 
-/** A sender's float as one redeemer tells it. */
+/** A sender's float as reported by one redeemer. */
 interface Told {
   value: bigint
   usedAtMs: number
@@ -39,9 +39,9 @@ interface Told {
 }
 
 /**
- * How much the tickets of a sender may be worth, by the redeemer's view, which alone includes the winners of all
- * orchestrators; never more than this node's own view of the chain. While no redeemer answers, a part of the own view is
- * used, so that streams go on.
+ * The max float of a sender by the redeemer's view, since only a redeemer knows the winning tickets of all
+ * orchestrators; never more than by this node's own view of the chain. While no redeemer answers, a part of the own
+ * view is used, so that streams continue.
  */
 export class RemoteFloat implements Service {
   readonly name = 'remote float'
@@ -66,12 +66,12 @@ export class RemoteFloat implements Service {
     })
   }
 
-  /** Whether the last float was this node's own view alone, because no redeemer told one. */
+  /** Whether the last float came from this node's own view, because no redeemer reported one. */
   get isAlone(): boolean {
     return this.#isAlone
   }
 
-  /** Senders whose float is listened to. */
+  /** The number of open float streams. */
   get size(): number {
     return this.#told.size
   }
@@ -84,7 +84,7 @@ export class RemoteFloat implements Service {
     return this.#needs.senders.payable(sender)
   }
 
-  /** Wei; never below 0. Throws what the chain throws when neither it nor a redeemer can be asked. */
+  /** Wei; never below 0. Throws what the chain throws if neither it nor a redeemer answers. */
   async maxFloat(sender: Address): Promise<bigint> {
     const [own, remote] = await Promise.allSettled([
       this.#needs.senders.maxFloat(sender),
@@ -116,7 +116,7 @@ export class RemoteFloat implements Service {
     return asking
   }
 
-  /** Asks the redeemers that answer, one after the other, within the time limit. */
+  /** Asks the available redeemers, one after the other, within the time limit. */
   async #ask(sender: Address): Promise<bigint | null> {
     const { clock, redeemers } = this.#needs
     const scope = this.#scope
@@ -159,7 +159,7 @@ export class RemoteFloat implements Service {
     }
   }
 
-  /** Keeps a float up to date until its stream ends; then it is asked for again. */
+  /** Updates a float until its stream ends, after which it is requested again. */
   async #listen(connection: RedeemerConnection, sender: Address, told: Told): Promise<void> {
     const stop = () => told.stop.abort()
     const { signal } = this.#scope!

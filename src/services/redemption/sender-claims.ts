@@ -1,26 +1,26 @@
 import type { Address } from '../../lib/crypto.ts'
 
-/** Senders whose endings are counted; beyond that all counts restart, which only costs another simulation. */
+/** Senders whose endings are counted; beyond this number all counts restart, which only costs another simulation. */
 const MAX_SENDERS = 10_000
 
-/** What is claimed: one winning ticket. */
+/** One winning ticket's claim on its sender's funds. */
 export interface Claim {
   readonly ticket: { readonly sender: Address; readonly faceValue: bigint }
 }
 
-/** Tickets on their way to the chain, by sender: together they may want more than the sender has. */
+/** Tickets being redeemed, by sender: together they may exceed the sender's funds. */
 export class SenderClaims {
   readonly #claims = new Map<Address, Set<Claim>>()
   readonly #endings = new Map<Address, number>()
 
-  /** A ticket is on its way, or may be. */
+  /** Claims for a ticket that is being redeemed, or may be. */
   claim(claim: Claim): void {
     const { sender } = claim.ticket
     const claims = this.#claims.get(sender) ?? new Set()
     this.#claims.set(sender, claims.add(claim))
   }
 
-  /** A ticket is not on its way any more; tells whether it was. */
+  /** Ends a ticket's claim; returns whether it had one. */
   release(claim: Claim): boolean {
     const { sender } = claim.ticket
     const claims = this.#claims.get(sender)
@@ -31,7 +31,7 @@ export class SenderClaims {
     return true
   }
 
-  /** Face values of the sender's other tickets on their way, in wei. */
+  /** Total face value of the sender's other tickets being redeemed, in wei. */
   others(claim: Claim): bigint {
     let sum = 0n
     for (const other of this.#claims.get(claim.ticket.sender) ?? []) {
@@ -40,7 +40,7 @@ export class SenderClaims {
     return sum
   }
 
-  /** Counts the sender's claims that ended: what was read of its funds before the latest does not hold any more. */
+  /** How many of the sender's claims have ended: funds read before the latest end are out of date. */
   endings(sender: Address): number {
     return this.#endings.get(sender) ?? 0
   }

@@ -6,7 +6,7 @@ import { firstOf } from '../../lib/first-of.ts'
 
 /** Tickets worked on at the same time; more wait for their turn. */
 const MAX_AT_WORK = 96
-/** Tickets put in order at once: a few times what is worked on, however many there are. */
+/** Tickets sorted at once, out of any number: a few times as many as are worked on. */
 const MAX_IN_ORDER = 500
 /** Tickets checked before the event loop gets a turn: about a millisecond. */
 const LOOKED_AT_ONCE = 2_000
@@ -29,7 +29,7 @@ export class TicketAgenda<T extends Task> {
   readonly #tasks = new Map<Hex, T>()
   /** The most urgent of those that are ready, the least urgent first; rebuilt when something changed or a retry is due. */
   #ready: T[] = []
-  /** Whether more are ready beyond those. */
+  /** Whether more tasks are ready than those. */
   #hasMore = false
   /** Added since `#ready` was built. */
   #added: T[] = []
@@ -65,24 +65,24 @@ export class TicketAgenda<T extends Task> {
     return this.#tasks.values()
   }
 
-  /** Rounds or L1 blocks have moved: other tasks may be ready now. */
+  /** The round or L1 block has changed: other tasks may be ready now. */
   lookAgain(): void {
     this.#isStale = true
   }
 
-  /** What some tasks waited for has happened: they are tried at once. */
+  /** Retries at once the tasks whose condition has been met. */
   retry(which: (task: T) => boolean): void {
     for (const task of this.#tasks.values()) if (which(task)) this.retryNow(task)
   }
 
-  /** What one task waited for has happened. */
+  /** Retries one task at once. */
   retryNow(task: T): void {
     task.retryAtMs = 0
     task.failures = 0
     this.#isStale = true
   }
 
-  /** What these tasks waited for has happened; tells whether any of them is here. */
+  /** Retries these tasks at once; returns whether any of them is on the agenda. */
   wake(ids: readonly Hex[]): boolean {
     let any = false
     for (const id of ids) {
@@ -96,7 +96,7 @@ export class TicketAgenda<T extends Task> {
     return any
   }
 
-  /** Puts a task off, longer each time. */
+  /** Delays a task, longer each time. */
   delay(task: T, nowMs: number, clock: RoundClock): void {
     const last = isLastChance(task.ticket.expirationParams.creationRound, clock)
     const longest = last ? LONGEST_LAST_RETRY_MS : LONGEST_RETRY_MS
@@ -104,8 +104,8 @@ export class TicketAgenda<T extends Task> {
   }
 
   /**
-   * Finds the tasks to work on next, if something has changed. Yields to the event loop; changes meanwhile count the next
-   * time.
+   * Finds the tasks to work on next, if something has changed. Yields to the event loop; changes made meanwhile count
+   * next time.
    */
   async prepare(nowMs: number, clock: RoundClock): Promise<void> {
     if (this.#atWork >= MAX_AT_WORK) return
@@ -114,7 +114,7 @@ export class TicketAgenda<T extends Task> {
     else if (this.#added.length > 0) this.#takeIn(nowMs, clock)
   }
 
-  /** The next task to work on of those that were found, or null; it is at work until `done`. */
+  /** The next of the tasks that `prepare` found, or null; it is in work until `done`. */
   take(): T | null {
     while (this.#atWork < MAX_AT_WORK) {
       const task = this.#ready.pop()
@@ -164,7 +164,7 @@ export class TicketAgenda<T extends Task> {
     this.#hasMore = ready > first.length
   }
 
-  /** Puts the added tasks in their places, without checking the others. */
+  /** Inserts the added tasks without checking the others. */
   #takeIn(nowMs: number, clock: RoundClock): void {
     const ready = this.#added.filter((task) => this.has(task.id) && this.#isReady(task, nowMs, clock))
     this.#added = []

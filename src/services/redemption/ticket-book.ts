@@ -45,14 +45,14 @@ export interface TicketBookNeeds {
   readonly events: NodeEvents
 }
 
-/** A ticket as the disk has it. */
+/** A ticket as stored on disk. */
 export type OpenTicket = Pick<StoredTicket, 'hash' | 'ticket' | 'state'>
 
 /** A winning ticket in the book. */
 export interface BookEntry extends Task {
   readonly hash: Uint8Array
   readonly ticket: WinningTicket
-  /** As the disk has it. */
+  /** As stored on disk. */
   state: TicketState
 }
 
@@ -62,28 +62,28 @@ export interface TicketWork<Entry extends BookEntry> {
   readonly task: string
   /** Makes the entry of a ticket. */
   entry(base: BookEntry): Entry
-  /** Whether a ticket cannot be worked on yet; absent: while its params are accepted. */
+  /** Whether a ticket must wait; absent: it waits while its params are still accepted. */
   readonly waits?: (
     ticket: Pick<Ticket, 'expirationParams' | 'paramsExpirationBlock'>,
     clock: RoundClock,
   ) => boolean
-  /** Whether a ticket in this state rests: it is not worked on until `takeUp`. Absent: none does. */
+  /** Whether a ticket in this state rests, that is, waits for `takeUp`. Absent: none does. */
   rests?(state: TicketState): boolean
-  /** Called once a ticket has been entered (`before` is null), and after each change of its state. */
+  /** Called when a ticket has been entered (`before` is null) and after each change of its state. */
   noted?(entry: Entry, before: TicketState | null): void
   /** Runs before each round of work. Must not throw. */
   prepare(): Promise<void>
-  /** When to run `prepare` again although nothing happens, in ms of the clock. */
+  /** When to run `prepare` again if nothing else triggers it, in ms of the clock. */
   nextMs?(): number
   /** One attempt at one ticket. */
   attempt(entry: Entry, signal: AbortSignal): Promise<void>
-  /** An attempt threw. */
+  /** Handles an attempt that threw. */
   failed(entry: Entry, error: unknown): Promise<void>
 }
 
 /**
- * The open winning tickets of a node: which is next, when it is tried again, and where it stands. Each change of state is
- * on disk before it counts, so that the node can be stopped at any point.
+ * The open winning tickets of a node: their order, their retries and their states. Each change of state is on disk
+ * before it takes effect, so that the node can be stopped at any point.
  */
 export class TicketBook<Entry extends BookEntry> {
   /** Whether tickets have been redeemed. */
@@ -93,7 +93,9 @@ export class TicketBook<Entry extends BookEntry> {
   readonly #agenda: TicketAgenda<Entry>
   readonly #resting = new Map<Hex, Entry>()
   readonly #alarm = new Alarm()
-  /** Tickets that ended while the disk is being read, which may show them as they were before; null at other times. */
+  /**
+   * Tickets that end while the disk is being read, since the read may return their earlier state; null at other times.
+   */
   #endedMeanwhile: Set<Hex> | null = null
 
   constructor(work: TicketWork<Entry>, needs: TicketBookNeeds) {
@@ -111,7 +113,7 @@ export class TicketBook<Entry extends BookEntry> {
     }, signal)
   }
 
-  /** Enters the open tickets of the disk that are not here yet. */
+  /** Enters open tickets from disk that are not in the book yet. */
   async load(): Promise<void> {
     const ended = new Set<Hex>()
     this.#endedMeanwhile = ended
@@ -126,7 +128,7 @@ export class TicketBook<Entry extends BookEntry> {
     }
   }
 
-  /** Takes over winning tickets that were just put on disk. */
+  /** Enters winning tickets just written to disk. */
   adopt(tickets: readonly WinningTicket[]): void {
     for (const ticket of tickets) {
       this.#needs.events.tell({ kind: 'ticket-won', sender: ticket.sender, faceValue: ticket.faceValue })
@@ -149,7 +151,7 @@ export class TicketBook<Entry extends BookEntry> {
     return this.#resting
   }
 
-  /** The `most` most urgent open tickets, those that expire first in front. */
+  /** The `most` most urgent open tickets, the first to expire first. */
   waiting(most: number): WaitingTicket[] {
     return mostUrgent(this.#all(), most, this.#needs.rounds.roundClock)
   }
@@ -190,20 +192,20 @@ export class TicketBook<Entry extends BookEntry> {
     this.#agenda.add(entry)
   }
 
-  /** Takes in an update of the chain; tells whether it makes the redemption of a ticket provable. */
+  /** Processes a chain update; returns whether it makes a ticket's redemption provable. */
   follow(update: ChainUpdate): boolean {
     const provable = this.proofs.follow(update)
     if (this.#agenda.wake(provable)) this.wake()
     return provable.length > 0
   }
 
-  /** What some tickets waited for has happened: they are tried at once. */
+  /** Retries at once the tickets whose condition has been met. */
   retry(which: (entry: Entry) => boolean): void {
     this.#agenda.retry(which)
     this.wake()
   }
 
-  /** What these tickets waited for has happened. */
+  /** Retries these tickets at once. */
   retryNow(entries: Iterable<Entry>): void {
     for (const entry of entries) this.#agenda.retryNow(entry)
     this.wake()
@@ -214,7 +216,7 @@ export class TicketBook<Entry extends BookEntry> {
     this.#alarm.ring()
   }
 
-  /** Works on the tickets as they come up, until the signal is aborted. */
+  /** Works on the tickets as they become due, until the signal is aborted. */
   async run(scope: Scope, signal: AbortSignal): Promise<void> {
     const { clock, rounds } = this.#needs
     for (;;) {
@@ -244,7 +246,7 @@ export class TicketBook<Entry extends BookEntry> {
     }
   }
 
-  /** Writes a new state down and only then believes it. Throws what the disk throws; nothing has changed then. */
+  /** Stores a new state, then applies it. If the store throws, this throws too and nothing has changed. */
   async change(entry: Entry, event: TicketEvent): Promise<void> {
     const { clock, senders, tickets } = this.#needs
     const before = entry.state
@@ -266,18 +268,18 @@ export class TicketBook<Entry extends BookEntry> {
     }
   }
 
-  /** Puts a ticket off, longer each time; its state stays as it is. */
+  /** Delays a ticket, longer each time, without changing its state. */
   delay(entry: Entry): void {
     this.#agenda.delay(entry, this.#needs.clock.now(), this.#needs.rounds.roundClock)
   }
 
-  /** Puts a ticket off and writes down what it waits for. */
+  /** Delays a ticket and stores what it waits for. */
   async reopen(entry: Entry, reason: OpenReason): Promise<void> {
     this.delay(entry)
     await this.change(entry, { kind: 'waits', reason })
   }
 
-  /** Ends a ticket that the chain shows as redeemed. `fee`: what this node paid for its gas, in wei; null: nothing. */
+  /** Ends a ticket that the chain shows as redeemed. `fee`: what this node paid for its gas, in wei, or null. */
   async settle(entry: Entry, redemption: Redeemed, fee: bigint | null): Promise<void> {
     const { events, log } = this.#needs
     await this.change(entry, { kind: 'redeemed', redemption })
@@ -298,8 +300,8 @@ export class TicketBook<Entry extends BookEntry> {
   }
 
   /**
-   * Ends an expired ticket, once its expiry is confirmed, the chain agrees and no redemption is found. Throws what the
-   * chain throws; tells whether the ticket ended.
+   * Ends an expired ticket if its expiry is confirmed, the chain agrees and no redemption is found. Returns whether the
+   * ticket ended. Throws what the chain throws.
    */
   async giveUp(entry: Entry): Promise<boolean> {
     const { chain, rounds } = this.#needs
@@ -310,14 +312,14 @@ export class TicketBook<Entry extends BookEntry> {
     return true
   }
 
-  /** Searches the chain for a redemption that was not seen when it was announced. Throws what the chain throws. */
+  /** Searches the chain for a redemption whose event was missed. Throws what the chain throws. */
   async isFound({ id, ticket }: Entry): Promise<boolean> {
     await this.proofs.search(ticket.recipient)
     return this.proofs.isAnnounced(id)
   }
 }
 
-/** What the log says of a ticket. */
+/** A ticket's fields in log lines. */
 export function describe({ id, ticket }: BookEntry): Record<string, unknown> {
   return { ticket: id, sender: ticket.sender, faceValue: ticket.faceValue }
 }

@@ -6,18 +6,18 @@ import type { Log } from '../../lib/log.ts'
 import type { Service } from '../../lib/service.ts'
 import type { TicketRecords } from '../orchestrator/payment-records.ts'
 
-/** Tickets that are written down at once. */
+/** Tickets written in one transaction. */
 const AT_ONCE = 200
 
 /** Another node's queue of winning tickets. */
 export interface ForeignQueue {
   readonly tickets: readonly WinningTicket[]
-  /** Why some entries are not tickets, one sentence each. */
+  /** Why entries were not readable as tickets, one sentence each. */
   readonly unreadable: readonly string[]
 }
 
 /**
- * Takes over the open winning tickets of the node that ran here before; a known ticket stays as it is. Starts before the
+ * Imports the open winning tickets of the node that ran here before; a known ticket stays as it is. Starts before the
  * redeemer or the outbox, which then finds the tickets on disk.
  */
 export class TicketImport implements Service {
@@ -43,7 +43,7 @@ export class TicketImport implements Service {
     this.#needs = needs
   }
 
-  /** Resolves when all of it is on disk. Throws when the queue cannot be read. */
+  /** Resolves when all are on disk. Throws if the queue cannot be read. */
   async start(): Promise<void> {
     const { clock, log, read, tickets } = this.#needs
     const queue = read()

@@ -2,22 +2,22 @@ import type { WinningTicket } from '../../domain/ticket.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { NodeError } from '../../lib/errors.ts'
 
-/** The most open tickets that are kept: far more than a healthy redeemer ever has. */
+/** The most open tickets: far more than a healthy redeemer ever has. */
 const MAX_OPEN = 500_000
 /** The most open tickets of one sender, whatever its funds: far more than a gateway's deposit covers. */
 const MAX_OPEN_OF_SENDER = 20_000
 /**
- * Each open ticket counts with at least the present cost of redeeming one, divided by this: below that a ticket is not
- * worth redeeming, whatever the gas price and the batch.
+ * Each open ticket counts for at least the present cost of redeeming one divided by this: a ticket below that is not
+ * worth redeeming at any gas price or batch size.
  */
 const LEAST_PART_OF_COST = 10n
-/** Concurrent reads of the funds of unknown senders: made-up senders cause no more load on the chain than this. */
+/** Concurrent reads of unknown senders' funds: the most load that made-up senders can cause on the endpoint. */
 const MAX_FIRST_READS = 16
-/** Tickets that wait for such a read; more are refused. */
+/** Tickets that may wait for such a read; more are refused. */
 const MAX_WAITING = 1_000
 /**
- * While the funds of a sender cannot be read, its tickets are taken as long as there are fewer open ones than this, in all
- * and of that sender: a Go orchestrator never hands in again what was refused once.
+ * While a sender's funds cannot be read, its tickets are accepted if fewer than this are open, both in all and of that
+ * sender: a Go orchestrator never retries a refused ticket.
  */
 const MAX_OPEN_UNREAD = 1_000
 const MAX_OPEN_UNREAD_OF_SENDER = 100
@@ -33,9 +33,9 @@ export class DeskError extends NodeError<DeskFault> {
 export interface TicketRoomNeeds {
   readonly redeemer: { readonly openTickets: number }
   readonly senders: {
-    /** The most that a sender's tickets can be paid until they expire, in wei. Throws what the chain throws. */
+    /** The most that a sender's tickets can be paid before they expire, in wei. Throws what the chain throws. */
     payable(sender: Address): Promise<bigint>
-    /** Face values of its open tickets, in wei, and how many they are. */
+    /** Total face value of its open tickets, in wei, and their number. */
     pending(sender: Address): bigint
     pendingTickets(sender: Address): number
     /** Null while nothing is known of the sender. */
@@ -44,15 +44,15 @@ export interface TicketRoomNeeds {
   readonly gas: { readonly gasPrice: bigint }
 }
 
-/** Tickets that are being written down. */
+/** Tickets being written to disk. */
 interface Arriving {
   count: number
   faceValue: bigint
 }
 
 /**
- * Limits the tickets that are handed in: a number in all, and for each sender what its funds cover. Anybody can sign
- * winning tickets; only funds on chain make them worth keeping.
+ * Limits the tickets handed in: their number in all, and each sender's to what its funds cover. Anyone can sign winning
+ * tickets; only funds on chain make them worth keeping.
  */
 export class TicketRoom {
   readonly #redeemGas: bigint
@@ -67,10 +67,13 @@ export class TicketRoom {
     this.#needs = needs
   }
 
-  /** Takes room for a ticket until what it returns is called: by then it is open, or was not kept. Throws DeskError. */
+  /**
+   * Reserves room for a ticket until the returned function is called, when the ticket is open or was refused. Throws
+   * DeskError.
+   */
   async take({ faceValue, sender }: WinningTicket): Promise<() => void> {
     const funds = await this.#payable(sender)
-    // No await from here on: tickets that arrive together must not take the same room.
+    // No await from here on: tickets that arrive together must not be given the same room.
     if (typeof funds === 'bigint') this.#check(sender, faceValue, funds)
     else this.#checkUnread(sender, funds.error)
     const arriving = this.#arriving.get(sender) ?? { count: 0, faceValue: 0n }

@@ -12,7 +12,7 @@ export interface WaitingTicket {
   /** Wei. */
   readonly faceValue: bigint
   readonly state: TicketState
-  /** First L1 block in which it cannot be redeemed any more. */
+  /** The first L1 block in which it can no longer be redeemed. */
   readonly expiryBlock: bigint
 }
 
@@ -23,7 +23,7 @@ interface Entry {
   readonly state: TicketState
 }
 
-/** The `most` most urgent of some tickets, those that expire first in front. */
+/** The `most` most urgent of these tickets, the first to expire first. */
 export function mostUrgent(entries: Iterable<Entry>, most: number, clock: RoundClock): WaitingTicket[] {
   return firstOf(entries, most, (a, b) => byUrgency(a.ticket, b.ticket)).map(({ id, ticket, state }) => ({
     hash: id,

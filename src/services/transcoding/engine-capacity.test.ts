@@ -65,7 +65,7 @@ function world(
     )
     return state
   }
-  /** Live streams of segments of 2 s, for so long. */
+  /** Live streams of 2 s segments, for this time. */
   const stream = async (sessions: number, forMs: number) => {
     for (let ms = 0; ms < forMs; ms += 2_000) {
       for (let session = 0; session < sessions; session++) ask(jobOf(`s${session}`))

@@ -146,7 +146,7 @@ test('a transcoder gets the task of its session with everything that it needs, a
   w.pool.finish(100n, outputOf('never asked'))
 })
 
-test('tasks have numbers that nobody guesses, exact as a float and above zero', async (t) => {
+test('task numbers cannot be guessed, are exact as a float and above zero', async (t) => {
   const w = world(t, { dice: seededDice('tasks') })
   const one = await w.come('one', { capacity: 100 })
   for (let i = 0; i < 50; i++) await w.ask(jobOf(`s${i}`))
@@ -170,7 +170,7 @@ test('with certificates a task’s result is taken from the node that has the ta
   assert.equal(asked.result, 'done')
 })
 
-test('a session stays with its transcoder; a new one goes to who has the least to do for its size', async (t) => {
+test('a session stays with its transcoder; a new one goes to the transcoder with the least load for its size', async (t) => {
   const w = world(t)
   const [small, large] = [await w.come('small', { capacity: 1 }), await w.come('large', { capacity: 4 })]
   for (const id of ['a', 'b', 'c', 'd', 'e']) await w.ask(jobOf(id))
@@ -282,7 +282,7 @@ test('segments wait for a transcoder that starts again as long as their deadline
   assert.equal((await w.ask(jobOf('c'))).result, 'error: no transcoders available')
 })
 
-test('nobody waits for a transcoder that went for another reason, that could not do it, or whose sessions are others', async (t) => {
+test('a segment does not wait for a transcoder that left for another reason, cannot do it, or had other sessions', async (t) => {
   const frozen = world(t)
   ;(await frozen.come('frozen')).freeze()
   await pass(frozen.clock, 20_000)
@@ -572,7 +572,7 @@ test('one that leaves and whose connection breaks then too has lost its segment 
   assert.equal(two.tasks().length, 1)
 })
 
-test('who got a segment late is not blamed when its time is over', async (t) => {
+test('a transcoder that got a segment late is not blamed when it times out', async (t) => {
   const w = world(t)
   const one = await w.come('one')
   const asked = await w.ask(jobOf('a'))

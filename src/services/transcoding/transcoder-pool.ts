@@ -148,7 +148,7 @@ export class TranscoderPool implements Service, Transcoder {
       work.result.resolve(outcome)
       return
     }
-    // The transcoder does not know who pays: it cannot refuse a gateway by itself.
+    // The transcoder does not know the sender, so it cannot refuse a gateway by itself.
     if (outcome.message === WORKER_DIED) this.#offenders.blame(work.job)
     this.#failed(work, member, outcome)
   }

@@ -71,7 +71,7 @@ suite('what a segment does to its worker', { concurrency: 1 }, () => {
     ...['countless-pixels', 'endless-frames', 'more-renditions', 'long-fault'],
   ]
   for (const what of LIES)
-    test(`a worker that says ${what} is ended, and nobody else notices`, async () => {
+    test(`a worker that says ${what} is killed without effect on others`, async () => {
       await using set = await fakedEngine({ workers: 2 })
       const [bad, good] = await Promise.allSettled([set.done('bad', what), set.done('good')])
       assert.equal(bad.status === 'rejected' && bad.reason.message, WORKER_DIED)
@@ -82,7 +82,7 @@ suite('what a segment does to its worker', { concurrency: 1 }, () => {
       assert.equal(await set.done('good'), 'cores')
     })
 
-  test('a worker that ends while it is idle fails nobody, and nobody is blamed', async () => {
+  test('a worker that ends while idle fails no segment and is blamed on no stream', async () => {
     await using set = await fakedEngine({})
     for (let i = 0; i < 5; i++) {
       await eventually('it is ready', () => set.engine.state.workers[0]!.pid !== null)
@@ -128,7 +128,7 @@ suite('what a segment does to its worker', { concurrency: 1 }, () => {
     assert.equal(await work, 'cores')
   })
 
-  test('where somebody clears the temporary files away, the next worker makes its folder anew', async () => {
+  test('if the temporary files are deleted, the next worker recreates its folder', async () => {
     const parent = mkdtempSync(join(tmpdir(), 'livepeer-test-'))
     const before = process.env.TMPDIR
     try {

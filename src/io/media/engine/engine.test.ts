@@ -38,7 +38,7 @@ function jobOf(source: Uint8Array, changes: Partial<TranscodeJob> = {}): Transco
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
-    // A process that nobody waits for stays in the table as a zombie.
+    // A process whose parent does not wait for it stays in the table as a zombie.
     return !/^\d+ \(.*\) Z /s.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
   } catch {
     return false

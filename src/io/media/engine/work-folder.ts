@@ -55,7 +55,7 @@ async function removeLeftOvers(parent: string): Promise<void> {
     try {
       if (await isLeftOver(path)) await rm(path, { recursive: true, force: true })
     } catch {
-      // It belongs to another user, who will remove it.
+      // It belongs to another user, whose node will remove it.
     }
   }
 }

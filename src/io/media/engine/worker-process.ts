@@ -229,7 +229,7 @@ export class WorkerProcess {
     } else {
       const call = this.#calls.get(message.id)
       if (call) this.#hear(call, message)
-      else this.#distrust('an answer that nobody waits for')
+      else this.#distrust('an answer to no request')
     }
   }
 

@@ -73,7 +73,7 @@ export class FrameTimes<T> {
     while (this.#held.length > 0) {
       const isSteady = this.#isSteady(most === 0)
       if (!isSteady && this.#held.length <= most) return
-      const pts = isSteady || this.#grows() ? this.#held[0]!.pts! : this.#mended()
+      const pts = isSteady || this.#grows() ? this.#held[0]!.pts! : this.#repaired()
       const { dts, duration, frame } = this.#held.shift()!
       if (isSteady && dts !== null) this.#delay = pts - dts
       this.#distance = this.#last === null ? 0n : pts - this.#last
@@ -110,7 +110,7 @@ export class FrameTimes<T> {
   }
 
   /** The time of the first held frame, derived from those around it. */
-  #mended(): bigint {
+  #repaired(): bigint {
     const step = this.#usualDistance()
     const last = this.#last
     const run = this.#bestRun(step)

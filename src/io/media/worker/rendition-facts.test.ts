@@ -149,9 +149,9 @@ suite('properties of a rendition', () => {
     const times = (await look(source)).audio.map(({ pts }) => pts)
     const backward = stamped(source, 20, times[10]!, 0x101)
     const { renditions } = await make(backward, [{}, { format: 'mp4' }])
-    const mended = renditions[0]!.audio.map(({ pts }) => pts)
+    const repaired = renditions[0]!.audio.map(({ pts }) => pts)
     assert.deepEqual(
-      mended,
+      repaired,
       times.map((at, index) => (index === 20 ? times[19]! + 1n : at)),
     )
     assert.equal(renditions[1]!.audio.length, times.length)
