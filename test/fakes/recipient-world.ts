@@ -10,7 +10,7 @@ import { seededDice } from '../../src/lib/dice.ts'
 import { silentLog } from '../../src/lib/log.ts'
 import { Rational } from '../../src/lib/rational.ts'
 import { Supervisor } from '../../src/lib/service.ts'
-import { PriceBook } from '../../src/services/orchestrator/price-book.ts'
+import { PriceBook, type PriceSource } from '../../src/services/orchestrator/price-book.ts'
 import { SecretRing } from '../../src/services/orchestrator/secret-ring.ts'
 import {
   TicketRecipient,
@@ -37,10 +37,20 @@ export interface RecipientNode {
   stop(): Promise<void>
 }
 
+/** How a recipient's world differs from the usual. */
+export interface RecipientWorldOptions extends Partial<TicketRecipientOptions> {
+  /** Whether the sender signs with `QuickSigner`. */
+  readonly quick?: boolean
+  /** The price for all gateways; 1000 wei per pixel where absent. */
+  readonly price?: PriceSource
+  /** Prices agreed with single gateways. */
+  readonly singlePrices?: Iterable<readonly [Address, PriceSource]>
+}
+
 /** A recipient with its own store and a chain with a funded sender; `restart` starts again from the disk. */
 export async function recipientWorld(
   t: TestContext,
-  { quick, ...options }: Partial<TicketRecipientOptions> & { quick?: boolean } = {},
+  { quick, price, singlePrices, ...options }: RecipientWorldOptions = {},
 ) {
   const folder = mkdtempSync(join(tmpdir(), 'livepeer-recipient-'))
   const chain = new FakeChain()
@@ -50,7 +60,7 @@ export async function recipientWorld(
   chain.mine()
   const store = new Store({ location: join(folder, 'node.sqlite3') }, { dice: seededDice('secrets') })
   await store.open()
-  const priceBook = new PriceBook(() => Rational.of(1000n))
+  const priceBook = new PriceBook(price ?? (() => Rational.of(1000n)), singlePrices)
   const start = async (): Promise<RecipientNode> => {
     const supervisor = new Supervisor()
     const needs = { chain, watch: chain, clock, log: silentLog }
@@ -100,5 +110,5 @@ export async function recipientWorld(
     node = await start()
     return node
   }
-  return { chain, clock, gateway, store, priceBook, node, restart, senders: () => node.senders }
+  return { chain, clock, gateway, store, node, restart, senders: () => node.senders }
 }
