@@ -1,28 +1,24 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
 import { createSecureServer, connect as http2Connect } from 'node:http2'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { fromBinary } from '@bufbuild/protobuf'
 import { rawRequest, TRANSPORTS } from '../../../test/fakes/endpoint.ts'
+import { FakeDesk } from '../../../test/fakes/redeemer-desk.ts'
+import { serveRoutes } from '../../../test/net/routes.ts'
 import { eventually } from '../../../test/tools/until.ts'
 import recorded from '../../../test/vectors/wire.json' with { type: 'json' }
 import { HandedTicketError } from '../../domain/handed-ticket.ts'
-import type { WinningTicket } from '../../domain/ticket.ts'
 import { parseHex } from '../../lib/bytes.ts'
 import { systemClock } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { systemDice } from '../../lib/dice.ts'
 import { NodeError } from '../../lib/errors.ts'
 import { silentLog } from '../../lib/log.ts'
-import { Supervisor } from '../../lib/service.ts'
 import { readTicket } from './convert-payment.ts'
 import { TicketSchema } from './gen/redeemer_pb.ts'
 import { RedeemerClient } from './redeemer-client.ts'
-import { type RedeemerApi, RedeemerEndpoint, type RedeemerLimits } from './redeemer-endpoint.ts'
-import { Endpoint } from './server.ts'
+import { RedeemerEndpoint, type RedeemerLimits } from './redeemer-endpoint.ts'
 import { makeIdentity } from './tls.ts'
 
 const SENDER: Address = '0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC'
@@ -30,68 +26,23 @@ const TICKETS = recorded.queueTicket.map(({ request }) =>
   readTicket(fromBinary(TicketSchema, parseHex(request))),
 )
 
-class FakeDesk implements RedeemerApi {
-  readonly queued: WinningTicket[] = []
-  value = 100n * 10n ** 18n
-  failure: Error | null = null
-  readonly #listeners = new Set<(value: bigint) => void>()
-
-  async queue(ticket: WinningTicket): Promise<void> {
-    if (this.failure) throw this.failure
-    this.queued.push(ticket)
-  }
-
-  async maxFloat(): Promise<bigint> {
-    if (this.failure) throw this.failure
-    return this.value
-  }
-
-  listen(_: Address, tell: (value: bigint) => void): () => void {
-    if (this.failure) throw this.failure
-    const listener = (value: bigint) => tell(value)
-    this.#listeners.add(listener)
-    tell(this.value)
-    return () => void this.#listeners.delete(listener)
-  }
-
-  get listeners(): number {
-    return this.#listeners.size
-  }
-
-  tell(value: bigint): void {
-    this.value = value
-    for (const listener of this.#listeners) listener(value)
-  }
-}
-
 async function serve(
   t: TestContext,
   options: { secret?: string; port?: number; limits?: RedeemerLimits; maxMessageBytes?: number } = {},
 ) {
-  const directory = mkdtempSync(join(tmpdir(), 'livepeer-redeemer-port-'))
   const desk = new FakeDesk()
   const { limits, maxMessageBytes, secret = '' } = options
   const calls = new RedeemerEndpoint({ secret, ...(limits && { limits }) }, { api: desk, log: silentLog })
-  const endpoint = new Endpoint(
-    {
-      ...{ name: 'redeemer', host: '127.0.0.1', port: options.port ?? 0, maxStreams: 1_000, drainMs: 2_000 },
-      tls: { hostname: 'localhost', directory },
-      ...(maxMessageBytes && { maxMessageBytes }),
-    },
-    { routes: [calls], log: silentLog },
-  )
-  const supervisor = new Supervisor()
-  await supervisor.start(endpoint)
-  t.after(async () => {
-    await supervisor.stop()
-    rmSync(directory, { recursive: true, force: true })
+  const { port, stop, url } = await serveRoutes(t, calls, {
+    ...{ name: 'redeemer', port: options.port ?? 0, maxStreams: 1_000, drainMs: 2_000 },
+    ...(maxMessageBytes && { maxMessageBytes }),
   })
   const connect = (secret = '') => {
-    const client = new RedeemerClient({ url: `https://127.0.0.1:${endpoint.port}`, secret, own: null })
+    const client = new RedeemerClient({ url, secret, own: null })
     t.after(() => client.reset())
     return client
   }
-  return { desk, port: endpoint.port, connect, stop: () => supervisor.stop() }
+  return { desk, port, connect, stop }
 }
 
 const never = () => new AbortController().signal
