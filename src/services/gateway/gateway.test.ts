@@ -8,6 +8,7 @@ import {
   keyOf,
   keySigner,
   profileNamed,
+  WEIGHTS,
 } from '../../../test/fakes/gateway.ts'
 import type { NodeEvent } from '../../domain/events.ts'
 import { presets } from '../../domain/rendition.ts'
@@ -25,16 +26,6 @@ import { Gateway, type GatewayOptions, type PushedSegment, type StreamConfig } f
 import type { Candidate } from './orchestrator-source.ts'
 
 const never = new AbortController().signal
-
-const weights = {
-  stakeWeight: 0.7,
-  priceWeight: 0,
-  randomWeight: 0.3,
-  priceExpFactor: 100,
-  maxPrice: null,
-  ignoreMaxPriceIfNeeded: false,
-  minPerfScore: 0,
-}
 
 async function setUp(
   orchestrators: readonly FakeOrchestrator[],
@@ -74,7 +65,7 @@ async function setUp(
       maxSessions: 10,
       maxAttempts: 3,
       profiles: presets.slice(-2),
-      weights: onchain ? weights : null,
+      weights: onchain ? WEIGHTS : null,
       localVerify: onchain,
       minOrchestratorVersion: '',
       ...options,

@@ -10,7 +10,8 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { fakedEngine, mediaJob } from '../../../../test/fakes/engine-of-fakes.ts'
 import { BAD_TEXT, fateIn } from '../../../../test/fakes/held-engine.ts'
-import { makeSegment, profileOf } from '../../../../test/media/media.ts'
+import { profileOf } from '../../../../test/fakes/profile.ts'
+import { makeSegment } from '../../../../test/media/media.ts'
 import {
   type TranscoderWorld,
   testCallingOff,
