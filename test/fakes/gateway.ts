@@ -216,8 +216,8 @@ export class FakeNetwork implements SubmissionClient, SessionEnder {
   }
 }
 
-/** A payer with a visible balance, at one wei per pixel. */
-export class FakePayer implements Payer {
+/** A gateway's payer, which records what is asked of it and pays nothing unless a test says what. */
+export class RecordingPayer implements Payer {
   /** Staged payments and their outcomes, in order. */
   readonly log: string[] = []
   refuseValidation: (info: OrchestratorInfo) => Error | null = () => null

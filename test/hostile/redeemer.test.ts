@@ -5,12 +5,7 @@ import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:h
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import {
-  MAX_WIN_PROB,
-  recipientRandHash,
-  type TicketParams,
-  type WinningTicket,
-} from '../../src/domain/ticket.ts'
+import type { TicketParams, WinningTicket } from '../../src/domain/ticket.ts'
 import { RedeemerClient } from '../../src/io/rpc/redeemer-client.ts'
 import { RedeemerEndpoint, type RedeemerLimits } from '../../src/io/rpc/redeemer-endpoint.ts'
 import { Endpoint } from '../../src/io/rpc/server.ts'
@@ -46,10 +41,7 @@ async function victim(t: TestContext, options: { secret?: string; limits?: Redee
   const store = new Store({ location: join(folder, 'node.sqlite3'), sqliteSync: 'thread' })
   await store.open()
   const needs = { chain, watch: chain, clock: systemClock, log: silentLog }
-  const events = eventsTo({
-    ...{},
-    ...{},
-  })
+  const events = eventsTo()
   const rounds = new Rounds(needs)
   const senders = new Senders({ claimant: RECIPIENT }, { ...needs, rounds })
   const redeemer = new Redeemer({
@@ -100,12 +92,7 @@ async function victim(t: TestContext, options: { secret?: string; limits?: Redee
     },
     win(fields: Partial<TicketParams> & { by?: FakePayer; nonce?: number } = {}): WinningTicket {
       const { by = gateway, nonce = 1, ...rest } = fields
-      const params = {
-        ...({ recipient: RECIPIENT, faceValue: ETHER, winProb: MAX_WIN_PROB, seed: 0n } as const),
-        ...{ recipientRandHash: recipientRandHash(7n), expirationBlock: 1_000_000n },
-        ...{ expirationParams: rounds.expirationParams, ...rest },
-      }
-      return { ...by.ticket(params, nonce), sig: by.sign(params, nonce), recipientRand: 7n }
+      return by.winning({ recipient: RECIPIENT, expirationParams: rounds.expirationParams, ...rest }, nonce)
     },
   }
 }

@@ -28,12 +28,6 @@ async function startOnChain() {
   const senders = new Senders({ claimant: CLAIMANT }, { ...env, rounds })
   await supervisor.start(rounds)
   await supervisor.start(senders)
-  let reads = 0
-  const read = chain.senderInfo.bind(chain)
-  chain.senderInfo = (sender) => {
-    reads++
-    return read(sender)
-  }
   const quote = async (sender: Address) => {
     if ((await senders.maxFloat(sender)) === 0n)
       throw new NodeError('no-funds', 'insufficient sender reserve')
@@ -48,7 +42,7 @@ async function startOnChain() {
   const nextRound = () => {
     for (let block = 0; block < 50; block++) chain.mine()
   }
-  return { victim, fund, nextRound, reads: () => reads, [Symbol.asyncDispose]: stop }
+  return { victim, fund, nextRound, reads: () => chain.senderReads, [Symbol.asyncDispose]: stop }
 }
 
 /** Requests offers for many senders over one connection from another host; returns the outcomes. */

@@ -4,10 +4,10 @@ import {
   FakeMedia,
   FakeNetwork,
   FakeOrchestrator,
-  FakePayer,
   keyOf,
   keySigner,
   profileNamed,
+  RecordingPayer,
   WEIGHTS,
 } from '../../../test/fakes/gateway.ts'
 import type { NodeEvent } from '../../domain/events.ts'
@@ -35,7 +35,7 @@ async function setUp(
   for (const orchestrator of orchestrators) orchestrator.onchain = onchain
   const clock = new ManualClock()
   const network = new FakeNetwork(clock, ...orchestrators)
-  const payer = new FakePayer()
+  const payer = new RecordingPayer()
   const store = new MemoryObjects()
   const media = new FakeMedia()
   const events: NodeEvent[] = []
@@ -195,7 +195,7 @@ test('on chain a segment is signed, paid, verified, and what came of the payment
 
 const faults: readonly [
   claim: string,
-  change: (orchestrator: FakeOrchestrator, payer: FakePayer) => void,
+  change: (orchestrator: FakeOrchestrator, payer: RecordingPayer) => void,
   expected: { text: string; suspended: boolean; payment: string[]; code?: string },
 ][] = [
   [
@@ -596,22 +596,23 @@ test('a result signed by the recipient is good where the orchestrator tells no a
 })
 
 test('params near their end, or the payer, renew the offer first; the auth session goes on', async () => {
-  const table: readonly [string, (orchestrator: FakeOrchestrator, payer: FakePayer) => void, number][] = [
-    ['all is fresh', () => {}, 0],
-    ['the payer says so', (_, payer) => (payer.needsRefresh = true), 1],
+  const table: readonly [string, (orchestrator: FakeOrchestrator, payer: RecordingPayer) => void, number][] =
     [
-      'params',
-      (_, payer) => {
-        let first = true
-        payer.refuseValidation = () => {
-          if (!first) return null
-          first = false
-          return new NodeError('params-expired', 'TicketParams expired')
-        }
-      },
-      1,
-    ],
-  ]
+      ['all is fresh', () => {}, 0],
+      ['the payer says so', (_, payer) => (payer.needsRefresh = true), 1],
+      [
+        'params',
+        (_, payer) => {
+          let first = true
+          payer.refuseValidation = () => {
+            if (!first) return null
+            first = false
+            return new NodeError('params-expired', 'TicketParams expired')
+          }
+        },
+        1,
+      ],
+    ]
   for (const [claim, change, renewals] of table) {
     const orchestrator = one()
     await using set = await setUp([orchestrator], { onchain: true })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { FakeNetwork, FakeOrchestrator, FakePayer, keyOf, WEIGHTS } from '../../../test/fakes/gateway.ts'
+import { FakeNetwork, FakeOrchestrator, keyOf, RecordingPayer, WEIGHTS } from '../../../test/fakes/gateway.ts'
 import { jobCapabilities } from '../../domain/capabilities.ts'
 import type { OrchestratorInfo } from '../../domain/segment.ts'
 import type { SelectionWeights } from '../../domain/selection.ts'
@@ -65,7 +65,7 @@ async function setUp(
   weights: SelectionWeights | null = null,
 ) {
   const clock = new ManualClock()
-  const payer = new FakePayer()
+  const payer = new RecordingPayer()
   const lists = new Lists(clock, orchestrators)
   const network = new FakeNetwork(clock, ...Object.values(lists.orchestrators).flat())
   const events: string[] = []
