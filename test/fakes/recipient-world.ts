@@ -14,6 +14,7 @@ import { PriceBook, type PriceSource } from '../../src/services/orchestrator/pri
 import { SecretRing } from '../../src/services/orchestrator/secret-ring.ts'
 import {
   TicketRecipient,
+  type TicketRecipientNeeds,
   type TicketRecipientOptions,
 } from '../../src/services/orchestrator/ticket-recipient.ts'
 import { Activity } from '../../src/services/protocol/activity.ts'
@@ -28,6 +29,33 @@ export const ORCHESTRATOR: Address = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F
 /** Expected value of a ticket, in wei. */
 export const EV = 8_000_000_000n
 export const ETHER = 10n ** 18n
+
+/** What a recipient of a test is made of. */
+export interface RecipientNeeds
+  extends Pick<TicketRecipientNeeds, 'clock' | 'dice' | 'priceBook' | 'winners'> {
+  readonly chain: FakeChain
+  readonly store: Store
+}
+
+/** A recipient that adjusts its price unless told otherwise, and the services under it, of which none is started. */
+export function recipientOn(
+  { chain, store, ...needs }: RecipientNeeds,
+  options: Omit<TicketRecipientOptions, 'autoAdjustPrice'> & { readonly autoAdjustPrice?: boolean },
+) {
+  const env = { chain, watch: chain, clock: needs.clock, log: silentLog }
+  const rounds = new Rounds(env)
+  const senders = new Senders({ claimant: options.recipient }, { ...env, rounds })
+  const activity = new Activity({ recipient: options.recipient }, { ...env, rounds })
+  const secret = new SecretRing('ticket', { secrets: store, clock: needs.clock, log: silentLog })
+  const recipient = new TicketRecipient(
+    { autoAdjustPrice: true, ...options },
+    {
+      ...{ secret, nonces: store, balances: store, prices: store, records: store },
+      ...{ senders, rounds, activity, gas: chain, log: silentLog, events: eventsTo(), ...needs },
+    },
+  )
+  return { rounds, senders, activity, secret, recipient }
+}
 
 /** A running recipient. */
 export interface RecipientNode {
@@ -63,39 +91,13 @@ export async function recipientWorld(
   const priceBook = new PriceBook(price ?? (() => Rational.of(1000n)), singlePrices)
   const start = async (): Promise<RecipientNode> => {
     const supervisor = new Supervisor()
-    const needs = { chain, watch: chain, clock, log: silentLog }
-    const rounds = new Rounds(needs)
-    const senders = new Senders({ claimant: ORCHESTRATOR }, { ...needs, rounds })
-    const activity = new Activity({ recipient: ORCHESTRATOR }, { ...needs, rounds })
-    const secret = new SecretRing('ticket', { secrets: store, clock, log: silentLog })
     const adopted: WinningTicket[] = []
-    const recipient = new TicketRecipient(
-      {
-        recipient: ORCHESTRATOR,
-        ticketEv: EV,
-        redeemGas: 350_000n,
-        maxFaceValue: 0n,
-        autoAdjustPrice: true,
-        ...options,
-      },
-      {
-        secret,
-        nonces: store,
-        balances: store,
-        prices: store,
-        records: store,
-        senders,
-        rounds,
-        activity,
-        gas: chain,
-        priceBook,
-        winners: { adopt: (tickets) => void adopted.push(...tickets) },
-        clock,
-        dice: seededDice('seeds'),
-        log: silentLog,
-        events: eventsTo(),
-      },
+    const winners = { adopt: (tickets: readonly WinningTicket[]) => void adopted.push(...tickets) }
+    const parts = recipientOn(
+      { ...{ chain, clock, store, priceBook, winners }, dice: seededDice('seeds') },
+      { ...{ recipient: ORCHESTRATOR, ticketEv: EV, redeemGas: 350_000n, maxFaceValue: 0n }, ...options },
     )
+    const { activity, recipient, rounds, secret, senders } = parts
     for (const service of [rounds, senders, activity, secret, recipient]) await supervisor.start(service)
     return { recipient, senders, adopted, stop: () => supervisor.stop() }
   }
