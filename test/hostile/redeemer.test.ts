@@ -23,6 +23,7 @@ import { RedeemerDesk } from '../../src/services/redemption/redeemer-desk.ts'
 import { FakeChain } from '../fakes/chain.ts'
 import { eventsTo } from '../fakes/events.ts'
 import { FakePayer } from '../fakes/payer.ts'
+import { grpcFrame } from '../net/grpc.ts'
 import { eventually } from '../tools/until.ts'
 
 /** Hostile peers of a redeemer, over real sockets, with its database on disk. */
@@ -121,21 +122,15 @@ function call(session: ClientHttp2Session, method: string, headers: Record<strin
   return { stream, seen }
 }
 
-function framed(message: Uint8Array): Buffer {
-  const head = Buffer.alloc(5)
-  head.writeUInt32BE(message.length, 1)
-  return Buffer.concat([head, message])
-}
-
 /** A reported float, as a frame. */
 function floatFrame(amount: bigint): Buffer {
   const bytes = intToBytes(amount)
-  return framed(bytes.length === 0 ? bytes : Buffer.concat([Buffer.of(0x0a, bytes.length), bytes]))
+  return grpcFrame(bytes.length === 0 ? bytes : Buffer.concat([Buffer.of(0x0a, bytes.length), bytes]))
 }
 
 /** A request for a sender's float. */
 function question(sender: Address): Buffer {
-  return framed(Buffer.concat([Buffer.of(0x0a, 20), addressBytes(sender)]))
+  return grpcFrame(Buffer.concat([Buffer.of(0x0a, 20), addressBytes(sender)]))
 }
 
 test('junk is answered and never stored, and a valid ticket among it is', async (t) => {
@@ -171,7 +166,7 @@ test('junk is answered and never stored, and a valid ticket among it is', async 
   const session = await v.session()
   const noise = Array.from({ length: 200 }, () => {
     const { seen, stream } = call(session, 'QueueTicket')
-    stream.end(dice.fraction() < 0.5 ? framed(dice.bytes(200)) : Buffer.from(dice.bytes(200)))
+    stream.end(dice.fraction() < 0.5 ? grpcFrame(dice.bytes(200)) : Buffer.from(dice.bytes(200)))
     return seen
   })
   await eventually('all noise is answered', () => noise.every(({ isOver }) => isOver))
@@ -300,7 +295,7 @@ test('oversized messages are refused by their length, before they arrive', async
   const padded = call(session, 'MonitorMaxFloat')
   // An unknown field of a megabyte.
   padded.stream.end(
-    framed(
+    grpcFrame(
       Buffer.concat([
         Buffer.from('7a', 'hex'),
         Buffer.from('80804000', 'hex').subarray(0, 3),

@@ -6,6 +6,7 @@ import { fromBinary } from '@bufbuild/protobuf'
 import { rawRequest, TRANSPORTS } from '../../../test/fakes/endpoint.ts'
 import { FakeDesk } from '../../../test/fakes/redeemer-desk.ts'
 import { ownCerts } from '../../../test/net/certs.ts'
+import { grpcFrame } from '../../../test/net/grpc.ts'
 import { serveRoutes } from '../../../test/net/routes.ts'
 import { eventually } from '../../../test/tools/until.ts'
 import recorded from '../../../test/vectors/wire.json' with { type: 'json' }
@@ -105,13 +106,11 @@ test('a session that began without a certificate has none when it is resumed', a
     te: 'trailers',
   })
   const message = parseHex(recorded.queueTicket[0]!.request)
-  const head = Buffer.alloc(5)
-  head.writeUInt32BE(message.length, 1)
   const trailers = new Promise<Record<string, unknown>>((resolve) => {
     call.once('trailers', resolve)
     call.once('response', (headers) => 'grpc-status' in headers && resolve(headers))
   })
-  call.end(Buffer.concat([head, message]))
+  call.end(grpcFrame(message))
   call.resume()
   assert.equal(Number((await trailers)['grpc-status']), 16)
   assert.equal(queued.length, 0)

@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test'
 import { fromBinary } from '@bufbuild/protobuf'
 import { rawRequest, TRANSPORTS } from '../../../test/fakes/endpoint.ts'
 import { FakeDesk } from '../../../test/fakes/redeemer-desk.ts'
+import { grpcFrame } from '../../../test/net/grpc.ts'
 import { serveRoutes } from '../../../test/net/routes.ts'
 import { eventually } from '../../../test/tools/until.ts'
 import recorded from '../../../test/vectors/wire.json' with { type: 'json' }
@@ -47,13 +48,6 @@ async function serve(
 
 const never = () => new AbortController().signal
 
-/** A message as gRPC frames it (wire.md §3). */
-function frame(message: Uint8Array): Buffer {
-  const head = Buffer.alloc(5)
-  head.writeUInt32BE(message.length, 1)
-  return Buffer.concat([head, message])
-}
-
 /** A call with the bytes and headers of a Go orchestrator. */
 function goCall(port: number, method: string, message: Uint8Array) {
   return rawRequest(port, TRANSPORTS['HTTP/2'], {
@@ -65,7 +59,7 @@ function goCall(port: number, method: string, message: Uint8Array) {
       te: 'trailers',
       'grpc-timeout': '7999950u',
     },
-    body: frame(message),
+    body: grpcFrame(message),
   })
 }
 
@@ -89,7 +83,7 @@ test('a recorded float request gets the recorded bytes', async (t) => {
   const { port } = await serve(t)
   const [call] = recorded.maxFloat
   const answer = await goCall(port, 'MaxFloat', parseHex(call!.request))
-  assert.equal(answer.body.toString('hex'), frame(parseHex(call!.responses[0]!)).toString('hex'))
+  assert.equal(answer.body.toString('hex'), grpcFrame(parseHex(call!.responses[0]!)).toString('hex'))
 })
 
 test('a recorded float subscription gets the recorded bytes', async (t) => {
@@ -103,10 +97,10 @@ test('a recorded float subscription gets the recorded bytes', async (t) => {
     ...{ 'content-type': 'application/grpc', 'user-agent': 'grpc-go/1.68.1', te: 'trailers' },
   })
   stream.on('error', () => {})
-  stream.end(frame(parseHex(call!.request)))
+  stream.end(grpcFrame(parseHex(call!.request)))
   const said: Buffer[] = []
   stream.on('data', (chunk: Buffer) => said.push(chunk))
-  const expected = frame(parseHex(call!.responses[0]!))
+  const expected = grpcFrame(parseHex(call!.responses[0]!))
   await eventually('the float is told', () => Buffer.concat(said).length >= expected.length)
   assert.deepEqual(Buffer.concat(said), expected)
   desk.tell(0n)
@@ -127,7 +121,7 @@ test('the orchestrator sends the recorded bytes to a recorded Go redeemer and un
     for await (const chunk of stream) body.push(chunk)
     const path = String(headers[':path'])
     asked.push({ path, body: Buffer.concat(body).toString('hex') })
-    const answer = frame(parseHex(answers[path.split('/').at(-1)!]!))
+    const answer = grpcFrame(parseHex(answers[path.split('/').at(-1)!]!))
     stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
     stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0', 'grpc-message': '' }))
     // Go's redeemer repeats the same float.
@@ -148,7 +142,7 @@ test('the orchestrator sends the recorded bytes to a recorded Go redeemer and un
     asked,
     [...recorded.queueTicket, ...recorded.maxFloat, ...recorded.monitorMaxFloat].map(({ path, request }) => ({
       path,
-      body: frame(parseHex(request)).toString('hex'),
+      body: grpcFrame(parseHex(request)).toString('hex'),
     })),
   )
 })

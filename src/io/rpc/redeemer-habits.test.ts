@@ -5,6 +5,7 @@ import { createServer as createTlsServer } from 'node:tls'
 import { fromBinary } from '@bufbuild/protobuf'
 import { openRaw, rawRequest, TRANSPORTS } from '../../../test/fakes/endpoint.ts'
 import { FakeDesk } from '../../../test/fakes/redeemer-desk.ts'
+import { grpcFrame } from '../../../test/net/grpc.ts'
 import { serveRoutes } from '../../../test/net/routes.ts'
 import { eventually } from '../../../test/tools/until.ts'
 import recorded from '../../../test/vectors/wire.json' with { type: 'json' }
@@ -121,13 +122,11 @@ for (const name of ['HTTP/2', 'HTTP/2 without ALPN', 'HTTP/2 of a peer that offe
     const closing = await openRaw(endpoint.port, TRANSPORTS[name])
     closing.end()
     const message = parseHex(recorded.queueTicket[0]!.request)
-    const head = Buffer.alloc(5)
-    head.writeUInt32BE(message.length, 1)
     const answer = await rawRequest(endpoint.port, TRANSPORTS[name], {
       method: 'POST',
       path: '/net.TicketRedeemer/QueueTicket',
       headers: { 'content-type': 'application/grpc', te: 'trailers', 'grpc-timeout': '7999950u' },
-      body: Buffer.concat([head, message]),
+      body: grpcFrame(message),
     })
     assert.equal(Number(answer.trailers['grpc-status'] ?? answer.headers['grpc-status']), 0)
     assert.equal(desk.queued.length, 1)

@@ -7,6 +7,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { rawRequest, TRANSPORTS } from '../../../test/fakes/endpoint.ts'
 import { eventsTo } from '../../../test/fakes/events.ts'
 import { countingDice, decodeResult, jobOf, outputOf } from '../../../test/fakes/transcoder.ts'
+import { grpcFrame } from '../../../test/net/grpc.ts'
 import { withOrderedMaps } from '../../../test/net/protobuf.ts'
 import { serveRoutes } from '../../../test/net/routes.ts'
 import { eventually } from '../../../test/tools/until.ts'
@@ -100,10 +101,7 @@ async function freezable(t: TestContext, port: number) {
 /** A registration as gRPC frames it (wire.md §3). */
 function framed(registration: typeof REGISTRATION): Buffer {
   const request = create(RegisterRequestSchema, writeRegistration(registration))
-  const message = toBinary(RegisterRequestSchema, request)
-  const head = Buffer.alloc(5)
-  head.writeUInt32BE(message.length, 1)
-  return Buffer.concat([head, message])
+  return grpcFrame(toBinary(RegisterRequestSchema, request))
 }
 
 /** A result as a Go transcoder posts it. */
