@@ -1,25 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { profileOf } from '../../test/fakes/profile.ts'
 import payments from '../../test/vectors/payments.json' with { type: 'json' }
 import { Rational } from '../lib/rational.ts'
 import { encodedPixels, estimatePixels, feeFor, minimumCredit, outlayFor, ticketsFor } from './balance.ts'
 import type { Profile } from './rendition.ts'
 
-const base: Profile = {
-  name: 'P',
-  width: 256,
-  height: 144,
-  bitrate: 400_000,
-  fps: 30,
-  fpsDen: 1,
-  format: 'none',
-  profile: 'none',
-  gopMs: 0,
-  encoder: 'h264',
-  colorDepth: 0,
-  chromaFormat: '420',
-  quality: 0,
-}
+const base = profileOf({ name: 'P', bitrate: 400_000, fps: 30, format: 'none' })
 const p = base
 const q: Profile = { ...base, name: 'Q', width: 426, height: 240 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { profileOf } from '../../test/media/media.ts'
+import { profileOf } from '../../test/fakes/profile.ts'
 import { leastLoaded, sessionCost } from './device-load.ts'
 
 test('a session costs its pixels per second, in whole frames; a kept frame rate counts as 30', () => {

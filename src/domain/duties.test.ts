@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { planOf, REGISTERED, SETUPS } from '../../devnet/setups.ts'
-import { loadSettings } from '../config/load-settings.ts'
+import { settingsOf as settingsIn } from '../../test/fakes/settings.ts'
 import type { Settings } from '../config/settings.ts'
 import { bitsOf, defaultCapabilities } from './capabilities.ts'
 import {
@@ -21,24 +21,14 @@ const OTHER = `0x${'2'.repeat(40)}` as const
 const CHAIN = '-network arbitrum-one-mainnet -ethUrl http://127.0.0.1:1'
 const SERVICE = '-serviceAddr o.example:8935'
 
-function settingsOf(line: string): Settings {
-  const settings = loadSettings({
-    argv: line.split(' '),
-    variables: {},
-    readText: (path) => (path === 'prices' ? PRICES : null),
-    homeDir: '/nowhere',
-    about: { version: '1', runtime: 'v24', arch: 'x', platform: 'y' },
-  })
-  assert.ok(!('exit' in settings), 'exit' in settings ? settings.exit.stderr : '')
-  return settings
-}
-
 const PRICES = JSON.stringify({
   gateways: [
     { ethaddress: OWN, priceperunit: 1, currency: 'eur', pixelsperunit: 1 },
     { ethaddress: OTHER, priceperunit: 1, currency: 'USD', pixelsperunit: 1 },
   ],
 })
+
+const settingsOf = (line: string) => settingsIn(line, (path) => (path === 'prices' ? PRICES : null))
 
 /** The names of the duties that hold. */
 function dutiesNamed(settings: Settings): (keyof Duties)[] {

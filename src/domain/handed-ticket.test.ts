@@ -4,24 +4,15 @@ import { FakePayer } from '../../test/fakes/payer.ts'
 import { intToBytes } from '../lib/bytes.ts'
 import { ZERO_ADDRESS } from '../lib/crypto.ts'
 import { checkAge, checkHandedTicket } from './handed-ticket.ts'
-import { MAX_WIN_PROB, recipientRandHash, type WinningTicket } from './ticket.ts'
+import type { WinningTicket } from './ticket.ts'
 
 const RECIPIENT = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
 const payer = new FakePayer('gateway')
 const clock = { currentRound: 10n, startL1Block: 500n, roundLength: 50n, l1Block: 520n }
 
 function winning(fields: Partial<Parameters<typeof payer.sign>[0]> = {}, nonce = 1): WinningTicket {
-  const params = {
-    recipient: RECIPIENT,
-    faceValue: 10n ** 18n,
-    winProb: MAX_WIN_PROB,
-    recipientRandHash: recipientRandHash(7n),
-    seed: 0n,
-    expirationBlock: 530n,
-    expirationParams: { creationRound: 10n, creationRoundBlockHash: new Uint8Array(32).fill(3) },
-    ...fields,
-  } as const
-  return { ...payer.ticket(params, nonce), sig: payer.sign(params, nonce), recipientRand: 7n }
+  const expirationParams = { creationRound: 10n, creationRoundBlockHash: new Uint8Array(32).fill(3) }
+  return payer.winning({ recipient: RECIPIENT, expirationBlock: 530n, expirationParams, ...fields }, nonce)
 }
 
 test('a winning ticket of this recipient is accepted in its round and in the next', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { loadSettings } from '../config/load-settings.ts'
+import { settingsOf } from '../../test/fakes/settings.ts'
 import { ManualClock } from '../lib/clock.ts'
 import { seededDice } from '../lib/dice.ts'
 import { silentLog } from '../lib/log.ts'
@@ -12,14 +12,7 @@ const clock = new ManualClock(1_000)
 
 /** The routes of an offchain orchestrator that waits for transcoders, with its progress to change. */
 function routesOf(hasMetrics: boolean) {
-  const settings = loadSettings({
-    argv: ['-orchestrator', '-orchSecret', 's', '-serviceAddr', 'o.example:8935'],
-    variables: {},
-    readText: () => null,
-    homeDir: '/nowhere',
-    about: { version: '1', runtime: 'v24', arch: 'x', platform: 'y' },
-  })
-  assert.ok(!('exit' in settings), 'exit' in settings ? settings.exit.stderr : '')
+  const settings = settingsOf('-orchestrator -orchSecret s -serviceAddr o.example:8935')
   const env = { version: '1', clock, dice: seededDice('routes'), log: silentLog, cpus: 1 }
   const parts = new Parts(settings, null, env)
   const progress: NodeProgress = { waitingFor: 'the chain', hasStarted: false, running: null }

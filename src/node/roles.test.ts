@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { loadSettings } from '../config/load-settings.ts'
+import { settingsOf } from '../../test/fakes/settings.ts'
 import { ManualClock } from '../lib/clock.ts'
 import { seededDice } from '../lib/dice.ts'
 import { silentLog } from '../lib/log.ts'
@@ -20,14 +20,7 @@ const access = {
 
 /** The names of what a node of these flags starts, in that order. */
 function started(line: string): string[] {
-  const settings = loadSettings({
-    argv: line.split(' '),
-    variables: {},
-    readText: () => null,
-    homeDir: '/nowhere',
-    about: { version: '1', runtime: 'v24', arch: 'x', platform: 'y' },
-  })
-  assert.ok(!('exit' in settings), 'exit' in settings ? settings.exit.stderr : '')
+  const settings = settingsOf(line)
   const parts = new Parts(settings, settings.chain ? access : null, {
     ...{ version: '1', clock: new ManualClock(), dice: seededDice('order'), log: silentLog, cpus: 2 },
   })

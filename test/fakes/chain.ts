@@ -56,6 +56,8 @@ export class FakeChain {
   /** How far the reported L1 block is ahead of the one that the protocol uses. */
   l1Ahead = 0n
   isRegistered = true
+  /** How often a sender's funds were read, or were to be read while it was down. */
+  senderReads = 0
   /** What was paid for each ticket in the current chain. */
   readonly redemptions = new Map<Hex, bigint[]>()
   /** Tickets paid less than their face value, and when, in any chain. */
@@ -133,6 +135,7 @@ export class FakeChain {
   }
 
   async senderInfo(sender: Address): Promise<SenderInfo> {
+    this.senderReads++
     this.#assertUp()
     return this.#info(sender)
   }

@@ -51,7 +51,7 @@ export function segmentOf(bytes: Uint8Array, seq = 7n): SegmentData {
 }
 
 /** An orchestrator that accepts everything and counts. */
-export class FakeOrchestrator implements OrchestratorApi {
+export class FakeOrchestratorApi implements OrchestratorApi {
   admitted: { segment: SegmentData; payment: Payment | null }[] = []
   sources: Uint8Array[] = []
   released = 0
@@ -100,7 +100,7 @@ export class FakeOrchestrator implements OrchestratorApi {
 
 /** An orchestrator's port on loopback. */
 export interface RunningEndpoint extends AsyncDisposable {
-  readonly api: FakeOrchestrator
+  readonly api: FakeOrchestratorApi
   readonly port: number
   readonly url: string
 }
@@ -117,7 +117,7 @@ export async function startEndpoint(
   } = {},
 ): Promise<RunningEndpoint> {
   const directory = mkdtempSync(join(tmpdir(), 'livepeer-endpoint-'))
-  const api = new FakeOrchestrator()
+  const api = new FakeOrchestratorApi()
   const { fetchSource = null, host = '127.0.0.1', log = silentLog } = options
   const endpoint = new Endpoint(
     {

@@ -6,7 +6,7 @@ import { openLog } from '../../src/lib/log.ts'
 import { Supervisor } from '../../src/lib/service.ts'
 import { Offenders } from '../../src/services/transcoding/offenders.ts'
 import type { TranscodeJob } from '../../src/services/transcoding/transcoder.ts'
-import { profileOf } from '../media/media.ts'
+import { profileOf } from './profile.ts'
 
 /** The module of workers that simulate transcoding. */
 export const FAKE_WORKER = new URL('../workers/fake-worker.ts', import.meta.url)

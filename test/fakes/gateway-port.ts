@@ -9,7 +9,7 @@ import { silentLog } from '../../src/lib/log.ts'
 import { Supervisor } from '../../src/lib/service.ts'
 import { Discovery } from '../../src/services/gateway/discovery.ts'
 import { Gateway, type GatewayOptions, type PushedSegment } from '../../src/services/gateway/gateway.ts'
-import { FakeMedia, FakeNetwork, FakeOrchestrator, FakePayer } from './gateway.ts'
+import { FakeMedia, FakeNetwork, FakeOrchestrator, RecordingPayer } from './gateway.ts'
 
 /** A gateway with its port, and by default one fake orchestrator. */
 export async function startGatewayPort(
@@ -18,7 +18,7 @@ export async function startGatewayPort(
 ) {
   const network = new FakeNetwork(systemClock, ...orchestrators)
   const dice = seededDice('http')
-  const shared = { client: network, payer: new FakePayer(), signer: noSigner, clock: systemClock, dice }
+  const shared = { client: network, payer: new RecordingPayer(), signer: noSigner, clock: systemClock, dice }
   const directory = new Discovery(
     { timeoutMs: 500, extraNodes: 0, blocklist: [] },
     {

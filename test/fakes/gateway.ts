@@ -7,6 +7,7 @@ import {
   resultHash,
   type TranscodeResult,
 } from '../../src/domain/segment.ts'
+import type { SelectionWeights } from '../../src/domain/selection.ts'
 import type { Payment, TicketParams } from '../../src/domain/ticket.ts'
 import type { Clock } from '../../src/lib/clock.ts'
 import {
@@ -22,6 +23,18 @@ import type { Payer, PaymentSession, StagedPayment } from '../../src/services/ga
 import type { Submission, SubmissionClient } from '../../src/services/gateway/segment-work.ts'
 import type { SessionEnder } from '../../src/services/gateway/sessions.ts'
 import type { InputProbe } from '../../src/services/gateway/stream.ts'
+import { profileOf } from './profile.ts'
+
+/** How a gateway on chain weighs orchestrators, unless a test says otherwise. */
+export const WEIGHTS: SelectionWeights = {
+  stakeWeight: 0.7,
+  priceWeight: 0,
+  randomWeight: 0.3,
+  priceExpFactor: 100,
+  maxPrice: null,
+  ignoreMaxPriceIfNeeded: false,
+  minPerfScore: 0,
+}
 
 /** The private key that is this small number. */
 export function keyOf(number: number): Uint8Array {
@@ -203,8 +216,8 @@ export class FakeNetwork implements SubmissionClient, SessionEnder {
   }
 }
 
-/** A payer with a visible balance, at one wei per pixel. */
-export class FakePayer implements Payer {
+/** A gateway's payer, which records what is asked of it and pays nothing unless a test says what. */
+export class RecordingPayer implements Payer {
   /** Staged payments and their outcomes, in order. */
   readonly log: string[] = []
   refuseValidation: (info: OrchestratorInfo) => Error | null = () => null
@@ -286,19 +299,5 @@ export class FakeMedia {
 
 /** A small profile with the given name. */
 export function profileNamed(name: string): Profile {
-  return {
-    name,
-    width: 256,
-    height: 144,
-    bitrate: 400_000,
-    fps: 30,
-    fpsDen: 0,
-    format: 'none',
-    profile: 'none',
-    gopMs: 0,
-    encoder: 'h264',
-    colorDepth: 0,
-    chromaFormat: '420',
-    quality: 0,
-  }
+  return profileOf({ name, bitrate: 400_000, fps: 30, fpsDen: 0, format: 'none' })
 }

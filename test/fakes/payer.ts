@@ -1,7 +1,18 @@
-import type { Payment, PriceInfo, SignedTicket, TicketParams } from '../../src/domain/ticket.ts'
-import { ticketHash } from '../../src/domain/ticket.ts'
+import {
+  MAX_WIN_PROB,
+  type Payment,
+  type PriceInfo,
+  recipientRandHash,
+  type SignedTicket,
+  type TicketParams,
+  ticketHash,
+  type WinningTicket,
+} from '../../src/domain/ticket.ts'
 import { type Address, addressOfKey, keccak256, signHash } from '../../src/lib/crypto.ts'
 import { quickSigner } from './quick-signer.ts'
+
+/** The recipient's secret behind winning tickets. */
+const WINNING_RAND = 7n
 
 /** An orchestrator's offer. */
 export interface Offer {
@@ -55,5 +66,19 @@ export class FakePayer {
       paramsExpirationBlock: params.expirationBlock,
       sig: new Uint8Array(65),
     }
+  }
+
+  /** A signed ticket that wins, of one ether unless `fields` say otherwise; it stays good for a long time. */
+  winning(
+    fields: Partial<TicketParams> & Pick<TicketParams, 'recipient' | 'expirationParams'>,
+    senderNonce = 1,
+  ): WinningTicket {
+    const params = {
+      ...{ faceValue: 10n ** 18n, winProb: MAX_WIN_PROB, seed: 0n, expirationBlock: 1_000_000n },
+      recipientRandHash: recipientRandHash(WINNING_RAND),
+      ...fields,
+    }
+    const sig = this.sign(params, senderNonce)
+    return { ...this.ticket(params, senderNonce), sig, recipientRand: WINNING_RAND }
   }
 }

@@ -10,10 +10,11 @@ import { seededDice } from '../../src/lib/dice.ts'
 import { silentLog } from '../../src/lib/log.ts'
 import { Rational } from '../../src/lib/rational.ts'
 import { Supervisor } from '../../src/lib/service.ts'
-import { PriceBook } from '../../src/services/orchestrator/price-book.ts'
+import { PriceBook, type PriceSource } from '../../src/services/orchestrator/price-book.ts'
 import { SecretRing } from '../../src/services/orchestrator/secret-ring.ts'
 import {
   TicketRecipient,
+  type TicketRecipientNeeds,
   type TicketRecipientOptions,
 } from '../../src/services/orchestrator/ticket-recipient.ts'
 import { Activity } from '../../src/services/protocol/activity.ts'
@@ -29,6 +30,33 @@ export const ORCHESTRATOR: Address = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F
 export const EV = 8_000_000_000n
 export const ETHER = 10n ** 18n
 
+/** What a recipient of a test is made of. */
+export interface RecipientNeeds
+  extends Pick<TicketRecipientNeeds, 'clock' | 'dice' | 'priceBook' | 'winners'> {
+  readonly chain: FakeChain
+  readonly store: Store
+}
+
+/** A recipient that adjusts its price unless told otherwise, and the services under it, of which none is started. */
+export function recipientOn(
+  { chain, store, ...needs }: RecipientNeeds,
+  options: Omit<TicketRecipientOptions, 'autoAdjustPrice'> & { readonly autoAdjustPrice?: boolean },
+) {
+  const env = { chain, watch: chain, clock: needs.clock, log: silentLog }
+  const rounds = new Rounds(env)
+  const senders = new Senders({ claimant: options.recipient }, { ...env, rounds })
+  const activity = new Activity({ recipient: options.recipient }, { ...env, rounds })
+  const secret = new SecretRing('ticket', { secrets: store, clock: needs.clock, log: silentLog })
+  const recipient = new TicketRecipient(
+    { autoAdjustPrice: true, ...options },
+    {
+      ...{ secret, nonces: store, balances: store, prices: store, records: store },
+      ...{ senders, rounds, activity, gas: chain, log: silentLog, events: eventsTo(), ...needs },
+    },
+  )
+  return { rounds, senders, activity, secret, recipient }
+}
+
 /** A running recipient. */
 export interface RecipientNode {
   readonly recipient: TicketRecipient
@@ -37,10 +65,20 @@ export interface RecipientNode {
   stop(): Promise<void>
 }
 
+/** How a recipient's world differs from the usual. */
+export interface RecipientWorldOptions extends Partial<TicketRecipientOptions> {
+  /** Whether the sender signs with `QuickSigner`. */
+  readonly quick?: boolean
+  /** The price for all gateways; 1000 wei per pixel where absent. */
+  readonly price?: PriceSource
+  /** Prices agreed with single gateways. */
+  readonly singlePrices?: Iterable<readonly [Address, PriceSource]>
+}
+
 /** A recipient with its own store and a chain with a funded sender; `restart` starts again from the disk. */
 export async function recipientWorld(
   t: TestContext,
-  { quick, ...options }: Partial<TicketRecipientOptions> & { quick?: boolean } = {},
+  { quick, price, singlePrices, ...options }: RecipientWorldOptions = {},
 ) {
   const folder = mkdtempSync(join(tmpdir(), 'livepeer-recipient-'))
   const chain = new FakeChain()
@@ -50,42 +88,16 @@ export async function recipientWorld(
   chain.mine()
   const store = new Store({ location: join(folder, 'node.sqlite3') }, { dice: seededDice('secrets') })
   await store.open()
-  const priceBook = new PriceBook(() => Rational.of(1000n))
+  const priceBook = new PriceBook(price ?? (() => Rational.of(1000n)), singlePrices)
   const start = async (): Promise<RecipientNode> => {
     const supervisor = new Supervisor()
-    const needs = { chain, watch: chain, clock, log: silentLog }
-    const rounds = new Rounds(needs)
-    const senders = new Senders({ claimant: ORCHESTRATOR }, { ...needs, rounds })
-    const activity = new Activity({ recipient: ORCHESTRATOR }, { ...needs, rounds })
-    const secret = new SecretRing('ticket', { secrets: store, clock, log: silentLog })
     const adopted: WinningTicket[] = []
-    const recipient = new TicketRecipient(
-      {
-        recipient: ORCHESTRATOR,
-        ticketEv: EV,
-        redeemGas: 350_000n,
-        maxFaceValue: 0n,
-        autoAdjustPrice: true,
-        ...options,
-      },
-      {
-        secret,
-        nonces: store,
-        balances: store,
-        prices: store,
-        records: store,
-        senders,
-        rounds,
-        activity,
-        gas: chain,
-        priceBook,
-        winners: { adopt: (tickets) => void adopted.push(...tickets) },
-        clock,
-        dice: seededDice('seeds'),
-        log: silentLog,
-        events: eventsTo(),
-      },
+    const winners = { adopt: (tickets: readonly WinningTicket[]) => void adopted.push(...tickets) }
+    const parts = recipientOn(
+      { ...{ chain, clock, store, priceBook, winners }, dice: seededDice('seeds') },
+      { ...{ recipient: ORCHESTRATOR, ticketEv: EV, redeemGas: 350_000n, maxFaceValue: 0n }, ...options },
     )
+    const { activity, recipient, rounds, secret, senders } = parts
     for (const service of [rounds, senders, activity, secret, recipient]) await supervisor.start(service)
     return { recipient, senders, adopted, stop: () => supervisor.stop() }
   }
@@ -100,5 +112,5 @@ export async function recipientWorld(
     node = await start()
     return node
   }
-  return { chain, clock, gateway, store, priceBook, node, restart, senders: () => node.senders }
+  return { chain, clock, gateway, store, node, restart, senders: () => node.senders }
 }

@@ -1,26 +1,12 @@
-import type { Profile } from '../../src/domain/rendition.ts'
 import type { SegmentData } from '../../src/domain/segment.ts'
 import { ResultReader } from '../../src/io/rpc/transcoder-result.ts'
 import { intToFixedBytes } from '../../src/lib/bytes.ts'
 import { type ManualClock, settle } from '../../src/lib/clock.ts'
 import type { Dice } from '../../src/lib/dice.ts'
 import type { AdmittedJob, TranscodeOutput } from '../../src/services/transcoding/transcoder.ts'
+import { profileOf } from './profile.ts'
 
-const PROFILE: Profile = {
-  name: 'small',
-  width: 426,
-  height: 240,
-  bitrate: 500_000,
-  fps: 30,
-  fpsDen: 0,
-  format: 'mpegts',
-  profile: 'none',
-  gopMs: 0,
-  encoder: 'h264',
-  colorDepth: 0,
-  chromaFormat: '420',
-  quality: 0,
-}
+const PROFILE = profileOf({ name: 'small', width: 426, height: 240, bitrate: 500_000, fps: 30, fpsDen: 0 })
 
 /** A counter instead of random numbers: a pool's tasks get the numbers 1, 2, 3. */
 export function countingDice(): Dice {

@@ -4,6 +4,7 @@ import { type Socket, connect as tcpConnect } from 'node:net'
 import { test } from 'node:test'
 import { connect as tlsConnect } from 'node:tls'
 import { openRaw, rawRequest, TRANSPORTS } from '../fakes/endpoint.ts'
+import { countAnswers } from '../net/grpc.ts'
 import { eventually } from '../tools/until.ts'
 import { serveHonest, startVictim, tokenOf, type Victim } from './victim.ts'
 
@@ -196,21 +197,8 @@ test('calls of one host beyond a rate are refused, and other hosts are served me
   const { session } = await openHttp2(victim, '127.0.0.2')
   const ping = { ...CALL, ':path': '/net.Orchestrator/Ping' }
   const statuses = new Map<string, number>()
-  const call = () =>
-    new Promise<void>((resolve) => {
-      const stream = session.request(ping)
-      const note = (fields: object) => {
-        const status = (fields as Record<string, unknown>)['grpc-status']
-        if (status !== undefined) statuses.set(String(status), (statuses.get(String(status)) ?? 0) + 1)
-      }
-      stream
-        .on('response', note)
-        .on('trailers', note)
-        .on('error', () => {})
-        .on('close', resolve)
-        .resume()
-      stream.end(new Uint8Array(5))
-    })
+  const empty = new Uint8Array(5)
+  const call = () => countAnswers(session.request(ping), empty, { counts: statuses, field: 'grpc-status' })
   await Promise.all(Array.from({ length: 200 }, call))
   assert.ok((statuses.get('0') ?? 0) >= 50, 'a burst is answered')
   assert.ok((statuses.get('8') ?? 0) >= 50, 'RESOURCE_EXHAUSTED for most of the rest')

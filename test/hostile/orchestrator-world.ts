@@ -1,7 +1,6 @@
 import type { Capabilities } from '../../src/domain/capabilities.ts'
 import { defaultCapabilities } from '../../src/domain/capabilities.ts'
 import { pricePerPixel } from '../../src/domain/price.ts'
-import type { Profile } from '../../src/domain/rendition.ts'
 import {
   type OrchestratorInfo,
   type RenditionResult,
@@ -26,26 +25,13 @@ import { OrchestratorAccounts } from '../../src/services/gateway/orchestrator-ac
 import { TicketSender } from '../../src/services/gateway/ticket-sender.ts'
 import { startEndpoint } from '../fakes/endpoint.ts'
 import { eventsTo } from '../fakes/events.ts'
-import { FakeMedia, keyOf, keySigner } from '../fakes/gateway.ts'
+import { FakeMedia, keyOf, keySigner, WEIGHTS } from '../fakes/gateway.ts'
+import { profileOf } from '../fakes/profile.ts'
 
 const never = new AbortController().signal
 
 /** A profile with 15,360 pixels in two seconds. */
-const PROFILE: Profile = {
-  name: 'tiny',
-  width: 16,
-  height: 16,
-  bitrate: 100_000,
-  fps: 30,
-  fpsDen: 0,
-  format: 'mpegts',
-  profile: 'none',
-  gopMs: 0,
-  encoder: 'h264',
-  colorDepth: 0,
-  chromaFormat: '420',
-  quality: 0,
-}
+const PROFILE = profileOf({ name: 'tiny', width: 16, height: 16, bitrate: 100_000, fps: 30, fpsDen: 0 })
 export const PIXELS = 15_360n
 export const PRICE: PriceInfo = { pricePerUnit: 1000n, pixelsPerUnit: 1n }
 /** The cost of a segment at that price. */
@@ -234,15 +220,7 @@ export async function startWorld(options: { names?: NameLookup } = {}) {
       maxSessions: 10,
       maxAttempts: 3,
       profiles: [PROFILE],
-      weights: {
-        stakeWeight: 0.7,
-        priceWeight: 0,
-        randomWeight: 0.3,
-        priceExpFactor: 100,
-        maxPrice: null,
-        ignoreMaxPriceIfNeeded: false,
-        minPerfScore: 0,
-      },
+      weights: WEIGHTS,
       localVerify: true,
       minOrchestratorVersion: '',
     },

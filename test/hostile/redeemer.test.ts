@@ -5,12 +5,7 @@ import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:h
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import {
-  MAX_WIN_PROB,
-  recipientRandHash,
-  type TicketParams,
-  type WinningTicket,
-} from '../../src/domain/ticket.ts'
+import type { TicketParams, WinningTicket } from '../../src/domain/ticket.ts'
 import { RedeemerClient } from '../../src/io/rpc/redeemer-client.ts'
 import { RedeemerEndpoint, type RedeemerLimits } from '../../src/io/rpc/redeemer-endpoint.ts'
 import { Endpoint } from '../../src/io/rpc/server.ts'
@@ -28,6 +23,7 @@ import { RedeemerDesk } from '../../src/services/redemption/redeemer-desk.ts'
 import { FakeChain } from '../fakes/chain.ts'
 import { eventsTo } from '../fakes/events.ts'
 import { FakePayer } from '../fakes/payer.ts'
+import { grpcFrame } from '../net/grpc.ts'
 import { eventually } from '../tools/until.ts'
 
 /** Hostile peers of a redeemer, over real sockets, with its database on disk. */
@@ -46,10 +42,7 @@ async function victim(t: TestContext, options: { secret?: string; limits?: Redee
   const store = new Store({ location: join(folder, 'node.sqlite3'), sqliteSync: 'thread' })
   await store.open()
   const needs = { chain, watch: chain, clock: systemClock, log: silentLog }
-  const events = eventsTo({
-    ...{},
-    ...{},
-  })
+  const events = eventsTo()
   const rounds = new Rounds(needs)
   const senders = new Senders({ claimant: RECIPIENT }, { ...needs, rounds })
   const redeemer = new Redeemer({
@@ -100,12 +93,7 @@ async function victim(t: TestContext, options: { secret?: string; limits?: Redee
     },
     win(fields: Partial<TicketParams> & { by?: FakePayer; nonce?: number } = {}): WinningTicket {
       const { by = gateway, nonce = 1, ...rest } = fields
-      const params = {
-        ...({ recipient: RECIPIENT, faceValue: ETHER, winProb: MAX_WIN_PROB, seed: 0n } as const),
-        ...{ recipientRandHash: recipientRandHash(7n), expirationBlock: 1_000_000n },
-        ...{ expirationParams: rounds.expirationParams, ...rest },
-      }
-      return { ...by.ticket(params, nonce), sig: by.sign(params, nonce), recipientRand: 7n }
+      return by.winning({ recipient: RECIPIENT, expirationParams: rounds.expirationParams, ...rest }, nonce)
     },
   }
 }
@@ -134,21 +122,15 @@ function call(session: ClientHttp2Session, method: string, headers: Record<strin
   return { stream, seen }
 }
 
-function framed(message: Uint8Array): Buffer {
-  const head = Buffer.alloc(5)
-  head.writeUInt32BE(message.length, 1)
-  return Buffer.concat([head, message])
-}
-
 /** A reported float, as a frame. */
 function floatFrame(amount: bigint): Buffer {
   const bytes = intToBytes(amount)
-  return framed(bytes.length === 0 ? bytes : Buffer.concat([Buffer.of(0x0a, bytes.length), bytes]))
+  return grpcFrame(bytes.length === 0 ? bytes : Buffer.concat([Buffer.of(0x0a, bytes.length), bytes]))
 }
 
 /** A request for a sender's float. */
 function question(sender: Address): Buffer {
-  return framed(Buffer.concat([Buffer.of(0x0a, 20), addressBytes(sender)]))
+  return grpcFrame(Buffer.concat([Buffer.of(0x0a, 20), addressBytes(sender)]))
 }
 
 test('junk is answered and never stored, and a valid ticket among it is', async (t) => {
@@ -184,7 +166,7 @@ test('junk is answered and never stored, and a valid ticket among it is', async 
   const session = await v.session()
   const noise = Array.from({ length: 200 }, () => {
     const { seen, stream } = call(session, 'QueueTicket')
-    stream.end(dice.fraction() < 0.5 ? framed(dice.bytes(200)) : Buffer.from(dice.bytes(200)))
+    stream.end(dice.fraction() < 0.5 ? grpcFrame(dice.bytes(200)) : Buffer.from(dice.bytes(200)))
     return seen
   })
   await eventually('all noise is answered', () => noise.every(({ isOver }) => isOver))
@@ -313,7 +295,7 @@ test('oversized messages are refused by their length, before they arrive', async
   const padded = call(session, 'MonitorMaxFloat')
   // An unknown field of a megabyte.
   padded.stream.end(
-    framed(
+    grpcFrame(
       Buffer.concat([
         Buffer.from('7a', 'hex'),
         Buffer.from('80804000', 'hex').subarray(0, 3),

@@ -14,6 +14,7 @@ import { Supervisor } from '../../src/lib/service.ts'
 import { Rounds } from '../../src/services/protocol/rounds.ts'
 import { Senders } from '../../src/services/protocol/senders.ts'
 import { FakeChain } from '../fakes/chain.ts'
+import { countAnswers, grpcFrame } from '../net/grpc.ts'
 import { startVictim, tokenOf, type Victim } from './victim.ts'
 
 const CLAIMANT = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
@@ -28,12 +29,6 @@ async function startOnChain() {
   const senders = new Senders({ claimant: CLAIMANT }, { ...env, rounds })
   await supervisor.start(rounds)
   await supervisor.start(senders)
-  let reads = 0
-  const read = chain.senderInfo.bind(chain)
-  chain.senderInfo = (sender) => {
-    reads++
-    return read(sender)
-  }
   const quote = async (sender: Address) => {
     if ((await senders.maxFloat(sender)) === 0n)
       throw new NodeError('no-funds', 'insufficient sender reserve')
@@ -48,7 +43,7 @@ async function startOnChain() {
   const nextRound = () => {
     for (let block = 0; block < 50; block++) chain.mine()
   }
-  return { victim, fund, nextRound, reads: () => reads, [Symbol.asyncDispose]: stop }
+  return { victim, fund, nextRound, reads: () => chain.senderReads, [Symbol.asyncDispose]: stop }
 }
 
 /** Requests offers for many senders over one connection from another host; returns the outcomes. */
@@ -60,31 +55,16 @@ async function askFor(victim: Victim, senders: readonly Address[]): Promise<Map<
   const session = http2Connect('https://127.0.0.1', { createConnection: () => socket })
   session.on('error', () => {})
   const answers = new Map<string, number>()
-  const ask = (address: Address) =>
-    new Promise<void>((resolve) => {
-      const request = { address, sig: new Uint8Array(0), capabilities: null, ignoreCapacityCheck: false }
-      const message = toBinary(
-        OrchestratorRequestSchema,
-        create(OrchestratorRequestSchema, writeInfoRequest(request)),
-      )
-      const head = Buffer.alloc(5)
-      head.writeUInt32BE(message.length, 1)
-      const stream = session.request({
-        ...{ ':method': 'POST', ':path': '/net.Orchestrator/GetOrchestrator' },
-        ...{ 'content-type': 'application/grpc', te: 'trailers' },
-      })
-      const note = (fields: object) => {
-        const text = (fields as Record<string, unknown>)['grpc-message']
-        if (text) answers.set(decodeURIComponent(String(text)), (answers.get(String(text)) ?? 0) + 1)
-      }
-      stream
-        .on('response', note)
-        .on('trailers', note)
-        .on('error', () => {})
-        .on('close', resolve)
-        .resume()
-      stream.end(Buffer.concat([head, message]))
+  const ask = (address: Address) => {
+    const request = { address, sig: new Uint8Array(0), capabilities: null, ignoreCapacityCheck: false }
+    const message = create(OrchestratorRequestSchema, writeInfoRequest(request))
+    const stream = session.request({
+      ...{ ':method': 'POST', ':path': '/net.Orchestrator/GetOrchestrator' },
+      ...{ 'content-type': 'application/grpc', te: 'trailers' },
     })
+    const body = grpcFrame(toBinary(OrchestratorRequestSchema, message))
+    return countAnswers(stream, body, { counts: answers, field: 'grpc-message' })
+  }
   await Promise.all(senders.map(ask))
   session.destroy()
   return answers

@@ -1,6 +1,7 @@
 import { cpu } from '../../src/io/media/worker/device.ts'
 import { Pictures } from '../../src/io/media/worker/pictures.ts'
-import { lastFrameOf, planeOf, profileOf } from './media.ts'
+import { profileOf } from '../fakes/profile.ts'
+import { lastFrameOf, planeOf } from './media.ts'
 
 /** Three sizes, each of which is scaled from the next larger one. */
 export const ladder = [

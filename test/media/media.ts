@@ -3,7 +3,6 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { AVMEDIA_TYPE_AUDIO, AVMEDIA_TYPE_VIDEO } from 'node-av/constants'
 import { type Frame, Packet } from 'node-av/lib'
-import type { Profile } from '../../src/domain/rendition.ts'
 import { cloned, MemoryInput } from '../../src/io/media/worker/ffmpeg.ts'
 import { bestStreams } from '../../src/io/media/worker/probe.ts'
 import { SegmentReader } from '../../src/io/media/worker/segment-reader.ts'
@@ -65,26 +64,6 @@ export async function makeSegments(count: number, settings: SegmentSettings = {}
   const segments: Uint8Array[] = []
   for (let made = 1; made <= count; made++) segments.push(await stream.next(made === count))
   return segments
-}
-
-/** A profile of 256x144 at the source's frame rate, with what is given changed. */
-export function profileOf(changes: Partial<Profile> = {}): Profile {
-  return {
-    name: 'test',
-    width: 256,
-    height: 144,
-    bitrate: 200_000,
-    fps: 0,
-    fpsDen: 1,
-    format: 'mpegts',
-    profile: 'none',
-    gopMs: 0,
-    encoder: 'h264',
-    colorDepth: 0,
-    chromaFormat: '420',
-    quality: 0,
-    ...changes,
-  }
 }
 
 /** A packet as it lies in a container. */

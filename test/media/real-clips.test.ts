@@ -7,8 +7,9 @@ import { probe } from '../../src/io/media/worker/probe.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { silentLog } from '../../src/lib/log.ts'
 import { Supervisor } from '../../src/lib/service.ts'
+import { profileOf } from '../fakes/profile.ts'
 import { differencesInSteps } from './ladder.ts'
-import { look, profileOf, ptsOf, RECORDINGS, recording } from './media.ts'
+import { look, ptsOf, RECORDINGS, recording } from './media.ts'
 import { fails, make, PROVIDER } from './renditions.ts'
 
 /** Real recordings, where LIVEPEER_TEST_MEDIA names a folder of them; tests with clips made in code say the same of theirs. */

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import type { Profile } from '../../src/domain/rendition.ts'
 import { countPixels } from '../../src/io/media/worker/probe.ts'
 import { type TranscodeRequest, transcode } from '../../src/io/media/worker/transcode.ts'
-import { look, profileOf, ptsOf, type SeenContainer } from './media.ts'
+import { profileOf } from '../fakes/profile.ts'
+import { look, ptsOf, type SeenContainer } from './media.ts'
 
 /** The encoder that renditions name. */
 export const PROVIDER = 'Livepeer Transcoder 1.2.3 (offchain)'

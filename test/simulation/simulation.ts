@@ -19,15 +19,14 @@ import { silentLog } from '../../src/lib/log.ts'
 import { Rational } from '../../src/lib/rational.ts'
 import { Supervisor } from '../../src/lib/service.ts'
 import { PriceBook } from '../../src/services/orchestrator/price-book.ts'
-import { SecretRing } from '../../src/services/orchestrator/secret-ring.ts'
-import { TicketRecipient } from '../../src/services/orchestrator/ticket-recipient.ts'
-import { Activity } from '../../src/services/protocol/activity.ts'
-import { Rounds } from '../../src/services/protocol/rounds.ts'
-import { Senders } from '../../src/services/protocol/senders.ts'
+import type { TicketRecipient } from '../../src/services/orchestrator/ticket-recipient.ts'
+import type { Rounds } from '../../src/services/protocol/rounds.ts'
+import type { Senders } from '../../src/services/protocol/senders.ts'
 import { Redeemer } from '../../src/services/redemption/redeemer.ts'
 import { FakeChain } from '../fakes/chain.ts'
 import { eventsTo } from '../fakes/events.ts'
 import { FakePayer, type Offer } from '../fakes/payer.ts'
+import { recipientOn } from '../fakes/recipient-world.ts'
 import { Gate } from './gate.ts'
 
 const ORCHESTRATOR: Address = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
@@ -213,39 +212,23 @@ export class Simulation {
     const store = gate.wrap(this.#store)
     const chain = gate.wrap(this.#chain)
     const clock = this.#clock
-    const needs = { chain, watch: chain, clock, log: silentLog }
-    const rounds = new Rounds(needs)
-    const senders = new Senders({ claimant: ORCHESTRATOR }, { ...needs, rounds })
-    const activity = new Activity({ recipient: ORCHESTRATOR }, { ...needs, rounds })
-    const secret = new SecretRing('ticket', { secrets: store, clock, log: silentLog })
-    // One of them redeems for all, as in a cluster.
-    const redeemer = index === 0 ? this.#redeemer(needs, store, rounds, senders) : null
-    const recipient = new TicketRecipient(
+    const parts = recipientOn(
+      {
+        ...{ chain, clock, store, priceBook: new PriceBook(() => Rational.of(10n ** 9n)) },
+        winners: { adopt: (tickets) => this.#nodes[0]?.redeemer?.adopt(tickets) },
+        dice: seededDice(`seeds of ${this.#plan.seed} ${index} ${this.#crashes} ${this.#step}`),
+      },
       {
         recipient: ORCHESTRATOR,
         ticketEv: TICKET_EV,
         redeemGas: REDEEM_GAS,
         maxFaceValue: 4n * TICKET_EV,
-        autoAdjustPrice: true,
-      },
-      {
-        secret,
-        nonces: store,
-        balances: store,
-        prices: store,
-        records: store,
-        senders,
-        rounds,
-        activity,
-        gas: chain,
-        priceBook: new PriceBook(() => Rational.of(10n ** 9n)),
-        winners: { adopt: (tickets) => this.#nodes[0]?.redeemer?.adopt(tickets) },
-        clock,
-        dice: seededDice(`seeds of ${this.#plan.seed} ${index} ${this.#crashes} ${this.#step}`),
-        log: silentLog,
-        events: eventsTo(),
       },
     )
+    const { activity, recipient, rounds, secret, senders } = parts
+    const needs = { chain, watch: chain, clock, log: silentLog }
+    // One of them redeems for all, as in a cluster.
+    const redeemer = index === 0 ? this.#redeemer(needs, store, rounds, senders) : null
     const node: Node = { recipient, redeemer, died: died.promise, isReady: false }
     this.#nodes[index] = node
     const startAll = async () => {

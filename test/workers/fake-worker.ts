@@ -2,9 +2,10 @@
  * Replaces a media worker, on a GPU if configured, without touching one. A job's `provider` says what happens, and a
  * rendition contains the name of the device that would have made it.
  */
-import { mkdtempSync, readdirSync, writeFileSync, writeSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, writeFileSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Answer } from '../../src/io/media/engine/worker-answers.ts'
 import { WORKER_PIPE, type WorkerSetUp } from '../../src/io/media/engine/worker-process.ts'
 import { serveRequests } from '../../src/io/media/worker/serve-requests.ts'
@@ -32,7 +33,15 @@ function withRendition(fields: object) {
 }
 
 /** What happens to the worker, by the first word of a job's `provider`. */
-const mishaps: Readonly<Record<string, (request: TranscodeRequest, words: readonly string[]) => unknown>> = {
+const mishaps: Readonly<
+  Record<string, (request: TranscodeRequest, words: readonly string[], signal: AbortSignal) => unknown>
+> = {
+  /** Fails with the words that follow. */
+  fail: (_request, [, ...reason]) => Promise.reject(new Error(reason.join(' '))),
+  /** Is worked on until a file exists. */
+  wait: async (_request, [, path], signal) => {
+    while (!existsSync(path!)) await sleep(5, undefined, { signal })
+  },
   die: () => process.kill(process.pid, 'SIGKILL'),
   hang: () => new Promise(() => {}),
   /** Like native code that hangs. */
@@ -74,9 +83,9 @@ const mishaps: Readonly<Record<string, (request: TranscodeRequest, words: readon
 }
 
 await serveRequests({
-  transcode: async (request: TranscodeRequest): Promise<Answer<'transcode'>> => {
+  transcode: async (request: TranscodeRequest, signal): Promise<Answer<'transcode'>> => {
     const words = request.provider.split(' ')
-    await mishaps[words[0]!]?.(request, words)
+    await mishaps[words[0]!]?.(request, words, signal)
     const device = gpu?.device ?? 'cores'
     const isFault = gpu !== null && request.provider === `GPU ${device} fails`
     const done = isFault ? `cores for GPU ${device}` : device

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { objectsSuite } from '../../../test/suites/objects.ts'
 import { FILES_PER_DIRECTORY, MemoryObjects } from './memory-objects.ts'
+
+objectsSuite('in memory', async () => new MemoryObjects())
 
 const bytes = (length: number) => new Uint8Array(length)
 
@@ -56,13 +59,16 @@ test('a file larger than the store is refused, and no other file is lost', async
   assert.equal((await objects.get('a/x'))?.length, 10)
 })
 
-test('dropping a stream removes all its files and no others', async () => {
+test('what is dropped frees the memory that it took', async () => {
   const objects = new MemoryObjects()
-  for (const path of ['m/source/0.ts', 'm/p/0.ts', 'm/0.ts', 'mm/p/0.ts', 'x/m/0.ts'])
-    await objects.put(path, bytes(3))
+  for (const path of ['m/source/0.ts', 'm/0.ts', 'mm/p/0.ts', 'x/m/0.ts']) await objects.put(path, bytes(3))
   await objects.drop('m/')
   assert.equal(objects.files, 2)
-  await objects.drop('mm/')
-  await objects.drop('x/')
+  for (const prefix of ['mm/', 'x/']) await objects.drop(prefix)
   assert.equal(objects.bytes, 0)
+})
+
+test('a file is fetched where the node serves it, whatever its name', async () => {
+  const objects = new MemoryObjects({ baseUrl: 'https://10.0.0.1:8935/stream/' })
+  assert.equal(await objects.put('a b/#1?.ts', bytes(1)), 'https://10.0.0.1:8935/stream/a%20b/%231%3F.ts')
 })

@@ -1,26 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { create, fromBinary } from '@bufbuild/protobuf'
+import { profileOf } from '../../../test/fakes/profile.ts'
 import type { Profile } from '../../domain/rendition.ts'
 import type { SegmentData } from '../../domain/segment.ts'
 import { decodeSegment, encodeSegment, readSegment } from './convert-segment.ts'
 import * as wire from './gen/lp_rpc_pb.ts'
 
-const PROFILE: Profile = {
-  name: 'P',
-  width: 640,
-  height: 360,
-  bitrate: 600_000,
-  fps: 30,
-  fpsDen: 0,
-  format: 'mpegts',
-  profile: 'none',
-  gopMs: 0,
-  encoder: 'h264',
-  colorDepth: 0,
-  chromaFormat: '420',
-  quality: 0,
-}
+const PROFILE = profileOf({ name: 'P', width: 640, height: 360, bitrate: 600_000, fps: 30, fpsDen: 0 })
 const SEGMENT: SegmentData = {
   manifestId: 'stream',
   seq: 0n,

@@ -1,33 +1,29 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
 import { connect as http2Connect } from 'node:http2'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { fromBinary } from '@bufbuild/protobuf'
 import { INFO, segmentOf, startEndpoint } from '../../../test/fakes/endpoint.ts'
 import { eventsTo } from '../../../test/fakes/events.ts'
+import { FakeDesk } from '../../../test/fakes/redeemer-desk.ts'
 import { ownCerts } from '../../../test/net/certs.ts'
 import { WITHOUT_IPV6 } from '../../../test/net/ipv6.ts'
+import { serveRoutes } from '../../../test/net/routes.ts'
 import recorded from '../../../test/vectors/wire.json' with { type: 'json' }
 import { defaultCapabilities } from '../../domain/capabilities.ts'
-import type { WinningTicket } from '../../domain/ticket.ts'
 import { parseHex } from '../../lib/bytes.ts'
 import { systemClock } from '../../lib/clock.ts'
-import { type Address, keccak256, ZERO_ADDRESS } from '../../lib/crypto.ts'
+import { keccak256, ZERO_ADDRESS } from '../../lib/crypto.ts'
 import { seededDice, systemDice } from '../../lib/dice.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
 import { TranscoderPool } from '../../services/transcoding/transcoder-pool.ts'
 import { MemoryObjects } from '../objects/memory-objects.ts'
-import type { Routes } from './calls.ts'
 import { readTicket } from './convert-payment.ts'
 import { TicketSchema } from './gen/redeemer_pb.ts'
 import { OrchestratorClient } from './orchestrator-client.ts'
 import type { OwnCerts } from './own-certs.ts'
 import { RedeemerClient } from './redeemer-client.ts'
 import { RedeemerEndpoint } from './redeemer-endpoint.ts'
-import { Endpoint } from './server.ts'
 import { TranscoderClient } from './transcoder-client.ts'
 import { TranscoderEndpoint } from './transcoder-endpoint.ts'
 
@@ -44,20 +40,6 @@ async function startClient(t: TestContext) {
   await supervisor.start(client)
   t.after(() => supervisor.stop())
   return client
-}
-
-async function serve(t: TestContext, own: OwnCerts | null, routes: Routes) {
-  const directory = mkdtempSync(join(tmpdir(), 'livepeer-ipv6-'))
-  const tls = own ? { own } : { hostname: '::1', directory }
-  const options = { name: 'node', host: '::1', port: 0, tls, drainMs: 200 }
-  const endpoint = new Endpoint(options, { routes: [routes], log: silentLog })
-  const supervisor = new Supervisor()
-  await supervisor.start(endpoint)
-  t.after(async () => {
-    await supervisor.stop()
-    rmSync(directory, { recursive: true, force: true })
-  })
-  return `https://[::1]:${endpoint.port}`
 }
 
 describe('over IPv6', { skip: WITHOUT_IPV6 }, () => {
@@ -105,33 +87,24 @@ describe('over IPv6', { skip: WITHOUT_IPV6 }, () => {
     const ticket = readTicket(fromBinary(TicketSchema, parseHex(recorded.queueTicket[0]!.request)))
     const certs = ownCerts(t, 'redeemer=::1', 'orchestrator=::1') as [OwnCerts, OwnCerts]
     for (const [ofRedeemer, ofOrchestrator] of [[null, null], certs] as const) {
-      const queued: WinningTicket[] = []
-      const api = {
-        queue: async (taken: WinningTicket) => void queued.push(taken),
-        maxFloat: async () => 7n,
-        listen: (_: Address, tell: (value: bigint) => void) => {
-          tell(7n)
-          return () => {}
-        },
-      }
+      const desk = new FakeDesk(7n)
       const routes = new RedeemerEndpoint(
         { secret: '', ownOnly: ofRedeemer !== null },
-        { api, log: silentLog },
+        { api: desk, log: silentLog },
       )
-      const url = await serve(t, ofRedeemer, routes)
+      const { url } = await serveRoutes(t, routes, { host: '::1', own: ofRedeemer })
       const client = new RedeemerClient({ url, secret: '', own: ofOrchestrator })
       t.after(() => client.reset())
       await client.queue(ticket, never)
       assert.equal(await client.maxFloat(ticket.sender, never), 7n)
-      assert.equal(queued.length, 1)
+      assert.equal(desk.queued.length, 1)
     }
     const [elsewhere, caller] = ownCerts(t, 'redeemer=::2', 'orchestrator=::1') as [OwnCerts, OwnCerts]
-    const api = { queue: async () => {}, maxFloat: async () => 7n, listen: () => () => {} }
-    const url = await serve(
-      t,
-      elsewhere,
-      new RedeemerEndpoint({ secret: '', ownOnly: true }, { api, log: silentLog }),
+    const routes = new RedeemerEndpoint(
+      { secret: '', ownOnly: true },
+      { api: new FakeDesk(7n), log: silentLog },
     )
+    const { url } = await serveRoutes(t, routes, { host: '::1', own: elsewhere })
     const client = new RedeemerClient({ url, secret: '', own: caller })
     t.after(() => client.reset())
     await assert.rejects(client.queue(ticket, never), { code: 'away', message: /is for other hosts/ })
@@ -147,7 +120,8 @@ describe('over IPv6', { skip: WITHOUT_IPV6 }, () => {
         events: eventsTo(),
       },
     )
-    const url = await serve(t, null, new TranscoderEndpoint({}, { ...env, api: pool }))
+    const routes = new TranscoderEndpoint({}, { ...env, api: pool })
+    const { url } = await serveRoutes(t, routes, { host: '::1' })
     const client = new TranscoderClient({
       download: () => Promise.reject(new Error('nothing to fetch')),
       dice: systemDice,

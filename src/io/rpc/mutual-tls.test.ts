@@ -1,28 +1,25 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
 import { connect as http2Connect } from 'node:http2'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { type TLSSocket, connect as tlsConnect } from 'node:tls'
 import { fromBinary } from '@bufbuild/protobuf'
 import { rawRequest, TRANSPORTS } from '../../../test/fakes/endpoint.ts'
+import { FakeDesk } from '../../../test/fakes/redeemer-desk.ts'
 import { ownCerts } from '../../../test/net/certs.ts'
+import { grpcFrame } from '../../../test/net/grpc.ts'
+import { serveRoutes } from '../../../test/net/routes.ts'
 import { eventually } from '../../../test/tools/until.ts'
 import recorded from '../../../test/vectors/wire.json' with { type: 'json' }
 import { defaultCapabilities } from '../../domain/capabilities.ts'
-import type { WinningTicket } from '../../domain/ticket.ts'
 import { parseHex } from '../../lib/bytes.ts'
 import { systemDice } from '../../lib/dice.ts'
 import { silentLog } from '../../lib/log.ts'
-import { Supervisor } from '../../lib/service.ts'
 import type { Routes } from './calls.ts'
 import { readTicket } from './convert-payment.ts'
 import { TicketSchema } from './gen/redeemer_pb.ts'
 import type { OwnCerts } from './own-certs.ts'
 import { RedeemerClient } from './redeemer-client.ts'
 import { RedeemerEndpoint } from './redeemer-endpoint.ts'
-import { Endpoint } from './server.ts'
 import { respond } from './server-response.ts'
 import { TranscoderClient } from './transcoder-client.ts'
 import { AUTHORIZATION, type TranscoderApi, TranscoderEndpoint } from './transcoder-endpoint.ts'
@@ -32,38 +29,16 @@ import { AUTHORIZATION, type TranscoderApi, TranscoderEndpoint } from './transco
 const TICKET = readTicket(fromBinary(TicketSchema, parseHex(recorded.queueTicket[0]!.request)))
 const never = () => new AbortController().signal
 
-async function serve(t: TestContext, own: OwnCerts | null, routes: Routes) {
-  const directory = mkdtempSync(join(tmpdir(), 'livepeer-mutual-'))
-  const tls = own ? { own } : { hostname: 'localhost', directory }
-  const options = { name: 'node', host: '127.0.0.1', port: 0, tls, drainMs: 200 }
-  const endpoint = new Endpoint(options, { routes: [routes], log: silentLog })
-  const supervisor = new Supervisor()
-  await supervisor.start(endpoint)
-  t.after(async () => {
-    await supervisor.stop()
-    rmSync(directory, { recursive: true, force: true })
-  })
-  return endpoint.port
-}
-
 async function redeemer(t: TestContext, own: OwnCerts | null) {
-  const queued: WinningTicket[] = []
-  const api = {
-    queue: async (ticket: WinningTicket) => void queued.push(ticket),
-    maxFloat: async () => 7n,
-    listen: (_: unknown, tell: (value: bigint) => void) => {
-      tell(7n)
-      return () => {}
-    },
-  }
-  const routes = new RedeemerEndpoint({ secret: '', ownOnly: own !== null }, { api, log: silentLog })
-  const port = await serve(t, own, routes)
+  const desk = new FakeDesk(7n)
+  const routes = new RedeemerEndpoint({ secret: '', ownOnly: own !== null }, { api: desk, log: silentLog })
+  const { port, url } = await serveRoutes(t, routes, { own })
   const client = (certs: OwnCerts | null) => {
-    const made = new RedeemerClient({ url: `https://127.0.0.1:${port}`, secret: '', own: certs })
+    const made = new RedeemerClient({ url, secret: '', own: certs })
     t.after(() => made.reset())
     return made
   }
-  return { port, queued, client }
+  return { port, queued: desk.queued, client }
 }
 
 test('a redeemer accepts tickets only from the operator’s own orchestrators', async (t) => {
@@ -131,13 +106,11 @@ test('a session that began without a certificate has none when it is resumed', a
     te: 'trailers',
   })
   const message = parseHex(recorded.queueTicket[0]!.request)
-  const head = Buffer.alloc(5)
-  head.writeUInt32BE(message.length, 1)
   const trailers = new Promise<Record<string, unknown>>((resolve) => {
     call.once('trailers', resolve)
     call.once('response', (headers) => 'grpc-status' in headers && resolve(headers))
   })
-  call.end(Buffer.concat([head, message]))
+  call.end(grpcFrame(message))
   call.resume()
   assert.equal(Number((await trailers)['grpc-status']), 16)
   assert.equal(queued.length, 0)
@@ -170,12 +143,12 @@ test('an orchestrator accepts its own transcoders and their results, while gatew
         : null,
   }
   const transcoders = new TranscoderEndpoint({ ownOnly: true }, { api, log: silentLog })
-  const port = await serve(t, ofOrchestrator, {
+  const routes = {
     grpc: transcoders.grpc,
-    http: (path) => transcoders.http(path) ?? forGateways.http!(path),
+    http: (path: string) => transcoders.http(path) ?? forGateways.http!(path),
     stop: () => transcoders.stop(),
-  })
-  const url = `https://127.0.0.1:${port}`
+  }
+  const { port, url } = await serveRoutes(t, routes, { own: ofOrchestrator })
   const registration = { secret: 'swordfish', capacity: 1, capabilities: defaultCapabilities('1.0.0') }
   const transcoder = (own: OwnCerts | null) =>
     new TranscoderClient({ dice: systemDice, download: async () => new Uint8Array(0), own })
@@ -221,9 +194,9 @@ test('an orchestrator accepts its own transcoders and their results, while gatew
 
 test('a transcoder works only for its own orchestrator', async (t) => {
   const [own] = ownCerts(t, 'transcoder') as [OwnCerts]
-  const port = await serve(t, null, {})
+  const { url } = await serveRoutes(t, {})
   const client = new TranscoderClient({ dice: systemDice, download: async () => new Uint8Array(0), own })
-  const line = client.line(`https://127.0.0.1:${port}`)
+  const line = client.line(url)
   const registration = { secret: 'swordfish', capacity: 1, capabilities: defaultCapabilities('1.0.0') }
   await assert.rejects(
     async () => {

@@ -1,28 +1,25 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
 import { createSecureServer, connect as http2Connect } from 'node:http2'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { fromBinary } from '@bufbuild/protobuf'
 import { rawRequest, TRANSPORTS } from '../../../test/fakes/endpoint.ts'
+import { FakeDesk } from '../../../test/fakes/redeemer-desk.ts'
+import { grpcFrame } from '../../../test/net/grpc.ts'
+import { serveRoutes } from '../../../test/net/routes.ts'
 import { eventually } from '../../../test/tools/until.ts'
 import recorded from '../../../test/vectors/wire.json' with { type: 'json' }
 import { HandedTicketError } from '../../domain/handed-ticket.ts'
-import type { WinningTicket } from '../../domain/ticket.ts'
 import { parseHex } from '../../lib/bytes.ts'
 import { systemClock } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { systemDice } from '../../lib/dice.ts'
 import { NodeError } from '../../lib/errors.ts'
 import { silentLog } from '../../lib/log.ts'
-import { Supervisor } from '../../lib/service.ts'
 import { readTicket } from './convert-payment.ts'
 import { TicketSchema } from './gen/redeemer_pb.ts'
 import { RedeemerClient } from './redeemer-client.ts'
-import { type RedeemerApi, RedeemerEndpoint, type RedeemerLimits } from './redeemer-endpoint.ts'
-import { Endpoint } from './server.ts'
+import { RedeemerEndpoint, type RedeemerLimits } from './redeemer-endpoint.ts'
 import { makeIdentity } from './tls.ts'
 
 const SENDER: Address = '0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC'
@@ -30,78 +27,26 @@ const TICKETS = recorded.queueTicket.map(({ request }) =>
   readTicket(fromBinary(TicketSchema, parseHex(request))),
 )
 
-class FakeDesk implements RedeemerApi {
-  readonly queued: WinningTicket[] = []
-  value = 100n * 10n ** 18n
-  failure: Error | null = null
-  readonly #listeners = new Set<(value: bigint) => void>()
-
-  async queue(ticket: WinningTicket): Promise<void> {
-    if (this.failure) throw this.failure
-    this.queued.push(ticket)
-  }
-
-  async maxFloat(): Promise<bigint> {
-    if (this.failure) throw this.failure
-    return this.value
-  }
-
-  listen(_: Address, tell: (value: bigint) => void): () => void {
-    if (this.failure) throw this.failure
-    const listener = (value: bigint) => tell(value)
-    this.#listeners.add(listener)
-    tell(this.value)
-    return () => void this.#listeners.delete(listener)
-  }
-
-  get listeners(): number {
-    return this.#listeners.size
-  }
-
-  tell(value: bigint): void {
-    this.value = value
-    for (const listener of this.#listeners) listener(value)
-  }
-}
-
 async function serve(
   t: TestContext,
   options: { secret?: string; port?: number; limits?: RedeemerLimits; maxMessageBytes?: number } = {},
 ) {
-  const directory = mkdtempSync(join(tmpdir(), 'livepeer-redeemer-port-'))
   const desk = new FakeDesk()
   const { limits, maxMessageBytes, secret = '' } = options
   const calls = new RedeemerEndpoint({ secret, ...(limits && { limits }) }, { api: desk, log: silentLog })
-  const endpoint = new Endpoint(
-    {
-      ...{ name: 'redeemer', host: '127.0.0.1', port: options.port ?? 0, maxStreams: 1_000, drainMs: 2_000 },
-      tls: { hostname: 'localhost', directory },
-      ...(maxMessageBytes && { maxMessageBytes }),
-    },
-    { routes: [calls], log: silentLog },
-  )
-  const supervisor = new Supervisor()
-  await supervisor.start(endpoint)
-  t.after(async () => {
-    await supervisor.stop()
-    rmSync(directory, { recursive: true, force: true })
+  const { port, stop, url } = await serveRoutes(t, calls, {
+    ...{ name: 'redeemer', port: options.port ?? 0, maxStreams: 1_000, drainMs: 2_000 },
+    ...(maxMessageBytes && { maxMessageBytes }),
   })
   const connect = (secret = '') => {
-    const client = new RedeemerClient({ url: `https://127.0.0.1:${endpoint.port}`, secret, own: null })
+    const client = new RedeemerClient({ url, secret, own: null })
     t.after(() => client.reset())
     return client
   }
-  return { desk, port: endpoint.port, connect, stop: () => supervisor.stop() }
+  return { desk, port, connect, stop }
 }
 
 const never = () => new AbortController().signal
-
-/** A message as gRPC frames it (wire.md §3). */
-function frame(message: Uint8Array): Buffer {
-  const head = Buffer.alloc(5)
-  head.writeUInt32BE(message.length, 1)
-  return Buffer.concat([head, message])
-}
 
 /** A call with the bytes and headers of a Go orchestrator. */
 function goCall(port: number, method: string, message: Uint8Array) {
@@ -114,7 +59,7 @@ function goCall(port: number, method: string, message: Uint8Array) {
       te: 'trailers',
       'grpc-timeout': '7999950u',
     },
-    body: frame(message),
+    body: grpcFrame(message),
   })
 }
 
@@ -138,7 +83,7 @@ test('a recorded float request gets the recorded bytes', async (t) => {
   const { port } = await serve(t)
   const [call] = recorded.maxFloat
   const answer = await goCall(port, 'MaxFloat', parseHex(call!.request))
-  assert.equal(answer.body.toString('hex'), frame(parseHex(call!.responses[0]!)).toString('hex'))
+  assert.equal(answer.body.toString('hex'), grpcFrame(parseHex(call!.responses[0]!)).toString('hex'))
 })
 
 test('a recorded float subscription gets the recorded bytes', async (t) => {
@@ -152,10 +97,10 @@ test('a recorded float subscription gets the recorded bytes', async (t) => {
     ...{ 'content-type': 'application/grpc', 'user-agent': 'grpc-go/1.68.1', te: 'trailers' },
   })
   stream.on('error', () => {})
-  stream.end(frame(parseHex(call!.request)))
+  stream.end(grpcFrame(parseHex(call!.request)))
   const said: Buffer[] = []
   stream.on('data', (chunk: Buffer) => said.push(chunk))
-  const expected = frame(parseHex(call!.responses[0]!))
+  const expected = grpcFrame(parseHex(call!.responses[0]!))
   await eventually('the float is told', () => Buffer.concat(said).length >= expected.length)
   assert.deepEqual(Buffer.concat(said), expected)
   desk.tell(0n)
@@ -176,7 +121,7 @@ test('the orchestrator sends the recorded bytes to a recorded Go redeemer and un
     for await (const chunk of stream) body.push(chunk)
     const path = String(headers[':path'])
     asked.push({ path, body: Buffer.concat(body).toString('hex') })
-    const answer = frame(parseHex(answers[path.split('/').at(-1)!]!))
+    const answer = grpcFrame(parseHex(answers[path.split('/').at(-1)!]!))
     stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
     stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0', 'grpc-message': '' }))
     // Go's redeemer repeats the same float.
@@ -197,7 +142,7 @@ test('the orchestrator sends the recorded bytes to a recorded Go redeemer and un
     asked,
     [...recorded.queueTicket, ...recorded.maxFloat, ...recorded.monitorMaxFloat].map(({ path, request }) => ({
       path,
-      body: frame(parseHex(request)).toString('hex'),
+      body: grpcFrame(parseHex(request)).toString('hex'),
     })),
   )
 })

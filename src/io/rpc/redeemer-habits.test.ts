@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
 import { type AddressInfo, connect, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { createServer as createTlsServer } from 'node:tls'
 import { fromBinary } from '@bufbuild/protobuf'
 import { openRaw, rawRequest, TRANSPORTS } from '../../../test/fakes/endpoint.ts'
+import { FakeDesk } from '../../../test/fakes/redeemer-desk.ts'
+import { grpcFrame } from '../../../test/net/grpc.ts'
+import { serveRoutes } from '../../../test/net/routes.ts'
 import { eventually } from '../../../test/tools/until.ts'
 import recorded from '../../../test/vectors/wire.json' with { type: 'json' }
-import type { WinningTicket } from '../../domain/ticket.ts'
 import { parseHex } from '../../lib/bytes.ts'
 import { ManualClock, systemClock } from '../../lib/clock.ts'
 import { systemDice } from '../../lib/dice.ts'
@@ -20,7 +19,6 @@ import { readTicket } from './convert-payment.ts'
 import { TicketSchema } from './gen/redeemer_pb.ts'
 import { RedeemerClient } from './redeemer-client.ts'
 import { RedeemerEndpoint } from './redeemer-endpoint.ts'
-import { Endpoint } from './server.ts'
 import { makeIdentity } from './tls.ts'
 
 /**
@@ -36,27 +34,9 @@ const never = () => new AbortController().signal
 
 /** A redeemer behind a link that a test can freeze and write to. */
 async function scene(t: TestContext, habits: { alpn: string[] | null; tls?: boolean }) {
-  const queued: WinningTicket[] = []
-  const gate = { queue: async () => {} }
-  let listeners = 0
-  const api = {
-    queue: async (ticket: WinningTicket) => {
-      await gate.queue()
-      queued.push(ticket)
-    },
-    maxFloat: async () => 7n,
-    listen: (_: unknown, tell: (value: bigint) => void) => {
-      listeners++
-      tell(7n)
-      return () => void listeners--
-    },
-  }
-  const routes = [new RedeemerEndpoint({ secret: '' }, { api, log: silentLog })]
-  const options = { name: 'redeemer', host: '127.0.0.1', port: 0, tls: null, drainMs: 200 }
-  const endpoint = new Endpoint(options, { routes, log: silentLog })
-  const supervisor = new Supervisor()
-  await supervisor.start(endpoint)
-
+  const desk = new FakeDesk(7n)
+  const routes = new RedeemerEndpoint({ secret: '' }, { api: desk, log: silentLog })
+  const endpoint = await serveRoutes(t, routes, { name: 'redeemer', tls: null })
   const lines = new Set<Socket>()
   let accepted = 0
   let isFrozen = false
@@ -84,15 +64,15 @@ async function scene(t: TestContext, habits: { alpn: string[] | null; tls?: bool
   t.after(async () => {
     for (const line of lines) line.destroy()
     server.close()
-    await supervisor.stop()
+    await endpoint.stop()
   })
   const { port } = server.address() as AddressInfo
   const client = new RedeemerClient({ url: `https://127.0.0.1:${port}`, secret: '', own: null })
   t.after(() => client.reset())
   return {
-    ...{ client, gate, queued },
+    ...{ client, desk, queued: desk.queued },
     accepted: () => accepted,
-    listeners: () => listeners,
+    listeners: () => desk.listeners,
     freeze(frozen: boolean) {
       isFrozen = frozen
     },
@@ -132,29 +112,9 @@ for (const [name, alpn] of [
 
 for (const name of ['HTTP/2', 'HTTP/2 without ALPN', 'HTTP/2 of a peer that offers both'] as const) {
   test(`an orchestrator that speaks ${name} is understood, even if it paused half way through the preface`, async (t) => {
-    const directory = mkdtempSync(join(tmpdir(), 'livepeer-habits-'))
-    const queued: WinningTicket[] = []
-    const api = {
-      queue: async (ticket: WinningTicket) => void queued.push(ticket),
-      maxFloat: async () => 7n,
-      listen: (_: unknown, tell: (value: bigint) => void) => {
-        tell(7n)
-        return () => {}
-      },
-    }
-    const endpoint = new Endpoint(
-      {
-        ...{ name: 'redeemer', host: '127.0.0.1', port: 0, drainMs: 200 },
-        tls: { hostname: 'localhost', directory },
-      },
-      { routes: [new RedeemerEndpoint({ secret: '' }, { api, log: silentLog })], log: silentLog },
-    )
-    const supervisor = new Supervisor()
-    await supervisor.start(endpoint)
-    t.after(async () => {
-      await supervisor.stop()
-      rmSync(directory, { recursive: true, force: true })
-    })
+    const desk = new FakeDesk(7n)
+    const routes = new RedeemerEndpoint({ secret: '' }, { api: desk, log: silentLog })
+    const endpoint = await serveRoutes(t, routes, { name: 'redeemer' })
     // Connections that stay silent, send half a preface, or close their side delay no others.
     const idle = await openRaw(endpoint.port, TRANSPORTS[name])
     const half = await openRaw(endpoint.port, TRANSPORTS[name])
@@ -162,32 +122,30 @@ for (const name of ['HTTP/2', 'HTTP/2 without ALPN', 'HTTP/2 of a peer that offe
     const closing = await openRaw(endpoint.port, TRANSPORTS[name])
     closing.end()
     const message = parseHex(recorded.queueTicket[0]!.request)
-    const head = Buffer.alloc(5)
-    head.writeUInt32BE(message.length, 1)
     const answer = await rawRequest(endpoint.port, TRANSPORTS[name], {
       method: 'POST',
       path: '/net.TicketRedeemer/QueueTicket',
       headers: { 'content-type': 'application/grpc', te: 'trailers', 'grpc-timeout': '7999950u' },
-      body: Buffer.concat([head, message]),
+      body: grpcFrame(message),
     })
     assert.equal(Number(answer.trailers['grpc-status'] ?? answer.headers['grpc-status']), 0)
-    assert.equal(queued.length, 1)
+    assert.equal(desk.queued.length, 1)
     for (const socket of [idle, half, closing]) socket.destroy()
   })
 }
 
 test('after GOAWAY running calls finish and the next one uses a new connection', async (t) => {
-  const { accepted, client, gate, queued, say } = await scene(t, { alpn: ['h2'] })
+  const { accepted, client, desk, queued, say } = await scene(t, { alpn: ['h2'] })
   await client.queue(TICKETS[0]!, never())
   const held = Promise.withResolvers<void>()
-  gate.queue = () => held.promise
+  desk.onQueue = () => held.promise
   const running = client.queue(TICKETS[1]!, never())
   await eventually('it runs', async () => (await client.maxFloat(SENDER, never())) === 7n)
   // First announces the end, then which streams are still served.
   say(goaway(2 ** 31 - 1))
   say(goaway(2 ** 20 + 1))
   await eventually('a new connection is used', async () => {
-    gate.queue = async () => {}
+    desk.onQueue = async () => {}
     await client.queue(TICKETS[2]!, never())
     return accepted() === 2
   })

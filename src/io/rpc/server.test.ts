@@ -3,6 +3,7 @@ import { createServer } from 'node:net'
 import { test } from 'node:test'
 import { fromBinary } from '@bufbuild/protobuf'
 import { INFO, openRaw, rawRequest, startEndpoint, TRANSPORTS } from '../../../test/fakes/endpoint.ts'
+import { grpcFrame } from '../../../test/net/grpc.ts'
 import { withOrderedMaps } from '../../../test/net/protobuf.ts'
 import recorded from '../../../test/vectors/wire.json' with { type: 'json' }
 import { parseHex } from '../../lib/bytes.ts'
@@ -15,13 +16,6 @@ import { Endpoint } from './server.ts'
 
 const H2 = TRANSPORTS['HTTP/2']
 
-/** A message as gRPC frames it (wire.md §3). */
-function frame(message: Uint8Array): Buffer {
-  const head = Buffer.alloc(5)
-  head.writeUInt32BE(message.length, 1)
-  return Buffer.concat([head, message])
-}
-
 /** A call as a Go client sends it. */
 function call(port: number, path: string, message: Uint8Array, headers: Record<string, string> = {}) {
   return rawRequest(port, H2, {
@@ -33,7 +27,7 @@ function call(port: number, path: string, message: Uint8Array, headers: Record<s
       te: 'trailers',
       ...headers,
     },
-    body: frame(message),
+    body: grpcFrame(message),
   })
 }
 
@@ -85,7 +79,7 @@ test('a recorded ping gets the recorded answer and trailers, byte for byte', asy
     { 'grpc-timeout': vector!.timeout! },
   )
   assert.equal(status, 200)
-  assert.equal(body.toString('hex'), frame(parseHex(vector!.responses[0]!)).toString('hex'))
+  assert.equal(body.toString('hex'), grpcFrame(parseHex(vector!.responses[0]!)).toString('hex'))
   assert.deepEqual({ ...trailers }, vector!.trailers)
   assert.equal(headers['content-type'], 'application/grpc')
   assert.equal(headers.trailer, vector!.trailer)

@@ -1,16 +1,15 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
 import { connect as http2Connect } from 'node:http2'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { rawRequest, TRANSPORTS } from '../../../test/fakes/endpoint.ts'
 import { eventsTo } from '../../../test/fakes/events.ts'
 import { countingDice, decodeResult, jobOf, outputOf } from '../../../test/fakes/transcoder.ts'
+import { grpcFrame } from '../../../test/net/grpc.ts'
 import { withOrderedMaps } from '../../../test/net/protobuf.ts'
+import { serveRoutes } from '../../../test/net/routes.ts'
 import { eventually } from '../../../test/tools/until.ts'
 import { recordedRendition } from '../../../test/vectors/renditions.ts'
 import recordedResult from '../../../test/vectors/transcode-result.json' with { type: 'json' }
@@ -21,12 +20,10 @@ import { parseHex } from '../../lib/bytes.ts'
 import { systemClock } from '../../lib/clock.ts'
 import { systemDice } from '../../lib/dice.ts'
 import { silentLog } from '../../lib/log.ts'
-import { Supervisor } from '../../lib/service.ts'
 import { TranscoderPool } from '../../services/transcoding/transcoder-pool.ts'
 import { MemoryObjects } from '../objects/memory-objects.ts'
 import { readNotice, readRegistration, writeNotice, writeRegistration } from './convert-transcoder.ts'
 import { NotifySegmentSchema, RegisterRequestSchema } from './gen/lp_rpc_pb.ts'
-import { Endpoint } from './server.ts'
 import { TranscoderClient } from './transcoder-client.ts'
 import { AUTHORIZATION, TranscoderEndpoint } from './transcoder-endpoint.ts'
 import { encodeResult, parseContentType } from './transcoder-result.ts'
@@ -40,7 +37,6 @@ const REGISTRATION = { secret: SECRET, capacity: 5, capabilities: defaultCapabil
 
 /** An orchestrator's port for transcoders, with a real pool behind it. */
 async function serve(t: TestContext, options: { port?: number; maxResultBytes?: number } = {}) {
-  const directory = mkdtempSync(join(tmpdir(), 'livepeer-transcoders-'))
   const env = { clock: systemClock, log: silentLog }
   const pool = new TranscoderPool(
     {
@@ -54,21 +50,9 @@ async function serve(t: TestContext, options: { port?: number; maxResultBytes?: 
       events: eventsTo(),
     },
   )
-  const endpoint = new Endpoint(
-    {
-      ...{ name: 'service endpoint', host: '127.0.0.1', port: options.port ?? 0 },
-      tls: { hostname: 'localhost', directory },
-    },
-    { ...env, routes: [new TranscoderEndpoint(options, { ...env, api: pool })] },
-  )
-  const supervisor = new Supervisor()
-  await supervisor.start(endpoint)
-  t.after(async () => {
-    await supervisor.stop()
-    rmSync(directory, { recursive: true, force: true })
-  })
-  const url = `https://127.0.0.1:${endpoint.port}`
-  return { pool, url, port: endpoint.port, stop: () => supervisor.stop() }
+  const routes = new TranscoderEndpoint(options, { ...env, api: pool })
+  const { port, stop, url } = await serveRoutes(t, routes, { port: options.port ?? 0, drainMs: 2_000 })
+  return { pool, url, port, stop }
 }
 
 /** This project's transcoder client, registered; its notices are recorded. */
@@ -117,10 +101,7 @@ async function freezable(t: TestContext, port: number) {
 /** A registration as gRPC frames it (wire.md §3). */
 function framed(registration: typeof REGISTRATION): Buffer {
   const request = create(RegisterRequestSchema, writeRegistration(registration))
-  const message = toBinary(RegisterRequestSchema, request)
-  const head = Buffer.alloc(5)
-  head.writeUInt32BE(message.length, 1)
-  return Buffer.concat([head, message])
+  return grpcFrame(toBinary(RegisterRequestSchema, request))
 }
 
 /** A result as a Go transcoder posts it. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { loadSettings } from '../../config/load-settings.ts'
+import { settingsOf } from '../../../test/fakes/settings.ts'
 import { ManualClock } from '../../lib/clock.ts'
 import { seededDice } from '../../lib/dice.ts'
 import { silentLog } from '../../lib/log.ts'
@@ -10,14 +10,7 @@ import { statusOf } from './status.ts'
 
 /** The status of an offchain node with these flags, of which nothing is started. */
 function nodeOf(line: string) {
-  const settings = loadSettings({
-    argv: line.split(' '),
-    variables: {},
-    readText: () => null,
-    homeDir: '/nowhere',
-    about: { version: '1', runtime: 'v24', arch: 'x', platform: 'y' },
-  })
-  assert.ok(!('exit' in settings), 'exit' in settings ? settings.exit.stderr : '')
+  const settings = settingsOf(line)
   const env = {
     ...{ version: '1', clock: new ManualClock(), dice: seededDice('status'), log: silentLog, cpus: 2 },
   }

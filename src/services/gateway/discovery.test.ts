@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { FakeNetwork, FakeOrchestrator, FakePayer, keyOf, keySigner } from '../../../test/fakes/gateway.ts'
+import {
+  FakeNetwork,
+  FakeOrchestrator,
+  keyOf,
+  keySigner,
+  RecordingPayer,
+} from '../../../test/fakes/gateway.ts'
 import { defaultCapabilities, jobCapabilities } from '../../domain/capabilities.ts'
 import { presets } from '../../domain/rendition.ts'
 import { type Reach, requestHash } from '../../domain/segment.ts'
@@ -25,7 +31,7 @@ function setUp(
 ) {
   const clock = new ManualClock()
   const network = new FakeNetwork(clock, ...orchestrators)
-  const payer = new FakePayer()
+  const payer = new RecordingPayer()
   const urls = options.asked ?? orchestrators.map(({ url }) => url)
   const mustBePayable = options.mustBePayable ?? false
   const candidates: Candidate[] = urls.map((url) => ({
@@ -200,7 +206,7 @@ test('an orchestrator that takes no work, does not suit the job or is blocked is
 })
 
 test('an orchestrator of the pool that cannot be paid is not used', async () => {
-  const table: readonly [string, (o: FakeOrchestrator, payer: FakePayer) => void, boolean][] = [
+  const table: readonly [string, (o: FakeOrchestrator, payer: RecordingPayer) => void, boolean][] = [
     ['payable', () => {}, true],
     ['no address', (o) => (o.onchain = false), false],
     ['no price', (o) => (o.price = null), false],

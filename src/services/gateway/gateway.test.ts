@@ -4,10 +4,11 @@ import {
   FakeMedia,
   FakeNetwork,
   FakeOrchestrator,
-  FakePayer,
   keyOf,
   keySigner,
   profileNamed,
+  RecordingPayer,
+  WEIGHTS,
 } from '../../../test/fakes/gateway.ts'
 import type { NodeEvent } from '../../domain/events.ts'
 import { presets } from '../../domain/rendition.ts'
@@ -26,16 +27,6 @@ import type { Candidate } from './orchestrator-source.ts'
 
 const never = new AbortController().signal
 
-const weights = {
-  stakeWeight: 0.7,
-  priceWeight: 0,
-  randomWeight: 0.3,
-  priceExpFactor: 100,
-  maxPrice: null,
-  ignoreMaxPriceIfNeeded: false,
-  minPerfScore: 0,
-}
-
 async function setUp(
   orchestrators: readonly FakeOrchestrator[],
   options: Partial<GatewayOptions> & { onchain?: boolean } = {},
@@ -44,7 +35,7 @@ async function setUp(
   for (const orchestrator of orchestrators) orchestrator.onchain = onchain
   const clock = new ManualClock()
   const network = new FakeNetwork(clock, ...orchestrators)
-  const payer = new FakePayer()
+  const payer = new RecordingPayer()
   const store = new MemoryObjects()
   const media = new FakeMedia()
   const events: NodeEvent[] = []
@@ -74,7 +65,7 @@ async function setUp(
       maxSessions: 10,
       maxAttempts: 3,
       profiles: presets.slice(-2),
-      weights: onchain ? weights : null,
+      weights: onchain ? WEIGHTS : null,
       localVerify: onchain,
       minOrchestratorVersion: '',
       ...options,
@@ -204,7 +195,7 @@ test('on chain a segment is signed, paid, verified, and what came of the payment
 
 const faults: readonly [
   claim: string,
-  change: (orchestrator: FakeOrchestrator, payer: FakePayer) => void,
+  change: (orchestrator: FakeOrchestrator, payer: RecordingPayer) => void,
   expected: { text: string; suspended: boolean; payment: string[]; code?: string },
 ][] = [
   [
@@ -605,22 +596,23 @@ test('a result signed by the recipient is good where the orchestrator tells no a
 })
 
 test('params near their end, or the payer, renew the offer first; the auth session goes on', async () => {
-  const table: readonly [string, (orchestrator: FakeOrchestrator, payer: FakePayer) => void, number][] = [
-    ['all is fresh', () => {}, 0],
-    ['the payer says so', (_, payer) => (payer.needsRefresh = true), 1],
+  const table: readonly [string, (orchestrator: FakeOrchestrator, payer: RecordingPayer) => void, number][] =
     [
-      'params',
-      (_, payer) => {
-        let first = true
-        payer.refuseValidation = () => {
-          if (!first) return null
-          first = false
-          return new NodeError('params-expired', 'TicketParams expired')
-        }
-      },
-      1,
-    ],
-  ]
+      ['all is fresh', () => {}, 0],
+      ['the payer says so', (_, payer) => (payer.needsRefresh = true), 1],
+      [
+        'params',
+        (_, payer) => {
+          let first = true
+          payer.refuseValidation = () => {
+            if (!first) return null
+            first = false
+            return new NodeError('params-expired', 'TicketParams expired')
+          }
+        },
+        1,
+      ],
+    ]
   for (const [claim, change, renewals] of table) {
     const orchestrator = one()
     await using set = await setUp([orchestrator], { onchain: true })

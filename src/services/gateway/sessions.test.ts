@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { FakeNetwork, FakeOrchestrator, FakePayer, keyOf } from '../../../test/fakes/gateway.ts'
+import { FakeNetwork, FakeOrchestrator, keyOf, RecordingPayer, WEIGHTS } from '../../../test/fakes/gateway.ts'
 import { jobCapabilities } from '../../domain/capabilities.ts'
 import type { OrchestratorInfo } from '../../domain/segment.ts'
 import type { SelectionWeights } from '../../domain/selection.ts'
@@ -65,7 +65,7 @@ async function setUp(
   weights: SelectionWeights | null = null,
 ) {
   const clock = new ManualClock()
-  const payer = new FakePayer()
+  const payer = new RecordingPayer()
   const lists = new Lists(clock, orchestrators)
   const network = new FakeNetwork(clock, ...Object.values(lists.orchestrators).flat())
   const events: string[] = []
@@ -305,15 +305,7 @@ test('untrusted orchestrators are tried before trusted ones', async () => {
 })
 
 test('answers without auth token, and on chain without ticket params, make no session', async () => {
-  const weights: SelectionWeights = {
-    stakeWeight: 0.7,
-    priceWeight: 0,
-    randomWeight: 0.3,
-    priceExpFactor: 100,
-    maxPrice: Rational.of(5n),
-    ignoreMaxPriceIfNeeded: false,
-    minPerfScore: 0,
-  }
+  const weights = { ...WEIGHTS, maxPrice: Rational.of(5n) }
   const [a, b, c, d] = named('a', 'b', 'c', 'd')
   for (const one of [a!, c!, d!]) one.onchain = true
   const withoutToken = a!.info.bind(a)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { profileOf } from '../../../test/fakes/profile.ts'
 import { encodedPixels } from '../../domain/balance.ts'
 import type { Outcome } from '../../domain/dealings.ts'
 import type { SenderInfo } from '../../domain/float.ts'
@@ -19,21 +20,7 @@ import { OrchestratorAccounts } from './orchestrator-accounts.ts'
 import type { PaymentSession, StagedPayment } from './payer.ts'
 import { MAX_TICKETS_PER_BATCH, NoPayments, TicketSender } from './ticket-sender.ts'
 
-const profile: Profile = {
-  name: 'P144p30fps16x9',
-  width: 256,
-  height: 144,
-  bitrate: 400_000,
-  fps: 30,
-  fpsDen: 1,
-  format: 'none',
-  profile: 'none',
-  gopMs: 0,
-  encoder: 'h264',
-  colorDepth: 0,
-  chromaFormat: '420',
-  quality: 0,
-}
+const profile = profileOf({ name: 'P144p30fps16x9', bitrate: 400_000, fps: 30, format: 'none' })
 const PIXELS = encodedPixels([profile], 2000)
 const PRICE: PriceInfo = { pricePerUnit: 1000n, pixelsPerUnit: 1n }
 const SECONDS = 1000

@@ -6,8 +6,8 @@ export type PriceSource = () => PricePerPixel
 
 /** The operator's prices: one for all gateways, and those agreed with single ones (payments.md §8). */
 export class PriceBook {
-  #everyone: PriceSource
-  readonly #single: Map<Address, PriceSource>
+  readonly #everyone: PriceSource
+  readonly #single: ReadonlyMap<Address, PriceSource>
 
   constructor(everyone: PriceSource, single: Iterable<readonly [Address, PriceSource]> = []) {
     this.#everyone = everyone
@@ -17,11 +17,5 @@ export class PriceBook {
   /** Wei per pixel for this gateway, before the cost of redeeming is added. */
   basePrice(gateway: Address): PricePerPixel {
     return (this.#single.get(gateway) ?? this.#everyone)()
-  }
-
-  /** Sets the price for one gateway, or with null for all that have none of their own. Sessions keep theirs. */
-  setPrice(gateway: Address | null, price: PriceSource): void {
-    if (gateway === null) this.#everyone = price
-    else this.#single.set(gateway, price)
   }
 }

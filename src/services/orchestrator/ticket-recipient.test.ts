@@ -29,21 +29,24 @@ test('an offer asks what redeeming costs a hundred times over and adds a hundred
 })
 
 test('a sender without funds is offered nothing, and a free orchestrator reads no sender’s funds', async (t) => {
-  const { chain, node, priceBook } = await recipientWorld(t)
   const poor = new FakePayer('poor')
+  let isFree = false
+  const price = () => Rational.of(isFree ? 0n : 1000n)
+  const { chain, node } = await recipientWorld(t, { singlePrices: [[poor.address, price]] })
   await assert.rejects(node.recipient.quote(poor.address, null), refuses('insufficient sender reserve'))
-  priceBook.setPrice(poor.address, () => Rational.zero)
+  isFree = true
   chain.isDown = true
   const { ticketParams, priceInfo } = await node.recipient.quote(poor.address, null)
   assert.deepEqual([ticketParams.faceValue, ticketParams.winProb, priceInfo.pricePerUnit], [0n, 0n, 0n])
 })
 
 test('tickets are credited at their expected value and their session keeps the price of the first', async (t) => {
-  const { gateway, node, priceBook, store } = await recipientWorld(t)
+  let price = Rational.of(1000n)
+  const { gateway, node, store } = await recipientWorld(t, { price: () => price })
   const offer = await node.recipient.quote(gateway.address, null)
   await node.recipient.receive(gateway.pay(offer, 5), 'aaaa')
   assert.deepEqual(await store.balance(gateway.address, 'aaaa'), sumOf(5, offer))
-  priceBook.setPrice(null, () => Rational.of(9999n))
+  price = Rational.of(9999n)
   const again = await node.recipient.quote(gateway.address, 'aaaa')
   assert.deepEqual(again.priceInfo, offer.priceInfo)
   await node.recipient.receive(gateway.pay(again, 1), 'aaaa')
@@ -399,7 +402,8 @@ test('a sender that has paid much may owe a sixteenth of it', async (t) => {
 })
 
 test('a payment without tickets cannot make a session cheaper than what is asked', async (t) => {
-  const { clock, gateway, node, priceBook, store } = await recipientWorld(t)
+  let asked = Rational.of(1000n)
+  const { clock, gateway, node, store } = await recipientWorld(t, { price: () => asked })
   const bare = (expectedPrice: PriceInfo | null): Payment => ({
     sender: gateway.address,
     ticketParams: null,
@@ -431,9 +435,9 @@ test('a payment without tickets cannot make a session cheaper than what is asked
     Rational.of(1010n),
     'credit that was carried over is worth what it was paid for',
   )
-  priceBook.setPrice(null, () => Rational.zero)
+  asked = Rational.zero
   await node.recipient.receive(bare(price(0n)), 'cccc')
-  priceBook.setPrice(null, () => Rational.of(1000n))
+  asked = Rational.of(1000n)
   assert.equal((await node.recipient.reserve(gateway.address, 'cccc', 1n)).maxPixels, null)
 })
 

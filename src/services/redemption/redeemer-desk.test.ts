@@ -4,7 +4,7 @@ import { FakeChain } from '../../../test/fakes/chain.ts'
 import { eventsTo } from '../../../test/fakes/events.ts'
 import { floatsOf } from '../../../test/fakes/floats.ts'
 import { FakePayer } from '../../../test/fakes/payer.ts'
-import { MAX_WIN_PROB, recipientRandHash, ticketHash, type WinningTicket } from '../../domain/ticket.ts'
+import { ticketHash, type WinningTicket } from '../../domain/ticket.ts'
 import { equalBytes } from '../../lib/bytes.ts'
 import { ManualClock, settle } from '../../lib/clock.ts'
 import { silentLog } from '../../lib/log.ts'
@@ -64,20 +64,10 @@ async function world(t: TestContext) {
     win(
       fields: { winProb?: bigint; faceValue?: bigint; nonce?: number; by?: FakePayer; round?: bigint } = {},
     ): WinningTicket {
-      const { by = gateway, nonce = 1, round } = fields
-      const params = {
-        recipient: RECIPIENT,
-        faceValue: fields.faceValue ?? ETHER,
-        winProb: fields.winProb ?? MAX_WIN_PROB,
-        recipientRandHash: recipientRandHash(7n),
-        seed: 0n,
-        expirationBlock: 0n,
-        expirationParams: {
-          ...rounds.expirationParams,
-          ...(round !== undefined && { creationRound: round }),
-        },
-      } as const
-      return { ...by.ticket(params, nonce), sig: by.sign(params, nonce), recipientRand: 7n }
+      const { by = gateway, nonce = 1, round, ...rest } = fields
+      const creation = round === undefined ? {} : { creationRound: round }
+      const expirationParams = { ...rounds.expirationParams, ...creation }
+      return by.winning({ recipient: RECIPIENT, expirationBlock: 0n, expirationParams, ...rest }, nonce)
     },
   }
 }

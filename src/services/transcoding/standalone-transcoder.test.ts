@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { eventsTo } from '../../../test/fakes/events.ts'
+import { fateIn, HeldEngine, LATE_TEXT } from '../../../test/fakes/held-engine.ts'
 import { jobOf, outputOf, pass, rest } from '../../../test/fakes/transcoder.ts'
+import { type TranscoderWorld, testTranscoder, testTurns } from '../../../test/suites/transcoders.ts'
 import { bitstringOf, defaultCapabilities } from '../../domain/capabilities.ts'
 import type { Notice } from '../../domain/transcoder-notice.ts'
 import { Alarm } from '../../lib/alarm.ts'
@@ -16,7 +18,7 @@ import {
   StandaloneTranscoder,
   type TaskResult,
 } from './standalone-transcoder.ts'
-import type { TranscodeJob, TranscodeOutput } from './transcoder.ts'
+import type { AdmittedJob, TranscodeJob, TranscodeOutput } from './transcoder.ts'
 
 const [FIRST, SECOND] = ['https://first:8935', 'https://second:8935']
 
@@ -27,6 +29,9 @@ class FakeLink implements OrchestratorLink {
   /** What each answers to a registration; absent: takes it. */
   readonly refusals = new Map<string, Error>()
   deliveryFailures = 0
+  /** Sources by their URLs; every other URL has one byte, except one that ends with `gone`. */
+  readonly sources = new Map<string, Uint8Array>()
+  hears: (result: TaskResult) => void = () => {}
   current: { url: string; notices: Notice[]; alarm: Alarm; end: Error | 'well' | null } | null = null
   readonly #clock: ManualClock
 
@@ -64,12 +69,13 @@ class FakeLink implements OrchestratorLink {
 
   async download(url: string): Promise<Uint8Array> {
     if (url.endsWith('gone')) throw new NodeError('refused', '404 Not Found')
-    return Uint8Array.of(1)
+    return this.sources.get(url) ?? Uint8Array.of(1)
   }
 
   async deliver(url: string, result: TaskResult): Promise<void> {
     if (this.deliveryFailures-- > 0) throw new NodeError('unreachable', 'connection refused')
     this.delivered.push({ url, result })
+    this.hears(result)
   }
 
   tell(notice: Notice): void {
@@ -83,8 +89,11 @@ class FakeLink implements OrchestratorLink {
   }
 }
 
-async function world(t: TestContext, orchestrators: readonly string[] = [FIRST!, SECOND!]) {
-  const clock = new ManualClock()
+async function world(
+  t: TestContext,
+  orchestrators: readonly string[] = [FIRST!, SECOND!],
+  { clock = new ManualClock(), held }: { clock?: ManualClock; held?: HeldEngine } = {},
+) {
   const link = new FakeLink(clock)
   const jobs: TranscodeJob[] = []
   let hold: Promise<void> | null = null
@@ -116,7 +125,7 @@ async function world(t: TestContext, orchestrators: readonly string[] = [FIRST!,
       version: '1.0.0',
     },
     {
-      ...{ link, engine, clock, dice: seededDice('worker'), log: silentLog },
+      ...{ link, engine: held ?? engine, clock, dice: seededDice('worker'), log: silentLog },
       events: eventsTo(),
     },
   )
@@ -146,6 +155,38 @@ function taskOf(sessionId: string, taskId: bigint, over: Partial<Extract<Notice,
   } as const
 }
 
+/** A transcoder whose orchestrator gives it a test's segments. */
+async function suiteWorld(t: TestContext): Promise<TranscoderWorld> {
+  const clock = new ManualClock()
+  const jobs = new Map<string, AdmittedJob>()
+  const engine = new HeldEngine(clock, (name) => jobs.get(name)!.onBegin!())
+  const { link } = await world(t, [FIRST], { clock, held: engine })
+  const results = new Map<bigint, (result: TaskResult) => void>()
+  link.hears = (result) => results.get(result.taskId)!(result)
+  return {
+    transcode: async (job) => {
+      const { promise, resolve } = Promise.withResolvers<TaskResult>()
+      const taskId = BigInt(results.size + 1)
+      const url = `https://x/stream/${taskId}.tempfile`
+      jobs.set(fateIn(job.source).name, job)
+      results.set(taskId, resolve)
+      link.sources.set(url, job.source)
+      link.tell(taskOf(job.sessionId, taskId, { url, segment: job.segment }))
+      const { outcome } = await promise
+      if ('error' in outcome) throw new NodeError('media', outcome.error)
+      return outcome
+    },
+    sessionEnded: (sessionId) => link.tell({ kind: 'teardown', sessionId }),
+    release: () => engine.release(),
+    pass: (ms) => pass(clock, ms),
+    working: () => engine.working,
+    sessions: () => engine.known.size,
+  }
+}
+
+testTranscoder('a standalone transcoder', LATE_TEXT, suiteWorld)
+testTurns('a standalone transcoder', { lateText: LATE_TEXT, busyText: 'TranscoderBusy' }, suiteWorld)
+
 test('a task is fetched, transcoded under the orchestrator’s name, and brought back', async (t) => {
   const w = await world(t)
   w.link.tell(taskOf('aaaa', 3n))
@@ -165,34 +206,6 @@ test('a task is fetched, transcoded under the orchestrator’s name, and brought
   assert.equal(w.link.delivered.length, 1)
   assert.deepEqual(w.ended, ['aaaa'])
   assert.deepEqual([w.worker.status().done, w.worker.status().running], [1, 0])
-})
-
-test('the tasks of one session are worked on in order, those of other sessions meanwhile', async (t) => {
-  const w = await world(t)
-  const release = w.hold()
-  w.link.tell(taskOf('aaaa', 1n))
-  w.link.tell(taskOf('aaaa', 2n))
-  w.link.tell(taskOf('bbbb', 3n))
-  await pass(w.clock, 3_000)
-  const begun = () => w.jobs.map(({ sessionId }) => sessionId)
-  assert.deepEqual(begun(), ['aaaa', 'bbbb'])
-  release()
-  await rest()
-  assert.deepEqual(begun(), ['aaaa', 'bbbb', 'aaaa'])
-  assert.equal(w.jobs[2]!.deadlineMs, 5_000, 'waiting for its turn counts')
-  assert.deepEqual(w.link.delivered.map(({ result }) => result.taskId).toSorted(), [1n, 2n, 3n])
-})
-
-test('a task whose turn does not come in time is answered as by a busy transcoder', async (t) => {
-  const w = await world(t)
-  const release = w.hold()
-  w.link.tell(taskOf('aaaa', 1n))
-  w.link.tell(taskOf('aaaa', 2n))
-  await pass(w.clock, 8_000)
-  release()
-  await rest()
-  assert.equal(w.jobs.length, 1)
-  assert.deepEqual(w.link.delivered.at(-1)!.result.outcome, { error: 'TranscoderBusy' })
 })
 
 test('a capacity that has changed much is told by a new registration, once nothing runs', async (t) => {

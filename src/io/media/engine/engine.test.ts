@@ -1,17 +1,27 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { getEventListeners } from 'node:events'
-import { readFileSync } from 'node:fs'
-import { after, before, suite, test } from 'node:test'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, suite, type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { mediaJob } from '../../../../test/fakes/engine-of-fakes.ts'
-import { makeSegment, profileOf } from '../../../../test/media/media.ts'
+import { fakedEngine, mediaJob } from '../../../../test/fakes/engine-of-fakes.ts'
+import { BAD_TEXT, fateIn } from '../../../../test/fakes/held-engine.ts'
+import { profileOf } from '../../../../test/fakes/profile.ts'
+import { makeSegment } from '../../../../test/media/media.ts'
+import {
+  type TranscoderWorld,
+  testCallingOff,
+  testTranscoder,
+  testTurns,
+} from '../../../../test/suites/transcoders.ts'
 import { eventually } from '../../../../test/tools/until.ts'
 import type { WorkDone } from '../../../domain/failed-work.ts'
 import { WORKER_DIED } from '../../../domain/offences.ts'
-import { systemClock } from '../../../lib/clock.ts'
+import { ManualClock, systemClock } from '../../../lib/clock.ts'
 import { seededDice } from '../../../lib/dice.ts'
 import { silentLog } from '../../../lib/log.ts'
 import { Supervisor } from '../../../lib/service.ts'
@@ -59,12 +69,10 @@ suite('the media engine', () => {
   test('stops at the pixels that a job may take, and tells what was done', async () => {
     const { engine } = running
     const frame = 36_864n
-    const begun: string[] = []
     const job = (maxPixels: bigint) =>
       jobOf(short, {
         profiles: [profileOf({ fps: 30 }), profileOf({ fps: 30 })],
         maxPixels,
-        onBegin: () => begun.push('begun'),
       })
     assert.equal((await engine.transcode(job(20n * frame), signal)).renditions.length, 2)
     await assert.rejects(engine.transcode(job(20n * frame - 1n), signal), (error: MediaError) => {
@@ -78,7 +86,6 @@ suite('the media engine', () => {
       assert.equal(decodedPixels, 10n * frame)
       return true
     })
-    assert.deepEqual(begun, ['begun', 'begun'])
   })
 
   const busyPids = (engine: MediaEngine) =>
@@ -109,22 +116,6 @@ suite('the media engine', () => {
     })
     await assert.rejects(engine.probe(new Uint8Array(5), signal), { code: 'media' })
     assert.equal(await engine.countPixels(short, signal), 10n * 36_864n)
-  })
-
-  test('works on one session in order, on other sessions meanwhile', async () => {
-    const { engine } = running
-    const done: string[] = []
-    await Promise.all(
-      [
-        ['a1', 'a', long],
-        ['a2', 'a', short],
-        ['b1', 'b', short],
-      ].map(async ([name, sessionId, source]) => {
-        await engine.transcode(jobOf(source as Uint8Array, { sessionId: sessionId as string }), signal)
-        done.push(name as string)
-      }),
-    )
-    assert.deepEqual(done, ['b1', 'a1', 'a2'])
   })
 
   test('fails only the job of a worker that is killed, and replaces the worker', async () => {
@@ -213,6 +204,42 @@ suite('the media engine', () => {
     assert.equal((await engine.transcode(jobOf(short), signal)).renditions.length, 1)
   })
 })
+
+/** An engine on one GPU with two fake workers, on a clock that the test moves. */
+async function suiteWorld(t: TestContext): Promise<TranscoderWorld> {
+  const clock = new ManualClock()
+  const set = await fakedEngine({ clock, workers: 2, gpus: 1 })
+  const folder = mkdtempSync(join(tmpdir(), 'livepeer-engine-'))
+  t.after(async () => {
+    await set[Symbol.asyncDispose]()
+    rmSync(folder, { recursive: true })
+  })
+  const { engine } = set
+  const held = new Set<string>()
+  return {
+    transcode: (job, signal) => {
+      const { fate, name } = fateIn(job.source)
+      const path = join(folder, name)
+      const provider = { ok: 'ok', bad: `fail ${BAD_TEXT}`, held: `wait ${path}` }[fate]
+      const onBegin = () => {
+        held.add(path)
+        job.onBegin?.()
+      }
+      return engine.transcode({ ...job, provider, onBegin }, signal)
+    },
+    sessionEnded: (sessionId) => engine.sessionEnded(sessionId),
+    release: () => {
+      for (const path of held) writeFileSync(path, '')
+    },
+    pass: (ms) => clock.wind(ms),
+    working: () => engine.state.workers.filter(({ isBusy }) => isBusy).length,
+    sessions: () => engine.state.devices[0]!.sessions,
+  }
+}
+
+testTranscoder('the engine', TOO_LATE, suiteWorld)
+testCallingOff('the engine', suiteWorld)
+testTurns('the engine', { lateText: TOO_LATE, busyText: 'Too much media work is waiting' }, suiteWorld)
 
 test('an engine that is not running does nothing', async () => {
   const engine = new MediaEngine({ clock: systemClock, log: silentLog, workers: 1 })

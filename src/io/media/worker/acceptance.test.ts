@@ -4,9 +4,10 @@
  */
 import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
+import { profileOf } from '../../../../test/fakes/profile.ts'
 import { narrowClip, pictureless, unevenClip, uprightClip, wideClip } from '../../../../test/media/clips.ts'
 import { factsOf } from '../../../../test/media/facts.ts'
-import { look, makeSegment, makeSegments, profileOf, ptsOf } from '../../../../test/media/media.ts'
+import { look, makeSegment, makeSegments, ptsOf } from '../../../../test/media/media.ts'
 import { likeness, picturesOf } from '../../../../test/media/pictures.ts'
 import { evenly, lasting, makePictures, packetsOf, pidOf, remade } from '../../../../test/media/remade.ts'
 import { fails, frames, make, PROVIDER } from '../../../../test/media/renditions.ts'

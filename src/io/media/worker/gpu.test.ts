@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
-import { look, makeSegment, profileOf, ptsOf } from '../../../../test/media/media.ts'
+import { profileOf } from '../../../../test/fakes/profile.ts'
+import { look, makeSegment, ptsOf } from '../../../../test/media/media.ts'
 import { describeDevice, type MediaAbilities } from '../../../domain/media-abilities.ts'
 import type { Profile } from '../../../domain/rendition.ts'
 import { systemClock } from '../../../lib/clock.ts'

@@ -2,16 +2,10 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import { AVCOL_RANGE_JPEG, AVCOL_RANGE_UNSPECIFIED } from 'node-av/constants'
+import { profileOf } from '../../../../test/fakes/profile.ts'
 import { restamped } from '../../../../test/media/damaged-times.ts'
 import { factsOf, h264SettingsOf } from '../../../../test/media/facts.ts'
-import {
-  lastFrameOf,
-  look,
-  makeSegment,
-  makeSegments,
-  profileOf,
-  ptsOf,
-} from '../../../../test/media/media.ts'
+import { lastFrameOf, look, makeSegment, makeSegments, ptsOf } from '../../../../test/media/media.ts'
 import { evenly, lasting, makePictures, packetsOf, pidOf, remade } from '../../../../test/media/remade.ts'
 import { fails, keyFrames, make, PROVIDER } from '../../../../test/media/renditions.ts'
 import type { Profile } from '../../../domain/rendition.ts'

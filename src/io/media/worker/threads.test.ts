@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { profileOf } from '../../../../test/media/media.ts'
+import { profileOf } from '../../../../test/fakes/profile.ts'
 import { decoderThreads, encoderThreads } from './threads.ts'
 
 const p240 = profileOf({ width: 426, height: 240, fps: 30 })

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { before, suite, test } from 'node:test'
 import { Packet } from 'node-av/lib'
+import { profileOf } from '../../../../test/fakes/profile.ts'
 import {
   narrowClip,
   pictureless,
@@ -10,7 +11,7 @@ import {
   WIDE_CLIP,
   wideClip,
 } from '../../../../test/media/clips.ts'
-import { look, makeSegment, makeSegments, profileOf, ptsOf } from '../../../../test/media/media.ts'
+import { look, makeSegment, makeSegments, ptsOf } from '../../../../test/media/media.ts'
 import { makePictures } from '../../../../test/media/remade.ts'
 import { fails, frames, keyFrames, make, PROVIDER } from '../../../../test/media/renditions.ts'
 import { signatureOf } from '../../../../test/media/signature.ts'

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { lastFrameOf, profileOf } from '../../../../test/media/media.ts'
+import { profileOf } from '../../../../test/fakes/profile.ts'
+import { lastFrameOf } from '../../../../test/media/media.ts'
 import { evenly, makePictures } from '../../../../test/media/remade.ts'
 import type { Profile } from '../../../domain/rendition.ts'
 import { VideoEncoder } from './video-encoder.ts'
