@@ -21,7 +21,6 @@ const limits = wanted.includes('--long')
   : [`--test-timeout=${TEST_TIMEOUT_MS}`, '--import', './test/tools/file-limit.ts']
 const named = wanted.filter((word) => !word.startsWith('--'))
 const isLayer = (word: string): word is Layer => Object.hasOwn(LAYERS, word)
-// The longest first, so that no core waits at the end.
 const files = (named.length > 0 ? named : Object.keys(LAYERS)).flatMap((word) =>
   isLayer(word) ? LAYERS[word] : [word],
 )
