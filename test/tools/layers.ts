@@ -7,10 +7,11 @@ export const LAYERS = {
   e2e: ['test/e2e/**/*.test.ts'],
   /** Random and simulated histories. */
   fuzz: ['test/fuzz/**/*.test.ts', 'test/simulation/**/*.test.ts'],
-  /** Single rooms on real parts: anvil, FFmpeg, HAProxy, hostile peers. */
+  /** Single rooms on real parts: anvil, FFmpeg, databases on disk, hostile peers. */
   parts: [
     'src/io/chain/**/*.test.ts',
     'src/io/media/**/*.test.ts',
+    'src/io/store/**/*.test.ts',
     'devnet/**/*.test.ts',
     'test/chain/**/*.test.ts',
     'test/hostile/**/*.test.ts',
@@ -19,7 +20,7 @@ export const LAYERS = {
   ],
   fast: [
     'src/{commands,config,domain,lib,node,services}/**/*.test.ts',
-    'src/io/{http,objects,rpc,store}/**/*.test.ts',
+    'src/io/{http,objects,rpc}/**/*.test.ts',
     'test/tree/**/*.test.ts',
   ],
 } as const

@@ -11,7 +11,8 @@ import { LAYERS, type Layer } from './layers.ts'
 const TEST_TIMEOUT_MS = 300_000
 /** Each file is a process of its own: what one has compiled, the next need not. */
 const NODE_COMPILE_CACHE = fileURLToPath(new URL('../../node_modules/.cache/tests', import.meta.url))
-/** Files at once. */
+/** Files at once. Fast ones wait on timers and sockets for a good part of their time; others fill a core. */
+const FAST_CONCURRENCY = 4
 const CONCURRENCY = 2
 
 const wanted = process.argv.slice(2)
@@ -20,6 +21,8 @@ const limits = wanted.includes('--long')
   ? []
   : [`--test-timeout=${TEST_TIMEOUT_MS}`, '--import', './test/tools/file-limit.ts']
 const named = wanted.filter((word) => !word.startsWith('--'))
+const concurrency =
+  named.every((word) => word === 'fast') && named.length > 0 ? FAST_CONCURRENCY : CONCURRENCY
 const isLayer = (word: string): word is Layer => Object.hasOwn(LAYERS, word)
 const files = (named.length > 0 ? named : Object.keys(LAYERS)).flatMap((word) =>
   isLayer(word) ? LAYERS[word] : [word],
@@ -28,7 +31,7 @@ const { status } = spawnSync(
   process.execPath,
   [
     ...['--disable-sigusr1', '--disable-warning=ExperimentalWarning', '--max-http-header-size=1048576'],
-    ...['--test', `--test-concurrency=${CONCURRENCY}`, ...limits, ...options, ...files],
+    ...['--test', `--test-concurrency=${concurrency}`, ...limits, ...options, ...files],
   ],
   { stdio: 'inherit', env: { NODE_COMPILE_CACHE, ...process.env } },
 )
