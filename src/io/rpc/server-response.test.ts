@@ -6,6 +6,9 @@ import { completeResponse, type HttpRequest, type HttpResponse, respond } from '
 /** The response to a peer over HTTP/1.1 that reads nothing. */
 class UnreadResponse extends EventEmitter {
   isCut = false
+  writes = 0
+  closed = false
+  destroyed = false
   headersSent = false
   socket = null
 
@@ -13,6 +16,7 @@ class UnreadResponse extends EventEmitter {
   end(): void {}
 
   write(): boolean {
+    this.writes++
     return false
   }
 
@@ -35,4 +39,15 @@ test('a peer that does not read its answer is disconnected after a minute plus t
   assert.deepEqual([small.isCut, large.isCut, taken.isCut], [true, false, false])
   t.mock.timers.tick(100_000)
   assert.deepEqual([small.isCut, large.isCut, taken.isCut], [true, true, false])
+})
+
+test('an answer to a peer that left before it was ready is not kept', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  for (const state of ['closed', 'destroyed'] as const) {
+    const response = new UnreadResponse()
+    response[state] = true
+    completeResponse(response as unknown as HttpResponse, new Uint8Array(3_200_000))
+    t.mock.timers.tick(1_000_000)
+    assert.deepEqual([response.writes, response.isCut], [0, false], state)
+  }
 })

@@ -87,10 +87,17 @@ export function beginResponse(response: HttpResponse, status: number): void {
 
 /** Sends the body of an answer that was begun. */
 export function completeResponse(response: HttpResponse, body: Uint8Array): void {
+  // The peer left meanwhile.
+  if (isClosed(response)) return
   limitSendTime(response, body.length)
   if ('stream' in response) {
     if (response.stream.writable) sendBody(response.stream, body)
   } else sendBody(response, body)
+}
+
+function isClosed(response: HttpResponse): boolean {
+  const { closed, destroyed } = 'stream' in response ? response.stream : response
+  return closed || destroyed
 }
 
 /** Disconnects a peer that does not read its answer, which stays in memory until then. */
