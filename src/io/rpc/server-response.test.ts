@@ -47,6 +47,7 @@ test('an answer to a peer that left before it was ready is not kept', (t) => {
     const response = new UnreadResponse()
     response[state] = true
     completeResponse(response as unknown as HttpResponse, new Uint8Array(3_200_000))
+    respond({} as HttpRequest, response as unknown as HttpResponse, 200, new Uint8Array(32))
     t.mock.timers.tick(1_000_000)
     assert.deepEqual([response.writes, response.isCut], [0, false], state)
   }

@@ -49,12 +49,11 @@ export function respond(
   body: Uint8Array,
   headers: Readonly<Record<string, string>> = {},
 ): void {
-  if (response.headersSent) return
+  if (response.headersSent || isClosed(response)) return
   const fields = { ...headers, 'content-length': String(body.length) }
+  limitSendTime(response, body.length)
   if ('stream' in response) {
     const { stream } = response
-    if (stream.destroyed || stream.closed) return
-    limitSendTime(response, body.length)
     stream.respond({ ':status': status, ...fields })
     // Tells the peer to stop sending without reporting an error.
     if (!request.readableEnded) {
@@ -63,7 +62,6 @@ export function respond(
     sendBody(stream, body)
     return
   }
-  limitSendTime(response, body.length)
   response.writeHead(status, fields)
   if (!request.readableEnded) {
     const { socket } = response
@@ -76,9 +74,9 @@ export function respond(
 
 /** Sends the status line and headers of an answer whose body follows later. */
 export function beginResponse(response: HttpResponse, status: number): void {
+  if (isClosed(response)) return
   if ('stream' in response) {
-    const { stream } = response
-    if (!stream.destroyed && !stream.closed) stream.respond({ ':status': status })
+    response.stream.respond({ ':status': status })
     return
   }
   response.writeHead(status)
@@ -87,7 +85,6 @@ export function beginResponse(response: HttpResponse, status: number): void {
 
 /** Sends the body of an answer that was begun. */
 export function completeResponse(response: HttpResponse, body: Uint8Array): void {
-  // The peer left meanwhile.
   if (isClosed(response)) return
   limitSendTime(response, body.length)
   if ('stream' in response) {
@@ -95,6 +92,7 @@ export function completeResponse(response: HttpResponse, body: Uint8Array): void
   } else sendBody(response, body)
 }
 
+/** Whether the peer has left: an answer to it would stay in memory until its time is over. */
 function isClosed(response: HttpResponse): boolean {
   const { closed, destroyed } = 'stream' in response ? response.stream : response
   return closed || destroyed
