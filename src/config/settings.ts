@@ -1,3 +1,4 @@
+import type { ServiceAddress } from '../domain/duties.ts'
 import type { WrittenPrice } from '../domain/price.ts'
 import type { Profile } from '../domain/rendition.ts'
 import type { Address } from '../lib/crypto.ts'
@@ -124,7 +125,7 @@ export interface OrchestratorSettings {
    * The address at which gateways reach this node: a URL, the one registered on chain, or none (it only advertises
    * `nodes`).
    */
-  readonly service: { readonly kind: 'url'; readonly url: string } | { readonly kind: 'registered' | 'none' }
+  readonly service: ServiceAddress
   /** The address to listen on; a null port means the port of the service address. */
   readonly bind: { readonly host: string; readonly port: number | null; readonly clearText: boolean }
   readonly nodes: readonly string[]

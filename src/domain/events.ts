@@ -4,7 +4,7 @@ import type { RefusalReason } from './ticket-state.ts'
 
 /**
  * What happens in a node, each thing told once, when it is a fact: after it was written down, where it is written down.
- * Metrics and status count these; any other listener can join (`lib/listeners.ts`). Amounts are wei, times milliseconds.
+ * Metrics and status count these; any other listener can join (`src/node/event-stream.ts`). Amounts are wei, times milliseconds.
  */
 export type NodeEvent =
   | PaymentEvent

@@ -75,7 +75,7 @@ export class GasPriceMonitor implements Service {
     return this.#min
   }
 
-  /** The most that is paid for a unit of gas; 0 is no limit. Can be changed while running. */
+  /** The most that is paid for a unit of gas; 0 for no limit. Can be changed while running. */
   get max(): bigint {
     return this.#max
   }

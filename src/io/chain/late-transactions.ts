@@ -30,7 +30,7 @@ export class LateTransactions {
       rpc: Rpc
       open: OpenTransactions
       attempts: TransactionAttempts
-      /** `-maxGasPrice` in wei; 0 is no limit. */
+      /** `-maxGasPrice` in wei; 0 for no limit. */
       gasPrices: { readonly max: bigint }
       clock: Clock
       log: Log

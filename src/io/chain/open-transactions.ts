@@ -7,7 +7,7 @@ import type { MinedTransaction, TransactionStore } from './transaction-request.t
 export interface OpenTransaction {
   /** As the disk has it. */
   stored: StoredTransaction
-  /** The most that may be offered for a unit of gas, in wei; 0 is no limit. */
+  /** The most that may be offered for a unit of gas, in wei; 0 for no limit. */
   limit: bigint
   readonly outcome: PromiseWithResolvers<MinedTransaction>
   /** Since when it is the account's next one, in ms: only then can it be late. Null while others are before it. */

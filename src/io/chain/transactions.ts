@@ -37,7 +37,7 @@ export interface TransactionOptions {
 
 /** The limits of the gas price. */
 export interface GasLimits {
-  /** `-maxGasPrice` in wei; 0 is no limit. */
+  /** `-maxGasPrice` in wei; 0 for no limit. */
   readonly max: bigint
   /** What a transaction that earns nothing may offer for a unit of gas: `-maxGasPrice`, or what stands for it. */
   readonly ceiling: bigint
