@@ -4,6 +4,7 @@ import type { MediaAbilities } from '../../../domain/media-abilities.ts'
 import type { Clock } from '../../../lib/clock.ts'
 import { abortError, messageOf } from '../../../lib/errors.ts'
 import type { Log } from '../../../lib/log.ts'
+import { programUrl } from '../../../lib/program-files.ts'
 import type { Scope, Service } from '../../../lib/service.ts'
 import type { OffenderRegister, Origin } from '../../../services/transcoding/offenders.ts'
 import type { TranscodeJob, TranscodeOutput, Transcoder } from '../../../services/transcoding/transcoder.ts'
@@ -375,5 +376,5 @@ function tooLate(): MediaError {
 }
 
 function launchWorker(setUp: WorkerSetUp): WorkerProcess {
-  return new WorkerProcess(new URL('../worker/worker.ts', import.meta.url), setUp)
+  return new WorkerProcess(programUrl('io/media/worker/worker'), setUp)
 }

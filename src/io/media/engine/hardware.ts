@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { countVisible, describeDevice, type MediaAbilities } from '../../../domain/media-abilities.ts'
 import { messageOf, NodeError } from '../../../lib/errors.ts'
 import type { Log } from '../../../lib/log.ts'
+import { programUrl } from '../../../lib/program-files.ts'
 import type { Sandbox } from '../sandbox/sandbox.ts'
 import { WorkerProcess } from './worker-process.ts'
 
@@ -94,7 +95,7 @@ export async function tryOutInProcess(
   const { sandbox, signal } = options
   const gpu = device === null ? null : { device, decodes: [], encodes: [] }
   const setUp = { gpu, folder: null, sandbox }
-  const worker = new WorkerProcess(new URL('../worker/try-out-worker.ts', import.meta.url), setUp)
+  const worker = new WorkerProcess(programUrl('io/media/worker/try-out-worker'), setUp)
   const stop = () => void worker.kill()
   const timer = setTimeout(stop, TRY_OUT_MS)
   signal?.addEventListener('abort', stop, { once: true })

@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from '../../../lib/clock.ts'
 import { abortError } from '../../../lib/errors.ts'
+import { programUrl } from '../../../lib/program-files.ts'
 import { MediaError } from './media-error.ts'
 import { WorkerProcess } from './worker-process.ts'
 
@@ -79,7 +80,7 @@ async function* segments(
 ): AsyncGenerator<SourceSegment> {
   if (signal.aborted) throw abortError(signal)
   const clock = pacing.clock ?? systemClock
-  const worker = new WorkerProcess(new URL('../worker/pattern-worker.ts', import.meta.url))
+  const worker = new WorkerProcess(programUrl('io/media/worker/pattern-worker'))
   const onAbort = () => void worker.kill()
   signal.addEventListener('abort', onAbort, { once: true })
   try {

@@ -5,8 +5,8 @@
  */
 import { writeFileSync, writeSync } from 'node:fs'
 import { flushCompileCache } from 'node:module'
-import { fileURLToPath } from 'node:url'
 import { messageOf } from '../../../lib/errors.ts'
+import { programFile } from '../../../lib/program-files.ts'
 import type { ConfineOrder, SealOrder, Wall } from './confinement.ts'
 import { enforceLandlock } from './landlock.ts'
 import { enterRoot } from './root.ts'
@@ -52,11 +52,7 @@ const { NODE_COMPILE_CACHE: _, ...env } = process.env
 const sealOrder: SealOrder = report.seccomp === null ? order.seal : null
 const command = order.worker
   ? [order.worker.module, ...order.worker.args, JSON.stringify(sealOrder)]
-  : [
-      fileURLToPath(new URL('./confine-report.ts', import.meta.url)),
-      JSON.stringify(report),
-      JSON.stringify(sealOrder),
-    ]
+  : [programFile('io/media/sandbox/confine-report'), JSON.stringify(report), JSON.stringify(sealOrder)]
 if (order.worker) keepOpen(order.worker.pipe)
 // From here on the event loop must not run, because it may use calls that are now refused.
 process.execve!(

@@ -2,9 +2,9 @@ import { spawn } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { fileURLToPath } from 'node:url'
 import { messageOf, NodeError } from '../../../lib/errors.ts'
 import type { Log } from '../../../lib/log.ts'
+import { programFile } from '../../../lib/program-files.ts'
 import { type ConfineOrder, reportSchema, type Wall, type WallReport, walls } from './confinement.ts'
 import type { ResourceLimits } from './syscalls.ts'
 import { type SandboxView, sandboxView } from './view.ts'
@@ -52,7 +52,7 @@ interface Found {
   readonly programs: readonly string[]
 }
 
-const CONFINE = fileURLToPath(new URL('./confine.ts', import.meta.url))
+const CONFINE = programFile('io/media/sandbox/confine')
 /** Ten times what a trial takes on a slow and busy machine. */
 const TRIAL_MS = 20_000
 const KEPT_CHARS = 300
@@ -207,7 +207,7 @@ async function tryWalls(
   starter: Starter,
   programs: readonly string[],
 ): Promise<WallReport> {
-  const module = fileURLToPath(new URL('./confine-report.ts', import.meta.url))
+  const module = programFile('io/media/sandbox/confine-report')
   const confined = { module, args: [], pipe: -1, folder: null, usesGpu: false }
   const order = { ...orderFor(confined, wanted, starter), worker: null }
   const { args, cwd, env, file } = launchOf(order, starter, programs)

@@ -1,6 +1,6 @@
 import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { PROGRAMS } from '../../../lib/program-files.ts'
 
 /** The part of the file system that a confined worker sees, as absolute paths without symbolic links. */
 export interface SandboxView {
@@ -27,10 +27,8 @@ export interface ViewNeeds {
   readonly usesGpu: boolean
 }
 
-const ROOT = fileURLToPath(new URL('../../../..', import.meta.url))
-
 /** The project's code. Its folder may also contain keys, passwords and databases, so it is not shown as a whole. */
-const CODE = ['src', 'package.json', 'node_modules'].map((name) => join(ROOT, name))
+const CODE = [PROGRAMS, ...['package.json', 'node_modules'].map((name) => join(dirname(PROGRAMS), name))]
 /** Libraries and the files to find them, without programs. */
 const LIBRARIES = [
   ...['/lib', '/lib64', '/usr/lib', '/usr/lib64', '/usr/local/lib', '/nix/store'],
