@@ -14,6 +14,7 @@ import { systemClock } from '../../src/lib/clock.ts'
 import { systemDice } from '../../src/lib/dice.ts'
 import type { GatewayStatus, OrchestratorStatus, RedeemerStatus } from '../../src/node/status/status.ts'
 import { eventually, until } from '../tools/until.ts'
+import { confirm } from './settle.ts'
 import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts'
 
 /** Two orchestrators of one operator behind HAProxy, with a redeemer and a reward service. */
@@ -69,7 +70,7 @@ const failuresOf = (load: TinyLoad) =>
 test('a lost node costs each of its streams at most one retried segment, and a draining node none', async (t) => {
   const { figure, network, one, sessionsOf, two } = await behindBalancer(t)
   await network.start()
-  await using load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: 50 })
+  await using load = await TinyLoad.start(network.urls.gateway, STREAMS)
   await eventually(
     'both have work',
     async () => (await sessionsOf(one)) > 0 && (await sessionsOf(two)) > 0,
@@ -98,7 +99,7 @@ test('a lost node costs each of its streams at most one retried segment, and a d
   let stream = 100
   do {
     assert.ok(stream < 110, 'new streams go to the other node')
-    await using late = await TinyLoad.start(network.urls.gateway, 1, { pauseMs: 50, from: stream++ })
+    await using late = await TinyLoad.start(network.urls.gateway, 1, { from: stream++ })
     await eventually('a new stream is served', () => late.served >= 2, 20_000)
     await late.stop()
     assert.deepEqual(failuresOf(late), [])
@@ -157,7 +158,7 @@ test('with certificates and a secret, and the redeemer started last, streams are
   })
   const redeemer = network.of('redeemer')[0]!.process
   for (const { process } of network.nodes) if (process !== redeemer) await process.start()
-  await using load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: 50 })
+  await using load = await TinyLoad.start(network.urls.gateway, STREAMS)
   await eventually('segments', () => load.served >= 12, 30_000)
   const views = () =>
     Promise.all(
@@ -175,8 +176,13 @@ test('with certificates and a secret, and the redeemer started last, streams are
   assert.deepEqual(failuresOf(load), [])
   const { ticketsAccepted } = await network.gateway.status<GatewayStatus>()
   await network.anvil.mine(45)
+  await until(
+    async () => ((await network.protocol.redemptions()).redeemed >= ticketsAccepted ? true : null),
+    'every ticket redeemed',
+  )
+  await confirm(network)
   await eventually(
-    'every ticket is redeemed',
+    'the redeemer knows',
     async () => {
       const { tickets } = await redeemer.status<RedeemerStatus>()
       return tickets.redeemed === ticketsAccepted

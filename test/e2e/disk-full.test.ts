@@ -11,7 +11,7 @@ import { settleRewards, settleTickets } from './settle.ts'
 import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts'
 
 const STREAMS = 4
-const SEGMENTS = 40
+const SEGMENTS = 20
 const ROUND_LENGTH = 90n
 const DISK_BYTES = 4 * 1024 * 1024
 const NODE = 'orchestrator-1'
@@ -32,7 +32,7 @@ test('an orchestrator with a full disk acknowledges no payment and loses no tick
     logFolder,
   })
   await network.start()
-  await using load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: 50 })
+  await using load = await TinyLoad.start(network.urls.gateway, STREAMS)
   const serve = (count: number, what: string) => {
     const from = load.served
     return until(async () => (load.served >= from + count ? true : null), what)

@@ -71,7 +71,7 @@ describe('over IPv6', { skip: WITHOUT_IPV6 }, () => {
     })
     await network.start()
     assert.match(network.urls.orchestrator, /^https:\/\/\[::1\]:/)
-    await using load = await TinyLoad.start(network.urls.gateway, 1, { pauseMs: 50 })
+    await using load = await TinyLoad.start(network.urls.gateway, 1)
     await serves(load)
     const { tickets } = await network.orchestrator.status<OrchestratorStatus>()
     assert.ok(tickets.won > 0)

@@ -6,6 +6,7 @@ import { Network } from '../../devnet/network.ts'
 import { seededDice } from '../../src/lib/dice.ts'
 import type { GatewayStatus, OrchestratorStatus } from '../../src/node/status/status.ts'
 import { until } from '../tools/until.ts'
+import { confirm } from './settle.ts'
 import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts'
 
 const STREAMS = 3
@@ -62,7 +63,7 @@ export async function runKills(options: {
     })
     await network.orchestrator.start()
     await network.gateway.start()
-    await using load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: 50 })
+    await using load = await TinyLoad.start(network.urls.gateway, STREAMS)
     await until(async () => (load.served >= STREAMS ? true : null), 'the first segments')
 
     const faults = { kills: 0, cuts: 0 }
@@ -87,6 +88,12 @@ export async function runKills(options: {
     // The params expire within this round and the next, so that everything can be redeemed.
     await network.anvil.mine(PARAMS_LIFETIME)
     const { ticketsAccepted } = await network.gateway.status<GatewayStatus>()
+    await until(
+      async () => ((await network.protocol.redemptions()).redeemed >= ticketsAccepted ? true : null),
+      'every ticket redeemed',
+      SETTLE_MS,
+    ).catch(() => {})
+    await confirm(network)
     const settled = await until(
       async () => {
         const { tickets } = await network.orchestrator.status<OrchestratorStatus>()

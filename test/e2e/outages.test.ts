@@ -19,7 +19,7 @@ import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts
 /** Faults that random kills and cuts do not cause, with real processes, chain and contracts. */
 
 const STREAMS = 4
-const SEGMENTS = 24
+const SEGMENTS = 16
 const ROUND_LENGTH = 90n
 const BEHIND = 6
 const ETHER = 10n ** 18n
@@ -40,7 +40,7 @@ async function prepare(t: TestContext, options: NetworkOptions): Promise<Network
 
 /** Pushes this many segments, all of which must be served; returns the number of accepted tickets. */
 async function stream(network: Network): Promise<number> {
-  await using load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: 50 })
+  await using load = await TinyLoad.start(network.urls.gateway, STREAMS)
   await until(async () => (load.pushed.length >= SEGMENTS ? true : null), 'the segments')
   await load.stop()
   assert.deepEqual(

@@ -10,6 +10,7 @@ import type { GatewayStatus, OrchestratorStatus } from '../../src/node/status/st
 import { wideClip } from '../media/clips.ts'
 import { makeSegment } from '../media/media.ts'
 import { until } from '../tools/until.ts'
+import { confirm } from './settle.ts'
 import { EVERY_TICKET_WINS } from './tiny-stream.ts'
 
 /** Real processes, a real chain with the protocol's contracts, real video. */
@@ -85,6 +86,7 @@ test('every accepted ticket is redeemed on chain for its full face value', async
   assert.equal(totals.redeemed, ticketsAccepted)
   assert.equal(totals.paid, totals.faceValue)
   assert.equal(totals.faceValue, 10_000_000_000_000_001n * BigInt(ticketsAccepted))
+  await confirm(network)
   const { tickets } = await until(async () => {
     const status = await network.orchestrator.status<OrchestratorStatus>()
     return status.tickets.redeemed === ticketsAccepted ? status : null

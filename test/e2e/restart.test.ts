@@ -13,7 +13,7 @@ import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts
 /** Real processes: the only orchestrator, or the only transcoder, is killed under load and restarted. */
 
 const STREAMS = 4
-const SEGMENTS = 80
+const SEGMENTS = 40
 const AWAY_MS = 1_000
 /** Long enough that even a busy machine restarts a node before a segment's deadline of four times its duration. */
 const DURATION_MS = 8_000

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type TicketFigures, ticketFigures } from '../../devnet/figures.ts'
 import type { Network } from '../../devnet/network.ts'
+import { CONFIRMATIONS } from '../../src/domain/chain.ts'
 import type { NodeStatus } from '../../src/node/status/status.ts'
 import { until } from '../tools/until.ts'
 
@@ -35,6 +36,11 @@ export async function settleTickets(network: Network): Promise<TicketFigures> {
     figures = await ticketFigures(network)
   }
   return figures
+}
+
+/** Mines as many blocks as nodes wait for before they take what they saw for final. */
+export async function confirm({ anvil }: Network): Promise<void> {
+  await anvil.mine(Number(CONFIRMATIONS))
 }
 
 /** The number of reward calls and of rounds, once both are equal or after a while. */

@@ -7,12 +7,13 @@ import { Network } from '../../devnet/network.ts'
 import { SETUPS } from '../../devnet/setups.ts'
 import type { GatewayStatus, OrchestratorStatus } from '../../src/node/status/status.ts'
 import { until } from '../tools/until.ts'
+import { confirm } from './settle.ts'
 import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts'
 
 /** Each setup, started by the commands of an operator: real processes, chain and contracts, and HAProxy. */
 
 const STREAMS = 4
-const SEGMENTS = 24
+const SEGMENTS = 16
 const PARAMS_LIFETIME = 45
 const ROUND_LENGTH = 200n
 
@@ -31,7 +32,7 @@ for (const setup of SETUPS.filter((name) => name !== 'single')) {
     await network.start()
     if (network.balancer) t.diagnostic(`the balancer is ${network.balancer.what}`)
 
-    await using load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: 50 })
+    await using load = await TinyLoad.start(network.urls.gateway, STREAMS)
     await until(async () => (load.pushed.length >= SEGMENTS ? true : null), 'the segments')
     await load.stop()
     const bad = load.pushed.filter(({ status }) => status !== 200)
@@ -53,6 +54,7 @@ for (const setup of SETUPS.filter((name) => name !== 'single')) {
     assert.equal(totals.paid, totals.faceValue)
     assert.deepEqual([...totals.recipients], [network.accounts.orchestrator])
     assert.deepEqual([...totals.redeemers], [network.of('redeemer')[0]!.account])
+    await confirm(network)
     await until(async () => {
       const seen = (await statuses()).map(({ tickets }) => tickets)
       return seen.every(({ redeemed, won }) => redeemed === won) ? true : null

@@ -6,6 +6,8 @@ import { makeSegment } from '../media/media.ts'
 const SIZE = { width: 160, height: 90 }
 const DURATION_MS = 1_000
 const FPS = 10
+/** Between a stream's segments: several times as fast as a live stream, and a machine of two cores is not full of it. */
+const PAUSE_MS = 250
 
 /** Flags for both ends with which each tiny segment costs about one ticket and almost every ticket wins. */
 export const EVERY_TICKET_WINS = {
@@ -23,7 +25,7 @@ export async function writeTinyProfiles(path: string): Promise<string> {
   return path
 }
 
-/** Pushes tiny segments to several streams, each in sequence, until stopped. */
+/** Pushes tiny segments to several streams, each in sequence with pauses, until stopped. */
 export class TinyLoad implements AsyncDisposable {
   readonly pushed: Pushed[] = []
   readonly #gateway: string
@@ -40,7 +42,7 @@ export class TinyLoad implements AsyncDisposable {
     options: { pauseMs?: number /** Number of the first stream. */; from?: number; durationMs?: number } = {},
   ): Promise<TinyLoad> {
     const load = new TinyLoad(gateway)
-    const { durationMs = DURATION_MS, from = 0, pauseMs = 0 } = options
+    const { durationMs = DURATION_MS, from = 0, pauseMs = PAUSE_MS } = options
     const bytes = await makeSegment({ ...SIZE, fps: FPS, durationMs })
     for (let i = 0; i < streams; i++) {
       load.#streams.push(load.#push(`tiny${i + from}`, { bytes, durationMs }, pauseMs))

@@ -15,7 +15,7 @@ export async function until<Answer>(
   }
 }
 
-/** Polls every few milliseconds until the condition holds; fails with `what` if it does not in time. */
+/** Polls often until the condition holds; fails with `what` if it does not in time. */
 export async function eventually(
   what: string,
   condition: () => boolean | Promise<boolean>,
@@ -24,6 +24,6 @@ export async function eventually(
   const deadline = Date.now() + timeoutMs
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error(`did not happen in time: ${what}`)
-    await sleep(10)
+    await sleep(25)
   }
 }

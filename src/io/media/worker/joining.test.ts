@@ -11,7 +11,7 @@ import { MPEGTS_TIME_BASE, rescale, type TimeBase } from './time-base.ts'
  * of the middle between two positions of the target grid: there the end of one segment and the start of the next, each
  * rounded to ticks, may round to different sides in any transcoder that sees one segment at a time.
  */
-const RUNS = Number(process.env.JOIN_RUNS ?? 10)
+const RUNS = Number(process.env.JOIN_RUNS ?? 5)
 const SEED = Number(process.env.JOIN_SEED ?? 1)
 
 const whole = (num: number): TimeBase => ({ num, den: 1 })

@@ -22,24 +22,27 @@ import { probe } from './probe.ts'
 import { transcode } from './transcode.ts'
 
 suite('four consecutive segments of 2 s at 60 fps', () => {
+  /** The number of pictures is what costs time here, not their size. */
+  const SMALL = { width: 160, height: 90 }
+  const PIXELS = 160n * 90n
   let sources: Uint8Array[] = []
   before(async () => {
-    sources = await makeSegments(4, { fps: 60, bFrames: 2, startMs: 129000 / 90 })
+    sources = await makeSegments(4, { ...SMALL, fps: 60, bFrames: 2, startMs: 129000 / 90 })
   })
 
   test('give the same number of frames each at whole frame rates', async () => {
     const rates = [30, 60, 120, 123, 0]
-    for (const source of sources) {
+    for (const source of sources.slice(0, 2)) {
       const { decodedPixels, renditions } = await make(
         source,
-        rates.map((fps) => ({ fps })),
+        rates.map((fps) => ({ ...SMALL, fps })),
       )
-      assert.equal(decodedPixels, 120n * 256n * 144n)
+      assert.equal(decodedPixels, 120n * PIXELS)
       assert.deepEqual(
         renditions.map((rendition) => rendition.video.length),
         [60, 120, 240, 246, 120],
       )
-      for (const { pixels, video } of renditions) assert.equal(pixels, BigInt(video.length) * 36_864n)
+      for (const { pixels, video } of renditions) assert.equal(pixels, BigInt(video.length) * PIXELS)
     }
   })
 
@@ -48,7 +51,7 @@ suite('four consecutive segments of 2 s at 60 fps', () => {
     for (const source of sources) {
       const { renditions } = await make(
         source,
-        [24000, 30000, 60000].map((fps) => ({ fps, fpsDen: 1001 })),
+        [24000, 30000, 60000].map((fps) => ({ ...SMALL, fps, fpsDen: 1001 })),
       )
       assert.deepEqual(
         renditions.map(({ frameRate }) => `${frameRate.num}/${frameRate.den}`),
@@ -70,7 +73,10 @@ suite('four consecutive segments of 2 s at 60 fps', () => {
       [1, 309000n, 486000n],
     ] as const) {
       const source = await look(sources[index]!)
-      const { renditions } = await make(sources[index]!, [{ fps: 30 }, { fps: 0 }])
+      const { renditions } = await make(sources[index]!, [
+        { ...SMALL, fps: 30 },
+        { ...SMALL, fps: 0 },
+      ])
       const pts = ptsOf(renditions[0]!.video)
       assert.equal(pts[0], first)
       assert.equal(pts.at(-1), last)
@@ -87,7 +93,11 @@ suite('four consecutive segments of 2 s at 60 fps', () => {
   })
 
   test('join without a gap or an overlap at every rate', async () => {
-    const rates = [{ fps: 30 }, { fps: 25 }, { fps: 0 }]
+    const rates = [
+      { ...SMALL, fps: 30 },
+      { ...SMALL, fps: 25 },
+      { ...SMALL, fps: 0 },
+    ]
     const joined: bigint[][] = rates.map(() => [])
     for (const source of sources) {
       const { renditions } = await make(source, rates)
@@ -103,8 +113,8 @@ suite('four consecutive segments of 2 s at 60 fps', () => {
       [1, 3433.333],
     ] as const) {
       const { renditions } = await make(sources[index]!, [
-        { fps: 30, format: 'mp4' },
-        { fps: 0, format: 'mp4' },
+        { ...SMALL, fps: 30, format: 'mp4' },
+        { ...SMALL, fps: 0, format: 'mp4' },
       ])
       for (const { bytes, video, videoUnit } of renditions) {
         const text = Buffer.from(bytes).toString('latin1')
@@ -117,13 +127,13 @@ suite('four consecutive segments of 2 s at 60 fps', () => {
 
   test('get key frames as requested', async () => {
     const { renditions } = await make(sources[1]!, [
-      { fps: 30, gopMs: 300 },
-      { fps: 0, gopMs: 300 },
-      { fps: 30, gopMs: 1000 },
-      { fps: 30, gopMs: 5000 },
-      { fps: 30, gopMs: -1 },
-      { fps: 30, gopMs: 0 },
-      { fps: 30000, fpsDen: 1001, gopMs: 1000 },
+      { ...SMALL, fps: 30, gopMs: 300 },
+      { ...SMALL, fps: 0, gopMs: 300 },
+      { ...SMALL, fps: 30, gopMs: 1000 },
+      { ...SMALL, fps: 30, gopMs: 5000 },
+      { ...SMALL, fps: 30, gopMs: -1 },
+      { ...SMALL, fps: 30, gopMs: 0 },
+      { ...SMALL, fps: 30000, fpsDen: 1001, gopMs: 1000 },
     ])
     const every = Array.from({ length: 7 }, (_, index) => 309000n + 27000n * BigInt(index))
     assert.deepEqual(keyFrames(renditions[0]!), every)
@@ -135,7 +145,10 @@ suite('four consecutive segments of 2 s at 60 fps', () => {
   })
 
   test('name their maker', async () => {
-    const { renditions } = await make(sources[0]!, [{ fps: 30, format: 'mp4' }, { fps: 30 }])
+    const { renditions } = await make(sources[0]!, [
+      { ...SMALL, fps: 30, format: 'mp4' },
+      { ...SMALL, fps: 30 },
+    ])
     assert.equal(renditions[0]!.metadata.comment, `Processed by ${PROVIDER}`)
     assert.ok(Buffer.from(renditions[1]!.bytes).includes(PROVIDER))
   })
@@ -158,8 +171,15 @@ suite('four consecutive segments of 2 s at 60 fps', () => {
 
   test('are cut to a clip with both ends kept', async () => {
     const clip = { fromMs: 500n, toMs: 1500n }
-    const { decodedPixels, renditions } = await make(sources[1]!, [{ fps: 0 }, { fps: 30 }], { clip })
-    assert.equal(decodedPixels, 120n * 36_864n)
+    const { decodedPixels, renditions } = await make(
+      sources[1]!,
+      [
+        { ...SMALL, fps: 0 },
+        { ...SMALL, fps: 30 },
+      ],
+      { clip },
+    )
+    assert.equal(decodedPixels, 120n * PIXELS)
     const kept = ptsOf(renditions[0]!.video)
     assert.deepEqual([kept.length, kept[0], kept.at(-1)], [61, 309000n + 45000n, 309000n + 135000n])
     assert.equal(renditions[1]!.video.length, 31)
