@@ -1,4 +1,4 @@
-import { bitsOf, type Capabilities, capability, misfitOf } from './capabilities.ts'
+import { bitsOf, type Capabilities, capability, LEGACY_BITS, misfitOf } from './capabilities.ts'
 
 /** What each transcoding capability lets a node do, in words (wire.md §7). */
 const WORDS: Readonly<Record<keyof typeof capability, string>> = {
@@ -47,7 +47,7 @@ export function missingFor(job: Capabilities, server: Capabilities | null): stri
     case 'models':
       return ['a model that the orchestrator does not have']
     case 'bits': {
-      const has = new Set(bitsOf(server?.bitstring ?? []))
+      const has = new Set(server ? bitsOf(server.bitstring) : LEGACY_BITS)
       return bitsOf(job.bitstring)
         .filter((bit) => !has.has(bit))
         .map((bit) => NAMES.get(bit) ?? `capability ${bit}`)
