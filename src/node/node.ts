@@ -71,7 +71,7 @@ export async function runNode(wanted: Settings, env: NodeEnvironment, signal: Ab
   if (signal.aborted) return
   const machine = sandbox ? await inspectMachine(settings.transcoder, { log, sandbox, signal }) : {}
   if (signal.aborted) return
-  const reachable = await withServiceAddress(settings, access, env)
+  const reachable = await withServiceAddress(settings, access, env, signal)
   const parts = new Parts(reachable, access, { ...env, ...machine })
   const facts = new StatusFacts(parts, env)
   const { causes } = parts.core.env
@@ -171,6 +171,7 @@ async function withServiceAddress(
   settings: Settings,
   access: ChainAccess | null,
   { dice, log }: Environment,
+  signal: AbortSignal,
 ): Promise<Settings> {
   if (!settings.orchestrator || !access) return settings
   const { address: account } = access.wallet
@@ -181,7 +182,7 @@ async function withServiceAddress(
     { account, orchestrator: recipientOf(settings, account), isPublic: settings.network.public, listensAt },
     {
       log,
-      answeringAt: (url) => accountAt(url, dice.bytes(32)),
+      answeringAt: (url) => accountAt(url, dice.bytes(32), signal),
       registeredUri: async (address) => (await new ChainClient(access).orchestrator(address)).serviceUri,
     },
   )
@@ -189,9 +190,10 @@ async function withServiceAddress(
 }
 
 /** The account of the node that answers at a URL, which signs `value`; null where none answers soon. */
-async function accountAt(url: string, value: Uint8Array): Promise<Address | null> {
+async function accountAt(url: string, value: Uint8Array, signal: AbortSignal): Promise<Address | null> {
   try {
-    const answer = await new OrchestratorClient().ping(url, value, AbortSignal.timeout(PING_MS))
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(PING_MS)])
+    const answer = await new OrchestratorClient().ping(url, value, limit)
     return recoverSigner(keccak256(value), answer)
   } catch {
     return null

@@ -34,7 +34,10 @@ async function started(serviceUri: string, rewardCaller: Address | null = null) 
     },
   )
   const supervisor = new Supervisor()
-  const start = () => supervisor.start(registration)
+  const start = async () => {
+    await supervisor.start(registration)
+    await clock.wind(0)
+  }
   const registered = async () => {
     const event = { kind: 'orchestrator-activated', orchestrator: ACCOUNT, round: 1n } as const
     const place = { block: 1n, txHash: '0x' as const, logIndex: 0 }

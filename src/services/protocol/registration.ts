@@ -54,13 +54,12 @@ export class Registration implements Service {
     this.#needs = needs
   }
 
-  async start(scope: Scope): Promise<void> {
+  start(scope: Scope): void {
     this.#needs.watch.subscribe((update) => this.#follow(update), scope.signal)
-    let waitMs = await this.#look()
     scope.spawn('compare with the chain', async (signal) => {
       for (;;) {
+        const waitMs = await this.#look()
         await this.#alarm.wait(this.#needs.clock, waitMs, signal)
-        waitMs = await this.#look()
       }
     })
   }

@@ -34,6 +34,7 @@ function checkOf(balanceWei: bigint) {
 test('an account without ether is a cause from the start, with the amount for the next redemptions, until it has some', async () => {
   const { causes, check, clock, state, supervisor } = checkOf(0n)
   await supervisor.start(check)
+  await clock.wind(0)
   assert.deepEqual(causes.sentences, [
     `the account ${ACCOUNT} has 0 ETH, too little to redeem a ticket at a gas price of 1 gwei, so winning tickets wait and expire: send ${ACCOUNT} at least 0.0035 ETH, which pays for 10 redemptions`,
   ])
@@ -50,6 +51,7 @@ test('an account without ether is a cause from the start, with the amount for th
 test('enough for one redemption is no cause, and a chain that is away says nothing about the balance', async () => {
   const { causes, check, clock, state, supervisor } = checkOf(COST)
   await supervisor.start(check)
+  await clock.wind(0)
   state.isDown = true
   await clock.wind(120_000)
   assert.deepEqual(causes.told, [])
@@ -63,9 +65,10 @@ test('enough for one redemption is no cause, and a chain that is away says nothi
 })
 
 test('while the gas price is not known, only an empty account is a cause', async () => {
-  const { causes, check, state, supervisor } = checkOf(1n)
+  const { causes, check, clock, state, supervisor } = checkOf(1n)
   state.gasPrice = 0n
   await supervisor.start(check)
+  await clock.wind(0)
   assert.deepEqual(causes.told, [])
   await supervisor.stop()
 })

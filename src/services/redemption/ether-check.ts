@@ -41,12 +41,11 @@ export class EtherCheck implements Service {
     this.#needs = needs
   }
 
-  async start(scope: Scope): Promise<void> {
-    await this.#look()
+  start(scope: Scope): void {
     scope.spawn('look at the balance', async (signal) => {
       for (;;) {
-        await this.#needs.clock.sleep(this.#isShort ? URGENT_CHECK_MS : CHECK_MS, signal)
         await this.#look()
+        await this.#needs.clock.sleep(this.#isShort ? URGENT_CHECK_MS : CHECK_MS, signal)
       }
     })
   }
