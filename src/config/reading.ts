@@ -1,7 +1,7 @@
 import { parsePriceFlag } from '../domain/price.ts'
 import { type Address, parseAddress, ZERO_ADDRESS } from '../lib/crypto.ts'
 import { messageOf } from '../lib/errors.ts'
-import { parsePeer } from './addresses.ts'
+import { DEFAULT_PEER_PORT, parsePeer } from './addresses.ts'
 import { type FlagName, flags } from './flags.ts'
 import { parsePixels } from './gateway-prices.ts'
 import { environmentName, type LoadedFlags, SettingsError, shown } from './load-flags.ts'
@@ -97,9 +97,15 @@ export function peerUrls(
   name: 'orchAddr' | 'nodes' | 'redeemerAddr',
   defaultHost: string | null,
 ): string[] {
-  const urls = entries(reading.flags[name]).map(
-    (entry) => parsePeer(reading.spelled(name), entry, defaultHost).url,
-  )
+  const spelled = reading.spelled(name)
+  const urls = entries(reading.flags[name]).map((entry) => {
+    const { portAssumed, url } = parsePeer(spelled, entry, defaultHost)
+    // A redeemer is not an orchestrator, whose port this is: the two are easily taken for each other.
+    if (portAssumed && name === 'redeemerAddr') {
+      reading.warnings.push(`${spelled} ${entry} names no port, so ${DEFAULT_PEER_PORT} is assumed: ${url}`)
+    }
+    return url
+  })
   if (urls.length === 0 && reading.flags[name] !== '') {
     throw refusal(`${reading.spelled(name)} ${shown(reading.flags[name])} lists no address`)
   }

@@ -876,6 +876,10 @@ describe('a sentence warns', () => {
       `${CHAIN} -redeemer`,
       'the redeemer listens on 127.0.0.1:8935, which only orchestrators on this machine can reach: for others set -httpAddr to an address that they can reach',
     ],
+    [
+      `${CHAIN} ${COMBINED} -pricePerUnit 1 -redeemerAddr r:8935,s`,
+      '-redeemerAddr s names no port, so 8935 is assumed: https://s:8935',
+    ],
     [`${COMBINED} -maxAttempts 5`, '-maxAttempts has no effect here: it is for a gateway'],
     ['-gateway -broadcaster -orchAddr a', '-broadcaster is an old name: write -gateway'],
   ]

@@ -142,6 +142,11 @@ const unable: ReadonlySet<string> = new Set([
   'no transcoders can provide requested capabilities',
 ])
 
+/** Whether an orchestrator says that it has no room or no transcoder, alone or within a longer text. */
+export function isFullText(text: string): boolean {
+  return unable.has(text.slice(text.lastIndexOf(': ') + 1).trim())
+}
+
 /** The fault for an orchestrator's error text, from its result or from the body of a refusal. */
 export function faultOfText(text: string, otherwise: 'refused' | 'error-in-result'): AttemptFault {
   if (notRetryable.has(text)) return 'not-retryable'

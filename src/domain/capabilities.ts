@@ -64,7 +64,7 @@ const DEFAULT_BITS: readonly number[] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 1
 const FIRST_AI_BIT = 27
 
 /** Jobs within these bits may go to an orchestrator that reports no capabilities (wire.md §7). */
-const LEGACY_BITS: readonly number[] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
+export const LEGACY_BITS: readonly number[] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
 
 /** Words for a set of bits, without trailing zero words. */
 export function bitstringOf(bits: Iterable<number>): bigint[] {

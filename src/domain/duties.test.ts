@@ -5,6 +5,7 @@ import { settingsOf as settingsIn } from '../../test/fakes/settings.ts'
 import type { Settings } from '../config/settings.ts'
 import { bitsOf, defaultCapabilities } from './capabilities.ts'
 import {
+  accountNeedsOf,
   type Duties,
   dutiesOf,
   feedCurrenciesOf,
@@ -195,6 +196,17 @@ describe('what else settings imply', () => {
     assert.equal(dutiesOf(settings).sendsTransactions, false)
     assert.equal(withoutDataFolder(settingsOf('-gateway -orchAddr o')).chain, null)
   })
+
+  for (const [line, expected] of [
+    [`-gateway ${CHAIN}`, 'fund its deposit and reserve'],
+    [`-redeemer ${CHAIN}`, 'send it ether'],
+    [`-orchestrator -transcoder ${CHAIN} ${SERVICE} -pricePerUnit 1`, 'send it ether'],
+    [`-orchestrator -transcoder ${CHAIN} ${SERVICE} -pricePerUnit 1 -redeemerAddr r:8935`, ''],
+    [`${CHAIN}`, 'send it ether'],
+  ] as const) {
+    it(`a new account of ${line} is told to ${expected || 'do nothing'}`, () =>
+      assert.equal(accountNeedsOf(dutiesOf(settingsOf(line))), expected))
+  }
 
   it('object stores are not offered, all else is', () => {
     const all = defaultCapabilities('1')

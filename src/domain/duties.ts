@@ -107,6 +107,12 @@ export function dutiesOf(settings: DutySettings): Duties {
   }
 }
 
+/** What a new account of such a node needs before it is of use, as an instruction; empty for nothing. */
+export function accountNeedsOf({ initializesRounds, onlyRewards, redeems, sendsTickets }: Duties): string {
+  if (redeems || initializesRounds || onlyRewards) return 'send it ether'
+  return sendsTickets ? 'fund its deposit and reserve' : ''
+}
+
 /** The settings of a node that runs without its data folder. It sends nothing: after a restart it could not resume it. */
 export function withoutDataFolder<S extends DutySettings>(settings: S): S & { keepsNothing: true } {
   const chain = settings.chain && { ...settings.chain, reward: 'off' as const }

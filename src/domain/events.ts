@@ -1,5 +1,7 @@
 import type { Address } from '../lib/crypto.ts'
 import type { Rational } from '../lib/rational.ts'
+import type { CauseCode, Side } from './cause-facts.ts'
+import type { Cause } from './causes.ts'
 import type { RefusalReason } from './ticket-state.ts'
 
 /**
@@ -153,17 +155,21 @@ export type PeerEvent =
 
 export type PeerKind = 'transcoder' | 'redeemer'
 
-/** A fault that keeps a node from part of its work until it is fixed. */
-export type Problem =
-  /** Nothing can be written down. */
-  | 'store-unwritable'
-  /** No endpoint of the chain is well. */
-  | 'chain-unreachable'
-
-/** The beginning and the end of a problem; `detail` is a sentence. */
+/**
+ * The causes that keep a node from part of its work, told by `src/node/cause-book.ts`: begun once, repeated at each
+ * further occurrence while it lasts, ended once with the number of occurrences.
+ */
 export type ProblemEvent =
-  | { kind: 'problem-begun'; problem: Problem; detail: string }
-  | { kind: 'problem-ended'; problem: Problem }
+  | ({ kind: 'problem-begun' } & Cause & ProblemPlace)
+  | ({ kind: 'problem-repeated' } & Cause & ProblemPlace)
+  | ({ kind: 'problem-ended'; code: CauseCode; count: number; lastedMs: number } & ProblemPlace)
+
+interface ProblemPlace {
+  /** What it concerns, such as a sender; empty where the code says it all. */
+  about: string
+  /** Who must act. */
+  side: Side
+}
 
 /** A setting that took another value while the node runs; the values are fit to be shown to anyone. */
 export type SettingEvent = { kind: 'setting-changed'; setting: string; from: string; to: string }

@@ -1,4 +1,5 @@
 import { NodeError } from '../lib/errors.ts'
+import type { RedeemerRefusal } from './cause-facts.ts'
 
 /** Why a call to a redeemer failed. */
 export type RedeemerFault =
@@ -12,4 +13,15 @@ export type RedeemerFault =
 /** A failed call to a redeemer; the message is the redeemer's own text. */
 export class RedeemerCallError extends NodeError<RedeemerFault> {
   override name = 'RedeemerCallError'
+  /** What it refuses, where it did. */
+  readonly refusal: RedeemerRefusal | null
+
+  constructor(
+    code: RedeemerFault,
+    message: string,
+    options: { cause?: unknown; refusal?: RedeemerRefusal } = {},
+  ) {
+    super(code, message, options)
+    this.refusal = code === 'refused' ? (options.refusal ?? 'other') : null
+  }
 }

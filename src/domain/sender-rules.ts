@@ -2,6 +2,7 @@ import { NodeError } from '../lib/errors.ts'
 import { Rational } from '../lib/rational.ts'
 import type { SenderInfo } from './float.ts'
 import { priceHasDoubled } from './price.ts'
+import type { OfferDetails } from './skipped-offer.ts'
 import { expectedValue, isUint256, type PricePerPixel, type TicketParams } from './ticket.ts'
 import { isUnlockingSoon } from './ticket-rules.ts'
 
@@ -67,7 +68,7 @@ export function validateParams(
   }
   if (ev.cmp(limits.maxTicketEv) > 0) {
     const max = limits.maxTicketEv.toFixed(5)
-    throw refusal('params-refused', `ticket EV ${ev.toFixed(5)} > max ticket EV ${max}`)
+    throw refusal('params-refused', `ticket EV ${ev.toFixed(5)} > max ticket EV ${max}`, { ticketEv: ev })
   }
   if (isUnlockingSoon(funds.withdrawRound, context.lastInitializedRound)) {
     throw refusal('sender-cannot-pay', 'unable to validate sender: deposit and reserve is set to unlock soon')
@@ -84,7 +85,10 @@ export function validateParams(
   }
   const maxFaceValue = funds.deposit / limits.depositMultiplier
   if (params.faceValue > maxFaceValue) {
-    throw refusal('params-refused', `ticket faceValue ${params.faceValue} > max faceValue ${maxFaceValue}`)
+    const { faceValue } = params
+    throw refusal('params-refused', `ticket faceValue ${faceValue} > max faceValue ${maxFaceValue}`, {
+      faceValue,
+    })
   }
 }
 
@@ -101,6 +105,6 @@ function fraction(price: PricePerPixel): string {
   return `${price.num}/${price.den}`
 }
 
-function refusal(code: SenderRefusal, message: string): NodeError<SenderRefusal> {
-  return new NodeError<SenderRefusal>(code, message)
+function refusal(code: SenderRefusal, message: string, details?: OfferDetails): NodeError<SenderRefusal> {
+  return new NodeError<SenderRefusal>(code, message, details && { details })
 }

@@ -14,6 +14,8 @@ export type OpenReason =
   | 'not-worth-gas'
   /** The gas price is above the operator's limit. */
   | 'gas-too-high'
+  /** The account cannot pay for the gas. */
+  | 'no-ether'
   /** Others of the same sender are in flight and its funds may not cover all of them. */
   | 'after-others'
   /** The chain does not accept it now: its round is not initialised, it is paused, the sender is unlocked … */

@@ -1,7 +1,8 @@
 import { join } from 'node:path'
+import { DEFAULT_PEER_PORT } from '../config/addresses.ts'
 import type { ChainSettings, Settings, TranscoderSettings } from '../config/settings.ts'
 import { capability } from '../domain/capabilities.ts'
-import { dutiesOf, recipientOf, withoutDataFolder } from '../domain/duties.ts'
+import { accountNeedsOf, dutiesOf, recipientOf, withoutDataFolder } from '../domain/duties.ts'
 import { ChainClient, connectChain } from '../io/chain/client.ts'
 import { Rpc } from '../io/chain/rpc.ts'
 import { openWallet, type Prompt } from '../io/chain/wallet.ts'
@@ -10,6 +11,8 @@ import { ConfinedTryOuts } from '../io/media/engine/confined-try-outs.ts'
 import { countNvidiaGpus, lookAtMachine, tryOutInProcess } from '../io/media/engine/hardware.ts'
 import { tellDriver } from '../io/media/engine/nvidia-driver.ts'
 import { Sandbox } from '../io/media/sandbox/sandbox.ts'
+import { OrchestratorClient } from '../io/rpc/orchestrator-client.ts'
+import { type Address, keccak256, recoverSigner } from '../lib/crypto.ts'
 import { isAbort, messageOf } from '../lib/errors.ts'
 import { hostAndPort } from '../lib/hosts.ts'
 import type { Log } from '../lib/log.ts'
@@ -22,6 +25,9 @@ import { Parts } from './parts.ts'
 import { servicesOf } from './roles.ts'
 import { serviceAddress } from './service-address.ts'
 import { StatusFacts } from './status/facts.ts'
+
+/** How long a node at the registered address may take to answer, before this one starts there. */
+const PING_MS = 2_000
 
 /** What running a node takes from outside, beside what its parts are given. */
 export interface NodeEnvironment extends Environment {
@@ -65,10 +71,14 @@ export async function runNode(wanted: Settings, env: NodeEnvironment, signal: Ab
   if (signal.aborted) return
   const machine = sandbox ? await inspectMachine(settings.transcoder, { log, sandbox, signal }) : {}
   if (signal.aborted) return
-  const reachable = await withServiceAddress(settings, access, log)
+  const reachable = await withServiceAddress(settings, access, env, signal)
   const parts = new Parts(reachable, access, { ...env, ...machine })
   const facts = new StatusFacts(parts, env)
-  for (const reading of facts.readings()) parts.core.metrics.observe(reading)
+  const { causes } = parts.core.env
+  for (const reading of [...facts.readings(), causes.reading(settings.roles)]) {
+    parts.core.metrics.observe(reading)
+  }
+  await supervisor.start(causes)
   progress.running = { parts, facts }
   for (const service of servicesOf(parts)) {
     if (signal.aborted) return
@@ -143,6 +153,7 @@ async function openChain(
       keystorePath,
       address: account,
       password: settings.secrets.ethPassword === '' ? null : settings.secrets.ethPassword,
+      newAccountNeeds: accountNeedsOf(dutiesOf(settings)),
     },
     env,
   )
@@ -159,17 +170,32 @@ async function openChain(
 async function withServiceAddress(
   settings: Settings,
   access: ChainAccess | null,
-  log: Log,
+  { dice, log }: Environment,
+  signal: AbortSignal,
 ): Promise<Settings> {
   if (!settings.orchestrator || !access) return settings
   const { address: account } = access.wallet
+  const { host, port } = settings.orchestrator.bind
+  const listensAt = hostAndPort(host === '' ? '*' : host, port ?? DEFAULT_PEER_PORT)
   const service = await serviceAddress(
     settings.orchestrator.service,
-    { account, orchestrator: recipientOf(settings, account), isPublic: settings.network.public },
+    { account, orchestrator: recipientOf(settings, account), isPublic: settings.network.public, listensAt },
     {
       log,
+      answeringAt: (url) => accountAt(url, dice.bytes(32), signal),
       registeredUri: async (address) => (await new ChainClient(access).orchestrator(address)).serviceUri,
     },
   )
   return { ...settings, orchestrator: { ...settings.orchestrator, service } }
+}
+
+/** The account of the node that answers at a URL, which signs `value`; null where none answers soon. */
+async function accountAt(url: string, value: Uint8Array, signal: AbortSignal): Promise<Address | null> {
+  try {
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(PING_MS)])
+    const answer = await new OrchestratorClient().ping(url, value, limit)
+    return recoverSigner(keccak256(value), answer)
+  } catch {
+    return null
+  }
 }

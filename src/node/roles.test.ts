@@ -32,8 +32,8 @@ const SERVES = ['auth-token secret', 'orchestrator', 'service endpoint']
 const CHECKED = [...SERVES, 'orchestrator client', 'self-check']
 const JUDGES = [...FOLLOWS, 'activity', 'gas price']
 const TAKES = ['ticket secret', 'ticket recipient']
-const REDEEMS = ['senders', 'transactions', 'redeemer', ...TAKES]
-const HANDS_OVER = ['redeemers', 'senders', 'redeemer outbox', 'remote float', ...TAKES]
+const REDEEMS = ['senders', 'transactions', 'redeemer', 'ether check', 'registration', ...TAKES]
+const HANDS_OVER = ['redeemers', 'senders', 'redeemer outbox', 'remote float', 'registration', ...TAKES]
 const PAYS = ['orchestrator client', ...FOLLOWS, 'senders', 'media']
 const SENDS = ['gas price', 'transactions']
 
@@ -77,7 +77,7 @@ for (const [line, order] of [
     `${ORCHESTRATOR} -pricePerUnit 1USD -orchSecret s -redeemerAddr r:8936 -reward=false`,
     [
       ...['transcoders', ...JUDGES, 'redeemers', 'senders', 'redeemer outbox', 'remote float'],
-      ...['ticket secret', 'price feed', 'ticket recipient', ...CHECKED],
+      ...['registration', 'ticket secret', 'price feed', 'ticket recipient', ...CHECKED],
     ],
   ],
   [
@@ -96,13 +96,17 @@ for (const [line, order] of [
   ],
   [
     `-redeemer ${CHAIN} -reward=false`,
-    ['gas price', ...FOLLOWS, 'senders', 'transactions', 'redeemer', 'redeemer desk', 'redeemer'],
+    [
+      ...['gas price', ...FOLLOWS, 'senders', 'transactions', 'redeemer', 'ether check', 'registration'],
+      ...['redeemer desk', 'redeemer'],
+    ],
   ],
   [
     `-redeemer ${CHAIN} -importTicketQueue q -initializeRound`,
     [
       ...['gas price', 'store', 'ticket import', 'chain watcher', 'rounds', 'senders', 'transactions'],
-      ...['redeemer', 'redeemer desk', 'redeemer', 'round initialiser', 'reward'],
+      ...['redeemer', 'ether check', 'registration', 'redeemer desk', 'redeemer'],
+      ...['round initialiser', 'reward'],
     ],
   ],
   [CHAIN, ['gas price', ...FOLLOWS, 'transactions', 'reward']],

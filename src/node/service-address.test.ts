@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ORCHESTRATOR, REGISTERED } from '../../test/fakes/status-answers.ts'
 import type { Address } from '../lib/crypto.ts'
-import { type Log, silentLog } from '../lib/log.ts'
+import { type Fields, type Log, silentLog } from '../lib/log.ts'
 import { serviceAddress } from './service-address.ts'
 
 const BALANCER = 'https://balancer.example:8935'
@@ -10,12 +10,19 @@ const ADVICE = `this orchestrator advertises the address that ${REGISTERED} regi
 
 async function settle(
   told: Parameters<typeof serviceAddress>[0],
-  how: { account?: Address; isPublic?: boolean; registered?: string | Error },
+  how: { account?: Address; answering?: Address; isPublic?: boolean; registered?: string | Error },
 ) {
-  const { account = ORCHESTRATOR, isPublic = true, registered = BALANCER } = how
+  const { account = ORCHESTRATOR, answering = null, isPublic = true, registered = BALANCER } = how
   const asked: Address[] = []
   const warnings: string[] = []
-  const log: Log = { ...silentLog, warn: (message) => void warnings.push(message) }
+  const facts: Fields[] = []
+  const log: Log = {
+    ...silentLog,
+    warn: (message, fields = {}) => {
+      warnings.push(message)
+      facts.push(fields)
+    },
+  }
   const registeredUri = async (of: Address) => {
     asked.push(of)
     if (registered instanceof Error) throw registered
@@ -23,10 +30,10 @@ async function settle(
   }
   const service = await serviceAddress(
     told,
-    { account, orchestrator: REGISTERED, isPublic },
-    { registeredUri, log },
+    { account, orchestrator: REGISTERED, isPublic, listensAt: '*:8935' },
+    { registeredUri, log, answeringAt: async () => answering },
   )
-  return { service, asked, warnings }
+  return { service, asked, warnings, facts }
 }
 
 const REGISTERED_ONE = { kind: 'registered' } as const
@@ -78,4 +85,17 @@ test('on a public network a loopback address is refused, and so is a missing one
 test('a node that only names others has no address, and the chain is not asked', async () => {
   const { asked, service } = await settle({ kind: 'none' }, {})
   assert.deepEqual([service, asked], [{ kind: 'none' }, []])
+})
+
+test('another node of the same account that answers at the address on chain causes a warning with both addresses', async () => {
+  const { facts, service, warnings } = await settle(REGISTERED_ONE, {
+    ...{ account: REGISTERED, answering: REGISTERED },
+  })
+  assert.deepEqual(service, { kind: 'url', url: BALANCER })
+  assert.deepEqual(warnings, [
+    'another node of this account answers at the address on chain: give each its own -serviceAddr, or stop one',
+  ])
+  assert.deepEqual(facts, [{ account: REGISTERED, registered: BALANCER, listensAt: '*:8935' }])
+  const other = await settle(REGISTERED_ONE, { account: REGISTERED, answering: ORCHESTRATOR })
+  assert.deepEqual(other.warnings, [], 'a node with another account may be behind a balancer there')
 })

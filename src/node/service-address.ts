@@ -21,15 +21,23 @@ export async function serviceAddress(
     readonly orchestrator: Address
     /** Whether gateways are on other machines. */
     readonly isPublic: boolean
+    /** The address that it is about to listen at, to be shown. */
+    readonly listensAt?: string
   },
-  needs: { /** Empty when none is registered. */ registeredUri(of: Address): Promise<string>; log: Log },
+  needs: {
+    /** Empty when none is registered. */
+    registeredUri(of: Address): Promise<string>
+    /** The account of the node that answers at a URL; null where none does. Absent: not asked. */
+    answeringAt?(url: string): Promise<Address | null>
+    log: Log
+  },
 ): Promise<ServiceAddress> {
   const { orchestrator } = node
   /** False also when the chain cannot be asked: the node only uses it for a warning. */
   const isRegistered = async (url: string) => {
     try {
       const registered = await needs.registeredUri(orchestrator)
-      return registered !== '' && serviceUrl(registered) === url
+      return isSameUri(registered, url)
     } catch {
       return false
     }
@@ -55,7 +63,23 @@ export async function serviceAddress(
       `the service address of ${orchestrator} on chain is ${url}, which is reachable from this machine only: give this node's with -serviceAddr HOST:PORT`,
     )
   }
+  // This node does not listen yet, so whoever answers with its account is another one.
+  if (!isOneOfSeveral && (await needs.answeringAt?.(url)) === node.account) {
+    needs.log.warn(
+      'another node of this account answers at the address on chain: give each its own -serviceAddr, or stop one',
+      { account: node.account, registered: url, listensAt: node.listensAt },
+    )
+  }
   return { kind: 'url', url }
+}
+
+/** Whether two service addresses are the same once their missing parts are filled in; false for what is none. */
+export function isSameUri(a: string, b: string): boolean {
+  try {
+    return serviceUrl(a) === serviceUrl(b)
+  } catch {
+    return false
+  }
 }
 
 function adviceOn(orchestrator: Address): string {

@@ -193,7 +193,7 @@ export class FakeChain {
     if (sent?.result && !sent.result.success) sent = undefined
     if (!sent) {
       const reason = this.#refusal(ticket)
-      if (reason) return { kind: 'not-sent', reason }
+      if (reason) return { kind: 'not-sent', why: 'refused', reason }
       sent = {
         id,
         ticket,

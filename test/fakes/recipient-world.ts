@@ -20,6 +20,7 @@ import {
 import { Activity } from '../../src/services/protocol/activity.ts'
 import { Rounds } from '../../src/services/protocol/rounds.ts'
 import { Senders } from '../../src/services/protocol/senders.ts'
+import { RecordingCauses } from './causes.ts'
 import { FakeChain } from './chain.ts'
 import { eventsTo } from './events.ts'
 import { FakePayer } from './payer.ts'
@@ -32,7 +33,7 @@ export const ETHER = 10n ** 18n
 
 /** What a recipient of a test is made of. */
 export interface RecipientNeeds
-  extends Pick<TicketRecipientNeeds, 'clock' | 'dice' | 'priceBook' | 'winners'> {
+  extends Pick<TicketRecipientNeeds, 'clock' | 'dice' | 'priceBook' | 'winners' | 'causes'> {
   readonly chain: FakeChain
   readonly store: Store
 }
@@ -86,6 +87,7 @@ export async function recipientWorld(
   const gateway = new FakePayer('gateway', { quick: quick ?? false })
   chain.fund(gateway.address, ETHER, ETHER)
   chain.mine()
+  const causes = new RecordingCauses()
   const store = new Store({ location: join(folder, 'node.sqlite3') }, { dice: seededDice('secrets') })
   await store.open()
   const priceBook = new PriceBook(price ?? (() => Rational.of(1000n)), singlePrices)
@@ -94,7 +96,7 @@ export async function recipientWorld(
     const adopted: WinningTicket[] = []
     const winners = { adopt: (tickets: readonly WinningTicket[]) => void adopted.push(...tickets) }
     const parts = recipientOn(
-      { ...{ chain, clock, store, priceBook, winners }, dice: seededDice('seeds') },
+      { ...{ chain, clock, store, priceBook, winners, causes }, dice: seededDice('seeds') },
       { ...{ recipient: ORCHESTRATOR, ticketEv: EV, redeemGas: 350_000n, maxFaceValue: 0n }, ...options },
     )
     const { activity, recipient, rounds, secret, senders } = parts
@@ -112,5 +114,5 @@ export async function recipientWorld(
     node = await start()
     return node
   }
-  return { chain, clock, gateway, store, node, restart, senders: () => node.senders }
+  return { chain, clock, gateway, store, causes, node, restart, senders: () => node.senders }
 }

@@ -3,9 +3,12 @@ import { messageOf } from '../../lib/errors.ts'
 
 /** Texts from nodes are cut to this length, so that none fills the screen. */
 const MAX_TEXT = 160
+/** A sentence of a cause names numbers and addresses. */
+const MAX_SENTENCE = 700
 const MAX_ENTRIES = 1_000
 
-const text = z.string().transform(plain)
+const text = z.string().transform((given) => plain(given))
+const sentence = z.string().transform((given) => plain(given, MAX_SENTENCE))
 const count = z.number().int().nonnegative()
 const time = z.number()
 const whole = z
@@ -104,11 +107,17 @@ const overpaid = z.object({
   times: count,
 })
 
+const cause = z.object({
+  ...{ code: text, side: text, about: text, says: sentence, change: sentence },
+  ...{ sinceMs: time, lastMs: time, count },
+})
+
 /** The sections of a status that are read. Each may be missing, or have the form of another version. */
 const sections = {
   roles: list(text),
   network: text,
   storeFault: text,
+  causes: list(cause),
   waitingFor: text,
   recipient: text,
   chain,
@@ -189,10 +198,10 @@ export function readAnswer(
 }
 
 /** One line of bounded length, without the control characters that a terminal would obey. */
-export function plain(text: string): string {
+export function plain(text: string, most = MAX_TEXT): string {
   const line = text
-    .slice(0, 2 * MAX_TEXT)
+    .slice(0, 2 * most)
     .replace(/[\p{C}\p{Z}]+/gu, ' ')
     .trim()
-  return line.length > MAX_TEXT ? `${line.slice(0, MAX_TEXT - 1)}…` : line
+  return line.length > most ? `${line.slice(0, most - 1)}…` : line
 }

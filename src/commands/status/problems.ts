@@ -1,5 +1,6 @@
+import { ether } from '../../lib/amounts.ts'
 import type { NodeAnswer, SeenNode } from './answer.ts'
-import { counted, duration, ether, l1Blocks, purposeOf, reasonSentence } from './words.ts'
+import { counted, duration, l1Blocks, purposeOf, reasonSentence } from './words.ts'
 
 /** The chain, or the connection to it, is taken for stalled after this long without a new block. */
 const SILENCE_SECONDS = 120
@@ -25,10 +26,13 @@ const ROLE_NAMES: readonly (readonly [role: string, name: string])[] = [
   ['roundInitializer', 'round initialiser'],
 ]
 
-/** The name of a node in sentences: its first role and its address. */
+/** The name of a node in sentences: its first role and its address; a reward service may initialise rounds too. */
 export function nameOf({ address, status }: SeenNode): string {
-  const role = ROLE_NAMES.find(([name]) => status.roles?.includes(name))
-  return `${role ? role[1] : 'node'} ${address}`
+  const names = ROLE_NAMES.filter(([role]) => status.roles?.includes(role)).map(([, name]) => name)
+  const [first = 'node', second] = names
+  // Neither of the two says that the node does the other's work as well.
+  const isBoth = first === 'reward service' && second !== undefined
+  return `${isBoth ? `${first} and ${second}` : first} ${address}`
 }
 
 /** Whether a node redeems winning tickets itself. */
@@ -47,6 +51,7 @@ export function problemsOf(answers: readonly NodeAnswer[]): string[] {
   const found = [
     ...answers.flatMap(withoutStatus),
     ...nodes.flatMap(ofNode),
+    ...nodes.flatMap(ofCauses),
     ...nodes.flatMap(ofChain),
     ...nodes.flatMap(ofRecipient),
     ...sharedAccounts(nodes),
@@ -79,11 +84,27 @@ function withoutStatus(answer: NodeAnswer): string[] {
   }
 }
 
+/** The causes that the node itself names, in its own words. */
+function ofCauses(node: SeenNode): string[] {
+  const { causes = [], nowMs } = node.status
+  // Of a redeemer that is away, the figures say more.
+  const shown = causes.filter(({ code }) => code !== 'redeemer-away')
+  return shown.map(({ change, count, says, sinceMs }) => {
+    const times = count > 1 ? `, ${count} times` : ''
+    return `${nameOf(node)}: ${says} (for ${duration(nowMs - sinceMs)}${times}): ${change}`
+  })
+}
+
+/** Whether the node names a cause itself, so that nothing else need be concluded from its figures. */
+function hasCause({ status: { causes } }: SeenNode, code: string, about = ''): boolean {
+  return causes?.some((cause) => cause.code === code && cause.about === about) ?? false
+}
+
 function ofNode(node: SeenNode): string[] {
   const { ready, storeFault, unread, version, waitingFor = 'its start' } = node.status
   const name = nameOf(node)
   return [
-    ...(storeFault === undefined
+    ...(storeFault === undefined || hasCause(node, 'store-unwritable')
       ? []
       : [`${name} cannot write to its store, so it refuses what it would have to keep: ${storeFault}`]),
     ...(ready ? [] : [`${name} is not ready and waits for ${waitingFor}: if that lasts, see its log`]),
@@ -99,8 +120,10 @@ function ofChain(node: SeenNode): string[] {
   const { chain, nowMs } = node.status
   if (!chain) return []
   const name = nameOf(node)
+  const isNamed = hasCause(node, 'chain-unreachable')
   const bad = chain.endpoints.filter(({ state }) => !['healthy', 'untried'].includes(state.kind))
   if (bad.length > 0 && bad.length === chain.endpoints.length) {
+    if (isNamed) return []
     const why = bad.map(({ endpoint, state }) => `${endpoint} is ${state.kind}: ${state.reason ?? '?'}`)
     return [
       `${name} cannot reach the chain over any of its endpoints (${why.join('; ')}): check them, or change -ethUrl`,
@@ -114,7 +137,7 @@ function ofChain(node: SeenNode): string[] {
           : `has been ${state.kind} for ${duration(nowMs - state.sinceMs)}`
       return `${name} does not use the endpoint ${endpoint}, which ${since} (${state.reason ?? '?'}): check it, or remove it from -ethUrl`
     }),
-    ...((chain.blockAgeSeconds ?? 0) > SILENCE_SECONDS
+    ...((chain.blockAgeSeconds ?? 0) > SILENCE_SECONDS && !isNamed
       ? [
           `${name} has seen no new block for ${duration(chain.blockAgeSeconds! * 1000)}: check the endpoints of -ethUrl`,
         ]
@@ -138,11 +161,13 @@ function lateRound({ l1Block, rounds }: Chain): string[] {
   ]
 }
 
-function ofRecipient({ status: { chain, recipient, reward } }: SeenNode): string[] {
+function ofRecipient(node: SeenNode): string[] {
+  const { chain, recipient, reward } = node.status
   const state = chain?.recipientState
   const orchestrator = recipient ?? reward?.orchestrator
   const round = chain?.rounds?.current
   if (!state || !orchestrator || round === undefined) return []
+  if (hasCause(node, 'account-not-registered')) return []
   if (!state.registered && !state.active) {
     return [
       `${orchestrator}, which the tickets pay, is not a registered orchestrator: register it, or correct -ethOrchAddr`,
@@ -191,6 +216,7 @@ function ofRedeemers(node: SeenNode): string[] {
   return redeemers.flatMap((redeemer) => {
     if (redeemer.sinceMs === null) return []
     if (redeemer.answers && redeemer.lastError === null) return []
+    if (hasCause(node, 'redeemer-refuses', redeemer.name)) return []
     if (redeemer.answers) {
       return [
         `${name} is refused by its redeemer ${redeemer.name} (${redeemer.lastError}): both need the same orchestrator and the same -redeemerSecret`,
@@ -208,8 +234,15 @@ function ofRedeemers(node: SeenNode): string[] {
 /** What an operator can do about tickets that wait for a reason, urgent or not. */
 const REMEDIES: Readonly<Record<string, string>> = {
   'gas-too-high': 'raise -maxGasPrice, or wait for cheaper gas',
+  'no-ether': 'send the account that redeems ether',
   'chain-unavailable': 'check the endpoints of -ethUrl',
   'redeemer-refuses': 'see its log for the reason, and check that both are for the same orchestrator',
+}
+
+/** The cause that explains why tickets wait for a reason: the node's own words are enough. */
+const EXPLAINED: Readonly<Record<string, string>> = {
+  'chain-unavailable': 'chain-unreachable',
+  'no-ether': 'no-ether',
 }
 
 /** What can be done about tickets that are about to expire. */
@@ -226,6 +259,8 @@ function ofTickets(node: SeenNode): string[] {
   const { chain, tickets } = node.status
   return (tickets?.groups ?? []).flatMap((group) => {
     if (!['open', 'submitted', 'delivered'].includes(group.state) || group.count === 0) return []
+    const explained = EXPLAINED[group.reason]
+    if (explained !== undefined && hasCause(node, explained)) return []
     const urgent = chain ? urgency(group, chain) : null
     const remedy = remedyOf(group, urgent !== null)
     if (remedy === null) return []
@@ -255,7 +290,9 @@ function ofMoney(node: SeenNode): string[] {
   const { chain, reward } = node.status
   if (!chain) return []
   const lasts = [
-    ...(chain.redemptionsLeft !== null ? [[chain.redemptionsLeft, 'redemption'] as const] : []),
+    ...(chain.redemptionsLeft !== null && !hasCause(node, 'no-ether')
+      ? [[chain.redemptionsLeft, 'redemption'] as const]
+      : []),
     ...(reward && rewards(node) && reward.roundsLeft !== null
       ? [[reward.roundsLeft, 'reward'] as const]
       : []),

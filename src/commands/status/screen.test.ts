@@ -14,6 +14,7 @@ import {
   rewardStatus,
   ticketFigures,
 } from '../../../test/fakes/status-answers.ts'
+import type { CauseCode } from '../../domain/cause-facts.ts'
 import type { NodeStatus } from '../../node/status/status.ts'
 import { type NodeAnswer, readAnswer } from './answer.ts'
 import { problemsOf } from './problems.ts'
@@ -282,11 +283,66 @@ const PROBLEMS: readonly (readonly [what: string, answers: readonly NodeAnswer[]
     /^orchestrator a cannot write to its store, so it refuses what it would have to keep: the database D cannot be used, the disk is full: fix that/,
   ],
   [
+    'a cause that the node names itself',
+    [
+      answerOf(
+        'r',
+        redeemerStatus({
+          chain: chainFigures(REDEEMER, { redemptionsLeft: 0n, balance: 0n }),
+          tickets: ticketFigures([group('open', 'no-ether', 2, 22_000_120n)]),
+          causes: [causeOf('no-ether', '', 'the account A has 0 ETH', 'send A at least 1 ETH')],
+        }),
+      ),
+    ],
+    /^redeemer r: the account A has 0 ETH \(for 3 min, 7 times\): send A at least 1 ETH$/,
+  ],
+  [
+    'a broken store that the node names itself',
+    [
+      answerOf(
+        'a',
+        orchestratorStatus({
+          storeFault: 'the disk is full',
+          causes: [causeOf('store-unwritable', '', 'nothing can be written: the disk is full', 'make room')],
+        }),
+      ),
+    ],
+    /^orchestrator a: nothing can be written: the disk is full \(for 3 min, 7 times\): make room$/,
+  ],
+  [
+    'a redeemer that refuses',
+    [
+      answerOf(
+        'a',
+        orchestratorStatus({
+          redeemers: [{ name: 'r:1', answers: true, sinceMs: NOW_MS, lastError: 'wrong secret' }],
+          causes: [causeOf('redeemer-refuses', 'r:1', 'the redeemer r:1 does not accept', 'give both')],
+        }),
+      ),
+    ],
+    /^orchestrator a: the redeemer r:1 does not accept \(for 3 min, 7 times\): give both$/,
+  ],
+  [
+    'a reward service that initialises rounds too',
+    [answerOf('w', { ...rewardStatus(), roles: ['roundInitializer', 'reward'], ready: false })],
+    /^reward service and round initialiser w is not ready/,
+  ],
+  [
     'an orchestrator without transcoders',
     [answerOf('a', orchestratorStatus({ roles: ['orchestrator'], transcoders: [] }))],
     /^orchestrator a has no transcoder, so it can take no work/,
   ],
 ]
+function causeOf(
+  code: CauseCode,
+  about: string,
+  says: string,
+  change: string,
+): NonNullable<NodeStatus['causes']>[number] {
+  const sinceMs = NOW_MS - 180_000
+  return { code, side: 'operator', about, says, change, sinceMs, lastMs: NOW_MS, count: 7 }
+}
+
 for (const [what, answers, sentence] of PROBLEMS) {
   test(`${what} needs attention, in one sentence`, () => {
     const problems = problemsOf(answers)

@@ -1,6 +1,7 @@
+import { ether } from '../../lib/amounts.ts'
 import type { NodeAnswer, SeenNode } from './answer.ts'
 import { nameOf, problemsOf, redeems, rewards } from './problems.ts'
-import { counted, duration, ether, l1Blocks, purposeOf, reasonSentence, wrapped } from './words.ts'
+import { counted, duration, l1Blocks, purposeOf, reasonSentence, wrapped } from './words.ts'
 
 const WIDTH = 100
 /** Transactions shown of each node; further ones are only counted. */

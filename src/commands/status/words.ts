@@ -1,20 +1,11 @@
-/** Amounts, times and reasons as text for operators. */
+/** Times and reasons as text for operators. */
 
 /** An L1 block of Ethereum comes every 12 seconds. */
 const L1_BLOCK_SECONDS = 12n
-const WEI_PER_GWEI = 10n ** 9n
-const WEI_PER_MICROETHER = 10n ** 12n
 
 /** `3 tickets`, `1 ticket`. */
 export function counted(count: number | bigint, noun: string, plural = `${noun}s`): string {
   return `${count} ${count === 1 || count === 1n ? noun : plural}`
-}
-
-/** An amount in ETH, gwei or wei, whichever is readable; rounded down. */
-export function ether(wei: bigint): string {
-  if (wei < 0n) return `-${ether(-wei)}`
-  if (wei === 0n || wei >= WEI_PER_MICROETHER) return `${decimal(wei / WEI_PER_MICROETHER, 6)} ETH`
-  return wei >= WEI_PER_GWEI ? `${decimal(wei / (WEI_PER_GWEI / 1000n), 3)} gwei` : `${wei} wei`
 }
 
 /** `12 s`, `7 min`, `3 h`, `2 days`. */
@@ -62,6 +53,10 @@ const REASONS: Readonly<Record<string, readonly [one: string, many: string]>> = 
   'open gas-too-high': [
     'waits because gas costs more than -maxGasPrice',
     'wait because gas costs more than -maxGasPrice',
+  ],
+  'open no-ether': [
+    'waits because the account that redeems has too little ether',
+    'wait because the account that redeems has too little ether',
   ],
   'open after-others': [
     'waits for other tickets of its sender that are on their way',
@@ -126,11 +121,4 @@ export function purposeOf(purpose: string): string {
   const [what = '', ...ids] = purpose.split(' ')
   if (what !== 'redeem') return purpose
   return ids.length > 1 ? `redeems ${ids.length} tickets` : `redeems ticket ${ids[0]?.slice(0, 18)}…`
-}
-
-/** A count of units of 10^-digits as a decimal number without trailing zeros. */
-function decimal(units: bigint, digits: number): string {
-  const text = units.toString().padStart(digits + 1, '0')
-  const fraction = text.slice(-digits).replace(/0+$/, '')
-  return fraction === '' ? text.slice(0, -digits) : `${text.slice(0, -digits)}.${fraction}`
 }

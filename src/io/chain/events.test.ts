@@ -7,7 +7,7 @@ import { Protocol } from '../../../devnet/protocol.ts'
 import { type ChainFixture, startChain } from '../../../test/chain/fixture.ts'
 import { asOf, HABITS, startHabits } from '../../../test/chain/rpc-habits.ts'
 import { RpcFault, RpcShim } from '../../../test/chain/rpc-shim.ts'
-import { eventsTo } from '../../../test/fakes/events.ts'
+import { RecordingCauses } from '../../../test/fakes/causes.ts'
 import { RecordingLog } from '../../../test/fakes/recording-log.ts'
 import { eventually } from '../../../test/tools/until.ts'
 import type { ChainUpdate } from '../../domain/chain.ts'
@@ -46,16 +46,12 @@ async function watching(
   over: Partial<WatcherOptions> & { urls?: string[]; log?: Log } = {},
 ): Promise<Watching> {
   const { urls = [chain.anvil.url], log = silentLog, ...options } = over
-  const problems: string[] = []
-  const events = eventsTo({
-    'problem-begun': ({ problem }) => void problems.push(`${problem} begun`),
-    'problem-ended': ({ problem }) => void problems.push(`${problem} ended`),
-  })
+  const causes = new RecordingCauses()
   const needs = { clock: systemClock, log }
   const rpc = new Rpc({ urls, chainId: chain.anvil.chainId, timeoutMs: 2_000 }, needs)
   const watcher = new ChainWatcher(
     { pollMs: 25, ...options },
-    { ...needs, events, rpc, addresses: chain.client.addresses, cursor },
+    { ...needs, causes, rpc, addresses: chain.client.addresses, cursor },
   )
   const updates: ChainUpdate[] = []
   const stop = new AbortController()
@@ -65,7 +61,7 @@ async function watching(
   return {
     watcher,
     updates,
-    problems,
+    problems: causes.told,
     kinds: () => updates.flatMap(({ events }) => events.map(({ kind }) => kind)),
     [Symbol.asyncDispose]: async () => {
       stop.abort()

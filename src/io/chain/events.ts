@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { type Causes, noCauses } from '../../domain/causes.ts'
 import {
   type ChainEvent,
   type ChainHead,
@@ -6,7 +7,6 @@ import {
   type EventPlace,
   isConfirmed,
 } from '../../domain/chain.ts'
-import type { NodeEvents } from '../../domain/events.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { isAbort, messageOf } from '../../lib/errors.ts'
 import { Listeners } from '../../lib/listeners.ts'
@@ -86,7 +86,7 @@ export class ChainWatcher implements Service {
   readonly #cursor: CursorStore
   readonly #clock: Clock
   readonly #log: Log
-  readonly #events: NodeEvents | null
+  readonly #causes: Causes
   readonly #reader: EventReader
   readonly #window: LogWindow
   readonly #listeners = new Listeners<ChainUpdate>()
@@ -104,7 +104,7 @@ export class ChainWatcher implements Service {
       rpc: Rpc
       addresses: ContractAddresses
       cursor: CursorStore
-      events?: NodeEvents
+      causes?: Causes
       clock: Clock
       log: Log
     },
@@ -119,7 +119,7 @@ export class ChainWatcher implements Service {
     this.#cursor = needs.cursor
     this.#clock = needs.clock
     this.#log = needs.log
-    this.#events = needs.events ?? null
+    this.#causes = needs.causes ?? noCauses
     this.#reader = new EventReader(needs.addresses)
     this.#window = new LogWindow(this.#options.windowBlocks, {
       address: this.#reader.addresses,
@@ -331,8 +331,7 @@ export class ChainWatcher implements Service {
     const kind = now - this.#advancedAtMs > this.#options.staleAfterMs ? 'standing-still' : 'live'
     if (this.#health.kind === kind) return
     if (this.#health.kind === 'down') {
-      this.#log.info('chain answering again', { head: this.#head?.number })
-      this.#events?.tell({ kind: 'problem-ended', problem: 'chain-unreachable' })
+      this.#causes.over('chain-unreachable')
     }
     if (kind === 'standing-still')
       this.#log.warn('no new blocks from the chain', { head: this.#head?.number })
@@ -340,13 +339,12 @@ export class ChainWatcher implements Service {
   }
 
   #noteDown(reason: string): void {
+    this.#causes.met({ code: 'chain-unreachable', facts: { reason } })
     if (this.#health.kind === 'down') {
       this.#health = { ...this.#health, reason }
       return
     }
     this.#health = { kind: 'down', sinceMs: this.#clock.now(), reason }
-    this.#log.error('chain not answering, retrying', { reason })
-    this.#events?.tell({ kind: 'problem-begun', problem: 'chain-unreachable', detail: reason })
   }
 }
 

@@ -106,6 +106,7 @@ test('a sender without funds: the contract says so before anything is sent', asy
   })
   assert.deepEqual(await redemption.redeem(await winner(), ANY_COST, NEVER), {
     kind: 'not-sent',
+    why: 'refused',
     reason: 'sender deposit and reserve are zero',
   })
 })
@@ -126,6 +127,7 @@ test('a deposit that covers the face value pays it, as simulated, once', async (
   assert.deepEqual(await redemption.simulate(ticket), { kind: 'reverts', reason: 'ticket is used' })
   assert.deepEqual(await redemption.redeem(ticket, ANY_COST, NEVER), {
     kind: 'not-sent',
+    why: 'refused',
     reason: 'ticket is used',
   })
 })
@@ -267,7 +269,7 @@ test('a bad ticket does not keep those beside it from being redeemed', async () 
   const results = await Promise.all(
     [good, bad, alsoGood].map((ticket) => redemption.redeem(ticket, ANY_COST, NEVER)),
   )
-  assert.deepEqual(results[1], { kind: 'not-sent', reason: 'ticket did not win' })
+  assert.deepEqual(results[1], { kind: 'not-sent', why: 'refused', reason: 'ticket did not win' })
   assert.ok(results[0]!.kind === 'mined' && results[0]!.success)
   assert.ok(results[2]!.kind === 'mined' && results[2]!.success)
 })

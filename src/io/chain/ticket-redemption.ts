@@ -217,7 +217,8 @@ export class TicketRedemption implements RedemptionChain {
 }
 
 function notSent(error: ChainError): RedemptionResult {
-  return { kind: 'not-sent', reason: revertReason(error) ?? error.message }
+  const why = error.code === 'insufficient-funds' ? 'no-ether' : 'refused'
+  return { kind: 'not-sent', why, reason: revertReason(error) ?? error.message }
 }
 
 /** Call data of `redeemWinningTicket` (chain.md §3.2). */

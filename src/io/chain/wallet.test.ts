@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import { parseTransaction, recoverTransactionAddress, verifyTypedData } from 'viem'
+import { RecordingLog } from '../../../test/fakes/recording-log.ts'
 import { formatHex, parseHex } from '../../lib/bytes.ts'
 import { systemClock } from '../../lib/clock.ts'
 import { addressOfKey, keccak256, recoverSigner } from '../../lib/crypto.ts'
@@ -290,6 +291,36 @@ test('the first account in the order of paths is used, foreign files are not tou
   )
   assert.equal((await openWallet(options(), needs())).address, A)
   assert.equal((await openWallet(options({ address: B }), needs())).address, B)
+})
+
+for (const [how, address] of [
+  ['the first account is used', null],
+  ['the account is named', A],
+] as const) {
+  test(`files in the keystore that are no key files are named when ${how}`, async () => {
+    const path = await put(KEY_A)
+    const truncated = join(keystore, 'UTC--2024-01-01T00-00-00.000000000Z--truncated')
+    await writeFile(truncated, (await readFile(path, 'utf8')).slice(0, 100))
+    const log = new RecordingLog()
+    assert.equal((await openWallet(options({ address }), { ...needs(), log })).address, A)
+    assert.deepEqual(log.of('warn'), ['files in the keystore that cannot be used'])
+    assert.equal(
+      log.lines[0]!.fields.files,
+      `${truncated}: it is not a Web3 key file of version 3: it is not JSON`,
+    )
+  })
+}
+
+test('a new account is said to need what its node’s role needs, and no more', async () => {
+  for (const [newAccountNeeds, message] of [
+    ['send it ether', 'new account created: back up its file and send it ether'],
+    ['', 'new account created: back up its file'],
+  ] as const) {
+    const log = new RecordingLog()
+    await openWallet({ ...options(), newAccountNeeds }, { ...needs(), log })
+    assert.deepEqual(log.of('warn'), [message])
+    await rm(keystore, { recursive: true })
+  }
 })
 
 test('an account that is not there is refused with those that are, and none is made', async () => {

@@ -27,6 +27,8 @@ export interface WalletOptions {
   readonly password: string | null
   /** scrypt's n for a new key file; absent: the standard. */
   readonly scryptN?: number
+  /** What a new account needs before it is of use, such as `send it ether`; absent or empty: nothing. */
+  readonly newAccountNeeds?: string
 }
 
 /** Asks a person at a terminal; null where there is none. */
@@ -105,6 +107,9 @@ export async function openWallet(
     return unlock(entry, password, needs.prompt)
   }
   const { accounts, ignored } = await listKeystore(place.path)
+  if (accounts.length > 0 && ignored.length > 0) {
+    needs.log.warn('files in the keystore that cannot be used', { files: unreadable(ignored) })
+  }
   if (options.address !== null) {
     const entry = accounts.find(({ address }) => address === options.address)
     if (!entry) throw accountNotFound(options.address, place.path, { accounts, ignored })
@@ -191,10 +196,9 @@ async function create(
     ...(options.scryptN ? { scryptN: options.scryptN } : {}),
   })
   const wallet = new Wallet(key)
-  needs.log.warn('new account created: back up its file and send it ether', {
-    address: wallet.address,
-    path,
-  })
+  const { newAccountNeeds = '' } = options
+  const also = newAccountNeeds === '' ? '' : ` and ${newAccountNeeds}`
+  needs.log.warn(`new account created: back up its file${also}`, { address: wallet.address, path })
   return wallet
 }
 

@@ -113,11 +113,16 @@ const ADDITIONS: {
       ? [{ name: 'transcoders_lost', help: 'Transcoders that disconnected', labels: { reason } }]
       : [],
   'transcoders-changed': () => [],
-  'problem-begun': () => [],
+  'problem-begun': ({ code, side }) => [{ ...OCCURRENCES, labels: { cause: code, side } }],
+  'problem-repeated': ({ code, side }) => [{ ...OCCURRENCES, labels: { cause: code, side } }],
   'problem-ended': () => [],
   'setting-changed': () => [],
 }
 
+const OCCURRENCES: Addition = {
+  name: 'problem_occurrences_total',
+  help: 'Occurrences of causes that keep the node from part of its work',
+}
 const WINNERS: Addition = { name: 'winning_tickets_recv', help: 'Winning tickets received' }
 
 /** What an event adds to the counters. */

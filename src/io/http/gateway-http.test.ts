@@ -100,7 +100,9 @@ test('a pushed segment is refused with the right status and text, and checks run
   }
 })
 
-test('one failing orchestrator: 503 while tries are left, then 422 with its text', async () => {
+test('one failing orchestrator: 503 while tries are left, then 422 with its text, and the cause after it', async () => {
+  const cause = (until: string) =>
+    `the only orchestrator is suspended: https://o1:8935 ${until}, since unknown error (test): see what these orchestrators say, or add others\n`
   for (const [maxAttempts, status, text] of [
     [3, 503, 'No sessions available\n'],
     [
@@ -114,7 +116,10 @@ test('one failing orchestrator: 503 while tries are left, then 422 with its text
     await using set = await startGatewayPort({ maxAttempts }, [orchestrator])
     const answer = await set.push('/live/m/0.ts')
     assert.equal(answer.status, status)
-    assert.equal(await answer.text(), text)
+    assert.equal(
+      await answer.text(),
+      `${text}${cause(maxAttempts === 1 ? 'for 1 more search' : 'until the next search')}`,
+    )
   }
 })
 
@@ -131,7 +136,10 @@ test('without orchestrators: 503; with ingest off: 404', async () => {
   await using empty = await startGatewayPort({}, [])
   const answer = await empty.push('/live/name/0.ts')
   assert.equal(answer.status, 503)
-  assert.equal(await answer.text(), 'No sessions available\n')
+  assert.equal(
+    await answer.text(),
+    'No sessions available\nno orchestrator is listed: name orchestrators with -orchAddr\n',
+  )
   await using off = await startGatewayPort({ httpIngest: false })
   assert.equal((await off.push('/live/name/0.ts')).status, 404)
 })

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type Cause, sentenceOf } from '../../domain/causes.ts'
 import { extensionOf, mimeTypeOf } from '../../domain/rendition.ts'
 import { parseStreamPath, pathExtension, sequenceOf } from '../../domain/stream-name.ts'
 import { formatHex } from '../../lib/bytes.ts'
@@ -75,10 +76,11 @@ export async function ingest(
     await answer(request, response, segment, renditions, needs.dice)
   } catch (error) {
     const [status, text] = refusalOf(error, path)
+    const causes = error instanceof NodeError && 'causes' in error ? (error.causes as readonly Cause[]) : []
     if (status === 500 && !(error instanceof NodeError)) {
       needs.log.error('serving a pushed segment failed', { path, error })
     }
-    if (request.complete) sendText(response, status, text)
+    if (request.complete) sendText(response, status, text, causes.map(sentenceOf))
     else await sendTextEarly(request, response, status, text, needs.patience())
   }
 }

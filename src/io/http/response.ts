@@ -18,9 +18,14 @@ export function sendBytes(
   response.end(bytes)
 }
 
-/** Sends one line of text, the form of errors (gateway.md §3). */
-export function sendText(response: ServerResponse, status: number, text: string): void {
-  sendBytes(response, status, textHeaders, lineOf(text))
+/** Sends one line of text, the form of errors (gateway.md §3), and further lines where there is more to say. */
+export function sendText(
+  response: ServerResponse,
+  status: number,
+  text: string,
+  more: readonly string[] = [],
+): void {
+  sendBytes(response, status, textHeaders, [text, ...more].map(lineOf).join(''))
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { ClientHttp2Stream } from 'node:http2'
 import { type Client, Code, ConnectError } from '@connectrpc/connect'
 import { Http2SessionManager } from '@connectrpc/connect-node'
+import type { RedeemerRefusal } from '../../domain/cause-facts.ts'
 import { RedeemerCallError, type RedeemerFault } from '../../domain/redeemer-call.ts'
 import type { WinningTicket } from '../../domain/ticket.ts'
 import { type Address, addressBytes } from '../../lib/crypto.ts'
@@ -10,7 +11,7 @@ import { clientThrough, type SessionManager } from './client-over.ts'
 import { readMaxFloat, writeTicket } from './convert-payment.ts'
 import { TicketRedeemer } from './gen/redeemer_pb.ts'
 import { contextOf, distrust, type OwnCerts } from './own-certs.ts'
-import { REDEEMER_SECRET_HEADER } from './redeemer-endpoint.ts'
+import { RECIPIENT_HEADER, REDEEMER_SECRET_HEADER, REFUSAL_HEADER } from './redeemer-endpoint.ts'
 
 /**
  * A Go redeemer disconnects a peer that pings more often than every five minutes (wire.md §3), so dead connections are
@@ -39,13 +40,18 @@ export class RedeemerClient implements RedeemerConnection {
     url: string
     /** Empty for none. */
     secret: string
+    /** The recipient of the tickets, so that the redeemer of another one refuses the first call; absent: not told. */
+    recipient?: Address
     /** The certificates by which redeemer and orchestrator authenticate each other; null for no verification. */
     own: OwnCerts | null
   }) {
     this.#url = new URL(options.url)
     this.#own = options.own
     this.name = this.#url.host
-    this.#headers = options.secret === '' ? {} : { [REDEEMER_SECRET_HEADER]: options.secret }
+    this.#headers = {
+      ...(options.secret !== '' && { [REDEEMER_SECRET_HEADER]: options.secret }),
+      ...(options.recipient && { [RECIPIENT_HEADER]: options.recipient }),
+    }
   }
 
   async queue(ticket: WinningTicket, signal: AbortSignal): Promise<void> {
@@ -117,11 +123,12 @@ export class RedeemerClient implements RedeemerConnection {
 
   #failure(error: unknown, signal: AbortSignal): Error {
     if (signal.aborted) return abortError(signal)
-    const { cause, code, rawMessage } = ConnectError.from(error)
+    const { cause, code, metadata, rawMessage } = ConnectError.from(error)
     const why = distrust(cause)
     // A peer that cannot prove to be the redeemer counts as away.
     const fault = why ? 'away' : faultOf(code)
-    return new RedeemerCallError(fault, `${this.name}: ${why ?? rawMessage}`, { cause: error })
+    const refusal = refusalOf(metadata.get(REFUSAL_HEADER), code)
+    return new RedeemerCallError(fault, `${this.name}: ${why ?? rawMessage}`, { cause: error, refusal })
   }
 }
 
@@ -136,6 +143,23 @@ function heard(stream: ClientHttp2Stream): ClientHttp2Stream {
 }
 
 function ignore(): void {}
+
+const REFUSALS: ReadonlySet<string> = new Set<RedeemerRefusal>(['secret', 'certificate', 'recipient'])
+
+/** What a redeemer refuses: as it says itself or, if it does not, what its status means. */
+function refusalOf(told: string | null, code: Code): RedeemerRefusal {
+  if (told !== null && REFUSALS.has(told)) return told as RedeemerRefusal
+  switch (code) {
+    case Code.Unauthenticated:
+      return 'secret'
+    case Code.PermissionDenied:
+      return 'recipient'
+    case Code.Unimplemented:
+      return 'not-a-redeemer'
+    default:
+      return 'other'
+  }
+}
 
 /** The fault for a status: refused, unable or away. */
 function faultOf(code: Code): RedeemerFault {

@@ -29,17 +29,26 @@ const TICKETS = recorded.queueTicket.map(({ request }) =>
 
 async function serve(
   t: TestContext,
-  options: { secret?: string; port?: number; limits?: RedeemerLimits; maxMessageBytes?: number } = {},
+  options: {
+    secret?: string
+    recipient?: Address
+    port?: number
+    limits?: RedeemerLimits
+    maxMessageBytes?: number
+  } = {},
 ) {
   const desk = new FakeDesk()
-  const { limits, maxMessageBytes, secret = '' } = options
-  const calls = new RedeemerEndpoint({ secret, ...(limits && { limits }) }, { api: desk, log: silentLog })
+  const { limits, maxMessageBytes, recipient, secret = '' } = options
+  const calls = new RedeemerEndpoint(
+    { secret, ...(recipient && { recipient }), ...(limits && { limits }) },
+    { api: desk, log: silentLog },
+  )
   const { port, stop, url } = await serveRoutes(t, calls, {
     ...{ name: 'redeemer', port: options.port ?? 0, maxStreams: 1_000, drainMs: 2_000 },
     ...(maxMessageBytes && { maxMessageBytes }),
   })
-  const connect = (secret = '') => {
-    const client = new RedeemerClient({ url, secret, own: null })
+  const connect = (secret = '', recipient?: Address) => {
+    const client = new RedeemerClient({ url, secret, own: null, ...(recipient && { recipient }) })
     t.after(() => client.reset())
     return client
   }
@@ -206,6 +215,36 @@ test('with a secret only clients that send it are served', async (t) => {
   assert.equal(desk.queued.length, 0)
   await connect('swordfish').queue(TICKETS[0]!, never())
   assert.equal(desk.queued.length, 1)
+})
+
+test('a call for another recipient is refused, whatever it is; one that names none is served', async (t) => {
+  const { desk, connect } = await serve(t, { recipient: SENDER, secret: 'swordfish' })
+  const other = connect('swordfish', '0x70997970C51812dc3A010C7d01b50e0d17dc79C8')
+  const refused = {
+    ...{ code: 'refused', refusal: 'recipient' },
+    message: new RegExp(
+      `redeems for ${SENDER.toLowerCase()}, not for 0x70997970C51812dc3A010C7d01b50e0d17dc79C8$`,
+    ),
+  }
+  await assert.rejects(other.maxFloat(SENDER, never()), refused)
+  await assert.rejects(other.queue(TICKETS[0]!, never()), refused)
+  await assert.rejects(async () => {
+    for await (const _ of other.floats(SENDER, never())) assert.fail('told a float')
+  }, refused)
+  assert.equal(desk.queued.length, 0)
+  assert.equal(await connect('swordfish', SENDER).maxFloat(SENDER, never()), desk.value)
+  assert.equal(await connect('swordfish').maxFloat(SENDER, never()), desk.value, 'as a Go orchestrator')
+  const stranger = connect('wrong', '0x70997970C51812dc3A010C7d01b50e0d17dc79C8')
+  await assert.rejects(stranger.maxFloat(SENDER, never()), { refusal: 'secret' }, 'the secret comes first')
+})
+
+test('a wrong secret, and a port that serves no redeemer, are told apart', async (t) => {
+  const { connect } = await serve(t, { secret: 'swordfish' })
+  await assert.rejects(connect('wrong').maxFloat(SENDER, never()), { code: 'refused', refusal: 'secret' })
+  const port = await serveRoutes(t, { grpc: () => {} })
+  const client = new RedeemerClient({ url: port.url, secret: '', own: null })
+  t.after(() => client.reset())
+  await assert.rejects(client.maxFloat(SENDER, never()), { code: 'refused', refusal: 'not-a-redeemer' })
 })
 
 const FEW_FLOATS = { callsPerSecond: 0.001, burst: 5, streams: 1 }

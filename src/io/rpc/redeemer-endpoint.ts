@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
 import { create } from '@bufbuild/protobuf'
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect'
+import type { RedeemerRefusal } from '../../domain/cause-facts.ts'
 import type { WinningTicket } from '../../domain/ticket.ts'
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import { type Address, equalTexts } from '../../lib/crypto.ts'
@@ -15,6 +16,15 @@ import { readAddress } from './wire-message.ts'
 
 /** The header with the secret that an orchestrator shares with its redeemer. Go nodes do not know it. */
 export const REDEEMER_SECRET_HEADER = 'livepeer-redeemer-secret'
+
+/**
+ * The header with the recipient of an orchestrator's tickets, so that one that works for another operator is refused
+ * with its first call rather than with its first winning ticket. Go nodes neither send nor read it.
+ */
+export const RECIPIENT_HEADER = 'livepeer-ticket-recipient'
+
+/** The header of a refusal that says what is refused: `secret`, `certificate` or `recipient`. */
+export const REFUSAL_HEADER = 'livepeer-redeemer-refusal'
 
 /**
  * Limits of one host, behind which all of an operator's orchestrators may be: far more tickets than are ever won
@@ -61,6 +71,7 @@ const CODES: Readonly<Record<string, Code>> = {
 /** Serves the calls of a redeemer (wire.md §14). */
 export class RedeemerEndpoint implements Routes {
   readonly #secret: string
+  readonly #recipient: string | null
   readonly #ownOnly: boolean
   readonly #api: RedeemerApi
   readonly #log: Log
@@ -72,6 +83,8 @@ export class RedeemerEndpoint implements Routes {
     options: {
       /** The secret that orchestrators must send; empty for none. */
       secret: string
+      /** Whom the redeemer redeems for; absent: calls for others are not told apart. */
+      recipient?: Address
       /** Whether they must show a certificate of the operator. */
       ownOnly?: boolean
       limits?: RedeemerLimits
@@ -79,6 +92,7 @@ export class RedeemerEndpoint implements Routes {
     needs: { api: RedeemerApi; log: Log; clock?: Clock },
   ) {
     this.#secret = options.secret
+    this.#recipient = options.recipient?.toLowerCase() ?? null
     this.#ownOnly = options.ownOnly ?? false
     this.#api = needs.api
     this.#log = needs.log
@@ -131,8 +145,10 @@ export class RedeemerEndpoint implements Routes {
   /** Returns a function that gives back the host's stream. Throws ConnectError. */
   #admitStream(peer: Peer | null, headers: IncomingHttpHeaders): () => void {
     this.#limit(this.#floatCalls, peer, 'asks for floats')
-    const shown = headers[REDEEMER_SECRET_HEADER]
-    this.#admit(peer, typeof shown === 'string' ? shown : '')
+    this.#admit(peer, (name) => {
+      const shown = headers[name]
+      return typeof shown === 'string' ? shown : ''
+    })
     const giveBack = this.#floatCalls.takeStream(hostOf(peer))
     if (giveBack) return giveBack
     throw new ConnectError(`${hostOf(peer)} listens to too many floats already`, Code.ResourceExhausted)
@@ -153,7 +169,7 @@ export class RedeemerEndpoint implements Routes {
     const peer = values.get(callPeer)
     // Checked first, so that secrets cannot be guessed faster than the limit.
     this.#limit(limits, peer, what)
-    this.#admit(peer, requestHeader.get(REDEEMER_SECRET_HEADER) ?? '')
+    this.#admit(peer, (name) => requestHeader.get(name) ?? '')
     try {
       return await work()
     } catch (error) {
@@ -161,20 +177,31 @@ export class RedeemerEndpoint implements Routes {
     }
   }
 
-  #admit(peer: Peer | null, shown: string): void {
+  /** Throws ConnectError unless the caller may hand in tickets here. `header`: a header's text; empty if absent. */
+  #admit(peer: Peer | null, header: (name: string) => string): void {
     if (this.#ownOnly && !peer?.identity) {
-      throw new ConnectError(
+      throw refusal(
+        'certificate',
         'this redeemer asks for a certificate: give the orchestrator -certs too',
         Code.Unauthenticated,
       )
     }
-    if (this.#secret === '') return
-    if (equalTexts(shown, this.#secret)) return
-    throw new ConnectError(
-      shown === ''
-        ? 'this redeemer asks for a secret: give the orchestrator the same -redeemerSecret'
-        : 'wrong secret: orchestrator and redeemer need the same -redeemerSecret',
-      Code.Unauthenticated,
+    const shown = header(REDEEMER_SECRET_HEADER)
+    if (this.#secret !== '' && !equalTexts(shown, this.#secret)) {
+      throw refusal(
+        'secret',
+        shown === ''
+          ? 'this redeemer asks for a secret: give the orchestrator the same -redeemerSecret'
+          : 'wrong secret: orchestrator and redeemer need the same -redeemerSecret',
+        Code.Unauthenticated,
+      )
+    }
+    const recipient = header(RECIPIENT_HEADER)
+    if (this.#recipient === null || recipient === '' || recipient.toLowerCase() === this.#recipient) return
+    throw refusal(
+      'recipient',
+      `this redeemer redeems for ${this.#recipient}, not for ${recipient.slice(0, 42)}`,
+      Code.PermissionDenied,
     )
   }
 
@@ -185,6 +212,10 @@ export class RedeemerEndpoint implements Routes {
     const text = error instanceof NodeError ? messageOf(error) : 'internal error'
     return new ConnectError(text, code ?? Code.Internal)
   }
+}
+
+function refusal(what: RedeemerRefusal, text: string, code: Code): ConnectError {
+  return new ConnectError(text, code, { [REFUSAL_HEADER]: what })
 }
 
 function hostOf(peer: Peer | null): string {

@@ -1,5 +1,5 @@
 import type { Kysely } from 'kysely'
-import type { NodeEvents } from '../../domain/events.ts'
+import { type Causes, noCauses } from '../../domain/causes.ts'
 import type { PricePerPixel, WinningTicket } from '../../domain/ticket.ts'
 import type { TicketState } from '../../domain/ticket-state.ts'
 import type { StoredTransaction } from '../../domain/transaction.ts'
@@ -63,14 +63,14 @@ export class Store
   readonly name = 'store'
   readonly #options: StoreOptions
   readonly #dice: Dice
-  readonly #events: NodeEvents | null
+  readonly #causes: Causes
   /** A session keeps its first price, which need not be read again for every segment. */
   readonly #prices = new Map<string, PricePerPixel>()
   #open: { database: Database; commits: CommitQueue } | null = null
 
-  constructor(options: StoreOptions, needs: { dice: Dice; events?: NodeEvents } = { dice: systemDice }) {
+  constructor(options: StoreOptions, needs: { dice: Dice; causes?: Causes } = { dice: systemDice }) {
     this.#options = options
-    this.#events = needs.events ?? null
+    this.#causes = needs.causes ?? noCauses
     this.#dice = needs.dice
   }
 
@@ -91,11 +91,8 @@ export class Store
   }
 
   #tellFault(fault: string | null): void {
-    this.#events?.tell(
-      fault === null
-        ? { kind: 'problem-ended', problem: 'store-unwritable' }
-        : { kind: 'problem-begun', problem: 'store-unwritable', detail: fault },
-    )
+    if (fault === null) this.#causes.over('store-unwritable')
+    else this.#causes.met({ code: 'store-unwritable', facts: { fault } })
   }
 
   /** Why writes fail at the moment, as a sentence; null if they succeed. */

@@ -14,10 +14,12 @@ import { Transactions } from '../../io/chain/transactions.ts'
 import type { Address, Signer } from '../../lib/crypto.ts'
 import { Rational } from '../../lib/rational.ts'
 import type { Service } from '../../lib/service.ts'
+import { Registration } from '../../services/protocol/registration.ts'
 import { RewardService } from '../../services/protocol/reward-service.ts'
 import { RoundInitializer } from '../../services/protocol/round-initializer.ts'
 import { Rounds } from '../../services/protocol/rounds.ts'
 import { Senders } from '../../services/protocol/senders.ts'
+import { isSameUri } from '../service-address.ts'
 import type { Core } from './core.ts'
 
 /** The account, and the chain's endpoints and contracts: opened before any part is made. */
@@ -84,6 +86,21 @@ export class ChainParts {
     this.priceFeeds = [...this.#feedOf.values()]
   }
 
+  /**
+   * The check of the node's own account against the chain; none where tickets pay another one. `serviceUri`: where this
+   * node says that gateways reach it, empty for nowhere.
+   */
+  registrationAt(serviceUri: string): Registration[] {
+    const { account, client, recipient, staking, watch } = this
+    if (this.settings.orchestrator !== null && recipient !== account) return []
+    const chain = {
+      orchestrator: (address: Address) => client.orchestrator(address),
+      orchestratorPool: () => client.orchestratorPool(),
+      rewardView: (orchestrator: Address) => staking.rewardView(orchestrator),
+    }
+    return [new Registration({ account, serviceUri }, { ...this.#core.env, chain, watch, isSameUri })]
+  }
+
   /** The funds of senders, as far as this claimant may draw on them. */
   sendersFor(claimant: Address): Senders {
     const { client: chain, rounds, watch } = this
@@ -107,7 +124,10 @@ export class RewardParts {
   constructor({ duties, env }: Core, chain: ChainParts) {
     const { account, gas, recipient: orchestrator, rounds, settings, staking, transactions, watch } = chain
     this.reward = new RewardService(
-      { mode: settings.reward, account, orchestrator, alone: duties.onlyRewards },
+      {
+        ...{ mode: settings.reward, account, orchestrator, alone: duties.onlyRewards },
+        isOptional: !duties.keepsTickets && !duties.onlyRewards,
+      },
       { ...env, chain: staking, watch, rounds, gas },
     )
     this.services = [gas, ...chain.following, transactions, this.reward]

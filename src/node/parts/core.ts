@@ -12,6 +12,7 @@ import { Store } from '../../io/store/store.ts'
 import { noSigner, type Signer } from '../../lib/crypto.ts'
 import type { Scope } from '../../lib/service.ts'
 import { Offenders } from '../../services/transcoding/offenders.ts'
+import { CauseBook } from '../cause-book.ts'
 import type { Environment, Media } from '../environment.ts'
 import { EventStream } from '../event-stream.ts'
 import { Totals } from '../status/totals.ts'
@@ -26,7 +27,7 @@ const DEBIT_PATIENCE_MS = 50
 export class Core {
   readonly settings: Settings
   readonly duties: Duties
-  readonly env: Environment & { readonly events: EventStream }
+  readonly env: Environment & { readonly events: EventStream; readonly causes: CauseBook }
   /** Null offchain. */
   readonly access: ChainAccess | null
   readonly signer: Signer
@@ -41,7 +42,8 @@ export class Core {
     this.settings = settings
     this.duties = dutiesOf(settings)
     const events = new EventStream(env)
-    this.env = { ...env, events }
+    const causes = new CauseBook({ ...env, events })
+    this.env = { ...env, events, causes }
     this.access = access
     this.signer = access?.wallet ?? noSigner
     this.store = new NodeStore(settings, access?.chainId ?? 0n, this.env)

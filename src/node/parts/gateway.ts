@@ -2,9 +2,11 @@ import type { GatewaySettings } from '../../config/settings.ts'
 import { maxSessionsOf } from '../../domain/duties.ts'
 import { GatewayHttp } from '../../io/http/gateway-http.ts'
 import { MemoryObjects } from '../../io/objects/memory-objects.ts'
+import type { Rational } from '../../lib/rational.ts'
 import type { Service } from '../../lib/service.ts'
 import { Discovery } from '../../services/gateway/discovery.ts'
 import { Gateway, type GatewayOptions } from '../../services/gateway/gateway.ts'
+import type { PayingView } from '../../services/gateway/no-sessions.ts'
 import { OrchestratorAccounts } from '../../services/gateway/orchestrator-accounts.ts'
 import {
   ListedOrchestrators,
@@ -26,7 +28,8 @@ export class GatewayParts {
   constructor(core: Core, settings: GatewaySettings, chain: ChainParts | null) {
     const { client, env, media, signer } = core
     this.accounts = new OrchestratorAccounts(env)
-    const { payer, services: paying } = chain ? paysWith(this.accounts, core, settings, chain) : FREE
+    const paid = chain ? paysWith(this.accounts, core, settings, chain) : FREE
+    const { payer, view: paying } = paid
     const { source, services: finding } = sourceOf(core, settings, chain)
     const { bind, blocklist, currentManifest, discoveryTimeoutMs, extraNodes, httpIngest, publicHost } =
       settings
@@ -39,9 +42,10 @@ export class GatewayParts {
       {
         ...{ maxAttempts, profiles, localVerify, minOrchestratorVersion },
         ...{ maxSessions: maxSessionsOf(core.settings, 0), weights: chain && weightsOf(settings, chain) },
+        discoversOnChain: core.duties.discoversOnChain,
       },
       {
-        ...{ ...env, directory, client, payer, signer, media, store: new MemoryObjects() },
+        ...{ ...env, directory, client, payer, signer, media, store: new MemoryObjects(), paying },
         facts: { stakeOf: (recipient) => source.stakeOf(recipient), perfScoreOf: () => null },
       },
     )
@@ -50,32 +54,50 @@ export class GatewayParts {
       { ...env, gateway: this.gateway },
     )
     const feeds = chain?.priceFeeds ?? []
-    this.services = [client, ...paying, media, ...finding, ...feeds, this.gateway, http]
+    this.services = [client, ...paid.services, media, ...finding, ...feeds, this.gateway, http]
   }
 }
 
 /** How orchestrators are paid. */
 interface Paying {
   readonly payer: Payer
+  /** For explanations; null where nothing is paid. */
+  readonly view: PayingView | null
   readonly services: readonly Service[]
 }
 
-const FREE: Paying = { payer: new NoPayments(), services: [] }
+const FREE: Paying = { payer: new NoPayments(), view: null, services: [] }
 
 function paysWith(
   accounts: OrchestratorAccounts,
   { env, signer }: Core,
-  { depositMultiplier, maxTicketEv, maxTotalEv }: GatewaySettings,
+  settings: GatewaySettings,
   chain: ChainParts,
 ): Paying {
-  const { rounds } = chain
+  const { account, gas, rounds } = chain
+  const { depositMultiplier, maxTicketEv, maxTotalEv } = settings
+  const limits = { maxTicketEv, maxTotalEv, depositMultiplier }
   // The gateway is the sender; only its own funds are looked up.
   const funds = chain.sendersFor(chain.account)
-  const payer = new TicketSender(
-    { maxTicketEv, maxTotalEv, depositMultiplier },
-    { ...env, signer, rounds, funds, accounts },
-  )
-  return { payer, services: [...chain.following, funds] }
+  const payer = new TicketSender(limits, { ...env, signer, rounds, funds, accounts })
+  const maxPriceNow = maxPriceOf(settings, chain)
+  const view: PayingView = {
+    ...{ account, limits, redeemGas: chain.settings.redeemGas },
+    funds: () => funds.info(account),
+    get poolSize() {
+      return rounds.poolSize
+    },
+    get lastInitializedRound() {
+      return rounds.lastInitializedRound
+    },
+    get gasPrice() {
+      return gas.gasPrice
+    },
+    get maxPrice() {
+      return maxPriceNow()
+    },
+  }
+  return { payer, view, services: [...chain.following, funds] }
 }
 
 /** Where orchestrators are found: on chain, unless some are listed. */
@@ -94,11 +116,14 @@ function sourceOf(
   return { source, services: [...chain.following, source] }
 }
 
-function weightsOf(
-  { ignoreMaxPriceIfNeeded, maxPrice, selection }: GatewaySettings,
-  chain: ChainParts,
-): GatewayOptions['weights'] {
-  const maxPriceNow = maxPrice ? chain.priceNow(maxPrice) : () => null
+/** `-maxPricePerUnit` in wei per pixel, at the newest rate of its currency; null for none. */
+function maxPriceOf({ maxPrice }: GatewaySettings, chain: ChainParts): () => Rational | null {
+  return maxPrice ? chain.priceNow(maxPrice) : () => null
+}
+
+function weightsOf(settings: GatewaySettings, chain: ChainParts): GatewayOptions['weights'] {
+  const { ignoreMaxPriceIfNeeded, selection } = settings
+  const maxPriceNow = maxPriceOf(settings, chain)
   return {
     ...selection,
     // Follows the rate of the price's currency.

@@ -87,10 +87,11 @@ interface Payee {
 const FREE: Payee = { recipient: new FreeOfCharge(), services: [] }
 
 function paid(
-  { env, store }: Core,
+  core: Core,
   settings: OrchestratorSettings,
   { chain, winners }: NonNullable<OrchestratorNeeds['payments']>,
 ): Payee {
+  const { env, store } = core
   const { client, gas, recipient, rounds, watch } = chain
   const { autoAdjustPrice, gatewayPrices, maxFaceValue, price, rotateSecrets: rotate, ticketEv } = settings
   const activity = new Activity({ recipient }, { ...env, chain: client, watch, rounds })
@@ -111,6 +112,7 @@ function paid(
     recipient: ticketRecipient,
     services: [
       ...[...chain.following, activity, gas, ...winners.services],
+      ...chain.registrationAt(serviceUriOf(core.settings)),
       ...[secret, ...chain.priceFeeds, ticketRecipient],
     ],
   }

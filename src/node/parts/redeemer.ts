@@ -8,6 +8,7 @@ import { Endpoint } from '../../io/rpc/server.ts'
 import { readGoTicketQueue } from '../../io/store/go-ticket-queue.ts'
 import type { Service } from '../../lib/service.ts'
 import type { Senders } from '../../services/protocol/senders.ts'
+import { EtherCheck } from '../../services/redemption/ether-check.ts'
 import { Redeemer } from '../../services/redemption/redeemer.ts'
 import { RedeemerDesk } from '../../services/redemption/redeemer-desk.ts'
 import { RedeemerOutbox } from '../../services/redemption/redeemer-outbox.ts'
@@ -44,9 +45,12 @@ export class RedeemingParts {
       ...{ ...env, tickets: store, nonces: store, chain: redemption },
       ...{ watch, rounds, senders: this.senders, gas },
     })
+    const balance = () => client.ethBalance(account)
+    const { redeemGas } = chain.settings
+    const check = new EtherCheck({ account, redeemGas }, { ...env, balance, gas, redeemer: this.keeper })
     this.services = [
       ...[gas, store, ...ticketImport(core, chain), ...chain.following],
-      ...[this.senders, transactions, this.keeper],
+      ...[this.senders, transactions, this.keeper, check],
     ]
   }
 }
@@ -66,7 +70,7 @@ export class HandingOverParts {
     const { client, recipient, rounds, watch } = chain
     const { redeemerSecret: secret } = core.settings.secrets
     const connections = settings.redeemers.map(
-      (url) => new RedeemerClient({ url, secret, own: core.ownCerts }),
+      (url) => new RedeemerClient({ url, secret, recipient, own: core.ownCerts }),
     )
     const redeemers = new RedeemerPeers({ probed: recipient }, { ...env, connections })
     const senders = chain.sendersFor(recipient)
@@ -109,9 +113,9 @@ export class RedeemerParts {
     const limits = { maxStreams: REDEEMER_STREAMS, maxMessageBytes: MAX_TICKET_BYTES }
     const endpoint = new Endpoint(
       { name: 'redeemer', host, port, tls: core.tlsFor(host === '' ? hostname() : host), ...limits },
-      { ...env, routes: [new RedeemerEndpoint({ secret, ownOnly }, { ...env, api: this.desk })] },
+      { ...env, routes: [new RedeemerEndpoint({ secret, recipient, ownOnly }, { ...env, api: this.desk })] },
     )
-    this.services = [...redeeming.services, this.desk, endpoint]
+    this.services = [...redeeming.services, ...chain.registrationAt(''), this.desk, endpoint]
   }
 }
 

@@ -7,6 +7,7 @@ import type { RedeemerHealth } from '../../services/redemption/redeemer-peers.ts
 import type { EngineCapacityStatus } from '../../services/transcoding/engine-capacity.ts'
 import type { StandaloneTranscoderStatus } from '../../services/transcoding/standalone-transcoder.ts'
 import type { TranscoderState } from '../../services/transcoding/transcoder-member.ts'
+import type { LastingCause } from '../cause-book.ts'
 import type { Parts } from '../parts.ts'
 import type { ChainFigures, StatusFacts, TicketFigures, WaitingFigures } from './facts.ts'
 
@@ -55,6 +56,8 @@ export interface NodeStatus
   readonly network?: string
   /** Why the store cannot be written just now, a sentence; absent while it can. */
   readonly storeFault?: string
+  /** What keeps it from part of its work, the oldest first; absent while nothing does. */
+  readonly causes?: readonly LastingCause[]
   readonly serviceUri?: string | null
   readonly chain?: ChainFigures
   readonly waiting?: WaitingFigures
@@ -99,6 +102,7 @@ export async function statusOf(
     roles: [...settings.roles],
     network: settings.network.name,
     ...(storeFault !== null && { storeFault }),
+    ...(core.env.causes.current.length > 0 && { causes: core.env.causes.current }),
     ...(chain && { chain }),
     ...(orchestrator && {
       serviceUri: serviceUriOf(settings) || null,

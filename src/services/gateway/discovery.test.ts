@@ -10,6 +10,7 @@ import {
 import { defaultCapabilities, jobCapabilities } from '../../domain/capabilities.ts'
 import { presets } from '../../domain/rendition.ts'
 import { type Reach, requestHash } from '../../domain/segment.ts'
+import type { SkippedOffer } from '../../domain/skipped-offer.ts'
 import { ManualClock, settle } from '../../lib/clock.ts'
 import { addressOfKey, signedBy, ZERO_ADDRESS } from '../../lib/crypto.ts'
 import { seededDice } from '../../lib/dice.ts'
@@ -302,4 +303,26 @@ test('two addresses of one transcoder count once', async () => {
   const { find } = setUp(orchestrators)
   assert.equal(new Set(await find({ wanted: 3 })).size, 2)
   assert.equal((await find({ wanted: 3 })).length, 2)
+})
+
+test('a search tells of each orchestrator that it does not use, and why', async () => {
+  const [unfit, late, gone, refusing, payable] = several(5)
+  unfit!.capabilities = null
+  late!.infoDelayMs = 20_000
+  gone!.isAway = true
+  refusing!.infoError = new NodeError('refused', 'Invalid orchestrator request: OrchestratorCapped')
+  const { clock, find, payer } = setUp([unfit!, late!, gone!, refusing!, payable!], { mustBePayable: true })
+  payable!.onchain = true
+  payer.refuseValidation = () => new NodeError('sender-cannot-pay', 'no sender deposit')
+  const skipped = new Map<string, SkippedOffer>()
+  const [found] = await timed(clock, find({ skipped: (url, why) => skipped.set(url, why) }))
+  assert.deepEqual(found, [])
+  assert.deepEqual(skipped.get(unfit!.url), {
+    kind: 'unfit',
+    missing: ['auth tokens', 'slicing of segments'],
+  })
+  assert.deepEqual(skipped.get(late!.url), { kind: 'silent', reason: 'no answer within 6000 ms' })
+  assert.deepEqual(skipped.get(gone!.url), { kind: 'silent', reason: `nothing listens at ${gone!.url}` })
+  assert.deepEqual(skipped.get(refusing!.url), { kind: 'full' })
+  assert.deepEqual(skipped.get(payable!.url), { kind: 'unpayable' })
 })

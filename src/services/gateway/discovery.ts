@@ -1,10 +1,12 @@
-import { type Capabilities, satisfies } from '../../domain/capabilities.ts'
+import type { Capabilities } from '../../domain/capabilities.ts'
+import { missingFor } from '../../domain/missing-capabilities.ts'
 import { pricePerPixel } from '../../domain/price.ts'
 import { type InfoRequest, type OrchestratorInfo, type Reach, requestHash } from '../../domain/segment.ts'
+import { type SkippedOffer, skippedFor } from '../../domain/skipped-offer.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { type Signer, ZERO_ADDRESS } from '../../lib/crypto.ts'
 import type { Dice } from '../../lib/dice.ts'
-import { isAbort, messageOf, NodeError } from '../../lib/errors.ts'
+import { isAbort } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Candidate, OrchestratorSource, Trust } from './orchestrator-source.ts'
 
@@ -42,6 +44,8 @@ export interface Search {
   readonly capabilities: Capabilities
   /** How many more refreshes an orchestrator is suspended for, by its transcoder URL; 0 if it is not. */
   penalty(transcoder: string): number
+  /** Told of each orchestrator that is not used, by its URL. */
+  skipped?(url: string, why: SkippedOffer): void
 }
 
 /** An orchestrator that offers a session. */
@@ -101,7 +105,9 @@ export class Discovery {
     const done = Promise.withResolvers<void>()
     const request = await infoRequest(this.#needs.signer, search.capabilities)
     const asked = new Set<string>()
+    const answered = new Set<string>()
     const transcoders = new Set<string>()
+    const startedMs = this.#needs.clock.now()
     let outstanding = 0
 
     const ask = (candidate: Candidate, from: string, parent: OrchestratorInfo | null) => {
@@ -115,12 +121,10 @@ export class Discovery {
             for (const url of info.nodes.slice(0, this.#options.extraNodes))
               if (url.length <= MAX_URL_LENGTH) ask({ ...candidate, url }, from, info)
           }
+          answered.add(candidate.url)
           const refusal = await this.#refusal(info, candidate, search)
           if (stop.signal.aborted) return
-          if (refusal !== null) {
-            this.#needs.log.debug('orchestrator skipped', { url: candidate.url, reason: refusal })
-            return
-          }
+          if (refusal !== null) return this.#skip(search, candidate.url, refusal)
           if (transcoders.has(info.transcoder)) return
           transcoders.add(info.transcoder)
           const penalty = search.penalty(info.transcoder)
@@ -129,7 +133,10 @@ export class Discovery {
           if (free.length >= search.wanted) done.resolve()
         })
         .catch((error) => {
-          if (!inner.aborted) this.#complain(candidate, error)
+          if (inner.aborted) return
+          answered.add(candidate.url)
+          search.skipped?.(candidate.url, skippedFor(error))
+          this.#complain(candidate, error)
         })
         .finally(() => {
           outstanding--
@@ -138,7 +145,7 @@ export class Discovery {
     }
 
     try {
-      const candidates = await this.#candidates(search.trust)
+      const candidates = await this.#candidates(search.trust, search)
       for (const candidate of shuffled(candidates, this.#needs.dice)) {
         ask(candidate, candidate.url, null)
       }
@@ -149,6 +156,11 @@ export class Discovery {
       stop.abort()
     }
     signal.throwIfAborted()
+    const waitedMs = this.#needs.clock.now() - startedMs
+    for (const url of asked) {
+      if (answered.has(url)) continue
+      search.skipped?.(url, { kind: 'silent', reason: `no answer within ${waitedMs} ms` })
+    }
     suspended.sort((a, b) => a.penalty - b.penalty)
     return [...free, ...suspended].slice(0, Math.max(search.wanted, 0))
   }
@@ -159,10 +171,20 @@ export class Discovery {
     this.#needs.log[level]('could not get an offer from an orchestrator', { url: candidate.url, error })
   }
 
-  async #candidates(trust: Trust): Promise<readonly Candidate[]> {
+  async #candidates(trust: Trust, search?: Search): Promise<readonly Candidate[]> {
     const { payer, source } = this.#needs
     const all = await source.candidates()
-    return all.filter((candidate) => candidate.trust === trust && !payer.isLeftOut(candidate.url))
+    return all.filter((candidate) => {
+      if (candidate.trust !== trust) return false
+      const isLeftOut = payer.isLeftOut(candidate.url)
+      if (isLeftOut) search?.skipped?.(candidate.url, OVERPAID)
+      return !isLeftOut
+    })
+  }
+
+  #skip(search: Search, url: string, why: SkippedOffer): void {
+    search.skipped?.(url, why)
+    this.#needs.log.debug('orchestrator skipped', { url, why: why.kind, ...('reason' in why && why) })
   }
 
   async #patience(anyFound: () => boolean, signal: AbortSignal): Promise<void> {
@@ -190,22 +212,20 @@ export class Discovery {
   }
 
   /** Why an orchestrator is not used, or null. */
-  async #refusal(info: OrchestratorInfo, candidate: Candidate, search: Search): Promise<string | null> {
-    if (info.transcoder === '') return 'it takes no work itself'
-    if (this.#isBlocked(info)) return 'it is on the blocklist'
-    if (!satisfies(search.capabilities, info.capabilities)) return 'its capabilities do not suit the job'
+  async #refusal(info: OrchestratorInfo, candidate: Candidate, search: Search): Promise<SkippedOffer | null> {
+    if (info.transcoder === '') return { kind: 'refuses', reason: 'it takes no work itself' }
+    if (this.#isBlocked(info)) return { kind: 'blocked' }
+    const missing = missingFor(search.capabilities, info.capabilities)
+    if (missing.length > 0) return { kind: 'unfit', missing }
     if (!candidate.mustBePayable) return null
-    if (info.address === ZERO_ADDRESS) return 'it tells no address'
-    if (info.priceInfo === null) return 'it tells no price'
+    if (info.address === ZERO_ADDRESS) return { kind: 'refuses', reason: 'it tells no address' }
+    if (info.priceInfo === null) return { kind: 'refuses', reason: 'it tells no price' }
     try {
       pricePerPixel(info.priceInfo)
       await this.#needs.payer.validate(info)
       return null
     } catch (error) {
-      if (error instanceof NodeError && error.code === 'sender-cannot-pay') {
-        this.#needs.log.warn('this gateway cannot pay any orchestrator', { error })
-      }
-      return messageOf(error)
+      return skippedFor(error)
     }
   }
 
@@ -226,6 +246,11 @@ export interface DiscoveryNeeds {
   readonly clock: Clock
   readonly dice: Dice
   readonly log: Log
+}
+
+/** An orchestrator that is banned for a while: status shows it with its figures. */
+const OVERPAID: SkippedOffer = {
+  ...{ kind: 'suspended', reason: 'it was paid more than twice its price', until: 'for some minutes' },
 }
 
 function shuffled<T>(items: readonly T[], dice: Dice): T[] {

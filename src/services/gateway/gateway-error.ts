@@ -1,3 +1,4 @@
+import type { Cause } from '../../domain/causes.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 
 /** Why a pushed segment was not served. */
@@ -12,6 +13,17 @@ export type GatewayFault =
 /** A segment that was not served. The message is the reason, in the text that peers use if they have one. */
 export class GatewayError extends NodeError<GatewayFault> {
   override name = 'GatewayError'
+  /** What is behind it, for the publisher and the operator; empty where the message says it all. */
+  readonly causes: readonly Cause[]
+
+  constructor(
+    code: GatewayFault,
+    message: string,
+    options: { cause?: unknown; causes?: readonly Cause[] } = {},
+  ) {
+    super(code, message, options)
+    this.causes = options.causes ?? []
+  }
 }
 
 /** Converts any failure to a GatewayError. */

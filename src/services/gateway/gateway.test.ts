@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { RecordingCauses } from '../../../test/fakes/causes.ts'
 import {
   FakeMedia,
   FakeNetwork,
@@ -10,6 +11,7 @@ import {
   RecordingPayer,
   WEIGHTS,
 } from '../../../test/fakes/gateway.ts'
+import { sentenceOf } from '../../domain/causes.ts'
 import type { NodeEvent } from '../../domain/events.ts'
 import { presets } from '../../domain/rendition.ts'
 import { segmentHash } from '../../domain/segment.ts'
@@ -20,12 +22,31 @@ import { addressOfKey, keccak256, noSigner, signedBy } from '../../lib/crypto.ts
 import { seededDice } from '../../lib/dice.ts'
 import { NodeError } from '../../lib/errors.ts'
 import { silentLog } from '../../lib/log.ts'
+import { Rational } from '../../lib/rational.ts'
 import { Supervisor } from '../../lib/service.ts'
 import { Discovery } from './discovery.ts'
 import { Gateway, type GatewayOptions, type PushedSegment, type StreamConfig } from './gateway.ts'
+import { GatewayError } from './gateway-error.ts'
+import type { PayingView } from './no-sessions.ts'
 import type { Candidate } from './orchestrator-source.ts'
 
 const never = new AbortController().signal
+
+/** How the gateways on chain of these tests pay. */
+const PAYING: PayingView = {
+  account: addressOfKey(keyOf(77)),
+  funds: async () => ({
+    ...{ deposit: 0n, fundsRemaining: 10n ** 18n, withdrawRound: 0n, claimedInCurrentRound: 0n },
+  }),
+  ...{
+    poolSize: 10n,
+    lastInitializedRound: 1n,
+    maxPrice: Rational.of(5n),
+    redeemGas: 350_000n,
+    gasPrice: 0n,
+  },
+  limits: { maxTicketEv: Rational.one, maxTotalEv: Rational.one, depositMultiplier: 1n },
+}
 
 async function setUp(
   orchestrators: readonly FakeOrchestrator[],
@@ -39,6 +60,7 @@ async function setUp(
   const store = new MemoryObjects()
   const media = new FakeMedia()
   const events: NodeEvent[] = []
+  const causes = new RecordingCauses()
   const dice = seededDice('gateway')
   const signer = onchain ? keySigner(keyOf(77)) : noSigner
   const candidates: Candidate[] = orchestrators.map(({ url }) => ({
@@ -82,6 +104,8 @@ async function setUp(
       dice,
       log,
       events: { tell: (event) => void events.push(event) },
+      causes,
+      paying: onchain ? PAYING : null,
     },
   )
   const supervisor = new Supervisor()
@@ -93,6 +117,7 @@ async function setUp(
     store,
     media,
     events,
+    causes,
     gateway,
     signer,
     kinds: () => events.map(({ kind }) => kind),
@@ -432,6 +457,59 @@ for (const [claim, change, expected] of faults) {
     assert.ok(set.gateway.mediaPlaylist('movie', 'source'), 'but the source is')
   })
 }
+
+test('the cause of a missing session is noted once for all streams, and ends when the last of them is served', async () => {
+  const orchestrator = one()
+  orchestrator.isAway = true
+  await using set = await setUp([orchestrator])
+  const push = async (externalId: string, sequence: bigint) => {
+    const pushing = set.push({ externalId, sequence }).catch((error: GatewayError) => error)
+    await set.clock.wind(10_000)
+    return pushing
+  }
+  const failure = await push('a', 0n)
+  assert.ok(failure instanceof GatewayError)
+  assert.deepEqual(
+    failure.causes.map(({ code }) => code),
+    ['orchestrators-silent'],
+  )
+  assert.equal(
+    sentenceOf(failure.causes[0]!),
+    'the only orchestrator does not answer: https://o1:8935 (nothing listens at https://o1:8935): start them, correct -orchAddr, or check the network in between',
+  )
+  await push('b', 0n)
+  assert.deepEqual(set.causes.told, ['orchestrators-silent begun'])
+  orchestrator.isAway = false
+  await push('a', 1n)
+  assert.deepEqual(set.causes.told, ['orchestrators-silent begun'], 'b still has no orchestrator')
+  await push('b', 1n)
+  assert.deepEqual(set.causes.told, ['orchestrators-silent begun', 'orchestrators-silent ended'])
+})
+
+test('a cause ends with the stream that it concerns', async () => {
+  await using set = await setUp([])
+  await assert.rejects(set.push(), { code: 'no-sessions' })
+  assert.deepEqual(set.causes.codes, ['no-orchestrators'])
+  await set.clock.wind(130_000)
+  assert.deepEqual(set.causes.codes, [])
+})
+
+test('a gateway that cannot pay, or finds every offer too expensive, says so with its numbers', async () => {
+  const dear = one()
+  dear.price = { pricePerUnit: 12n, pixelsPerUnit: 1n }
+  await using set = await setUp([dear], { onchain: true, weights: { ...WEIGHTS, maxPrice: Rational.of(5n) } })
+  const pushing = set.push().catch((error: GatewayError) => error)
+  await set.clock.wind(10_000)
+  await pushing
+  assert.deepEqual(set.causes.sentences, [
+    'the only orchestrator asks for more than -maxPricePerUnit, 5 wei per pixel: the best offer is 12 wei per pixel, by https://o1:8935: raise -maxPricePerUnit, or set -ignoreMaxPriceIfNeeded',
+  ])
+  dear.price = { pricePerUnit: 1n, pixelsPerUnit: 1n }
+  await using poor = await setUp([dear], { onchain: true })
+  poor.payer.refuseValidation = () => new NodeError('sender-cannot-pay', 'no sender deposit')
+  await assert.rejects(poor.push(), { code: 'segment-failed', message: 'no sender deposit' })
+  assert.deepEqual(poor.causes.codes, ['no-deposit'])
+})
 
 test('with tries left but no other orchestrator there is no session', async () => {
   const orchestrator = one()

@@ -1,4 +1,5 @@
 import { type Capabilities, jobCapabilities } from '../../domain/capabilities.ts'
+import { type Causes, noCauses } from '../../domain/causes.ts'
 import type { NodeEvents } from '../../domain/events.ts'
 import { type Format, type Profile, withFormat } from '../../domain/rendition.ts'
 import { type Clip, sentDurationMs } from '../../domain/segment.ts'
@@ -12,6 +13,7 @@ import type { Log } from '../../lib/log.ts'
 import type { ObjectStore } from '../../lib/object-store.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import { GatewayError, gatewayErrorOf } from './gateway-error.ts'
+import { NoSessions, type PayingView } from './no-sessions.ts'
 import type { Payer } from './payer.ts'
 import { SegmentTries } from './segment-tries.ts'
 import { type SegmentJob, SegmentWork, type SubmissionClient } from './segment-work.ts'
@@ -92,6 +94,8 @@ export interface GatewayOptions {
   readonly localVerify: boolean
   /** `-orchMinLivepeerVersion`; empty for any. */
   readonly minOrchestratorVersion: string
+  /** Whether orchestrators are found on chain rather than listed. */
+  readonly discoversOnChain?: boolean
 }
 
 /** What the gateway needs. */
@@ -108,6 +112,9 @@ export interface GatewayNeeds {
   readonly dice: Dice
   readonly log: Log
   readonly events: NodeEvents
+  readonly causes?: Causes
+  /** How it pays; null offchain. */
+  readonly paying?: PayingView | null
 }
 
 /** Accepts segments of streams and returns their renditions; tries another orchestrator if one fails. */
@@ -116,6 +123,7 @@ export class Gateway implements Service {
   readonly #options: GatewayOptions
   readonly #needs: GatewayNeeds
   readonly #tries: SegmentTries
+  readonly #noSessions: NoSessions
   /** By the name under which they are played. */
   readonly #streams = new Map<string, Stream>()
   /** Name in the URL to name of the stream, where they differ. */
@@ -135,7 +143,11 @@ export class Gateway implements Service {
       verifier: options.localVerify ? needs.media : null,
       inputs: needs.media,
     })
-    this.#tries = new SegmentTries(options, { work, clock, log, events })
+    const { discoversOnChain = false } = options
+    const { causes = noCauses, paying = null } = needs
+    const noSessions = new NoSessions({ discoversOnChain }, { causes, paying })
+    this.#noSessions = noSessions
+    this.#tries = new SegmentTries(options, { work, noSessions, clock, log, events })
   }
 
   start(scope: Scope): void {
@@ -183,7 +195,9 @@ export class Gateway implements Service {
         ...{ kind: 'segment-failed', side: 'gateway', failure: 'transcode' },
         ...{ manifestId, sequence, fault, reason },
       })
-      this.#needs.log.warn('segment was not transcoded', { manifestId, sequence, fault, reason })
+      // A cause that is named is in the log already.
+      const level = failure.causes.length > 0 ? 'debug' : 'warn'
+      this.#needs.log[level]('segment was not transcoded', { manifestId, sequence, fault, reason })
       throw failure
     }
   }
@@ -363,6 +377,7 @@ export class Gateway implements Service {
   }
 
   #forget(stream: Stream): void {
+    this.#noSessions.settled(stream.manifestId)
     this.#streams.delete(stream.manifestId)
     if (this.#renamed.get(stream.externalId) === stream.manifestId) this.#renamed.delete(stream.externalId)
     this.#needs.events.tell({ kind: 'stream-ended', manifestId: stream.manifestId })

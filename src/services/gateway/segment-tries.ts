@@ -8,9 +8,11 @@ import {
 } from '../../domain/attempt.ts'
 import type { NodeEvents } from '../../domain/events.ts'
 import { segmentLimitMs } from '../../domain/segment.ts'
+import { skippedFor } from '../../domain/skipped-offer.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import { GatewayError } from './gateway-error.ts'
+import type { NoSessions } from './no-sessions.ts'
 import { PixelMismatch, type SegmentJob, type SegmentWork } from './segment-work.ts'
 import type { Assignment } from './session-pool.ts'
 import { SEARCH_AGAIN_MS } from './sessions.ts'
@@ -21,16 +23,22 @@ const SEARCH_MS = 3_000
 /** The pause between two attempts at an orchestrator that has just restarted and may not be ready yet. */
 const RECOVERY_MS = 1_000
 
+/** What the tries of a segment work with. */
+export interface SegmentTriesNeeds {
+  readonly work: SegmentWork
+  readonly noSessions: NoSessions
+  readonly clock: Clock
+  readonly log: Log
+  readonly events: NodeEvents
+}
+
 /** Sends a segment to one orchestrator after another until one transcodes it or another attempt cannot help. */
 export class SegmentTries {
   readonly #maxAttempts: number
   readonly #work: SegmentWork
-  readonly #needs: { clock: Clock; log: Log; events: NodeEvents }
+  readonly #needs: Omit<SegmentTriesNeeds, 'work'>
 
-  constructor(
-    options: { maxAttempts: number },
-    needs: { work: SegmentWork; clock: Clock; log: Log; events: NodeEvents },
-  ) {
+  constructor(options: { maxAttempts: number }, needs: SegmentTriesNeeds) {
     this.#maxAttempts = options.maxAttempts
     this.#work = needs.work
     this.#needs = needs
@@ -57,11 +65,15 @@ export class SegmentTries {
         patienceMs === null
           ? sessions.select(durationMs)
           : await sessions.selectPatiently(durationMs, patienceMs, unable)
-      if (assignment === null) throw new GatewayError('no-sessions', 'No sessions available')
+      if (assignment === null) {
+        const causes = await this.#needs.noSessions.explain(manifestId, sessions)
+        throw new GatewayError('no-sessions', 'No sessions available', { causes })
+      }
       const transcoder = assignment.session.key
       try {
         const result = await this.#work.attempt(job, assignment, sessions, stream.signal)
         sessions.complete(assignment, result.latencyScore)
+        this.#needs.noSessions.settled(manifestId)
         events.tell({
           kind: 'segment-done',
           side: 'gateway',
@@ -77,7 +89,7 @@ export class SegmentTries {
         })
         return result.renditions
       } catch (error) {
-        failure = this.#settleFailure(stream, job, assignment, error)
+        failure = await this.#settleFailure(stream, job, assignment, error)
         if (failure.fault === 'unable') unable.add(transcoder)
         if (
           failure.fault === 'unsent' &&
@@ -101,7 +113,10 @@ export class SegmentTries {
         }
       }
     }
-    throw new GatewayError('segment-refused', `hit max transcode attempts: ${failure?.reason ?? ''}`)
+    const causes = await this.#needs.noSessions.explain(manifestId, sessions)
+    throw new GatewayError('segment-refused', `hit max transcode attempts: ${failure?.reason ?? ''}`, {
+      causes,
+    })
   }
 
   /** How long to search for an orchestrator, in ms; null if waiting would not help. */
@@ -120,12 +135,12 @@ export class SegmentTries {
   /**
    * Applies a fault's consequence to the session; returns the fault, or throws it if the segment is not to be retried.
    */
-  #settleFailure(
+  async #settleFailure(
     stream: Stream,
     job: SegmentJob,
     assignment: Assignment,
     error: unknown,
-  ): { readonly fault: AttemptFault; readonly reason: string } {
+  ): Promise<{ readonly fault: AttemptFault; readonly reason: string }> {
     const { sessions } = stream
     if (!(error instanceof AttemptError)) {
       sessions.release(assignment)
@@ -150,11 +165,21 @@ export class SegmentTries {
       fault,
       reason,
     })
-    if (consequence.session === 'suspend') sessions.fail(assignment, reason, isGone(fault))
+    const why = skippedFor(error)
+    if (consequence.session === 'suspend') sessions.fail(assignment, reason, isGone(fault), why)
     else if (consequence.session === 'remove') sessions.remove(assignment, reason)
     else sessions.release(assignment)
     if (consequence.segment === 'refuse') throw new GatewayError('segment-refused', reason, { cause: error })
-    if (consequence.segment === 'fail') throw new GatewayError('segment-failed', reason, { cause: error })
+    if (consequence.segment === 'fail') {
+      const causes =
+        why.kind === 'unpayable'
+          ? await this.#needs.noSessions.explain(manifestId, {
+              size: 1,
+              skipped: new Map([[transcoder, why]]),
+            })
+          : []
+      throw new GatewayError('segment-failed', reason, { cause: error, causes })
+    }
     return { fault, reason }
   }
 }

@@ -1,6 +1,5 @@
 import type { Capabilities } from '../../domain/capabilities.ts'
 import { afterRenewal, afterResult } from '../../domain/offer.ts'
-import { pricePerPixel } from '../../domain/price.ts'
 import type { OrchestratorInfo } from '../../domain/segment.ts'
 import {
   chooseSession,
@@ -8,6 +7,7 @@ import {
   mayTakeAnother,
   type SelectionWeights,
 } from '../../domain/selection.ts'
+import type { SkippedOffer } from '../../domain/skipped-offer.ts'
 import {
   afterRefresh,
   NO_SUSPENSIONS,
@@ -23,10 +23,10 @@ import type { Address } from '../../lib/crypto.ts'
 import type { Dice } from '../../lib/dice.ts'
 import { isAbort } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
-import type { Rational } from '../../lib/rational.ts'
 import type { Found, Search } from './discovery.ts'
 import type { Trust } from './orchestrator-source.ts'
 import type { Payer, PaymentSession } from './payer.ts'
+import { priceOf, SkippedOffers } from './skipped-offers.ts'
 
 /** A pool that has all its orchestrators searches for further nodes behind them at most this often. */
 const COMPLETE_POOL_REFRESH_MS = 30_000
@@ -115,6 +115,7 @@ export class SessionPool {
   readonly #signal: AbortSignal
   readonly #sessions = new Map<string, MutableSession>()
   #suspensions: Suspensions = NO_SUSPENSIONS
+  readonly #skipped = new SkippedOffers()
   #lastUsed: MutableSession | null = null
   #size = 0
   #requested = 0
@@ -141,6 +142,17 @@ export class SessionPool {
   get hasProspects(): boolean {
     if (this.#size === 0) return false
     return this.#hasFound || (this.trust === 'trusted' && this.#requested > 0)
+  }
+
+  /** The most orchestrators that there can be, by the last search. */
+  get size(): number {
+    return this.#size
+  }
+
+  /** Why each orchestrator that is known cannot take a segment now, by its URL. */
+  get skipped(): ReadonlyMap<string, SkippedOffer> {
+    const { weights } = this.#options
+    return this.#skipped.all(this.#sessions.values(), { suspensions: this.#suspensions, weights })
   }
 
   /** Whether no session is left because the last orchestrator went down: it may be restarting. */
@@ -201,13 +213,22 @@ export class SessionPool {
     else session.state = newest === null ? { kind: 'fresh' } : { kind: 'ready', score: newest }
   }
 
-  /** Removes the session and suspends its orchestrator. `isGone`: it refused or cut the connection. */
-  fail(assignment: Assignment, reason: string, isGone: boolean): void {
+  /**
+   * Removes the session and suspends its orchestrator. `isGone`: it refused or cut the connection; `why` explains the
+   * suspension.
+   */
+  fail(
+    assignment: Assignment,
+    reason: string,
+    isGone: boolean,
+    why: SkippedOffer = { kind: 'refuses', reason },
+  ): void {
     this.#isAway = isGone
     const { key, state } = assignment.session
     // Segments that fail together are one failure: only the first removes the session and suspends.
     if (state.kind !== 'ended') {
       this.#suspensions = suspend(this.#suspensions, key, penaltyOf(this.#size, this.#requested))
+      this.#skipped.fail(key, why)
       this.#needs.suspended({ orchestrator: key, reason })
     }
     this.remove(assignment, reason)
@@ -315,6 +336,7 @@ export class SessionPool {
     const { directory, log, payer, clock } = this.#needs
     try {
       this.#suspensions = afterRefresh(this.#suspensions)
+      this.#skipped.beginSearch()
       this.#refreshedAt = clock.now()
       this.#size = await directory.size(this.trust)
       this.#requested = requestedSessions(this.trust, this.#size)
@@ -325,9 +347,17 @@ export class SessionPool {
         wanted: this.#requested,
         capabilities: this.#options.capabilities,
         penalty,
+        skipped: (url, why) => this.#skipped.skip(url, why),
       }
       for (const { info, from, suspended } of await directory.find(search, this.#signal)) {
-        if (this.#sessions.has(info.transcoder) || !this.#isUsable(info)) continue
+        if (this.#sessions.has(info.transcoder)) continue
+        if (!this.#isUsable(info)) {
+          this.#skipped.skip(info.transcoder, {
+            kind: 'refuses',
+            reason: 'its offer has no token or no ticket params',
+          })
+          continue
+        }
         if (payer.isLeftOut(from) || this.#sessionsOf(from) >= MAX_SESSIONS_OF_ONE) continue
         // It failed during this search.
         if (!suspended && penalty(info.transcoder) > 0) continue
@@ -345,6 +375,8 @@ export class SessionPool {
       }
     } catch (error) {
       if (!isAbort(error)) log.warn('search for orchestrators failed', { trust: this.trust, error })
+    } finally {
+      this.#skipped.endSearch(this.#suspensions)
     }
   }
 
@@ -364,14 +396,4 @@ function scoreOf({ state }: Session): number | null {
 
 function assignmentsOf({ state }: Session): readonly Assignment[] {
   return state.kind === 'busy' || state.kind === 'ended' ? state.assignments : []
-}
-
-/** Wei per pixel; null if the price is absent or invalid. */
-function priceOf({ priceInfo }: OrchestratorInfo): Rational | null {
-  if (priceInfo === null) return null
-  try {
-    return pricePerPixel(priceInfo)
-  } catch {
-    return null
-  }
 }

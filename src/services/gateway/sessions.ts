@@ -1,4 +1,5 @@
 import type { AuthToken, OrchestratorInfo, Reach } from '../../domain/segment.ts'
+import type { SkippedOffer } from '../../domain/skipped-offer.ts'
 import {
   type Assignment,
   type Session,
@@ -93,8 +94,8 @@ export class StreamSessions {
   }
 
   /** Removes a failed session and suspends its orchestrator. `isGone`: it refused or cut the connection. */
-  fail(assignment: Assignment, reason: string, isGone: boolean): void {
-    this.#poolOf(assignment.session).fail(assignment, reason, isGone)
+  fail(assignment: Assignment, reason: string, isGone: boolean, why?: SkippedOffer): void {
+    this.#poolOf(assignment.session).fail(assignment, reason, isGone, why)
   }
 
   /** Removes a session without suspending its orchestrator. */
@@ -115,6 +116,16 @@ export class StreamSessions {
   /** Whether the stream has no session because its last orchestrator went down. */
   get areAway(): boolean {
     return this.all.length === 0 && this.#pools.some((pool) => pool.isAway)
+  }
+
+  /** Why each orchestrator that is known cannot take a segment now, by its URL. */
+  get skipped(): ReadonlyMap<string, SkippedOffer> {
+    return new Map(this.#pools.flatMap((pool) => [...pool.skipped]))
+  }
+
+  /** The most orchestrators that there can be. */
+  get size(): number {
+    return this.#pools.reduce((sum, { size }) => sum + size, 0)
   }
 
   /** All current sessions. */

@@ -483,3 +483,26 @@ test('offchain nothing is asked and nothing refused', async () => {
   await free.receive()
   assert.equal((await free.reserve()).maxPixels, null)
 })
+
+test('each refusal of a gateway is noted with its cause, once for each gateway', async (t) => {
+  const poor = new FakePayer('poor')
+  const { causes, chain, gateway, node } = await recipientWorld(t)
+  const offer = await node.recipient.quote(gateway.address, null)
+  for (let times = 0; times < 3; times++) {
+    await assert.rejects(node.recipient.quote(poor.address, null), refuses('insufficient sender reserve'))
+  }
+  assert.deepEqual(causes.told, [`sender-underfunded ${poor.address} begun`])
+  assert.deepEqual(causes.sentences, [
+    `gateway ${poor.address} has too little deposit or reserve (insufficient sender reserve: its tickets may pay 0 ETH, and redeeming one costs 0.00035 ETH): only that gateway can help, with more funds`,
+  ])
+  chain.isRegistered = false
+  chain.mine()
+  const inactive = await recipientWorld(t)
+  inactive.chain.isRegistered = false
+  await assert.rejects(inactive.node.recipient.receive(gateway.pay(offer, 1), 'aaaa'), {
+    code: 'recipient-inactive',
+  })
+  assert.deepEqual(inactive.causes.told, [`recipient-inactive ${gateway.address} begun`])
+  await assert.rejects(node.recipient.reserve(gateway.address, 'aaaa', 7n), { code: 'insufficient-balance' })
+  assert.equal(causes.told.at(-1), `payment-refused ${gateway.address} begun`)
+})

@@ -1,3 +1,4 @@
+import { type Causes, noCauses } from '../../domain/causes.ts'
 import type { NodeEvents } from '../../domain/events.ts'
 import type { SenderInfo } from '../../domain/float.ts'
 import { autoAdjustedPrice, priceInfoOf, pricePerPixel } from '../../domain/price.ts'
@@ -37,6 +38,7 @@ import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import { Turns } from '../../lib/turns.ts'
 import type { RoundsView } from '../protocol/rounds.ts'
+import { notingRefusals } from './noted-refusals.ts'
 import type { Balances, PaymentRecords, SeenNonces, SessionPrices, TicketRecords } from './payment-records.ts'
 import type { Recipient } from './recipient.ts'
 import { FREE, type Reservation, SegmentAccounts } from './segment-accounts.ts'
@@ -102,6 +104,12 @@ export interface TicketRecipientNeeds {
   readonly dice: Dice
   readonly log: Log
   readonly events: NodeEvents
+  readonly causes?: Causes
+}
+
+interface Quote {
+  readonly ticketParams: TicketParams
+  readonly priceInfo: PriceInfo
 }
 
 /** Offers params, judges tickets, keeps balances: how an orchestrator is paid. */
@@ -153,10 +161,11 @@ export class TicketRecipient implements Service, Recipient {
     return maxFaceValue === 0n ? 0n : larger(maxFaceValue, this.#maxFaceValue)
   }
 
-  async quote(
-    sender: Address,
-    sessionId: string | null,
-  ): Promise<{ ticketParams: TicketParams; priceInfo: PriceInfo }> {
+  async quote(sender: Address, sessionId: string | null): Promise<Quote> {
+    return this.#noting(sender, () => this.#quote(sender, sessionId))
+  }
+
+  async #quote(sender: Address, sessionId: string | null): Promise<Quote> {
     const { dice, priceBook, prices, rounds, secret } = this.#needs
     if (sessionId === null) await this.#accounts.assertMayOpen(sender)
     const fixed = sessionId === null ? null : await prices.price(sender, sessionId)
@@ -176,21 +185,31 @@ export class TicketRecipient implements Service, Recipient {
   }
 
   async receive(payment: Payment, sessionId: string): Promise<void> {
+    const { sender } = payment
     try {
-      await this.#inTurn(`${payment.sender}/${sessionId}`, () => this.#receive(payment, sessionId))
+      await this.#noting(sender, () =>
+        this.#inTurn(`${sender}/${sessionId}`, () => this.#receive(payment, sessionId)),
+      )
     } catch (error) {
       const reason = error instanceof NodeError ? error.code : 'internal'
-      this.#needs.events.tell({ kind: 'payment-refused', sender: payment.sender, reason })
+      this.#needs.events.tell({ kind: 'payment-refused', sender, reason })
       throw error
     }
   }
 
+  #noting<Result>(sender: Address, work: () => Promise<Result>): Promise<Result> {
+    const { causes = noCauses } = this.#needs
+    return notingRefusals({ causes, recipient: this.#options.recipient, sender }, work)
+  }
+
   async reserve(sender: Address, sessionId: string, pixels: bigint): Promise<Reservation> {
     const key = `${sender}/${sessionId}`
-    const reservation = await this.#inTurn(key, async () => {
-      const price = await this.#sessionPrice(sender, sessionId)
-      return this.#accounts.reserve({ sender, sessionId, price }, pixels)
-    })
+    const reservation = await this.#noting(sender, () =>
+      this.#inTurn(key, async () => {
+        const price = await this.#sessionPrice(sender, sessionId)
+        return this.#accounts.reserve({ sender, sessionId, price }, pixels)
+      }),
+    )
     // In turn too, so that the next reservation finds either the fee set aside or the charge.
     const charge = (done: bigint) => this.#inTurn(key, () => reservation.charge(done), Infinity)
     return { ...reservation, charge }

@@ -13,9 +13,10 @@ export interface RewardRight {
   readonly view: RewardView
 }
 
-/** Why an account may not call reward, as a sentence for the operator, and the round in which that was read. */
+/** Why an account may not call reward, what would change that, and the round in which it was read. */
 export interface NoRewardRight {
   readonly why: string
+  readonly advice: string
   readonly round: bigint
 }
 
@@ -31,7 +32,8 @@ export async function findRewardRight(
   if (orchestrator === account || view.rewardCaller === account) {
     if (view.registered || view.active) return { orchestrator, view }
     return {
-      why: `${orchestrator} is not a registered orchestrator: register it`,
+      why: `${orchestrator} is not a registered orchestrator`,
+      advice: 'register it',
       round: view.currentRound,
     }
   }
@@ -39,7 +41,8 @@ export async function findRewardRight(
   if (own.registered || own.active) return { orchestrator: account, view: own }
   const instead = view.rewardCaller ? `, which is ${view.rewardCaller}` : ''
   return {
-    why: `${account} is neither a registered orchestrator nor the reward caller of ${orchestrator}${instead}: let ${orchestrator} make it its reward caller, or use the key of ${orchestrator}`,
+    why: `${account} is neither a registered orchestrator nor the reward caller of ${orchestrator}${instead}`,
+    advice: `let ${orchestrator} make it its reward caller, or use the key of ${orchestrator}`,
     round: view.currentRound,
   }
 }

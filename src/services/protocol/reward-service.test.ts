@@ -442,3 +442,16 @@ test('a reward that a reorganisation undid is called again', async () => {
   assert.equal(stage.chain.lastRewardRound, 100n)
   await stage.supervisor.stop()
 })
+
+test('an account that may well be no orchestrator’s, as a gateway’s, is advised nothing', async () => {
+  const stage = scene()
+  stage.chain.registered = false
+  stage.chain.activationRound = 102n
+  const { lines, service } = processOf(stage.chain, stage.clock, {
+    ...{ mode: 'automatic', alone: false, isOptional: true },
+  })
+  await start(stage, service)
+  assert.deepEqual(lines, [])
+  assert.equal(service.status().why, `${ORCHESTRATOR} is not a registered orchestrator`)
+  await stage.supervisor.stop()
+})

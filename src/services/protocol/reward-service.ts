@@ -67,6 +67,8 @@ export interface RewardOptions {
   readonly orchestrator: Address
   /** Whether the process has no other role: it is idle when reward is off. */
   readonly alone: boolean
+  /** Whether the account may well be no orchestrator's, as a gateway's: then nothing is advised. */
+  readonly isOptional?: boolean
 }
 
 /** What the reward service works with. */
@@ -192,7 +194,7 @@ export class RewardService implements Service {
       if (found)
         throw new NodeError<RewardFault>(
           'cannot-call-reward',
-          `cannot call reward: ${found.why}, or leave -reward out`,
+          `cannot call reward: ${found.why}: ${found.advice}, or leave -reward out`,
         )
       await clock.sleep(backOffMs(failures), signal)
     }
@@ -257,10 +259,14 @@ export class RewardService implements Service {
     return LOOK_MS
   }
 
-  #explainOff({ round, why }: NoRewardRight): number {
-    const { alone, mode } = this.#options
+  #explainOff({ advice, round, why: reason }: NoRewardRight): number {
+    const { alone, isOptional = false, mode } = this.#options
     this.#inRound(round)
-    if (this.#wasOn || mode === 'on' || alone) {
+    const isExpected = this.#wasOn || mode === 'on' || !isOptional
+    const why = isExpected ? `${reason}: ${advice}` : reason
+    if (!isExpected) {
+      this.#needs.log.debug('reward is off: this account cannot call it', { why })
+    } else if (this.#wasOn || mode === 'on' || alone) {
       this.#say('off', 'warn', 'reward is off: this account cannot call it', { why })
     } else if (this.#why !== why) {
       this.#needs.log.info('reward is off: this account cannot call it', { why })

@@ -162,7 +162,9 @@ export class RedeemerOutbox implements Service {
       events.tell({ kind: 'ticket-delivery-failed', redeemer: connection.name, reason: error.code })
       if (error.code === 'refused') {
         reason = 'redeemer-refuses'
-        log.error('winning ticket refused by a redeemer', { ...describe(entry), error: error.message })
+        // What concerns all tickets has a cause of its own.
+        const level = error.refusal === 'other' ? 'error' : 'debug'
+        log[level]('winning ticket refused by a redeemer', { ...describe(entry), error: error.message })
       } else if (error.code === 'unable') {
         if (reason === 'redeemer-away') reason = 'redeemer-unable'
         log.debug('redeemer cannot take a winning ticket now', { ...describe(entry), error: error.message })

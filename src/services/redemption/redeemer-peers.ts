@@ -1,3 +1,4 @@
+import { type Causes, noCauses } from '../../domain/causes.ts'
 import type { NodeEvents } from '../../domain/events.ts'
 import { RedeemerCallError } from '../../domain/redeemer-call.ts'
 import type { WinningTicket } from '../../domain/ticket.ts'
@@ -40,7 +41,8 @@ interface Peer {
   readonly connection: RedeemerConnection
   /** Rung when it stops answering, to probe it more often. */
   readonly alarm: Alarm
-  answers: boolean
+  state: 'serves' | 'refuses' | 'away'
+  /** Null before the first answer or failure. */
   sinceMs: number | null
   lastError: string | null
 }
@@ -52,22 +54,30 @@ export class RedeemerPeers implements Service {
   readonly #clock: Clock
   readonly #log: Log
   readonly #events: NodeEvents | null
+  readonly #causes: Causes
   readonly #peers: readonly Peer[]
   readonly #onReturn = new Listeners<void>()
 
   constructor(
     options: { /** The probe asks for this sender's float; any sender would do. */ probed: Address },
-    needs: { connections: readonly RedeemerConnection[]; events?: NodeEvents; clock: Clock; log: Log },
+    needs: {
+      connections: readonly RedeemerConnection[]
+      events?: NodeEvents
+      causes?: Causes
+      clock: Clock
+      log: Log
+    },
   ) {
     this.#probed = options.probed
     this.#clock = needs.clock
     this.#log = needs.log
     this.#events = needs.events ?? null
+    this.#causes = needs.causes ?? noCauses
     this.#peers = needs.connections.map((connection) => ({
       connection,
       alarm: new Alarm(),
       // Assumed to answer until it fails.
-      answers: true,
+      state: 'serves',
       sinceMs: null,
       lastError: null,
     }))
@@ -82,12 +92,12 @@ export class RedeemerPeers implements Service {
 
   /** The redeemers that answer, the preferred one first. */
   get answering(): readonly RedeemerConnection[] {
-    return this.#peers.filter(({ answers }) => answers).map(({ connection }) => connection)
+    return this.#peers.filter(({ state }) => state !== 'away').map(({ connection }) => connection)
   }
 
   get health(): readonly RedeemerHealth[] {
-    return this.#peers.map(({ connection, answers, sinceMs, lastError }) => {
-      return { name: connection.name, answers: answers && sinceMs !== null, sinceMs, lastError }
+    return this.#peers.map(({ connection, state, sinceMs, lastError }) => {
+      return { name: connection.name, answers: state !== 'away' && sinceMs !== null, sinceMs, lastError }
     })
   }
 
@@ -100,22 +110,37 @@ export class RedeemerPeers implements Service {
   report(connection: RedeemerConnection, error: unknown): void {
     const peer = this.#peers.find((known) => known.connection === connection)
     if (!peer || isAbort(error)) return
-    const isAway = error instanceof RedeemerCallError && error.code === 'away'
+    const state = stateAfter(error)
+    const { name } = connection
     peer.lastError = error ? messageOf(error) : null
-    if (peer.sinceMs !== null && peer.answers === !isAway) return
-    peer.answers = !isAway
+    this.#explain(name, state, error)
+    if (peer.sinceMs !== null && peer.state === state) return
+    const wasKnown = peer.sinceMs !== null
+    peer.state = state
     peer.sinceMs = this.#clock.now()
-    if (isAway) {
-      this.#log.warn('redeemer not answering, winning tickets are kept', {
-        redeemer: connection.name,
-        error: messageOf(error),
-      })
-      this.#events?.tell({ kind: 'peer-down', peer: 'redeemer', name: connection.name, reason: 'away' })
-      peer.alarm.ring()
-    } else {
-      this.#log.info('redeemer answering', { redeemer: connection.name })
-      this.#events?.tell({ kind: 'peer-up', peer: 'redeemer', name: connection.name })
+    if (state === 'serves') {
+      this.#log.info('redeemer answering', { redeemer: name })
+      this.#events?.tell({ kind: 'peer-up', peer: 'redeemer', name })
       this.#onReturn.tell()
+      return
+    }
+    const reason = state === 'away' ? 'away' : 'refused'
+    this.#events?.tell({ kind: 'peer-down', peer: 'redeemer', name, reason })
+    if (state === 'away') peer.alarm.ring()
+    // It came back, although it refuses: a ticket may be handed to it all the same.
+    else if (wasKnown) this.#onReturn.tell()
+  }
+
+  /** Notes why a redeemer does not serve this orchestrator, or that it does. */
+  #explain(redeemer: string, state: Peer['state'], error: unknown): void {
+    if (state !== 'away') this.#causes.over('redeemer-away', redeemer)
+    if (state !== 'refuses') this.#causes.over('redeemer-refuses', redeemer)
+    if (state === 'serves') return
+    const facts = { redeemer, error: messageOf(error) }
+    if (state === 'away') this.#causes.met({ code: 'redeemer-away', facts }, redeemer)
+    else {
+      const why = (error as RedeemerCallError).refusal ?? 'other'
+      this.#causes.met({ code: 'redeemer-refuses', facts: { ...facts, why } }, redeemer)
     }
   }
 
@@ -123,7 +148,7 @@ export class RedeemerPeers implements Service {
     for (;;) {
       await this.#probe(peer, signal)
       await peer.alarm.wait(this.#clock, PROBE_EVERY_MS, signal)
-      while (!peer.answers) {
+      while (peer.state === 'away') {
         await this.#clock.sleep(AWAY_PROBE_EVERY_MS, signal)
         await this.#probe(peer, signal)
       }
@@ -150,4 +175,11 @@ export class RedeemerPeers implements Service {
     limit.abort()
     signal.removeEventListener('abort', stop)
   }
+}
+
+/** The state of a redeemer after a call. A refusal of a single ticket says nothing about the orchestrator. */
+function stateAfter(error: unknown): Peer['state'] {
+  if (!(error instanceof RedeemerCallError)) return 'serves'
+  if (error.code === 'away') return 'away'
+  return error.refusal === null || error.refusal === 'other' ? 'serves' : 'refuses'
 }

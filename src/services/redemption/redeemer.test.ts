@@ -532,3 +532,21 @@ test('tickets that are simulated at the same moment go on their way together', a
   await w.rest()
   for (const ticket of tickets) assert.equal((await w.stateOf(ticket)).kind, 'submitted')
 })
+
+test('a ticket that the account cannot pay for waits for ether, and is redeemed at once when there is some', async (t) => {
+  const w = await world(t)
+  let hasEther = false
+  const redeem = w.chain.redeem.bind(w.chain)
+  w.chain.redeem = async (...args) =>
+    hasEther ? redeem(...args) : { kind: 'not-sent', why: 'no-ether', reason: 'insufficient funds for gas' }
+  const ticket = await w.won()
+  await w.node.redeemer.queue(ticket)
+  await w.mine(2)
+  assert.equal(reasonOf(await w.stateOf(ticket)), 'open no-ether')
+  await w.restart()
+  assert.equal(reasonOf(await w.stateOf(ticket)), 'open no-ether', 'also after a restart')
+  hasEther = true
+  w.node.redeemer.funded()
+  await w.rest()
+  assert.equal((await w.stateOf(ticket)).kind, 'submitted')
+})

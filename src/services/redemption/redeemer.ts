@@ -121,6 +121,11 @@ export class Redeemer implements Service {
     return this.#book.has(id) || this.#recent.has(id)
   }
 
+  /** The account has ether again: retries at once what waits for it. */
+  funded(): void {
+    this.#book.retry(({ state }) => state.kind === 'open' && state.reason === 'no-ether')
+  }
+
   /** How many tickets are neither redeemed nor refused. */
   get openTickets(): number {
     return this.#book.size
@@ -253,9 +258,12 @@ export class Redeemer implements Service {
   async #conclude(entry: Entry, result: RedemptionResult): Promise<void> {
     const { log } = this.#needs
     switch (result.kind) {
-      case 'not-sent':
-        log.warn('redemption not sent', { ...describe(entry), reason: result.reason })
-        return this.#book.reopen(entry, 'chain-refuses')
+      case 'not-sent': {
+        // The check of the account's ether tells the operator, once for all tickets.
+        const isBroke = result.why === 'no-ether'
+        log[isBroke ? 'debug' : 'warn']('redemption not sent', { ...describe(entry), reason: result.reason })
+        return this.#book.reopen(entry, isBroke ? 'no-ether' : 'chain-refuses')
+      }
       case 'timed-out':
         this.#book.delay(entry)
         return this.#book.change(entry, { kind: 'sent', txHash: result.txHash })

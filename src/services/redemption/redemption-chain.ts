@@ -37,5 +37,6 @@ export type RedemptionResult =
       readonly fee: bigint
       readonly block: bigint
     }
-  | { readonly kind: 'not-sent'; readonly reason: string }
+  /** `why`: the account has too little ether, or anything else. */
+  | { readonly kind: 'not-sent'; readonly why: 'no-ether' | 'refused'; readonly reason: string }
   | { readonly kind: 'timed-out'; readonly txHash: Hex }

@@ -1,0 +1,143 @@
+import type { Address } from '../lib/crypto.ts'
+import type { Rational } from '../lib/rational.ts'
+
+/** Who must act so that a cause ends. `operator`: whoever runs this machine, whatever the role. */
+export type Side = 'operator' | 'gateway' | 'orchestrator' | 'redeemer' | 'transcoder' | 'chain' | 'publisher'
+
+/** An orchestrator and why it is not used: its own words, or those of the error. */
+export interface RefusedOffer {
+  /** URL. */
+  readonly orchestrator: string
+  readonly reason: string
+}
+
+/** The facts behind each cause, by its code. Amounts are wei, prices wei per pixel. */
+export interface CauseFacts {
+  // Any role.
+  'store-unwritable': { readonly fault: string }
+  'chain-unreachable': { readonly reason: string }
+  /** The account cannot pay for the transactions that its role sends. */
+  'no-ether': {
+    readonly account: Address
+    readonly balanceWei: bigint
+    /** For the next calls at the present gas price. */
+    readonly neededWei: bigint
+    readonly calls: bigint
+    readonly gasPriceWei: bigint
+  }
+
+  // A gateway that finds no orchestrator for a stream.
+  'no-deposit': { readonly account: Address; readonly reserveWei: bigint }
+  'no-reserve': { readonly account: Address; readonly depositWei: bigint }
+  'funds-unlocking': {
+    readonly account: Address
+    readonly withdrawRound: bigint
+    readonly round: bigint
+  }
+  /** Offers ask for tickets of a larger face value than the deposit allows. */
+  'deposit-too-small': {
+    readonly account: Address
+    readonly depositWei: bigint
+    /** The smallest face value asked for. */
+    readonly faceValueWei: bigint
+    /** `-depositMultiplier`. */
+    readonly multiplier: bigint
+    readonly orchestrator: string
+    readonly count: number
+    readonly of: number
+  }
+  /** Orchestrators make no offer, since their share of the reserve is too small. */
+  'reserve-too-small': {
+    readonly account: Address
+    readonly reserveWei: bigint
+    /** Active orchestrators, among which the reserve is shared. */
+    readonly poolSize: bigint
+    /** The share that pays for a redemption. */
+    readonly neededShareWei: bigint
+    readonly orchestrators: readonly string[]
+    readonly of: number
+  }
+  'price-above-maximum': {
+    readonly limit: Rational
+    /** The lowest price offered. */
+    readonly best: Rational
+    readonly orchestrator: string
+    readonly count: number
+    readonly of: number
+  }
+  'ticket-ev-above-maximum': {
+    readonly limitWei: Rational
+    /** The lowest expected value of a ticket offered. */
+    readonly bestWei: Rational
+    readonly orchestrator: string
+    readonly count: number
+    readonly of: number
+  }
+  'capability-missing': {
+    /** In words. */
+    readonly missing: readonly string[]
+    readonly orchestrators: readonly string[]
+    readonly of: number
+  }
+  'orchestrators-suspended': {
+    readonly orchestrators: readonly (RefusedOffer & {
+      /** In words: how long it stays suspended. */
+      readonly until: string
+    })[]
+    readonly of: number
+  }
+  'orchestrators-silent': { readonly orchestrators: readonly RefusedOffer[]; readonly of: number }
+  'orchestrators-full': { readonly orchestrators: readonly string[]; readonly of: number }
+  'orchestrators-refuse': { readonly orchestrators: readonly RefusedOffer[]; readonly of: number }
+  'orchestrators-blocked': { readonly orchestrators: readonly string[]; readonly of: number }
+  'orchestrators-busy': { readonly orchestrators: readonly string[] }
+  'no-orchestrators': { readonly where: 'listed' | 'on-chain' }
+
+  // An orchestrator.
+  'account-not-registered': {
+    readonly account: Address
+    /** An orchestrator that has set this account as its reward caller; null if none has. */
+    readonly rewardCallerOf: Address | null
+  }
+  'recipient-inactive': { readonly recipient: Address; readonly sender: Address; readonly text: string }
+  'sender-underfunded': { readonly sender: Address; readonly text: string }
+  'sender-unlocking': { readonly sender: Address; readonly text: string }
+  'sender-unknown': { readonly sender: Address; readonly text: string }
+  'payment-refused': {
+    readonly sender: Address
+    /** The code of the refusal. */
+    readonly reason: string
+    readonly text: string
+  }
+  'service-uri-differs': {
+    readonly account: Address
+    readonly serviceUri: string
+    readonly registeredUri: string
+  }
+
+  // An orchestrator and its redeemers.
+  'redeemer-away': { readonly redeemer: string; readonly error: string }
+  'redeemer-refuses': { readonly redeemer: string; readonly error: string; readonly why: RedeemerRefusal }
+}
+
+/** Why a redeemer refuses an orchestrator. */
+export type RedeemerRefusal = 'secret' | 'certificate' | 'recipient' | 'not-a-redeemer' | 'other'
+
+/** The code of a cause, also its label in metrics. */
+export type CauseCode = keyof CauseFacts
+
+/** What belongs to a code. */
+export interface CauseKind<Facts> {
+  readonly side: Side
+  /** The roles that can meet it. */
+  readonly of: readonly string[]
+  readonly level?: 'error'
+  /** Over after this long without a further occurrence; absent: only its end ends it. */
+  readonly passesMs?: number
+  /** What the log calls it. */
+  readonly title: string
+  /** What is wrong, with its numbers. */
+  says(facts: Facts): string
+  /** What to change. */
+  change(facts: Facts): string
+}

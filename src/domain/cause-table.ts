@@ -1,0 +1,313 @@
+import { ether, etherAtLeast } from '../lib/amounts.ts'
+import type { Rational } from '../lib/rational.ts'
+import type { CauseCode, CauseFacts, CauseKind, RedeemerRefusal } from './cause-facts.ts'
+
+/** A refusal that happened once is forgotten after this time. */
+const PASSES_MS = 5 * 60_000
+/** Named in a sentence; further ones are counted. */
+const MAX_NAMED = 5
+
+/** The roles that may follow a chain, all but the transcoder, and so keep a store. */
+const ON_CHAIN = ['gateway', 'orchestrator', 'redeemer', 'reward', 'roundInitializer']
+
+/**
+ * Every cause that a node knows: whose side it is on, what it says and what to change. The log, `/status`, the metric
+ * `livepeer_problem` and the answer to a publisher all take their words from here.
+ */
+export const CAUSES: { readonly [Code in CauseCode]: CauseKind<CauseFacts[Code]> } = {
+  'store-unwritable': {
+    side: 'operator',
+    of: ON_CHAIN,
+    level: 'error',
+    title: 'store not writable',
+    says: ({ fault }) => `nothing can be written, so whatever would have to be kept is refused: ${fault}`,
+    change: () => 'make room on the disk, or repair it; the node goes on by itself',
+  },
+  'chain-unreachable': {
+    side: 'chain',
+    of: ON_CHAIN,
+    level: 'error',
+    title: 'chain not answering',
+    says: ({ reason }) => `no endpoint of the chain answers as it should (${reason})`,
+    change: () => 'check the endpoints of -ethUrl; the node retries',
+  },
+  'no-ether': {
+    side: 'operator',
+    of: ['orchestrator', 'redeemer'],
+    level: 'error',
+    title: 'account cannot pay for redemptions',
+    says: ({ account, balanceWei, gasPriceWei }) =>
+      `the account ${account} has ${ether(balanceWei)}, too little to redeem a ticket at a gas price of ${ether(gasPriceWei)}, so winning tickets wait and expire`,
+    change: ({ account, calls, neededWei }) =>
+      `send ${account} at least ${etherAtLeast(neededWei)}, which pays for ${calls} redemptions`,
+  },
+
+  'no-deposit': {
+    side: 'gateway',
+    of: ['gateway'],
+    title: 'no deposit to pay orchestrators with',
+    says: ({ account, reserveWei }) =>
+      `the account ${account} has no deposit to pay with (its reserve is ${ether(reserveWei)})`,
+    change: () => FUND,
+  },
+  'no-reserve': {
+    side: 'gateway',
+    of: ['gateway'],
+    title: 'no reserve to pay orchestrators with',
+    says: ({ account, depositWei }) =>
+      `the account ${account} has no reserve, without which no orchestrator takes its tickets (its deposit is ${ether(depositWei)})`,
+    change: () => FUND,
+  },
+  'funds-unlocking': {
+    side: 'gateway',
+    of: ['gateway'],
+    title: 'deposit and reserve are being withdrawn',
+    says: ({ account, round, withdrawRound }) =>
+      `deposit and reserve of ${account} can be withdrawn from round ${withdrawRound} on, and this is round ${round}, so no orchestrator takes its tickets`,
+    change: () => 'cancel the withdrawal at the TicketBroker contract (cancelUnlock)',
+  },
+  'deposit-too-small': {
+    side: 'gateway',
+    of: ['gateway'],
+    title: 'deposit too small for the tickets asked for',
+    says: ({ account, count, depositWei, faceValueWei, multiplier, of, orchestrator }) =>
+      `the deposit of ${account} is ${ether(depositWei)}, but ${countedOf(count, of)} ${verb(count, 'asks', 'ask')} for tickets of at least ${ether(faceValueWei)} (${orchestrator}), which takes a deposit of ${etherAtLeast(faceValueWei * multiplier)}, ${etherAtLeast(faceValueWei * multiplier - depositWei)} more`,
+    change: ({ multiplier }) =>
+      `raise the deposit at the TicketBroker contract (fundDeposit)${multiplier > 1n ? `, or lower -depositMultiplier ${multiplier}` : ''}`,
+  },
+  'reserve-too-small': {
+    side: 'gateway',
+    of: ['gateway'],
+    title: 'reserve too small for orchestrators',
+    says: ({ account, neededShareWei, of, orchestrators, poolSize, reserveWei }) =>
+      `the reserve of ${account}, ${ether(reserveWei)}, gives each of ${poolSize} active orchestrators ${ether(shareOf(reserveWei, poolSize))}, too little for ${countedOf(orchestrators.length, of)} (${named(orchestrators)}); redeeming a ticket takes a share of about ${etherAtLeast(neededShareWei)}`,
+    change: ({ neededShareWei, poolSize, reserveWei }) => {
+      const needed = neededShareWei * poolSize
+      const missing = needed > reserveWei ? `, ${etherAtLeast(needed - reserveWei)} more` : ''
+      return `raise the reserve at the TicketBroker contract (fundReserve) to about ${etherAtLeast(needed)}${missing}`
+    },
+  },
+  'price-above-maximum': {
+    side: 'gateway',
+    of: ['gateway'],
+    title: 'offers above -maxPricePerUnit',
+    says: ({ best, count, limit, of, orchestrator }) =>
+      `${countedOf(count, of)} ${verb(count, 'asks', 'ask')} for more than -maxPricePerUnit, ${perPixel(limit)}: the best offer is ${perPixel(best)}, by ${orchestrator}`,
+    change: () => 'raise -maxPricePerUnit, or set -ignoreMaxPriceIfNeeded',
+  },
+  'ticket-ev-above-maximum': {
+    side: 'gateway',
+    of: ['gateway'],
+    title: 'tickets above -maxTicketEV',
+    says: ({ bestWei, count, limitWei, of, orchestrator }) =>
+      `${countedOf(count, of)} ${verb(count, 'asks', 'ask')} for tickets worth more than -maxTicketEV, ${decimal(limitWei)} wei: the smallest are worth ${decimal(bestWei)} wei, by ${orchestrator}`,
+    change: ({ bestWei }) => `raise -maxTicketEV to at least ${bestWei.ceil()}`,
+  },
+  'capability-missing': {
+    side: 'publisher',
+    of: ['gateway'],
+    title: 'orchestrators cannot do this stream',
+    says: ({ missing, of, orchestrators }) =>
+      `${countedOf(orchestrators.length, of)} cannot do this stream (${named(orchestrators)}): it takes ${missing.join(', ')}`,
+    change: () => 'change the input or the profiles, or add an orchestrator that can',
+  },
+  'orchestrators-suspended': {
+    side: 'orchestrator',
+    of: ['gateway'],
+    title: 'orchestrators suspended after failures',
+    says: ({ of, orchestrators }) =>
+      `${countedOf(orchestrators.length, of)} ${verb(orchestrators.length, 'is', 'are')} suspended: ${named(orchestrators.map(({ orchestrator, reason, until }) => `${orchestrator} ${until}, since ${reason}`))}`,
+    change: () => 'see what these orchestrators say, or add others',
+  },
+  'orchestrators-silent': {
+    side: 'orchestrator',
+    of: ['gateway'],
+    title: 'orchestrators do not answer',
+    says: ({ of, orchestrators }) =>
+      `${countedOf(orchestrators.length, of)} ${verb(orchestrators.length, 'does', 'do')} not answer: ${reasons(orchestrators)}`,
+    change: () => 'start them, correct -orchAddr, or check the network in between',
+  },
+  'orchestrators-full': {
+    side: 'orchestrator',
+    of: ['gateway'],
+    title: 'orchestrators have no room',
+    says: ({ of, orchestrators }) =>
+      `${countedOf(orchestrators.length, of)} ${verb(orchestrators.length, 'has', 'have')} no room for another session (${named(orchestrators)})`,
+    change: () => 'add orchestrators or transcoders, or raise their -maxSessions',
+  },
+  'orchestrators-refuse': {
+    side: 'orchestrator',
+    of: ['gateway'],
+    title: 'orchestrators refuse',
+    says: ({ of, orchestrators }) =>
+      `${countedOf(orchestrators.length, of)} ${verb(orchestrators.length, 'makes', 'make')} no offer that can be used: ${reasons(orchestrators)}`,
+    change: () => 'see their logs, or add other orchestrators',
+  },
+  'orchestrators-blocked': {
+    side: 'gateway',
+    of: ['gateway'],
+    title: 'orchestrators on -orchBlocklist',
+    says: ({ of, orchestrators }) =>
+      `${countedOf(orchestrators.length, of)} ${verb(orchestrators.length, 'is', 'are')} on -orchBlocklist (${named(orchestrators)})`,
+    change: () => 'take them off -orchBlocklist, or add other orchestrators',
+  },
+  'orchestrators-busy': {
+    side: 'orchestrator',
+    of: ['gateway'],
+    title: 'orchestrators slower than the stream',
+    says: ({ orchestrators }) =>
+      `every orchestrator of this stream is still at work on earlier segments (${named(orchestrators)})`,
+    change: () => 'use fewer or smaller profiles, or add orchestrators',
+  },
+  'no-orchestrators': {
+    side: 'gateway',
+    of: ['gateway'],
+    title: 'no orchestrator known',
+    says: ({ where }) =>
+      where === 'listed'
+        ? 'no orchestrator is listed'
+        : 'no orchestrator is active on chain with an address that can be called',
+    change: () => 'name orchestrators with -orchAddr',
+  },
+
+  'account-not-registered': {
+    side: 'orchestrator',
+    of: ['orchestrator', 'redeemer'],
+    title: 'account is not an orchestrator',
+    says: ({ account, rewardCallerOf }) =>
+      rewardCallerOf === null
+        ? `the account ${account}, which tickets are to pay, is neither a registered orchestrator nor any orchestrator's reward caller, so every payment will be refused`
+        : `the account ${account}, which tickets are to pay, is not a registered orchestrator but the reward caller of ${rewardCallerOf}, so every payment will be refused`,
+    change: ({ account, rewardCallerOf }) =>
+      rewardCallerOf === null
+        ? `give -ethOrchAddr, the address of the registered orchestrator that tickets pay, or register ${account}`
+        : `give -ethOrchAddr ${rewardCallerOf}`,
+  },
+  'recipient-inactive': {
+    side: 'orchestrator',
+    of: ['orchestrator'],
+    passesMs: PASSES_MS,
+    title: 'payments refused: orchestrator not active',
+    says: ({ recipient, sender, text }) =>
+      `payments of gateway ${sender} are refused, since ${recipient} is not an active orchestrator (${text})`,
+    change: () =>
+      'give -ethOrchAddr, the active orchestrator that tickets pay, or get it into the active set',
+  },
+  'sender-underfunded': {
+    side: 'gateway',
+    of: ['orchestrator'],
+    passesMs: PASSES_MS,
+    title: 'gateway refused: funds too small',
+    says: ({ sender, text }) => `gateway ${sender} has too little deposit or reserve (${text})`,
+    change: () => 'only that gateway can help, with more funds',
+  },
+  'sender-unlocking': {
+    side: 'gateway',
+    of: ['orchestrator'],
+    passesMs: PASSES_MS,
+    title: 'gateway refused: funds being withdrawn',
+    says: ({ sender, text }) => `gateway ${sender} may soon withdraw its funds (${text})`,
+    change: () => 'only that gateway can help: it must cancel the withdrawal',
+  },
+  'sender-unknown': {
+    side: 'chain',
+    of: ['orchestrator'],
+    passesMs: PASSES_MS,
+    title: 'gateway refused: funds cannot be read',
+    says: ({ sender, text }) => `the funds of gateway ${sender} cannot be read from the chain (${text})`,
+    change: () => 'check the endpoints of -ethUrl',
+  },
+  'payment-refused': {
+    side: 'gateway',
+    of: ['orchestrator'],
+    passesMs: PASSES_MS,
+    title: 'payment of a gateway refused',
+    says: ({ reason, sender, text }) => `payments of gateway ${sender} are refused, ${reason} (${text})`,
+    change: () => 'nothing here, unless it lasts and concerns many gateways',
+  },
+  'service-uri-differs': {
+    side: 'operator',
+    of: ['orchestrator'],
+    title: '-serviceAddr is not the address on chain',
+    says: ({ account, registeredUri, serviceUri }) =>
+      `gateways find ${account} at ${registeredUri}, its address on chain, and not at -serviceAddr ${serviceUri}`,
+    change: () =>
+      'register the new address, or correct -serviceAddr; it is right where a balancer has the address on chain',
+  },
+
+  'redeemer-away': {
+    side: 'redeemer',
+    of: ['orchestrator'],
+    title: 'redeemer not answering, winning tickets are kept',
+    says: ({ error, redeemer }) => `the redeemer ${redeemer} does not answer (${error})`,
+    change: () => 'start the redeemer, or correct -redeemerAddr',
+  },
+  'redeemer-refuses': {
+    side: 'operator',
+    of: ['orchestrator'],
+    level: 'error',
+    title: 'redeemer refuses this orchestrator, winning tickets are kept',
+    says: ({ error, redeemer, why }) => `${REFUSALS[why].says.replace('REDEEMER', redeemer)} (${error})`,
+    change: ({ why }) => REFUSALS[why].change,
+  },
+}
+
+const FUND = 'fund deposit and reserve of this account at the TicketBroker contract (fundDepositAndReserve)'
+
+const REFUSALS: Readonly<Record<RedeemerRefusal, { readonly says: string; readonly change: string }>> = {
+  secret: {
+    says: 'the redeemer REDEEMER does not accept the -redeemerSecret of this orchestrator',
+    change: 'give both the same -redeemerSecret',
+  },
+  certificate: {
+    says: 'the redeemer REDEEMER does not accept the certificate of this orchestrator',
+    change: 'give both -certs with certificates of one authority',
+  },
+  recipient: {
+    says: 'the redeemer REDEEMER redeems for another orchestrator',
+    change: 'correct -redeemerAddr, or give both the same -ethOrchAddr',
+  },
+  'not-a-redeemer': {
+    says: 'REDEEMER, named in -redeemerAddr, is not a redeemer; it may be an orchestrator',
+    change: 'give the address of a node with -redeemer, with its port',
+  },
+  other: {
+    says: 'the redeemer REDEEMER refuses this orchestrator',
+    change: 'see the log of the redeemer',
+  },
+}
+
+function shareOf(reserveWei: bigint, poolSize: bigint): bigint {
+  return poolSize > 0n ? reserveWei / poolSize : 0n
+}
+
+/** `the only orchestrator`, `all 3 orchestrators`, `2 of 5 orchestrators`. */
+function countedOf(count: number, of: number): string {
+  if (count >= of)
+    return of === 1 ? 'the only orchestrator' : of === 2 ? 'both orchestrators' : `all ${of} orchestrators`
+  return `${count} of ${of} orchestrators`
+}
+
+function verb(count: number, one: string, many: string): string {
+  return count === 1 ? one : many
+}
+
+/** Some texts, the first ones in full. */
+function named(texts: readonly string[]): string {
+  const more = texts.length - MAX_NAMED
+  return `${texts.slice(0, MAX_NAMED).join(', ')}${more > 0 ? ` and ${more} more` : ''}`
+}
+
+function reasons(offers: CauseFacts['orchestrators-silent']['orchestrators']): string {
+  return named(offers.map(({ orchestrator, reason }) => `${orchestrator} (${reason})`))
+}
+
+function perPixel(price: Rational): string {
+  return `${decimal(price)} wei per pixel`
+}
+
+/** A few decimals, without trailing zeros. */
+function decimal(value: Rational): string {
+  const text = value.toFixed(6)
+  return text.includes('.') ? text.replace(/\.?0+$/, '') : text
+}
