@@ -1,9 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { createWriteStream, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { NodeError } from '../src/lib/errors.ts'
+import { spawnLeashed } from './leash.ts'
 
 const BIN = fileURLToPath(new URL('../bin/livepeer', import.meta.url))
 const READY_TIMEOUT_MS = 60_000
@@ -32,9 +33,14 @@ export interface NodeCommand {
   readonly logFile?: string
 }
 
-/** The command as a user would type it. */
-export function commandLine(command: NodeCommand): string {
-  return ['livepeer', ...command.flags.map(quoted)].join(' ')
+/** The command as a user would type it; with `program` as the path of the node's own. */
+export function commandLine(command: Pick<NodeCommand, 'flags'>, program = 'livepeer'): string {
+  return [program, ...command.flags].map(quoted).join(' ')
+}
+
+/** The command that can be typed in any folder. */
+export function fullCommandLine(command: Pick<NodeCommand, 'flags'>): string {
+  return commandLine(command, BIN)
 }
 
 function quoted(word: string): string {
@@ -79,9 +85,7 @@ export class NodeProcess {
   /** Starts it without waiting. */
   launch(): void {
     this.#output = ''
-    // In its own process group: Ctrl-C in a terminal reaches only the parent, which stops things in order.
-    const [program, args] = programOf(this.command)
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+    const child = spawnLeashed(...programOf(this.command))
     this.#child = child
     const file = this.#logFile()
     for (const stream of [child.stdout, child.stderr]) {
@@ -101,6 +105,12 @@ export class NodeProcess {
     return this.#child !== null && this.#child.exitCode === null && this.#child.signalCode === null
   }
 
+  /** How it ended: `exit code 1`, or `killed by SIGKILL`. */
+  get ending(): string {
+    const signal = this.#child?.signalCode
+    return signal ? `killed by ${signal}` : `exit code ${this.exitCode}`
+  }
+
   get exitCode(): number | null {
     return this.#child?.exitCode ?? null
   }
@@ -112,12 +122,12 @@ export class NodeProcess {
 
   /** Whether it reports that it is ready. */
   async isReady(): Promise<boolean> {
-    try {
-      return (await fetch(`http://${this.command.control}/healthz`, { signal: AbortSignal.timeout(1_000) }))
-        .ok
-    } catch {
-      return false
-    }
+    return (await this.#health())?.ok === true
+  }
+
+  /** Whether a node answers at its control API, this process or another. */
+  async answers(): Promise<boolean> {
+    return (await this.#health()) !== null
   }
 
   /** Its status from the control API. */
@@ -158,10 +168,19 @@ export class NodeProcess {
     await this.kill()
   }
 
+  async #health(): Promise<Response | null> {
+    return fetch(`http://${this.command.control}/healthz`, { signal: AbortSignal.timeout(1_000) }).catch(
+      () => null,
+    )
+  }
+
   #logFile() {
     if (!this.command.logFile) return null
     mkdirSync(dirname(this.command.logFile), { recursive: true })
-    return createWriteStream(this.command.logFile, { flags: 'a' })
+    const file = createWriteStream(this.command.logFile, { flags: 'a' })
+    // A full disk costs the log, not the network.
+    file.on('error', () => {})
+    return file
   }
 
   #failure(what: string): NodeError {

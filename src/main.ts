@@ -31,6 +31,17 @@ function takenVariables(): Record<string, string> {
   }
 }
 
+/** How systemd asks to be told of this process. Removed, so that no child process answers in its place. */
+function takenManager(): {
+  socket: string
+  watchdogUs?: string | undefined
+  watchdogPid?: string | undefined
+} | null {
+  const { NOTIFY_SOCKET: socket, WATCHDOG_PID: watchdogPid, WATCHDOG_USEC: watchdogUs } = process.env
+  for (const name of ['NOTIFY_SOCKET', 'WATCHDOG_PID', 'WATCHDOG_USEC']) delete process.env[name]
+  return socket ? { socket, watchdogUs, watchdogPid } : null
+}
+
 /** `livepeer status`: shows the state of running nodes. */
 async function showStatus(): Promise<void> {
   const stop = new AbortController()
@@ -79,28 +90,31 @@ async function runAsNode(): Promise<void> {
     const drain = new AbortController()
     // The node goes on when the reader of its log goes away.
     for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
-    process.on('SIGINT', () => stop.abort())
-    // The first signal drains, the second stops at once. SIGHUP: the terminal was closed.
-    for (const name of ['SIGTERM', 'SIGHUP'] as const)
-      process.on(name, () => (drain.signal.aborted ? stop.abort() : drain.abort()))
     // Log rotators send SIGUSR2 by default, and without a handler it ends the process.
     process.on('SIGUSR2', () => {})
     const written = openLog({ level: levelOfVerbosity(settings.verbosity), pretty: true })
     const log = foldRepeats(written, systemClock)
     try {
-      // Loading the node takes a while, and the other commands do not need it.
+      // Loading the node takes a while, in which any signal ends the process; the other commands do not need it.
       const { runNode } = await import('./node/node.ts')
-      await runNode(
+      process.on('SIGINT', () => stop.abort())
+      // The first signal drains, the second stops at once. SIGHUP: the terminal was closed.
+      for (const name of ['SIGTERM', 'SIGHUP'] as const)
+        process.on(name, () => (drain.signal.aborted ? stop.abort() : drain.abort()))
+      const hasStarted = await runNode(
         settings,
         {
           ...{ version, log, clock: systemClock, dice: systemDice, cpus: availableParallelism() },
           prompt: process.stdin.isTTY ? promptAtTerminal : null,
           drain: drain.signal,
+          systemd: takenManager(),
           // bin/livepeer exposes gc. A third of the memory after the start is left over from loading.
           tidyUp: () => globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' }),
         },
         stop.signal,
       )
+      // What a start waits for, such as an endpoint that does not answer, cannot always be called off.
+      if (!hasStarted) process.exit()
     } catch (error) {
       if (!stop.signal.aborted || !isAbort(error)) {
         // A NodeError's message says all that an operator needs; other errors are bugs, and need their stack.

@@ -1,3 +1,4 @@
+import { parseAmount } from '../domain/price.ts'
 import type { FlagKind } from './flags.ts'
 
 /** What each kind of flag accepts, for the sentence about a bad value. */
@@ -5,7 +6,9 @@ export const wanted: Readonly<Record<FlagKind, string>> = {
   bool: 'true or false',
   'tri-bool': 'true or false',
   int: 'a whole number',
-  'tri-int': 'a whole number',
+  wei: 'a whole number of wei, or an amount with a unit, such as 21gwei or 0.5eth',
+  'tri-wei': 'a whole number of wei, or an amount with a unit, such as 21gwei or 0.5eth',
+  seconds: 'a whole number of seconds, or a duration with a unit, such as 500ms, 90s or 1h30m',
   float: 'a number',
   duration: 'a duration with a unit, such as 500ms, 90s or 1h30m',
   string: 'a text',
@@ -19,8 +22,12 @@ export function flagValue(kind: FlagKind, text: string): boolean | bigint | numb
     case 'tri-bool':
       return booleans.get(text)
     case 'int':
-    case 'tri-int':
       return integerValue(text)
+    case 'wei':
+    case 'tri-wei':
+      return integerValue(text) ?? wholeWei(text)
+    case 'seconds':
+      return secondsMs(text)
     case 'float':
       return floatValue(text)
     case 'duration':
@@ -49,6 +56,19 @@ function integerValue(text: string): bigint | undefined {
   const magnitude = BigInt(/^0[0-7]+$/.test(digits) ? `0o${digits.slice(1)}` : digits)
   const value = match[1] === '-' ? -magnitude : magnitude
   return value > MAX_INT64 || value < -MAX_INT64 - 1n ? undefined : value
+}
+
+/** An amount with a unit, if it is a whole number of wei; int64. */
+function wholeWei(text: string): bigint | undefined {
+  const amount = parseAmount(text)
+  return amount?.den === 1n && amount.num <= MAX_INT64 ? amount.num : undefined
+}
+
+/** Seconds, or a duration with a unit, in milliseconds. */
+function secondsMs(text: string): number | undefined {
+  const seconds = integerValue(text)
+  if (seconds === undefined) return durationMs(text)
+  return seconds > MAX_INT64 / 1000n || seconds < -MAX_INT64 / 1000n ? undefined : Number(seconds) * 1000
 }
 
 const FLOAT = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/

@@ -1,12 +1,14 @@
 /**
  * The type of a flag's value and its syntax (operations.md §1.1). The `tri` kinds distinguish "not given" from every
- * value.
+ * value. `wei` and `seconds` are whole numbers in the Go node; here they may have a unit.
  */
 export type FlagKind =
   | 'bool'
   | 'tri-bool'
   | 'int'
-  | 'tri-int'
+  | 'wei'
+  | 'tri-wei'
+  | 'seconds'
   | 'float'
   | 'duration'
   | 'string'
@@ -64,8 +66,21 @@ function int(byDefault: number, group: FlagGroup, help: string, options: FlagOpt
   return { kind: 'int', default: String(byDefault), group, help, ...options }
 }
 
-function triInt(group: FlagGroup, help: string, options: FlagOptions = {}): Flag<'tri-int'> {
-  return { kind: 'tri-int', default: null, group, help, ...options }
+function wei(byDefault: number, group: FlagGroup, help: string, options: FlagOptions = {}): Flag<'wei'> {
+  return { kind: 'wei', default: String(byDefault), group, help, value: 'WEI', ...options }
+}
+
+function triWei(group: FlagGroup, help: string, options: FlagOptions = {}): Flag<'tri-wei'> {
+  return { kind: 'tri-wei', default: null, group, help, value: 'WEI', ...options }
+}
+
+function seconds(
+  byDefault: number,
+  group: FlagGroup,
+  help: string,
+  options: FlagOptions = {},
+): Flag<'seconds'> {
+  return { kind: 'seconds', default: String(byDefault), group, help, value: 'SECONDS', ...options }
 }
 
 function float(byDefault: string, group: FlagGroup, help: string, options: FlagOptions = {}): Flag<'float'> {
@@ -227,22 +242,16 @@ export const flags = {
     'How often a transaction that is not mined is resent with higher fees.',
   ),
   gasLimit: int(0, 'every role on chain', 'Gas limit of transactions; 0 estimates it.'),
-  minGasPrice: triInt(
+  minGasPrice: triWei(
     'every role on chain',
     'Minimum gas price to assume, in wei. Not given: 1 gwei on mainnet, 0 elsewhere.',
-    { value: 'WEI' },
   ),
-  maxGasPrice: int(
+  maxGasPrice: wei(
     0,
     'every role on chain',
     'Maximum gas price in wei; above it no transaction is sent. 0: ten times the median price of the last hour, at least 2 gwei and at most 500 (Arbitrum One: 20). A redemption never costs more than its tickets pay, and until its last chance at most half of that.',
-    {
-      value: 'WEI',
-    },
   ),
-  blockPollingInterval: int(5, 'every role on chain', 'Seconds between polls of the chain.', {
-    value: 'SECONDS',
-  }),
+  blockPollingInterval: seconds(5, 'every role on chain', 'Seconds between polls of the chain.'),
   initializeRoundMaxDelay: duration(
     '30s',
     'every role on chain',
@@ -526,7 +535,10 @@ type ValueOf<Kind extends FlagKind> = {
   bool: boolean
   'tri-bool': boolean | null
   int: bigint
-  'tri-int': bigint | null
+  wei: bigint
+  'tri-wei': bigint | null
+  /** Milliseconds. */
+  seconds: number
   float: number
   /** Milliseconds. */
   duration: number
@@ -572,6 +584,9 @@ const foreignTuning: ReadonlyMap<string, FlagKind> = new Map([
     .split(/\s+/)
     .map((name) => [name, 'string'] as const),
 ])
+
+/** The names of those flags. */
+export const foreignTuningNames: readonly string[] = [...foreignTuning.keys()]
 
 /** The kind of a flag that has no effect here and is skipped; null for any other. */
 export function foreignTuningKind(name: string): FlagKind | null {

@@ -1,4 +1,12 @@
-import { type Flag, type FlagGroup, type FlagName, flagNames, flags, oldNames } from './flags.ts'
+import {
+  type Flag,
+  type FlagGroup,
+  type FlagKind,
+  type FlagName,
+  flagNames,
+  flags,
+  oldNames,
+} from './flags.ts'
 import { environmentName } from './load-flags.ts'
 import type { About } from './settings.ts'
 
@@ -42,7 +50,7 @@ export function flagsAsJson(about: About): string {
         help: flag.help,
         option: `-${name}`,
         default: flag.default ?? '',
-        type: flag.kind,
+        type: plainKinds[flag.kind] ?? flag.kind,
       }
       return [name, entry]
     }),
@@ -75,7 +83,10 @@ Written by \`src/config/write-docs.ts\` from the table in \`src/config/flags.ts\
 
 - \`-name value\`, \`-name=value\` and \`--name value\` are the same; the last one counts. A switch is \`-name\` or \`-name=false\`.
 - Whole numbers may have a base (\`0x10\`) and underscores (\`1_000\`); durations need a unit (\`500ms\`, \`90s\`, \`1h30m\`).
+- \`WEI\`: a number of wei, or an amount with a unit (\`21gwei\`, \`0.5eth\`); \`SECONDS\`: a whole number of them, or a duration.
 - The environment sets a flag as \`LP_\` and its name in capitals: \`-ethUrl\` is \`${environmentName('ethUrl')}\`. Empty counts as absent.
+- Any other variable that begins with \`LP_\` is refused like an unknown flag, except for those that Kubernetes and Docker set for
+  services of other names (\`LP_…_SERVICE_HOST\`, \`LP_…_SERVICE_PORT\`, \`LP_…_PORT\`, \`LP_…_PORT_80_TCP\`).
 - A file named by \`-config\` has one setting a line: the name without a dash, a space, the value; \`#\` begins a comment.
 - The command line counts more than the environment, that more than the file, that more than the default.
 - \`HOST:PORT\`: an IPv6 address stands in brackets, \`[::1]:8935\`.
@@ -84,6 +95,9 @@ Written by \`src/config/write-docs.ts\` from the table in \`src/config/flags.ts\
 
 ${chapters.join('\n')}`
 }
+
+/** What other programs know the kinds with units as. */
+const plainKinds: Partial<Record<FlagKind, string>> = { wei: 'int', 'tri-wei': 'tri-int', seconds: 'int' }
 
 function groupsInOrder(): [FlagGroup, FlagName[]][] {
   return (Object.keys(TITLES) as FlagGroup[]).map((group) => [
@@ -97,7 +111,9 @@ function usage(name: FlagName): string {
   if (flag.kind === 'bool' || flag.kind === 'tri-bool') return `-${name}`
   const kinds = {
     int: 'N',
-    'tri-int': 'N',
+    wei: 'WEI',
+    'tri-wei': 'WEI',
+    seconds: 'SECONDS',
     float: 'X',
     duration: 'DURATION',
     string: 'TEXT',

@@ -85,6 +85,34 @@ describe('the command line', () => {
     })
   }
 
+  const amounts: [text: string, wei: bigint][] = [
+    ['21000000000', 21_000_000_000n],
+    ['0x10', 16n],
+    ['21gwei', 21_000_000_000n],
+    ['0.5GWEI', 500_000_000n],
+    ['7wei', 7n],
+    ['0.000001eth', 1_000_000_000_000n],
+    ['9ether', 9n * 10n ** 18n],
+  ]
+  for (const [text, expected] of amounts) {
+    it(`reads the amount ${text} as ${expected} wei`, () => {
+      assert.equal(value('maxGasPrice', '-maxGasPrice', text), expected)
+      assert.equal(value('minGasPrice', '-minGasPrice', text), expected)
+    })
+  }
+
+  const intervals: [text: string, ms: number][] = [
+    ['5', 5000],
+    ['5s', 5000],
+    ['2m', 120_000],
+    ['1.5s', 1500],
+  ]
+  for (const [text, expected] of intervals) {
+    it(`reads the interval ${text} as ${expected} ms`, () => {
+      assert.equal(value('blockPollingInterval', '-blockPollingInterval', text), expected)
+    })
+  }
+
   it('distinguishes given flags from defaults', () => {
     assert.equal(value('reward'), null)
     assert.equal(value('reward', '-reward'), true)
@@ -116,6 +144,22 @@ describe('the command line', () => {
     [['-maxAttempts', '1e3'], '-maxAttempts must be a whole number, not "1e3"'],
     [['-maxAttempts='], '-maxAttempts must be a whole number, not ""'],
     [['-gasLimit', '9223372036854775808'], '-gasLimit must be a whole number, not "9223372036854775808"'],
+    [
+      ['-maxGasPrice', '1usd'],
+      '-maxGasPrice must be a whole number of wei, or an amount with a unit, such as 21gwei or 0.5eth, not "1usd"',
+    ],
+    [
+      ['-minGasPrice', '0.5wei'],
+      '-minGasPrice must be a whole number of wei, or an amount with a unit, such as 21gwei or 0.5eth, not "0.5wei"',
+    ],
+    [
+      ['-maxGasPrice', '10eth'],
+      '-maxGasPrice must be a whole number of wei, or an amount with a unit, such as 21gwei or 0.5eth, not "10eth"',
+    ],
+    [
+      ['-blockPollingInterval', '5 minutes'],
+      '-blockPollingInterval must be a whole number of seconds, or a duration with a unit, such as 500ms, 90s or 1h30m, not "5 minutes"',
+    ],
     [['-gateway=yes'], '-gateway must be true or false, not "yes"'],
     [['-gateway=tRUE'], '-gateway must be true or false, not "tRUE"'],
     [['-selectPriceWeight', 'NaN'], '-selectPriceWeight must be a number, not "NaN"'],
@@ -183,14 +227,47 @@ describe('the environment', () => {
     assert.equal(load({ variables: { LP_MAXATTEMPTS: '' } }).given.size, 0)
   })
 
-  it('is ignored for variables that are not flags', () => {
-    assert.equal(
-      load({ variables: { ETHURL: 'x', LP_: 'x', LP_NOSUCHFLAG: 'x', lp_ethurl: 'x' } }).given.size,
-      0,
-    )
+  it('is ignored for variables of other programs, which do not begin with LP_', () => {
+    assert.equal(load({ variables: { ETHURL: 'x', lp_ethurl: 'x', LPX: 'x', LP: 'x' } }).given.size, 0)
   })
 
+  it('is ignored for an empty variable that is no flag', () => {
+    assert.equal(load({ variables: { LP_NOSUCHFLAG: '' } }).given.size, 0)
+  })
+
+  for (const variable of [
+    ...['LP_SERVICE_HOST', 'LP_SERVICE_PORT', 'LP_SERVICE_PORT_HTTP', 'LP_PORT', 'LP_PORT_80_TCP'],
+    ...[
+      'LP_PORT_80_TCP_ADDR',
+      'LP_RED_IS_SERVICE_HOST',
+      'LP_O1_PORT_8935_TCP_PROTO',
+      'LP_X_PORT_53_UDP_PORT',
+    ],
+  ]) {
+    it(`is ignored for ${variable}, which containers are given for a service`, () => {
+      assert.equal(load({ variables: { [variable]: 'tcp://10.0.0.1:80' } }).given.size, 0)
+    })
+  }
+
+  it('warns of a variable that only tunes AI', () => {
+    assert.deepEqual(load({ variables: { LP_AIMODELSDIR: '/models' } }).warnings, [
+      'LP_AIMODELSDIR has no effect here: it is for AI, which this node does not support',
+    ])
+  })
+
+  const advice = (variable: string) =>
+    `every variable that begins with LP_ sets one, so unset ${variable}, or rename it if it is for another program (livepeer -help lists all flags)`
   const refused: [variables: Record<string, string>, sentence: string][] = [
+    [{ LP_SERVCEADDR: 'x' }, 'LP_SERVCEADDR in the environment is no flag: did you mean LP_SERVICEADDR?'],
+    [{ LP_ETH_URL: 'x' }, 'LP_ETH_URL in the environment is no flag: did you mean LP_ETHURL?'],
+    [{ LP_DATA_DIR: 'x' }, 'LP_DATA_DIR in the environment is no flag: did you mean LP_DATADIR?'],
+    [{ LP_PRINTER: 'hush' }, `LP_PRINTER in the environment is no flag: ${advice('LP_PRINTER')}`],
+    [{ LP_: 'x' }, `LP_ in the environment is no flag: ${advice('LP_')}`],
+    [{ 'LP_\n': 'x' }, `"LP_\\n" in the environment is no flag: ${advice('"LP_\\n"')}`],
+    [
+      { LP_AIWORKER: 'true' },
+      'LP_AIWORKER is for AI or remote signing, which this node does not support: leave it out',
+    ],
     [
       { LP_VERSION: '0.9.1' },
       'LP_VERSION="0.9.1" in the environment sets the flag -version, which must be true or false: correct or unset LP_VERSION',

@@ -11,6 +11,7 @@ import {
   flags,
   foreignFlags,
   foreignTuningKind,
+  foreignTuningNames,
   oldNames,
 } from './flags.ts'
 import { nearest } from './nearest.ts'
@@ -75,7 +76,7 @@ export function loadFlags(sources: Sources): LoadedFlags {
   })
   if (!help) {
     const before = new Set(found.keys())
-    readEnvironment(sources.variables, (name, as, spelled, text) => {
+    readEnvironment(sources.variables, passOver, (name, as, spelled, text) => {
       if (before.has(name)) return
       if (flagValue(flags[name].kind, text) === undefined) throw badEnvironment(name, spelled, text)
       take(name, as, { spelled, text }, 'bad-setting')
@@ -206,11 +207,13 @@ function leftOver(word: string, lastBoolean: string | null): SettingsError {
 }
 
 function unknown(spelled: string, name: string, prefix: string): string {
-  if (foreignFlags.has(name)) {
-    return `${spelled} is for AI or remote signing, which this node does not support: leave it out`
-  }
+  if (foreignFlags.has(name)) return foreign(spelled)
   const guess = nearest(name, [...flagNames, ...Object.keys(oldNames)])
   return noSuchFlag(spelled, guess && `${prefix}${guess}`, 'livepeer')
+}
+
+function foreign(spelled: string): string {
+  return `${spelled} is for AI or remote signing, which this node does not support: leave it out`
 }
 
 /** The message about an unknown flag, with the name that was probably meant. */
@@ -226,9 +229,11 @@ function printable(spelled: string): string {
 
 /**
  * Calls `take` for each flag set by a variable; an empty variable is ignored. The current name overrides an old one.
+ * Throws SettingsError for a variable that begins with LP_ and is no flag.
  */
 function readEnvironment(
   variables: Sources['variables'],
+  passOver: (spelled: string) => void,
   take: (name: FlagName, as: string, spelled: string, text: string) => void,
 ): void {
   const read = new Set<string>()
@@ -240,6 +245,36 @@ function readEnvironment(
     read.add(variable).add(name)
     take(name, name === as || environmentName(name) === variable ? name : as, variable, text)
   }
+  for (const [variable, text] of Object.entries(variables)) {
+    if (!variable.startsWith(environmentName('')) || !text || OF_CONTAINERS.test(variable)) continue
+    const kind = kindOfVariable(variable)
+    if (kind === 'tuning') passOver(variable)
+    else if (kind !== 'flag') throw new SettingsError('bad-setting', unknownVariable(variable, kind))
+  }
+}
+
+/** What Kubernetes and Docker set for every service whose name begins with `lp`, such as `LP_CACHE_PORT_80_TCP_ADDR`. */
+const OF_CONTAINERS =
+  /^LP(_[A-Z0-9]+)*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$/
+
+type VariableKind = 'flag' | 'tuning' | 'foreign' | 'unknown'
+
+function kindOfVariable(variable: string): VariableKind {
+  const names = (names: Iterable<string>) => [...names].some((name) => environmentName(name) === variable)
+  if (names(flagNames) || names(Object.keys(oldNames))) return 'flag'
+  if (names(foreignTuningNames)) return 'tuning'
+  return names(foreignFlags) ? 'foreign' : 'unknown'
+}
+
+/** The value may be a secret under a misspelt name, so only the name is printed. */
+function unknownVariable(variable: string, kind: VariableKind): string {
+  const spelled = printable(variable)
+  if (kind === 'foreign') return foreign(spelled)
+  const words = variable.slice(environmentName('').length).replaceAll('_', '')
+  // Any single letter is close to -v.
+  const guess = words.length > 1 ? nearest(words, [...flagNames, ...Object.keys(oldNames)]) : null
+  if (guess) return `${spelled} in the environment is no flag: did you mean ${environmentName(guess)}?`
+  return `${spelled} in the environment is no flag: every variable that begins with LP_ sets one, so unset ${spelled}, or rename it if it is for another program (livepeer -help lists all flags)`
 }
 
 /**

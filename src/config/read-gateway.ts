@@ -1,3 +1,4 @@
+import { parseAmount } from '../domain/price.ts'
 import { isLoopback } from '../lib/hosts.ts'
 import { Rational } from '../lib/rational.ts'
 import { parseBind, parsePeer, printBind } from './addresses.ts'
@@ -75,13 +76,12 @@ function readSelection(reading: Reading): GatewaySettings['selection'] {
 }
 
 function readAmount(reading: Reading, name: 'maxTicketEV' | 'maxTotalEV'): Rational {
-  const amount = attemptOrNull(() => Rational.parse(reading.flags[name]))
-  if (!amount || amount.sign < 0) {
-    throw refusal(
-      `${reading.spelled(name)} ${shown(reading.flags[name])} is not an amount of wei of at least 0`,
-    )
-  }
-  return amount
+  const text = reading.flags[name]
+  const amount = parseAmount(text) ?? attemptOrNull(() => Rational.parse(text))
+  if (amount && amount.sign >= 0) return amount
+  throw refusal(
+    `${reading.spelled(name)} ${shown(text)} is not an amount of wei of at least 0, nor one with a unit, such as 3000gwei or 0.000003eth`,
+  )
 }
 
 function attemptOrNull<T>(parse: () => T): T | null {

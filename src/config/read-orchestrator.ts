@@ -1,3 +1,4 @@
+import { parseAmount } from '../domain/price.ts'
 import { isLoopback, isUnspecified } from '../lib/hosts.ts'
 import { DEFAULT_PEER_PORT, parseBind, parseHost, parsePeer, printBind } from './addresses.ts'
 import { parseGatewayPrices } from './gateway-prices.ts'
@@ -208,8 +209,10 @@ function ownUrls(reading: Reading, name: 'redeemerAddr' | 'orchAddr'): string[] 
 
 function readWei(reading: Reading, name: 'ticketEV' | 'maxFaceValue'): bigint {
   const text = reading.flags[name]
-  if (!/^\d{1,78}$/.test(text)) {
-    throw refusal(`${reading.spelled(name)} ${shown(text)} is not a whole number of wei of at least 0`)
-  }
-  return BigInt(text)
+  if (/^\d{1,78}$/.test(text)) return BigInt(text)
+  const amount = parseAmount(text)
+  if (amount?.den === 1n) return amount.num
+  throw refusal(
+    `${reading.spelled(name)} ${shown(text)} is not a whole number of wei of at least 0, nor an amount with a unit, such as 8gwei or 0.01eth`,
+  )
 }

@@ -11,6 +11,7 @@ import { entries, isUrl, NO_SECRET, Reading, refusal } from './reading.ts'
 import { Secrets } from './secrets.ts'
 import type { ChainSettings, MediaSandboxMode, ProgramEnvironment, Role, Settings } from './settings.ts'
 
+const DEFAULT_VERBOSITY = 3
 /** A higher number of sessions is treated as a mistake. */
 const MAX_SESSIONS = 1_000_000
 
@@ -44,7 +45,7 @@ export function readSettings(loaded: LoadedFlags, env: ProgramEnvironment): Omit
     roles,
     network,
     dataDir: readDataDir(reading, network, env.homeDir),
-    verbosity: /^[+-]?\d{1,4}$/.test(flags.v) ? Number(flags.v) : 3,
+    verbosity: readVerbosity(reading),
     controlBind: readControlBind(reading, roles, secrets),
     maxSessions: readMaxSessions(reading, roles),
     drainTimeoutMs: reading.wait('drainTimeout', 0),
@@ -64,6 +65,21 @@ export function readSettings(loaded: LoadedFlags, env: ProgramEnvironment): Omit
     secrets,
     warnings: reading.warnings,
   }
+}
+
+/**
+ * The log level. Start scripts may have a word there, which the Go node passes over (operations.md §1.2); a variable of that
+ * name may be for something else.
+ */
+function readVerbosity(reading: Reading): number {
+  const { v: text } = reading.flags
+  if (/^[+-]?\d{1,4}$/.test(text)) return Number(text)
+  const spelled = reading.spelled('v')
+  const levels = '0 errors, 2 warnings, 3 information, 5 everything'
+  if (spelled.startsWith('LP_'))
+    throw refusal(`${spelled} must be a log level (${levels}), not ${shown(text)}`)
+  reading.warnings.push(`${spelled} ${shown(text)} is no log level (${levels}): ${DEFAULT_VERBOSITY} is used`)
+  return DEFAULT_VERBOSITY
 }
 
 function readNetwork(reading: Reading): Network {
@@ -205,13 +221,19 @@ function readChain(reading: Reading, network: Network): ChainSettings {
     gasLimit: flags.gasLimit === 0n ? null : flags.gasLimit,
     minGasPrice,
     maxGasPrice: flags.maxGasPrice === 0n ? null : flags.maxGasPrice,
-    pollingIntervalMs: reading.count('blockPollingInterval', 1n) * 1000,
+    pollingIntervalMs: readPollingInterval(reading),
     transactionTimeoutMs: reading.wait('transactionTimeout', 1),
     maxReplacements: reading.count('maxTransactionReplacements', 0n),
     priceFeed: readPriceFeed(reading),
     reward: flags.reward === null ? 'automatic' : flags.reward ? 'on' : 'off',
     initializeRoundMaxDelayMs: reading.wait('initializeRoundMaxDelay', 0),
   }
+}
+
+function readPollingInterval(reading: Reading): number {
+  const { blockPollingInterval: ms } = reading.flags
+  if (ms >= 1000 && ms <= 2 ** 31 - 1) return Math.trunc(ms)
+  throw refusal(`${reading.spelled('blockPollingInterval')} must be between 1s and 596h, not ${ms / 1000}s`)
 }
 
 function readPriceFeed(reading: Reading): Address {

@@ -58,7 +58,7 @@ export class Reading {
   }
 
   /** An integer of at least `least`, as a number. */
-  count(name: 'blockPollingInterval' | 'maxTransactionReplacements' | 'extraNodes', least: bigint): number {
+  count(name: 'maxTransactionReplacements' | 'extraNodes', least: bigint): number {
     const value = this.flags[name]
     if (value < least || value > 2n ** 31n)
       throw refusal(`${this.spelled(name)} must be at least ${least}, not ${value}`)

@@ -169,6 +169,25 @@ describe('settings of a gateway', () => {
     assert.deepEqual(profiles('p.json', { 'p.json': '[{"name":"tiny","width":160}]' }), ['tiny'])
   })
 
+  it('take amounts with their units', () => {
+    const { chain, gateway } = settings(
+      `${CHAIN} -gateway -maxTicketEV 3000gwei -maxTotalEV 0.00002eth -maxGasPrice 30gwei -blockPollingInterval 2m -maxPricePerUnit 1.5gwei`,
+    )
+    assert.deepEqual(
+      [gateway!.maxTicketEv, gateway!.maxTotalEv],
+      [Rational.of(3_000_000_000_000n), Rational.of(20_000_000_000_000n)],
+    )
+    assert.deepEqual([chain!.maxGasPrice, chain!.pollingIntervalMs], [30_000_000_000n, 120_000])
+    assert.equal(gateway!.maxPrice!.price.currency, 'gwei')
+    const { orchestrator } = settings(
+      `${CHAIN} ${COMBINED} -pricePerUnit 1 -ticketEV 8gwei -maxFaceValue 0.04eth`,
+    )
+    assert.deepEqual(
+      [orchestrator!.ticketEv, orchestrator!.maxFaceValue],
+      [8_000_000_000n, 40_000_000_000_000_000n],
+    )
+  })
+
   it('never transcode with 0 attempts or fewer', () => {
     assert.equal(settings('-gateway -maxAttempts -1').gateway!.maxAttempts, 0)
   })
@@ -579,7 +598,19 @@ describe('a sentence refuses', () => {
       '-ethController: "nonsense" is not an address: 40 hexadecimal digits',
     ],
     [`${CHAIN} -gateway -priceFeedAddr=`, '-priceFeedAddr is empty: give an address or leave it out'],
-    [`${CHAIN} -gateway -blockPollingInterval 0`, '-blockPollingInterval must be at least 1, not 0'],
+    [
+      `${CHAIN} -gateway -blockPollingInterval 0`,
+      '-blockPollingInterval must be between 1s and 596h, not 0s',
+    ],
+    [
+      `${CHAIN} -gateway -blockPollingInterval 500ms`,
+      '-blockPollingInterval must be between 1s and 596h, not 0.5s',
+    ],
+    [
+      '-gateway',
+      'LP_V must be a log level (0 errors, 2 warnings, 3 information, 5 everything), not "abc"',
+      { variables: { LP_V: 'abc' } },
+    ],
     [
       `${CHAIN} -gateway -maxTransactionReplacements -1`,
       '-maxTransactionReplacements must be at least 0, not -1',
@@ -658,10 +689,13 @@ describe('a sentence refuses', () => {
       `${CHAIN} ${COMBINED} -pricePerUnit 1 -pixelsPerUnit 1.5`,
       '-pixelsPerUnit "1.5" is not a whole number above 0',
     ],
-    [`${service} ${SERVICE} -ticketEV -1`, '-ticketEV "-1" is not a whole number of wei of at least 0'],
+    [
+      `${service} ${SERVICE} -ticketEV -1`,
+      '-ticketEV "-1" is not a whole number of wei of at least 0, nor an amount with a unit, such as 8gwei or 0.01eth',
+    ],
     [
       `${service} ${SERVICE} -maxFaceValue 1.5`,
-      '-maxFaceValue "1.5" is not a whole number of wei of at least 0',
+      '-maxFaceValue "1.5" is not a whole number of wei of at least 0, nor an amount with a unit, such as 8gwei or 0.01eth',
     ],
     [
       `${service} ${SERVICE} -redeemerAddr r:port`,
@@ -719,8 +753,14 @@ describe('a sentence refuses', () => {
     ['-gateway -maxSessions -1', '-maxSessions must be \'auto\' or greater than zero, not "-1"'],
     ['-gateway -maxSessions ten', '-maxSessions must be \'auto\' or greater than zero, not "ten"'],
     ['-gateway -maxSessions auto', '-maxSessions auto is for an orchestrator or a transcoder: give a number'],
-    [`${CHAIN} -gateway -maxTicketEV abcd`, '-maxTicketEV "abcd" is not an amount of wei of at least 0'],
-    [`${CHAIN} -gateway -maxTotalEV -1`, '-maxTotalEV "-1" is not an amount of wei of at least 0'],
+    [
+      `${CHAIN} -gateway -maxTicketEV abcd`,
+      '-maxTicketEV "abcd" is not an amount of wei of at least 0, nor one with a unit, such as 3000gwei or 0.000003eth',
+    ],
+    [
+      `${CHAIN} -gateway -maxTotalEV -1`,
+      '-maxTotalEV "-1" is not an amount of wei of at least 0, nor one with a unit, such as 3000gwei or 0.000003eth',
+    ],
     [`${CHAIN} -gateway -depositMultiplier 0`, '-depositMultiplier must be above 0, not 0'],
     [
       `${CHAIN} -gateway -maxPricePerUnit cheap`,

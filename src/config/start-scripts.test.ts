@@ -32,7 +32,7 @@ const TUNES_AI = /^-\w+ has no effect here: it is for AI, which this node does n
 const scripts: readonly (readonly [base: string, flag: string, verdict: Verdict])[] = [
   // Every role
   [OFFCHAIN, '-v 6', 'accepted'],
-  [OFFCHAIN, '-v debug', 'accepted'],
+  [OFFCHAIN, '-v debug', /^-v "debug" is no log level \(0 errors, .*\): 3 is used$/],
   [OFFCHAIN, '-network offchain', 'accepted'],
   [OFFCHAIN, '-dataDir /data', 'accepted'],
   [OFFCHAIN, '-datadir /data', /^-datadir is an old name: write -dataDir$/],

@@ -22,6 +22,14 @@ export interface CurrencyFeed {
 const PRICE = /^(\d+(\.\d+)?)([A-z][A-z0-9]*)?$/
 const MAX_PRICE_LENGTH = 100
 const WEI_PER_ETH = Rational.of(10n ** 18n)
+/** The units of ether, in lower case. */
+const WEI_PER_UNIT: ReadonlyMap<string, Rational> = new Map([
+  ['', Rational.one],
+  ['wei', Rational.one],
+  ['gwei', Rational.of(10n ** 9n)],
+  ['eth', WEI_PER_ETH],
+  ['ether', WEI_PER_ETH],
+])
 const MAX_INT64 = 2n ** 63n - 1n
 /** Advertised prices have three decimals (payments.md §1). */
 const FIXED_POINT_SCALE = 1000n
@@ -38,9 +46,16 @@ export function parsePriceFlag(text: string): WrittenPrice {
   return { amount: Rational.parse(match[1]!), currency: match[3] ?? '' }
 }
 
+/** An amount of wei from `21000000000`, `21gwei` or `0.5eth`; null for any other text. */
+export function parseAmount(text: string): Rational | null {
+  const match = text.length <= MAX_PRICE_LENGTH ? PRICE.exec(text) : null
+  const unit = match && WEI_PER_UNIT.get((match[3] ?? '').toLowerCase())
+  return unit ? Rational.parse(match[1]!).mul(unit) : null
+}
+
 /** Whether converting this currency to wei takes a price feed (payments.md §8). */
 export function needsFeed(currency: string): boolean {
-  return !['', 'wei', 'eth'].includes(currency.toLowerCase())
+  return !WEI_PER_UNIT.has(currency.toLowerCase())
 }
 
 /**
@@ -76,9 +91,8 @@ export function feedPrice(answer: bigint, decimals: number): Rational {
  * there is none, or the feed's price is not positive.
  */
 export function currencyToWei(amount: Rational, currency: string, feed: CurrencyFeed | null): Rational {
-  const name = currency.toLowerCase()
-  if (name === '' || name === 'wei') return amount
-  if (name === 'eth') return amount.mul(WEI_PER_ETH)
+  const unit = WEI_PER_UNIT.get(currency.toLowerCase())
+  if (unit) return amount.mul(unit)
   if (!feed || feed.price.sign <= 0) {
     throw new NodeError<PriceFault>('unusable-price-feed', `no price is available for ETH in ${currency}`)
   }

@@ -88,3 +88,22 @@ test('aborted work is not a failure', async () => {
   stop.abort()
   await supervisor.untilStopped(stop.signal)
 })
+
+test('a service that is stopped while it starts releases what it took before, at once, and what it took after', async () => {
+  const seen: string[] = []
+  const supervisor = new Supervisor()
+  const slow = Promise.withResolvers<void>()
+  const starting = supervisor.start(
+    service('slow', async (scope) => {
+      scope.defer(() => void seen.push('early'))
+      scope.signal.addEventListener('abort', () => seen.push('aborted'))
+      await slow.promise
+      scope.defer(() => void seen.push('late'))
+    }),
+  )
+  await supervisor.stop()
+  assert.deepEqual(seen, ['aborted', 'early'])
+  slow.resolve()
+  await starting
+  assert.deepEqual(seen, ['aborted', 'early', 'late'])
+})

@@ -36,7 +36,10 @@ export class Supervisor implements AsyncDisposable {
     this.#failure.promise.catch(() => {})
   }
 
-  /** Starts one service. If its start fails, what it took is released before the error is thrown. */
+  /**
+   * Starts one service. If its start fails, what it took is released before the error is thrown. `stop` does not wait for
+   * a start: it releases what has been taken so far, and the start releases the rest when it ends.
+   */
   async start(service: Service): Promise<void> {
     const abort = new AbortController()
     const tasks = new Set<Promise<void>>()
@@ -44,7 +47,7 @@ export class Supervisor implements AsyncDisposable {
     const stop = async () => {
       abort.abort()
       while (tasks.size > 0) await Promise.allSettled(tasks)
-      for (const cleanup of cleanups.reverse()) {
+      for (const cleanup of cleanups.splice(0).reverse()) {
         try {
           await cleanup()
         } catch (error) {
@@ -65,13 +68,21 @@ export class Supervisor implements AsyncDisposable {
       },
       defer: (cleanup) => void cleanups.push(cleanup),
     }
+    const running = { service, stop }
+    this.#running.push(running)
     try {
       await service.start(scope)
     } catch (error) {
+      this.#forget(running)
       await stop()
       throw error
     }
-    this.#running.push({ service, stop })
+    if (abort.signal.aborted) await stop()
+  }
+
+  #forget(running: Running): void {
+    const at = this.#running.indexOf(running)
+    if (at >= 0) this.#running.splice(at, 1)
   }
 
   /** Rejects when background work of any service fails; never resolves. */

@@ -13,6 +13,7 @@ import { tellDriver } from '../io/media/engine/nvidia-driver.ts'
 import { Sandbox } from '../io/media/sandbox/sandbox.ts'
 import { OrchestratorClient } from '../io/rpc/orchestrator-client.ts'
 import { type Address, keccak256, recoverSigner } from '../lib/crypto.ts'
+import type { ManagerVariables, ServiceManager } from '../io/systemd/service-manager.ts'
 import { isAbort, messageOf } from '../lib/errors.ts'
 import { hostAndPort } from '../lib/hosts.ts'
 import type { Log } from '../lib/log.ts'
@@ -35,43 +36,91 @@ export interface NodeEnvironment extends Environment {
   readonly prompt: Prompt | null
   /** Aborted when the node is to finish its work for others, and end. */
   readonly drain?: AbortSignal
+  /** How systemd asks to be told of this node; absent where it does not. */
+  readonly systemd?: ManagerVariables | null
   /** Called once everything has started: frees the memory that only the start needed. */
   tidyUp?(): void
 }
 
 /**
- * Runs a node until the signal is aborted, and stops it in order. Throws what prevents its start, and the failure of any
- * of its services later on; the message is for the operator.
+ * Runs a node until the signal is aborted, and stops it in order. A node that has not started yet has nothing to drain:
+ * either signal ends it, whatever its start waits for. Throws what prevents its start, and the failure of any of its
+ * services later on; the message is for the operator. Returns false if it was stopped before it had started: what its start
+ * was waiting for may then go on until the process ends.
  */
-export async function runNode(wanted: Settings, env: NodeEnvironment, signal: AbortSignal): Promise<void> {
-  const { clock, log, version } = env
+export async function runNode(wanted: Settings, env: NodeEnvironment, signal: AbortSignal): Promise<boolean> {
+  const { log, version } = env
   log.info('starting livepeer-ts', { version, network: wanted.network.name, ...wanted.printable() })
   for (const warning of wanted.warnings) log.warn(warning)
-  const settings = await withDataDir(wanted, log)
-  const { chain: chainSettings, controlBind, metrics, secrets } = settings
-
-  const progress: NodeProgress = {
-    waitingFor: chainSettings ? 'the account and the chain' : 'its parts to be made',
-    hasStarted: false,
-    running: null,
+  const manager = await openManager(env)
+  const progress: NodeProgress = { waitingFor: null, hasStarted: false, running: null }
+  const waitFor = (what: string | null) => {
+    progress.waitingFor = what
+    manager?.status(what === null ? 'ready' : `waits for ${what}`)
   }
+  waitFor(wanted.chain ? 'the account and the chain' : 'its parts to be made')
+  const halt = AbortSignal.any([signal, ...(env.drain ? [env.drain] : [])])
   // Closed last: services may call the chain until they have stopped.
   using connections = new DisposableStack()
   await using supervisor = new Supervisor()
+  if (manager) await supervisor.start(manager)
+  const starting = startNode(wanted, env, { connections, progress, supervisor, waitFor }, halt)
+  const parts = await Promise.race([starting, untilAborted(halt)])
+  if (parts === null) {
+    starting.catch(() => {})
+    manager?.stopping()
+    log.info('stopping before it has started', { waitedFor: progress.waitingFor })
+    return false
+  }
+  manager?.ready()
+  await supervisor.untilStopped(halt)
+  manager?.stopping()
+  if (!signal.aborted) {
+    // Health turns red first, so that balancers send no new work here.
+    waitFor('running work to finish')
+    log.info('draining: no new sessions, finishing running ones')
+    await parts.drain(signal).catch((error) => {
+      if (!signal.aborted || !isAbort(error)) throw error
+    })
+  }
+  waitFor('its services to stop')
+  log.info('stopping')
+  return true
+}
+
+/** What a start fills in as it goes. */
+interface Start {
+  readonly connections: DisposableStack
+  readonly progress: NodeProgress
+  readonly supervisor: Supervisor
+  readonly waitFor: (what: string | null) => void
+}
+
+/** Makes the parts and starts them in order. Resolves to null when it was called off. */
+async function startNode(
+  wanted: Settings,
+  env: NodeEnvironment,
+  { connections, progress, supervisor, waitFor }: Start,
+  halt: AbortSignal,
+): Promise<Parts | null> {
+  const { clock, log, version } = env
+  const settings = await withDataDir(wanted, log)
+  const { chain: chainSettings, controlBind, metrics, secrets } = settings
   // Starts first, so that a node that has not started yet shows what it waits for.
   const routes = controlRoutes(progress, { version, clock, hasMetrics: metrics.enabled })
   await supervisor.start(new ControlApi({ ...controlBind, token: secrets.controlToken }, { routes, log }))
 
   const runsWorkers = !env.media && dutiesOf(settings).handlesMedia
   const sandbox = runsWorkers ? await Sandbox.open({ mode: settings.mediaSandbox, log }) : null
-  if (signal.aborted) return
+  if (halt.aborted) return null
   const access = chainSettings
-    ? await openChain(settings, chainSettings, { ...env, connections }, signal)
+    ? await openChain(settings, chainSettings, { ...env, connections }, halt)
     : null
-  if (signal.aborted) return
-  const machine = sandbox ? await inspectMachine(settings.transcoder, { log, sandbox, signal }) : {}
-  if (signal.aborted) return
-  const reachable = await withServiceAddress(settings, access, env, signal)
+  if (halt.aborted) return null
+  const machine = sandbox ? await inspectMachine(settings.transcoder, { log, sandbox, signal: halt }) : {}
+  if (halt.aborted) return null
+  const reachable = await withServiceAddress(settings, access, env, halt)
+  if (halt.aborted) return null
   const parts = new Parts(reachable, access, { ...env, ...machine })
   const facts = new StatusFacts(parts, env)
   const { causes } = parts.core.env
@@ -81,26 +130,35 @@ export async function runNode(wanted: Settings, env: NodeEnvironment, signal: Ab
   await supervisor.start(causes)
   progress.running = { parts, facts }
   for (const service of servicesOf(parts)) {
-    if (signal.aborted) return
-    progress.waitingFor = `${service.name} to start`
+    if (halt.aborted) return null
+    waitFor(`${service.name} to start`)
     await supervisor.start(service)
     log.debug('started', { service: service.name })
   }
+  if (halt.aborted) return null
   env.tidyUp?.()
-  progress.waitingFor = null
+  waitFor(null)
   progress.hasStarted = true
   log.info('ready', { control: hostAndPort(controlBind.host, controlBind.port) })
-  await supervisor.untilStopped(AbortSignal.any([signal, ...(env.drain ? [env.drain] : [])]))
-  if (!signal.aborted) {
-    // Health turns red first, so that balancers send no new work here.
-    progress.waitingFor = 'running work to finish'
-    log.info('draining: no new sessions, finishing running ones')
-    await parts.drain(signal).catch((error) => {
-      if (!signal.aborted || !isAbort(error)) throw error
-    })
+  return parts
+}
+
+/** Null where systemd does not ask to be told, or cannot be. */
+async function openManager({ clock, log, systemd }: NodeEnvironment): Promise<ServiceManager | null> {
+  if (!systemd) return null
+  try {
+    // Loaded only here: it takes a library of its own.
+    const { ServiceManager } = await import('../io/systemd/service-manager.ts')
+    return new ServiceManager(systemd, { clock, log, pid: process.pid })
+  } catch (error) {
+    log.warn('systemd cannot be told of this node', { reason: messageOf(error) })
+    return null
   }
-  progress.waitingFor = 'its services to stop'
-  log.info('stopping')
+}
+
+function untilAborted(signal: AbortSignal): Promise<null> {
+  if (signal.aborted) return Promise.resolve(null)
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(null), { once: true }))
 }
 
 /** Opens the data folder. A gateway keeps nothing that matters, and runs without one where it cannot be opened. */

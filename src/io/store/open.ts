@@ -124,6 +124,7 @@ function openSqlite(path: string, sqliteSync: SqliteSync): Database {
 /** Texts for SQLite's result codes about disk and file (the low byte of the extended codes). */
 const SQLITE_FAULTS: Readonly<Record<number, string>> = {
   3: 'this user may not write it',
+  5: 'another program has locked it',
   8: 'it is read-only',
   10: 'the disk has an I/O error',
   11: 'it is damaged',

@@ -844,6 +844,18 @@ test('a segment without pictures is passed through as every rendition', async ()
   assert.ok(set.gateway.mediaPlaylist('movie', 'P144p30fps16x9'))
 })
 
+test('players are told the size that the source has, and what the publisher names only while it cannot be read', async () => {
+  await using set = await setUp([one()])
+  const resolution = () =>
+    /RESOLUTION=(\w+)\nmovie\/source/.exec(set.gateway.masterPlaylist('movie') ?? '')?.[1]
+  await set.push({ bytes: bytes('garbage'), sequence: 0n, resolution: '320x180' }).catch(() => {})
+  assert.equal(resolution(), '320x180')
+  await set.push({ sequence: 1n, resolution: '0x0' })
+  assert.equal(resolution(), '1280x720')
+  await set.push({ bytes: bytes('width=640'), sequence: 2n, resolution: '1280x720' })
+  assert.equal(resolution(), '640x720')
+})
+
 test('a segment that cannot be probed counts as H.264, and a codec that no orchestrator decodes is refused', async () => {
   await using set = await setUp([one()])
   assert.equal((await set.push({ bytes: bytes('garbage=1') })).length, 2)

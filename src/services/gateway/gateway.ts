@@ -61,7 +61,7 @@ export interface PushedSegment {
   readonly format: Exclude<Format, 'none'>
   readonly bytes: Uint8Array
   readonly durationMs: number
-  /** `WxH`, passed on to players only. */
+  /** `WxH` as the publisher names it: for players, until the segment itself tells. */
   readonly resolution: string
   readonly clip: Clip | null
   readonly config: StreamConfig | null
@@ -334,6 +334,7 @@ export class Gateway implements Service {
       durationMs,
       bytes: bytes.length,
     })
+    stream.noteSize(input)
     await stream.publish(SOURCE, segment)
     if (profiles.length === 0 || this.#options.maxAttempts <= 0) return []
     if (input.zeroFrame)

@@ -42,7 +42,7 @@ export class Stream {
   /** Resolves when the first search for orchestrators has ended. */
   readonly opened: Promise<void>
   readonly #store: ObjectStore
-  readonly #sourceResolution: string
+  #sourceResolution: string
   readonly #playlists = new Map<string, MediaPlaylist>()
   readonly #ended = new AbortController()
   #lastInput: InputProbe | null = null
@@ -104,6 +104,11 @@ export class Stream {
     if (before === null) return false
     const compared = ['audioCodec', 'videoCodec', 'pixelFormat', 'width', 'height'] as const
     return compared.some((field) => before[field] !== input[field])
+  }
+
+  /** The source variant has the size of its newest segment; until one can be read, the size that the publisher names. */
+  noteSize({ height, width }: InputProbe): void {
+    if (width > 0 && height > 0) this.#sourceResolution = `${width}x${height}`
   }
 
   /** Stores a segment of one rendition and adds it to the playlist; does nothing after the stream has ended. */
