@@ -19,6 +19,7 @@ import { openDataDir } from './data-dir.ts'
 import type { Environment } from './environment.ts'
 import type { ChainAccess } from './parts/chain.ts'
 import { Parts } from './parts.ts'
+import { readingsOf } from './readings.ts'
 import { servicesOf } from './roles.ts'
 import { serviceAddress } from './service-address.ts'
 import { StatusFacts } from './status/facts.ts'
@@ -68,7 +69,7 @@ export async function runNode(wanted: Settings, env: NodeEnvironment, signal: Ab
   const reachable = await withServiceAddress(settings, access, log)
   const parts = new Parts(reachable, access, { ...env, ...machine })
   const facts = new StatusFacts(parts, env)
-  for (const reading of facts.readings()) parts.core.metrics.observe(reading)
+  parts.core.metrics?.observe(readingsOf(parts, facts))
   progress.running = { parts, facts }
   for (const service of servicesOf(parts)) {
     if (signal.aborted) return

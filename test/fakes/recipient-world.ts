@@ -21,7 +21,7 @@ import { Activity } from '../../src/services/protocol/activity.ts'
 import { Rounds } from '../../src/services/protocol/rounds.ts'
 import { Senders } from '../../src/services/protocol/senders.ts'
 import { FakeChain } from './chain.ts'
-import { eventsTo } from './events.ts'
+import { type EventHandlers, eventsTo } from './events.ts'
 import { FakePayer } from './payer.ts'
 
 /** The recipient of the tickets. */
@@ -32,7 +32,8 @@ export const ETHER = 10n ** 18n
 
 /** What a recipient of a test is made of. */
 export interface RecipientNeeds
-  extends Pick<TicketRecipientNeeds, 'clock' | 'dice' | 'priceBook' | 'winners'> {
+  extends Pick<TicketRecipientNeeds, 'clock' | 'dice' | 'priceBook' | 'winners'>,
+    Partial<Pick<TicketRecipientNeeds, 'events'>> {
   readonly chain: FakeChain
   readonly store: Store
 }
@@ -73,12 +74,14 @@ export interface RecipientWorldOptions extends Partial<TicketRecipientOptions> {
   readonly price?: PriceSource
   /** Prices agreed with single gateways. */
   readonly singlePrices?: Iterable<readonly [Address, PriceSource]>
+  /** What it tells. */
+  readonly events?: EventHandlers
 }
 
 /** A recipient with its own store and a chain with a funded sender; `restart` starts again from the disk. */
 export async function recipientWorld(
   t: TestContext,
-  { quick, price, singlePrices, ...options }: RecipientWorldOptions = {},
+  { events, quick, price, singlePrices, ...options }: RecipientWorldOptions = {},
 ) {
   const folder = mkdtempSync(join(tmpdir(), 'livepeer-recipient-'))
   const chain = new FakeChain()
@@ -94,7 +97,10 @@ export async function recipientWorld(
     const adopted: WinningTicket[] = []
     const winners = { adopt: (tickets: readonly WinningTicket[]) => void adopted.push(...tickets) }
     const parts = recipientOn(
-      { ...{ chain, clock, store, priceBook, winners }, dice: seededDice('seeds') },
+      {
+        ...{ chain, clock, store, priceBook, winners, dice: seededDice('seeds') },
+        events: eventsTo(events),
+      },
       { ...{ recipient: ORCHESTRATOR, ticketEv: EV, redeemGas: 350_000n, maxFaceValue: 0n }, ...options },
     )
     const { activity, recipient, rounds, secret, senders } = parts

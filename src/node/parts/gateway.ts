@@ -13,6 +13,7 @@ import {
 } from '../../services/gateway/orchestrator-source.ts'
 import type { Payer } from '../../services/gateway/payer.ts'
 import { NoPayments, TicketSender } from '../../services/gateway/ticket-sender.ts'
+import type { Senders } from '../../services/protocol/senders.ts'
 import type { ChainParts } from './chain.ts'
 import type { Core } from './core.ts'
 
@@ -21,12 +22,15 @@ export class GatewayParts {
   readonly gateway: Gateway
   /** What each orchestrator was paid, and what it gave for that. */
   readonly accounts: OrchestratorAccounts
+  /** Its own funds on chain; null offchain. */
+  readonly funds: Senders | null
   readonly services: readonly Service[]
 
   constructor(core: Core, settings: GatewaySettings, chain: ChainParts | null) {
     const { client, env, media, signer } = core
     this.accounts = new OrchestratorAccounts(env)
-    const { payer, services: paying } = chain ? paysWith(this.accounts, core, settings, chain) : FREE
+    const { funds, payer, services: paying } = chain ? paysWith(this.accounts, core, settings, chain) : FREE
+    this.funds = funds
     const { source, services: finding } = sourceOf(core, settings, chain)
     const { bind, blocklist, currentManifest, discoveryTimeoutMs, extraNodes, httpIngest, publicHost } =
       settings
@@ -57,10 +61,11 @@ export class GatewayParts {
 /** How orchestrators are paid. */
 interface Paying {
   readonly payer: Payer
+  readonly funds: Senders | null
   readonly services: readonly Service[]
 }
 
-const FREE: Paying = { payer: new NoPayments(), services: [] }
+const FREE: Paying = { payer: new NoPayments(), funds: null, services: [] }
 
 function paysWith(
   accounts: OrchestratorAccounts,
@@ -75,7 +80,7 @@ function paysWith(
     { maxTicketEv, maxTotalEv, depositMultiplier },
     { ...env, signer, rounds, funds, accounts },
   )
-  return { payer, services: [...chain.following, funds] }
+  return { payer, funds, services: [...chain.following, funds] }
 }
 
 /** Where orchestrators are found: on chain, unless some are listed. */

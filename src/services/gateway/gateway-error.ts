@@ -1,3 +1,4 @@
+import type { SegmentFailure } from '../../domain/events.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 
 /** Why a pushed segment was not served. */
@@ -12,6 +13,17 @@ export type GatewayFault =
 /** A segment that was not served. The message is the reason, in the text that peers use if they have one. */
 export class GatewayError extends NodeError<GatewayFault> {
   override name = 'GatewayError'
+  /** How events tell it. */
+  readonly failure: SegmentFailure
+
+  constructor(
+    code: GatewayFault,
+    message: string,
+    options: { cause?: unknown; failure?: SegmentFailure } = {},
+  ) {
+    super(code, message, options)
+    this.failure = options.failure ?? 'transcode'
+  }
 }
 
 /** Converts any failure to a GatewayError. */
