@@ -49,6 +49,7 @@ export class Core {
     this.metrics = new Metrics({
       ...{ nodeId: `${account}${hostname()}`, nodeType: nodeTypeOf(settings.roles), version: env.version },
     })
+    events.listen((event) => this.store.hear(event))
     events.listen((event) => this.metrics.hear(event))
     events.listen((event) => this.totals.hear(event))
   }
