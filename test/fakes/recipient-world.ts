@@ -112,5 +112,5 @@ export async function recipientWorld(
     node = await start()
     return node
   }
-  return { chain, clock, gateway, store, node, restart, senders: () => node.senders }
+  return { chain, clock, gateway, priceBook, store, node, restart, senders: () => node.senders }
 }

@@ -17,6 +17,13 @@ export function ether(wei: bigint): string {
   return wei >= WEI_PER_GWEI ? `${decimal(wei / (WEI_PER_GWEI / 1000n), 3)} gwei` : `${wei} wei`
 }
 
+/** A gas price in gwei; rounded down, but not to 0. */
+export function gwei(wei: bigint): string {
+  return wei > 0n && wei < WEI_PER_GWEI / 1000n
+    ? `${wei} wei`
+    : `${decimal(wei / (WEI_PER_GWEI / 1000n), 3)} gwei`
+}
+
 /** `12 s`, `7 min`, `3 h`, `2 days`. */
 export function duration(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1000))

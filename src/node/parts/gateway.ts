@@ -12,7 +12,9 @@ import {
   PooledOrchestrators,
 } from '../../services/gateway/orchestrator-source.ts'
 import type { Payer } from '../../services/gateway/payer.ts'
+import { Spending } from '../../services/gateway/spending.ts'
 import { NoPayments, TicketSender } from '../../services/gateway/ticket-sender.ts'
+import type { Senders } from '../../services/protocol/senders.ts'
 import type { ChainParts } from './chain.ts'
 import type { Core } from './core.ts'
 
@@ -21,12 +23,15 @@ export class GatewayParts {
   readonly gateway: Gateway
   /** What each orchestrator was paid, and what it gave for that. */
   readonly accounts: OrchestratorAccounts
+  /** What it pays with; null offchain. */
+  readonly paying: { readonly funds: Senders; readonly spending: Spending } | null
   readonly services: readonly Service[]
 
   constructor(core: Core, settings: GatewaySettings, chain: ChainParts | null) {
     const { client, env, media, signer } = core
     this.accounts = new OrchestratorAccounts(env)
-    const { payer, services: paying } = chain ? paysWith(this.accounts, core, settings, chain) : FREE
+    const { funds, payer, services: paying } = chain ? paysWith(this.accounts, core, settings, chain) : FREE
+    this.paying = funds
     const { source, services: finding } = sourceOf(core, settings, chain)
     const { bind, blocklist, currentManifest, discoveryTimeoutMs, extraNodes, httpIngest, publicHost } =
       settings
@@ -57,10 +62,11 @@ export class GatewayParts {
 /** How orchestrators are paid. */
 interface Paying {
   readonly payer: Payer
+  readonly funds: GatewayParts['paying']
   readonly services: readonly Service[]
 }
 
-const FREE: Paying = { payer: new NoPayments(), services: [] }
+const FREE: Paying = { payer: new NoPayments(), funds: null, services: [] }
 
 function paysWith(
   accounts: OrchestratorAccounts,
@@ -71,11 +77,12 @@ function paysWith(
   const { rounds } = chain
   // The gateway is the sender; only its own funds are looked up.
   const funds = chain.sendersFor(chain.account)
+  const spending = new Spending(env.clock)
   const payer = new TicketSender(
     { maxTicketEv, maxTotalEv, depositMultiplier },
-    { ...env, signer, rounds, funds, accounts },
+    { ...env, signer, rounds, funds, accounts, spending },
   )
-  return { payer, services: [...chain.following, funds] }
+  return { payer, funds: { funds, spending }, services: [...chain.following, funds] }
 }
 
 /** Where orchestrators are found: on chain, unless some are listed. */
