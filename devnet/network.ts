@@ -185,6 +185,8 @@ export class Network implements AsyncDisposable {
 
     const passwordFile = join(folder, 'password')
     await writeFile(passwordFile, `${PASSWORD}\n`, { mode: 0o600 })
+    const orchSecret = join(folder, 'orch-secret')
+    await writeFile(orchSecret, `${ORCH_SECRET}\n`, { mode: 0o600 })
     const addresses = Object.fromEntries(
       plan.map(({ name }) => [name, hostAndPort(host, ports.get(name)!.service)]),
     )
@@ -221,7 +223,7 @@ export class Network implements AsyncDisposable {
         process: new NodeProcess({
           name,
           flags: [
-            ...planned.flags({ registered, addresses: seen, orchSecret: ORCH_SECRET }),
+            ...planned.flags({ registered, addresses: seen, orchSecret }),
             ...(PAYMENT_FLAGS[kind] ?? []),
             ...chainFlags,
             ...['-dataDir', options.dataDirs?.[name] ?? join(folder, name), '-cliAddr', control, '-monitor'],

@@ -129,6 +129,7 @@ async function startNode(
   const facts = new StatusFacts(parts, env)
   parts.core.metrics?.observe(readingsOf(parts, facts))
   await supervisor.start(parts.core.env.causes)
+  await supervisor.start(parts.core.eventLog)
   progress.running = { parts, facts }
   for (const service of servicesOf(parts)) {
     if (halt.aborted) return null
