@@ -44,6 +44,9 @@ export interface Plan {
   readonly ticketsPerPayment: number
   /** Nothing fails, and all payers have funds. */
   readonly isHealthy?: boolean
+  /** How many there are, instead of three and two. */
+  readonly orchestrators?: number
+  readonly redeemers?: number
   /** Blocks of a round, the seconds between two, and after how many blocks a round is initialised. */
   readonly roundBlocks?: number
   readonly blockMs?: number
@@ -166,8 +169,8 @@ export class ClusterSimulation {
       ...{ name, location: `${plan.folder}/${name}.sqlite3`, node: null, lives: 0 },
       ...{ counts: new Map(), disk: new RewardDisk(), closing: Promise.resolve() },
     })
-    this.#orchestrators = ['o1', 'o2', 'o3'].map(slot)
-    this.#redeemers = ['r1', 'r2'].map(slot)
+    this.#orchestrators = ['o1', 'o2', 'o3'].slice(0, plan.orchestrators).map(slot)
+    this.#redeemers = ['r1', 'r2'].slice(0, plan.redeemers).map(slot)
     const names = (slots: readonly { name: string }[]) => slots.map(({ name }) => name)
     this.#calendar = new Calendar(quickDice(`calendar of ${plan.seed}`), {
       rounds: plan.rounds,
