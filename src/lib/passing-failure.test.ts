@@ -25,6 +25,21 @@ test('a failure that passes in time is no warning, however often it comes back',
   assert.deepEqual([log.of('warn'), log.of('info'), log.of('debug').length], [[], [], 200])
 })
 
+test('the first one is told where the operator waits for something', async () => {
+  const log = new RecordingLog()
+  const clock = new ManualClock()
+  const failure = new PassingFailure(
+    { message: 'not there yet', over: 'there', first: 'info' },
+    { clock, log },
+  )
+  failure.passed()
+  for (let i = 0; i < 3; i++) failure.failed({})
+  failure.passed()
+  failure.passed()
+  assert.deepEqual(log.of('info'), ['not there yet', 'there'])
+  assert.deepEqual(log.of('warn'), [])
+})
+
 test('one that lasts is one warning, and its end is told', async () => {
   const { clock, failure, log } = failing()
   for (let i = 0; i < 100; i++) {

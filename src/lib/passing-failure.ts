@@ -7,8 +7,10 @@ const DEFAULT_AFTER_MS = 120_000
 export interface PassingFailureOptions {
   /** A fixed sentence. */
   readonly message: string
-  /** What is said once it is over, if it was warned of. */
+  /** What is said once it is over, if the failure was told. */
   readonly over: string
+  /** The level of the first one, where the operator may wait for something; debug unless given. */
+  readonly first?: 'info'
   /** How long it may last before the operator is warned; two minutes unless given. */
   readonly afterMs?: number
 }
@@ -32,12 +34,13 @@ export class PassingFailure {
 
   /** It failed, once more or for the first time. */
   failed(fields: Fields): void {
-    const { afterMs = DEFAULT_AFTER_MS, message } = this.#options
+    const { afterMs = DEFAULT_AFTER_MS, first, message } = this.#options
     const nowMs = this.#clock.now()
+    const isFirst = this.#sinceMs === null
     this.#sinceMs ??= nowMs
     const lastedMs = nowMs - this.#sinceMs
     if (lastedMs < afterMs || this.#isWarned) {
-      this.#log.debug(message, fields)
+      this.#log[isFirst ? (first ?? 'debug') : 'debug'](message, fields)
       return
     }
     this.#isWarned = true
@@ -46,7 +49,8 @@ export class PassingFailure {
 
   /** It works. */
   passed(): void {
-    if (this.#isWarned) this.#log.info(this.#options.over)
+    const { first, over } = this.#options
+    if (this.#isWarned || (first && this.#sinceMs !== null)) this.#log.info(over)
     this.#sinceMs = null
     this.#isWarned = false
   }

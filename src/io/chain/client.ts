@@ -111,22 +111,22 @@ export async function connectChain(
 ): Promise<{ chainId: number; addresses: ContractAddresses }> {
   const deadline = needs.clock.now() + patience.forMs
   const unreachable = new PassingFailure(
-    { message: 'chain not reachable yet, retrying', over: 'chain reachable', afterMs: patience.forMs / 3 },
+    {
+      ...{ message: 'chain not reachable yet, retrying', over: 'chain reachable' },
+      ...{ first: 'info', afterMs: patience.forMs / 3 },
+    },
     needs,
   )
-  let isTold = false
   for (;;) {
     try {
-      return {
-        chainId: await needs.rpc.chainId(signal),
-        addresses: await resolveContracts(needs.rpc, controller),
-      }
+      const chainId = await needs.rpc.chainId(signal)
+      const addresses = await resolveContracts(needs.rpc, controller)
+      unreachable.passed()
+      return { chainId, addresses }
     } catch (error) {
       const hopeless =
         !(error instanceof ChainError) || error.code === 'no-contract' || error.code === 'wrong-chain'
       if (hopeless || needs.clock.now() >= deadline) throw error
-      if (!isTold) needs.log.info('waiting for the chain', { reason: messageOf(error) })
-      isTold = true
       unreachable.failed({ reason: messageOf(error) })
       await needs.clock.sleep(patience.everyMs, signal)
     }

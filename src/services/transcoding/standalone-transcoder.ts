@@ -6,6 +6,7 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Dice } from '../../lib/dice.ts'
 import { isAbort, messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
+import { PassingFailure } from '../../lib/passing-failure.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import { Turns } from '../../lib/turns.ts'
 import type { NextSegment, TranscodeJob, TranscodeOutput } from './transcoder.ts'
@@ -173,12 +174,24 @@ export class StandaloneTranscoder implements Service {
     const { clock, dice, log } = this.#needs
     const { orchestrators } = this.#options
     let retryMs = FIRST_RETRY_MS
-    let isTold = false
+    const unregistered = new PassingFailure(
+      {
+        ...{ message: 'could not register with any orchestrator, retrying', first: 'info' },
+        over: 'registered with an orchestrator',
+      },
+      this.#needs,
+    )
     for (let turn = 0; ; turn++) {
       const url = orchestrators[turn % orchestrators.length]!
       const startedMs = clock.now()
       this.#status = { ...this.#status, orchestrator: url, sinceMs: startedMs }
       log.debug('registering', { orchestrator: url })
+      const over = new AbortController()
+      const goodAfter = clock.sleep(GOOD_REGISTRATION_MS, AbortSignal.any([signal, over.signal]))
+      goodAfter.then(
+        () => unregistered.passed(),
+        () => {},
+      )
       try {
         while ((await this.#workFor(url, signal)) === 'outdated')
           log.info('registering again: the measured capacity has changed', { orchestrator: url })
@@ -187,16 +200,12 @@ export class StandaloneTranscoder implements Service {
         if (signal.aborted && isAbort(error)) throw error
         this.#refuseToGoOn(url, error)
         this.#status = { ...this.#status, lastError: messageOf(error) }
+      } finally {
+        over.abort()
       }
       const held = clock.now() - startedMs >= GOOD_REGISTRATION_MS
       if (held) retryMs = FIRST_RETRY_MS
-      if (held || !isTold) {
-        log.warn('could not register with any orchestrator, retrying', {
-          orchestrator: url,
-          reason: this.#status.lastError,
-        })
-      }
-      isTold = true
+      unregistered.failed({ orchestrator: url, reason: this.#status.lastError })
       this.#status = { ...this.#status, orchestrator: null, sinceMs: null }
       // The wait grows only after the whole list has been tried.
       const isRoundOver = (turn + 1) % orchestrators.length === 0
