@@ -39,7 +39,9 @@ const EVERY: { readonly [Kind in NodeEvent['kind']]: readonly NodeEventOf<Kind>[
   'ticket-refused': [{ kind: 'ticket-refused', ...ticket, reason: 'expired' }],
   'ticket-reopened': [{ kind: 'ticket-reopened', ...ticket, paid: 10n ** 18n, fee: 7n }],
   'redemption-failed': [{ kind: 'redemption-failed', sender, reason: 'away' }],
-  'session-begun': [{ kind: 'session-begun', sessionId: 'a', running: 1, gateway: sender, host: null, profiles: [] }],
+  'session-begun': [
+    { kind: 'session-begun', sessionId: 'a', running: 1, gateway: sender, host: null, profiles: [] },
+  ],
   'session-ended': [{ kind: 'session-ended', sessionId: 'a', reason: 'idle', running: 0 }],
   'stream-begun': [{ kind: 'stream-begun', manifestId, profiles: [] }],
   'stream-ended': [{ kind: 'stream-ended', manifestId, reason: 'idle' }],

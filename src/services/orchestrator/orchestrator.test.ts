@@ -178,7 +178,7 @@ test('a segment is told when it has arrived and when it is done, with its stream
     },
     {
       ...{ kind: 'segment-done', ...stream, durationMs: 2000, clientIp: '10.0.0.7', tookMs: 900 },
-      ...{ pixels: 1234n, renditions: 1, profiles: [profile.name] },
+      ...{ pixels: 1234n, renditions: 1, profiles: [profile.name], price: null },
     },
   ])
 })
