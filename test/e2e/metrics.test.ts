@@ -10,6 +10,7 @@ import { hostAndPort } from '../../src/lib/hosts.ts'
 import type { GatewayStatus, OrchestratorStatus, RedeemerStatus } from '../../src/node/status/status.ts'
 import { until } from '../tools/until.ts'
 import { testNodes } from './nodes.ts'
+import { confirm } from './settle.ts'
 import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts'
 
 const SEGMENTS = 12
@@ -20,7 +21,7 @@ test('after a paid stream the sums of a cluster’s metrics are what store and c
   t.after(() => rm(folder, { recursive: true, force: true }))
   const profiles = await writeTinyProfiles(join(folder, 'profiles.json'))
   await using network = await Network.prepare({
-    ...{ setup: 'cold', roundLength: 1_000n, logFolder: join(folder, 'logs') },
+    ...{ setup: 'service-node', roundLength: 1_000n, logFolder: join(folder, 'logs') },
     gatewayFlags: ['-transcodingOptions', profiles],
     orchestratorFlags: EVERY_TICKET_WINS.orchestrator,
   })
@@ -33,7 +34,7 @@ test('after a paid stream the sums of a cluster’s metrics are what store and c
   assert.equal(await sum('ticket_value_recv'), 0)
   assert.equal(await sum('value_redeemed'), 0)
 
-  await using load = await TinyLoad.start(network.urls.gateway, 3, { pauseMs: 50 })
+  await using load = await TinyLoad.start(network.urls.gateway, 3)
   await until(async () => load.served >= SEGMENTS || null)
   await load.stop()
   assert.ok(load.pushed.every(({ status }) => status === 200))
@@ -53,6 +54,11 @@ test('after a paid stream the sums of a cluster’s metrics are what store and c
 
   const redeemer = network.of('redeemer')[0]!.process
   await network.anvil.mine(45)
+  await until(
+    async () => ((await network.protocol.redemptions()).redeemed === won ? true : null),
+    'redemptions',
+  )
+  await confirm(network)
   const { tickets } = await until(async () => {
     const status = await redeemer.status<RedeemerStatus>()
     return status.tickets.redeemed === won ? status : null
