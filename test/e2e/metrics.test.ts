@@ -46,7 +46,11 @@ test('after a paid stream the sums of a cluster’s metrics are what store and c
   assertClose(received, (1e16 * ticketsAccepted) / WEI_PER_GWEI)
   assertClose(await sum('ticket_value_sent'), received)
   const stored = await Promise.all(
-    network.of('orchestrator').map(({ process }) => process.status<OrchestratorStatus>()),
+    network.of('orchestrator').map(({ process }) => process.status<OrchestratorStatus & Stored>()),
+  )
+  assertClose(
+    received,
+    stored.reduce((total, { money }) => total + Number(money.ever.receivedWei), 0) / WEI_PER_GWEI,
   )
   const won = stored.reduce((total, { tickets }) => total + tickets.won, 0)
   assert.equal(await sum('winning_tickets_recv'), won)
@@ -59,15 +63,19 @@ test('after a paid stream the sums of a cluster’s metrics are what store and c
     'redemptions',
   )
   await confirm(network)
-  const { tickets } = await until(async () => {
-    const status = await redeemer.status<RedeemerStatus>()
+  const { money, tickets } = await until(async () => {
+    const status = await redeemer.status<RedeemerStatus & Stored>()
     return status.tickets.redeemed === won ? status : null
   })
   const onChain = await network.protocol.redemptions()
   assert.equal(BigInt(tickets.redeemedWei), onChain.paid)
   assertClose(await sum('value_redeemed'), Number(onChain.paid) / WEI_PER_GWEI)
   assert.equal(await sumAt(redeemer, 'tickets_handed_in_total'), won)
-  assert.ok((await sum('redemption_fees_wei_total')) > 0)
+  assert.deepEqual(
+    [BigInt(money.ever.redeemedWei), BigInt(money.ever.redeemGasWei)],
+    [onChain.paid, onChain.fees],
+  )
+  assertClose(await sum('redemption_fees_wei_total'), Number(onChain.fees))
 
   // The gateway's own figures.
   const left = 50e9 - Number(onChain.paid) / WEI_PER_GWEI
@@ -92,6 +100,13 @@ test('a node without -monitor answers 404 where metrics would be, in the words o
   )
   assert.equal(await response.text(), '404 page not found\n')
 })
+
+/** What the status says of a node's money, as JSON has it. */
+interface Stored {
+  readonly money: {
+    readonly ever: Readonly<Record<'receivedWei' | 'redeemedWei' | 'redeemGasWei', string>>
+  }
+}
 
 /** The sum of a metric's series at one node; 0 where the node does not have it. */
 async function sumAt(node: NodeProcess, name: string): Promise<number> {
