@@ -22,6 +22,7 @@ export function readingsOf(parts: Parts, facts: StatusFacts): Readings {
         },
       },
     ],
+    problem: () => core.env.causes.samples(core.settings.roles),
     max_sessions_total: () => one(parts.maxSessions),
     current_sessions_total: () => one(sessions()),
     ...(chain && chainReadings(parts, chain, facts)),
