@@ -122,6 +122,7 @@ export class Transactions implements Service {
   async start(scope: Scope): Promise<void> {
     this.#attempts.stopWith(scope.signal)
     await this.#open.load()
+    this.#mined.restore(await this.#open.minedLately())
     if (this.#open.size > 0) this.#log.info('open transactions loaded', { count: this.#open.size })
     this.#watch?.subscribe(({ head, keptTo = -1n, reorganised }) => {
       this.#head = head.number
