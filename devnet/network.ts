@@ -224,7 +224,7 @@ export class Network implements AsyncDisposable {
             ...planned.flags({ registered, addresses: seen, orchSecret: ORCH_SECRET }),
             ...(PAYMENT_FLAGS[kind] ?? []),
             ...chainFlags,
-            ...['-dataDir', options.dataDirs?.[name] ?? join(folder, name), '-cliAddr', control],
+            ...['-dataDir', options.dataDirs?.[name] ?? join(folder, name), '-cliAddr', control, '-monitor'],
             ...(flagsOf(options, kind) ?? []),
           ],
           ...(entry && { entry }),

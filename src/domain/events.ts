@@ -13,7 +13,9 @@ export type NodeEvent =
   | TicketEvent
   | SessionEvent
   | StreamEvent
+  | PublisherEvent
   | SegmentEvent
+  | SegmentTransferEvent
   | RoundEvent
   | PeerEvent
   | ProblemEvent
@@ -29,8 +31,18 @@ export type NodeEventOf<Kind extends NodeEvent['kind']> = Extract<NodeEvent, { k
 
 /** A payment of a gateway: on the gateway's side sent and accepted, on the orchestrator's received or refused. */
 export type PaymentEvent =
-  | { kind: 'tickets-received'; sender: Address; tickets: number; winners: number; credit: Rational }
-  | { kind: 'payment-refused'; sender: Address; reason: string }
+  | {
+      kind: 'tickets-received'
+      sender: Address
+      manifestId: string
+      tickets: number
+      winners: number
+      credit: Rational
+    }
+  /** `winners`: tickets that won all the same, and are kept. `reason` is a code. */
+  | { kind: 'payment-refused'; sender: Address; manifestId: string; winners: number; reason: string }
+  /** An orchestrator offered a sender tickets of this face value; its max float at that moment. */
+  | { kind: 'ticket-params-offered'; sender: Address; faceValue: bigint; maxFloat: bigint }
   | ({ kind: 'payment-sent' } & SentPayment)
   | ({ kind: 'payment-accepted' } & SentPayment)
 
@@ -39,6 +51,8 @@ interface SentPayment {
   /** URL. */
   orchestrator: string
   tickets: number
+  /** The expected value of the tickets. */
+  value: Rational
 }
 
 /** A winning ticket, from the moment it is on disk here to its end. */
@@ -54,8 +68,8 @@ export type TicketEvent =
   /** Seen on chain; `fee` is null where another account paid it, `paid` where the chain does not tell. */
   | { kind: 'ticket-redeemed'; sender: Address; faceValue: bigint; paid: bigint | null; fee: bigint | null }
   | { kind: 'ticket-refused'; sender: Address; faceValue: bigint; reason: RefusalReason }
-  /** A reorganisation undid its redemption. */
-  | { kind: 'ticket-reopened'; sender: Address; faceValue: bigint }
+  /** A reorganisation undid its redemption; `paid` and `fee` as they were told with it. */
+  | { kind: 'ticket-reopened'; sender: Address; faceValue: bigint; paid: bigint | null; fee: bigint | null }
   /** One attempt; the ticket stays open. */
   | { kind: 'redemption-failed'; sender: Address; reason: string }
 
@@ -71,7 +85,31 @@ export type SessionEvent =
 export type StreamEvent =
   | { kind: 'stream-begun'; manifestId: string }
   | { kind: 'stream-ended'; manifestId: string }
-  | { kind: 'segment-arrived'; manifestId: string; sequence: bigint; durationMs: number; bytes: number }
+  | {
+      kind: 'segment-arrived'
+      side: 'gateway'
+      manifestId: string
+      sequence: bigint
+      durationMs: number
+      bytes: number
+      /** The publisher's address; null where it is not known. */
+      clientIp: string | null
+    }
+  /** On an orchestrator; `tookMs` from its admission until its bytes were here, `clientIp` the gateway's host. */
+  | {
+      kind: 'segment-arrived'
+      side: 'orchestrator'
+      sessionId: string
+      manifestId: string
+      durationMs: number
+      bytes: number
+      tookMs: number
+      clientIp: string | null
+    }
+  /** A search asked this address, which gave no offer. `reason` is a code. */
+  | { kind: 'discovery-failed'; orchestrator: string; reason: string }
+  /** The segment goes to an orchestrator once more, for the `attempt`th time. */
+  | { kind: 'segment-retried'; manifestId: string; sequence: bigint; attempt: number }
   | {
       kind: 'attempt-failed'
       manifestId: string
@@ -83,8 +121,38 @@ export type StreamEvent =
   | { kind: 'orchestrator-suspended'; manifestId: string; orchestrator: string; reason: string }
   | { kind: 'orchestrator-swapped'; manifestId: string }
 
-/** How a segment failed, as metrics tell it apart: no place for its session, too much before it, or anything else. */
-export type SegmentFailure = 'capped' | 'busy' | 'transcode'
+/** What a gateway's publisher saw of its segment. */
+export type PublisherEvent =
+  /** The renditions were sent, `tookMs` after the whole segment was here. */
+  | {
+      kind: 'publisher-answered'
+      manifestId: string
+      durationMs: number
+      tookMs: number
+      clientIp: string | null
+    }
+  /** It left before its segment was transcoded, or before all of the answer was sent. */
+  | {
+      kind: 'publisher-left'
+      manifestId: string
+      before: 'result' | 'end-of-answer'
+      clientIp: string | null
+    }
+
+/** How a segment failed, as metrics tell it apart. */
+export type SegmentFailure =
+  /** An orchestrator has no place for its session, or too much before it. */
+  | 'capped'
+  | 'busy'
+  /** A gateway has no orchestrator, has asked as many as it may, or another would fail too. */
+  | 'no-orchestrators'
+  | 'max-attempts'
+  | 'not-retryable'
+  /** The publisher left, or the stream ended. */
+  | 'cancelled'
+  | 'stream-ended'
+  /** Anything else. */
+  | 'transcode'
 
 /** A segment's end, on the side of each node that had a part in it. */
 export type SegmentEvent =
@@ -94,25 +162,46 @@ export type SegmentEvent =
       manifestId: string
       sequence: bigint
       durationMs: number
+      /** From its arrival, all attempts included. */
       tookMs: number
+      /** From the orchestrator's first answer to its result. */
+      transcodeMs: number
       pixels: bigint
       renditions: number
+      /** The names of its profiles. */
+      profiles: readonly string[]
       /** Orchestrators that were asked, the one that did it included. */
       attempts: number
       orchestrator: string
+      orchestratorAddress: Address
+      orchestratorVersion: string
+      /** Whether the operator named the orchestrator, and whether its result was checked. */
+      isTrusted: boolean
+      isVerified: boolean
       latencyScore: number
+      clientIp: string | null
     }
   | {
       kind: 'segment-done'
       side: 'orchestrator'
       sessionId: string
+      manifestId: string
       durationMs: number
       tookMs: number
       pixels: bigint
       renditions: number
+      profiles: readonly string[]
+      clientIp: string | null
     }
   /** A transcoder is not told every segment's duration: 0 where it was not. */
-  | { kind: 'segment-done'; side: 'transcoder'; durationMs: number; tookMs: number; pixels: bigint }
+  | {
+      kind: 'segment-done'
+      side: 'transcoder'
+      durationMs: number
+      tookMs: number
+      pixels: bigint
+      profiles: readonly string[]
+    }
   | {
       kind: 'segment-failed'
       side: 'gateway'
@@ -131,6 +220,15 @@ export type SegmentEvent =
       reason: string
     }
   | { kind: 'segment-failed'; side: 'transcoder'; failure: SegmentFailure; reason: string }
+
+/** A segment or its renditions between two nodes. */
+export type SegmentTransferEvent =
+  /** An orchestrator answered once it had the whole segment of a gateway. */
+  | { kind: 'segment-uploaded'; side: 'gateway'; manifestId: string; orchestrator: string; tookMs: number }
+  /** A transcoder delivered its result. */
+  | { kind: 'segment-uploaded'; side: 'transcoder'; tookMs: number }
+  /** A gateway has all renditions of a segment. */
+  | { kind: 'segment-downloaded'; manifestId: string; orchestrator: string; tookMs: number }
 
 /** The protocol's rounds and what a node does in them. */
 export type RoundEvent =

@@ -21,6 +21,14 @@ export function parseStreamPath(path: string): StreamName {
     : { manifestId: name.slice(0, slash), rest: name.slice(slash + 1) }
 }
 
+/**
+ * The name under which a stream is played: the one that its publisher sets, by the same rules as a path, or the one in
+ * the URL (gateway.md §4).
+ */
+export function playedName(asked: string | null, inUrl: string): string {
+  return asked === null ? inUrl : parseStreamPath(asked).manifestId
+}
+
 /** The extension of the last path element, with its dot, as written; empty if there is none. */
 export function pathExtension(path: string): string {
   const dot = path.lastIndexOf('.')

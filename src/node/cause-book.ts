@@ -10,7 +10,7 @@ import {
   textOf,
 } from '../domain/causes.ts'
 import type { NodeEvents } from '../domain/events.ts'
-import type { FigureReading } from '../io/http/metrics.ts'
+import type { Sample } from '../io/http/metrics.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Fields, Log } from '../lib/log.ts'
 import type { Scope, Service } from '../lib/service.ts'
@@ -120,19 +120,12 @@ export class CauseBook implements Causes, Service {
   }
 
   /** The number of causes of each code that a node of these roles can meet. */
-  reading(roles: ReadonlySet<string>): FigureReading {
-    return {
-      name: 'problem',
-      help: 'Causes that keep the node from part of its work now',
-      labels: ['cause', 'side'],
-      read: () => {
-        const counts = new Map(codesOf(roles).map((code) => [code, 0]))
-        for (const { cause } of this.#entries.values()) {
-          counts.set(cause.code, (counts.get(cause.code) ?? 0) + 1)
-        }
-        return [...counts].map(([code, value]) => ({ labels: { cause: code, side: sideOf(code) }, value }))
-      },
+  samples(roles: ReadonlySet<string>): Sample[] {
+    const counts = new Map(codesOf(roles).map((code) => [code, 0]))
+    for (const { cause } of this.#entries.values()) {
+      counts.set(cause.code, (counts.get(cause.code) ?? 0) + 1)
     }
+    return [...counts].map(([code, value]) => ({ labels: { cause: code, side: sideOf(code) }, value }))
   }
 
   #keyOf(code: CauseCode, about: string): string {

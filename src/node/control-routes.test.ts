@@ -6,17 +6,20 @@ import { seededDice } from '../lib/dice.ts'
 import { silentLog } from '../lib/log.ts'
 import { controlRoutes, type NodeProgress } from './control-routes.ts'
 import { Parts } from './parts.ts'
+import { readingsOf } from './readings.ts'
 import { StatusFacts } from './status/facts.ts'
 
 const clock = new ManualClock(1_000)
 
 /** The routes of an offchain orchestrator that waits for transcoders, with its progress to change. */
 function routesOf(hasMetrics: boolean) {
-  const settings = settingsOf('-orchestrator -orchSecret s -serviceAddr o.example:8935')
+  const flags = `-orchestrator -orchSecret s -serviceAddr o.example:8935${hasMetrics ? ' -monitor' : ''}`
+  const settings = settingsOf(flags)
   const env = { version: '1', clock, dice: seededDice('routes'), log: silentLog, cpus: 1 }
   const parts = new Parts(settings, null, env)
   const progress: NodeProgress = { waitingFor: 'the chain', hasStarted: false, running: null }
   const running = { parts, facts: new StatusFacts(parts, env) }
+  parts.core.metrics?.observe(readingsOf(parts, running.facts))
   return { progress, running, routes: controlRoutes(progress, { version: '1', clock, hasMetrics }) }
 }
 
@@ -34,7 +37,8 @@ test('before the parts are made, status tells the progress, health is red, and t
     status: 503,
   })
   assert.deepEqual(await answerOf(routes['/metrics']), {
-    text: '# metrics are off: start the node with -monitor\n',
+    text: 'not ready, waits for the chain\n',
+    status: 503,
   })
 })
 
@@ -51,10 +55,8 @@ test('a node that has started is not healthy until it can take work', async () =
   assert.match(text, /^livepeer_versions\{.*livepeerversion="1".*\} 1$/m)
 })
 
-test('metrics are served only when they are enabled', async () => {
+test('without -monitor there are no metrics, in the words of the network', async () => {
   const { progress, routes, running } = routesOf(false)
   progress.running = running
-  assert.deepEqual(await answerOf(routes['/metrics']), {
-    text: '# metrics are off: start the node with -monitor\n',
-  })
+  assert.deepEqual(await answerOf(routes['/metrics']), { text: '404 page not found\n', status: 404 })
 })

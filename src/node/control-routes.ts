@@ -4,7 +4,8 @@ import type { Parts } from './parts.ts'
 import type { StatusFacts } from './status/facts.ts'
 import { statusOf } from './status/status.ts'
 
-const METRICS_OFF = '# metrics are off: start the node with -monitor\n'
+/** What peers answer without `-monitor`, as for any path that does not exist. */
+const NOT_FOUND = { text: '404 page not found\n', status: 404 }
 
 /** How far a node has come, which changes while it runs. */
 export interface NodeProgress {
@@ -28,12 +29,17 @@ export function controlRoutes(
       return { json: await statusOf(running, { version, nowMs: clock.now(), waitingFor, hasStarted }) }
     },
     '/metrics': async () => {
-      const parts = progress.running?.parts
-      return node.hasMetrics && parts ? parts.core.metrics.text() : { text: METRICS_OFF }
+      if (!node.hasMetrics) return NOT_FOUND
+      const metrics = progress.running?.parts.core.metrics
+      return metrics ? await metrics.text() : notReady(progress.waitingFor)
     },
     '/healthz': () => {
       const reason = progress.waitingFor ?? progress.running?.parts.unready ?? null
-      return reason === null ? { text: '' } : { text: `not ready, waits for ${reason}\n`, status: 503 }
+      return reason === null ? { text: '' } : notReady(reason)
     },
   }
+}
+
+function notReady(reason: string | null): { text: string; status: number } {
+  return { text: `not ready, waits for ${reason ?? 'its start'}\n`, status: 503 }
 }

@@ -12,8 +12,8 @@ import { countNvidiaGpus, lookAtMachine, tryOutInProcess } from '../io/media/eng
 import { tellDriver } from '../io/media/engine/nvidia-driver.ts'
 import { Sandbox } from '../io/media/sandbox/sandbox.ts'
 import { OrchestratorClient } from '../io/rpc/orchestrator-client.ts'
-import { type Address, keccak256, recoverSigner } from '../lib/crypto.ts'
 import type { ManagerVariables, ServiceManager } from '../io/systemd/service-manager.ts'
+import { type Address, keccak256, recoverSigner } from '../lib/crypto.ts'
 import { isAbort, messageOf } from '../lib/errors.ts'
 import { hostAndPort } from '../lib/hosts.ts'
 import type { Log } from '../lib/log.ts'
@@ -23,6 +23,7 @@ import { openDataDir } from './data-dir.ts'
 import type { Environment } from './environment.ts'
 import type { ChainAccess } from './parts/chain.ts'
 import { Parts } from './parts.ts'
+import { readingsOf } from './readings.ts'
 import { servicesOf } from './roles.ts'
 import { serviceAddress } from './service-address.ts'
 import { StatusFacts } from './status/facts.ts'
@@ -123,11 +124,8 @@ async function startNode(
   if (halt.aborted) return null
   const parts = new Parts(reachable, access, { ...env, ...machine })
   const facts = new StatusFacts(parts, env)
-  const { causes } = parts.core.env
-  for (const reading of [...facts.readings(), causes.reading(settings.roles)]) {
-    parts.core.metrics.observe(reading)
-  }
-  await supervisor.start(causes)
+  parts.core.metrics?.observe(readingsOf(parts, facts))
+  await supervisor.start(parts.core.env.causes)
   progress.running = { parts, facts }
   for (const service of servicesOf(parts)) {
     if (halt.aborted) return null

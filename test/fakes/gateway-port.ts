@@ -19,6 +19,8 @@ export async function startGatewayPort(
   const network = new FakeNetwork(systemClock, ...orchestrators)
   const dice = seededDice('http')
   const shared = { client: network, payer: new RecordingPayer(), signer: noSigner, clock: systemClock, dice }
+  const events: NodeEvent[] = []
+  const told = { tell: (event: NodeEvent) => void events.push(event) }
   const directory = new Discovery(
     { timeoutMs: 500, extraNodes: 0, blocklist: [] },
     {
@@ -31,9 +33,9 @@ export async function startGatewayPort(
         stakeOf: () => 0n,
       },
       log: silentLog,
+      events: told,
     },
   )
-  const events: NodeEvent[] = []
   const gateway = new Gateway(
     {
       maxSessions: 10,
@@ -51,7 +53,7 @@ export async function startGatewayPort(
       media: new FakeMedia(),
       store: new MemoryObjects(),
       log: silentLog,
-      events: { tell: (event) => void events.push(event) },
+      events: told,
     },
   )
   const served: PushedSegment[] = []
@@ -67,7 +69,7 @@ export async function startGatewayPort(
   }
   const http = new GatewayHttp(
     { host: '127.0.0.1', port: 0, httpIngest: true, currentManifest: false, ...options },
-    { gateway: watched, clock: systemClock, dice, log: silentLog },
+    { gateway: watched, clock: systemClock, dice, log: silentLog, events: told },
   )
   const supervisor = new Supervisor()
   try {

@@ -22,7 +22,7 @@ import { Rounds } from '../../src/services/protocol/rounds.ts'
 import { Senders } from '../../src/services/protocol/senders.ts'
 import { RecordingCauses } from './causes.ts'
 import { FakeChain } from './chain.ts'
-import { eventsTo } from './events.ts'
+import { type EventHandlers, eventsTo } from './events.ts'
 import { FakePayer } from './payer.ts'
 
 /** The recipient of the tickets. */
@@ -33,7 +33,8 @@ export const ETHER = 10n ** 18n
 
 /** What a recipient of a test is made of. */
 export interface RecipientNeeds
-  extends Pick<TicketRecipientNeeds, 'clock' | 'dice' | 'priceBook' | 'winners' | 'causes'> {
+  extends Pick<TicketRecipientNeeds, 'clock' | 'dice' | 'priceBook' | 'winners' | 'causes'>,
+    Partial<Pick<TicketRecipientNeeds, 'events'>> {
   readonly chain: FakeChain
   readonly store: Store
 }
@@ -74,12 +75,14 @@ export interface RecipientWorldOptions extends Partial<TicketRecipientOptions> {
   readonly price?: PriceSource
   /** Prices agreed with single gateways. */
   readonly singlePrices?: Iterable<readonly [Address, PriceSource]>
+  /** What it tells. */
+  readonly events?: EventHandlers
 }
 
 /** A recipient with its own store and a chain with a funded sender; `restart` starts again from the disk. */
 export async function recipientWorld(
   t: TestContext,
-  { quick, price, singlePrices, ...options }: RecipientWorldOptions = {},
+  { events, quick, price, singlePrices, ...options }: RecipientWorldOptions = {},
 ) {
   const folder = mkdtempSync(join(tmpdir(), 'livepeer-recipient-'))
   const chain = new FakeChain()
@@ -96,7 +99,10 @@ export async function recipientWorld(
     const adopted: WinningTicket[] = []
     const winners = { adopt: (tickets: readonly WinningTicket[]) => void adopted.push(...tickets) }
     const parts = recipientOn(
-      { ...{ chain, clock, store, priceBook, winners, causes }, dice: seededDice('seeds') },
+      {
+        ...{ chain, clock, store, priceBook, winners, causes, dice: seededDice('seeds') },
+        events: eventsTo(events),
+      },
       { ...{ recipient: ORCHESTRATOR, ticketEv: EV, redeemGas: 350_000n, maxFaceValue: 0n }, ...options },
     )
     const { activity, recipient, rounds, secret, senders } = parts

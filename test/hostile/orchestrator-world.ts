@@ -211,7 +211,7 @@ export async function startWorld(options: { names?: NameLookup } = {}) {
         ],
         stakeOf: () => 1n,
       },
-      ...{ client, signer, payer, ...env },
+      ...{ client, signer, payer, ...env, events: eventsTo() },
     },
   )
   const media = new FakeMedia()

@@ -38,6 +38,16 @@ test('the control API answers its routes and nothing else', async () => {
   }
 })
 
+test('browsers are told not to guess at the type of a refusal', async () => {
+  const port = await freePort()
+  await using supervisor = new Supervisor()
+  await supervisor.start(new ControlApi({ host: '127.0.0.1', port }, { routes, log: silentLog }))
+  const sniffing = async (path: string) =>
+    (await fetch(`http://127.0.0.1:${port}${path}`)).headers.get('x-content-type-options')
+  assert.equal(await sniffing('/nothing'), 'nosniff')
+  assert.equal(await sniffing('/status'), null)
+})
+
 test('a control API with a token requires it for everything but its health', async () => {
   const port = await freePort()
   const host = `127.0.0.1:${port}`

@@ -108,6 +108,8 @@ function send(
   body: string,
   type = 'text/plain; charset=utf-8',
 ): void {
-  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) })
+  const length = { 'content-type': type, 'content-length': Buffer.byteLength(body) }
+  // Browsers must not guess at the type of a refusal, which may repeat what was asked.
+  response.writeHead(status, status < 400 ? length : { ...length, 'x-content-type-options': 'nosniff' })
   response.end(body)
 }

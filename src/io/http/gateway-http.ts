@@ -1,4 +1,5 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { NodeEvents } from '../../domain/events.ts'
 import { MAX_SEGMENT_BYTES } from '../../domain/segment.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Dice } from '../../lib/dice.ts'
@@ -63,6 +64,7 @@ export interface GatewayHttpNeeds {
   readonly clock: Clock
   readonly dice: Dice
   readonly log: Log
+  readonly events: NodeEvents
 }
 
 /** The gateway's port for publishers and players, plain HTTP/1.1. */
@@ -124,7 +126,7 @@ export class GatewayHttp implements Service {
     if (path.startsWith('/live/') && this.#options.httpIngest) {
       const fault = pageFault(request, this.#options)
       if (fault) return sendTextEarly(request, response, 403, refusals[fault], this.#patience(signal))
-      const { gateway, dice, log } = this.#needs
+      const { clock, dice, events, gateway, log } = this.#needs
       return ingest(request, response, path, {
         segments: gateway,
         budget: this.#budget,
@@ -132,8 +134,7 @@ export class GatewayHttp implements Service {
           maxBytes: this.#options.maxBodyBytes ?? MAX_SEGMENT_BYTES,
           stallMs: this.#options.silenceMs ?? SILENCE_MS,
         },
-        dice,
-        log,
+        ...{ clock, dice, events, log },
         patience: () => this.#patience(signal),
       })
     }

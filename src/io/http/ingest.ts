@@ -1,8 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { finished } from 'node:stream/promises'
 import { type Cause, sentenceOf } from '../../domain/causes.ts'
+import type { NodeEventOf, NodeEvents } from '../../domain/events.ts'
 import { extensionOf, mimeTypeOf } from '../../domain/rendition.ts'
-import { parseStreamPath, pathExtension, sequenceOf } from '../../domain/stream-name.ts'
+import { parseStreamPath, pathExtension, playedName, sequenceOf } from '../../domain/stream-name.ts'
 import { formatHex } from '../../lib/bytes.ts'
+import type { Clock } from '../../lib/clock.ts'
 import type { Dice } from '../../lib/dice.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
@@ -28,8 +31,10 @@ export interface IngestNeeds {
   readonly segments: PushedSegments
   readonly budget: ByteBudget
   readonly limits: { readonly maxBytes: number; readonly stallMs: number }
+  readonly clock: Clock
   readonly dice: Dice
   readonly log: Log
+  readonly events: NodeEvents
   /** How long a refused client may continue to send. */
   patience(): Promise<void>
 }
@@ -65,6 +70,7 @@ export async function ingest(
   needs: IngestNeeds,
 ): Promise<void> {
   const gone = departureOf(request, response)
+  let pushed: { readonly segment: PushedSegment; readonly sinceMs: number } | null = null
   try {
     if (request.method !== 'PUT' && request.method !== 'POST') {
       throw new Refusal(405, `http push request wrong method=${request.method}`)
@@ -72,9 +78,13 @@ export async function ingest(
     const config = configOf(request)
     using body = await bodyOf(request, needs)
     const segment = describeSegment(request, path, body.bytes, config)
+    pushed = { segment, sinceMs: needs.clock.now() }
     const renditions = await needs.segments.serve(segment, gone)
-    await answer(request, response, segment, renditions, needs.dice)
+    const left = gone.aborted ? 'result' : 'end-of-answer'
+    const isSent = await answer(request, response, segment, renditions, needs.dice)
+    if (renditions.length > 0) tellOutcome(pushed, isSent && left !== 'result' ? null : left, needs)
   } catch (error) {
+    if (pushed && gone.aborted) tellOutcome(pushed, 'result', needs)
     const [status, text] = refusalOf(error, path)
     const causes = error instanceof NodeError && 'causes' in error ? (error.causes as readonly Cause[]) : []
     if (status === 500 && !(error instanceof NodeError)) {
@@ -82,6 +92,22 @@ export async function ingest(
     }
     if (request.complete) sendText(response, status, text, causes.map(sentenceOf))
     else await sendTextEarly(request, response, status, text, needs.patience())
+  }
+}
+
+/** What the publisher saw of its segment; `left` is null where it has all of the answer. */
+function tellOutcome(
+  { segment, sinceMs }: { readonly segment: PushedSegment; readonly sinceMs: number },
+  left: NodeEventOf<'publisher-left'>['before'] | null,
+  { clock, events }: IngestNeeds,
+): void {
+  const { clientIp = null, config, durationMs, externalId } = segment
+  const manifestId = playedName(config?.manifestId ?? null, externalId)
+  if (left) {
+    events.tell({ kind: 'publisher-left', before: left, manifestId, clientIp })
+  } else {
+    const tookMs = clock.now() - sinceMs
+    events.tell({ kind: 'publisher-answered', manifestId, durationMs, tookMs, clientIp })
   }
 }
 
@@ -145,18 +171,21 @@ function describeSegment(
     resolution: resolutionOf(headerOf(request, 'content-resolution')),
     clip: fromMs > 0n || toMs > 0n ? { fromMs, toMs } : null,
     config,
+    clientIp: request.socket.remoteAddress ?? null,
   }
 }
 
+/** Sends the answer; false when the client disconnected before its end. The segment is processed all the same. */
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
   segment: PushedSegment,
   renditions: readonly Rendition[],
   dice: Dice,
-): Promise<void> {
+): Promise<boolean> {
   if (headerOf(request, 'accept') !== 'multipart/mixed' || renditions.length === 0) {
-    return sendBytes(response, 200, {}, '')
+    sendBytes(response, 200, {}, '')
+    return await isDone(finished(response))
   }
   const boundary = formatHex(dice.bytes(10)).slice(2)
   const parts = renditions.map(({ name, format, bytes }) =>
@@ -169,9 +198,14 @@ async function answer(
     }),
   )
   const headers = { 'Content-Type': `multipart/mixed; boundary=${boundary}` }
-  await sendPieces(response, headers, multipartBody(parts, boundary)).catch(() => {
-    // The client disconnected; the segment is processed all the same.
-  })
+  return await isDone(sendPieces(response, headers, multipartBody(parts, boundary)))
+}
+
+function isDone(sending: Promise<void>): Promise<boolean> {
+  return sending.then(
+    () => true,
+    () => false,
+  )
 }
 
 /** The first line of a header, as peers read it; empty if absent. */

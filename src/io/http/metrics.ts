@@ -1,10 +1,12 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { NodeEvent } from '../../domain/events.ts'
-import { additionsOf } from './event-figures.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { MetricRow, Move, Moves, Reporter } from './metric-row.ts'
+import { MetricSeries } from './metric-series.ts'
+import { has, type LabelFlags, labelsOf, METRICS, type ReadName } from './metrics-table.ts'
 
-const SECONDS = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 10]
-const RATIOS = [0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 10, 15, 20, 40]
-const LATENCIES = [0.5, 0.75, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 10]
+/** A reading that takes longer is left out of the answer: a request must not wait for a chain that is away. */
+const READING_MS = 2_000
 
 /** A node's type in the labels of its metrics (operations.md §6). */
 export type NodeType = 'bctr' | 'orch' | 'trcr' | 'rdmr' | 'dflt'
@@ -15,108 +17,135 @@ export interface Sample {
   readonly value: number
 }
 
-/** A gauge that is read when metrics are requested. */
-export interface FigureReading {
-  /** Without the common prefix. */
-  readonly name: string
-  readonly help: string
-  /** Label names. */
-  readonly labels?: readonly string[]
-  /** If it returns nothing or throws, the metric is omitted. */
-  read(): readonly Sample[] | Promise<readonly Sample[]>
+/** Reads a metric when metrics are requested. If it returns nothing, throws or takes long, the metric has no value. */
+export type Reading = () => readonly Sample[] | Promise<readonly Sample[]>
+
+/** The readings of a node, by the name of their metric. */
+export type Readings = { readonly [Name in ReadName]?: Reading }
+
+/** What the metrics of a node are told of it. */
+export interface MetricsOptions {
+  readonly nodeId: string
+  readonly nodeType: NodeType
+  readonly reporters: ReadonlySet<Reporter>
+  readonly flags: LabelFlags
+  /** By label, values that the settings name: series with them exist from the start. */
+  readonly known: Readonly<Record<string, readonly string[]>>
 }
 
 /**
- * The node's Prometheus metrics, under the names that operators know (operations.md §6) and new names where there are
- * none (`src/node/status/facts.ts` has the gauges).
+ * The node's Prometheus metrics: those of the table (`metrics-table.ts`) that the node can move, each from the start on,
+ * and those of the process.
  */
 export class Metrics {
+  readonly #options: MetricsOptions
+  readonly #clock: Clock
   readonly #registry = new Registry()
-  readonly #counters = new Map<string, Counter>()
-  readonly #gauges = new Map<string, Gauge>()
-  readonly #transcodeTime: Histogram
-  readonly #transcodeScore: Histogram
-  readonly #latency: Histogram
+  /** The version names no node (operations.md §6). */
+  readonly #unnamed = new Registry()
+  readonly #moved = new Map<
+    string,
+    { readonly move: (event: NodeEvent) => Moved; readonly series: MetricSeries }[]
+  >()
 
-  constructor(options: { nodeId: string; nodeType: NodeType; version: string }) {
-    const registers = [this.#registry]
-    this.#registry.setDefaultLabels({ node_id: options.nodeId, node_type: options.nodeType })
+  constructor(options: MetricsOptions, needs: { readonly clock: Clock }) {
+    const { nodeId, nodeType } = options
+    this.#options = options
+    this.#clock = needs.clock
+    this.#registry.setDefaultLabels({ node_id: nodeId, node_type: nodeType })
+    this.#unnamed.setDefaultLabels({ node_type: nodeType })
     collectDefaultMetrics({ register: this.#registry })
-    this.#gauge('versions', 'Version of the node', ['livepeerversion']).set(
-      { livepeerversion: options.version },
-      1,
-    )
-    this.#transcodeTime = new Histogram({
-      name: 'livepeer_transcode_time_seconds',
-      help: 'Time to transcode a segment',
-      buckets: SECONDS,
-      registers,
-    })
-    this.#transcodeScore = new Histogram({
-      name: 'livepeer_transcode_score',
-      help: 'Duration of a segment over the time to transcode it',
-      buckets: RATIOS,
-      registers,
-    })
-    this.#latency = new Histogram({
-      name: 'livepeer_transcode_overall_latency_seconds',
-      help: 'Time from a segment to all its renditions',
-      buckets: LATENCIES,
-      registers,
-    })
+    for (const [name, row] of Object.entries(METRICS)) {
+      if ('on' in row && this.#has(row)) this.#follow(name, row)
+    }
   }
 
-  /** Adds a gauge that is read when metrics are requested. */
-  observe({ name, help, labels = [], read }: FigureReading): void {
-    new Gauge({
-      name: `livepeer_${name}`,
-      help,
-      labelNames: [...labels],
-      registers: [this.#registry],
-      async collect() {
-        this.reset()
-        // Without labels it would be 0 rather than absent.
-        this.remove({})
-        // A gauge that cannot be read must not keep the others from being reported.
-        const samples = await (async () => read())().catch(() => [])
-        for (const { labels = {}, value } of samples) this.set(labels, value)
-      },
-    })
+  /** Adds what is read when metrics are requested. Readings of metrics that the node does not have are ignored. */
+  observe(readings: Readings): void {
+    for (const [name, read] of Object.entries(readings)) {
+      const row = METRICS[name]!
+      if (this.#has(row)) this.#observe(name, row, read)
+    }
   }
 
   /** The metrics in Prometheus format, and their media type. */
   async text(): Promise<{ text: string; type: string }> {
-    return { text: await this.#registry.metrics(), type: this.#registry.contentType }
+    const texts = await Promise.all([this.#unnamed.metrics(), this.#registry.metrics()])
+    return { text: texts.join('\n'), type: this.#registry.contentType }
   }
 
-  /** Counts what happens in the node. A counter exists from its first addition on. */
+  /** Counts what happens in the node. */
   hear(event: NodeEvent): void {
-    for (const { by = 1, help, labels = {}, name } of additionsOf(event)) {
-      const counter = getOrMake(this.#counters, name, () => {
-        const labelNames = Object.keys(labels)
-        return new Counter({ name: `livepeer_${name}`, help, labelNames, registers: [this.#registry] })
-      })
-      counter.inc(labels, by)
-    }
-    if (event.kind === 'segment-done') {
-      this.#transcodeTime.observe(event.tookMs / 1000)
-      this.#transcodeScore.observe(event.durationMs / Math.max(1, event.tookMs))
-      if (event.side === 'gateway') this.#latency.observe(event.tookMs / 1000)
-    } else if (event.kind === 'session-begun' || event.kind === 'session-ended') {
-      this.#gauge('current_sessions_total', 'Sessions running').set(event.running)
-    } else if (event.kind === 'transcoders-changed') {
-      this.#gauge('transcoders_number', 'Transcoders on other machines').set(event.count)
-      this.#gauge('transcoders_capacity', 'Sessions that they take').set(event.capacity)
-      this.#gauge('transcoders_load', 'Sessions that they have').set(event.load)
+    for (const { move, series } of this.#moved.get(event.kind) ?? []) {
+      const moved = move(event)
+      if (moved === null) continue
+      for (const one of Array.isArray(moved) ? (moved as readonly Move[]) : [moved as Move]) series.move(one)
     }
   }
 
-  #gauge(name: string, help: string, labelNames: string[] = []): Gauge {
-    return getOrMake(this.#gauges, name, () => {
-      return new Gauge({ name: `livepeer_${name}`, help, labelNames, registers: [this.#registry] })
+  #has(row: MetricRow): boolean {
+    return has(row, this.#options.reporters) && (!row.perStreamOnly || this.#options.flags.perStream)
+  }
+
+  #follow(name: string, row: MetricRow & { readonly on: Moves }): void {
+    const { flags, known, reporters } = this.#options
+    const labelNames = labelsOf(row, flags)
+    const about = { name: `livepeer_${name}`, help: row.help, labelNames, registers: [this.#registry] }
+    const metric =
+      row.type === 'counter'
+        ? new Counter(about)
+        : row.type === 'gauge'
+          ? new Gauge(about)
+          : new Histogram({ ...about, buckets: [...row.buckets] })
+    const series = new MetricSeries(metric, row, { known, labelNames, reporters })
+    for (const [kind, move] of Object.entries(row.on)) {
+      const followers = this.#moved.get(kind) ?? []
+      followers.push({ move: move as (event: NodeEvent) => Moved, series })
+      this.#moved.set(kind, followers)
+    }
+  }
+
+  #observe(name: string, row: MetricRow, read: Reading): void {
+    const labelNames = labelsOf(row, this.#options.flags)
+    const within = (reading: Promise<readonly Sample[]>) => this.#inTime(reading)
+    new Gauge({
+      name: `livepeer_${name}`,
+      help: row.help,
+      labelNames,
+      registers: [name === 'versions' ? this.#unnamed : this.#registry],
+      async collect() {
+        // One that cannot be read must not keep the others from being reported.
+        const samples = await within((async () => read())()).catch(() => [])
+        this.reset()
+        // Without labels it would be 0 rather than absent.
+        this.remove({})
+        const seen = new Set<string>()
+        for (const { labels = {}, value } of samples) {
+          const shown = labelNames.map((name) => [name, labels[name] ?? ''] as const)
+          const key = JSON.stringify(shown)
+          // Without a flag's label several are one: the first stands for all.
+          if (!seen.has(key)) this.set(Object.fromEntries(shown), value)
+          seen.add(key)
+        }
+      },
     })
   }
+
+  async #inTime(reading: Promise<readonly Sample[]>): Promise<readonly Sample[]> {
+    const patience = new AbortController()
+    const tooLong = this.#clock.sleep(READING_MS, patience.signal).then(
+      () => [],
+      () => [],
+    )
+    try {
+      return await Promise.race([reading, tooLong])
+    } finally {
+      patience.abort()
+    }
+  }
 }
+
+type Moved = Move | readonly Move[] | null
 
 /** The type of a node with these roles (operations.md §6): the first that applies. */
 export function nodeTypeOf(roles: ReadonlySet<string>): NodeType {
@@ -124,10 +153,4 @@ export function nodeTypeOf(roles: ReadonlySet<string>): NodeType {
   if (roles.has('orchestrator')) return 'orch'
   if (roles.has('transcoder')) return 'trcr'
   return roles.has('gateway') ? 'bctr' : 'dflt'
-}
-
-function getOrMake<Value>(known: Map<string, Value>, name: string, make: () => Value): Value {
-  const found = known.get(name) ?? make()
-  known.set(name, found)
-  return found
 }

@@ -201,6 +201,27 @@ test('a publisher that resets its connection after a complete body gets its segm
   await transcoded(set, 7n)
 })
 
+test('what a publisher saw of its segment is told: the answer, or that it left before', async () => {
+  await using set = await startGatewayPort()
+  const seen = () =>
+    set.events.flatMap((event) => {
+      if (event.kind === 'publisher-answered') {
+        assert.ok(event.tookMs >= 0 && event.tookMs < 10_000)
+        return [`${event.kind} ${event.manifestId} ${event.durationMs} ${event.clientIp}`]
+      }
+      return event.kind === 'publisher-left' ? [`${event.kind} ${event.manifestId} ${event.before}`] : []
+    })
+  assert.equal((await set.push('/live/movie/7.ts', { 'Content-Duration': '3000' })).status, 200)
+  assert.deepEqual(seen(), ['publisher-answered movie 3000 127.0.0.1'])
+  for (const orchestrator of set.orchestrators) orchestrator.workMs = 100
+  const socket = await openRaw(set.http)
+  socket.write(`${request('PUT /live/other/7.ts HTTP/1.1', HOST, LENGTH)}${SEGMENT}`)
+  await eventually('the body', () => set.served.length === 2)
+  socket.resetAndDestroy()
+  await eventually('the end', () => seen().length === 2)
+  assert.equal(seen()[1], 'publisher-left other result')
+})
+
 test('a publisher that disconnects within a body has sent no segment', async () => {
   for (const leaves of ['closes', 'half-closes'] as const) {
     await using set = await startGatewayPort()

@@ -3,6 +3,8 @@ import { join } from 'node:path'
 import type { Settings } from '../../config/settings.ts'
 import { type Duties, dutiesOf } from '../../domain/duties.ts'
 import { Metrics, nodeTypeOf } from '../../io/http/metrics.ts'
+import { profilesLabel } from '../../io/http/metrics-segments.ts'
+import { reportersOf } from '../../io/http/metrics-table.ts'
 import { MediaEngine } from '../../io/media/engine/engine.ts'
 import { workersFor } from '../../io/media/engine/hardware.ts'
 import { OrchestratorClient } from '../../io/rpc/orchestrator-client.ts'
@@ -32,7 +34,8 @@ export class Core {
   readonly access: ChainAccess | null
   readonly signer: Signer
   readonly store: Store
-  readonly metrics: Metrics
+  /** Null without `-monitor`. */
+  readonly metrics: Metrics | null
   readonly totals = new Totals()
   readonly client = new OrchestratorClient()
   #media: Media | null = null
@@ -47,11 +50,8 @@ export class Core {
     this.access = access
     this.signer = access?.wallet ?? noSigner
     this.store = new NodeStore(settings, access?.chainId ?? 0n, this.env)
-    const account = access ? `${access.wallet.address}-` : ''
-    this.metrics = new Metrics({
-      ...{ nodeId: `${account}${hostname()}`, nodeType: nodeTypeOf(settings.roles), version: env.version },
-    })
-    events.listen((event) => this.metrics.hear(event))
+    this.metrics = settings.metrics.enabled ? newMetrics(settings, this.duties, { access, env }) : null
+    events.listen((event) => this.metrics?.hear(event))
     events.listen((event) => this.totals.hear(event))
   }
 
@@ -100,6 +100,26 @@ class NodeStore extends Store {
     await super.start(scope)
     await this.bindChain(this.#chainId)
   }
+}
+
+function newMetrics(
+  settings: Settings,
+  duties: Duties,
+  { access, env }: { access: ChainAccess | null; env: Environment },
+): Metrics {
+  const { gateway, metrics: flags, orchestrator, roles } = settings
+  const account = access ? `${access.wallet.address}-` : ''
+  return new Metrics(
+    {
+      ...{ nodeId: `${account}${hostname()}`, nodeType: nodeTypeOf(roles), flags },
+      reporters: reportersOf({ roles, duties, isOnChain: access !== null }),
+      known: {
+        ...(gateway && { profiles: [profilesLabel(gateway.profiles.map(({ name }) => name))] }),
+        ...(orchestrator && { redeemer: orchestrator.redeemers.map((url) => new URL(url).host) }),
+      },
+    },
+    env,
+  )
 }
 
 function newEngine({ clock, cpus: cores, log, machine, sandbox }: Environment): MediaEngine {

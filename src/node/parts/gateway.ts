@@ -15,6 +15,7 @@ import {
 } from '../../services/gateway/orchestrator-source.ts'
 import type { Payer } from '../../services/gateway/payer.ts'
 import { NoPayments, TicketSender } from '../../services/gateway/ticket-sender.ts'
+import type { Senders } from '../../services/protocol/senders.ts'
 import type { ChainParts } from './chain.ts'
 import type { Core } from './core.ts'
 
@@ -23,13 +24,16 @@ export class GatewayParts {
   readonly gateway: Gateway
   /** What each orchestrator was paid, and what it gave for that. */
   readonly accounts: OrchestratorAccounts
+  /** Its own funds on chain; null offchain. */
+  readonly funds: Senders | null
   readonly services: readonly Service[]
 
   constructor(core: Core, settings: GatewaySettings, chain: ChainParts | null) {
     const { client, env, media, signer } = core
     this.accounts = new OrchestratorAccounts(env)
     const paid = chain ? paysWith(this.accounts, core, settings, chain) : FREE
-    const { payer, view: paying } = paid
+    const { funds, payer, view: paying } = paid
+    this.funds = funds
     const { source, services: finding } = sourceOf(core, settings, chain)
     const { bind, blocklist, currentManifest, discoveryTimeoutMs, extraNodes, httpIngest, publicHost } =
       settings
@@ -63,10 +67,11 @@ interface Paying {
   readonly payer: Payer
   /** For explanations; null where nothing is paid. */
   readonly view: PayingView | null
+  readonly funds: Senders | null
   readonly services: readonly Service[]
 }
 
-const FREE: Paying = { payer: new NoPayments(), view: null, services: [] }
+const FREE: Paying = { payer: new NoPayments(), funds: null, view: null, services: [] }
 
 function paysWith(
   accounts: OrchestratorAccounts,
@@ -97,7 +102,7 @@ function paysWith(
       return maxPriceNow()
     },
   }
-  return { payer, view, services: [...chain.following, funds] }
+  return { payer, funds, view, services: [...chain.following, funds] }
 }
 
 /** Where orchestrators are found: on chain, unless some are listed. */

@@ -1,13 +1,11 @@
 import type { OrchestratorState } from '../../domain/chain.ts'
 import { callsLeft } from '../../domain/reward.ts'
 import type { EndpointHealth } from '../../io/chain/endpoint-pool.ts'
-import type { FigureReading, Sample } from '../../io/http/metrics.ts'
 import type { Hex } from '../../lib/bytes.ts'
 import { type Clock, settle } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
 import type { WaitingTicket } from '../../services/redemption/waiting-tickets.ts'
-import type { ChainParts, RewardParts } from '../parts/chain.ts'
-import type { Winners } from '../parts/redeemer.ts'
+import type { ChainParts } from '../parts/chain.ts'
 import type { Parts } from '../parts.ts'
 
 /** Shown of the tickets that wait, the most urgent first, and of open transactions, the oldest first. */
@@ -16,7 +14,6 @@ const MAX_SHOWN = 100
 const REFRESH_MS = 10_000
 /** A request waits this long for the chain, then gets the last value. */
 const PATIENCE_MS = 1_500
-const WEI_PER_GWEI = 1e9
 
 /** Winning tickets in one state, for one reason. */
 export interface TicketGroup {
@@ -96,7 +93,7 @@ export interface ChainFigures {
   readonly recipientState: OrchestratorState | null
 }
 
-/** Reads the figures of a running node, and of the chain as it sees it, for `/status` and `/metrics`. */
+/** Reads the figures of a running node, and of the chain as it sees it, for `/status` and `/metrics` (`src/node/readings.ts`). */
 export class StatusFacts {
   readonly #parts: Parts
   readonly #clock: Clock
@@ -123,7 +120,7 @@ export class StatusFacts {
     if (!chain) return null
     const { account, rounds, watch } = chain
     const { chainId, rpc } = chain.access
-    const [balance, recipientState] = await Promise.all([this.#balance(), this.#recipientState()])
+    const [balance, recipientState] = await Promise.all([this.balance(), this.recipientState()])
     const clock = roundClockOf(chain)
     return {
       ...{ chainId: chainId.toString(), account, balance },
@@ -185,90 +182,6 @@ export class StatusFacts {
     return { shown: keeper.waiting(MAX_SHOWN), more: Math.max(0, keeper.openTickets - MAX_SHOWN) }
   }
 
-  /** The figures of `/metrics` that are read rather than counted; those that do not concern the node are absent. */
-  readings(): FigureReading[] {
-    const parts = this.#parts
-    const { chain, reward, winners } = parts
-    return [
-      reading('max_sessions_total', 'Sessions taken at once', () => one(parts.maxSessions)),
-      ...(chain ? this.#chainReadings(chain) : []),
-      ...(chain && winners ? this.#ticketReadings(chain, winners) : []),
-      ...(reward ? rewardReadings(reward) : []),
-    ]
-  }
-
-  #chainReadings(chain: ChainParts): FigureReading[] {
-    const { minGasPrice, maxGasPrice } = chain.settings
-    return [
-      reading('chain_silence_seconds', 'Time since the newest block was made', () =>
-        one(this.#blockAgeSeconds(chain)),
-      ),
-      reading('current_round', 'Round of the newest L1 block', () => {
-        const clock = roundClockOf(chain)
-        return one(clock && Number(clock.currentRound))
-      }),
-      reading('account_balance', 'Balance of the node’s account, gwei', async () =>
-        one(gwei(await this.#balance())),
-      ),
-      reading('open_transactions', 'Transactions not known to be mined', () =>
-        one(this.#transactions(chain).length),
-      ),
-      {
-        ...reading('rpc_up', 'Whether an RPC endpoint is usable', () =>
-          chain.access.rpc
-            .health()
-            .filter(({ state }) => state.kind !== 'untried')
-            .map(({ endpoint, state }) => ({ labels: { endpoint }, value: isUp(state.kind === 'healthy') })),
-        ),
-        labels: ['endpoint'],
-      },
-      reading('suggested_gas_price', 'Gas price that the node expects, gwei', () =>
-        one(gwei(this.#gasPrice(chain))),
-      ),
-      reading('min_gas_price', 'Lowest gas price that the node assumes, gwei', () => one(gwei(minGasPrice))),
-      reading('max_gas_price', 'Gas price above which nothing is sent, gwei', () => one(gwei(maxGasPrice))),
-    ]
-  }
-
-  #ticketReadings(chain: ChainParts, { keeper }: Winners): FigureReading[] {
-    const { core, handingOver } = this.#parts
-    const tickets = {
-      ...reading('tickets', 'Winning tickets by state and reason', async () => {
-        const counted = await core.store.countTickets()
-        return counted.map(({ state, reason, count }) => ({ labels: { state, reason }, value: count }))
-      }),
-      labels: ['state', 'reason'],
-    }
-    const deadline = reading(
-      'ticket_deadline_l1_blocks',
-      'L1 blocks until the first of the winning tickets that are not redeemed expires',
-      () => {
-        const [first] = keeper.waiting(1)
-        const clock = roundClockOf(chain)
-        return one(first && clock ? Number(first.expiryBlock - clock.l1Block) : null)
-      },
-    )
-    const active = reading(
-      'recipient_active',
-      'Whether the orchestrator that tickets pay is active',
-      async () => {
-        const recipient = await this.#recipientState()
-        return one(recipient && isUp(recipient.active))
-      },
-    )
-    if (!handingOver) return [tickets, deadline, active]
-    const redeemers = {
-      ...reading('redeemer_up', 'Whether a redeemer answers', () =>
-        handingOver.redeemers.health.map(({ name, answers }) => ({
-          labels: { redeemer: name },
-          value: isUp(answers),
-        })),
-      ),
-      labels: ['redeemer'],
-    }
-    return [tickets, deadline, active, redeemers]
-  }
-
   #blockAgeSeconds({ watch }: ChainParts): number | null {
     const { head } = watch
     return head ? Math.max(0, this.#clock.now() / 1000 - Number(head.timestamp)) : null
@@ -278,7 +191,7 @@ export class StatusFacts {
     return this.#parts.duties.followsGasPrice ? gas.gasPrice : null
   }
 
-  async #balance(): Promise<bigint | null> {
+  async balance(): Promise<bigint | null> {
     return this.#glimpses?.balance.look() ?? null
   }
 
@@ -287,7 +200,7 @@ export class StatusFacts {
     return callsLeft(balance, chain.settings.redeemGas * (this.#gasPrice(chain) ?? 0n))
   }
 
-  async #recipientState(): Promise<OrchestratorState | null> {
+  async recipientState(): Promise<OrchestratorState | null> {
     return this.#parts.duties.showsRecipient ? (this.#glimpses?.recipient.look() ?? null) : null
   }
 
@@ -340,33 +253,7 @@ class Glimpse<T> {
   }
 }
 
-function rewardReadings({ reward }: RewardParts): FigureReading[] {
-  return [
-    reading('last_reward_round', 'Last round in which the orchestrator’s reward was called', () => {
-      const { lastRewardRound } = reward.status()
-      return one(lastRewardRound === null ? null : Number(lastRewardRound))
-    }),
-  ]
-}
-
 /** Null until the rounds have been read for the first time. */
 function roundClockOf({ rounds }: ChainParts) {
   return rounds.isKnown ? rounds.roundClock : null
-}
-
-function reading(name: string, help: string, read: FigureReading['read']): FigureReading {
-  return { name, help, read }
-}
-
-/** One sample; none while the value is unknown. */
-function one(value: number | null | undefined): Sample[] {
-  return value === null || value === undefined ? [] : [{ value }]
-}
-
-function gwei(wei: bigint | null): number | null {
-  return wei === null ? null : Number(wei) / WEI_PER_GWEI
-}
-
-function isUp(yes: boolean): number {
-  return yes ? 1 : 0
 }

@@ -5,6 +5,7 @@ import { ManualClock } from '../../lib/clock.ts'
 import { seededDice } from '../../lib/dice.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Parts } from '../parts.ts'
+import { readingsOf } from '../readings.ts'
 import { StatusFacts } from './facts.ts'
 import { statusOf } from './status.ts'
 
@@ -20,8 +21,8 @@ function nodeOf(line: string) {
   return {
     status: () => statusOf({ parts, facts }, progress),
     maxSessions: async () => {
-      const [reading] = facts.readings().filter(({ name }) => name === 'max_sessions_total')
-      return (await reading!.read())[0]?.value
+      const samples = await readingsOf(parts, facts).max_sessions_total!()
+      return samples[0]?.value
     },
   }
 }

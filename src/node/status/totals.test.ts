@@ -13,16 +13,24 @@ test('what happened since the start is counted, refusals by their reason', () =>
     durationMs: 2_000,
     tookMs: 900,
     pixels: 7n,
+    profiles: [],
   } as const
   totals.hear(done)
   totals.hear(done)
   totals.hear({ kind: 'segment-failed', side: 'transcoder', failure: 'transcode', reason: 'any' })
-  const payment = { manifestId: 'movie', orchestrator: 'https://o', tickets: 3 }
+  const payment = { manifestId: 'movie', orchestrator: 'https://o', tickets: 3, value: Rational.zero }
   totals.hear({ kind: 'payment-sent', ...payment })
   totals.hear({ kind: 'payment-accepted', ...payment, tickets: 2 })
-  totals.hear({ kind: 'tickets-received', sender, tickets: 5, winners: 1, credit: Rational.zero })
+  totals.hear({
+    kind: 'tickets-received',
+    sender,
+    manifestId: '',
+    tickets: 5,
+    winners: 1,
+    credit: Rational.zero,
+  })
   totals.hear({ kind: 'ticket-handed-in', sender, faceValue: 1n })
-  totals.hear({ kind: 'payment-refused', sender, reason: 'any' })
+  totals.hear({ kind: 'payment-refused', sender, manifestId: '', winners: 0, reason: 'any' })
   for (const reason of ['expired', 'no-room', 'expired'])
     totals.hear({ kind: 'handed-ticket-refused', reason })
   const { segmentsTranscoded, segmentsFailed, ticketsSent, ticketsAccepted, ticketsReceived } = totals

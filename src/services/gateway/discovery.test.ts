@@ -8,6 +8,7 @@ import {
   RecordingPayer,
 } from '../../../test/fakes/gateway.ts'
 import { defaultCapabilities, jobCapabilities } from '../../domain/capabilities.ts'
+import type { NodeEvent } from '../../domain/events.ts'
 import { presets } from '../../domain/rendition.ts'
 import { type Reach, requestHash } from '../../domain/segment.ts'
 import type { SkippedOffer } from '../../domain/skipped-offer.ts'
@@ -31,6 +32,7 @@ function setUp(
   } = {},
 ) {
   const clock = new ManualClock()
+  const told: NodeEvent[] = []
   const network = new FakeNetwork(clock, ...orchestrators)
   const payer = new RecordingPayer()
   const urls = options.asked ?? orchestrators.map(({ url }) => url)
@@ -52,6 +54,7 @@ function setUp(
       clock,
       dice: seededDice('discovery'),
       log: silentLog,
+      events: { tell: (event) => void told.push(event) },
     },
   )
   const find = async (search: Partial<Search> = {}) => {
@@ -61,7 +64,7 @@ function setUp(
     )
     return found.map(({ info }) => info.transcoder)
   }
-  return { clock, network, payer, discovery, find, signer }
+  return { clock, network, payer, discovery, find, signer, told }
 }
 
 function several(count: number): FakeOrchestrator[] {
@@ -93,6 +96,27 @@ test('all are asked at once, and a search ends as soon as enough have answered',
   assert.deepEqual(found, ['https://o3:8935', 'https://o2:8935'], 'the fastest first')
   assert.equal(ms, 200)
   assert.equal(network.asked.length, 4)
+})
+
+test('who gave no offer is told, once each: refusals when they come, silence at the end of the search', async () => {
+  const orchestrators = several(5)
+  orchestrators[0]!.infoError = new NodeError('unreachable', 'connection refused')
+  orchestrators[1]!.infoError = new NodeError('refused', 'Invalid orchestrator request: OrchestratorCapped')
+  orchestrators[2]!.infoDelayMs = 60_000
+  orchestrators[3]!.infoError = new NodeError('refused', 'insufficient sender reserve')
+  orchestrators[4]!.infoDelayMs = 5_000
+  const { clock, find, told } = setUp(orchestrators)
+  const [found, ms] = await timed(clock, find())
+  assert.deepEqual([found, ms], [['https://o4:8935'], 6_000])
+  const reasons = told.flatMap((event) =>
+    event.kind === 'discovery-failed' ? [`${event.orchestrator} ${event.reason}`] : [],
+  )
+  assert.deepEqual(reasons.sort(), [
+    'https://o0:8935 unreachable',
+    'https://o1:8935 capped',
+    'https://o2:8935 no-answer',
+    'https://o3:8935 refused',
+  ])
 })
 
 test('a search ends at 0.5, 1, 2 or 4 s if anyone was found, and at 6 s if not', async () => {

@@ -1,4 +1,5 @@
 import type { Capabilities } from '../../domain/capabilities.ts'
+import type { NodeEvents } from '../../domain/events.ts'
 import { missingFor } from '../../domain/missing-capabilities.ts'
 import { pricePerPixel } from '../../domain/price.ts'
 import { type InfoRequest, type OrchestratorInfo, type Reach, requestHash } from '../../domain/segment.ts'
@@ -6,7 +7,7 @@ import { type SkippedOffer, skippedFor } from '../../domain/skipped-offer.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { type Signer, ZERO_ADDRESS } from '../../lib/crypto.ts'
 import type { Dice } from '../../lib/dice.ts'
-import { isAbort } from '../../lib/errors.ts'
+import { isAbort, messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Candidate, OrchestratorSource, Trust } from './orchestrator-source.ts'
 
@@ -108,12 +109,12 @@ export class Discovery {
     const answered = new Set<string>()
     const transcoders = new Set<string>()
     const startedMs = this.#needs.clock.now()
-    let outstanding = 0
+    const outstanding = new Set<string>()
 
     const ask = (candidate: Candidate, from: string, parent: OrchestratorInfo | null) => {
       if (asked.has(candidate.url) || asked.size >= MAX_QUERIES) return
       asked.add(candidate.url)
-      outstanding++
+      outstanding.add(candidate.url)
       this.#ask({ url: candidate.url, reach: parent?.reach ?? candidate.reach }, request, inner)
         .then(async (info) => {
           if (info === null || stop.signal.aborted) return
@@ -133,14 +134,14 @@ export class Discovery {
           if (free.length >= search.wanted) done.resolve()
         })
         .catch((error) => {
-          if (inner.aborted) return
+          if (inner.aborted || !outstanding.delete(candidate.url)) return
           answered.add(candidate.url)
           search.skipped?.(candidate.url, skippedFor(error))
           this.#complain(candidate, error)
         })
         .finally(() => {
-          outstanding--
-          if (outstanding === 0) done.resolve()
+          outstanding.delete(candidate.url)
+          if (outstanding.size === 0) done.resolve()
         })
     }
 
@@ -150,7 +151,11 @@ export class Discovery {
         ask(candidate, candidate.url, null)
       }
       if (asked.size > 0 && search.wanted > 0) {
-        await Promise.race([done.promise, this.#patience(() => free.length + suspended.length > 0, inner)])
+        const isLate = await Promise.race([
+          done.promise.then(() => false),
+          this.#patience(() => free.length + suspended.length > 0, inner),
+        ])
+        if (isLate) for (const url of outstanding) this.#tellFailure(url, 'no-answer')
       }
     } finally {
       stop.abort()
@@ -169,6 +174,12 @@ export class Discovery {
   #complain(candidate: Candidate, error: unknown): void {
     const level = candidate.trust === 'trusted' ? 'warn' : 'debug'
     this.#needs.log[level]('could not get an offer from an orchestrator', { url: candidate.url, error })
+    const code = error instanceof NodeError ? error.code : 'unreachable'
+    this.#tellFailure(candidate.url, isCapped(error) ? 'capped' : code)
+  }
+
+  #tellFailure(orchestrator: string, reason: string): void {
+    this.#needs.events.tell({ kind: 'discovery-failed', orchestrator, reason })
   }
 
   async #candidates(trust: Trust, search?: Search): Promise<readonly Candidate[]> {
@@ -187,18 +198,21 @@ export class Discovery {
     this.#needs.log.debug('orchestrator skipped', { url, why: why.kind, ...('reason' in why && why) })
   }
 
-  async #patience(anyFound: () => boolean, signal: AbortSignal): Promise<void> {
+  /** Whether the hard stop came. */
+  async #patience(anyFound: () => boolean, signal: AbortSignal): Promise<boolean> {
     const { clock } = this.#needs
     const started = clock.now()
     try {
       for (let wait = 0; wait < MAX_WAITS; wait++) {
         const until = Math.min(this.#options.timeoutMs * 2 ** wait, HARD_STOP_MS)
         await clock.sleep(started + until - clock.now(), signal)
-        if (anyFound()) return
+        if (anyFound()) return false
       }
       await clock.sleep(started + HARD_STOP_MS - clock.now(), signal)
+      return true
     } catch (error) {
       if (!isAbort(error)) throw error
+      return false
     }
   }
 
@@ -246,6 +260,12 @@ export interface DiscoveryNeeds {
   readonly clock: Clock
   readonly dice: Dice
   readonly log: Log
+  readonly events: NodeEvents
+}
+
+/** Whether an orchestrator has no room (wire.md §10). */
+function isCapped(error: unknown): boolean {
+  return messageOf(error).endsWith('OrchestratorCapped')
 }
 
 /** An orchestrator that is banned for a while: status shows it with its figures. */

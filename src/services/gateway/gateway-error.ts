@@ -1,4 +1,5 @@
 import type { Cause } from '../../domain/causes.ts'
+import type { SegmentFailure } from '../../domain/events.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 
 /** Why a pushed segment was not served. */
@@ -15,14 +16,17 @@ export class GatewayError extends NodeError<GatewayFault> {
   override name = 'GatewayError'
   /** What is behind it, for the publisher and the operator; empty where the message says it all. */
   readonly causes: readonly Cause[]
+  /** How events tell it. */
+  readonly failure: SegmentFailure
 
   constructor(
     code: GatewayFault,
     message: string,
-    options: { cause?: unknown; causes?: readonly Cause[] } = {},
+    options: { cause?: unknown; causes?: readonly Cause[]; failure?: SegmentFailure } = {},
   ) {
     super(code, message, options)
     this.causes = options.causes ?? []
+    this.failure = options.failure ?? 'transcode'
   }
 }
 

@@ -80,6 +80,7 @@ async function setUp(
       clock,
       dice,
       log,
+      events: { tell: (event) => void events.push(event) },
     },
   )
   const gateway = new Gateway(
@@ -189,6 +190,8 @@ test('offchain a segment goes in and its renditions come out, stored and shown t
     'segment-arrived',
     'payment-sent',
     'payment-accepted',
+    'segment-uploaded',
+    'segment-downloaded',
     'segment-done',
   ])
 })
@@ -216,6 +219,59 @@ test('on chain a segment is signed, paid, verified, and what came of the payment
     'update 00000001',
     `settled ${pixels}`,
   ])
+  const [done] = set.events.filter((event) => event.kind === 'segment-done')
+  assert.ok(done?.side === 'gateway')
+  const { isTrusted, isVerified, orchestratorAddress, orchestratorVersion, profiles } = done
+  assert.deepEqual(
+    { isTrusted, isVerified, orchestratorAddress, orchestratorVersion, profiles },
+    {
+      ...{ isTrusted: true, isVerified: true, orchestratorVersion: '0.9.1' },
+      orchestratorAddress: addressOfKey(orchestrator.key),
+      profiles: presets.slice(-2).map(({ name }) => name),
+    },
+  )
+})
+
+test('how long the segment, its transcoding and its renditions took is told', async () => {
+  const orchestrator = one()
+  orchestrator.workMs = 700
+  await using set = await setUp([orchestrator])
+  const done = set.push({ durationMs: 2_000, clientIp: '10.0.0.9' })
+  while (orchestrator.submissions.length === 0) await settle()
+  await set.clock.wind(700)
+  await done
+  const times = set.events.flatMap((event) => {
+    if (event.kind === 'segment-uploaded' || event.kind === 'segment-downloaded')
+      return [[event.kind, event.tookMs]]
+    if (event.kind !== 'segment-done' || event.side !== 'gateway') return []
+    return [[event.kind, event.tookMs, event.transcodeMs, event.clientIp]]
+  })
+  assert.deepEqual(times, [
+    ['segment-uploaded', 0],
+    ['segment-downloaded', 0],
+    ['segment-done', 700, 700, '10.0.0.9'],
+  ])
+})
+
+test('a lost segment tells how it was lost', async () => {
+  const failuresOf = (events: readonly NodeEvent[]) =>
+    events.flatMap((event) => (event.kind === 'segment-failed' ? [event.failure] : []))
+  for (const [text, failure] of [
+    ['No keyframes in input', 'not-retryable'],
+    ['unknown error (test)', 'no-orchestrators'],
+  ] as const) {
+    const orchestrator = one()
+    orchestrator.outcome = { kind: 'error', text }
+    await using set = await setUp([orchestrator])
+    await assert.rejects(set.push())
+    assert.deepEqual(failuresOf(set.events), [failure])
+  }
+  const orchestrators = three()
+  for (const orchestrator of orchestrators)
+    orchestrator.outcome = { kind: 'error', text: 'unknown error (test)' }
+  await using set = await setUp(orchestrators)
+  await assert.rejects(set.push())
+  assert.deepEqual(failuresOf(set.events), ['max-attempts'])
 })
 
 const faults: readonly [
@@ -535,6 +591,9 @@ test('an orchestrator that fails is left for another, and the segment is done', 
   assert.ok(tries >= 4)
   const done = set.events.filter((event) => event.kind === 'segment-done')
   assert.equal(done.length, 4)
+  const retries = set.events.flatMap((event) => (event.kind === 'segment-retried' ? [event.attempt] : []))
+  assert.equal(retries.length, tries - 4, 'each attempt after the first is told')
+  assert.equal(retries[0], 2)
 })
 
 test('a node without transcoders behind a balancer: the segment waits for another one to answer there', async () => {
@@ -658,6 +717,10 @@ test('the third result with false pixels has to do', async () => {
   assert.ok(!set.kinds().includes('orchestrator-suspended'))
   const tries = orchestrators.reduce((sum, { submissions }) => sum + submissions.length, 0)
   assert.equal(tries, 3)
+  const done = set.events.flatMap((event) =>
+    event.kind === 'segment-done' && event.side === 'gateway' ? [[event.attempts, event.isVerified]] : [],
+  )
+  assert.deepEqual(done, [[3, false]], 'it counts as done, and as not verified')
 })
 
 test('a result signed by the recipient is good where the orchestrator tells no address', async () => {

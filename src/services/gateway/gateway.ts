@@ -4,7 +4,7 @@ import type { NodeEvents } from '../../domain/events.ts'
 import { type Format, type Profile, withFormat } from '../../domain/rendition.ts'
 import { type Clip, sentDurationMs } from '../../domain/segment.ts'
 import type { SelectionWeights } from '../../domain/selection.ts'
-import { parseStreamPath } from '../../domain/stream-name.ts'
+import { playedName } from '../../domain/stream-name.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { keccak256, type Signer } from '../../lib/crypto.ts'
 import type { Dice } from '../../lib/dice.ts'
@@ -65,6 +65,8 @@ export interface PushedSegment {
   readonly resolution: string
   readonly clip: Clip | null
   readonly config: StreamConfig | null
+  /** The publisher's address; null or absent where it is not known. */
+  readonly clientIp?: string | null
 }
 
 /** One rendition of a segment. */
@@ -188,11 +190,11 @@ export class Gateway implements Service {
       return await this.#process(stream, segment, input, signal)
     } catch (error) {
       const failure = stream.signal.aborted
-        ? new GatewayError('segment-failed', 'the stream ended')
+        ? new GatewayError('segment-failed', 'the stream ended', { failure: 'stream-ended' })
         : gatewayErrorOf(error)
-      const { code: fault, message: reason } = failure
+      const { code: fault, failure: how, message: reason } = failure
       this.#needs.events.tell({
-        ...{ kind: 'segment-failed', side: 'gateway', failure: 'transcode' },
+        ...{ kind: 'segment-failed', side: 'gateway', failure: how },
         ...{ manifestId, sequence, fault, reason },
       })
       // A cause that is named is in the log already.
@@ -324,14 +326,11 @@ export class Gateway implements Service {
     input: InputProbe,
     signal: AbortSignal,
   ): Promise<readonly Rendition[]> {
-    const { sequence, bytes, durationMs, format } = segment
+    const { sequence, bytes, clientIp = null, durationMs, format } = segment
     sentDurationMs(durationMs / 1000)
     const { manifestId, profiles } = stream
     this.#needs.events.tell({
-      kind: 'segment-arrived',
-      manifestId,
-      sequence,
-      durationMs,
+      ...{ kind: 'segment-arrived', side: 'gateway', manifestId, sequence, durationMs, clientIp },
       bytes: bytes.length,
     })
     stream.noteSize(input)
@@ -356,6 +355,7 @@ export class Gateway implements Service {
       clip: segment.clip,
       forceSessionReinit: reinit || (segment.config?.forceSessionReinit ?? false),
       timeoutMultiplier: segment.config?.timeoutMultiplier ?? 1,
+      clientIp,
     }
     const renditions = await this.#tries.transcode(stream, job, signal)
     stream.signal.throwIfAborted()
@@ -411,13 +411,9 @@ async function publishAll(
   return renditions
 }
 
-/**
- * The name for players: the one that the publisher sets, by the same rules as a path, or the one in the URL (gateway.md
- * §4).
- */
+/** The name for players. Throws GatewayError. */
 function manifestIdOf({ config, externalId }: PushedSegment): string {
-  const asked = config?.manifestId ?? null
-  const manifestId = asked === null ? externalId : parseStreamPath(asked).manifestId
+  const manifestId = playedName(config?.manifestId ?? null, externalId)
   if (manifestId === '') throw new GatewayError('stream-refused', 'empty manifest id not allowed')
   if (manifestId.length > MAX_MANIFEST_ID_LENGTH || externalId.length > MAX_MANIFEST_ID_LENGTH) {
     throw new GatewayError(

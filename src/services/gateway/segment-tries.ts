@@ -13,8 +13,8 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import { GatewayError } from './gateway-error.ts'
 import type { NoSessions } from './no-sessions.ts'
-import { PixelMismatch, type SegmentJob, type SegmentWork } from './segment-work.ts'
-import type { Assignment } from './session-pool.ts'
+import { PixelMismatch, type SegmentJob, type SegmentResult, type SegmentWork } from './segment-work.ts'
+import type { Assignment, Session } from './session-pool.ts'
 import { SEARCH_AGAIN_MS } from './sessions.ts'
 import type { Stream } from './stream.ts'
 
@@ -54,11 +54,12 @@ export class SegmentTries {
     const unable = new Set<string>()
     let failure: { readonly fault: AttemptFault; readonly reason: string } | null = null
     let wasAway = false
+    let toldAttempt = 1
     for (let attempt = 1; attempt <= this.#maxAttempts; attempt++) {
       // A publisher may leave once it has sent its segment: further attempts are made only while it waits (gateway.md
       // §3).
       if (attempt > 1 && signal.aborted)
-        throw new GatewayError('segment-failed', 'cancelled: the client went away')
+        throw new GatewayError('segment-failed', 'cancelled: the client went away', { failure: 'cancelled' })
       wasAway ||= sessions.areAway
       const patienceMs = this.#patienceMs(failure?.fault ?? null, { wasAway, job, sinceMs: started })
       const assignment =
@@ -67,26 +68,22 @@ export class SegmentTries {
           : await sessions.selectPatiently(durationMs, patienceMs, unable)
       if (assignment === null) {
         const causes = await this.#needs.noSessions.explain(manifestId, sessions)
-        throw new GatewayError('no-sessions', 'No sessions available', { causes })
+        throw new GatewayError('no-sessions', 'No sessions available', {
+          causes,
+          failure: 'no-orchestrators',
+        })
       }
-      const transcoder = assignment.session.key
+      const { session } = assignment
+      const transcoder = session.key
+      if (attempt > toldAttempt) {
+        toldAttempt = attempt
+        events.tell({ kind: 'segment-retried', manifestId, sequence, attempt })
+      }
       try {
         const result = await this.#work.attempt(job, assignment, sessions, stream.signal)
         sessions.complete(assignment, result.latencyScore)
         this.#needs.noSessions.settled(manifestId)
-        events.tell({
-          kind: 'segment-done',
-          side: 'gateway',
-          manifestId,
-          sequence,
-          durationMs,
-          tookMs: clock.now() - started,
-          attempts: attempt,
-          orchestrator: transcoder,
-          latencyScore: result.latencyScore,
-          pixels: result.pixels,
-          renditions: result.renditions.length,
-        })
+        this.#tellDone(job, session, result, { attempts: attempt, tookMs: clock.now() - started })
         return result.renditions
       } catch (error) {
         failure = await this.#settleFailure(stream, job, assignment, error)
@@ -104,6 +101,8 @@ export class SegmentTries {
           mismatches.push(error.result)
           const madeDo = bestFailedResult(mismatches)
           if (madeDo) {
+            const facts = { attempts: attempt, tookMs: clock.now() - started, isVerified: false }
+            this.#tellDone(job, session, madeDo, facts)
             this.#needs.log.warn('every result failed verification, serving the best of them', {
               manifestId,
               sequence,
@@ -116,6 +115,22 @@ export class SegmentTries {
     const causes = await this.#needs.noSessions.explain(manifestId, sessions)
     throw new GatewayError('segment-refused', `hit max transcode attempts: ${failure?.reason ?? ''}`, {
       causes,
+      failure: 'max-attempts',
+    })
+  }
+
+  #tellDone(
+    { clientIp, durationMs, manifestId, profiles, sequence }: SegmentJob,
+    { info, key: orchestrator, trust }: Session,
+    { latencyScore, pixels, renditions, transcodeMs }: SegmentResult,
+    facts: { readonly attempts: number; readonly tookMs: number; readonly isVerified?: boolean },
+  ): void {
+    this.#needs.events.tell({
+      ...{ kind: 'segment-done', side: 'gateway', manifestId, sequence, durationMs, clientIp },
+      ...{ latencyScore, pixels, transcodeMs, renditions: renditions.length, orchestrator },
+      ...{ orchestratorAddress: info.address, orchestratorVersion: info.capabilities?.version ?? '' },
+      ...{ profiles: profiles.map(({ name }) => name), isTrusted: trust === 'trusted' },
+      ...{ isVerified: this.#work.verifies, ...facts },
     })
   }
 
@@ -169,7 +184,8 @@ export class SegmentTries {
     if (consequence.session === 'suspend') sessions.fail(assignment, reason, isGone(fault), why)
     else if (consequence.session === 'remove') sessions.remove(assignment, reason)
     else sessions.release(assignment)
-    if (consequence.segment === 'refuse') throw new GatewayError('segment-refused', reason, { cause: error })
+    if (consequence.segment === 'refuse')
+      throw new GatewayError('segment-refused', reason, { cause: error, failure: 'not-retryable' })
     if (consequence.segment === 'fail') {
       const causes =
         why.kind === 'unpayable'

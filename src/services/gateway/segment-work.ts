@@ -16,10 +16,11 @@ import {
   type TranscodeResult,
 } from '../../domain/segment.ts'
 import { latencyScore } from '../../domain/selection.ts'
-import type { Payment } from '../../domain/ticket.ts'
+import { expectedValue, type Payment } from '../../domain/ticket.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { keccak256, type Signer, signedBy, ZERO_ADDRESS } from '../../lib/crypto.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
+import { Rational } from '../../lib/rational.ts'
 import { isUnsent, paymentFault, submissionFault } from './attempt-faults.ts'
 import { type InfoClient, infoRequest } from './discovery.ts'
 import type { Payer, StagedPayment } from './payer.ts'
@@ -87,6 +88,8 @@ export interface SegmentJob {
   readonly clip: Clip | null
   readonly forceSessionReinit: boolean
   readonly timeoutMultiplier: number
+  /** The publisher's address; null where it is not known. */
+  readonly clientIp: string | null
 }
 
 /** The result of one attempt. */
@@ -98,6 +101,8 @@ export interface SegmentResult {
   /** The part of them that this node counted too; if it did not count, at most a plausible number. */
   readonly delivered: bigint
   readonly latencyScore: number
+  /** From the orchestrator's first answer to its result, in ms. */
+  readonly transcodeMs: number
 }
 
 /**
@@ -135,6 +140,11 @@ export class SegmentWork {
     this.#needs = needs
   }
 
+  /** Whether renditions are checked. */
+  get verifies(): boolean {
+    return this.#needs.verifier !== null
+  }
+
   /** Throws AttemptError; the caller decides what happens to the session. The signal is the stream's. */
   async attempt(
     job: SegmentJob,
@@ -162,7 +172,8 @@ export class SegmentWork {
   ): Promise<SegmentResult> {
     const started = this.#needs.clock.now()
     const sentTo = session.info
-    const { result, info } = await this.#submit(job, session, staged, signal)
+    const { answeredMs, result, info } = await this.#submit(job, session, staged, signal)
+    const transcodeMs = this.#needs.clock.now() - answeredMs
     const score = latencyScore(this.#needs.clock.now() - started, job.durationMs)
     const { renditions, sig } = dataOf(result)
     const pixels = renditions.reduce((sum, rendition) => sum + rendition.pixels, 0n)
@@ -176,8 +187,13 @@ export class SegmentWork {
         `${renditions.length} renditions in the result, ${job.profiles.length} requested`,
       )
     }
+    const fetchedFromMs = this.#needs.clock.now()
     const bytes = await this.#fetch(job, renditions, sentTo, signal)
-    const outcome = { renditions: bytes, pixels, latencyScore: score }
+    this.#needs.events.tell({
+      ...{ kind: 'segment-downloaded', manifestId: job.manifestId, orchestrator: session.key },
+      tookMs: this.#needs.clock.now() - fetchedFromMs,
+    })
+    const outcome = { renditions: bytes, pixels, latencyScore: score, transcodeMs }
     const { verifier } = this.#needs
     if (verifier && !isSigned(info ?? session.info, bytes, sig))
       throw new AttemptError('signature-mismatch', 'PM Check Failed')
@@ -254,21 +270,24 @@ export class SegmentWork {
     session: Session,
     staged: StagedPayment,
     signal: AbortSignal,
-  ): Promise<{ result: TranscodeResult; info: OrchestratorInfo | null }> {
-    const { client, events } = this.#needs
+  ): Promise<{ answeredMs: number; result: TranscodeResult; info: OrchestratorInfo | null }> {
+    const { client, clock, events } = this.#needs
+    const { manifestId } = job
+    const orchestrator = session.key
     const payment = {
-      manifestId: job.manifestId,
-      orchestrator: session.key,
+      ...{ manifestId, orchestrator, value: ticketValue(staged.payment) },
       tickets: staged.payment?.tickets.length ?? 0,
     }
     const { headerMs, totalMs } = submissionTimeouts(job.durationMs, job.timeoutMultiplier)
     let answered = false
+    let answeredMs = 0
     // Signed before anything counts as sent: if signing fails, the payment is not spent.
     const segment = await this.#segmentData(job, session).catch((error: unknown) => {
       throw paymentFault(error)
     })
     try {
       events.tell({ kind: 'payment-sent', ...payment })
+      const sentMs = clock.now()
       const result = await client.submit(
         session.info.transcoder,
         {
@@ -281,14 +300,20 @@ export class SegmentWork {
           totalTimeoutMs: totalMs,
           onStatus: () => {
             answered = true
+            answeredMs = clock.now()
             staged.answered()
           },
         },
         signal,
       )
-      if (!answered) staged.answered()
+      if (!answered) {
+        answeredMs = clock.now()
+        staged.answered()
+      }
       events.tell({ kind: 'payment-accepted', ...payment })
-      return { result, info: result.info }
+      const tookMs = answeredMs - sentMs
+      events.tell({ kind: 'segment-uploaded', side: 'gateway', manifestId, orchestrator, tookMs })
+      return { answeredMs, result, info: result.info }
     } catch (error) {
       if (!answered) staged.abandoned(!isUnsent(error))
       // Payments are accepted before the first byte of a good answer, so this one was, although the answer broke off.
@@ -399,6 +424,13 @@ function deliveredPixels(
     if (pixels > 0n) delivered += pixels
   }
   return delivered
+}
+
+/** The expected value of a payment's tickets, in wei. */
+function ticketValue(payment: Payment | null): Rational {
+  if (!payment?.ticketParams) return Rational.zero
+  const { faceValue, winProb } = payment.ticketParams
+  return expectedValue(faceValue, winProb).mul(Rational.of(BigInt(payment.tickets.length)))
 }
 
 async function stage(session: Session, job: SegmentJob): Promise<StagedPayment> {

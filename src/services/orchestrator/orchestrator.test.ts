@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { FakeEngine } from '../../../test/fakes/engine.ts'
 import { eventsTo } from '../../../test/fakes/events.ts'
 import { defaultCapabilities } from '../../domain/capabilities.ts'
+import type { NodeEvent } from '../../domain/events.ts'
 import { presetNamed } from '../../domain/rendition.ts'
 import { requestHash, resultHash, type SegmentData, segmentHash } from '../../domain/segment.ts'
 import type { Payment } from '../../domain/ticket.ts'
@@ -39,6 +40,7 @@ function setUp(
   const clock = new ManualClock()
   const debits: string[] = []
   const failures: string[] = []
+  const told: NodeEvent[] = []
   const reserved: bigint[] = []
   const releases: string[] = []
   const stored = new MemoryObjects({ baseUrl: 'https://127.0.0.1:8935/stream/' })
@@ -87,10 +89,12 @@ function setUp(
       log: silentLog,
       events: eventsTo({
         'segment-failed': ({ failure }) => void failures.push(failure),
+        'segment-arrived': (event) => void told.push(event),
+        'segment-done': (event) => void told.push(event),
       }),
     },
   )
-  return { orchestrator, clock, debits, failures, reserved, releases, stored, jobs }
+  return { orchestrator, clock, debits, failures, told, reserved, releases, stored, jobs }
 }
 
 const request = {
@@ -153,6 +157,29 @@ test('a request that its address did not sign is refused with the network’s te
     (await offchain.info({ ...request, sig: new Uint8Array(0) })).transcoder,
     'https://127.0.0.1:8935',
   )
+})
+
+test('a segment is told when it has arrived and when it is done, with its stream and its gateway', async () => {
+  const { clock, jobs, orchestrator, told } = setUp()
+  const segment = await segmentFor(orchestrator)
+  const admission = await orchestrator.admit(segment, payment, { host: '10.0.0.7' })
+  await clock.wind(300)
+  const answer = admission.transcode(source, never)
+  while (jobs.length === 0) await settle()
+  await clock.wind(900)
+  jobs[0]!.finish(output())
+  await answer
+  const stream = { side: 'orchestrator', sessionId: segment.authToken!.sessionId, manifestId: 'movie' }
+  assert.deepEqual(told, [
+    {
+      ...{ kind: 'segment-arrived', ...stream, durationMs: 2000, clientIp: '10.0.0.7' },
+      ...{ bytes: source.length, tookMs: 300 },
+    },
+    {
+      ...{ kind: 'segment-done', ...stream, durationMs: 2000, clientIp: '10.0.0.7', tookMs: 900 },
+      ...{ pixels: 1234n, renditions: 1, profiles: [profile.name] },
+    },
+  ])
 })
 
 test('an answer carries signed renditions that can be fetched, and their pixels are charged', async () => {

@@ -110,6 +110,8 @@ interface Booking {
   readonly sender: Address
   readonly session: Session
   readonly reservation: Reservation
+  /** The gateway's host; null where it is not counted. */
+  readonly clientIp: string | null
 }
 
 /** Sells transcoding: offers sessions, takes payment, has segments transcoded, signs the results. */
@@ -217,10 +219,11 @@ export class Orchestrator implements Service {
     if (!isWelcome || this.#takes === 'nothing') {
       throw new OrchestratorError('forbidden', 'OrchestratorCapped')
     }
+    const admittedMs = this.#needs.clock.now()
     const { release, session } = this.#sessions.admit(token.sessionId, segment.durationMs)
     let reservation: Reservation
     try {
-      await this.#takePayment(payment, token.sessionId)
+      await this.#takePayment(payment, token.sessionId, segment.manifestId)
       reservation = await this.#reserve(segment, sender, token.sessionId)
     } catch (error) {
       release()
@@ -233,7 +236,8 @@ export class Orchestrator implements Service {
       },
       transcode: async (source, signal) => {
         try {
-          const booking = { segment, token, sender, session, reservation }
+          const booking = { segment, token, sender, session, reservation, clientIp: host }
+          this.#tellArrival(booking, source, admittedMs)
           return await this.#answer(booking, source, signal)
         } finally {
           release()
@@ -250,7 +254,7 @@ export class Orchestrator implements Service {
   ): Promise<OrchestratorInfo | null> {
     const sender = payment?.sender ?? ZERO_ADDRESS
     const token = this.#checkCredentials(segment, sender, host)
-    await this.#takePayment(payment, segment.manifestId)
+    await this.#takePayment(payment, segment.manifestId, segment.manifestId)
     return this.#offers.renewed(sender, token)
   }
 
@@ -290,9 +294,18 @@ export class Orchestrator implements Service {
   }
 
   /** A fault of this node, such as a full disk, is not reported as a fault of the payment. */
-  async #takePayment(payment: Payment | null, account: string): Promise<void> {
+  async #takePayment(payment: Payment | null, account: string, manifestId: string): Promise<void> {
     if (!payment) return
-    await paid(this.#needs.recipient.receive(payment, account))
+    await paid(this.#needs.recipient.receive(payment, account, manifestId))
+  }
+
+  #tellArrival({ clientIp, segment, token }: Booking, source: Uint8Array, admittedMs: number): void {
+    const { clock, events } = this.#needs
+    const { durationMs, manifestId } = segment
+    events.tell({
+      ...{ kind: 'segment-arrived', side: 'orchestrator', sessionId: token.sessionId, manifestId },
+      ...{ durationMs, clientIp, bytes: source.length, tookMs: clock.now() - admittedMs },
+    })
   }
 
   async #reserve(segment: SegmentData, sender: Address, sessionId: string): Promise<Reservation> {
@@ -320,13 +333,10 @@ export class Orchestrator implements Service {
       this.#sessions.finished(session)
       outcome = { kind: 'data', renditions: results, sig }
       this.#needs.events.tell({
-        kind: 'segment-done',
-        side: 'orchestrator',
-        sessionId: token.sessionId,
-        durationMs: segment.durationMs,
-        tookMs: this.#needs.clock.now() - started,
-        pixels,
-        renditions: results.length,
+        ...{ kind: 'segment-done', side: 'orchestrator', sessionId: token.sessionId },
+        ...{ manifestId: segment.manifestId, clientIp: booking.clientIp, durationMs: segment.durationMs },
+        ...{ tookMs: this.#needs.clock.now() - started, pixels, renditions: results.length },
+        profiles: segment.profiles.map(({ name }) => name),
       })
     } catch (error) {
       const text = messageOf(error)

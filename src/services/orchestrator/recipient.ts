@@ -9,8 +9,11 @@ export interface Recipient {
     sender: Address,
     sessionId: string | null,
   ): Promise<{ ticketParams: TicketParams | null; priceInfo: PriceInfo | null }>
-  /** Judges a payment and resolves only when credit, nonces and winners are on disk. The error's text is for the peer. */
-  receive(payment: Payment, sessionId: string): Promise<void>
+  /**
+   * Judges a payment and resolves only when credit, nonces and winners are on disk. The error's text is for the peer.
+   * `manifestId` names the stream in events.
+   */
+  receive(payment: Payment, sessionId: string, manifestId?: string): Promise<void>
   /**
    * Sets aside the fee of a segment's pixels at the session's price. Throws NodeError `insufficient-balance`
    * when the session's balance does not cover it.

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FakePayer } from '../../../test/fakes/payer.ts'
 import { ETHER, EV, ORCHESTRATOR, recipientWorld } from '../../../test/fakes/recipient-world.ts'
+import type { NodeEvent } from '../../domain/events.ts'
 import { expectedValue, type Payment, type PriceInfo } from '../../domain/ticket.ts'
 import { NodeError } from '../../lib/errors.ts'
 import { Rational } from '../../lib/rational.ts'
@@ -64,6 +65,35 @@ test('winners are handed over once they are on disk, and those known before are 
   assert.equal((await Array.fromAsync(store.unfinishedTickets())).flat().length, 3)
   await assert.rejects(node.recipient.receive(payment, 'aaaa'), refuses(/already seen/))
   assert.equal(node.adopted.length, 3)
+})
+
+test('payments are told with their stream, and winners that a refused one brought are told too', async (t) => {
+  const told: NodeEvent[] = []
+  const { gateway, node } = await recipientWorld(t, {
+    ticketEv: 350_000n * 10n ** 11n - 1n,
+    events: {
+      'ticket-params-offered': (event) => void told.push(event),
+      'tickets-received': (event) => void told.push(event),
+      'payment-refused': (event) => void told.push(event),
+    },
+  })
+  const { address: sender } = gateway
+  const offer = await node.recipient.quote(sender, null)
+  const { faceValue } = offer.ticketParams
+  assert.deepEqual(
+    told.map((event) => ({ ...event, maxFloat: null })),
+    [{ kind: 'ticket-params-offered', sender, faceValue, maxFloat: null }],
+  )
+  const [first, second] = [gateway.pay(offer, 1), gateway.pay(offer, 1)]
+  await node.recipient.receive(first, 'aaaa', 'movie')
+  const both = { ...second, tickets: [...first.tickets, ...second.tickets] }
+  await assert.rejects(node.recipient.receive(both, 'aaaa', 'movie'), refuses(/already seen/))
+  const [received, refused] = told.filter(({ kind }) => /received|refused/.test(kind))
+  const stream = { sender, manifestId: 'movie' }
+  assert.deepEqual(received, {
+    ...{ kind: 'tickets-received', ...stream, tickets: 1, winners: 1, credit: sumOf(1, offer) },
+  })
+  assert.deepEqual(refused, { kind: 'payment-refused', ...stream, winners: 1, reason: 'nonce-already-seen' })
 })
 
 test('what was offered before a restart is good after it, and no nonce counts twice', async (t) => {

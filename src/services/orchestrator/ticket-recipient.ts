@@ -112,6 +112,14 @@ interface Quote {
   readonly priceInfo: PriceInfo
 }
 
+/** What a payment is for. */
+interface Account {
+  readonly sessionId: string
+  readonly manifestId: string
+  /** How many of its tickets won and were kept although it was refused. */
+  readonly outcome: { winners: number }
+}
+
 /** Offers params, judges tickets, keeps balances: how an orchestrator is paid. */
 export class TicketRecipient implements Service, Recipient {
   readonly name = 'ticket recipient'
@@ -184,15 +192,18 @@ export class TicketRecipient implements Service, Recipient {
     return { ticketParams, priceInfo }
   }
 
-  async receive(payment: Payment, sessionId: string): Promise<void> {
+  async receive(payment: Payment, sessionId: string, manifestId = ''): Promise<void> {
     const { sender } = payment
+    const outcome = { winners: 0 }
     try {
       await this.#noting(sender, () =>
-        this.#inTurn(`${sender}/${sessionId}`, () => this.#receive(payment, sessionId)),
+        this.#inTurn(`${sender}/${sessionId}`, () =>
+          this.#receive(payment, { sessionId, manifestId, outcome }),
+        ),
       )
     } catch (error) {
       const reason = error instanceof NodeError ? error.code : 'internal'
-      this.#needs.events.tell({ kind: 'payment-refused', sender, reason })
+      this.#needs.events.tell({ kind: 'payment-refused', sender, manifestId, reason, ...outcome })
       throw error
     }
   }
@@ -215,7 +226,8 @@ export class TicketRecipient implements Service, Recipient {
     return { ...reservation, charge }
   }
 
-  async #receive(payment: Payment, sessionId: string): Promise<void> {
+  async #receive(payment: Payment, account: Account): Promise<void> {
+    const { sessionId } = account
     if (!payment.ticketParams || payment.tickets.length === 0) {
       return this.#receiveNoTickets(payment, sessionId)
     }
@@ -225,7 +237,7 @@ export class TicketRecipient implements Service, Recipient {
       isActive: await activity.isActive(),
       lastInitializedRound: rounds.lastInitializedRound,
     })
-    const { credit, error } = await this.#settle(ticketsOf(payment), payment, price, sessionId)
+    const { credit, error } = await this.#settle(ticketsOf(payment), payment, price, account)
     if (error) throw error
     this.#accounts.notePaid(payment.sender, credit)
   }
@@ -251,7 +263,7 @@ export class TicketRecipient implements Service, Recipient {
     tickets: readonly SignedTicket[],
     payment: Payment,
     price: PricePerPixel,
-    sessionId: string,
+    { manifestId, outcome, sessionId }: Account,
   ): Promise<Settlement> {
     const { clock, events, nonces, records, rounds } = this.#needs
     const params = payment.ticketParams!
@@ -275,7 +287,9 @@ export class TicketRecipient implements Service, Recipient {
       const now = clock.now()
       if (settlement.error) {
         // A refused payment changes nothing, but a ticket that won is money.
-        this.#adopt(await records.addTickets(settlement.winners, now))
+        const kept = await records.addTickets(settlement.winners, now)
+        outcome.winners = kept.length
+        this.#adopt(kept)
         return settlement
       }
       const recorded = await records.recordPayment({
@@ -293,11 +307,8 @@ export class TicketRecipient implements Service, Recipient {
       if (!recorded) continue
       this.#adopt(recorded.newWinners)
       events.tell({
-        kind: 'tickets-received',
-        sender: payment.sender,
-        tickets: settlement.nonces.length,
-        winners: recorded.newWinners.length,
-        credit: settlement.credit,
+        ...{ kind: 'tickets-received', sender: payment.sender, manifestId, credit: settlement.credit },
+        ...{ tickets: settlement.nonces.length, winners: recorded.newWinners.length },
       })
       return settlement
     }
@@ -348,13 +359,17 @@ export class TicketRecipient implements Service, Recipient {
   }
 
   async #worth(sender: Address): Promise<{ faceValue: bigint; winProb: bigint }> {
-    return faceValueAndWinProb({
+    const maxFloat = await this.#needs.senders.maxFloat(sender)
+    const worth = faceValueAndWinProb({
       expectedValue: this.#options.ticketEv,
       redeemGas: this.#options.redeemGas,
       gasPrice: this.#needs.gas.gasPrice,
-      maxFloat: await this.#needs.senders.maxFloat(sender),
+      maxFloat,
       maxFaceValue: this.#maxFaceValue,
     })
+    const { faceValue } = worth
+    this.#needs.events.tell({ kind: 'ticket-params-offered', sender, faceValue, maxFloat })
+    return worth
   }
 
   #advertised(base: PricePerPixel, faceValue: bigint): PricePerPixel {

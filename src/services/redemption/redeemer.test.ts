@@ -20,12 +20,16 @@ import { Redeemer } from './redeemer.ts'
 
 async function world(t: TestContext) {
   const happened: string[] = []
+  const undone: (bigint | null)[] = []
   const w = await winnersWorld(t, (parts) => {
     const redeemer = new Redeemer({
       ...{ ...parts, nonces: parts.tickets, gas: parts.chain },
       events: eventsTo({
         ...noting(happened),
-        'ticket-reopened': () => void happened.push('reopened'),
+        'ticket-reopened': ({ paid }) => {
+          happened.push('reopened')
+          undone.push(paid)
+        },
         'redemption-failed': ({ reason }) => void happened.push(`failed ${reason}`),
       }),
     })
@@ -33,6 +37,7 @@ async function world(t: TestContext) {
   })
   return extend(w, {
     happened,
+    undone,
     stateOf: async (ticket: WinningTicket) => {
       const waiting = w.node.redeemer.waiting().find(({ hash }) => hash === idOf(ticket))
       if (waiting) return waiting.state
@@ -311,6 +316,7 @@ test('a deep reorganisation that takes a redemption back opens the ticket again,
   assert.ok(!w.happened.includes('reopened'))
   await w.mine(3)
   assert.equal(w.happened.filter((event) => event === 'reopened').length, 1)
+  assert.deepEqual(w.undone, [ETHER], 'what it had paid is told')
   assert.equal(w.node.senders.pending(w.gateway.address), ETHER)
   await w.mine(15 + CONFIRMED)
   for (const ticket of [lost, kept]) assert.equal((await w.stateOf(ticket)).kind, 'redeemed')

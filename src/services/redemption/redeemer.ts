@@ -365,9 +365,10 @@ export class Redeemer implements Service {
 
   async #reopenUndone(entry: Entry): Promise<void> {
     const { events, log } = this.#needs
+    const { fee, paid } = entry.state as Redeemed
     await this.#book.change(entry, { kind: 'undone' })
     const { faceValue, sender } = entry.ticket
-    events.tell({ kind: 'ticket-reopened', sender, faceValue })
+    events.tell({ kind: 'ticket-reopened', sender, faceValue, paid, fee })
     log.warn('redemption undone by a reorganisation, retrying', describe(entry))
   }
 

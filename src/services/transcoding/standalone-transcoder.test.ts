@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { eventsTo } from '../../../test/fakes/events.ts'
 import { fateIn, HeldEngine, LATE_TEXT } from '../../../test/fakes/held-engine.ts'
 import { jobOf, outputOf, pass, rest } from '../../../test/fakes/transcoder.ts'
 import { type TranscoderWorld, testTranscoder, testTurns } from '../../../test/suites/transcoders.ts'
 import { bitstringOf, defaultCapabilities } from '../../domain/capabilities.ts'
+import type { NodeEvent } from '../../domain/events.ts'
 import type { Notice } from '../../domain/transcoder-notice.ts'
 import { Alarm } from '../../lib/alarm.ts'
 import { ManualClock } from '../../lib/clock.ts'
@@ -98,6 +98,7 @@ async function world(
   const jobs: TranscodeJob[] = []
   let hold: Promise<void> | null = null
   const ended: string[] = []
+  const told: NodeEvent[] = []
   const engine = {
     sessions: 5,
     /** While set, what comes would be late. */
@@ -126,7 +127,7 @@ async function world(
     },
     {
       ...{ link, engine: held ?? engine, clock, dice: seededDice('worker'), log: silentLog },
-      events: eventsTo(),
+      events: { tell: (event) => void told.push(event) },
     },
   )
   const supervisor = new Supervisor()
@@ -134,7 +135,7 @@ async function world(
   t.after(() => supervisor.stop())
   await rest()
   return {
-    ...{ clock, link, jobs, worker, supervisor, engine, ended },
+    ...{ clock, link, jobs, worker, supervisor, engine, ended, told },
     hold() {
       const { promise, resolve } = Promise.withResolvers<void>()
       hold = promise
@@ -186,6 +187,22 @@ async function suiteWorld(t: TestContext): Promise<TranscoderWorld> {
 
 testTranscoder('a standalone transcoder', LATE_TEXT, suiteWorld)
 testTurns('a standalone transcoder', { lateText: LATE_TEXT, busyText: 'TranscoderBusy' }, suiteWorld)
+
+test('a delivered result is told, after the segment that it is of', async (t) => {
+  const w = await world(t)
+  w.link.tell(taskOf('aaaa', 3n))
+  await rest()
+  assert.deepEqual(
+    w.told.map((event) => ({ ...event, tookMs: null })),
+    [
+      {
+        ...{ kind: 'segment-done', side: 'transcoder', durationMs: 2_000, pixels: 50n, profiles: ['small'] },
+        tookMs: null,
+      },
+      { kind: 'segment-uploaded', side: 'transcoder', tookMs: null },
+    ],
+  )
+})
 
 test('a task is fetched, transcoded under the orchestrator’s name, and brought back', async (t) => {
   const w = await world(t)

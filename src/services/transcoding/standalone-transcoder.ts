@@ -272,12 +272,10 @@ export class StandaloneTranscoder implements Service {
       const output = await this.#transcode(url, notice, signal)
       const pixels = output.renditions.reduce((sum, rendition) => sum + rendition.pixels, 0n)
       const sourceMs = notice.kind === 'task' ? notice.segment.durationMs : 0
+      const profiles = notice.kind === 'task' ? notice.segment.profiles.map(({ name }) => name) : []
       events.tell({
-        kind: 'segment-done',
-        side: 'transcoder',
-        durationMs: sourceMs,
+        ...{ kind: 'segment-done', side: 'transcoder', durationMs: sourceMs, pixels, profiles },
         tookMs: clock.now() - startedMs,
-        pixels,
       })
       this.#status = { ...this.#status, done: this.#status.done + 1 }
       outcome = output
@@ -344,13 +342,16 @@ export class StandaloneTranscoder implements Service {
     outcome: TaskOutcome,
     signal: AbortSignal,
   ): Promise<void> {
-    const { clock, link } = this.#needs
+    const { clock, events, link } = this.#needs
+    const startedMs = clock.now()
     const profiles = notice.kind === 'task' ? notice.segment.profiles : []
     const isMp4 = profiles.map(({ format }) => format === 'mp4')
     const result = { secret: this.#options.secret, taskId: notice.taskId, outcome, isMp4 }
     for (let attempt = 1; ; attempt++) {
       try {
-        return await link.deliver(url, result, signal)
+        await link.deliver(url, result, signal)
+        events.tell({ kind: 'segment-uploaded', side: 'transcoder', tookMs: clock.now() - startedMs })
+        return
       } catch (error) {
         // Delivering a result twice is harmless: the orchestrator ignores the second.
         const mayHelp = error instanceof NodeError && error.code === 'unreachable'
