@@ -1,4 +1,5 @@
 import { type Capabilities, satisfies } from '../../domain/capabilities.ts'
+import { type Causes, noCauses } from '../../domain/causes.ts'
 import type { NodeEvents } from '../../domain/events.ts'
 import { maxSourceBytes, segmentLimitMs } from '../../domain/segment.ts'
 import type { Notice, Registration } from '../../domain/transcoder-notice.ts'
@@ -16,6 +17,8 @@ const RETRY_GROWTH = 1.5
 const LONGEST_RETRY_MS = 10_000
 /** After a registration that lasted this long, the retry time starts from the beginning. */
 const GOOD_REGISTRATION_MS = 30_000
+/** An orchestrator that refuses a registration does so at once. */
+const ACCEPTED_MS = 2_000
 /** How often the capacity is compared with the registered one; smaller changes are not worth a new registration. */
 const CAPACITY_CHECK_MS = 60_000
 const CAPACITY_PART = 0.2
@@ -97,6 +100,7 @@ export interface StandaloneTranscoderNeeds {
   readonly dice: Dice
   readonly log: Log
   readonly events: NodeEvents
+  readonly causes?: Causes
 }
 
 /** Its status, for the operator. */
@@ -167,10 +171,9 @@ export class StandaloneTranscoder implements Service {
   }
 
   async #serve(signal: AbortSignal): Promise<void> {
-    const { clock, dice, log } = this.#needs
+    const { causes = noCauses, clock, dice, log } = this.#needs
     const { orchestrators } = this.#options
     let retryMs = FIRST_RETRY_MS
-    let isTold = false
     for (let turn = 0; ; turn++) {
       const url = orchestrators[turn % orchestrators.length]!
       const startedMs = clock.now()
@@ -187,13 +190,8 @@ export class StandaloneTranscoder implements Service {
       }
       const held = clock.now() - startedMs >= GOOD_REGISTRATION_MS
       if (held) retryMs = FIRST_RETRY_MS
-      if (held || !isTold) {
-        log.warn('could not register with any orchestrator, retrying', {
-          orchestrator: url,
-          reason: this.#status.lastError,
-        })
-      }
-      isTold = true
+      const reason = this.#status.lastError ?? ''
+      causes.met({ code: 'not-registered', facts: { orchestrators: this.#options.orchestrators, reason } })
       this.#status = { ...this.#status, orchestrator: null, sinceMs: null }
       // The wait grows only after the whole list has been tried.
       const isRoundOver = (turn + 1) % orchestrators.length === 0
@@ -231,6 +229,7 @@ export class StandaloneTranscoder implements Service {
     try {
       const registration = { secret, capacity: engine.sessions, capabilities }
       void this.#watchCapacity(registration.capacity, outdated, over.signal).catch(() => {})
+      void this.#noteRegistered(over.signal).catch(() => {})
       for await (const notice of line.notices(registration, AbortSignal.any([signal, outdated.signal]))) {
         if (notice.kind === 'teardown') {
           engine.sessionEnded(notice.sessionId)
@@ -252,6 +251,13 @@ export class StandaloneTranscoder implements Service {
       // The open connection shows the orchestrator that the running tasks are still worked on.
       void Promise.all(tasks).then(() => line.close())
     }
+  }
+
+  /** A registration that has held for a while is a good one: nothing tells that it was accepted. */
+  async #noteRegistered(signal: AbortSignal): Promise<void> {
+    const { causes = noCauses, clock } = this.#needs
+    await clock.sleep(ACCEPTED_MS, signal)
+    causes.over('not-registered')
   }
 
   /** Ends a registration with an outdated capacity, but only while no task runs: its sessions may move to others. */
