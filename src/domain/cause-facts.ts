@@ -89,6 +89,8 @@ export interface CauseFacts {
     readonly of: number
   }
   'orchestrators-silent': { readonly orchestrators: readonly RefusedOffer[]; readonly of: number }
+  /** One that the operator listed; others may work meanwhile. */
+  'orchestrator-unusable': RefusedOffer
   'orchestrators-full': { readonly orchestrators: readonly string[]; readonly of: number }
   'orchestrators-refuse': { readonly orchestrators: readonly RefusedOffer[]; readonly of: number }
   'orchestrators-blocked': { readonly orchestrators: readonly string[]; readonly of: number }

@@ -135,6 +135,15 @@ export const CAUSES: { readonly [Code in CauseCode]: CauseKind<CauseFacts[Code]>
       `${countedOf(orchestrators.length, of)} ${verb(orchestrators.length, 'does', 'do')} not answer: ${reasons(orchestrators)}`,
     change: () => 'start them, correct -orchAddr, or check the network in between',
   },
+  'orchestrator-unusable': {
+    side: 'orchestrator',
+    of: ['gateway'],
+    passesMs: PASSES_MS,
+    title: 'listed orchestrator makes no offer',
+    says: ({ orchestrator, reason }) =>
+      `the orchestrator ${orchestrator} of -orchAddr makes no offer (${reason})`,
+    change: () => 'start it, or take it out of -orchAddr',
+  },
   'orchestrators-full': {
     side: 'orchestrator',
     of: ['gateway'],

@@ -77,6 +77,10 @@ const EXAMPLES: { readonly [Code in CauseCode]: readonly [facts: CauseFacts[Code
     { orchestrators: [A, B].map((orchestrator) => ({ orchestrator, reason: 'timeout' })), of: 2 },
     `both orchestrators do not answer: ${A} (timeout), ${B} (timeout): start them, correct -orchAddr, or check the network in between`,
   ],
+  'orchestrator-unusable': [
+    { orchestrator: A, reason: 'connection refused' },
+    `the orchestrator ${A} of -orchAddr makes no offer (connection refused): start it, or take it out of -orchAddr`,
+  ],
   'orchestrators-full': [
     { orchestrators: [A], of: 2 },
     `1 of 2 orchestrators has no room for another session (${A}): add orchestrators or transcoders, or raise their -maxSessions`,

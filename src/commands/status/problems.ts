@@ -91,7 +91,10 @@ function withoutStatus(answer: NodeAnswer): string[] {
 function ofCauses(node: SeenNode): string[] {
   const { causes = [], nowMs } = node.status
   // Of a redeemer that is away, the figures say more.
-  const told = causes.filter(({ code }) => code !== 'redeemer-away')
+  const told = causes.filter(({ code }) => {
+    if (code === 'orchestrator-unusable') return !hasCause(node, 'orchestrators-silent')
+    return code !== 'redeemer-away'
+  })
   return [...Map.groupBy(told, ({ code }) => code).values()].flatMap((alike) => {
     const sentences = alike.slice(0, MAX_ALIKE).map(({ change, count, says, sinceMs }) => {
       const times = count > 1 ? `, ${count} times` : ''

@@ -6,6 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { devnetKey, devnetKeyBytes } from '../../../devnet/artifacts.ts'
 import { freePort } from '../../../devnet/tcp-link.ts'
+import { readAnswer } from '../../../src/commands/status/answer.ts'
+import { problemsOf } from '../../../src/commands/status/problems.ts'
 import { defaultCapabilities } from '../../../src/domain/capabilities.ts'
 import type { OrchestratorInfo } from '../../../src/domain/segment.ts'
 import { winProbFor } from '../../../src/domain/ticket-params.ts'
@@ -269,6 +271,26 @@ export const mistakes: readonly Mistake[] = [
     code: 'orchestrators-blocked',
   }),
   {
+    name: 'more streams than a gateway takes',
+    flags: '-gateway -monitor -maxSessions 1 -httpAddr 127.0.0.1:{port} -orchAddr 127.0.0.1:{port2}',
+    prepare: async (place) => {
+      publish(place)
+      publish(place)
+    },
+    ends: 'runs',
+    says: /WARN .*streams refused: -maxSessions reached .*there are 1 stream, as many as -maxSessions allows/,
+    flag: '-maxSessions',
+    check: (node) => shownAs(node, 'streams-full', 'gateway'),
+  },
+  {
+    name: 'a transcoder whose orchestrator is not running',
+    flags: '-transcoder -monitor -orchSecret s -orchAddr 127.0.0.1:{port}',
+    ends: 'runs',
+    says: /WARN .*not registered with any orchestrator .*no orchestrator of -orchAddr takes this transcoder \(https:\/\/127\.0\.0\.1:{port}\)/,
+    flag: '-orchAddr',
+    check: (node) => shownAs(node, 'not-registered', 'orchestrator'),
+  },
+  {
     name: 'a forgotten address of the registered orchestrator',
     flags: `${ORCHESTRATOR} -serviceAddr 127.0.0.1:{port}`,
     keys: ['hot'],
@@ -322,6 +344,13 @@ export const mistakes: readonly Mistake[] = [
     flag: null,
     check: async (node) => {
       await shownAs(node, 'no-ether', 'operator')
+      const seen = readAnswer(
+        node.control,
+        { httpStatus: 200, body: JSON.stringify(await node.status()) },
+        { atMs: Date.now(), withToken: false },
+      )
+      const about = problemsOf([seen]).filter((sentence) => /ether|ETH|redemption/.test(sentence))
+      assert.equal(about.length, 1, about.join('\n'))
       const { anvil } = await node.chain()
       await anvil.setBalance(node.fill('{address:broke}'), ETHER)
       await node.says(/over: account cannot pay for redemptions/)
@@ -351,6 +380,17 @@ export const mistakes: readonly Mistake[] = [
     says: /ERROR .*redeemer refuses this orchestrator, winning tickets are kept .*does not accept the -redeemerSecret/,
     flag: '-redeemerSecret',
     check: (node) => shownAs(node, 'redeemer-refuses', 'operator'),
+  },
+  {
+    name: 'an orchestrator with another secret than the redeemer',
+    flags:
+      '-redeemer -monitor -httpAddr 127.0.0.1:{port2} -redeemerSecret two -ethOrchAddr {address:orchestrator} -ethPassword devnet {chain}',
+    keys: ['gateway'],
+    prepare: (place) => startBeside(place, 'orchestrator', `${HANDING_OVER} -redeemerSecret one`, 'hot2'),
+    ends: 'runs',
+    says: /WARN .*orchestrator refused .*calls from 127\.0\.0\.1 are refused \(wrong secret/,
+    flag: '-redeemerSecret',
+    check: (node) => shownAs(node, 'orchestrator-refused', 'orchestrator'),
   },
   {
     name: 'the redeemer of another operator',
