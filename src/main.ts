@@ -55,7 +55,7 @@ async function showStatus(): Promise<void> {
       readText: readTextFile,
       write: (text) => void process.stdout.write(text),
       writeError: (text) => void process.stderr.write(text),
-      rows: () => (process.stdout.isTTY ? process.stdout.rows : null),
+      terminal: () => (process.stdout.isTTY ? process.stdout : null),
       now: () => systemClock.now(),
     },
     stop.signal,

@@ -494,6 +494,12 @@ export const flags = {
     'transcoding',
     'Offer HEVC decoding where the test of the GPU succeeds; false never does.',
   ),
+  transcoderName: text(
+    '',
+    'transcoding',
+    'Name of this transcoder in the status and the log of its orchestrator, at most 64 characters. Empty: the name of the host.',
+    { value: 'NAME' },
+  ),
 
   // Observation
   monitor: bool(false, 'observation', 'Serve metrics at /metrics of the control API.'),

@@ -1,4 +1,5 @@
 import { parseAmount } from '../domain/price.ts'
+import { isTranscoderName, MAX_TRANSCODER_NAME } from '../domain/transcoder-notice.ts'
 import { isLoopback, isUnspecified } from '../lib/hosts.ts'
 import { DEFAULT_PEER_PORT, parseBind, parseHost, parsePeer, printBind } from './addresses.ts'
 import { parseGatewayPrices } from './gateway-prices.ts'
@@ -154,6 +155,7 @@ export function readTranscoder(
   const common = {
     gpus: readGpus(reading.spelled('nvidia'), reading.flags.nvidia),
     hevcDecoding: flags.hevcDecoding,
+    name: readTranscoderName(reading),
     triesGpus: flags.testTranscoder,
     ladder: profilesOf(reading),
     // An orchestrator on another machine may use sources at any public address.
@@ -170,6 +172,14 @@ export function readTranscoder(
     throw refusal('-transcoder without -orchestrator needs -orchAddr, the address of its orchestrator')
   }
   return { ...common, orchestrators }
+}
+
+function readTranscoderName(reading: Reading): string {
+  const name = reading.flags.transcoderName.trim()
+  if (name === '' || isTranscoderName(name)) return name
+  throw refusal(
+    `${reading.spelled('transcoderName')} is a name of at most ${MAX_TRANSCODER_NAME} printable characters, which ${shown(name)} is not`,
+  )
 }
 
 /** Reads the settings of a redeemer. Throws SettingsError. */

@@ -212,7 +212,7 @@ describe('settings of an orchestrator', () => {
     })
     const { ladder, ...transcoder } = loaded.transcoder!
     assert.deepEqual(transcoder, {
-      ...{ orchestrators: [], gpus: [], hevcDecoding: null, triesGpus: true },
+      ...{ orchestrators: [], gpus: [], hevcDecoding: null, triesGpus: true, name: '' },
       sources: { public: true, hosts: [] },
     })
     assert.deepEqual(
@@ -368,11 +368,22 @@ describe('settings of the other roles', () => {
     assert.deepEqual(told, {
       orchestrators: ['https://a:8935', 'https://b:8935'],
       hevcDecoding: true,
+      name: '',
       gpus: [],
       triesGpus: true,
       sources: { public: true, hosts: [] },
     })
     assert.deepEqual(warnings, [])
+  })
+
+  it('name a transcoder by -transcoderName, printable and short', () => {
+    const line = '-transcoder -orchSecret s.txt -orchAddr a -transcoderName'
+    assert.equal(settings(`${line} atelier-3`).transcoder!.name, 'atelier-3')
+    for (const name of ['a\nb', 'x'.repeat(65)])
+      assert.throws(
+        () => settings(`${line} ${name}`),
+        /-transcoderName is a name of at most 64 printable characters, which ".+" is not/,
+      )
   })
 
   it('fetch sources from the hosts of -uriSegments', () => {

@@ -158,6 +158,8 @@ export interface TranscoderSettings {
   /** Nvidia GPUs by number, or `all`; empty for the CPU. */
   readonly gpus: readonly string[] | 'all'
   readonly hevcDecoding: boolean | null
+  /** Its name for the orchestrator's operator; empty for the name of the host. */
+  readonly name: string
   /** Whether GPUs are tested at the start. */
   readonly triesGpus: boolean
   /** The renditions that `-maxSessions auto` is measured with. */

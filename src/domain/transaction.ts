@@ -27,4 +27,6 @@ export interface StoredTransaction {
   readonly gas: bigint
   readonly attempts: readonly TransactionAttempt[]
   readonly state: 'open' | 'mined' | 'reverted' | 'abandoned'
+  /** Wei paid for its gas; absent while it is not mined, and in records of earlier versions. */
+  readonly fee?: bigint
 }

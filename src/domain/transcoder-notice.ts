@@ -1,3 +1,4 @@
+import { isPrintable, withoutUnprintable } from '../lib/printable.ts'
 import { type Capabilities, capacitiesOf } from './capabilities.ts'
 import type { SegmentData } from './segment.ts'
 
@@ -8,6 +9,35 @@ export interface Registration {
   readonly capacity: number
   /** Null if it reported none; it then has those that every transcoder has. */
   readonly capabilities: Capabilities | null
+  /** Its name for people; absent or empty where it tells none, as a Go transcoder. */
+  readonly name?: string
+  /** What it transcodes on, for people: its GPUs or its cores. */
+  readonly hardware?: string
+}
+
+/** The longest name of a transcoder, in UTF-16 units. */
+export const MAX_TRANSCODER_NAME = 64
+const MAX_HARDWARE = 80
+
+/** Whether a text is fit to be a transcoder's name. */
+export function isTranscoderName(text: string): boolean {
+  return text.length <= MAX_TRANSCODER_NAME && text.trim() !== '' && isPrintable(text)
+}
+
+/** What a transcoder says of itself, cut to a bounded length, without characters that a terminal would obey. */
+export function shownLabels({ hardware = '', name = '' }: Pick<Registration, 'hardware' | 'name'>): {
+  readonly name: string
+  readonly hardware: string
+} {
+  const shown = (text: string, most: number) => withoutUnprintable(text.slice(0, most)).trim()
+  return { name: shown(name, MAX_TRANSCODER_NAME), hardware: shown(hardware, MAX_HARDWARE) }
+}
+
+/** What a machine transcodes on, in words: its GPUs by number, or its cores. */
+export function describeHardware(gpus: readonly (string | null)[], cores: number): string {
+  const named = gpus.filter((gpu) => gpu !== null)
+  if (named.length > 0) return `${named.length === 1 ? 'GPU' : 'GPUs'} ${named.join(', ')}`
+  return cores === 1 ? '1 core' : `${cores} cores`
 }
 
 /** A message from an orchestrator to a transcoder on the stream of its registration (wire.md §13). */

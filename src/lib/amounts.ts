@@ -14,6 +14,12 @@ export function etherAtLeast(wei: bigint): string {
   return ether(((wei + WEI_PER_MICROETHER - 1n) / WEI_PER_MICROETHER) * WEI_PER_MICROETHER)
 }
 
+/** A gas price in gwei, rounded down to three decimals, or in wei where it is smaller. */
+export function gwei(wei: bigint): string {
+  const isReadable = wei === 0n || wei >= WEI_PER_GWEI / 1000n
+  return isReadable ? `${decimal(wei / (WEI_PER_GWEI / 1000n), 3)} gwei` : `${wei} wei`
+}
+
 /** A count of units of 10^-digits as a decimal number without trailing zeros. */
 function decimal(units: bigint, digits: number): string {
   const text = units.toString().padStart(digits + 1, '0')

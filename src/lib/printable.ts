@@ -7,6 +7,16 @@
 const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]/gu
 const HAS_UNPRINTABLE = new RegExp(UNPRINTABLE.source, 'u')
 
+/** Whether the text has only characters that can be shown as they are. */
+export function isPrintable(text: string): boolean {
+  return !HAS_UNPRINTABLE.test(text)
+}
+
+/** The text without unprintable characters. */
+export function withoutUnprintable(text: string): string {
+  return text.replace(UNPRINTABLE, '')
+}
+
 /** The text with every unprintable character escaped as in JSON: `\n`, `\u001b`. */
 export function escaped(text: string): string {
   return text.replace(UNPRINTABLE, (character) => {

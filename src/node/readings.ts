@@ -104,7 +104,7 @@ function priceReadings({ gateway, settings }: Parts, chain: Chain): Readings {
       ],
     }
   }
-  const funds = gateway?.funds
+  const funds = gateway?.paying?.funds
   if (!funds) return {}
   const { account } = chain
   const maxPriceNow = settings.gateway?.maxPrice && chain.priceNow(settings.gateway.maxPrice)

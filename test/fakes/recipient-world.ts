@@ -120,5 +120,5 @@ export async function recipientWorld(
     node = await start()
     return node
   }
-  return { chain, clock, gateway, store, causes, node, restart, senders: () => node.senders }
+  return { chain, clock, gateway, priceBook, store, causes, node, restart, senders: () => node.senders }
 }

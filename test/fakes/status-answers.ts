@@ -1,5 +1,6 @@
 import { type NodeAnswer, readAnswer, type SeenNode } from '../../src/commands/status/answer.ts'
 import type { ChainFigures, TicketFigures, TicketGroup } from '../../src/node/status/facts.ts'
+import type { MoneyFigures, MoneySums } from '../../src/node/status/money.ts'
 import type { NodeStatus } from '../../src/node/status/status.ts'
 
 /** Status answers of an operator's nodes, of which a test changes the relevant part. */
@@ -36,6 +37,7 @@ export function chainFigures(
       nextL1Block: 22_005_760n,
     },
     gasPrice: 10n ** 8n,
+    gasLimits: { min: 0n, max: null, ceiling: 2n * 10n ** 9n },
     endpoints: [{ endpoint: 'https://rpc.example', state: { kind: 'healthy', sinceMs: 0 }, head: 1n }],
     transactions: [],
     recipientState: {
@@ -71,6 +73,26 @@ export function group(
   return { state, reason, count, faceValueWei: (BigInt(count) * ETHER) / 10n, firstExpiryBlock }
 }
 
+/** What a node earned and spent: all of it today, and `earlier` what came before this week. */
+export function moneyFiguresOf(
+  today: Partial<MoneySums>,
+  changes: Partial<Omit<MoneyFigures, 'today'>> & { readonly earlier?: Partial<MoneySums> } = {},
+): MoneyFigures {
+  const { earlier = {}, ...figures } = changes
+  const ever: Record<keyof MoneySums, bigint> = { ...NO_SUMS, ...today }
+  for (const [name, wei] of Object.entries(earlier)) ever[name as keyof MoneySums] += wei
+  return {
+    ...{ sinceMs: Date.UTC(2026, 7, 3), today: { ...NO_SUMS, ...today }, round: ROUND },
+    ...{ thisRound: { ...NO_SUMS, ...today }, thisWeek: { ...NO_SUMS, ...today }, ever },
+    ...figures,
+  }
+}
+
+const NO_SUMS: MoneySums = {
+  ...{ receivedWei: 0n, wonWei: 0n, handedInWei: 0n, redeemedWei: 0n },
+  ...{ redeemGasWei: 0n, rewardGasWei: 0n, otherGasWei: 0n, netWei: 0n },
+}
+
 const common = { version: '0.1.0', ready: true, nowMs: NOW_MS, network: 'arbitrum-one-mainnet' }
 
 /** A redeemer with its own account, without problems. */
@@ -81,6 +103,10 @@ export function redeemerStatus(changes: Partial<NodeStatus> = {}): NodeStatus {
     recipient: REGISTERED,
     chain: chainFigures(REDEEMER, { redemptionsLeft: 800n }),
     floatStreams: 12,
+    money: moneyFiguresOf(
+      { handedInWei: ETHER / 5n, redeemedWei: ETHER / 10n, redeemGasWei: ETHER / 10_000n },
+      { earlier: { handedInWei: ETHER / 2n, redeemedWei: (6n * ETHER) / 10n, redeemGasWei: ETHER / 1_000n } },
+    ),
     tickets: ticketFigures([group('redeemed', '', 7)], { redeemedWei: String((7n * ETHER) / 10n) }),
     ...changes,
   }
@@ -98,6 +124,7 @@ export function rewardStatus(changes: Partial<NonNullable<NodeStatus['reward']>>
       ...{ balance: ETHER / 2n, roundsLeft: 400n, lastError: null, called: 3, missed: 0n },
       ...changes,
     },
+    money: moneyFiguresOf({ rewardGasWei: ETHER / 50_000n }, { earlier: { rewardGasWei: ETHER / 1_000n } }),
   }
 }
 
@@ -109,6 +136,10 @@ export function orchestratorStatus(changes: Partial<NodeStatus> = {}): NodeStatu
     recipient: REGISTERED,
     chain: chainFigures(ORCHESTRATOR, { balance: 0n }),
     serviceUri: 'https://10.0.0.7:8935',
+    money: moneyFiguresOf(
+      { receivedWei: ETHER / 8n, wonWei: ETHER / 5n, redeemedWei: ETHER / 10n },
+      { earlier: { receivedWei: ETHER, wonWei: (7n * ETHER) / 10n, redeemedWei: (6n * ETHER) / 10n } },
+    ),
     sessions: 3,
     segments: { transcoded: 120, failed: 0 },
     tickets: ticketFigures([group('delivered', '', 2, 22_011_520n), group('redeemed', '', 7)]),

@@ -392,11 +392,11 @@ export function storeSuite(
       attempts: [{ hash: '0xaa', maxFeePerGas: 10n ** 12n, maxPriorityFeePerGas: 0n, sentAtMs: NOW }],
       state: 'open',
     } as const
-    await store.saveTransaction({ ...transaction, attempts: [] })
-    await store.saveTransaction(transaction)
-    await store.saveTransaction({ ...transaction, nonce: 6 })
-    await store.saveTransaction({ ...transaction, nonce: 5, state: 'mined' })
-    await store.saveTransaction({ ...transaction, account: BOB })
+    await store.saveTransaction({ ...transaction, attempts: [] }, NOW)
+    await store.saveTransaction(transaction, NOW)
+    await store.saveTransaction({ ...transaction, nonce: 6 }, NOW)
+    await store.saveTransaction({ ...transaction, nonce: 5, state: 'mined', fee: 7n }, NOW)
+    await store.saveTransaction({ ...transaction, account: BOB }, NOW)
     const again = await reopen()
     assert.deepEqual(await again.openTransactions(ALICE), [{ ...transaction, nonce: 6 }, transaction])
   })

@@ -41,6 +41,8 @@ const chain = z.object({
   rounds: z
     .object({ lastInitialized: whole, current: whole, startL1Block: whole, nextL1Block: whole })
     .nullable(),
+  gasPrice: whole.nullable().optional(),
+  gasLimits: z.object({ max: whole.nullable(), ceiling: whole }).nullable().optional(),
   endpoints: list(endpoint),
   transactions: list(transaction),
   recipientState: recipientState.nullable(),
@@ -61,6 +63,25 @@ const tickets = z.object({
   redeemedWei: whole,
   paymentsRefused: count,
   handedRefused: z.record(text, count),
+})
+
+const sums = z.object({
+  receivedWei: whole,
+  wonWei: whole,
+  handedInWei: whole,
+  redeemedWei: whole,
+  redeemGasWei: whole,
+  rewardGasWei: whole,
+  otherGasWei: whole,
+})
+
+const money = z.object({
+  sinceMs: time.nullable(),
+  today: sums,
+  round: whole.nullable(),
+  thisRound: sums.nullable(),
+  thisWeek: sums,
+  ever: sums,
 })
 
 const inFlight = z.object({ txHash: text, sentAtMs: time, attempts: count }).nullable()
@@ -91,12 +112,36 @@ const redeemer = z.object({
   lastError: text.nullable(),
 })
 
-const transcoder = z.object({ address: text, capacity: count, load: count, outOfRotation: text.nullable() })
+const transcoder = z.object({
+  name: text.default(''),
+  address: text,
+  hardware: text.default(''),
+  capacity: count,
+  load: count,
+  streams: list(text).default([]),
+  outOfRotation: text.nullable(),
+})
 const worker = z.object({ orchestrator: text.nullable(), running: count, lastError: text.nullable() })
 
 const media = z.object({
   waiting: count,
   devices: list(z.object({ device: text, sessions: count, outOfService: text.nullable() })),
+})
+
+const weiPerPixel = z.string().regex(/^\d{1,80}(\/\d{1,80})?$/)
+const gatewayPrice = z.object({ gateway: text, weiPerPixel })
+const price = z.object({
+  base: weiPerPixel.nullable(),
+  perGateway: list(gatewayPrice),
+  offered: list(gatewayPrice),
+})
+
+const funds = z.object({
+  depositWei: whole,
+  reserveWei: whole,
+  spentPerHourWei: whole,
+  depositLastsMs: time.nullable(),
+  reserveLastsMs: time.nullable(),
 })
 
 const overpaid = z.object({
@@ -122,6 +167,9 @@ const sections = {
   recipient: text,
   chain,
   tickets,
+  money,
+  price,
+  funds,
   reward,
   rounds,
   redeemers: list(redeemer),

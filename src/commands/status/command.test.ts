@@ -28,7 +28,11 @@ async function node(t: TestContext, status: () => NodeStatus, token = ''): Promi
 }
 
 function command(
-  options: { variables?: Record<string, string>; files?: Record<string, string>; rows?: number } = {},
+  options: {
+    variables?: Record<string, string>
+    files?: Record<string, string>
+    terminal?: { rows: number; columns: number }
+  } = {},
 ) {
   const stop = new AbortController()
   const screens: string[] = []
@@ -39,7 +43,7 @@ function command(
         ...{
           argv,
           variables: options.variables ?? {},
-          rows: () => options.rows ?? null,
+          terminal: () => options.terminal ?? null,
           now: () => Date.now(),
         },
         readText: (path) => options.files?.[path] ?? null,
@@ -93,22 +97,45 @@ test('--watch redraws the screen until it is stopped, cut to the height of the t
     ...orchestratorStatus({ sessions: sessions++ }),
     nowMs: Date.now(),
   }))
-  const { run, screens, stop } = command({ rows: 200 })
-  const ended = run('--watch', address)
-  await eventually('it is drawn twice', () => screens.length >= 2)
+  const { run, screens, stop } = command({ terminal: { rows: 200, columns: 100 } })
+  const ended = run('--watch', '--interval', '1', address)
+  await eventually('it is drawn twice', () => screens.length >= 3)
   stop.abort()
   assert.equal(await ended, 0)
-  assert.ok(screens.every((screen) => screen.startsWith('\x1b[H') && screen.endsWith('\x1b[J')))
-  assert.match(screens[0]!, /1 session ·/)
-  assert.match(screens[1]!, /2 sessions ·/)
+  const [hidden, first, second] = screens
+  assert.equal(hidden, '\x1b[?25l', 'the cursor does not flicker over the screen')
+  for (const screen of [first!, second!])
+    assert.ok(screen.startsWith('\x1b[H') && screen.endsWith('\x1b[J'), screen)
+  assert.match(first!, /1 session ·/)
+  assert.match(second!, /2 sessions ·/)
+  assert.equal(screens.at(-1), '\x1b[?25h', 'the cursor is back')
 
-  const low = command({ rows: 10 })
+  const low = command({ terminal: { rows: 10, columns: 40 } })
   const lowEnded = low.run('--watch', address)
-  await eventually('it is drawn', () => low.screens.length === 1)
+  await eventually('it is drawn', () => low.screens.length === 2)
   low.stop.abort()
   await lowEnded
-  assert.equal(low.screens[0]!.split('\n').length, 10)
-  assert.match(low.screens[0]!, /the rest does not fit the terminal/)
+  const lines = low.screens[1]!.replaceAll('\x1b[K', '')
+    .replace('\x1b[H', '')
+    .replace('\x1b[J', '')
+    .split('\n')
+  assert.equal(lines.length, 10)
+  assert.ok(lines.every((line) => line.length <= 40))
+  assert.match(low.screens[1]!, /the rest does not fit the terminal/)
+})
+
+test('--watch writes one screen after the other into a pipe, and ends without an error when it is stopped', async (t) => {
+  const address = await node(t, well(redeemerStatus()))
+  const { errors, run, screens, stop } = command()
+  const ended = run('--watch', '--interval=1', address)
+  await eventually('it is written twice', () => screens.length >= 2)
+  stop.abort()
+  assert.equal(await ended, 0)
+  assert.deepEqual(errors, [])
+  for (const screen of screens) {
+    assert.match(screen, /^livepeer status (.|\n)*\n\n$/)
+    assert.ok(!screen.includes('\x1b'))
+  }
 })
 
 test('--json prints what the nodes answered', async (t) => {
@@ -154,6 +181,9 @@ test('a bad command line ends with one sentence and exit code 2', async () => {
     ],
     [['http://::1:7935'], /without brackets: write http:\/\/\[::1\]:7935: livepeer/],
     [['--token', 'two words', 'a:1'], /^--token is one word/],
+    [['--interval', '5', 'a:1'], /^--interval goes with --watch: livepeer status --help explains\n$/],
+    [['--watch', '--interval', '0'], /^--interval is a number of seconds from 1 to 3600, not 0: livepeer/],
+    [['--watch', '--interval', '1h'], /^--interval is a number of seconds from 1 to 3600, not 1h: livepeer/],
   ] as const) {
     const { errors, run, screens } = command()
     assert.equal(await run(...argv), 2, argv.join(' '))

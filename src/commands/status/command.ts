@@ -9,20 +9,23 @@ import { screenOf } from './screen.ts'
 
 /** The default control ports of nodes; 7937 is for a second orchestrator. */
 export const USUAL_PORTS: readonly number[] = [7935, 7937, 5935, 6935, 4935, 2935]
-const WATCH_EVERY_MS = 2_000
+const DEFAULT_INTERVAL_SECONDS = 2
+const MAX_INTERVAL_SECONDS = 3_600
 const ANSWER_TIMEOUT_MS = 4_000
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024
 const MAX_ADDRESSES = 100
 const TOKEN = /^[\x21-\x7e]{1,1000}$/
 
-const HELP = `Usage: livepeer status [--watch] [--json] [--token TEXT|FILE] [HOST:PORT ...]
+const HELP = `Usage: livepeer status [--watch [--interval SECONDS]] [--json] [--token TEXT|FILE] [HOST:PORT ...]
 
-Shows the state of an operator's nodes: who redeems, who rewards, what is pending, what was lost and why.
+Shows the state of an operator's nodes: what they earned, who redeems, who rewards, what is pending, what was lost
+and why.
 
 HOST:PORT is the control API of a node, its -cliAddr; a port alone is on this machine; http and https URLs work too.
 Without any, the usual ports of this machine are tried (${USUAL_PORTS.join(', ')}), and the nodes that answer are shown.
 
-  --watch             redraw the screen every ${WATCH_EVERY_MS / 1000} seconds, until Ctrl-C
+  --watch             redraw the screen again and again, until Ctrl-C; into a pipe, one screen after the other
+  --interval SECONDS  the time between two screens of --watch, 1 to ${MAX_INTERVAL_SECONDS}; ${DEFAULT_INTERVAL_SECONDS} by default
   --json              print what the nodes answered
   --token TEXT|FILE   the -cliToken of the nodes, or a file with it (environment: LP_CLITOKEN)
 
@@ -38,13 +41,14 @@ export interface StatusEnvironment {
   readonly readText: (path: string) => string | null
   readonly write: (text: string) => void
   readonly writeError: (text: string) => void
-  /** Rows of the terminal; null where there is none. */
-  readonly rows: () => number | null
+  /** The size of the terminal; null where there is none. */
+  readonly terminal: () => { readonly rows: number; readonly columns: number } | null
   readonly now: () => number
 }
 
 interface Options {
   readonly watch: boolean
+  readonly intervalMs: number
   readonly json: boolean
   readonly token: string
   /** Base URLs by the name shown. */
@@ -67,13 +71,26 @@ export async function runStatus(env: StatusEnvironment, signal: AbortSignal): Pr
     env.write(HELP)
     return 0
   }
-  for (;;) {
-    const code = await show(options, env, signal)
-    if (!options.watch) return code
-    await sleep(WATCH_EVERY_MS, undefined, { signal }).catch(() => {})
-    if (signal.aborted) return 0
+  return options.watch ? watch(options, env, signal) : show(options, env, signal)
+}
+
+/** Shows one screen after the other until the signal is aborted, and leaves the terminal as it was. */
+async function watch(options: Options, env: StatusEnvironment, signal: AbortSignal): Promise<number> {
+  const isTerminal = env.terminal() !== null
+  if (isTerminal) env.write(HIDE_CURSOR)
+  try {
+    while (!signal.aborted) {
+      await show(options, env, signal)
+      await sleep(options.intervalMs, undefined, { signal }).catch(() => {})
+    }
+    return 0
+  } finally {
+    if (isTerminal) env.write(SHOW_CURSOR)
   }
 }
+
+const HIDE_CURSOR = '\x1b[?25l'
+const SHOW_CURSOR = '\x1b[?25h'
 
 /** Null when help is asked for. Throws what is wrong, as one sentence. */
 function readOptions({ argv, readText, variables }: StatusEnvironment): Options | null {
@@ -83,6 +100,7 @@ function readOptions({ argv, readText, variables }: StatusEnvironment): Options 
     allowPositionals: true,
     options: {
       watch: { type: 'boolean', default: false },
+      interval: { type: 'string' },
       json: { type: 'boolean', default: false },
       token: { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false },
@@ -90,6 +108,7 @@ function readOptions({ argv, readText, variables }: StatusEnvironment): Options 
   })
   if (values.help) return null
   if (values.watch && values.json) throw new Error('--watch and --json do not go together')
+  if (values.interval !== undefined && !values.watch) throw new Error('--interval goes with --watch')
   if (positionals.length > MAX_ADDRESSES) throw new Error(`at most ${MAX_ADDRESSES} addresses can be asked`)
   const given = values.token ?? variables.LP_CLITOKEN ?? ''
   const token = given === '' ? '' : (readText(given)?.trim() ?? given)
@@ -99,9 +118,17 @@ function readOptions({ argv, readText, variables }: StatusEnvironment): Options 
   const addresses = positionals.length > 0 ? positionals : USUAL_PORTS.map(String)
   return {
     ...{ watch: values.watch, json: values.json, token },
+    intervalMs: intervalOf(values.interval),
     addresses: new Map(addresses.map(addressOf)),
     isGuess: positionals.length === 0,
   }
+}
+
+/** Throws for an interval out of bounds. */
+function intervalOf(text = String(DEFAULT_INTERVAL_SECONDS)): number {
+  const seconds = /^\d{1,4}(\.\d{1,3})?$/.test(text) ? Number(text) : 0
+  if (seconds >= 1 && seconds <= MAX_INTERVAL_SECONDS) return seconds * 1_000
+  throw new Error(`--interval is a number of seconds from 1 to ${MAX_INTERVAL_SECONDS}, not ${plain(text)}`)
 }
 
 /** The name to show for an address, and its base URL. Throws SettingsError. */
@@ -131,8 +158,10 @@ async function show(options: Options, env: StatusEnvironment, signal: AbortSigna
     env.now(),
   )
   if (options.json) env.write(printableJson(known.map(rawOf)))
-  else if (known.length === 0) env.write(noNode(options))
-  else env.write(options.watch ? drawn(screen.text, env.rows()) : screen.text)
+  else {
+    const text = known.length === 0 ? noNode(options) : screen.text
+    env.write(options.watch ? drawn(text, env.terminal()) : text)
+  }
   return screen.needsAttention || known.length === 0 ? 1 : 0
 }
 
@@ -206,10 +235,15 @@ function rawOf({ answer, body }: Asked): Record<string, unknown> {
   return { address, error: answer.kind === 'no-token' ? 'it asks for a token' : answer.why }
 }
 
-/** The screen drawn over the last one; lines that do not fit the terminal are cut off at the end. */
-function drawn(text: string, rows: number | null): string {
-  if (rows === null) return `${text}\n`
-  const lines = text.trimEnd().split('\n')
+/** The screen drawn over the last one; what does not fit the terminal is cut off. */
+function drawn(text: string, terminal: ReturnType<StatusEnvironment['terminal']>): string {
+  if (terminal === null) return `${text}\n`
+  const { columns, rows } = terminal
+  // A line that the terminal wrapped would take more than its row.
+  const lines = text
+    .trimEnd()
+    .split('\n')
+    .map((line) => (line.length > columns ? `${line.slice(0, Math.max(0, columns - 1))}…` : line))
   const room = Math.max(2, rows - 1)
   const fit =
     lines.length <= room ? lines : [...lines.slice(0, room - 1), '… (the rest does not fit the terminal)']

@@ -5,6 +5,7 @@ import {
   bodyOf,
   chainFigures,
   group,
+  moneyFiguresOf,
   NOW_MS,
   ORCHESTRATOR,
   orchestratorStatus,
@@ -35,10 +36,19 @@ test('one screen shows who redeems, who rewards, what is pending and what was lo
 
 NEEDS ATTENTION: nothing
 
+MONEY
+                                       today, UTC       round 4000     since Monday since 2026-08-03
+  expected value received               0.125 ETH        0.125 ETH        0.125 ETH        1.125 ETH
+  won, face value                         0.2 ETH          0.2 ETH          0.2 ETH          0.9 ETH
+  redeemed                                0.1 ETH          0.1 ETH          0.1 ETH          0.7 ETH
+  gas of redemptions                   0.0001 ETH       0.0001 ETH       0.0001 ETH       0.0011 ETH
+  gas of rewards                      0.00002 ETH      0.00002 ETH      0.00002 ETH      0.00102 ETH
+  net: redeemed less gas              0.09988 ETH      0.09988 ETH      0.09988 ETH      0.69788 ETH
+
 WHO REDEEMS
   redeemer 10.0.0.5:4935 with account ${REDEEMER} for
       ${REGISTERED}
-    redeemed 7 tickets for 0.7 ETH; its balance lasts for about 800 redemptions
+    7 tickets redeemed; its balance lasts for about 800 redemptions
   orchestrator 10.0.0.7:7935 hands its winning tickets to 10.0.0.5:8935 (answers for 60 min)
 
 WHO REWARDS
@@ -56,17 +66,115 @@ LOST OR REFUSED: nothing
 NODES
   redeemer 10.0.0.5:4935   version 0.1.0, on arbitrum-one-mainnet, ready
     account ${REDEEMER}   0.5 ETH
-    block 300000000 (1 s old), L1 block 22000100, round 4000
-    900 tickets received, 7 won in all · 12 float streams
+    block 300000000 (1 s old), L1 block 22000100, round 4000, gas 0.1 gwei (pays at most 2 gwei)
+    12 float streams · 900 tickets received and 7 won in all
   reward service 10.0.0.6:2935   version 0.1.0, on arbitrum-one-mainnet, ready
     account ${REGISTERED}   0.5 ETH
-    block 300000000 (1 s old), L1 block 22000100, round 4000
+    block 300000000 (1 s old), L1 block 22000100, round 4000, gas 0.1 gwei (pays at most 2 gwei)
   orchestrator 10.0.0.7:7935   version 0.1.0, on arbitrum-one-mainnet, ready
     account ${ORCHESTRATOR}   0 ETH
-    block 300000000 (1 s old), L1 block 22000100, round 4000
-    3 sessions · 120 segments transcoded, 0 failed · 900 tickets received, 9 won in all
+    block 300000000 (1 s old), L1 block 22000100, round 4000, gas 0.1 gwei (pays at most 2 gwei)
+    3 sessions · 120 segments transcoded, 0 failed · 900 tickets received and 9 won in all
 `,
   )
+})
+
+/** The lines of a chapter, without those of other chapters. */
+function chapter(answers: readonly NodeAnswer[], title: string): string {
+  const { text } = screenOf(answers, NOW_MS)
+  return text.split('\n\n').find((part) => part.startsWith(title)) ?? ''
+}
+
+test('money is counted once: a redeemer beside the orchestrators that hand tickets to it adds only other nodes’ tickets', () => {
+  const ether = 10n ** 18n
+  const redeemer = (redeemedWei: bigint) =>
+    answerOf('r', redeemerStatus({ money: moneyFiguresOf({ handedInWei: 9n * ether, redeemedWei }) }))
+  const orchestrator = answerOf(
+    'o',
+    orchestratorStatus({ money: moneyFiguresOf({ wonWei: 5n * ether, redeemedWei: 4n * ether }) }),
+  )
+  const own = answerOf(
+    'own',
+    orchestratorStatus({
+      redeemers: undefined,
+      money: moneyFiguresOf({ wonWei: ether, redeemedWei: ether }),
+    }),
+  )
+  const row = (answers: readonly NodeAnswer[], label: string) =>
+    new RegExp(`^ +${label} +(.+?)  `, 'm').exec(chapter(answers, 'MONEY'))?.[1]
+  const all = [redeemer(4n * ether), orchestrator, own]
+  assert.deepEqual(
+    [row(all, 'won, face value'), row(all, 'redeemed'), row(all, 'net: redeemed less gas')],
+    [...['6 ETH', '5 ETH', '5 ETH']],
+  )
+  assert.equal(row(all, 'redeemed for other nodes'), undefined)
+  assert.equal(row([redeemer(6n * ether), orchestrator], 'redeemed for other nodes'), '2 ETH')
+  assert.equal(row([redeemer(6n * ether), orchestrator], 'net: redeemed less gas'), '6 ETH')
+  const alone = [redeemer(6n * ether)]
+  assert.deepEqual([row(alone, 'handed in, face value'), row(alone, 'redeemed')], ['9 ETH', '6 ETH'])
+  assert.equal(chapter([WELL[1]!], 'MONEY').includes('gas of rewards'), true)
+  assert.match(chapter([], 'MONEY'), /^MONEY: nothing earned and nothing spent$/)
+})
+
+test('an orchestrator shows its prices and its transcoders, a gateway its funds and how long they last', () => {
+  const gateway = '0x90F79bf6EB2c4f870365E785982E1f101E93b906'
+  const transcoder = {
+    ...{ name: 'atelier-3', address: '10.0.0.9:4000', hardware: 'GPUs 0, 1', capacity: 8, load: 2 },
+    ...{ sinceMs: 0, running: 1, done: 5, failed: 0, lastAnswerMs: null, outOfRotation: null, version: '1' },
+    streams: ['movie', 'show'],
+  }
+  const status = orchestratorStatus({
+    chain: chainFigures(ORCHESTRATOR, {
+      balance: 0n,
+      gasPrice: 21_400_000_000n,
+      gasLimits: { min: 0n, max: 50n * 10n ** 9n, ceiling: 50n * 10n ** 9n },
+    }),
+    price: {
+      base: '1200',
+      perGateway: [{ gateway, weiPerPixel: '2701/3' }],
+      offered: [{ gateway, weiPerPixel: '909091/1000' }],
+    },
+    transcoders: [
+      transcoder,
+      { ...transcoder, name: '', address: '10.0.0.8:4000', hardware: '', streams: [] },
+    ],
+  })
+  const nodes = chapter([answerOf('o', status)], 'NODES')
+  for (const line of [
+    ', round 4000, gas 21.4 gwei (-maxGasPrice 50 gwei)',
+    '    price 1200 wei per pixel; agreed 900.333 to 0x90F7…b906; last offered 909.091 to 0x90F7…b906',
+    '    transcoder atelier-3 at 10.0.0.9:4000, 2 of 8 sessions, GPUs 0, 1: movie, show',
+    '    transcoder 10.0.0.8:4000, 2 of 8 sessions\n',
+  ])
+    assert.ok(nodes.includes(line), `${line}\n${nodes}`)
+  const unknown = answerOf('o', orchestratorStatus({ price: { base: null, perGateway: [], offered: [] } }))
+  assert.match(chapter([unknown], 'NODES'), / {4}price not known yet\n/)
+
+  const funds = {
+    ...{ depositWei: 5n * 10n ** 17n, reserveWei: 10n ** 18n, spentPerHourWei: 10n ** 16n },
+    ...{ depositLastsMs: 50 * 3_600_000, reserveLastsMs: 100 * 3_600_000 },
+  }
+  const paying = { version: '0.1.0', ready: true, nowMs: NOW_MS, roles: ['gateway'] }
+  assert.match(
+    chapter([answerOf('g', { ...paying, funds })], 'NODES'),
+    / {4}deposit 0\.5 ETH, lasts about 2 days; reserve 1 ETH, lasts about 4 days; spends about 0\.01 ETH an\s+hour/,
+  )
+  const idle = { ...funds, spentPerHourWei: 0n, depositLastsMs: null, reserveLastsMs: null }
+  assert.match(
+    chapter([answerOf('g', { ...paying, funds: idle })], 'NODES'),
+    / {4}deposit 0\.5 ETH; reserve 1 ETH; nothing spent lately/,
+  )
+})
+
+test('a large setup fits one screen', () => {
+  const transcoders = Array.from({ length: 60 }, (_, i) => ({
+    ...{ name: `t${i}`, address: `10.1.0.${i}:4000`, hardware: '8 cores', capacity: 8, load: 2, sinceMs: 0 },
+    ...{ running: 1, done: 5, failed: 0, lastAnswerMs: null, outOfRotation: null, version: '1' },
+    streams: Array.from({ length: 30 }, (_, s) => `stream${s}`),
+  }))
+  const { text } = screenOf([...WELL, answerOf('o', orchestratorStatus({ transcoders }))], NOW_MS)
+  assert.ok(text.split('\n').length < 80, text)
+  assert.match(text, /52 more transcoders/)
 })
 
 test('lost tickets and rewards are shown with their reasons', () => {

@@ -1,5 +1,7 @@
 import { ether } from '../../lib/amounts.ts'
 import type { NodeAnswer, SeenNode } from './answer.ts'
+import { moneyTable } from './money.ts'
+import { nodeLines } from './node-lines.ts'
 import { nameOf, problemsOf, redeems, rewards } from './problems.ts'
 import { counted, duration, l1Blocks, purposeOf, reasonSentence, wrapped } from './words.ts'
 
@@ -8,7 +10,7 @@ const WIDTH = 100
 const MAX_TRANSACTIONS = 5
 
 /** A line of a chapter, and its level of indentation. */
-type Line = readonly [depth: 1 | 2, text: string]
+export type Line = readonly [depth: 1 | 2, text: string]
 
 /** The text shown, and whether it lists a problem. */
 export interface Screen {
@@ -17,8 +19,8 @@ export interface Screen {
 }
 
 /**
- * One screen about some nodes, at most 100 columns wide: first what needs attention, then which nodes redeem, which
- * call reward, what is pending, what was lost and why, and the state of each node.
+ * One screen about some nodes, at most 100 columns wide: first what needs attention, then what they earned, which of
+ * them redeem, which call reward, what is pending, what was lost and why, and the state of each node.
  */
 export function screenOf(answers: readonly NodeAnswer[], nowMs: number): Screen {
   const nodes = answers.filter((answer) => answer.kind === 'status')
@@ -26,6 +28,7 @@ export function screenOf(answers: readonly NodeAnswer[], nowMs: number): Screen 
   const time = new Date(nowMs).toISOString().slice(0, 19).replace('T', ' ')
   const chapters: [title: string, lines: readonly Line[]][] = [
     ['Needs attention', problems.map((problem) => [1, `! ${problem}`])],
+    ['Money', moneyTable(nodes).map((line) => [1, line])],
     ['Who redeems', nodes.flatMap(redemptionLines)],
     ['Who rewards', rewardChapter(nodes)],
     ['Pending', nodes.flatMap(pendingLines)],
@@ -48,6 +51,7 @@ export function screenOf(answers: readonly NodeAnswer[], nowMs: number): Screen 
 }
 
 const EMPTY: Readonly<Record<string, string>> = {
+  Money: 'nothing earned and nothing spent',
   'Who redeems': 'none of these nodes',
   'Who rewards': 'none of these nodes',
   Nodes: 'none',
@@ -72,7 +76,7 @@ function redemptionLines(node: SeenNode): Line[] {
       : `; its balance lasts for about ${counted(chain.redemptionsLeft, 'redemption')}`
   return [
     [1, `${nameOf(node)} with account ${chain.account}${onBehalfOf(chain.account, recipient)}`],
-    [2, `redeemed ${counted(redeemed, 'ticket')} for ${ether(tickets.redeemedWei)}${lasts}`],
+    [2, `${counted(redeemed, 'ticket')} redeemed${lasts}`],
   ]
 }
 
@@ -197,52 +201,4 @@ function lostLines(node: SeenNode): Line[] {
     lines.push([2, `tickets that orchestrators handed in, refused since the start: ${list}`])
   }
   return lines.length === 0 ? [] : [[1, nameOf(node)], ...lines]
-}
-
-function nodeLines(node: SeenNode): Line[] {
-  const { chain, network, ready, version } = node.status
-  const where = network === undefined || network === 'offchain' ? 'offchain' : `on ${network}`
-  const lines: Line[] = [
-    [1, `${nameOf(node)}   version ${version}, ${where}, ${ready ? 'ready' : 'not ready'}`],
-  ]
-  if (chain) {
-    const balance = chain.balance === null ? 'balance not known yet' : ether(chain.balance)
-    lines.push([2, `account ${chain.account}   ${balance}`], [2, chainLine(chain)])
-  }
-  const work = workOf(node)
-  return work === '' ? lines : [...lines, [2, work]]
-}
-
-function chainLine(chain: NonNullable<SeenNode['status']['chain']>): string {
-  const { block, blockAgeSeconds, l1Block, rounds } = chain
-  if (block === null) return 'no block seen yet'
-  const age = blockAgeSeconds === null ? '' : ` (${duration(blockAgeSeconds * 1000)} old)`
-  const notYet = rounds && rounds.lastInitialized < rounds.current ? ', not initialised yet' : ''
-  const round = rounds ? `, round ${rounds.current}${notYet}` : ''
-  return `block ${block}${age}, L1 block ${l1Block}${round}`
-}
-
-function sessionsOf(running: number, most: number | undefined): string {
-  return most === undefined ? counted(running, 'session') : `${running} of ${counted(most, 'session')}`
-}
-
-function workOf({ status }: SeenNode): string {
-  const { capacity, floatStreams, media, segments, sessions, streams } = status
-  const { tickets, ticketsAccepted, transcoders, worker } = status
-  const inRotation = transcoders?.filter(({ outOfRotation }) => outOfRotation === null)
-  const parts = [
-    ...(streams ? [counted(streams.length, 'stream')] : []),
-    ...(sessions === undefined ? [] : [sessionsOf(sessions, capacity?.maxSessions)]),
-    ...(segments ? [`${counted(segments.transcoded, 'segment')} transcoded, ${segments.failed} failed`] : []),
-    ...(tickets ? [`${counted(tickets.received, 'ticket')} received, ${tickets.won} won in all`] : []),
-    ...(ticketsAccepted === undefined ? [] : [`${counted(ticketsAccepted, 'ticket')} paid`]),
-    ...(floatStreams === undefined ? [] : [counted(floatStreams, 'float stream')]),
-    ...(media?.devices ?? []).map(
-      ({ device, outOfService, sessions: own }) =>
-        `GPU ${device}: ${outOfService === null ? counted(own, 'session') : 'out of service'}`,
-    ),
-    ...(inRotation ? [counted(inRotation.length, 'remote transcoder')] : []),
-    ...(worker?.orchestrator ? [`works for ${worker.orchestrator}, ${worker.running} running`] : []),
-  ]
-  return parts.join(' · ')
 }

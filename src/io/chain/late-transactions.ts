@@ -106,7 +106,7 @@ export class LateTransactions {
     if (delivery === 'unknown') transaction.broadcastAtMs = 0
     if (!(error instanceof ChainError) || error.code !== 'rpc-refused') return
     if (++transaction.unknownRefusals < MAX_UNKNOWN_REFUSALS) return
-    await this.#open.close(transaction, 'abandoned')
+    await this.#open.close(transaction, { state: 'abandoned' })
     this.#log.error('transaction given up: refused each time and in no pool', facts)
     transaction.outcome.reject(error)
   }

@@ -7,7 +7,7 @@ const MAX_REMEMBERED = 64
 const UNMINED_LOOKS = 3
 
 interface Mined {
-  readonly stored: StoredTransaction
+  stored: StoredTransaction
   block: bigint
   /** Whether the chain has been followed to its block: a reorganisation before that is not announced. */
   isFollowed: boolean
@@ -39,16 +39,21 @@ export class MinedTransactions {
     return this.#mined.some(({ missedLooks }) => missedLooks !== null)
   }
 
-  /** Checks the doubtful: returns and forgets those no longer mined. `used`: how many nonces are used. */
+  /**
+   * Checks the doubtful: returns and forgets those no longer mined. `used`: how many nonces are used. `confirmed` gives
+   * the record of one that is still mined, which may have cost another fee in another block.
+   */
   async undone(
     used: number,
     receiptOf: (stored: StoredTransaction) => Promise<RawReceipt | null>,
+    confirmed: (stored: StoredTransaction, receipt: RawReceipt) => Promise<StoredTransaction>,
   ): Promise<StoredTransaction[]> {
     const undone: Mined[] = []
     for (const mined of this.#mined) {
       if (mined.missedLooks === null) continue
       const receipt = await receiptOf(mined.stored)
       if (receipt) {
+        mined.stored = await confirmed(mined.stored, receipt)
         mined.block = receipt.blockNumber
         mined.missedLooks = null
         // A lagging endpoint has no receipt and counts the nonce as unused too: it is asked several times.

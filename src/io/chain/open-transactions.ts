@@ -1,5 +1,6 @@
 import type { StoredTransaction } from '../../domain/transaction.ts'
 import type { Hex } from '../../lib/bytes.ts'
+import type { Clock } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
 import type { MinedTransaction, TransactionStore } from './transaction-request.ts'
 
@@ -22,10 +23,16 @@ export interface OpenTransaction {
   toldOfMax: boolean
 }
 
+/** How a transaction ended; `fee` in wei. */
+export type TransactionEnd =
+  | { readonly state: 'mined' | 'reverted'; readonly fee: bigint }
+  | { readonly state: 'abandoned' }
+
 /** The open transactions of one account, by nonce: each change is on disk before it counts here. */
 export class OpenTransactions {
   readonly #account: Address
   readonly #store: TransactionStore
+  readonly #clock: Clock
   readonly #maxReplacements: number
   /** What a transaction may offer where the disk does not tell. */
   readonly #ceiling: () => bigint
@@ -33,11 +40,12 @@ export class OpenTransactions {
 
   constructor(
     options: { account: Address; maxReplacements: number },
-    needs: { store: TransactionStore; ceiling: () => bigint },
+    needs: { store: TransactionStore; clock: Clock; ceiling: () => bigint },
   ) {
     this.#account = options.account
     this.#maxReplacements = options.maxReplacements
     this.#store = needs.store
+    this.#clock = needs.clock
     this.#ceiling = needs.ceiling
   }
 
@@ -68,22 +76,33 @@ export class OpenTransactions {
 
   /** Writes a new transaction down. `broadcastAtMs`: when it was last sent, ms of the clock. */
   async add(stored: StoredTransaction, broadcastAtMs: number): Promise<OpenTransaction> {
-    await this.#store.saveTransaction(stored)
+    await this.#save(stored)
     return this.#track(stored, broadcastAtMs)
   }
 
   /** Writes another attempt down. */
   async replace(transaction: OpenTransaction, stored: StoredTransaction): Promise<void> {
-    await this.#store.saveTransaction(stored)
+    await this.#save(stored)
     transaction.stored = stored
   }
 
-  /** Writes the end of a transaction down. */
-  async close(transaction: OpenTransaction, state: 'mined' | 'reverted' | 'abandoned'): Promise<void> {
-    const stored = { ...transaction.stored, state }
-    await this.#store.saveTransaction(stored)
+  /** Writes the end of a transaction down; `fee`: what was paid for its gas, in wei, if it is mined. */
+  async close(transaction: OpenTransaction, end: TransactionEnd): Promise<void> {
+    const stored = { ...transaction.stored, ...end }
+    await this.#save(stored)
     transaction.stored = stored
     this.#open.delete(stored.nonce)
+  }
+
+  /** Writes another end of a mined transaction down: a reorganisation moved it to another block. */
+  async correct(mined: StoredTransaction, end: TransactionEnd): Promise<StoredTransaction> {
+    const stored = { ...mined, ...end }
+    await this.#save(stored)
+    return stored
+  }
+
+  #save(stored: StoredTransaction): Promise<void> {
+    return this.#store.saveTransaction(stored, this.#clock.now())
   }
 
   #track(stored: StoredTransaction, broadcastAtMs: number): OpenTransaction {

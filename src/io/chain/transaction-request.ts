@@ -7,8 +7,8 @@ import type { RawLog } from './raw-log.ts'
 export interface TransactionStore {
   /** Those in state `open`. */
   openTransactions(account: Address): Promise<StoredTransaction[]>
-  /** Writes or overwrites by account and nonce. */
-  saveTransaction(transaction: StoredTransaction): Promise<void>
+  /** Writes or overwrites by account and nonce; counts the fee, once, of one that is mined. */
+  saveTransaction(transaction: StoredTransaction, nowMs: number): Promise<void>
 }
 
 /** An account that signs transactions. */

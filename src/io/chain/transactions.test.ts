@@ -5,8 +5,9 @@ import { type ChainFixture, startChain } from '../../../test/chain/fixture.ts'
 import { HABITS, type Habit, startHabits } from '../../../test/chain/rpc-habits.ts'
 import { RpcFault, RpcShim } from '../../../test/chain/rpc-shim.ts'
 import { RecordingLog } from '../../../test/fakes/recording-log.ts'
-import { eventually } from '../../../test/tools/until.ts'
+import { eventually, until } from '../../../test/tools/until.ts'
 import type { StoredTransaction } from '../../domain/transaction.ts'
+import type { Hex } from '../../lib/bytes.ts'
 import { systemClock } from '../../lib/clock.ts'
 import { parseAddress } from '../../lib/crypto.ts'
 import { type Log, silentLog } from '../../lib/log.ts'
@@ -399,11 +400,13 @@ for (const [how, reorganised] of [
     await using sender = await sending(store, { watch })
     const snapshot = await chain.anvil.request('evm_snapshot')
     const mined = await sender.transactions.submit(pay('payment'), sender.signal)
+    assert.equal(store.latest().get(0)?.fee, mined.fee)
     await chain.anvil.request('evm_revert', [snapshot])
     await chain.anvil.mineOnDemand()
     if (!reorganised) tell({ head: { number: mined.block - 1n }, reorganised })
     tell({ head: { number: mined.block }, reorganised })
     await eventually('open again', () => store.latest().get(0)?.state === 'open')
+    assert.equal(store.latest().get(0)!.fee, undefined, 'nothing has been paid for it')
     const { hash } = store.latest().get(0)!.attempts[0]!
     await eventually(
       'sent again',
@@ -411,10 +414,38 @@ for (const [how, reorganised] of [
     )
     await chain.anvil.mine()
     await eventually('mined again', () => store.latest().get(0)?.state === 'mined')
+    assert.ok(store.latest().get(0)!.fee! > 0n)
     await chain.anvil.mineAtOnce()
     assert.equal((await sender.transactions.submit(pay('another'), sender.signal)).nonce, 1)
   })
 }
+
+test('a transaction that a reorganisation moves to a block with another gas price is stored with its new fee', async () => {
+  let tell: (update: { head: { number: bigint }; reorganised: boolean }) => void = () => {}
+  const watch = {
+    subscribe: (listener: typeof tell) => {
+      tell = listener
+    },
+  }
+  const store = new MemoryStore()
+  await using sender = await sending(store, { watch })
+  const snapshot = await chain.anvil.request('evm_snapshot')
+  const mined = await sender.transactions.submit(pay('payment'), sender.signal)
+  const raw = await chain.anvil.request('eth_getRawTransactionByHash', [mined.hash])
+  await chain.anvil.request('evm_revert', [snapshot])
+  await chain.anvil.request('anvil_setNextBlockBaseFeePerGas', ['0x1'])
+  await chain.anvil.request('eth_sendRawTransaction', [raw])
+  const { gasUsed, effectiveGasPrice } = await until(() =>
+    chain.anvil.request<{ gasUsed: Hex; effectiveGasPrice: Hex } | null>('eth_getTransactionReceipt', [
+      mined.hash,
+    ]),
+  )
+  const fee = BigInt(gasUsed) * BigInt(effectiveGasPrice)
+  assert.notEqual(fee, mined.fee)
+  tell({ head: { number: mined.block }, reorganised: true })
+  await eventually('corrected', () => store.latest().get(0)?.fee === fee)
+  assert.equal(store.latest().get(0)!.state, 'mined')
+})
 
 test('what another process sends between the last question and the sending takes the same nonce: one of both is mined', async () => {
   await chain.anvil.mineOnDemand()

@@ -217,11 +217,11 @@ export class Transactions implements Service {
           tracked.broadcastAtMs = 0
           return tracked
         case 'taken':
-          await this.#open.close(tracked, 'abandoned')
+          await this.#open.close(tracked, { state: 'abandoned' })
           this.#nonces.noteUsed(nonce)
           return 'taken'
         case 'rejected':
-          await this.#open.close(tracked, 'abandoned')
+          await this.#open.close(tracked, { state: 'abandoned' })
           throw error
       }
     }
@@ -303,7 +303,8 @@ export class Transactions implements Service {
   }
 
   async #finish(tracked: OpenTransaction, receipt: RawReceipt): Promise<void> {
-    await this.#open.close(tracked, receipt.status ? 'mined' : 'reverted')
+    const end = endOf(receipt)
+    await this.#open.close(tracked, end)
     this.#nonces.noteUsed(tracked.stored.nonce)
     this.#mined.add(tracked.stored, receipt.blockNumber)
     const mined: MinedTransaction = {
@@ -311,7 +312,7 @@ export class Transactions implements Service {
       nonce: tracked.stored.nonce,
       success: receipt.status,
       block: receipt.blockNumber,
-      fee: receipt.gasUsed * receipt.effectiveGasPrice,
+      fee: end.fee,
       logs: receipt.logs,
     }
     const { purpose } = tracked.stored
@@ -321,7 +322,10 @@ export class Transactions implements Service {
 
   /** Reopens transactions that a reorganisation undid, under their nonces. */
   async #reopenUnmined(used: number, signal: AbortSignal): Promise<void> {
-    for (const stored of await this.#mined.undone(used, (mined) => this.#receiptOf(mined, signal))) {
+    const receiptOf = (mined: StoredTransaction) => this.#receiptOf(mined, signal)
+    const confirmed = (mined: StoredTransaction, receipt: RawReceipt) => this.#correct(mined, receipt)
+    for (const undone of await this.#mined.undone(used, receiptOf, confirmed)) {
+      const { fee: _, ...stored } = undone
       this.#nonces.noteUnused(stored.nonce)
       if (this.#open.has(stored.nonce)) continue
       await this.#open.add({ ...stored, state: 'open' }, 0)
@@ -332,12 +336,19 @@ export class Transactions implements Service {
     }
   }
 
+  /** Corrects the record of a transaction that is mined in another block now, for another fee. */
+  async #correct(mined: StoredTransaction, receipt: RawReceipt): Promise<StoredTransaction> {
+    const end = endOf(receipt)
+    const isRight = mined.state === end.state && mined.fee === end.fee
+    return isRight ? mined : this.#open.correct(mined, end)
+  }
+
   async #noteTaken(tracked: OpenTransaction): Promise<void> {
     if (tracked.takenLooks++ === 0) tracked.takenSince = this.#head
     if (tracked.takenLooks < NONCE_TAKEN_LOOKS) return
     if (this.#watch && !isConfirmed(tracked.takenSince, this.#head)) return
     const { nonce, purpose } = tracked.stored
-    await this.#open.close(tracked, 'abandoned')
+    await this.#open.close(tracked, { state: 'abandoned' })
     this.#log.error('nonce used by another process: each account must be used by one sending node only', {
       account: this.#account,
       nonce,
@@ -365,6 +376,14 @@ export class Transactions implements Service {
     const turn = this.#queue.then(work, work)
     this.#queue = turn.catch(() => {})
     return turn
+  }
+}
+
+/** The end of a transaction in its receipt. */
+function endOf(receipt: RawReceipt): { readonly state: 'mined' | 'reverted'; readonly fee: bigint } {
+  return {
+    state: receipt.status ? 'mined' : 'reverted',
+    fee: receipt.gasUsed * receipt.effectiveGasPrice,
   }
 }
 

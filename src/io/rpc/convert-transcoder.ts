@@ -1,5 +1,5 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
-import type { Notice, Registration } from '../../domain/transcoder-notice.ts'
+import { type Notice, type Registration, shownLabels } from '../../domain/transcoder-notice.ts'
 import { messageOf } from '../../lib/errors.ts'
 import { readCapabilities, writeCapabilities } from './convert-capabilities.ts'
 import { RETIRED_PROFILES, readSegment, writeSegment } from './convert-segment.ts'
@@ -14,17 +14,20 @@ import type {
 export function writeRegistration(
   registration: Registration,
 ): MessageInitShape<typeof RegisterRequestSchema> {
-  const { capabilities, capacity, secret } = registration
+  const { capabilities, capacity, hardware = '', name = '', secret } = registration
   return {
     secret,
     capacity: BigInt(capacity),
     ...(capabilities && { capabilities: writeCapabilities(capabilities) }),
+    ...{ name, hardware },
   }
 }
 
-/** Reads a registration. Throws NodeError for oversized capabilities. */
-export function readRegistration({ capabilities, capacity, secret }: RegisterRequest): Registration {
+/** Reads a registration; its labels are cleaned and cut. Throws NodeError for oversized capabilities. */
+export function readRegistration(request: RegisterRequest): Registration {
+  const { capabilities, capacity, secret } = request
   return {
+    ...shownLabels(request),
     secret,
     capacity: Number(capacity > 0n ? (capacity < MAX_CAPACITY ? capacity : MAX_CAPACITY) : 0n),
     capabilities: capabilities ? readCapabilities(capabilities) : null,

@@ -122,6 +122,18 @@ function post(port: number, body: Uint8Array, headers: Record<string, string>) {
   })
 }
 
+test('a name and hardware follow the fields that Go nodes know, and are cleaned when they are read', () => {
+  const bytes = (registration: typeof REGISTRATION & { name?: string; hardware?: string }) =>
+    toBinary(RegisterRequestSchema, create(RegisterRequestSchema, writeRegistration(registration)))
+  const plain = bytes(REGISTRATION)
+  const named = bytes({ ...REGISTRATION, name: 'atelier\n3', hardware: 'GPU 0' })
+  assert.deepEqual(named.subarray(0, plain.length), plain, 'a Go orchestrator reads the same')
+  const read = (wire: Uint8Array) => readRegistration(fromBinary(RegisterRequestSchema, wire))
+  const { hardware, name } = read(named)
+  assert.deepEqual({ hardware, name }, { hardware: 'GPU 0', name: 'atelier3' })
+  assert.deepEqual([read(plain).name, read(plain).hardware], ['', ''])
+})
+
 test('recorded registrations and tasks of Go nodes are read and written to the same bytes', () => {
   for (const { request } of [...recorded.registerTranscoder, ...recorded.wrongSecret]) {
     const registration = readRegistration(fromBinary(RegisterRequestSchema, parseHex(request)))

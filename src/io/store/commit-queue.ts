@@ -13,11 +13,17 @@ const MAX_ATTEMPTS = 5
 /** PostgreSQL: serialization failure, deadlock. */
 const RETRYABLE = new Set(['40001', '40P01'])
 
-/** A write within a transaction. It may run again, so it must have no other effects. */
-type Write<T> = (tx: Kysely<Tables>) => Promise<T>
+/**
+ * A write within a transaction. It may run again, so it must have no other effects. What it notes is kept if it succeeds,
+ * and given to the end of the commit.
+ */
+type Write<T, Note> = (tx: Kysely<Tables>, note: (note: Note) => void) => Promise<T>
 
-interface Job {
-  readonly write: Write<unknown>
+/** Runs at the end of a commit for what its writes noted, so that they share its statements. It may run again. */
+type Finish<Note> = (tx: Kysely<Tables>, notes: readonly Note[]) => Promise<void>
+
+interface Job<Note> {
+  readonly write: Write<unknown, Note>
   readonly resolve: (value: unknown) => void
   readonly reject: (error: unknown) => void
   attempts: number
@@ -27,9 +33,10 @@ interface Job {
  * Runs writes one after the other; those of the same moment share one transaction, and so one disk sync. Each resolves
  * once it is committed and synced; one that throws is rolled back alone.
  */
-export class CommitQueue {
+export class CommitQueue<Note = never> {
   readonly #database: Pick<Database, 'db' | 'sync' | 'explain'>
-  readonly #waiting: Job[] = []
+  readonly #finish: Finish<Note> | null
+  readonly #waiting: Job<Note>[] = []
   readonly #broken = Promise.withResolvers<never>()
   readonly #onFault: (fault: string | null) => void
   #failure: Error | null = null
@@ -42,8 +49,10 @@ export class CommitQueue {
     database: Pick<Database, 'db' | 'sync' | 'explain'>,
     /** Told when writes begin to fail, with the reason, and with null when they succeed again. */
     onFault: (fault: string | null) => void = () => {},
+    finish: Finish<Note> | null = null,
   ) {
     this.#database = database
+    this.#finish = finish
     this.#onFault = onFault
     this.#broken.promise.catch(() => {})
   }
@@ -62,7 +71,7 @@ export class CommitQueue {
    * Runs a write and resolves with its result once that is on disk. With patience it waits up to that many milliseconds
    * for another write to share a commit with; the order of writes is kept.
    */
-  run<T>(write: Write<T>, patienceMs = 0): Promise<T> {
+  run<T>(write: Write<T, Note>, patienceMs = 0): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       this.#waiting.push({ write, resolve: resolve as (value: unknown) => void, reject, attempts: 0 })
       if (patienceMs > 0) this.#patience ??= setTimeout(() => this.#begin(), patienceMs)
@@ -89,22 +98,24 @@ export class CommitQueue {
     this.#draining = null
   }
 
-  async #commit(batch: readonly Job[]): Promise<void> {
+  async #commit(batch: readonly Job<Note>[]): Promise<void> {
     const settled: (() => void)[] = []
+    const notes: Note[] = []
     let tx: ControlledTransaction<Tables> | null = null
     try {
       if (this.#failure) throw this.#failure
       tx = await this.#database.db.startTransaction().execute()
       if (batch.length === 1) {
         // A single write needs no savepoint: no other work is rolled back with it.
-        const result = await batch[0]!.write(tx)
+        const result = await batch[0]!.write(tx, (note) => void notes.push(note))
         settled.push(() => batch[0]!.resolve(result))
       } else {
         for (const job of batch) {
-          settled.push(await this.#attempt(tx, job))
+          settled.push(await this.#attempt(tx, job, notes))
           if (settled.length % WRITES_AT_ONCE === 0) await settle()
         }
       }
+      if (notes.length > 0) await this.#finish?.(tx, notes)
       await tx.commit().execute()
       await this.#sync()
     } catch (error) {
@@ -140,11 +151,13 @@ export class CommitQueue {
   }
 
   /** Runs one write behind a savepoint; returns what to tell its caller once everything is committed. */
-  async #attempt(tx: ControlledTransaction<Tables>, job: Job): Promise<() => void> {
+  async #attempt(tx: ControlledTransaction<Tables>, job: Job<Note>, notes: Note[]): Promise<() => void> {
     const behind = await tx.savepoint('write').execute()
+    const own: Note[] = []
     try {
-      const result = await job.write(behind)
+      const result = await job.write(behind, (note) => void own.push(note))
       await behind.releaseSavepoint('write').execute()
+      notes.push(...own)
       return () => job.resolve(result)
     } catch (error) {
       // If SQLite rolled back the whole transaction, all writes of it are lost.
@@ -157,7 +170,7 @@ export class CommitQueue {
   }
 
   /** Handles a failed write: tries it again, or returns what to tell its caller. */
-  #failed(job: Job, error: unknown): () => void {
+  #failed(job: Job<Note>, error: unknown): () => void {
     if (RETRYABLE.has(codeOf(error)) && ++job.attempts < MAX_ATTEMPTS) {
       return () => {
         this.#waiting.push(job)

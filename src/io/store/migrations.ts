@@ -68,4 +68,21 @@ export const MIGRATIONS: readonly Migration[] = [
     version: 4,
     statements: [`drop table if exists orchestrators`],
   },
+  {
+    // What earlier versions received is not known: all amounts are counted from here on, so that they can be compared.
+    version: 5,
+    statements: [
+      `create table money (
+        node text not null, period text not null, at bigint not null,
+        tickets_received bigint not null, tickets_won bigint not null, tickets_handed_in bigint not null,
+        received text not null, won text not null, handed_in text not null, redeemed text not null,
+        redeem_gas text not null, reward_gas text not null, other_gas text not null,
+        primary key (node, period, at))`,
+      `alter table tickets add column booked_day bigint`,
+      `alter table tickets add column booked_round bigint`,
+      `alter table transactions add column fee text`,
+      `alter table transactions add column booked_day bigint`,
+      `alter table transactions add column booked_round bigint`,
+    ],
+  },
 ]

@@ -8,6 +8,7 @@ import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { sql } from 'kysely'
 import pg from 'pg'
+import { moneySuite } from '../../../test/suites/money.ts'
 import { paymentRecord, storeSuite, wonTicket } from '../../../test/suites/store.ts'
 import { ticketHash } from '../../domain/ticket.ts'
 import { seededDice } from '../../lib/dice.ts'
@@ -22,13 +23,16 @@ after(() => rmSync(folder, { recursive: true, force: true }))
 let places = 0
 const newFile = () => join(folder, `${places++}`, 'node.sqlite3')
 
-storeSuite('SQLite', async () => newFile(), { shared: false })
-storeSuite('SQLite, synced by a thread', async () => newFile(), { shared: false, sqliteSync: 'thread' })
+const suites = [storeSuite, moneySuite]
+for (const suite of suites) {
+  suite('SQLite', async () => newFile(), { shared: false })
+  suite('SQLite, synced by a thread', async () => newFile(), { shared: false, sqliteSync: 'thread' })
+}
 
 const postgres = process.env.LIVEPEER_TEST_POSTGRES
 if (postgres) {
   const databases: string[] = []
-  storeSuite('PostgreSQL', () => newDatabase(postgres, databases), { shared: true })
+  for (const suite of suites) suite('PostgreSQL', () => newDatabase(postgres, databases), { shared: true })
   after(() =>
     asAdmin(
       postgres,
@@ -112,7 +116,10 @@ test('SQLite: a database of the first version is brought up to date when it is o
   const { DatabaseSync } = await import('node:sqlite')
   const file = new DatabaseSync(location)
   file.exec(
-    'drop table ticket_totals; drop index tickets_by_state_and_hash; create table orchestrators (address text); delete from migrations where version >= 2',
+    `drop table ticket_totals; drop index tickets_by_state_and_hash; create table orchestrators (address text);
+     drop table money; alter table tickets drop column booked_day; alter table tickets drop column booked_round;
+     alter table transactions drop column fee; alter table transactions drop column booked_day;
+     alter table transactions drop column booked_round; delete from migrations where version >= 2`,
   )
   file.close()
   await store.open()
@@ -166,8 +173,11 @@ test('SQLite: acknowledged payments survive kill -9, and payments are never stor
   )
   const balance = await store.balance('0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf', 'deadbeef')
   const [counted] = await store.countTickets()
+  const { ever } = await store.money(0)
   await store.close()
   assert.equal(counted?.count, tickets.size)
+  assert.deepEqual(ever.received, Rational.of(BigInt(used.size)))
+  assert.equal(ever.won, counted?.faceValue)
   const missing = [...acknowledged].filter((nonce) => !used.has(nonce) || !tickets.has(nonce))
   assert.deepEqual(missing, [])
   assert.deepEqual(used, tickets)

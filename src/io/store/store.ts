@@ -1,5 +1,7 @@
 import type { Kysely } from 'kysely'
 import { type Causes, noCauses } from '../../domain/causes.ts'
+import type { NodeEvent } from '../../domain/events.ts'
+import { type Booking, dayOf } from '../../domain/money.ts'
 import type { PricePerPixel, WinningTicket } from '../../domain/ticket.ts'
 import type { TicketState } from '../../domain/ticket-state.ts'
 import type { StoredTransaction } from '../../domain/transaction.ts'
@@ -21,8 +23,10 @@ import type {
   TicketCount,
   TicketRecords,
 } from '../../services/orchestrator/payment-records.ts'
-import { insertNonces, insertTickets } from './bulk-inserts.ts'
+import { insertNonces } from './bulk-inserts.ts'
 import { CommitQueue } from './commit-queue.ts'
+import { addToMoney, type BookedMoney, type MoneyReport, readMoney } from './money-rows.ts'
+import { deleteExpiredNonces, insertRevealed, noncesIn } from './nonce-rows.ts'
 import { type Database, openDatabase, type SqliteSync, StoreError } from './open.ts'
 import { insertSecret, newestSecret, retireReplaced, secretsIn } from './secret-rows.ts'
 import {
@@ -35,9 +39,10 @@ import {
 } from './session-rows.ts'
 import type { Tables } from './tables.ts'
 import { unfinishedHashes, unfinishedRows } from './ticket-pages.ts'
-import { columnsOfState, stateOfRow, ticketOfRow } from './ticket-row.ts'
-import { addToTotals, changeOf, changeOfWinners, readTotals } from './ticket-totals.ts'
-import { rowOfTransaction, transactionOfRow } from './transaction-row.ts'
+import { ticketOfRow } from './ticket-row.ts'
+import { readTotals } from './ticket-totals.ts'
+import { addWinners, changeTicket, type TicketWrite } from './ticket-writes.ts'
+import { transactionOfRow, writeTransaction } from './transaction-row.ts'
 
 const MAX_KNOWN_PRICES = 10_000
 
@@ -53,6 +58,7 @@ export interface StoreOptions {
 }
 
 type Row = Parameters<typeof ticketOfRow>[0]
+type Note = (booked: BookedMoney) => void
 
 /**
  * The node's database: SQLite, or PostgreSQL if several processes share it. A method that resolves has written to disk.
@@ -66,7 +72,9 @@ export class Store
   readonly #causes: Causes
   /** A session keeps its first price, which need not be read again for every segment. */
   readonly #prices = new Map<string, PricePerPixel>()
-  #open: { database: Database; commits: CommitQueue } | null = null
+  #open: { database: Database; commits: CommitQueue<BookedMoney> } | null = null
+  /** The last initialised round, in which money is counted; null while it is not known. */
+  #round: bigint | null = null
 
   constructor(options: StoreOptions, needs: { dice: Dice; causes?: Causes } = { dice: systemDice }) {
     this.#options = options
@@ -87,7 +95,23 @@ export class Store
   async open(): Promise<void> {
     if (this.#open) return
     const database = await openDatabase(this.#options.location, this.#options.sqliteSync ?? 'inline')
-    this.#open = { database, commits: new CommitQueue(database, (fault) => this.#tellFault(fault)) }
+    const { shared } = database
+    const commits = new CommitQueue<BookedMoney>(
+      database,
+      (fault) => this.#tellFault(fault),
+      (tx, booked) => addToMoney(tx, shared, this.#node, booked),
+    )
+    this.#open = { database, commits }
+  }
+
+  /** Follows the rounds, to count money in them. */
+  hear(event: NodeEvent): void {
+    if (event.kind === 'round-begun') this.#round = event.round
+  }
+
+  /** What the node earned and spent on the day of this time, in its week, in the last initialised round, and ever. */
+  async money(nowMs: number): Promise<MoneyReport> {
+    return readMoney(this.#db, this.#bookingAt(nowMs))
   }
 
   #tellFault(fault: string | null): void {
@@ -165,31 +189,15 @@ export class Store
   }
 
   async noncesOf(recipientRandHash: Uint8Array): Promise<{ used: ReadonlySet<number>; revealed: boolean }> {
-    const hash = formatHex(recipientRandHash)
-    const rows = await this.#db.selectFrom('nonces').select('nonce').where('rand_hash', '=', hash).execute()
-    const revealed = await this.#db
-      .selectFrom('revealed_rands')
-      .select('rand_hash')
-      .where('rand_hash', '=', hash)
-      .executeTakeFirst()
-    return { used: new Set(rows.map(({ nonce }) => Number(nonce))), revealed: revealed !== undefined }
+    return noncesIn(this.#db, formatHex(recipientRandHash))
   }
 
   async reveal(recipientRandHash: Uint8Array, expirationBlock: bigint): Promise<void> {
-    await this.#write((tx) =>
-      tx
-        .insertInto('revealed_rands')
-        .values({ rand_hash: formatHex(recipientRandHash), expiration_block: expirationBlock })
-        .onConflict((c) => c.doNothing())
-        .execute(),
-    )
+    await this.#write((tx) => insertRevealed(tx, formatHex(recipientRandHash), expirationBlock))
   }
 
   async forgetNonces(expiredAt: bigint): Promise<void> {
-    await this.#write(async (tx) => {
-      await tx.deleteFrom('nonces').where('expiration_block', '<=', expiredAt).execute()
-      await tx.deleteFrom('revealed_rands').where('expiration_block', '<=', expiredAt).execute()
-    })
+    await this.#write((tx) => deleteExpiredNonces(tx, expiredAt))
   }
 
   async balance(sender: Address, sessionId: string): Promise<Rational> {
@@ -256,9 +264,15 @@ export class Store
     const { sender, sessionId, nowMs } = record
     const conflict = new Error('a nonce was used meanwhile')
     try {
-      return await this.#write(async (tx, shared) => {
+      return await this.#write(async (tx, shared, note) => {
         if (!(await insertNonces(tx, record))) throw conflict
-        const newWinners = await this.#insertTickets(tx, shared, record.winners, nowMs)
+        const newWinners = await addWinners(
+          this.#ticketWrite(tx, shared, note, nowMs),
+          record.winners,
+          'paid',
+        )
+        const change = { ticketsReceived: record.nonces.length, received: record.credit }
+        note({ booking: this.#bookingAt(nowMs), change })
         const session = await lockSession(tx, shared, sender, sessionId, nowMs)
         const leftover = session.isNew
           ? (await takeLeftovers(tx, shared, sender, sessionId, record.idleSinceMs)).amount
@@ -274,9 +288,15 @@ export class Store
     }
   }
 
-  async addTickets(tickets: readonly WinningTicket[], nowMs: number): Promise<WinningTicket[]> {
+  async addTickets(
+    tickets: readonly WinningTicket[],
+    nowMs: number,
+    source: 'unpaid' | 'handedIn' = 'unpaid',
+  ): Promise<WinningTicket[]> {
     if (tickets.length === 0) return []
-    return this.#write((tx, shared) => this.#insertTickets(tx, shared, tickets, nowMs))
+    return this.#write((tx, shared, note) =>
+      addWinners(this.#ticketWrite(tx, shared, note, nowMs), tickets, source),
+    )
   }
 
   async *unfinishedTickets(
@@ -305,27 +325,9 @@ export class Store
   }
 
   async saveTicketState(hash: Uint8Array, state: TicketState, nowMs: number): Promise<void> {
-    await this.#write(async (tx, shared) => {
-      const key = formatHex(hash)
-      const row = await tx
-        .selectFrom('tickets')
-        .selectAll()
-        .where('hash', '=', key)
-        .$if(shared, (q) => q.forUpdate())
-        .executeTakeFirst()
-      if (!row) return
-      await tx
-        .updateTable('tickets')
-        .set({ ...columnsOfState(state), updated_at: nowMs })
-        .where('hash', '=', key)
-        .execute()
-      const before = stateOfRow(row as Row)
-      const faceValue = BigInt(row.face_value)
-      await addToTotals(tx, shared, this.#node, [
-        changeOf(before, { count: -1, faceValue: -faceValue }),
-        changeOf(state, { count: 1, faceValue }),
-      ])
-    })
+    await this.#write((tx, shared, note) =>
+      changeTicket(this.#ticketWrite(tx, shared, note, nowMs), hash, state),
+    )
   }
 
   async countTickets(): Promise<TicketCount[]> {
@@ -344,19 +346,13 @@ export class Store
     return rows.map(transactionOfRow)
   }
 
-  /** Stores a transaction, replacing the one with its account and nonce. */
-  async saveTransaction(transaction: StoredTransaction): Promise<void> {
-    const row = rowOfTransaction(transaction)
-    await this.#write((tx) =>
-      tx
-        .insertInto('transactions')
-        .values(row)
-        .onConflict((c) => c.columns(['account', 'nonce']).doUpdateSet(row))
-        .execute(),
-    )
+  /** Stores a transaction, replacing the one with its account and nonce, and counts its fee. */
+  async saveTransaction(transaction: StoredTransaction, nowMs: number): Promise<void> {
+    const now = this.#bookingAt(nowMs)
+    await this.#write((tx, shared, note) => writeTransaction(tx, shared, transaction, now, note))
   }
 
-  get #opened(): { database: Database; commits: CommitQueue } {
+  get #opened(): { database: Database; commits: CommitQueue<BookedMoney> } {
     if (!this.#open) throw new StoreError('store-unavailable', `${this.#describe()} is not open`)
     return this.#open
   }
@@ -373,20 +369,20 @@ export class Store
     return `chain-cursor/${this.#node}`
   }
 
-  async #insertTickets(
-    tx: Kysely<Tables>,
-    shared: boolean,
-    tickets: readonly WinningTicket[],
-    nowMs: number,
-  ): Promise<WinningTicket[]> {
-    const added = await insertTickets(tx, tickets, nowMs)
-    if (added.length > 0) await addToTotals(tx, shared, this.#node, [changeOfWinners(added)])
-    return added
+  #bookingAt(nowMs: number): Booking {
+    return { day: dayOf(nowMs), round: this.#round }
   }
 
-  #write<T>(write: (tx: Kysely<Tables>, shared: boolean) => Promise<T>, patienceMs?: number): Promise<T> {
+  #ticketWrite(tx: Kysely<Tables>, shared: boolean, note: Note, nowMs: number): TicketWrite {
+    return { tx, shared, node: this.#node, nowMs, now: this.#bookingAt(nowMs), note }
+  }
+
+  #write<T>(
+    write: (tx: Kysely<Tables>, shared: boolean, note: Note) => Promise<T>,
+    patienceMs?: number,
+  ): Promise<T> {
     const { commits, database } = this.#opened
-    return commits.run((tx) => write(tx, database.shared), patienceMs)
+    return commits.run((tx, note) => write(tx, database.shared, note), patienceMs)
   }
 
   async #amountIn(db: Kysely<Tables>, sender: Address, sessionId: string): Promise<Rational> {

@@ -32,6 +32,22 @@ export interface Tables {
     updated_at: Integer
   }
   transactions: TransactionRow
+  money: {
+    node: string
+    period: 'day' | 'round' | 'ever'
+    /** Days since the epoch, or the round; 0 for all time. */
+    at: Integer
+    tickets_received: Integer
+    tickets_won: Integer
+    tickets_handed_in: Integer
+    received: string
+    won: string
+    handed_in: string
+    redeemed: string
+    redeem_gas: string
+    reward_gas: string
+    other_gas: string
+  }
 }
 
 /** A whole number as written (a number or a bigint) and as read (PostgreSQL: text). */
@@ -59,6 +75,9 @@ export interface TicketRow {
   fee: string | null
   block: Integer | null
   updated_at: Integer
+  /** Where what it was paid is counted; null while nothing is. */
+  booked_day: Integer | null
+  booked_round: Integer | null
 }
 
 /** A transaction of an account, with all its attempts. */
@@ -73,4 +92,9 @@ export interface TransactionRow {
   /** JSON. */
   attempts: string
   state: string
+  /** Wei paid for its gas; null until it is mined. */
+  fee: string | null
+  /** Where its fee is counted; null while it is not. */
+  booked_day: Integer | null
+  booked_round: Integer | null
 }

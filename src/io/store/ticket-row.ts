@@ -3,6 +3,7 @@ import { NEW_TICKET, reasonOf, type TicketState } from '../../domain/ticket-stat
 import { formatHex, type Hex, parseHex } from '../../lib/bytes.ts'
 import type { Address } from '../../lib/crypto.ts'
 import type { StoredTicket } from '../../services/orchestrator/payment-records.ts'
+import { columnsOfBooking } from './money-rows.ts'
 import type { TicketRow } from './tables.ts'
 
 /** The row of a new winning ticket. */
@@ -23,6 +24,7 @@ export function rowOfTicket(hash: Hex, ticket: WinningTicket, nowMs: number): Ti
     received_at: nowMs,
     updated_at: nowMs,
     ...columnsOfState(NEW_TICKET),
+    ...columnsOfBooking(null),
   }
 }
 

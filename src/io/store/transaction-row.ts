@@ -1,8 +1,11 @@
+import type { Kysely } from 'kysely'
 import { z } from 'zod'
+import { type Booking, gasFor } from '../../domain/money.ts'
 import type { StoredTransaction } from '../../domain/transaction.ts'
 import type { Hex } from '../../lib/bytes.ts'
 import type { Address } from '../../lib/crypto.ts'
-import type { TransactionRow } from './tables.ts'
+import { type BookedMoney, bookingOf, columnsOfBooking } from './money-rows.ts'
+import type { Tables, TransactionRow } from './tables.ts'
 
 const ATTEMPTS = z.array(
   z.object({
@@ -14,8 +17,10 @@ const ATTEMPTS = z.array(
   }),
 )
 
-/** The row of a transaction. */
-export function rowOfTransaction(transaction: StoredTransaction): TransactionRow {
+/** The row of a transaction, without where its fee is counted. */
+export function rowOfTransaction(
+  transaction: StoredTransaction,
+): Omit<TransactionRow, 'booked_day' | 'booked_round'> {
   return {
     account: transaction.account,
     nonce: transaction.nonce,
@@ -33,6 +38,7 @@ export function rowOfTransaction(transaction: StoredTransaction): TransactionRow
       })),
     ),
     state: transaction.state,
+    fee: transaction.fee?.toString() ?? null,
   }
 }
 
@@ -54,5 +60,37 @@ export function transactionOfRow(row: TransactionRow): StoredTransaction {
       ...(attempt.limit === undefined ? {} : { limit: BigInt(attempt.limit) }),
     })),
     state: row.state as StoredTransaction['state'],
+    ...(row.fee === null ? {} : { fee: BigInt(row.fee) }),
   }
+}
+
+/**
+ * Writes a transaction over the one with its account and nonce, and notes its fee where it is counted: where it was before,
+ * or under `now` if it has just been mined. A transaction that is open again has no fee.
+ */
+export async function writeTransaction(
+  tx: Kysely<Tables>,
+  shared: boolean,
+  transaction: StoredTransaction,
+  now: Booking,
+  note: (booked: BookedMoney) => void,
+): Promise<void> {
+  const row = rowOfTransaction(transaction)
+  const before = await tx
+    .selectFrom('transactions')
+    .select(['purpose', 'fee', 'booked_day', 'booked_round'])
+    .where('account', '=', row.account)
+    .where('nonce', '=', row.nonce)
+    .$if(shared, (q) => q.forUpdate())
+    .executeTakeFirst()
+  const booked = before ? bookingOf(before) : null
+  const booking = transaction.fee === undefined ? null : (booked ?? now)
+  const columns = { ...row, ...columnsOfBooking(booking) }
+  await tx
+    .insertInto('transactions')
+    .values(columns)
+    .onConflict((c) => c.columns(['account', 'nonce']).doUpdateSet(columns))
+    .execute()
+  if (before && booked) note({ booking: booked, change: gasFor(before.purpose, -BigInt(before.fee ?? 0)) })
+  if (booking) note({ booking, change: gasFor(row.purpose, transaction.fee ?? 0n) })
 }

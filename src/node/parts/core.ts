@@ -51,6 +51,7 @@ export class Core {
     this.signer = access?.wallet ?? noSigner
     this.store = new NodeStore(settings, access?.chainId ?? 0n, this.env)
     this.metrics = settings.metrics.enabled ? newMetrics(settings, this.duties, { access, env }) : null
+    events.listen((event) => this.store.hear(event))
     events.listen((event) => this.metrics?.hear(event))
     events.listen((event) => this.totals.hear(event))
   }

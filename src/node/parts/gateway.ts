@@ -14,6 +14,7 @@ import {
   PooledOrchestrators,
 } from '../../services/gateway/orchestrator-source.ts'
 import type { Payer } from '../../services/gateway/payer.ts'
+import { Spending } from '../../services/gateway/spending.ts'
 import { NoPayments, TicketSender } from '../../services/gateway/ticket-sender.ts'
 import type { Senders } from '../../services/protocol/senders.ts'
 import type { ChainParts } from './chain.ts'
@@ -24,16 +25,16 @@ export class GatewayParts {
   readonly gateway: Gateway
   /** What each orchestrator was paid, and what it gave for that. */
   readonly accounts: OrchestratorAccounts
-  /** Its own funds on chain; null offchain. */
-  readonly funds: Senders | null
+  /** What it pays with; null offchain. */
+  readonly paying: { readonly funds: Senders; readonly spending: Spending } | null
   readonly services: readonly Service[]
 
   constructor(core: Core, settings: GatewaySettings, chain: ChainParts | null) {
     const { client, env, media, signer } = core
     this.accounts = new OrchestratorAccounts(env)
     const paid = chain ? paysWith(this.accounts, core, settings, chain) : FREE
-    const { funds, payer, view: paying } = paid
-    this.funds = funds
+    const { payer, view: paying } = paid
+    this.paying = paid.funds
     const { source, services: finding } = sourceOf(core, settings, chain)
     const { bind, blocklist, currentManifest, discoveryTimeoutMs, extraNodes, httpIngest, publicHost } =
       settings
@@ -67,7 +68,7 @@ interface Paying {
   readonly payer: Payer
   /** For explanations; null where nothing is paid. */
   readonly view: PayingView | null
-  readonly funds: Senders | null
+  readonly funds: GatewayParts['paying']
   readonly services: readonly Service[]
 }
 
@@ -84,7 +85,8 @@ function paysWith(
   const limits = { maxTicketEv, maxTotalEv, depositMultiplier }
   // The gateway is the sender; only its own funds are looked up.
   const funds = chain.sendersFor(chain.account)
-  const payer = new TicketSender(limits, { ...env, signer, rounds, funds, accounts })
+  const spending = new Spending(env.clock)
+  const payer = new TicketSender(limits, { ...env, signer, rounds, funds, accounts, spending })
   const maxPriceNow = maxPriceOf(settings, chain)
   const view: PayingView = {
     ...{ account, limits, redeemGas: chain.settings.redeemGas },
@@ -102,7 +104,7 @@ function paysWith(
       return maxPriceNow()
     },
   }
-  return { payer, funds, view, services: [...chain.following, funds] }
+  return { payer, funds: { funds, spending }, view, services: [...chain.following, funds] }
 }
 
 /** Where orchestrators are found: on chain, unless some are listed. */

@@ -34,6 +34,8 @@ export class OrchestratorParts {
   readonly orchestrator: Orchestrator
   /** The transcoders on other machines, and this node's own engine. */
   readonly transcoders: TranscoderPool
+  /** Null offchain. */
+  readonly prices: PriceBook | null
   readonly services: readonly Service[]
 
   constructor(core: Core, settings: OrchestratorSettings, { payments, transcoder }: OrchestratorNeeds) {
@@ -52,6 +54,7 @@ export class OrchestratorParts {
     const authKeys = new SecretRing('auth-token', { ...env, secrets: store }, { rotate })
     const payee = payments ? paid(core, settings, payments) : FREE
     this.transcoders = transcoders
+    this.prices = payee.prices
     this.orchestrator = new Orchestrator(
       {
         ...{ serviceUri, nodes: settings.nodes, version: env.version },
@@ -81,10 +84,11 @@ export class OrchestratorParts {
 /** What takes the payments of gateways. */
 interface Payee {
   readonly recipient: Recipient
+  readonly prices: PriceBook | null
   readonly services: readonly Service[]
 }
 
-const FREE: Payee = { recipient: new FreeOfCharge(), services: [] }
+const FREE: Payee = { recipient: new FreeOfCharge(), prices: null, services: [] }
 
 function paid(
   core: Core,
@@ -97,6 +101,7 @@ function paid(
   const activity = new Activity({ recipient }, { ...env, chain: client, watch, rounds })
   const secret = new SecretRing('ticket', { ...env, secrets: store }, { rotate })
   const single = [...gatewayPrices].map(([gateway, unit]) => [gateway, chain.priceNow(unit)] as const)
+  const prices = new PriceBook(chain.priceNow(price!), single)
   const ticketRecipient = new TicketRecipient(
     {
       ...{ recipient, ticketEv, redeemGas: chain.settings.redeemGas },
@@ -105,11 +110,11 @@ function paid(
     {
       ...{ ...env, secret, nonces: store, balances: store, prices: store, records: store },
       ...{ senders: winners.floats, rounds, activity, gas, winners: winners.keeper },
-      priceBook: new PriceBook(chain.priceNow(price!), single),
+      priceBook: prices,
     },
   )
   return {
-    recipient: ticketRecipient,
+    ...{ recipient: ticketRecipient, prices },
     services: [
       ...[...chain.following, activity, gas, ...winners.services],
       ...chain.registrationAt(serviceUriOf(core.settings)),

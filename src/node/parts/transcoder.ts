@@ -1,7 +1,9 @@
+import { hostname } from 'node:os'
 import type { TranscoderSettings } from '../../config/settings.ts'
 import { announcedVersion, type Capabilities, transcodingCapabilities } from '../../domain/capabilities.ts'
 import { offered, trialPictureOf } from '../../domain/duties.ts'
 import { commonCapabilities } from '../../domain/media-abilities.ts'
+import { describeHardware } from '../../domain/transcoder-notice.ts'
 import { patternSegment } from '../../io/media/engine/pattern.ts'
 import { TranscoderClient } from '../../io/rpc/transcoder-client.ts'
 import type { Service } from '../../lib/service.ts'
@@ -51,6 +53,8 @@ export class TranscoderParts {
       {
         ...{ orchestrators: settings.orchestrators, secret: core.settings.secrets.orchSecret },
         ...{ capabilities: this.capabilities, version: env.version },
+        name: settings.name || hostname(),
+        hardware: describeHardware(env.machine?.devices.map(({ device }) => device) ?? [], env.cpus),
       },
       { ...env, link, engine: this.capacity },
     )

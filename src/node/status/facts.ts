@@ -1,4 +1,5 @@
 import type { OrchestratorState } from '../../domain/chain.ts'
+import type { SenderInfo } from '../../domain/float.ts'
 import { callsLeft } from '../../domain/reward.ts'
 import type { EndpointHealth } from '../../io/chain/endpoint-pool.ts'
 import type { Hex } from '../../lib/bytes.ts'
@@ -7,13 +8,12 @@ import type { Address } from '../../lib/crypto.ts'
 import type { WaitingTicket } from '../../services/redemption/waiting-tickets.ts'
 import type { ChainParts } from '../parts/chain.ts'
 import type { Parts } from '../parts.ts'
+import { Glimpse } from './glimpse.ts'
+import { type MoneyFigures, moneyFigures } from './money.ts'
+import { type FundsFigures, fundsFigures, type PriceFigures, priceFigures } from './terms.ts'
 
 /** Shown of the tickets that wait, the most urgent first, and of open transactions, the oldest first. */
 const MAX_SHOWN = 100
-/** What is read from the chain only to be shown is read again once it is older than this. */
-const REFRESH_MS = 10_000
-/** A request waits this long for the chain, then gets the last value. */
-const PATIENCE_MS = 1_500
 
 /** Winning tickets in one state, for one reason. */
 export interface TicketGroup {
@@ -26,10 +26,11 @@ export interface TicketGroup {
   readonly firstExpiryBlock: bigint | null
 }
 
-/** Winning tickets, counted by state. */
+/** Winning tickets, counted by state: all that the database holds. */
 export interface TicketFigures {
-  /** Tickets received since the node started; the other figures count all that the database holds. */
+  /** Tickets received in accepted payments, and handed in by other nodes, since the database counts them. */
   readonly received: number
+  /** Those of them that won. */
   readonly won: number
   readonly open: number
   readonly submitted: number
@@ -72,6 +73,16 @@ export interface RoundFigures {
   readonly nextL1Block: bigint
 }
 
+/** The limits of the gas price, in wei. */
+export interface GasLimitFigures {
+  /** `-minGasPrice`: the least that is assumed. */
+  readonly min: bigint
+  /** `-maxGasPrice`: nothing is sent above it; null for none. */
+  readonly max: bigint | null
+  /** The most that a transaction that earns nothing offers. */
+  readonly ceiling: bigint
+}
+
 /** The chain as the node sees it. Unknown values are null; amounts are wei. */
 export interface ChainFigures {
   readonly chainId: string
@@ -86,6 +97,8 @@ export interface ChainFigures {
   readonly rounds: RoundFigures | null
   /** Null where the node does not follow the gas price. */
   readonly gasPrice: bigint | null
+  /** The limits of the gas price; null where the node does not follow it. */
+  readonly gasLimits: GasLimitFigures | null
   readonly endpoints: readonly EndpointHealth[]
   /** Transactions not known to be mined, the lowest nonce first. */
   readonly transactions: readonly TransactionFigures[]
@@ -101,16 +114,20 @@ export class StatusFacts {
   readonly #glimpses: {
     readonly balance: Glimpse<bigint>
     readonly recipient: Glimpse<OrchestratorState>
+    /** Of a gateway's own account; null where it pays nobody. */
+    readonly funds: Glimpse<SenderInfo> | null
   } | null
 
   constructor(parts: Parts, needs: { clock: Clock }) {
     const { clock } = needs
     const { chain } = parts
+    const paying = parts.gateway?.paying
     this.#parts = parts
     this.#clock = clock
     this.#glimpses = chain && {
       balance: new Glimpse(() => chain.client.ethBalance(chain.account), clock),
       recipient: new Glimpse(() => chain.client.orchestrator(chain.recipient), clock),
+      funds: paying ? new Glimpse(() => paying.funds.info(chain.account), clock) : null,
     }
   }
 
@@ -135,6 +152,7 @@ export class StatusFacts {
         nextL1Block: clock.startL1Block + clock.roundLength,
       },
       gasPrice: this.#gasPrice(chain),
+      gasLimits: this.#gasLimits(chain),
       endpoints: rpc.health(),
       transactions: this.#transactions(chain),
       recipientState,
@@ -147,13 +165,14 @@ export class StatusFacts {
     if (!winners) return null
     const { store, totals } = this.#parts.core
     const counted = await store.countTickets()
+    const { ever } = await store.money(this.#clock.now())
     const firstExpiries = winners.keeper.firstExpiries()
     const count = (state: string) =>
       counted.filter((group) => group.state === state).reduce((sum, group) => sum + group.count, 0)
-    const { handedTicketsRefused, paymentsRefused, ticketsReceived } = totals
+    const { handedTicketsRefused, paymentsRefused } = totals
     return {
-      received: ticketsReceived,
-      won: counted.reduce((sum, group) => sum + group.count, 0),
+      received: ever.ticketsReceived + ever.ticketsHandedIn,
+      won: ever.ticketsWon + ever.ticketsHandedIn,
       open: count('open'),
       submitted: count('submitted'),
       delivered: count('delivered'),
@@ -170,6 +189,26 @@ export class StatusFacts {
       paymentsRefused,
       handedRefused: handedTicketsRefused,
     }
+  }
+
+  /** Null where nothing is earned or spent. */
+  async money(): Promise<MoneyFigures | null> {
+    const { core, duties } = this.#parts
+    if (!duties.keepsTickets && !duties.sendsTransactions) return null
+    return moneyFigures(await core.store.money(this.#clock.now()))
+  }
+
+  /** The price of an orchestrator; null where nothing is asked. */
+  price(): PriceFigures | null {
+    const prices = this.#parts.orchestrator?.prices
+    return prices ? priceFigures(prices) : null
+  }
+
+  /** What a gateway pays with; null where it pays nobody, and until it has been read. */
+  async funds(): Promise<FundsFigures | null> {
+    const paying = this.#parts.gateway?.paying
+    const info = await this.#glimpses?.funds?.look()
+    return paying && info ? fundsFigures(info, paying.spending) : null
   }
 
   /** Null where no tickets are kept. */
@@ -189,6 +228,12 @@ export class StatusFacts {
 
   #gasPrice({ gas }: ChainParts): bigint | null {
     return this.#parts.duties.followsGasPrice ? gas.gasPrice : null
+  }
+
+  #gasLimits({ gas }: ChainParts): GasLimitFigures | null {
+    if (!this.#parts.duties.followsGasPrice) return null
+    const { ceiling, max, min } = gas
+    return { min, max: max === 0n ? null : max, ceiling }
   }
 
   async balance(): Promise<bigint | null> {
@@ -213,43 +258,6 @@ export class StatusFacts {
       sentAtMs: attempts[0]!.sentAtMs,
       attempts: attempts.length,
     }))
-  }
-}
-
-/** A value read from the chain to be shown: refreshed when it is old; the last one while reading takes long or fails. */
-class Glimpse<T> {
-  readonly #read: () => Promise<T>
-  readonly #clock: Clock
-  #value: T | null = null
-  #askedAtMs = Number.NEGATIVE_INFINITY
-  #reading: Promise<void> | null = null
-
-  constructor(read: () => Promise<T>, clock: Clock) {
-    this.#read = read
-    this.#clock = clock
-  }
-
-  /** Null until it has been read for the first time. */
-  async look(): Promise<T | null> {
-    if (this.#clock.now() - this.#askedAtMs >= REFRESH_MS) this.#reading ??= this.#refresh()
-    if (this.#reading) {
-      const patience = new AbortController()
-      const tooLong = this.#clock.sleep(PATIENCE_MS, patience.signal).catch(() => {})
-      await Promise.race([this.#reading, tooLong])
-      patience.abort()
-    }
-    return this.#value
-  }
-
-  async #refresh(): Promise<void> {
-    this.#askedAtMs = this.#clock.now()
-    try {
-      this.#value = await this.#read()
-    } catch {
-      // The health of the endpoints shows why.
-    } finally {
-      this.#reading = null
-    }
   }
 }
 

@@ -10,6 +10,8 @@ import type { TranscoderState } from '../../services/transcoding/transcoder-memb
 import type { LastingCause } from '../cause-book.ts'
 import type { Parts } from '../parts.ts'
 import type { ChainFigures, StatusFacts, TicketFigures, WaitingFigures } from './facts.ts'
+import type { MoneyFigures } from './money.ts'
+import type { FundsFigures, PriceFigures } from './terms.ts'
 
 /** `/status` of an orchestrator. */
 export interface OrchestratorStatus {
@@ -61,6 +63,12 @@ export interface NodeStatus
   readonly serviceUri?: string | null
   readonly chain?: ChainFigures
   readonly waiting?: WaitingFigures
+  /** What an orchestrator asks. */
+  readonly price?: PriceFigures
+  /** What a gateway pays with. */
+  readonly funds?: FundsFigures
+  /** What the node earned and spent; absent where it does neither. */
+  readonly money?: MoneyFigures
   readonly reward?: RewardStatus
   readonly rounds?: RoundInitializerStatus
   /** The sessions, or streams, that it takes at once just now, and what its engine was measured to do. */
@@ -96,7 +104,8 @@ export async function statusOf(
   const { fault: storeFault } = core.store
   const { segmentsTranscoded, segmentsFailed, ticketsSent, ticketsAccepted } = core.totals
   const segments = { transcoded: segmentsTranscoded, failed: segmentsFailed }
-  const chain = await facts.chain()
+  const price = facts.price()
+  const [chain, funds] = await Promise.all([facts.chain(), facts.funds()])
   return {
     ...progress,
     roles: [...settings.roles],
@@ -104,6 +113,8 @@ export async function statusOf(
     ...(storeFault !== null && { storeFault }),
     ...(core.env.causes.current.length > 0 && { causes: core.env.causes.current }),
     ...(chain && { chain }),
+    ...(price && { price }),
+    ...(funds && { funds }),
     ...(orchestrator && {
       serviceUri: serviceUriOf(settings) || null,
       sessions: orchestrator.orchestrator.sessionCount,
@@ -113,6 +124,7 @@ export async function statusOf(
     ...(duties.keepsTickets && { recipient: parts.chain!.recipient }),
     ...(redeemer && { floatStreams: redeemer.desk.streams }),
     ...(hasStarted && (await ticketsOf(facts))),
+    ...(hasStarted && (await moneyOf(facts))),
     ...(reward && { reward: reward.reward.status() }),
     ...(hasStarted && roundInitializer && { rounds: roundInitializer.roundInitializer.status() }),
     ...(handingOver && {
@@ -130,6 +142,11 @@ export async function statusOf(
 async function ticketsOf(facts: StatusFacts): Promise<Pick<NodeStatus, 'tickets' | 'waiting'>> {
   const [tickets, waiting] = [await facts.tickets(), await facts.waiting()]
   return { ...(tickets && { tickets }), ...(waiting && { waiting }) }
+}
+
+async function moneyOf(facts: StatusFacts): Promise<Pick<NodeStatus, 'money'>> {
+  const money = await facts.money()
+  return money ? { money } : {}
 }
 
 function capacityOf({ maxSessions, transcoder }: Parts): NonNullable<NodeStatus['capacity']> {

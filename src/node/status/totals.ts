@@ -6,7 +6,6 @@ export class Totals {
   segmentsFailed = 0
   ticketsSent = 0
   ticketsAccepted = 0
-  ticketsReceived = 0
   paymentsRefused = 0
   readonly #handedTicketsRefused = new Map<string, number>()
 
@@ -29,12 +28,6 @@ export class Totals {
         break
       case 'payment-accepted':
         this.ticketsAccepted += event.tickets
-        break
-      case 'tickets-received':
-        this.ticketsReceived += event.tickets
-        break
-      case 'ticket-handed-in':
-        this.ticketsReceived++
         break
       case 'payment-refused':
         this.paymentsRefused++

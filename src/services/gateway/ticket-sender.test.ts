@@ -144,10 +144,12 @@ function setUp(options: { ev?: bigint; price?: PriceInfo } = {}) {
     settled.push({ orchestrator, ...outcome })
     settle(orchestrator, outcome)
   }
-  const sender = new TicketSender(limits, { signer, rounds, funds, clock, accounts })
+  const sent: bigint[] = []
+  const spending = { add: (wei: bigint) => void sent.push(wei) }
+  const sender = new TicketSender(limits, { signer, rounds, funds, clock, accounts, spending })
   const recipient = recipientOf('recipient', options.price ?? PRICE, options.ev ?? 10n ** 9n)
   const offer = (sessionId?: string) => recipient.offer(signer.address, rounds.l1Block, sessionId)
-  return { sender, recipient, offer, rounds, funds, clock, signer, settled }
+  return { sender, recipient, offer, rounds, funds, clock, signer, settled, sent }
 }
 
 const nonces = (payment: Payment | null) => payment!.tickets.map((ticket) => ticket.senderNonce)
@@ -164,6 +166,24 @@ test('the first segment brings tickets for its whole fee, with nonces from 1, an
   assert.deepEqual(payment!.expectedPrice, PRICE)
   recipient.receive(payment!, rounds.l1Block)
   assert.ok(recipient.balance.cmp(Rational.of(3n * 10n ** 9n)) >= 0)
+})
+
+test('the expected value of tickets is spent once they are sent, whatever becomes of the segment', async () => {
+  const { sender, offer, sent } = setUp()
+  const ev = expectedValueOf(offer())
+  const worth = (tickets: number) => ev.mul(Rational.of(BigInt(tickets))).floor()
+  const answered = await sender.open(offer('a')).stage(...SEGMENT)
+  assert.deepEqual(sent, [])
+  answered.answered()
+  answered.completed(PIXELS)
+  answered.settled(PIXELS)
+  assert.deepEqual(sent, [worth(3)])
+  const lost = await sender.open(offer('b')).stage(...SEGMENT)
+  lost.abandoned(true)
+  assert.deepEqual(sent, [worth(3), worth(3)])
+  const kept = await sender.open(offer('c')).stage(...SEGMENT)
+  kept.abandoned(false)
+  assert.equal(sent.length, 2)
 })
 
 test('change is used up before tickets are made again, and nonces go on under the same offer', async () => {

@@ -56,6 +56,8 @@ export interface TicketSenderParts {
   readonly funds: SenderFunds
   readonly clock: Clock
   readonly accounts: OrchestratorAccounts
+  /** Counts what is sent; absent: nobody asks. */
+  readonly spending?: { add(wei: bigint): void }
 }
 
 /** Pays with tickets; keeps the credit with each orchestrator and the nonces used. */
@@ -82,8 +84,9 @@ export class TicketSender implements Payer {
   }
 
   open(info: OrchestratorInfo, from = info.transcoder): PaymentSession {
-    const { accounts, rounds, signer } = this.#parts
+    const { accounts, rounds, signer, spending } = this.#parts
     return new TicketSession(info, {
+      spent: (value) => spending?.add(value.floor()),
       rounds,
       signer,
       settle: (outcome) => accounts.settle(from, outcome),
@@ -121,6 +124,8 @@ interface SharedParts {
   readonly nonces: NonceCounters
   /** Counts the outcome of a payment to this orchestrator. */
   settle(outcome: Outcome): void
+  /** Counts the expected value of tickets that were sent. */
+  spent(value: Rational): void
   readFunds(): Promise<SenderInfo>
   validateParams(params: TicketParams, tickets: number, funds: SenderInfo): void
 }
@@ -186,7 +191,8 @@ class TicketSession implements PaymentSession {
     }
     try {
       const payment = { ...taken.payment, tickets: await this.#sign(taken.tickets) }
-      return new TicketPayment(payment, plan, { settle: this.#shared.settle, credit })
+      const { settle, spent } = this.#shared
+      return new TicketPayment(payment, plan, { settle, spent, credit })
     } catch (error) {
       // The nonces stay used: none may be signed twice.
       credit(plan.outlay.taken)
@@ -284,6 +290,7 @@ interface PaymentNeeds {
   /** Adds to the balance from which it was taken. */
   credit(change: Rational): void
   settle(outcome: Outcome): void
+  spent(value: Rational): void
 }
 
 class TicketPayment implements StagedPayment {
@@ -306,6 +313,7 @@ class TicketPayment implements StagedPayment {
     this.#state = 'credit-spent'
     const { outlay } = this.#plan
     this.#lost = outlay.held
+    this.#needs.spent(this.#plan.paid)
     // By now the recipient has credited the tickets' value beyond this segment: later segments may use it.
     this.#needs.credit(outlay.surplus)
   }
@@ -322,7 +330,10 @@ class TicketPayment implements StagedPayment {
   abandoned(isSent: boolean): void {
     if (this.#state !== 'staged') return
     this.#state = 'abandoned'
-    if (isSent) this.#lost = this.#plan.paid
+    if (isSent) {
+      this.#lost = this.#plan.paid
+      this.#needs.spent(this.#plan.paid)
+    }
     this.#needs.credit(this.#plan.outlay.taken)
   }
 

@@ -108,8 +108,15 @@ export interface TicketCount {
 
 /** Keeps winning tickets and how far their redemption has come. Tickets are never deleted. */
 export interface TicketRecords {
-  /** Adds tickets that were won; one that is known stays as it is. Gives those that were not known. */
-  addTickets(tickets: readonly WinningTicket[], nowMs: number): Promise<readonly WinningTicket[]>
+  /**
+   * Adds winning tickets that no recorded payment brought; they are counted as received and won unless another node handed
+   * them in. One that is known stays as it is. Gives those that were not known.
+   */
+  addTickets(
+    tickets: readonly WinningTicket[],
+    nowMs: number,
+    source?: 'unpaid' | 'handedIn',
+  ): Promise<readonly WinningTicket[]>
   /**
    * All that are neither redeemed nor refused, some at a time, without those that the caller knows. One that changes its
    * state between two portions may come twice, or not at all.

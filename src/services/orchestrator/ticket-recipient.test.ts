@@ -29,6 +29,16 @@ test('an offer asks what redeeming costs a hundred times over and adds a hundred
   assert.equal(ticketParams.recipient, ORCHESTRATOR)
 })
 
+test('the price book remembers what new sessions were offered, by gateway', async (t) => {
+  const { gateway, node, priceBook } = await recipientWorld(t)
+  const offer = await node.recipient.quote(gateway.address, null)
+  assert.deepEqual([...priceBook.offered], [[gateway.address, Rational.of(1010n)]])
+  await node.recipient.receive(gateway.pay(offer, 1), 'aaaa')
+  await node.recipient.quote(gateway.address, 'aaaa')
+  for (let i = 0; i < 100; i++) priceBook.noteOffer(new FakePayer(`${i}`).address, Rational.one)
+  assert.equal(priceBook.offered.size, 20)
+})
+
 test('a sender without funds is offered nothing, and a free orchestrator reads no sender’s funds', async (t) => {
   const poor = new FakePayer('poor')
   let isFree = false

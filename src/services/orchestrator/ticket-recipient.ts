@@ -97,7 +97,11 @@ export interface TicketRecipientNeeds {
   readonly rounds: RoundsView
   readonly activity: { isActive(): Promise<boolean> }
   readonly gas: { /** Wei; 0 when not known. */ readonly gasPrice: bigint }
-  readonly priceBook: { basePrice(sender: Address): PricePerPixel }
+  readonly priceBook: {
+    basePrice(sender: Address): PricePerPixel
+    /** Told what a sender is offered for a new session. */
+    noteOffer?(sender: Address, price: PricePerPixel): void
+  }
   /** Takes over tickets that won; they are on disk already. */
   readonly winners: { adopt(tickets: readonly WinningTicket[]): void }
   readonly clock: Clock
@@ -179,7 +183,9 @@ export class TicketRecipient implements Service, Recipient {
     const fixed = sessionId === null ? null : await prices.price(sender, sessionId)
     const base = fixed ?? priceBook.basePrice(sender)
     const worth = base.sign > 0 ? await this.#worth(sender) : WORTH_NOTHING
-    const priceInfo = priceInfoOf(fixed ?? this.#advertised(base, worth.faceValue))
+    const offered = fixed ?? this.#advertised(base, worth.faceValue)
+    if (!fixed) priceBook.noteOffer?.(sender, offered)
+    const priceInfo = priceInfoOf(offered)
     const ticketParams = ticketParamsFor(secret.keys[0]!, {
       ...worth,
       recipient: this.#options.recipient,

@@ -105,9 +105,9 @@ export class Redeemer implements Service {
     scope.spawn('find tickets of other processes', (signal) => this.#keepReloading(signal))
   }
 
-  /** Takes over a winning ticket and resolves once it is on disk. A known ticket stays as it is. */
+  /** Takes over a winning ticket of another node and resolves once it is on disk. A known ticket stays as it is. */
   async queue(ticket: WinningTicket): Promise<void> {
-    this.adopt(await this.#needs.tickets.addTickets([ticket], this.#needs.clock.now()))
+    this.adopt(await this.#needs.tickets.addTickets([ticket], this.#needs.clock.now(), 'handedIn'))
   }
 
   /** Takes over winning tickets just written to disk. */

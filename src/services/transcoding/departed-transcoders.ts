@@ -37,7 +37,7 @@ export class DepartedTranscoders {
     if (reason === 'stream-ended') {
       const { capabilities, sessions } = member
       const untilMs = this.#clock.now() + RETURN_MS
-      this.#away.push({ capabilities, sessions: new Set(sessions), untilMs })
+      this.#away.push({ capabilities, sessions: new Set(sessions.keys()), untilMs })
       if (this.#away.length > MAX_AWAY) this.#away.shift()
     }
     this.#gone.unshift(member.state(reason))

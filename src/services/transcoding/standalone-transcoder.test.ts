@@ -126,6 +126,7 @@ async function world(
       secret: 'swordfish',
       capabilities: defaultCapabilities('1.0.0'),
       version: '1.0.0',
+      ...{ name: 'atelier-3', hardware: '8 cores' },
     },
     {
       ...{ link, engine: held ?? engine, clock, dice: seededDice('worker'), log: silentLog },

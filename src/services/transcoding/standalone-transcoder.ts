@@ -91,6 +91,9 @@ export interface StandaloneTranscoderOptions {
   readonly secret: string
   readonly capabilities: Capabilities
   readonly version: string
+  /** Its name and what it transcodes on, for the orchestrator's operator. */
+  readonly name: string
+  readonly hardware: string
 }
 
 export interface StandaloneTranscoderNeeds {
@@ -220,14 +223,14 @@ export class StandaloneTranscoder implements Service {
 
   /** Works until the registration ends, or its capacity is out of date. */
   async #workFor(url: string, signal: AbortSignal): Promise<'ended' | 'outdated'> {
-    const { capabilities, secret } = this.#options
+    const { capabilities, hardware, name, secret } = this.#options
     const { engine, link } = this.#needs
     const line = link.line(url)
     const tasks = new Set<Promise<void>>()
     const outdated = new AbortController()
     const over = new AbortController()
     try {
-      const registration = { secret, capacity: engine.sessions, capabilities }
+      const registration = { secret, capacity: engine.sessions, capabilities, name, hardware }
       void this.#watchCapacity(registration.capacity, outdated, over.signal).catch(() => {})
       void this.#noteRegistered(over.signal).catch(() => {})
       for await (const notice of line.notices(registration, AbortSignal.any([signal, outdated.signal]))) {

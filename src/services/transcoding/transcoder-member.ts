@@ -2,9 +2,12 @@ import type { Capabilities } from '../../domain/capabilities.ts'
 import type { Notice } from '../../domain/transcoder-notice.ts'
 import { Alarm } from '../../lib/alarm.ts'
 import type { Clock } from '../../lib/clock.ts'
+import { cutTo } from '../../lib/printable.ts'
 
 /** A transcoder that leaves more notices than this unread is dropped. */
 const MAX_UNREAD = 256
+const MAX_STREAMS_SHOWN = 100
+const MAX_STREAM_NAME = 64
 /** The reader of notices wakes up at least this often. */
 const IDLE_MS = 60_000
 
@@ -24,11 +27,17 @@ export type LossReason = 'stream-ended' | 'too-late' | 'does-not-read' | 'silent
 
 /** A transcoder as the operator sees it. */
 export interface TranscoderState {
+  /** As it calls itself; empty where it tells no name. */
+  readonly name: string
   readonly address: string
+  /** What it transcodes on, as it says; empty where it does not. */
+  readonly hardware: string
   readonly sinceMs: number
   readonly capacity: number
   /** Sessions that it has. */
   readonly load: number
+  /** The streams of some of them, by the gateways' manifest ids. */
+  readonly streams: readonly string[]
   readonly running: number
   readonly done: number
   readonly failed: number
@@ -41,13 +50,16 @@ export interface TranscoderState {
 
 /** A transcoder in the pool. */
 export class Member {
+  readonly name: string
   readonly address: string
+  readonly hardware: string
   readonly identity: string | null
   readonly sinceMs: number
   readonly capabilities: Capabilities
   /** Whether it is this node's own engine, which gets no notices. */
   readonly isLocal: boolean
-  readonly sessions = new Set<string>()
+  /** The stream of each of its sessions. */
+  readonly sessions = new Map<string, string>()
   /** The tasks that it works on. */
   readonly tasks = new Set<bigint>()
   done = 0
@@ -67,7 +79,9 @@ export class Member {
   #isOver = false
 
   constructor(facts: {
+    name: string
     address: string
+    hardware: string
     identity: string | null
     sinceMs: number
     /** Sessions that it takes, which may change. */
@@ -75,7 +89,9 @@ export class Member {
     capabilities: Capabilities
     isLocal: boolean
   }) {
+    this.name = facts.name
     this.address = facts.address
+    this.hardware = facts.hardware
     this.identity = facts.identity
     this.sinceMs = facts.sinceMs
     this.#capacity = facts.capacity
@@ -136,10 +152,11 @@ export class Member {
   }
 
   state(outOfRotation: TranscoderState['outOfRotation']): TranscoderState {
-    const { address, sinceMs, capacity, done, failed, lastAnswerMs } = this
+    const { address, hardware, name, sinceMs, capacity, done, failed, lastAnswerMs } = this
+    const streams = [...new Set(this.sessions.values())].slice(0, MAX_STREAMS_SHOWN)
     return {
-      ...{ address, sinceMs, capacity, done, failed, lastAnswerMs, outOfRotation },
-      load: this.sessions.size,
+      ...{ name, address, hardware, sinceMs, capacity, done, failed, lastAnswerMs, outOfRotation },
+      ...{ load: this.sessions.size, streams: streams.map((stream) => cutTo(MAX_STREAM_NAME, stream)) },
       running: this.tasks.size,
       version: this.capabilities.version,
     }

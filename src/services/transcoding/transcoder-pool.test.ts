@@ -67,6 +67,7 @@ function world(
       capacity?: number
       capabilities?: Capabilities
       identity?: string
+      labels?: { name: string; hardware: string }
       hears?: (notice: Notice) => void
     } = {},
   ) => {
@@ -86,6 +87,7 @@ function world(
       secret: SECRET,
       capacity: how.capacity ?? 5,
       capabilities: how.capabilities ?? defaultCapabilities('1.0.0'),
+      ...how.labels,
     }
     const reading = (async () => {
       for await (const notice of pool.register(registration, peer, stop.signal)) {
@@ -210,6 +212,28 @@ test('a transcoder gets the task of its session with everything that it needs, a
   assert.equal(w.pool.wanted(1n, null), null)
   w.pool.finish(1n, outputOf('twice'))
   w.pool.finish(100n, outputOf('never asked'))
+})
+
+test('the operator sees transcoders by name, what they run on, and the streams they work on', async (t) => {
+  const w = world(t)
+  const one = await w.come('10.0.0.1:4000', { labels: { name: 'atelier\x1b', hardware: 'GPU 0' } })
+  await w.come('10.0.0.2:4000')
+  const job = jobOf('aaaa')
+  await w.ask({ ...job, segment: { ...job.segment, manifestId: 'movie' } })
+  const shown = () =>
+    w.pool.status().map(({ address, capacity, hardware, load, name, streams }) => ({
+      ...{ address, capacity, hardware, load, name, streams },
+    }))
+  const second = { address: '10.0.0.2:4000', capacity: 5, hardware: '', load: 0, name: '', streams: [] }
+  const first = { address: '10.0.0.1:4000', capacity: 5, hardware: 'GPU 0', name: 'atelier' }
+  assert.deepEqual(shown(), [{ ...first, load: 1, streams: ['movie'] }, second])
+  w.pool.sessionEnded('aaaa')
+  assert.deepEqual(shown(), [{ ...first, load: 0, streams: [] }, second])
+  const long = jobOf('bbbb')
+  await w.ask({ ...long, segment: { ...long.segment, manifestId: 'x'.repeat(10_000) } })
+  assert.ok(w.pool.status().every(({ streams }) => streams.every(({ length }) => length < 100)))
+  await one.vanish()
+  assert.equal(w.pool.status().at(-1)!.name, 'atelier', 'also after it has gone')
 })
 
 test('task numbers cannot be guessed, are exact as a float and above zero', async (t) => {

@@ -68,7 +68,7 @@ export class TranscoderPool implements Service, Transcoder {
       {
         silent: (member) => this.#giveToOthersToo(member),
         left: (member) => {
-          for (const sessionId of [...member.sessions]) this.#release(sessionId, member)
+          for (const sessionId of [...member.sessions.keys()]) this.#release(sessionId, member)
         },
         lost: (member) => {
           for (const work of this.#tasks.worksOf(member)) this.#tryAgain(work)
@@ -211,14 +211,14 @@ export class TranscoderPool implements Service, Transcoder {
 
   /** Gives the work to a transcoder. Throws when there is none. */
   #assign(work: Work): void {
-    const { sessionId } = work.job
+    const { segment, sessionId } = work.job
     const member = this.#choose(work)
     work.tried.add(member)
     work.holders.add(member)
     const before = this.#bySession.get(sessionId)
     if (before && before !== member) before.sessions.delete(sessionId)
     this.#bySession.set(sessionId, member)
-    member.sessions.add(sessionId)
+    member.sessions.set(sessionId, segment.manifestId)
     this.#roster.count()
     if (member.isLocal) this.#doHere(work, member)
     else this.#send(work, member)

@@ -1,10 +1,10 @@
 import { type Capabilities, defaultCapabilities, withTranscoders } from '../../domain/capabilities.ts'
 import { type Causes, noCauses } from '../../domain/causes.ts'
 import type { NodeEvents } from '../../domain/events.ts'
-import type { Notice, Registration } from '../../domain/transcoder-notice.ts'
+import { type Notice, type Registration, shownLabels } from '../../domain/transcoder-notice.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { equalTexts } from '../../lib/crypto.ts'
-import type { Log } from '../../lib/log.ts'
+import type { Fields, Log } from '../../lib/log.ts'
 import { DepartedTranscoders } from './departed-transcoders.ts'
 import { PoolError } from './pool-error.ts'
 import { type LossReason, Member, type TranscoderPeer, type TranscoderState } from './transcoder-member.ts'
@@ -68,7 +68,7 @@ export class TranscoderRoster {
     const { clock, localCapacity: capacity } = needs
     if (!capacity) return
     const facts = { address: 'local', identity: null, sinceMs: clock.now(), capabilities, isLocal: true }
-    this.#members.add(new Member({ ...facts, capacity }))
+    this.#members.add(new Member({ ...facts, ...{ name: '', hardware: '' }, capacity }))
   }
 
   /** All that are registered, and the own engine. */
@@ -131,13 +131,15 @@ export class TranscoderRoster {
     }
     const capabilities = registration.capabilities ?? defaultCapabilities('')
     const capacity = Math.min(registration.capacity, MAX_CAPACITY)
+    const { hardware, name } = shownLabels(registration)
     const member = new Member({
+      ...{ name, hardware },
       ...{ address, identity: peer.identity ?? null, sinceMs: clock.now(), capabilities, isLocal: false },
       capacity: () => capacity,
     })
     this.#members.add(member)
     this.#departed.registered()
-    log.info('transcoder registered', { address, capacity, version: capabilities.version })
+    log.info('transcoder registered', { ...namesOf(member), capacity, version: capabilities.version })
     this.#needs.events.tell({ kind: 'peer-up', peer: 'transcoder', name: address })
     this.#changed()
     const over = new AbortController()
@@ -234,7 +236,7 @@ export class TranscoderRoster {
     this.#handlers.left(member)
     const isHarmless = tasks.size === 0 && reason === 'stream-ended'
     this.#needs.log[isHarmless ? 'info' : 'warn']('transcoder disconnected', {
-      ...{ address, reason, running: tasks.size },
+      ...{ ...namesOf(member), reason, running: tasks.size },
     })
     this.#needs.events.tell({ kind: 'peer-down', peer: 'transcoder', name: address, reason })
     this.#changed()
@@ -248,6 +250,11 @@ export class TranscoderRoster {
     this.#handlers.changed()
     this.count()
   }
+}
+
+/** A transcoder's names in log lines. */
+function namesOf({ address, hardware, name }: Member): Fields {
+  return { ...(name !== '' && { name }), address, ...(hardware !== '' && { hardware }) }
 }
 
 function sum(members: readonly Member[], of: (member: Member) => number): number {

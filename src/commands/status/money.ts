@@ -1,0 +1,95 @@
+import { ether } from '../../lib/amounts.ts'
+import { larger } from '../../lib/bigints.ts'
+import type { SeenNode } from './answer.ts'
+import { redeems } from './problems.ts'
+
+/** The amounts of a period, in wei. */
+type Sums = NonNullable<SeenNode['status']['money']>['today']
+
+const PERIODS = ['today', 'thisRound', 'thisWeek', 'ever'] as const
+const LABEL_WIDTH = 30
+const COLUMN_WIDTH = 17
+
+/** Amounts of all nodes together, one for each period. */
+type Row = readonly [label: string, amounts: readonly bigint[]]
+
+/**
+ * What the nodes earned and spent, as a table; empty when none of them did. Each amount is counted once: payments and what
+ * was redeemed of them at the nodes that were paid, what else a redeemer redeemed beside that, and gas where it was paid.
+ */
+export function moneyTable(nodes: readonly SeenNode[]): string[] {
+  const keepers = nodes.filter(({ status: { money } }) => money)
+  const paid = keepers.filter(
+    ({ status: { recipient, roles } }) => recipient && roles?.includes('orchestrator'),
+  )
+  const handing = paid.filter((node) => !redeems(node))
+  const desks = keepers.filter((node) => redeems(node) && !paid.includes(node))
+  const handedOn = (of: keyof Sums) => total(handing, of)
+  const redeemed = total(paid, 'redeemedWei')
+  const elsewhere = total(desks, 'redeemedWei').map((all, i) => larger(all - handedOn('redeemedWei')[i]!, 0n))
+  const gas = GAS.map(([, of]) => total(keepers, of))
+  const earned = sum([redeemed, elsewhere])
+  const rows: Row[] =
+    paid.length > 0
+      ? [
+          ['expected value received', total(paid, 'receivedWei')],
+          ['won, face value', total(paid, 'wonWei')],
+          ['redeemed', redeemed],
+          ...unlessZero('redeemed for other nodes', elsewhere),
+        ]
+      : [
+          ...unlessZero('won, face value', total(desks, 'wonWei')),
+          ...unlessZero('handed in, face value', total(desks, 'handedInWei')),
+          ...unlessZero('redeemed', elsewhere),
+        ]
+  rows.push(...GAS.flatMap(([label], i) => unlessZero(label, gas[i]!)))
+  if (rows.every(([, amounts]) => amounts.every((amount) => amount === 0n))) return []
+  const net: Row = [
+    'net: redeemed less gas',
+    sum([earned, ...gas.map((amounts) => amounts.map((wei) => -wei))]),
+  ]
+  return [headOf(keepers), ...[...rows, net].map(lineOf)]
+}
+
+const GAS = [
+  ['gas of redemptions', 'redeemGasWei'],
+  ['gas of rewards', 'rewardGasWei'],
+  ['gas of other transactions', 'otherGasWei'],
+] as const
+
+function headOf(nodes: readonly SeenNode[]): string {
+  const rounds = new Set(nodes.flatMap(({ status: { money } }) => money?.round ?? []))
+  const since = nodes.flatMap(({ status: { money } }) => money?.sinceMs ?? [])
+  const round = rounds.size === 1 ? `round ${[...rounds][0]}` : 'this round'
+  const first = since.length === 0 ? 'ever' : `since ${dateOf(Math.min(...since))}`
+  return columns('', ['today, UTC', round, 'since Monday', first])
+}
+
+function dateOf(ms: number): string {
+  return Math.abs(ms) < MAX_DATE_MS ? new Date(ms).toISOString().slice(0, 10) : '?'
+}
+
+/** The largest time that a date can have. */
+const MAX_DATE_MS = 8.64e15
+
+function lineOf([label, amounts]: Row): string {
+  return columns(label, amounts.map(ether))
+}
+
+function columns(label: string, cells: readonly string[]): string {
+  return `${label.padEnd(LABEL_WIDTH)}${cells.map((cell) => cell.padStart(COLUMN_WIDTH)).join('')}`.trimEnd()
+}
+
+function total(nodes: readonly SeenNode[], of: keyof Sums): bigint[] {
+  return PERIODS.map((period) =>
+    nodes.reduce((sum, { status: { money } }) => sum + (money?.[period]?.[of] ?? 0n), 0n),
+  )
+}
+
+function sum(rows: readonly (readonly bigint[])[]): bigint[] {
+  return PERIODS.map((_, i) => rows.reduce((sum, amounts) => sum + amounts[i]!, 0n))
+}
+
+function unlessZero(label: string, amounts: readonly bigint[]): Row[] {
+  return amounts.every((amount) => amount === 0n) ? [] : [[label, amounts]]
+}
