@@ -24,6 +24,7 @@ export function readingsOf(parts: Parts, facts: StatusFacts): Readings {
     ],
     max_sessions_total: () => one(parts.maxSessions),
     current_sessions_total: () => one(sessions()),
+    problem: () => core.env.causes.samples(core.settings.roles),
     ...(chain && chainReadings(parts, chain, facts)),
     ...(chain && ticketReadings(parts, chain, facts)),
     ...(chain && priceReadings(parts, chain)),
