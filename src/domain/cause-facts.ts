@@ -16,6 +16,8 @@ export interface CauseFacts {
   // Any role.
   'store-unwritable': { readonly fault: string }
   'chain-unreachable': { readonly reason: string }
+  /** The endpoints answer, but the chain has no new blocks. */
+  'chain-standing-still': { readonly block: bigint; readonly silentMs: number }
   /** The account cannot pay for the transactions that its role sends. */
   'no-ether': {
     readonly account: Address
@@ -87,11 +89,14 @@ export interface CauseFacts {
     readonly of: number
   }
   'orchestrators-silent': { readonly orchestrators: readonly RefusedOffer[]; readonly of: number }
+  /** One that the operator listed; others may work meanwhile. */
+  'orchestrator-unusable': RefusedOffer
   'orchestrators-full': { readonly orchestrators: readonly string[]; readonly of: number }
   'orchestrators-refuse': { readonly orchestrators: readonly RefusedOffer[]; readonly of: number }
   'orchestrators-blocked': { readonly orchestrators: readonly string[]; readonly of: number }
   'orchestrators-busy': { readonly orchestrators: readonly string[] }
   'no-orchestrators': { readonly where: 'listed' | 'on-chain' }
+  'streams-full': { readonly streams: number }
 
   // An orchestrator.
   'account-not-registered': {
@@ -115,7 +120,12 @@ export interface CauseFacts {
     readonly registeredUri: string
   }
 
+  // An orchestrator and its transcoders.
+  'transcoder-refused': { readonly address: string }
+  'not-registered': { readonly orchestrators: readonly string[]; readonly reason: string }
+
   // An orchestrator and its redeemers.
+  'orchestrator-refused': { readonly host: string; readonly why: RedeemerRefusal; readonly text: string }
   'redeemer-away': { readonly redeemer: string; readonly error: string }
   'redeemer-refuses': { readonly redeemer: string; readonly error: string; readonly why: RedeemerRefusal }
 }

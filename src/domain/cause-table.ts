@@ -31,6 +31,14 @@ export const CAUSES: { readonly [Code in CauseCode]: CauseKind<CauseFacts[Code]>
     says: ({ reason }) => `no endpoint of the chain answers as it should (${reason})`,
     change: () => 'check the endpoints of -ethUrl; the node retries',
   },
+  'chain-standing-still': {
+    side: 'chain',
+    of: ON_CHAIN,
+    title: 'no new blocks from the chain',
+    says: ({ block, silentMs }) =>
+      `the endpoints answer, but there has been no block after ${block} for ${Math.round(silentMs / 1000)} s`,
+    change: () => 'check the endpoints of -ethUrl: they may have lost the network',
+  },
   'no-ether': {
     side: 'operator',
     of: ['orchestrator', 'redeemer'],
@@ -127,6 +135,15 @@ export const CAUSES: { readonly [Code in CauseCode]: CauseKind<CauseFacts[Code]>
       `${countedOf(orchestrators.length, of)} ${verb(orchestrators.length, 'does', 'do')} not answer: ${reasons(orchestrators)}`,
     change: () => 'start them, correct -orchAddr, or check the network in between',
   },
+  'orchestrator-unusable': {
+    side: 'orchestrator',
+    of: ['gateway'],
+    passesMs: PASSES_MS,
+    title: 'listed orchestrator makes no offer',
+    says: ({ orchestrator, reason }) =>
+      `the orchestrator ${orchestrator} of -orchAddr makes no offer (${reason})`,
+    change: () => 'start it, or take it out of -orchAddr',
+  },
   'orchestrators-full': {
     side: 'orchestrator',
     of: ['gateway'],
@@ -168,6 +185,15 @@ export const CAUSES: { readonly [Code in CauseCode]: CauseKind<CauseFacts[Code]>
         ? 'no orchestrator is listed'
         : 'no orchestrator is active on chain with an address that can be called',
     change: () => 'name orchestrators with -orchAddr',
+  },
+  'streams-full': {
+    side: 'gateway',
+    of: ['gateway'],
+    passesMs: PASSES_MS,
+    title: 'streams refused: -maxSessions reached',
+    says: ({ streams }) =>
+      `there are ${counted(streams, 'stream')}, as many as -maxSessions allows, so further ones are refused`,
+    change: () => 'raise -maxSessions',
   },
 
   'account-not-registered': {
@@ -235,6 +261,31 @@ export const CAUSES: { readonly [Code in CauseCode]: CauseKind<CauseFacts[Code]>
       'register the new address, or correct -serviceAddr; it is right where a balancer has the address on chain',
   },
 
+  'transcoder-refused': {
+    side: 'transcoder',
+    of: ['orchestrator'],
+    passesMs: PASSES_MS,
+    title: 'transcoder refused: wrong secret',
+    says: ({ address }) => `the transcoder at ${address} has another -orchSecret than this orchestrator`,
+    change: () => 'give both the same -orchSecret, if the transcoder is yours',
+  },
+  'not-registered': {
+    side: 'orchestrator',
+    of: ['transcoder'],
+    title: 'not registered with any orchestrator',
+    says: ({ orchestrators, reason }) =>
+      `no orchestrator of -orchAddr takes this transcoder (${named(orchestrators)}): ${reason}`,
+    change: () => 'start the orchestrator, or correct -orchAddr; the transcoder retries',
+  },
+
+  'orchestrator-refused': {
+    side: 'orchestrator',
+    of: ['redeemer'],
+    passesMs: PASSES_MS,
+    title: 'orchestrator refused',
+    says: ({ host, text }) => `calls from ${host} are refused (${text})`,
+    change: ({ why }) => `${REFUSALS[why].change}, if the orchestrator is yours`,
+  },
   'redeemer-away': {
     side: 'redeemer',
     of: ['orchestrator'],
@@ -286,6 +337,10 @@ function countedOf(count: number, of: number): string {
   if (count >= of)
     return of === 1 ? 'the only orchestrator' : of === 2 ? 'both orchestrators' : `all ${of} orchestrators`
   return `${count} of ${of} orchestrators`
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${count === 1 ? noun : `${noun}s`}`
 }
 
 function verb(count: number, one: string, many: string): string {

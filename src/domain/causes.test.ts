@@ -20,6 +20,10 @@ const EXAMPLES: { readonly [Code in CauseCode]: readonly [facts: CauseFacts[Code
     { reason: 'connection refused' },
     'no endpoint of the chain answers as it should (connection refused): check the endpoints of -ethUrl; the node retries',
   ],
+  'chain-standing-still': [
+    { block: 77n, silentMs: 121_400 },
+    'the endpoints answer, but there has been no block after 77 for 121 s: check the endpoints of -ethUrl: they may have lost the network',
+  ],
   'no-ether': [
     {
       ...{ account: ACCOUNT, balanceWei: 5n, neededWei: 3_500_000_000_000_001n },
@@ -73,6 +77,10 @@ const EXAMPLES: { readonly [Code in CauseCode]: readonly [facts: CauseFacts[Code
     { orchestrators: [A, B].map((orchestrator) => ({ orchestrator, reason: 'timeout' })), of: 2 },
     `both orchestrators do not answer: ${A} (timeout), ${B} (timeout): start them, correct -orchAddr, or check the network in between`,
   ],
+  'orchestrator-unusable': [
+    { orchestrator: A, reason: 'connection refused' },
+    `the orchestrator ${A} of -orchAddr makes no offer (connection refused): start it, or take it out of -orchAddr`,
+  ],
   'orchestrators-full': [
     { orchestrators: [A], of: 2 },
     `1 of 2 orchestrators has no room for another session (${A}): add orchestrators or transcoders, or raise their -maxSessions`,
@@ -92,6 +100,10 @@ const EXAMPLES: { readonly [Code in CauseCode]: readonly [facts: CauseFacts[Code
   'no-orchestrators': [
     { where: 'on-chain' },
     'no orchestrator is active on chain with an address that can be called: name orchestrators with -orchAddr',
+  ],
+  'streams-full': [
+    { streams: 10 },
+    'there are 10 streams, as many as -maxSessions allows, so further ones are refused: raise -maxSessions',
   ],
   'account-not-registered': [
     { account: ACCOUNT, rewardCallerOf: OTHER },
@@ -121,6 +133,18 @@ const EXAMPLES: { readonly [Code in CauseCode]: readonly [facts: CauseFacts[Code
     { account: ACCOUNT, serviceUri: A, registeredUri: B },
     `gateways find ${ACCOUNT} at ${B}, its address on chain, and not at -serviceAddr ${A}: register the new address, or correct -serviceAddr; it is right where a balancer has the address on chain`,
   ],
+  'transcoder-refused': [
+    { address: '10.0.0.9:4444' },
+    'the transcoder at 10.0.0.9:4444 has another -orchSecret than this orchestrator: give both the same -orchSecret, if the transcoder is yours',
+  ],
+  'not-registered': [
+    { orchestrators: [A, B], reason: 'connection refused' },
+    `no orchestrator of -orchAddr takes this transcoder (${A}, ${B}): connection refused: start the orchestrator, or correct -orchAddr; the transcoder retries`,
+  ],
+  'orchestrator-refused': [
+    { host: '10.0.0.9', why: 'secret', text: 'wrong secret' },
+    'calls from 10.0.0.9 are refused (wrong secret): give both the same -redeemerSecret, if the orchestrator is yours',
+  ],
   'redeemer-away': [
     { redeemer: 'r:8935', error: 'connection refused' },
     'the redeemer r:8935 does not answer (connection refused): start the redeemer, or correct -redeemerAddr',
@@ -147,5 +171,5 @@ test('each role can meet its own causes only', () => {
   assert.ok(codes('gateway').includes('no-deposit'))
   assert.ok(!codes('orchestrator').includes('no-deposit'))
   assert.ok(codes('redeemer').includes('no-ether'))
-  assert.deepEqual(codes('transcoder'), [])
+  assert.deepEqual(codes('transcoder'), ['not-registered'])
 })

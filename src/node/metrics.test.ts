@@ -69,7 +69,8 @@ function metricsOf(flags: string) {
   const { duties } = parts
   const reporters = reportersOf({ roles: settings.roles, duties, isOnChain: settings.chain !== null })
   const tell = parts.core.env.events.tell.bind(parts.core.env.events)
-  return { metrics, tell, clock: env.clock, reporters }
+  const { causes } = parts.core.env
+  return { metrics, causes, tell, clock: env.clock, reporters }
 }
 
 /** By name, the type of each metric and the label names of its series; readings that wait for the chain are left out. */
@@ -188,6 +189,19 @@ test('what is ours follows the conventions of Prometheus', () => {
     assert.doesNotMatch(row.help, /\.$/, name)
     assert.ok(labelsOf(row, { perStream: true, clientIp: true }).every((label) => /^[a-z_]+$/.test(label)))
   }
+})
+
+test('a cause that lasts is 1, and 0 before and after', async () => {
+  const { causes, metrics } = metricsOf(ROLES.redeemer!)
+  const shown = async () =>
+    /^livepeer_problem\{.*cause="no-ether".*\} (\d)$/m.exec((await metrics.text()).text)?.[1]
+  assert.equal(await shown(), '0')
+  const account = `0x${'1'.repeat(40)}` as const
+  const facts = { account, balanceWei: 0n, neededWei: 1n, calls: 10n, gasPriceWei: 1n }
+  causes.met({ code: 'no-ether', facts })
+  assert.equal(await shown(), '1')
+  causes.over('no-ether')
+  assert.equal(await shown(), '0')
 })
 
 test('without -monitor nothing is counted', () => {

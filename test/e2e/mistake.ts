@@ -42,7 +42,7 @@ export interface Mistake {
   /** What the operator has to change, as the sentence names it; null where that is no flag and no variable. */
   readonly flag: string | null
   /** Looks further at a node that runs. */
-  readonly then?: (node: RunningNode) => Promise<void>
+  readonly check?: (node: RunningNode) => Promise<void>
 }
 
 /** Where a row runs. */
@@ -92,7 +92,8 @@ export class World implements AsyncDisposable {
 
   async #startChain(): Promise<Chain> {
     const anvil = this.#stack.use(await Anvil.start())
-    const protocol = await Protocol.deploy(anvil)
+    // Longer than the rows take: no round of theirs is left uninitialised.
+    const protocol = await Protocol.deploy(anvil, { roundLength: 1_000n })
     const serviceUri = 'https://127.0.0.1:8935'
     await protocol.bondAndRegister(devnetKey('orchestrator'), { stake: 1000n * ETHER, serviceUri })
     await protocol.fundSender(devnetKey('gateway'), ETHER, ETHER)
@@ -190,7 +191,7 @@ export async function make(mistake: Mistake, world: World): Promise<boolean> {
   assert.equal(code, undefined, `it did not go on: ${told()}`)
   assert.match(spoken()!, / (WARN|ERROR) /)
   if (mistake.flag) assert.ok(spoken()!.includes(place.fill(mistake.flag)), `${mistake.flag} in ${spoken()}`)
-  await mistake.then?.({
+  await mistake.check?.({
     ...place,
     control: `127.0.0.1:${control}`,
     log: () => log,

@@ -109,6 +109,8 @@ export interface RunningEndpoint extends AsyncDisposable {
 export async function startEndpoint(
   options: OrchestratorEndpointOptions & {
     plain?: boolean
+    /** Any free one unless given. */
+    port?: number
     /** Of the loopback; 127.0.0.1 unless given. */
     host?: string
     headersMs?: number
@@ -123,7 +125,7 @@ export async function startEndpoint(
     {
       name: 'service endpoint',
       host,
-      port: 0,
+      port: options.port ?? 0,
       tls: options.plain ? null : { hostname: 'localhost', directory },
       drainMs: 200,
       ...(options.headersMs && { headersMs: options.headersMs }),

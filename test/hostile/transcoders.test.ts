@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { defaultCapabilities } from '../../src/domain/capabilities.ts'
+import type { NodeEvent } from '../../src/domain/events.ts'
 import type { Notice } from '../../src/domain/transcoder-notice.ts'
 import { TranscoderClient } from '../../src/io/rpc/transcoder-client.ts'
 import { AUTHORIZATION } from '../../src/io/rpc/transcoder-endpoint.ts'
@@ -8,9 +9,11 @@ import { encodeResult } from '../../src/io/rpc/transcoder-result.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { systemDice } from '../../src/lib/dice.ts'
 import { silentLog } from '../../src/lib/log.ts'
+import { CauseBook } from '../../src/node/cause-book.ts'
 import { EngineCapacity } from '../../src/services/transcoding/engine-capacity.ts'
 import { rawRequest, TRANSPORTS } from '../fakes/endpoint.ts'
 import { FakeEngine } from '../fakes/engine.ts'
+import { RecordingLog } from '../fakes/recording-log.ts'
 import { outputOf } from '../fakes/transcoder.ts'
 import { eventually } from '../tools/until.ts'
 import { SECRET, serveHonest, startVictim, type Victim } from './victim.ts'
@@ -70,9 +73,14 @@ test('a transcoder that guesses the numbers of others’ tasks completes none of
 })
 
 test('wrong secrets do not fill the log, and a right one is accepted meanwhile', async (t) => {
-  let warnings = 0
-  const log = { ...silentLog, warn: () => void warnings++ }
-  await using victim = await startVictim({ engine: null, log })
+  const log = new RecordingLog()
+  const events: NodeEvent[] = []
+  const causes = new CauseBook({
+    clock: systemClock,
+    log,
+    events: { tell: (event) => void events.push(event) },
+  })
+  await using victim = await startVictim({ engine: null, log, causes })
   const register = (secret: string) => {
     const client = new TranscoderClient({
       ...{ dice: systemDice, download: async () => new Uint8Array(0), own: null },
@@ -87,7 +95,9 @@ test('wrong secrets do not fill the log, and a right one is accepted meanwhile',
     return line.notices(registration, stop.signal)[Symbol.asyncIterator]().next()
   }
   for (let i = 0; i < 60; i++) await assert.rejects(register(`guess ${i}`), { message: 'invalid secret' })
-  assert.ok(warnings >= 20 && warnings <= 50, `${warnings} lines`)
+  assert.deepEqual(log.of('warn'), ['transcoder refused: wrong secret'])
+  const [cause] = causes.current
+  assert.ok(cause!.count >= 20 && cause!.count <= 50, `${cause!.count} looked at, the others only refused`)
   register(SECRET).catch(() => {})
   await eventually('the right one is registered', () => victim.pool.capacity === 5)
 })

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { defaultCapabilities } from '../../src/domain/capabilities.ts'
+import { type Causes, noCauses } from '../../src/domain/causes.ts'
 import { presetNamed } from '../../src/domain/rendition.ts'
 import type { AuthToken, SegmentData } from '../../src/domain/segment.ts'
 import { MemoryObjects } from '../../src/io/objects/memory-objects.ts'
@@ -51,10 +52,16 @@ export async function startVictim(
     recipient?: Partial<Recipient>
     lookups?: SenderLookups
     log?: Log
+    causes?: Causes
     needs?: Partial<OrchestratorEndpointNeeds>
   } = {},
 ): Promise<Victim> {
-  const env = { clock: systemClock, dice: systemDice, log: options.log ?? silentLog }
+  const env = {
+    clock: systemClock,
+    dice: systemDice,
+    log: options.log ?? silentLog,
+    causes: options.causes ?? noCauses,
+  }
   const directory = mkdtempSync(join(tmpdir(), 'livepeer-victim-'))
   const results = new MemoryObjects()
   const quick: Transcoder & { readonly sessions: number } = {

@@ -14,6 +14,9 @@ const FEW_CALLS = 10n
 const URGENT_BLOCKS = 100n
 const URGENT_PART = 3n
 
+/** Causes of one kind that are shown of a node: strangers could make up senders. */
+const MAX_ALIKE = 3
+
 type Chain = NonNullable<SeenNode['status']['chain']>
 type TicketGroup = NonNullable<SeenNode['status']['tickets']>['groups'][number]
 
@@ -88,10 +91,18 @@ function withoutStatus(answer: NodeAnswer): string[] {
 function ofCauses(node: SeenNode): string[] {
   const { causes = [], nowMs } = node.status
   // Of a redeemer that is away, the figures say more.
-  const shown = causes.filter(({ code }) => code !== 'redeemer-away')
-  return shown.map(({ change, count, says, sinceMs }) => {
-    const times = count > 1 ? `, ${count} times` : ''
-    return `${nameOf(node)}: ${says} (for ${duration(nowMs - sinceMs)}${times}): ${change}`
+  const told = causes.filter(({ code }) => {
+    if (code === 'orchestrator-unusable') return !hasCause(node, 'orchestrators-silent')
+    return code !== 'redeemer-away'
+  })
+  return [...Map.groupBy(told, ({ code }) => code).values()].flatMap((alike) => {
+    const sentences = alike.slice(0, MAX_ALIKE).map(({ change, count, says, sinceMs }) => {
+      const times = count > 1 ? `, ${count} times` : ''
+      return `${nameOf(node)}: ${says} (for ${duration(nowMs - sinceMs)}${times}): ${change}`
+    })
+    const more = alike.length - MAX_ALIKE
+    if (more > 0) sentences.push(`${nameOf(node)}: ${more} more of that kind (${alike[0]!.code})`)
+    return sentences
   })
 }
 
@@ -137,7 +148,7 @@ function ofChain(node: SeenNode): string[] {
           : `has been ${state.kind} for ${duration(nowMs - state.sinceMs)}`
       return `${name} does not use the endpoint ${endpoint}, which ${since} (${state.reason ?? '?'}): check it, or remove it from -ethUrl`
     }),
-    ...((chain.blockAgeSeconds ?? 0) > SILENCE_SECONDS && !isNamed
+    ...((chain.blockAgeSeconds ?? 0) > SILENCE_SECONDS && !isNamed && !hasCause(node, 'chain-standing-still')
       ? [
           `${name} has seen no new block for ${duration(chain.blockAgeSeconds! * 1000)}: check the endpoints of -ethUrl`,
         ]
@@ -359,7 +370,7 @@ function ofTranscoding(node: SeenNode): string[] {
       ({ address }) =>
         `${name} hears nothing from its transcoder ${address}: check whether it runs and can be reached`,
     ),
-    ...(worker && worker.orchestrator === null
+    ...(worker && worker.orchestrator === null && !hasCause(node, 'not-registered')
       ? [
           `${name} is not registered with any orchestrator (${worker.lastError ?? 'none answered yet'}): check -orchAddr and -orchSecret`,
         ]

@@ -462,6 +462,15 @@ for (const [what, answers, sentence] of PROBLEMS) {
   })
 }
 
+test('causes of one kind fill no screen, whoever makes them up', () => {
+  const causes = Array.from({ length: 100 }, (_, i) =>
+    causeOf('sender-underfunded', `${i}`, `gateway ${i}`, 'no'),
+  )
+  const problems = problemsOf([answerOf('a', orchestratorStatus({ causes }))])
+  assert.equal(problems.length, 4)
+  assert.equal(problems[3], 'orchestrator a: 97 more of that kind (sender-underfunded)')
+})
+
 test('answers of nodes cannot control the terminal, and no line is wider than 100 columns', () => {
   const evil = '\x1b[2J\u202e\u009b'
   const handedRefused = { [`${evil}${'x'.repeat(1_000)}`]: 1 }

@@ -347,6 +347,7 @@ test('a chain without new blocks is reported as standing still', async () => {
   await eventually('standing still', () => watch.watcher.health.kind === 'standing-still')
   await chain.anvil.mine()
   await eventually('live', () => watch.watcher.health.kind === 'live')
+  assert.deepEqual(watch.problems.slice(0, 2), ['chain-standing-still begun', 'chain-standing-still ended'])
 })
 
 test('replicas of which one lags three blocks make no reorganisation and no outage, and every event is told once', async () => {

@@ -328,17 +328,20 @@ export class ChainWatcher implements Service {
 
   #noteAlive(): void {
     const now = this.#clock.now()
-    const kind = now - this.#advancedAtMs > this.#options.staleAfterMs ? 'standing-still' : 'live'
-    if (this.#health.kind === kind) return
-    if (this.#health.kind === 'down') {
-      this.#causes.over('chain-unreachable')
+    const silentMs = now - this.#advancedAtMs
+    const kind = silentMs > this.#options.staleAfterMs ? 'standing-still' : 'live'
+    if (kind === 'standing-still') {
+      const block = this.#head?.number ?? 0n
+      this.#causes.met({ code: 'chain-standing-still', facts: { block, silentMs } })
     }
-    if (kind === 'standing-still')
-      this.#log.warn('no new blocks from the chain', { head: this.#head?.number })
+    if (this.#health.kind === kind) return
+    if (this.#health.kind === 'down') this.#causes.over('chain-unreachable')
+    if (kind === 'live') this.#causes.over('chain-standing-still')
     this.#health = { kind, sinceMs: now }
   }
 
   #noteDown(reason: string): void {
+    this.#causes.over('chain-standing-still')
     this.#causes.met({ code: 'chain-unreachable', facts: { reason } })
     if (this.#health.kind === 'down') {
       this.#health = { ...this.#health, reason }

@@ -3,6 +3,7 @@ import { createSecureServer, connect as http2Connect } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { fromBinary } from '@bufbuild/protobuf'
+import { RecordingCauses } from '../../../test/fakes/causes.ts'
 import { rawRequest, TRANSPORTS } from '../../../test/fakes/endpoint.ts'
 import { FakeDesk } from '../../../test/fakes/redeemer-desk.ts'
 import { grpcFrame } from '../../../test/net/grpc.ts'
@@ -39,9 +40,10 @@ async function serve(
 ) {
   const desk = new FakeDesk()
   const { limits, maxMessageBytes, recipient, secret = '' } = options
+  const causes = new RecordingCauses()
   const calls = new RedeemerEndpoint(
     { secret, ...(recipient && { recipient }), ...(limits && { limits }) },
-    { api: desk, log: silentLog },
+    { api: desk, log: silentLog, causes },
   )
   const { port, stop, url } = await serveRoutes(t, calls, {
     ...{ name: 'redeemer', port: options.port ?? 0, maxStreams: 1_000, drainMs: 2_000 },
@@ -52,7 +54,7 @@ async function serve(
     t.after(() => client.reset())
     return client
   }
-  return { desk, port, connect, stop }
+  return { causes, desk, port, connect, stop }
 }
 
 const never = () => new AbortController().signal
@@ -239,8 +241,11 @@ test('a call for another recipient is refused, whatever it is; one that names no
 })
 
 test('a wrong secret, and a port that serves no redeemer, are told apart', async (t) => {
-  const { connect } = await serve(t, { secret: 'swordfish' })
+  const { causes, connect } = await serve(t, { secret: 'swordfish' })
   await assert.rejects(connect('wrong').maxFloat(SENDER, never()), { code: 'refused', refusal: 'secret' })
+  assert.deepEqual(causes.sentences, [
+    'calls from 127.0.0.1 are refused (wrong secret: orchestrator and redeemer need the same -redeemerSecret): give both the same -redeemerSecret, if the orchestrator is yours',
+  ])
   const port = await serveRoutes(t, { grpc: () => {} })
   const client = new RedeemerClient({ url: port.url, secret: '', own: null })
   t.after(() => client.reset())

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
 import { create } from '@bufbuild/protobuf'
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect'
 import type { RedeemerRefusal } from '../../domain/cause-facts.ts'
+import { type Causes, noCauses } from '../../domain/causes.ts'
 import type { WinningTicket } from '../../domain/ticket.ts'
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import { type Address, equalTexts } from '../../lib/crypto.ts'
@@ -74,6 +75,7 @@ export class RedeemerEndpoint implements Routes {
   readonly #recipient: string | null
   readonly #ownOnly: boolean
   readonly #api: RedeemerApi
+  readonly #causes: Causes
   readonly #log: Log
   readonly #tickets: PeerLimits
   readonly #floatCalls: PeerLimits
@@ -89,12 +91,13 @@ export class RedeemerEndpoint implements Routes {
       ownOnly?: boolean
       limits?: RedeemerLimits
     },
-    needs: { api: RedeemerApi; log: Log; clock?: Clock },
+    needs: { api: RedeemerApi; causes?: Causes; log: Log; clock?: Clock },
   ) {
     this.#secret = options.secret
     this.#recipient = options.recipient?.toLowerCase() ?? null
     this.#ownOnly = options.ownOnly ?? false
     this.#api = needs.api
+    this.#causes = needs.causes ?? noCauses
     this.#log = needs.log
     const { clock = systemClock } = needs
     const { floats, questionMs, tickets } = options.limits ?? LIMITS
@@ -180,7 +183,8 @@ export class RedeemerEndpoint implements Routes {
   /** Throws ConnectError unless the caller may hand in tickets here. `header`: a header's text; empty if absent. */
   #admit(peer: Peer | null, header: (name: string) => string): void {
     if (this.#ownOnly && !peer?.identity) {
-      throw refusal(
+      throw this.#refusal(
+        peer,
         'certificate',
         'this redeemer asks for a certificate: give the orchestrator -certs too',
         Code.Unauthenticated,
@@ -188,7 +192,8 @@ export class RedeemerEndpoint implements Routes {
     }
     const shown = header(REDEEMER_SECRET_HEADER)
     if (this.#secret !== '' && !equalTexts(shown, this.#secret)) {
-      throw refusal(
+      throw this.#refusal(
+        peer,
         'secret',
         shown === ''
           ? 'this redeemer asks for a secret: give the orchestrator the same -redeemerSecret'
@@ -198,11 +203,19 @@ export class RedeemerEndpoint implements Routes {
     }
     const recipient = header(RECIPIENT_HEADER)
     if (this.#recipient === null || recipient === '' || recipient.toLowerCase() === this.#recipient) return
-    throw refusal(
+    throw this.#refusal(
+      peer,
       'recipient',
       `this redeemer redeems for ${this.#recipient}, not for ${recipient.slice(0, 42)}`,
       Code.PermissionDenied,
     )
+  }
+
+  /** The refusal of an orchestrator, which its own operator sees and this one too. */
+  #refusal(peer: Peer | null, why: RedeemerRefusal, text: string, code: Code): ConnectError {
+    const host = hostOf(peer)
+    this.#causes.met({ code: 'orchestrator-refused', facts: { host, why, text } }, host)
+    return new ConnectError(text, code, { [REFUSAL_HEADER]: why })
   }
 
   #failure(error: unknown): ConnectError {
@@ -212,10 +225,6 @@ export class RedeemerEndpoint implements Routes {
     const text = error instanceof NodeError ? messageOf(error) : 'internal error'
     return new ConnectError(text, code ?? Code.Internal)
   }
-}
-
-function refusal(what: RedeemerRefusal, text: string, code: Code): ConnectError {
-  return new ConnectError(text, code, { [REFUSAL_HEADER]: what })
 }
 
 function hostOf(peer: Peer | null): string {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { RecordingCauses } from '../../../test/fakes/causes.ts'
 import {
   FakeNetwork,
   FakeOrchestrator,
@@ -35,6 +36,7 @@ function setUp(
   const told: NodeEvent[] = []
   const network = new FakeNetwork(clock, ...orchestrators)
   const payer = new RecordingPayer()
+  const causes = new RecordingCauses()
   const urls = options.asked ?? orchestrators.map(({ url }) => url)
   const mustBePayable = options.mustBePayable ?? false
   const candidates: Candidate[] = urls.map((url) => ({
@@ -51,6 +53,7 @@ function setUp(
       client: network,
       signer,
       payer,
+      causes,
       clock,
       dice: seededDice('discovery'),
       log: silentLog,
@@ -64,7 +67,7 @@ function setUp(
     )
     return found.map(({ info }) => info.transcoder)
   }
-  return { clock, network, payer, discovery, find, signer, told }
+  return { clock, network, payer, causes, discovery, find, signer, told }
 }
 
 function several(count: number): FakeOrchestrator[] {
@@ -349,4 +352,17 @@ test('a search tells of each orchestrator that it does not use, and why', async 
   assert.deepEqual(skipped.get(gone!.url), { kind: 'silent', reason: `nothing listens at ${gone!.url}` })
   assert.deepEqual(skipped.get(refusing!.url), { kind: 'full' })
   assert.deepEqual(skipped.get(payable!.url), { kind: 'unpayable' })
+})
+
+test('a listed orchestrator that makes no offer is a cause until it makes one; a full one is none', async () => {
+  const [away, full] = several(2)
+  away!.isAway = true
+  full!.infoError = new NodeError('refused', 'Invalid orchestrator request: OrchestratorCapped')
+  const { causes, clock, find } = setUp([away!, full!])
+  await timed(clock, find())
+  await timed(clock, find())
+  assert.deepEqual(causes.told, [`orchestrator-unusable ${away!.url} begun`])
+  away!.isAway = false
+  await timed(clock, find())
+  assert.deepEqual(causes.codes, [])
 })

@@ -1,4 +1,5 @@
 import type { Capabilities } from '../../domain/capabilities.ts'
+import type { Causes } from '../../domain/causes.ts'
 import type { NodeEvents } from '../../domain/events.ts'
 import { missingFor } from '../../domain/missing-capabilities.ts'
 import { pricePerPixel } from '../../domain/price.ts'
@@ -123,6 +124,7 @@ export class Discovery {
               if (url.length <= MAX_URL_LENGTH) ask({ ...candidate, url }, from, info)
           }
           answered.add(candidate.url)
+          this.#needs.causes?.over('orchestrator-unusable', candidate.url)
           const refusal = await this.#refusal(info, candidate, search)
           if (stop.signal.aborted) return
           if (refusal !== null) return this.#skip(search, candidate.url, refusal)
@@ -136,8 +138,9 @@ export class Discovery {
         .catch((error) => {
           if (inner.aborted || !outstanding.delete(candidate.url)) return
           answered.add(candidate.url)
-          search.skipped?.(candidate.url, skippedFor(error))
-          this.#complain(candidate, error)
+          const why = skippedFor(error)
+          search.skipped?.(candidate.url, why)
+          this.#complain(candidate, why, error)
         })
         .finally(() => {
           outstanding.delete(candidate.url)
@@ -170,12 +173,14 @@ export class Discovery {
     return [...free, ...suspended].slice(0, Math.max(search.wanted, 0))
   }
 
-  /** An orchestrator that the operator named should answer: a warning. Many of the pool may be down: only debug. */
-  #complain(candidate: Candidate, error: unknown): void {
-    const level = candidate.trust === 'trusted' ? 'warn' : 'debug'
-    this.#needs.log[level]('could not get an offer from an orchestrator', { url: candidate.url, error })
+  /** An orchestrator that the operator listed should answer. Many of the pool may be down, and any may be full. */
+  #complain({ trust, url }: Candidate, why: SkippedOffer, error: unknown): void {
+    this.#needs.log.debug('could not get an offer from an orchestrator', { url, error })
     const code = error instanceof NodeError ? error.code : 'unreachable'
-    this.#tellFailure(candidate.url, isCapped(error) ? 'capped' : code)
+    this.#tellFailure(url, isCapped(error) ? 'capped' : code)
+    if (trust !== 'trusted' || (why.kind !== 'silent' && why.kind !== 'refuses')) return
+    const facts = { orchestrator: url, reason: why.reason }
+    this.#needs.causes?.met({ code: 'orchestrator-unusable', facts }, url)
   }
 
   #tellFailure(orchestrator: string, reason: string): void {
@@ -257,6 +262,7 @@ export interface DiscoveryNeeds {
   readonly client: InfoClient
   readonly signer: Signer
   readonly payer: OfferValidator
+  readonly causes?: Causes
   readonly clock: Clock
   readonly dice: Dice
   readonly log: Log

@@ -1130,3 +1130,12 @@ test('the newest stream is the current one', async () => {
   await set.push({ externalId: 'a', sequence: 1n })
   assert.match(set.gateway.currentPlaylist()!, /^b\/source\.m3u8$/m)
 })
+
+test('a stream beyond -maxSessions is refused, and the operator is told', async () => {
+  await using set = await setUp([one()], { maxSessions: 1 })
+  await set.push({ externalId: 'a' })
+  await assert.rejects(set.push({ externalId: 'b' }), {
+    ...{ code: 'stream-refused', message: 'there are 1 streams, as many as -maxSessions allows' },
+  })
+  assert.deepEqual(set.causes.codes, ['streams-full'])
+})

@@ -260,10 +260,9 @@ export class Gateway implements Service {
     const namesake = this.#streams.get(manifestId)
     if (namesake) this.#end(namesake, 'another name was given to the stream')
     if (this.#streams.size >= this.#options.maxSessions) {
-      throw new GatewayError(
-        'stream-refused',
-        `there are ${this.#streams.size} streams, as many as -maxSessions allows`,
-      )
+      const streams = this.#streams.size
+      this.#needs.causes?.met({ code: 'streams-full', facts: { streams } })
+      throw new GatewayError('stream-refused', `there are ${streams} streams, as many as -maxSessions allows`)
     }
     const profiles = (config?.profiles ?? this.#options.profiles).map((profile) =>
       withFormat(profile, format),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { RecordingCauses } from '../../../test/fakes/causes.ts'
 import { fateIn, HeldEngine, LATE_TEXT } from '../../../test/fakes/held-engine.ts'
 import { jobOf, outputOf, pass, rest } from '../../../test/fakes/transcoder.ts'
 import { type TranscoderWorld, testTranscoder, testTurns } from '../../../test/suites/transcoders.ts'
@@ -99,6 +100,7 @@ async function world(
   let hold: Promise<void> | null = null
   const ended: string[] = []
   const told: NodeEvent[] = []
+  const causes = new RecordingCauses()
   const engine = {
     sessions: 5,
     /** While set, what comes would be late. */
@@ -129,6 +131,7 @@ async function world(
     {
       ...{ link, engine: held ?? engine, clock, dice: seededDice('worker'), log: silentLog },
       events: { tell: (event) => void told.push(event) },
+      causes,
     },
   )
   const supervisor = new Supervisor()
@@ -136,7 +139,7 @@ async function world(
   t.after(() => supervisor.stop())
   await rest()
   return {
-    ...{ clock, link, jobs, worker, supervisor, engine, ended, told },
+    ...{ clock, link, jobs, worker, supervisor, engine, ended, told, causes },
     hold() {
       const { promise, resolve } = Promise.withResolvers<void>()
       hold = promise
@@ -322,6 +325,21 @@ for (const [text, flag] of [
     await failed
   })
 }
+
+test('an orchestrator that takes no registration is a cause until one has taken it', async (t) => {
+  const w = await world(t, [FIRST!])
+  w.link.end(new NodeError('unreachable', 'connection refused'))
+  w.link.refusals.set(FIRST!, new NodeError('unreachable', 'connection refused'))
+  await w.clock.wind(60_000)
+  assert.deepEqual(w.causes.told, ['not-registered begun'])
+  assert.match(
+    w.causes.sentences[0]!,
+    /^no orchestrator of -orchAddr takes this transcoder .*: connection refused: /,
+  )
+  w.link.refusals.clear()
+  await w.clock.wind(30_000)
+  assert.deepEqual(w.causes.told, ['not-registered begun', 'not-registered ended'])
+})
 
 test('a result that cannot be brought is brought again', async (t) => {
   const w = await world(t)

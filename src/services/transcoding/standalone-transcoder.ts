@@ -1,4 +1,5 @@
 import { type Capabilities, satisfies } from '../../domain/capabilities.ts'
+import { type Causes, noCauses } from '../../domain/causes.ts'
 import type { NodeEvents } from '../../domain/events.ts'
 import { maxSourceBytes, segmentLimitMs } from '../../domain/segment.ts'
 import type { Notice, Registration } from '../../domain/transcoder-notice.ts'
@@ -6,17 +7,20 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Dice } from '../../lib/dice.ts'
 import { isAbort, messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
-import { PassingFailure } from '../../lib/passing-failure.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import { Turns } from '../../lib/turns.ts'
 import type { NextSegment, TranscodeJob, TranscodeOutput } from './transcoder.ts'
 
 /** Time before the next registration attempt, growing by half each time (wire.md §13). */
 const FIRST_RETRY_MS = 500
+/** Nodes that are started together find each other within this time. */
+const START_PATIENCE_MS = 15_000
 const RETRY_GROWTH = 1.5
 const LONGEST_RETRY_MS = 10_000
 /** After a registration that lasted this long, the retry time starts from the beginning. */
 const GOOD_REGISTRATION_MS = 30_000
+/** An orchestrator that refuses a registration does so at once. */
+const ACCEPTED_MS = 2_000
 /** How often the capacity is compared with the registered one; smaller changes are not worth a new registration. */
 const CAPACITY_CHECK_MS = 60_000
 const CAPACITY_PART = 0.2
@@ -101,6 +105,7 @@ export interface StandaloneTranscoderNeeds {
   readonly dice: Dice
   readonly log: Log
   readonly events: NodeEvents
+  readonly causes?: Causes
 }
 
 /** Its status, for the operator. */
@@ -126,6 +131,8 @@ export class StandaloneTranscoder implements Service {
   readonly #turns = new Turns()
   readonly #leaving = new AbortController()
   readonly #abandoned = new AbortController()
+  /** Since when no orchestrator takes it; null while one does. */
+  #unregisteredMs: number | null = null
   #status: Omit<StandaloneTranscoderStatus, 'running'> = {
     ...{ orchestrator: null, sinceMs: null, done: 0, failed: 0, lastError: null },
   }
@@ -174,24 +181,11 @@ export class StandaloneTranscoder implements Service {
     const { clock, dice, log } = this.#needs
     const { orchestrators } = this.#options
     let retryMs = FIRST_RETRY_MS
-    const unregistered = new PassingFailure(
-      {
-        ...{ message: 'could not register with any orchestrator, retrying', first: 'info' },
-        over: 'registered with an orchestrator',
-      },
-      this.#needs,
-    )
     for (let turn = 0; ; turn++) {
       const url = orchestrators[turn % orchestrators.length]!
       const startedMs = clock.now()
       this.#status = { ...this.#status, orchestrator: url, sinceMs: startedMs }
       log.debug('registering', { orchestrator: url })
-      const over = new AbortController()
-      const goodAfter = clock.sleep(GOOD_REGISTRATION_MS, AbortSignal.any([signal, over.signal]))
-      goodAfter.then(
-        () => unregistered.passed(),
-        () => {},
-      )
       try {
         while ((await this.#workFor(url, signal)) === 'outdated')
           log.info('registering again: the measured capacity has changed', { orchestrator: url })
@@ -200,18 +194,28 @@ export class StandaloneTranscoder implements Service {
         if (signal.aborted && isAbort(error)) throw error
         this.#refuseToGoOn(url, error)
         this.#status = { ...this.#status, lastError: messageOf(error) }
-      } finally {
-        over.abort()
       }
       const held = clock.now() - startedMs >= GOOD_REGISTRATION_MS
       if (held) retryMs = FIRST_RETRY_MS
-      unregistered.failed({ orchestrator: url, reason: this.#status.lastError })
+      this.#unregistered({ orchestrator: url, reason: this.#status.lastError ?? '' })
       this.#status = { ...this.#status, orchestrator: null, sinceMs: null }
       // The wait grows only after the whole list has been tried.
       const isRoundOver = (turn + 1) % orchestrators.length === 0
       await clock.sleep(retryMs * (0.5 + dice.fraction()), signal)
       if (isRoundOver) retryMs = Math.min(retryMs * RETRY_GROWTH, LONGEST_RETRY_MS)
     }
+  }
+
+  /** At a common start the orchestrator may come up later: it is a cause only once it lasts. */
+  #unregistered(facts: { orchestrator: string; reason: string }): void {
+    const { causes = noCauses, clock, log } = this.#needs
+    const nowMs = clock.now()
+    const isFirst = this.#unregisteredMs === null
+    this.#unregisteredMs ??= nowMs
+    if (nowMs - this.#unregisteredMs >= START_PATIENCE_MS) {
+      const { orchestrators } = this.#options
+      causes.met({ code: 'not-registered', facts: { orchestrators, reason: facts.reason } })
+    } else log[isFirst ? 'info' : 'debug']('could not register with an orchestrator, retrying', facts)
   }
 
   /** Throws for refusals that only the operator can fix. */
@@ -243,6 +247,7 @@ export class StandaloneTranscoder implements Service {
     try {
       const registration = { secret, capacity: engine.sessions, capabilities, name, hardware }
       void this.#watchCapacity(registration.capacity, outdated, over.signal).catch(() => {})
+      void this.#noteRegistered(over.signal).catch(() => {})
       for await (const notice of line.notices(registration, AbortSignal.any([signal, outdated.signal]))) {
         if (notice.kind === 'teardown') {
           engine.sessionEnded(notice.sessionId)
@@ -264,6 +269,14 @@ export class StandaloneTranscoder implements Service {
       // The open connection shows the orchestrator that the running tasks are still worked on.
       void Promise.all(tasks).then(() => line.close())
     }
+  }
+
+  /** A registration that has held for a while is a good one: nothing tells that it was accepted. */
+  async #noteRegistered(signal: AbortSignal): Promise<void> {
+    const { causes = noCauses, clock } = this.#needs
+    await clock.sleep(ACCEPTED_MS, signal)
+    this.#unregisteredMs = null
+    causes.over('not-registered')
   }
 
   /** Ends a registration with an outdated capacity, but only while no task runs: its sessions may move to others. */

@@ -1,4 +1,5 @@
 import { type Capabilities, defaultCapabilities, withTranscoders } from '../../domain/capabilities.ts'
+import { type Causes, noCauses } from '../../domain/causes.ts'
 import type { NodeEvents } from '../../domain/events.ts'
 import { type Notice, type Registration, shownLabels } from '../../domain/transcoder-notice.ts'
 import type { Clock } from '../../lib/clock.ts'
@@ -31,6 +32,7 @@ export interface RosterNeeds {
   readonly clock: Clock
   readonly log: Log
   readonly events: NodeEvents
+  readonly causes?: Causes
 }
 
 /** What follows for segments and sessions from what happens to transcoders. */
@@ -117,10 +119,10 @@ export class TranscoderRoster {
     peer: TranscoderPeer,
     signal: AbortSignal,
   ): AsyncGenerator<Notice, void> {
-    const { clock, log } = this.#needs
+    const { causes = noCauses, clock } = this.#needs
     const { address } = peer
     if (!this.knowsSecret(registration.secret)) {
-      log.warn('transcoder refused: wrong secret', { address })
+      causes.met({ code: 'transcoder-refused', facts: { address } }, hostOf(address))
       throw new PoolError('invalid-secret', 'invalid secret')
     }
     if (registration.capacity <= 0) throw new PoolError('zero-capacity', 'zero capacity')
@@ -254,4 +256,9 @@ function labelsOf({ address, hardware, name }: Member): { name: string; address:
 
 function sum(members: readonly Member[], of: (member: Member) => number): number {
   return members.reduce((total, member) => total + of(member), 0)
+}
+
+/** An address without its port, which differs with every connection. */
+function hostOf(address: string): string {
+  return address.replace(/:\d+$/, '')
 }
