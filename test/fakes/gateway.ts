@@ -20,9 +20,9 @@ import {
 } from '../../src/lib/crypto.ts'
 import { NodeError } from '../../src/lib/errors.ts'
 import type { Payer, PaymentSession, StagedPayment } from '../../src/services/gateway/payer.ts'
-import type { Submission, SubmissionClient } from '../../src/services/gateway/segment-work.ts'
 import type { SessionEnder } from '../../src/services/gateway/sessions.ts'
 import type { InputProbe } from '../../src/services/gateway/stream.ts'
+import type { Submission, SubmissionClient } from '../../src/services/gateway/submission.ts'
 import { profileOf } from './profile.ts'
 
 /** How a gateway on chain weighs orchestrators, unless a test says otherwise. */

@@ -16,10 +16,11 @@ import { GatewayError, gatewayErrorOf } from './gateway-error.ts'
 import { NoSessions, type PayingView } from './no-sessions.ts'
 import type { Payer } from './payer.ts'
 import { SegmentTries } from './segment-tries.ts'
-import { type SegmentJob, SegmentWork, type SubmissionClient } from './segment-work.ts'
+import { type SegmentJob, SegmentWork } from './segment-work.ts'
 import type { Directory, OrchestratorFacts } from './session-pool.ts'
 import { type SessionEnder, StreamSessions } from './sessions.ts'
 import { type InputProbe, SOURCE, Stream } from './stream.ts'
+import type { SubmissionClient } from './submission.ts'
 
 /** How often idle streams are ended, and after how long without a segment (gateway.md §3). */
 const IDLE_MS = 60_000

@@ -8,7 +8,6 @@ import {
   type Clip,
   maxRenditionBytes,
   type OrchestratorInfo,
-  type Reach,
   type RenditionResult,
   resultHash,
   type SegmentData,
@@ -22,49 +21,16 @@ import { keccak256, type Signer, signedBy, ZERO_ADDRESS } from '../../lib/crypto
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import { Rational } from '../../lib/rational.ts'
 import { isUnsent, paymentFault, submissionFault } from './attempt-faults.ts'
-import { type InfoClient, infoRequest } from './discovery.ts'
+import { infoRequest } from './discovery.ts'
 import type { Payer, StagedPayment } from './payer.ts'
 import type { Assignment, Session } from './session-pool.ts'
 import type { StreamSessions } from './sessions.ts'
+import type { SubmissionClient } from './submission.ts'
 
 /** How long an orchestrator may take to renew its offer (gateway.md §10). */
 const REFRESH_TIMEOUT_MS = 2_500
 /** Reported pixels that this node did not count are believed up to this many times the estimate. */
 const UNCOUNTED_FACTOR = 4n
-
-/** A segment on its way to an orchestrator. */
-export interface Submission {
-  readonly segment: SegmentData
-  readonly payment: Payment | null
-  /** The segment, or its URI. */
-  readonly body: Uint8Array
-  readonly bodyIsUri: boolean
-  /** What the orchestrator's address may resolve to. */
-  readonly reach?: Reach | undefined
-  /** From the start until the answer's status (gateway.md §10). */
-  readonly headerTimeoutMs: number
-  /** From the start until the answer is complete (gateway.md §10). */
-  readonly totalTimeoutMs: number
-  /** Called once a status arrives, whatever it is: the orchestrator has seen the payment. */
-  onStatus?(): void
-}
-
-/** Sends segments to orchestrators and fetches renditions. */
-export interface SubmissionClient extends InfoClient {
-  /** Throws NodeError `header-timeout`, `body-timeout`, `refused` (the message is the trimmed body), `unreachable`, `bad-answer`. */
-  submit(base: string, submission: Submission, signal: AbortSignal): Promise<TranscodeResult>
-  /** Throws as `submit`, and `too-large`. */
-  fetchRendition(url: string, options: RenditionOptions, signal: AbortSignal): Promise<Uint8Array>
-}
-
-/** Where a rendition may be fetched from, and how large it may be. */
-export interface RenditionOptions {
-  /** The base URL of the orchestrator: results are there or at a public address. */
-  readonly base: string
-  /** What the base's address may resolve to. */
-  readonly reach?: Reach | undefined
-  readonly maxBytes: number
-}
 
 /** Decodes video and counts its pixels. */
 export interface PixelCounter {

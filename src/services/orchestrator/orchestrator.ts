@@ -24,6 +24,7 @@ import type { Backlog } from '../../lib/turns.ts'
 import type { Transcoder } from '../transcoding/transcoder.ts'
 import { Offers, type OffersNeeds, type OffersOptions } from './offers.ts'
 import { OpenSessions, type Session } from './open-sessions.ts'
+import { OrchestratorError, SegmentError } from './orchestrator-error.ts'
 import { storeResults } from './results.ts'
 import type { Reservation } from './segment-accounts.ts'
 
@@ -81,26 +82,6 @@ export interface Admission {
   transcode(source: Uint8Array, signal: AbortSignal): Promise<TranscodeResult>
   /** Cancels it: the bytes never came, or do not match their hash. */
   release(): void
-}
-
-/** Why a call is refused. */
-export type OrchestratorFault =
-  | 'forbidden'
-  | 'payment-refused'
-  | 'bad-request'
-  | 'internal'
-  | 'request-refused'
-
-/** A refused call; the message is the exact text that peers are told (wire.md §10). */
-export class OrchestratorError extends NodeError<OrchestratorFault> {
-  override name = 'OrchestratorError'
-}
-
-/** Why a segment that was admitted is not done; the message is the exact text that peers are told (wire.md §10). */
-export type SegmentFault = 'busy' | 'capped' | 'too-late' | 'mismatch' | 'empty-rendition'
-
-class SegmentError extends NodeError<SegmentFault> {
-  override name = 'SegmentError'
 }
 
 /** An admitted segment with its session and its reservation. */
