@@ -25,7 +25,7 @@ if ('exit' in settings) {
 } else {
   const stop = new AbortController()
   process.on('SIGTERM', () => stop.abort())
-  const log = openLog({ level: levelOfVerbosity(settings.verbosity), pretty: true })
+  const log = openLog({ level: levelOfVerbosity(settings.verbosity), format: 'pretty' })
   try {
     await runNode(
       settings,

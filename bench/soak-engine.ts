@@ -69,7 +69,7 @@ interface Moment {
  * memory every second. Prints a line each half minute and a curve at the end.
  */
 export async function soakEngine(minutes: number, signal: AbortSignal): Promise<SoakOutcome> {
-  const log = openLog({ level: 'warn', pretty: true })
+  const log = openLog({ level: 'warn', format: 'pretty' })
   const sources = { hd: await segmentsOf(SOURCES.hd, signal), sd: await segmentsOf(SOURCES.sd, signal) }
   await using supervisor = new Supervisor()
   const engine = new MediaEngine({ clock: systemClock, log, workers: availableParallelism() })

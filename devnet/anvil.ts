@@ -64,6 +64,17 @@ export class Anvil implements AsyncDisposable {
     return anvil
   }
 
+  /** Whether the process has ended. */
+  get hasEnded(): boolean {
+    return this.#process.exitCode !== null || this.#process.signalCode !== null
+  }
+
+  /** Resolves once the process has ended. */
+  get ended(): Promise<void> {
+    if (this.hasEnded) return Promise.resolve()
+    return new Promise((resolve) => this.#process.once('exit', () => resolve()))
+  }
+
   /** Its JSON-RPC URL. */
   get url(): string {
     return `http://127.0.0.1:${this.port}`

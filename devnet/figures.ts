@@ -1,5 +1,6 @@
 import type { OrchestratorStatus, RedeemerStatus } from '../src/node/status/status.ts'
 import type { Network } from './network.ts'
+import type { NodeProcess } from './node-process.ts'
 
 /** The tickets of a network, counted at the orchestrators that received them, where they are stored, and on chain. */
 export interface TicketFigures {
@@ -22,16 +23,34 @@ export interface TicketFigures {
   readonly isAtRest: boolean
 }
 
+/** Asks a node for its status. */
+export type AskNode = <Status>(node: NodeProcess) => Promise<Status>
+
+const askNow: AskNode = (node) => node.status()
+
+/** Asks nodes for their status; one that does not answer is taken to be as it last answered. */
+export function lastKnown(): AskNode {
+  const known = new Map<NodeProcess, unknown>()
+  return async <Status>(node: NodeProcess) => {
+    try {
+      known.set(node, await node.status())
+    } catch (error) {
+      if (!known.has(node)) throw error
+    }
+    return known.get(node) as Status
+  }
+}
+
 /** Asks the chain and all nodes with tickets. */
-export async function ticketFigures(network: Network): Promise<TicketFigures> {
+export async function ticketFigures(network: Network, ask: AskNode = askNow): Promise<TicketFigures> {
   const orchestrators = await Promise.all(
     network.of('orchestrator').map(async ({ process }) => ({
       name: process.command.name,
-      ...(await process.status<OrchestratorStatus>()),
+      ...(await ask<OrchestratorStatus>(process)),
     })),
   )
   const redeemers = await Promise.all(
-    network.of('redeemer').map(({ process }) => process.status<RedeemerStatus>()),
+    network.of('redeemer').map(({ process }) => ask<RedeemerStatus>(process)),
   )
   const chain = await network.protocol.redemptions()
   const sum = (of: (tickets: OrchestratorStatus['tickets']) => number, nodes: readonly HasTickets[]) =>

@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
 import { livePattern, segmentsOfFile } from '../src/io/media/engine/pattern.ts'
 import { isAbort, messageOf } from '../src/lib/errors.ts'
-import { type TicketFigures, ticketFigures } from './figures.ts'
-import { Network } from './network.ts'
-import { commandLine } from './node-process.ts'
+import { lastKnown, type TicketFigures, ticketFigures } from './figures.ts'
+import { Network, type NetworkNode } from './network.ts'
+import { commandLine, fullCommandLine } from './node-process.ts'
+import { CHAIN_ONLY, type DevnetOptions, readOptions } from './options.ts'
 import { type Pushed, publish } from './publisher.ts'
-import { SETUPS, type Setup } from './setups.ts'
+import type { Setup } from './setups.ts'
+import { Workbench } from './workbench.ts'
 
 /** `npm start`: a small network of real processes, started by the commands a user would type. */
 
@@ -14,25 +15,18 @@ const STREAM = 'demo'
 const STATUS_EVERY_MS = 4_000
 const SETTLE_TIMEOUT_MS = 20_000
 
-const options = readOptions()
-
-/** The goal of `--once`. */
-const enough = { segments: Number(options.segments), redeemed: Number(options.tickets) }
-/** The time limit of `--once`, in seconds. */
-const limit = Number(options.limit)
+const options = optionsOrExit()
 const counts = { segments: 0, renditions: 0, failed: 0, lastFailure: '' }
+const ask = lastKnown()
+/** Nodes that were stopped by hand. */
+const gone = new Set<NetworkNode>()
 const stop = new AbortController()
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => stop.abort())
 
 try {
-  if (!(enough.segments >= 0 && enough.redeemed >= 0)) {
-    throw new Error('--segments and --tickets must be numbers: the goal of --once')
-  }
-  if (!(limit > 0)) throw new Error('--limit must be a number of seconds: the time limit of --once')
-  if (!isSetup(options.setup)) {
-    throw new Error(`there is no setup "${options.setup}": --setup is one of ${SETUPS.join(', ')}`)
-  }
-  await run(options.setup)
+  if (options.input !== null) await checkInput(options.input)
+  if (options.setup === CHAIN_ONLY) await runChain()
+  else await run(options.setup)
 } catch (error) {
   // Failures while everything is being stopped are not reported.
   if (!stop.signal.aborted) {
@@ -41,24 +35,49 @@ try {
   }
 }
 
-function readOptions() {
+function optionsOrExit(): DevnetOptions {
   try {
-    const { values } = parseArgs({
-      options: {
-        once: { type: 'boolean', default: false },
-        input: { type: 'string' },
-        setup: { type: 'string', default: 'multi' },
-        logs: { type: 'string' },
-        segments: { type: 'string', default: '20' },
-        tickets: { type: 'string', default: '2' },
-        limit: { type: 'string', default: '180' },
-      },
-    })
-    return values
+    const read = readOptions(process.argv.slice(2))
+    if (!('help' in read)) return read
+    process.stdout.write(read.help)
+    process.exit(0)
   } catch (error) {
-    console.error(messageOf(error))
+    const [sentence] = messageOf(error).split('. ')
+    console.error(`${sentence}; npm start -- --help lists the options`)
     process.exit(2)
   }
+}
+
+/** Reads one segment, before anything is started. */
+async function checkInput(input: string): Promise<void> {
+  try {
+    for await (const _ of segmentsOfFile(input, stop.signal, { isPaced: false })) return
+  } catch (error) {
+    if (isAbort(error)) throw error
+    throw new Error(`--input cannot be streamed: ${messageOf(error)}`)
+  }
+}
+
+/** Only the chain, until it is stopped. */
+async function runChain(): Promise<void> {
+  say('starting a chain with the protocol’s contracts …')
+  await using bench = await Workbench.open(stop.signal)
+  const { accounts, chain, examples, flags, folder, registered } = bench
+  line('chain', `${chain.anvil.url}   chain id ${chain.anvil.chainId}`)
+  line('keys', `${folder}/keystore   password in ${folder}/password`)
+  line('registered', `${chain.accounts.orchestrator} at https://${registered}`)
+  for (const { address, has, name } of accounts) line(name, `${address}   ${has}`)
+  say(`\nflags of every node, before -ethAcctAddr and those of its role:\n\n${commandLine({ flags })}`)
+  say(`\ntwo nodes that pay and are paid:`)
+  for (const flags of Object.values(examples)) say(`\n$ ${commandLine({ flags })}`)
+  say('\nCtrl-C stops the chain and removes the keys')
+  await new Promise<void>((resolve) => {
+    if (stop.signal.aborted) resolve()
+    stop.signal.addEventListener('abort', () => resolve())
+    chain.anvil.ended.then(resolve)
+  })
+  if (!stop.signal.aborted) throw new Error('the chain has ended')
+  say('stopping')
 }
 
 async function run(setup: Setup): Promise<void> {
@@ -78,7 +97,8 @@ async function run(setup: Setup): Promise<void> {
     const streaming = new AbortController()
     const published = Promise.all(streams.map((stream) => publishTo(network, stream, streaming.signal)))
     try {
-      await watch(network, started)
+      // Publishing ends only when it fails.
+      await Promise.race([watch(network, started), published])
     } finally {
       streaming.abort()
       await published
@@ -119,37 +139,56 @@ function count({ renditions, status, text }: Pushed): void {
 
 /** Prints a status line at intervals; with --once returns when the goal is reached. */
 async function watch(network: Network, started: number): Promise<void> {
+  const { goal, limitS } = options
   while (!stop.signal.aborted) {
     await sleep(STATUS_EVERY_MS, undefined, { signal: stop.signal }).catch(() => {})
-    for (const { process: node } of network.nodes) {
-      if (!node.isRunning && !stop.signal.aborted) {
-        throw new Error(
-          `the ${node.command.name} ended with exit code ${node.exitCode}:\n${node.output.slice(-2_000)}`,
-        )
-      }
-    }
     if (stop.signal.aborted) return
+    for (const node of network.nodes) await look(node)
+    if (network.anvil.hasEnded) throw new Error('the chain has ended')
     const redeemed = await statusLine(network)
     if (!options.once) continue
-    if (counts.segments >= enough.segments && redeemed >= enough.redeemed) return
-    if (Date.now() - started > limit * 1000) {
+    if (counts.segments >= goal.segments && redeemed >= goal.redeemed) return
+    if (Date.now() - started > limitS * 1000) {
       throw new Error(
-        `after ${limit} s only ${counts.segments} segments were transcoded and ${redeemed} tickets redeemed` +
-          ` (wanted ${enough.segments} and ${enough.redeemed}); ${counts.failed} segments failed, the last with: ${counts.lastFailure || 'nothing'}`,
+        `after ${limitS} s only ${counts.segments} segments were transcoded and ${redeemed} tickets redeemed` +
+          ` (wanted ${goal.segments} and ${goal.redeemed}); ${counts.failed} segments failed, the last with: ${counts.lastFailure || 'nothing'}`,
       )
     }
   }
 }
 
+/** Says when a node has been stopped, and when it is back. With --once nobody does that by hand. */
+async function look(node: NetworkNode): Promise<void> {
+  const { process: child } = node
+  if (child.isRunning) return
+  const { command, ending } = child
+  if (options.once) throw new Error(`the ${command.name} ended, ${ending}:\n${child.output.slice(-2_000)}`)
+  if (await child.answers()) {
+    if (gone.delete(node)) say(`the ${command.name} is back`)
+  } else if (!gone.has(node)) {
+    gone.add(node)
+    say(`\nthe ${command.name} is gone (${ending}). The others go on; start it again with\n`)
+    say(`$ ${fullCommandLine(command)}\n`)
+  }
+}
+
 async function statusLine(network: Network): Promise<number> {
-  const tickets = await ticketFigures(network)
+  const tickets = await ticketFigures(network, ask).catch(() => null)
   const failed = counts.failed > 0 ? `, ${counts.failed} failed (${counts.lastFailure})` : ''
+  const away =
+    gone.size > 0 ? ` · gone: ${[...gone].map(({ process }) => process.command.name).join(', ')}` : ''
+  const streamed = `${counts.segments} segments transcoded into ${counts.renditions} renditions${failed}`
+  if (tickets === null) {
+    // A node was gone before it could be asked for the first time.
+    say(`${streamed}${away}`)
+    return 0
+  }
+  const { paid, pending, received, redeemed, sessions, won } = tickets
   say(
-    `${counts.segments} segments transcoded into ${counts.renditions} renditions${failed} · ${tickets.sessions} sessions · ` +
-      `tickets: ${tickets.received} received, ${tickets.won} won, ${tickets.pending} waiting, ${tickets.redeemed} redeemed ` +
-      `for ${ether(tickets.paid)} ETH`,
+    `${streamed} · ${sessions} sessions · tickets: ${received} received, ${won} won, ${pending} waiting, ` +
+      `${redeemed} redeemed for ${ether(paid)} ETH${away}`,
   )
-  return tickets.redeemed
+  return redeemed
 }
 
 /** The figures once all redemptions are finished. */
@@ -180,22 +219,21 @@ async function settled(network: Network): Promise<Record<string, unknown>> {
 
 function announce(network: Network, streams: readonly string[]): void {
   const { urls, accounts, anvil, balancer, nodes } = network
-  const line = (name: string, text: string) => say(`${name.padEnd(16)}${text}`)
   say('')
   line('chain', `${anvil.url}   chain id ${anvil.chainId}`)
   line('registered', `${accounts.orchestrator} at ${urls.orchestrator}`)
   if (balancer) line('balancer', `127.0.0.1:${balancer.port}   ${balancer.what}`)
   for (const { account, address, process } of nodes) {
     line(process.command.name, `${address ?? 'serves no clients'}   account ${account ?? 'none'}`)
-    line('', `status http://${process.command.control}/status`)
+    line('', `status http://${process.command.control}/status   process ${process.pid}`)
   }
   line('push to', `${urls.gateway}/live/<name>/<seq>.ts`)
   for (const stream of streams) line('watch', `${urls.gateway}/stream/${stream}.m3u8`)
   say('')
 }
 
-function isSetup(name: string): name is Setup {
-  return SETUPS.some((setup) => setup === name)
+function line(name: string, text: string): void {
+  say(`${name.padEnd(16)}${text}`)
 }
 
 function ether(wei: bigint): string {

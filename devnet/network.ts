@@ -1,42 +1,18 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { writeKeyFile } from '../src/io/chain/keystore.ts'
 import { type Address, addressOfKey } from '../src/lib/crypto.ts'
 import { hostAndPort } from '../src/lib/hosts.ts'
-import { Anvil } from './anvil.ts'
-import { devnetKey, devnetKeyBytes } from './artifacts.ts'
+import type { Anvil } from './anvil.ts'
+import { devnetKeyBytes } from './artifacts.ts'
 import { type Balancer, startBalancer } from './balancer.ts'
+import { chainFlags, PAYMENT_FLAGS, startFundedChain, writeKeystore, writePassword } from './funded-chain.ts'
 import { type NodeEntry, NodeProcess } from './node-process.ts'
-import { Protocol } from './protocol.ts'
-import { hasBalancer, type NodeKind, type PlannedNode, planOf, REGISTERED, type Setup } from './setups.ts'
+import type { Protocol } from './protocol.ts'
+import { hasBalancer, type NodeKind, type PlannedNode, planOf, type Setup } from './setups.ts'
 import { freePort, freePortNear, LOOPBACK, TcpLink } from './tcp-link.ts'
 
-const ETHER = 10n ** 18n
-const PASSWORD = 'devnet'
 const ORCH_SECRET = 'devnet'
-/** In blocks: longer than ticket params are valid (40), short enough to see rounds pass. */
-const ROUND_LENGTH = 60n
-const STAKE = 1000n * ETHER
-const DEPOSIT = 50n * ETHER
-const RESERVE = 50n * ETHER
-const GAS_MONEY = 100n * ETHER
-
-/**
- * Tickets with an expected value of a hundredth of an ether that pay two hundredths every second time, and a price at
- * which a two-second segment of the default renditions costs about one of them.
- */
-const PAYMENT_FLAGS: Partial<Record<NodeKind, readonly string[]>> = {
-  orchestrator: [
-    '-pricePerUnit',
-    '500000000',
-    '-ticketEV',
-    '10000000000000000',
-    '-maxFaceValue',
-    '20000000000000000',
-  ],
-  gateway: ['-maxTicketEV', '1000000000000000000', '-maxTotalEV', '10000000000000000000'],
-}
 
 const GATEWAY: PlannedNode = {
   ...{ name: 'gateway', kind: 'gateway', account: 'gateway', needsGas: false, port: 9935, controlPort: 5935 },
@@ -161,30 +137,23 @@ export class Network implements AsyncDisposable {
     const port = options.usualPorts ? freePortNear : freePort
     const ports = await portsFor(plan, port)
 
-    const anvil = stack.use(await Anvil.start({ port: await port(8545) }))
-    const giveUp = () => void anvil.stop()
-    options.signal?.addEventListener('abort', giveUp, { once: true })
-    options.signal?.throwIfAborted()
-    const protocol = await Protocol.deploy(anvil, { roundLength: options.roundLength ?? ROUND_LENGTH })
     const isBalanced = hasBalancer(setup)
+    const chainPort = await port(8545)
     const publicPort = isBalanced ? await port(8940) : ports.get('orchestrator')!.service
     const serviceUri = `https://${hostAndPort(host, publicPort)}`
-    const registered = await protocol.bondAndRegister(devnetKey(REGISTERED), { stake: STAKE, serviceUri })
-    for (const { account } of plan.filter(({ needsGas }) => needsGas)) {
-      await anvil.setBalance(addressOfKey(devnetKeyBytes(account!)), GAS_MONEY)
-    }
-    const gateway = await protocol.fundSender(
-      devnetKey('gateway'),
-      options.gatewayFunds ?? DEPOSIT,
-      options.gatewayFunds ?? RESERVE,
+    const { accounts, anvil, fromBlock, protocol } = await startFundedChain(
+      {
+        ...{ port: chainPort, serviceUri, signal: options.signal },
+        gasFor: plan.flatMap(({ account, needsGas }) => (needsGas && account !== null ? [account] : [])),
+        gatewayFunds: options.gatewayFunds,
+        ...{ blockTimeS: options.blockTimeS, roundLength: options.roundLength },
+      },
+      stack,
     )
-    const fromBlock = (await protocol.blockNumber()) + 1n
-    await protocol.nextRound()
-    await anvil.mineEvery(options.blockTimeS ?? 1)
-    keepRoundsInitialized(protocol, stack)
-
-    const passwordFile = join(folder, 'password')
-    await writeFile(passwordFile, `${PASSWORD}\n`, { mode: 0o600 })
+    const { orchestrator: registered } = accounts
+    const passwordFile = await writePassword(folder)
+    const orchSecret = join(folder, 'orch-secret')
+    await writeFile(orchSecret, `${ORCH_SECRET}\n`, { mode: 0o600 })
     const addresses = Object.fromEntries(
       plan.map(({ name }) => [name, hostAndPort(host, ports.get(name)!.service)]),
     )
@@ -209,21 +178,25 @@ export class Network implements AsyncDisposable {
           : addresses
       const control = hostAndPort(host, ports.get(name)!.control)
       const entry = entryOf(options, kind)
-      const account = planned.account === null ? null : devnetKeyBytes(planned.account)
-      const chainFlags = account
-        ? await flagsOfChain({ account, name, folder, passwordFile, chainAddresses, protocol })
-        : []
+      const account = planned.account === null ? null : addressOfKey(devnetKeyBytes(planned.account))
+      const onChain: string[] = []
+      if (planned.account !== null && account) {
+        const keystore = join(folder, name, 'keystore')
+        await writeKeystore(keystore, [planned.account])
+        const urls = chainAddresses.map((address) => `http://${address}`)
+        onChain.push(...chainFlags({ urls, protocol, keystore, passwordFile }), '-ethAcctAddr', account)
+      }
       nodes.push({
         kind,
-        account: account && addressOfKey(account),
+        account,
         address: planned.port === null ? null : addresses[name]!,
         chainLink,
         process: new NodeProcess({
           name,
           flags: [
-            ...planned.flags({ registered, addresses: seen, orchSecret: ORCH_SECRET }),
+            ...planned.flags({ registered, addresses: seen, orchSecret }),
             ...(PAYMENT_FLAGS[kind] ?? []),
-            ...chainFlags,
+            ...onChain,
             ...['-dataDir', options.dataDirs?.[name] ?? join(folder, name), '-cliAddr', control, '-monitor'],
             ...(flagsOf(options, kind) ?? []),
           ],
@@ -243,12 +216,11 @@ export class Network implements AsyncDisposable {
       ? stack.use(await startBalancer({ port: publicPort, backends, folder, host }))
       : null
     options.signal?.throwIfAborted()
-    options.signal?.removeEventListener('abort', giveUp)
     return new Network(
       {
         ...{ setup, anvil, protocol, nodes, balancer, redeemerLink, fromBlock },
         urls: { gateway: `http://${addresses.gateway}`, orchestrator: serviceUri },
-        accounts: { gateway, orchestrator: registered },
+        accounts,
       },
       stack.move(),
     )
@@ -293,27 +265,6 @@ async function portsFor(
   return ports
 }
 
-async function flagsOfChain(how: {
-  account: Uint8Array
-  name: string
-  folder: string
-  passwordFile: string
-  /** HOST:PORT. */
-  chainAddresses: readonly string[]
-  protocol: Protocol
-}): Promise<string[]> {
-  const keystore = join(how.folder, how.name, 'keystore')
-  await mkdir(keystore, { recursive: true })
-  // A real key file takes seconds to derive by design; these keys are public.
-  await writeKeyFile(keystore, how.account, PASSWORD, { scryptN: 2 ** 12 })
-  const urls = how.chainAddresses.map((address) => `http://${address}`).join(',')
-  return [
-    ...['-network', 'devnet', '-ethUrl', urls, '-ethController', how.protocol.addresses.controller],
-    ...['-ethKeystorePath', keystore, '-ethAcctAddr', addressOfKey(how.account)],
-    ...['-ethPassword', how.passwordFile, '-blockPollingInterval', '1'],
-  ]
-}
-
 function flagsOf(options: NetworkOptions, kind: NodeKind): readonly string[] | undefined {
   switch (kind) {
     case 'orchestrator':
@@ -340,13 +291,4 @@ function entryOf(options: NetworkOptions, kind: NodeKind): NodeEntry | undefined
     default:
       return undefined
   }
-}
-
-function keepRoundsInitialized(protocol: Protocol, stack: AsyncDisposableStack): void {
-  const abort = new AbortController()
-  const done = protocol.keepRoundsInitialized(abort.signal)
-  stack.defer(async () => {
-    abort.abort()
-    await done
-  })
 }

@@ -35,7 +35,7 @@ export interface Others {
   readonly registered: string
   /** HOST:PORT of each node of this setup, by name. */
   readonly addresses: Readonly<Record<string, string>>
-  /** The secret that transcoders share with their orchestrator. */
+  /** The file of the secret that transcoders share with their orchestrator. */
   readonly orchSecret: string
 }
 

@@ -1,20 +1,24 @@
+import { fstatSync } from 'node:fs'
 import { availableParallelism, homedir } from 'node:os'
+import { join } from 'node:path'
 import packageJson from '../package.json' with { type: 'json' }
 import { runCerts } from './commands/certs.ts'
 import { runStatus } from './commands/status/command.ts'
 import { promptAtTerminal } from './commands/terminal.ts'
+import { commitOf } from './config/commit.ts'
 import { takeVariables } from './config/environment.ts'
 import { readTextFile } from './config/files.ts'
 import { loadSettings } from './config/load-settings.ts'
 import { systemClock } from './lib/clock.ts'
 import { systemDice } from './lib/dice.ts'
 import { isAbort, NodeError } from './lib/errors.ts'
-import { levelOfVerbosity, openLog } from './lib/log.ts'
+import { levelOfVerbosity, logFormatOf, openLog } from './lib/log.ts'
 import { foldRepeats } from './lib/log-fold.ts'
 
 /** The node's process: settings in, exit code out. The only file that touches the process. */
 
 const { version } = packageJson
+const commit = commitOf(join(import.meta.dirname, '..'), readTextFile)
 const variables = takenVariables()
 if (process.argv[2] === 'status') await showStatus()
 else if (process.argv[2] === 'certs') makeCerts()
@@ -73,13 +77,21 @@ function makeCerts(): void {
   })
 }
 
+function stderrIdentity(): { dev: bigint; ino: bigint } | null {
+  try {
+    return fstatSync(process.stderr.fd, { bigint: true })
+  } catch {
+    return null
+  }
+}
+
 async function runAsNode(): Promise<void> {
   const settings = loadSettings({
     argv: process.argv.slice(2),
     variables,
     readText: readTextFile,
     homeDir: homedir() || null,
-    about: { version, runtime: process.version, arch: process.arch, platform: process.platform },
+    about: { version, commit, runtime: process.version, arch: process.arch, platform: process.platform },
   })
   if ('exit' in settings) {
     process.stdout.write(settings.exit.stdout)
@@ -92,7 +104,11 @@ async function runAsNode(): Promise<void> {
     for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
     // Log rotators send SIGUSR2 by default, and without a handler it ends the process.
     process.on('SIGUSR2', () => {})
-    const written = openLog({ level: levelOfVerbosity(settings.verbosity), pretty: true })
+    const logFormat = logFormatOf(settings.logFormat, {
+      journalStream: process.env.JOURNAL_STREAM,
+      identity: stderrIdentity,
+    })
+    const written = openLog({ level: levelOfVerbosity(settings.verbosity), format: logFormat })
     const log = foldRepeats(written, systemClock)
     try {
       // Loading the node takes a while, in which any signal ends the process; the other commands do not need it.
@@ -104,7 +120,7 @@ async function runAsNode(): Promise<void> {
       const hasStarted = await runNode(
         settings,
         {
-          ...{ version, log, clock: systemClock, dice: systemDice, cpus: availableParallelism() },
+          ...{ version, commit, log, clock: systemClock, dice: systemDice, cpus: availableParallelism() },
           prompt: process.stdin.isTTY ? promptAtTerminal : null,
           drain: drain.signal,
           systemd: takenManager(),

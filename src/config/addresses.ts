@@ -1,5 +1,6 @@
 import { isIPv6 } from 'node:net'
 import { bracketed, hostAndPort } from '../lib/hosts.ts'
+import { quoted } from '../lib/printable.ts'
 import { SettingsError, shown } from './load-flags.ts'
 
 /** An address to listen on. */
@@ -60,7 +61,7 @@ export function parsePeer(what: string, text: string, defaultHost: string | null
   if (!parts || port === null || !host || !/^https?$/i.test(scheme)) {
     throw new SettingsError(
       'bad-setting',
-      `${what} ${shown(maskUser(text))} is not a node address: write HOST:PORT, such as node.example:${DEFAULT_PEER_PORT}`,
+      `${what} ${shown(text)} is not a node address: write HOST:PORT, such as node.example:${DEFAULT_PEER_PORT}`,
     )
   }
   return {
@@ -105,7 +106,7 @@ function refuseBareIpv6(what: string, address: string, text = address): void {
   const whole = text.replace(address, () => meant)
   throw new SettingsError(
     'bad-setting',
-    `${what} ${shown(text)} has an IPv6 address without brackets: write ${whole}`,
+    `${what} ${quoted(text)} has an IPv6 address without brackets: write ${whole}`,
   )
 }
 
@@ -114,8 +115,4 @@ function parsePort(text: string, least: number): number | undefined | null {
   if (text === '') return undefined
   const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN
   return port >= least && port <= 65535 ? port : null
-}
-
-function maskUser(text: string): string {
-  return text.replace(/\/\/[^/@]*@/, '//***@')
 }

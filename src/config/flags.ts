@@ -190,6 +190,12 @@ export const flags = {
   v: text('3', 'every role', 'Log level: 0 errors, 2 warnings, 3 information, 5 everything.', {
     value: 'LEVEL',
   }),
+  logFormat: text(
+    'auto',
+    'every role',
+    'How log lines are written: pretty, with the time in UTC and amounts in ETH, gwei and LPT; json, one object a line with amounts in wei; journald, as pretty with the journal’s priority instead of the time. auto: journald where systemd reads the log, pretty otherwise.',
+    { value: 'auto|pretty|json|journald' },
+  ),
   version: bool(false, 'every role', 'Print versions and exit.'),
   j: bool(false, 'every role', 'Print the flags as JSON and exit.'),
 

@@ -172,7 +172,8 @@ describe('the command line', () => {
       '-discoveryTimeout must be a duration with a unit, such as 500ms, 90s or 1h30m, not "9999999h"',
     ],
     [['---gateway'], '"---gateway" is not a flag: a flag is one or two dashes and a name'],
-    [['-=x'], '"-=x" is not a flag: a flag is one or two dashes and a name'],
+    [['---ethPassword=hush'], '"---ethPassword=…" is not a flag: a flag is one or two dashes and a name'],
+    [['-=x'], '"-=…" is not a flag: a flag is one or two dashes and a name'],
     [
       ['-orchestrator', 'true', '-transcoder'],
       '"true" after -orchestrator is not its value: write -orchestrator=true',
@@ -186,6 +187,15 @@ describe('the command line', () => {
       ['-gateway', '-'],
       'the word "-" is not part of a flag: remove it, or put quotes around a value with spaces',
     ],
+    [
+      ['-ethUrl', 'https://a/KEY', 'https://me:hush@b/KEY'],
+      'the word "https://b/…" is not part of a flag: remove it, or put quotes around a value with spaces',
+    ],
+    [
+      ['-ethPassword', 'correct', 'horse'],
+      'a word after the value of -ethPassword is not part of a flag: put quotes around a value with spaces',
+    ],
+    [['-ethUrlhttps://a/KEY'], 'there is no flag "-ethurlhttps://a/…": livepeer -help lists all flags'],
     [
       ['--', '-gateway'],
       'the word "-gateway" is not part of a flag: remove it, or put quotes around a value with spaces',

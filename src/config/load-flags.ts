@@ -1,4 +1,5 @@
 import { NodeError } from '../lib/errors.ts'
+import { maskUrls } from '../lib/mask-url.ts'
 import { quoted } from '../lib/printable.ts'
 import { flagValue, wanted } from './flag-values.ts'
 import {
@@ -110,9 +111,10 @@ export function environmentName(name: string): string {
   return `LP_${name.toUpperCase()}`
 }
 
-/** A text for use in a message: in quotes, without control characters, cut when long. */
+/** A text for use in a message: in quotes, without control characters and what is secret in URLs, cut when long. */
 export function shown(text: string): string {
-  return quoted(text.length > 80 ? `${text.slice(0, 77)}…` : text)
+  const masked = maskUrls(text)
+  return quoted(masked.length > 80 ? `${masked.slice(0, 77)}…` : masked)
 }
 
 function valuesOf(found: ReadonlyMap<FlagName, { value: unknown }>): FlagValues {
@@ -128,6 +130,8 @@ export interface FlagTable<Name extends string> {
   /** The flag with that name or old name; null if there is none. */
   readonly named: (name: string) => Name | null
   readonly kindOf: (name: Name) => FlagKind
+  /** Whether its value must not be printed. */
+  readonly isSecret?: (name: Name) => boolean
   /** The message about an unknown name. */
   readonly unknown: (name: string) => string
 }
@@ -135,6 +139,7 @@ export interface FlagTable<Name extends string> {
 const nodeFlags: FlagTable<string> = {
   named: (name) => flagNamed(name) ?? (foreignTuningKind(name) ? name : null),
   kindOf: (name) => foreignTuningKind(name) ?? flags[flagNamed(name)!].kind,
+  isSecret: (name) => 'secret' in (flags[flagNamed(name) ?? 'v'] as Flag),
   unknown: (name) => unknown(`-${name}`, name, '-'),
 }
 
@@ -160,7 +165,7 @@ export function readCommandLine<Name extends string>(
   table: FlagTable<Name>,
   take: (name: Name, as: string, text: string) => void,
 ): boolean {
-  let lastBoolean: string | null = null
+  let last: Taken = null
   for (let at = 0; at < argv.length; at++) {
     const word = argv[at]!
     // A backslash before a space at the end of a shell line passes a blank word (operations.md §10 #21).
@@ -170,21 +175,21 @@ export function readCommandLine<Name extends string>(
       if (rest !== undefined) throw leftOver(rest, null)
       return false
     }
-    if (!word.startsWith('-') || word === '-') throw leftOver(word, lastBoolean)
+    if (!word.startsWith('-') || word === '-') throw leftOver(word, last)
     const body = word.slice(word.startsWith('--') ? 2 : 1)
     const equals = body.indexOf('=', 1)
     const as = equals < 0 ? body : body.slice(0, equals)
     if (as === '' || as.startsWith('-') || as.startsWith('=')) {
       throw new SettingsError(
         'bad-flag',
-        `${shown(word)} is not a flag: a flag is one or two dashes and a name`,
+        `${shown(word.replace(/=.*/s, '=…'))} is not a flag: a flag is one or two dashes and a name`,
       )
     }
     const name = table.named(as)
     if (!name && (as === 'h' || as === 'help')) return true
     if (!name) throw new SettingsError('bad-flag', table.unknown(as))
     const isBoolean = ['bool', 'tri-bool'].includes(table.kindOf(name))
-    lastBoolean = isBoolean && equals < 0 ? as : null
+    last = { as, isSwitch: isBoolean && equals < 0, isSecret: table.isSecret?.(name) ?? false }
     if (equals >= 0) take(name, as, body.slice(equals + 1))
     else if (isBoolean) take(name, as, 'true')
     else if (at + 1 < argv.length) take(name, as, argv[++at]!)
@@ -193,11 +198,20 @@ export function readCommandLine<Name extends string>(
   return false
 }
 
-function leftOver(word: string, lastBoolean: string | null): SettingsError {
-  if (lastBoolean !== null && flagValue('bool', word) !== undefined) {
+/** The flag before a word that belongs to none. */
+type Taken = { readonly as: string; readonly isSwitch: boolean; readonly isSecret: boolean } | null
+
+function leftOver(word: string, last: Taken): SettingsError {
+  if (last?.isSwitch && flagValue('bool', word) !== undefined) {
     return new SettingsError(
       'bad-flag',
-      `${shown(word)} after -${lastBoolean} is not its value: write -${lastBoolean}=${word}`,
+      `${shown(word)} after -${last.as} is not its value: write -${last.as}=${word}`,
+    )
+  }
+  if (last?.isSecret) {
+    return new SettingsError(
+      'bad-flag',
+      `a word after the value of -${last.as} is not part of a flag: put quotes around a value with spaces`,
     )
   }
   return new SettingsError(
@@ -224,7 +238,7 @@ export function noSuchFlag(spelled: string, guess: string | null, program: strin
 
 /** Leaves plain names without quotes. */
 function printable(spelled: string): string {
-  return spelled.length <= 80 && !/[\p{C}"]/u.test(spelled) ? spelled : shown(spelled)
+  return spelled.length <= 80 && !/[\p{C}"]|:\/\//u.test(spelled) ? spelled : shown(spelled)
 }
 
 /**

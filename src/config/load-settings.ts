@@ -1,6 +1,7 @@
-import { maskUrl } from '../lib/mask-url.ts'
+import { maskUrl, maskUrls } from '../lib/mask-url.ts'
+import { isSocketPath } from '../lib/socket-path.ts'
 import { refuseWhatIsLater, unusedFlags } from './checks.ts'
-import { type FlagName, flags } from './flags.ts'
+import { type Flag, type FlagName, flags } from './flags.ts'
 import { flagsAsJson, helpText } from './help.ts'
 import { defaultOf, type LoadedFlags, loadFlags, SettingsError } from './load-flags.ts'
 import { readSettings } from './read-settings.ts'
@@ -38,7 +39,7 @@ function settingsOf(loaded: LoadedFlags, env: ProgramEnvironment): Settings {
   }
 }
 
-/** Given flags that differ from their defaults, without secrets and credentials in URLs. */
+/** Given flags that differ from their defaults, without secrets; of a URL, scheme, host and port. */
 function printableFlags(loaded: LoadedFlags): Record<string, string> {
   const shown: Record<string, string> = {}
   for (const [name, { text }] of loaded.given) {
@@ -49,16 +50,26 @@ function printableFlags(loaded: LoadedFlags): Record<string, string> {
 }
 
 function printableValue(name: FlagName, text: string): string {
-  if ('secret' in flags[name] && flags[name].secret) return '***'
-  if (!text.includes('://')) return text
-  return text
-    .split(',')
-    .map((part) => (part.includes('://') ? maskUrl(part.trim()) : part))
-    .join(',')
+  const flag: Flag = flags[name]
+  if (flag.secret) return '***'
+  const isForUrls = flag.value?.startsWith('URL') ?? false
+  let isInUrl = false
+  const parts = text.split(',').map((part) => {
+    const url = part.trim()
+    // A comma inside a URL makes parts that look like something else.
+    if (!hasScheme(url)) return isInUrl || (isForUrls && !isSocketPath(url)) ? '***' : part
+    isInUrl = maskUrls(url) !== url
+    return maskUrl(url)
+  })
+  return parts.join(',')
 }
 
-function versionText({ version, runtime, arch, platform }: About): string {
-  return `livepeer-ts ${version}\nNode.js ${runtime}\n${platform} ${arch}\n`
+function hasScheme(text: string): boolean {
+  return /[A-Za-z][A-Za-z0-9+.-]*:\//.test(text)
+}
+
+function versionText({ version, commit, runtime, arch, platform }: About): string {
+  return `livepeer-ts ${version}${commit ? ` (commit ${commit})` : ''}\nNode.js ${runtime}\n${platform} ${arch}\n`
 }
 
 function ending(code: 0, stdout: string): Exit {

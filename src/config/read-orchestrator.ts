@@ -187,6 +187,8 @@ export function readRedeemer(reading: Reading, secrets: Secrets): RedeemerSettin
   const spelled = reading.spelled('httpAddr')
   const bind = parseBind(spelled, reading.flags.httpAddr, { host: '127.0.0.1', port: DEFAULT_PEER_PORT })
   if (isLoopback(bind.host)) {
+    // Whoever writes such an address wants it.
+    if (reading.has('httpAddr')) return { bind }
     reading.warnings.push(
       `the redeemer listens on ${printBind(bind)}, which only orchestrators on this machine can reach: for others set ${spelled} to an address that they can reach`,
     )

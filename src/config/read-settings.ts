@@ -46,6 +46,7 @@ export function readSettings(loaded: LoadedFlags, env: ProgramEnvironment): Omit
     network,
     dataDir: readDataDir(reading, network, env.homeDir),
     verbosity: readVerbosity(reading),
+    logFormat: readLogFormat(reading),
     controlBind: readControlBind(reading, roles, secrets),
     maxSessions: readMaxSessions(reading, roles),
     drainTimeoutMs: reading.wait('drainTimeout', 0),
@@ -173,6 +174,14 @@ function readMaxSessions(reading: Reading, roles: ReadonlySet<Role>): number | '
     throw refusal(`${spelled} must be 'auto' or greater than zero, not ${shown(text)}`)
   }
   return count
+}
+
+function readLogFormat(reading: Reading): Settings['logFormat'] {
+  const { logFormat: format } = reading.flags
+  if (format === 'auto' || format === 'pretty' || format === 'json' || format === 'journald') return format
+  throw refusal(
+    `${reading.spelled('logFormat')} must be auto, pretty, json or journald, not ${shown(format)}`,
+  )
 }
 
 function readMediaSandbox(reading: Reading): MediaSandboxMode {

@@ -1,6 +1,7 @@
 import { parsePriceFlag } from '../domain/price.ts'
 import { type Address, parseAddress, ZERO_ADDRESS } from '../lib/crypto.ts'
 import { messageOf } from '../lib/errors.ts'
+import { maskUrls } from '../lib/mask-url.ts'
 import { DEFAULT_PEER_PORT, parsePeer } from './addresses.ts'
 import { type FlagName, flags } from './flags.ts'
 import { parsePixels } from './gateway-prices.ts'
@@ -155,7 +156,7 @@ export function attempt<T>(spelled: string, parse: () => T): T {
   try {
     return parse()
   } catch (error) {
-    throw refusal(`${spelled}: ${messageOf(error)}`)
+    throw refusal(`${spelled}: ${maskUrls(messageOf(error))}`)
   }
 }
 

@@ -84,6 +84,7 @@ describe('settings of a gateway', () => {
     assert.equal(dataDir, '/home/me/.lpData/offchain')
     assert.deepEqual(controlBind, { host: '127.0.0.1', port: 5935 })
     assert.deepEqual([maxSessions, verbosity], [10, 3])
+    assert.equal(settings('-gateway').logFormat, 'auto')
     assert.deepEqual(metrics, { enabled: false, perStream: false, clientIp: false })
     const { profiles, ...rest } = gateway!
     assert.deepEqual(
@@ -418,11 +419,11 @@ describe('settings of the other roles', () => {
     for (const closed of ['-redeemerSecret s.txt', '-certs D', '-certs D -redeemerSecret none']) {
       assert.deepEqual(serving(closed).warnings, [], closed)
     }
-    for (const loopback of ['127.0.0.1:8936', 'localhost', '[::1]:8936']) {
-      const [warning, ...others] = settings(`${CHAIN} -redeemer -httpAddr ${loopback}`).warnings
-      assert.match(warning!, /which only orchestrators on this machine can reach/)
-      assert.deepEqual(others, [], loopback)
-    }
+    for (const loopback of ['127.0.0.1:8936', 'localhost', '[::1]:8936'])
+      assert.deepEqual(settings(`${CHAIN} -redeemer -httpAddr ${loopback}`).warnings, [], loopback)
+    const [warning, ...others] = settings(`${CHAIN} -redeemer`).warnings
+    assert.match(warning!, /which only orchestrators on this machine can reach/)
+    assert.deepEqual(others, [])
   })
 
   it('send no secret to a redeemer that asks for none', () => {
@@ -509,6 +510,16 @@ describe('secrets', () => {
     assert.equal(secret(''), '')
   })
 
+  it('show nowhere in URLs', () => {
+    const shown = (line: string) =>
+      settings(`-network devnet -ethController ${CONTROLLER} ${line}`).printable()
+    const urls = '/run/geth.ipc,https://me:hush@a:1/v2/KEY?k=one,https:/b/KEY,wss://c/KEY#frag'
+    assert.equal(shown(`-gateway -ethUrl ${urls}`).ethUrl, '/run/geth.ipc,https://a:1,https://b,wss://c')
+    const stats = shown('-gateway -ethUrl http://a -orchPerfStatsUrl https://h/KEY?a=b,KEY')
+    assert.equal(stats.orchPerfStatsUrl, 'https://h,***')
+    assert.equal(shown('-gateway -ethUrl http://a -orchAddr https://o:1,o2').orchAddr, 'https://o:1,o2')
+  })
+
   it('show nowhere', () => {
     const line = `-network devnet -ethController ${CONTROLLER} -ethUrl http://me:hush@a/v3/0123456789abcdef0123456789,http://b -ethPassword hush -orchestrator -orchSecret hush -cliToken hush ${SERVICE} -pricePerUnit 1 -maxSessions 10`
     const loaded = settings(line)
@@ -516,7 +527,7 @@ describe('secrets', () => {
     assert.deepEqual(loaded.printable(), {
       network: 'devnet',
       ethController: CONTROLLER,
-      ethUrl: 'http://***@a/v3/***,http://b',
+      ethUrl: 'http://a,http://b',
       ethPassword: '***',
       orchestrator: 'true',
       orchSecret: '***',
@@ -532,9 +543,10 @@ describe('secrets', () => {
 describe('a sentence refuses', () => {
   const service = `${CHAIN} -orchestrator -transcoder -pricePerUnit 1`
   const refused: [line: string, sentence: string, rest?: Rest][] = [
+    ['-gateway -logFormat xml', '-logFormat must be auto, pretty, json or journald, not "xml"'],
     [
       `${COMBINED} -uriSegments public,http://a/b`,
-      '-uriSegments "http://a/b" is not a host: write public, HOST or HOST:PORT, with commas between them',
+      '-uriSegments "http://a/…" is not a host: write public, HOST or HOST:PORT, with commas between them',
     ],
     // Roles and network (operations.md §9 A1, A7; §10 #12, #13, #22)
     [
@@ -645,7 +657,7 @@ describe('a sentence refuses', () => {
     ],
     [
       '-orchestrator -transcoder -serviceAddr https://me:pw@a/path',
-      'Error getting service URI: -serviceAddr "https://***@a/path" is not a node address: write HOST:PORT, such as node.example:8935',
+      'Error getting service URI: -serviceAddr "https://a/…" is not a node address: write HOST:PORT, such as node.example:8935',
     ],
     [
       '-orchestrator -transcoder -serviceAddr a:99999',

@@ -2,6 +2,7 @@ import type { ServiceAddress } from '../domain/duties.ts'
 import type { WrittenPrice } from '../domain/price.ts'
 import type { Profile } from '../domain/rendition.ts'
 import type { Address } from '../lib/crypto.ts'
+import type { LogFormat } from '../lib/log.ts'
 import type { Rational } from '../lib/rational.ts'
 import type { Bind } from './addresses.ts'
 import type { GatewayPrice } from './gateway-prices.ts'
@@ -24,6 +25,8 @@ export interface Settings {
   readonly keepsNothing?: true
   /** 0 errors … 5 everything (operations.md §7). */
   readonly verbosity: number
+  /** `auto`: for the journal where stderr goes there, otherwise pretty. */
+  readonly logFormat: LogFormat | 'auto'
   readonly controlBind: Bind
   /** Concurrent streams; `auto` is what the machine sustains plus what connected transcoders take. */
   readonly maxSessions: number | 'auto'
@@ -183,6 +186,8 @@ export interface ProgramEnvironment extends Sources {
 /** About the program itself, for -version and -j. */
 export interface About {
   readonly version: string
+  /** The commit that it is made of; absent or null where that is not known. */
+  readonly commit?: string | null
   /** Version of Node.js. */
   readonly runtime: string
   readonly arch: string

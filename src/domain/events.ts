@@ -1,7 +1,10 @@
+import type { Hex } from '../lib/bytes.ts'
 import type { Address } from '../lib/crypto.ts'
 import type { Rational } from '../lib/rational.ts'
 import type { CauseCode, Side } from './cause-facts.ts'
 import type { Cause } from './causes.ts'
+import type { Profile } from './rendition.ts'
+import type { PricePerPixel } from './ticket.ts'
 import type { RefusalReason } from './ticket-state.ts'
 
 /**
@@ -31,10 +34,12 @@ export type NodeEventOf<Kind extends NodeEvent['kind']> = Extract<NodeEvent, { k
 
 /** A payment of a gateway: on the gateway's side sent and accepted, on the orchestrator's received or refused. */
 export type PaymentEvent =
+  /** `sessionId`: what the credit belongs to; that of a payment without a segment is the manifest. */
   | {
       kind: 'tickets-received'
       sender: Address
       manifestId: string
+      sessionId: string
       tickets: number
       winners: number
       credit: Rational
@@ -57,34 +62,55 @@ interface SentPayment {
 
 /** A winning ticket, from the moment it is on disk here to its end. */
 export type TicketEvent =
-  | { kind: 'ticket-won'; sender: Address; faceValue: bigint }
+  | ({ kind: 'ticket-won' } & WinningTicketFacts)
   /** A redeemer took it from an orchestrator of the same operator. */
-  | { kind: 'ticket-handed-in'; sender: Address; faceValue: bigint }
+  | ({ kind: 'ticket-handed-in' } & WinningTicketFacts)
   /** A redeemer refused it; `reason` is a code. */
   | { kind: 'handed-ticket-refused'; reason: string }
   /** A redeemer has it on disk. */
-  | { kind: 'ticket-delivered'; sender: Address; faceValue: bigint; redeemer: string }
+  | ({ kind: 'ticket-delivered'; redeemer: string } & WinningTicketFacts)
   | { kind: 'ticket-delivery-failed'; redeemer: string; reason: string }
   /** Seen on chain; `fee` is null where another account paid it, `paid` where the chain does not tell. */
-  | { kind: 'ticket-redeemed'; sender: Address; faceValue: bigint; paid: bigint | null; fee: bigint | null }
+  | ({
+      kind: 'ticket-redeemed'
+      paid: bigint | null
+      fee: bigint | null
+      txHash: Hex | null
+    } & WinningTicketFacts)
   | { kind: 'ticket-refused'; sender: Address; faceValue: bigint; reason: RefusalReason }
   /** A reorganisation undid its redemption; `paid` and `fee` as they were told with it. */
   | { kind: 'ticket-reopened'; sender: Address; faceValue: bigint; paid: bigint | null; fee: bigint | null }
   /** One attempt; the ticket stays open. */
   | { kind: 'redemption-failed'; sender: Address; reason: string }
 
+interface WinningTicketFacts {
+  /** Its hash. */
+  ticket: Hex
+  sender: Address
+  faceValue: bigint
+}
+
 /** Why an orchestrator's session ended: its gateway said so, sent nothing for too long, or never had a segment done. */
 export type SessionEnd = 'ended-by-gateway' | 'idle' | 'no-segment-finished'
 
+/** Who opened an orchestrator's session, and for what. */
+export interface SessionOpening {
+  /** The account that pays; null offchain. */
+  gateway: Address | null
+  /** Where its call came from; null where that is not known. */
+  host: string | null
+  profiles: readonly Profile[]
+}
+
 /** An orchestrator's sessions; `running` is their number afterwards. */
 export type SessionEvent =
-  | { kind: 'session-begun'; sessionId: string; running: number }
+  | ({ kind: 'session-begun'; sessionId: string; running: number } & SessionOpening)
   | { kind: 'session-ended'; sessionId: string; reason: SessionEnd; running: number }
 
 /** A gateway's streams and the orchestrators that work for them. */
 export type StreamEvent =
-  | { kind: 'stream-begun'; manifestId: string }
-  | { kind: 'stream-ended'; manifestId: string }
+  | { kind: 'stream-begun'; manifestId: string; profiles: readonly Profile[] }
+  | { kind: 'stream-ended'; manifestId: string; reason: string }
   | {
       kind: 'segment-arrived'
       side: 'gateway'
@@ -192,6 +218,8 @@ export type SegmentEvent =
       renditions: number
       profiles: readonly string[]
       clientIp: string | null
+      /** The session's price per pixel, in wei; null where nothing is charged. */
+      price: PricePerPixel | null
     }
   /** A transcoder is not told every segment's duration: 0 where it was not. */
   | {
@@ -237,7 +265,7 @@ export type RoundEvent =
   /** One attempt; the next L1 block brings another. */
   | { kind: 'round-initialization-failed'; round: bigint | null; reason: string }
   /** `reward` in LPT's smallest unit. */
-  | { kind: 'reward-called'; round: bigint; reward: bigint; fee: bigint }
+  | { kind: 'reward-called'; round: bigint; reward: bigint; fee: bigint; txHash: Hex }
   /** One attempt; the next follows while the round lasts. `reason` is a code. */
   | { kind: 'reward-failed'; round: bigint; reason: string }
   /** Rounds, from first to last, that ended without their reward. */
@@ -245,11 +273,21 @@ export type RoundEvent =
 
 /** Another node that this one works with came or went. */
 export type PeerEvent =
-  | { kind: 'peer-up'; peer: PeerKind; name: string }
+  | { kind: 'peer-up'; peer: 'redeemer'; name: string }
+  | ({ kind: 'peer-up'; peer: 'transcoder'; capacity: number; version: string } & TranscoderLabels)
   /** `reason` is a code where the node knows why. */
-  | { kind: 'peer-down'; peer: PeerKind; name: string; reason: string }
+  | { kind: 'peer-down'; peer: 'redeemer'; name: string; reason: string }
+  /** `running`: the segments that it had. */
+  | ({ kind: 'peer-down'; peer: 'transcoder'; reason: string; running: number } & TranscoderLabels)
   /** A transcoder came, went, took or ended a session: how many there are, the sessions they take and have. */
   | { kind: 'transcoders-changed'; count: number; capacity: number; load: number }
+
+interface TranscoderLabels {
+  /** As it calls itself, and what it transcodes on; empty where it does not tell. */
+  name: string
+  hardware: string
+  address: string
+}
 
 export type PeerKind = 'transcoder' | 'redeemer'
 

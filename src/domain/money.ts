@@ -1,4 +1,5 @@
-import { Rational } from '../lib/rational.ts'
+import type { Rational } from '../lib/rational.ts'
+import { MAX_WIN_PROB } from './ticket.ts'
 
 const DAY_MS = 86_400_000
 /** Day 0, 1 January 1970, was a Thursday. */
@@ -11,10 +12,10 @@ export interface Money {
   readonly ticketsWon: number
   readonly ticketsHandedIn: number
   /**
-   * The expected value of the tickets in accepted payments. A fraction, as each ticket's is; its denominator divides that
-   * of a win probability, 2^256 − 1, so that sums do not grow.
+   * The expected value of the tickets in accepted payments, in parts of a wei of which 2^256 − 1 make one: in these, the
+   * expected value of every ticket is a whole number (payments.md §3).
    */
-  readonly received: Rational
+  readonly received: bigint
   /** The face value of winning tickets in payments to this node. */
   readonly won: bigint
   /** The face value of winning tickets that other nodes of the operator handed to this one, which they count as won. */
@@ -34,7 +35,7 @@ export type MoneyChange = Partial<Money>
 /** Nothing earned and nothing spent. */
 export const NO_MONEY: Money = {
   ...{ ticketsReceived: 0, ticketsWon: 0, ticketsHandedIn: 0 },
-  ...{ received: Rational.zero, won: 0n, handedIn: 0n, redeemed: 0n },
+  ...{ received: 0n, won: 0n, handedIn: 0n, redeemed: 0n },
   ...{ redeemGas: 0n, rewardGas: 0n, otherGas: 0n },
 }
 
@@ -51,14 +52,14 @@ export interface Booking {
 
 /** The sum of two amounts of money. */
 export function plus(money: Money, change: MoneyChange): Money {
-  const { received = Rational.zero, won = 0n, handedIn = 0n, redeemed = 0n } = change
+  const { received = 0n, won = 0n, handedIn = 0n, redeemed = 0n } = change
   const { redeemGas = 0n, rewardGas = 0n, otherGas = 0n } = change
   const { ticketsReceived = 0, ticketsWon = 0, ticketsHandedIn = 0 } = change
   return {
     ticketsReceived: money.ticketsReceived + ticketsReceived,
     ticketsWon: money.ticketsWon + ticketsWon,
     ticketsHandedIn: money.ticketsHandedIn + ticketsHandedIn,
-    received: received.sign === 0 ? money.received : money.received.add(received),
+    received: money.received + received,
     won: money.won + won,
     handedIn: money.handedIn + handedIn,
     redeemed: money.redeemed + redeemed,
@@ -66,6 +67,17 @@ export function plus(money: Money, change: MoneyChange): Money {
     rewardGas: money.rewardGas + rewardGas,
     otherGas: money.otherGas + otherGas,
   }
+}
+
+/** An expected value in wei, in the parts of `Money.received`; exact for sums of expected values of tickets. */
+export function partsOf(expectedValue: Rational): bigint {
+  const { den, num } = expectedValue
+  return (num * MAX_WIN_PROB) / den
+}
+
+/** Parts of a wei as whole wei, rounded down. */
+export function weiOfParts(parts: bigint): bigint {
+  return parts / MAX_WIN_PROB
 }
 
 /** All gas that was paid for, in wei. */

@@ -8,6 +8,7 @@ import {
   ethIsBaseOf,
   feedPrice,
   needsFeed,
+  parseAmount,
   parsePriceFlag,
   priceHasDoubled,
   priceInfoOf,
@@ -32,6 +33,24 @@ for (const [text, amount, currency] of WRITTEN) {
     const price = parsePriceFlag(text)
     assert.equal(price.amount.toString(), amount)
     assert.equal(price.currency, currency)
+  })
+}
+
+const AMOUNTS: [string, string | null][] = [
+  ['500', '500'],
+  ['1.25', '5/4'],
+  ['21gwei', '21000000000'],
+  ['0.5ETH', '500000000000000000'],
+  ['7wei', '7'],
+  ['0.5USD', null],
+  ['-1gwei', null],
+  ['1 gwei', null],
+  ['', null],
+  ['9'.repeat(101), null],
+]
+for (const [text, wei] of AMOUNTS) {
+  test(`the amount ${JSON.stringify(text.slice(0, 20))} is ${wei === null ? 'refused' : `${wei} wei`}`, () => {
+    assert.equal(parseAmount(text)?.toString() ?? null, wei)
   })
 }
 
@@ -120,6 +139,8 @@ const CURRENCIES: [string, string, string, string, string | null][] = [
   ['5', '', '5', '', null],
   ['5', 'WEI', '5', '', null],
   ['0.5', 'ETH', '500000000000000000', '', null],
+  ['1.5', 'gwei', '1500000000', '', null],
+  ['0.5', 'Ether', '500000000000000000', '', null],
 ]
 
 for (const [amount, currency, wei, description, price] of CURRENCIES) {

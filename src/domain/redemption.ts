@@ -149,6 +149,11 @@ const INVALID = [
 /** Revert reasons that concern the sender's funds. */
 const FUNDS = ['sender deposit and reserve are zero', 'insufficient', 'sender is unlocked']
 
+/** Whether a revert says that no ticket can be redeemed until the round is initialised (contracts.md §10). */
+export function isOfRound(reason: string): boolean {
+  return reason.includes('current round is not initialized')
+}
+
 /** What a revert of `redeemWinningTicket` means for its ticket. */
 export function meaningOfRevert(reason: string): 'used' | 'expired' | 'invalid' | OpenReason {
   if (reason.includes('ticket is used')) return 'used'

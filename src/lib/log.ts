@@ -1,10 +1,16 @@
-import { pino } from 'pino'
+import { pino, stdTimeFunctions } from 'pino'
+import { ether, gwei, livepeerTokens, perPixel } from './amounts.ts'
 import { cutTo, escaped, quoted, quotedIfNeeded } from './printable.ts'
+import { Rational } from './rational.ts'
 
 /** Characters of one value or message; longer ones are cut. */
 const MAX_VALUE_CHARS = 2_000
 
-/** Fields of a log line. Never keys, passwords, tokens or bodies. */
+/**
+ * Fields of a log line. Never keys, passwords, tokens or bodies. Amounts are bigints or fractions of the smallest unit,
+ * which the name ends with: `...Wei` ether, `...PriceWei` a gas price, `...PerPixelWei` a price of work, `...Lptu` LPT.
+ * JSON has them as they are, in decimal; other formats without the ending, in ETH, gwei, wei and LPT.
+ */
 export type Fields = Readonly<Record<string, unknown>>
 
 /**
@@ -22,6 +28,30 @@ export interface Log {
 
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug' | 'silent'
 
+/**
+ * How lines are written: `pretty` for people, with the time in UTC; `journald` like it, with the journal's priority
+ * instead of the time, which the journal adds; `json` for programs.
+ */
+export type LogFormat = 'pretty' | 'json' | 'journald'
+
+/** What the system tells about stderr. */
+export interface StderrFacts {
+  /** The variable JOURNAL_STREAM: device and inode of the journal's stream. */
+  readonly journalStream: string | undefined
+  /** Device and inode of stderr; null where they cannot be read. */
+  readonly identity: () => { readonly dev: bigint; readonly ino: bigint } | null
+}
+
+/** The format for a setting: `auto` is `journald` where stderr goes to the journal, otherwise `pretty`. */
+export function logFormatOf(setting: LogFormat | 'auto', stderr: StderrFacts): LogFormat {
+  if (setting !== 'auto') return setting
+  const { identity, journalStream } = stderr
+  // A process started by a service inherits the variable even where its output goes elsewhere.
+  if (!journalStream || !/^\d+:\d+$/.test(journalStream)) return 'pretty'
+  const is = identity()
+  return is !== null && `${is.dev}:${is.ino}` === journalStream ? 'journald' : 'pretty'
+}
+
 /** The level for one of the Go node's verbosity numbers (operations.md §7): 0 errors, 2 warnings, 3 info, 5 debug. */
 export function levelOfVerbosity(verbosity: number): LogLevel {
   if (verbosity < 1) return 'error'
@@ -29,12 +59,23 @@ export function levelOfVerbosity(verbosity: number): LogLevel {
   return verbosity < 5 ? 'info' : 'debug'
 }
 
-/** A log of JSON lines on stderr, or of short readable lines where `pretty` is set. */
-export function openLog(options: { level: LogLevel; pretty?: boolean; write?: (line: string) => void }): Log {
+/** A log on stderr, of JSON lines unless another format is given. */
+export function openLog(options: {
+  level: LogLevel
+  format?: LogFormat
+  write?: (line: string) => void
+}): Log {
+  const { format = 'json', level } = options
   const write = options.write ?? ((line: string) => void process.stderr.write(line))
-  const stream = { write: options.pretty ? (line: string) => write(prettyLine(line)) : write }
-  const root = pino({ level: options.level, base: null, serializers: { error: describeError } }, stream)
-  return wrap(root)
+  const stream = { write: format === 'json' ? write : (line: string) => write(readableLine(line, format)) }
+  const root = pino(
+    {
+      ...{ level, base: null, timestamp: stdTimeFunctions.isoTime, serializers: { error: describeError } },
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    stream,
+  )
+  return wrap(root, format === 'json' ? printable : readable)
 }
 
 /** A log that drops everything. */
@@ -55,13 +96,15 @@ interface Sink {
   child(fields: object): Sink
 }
 
-function wrap(logger: Sink): Log {
+type Format = (fields: Fields) => Record<string, unknown>
+
+function wrap(logger: Sink, format: Format): Log {
   return {
-    error: (message, fields = {}) => logger.error(printable(fields), cut(message)),
-    warn: (message, fields = {}) => logger.warn(printable(fields), cut(message)),
-    info: (message, fields = {}) => logger.info(printable(fields), cut(message)),
-    debug: (message, fields = {}) => logger.debug(printable(fields), cut(message)),
-    child: (fields) => wrap(logger.child(printable(fields))),
+    error: (message, fields = {}) => logger.error(format(fields), cut(message)),
+    warn: (message, fields = {}) => logger.warn(format(fields), cut(message)),
+    info: (message, fields = {}) => logger.info(format(fields), cut(message)),
+    debug: (message, fields = {}) => logger.debug(format(fields), cut(message)),
+    child: (fields) => wrap(logger.child(format(fields)), format),
   }
 }
 
@@ -72,6 +115,27 @@ function printable(fields: Fields): Record<string, unknown> {
       typeof value === 'string' ? cut(value) : typeof value === 'bigint' ? value.toString() : value
   }
   return result
+}
+
+/** The fields with amounts in the units that people use. */
+function readable(fields: Fields): Record<string, unknown> {
+  return printable(Object.fromEntries(Object.entries(fields).map(inUnits)))
+}
+
+/** How amounts are written, by the end of their field's name. */
+const UNITS: readonly (readonly [ending: RegExp, print: (amount: Rational) => string])[] = [
+  [/PerPixelWei$/, perPixel],
+  [/[pP]riceWei$/, (wei) => gwei(wei.trunc())],
+  [/Wei$/, (wei) => ether(wei.trunc())],
+  [/Lptu$/, (lptu) => livepeerTokens(lptu.trunc())],
+]
+
+function inUnits([key, value]: [string, unknown]): [string, unknown] {
+  const [, print] = UNITS.find(([ending]) => ending.test(key)) ?? []
+  if (!print) return [key, value]
+  const name = key.replace(/(Wei|Lptu)$/, '')
+  if (typeof value === 'bigint') return [name, print(Rational.of(value))]
+  return [name, value instanceof Rational ? print(value) : value]
 }
 
 function cut(text: string): string {
@@ -88,14 +152,15 @@ function describeError(error: unknown): unknown {
   }
 }
 
-const LABELS: Record<number, string> = { 50: 'ERROR', 40: 'WARN', 30: 'INFO', 20: 'DEBUG' }
+/** Priorities of the journal, as in syslog. */
+const PRIORITIES: Readonly<Record<string, number>> = { error: 3, warn: 4, info: 6, debug: 7 }
 
-function prettyLine(line: string): string {
+function readableLine(line: string, format: 'pretty' | 'journald'): string {
   const { level, time, msg, ...fields } = JSON.parse(line) as Record<string, unknown>
-  const clock = new Date(Number(time)).toISOString().slice(11, 23)
   const facts = Object.entries(fields).map(([key, value]) => `${key}=${printed(key, value)}`)
-  const text = escaped(String(msg))
-  return `${clock} ${(LABELS[Number(level)] ?? String(level)).padEnd(5)} ${text}${facts.length ? `  ${facts.join(' ')}` : ''}\n`
+  const start = format === 'pretty' ? `${time} ` : `<${PRIORITIES[String(level)]}>`
+  const text = `${String(level).toUpperCase().padEnd(5)} ${escaped(String(msg))}`
+  return `${start}${text}${facts.length ? `  ${facts.join(' ')}` : ''}\n`
 }
 
 /** Formats a value that a peer may have chosen, so that it can neither end its line nor control a terminal. */

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { suite, test } from 'node:test'
 import { EVERY_EVENT } from '../../test/fakes/every-event.ts'
 import { settingsOf } from '../../test/fakes/settings.ts'
-import { labelsOf, METRICS } from '../io/http/metrics-table.ts'
+import { allValues, has, labelsOf, METRICS, reportersOf } from '../io/http/metrics-table.ts'
 import { ManualClock } from '../lib/clock.ts'
 import { seededDice } from '../lib/dice.ts'
 import { silentLog } from '../lib/log.ts'
@@ -66,12 +66,10 @@ function metricsOf(flags: string) {
   const parts = new Parts(settings, settings.chain ? access : null, env)
   const metrics = parts.core.metrics!
   metrics.observe(readingsOf(parts, new StatusFacts(parts, env)))
-  return {
-    metrics,
-    causes: parts.core.env.causes,
-    tell: parts.core.env.events.tell.bind(parts.core.env.events),
-    clock: env.clock,
-  }
+  const { duties } = parts
+  const reporters = reportersOf({ roles: settings.roles, duties, isOnChain: settings.chain !== null })
+  const tell = parts.core.env.events.tell.bind(parts.core.env.events)
+  return { metrics, causes: parts.core.env.causes, tell, clock: env.clock, reporters }
 }
 
 /** By name, the type of each metric and the label names of its series; readings that wait for the chain are left out. */
@@ -92,6 +90,23 @@ async function familiesOf({ clock, metrics }: ReturnType<typeof metricsOf>) {
   }
   return families
 }
+
+test('a node has every metric of the table that it can move, and no other, and series whose labels are known', async () => {
+  for (const flags of [...Object.values(ROLES), `${CHAIN} -initializeRound`]) {
+    const node = metricsOf(`${flags} -metricsPerStream`)
+    const names = Object.entries(METRICS).filter(([, row]) => has(row, node.reporters))
+    const found = await familiesOf(node)
+    assert.deepEqual([...found.keys()].sort(), names.map(([name]) => name).sort(), flags)
+    const isKnown = (name: string) =>
+      labelsOf(METRICS[name]!, { perStream: true, clientIp: false }).every(
+        (label) => (allValues(METRICS[name]!, label, node.reporters) ?? []).length > 0,
+      )
+    const bare = names.filter(
+      ([name, row]) => 'on' in row && isKnown(name) && found.get(name)!.labels.size === 0,
+    )
+    assert.deepEqual(bare, [], flags)
+  }
+})
 
 suite('metrics as recorded at the Go node (operations.md §6)', () => {
   for (const [role, flags] of Object.entries(ROLES)) {
@@ -140,6 +155,17 @@ suite('metrics as recorded at the Go node (operations.md §6)', () => {
   })
 })
 
+test('the causes that a node can meet are there from the start, and no others', async () => {
+  const { metrics, clock } = metricsOf(ROLES.redeemer!)
+  const asked = metrics.text()
+  await clock.wind(10_000)
+  const { text } = await asked
+  for (const name of ['problem', 'problem_occurrences_total']) {
+    assert.match(text, new RegExp(`^livepeer_${name}\\{cause="no-ether".* 0$`, 'm'))
+    assert.doesNotMatch(text, new RegExp(`^livepeer_${name}\\{cause="no-deposit"`, 'm'))
+  }
+})
+
 test('in a cluster each amount of money is counted in one series', async () => {
   const cluster = ['gateway', 'orchestrator', 'transcoder', 'redeemer', 'reward']
   const found = await Promise.all(cluster.map((role) => familiesOf(metricsOf(ROLES[role]!))))
@@ -165,9 +191,12 @@ test('what is ours follows the conventions of Prometheus', () => {
 })
 
 test('a cause that lasts is 1, and 0 before and after', async () => {
-  const { causes, metrics } = metricsOf(ROLES.redeemer!)
-  const shown = async () =>
-    /^livepeer_problem\{.*cause="no-ether".*\} (\d)$/m.exec((await metrics.text()).text)?.[1]
+  const { causes, clock, metrics } = metricsOf(ROLES.redeemer!)
+  const shown = async () => {
+    const asked = metrics.text()
+    await clock.wind(10_000)
+    return /^livepeer_problem\{.*cause="no-ether".*\} (\d)$/m.exec((await asked).text)?.[1]
+  }
   assert.equal(await shown(), '0')
   const account = `0x${'1'.repeat(40)}` as const
   const facts = { account, balanceWei: 0n, neededWei: 1n, calls: 10n, gasPriceWei: 1n }

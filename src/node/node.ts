@@ -39,6 +39,8 @@ export interface NodeEnvironment extends Environment {
   readonly drain?: AbortSignal
   /** How systemd asks to be told of this node; absent where it does not. */
   readonly systemd?: ManagerVariables | null
+  /** The commit that the program is made of; null or absent where that is not known. */
+  readonly commit?: string | null
   /** Called once everything has started: frees the memory that only the start needed. */
   tidyUp?(): void
 }
@@ -50,8 +52,9 @@ export interface NodeEnvironment extends Environment {
  * was waiting for may then go on until the process ends.
  */
 export async function runNode(wanted: Settings, env: NodeEnvironment, signal: AbortSignal): Promise<boolean> {
-  const { log, version } = env
-  log.info('starting livepeer-ts', { version, network: wanted.network.name, ...wanted.printable() })
+  const { commit, log, version } = env
+  const about = { version, ...(commit ? { commit } : {}) }
+  log.info('starting livepeer-ts', { ...about, network: wanted.network.name, ...wanted.printable() })
   for (const warning of wanted.warnings) log.warn(warning)
   const manager = await openManager(env)
   const progress: NodeProgress = { waitingFor: null, hasStarted: false, running: null }
@@ -126,6 +129,7 @@ async function startNode(
   const facts = new StatusFacts(parts, env)
   parts.core.metrics?.observe(readingsOf(parts, facts))
   await supervisor.start(parts.core.env.causes)
+  await supervisor.start(parts.core.eventLog)
   progress.running = { parts, facts }
   for (const service of servicesOf(parts)) {
     if (halt.aborted) return null

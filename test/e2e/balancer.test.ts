@@ -203,7 +203,14 @@ test('with certificates and a secret, and the redeemer started last, streams are
   const text = await livepeer('status', ...network.nodes.map(({ process }) => process.command.control))
   const screen = text.replace(/\s+/g, ' ')
   t.diagnostic(text)
-  for (const sign of ['5 nodes', 'WHO REDEEMS', 'hands its winning tickets to', 'LOST OR REFUSED: nothing'])
+  for (const sign of [
+    '5 nodes',
+    'MONEY',
+    'net: redeemed less gas',
+    'WHO REDEEMS',
+    'hands its winning tickets to',
+    'LOST OR REFUSED: nothing',
+  ])
     assert.ok(screen.includes(sign), `${sign}\n${text}`)
   assert.match(screen, /WHO REWARDS reward service \S+ with account 0x\w+ called in round \d+/)
   for (const [kind, names] of Object.entries(FIGURES)) {

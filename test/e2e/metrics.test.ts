@@ -10,6 +10,7 @@ import { hostAndPort } from '../../src/lib/hosts.ts'
 import type { GatewayStatus, OrchestratorStatus, RedeemerStatus } from '../../src/node/status/status.ts'
 import { until } from '../tools/until.ts'
 import { testNodes } from './nodes.ts'
+import { confirm } from './settle.ts'
 import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts'
 
 const SEGMENTS = 12
@@ -20,7 +21,7 @@ test('after a paid stream the sums of a cluster’s metrics are what store and c
   t.after(() => rm(folder, { recursive: true, force: true }))
   const profiles = await writeTinyProfiles(join(folder, 'profiles.json'))
   await using network = await Network.prepare({
-    ...{ setup: 'cold', roundLength: 1_000n, logFolder: join(folder, 'logs') },
+    ...{ setup: 'service-node', roundLength: 1_000n, logFolder: join(folder, 'logs') },
     gatewayFlags: ['-transcodingOptions', profiles],
     orchestratorFlags: EVERY_TICKET_WINS.orchestrator,
   })
@@ -33,7 +34,7 @@ test('after a paid stream the sums of a cluster’s metrics are what store and c
   assert.equal(await sum('ticket_value_recv'), 0)
   assert.equal(await sum('value_redeemed'), 0)
 
-  await using load = await TinyLoad.start(network.urls.gateway, 3, { pauseMs: 50 })
+  await using load = await TinyLoad.start(network.urls.gateway, 3)
   await until(async () => load.served >= SEGMENTS || null)
   await load.stop()
   assert.ok(load.pushed.every(({ status }) => status === 200))
@@ -45,7 +46,11 @@ test('after a paid stream the sums of a cluster’s metrics are what store and c
   assertClose(received, (1e16 * ticketsAccepted) / WEI_PER_GWEI)
   assertClose(await sum('ticket_value_sent'), received)
   const stored = await Promise.all(
-    network.of('orchestrator').map(({ process }) => process.status<OrchestratorStatus>()),
+    network.of('orchestrator').map(({ process }) => process.status<OrchestratorStatus & Stored>()),
+  )
+  assertClose(
+    received,
+    stored.reduce((total, { money }) => total + Number(money.ever.receivedWei), 0) / WEI_PER_GWEI,
   )
   const won = stored.reduce((total, { tickets }) => total + tickets.won, 0)
   assert.equal(await sum('winning_tickets_recv'), won)
@@ -53,15 +58,24 @@ test('after a paid stream the sums of a cluster’s metrics are what store and c
 
   const redeemer = network.of('redeemer')[0]!.process
   await network.anvil.mine(45)
-  const { tickets } = await until(async () => {
-    const status = await redeemer.status<RedeemerStatus>()
+  await until(
+    async () => ((await network.protocol.redemptions()).redeemed === won ? true : null),
+    'redemptions',
+  )
+  await confirm(network)
+  const { money, tickets } = await until(async () => {
+    const status = await redeemer.status<RedeemerStatus & Stored>()
     return status.tickets.redeemed === won ? status : null
   })
   const onChain = await network.protocol.redemptions()
   assert.equal(BigInt(tickets.redeemedWei), onChain.paid)
   assertClose(await sum('value_redeemed'), Number(onChain.paid) / WEI_PER_GWEI)
   assert.equal(await sumAt(redeemer, 'tickets_handed_in_total'), won)
-  assert.ok((await sum('redemption_fees_wei_total')) > 0)
+  assert.deepEqual(
+    [BigInt(money.ever.redeemedWei), BigInt(money.ever.redeemGasWei)],
+    [onChain.paid, onChain.fees],
+  )
+  assertClose(await sum('redemption_fees_wei_total'), Number(onChain.fees))
 
   // The gateway's own figures.
   const left = 50e9 - Number(onChain.paid) / WEI_PER_GWEI
@@ -86,6 +100,13 @@ test('a node without -monitor answers 404 where metrics would be, in the words o
   )
   assert.equal(await response.text(), '404 page not found\n')
 })
+
+/** What the status says of a node's money, as JSON has it. */
+interface Stored {
+  readonly money: {
+    readonly ever: Readonly<Record<'receivedWei' | 'redeemedWei' | 'redeemGasWei', string>>
+  }
+}
 
 /** The sum of a metric's series at one node; 0 where the node does not have it. */
 async function sumAt(node: NodeProcess, name: string): Promise<number> {

@@ -16,7 +16,7 @@ import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts
 /** Real processes and a real chain: what the status says was earned is what the chain paid, to the wei. */
 
 const STREAMS = 2
-const SEGMENTS = 16
+const SEGMENTS = 10
 /** What the devnet gives each account that pays for gas. */
 const GAS_MONEY = 100n * 10n ** 18n
 /** More blocks than params are valid for, and enough more to confirm a redemption. */

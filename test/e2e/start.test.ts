@@ -47,7 +47,7 @@ function launch(args: readonly string[], options: { bin?: string; env?: Record<s
 /** The message of the last log line, without time and level; or the line itself. */
 function sentence(stderr: string): string {
   const line = stderr.trim().split('\n').at(-1) ?? ''
-  return line.replace(/^[\d:.]+ ERROR /, '')
+  return line.replace(/^\S+ ERROR /, '')
 }
 
 async function isReady(control: string): Promise<true | null> {

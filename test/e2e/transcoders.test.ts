@@ -33,7 +33,10 @@ async function operator(t: TestContext, orchestrators = 1) {
       addresses.map((address, i) => node(`orchestrator ${i + 1}`, flags(address))),
     ),
     transcoder: (name: string, secret = SECRET) =>
-      node(name, ['-transcoder', '-orchSecret', secret, '-orchAddr', addresses.join(',')]),
+      node(name, [
+        ...['-transcoder', '-orchSecret', secret, '-orchAddr', addresses.join(',')],
+        ...['-transcoderName', name],
+      ]),
     async load() {
       const http = `127.0.0.1:${await freePort()}`
       const profiles = await writeTinyProfiles(join(folder, 'profiles.json'))
@@ -70,6 +73,14 @@ test('no segment is lost while transcoders connect, are killed, hang and are tol
   await eventually('both are registered', async () => (await states(orchestrator)).length === 2)
   await using load = await w.load()
   await serves(load, 'by both')
+  const { transcoders } = await orchestrator.status<OrchestratorStatus>()
+  assert.deepEqual(transcoders.map(({ name }) => name).sort(), ['one', 'two'])
+  for (const { hardware } of transcoders) assert.match(hardware, /^\d+ cores?$/)
+  assert.deepEqual(
+    transcoders.flatMap(({ streams }) => streams).sort(),
+    Array.from({ length: STREAMS }, (_, i) => `tiny${i}`),
+    'each stream is at one of them',
+  )
 
   await one.kill()
   await serves(load, 'after one was killed')

@@ -78,9 +78,12 @@ export class FakeChain {
   readonly #madeUp: FakeEvent[] = []
   #lastWatched: ChainHead | null = null
   #salt = 0
+  readonly #initialisedAfter: bigint
 
-  constructor(options: { roundLength?: bigint } = {}) {
+  /** `initialisedAfter`: the blocks of a round that pass before it is initialised. */
+  constructor(options: { roundLength?: bigint; initialisedAfter?: bigint } = {}) {
     this.roundLength = options.roundLength ?? 50n
+    this.#initialisedAfter = options.initialisedAfter ?? 0n
     this.mine()
   }
 
@@ -322,8 +325,10 @@ export class FakeChain {
   }
 
   #initializeRound(): void {
-    const { current } = this.#round()
+    const { current, start } = this.#round()
     if (this.#lastInitialized >= current) return
+    // The first round is initialised at once: nothing works before.
+    if (this.#blocks.length > 1 && this.#top.l1Block < start + this.#initialisedAfter) return
     const before = this.#lastInitialized
     const blockHash = keccak256(new TextEncoder().encode(`round ${current} ${this.#salt}`))
     this.#lastInitialized = current

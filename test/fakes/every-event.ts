@@ -7,6 +7,8 @@ const orchestrator = 'https://o.example:8935'
 const segment = { manifestId, sequence: 1n, durationMs: 2_000 }
 const payment = { manifestId, orchestrator, tickets: 3, value: Rational.of(3_000_000_000n) }
 const ticket = { sender, faceValue: 10n ** 18n } as const
+const labels = { name: 't', address: '10.0.0.1', hardware: '' }
+const won = { ticket: '0x01', ...ticket } as const
 const result = { tookMs: 500, pixels: 2_000_000n, profiles: ['tiny', 'half'] }
 const CAUSE = { code: 'store-unwritable', facts: { fault: 'full' } } as const
 const at = { manifestId, sequence: 1n, orchestrator, fault: 'unreachable', reason: 'away' }
@@ -18,6 +20,7 @@ const EVERY: { readonly [Kind in NodeEvent['kind']]: readonly NodeEventOf<Kind>[
       kind: 'tickets-received',
       sender,
       manifestId,
+      sessionId: 'a',
       tickets: 3,
       winners: 1,
       credit: Rational.of(3_000_000_000n),
@@ -27,19 +30,21 @@ const EVERY: { readonly [Kind in NodeEvent['kind']]: readonly NodeEventOf<Kind>[
   'ticket-params-offered': [{ kind: 'ticket-params-offered', ...ticket, maxFloat: 10n ** 19n }],
   'payment-sent': [{ kind: 'payment-sent', ...payment }],
   'payment-accepted': [{ kind: 'payment-accepted', ...payment }],
-  'ticket-won': [{ kind: 'ticket-won', ...ticket }],
-  'ticket-handed-in': [{ kind: 'ticket-handed-in', ...ticket }],
+  'ticket-won': [{ kind: 'ticket-won', ...won }],
+  'ticket-handed-in': [{ kind: 'ticket-handed-in', ...won }],
   'handed-ticket-refused': [{ kind: 'handed-ticket-refused', reason: 'expired' }],
-  'ticket-delivered': [{ kind: 'ticket-delivered', ...ticket, redeemer: 'r:8935' }],
+  'ticket-delivered': [{ kind: 'ticket-delivered', ...won, redeemer: 'r:8935' }],
   'ticket-delivery-failed': [{ kind: 'ticket-delivery-failed', redeemer: 'r:8935', reason: 'away' }],
-  'ticket-redeemed': [{ kind: 'ticket-redeemed', ...ticket, paid: 10n ** 18n, fee: 7n }],
+  'ticket-redeemed': [{ kind: 'ticket-redeemed', ...won, paid: 10n ** 18n, fee: 7n, txHash: null }],
   'ticket-refused': [{ kind: 'ticket-refused', ...ticket, reason: 'expired' }],
   'ticket-reopened': [{ kind: 'ticket-reopened', ...ticket, paid: 10n ** 18n, fee: 7n }],
   'redemption-failed': [{ kind: 'redemption-failed', sender, reason: 'away' }],
-  'session-begun': [{ kind: 'session-begun', sessionId: 'a', running: 1 }],
+  'session-begun': [
+    { kind: 'session-begun', sessionId: 'a', running: 1, gateway: sender, host: null, profiles: [] },
+  ],
   'session-ended': [{ kind: 'session-ended', sessionId: 'a', reason: 'idle', running: 0 }],
-  'stream-begun': [{ kind: 'stream-begun', manifestId }],
-  'stream-ended': [{ kind: 'stream-ended', manifestId }],
+  'stream-begun': [{ kind: 'stream-begun', manifestId, profiles: [] }],
+  'stream-ended': [{ kind: 'stream-ended', manifestId, reason: 'idle' }],
   'segment-arrived': [
     { kind: 'segment-arrived', side: 'gateway', ...segment, bytes: 9, clientIp: '127.0.0.1' },
     {
@@ -70,7 +75,7 @@ const EVERY: { readonly [Kind in NodeEvent['kind']]: readonly NodeEventOf<Kind>[
       ...{ transcodeMs: 300, isTrusted: true, isVerified: false, clientIp: '127.0.0.1' },
     },
     {
-      ...{ kind: 'segment-done', side: 'orchestrator', sessionId: 'a', manifestId, ...result },
+      ...{ kind: 'segment-done', side: 'orchestrator', sessionId: 'a', manifestId, price: null, ...result },
       ...{ durationMs: 2_000, renditions: 2, clientIp: '127.0.0.1' },
     },
     { kind: 'segment-done', side: 'transcoder', durationMs: 2_000, ...result },
@@ -97,11 +102,11 @@ const EVERY: { readonly [Kind in NodeEvent['kind']]: readonly NodeEventOf<Kind>[
   'round-begun': [{ kind: 'round-begun', round: 7n }],
   'round-initialized': [{ kind: 'round-initialized', round: 7n, fee: 3n }],
   'round-initialization-failed': [{ kind: 'round-initialization-failed', round: 7n, reason: 'away' }],
-  'reward-called': [{ kind: 'reward-called', round: 7n, reward: 10n ** 18n, fee: 3n }],
+  'reward-called': [{ kind: 'reward-called', round: 7n, reward: 10n ** 18n, fee: 3n, txHash: '0x01' }],
   'reward-failed': [{ kind: 'reward-failed', round: 7n, reason: 'away' }],
   'rewards-missed': [{ kind: 'rewards-missed', first: 5n, last: 6n }],
-  'peer-up': [{ kind: 'peer-up', peer: 'transcoder', name: 't' }],
-  'peer-down': [{ kind: 'peer-down', peer: 'transcoder', name: 't', reason: 'silent' }],
+  'peer-up': [{ kind: 'peer-up', peer: 'transcoder', ...labels, capacity: 2, version: '1' }],
+  'peer-down': [{ kind: 'peer-down', peer: 'transcoder', ...labels, reason: 'silent', running: 0 }],
   'transcoders-changed': [{ kind: 'transcoders-changed', count: 1, capacity: 5, load: 2 }],
   'problem-begun': [{ kind: 'problem-begun', ...CAUSE, about: '', side: 'operator' }],
   'problem-repeated': [{ kind: 'problem-repeated', ...CAUSE, about: '', side: 'operator' }],

@@ -1,8 +1,9 @@
+import type { NodeEvent } from '../../src/domain/events.ts'
 import { Store } from '../../src/io/store/store.ts'
 import type { ManualClock } from '../../src/lib/clock.ts'
 import type { Address } from '../../src/lib/crypto.ts'
 import { seededDice } from '../../src/lib/dice.ts'
-import { silentLog } from '../../src/lib/log.ts'
+import type { Log } from '../../src/lib/log.ts'
 import { Rational } from '../../src/lib/rational.ts'
 import { type Service, Supervisor } from '../../src/lib/service.ts'
 import { PriceBook } from '../../src/services/orchestrator/price-book.ts'
@@ -42,6 +43,10 @@ export interface World {
   readonly chain: FakeChain
   readonly rewards: FakeRewardChain
   note(what: string): void
+  /** The log of a process. */
+  log(name: string): Log
+  /** What happens in a living process. */
+  hear(name: string, event: NodeEvent): void
 }
 
 /** What every process has: an RPC endpoint, a disk, and a possible crash at any await. */
@@ -128,6 +133,7 @@ function teller<Events extends object>(
     get: (_, name: string) => (event: Record<string, unknown>) => {
       if (node.gate.isDead) return
       seen(name)
+      world.hear(node.name, event as unknown as NodeEvent)
       const { sender, ...facts } = event
       world.note(`${node.name} ${name} ${String(sender ?? '').slice(0, 6)} ${Object.values(facts).join(' ')}`)
     },
@@ -155,12 +161,13 @@ export function startOrchestrator(
   const { clock, seed } = world
   const store = node.gate.wrap(node.store)
   const chain = node.gate.wrap(node.line)
-  const env = { chain, watch: chain, clock, log: silentLog }
+  const log = world.log(node.name)
   const events = teller<never>(node, world, counter(options.counts))
+  const env = { chain, watch: chain, clock, log, events }
   const rounds = new Rounds(env)
   const senders = new Senders({ claimant: OPERATOR }, { ...env, rounds })
   const activity = new Activity({ recipient: OPERATOR }, { ...env, rounds })
-  const secret = new SecretRing('ticket', { secrets: store, clock, log: silentLog })
+  const secret = new SecretRing('ticket', { secrets: store, clock, log })
   const redeemers = new RedeemerPeers({ probed: OPERATOR }, { ...env, connections: options.links })
   const outbox = new RedeemerOutbox({ ...env, tickets: store, redeemers, rounds, senders, events })
   const float = new RemoteFloat({ ...env, senders, redeemers })
@@ -174,7 +181,7 @@ export function startOrchestrator(
     },
     {
       ...{ secret, nonces: store, balances: store, prices: store, records: store },
-      ...{ senders: float, rounds, activity, gas: chain, winners: outbox, clock, log: silentLog },
+      ...{ senders: float, rounds, activity, gas: chain, winners: outbox, clock, log },
       priceBook: new PriceBook(() => Rational.of(GWEI)),
       dice: seededDice(`seeds of ${node.name} ${options.life} ${seed}`),
       events: eventsTo(),
@@ -201,8 +208,9 @@ export function startRedeemer(
   const { clock, seed } = world
   const store = node.gate.wrap(node.store)
   const chain = node.gate.wrap(node.line)
-  const env = { chain, watch: chain, clock, log: silentLog }
+  const log = world.log(node.name)
   const events = teller<never>(node, world, counter(options.counts))
+  const env = { chain, watch: chain, clock, log, events }
   const rounds = new Rounds(env)
   const senders = new Senders({ claimant: OPERATOR }, { ...env, rounds })
   const records = { tickets: store, nonces: store }

@@ -7,6 +7,7 @@ import { formatHex, type Hex } from '../../src/lib/bytes.ts'
 import { ManualClock, settle } from '../../src/lib/clock.ts'
 import type { Dice } from '../../src/lib/dice.ts'
 import { NodeError } from '../../src/lib/errors.ts'
+import { silentLog } from '../../src/lib/log.ts'
 import { FakeChain } from '../fakes/chain.ts'
 import { FakePayer, type Offer } from '../fakes/payer.ts'
 import { quickDice } from '../fakes/quick-dice.ts'
@@ -41,6 +42,19 @@ export interface Plan {
   readonly folder: string
   readonly rounds: number
   readonly ticketsPerPayment: number
+  /** Nothing fails, and all payers have funds. */
+  readonly isHealthy?: boolean
+  /** How many there are, instead of three and two. */
+  readonly orchestrators?: number
+  readonly redeemers?: number
+  /** Blocks of a round, the seconds between two, and after how many blocks a round is initialised. */
+  readonly roundBlocks?: number
+  readonly blockMs?: number
+  readonly initialisedAfter?: number
+  readonly clock?: ManualClock
+  /** The log of each process; silent where absent. */
+  readonly log?: World['log']
+  readonly hear?: World['hear']
 }
 
 /** A ticket in one process's store. */
@@ -116,6 +130,7 @@ interface Slot<Node extends ClusterNode> {
  */
 export class ClusterSimulation {
   readonly #plan: Plan
+  readonly #round: number
   readonly #dice: Dice
   readonly #world: World
   readonly #trace: string[] = []
@@ -136,20 +151,26 @@ export class ClusterSimulation {
 
   constructor(plan: Plan) {
     this.#plan = plan
+    this.#round = plan.roundBlocks ?? ROUND
     this.#dice = quickDice(plan.seed)
     this.#world = {
       seed: plan.seed,
-      clock: new ManualClock(),
-      chain: new FakeChain({ roundLength: BigInt(ROUND) }),
-      rewards: new FakeRewardChain(OPERATOR, { roundLength: ROUND }),
+      clock: plan.clock ?? new ManualClock(),
+      chain: new FakeChain({
+        roundLength: BigInt(this.#round),
+        initialisedAfter: BigInt(plan.initialisedAfter ?? 0),
+      }),
+      rewards: new FakeRewardChain(OPERATOR, { roundLength: this.#round }),
+      log: plan.log ?? (() => silentLog),
+      hear: plan.hear ?? (() => {}),
       note: (what) => this.#note(what),
     }
     const slot = (name: string) => ({
       ...{ name, location: `${plan.folder}/${name}.sqlite3`, node: null, lives: 0 },
       ...{ counts: new Map(), disk: new RewardDisk(), closing: Promise.resolve() },
     })
-    this.#orchestrators = ['o1', 'o2', 'o3'].map(slot)
-    this.#redeemers = ['r1', 'r2'].map(slot)
+    this.#orchestrators = ['o1', 'o2', 'o3'].slice(0, plan.orchestrators).map(slot)
+    this.#redeemers = ['r1', 'r2'].slice(0, plan.redeemers).map(slot)
     const names = (slots: readonly { name: string }[]) => slots.map(({ name }) => name)
     this.#calendar = new Calendar(quickDice(`calendar of ${plan.seed}`), {
       rounds: plan.rounds,
@@ -162,6 +183,7 @@ export class ClusterSimulation {
       { name: 'poor', deposit: 2n * FACE_VALUE, reserve: 2n * FACE_VALUE },
     ].map((payer) => ({
       ...payer,
+      ...(plan.isHealthy && { deposit: 10n ** 24n, reserve: 10n ** 24n }),
       fake: new FakePayer(payer.name, { quick: true }),
       dealings: this.#orchestrators.map(() => {
         return { session: 0, offer: null, unanswered: null, isBusy: false }
@@ -172,12 +194,14 @@ export class ClusterSimulation {
   async run(): Promise<Report> {
     const { chain, rewards } = this.#world
     rewards.balances.set(OPERATOR, 10n ** 24n)
+    rewards.initializedAfter = this.#plan.initialisedAfter ?? 0
     for (const { deposit, fake, reserve } of this.#payers) chain.fund(fake.address, deposit, reserve)
-    while (this.#block < this.#plan.rounds * ROUND) await this.#live()
+    const end = this.#plan.rounds * this.#round
+    while (this.#block < end) await (this.#plan.isHealthy ? this.#step(() => this.#mine()) : this.#live())
     this.#note('the end of all faults')
     this.#faults.clear([])
     // Tickets won last can be redeemed until the end of the next round.
-    while (this.#block < (this.#plan.rounds + 2) * ROUND + 10) await this.#step(() => this.#mine())
+    while (this.#block < (this.#plan.rounds + 2) * this.#round + 10) await this.#step(() => this.#mine())
     return this.#report()
   }
 
@@ -206,12 +230,12 @@ export class ClusterSimulation {
 
   async #step(next: () => void): Promise<void> {
     this.#apply()
-    if (this.#block < this.#plan.rounds * ROUND) {
+    if (this.#block < this.#plan.rounds * this.#round) {
       if (this.#chance(PAYMENTS_PER_BLOCK)) void this.#pay()
     }
     await this.#rest()
     next()
-    await this.#world.clock.wind(BLOCK_MS)
+    await this.#world.clock.wind(this.#plan.blockMs ?? BLOCK_MS)
   }
 
   #mine(): void {
@@ -221,7 +245,7 @@ export class ClusterSimulation {
 
   /** Never past the start of the round, which would change its hash and void its tickets. */
   #reorganise(): void {
-    const depth = Math.min(this.#upTo(SHORT.reorganisation.blocks), this.#block % ROUND)
+    const depth = Math.min(this.#upTo(SHORT.reorganisation.blocks), this.#block % this.#round)
     this.#reorganisations++
     this.#note(`reorganisation of ${depth} blocks`)
     this.#world.rewards.reorganise(depth, this.#chance(0.7))
@@ -330,7 +354,7 @@ export class ClusterSimulation {
     )
     const links = this.#redeemers.map((redeemer) => {
       return new ClusterLink(
-        { name: redeemer.name, faultChance: LOST_MESSAGES },
+        { name: redeemer.name, faultChance: this.#plan.isHealthy ? 0 : LOST_MESSAGES },
         {
           ...{ clock, gate: node.gate, dice: quickDice(`${slot.name}-${redeemer.name} ${life} ${seed}`) },
           redeemer: () => (redeemer.node?.isReady ? redeemer.node : null),
@@ -370,7 +394,8 @@ export class ClusterSimulation {
     const { node } = this.#orchestrators[index]!
     const dealing = payer.dealings[index]!
     const count = this.#upTo(this.#plan.ticketsPerPayment)
-    const [asksAnew, newSession, isLost] = [0.3, 0.02, LOST_MESSAGES].map((chance) => this.#chance(chance))
+    const lost = this.#plan.isHealthy ? 0 : LOST_MESSAGES
+    const [asksAnew, newSession, isLost] = [0.3, 0.02, lost].map((chance) => this.#chance(chance))
     if (!node?.isReady || dealing.isBusy) return
     dealing.isBusy = true
     if (newSession) dealing.session++

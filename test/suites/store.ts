@@ -399,6 +399,11 @@ export function storeSuite(
     await store.saveTransaction({ ...transaction, account: BOB }, NOW)
     const again = await reopen()
     assert.deepEqual(await again.openTransactions(ALICE), [{ ...transaction, nonce: 6 }, transaction])
+    const mined = { ...transaction, nonce: 5, state: 'mined', fee: 7n } as const
+    await again.saveTransaction({ ...mined, nonce: 4 }, NOW - 86_400_000)
+    assert.deepEqual(await again.minedTransactions(ALICE, NOW, 10), [mined])
+    assert.deepEqual(await again.minedTransactions(ALICE, NOW - 86_400_000, 1), [mined])
+    assert.deepEqual(await again.minedTransactions(BOB, 0, 10), [])
   })
 
   claim('the cursor is kept', async (store, reopen) => {

@@ -70,7 +70,7 @@ async function measure(
   const { clock, cpus: cores } = env
   const log = openLog({
     level: levelOfVerbosity(settings.verbosity),
-    pretty: true,
+    format: 'pretty',
     write: env.writeError,
   })
   const devices = await devicesOf(settings, log)

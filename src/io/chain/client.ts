@@ -20,6 +20,7 @@ import type { Clock } from '../../lib/clock.ts'
 import { type Address, ZERO_ADDRESS } from '../../lib/crypto.ts'
 import { messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
+import { PassingFailure } from '../../lib/passing-failure.ts'
 import { ChainError } from './chain-error.ts'
 import { abis, CONTRACT_NAMES, type ContractAddresses, contractId } from './contracts.ts'
 import { parseQuantity, toQuantity } from './raw-header.ts'
@@ -109,17 +110,24 @@ export async function connectChain(
   patience: ConnectPatience = DEFAULT_PATIENCE,
 ): Promise<{ chainId: number; addresses: ContractAddresses }> {
   const deadline = needs.clock.now() + patience.forMs
+  const unreachable = new PassingFailure(
+    {
+      ...{ message: 'chain not reachable yet, retrying', over: 'chain reachable' },
+      ...{ first: 'info', afterMs: patience.forMs / 3 },
+    },
+    needs,
+  )
   for (;;) {
     try {
-      return {
-        chainId: await needs.rpc.chainId(signal),
-        addresses: await resolveContracts(needs.rpc, controller),
-      }
+      const chainId = await needs.rpc.chainId(signal)
+      const addresses = await resolveContracts(needs.rpc, controller)
+      unreachable.passed()
+      return { chainId, addresses }
     } catch (error) {
       const hopeless =
         !(error instanceof ChainError) || error.code === 'no-contract' || error.code === 'wrong-chain'
       if (hopeless || needs.clock.now() >= deadline) throw error
-      needs.log.warn('chain not reachable yet, retrying', { reason: messageOf(error) })
+      unreachable.failed({ reason: messageOf(error) })
       await needs.clock.sleep(patience.everyMs, signal)
     }
   }

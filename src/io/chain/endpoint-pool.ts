@@ -1,6 +1,7 @@
 import type { Clock } from '../../lib/clock.ts'
 import { messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
+import { PassingFailure } from '../../lib/passing-failure.ts'
 import { ChainError, isUnknownMethod } from './chain-error.ts'
 import { type ChainRequest, fetchHeader, parseQuantity, type RawHeader } from './raw-header.ts'
 import { RpcEndpoint } from './rpc-endpoint.ts'
@@ -77,6 +78,7 @@ export interface Candidate {
   isChecked: boolean
   /** Requests refused in a row. */
   refusals: number
+  readonly unusable: PassingFailure
 }
 
 /** The endpoints of `-ethUrl`, their states, and which one to ask next. */
@@ -85,7 +87,6 @@ export class EndpointPool {
   readonly #timeoutMs: number
   readonly #staleAfterMs: number
   readonly #clock: Clock
-  readonly #log: Log
   #chainId: number | null
   #newestTimestamp = 0n
 
@@ -105,12 +106,15 @@ export class EndpointPool {
       probing: null,
       isChecked: false,
       refusals: 0,
+      unusable: new PassingFailure(
+        { message: 'RPC endpoint not usable', over: 'RPC endpoint usable again' },
+        { clock: needs.clock, log: needs.log },
+      ),
     }))
     this.#chainId = options.chainId
     this.#timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS
     this.#staleAfterMs = options.staleAfterMs ?? DEFAULT_STALE_AFTER_MS
     this.#clock = needs.clock
-    this.#log = needs.log
   }
 
   /** The chain id that every endpoint must serve; null while none has answered. */
@@ -287,9 +291,7 @@ export class EndpointPool {
 
   #noteHealthy(candidate: Candidate): void {
     if (candidate.state.kind === 'healthy') return
-    if (candidate.state.kind !== 'untried') {
-      this.#log.info('RPC endpoint usable again', { endpoint: candidate.endpoint.label })
-    }
+    candidate.unusable.passed()
     candidate.state = { kind: 'healthy', sinceMs: this.#clock.now() }
   }
 
@@ -313,8 +315,8 @@ export class EndpointPool {
   }
 
   #fail(candidate: Candidate, kind: EndpointFault, reason: string): void {
+    candidate.unusable.failed({ endpoint: candidate.endpoint.label, kind, reason })
     if (candidate.state.kind !== kind) {
-      this.#log.warn('RPC endpoint not usable', { endpoint: candidate.endpoint.label, kind, reason })
       candidate.state = { kind, sinceMs: this.#clock.now(), reason }
     }
     candidate.backoffMs = Math.min(MAX_BACKOFF_MS, Math.max(FIRST_BACKOFF_MS, candidate.backoffMs * 2))

@@ -195,7 +195,7 @@ export class ChainWatcher implements Service {
     const parting = await this.#partingBlock(pin, head)
     if (parting === 'unknown') return
     if (parting === null || head.number - parting.number > MAX_BACKFILL_BLOCKS) {
-      this.#log.warn('too far behind the chain, or on another one: reading everything again', {
+      this.#log.info('too far behind the chain, or on another one: reading everything again', {
         lastSeen: last.number,
         head: head.number,
       })
@@ -204,7 +204,7 @@ export class ChainWatcher implements Service {
     }
     const reorganised = parting !== last
     if (reorganised) {
-      this.#log.warn('chain reorganised', {
+      this.#log.info('chain reorganised', {
         parted: parting.number,
         lastSeen: last.number,
         head: head.number,

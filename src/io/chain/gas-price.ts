@@ -2,6 +2,7 @@ import { ascending, larger, smaller } from '../../lib/bigints.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
+import { PassingFailure } from '../../lib/passing-failure.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import { gasPriceTooHigh, least } from './fees.ts'
 import type { Rpc } from './rpc.ts'
@@ -42,7 +43,7 @@ export class GasPriceMonitor implements Service {
   readonly #pollMs: number
   readonly #rpc: Rpc
   readonly #clock: Clock
-  readonly #log: Log
+  readonly #unreadable: PassingFailure
   readonly #networkMax: bigint
   readonly #history: bigint[] = []
   #polled = 0n
@@ -56,7 +57,10 @@ export class GasPriceMonitor implements Service {
     this.#networkMax = options.networkMax ?? OTHER_NETWORK_MAX
     this.#rpc = needs.rpc
     this.#clock = needs.clock
-    this.#log = needs.log
+    this.#unreadable = new PassingFailure(
+      { message: 'cannot read the gas price, keeping the last one', over: 'gas price read again' },
+      needs,
+    )
   }
 
   async start(scope: Scope): Promise<void> {
@@ -120,12 +124,10 @@ export class GasPriceMonitor implements Service {
       this.#polled = isUsual ? price : await least(this.#rpc, 'eth_gasPrice', signal)
       this.#history.push(this.#polled)
       if (this.#history.length > REMEMBERED_PRICES) this.#history.shift()
+      this.#unreadable.passed()
     } catch (error) {
       signal.throwIfAborted()
-      this.#log.warn('cannot read the gas price, keeping the last one', {
-        gasPrice: this.#polled,
-        reason: messageOf(error),
-      })
+      this.#unreadable.failed({ gasPriceWei: this.#polled, reason: messageOf(error) })
     }
   }
 }

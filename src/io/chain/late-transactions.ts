@@ -68,7 +68,7 @@ export class LateTransactions {
       if (!transaction.toldOfMax) {
         this.#log.warn('late transaction not replaced: the maximum gas price does not allow it', {
           hash: previous.hash,
-          max: limit,
+          maxGasPriceWei: limit,
         })
       }
       transaction.toldOfMax = true
@@ -81,7 +81,10 @@ export class LateTransactions {
     transaction.replacements++
     transaction.broadcastAtMs = this.#clock.now()
     const { purpose } = stored
-    this.#log.warn('late transaction replaced', { purpose, hash: newestHash(stored), ...fees })
+    this.#log.info('late transaction replaced', {
+      ...{ purpose, hash: newestHash(stored) },
+      ...{ maxGasPriceWei: fees.maxFeePerGas, tipPriceWei: fees.maxPriorityFeePerGas },
+    })
     await this.#attempts.send(raw).catch((error) => this.#noteUnsent(transaction, error, signal))
   }
 
@@ -89,7 +92,7 @@ export class LateTransactions {
     transaction.broadcastAtMs = this.#clock.now()
     const { stored } = transaction
     if (await isKnown(stored, this.#rpc, signal)) return
-    this.#log.warn('transaction sent again: the pool does not know it', { hash: newestHash(stored) })
+    this.#log.info('transaction sent again: the pool does not know it', { hash: newestHash(stored) })
     const raw = await this.#attempts.signAgain(stored)
     await this.#attempts.send(raw).catch((error) => this.#noteUnsent(transaction, error, signal))
   }
@@ -102,7 +105,7 @@ export class LateTransactions {
     if (delivery === 'sent') return
     const { purpose } = transaction.stored
     const facts = { purpose, hash: newestHash(transaction.stored), reason: messageOf(error) }
-    this.#log.warn('resent transaction may not have arrived', facts)
+    this.#log.info('resent transaction may not have arrived', facts)
     if (delivery === 'unknown') transaction.broadcastAtMs = 0
     if (!(error instanceof ChainError) || error.code !== 'rpc-refused') return
     if (++transaction.unknownRefusals < MAX_UNKNOWN_REFUSALS) return

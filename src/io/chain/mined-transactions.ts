@@ -25,6 +25,13 @@ export class MinedTransactions {
     if (this.#mined.length > MAX_REMEMBERED) this.#mined.shift()
   }
 
+  /** Adds transactions mined before a restart: each is doubtful, since the chain may have been reorganised meanwhile. */
+  restore(mined: readonly StoredTransaction[]): void {
+    for (const stored of mined) {
+      this.#mined.push({ stored, block: 0n, isFollowed: true, missedLooks: 0 })
+    }
+  }
+
   /** Takes in an update of the chain: after a reorganisation transactions become doubtful. */
   follow(update: { head: bigint; reorganised: boolean; keptTo: bigint }): void {
     this.#head = update.head

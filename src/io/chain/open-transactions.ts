@@ -23,6 +23,10 @@ export interface OpenTransaction {
   toldOfMax: boolean
 }
 
+/** How far back transactions are checked again after a restart, and how many at most. */
+const MINED_LATELY_MS = 60 * 60_000
+const MAX_MINED_LATELY = 16
+
 /** How a transaction ended; `fee` in wei. */
 export type TransactionEnd =
   | { readonly state: 'mined' | 'reverted'; readonly fee: bigint }
@@ -54,6 +58,12 @@ export class OpenTransactions {
     for (const stored of await this.#store.openTransactions(this.#account)) {
       if (stored.state === 'open') this.#track(stored, 0)
     }
+  }
+
+  /** Those that an earlier process saw mined lately, the newest first. */
+  async minedLately(): Promise<StoredTransaction[]> {
+    const sinceMs = this.#clock.now() - MINED_LATELY_MS
+    return (await this.#store.minedTransactions?.(this.#account, sinceMs, MAX_MINED_LATELY)) ?? []
   }
 
   get size(): number {

@@ -241,3 +241,19 @@ test('a transaction that may have arrived is not sent a second time', async () =
     assert.equal(second.asked.get('eth_sendRawTransaction'), undefined)
   }
 })
+
+test('what an endpoint says of its key is not repeated', async () => {
+  await using shim = await RpcShim.start(anvil.url, async ({ method }) => {
+    throw new RpcFault(-32_000, `no ${method} for project KEYKEYKEY of me with token s3cr3t: /v2/KEYKEYKEY`)
+  })
+  const url = shim.url.replace('http://', 'http://me:pa%ss@')
+  const rpc = connect([`${url}/v2/KEYKEYKEY?token=s3cr3t`])
+  await assert.rejects(rpc.request('eth_gasPrice'), ({ message }: Error) => {
+    assert.match(message, /no eth_chainId for project \*\*\* of me with token \*\*\*: \/\*\*\*/)
+    return true
+  })
+  assert.doesNotMatch(
+    JSON.stringify(rpc.health(), (_, value) => String(value)),
+    /KEY|s3cr3t|pa%ss/,
+  )
+})

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Clock } from '../../lib/clock.ts'
+import { hiderOf } from '../../lib/mask-url.ts'
 import { ChainError, translateRpcError } from './chain-error.ts'
 import { packCalls, packedSize, readResults, type ViewCall } from './many-calls.ts'
 import { Pace } from './rpc-pace.ts'
@@ -61,6 +62,8 @@ export class RpcEndpoint {
   readonly label: string
   readonly pace: Pace
   readonly #transport: RpcTransport
+  /** Removes from the endpoint's words what may be secret: some name the key that they refuse. */
+  readonly #hide: (text: string) => string
   readonly #clock: Clock
   readonly #queue = new RequestQueue()
   #inFlight = 0
@@ -76,6 +79,7 @@ export class RpcEndpoint {
   constructor(text: string, needs: { clock: Clock }) {
     this.#transport = openTransport(text)
     this.label = this.#transport.label
+    this.#hide = hiderOf(text)
     this.#clock = needs.clock
     this.pace = new Pace(needs.clock)
     this.#batches = new Together(needs.clock)
@@ -282,8 +286,10 @@ export class RpcEndpoint {
 
   #resultOf(method: string, { body, status }: TransportAnswer): unknown {
     const parsed = answerSchema.safeParse(body)
-    if (status < 500 && parsed.success && parsed.data.error)
-      throw translateRpcError(method, parsed.data.error)
+    if (status < 500 && parsed.success && parsed.data.error) {
+      const { error } = parsed.data
+      throw translateRpcError(method, { ...error, message: this.#hide(error.message) })
+    }
     if (status !== 200) throw this.#unusable(status)
     if (!parsed.success) throw new ChainError('bad-answer', `${this.label} did not answer with JSON-RPC`)
     if (parsed.data.result === undefined) {

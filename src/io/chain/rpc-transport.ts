@@ -1,4 +1,5 @@
 import { messageOf } from '../../lib/errors.ts'
+import { hiderOf } from '../../lib/mask-url.ts'
 import { isSocketPath } from '../../lib/socket-path.ts'
 import { ChainError } from './chain-error.ts'
 import { SocketTransport } from './rpc-socket.ts'
@@ -42,11 +43,11 @@ export const MAX_ANSWER_BYTES = 64 * 1024 * 1024
  */
 export function openTransport(text: string): RpcTransport {
   if (isSocketPath(text)) return SocketTransport.ipc(text)
-  const url = URL.canParse(text) ? new URL(text) : null
+  const url = URL.parse(text)
   if (url === null || url.host === '') {
     throw new ChainError(
       'bad-endpoint',
-      `-ethUrl: ${shorten(text)} is neither a URL, such as http://localhost:8545, nor the path of an IPC socket`,
+      '-ethUrl has an entry that is neither a URL, such as http://localhost:8545, nor the path of an IPC socket',
     )
   }
   switch (url.protocol) {
@@ -69,8 +70,10 @@ class HttpTransport implements RpcTransport {
   readonly takesBatches = true
   readonly #url: string
   readonly #headers: Record<string, string>
+  readonly #hide: (text: string) => string
 
   constructor(url: URL) {
+    this.#hide = hiderOf(url.href)
     this.label = `${url.protocol}//${url.host}`
     this.#headers = { 'content-type': 'application/json', ...takeCredentials(url) }
     this.#url = url.href
@@ -96,7 +99,7 @@ class HttpTransport implements RpcTransport {
     } catch (error) {
       signal.throwIfAborted()
       if (error instanceof ChainError) throw error
-      throw new ChainError('rpc-unreachable', `${this.label}: ${connectionProblem(error)}`, {
+      throw new ChainError('rpc-unreachable', `${this.label}: ${this.#hide(connectionProblem(error))}`, {
         details: { wasSent: mayHaveBeenSent(error) },
       })
     }
@@ -108,10 +111,19 @@ class HttpTransport implements RpcTransport {
 /** The header for a URL's user and password, which are removed from it. */
 function takeCredentials(url: URL): Record<string, string> {
   if (!url.username && !url.password) return {}
-  const credentials = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`
+  const credentials = `${unescaped(url.username)}:${unescaped(url.password)}`
   url.username = ''
   url.password = ''
   return { authorization: `Basic ${Buffer.from(credentials).toString('base64')}` }
+}
+
+/** A percent sign that escapes nothing is part of the text. */
+function unescaped(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
 }
 
 async function readLimited(response: Response): Promise<string> {
@@ -169,8 +181,4 @@ function connectionProblem(error: unknown): string {
     EHOSTUNREACH: 'the host cannot be reached',
   }
   return sentences[code] ?? (messageOf(cause) || code || 'no connection')
-}
-
-function shorten(text: string): string {
-  return JSON.stringify(text.slice(0, 12) + (text.length > 12 ? '…' : ''))
 }

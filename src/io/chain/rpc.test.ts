@@ -274,11 +274,11 @@ test('URLs that cannot be used are refused at once, without repeating what may b
     [Array(17).fill('http://localhost'), '-ethUrl needs 1 to 16 URLs, separated by commas'],
     [
       ['localhost'],
-      '-ethUrl: "localhost" is neither a URL, such as http://localhost:8545, nor the path of an IPC socket',
+      '-ethUrl has an entry that is neither a URL, such as http://localhost:8545, nor the path of an IPC socket',
     ],
     [
       ['secrets/geth'],
-      '-ethUrl: "secrets/geth" is neither a URL, such as http://localhost:8545, nor the path of an IPC socket',
+      '-ethUrl has an entry that is neither a URL, such as http://localhost:8545, nor the path of an IPC socket',
     ],
     [
       ['ftp://host:8546/KEY'],

@@ -7,6 +7,11 @@ import type { RawLog } from './raw-log.ts'
 export interface TransactionStore {
   /** Those in state `open`. */
   openTransactions(account: Address): Promise<StoredTransaction[]>
+  /**
+   * The newest transactions that were mined on the day of this time or later, at most `most`; absent: a reorganisation while
+   * the process is down goes unnoticed.
+   */
+  minedTransactions?(account: Address, sinceMs: number, most: number): Promise<StoredTransaction[]>
   /** Writes or overwrites by account and nonce; counts the fee, once, of one that is mined. */
   saveTransaction(transaction: StoredTransaction, nowMs: number): Promise<void>
 }

@@ -42,6 +42,10 @@ class MemoryStore implements TransactionStore {
     return [...this.latest().values()].filter(({ state }) => state === 'open')
   }
 
+  async minedTransactions(): Promise<StoredTransaction[]> {
+    return [...this.latest().values()].filter(({ fee }) => fee !== undefined)
+  }
+
   async saveTransaction(transaction: StoredTransaction): Promise<void> {
     this.saved.push(transaction)
   }
@@ -419,6 +423,29 @@ for (const [how, reorganised] of [
     assert.equal((await sender.transactions.submit(pay('another'), sender.signal)).nonce, 1)
   })
 }
+
+test('a transaction that a reorganisation undid while the process was down is open again after its restart', async () => {
+  const store = new MemoryStore()
+  const snapshot = await chain.anvil.request('evm_snapshot')
+  {
+    await using sender = await sending(store)
+    await sender.transactions.submit(pay('payment'), sender.signal)
+  }
+  {
+    await using sender = await sending(store)
+    await sender.transactions.submit(pay('another'), sender.signal)
+    assert.equal(store.latest().get(0)!.state, 'mined', 'as long as the chain has it')
+  }
+  await chain.anvil.request('evm_revert', [snapshot])
+  await chain.anvil.mineOnDemand()
+  await using sender = await sending(store)
+  await eventually('both are open again', () => sender.transactions.open.length === 2)
+  assert.ok(sender.transactions.open.every(({ fee }) => fee === undefined))
+  await inPool(sender, 2)
+  await chain.anvil.mine()
+  await eventually('both are mined', async () => (await store.minedTransactions()).length === 2)
+  await chain.anvil.mineAtOnce()
+})
 
 test('a transaction that a reorganisation moves to a block with another gas price is stored with its new fee', async () => {
   let tell: (update: { head: { number: bigint }; reorganised: boolean }) => void = () => {}

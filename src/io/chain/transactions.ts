@@ -6,6 +6,7 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { isAbort, messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
+import { PassingFailure } from '../../lib/passing-failure.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import { AccountNonces } from './account-nonces.ts'
 import { ChainError } from './chain-error.ts'
@@ -74,6 +75,7 @@ export class Transactions implements Service {
   readonly #gas: GasLimits
   readonly #clock: Clock
   readonly #log: Log
+  readonly #uncheckable: PassingFailure
   readonly #open: OpenTransactions
   readonly #attempts: TransactionAttempts
   readonly #late: LateTransactions
@@ -105,6 +107,10 @@ export class Transactions implements Service {
     this.#gas = needs.gasPrices
     this.#clock = needs.clock
     this.#log = needs.log
+    this.#uncheckable = new PassingFailure(
+      { message: 'could not check the open transactions, retrying', over: 'open transactions checked again' },
+      needs,
+    )
     const { maxReplacements, pollMs } = this.#options
     const ceiling = () => this.#gas.ceiling
     this.#open = new OpenTransactions({ account, maxReplacements }, { ...needs, ceiling })
@@ -116,6 +122,7 @@ export class Transactions implements Service {
   async start(scope: Scope): Promise<void> {
     this.#attempts.stopWith(scope.signal)
     await this.#open.load()
+    this.#mined.restore(await this.#open.minedLately())
     if (this.#open.size > 0) this.#log.info('open transactions loaded', { count: this.#open.size })
     this.#watch?.subscribe(({ head, keptTo = -1n, reorganised }) => {
       this.#head = head.number
@@ -210,7 +217,7 @@ export class Transactions implements Service {
         case 'sent':
           break
         case 'unknown':
-          this.#log.warn('transaction may not have arrived, looking for it', {
+          this.#log.info('transaction may not have arrived, looking for it', {
             ...facts,
             reason: messageOf(error),
           })
@@ -273,10 +280,11 @@ export class Transactions implements Service {
         await this.#inTurn(() => this.#lookAt(tracked, used, signal))
       }
       await this.#inTurn(() => this.#fillGap(used, signal))
+      this.#uncheckable.passed()
     } catch (error) {
       if (isAbort(error)) throw error
       signal.throwIfAborted()
-      this.#log.warn('could not check the open transactions, retrying', { reason: messageOf(error) })
+      this.#uncheckable.failed({ reason: messageOf(error) })
     }
   }
 
@@ -316,7 +324,12 @@ export class Transactions implements Service {
       logs: receipt.logs,
     }
     const { purpose } = tracked.stored
-    this.#log.info('transaction mined', { purpose, hash: mined.hash, success: mined.success, fee: mined.fee })
+    this.#log.info('transaction mined', {
+      purpose,
+      hash: mined.hash,
+      success: mined.success,
+      feeWei: mined.fee,
+    })
     tracked.outcome.resolve(mined)
   }
 
@@ -329,7 +342,7 @@ export class Transactions implements Service {
       this.#nonces.noteUnused(stored.nonce)
       if (this.#open.has(stored.nonce)) continue
       await this.#open.add({ ...stored, state: 'open' }, 0)
-      this.#log.warn('mined transaction reopened: the chain was reorganised', {
+      this.#log.info('mined transaction reopened: the chain was reorganised', {
         purpose: stored.purpose,
         nonce: stored.nonce,
       })

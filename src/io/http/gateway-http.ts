@@ -102,7 +102,10 @@ export class GatewayHttp implements Service {
       },
       (request, response) => {
         this.#route(request, response, scope.signal).catch((error) => {
-          this.#needs.log.error('an HTTP request failed', { url: request.url, error })
+          this.#needs.log.error('an HTTP request failed', {
+            path: (request.url ?? '').split('?', 1)[0],
+            error,
+          })
           response.destroy()
         })
       },

@@ -39,8 +39,6 @@ export type LabelValues = 'open' | readonly string[] | { readonly [Who in Report
 export interface Move {
   /** Added to a counter, observed by a histogram, set in a gauge; 1 unless given. A counter makes up for less than 0 later. */
   readonly value?: number
-  /** Added to a gauge, instead of `value`. */
-  readonly change?: number
   /** Taken into the mean of the last `MEAN_OF` values, which a gauge shows, instead of `value`. */
   readonly mean?: number
   /** Of a label of the metric that is absent here, the value is empty; of `client_ip`, `not_tracked`. */

@@ -70,8 +70,7 @@ export class MetricSeries {
       series.recent = [...series.recent, move.mean].slice(-MEAN_OF)
       const sum = series.recent.reduce((total, value) => total + value, 0)
       ;(metric as Gauge).set(labels, sum / series.recent.length)
-    } else if (move.change !== undefined) metric.inc(labels, move.change)
-    else (metric as Gauge).set(labels, move.value ?? 1)
+    } else (metric as Gauge).set(labels, move.value ?? 1)
   }
 
   /** A counter never goes down: what is taken back is made up for by what comes next. */

@@ -12,6 +12,7 @@ import { metricsPage } from './metrics-page.ts'
 import { METRICS, UNCOUNTED } from './metrics-table.ts'
 
 const sender = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
+const won = { ticket: '0x01', sender, txHash: null } as const
 const NO_FLAGS = { perStream: false, clientIp: false }
 
 function metricsOf(
@@ -152,9 +153,9 @@ test('money is counted in gwei', async () => {
   const credit = Rational.of(2_500_000_000n)
   hearAll(
     metrics,
-    { kind: 'tickets-received', sender, manifestId: 'm', tickets: 3, winners: 1, credit },
+    { kind: 'tickets-received', sender, manifestId: 'm', sessionId: 'a', tickets: 3, winners: 1, credit },
     { kind: 'payment-refused', sender, manifestId: 'm', winners: 1, reason: 'beyond-funds' },
-    { kind: 'ticket-redeemed', sender, faceValue: 10n ** 18n, paid: 5n * 10n ** 17n, fee: 1n },
+    { kind: 'ticket-redeemed', ...won, faceValue: 10n ** 18n, paid: 5n * 10n ** 17n, fee: 1n },
   )
   assert.deepEqual(await linesOf(metrics, 'tickets_recv'), ['livepeer_tickets_recv 3'])
   assert.deepEqual(await linesOf(metrics, 'winning_tickets_recv'), ['livepeer_winning_tickets_recv 2'])
@@ -164,7 +165,7 @@ test('money is counted in gwei', async () => {
 
 test('a redemption counts where its account is, and once, although a reorganisation undid it', async () => {
   const [own, other] = [metricsOf(['redeemer']), metricsOf(['redeemer'])]
-  const ticket = { sender, faceValue: 3_000_000_000n, paid: 3_000_000_000n } as const
+  const ticket = { ...won, faceValue: 3_000_000_000n, paid: 3_000_000_000n } as const
   hearAll(own, { kind: 'ticket-redeemed', ...ticket, fee: 9n })
   hearAll(other, { kind: 'ticket-redeemed', ...ticket, fee: null })
   const value = async () => [await linesOf(own, 'value_redeemed'), await linesOf(other, 'value_redeemed')]
@@ -236,7 +237,7 @@ suite('series', () => {
     const many = MAX_SERIES + 50
     const receive = (manifestId: string) =>
       metrics.hear({
-        ...{ kind: 'tickets-received', sender, manifestId, tickets: 2, winners: 0 },
+        ...{ kind: 'tickets-received', sender, manifestId, sessionId: 'a', tickets: 2, winners: 0 },
         credit: Rational.zero,
       })
     receive('old but busy')

@@ -1,6 +1,5 @@
-import type { Kysely } from 'kysely'
+import { CompiledQuery, type Kysely } from 'kysely'
 import { type Booking, type Money, type MoneyChange, mondayOf, NO_MONEY, plus } from '../../domain/money.ts'
-import { Rational } from '../../lib/rational.ts'
 import type { Integer, Tables } from './tables.ts'
 
 /*
@@ -38,38 +37,62 @@ export async function addToMoney(
 ): Promise<void> {
   const changes = changesByRow(booked)
   const keys = [...changes.values()].map(({ key }) => key)
-  let rows = await rowsOf(tx, shared, node, keys)
+  let rows = await lockRows(tx, shared, node, keys)
   if (shared && rows.length < keys.length) {
     // Another process may make the same rows: whoever comes second finds them.
-    await tx
-      .insertInto('money')
-      .values(keys.map((key) => rowOf(node, key, NO_MONEY)))
-      .onConflict((c) => c.doNothing())
-      .execute()
-    rows = await rowsOf(tx, shared, node, keys)
+    const empty = keys.map((key) => rowOf(node, key, NO_MONEY))
+    await insertRows(tx, shared, empty, 'do nothing')
+    rows = await lockRows(tx, shared, node, keys)
   }
   const before = new Map(rows.map((row) => [nameOf(row), moneyOf(row)]))
   const after = [...changes].map(([name, { key, money }]) =>
     rowOf(node, key, plus(before.get(name) ?? NO_MONEY, money)),
   )
-  await tx
-    .insertInto('money')
-    .values(after)
-    .onConflict((c) =>
-      c.columns(['node', 'period', 'at']).doUpdateSet((e) => ({
-        tickets_received: e.ref('excluded.tickets_received'),
-        tickets_won: e.ref('excluded.tickets_won'),
-        tickets_handed_in: e.ref('excluded.tickets_handed_in'),
-        received: e.ref('excluded.received'),
-        won: e.ref('excluded.won'),
-        handed_in: e.ref('excluded.handed_in'),
-        redeemed: e.ref('excluded.redeemed'),
-        redeem_gas: e.ref('excluded.redeem_gas'),
-        reward_gas: e.ref('excluded.reward_gas'),
-        other_gas: e.ref('excluded.other_gas'),
-      })),
-    )
-    .execute()
+  await insertRows(tx, shared, after, REPLACE)
+}
+
+const AMOUNTS = [
+  ...(['tickets_received', 'tickets_won', 'tickets_handed_in', 'received', 'won'] as const),
+  ...(['handed_in', 'redeemed', 'redeem_gas', 'reward_gas', 'other_gas'] as const),
+]
+const COLUMNS = ['node', 'period', 'at', ...AMOUNTS] as const
+const REPLACE = `do update set ${AMOUNTS.map((name) => `${name} = excluded.${name}`).join(', ')}`
+
+/*
+ * These two run with almost every payment: their texts are put together here, since the query builder takes longer than the
+ * database.
+ */
+
+/** The rows that exist; if they are shared, they stay locked until the end of the transaction. */
+async function lockRows(
+  tx: Kysely<Tables>,
+  shared: boolean,
+  node: string,
+  keys: readonly Key[],
+): Promise<Row[]> {
+  const wanted = keys.map(() => '(period = ? and at = ?)').join(' or ')
+  const text = `select * from money where node = ? and (${wanted}) order by period, at${shared ? ' for update' : ''}`
+  const parameters = [node, ...keys.flatMap(({ at, period }) => [period, at])]
+  const { rows } = await tx.executeQuery<Row>(CompiledQuery.raw(numbered(text, shared), parameters))
+  return rows
+}
+
+async function insertRows(
+  tx: Kysely<Tables>,
+  shared: boolean,
+  rows: readonly Row[],
+  onConflict: string,
+): Promise<void> {
+  const values = `(${COLUMNS.map(() => '?').join(', ')})`
+  const text = `insert into money (${COLUMNS.join(', ')}) values ${rows.map(() => values).join(', ')} on conflict (node, period, at) ${onConflict}`
+  const parameters = rows.flatMap((row) => COLUMNS.map((column) => row[column]))
+  await tx.executeQuery(CompiledQuery.raw(numbered(text, shared), parameters))
+}
+
+/** The text with the parameters as the database names them. */
+function numbered(text: string, shared: boolean): string {
+  let count = 0
+  return shared ? text.replaceAll('?', () => `$${++count}`) : text
 }
 
 /** The money of all nodes of the database on this day, in its week, in this round and ever. */
@@ -149,19 +172,6 @@ function nameOf({ at, period }: Key): string {
   return `${period} ${at}`
 }
 
-/** The rows that exist; if they are shared, they stay locked until the end of the transaction. */
-async function rowsOf(tx: Kysely<Tables>, shared: boolean, node: string, keys: readonly Key[]) {
-  return tx
-    .selectFrom('money')
-    .selectAll()
-    .where('node', '=', node)
-    .where((e) => e.or(keys.map(({ at, period }) => e.and([e('period', '=', period), e('at', '=', at)]))))
-    .orderBy('period')
-    .orderBy('at')
-    .$if(shared, (q) => q.forUpdate())
-    .execute()
-}
-
 function rowOf(node: string, { at, period }: Key, money: Money): Row {
   return {
     ...{ node, period, at },
@@ -183,7 +193,7 @@ function moneyOf(row: Row): Money {
     ticketsReceived: Number(row.tickets_received),
     ticketsWon: Number(row.tickets_won),
     ticketsHandedIn: Number(row.tickets_handed_in),
-    received: Rational.parse(row.received),
+    received: BigInt(row.received),
     won: BigInt(row.won),
     handedIn: BigInt(row.handed_in),
     redeemed: BigInt(row.redeemed),

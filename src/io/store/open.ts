@@ -5,7 +5,8 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlit
 import { Kysely, PostgresDialect, SqliteDialect, sql } from 'kysely'
 import pg from 'pg'
 import { diskFault } from '../../lib/disk-fault.ts'
-import { NodeError } from '../../lib/errors.ts'
+import { messageOf, NodeError } from '../../lib/errors.ts'
+import { hiderOf, maskUrl } from '../../lib/mask-url.ts'
 import { MIGRATIONS } from './migrations.ts'
 import type { Tables } from './tables.ts'
 
@@ -64,7 +65,7 @@ export async function openDatabase(location: string, sqliteSync: SqliteSync): Pr
     return database
   } catch (error) {
     await database.close()
-    throw database.explain(error)
+    throw isPostgres ? unavailable(location, error) : database.explain(error)
   }
 }
 
@@ -79,6 +80,13 @@ function openPostgres(url: string): Database {
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
   // A PostgreSQL server syncs before it reports a commit.
   return { db, shared: true, sync: async () => {}, close: () => db.destroy(), explain: (error) => error }
+}
+
+/** The library's errors may carry the URL with its password. */
+function unavailable(url: string, error: unknown): StoreError {
+  if (error instanceof StoreError) return error
+  const reason = hiderOf(url)(messageOf(error))
+  return new StoreError('store-unavailable', `the database at ${maskUrl(url)} cannot be used: ${reason}`)
 }
 
 function openSqlite(path: string, sqliteSync: SqliteSync): Database {

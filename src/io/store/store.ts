@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely'
 import { type Causes, noCauses } from '../../domain/causes.ts'
 import type { NodeEvent } from '../../domain/events.ts'
-import { type Booking, dayOf } from '../../domain/money.ts'
+import { type Booking, dayOf, partsOf } from '../../domain/money.ts'
 import type { PricePerPixel, WinningTicket } from '../../domain/ticket.ts'
 import type { TicketState } from '../../domain/ticket-state.ts'
 import type { StoredTransaction } from '../../domain/transaction.ts'
@@ -25,6 +25,7 @@ import type {
 } from '../../services/orchestrator/payment-records.ts'
 import { insertNonces } from './bulk-inserts.ts'
 import { CommitQueue } from './commit-queue.ts'
+import { storedValue, storeFirstValue, storeValue } from './kv-rows.ts'
 import { addToMoney, type BookedMoney, type MoneyReport, readMoney } from './money-rows.ts'
 import { deleteExpiredNonces, insertRevealed, noncesIn } from './nonce-rows.ts'
 import { type Database, openDatabase, type SqliteSync, StoreError } from './open.ts'
@@ -42,7 +43,7 @@ import { unfinishedHashes, unfinishedRows } from './ticket-pages.ts'
 import { ticketOfRow } from './ticket-row.ts'
 import { readTotals } from './ticket-totals.ts'
 import { addWinners, changeTicket, type TicketWrite } from './ticket-writes.ts'
-import { transactionOfRow, writeTransaction } from './transaction-row.ts'
+import { minedSince, transactionOfRow, writeTransaction } from './transaction-row.ts'
 
 const MAX_KNOWN_PRICES = 10_000
 
@@ -134,15 +135,7 @@ export class Store
 
   /** Binds the store to one chain, 0 meaning none. Throws StoreError `wrong-chain` if it is bound to another. */
   async bindChain(chainId: bigint): Promise<void> {
-    const bound = await this.#write(async (tx) => {
-      const row = { key: 'chain-id', value: chainId.toString() }
-      await tx
-        .insertInto('kv')
-        .values(row)
-        .onConflict((c) => c.doNothing())
-        .execute()
-      return (await storedValue(tx, 'chain-id'))!
-    })
+    const bound = await this.#write((tx) => storeFirstValue(tx, 'chain-id', chainId.toString()))
     if (bound !== chainId.toString()) {
       throw new StoreError(
         'wrong-chain',
@@ -158,13 +151,7 @@ export class Store
 
   /** Stores the chain cursor. */
   async saveCursor(json: string): Promise<void> {
-    await this.#write((tx) =>
-      tx
-        .insertInto('kv')
-        .values({ key: this.#cursorKey, value: json })
-        .onConflict((c) => c.column('key').doUpdateSet({ value: json }))
-        .execute(),
-    )
+    await this.#write((tx) => storeValue(tx, this.#cursorKey, json))
   }
 
   async secrets(purpose: SecretPurpose): Promise<readonly Uint8Array[]> {
@@ -271,7 +258,7 @@ export class Store
           record.winners,
           'paid',
         )
-        const change = { ticketsReceived: record.nonces.length, received: record.credit }
+        const change = { ticketsReceived: record.nonces.length, received: partsOf(record.credit) }
         note({ booking: this.#bookingAt(nowMs), change })
         const session = await lockSession(tx, shared, sender, sessionId, nowMs)
         const leftover = session.isNew
@@ -346,6 +333,11 @@ export class Store
     return rows.map(transactionOfRow)
   }
 
+  /** The newest transactions of an account that were mined on the day of this time or later, at most `most`. */
+  async minedTransactions(account: Address, sinceMs: number, most: number): Promise<StoredTransaction[]> {
+    return minedSince(this.#db, { account, day: dayOf(sinceMs), most })
+  }
+
   /** Stores a transaction, replacing the one with its account and nonce, and counts its fee. */
   async saveTransaction(transaction: StoredTransaction, nowMs: number): Promise<void> {
     const now = this.#bookingAt(nowMs)
@@ -393,9 +385,4 @@ export class Store
   #describe(): string {
     return this.#options.location.replace(/\/\/[^@/]*@/, '//')
   }
-}
-
-async function storedValue(db: Kysely<Tables>, key: string): Promise<string | null> {
-  const row = await db.selectFrom('kv').select('value').where('key', '=', key).executeTakeFirst()
-  return row?.value ?? null
 }

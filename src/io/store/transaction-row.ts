@@ -64,6 +64,22 @@ export function transactionOfRow(row: TransactionRow): StoredTransaction {
   }
 }
 
+/** The newest transactions of an account whose fees are counted on this day or later, at most `most`. */
+export async function minedSince(
+  db: Kysely<Tables>,
+  { account, day, most }: { account: Address; day: number; most: number },
+): Promise<StoredTransaction[]> {
+  const rows = await db
+    .selectFrom('transactions')
+    .selectAll()
+    .where('account', '=', account)
+    .where('booked_day', '>=', day)
+    .orderBy('nonce', 'desc')
+    .limit(most)
+    .execute()
+  return rows.map(transactionOfRow)
+}
+
 /**
  * Writes a transaction over the one with its account and nonce, and notes its fee where it is counted: where it was before,
  * or under `now` if it has just been mined. A transaction that is open again has no fee.

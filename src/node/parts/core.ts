@@ -16,6 +16,7 @@ import type { Scope } from '../../lib/service.ts'
 import { Offenders } from '../../services/transcoding/offenders.ts'
 import { CauseBook } from '../cause-book.ts'
 import type { Environment, Media } from '../environment.ts'
+import { EventLog } from '../event-log.ts'
 import { EventStream } from '../event-stream.ts'
 import { Totals } from '../status/totals.ts'
 import type { ChainAccess } from './chain.ts'
@@ -37,6 +38,7 @@ export class Core {
   /** Null without `-monitor`. */
   readonly metrics: Metrics | null
   readonly totals = new Totals()
+  readonly eventLog: EventLog
   readonly client = new OrchestratorClient()
   #media: Media | null = null
   #ownCerts: OwnCerts | null | undefined
@@ -54,6 +56,8 @@ export class Core {
     events.listen((event) => this.store.hear(event))
     events.listen((event) => this.metrics?.hear(event))
     events.listen((event) => this.totals.hear(event))
+    this.eventLog = new EventLog({ ...this.env, roles: settings.roles, isOnChain: access !== null })
+    events.listen((event) => this.eventLog.hear(event))
   }
 
   /** The media engine, or its stand-in. Made when it is first asked for: not every node handles media. */

@@ -1,4 +1,4 @@
-import { gasOf, type Money, startOfDay } from '../../domain/money.ts'
+import { gasOf, type Money, startOfDay, weiOfParts } from '../../domain/money.ts'
 import type { MoneyReport } from '../../io/store/money-rows.ts'
 
 /** What a node earned and spent over a period, in wei. */
@@ -50,7 +50,7 @@ export function moneyFigures({ ever, firstDay, thisRound, thisWeek, today }: Mon
 
 function sumsOf(money: Money): MoneySums {
   return {
-    receivedWei: money.received.floor(),
+    receivedWei: weiOfParts(money.received),
     wonWei: money.won,
     handedInWei: money.handedIn,
     redeemedWei: money.redeemed,

@@ -166,7 +166,7 @@ export class Gateway implements Service {
     scope.defer(async () => {
       this.#scope = null
       const streams = [...this.#streams.values()]
-      for (const stream of streams) this.#forget(stream)
+      for (const stream of streams) this.#forget(stream, 'the node is stopping')
       await Promise.all(streams.map((stream) => this.#tellEnd(stream, END_ON_STOP_MS)))
     })
   }
@@ -314,8 +314,7 @@ export class Gateway implements Service {
     const stream = new Stream({ ...description, nowMs: clock.now() }, { sessions, store })
     this.#streams.set(manifestId, stream)
     if (externalId !== manifestId) this.#renamed.set(externalId, manifestId)
-    events.tell({ kind: 'stream-begun', manifestId })
-    log.info('stream started', { manifestId, profiles: description.profiles.map(({ name }) => name) })
+    events.tell({ kind: 'stream-begun', manifestId, profiles: description.profiles })
     return stream
   }
 
@@ -371,16 +370,15 @@ export class Gateway implements Service {
 
   /** Ends a stream now; its orchestrators are notified in the background. */
   #end(stream: Stream, reason: string): void {
-    this.#forget(stream)
-    this.#needs.log.info('stream ended', { manifestId: stream.manifestId, reason })
+    this.#forget(stream, reason)
     this.#scope?.spawn('end of a stream', () => this.#tellEnd(stream, END_MS))
   }
 
-  #forget(stream: Stream): void {
+  #forget(stream: Stream, reason: string): void {
     this.#noSessions.settled(stream.manifestId)
     this.#streams.delete(stream.manifestId)
     if (this.#renamed.get(stream.externalId) === stream.manifestId) this.#renamed.delete(stream.externalId)
-    this.#needs.events.tell({ kind: 'stream-ended', manifestId: stream.manifestId })
+    this.#needs.events.tell({ kind: 'stream-ended', manifestId: stream.manifestId, reason })
   }
 
   async #tellEnd(stream: Stream, limitMs: number): Promise<void> {

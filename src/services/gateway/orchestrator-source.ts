@@ -4,6 +4,7 @@ import type { Address } from '../../lib/crypto.ts'
 import { NodeError } from '../../lib/errors.ts'
 import { bracketed } from '../../lib/hosts.ts'
 import type { Log } from '../../lib/log.ts'
+import { PassingFailure } from '../../lib/passing-failure.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 
 /** Why an orchestrator cannot be listed. */
@@ -112,6 +113,7 @@ const POOL_EVENTS: ReadonlySet<string> = new Set([
 /** The active orchestrators of the chain's pool: untrusted, each checked before it is considered (gateway.md §7). */
 export class PooledOrchestrators implements OrchestratorSource, Service {
   readonly name = 'orchestrator pool'
+  readonly #unreadable: PassingFailure
   readonly #needs: {
     pool: OrchestratorPool
     changes: PoolChanges
@@ -136,6 +138,10 @@ export class PooledOrchestrators implements OrchestratorSource, Service {
     log: Log
   }) {
     this.#needs = needs
+    this.#unreadable = new PassingFailure(
+      { message: 'could not read the pool of orchestrators', over: 'pool of orchestrators read again' },
+      needs,
+    )
   }
 
   async start(scope: Scope): Promise<void> {
@@ -179,14 +185,15 @@ export class PooledOrchestrators implements OrchestratorSource, Service {
 
   /** If the pool cannot be read, the last one is kept: orchestrators do not disappear with an RPC endpoint. */
   async #read(): Promise<void> {
-    const { clock, log, pool } = this.#needs
+    const { clock, pool } = this.#needs
     this.#staleAt = clock.now() + POOL_MAX_AGE_MS
     try {
       this.#members = await pool.orchestratorPool()
       this.#stakes = new Map(this.#members.map(({ address, stake }) => [address, stake]))
+      this.#unreadable.passed()
     } catch (error) {
       this.#staleAt = clock.now() + POOL_RETRY_MS
-      log.warn('could not read the pool of orchestrators', { error })
+      this.#unreadable.failed({ error })
     }
   }
 }

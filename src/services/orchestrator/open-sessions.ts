@@ -1,4 +1,4 @@
-import type { SessionEnd } from '../../domain/events.ts'
+import type { SessionEnd, SessionOpening } from '../../domain/events.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { type Backlog, Turns } from '../../lib/turns.ts'
 
@@ -37,7 +37,7 @@ export interface OpenSessionsNeeds {
   /** No more segments of a session are expected: what was kept for it may go. */
   ended(sessionId: string): void
   /** A session has its place; `running` is how many there are now. */
-  begun(sessionId: string, running: number): void
+  begun(sessionId: string, opening: SessionOpening, running: number): void
   /** A session has given up its place. */
   closed(sessionId: string, reason: SessionEnd, running: number): void
 }
@@ -61,8 +61,12 @@ export class OpenSessions {
   }
 
   /** Counts a segment in, and opens its session where it is not open; `release` counts it out, once. */
-  admit(id: string, segmentMs: number): { readonly session: Session; release(): void } {
-    const session = this.#sessions.get(id) ?? this.#open(id)
+  admit(
+    id: string,
+    segmentMs: number,
+    opening: SessionOpening,
+  ): { readonly session: Session; release(): void } {
+    const session = this.#sessions.get(id) ?? this.#open(id, opening)
     session.running++
     session.over = null
     session.segmentMs = segmentMs
@@ -138,11 +142,11 @@ export class OpenSessions {
     )
   }
 
-  #open(id: string): OpenSession {
+  #open(id: string, opening: SessionOpening): OpenSession {
     const openedAt = this.#needs.clock.now()
     const session: OpenSession = { id, running: 0, openedAt, finishedAt: null, segmentMs: 0, over: null }
     this.#sessions.set(id, session)
-    this.#needs.begun(id, this.#sessions.size)
+    this.#needs.begun(id, opening, this.#sessions.size)
     return session
   }
 

@@ -55,6 +55,7 @@ function setUp(
     reserve: async (sender, sessionId, pixels) => {
       reserved.push(pixels)
       return {
+        price: null,
         maxPixels: overrides.maxPixels ?? null,
         charge: async (done) => void debits.push(`${sender} ${sessionId} ${done}`),
         release: () => void releases.push(sessionId),
@@ -177,7 +178,7 @@ test('a segment is told when it has arrived and when it is done, with its stream
     },
     {
       ...{ kind: 'segment-done', ...stream, durationMs: 2000, clientIp: '10.0.0.7', tookMs: 900 },
-      ...{ pixels: 1234n, renditions: 1, profiles: [profile.name] },
+      ...{ pixels: 1234n, renditions: 1, profiles: [profile.name], price: null },
     },
   ])
 })
@@ -231,7 +232,7 @@ test('two streams of one manifest id, each with its own session, get in each oth
 
 test('an answer does not wait for its charge, and one that fails is not told to the gateway', async () => {
   const charge = Promise.withResolvers<void>()
-  const reservation = { maxPixels: null, charge: () => charge.promise, release: () => {} }
+  const reservation = { price: null, maxPixels: null, charge: () => charge.promise, release: () => {} }
   const { orchestrator, jobs } = setUp({ recipient: { reserve: async () => reservation } })
   const segment = await segmentFor(orchestrator)
   const answer = (await orchestrator.admit(segment, payment)).transcode(source, never)

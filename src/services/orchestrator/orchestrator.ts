@@ -131,7 +131,8 @@ export class Orchestrator implements Service {
     this.#sessions = new OpenSessions({
       clock: needs.clock,
       maxSessions: () => options.maxSessions,
-      begun: (sessionId, running) => needs.events.tell({ kind: 'session-begun', sessionId, running }),
+      begun: (sessionId, opening, running) =>
+        needs.events.tell({ kind: 'session-begun', sessionId, ...opening, running }),
       closed: (sessionId, reason, running) =>
         needs.events.tell({ kind: 'session-ended', sessionId, reason, running }),
       ended: (sessionId) => {
@@ -220,7 +221,9 @@ export class Orchestrator implements Service {
       throw new OrchestratorError('forbidden', 'OrchestratorCapped')
     }
     const admittedMs = this.#needs.clock.now()
-    const { release, session } = this.#sessions.admit(token.sessionId, segment.durationMs)
+    const gateway = sender === ZERO_ADDRESS ? null : sender
+    const opening = { gateway, host, profiles: segment.profiles }
+    const { release, session } = this.#sessions.admit(token.sessionId, segment.durationMs, opening)
     let reservation: Reservation
     try {
       await this.#takePayment(payment, token.sessionId, segment.manifestId)
@@ -337,6 +340,7 @@ export class Orchestrator implements Service {
         ...{ manifestId: segment.manifestId, clientIp: booking.clientIp, durationMs: segment.durationMs },
         ...{ tookMs: this.#needs.clock.now() - started, pixels, renditions: results.length },
         profiles: segment.profiles.map(({ name }) => name),
+        price: reservation.price,
       })
     } catch (error) {
       const text = messageOf(error)

@@ -15,6 +15,8 @@ export type AccountFault = 'insufficient-balance' | 'sender-owes'
 
 /** The fee set aside for one segment in work. Exactly one of `charge` and `release` ends it. */
 export interface Reservation {
+  /** Wei per pixel; null where nothing is charged. */
+  readonly price: PricePerPixel | null
   /** Pixels at which the work stops; null where nothing is charged. */
   readonly maxPixels: bigint | null
   /** Charges what was done, at most `maxPixels`; resolves when that is on disk. */
@@ -94,6 +96,7 @@ export class SegmentAccounts {
     }
     const maxPixels = pixels + overrun.div(price).floor()
     return {
+      price,
       maxPixels,
       release,
       charge: async (done) => {
@@ -130,7 +133,7 @@ export class SegmentAccounts {
 }
 
 /** Nothing is asked and nothing is charged. */
-export const FREE: Reservation = { maxPixels: null, charge: async () => {}, release: () => {} }
+export const FREE: Reservation = { price: null, maxPixels: null, charge: async () => {}, release: () => {} }
 
 function change<Key>(sums: Map<Key, Rational>, key: Key, by: Rational): void {
   const sum = (sums.get(key) ?? Rational.zero).add(by)

@@ -101,7 +101,8 @@ test('payments are told with their stream, and winners that a refused one brough
   const [received, refused] = told.filter(({ kind }) => /received|refused/.test(kind))
   const stream = { sender, manifestId: 'movie' }
   assert.deepEqual(received, {
-    ...{ kind: 'tickets-received', ...stream, tickets: 1, winners: 1, credit: sumOf(1, offer) },
+    ...{ kind: 'tickets-received', ...stream, sessionId: 'aaaa', tickets: 1, winners: 1 },
+    credit: sumOf(1, offer),
   })
   assert.deepEqual(refused, { kind: 'payment-refused', ...stream, winners: 1, reason: 'nonce-already-seen' })
 })

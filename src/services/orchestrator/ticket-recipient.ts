@@ -313,7 +313,13 @@ export class TicketRecipient implements Service, Recipient {
       if (!recorded) continue
       this.#adopt(recorded.newWinners)
       events.tell({
-        ...{ kind: 'tickets-received', sender: payment.sender, manifestId, credit: settlement.credit },
+        ...{
+          kind: 'tickets-received',
+          sender: payment.sender,
+          manifestId,
+          sessionId,
+          credit: settlement.credit,
+        },
         ...{ tickets: settlement.nonces.length, winners: recorded.newWinners.length },
       })
       return settlement

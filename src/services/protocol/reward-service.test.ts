@@ -5,7 +5,7 @@ import { FakeRewardChain, RewardDisk, RewardProcess } from '../../../test/fakes/
 import { ManualClock } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { seededDice } from '../../lib/dice.ts'
-import { openLog } from '../../lib/log.ts'
+import { type LogLevel, openLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
 import { type RewardOptions, RewardService } from './reward-service.ts'
 
@@ -17,13 +17,13 @@ const GWEI = 10n ** 9n
 const COST = 400_000n * GWEI
 
 interface Line {
-  readonly level: number
+  readonly level: LogLevel
   readonly msg: string
   readonly [field: string]: unknown
 }
 
-const WARN = 40
-const ERROR = 50
+const WARNINGS: readonly LogLevel[] = ['warn', 'error']
+const ERRORS: readonly LogLevel[] = ['error']
 
 /** A reward service with its process, on a chain that several may share. */
 function processOf(
@@ -65,7 +65,8 @@ function processOf(
       }),
     },
   )
-  const said = (level = WARN) => lines.filter((line) => line.level >= level).map(({ msg }) => msg)
+  const said = (levels = WARNINGS) =>
+    lines.filter(({ level }) => levels.includes(level)).map(({ msg }) => msg)
   return { node, service, told, lines, said, disk }
 }
 
@@ -255,7 +256,7 @@ test('a round that ends without its reward is told as missed, once', async () =>
     told.filter((line) => line.startsWith('missed')),
     ['missed 100 to 100', 'missed 101 to 101'],
   )
-  assert.deepEqual(said(ERROR), ['rounds ended without a reward call', 'rounds ended without a reward call'])
+  assert.deepEqual(said(ERRORS), ['rounds ended without a reward call', 'rounds ended without a reward call'])
   assert.equal(service.status().missed, 2n)
   await stage.supervisor.stop()
 })
@@ -287,7 +288,7 @@ test('no money: the operator is told which account, and for how many rounds the 
   const { service, told, lines } = processOf(stage.chain, stage.clock)
   await start(stage, service)
   await stage.mine(1)
-  const line = lines.find(({ level }) => level === ERROR)!
+  const line = lines.find(({ level }) => level === 'error')!
   assert.equal(line.msg, 'reward not called: the account has too little ether, send it some')
   assert.equal(line.account, ORCHESTRATOR)
   assert.equal(line.rounds, '0')
@@ -334,7 +335,7 @@ test('a reward caller calls for another orchestrator, until it is revoked', asyn
   stage.chain.rewardCaller = null
   await stage.mine(10)
   assert.equal(service.status().state, 'off')
-  const line = lines.find(({ level }) => level === WARN)!
+  const line = lines.find(({ level }) => level === 'warn')!
   assert.equal(line.msg, 'reward is off: this account cannot call it')
   assert.equal(
     line.why,

@@ -8,6 +8,7 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { isAbort, messageOf, NodeError } from '../../lib/errors.ts'
 import type { Fields, Log } from '../../lib/log.ts'
+import { PassingFailure } from '../../lib/passing-failure.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import { findRewardRight, type NoRewardRight, type RewardRight, type RewardView } from './reward-right.ts'
 import type { ChainWatch } from './rounds.ts'
@@ -184,12 +185,20 @@ export class RewardService implements Service {
   }
 
   async #refuseIfImpossible(signal: AbortSignal): Promise<void> {
-    const { clock, log } = this.#needs
+    const { clock } = this.#needs
+    const untold = new PassingFailure(
+      {
+        message: 'cannot yet tell whether this account may call reward',
+        over: 'known whether this account may call reward',
+      },
+      this.#needs,
+    )
     for (let failures = 1; ; failures++) {
       const found = await this.#findRight().catch((error) => {
-        log.warn('cannot yet tell whether this account may call reward', { reason: messageOf(error) })
+        untold.failed({ reason: messageOf(error) })
         return null
       })
+      if (found) untold.passed()
       if (found && 'orchestrator' in found) return
       if (found)
         throw new NodeError<RewardFault>(
@@ -342,8 +351,7 @@ export class RewardService implements Service {
   #noteSuccess(round: bigint, result: { txHash: Hex; fee: bigint; reward: bigint }): number {
     const { fee, reward, txHash } = result
     this.#paid = { fees: this.#paid.fees + fee, calls: this.#paid.calls + 1 }
-    this.#needs.events.tell({ kind: 'reward-called', round, reward, fee })
-    this.#needs.log.info('reward called', { round, reward, fee, txHash })
+    this.#needs.events.tell({ kind: 'reward-called', round, reward, fee, txHash })
     return FIRST_RETRY_MS
   }
 

@@ -65,7 +65,7 @@ function node(
   clock: ManualClock,
   over: { name?: string; delay?: number; max?: number } = {},
 ) {
-  const lines: { level: number; msg: string }[] = []
+  const lines: { level: string; msg: string }[] = []
   const told: string[] = []
   const dice: Dice = { bytes: (length) => new Uint8Array(length), fraction: () => over.delay ?? 0 }
   const listen = <Listener>(listeners: Set<Listener>, listener: Listener, signal: AbortSignal) => {

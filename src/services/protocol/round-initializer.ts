@@ -132,7 +132,6 @@ export class RoundInitializer implements Service {
   #noteSuccess(round: bigint, fee: bigint): void {
     this.#initialized++
     this.#lastError = null
-    this.#needs.log.info('round initialised', { round, fee })
     this.#needs.events.tell({ kind: 'round-initialized', round, fee })
   }
 

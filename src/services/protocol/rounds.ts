@@ -8,6 +8,7 @@ import type { Clock } from '../../lib/clock.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import { Listeners } from '../../lib/listeners.ts'
 import type { Log } from '../../lib/log.ts'
+import { PassingFailure } from '../../lib/passing-failure.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 
 /** Why a round is not known. */
@@ -62,6 +63,7 @@ export class Rounds implements Service, RoundsView {
   readonly #clock: Clock
   readonly #log: Log
   readonly #events: NodeEvents | null
+  readonly #unreadable: PassingFailure
   readonly #alarm = new Alarm()
   readonly #onRound = new Listeners<bigint>()
   readonly #onL1Block = new Listeners<bigint>()
@@ -90,6 +92,10 @@ export class Rounds implements Service, RoundsView {
     this.#clock = needs.clock
     this.#log = needs.log
     this.#events = needs.events ?? null
+    this.#unreadable = new PassingFailure(
+      { message: 'cannot read the state of the rounds, retrying', over: 'state of the rounds read again' },
+      needs,
+    )
   }
 
   async start(scope: Scope): Promise<void> {
@@ -204,6 +210,7 @@ export class Rounds implements Service, RoundsView {
       try {
         const isBelieved = await this.#read()
         this.#isFailing = false
+        this.#unreadable.passed()
         firstRead()
         if (isBelieved) retryMs = FIRST_RETRY_MS
         else {
@@ -214,7 +221,7 @@ export class Rounds implements Service, RoundsView {
         if (this.#wanted !== wanted) continue
       } catch (error) {
         if (signal.aborted) throw error
-        this.#log.warn('cannot read the state of the rounds, retrying', { error: messageOf(error), retryMs })
+        this.#unreadable.failed({ reason: messageOf(error), retryMs })
         this.#isFailing = true
         waitMs = retryMs
         retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS)

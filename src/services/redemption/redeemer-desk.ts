@@ -9,6 +9,7 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
+import { PassingFailure } from '../../lib/passing-failure.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import type { RedemptionReads } from './redemption-proofs.ts'
 import { DeskError, TicketRoom, type TicketRoomNeeds } from './ticket-room.ts'
@@ -69,6 +70,7 @@ export class RedeemerDesk implements Service {
   readonly #taking = new Map<Hex, Promise<void>>()
   /** When a refusal was last logged as a warning, by reason. */
   readonly #warnedAtMs = new Map<string, number>()
+  readonly #uncomputable: PassingFailure
   #streams = 0
   /** Tickets of this and earlier rounds have expired, according to the chain. */
   #expiredTo = -1n
@@ -83,6 +85,10 @@ export class RedeemerDesk implements Service {
     this.#recipient = options.recipient
     this.#needs = needs
     this.#room = new TicketRoom(options, needs)
+    this.#uncomputable = new PassingFailure(
+      { message: 'cannot compute a max float, keeping the last one', over: 'max floats computed again' },
+      needs,
+    )
   }
 
   start(scope: Scope): void {
@@ -141,7 +147,9 @@ export class RedeemerDesk implements Service {
     } finally {
       leave()
     }
-    this.#needs.events.tell({ kind: 'ticket-handed-in', sender: ticket.sender, faceValue: ticket.faceValue })
+    const { faceValue, sender } = ticket
+    const id = formatHex(ticketHash(ticket))
+    this.#needs.events.tell({ kind: 'ticket-handed-in', ticket: id, sender, faceValue })
   }
 
   #tellRefusal(ticket: WinningTicket, error: NodeError): void {
@@ -217,12 +225,13 @@ export class RedeemerDesk implements Service {
     feed.isStale = false
     try {
       const value = await this.#needs.senders.maxFloat(feed.sender)
+      this.#uncomputable.passed()
       if (value === feed.value) return
       feed.value = value
       for (const tell of feed.listeners) tell(value)
     } catch (error) {
       // Retried at the next refresh; until then the last value is kept.
-      this.#needs.log.warn('cannot compute a float', { sender: feed.sender, error: messageOf(error) })
+      this.#uncomputable.failed({ sender: feed.sender, reason: messageOf(error) })
     }
   }
 }

@@ -6,6 +6,7 @@ import type { WinningTicket } from '../../domain/ticket.ts'
 import type { OpenReason } from '../../domain/ticket-state.ts'
 import { settle } from '../../lib/clock.ts'
 import { messageOf } from '../../lib/errors.ts'
+import { PassingFailure } from '../../lib/passing-failure.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import type { RedeemerConnection } from './redeemer-peers.ts'
 import { type BookEntry, describe, TicketBook, type TicketBookNeeds } from './ticket-book.ts'
@@ -41,10 +42,15 @@ export class RedeemerOutbox implements Service {
   readonly #needs: RedeemerOutboxNeeds
   /** Delivered tickets that are not redeemed yet rest. */
   readonly #book: TicketBook<Entry>
+  readonly #uncheckable: PassingFailure
   #checks = false
 
   constructor(needs: RedeemerOutboxNeeds) {
     this.#needs = needs
+    this.#uncheckable = new PassingFailure(
+      { message: 'cannot check delivered tickets, retrying', over: 'delivered tickets checked again' },
+      needs,
+    )
     this.#book = new TicketBook<Entry>(
       {
         task: 'deliver a ticket',
@@ -114,7 +120,7 @@ export class RedeemerOutbox implements Service {
   async #checkDelivered(): Promise<void> {
     if (!this.#checks) return
     this.#checks = false
-    const { log, rounds } = this.#needs
+    const { rounds } = this.#needs
     const clock = rounds.roundClock
     let looked = 0
     for (const entry of [...this.#book.resting.values()]) {
@@ -122,12 +128,13 @@ export class RedeemerOutbox implements Service {
       const { creationRound } = entry.ticket.expirationParams
       try {
         const proof = await this.#book.proofs.of(entry.id, entry.ticket, null)
+        this.#uncheckable.passed()
         if (proof.kind === 'redeemed') await this.#book.settle(entry, proof.redemption, null)
         else if (proof.kind === 'unconfirmed') continue
         else if (isOver(creationRound, rounds.confirmedClock)) await this.#book.giveUp(entry)
         else if (isLastChance(creationRound, clock) && this.#toAsk(entry).length > 0) this.#book.takeUp(entry)
       } catch (error) {
-        log.warn('check of a delivered ticket failed', { ...describe(entry), error: messageOf(error) })
+        this.#uncheckable.failed({ ...describe(entry), reason: messageOf(error) })
       }
     }
   }
@@ -154,8 +161,8 @@ export class RedeemerOutbox implements Service {
       if (error === null) {
         isTaken = true
         const { faceValue, sender } = entry.ticket
-        events.tell({ kind: 'ticket-delivered', sender, faceValue, redeemer: connection.name })
-        log.debug('winning ticket delivered', { ...describe(entry), redeemer: connection.name })
+        const facts = { ticket: entry.id, sender, faceValue, redeemer: connection.name }
+        events.tell({ kind: 'ticket-delivered', ...facts })
         if (!isLast) break
         continue
       }

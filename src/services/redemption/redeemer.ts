@@ -5,6 +5,7 @@ import {
   costLimit,
   decideRedemption,
   isExpired,
+  isOfRound,
   isSurelyLastChance,
   meaningOfRevert,
 } from '../../domain/redemption.ts'
@@ -13,6 +14,7 @@ import type { OpenReason, Redeemed, TicketState } from '../../domain/ticket-stat
 import { formatHex, type Hex } from '../../lib/bytes.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { messageOf } from '../../lib/errors.ts'
+import { PassingFailure } from '../../lib/passing-failure.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import type { SeenNonces } from '../orchestrator/payment-records.ts'
 import type { RedemptionChain, RedemptionResult } from './redemption-chain.ts'
@@ -71,9 +73,14 @@ export class Redeemer implements Service {
   #reorganisations = 0
   #recheckAtMs = 0
   #chainFailed = false
+  readonly #unattemptable: PassingFailure
 
   constructor(needs: RedeemerNeeds) {
     this.#needs = needs
+    this.#unattemptable = new PassingFailure(
+      { message: 'redemptions fail, retrying', over: 'redemptions work again' },
+      needs,
+    )
     this.#book = new TicketBook<Entry>(
       {
         task: 'redeem a ticket',
@@ -181,10 +188,13 @@ export class Redeemer implements Service {
   }
 
   async #failed(entry: Entry, error: unknown): Promise<void> {
-    const { events, log } = this.#needs
     this.#chainFailed = true
-    log.warn('redemption failed, retrying', { ...describe(entry), error: messageOf(error) })
-    events.tell({ kind: 'redemption-failed', sender: entry.ticket.sender, reason: messageOf(error) })
+    this.#unattemptable.failed({ ...describe(entry), reason: messageOf(error) })
+    this.#needs.events.tell({
+      kind: 'redemption-failed',
+      sender: entry.ticket.sender,
+      reason: messageOf(error),
+    })
     await this.#postpone(entry, 'chain-unavailable').catch(() => {})
   }
 
@@ -194,6 +204,7 @@ export class Redeemer implements Service {
     const creationRound = creationRoundOf(entry)
     const reorganisations = this.#reorganisations
     const proof = await this.#proofOf(entry)
+    this.#unattemptable.passed()
     if (proof.kind === 'redeemed') {
       await this.#finish(entry, proof.redemption)
       // A reorganisation that came meanwhile may have undone it.
@@ -261,7 +272,9 @@ export class Redeemer implements Service {
       case 'not-sent': {
         // The check of the account's ether tells the operator, once for all tickets.
         const isBroke = result.why === 'no-ether'
-        log[isBroke ? 'debug' : 'warn']('redemption not sent', { ...describe(entry), reason: result.reason })
+        // A new round may begin between the simulation and the estimate of the transaction.
+        const isNormal = isBroke || isOfRound(result.reason)
+        log[isNormal ? 'debug' : 'warn']('redemption not sent', { ...describe(entry), reason: result.reason })
         return this.#book.reopen(entry, isBroke ? 'no-ether' : 'chain-refuses')
       }
       case 'timed-out':
@@ -273,7 +286,7 @@ export class Redeemer implements Service {
           this.#book.delay(entry)
           return this.#book.change(entry, { kind: 'sent', txHash: result.txHash })
         }
-        log.warn('redemption mined and failed', { ...describe(entry), txHash: result.txHash })
+        log.info('redemption mined and failed, retrying', { ...describe(entry), txHash: result.txHash })
         return this.#book.reopen(entry, 'reverted')
     }
   }
@@ -282,7 +295,10 @@ export class Redeemer implements Service {
     await this.#book.settle(entry, redemption, redemption.fee)
     const { paid } = redemption
     if (paid !== null && paid < entry.ticket.faceValue) {
-      this.#needs.log.warn('winning ticket paid less than its face value', { ...describe(entry), paid })
+      this.#needs.log.warn('winning ticket paid less than its face value', {
+        ...describe(entry),
+        paidWei: paid,
+      })
     }
   }
 
@@ -369,7 +385,7 @@ export class Redeemer implements Service {
     await this.#book.change(entry, { kind: 'undone' })
     const { faceValue, sender } = entry.ticket
     events.tell({ kind: 'ticket-reopened', sender, faceValue, paid, fee })
-    log.warn('redemption undone by a reorganisation, retrying', describe(entry))
+    log.info('redemption undone by a reorganisation, retrying', describe(entry))
   }
 
   get #head(): bigint {

@@ -131,8 +131,10 @@ export class TicketBook<Entry extends BookEntry> {
   /** Enters winning tickets just written to disk. */
   adopt(tickets: readonly WinningTicket[]): void {
     for (const ticket of tickets) {
-      this.#needs.events.tell({ kind: 'ticket-won', sender: ticket.sender, faceValue: ticket.faceValue })
-      this.#enter({ hash: ticketHash(ticket), ticket, state: NEW_TICKET })
+      const hash = ticketHash(ticket)
+      const { faceValue, sender } = ticket
+      this.#needs.events.tell({ kind: 'ticket-won', ticket: formatHex(hash), sender, faceValue })
+      this.#enter({ hash, ticket, state: NEW_TICKET })
     }
     this.wake()
   }
@@ -281,12 +283,11 @@ export class TicketBook<Entry extends BookEntry> {
 
   /** Ends a ticket that the chain shows as redeemed. `fee`: what this node paid for its gas, in wei, or null. */
   async settle(entry: Entry, redemption: Redeemed, fee: bigint | null): Promise<void> {
-    const { events, log } = this.#needs
     await this.change(entry, { kind: 'redeemed', redemption })
     const { faceValue, sender } = entry.ticket
     const { paid, txHash } = redemption
-    events.tell({ kind: 'ticket-redeemed', sender, faceValue, paid, fee })
-    log.info('winning ticket redeemed', { ...describe(entry), paid, fee, txHash })
+    const facts = { ticket: entry.id, sender, faceValue, paid, fee, txHash }
+    this.#needs.events.tell({ kind: 'ticket-redeemed', ...facts })
   }
 
   /** Ends a ticket that can never be redeemed. */
@@ -321,5 +322,5 @@ export class TicketBook<Entry extends BookEntry> {
 
 /** A ticket's fields in log lines. */
 export function describe({ id, ticket }: BookEntry): Record<string, unknown> {
-  return { ticket: id, sender: ticket.sender, faceValue: ticket.faceValue }
+  return { ticket: id, sender: ticket.sender, faceValueWei: ticket.faceValue }
 }

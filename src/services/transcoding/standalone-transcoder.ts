@@ -19,6 +19,8 @@ const LONGEST_RETRY_MS = 10_000
 const GOOD_REGISTRATION_MS = 30_000
 /** An orchestrator that refuses a registration does so at once. */
 const ACCEPTED_MS = 2_000
+/** An orchestrator that restarts is back sooner than this. */
+const UNREGISTERED_MS = 10_000
 /** How often the capacity is compared with the registered one; smaller changes are not worth a new registration. */
 const CAPACITY_CHECK_MS = 60_000
 const CAPACITY_PART = 0.2
@@ -177,11 +179,21 @@ export class StandaloneTranscoder implements Service {
     const { causes = noCauses, clock, dice, log } = this.#needs
     const { orchestrators } = this.#options
     let retryMs = FIRST_RETRY_MS
+    let unregisteredSinceMs: number | null = null
     for (let turn = 0; ; turn++) {
       const url = orchestrators[turn % orchestrators.length]!
       const startedMs = clock.now()
       this.#status = { ...this.#status, orchestrator: url, sinceMs: startedMs }
       log.debug('registering', { orchestrator: url })
+      const over = new AbortController()
+      const accepted = clock.sleep(ACCEPTED_MS, AbortSignal.any([signal, over.signal]))
+      accepted.then(
+        () => {
+          unregisteredSinceMs = null
+          causes.over('not-registered')
+        },
+        () => {},
+      )
       try {
         while ((await this.#workFor(url, signal)) === 'outdated')
           log.info('registering again: the measured capacity has changed', { orchestrator: url })
@@ -190,11 +202,18 @@ export class StandaloneTranscoder implements Service {
         if (signal.aborted && isAbort(error)) throw error
         this.#refuseToGoOn(url, error)
         this.#status = { ...this.#status, lastError: messageOf(error) }
+      } finally {
+        over.abort()
       }
       const held = clock.now() - startedMs >= GOOD_REGISTRATION_MS
       if (held) retryMs = FIRST_RETRY_MS
       const reason = this.#status.lastError ?? ''
-      causes.met({ code: 'not-registered', facts: { orchestrators: this.#options.orchestrators, reason } })
+      unregisteredSinceMs ??= clock.now()
+      if (clock.now() === unregisteredSinceMs) {
+        log.info('could not register with an orchestrator, retrying', { orchestrator: url, reason })
+      } else if (clock.now() - unregisteredSinceMs >= UNREGISTERED_MS) {
+        causes.met({ code: 'not-registered', facts: { orchestrators, reason } })
+      }
       this.#status = { ...this.#status, orchestrator: null, sinceMs: null }
       // The wait grows only after the whole list has been tried.
       const isRoundOver = (turn + 1) % orchestrators.length === 0
@@ -232,7 +251,6 @@ export class StandaloneTranscoder implements Service {
     try {
       const registration = { secret, capacity: engine.sessions, capabilities, name, hardware }
       void this.#watchCapacity(registration.capacity, outdated, over.signal).catch(() => {})
-      void this.#noteRegistered(over.signal).catch(() => {})
       for await (const notice of line.notices(registration, AbortSignal.any([signal, outdated.signal]))) {
         if (notice.kind === 'teardown') {
           engine.sessionEnded(notice.sessionId)
@@ -254,13 +272,6 @@ export class StandaloneTranscoder implements Service {
       // The open connection shows the orchestrator that the running tasks are still worked on.
       void Promise.all(tasks).then(() => line.close())
     }
-  }
-
-  /** A registration that has held for a while is a good one: nothing tells that it was accepted. */
-  async #noteRegistered(signal: AbortSignal): Promise<void> {
-    const { causes = noCauses, clock } = this.#needs
-    await clock.sleep(ACCEPTED_MS, signal)
-    causes.over('not-registered')
   }
 
   /** Ends a registration with an outdated capacity, but only while no task runs: its sessions may move to others. */

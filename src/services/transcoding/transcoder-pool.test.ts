@@ -55,7 +55,7 @@ function world(
       local: options.engine ?? (options.local ? local : null),
       ...{ sources, clock, dice: options.dice ?? countingDice(), log: silentLog },
       events: eventsTo({
-        'peer-down': ({ name, reason }) => void lost.push(`${name} ${reason}`),
+        'peer-down': (event) => void lost.push(`${'address' in event && event.address} ${event.reason}`),
       }),
     },
   )

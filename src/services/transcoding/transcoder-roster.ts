@@ -4,7 +4,7 @@ import type { NodeEvents } from '../../domain/events.ts'
 import { type Notice, type Registration, shownLabels } from '../../domain/transcoder-notice.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { equalTexts } from '../../lib/crypto.ts'
-import type { Fields, Log } from '../../lib/log.ts'
+import type { Log } from '../../lib/log.ts'
 import { DepartedTranscoders } from './departed-transcoders.ts'
 import { PoolError } from './pool-error.ts'
 import { type LossReason, Member, type TranscoderPeer, type TranscoderState } from './transcoder-member.ts'
@@ -119,7 +119,7 @@ export class TranscoderRoster {
     peer: TranscoderPeer,
     signal: AbortSignal,
   ): AsyncGenerator<Notice, void> {
-    const { causes = noCauses, clock, log } = this.#needs
+    const { causes = noCauses, clock } = this.#needs
     const { address } = peer
     if (!this.knowsSecret(registration.secret)) {
       causes.met({ code: 'transcoder-refused', facts: { address } }, hostOf(address))
@@ -139,8 +139,8 @@ export class TranscoderRoster {
     })
     this.#members.add(member)
     this.#departed.registered()
-    log.info('transcoder registered', { ...namesOf(member), capacity, version: capabilities.version })
-    this.#needs.events.tell({ kind: 'peer-up', peer: 'transcoder', name: address })
+    const { version } = capabilities
+    this.#needs.events.tell({ kind: 'peer-up', peer: 'transcoder', ...labelsOf(member), capacity, version })
     this.#changed()
     const over = new AbortController()
     this.#watch(member, peer, over.signal).catch(() => {})
@@ -229,16 +229,13 @@ export class TranscoderRoster {
   }
 
   #takeOut(member: Member, reason: LossReason): void {
-    const { address, tasks } = member
+    const { tasks } = member
     this.#members.delete(member)
     this.#departed.add(member, reason)
     member.close()
     this.#handlers.left(member)
-    const isHarmless = tasks.size === 0 && reason === 'stream-ended'
-    this.#needs.log[isHarmless ? 'info' : 'warn']('transcoder disconnected', {
-      ...{ ...namesOf(member), reason, running: tasks.size },
-    })
-    this.#needs.events.tell({ kind: 'peer-down', peer: 'transcoder', name: address, reason })
+    const running = tasks.size
+    this.#needs.events.tell({ kind: 'peer-down', peer: 'transcoder', ...labelsOf(member), reason, running })
     this.#changed()
   }
 
@@ -253,8 +250,8 @@ export class TranscoderRoster {
 }
 
 /** A transcoder's names in log lines. */
-function namesOf({ address, hardware, name }: Member): Fields {
-  return { ...(name !== '' && { name }), address, ...(hardware !== '' && { hardware }) }
+function labelsOf({ address, hardware, name }: Member): { name: string; address: string; hardware: string } {
+  return { name, address, hardware }
 }
 
 function sum(members: readonly Member[], of: (member: Member) => number): number {

@@ -22,10 +22,6 @@ const proprietary = (version: string) =>
 const open = (version: string) =>
   `NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  ${version}  Release Build  (root@build)  Tue Sep  3\nGCC version:  gcc version 13.2.0\n`
 
-/** As numbers in the log. */
-const INFO = 30
-const WARN = 40
-
 test('the version of either kind of kernel module is read', () => {
   assert.equal(installedDriver(driverFile(proprietary('535.104.05'))), '535.104.05')
   assert.equal(installedDriver(driverFile(open('580.65.06'))), '580.65.06')
@@ -35,12 +31,12 @@ test('the version of either kind of kernel module is read', () => {
 })
 
 for (const [file, level, message, installed] of [
-  [proprietary('535.104.05'), INFO, 'Nvidia driver', '535.104.05'],
-  [proprietary(NEEDED_DRIVER), INFO, 'Nvidia driver', NEEDED_DRIVER],
-  [open('1000.1'), INFO, 'Nvidia driver', '1000.1'],
-  [proprietary('520.56'), WARN, 'Nvidia driver is too old to encode: update it', '520.56'],
-  [proprietary('470.256.02'), WARN, 'Nvidia driver is too old to encode: update it', '470.256.02'],
-  ['', WARN, 'found no Nvidia driver', null],
+  [proprietary('535.104.05'), 'info', 'Nvidia driver', '535.104.05'],
+  [proprietary(NEEDED_DRIVER), 'info', 'Nvidia driver', NEEDED_DRIVER],
+  [open('1000.1'), 'info', 'Nvidia driver', '1000.1'],
+  [proprietary('520.56'), 'warn', 'Nvidia driver is too old to encode: update it', '520.56'],
+  [proprietary('470.256.02'), 'warn', 'Nvidia driver is too old to encode: update it', '470.256.02'],
+  ['', 'warn', 'found no Nvidia driver', null],
 ] as const)
   test(`the log names the driver that is there, ${installed}, and the one that is needed`, () => {
     const lines: string[] = []
