@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { commitOf } from './commit.ts'
+import { loadSettings } from './load-settings.ts'
 
 const COMMIT = '0123456789abcdef0123456789abcdef01234567'
 const OTHER = 'f'.repeat(40)
@@ -44,5 +45,23 @@ for (const [what, files, commit] of folders) {
       commitOf('/home/it', (path) => at.get(path) ?? null),
       commit,
     )
+  })
+}
+
+const versions: [commit: string | null, line: string][] = [
+  [SHOWN, `livepeer-ts 1.2.3 (commit ${SHOWN})\nNode.js v24\nlinux x64\n`],
+  [null, 'livepeer-ts 1.2.3\nNode.js v24\nlinux x64\n'],
+]
+for (const [commit, stdout] of versions) {
+  test(`-version prints ${commit === null ? 'no commit where none is known' : 'the commit'}`, () => {
+    const about = { version: '1.2.3', commit, runtime: 'v24', arch: 'x64', platform: 'linux' }
+    const loaded = loadSettings({
+      argv: ['-version'],
+      variables: {},
+      readText: () => null,
+      homeDir: null,
+      about,
+    })
+    assert.deepEqual(loaded, { exit: { code: 0, stdout, stderr: '' } })
   })
 }

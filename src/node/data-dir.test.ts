@@ -33,6 +33,12 @@ test('the error names a file in its place or above it', async () => {
   await assert.rejects(openDataDir(below), refused(below, 'there is a file where a folder should be'))
 })
 
+test('a folder that the file system does not make is refused, not tried for ever', {
+  skip: process.platform !== 'linux' && 'there is no /proc',
+}, async () => {
+  await assert.rejects(openDataDir('/proc/nowhere/data'), { code: 'data-dir-unusable', message: /nowhere/ })
+})
+
 test('the error names a folder without permission', {
   skip: process.getuid?.() === 0 && 'root may do everything',
 }, async () => {

@@ -69,7 +69,8 @@ function metricsOf(flags: string) {
   const { duties } = parts
   const reporters = reportersOf({ roles: settings.roles, duties, isOnChain: settings.chain !== null })
   const tell = parts.core.env.events.tell.bind(parts.core.env.events)
-  return { metrics, causes: parts.core.env.causes, tell, clock: env.clock, reporters }
+  const { causes } = parts.core.env
+  return { metrics, causes, tell, clock: env.clock, reporters }
 }
 
 /** By name, the type of each metric and the label names of its series; readings that wait for the chain are left out. */

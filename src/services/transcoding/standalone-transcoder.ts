@@ -13,14 +13,14 @@ import type { NextSegment, TranscodeJob, TranscodeOutput } from './transcoder.ts
 
 /** Time before the next registration attempt, growing by half each time (wire.md §13). */
 const FIRST_RETRY_MS = 500
+/** Nodes that are started together find each other within this time. */
+const START_PATIENCE_MS = 15_000
 const RETRY_GROWTH = 1.5
 const LONGEST_RETRY_MS = 10_000
 /** After a registration that lasted this long, the retry time starts from the beginning. */
 const GOOD_REGISTRATION_MS = 30_000
 /** An orchestrator that refuses a registration does so at once. */
 const ACCEPTED_MS = 2_000
-/** An orchestrator that restarts is back sooner than this. */
-const UNREGISTERED_MS = 10_000
 /** How often the capacity is compared with the registered one; smaller changes are not worth a new registration. */
 const CAPACITY_CHECK_MS = 60_000
 const CAPACITY_PART = 0.2
@@ -131,6 +131,8 @@ export class StandaloneTranscoder implements Service {
   readonly #turns = new Turns()
   readonly #leaving = new AbortController()
   readonly #abandoned = new AbortController()
+  /** Since when no orchestrator takes it; null while one does. */
+  #unregisteredMs: number | null = null
   #status: Omit<StandaloneTranscoderStatus, 'running'> = {
     ...{ orchestrator: null, sinceMs: null, done: 0, failed: 0, lastError: null },
   }
@@ -176,24 +178,14 @@ export class StandaloneTranscoder implements Service {
   }
 
   async #serve(signal: AbortSignal): Promise<void> {
-    const { causes = noCauses, clock, dice, log } = this.#needs
+    const { clock, dice, log } = this.#needs
     const { orchestrators } = this.#options
     let retryMs = FIRST_RETRY_MS
-    let unregisteredSinceMs: number | null = null
     for (let turn = 0; ; turn++) {
       const url = orchestrators[turn % orchestrators.length]!
       const startedMs = clock.now()
       this.#status = { ...this.#status, orchestrator: url, sinceMs: startedMs }
       log.debug('registering', { orchestrator: url })
-      const over = new AbortController()
-      const accepted = clock.sleep(ACCEPTED_MS, AbortSignal.any([signal, over.signal]))
-      accepted.then(
-        () => {
-          unregisteredSinceMs = null
-          causes.over('not-registered')
-        },
-        () => {},
-      )
       try {
         while ((await this.#workFor(url, signal)) === 'outdated')
           log.info('registering again: the measured capacity has changed', { orchestrator: url })
@@ -202,24 +194,28 @@ export class StandaloneTranscoder implements Service {
         if (signal.aborted && isAbort(error)) throw error
         this.#refuseToGoOn(url, error)
         this.#status = { ...this.#status, lastError: messageOf(error) }
-      } finally {
-        over.abort()
       }
       const held = clock.now() - startedMs >= GOOD_REGISTRATION_MS
       if (held) retryMs = FIRST_RETRY_MS
-      const reason = this.#status.lastError ?? ''
-      unregisteredSinceMs ??= clock.now()
-      if (clock.now() === unregisteredSinceMs) {
-        log.info('could not register with an orchestrator, retrying', { orchestrator: url, reason })
-      } else if (clock.now() - unregisteredSinceMs >= UNREGISTERED_MS) {
-        causes.met({ code: 'not-registered', facts: { orchestrators, reason } })
-      }
+      this.#unregistered({ orchestrator: url, reason: this.#status.lastError ?? '' })
       this.#status = { ...this.#status, orchestrator: null, sinceMs: null }
       // The wait grows only after the whole list has been tried.
       const isRoundOver = (turn + 1) % orchestrators.length === 0
       await clock.sleep(retryMs * (0.5 + dice.fraction()), signal)
       if (isRoundOver) retryMs = Math.min(retryMs * RETRY_GROWTH, LONGEST_RETRY_MS)
     }
+  }
+
+  /** At a common start the orchestrator may come up later: it is a cause only once it lasts. */
+  #unregistered(facts: { orchestrator: string; reason: string }): void {
+    const { causes = noCauses, clock, log } = this.#needs
+    const nowMs = clock.now()
+    const isFirst = this.#unregisteredMs === null
+    this.#unregisteredMs ??= nowMs
+    if (nowMs - this.#unregisteredMs >= START_PATIENCE_MS) {
+      const { orchestrators } = this.#options
+      causes.met({ code: 'not-registered', facts: { orchestrators, reason: facts.reason } })
+    } else log[isFirst ? 'info' : 'debug']('could not register with an orchestrator, retrying', facts)
   }
 
   /** Throws for refusals that only the operator can fix. */
@@ -251,6 +247,7 @@ export class StandaloneTranscoder implements Service {
     try {
       const registration = { secret, capacity: engine.sessions, capabilities, name, hardware }
       void this.#watchCapacity(registration.capacity, outdated, over.signal).catch(() => {})
+      void this.#noteRegistered(over.signal).catch(() => {})
       for await (const notice of line.notices(registration, AbortSignal.any([signal, outdated.signal]))) {
         if (notice.kind === 'teardown') {
           engine.sessionEnded(notice.sessionId)
@@ -272,6 +269,14 @@ export class StandaloneTranscoder implements Service {
       // The open connection shows the orchestrator that the running tasks are still worked on.
       void Promise.all(tasks).then(() => line.close())
     }
+  }
+
+  /** A registration that has held for a while is a good one: nothing tells that it was accepted. */
+  async #noteRegistered(signal: AbortSignal): Promise<void> {
+    const { causes = noCauses, clock } = this.#needs
+    await clock.sleep(ACCEPTED_MS, signal)
+    this.#unregisteredMs = null
+    causes.over('not-registered')
   }
 
   /** Ends a registration with an outdated capacity, but only while no task runs: its sessions may move to others. */

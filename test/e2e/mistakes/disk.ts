@@ -16,6 +16,13 @@ export const mistakes: readonly Mistake[] = [
     flag: '-dataDir',
   },
   {
+    name: 'a data folder where none can be made',
+    flags: `${ORCHESTRATOR} -dataDir /proc/nowhere`,
+    ends: 1,
+    says: /^the data folder \/proc\/nowhere cannot be used, .*: fix that, or give another with -dataDir$/,
+    flag: '-dataDir',
+  },
+  {
     name: 'a full disk',
     flags: `${ORCHESTRATOR} -dataDir disk`,
     files: { disk: null },
