@@ -192,9 +192,12 @@ test('what is ours follows the conventions of Prometheus', () => {
 })
 
 test('a cause that lasts is 1, and 0 before and after', async () => {
-  const { causes, metrics } = metricsOf(ROLES.redeemer!)
-  const shown = async () =>
-    /^livepeer_problem\{.*cause="no-ether".*\} (\d)$/m.exec((await metrics.text()).text)?.[1]
+  const { causes, clock, metrics } = metricsOf(ROLES.redeemer!)
+  const shown = async () => {
+    const asked = metrics.text()
+    await clock.wind(10_000)
+    return /^livepeer_problem\{.*cause="no-ether".*\} (\d)$/m.exec((await asked).text)?.[1]
+  }
   assert.equal(await shown(), '0')
   const account = `0x${'1'.repeat(40)}` as const
   const facts = { account, balanceWei: 0n, neededWei: 1n, calls: 10n, gasPriceWei: 1n }

@@ -126,7 +126,7 @@ export class RewardParts {
     this.reward = new RewardService(
       {
         ...{ mode: settings.reward, account, orchestrator, alone: duties.onlyRewards },
-        isOptional: !duties.keepsTickets && !duties.onlyRewards,
+        isOptional: !duties.onlyRewards && !(duties.keepsTickets && account === orchestrator),
       },
       { ...env, chain: staking, watch, rounds, gas },
     )
