@@ -11,9 +11,9 @@ import { LAYERS, type Layer } from './layers.ts'
 const TEST_TIMEOUT_MS = 300_000
 /** Each file is a process of its own: what one has compiled, the next need not. */
 const NODE_COMPILE_CACHE = fileURLToPath(new URL('../../node_modules/.cache/tests', import.meta.url))
-/** Files at once. Fast ones wait on timers and sockets for a good part of their time; others fill a core. */
+/** Files at once. All wait for timers, sockets, blocks or processes for a good part of their time, fast ones most. */
 const FAST_CONCURRENCY = 4
-const CONCURRENCY = 2
+const CONCURRENCY = 3
 
 const wanted = process.argv.slice(2)
 const options = wanted.filter((word) => word.startsWith('--') && word !== '--long')
