@@ -53,5 +53,5 @@ async function changedMs(path: string): Promise<number> {
   const facts = await stat(path)
   if (!facts.isDirectory()) return facts.mtimeMs
   const within = (await readdir(path)).map((name) => changedMs(join(path, name)))
-  return Math.max(facts.mtimeMs, ...(await Promise.all(within)))
+  return Math.max(0, ...(await Promise.all(within)))
 }

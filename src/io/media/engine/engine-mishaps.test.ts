@@ -16,12 +16,14 @@ import { join } from 'node:path'
 import { suite, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FAKE_WORKER, fakedEngine } from '../../../../test/fakes/engine-of-fakes.ts'
+import { useOwnTmpdir } from '../../../../test/tools/own-tmpdir.ts'
 import { eventually } from '../../../../test/tools/until.ts'
 import { WORKER_DIED } from '../../../domain/offences.ts'
 import { TOO_LATE } from './engine.ts'
 import { openWorkFolder } from './work-folder.ts'
 import { WorkerProcess } from './worker-process.ts'
 
+useOwnTmpdir()
 const signal = AbortSignal.timeout(120_000)
 
 suite('what a segment does to its worker', { concurrency: 1 }, () => {

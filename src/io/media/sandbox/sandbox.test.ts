@@ -8,6 +8,7 @@ import { text } from 'node:stream/consumers'
 import { suite, type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { FAKE_WORKER, fakedEngine } from '../../../../test/fakes/engine-of-fakes.ts'
+import { useOwnTmpdir } from '../../../../test/tools/own-tmpdir.ts'
 import { eventually } from '../../../../test/tools/until.ts'
 import type { VictimReport } from '../../../../test/workers/sandbox-victim.ts'
 import { WORKER_DIED } from '../../../domain/offences.ts'
@@ -16,6 +17,7 @@ import { tryOutInProcess } from '../engine/hardware.ts'
 import { WorkerProcess } from '../engine/worker-process.ts'
 import { Sandbox } from './sandbox.ts'
 
+useOwnTmpdir()
 const VICTIM = fileURLToPath(new URL('../../../../test/workers/sandbox-victim.ts', import.meta.url))
 const NODE_FLAGS = ['--disable-warning=ExperimentalWarning']
 /** Starts a program where the system refuses new namespaces, as many containers do. */
