@@ -7,6 +7,7 @@ import { commandLine, fullCommandLine } from './node-process.ts'
 import { CHAIN_ONLY, type DevnetOptions, readOptions } from './options.ts'
 import { type Pushed, publish } from './publisher.ts'
 import type { Setup } from './setups.ts'
+import { freePort, freePortNear } from './tcp-link.ts'
 import { Workbench } from './workbench.ts'
 
 /** `npm start`: a small network of real processes, started by the commands a user would type. */
@@ -61,7 +62,7 @@ async function checkInput(input: string): Promise<void> {
 /** Only the chain, until it is stopped. */
 async function runChain(): Promise<void> {
   say('starting a chain with the protocol’s contracts …')
-  await using bench = await Workbench.open(stop.signal)
+  await using bench = await Workbench.open(stop.signal, options.freePorts ? freePort : freePortNear)
   const { accounts, chain, examples, flags, folder, registered } = bench
   line('chain', `${chain.anvil.url}   chain id ${chain.anvil.chainId}`)
   line('keys', `${folder}/keystore   password in ${folder}/password`)
@@ -86,7 +87,7 @@ async function run(setup: Setup): Promise<void> {
   say('starting a chain with the protocol’s contracts …')
   const network = await Network.prepare({
     setup,
-    usualPorts: true,
+    usualPorts: !options.freePorts,
     signal: stop.signal,
     ...(options.logs ? { logFolder: options.logs } : {}),
   })

@@ -14,13 +14,15 @@ export interface DevnetOptions {
   /** A file or URL instead of the pattern. */
   readonly input: string | null
   readonly logs: string | null
+  /** Use free ports, not the usual ones. */
+  readonly freePorts: boolean
   /** The goal of `--once`. */
   readonly goal: { readonly segments: number; readonly redeemed: number }
   /** The time limit of `--once`, in seconds. */
   readonly limitS: number
 }
 
-const HELP = `Usage: npm start -- [--setup NAME] [--input FILE] [--logs DIR] [--once [--segments N] [--tickets N] [--limit SECONDS]]
+const HELP = `Usage: npm start -- [--setup NAME] [--input FILE] [--logs DIR] [--free-ports] [--once [--segments N] [--tickets N] [--limit SECONDS]]
 
 A Livepeer network on this machine: a chain with the protocol's contracts, an operator's nodes and a gateway as separate
 processes, and a live stream that is transcoded and paid for. It prints the command of every process. Ctrl-C stops all.
@@ -29,6 +31,7 @@ processes, and a live stream that is transcoded and paid for. It prints the comm
                     ${CHAIN_ONLY}: no nodes, only the chain, funded accounts, their keys, and the flags for nodes of your own
   --input FILE      stream this file or URL in a loop instead of the test pattern
   --logs DIR        keep the nodes' logs there
+  --free-ports      use free ports instead of the usual ones, so that several networks can start at once
   --once            stop when the goal is reached, and print one line of JSON
   --segments N      with --once: segments to be transcoded (default 20)
   --tickets N       with --once: tickets to be redeemed (default 2)
@@ -47,6 +50,7 @@ export function readOptions(argv: readonly string[]): DevnetOptions | { readonly
       input: { type: 'string' },
       setup: { type: 'string', default: 'multi' },
       logs: { type: 'string' },
+      'free-ports': { type: 'boolean', default: false },
       segments: { type: 'string', default: '20' },
       tickets: { type: 'string', default: '2' },
       limit: { type: 'string', default: '180' },
@@ -55,7 +59,7 @@ export function readOptions(argv: readonly string[]): DevnetOptions | { readonly
   if (values.help) return { help: HELP }
   const goal = { segments: Number(values.segments), redeemed: Number(values.tickets) }
   const limitS = Number(values.limit)
-  const { input = null, logs = null, once, setup } = values
+  const { 'free-ports': freePorts, input = null, logs = null, once, setup } = values
   if (!(goal.segments >= 0 && goal.redeemed >= 0)) {
     throw new Error('--segments and --tickets must be numbers: the goal of --once')
   }
@@ -67,7 +71,7 @@ export function readOptions(argv: readonly string[]): DevnetOptions | { readonly
     throw new Error(`--setup ${CHAIN_ONLY} starts no nodes: leave out --once, --input and --logs`)
   }
   if (logs !== null) checkFolder(logs)
-  return { setup, once, input, logs, goal, limitS }
+  return { setup, once, input, logs, freePorts, goal, limitS }
 }
 
 function isSetup(name: string): name is DevnetOptions['setup'] {

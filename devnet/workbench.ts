@@ -14,7 +14,7 @@ import {
   writePassword,
 } from './funded-chain.ts'
 import { REGISTERED } from './setups.ts'
-import { freePortNear, LOOPBACK } from './tcp-link.ts'
+import { LOOPBACK } from './tcp-link.ts'
 
 /** An account of the workbench. */
 interface BenchAccount {
@@ -58,15 +58,15 @@ export class Workbench implements AsyncDisposable {
     this.#stack = stack
   }
 
-  /** Starts the chain, on its usual ports where they are free. */
-  static async open(signal: AbortSignal): Promise<Workbench> {
+  /** Starts the chain; `port` finds a free port for a wanted one. */
+  static async open(signal: AbortSignal, port: (wanted: number) => Promise<number>): Promise<Workbench> {
     await using stack = new AsyncDisposableStack()
     const folder = await mkdtemp(join(tmpdir(), 'livepeer-devnet-'))
     stack.defer(() => rm(folder, { recursive: true, force: true }))
-    const registered = hostAndPort(LOOPBACK, await freePortNear(8935))
+    const registered = hostAndPort(LOOPBACK, await port(8935))
     const chain = await startFundedChain(
       {
-        ...{ port: await freePortNear(8545), serviceUri: `https://${registered}`, signal },
+        ...{ port: await port(8545), serviceUri: `https://${registered}`, signal },
         gasFor: ACCOUNTS.flatMap(({ name, needsGas }) => (needsGas ? [name] : [])),
       },
       stack,
@@ -83,9 +83,9 @@ export class Workbench implements AsyncDisposable {
       ...{ name, has, address: addressOfKey(devnetKeyBytes(name)) },
     }))
     const ports = {
-      gateway: await freePortNear(9935),
-      control: await freePortNear(7935),
-      gatewayControl: await freePortNear(5935),
+      gateway: await port(9935),
+      control: await port(7935),
+      gatewayControl: await port(5935),
     }
     return new Workbench({ chain, accounts, folder, flags, registered }, ports, stack.move())
   }

@@ -4,8 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { Network } from '../../devnet/network.ts'
+import { CONFIRMATIONS } from '../../src/domain/chain.ts'
 import type { GatewayStatus, OrchestratorStatus } from '../../src/node/status/status.ts'
 import { until } from '../tools/until.ts'
+import { confirm } from './settle.ts'
 import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts'
 
 const PARAMS_LIFETIME = 45
@@ -42,6 +44,12 @@ test('a burst of winners is redeemed completely although the first endpoint is g
     const { ticketsAccepted } = await network.gateway.status<GatewayStatus>()
     const firstBlock = BigInt(await network.anvil.request<string>('eth_blockNumber'))
     await network.anvil.mine(PARAMS_LIFETIME)
+    await until(
+      async () => ((await network.protocol.redemptions()).redeemed >= ticketsAccepted ? true : null),
+      'every ticket redeemed',
+      90_000,
+    )
+    await confirm(network)
     const totals = await until(
       async () => {
         const totals = await network.protocol.redemptions()
@@ -52,7 +60,10 @@ test('a burst of winners is redeemed completely although the first endpoint is g
       90_000,
     )
     const blocks =
-      BigInt(await network.anvil.request<string>('eth_blockNumber')) - firstBlock - BigInt(PARAMS_LIFETIME)
+      BigInt(await network.anvil.request<string>('eth_blockNumber')) -
+      firstBlock -
+      BigInt(PARAMS_LIFETIME) -
+      CONFIRMATIONS
     t.diagnostic(`${totals.redeemed} of ${ticketsAccepted} redeemed within ${blocks} blocks`)
     assert.ok(ticketsAccepted >= SEGMENTS)
     assert.equal(totals.redeemed, ticketsAccepted)

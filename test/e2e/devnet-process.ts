@@ -12,7 +12,7 @@ const SAY_LIMIT_MS = 240_000
 /** How long processes and ports may outlive it. */
 const LEFT_LIMIT_MS = 3_000
 
-/** `npm start` as a process. */
+/** `npm start` as a process, on ports of its own: several tests start one at once. */
 export class Devnet {
   readonly child: ChildProcess
   readonly ended: Promise<number | null>
@@ -21,7 +21,7 @@ export class Devnet {
 
   constructor(args: readonly string[]) {
     const flags = ['--disable-warning=ExperimentalWarning', '--max-http-header-size=1048576']
-    this.child = spawn(process.execPath, [...flags, DEVNET_MAIN, ...args], {
+    this.child = spawn(process.execPath, [...flags, DEVNET_MAIN, '--free-ports', ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     this.child.stdout!.on('data', (chunk) => {

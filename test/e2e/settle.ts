@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type TicketFigures, ticketFigures } from '../../devnet/figures.ts'
 import type { Network } from '../../devnet/network.ts'
 import { CONFIRMATIONS } from '../../src/domain/chain.ts'
-import type { NodeStatus } from '../../src/node/status/status.ts'
+import type { NodeStatus, OrchestratorStatus } from '../../src/node/status/status.ts'
 import { until } from '../tools/until.ts'
 
 const REST_MS = 60_000
@@ -23,8 +23,10 @@ export async function settleTickets(network: Network): Promise<TicketFigures> {
     await protocol.mineTo(start + PARAMS_LIFETIME)
     while ((await protocol.blockNumber()) < end) {
       const { rewards, rounds } = await protocol.roundsSince(network.fromBlock)
-      if (rewards >= rounds && !(await expiresBy(network, end))) break
-      await sleep(500)
+      const isRewarded = rewards >= rounds
+      if (isRewarded && !(await expiresBy(network, end))) break
+      if (isRewarded && (await isAllRedeemed(network))) await network.anvil.mine()
+      await sleep(250)
     }
     await protocol.mineTo(end)
     await protocol.initializeRound()
@@ -32,6 +34,7 @@ export async function settleTickets(network: Network): Promise<TicketFigures> {
   const deadline = Date.now() + REST_MS
   let figures = await ticketFigures(network)
   while ((figures.pending > 0 || !figures.isAtRest) && Date.now() < deadline) {
+    if (await isAllRedeemed(network)) await network.anvil.mine()
     await sleep(250)
     figures = await ticketFigures(network)
   }
@@ -50,6 +53,13 @@ export async function settleRewards(network: Network): Promise<{ rounds: number;
     const seen = await count()
     return seen.rewards >= seen.rounds ? seen : null
   }, 'the last reward').catch(count)
+}
+
+/** Whether every ticket that the orchestrators won is redeemed, so that nodes only wait until that is final. */
+async function isAllRedeemed(network: Network): Promise<boolean> {
+  const statuses = network.of('orchestrator').map(({ process }) => process.status<OrchestratorStatus>())
+  const won = (await Promise.all(statuses)).reduce((sum, { tickets }) => sum + tickets.won, 0)
+  return (await network.protocol.redemptions()).distinct >= won
 }
 
 /** Whether any node has tickets that expire by then; true if a node does not answer. */

@@ -141,7 +141,7 @@ export const mistakes: readonly Mistake[] = [
     name: 'a service address with a user and a path',
     flags: '-orchestrator -transcoder -serviceAddr https://me:secret@host.example/path',
     ends: 1,
-    says: 'Error getting service URI: -serviceAddr "https://***@host.example/path" is not a node address: write HOST:PORT, such as node.example:8935',
+    says: 'Error getting service URI: -serviceAddr "https://host.example/…" is not a node address: write HOST:PORT, such as node.example:8935',
     flag: '-serviceAddr',
   },
   {

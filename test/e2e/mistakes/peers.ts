@@ -57,7 +57,7 @@ export const mistakes: readonly Mistake[] = [
     name: 'sources that are no hosts',
     flags: '-orchestrator -transcoder -serviceAddr 127.0.0.1:{port} -uriSegments http://host.example/path',
     ends: 1,
-    says: '-uriSegments "http://host.example/path" is not a host: write public, HOST or HOST:PORT, with commas between them',
+    says: '-uriSegments "http://host.example/…" is not a host: write public, HOST or HOST:PORT, with commas between them',
     flag: '-uriSegments',
   },
   {
