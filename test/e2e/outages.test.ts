@@ -157,10 +157,13 @@ test('an invalid ticket at the head of the queue, a sender funded late, and a re
   await redeemed(all, 'the tickets of the funded sender redeemed')
   await until(async () => ((await tickets()).redeemed === all ? true : null), 'the redeemer knows')
 
+  // No block may come in between, in which the same transactions would be mined again.
+  await anvil.mineOnDemand()
   const depth = Number((await protocol.blockNumber()) - funded)
   assert.ok(depth > 0 && depth < REORGANISABLE && funded > before)
   await anvil.request('anvil_reorg', [depth, []])
   assert.equal((await protocol.redemptions()).redeemed, accepted, 'the redemptions are undone')
+  await anvil.mineEvery(1)
   await redeemed(all, 'redeemed again')
 
   await settleTickets(network)

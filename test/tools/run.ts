@@ -13,7 +13,7 @@ const TEST_TIMEOUT_MS = 300_000
 const NODE_COMPILE_CACHE = fileURLToPath(new URL('../../node_modules/.cache/tests', import.meta.url))
 /** Files at once. All wait for timers, sockets, blocks or processes for a good part of their time, fast ones most. */
 const FAST_CONCURRENCY = 4
-const CONCURRENCY = 3
+const CONCURRENCY = 2
 
 const wanted = process.argv.slice(2)
 const options = wanted.filter((word) => word.startsWith('--') && word !== '--long')
