@@ -7,14 +7,14 @@ import { BUNDLED_PROGRAMS } from './programs.ts'
 
 /**
  * Puts the node and what it depends on into a few files of `dist/`, which Node.js loads in half the time that some 1,400
- * modules take. Packages with native code stay where they are. `bin/livepeer` runs it while no source is newer; made again
- * only then.
+ * modules take. Packages with native code stay where they are. `bin/livepeer` runs it while no source is newer; it is
+ * made only where one is.
  */
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const DIST = `${ROOT}dist`
 const NATIVE = ['koffi', 'node-av', 'secp256k1']
-/** Packages ask for these only where they are wanted. */
+/** Optional dependencies, which packages require only when asked to. */
 const ABSENT = ['pg-native']
 /** Bundled CommonJS asks for the modules of Node.js by `require`. */
 const REQUIRE =

@@ -3,8 +3,8 @@ import type { Readable, Writable } from 'node:stream'
 
 /**
  * Becomes the program, with a watcher beside it that reads a pipe of this process. When the other end closes, however its
- * owner ended, the watcher kills the program; a line on the pipe calls the watcher off. The watcher is no child of the
- * program, which counts its own.
+ * owner ended, the watcher kills the program; a line on the pipe calls the watcher off. The watcher is not a child
+ * of the program, which counts its children.
  */
 const LEASH = '((read -r _ <&3 || kill -9 $$) >/dev/null 2>&1 &); exec 3<&-; exec "$0" "$@"'
 const CALLED_OFF = 'over\n'

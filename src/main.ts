@@ -18,7 +18,6 @@ import { foldRepeats } from './lib/log-fold.ts'
 /** The node's process: settings in, exit code out. The only file that touches the process. */
 
 const { version } = packageJson
-const commit = commitOf(join(import.meta.dirname, '..'), readTextFile)
 const variables = takenVariables()
 if (process.argv[2] === 'status') await showStatus()
 else if (process.argv[2] === 'certs') makeCerts()
@@ -86,6 +85,7 @@ function stderrIdentity(): { dev: bigint; ino: bigint } | null {
 }
 
 async function runAsNode(): Promise<void> {
+  const commit = commitOf(join(import.meta.dirname, '..'), readTextFile)
   const settings = loadSettings({
     argv: process.argv.slice(2),
     variables,

@@ -241,7 +241,7 @@ describe('the environment', () => {
     assert.equal(load({ variables: { ETHURL: 'x', lp_ethurl: 'x', LPX: 'x', LP: 'x' } }).given.size, 0)
   })
 
-  it('is ignored for an empty variable that is no flag', () => {
+  it('is ignored for an empty variable that is not a flag', () => {
     assert.equal(load({ variables: { LP_NOSUCHFLAG: '' } }).given.size, 0)
   })
 

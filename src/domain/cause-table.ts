@@ -1,4 +1,5 @@
 import { ether, etherAtLeast } from '../lib/amounts.ts'
+import { counted } from '../lib/counted.ts'
 import type { Rational } from '../lib/rational.ts'
 import type { CauseCode, CauseFacts, CauseKind, RedeemerRefusal } from './cause-facts.ts'
 
@@ -337,10 +338,6 @@ function countedOf(count: number, of: number): string {
   if (count >= of)
     return of === 1 ? 'the only orchestrator' : of === 2 ? 'both orchestrators' : `all ${of} orchestrators`
   return `${count} of ${of} orchestrators`
-}
-
-function counted(count: number, noun: string): string {
-  return `${count} ${count === 1 ? noun : `${noun}s`}`
 }
 
 function verb(count: number, one: string, many: string): string {

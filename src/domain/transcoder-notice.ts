@@ -1,3 +1,4 @@
+import { counted } from '../lib/counted.ts'
 import { isPrintable, withoutUnprintable } from '../lib/printable.ts'
 import { type Capabilities, capacitiesOf } from './capabilities.ts'
 import type { SegmentData } from './segment.ts'
@@ -37,7 +38,7 @@ export function shownLabels({ hardware = '', name = '' }: Pick<Registration, 'ha
 export function describeHardware(gpus: readonly (string | null)[], cores: number): string {
   const named = gpus.filter((gpu) => gpu !== null)
   if (named.length > 0) return `${named.length === 1 ? 'GPU' : 'GPUs'} ${named.join(', ')}`
-  return cores === 1 ? '1 core' : `${cores} cores`
+  return counted(cores, 'core')
 }
 
 /** A message from an orchestrator to a transcoder on the stream of its registration (wire.md §13). */

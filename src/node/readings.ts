@@ -1,9 +1,8 @@
 import type { PricePerPixel } from '../domain/ticket.ts'
+import { gwei } from '../io/http/metric-row.ts'
 import type { Reading, Readings, Sample } from '../io/http/metrics.ts'
 import type { Parts } from './parts.ts'
-import type { StatusFacts } from './status/facts.ts'
-
-const WEI_PER_GWEI = 1e9
+import { roundClockOf, type StatusFacts } from './status/facts.ts'
 
 /** The metrics of a node that are read when they are requested (`src/io/http/metrics-table.ts`). */
 export function readingsOf(parts: Parts, facts: StatusFacts): Readings {
@@ -66,9 +65,9 @@ function chainReadings({ core }: Parts, chain: Chain, facts: StatusFacts): Readi
         .health()
         .filter(({ state }) => state.kind !== 'untried')
         .map(({ endpoint, state }) => ({ labels: { endpoint }, value: isUp(state.kind === 'healthy') })),
-    suggested_gas_price: () => one(gwei(gas.gasPrice)),
-    min_gas_price: () => one(gwei(settings.minGasPrice)),
-    max_gas_price: () => one(gwei(settings.maxGasPrice)),
+    suggested_gas_price: () => oneGwei(gas.gasPrice),
+    min_gas_price: () => oneGwei(settings.minGasPrice),
+    max_gas_price: () => oneGwei(settings.maxGasPrice),
   }
 }
 
@@ -123,12 +122,7 @@ function priced(sender: string, price: PricePerPixel): Sample {
 }
 
 function funded(sender: string, wei: bigint): Sample[] {
-  return [{ labels: { sender }, value: Number(wei) / WEI_PER_GWEI }]
-}
-
-/** Null until the rounds have been read for the first time. */
-function roundClockOf({ rounds }: Chain) {
-  return rounds.isKnown ? rounds.roundClock : null
+  return [{ labels: { sender }, value: gwei(wei) }]
 }
 
 /** One sample; none while the value is unknown. */
@@ -136,8 +130,8 @@ function one(value: number | null | undefined): Sample[] {
   return value === null || value === undefined ? [] : [{ value }]
 }
 
-function gwei(wei: bigint | null): number | null {
-  return wei === null ? null : Number(wei) / WEI_PER_GWEI
+function oneGwei(wei: bigint | null): Sample[] {
+  return one(wei === null ? null : gwei(wei))
 }
 
 function isUp(yes: boolean): number {

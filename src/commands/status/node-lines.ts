@@ -1,9 +1,10 @@
 import { ether, gwei } from '../../lib/amounts.ts'
+import { counted } from '../../lib/counted.ts'
 import { Rational } from '../../lib/rational.ts'
 import type { SeenNode } from './answer.ts'
 import { nameOf } from './problems.ts'
 import type { Line } from './screen.ts'
-import { counted, duration } from './words.ts'
+import { duration } from './words.ts'
 
 /** Transcoders, streams and prices shown of each node; further ones are only counted. */
 const MAX_TRANSCODERS = 8

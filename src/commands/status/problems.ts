@@ -1,6 +1,7 @@
 import { ether } from '../../lib/amounts.ts'
+import { counted } from '../../lib/counted.ts'
 import type { NodeAnswer, SeenNode } from './answer.ts'
-import { counted, duration, l1Blocks, purposeOf, reasonSentence } from './words.ts'
+import { duration, l1Blocks, purposeOf, reasonSentence } from './words.ts'
 
 /** The chain, or the connection to it, is taken for stalled after this long without a new block. */
 const SILENCE_SECONDS = 120

@@ -1,9 +1,10 @@
 import { ether } from '../../lib/amounts.ts'
+import { counted } from '../../lib/counted.ts'
 import type { NodeAnswer, SeenNode } from './answer.ts'
 import { moneyTable } from './money.ts'
 import { nodeLines } from './node-lines.ts'
 import { nameOf, problemsOf, redeems, rewards } from './problems.ts'
-import { counted, duration, l1Blocks, purposeOf, reasonSentence, wrapped } from './words.ts'
+import { duration, l1Blocks, purposeOf, reasonSentence, wrapped } from './words.ts'
 
 const WIDTH = 100
 /** Transactions shown of each node; further ones are only counted. */

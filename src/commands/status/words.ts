@@ -1,12 +1,9 @@
+import { counted } from '../../lib/counted.ts'
+
 /** Times and reasons as text for operators. */
 
 /** An L1 block of Ethereum comes every 12 seconds. */
 const L1_BLOCK_SECONDS = 12n
-
-/** `3 tickets`, `1 ticket`. */
-export function counted(count: number | bigint, noun: string, plural = `${noun}s`): string {
-  return `${count} ${count === 1 || count === 1n ? noun : plural}`
-}
 
 /** `12 s`, `7 min`, `3 h`, `2 days`. */
 export function duration(ms: number): string {

@@ -61,6 +61,17 @@ interface Sending extends AsyncDisposable {
   readonly signal: AbortSignal
 }
 
+type HeadUpdate = { readonly head: { readonly number: bigint }; readonly reorganised: boolean }
+
+/** New blocks, as the test tells them. */
+class ToldWatch {
+  tell: (update: HeadUpdate) => void = () => {}
+
+  subscribe(listener: (update: HeadUpdate) => void): void {
+    this.tell = listener
+  }
+}
+
 async function sending(
   store: TransactionStore,
   over: Partial<TransactionOptions> & {
@@ -394,12 +405,7 @@ for (const [how, reorganised] of [
   ['went before the chain was followed there', false],
 ] as const) {
   test(`a transaction whose block ${how} is open again and mined in the new chain`, async () => {
-    let tell: (update: { head: { number: bigint }; reorganised: boolean }) => void = () => {}
-    const watch = {
-      subscribe: (listener: typeof tell) => {
-        tell = listener
-      },
-    }
+    const watch = new ToldWatch()
     const store = new MemoryStore()
     await using sender = await sending(store, { watch })
     const snapshot = await chain.anvil.request('evm_snapshot')
@@ -407,8 +413,8 @@ for (const [how, reorganised] of [
     assert.equal(store.latest().get(0)?.fee, mined.fee)
     await chain.anvil.request('evm_revert', [snapshot])
     await chain.anvil.mineOnDemand()
-    if (!reorganised) tell({ head: { number: mined.block - 1n }, reorganised })
-    tell({ head: { number: mined.block }, reorganised })
+    if (!reorganised) watch.tell({ head: { number: mined.block - 1n }, reorganised })
+    watch.tell({ head: { number: mined.block }, reorganised })
     await eventually('open again', () => store.latest().get(0)?.state === 'open')
     assert.equal(store.latest().get(0)!.fee, undefined, 'nothing has been paid for it')
     const { hash } = store.latest().get(0)!.attempts[0]!
@@ -448,12 +454,7 @@ test('a transaction that a reorganisation undid while the process was down is op
 })
 
 test('a transaction that a reorganisation moves to a block with another gas price is stored with its new fee', async () => {
-  let tell: (update: { head: { number: bigint }; reorganised: boolean }) => void = () => {}
-  const watch = {
-    subscribe: (listener: typeof tell) => {
-      tell = listener
-    },
-  }
+  const watch = new ToldWatch()
   const store = new MemoryStore()
   await using sender = await sending(store, { watch })
   const snapshot = await chain.anvil.request('evm_snapshot')
@@ -469,7 +470,7 @@ test('a transaction that a reorganisation moves to a block with another gas pric
   )
   const fee = BigInt(gasUsed) * BigInt(effectiveGasPrice)
   assert.notEqual(fee, mined.fee)
-  tell({ head: { number: mined.block }, reorganised: true })
+  watch.tell({ head: { number: mined.block }, reorganised: true })
   await eventually('corrected', () => store.latest().get(0)?.fee === fee)
   assert.equal(store.latest().get(0)!.state, 'mined')
 })

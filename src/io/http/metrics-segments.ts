@@ -1,7 +1,7 @@
 import { type AttemptFault, attemptConsequence } from '../../domain/attempt.ts'
 import type { NodeEventOf, SegmentFailure } from '../../domain/events.ts'
 import { maskUrl } from '../../lib/mask-url.ts'
-import { type MetricRows, type Move, once, seconds } from './metric-row.ts'
+import { type MetricRows, type Move, type Moves, once, seconds } from './metric-row.ts'
 
 /** Upper bounds of buckets (operations.md §6). */
 const TRANSCODE_SECONDS = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 10]
@@ -333,27 +333,19 @@ function ratioOf({ durationMs, tookMs }: NodeEventOf<'publisher-answered'>): num
 
 /** Counts answers by how much faster than real time they came: at least `from` times, and less than `to` times. */
 function realtime(help: string, from: number, to = Number.POSITIVE_INFINITY) {
-  return {
-    type: 'counter',
-    help,
-    by: ['gateway'],
-    flagLabels: ['manifest_id', 'client_ip'],
-    on: {
-      'publisher-answered': (event: NodeEventOf<'publisher-answered'>) =>
-        ratioOf(event) >= from && ratioOf(event) < to ? ofClient(event) : null,
-    },
-  } as const
+  return byClient(help, {
+    'publisher-answered': (event: NodeEventOf<'publisher-answered'>) =>
+      ratioOf(event) >= from && ratioOf(event) < to ? ofClient(event) : null,
+  })
 }
 
 function left(help: string, before: NodeEventOf<'publisher-left'>['before']) {
-  return {
-    type: 'counter',
-    help,
-    by: ['gateway'],
-    flagLabels: ['manifest_id', 'client_ip'],
-    on: {
-      'publisher-left': (event: NodeEventOf<'publisher-left'>) =>
-        event.before === before ? ofClient(event) : null,
-    },
-  } as const
+  return byClient(help, {
+    'publisher-left': (event: NodeEventOf<'publisher-left'>) =>
+      event.before === before ? ofClient(event) : null,
+  })
+}
+
+function byClient<On extends Moves>(help: string, on: On) {
+  return { type: 'counter', help, by: ['gateway'], flagLabels: ['manifest_id', 'client_ip'], on } as const
 }

@@ -1,3 +1,4 @@
+import type { Duties } from '../../domain/duties.ts'
 import type { NodeEvent } from '../../domain/events.ts'
 import {
   FLAG_OF_LABEL,
@@ -40,19 +41,7 @@ export const UNCOUNTED: Readonly<Record<Exclude<NodeEvent['kind'], Counted>, str
 export interface Reporting {
   readonly roles: ReadonlySet<string>
   readonly isOnChain: boolean
-  readonly duties: {
-    readonly takesSessions: boolean
-    readonly transcodesElsewhere: boolean
-    readonly sendsTickets: boolean
-    readonly keepsTickets: boolean
-    readonly redeems: boolean
-    readonly handsOver: boolean
-    readonly servesOrchestrators: boolean
-    readonly rewards: boolean
-    readonly initializesRounds: boolean
-    readonly sendsTransactions: boolean
-    readonly followsGasPrice: boolean
-  }
+  readonly duties: Duties
 }
 
 /** What a node is, as far as it moves metrics. */

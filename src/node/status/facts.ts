@@ -261,7 +261,7 @@ export class StatusFacts {
   }
 }
 
-/** Null until the rounds have been read for the first time. */
-function roundClockOf({ rounds }: ChainParts) {
+/** The chain's round now; null until the rounds have been read for the first time. */
+export function roundClockOf({ rounds }: ChainParts) {
   return rounds.isKnown ? rounds.roundClock : null
 }

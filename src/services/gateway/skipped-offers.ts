@@ -3,6 +3,7 @@ import type { OrchestratorInfo } from '../../domain/segment.ts'
 import type { SelectionWeights } from '../../domain/selection.ts'
 import type { SkippedOffer } from '../../domain/skipped-offer.ts'
 import { remainingPenalty, type Suspensions } from '../../domain/suspension.ts'
+import { counted } from '../../lib/counted.ts'
 import type { Rational } from '../../lib/rational.ts'
 import type { Session } from './session-pool.ts'
 
@@ -54,7 +55,7 @@ export class SkippedOffers {
 function suspendedFor(why: SkippedOffer, searches: number): SkippedOffer {
   if (why.kind !== 'silent' && why.kind !== 'refuses') return why
   const until =
-    searches === 0 ? 'until the next search' : `for ${searches} more search${searches === 1 ? '' : 'es'}`
+    searches === 0 ? 'until the next search' : `for ${counted(searches, 'more search', 'more searches')}`
   return { kind: 'suspended', reason: why.reason, until }
 }
 
