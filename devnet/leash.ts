@@ -12,9 +12,19 @@ const CALLED_OFF = 'over\n'
 /** A program that ends with this process. */
 export type Leashed = ChildProcessByStdio<null, Readable, Readable>
 
-/** Starts a program that ends with this process, even if this one is killed. Its process id is the program's own. */
-export function spawnLeashed(program: string, args: readonly string[]): Leashed {
+/** The user as whom a program runs. */
+export interface RunAs {
+  readonly uid: number
+  readonly gid: number
+}
+
+/**
+ * Starts a program that ends with this process, even if this one is killed. Its process id is the program's own. It runs as
+ * another user where one is given.
+ */
+export function spawnLeashed(program: string, args: readonly string[], runAs?: RunAs): Leashed {
   const child = spawn('sh', ['-c', LEASH, program, ...args], {
+    ...runAs,
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
     // In its own session, so that Ctrl-C in a terminal reaches only the parent, which then stops things in order.
     detached: true,

@@ -1,7 +1,7 @@
 import type { ControlledTransaction, Kysely } from 'kysely'
 import { settle } from '../../lib/clock.ts'
 import { messageOf } from '../../lib/errors.ts'
-import type { Database } from './open.ts'
+import type { Database } from './database.ts'
 import type { Tables } from './tables.ts'
 
 /** Maximum number of writes in one commit; others wait for the next. */

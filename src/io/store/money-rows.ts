@@ -1,5 +1,6 @@
 import { CompiledQuery, type Kysely } from 'kysely'
 import { type Booking, type Money, type MoneyChange, mondayOf, NO_MONEY, plus } from '../../domain/money.ts'
+import type { Database } from './database.ts'
 import type { Integer, Tables } from './tables.ts'
 
 /*
@@ -27,28 +28,29 @@ export interface MoneyReport {
 
 type Row = Tables['money']
 type Key = Pick<Row, 'period' | 'at'>
+type Place = Pick<Database, 'shared' | 'schema'>
 
 /** Adds what the writes of a commit changed to a node's rows. */
 export async function addToMoney(
   tx: Kysely<Tables>,
-  shared: boolean,
+  place: Place,
   node: string,
   booked: readonly BookedMoney[],
 ): Promise<void> {
   const changes = changesByRow(booked)
   const keys = [...changes.values()].map(({ key }) => key)
-  let rows = await lockRows(tx, shared, node, keys)
-  if (shared && rows.length < keys.length) {
+  let rows = await lockRows(tx, place, node, keys)
+  if (place.shared && rows.length < keys.length) {
     // Another process may make the same rows: whoever comes second finds them.
     const empty = keys.map((key) => rowOf(node, key, NO_MONEY))
-    await insertRows(tx, shared, empty, 'do nothing')
-    rows = await lockRows(tx, shared, node, keys)
+    await insertRows(tx, place, empty, 'do nothing')
+    rows = await lockRows(tx, place, node, keys)
   }
   const before = new Map(rows.map((row) => [nameOf(row), moneyOf(row)]))
   const after = [...changes].map(([name, { key, money }]) =>
     rowOf(node, key, plus(before.get(name) ?? NO_MONEY, money)),
   )
-  await insertRows(tx, shared, after, REPLACE)
+  await insertRows(tx, place, after, REPLACE)
 }
 
 const AMOUNTS = [
@@ -66,12 +68,12 @@ const REPLACE = `do update set ${AMOUNTS.map((name) => `${name} = excluded.${nam
 /** The rows that exist; if they are shared, they stay locked until the end of the transaction. */
 async function lockRows(
   tx: Kysely<Tables>,
-  shared: boolean,
+  { shared, schema }: Place,
   node: string,
   keys: readonly Key[],
 ): Promise<Row[]> {
   const wanted = keys.map(() => '(period = ? and at = ?)').join(' or ')
-  const text = `select * from money where node = ? and (${wanted}) order by period, at${shared ? ' for update' : ''}`
+  const text = `select * from ${tableIn(schema)} where node = ? and (${wanted}) order by period, at${shared ? ' for update' : ''}`
   const parameters = [node, ...keys.flatMap(({ at, period }) => [period, at])]
   const { rows } = await tx.executeQuery<Row>(CompiledQuery.raw(numbered(text, shared), parameters))
   return rows
@@ -79,14 +81,18 @@ async function lockRows(
 
 async function insertRows(
   tx: Kysely<Tables>,
-  shared: boolean,
+  { shared, schema }: Place,
   rows: readonly Row[],
   onConflict: string,
 ): Promise<void> {
   const values = `(${COLUMNS.map(() => '?').join(', ')})`
-  const text = `insert into money (${COLUMNS.join(', ')}) values ${rows.map(() => values).join(', ')} on conflict (node, period, at) ${onConflict}`
+  const text = `insert into ${tableIn(schema)} (${COLUMNS.join(', ')}) values ${rows.map(() => values).join(', ')} on conflict (node, period, at) ${onConflict}`
   const parameters = rows.flatMap((row) => COLUMNS.map((column) => row[column]))
   await tx.executeQuery(CompiledQuery.raw(numbered(text, shared), parameters))
+}
+
+function tableIn(schema: string | null): string {
+  return schema === null ? 'money' : `"${schema}".money`
 }
 
 /** The text with the parameters as the database names them. */

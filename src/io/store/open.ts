@@ -2,50 +2,24 @@ import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
-import { Kysely, PostgresDialect, SqliteDialect, sql } from 'kysely'
-import pg from 'pg'
+import { Kysely, SqliteDialect } from 'kysely'
 import { diskFault } from '../../lib/disk-fault.ts'
-import { messageOf, NodeError } from '../../lib/errors.ts'
-import { hiderOf, maskUrl } from '../../lib/mask-url.ts'
-import { MIGRATIONS } from './migrations.ts'
+import { type Database, StoreError } from './database.ts'
+import { migrate } from './migrate.ts'
+import { openPostgres, unavailable } from './postgres.ts'
 import type { Tables } from './tables.ts'
 
 /** How long to wait for another process that reads the SQLite file. */
 const SQLITE_BUSY_MS = 5_000
 /** Prepared statements kept for reuse; parameter lists of different lengths make many. */
 const MAX_PREPARED = 200
-const POSTGRES_CONNECTIONS = 4
-const POSTGRES_CONNECT_MS = 10_000
-/** An arbitrary number that other programs in the same database are unlikely to lock. */
-const MIGRATION_LOCK = 7_239_114
 const SQLITE_BUSY = 5
-
-export type StoreFault =
-  | 'store-in-use'
-  | 'store-too-new'
-  | 'store-unavailable'
-  | 'store-unwritable'
-  | 'wrong-chain'
-
-/** Why the store cannot be used. The message says what to do. */
-export class StoreError extends NodeError<StoreFault> {
-  override name = 'StoreError'
-}
-
-/** An open database with an up-to-date schema. */
-export interface Database {
-  readonly db: Kysely<Tables>
-  /** Whether other processes share the rows, which must then be locked before a change. */
-  readonly shared: boolean
-  /** Resolves once all earlier commits are on disk and survive a crash of the machine. */
-  sync(): Promise<void>
-  close(): Promise<void>
-  /** The error in words for the operator if the disk is at fault; otherwise the error itself. */
-  explain(error: unknown): unknown
-}
 
 /** The location of a database in memory, which ends with the process. */
 export const IN_MEMORY = ':memory:'
+
+/** The schema in PostgreSQL where none is given. */
+export const DEFAULT_SCHEMA = 'livepeer'
 
 /**
  * How SQLite's log is synced after a commit: by SQLite, which blocks the process, or by a thread, for which only the
@@ -53,40 +27,36 @@ export const IN_MEMORY = ':memory:'
  */
 export type SqliteSync = 'inline' | 'thread'
 
+/** Where a database is. */
+export interface Location {
+  /** An SQLite file, or a `postgres://` URL. */
+  readonly location: string
+  /** The schema in PostgreSQL that holds the tables. */
+  readonly schema?: string
+  /** Absent: `inline`. */
+  readonly sqliteSync?: SqliteSync
+}
+
+/** Whether a location is a PostgreSQL server's URL. */
+export function isPostgresUrl(location: string): boolean {
+  return /^postgres(ql)?:\/\//.test(location)
+}
+
 /**
  * Opens a database and brings its schema up to date: PostgreSQL for a `postgres://` URL, otherwise an SQLite file at
  * that path, which only one process may use. Throws StoreError.
  */
-export async function openDatabase(location: string, sqliteSync: SqliteSync): Promise<Database> {
-  const isPostgres = /^postgres(ql)?:\/\//.test(location)
-  const database = isPostgres ? openPostgres(location) : openSqlite(location, sqliteSync)
+export async function openDatabase({ location, schema, sqliteSync = 'inline' }: Location): Promise<Database> {
+  const database = isPostgresUrl(location)
+    ? openPostgres(location, schema ?? DEFAULT_SCHEMA)
+    : openSqlite(location, sqliteSync)
   try {
     await migrate(database)
     return database
   } catch (error) {
     await database.close()
-    throw isPostgres ? unavailable(location, error) : database.explain(error)
+    throw database.shared ? unavailable(location, error) : database.explain(error)
   }
-}
-
-function openPostgres(url: string): Database {
-  const pool = new pg.Pool({
-    connectionString: url,
-    max: POSTGRES_CONNECTIONS,
-    connectionTimeoutMillis: POSTGRES_CONNECT_MS,
-  })
-  // The pool replaces an idle connection that breaks; if it cannot, the next query fails.
-  pool.on('error', () => {})
-  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
-  // A PostgreSQL server syncs before it reports a commit.
-  return { db, shared: true, sync: async () => {}, close: () => db.destroy(), explain: (error) => error }
-}
-
-/** The library's errors may carry the URL with its password. */
-function unavailable(url: string, error: unknown): StoreError {
-  if (error instanceof StoreError) return error
-  const reason = hiderOf(url)(messageOf(error))
-  return new StoreError('store-unavailable', `the database at ${maskUrl(url)} cannot be used: ${reason}`)
 }
 
 function openSqlite(path: string, sqliteSync: SqliteSync): Database {
@@ -109,6 +79,7 @@ function openSqlite(path: string, sqliteSync: SqliteSync): Database {
     return {
       db,
       shared: false,
+      schema: null,
       sync: async () => {
         if (sqliteSync === 'inline' || path === IN_MEMORY) return
         log ??= await openLog(path)
@@ -189,29 +160,6 @@ function lockFile(path: string): DatabaseSync {
 /** Creates the file if necessary, readable by its owner only because it contains secrets. */
 function makePrivate(path: string): void {
   closeSync(openSync(path, 'a', 0o600))
-}
-
-async function migrate({ db, shared }: Database): Promise<void> {
-  await db.transaction().execute(async (tx) => {
-    if (shared) await sql`select pg_advisory_xact_lock(${MIGRATION_LOCK})`.execute(tx)
-    await sql`create table if not exists migrations (version integer primary key)`.execute(tx)
-    const done = await sql<{
-      version: number
-    }>`select coalesce(max(version), 0) as version from migrations`.execute(tx)
-    const version = Number(done.rows[0]!.version)
-    const known = MIGRATIONS.at(-1)!.version
-    if (version > known) {
-      throw new StoreError(
-        'store-too-new',
-        `the database was written by a newer version (schema ${version}, this version knows ${known}): upgrade this node`,
-      )
-    }
-    for (const migration of MIGRATIONS.filter((step) => step.version > version)) {
-      for (const statement of migration.statements) await sql.raw(statement).execute(tx)
-      await migration.fill?.(tx)
-      await sql`insert into migrations (version) values (${migration.version})`.execute(tx)
-    }
-  })
 }
 
 /** Node's SQLite with the interface that Kysely's dialect requires, keeping its statements prepared. */

@@ -4,10 +4,10 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } f
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { after, test } from 'node:test'
+import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { sql } from 'kysely'
-import pg from 'pg'
+import { Postgres } from '../../../devnet/postgres.ts'
 import { moneySuite } from '../../../test/suites/money.ts'
 import { paymentRecord, storeSuite, wonTicket } from '../../../test/suites/store.ts'
 import { weiOfParts } from '../../domain/money.ts'
@@ -30,33 +30,12 @@ for (const suite of suites) {
   suite('SQLite, synced by a thread', async () => newFile(), { shared: false, sqliteSync: 'thread' })
 }
 
-const postgres = process.env.LIVEPEER_TEST_POSTGRES
-if (postgres) {
-  const databases: string[] = []
-  for (const suite of suites) suite('PostgreSQL', () => newDatabase(postgres, databases), { shared: true })
-  after(() =>
-    asAdmin(
-      postgres,
-      databases.map((name) => `drop database if exists ${name} with (force)`),
-    ),
-  )
-} else {
-  test('PostgreSQL: the same suite', { skip: 'LIVEPEER_TEST_POSTGRES names no server' }, () => {})
-}
-
-async function newDatabase(url: string, databases: string[]): Promise<string> {
-  const name = `livepeer_test_${process.pid}_${databases.length}`
-  databases.push(name)
-  await asAdmin(url, [`create database ${name}`])
-  return new URL(`/${name}`, url).href
-}
-
-async function asAdmin(url: string, statements: readonly string[]): Promise<void> {
-  const client = new pg.Client({ connectionString: url })
-  await client.connect()
-  for (const statement of statements) await client.query(statement)
-  await client.end()
-}
+let postgres: Postgres
+before(async () => {
+  postgres = await Postgres.start()
+})
+after(() => postgres.stop())
+for (const suite of suites) suite('PostgreSQL', () => postgres.newDatabase(), { shared: true })
 
 test('SQLite: a second process is refused with an explanation until the first has closed', async () => {
   const location = newFile()
@@ -227,7 +206,7 @@ test('SQLite: a file that is not a database is refused with what to do', async (
 })
 
 test('SQLite: on a full disk every write fails with that reason, none is stored partly, the fault is shown, and writes succeed again afterwards', async () => {
-  const database = await openDatabase(newFile(), 'inline')
+  const database = await openDatabase({ location: newFile() })
   const told: (string | null)[] = []
   const commits = new CommitQueue(database, (fault) => told.push(fault))
   const write = (key: string, value: string) =>
@@ -268,7 +247,7 @@ test('SQLite: a database in memory writes no file', async () => {
 })
 
 test('a disk that fails to store a commit is detected, and nothing is acknowledged', async () => {
-  const database = await openDatabase(newFile(), 'inline')
+  const database = await openDatabase({ location: newFile() })
   let fails = true
   const commits = new CommitQueue({
     db: database.db,

@@ -9,6 +9,7 @@ import { formatHex, type Hex } from '../../lib/bytes.ts'
 import { settle } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { type Dice, systemDice } from '../../lib/dice.ts'
+import { maskUrl } from '../../lib/mask-url.ts'
 import { Rational } from '../../lib/rational.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import type {
@@ -25,10 +26,11 @@ import type {
 } from '../../services/orchestrator/payment-records.ts'
 import { insertNonces } from './bulk-inserts.ts'
 import { CommitQueue } from './commit-queue.ts'
+import { type Database, StoreError } from './database.ts'
 import { storedValue, storeFirstValue, storeValue } from './kv-rows.ts'
 import { addToMoney, type BookedMoney, type MoneyReport, readMoney } from './money-rows.ts'
 import { deleteExpiredNonces, insertRevealed, noncesIn } from './nonce-rows.ts'
-import { type Database, openDatabase, type SqliteSync, StoreError } from './open.ts'
+import { DEFAULT_SCHEMA, isPostgresUrl, type Location, openDatabase } from './open.ts'
 import { insertSecret, newestSecret, retireReplaced, secretsIn } from './secret-rows.ts'
 import {
   forgetIdleSessions,
@@ -47,14 +49,20 @@ import { minedSince, transactionOfRow, writeTransaction } from './transaction-ro
 
 const MAX_KNOWN_PRICES = 10_000
 
-export interface StoreOptions {
-  /** An SQLite file, or a `postgres://` URL. */
-  readonly location: string
+/** What all nodes of a cluster have in common; a word of its own where the node is offchain. */
+export interface ClusterIdentity {
+  /** Address of the Controller contract. */
+  readonly controller: string
+  /** Address that tickets pay: the orchestrator on chain. */
+  readonly recipient: string
+}
+
+const CLUSTER_FLAGS = { controller: '-ethController', orchestrator: '-ethOrchAddr' } as const
+
+export interface StoreOptions extends Location {
   /** How long a debit may wait to share a commit with another write, in ms; absent: it does not wait. */
   readonly debitPatienceMs?: number
-  /** Absent: `inline`, so that a write is one step, as simulations with a manual clock require. */
-  readonly sqliteSync?: SqliteSync
-  /** Separates this node's chain cursor and totals from those of other nodes in the same PostgreSQL database. */
+  /** Separates this node's chain cursor and totals from those of other nodes with the same database. */
   readonly node?: string
 }
 
@@ -95,12 +103,11 @@ export class Store
   /** Opens the database and brings its schema up to date. Throws StoreError. */
   async open(): Promise<void> {
     if (this.#open) return
-    const database = await openDatabase(this.#options.location, this.#options.sqliteSync ?? 'inline')
-    const { shared } = database
+    const database = await openDatabase(this.#options)
     const commits = new CommitQueue<BookedMoney>(
       database,
       (fault) => this.#tellFault(fault),
-      (tx, booked) => addToMoney(tx, shared, this.#node, booked),
+      (tx, booked) => addToMoney(tx, database, this.#node, booked),
     )
     this.#open = { database, commits }
   }
@@ -137,9 +144,27 @@ export class Store
   async bindChain(chainId: bigint): Promise<void> {
     const bound = await this.#write((tx) => storeFirstValue(tx, 'chain-id', chainId.toString()))
     if (bound !== chainId.toString()) {
+      const { change, where } = this.#place
       throw new StoreError(
         'wrong-chain',
-        `expecting chainID of ${bound}, but got ${chainId}: the data in ${this.#describe()} belongs to another chain: give this node its own -dataDir`,
+        `expecting chainID of ${bound}, but got ${chainId}: the data in ${where} belongs to another chain: ${change}`,
+      )
+    }
+  }
+
+  /**
+   * Binds a shared store to the cluster that uses it: the contracts and the orchestrator that its nodes work for. Throws
+   * StoreError `wrong-cluster` if it is bound to others.
+   */
+  async bindCluster(cluster: ClusterIdentity): Promise<void> {
+    const own = { controller: cluster.controller, orchestrator: cluster.recipient }
+    for (const [name, value] of Object.entries(own)) {
+      const bound = await this.#write((tx) => storeFirstValue(tx, name, value))
+      if (bound === value) continue
+      const { change, where } = this.#place
+      throw new StoreError(
+        'wrong-cluster',
+        `${where} belongs to a cluster with the ${name} ${bound}, and this node's is ${value}: ${change}, or correct ${CLUSTER_FLAGS[name as keyof typeof own]}`,
       )
     }
   }
@@ -345,7 +370,7 @@ export class Store
   }
 
   get #opened(): { database: Database; commits: CommitQueue<BookedMoney> } {
-    if (!this.#open) throw new StoreError('store-unavailable', `${this.#describe()} is not open`)
+    if (!this.#open) throw new StoreError('store-unavailable', `${this.#place.where} is not open`)
     return this.#open
   }
 
@@ -381,8 +406,13 @@ export class Store
     return (await sessionIn(db, sender, sessionId))?.amount ?? Rational.zero
   }
 
-  /** The location without the password that a URL may contain. */
-  #describe(): string {
-    return this.#options.location.replace(/\/\/[^@/]*@/, '//')
+  /** The database in words, without the password that a URL may contain, and how a node gets another. */
+  get #place(): { readonly where: string; readonly change: string } {
+    const { location, schema = DEFAULT_SCHEMA } = this.#options
+    if (!isPostgresUrl(location)) return { where: location, change: 'give this node its own -dataDir' }
+    return {
+      where: `the schema ${schema} of the database at ${maskUrl(location)}`,
+      change: 'give this node another -storeSchema',
+    }
   }
 }

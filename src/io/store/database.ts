@@ -1,0 +1,30 @@
+import type { Kysely } from 'kysely'
+import { NodeError } from '../../lib/errors.ts'
+import type { Tables } from './tables.ts'
+
+export type StoreFault =
+  | 'store-in-use'
+  | 'store-too-new'
+  | 'store-unavailable'
+  | 'store-unwritable'
+  | 'wrong-chain'
+  | 'wrong-cluster'
+
+/** Why the store cannot be used. The message says what to do. */
+export class StoreError extends NodeError<StoreFault> {
+  override name = 'StoreError'
+}
+
+/** An open database with an up-to-date schema. */
+export interface Database {
+  readonly db: Kysely<Tables>
+  /** Whether other processes share the rows, which must then be locked before a change. */
+  readonly shared: boolean
+  /** The schema in PostgreSQL that holds the tables; null for SQLite. */
+  readonly schema: string | null
+  /** Resolves once all earlier commits are on disk and survive a crash of the machine. */
+  sync(): Promise<void>
+  close(): Promise<void>
+  /** The error in words for the operator if the disk or the server is at fault; otherwise the error itself. */
+  explain(error: unknown): unknown
+}

@@ -1,0 +1,43 @@
+import { type Kysely, sql } from 'kysely'
+import { type Database, StoreError } from './database.ts'
+import { MIGRATIONS } from './migrations.ts'
+import type { Tables } from './tables.ts'
+
+/** An arbitrary number that other programs in the same database are unlikely to lock. */
+const MIGRATION_LOCK = 7_239_114
+
+/**
+ * Brings the schema of a database up to date, in one transaction; processes that start at the same moment wait for one
+ * another. Throws StoreError `store-too-new`.
+ */
+export async function migrate({ db, schema }: Database): Promise<void> {
+  await db.transaction().execute(async (tx) => {
+    if (schema !== null) await enterSchema(tx, schema)
+    await sql`create table if not exists migrations (version integer primary key)`.execute(tx)
+    const done = await sql<{
+      version: number
+    }>`select coalesce(max(version), 0) as version from migrations`.execute(tx)
+    const version = Number(done.rows[0]!.version)
+    const known = MIGRATIONS.at(-1)!.version
+    if (version > known) {
+      throw new StoreError(
+        'store-too-new',
+        `the database was written by a newer version (schema ${version}, this version knows ${known}): upgrade this node`,
+      )
+    }
+    for (const migration of MIGRATIONS.filter((step) => step.version > version)) {
+      for (const statement of migration.statements) await sql.raw(statement).execute(tx)
+      await migration.fill?.(tx)
+      await sql`insert into migrations (version) values (${migration.version})`.execute(tx)
+    }
+  })
+}
+
+/** Makes the schema if it does not exist, and uses it to the end of the transaction. */
+async function enterSchema(tx: Kysely<Tables>, schema: string): Promise<void> {
+  await sql`select pg_advisory_xact_lock(${MIGRATION_LOCK}, hashtext(${schema}))`.execute(tx)
+  const found = await sql`select 1 from pg_namespace where nspname = ${schema}`.execute(tx)
+  // `if not exists` would ask for the right to make schemas even where it exists.
+  if (found.rows.length === 0) await sql`create schema ${sql.id(schema)}`.execute(tx)
+  await sql`select set_config('search_path', ${`"${schema}"`}, true)`.execute(tx)
+}
