@@ -7,6 +7,7 @@ import { environmentName, SettingsError } from './load-flags.ts'
  */
 export const secretVariables: readonly string[] = [
   ...['ethPassword', 'orchSecret', 'redeemerSecret', 'cliToken', 'ethUrl'],
+  ...['store', 'storeSessionUrl'],
   ...['kafkaPassword', 'FVfailGskey', 'metadataQueueUri'],
 ].map(environmentName)
 

@@ -142,6 +142,21 @@ export const flags = {
       value: 'DIR',
     },
   ),
+  store: text(
+    '',
+    'every role',
+    'PostgreSQL database that the nodes of a cluster share, or a file with its URL. Empty: the node keeps an SQLite file in -dataDir.',
+    { orPath: true, value: 'URL|FILE' },
+  ),
+  storeSchema: text('livepeer', 'every role', 'Schema of that database which holds the cluster’s tables.', {
+    value: 'NAME',
+  }),
+  storeSessionUrl: text(
+    '',
+    'every role',
+    'URL of the same database for the connections that need a session of their own, or a file with it, where -store names a pooler that shares connections by transaction. Empty: -store.',
+    { orPath: true, value: 'URL|FILE' },
+  ),
   drainTimeout: duration(
     '30s',
     'every role',

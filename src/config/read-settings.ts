@@ -7,6 +7,7 @@ import { type LoadedFlags, shown } from './load-flags.ts'
 import { knownNetworks, type Network, nearestNetwork, networkNamed } from './networks.ts'
 import { readGateway } from './read-gateway.ts'
 import { readOrchestrator, readRedeemer, readTranscoder } from './read-orchestrator.ts'
+import { readStore, readStoreUrls } from './read-store.ts'
 import { entries, isUrl, NO_SECRET, Reading, refusal } from './reading.ts'
 import { Secrets } from './secrets.ts'
 import type { ChainSettings, MediaSandboxMode, ProgramEnvironment, Role, Settings } from './settings.ts'
@@ -35,7 +36,9 @@ export function readSettings(loaded: LoadedFlags, env: ProgramEnvironment): Omit
   const network = readNetwork(reading)
   refuseWhatNeedsAChain(loaded, network)
   const roles = readRoles(reading, network)
+  const storeUrls = readStoreUrls(reading)
   const secrets = new Secrets({
+    ...storeUrls,
     ethPassword: reading.textOrFile('ethPassword'),
     orchSecret: reading.textOrFile('orchSecret'),
     redeemerSecret: readWord(reading, 'redeemerSecret'),
@@ -45,6 +48,7 @@ export function readSettings(loaded: LoadedFlags, env: ProgramEnvironment): Omit
     roles,
     network,
     dataDir: readDataDir(reading, network, env.homeDir),
+    store: readStore(reading, roles, storeUrls),
     verbosity: readVerbosity(reading),
     logFormat: readLogFormat(reading),
     controlBind: readControlBind(reading, roles, secrets),

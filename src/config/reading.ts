@@ -34,7 +34,16 @@ export class Reading {
   }
 
   /** The file's content if the value names a file, otherwise the value (operations.md §1.1). */
-  textOrFile(name: 'ethPassword' | 'orchSecret' | 'redeemerSecret' | 'cliToken' | 'pricePerGateway'): string {
+  textOrFile(
+    name:
+      | 'ethPassword'
+      | 'orchSecret'
+      | 'redeemerSecret'
+      | 'cliToken'
+      | 'pricePerGateway'
+      | 'store'
+      | 'storeSessionUrl',
+  ): string {
     const text = this.flags[name]
     if (text === '') return ''
     const content = this.#readText(text)

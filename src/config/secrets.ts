@@ -4,17 +4,23 @@ export class Secrets {
   readonly #orchSecret: string
   readonly #redeemerSecret: string
   readonly #controlToken: string
+  readonly #storeUrl: string
+  readonly #storeSessionUrl: string
 
   constructor(values: {
     ethPassword: string
     orchSecret: string
     redeemerSecret: string
     controlToken: string
+    storeUrl: string
+    storeSessionUrl: string
   }) {
     this.#ethPassword = values.ethPassword
     this.#orchSecret = values.orchSecret
     this.#redeemerSecret = values.redeemerSecret
     this.#controlToken = values.controlToken
+    this.#storeUrl = values.storeUrl
+    this.#storeSessionUrl = values.storeSessionUrl
   }
 
   /** Password of the account; empty when not given. */
@@ -35,5 +41,15 @@ export class Secrets {
   /** Token of the control API; empty when none is required. */
   get controlToken(): string {
     return this.#controlToken
+  }
+
+  /** URL of the cluster's database; empty where the node keeps a file of its own. */
+  get storeUrl(): string {
+    return this.#storeUrl
+  }
+
+  /** URL of the same database for connections that keep a session; that of the store where no other is given. */
+  get storeSessionUrl(): string {
+    return this.#storeSessionUrl
   }
 }

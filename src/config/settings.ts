@@ -21,6 +21,8 @@ export interface Settings {
   readonly roles: ReadonlySet<Role>
   readonly network: Network
   readonly dataDir: string
+  /** The database that a cluster shares, whose URL is among the secrets; null where the node keeps a file of its own. */
+  readonly store: StoreSettings | null
   /** Set when the data folder cannot be used and the node runs without it. */
   readonly keepsNothing?: true
   /** 0 errors … 5 everything (operations.md §7). */
@@ -55,6 +57,12 @@ export interface Settings {
   readonly warnings: readonly string[]
   /** Given flags that differ from their defaults, by name, without secrets. */
   printable(): Readonly<Record<string, string>>
+}
+
+/** The database that the nodes of a cluster share. */
+export interface StoreSettings {
+  /** The schema with the cluster's tables. */
+  readonly schema: string
 }
 
 /** How to use the chain. */

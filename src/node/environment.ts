@@ -18,6 +18,8 @@ export interface Environment {
   readonly dice: Dice
   readonly log: Log
   readonly cpus: number
+  /** By which a cluster knows this node; absent where it has a database of its own. */
+  readonly nodeId?: string
   /** Replaces the media engine. */
   readonly media?: Media
   /** What this machine's GPUs and cores were found to do; absent where nothing is transcoded. */

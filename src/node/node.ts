@@ -21,6 +21,7 @@ import { Supervisor } from '../lib/service.ts'
 import { controlRoutes, type NodeProgress } from './control-routes.ts'
 import { openDataDir } from './data-dir.ts'
 import type { Environment } from './environment.ts'
+import { nodeIdIn } from './node-id.ts'
 import type { ChainAccess } from './parts/chain.ts'
 import { Parts } from './parts.ts'
 import { readingsOf } from './readings.ts'
@@ -109,6 +110,7 @@ async function startNode(
 ): Promise<Parts | null> {
   const { clock, log, version } = env
   const settings = await withDataDir(wanted, log)
+  const nodeId = settings.store ? { nodeId: await nodeIdIn(settings.dataDir, env.dice) } : {}
   const { chain: chainSettings, controlBind, metrics, secrets } = settings
   // Starts first, so that a node that has not started yet shows what it waits for.
   const routes = controlRoutes(progress, { version, clock, hasMetrics: metrics.enabled })
@@ -125,7 +127,7 @@ async function startNode(
   if (halt.aborted) return null
   const reachable = await withServiceAddress(settings, access, env, halt)
   if (halt.aborted) return null
-  const parts = new Parts(reachable, access, { ...env, ...machine })
+  const parts = new Parts(reachable, access, { ...env, ...machine, ...nodeId })
   const facts = new StatusFacts(parts, env)
   parts.core.metrics?.observe(readingsOf(parts, facts))
   await supervisor.start(parts.core.env.causes)

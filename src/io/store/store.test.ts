@@ -37,6 +37,43 @@ before(async () => {
 after(() => postgres.stop())
 for (const suite of suites) suite('PostgreSQL', () => postgres.newDatabase(), { shared: true })
 
+test('PostgreSQL: a store belongs to one chain and one cluster; clusters may share a database', async () => {
+  const location = await postgres.newDatabase()
+  const at = `127.0.0.1:${postgres.port}`
+  const cluster = { controller: '0xC1', recipient: '0xX1' }
+  const open = async (schema: string) => {
+    const store = new Store({ location, schema })
+    await store.open()
+    return store
+  }
+  const first = await open('east')
+  await first.bindChain(42161n)
+  await first.bindCluster(cluster)
+  const second = await open('east')
+  await second.bindChain(42161n)
+  await second.bindCluster(cluster)
+  const place = `the schema east of the database at postgres://${at}`
+  await assert.rejects(second.bindChain(1n), {
+    code: 'wrong-chain',
+    message: `expecting chainID of 42161, but got 1: the data in ${place} belongs to another chain: give this node another -storeSchema`,
+  })
+  await assert.rejects(second.bindCluster({ ...cluster, recipient: '0xX2' }), {
+    code: 'wrong-cluster',
+    message: `${place} belongs to a cluster with the orchestrator 0xX1, and this node's is 0xX2: give this node another -storeSchema, or correct -ethOrchAddr`,
+  })
+  await assert.rejects(second.bindCluster({ ...cluster, controller: '0xC2' }), {
+    code: 'wrong-cluster',
+    message: `${place} belongs to a cluster with the controller 0xC1, and this node's is 0xC2: give this node another -storeSchema, or correct -ethController`,
+  })
+  const third = await open('west')
+  await third.bindChain(1n)
+  await third.bindCluster({ ...cluster, recipient: '0xX2' })
+  await third.recordPayment(paymentRecord({ nonces: [1] }))
+  assert.notEqual(await second.recordPayment(paymentRecord({ nonces: [1] })), null)
+  assert.equal(await first.recordPayment(paymentRecord({ nonces: [1] })), null)
+  await Promise.all([first, second, third].map((store) => store.close()))
+})
+
 test('SQLite: a second process is refused with an explanation until the first has closed', async () => {
   const location = newFile()
   const first = new Store({ location })

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { Settings } from '../../config/settings.ts'
-import { type Duties, dutiesOf } from '../../domain/duties.ts'
+import { type Duties, dutiesOf, recipientOf } from '../../domain/duties.ts'
 import { Metrics, nodeTypeOf } from '../../io/http/metrics.ts'
 import { profilesLabel } from '../../io/http/metrics-segments.ts'
 import { reportersOf } from '../../io/http/metrics-table.ts'
@@ -10,7 +10,7 @@ import { workersFor } from '../../io/media/engine/hardware.ts'
 import { OrchestratorClient } from '../../io/rpc/orchestrator-client.ts'
 import { expiryWarning, type OwnCerts, readOwnCerts } from '../../io/rpc/own-certs.ts'
 import { IN_MEMORY } from '../../io/store/open.ts'
-import { Store } from '../../io/store/store.ts'
+import { type ClusterIdentity, Store, type StoreOptions } from '../../io/store/store.ts'
 import { noSigner, type Signer } from '../../lib/crypto.ts'
 import type { Scope } from '../../lib/service.ts'
 import { Offenders } from '../../services/transcoding/offenders.ts'
@@ -25,6 +25,8 @@ import type { ChainAccess } from './chain.ts'
 const DATABASE_FILE = 'livepeer-ts.sqlite3'
 /** A charge for a segment waits this long for the next payment, to share its commit. */
 const DEBIT_PATIENCE_MS = 50
+/** Stands for the contracts and the orchestrator of a cluster without a chain. */
+const OFFCHAIN = 'offchain'
 
 /** The parts that any role may use. A role lists those that it needs started. */
 export class Core {
@@ -51,7 +53,7 @@ export class Core {
     this.env = { ...env, events, causes }
     this.access = access
     this.signer = access?.wallet ?? noSigner
-    this.store = new NodeStore(settings, access?.chainId ?? 0n, this.env)
+    this.store = new NodeStore(settings, access, this.env)
     this.metrics = settings.metrics.enabled ? newMetrics(settings, this.duties, { access, env }) : null
     events.listen((event) => this.store.hear(event))
     events.listen((event) => this.metrics?.hear(event))
@@ -91,19 +93,35 @@ export class Core {
   }
 }
 
-/** The node's store; its start refuses a database that belongs to another chain. */
+/** The node's store; its start refuses a database that belongs to another chain or cluster. */
 class NodeStore extends Store {
   readonly #chainId: bigint
+  readonly #cluster: ClusterIdentity | null
 
-  constructor(settings: Settings, chainId: bigint, env: Environment) {
-    const location = settings.keepsNothing ? IN_MEMORY : join(settings.dataDir, DATABASE_FILE)
-    super({ location, debitPatienceMs: DEBIT_PATIENCE_MS, sqliteSync: 'thread' }, env)
-    this.#chainId = chainId
+  constructor(settings: Settings, access: ChainAccess | null, env: Environment) {
+    super({ ...placeOf(settings, env), debitPatienceMs: DEBIT_PATIENCE_MS }, env)
+    this.#chainId = access?.chainId ?? 0n
+    this.#cluster = settings.store && clusterOf(settings, access)
   }
 
   override async start(scope: Scope): Promise<void> {
     await super.start(scope)
     await this.bindChain(this.#chainId)
+    if (this.#cluster) await this.bindCluster(this.#cluster)
+  }
+}
+
+function placeOf(settings: Settings, { nodeId }: Environment): StoreOptions {
+  const { dataDir, keepsNothing, secrets, store } = settings
+  if (store) return { location: secrets.storeUrl, schema: store.schema, ...(nodeId ? { node: nodeId } : {}) }
+  return { location: keepsNothing ? IN_MEMORY : join(dataDir, DATABASE_FILE), sqliteSync: 'thread' }
+}
+
+function clusterOf(settings: Settings, access: ChainAccess | null): ClusterIdentity {
+  if (!access || !settings.chain) return { controller: OFFCHAIN, recipient: OFFCHAIN }
+  return {
+    controller: settings.chain.controller,
+    recipient: recipientOf(settings, access.wallet.address),
   }
 }
 

@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { inspect } from 'node:util'
+import { loadSettings } from './load-settings.ts'
+import type { Settings } from './settings.ts'
+
+const CHAIN = '-network devnet -ethController 0x0000000000000000000000000000000000000001 -ethUrl http://a'
+const REDEEMER = `${CHAIN} -redeemer`
+const URL_WITH_PASSWORD = 'postgres://operator:hunter22@db:5432/tickets?sslmode=verify-full'
+
+function load(line: string, variables: Record<string, string> = {}): Settings | string {
+  const files: Record<string, string> = { '/etc/store': `${URL_WITH_PASSWORD}\n` }
+  const loaded = loadSettings({
+    ...{ argv: line.split(' '), variables, homeDir: '/home/me' },
+    readText: (path) => files[path] ?? null,
+    about: { version: '1', runtime: 'v24', arch: 'x', platform: 'y' },
+  })
+  return 'exit' in loaded ? loaded.exit.stderr.trim() : loaded
+}
+
+function settings(line: string, variables?: Record<string, string>): Settings {
+  const loaded = load(line, variables)
+  if (typeof loaded === 'string') assert.fail(loaded)
+  return loaded
+}
+
+test('without -store a node keeps a file of its own', () => {
+  const { secrets, store } = settings(REDEEMER)
+  assert.equal(store, null)
+  assert.equal(secrets.storeUrl, '')
+})
+
+test('-store takes a URL or a file with it, from a flag or a variable; its password is not shown', () => {
+  for (const { store, secrets, printable, warnings } of [
+    settings(`${REDEEMER} -store /etc/store`),
+    settings(REDEEMER, { LP_STORE: URL_WITH_PASSWORD }),
+    settings(`${REDEEMER} -store ${URL_WITH_PASSWORD}`),
+  ]) {
+    assert.deepEqual(store, { schema: 'livepeer' })
+    assert.equal(secrets.storeUrl, URL_WITH_PASSWORD)
+    assert.equal(secrets.storeSessionUrl, URL_WITH_PASSWORD)
+    assert.doesNotMatch(inspect([printable(), secrets, warnings], { depth: 9 }), /hunter22|operator/)
+  }
+  assert.equal(settings(REDEEMER, { LP_STORE: URL_WITH_PASSWORD }).printable().store, 'postgres://db:5432')
+})
+
+test('a password on the command line is warned about, and one in a file or a variable is not', () => {
+  const about = (line: string, variables?: Record<string, string>) =>
+    settings(line, variables).warnings.filter((text) => text.includes('password'))
+  assert.deepEqual(about(`${REDEEMER} -store ${URL_WITH_PASSWORD}`), [
+    '-store is given with a password on the command line, which every user of this machine can read: write the URL to a file and give its path, or set LP_STORE',
+  ])
+  assert.deepEqual(about(`${REDEEMER} -store /etc/store`), [])
+  assert.deepEqual(about(REDEEMER, { LP_STORE: URL_WITH_PASSWORD }), [])
+})
+
+test('-storeSchema and -storeSessionUrl say where in the database, and how it is reached', () => {
+  const { secrets, store } = settings(
+    `${REDEEMER} -store postgres://pooler/x -storeSchema east_1 -storeSessionUrl /etc/store`,
+  )
+  assert.deepEqual(store, { schema: 'east_1' })
+  assert.equal(secrets.storeUrl, 'postgres://pooler/x')
+  assert.equal(secrets.storeSessionUrl, URL_WITH_PASSWORD)
+})
+
+const ORCHESTRATOR = `${CHAIN} -orchestrator -transcoder -serviceAddr 127.0.0.1:8935 -pricePerUnit 1`
+const refusals: [line: string, sentence: string][] = [
+  [
+    `${REDEEMER} -store db:5432`,
+    '-store is neither a URL such as postgres://user:password@host:5432/database nor a file with one',
+  ],
+  [
+    `${REDEEMER} -store mysql://db/x`,
+    '-store is neither a URL such as postgres://user:password@host:5432/database nor a file with one',
+  ],
+  [
+    `${REDEEMER} -storeSessionUrl postgres://db/x`,
+    '-storeSessionUrl needs -store, the database of the cluster',
+  ],
+  [`${REDEEMER} -storeSchema east`, '-storeSchema needs -store, the database'],
+  ...['East', 'pg_east', '1east', 'a-b', 'x'.repeat(64)].map((name): [string, string] => [
+    `${REDEEMER} -store postgres://db/x -storeSchema ${name}`,
+    `-storeSchema must be at most 63 small letters, digits and underscores, begin with a letter and not with pg_, not "${name}"`,
+  ]),
+  [
+    `${CHAIN} -gateway -store postgres://db/x`,
+    '-store is for orchestrators, redeemers, reward services and round initialisers, not for a gateway: leave it out',
+  ],
+  [
+    '-transcoder -orchAddr a -orchSecret b -store postgres://db/x',
+    '-store is for orchestrators, redeemers, reward services and round initialisers, not for a standalone transcoder: leave it out',
+  ],
+]
+
+for (const [line, sentence] of refusals) {
+  test(`refused: ${line.replace(`${CHAIN} `, '')}`, () => {
+    const loaded = load(line)
+    assert.ok(typeof loaded === 'string')
+    assert.ok(loaded.includes(sentence), loaded)
+  })
+}
+
+test('orchestrators, redeemers, reward services and round initialisers may share a store', () => {
+  for (const line of [ORCHESTRATOR, REDEEMER, CHAIN, `${CHAIN} -initializeRound`]) {
+    assert.deepEqual(settings(`${line} -store postgres://db/x`).store, { schema: 'livepeer' })
+  }
+})

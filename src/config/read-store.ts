@@ -1,0 +1,65 @@
+import { environmentName, shown } from './load-flags.ts'
+import { isUrl, type Reading, refusal } from './reading.ts'
+import type { Role, StoreSettings } from './settings.ts'
+
+/** PostgreSQL's limit, for names that need no quotes. */
+const SCHEMA_NAME = /^[a-z_][a-z0-9_]{0,62}$/
+
+/** The URLs of a cluster's database; empty where none is given. */
+export interface StoreUrls {
+  readonly storeUrl: string
+  readonly storeSessionUrl: string
+}
+
+/** Reads where the cluster's database is. Throws SettingsError, whose text shows nothing of a URL. */
+export function readStoreUrls(reading: Reading): StoreUrls {
+  const storeUrl = readUrl(reading, 'store')
+  const storeSessionUrl = readUrl(reading, 'storeSessionUrl')
+  if (storeUrl === '' && storeSessionUrl !== '') {
+    throw refusal(`${reading.spelled('storeSessionUrl')} needs -store, the database of the cluster`)
+  }
+  return { storeUrl, storeSessionUrl: storeSessionUrl || storeUrl }
+}
+
+/** Reads how the cluster's database is used; null where there is none. Throws SettingsError. */
+export function readStore(
+  reading: Reading,
+  roles: ReadonlySet<Role>,
+  { storeUrl }: StoreUrls,
+): StoreSettings | null {
+  const { storeSchema: schema } = reading.flags
+  if (storeUrl === '') {
+    if (reading.has('storeSchema'))
+      throw refusal(`${reading.spelled('storeSchema')} needs -store, the database`)
+    return null
+  }
+  if (roles.has('gateway') || (roles.has('transcoder') && !roles.has('orchestrator'))) {
+    const role = roles.has('gateway') ? 'a gateway' : 'a standalone transcoder'
+    throw refusal(
+      `${reading.spelled('store')} is for orchestrators, redeemers, reward services and round initialisers, not for ${role}: leave it out`,
+    )
+  }
+  if (!SCHEMA_NAME.test(schema) || schema.startsWith('pg_')) {
+    throw refusal(
+      `${reading.spelled('storeSchema')} must be at most 63 small letters, digits and underscores, begin with a letter and not with pg_, not ${shown(schema)}`,
+    )
+  }
+  return { schema }
+}
+
+function readUrl(reading: Reading, name: 'store' | 'storeSessionUrl'): string {
+  const url = reading.textOrFile(name)
+  if (url === '') return url
+  if (isUrl(url, ['postgres:', 'postgresql:'])) {
+    const spelled = reading.spelled(name)
+    if (url === reading.flags[name] && spelled.startsWith('-') && URL.parse(url)?.password) {
+      reading.warnings.push(
+        `${spelled} is given with a password on the command line, which every user of this machine can read: write the URL to a file and give its path, or set ${environmentName(name)}`,
+      )
+    }
+    return url
+  }
+  throw refusal(
+    `${reading.spelled(name)} is neither a URL such as postgres://user:password@host:5432/database nor a file with one`,
+  )
+}
