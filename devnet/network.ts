@@ -8,8 +8,9 @@ import { devnetKeyBytes } from './artifacts.ts'
 import { type Balancer, startBalancer } from './balancer.ts'
 import { chainFlags, PAYMENT_FLAGS, startFundedChain, writeKeystore, writePassword } from './funded-chain.ts'
 import { type NodeEntry, NodeProcess } from './node-process.ts'
+import { Postgres } from './postgres.ts'
 import type { Protocol } from './protocol.ts'
-import { hasBalancer, type NodeKind, type PlannedNode, planOf, type Setup } from './setups.ts'
+import { hasBalancer, hasStore, type NodeKind, type PlannedNode, planOf, type Setup } from './setups.ts'
 import { freePort, freePortNear, LOOPBACK, TcpLink } from './tcp-link.ts'
 
 const ORCH_SECRET = 'devnet'
@@ -73,6 +74,8 @@ export class Network implements AsyncDisposable {
   /** In starting order; the gateway is last. */
   readonly nodes: readonly NetworkNode[]
   readonly balancer: Balancer | null
+  /** The server of the cluster's store; null where nodes share none. */
+  readonly postgres: Postgres | null
   /** The orchestrators' link to their redeemer, if requested. */
   readonly redeemerLink: TcpLink | null
   /** The block from which rounds are counted: the first round counted starts after it. */
@@ -89,6 +92,7 @@ export class Network implements AsyncDisposable {
       | 'protocol'
       | 'nodes'
       | 'balancer'
+      | 'postgres'
       | 'redeemerLink'
       | 'fromBlock'
       | 'urls'
@@ -101,6 +105,7 @@ export class Network implements AsyncDisposable {
     this.protocol = parts.protocol
     this.nodes = parts.nodes
     this.balancer = parts.balancer
+    this.postgres = parts.postgres
     this.redeemerLink = parts.redeemerLink
     this.fromBlock = parts.fromBlock
     this.urls = parts.urls
@@ -154,6 +159,9 @@ export class Network implements AsyncDisposable {
     const passwordFile = await writePassword(folder)
     const orchSecret = join(folder, 'orch-secret')
     await writeFile(orchSecret, `${ORCH_SECRET}\n`, { mode: 0o600 })
+    const postgres = hasStore(setup) ? stack.use(await Postgres.start({ port: await port(5433) })) : null
+    const store = postgres && join(folder, 'store-url')
+    if (store) await writeFile(store, `${await postgres.newDatabase()}\n`, { mode: 0o600 })
     const addresses = Object.fromEntries(
       plan.map(({ name }) => [name, hostAndPort(host, ports.get(name)!.service)]),
     )
@@ -194,7 +202,7 @@ export class Network implements AsyncDisposable {
         process: new NodeProcess({
           name,
           flags: [
-            ...planned.flags({ registered, addresses: seen, orchSecret }),
+            ...planned.flags({ registered, addresses: seen, orchSecret, store }),
             ...(PAYMENT_FLAGS[kind] ?? []),
             ...onChain,
             ...['-dataDir', options.dataDirs?.[name] ?? join(folder, name), '-cliAddr', control, '-monitor'],
@@ -218,7 +226,7 @@ export class Network implements AsyncDisposable {
     options.signal?.throwIfAborted()
     return new Network(
       {
-        ...{ setup, anvil, protocol, nodes, balancer, redeemerLink, fromBlock },
+        ...{ setup, anvil, protocol, nodes, balancer, postgres, redeemerLink, fromBlock },
         urls: { gateway: `http://${addresses.gateway}`, orchestrator: serviceUri },
         accounts,
       },

@@ -4,8 +4,9 @@
  * `single`: one orchestrator does everything. `redeemer`: another account redeems for it. `service-node`: one node with
  * the registered key redeems and calls reward; orchestrators have other keys. `cold`: redeemer and reward service are
  * separate, so that the registered key is used only for reward. `multi`: the same with a separate transcoder process.
+ * `cluster`: three orchestrators, two redeemers and two reward services share a PostgreSQL store; any of them may die.
  */
-export const SETUPS = ['single', 'redeemer', 'service-node', 'cold', 'multi'] as const
+export const SETUPS = ['single', 'redeemer', 'service-node', 'cold', 'multi', 'cluster'] as const
 export type Setup = (typeof SETUPS)[number]
 
 /** What a process is for. */
@@ -37,6 +38,8 @@ export interface Others {
   readonly addresses: Readonly<Record<string, string>>
   /** The file of the secret that transcoders share with their orchestrator. */
   readonly orchSecret: string
+  /** The file with the URL of the cluster's store; null where the nodes share none. */
+  readonly store: string | null
 }
 
 /** The processes of a setup in starting order, without the gateway, which is always the same. */
@@ -71,6 +74,16 @@ export function planOf(setup: Setup): PlannedNode[] {
         transcoder('transcoder', 'orchestrator-2'),
         orchestrator('orchestrator-2', { redeemer: 'redeemer', port: 8937, remote: true }),
       ]
+    case 'cluster':
+      return [
+        redeemer('redeemer-1', 'redeemer'),
+        redeemer('redeemer-2', 'redeemer', { port: 8938, controlPort: 4937 }),
+        reward('reward-1'),
+        reward('reward-2', 2937),
+        clustered('orchestrator-1', { port: 8935, controlPort: 7935 }),
+        clustered('orchestrator-2', { port: 8937, controlPort: 7937 }),
+        clustered('orchestrator-3', { port: 8939, controlPort: 7939 }),
+      ]
   }
 }
 
@@ -79,22 +92,47 @@ export function hasBalancer(setup: Setup): boolean {
   return planOf(setup).filter(({ kind }) => kind === 'orchestrator').length > 1
 }
 
-function redeemer(name: string, account: string): PlannedNode {
+/** Whether the nodes of a setup share a store. */
+export function hasStore(setup: Setup): boolean {
+  return setup === 'cluster'
+}
+
+function redeemer(
+  name: string,
+  account: string,
+  ports: { port: number; controlPort: number } = { port: 8936, controlPort: 4935 },
+): PlannedNode {
   return {
-    ...{ name, kind: 'redeemer', account, needsGas: true, port: 8936, controlPort: 4935 },
-    flags: ({ registered, addresses }) => [
+    ...{ name, kind: 'redeemer', account, needsGas: true, ...ports },
+    flags: ({ addresses, registered, store }) => [
       ...['-redeemer', '-httpAddr', addresses[name]!],
       ...(account === REGISTERED ? [] : ['-ethOrchAddr', registered]),
+      ...sharing(store),
     ],
   }
 }
 
 /** No role flag: it calls reward because its account is registered on chain. */
-function reward(): PlannedNode {
+function reward(name = 'reward', controlPort = 2935): PlannedNode {
   return {
-    ...{ name: 'reward', kind: 'reward', account: REGISTERED, needsGas: true, port: null, controlPort: 2935 },
-    flags: () => [],
+    ...{ name, kind: 'reward', account: REGISTERED, needsGas: true, port: null, controlPort },
+    flags: ({ store }) => sharing(store),
   }
+}
+
+/** An orchestrator of a cluster: it advertises the address on chain, and its store is all that it needs of the others. */
+function clustered(name: string, ports: { port: number; controlPort: number }): PlannedNode {
+  return {
+    ...{ name, kind: 'orchestrator', account: name, needsGas: false, ...ports },
+    flags: ({ addresses, registered, store }) => [
+      ...['-orchestrator', '-transcoder', '-ethOrchAddr', registered],
+      ...['-httpAddr', addresses[name]!, ...sharing(store)],
+    ],
+  }
+}
+
+function sharing(store: string | null): string[] {
+  return store === null ? [] : ['-store', store]
 }
 
 function orchestrator(

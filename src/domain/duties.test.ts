@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { planOf, REGISTERED, SETUPS } from '../../devnet/setups.ts'
+import { hasStore, planOf, REGISTERED, SETUPS, type Setup } from '../../devnet/setups.ts'
 import { settingsOf as settingsIn } from '../../test/fakes/settings.ts'
 import type { Settings } from '../config/settings.ts'
 import { bitsOf, defaultCapabilities } from './capabilities.ts'
@@ -104,6 +104,7 @@ describe('the duties of each process of a setup', () => {
   const redeemer = [...REDEEMER, ...REWARDING, 'showsRecipient'] as const
   const orchestrator = [...ENGINE, 'checksItself', ...HANDING, ...REWARDING, 'showsRecipient'] as const
   const reward = [...REWARDING, 'onlyRewards', 'showsRecipient'] as const
+  const clustered = [...ENGINE, 'checksItself', ...REDEEMING, ...REWARDING, 'showsRecipient'] as const
   const cases: Readonly<Record<string, readonly (keyof Duties)[]>> = {
     'single/orchestrator': [...ENGINE, ...REDEEMING, ...REWARDING, 'checksItself', 'showsRecipient'],
     'redeemer/redeemer': redeemer,
@@ -123,6 +124,13 @@ describe('the duties of each process of a setup', () => {
       ...(['takesSessions', 'takesTranscoders', 'checksItself'] as const),
       ...([...HANDING, ...REWARDING, 'showsRecipient'] as const),
     ],
+    'cluster/redeemer-1': redeemer,
+    'cluster/redeemer-2': redeemer,
+    'cluster/reward-1': reward,
+    'cluster/reward-2': reward,
+    'cluster/orchestrator-1': clustered,
+    'cluster/orchestrator-2': clustered,
+    'cluster/orchestrator-3': clustered,
   }
   const planned = SETUPS.flatMap((setup) =>
     planOf(setup).map((node) => ({ name: `${setup}/${node.name}`, node })),
@@ -131,9 +139,11 @@ describe('the duties of each process of a setup', () => {
   for (const { name, node } of planned) {
     it(name, () => {
       const addresses = Object.fromEntries(planned.map((other) => [other.node.name, 'h.example:8935']))
-      const flags = node.flags({ registered: OTHER, addresses, orchSecret: 's' })
+      const store = hasStore(name.split('/')[0] as Setup) ? 'postgres://db/x' : null
+      const flags = node.flags({ registered: OTHER, addresses, orchSecret: 's', store })
       // A registered orchestrator advertises what the chain says, which is known only once the node has asked it.
-      const advertised = node.account === REGISTERED && node.kind === 'orchestrator' ? SERVICE.split(' ') : []
+      const isAdvertised = node.kind === 'orchestrator' && (node.account === REGISTERED || store !== null)
+      const advertised = isAdvertised ? SERVICE.split(' ') : []
       const priced = node.kind === 'orchestrator' ? ['-pricePerUnit', '1'] : []
       const chain = node.account === null ? [] : CHAIN.split(' ')
       const guarded = node.kind === 'redeemer' ? ['-redeemerSecret', 's'] : []

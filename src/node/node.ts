@@ -241,7 +241,13 @@ async function withServiceAddress(
   const listensAt = hostAndPort(host === '' ? '*' : host, port ?? DEFAULT_PEER_PORT)
   const service = await serviceAddress(
     settings.orchestrator.service,
-    { account, orchestrator: recipientOf(settings, account), isPublic: settings.network.public, listensAt },
+    {
+      account,
+      orchestrator: recipientOf(settings, account),
+      isPublic: settings.network.public,
+      isInCluster: settings.store !== null,
+      listensAt,
+    },
     {
       log,
       answeringAt: (url) => accountAt(url, dice.bytes(32), signal),

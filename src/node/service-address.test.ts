@@ -6,13 +6,20 @@ import { type Fields, type Log, silentLog } from '../lib/log.ts'
 import { serviceAddress } from './service-address.ts'
 
 const BALANCER = 'https://balancer.example:8935'
-const ADVICE = `this orchestrator advertises the address that ${REGISTERED} registered: that is right for a single orchestrator; behind a balancer, each of several needs its own -serviceAddr, or segments reach a node that does not know their session`
+const ADVICE = `this orchestrator advertises the address that ${REGISTERED} registered: that is right for a single orchestrator; behind a balancer, each of several needs its own -serviceAddr, or all need the same -store, or segments reach a node that does not know their session`
 
 async function settle(
   told: Parameters<typeof serviceAddress>[0],
-  how: { account?: Address; answering?: Address; isPublic?: boolean; registered?: string | Error },
+  how: {
+    account?: Address
+    answering?: Address
+    isPublic?: boolean
+    isInCluster?: boolean
+    registered?: string | Error
+  },
 ) {
   const { account = ORCHESTRATOR, answering = null, isPublic = true, registered = BALANCER } = how
+  const { isInCluster = false } = how
   const asked: Address[] = []
   const warnings: string[] = []
   const facts: Fields[] = []
@@ -30,7 +37,7 @@ async function settle(
   }
   const service = await serviceAddress(
     told,
-    { account, orchestrator: REGISTERED, isPublic, listensAt: '*:8935' },
+    { account, orchestrator: REGISTERED, isPublic, isInCluster, listensAt: '*:8935' },
     { registeredUri, log, answeringAt: async () => answering },
   )
   return { service, asked, warnings, facts }
@@ -43,6 +50,15 @@ test('an orchestrator without a configured address takes the one that its regist
   assert.deepEqual(service, { kind: 'url', url: BALANCER })
   assert.deepEqual(asked, [REGISTERED])
   assert.deepEqual(warnings, [ADVICE])
+})
+
+test('the nodes of a cluster advertise the registered address, even with the registered account, without a warning', async () => {
+  for (const account of [ORCHESTRATOR, REGISTERED] as Address[]) {
+    for (const told of [REGISTERED_ONE, { kind: 'url', url: BALANCER } as const]) {
+      const { service, warnings } = await settle(told, { account, answering: account, isInCluster: true })
+      assert.deepEqual([service, warnings], [{ kind: 'url', url: BALANCER }, []])
+    }
+  }
 })
 
 test('the registered orchestrator takes its own registered address without a warning', async () => {

@@ -21,6 +21,8 @@ export async function serviceAddress(
     readonly orchestrator: Address
     /** Whether gateways are on other machines. */
     readonly isPublic: boolean
+    /** Whether it shares a store with others, which then serve the same sessions. */
+    readonly isInCluster?: boolean
     /** The address that it is about to listen at, to be shown. */
     readonly listensAt?: string
   },
@@ -43,12 +45,13 @@ export async function serviceAddress(
     }
   }
   const isOneOfSeveral = orchestrator !== node.account
+  const isAlone = isOneOfSeveral && !node.isInCluster
   if (configured.kind === 'none') return configured
   if (configured.kind === 'url') {
-    if (isOneOfSeveral && (await isRegistered(configured.url))) needs.log.warn(adviceOn(orchestrator))
+    if (isAlone && (await isRegistered(configured.url))) needs.log.warn(adviceOn(orchestrator))
     return configured
   }
-  if (isOneOfSeveral) needs.log.warn(adviceOn(orchestrator))
+  if (isAlone) needs.log.warn(adviceOn(orchestrator))
   const registered = await needs.registeredUri(orchestrator)
   if (registered === '') {
     throw new NodeError<ServiceAddressFault>(
@@ -64,7 +67,7 @@ export async function serviceAddress(
     )
   }
   // This node does not listen yet, so whoever answers with its account is another one.
-  if (!isOneOfSeveral && (await needs.answeringAt?.(url)) === node.account) {
+  if (!isOneOfSeveral && !node.isInCluster && (await needs.answeringAt?.(url)) === node.account) {
     needs.log.warn(
       'another node of this account answers at the address on chain: give each its own -serviceAddr, or stop one',
       { account: node.account, registered: url, listensAt: node.listensAt },
@@ -83,5 +86,5 @@ export function isSameUri(a: string, b: string): boolean {
 }
 
 function adviceOn(orchestrator: Address): string {
-  return `this orchestrator advertises the address that ${orchestrator} registered: that is right for a single orchestrator; behind a balancer, each of several needs its own -serviceAddr, or segments reach a node that does not know their session`
+  return `this orchestrator advertises the address that ${orchestrator} registered: that is right for a single orchestrator; behind a balancer, each of several needs its own -serviceAddr, or all need the same -store, or segments reach a node that does not know their session`
 }

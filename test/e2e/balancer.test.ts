@@ -134,7 +134,7 @@ test('nodes that all advertise the balancer are told at the start what is wrong 
   for (const sentence of [
     `this orchestrator advertises the address that ${orchestrator} registered: that is right for a single orchestrator; behind a balancer, each of several needs its own -serviceAddr`,
     ` answers at the advertised address ${network.urls.orchestrator} instead of `,
-    "set -serviceAddr to this node's own address; a balancer's belongs on chain only",
+    "set -serviceAddr to this node's own address; a balancer's belongs on chain only, unless the nodes behind it share a -store",
   ])
     assert.ok(ended.output.includes(sentence), `${sentence}\n${ended.output}`)
 })

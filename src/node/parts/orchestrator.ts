@@ -146,9 +146,10 @@ function peerEndpoint(
   )
 }
 
-function selfCheck({ access, client, duties, env, signer }: Core, serviceUri: string): Service[] {
+function selfCheck({ access, client, duties, env, settings, signer }: Core, serviceUri: string): Service[] {
   if (!duties.checksItself) return []
-  const options = { serviceUri, address: signer.address, offchain: access === null }
+  const isInCluster = settings.store !== null
+  const options = { serviceUri, address: signer.address, offchain: access === null, isInCluster }
   return [client, new SelfCheck(options, { ...env, client })]
 }
 

@@ -17,12 +17,13 @@ const never = new AbortController().signal
 const signing = (by: Uint8Array): Pinger => ({ ping: async (_url, value) => signHash(by, keccak256(value)) })
 const away: Pinger = { ping: async () => Promise.reject(new Error('connection refused')) }
 
-function selfCheck(client: Pinger, offchain = false) {
+function selfCheck(client: Pinger, how: { offchain?: boolean; isInCluster?: boolean } = {}) {
+  const { isInCluster = false, offchain = false } = how
   const clock = new ManualClock()
   return {
     clock,
     check: new SelfCheck(
-      { serviceUri, address, offchain },
+      { serviceUri, address, offchain, isInCluster },
       { client, clock, dice: seededDice('x'), log: silentLog },
     ),
   }
@@ -33,13 +34,19 @@ test('a node that answers with its own key is content', async () => {
 })
 
 test('offchain any answer will do', async () => {
-  await selfCheck({ ping: async () => new Uint8Array(0) }, true).check.check(never)
+  await selfCheck({ ping: async () => new Uint8Array(0) }, { offchain: true }).check.check(never)
 })
 
 test('a sibling behind the same address is named, with the advice', async () => {
   await assert.rejects(selfCheck(signing(otherKey)).check.check(never), {
-    message: `${addressOfKey(otherKey)} answers at the advertised address https://node.example:8935 instead of ${address}: set -serviceAddr to this node's own address; a balancer's belongs on chain only`,
+    message: `${addressOfKey(otherKey)} answers at the advertised address https://node.example:8935 instead of ${address}: set -serviceAddr to this node's own address; a balancer's belongs on chain only, unless the nodes behind it share a -store`,
   })
+})
+
+test('in a cluster a sibling may answer, but somebody must', async () => {
+  const isInCluster = true
+  await selfCheck(signing(otherKey), { isInCluster }).check.check(never)
+  await assert.rejects(selfCheck(away, { isInCluster }).check.check(never), { code: 'unreachable-self' })
 })
 
 test('a balancer that leads here only now and then is found out', async () => {

@@ -15,6 +15,16 @@ const PAUSE_MS = 2_000
 /** Calls, each over a connection of its own: a balancer goes round, and the first may lead here by chance. */
 const CALLS = 3
 
+/** What is expected at the advertised address. */
+export interface SelfCheckOptions {
+  readonly serviceUri: string
+  /** This node's account. */
+  readonly address: Address
+  readonly offchain: boolean
+  /** Whether nodes of the same cluster may answer there too: a balancer's address is then right. */
+  readonly isInCluster?: boolean
+}
+
 /** Asks a node to prove that it holds its key; each time over a new connection. */
 export interface Pinger {
   ping(url: string, value: Uint8Array, signal: AbortSignal): Promise<Uint8Array>
@@ -26,13 +36,10 @@ export interface Pinger {
  */
 export class SelfCheck implements Service {
   readonly name = 'self-check'
-  readonly #options: { readonly serviceUri: string; readonly address: Address; readonly offchain: boolean }
+  readonly #options: SelfCheckOptions
   readonly #needs: { readonly client: Pinger; readonly clock: Clock; readonly dice: Dice; readonly log: Log }
 
-  constructor(
-    options: { serviceUri: string; address: Address; offchain: boolean },
-    needs: { client: Pinger; clock: Clock; dice: Dice; log: Log },
-  ) {
+  constructor(options: SelfCheckOptions, needs: { client: Pinger; clock: Clock; dice: Dice; log: Log }) {
     this.#options = options
     this.#needs = needs
   }
@@ -59,7 +66,7 @@ export class SelfCheck implements Service {
   }
 
   async #call(signal: AbortSignal): Promise<void> {
-    const { serviceUri, address, offchain } = this.#options
+    const { address, isInCluster, offchain, serviceUri } = this.#options
     const value = this.#needs.dice.bytes(32)
     let answer: Uint8Array
     try {
@@ -72,13 +79,13 @@ export class SelfCheck implements Service {
         { cause: error },
       )
     }
-    if (offchain) return
+    if (offchain || isInCluster) return
     const signer = recoverSigner(keccak256(value), answer)
     if (signer === address) return
     throw new NodeError<SelfCheckFault>(
       'another-node',
       `${signer ?? 'a node without a key'} answers at the advertised address ${serviceUri} instead of ${address}: ` +
-        "set -serviceAddr to this node's own address; a balancer's belongs on chain only",
+        "set -serviceAddr to this node's own address; a balancer's belongs on chain only, unless the nodes behind it share a -store",
     )
   }
 
