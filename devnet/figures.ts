@@ -1,5 +1,7 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { OrchestratorStatus, RedeemerStatus } from '../src/node/status/status.ts'
-import type { Network } from './network.ts'
+import type { Network, SharedStore } from './network.ts'
 import type { NodeProcess } from './node-process.ts'
 
 /** The tickets of a network, counted at the orchestrators that received them, where they are stored, and on chain. */
@@ -41,7 +43,7 @@ export function lastKnown(): AskNode {
   }
 }
 
-/** Asks the chain and all nodes with tickets. */
+/** Asks the chain, and all nodes with tickets or the store that they share. */
 export async function ticketFigures(network: Network, ask: AskNode = askNow): Promise<TicketFigures> {
   const orchestrators = await Promise.all(
     network.of('orchestrator').map(async ({ process }) => ({
@@ -49,36 +51,89 @@ export async function ticketFigures(network: Network, ask: AskNode = askNow): Pr
       ...(await ask<OrchestratorStatus>(process)),
     })),
   )
-  const redeemers = await Promise.all(
-    network.of('redeemer').map(({ process }) => ask<RedeemerStatus>(process)),
-  )
   const chain = await network.protocol.redemptions()
-  const sum = (of: (tickets: OrchestratorStatus['tickets']) => number, nodes: readonly HasTickets[]) =>
-    nodes.reduce((total, { tickets }) => total + of(tickets), 0)
-  const all = [...orchestrators, ...redeemers]
-  const holders = redeemers.length > 0 ? redeemers : orchestrators
-  const won = sum((tickets) => tickets.won, orchestrators)
+  const kept = network.store
+    ? await inStore(network, network.store)
+    : await inNodes(network, orchestrators, ask)
   // Nodes count a redemption once it is confirmed: until then only the chain has it.
-  const unconfirmed = chain.distinct - sum((tickets) => tickets.redeemed, holders)
-  const pending = sum((tickets) => tickets.open + tickets.submitted, all) - unconfirmed
-  // Both nodes count the expiry of a handed-over ticket.
-  const refused = sum((tickets) => tickets.refused, holders)
+  const pending = kept.unfinished - (chain.distinct - kept.redeemed)
+  const { byOrchestrator, received, refused, won } = kept
   return {
     sessions: orchestrators.reduce((total, { sessions }) => total + sessions, 0),
-    received: sum((tickets) => tickets.received, orchestrators),
-    won,
-    pending,
-    refused,
+    ...{ received, won, pending, refused, byOrchestrator },
     redeemed: chain.redeemed,
     paid: chain.paid,
     faceValue: chain.faceValue,
     fees: chain.fees,
     lost: won - chain.distinct - pending - refused,
+    isAtRest: kept.isQuiet && kept.redeemed === chain.redeemed,
+  }
+}
+
+/** The tickets as they are stored, wherever that is. */
+interface KeptTickets extends Pick<TicketFigures, 'received' | 'won' | 'refused' | 'byOrchestrator'> {
+  readonly redeemed: number
+  /** Neither redeemed nor refused. */
+  readonly unfinished: number
+  /** Whether none is on its way to a redeemer or the chain. */
+  readonly isQuiet: boolean
+}
+
+/** What each node keeps for itself. */
+async function inNodes(
+  network: Network,
+  orchestrators: readonly (HasTickets & { readonly name: string })[],
+  ask: AskNode,
+): Promise<KeptTickets> {
+  const redeemers = await Promise.all(
+    network.of('redeemer').map(({ process }) => ask<RedeemerStatus>(process)),
+  )
+  const sum = (of: (tickets: OrchestratorStatus['tickets']) => number, nodes: readonly HasTickets[]) =>
+    nodes.reduce((total, { tickets }) => total + of(tickets), 0)
+  const all = [...orchestrators, ...redeemers]
+  const holders = redeemers.length > 0 ? redeemers : orchestrators
+  return {
+    received: sum((tickets) => tickets.received, orchestrators),
+    won: sum((tickets) => tickets.won, orchestrators),
+    redeemed: sum((tickets) => tickets.redeemed, holders),
+    unfinished: sum((tickets) => tickets.open + tickets.submitted, all),
+    // Both nodes count the expiry of a handed-over ticket.
+    refused: sum((tickets) => tickets.refused, holders),
     byOrchestrator: Object.fromEntries(orchestrators.map(({ name, tickets }) => [name, tickets.received])),
-    isAtRest:
+    isQuiet:
       sum((tickets) => tickets.submitted, all) === 0 &&
-      sum((tickets) => tickets.redeemed, holders) === chain.redeemed &&
       (redeemers.length === 0 || sum((tickets) => tickets.open, orchestrators) === 0),
+  }
+}
+
+/** What the nodes of a cluster keep in their store, read from its tables. */
+async function inStore(network: Network, { postgres, url }: SharedStore): Promise<KeptTickets> {
+  const counts = await postgres.runIn(
+    url,
+    'select node, tickets_received as received, tickets_won as won from livepeer.money where period = $$ever$$',
+  )
+  const states = await postgres.runIn(
+    url,
+    'select state, count(*) as count from livepeer.tickets group by state',
+  )
+  const inState = (name: string) => Number(states.find(({ state }) => state === name)?.count ?? 0)
+  const total = (column: 'received' | 'won') => counts.reduce((sum, row) => sum + Number(row[column]), 0)
+  const ids = await Promise.all(
+    network.of('orchestrator').map(async ({ dataDir, process }) => ({
+      name: process.command.name,
+      id: (await readFile(join(dataDir, 'node-id'), 'utf8')).trim(),
+    })),
+  )
+  return {
+    received: total('received'),
+    won: total('won'),
+    redeemed: inState('redeemed'),
+    unfinished: inState('open') + inState('submitted') + inState('delivered'),
+    refused: inState('refused'),
+    byOrchestrator: Object.fromEntries(
+      ids.map(({ id, name }) => [name, Number(counts.find(({ node }) => node === id)?.received ?? 0)]),
+    ),
+    isQuiet: inState('submitted') === 0,
   }
 }
 

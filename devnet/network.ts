@@ -62,8 +62,15 @@ export interface NetworkNode {
   readonly account: Address | null
   /** HOST:PORT of its service, or null. */
   readonly address: string | null
+  readonly dataDir: string
   /** Its link to the chain, if requested. */
   readonly chainLink: TcpLink | null
+}
+
+/** A PostgreSQL server with the store of a cluster. */
+export interface SharedStore {
+  readonly postgres: Postgres
+  readonly url: string
 }
 
 /** A whole network on this machine: a chain with the protocol's contracts, an operator's nodes, a gateway. */
@@ -74,8 +81,8 @@ export class Network implements AsyncDisposable {
   /** In starting order; the gateway is last. */
   readonly nodes: readonly NetworkNode[]
   readonly balancer: Balancer | null
-  /** The server of the cluster's store; null where nodes share none. */
-  readonly postgres: Postgres | null
+  /** The store that nodes share; null where each has its own. */
+  readonly store: SharedStore | null
   /** The orchestrators' link to their redeemer, if requested. */
   readonly redeemerLink: TcpLink | null
   /** The block from which rounds are counted: the first round counted starts after it. */
@@ -92,7 +99,7 @@ export class Network implements AsyncDisposable {
       | 'protocol'
       | 'nodes'
       | 'balancer'
-      | 'postgres'
+      | 'store'
       | 'redeemerLink'
       | 'fromBlock'
       | 'urls'
@@ -105,7 +112,7 @@ export class Network implements AsyncDisposable {
     this.protocol = parts.protocol
     this.nodes = parts.nodes
     this.balancer = parts.balancer
-    this.postgres = parts.postgres
+    this.store = parts.store
     this.redeemerLink = parts.redeemerLink
     this.fromBlock = parts.fromBlock
     this.urls = parts.urls
@@ -160,8 +167,9 @@ export class Network implements AsyncDisposable {
     const orchSecret = join(folder, 'orch-secret')
     await writeFile(orchSecret, `${ORCH_SECRET}\n`, { mode: 0o600 })
     const postgres = hasStore(setup) ? stack.use(await Postgres.start({ port: await port(5433) })) : null
-    const store = postgres && join(folder, 'store-url')
-    if (store) await writeFile(store, `${await postgres.newDatabase()}\n`, { mode: 0o600 })
+    const store = postgres && { postgres, url: await postgres.newDatabase() }
+    const storeFile = store && join(folder, 'store-url')
+    if (storeFile) await writeFile(storeFile, `${store.url}\n`, { mode: 0o600 })
     const addresses = Object.fromEntries(
       plan.map(({ name }) => [name, hostAndPort(host, ports.get(name)!.service)]),
     )
@@ -194,18 +202,20 @@ export class Network implements AsyncDisposable {
         const urls = chainAddresses.map((address) => `http://${address}`)
         onChain.push(...chainFlags({ urls, protocol, keystore, passwordFile }), '-ethAcctAddr', account)
       }
+      const dataDir = options.dataDirs?.[name] ?? join(folder, name)
       nodes.push({
         kind,
         account,
+        dataDir,
         address: planned.port === null ? null : addresses[name]!,
         chainLink,
         process: new NodeProcess({
           name,
           flags: [
-            ...planned.flags({ registered, addresses: seen, orchSecret, store }),
+            ...planned.flags({ registered, addresses: seen, orchSecret, store: storeFile }),
             ...(PAYMENT_FLAGS[kind] ?? []),
             ...onChain,
-            ...['-dataDir', options.dataDirs?.[name] ?? join(folder, name), '-cliAddr', control, '-monitor'],
+            ...['-dataDir', dataDir, '-cliAddr', control, '-monitor'],
             ...(flagsOf(options, kind) ?? []),
           ],
           ...(entry && { entry }),
@@ -226,7 +236,7 @@ export class Network implements AsyncDisposable {
     options.signal?.throwIfAborted()
     return new Network(
       {
-        ...{ setup, anvil, protocol, nodes, balancer, postgres, redeemerLink, fromBlock },
+        ...{ setup, anvil, protocol, nodes, balancer, redeemerLink, store, fromBlock },
         urls: { gateway: `http://${addresses.gateway}`, orchestrator: serviceUri },
         accounts,
       },

@@ -75,8 +75,13 @@ export class Postgres implements AsyncDisposable {
   }
 
   /** Runs statements as the administrator, each by itself; gives the rows of the last one. */
-  async run(...statements: readonly string[]): Promise<Record<string, unknown>[]> {
-    const client = new pg.Client({ connectionString: this.url() })
+  run(...statements: readonly string[]): Promise<Record<string, unknown>[]> {
+    return this.runIn(this.url(), ...statements)
+  }
+
+  /** Runs statements in a database of this server. */
+  async runIn(url: string, ...statements: readonly string[]): Promise<Record<string, unknown>[]> {
+    const client = new pg.Client({ connectionString: url })
     client.on('error', () => {})
     await client.connect()
     try {

@@ -1,4 +1,4 @@
-import { fstatSync } from 'node:fs'
+import { existsSync, fstatSync } from 'node:fs'
 import { availableParallelism, homedir } from 'node:os'
 import { join } from 'node:path'
 import packageJson from '../package.json' with { type: 'json' }
@@ -21,6 +21,7 @@ const { version } = packageJson
 const variables = takenVariables()
 if (process.argv[2] === 'status') await showStatus()
 else if (process.argv[2] === 'certs') makeCerts()
+else if (process.argv[2] === 'store') await useStore()
 else await runAsNode()
 
 /** The environment variables of flags. They are removed, so that no child process inherits them. */
@@ -73,6 +74,19 @@ function makeCerts(): void {
     writeError: (text) => void process.stderr.write(text),
     clock: systemClock,
     dice: systemDice,
+  })
+}
+
+/** `livepeer store`: copies a node's store. */
+async function useStore(): Promise<void> {
+  // Loaded only here: it takes the databases' libraries.
+  const { runStore } = await import('./commands/store.ts')
+  process.exitCode = await runStore({
+    argv: process.argv.slice(3),
+    readText: readTextFile,
+    exists: existsSync,
+    write: (text) => void process.stdout.write(text),
+    writeError: (text) => void process.stderr.write(text),
   })
 }
 

@@ -29,6 +29,7 @@ const EXAMPLES: readonly string[] = [
   `livepeer ${ON_CHAIN}    (calls reward for its account)`,
   'livepeer status [HOST:PORT ...]    (shows the state of nodes; livepeer status --help)',
   'livepeer certs DIR NODE ...    (makes certificates for -certs; livepeer certs --help)',
+  'livepeer store copy FROM TO    (moves a store to another database; livepeer store --help)',
 ]
 
 /** The output of -help: all flags by role. */

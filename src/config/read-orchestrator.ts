@@ -115,9 +115,11 @@ function refuseMissingService(reading: Reading, network: Network): void {
   }
   const account = reading.address('ethAcctAddr')
   const orchestrator = reading.address('ethOrchAddr')
-  if (account && orchestrator && account !== orchestrator) {
+  // Nodes that share a store serve the same sessions, so the balancer's address is theirs.
+  const isInCluster = reading.flags.store !== ''
+  if (account && orchestrator && account !== orchestrator && !isInCluster) {
     reading.warnings.push(
-      `without -serviceAddr this node is advertised at the address that ${orchestrator} registered on chain: if that is a balancer's, give the node's own`,
+      `without -serviceAddr this node is advertised at the address that ${orchestrator} registered on chain: if that is a balancer's, give the node's own, or give all nodes behind it the same -store`,
     )
   }
 }

@@ -5,6 +5,11 @@ import type { Role, StoreSettings } from './settings.ts'
 /** PostgreSQL's limit, for names that need no quotes. */
 const SCHEMA_NAME = /^[a-z_][a-z0-9_]{0,62}$/
 
+/** Whether a schema in PostgreSQL may have this name. */
+export function isSchemaName(name: string): boolean {
+  return SCHEMA_NAME.test(name) && !name.startsWith('pg_')
+}
+
 /** The URLs of a cluster's database; empty where none is given. */
 export interface StoreUrls {
   readonly storeUrl: string
@@ -39,7 +44,7 @@ export function readStore(
       `${reading.spelled('store')} is for orchestrators, redeemers, reward services and round initialisers, not for ${role}: leave it out`,
     )
   }
-  if (!SCHEMA_NAME.test(schema) || schema.startsWith('pg_')) {
+  if (!isSchemaName(schema)) {
     throw refusal(
       `${reading.spelled('storeSchema')} must be at most 63 small letters, digits and underscores, begin with a letter and not with pg_, not ${shown(schema)}`,
     )

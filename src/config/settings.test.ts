@@ -917,7 +917,7 @@ describe('a sentence warns', () => {
   const warned: [line: string, sentence: string][] = [
     [
       `${PUBLIC} -orchestrator -transcoder -pricePerUnit 1 -ethAcctAddr ${HOT} -ethOrchAddr ${X}`,
-      `without -serviceAddr this node is advertised at the address that ${X} registered on chain: if that is a balancer's, give the node's own`,
+      `without -serviceAddr this node is advertised at the address that ${X} registered on chain: if that is a balancer's, give the node's own, or give all nodes behind it the same -store`,
     ],
     [
       '-gateway -orchAddr a -cliAddr 0.0.0.0:5935 -cliToken none',

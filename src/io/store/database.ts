@@ -3,7 +3,9 @@ import { NodeError } from '../../lib/errors.ts'
 import type { Tables } from './tables.ts'
 
 export type StoreFault =
+  | 'store-copy-differs'
   | 'store-in-use'
+  | 'store-not-empty'
   | 'store-too-new'
   | 'store-unavailable'
   | 'store-unwritable'
