@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { livePattern, segmentsOfFile } from '../src/io/media/engine/pattern.ts'
 import { isAbort, messageOf } from '../src/lib/errors.ts'
+import type { GatewayStatus } from '../src/node/status/status.ts'
 import { lastKnown, type TicketFigures, ticketFigures } from './figures.ts'
 import { Network, type NetworkNode } from './network.ts'
 import { commandLine, fullCommandLine } from './node-process.ts'
@@ -8,6 +9,7 @@ import { CHAIN_ONLY, type DevnetOptions, readOptions } from './options.ts'
 import { type Pushed, publish } from './publisher.ts'
 import type { Setup } from './setups.ts'
 import { freePort, freePortNear } from './tcp-link.ts'
+import { unrest } from './unrest.ts'
 import { Workbench } from './workbench.ts'
 
 /** `npm start`: a small network of real processes, started by the commands a user would type. */
@@ -21,6 +23,9 @@ const counts = { segments: 0, renditions: 0, failed: 0, lastFailure: '' }
 const ask = lastKnown()
 /** Nodes that were stopped by hand. */
 const gone = new Set<NetworkNode>()
+/** The node that `--unrest` has killed and not started again yet. */
+let killed: NetworkNode | null = null
+let kills = 0
 const stop = new AbortController()
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => stop.abort())
 
@@ -97,12 +102,14 @@ async function run(setup: Setup): Promise<void> {
     announce(network, streams)
     const streaming = new AbortController()
     const published = Promise.all(streams.map((stream) => publishTo(network, stream, streaming.signal)))
+    const disturbed = options.unrest ? disturb(network, streaming.signal) : null
     try {
-      // Publishing ends only when it fails.
-      await Promise.race([watch(network, started), published])
+      // Publishing and unrest end only when they fail.
+      await Promise.race([watch(network, started), published, ...(disturbed ? [disturbed] : [])])
     } finally {
       streaming.abort()
       await published
+      await disturbed
     }
     if (options.once && !stop.signal.aborted) result = await settled(network)
   } finally {
@@ -115,6 +122,25 @@ async function run(setup: Setup): Promise<void> {
 /** One stream per orchestrator, so that the balancer's choices are visible. */
 function streamsOf(network: Network): string[] {
   return network.of('orchestrator').map((_, i) => (i === 0 ? STREAM : `${STREAM}-${i + 1}`))
+}
+
+/** Kills nodes until the signal is aborted, and then waits for the last one to be back. */
+async function disturb(network: Network, signal: AbortSignal): Promise<void> {
+  await unrest(
+    network,
+    {
+      killed: (node) => {
+        kills++
+        killed = node
+        say(`killed the ${node.process.command.name}`)
+      },
+      back: (node) => {
+        killed = null
+        say(`started the ${node.process.command.name} again`)
+      },
+    },
+    AbortSignal.any([signal, stop.signal]),
+  )
 }
 
 /** Streams until the signal is aborted; a segment in progress is finished. */
@@ -161,7 +187,7 @@ async function watch(network: Network, started: number): Promise<void> {
 /** Says when a node has been stopped, and when it is back. With --once nobody does that by hand. */
 async function look(node: NetworkNode): Promise<void> {
   const { process: child } = node
-  if (child.isRunning) return
+  if (child.isRunning || node === killed) return
   const { command, ending } = child
   if (options.once) throw new Error(`the ${command.name} ended, ${ending}:\n${child.output.slice(-2_000)}`)
   if (await child.answers()) {
@@ -200,10 +226,15 @@ async function settled(network: Network): Promise<Record<string, unknown>> {
     await sleep(500)
     tickets = await ticketFigures(network)
   }
+  const { segments } = await network.gateway.status<GatewayStatus>()
   const { rewards, rounds } = await network.protocol.roundsSince(network.fromBlock)
   return {
     setup: network.setup,
+    nodes: network.nodes.length,
+    nodesKilled: kills,
     segments: counts.segments,
+    segmentsFailed: counts.failed,
+    segmentsRetried: segments.retried,
     renditions: counts.renditions,
     ticketsReceived: tickets.received,
     ticketsWon: tickets.won,

@@ -113,6 +113,10 @@ test('a wrong option ends the program before anything starts, with the reason in
   for (const [args, reason] of [
     [['--nonsense'], /nonsense/],
     [['--setup', 'warm'], /there is no setup "warm": --setup is one of single, redeemer/],
+    [
+      ['--setup', 'multi', '--unrest'],
+      /--unrest kills nodes of which there are several: it is for --setup cluster/,
+    ],
     [['--setup', 'chain', '--once'], /--setup chain starts no nodes: leave out --once/],
     [
       ['--input', '/nonexistent'],
@@ -136,7 +140,16 @@ test('a wrong option ends the program before anything starts, with the reason in
 test('--help lists every option and setup, and starts nothing', async () => {
   const devnet = new Devnet(['--help'])
   assert.equal(await devnet.ended, 0)
-  for (const option of ['--setup', '--input', '--logs', '--once', '--segments', '--tickets', '--limit'])
+  for (const option of [
+    '--setup',
+    '--input',
+    '--logs',
+    '--unrest',
+    '--once',
+    '--segments',
+    '--tickets',
+    '--limit',
+  ])
     assert.ok(devnet.stdout.includes(`  ${option}`), option)
   for (const setup of [...SETUPS, 'chain']) assert.ok(devnet.stdout.includes(setup), setup)
 })

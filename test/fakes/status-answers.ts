@@ -141,7 +141,7 @@ export function orchestratorStatus(changes: Partial<NodeStatus> = {}): NodeStatu
       { earlier: { receivedWei: ETHER, wonWei: (7n * ETHER) / 10n, redeemedWei: (6n * ETHER) / 10n } },
     ),
     sessions: 3,
-    segments: { transcoded: 120, failed: 0 },
+    segments: { transcoded: 120, failed: 0, retried: 0 },
     tickets: ticketFigures([group('delivered', '', 2, 22_011_520n), group('redeemed', '', 7)]),
     redeemers: [{ name: '10.0.0.5:8935', answers: true, sinceMs: NOW_MS - 3_600_000, lastError: null }],
     floatIsOwnView: false,

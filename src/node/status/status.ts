@@ -16,7 +16,8 @@ import type { FundsFigures, PriceFigures } from './terms.ts'
 /** `/status` of an orchestrator. */
 export interface OrchestratorStatus {
   readonly sessions: number
-  readonly segments: { readonly transcoded: number; readonly failed: number }
+  /** `retried`: attempts beyond the first of a segment. */
+  readonly segments: { readonly transcoded: number; readonly failed: number; readonly retried: number }
   readonly tickets: TicketFigures
   /** The redeemers that it hands winning tickets to; absent when it redeems them itself. */
   readonly redeemers?: readonly RedeemerHealth[]
@@ -35,7 +36,8 @@ export interface RedeemerStatus {
 /** `/status` of a gateway. */
 export interface GatewayStatus {
   readonly streams: unknown
-  readonly segments: { readonly transcoded: number; readonly failed: number }
+  /** `retried`: attempts beyond the first of a segment. */
+  readonly segments: { readonly transcoded: number; readonly failed: number; readonly retried: number }
   readonly ticketsSent: number
   /** Sent in payments that the orchestrator accepted. */
   readonly ticketsAccepted: number
@@ -102,8 +104,8 @@ export async function statusOf(
   const { core, duties, gateway, handingOver, orchestrator, redeemer, reward, roundInitializer } = parts
   const { settings, transcoder } = parts
   const { fault: storeFault } = core.store
-  const { segmentsTranscoded, segmentsFailed, ticketsSent, ticketsAccepted } = core.totals
-  const segments = { transcoded: segmentsTranscoded, failed: segmentsFailed }
+  const { segmentsFailed, segmentsRetried, segmentsTranscoded, ticketsAccepted, ticketsSent } = core.totals
+  const segments = { transcoded: segmentsTranscoded, failed: segmentsFailed, retried: segmentsRetried }
   const price = facts.price()
   const [chain, funds] = await Promise.all([facts.chain(), facts.funds()])
   return {

@@ -18,6 +18,7 @@ test('what happened since the start is counted, refusals by their reason', () =>
   totals.hear(done)
   totals.hear(done)
   totals.hear({ kind: 'segment-failed', side: 'transcoder', failure: 'transcode', reason: 'any' })
+  totals.hear({ kind: 'segment-retried', manifestId: 'movie', sequence: 4n, attempt: 2 })
   const payment = { manifestId: 'movie', orchestrator: 'https://o', tickets: 3, value: Rational.zero }
   totals.hear({ kind: 'payment-sent', ...payment })
   totals.hear({ kind: 'payment-accepted', ...payment, tickets: 2 })
@@ -29,6 +30,7 @@ test('what happened since the start is counted, refusals by their reason', () =>
     { segmentsTranscoded, segmentsFailed, ticketsSent, ticketsAccepted },
     { segmentsTranscoded: 2, segmentsFailed: 1, ticketsSent: 3, ticketsAccepted: 2 },
   )
+  assert.equal(totals.segmentsRetried, 1)
   assert.equal(totals.paymentsRefused, 1)
   assert.deepEqual(totals.handedTicketsRefused, { expired: 2, 'no-room': 1 })
 })

@@ -4,6 +4,8 @@ import type { NodeEvent } from '../../domain/events.ts'
 export class Totals {
   segmentsTranscoded = 0
   segmentsFailed = 0
+  /** Attempts beyond the first of a segment. */
+  segmentsRetried = 0
   ticketsSent = 0
   ticketsAccepted = 0
   paymentsRefused = 0
@@ -22,6 +24,9 @@ export class Totals {
         break
       case 'segment-failed':
         this.segmentsFailed++
+        break
+      case 'segment-retried':
+        this.segmentsRetried++
         break
       case 'payment-sent':
         this.ticketsSent += event.tickets
