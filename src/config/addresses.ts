@@ -72,6 +72,11 @@ export function parsePeer(what: string, text: string, defaultHost: string | null
   }
 }
 
+/** The port of an http or https URL, which does not keep the one that is its scheme's default. */
+export function portOf({ port, protocol }: URL): number {
+  return port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port)
+}
+
 /** Splits a host and an optional port; null for any other text. IPv6 with a port must be in brackets. */
 export function parseHost(text: string): { readonly host: string; readonly port: number | null } | null {
   const parts = split(text.trim())

@@ -157,6 +157,12 @@ export const flags = {
     'URL of the same database for the connections that need a session of their own, or a file with it, where -store names a pooler that shares connections by transaction. Empty: -store.',
     { orPath: true, value: 'URL|FILE' },
   ),
+  clusterAddr: text(
+    '',
+    'every role',
+    'Address at which the other nodes of a cluster reach this one. Empty: its own listen address, or where it listens at all of them, this machine’s address on the way to the database of -store.',
+    { value: 'HOST:PORT' },
+  ),
   drainTimeout: duration(
     '30s',
     'every role',

@@ -7,7 +7,7 @@ import { type LoadedFlags, shown } from './load-flags.ts'
 import { knownNetworks, type Network, nearestNetwork, networkNamed } from './networks.ts'
 import { readGateway } from './read-gateway.ts'
 import { readOrchestrator, readRedeemer, readTranscoder } from './read-orchestrator.ts'
-import { readStore, readStoreUrls } from './read-store.ts'
+import { readClusterAddress, readStore, readStoreUrls } from './read-store.ts'
 import { entries, isUrl, NO_SECRET, Reading, refusal } from './reading.ts'
 import { Secrets } from './secrets.ts'
 import type { ChainSettings, MediaSandboxMode, ProgramEnvironment, Role, Settings } from './settings.ts'
@@ -49,6 +49,7 @@ export function readSettings(loaded: LoadedFlags, env: ProgramEnvironment): Omit
     network,
     dataDir: readDataDir(reading, network, env.homeDir),
     store: readStore(reading, roles, storeUrls),
+    clusterAddress: readClusterAddress(reading, storeUrls),
     verbosity: readVerbosity(reading),
     logFormat: readLogFormat(reading),
     controlBind: readControlBind(reading, roles, secrets),

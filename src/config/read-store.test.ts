@@ -63,6 +63,14 @@ test('-storeSchema and -storeSessionUrl say where in the database, and how it is
   assert.equal(secrets.storeSessionUrl, URL_WITH_PASSWORD)
 })
 
+test('-clusterAddr says where siblings reach a node; without it that is found out', () => {
+  const addressOf = (more: string) => settings(`${REDEEMER} -store postgres://db/x${more}`).clusterAddress
+  assert.equal(addressOf(''), null)
+  assert.deepEqual(addressOf(' -clusterAddr Node1.internal:9000'), { host: 'node1.internal', port: 9000 })
+  assert.deepEqual(addressOf(' -clusterAddr 10.0.0.5'), { host: '10.0.0.5', port: null })
+  assert.deepEqual(addressOf(' -clusterAddr [fd00::5]:9000'), { host: 'fd00::5', port: 9000 })
+})
+
 const ORCHESTRATOR = `${CHAIN} -orchestrator -transcoder -serviceAddr 127.0.0.1:8935 -pricePerUnit 1`
 const refusals: [line: string, sentence: string][] = [
   [
@@ -76,6 +84,15 @@ const refusals: [line: string, sentence: string][] = [
   [
     `${REDEEMER} -storeSessionUrl postgres://db/x`,
     '-storeSessionUrl needs -store, the database of the cluster',
+  ],
+  [`${REDEEMER} -clusterAddr a:1`, '-clusterAddr needs -store, the database of the cluster'],
+  [
+    `${REDEEMER} -store postgres://db/x -clusterAddr http://a:1`,
+    '-clusterAddr "http://a:1" is not an address: write HOST:PORT or HOST',
+  ],
+  [
+    `${REDEEMER} -store postgres://db/x -clusterAddr 0.0.0.0:8935`,
+    '-clusterAddr 0.0.0.0 cannot be called: give the address at which the other nodes reach this one',
   ],
   [`${REDEEMER} -storeSchema east`, '-storeSchema needs -store, the database'],
   ...['East', 'pg_east', '1east', 'a-b', 'x'.repeat(64)].map((name): [string, string] => [

@@ -1,3 +1,5 @@
+import { isUnspecified } from '../lib/hosts.ts'
+import { parseHost } from './addresses.ts'
 import { environmentName, shown } from './load-flags.ts'
 import { isUrl, type Reading, refusal } from './reading.ts'
 import type { Role, StoreSettings } from './settings.ts'
@@ -50,6 +52,25 @@ export function readStore(
     )
   }
   return { schema }
+}
+
+/** Reads where the cluster's other nodes reach this one; null where that is found out. Throws SettingsError. */
+export function readClusterAddress(
+  reading: Reading,
+  { storeUrl }: StoreUrls,
+): { readonly host: string; readonly port: number | null } | null {
+  const text = reading.flags.clusterAddr
+  if (text === '') return null
+  const spelled = reading.spelled('clusterAddr')
+  if (storeUrl === '') throw refusal(`${spelled} needs -store, the database of the cluster`)
+  const address = parseHost(text)
+  if (!address) throw refusal(`${spelled} ${shown(text)} is not an address: write HOST:PORT or HOST`)
+  if (isUnspecified(address.host)) {
+    throw refusal(
+      `${spelled} ${address.host} cannot be called: give the address at which the other nodes reach this one`,
+    )
+  }
+  return address
 }
 
 function readUrl(reading: Reading, name: 'store' | 'storeSessionUrl'): string {

@@ -23,6 +23,8 @@ export interface Settings {
   readonly dataDir: string
   /** The database that a cluster shares, whose URL is among the secrets; null where the node keeps a file of its own. */
   readonly store: StoreSettings | null
+  /** Where the cluster's other nodes reach this one, as far as it is given. */
+  readonly clusterAddress: { readonly host: string; readonly port: number | null } | null
   /** Set when the data folder cannot be used and the node runs without it. */
   readonly keepsNothing?: true
   /** 0 errors … 5 everything (operations.md §7). */

@@ -15,6 +15,10 @@ export interface RefusedOffer {
 export interface CauseFacts {
   // Any role.
   'store-unwritable': { readonly fault: string }
+  /** The store has not renewed the membership in the cluster in time. */
+  'membership-lapsed': { readonly silentMs: number; readonly reason: string }
+  /** The clock of the database is ahead of this machine's by so much, or behind it below 0. */
+  'clock-differs': { readonly aheadMs: number }
   'chain-unreachable': { readonly reason: string }
   /** The endpoints answer, but the chain has no new blocks. */
   'chain-standing-still': { readonly block: bigint; readonly silentMs: number }

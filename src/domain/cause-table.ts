@@ -11,6 +11,9 @@ const MAX_NAMED = 5
 /** The roles that may follow a chain, all but the transcoder, and so keep a store. */
 const ON_CHAIN = ['gateway', 'orchestrator', 'redeemer', 'reward', 'roundInitializer']
 
+/** The roles that may share the store of a cluster. */
+const IN_CLUSTERS = ['orchestrator', 'redeemer', 'reward', 'roundInitializer']
+
 /**
  * Every cause that a node knows: whose side it is on, what it says and what to change. The log, `/status`, the metric
  * `livepeer_problem` and the answer to a publisher all take their words from here.
@@ -23,6 +26,23 @@ export const CAUSES: { readonly [Code in CauseCode]: CauseKind<CauseFacts[Code]>
     title: 'store not writable',
     says: ({ fault }) => `nothing can be written, so whatever would have to be kept is refused: ${fault}`,
     change: () => 'make room on the disk, or repair it; the node goes on by itself',
+  },
+  'membership-lapsed': {
+    side: 'operator',
+    of: IN_CLUSTERS,
+    level: 'error',
+    title: 'membership in the cluster lapsed',
+    says: ({ reason, silentMs }) =>
+      `the database of -store has not renewed this node's membership for ${Math.round(silentMs / 1000)} s (${reason}), so its siblings count it out`,
+    change: () => 'check the database and the network to it; the node goes on by itself',
+  },
+  'clock-differs': {
+    side: 'operator',
+    of: IN_CLUSTERS,
+    title: 'clocks of this machine and the database differ',
+    says: ({ aheadMs }) =>
+      `the clock of the database of -store is ${(Math.abs(aheadMs) / 1000).toFixed(1)} s ${aheadMs > 0 ? 'ahead of' : 'behind'} this machine's`,
+    change: () => 'set both by the same time service (NTP)',
   },
   'chain-unreachable': {
     side: 'chain',

@@ -16,6 +16,14 @@ const EXAMPLES: { readonly [Code in CauseCode]: readonly [facts: CauseFacts[Code
     { fault: 'the disk is full' },
     'nothing can be written, so whatever would have to be kept is refused: the disk is full: make room on the disk, or repair it; the node goes on by itself',
   ],
+  'membership-lapsed': [
+    { silentMs: 7_400, reason: 'connection refused' },
+    "the database of -store has not renewed this node's membership for 7 s (connection refused), so its siblings count it out: check the database and the network to it; the node goes on by itself",
+  ],
+  'clock-differs': [
+    { aheadMs: -3_250 },
+    "the clock of the database of -store is 3.3 s behind this machine's: set both by the same time service (NTP)",
+  ],
   'chain-unreachable': [
     { reason: 'connection refused' },
     'no endpoint of the chain answers as it should (connection refused): check the endpoints of -ethUrl; the node retries',

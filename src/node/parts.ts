@@ -3,6 +3,7 @@ import { type Duties, maxSessionsOf } from '../domain/duties.ts'
 import type { Service } from '../lib/service.ts'
 import type { Environment } from './environment.ts'
 import { type ChainAccess, ChainParts, RewardParts, RoundInitializerParts } from './parts/chain.ts'
+import { ClusterParts } from './parts/cluster.ts'
 import { Core } from './parts/core.ts'
 import { GatewayParts } from './parts/gateway.ts'
 import { OrchestratorParts } from './parts/orchestrator.ts'
@@ -23,6 +24,8 @@ export class Parts implements Readonly<Record<Role, RoleParts | null>> {
   readonly core: Core
   /** Null offchain. */
   readonly chain: ChainParts | null
+  /** Null where the node has a database of its own. */
+  readonly cluster: ClusterParts | null
   /** This node redeems winning tickets itself. */
   readonly redeeming: RedeemingParts | null = null
   /** This node hands winning tickets to a redeemer. */
@@ -40,6 +43,7 @@ export class Parts implements Readonly<Record<Role, RoleParts | null>> {
     const { gateway, orchestrator, redeemer, transcoder } = settings
     const chain = access && settings.chain && new ChainParts(core, settings.chain, access)
     this.core = core
+    this.cluster = settings.store && env.nodeId ? new ClusterParts(core, env.nodeId) : null
     this.chain = chain
     if (chain && duties.redeems) this.redeeming = new RedeemingParts(core, chain)
     if (chain && orchestrator && duties.handsOver) {
@@ -48,7 +52,7 @@ export class Parts implements Readonly<Record<Role, RoleParts | null>> {
     this.transcoder = transcoder && new TranscoderParts(core, transcoder)
     const { winners } = this
     const payments = chain && winners && { chain, winners }
-    const needs = { transcoder: this.transcoder, payments }
+    const needs = { transcoder: this.transcoder, payments, cluster: this.cluster }
     this.orchestrator = orchestrator && new OrchestratorParts(core, orchestrator, needs)
     if (redeemer && chain && this.redeeming) {
       this.redeemer = new RedeemerParts(core, redeemer, chain, this.redeeming)

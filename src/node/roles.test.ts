@@ -22,6 +22,7 @@ const access = {
 function started(line: string): string[] {
   const settings = settingsOf(line)
   const parts = new Parts(settings, settings.chain ? access : null, {
+    ...(settings.store && { nodeId: 'a'.repeat(16) }),
     ...{ version: '1', clock: new ManualClock(), dice: seededDice('order'), log: silentLog, cpus: 2 },
   })
   return servicesOf(parts).map(({ name }) => name)
@@ -110,6 +111,14 @@ for (const [line, order] of [
     ],
   ],
   [CHAIN, ['gas price', ...FOLLOWS, 'transactions', 'reward']],
+  [
+    `-orchestrator -transcoder ${OFFCHAIN} -store postgres://db/x -startupAvailabilityCheck=false`,
+    ['media', 'capacity', 'transcoders', 'store', 'members', ...SERVES, 'opening for siblings'],
+  ],
+  [
+    `${CHAIN} -store postgres://db/x`,
+    ['gas price', 'store', 'members', 'chain watcher', 'rounds', 'transactions', 'reward'],
+  ],
   [`${CHAIN} -initializeRound -reward=false`, [...FOLLOWS, ...SENDS, 'round initialiser']],
   [`${CHAIN} -initializeRound -reward`, [...FOLLOWS, ...SENDS, 'round initialiser', 'reward']],
 ] as const) {

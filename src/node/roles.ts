@@ -15,7 +15,14 @@ const roles: Readonly<Record<Role, (parts: Parts) => readonly Service[] | undefi
   reward: ({ reward }) => reward?.services,
 }
 
-/** The services of a node in the order of starting. A service that several roles use starts with the first of them. */
+/**
+ * The services of a node in the order of starting. A service that several roles use starts with the first of them. Membership
+ * in a cluster follows the store at once, so that a second process of one node id does nothing before it is refused.
+ */
 export function servicesOf(parts: Parts): readonly Service[] {
-  return [...new Set(Object.values(roles).flatMap((servicesIn) => servicesIn(parts) ?? []))]
+  const { cluster, core } = parts
+  const services = new Set(Object.values(roles).flatMap((servicesIn) => servicesIn(parts) ?? []))
+  return [...services].flatMap((service) =>
+    service === core.store && cluster ? [service, cluster.members] : [service],
+  )
 }

@@ -152,6 +152,17 @@ const overpaid = z.object({
   times: count,
 })
 
+const cluster = z.object({
+  node: text,
+  isIn: z.boolean(),
+  members: list(
+    z.object({
+      ...{ node: text, address: text, roles: list(text), version: text, alive: z.boolean(), silentMs: time },
+      work: z.object({ takesSegments: z.boolean(), maxSessions: count, sessions: count }),
+    }),
+  ),
+})
+
 const cause = z.object({
   ...{ code: text, side: text, about: text, says: sentence, change: sentence },
   ...{ sinceMs: time, lastMs: time, count },
@@ -163,6 +174,7 @@ const sections = {
   network: text,
   storeFault: text,
   causes: list(cause),
+  cluster,
   waitingFor: text,
   recipient: text,
   chain,

@@ -1,6 +1,8 @@
 import { ether } from '../../lib/amounts.ts'
 import { counted } from '../../lib/counted.ts'
 import type { NodeAnswer, SeenNode } from './answer.ts'
+import { silentMembers } from './clusters.ts'
+import { roleName } from './role-name.ts'
 import { duration, l1Blocks, purposeOf, reasonSentence } from './words.ts'
 
 /** The chain, or the connection to it, is taken for stalled after this long without a new block. */
@@ -21,22 +23,9 @@ const MAX_ALIKE = 3
 type Chain = NonNullable<SeenNode['status']['chain']>
 type TicketGroup = NonNullable<SeenNode['status']['tickets']>['groups'][number]
 
-const ROLE_NAMES: readonly (readonly [role: string, name: string])[] = [
-  ['orchestrator', 'orchestrator'],
-  ['gateway', 'gateway'],
-  ['redeemer', 'redeemer'],
-  ['transcoder', 'transcoder'],
-  ['reward', 'reward service'],
-  ['roundInitializer', 'round initialiser'],
-]
-
-/** The name of a node in sentences: its first role and its address; a reward service may initialise rounds too. */
+/** The name of a node in sentences: its role and its address. */
 export function nameOf({ address, status }: SeenNode): string {
-  const names = ROLE_NAMES.filter(([role]) => status.roles?.includes(role)).map(([, name]) => name)
-  const [first = 'node', second] = names
-  // Neither of the two says that the node does the other's work as well.
-  const isBoth = first === 'reward service' && second !== undefined
-  return `${isBoth ? `${first} and ${second}` : first} ${address}`
+  return `${roleName(status.roles ?? [])} ${address}`
 }
 
 /** Whether a node redeems winning tickets itself. */
@@ -55,6 +44,7 @@ export function problemsOf(answers: readonly NodeAnswer[]): string[] {
   const found = [
     ...answers.flatMap(withoutStatus),
     ...nodes.flatMap(ofNode),
+    ...silentMembers(nodes),
     ...nodes.flatMap(ofCauses),
     ...nodes.flatMap(ofChain),
     ...nodes.flatMap(ofRecipient),

@@ -16,6 +16,7 @@ import {
   ticketFigures,
 } from '../../../test/fakes/status-answers.ts'
 import type { CauseCode } from '../../domain/cause-facts.ts'
+import type { MemberFigures } from '../../node/status/cluster.ts'
 import type { NodeStatus } from '../../node/status/status.ts'
 import { type NodeAnswer, readAnswer } from './answer.ts'
 import { problemsOf } from './problems.ts'
@@ -493,4 +494,49 @@ test('sections of another version are named, and the rest is shown', () => {
   for (const body of ['', '[]', '{}', '{"version":1,"ready":true}', 'null'])
     assert.equal(readAnswer('r', { httpStatus: 200, body }, asked).kind, 'stranger', body)
   assert.equal(readAnswer('r', { httpStatus: 404, body: '' }, asked).kind, 'stranger')
+})
+
+test('a cluster is shown once with all its nodes, whichever were asked, and a silent one needs attention', () => {
+  const work = { takesSegments: true, maxSessions: 10, sessions: 3, segments: 1 }
+  const member = (digit: string, changes: Partial<MemberFigures> = {}): MemberFigures => ({
+    ...{ node: digit.repeat(16), address: `10.0.0.${digit}:8935`, account: ORCHESTRATOR },
+    ...{
+      roles: ['orchestrator', 'transcoder'],
+      version: '0.1.0',
+      alive: true,
+      silentMs: 0,
+      work,
+      ...changes,
+    },
+  })
+  const idle = { takesSegments: false, maxSessions: 0, sessions: 0, segments: 0 }
+  const members = [
+    member('7'),
+    member('8', { work: { ...work, takesSegments: false } }),
+    member('9', { alive: false, silentMs: 40_000 }),
+    member('4', { roles: ['redeemer'], work: idle }),
+  ]
+  const seenBy = (node: string, isIn: boolean, known = members) =>
+    answerOf(
+      `10.0.0.${node}:7935`,
+      orchestratorStatus({ cluster: { node: node.repeat(16), isIn, members: known } }),
+    )
+  const answers = [seenBy('8', false, members.slice(0, 2)), seenBy('7', true)]
+  assert.equal(
+    chapter(answers, 'CLUSTER').trimEnd(),
+    `CLUSTER
+  3 of 4 nodes alive, 6 of 20 sessions
+    orchestrator 10.0.0.7:8935 (7777777777777777)   version 0.1.0, 3 of 10 sessions
+    orchestrator 10.0.0.8:8935 (8888888888888888)   version 0.1.0, 3 of 10 sessions, takes no more
+    orchestrator 10.0.0.9:8935 (9999999999999999)   version 0.1.0, 3 of 10 sessions, silent for 40 s
+    redeemer 10.0.0.4:8935 (4444444444444444)   version 0.1.0`,
+  )
+  assert.deepEqual(problemsOf(answers), [
+    'the orchestrator 10.0.0.9:8935 (9999999999999999) of the cluster has been silent for 40 s: start it again, unless it was taken out for good (it is forgotten after a day)',
+  ])
+  const other = answerOf(
+    'x:1',
+    orchestratorStatus({ cluster: { node: 'f'.repeat(16), isIn: true, members: [member('1')] } }),
+  )
+  assert.match(chapter([...answers, other], 'CLUSTER 2'), /1 of 1 node alive/)
 })

@@ -1,6 +1,7 @@
 import { ether } from '../../lib/amounts.ts'
 import { counted } from '../../lib/counted.ts'
 import type { NodeAnswer, SeenNode } from './answer.ts'
+import { clustersOf } from './clusters.ts'
 import { moneyTable } from './money.ts'
 import { nodeLines } from './node-lines.ts'
 import { nameOf, problemsOf, redeems, rewards } from './problems.ts'
@@ -21,7 +22,8 @@ export interface Screen {
 
 /**
  * One screen about some nodes, at most 100 columns wide: first what needs attention, then what they earned, which of
- * them redeem, which call reward, what is pending, what was lost and why, and the state of each node.
+ * them redeem, which call reward, what is pending, what was lost and why, the state of each node, and the clusters they
+ * belong to.
  */
 export function screenOf(answers: readonly NodeAnswer[], nowMs: number): Screen {
   const nodes = answers.filter((answer) => answer.kind === 'status')
@@ -35,6 +37,7 @@ export function screenOf(answers: readonly NodeAnswer[], nowMs: number): Screen 
     ['Pending', nodes.flatMap(pendingLines)],
     ['Lost or refused', nodes.flatMap(lostLines)],
     ['Nodes', nodes.flatMap(nodeLines)],
+    ...clustersOf(nodes).map(({ title, lines }) => [title, lines] as [string, readonly Line[]]),
   ]
   const text = [`livepeer status   ${time} UTC   ${counted(nodes.length, 'node')}`]
   for (const [title, lines] of chapters) {

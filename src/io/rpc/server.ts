@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import { createServer as createHttp1Server, type Server as Http1Server } from 'node:http'
 import {
   constants,
@@ -112,6 +113,7 @@ export class Endpoint implements Service {
   readonly #headersMs: number
   readonly #maxStreams: number
   #port = 0
+  #fingerprint: string | null = null
   #active = 0
   #onIdle = () => {}
 
@@ -133,6 +135,11 @@ export class Endpoint implements Service {
   /** The port, once started. */
   get port(): number {
     return this.#port
+  }
+
+  /** SHA-256 of the port's certificate, in hexadecimal with colons; null without TLS, and until it has started. */
+  get fingerprint(): string | null {
+    return this.#fingerprint
   }
 
   async start(scope: Scope): Promise<void> {
@@ -250,11 +257,13 @@ export class Endpoint implements Service {
         if (!socket.destroyed) this.#handUnannounced(socket, http1, http2)
       })
     }
+    const identity = 'own' in tls ? tls.own : await this.#newIdentity(tls)
+    this.#fingerprint = new X509Certificate(identity.cert).fingerprint256
     const server = createTlsServer({
       ...('own' in tls
         ? // A peer without a certificate is told so by the route that needs one; gateways have none.
           { ...contextOf(tls.own), requestCert: true, rejectUnauthorized: false }
-        : await this.#newIdentity(tls)),
+        : identity),
       // A peer that offers both gets h2 (wire.md §18, 2).
       ALPNProtocols: ['h2', 'http/1.1'],
       handshakeTimeout: this.#options.handshakeMs ?? HANDSHAKE_MS,

@@ -85,4 +85,13 @@ export const MIGRATIONS: readonly Migration[] = [
       `alter table transactions add column booked_round bigint`,
     ],
   },
+  {
+    version: 7,
+    statements: [
+      `create table members (
+        node text primary key, instance text not null, account text not null, roles text not null,
+        version text not null, address text not null, fingerprint text not null, work text not null,
+        lease_end bigint not null)`,
+    ],
+  },
 ]

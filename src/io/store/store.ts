@@ -132,6 +132,11 @@ export class Store
     return this.#open?.commits.fault ?? null
   }
 
+  /** The open database, for tables that are not about payments. Throws StoreError while it is not open. */
+  get database(): Database {
+    return this.#opened.database
+  }
+
   /** Finishes running writes and closes. */
   async close(): Promise<void> {
     const open = this.#open

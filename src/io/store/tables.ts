@@ -48,10 +48,26 @@ export interface Tables {
     reward_gas: string
     other_gas: string
   }
+  members: MemberRow
 }
 
 /** A whole number as written (a number or a bigint) and as read (PostgreSQL: text). */
 export type Integer = number | bigint | string
+
+/** A process of a cluster, and until when it counts as alive by the database's clock. */
+export interface MemberRow {
+  node: string
+  instance: string
+  account: string
+  /** With commas between. */
+  roles: string
+  version: string
+  address: string
+  fingerprint: string
+  /** JSON. */
+  work: string
+  lease_end: Integer
+}
 
 /** A winning ticket and the state of its redemption. */
 export interface TicketRow {

@@ -1,5 +1,5 @@
-import { DEFAULT_PEER_PORT } from '../../config/addresses.ts'
-import type { OrchestratorSettings } from '../../config/settings.ts'
+import { DEFAULT_PEER_PORT, portOf } from '../../config/addresses.ts'
+import type { OrchestratorSettings, Settings } from '../../config/settings.ts'
 import { announcedVersion, defaultCapabilities } from '../../domain/capabilities.ts'
 import { maxSessionsOf, offered, serviceUriOf } from '../../domain/duties.ts'
 import { MemoryObjects } from '../../io/objects/memory-objects.ts'
@@ -17,6 +17,7 @@ import { FreeOfCharge, TicketRecipient } from '../../services/orchestrator/ticke
 import { Activity } from '../../services/protocol/activity.ts'
 import { TranscoderPool } from '../../services/transcoding/transcoder-pool.ts'
 import type { ChainParts } from './chain.ts'
+import type { ClusterParts } from './cluster.ts'
 import type { Core } from './core.ts'
 import type { Winners } from './redeemer.ts'
 import type { TranscoderParts } from './transcoder.ts'
@@ -27,6 +28,8 @@ export interface OrchestratorNeeds {
   readonly transcoder: TranscoderParts | null
   /** Null offchain. */
   readonly payments: { readonly chain: ChainParts; readonly winners: Winners } | null
+  /** Null where the node has a database of its own. */
+  readonly cluster: ClusterParts | null
 }
 
 /** The orchestrator, its transcoders, and the port for gateways and transcoders. */
@@ -38,7 +41,11 @@ export class OrchestratorParts {
   readonly prices: PriceBook | null
   readonly services: readonly Service[]
 
-  constructor(core: Core, settings: OrchestratorSettings, { payments, transcoder }: OrchestratorNeeds) {
+  constructor(
+    core: Core,
+    settings: OrchestratorSettings,
+    { cluster, payments, transcoder }: OrchestratorNeeds,
+  ) {
     const { env, signer, store } = core
     const serviceUri = serviceUriOf(core.settings)
     const results = new MemoryObjects({ baseUrl: `${serviceUri}/stream/` })
@@ -76,6 +83,7 @@ export class OrchestratorParts {
     this.services = [
       ...[...(transcoder?.services ?? []), transcoders],
       ...[...payee.services, store, authKeys, this.orchestrator, endpoint],
+      ...(cluster ? [cluster.opening(endpoint, this.orchestrator)] : []),
       ...selfCheck(core, serviceUri),
     ]
   }
@@ -131,7 +139,7 @@ function peerEndpoint(
 ): Endpoint {
   const { duties, env } = core
   const { bind, sources } = settings
-  const service = new URL(serviceUriOf(core.settings) || `https://127.0.0.1:${DEFAULT_PEER_PORT}`)
+  const service = serviceUrlOf(core.settings)
   const fetchAllowed: ConstructorParameters<typeof OrchestratorEndpoint>[1]['fetchSource'] =
     sources && ((url, limits, signal) => fetchSource(url, { limits, rule: sources }, signal))
   const forGateways = new OrchestratorEndpoint({}, { ...env, api: orchestrator, fetchSource: fetchAllowed })
@@ -153,7 +161,7 @@ function selfCheck({ access, client, duties, env, settings, signer }: Core, serv
   return [client, new SelfCheck(options, { ...env, client })]
 }
 
-/** The port of a URL; a URL does not keep the one that is its scheme's default. */
-function portOf({ port, protocol }: URL): number {
-  return port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port)
+/** The address that this node listens at, unless its settings name another. */
+export function serviceUrlOf(settings: Settings): URL {
+  return new URL(serviceUriOf(settings) || `https://127.0.0.1:${DEFAULT_PEER_PORT}`)
 }

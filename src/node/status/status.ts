@@ -9,6 +9,7 @@ import type { StandaloneTranscoderStatus } from '../../services/transcoding/stan
 import type { TranscoderState } from '../../services/transcoding/transcoder-member.ts'
 import type { LastingCause } from '../cause-book.ts'
 import type { Parts } from '../parts.ts'
+import { type ClusterFigures, clusterFigures } from './cluster.ts'
 import type { ChainFigures, StatusFacts, TicketFigures, WaitingFigures } from './facts.ts'
 import type { MoneyFigures } from './money.ts'
 import type { FundsFigures, PriceFigures } from './terms.ts'
@@ -60,6 +61,8 @@ export interface NodeStatus
   readonly network?: string
   /** Why the store cannot be written just now, a sentence; absent while it can. */
   readonly storeFault?: string
+  /** The cluster that it belongs to; absent where it has a database of its own. */
+  readonly cluster?: ClusterFigures
   /** What keeps it from part of its work, the oldest first; absent while nothing does. */
   readonly causes?: readonly LastingCause[]
   readonly serviceUri?: string | null
@@ -101,7 +104,8 @@ export async function statusOf(
   const progress = { version, ready: waitingFor === null, ...(waitingFor !== null && { waitingFor }), nowMs }
   if (!running) return progress
   const { facts, parts } = running
-  const { core, duties, gateway, handingOver, orchestrator, redeemer, reward, roundInitializer } = parts
+  const { cluster, core, duties, gateway, handingOver, orchestrator, redeemer, reward, roundInitializer } =
+    parts
   const { settings, transcoder } = parts
   const { fault: storeFault } = core.store
   const { segmentsFailed, segmentsRetried, segmentsTranscoded, ticketsAccepted, ticketsSent } = core.totals
@@ -114,6 +118,7 @@ export async function statusOf(
     network: settings.network.name,
     ...(storeFault !== null && { storeFault }),
     ...(core.env.causes.current.length > 0 && { causes: core.env.causes.current }),
+    ...(cluster && { cluster: clusterFigures(cluster.members) }),
     ...(chain && { chain }),
     ...(price && { price }),
     ...(funds && { funds }),

@@ -81,10 +81,19 @@ export class OpenSessions {
     return { session, release }
   }
 
+  /** How many sessions have a place. */
+  get placed(): number {
+    return [...this.#sessions.values()].filter((session) => this.keepsPlace(session)).length
+  }
+
   /** Whether one more session may have a place. */
   get hasPlace(): boolean {
-    const placed = [...this.#sessions.values()].filter((session) => this.keepsPlace(session))
-    return placed.length < this.#needs.maxSessions()
+    return this.placed < this.#needs.maxSessions()
+  }
+
+  /** How many segments are admitted and not done. */
+  get segments(): number {
+    return [...this.#sessions.values()].reduce((sum, { running }) => sum + running, 0)
   }
 
   /** Whether a session's place is given to no other. */

@@ -3,6 +3,7 @@ import { encodedPixels } from '../../domain/balance.ts'
 import { satisfies } from '../../domain/capabilities.ts'
 import type { NodeEvents, SegmentFailure } from '../../domain/events.ts'
 import { beyondDeclared, pixelsOfFailure } from '../../domain/failed-work.ts'
+import type { MemberWork } from '../../domain/member.ts'
 import {
   type AuthToken,
   type InfoRequest,
@@ -137,6 +138,13 @@ export class Orchestrator implements Service {
   /** How many sessions are running. */
   get sessionCount(): number {
     return this.#sessions.count
+  }
+
+  /** What it tells the other nodes of its cluster of its work. */
+  work(): MemberWork {
+    const { placed, segments } = this.#sessions
+    const takesSegments = this.#takes === 'everything'
+    return { takesSegments, maxSessions: this.#options.maxSessions, sessions: placed, segments }
   }
 
   /**

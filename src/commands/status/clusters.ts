@@ -1,0 +1,63 @@
+import { counted } from '../../lib/counted.ts'
+import type { SeenNode } from './answer.ts'
+import { roleName } from './role-name.ts'
+import type { Line } from './screen.ts'
+import { duration } from './words.ts'
+
+/** Members shown of a cluster; further ones are only counted. */
+const MAX_MEMBERS = 40
+
+type Cluster = NonNullable<SeenNode['status']['cluster']>
+type Member = Cluster['members'][number]
+
+/** The chapter of each cluster that these nodes belong to: its members, whether they were asked or not. */
+export function clustersOf(nodes: readonly SeenNode[]): { title: string; lines: Line[] }[] {
+  const clusters = distinct(nodes)
+  return clusters.map(({ members }, index) => {
+    const alive = members.filter((member) => member.alive)
+    const sum = (of: (member: Member) => number) => alive.reduce((total, member) => total + of(member), 0)
+    const most = sum(({ work }) => work.maxSessions)
+    const head = `${alive.length} of ${counted(members.length, 'node')} alive, ${sum(({ work }) => work.sessions)} of ${counted(most, 'session')}`
+    const shown = members.slice(0, MAX_MEMBERS).map((member): Line => [2, memberLine(member)])
+    const more = members.length - shown.length
+    return {
+      title: clusters.length === 1 ? 'Cluster' : `Cluster ${index + 1}`,
+      lines: [[1, head], ...shown, ...(more > 0 ? [[2, counted(more, 'more node')] as Line] : [])],
+    }
+  })
+}
+
+/** One sentence for each member that ended without giving its place back. */
+export function silentMembers(nodes: readonly SeenNode[]): string[] {
+  return distinct(nodes).flatMap(({ members }) =>
+    members
+      .filter(({ alive }) => !alive)
+      .map(
+        (member) =>
+          `the ${nameOf(member)} of the cluster has been silent for ${duration(member.silentMs)}: start it again, unless it was taken out for good (it is forgotten after a day)`,
+      ),
+  )
+}
+
+/** Each cluster once, as one sees it whose own lease holds, if any does. */
+function distinct(nodes: readonly SeenNode[]): Cluster[] {
+  const views = nodes.flatMap(({ status: { cluster } }) => (cluster ? [cluster] : []))
+  const found: Cluster[] = []
+  for (const view of views.sort((a, b) => Number(b.isIn) - Number(a.isIn))) {
+    const ids = new Set([view.node, ...view.members.map(({ node }) => node)])
+    if (!found.some(({ members }) => members.some(({ node }) => ids.has(node)))) found.push(view)
+  }
+  return found
+}
+
+function nameOf({ address, node, roles }: Member): string {
+  return `${roleName(roles)} ${address} (${node})`
+}
+
+function memberLine(member: Member): string {
+  const { alive, silentMs, version, work } = member
+  const { maxSessions, sessions, takesSegments } = work
+  const load = maxSessions > 0 || sessions > 0 ? `, ${sessions} of ${counted(maxSessions, 'session')}` : ''
+  const rests = maxSessions > 0 && !takesSegments ? ', takes no more' : ''
+  return `${nameOf(member)}   version ${version}${load}${alive ? rests : `, silent for ${duration(silentMs)}`}`
+}

@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { Postgres } from '../../../devnet/postgres.ts'
+import type { Member } from '../../domain/member.ts'
+import { MemberRows } from './member-rows.ts'
+import { Store } from './store.ts'
+
+const LEASE_MS = 6_000
+const work = { takesSegments: true, maxSessions: 10, sessions: 3, segments: 1 }
+
+let postgres: Postgres
+before(async () => {
+  postgres = await Postgres.start()
+})
+after(() => postgres.stop())
+
+function memberOf(changes: Partial<Member> = {}): Member {
+  return {
+    ...{
+      node: 'a'.repeat(16),
+      instance: '1'.repeat(16),
+      account: '0xA',
+      roles: ['orchestrator', 'transcoder'],
+    },
+    ...{ version: '0.1.0', address: '10.0.0.5:8935', fingerprint: Array(32).fill('AB').join(':'), work },
+    ...changes,
+  }
+}
+
+async function open(t: { after(end: () => Promise<void>): void }) {
+  const store = new Store({ location: await postgres.newDatabase(), schema: 'east' })
+  await store.open()
+  t.after(() => store.close())
+  return { store, rows: new MemberRows(store) }
+}
+
+test('a member’s row is written, read by its siblings and deleted at its end', async (t) => {
+  const { rows } = await open(t)
+  const nowMs = await rows.renew(memberOf(), { ms: LEASE_MS, takesOver: true })
+  assert.ok(nowMs !== null && Math.abs(nowMs - Date.now()) < 5_000, `${nowMs}`)
+  const [seen, ...others] = await rows.members()
+  assert.deepEqual(others, [])
+  const { leftMs, ...member } = seen!
+  assert.deepEqual(member, memberOf())
+  assert.ok(leftMs > 0 && leftMs <= LEASE_MS, `${leftMs}`)
+  await rows.leave(memberOf({ instance: '2'.repeat(16) }))
+  assert.equal((await rows.members()).length, 1, 'another process has no say in it')
+  await rows.leave(memberOf())
+  assert.deepEqual(await rows.members(), [])
+})
+
+test('only its own process renews a row while its lease lasts, unless the other has the same address', async (t) => {
+  const { rows, store } = await open(t)
+  const first = memberOf()
+  const copy = memberOf({ instance: '2'.repeat(16), address: '10.0.0.6:8935' })
+  const next = memberOf({ instance: '3'.repeat(16) })
+  const renew = async (member: Member, takesOver: boolean) =>
+    (await rows.renew(member, { ms: LEASE_MS, takesOver })) !== null
+  assert.equal(await renew(first, true), true)
+  assert.equal(await renew(first, false), true)
+  assert.equal(await renew(copy, true), false)
+  assert.equal(await renew(next, false), false)
+  assert.equal((await rows.members())[0]?.instance, first.instance)
+  assert.equal(await renew(next, true), true, 'the same address: the process before it is gone')
+  assert.equal(await renew(first, false), false)
+  await store.database.db.updateTable('members').set({ lease_end: 0 }).execute()
+  assert.equal(await renew(copy, false), false)
+  assert.equal(await renew(copy, true), true, 'its lease has run out')
+  assert.equal((await rows.members())[0]?.address, copy.address)
+})
+
+test('a lease that has run out is read as such; a row that cannot be read, or is a day old, is left out', async (t) => {
+  const { rows, store } = await open(t)
+  const { db } = store.database
+  const ids = [...'bcdef'].map((digit) => digit.repeat(16))
+  for (const node of ids) await rows.renew(memberOf({ node }), { ms: LEASE_MS, takesOver: true })
+  const set = (node: string, changes: Record<string, string | number>) =>
+    db.updateTable('members').set(changes).where('node', '=', node).execute()
+  await set(ids[0]!, { work: '{"takesSegments": "yes"}' })
+  await set(ids[1]!, { address: 'http://elsewhere/' })
+  await set(ids[2]!, { lease_end: Date.now() - 60_000 })
+  await set(ids[3]!, { lease_end: Date.now() - 25 * 3600_000 })
+  await set(ids[4]!, { work: JSON.stringify({ ...work, more: 1 }) })
+  const seen = await rows.members()
+  assert.deepEqual(
+    seen.map(({ leftMs, node, work: told }) => [node, leftMs > 0, told]),
+    [
+      [ids[4], true, work],
+      [ids[2], false, work],
+    ],
+  )
+})
+
+test('a database that is away is said so without what is secret in its URL', async (t) => {
+  const { rows, store } = await open(t)
+  await rows.renew(memberOf(), { ms: LEASE_MS, takesOver: true })
+  await postgres.end('fast')
+  try {
+    await assert.rejects(rows.renew(memberOf(), { ms: LEASE_MS, takesOver: false }), (error: Error) => {
+      assert.match(error.message, /^the database at postgres:\/\/127\.0\.0\.1:\d+ cannot be used: /)
+      assert.doesNotMatch(error.message, /devnet/)
+      return true
+    })
+  } finally {
+    await postgres.startAgain()
+  }
+  assert.notEqual(await rows.renew(memberOf(), { ms: LEASE_MS, takesOver: false }), null)
+  assert.equal(store.fault, null)
+})

@@ -1,0 +1,29 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { NO_WORK, type SeenMember } from '../../domain/member.ts'
+import { clusterFigures } from './cluster.ts'
+
+test('the status lists the members in one order, with how long a silent one has been silent', () => {
+  const seen = (digit: string, leftMs: number): SeenMember => ({
+    ...{ node: digit.repeat(16), instance: '1'.repeat(16), account: '0xA', roles: ['orchestrator'] },
+    ...{
+      version: '1',
+      address: `10.0.0.${digit}:8935`,
+      fingerprint: 'secret to no one',
+      work: NO_WORK,
+      leftMs,
+    },
+  })
+  const { isIn, members, node } = clusterFigures({
+    ...{ node: '1'.repeat(16), isIn: false, all: [seen('2', 4_000), seen('1', 3_000), seen('3', -1_500.4)] },
+  })
+  assert.deepEqual([node, isIn], ['1'.repeat(16), false])
+  assert.deepEqual(
+    members.map(({ address, alive, silentMs }) => [address, alive, silentMs]),
+    [
+      ['10.0.0.1:8935', true, 0],
+      ['10.0.0.2:8935', true, 0],
+      ['10.0.0.3:8935', false, 1_500],
+    ],
+  )
+})

@@ -1,0 +1,40 @@
+import type { MemberWork } from '../../domain/member.ts'
+import type { Members } from '../../services/cluster/members.ts'
+
+/** A node of a cluster, as another one sees it. */
+export interface MemberFigures {
+  readonly node: string
+  /** HOST:PORT at which its siblings reach it. */
+  readonly address: string
+  readonly account: string
+  readonly roles: readonly string[]
+  readonly version: string
+  /** Whether its lease holds; one that ended in order is not listed. */
+  readonly alive: boolean
+  /** Since its lease has run out; 0 while it holds. */
+  readonly silentMs: number
+  readonly work: MemberWork
+}
+
+/** A cluster as one of its nodes sees it. */
+export interface ClusterFigures {
+  /** This node's id, and whether its own lease holds. */
+  readonly node: string
+  readonly isIn: boolean
+  readonly members: readonly MemberFigures[]
+}
+
+/** The cluster for `/status`. */
+export function clusterFigures({ all, isIn, node }: Pick<Members, 'all' | 'isIn' | 'node'>): ClusterFigures {
+  const members = all.map((member) => ({
+    ...{ node: member.node, address: member.address, account: member.account, roles: member.roles },
+    ...{
+      version: member.version,
+      alive: member.leftMs > 0,
+      silentMs: Math.max(0, Math.round(-member.leftMs)),
+    },
+    work: member.work,
+  }))
+  // In the same order whichever node is asked.
+  return { node, isIn, members: members.sort((a, b) => (a.node < b.node ? -1 : 1)) }
+}
