@@ -3,6 +3,7 @@ import type { Reach } from '../../domain/segment.ts'
 import { abortError } from '../../lib/errors.ts'
 import type { OwnCerts } from './own-certs.ts'
 import {
+  ExchangeError,
   exchangeHttp1,
   exchangeHttp2,
   type NameLookup,
@@ -11,12 +12,17 @@ import {
   type PeerRequest,
   type PeerResponse,
   protocolOf,
+  wasUntaken,
 } from './peer-exchange.ts'
 
 /** Streams on one connection before another one is opened; Go servers allow 250. */
 const MAX_STREAMS = 100
 /** How long an unused connection is kept. */
 const IDLE_MS = 60_000
+/** How often a request that no peer took is sent over another connection, each time a new one if need be. */
+const MAX_REPEATS = 3
+/** Statuses of a balancer that reached no node; the next connection may reach one. */
+const NO_NODE: ReadonlySet<number> = new Set([502, 503, 504])
 /** Hosts remembered as speaking only HTTP/1.1. */
 const MAX_HTTP1_ORIGINS = 1_000
 
@@ -34,8 +40,10 @@ interface Shared {
 
 /**
  * Connections to peers, whose certificates are not verified (wire.md §2) unless they are the operator's own nodes.
- * HTTP/2 connections are shared by requests; HTTP/1.1 uses a connection each. No request is ever sent twice (wire.md
- * §18, 6).
+ * HTTP/2 connections are shared by requests; HTTP/1.1 uses a connection each. No request that a peer may have taken is
+ * sent twice (wire.md §18, 6); one that it did not take, such as one above the last stream of a GOAWAY, is sent over
+ * another connection. A connection on which an exchange broke off, or reached no node, is used no longer: what runs on
+ * it continues.
  */
 export class Connections {
   readonly #connectMs: number
@@ -59,20 +67,14 @@ export class Connections {
     if (signal.aborted) throw abortError(signal)
     const { reach, url } = request
     const { protocol, origin } = url
-    if (protocol === 'https:' && !this.#http1.has(origin)) {
+    for (let repeats = 0; protocol === 'https:' && !this.#http1.has(origin); repeats++) {
       const shared = this.#take(url, reach)
-      let answered = false
-      const onStatus = (status: number) => {
-        answered = true
-        request.onStatus?.(status)
-      }
       try {
-        const session = await unlessAborted(shared.opened, signal)
-        if (session) return await exchangeHttp2(session, { ...request, onStatus }, signal)
+        const response = await this.#over(shared, request, signal)
+        if (response) return response
+        break
       } catch (error) {
-        // The peer may have vanished silently: later requests use another connection.
-        if (!answered) shared.retire()
-        throw error
+        if (!wasUntaken(error) || repeats === MAX_REPEATS) throw error
       } finally {
         this.#giveBack(shared)
       }
@@ -82,6 +84,27 @@ export class Connections {
     const own = this.#own
     const socket = await openSocket(url, { protocols, timeoutMs, signal, own, names: this.#names, reach })
     return exchangeHttp1(socket, request, signal)
+  }
+
+  /** Null if the peer speaks only HTTP/1.1. */
+  async #over(shared: Shared, request: PeerRequest, signal: AbortSignal): Promise<PeerResponse | null> {
+    let answered = false
+    const onStatus = (status: number) => {
+      answered = true
+      request.onStatus?.(status)
+    }
+    try {
+      const session = await unlessAborted(shared.opened, signal)
+      if (!session) return null
+      const response = await exchangeHttp2(session, { ...request, onStatus }, signal)
+      const { body, status } = response
+      if (NO_NODE.has(status) || (status === 200 && body.length === 0)) shared.retire()
+      return response
+    } catch (error) {
+      // The peer may have vanished silently.
+      if (!answered || isBrokenOff(error)) shared.retire()
+      throw error
+    }
   }
 
   /** Closes all connections. */
@@ -182,6 +205,10 @@ export class Connections {
 /** A connection that may have gone to any address is not used for requests limited to public ones. */
 function keyOf({ origin }: URL, reach: Reach | undefined): string {
   return `${reach ?? 'any'} ${origin}`
+}
+
+function isBrokenOff(error: unknown): boolean {
+  return error instanceof ExchangeError && error.code === 'unreachable'
 }
 
 /** Awaits a promise until the signal is aborted. */

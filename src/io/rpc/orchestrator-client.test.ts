@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { createServer as createHttpServer } from 'node:http'
-import { createSecureServer } from 'node:http2'
+import { constants, createSecureServer, type ServerHttp2Stream } from 'node:http2'
 import { createServer as createHttpsServer, type ServerOptions } from 'node:https'
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net'
 import { test } from 'node:test'
@@ -311,6 +311,86 @@ test('segments and results share a connection; a restarted peer gets a new one',
   await new Promise((resolve) => setTimeout(resolve, 50))
   await fetchIt()
   assert.equal(peer.connections, opened + 1)
+})
+
+for (const [claim, refuse] of [
+  ['above the last stream of a GOAWAY', (stream) => stream.session?.goaway(0, (stream.id ?? 0) - 2)],
+  ['that a server refuses to take', (stream) => stream.close(constants.NGHTTP2_REFUSED_STREAM)],
+] satisfies [string, (stream: ServerHttp2Stream) => void][]) {
+  test(`a request ${claim} is sent over another connection by itself, and what runs finishes`, async () => {
+    const server = createSecureServer(identity)
+    const bodies: string[] = []
+    let connections = 0
+    server.on('session', () => connections++)
+    const release = Promise.withResolvers<void>()
+    const arrived = Promise.withResolvers<void>()
+    server.on('stream', async (stream, headers) => {
+      stream.on('error', () => {})
+      if (headers[':path'] === '/running') {
+        stream.respond({ ':status': 200 })
+        arrived.resolve()
+        await release.promise
+        return void stream.end('done')
+      }
+      if (connections === 1) return void refuse(stream)
+      stream.setEncoding('utf8')
+      let body = ''
+      stream.on('data', (text: string) => (body += text))
+      stream.on('end', () => {
+        bodies.push(body)
+        stream.respond({ ':status': 200 })
+        stream.end(encodeTranscodeResult({ seq: 1n, info: null, outcome: { kind: 'none' } }))
+      })
+    })
+    await using peer = await listen(server)
+    await using started = await startClient()
+    const url = `https://127.0.0.1:${peer.port}`
+    const running = started.client.download(`${url}/running`, never)
+    await arrived.promise
+    const { outcome } = await started.client.submit(url, jobOf(), never)
+    assert.deepEqual([outcome.kind, bodies, connections], ['none', [SOURCE.toString()], 2])
+    release.resolve()
+    assert.equal(Buffer.from(await running).toString(), 'done')
+  })
+}
+
+test('a peer that takes no request is sent it four times at most, each over another connection', async () => {
+  const server = createSecureServer(identity)
+  let streams = 0
+  server.on('stream', (stream) => {
+    stream.on('error', () => {})
+    streams++
+    stream.close(constants.NGHTTP2_REFUSED_STREAM)
+  })
+  await using peer = await listen(server)
+  await using started = await startClient()
+  await assert.rejects(started.client.submit(`https://127.0.0.1:${peer.port}`, jobOf(), never), (error) => {
+    assert.ok(error instanceof NodeError && error.code === 'unreachable')
+    // The peer may have read the payment all the same.
+    return error.details.isUnsent === undefined
+  })
+  assert.deepEqual([streams, peer.connections], [4, 4])
+})
+
+test('an exchange that breaks off, or reaches no node, leaves its connection', async () => {
+  const server = createSecureServer(identity)
+  let how: 'cut' | 'empty' | number = 'cut'
+  server.on('stream', (stream) => {
+    stream.on('error', () => {})
+    stream.respond({ ':status': typeof how === 'number' ? how : 200 })
+    if (how === 'cut') stream.destroy(new Error('cut'))
+    else stream.end(how === 'empty' ? '' : 'a text')
+  })
+  await using peer = await listen(server)
+  await using started = await startClient()
+  const submit = () => started.client.submit(`https://127.0.0.1:${peer.port}`, jobOf(), never).catch(() => {})
+  for (const [at, change] of (['cut', 'empty', 502, 503, 504, 403] as const).entries()) {
+    how = change
+    await submit()
+    assert.equal(peer.connections, at + 1, String(change))
+  }
+  await submit()
+  assert.equal(peer.connections, 6, 'a refusal leaves the connection as it is')
 })
 
 test('after a peer vanished silently, another connection is used', async () => {

@@ -211,10 +211,24 @@ export async function exchangeHttp2(
   stream.on('close', () => {
     if (settled) return
     settle()
-    reject(brokenOff(url, cause ?? `the peer reset the stream (${stream.rstCode})`))
+    const reason = cause ?? `the peer reset the stream (${stream.rstCode})`
+    reject(brokenOff(url, reason, { isUnsent: stream.pending, isUntaken: isUntaken(stream) }))
   })
   if (body) sendBody(stream, body)
   return promise
+}
+
+/** Whether the peer says that it did not process the request, such as one above the last stream of its GOAWAY. */
+function isUntaken(stream: ClientHttp2Stream): boolean {
+  return stream.pending || stream.rstCode === constants.NGHTTP2_REFUSED_STREAM
+}
+
+/**
+ * Whether a peer did not take a request: it may be sent again over another connection. Only the peer's word says so,
+ * unless `isUnsent` is in the details too: what the request carried may have been read.
+ */
+export function wasUntaken(error: unknown): boolean {
+  return error instanceof ExchangeError && error.details.isUntaken === true
 }
 
 function openStream(
@@ -226,7 +240,7 @@ function openStream(
   try {
     return session.request(headers, { endStream })
   } catch (error) {
-    throw brokenOff(url, error)
+    throw brokenOff(url, error, { isUnsent: true, isUntaken: true })
   }
 }
 
@@ -334,9 +348,17 @@ class ResponseReader {
   }
 }
 
-function brokenOff(url: URL, cause: unknown): ExchangeError {
+function brokenOff(
+  url: URL,
+  cause: unknown,
+  { isUnsent = false, isUntaken = false }: { isUnsent?: boolean; isUntaken?: boolean } = {},
+): ExchangeError {
   const reason = typeof cause === 'string' ? cause : messageOf(cause)
-  return new ExchangeError('unreachable', `the exchange with ${url.host} broke off: ${reason}`, { cause })
+  const details = { ...(isUnsent && { isUnsent }), ...(isUntaken && { isUntaken }) }
+  return new ExchangeError('unreachable', `the exchange with ${url.host} broke off: ${reason}`, {
+    cause,
+    details,
+  })
 }
 
 function unreachable(url: URL, reason: string, cause?: unknown): ExchangeError {
