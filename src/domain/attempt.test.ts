@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { bestFailedResult, faultOfText, isDisprovedByDecoding, submissionTimeouts } from './attempt.ts'
+import {
+  bestFailedResult,
+  faultOfRefusal,
+  faultOfText,
+  isDisprovedByDecoding,
+  submissionTimeouts,
+} from './attempt.ts'
 
 test('only the exact texts about bad input end the tries, and the texts about missing room are told apart', () => {
   for (const [text, fault] of [
@@ -16,6 +22,21 @@ test('only the exact texts about bad input end the tries, and the texts about mi
     assert.equal(faultOfText(text, 'error-in-result'), fault)
   assert.equal(faultOfText('OrchestratorCapped', 'refused'), 'unable')
   assert.equal(faultOfText('Insufficient balance', 'refused'), 'refused')
+})
+
+test('a status of balancers is theirs unless an orchestrator’s own text comes with it', () => {
+  const page = '<html><body><h1>503 Service Unavailable</h1>'
+  for (const [status, text, fault, reason] of [
+    [502, '', 'unavailable', 'a balancer or proxy answered 502 Bad Gateway'],
+    [503, page, 'unavailable', 'a balancer or proxy answered 503 Service Unavailable'],
+    [504, 'upstream', 'unavailable', 'a balancer or proxy answered 504 Gateway Timeout'],
+    [503, 'OrchestratorBusy', 'unable', 'OrchestratorBusy'],
+    [502, 'No keyframes in input', 'not-retryable', 'No keyframes in input'],
+    [500, 'Internal Server Error', 'unable', 'Internal Server Error'],
+    [400, 'Insufficient balance', 'refused', 'Insufficient balance'],
+    [403, '', 'refused', ''],
+  ] as const)
+    assert.deepEqual(faultOfRefusal(status, text), { fault, reason })
 })
 
 test('every text after which peers do not retry ends the tries (transcoding.md §9)', () => {

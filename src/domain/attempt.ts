@@ -8,6 +8,8 @@ export type AttemptFault =
   | 'unreachable'
   | 'unsent'
   | 'refused'
+  | 'unavailable'
+  | 'cut-short'
   | 'bad-answer'
   | 'unknown-response'
   | 'error-in-result'
@@ -41,6 +43,10 @@ export const attemptConsequence: Readonly<Record<AttemptFault, Consequence>> = {
   // No connection came about, so that nothing was paid either.
   unsent: suspendAndRetry,
   refused: suspendAndRetry,
+  // A balancer or proxy answered in place of a node.
+  unavailable: suspendAndRetry,
+  // The result was empty or truncated.
+  'cut-short': suspendAndRetry,
   'bad-answer': suspendAndRetry,
   'unknown-response': suspendAndRetry,
   'error-in-result': suspendAndRetry,
@@ -64,6 +70,9 @@ const absences: ReadonlySet<AttemptFault> = new Set([
   'body-timeout',
   'unreachable',
   'unsent',
+  'unavailable',
+  'cut-short',
+  'unknown-response',
   'bad-answer',
   'refresh-failed',
   'download-failed',
@@ -76,10 +85,10 @@ export function isAbsence(fault: AttemptFault): boolean {
 }
 
 /** Faults of an orchestrator that is gone; it may be restarting. */
-const departures: ReadonlySet<AttemptFault> = new Set(['unreachable', 'unsent'])
+const departures: ReadonlySet<AttemptFault> = new Set(['unreachable', 'unsent', 'unavailable'])
 
 /**
- * Whether the connection was refused or cut. If no other orchestrator is known, the segment waits for it until its
+ * Whether the connection was refused or cut, or a balancer reached no node. If no other orchestrator is known, the segment waits for it until its
  * deadline.
  */
 export function isGone(fault: AttemptFault): boolean {
@@ -151,6 +160,28 @@ export function isFullText(text: string): boolean {
 export function faultOfText(text: string, otherwise: 'refused' | 'error-in-result'): AttemptFault {
   if (notRetryable.has(text)) return 'not-retryable'
   return unable.has(text) ? 'unable' : otherwise
+}
+
+/** What balancers and proxies answer when they reach no node; orchestrators have a text of their own for 503 alone. */
+const NO_NODE: ReadonlyMap<number, string> = new Map([
+  [502, 'Bad Gateway'],
+  [503, 'Service Unavailable'],
+  [504, 'Gateway Timeout'],
+])
+
+/** Whether a status may come from a balancer that reached no node, so that no orchestrator has seen the request. */
+export function mayBeOfBalancer(status: number): boolean {
+  return NO_NODE.has(status)
+}
+
+/** The fault of a segment that was refused with an HTTP status, and the words for it. */
+export function faultOfRefusal(status: number, text: string): { fault: AttemptFault; reason: string } {
+  const fault = faultOfText(text, 'refused')
+  if (fault !== 'refused') return { fault, reason: text }
+  const name = NO_NODE.get(status)
+  if (name) return { fault: 'unavailable', reason: `a balancer or proxy answered ${status} ${name}` }
+  // With a status of 500 or above the peer declares itself at fault.
+  return { fault: status >= 500 ? 'unable' : 'refused', reason: text }
 }
 
 const MIN_HEADER_TIMEOUT_MS = 2_000

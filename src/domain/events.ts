@@ -4,6 +4,7 @@ import type { Rational } from '../lib/rational.ts'
 import type { CauseCode, Side } from './cause-facts.ts'
 import type { Cause } from './causes.ts'
 import type { Profile } from './rendition.ts'
+import type { ResendCause } from './resend.ts'
 import type { PricePerPixel } from './ticket.ts'
 import type { RefusalReason } from './ticket-state.ts'
 
@@ -136,6 +137,14 @@ export type StreamEvent =
   | { kind: 'discovery-failed'; orchestrator: string; reason: string }
   /** The segment goes to an orchestrator once more, for the `attempt`th time. */
   | { kind: 'segment-retried'; manifestId: string; sequence: bigint; attempt: number }
+  /** The segment goes to the same orchestrator again at once, which says nothing against it; no attempt of its own. */
+  | {
+      kind: 'segment-resent'
+      manifestId: string
+      sequence: bigint
+      orchestrator: string
+      cause: ResendCause
+    }
   | {
       kind: 'attempt-failed'
       manifestId: string

@@ -34,7 +34,9 @@ export type OfferDetails = { readonly ticketEv: Rational } | { readonly faceValu
 /** Texts of orchestrators for a gateway whose reserve is too small (payments.md §4). */
 const RESERVE_TEXT = 'insufficient sender reserve'
 /** Faults of a peer that is away, or breaks off. */
-const SILENCE: ReadonlySet<string> = new Set(['unreachable', 'header-timeout', 'body-timeout', 'unsent'])
+const SILENCE: ReadonlySet<string> = new Set([
+  ...['unreachable', 'header-timeout', 'body-timeout', 'unsent', 'unavailable', 'cut-short'],
+])
 
 /** Why an orchestrator whose offer, or whose segment, failed with this error is not used. */
 export function skippedFor(error: unknown): SkippedOffer {

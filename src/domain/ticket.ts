@@ -83,6 +83,11 @@ export interface Payment {
   readonly expectedPrice: PriceInfo | null
 }
 
+/** A payment that names sender and price alone: the session's credit is to do. */
+export function withoutTickets(payment: Payment): Payment {
+  return { ...payment, ticketParams: null, expirationParams: null, tickets: [] }
+}
+
 /** A price on the wire: wei per `pixelsPerUnit` pixels. Both are int64 and unchecked. */
 export interface PriceInfo {
   readonly pricePerUnit: bigint

@@ -54,6 +54,7 @@ const EVERY: { readonly [Kind in NodeEvent['kind']]: readonly NodeEventOf<Kind>[
   ],
   'discovery-failed': [{ kind: 'discovery-failed', orchestrator, reason: 'unreachable' }],
   'segment-retried': [{ kind: 'segment-retried', manifestId, sequence: 1n, attempt: 2 }],
+  'segment-resent': [{ kind: 'segment-resent', manifestId, sequence: 1n, orchestrator, cause: 'in-transit' }],
   'attempt-failed': [
     { kind: 'attempt-failed', ...at },
     { kind: 'attempt-failed', ...at, fault: 'payment-refused' },

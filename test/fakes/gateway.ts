@@ -185,10 +185,13 @@ export class FakeNetwork implements SubmissionClient, SessionEnder {
     const received = { ...submission, base }
     orchestrator.submissions.push(received)
     if (orchestrator.refusal) {
-      if (orchestrator.refusal.answered) submission.onStatus?.()
-      throw orchestrator.refusal.error
+      const { answered, error } = orchestrator.refusal
+      const isRefused = error instanceof NodeError && error.code === 'refused'
+      const status = isRefused ? Number(error.details.status ?? 400) : 200
+      if (answered) submission.onStatus?.(status)
+      throw error
     }
-    submission.onStatus?.()
+    submission.onStatus?.(200)
     if (orchestrator.workMs > 0) await this.#clock.sleep(orchestrator.workMs, signal)
     if (orchestrator.isAway) throw new NodeError('unreachable', 'the exchange broke off')
     return orchestrator.work(received, this.#clock)
@@ -251,6 +254,9 @@ export class RecordingPayer implements Payer {
         const staged: StagedPayment = {
           payment: this.payment,
           answered: () => void this.log.push('answered'),
+          isInDoubt: false,
+          doubted: () => void this.log.push('doubted'),
+          uncovered: () => void this.log.push('uncovered'),
           completed: (pixels) => void this.log.push(`completed ${pixels}`),
           abandoned: () => void this.log.push('abandoned'),
           settled: (delivered) => void this.log.push(`settled ${delivered}`),

@@ -1,5 +1,6 @@
 import { type AttemptFault, attemptConsequence } from '../../domain/attempt.ts'
 import type { NodeEventOf, SegmentFailure } from '../../domain/events.ts'
+import { RESEND_CAUSES } from '../../domain/resend.ts'
 import { maskUrl } from '../../lib/mask-url.ts'
 import { type MetricRows, type Move, type Moves, once, seconds } from './metric-row.ts'
 
@@ -33,6 +34,7 @@ const UPLOAD_FAILURES: { readonly [Fault in AttemptFault]?: string } = {
   'header-timeout': 'Timeout',
   refused: 'Unknown',
   unable: 'OrchestratorCapped',
+  unavailable: 'Unknown',
   unreachable: 'Unknown',
   unsent: 'Unknown',
 }
@@ -204,6 +206,11 @@ export const SEGMENT_METRICS = {
         labels: { try: attempt > 10 ? '>10' : String(attempt), manifest_id: manifestId },
       }),
     },
+  },
+  segments_resent_total: {
+    ...{ type: 'counter', help: 'Segments sent to the same orchestrator again at once, within an attempt' },
+    ...{ by: ['gateway'], labels: { cause: RESEND_CAUSES } },
+    on: { 'segment-resent': ({ cause }) => ({ labels: { cause } }) },
   },
   attempts_failed_total: {
     ...{ type: 'counter', help: 'Attempts at an orchestrator that failed', by: ['gateway'] },

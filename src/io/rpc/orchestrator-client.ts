@@ -119,9 +119,9 @@ export class OrchestratorClient implements Service, SubmissionClient, SessionEnd
         body: submission.body,
         reach: submission.reach,
         maxBytes: MAX_MESSAGE_BYTES,
-        onStatus: () => {
+        onStatus: (status) => {
           clearTimeout(headers)
-          submission.onStatus?.()
+          submission.onStatus?.(status)
         },
       },
       deadline,

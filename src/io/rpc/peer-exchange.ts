@@ -72,8 +72,8 @@ export interface PeerResponse {
 
 /**
  * Opens a connection to the host of a URL: TLS for https, verified only between own nodes with the operator's
- * certificates. Throws ExchangeError `unreachable`, with `isUnsent` in its details because no request was sent, or
- * `forbidden-address`.
+ * certificates. Throws ExchangeError `unreachable`, with `isUnsent` in its details because no request was sent and
+ * `isSlow` if the time limit has passed, or `forbidden-address`.
  */
 export async function openSocket(
   url: URL,
@@ -125,7 +125,7 @@ export async function openSocket(
   }
   const onAbort = () => fail(abortError(signal))
   const timer = setTimeout(
-    () => fail(unreachable(url, `no connection within ${options.timeoutMs} ms`)),
+    () => fail(unreachable(url, `no connection within ${options.timeoutMs} ms`, undefined, true)),
     options.timeoutMs,
   )
   const settle = () => {
@@ -361,8 +361,8 @@ function brokenOff(
   })
 }
 
-function unreachable(url: URL, reason: string, cause?: unknown): ExchangeError {
-  const details = { isUnsent: true }
+function unreachable(url: URL, reason: string, cause?: unknown, isSlow = false): ExchangeError {
+  const details = { isUnsent: true, ...(isSlow && { isSlow }) }
   return new ExchangeError('unreachable', `cannot connect to ${url.host}: ${reason}`, { cause, details })
 }
 

@@ -1,4 +1,4 @@
-import { AttemptError, type AttemptFault, faultOfText } from '../../domain/attempt.ts'
+import { AttemptError, type AttemptFault, faultOfRefusal } from '../../domain/attempt.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 
 const paymentFaults: ReadonlySet<string> = new Set<AttemptFault>([
@@ -14,26 +14,25 @@ export function paymentFault(error: unknown): AttemptError {
   return new AttemptError(fault, messageOf(error), { cause: error })
 }
 
-const submissionFaults: ReadonlySet<string> = new Set<AttemptFault>([
-  'header-timeout',
-  'body-timeout',
-  'unreachable',
-  'bad-answer',
-])
+const submissionFaults: Readonly<Record<string, AttemptFault>> = {
+  'header-timeout': 'header-timeout',
+  'body-timeout': 'body-timeout',
+  'bad-answer': 'cut-short',
+}
 
 /** The error of an attempt whose submission failed. */
 export function submissionFault(error: unknown): AttemptError {
+  if (error instanceof AttemptError) return error
   const text = messageOf(error)
   const code = error instanceof NodeError ? error.code : ''
+  const details = error instanceof NodeError ? error.details : {}
+  const options = { cause: error, details }
   if (code === 'refused') {
-    // With a status of 500 or above the peer declares itself at fault.
-    const isTrouble = Number((error as NodeError).details.status) >= 500
-    const fault = faultOfText(text, 'refused')
-    return new AttemptError(isTrouble && fault === 'refused' ? 'unable' : fault, text, { cause: error })
+    const { fault, reason } = faultOfRefusal(Number(details.status ?? 0), text)
+    return new AttemptError(fault, reason, options)
   }
-  const fault = submissionFaults.has(code) ? (code as AttemptFault) : 'unreachable'
-  if (isUnsent(error)) return new AttemptError('unsent', text, { cause: error })
-  return new AttemptError(fault, text, { cause: error })
+  const fault = submissionFaults[code] ?? (isUnsent(error) ? 'unsent' : 'unreachable')
+  return new AttemptError(fault, text, options)
 }
 
 /** Whether it is certain that nothing of a submission was sent. */

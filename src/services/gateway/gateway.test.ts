@@ -294,7 +294,7 @@ const faults: readonly [
     {
       text: 'hit max transcode attempts: UnknownResponse',
       suspended: true,
-      payment: ['staged', 'answered', 'settled 0'],
+      payment: ['staged', 'answered', 'doubted', 'settled 0'],
     },
   ],
   [

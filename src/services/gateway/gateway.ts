@@ -142,6 +142,7 @@ export class Gateway implements Service {
       payer,
       signer,
       clock,
+      log,
       events,
       verifier: options.localVerify ? needs.media : null,
       inputs: needs.media,

@@ -30,12 +30,27 @@ export interface PaymentSession {
   close(isFault: boolean): void
 }
 
-/** The payment of one segment. Its methods report the outcome; only the first call of each has an effect. */
+/**
+ * The payment of one segment, however often that is sent. Its methods report the outcome; only the first call of each has
+ * an effect.
+ */
 export interface StagedPayment {
   /** Null offchain. */
   readonly payment: Payment | null
-  /** An HTTP status arrived, whatever it is: the orchestrator has the tickets. */
+  /** An HTTP status of the orchestrator arrived, whatever it is: it has the tickets. */
   answered(): void
+  /**
+   * The payment was sent, but no answer came, or not the whole of it: what was charged for the segment is in doubt. It is
+   * sent again, and ends with `completed` as usual.
+   */
+  doubted(): void
+  /** Whether charges of the session are in doubt. */
+  readonly isInDoubt: boolean
+  /**
+   * The orchestrator says that its credit does not cover the segment: charges in doubt count as made, and the segment is
+   * to be staged anew. The last call, in place of `settled`.
+   */
+  uncovered(): void
   /** The result arrived; `pixels` as it reports them. */
   completed(pixels: bigint): void
   /** No answer arrived: the credit is restored. The tickets are lost if they were sent. */

@@ -52,6 +52,7 @@ export class SegmentTries {
     const started = clock.now()
     const mismatches: PixelMismatch['result'][] = []
     const unable = new Set<string>()
+    const signals = { stream: stream.signal, publisher: signal }
     let failure: { readonly fault: AttemptFault; readonly reason: string } | null = null
     let wasAway = false
     let toldAttempt = 1
@@ -80,7 +81,7 @@ export class SegmentTries {
         events.tell({ kind: 'segment-retried', manifestId, sequence, attempt })
       }
       try {
-        const result = await this.#work.attempt(job, assignment, sessions, stream.signal)
+        const result = await this.#work.attempt(job, assignment, sessions, signals)
         sessions.complete(assignment, result.latencyScore)
         this.#needs.noSessions.settled(manifestId)
         this.#tellDone(job, session, result, { attempts: attempt, tookMs: clock.now() - started })

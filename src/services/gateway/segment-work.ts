@@ -1,4 +1,4 @@
-import { AttemptError, faultOfText, isDisprovedByDecoding, submissionTimeouts } from '../../domain/attempt.ts'
+import { AttemptError, faultOfText, isDisprovedByDecoding } from '../../domain/attempt.ts'
 import { isTokenEnding } from '../../domain/auth-token.ts'
 import { encodedPixels } from '../../domain/balance.ts'
 import type { Capabilities } from '../../domain/capabilities.ts'
@@ -10,19 +10,17 @@ import {
   type OrchestratorInfo,
   type RenditionResult,
   resultHash,
-  type SegmentData,
-  segmentHash,
   type TranscodeResult,
 } from '../../domain/segment.ts'
 import { latencyScore } from '../../domain/selection.ts'
-import { expectedValue, type Payment } from '../../domain/ticket.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { keccak256, type Signer, signedBy, ZERO_ADDRESS } from '../../lib/crypto.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
-import { Rational } from '../../lib/rational.ts'
-import { isUnsent, paymentFault, submissionFault } from './attempt-faults.ts'
+import type { Log } from '../../lib/log.ts'
+import { isUnsent, paymentFault } from './attempt-faults.ts'
 import { infoRequest } from './discovery.ts'
 import type { Payer, StagedPayment } from './payer.ts'
+import { SegmentSubmissions, type ShownPayment, type WorkSignals } from './segment-submissions.ts'
 import type { Assignment, Session } from './session-pool.ts'
 import type { StreamSessions } from './sessions.ts'
 import type { SubmissionClient } from './submission.ts'
@@ -94,16 +92,19 @@ export interface SegmentWorkNeeds {
   /** Decodes inputs that an orchestrator called undecodable. */
   readonly inputs: PixelCounter
   readonly clock: Clock
+  readonly log: Log
   readonly events: NodeEvents
 }
 
 /** One segment at one orchestrator: renew the offer, pay, submit, fetch, verify. */
 export class SegmentWork {
   readonly #needs: SegmentWorkNeeds
+  readonly #submissions: SegmentSubmissions
   readonly #renewals = new WeakMap<Session, Promise<void>>()
 
   constructor(needs: SegmentWorkNeeds) {
     this.#needs = needs
+    this.#submissions = new SegmentSubmissions(needs)
   }
 
   /** Whether renditions are checked. */
@@ -111,22 +112,23 @@ export class SegmentWork {
     return this.#needs.verifier !== null
   }
 
-  /** Throws AttemptError; the caller decides what happens to the session. The signal is the stream's. */
+  /** Throws AttemptError; the caller decides what happens to the session. */
   async attempt(
     job: SegmentJob,
     assignment: Assignment,
     sessions: StreamSessions,
-    signal: AbortSignal,
+    signals: WorkSignals,
   ): Promise<SegmentResult> {
     const { session } = assignment
+    const signal = signals.stream
     await this.#prepare(job, session, sessions, signal)
-    const staged = await stage(session, job)
+    const shown = await this.#submissions.stage(job, session)
     try {
-      const result = await this.#work(job, session, { sessions, staged, signal })
-      staged.settled(result.delivered)
+      const result = await this.#work(job, session, { sessions, shown, signals })
+      shown.staged.settled(result.delivered)
       return result
     } catch (error) {
-      staged.settled(await this.#deliveredDespite(error, job, { staged, signal }))
+      shown.staged.settled(await this.#deliveredDespite(error, job, { staged: shown.staged, signal }))
       throw error
     }
   }
@@ -134,19 +136,20 @@ export class SegmentWork {
   async #work(
     job: SegmentJob,
     session: Session,
-    { sessions, staged, signal }: { sessions: StreamSessions; staged: StagedPayment; signal: AbortSignal },
+    { sessions, shown, signals }: { sessions: StreamSessions; shown: ShownPayment; signals: WorkSignals },
   ): Promise<SegmentResult> {
-    const started = this.#needs.clock.now()
+    const signal = signals.stream
     const sentTo = session.info
-    const { answeredMs, result, info } = await this.#submit(job, session, staged, signal)
+    const { answeredMs, result, sentMs } = await this.#submissions.submit(job, session, shown, signals)
+    const { info } = result
     const transcodeMs = this.#needs.clock.now() - answeredMs
-    const score = latencyScore(this.#needs.clock.now() - started, job.durationMs)
+    const score = latencyScore(this.#needs.clock.now() - sentMs, job.durationMs)
     const { renditions, sig } = dataOf(result)
     const pixels = renditions.reduce((sum, rendition) => sum + rendition.pixels, 0n)
     if (renditions.some((rendition) => rendition.pixels < 0n)) {
       throw new AttemptError('bad-answer', 'negative pixels in the result')
     }
-    staged.completed(pixels)
+    shown.staged.completed(pixels)
     if (renditions.length !== job.profiles.length) {
       throw new AttemptError(
         'bad-answer',
@@ -231,86 +234,6 @@ export class SegmentWork {
     if (session.state.kind === 'ended') throw new AttemptError('refresh-failed', session.state.reason)
   }
 
-  async #submit(
-    job: SegmentJob,
-    session: Session,
-    staged: StagedPayment,
-    signal: AbortSignal,
-  ): Promise<{ answeredMs: number; result: TranscodeResult; info: OrchestratorInfo | null }> {
-    const { client, clock, events } = this.#needs
-    const { manifestId } = job
-    const orchestrator = session.key
-    const payment = {
-      ...{ manifestId, orchestrator, value: ticketValue(staged.payment) },
-      tickets: staged.payment?.tickets.length ?? 0,
-    }
-    const { headerMs, totalMs } = submissionTimeouts(job.durationMs, job.timeoutMultiplier)
-    let answered = false
-    let answeredMs = 0
-    // Signed before anything counts as sent: if signing fails, the payment is not spent.
-    const segment = await this.#segmentData(job, session).catch((error: unknown) => {
-      throw paymentFault(error)
-    })
-    try {
-      events.tell({ kind: 'payment-sent', ...payment })
-      const sentMs = clock.now()
-      const result = await client.submit(
-        session.info.transcoder,
-        {
-          segment,
-          payment: staged.payment,
-          body: job.bytes,
-          bodyIsUri: false,
-          reach: session.info.reach,
-          headerTimeoutMs: headerMs,
-          totalTimeoutMs: totalMs,
-          onStatus: () => {
-            answered = true
-            answeredMs = clock.now()
-            staged.answered()
-          },
-        },
-        signal,
-      )
-      if (!answered) {
-        answeredMs = clock.now()
-        staged.answered()
-      }
-      events.tell({ kind: 'payment-accepted', ...payment })
-      const tookMs = answeredMs - sentMs
-      events.tell({ kind: 'segment-uploaded', side: 'gateway', manifestId, orchestrator, tookMs })
-      return { answeredMs, result, info: result.info }
-    } catch (error) {
-      if (!answered) staged.abandoned(!isUnsent(error))
-      // Payments are accepted before the first byte of a good answer, so this one was, although the answer broke off.
-      else if (!(error instanceof NodeError && error.code === 'refused'))
-        events.tell({ kind: 'payment-accepted', ...payment })
-      signal.throwIfAborted()
-      throw submissionFault(error)
-    }
-  }
-
-  async #segmentData(job: SegmentJob, session: Session): Promise<SegmentData> {
-    const { authToken } = session.info
-    const signed = {
-      manifestId: job.manifestId,
-      seq: job.sequence,
-      hash: job.hash,
-      profiles: job.profiles,
-    }
-    return {
-      ...signed,
-      sig: await this.#needs.signer.sign(segmentHash(signed)),
-      durationMs: Math.trunc(job.durationMs),
-      capabilities: job.capabilities,
-      authToken,
-      calcPerceptualHash: false,
-      storage: [],
-      clip: job.clip,
-      forceSessionReinit: job.forceSessionReinit,
-    }
-  }
-
   /** Fetches all in parallel; if one fails, the others are aborted. */
   async #fetch(
     { bytes, durationMs, profiles }: SegmentJob,
@@ -392,28 +315,13 @@ function deliveredPixels(
   return delivered
 }
 
-/** The expected value of a payment's tickets, in wei. */
-function ticketValue(payment: Payment | null): Rational {
-  if (!payment?.ticketParams) return Rational.zero
-  const { faceValue, winProb } = payment.ticketParams
-  return expectedValue(faceValue, winProb).mul(Rational.of(BigInt(payment.tickets.length)))
-}
-
-async function stage(session: Session, job: SegmentJob): Promise<StagedPayment> {
-  try {
-    return await session.payment.stage(job.profiles, job.durationMs)
-  } catch (error) {
-    throw paymentFault(error)
-  }
-}
-
 function dataOf({ outcome }: TranscodeResult): {
   readonly renditions: readonly RenditionResult[]
   readonly sig: Uint8Array
 } {
   if (outcome.kind === 'data') return outcome
-  if (outcome.kind === 'none') throw new AttemptError('unknown-response', 'UnknownResponse')
-  throw new AttemptError(faultOfText(outcome.text, 'error-in-result'), outcome.text)
+  const text = outcome.kind === 'none' ? '' : outcome.text
+  throw new AttemptError(faultOfText(text, 'error-in-result'), text)
 }
 
 /**

@@ -15,8 +15,8 @@ export interface Submission {
   readonly headerTimeoutMs: number
   /** From the start until the answer is complete (gateway.md §10). */
   readonly totalTimeoutMs: number
-  /** Called once a status arrives, whatever it is: the orchestrator has seen the payment. */
-  onStatus?(): void
+  /** Called once the status is known. */
+  onStatus?(status: number): void
 }
 
 /** Sends segments to orchestrators and fetches renditions. */

@@ -631,6 +631,27 @@ const dealings: readonly [
     OVERESTIMATE,
   ],
   [
+    'an answer that broke off, and the whole of it when the segment was sent again',
+    (_, staged) => {
+      staged.answered()
+      staged.doubted()
+      finish(staged, PIXELS, PIXELS)
+    },
+    FEE,
+    0n,
+  ],
+  [
+    'an answer that broke off, of which the credit is gone',
+    (_, staged) => {
+      staged.answered()
+      staged.doubted()
+      staged.uncovered()
+      staged.settled(0n)
+    },
+    0n,
+    OVERESTIMATE,
+  ],
+  [
     'tickets that were sent and never answered',
     (_, staged) => {
       staged.abandoned(true)
@@ -722,6 +743,40 @@ for (const [claim, then, earned, lost] of dealings) {
     assert.ok(sum('lost') - lost >= 0n && sum('lost') - lost <= 2n, `${sum('lost')} lost`)
   })
 }
+
+test('charges in doubt are conceded once, out of what is left, and the segment is staged anew', async () => {
+  const { sender, offer } = setUp()
+  const session = sender.open(offer())
+  const first = await session.stage(...SEGMENT)
+  first.answered()
+  assert.equal(first.isInDoubt, false)
+  first.doubted()
+  finish(first, PIXELS, PIXELS)
+  assert.ok(first.isInDoubt, 'the first answer may have been charged too')
+  const second = await session.stage(...SEGMENT)
+  const tickets = second.payment!.tickets.length
+  second.answered()
+  assert.ok(second.isInDoubt)
+  second.uncovered()
+  assert.equal(second.isInDoubt, false)
+  // As if the first had cost twice as much: at least the tickets of a segment without credit, less what is left.
+  const third = await session.stage(...SEGMENT)
+  third.answered()
+  assert.ok(tickets < 3 && third.payment!.tickets.length <= 3)
+  third.uncovered()
+  const left = session.stage(...SEGMENT)
+  assert.equal((await left).payment!.tickets.length, 0, 'nothing more is conceded')
+})
+
+test('of an auth session that was left nothing is in doubt', async () => {
+  const { sender, offer } = setUp()
+  const session = sender.open(offer())
+  const staged = await session.stage(...SEGMENT)
+  staged.answered()
+  session.update(offer('11223344'), true)
+  staged.doubted()
+  assert.equal(staged.isInDoubt, false)
+})
 
 test('offchain nothing is asked and nothing is paid', async () => {
   const payer = new NoPayments()

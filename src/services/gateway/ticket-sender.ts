@@ -1,4 +1,4 @@
-import { estimatePixels, feeFor, type Outlay, outlayFor } from '../../domain/balance.ts'
+import { estimatePixels, feeFor, outlayFor } from '../../domain/balance.ts'
 import type { Outcome } from '../../domain/dealings.ts'
 import type { SenderInfo } from '../../domain/float.ts'
 import { pricePerPixel } from '../../domain/price.ts'
@@ -29,6 +29,7 @@ import { Rational } from '../../lib/rational.ts'
 import type { OrchestratorAccounts } from './orchestrator-accounts.ts'
 import type { Payer, PaymentSession, StagedPayment } from './payer.ts'
 import { NonceCounters, OwnBalances } from './sender-ledger.ts'
+import { type Doubts, type Plan, TicketPayment } from './ticket-payment.ts'
 
 /**
  * The most tickets in one payment: recipients credit 600 tickets of one offer and ignore the rest, and tickets sent
@@ -130,16 +131,6 @@ interface SharedParts {
   validateParams(params: TicketParams, tickets: number, funds: SenderInfo): void
 }
 
-/** The planned payment for one segment. */
-interface Plan {
-  readonly params: TicketParams
-  readonly price: PricePerPixel
-  readonly balance: string
-  readonly outlay: Outlay
-  /** The expected value of the tickets. */
-  readonly paid: Rational
-}
-
 class TicketSession implements PaymentSession {
   readonly #shared: SharedParts
   /** Token, params and price of the same offer. */
@@ -147,6 +138,8 @@ class TicketSession implements PaymentSession {
   #initialPrice: PricePerPixel | null = null
   /** Balances that the orchestrator made this session abandon: credit returned to them later is lost too. */
   readonly #forsaken = new Set<string>()
+  /** What may have been charged to the present balance for work that never came. */
+  #inDoubt = Rational.zero
 
   constructor(info: OrchestratorInfo, shared: SharedParts) {
     this.#shared = shared
@@ -162,6 +155,7 @@ class TicketSession implements PaymentSession {
     this.#info = { ...info, ticketParams, priceInfo }
     if (info.priceInfo && info.priceInfo.pixelsPerUnit > 0n) this.#initialPrice ??= priceOf(info)
     const now = balanceKey(this.#info)
+    if (now !== before) this.#inDoubt = Rational.zero
     if (now === before || isDue) return
     this.#forsaken.delete(now)
     this.#forsake(before, left)
@@ -192,11 +186,31 @@ class TicketSession implements PaymentSession {
     try {
       const payment = { ...taken.payment, tickets: await this.#sign(taken.tickets) }
       const { settle, spent } = this.#shared
-      return new TicketPayment(payment, plan, { settle, spent, credit })
+      return new TicketPayment(payment, plan, { settle, spent, credit, doubts: this.#doubtsOf(plan) })
     } catch (error) {
       // The nonces stay used: none may be signed twice.
       credit(plan.outlay.taken)
       throw error
+    }
+  }
+
+  /** The charges in doubt of the balance that a plan draws on; of an abandoned one there are none. */
+  #doubtsOf({ balance }: Plan): Doubts {
+    const isPresent = () => balance === balanceKey(this.#info)
+    return {
+      areThere: () => isPresent() && this.#inDoubt.sign > 0,
+      add: (charge) => {
+        if (isPresent()) this.#inDoubt = this.#inDoubt.add(charge)
+      },
+      concede: () => {
+        if (!isPresent()) return
+        const left = this.#shared.balances.amountOf(balance)
+        const gone = this.#inDoubt.cmp(left) < 0 ? this.#inDoubt : left
+        this.#inDoubt = Rational.zero
+        if (gone.sign <= 0) return
+        this.#shared.balances.add(balance, Rational.zero.sub(gone))
+        this.#lose(gone)
+      },
     }
   }
 
@@ -282,77 +296,6 @@ class TicketSession implements PaymentSession {
   }
 }
 
-/** The progress of a payment (payments.md §7): nothing is known yet, it reached the recipient, or its cost is known. */
-type PaymentState = 'staged' | 'credit-spent' | 'received-change' | 'abandoned' | 'settled'
-
-/** What a payment works with. */
-interface PaymentNeeds {
-  /** Adds to the balance from which it was taken. */
-  credit(change: Rational): void
-  settle(outcome: Outcome): void
-  spent(value: Rational): void
-}
-
-class TicketPayment implements StagedPayment {
-  readonly payment: Payment
-  readonly #plan: Plan
-  readonly #needs: PaymentNeeds
-  #state: PaymentState = 'staged'
-  /** Wei known to be paid for nothing. */
-  #lost = Rational.zero
-  #cost = Rational.zero
-
-  constructor(payment: Payment, plan: Plan, needs: PaymentNeeds) {
-    this.payment = payment
-    this.#plan = plan
-    this.#needs = needs
-  }
-
-  answered(): void {
-    if (this.#state !== 'staged') return
-    this.#state = 'credit-spent'
-    const { outlay } = this.#plan
-    this.#lost = outlay.held
-    this.#needs.spent(this.#plan.paid)
-    // By now the recipient has credited the tickets' value beyond this segment: later segments may use it.
-    this.#needs.credit(outlay.surplus)
-  }
-
-  completed(pixels: bigint): void {
-    this.answered()
-    if (this.#state !== 'credit-spent') return
-    this.#state = 'received-change'
-    this.#lost = Rational.zero
-    this.#cost = this.#worthOf(pixels)
-    this.#needs.credit(this.#plan.outlay.held.sub(this.#cost))
-  }
-
-  abandoned(isSent: boolean): void {
-    if (this.#state !== 'staged') return
-    this.#state = 'abandoned'
-    if (isSent) {
-      this.#lost = this.#plan.paid
-      this.#needs.spent(this.#plan.paid)
-    }
-    this.#needs.credit(this.#plan.outlay.taken)
-  }
-
-  settled(delivered: bigint | null): void {
-    if (this.#state === 'staged') this.abandoned(false)
-    if (this.#state === 'settled') return
-    this.#state = 'settled'
-    if (delivered === null) return
-    const earned = this.#worthOf(delivered)
-    const unearned = this.#cost.sub(earned)
-    const lost = this.#lost.add(unearned.sign > 0 ? unearned : Rational.zero)
-    this.#needs.settle({ earned: earned.trunc(), lost: lost.ceil() })
-  }
-
-  #worthOf(pixels: bigint): Rational {
-    return this.#plan.price.mul(Rational.of(pixels < 0n ? 0n : pixels))
-  }
-}
-
 /** Pays nothing, for offchain orchestrators, which require no payment. */
 export class NoPayments implements Payer {
   async validate(): Promise<void> {}
@@ -361,7 +304,10 @@ export class NoPayments implements Payer {
     return {
       update() {},
       needsRefresh: () => false,
-      stage: async () => ({ payment: null, answered() {}, completed() {}, abandoned() {}, settled() {} }),
+      stage: async () => ({
+        ...{ payment: null, isInDoubt: false, answered() {}, doubted() {}, uncovered() {} },
+        ...{ completed() {}, abandoned() {}, settled() {} },
+      }),
       close() {},
     }
   }

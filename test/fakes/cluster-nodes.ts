@@ -1,0 +1,239 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { TcpLink } from '../../devnet/tcp-link.ts'
+import { encodedPixels } from '../../src/domain/balance.ts'
+import { defaultCapabilities } from '../../src/domain/capabilities.ts'
+import type { NodeEvent } from '../../src/domain/events.ts'
+import { MemoryObjects } from '../../src/io/objects/memory-objects.ts'
+import { OrchestratorClient } from '../../src/io/rpc/orchestrator-client.ts'
+import { OrchestratorEndpoint } from '../../src/io/rpc/orchestrator-endpoint.ts'
+import { Endpoint } from '../../src/io/rpc/server.ts'
+import { Store } from '../../src/io/store/store.ts'
+import { systemClock } from '../../src/lib/clock.ts'
+import { seededDice, systemDice } from '../../src/lib/dice.ts'
+import { silentLog } from '../../src/lib/log.ts'
+import { Rational } from '../../src/lib/rational.ts'
+import { Supervisor } from '../../src/lib/service.ts'
+import { Discovery } from '../../src/services/gateway/discovery.ts'
+import { Gateway } from '../../src/services/gateway/gateway.ts'
+import { OrchestratorAccounts } from '../../src/services/gateway/orchestrator-accounts.ts'
+import { TicketSender } from '../../src/services/gateway/ticket-sender.ts'
+import { Orchestrator } from '../../src/services/orchestrator/orchestrator.ts'
+import { PriceBook } from '../../src/services/orchestrator/price-book.ts'
+import { SecretRing } from '../../src/services/orchestrator/secret-ring.ts'
+import { Rounds } from '../../src/services/protocol/rounds.ts'
+import { FakeChain } from './chain.ts'
+import { FakeMedia, keyOf, keySigner, WEIGHTS } from './gateway.ts'
+import { profileOf } from './profile.ts'
+import { ORCHESTRATOR, recipientOn } from './recipient-world.ts'
+
+export const PROFILE = profileOf({ name: 'p', width: 16, height: 16, bitrate: 100_000, fps: 30, fpsDen: 0 })
+/** The pixels that a segment of two seconds is charged with: as many as its rendition has bytes. */
+export const PIXELS = encodedPixels([PROFILE], 2_000)
+const PRICE = 1_000n
+/** The cost of a segment, in wei. */
+export const FEE = PIXELS * PRICE
+const PLENTY = 10n ** 18n
+const never = new AbortController().signal
+
+/** An orchestrator of a cluster: its own server, key and memory; the store is the cluster's. */
+export interface ClusterNode {
+  /** In front of its server; cutting it is what its peers see of its death. */
+  readonly link: TcpLink
+  /** Ends it as a kill does: connections are cut, and nothing more is written down. */
+  kill(): void
+  revive(): void
+}
+
+/** Nodes that share a store, tokens, tickets and results, and advertise the address of what is in front of them. */
+export async function startClusterNodes(count: number, options: { ticketEv: bigint; url: string }) {
+  const folder = mkdtempSync(join(tmpdir(), 'livepeer-cluster-nodes-'))
+  const chain = new FakeChain()
+  const store = new Store({ location: join(folder, 'node.sqlite3') }, { dice: systemDice })
+  await store.open()
+  const supervisor = new Supervisor()
+  const env = { clock: systemClock, dice: systemDice, log: silentLog }
+  const events: NodeEvent[] = []
+  const tell = (event: NodeEvent) => void events.push(event)
+  const results = new MemoryObjects({ baseUrl: `${options.url}/stream/` })
+  const capabilities = defaultCapabilities('1.0.0')
+  const work = { ms: 0 }
+  const links: TcpLink[] = []
+
+  async function startNode(number: number): Promise<ClusterNode> {
+    let isDead = false
+    const own = mortal(store, () => isDead)
+    const { activity, recipient, rounds, secret, senders } = recipientOn(
+      {
+        ...{ chain, clock: systemClock, dice: systemDice, store: own, winners: { adopt: () => {} } },
+        priceBook: new PriceBook(() => Rational.of(PRICE)),
+        events: { tell },
+      },
+      {
+        ...{ recipient: ORCHESTRATOR, ticketEv: options.ticketEv, redeemGas: 350_000n, maxFaceValue: 0n },
+        autoAdjustPrice: false,
+      },
+    )
+    const authKeys = new SecretRing('auth-token', { secrets: own, clock: systemClock, log: silentLog })
+    const offer = { nodes: [], capabilities, offchain: false, recipient: ORCHESTRATOR, version: '1.0.0' }
+    const orchestrator = new Orchestrator(
+      {
+        ...{ ...offer, maxSessions: 100, serviceUri: options.url },
+      },
+      {
+        ...{ ...env, results, authKeys, recipient, signer: keySigner(keyOf(number)), events: { tell } },
+        transcoder: {
+          transcode: async ({ onBegin, profiles }, signal) => {
+            onBegin?.()
+            if (work.ms > 0) await systemClock.sleep(work.ms, signal)
+            const bytes = Buffer.alloc(Number(PIXELS), 'r')
+            const rendition = { bytes, pixels: PIXELS, perceptualHash: null }
+            return { decodedPixels: 1n, renditions: profiles.map(() => rendition) }
+          },
+        },
+      },
+    )
+    const endpoint = new Endpoint(
+      {
+        ...{ name: 'service endpoint', host: '127.0.0.1', port: 0, drainMs: 100 },
+        tls: { hostname: 'localhost', directory: join(folder, String(number)) },
+      },
+      {
+        ...env,
+        routes: [new OrchestratorEndpoint({}, { ...env, api: orchestrator, fetchSource: null })],
+      },
+    )
+    for (const service of [rounds, senders, activity, secret, authKeys, recipient, orchestrator, endpoint])
+      await supervisor.start(service)
+    const link = await TcpLink.open(endpoint.port)
+    links.push(link)
+    return {
+      link,
+      kill: () => {
+        isDead = true
+        link.cut()
+      },
+      revive: () => {
+        isDead = false
+        link.restore()
+      },
+    }
+  }
+  const nodes: ClusterNode[] = []
+  for (let number = 1; number <= count; number++) nodes.push(await startNode(number))
+  return {
+    ...{ chain, events, nodes, store, work },
+    /** What payments were credited, in wei. */
+    get credited(): Rational {
+      return events.reduce(
+        (sum, event) => (event.kind === 'tickets-received' ? sum.add(event.credit) : sum),
+        Rational.zero,
+      )
+    },
+    /** The codes of refused payments. */
+    get refused(): string[] {
+      return events.flatMap((event) => (event.kind === 'payment-refused' ? [event.reason] : []))
+    },
+    async [Symbol.asyncDispose]() {
+      for (const link of links) await link[Symbol.asyncDispose]()
+      await supervisor.stop()
+      await store.close()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** The store as a node sees it that may die. */
+function mortal(store: Store, isDead: () => boolean): Store {
+  return new Proxy(store, {
+    get(target, name) {
+      const member = Reflect.get(target, name, target)
+      if (typeof member !== 'function') return member
+      return (...args: unknown[]) =>
+        isDead() ? Promise.reject(new Error('killed')) : member.apply(target, args)
+    },
+  })
+}
+
+/** A gateway on the cluster's chain that knows one address; complete except for FFmpeg. */
+export async function startGatewayAt(cluster: Awaited<ReturnType<typeof startClusterNodes>>, url: string) {
+  const supervisor = new Supervisor()
+  const env = { clock: systemClock, dice: seededDice('gateway'), log: silentLog }
+  const signer = keySigner(keyOf(77))
+  cluster.chain.fund(signer.address, PLENTY, PLENTY)
+  cluster.chain.mine()
+  const rounds = new Rounds({ chain: cluster.chain, watch: cluster.chain, ...env })
+  await supervisor.start(rounds)
+  const events: NodeEvent[] = []
+  const tell = (event: NodeEvent) => void events.push(event)
+  const accounts = new OrchestratorAccounts(env)
+  const payer = new TicketSender(
+    { maxTicketEv: Rational.of(PLENTY), maxTotalEv: Rational.of(PLENTY), depositMultiplier: 1n },
+    {
+      ...{ ...env, signer, rounds, accounts },
+      funds: { info: async (sender) => cluster.chain.fundsOf(sender) },
+    },
+  )
+  const client = new OrchestratorClient()
+  const directory = new Discovery(
+    { timeoutMs: 500, extraNodes: 0, blocklist: [] },
+    {
+      source: {
+        candidates: async () => [{ url, trust: 'trusted', mustBePayable: true, reach: 'any' }],
+        stakeOf: () => 1n,
+      },
+      ...{ client, signer, payer, ...env, events: { tell } },
+    },
+  )
+  const gateway = new Gateway(
+    {
+      ...{ maxSessions: 100, maxAttempts: 3, profiles: [PROFILE], weights: WEIGHTS },
+      ...{ localVerify: true, minOrchestratorVersion: '' },
+    },
+    {
+      facts: { stakeOf: () => 1n, perfScoreOf: () => null },
+      ...{ directory, client, payer, signer, media: new FakeMedia(), store: new MemoryObjects(), ...env },
+      events: { tell },
+    },
+  )
+  await supervisor.start(client)
+  await supervisor.start(gateway)
+  let sequence = 0n
+  return {
+    ...{ accounts, events },
+    /** Sends the next segment of a stream; the text of its failure, or null. */
+    push: async (externalId = 'movie'): Promise<string | null> => {
+      const bytes = Buffer.from(`codec=h264 number=${sequence}`)
+      try {
+        await gateway.serve(
+          {
+            ...{ externalId, sequence: sequence++, format: 'mpegts', bytes, durationMs: 2_000 },
+            ...{ resolution: '16x16', clip: null, config: null },
+          },
+          never,
+        )
+        return null
+      } catch (error) {
+        return error instanceof Error ? error.message : String(error)
+      }
+    },
+    /** What was paid in tickets, each payment once, and the accepted part of it; in wei. */
+    get sent(): Rational {
+      return ticketsOf(events, 'payment-sent')
+    },
+    get accepted(): Rational {
+      return ticketsOf(events, 'payment-accepted')
+    },
+    /** Why segments were sent again. */
+    get resent(): string[] {
+      return events.flatMap((event) => (event.kind === 'segment-resent' ? [event.cause] : []))
+    },
+    countOf: (kind: NodeEvent['kind']) => events.filter((event) => event.kind === kind).length,
+    [Symbol.asyncDispose]: () => supervisor.stop(),
+  }
+}
+
+function ticketsOf(events: readonly NodeEvent[], kind: 'payment-sent' | 'payment-accepted'): Rational {
+  return events.reduce((sum, event) => (event.kind === kind ? sum.add(event.value) : sum), Rational.zero)
+}

@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Rational } from '../../src/lib/rational.ts'
+import { FEE, startClusterNodes, startGatewayAt } from '../fakes/cluster-nodes.ts'
+import { HttpBalancer, type Mishap } from '../net/http-balancer.ts'
+
+/** Our gateway and what lies between it and the nodes of one address. */
+
+async function behind(nodeCount: number, ticketEv: bigint) {
+  const balancer = await HttpBalancer.open()
+  const cluster = await startClusterNodes(nodeCount, { ticketEv, url: balancer.url })
+  balancer.ports = cluster.nodes.map(({ link }) => link.port)
+  const gateway = await startGatewayAt(cluster, balancer.url)
+  return {
+    ...{ balancer, cluster, gateway },
+    async [Symbol.asyncDispose]() {
+      await gateway[Symbol.asyncDispose]()
+      await balancer[Symbol.asyncDispose]()
+      await cluster[Symbol.asyncDispose]()
+    },
+  }
+}
+
+const mishaps: readonly [Mishap | null, resent: string[], refused: string[]][] = [
+  [null, [], []],
+  ['unseen', ['in-transit'], []],
+  ['lost', ['in-transit', 'tickets-seen'], ['nonce-already-seen']],
+  ['broken', ['in-transit'], []],
+  ['empty', ['in-transit'], []],
+  ['truncated', ['in-transit'], []],
+  [502, ['in-transit'], []],
+  [503, ['in-transit'], []],
+  [504, ['in-transit', 'tickets-seen'], ['nonce-already-seen']],
+]
+
+for (const [mishap, resent, refused] of mishaps) {
+  test(`${mishap}: the segment is sent again to the same address, no ticket is paid for it, nobody is suspended`, async () => {
+    await using set = await behind(2, 3n * FEE)
+    const { balancer, cluster, gateway } = set
+    balancer.mishap = mishap
+    for (let pushed = 0; pushed < 2; pushed++) assert.equal(await gateway.push(), null)
+    assert.deepEqual([gateway.resent, cluster.refused], [resent, refused])
+    for (const kind of ['orchestrator-suspended', 'segment-retried', 'attempt-failed'] as const)
+      assert.equal(gateway.countOf(kind), 0, kind)
+    assert.equal(gateway.sent.floor(), 6n * FEE, 'whatever the mishap')
+    assert.equal(gateway.sent.cmp(cluster.credited), 0, 'all that was sent is credited')
+    assert.equal(gateway.accepted.cmp(cluster.credited), 0, 'and known to be')
+  })
+}
+
+for (const [mishap, isCharged] of [
+  ['unseen', false],
+  ['empty', true],
+  ['lost', true],
+  [504, true],
+] as const) {
+  test(`${mishap} for every other of 20 segments: all are served, and paid for ${isCharged ? 'as often as they were transcoded' : 'once'}`, async () => {
+    await using set = await behind(3, FEE)
+    const { balancer, cluster, gateway } = set
+    for (let pushed = 0; pushed < 20; pushed++) {
+      if (pushed % 2 === 0) balancer.mishap = mishap
+      assert.equal(await gateway.push(), null, String(pushed))
+    }
+    for (const kind of ['orchestrator-suspended', 'segment-retried'] as const)
+      assert.equal(gateway.countOf(kind), 0, kind)
+    const transcoded = isCharged ? 30 : 20
+    const worth = Rational.of(BigInt(transcoded) * FEE)
+    assert.ok(gateway.sent.cmp(worth.add(Rational.of(3n * FEE))) <= 0, `${gateway.sent.toFixed(0)} wei`)
+    assert.equal(gateway.sent.cmp(cluster.credited), 0)
+    assert.deepEqual(gateway.accounts.overpaid, [])
+  })
+}
+
+for (const mishap of ['unseen', 'lost', 'broken', 'empty', 'truncated', 502, 503, 504] as const) {
+  test(`${mishap} for every segment, on purpose: it is sent again once for a payment, and not paid again`, async () => {
+    await using set = await behind(1, FEE)
+    const { balancer, cluster, gateway } = set
+    balancer.always = mishap
+    const failures: (string | null)[] = []
+    while (gateway.accounts.overpaid.length === 0 && failures.length < 10) failures.push(await gateway.push())
+    assert.equal(gateway.accounts.overpaid.length, 1, 'banned')
+    assert.ok(!failures.includes(null))
+    const payments = gateway.countOf('payment-sent')
+    assert.ok(payments <= 9, `${payments} payments`)
+    assert.ok(gateway.sent.floor() <= 9n * 2n * FEE, `${gateway.sent.toFixed(0)} wei`)
+    assert.ok(cluster.credited.cmp(gateway.sent) <= 0)
+    assert.ok(balancer.segments <= 4 * payments, `${balancer.segments} submissions`)
+  })
+}
