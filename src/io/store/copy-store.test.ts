@@ -5,10 +5,12 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { Postgres } from '../../../devnet/postgres.ts'
 import { paymentRecord, wonTicket } from '../../../test/suites/store.ts'
+import { type Member, NO_WORK } from '../../domain/member.ts'
 import { ticketHash } from '../../domain/ticket.ts'
 import { seededDice } from '../../lib/dice.ts'
 import { Rational } from '../../lib/rational.ts'
 import { copyStore } from './copy-store.ts'
+import { MemberRows } from './member-rows.ts'
 import type { Location } from './open.ts'
 import { Store } from './store.ts'
 
@@ -27,6 +29,11 @@ const NOW = 1_700_000_000_000
 const SENDER = '0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf'
 const TX = `0x${'ab'.repeat(32)}` as const
 const TICKETS = 1_203
+
+const MEMBER: Member = {
+  ...{ node: '0123456789abcdef', instance: 'fedcba9876543210', account: '', roles: ['redeemer'] },
+  ...{ version: '1', address: '10.0.0.7:8935', fingerprint: '', work: NO_WORK },
+}
 
 /** A store with some of everything; more tickets and nonces than are copied at once. */
 async function filled(place: Location): Promise<Store> {
@@ -121,6 +128,22 @@ test('a store in use is not copied', async () => {
   const store = await filled(source)
   await assert.rejects(copyStore(source, newFile()), { code: 'store-in-use' })
   await store.close()
+})
+
+test('a cluster of which nodes run is not copied, neither from nor to', async () => {
+  const source = newFile()
+  await (await filled(source)).close()
+  const shared: Location = { location: await postgres.newDatabase(), schema: 'east' }
+  const store = new Store(shared)
+  await store.open()
+  await new MemberRows(store).renew(MEMBER, { ms: 60_000, takesOver: false })
+  await store.close()
+  const refused = {
+    code: 'store-in-use',
+    message: 'the schema east is in use by 1 node (10.0.0.7:8935), so nothing was copied: stop them first',
+  }
+  await assert.rejects(copyStore(source, shared), refused)
+  await assert.rejects(copyStore(shared, newFile()), refused)
 })
 
 test('a row that the target changes is found, and nothing is copied', async () => {

@@ -1,6 +1,8 @@
 import type { Kysely } from 'kysely'
-import { StoreError } from './database.ts'
-import { isPostgresUrl, type Location, openDatabase } from './open.ts'
+import { counted } from '../../lib/counted.ts'
+import { type Database, StoreError } from './database.ts'
+import { MemberRows } from './member-rows.ts'
+import { DEFAULT_SCHEMA, isPostgresUrl, type Location, openDatabase } from './open.ts'
 import type { Tables } from './tables.ts'
 
 /** Rows read and written at once. */
@@ -46,8 +48,10 @@ type Row = Readonly<Record<string, unknown>>
 export async function copyStore(from: Location, to: Location): Promise<CopiedRows[]> {
   const source = await openDatabase(from)
   try {
+    await refuseMembers(source, from)
     const target = await openDatabase(to)
     try {
+      await refuseMembers(target, to)
       return await target.db.transaction().execute(async (tx) => {
         const copied: CopiedRows[] = []
         for (const table of Object.keys(KEYS) as CopiedTable[]) {
@@ -69,6 +73,18 @@ export async function copyStore(from: Location, to: Location): Promise<CopiedRow
   } finally {
     await source.close()
   }
+}
+
+/** A file is locked by its node; of a cluster each node has a lease. */
+async function refuseMembers(database: Database, { schema = DEFAULT_SCHEMA }: Location): Promise<void> {
+  if (!database.shared) return
+  const living = (await new MemberRows({ database }).members()).filter(({ leftMs }) => leftMs > 0)
+  if (living.length === 0) return
+  const where = living.map(({ address }) => address).join(', ')
+  throw new StoreError(
+    'store-in-use',
+    `the schema ${schema} is in use by ${counted(living.length, 'node')} (${where}), so nothing was copied: stop them first`,
+  )
 }
 
 async function refuseRows(tx: Kysely<Tables>, table: CopiedTable, { location }: Location): Promise<void> {
