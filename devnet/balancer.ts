@@ -3,6 +3,9 @@ import { writeFile } from 'node:fs/promises'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { makeIdentity } from '../src/io/rpc/tls.ts'
+import { systemClock } from '../src/lib/clock.ts'
+import { systemDice } from '../src/lib/dice.ts'
 import { NodeError } from '../src/lib/errors.ts'
 import { hostAndPort } from '../src/lib/hosts.ts'
 import { type Leashed, release, spawnLeashed } from './leash.ts'
@@ -26,14 +29,25 @@ export interface Balancer extends AsyncDisposable {
   readonly what: string
 }
 
-/** HAProxy if it is installed, otherwise a built-in forwarder that does the same. */
-export function startBalancer(options: {
+/**
+ * How HAProxy stands in front of the nodes. `tcp`: it passes connections on as they are. `http`: it ends TLS itself and picks
+ * a node for each request.
+ */
+export type BalancerMode = 'tcp' | 'http'
+
+/** Options of a balancer. */
+export interface BalancerOptions {
   readonly port: number
   readonly backends: readonly Backend[]
   readonly folder: string
   /** Where the balancer and the nodes listen; default 127.0.0.1. */
   readonly host?: string
-}): Promise<Balancer> {
+  /** Default `tcp`; `http` needs HAProxy. */
+  readonly mode?: BalancerMode
+}
+
+/** HAProxy if it is installed, otherwise a built-in forwarder that does the same. */
+export function startBalancer(options: BalancerOptions): Promise<Balancer> {
   return hasHaproxy() ? HaproxyBalancer.start(options) : ForwardingBalancer.start(options)
 }
 
@@ -42,29 +56,43 @@ export function hasHaproxy(): boolean {
   return spawnSync('haproxy', ['-v'], { stdio: 'ignore' }).status === 0
 }
 
-/** The HAProxy configuration, as an operator would write it. */
-export function haproxyConfig(port: number, backends: readonly Backend[], host = LOOPBACK): string {
-  const servers = backends.map(
-    (node) =>
-      `  server ${node.name} ${hostAndPort(host, node.port)} check port ${node.controlPort} inter ${HEALTH_MS}ms fall 1 rise 1`,
-  )
-  return `defaults
-  mode tcp
+/** The HAProxy configuration, as an operator would write it. `certificate`: with its key in one file, for mode `http`. */
+export function haproxyConfig({
+  backends,
+  certificate,
+  host = LOOPBACK,
+  mode = 'tcp',
+  port,
+}: Pick<BalancerOptions, 'port' | 'backends' | 'host' | 'mode'> & { readonly certificate?: string }): string {
+  const isHttp = mode === 'http'
+  const check = (port: number) =>
+    `check port ${port} inter ${HEALTH_MS}ms fall 1 rise 1${isHttp ? ' no-check-ssl check-proto h1' : ''}`
+  const servers = backends.map((node) => {
+    const tls = isHttp ? ' ssl verify none alpn h2' : ''
+    return `  server ${node.name} ${hostAndPort(host, node.port)}${tls} ${check(node.controlPort)}`
+  })
+  return `${isHttp ? GLOBAL_HTTP : ''}defaults
+  mode ${mode}
   timeout connect 2s
   timeout client 60s
   timeout server 60s
   timeout check ${HEALTH_TIMEOUT_MS}ms
 frontend orchestrators
-  bind ${hostAndPort(host, port)}
+  bind ${hostAndPort(host, port)}${isHttp ? ` ssl crt ${certificate} alpn h2,http/1.1` : ''}
   default_backend nodes
 backend nodes
   balance roundrobin
-  option redispatch
+  option redispatch${isHttp ? ' 1' : ''}
   option httpchk GET /healthz
   http-check send hdr host localhost
 ${servers.join('\n')}
 `
 }
+
+/** Payments with many tickets are longer than HAProxy's buffer of 16 kB. */
+const GLOBAL_HTTP = `global
+  tune.bufsize 131072
+`
 
 class HaproxyBalancer implements Balancer {
   readonly what = 'HAProxy'
@@ -76,14 +104,15 @@ class HaproxyBalancer implements Balancer {
     this.#child = child
   }
 
-  static async start({
-    port,
-    backends,
-    folder,
-    host,
-  }: Parameters<typeof startBalancer>[0]): Promise<Balancer> {
+  static async start(options: BalancerOptions): Promise<Balancer> {
+    const { folder, host = LOOPBACK, mode, port } = options
     const config = join(folder, 'haproxy.cfg')
-    await writeFile(config, haproxyConfig(port, backends, host))
+    const certificate = join(folder, 'haproxy.pem')
+    if (mode === 'http') {
+      const { cert, key } = makeIdentity(host, { clock: systemClock, dice: systemDice })
+      await writeFile(certificate, `${cert}${key}`, { mode: 0o600 })
+    }
+    await writeFile(config, haproxyConfig({ ...options, certificate }))
     const child = spawnLeashed('haproxy', ['-db', '-f', config])
     let said = ''
     child.stdout.resume()
@@ -116,14 +145,15 @@ class ForwardingBalancer implements Balancer {
   readonly #stop = new AbortController()
   #next = 0
 
-  private constructor({ port, backends, host = LOOPBACK }: Parameters<typeof startBalancer>[0]) {
+  private constructor({ backends, host = LOOPBACK, port }: BalancerOptions) {
     this.port = port
     this.#host = host
     this.#backends = backends
     this.#server = createServer((near) => this.#join(near))
   }
 
-  static async start(options: Parameters<typeof startBalancer>[0]): Promise<Balancer> {
+  static async start(options: BalancerOptions): Promise<Balancer> {
+    if (options.mode === 'http') throw new NodeError('balancer-failed', 'HAProxy is not installed')
     const balancer = new ForwardingBalancer(options)
     await new Promise<void>((resolve, reject) => {
       balancer.#server.once('error', reject)

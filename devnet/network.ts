@@ -5,7 +5,7 @@ import { type Address, addressOfKey } from '../src/lib/crypto.ts'
 import { hostAndPort } from '../src/lib/hosts.ts'
 import type { Anvil } from './anvil.ts'
 import { devnetKeyBytes } from './artifacts.ts'
-import { type Balancer, startBalancer } from './balancer.ts'
+import { type Balancer, type BalancerMode, startBalancer } from './balancer.ts'
 import { chainFlags, PAYMENT_FLAGS, startFundedChain, writeKeystore, writePassword } from './funded-chain.ts'
 import { type NodeEntry, NodeProcess } from './node-process.ts'
 import { Postgres } from './postgres.ts'
@@ -23,6 +23,8 @@ const GATEWAY: PlannedNode = {
 export interface NetworkOptions {
   /** How the orchestrator's work is split; default `single`. */
   readonly setup?: Setup
+  /** The number of a cluster's orchestrators. */
+  readonly clustered?: number
   /** Flags at the end of the command lines, which override earlier ones. */
   readonly orchestratorFlags?: readonly string[]
   readonly gatewayFlags?: readonly string[]
@@ -36,6 +38,8 @@ export interface NetworkOptions {
   readonly gatewayFunds?: bigint
   /** Use the usual ports if they are free; otherwise free ones, so that several networks can run at once. */
   readonly usualPorts?: boolean
+  /** How the balancer of several orchestrators passes their calls on; default `tcp`. */
+  readonly balancerMode?: BalancerMode
   /** Where chain, balancer and nodes listen; default 127.0.0.1. */
   readonly host?: string
   /** Seconds between blocks. */
@@ -145,7 +149,7 @@ export class Network implements AsyncDisposable {
     const folder = await mkdtemp(join(tmpdir(), 'livepeer-devnet-'))
     stack.defer(() => rm(folder, { recursive: true, force: true }))
     const { host = LOOPBACK, setup = 'single' } = options
-    const plan = [...planOf(setup), GATEWAY]
+    const plan = [...planOf(setup, options.clustered), GATEWAY]
     const port = options.usualPorts ? freePortNear : freePort
     const ports = await portsFor(plan, port)
 
@@ -231,7 +235,15 @@ export class Network implements AsyncDisposable {
       .filter(({ kind }) => kind === 'orchestrator')
       .map(({ name }) => ({ name, port: ports.get(name)!.service, controlPort: ports.get(name)!.control }))
     const balancer = isBalanced
-      ? stack.use(await startBalancer({ port: publicPort, backends, folder, host }))
+      ? stack.use(
+          await startBalancer({
+            port: publicPort,
+            backends,
+            folder,
+            host,
+            mode: options.balancerMode ?? 'tcp',
+          }),
+        )
       : null
     options.signal?.throwIfAborted()
     return new Network(

@@ -42,8 +42,14 @@ export interface Others {
   readonly store: string | null
 }
 
-/** The processes of a setup in starting order, without the gateway, which is always the same. */
-export function planOf(setup: Setup): PlannedNode[] {
+/** As many orchestrators as a cluster has where it is not said. */
+const CLUSTERED = 3
+
+/**
+ * The processes of a setup in starting order, without the gateway, which is always the same. `clustered`: the number of a
+ * cluster's orchestrators.
+ */
+export function planOf(setup: Setup, clustered = CLUSTERED): PlannedNode[] {
   switch (setup) {
     case 'single':
       return [orchestrator('orchestrator', { account: REGISTERED, redeems: true })]
@@ -80,9 +86,9 @@ export function planOf(setup: Setup): PlannedNode[] {
         redeemer('redeemer-2', 'redeemer', { port: 8938, controlPort: 4937 }),
         reward('reward-1'),
         reward('reward-2', 2937),
-        clustered('orchestrator-1', { port: 8935, controlPort: 7935 }),
-        clustered('orchestrator-2', { port: 8937, controlPort: 7937 }),
-        clustered('orchestrator-3', { port: 8939, controlPort: 7939 }),
+        ...Array.from({ length: clustered }, (_, i) =>
+          clusterOrchestrator(`orchestrator-${i + 1}`, { port: 8935 + 2 * i, controlPort: 7935 + 2 * i }),
+        ),
       ]
   }
 }
@@ -121,7 +127,7 @@ function reward(name = 'reward', controlPort = 2935): PlannedNode {
 }
 
 /** An orchestrator of a cluster: it advertises the address on chain, and its store is all that it needs of the others. */
-function clustered(name: string, ports: { port: number; controlPort: number }): PlannedNode {
+function clusterOrchestrator(name: string, ports: { port: number; controlPort: number }): PlannedNode {
   return {
     ...{ name, kind: 'orchestrator', account: name, needsGas: false, ...ports },
     flags: ({ addresses, registered, store }) => [

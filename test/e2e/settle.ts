@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type TicketFigures, ticketFigures } from '../../devnet/figures.ts'
 import type { Network } from '../../devnet/network.ts'
 import { CONFIRMATIONS } from '../../src/domain/chain.ts'
-import type { NodeStatus, OrchestratorStatus } from '../../src/node/status/status.ts'
+import type { NodeStatus } from '../../src/node/status/status.ts'
 import { until } from '../tools/until.ts'
 
 const REST_MS = 60_000
@@ -57,8 +57,7 @@ export async function settleRewards(network: Network): Promise<{ rounds: number;
 
 /** Whether every ticket that the orchestrators won is redeemed, so that nodes only wait until that is final. */
 async function isAllRedeemed(network: Network): Promise<boolean> {
-  const statuses = network.of('orchestrator').map(({ process }) => process.status<OrchestratorStatus>())
-  const won = (await Promise.all(statuses)).reduce((sum, { tickets }) => sum + tickets.won, 0)
+  const { won } = await ticketFigures(network)
   return (await network.protocol.redemptions()).distinct >= won
 }
 

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type BalancerMode, hasHaproxy } from '../../devnet/balancer.ts'
+import { Network, type NetworkNode } from '../../devnet/network.ts'
+import type { GatewayStatus } from '../../src/node/status/status.ts'
+import { until } from '../tools/until.ts'
+import { settleTickets } from './settle.ts'
+import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts'
+
+/**
+ * A cluster on PostgreSQL behind HAProxy, which knows nothing of sessions. CLUSTER_NODES, CLUSTER_STREAMS and CLUSTER_KILLS
+ * make it larger; CLUSTER_LOGS keeps the nodes' logs in a folder.
+ */
+const NODES = Number(process.env.CLUSTER_NODES ?? 3)
+const STREAMS = Number(process.env.CLUSTER_STREAMS ?? 4)
+const KILLS = Number(process.env.CLUSTER_KILLS ?? 3)
+const EVERY_MS = 10_000
+const AWAY_MS = 3_000
+/** Every stream goes on for so long after the last node is back. */
+const AFTER = 3
+const TIMEOUT_MS = (KILLS + 2) * 2 * EVERY_MS + 240_000
+
+async function clusterBehind(t: TestContext, balancerMode: BalancerMode): Promise<Network> {
+  const folder = await mkdtemp(join(tmpdir(), 'livepeer-cluster-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  const profiles = await writeTinyProfiles(join(folder, 'profiles.json'))
+  const network = await Network.prepare({
+    ...{ setup: 'cluster', clustered: NODES, balancerMode },
+    roundLength: 1_000n,
+    orchestratorFlags: EVERY_TICKET_WINS.orchestrator,
+    gatewayFlags: ['-transcodingOptions', profiles],
+    logFolder: process.env.CLUSTER_LOGS ? join(process.env.CLUSTER_LOGS, balancerMode) : join(folder, 'logs'),
+  })
+  t.after(() => network.stop())
+  await network.start()
+  return network
+}
+
+/** What the store and the chain hold once all is settled: every ticket that won is redeemed, or refused with a reason. */
+async function assertNothingLost(network: Network): Promise<void> {
+  const { distinct } = await network.protocol.redemptions()
+  const { lost, pending, redeemed, refused, won } = await settleTickets(network)
+  assert.ok(won > 0)
+  assert.deepEqual({ lost, pending, refused }, { lost: 0, pending: 0, refused: 0 })
+  assert.equal(redeemed, won)
+  assert.ok(distinct <= won)
+  const { postgres, url } = network.store!
+  const [twice] = await postgres.runIn(
+    url,
+    'select count(*) as count from (select 1 from livepeer.nonces group by rand_hash, nonce having count(*) > 1) as n',
+  )
+  assert.equal(Number(twice!.count), 0)
+}
+
+for (const mode of ['tcp', 'http'] as const) {
+  test(`${mode}: orchestrators are killed one after the other and no segment fails, no payment is refused`, {
+    skip: hasHaproxy() ? false : 'HAProxy is not installed',
+    timeout: TIMEOUT_MS,
+  }, async (t) => {
+    const network = await clusterBehind(t, mode)
+    await using load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: 500 })
+    await until(async () => (load.served >= STREAMS ? true : null), 'the first segments')
+    const orchestrators = network.of('orchestrator')
+    for (let kill = 0; kill < KILLS; kill++) {
+      await sleep(EVERY_MS - AWAY_MS)
+      const { process } = orchestrators[kill % orchestrators.length] as NetworkNode
+      await process.kill()
+      await sleep(AWAY_MS)
+      await process.start()
+    }
+    const before = load.served
+    await until(
+      async () => (load.served >= before + AFTER * STREAMS ? true : null),
+      'segments after the last kill',
+    )
+    await load.stop()
+    const failed = load.pushed
+      .filter(({ status }) => status !== 200)
+      .map(({ status, text }) => `${status} ${text}`)
+    const { segments } = await network.gateway.status<GatewayStatus>()
+    t.diagnostic(
+      `${load.served} segments, ${failed.length} failed, ${segments.retried} retried, ${KILLS} kills`,
+    )
+    assert.deepEqual(failed, [])
+    await assertNothingLost(network)
+  })
+}
