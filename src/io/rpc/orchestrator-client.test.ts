@@ -2,7 +2,13 @@ import assert from 'node:assert/strict'
 import { createServer as createHttpServer } from 'node:http'
 import { constants, createSecureServer, type ServerHttp2Stream } from 'node:http2'
 import { createServer as createHttpsServer, type ServerOptions } from 'node:https'
-import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net'
+import {
+  type AddressInfo,
+  connect as connectTcp,
+  createServer as createTcpServer,
+  type Server,
+  type Socket,
+} from 'node:net'
 import { test } from 'node:test'
 import { INFO, segmentOf, startEndpoint } from '../../../test/fakes/endpoint.ts'
 import type { InfoRequest } from '../../domain/segment.ts'
@@ -391,6 +397,59 @@ test('an exchange that breaks off, or reaches no node, leaves its connection', a
   }
   await submit()
   assert.equal(peer.connections, 6, 'a refusal leaves the connection as it is')
+})
+
+test('a download that reaches no node is made once more over another connection', async () => {
+  const server = createSecureServer(identity)
+  let answers: ('cut' | 'empty' | 'good' | number)[] = []
+  server.on('stream', (stream) => {
+    stream.on('error', () => {})
+    const how = answers.shift() ?? 'good'
+    if (how === 'cut') return void stream.session?.destroy()
+    stream.respond({ ':status': typeof how === 'number' ? how : 200 })
+    stream.end(how === 'empty' ? '' : 'rendition')
+  })
+  await using peer = await listen(server)
+  await using started = await startClient()
+  const base = `https://127.0.0.1:${peer.port}`
+  const get = () => started.client.fetchRendition(`${base}/x`, { base, maxBytes: 10 }, never)
+  for (const first of ['cut', 'empty', 502, 503, 504] as const) {
+    answers = [first]
+    const before = peer.connections
+    assert.equal(Buffer.from(await get()).toString(), 'rendition', String(first))
+    assert.ok(peer.connections > before)
+    answers = [first, first]
+    await assert.rejects(get(), NodeError, `${first} twice`)
+    assert.deepEqual(answers, [])
+  }
+  answers = [404]
+  await assert.rejects(get(), { message: '404 Not Found' })
+})
+
+test('a call that is cut off is made once more; one that is refused is not', async () => {
+  await using endpoint = await startEndpoint()
+  let cuts = 0
+  const link = createTcpServer((near) => {
+    if (cuts-- > 0) return void near.destroy()
+    const far = connectTcp(Number(new URL(endpoint.url).port), '127.0.0.1')
+    for (const socket of [near, far]) socket.on('error', () => {})
+    near.pipe(far).pipe(near)
+  })
+  await using peer = await listen(link)
+  await using started = await startClient()
+  const ask = () =>
+    started.client.info(`https://127.0.0.1:${peer.port}`, REQUEST, { timeoutMs: 5_000 }, never)
+  cuts = 1
+  assert.deepEqual(await ask(), INFO)
+  cuts = 2
+  await assert.rejects(ask(), { code: 'unreachable' })
+  let asked = 0
+  endpoint.api.onInfo = () => {
+    asked++
+    return Promise.reject(new NodeError('x', 'OrchestratorCapped'))
+  }
+  await assert.rejects(ask(), { code: 'refused' })
+  assert.equal(asked, 1)
 })
 
 test('after a peer vanished silently, another connection is used', async () => {

@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http'
 import { type Client, Code, ConnectError } from '@connectrpc/connect'
+import { mayBeOfBalancer } from '../../domain/attempt.ts'
 import {
   type AuthToken,
   type InfoRequest,
@@ -107,7 +108,7 @@ export class OrchestratorClient implements Service, SubmissionClient, SessionEnd
     const headers = deadline.limit(submission.headerTimeoutMs, () =>
       timeout('header', submission.headerTimeoutMs),
     )
-    const answer = await this.#exchange(
+    const exchange = this.#exchange(
       {
         method: 'POST',
         url,
@@ -126,6 +127,7 @@ export class OrchestratorClient implements Service, SubmissionClient, SessionEnd
       },
       deadline,
     )
+    const answer = await exchange.finally(() => deadline.clear())
     if (answer.status !== 200) {
       throw refused(answer, Buffer.from(answer.body).toString('utf8').trim().slice(0, MAX_REFUSAL))
     }
@@ -157,14 +159,18 @@ export class OrchestratorClient implements Service, SubmissionClient, SessionEnd
   ): Promise<Uint8Array> {
     const deadline = new Deadline(signal)
     deadline.limit(DOWNLOAD_MS, () => timeout('body', DOWNLOAD_MS))
-    const answer = await this.#exchange(
-      { method: 'GET', url: parseUrl(url), headers: {}, body: null, ...limits },
-      deadline,
-    )
-    if (answer.status !== 200) {
-      throw refused(answer, `${answer.status} ${STATUS_CODES[answer.status] ?? ''}`.trim())
+    const request = { method: 'GET', url: parseUrl(url), headers: {}, body: null, ...limits } as const
+    try {
+      return await atMostTwice(async () => {
+        const { body, status } = await this.#exchange(request, deadline)
+        if (status !== 200) throw refused({ status }, `${status} ${STATUS_CODES[status] ?? ''}`.trim())
+        if (body.length === 0)
+          throw new ExchangeError('bad-answer', `an empty answer from ${request.url.host}`)
+        return body
+      })
+    } finally {
+      deadline.clear()
     }
-    return answer.body
   }
 
   async #exchange(request: PeerRequest, deadline: Deadline): Promise<PeerResponse> {
@@ -172,20 +178,29 @@ export class OrchestratorClient implements Service, SubmissionClient, SessionEnd
       return await this.#connections.exchange(request, deadline.signal)
     } catch (error) {
       throw deadline.error ?? error
-    } finally {
-      deadline.clear()
     }
   }
 
-  async #call<Result>(
+  /** A call may be repeated: none changes anything. */
+  #call<Result>(
     address: string,
-    { reach, timeoutMs }: { timeoutMs?: number; reach?: Reach | undefined },
+    { reach, timeoutMs }: CallOptions,
     signal: AbortSignal,
-    call: (
-      client: Client<typeof Orchestrator>,
-      options: { signal: AbortSignal; timeoutMs?: number },
-      peer: string,
-    ) => Promise<Result>,
+    call: Call<Result>,
+  ): Promise<Result> {
+    const started = performance.now()
+    const left = () =>
+      timeoutMs === undefined
+        ? {}
+        : { timeoutMs: Math.max(1, Math.round(timeoutMs - (performance.now() - started))) }
+    return atMostTwice(() => this.#callOnce(address, { reach, ...left() }, signal, call))
+  }
+
+  async #callOnce<Result>(
+    address: string,
+    { reach, timeoutMs }: CallOptions,
+    signal: AbortSignal,
+    call: Call<Result>,
   ): Promise<Result> {
     const started = performance.now()
     const url = parseUrl(address)
@@ -215,6 +230,37 @@ export class OrchestratorClient implements Service, SubmissionClient, SessionEnd
       session.destroy()
     }
   }
+}
+
+interface CallOptions {
+  readonly timeoutMs?: number
+  readonly reach?: Reach | undefined
+}
+
+type Call<Result> = (
+  client: Client<typeof Orchestrator>,
+  options: { signal: AbortSignal; timeoutMs?: number },
+  peer: string,
+) => Promise<Result>
+
+/**
+ * Does once more, over another connection, what broke off or reached no node: behind a balancer the next connection
+ * reaches another one.
+ */
+async function atMostTwice<Result>(work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!mayReachAnother(error)) throw error
+    return await work()
+  }
+}
+
+function mayReachAnother(error: unknown): boolean {
+  if (!(error instanceof ExchangeError)) return false
+  const { code, details } = error
+  if (code === 'refused') return mayBeOfBalancer(Number(details.status ?? 0))
+  return code === 'bad-answer' || (code === 'unreachable' && details.isSlow !== true)
 }
 
 /** The error of a failed call; the peer's own text counts as a refusal (wire.md §3, errors). */
@@ -286,7 +332,7 @@ function parseUrl(text: string): URL {
   return url
 }
 
-function refused(answer: PeerResponse, text: string): ExchangeError {
+function refused(answer: Pick<PeerResponse, 'status'>, text: string): ExchangeError {
   return new ExchangeError('refused', text, { details: { status: answer.status } })
 }
 

@@ -596,6 +596,31 @@ test('an orchestrator that fails is left for another, and the segment is done', 
   assert.equal(retries[0], 2)
 })
 
+test('a result that is lost before it is fetched, as with its node, is made again by the same orchestrator; one lost twice is a fault', async () => {
+  const orchestrator = one()
+  await using set = await setUp([orchestrator], { onchain: true })
+  const work = orchestrator.work.bind(orchestrator)
+  let losses = 1
+  orchestrator.work = (received, clock) => {
+    const result = work(received, clock)
+    if (losses-- > 0) orchestrator.files.clear()
+    return result
+  }
+  assert.equal((await set.push()).length, 2)
+  assert.equal(orchestrator.submissions.length, 2)
+  assert.deepEqual(
+    orchestrator.submissions.map(({ segment }) => segment.authToken?.sessionId),
+    ['00000001', '00000001'],
+  )
+  assert.ok(!set.kinds().includes('orchestrator-suspended'))
+  losses = 2
+  const lost = set.push({ sequence: 1n })
+  while (orchestrator.submissions.length < 4) await settle()
+  await set.clock.wind(4_000)
+  assert.equal((await lost).length, 2, 'found again')
+  assert.ok(set.kinds().includes('orchestrator-suspended'))
+})
+
 test('a node without transcoders behind a balancer: the segment waits for another one to answer there', async () => {
   const [balanced, other] = three()
   balanced!.outcome = { kind: 'error', text: 'no transcoders available' }

@@ -52,6 +52,8 @@ export class SegmentTries {
     const started = clock.now()
     const mismatches: PixelMismatch['result'][] = []
     const unable = new Set<string>()
+    /** Orchestrators whose result was lost, as with a node that goes down before it is fetched. */
+    const lost = new Set<string>()
     const signals = { stream: stream.signal, publisher: signal }
     let failure: { readonly fault: AttemptFault; readonly reason: string } | null = null
     let wasAway = false
@@ -87,7 +89,10 @@ export class SegmentTries {
         this.#tellDone(job, session, result, { attempts: attempt, tookMs: clock.now() - started })
         return result.renditions
       } catch (error) {
-        failure = await this.#settleFailure(stream, job, assignment, error)
+        const isLost = error instanceof AttemptError && error.details.isResultLost === true
+        const keeps = isLost && !lost.has(transcoder) && attempt < this.#maxAttempts
+        if (isLost) lost.add(transcoder)
+        failure = await this.#settleFailure(stream, job, assignment, { error, keeps })
         if (failure.fault === 'unable') unable.add(transcoder)
         if (
           failure.fault === 'unsent' &&
@@ -149,13 +154,14 @@ export class SegmentTries {
   }
 
   /**
-   * Applies a fault's consequence to the session; returns the fault, or throws it if the segment is not to be retried.
+   * Applies a fault's consequence to the session, unless it `keeps` it; returns the fault, or throws it if the segment is
+   * not to be retried.
    */
   async #settleFailure(
     stream: Stream,
     job: SegmentJob,
     assignment: Assignment,
-    error: unknown,
+    { error, keeps }: { error: unknown; keeps: boolean },
   ): Promise<{ readonly fault: AttemptFault; readonly reason: string }> {
     const { sessions } = stream
     if (!(error instanceof AttemptError)) {
@@ -182,7 +188,8 @@ export class SegmentTries {
       reason,
     })
     const why = skippedFor(error)
-    if (consequence.session === 'suspend') sessions.fail(assignment, reason, isGone(fault), why)
+    if (keeps) sessions.release(assignment)
+    else if (consequence.session === 'suspend') sessions.fail(assignment, reason, isGone(fault), why)
     else if (consequence.session === 'remove') sessions.remove(assignment, reason)
     else sessions.release(assignment)
     if (consequence.segment === 'refuse')

@@ -255,7 +255,8 @@ export class SegmentWork {
       signal.throwIfAborted()
       // Distinguishes an orchestrator that is down from one that lacks the rendition.
       const isCut = error instanceof NodeError && error.code === 'unreachable'
-      throw new AttemptError(isCut ? 'unreachable' : 'download-failed', messageOf(error), { cause: error })
+      const options = { cause: error, details: { isResultLost: true } }
+      throw new AttemptError(isCut ? 'unreachable' : 'download-failed', messageOf(error), options)
     }
   }
 
