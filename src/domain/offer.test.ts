@@ -99,7 +99,7 @@ const renewals: readonly [claim: string, answer: OrchestratorInfo, tokenEnds: bo
 
 for (const [claim, answer, tokenEnds, sessionId] of renewals) {
   test(`a renewal of ${claim} ${sessionId === 'aaaaaaaa' ? 'keeps' : 'replaces'} the auth session`, () => {
-    const renewed = afterRenewal(offer(), answer, { tokenEnds })
+    const renewed = afterRenewal(offer(), answer, { tokenEnds, isShared: false })
     assert.equal(renewed.authToken?.sessionId, sessionId)
     assert.deepEqual(renewed.ticketParams, answer.ticketParams)
     assert.deepEqual(renewed.priceInfo, answer.priceInfo)
@@ -107,13 +107,28 @@ for (const [claim, answer, tokenEnds, sessionId] of renewals) {
   })
 }
 
+test('nodes that share their sessions go on with the auth session, whichever of them answers', () => {
+  const answer = offer({ address: OTHER, authToken: token('b') })
+  for (const [change, tokenEnds, isShared, sessionId] of [
+    [{}, false, true, 'aaaaaaaa'],
+    [{}, false, false, 'b'],
+    [{}, true, true, 'b'],
+    [{ transcoder: 'https://other:8935' }, false, true, 'b'],
+    [{ priceInfo: { pricePerUnit: 4n, pixelsPerUnit: 2n } }, false, true, 'b'],
+  ] as const) {
+    const renewed = afterRenewal(offer(), { ...answer, ...change }, { tokenEnds, isShared })
+    assert.equal(renewed.authToken?.sessionId, sessionId)
+    assert.equal(renewed.address, OTHER)
+  }
+})
+
 test('a renewal without params keeps the last ones and the price they are bound to', () => {
   const answer = offer({
     ticketParams: null,
     priceInfo: { pricePerUnit: 9n, pixelsPerUnit: 1n },
     authToken: token('b'),
   })
-  const renewed = afterRenewal(offer(), answer, { tokenEnds: true })
+  const renewed = afterRenewal(offer(), answer, { tokenEnds: true, isShared: false })
   assert.deepEqual(renewed.ticketParams, offer().ticketParams)
   assert.deepEqual(renewed.priceInfo, offer().priceInfo)
   assert.equal(renewed.authToken?.sessionId, 'b')

@@ -18,12 +18,13 @@ export function afterResult(current: OrchestratorInfo, told: OrchestratorInfo): 
 
 /**
  * A session's offer after a renewal. While the token is valid and node, recipient and price are the same, the auth
- * session and its credit continue; a new one starts without credit (payments.md §7).
+ * session and its credit continue; a new one starts without credit (payments.md §7). Nodes behind one address that share
+ * their sessions, which results have shown, count as one.
  */
 export function afterRenewal(
   current: OrchestratorInfo,
   answer: OrchestratorInfo,
-  options: { readonly tokenEnds: boolean },
+  options: { readonly tokenEnds: boolean; readonly isShared: boolean },
 ): OrchestratorInfo {
   // An empty address means "no new sessions"; this one continues.
   const transcoder = answer.transcoder || current.transcoder
@@ -31,7 +32,8 @@ export function afterRenewal(
   const { ticketParams, priceInfo } = answer.ticketParams ? answer : current
   const reach = current.reach === 'public' ? { reach: current.reach } : {}
   const renewed = { ...answer, ...reach, transcoder, ticketParams, priceInfo }
-  const isSameNode = transcoder === current.transcoder && answer.address === current.address
+  const mayKnow = options.isShared || answer.address === current.address
+  const isSameNode = transcoder === current.transcoder && mayKnow
   const goesOn =
     !options.tokenEnds && current.authToken !== null && isSameNode && isSamePurse(current, renewed)
   return goesOn ? { ...renewed, authToken: current.authToken } : renewed

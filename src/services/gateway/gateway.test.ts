@@ -790,6 +790,33 @@ test('params near their end, or the payer, renew the offer first; the auth sessi
   }
 })
 
+test('an auth session goes on when another node of its cluster renews it', async () => {
+  for (const [claim, isShared, sessionId] of [
+    ['the nodes have shown that they share sessions', true, '00000001'],
+    ['nothing shows it', false, '00000002'],
+  ] as const) {
+    const orchestrator = one()
+    await using set = await setUp([orchestrator], { onchain: true })
+    const withAddress = orchestrator.info.bind(orchestrator)
+    orchestrator.recipient = addressOfKey(keyOf(1))
+    const answerAs = (number: number) => {
+      orchestrator.signWith = keyOf(number)
+      orchestrator.info = (clock) => ({ ...withAddress(clock), address: addressOfKey(keyOf(number)) })
+    }
+    if (isShared) {
+      await set.push()
+      answerAs(2)
+    }
+    await set.push({ sequence: 1n })
+    answerAs(3)
+    // Results of the fake take a session id each.
+    orchestrator.sessions = 1
+    set.payer.needsRefresh = true
+    await set.push({ sequence: 2n })
+    assert.equal(orchestrator.submissions.at(-1)!.segment.authToken?.sessionId, sessionId, claim)
+  }
+})
+
 test('a token in its last three minutes is renewed, and the auth session with it', async () => {
   const table: readonly [tokenSeconds: bigint, atMs: number, isRenewed: boolean][] = [
     [600n, 419_000, false],

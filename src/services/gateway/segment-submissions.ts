@@ -11,7 +11,7 @@ import { Rational } from '../../lib/rational.ts'
 import { isUnsent, paymentFault, submissionFault } from './attempt-faults.ts'
 import type { StagedPayment } from './payer.ts'
 import type { SegmentJob } from './segment-work.ts'
-import type { Session } from './session-pool.ts'
+import type { Session } from './session.ts'
 import type { SubmissionClient } from './submission.ts'
 
 /** A segment that has less than this left of its time limit is not sent again. */

@@ -14,7 +14,7 @@ import type { Log } from '../../lib/log.ts'
 import { GatewayError } from './gateway-error.ts'
 import type { NoSessions } from './no-sessions.ts'
 import { PixelMismatch, type SegmentJob, type SegmentResult, type SegmentWork } from './segment-work.ts'
-import type { Assignment, Session } from './session-pool.ts'
+import type { Assignment, Session } from './session.ts'
 import { SEARCH_AGAIN_MS } from './sessions.ts'
 import type { Stream } from './stream.ts'
 

@@ -21,7 +21,7 @@ import { isUnsent, paymentFault } from './attempt-faults.ts'
 import { infoRequest } from './discovery.ts'
 import type { Payer, StagedPayment } from './payer.ts'
 import { SegmentSubmissions, type ShownPayment, type WorkSignals } from './segment-submissions.ts'
-import type { Assignment, Session } from './session-pool.ts'
+import type { Assignment, Session } from './session.ts'
 import type { StreamSessions } from './sessions.ts'
 import type { SubmissionClient } from './submission.ts'
 

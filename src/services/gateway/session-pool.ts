@@ -25,7 +25,8 @@ import { isAbort } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Found, Search } from './discovery.ts'
 import type { Trust } from './orchestrator-source.ts'
-import type { Payer, PaymentSession } from './payer.ts'
+import type { Payer } from './payer.ts'
+import { type Assignment, assignmentsOf, type Session, scoreOf } from './session.ts'
 import { priceOf, SkippedOffers } from './skipped-offers.ts'
 
 /** A pool that has all its orchestrators searches for further nodes behind them at most this often. */
@@ -37,40 +38,6 @@ const COMPLETE_POOL_REFRESH_MS = 30_000
  */
 const MAX_SESSIONS_OF_ONE = 8
 const NO_URLS: ReadonlySet<string> = new Set()
-
-/** One segment assigned to a session. */
-export interface Assignment {
-  readonly session: Session
-  readonly startedMs: number
-  readonly durationMs: number
-}
-
-/** What a session is doing. A score is the latency score of its last segment. */
-export type SessionState =
-  | { readonly kind: 'fresh' }
-  | { readonly kind: 'ready'; readonly score: number }
-  | { readonly kind: 'busy'; readonly score: number | null; readonly assignments: readonly Assignment[] }
-  | {
-      readonly kind: 'ended'
-      readonly reason: string
-      /** Whether the orchestrator caused it. */
-      readonly isFault: boolean
-      readonly assignments: readonly Assignment[]
-    }
-
-/** One orchestrator's offer to one stream. Only its pool changes it. */
-export interface Session {
-  /** The transcoder URL, which identifies it in suspensions and removals. */
-  readonly key: string
-  readonly trust: Trust
-  /** The address at which it was found. */
-  readonly from: string
-  readonly info: OrchestratorInfo
-  /** When its auth token arrived. */
-  readonly tokenSinceMs: number
-  readonly payment: PaymentSession
-  readonly state: SessionState
-}
 
 type MutableSession = { -readonly [Field in keyof Session]: Session[Field] }
 
@@ -241,14 +208,16 @@ export class SessionPool {
 
   /** Adopts from the info sent with a result what may change without a request. */
   refreshed(session: Session, told: OrchestratorInfo): void {
-    this.#take(session as MutableSession, afterResult(session.info, told), true)
+    const own = session as MutableSession
+    own.isShared ||= told.address !== own.info.address
+    this.#take(own, afterResult(own.info, told), true)
   }
 
   /** Adopts the answer to a renewal; `tokenEnds` if the auth session had to end. */
   renewed(session: Session, answer: OrchestratorInfo, tokenEnds: boolean): void {
     const own = session as MutableSession
     if (own.state.kind === 'ended') return
-    const info = afterRenewal(own.info, answer, { tokenEnds })
+    const info = afterRenewal(own.info, answer, { tokenEnds, isShared: own.isShared })
     if (info.transcoder !== own.key) {
       // Behind a balancer another node may have answered: the session follows it, unless that node has one already.
       if (this.#sessions.has(info.transcoder)) {
@@ -257,6 +226,7 @@ export class SessionPool {
       }
       this.#sessions.delete(own.key)
       own.key = info.transcoder
+      own.isShared = false
       this.#sessions.set(own.key, own)
     }
     if (info.authToken !== own.info.authToken) own.tokenSinceMs = this.#needs.clock.now()
@@ -370,6 +340,7 @@ export class SessionPool {
           info,
           tokenSinceMs: clock.now(),
           payment: payer.open(info, from),
+          isShared: false,
           state: { kind: 'fresh' },
         })
       }
@@ -388,12 +359,4 @@ export class SessionPool {
     const onChain = this.#options.weights !== null
     return info.authToken !== null && (!onChain || info.ticketParams !== null)
   }
-}
-
-function scoreOf({ state }: Session): number | null {
-  return state.kind === 'ready' || state.kind === 'busy' ? state.score : null
-}
-
-function assignmentsOf({ state }: Session): readonly Assignment[] {
-  return state.kind === 'busy' || state.kind === 'ended' ? state.assignments : []
 }

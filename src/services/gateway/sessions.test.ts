@@ -11,7 +11,8 @@ import { silentLog } from '../../lib/log.ts'
 import { Rational } from '../../lib/rational.ts'
 import type { Search } from './discovery.ts'
 import type { Trust } from './orchestrator-source.ts'
-import type { Assignment, Directory } from './session-pool.ts'
+import type { Assignment } from './session.ts'
+import type { Directory } from './session-pool.ts'
 import { StreamSessions } from './sessions.ts'
 
 const job = jobCapabilities({ profiles: [], push: true })

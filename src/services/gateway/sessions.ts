@@ -1,12 +1,7 @@
 import type { AuthToken, OrchestratorInfo, Reach } from '../../domain/segment.ts'
 import type { SkippedOffer } from '../../domain/skipped-offer.ts'
-import {
-  type Assignment,
-  type Session,
-  SessionPool,
-  type SessionPoolNeeds,
-  type SessionsOptions,
-} from './session-pool.ts'
+import type { Assignment, Session } from './session.ts'
+import { SessionPool, type SessionPoolNeeds, type SessionsOptions } from './session-pool.ts'
 
 /** A stream that lost its orchestrators searches again after this time. */
 export const SEARCH_AGAIN_MS = 250

@@ -5,7 +5,7 @@ import type { SkippedOffer } from '../../domain/skipped-offer.ts'
 import { remainingPenalty, type Suspensions } from '../../domain/suspension.ts'
 import { counted } from '../../lib/counted.ts'
 import type { Rational } from '../../lib/rational.ts'
-import type { Session } from './session-pool.ts'
+import type { Session } from './session.ts'
 
 /** Remembers why a stream does not use the orchestrators that it knows: after a search, and after failures. */
 export class SkippedOffers {
