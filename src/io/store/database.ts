@@ -4,6 +4,7 @@ import type { Tables } from './tables.ts'
 
 export type StoreFault =
   | 'store-copy-differs'
+  | 'lease-lost'
   | 'store-in-use'
   | 'store-not-empty'
   | 'store-too-new'

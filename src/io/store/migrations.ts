@@ -94,4 +94,12 @@ export const MIGRATIONS: readonly Migration[] = [
         lease_end bigint not null)`,
     ],
   },
+  {
+    version: 8,
+    statements: [
+      `create table leases (
+        name text primary key, instance text not null, node text not null, epoch bigint not null,
+        rank integer not null, watched integer not null, lease_end bigint not null)`,
+    ],
+  },
 ]

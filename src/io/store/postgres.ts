@@ -17,6 +17,8 @@ export function openPostgres(url: string, schema: string): Database {
   })
   // The pool replaces an idle connection that breaks; if it cannot, the next query fails.
   pool.on('error', () => {})
+  // One that breaks while it is used, between two statements: its next statement fails.
+  pool.on('connect', (client) => client.on('error', () => {}))
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) }).withSchema(schema)
   return {
     ...{ db, shared: true, schema },

@@ -136,7 +136,8 @@ test('SQLite: a database of the first version is brought up to date when it is o
     `drop table ticket_totals; drop index tickets_by_state_and_hash; create table orchestrators (address text);
      drop table money; drop table members; alter table tickets drop column booked_day; alter table tickets drop column booked_round;
      alter table transactions drop column fee; alter table transactions drop column booked_day;
-     alter table transactions drop column booked_round; delete from migrations where version >= 2`,
+     alter table transactions drop column booked_round; drop table leases;
+     delete from migrations where version >= 2`,
   )
   file.close()
   await store.open()

@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely'
 import { type Causes, noCauses } from '../../domain/causes.ts'
 import type { NodeEvent } from '../../domain/events.ts'
+import type { Fence } from '../../domain/lease.ts'
 import { type Booking, dayOf, partsOf } from '../../domain/money.ts'
 import type { PricePerPixel, WinningTicket } from '../../domain/ticket.ts'
 import type { TicketState } from '../../domain/ticket-state.ts'
@@ -28,6 +29,7 @@ import { insertNonces } from './bulk-inserts.ts'
 import { CommitQueue } from './commit-queue.ts'
 import { type Database, StoreError } from './database.ts'
 import { storedValue, storeFirstValue, storeValue } from './kv-rows.ts'
+import { checkFence } from './lease-rows.ts'
 import { addToMoney, type BookedMoney, type MoneyReport, readMoney } from './money-rows.ts'
 import { deleteExpiredNonces, insertRevealed, noncesIn } from './nonce-rows.ts'
 import { DEFAULT_SCHEMA, isPostgresUrl, type Location, openDatabase } from './open.ts'
@@ -209,8 +211,11 @@ export class Store
     return noncesIn(this.#db, formatHex(recipientRandHash))
   }
 
-  async reveal(recipientRandHash: Uint8Array, expirationBlock: bigint): Promise<void> {
-    await this.#write((tx) => insertRevealed(tx, formatHex(recipientRandHash), expirationBlock))
+  async reveal(recipientRandHash: Uint8Array, expirationBlock: bigint, fence?: Fence): Promise<void> {
+    await this.#write(async (tx) => {
+      if (fence) await checkFence(tx, fence)
+      await insertRevealed(tx, formatHex(recipientRandHash), expirationBlock)
+    })
   }
 
   async forgetNonces(expiredAt: bigint): Promise<void> {
@@ -341,10 +346,11 @@ export class Store
     return rows.map((row) => ticketOfRow(row as Row))
   }
 
-  async saveTicketState(hash: Uint8Array, state: TicketState, nowMs: number): Promise<void> {
-    await this.#write((tx, shared, note) =>
-      changeTicket(this.#ticketWrite(tx, shared, note, nowMs), hash, state),
-    )
+  async saveTicketState(hash: Uint8Array, state: TicketState, nowMs: number, fence?: Fence): Promise<void> {
+    await this.#write(async (tx, shared, note) => {
+      if (fence) await checkFence(tx, fence)
+      await changeTicket(this.#ticketWrite(tx, shared, note, nowMs), hash, state)
+    })
   }
 
   async countTickets(): Promise<TicketCount[]> {
@@ -369,9 +375,12 @@ export class Store
   }
 
   /** Stores a transaction, replacing the one with its account and nonce, and counts its fee. */
-  async saveTransaction(transaction: StoredTransaction, nowMs: number): Promise<void> {
+  async saveTransaction(transaction: StoredTransaction, nowMs: number, fence?: Fence): Promise<void> {
     const now = this.#bookingAt(nowMs)
-    await this.#write((tx, shared, note) => writeTransaction(tx, shared, transaction, now, note))
+    await this.#write(async (tx, shared, note) => {
+      if (fence) await checkFence(tx, fence)
+      await writeTransaction(tx, shared, transaction, now, note)
+    })
   }
 
   get #opened(): { database: Database; commits: CommitQueue<BookedMoney> } {

@@ -49,6 +49,7 @@ export interface Tables {
     other_gas: string
   }
   members: MemberRow
+  leases: LeaseRow
 }
 
 /** A whole number as written (a number or a bigint) and as read (PostgreSQL: text). */
@@ -66,6 +67,19 @@ export interface MemberRow {
   fingerprint: string
   /** JSON. */
   work: string
+  lease_end: Integer
+}
+
+/** Who leads, and until when by the database's clock. */
+export interface LeaseRow {
+  name: string
+  instance: string
+  node: string
+  /** Counts the holders. */
+  epoch: Integer
+  rank: number
+  /** 1 while the holder's session is there, whose end shows that the holder is gone. */
+  watched: number
   lease_end: Integer
 }
 
