@@ -100,6 +100,7 @@ export class FakeOrchestratorApi implements OrchestratorApi {
 
 /** An orchestrator's port on loopback. */
 export interface RunningEndpoint extends AsyncDisposable {
+  readonly endpoint: Endpoint
   readonly api: FakeOrchestratorApi
   readonly port: number
   readonly url: string
@@ -136,6 +137,7 @@ export async function startEndpoint(
   await supervisor.start(endpoint)
   return {
     api,
+    endpoint,
     port: endpoint.port,
     url: `${options.plain ? 'http' : 'https'}://${hostAndPort(host, endpoint.port)}`,
     [Symbol.asyncDispose]: async () => {

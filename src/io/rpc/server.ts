@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto'
-import { createServer as createHttp1Server, type Server as Http1Server } from 'node:http'
+import { createServer as createHttp1Server, type Server as Http1Server, ServerResponse } from 'node:http'
 import {
   constants,
   createServer as createHttp2Server,
@@ -29,6 +29,7 @@ import {
 import type { Identity } from './certificate.ts'
 import { type ConnectionLimitOptions, ConnectionLimits, connectionOf } from './connection-limits.ts'
 import { MAX_HEADER_BYTES } from './headers.ts'
+import { type LeavingLimits, OpenConnections } from './open-connections.ts'
 import { contextOf, type OwnCerts, ownPeerOf } from './own-certs.ts'
 import { abortResponse, type HttpRequest, type HttpResponse, refuse } from './server-response.ts'
 import { makeIdentity, saveIdentity } from './tls.ts'
@@ -65,7 +66,7 @@ const RESETS_PER_SECOND = 33
 const CONTROL_FRAMES: PeerLimitOptions = { callsPerSecond: 100, burst: 1_000, streams: 0 }
 /** How long running exchanges may take when the node stops. */
 const DRAIN_MS = 2_000
-/** How long connections may take to close after the last exchange. */
+/** How long connections without an exchange may then take to close. */
 const LAST_WORDS_MS = 100
 
 /** A peer that vanished silently is detected within half a minute. */
@@ -110,17 +111,19 @@ export class Endpoint implements Service {
   readonly #needs: EndpointNeeds
   readonly #grpc: GrpcHandler
   readonly #limits: ConnectionLimits
+  readonly #clock: Clock
   readonly #headersMs: number
   readonly #maxStreams: number
   #port = 0
   #fingerprint: string | null = null
-  #active = 0
-  #onIdle = () => {}
+  /** Null unless started. */
+  #serving: { readonly server: Server; readonly connections: OpenConnections } | null = null
 
   constructor(options: EndpointOptions, needs: EndpointNeeds) {
     this.name = options.name
     this.#options = options
     this.#needs = needs
+    this.#clock = needs.clock ?? systemClock
     this.#maxStreams = options.maxStreams ?? MAX_STREAMS_PER_CONNECTION
     const { calls, maxMessageBytes = MAX_MESSAGE_BYTES } = options
     this.#grpc = new GrpcHandler({ maxMessageBytes, maxStreams: this.#maxStreams, ...calls }, needs)
@@ -146,7 +149,7 @@ export class Endpoint implements Service {
     const http1 = this.#http1()
     const http2 = this.#http2()
     const server = await this.#listener(http1, http2)
-    const sockets = new Set<Socket>()
+    const connections = new OpenConnections(http1, this.#clock)
     // Runs before any other listener.
     server.prependListener('connection', (socket: Socket) => {
       if (!this.#limits.accept(socket)) {
@@ -154,28 +157,49 @@ export class Endpoint implements Service {
         socket.destroy()
         return
       }
-      sockets.add(socket)
-      socket.on('close', () => sockets.delete(socket))
+      connections.add(socket)
       socket.on('error', () => {})
     })
-    const sessions = new Set<ServerHttp2Session>()
-    http2.on('session', (session) => {
-      sessions.add(session)
-      session.on('close', () => sessions.delete(session))
-    })
-    const { name } = this.#options
-    this.#port = await listen(server, this.#options, { who: `the ${name}`, flag: '-httpAddr' })
+    http2.on('session', (session) => connections.addSession(session))
+    this.#serving = { server, connections }
+    await this.#listen(server, this.#options.port)
     server.on('error', (error) => this.#needs.log.error('the listening socket failed', { error }))
     scope.defer(async () => {
-      server.close()
-      http1.closeIdleConnections()
-      for (const session of sessions) session.close()
-      for (const routes of this.#needs.routes) routes.stop?.()
-      await within(this.#options.drainMs ?? DRAIN_MS, this.#idle())
-      await within(LAST_WORDS_MS, Promise.all([...sockets].map(closed)))
+      await this.#leave({ limitMs: this.#options.drainMs ?? DRAIN_MS, graceMs: LAST_WORDS_MS })
+      this.#serving = null
       http1.close()
-      for (const socket of sockets) socket.destroy()
+      connections.destroy()
     })
+  }
+
+  /**
+   * Gives up its port and all connections, so that peers take their next requests elsewhere; the requests that have come
+   * are answered, and long-lived streams end. Resolves once that is done or takes longer than `limitMs`. Rejects when the
+   * signal is aborted.
+   */
+  async leave(limitMs: number, signal: AbortSignal): Promise<void> {
+    await this.#leave({ limitMs }, signal)
+  }
+
+  /** Listens again, on the same port, after `leave`. Throws NodeError `cannot-listen`. */
+  async comeBack(): Promise<void> {
+    if (!this.#serving) return
+    const { connections, server } = this.#serving
+    connections.stay()
+    if (!server.listening) await this.#listen(server, this.#port)
+  }
+
+  async #leave(limits: LeavingLimits, signal?: AbortSignal): Promise<void> {
+    if (!this.#serving) return
+    const { connections, server } = this.#serving
+    await connections.stopAccepting(server)
+    for (const routes of this.#needs.routes) routes.stop?.()
+    await connections.leave(limits, signal)
+  }
+
+  async #listen(server: Server, port: number): Promise<void> {
+    const { host, name } = this.#options
+    this.#port = await listen(server, { host, port }, { who: `the ${name}`, flag: '-httpAddr' })
   }
 
   #http1(): Http1Server {
@@ -239,7 +263,7 @@ export class Endpoint implements Service {
 
   /** Limits pings and settings, which must be answered and cost the peer almost nothing. */
   #boundControlFrames(session: ServerHttp2Session): void {
-    const limits = new PeerLimits(CONTROL_FRAMES, { clock: this.#needs.clock ?? systemClock })
+    const limits = new PeerLimits(CONTROL_FRAMES, { clock: this.#clock })
     const count = () => {
       if (limits.takeCall('') || session.destroyed) return
       this.#needs.log.debug('connection closed: too many pings or settings', {
@@ -301,28 +325,19 @@ export class Endpoint implements Service {
   }
 
   async #newIdentity(tls: { hostname: string; directory: string }): Promise<Identity> {
-    const { clock = systemClock, dice = systemDice } = this.#needs
-    const identity = makeIdentity(tls.hostname, { clock, dice })
+    const { dice = systemDice } = this.#needs
+    const identity = makeIdentity(tls.hostname, { clock: this.#clock, dice })
     await saveIdentity(tls.directory, identity)
     return identity
   }
 
-  /** Resolves once no exchange is running. */
-  #idle(): Promise<void> {
-    if (this.#active === 0) return Promise.resolve()
-    return new Promise((resolve) => {
-      this.#onIdle = resolve
-    })
-  }
-
   /** Counts an exchange until it is closed. */
   #began(exchange: HttpResponse | ServerHttp2Stream, socket: Socket | undefined): void {
-    this.#active++
     const end = connectionOf(socket)?.begin()
+    const over = this.#serving?.connections.begin(exchange instanceof ServerResponse ? exchange : null)
     exchange.once('close', () => {
       end?.()
-      this.#active--
-      if (this.#active === 0) this.#onIdle()
+      over?.()
     })
   }
 
@@ -383,17 +398,4 @@ function firstBytes(socket: Socket, limitMs: number): Promise<Buffer> {
 /** The size of a request's header fields, in bytes. */
 function headerBytes({ rawHeaders }: HttpRequest): number {
   return rawHeaders.reduce((sum, text) => sum + text.length, 0)
-}
-
-/** Resolves when the socket is closed. */
-function closed(socket: Socket): Promise<void> {
-  return new Promise((resolve) => socket.once('close', () => resolve()))
-}
-
-/** Waits for a promise, but no longer than this. */
-async function within(ms: number, something: Promise<unknown>): Promise<void> {
-  const limit = Promise.withResolvers<void>()
-  const timer = setTimeout(limit.resolve, ms)
-  await Promise.race([something, limit.promise])
-  clearTimeout(timer)
 }

@@ -1,0 +1,120 @@
+import type { Server as Http1Server, ServerResponse } from 'node:http'
+import type { ServerHttp2Session } from 'node:http2'
+import type { Server, Socket } from 'node:net'
+import type { Clock } from '../../lib/clock.ts'
+
+/**
+ * How long a connection may take for what it is left open for: over HTTP/1.1 one more request, which is answered with
+ * `Connection: close`; over HTTP/2 the peer's own end.
+ */
+const GRACE_MS = 3_000
+/** Where no HTTP/1.1 request was answered for this long, none is expected any more. */
+const QUIET_MS = 5_000
+const POLL_MS = 20
+/** Turns of the event loop in which connections that wait in the kernel are accepted; a turn accepts one. */
+const MAX_ACCEPTING_TURNS = 1_000
+
+/** How long leaving may take. */
+export interface LeavingLimits {
+  /** For the exchanges that run. */
+  readonly limitMs: number
+  /** For connections without one; 3 s unless given. */
+  readonly graceMs?: number
+}
+
+/**
+ * The open connections of an endpoint, and how they are given up without a request being lost: peers are told that no
+ * further request is taken, and open a new connection for the next one, which leads to another node behind a balancer.
+ */
+export class OpenConnections {
+  readonly #clock: Clock
+  readonly #http1: Http1Server
+  readonly #sockets = new Set<Socket>()
+  readonly #sessions = new Set<ServerHttp2Session>()
+  /** Answers over HTTP/1.1 whose exchange is not over. */
+  readonly #answers = new Set<ServerResponse>()
+  #accepted = 0
+  #exchanges = 0
+  /** When the last exchange ended, over either version. */
+  #lastMs = Number.NEGATIVE_INFINITY
+  #lastHttp1Ms = Number.NEGATIVE_INFINITY
+  #isLeaving = false
+
+  constructor(http1: Http1Server, clock: Clock) {
+    this.#clock = clock
+    this.#http1 = http1
+  }
+
+  /** Adds a connection of any protocol, before its TLS handshake. */
+  add(socket: Socket): void {
+    this.#accepted++
+    this.#sockets.add(socket)
+    socket.on('close', () => this.#sockets.delete(socket))
+  }
+
+  /** Adds the session of an HTTP/2 connection. One that opens while the endpoint leaves is closed after its first request. */
+  addSession(session: ServerHttp2Session): void {
+    this.#sessions.add(session)
+    session.on('close', () => this.#sessions.delete(session))
+    session.once('stream', () => {
+      if (this.#isLeaving) session.close()
+    })
+  }
+
+  /** Counts an exchange; the returned function ends it. */
+  begin(http1: ServerResponse | null): () => void {
+    this.#exchanges++
+    if (http1) {
+      this.#answers.add(http1)
+      if (this.#isLeaving) http1.shouldKeepAlive = false
+    }
+    return () => {
+      this.#exchanges--
+      this.#lastMs = this.#clock.now()
+      if (!http1) return
+      this.#answers.delete(http1)
+      this.#lastHttp1Ms = this.#lastMs
+    }
+  }
+
+  /**
+   * Stops listening right after a turn of the event loop that accepted no connection: those that the kernel has taken for
+   * this process would be cut.
+   */
+  async stopAccepting(server: Server): Promise<void> {
+    let before: number
+    let turns = 0
+    do {
+      before = this.#accepted
+      await new Promise((resolve) => setImmediate(resolve))
+    } while (this.#accepted > before && ++turns < MAX_ACCEPTING_TURNS)
+    server.close()
+  }
+
+  /** Keeps further connections open again. */
+  stay(): void {
+    this.#isLeaving = false
+  }
+
+  /**
+   * Sends GOAWAY on every HTTP/2 connection and `Connection: close` with every HTTP/1.1 answer, and resolves once all
+   * connections are closed and what ran is finished, or the limit is over. Rejects when the signal is aborted.
+   */
+  async leave({ limitMs, graceMs = GRACE_MS }: LeavingLimits, signal?: AbortSignal): Promise<void> {
+    const startMs = this.#clock.now()
+    const since = (ms: number) => this.#clock.now() - ms
+    this.#isLeaving = true
+    for (const session of this.#sessions) session.close()
+    for (const answer of this.#answers) answer.shouldKeepAlive = false
+    if (startMs - this.#lastHttp1Ms >= QUIET_MS) this.#http1.closeIdleConnections()
+    const isDone = () =>
+      this.#sockets.size === 0 || (this.#exchanges === 0 && since(Math.max(startMs, this.#lastMs)) >= graceMs)
+    while (!isDone() && since(startMs) < limitMs) await this.#clock.sleep(POLL_MS, signal)
+    if (this.#exchanges === 0) this.destroy()
+  }
+
+  /** Cuts all connections. */
+  destroy(): void {
+    for (const socket of this.#sockets) socket.destroy()
+  }
+}
