@@ -169,6 +169,12 @@ export const flags = {
     'How long running streams and tasks may continue after SIGTERM. A second SIGTERM, or SIGINT, stops the node at once.',
     { roles: ['orchestrator', 'transcoder'] },
   ),
+  drainNotice: duration(
+    '3s',
+    'every role',
+    'How long an orchestrator with live streams goes on as before while /healthz is red already, so that balancers stop choosing it before it refuses or closes anything; at most -drainTimeout.',
+    { roles: ['orchestrator'] },
+  ),
   cliAddr: text(
     '',
     'every role',

@@ -55,6 +55,7 @@ export function readSettings(loaded: LoadedFlags, env: ProgramEnvironment): Omit
     controlBind: readControlBind(reading, roles, secrets),
     maxSessions: readMaxSessions(reading, roles),
     drainTimeoutMs: reading.wait('drainTimeout', 0),
+    drainNoticeMs: reading.wait('drainNotice', 0),
     mediaSandbox: readMediaSandbox(reading),
     certs: flags.certs === '' ? null : flags.certs,
     metrics: {

@@ -77,7 +77,12 @@ export class Reading {
 
   /** A duration of at least `least` ms. */
   wait(
-    name: 'transactionTimeout' | 'initializeRoundMaxDelay' | 'discoveryTimeout' | 'drainTimeout',
+    name:
+      | 'transactionTimeout'
+      | 'initializeRoundMaxDelay'
+      | 'discoveryTimeout'
+      | 'drainTimeout'
+      | 'drainNotice',
     least: number,
   ): number {
     const value = this.flags[name]

@@ -36,6 +36,8 @@ export interface Settings {
   readonly maxSessions: number | 'auto'
   /** How long running work may continue after the node was asked to stop. */
   readonly drainTimeoutMs: number
+  /** How long balancers are given to notice that the node is about to stop. */
+  readonly drainNoticeMs: number
   /** The sandbox of the processes that decode and encode: as far as the system allows, full, or off. */
   readonly mediaSandbox: MediaSandboxMode
   /** Folder of the certificates by which the operator's nodes authenticate each other; null for none. */

@@ -89,7 +89,13 @@ export class Parts implements Readonly<Record<Role, RoleParts | null>> {
   /** Finishes the work for others that runs, and takes no more. Rejects when the signal is aborted. */
   async drain(signal: AbortSignal): Promise<void> {
     const { drainTimeoutMs } = this.settings
-    await this.orchestrator?.orchestrator.drain(drainTimeoutMs, signal)
+    await this.orchestrator?.drain(signal)
     await this.transcoder?.worker?.drain(drainTimeoutMs, signal)
+  }
+
+  /** Takes work again, after a drain or one whose signal was aborted. Throws NodeError `cannot-listen`. */
+  async undrain(): Promise<void> {
+    await this.orchestrator?.undrain()
+    this.transcoder?.worker?.undrain()
   }
 }

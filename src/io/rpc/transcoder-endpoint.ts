@@ -62,7 +62,7 @@ export class TranscoderEndpoint implements Routes {
   readonly #ownOnly: boolean
   readonly #budget = new FairBudget(MAX_BUFFERED_BYTES)
   readonly #wrongSecrets: PeerLimits
-  readonly #stopping = new AbortController()
+  #stopping = new AbortController()
 
   constructor(
     options: {
@@ -81,6 +81,8 @@ export class TranscoderEndpoint implements Routes {
 
   stop(): void {
     this.#stopping.abort()
+    // The endpoint may come back.
+    this.#stopping = new AbortController()
   }
 
   readonly grpc = (router: ConnectRouter): void => {

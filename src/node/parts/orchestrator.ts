@@ -22,6 +22,9 @@ import type { Core } from './core.ts'
 import type { Winners } from './redeemer.ts'
 import type { TranscoderParts } from './transcoder.ts'
 
+/** How long peers may take, once this node takes no more work, for the answers that they are sent. */
+const LEAVING_MS = 10_000
+
 /** What an orchestrator needs of the other parts. */
 export interface OrchestratorNeeds {
   /** This node's own engine; null where only transcoders on other machines work. */
@@ -40,6 +43,8 @@ export class OrchestratorParts {
   /** Null offchain. */
   readonly prices: PriceBook | null
   readonly services: readonly Service[]
+  readonly #settings: Settings
+  readonly #endpoint: Endpoint
 
   constructor(
     core: Core,
@@ -80,12 +85,27 @@ export class OrchestratorParts {
       },
     )
     const endpoint = peerEndpoint(core, settings, this)
+    this.#settings = core.settings
+    this.#endpoint = endpoint
     this.services = [
       ...[...(transcoder?.services ?? []), transcoders],
       ...[...payee.services, store, authKeys, this.orchestrator, endpoint],
       ...(cluster ? [cluster.opening(endpoint, this.orchestrator)] : []),
       ...selfCheck(core, serviceUri),
     ]
+  }
+
+  /** Finishes the work for gateways that runs, takes no more and closes the port. Rejects when the signal is aborted. */
+  async drain(signal: AbortSignal): Promise<void> {
+    const { drainNoticeMs: noticeMs, drainTimeoutMs: limitMs } = this.#settings
+    await this.orchestrator.drain({ limitMs, noticeMs }, signal)
+    await this.#endpoint.leave(LEAVING_MS, signal)
+  }
+
+  /** Opens the port and takes work again. Throws NodeError `cannot-listen`. */
+  async undrain(): Promise<void> {
+    await this.#endpoint.comeBack()
+    this.orchestrator.undrain()
   }
 }
 

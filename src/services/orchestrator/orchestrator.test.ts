@@ -135,6 +135,12 @@ async function segmentFor(
   return changes.sig ? segment : { ...segment, sig: signHash(gatewayKey, segmentHash(segment)) }
 }
 
+/** What a gateway does with the result of a segment. */
+async function fetchRenditions(orchestrator: Orchestrator, { authToken, profiles, seq }: SegmentData) {
+  for (const { name } of profiles)
+    assert.ok(await orchestrator.stored(`${authToken!.sessionId}/${name}/${seq}.ts`))
+}
+
 function output(bytes = 100, renditions = 1): TranscodeOutput {
   const rendition = { bytes: new Uint8Array(bytes).fill(7), pixels: 1234n, perceptualHash: null }
   return { decodedPixels: 1n, renditions: Array.from({ length: renditions }, () => rendition) }
@@ -676,7 +682,7 @@ test('an orchestrator that drains offers no more sessions, serves the running on
   const segment = await segmentFor(orchestrator)
   const running = await orchestrator.admit(segment, payment)
   let drained = false
-  const draining = orchestrator.drain(30_000, never).then(() => {
+  const draining = orchestrator.drain({ limitMs: 30_000, noticeMs: 3_000 }, never).then(() => {
     drained = true
   })
   // Balancers have a moment to notice.
@@ -690,6 +696,7 @@ test('an orchestrator that drains offers no more sessions, serves the running on
   await settle()
   jobs[0]!.finish(output())
   assert.equal((await answered).outcome.kind, 'data')
+  await fetchRenditions(orchestrator, segment)
   const next = await orchestrator.admit(segment, payment)
   next.release()
   assert.equal(drained, false)
@@ -704,7 +711,7 @@ test('streams that go on keep a draining orchestrator no longer than it may; the
   const running = await orchestrator.admit(segment, payment)
   const answered = running.transcode(source, never)
   let drained = false
-  const draining = orchestrator.drain(5_000, never).then(() => {
+  const draining = orchestrator.drain({ limitMs: 5_000, noticeMs: 3_000 }, never).then(() => {
     drained = true
   })
   await clock.wind(6_000)
@@ -713,7 +720,45 @@ test('streams that go on keep a draining orchestrator no longer than it may; the
   jobs[0]!.finish(output())
   assert.equal((await answered).outcome.kind, 'data')
   await clock.wind(1_000)
+  assert.equal(drained, false, 'the gateway has not fetched the last result')
+  await fetchRenditions(orchestrator, segment)
+  await clock.wind(1_000)
   await draining
+})
+
+test('a draining orchestrator waits for a gateway that does not fetch its result no longer than that takes', async () => {
+  const { orchestrator, clock, jobs } = setUp()
+  const answered = (await orchestrator.admit(await segmentFor(orchestrator), payment)).transcode(
+    source,
+    never,
+  )
+  await settle()
+  jobs[0]!.finish(output())
+  await answered
+  let drained = false
+  const draining = orchestrator.drain({ limitMs: 0, noticeMs: 3_000 }, never).then(() => {
+    drained = true
+  })
+  await clock.wind(4_000)
+  assert.equal(drained, false)
+  await clock.wind(1_500)
+  await draining
+})
+
+test('an orchestrator that is told to go on, during a drain or after it, takes sessions and segments again', async () => {
+  const { orchestrator, clock } = setUp()
+  const segment = await segmentFor(orchestrator)
+  const running = await orchestrator.admit(segment, payment)
+  const abort = new AbortController()
+  const draining = orchestrator.drain({ limitMs: 4_000, noticeMs: 3_000 }, abort.signal)
+  await clock.wind(5_000)
+  await assert.rejects(orchestrator.admit(segment, payment), { message: 'OrchestratorCapped' })
+  abort.abort()
+  await assert.rejects(draining, { name: 'AbortError' })
+  orchestrator.undrain()
+  const next = await orchestrator.admit(segment, payment)
+  await orchestrator.info(request)
+  for (const { release } of [running, next]) release()
 })
 
 test('a draining orchestrator waits for no session whose stream has stopped, and for one that goes on', async () => {
@@ -722,19 +767,20 @@ test('a draining orchestrator waits for no session whose stream has stopped, and
     await settle()
     jobs.at(-1)!.finish(output())
     await answer
+    await fetchRenditions(orchestrator, segment)
   }
   const stopped = setUp()
   await finishOne(stopped, await segmentFor(stopped.orchestrator))
   // The next segment of a live stream is due two seconds after the last; this one never comes.
   await stopped.clock.wind(3_000)
   assert.equal(stopped.orchestrator.sessionCount, 1)
-  await stopped.orchestrator.drain(30_000, never)
+  await stopped.orchestrator.drain({ limitMs: 30_000, noticeMs: 3_000 }, never)
 
   const other = setUp()
   const live = await segmentFor(other.orchestrator)
   await finishOne(other, live)
   let drained = false
-  const draining = other.orchestrator.drain(30_000, never).then(() => {
+  const draining = other.orchestrator.drain({ limitMs: 30_000, noticeMs: 3_000 }, never).then(() => {
     drained = true
   })
   for (let sent = 0; sent < 4; sent++) {
@@ -748,6 +794,6 @@ test('a draining orchestrator waits for no session whose stream has stopped, and
 
 test('an idle orchestrator drains at once', async () => {
   const { orchestrator } = setUp()
-  await orchestrator.drain(30_000, never)
+  await orchestrator.drain({ limitMs: 30_000, noticeMs: 3_000 }, never)
   await assert.rejects(orchestrator.info(request))
 })

@@ -23,6 +23,7 @@ import type { ObjectStore } from '../../lib/object-store.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import type { Backlog } from '../../lib/turns.ts'
 import type { Transcoder } from '../transcoding/transcoder.ts'
+import { AwaitedResults } from './awaited-results.ts'
 import { Offers, type OffersNeeds, type OffersOptions } from './offers.ts'
 import { OpenSessions, type Session } from './open-sessions.ts'
 import { OrchestratorError, SegmentError } from './orchestrator-error.ts'
@@ -32,8 +33,6 @@ import type { Reservation } from './segment-accounts.ts'
 /** Segments of one session that may wait while another is transcoded (wire.md §10). */
 const MAX_QUEUED_PER_SESSION = 4
 const SESSION_SWEEP_MS = 5_000
-/** Balancers get this long to notice that this node is about to stop, before it refuses calls. */
-const NOTICE_MS = 3_000
 const DRAIN_POLL_MS = 200
 /** Time limit for the last running segments. */
 const LAST_SEGMENTS_MS = 10_000
@@ -85,6 +84,14 @@ export interface Admission {
   release(): void
 }
 
+/** How long a drain may take. */
+export interface DrainLimits {
+  /** For sessions that go on. */
+  readonly limitMs: number
+  /** Balancers get this long to notice that this node is about to stop, before it refuses calls; `limitMs` at most. */
+  readonly noticeMs: number
+}
+
 /** An admitted segment with its session and its reservation. */
 interface Booking {
   readonly segment: SegmentData
@@ -103,6 +110,7 @@ export class Orchestrator implements Service {
   readonly #needs: OrchestratorNeeds
   readonly #offers: Offers
   readonly #sessions: OpenSessions
+  readonly #results: AwaitedResults
   /** What is still accepted: before a stop first no new sessions, then no segments. */
   #takes: 'everything' | 'segments' | 'nothing' = 'everything'
 
@@ -110,6 +118,7 @@ export class Orchestrator implements Service {
     this.#options = options
     this.#needs = needs
     this.#offers = new Offers(options, needs)
+    this.#results = new AwaitedResults(needs.results, needs.clock)
     this.#sessions = new OpenSessions({
       clock: needs.clock,
       maxSessions: () => options.maxSessions,
@@ -119,7 +128,7 @@ export class Orchestrator implements Service {
         needs.events.tell({ kind: 'session-ended', sessionId, reason, running }),
       ended: (sessionId) => {
         needs.transcoder.sessionEnded?.(sessionId)
-        needs.results
+        this.#results
           .drop(`${sessionId}/`)
           .catch((error) => needs.log.warn('results not removed', { sessionId, error: messageOf(error) }))
       },
@@ -149,18 +158,25 @@ export class Orchestrator implements Service {
 
   /**
    * Prepares to stop: offers no more sessions, waits for live ones for `limitMs` at most, then accepts no more segments
-   * and finishes those it has. Idle sessions are not waited for. Rejects when the signal is aborted.
+   * and finishes those it has, until their results are fetched. Idle sessions are not waited for. Rejects when the signal
+   * is aborted.
    */
-  async drain(limitMs: number, signal: AbortSignal): Promise<void> {
+  async drain({ limitMs, noticeMs }: DrainLimits, signal: AbortSignal): Promise<void> {
     const { clock } = this.#needs
     const end = clock.now() + limitMs
     const sessions = this.#sessions
-    if (sessions.areLive) await clock.sleep(Math.min(NOTICE_MS, limitMs), signal)
+    if (sessions.areLive) await clock.sleep(Math.min(noticeMs, limitMs), signal)
     this.#takes = 'segments'
     while (sessions.areLive && clock.now() < end) await clock.sleep(DRAIN_POLL_MS, signal)
     this.#takes = 'nothing'
     const last = clock.now() + LAST_SEGMENTS_MS
     while (sessions.areRunning && clock.now() < last) await clock.sleep(DRAIN_POLL_MS, signal)
+    while (this.#results.areLeft) await clock.sleep(DRAIN_POLL_MS, signal)
+  }
+
+  /** Accepts sessions and segments again, after a drain or in the midst of one whose signal was aborted. */
+  undrain(): void {
+    this.#takes = 'everything'
   }
 
   /** Proves that this node holds its key (wire.md §8); empty offchain. */
@@ -252,7 +268,7 @@ export class Orchestrator implements Service {
 
   /** A result's bytes, by the path under `/stream/`. */
   stored(path: string): Promise<Uint8Array | null> {
-    return this.#needs.results.get(path)
+    return this.#results.get(path)
   }
 
   /** Whether one more session may be opened: it has a place, and the work under way leaves time for its segment. */
@@ -413,7 +429,7 @@ export class Orchestrator implements Service {
     const pixels = output.renditions.reduce((sum, rendition) => sum + rendition.pixels, 0n)
     // Remote transcoders are not told the limit.
     if (maxPixels !== null && pixels > maxPixels) throw beyondDeclared(maxPixels)
-    const results = await storeResults(this.#needs.results, { sessionId, segment }, output.renditions)
+    const results = await storeResults(this.#results, { sessionId, segment }, output.renditions)
     const hashes = output.renditions.map((rendition) => keccak256(rendition.bytes))
     // Still in turn: what follows the turn waits for nothing before the session counts as answered.
     return { results, pixels, sig: await this.#needs.signer.sign(resultHash(hashes)) }

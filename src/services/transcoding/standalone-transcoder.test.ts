@@ -391,6 +391,28 @@ test('when it drains, it takes no more and finishes what runs', async (t) => {
   assert.deepEqual(w.link.registered, [FIRST])
 })
 
+test('after a drain, or in the midst of one, it registers again when it is told to go on', async (t) => {
+  const w = await world(t)
+  const never = new AbortController().signal
+  await w.worker.drain(20_000, never)
+  await pass(w.clock, 10_000)
+  assert.deepEqual(w.link.registered, [FIRST])
+  w.worker.undrain()
+  await rest()
+  assert.deepEqual(w.link.registered, [FIRST, FIRST])
+  const release = w.hold()
+  w.link.tell(taskOf('aaaa', 0n))
+  await rest()
+  const draining = w.worker.drain(20_000, never)
+  await rest()
+  w.worker.undrain()
+  release()
+  await draining
+  await rest()
+  assert.deepEqual(w.link.registered, [FIRST, FIRST, FIRST])
+  assert.equal(w.link.delivered.length, 1)
+})
+
 test('a task that hangs keeps it from ending no longer than it may, and not at all from stopping', async (t) => {
   const w = await world(t)
   w.hold()

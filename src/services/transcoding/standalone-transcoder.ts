@@ -129,7 +129,8 @@ export class StandaloneTranscoder implements Service {
   readonly #needs: StandaloneTranscoderNeeds
   readonly #running = new Set<Promise<void>>()
   readonly #turns = new Turns()
-  readonly #leaving = new AbortController()
+  #leaving = new AbortController()
+  #undrained = Promise.withResolvers<void>()
   readonly #abandoned = new AbortController()
   /** Since when no orchestrator takes it; null while one does. */
   #unregisteredMs: number | null = null
@@ -148,11 +149,23 @@ export class StandaloneTranscoder implements Service {
       await Promise.all(this.#running)
     })
     scope.spawn('work for an orchestrator', async (signal) => {
-      const either = AbortSignal.any([signal, this.#leaving.signal])
-      await this.#serve(either).catch((error) => {
-        if (!either.aborted || !isAbort(error)) throw error
-      })
+      const stopped = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
+      while (!signal.aborted) {
+        const either = AbortSignal.any([signal, this.#leaving.signal])
+        await this.#serve(either).catch((error) => {
+          if (!either.aborted || !isAbort(error)) throw error
+        })
+        if (this.#leaving.signal.aborted) await Promise.race([this.#undrained.promise, stopped])
+      }
     })
+  }
+
+  /** Registers again, after a drain or one whose signal was aborted. */
+  undrain(): void {
+    if (!this.#leaving.signal.aborted) return
+    this.#leaving = new AbortController()
+    this.#undrained.resolve()
+    this.#undrained = Promise.withResolvers()
   }
 
   /** Prepares to stop: takes no more tasks and finishes running ones, for `limitMs` at most. Rejects when the signal is aborted. */
