@@ -1,7 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs'
+import { connect, createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { TcpLink } from '../../devnet/tcp-link.ts'
+import { freePort } from '../../devnet/tcp-link.ts'
 import { encodedPixels } from '../../src/domain/balance.ts'
 import { defaultCapabilities } from '../../src/domain/capabilities.ts'
 import type { NodeEvent } from '../../src/domain/events.ts'
@@ -39,11 +40,52 @@ const never = new AbortController().signal
 
 /** An orchestrator of a cluster: its own server, key and memory; the store is the cluster's. */
 export interface ClusterNode {
-  /** In front of its server; cutting it is what its peers see of its death. */
-  readonly link: TcpLink
-  /** Ends it as a kill does: connections are cut, and nothing more is written down. */
-  kill(): void
-  revive(): void
+  /** Where it is reached. */
+  readonly port: number
+  /** Ends it as a kill does: connections are cut, new ones refused, and nothing more is written down. */
+  kill(): Promise<void>
+  revive(): Promise<void>
+}
+
+/** A port in front of a server: what peers see of a process that is killed and started again. */
+class Gate implements AsyncDisposable {
+  readonly port: number
+  readonly #toPort: number
+  readonly #sockets = new Set<Socket>()
+  #server: Server | null = null
+
+  constructor(port: number, toPort: number) {
+    this.port = port
+    this.#toPort = toPort
+  }
+
+  async open(): Promise<void> {
+    const server = createServer((near) => {
+      const far = connect(this.#toPort, '127.0.0.1')
+      for (const socket of [near, far]) {
+        this.#sockets.add(socket)
+        socket.on('error', () => {})
+        socket.once('close', () => {
+          this.#sockets.delete(socket)
+          near.destroy()
+          far.destroy()
+        })
+      }
+      near.pipe(far).pipe(near)
+    })
+    this.#server = server
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.listen(this.port, '127.0.0.1', resolve)
+    })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy()
+    const server = this.#server
+    this.#server = null
+    if (server) await new Promise((resolve) => server.close(resolve))
+  }
 }
 
 /** Nodes that share a store, tokens, tickets and results, and advertise the address of what is in front of them. */
@@ -55,15 +97,18 @@ export async function startClusterNodes(count: number, options: { ticketEv: bigi
   const supervisor = new Supervisor()
   const env = { clock: systemClock, dice: systemDice, log: silentLog }
   const events: NodeEvent[] = []
-  const tell = (event: NodeEvent) => void events.push(event)
   const results = new MemoryObjects({ baseUrl: `${options.url}/stream/` })
   const capabilities = defaultCapabilities('1.0.0')
   const work = { ms: 0 }
-  const links: TcpLink[] = []
+  const gates: Gate[] = []
 
   async function startNode(number: number): Promise<ClusterNode> {
     let isDead = false
     const own = mortal(store, () => isDead)
+    const tell = (event: NodeEvent) => {
+      // A dead process refuses nothing: its store does not answer it.
+      if (!isDead || event.kind !== 'payment-refused') events.push(event)
+    }
     const { activity, recipient, rounds, secret, senders } = recipientOn(
       {
         ...{ chain, clock: systemClock, dice: systemDice, store: own, winners: { adopt: () => {} } },
@@ -106,24 +151,25 @@ export async function startClusterNodes(count: number, options: { ticketEv: bigi
     )
     for (const service of [rounds, senders, activity, secret, authKeys, recipient, orchestrator, endpoint])
       await supervisor.start(service)
-    const link = await TcpLink.open(endpoint.port)
-    links.push(link)
+    const gate = new Gate(await freePort(), endpoint.port)
+    await gate.open()
+    gates.push(gate)
     return {
-      link,
-      kill: () => {
+      port: gate.port,
+      kill: async () => {
         isDead = true
-        link.cut()
+        await gate[Symbol.asyncDispose]()
       },
-      revive: () => {
+      revive: async () => {
         isDead = false
-        link.restore()
+        await gate.open()
       },
     }
   }
   const nodes: ClusterNode[] = []
   for (let number = 1; number <= count; number++) nodes.push(await startNode(number))
   return {
-    ...{ chain, events, nodes, store, work },
+    ...{ chain, events, folder, nodes, store, work },
     /** What payments were credited, in wei. */
     get credited(): Rational {
       return events.reduce(
@@ -136,7 +182,7 @@ export async function startClusterNodes(count: number, options: { ticketEv: bigi
       return events.flatMap((event) => (event.kind === 'payment-refused' ? [event.reason] : []))
     },
     async [Symbol.asyncDispose]() {
-      for (const link of links) await link[Symbol.asyncDispose]()
+      for (const gate of gates) await gate[Symbol.asyncDispose]()
       await supervisor.stop()
       await store.close()
       rmSync(folder, { recursive: true, force: true })

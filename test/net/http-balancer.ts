@@ -1,7 +1,6 @@
 import {
   type ClientHttp2Session,
   type ClientHttp2Stream,
-  constants,
   createSecureServer,
   connect as http2Connect,
   type IncomingHttpHeaders,
@@ -44,10 +43,10 @@ export class HttpBalancer implements AsyncDisposable {
     this.#server.on('stream', (stream, headers) => void this.#serve(stream, headers))
   }
 
-  /** Listens on a free port of loopback. */
-  static async open(): Promise<HttpBalancer> {
+  /** Listens on a port of loopback, by default a free one. */
+  static async open(port = 0): Promise<HttpBalancer> {
     const balancer = new HttpBalancer()
-    await new Promise<void>((resolve) => balancer.#server.listen(0, '127.0.0.1', resolve))
+    await new Promise<void>((resolve) => balancer.#server.listen(port, '127.0.0.1', resolve))
     return balancer
   }
 
@@ -76,15 +75,28 @@ export class HttpBalancer implements AsyncDisposable {
       this.#answerItself(near, mishap)
       return
     }
-    const node = http2Connect(`https://127.0.0.1:${this.ports[this.#next++ % this.ports.length]!}`, {
-      rejectUnauthorized: false,
-      maxSendHeaderBlockLength: 2 ** 21,
+    void this.#connect(near).then((node) => {
+      if (node && !near.destroyed) this.#forward(near, headers, node, mishap)
+      else node?.destroy()
     })
-    node.on('error', () => {
-      if (near.headersSent) near.close(constants.NGHTTP2_CANCEL)
-      else this.#answerItself(near, 502)
-    })
-    this.#forward(near, headers, node, mishap)
+  }
+
+  /** A connection to the next node that accepts one; null after an answer of its own where none does. */
+  async #connect(near: ServerHttp2Stream): Promise<ClientHttp2Session | null> {
+    for (let tries = 0; tries < this.ports.length; tries++) {
+      const node = http2Connect(`https://127.0.0.1:${this.ports[this.#next++ % this.ports.length]!}`, {
+        rejectUnauthorized: false,
+        maxSendHeaderBlockLength: 2 ** 21,
+      })
+      const isOpen = await new Promise<boolean>((resolve) => {
+        node.once('connect', () => resolve(true))
+        node.on('error', () => resolve(false))
+        node.once('close', () => resolve(false))
+      })
+      if (isOpen) return node
+    }
+    this.#answerItself(near, 503)
+    return null
   }
 
   #forward(

@@ -210,7 +210,7 @@ export class Discovery {
     try {
       for (let wait = 0; wait < MAX_WAITS; wait++) {
         const until = Math.min(this.#options.timeoutMs * 2 ** wait, HARD_STOP_MS)
-        await clock.sleep(started + until - clock.now(), signal)
+        await clock.sleep(Math.max(0, started + until - clock.now()), signal)
         if (anyFound()) return false
       }
       await clock.sleep(started + HARD_STOP_MS - clock.now(), signal)
