@@ -89,6 +89,8 @@ export class FakeOrchestrator {
   workMs = 0
   /** Thrown by a submission; `answered` is whether a status came first. */
   refusal: { error: Error; answered: boolean } | null = null
+  /** As `refusal`, of the next submissions; null takes one. */
+  nextRefusals: ({ error: Error; answered: boolean } | null)[] = []
   /** Refuses connections, and cuts those that wait for a result. */
   isAway = false
   /** Replaces the outcome. */
@@ -184,8 +186,9 @@ export class FakeNetwork implements SubmissionClient, SessionEnder {
     const orchestrator = this.#at(base)
     const received = { ...submission, base }
     orchestrator.submissions.push(received)
-    if (orchestrator.refusal) {
-      const { answered, error } = orchestrator.refusal
+    const refusal = orchestrator.nextRefusals.shift() ?? orchestrator.refusal
+    if (refusal) {
+      const { answered, error } = refusal
       const isRefused = error instanceof NodeError && error.code === 'refused'
       const status = isRefused ? Number(error.details.status ?? 400) : 200
       if (answered) submission.onStatus?.(status)

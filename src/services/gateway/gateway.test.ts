@@ -596,6 +596,88 @@ test('an orchestrator that fails is left for another, and the segment is done', 
   assert.equal(retries[0], 2)
 })
 
+const CUT = { error: new NodeError('unreachable', 'the exchange broke off'), answered: false }
+
+test('after a cut the segment goes to the same orchestrator with the same payment, and is no retry', async () => {
+  const orchestrator = one()
+  orchestrator.nextRefusals = [CUT]
+  await using set = await setUp([orchestrator], { onchain: true, maxAttempts: 1 })
+  set.payer.payment = PAYMENT
+  await set.push()
+  const [first, second] = orchestrator.submissions
+  assert.equal(second!.payment, first!.payment)
+  assert.deepEqual(second!.segment, first!.segment)
+  assert.equal(set.payer.log.filter((entry) => entry === 'staged').length, 1)
+  const kinds = set.kinds().filter((kind) => /resent|retried|failed|suspended|payment/.test(kind))
+  assert.deepEqual(kinds, ['payment-sent', 'segment-resent', 'payment-accepted'])
+})
+
+test('what is left of the time limit is the limit of a segment that is sent again; with nothing left it is not', async () => {
+  for (const [cutAfterMs, limits] of [
+    [
+      3_000,
+      [
+        [2_000, 8_000],
+        [2_000, 5_000],
+      ],
+    ],
+    [
+      7_000,
+      [
+        [2_000, 8_000],
+        [1_000, 1_000],
+      ],
+    ],
+    [7_900, [[2_000, 8_000]]],
+  ] as const) {
+    const [orchestrator, other] = three()
+    orchestrator!.workMs = cutAfterMs
+    await using set = await setUp([orchestrator!], { maxAttempts: 1 })
+    set.network.add(other!)
+    const push = set.push().catch(() => {})
+    while (orchestrator!.submissions.length === 0) await settle()
+    orchestrator!.outcome = { kind: 'none' }
+    await set.clock.wind(cutAfterMs)
+    await set.clock.wind(8_000)
+    await push
+    const given = orchestrator!.submissions.map(({ headerTimeoutMs, totalTimeoutMs }) => [
+      headerTimeoutMs,
+      totalTimeoutMs,
+    ])
+    assert.deepEqual(given, limits)
+  }
+})
+
+test('a publisher that is gone has nothing sent again', async () => {
+  const orchestrator = one()
+  orchestrator.workMs = 1_000
+  await using set = await setUp([orchestrator])
+  const publisher = new AbortController()
+  const push = set.push({}, publisher.signal).catch((error: GatewayError) => error)
+  while (orchestrator.submissions.length === 0) await settle()
+  publisher.abort()
+  orchestrator.isAway = true
+  await set.clock.wind(1_000)
+  assert.equal(((await push) as GatewayError).failure, 'cancelled')
+  assert.equal(orchestrator.submissions.length, 1)
+})
+
+test('nodes of one address that share nothing: one that refuses the token of a node that is gone offers a new session', async () => {
+  const orchestrator = one()
+  const invalid = new NodeError('refused', 'invalid auth token', { details: { status: 403 } })
+  orchestrator.nextRefusals = [CUT, { error: invalid, answered: true }]
+  await using set = await setUp([orchestrator], { onchain: true })
+  const push = set.push()
+  while (orchestrator.submissions.length < 2) await settle()
+  await set.clock.wind(1_000)
+  assert.equal((await push).length, 2)
+  const sessions = orchestrator.submissions.map(({ segment }) => segment.authToken?.sessionId)
+  assert.deepEqual(sessions, ['00000001', '00000001', '00000002'])
+  const [failed] = set.events.flatMap((event) => (event.kind === 'attempt-failed' ? [event] : []))
+  assert.equal(failed?.fault, 'unreachable')
+  assert.equal(failed?.reason, 'the exchange broke off; sent again, it was refused: invalid auth token')
+})
+
 test('a result that is lost before it is fetched, as with its node, is made again by the same orchestrator; one lost twice is a fault', async () => {
   const orchestrator = one()
   await using set = await setUp([orchestrator], { onchain: true })
