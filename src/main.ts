@@ -3,6 +3,7 @@ import { availableParallelism, homedir } from 'node:os'
 import { join } from 'node:path'
 import packageJson from '../package.json' with { type: 'json' }
 import { runCerts } from './commands/certs.ts'
+import { runDrain } from './commands/drain.ts'
 import { runStatus } from './commands/status/command.ts'
 import { promptAtTerminal } from './commands/terminal.ts'
 import { commitOf } from './config/commit.ts'
@@ -22,6 +23,7 @@ const variables = takenVariables()
 if (process.argv[2] === 'status') await showStatus()
 else if (process.argv[2] === 'certs') makeCerts()
 else if (process.argv[2] === 'store') await useStore()
+else if (process.argv[2] === 'drain' || process.argv[2] === 'undrain') await drain(process.argv[2])
 else await runAsNode()
 
 /** The environment variables of flags. They are removed, so that no child process inherits them. */
@@ -61,6 +63,20 @@ async function showStatus(): Promise<void> {
       writeError: (text) => void process.stderr.write(text),
       terminal: () => (process.stdout.isTTY ? process.stdout : null),
       now: () => systemClock.now(),
+    },
+    stop.signal,
+  )
+}
+
+/** `livepeer drain` and `livepeer undrain`: take a running node out of work, and back. */
+async function drain(command: 'drain' | 'undrain'): Promise<void> {
+  const stop = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => stop.abort())
+  process.exitCode = await runDrain(
+    {
+      ...{ command, argv: process.argv.slice(3), variables, readText: readTextFile },
+      write: (text) => void process.stdout.write(text),
+      writeError: (text) => void process.stderr.write(text),
     },
     stop.signal,
   )

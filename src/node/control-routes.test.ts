@@ -4,7 +4,8 @@ import { settingsOf } from '../../test/fakes/settings.ts'
 import { ManualClock } from '../lib/clock.ts'
 import { seededDice } from '../lib/dice.ts'
 import { silentLog } from '../lib/log.ts'
-import { controlRoutes, type NodeProgress } from './control-routes.ts'
+import { controlActions, controlRoutes, type NodeProgress } from './control-routes.ts'
+import { Drain, type DrainState } from './drain.ts'
 import { Parts } from './parts.ts'
 import { readingsOf } from './readings.ts'
 import { StatusFacts } from './status/facts.ts'
@@ -19,8 +20,14 @@ function routesOf(hasMetrics: boolean) {
   const parts = new Parts(settings, null, env)
   const progress: NodeProgress = { waitingFor: 'the chain', hasStarted: false, running: null }
   const running = { parts, facts: new StatusFacts(parts, env) }
+  const drain: { state: DrainState } = { state: null }
   parts.core.metrics?.observe(readingsOf(parts, running.facts))
-  return { progress, running, routes: controlRoutes(progress, { version: '1', clock, hasMetrics }) }
+  return {
+    drain,
+    progress,
+    running,
+    routes: controlRoutes(progress, { version: '1', clock, hasMetrics, drain }),
+  }
 }
 
 async function answerOf(route: (() => unknown) | undefined): Promise<unknown> {
@@ -59,4 +66,41 @@ test('without -monitor there are no metrics, in the words of the network', async
   const { progress, routes, running } = routesOf(false)
   progress.running = running
   assert.deepEqual(await answerOf(routes['/metrics']), { text: '404 page not found\n', status: 404 })
+})
+
+test('status tells a drain, and health is red for it', async () => {
+  const { drain, progress, routes, running } = routesOf(false)
+  Object.assign(progress, { waitingFor: 'livepeer undrain', hasStarted: true, running })
+  drain.state = 'drained'
+  const { json } = (await answerOf(routes['/status'])) as { json: Record<string, unknown> }
+  assert.deepEqual([json.ready, json.drain, json.waitingFor], [false, 'drained', 'livepeer undrain'])
+  assert.deepEqual(await answerOf(routes['/healthz']), {
+    text: 'not ready, waits for livepeer undrain\n',
+    status: 503,
+  })
+})
+
+test('drain and undrain are answered with the state, or with a sentence when they cannot be done', async () => {
+  let parts: { drain(): Promise<void>; undrain(): Promise<void> } | null = null
+  const { signal } = new AbortController()
+  const drain = new Drain({ parts: () => parts, waitFor: () => {}, signal, log: silentLog })
+  const actions = controlActions(drain)
+  assert.deepEqual(await answerOf(actions['/drain']), {
+    text: 'this node has not started yet: it has nothing to drain\n',
+    status: 409,
+  })
+  assert.deepEqual(await answerOf(actions['/undrain']), {
+    text: 'this node has not started yet\n',
+    status: 409,
+  })
+  const held = Promise.withResolvers<void>()
+  parts = { drain: () => held.promise, undrain: async () => {} }
+  assert.deepEqual(await answerOf(actions['/drain']), { json: { drain: 'draining' } })
+  held.resolve()
+  assert.deepEqual(await answerOf(actions['/undrain']), { json: { drain: null } })
+  await drain.finish()
+  assert.deepEqual(await answerOf(actions['/undrain']), {
+    text: 'this node is about to end: start it again instead\n',
+    status: 409,
+  })
 })

@@ -14,12 +14,13 @@ import { Sandbox } from '../io/media/sandbox/sandbox.ts'
 import { OrchestratorClient } from '../io/rpc/orchestrator-client.ts'
 import type { ManagerVariables, ServiceManager } from '../io/systemd/service-manager.ts'
 import { type Address, keccak256, recoverSigner } from '../lib/crypto.ts'
-import { isAbort, messageOf } from '../lib/errors.ts'
+import { messageOf } from '../lib/errors.ts'
 import { hostAndPort } from '../lib/hosts.ts'
 import type { Log } from '../lib/log.ts'
 import { Supervisor } from '../lib/service.ts'
-import { controlRoutes, type NodeProgress } from './control-routes.ts'
+import { controlActions, controlRoutes, type NodeProgress } from './control-routes.ts'
 import { openDataDir } from './data-dir.ts'
+import { Drain } from './drain.ts'
 import type { Environment } from './environment.ts'
 import { nodeIdIn } from './node-id.ts'
 import type { ChainAccess } from './parts/chain.ts'
@@ -69,9 +70,11 @@ export async function runNode(wanted: Settings, env: NodeEnvironment, signal: Ab
   using connections = new DisposableStack()
   await using supervisor = new Supervisor()
   if (manager) await supervisor.start(manager)
-  const starting = startNode(wanted, env, { connections, progress, supervisor, waitFor }, halt)
-  const parts = await Promise.race([starting, untilAborted(halt)])
-  if (parts === null) {
+  const partsOf = () => (progress.hasStarted ? (progress.running?.parts ?? null) : null)
+  const drain = new Drain({ parts: partsOf, waitFor, signal, log })
+  const starting = startNode(wanted, env, { connections, drain, progress, supervisor, waitFor }, halt)
+  const hasStarted = (await Promise.race([starting, untilAborted(halt)])) !== null
+  if (!hasStarted) {
     starting.catch(() => {})
     manager?.stopping()
     log.info('stopping before it has started', { waitedFor: progress.waitingFor })
@@ -80,14 +83,7 @@ export async function runNode(wanted: Settings, env: NodeEnvironment, signal: Ab
   manager?.ready()
   await supervisor.untilStopped(halt)
   manager?.stopping()
-  if (!signal.aborted) {
-    // Health turns red first, so that balancers send no new work here.
-    waitFor('running work to finish')
-    log.info('draining: no new sessions, finishing running ones')
-    await parts.drain(signal).catch((error) => {
-      if (!signal.aborted || !isAbort(error)) throw error
-    })
-  }
+  if (!signal.aborted) await drain.finish()
   waitFor('its services to stop')
   log.info('stopping')
   return true
@@ -96,6 +92,7 @@ export async function runNode(wanted: Settings, env: NodeEnvironment, signal: Ab
 /** What a start fills in as it goes. */
 interface Start {
   readonly connections: DisposableStack
+  readonly drain: Drain
   readonly progress: NodeProgress
   readonly supervisor: Supervisor
   readonly waitFor: (what: string | null) => void
@@ -105,7 +102,7 @@ interface Start {
 async function startNode(
   wanted: Settings,
   env: NodeEnvironment,
-  { connections, progress, supervisor, waitFor }: Start,
+  { connections, drain, progress, supervisor, waitFor }: Start,
   halt: AbortSignal,
 ): Promise<Parts | null> {
   const { clock, log, version } = env
@@ -113,8 +110,11 @@ async function startNode(
   const nodeId = settings.store ? { nodeId: await nodeIdIn(settings.dataDir, env.dice) } : {}
   const { chain: chainSettings, controlBind, metrics, secrets } = settings
   // Starts first, so that a node that has not started yet shows what it waits for.
-  const routes = controlRoutes(progress, { version, clock, hasMetrics: metrics.enabled })
-  await supervisor.start(new ControlApi({ ...controlBind, token: secrets.controlToken }, { routes, log }))
+  const routes = controlRoutes(progress, { version, clock, drain, hasMetrics: metrics.enabled })
+  const actions = controlActions(drain)
+  await supervisor.start(
+    new ControlApi({ ...controlBind, token: secrets.controlToken }, { routes, actions, log }),
+  )
 
   const runsWorkers = !env.media && dutiesOf(settings).handlesMedia
   const sandbox = runsWorkers ? await Sandbox.open({ mode: settings.mediaSandbox, log }) : null

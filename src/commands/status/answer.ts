@@ -176,6 +176,7 @@ const sections = {
   causes: list(cause),
   cluster,
   waitingFor: text,
+  drain: text,
   recipient: text,
   chain,
   tickets,

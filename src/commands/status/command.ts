@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { parsePeer } from '../../config/addresses.ts'
 import { messageOf } from '../../lib/errors.ts'
-import { hostAndPort } from '../../lib/hosts.ts'
 import { escaped } from '../../lib/printable.ts'
+import { addressOf, headersFor, textOf, tokenOf } from '../control-target.ts'
 import { type NodeAnswer, plain, readAnswer } from './answer.ts'
 import { screenOf } from './screen.ts'
 
@@ -12,9 +11,7 @@ export const USUAL_PORTS: readonly number[] = [7935, 7937, 5935, 6935, 4935, 293
 const DEFAULT_INTERVAL_SECONDS = 2
 const MAX_INTERVAL_SECONDS = 3_600
 const ANSWER_TIMEOUT_MS = 4_000
-const MAX_ANSWER_BYTES = 4 * 1024 * 1024
 const MAX_ADDRESSES = 100
-const TOKEN = /^[\x21-\x7e]{1,1000}$/
 
 const HELP = `Usage: livepeer status [--watch [--interval SECONDS]] [--json] [--token TEXT|FILE] [HOST:PORT ...]
 
@@ -93,10 +90,10 @@ const HIDE_CURSOR = '\x1b[?25l'
 const SHOW_CURSOR = '\x1b[?25h'
 
 /** Null when help is asked for. Throws what is wrong, as one sentence. */
-function readOptions({ argv, readText, variables }: StatusEnvironment): Options | null {
+function readOptions(env: StatusEnvironment): Options | null {
   const { positionals, values } = parseArgs({
     // One dash or two, as everywhere.
-    args: argv.map((word) => (/^-[a-z]{2,}/.test(word) ? `-${word}` : word)),
+    args: env.argv.map((word) => (/^-[a-z]{2,}/.test(word) ? `-${word}` : word)),
     allowPositionals: true,
     options: {
       watch: { type: 'boolean', default: false },
@@ -110,11 +107,7 @@ function readOptions({ argv, readText, variables }: StatusEnvironment): Options 
   if (values.watch && values.json) throw new Error('--watch and --json do not go together')
   if (values.interval !== undefined && !values.watch) throw new Error('--interval goes with --watch')
   if (positionals.length > MAX_ADDRESSES) throw new Error(`at most ${MAX_ADDRESSES} addresses can be asked`)
-  const given = values.token ?? variables.LP_CLITOKEN ?? ''
-  const token = given === '' ? '' : (readText(given)?.trim() ?? given)
-  if (token !== '' && !TOKEN.test(token)) {
-    throw new Error('--token is one word of letters, digits and signs, which the text or file given is not')
-  }
+  const token = tokenOf(values.token, env)
   const addresses = positionals.length > 0 ? positionals : USUAL_PORTS.map(String)
   return {
     ...{ watch: values.watch, json: values.json, token },
@@ -129,19 +122,6 @@ function intervalOf(text = String(DEFAULT_INTERVAL_SECONDS)): number {
   const seconds = /^\d{1,4}(\.\d{1,3})?$/.test(text) ? Number(text) : 0
   if (seconds >= 1 && seconds <= MAX_INTERVAL_SECONDS) return seconds * 1_000
   throw new Error(`--interval is a number of seconds from 1 to ${MAX_INTERVAL_SECONDS}, not ${plain(text)}`)
-}
-
-/** The name to show for an address, and its base URL. Throws SettingsError. */
-function addressOf(text: string): [name: string, url: string] {
-  const full = /^\d{1,5}$/.test(text) ? `127.0.0.1:${text}` : text
-  const peer = parsePeer('the address', full.includes('://') ? full : `http://${full}`, '127.0.0.1')
-  if (peer.portAssumed && !full.includes('://')) {
-    throw new Error(
-      `the address ${plain(text)} has no port: write HOST:PORT, such as ${hostAndPort(peer.host, 7935)}`,
-    )
-  }
-  const url = peer.portAssumed ? peer.url.replace(/:\d+$/, '') : peer.url
-  return [full, url]
 }
 
 async function show(options: Options, env: StatusEnvironment, signal: AbortSignal): Promise<number> {
@@ -185,7 +165,7 @@ async function ask(
 ): Promise<Asked> {
   try {
     const response = await fetch(`${url}/status`, {
-      headers: token === '' ? {} : { authorization: `Bearer ${token}` },
+      headers: headersFor(token),
       redirect: 'manual',
       signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_TIMEOUT_MS)]),
     })
@@ -201,18 +181,6 @@ async function ask(
     const isFree = cause instanceof Error && 'code' in cause && cause.code === 'ECONNREFUSED'
     return { answer: { address, kind: 'silent', why: reasonOf(error) }, body: '', isFree }
   }
-}
-
-/** Throws for an answer longer than any status. */
-async function textOf(response: Response): Promise<string> {
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of response.body ?? []) {
-    size += chunk.length
-    if (size > MAX_ANSWER_BYTES) throw new Error(`its answer is longer than ${MAX_ANSWER_BYTES} bytes`)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
 }
 
 function reasonOf(error: unknown): string {

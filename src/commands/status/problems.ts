@@ -103,13 +103,17 @@ function hasCause({ status: { causes } }: SeenNode, code: string, about = ''): b
 }
 
 function ofNode(node: SeenNode): string[] {
-  const { ready, storeFault, unread, version, waitingFor = 'its start' } = node.status
+  const { drain, ready, storeFault, unread, version, waitingFor = 'its start' } = node.status
   const name = nameOf(node)
   return [
     ...(storeFault === undefined || hasCause(node, 'store-unwritable')
       ? []
       : [`${name} cannot write to its store, so it refuses what it would have to keep: ${storeFault}`]),
-    ...(ready ? [] : [`${name} is not ready and waits for ${waitingFor}: if that lasts, see its log`]),
+    ...(drain === 'drained'
+      ? [`${name} was drained and takes no work: livepeer undrain ${node.address} ends that`]
+      : ready
+        ? []
+        : [`${name} is not ready and waits for ${waitingFor}: if that lasts, see its log`]),
     ...(unread.length > 0
       ? [
           `${name} runs version ${version}, whose ${unread.join(', ')} cannot be read here: use the livepeer status of that version`,

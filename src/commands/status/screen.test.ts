@@ -214,6 +214,11 @@ const PROBLEMS: readonly (readonly [what: string, answers: readonly NodeAnswer[]
     /^orchestrator a is not ready and waits for a transcoder/,
   ],
   [
+    'a node that was drained',
+    [answerOf('a', orchestratorStatus({ ready: false, waitingFor: 'livepeer undrain', drain: 'drained' }))],
+    /^orchestrator a was drained and takes no work: livepeer undrain a ends that$/,
+  ],
+  [
     'a redeemer that is away',
     [
       answerOf(

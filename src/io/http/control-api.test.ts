@@ -38,6 +38,35 @@ test('the control API answers its routes and nothing else', async () => {
   }
 })
 
+test('what changes the node is answered to POST alone, with the token and not to pages of other sites', async () => {
+  const port = await freePort()
+  const host = `127.0.0.1:${port}`
+  await using supervisor = new Supervisor()
+  let done = 0
+  const actions = { '/drain': () => ({ json: { done: ++done } }) }
+  await supervisor.start(
+    new ControlApi({ host: '127.0.0.1', port, token: 'hush' }, { routes, actions, log: silentLog }),
+  )
+  const bearer = 'Bearer hush'
+  assert.deepEqual(await ask(port, '/drain', 'GET', host, bearer), {
+    status: 405,
+    body: 'only POST is answered here\n',
+  })
+  assert.equal((await ask(port, '/drain', 'POST', host)).status, 401)
+  assert.equal((await ask(port, '/drain', 'POST', 'evil.example', bearer)).status, 403)
+  const page = { authorization: bearer, origin: 'https://evil.example' }
+  assert.equal((await fetch(`http://${host}/drain`, { method: 'POST', headers: page })).status, 403)
+  assert.equal(done, 0)
+  assert.deepEqual(await ask(port, '/drain', 'POST', host, bearer), {
+    status: 200,
+    body: '{\n  "done": 1\n}\n',
+  })
+  assert.deepEqual(await ask(port, '/nothing', 'GET', host, bearer), {
+    status: 404,
+    body: 'no such path; there are /status, /healthz, /broken, /drain\n',
+  })
+})
+
 test('browsers are told not to guess at the type of a refusal', async () => {
   const port = await freePort()
   await using supervisor = new Supervisor()

@@ -13,7 +13,7 @@ export type ControlAnswer =
   | { readonly json: unknown }
   | { readonly text: string; readonly type?: string; readonly status?: number }
 
-/** Handlers by path. All of them only read. */
+/** Handlers by path. */
 export type ControlRoutes = Readonly<Record<string, () => ControlAnswer | Promise<ControlAnswer>>>
 
 const MAX_REQUEST_MS = 10_000
@@ -27,14 +27,15 @@ const refusals: Readonly<Record<PageFault, string>> = {
 }
 
 /**
- * The node's API for operators: status, metrics, health (operations.md §4). Requires the token if one is set. Refuses
- * requests from web pages of other sites and, on loopback, those under a foreign host name.
+ * The node's API for operators: status, metrics, health (operations.md §4), and what they make the node do. Requires the
+ * token if one is set. Refuses requests from web pages of other sites and, on loopback, those under a foreign host name.
  */
 export class ControlApi implements Service {
   readonly name = 'control API'
   readonly #bind: { readonly host: string; readonly port: number }
   readonly #token: string
   readonly #routes: ControlRoutes
+  readonly #actions: ControlRoutes
   readonly #log: Log
 
   constructor(
@@ -44,11 +45,18 @@ export class ControlApi implements Service {
       /** The token that `Authorization: Bearer` must contain; empty or absent: none. */
       readonly token?: string
     },
-    needs: { routes: ControlRoutes; log: Log },
+    needs: {
+      /** Answered to GET; they only read. */
+      routes: ControlRoutes
+      /** Answered to POST; they change what the node does. */
+      actions?: ControlRoutes
+      log: Log
+    },
   ) {
     this.#bind = { host: options.host, port: options.port }
     this.#token = options.token ?? ''
     this.#routes = needs.routes
+    this.#actions = needs.actions ?? {}
     this.#log = needs.log
   }
 
@@ -64,6 +72,10 @@ export class ControlApi implements Service {
     })
   }
 
+  get #all(): ControlRoutes {
+    return { ...this.#routes, ...this.#actions }
+  }
+
   #admits(authorization: string | undefined): boolean {
     if (this.#token === '') return true
     const [, shown = ''] = /^Bearer +(\S+) *$/i.exec(authorization ?? '') ?? []
@@ -73,14 +85,15 @@ export class ControlApi implements Service {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     request.resume()
     const { path } = requestTarget(request.url ?? '/')
-    const route = Object.hasOwn(this.#routes, path) ? this.#routes[path] : undefined
+    const isAction = Object.hasOwn(this.#actions, path)
+    const route = isAction || Object.hasOwn(this.#routes, path) ? this.#all[path] : undefined
     const fault = pageFault(request, this.#bind)
     if (fault) return send(response, 403, refusals[fault])
-    if (request.method !== 'GET' && request.method !== 'HEAD')
+    if (isAction && request.method !== 'POST') return send(response, 405, 'only POST is answered here\n')
+    if (!isAction && request.method !== 'GET' && request.method !== 'HEAD')
       return send(response, 405, 'only GET is answered here\n')
     if (path !== OPEN_PATH && !this.#admits(request.headers.authorization)) return refuse(response)
-    if (!route)
-      return send(response, 404, `no such path; there are ${Object.keys(this.#routes).join(', ')}\n`)
+    if (!route) return send(response, 404, `no such path; there are ${Object.keys(this.#all).join(', ')}\n`)
     try {
       const answer = await route()
       if ('text' in answer) return send(response, answer.status ?? 200, answer.text, answer.type)

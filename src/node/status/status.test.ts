@@ -17,7 +17,7 @@ function nodeOf(line: string) {
   }
   const parts = new Parts(settings, null, env)
   const facts = new StatusFacts(parts, env)
-  const progress = { version: '1', nowMs: 0, waitingFor: null, hasStarted: true }
+  const progress = { version: '1', nowMs: 0, waitingFor: null, hasStarted: true, drain: null }
   return {
     status: () => statusOf({ parts, facts }, progress),
     maxSessions: async () => {

@@ -8,6 +8,7 @@ import type { EngineCapacityStatus } from '../../services/transcoding/engine-cap
 import type { StandaloneTranscoderStatus } from '../../services/transcoding/standalone-transcoder.ts'
 import type { TranscoderState } from '../../services/transcoding/transcoder-member.ts'
 import type { LastingCause } from '../cause-book.ts'
+import type { DrainState } from '../drain.ts'
 import type { Parts } from '../parts.ts'
 import { type ClusterFigures, clusterFigures } from './cluster.ts'
 import type { ChainFigures, StatusFacts, TicketFigures, WaitingFigures } from './facts.ts'
@@ -55,6 +56,8 @@ export interface NodeStatus
   readonly ready: boolean
   /** What it waits for while it is not ready. */
   readonly waitingFor?: string
+  /** Whether its operator, or its end, takes it out of work; absent while it takes work. */
+  readonly drain?: 'draining' | 'drained'
   /** The node's clock, ms since the epoch, to compare the other times with. */
   readonly nowMs: number
   readonly roles?: readonly string[]
@@ -94,14 +97,19 @@ export interface Progress {
   readonly waitingFor: string | null
   /** Whether all its parts have been started. */
   readonly hasStarted: boolean
+  /** Null while it takes work. */
+  readonly drain: DrainState
 }
 
 /** The node's state for its operator; of a node whose parts are not made yet, only its progress. */
 export async function statusOf(
   running: { readonly parts: Parts; readonly facts: StatusFacts } | null,
-  { hasStarted, nowMs, version, waitingFor }: Progress,
+  { drain, hasStarted, nowMs, version, waitingFor }: Progress,
 ): Promise<NodeStatus> {
-  const progress = { version, ready: waitingFor === null, ...(waitingFor !== null && { waitingFor }), nowMs }
+  const progress = {
+    ...{ version, ready: waitingFor === null, ...(waitingFor !== null && { waitingFor }), nowMs },
+    ...(drain !== null && { drain }),
+  }
   if (!running) return progress
   const { facts, parts } = running
   const { cluster, core, duties, gateway, handingOver, orchestrator, redeemer, reward, roundInitializer } =

@@ -1,0 +1,55 @@
+import { parsePeer } from '../config/addresses.ts'
+import { hostAndPort } from '../lib/hosts.ts'
+import { plain } from './status/answer.ts'
+
+const MAX_ANSWER_BYTES = 4 * 1024 * 1024
+const TOKEN = /^[\x21-\x7e]{1,1000}$/
+
+/** The token of the command line or the environment, or in the file that it names; empty for none. Throws a sentence. */
+export function tokenOf(
+  given: string | undefined,
+  {
+    readText,
+    variables,
+  }: {
+    readonly variables: Readonly<Record<string, string | undefined>>
+    readonly readText: (path: string) => string | null
+  },
+): string {
+  const text = given ?? variables.LP_CLITOKEN ?? ''
+  const token = text === '' ? '' : (readText(text)?.trim() ?? text)
+  if (token !== '' && !TOKEN.test(token)) {
+    throw new Error('--token is one word of letters, digits and signs, which the text or file given is not')
+  }
+  return token
+}
+
+/** The name to show for a control address, and its base URL. Throws SettingsError, or a sentence. */
+export function addressOf(text: string): [name: string, url: string] {
+  const full = /^\d{1,5}$/.test(text) ? `127.0.0.1:${text}` : text
+  const peer = parsePeer('the address', full.includes('://') ? full : `http://${full}`, '127.0.0.1')
+  if (peer.portAssumed && !full.includes('://')) {
+    throw new Error(
+      `the address ${plain(text)} has no port: write HOST:PORT, such as ${hostAndPort(peer.host, 7935)}`,
+    )
+  }
+  const url = peer.portAssumed ? peer.url.replace(/:\d+$/, '') : peer.url
+  return [full, url]
+}
+
+/** The headers of a request with a token. */
+export function headersFor(token: string): Record<string, string> {
+  return token === '' ? {} : { authorization: `Bearer ${token}` }
+}
+
+/** The text of a node's answer. Throws a sentence for one longer than any status. */
+export async function textOf(response: Response): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of response.body ?? []) {
+    size += chunk.length
+    if (size > MAX_ANSWER_BYTES) throw new Error(`its answer is longer than ${MAX_ANSWER_BYTES} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}

@@ -1,0 +1,133 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { z } from 'zod'
+import { messageOf } from '../lib/errors.ts'
+import { addressOf, headersFor, textOf, tokenOf } from './control-target.ts'
+import { plain } from './status/answer.ts'
+
+const ANSWER_TIMEOUT_MS = 4_000
+const LOOK_MS = 250
+
+const HELP: Readonly<Record<'drain' | 'undrain', string>> = {
+  drain: `Usage: livepeer drain [--token TEXT|FILE] NODE
+
+Takes a node out of work: its health turns red, it takes no new sessions, finishes what runs and closes its port. It goes
+on running until it is stopped, and works again after livepeer undrain. Waits until that is done; Ctrl-C ends the waiting
+alone.
+
+NODE                the HOST:PORT of the node's control API, its -cliAddr; a port alone is on this machine
+--token TEXT|FILE   the -cliToken of the node, or a file with it (environment: LP_CLITOKEN)
+
+The exit code is 0 once the node is drained, 1 if that failed, 2 for a command line that cannot be read.
+`,
+  undrain: `Usage: livepeer undrain [--token TEXT|FILE] NODE
+
+Gives a node work again that was drained, or is being drained.
+
+NODE                the HOST:PORT of the node's control API, its -cliAddr; a port alone is on this machine
+--token TEXT|FILE   the -cliToken of the node, or a file with it (environment: LP_CLITOKEN)
+
+The exit code is 0 once the node works again, 1 if that failed, 2 for a command line that cannot be read.
+`,
+}
+
+/** The command line, and where the output goes. */
+export interface DrainEnvironment {
+  readonly command: 'drain' | 'undrain'
+  /** Without the program's name and the command. */
+  readonly argv: readonly string[]
+  readonly variables: Readonly<Record<string, string | undefined>>
+  /** The text of a readable, non-empty, regular file; null for anything else. */
+  readonly readText: (path: string) => string | null
+  readonly write: (text: string) => void
+  readonly writeError: (text: string) => void
+}
+
+interface Target {
+  readonly name: string
+  readonly url: string
+  readonly token: string
+}
+
+const state = z.object({ drain: z.enum(['draining', 'drained']).nullish() })
+
+/** Runs `livepeer drain` or `livepeer undrain`. Returns the exit code. */
+export async function runDrain(env: DrainEnvironment, signal: AbortSignal): Promise<0 | 1 | 2> {
+  const { command, write, writeError } = env
+  let target: Target | null
+  try {
+    target = readTarget(env)
+  } catch (error) {
+    const [sentence] = messageOf(error).split('. ')
+    writeError(`${sentence}: livepeer ${command} --help explains\n`)
+    return 2
+  }
+  if (!target) {
+    write(HELP[command])
+    return 0
+  }
+  const { name } = target
+  try {
+    let drain = await ask(target, `/${command}`, 'POST', signal)
+    if (command === 'undrain') {
+      write(`${name} takes work again\n`)
+      return 0
+    }
+    if (drain === 'draining') write(`${name} takes nothing new and finishes what runs\n`)
+    while (drain === 'draining') {
+      await sleep(LOOK_MS, undefined, { signal })
+      drain = await ask(target, '/status', 'GET', signal)
+    }
+    if (drain === null) throw new Error('it takes work again: somebody has undrained it')
+    write(`${name} is drained\n`)
+    return 0
+  } catch (error) {
+    writeError(signal.aborted ? `${name} goes on draining\n` : `${name}: ${messageOf(error)}\n`)
+    return 1
+  }
+}
+
+/** Null when help is asked for. Throws what is wrong, as one sentence. */
+function readTarget(env: DrainEnvironment): Target | null {
+  const { positionals, values } = parseArgs({
+    // One dash or two, as everywhere.
+    args: env.argv.map((word) => (/^-[a-z]{2,}/.test(word) ? `-${word}` : word)),
+    allowPositionals: true,
+    options: { token: { type: 'string' }, help: { type: 'boolean', short: 'h', default: false } },
+  })
+  if (values.help) return null
+  const [node, ...others] = positionals
+  if (node === undefined || others.length > 0) {
+    throw new Error(`livepeer ${env.command} takes the address of one node, not ${positionals.length}`)
+  }
+  const [name, url] = addressOf(node)
+  return { name: plain(name), url, token: tokenOf(values.token, env) }
+}
+
+/** What a node says of its drain. Throws a sentence where it does not answer, refuses, or is no node. */
+async function ask(
+  { token, url }: Target,
+  path: string,
+  method: 'GET' | 'POST',
+  signal: AbortSignal,
+): Promise<'draining' | 'drained' | null> {
+  const response = await fetch(`${url}${path}`, {
+    method,
+    headers: headersFor(token),
+    redirect: 'manual',
+    signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_TIMEOUT_MS)]),
+  }).catch((error) => {
+    const cause = error instanceof Error && error.cause !== undefined ? error.cause : error
+    throw new Error(`no answer: ${plain(messageOf(cause))}`)
+  })
+  const body = await textOf(response)
+  if (response.status === 404 || response.status === 405) {
+    throw new Error('it knows no drain: it is another program, or an older version')
+  }
+  if (response.status !== 200) throw new Error(plain(body))
+  try {
+    return state.parse(JSON.parse(body)).drain ?? null
+  } catch {
+    throw new Error('its answer is not that of a livepeer-ts node')
+  }
+}
