@@ -10,7 +10,7 @@ const OWED_TICKETS = 64n
 /** A sender that has paid may owe one part in this many of it, if that is more. */
 const PAID_PART = 16n
 /** A segment may exceed its fee by this many times the fee. */
-const OVERRUN_FACTOR = 4n
+export const OVERRUN_FACTOR = 4n
 const HALF = Rational.of(1n, 2n)
 
 /** A sender's account as its recipient knows it, in wei. */

@@ -107,32 +107,37 @@ export interface Judgement {
   readonly won: boolean
 }
 
+/** What a recipient must know to examine a ticket. */
+export type ExaminationContext = Pick<
+  TicketContext,
+  'recipient' | 'recipientRand' | 'terms' | 'withdrawRound' | 'lastInitializedRound'
+>
+
+/** What a recipient must know to judge the use of an examined ticket. */
+export type UseContext = Pick<TicketContext, 'funds' | 'l1Block' | 'nonceSeen' | 'noncesStored'>
+
 /** Checks one received ticket in the order of payments.md §5.1. Never throws. */
 export function judgeTicket(ticket: SignedTicket, context: TicketContext): Judgement {
+  return judgeUse(examineTicket(ticket, context), context)
+}
+
+/** The checks that do not depend on which nonces were used: all that take time. Never throws. */
+function examineTicket(ticket: SignedTicket, context: ExaminationContext): Judgement {
+  const { recipientRand } = context
   const refusal = refusalOf(ticket, context)
-  if (refusal) return judgement(ticket, context, refusal, false)
+  if (refusal) return { ticket, recipientRand, fault: refusal, won: false }
   if (!signedBy(ticket.sender, ticketHash(ticket), ticket.sig)) {
-    return judgement(
-      ticket,
-      context,
-      new NodeError<TicketFault>('invalid-signature', 'invalid ticket signature'),
-      false,
-    )
+    const fault = new NodeError<TicketFault>('invalid-signature', 'invalid ticket signature')
+    return { ticket, recipientRand, fault, won: false }
   }
-  const won = isWinning(ticket.sig, context.recipientRand, ticket.winProb)
-  return judgement(ticket, context, faultOfUse(ticket, context), won)
+  return { ticket, recipientRand, fault: null, won: isWinning(ticket.sig, recipientRand, ticket.winProb) }
 }
 
-function judgement(
-  ticket: SignedTicket,
-  context: TicketContext,
-  fault: TicketError | null,
-  won: boolean,
-): Judgement {
-  return { ticket, recipientRand: context.recipientRand, fault, won }
+function judgeUse(examined: Judgement, context: UseContext): Judgement {
+  return examined.fault ? examined : { ...examined, fault: faultOfUse(examined.ticket, context) }
 }
 
-function refusalOf(ticket: SignedTicket, context: TicketContext): TicketError | null {
+function refusalOf(ticket: SignedTicket, context: ExaminationContext): TicketError | null {
   if (isUnlockingSoon(context.withdrawRound, context.lastInitializedRound)) {
     return new NodeError<TicketFault>(
       'sender-unlocking',
@@ -174,7 +179,7 @@ function faultOfTerms({ faceValue, winProb }: SignedTicket, terms: OfferTerms): 
   return null
 }
 
-function faultOfUse(ticket: SignedTicket, context: TicketContext): TicketError | null {
+function faultOfUse(ticket: SignedTicket, context: UseContext): TicketError | null {
   if (ticket.faceValue > context.funds) {
     return new NodeError<TicketFault>(
       'beyond-funds',
@@ -296,19 +301,41 @@ export type PaymentContext = Omit<TicketContext, 'nonceSeen' | 'noncesStored'> &
  * Checks the tickets of a payment in order, each with the nonces before it, up to the first that refuses the payment.
  */
 export function judgeTickets(tickets: readonly SignedTicket[], context: PaymentContext): Judgement[] {
-  const taken = new Set<number>()
-  const judgements: Judgement[] = []
+  return judgeExamined(examineTickets(tickets, context), context)
+}
+
+/**
+ * Makes the checks of a payment's tickets that do not depend on which nonces were used, up to the first that refuses the
+ * payment: these need not be made again when a nonce turns out to be used.
+ */
+export function examineTickets(
+  tickets: readonly SignedTicket[],
+  context: ExaminationContext,
+): readonly Judgement[] {
+  const examined: Judgement[] = []
   for (const ticket of tickets) {
-    const judged = judgeTicket(ticket, {
+    examined.push(examineTicket(ticket, context))
+    if (refusesPayment(examined.at(-1)!)) break
+  }
+  return examined
+}
+
+/** Judges examined tickets in order, each with the nonces before it. */
+export function judgeExamined(
+  examined: readonly Judgement[],
+  context: Pick<PaymentContext, 'funds' | 'l1Block' | 'seenNonces'>,
+): Judgement[] {
+  const taken = new Set<number>()
+  return examined.map((each) => {
+    const { senderNonce } = each.ticket
+    const judged = judgeUse(each, {
       ...context,
-      nonceSeen: context.seenNonces.has(ticket.senderNonce) || taken.has(ticket.senderNonce),
+      nonceSeen: context.seenNonces.has(senderNonce) || taken.has(senderNonce),
       noncesStored: context.seenNonces.size + taken.size,
     })
-    judgements.push(judged)
-    if (takesNonce(judged)) taken.add(ticket.senderNonce)
-    if (refusesPayment(judged)) break
-  }
-  return judgements
+    if (takesNonce(judged)) taken.add(senderNonce)
+    return judged
+  })
 }
 
 /** The result of a payment. */

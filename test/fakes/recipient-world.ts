@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import type { WinningTicket } from '../../src/domain/ticket.ts'
 import { Store } from '../../src/io/store/store.ts'
+import { intToFixedBytes } from '../../src/lib/bytes.ts'
 import { ManualClock } from '../../src/lib/clock.ts'
 import type { Address } from '../../src/lib/crypto.ts'
 import { seededDice } from '../../src/lib/dice.ts'
@@ -11,7 +12,9 @@ import { silentLog } from '../../src/lib/log.ts'
 import { Rational } from '../../src/lib/rational.ts'
 import { Supervisor } from '../../src/lib/service.ts'
 import { PriceBook, type PriceSource } from '../../src/services/orchestrator/price-book.ts'
+import type { Recipient } from '../../src/services/orchestrator/recipient.ts'
 import { SecretRing } from '../../src/services/orchestrator/secret-ring.ts'
+import type { Reservation } from '../../src/services/orchestrator/segment-accounts.ts'
 import {
   TicketRecipient,
   type TicketRecipientNeeds,
@@ -121,4 +124,25 @@ export async function recipientWorld(
     return node
   }
   return { chain, clock, gateway, priceBook, store, causes, node, restart, senders: () => node.senders }
+}
+
+let segments = 0
+
+/** Sets the fee of a new segment aside that comes without a payment. */
+export function reserve(
+  recipient: Recipient,
+  sender: Address,
+  sessionId: string,
+  pixels: bigint,
+): Promise<Reservation> {
+  const segment = intToFixedBytes(BigInt(++segments), 32)
+  return recipient.admit({
+    sender,
+    sessionId,
+    manifestId: '',
+    payment: null,
+    segment,
+    pixels,
+    lifeMs: 60_000,
+  })
 }

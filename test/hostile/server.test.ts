@@ -79,7 +79,7 @@ test('requests with unchecked payments are limited per host', async () => {
   await using victim = await startVictim({
     maxSessions: 100,
     bodies: { admissionsPerHost: 10 },
-    recipient: { reserve: () => judged.promise.then(() => FREE) },
+    recipient: { admit: () => judged.promise.then(() => FREE) },
   })
   const uploads: Upload[] = []
   for (let i = 0; i < 15; i++) {

@@ -92,7 +92,7 @@ export async function startVictim(
       recipient: {
         quote: async () => ({ ticketParams: null, priceInfo: null }),
         receive: async () => {},
-        reserve: async () => FREE,
+        admit: async () => FREE,
         ...options.recipient,
       },
       events: eventsTo(),

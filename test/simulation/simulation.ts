@@ -26,7 +26,7 @@ import { Redeemer } from '../../src/services/redemption/redeemer.ts'
 import { FakeChain } from '../fakes/chain.ts'
 import { eventsTo } from '../fakes/events.ts'
 import { FakePayer, type Offer } from '../fakes/payer.ts'
-import { recipientOn } from '../fakes/recipient-world.ts'
+import { recipientOn, reserve } from '../fakes/recipient-world.ts'
 import { Gate } from './gate.ts'
 
 const ORCHESTRATOR: Address = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
@@ -289,7 +289,7 @@ export class Simulation {
       const answer = await this.#deliver(heard(node.recipient.receive(payment, session)))
       await this.#learn(payer, payment, answer)
       if (answer !== 'accepted') return
-      const reservation = await heard(node.recipient.reserve(payer.fake.address, session, 1_000n))
+      const reservation = await heard(reserve(node.recipient, payer.fake.address, session, 1_000n))
       const fee = pricePerPixel(payer.offer.priceInfo).mul(Rational.of(1_000n))
       account.debitsAttempted = account.debitsAttempted.add(fee.add(fee))
       await heard(reservation.charge(1_000n))

@@ -18,6 +18,13 @@ export class StoreError extends NodeError<StoreFault> {
   override name = 'StoreError'
 }
 
+/** Sends one statement and gives its rows. */
+export type StatementCall = (
+  text: string,
+  values: readonly unknown[],
+  limitMs: number,
+) => Promise<readonly Record<string, unknown>[]>
+
 /** An open database with an up-to-date schema. */
 export interface Database {
   readonly db: Kysely<Tables>
@@ -25,6 +32,11 @@ export interface Database {
   readonly shared: boolean
   /** The schema in PostgreSQL that holds the tables; null for SQLite. */
   readonly schema: string | null
+  /**
+   * Sends one statement with its parameters, in a transaction of its own; null where no other process shares the rows.
+   * Rejects after `limitMs` without an answer: it may then have been done or not.
+   */
+  readonly call: StatementCall | null
   /** Resolves once all earlier commits are on disk and survive a crash of the machine. */
   sync(): Promise<void>
   close(): Promise<void>

@@ -26,7 +26,8 @@ export async function migrate({ db, schema }: Database): Promise<void> {
       )
     }
     for (const migration of MIGRATIONS.filter((step) => step.version > version)) {
-      for (const statement of migration.statements) await sql.raw(statement).execute(tx)
+      const own = schema === null ? [] : (migration.postgres ?? [])
+      for (const statement of [...migration.statements, ...own]) await sql.raw(statement).execute(tx)
       await migration.fill?.(tx)
       await sql`insert into migrations (version) values (${migration.version})`.execute(tx)
     }

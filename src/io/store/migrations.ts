@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely'
+import { SETTLE_FUNCTIONS, SETTLE_TABLES } from './settle-function.ts'
 import type { Tables } from './tables.ts'
 import { fillTotals } from './ticket-totals.ts'
 
@@ -6,11 +7,13 @@ import { fillTotals } from './ticket-totals.ts'
 export interface Migration {
   readonly version: number
   readonly statements: readonly string[]
+  /** For PostgreSQL only, after the others. */
+  readonly postgres?: readonly string[]
   /** Runs after the statements, for what they cannot do. */
   fill?(tx: Kysely<Tables>): Promise<void>
 }
 
-/** All steps in order, in plain SQL that both SQLite and PostgreSQL accept. */
+/** All steps in order, in plain SQL that both SQLite and PostgreSQL accept, except where it says so. */
 export const MIGRATIONS: readonly Migration[] = [
   {
     version: 1,
@@ -85,6 +88,7 @@ export const MIGRATIONS: readonly Migration[] = [
       `alter table transactions add column booked_round bigint`,
     ],
   },
+  { version: 6, statements: [], postgres: [...SETTLE_TABLES, ...SETTLE_FUNCTIONS] },
   {
     version: 7,
     statements: [

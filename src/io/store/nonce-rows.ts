@@ -16,6 +16,23 @@ export async function noncesIn(
   return { used: new Set(rows.map(({ nonce }) => Number(nonce))), revealed: revealed !== undefined }
 }
 
+/** How many nonces were used with a secret number, and whether the number was revealed. */
+export async function nonceUse(
+  tx: Kysely<Tables>,
+  hash: Hex,
+): Promise<{ readonly count: number; readonly revealed: boolean }> {
+  const revealed = tx.selectFrom('revealed_rands').where('rand_hash', '=', hash)
+  const row = await tx
+    .selectFrom('nonces')
+    .select((e) => [
+      e.fn.countAll().as('count'),
+      revealed.select((r) => r.fn.countAll().as('n')).as('revealed'),
+    ])
+    .where('rand_hash', '=', hash)
+    .executeTakeFirstOrThrow()
+  return { count: Number(row.count), revealed: Number(row.revealed) > 0 }
+}
+
 /** Marks a secret number as revealed. */
 export async function insertRevealed(tx: Kysely<Tables>, hash: Hex, expirationBlock: bigint): Promise<void> {
   await tx

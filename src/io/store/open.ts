@@ -78,8 +78,7 @@ function openSqlite(path: string, sqliteSync: SqliteSync): Database {
     const db = new Kysely<Tables>({ dialect: new SqliteDialect({ database: new PreparingDatabase(file) }) })
     return {
       db,
-      shared: false,
-      schema: null,
+      ...{ shared: false, schema: null, call: null },
       sync: async () => {
         if (sqliteSync === 'inline' || path === IN_MEMORY) return
         log ??= await openLog(path)

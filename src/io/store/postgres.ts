@@ -1,4 +1,4 @@
-import { Kysely, PostgresDialect } from 'kysely'
+import { Kysely, PostgresDialect, type PostgresPool } from 'kysely'
 import pg from 'pg'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import { hiderOf, maskUrl } from '../../lib/mask-url.ts'
@@ -6,36 +6,97 @@ import { type Database, StoreError } from './database.ts'
 import type { Tables } from './tables.ts'
 
 const CONNECTIONS = 4
-const CONNECT_MS = 10_000
+/** Of their own, so that payments do not wait for other work. */
+const CALL_CONNECTIONS = 2
+const CONNECT_MS = 5_000
+/** A statement without an answer after this time has lost its connection. */
+const STATEMENT_MS = 15_000
 
-/** Opens a PostgreSQL database whose tables are in this schema. Nothing is asked of the server yet. */
+/**
+ * Opens a PostgreSQL database whose tables are in this schema. Nothing is asked of the server yet. Connections carry no
+ * state of a session, so that a pooler may give each transaction another one: no named statements, no settings.
+ */
 export function openPostgres(url: string, schema: string): Database {
-  const pool = new pg.Pool({
-    connectionString: url,
-    max: CONNECTIONS,
-    connectionTimeoutMillis: CONNECT_MS,
-  })
+  const options = { connectionString: url, connectionTimeoutMillis: CONNECT_MS, keepAlive: true }
+  const pool = new pg.Pool({ ...options, max: CONNECTIONS, query_timeout: STATEMENT_MS })
+  const calls = new pg.Pool({ ...options, max: CALL_CONNECTIONS })
   // The pool replaces an idle connection that breaks; if it cannot, the next query fails.
-  pool.on('error', () => {})
-  // One that breaks while it is used, between two statements: its next statement fails.
-  pool.on('connect', (client) => client.on('error', () => {}))
-  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) }).withSchema(schema)
+  for (const each of [pool, calls]) {
+    each.on('error', () => {})
+    // One that breaks while it is used, between two statements: its next statement fails.
+    each.on('connect', (client) => client.on('error', () => {}))
+  }
+  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: carefulPool(pool) }) }).withSchema(
+    schema,
+  )
   return {
     ...{ db, shared: true, schema },
+    call: (text, values, limitMs) => call(calls, { text, values: [...values], query_timeout: limitMs }),
     // A PostgreSQL server syncs before it reports a commit.
     sync: async () => {},
-    close: () => db.destroy(),
+    close: async () => {
+      await Promise.all([db.destroy(), calls.end()])
+    },
     explain: (error) => (isServersFault(error) ? unavailable(url, error) : error),
   }
 }
 
+interface Call {
+  readonly text: string
+  readonly values: unknown[]
+  readonly query_timeout: number
+}
+
+async function call(pool: pg.Pool, query: Call): Promise<readonly Record<string, unknown>[]> {
+  const client = await pool.connect()
+  let isBroken = false
+  try {
+    // `query_timeout` of a single query is missing from the library's types.
+    return (await client.query(query as pg.QueryConfig)).rows
+  } catch (error) {
+    isBroken = isConnectionsFault(error)
+    throw error
+  } finally {
+    client.release(isBroken)
+  }
+}
+
+/** A pool that keeps no connection on which a statement was left without an answer. */
+function carefulPool(pool: pg.Pool): PostgresPool {
+  return {
+    connect: async () => {
+      const client = await pool.connect()
+      let isBroken = false
+      return {
+        query: async (...args: Parameters<typeof client.query>) => {
+          try {
+            return await client.query(...args)
+          } catch (error) {
+            isBroken ||= isConnectionsFault(error)
+            throw error
+          }
+        },
+        release: () => client.release(isBroken),
+      } as unknown as Awaited<ReturnType<PostgresPool['connect']>>
+    },
+    end: () => pool.end(),
+  } as PostgresPool
+}
+
 /** SQLSTATE classes: connection, resources, operator intervention, system. */
 const FAULTY_CLASSES: readonly string[] = ['08', '53', '57', '58']
-const FAULTY_STATES: readonly string[] = ['25006', '42501']
+/** Read-only, without rights, and a lock that was not to be had in time. */
+const FAULTY_STATES: readonly string[] = ['25006', '42501', '55P03']
 const SQLSTATE = /^[0-9A-Z]{5}$/
 
+/** Whether no answer came from the server: what was asked may have been done or not. */
+function isConnectionsFault(error: unknown): boolean {
+  const { code } = error as { code?: unknown }
+  return typeof code !== 'string' || !SQLSTATE.test(code) || code.startsWith('08') || code.startsWith('57P')
+}
+
 /** Whether the server, the network or the user's rights are at fault, rather than a statement. */
-function isServersFault(error: unknown): boolean {
+export function isServersFault(error: unknown): boolean {
   if (!(error instanceof Error) || error instanceof NodeError) return false
   const { code } = error as { code?: unknown }
   if (typeof code !== 'string') return CONNECTION_LOST.test(error.message)
@@ -43,9 +104,9 @@ function isServersFault(error: unknown): boolean {
   return FAULTY_CLASSES.includes(code.slice(0, 2)) || FAULTY_STATES.includes(code)
 }
 
-/** What the library says without a code when a connection breaks, or cannot be made in time. */
+/** What the library says without a code when a connection breaks, cannot be made, or does not answer in time. */
 const CONNECTION_LOST =
-  /^Connection terminated|timeout exceeded when trying to connect|^Client has encountered/
+  /^Connection terminated|timeout exceeded when trying to connect|^Client has encountered|^Query read timeout/
 
 /** The sentence for a database that cannot be used, without what is secret in its URL. */
 export function unavailable(url: string, error: unknown): StoreError {

@@ -8,6 +8,7 @@ import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { sql } from 'kysely'
 import { Postgres } from '../../../devnet/postgres.ts'
+import { accountsSuite } from '../../../test/suites/accounts.ts'
 import { moneySuite } from '../../../test/suites/money.ts'
 import { paymentRecord, storeSuite, wonTicket } from '../../../test/suites/store.ts'
 import { weiOfParts } from '../../domain/money.ts'
@@ -24,7 +25,7 @@ after(() => rmSync(folder, { recursive: true, force: true }))
 let places = 0
 const newFile = () => join(folder, `${places++}`, 'node.sqlite3')
 
-const suites = [storeSuite, moneySuite]
+const suites = [storeSuite, moneySuite, accountsSuite]
 for (const suite of suites) {
   suite('SQLite', async () => newFile(), { shared: false })
   suite('SQLite, synced by a thread', async () => newFile(), { shared: false, sqliteSync: 'thread' })

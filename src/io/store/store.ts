@@ -2,7 +2,7 @@ import type { Kysely } from 'kysely'
 import { type Causes, noCauses } from '../../domain/causes.ts'
 import type { NodeEvent } from '../../domain/events.ts'
 import type { Fence } from '../../domain/lease.ts'
-import { type Booking, dayOf, partsOf } from '../../domain/money.ts'
+import { type Booking, dayOf } from '../../domain/money.ts'
 import type { PricePerPixel, WinningTicket } from '../../domain/ticket.ts'
 import type { TicketState } from '../../domain/ticket-state.ts'
 import type { StoredTransaction } from '../../domain/transaction.ts'
@@ -20,19 +20,24 @@ import type {
   SecretPurpose,
   Secrets,
   SeenNonces,
+  SegmentEnd,
+  SegmentStart,
+  SegmentStarted,
   SessionPrices,
   StoredTicket,
   TicketCount,
   TicketRecords,
 } from '../../services/orchestrator/payment-records.ts'
-import { insertNonces } from './bulk-inserts.ts'
 import { CommitQueue } from './commit-queue.ts'
 import { type Database, StoreError } from './database.ts'
 import { storedValue, storeFirstValue, storeValue } from './kv-rows.ts'
 import { checkFence } from './lease-rows.ts'
+import { LocalAccounts, type LocalAccountsNeeds } from './local-accounts.ts'
 import { addToMoney, type BookedMoney, type MoneyReport, readMoney } from './money-rows.ts'
 import { deleteExpiredNonces, insertRevealed, noncesIn } from './nonce-rows.ts'
 import { DEFAULT_SCHEMA, isPostgresUrl, type Location, openDatabase } from './open.ts'
+import { writePayment } from './payment-writes.ts'
+import { isServersFault } from './postgres.ts'
 import { insertSecret, newestSecret, retireReplaced, secretsIn } from './secret-rows.ts'
 import {
   forgetIdleSessions,
@@ -42,6 +47,7 @@ import {
   setSession,
   takeLeftovers,
 } from './session-rows.ts'
+import { SharedAccounts } from './shared-accounts.ts'
 import type { Tables } from './tables.ts'
 import { unfinishedHashes, unfinishedRows } from './ticket-pages.ts'
 import { ticketOfRow } from './ticket-row.ts'
@@ -71,6 +77,16 @@ export interface StoreOptions extends Location {
 type Row = Parameters<typeof ticketOfRow>[0]
 type Note = (booked: BookedMoney) => void
 
+interface Opened {
+  readonly database: Database
+  readonly commits: CommitQueue<BookedMoney>
+  readonly accounts: LocalAccounts | SharedAccounts
+}
+
+const WRITER_BYTES = 16
+/** Payments of a shared store are counted in rows of their own, so that they wait for no other write of their node. */
+const HOT_ROWS = '+payments'
+
 /**
  * The node's database: SQLite, or PostgreSQL if several processes share it. A method that resolves has written to disk.
  */
@@ -83,7 +99,7 @@ export class Store
   readonly #causes: Causes
   /** A session keeps its first price, which need not be read again for every segment. */
   readonly #prices = new Map<string, PricePerPixel>()
-  #open: { database: Database; commits: CommitQueue<BookedMoney> } | null = null
+  #open: Opened | null = null
   /** The last initialised round, in which money is counted; null while it is not known. */
   #round: bigint | null = null
 
@@ -111,7 +127,41 @@ export class Store
       (fault) => this.#tellFault(fault),
       (tx, booked) => addToMoney(tx, database, this.#node, booked),
     )
-    this.#open = { database, commits }
+    this.#open = { database, commits, accounts: this.#accountsOf(database) }
+  }
+
+  #accountsOf(database: Database): Opened['accounts'] {
+    const { call, schema } = database
+    if (!call || schema === null) return new LocalAccounts(this.#localNeeds)
+    return new SharedAccounts({
+      ...{ call, schema, node: `${this.#node}${HOT_ROWS}` },
+      writer: `${this.#node}/${formatHex(this.#dice.bytes(WRITER_BYTES))}`,
+      bookingAt: (nowMs) => this.#bookingAt(nowMs),
+      isServersFault,
+      explain: (error) => database.explain(error),
+      onFault: (fault) => this.#tellFault(fault),
+    })
+  }
+
+  get #localNeeds(): LocalAccountsNeeds {
+    return {
+      balance: (...of) => this.balance(...of),
+      carryOver: (...of) => this.carryOver(...of),
+      debit: (...of) => this.#debit(...of),
+      owed: (...of) => this.owed(...of),
+      price: (...of) => this.price(...of),
+      record: async (payment) => {
+        const conflict = new Error('a nonce was used meanwhile')
+        try {
+          return await this.#write((tx, shared, note) =>
+            writePayment(this.#ticketWrite(tx, shared, note, payment.nowMs), payment, conflict),
+          )
+        } catch (error) {
+          if (error === conflict) return null
+          throw error
+        }
+      },
+    }
   }
 
   /** Follows the rounds, to count money in them. */
@@ -131,7 +181,7 @@ export class Store
 
   /** Why writes fail at the moment, as a sentence; null if they succeed. */
   get fault(): string | null {
-    return this.#open?.commits.fault ?? null
+    return this.#open?.accounts.fault ?? this.#open?.commits.fault ?? null
   }
 
   /** The open database, for tables that are not about payments. Throws StoreError while it is not open. */
@@ -143,6 +193,7 @@ export class Store
   async close(): Promise<void> {
     const open = this.#open
     this.#open = null
+    await open?.accounts.close()
     await open?.commits.idle()
     await open?.database.close()
   }
@@ -239,6 +290,14 @@ export class Store
   }
 
   async debit(sender: Address, sessionId: string, fee: Rational, nowMs: number): Promise<Rational> {
+    const { accounts } = this.#opened
+    if (accounts instanceof SharedAccounts) {
+      return accounts.end({ sender, sessionId, fee, nowMs, segment: '0x', holder: '' })
+    }
+    return this.#debit(sender, sessionId, fee, nowMs)
+  }
+
+  #debit(sender: Address, sessionId: string, fee: Rational, nowMs: number): Promise<Rational> {
     return this.#write(async (tx, shared) => {
       const { amount } = await lockSession(tx, shared, sender, sessionId, nowMs)
       await setSession(tx, sender, sessionId, { amount: amount.sub(fee), nowMs })
@@ -282,32 +341,18 @@ export class Store
     })
   }
 
-  async recordPayment(record: PaymentRecord): Promise<{ newWinners: WinningTicket[] } | null> {
-    const { sender, sessionId, nowMs } = record
-    const conflict = new Error('a nonce was used meanwhile')
-    try {
-      return await this.#write(async (tx, shared, note) => {
-        if (!(await insertNonces(tx, record))) throw conflict
-        const newWinners = await addWinners(
-          this.#ticketWrite(tx, shared, note, nowMs),
-          record.winners,
-          'paid',
-        )
-        const change = { ticketsReceived: record.nonces.length, received: partsOf(record.credit) }
-        note({ booking: this.#bookingAt(nowMs), change })
-        const session = await lockSession(tx, shared, sender, sessionId, nowMs)
-        const leftover = session.isNew
-          ? (await takeLeftovers(tx, shared, sender, sessionId, record.idleSinceMs)).amount
-          : Rational.zero
-        const price = session.price ?? record.price
-        const amount = session.amount.add(leftover).add(record.credit)
-        await setSession(tx, sender, sessionId, { amount, price, nowMs })
-        return { newWinners }
-      })
-    } catch (error) {
-      if (error === conflict) return null
-      throw error
-    }
+  /** Records a payment without a segment; null if it must not be recorded. */
+  async recordPayment(record: PaymentRecord): Promise<{ newWinners: readonly WinningTicket[] } | null> {
+    const { newWinners } = await this.beginSegment({ payment: record, hold: null })
+    return newWinners && { newWinners }
+  }
+
+  beginSegment(start: SegmentStart): Promise<SegmentStarted> {
+    return this.#opened.accounts.begin(start)
+  }
+
+  async endSegment(end: SegmentEnd): Promise<void> {
+    await this.#opened.accounts.end(end)
   }
 
   async addTickets(
@@ -383,7 +428,7 @@ export class Store
     })
   }
 
-  get #opened(): { database: Database; commits: CommitQueue<BookedMoney> } {
+  get #opened(): Opened {
     if (!this.#open) throw new StoreError('store-unavailable', `${this.#place.where} is not open`)
     return this.#open
   }

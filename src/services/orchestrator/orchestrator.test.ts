@@ -52,7 +52,7 @@ function setUp(
   const recipient: Recipient = {
     quote: async () => ({ ticketParams: null, priceInfo: { pricePerUnit: 1n, pixelsPerUnit: 1n } }),
     receive: async () => {},
-    reserve: async (sender, sessionId, pixels) => {
+    admit: async ({ sender, sessionId, pixels }) => {
       reserved.push(pixels)
       return {
         price: null,
@@ -239,7 +239,7 @@ test('two streams of one manifest id, each with its own session, get in each oth
 test('an answer does not wait for its charge, and one that fails is not told to the gateway', async () => {
   const charge = Promise.withResolvers<void>()
   const reservation = { price: null, maxPixels: null, charge: () => charge.promise, release: () => {} }
-  const { orchestrator, jobs } = setUp({ recipient: { reserve: async () => reservation } })
+  const { orchestrator, jobs } = setUp({ recipient: { admit: async () => reservation } })
   const segment = await segmentFor(orchestrator)
   const answer = (await orchestrator.admit(segment, payment)).transcode(source, never)
   await settle()
@@ -292,7 +292,7 @@ test('without a payment header the zero address would have had to sign', async (
 
 test('a refused payment is told as it is, and keeps no session', async () => {
   const { orchestrator } = setUp({
-    recipient: { receive: async () => Promise.reject(new NodeError('x', 'invalid ticket recipient')) },
+    recipient: { admit: async () => Promise.reject(new NodeError('x', 'invalid ticket recipient')) },
   })
   await assert.rejects(orchestrator.admit(await segmentFor(orchestrator), payment), {
     code: 'payment-refused',
@@ -303,7 +303,7 @@ test('a refused payment is told as it is, and keeps no session', async () => {
 
 test('a payment that this node fails to write down is not refused as the gateway’s fault', async () => {
   const full = new Error('database or disk is full')
-  const { orchestrator } = setUp({ recipient: { receive: async () => Promise.reject(full) } })
+  const { orchestrator } = setUp({ recipient: { admit: async () => Promise.reject(full) } })
   await assert.rejects(orchestrator.admit(await segmentFor(orchestrator), payment), full)
   assert.equal(orchestrator.sessionCount, 0)
 })
@@ -669,7 +669,7 @@ test('a session that is ended while its segments run keeps its place and its tur
 
 test('a segment whose fee the session’s balance does not cover is refused, and keeps no session', async () => {
   const short = new NodeError('insufficient-balance', 'Insufficient balance')
-  const { orchestrator } = setUp({ recipient: { reserve: async () => Promise.reject(short) } })
+  const { orchestrator } = setUp({ recipient: { admit: async () => Promise.reject(short) } })
   await assert.rejects(orchestrator.admit(await segmentFor(orchestrator), payment), {
     code: 'payment-refused',
     message: 'Insufficient balance',

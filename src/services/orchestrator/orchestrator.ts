@@ -40,6 +40,9 @@ const LAST_SEGMENTS_MS = 10_000
 const OFFERED_SEGMENT_MS = 2_000
 const NOTHING: Backlog = { count: 0, durationMs: 0 }
 const TOO_MANY_LOOKUPS = 'too many unknown senders: try again later'
+/** A segment is over after this many times its limit: ten to arrive, one to be worked on; and after this time in any case. */
+const SEGMENT_LIFE = 11
+const MAX_SEGMENT_LIFE_MS = 1_800_000
 /** A smaller rendition cannot be a video (transcoding.md §6). */
 const MIN_RENDITION_BYTES = 25
 
@@ -231,8 +234,7 @@ export class Orchestrator implements Service {
     const { release, session } = this.#sessions.admit(token.sessionId, segment.durationMs, opening)
     let reservation: Reservation
     try {
-      await this.#takePayment(payment, token.sessionId, segment.manifestId)
-      reservation = await this.#reserve(segment, sender, token.sessionId)
+      reservation = await this.#reserve(segment, payment, token.sessionId)
     } catch (error) {
       release()
       throw error
@@ -316,8 +318,14 @@ export class Orchestrator implements Service {
     })
   }
 
-  async #reserve(segment: SegmentData, sender: Address, sessionId: string): Promise<Reservation> {
-    return paid(this.#needs.recipient.reserve(sender, sessionId, declaredPixels(segment)))
+  async #reserve(segment: SegmentData, payment: Payment | null, sessionId: string): Promise<Reservation> {
+    const { durationMs, hash, manifestId } = segment
+    const sender = payment?.sender ?? ZERO_ADDRESS
+    const pixels = declaredPixels(segment)
+    const lifeMs = Math.min(MAX_SEGMENT_LIFE_MS, SEGMENT_LIFE * segmentLimitMs(durationMs))
+    return paid(
+      this.#needs.recipient.admit({ sender, sessionId, manifestId, payment, segment: hash, pixels, lifeMs }),
+    )
   }
 
   async #answer(booking: Booking, source: Uint8Array, signal: AbortSignal): Promise<TranscodeResult> {

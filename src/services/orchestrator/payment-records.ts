@@ -78,13 +78,70 @@ export interface PaymentRecord {
   readonly nowMs: number
 }
 
-/** Puts payments on disk. */
+/** The fee of a segment that is about to begin, to be set aside in its session. */
+export interface HoldRequest {
+  readonly sender: Address
+  readonly sessionId: string
+  /** Hash of the segment's bytes, by which another try of the same segment is recognised. */
+  readonly segment: Hex
+  /** Tells this hold from that of another try; different for each. */
+  readonly holder: string
+  readonly pixels: bigint
+  /** Wei per pixel, where the session has no price. */
+  readonly price: PricePerPixel
+  /** The expected value of a ticket, in wei: the least balance of a sender whose segment is declared to cost nothing. */
+  readonly ticketEv: bigint
+  /** Wei that the sender has paid so far, as far as is known, this payment included. */
+  readonly paid: Rational
+  /** It ends by itself after this time, by the clock of the store: when its node crashed. */
+  readonly lifeMs: number
+  readonly idleSinceMs: number
+  readonly nowMs: number
+}
+
+/** A fee that is set aside. */
+export interface Hold {
+  /** Wei per pixel of the session; where it is not above 0, nothing was set aside. */
+  readonly price: PricePerPixel
+  /** Wei that the segment may cost beyond its fee. */
+  readonly overrun: bigint
+}
+
+/** What comes with a segment, or alone. */
+export interface SegmentStart {
+  readonly payment: PaymentRecord | null
+  readonly hold: HoldRequest | null
+}
+
+/** What became of it. */
+export interface SegmentStarted {
+  /**
+   * The winners of the payment that were not known before. Null: it was not recorded, since a nonce was used, its number is
+   * revealed, or it has too many nonces; and nothing was set aside.
+   */
+  readonly newWinners: readonly WinningTicket[] | null
+  /** Null: the balance does not cover the fee. */
+  readonly hold: Hold | null
+}
+
+/** The end of a segment for which a fee was set aside. */
+export interface SegmentEnd
+  extends Pick<HoldRequest, 'sender' | 'sessionId' | 'segment' | 'holder' | 'nowMs'> {
+  /** Wei to take from the balance; null when no work was done. */
+  readonly fee: Rational | null
+}
+
+/** Puts payments on disk, and what they are spent for. */
 export interface PaymentRecords {
   /**
-   * Records nonces, credit, price and winners, all or nothing; resolves once that is on disk, with the winners that
-   * were not known before. `null`: one of the nonces was used meanwhile and nothing was recorded.
+   * Records the payment (nonces, credit, price and winners, all or nothing), then sets the fee aside if what is left of the
+   * balance covers it: the balance without the fees of running segments, and if need be with the credit in idle sessions.
+   * Another try of the same segment may use what the first has set aside, as far as its sender may owe that much. Resolves
+   * once all is on disk.
    */
-  recordPayment(record: PaymentRecord): Promise<{ readonly newWinners: readonly WinningTicket[] } | null>
+  beginSegment(start: SegmentStart): Promise<SegmentStarted>
+  /** Frees what was set aside and takes the fee, in one step. */
+  endSegment(end: SegmentEnd): Promise<void>
 }
 
 /** A winning ticket as it is stored. */

@@ -1,14 +1,20 @@
-import { debtLimit, overrunFor, owesTooMuch, type Standing } from '../../domain/debt.ts'
+import { debtLimit, owesTooMuch, type Standing } from '../../domain/debt.ts'
 import type { PricePerPixel } from '../../domain/ticket.ts'
 import { smaller } from '../../lib/bigints.ts'
+import { formatHex } from '../../lib/bytes.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
-import { NodeError } from '../../lib/errors.ts'
+import type { Dice } from '../../lib/dice.ts'
+import { messageOf, NodeError } from '../../lib/errors.ts'
+import type { Log } from '../../lib/log.ts'
 import { Rational } from '../../lib/rational.ts'
-import type { Balances } from './payment-records.ts'
+import type { Balances, Hold, HoldRequest, PaymentRecords } from './payment-records.ts'
+import type { SegmentOrder } from './recipient.ts'
 
 /** Senders whose payments are remembered; beyond this, the least recent ones count as unknown again. */
 const MAX_PAYERS = 10_000
+
+const HOLDER_BYTES = 16
 
 /** Why no work is begun for a sender. */
 export type AccountFault = 'insufficient-balance' | 'sender-owes'
@@ -32,25 +38,28 @@ export interface SegmentAccountsOptions {
   readonly idleSessionMs: number
 }
 
+/** What the accounts need. */
+export interface SegmentAccountsNeeds {
+  readonly balances: Pick<Balances, 'owed'>
+  readonly records: Pick<PaymentRecords, 'endSegment'>
+  readonly clock: Clock
+  readonly dice: Dice
+  readonly log: Log
+}
+
 /**
- * Sets a segment's fee aside before the work begins and takes what it came to afterwards. Sums in memory are of running
- * segments only: a crash forgets them and nothing else.
+ * Has a segment's fee set aside before the work begins and takes what it came to afterwards. What running segments hold is
+ * in the store, since they may run on several nodes.
  */
 export class SegmentAccounts {
   readonly #options: SegmentAccountsOptions
-  readonly #balances: Balances
-  readonly #clock: Clock
-  /** By session: fees set aside. */
-  readonly #held = new Map<string, Rational>()
-  /** By sender: what running segments may take beyond their fees. */
-  readonly #granted = new Map<Address, Rational>()
+  readonly #needs: SegmentAccountsNeeds
   /** By sender, the least recently paid first. */
   readonly #paid = new Map<Address, Rational>()
 
-  constructor(options: SegmentAccountsOptions, needs: { balances: Balances; clock: Clock }) {
+  constructor(options: SegmentAccountsOptions, needs: SegmentAccountsNeeds) {
     this.#options = options
-    this.#balances = needs.balances
-    this.#clock = needs.clock
+    this.#needs = needs
   }
 
   /** A sender has paid: it may owe more from now on. */
@@ -72,71 +81,57 @@ export class SegmentAccounts {
     )
   }
 
-  /**
-   * Sets aside the fee of a segment's pixels. Calls for one session must not overlap. Throws NodeError
-   * `insufficient-balance` with the peers' text when the session's balance does not cover it.
-   */
-  async reserve(
-    { sender, sessionId, price }: { sender: Address; sessionId: string; price: PricePerPixel },
-    pixels: bigint,
-  ): Promise<Reservation> {
+  /** What is to be set aside for a segment; `credit` is what is paid with it. */
+  holdFor(order: SegmentOrder, price: PricePerPixel, credit: Rational): HoldRequest {
+    const { lifeMs, pixels, segment, sender, sessionId } = order
+    const { clock, dice } = this.#needs
+    const nowMs = clock.now()
+    const paid = (this.#paid.get(sender) ?? Rational.zero).add(credit)
+    return {
+      ...{ sender, sessionId, segment: formatHex(segment), holder: formatHex(dice.bytes(HOLDER_BYTES)) },
+      ...{ pixels, price, paid, ticketEv: this.#options.ticketEv, lifeMs, nowMs },
+      idleSinceMs: nowMs - this.#options.idleSessionMs,
+    }
+  }
+
+  /** The reservation of a fee that is set aside. Throws NodeError `insufficient-balance` with the peers' text if it is not. */
+  reservation(request: HoldRequest, hold: Hold | null): Reservation {
+    if (!hold) throw new NodeError<AccountFault>('insufficient-balance', 'Insufficient balance')
+    const { overrun, price } = hold
     if (price.sign <= 0) return FREE
-    const key = `${sender}/${sessionId}`
-    const fee = price.mul(Rational.of(pixels))
-    await this.#assertCovers(sender, sessionId, fee)
-    const overrun = overrunFor(fee, await this.#standing(sender), this.#granted.get(sender) ?? Rational.zero)
-    change(this.#held, key, fee)
-    change(this.#granted, sender, overrun)
+    const { holder, pixels, segment, sender, sessionId } = request
+    const maxPixels = pixels + Rational.of(overrun).div(price).floor()
     let isOver = false
-    const release = () => {
+    const end = async (fee: Rational | null) => {
       if (isOver) return
       isOver = true
-      change(this.#held, key, Rational.zero.sub(fee))
-      change(this.#granted, sender, Rational.zero.sub(overrun))
+      const nowMs = this.#needs.clock.now()
+      await this.#needs.records.endSegment({ sender, sessionId, segment, holder, fee, nowMs })
     }
-    const maxPixels = pixels + overrun.div(price).floor()
     return {
       price,
       maxPixels,
-      release,
-      charge: async (done) => {
+      release: () => void end(null).catch((error) => this.#tellNotReleased(request, error)),
+      charge: (done) => {
         const charged = smaller(done, maxPixels)
-        try {
-          if (charged <= 0n || isOver) return
-          const due = price.mul(Rational.of(charged))
-          await this.#balances.debit(sender, sessionId, due, this.#clock.now())
-        } finally {
-          release()
-        }
+        return end(charged > 0n ? price.mul(Rational.of(charged)) : null)
       },
     }
   }
 
-  async #assertCovers(sender: Address, sessionId: string, fee: Rational): Promise<void> {
-    // Work with an estimate of 0 is done only for a sender that has paid something.
-    const needed = fee.sign > 0 ? fee : Rational.of(this.#options.ticketEv)
-    const covers = (balance: Rational) => {
-      const held = this.#held.get(`${sender}/${sessionId}`) ?? Rational.zero
-      return balance.sub(held).cmp(needed) >= 0
-    }
-    if (covers(await this.#balances.balance(sender, sessionId))) return
-    const now = this.#clock.now()
-    const carried = await this.#balances.carryOver(sender, sessionId, now - this.#options.idleSessionMs, now)
-    if (covers(carried)) return
-    throw new NodeError<AccountFault>('insufficient-balance', 'Insufficient balance')
+  #tellNotReleased({ sender, sessionId, lifeMs }: HoldRequest, error: unknown): void {
+    const fields = { sender, sessionId, lifeMs, error: messageOf(error) }
+    this.#needs.log.warn('fee of a segment without work stays set aside until it ends', fields)
   }
 
   async #standing(sender: Address): Promise<Standing> {
-    const owed = await this.#balances.owed(sender, this.#clock.now() - this.#options.idleSessionMs)
+    const owed = await this.#needs.balances.owed(
+      sender,
+      this.#needs.clock.now() - this.#options.idleSessionMs,
+    )
     return { ticketEv: this.#options.ticketEv, owed, paid: this.#paid.get(sender) ?? Rational.zero }
   }
 }
 
 /** Nothing is asked and nothing is charged. */
 export const FREE: Reservation = { price: null, maxPixels: null, charge: async () => {}, release: () => {} }
-
-function change<Key>(sums: Map<Key, Rational>, key: Key, by: Rational): void {
-  const sum = (sums.get(key) ?? Rational.zero).add(by)
-  if (sum.sign > 0) sums.set(key, sum)
-  else sums.delete(key)
-}

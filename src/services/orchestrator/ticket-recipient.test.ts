@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FakePayer } from '../../../test/fakes/payer.ts'
-import { ETHER, EV, ORCHESTRATOR, recipientWorld } from '../../../test/fakes/recipient-world.ts'
+import { ETHER, EV, ORCHESTRATOR, recipientWorld, reserve } from '../../../test/fakes/recipient-world.ts'
 import type { NodeEvent } from '../../domain/events.ts'
 import { expectedValue, type Payment, type PriceInfo } from '../../domain/ticket.ts'
 import { NodeError } from '../../lib/errors.ts'
@@ -61,7 +61,7 @@ test('tickets are credited at their expected value and their session keeps the p
   const again = await node.recipient.quote(gateway.address, 'aaaa')
   assert.deepEqual(again.priceInfo, offer.priceInfo)
   await node.recipient.receive(gateway.pay(again, 1), 'aaaa')
-  await (await node.recipient.reserve(gateway.address, 'aaaa', 7n)).charge(7n)
+  await (await reserve(node.recipient, gateway.address, 'aaaa', 7n)).charge(7n)
   const paid = sumOf(6, offer)
   assert.deepEqual(await store.balance(gateway.address, 'aaaa'), paid.sub(Rational.of(7n * 1010n)))
 })
@@ -310,20 +310,20 @@ test('a segment is begun only when the session’s balance covers its fee, or wh
   const { address } = gateway
   const offer = await recipient.quote(address, null)
   const short = refuses('Insufficient balance', 'insufficient-balance')
-  await assert.rejects(recipient.reserve(address, 'aaaa', 1n), short)
+  await assert.rejects(reserve(recipient, address, 'aaaa', 1n), short)
   await recipient.receive(gateway.pay(offer, 3), 'aaaa')
-  await assert.rejects(recipient.reserve(address, 'aaaa', 4n * PIXELS_A_TICKET), short)
-  const reservation = await recipient.reserve(address, 'aaaa', 3n * PIXELS_A_TICKET)
+  await assert.rejects(reserve(recipient, address, 'aaaa', 4n * PIXELS_A_TICKET), short)
+  const reservation = await reserve(recipient, address, 'aaaa', 3n * PIXELS_A_TICKET)
   reservation.release()
-  await assert.rejects(recipient.reserve(address, 'bbbb', 1n), short)
+  await assert.rejects(reserve(recipient, address, 'bbbb', 1n), short)
   await clock.wind(20 * 60_000)
   await assert.rejects(
-    recipient.reserve(address, 'bbbb', 1n),
+    reserve(recipient, address, 'bbbb', 1n),
     short,
     'a peer remembers for up to 20 minutes what it has in a session, and may go on with it',
   )
   await clock.wind(60_000)
-  await recipient.reserve(address, 'bbbb', 3n * PIXELS_A_TICKET)
+  await reserve(recipient, address, 'bbbb', 3n * PIXELS_A_TICKET)
   assert.deepEqual(await store.balance(address, 'aaaa'), Rational.zero)
   assert.ok((await store.balance(address, 'bbbb')).cmp(sumOf(3, offer)) >= 0)
 })
@@ -335,15 +335,15 @@ test('what is set aside for one segment pays for no other, until it is charged o
   const offer = await recipient.quote(address, null)
   await recipient.receive(gateway.pay(offer, 3), 'aaaa')
   const short = refuses('Insufficient balance', 'insufficient-balance')
-  const first = await recipient.reserve(address, 'aaaa', 2n * PIXELS_A_TICKET)
-  await assert.rejects(recipient.reserve(address, 'aaaa', 2n * PIXELS_A_TICKET), short)
-  const second = await recipient.reserve(address, 'aaaa', PIXELS_A_TICKET)
+  const first = await reserve(recipient, address, 'aaaa', 2n * PIXELS_A_TICKET)
+  await assert.rejects(reserve(recipient, address, 'aaaa', 2n * PIXELS_A_TICKET), short)
+  const second = await reserve(recipient, address, 'aaaa', PIXELS_A_TICKET)
   first.release()
-  const third = await recipient.reserve(address, 'aaaa', 2n * PIXELS_A_TICKET)
+  const third = await reserve(recipient, address, 'aaaa', 2n * PIXELS_A_TICKET)
   // A charge and the reservation after it come at the same time: the rest of the fee is free again.
   const [, fourth] = await Promise.all([
     third.charge(PIXELS_A_TICKET),
-    recipient.reserve(address, 'aaaa', PIXELS_A_TICKET),
+    reserve(recipient, address, 'aaaa', PIXELS_A_TICKET),
   ])
   await second.charge(PIXELS_A_TICKET)
   await fourth.charge(PIXELS_A_TICKET)
@@ -361,7 +361,7 @@ test('a segment may go beyond what it paid as far as its sender may owe, and no 
   for (let session = 0; session < 40; session++) {
     const sessionId = `session ${session}`
     await recipient.receive(gateway.pay(offer, 1), sessionId)
-    const reservation = await recipient.reserve(address, sessionId, PIXELS_A_TICKET)
+    const reservation = await reserve(recipient, address, sessionId, PIXELS_A_TICKET)
     assert.ok(reservation.maxPixels! >= PIXELS_A_TICKET, 'what was paid may always be done')
     await reservation.charge(10n ** 15n)
     charged += reservation.maxPixels!
@@ -380,12 +380,12 @@ test('segments that run at the same time share what their sender may owe', async
   const running = []
   for (let session = 0; session < 40; session++) {
     await recipient.receive(gateway.pay(offer, 1), `session ${session}`)
-    running.push(await recipient.reserve(gateway.address, `session ${session}`, PIXELS_A_TICKET))
+    running.push(await reserve(recipient, gateway.address, `session ${session}`, PIXELS_A_TICKET))
     beyond += running.at(-1)!.maxPixels! - PIXELS_A_TICKET
   }
   assert.ok(beyond * 1010n <= 64n * EV)
   for (const reservation of running) reservation.release()
-  const after = await recipient.reserve(gateway.address, 'session 0', PIXELS_A_TICKET)
+  const after = await reserve(recipient, gateway.address, 'session 0', PIXELS_A_TICKET)
   assert.ok(after.maxPixels! > PIXELS_A_TICKET, 'what they did not take is there again')
 })
 
@@ -396,7 +396,7 @@ test('debts of all sessions count before another is offered; what the sender pay
   const offer = await recipient.quote(address, null)
   for (let session = 0; session < 10; session++) {
     await recipient.receive(gateway.pay(offer, 1), `session ${session}`)
-    const reservation = await recipient.reserve(address, `session ${session}`, PIXELS_A_TICKET)
+    const reservation = await reserve(recipient, address, `session ${session}`, PIXELS_A_TICKET)
     await reservation.charge(reservation.maxPixels!)
   }
   const owes = refuses(/^sender 0x\w{40} owes \d+ wei for work beyond what it paid/, 'sender-owes')
@@ -415,7 +415,7 @@ test('debts are forgotten after a day, so that no sender is shut out for ever', 
   const offer = await recipient.quote(address, null)
   for (let session = 0; session < 20; session++) {
     await recipient.receive(gateway.pay(offer, 1), `session ${session}`)
-    const reservation = await recipient.reserve(address, `session ${session}`, PIXELS_A_TICKET)
+    const reservation = await reserve(recipient, address, `session ${session}`, PIXELS_A_TICKET)
     await reservation.charge(reservation.maxPixels!)
   }
   await assert.rejects(recipient.quote(address, null), refuses(/owes/, 'sender-owes'))
@@ -429,7 +429,7 @@ test('a sender that has paid much may owe a sixteenth of it', async (t) => {
   const { gateway, node } = await recipientWorld(t)
   const { recipient } = node
   const most = async () => {
-    const reservation = await recipient.reserve(gateway.address, 'aaaa', 600n * PIXELS_A_TICKET)
+    const reservation = await reserve(recipient, gateway.address, 'aaaa', 600n * PIXELS_A_TICKET)
     reservation.release()
     return reservation.maxPixels! - 600n * PIXELS_A_TICKET
   }
@@ -458,7 +458,7 @@ test('a payment without tickets cannot make a session cheaper than what is asked
     refuses('expected price 0 is below the price 1000', 'price-mismatch'),
   )
   await node.recipient.receive(bare(null), 'aaaa')
-  await assert.rejects(node.recipient.reserve(gateway.address, 'aaaa', 1n), refuses('Insufficient balance'))
+  await assert.rejects(reserve(node.recipient, gateway.address, 'aaaa', 1n), refuses('Insufficient balance'))
   await node.recipient.receive(bare(price(1000n)), 'aaaa')
   assert.equal(
     await store.price(gateway.address, 'aaaa'),
@@ -470,7 +470,7 @@ test('a payment without tickets cannot make a session cheaper than what is asked
   await assert.rejects(node.recipient.receive(bare(price(1000n)), 'aaaa'), refuses(/is below the price 1010/))
   await clock.wind(21 * 60_000)
   await node.recipient.receive(bare(price(1000n)), 'bbbb')
-  await node.recipient.reserve(gateway.address, 'bbbb', 1n)
+  await reserve(node.recipient, gateway.address, 'bbbb', 1n)
   assert.deepEqual(
     await store.price(gateway.address, 'bbbb'),
     Rational.of(1010n),
@@ -479,7 +479,7 @@ test('a payment without tickets cannot make a session cheaper than what is asked
   asked = Rational.zero
   await node.recipient.receive(bare(price(0n)), 'cccc')
   asked = Rational.of(1000n)
-  assert.equal((await node.recipient.reserve(gateway.address, 'cccc', 1n)).maxPixels, null)
+  assert.equal((await reserve(node.recipient, gateway.address, 'cccc', 1n)).maxPixels, null)
 })
 
 test('a payment without a valid ticket is not recorded', async (t) => {
@@ -493,7 +493,7 @@ test('a payment without a valid ticket is not recorded', async (t) => {
     node.recipient.receive({ ...unsigned, tickets: forged }, 'bbbb'),
     refuses('invalid ticket signature'),
   )
-  await assert.rejects(node.recipient.reserve(gateway.address, 'bbbb', 1n), refuses('Insufficient balance'))
+  await assert.rejects(reserve(node.recipient, gateway.address, 'bbbb', 1n), refuses('Insufficient balance'))
   assert.equal(await store.price(gateway.address, 'bbbb'), null)
   await clock.wind(21 * 60_000)
   // Only a session that is not known yet takes over what was left.
@@ -522,7 +522,7 @@ test('offchain nothing is asked and nothing refused', async () => {
   const free = new FreeOfCharge()
   assert.deepEqual(await free.quote(), { ticketParams: null, priceInfo: null })
   await free.receive()
-  assert.equal((await free.reserve()).maxPixels, null)
+  assert.equal((await free.admit()).maxPixels, null)
 })
 
 test('each refusal of a gateway is noted with its cause, once for each gateway', async (t) => {
@@ -544,6 +544,6 @@ test('each refusal of a gateway is noted with its cause, once for each gateway',
     code: 'recipient-inactive',
   })
   assert.deepEqual(inactive.causes.told, [`recipient-inactive ${gateway.address} begun`])
-  await assert.rejects(node.recipient.reserve(gateway.address, 'aaaa', 7n), { code: 'insufficient-balance' })
+  await assert.rejects(reserve(node.recipient, gateway.address, 'aaaa', 7n), { code: 'insufficient-balance' })
   assert.equal(causes.told.at(-1), `payment-refused ${gateway.address} begun`)
 })

@@ -7,7 +7,6 @@ import {
   type PriceInfo,
   type PricePerPixel,
   recipientRandHash,
-  type SignedTicket,
   type TicketParams,
   type WinningTicket,
 } from '../../domain/ticket.ts'
@@ -21,8 +20,9 @@ import {
 } from '../../domain/ticket-params.ts'
 import {
   checkPayment,
+  examineTickets,
   expectedPriceOf,
-  judgeTickets,
+  judgeExamined,
   type Settlement,
   senderInfoUnavailable,
   settlePayment,
@@ -35,12 +35,21 @@ import type { Address } from '../../lib/crypto.ts'
 import type { Dice } from '../../lib/dice.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
+import { Rational } from '../../lib/rational.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import { Turns } from '../../lib/turns.ts'
 import type { RoundsView } from '../protocol/rounds.ts'
 import { notingRefusals } from './noted-refusals.ts'
-import type { Balances, PaymentRecords, SeenNonces, SessionPrices, TicketRecords } from './payment-records.ts'
-import type { Recipient } from './recipient.ts'
+import type {
+  Balances,
+  Hold,
+  HoldRequest,
+  PaymentRecords,
+  SeenNonces,
+  SessionPrices,
+  TicketRecords,
+} from './payment-records.ts'
+import type { Recipient, SegmentOrder } from './recipient.ts'
 import { FREE, type Reservation, SegmentAccounts } from './segment-accounts.ts'
 
 /** Nonces are kept for this many L1 blocks after their params expired: the chain may be reorganised. */
@@ -55,7 +64,7 @@ const SESSION_TTL_MS = 24 * 3_600_000
 const CLEAN_UP_MS = 10 * 60_000
 /** Payments of one session that may wait for the one before. */
 const MAX_WAITING_PAYMENTS = 32
-/** Times a payment is judged again because another process took one of its nonces. */
+/** Times a payment is judged again because one of its nonces was used. */
 const MAX_CONFLICTS = 3
 /** An unknown secret is looked for in the store at most this often. */
 const RELOAD_MS = 1_000
@@ -122,6 +131,15 @@ interface Account {
   readonly manifestId: string
   /** How many of its tickets won and were kept although it was refused. */
   readonly outcome: { winners: number }
+}
+
+/** What is to be set aside for a segment whose payment brings this credit. */
+type HoldFor = (credit: Rational) => HoldRequest
+
+/** A payment that was recorded, and what was set aside with it; null where nothing was asked. */
+interface Taken {
+  readonly request: HoldRequest | null
+  readonly hold: Hold | null
 }
 
 /** Offers params, judges tickets, keeps balances: how an orchestrator is paid. */
@@ -199,19 +217,24 @@ export class TicketRecipient implements Service, Recipient {
   }
 
   async receive(payment: Payment, sessionId: string, manifestId = ''): Promise<void> {
-    const { sender } = payment
-    const outcome = { winners: 0 }
-    try {
-      await this.#noting(sender, () =>
-        this.#inTurn(`${sender}/${sessionId}`, () =>
-          this.#receive(payment, { sessionId, manifestId, outcome }),
-        ),
-      )
-    } catch (error) {
-      const reason = error instanceof NodeError ? error.code : 'internal'
-      this.#needs.events.tell({ kind: 'payment-refused', sender, manifestId, reason, ...outcome })
-      throw error
-    }
+    const account = { sessionId, manifestId, outcome: { winners: 0 } }
+    await this.#inTurn({ sender: payment.sender, payment, sessionId, manifestId }, () =>
+      this.#take(payment, account, null),
+    )
+  }
+
+  async admit(order: SegmentOrder): Promise<Reservation> {
+    return this.#inTurn(order, async () => {
+      const { manifestId, payment, sender, sessionId } = order
+      const account = { sessionId, manifestId, outcome: { winners: 0 } }
+      const basePrice = this.#needs.priceBook.basePrice(sender)
+      const holdFor = (credit: Rational) => this.#accounts.holdFor(order, basePrice, credit)
+      const taken = payment && (await this.#take(payment, account, holdFor))
+      if (taken?.request) return this.#accounts.reservation(taken.request, taken.hold)
+      const request = holdFor(Rational.zero)
+      const { hold } = await this.#needs.records.beginSegment({ payment: null, hold: request })
+      return this.#accounts.reservation(request, hold)
+    })
   }
 
   #noting<Result>(sender: Address, work: () => Promise<Result>): Promise<Result> {
@@ -219,33 +242,32 @@ export class TicketRecipient implements Service, Recipient {
     return notingRefusals({ causes, recipient: this.#options.recipient, sender }, work)
   }
 
-  async reserve(sender: Address, sessionId: string, pixels: bigint): Promise<Reservation> {
-    const key = `${sender}/${sessionId}`
-    const reservation = await this.#noting(sender, () =>
-      this.#inTurn(key, async () => {
-        const price = await this.#sessionPrice(sender, sessionId)
-        return this.#accounts.reserve({ sender, sessionId, price }, pixels)
-      }),
-    )
-    // In turn too, so that the next reservation finds either the fee set aside or the charge.
-    const charge = (done: bigint) => this.#inTurn(key, () => reservation.charge(done), Infinity)
-    return { ...reservation, charge }
+  /**
+   * Takes a payment and sets a segment's fee aside in the same step; null where there was nothing to record. Throws what the
+   * peer is told.
+   */
+  async #take(payment: Payment, account: Account, holdFor: HoldFor | null): Promise<Taken | null> {
+    try {
+      if (!payment.ticketParams || payment.tickets.length === 0) {
+        await this.#receiveNoTickets(payment, account.sessionId)
+        return null
+      }
+      const { activity, rounds } = this.#needs
+      const price = checkPayment(payment, {
+        recipient: this.#options.recipient,
+        isActive: await activity.isActive(),
+        lastInitializedRound: rounds.lastInitializedRound,
+      })
+      return await this.#settle(payment, price, account, holdFor)
+    } catch (error) {
+      this.#tellRefused(payment.sender, account, error)
+      throw error
+    }
   }
 
-  async #receive(payment: Payment, account: Account): Promise<void> {
-    const { sessionId } = account
-    if (!payment.ticketParams || payment.tickets.length === 0) {
-      return this.#receiveNoTickets(payment, sessionId)
-    }
-    const { activity, rounds } = this.#needs
-    const price = checkPayment(payment, {
-      recipient: this.#options.recipient,
-      isActive: await activity.isActive(),
-      lastInitializedRound: rounds.lastInitializedRound,
-    })
-    const { credit, error } = await this.#settle(ticketsOf(payment), payment, price, account)
-    if (error) throw error
-    this.#accounts.notePaid(payment.sender, credit)
+  #tellRefused(sender: Address, { manifestId, outcome }: Omit<Account, 'sessionId'>, error: unknown): void {
+    const reason = error instanceof NodeError ? error.code : 'internal'
+    this.#needs.events.tell({ kind: 'payment-refused', sender, manifestId, reason, ...outcome })
   }
 
   /**
@@ -264,67 +286,80 @@ export class TicketRecipient implements Service, Recipient {
     if (!fixed && expected.sign === 0) await prices.fixPrice(payment.sender, sessionId, expected, clock.now())
   }
 
-  /** Judges tickets and records what came of them; a nonce that another process took meanwhile makes it begin again. */
+  /**
+   * Judges tickets as if none of their nonces was used, which recording them finds out. When one was, or another process
+   * takes one meanwhile, they are judged again by what was used.
+   */
   async #settle(
-    tickets: readonly SignedTicket[],
     payment: Payment,
     price: PricePerPixel,
-    { manifestId, outcome, sessionId }: Account,
-  ): Promise<Settlement> {
-    const { clock, events, nonces, records, rounds } = this.#needs
+    account: Account,
+    holdFor: HoldFor | null,
+  ): Promise<Taken | null> {
+    const tickets = ticketsOf(payment)
+    const { nonces, rounds } = this.#needs
     const params = payment.ticketParams!
     const rand = await this.#randOf(payment, price)
     const { funds, withdrawRound } = rand === null ? UNKNOWN_FUNDS : await this.#fundsOf(payment.sender)
     const ticketEv = price.sign > 0 ? this.#options.ticketEv : 0n
-    for (let conflicts = 0; conflicts < MAX_CONFLICTS; conflicts++) {
-      const { used, revealed } = await nonces.noncesOf(params.recipientRandHash)
-      const judgements = judgeTickets(tickets, {
-        recipient: this.#options.recipient,
-        recipientRand: rand ?? 0n,
-        terms: { ticketEv, maxFaceValue: this.#acceptedFaceValue },
-        funds,
-        withdrawRound,
-        lastInitializedRound: rounds.lastInitializedRound,
-        // A sender that knows the secret number could make tickets that never win: its params are void.
-        l1Block: revealed ? params.expirationBlock : rounds.l1Block,
-        seenNonces: used,
-      })
-      const settlement = settlePayment(judgements)
-      const now = clock.now()
-      if (settlement.error) {
-        // A refused payment changes nothing, but a ticket that won is money.
-        const kept = await records.addTickets(settlement.winners, now)
-        outcome.winners = kept.length
-        this.#adopt(kept)
-        return settlement
+    const examined = examineTickets(tickets, {
+      recipient: this.#options.recipient,
+      recipientRand: rand ?? 0n,
+      terms: { ticketEv, maxFaceValue: this.#acceptedFaceValue },
+      withdrawRound,
+      lastInitializedRound: rounds.lastInitializedRound,
+    })
+    let known: Awaited<ReturnType<SeenNonces['noncesOf']>> = NOTHING_USED
+    for (let tries = 0; tries <= MAX_CONFLICTS; tries++) {
+      // A sender that knows the secret number could make tickets that never win: its params are void.
+      const l1Block = known.revealed ? params.expirationBlock : rounds.l1Block
+      const settlement = settlePayment(judgeExamined(examined, { funds, l1Block, seenNonces: known.used }))
+      if (!settlement.error) {
+        const taken = await this.#record(settlement, payment, price, account, holdFor)
+        if (taken) return taken
+      } else if (known !== NOTHING_USED) {
+        await this.#keepWinners(settlement, account)
+        throw settlement.error
       }
-      const recorded = await records.recordPayment({
-        sender: payment.sender,
-        sessionId,
-        credit: settlement.credit,
-        price,
-        recipientRandHash: params.recipientRandHash,
-        paramsExpirationBlock: params.expirationBlock,
-        nonces: settlement.nonces,
-        winners: settlement.winners,
-        idleSinceMs: now - IDLE_SESSION_MS,
-        nowMs: now,
-      })
-      if (!recorded) continue
-      this.#adopt(recorded.newWinners)
-      events.tell({
-        ...{
-          kind: 'tickets-received',
-          sender: payment.sender,
-          manifestId,
-          sessionId,
-          credit: settlement.credit,
-        },
-        ...{ tickets: settlement.nonces.length, winners: recorded.newWinners.length },
-      })
-      return settlement
+      known = await nonces.noncesOf(params.recipientRandHash)
     }
     throw new RecipientError('nonce-conflict', 'invalid ticket senderNonce: used elsewhere at the same time')
+  }
+
+  /** Of a refused payment nothing is recorded, but a ticket that won is money. */
+  async #keepWinners({ winners }: Settlement, { outcome }: Account): Promise<void> {
+    const kept = await this.#needs.records.addTickets(winners, this.#needs.clock.now())
+    outcome.winners = kept.length
+    this.#adopt(kept)
+  }
+
+  /** Null when a nonce is used already. */
+  async #record(
+    { credit, nonces, winners }: Settlement,
+    { sender, ticketParams }: Payment,
+    price: PricePerPixel,
+    { manifestId, sessionId }: Account,
+    holdFor: HoldFor | null,
+  ): Promise<Taken | null> {
+    const { clock, events, records } = this.#needs
+    const { expirationBlock, recipientRandHash } = ticketParams!
+    const now = clock.now()
+    const request = holdFor?.(credit) ?? null
+    const { hold, newWinners } = await records.beginSegment({
+      payment: {
+        ...{ sender, sessionId, credit, price, recipientRandHash, nonces, winners },
+        ...{ paramsExpirationBlock: expirationBlock, idleSinceMs: now - IDLE_SESSION_MS, nowMs: now },
+      },
+      hold: request,
+    })
+    if (!newWinners) return null
+    this.#adopt(newWinners)
+    events.tell({
+      ...{ kind: 'tickets-received', sender, manifestId, sessionId, credit },
+      ...{ tickets: nonces.length, winners: newWinners.length },
+    })
+    this.#accounts.notePaid(sender, credit)
+    return { request, hold }
   }
 
   #adopt(winners: readonly WinningTicket[]): void {
@@ -390,10 +425,6 @@ export class TicketRecipient implements Service, Recipient {
     return autoAdjustedPrice(base, txCostMultiplier(faceValue, txCost))
   }
 
-  async #sessionPrice(sender: Address, sessionId: string): Promise<PricePerPixel> {
-    return (await this.#needs.prices.price(sender, sessionId)) ?? this.#needs.priceBook.basePrice(sender)
-  }
-
   async #cleanUp(): Promise<void> {
     const { balances, clock, nonces, rounds } = this.#needs
     const { confirmedClock } = rounds
@@ -401,15 +432,28 @@ export class TicketRecipient implements Service, Recipient {
     await balances.forgetSessions(clock.now() - SESSION_TTL_MS)
   }
 
-  /** Runs the work of one session one after the other; refused while `maxWaiting` wait. */
-  async #inTurn<T>(key: string, work: () => Promise<T>, maxWaiting = MAX_WAITING_PAYMENTS): Promise<T> {
-    if (this.#turns.of(key).count >= maxWaiting) {
-      throw new RecipientError('too-many-payments', 'too many payments of one session at the same time')
-    }
-    return await this.#turns.take(key, work)
+  /** Takes the payments of one session one after the other; refused while too many wait. */
+  async #inTurn<T>(
+    {
+      manifestId,
+      payment,
+      sender,
+      sessionId,
+    }: Pick<SegmentOrder, 'manifestId' | 'payment' | 'sender' | 'sessionId'>,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    const key = `${sender}/${sessionId}`
+    return this.#noting(sender, async () => {
+      if (this.#turns.of(key).count < MAX_WAITING_PAYMENTS) return await this.#turns.take(key, work)
+      const text = 'too many payments of one session at the same time'
+      const error = new RecipientError('too-many-payments', text)
+      if (payment) this.#tellRefused(sender, { manifestId, outcome: { winners: 0 } }, error)
+      throw error
+    })
   }
 }
 
+const NOTHING_USED = { used: new Set<number>(), revealed: false }
 const WORTH_NOTHING = { faceValue: 0n, winProb: 0n }
 /** For a payment without an offer of this node: it is refused before its sender's funds matter. */
 const UNKNOWN_FUNDS = { funds: 0n, withdrawRound: 0n }
@@ -422,7 +466,7 @@ export class FreeOfCharge implements Recipient {
 
   async receive(): Promise<void> {}
 
-  async reserve(): Promise<Reservation> {
+  async admit(): Promise<Reservation> {
     return FREE
   }
 }

@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { after, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import pg from 'pg'
+import { Postgres } from '../../../devnet/postgres.ts'
+import type { WorkerReport } from '../../../test/suites/accounts-worker.ts'
+import { partsOf, weiOfParts } from '../../domain/money.ts'
+import { Rational } from '../../lib/rational.ts'
+import { Store } from './store.ts'
+
+const WORKER = fileURLToPath(new URL('../../../test/suites/accounts-worker.ts', import.meta.url))
+const PROCESSES = 8
+const STEPS = Number(process.env.STORE_STEPS ?? 120)
+
+let postgres: Postgres
+before(async () => {
+  postgres = await Postgres.start()
+})
+after(() => postgres.stop())
+
+test('what eight processes pay, hold, charge and spend of the same sessions adds up exactly', async (t) => {
+  const location = await postgres.newDatabase()
+  const reports = await Promise.all(
+    Array.from({ length: PROCESSES }, async (_, i) => {
+      const { stdout } = await promisify(execFile)(process.execPath, [
+        WORKER,
+        location,
+        `node ${i}`,
+        `${STEPS}`,
+      ])
+      return JSON.parse(stdout) as WorkerReport
+    }),
+  )
+  const all = <Key extends keyof WorkerReport>(key: Key) => reports.map((report) => report[key])
+  assert.deepEqual(all('errors').flat(), [])
+  const paid = all('paid').flat()
+  const charged = all('charged').flat()
+  const left = all('left').flat()
+
+  // Every nonce was accepted once in the whole cluster, and every accepted one is in the store.
+  const spent = paid.flatMap(({ rand, nonces }) => nonces.map((nonce) => `${rand}/${nonce}`))
+  assert.equal(new Set(spent).size, spent.length)
+  const store = new Store({ location })
+  await store.open()
+  const used = []
+  for (let rand = 0; rand < 6; rand++) {
+    const nonces = await store.noncesOf(new Uint8Array(32).fill(rand))
+    used.push(...[...nonces.used].map((nonce) => `${rand}/${nonce}`))
+  }
+  assert.deepEqual(used.sort(), spent.sort())
+
+  // The model of each session: what was paid less what was charged, and never less than what is still set aside.
+  const sum = (amounts: readonly string[]) =>
+    amounts.reduce((total, amount) => total.add(Rational.parse(amount)), Rational.zero)
+  const accounts = new Map(paid.map((each) => [`${each.sender}/${each.sessionId}`, each]))
+  for (const { sender, sessionId } of accounts.values()) {
+    const own = (each: { sender: string; sessionId: string }) =>
+      each.sender === sender && each.sessionId === sessionId
+    const credit = sum(paid.filter(own).map((each) => each.credit))
+    const fees = sum(charged.filter(own).map(({ fee }) => fee))
+    const balance = await store.balance(sender, sessionId)
+    assert.deepEqual(balance, credit.sub(fees), `${sender} ${sessionId}`)
+    const held = sum(left.filter(own).map(({ fee }) => fee))
+    assert.ok(balance.cmp(held) >= 0, 'no fee was set aside that the balance did not cover')
+  }
+  const holds = await rowsOf(location, 'select fee from livepeer.holds')
+  assert.deepEqual(sum(holds.map(({ fee }) => String(fee))), sum(left.map(({ fee }) => fee)))
+
+  // Winners, totals and money.
+  const winners = all('winners').flat()
+  assert.equal(new Set(winners).size, winners.length, 'each winner was new once')
+  const [counted] = await store.countTickets()
+  assert.equal(counted?.count, winners.length)
+  const { ever } = await store.money(1_700_000_000_000)
+  assert.equal(ever.ticketsReceived, spent.length)
+  assert.equal(ever.ticketsWon, winners.length)
+  assert.equal(ever.won, counted?.faceValue)
+  assert.equal(
+    ever.received,
+    paid.reduce((total, { credit }) => total + partsOf(Rational.parse(credit)), 0n),
+  )
+  const refused = all('refused').reduce((total, count) => total + count, 0)
+  const heldNot = all('heldNot').reduce((total, count) => total + count, 0)
+  assert.ok(refused > 0 && heldNot > 0 && left.length > 0 && charged.length > 0, 'the history has everything')
+  t.diagnostic(
+    `${paid.length} payments of ${weiOfParts(ever.received)} wei, ${refused} refused, ${charged.length} charges, ${heldNot} not covered`,
+  )
+  await store.close()
+})
+
+async function rowsOf(location: string, query: string): Promise<Record<string, unknown>[]> {
+  const client = new pg.Client({ connectionString: location })
+  await client.connect()
+  try {
+    return (await client.query(query)).rows
+  } finally {
+    await client.end()
+  }
+}
