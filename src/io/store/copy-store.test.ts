@@ -29,6 +29,8 @@ const NOW = 1_700_000_000_000
 const SENDER = '0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf'
 const TX = `0x${'ab'.repeat(32)}` as const
 const TICKETS = 1_203
+/** Nonces with one secret number. */
+const PER_RAND = 600
 
 const MEMBER: Member = {
   ...{ node: '0123456789abcdef', instance: 'fedcba9876543210', account: '', roles: ['redeemer'] },
@@ -48,7 +50,14 @@ async function filled(place: Location): Promise<Store> {
   const nonces = Array.from({ length: TICKETS }, (_, i) => i)
   const winners = nonces.map((n) => wonTicket(n))
   const credit = Rational.of(7n, 2n ** 256n - 1n)
-  await store.recordPayment(paymentRecord({ nonces, winners, credit }))
+  for (let from = 0; from < TICKETS; from += PER_RAND) {
+    const some = {
+      nonces: nonces.slice(from, from + PER_RAND),
+      winners: winners.slice(from, from + PER_RAND),
+    }
+    const recipientRandHash = new Uint8Array(32).fill(1 + from / PER_RAND)
+    assert.ok(await store.recordPayment(paymentRecord({ ...some, credit, recipientRandHash })))
+  }
   await store.debit(SENDER, 'other', Rational.of(10n, 3n), NOW)
   const redemption = { txHash: TX, block: 2n ** 40n, paid: 10n ** 20n, fee: 3n, kind: 'redeemed' } as const
   await store.saveTicketState(ticketHash(winners[3]!), redemption, NOW)
