@@ -19,6 +19,9 @@ export interface CauseFacts {
   'membership-lapsed': { readonly silentMs: number; readonly reason: string }
   /** The clock of the database is ahead of this machine's by so much, or behind it below 0. */
   'clock-differs': { readonly aheadMs: number }
+  /** A sibling tried to call this node, as this one asked it to. */
+  'cluster-address-unreachable': { readonly address: string; readonly by: string; readonly why: string }
+  'sibling-unusable': { readonly sibling: string; readonly error: string }
   'chain-unreachable': { readonly reason: string }
   /** The endpoints answer, but the chain has no new blocks. */
   'chain-standing-still': { readonly block: bigint; readonly silentMs: number }

@@ -44,6 +44,23 @@ export const CAUSES: { readonly [Code in CauseCode]: CauseKind<CauseFacts[Code]>
       `the clock of the database of -store is ${(Math.abs(aheadMs) / 1000).toFixed(1)} s ${aheadMs > 0 ? 'ahead of' : 'behind'} this machine's`,
     change: () => 'set both by the same time service (NTP)',
   },
+  'cluster-address-unreachable': {
+    side: 'operator',
+    of: ['orchestrator'],
+    title: 'siblings do not reach this node',
+    says: ({ address, by, why }) =>
+      `the node ${by} of this cluster does not reach this one at ${address} (${why}), so it hands it no segments`,
+    change: () => 'give -clusterAddr, the HOST:PORT at which the other nodes reach this one',
+  },
+  'sibling-unusable': {
+    side: 'operator',
+    of: ['orchestrator'],
+    passesMs: PASSES_MS,
+    title: 'node of the cluster cannot be called',
+    says: ({ error, sibling }) =>
+      `the node ${sibling} of this cluster does not take segments from this one (${error})`,
+    change: () => 'check that node and the network to it',
+  },
   'chain-unreachable': {
     side: 'chain',
     of: ON_CHAIN,

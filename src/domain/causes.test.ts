@@ -24,6 +24,14 @@ const EXAMPLES: { readonly [Code in CauseCode]: readonly [facts: CauseFacts[Code
     { aheadMs: -3_250 },
     "the clock of the database of -store is 3.3 s behind this machine's: set both by the same time service (NTP)",
   ],
+  'cluster-address-unreachable': [
+    { address: '10.0.0.5:8935', by: '10.0.0.6:8935', why: 'connect ECONNREFUSED' },
+    'the node 10.0.0.6:8935 of this cluster does not reach this one at 10.0.0.5:8935 (connect ECONNREFUSED), so it hands it no segments: give -clusterAddr, the HOST:PORT at which the other nodes reach this one',
+  ],
+  'sibling-unusable': [
+    { sibling: '10.0.0.6:8935', error: 'no answer within 5 s' },
+    'the node 10.0.0.6:8935 of this cluster does not take segments from this one (no answer within 5 s): check that node and the network to it',
+  ],
   'chain-unreachable': [
     { reason: 'connection refused' },
     'no endpoint of the chain answers as it should (connection refused): check the endpoints of -ethUrl; the node retries',

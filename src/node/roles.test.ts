@@ -113,7 +113,10 @@ for (const [line, order] of [
   [CHAIN, ['gas price', ...FOLLOWS, 'transactions', 'reward']],
   [
     `-orchestrator -transcoder ${OFFCHAIN} -store postgres://db/x -startupAvailabilityCheck=false`,
-    ['media', 'capacity', 'transcoders', 'store', 'members', ...SERVES, 'opening for siblings'],
+    [
+      ...['media', 'capacity', 'transcoders', 'store', 'members', 'auth-token secret', 'orchestrator'],
+      ...['cluster secret', 'sibling client', 'siblings', 'service endpoint', 'opening for siblings'],
+    ],
   ],
   [
     `${CHAIN} -store postgres://db/x`,

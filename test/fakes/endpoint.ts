@@ -52,7 +52,7 @@ export function segmentOf(bytes: Uint8Array, seq = 7n): SegmentData {
 
 /** An orchestrator that accepts everything and counts. */
 export class FakeOrchestratorApi implements OrchestratorApi {
-  admitted: { segment: SegmentData; payment: Payment | null }[] = []
+  admitted: { segment: SegmentData; payment: Payment | null; host?: string | null }[] = []
   sources: Uint8Array[] = []
   released = 0
   aborted = 0
@@ -75,9 +75,13 @@ export class FakeOrchestratorApi implements OrchestratorApi {
     this.ended.push(token?.sessionId ?? 'none')
   }
 
-  async admit(segment: SegmentData, payment: Payment | null): Promise<Admission> {
+  async admit(
+    segment: SegmentData,
+    payment: Payment | null,
+    { host }: Partial<Caller> = {},
+  ): Promise<Admission> {
     await this.onAdmit()
-    this.admitted.push({ segment, payment })
+    this.admitted.push({ segment, payment, ...(host !== undefined && { host }) })
     return {
       transcode: async (source, signal): Promise<TranscodeResult> => {
         this.sources.push(source)

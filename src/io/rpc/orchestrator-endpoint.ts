@@ -28,6 +28,13 @@ import {
   PingPongSchema,
 } from './gen/lp_rpc_pb.ts'
 import {
+  ADMITTED_STATUS,
+  CAPPED,
+  type HandOver,
+  type SegmentRequest,
+  SIBLING_REFUSAL_HEADER,
+} from './hand-over.ts'
+import {
   PAYMENT_HEADER,
   parsePaymentHeader,
   parseSegmentHeader,
@@ -54,14 +61,18 @@ const MAX_URI_BYTES = 8 * 1024
 const NO_URIS = 'this orchestrator does not fetch segments that come as a URI: send their bytes'
 
 /** The status for each kind of refusal (wire.md §10). */
-const STATUS = { forbidden: 403, 'payment-refused': 400, 'bad-request': 400, internal: 500 } as const
+const STATUS = {
+  ...{ forbidden: 403, capped: 403, 'payment-refused': 400, 'bad-request': 400, internal: 500 },
+} as const
+/** The id of the node of a cluster that holds a result, before its path. */
+const NODE_PATH = /^([0-9a-f]{16})\/(.*)$/s
 
 /** The orchestrator behind the endpoint. Refusals are NodeErrors whose message is the text for the peer. */
 export interface OrchestratorApi {
   ping(value: Uint8Array): Promise<Uint8Array>
   info(request: InfoRequest, caller: Caller): Promise<OrchestratorInfo>
   endSession(token: AuthToken | null): Promise<void>
-  /** Codes of refusal: `forbidden`, `payment-refused`, `bad-request`, `internal`. */
+  /** Codes of refusal: `forbidden`, `capped` (another node may have room), `payment-refused`, `bad-request`, `internal`. */
   admit(segment: SegmentData, payment: Payment | null, caller: Caller): Promise<Admission>
   /** Like `admit`; resolves with the info for the answer. */
   pay(segment: SegmentData, payment: Payment | null, caller: Caller): Promise<OrchestratorInfo | null>
@@ -83,6 +94,13 @@ export interface OrchestratorEndpointNeeds {
     | null
   readonly log: Log
   readonly clock?: Clock
+  /** The cluster that the node belongs to; absent or null where it has a database of its own. */
+  readonly cluster?: { readonly node: string; readonly handOver: HandOver } | null
+}
+
+/** A segment that a sibling hands over: the gateway's host, as that one counts it. */
+export interface HandedOver {
+  readonly host: string | null
 }
 
 /** Serves an orchestrator's three calls, segments, payments and results (wire.md §3, §10–§12, §15). */
@@ -141,11 +159,26 @@ export class OrchestratorEndpoint implements Routes {
     return null
   }
 
+  /** A segment that a sibling has no room for. It is done here or refused, and not handed over again. */
+  handed(request: HttpRequest, response: HttpResponse, from: HandedOver): Promise<void> {
+    return this.#segment(request, response, from)
+  }
+
+  /** A result that this node holds, for a sibling; `path` as in `/stream/…`, without the node's id. */
+  own(path: string, request: HttpRequest, response: HttpResponse): Promise<void> {
+    disconnectSignal(request, response)
+    return this.#ownResult(path, request, response)
+  }
+
   /** POST /segment, in the order of wire.md §10. */
-  async #segment(request: HttpRequest, response: HttpResponse): Promise<void> {
+  async #segment(
+    request: HttpRequest,
+    response: HttpResponse,
+    handed: HandedOver | null = null,
+  ): Promise<void> {
     const gone = disconnectSignal(request, response)
     // Read now, because a closed connection no longer shows its host.
-    const host = hostToCount(connectionOf(request.socket))
+    const host = handed ? handed.host : hostToCount(connectionOf(request.socket))
     const credentials = readCredentials(request, response)
     if (!credentials) return
     const { segment, payment } = credentials
@@ -162,11 +195,12 @@ export class OrchestratorEndpoint implements Routes {
     try {
       admission = await this.#needs.api.admit(segment, payment, { host, signal: gone })
     } catch (error) {
-      this.#refuse(request, response, error)
-      return
-    } finally {
       entry.close()
+      await this.#refuseOrHandOver(error, { request, response, segment, host, gone }, handed !== null)
+      return
     }
+    entry.close()
+    if (handed && 'stream' in response) response.stream.additionalHeaders({ ':status': ADMITTED_STATUS })
     const share = this.#bodies.open({
       sessionId: segment.authToken?.sessionId ?? '',
       sender: payment?.sender ?? ZERO_ADDRESS,
@@ -184,6 +218,17 @@ export class OrchestratorEndpoint implements Routes {
       if (!source) admission.release()
       share?.close()
     }
+  }
+
+  async #refuseOrHandOver(error: unknown, refused: SegmentRequest, isHanded: boolean): Promise<void> {
+    const { request, response } = refused
+    const isCapped = error instanceof NodeError && error.code === 'capped'
+    if (isCapped && isHanded) {
+      refuse(request, response, STATUS.capped, messageOf(error), { [SIBLING_REFUSAL_HEADER]: CAPPED })
+      return
+    }
+    if (isCapped && (await this.#needs.cluster?.handOver.segment(refused))) return
+    this.#refuse(request, response, error)
   }
 
   /** The result of a segment. A failure from here on is sent in the body (wire.md §10). */
@@ -258,7 +303,18 @@ export class OrchestratorEndpoint implements Routes {
   /** GET /stream/… (wire.md §12). */
   async #stored(path: string, request: HttpRequest, response: HttpResponse): Promise<void> {
     disconnectSignal(request, response)
-    const name = decoded(path.slice('/stream/'.length))
+    const named = path.slice('/stream/'.length)
+    const { cluster } = this.#needs
+    const [, node, rest = ''] = (cluster && NODE_PATH.exec(named)) || []
+    if (!cluster || node === undefined) return this.#ownResult(named, request, response)
+    if (node === cluster.node) return this.#ownResult(rest, request, response)
+    const host = hostToCount(connectionOf(request.socket))
+    if (await cluster.handOver.result(node, rest, { host, request, response })) return
+    refuse(request, response, 404, 'ErrNotFound')
+  }
+
+  async #ownResult(path: string, request: HttpRequest, response: HttpResponse): Promise<void> {
+    const name = decoded(path)
     const bytes = name === null ? null : await this.#needs.api.stored(name)
     if (!bytes) {
       refuse(request, response, 404, 'ErrNotFound')

@@ -33,9 +33,15 @@ export function disconnectSignal(request: HttpRequest, response: HttpResponse): 
 }
 
 /** Answers with a status and a line of text, in the form that peers read (wire.md §2). */
-export function refuse(request: HttpRequest, response: HttpResponse, status: number, text: string): void {
+export function refuse(
+  request: HttpRequest,
+  response: HttpResponse,
+  status: number,
+  text: string,
+  headers: Readonly<Record<string, string>> = {},
+): void {
   const body = Buffer.from(`${text}\n`)
-  respond(request, response, status, body, { 'content-type': 'text/plain; charset=utf-8' })
+  respond(request, response, status, body, { 'content-type': 'text/plain; charset=utf-8', ...headers })
 }
 
 /**
@@ -72,14 +78,24 @@ export function respond(
   sendBody(response, body)
 }
 
-/** Sends the status line and headers of an answer whose body follows later. */
-export function beginResponse(response: HttpResponse, status: number): void {
+/**
+ * Sends the status line and headers of an answer whose body follows later. One that `mayBreakOff` can still be aborted so that
+ * the peer sees it: over HTTP/2, Node would otherwise end the body before it resets the stream.
+ */
+export function beginResponse(
+  response: HttpResponse,
+  status: number,
+  {
+    headers = {},
+    mayBreakOff = false,
+  }: { headers?: Readonly<Record<string, string>>; mayBreakOff?: boolean } = {},
+): void {
   if (isClosed(response)) return
   if ('stream' in response) {
-    response.stream.respond({ ':status': status })
+    response.stream.respond({ ':status': status, ...headers }, { waitForTrailers: mayBreakOff })
     return
   }
-  response.writeHead(status)
+  response.writeHead(status, headers)
   response.flushHeaders()
 }
 

@@ -1,13 +1,19 @@
 import { portOf } from '../../config/addresses.ts'
 import type { Settings } from '../../config/settings.ts'
 import type { MemberWork } from '../../domain/member.ts'
+import { HandOver } from '../../io/rpc/hand-over.ts'
+import type { OrchestratorEndpoint } from '../../io/rpc/orchestrator-endpoint.ts'
 import type { Endpoint } from '../../io/rpc/server.ts'
+import { SiblingClient } from '../../io/rpc/sibling-client.ts'
+import { type SiblingApi, SiblingEndpoint } from '../../io/rpc/sibling-endpoint.ts'
 import { MemberRows } from '../../io/store/member-rows.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import { hostAndPort, isUnspecified, withoutBrackets } from '../../lib/hosts.ts'
 import { addressTowards } from '../../lib/own-address.ts'
 import type { Service } from '../../lib/service.ts'
 import { Members } from '../../services/cluster/members.ts'
+import { Siblings } from '../../services/cluster/siblings.ts'
+import { SecretRing } from '../../services/orchestrator/secret-ring.ts'
 import type { Core } from './core.ts'
 import { serviceUrlOf } from './orchestrator.ts'
 
@@ -17,9 +23,18 @@ export type ClusterAddressFault = 'no-cluster-address'
 /** What makes a node one of a cluster: its membership, and the way to its siblings. */
 export class ClusterParts {
   readonly members: Members
+  readonly siblings: Siblings
+  /** Hands requests to siblings. */
+  readonly handOver: HandOver
+  /** What an orchestrator needs started before its port is open. */
+  readonly services: readonly Service[]
+  readonly #env: Core['env']
+  readonly #client: SiblingClient
+  readonly #secrets: SecretRing
 
   constructor(core: Core, node: string) {
     const { access, env, settings, store } = core
+    this.#env = env
     this.members = new Members(
       {
         ...{ node, account: access?.wallet.address ?? '', roles: [...settings.roles], version: env.version },
@@ -27,6 +42,28 @@ export class ClusterParts {
       },
       { ...env, records: new MemberRows(store) },
     )
+    const { members } = this
+    this.#secrets = new SecretRing('cluster', { ...env, secrets: store })
+    this.#client = new SiblingClient({ self: members, secrets: this.#secrets })
+    this.siblings = new Siblings({ ...env, members, calls: this.#client })
+    this.handOver = new HandOver({ ...env, siblings: this.siblings, client: this.#client })
+    this.services = [this.#secrets, this.#client, this.siblings]
+  }
+
+  /** What siblings call on the port of an orchestrator. */
+  routes(endpoint: OrchestratorEndpoint, orchestrator: Pick<SiblingApi, 'endedElsewhere'>): SiblingEndpoint {
+    const { members } = this
+    const api: SiblingApi = {
+      endedElsewhere: (sessionId) => orchestrator.endedElsewhere(sessionId),
+      lookAt: async (node, signal) => {
+        if (!this.siblings.callable(node)) await members.look()
+        const sibling = members.all.find((member) => member.node === node)
+        return sibling ? this.#client.hello(sibling, signal) : 'it is not in the store'
+      },
+    }
+    return new SiblingEndpoint({
+      ...{ ...this.#env, self: members, secrets: this.#secrets, orchestrator: endpoint, api },
+    })
   }
 
   /** What tells siblings that they may call this node, once its port for peers is open. */

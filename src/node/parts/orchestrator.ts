@@ -53,7 +53,9 @@ export class OrchestratorParts {
   ) {
     const { env, signer, store } = core
     const serviceUri = serviceUriOf(core.settings)
-    const results = new MemoryObjects({ baseUrl: `${serviceUri}/stream/` })
+    // Any node of a cluster may be asked for a result: its URL says which one has it.
+    const place = cluster ? `${cluster.members.node}/` : ''
+    const results = new MemoryObjects({ baseUrl: `${serviceUri}/stream/${place}` })
     const transcoders = new TranscoderPool(
       {
         ...{ serviceUri, secret: core.settings.secrets.orchSecret },
@@ -81,15 +83,15 @@ export class OrchestratorParts {
       },
       {
         ...{ ...env, signer, recipient: payee.recipient, lookups: payments?.winners.senders ?? null },
-        ...{ transcoder: transcoders, results, authKeys },
+        ...{ transcoder: transcoders, results, authKeys, siblings: cluster?.siblings ?? null },
       },
     )
-    const endpoint = peerEndpoint(core, settings, this)
+    const endpoint = peerEndpoint(core, settings, { orchestrator: this.orchestrator, transcoders, cluster })
     this.#settings = core.settings
     this.#endpoint = endpoint
     this.services = [
       ...[...(transcoder?.services ?? []), transcoders],
-      ...[...payee.services, store, authKeys, this.orchestrator, endpoint],
+      ...[...payee.services, store, authKeys, this.orchestrator, ...(cluster?.services ?? []), endpoint],
       ...(cluster ? [cluster.opening(endpoint, this.orchestrator)] : []),
       ...selfCheck(core, serviceUri),
     ]
@@ -155,14 +157,23 @@ function paid(
 function peerEndpoint(
   core: Core,
   settings: OrchestratorSettings,
-  { orchestrator, transcoders }: Pick<OrchestratorParts, 'orchestrator' | 'transcoders'>,
+  {
+    cluster,
+    orchestrator,
+    transcoders,
+  }: Pick<OrchestratorParts, 'orchestrator' | 'transcoders'> & Pick<OrchestratorNeeds, 'cluster'>,
 ): Endpoint {
   const { duties, env } = core
   const { bind, sources } = settings
   const service = serviceUrlOf(core.settings)
   const fetchAllowed: ConstructorParameters<typeof OrchestratorEndpoint>[1]['fetchSource'] =
     sources && ((url, limits, signal) => fetchSource(url, { limits, rule: sources }, signal))
-  const forGateways = new OrchestratorEndpoint({}, { ...env, api: orchestrator, fetchSource: fetchAllowed })
+  const known = cluster && { node: cluster.members.node, handOver: cluster.handOver }
+  const forGateways = new OrchestratorEndpoint(
+    {},
+    { ...env, api: orchestrator, fetchSource: fetchAllowed, cluster: known },
+  )
+  const forSiblings = cluster ? [cluster.routes(forGateways, orchestrator)] : []
   const forTranscoders = () =>
     new TranscoderEndpoint({ ownOnly: core.ownCerts !== null }, { ...env, api: transcoders })
   return new Endpoint(
@@ -170,7 +181,7 @@ function peerEndpoint(
       ...{ name: 'service endpoint', host: bind.host, port: bind.port ?? portOf(service) },
       tls: bind.clearText ? null : core.tlsFor(service.hostname),
     },
-    { ...env, routes: [forGateways, ...(duties.takesTranscoders ? [forTranscoders()] : [])] },
+    { ...env, routes: [forGateways, ...forSiblings, ...(duties.takesTranscoders ? [forTranscoders()] : [])] },
   )
 }
 

@@ -134,6 +134,11 @@ export class Members implements Service {
     await this.#renewSafely()
   }
 
+  /** Whether siblings have been told how to call this node. */
+  get isOpen(): boolean {
+    return this.#fingerprint !== ''
+  }
+
   /** Whether this node's lease holds. */
   get isIn(): boolean {
     return this.#leaseEndMs !== null && this.#monotonic() < this.#leaseEndMs
@@ -145,9 +150,13 @@ export class Members implements Service {
     return this.#seen.map((member) => ({ ...member, leftMs: member.leftMs - sinceMs }))
   }
 
-  /** The other members that are alive, those renewed last first. */
+  /**
+   * The other members that are alive, those renewed last first. While this node's own lease has run out, the store says
+   * nothing about them either: then those that were alive when it was last read.
+   */
   get siblings(): readonly SeenMember[] {
-    return this.all.filter(({ leftMs, node }) => leftMs > 0 && node !== this.node)
+    const members = this.isIn ? this.all : this.#seen
+    return members.filter(({ leftMs, node }) => leftMs > 0 && node !== this.node)
   }
 
   /** The database's time, by which siblings agree, in ms since the epoch. */

@@ -21,6 +21,10 @@ interface OpenSession extends Session {
   /** Segments admitted, whether or not their bytes have come. */
   running: number
   readonly openedAt: number
+  /** When its newest segment was admitted. */
+  admittedAt: number
+  /** It has no place, and its transcoder was told so: only among nodes that share sessions. */
+  rests: boolean
   /** When its last segment was finished; null before the first, without which it keeps no place. */
   finishedAt: number | null
   /** How long its latest segment lasts. */
@@ -34,6 +38,13 @@ export interface OpenSessionsNeeds {
   readonly clock: Clock
   /** How many sessions may keep a place at once, just now. */
   readonly maxSessions: () => number
+  /**
+   * Whether other nodes take segments of the same sessions. Then a session keeps its place here only until its next segment
+   * would be due: that may go elsewhere.
+   */
+  readonly areShared?: boolean
+  /** A shared session has no place here at present; a segment of it may come any time. */
+  rested?(sessionId: string): void
   /** No more segments of a session are expected: what was kept for it may go. */
   ended(sessionId: string): void
   /** A session has its place; `running` is how many there are now. */
@@ -56,8 +67,10 @@ export class OpenSessions {
     return this.#sessions.size
   }
 
-  has(id: string): boolean {
-    return this.#sessions.has(id)
+  /** Whether a session needs no place for another segment. */
+  goesOn(id: string): boolean {
+    const session = this.#sessions.get(id)
+    return session !== undefined && (!this.#needs.areShared || this.keepsPlace(session))
   }
 
   /** Counts a segment in, and opens its session where it is not open; `release` counts it out, once. */
@@ -66,8 +79,11 @@ export class OpenSessions {
     segmentMs: number,
     opening: SessionOpening,
   ): { readonly session: Session; release(): void } {
+    if (this.#needs.areShared) this.#restWithoutPlace()
     const session = this.#sessions.get(id) ?? this.#open(id, opening)
     session.running++
+    session.admittedAt = this.#needs.clock.now()
+    session.rests = false
     session.over = null
     session.segmentMs = segmentMs
     let isReleased = false
@@ -98,12 +114,14 @@ export class OpenSessions {
 
   /** Whether a session's place is given to no other. */
   keepsPlace(session: Session): boolean {
-    const { finishedAt, id, openedAt } = session as OpenSession
+    const { admittedAt, finishedAt, id, openedAt, running, segmentMs } = session as OpenSession
     const now = this.#needs.clock.now()
-    return (
-      this.#turns.of(id).count > 0 ||
-      (finishedAt === null ? now - openedAt < FIRST_UPLOAD_MS : now - finishedAt < SESSION_IDLE_MS)
-    )
+    if (this.#turns.of(id).count > 0) return true
+    if (this.#needs.areShared) {
+      const isArriving = running > 0 && now - admittedAt < FIRST_UPLOAD_MS
+      return isArriving || (finishedAt !== null && now - finishedAt < segmentMs + LATE_SEGMENT_MS)
+    }
+    return finishedAt === null ? now - openedAt < FIRST_UPLOAD_MS : now - finishedAt < SESSION_IDLE_MS
   }
 
   /** Segments of a session whose bytes are here: one in work, the others waiting for it. */
@@ -151,9 +169,21 @@ export class OpenSessions {
     )
   }
 
+  /** Gives back the transcoders of sessions whose segments go elsewhere just now. */
+  #restWithoutPlace(): void {
+    for (const session of this.#sessions.values()) {
+      if (session.rests || session.running > 0 || this.keepsPlace(session)) continue
+      session.rests = true
+      this.#needs.rested?.(session.id)
+    }
+  }
+
   #open(id: string, opening: SessionOpening): OpenSession {
     const openedAt = this.#needs.clock.now()
-    const session: OpenSession = { id, running: 0, openedAt, finishedAt: null, segmentMs: 0, over: null }
+    const session: OpenSession = {
+      ...{ id, running: 0, openedAt, admittedAt: openedAt, rests: false },
+      ...{ finishedAt: null, segmentMs: 0, over: null },
+    }
     this.#sessions.set(id, session)
     this.#needs.begun(id, opening, this.#sessions.size)
     return session

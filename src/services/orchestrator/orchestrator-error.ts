@@ -3,6 +3,7 @@ import { NodeError } from '../../lib/errors.ts'
 /** Why a call is refused. */
 export type OrchestratorFault =
   | 'forbidden'
+  | 'capped'
   | 'payment-refused'
   | 'bad-request'
   | 'internal'

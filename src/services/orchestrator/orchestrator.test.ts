@@ -17,7 +17,7 @@ import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
 import { EngineCapacity } from '../transcoding/engine-capacity.ts'
 import type { TranscodeJob, TranscodeOutput, Transcoder } from '../transcoding/transcoder.ts'
-import { Orchestrator } from './orchestrator.ts'
+import { Orchestrator, type OtherNodes } from './orchestrator.ts'
 import type { Recipient } from './recipient.ts'
 
 const gatewayKey = leftPad(Uint8Array.of(1), 32)
@@ -35,6 +35,7 @@ function setUp(
     maxPixels?: bigint
     recipient?: Partial<Recipient>
     transcoder?: (clock: ManualClock) => Transcoder
+    siblings?: OtherNodes
   } = {},
 ) {
   const clock = new ManualClock()
@@ -85,6 +86,7 @@ function setUp(
       },
       results: stored,
       authKeys: { keys: [new TextEncoder().encode('key')] },
+      siblings: overrides.siblings ?? null,
       clock,
       dice: seededDice('orchestrator'),
       log: silentLog,
@@ -276,7 +278,7 @@ test('credentials are refused in order: signature, capabilities, token, capacity
   const other = await segmentFor(orchestrator)
   await orchestrator.admit(good, payment)
   await assert.rejects(orchestrator.admit(other, payment), {
-    code: 'forbidden',
+    code: 'capped',
     message: 'OrchestratorCapped',
   })
   await assert.rejects(orchestrator.info(request), {
@@ -390,7 +392,7 @@ test('a new session is capped while its segment could not be done in time, a kno
   await clock.wind(4_000)
   assert.equal((await first).outcome.kind, 'data')
   for (let session = 0; session < 7; session++) await post(1)
-  const capped = { code: 'forbidden', message: 'OrchestratorCapped' }
+  const capped = { code: 'capped', message: 'OrchestratorCapped' }
   await assert.rejects(orchestrator.admit(late, payment), capped)
   await assert.rejects(orchestrator.info(request), {
     message: 'Invalid orchestrator request: OrchestratorCapped',
@@ -796,4 +798,47 @@ test('an idle orchestrator drains at once', async () => {
   const { orchestrator } = setUp()
   await orchestrator.drain({ limitMs: 30_000, noticeMs: 3_000 }, never)
   await assert.rejects(orchestrator.info(request))
+})
+
+test('one of several nodes offers sessions while any of them has room, and a session’s place is free between its segments', async () => {
+  const siblings = { hasRoom: true, ended: (sessionId: string) => void ended.push(sessionId) }
+  const ended: string[] = []
+  const { clock, orchestrator, jobs } = setUp({ maxSessions: 1, siblings })
+  const [first, other] = [await segmentFor(orchestrator), await segmentFor(orchestrator)]
+  const answer = (await orchestrator.admit(first, payment)).transcode(source, never)
+  await settle()
+  assert.deepEqual(orchestrator.work(), { takesSegments: true, maxSessions: 1, sessions: 1, segments: 1 })
+  assert.ok(await orchestrator.info(request), 'its first segment will be handed over')
+  await assert.rejects(orchestrator.admit(other, payment), { code: 'capped' })
+  jobs[0]!.finish(output())
+  await answer
+  await clock.wind(2_500)
+  await assert.rejects(orchestrator.admit(other, payment), { code: 'capped' }, 'its next segment is due')
+  await clock.wind(500)
+  const second = (await orchestrator.admit(other, payment)).transcode(source, never)
+  await settle()
+  await assert.rejects(orchestrator.admit(first, payment), { code: 'capped' }, 'it may go elsewhere')
+  jobs[1]!.finish(output())
+  await second
+  siblings.hasRoom = false
+  await assert.rejects(orchestrator.info(request), /OrchestratorCapped$/)
+  await orchestrator.endSession(first.authToken)
+  assert.deepEqual(ended, [first.authToken?.sessionId])
+  orchestrator.endedElsewhere(other.authToken!.sessionId)
+  assert.equal(orchestrator.sessionCount, 0)
+  assert.deepEqual(ended.length, 1, 'what a sibling tells is not told on')
+})
+
+test('a draining node of several offers sessions of the others, and refuses segments so that they are handed over', async () => {
+  const { clock, orchestrator } = setUp({ siblings: { hasRoom: true, ended: () => {} } })
+  const segment = await segmentFor(orchestrator)
+  const draining = orchestrator.drain(0, never)
+  await clock.wind(20_000)
+  await draining
+  assert.equal(orchestrator.work().takesSegments, false)
+  assert.ok(await orchestrator.info(request))
+  await assert.rejects(orchestrator.admit(segment, payment), {
+    code: 'capped',
+    message: 'OrchestratorCapped',
+  })
 })

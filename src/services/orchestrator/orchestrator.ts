@@ -78,6 +78,16 @@ export interface OrchestratorNeeds extends OffersNeeds {
   /** Where results wait to be fetched. */
   readonly results: ObjectStore
   readonly events: NodeEvents
+  /** The other nodes of its cluster; absent or null where there are none. */
+  readonly siblings?: OtherNodes | null
+}
+
+/** The other nodes of a cluster, which take segments of the same sessions. */
+export interface OtherNodes {
+  /** Whether one of them has room for another session. */
+  readonly hasRoom: boolean
+  /** Ends a session at all of them. */
+  ended(sessionId: string): void
 }
 
 /** A segment that was accepted and paid for; its bytes are still to come. */
@@ -125,6 +135,8 @@ export class Orchestrator implements Service {
     this.#sessions = new OpenSessions({
       clock: needs.clock,
       maxSessions: () => options.maxSessions,
+      areShared: needs.siblings != null,
+      rested: (sessionId) => needs.transcoder.sessionEnded?.(sessionId),
       begun: (sessionId, opening, running) =>
         needs.events.tell({ kind: 'session-begun', sessionId, ...opening, running }),
       closed: (sessionId, reason, running) =>
@@ -198,7 +210,8 @@ export class Orchestrator implements Service {
         'Invalid orchestrator request: orchestrator req sig check failed',
       )
     }
-    if (!this.#hasRoom('', OFFERED_SEGMENT_MS) || this.#takes !== 'everything') {
+    const isWelcome = this.#takes === 'everything' && this.#hasRoom('', OFFERED_SEGMENT_MS)
+    if (!isWelcome && !this.#needs.siblings?.hasRoom) {
       throw new OrchestratorError('request-refused', 'Invalid orchestrator request: OrchestratorCapped')
     }
     if (this.#needs.lookups?.mayLookUp(request.address, host) === false) {
@@ -213,6 +226,12 @@ export class Orchestrator implements Service {
       throw new OrchestratorError('request-refused', 'Invalid auth token')
     }
     this.#sessions.end(token.sessionId)
+    this.#needs.siblings?.ended(token.sessionId)
+  }
+
+  /** Ends a session that its gateway has ended at another node of the cluster. */
+  endedElsewhere(sessionId: string): void {
+    this.#sessions.end(sessionId)
   }
 
   /** Checks and books a segment before its bytes are read, in the order of wire.md §10. */
@@ -224,9 +243,9 @@ export class Orchestrator implements Service {
     const sender = payment?.sender ?? ZERO_ADDRESS
     const token = this.#checkCredentials(segment, sender, host)
     const isWelcome =
-      this.#sessions.has(token.sessionId) || this.#hasRoom(token.sessionId, segment.durationMs)
+      this.#sessions.goesOn(token.sessionId) || this.#hasRoom(token.sessionId, segment.durationMs)
     if (!isWelcome || this.#takes === 'nothing') {
-      throw new OrchestratorError('forbidden', 'OrchestratorCapped')
+      throw new OrchestratorError('capped', 'OrchestratorCapped')
     }
     const admittedMs = this.#needs.clock.now()
     const gateway = sender === ZERO_ADDRESS ? null : sender

@@ -10,7 +10,7 @@ import type { Rational } from '../../lib/rational.ts'
  */
 
 /** The purpose of a secret. */
-export type SecretPurpose = 'ticket' | 'auth-token'
+export type SecretPurpose = 'ticket' | 'auth-token' | 'cluster'
 
 /** Secrets of 32 bytes that survive restarts. */
 export interface Secrets {

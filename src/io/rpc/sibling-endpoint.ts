@@ -1,0 +1,121 @@
+import type { Clock } from '../../lib/clock.ts'
+import type { Log } from '../../lib/log.ts'
+import { PeerLimits } from '../../lib/peer-limits.ts'
+import type { HttpHandler, Routes } from './calls.ts'
+import { connectionOf } from './connection-limits.ts'
+import { SIBLING_HOST_HEADER } from './hand-over.ts'
+import type { OrchestratorEndpoint } from './orchestrator-endpoint.ts'
+import { disconnectSignal, type HttpRequest, type HttpResponse, refuse, respond } from './server-response.ts'
+import { SIBLING_PATHS, SIBLING_SESSION_HEADER } from './sibling-client.ts'
+import { SIBLING_HEADER, senderOfToken } from './sibling-token.ts'
+
+const PREFIX = '/sibling/'
+/** Of one sibling: it hands over segments, fetches their results and ends sessions. */
+const CALLS = { callsPerSecond: 2_000, burst: 10_000, streams: 8 }
+/** As named by `hostOf`. */
+const HOST = /^[\w.:/-]{1,64}$/
+const SESSION = /^[0-9a-f]{1,64}$/
+/** What every path says that does not exist. */
+const UNKNOWN = '404 page not found'
+
+/** The node behind the endpoint. */
+export interface SiblingApi {
+  /** Ends a session that a gateway has ended at a sibling. */
+  endedElsewhere(sessionId: string): void
+  /** Calls a sibling at its address; gives why that fails, or null. */
+  lookAt(node: string, signal: AbortSignal): Promise<string | null>
+}
+
+/** What the endpoint needs. */
+export interface SiblingEndpointNeeds {
+  /** This node's id, and the database's time. */
+  readonly self: { readonly node: string; readonly nowMs: number }
+  /** The cluster's secrets. */
+  readonly secrets: { readonly keys: readonly Uint8Array[] }
+  /** Who takes segments, and holds results. */
+  readonly orchestrator: Pick<OrchestratorEndpoint, 'handed' | 'own'>
+  readonly api: SiblingApi
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/**
+ * What the nodes of a cluster ask of one another, on the port for gateways. Each request shows a token made with the
+ * cluster's secret; to anybody else these paths do not exist.
+ */
+export class SiblingEndpoint implements Routes {
+  readonly #needs: SiblingEndpointNeeds
+  readonly #calls: PeerLimits
+
+  constructor(needs: SiblingEndpointNeeds) {
+    this.#needs = needs
+    this.#calls = new PeerLimits(CALLS, needs)
+  }
+
+  readonly http = (path: string): HttpHandler | null => {
+    if (!path.startsWith(PREFIX)) return null
+    return (request, response) => this.#answer(path, request, response)
+  }
+
+  async #answer(path: string, request: HttpRequest, response: HttpResponse): Promise<void> {
+    const { secrets, self } = this.#needs
+    const call = { to: self.node, method: request.method ?? '', path }
+    const from = senderOfToken(secrets.keys, request.headers[SIBLING_HEADER], call, self.nowMs)
+    if (from === null) {
+      // Errors of a peer that leaves are its own.
+      disconnectSignal(request, response)
+      refuse(request, response, 404, UNKNOWN)
+      return
+    }
+    connectionOf(request.socket)?.trust()
+    if (!this.#calls.takeCall(from)) {
+      disconnectSignal(request, response)
+      refuse(request, response, 503, 'too many calls of this node: try again later')
+      return
+    }
+    await this.#serve(from, { method: call.method, path }, request, response)
+  }
+
+  async #serve(
+    from: string,
+    { method, path }: { readonly method: string; readonly path: string },
+    request: HttpRequest,
+    response: HttpResponse,
+  ): Promise<void> {
+    const { api, orchestrator, self } = this.#needs
+    if (method === 'POST' && path === SIBLING_PATHS.segment) {
+      const host = request.headers[SIBLING_HOST_HEADER]
+      const isHost = typeof host === 'string' && HOST.test(host)
+      return orchestrator.handed(request, response, { host: isHost ? host : null })
+    }
+    if (method === 'GET' && path.startsWith(SIBLING_PATHS.results)) {
+      return orchestrator.own(path.slice(SIBLING_PATHS.results.length), request, response)
+    }
+    const signal = disconnectSignal(request, response)
+    if (method === 'GET' && path === SIBLING_PATHS.hello) {
+      respond(request, response, 200, Buffer.from(self.node))
+    } else if (method === 'POST' && path === SIBLING_PATHS.end) {
+      const sessionId = request.headers[SIBLING_SESSION_HEADER]
+      if (typeof sessionId === 'string' && SESSION.test(sessionId)) api.endedElsewhere(sessionId)
+      respond(request, response, 200, Buffer.alloc(0))
+    } else if (method === 'POST' && path === SIBLING_PATHS.look) {
+      await this.#look(from, signal, request, response)
+    } else refuse(request, response, 404, UNKNOWN)
+  }
+
+  async #look(
+    from: string,
+    signal: AbortSignal,
+    request: HttpRequest,
+    response: HttpResponse,
+  ): Promise<void> {
+    const giveBack = this.#calls.takeStream(from)
+    if (!giveBack) return refuse(request, response, 503, 'it is being looked at already')
+    try {
+      const why = await this.#needs.api.lookAt(from, signal)
+      respond(request, response, 200, Buffer.from(why ?? ''))
+    } finally {
+      giveBack()
+    }
+  }
+}
