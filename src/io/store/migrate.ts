@@ -6,11 +6,15 @@ import type { Tables } from './tables.ts'
 /** An arbitrary number that other programs in the same database are unlikely to lock. */
 const MIGRATION_LOCK = 7_239_114
 
+/** The first version that says which older ones work on it. */
+const FIRST_WITH_OLDEST = 6
+
 /**
  * Brings the schema of a database up to date, in one transaction; processes that start at the same moment wait for one
- * another. Throws StoreError `store-too-new`.
+ * another. A newer schema is used as it is if it says that this version's code works on it. Throws StoreError
+ * `store-too-new` if it does not.
  */
-export async function migrate({ db, schema }: Database): Promise<void> {
+export async function migrate({ db, schema }: Database, migrations = MIGRATIONS): Promise<void> {
   await db.transaction().execute(async (tx) => {
     if (schema !== null) await enterSchema(tx, schema)
     await sql`create table if not exists migrations (version integer primary key)`.execute(tx)
@@ -18,20 +22,33 @@ export async function migrate({ db, schema }: Database): Promise<void> {
       version: number
     }>`select coalesce(max(version), 0) as version from migrations`.execute(tx)
     const version = Number(done.rows[0]!.version)
-    const known = MIGRATIONS.at(-1)!.version
+    const known = migrations.at(-1)!.version
     if (version > known) {
+      const oldest = await oldestFor(tx, version)
+      if (oldest <= known) return
       throw new StoreError(
         'store-too-new',
         `the database was written by a newer version (schema ${version}, this version knows ${known}): upgrade this node`,
       )
     }
-    for (const migration of MIGRATIONS.filter((step) => step.version > version)) {
+    for (const migration of migrations.filter((step) => step.version > version)) {
       const own = schema === null ? [] : (migration.postgres ?? [])
       for (const statement of [...migration.statements, ...own]) await sql.raw(statement).execute(tx)
       await migration.fill?.(tx)
       await sql`insert into migrations (version) values (${migration.version})`.execute(tx)
+      if (migration.version < FIRST_WITH_OLDEST) continue
+      const oldest = migration.oldest ?? migration.version
+      await sql`update migrations set oldest = ${oldest} where version = ${migration.version}`.execute(tx)
     }
   })
+}
+
+/** The oldest version whose code works on the schema of this one. */
+async function oldestFor(tx: Kysely<Tables>, version: number): Promise<number> {
+  const found = await sql<{
+    oldest: number | null
+  }>`select oldest from migrations where version = ${version}`.execute(tx)
+  return found.rows[0]?.oldest ?? version
 }
 
 /** Makes the schema if it does not exist, and uses it to the end of the transaction. */

@@ -3,9 +3,17 @@ import { SETTLE_FUNCTIONS, SETTLE_TABLES } from './settle-function.ts'
 import type { Tables } from './tables.ts'
 import { fillTotals } from './ticket-totals.ts'
 
-/** One step of the schema. A released step is never changed; a later one corrects it. */
+/**
+ * One step of the schema. A released step is never changed; a later one corrects it. From version 6 on a step only adds:
+ * tables, columns that may be left out, indexes, functions with new names. So a node of the release before goes on working
+ * beside those that have been upgraded.
+ */
 export interface Migration {
   readonly version: number
+  /**
+   * The oldest version of the schema whose code works on this one: the last version of the release before. Absent: this one.
+   */
+  readonly oldest?: number
   readonly statements: readonly string[]
   /** For PostgreSQL only, after the others. */
   readonly postgres?: readonly string[]
@@ -88,9 +96,14 @@ export const MIGRATIONS: readonly Migration[] = [
       `alter table transactions add column booked_round bigint`,
     ],
   },
-  { version: 6, statements: [], postgres: [...SETTLE_TABLES, ...SETTLE_FUNCTIONS] },
+  {
+    version: 6,
+    statements: [`alter table migrations add column oldest integer`],
+    postgres: [...SETTLE_TABLES, ...SETTLE_FUNCTIONS],
+  },
   {
     version: 7,
+    oldest: 6,
     statements: [
       `create table members (
         node text primary key, instance text not null, account text not null, roles text not null,
@@ -100,6 +113,7 @@ export const MIGRATIONS: readonly Migration[] = [
   },
   {
     version: 8,
+    oldest: 6,
     statements: [
       `create table leases (
         name text primary key, instance text not null, node text not null, epoch bigint not null,
