@@ -832,7 +832,7 @@ test('one of several nodes offers sessions while any of them has room, and a ses
 test('a draining node of several offers sessions of the others, and refuses segments so that they are handed over', async () => {
   const { clock, orchestrator } = setUp({ siblings: { hasRoom: true, ended: () => {} } })
   const segment = await segmentFor(orchestrator)
-  const draining = orchestrator.drain(0, never)
+  const draining = orchestrator.drain({ limitMs: 0, noticeMs: 0 }, never)
   await clock.wind(20_000)
   await draining
   assert.equal(orchestrator.work().takesSegments, false)
