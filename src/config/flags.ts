@@ -163,6 +163,18 @@ export const flags = {
     'Address at which the other nodes of a cluster reach this one. Empty: its own listen address, or where it listens at all of them, this machine’s address on the way to the database of -store.',
     { value: 'HOST:PORT' },
   ),
+  storeGrace: duration(
+    '60s',
+    'every role',
+    'How long an orchestrator goes on with the sessions that it knows while the database of -store is away; their payments are kept in a journal in -dataDir. 0: not at all.',
+    { roles: ['orchestrator'] },
+  ),
+  storeGraceValue: wei(
+    1_000_000_000_000_000,
+    'every role',
+    'The work that an orchestrator begins for one gateway in that time, in wei.',
+    { roles: ['orchestrator'] },
+  ),
   drainTimeout: duration(
     '30s',
     'every role',

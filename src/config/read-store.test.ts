@@ -36,7 +36,7 @@ test('-store takes a URL or a file with it, from a flag or a variable; its passw
     settings(REDEEMER, { LP_STORE: URL_WITH_PASSWORD }),
     settings(`${REDEEMER} -store ${URL_WITH_PASSWORD}`),
   ]) {
-    assert.deepEqual(store, { schema: 'livepeer' })
+    assert.deepEqual(store, { schema: 'livepeer', grace: null })
     assert.equal(secrets.storeUrl, URL_WITH_PASSWORD)
     assert.equal(secrets.storeSessionUrl, URL_WITH_PASSWORD)
     assert.doesNotMatch(inspect([printable(), secrets, warnings], { depth: 9 }), /hunter22|operator/)
@@ -58,7 +58,7 @@ test('-storeSchema and -storeSessionUrl say where in the database, and how it is
   const { secrets, store } = settings(
     `${REDEEMER} -store postgres://pooler/x -storeSchema east_1 -storeSessionUrl /etc/store`,
   )
-  assert.deepEqual(store, { schema: 'east_1' })
+  assert.deepEqual(store, { schema: 'east_1', grace: null })
   assert.equal(secrets.storeUrl, 'postgres://pooler/x')
   assert.equal(secrets.storeSessionUrl, URL_WITH_PASSWORD)
 })
@@ -69,6 +69,18 @@ test('-clusterAddr says where siblings reach a node; without it that is found ou
   assert.deepEqual(addressOf(' -clusterAddr Node1.internal:9000'), { host: 'node1.internal', port: 9000 })
   assert.deepEqual(addressOf(' -clusterAddr 10.0.0.5'), { host: '10.0.0.5', port: null })
   assert.deepEqual(addressOf(' -clusterAddr [fd00::5]:9000'), { host: 'fd00::5', port: 9000 })
+})
+
+test('an orchestrator goes on without the database for a minute and a thousandth of an ether, or as it is told', () => {
+  const graceOf = (flags: string) =>
+    settings(`${ORCHESTRATOR} -store postgres://db/x ${flags}`.trim()).store!.grace
+  assert.deepEqual(graceOf(''), { graceMs: 60_000, valueWei: 10n ** 15n })
+  assert.deepEqual(graceOf('-storeGrace 5m -storeGraceValue 2gwei'), {
+    graceMs: 300_000,
+    valueWei: 2_000_000_000n,
+  })
+  assert.equal(graceOf('-storeGrace 0'), null)
+  assert.equal(graceOf('-storeGraceValue 0'), null)
 })
 
 const ORCHESTRATOR = `${CHAIN} -orchestrator -transcoder -serviceAddr 127.0.0.1:8935 -pricePerUnit 1`
@@ -95,6 +107,12 @@ const refusals: [line: string, sentence: string][] = [
     '-clusterAddr 0.0.0.0 cannot be called: give the address at which the other nodes reach this one',
   ],
   [`${REDEEMER} -storeSchema east`, '-storeSchema needs -store, the database'],
+  [`${ORCHESTRATOR} -storeGrace 5s`, '-storeGrace needs -store, the database'],
+  [`${ORCHESTRATOR} -storeGraceValue 5`, '-storeGraceValue needs -store, the database'],
+  [
+    `${ORCHESTRATOR} -store postgres://db/x -storeGraceValue -1`,
+    '-storeGraceValue must be at least 0, not -1',
+  ],
   ...['East', 'pg_east', '1east', 'a-b', 'x'.repeat(64)].map((name): [string, string] => [
     `${REDEEMER} -store postgres://db/x -storeSchema ${name}`,
     `-storeSchema must be at most 63 small letters, digits and underscores, begin with a letter and not with pg_, not "${name}"`,
@@ -119,6 +137,6 @@ for (const [line, sentence] of refusals) {
 
 test('orchestrators, redeemers, reward services and round initialisers may share a store', () => {
   for (const line of [ORCHESTRATOR, REDEEMER, CHAIN, `${CHAIN} -initializeRound`]) {
-    assert.deepEqual(settings(`${line} -store postgres://db/x`).store, { schema: 'livepeer' })
+    assert.equal(settings(`${line} -store postgres://db/x`).store?.schema, 'livepeer')
   }
 })

@@ -1,3 +1,4 @@
+import type { GraceLimits } from '../domain/grace.ts'
 import { isUnspecified } from '../lib/hosts.ts'
 import { parseHost } from './addresses.ts'
 import { environmentName, shown } from './load-flags.ts'
@@ -36,8 +37,9 @@ export function readStore(
 ): StoreSettings | null {
   const { storeSchema: schema } = reading.flags
   if (storeUrl === '') {
-    if (reading.has('storeSchema'))
-      throw refusal(`${reading.spelled('storeSchema')} needs -store, the database`)
+    for (const name of ['storeSchema', 'storeGrace', 'storeGraceValue'] as const) {
+      if (reading.has(name)) throw refusal(`${reading.spelled(name)} needs -store, the database`)
+    }
     return null
   }
   if (roles.has('gateway') || (roles.has('transcoder') && !roles.has('orchestrator'))) {
@@ -51,7 +53,15 @@ export function readStore(
       `${reading.spelled('storeSchema')} must be at most 63 small letters, digits and underscores, begin with a letter and not with pg_, not ${shown(schema)}`,
     )
   }
-  return { schema }
+  return { schema, grace: roles.has('orchestrator') ? readGrace(reading) : null }
+}
+
+function readGrace(reading: Reading): GraceLimits | null {
+  const graceMs = reading.wait('storeGrace', 0)
+  const { storeGraceValue: valueWei } = reading.flags
+  if (valueWei < 0n)
+    throw refusal(`${reading.spelled('storeGraceValue')} must be at least 0, not ${valueWei}`)
+  return graceMs === 0 || valueWei === 0n ? null : { graceMs, valueWei }
 }
 
 /** Reads where the cluster's other nodes reach this one; null where that is found out. Throws SettingsError. */

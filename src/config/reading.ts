@@ -82,7 +82,8 @@ export class Reading {
       | 'initializeRoundMaxDelay'
       | 'discoveryTimeout'
       | 'drainTimeout'
-      | 'drainNotice',
+      | 'drainNotice'
+      | 'storeGrace',
     least: number,
   ): number {
     const value = this.flags[name]

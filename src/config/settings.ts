@@ -1,4 +1,5 @@
 import type { ServiceAddress } from '../domain/duties.ts'
+import type { GraceLimits } from '../domain/grace.ts'
 import type { WrittenPrice } from '../domain/price.ts'
 import type { Profile } from '../domain/rendition.ts'
 import type { Address } from '../lib/crypto.ts'
@@ -67,6 +68,8 @@ export interface Settings {
 export interface StoreSettings {
   /** The schema with the cluster's tables. */
   readonly schema: string
+  /** What an orchestrator goes on with while the database is away; null for nothing. */
+  readonly grace: GraceLimits | null
 }
 
 /** How to use the chain. */

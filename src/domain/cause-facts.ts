@@ -15,6 +15,10 @@ export interface RefusedOffer {
 export interface CauseFacts {
   // Any role.
   'store-unwritable': { readonly fault: string }
+  /** The database of a cluster cannot be used, and the node goes on with the sessions that it knows. */
+  'store-away': { readonly why: string; readonly graceMs: number }
+  /** Tickets that this node took while the database was away had been shown to another node too. */
+  'tickets-shown-twice': { readonly sender: string; readonly tickets: number; readonly worth: Rational }
   /** The store has not renewed the membership in the cluster in time. */
   'membership-lapsed': { readonly silentMs: number; readonly reason: string }
   /** The clock of the database is ahead of this machine's by so much, or behind it below 0. */

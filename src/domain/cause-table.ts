@@ -27,6 +27,24 @@ export const CAUSES: { readonly [Code in CauseCode]: CauseKind<CauseFacts[Code]>
     says: ({ fault }) => `nothing can be written, so whatever would have to be kept is refused: ${fault}`,
     change: () => 'make room on the disk, or repair it; the node goes on by itself',
   },
+  'store-away': {
+    side: 'operator',
+    of: ['orchestrator'],
+    level: 'error',
+    title: 'database of the cluster away',
+    says: ({ graceMs, why }) =>
+      `${why}; sessions that this node knows go on for up to ${graceMs / 1000} s, their payments are kept in a journal, and new sessions are refused`,
+    change: () => 'check the database and the network to it; the node goes on by itself',
+  },
+  'tickets-shown-twice': {
+    side: 'gateway',
+    of: ['orchestrator'],
+    passesMs: PASSES_MS,
+    title: 'tickets shown to several nodes',
+    says: ({ sender, tickets, worth }) =>
+      `the gateway ${sender} showed ${counted(tickets, 'ticket')} worth ${ether(worth.floor())} to several nodes while the database was away: only one counts`,
+    change: () => 'nothing, unless it goes on: lower -storeGraceValue, which bounds what this costs',
+  },
   'membership-lapsed': {
     side: 'operator',
     of: IN_CLUSTERS,

@@ -16,6 +16,14 @@ const EXAMPLES: { readonly [Code in CauseCode]: readonly [facts: CauseFacts[Code
     { fault: 'the disk is full' },
     'nothing can be written, so whatever would have to be kept is refused: the disk is full: make room on the disk, or repair it; the node goes on by itself',
   ],
+  'store-away': [
+    { why: 'the database at postgres://db:5432 cannot be used: connection refused', graceMs: 60_000 },
+    'the database at postgres://db:5432 cannot be used: connection refused; sessions that this node knows go on for up to 60 s, their payments are kept in a journal, and new sessions are refused: check the database and the network to it; the node goes on by itself',
+  ],
+  'tickets-shown-twice': [
+    { sender: ACCOUNT, tickets: 3, worth: Rational.of(ETHER / 2n) },
+    `the gateway ${ACCOUNT} showed 3 tickets worth 0.5 ETH to several nodes while the database was away: only one counts: nothing, unless it goes on: lower -storeGraceValue, which bounds what this costs`,
+  ],
   'membership-lapsed': [
     { silentMs: 7_400, reason: 'connection refused' },
     "the database of -store has not renewed this node's membership for 7 s (connection refused), so its siblings count it out: check the database and the network to it; the node goes on by itself",

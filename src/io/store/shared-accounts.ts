@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { debtLimit, OVERRUN_FACTOR } from '../../domain/debt.ts'
+import type { GraceLimits } from '../../domain/grace.ts'
 import { type Booking, partsOf } from '../../domain/money.ts'
 import { type PricePerPixel, ticketHash, type WinningTicket } from '../../domain/ticket.ts'
 import { MAX_NONCES_PER_RAND } from '../../domain/ticket-rules.ts'
@@ -15,6 +16,8 @@ import type {
 } from '../../services/orchestrator/payment-records.ts'
 import { BatchQueue, type BatchQueueOptions } from './batch-queue.ts'
 import { type StatementCall, StoreError } from './database.ts'
+import { type Batch, type GraceNeeds, GraceSender } from './grace-sender.ts'
+import { Answer, type HoldItem, type Item, type PaymentItem } from './settle-items.ts'
 import { rowOfTicket } from './ticket-row.ts'
 
 /** A charge waits this long for others to share a batch with; nobody waits for it. */
@@ -34,34 +37,42 @@ export interface SharedAccountsNeeds {
   isServersFault(error: unknown): boolean
   explain(error: unknown): unknown
   onFault(fault: string | null): void
+  /** What a node goes on with while the database is away; null where it does not. */
+  readonly grace?: GraceSetup | null
 }
 
-/** What `settle_segments_1` takes for a segment that begins or ends. */
-type Item = Readonly<Record<string, unknown>> & { readonly hold?: { readonly holder: string } }
-
-/** What it answers. */
-const Answer = z.object({
-  winners: z.array(z.string()).nullish(),
-  hold: z.union([z.object({ price: z.string(), overrun: z.string() }), z.literal('busy')]).nullish(),
-  amount: z.string().nullish(),
-})
-type Answer = z.infer<typeof Answer>
+/** What the grace time needs beside the database. */
+export interface GraceSetup
+  extends Pick<GraceNeeds, 'journal' | 'monotonic' | 'onAway' | 'onRefused' | 'onShownTwice' | 'log'> {
+  readonly limits: GraceLimits
+  readonly cluster: string
+}
 
 /** The accounts of segments in a database that several nodes share: one statement for all that comes at the same moment. */
 export class SharedAccounts {
   readonly #needs: SharedAccountsNeeds
   readonly #queue: BatchQueue<Item, Answer>
+  readonly #grace: GraceSender | null
 
   constructor(needs: SharedAccountsNeeds, options: BatchQueueOptions = {}) {
     this.#needs = needs
-    const text = `select "${needs.schema}".settle_segments_1($1, $2, $3, $4) as answer`
+    const { grace, writer } = needs
+    const settle = (batch: Batch, limitMs: number) => this.#settle(batch, limitMs)
+    this.#grace =
+      grace == null
+        ? null
+        : new GraceSender(
+            { ...grace.limits, cluster: grace.cluster, writer },
+            {
+              ...{ ...grace, settle },
+              isServersFault: (error) => needs.isServersFault(error),
+              explain: (error) => needs.explain(error),
+            },
+          )
     this.#queue = new BatchQueue(
       {
-        send: async (seq, items, limitMs) => {
-          const values = [needs.writer, seq, needs.node, JSON.stringify(items)]
-          const rows = await needs.call(text, values, limitMs)
-          return answersIn(rows[0]?.answer, items.length)
-        },
+        send: (seq, items, limitMs) =>
+          this.#grace ? this.#grace.send(seq, items, limitMs) : settle({ writer, seq, items }, limitMs),
         isServersFault: (error) => needs.isServersFault(error),
         explain: (error) => needs.explain(error),
         onFault: (fault) => needs.onFault(fault),
@@ -73,7 +84,22 @@ export class SharedAccounts {
 
   /** Why the database cannot be used at the moment, as a sentence; null if it can. */
   get fault(): string | null {
-    return this.#queue.fault
+    return this.#queue.fault ?? this.#grace?.fault ?? null
+  }
+
+  /** Whether the node goes on by itself while the database is away. */
+  get isAway(): boolean {
+    return this.#grace?.isAway ?? false
+  }
+
+  /** Nonces that this node took while the database is away. */
+  noncesAway(hash: string): ReadonlySet<number> {
+    return this.#grace?.noncesOf(hash) ?? new Set()
+  }
+
+  /** Plays in what an earlier process of this node wrote down while the database was away. */
+  async recover(records: readonly string[]): Promise<void> {
+    await this.#grace?.recover(records)
   }
 
   async begin({ hold, payment }: SegmentStart): Promise<SegmentStarted> {
@@ -83,13 +109,16 @@ export class SharedAccounts {
       ...(payment && { payment: this.#paymentItem(payment) }),
       ...(hold && { hold: holdItem(hold) }),
     })
+    if (first.refused) throw first.refused
     const newWinners = first.winners ? winnersIn(first.winners, payment?.winners ?? []) : null
     if (!newWinners || !hold) return { newWinners, hold: null }
     let held = first.hold
     for (const waitMs of PATIENCE_FOR_OTHERS) {
       if (held !== 'busy') break
       await new Promise((resolve) => setTimeout(resolve, waitMs))
-      held = (await this.#queue.run({ sender, session: sessionId, hold: holdItem(hold) })).hold
+      const again = await this.#queue.run({ sender, session: sessionId, hold: holdItem(hold) })
+      if (again.refused) throw again.refused
+      held = again.hold
     }
     return { newWinners, hold: held && held !== 'busy' ? holdIn(held) : null }
   }
@@ -101,21 +130,30 @@ export class SharedAccounts {
     return amount ? Rational.parse(amount) : Rational.zero
   }
 
-  close(): Promise<void> {
-    return this.#queue.close()
+  async close(): Promise<void> {
+    await this.#queue.close()
+    await this.#grace?.close()
+  }
+
+  async #settle({ items, seq, writer }: Batch, limitMs: number): Promise<readonly Answer[]> {
+    const { call, node, schema } = this.#needs
+    const text = `select "${schema}".settle_segments_1($1, $2, $3, $4) as answer`
+    const rows = await call(text, [writer, seq, node, JSON.stringify(items)], limitMs)
+    return answersIn(rows[0]?.answer, items.length)
   }
 
   /** The caller was told that there was no answer, so nobody else frees what was set aside. */
   #freeLate(item: Item, { hold }: Answer): void {
     if (!item.hold || !hold || hold === 'busy') return
     const { sender, session, hold: held } = item
-    const end = { ...held, fee: null }
+    const { holder, now, segment } = held
+    const end = { holder, now, segment, fee: null }
     this.#queue.run({ sender, session, end }).catch(() => {
       // It ends by itself.
     })
   }
 
-  #paymentItem(payment: PaymentRecord): Record<string, unknown> {
+  #paymentItem(payment: PaymentRecord): PaymentItem {
     const { credit, nonces, nowMs, price, winners } = payment
     const { day, round } = this.#needs.bookingAt(nowMs)
     return {
@@ -128,14 +166,16 @@ export class SharedAccounts {
   }
 }
 
-function winnerItem(ticket: WinningTicket, nowMs: number): Record<string, unknown> {
+function winnerItem(ticket: WinningTicket, nowMs: number): { readonly hash: string } {
   const row = rowOfTicket(formatHex(ticketHash(ticket)), ticket, nowMs)
-  return Object.fromEntries(
-    Object.entries(row).map(([name, value]) => [name, typeof value === 'bigint' ? value.toString() : value]),
-  )
+  const texts = Object.entries(row).map(([name, value]) => [
+    name,
+    typeof value === 'bigint' ? value.toString() : value,
+  ])
+  return { ...Object.fromEntries(texts), hash: row.hash }
 }
 
-function holdItem(hold: HoldRequest): { holder: string } & Record<string, unknown> {
+function holdItem(hold: HoldRequest): HoldItem {
   const { holder, lifeMs, paid, pixels, price, segment, ticketEv } = hold
   return {
     ...{ segment, holder, pixels: pixels.toString(), price: price.toString(), ev: ticketEv.toString() },

@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely'
 import { type Causes, noCauses } from '../../domain/causes.ts'
 import type { NodeEvent } from '../../domain/events.ts'
+import type { GraceLimits } from '../../domain/grace.ts'
 import type { Fence } from '../../domain/lease.ts'
 import { type Booking, dayOf } from '../../domain/money.ts'
 import type { PricePerPixel, WinningTicket } from '../../domain/ticket.ts'
@@ -10,6 +11,7 @@ import { formatHex, type Hex } from '../../lib/bytes.ts'
 import { settle } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { type Dice, systemDice } from '../../lib/dice.ts'
+import { type Log, silentLog } from '../../lib/log.ts'
 import { maskUrl } from '../../lib/mask-url.ts'
 import { Rational } from '../../lib/rational.ts'
 import type { Scope, Service } from '../../lib/service.ts'
@@ -30,6 +32,7 @@ import type {
 } from '../../services/orchestrator/payment-records.ts'
 import { CommitQueue } from './commit-queue.ts'
 import { type Database, StoreError } from './database.ts'
+import { Journal } from './journal.ts'
 import { storedValue, storeFirstValue, storeValue } from './kv-rows.ts'
 import { checkFence } from './lease-rows.ts'
 import { LocalAccounts, type LocalAccountsNeeds } from './local-accounts.ts'
@@ -47,7 +50,7 @@ import {
   setSession,
   takeLeftovers,
 } from './session-rows.ts'
-import { SharedAccounts } from './shared-accounts.ts'
+import { type GraceSetup, SharedAccounts } from './shared-accounts.ts'
 import type { Tables } from './tables.ts'
 import { unfinishedHashes, unfinishedRows } from './ticket-pages.ts'
 import { ticketOfRow } from './ticket-row.ts'
@@ -72,6 +75,17 @@ export interface StoreOptions extends Location {
   readonly debitPatienceMs?: number
   /** Separates this node's chain cursor and totals from those of other nodes with the same database. */
   readonly node?: string
+  /** What the node goes on with while a shared database is away; absent: nothing. */
+  readonly grace?: GraceLimits & { /** File of the journal. */ readonly path: string }
+}
+
+/** What a store needs. */
+export interface StoreNeeds {
+  readonly dice: Dice
+  readonly causes?: Causes
+  readonly log?: Log
+  /** Milliseconds that never jump; absent: the system's. */
+  readonly monotonic?: () => number
 }
 
 type Row = Parameters<typeof ticketOfRow>[0]
@@ -97,16 +111,20 @@ export class Store
   readonly #options: StoreOptions
   readonly #dice: Dice
   readonly #causes: Causes
+  readonly #log: Log
+  readonly #monotonic: () => number
   /** A session keeps its first price, which need not be read again for every segment. */
   readonly #prices = new Map<string, PricePerPixel>()
   #open: Opened | null = null
   /** The last initialised round, in which money is counted; null while it is not known. */
   #round: bigint | null = null
 
-  constructor(options: StoreOptions, needs: { dice: Dice; causes?: Causes } = { dice: systemDice }) {
+  constructor(options: StoreOptions, needs: StoreNeeds = { dice: systemDice }) {
     this.#options = options
     this.#causes = needs.causes ?? noCauses
     this.#dice = needs.dice
+    this.#log = needs.log ?? silentLog
+    this.#monotonic = needs.monotonic ?? (() => performance.now())
   }
 
   async start(scope: Scope): Promise<void> {
@@ -127,13 +145,28 @@ export class Store
       (fault) => this.#tellFault(fault),
       (tx, booked) => addToMoney(tx, database, this.#node, booked),
     )
-    this.#open = { database, commits, accounts: this.#accountsOf(database) }
+    try {
+      const { accounts, recover } = await this.#accountsOf(database, commits)
+      this.#open = { database, commits, accounts }
+      await recover()
+    } catch (error) {
+      this.#open = null
+      await database.close()
+      throw database.explain(error)
+    }
   }
 
-  #accountsOf(database: Database): Opened['accounts'] {
+  async #accountsOf(
+    database: Database,
+    commits: CommitQueue<BookedMoney>,
+  ): Promise<{ accounts: Opened['accounts']; recover(): Promise<void> }> {
     const { call, schema } = database
-    if (!call || schema === null) return new LocalAccounts(this.#localNeeds)
-    return new SharedAccounts({
+    if (!call || schema === null) {
+      return { accounts: new LocalAccounts(this.#localNeeds), recover: async () => {} }
+    }
+    const { grace, records } = await this.#grace(commits)
+    const accounts = new SharedAccounts({
+      grace,
       ...{ call, schema, node: `${this.#node}${HOT_ROWS}` },
       writer: `${this.#node}/${formatHex(this.#dice.bytes(WRITER_BYTES))}`,
       bookingAt: (nowMs) => this.#bookingAt(nowMs),
@@ -141,6 +174,37 @@ export class Store
       explain: (error) => database.explain(error),
       onFault: (fault) => this.#tellFault(fault),
     })
+    return { accounts, recover: () => accounts.recover(records) }
+  }
+
+  /** Opens the journal, in which what the node takes while the database is away is kept. */
+  async #grace(
+    commits: CommitQueue<BookedMoney>,
+  ): Promise<{ grace: GraceSetup | null; records: readonly string[] }> {
+    const { grace: limits } = this.#options
+    if (!limits) return { grace: null, records: [] }
+    const made = formatHex(this.#dice.bytes(WRITER_BYTES))
+    const cluster = await commits.run((tx) => storeFirstValue(tx, 'cluster-id', made))
+    const { content, journal } = await Journal.open(limits.path)
+    if (content.damaged > 0) {
+      this.#log.error('journal damaged', { path: `${limits.path}.damaged`, lines: content.damaged })
+    }
+    const grace: GraceSetup = {
+      ...{ cluster, limits, journal, log: this.#log, monotonic: this.#monotonic },
+      onAway: (why) => {
+        if (why === null) this.#causes.over('store-away')
+        else this.#causes.met({ code: 'store-away', facts: { why, graceMs: limits.graceMs } })
+      },
+      onRefused: async (text, error) => {
+        this.#log.error('journaled batch refused by the store', { path: `${limits.path}.refused`, error })
+        const kept = await Journal.open(`${limits.path}.refused`)
+        await kept.journal.append(text)
+        await kept.journal.close()
+      },
+      onShownTwice: (sender, tickets, worth) =>
+        this.#causes.met({ code: 'tickets-shown-twice', facts: { sender, tickets, worth } }, sender),
+    }
+    return { grace, records: content.records }
   }
 
   get #localNeeds(): LocalAccountsNeeds {
@@ -175,8 +239,25 @@ export class Store
   }
 
   #tellFault(fault: string | null): void {
+    // The grace time has words of its own for it.
+    if (this.#options.grace && this.#isAway) return
     if (fault === null) this.#causes.over('store-unwritable')
     else this.#causes.met({ code: 'store-unwritable', facts: { fault } })
+  }
+
+  /** Whether a shared database is away, and the node goes on by itself. */
+  get #isAway(): boolean {
+    return this.#shared?.isAway ?? false
+  }
+
+  get #shared(): SharedAccounts | null {
+    const accounts = this.#open?.accounts
+    return accounts instanceof SharedAccounts ? accounts : null
+  }
+
+  /** Throws at once, rather than after a long wait, what a read would end with. */
+  #refuseAway(): void {
+    if (this.#isAway) throw new StoreError('store-unavailable', this.#shared!.fault ?? 'the database is away')
   }
 
   /** Why writes fail at the moment, as a sentence; null if they succeed. */
@@ -259,6 +340,9 @@ export class Store
   }
 
   async noncesOf(recipientRandHash: Uint8Array): Promise<{ used: ReadonlySet<number>; revealed: boolean }> {
+    if (this.#isAway) {
+      return { used: this.#shared!.noncesAway(formatHex(recipientRandHash)), revealed: false }
+    }
     return noncesIn(this.#db, formatHex(recipientRandHash))
   }
 
@@ -281,6 +365,7 @@ export class Store
     const key = `${sender}/${sessionId}`
     const known = this.#prices.get(key)
     if (known) return known
+    this.#refuseAway()
     const price = (await sessionIn(this.#db, sender, sessionId))?.price ?? null
     if (price) {
       if (this.#prices.size >= MAX_KNOWN_PRICES) this.#prices.clear()
@@ -319,6 +404,7 @@ export class Store
   }
 
   async owed(sender: Address, idleSinceMs: number): Promise<Rational> {
+    this.#refuseAway()
     return owedBy(this.#db, sender, idleSinceMs)
   }
 

@@ -23,6 +23,8 @@ import type { ChainAccess } from './chain.ts'
 
 /** Differs from the Go node's file, so an operator can go back to that node and its own database. */
 const DATABASE_FILE = 'livepeer-ts.sqlite3'
+/** What an orchestrator takes while the database of its cluster is away. */
+const JOURNAL_FILE = 'store-journal'
 /** A charge for a segment waits this long for the next payment, to share its commit. */
 const DEBIT_PATIENCE_MS = 50
 /** Stands for the contracts and the orchestrator of a cluster without a chain. */
@@ -113,7 +115,11 @@ class NodeStore extends Store {
 
 function placeOf(settings: Settings, { nodeId }: Environment): StoreOptions {
   const { dataDir, keepsNothing, secrets, store } = settings
-  if (store) return { location: secrets.storeUrl, schema: store.schema, ...(nodeId ? { node: nodeId } : {}) }
+  if (store) {
+    const grace = store.grace && { ...store.grace, path: join(dataDir, JOURNAL_FILE) }
+    const own = { ...(nodeId ? { node: nodeId } : {}), ...(grace ? { grace } : {}) }
+    return { location: secrets.storeUrl, schema: store.schema, ...own }
+  }
   return { location: keepsNothing ? IN_MEMORY : join(dataDir, DATABASE_FILE), sqliteSync: 'thread' }
 }
 

@@ -1,0 +1,340 @@
+import { z } from 'zod'
+import { GraceBook, type GraceLimits } from '../../domain/grace.ts'
+import { messageOf } from '../../lib/errors.ts'
+import type { Log } from '../../lib/log.ts'
+import { Rational } from '../../lib/rational.ts'
+import { StoreError } from './database.ts'
+import type { Journal } from './journal.ts'
+import type { Answer, Item, PaymentItem } from './settle-items.ts'
+
+/** One attempt at the database before the journal is used. */
+const ATTEMPT_MS = 1_500
+/** A connection may have to be made first. */
+const WAIT_MS = 2_000
+/** While the database is away it is asked this often. */
+const PROBE_MS = 1_000
+/** One batch that is played into the database. */
+const REPLAY_MS = 10_000
+
+/** A batch as `settle_segments_1` knows it: a writer's number names one batch for ever. */
+export interface Batch {
+  readonly writer: string
+  readonly seq: number
+  readonly items: readonly Item[]
+}
+
+/** What the grace time needs. */
+export interface GraceNeeds {
+  readonly journal: Journal
+  settle(batch: Batch, limitMs: number): Promise<readonly Answer[]>
+  /** Whether the server or the way to it is at fault. */
+  isServersFault(error: unknown): boolean
+  /** The error in words for the operator. */
+  explain(error: unknown): unknown
+  /** Milliseconds that never jump. */
+  monotonic(): number
+  /** Told why the database is away, and null when all is played into it. */
+  onAway(why: string | null): void
+  /** A batch that the database refuses, as it is in the journal: it is to be kept elsewhere. */
+  onRefused(text: string, error: unknown): Promise<void>
+  /** A payment that was taken meanwhile had been shown to another node too: what it was worth, in wei. */
+  onShownTwice(sender: string, tickets: number, worth: Rational): void
+  readonly log: Log
+}
+
+/** What names this process's batches, and the cluster whose store they are for. */
+export interface GraceOptions extends GraceLimits {
+  readonly writer: string
+  readonly cluster: string
+}
+
+/**
+ * A line of the journal. The batch is sent to the database as it is, even where it may be there already: it is settled once.
+ */
+const JournaledBatch = z.object({
+  cluster: z.string(),
+  writer: z.string(),
+  seq: z.number().int(),
+  items: z.array(z.record(z.string(), z.unknown())),
+})
+
+interface Pending {
+  readonly batch: Batch
+  /** Whether the peer was told that its segment is taken, by item. */
+  readonly isTaken: readonly boolean[]
+}
+
+/**
+ * Sends batches to the database, or for a while without it to a journal on disk, from which they are played into it when it
+ * is back. Batches go in the order of their numbers. A batch that may have arrived is journaled whole, and sent again
+ * under its number.
+ */
+export class GraceSender {
+  readonly #options: GraceOptions
+  readonly #needs: GraceNeeds
+  readonly #book: GraceBook
+  readonly #pending: Pending[] = []
+  /** Batches that are being written down, and records of the journal that are in the database. */
+  #writing = 0
+  #played = 0
+  #away: { readonly sinceMs: number; readonly why: string } | null = null
+  #probing: NodeJS.Timeout | null = null
+  #replaying: Promise<void> | null = null
+
+  constructor(options: GraceOptions, needs: GraceNeeds) {
+    this.#options = options
+    this.#needs = needs
+    this.#book = new GraceBook(options)
+  }
+
+  /** Whether batches go to the journal at the moment. */
+  get isAway(): boolean {
+    return this.#away !== null
+  }
+
+  /** Why the database cannot be used, as a sentence; null if it can. */
+  get fault(): string | null {
+    return this.#away?.why ?? null
+  }
+
+  /** Nonces used while the database is away. */
+  noncesOf(hash: string): ReadonlySet<number> {
+    return this.#book.noncesOf(hash)
+  }
+
+  /** Plays in what an earlier process left. Rejects when the database does not take it. */
+  async recover(records: readonly string[]): Promise<void> {
+    const { cluster } = this.#options
+    const batches = records.flatMap((text) => {
+      const read = JournaledBatch.safeParse(parsed(text))
+      return read.success ? [read.data] : []
+    })
+    const own = batches.filter((batch) => batch.cluster === cluster)
+    if (own.length < records.length) {
+      this.#needs.log.error('journal of another store left as it is', {
+        records: records.length - own.length,
+      })
+    }
+    for (const { items, seq, writer } of own) {
+      const batch = { writer, seq, items: items as unknown as readonly Item[] }
+      await this.#playIn({ batch, isTaken: items.map(() => true) })
+    }
+    if (own.length === 0) return
+    this.#needs.log.info('journal played into the store', { batches: own.length })
+    if (own.length === records.length) await this.#needs.journal.clear(records.length)
+    else this.#played = records.length
+  }
+
+  /** Settles a batch, in the database or here. Rejects with what the database threw where neither is possible. */
+  async send(seq: number, items: readonly Item[], limitMs: number): Promise<readonly Answer[]> {
+    const batch = { writer: this.#options.writer, seq, items }
+    if (!this.#away) {
+      try {
+        const answers = await within(this.#needs.settle(batch, Math.min(limitMs, ATTEMPT_MS)), WAIT_MS)
+        this.#learn(items, answers)
+        return answers
+      } catch (error) {
+        if (!isLate(error) && !this.#needs.isServersFault(error)) throw error
+        this.#leave(error)
+        return this.#journal(batch, true)
+      }
+    }
+    return this.#journal(batch, false)
+  }
+
+  /** Stops asking for the database. */
+  async close(): Promise<void> {
+    if (this.#probing) clearTimeout(this.#probing)
+    this.#probing = null
+    await this.#replaying
+    await this.#needs.journal.close()
+  }
+
+  #leave(error: unknown): void {
+    const why = isLate(error)
+      ? `the database did not answer within ${WAIT_MS / 1000} s`
+      : messageOf(this.#needs.explain(error))
+    this.#away = { sinceMs: this.#needs.monotonic(), why }
+    this.#needs.onAway(why)
+    this.#probe()
+  }
+
+  #learn(items: readonly Item[], answers: readonly Answer[]): void {
+    const nowMs = this.#needs.monotonic()
+    for (const [i, { sender, session }] of items.entries()) {
+      const held = answers[i]?.hold
+      if (held && held !== 'busy') this.#book.note(sender, session, Rational.parse(held.price), nowMs)
+    }
+  }
+
+  /**
+   * Answers a batch here, once what is taken of it is on disk. Of one that may be in the database everything is written down,
+   * since it may count already.
+   */
+  async #journal(batch: Batch, mayBeThere: boolean): Promise<readonly Answer[]> {
+    const { cluster, graceMs } = this.#options
+    const { sinceMs, why } = this.#away!
+    if (this.#needs.monotonic() - sinceMs > graceMs) {
+      throw new StoreError('store-unavailable', `${why}, for longer than -storeGrace allows`)
+    }
+    const answers = batch.items.map((item) => this.#judge(item))
+    const isTaken = answers.map(({ refused }) => refused === undefined)
+    const kept: Batch = mayBeThere
+      ? batch
+      : { ...batch, items: batch.items.filter((_, i) => isTaken[i]).map(withoutHold) }
+    if (kept.items.length === 0) return answers
+    this.#writing++
+    try {
+      await this.#needs.journal.append(JSON.stringify({ cluster, ...kept }))
+      this.#pending.push({ batch: kept, isTaken: mayBeThere ? isTaken : kept.items.map(() => true) })
+    } finally {
+      this.#writing--
+    }
+    return answers
+  }
+
+  /** What the database would answer, as far as this node can know. */
+  #judge({ end, hold, payment, sender, session }: Item): Answer {
+    if (end) return { amount: null }
+    const price = this.#book.priceOf(sender, session, this.#needs.monotonic())
+    if (price === null) return { refused: this.#refusal('only sessions that this node knows go on') }
+    if (payment && !this.#book.useNonces(payment)) return { winners: null }
+    const winners = payment?.winners.map(({ hash }) => hash) ?? []
+    if (!hold) return { winners }
+    const granted = this.#book.grant(sender, price, BigInt(hold.pixels))
+    if (!granted)
+      return { refused: this.#refusal('this sender has had the work that -storeGraceValue allows') }
+    this.#book.note(sender, session, price, this.#needs.monotonic())
+    return { winners, hold: { price: price.toString(), overrun: granted.overrun.toString() } }
+  }
+
+  #refusal(why: string): StoreError {
+    return new StoreError('store-unavailable', `${this.#away!.why}: until it is back, ${why}`)
+  }
+
+  #probe(): void {
+    this.#probing = setTimeout(() => {
+      this.#replaying = this.#return().finally(() => {
+        this.#replaying = null
+        if (this.#away && this.#probing) this.#probe()
+      })
+    }, PROBE_MS)
+    this.#probing.unref()
+  }
+
+  /** Plays the journal into the database; what comes meanwhile is journaled, and played in too. */
+  async #return(): Promise<void> {
+    try {
+      // An empty batch tells whether the database is there.
+      if (this.#pending.length === 0) await this.#needs.settle(this.#probeBatch(), REPLAY_MS)
+      for (let next = this.#pending[0]; next; next = this.#pending[0]) {
+        await this.#playIn(next)
+        this.#pending.shift()
+        this.#played++
+      }
+      if (this.#writing > 0) return
+      const isEmpty = await this.#needs.journal.clear(this.#played)
+      if (isEmpty) this.#played = 0
+      if (!isEmpty || this.#writing > 0 || this.#pending.length > 0) return
+    } catch (error) {
+      this.#needs.log.debug('journal not played into the store', { error })
+      return
+    }
+    this.#away = null
+    this.#book.settled()
+    this.#needs.onAway(null)
+  }
+
+  #probeBatch(): Batch {
+    return { writer: `${this.#options.writer}/probe`, seq: Math.floor(this.#needs.monotonic()), items: [] }
+  }
+
+  async #playIn({ batch, isTaken }: Pending): Promise<void> {
+    const answers = await this.#settled(batch)
+    if (!answers) return
+    const refused: Item[] = []
+    const untaken: Item[] = []
+    for (const [i, item] of batch.items.entries()) {
+      const answer = answers[i]
+      if (isTaken[i] && item.payment && answer && !answer.winners) refused.push(item)
+      if (!isTaken[i] && item.hold && answer?.hold && answer.hold !== 'busy') untaken.push(item)
+    }
+    await this.#keepWinners(batch, refused)
+    await this.#free(batch, untaken)
+    for (const { payment, sender } of refused) {
+      this.#needs.onShownTwice(sender, payment!.nonces.length, Rational.parse(payment!.credit))
+    }
+  }
+
+  /** Settles a batch in the database. One that it refuses, whatever the reason, must not keep back those after it. */
+  async #settled(batch: Batch): Promise<readonly Answer[] | null> {
+    try {
+      return await this.#needs.settle(batch, REPLAY_MS)
+    } catch (error) {
+      if (this.#needs.isServersFault(error) || isPassing(error)) throw error
+      await this.#needs.onRefused(JSON.stringify({ cluster: this.#options.cluster, ...batch }), error)
+      return null
+    }
+  }
+
+  /** Of a payment that the store refuses nothing counts, but a ticket that won is money. */
+  async #keepWinners({ seq, writer }: Batch, refused: readonly Item[]): Promise<void> {
+    const items = refused.flatMap(({ payment, sender, session }) => {
+      if (!payment || payment.winners.length === 0) return []
+      const kept: PaymentItem = { ...payment, hash: KEPT, nonces: [], credit: '0', received: '0' }
+      return [{ sender, session, payment: kept }]
+    })
+    if (items.length > 0) await this.#needs.settle({ writer: `${writer}/kept`, seq, items }, REPLAY_MS)
+  }
+
+  /** Frees what was set aside for segments whose senders were told that they are not taken. */
+  async #free({ seq, writer }: Batch, untaken: readonly Item[]): Promise<void> {
+    const items = untaken.map(({ hold, sender, session }) => {
+      const { holder, now, segment } = hold!
+      return { sender, session, end: { segment, holder, fee: null, now } }
+    })
+    if (items.length > 0) await this.#needs.settle({ writer: `${writer}/freed`, seq, items }, REPLAY_MS)
+  }
+}
+
+/** PostgreSQL: serialization failure, deadlock, a lock that was not to be had in time. */
+const PASSING = new Set(['40001', '40P01', '55P03'])
+
+function isPassing(error: unknown): boolean {
+  return PASSING.has(String((error as { code?: unknown } | null)?.code ?? ''))
+}
+
+const LATE = new Error('no answer in time')
+
+function isLate(error: unknown): boolean {
+  return error === LATE
+}
+
+/** Rejects when there is no answer in time, also where no connection comes about. */
+async function within<T>(answer: Promise<T>, ms: number): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => reject(LATE), ms)
+  answer.catch(() => {})
+  try {
+    return await Promise.race([answer, promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Stands for the secret number of a payment without nonces. */
+const KEPT = 'kept'
+
+/** The fee is taken when the segment ends; until then nobody but this node knows of it. */
+function withoutHold(item: Item): Item {
+  const { hold: _, ...rest } = item
+  return rest
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
+}

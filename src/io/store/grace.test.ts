@@ -1,0 +1,245 @@
+import assert from 'node:assert/strict'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, beforeEach, test } from 'node:test'
+import { Postgres } from '../../../devnet/postgres.ts'
+import { TcpLink } from '../../../devnet/tcp-link.ts'
+import { paymentRecord, wonTicket } from '../../../test/suites/store.ts'
+import { until } from '../../../test/tools/until.ts'
+import type { Cause } from '../../domain/causes.ts'
+import type { Address } from '../../lib/crypto.ts'
+import { seededDice } from '../../lib/dice.ts'
+import { Rational } from '../../lib/rational.ts'
+import type { HoldRequest, SegmentStarted } from '../../services/orchestrator/payment-records.ts'
+import { Store } from './store.ts'
+
+/** What a node does while the database of its cluster is away, on a real server behind a link that is cut. */
+
+const ALICE: Address = '0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf'
+const BOB: Address = '0x2B5AD5c4795c026514f8317c7a215E218DcCD6cF'
+const NOW = 1_700_000_000_000
+const FEE = 1_000n
+
+const folder = mkdtempSync(join(tmpdir(), 'livepeer-grace-'))
+after(() => rmSync(folder, { recursive: true, force: true }))
+let postgres: Postgres
+before(async () => {
+  postgres = await Postgres.start()
+})
+after(() => postgres.stop())
+
+let url = ''
+let nodes = 0
+beforeEach(async () => {
+  url = await postgres.newDatabase()
+})
+
+/** A node of the cluster, with a link of its own to the database. */
+class Node implements AsyncDisposable {
+  readonly link: TcpLink
+  readonly path: string
+  readonly causes: string[] = []
+  readonly #valueWei: bigint
+  #store: Store
+  #segments = 0
+
+  private constructor(link: TcpLink, path: string, valueWei: bigint) {
+    this.link = link
+    this.path = path
+    this.#valueWei = valueWei
+    this.#store = this.#newStore()
+  }
+
+  static async start(valueWei = 10n * FEE): Promise<Node> {
+    const node = new Node(await TcpLink.open(postgres.port), join(folder, `${nodes++}.journal`), valueWei)
+    await node.store.open()
+    return node
+  }
+
+  get store(): Store {
+    return this.#store
+  }
+
+  #newStore(): Store {
+    const location = url.replace(`:${postgres.port}/`, `:${this.link.port}/`)
+    return new Store(
+      { location, node: 'n', grace: { graceMs: 60_000, valueWei: this.#valueWei, path: this.path } },
+      {
+        dice: seededDice(`${this.path}/${this.#segments}`),
+        causes: {
+          met: ({ code }: Cause) => void this.causes.push(code),
+          over: (code) => void this.causes.push(`${code} over`),
+        },
+      },
+    )
+  }
+
+  /** Pays for a segment and begins it, or only begins it. */
+  async begin(nonces: readonly number[], how: { sender?: Address; session?: string; won?: boolean } = {}) {
+    const { sender = ALICE, session = 's', won = false } = how
+    const record = paymentRecord({
+      ...{ sender, sessionId: session, credit: Rational.of(FEE), nonces, nowMs: NOW },
+      winners: won ? nonces.map((nonce) => wonTicket(nonce, sender)) : [],
+    })
+    const hold: HoldRequest = {
+      ...{ sender, sessionId: session, segment: `0x${(++this.#segments).toString(16)}` },
+      ...{ holder: `${this.path}-${this.#segments}`, pixels: FEE, price: Rational.of(1n), ticketEv: 1n },
+      ...{ paid: Rational.zero, lifeMs: 20_000, idleSinceMs: 0, nowMs: NOW },
+    }
+    const started = await this.store.beginSegment({ payment: nonces.length > 0 ? record : null, hold })
+    return { ...started, hold, started }
+  }
+
+  async end({ hold }: { hold: HoldRequest }, fee: bigint | null): Promise<void> {
+    const { holder, segment, sender, sessionId } = hold
+    const amount = fee === null ? null : Rational.of(fee)
+    await this.store.endSegment({ holder, segment, sender, sessionId, fee: amount, nowMs: NOW })
+  }
+
+  /** Ends the process as a kill does, as far as the journal is concerned, and starts another. */
+  async restart(): Promise<void> {
+    await this.store.close()
+    this.#store = this.#newStore()
+    await this.store.open()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.store.close()
+    await this.link[Symbol.asyncDispose]()
+  }
+}
+
+const isTaken = ({ newWinners, hold }: SegmentStarted) => newWinners !== null && hold !== null
+
+async function inDatabase(sender: Address = ALICE, session = 's') {
+  const [balance] = await postgres.runIn(
+    url,
+    `select amount from livepeer.balances where sender = '${sender}' and session_id = '${session}'`,
+  )
+  const [counts] = await postgres.runIn(
+    url,
+    `select (select count(*) from livepeer.nonces) as nonces, (select count(*) from livepeer.tickets) as tickets,
+       (select count(*) from livepeer.holds where fee <> '0') as holds,
+       (select sum(tickets_received) from livepeer.money where period = 'ever') as received`,
+  )
+  const { holds, nonces, received, tickets } = counts as Record<string, unknown>
+  return {
+    balance: String(balance?.amount),
+    nonces: Number(nonces),
+    tickets: Number(tickets),
+    holds: Number(holds),
+    received: Number(received),
+  }
+}
+
+const back = (node: Node) =>
+  until(async () => (node.causes.at(-1) === 'store-away over' ? true : null), 'the journal to be played in')
+
+test('known sessions go on without the database, and everything is in it afterwards', async () => {
+  await using node = await Node.start()
+  await node.end(await node.begin([1]), FEE)
+  const running = await node.begin([2])
+  node.link.cut()
+  for (let nonce = 3; nonce < 7; nonce++) {
+    const begun = await node.begin([nonce], { won: nonce === 4 })
+    assert.ok(isTaken(begun.started))
+    assert.equal(begun.newWinners?.length, nonce === 4 ? 1 : 0)
+    await node.end(begun, FEE)
+  }
+  await node.end(running, FEE / 2n)
+  assert.deepEqual(node.causes, ['store-away'])
+  assert.match(node.store.fault ?? '', /^the database (at postgres:\/\/127\.0\.0\.1:\d+|did not answer)/)
+  assert.ok(statSync(node.path).size > 0)
+  node.link.restore()
+  await back(node)
+  assert.deepEqual(await inDatabase(), { balance: '500', nonces: 6, tickets: 1, holds: 0, received: 6 })
+  assert.equal(statSync(node.path).size, 0)
+  assert.equal(node.store.fault, null)
+  await node.end(await node.begin([7]), FEE)
+  assert.equal((await inDatabase()).balance, '500')
+})
+
+test('a batch that may have arrived counts once, whether it did or not', async () => {
+  await using node = await Node.start()
+  await node.end(await node.begin([1]), FEE)
+  // The statement waits in the link, and reaches the database when the link is restored.
+  node.link.freeze()
+  const begun = await node.begin([2])
+  assert.ok(isTaken(begun.started))
+  await node.end(begun, FEE / 2n)
+  node.link.restore()
+  await back(node)
+  assert.deepEqual(await inDatabase(), { balance: '500', nonces: 2, tickets: 0, holds: 0, received: 2 })
+  assert.ok(!node.causes.includes('tickets-shown-twice'))
+})
+
+test('a session that the node does not know, a used nonce, and work beyond the limit are refused', async () => {
+  await using node = await Node.start(3n * FEE)
+  await node.end(await node.begin([1]), FEE)
+  node.link.cut()
+  assert.ok(isTaken((await node.begin([2])).started))
+  const refused = (why: RegExp) => (error: Error & { code: string }) =>
+    error.code === 'store-unavailable' && why.test(error.message)
+  await assert.rejects(
+    node.begin([3], { session: 'unknown' }),
+    refused(/: until it is back, only sessions that this node knows go on$/),
+  )
+  await assert.rejects(node.begin([3], { sender: BOB }), refused(/only sessions that this node knows go on$/))
+  assert.equal((await node.begin([2])).newWinners, null)
+  assert.deepEqual([...(await node.store.noncesOf(new Uint8Array(32).fill(1))).used], [2])
+  assert.ok(isTaken((await node.begin([3])).started))
+  await assert.rejects(
+    node.begin([4]),
+    refused(/: until it is back, this sender has had the work that -storeGraceValue allows$/),
+  )
+  await assert.rejects(node.store.owed(BOB, NOW), { code: 'store-unavailable' })
+  node.link.restore()
+  await back(node)
+  assert.ok(isTaken((await node.begin([4])).started))
+})
+
+test('what was taken survives the end of the process, and is played in by the next one', async () => {
+  await using node = await Node.start()
+  await node.end(await node.begin([1]), FEE)
+  node.link.cut()
+  for (let nonce = 2; nonce < 6; nonce++) await node.end(await node.begin([nonce], { won: true }), FEE / 4n)
+  const closing = node.store.close()
+  node.link.restore()
+  await closing
+  await node.restart()
+  assert.deepEqual(await inDatabase(), { balance: '3000', nonces: 5, tickets: 4, holds: 0, received: 5 })
+  await node.restart()
+  assert.deepEqual((await inDatabase()).balance, '3000')
+  assert.ok(!existsSync(`${node.path}.refused`))
+})
+
+test('a ticket shown to two nodes counts once, is told, and is kept if it won', async () => {
+  await using node = await Node.start()
+  await using other = await Node.start()
+  await node.end(await node.begin([1]), FEE)
+  node.link.cut()
+  const begun = await node.begin([2], { won: true })
+  assert.ok(isTaken(begun.started))
+  await node.end(begun, FEE)
+  assert.ok(isTaken((await other.begin([2])).started))
+  node.link.restore()
+  await back(node)
+  assert.ok(node.causes.includes('tickets-shown-twice'))
+  // Credited twice, by the payments of 1 and 2, and charged twice; the other node's segment is running.
+  assert.deepEqual(await inDatabase(), { balance: '0', nonces: 2, tickets: 1, holds: 1, received: 2 })
+})
+
+test('a journal of another store is left as it is', async () => {
+  await using node = await Node.start()
+  await node.end(await node.begin([1]), FEE)
+  node.link.cut()
+  await node.begin([2])
+  await node.store.close()
+  node.link.restore()
+  const journal = readFileSync(node.path, 'utf8')
+  url = await postgres.newDatabase()
+  await node.restart()
+  assert.deepEqual(await inDatabase(), { balance: 'undefined', nonces: 0, tickets: 0, holds: 0, received: 0 })
+  assert.equal(readFileSync(node.path, 'utf8'), journal)
+})
