@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
+import { once } from 'node:events'
 import { connect, createSecureServer, type ServerHttp2Stream } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
@@ -92,10 +93,19 @@ test('the status of a segment that was handed over is sent before it is transcod
   await full.fill()
   const done = Promise.withResolvers<void>()
   free.api.onTranscode = () => done.promise
-  setTimeout(done.resolve, 500)
-  const answer = await post(full)
-  assert.equal(answer.status, 200)
-  assert.ok(answer.headersMs < 450, `headers after ${answer.headersMs} ms`)
+  const session = connect(`https://127.0.0.1:${full.port}`, { rejectUnauthorized: false })
+  const stream = session.request({
+    ':method': 'POST',
+    ':path': '/segment',
+    'livepeer-segment': formatSegmentHeader(segmentOf(SOURCE)),
+  })
+  stream.end(SOURCE)
+  const [headers] = await once(stream, 'response')
+  assert.equal(headers[':status'], 200)
+  done.resolve()
+  const body = Buffer.concat(await stream.toArray())
+  assert.deepEqual(decodeTranscodeResult(body).outcome, { kind: 'error', text: 'OrchestratorBusy' })
+  session.destroy()
 })
 
 test('a body is streamed on: its sibling refuses what is too large before all of it has come', async () => {
@@ -393,7 +403,7 @@ test('a result is found at whichever node it is asked for, by the id of the one 
   const direct = await rawRequest(holder.port, H2, { path: `/stream/${holder.id}/abcd/p%201/7.ts` })
   assert.equal(fetched.status, 200)
   assert.ok(fetched.body.equals(rendition))
-  assert.deepEqual(fetched.headers, direct.headers)
+  assert.deepEqual({ ...fetched.headers, date: '' }, { ...direct.headers, date: '' })
   assert.deepEqual(said(await get(`/stream/${asked.id}/abcd/p/8.ts`)), [200, 'own'])
   const missing = [404, 'ErrNotFound\n']
   assert.deepEqual(said(await get(`/stream/${holder.id}/abcd/p/9.ts`)), missing)
