@@ -58,7 +58,7 @@ export class FakeOrchestratorApi implements OrchestratorApi {
   aborted = 0
   ended: string[] = []
   readonly files = new Map<string, Uint8Array>()
-  onAdmit: () => Promise<void> = async () => {}
+  onAdmit: (payment: Payment | null) => Promise<void> = async () => {}
   onPay: () => Promise<OrchestratorInfo | null> = async () => INFO
   onInfo: (signal: AbortSignal) => Promise<OrchestratorInfo> = async () => INFO
   onTranscode: (source: Uint8Array, signal: AbortSignal) => Promise<void> = async () => {}
@@ -80,7 +80,7 @@ export class FakeOrchestratorApi implements OrchestratorApi {
     payment: Payment | null,
     { host }: Partial<Caller> = {},
   ): Promise<Admission> {
-    await this.onAdmit()
+    await this.onAdmit(payment)
     this.admitted.push({ segment, payment, ...(host !== undefined && { host }) })
     return {
       transcode: async (source, signal): Promise<TranscodeResult> => {

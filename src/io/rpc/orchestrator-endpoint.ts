@@ -7,7 +7,7 @@ import type {
   SegmentData,
   TranscodeResult,
 } from '../../domain/segment.ts'
-import type { Payment } from '../../domain/ticket.ts'
+import { type Payment, withoutTickets } from '../../domain/ticket.ts'
 import { equalBytes } from '../../lib/bytes.ts'
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import { keccak256, ZERO_ADDRESS } from '../../lib/crypto.ts'
@@ -27,13 +27,7 @@ import {
   OrchestratorInfoSchema,
   PingPongSchema,
 } from './gen/lp_rpc_pb.ts'
-import {
-  ADMITTED_STATUS,
-  CAPPED,
-  type HandOver,
-  type SegmentRequest,
-  SIBLING_REFUSAL_HEADER,
-} from './hand-over.ts'
+import { CAPPED, type HandOver, type SegmentRequest, SIBLING_REFUSAL_HEADER } from './hand-over.ts'
 import {
   PAYMENT_HEADER,
   parsePaymentHeader,
@@ -52,6 +46,7 @@ import {
   refuse,
   respond,
 } from './server-response.ts'
+import { ADMITTED_STATUS } from './sibling-exchange.ts'
 import type { SourceLimits } from './source-fetch.ts'
 
 /** Limits of one host, which may be a balancer with all gateways behind it: each makes a few calls per stream. */
@@ -98,9 +93,17 @@ export interface OrchestratorEndpointNeeds {
   readonly cluster?: { readonly node: string; readonly handOver: HandOver } | null
 }
 
+/** What a request for a segment shows. */
+interface Credentials {
+  readonly segment: SegmentData
+  readonly payment: Payment | null
+}
+
 /** A segment that a sibling hands over: the gateway's host, as that one counts it. */
 export interface HandedOver {
   readonly host: string | null
+  /** Another node may have admitted it before, and is lost. */
+  readonly isAgain: boolean
 }
 
 /** Serves an orchestrator's three calls, segments, payments and results (wire.md §3, §10–§12, §15). */
@@ -193,7 +196,7 @@ export class OrchestratorEndpoint implements Routes {
     }
     let admission: Admission
     try {
-      admission = await this.#needs.api.admit(segment, payment, { host, signal: gone })
+      admission = await this.#admit(credentials, { host, signal: gone }, handed?.isAgain ?? false)
     } catch (error) {
       entry.close()
       await this.#refuseOrHandOver(error, { request, response, segment, host, gone }, handed !== null)
@@ -217,6 +220,18 @@ export class OrchestratorEndpoint implements Routes {
     } finally {
       if (!source) admission.release()
       share?.close()
+    }
+  }
+
+  /** Admits a segment. One whose payment another node may have taken is admitted on the credit that it left, if need be. */
+  async #admit({ payment, segment }: Credentials, caller: Caller, isAgain: boolean): Promise<Admission> {
+    const { api } = this.#needs
+    try {
+      return await api.admit(segment, payment, caller)
+    } catch (error) {
+      const mayBePaid = isAgain && payment && error instanceof NodeError && error.code === 'payment-refused'
+      if (!mayBePaid) throw error
+      return await api.admit(segment, withoutTickets(payment), caller).catch(() => Promise.reject(error))
     }
   }
 
@@ -352,10 +367,7 @@ function callerOf({ signal, values }: HandlerContext): Caller {
 }
 
 /** The credentials of either request; null if they are wrong and the peer has been told (wire.md §10). */
-function readCredentials(
-  request: HttpRequest,
-  response: HttpResponse,
-): { segment: SegmentData; payment: Payment | null } | null {
+function readCredentials(request: HttpRequest, response: HttpResponse): Credentials | null {
   let payment: Payment | null
   try {
     payment = parsePaymentHeader(header(request, PAYMENT_HEADER))

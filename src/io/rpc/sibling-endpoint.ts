@@ -3,7 +3,7 @@ import type { Log } from '../../lib/log.ts'
 import { PeerLimits } from '../../lib/peer-limits.ts'
 import type { HttpHandler, Routes } from './calls.ts'
 import { connectionOf } from './connection-limits.ts'
-import { SIBLING_HOST_HEADER } from './hand-over.ts'
+import { SIBLING_AGAIN_HEADER, SIBLING_HOST_HEADER } from './hand-over.ts'
 import type { OrchestratorEndpoint } from './orchestrator-endpoint.ts'
 import { disconnectSignal, type HttpRequest, type HttpResponse, refuse, respond } from './server-response.ts'
 import { SIBLING_PATHS, SIBLING_SESSION_HEADER } from './sibling-client.ts'
@@ -86,7 +86,8 @@ export class SiblingEndpoint implements Routes {
     if (method === 'POST' && path === SIBLING_PATHS.segment) {
       const host = request.headers[SIBLING_HOST_HEADER]
       const isHost = typeof host === 'string' && HOST.test(host)
-      return orchestrator.handed(request, response, { host: isHost ? host : null })
+      const isAgain = request.headers[SIBLING_AGAIN_HEADER] !== undefined
+      return orchestrator.handed(request, response, { host: isHost ? host : null, isAgain })
     }
     if (method === 'GET' && path.startsWith(SIBLING_PATHS.results)) {
       return orchestrator.own(path.slice(SIBLING_PATHS.results.length), request, response)
