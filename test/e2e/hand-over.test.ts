@@ -7,7 +7,7 @@ import { Postgres } from '../../devnet/postgres.ts'
 import { freePort } from '../../devnet/tcp-link.ts'
 import type { NodeStatus } from '../../src/node/status/status.ts'
 import { eventually } from '../tools/until.ts'
-import { testNodes } from './nodes.ts'
+import { type TestNodes, testNodes } from './nodes.ts'
 import { TinyLoad, writeTinyProfiles } from './tiny-stream.ts'
 
 /** Orchestrators that share a PostgreSQL store, and a gateway that knows the address of the first; offchain. */
@@ -19,8 +19,11 @@ const SOME = 15
 interface Cluster {
   readonly folder: string
   readonly nodes: readonly NodeProcess[]
-  /** One more node of this name, not started. */
-  readonly add: (name: string, more?: readonly string[]) => Promise<NodeProcess>
+  /** One more node of this name, not started: with its own transcoder unless `role` says otherwise. */
+  readonly add: (name: string, more?: readonly string[], role?: string) => Promise<NodeProcess>
+  /** Where the last node that was added listens. */
+  readonly addedAt: () => string
+  readonly node: TestNodes['node']
   readonly startGateway: () => Promise<TinyLoad>
 }
 
@@ -32,9 +35,10 @@ async function startCluster(t: TestContext, maxSessions: readonly number[]): Pro
   await writeFile(store, await postgres.newDatabase())
   const ports = await Promise.all(maxSessions.map(() => freePort()))
   const service = `127.0.0.1:${ports[0]}`
-  const orchestrator = (name: string, port: number, more: readonly string[]) =>
+  let added = ''
+  const orchestrator = (name: string, port: number, more: readonly string[], role = '-transcoder') =>
     node(name, [
-      ...['-orchestrator', '-transcoder', '-store', store, '-serviceAddr', service],
+      ...['-orchestrator', role, '-store', store, '-serviceAddr', service],
       ...['-httpAddr', `127.0.0.1:${port}`, '-startupAvailabilityCheck=false', ...more],
     ])
   const nodes = await Promise.all(
@@ -46,7 +50,13 @@ async function startCluster(t: TestContext, maxSessions: readonly number[]): Pro
   return {
     folder,
     nodes,
-    add: async (name, more = []) => orchestrator(name, await freePort(), more),
+    add: async (name, more = [], role = '-transcoder') => {
+      const port = await freePort()
+      added = `127.0.0.1:${port}`
+      return orchestrator(name, port, more, role)
+    },
+    addedAt: () => added,
+    node,
     async startGateway() {
       const http = `127.0.0.1:${await freePort()}`
       const profiles = await writeTinyProfiles(join(folder, 'profiles.json'))
@@ -105,6 +115,28 @@ test('five streams come to one node that takes two: the others do the rest, and 
     causes.map(({ says }) => says),
     [],
   )
+})
+
+test('the transcoders of one node serve the streams that come to another', async (t) => {
+  const { add, addedAt, node, nodes, startGateway } = await startCluster(t, [1])
+  const [first] = nodes as [NodeProcess]
+  const second = await add('orchestrator-2', [], '-orchSecret=swordfish')
+  second.launch()
+  const transcoder = await node('transcoder', [
+    '-transcoder',
+    '-orchSecret',
+    'swordfish',
+    '-orchAddr',
+    addedAt(),
+  ])
+  await transcoder.start()
+  await eventually('the second has room', async () => {
+    const { cluster } = await first.status<NodeStatus>()
+    return cluster?.members.some(({ alive, work }) => alive && work.maxSessions > 1) ?? false
+  })
+  await using load = await startGateway()
+  await serves(load, 'by a transcoder of the second')
+  assert.ok((await transcodedBy(second)) > 0)
 })
 
 test('a data folder that was copied to a second node is refused there, and the first goes on', async (t) => {

@@ -1,5 +1,5 @@
 import { portOf } from '../../config/addresses.ts'
-import type { Settings } from '../../config/settings.ts'
+import type { OrchestratorSettings, Settings } from '../../config/settings.ts'
 import type { MemberWork } from '../../domain/member.ts'
 import { HandOver } from '../../io/rpc/hand-over.ts'
 import type { OrchestratorEndpoint } from '../../io/rpc/orchestrator-endpoint.ts'
@@ -10,6 +10,7 @@ import { MemberRows } from '../../io/store/member-rows.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import { hostAndPort, isUnspecified, withoutBrackets } from '../../lib/hosts.ts'
 import { addressTowards } from '../../lib/own-address.ts'
+import { isPublicAddress } from '../../lib/public-address.ts'
 import type { Service } from '../../lib/service.ts'
 import { Members } from '../../services/cluster/members.ts'
 import { Siblings } from '../../services/cluster/siblings.ts'
@@ -48,6 +49,19 @@ export class ClusterParts {
     this.siblings = new Siblings({ ...env, members, calls: this.#client })
     this.handOver = new HandOver({ ...env, siblings: this.siblings, client: this.#client })
     this.services = [this.#secrets, this.#client, this.siblings]
+  }
+
+  /**
+   * Where this node's transcoders fetch their sources: at its own address, since they fetch from no other in the operator's
+   * network; those on the internet at the service address, where any node of the cluster passes them on.
+   */
+  sourceUrlsAt(serviceUri: string, { bind }: OrchestratorSettings): (url: string, peer: string) => string {
+    const scheme = bind.clearText ? 'http' : 'https'
+    return (url, peer) => {
+      const host = withoutBrackets(URL.parse(`tcp://${peer}`)?.hostname ?? '')
+      if (isPublicAddress(host) || !url.startsWith(`${serviceUri}/`)) return url
+      return `${scheme}://${this.members.address}${url.slice(serviceUri.length)}`
+    }
   }
 
   /** What siblings call on the port of an orchestrator. */

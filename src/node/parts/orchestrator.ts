@@ -62,7 +62,10 @@ export class OrchestratorParts {
         orchestrator: payments?.chain.recipient ?? 'offchain',
         capabilities: transcoder?.capabilities ?? offered(defaultCapabilities(announcedVersion(env.version))),
       },
-      { ...env, local: transcoder?.capacity ?? null, sources: results },
+      {
+        ...{ ...env, local: transcoder?.capacity ?? null, sources: results },
+        ...(cluster && { sourceUrlFor: cluster.sourceUrlsAt(serviceUri, settings) }),
+      },
     )
     const { rotateSecrets: rotate } = settings
     const authKeys = new SecretRing('auth-token', { ...env, secrets: store }, { rotate })

@@ -12,7 +12,7 @@ import type { AdmittedJob, NextSegment, TranscodeOutput, Transcoder } from './tr
 import { chooseTranscoder } from './transcoder-choice.ts'
 import type { Member, TranscoderPeer, TranscoderState } from './transcoder-member.ts'
 import { type RosterNeeds, type RosterOptions, TranscoderRoster } from './transcoder-roster.ts'
-import { TranscoderTasks, type Work } from './transcoder-tasks.ts'
+import { type TasksNeeds, TranscoderTasks, type Work } from './transcoder-tasks.ts'
 
 /** When a transcoder is lost and no other can take its segment, the segment waits at least this long for a result or another. */
 const LOST_GRACE_MS = 3_000
@@ -25,7 +25,9 @@ export interface TranscoderPoolOptions extends RosterOptions {
   readonly orchestrator: string
 }
 
-export interface TranscoderPoolNeeds extends Omit<RosterNeeds, 'localCapacity'> {
+export interface TranscoderPoolNeeds
+  extends Omit<RosterNeeds, 'localCapacity'>,
+    Pick<TasksNeeds, 'sourceUrlFor'> {
   /** This node's own engine, and how many sessions it takes; null when it has none. */
   readonly local: (Transcoder & { readonly sessions: number }) | null
   /** Where sources wait to be fetched by transcoders. */

@@ -36,10 +36,19 @@ export interface Attempt {
   readonly sinceMs: number
 }
 
+/** What the tasks need. */
+export interface TasksNeeds {
+  readonly sources: ObjectStore
+  /** The URL at which a transcoder of this address, HOST:PORT, fetches a source; absent: at which it is stored. */
+  sourceUrlFor?(url: string, transcoder: string): string
+  readonly clock: Clock
+  readonly dice: Dice
+}
+
 /** The tasks of transcoders on other machines: which segment is at which transcoder, by the task's number. */
 export class TranscoderTasks {
   readonly #orchestrator: string
-  readonly #needs: { readonly sources: ObjectStore; readonly clock: Clock; readonly dice: Dice }
+  readonly #needs: TasksNeeds
   readonly #attempts = new Map<bigint, Attempt>()
   /** Tasks whose time was over, by their numbers, with the transcoder that has them. */
   readonly #overdue = new Map<bigint, Member>()
@@ -47,7 +56,7 @@ export class TranscoderTasks {
   constructor(
     /** As it is named to transcoders: the recipient's address, or `offchain`. */
     orchestrator: string,
-    needs: { readonly sources: ObjectStore; readonly clock: Clock; readonly dice: Dice },
+    needs: TasksNeeds,
   ) {
     this.#orchestrator = orchestrator
     this.#needs = needs
@@ -69,8 +78,10 @@ export class TranscoderTasks {
   async notice(taskId: bigint, work: Work): Promise<Notice | null> {
     const { job } = work
     work.sourceUrl ??= this.#needs.sources.put(sourcePath(job), job.source)
-    const url = await work.sourceUrl
-    if (!this.#attempts.has(taskId)) return null
+    const stored = await work.sourceUrl
+    const attempt = this.#attempts.get(taskId)
+    if (!attempt) return null
+    const url = this.#needs.sourceUrlFor?.(stored, attempt.member.address) ?? stored
     return {
       kind: 'task',
       taskId,
