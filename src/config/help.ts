@@ -29,6 +29,7 @@ const EXAMPLES: readonly string[] = [
   `livepeer ${ON_CHAIN}    (calls reward for its account)`,
   'livepeer status [HOST:PORT ...]    (shows the state of nodes; livepeer status --help)',
   'livepeer certs DIR NODE ...    (makes certificates for -certs; livepeer certs --help)',
+  'livepeer drain NODE, livepeer undrain NODE    (takes a node out of work, and back; livepeer drain --help)',
   'livepeer store copy FROM TO    (moves a store to another database; livepeer store --help)',
 ]
 

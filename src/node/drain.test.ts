@@ -14,10 +14,11 @@ function world() {
   const parts = {
     drain: (signal: AbortSignal) => {
       done.push('drain')
-      const aborted = new Promise<never>((_, reject) =>
-        signal.addEventListener('abort', () => reject(abortError(signal))),
-      )
-      return Promise.race([held.promise, aborted])
+      const aborted = Promise.withResolvers<never>()
+      const onAbort = () => aborted.reject(abortError(signal))
+      if (signal.aborted) onAbort()
+      signal.addEventListener('abort', onAbort)
+      return Promise.race([held.promise, aborted.promise])
     },
     undrain: async () => void done.push('undrain'),
   }

@@ -1,13 +1,19 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { NodeProcess } from '../../devnet/node-process.ts'
 import { pushSegment } from '../../devnet/publisher.ts'
 import { canConnect, freePort } from '../../devnet/tcp-link.ts'
 import { makeSegment } from '../media/media.ts'
+
+const program = fileURLToPath(new URL('../../bin/livepeer', import.meta.url))
+const livepeer = (...argv: string[]) => promisify(execFile)(program, argv)
 
 /** The inspector's port, which SIGUSR1 opens in Node.js by default. */
 const INSPECTOR_PORT = 9229
@@ -74,4 +80,34 @@ test('SIGTERM and SIGHUP drain, and an idle node exits within a second', async (
     assert.match(ended.output, /draining: no new sessions/)
     assert.ok(tookMs < END_MS, `${ended.command.name} took ${Math.round(tookMs)} ms\n${ended.output}`)
   }
+})
+
+test('a drained node runs without its port until it is undrained, and then serves the same stream again', async (t) => {
+  const port = await freePort()
+  const orchestrator = await node('drained', [
+    ...['-orchestrator', '-transcoder', '-serviceAddr', `127.0.0.1:${port}`, '-maxSessions', '2'],
+  ])
+  t.after(() => orchestrator.stop())
+  const ingest = await freePort()
+  const gateway = await node('its-gateway', [
+    ...['-gateway', '-httpAddr', `127.0.0.1:${ingest}`, '-orchAddr', `127.0.0.1:${port}`],
+  ])
+  t.after(() => gateway.stop())
+  const durationMs = 1_000
+  const bytes = await makeSegment({ width: 160, height: 90, fps: 10, durationMs })
+  const push = (seq: number) => pushSegment(`http://127.0.0.1:${ingest}`, 'again', { seq, bytes, durationMs })
+  assert.equal((await push(0)).status, 200)
+  const control = orchestrator.command.control
+  const drained = await livepeer('drain', control)
+  assert.match(drained.stdout, /is drained\n$/)
+  assert.equal(await canConnect(port), false)
+  assert.equal(await orchestrator.isReady(), false)
+  assert.ok(orchestrator.isRunning)
+  const status = await orchestrator.status<{ ready: boolean; drain: string }>()
+  assert.deepEqual([status.ready, status.drain], [false, 'drained'])
+
+  assert.equal((await livepeer('undrain', control)).stdout, `${control} takes work again\n`)
+  assert.ok(await orchestrator.isReady())
+  assert.equal((await push(1)).status, 200)
+  assert.ok((await endedWithin(orchestrator, 'SIGTERM')) < 10_000)
 })
