@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { connect as tlsConnect } from 'node:tls'
 import type { InfoRequest, OrchestratorInfo, SegmentData, TranscodeResult } from '../../src/domain/segment.ts'
 import type { Payment } from '../../src/domain/ticket.ts'
+import type { Routes } from '../../src/io/rpc/calls.ts'
 import {
   type OrchestratorApi,
   OrchestratorEndpoint,
@@ -120,6 +121,8 @@ export async function startEndpoint(
     host?: string
     headersMs?: number
     log?: Log
+    /** What it serves beside. */
+    routes?: readonly Routes[]
     fetchSource?: OrchestratorEndpointNeeds['fetchSource']
   } = {},
 ): Promise<RunningEndpoint> {
@@ -135,7 +138,10 @@ export async function startEndpoint(
       drainMs: 200,
       ...(options.headersMs && { headersMs: options.headersMs }),
     },
-    { routes: [new OrchestratorEndpoint(options, { api, fetchSource, log })], log },
+    {
+      routes: [new OrchestratorEndpoint(options, { api, fetchSource, log }), ...(options.routes ?? [])],
+      log,
+    },
   )
   const supervisor = new Supervisor()
   await supervisor.start(endpoint)

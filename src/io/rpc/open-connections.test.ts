@@ -8,12 +8,26 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { connect as tlsConnect } from 'node:tls'
 import { type RunningEndpoint, startEndpoint } from '../../../test/fakes/endpoint.ts'
 import { GoHttpClient } from '../../../test/fakes/go-http-client.ts'
+import type { Routes } from './calls.ts'
+import { connectionOf } from './connection-limits.ts'
+import { respond } from './server-response.ts'
 
 const never = new AbortController().signal
 
+/** Takes the peer for a node of this operator. */
+const TRUSTING: Routes = {
+  http: (path) => {
+    if (path !== '/trusted') return null
+    return async (request, response) => {
+      connectionOf(request.socket)?.trust()
+      respond(request, response, 200, Buffer.from('welcome'))
+    }
+  },
+}
+
 /** An orchestrator's port that holds its answer to every `/stream/held` until it is released. */
 async function startHolding() {
-  const running = await startEndpoint()
+  const running = await startEndpoint({ routes: [TRUSTING] })
   const held = Promise.withResolvers<void>()
   const begun = Promise.withResolvers<void>()
   running.api.stored = async (path) => {
@@ -103,6 +117,29 @@ test('a connection that was accepted just before still gets its first request an
   assert.equal(body, 'first')
   assert.deepEqual((await goaway).slice(0, 2), [0, stream.id])
   await left
+})
+
+test('peers that are turned away are answered on new connections for a moment each; those of own nodes stay', async () => {
+  const node = await startHolding()
+  await using _ = node
+  await using own = new GoHttpClient(node.url)
+  await own.send({ path: '/trusted' })
+  await using client = new GoHttpClient(node.url)
+  await client.send({ path: '/stream/before' })
+  await sleep(600)
+  node.endpoint.turnAway()
+  await Promise.all(Array.from({ length: 20 }, (_, index) => client.send({ path: `/stream/${index}` })))
+  assert.equal(client.connections, 2)
+  await sleep(600)
+  await client.send({ path: '/stream/later' })
+  assert.equal(client.connections, 3)
+  await own.send({ path: '/stream/own' })
+  assert.equal(own.connections, 1)
+  await node.endpoint.comeBack()
+  await client.send({ path: '/stream/back' })
+  await sleep(600)
+  await client.send({ path: '/stream/stays' })
+  assert.equal(client.connections, 3)
 })
 
 test('what takes longer than the limit is left to the stop, and an aborted signal ends the waiting', async () => {

@@ -2,6 +2,7 @@ import type { Server as Http1Server, ServerResponse } from 'node:http'
 import type { ServerHttp2Session } from 'node:http2'
 import type { Server, Socket } from 'node:net'
 import type { Clock } from '../../lib/clock.ts'
+import { connectionOf } from './connection-limits.ts'
 
 /**
  * How long a connection may take for what it is left open for: over HTTP/1.1 one more request, which is answered with
@@ -10,6 +11,8 @@ import type { Clock } from '../../lib/clock.ts'
 const GRACE_MS = 3_000
 /** Where no HTTP/1.1 request was answered for this long, none is expected any more. */
 const QUIET_MS = 5_000
+/** A new HTTP/2 connection takes requests for at least this long: those for which its peer has opened it. */
+const FIRST_REQUESTS_MS = 500
 const POLL_MS = 20
 /** Turns of the event loop in which connections that wait in the kernel are accepted; a turn accepts one. */
 const MAX_ACCEPTING_TURNS = 1_000
@@ -30,7 +33,8 @@ export class OpenConnections {
   readonly #clock: Clock
   readonly #http1: Http1Server
   readonly #sockets = new Set<Socket>()
-  readonly #sessions = new Set<ServerHttp2Session>()
+  /** With the time when each was opened. */
+  readonly #sessions = new Map<ServerHttp2Session, number>()
   /** Answers over HTTP/1.1 whose exchange is not over. */
   readonly #answers = new Set<ServerResponse>()
   #accepted = 0
@@ -52,13 +56,11 @@ export class OpenConnections {
     socket.on('close', () => this.#sockets.delete(socket))
   }
 
-  /** Adds the session of an HTTP/2 connection. One that opens while the endpoint leaves is closed after its first request. */
+  /** Adds the session of an HTTP/2 connection. While the endpoint leaves it is closed after its first requests. */
   addSession(session: ServerHttp2Session): void {
-    this.#sessions.add(session)
+    this.#sessions.set(session, this.#clock.now())
     session.on('close', () => this.#sessions.delete(session))
-    session.once('stream', () => {
-      if (this.#isLeaving) session.close()
-    })
+    if (this.#isLeaving) this.#close(session, FIRST_REQUESTS_MS)
   }
 
   /** Counts an exchange; the returned function ends it. */
@@ -97,15 +99,25 @@ export class OpenConnections {
   }
 
   /**
-   * Sends GOAWAY on every HTTP/2 connection and `Connection: close` with every HTTP/1.1 answer, and resolves once all
-   * connections are closed and what ran is finished, or the limit is over. Rejects when the signal is aborted.
+   * Sends GOAWAY on every HTTP/2 connection and `Connection: close` with every HTTP/1.1 answer, also on those that are
+   * opened from now on, once they have had their first requests. Those of the operator's own nodes stay.
+   */
+  turnAway(): void {
+    this.#isLeaving = true
+    for (const session of this.#sessions.keys()) if (!isOwn(session)) this.#close(session, FIRST_REQUESTS_MS)
+    for (const answer of this.#answers) answer.shouldKeepAlive = false
+  }
+
+  /**
+   * Turns away all peers, and resolves once all connections are closed and what ran is finished, or the limit is over.
+   * Rejects when the signal is aborted.
    */
   async leave({ limitMs, graceMs = GRACE_MS }: LeavingLimits, signal?: AbortSignal): Promise<void> {
     const startMs = this.#clock.now()
     const since = (ms: number) => this.#clock.now() - ms
-    this.#isLeaving = true
-    for (const session of this.#sessions) session.close()
-    for (const answer of this.#answers) answer.shouldKeepAlive = false
+    this.turnAway()
+    const firstMs = Math.min(FIRST_REQUESTS_MS, graceMs / 2)
+    for (const session of this.#sessions.keys()) this.#close(session, firstMs)
     if (startMs - this.#lastHttp1Ms >= QUIET_MS) this.#http1.closeIdleConnections()
     const isDone = () =>
       this.#sockets.size === 0 || (this.#exchanges === 0 && since(Math.max(startMs, this.#lastMs)) >= graceMs)
@@ -117,4 +129,23 @@ export class OpenConnections {
   destroy(): void {
     for (const socket of this.#sockets) socket.destroy()
   }
+
+  /** Sends GOAWAY, and closes the connection once its streams are finished; a new one is given time for its first. */
+  #close(session: ServerHttp2Session, firstMs: number): void {
+    const waitMs = (this.#sessions.get(session) ?? 0) + firstMs - this.#clock.now()
+    if (waitMs <= 0) {
+      session.close()
+      return
+    }
+    this.#clock.sleep(waitMs).then(
+      () => {
+        if (this.#isLeaving && !session.destroyed) session.close()
+      },
+      () => {},
+    )
+  }
+}
+
+function isOwn(session: ServerHttp2Session): boolean {
+  return !session.destroyed && (connectionOf(session.socket as Socket)?.isTrusted ?? false)
 }

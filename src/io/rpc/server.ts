@@ -28,6 +28,7 @@ import {
 } from './calls.ts'
 import type { Identity } from './certificate.ts'
 import { type ConnectionLimitOptions, ConnectionLimits, connectionOf } from './connection-limits.ts'
+import { firstBytes } from './first-bytes.ts'
 import { MAX_HEADER_BYTES } from './headers.ts'
 import { type LeavingLimits, OpenConnections } from './open-connections.ts'
 import { contextOf, type OwnCerts, ownPeerOf } from './own-certs.ts'
@@ -181,7 +182,12 @@ export class Endpoint implements Service {
     await this.#leave({ limitMs }, signal)
   }
 
-  /** Listens again, on the same port, after `leave`. Throws NodeError `cannot-listen`. */
+  /** Lets peers take their next requests elsewhere, and takes those that come all the same, on new connections. */
+  turnAway(): void {
+    this.#serving?.connections.turnAway()
+  }
+
+  /** Listens again, on the same port, after `leave`, or ends `turnAway`. Throws NodeError `cannot-listen`. */
   async comeBack(): Promise<void> {
     if (!this.#serving) return
     const { connections, server } = this.#serving
@@ -373,26 +379,6 @@ export class Endpoint implements Service {
     }
     refuse(request, response, 404, '404 page not found')
   }
-}
-
-/** Peeks at the first three bytes of a connection: HTTP/2 starts with `PRI`, which is not a method of HTTP/1.1. */
-function firstBytes(socket: Socket, limitMs: number): Promise<Buffer> {
-  const { promise, resolve, reject } = Promise.withResolvers<Buffer>()
-  const seen: Buffer[] = []
-  // From the start, not from the previous byte.
-  const limit = setTimeout(reject, limitMs)
-  promise.finally(() => clearTimeout(limit)).catch(() => {})
-  const onData = (chunk: Buffer) => {
-    seen.push(chunk)
-    const start = Buffer.concat(seen)
-    if (start.length < 3) return
-    socket.off('data', onData).off('end', reject).off('error', reject).off('close', reject)
-    socket.pause()
-    socket.unshift(start)
-    resolve(start.subarray(0, 3))
-  }
-  socket.on('data', onData).on('end', reject).on('error', reject).on('close', reject)
-  return promise
 }
 
 /** The size of a request's header fields, in bytes. */

@@ -45,6 +45,7 @@ export class OrchestratorParts {
   readonly services: readonly Service[]
   readonly #settings: Settings
   readonly #endpoint: Endpoint
+  readonly #cluster: ClusterParts | null
 
   constructor(
     core: Core,
@@ -92,6 +93,7 @@ export class OrchestratorParts {
     const endpoint = peerEndpoint(core, settings, { orchestrator: this.orchestrator, transcoders, cluster })
     this.#settings = core.settings
     this.#endpoint = endpoint
+    this.#cluster = cluster
     this.services = [
       ...[...(transcoder?.services ?? []), transcoders],
       ...[...payee.services, store, authKeys, this.orchestrator, ...(cluster?.services ?? []), endpoint],
@@ -103,7 +105,12 @@ export class OrchestratorParts {
   /** Finishes the work for gateways that runs, takes no more and closes the port. Rejects when the signal is aborted. */
   async drain(signal: AbortSignal): Promise<void> {
     const { drainNoticeMs: noticeMs, drainTimeoutMs: limitMs } = this.#settings
-    await this.orchestrator.drain({ limitMs, noticeMs }, signal)
+    const onMove = () => {
+      this.#endpoint.turnAway()
+      // So that siblings hand nothing to it any more.
+      this.#cluster?.members.renew().catch(() => {})
+    }
+    await this.orchestrator.drain({ limitMs, noticeMs, onMove }, signal)
     await this.#endpoint.leave(LEAVING_MS, signal)
   }
 
@@ -111,6 +118,7 @@ export class OrchestratorParts {
   async undrain(): Promise<void> {
     await this.#endpoint.comeBack()
     this.orchestrator.undrain()
+    await this.#cluster?.members.renew().catch(() => {})
   }
 }
 

@@ -763,6 +763,35 @@ test('an orchestrator that is told to go on, during a drain or after it, takes s
   for (const { release } of [running, next]) release()
 })
 
+test('where siblings have room, a draining orchestrator waits for no session, and refuses segments so that they are handed over', async () => {
+  const siblings = { hasRoom: false, ended: () => {} }
+  const { orchestrator, clock, jobs } = setUp({ siblings })
+  const segment = await segmentFor(orchestrator)
+  const answered = (await orchestrator.admit(segment, payment)).transcode(source, never)
+  let moved = 0
+  let drained = false
+  const limits = { limitMs: 30_000, noticeMs: 3_000, onMove: () => void moved++ }
+  const draining = orchestrator.drain(limits, never).then(() => {
+    drained = true
+  })
+  await clock.wind(4_000)
+  ;(await orchestrator.admit(segment, payment)).release()
+  assert.equal(moved, 0, 'nobody else could take it')
+  siblings.hasRoom = true
+  await clock.wind(200)
+  assert.equal(moved, 1)
+  assert.equal(orchestrator.work().takesSegments, false)
+  await assert.rejects(orchestrator.admit(segment, payment), { code: 'capped' })
+  await orchestrator.info(request)
+  jobs[0]!.finish(output())
+  assert.equal((await answered).outcome.kind, 'data')
+  await clock.wind(1_000)
+  assert.equal(drained, false, 'its result is fetched here')
+  await fetchRenditions(orchestrator, segment)
+  await clock.wind(1_000)
+  await draining
+})
+
 test('a draining orchestrator waits for no session whose stream has stopped, and for one that goes on', async () => {
   const finishOne = async ({ orchestrator, jobs }: ReturnType<typeof setUp>, segment: SegmentData) => {
     const answer = (await orchestrator.admit(segment, payment)).transcode(source, never)

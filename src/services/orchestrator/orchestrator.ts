@@ -103,6 +103,8 @@ export interface DrainLimits {
   readonly limitMs: number
   /** Balancers get this long to notice that this node is about to stop, before it refuses calls; `limitMs` at most. */
   readonly noticeMs: number
+  /** Called when other nodes take the sessions over: peers are to make their next requests there. */
+  readonly onMove?: () => void
 }
 
 /** An admitted segment with its session and its reservation. */
@@ -172,18 +174,20 @@ export class Orchestrator implements Service {
   }
 
   /**
-   * Prepares to stop: offers no more sessions, waits for live ones for `limitMs` at most, then accepts no more segments
-   * and finishes those it has, until their results are fetched. Idle sessions are not waited for. Rejects when the signal
-   * is aborted.
+   * Prepares to stop: offers no more sessions, waits for live ones for `limitMs` at most, or until other nodes of its
+   * cluster have room for them, then accepts no more segments and finishes those it has, until their results are fetched.
+   * Idle sessions are not waited for. Rejects when the signal is aborted.
    */
-  async drain({ limitMs, noticeMs }: DrainLimits, signal: AbortSignal): Promise<void> {
-    const { clock } = this.#needs
+  async drain({ limitMs, noticeMs, onMove }: DrainLimits, signal: AbortSignal): Promise<void> {
+    const { clock, siblings } = this.#needs
     const end = clock.now() + limitMs
     const sessions = this.#sessions
     if (sessions.areLive) await clock.sleep(Math.min(noticeMs, limitMs), signal)
     this.#takes = 'segments'
-    while (sessions.areLive && clock.now() < end) await clock.sleep(DRAIN_POLL_MS, signal)
+    while (sessions.areLive && !siblings?.hasRoom && clock.now() < end)
+      await clock.sleep(DRAIN_POLL_MS, signal)
     this.#takes = 'nothing'
+    if (siblings?.hasRoom) onMove?.()
     const last = clock.now() + LAST_SEGMENTS_MS
     while (sessions.areRunning && clock.now() < last) await clock.sleep(DRAIN_POLL_MS, signal)
     while (this.#results.areLeft) await clock.sleep(DRAIN_POLL_MS, signal)
