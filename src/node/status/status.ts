@@ -40,6 +40,8 @@ export interface GatewayStatus {
   readonly streams: unknown
   /** `retried`: attempts beyond the first of a segment. */
   readonly segments: { readonly transcoded: number; readonly failed: number; readonly retried: number }
+  /** Segments sent to the same orchestrator again within an attempt, after a fault of what lies between. */
+  readonly segmentsResent: number
   readonly ticketsSent: number
   /** Sent in payments that the orchestrator accepted. */
   readonly ticketsAccepted: number
@@ -118,6 +120,7 @@ export async function statusOf(
   const { fault: storeFault } = core.store
   const { segmentsFailed, segmentsRetried, segmentsTranscoded, ticketsAccepted, ticketsSent } = core.totals
   const segments = { transcoded: segmentsTranscoded, failed: segmentsFailed, retried: segmentsRetried }
+  const { segmentsResent } = core.totals
   const price = facts.price()
   const [chain, funds] = await Promise.all([facts.chain(), facts.funds()])
   return {
@@ -149,7 +152,8 @@ export async function statusOf(
     ...(orchestrator && duties.takesTranscoders && { transcoders: orchestrator.transcoders.status() }),
     ...(transcoder?.media.state && { media: transcoder.media.state }),
     ...(transcoder?.worker && { worker: transcoder.worker.status() }),
-    ...(gateway && { streams: gateway.gateway.status(), segments, ticketsSent, ticketsAccepted }),
+    ...(gateway && { streams: gateway.gateway.status(), segments, segmentsResent }),
+    ...(gateway && { ticketsSent, ticketsAccepted }),
     ...(gateway && duties.sendsTickets && { overpaid: gateway.accounts.overpaid }),
   }
 }

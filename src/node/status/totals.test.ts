@@ -19,6 +19,9 @@ test('what happened since the start is counted, refusals by their reason', () =>
   totals.hear(done)
   totals.hear({ kind: 'segment-failed', side: 'transcoder', failure: 'transcode', reason: 'any' })
   totals.hear({ kind: 'segment-retried', manifestId: 'movie', sequence: 4n, attempt: 2 })
+  const resent = { kind: 'segment-resent', manifestId: 'movie', sequence: 4n, orchestrator: 'o' } as const
+  for (const cause of ['in-transit', 'tickets-seen', 'not-covered', 'in-transit'] as const)
+    totals.hear({ ...resent, cause })
   const payment = { manifestId: 'movie', orchestrator: 'https://o', tickets: 3, value: Rational.zero }
   totals.hear({ kind: 'payment-sent', ...payment })
   totals.hear({ kind: 'payment-accepted', ...payment, tickets: 2 })
@@ -30,7 +33,7 @@ test('what happened since the start is counted, refusals by their reason', () =>
     { segmentsTranscoded, segmentsFailed, ticketsSent, ticketsAccepted },
     { segmentsTranscoded: 2, segmentsFailed: 1, ticketsSent: 3, ticketsAccepted: 2 },
   )
-  assert.equal(totals.segmentsRetried, 1)
+  assert.deepEqual([totals.segmentsRetried, totals.segmentsResent], [1, 2])
   assert.equal(totals.paymentsRefused, 1)
   assert.deepEqual(totals.handedTicketsRefused, { expired: 2, 'no-room': 1 })
 })

@@ -6,6 +6,8 @@ export class Totals {
   segmentsFailed = 0
   /** Attempts beyond the first of a segment. */
   segmentsRetried = 0
+  /** Segments sent to the same orchestrator again after a fault of what lies between. */
+  segmentsResent = 0
   ticketsSent = 0
   ticketsAccepted = 0
   paymentsRefused = 0
@@ -27,6 +29,9 @@ export class Totals {
         break
       case 'segment-retried':
         this.segmentsRetried++
+        break
+      case 'segment-resent':
+        if (event.cause === 'in-transit') this.segmentsResent++
         break
       case 'payment-sent':
         this.ticketsSent += event.tickets
