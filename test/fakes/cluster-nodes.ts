@@ -21,6 +21,7 @@ import { Gateway } from '../../src/services/gateway/gateway.ts'
 import { OrchestratorAccounts } from '../../src/services/gateway/orchestrator-accounts.ts'
 import { TicketSender } from '../../src/services/gateway/ticket-sender.ts'
 import { Orchestrator } from '../../src/services/orchestrator/orchestrator.ts'
+import type { SegmentEnd } from '../../src/services/orchestrator/payment-records.ts'
 import { PriceBook } from '../../src/services/orchestrator/price-book.ts'
 import { SecretRing } from '../../src/services/orchestrator/secret-ring.ts'
 import { Rounds } from '../../src/services/protocol/rounds.ts'
@@ -36,6 +37,9 @@ const PRICE = 1_000n
 /** The cost of a segment, in wei. */
 export const FEE = PIXELS * PRICE
 const PLENTY = 10n ** 18n
+/** However busy the machine of the test is. */
+const PATIENT = { manifestId: null, profiles: null, timeoutMultiplier: 10, forceSessionReinit: false }
+const LEAVING_MS = 20_000
 const never = new AbortController().signal
 
 /** An orchestrator of a cluster: its own server, key and memory; the store is the cluster's. */
@@ -45,6 +49,9 @@ export interface ClusterNode {
   /** Ends it as a kill does: connections are cut, new ones refused, and nothing more is written down. */
   kill(): Promise<void>
   revive(): Promise<void>
+  /** Takes no new connection and gives up those that there are, as before a planned stop. */
+  leave(): Promise<void>
+  comeBack(): Promise<void>
 }
 
 /** A port in front of a server: what peers see of a process that is killed and started again. */
@@ -80,11 +87,20 @@ class Gate implements AsyncDisposable {
     })
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy()
+  /** Refuses new connections. */
+  async close(): Promise<void> {
     const server = this.#server
     this.#server = null
-    if (server) await new Promise((resolve) => server.close(resolve))
+    if (!server) return
+    await new Promise<void>((resolve) => {
+      server.close(() => resolve())
+      if (this.#sockets.size > 0) resolve()
+    })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy()
+    await this.close()
   }
 }
 
@@ -164,6 +180,14 @@ export async function startClusterNodes(count: number, options: { ticketEv: bigi
         isDead = false
         await gate.open()
       },
+      leave: async () => {
+        await gate.close()
+        await endpoint.leave(LEAVING_MS, never)
+      },
+      comeBack: async () => {
+        await endpoint.comeBack()
+        await gate.open()
+      },
     }
   }
   const nodes: ClusterNode[] = []
@@ -190,14 +214,17 @@ export async function startClusterNodes(count: number, options: { ticketEv: bigi
   }
 }
 
-/** The store as a node sees it that may die. */
+/** The store as a node sees it that may die. What it held for running segments ends with it, uncharged. */
 function mortal(store: Store, isDead: () => boolean): Store {
   return new Proxy(store, {
     get(target, name) {
       const member = Reflect.get(target, name, target)
       if (typeof member !== 'function') return member
-      return (...args: unknown[]) =>
-        isDead() ? Promise.reject(new Error('killed')) : member.apply(target, args)
+      return (...args: unknown[]) => {
+        if (!isDead()) return member.apply(target, args)
+        if (name === 'endSegment') return store.endSegment({ ...(args[0] as SegmentEnd), fee: null })
+        return Promise.reject(new Error('killed'))
+      }
     },
   })
 }
@@ -255,7 +282,7 @@ export async function startGatewayAt(cluster: Awaited<ReturnType<typeof startClu
         await gateway.serve(
           {
             ...{ externalId, sequence: sequence++, format: 'mpegts', bytes, durationMs: 2_000 },
-            ...{ resolution: '16x16', clip: null, config: null },
+            ...{ resolution: '16x16', clip: null, config: PATIENT },
           },
           never,
         )
