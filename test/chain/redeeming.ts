@@ -22,7 +22,8 @@ import { eventsTo } from '../fakes/events.ts'
 import type { ChainFixture } from './fixture.ts'
 
 const ETHER = 10n ** 18n
-const RECIPIENT = 'the recipient of redeemed tickets'
+/** Names the account that the tickets of `winners` pay. */
+export const RECIPIENT = 'the recipient of redeemed tickets'
 
 /** Options of a redeemer. */
 export interface RedeemingOptions {

@@ -12,8 +12,8 @@ import type { RoundInitializerChain } from '../../services/protocol/round-initia
 import { ChainError, type ChainFault, revertReason } from './chain-error.ts'
 import { type AtBlock, type ChainClient, readContract } from './client.ts'
 import { abis } from './contracts.ts'
+import type { TransactionSender } from './led-transactions.ts'
 import type { MinedTransaction, TransactionRequest } from './transaction-request.ts'
-import type { Transactions } from './transactions.ts'
 
 /** The walk through the pool stops after this many: the network's limit is 100 (contracts.md §2). */
 const MAX_POOL = 1_000
@@ -33,7 +33,7 @@ class NotSentError extends NodeError<Extract<NotSent, 'not-due' | 'sent-elsewher
 export class Staking implements RewardChain, RoundInitializerChain {
   readonly #maxReplacements: number
   readonly #client: ChainClient
-  readonly #transactions: Transactions
+  readonly #transactions: TransactionSender
   readonly #account: Address
   /** The members of the pool at the last walk. */
   #knownMembers: readonly Address[] = []
@@ -41,7 +41,7 @@ export class Staking implements RewardChain, RoundInitializerChain {
   /** `maxReplacements`: how often one call replaces a late transaction. */
   constructor(
     options: { maxReplacements: number },
-    needs: { client: ChainClient; transactions: Transactions; account: Address },
+    needs: { client: ChainClient; transactions: TransactionSender; account: Address },
   ) {
     this.#maxReplacements = options.maxReplacements
     this.#client = needs.client
@@ -308,6 +308,7 @@ const MEANINGS: Partial<Record<ChainFault, NotSent>> = {
   'replacement-underpriced': 'sent-elsewhere',
   'nonce-too-low': 'sent-elsewhere',
   'nonce-taken': 'sent-elsewhere',
+  'not-leading': 'not-due',
 }
 
 function unsent(error: unknown): CallResult {

@@ -14,11 +14,11 @@ import type { FoundRedemption } from '../../services/redemption/redemption-proof
 import { ChainError, revertReason } from './chain-error.ts'
 import type { ChainClient } from './client.ts'
 import { abis } from './contracts.ts'
+import type { TransactionSender } from './led-transactions.ts'
 import { toQuantity } from './raw-header.ts'
 import { countRedemptions, RedemptionReader, redemptionIn } from './redemption-reader.ts'
 import { checkedGas } from './transaction-attempts.ts'
 import type { MinedTransaction } from './transaction-request.ts'
-import type { Transactions } from './transactions.ts'
 
 /** How long to wait for other tickets to share a transaction. */
 const GATHER_MS = 50
@@ -45,7 +45,7 @@ interface Wanted {
  */
 export class TicketRedemption implements RedemptionChain {
   readonly #client: ChainClient
-  readonly #transactions: Transactions
+  readonly #transactions: TransactionSender
   readonly #account: Address
   readonly #clock: Clock
   readonly #wanted = new Map<Hex, Wanted>()
@@ -54,7 +54,7 @@ export class TicketRedemption implements RedemptionChain {
   readonly #maxBatch: number
 
   constructor(
-    needs: { client: ChainClient; transactions: Transactions; account: Address; clock: Clock },
+    needs: { client: ChainClient; transactions: TransactionSender; account: Address; clock: Clock },
     options: { maxBatch?: number } = {},
   ) {
     this.#maxBatch = options.maxBatch ?? MAX_BATCH

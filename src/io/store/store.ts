@@ -30,6 +30,7 @@ import type {
   TicketCount,
   TicketRecords,
 } from '../../services/orchestrator/payment-records.ts'
+import type { OpenTicketFacts, OpenTicketRecords } from '../../services/redemption/open-tickets.ts'
 import { CommitQueue } from './commit-queue.ts'
 import { type Database, StoreError } from './database.ts'
 import { Journal } from './journal.ts'
@@ -52,7 +53,7 @@ import {
 } from './session-rows.ts'
 import { type GraceSetup, SharedAccounts } from './shared-accounts.ts'
 import type { Tables } from './tables.ts'
-import { unfinishedHashes, unfinishedRows } from './ticket-pages.ts'
+import { openAmong, openTicketFacts, unfinishedHashes, unfinishedRows } from './ticket-pages.ts'
 import { ticketOfRow } from './ticket-row.ts'
 import { readTotals } from './ticket-totals.ts'
 import { addWinners, changeTicket, type TicketWrite } from './ticket-writes.ts'
@@ -105,7 +106,15 @@ const HOT_ROWS = '+payments'
  * The node's database: SQLite, or PostgreSQL if several processes share it. A method that resolves has written to disk.
  */
 export class Store
-  implements Service, Secrets, SeenNonces, Balances, SessionPrices, PaymentRecords, TicketRecords
+  implements
+    Service,
+    Secrets,
+    SeenNonces,
+    Balances,
+    SessionPrices,
+    PaymentRecords,
+    TicketRecords,
+    OpenTicketRecords
 {
   readonly name = 'store'
   readonly #options: StoreOptions
@@ -464,6 +473,14 @@ export class Store
       // SQLite blocks the process, so the event loop gets a turn between two chunks.
       await settle()
     }
+  }
+
+  openTickets(): AsyncGenerator<readonly OpenTicketFacts[]> {
+    return openTicketFacts(this.#db)
+  }
+
+  async stillOpen(ids: readonly Hex[]): Promise<ReadonlySet<Hex>> {
+    return openAmong(this.#db, ids)
   }
 
   async redeemedSince(block: bigint): Promise<StoredTicket[]> {

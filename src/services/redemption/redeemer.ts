@@ -11,6 +11,7 @@ import {
 } from '../../domain/redemption.ts'
 import type { WinningTicket } from '../../domain/ticket.ts'
 import type { OpenReason, Redeemed, TicketState } from '../../domain/ticket-state.ts'
+import { Alarm } from '../../lib/alarm.ts'
 import { formatHex, type Hex } from '../../lib/bytes.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { messageOf } from '../../lib/errors.ts'
@@ -27,7 +28,7 @@ import type { WaitingTicket } from './waiting-tickets.ts'
 const RECHECK_MS = 5_000
 /** Redemptions in this many of the newest blocks are checked again after a reorganisation. */
 const REORGANISABLE_BLOCKS = 2_000n
-/** How often tickets are reloaded from disk: another process may have died between storing a ticket and announcing it. */
+/** How often tickets are reloaded from disk, even if nothing says that another process has written any. */
 const RELOAD_MS = 60_000
 
 /** What the redeemer works with. */
@@ -70,6 +71,7 @@ export class Redeemer implements Service {
   readonly #claims = new SenderClaims()
   /** Tickets that wait for other tickets of the same sender. */
   readonly #afterOthers = new Map<Address, Set<Entry>>()
+  readonly #reload = new Alarm()
   #reorganisations = 0
   #recheckAtMs = 0
   #chainFailed = false
@@ -175,10 +177,15 @@ export class Redeemer implements Service {
     if (funded.size > 0) this.#book.retry((entry) => funded.has(entry.ticket.sender))
   }
 
+  /** Another process may have written tickets: looks for them soon. */
+  lookForTickets(): void {
+    this.#reload.ring()
+  }
+
   async #keepReloading(signal: AbortSignal): Promise<void> {
     const { clock, log } = this.#needs
     for (;;) {
-      await clock.sleep(RELOAD_MS, signal)
+      await this.#reload.wait(clock, RELOAD_MS, signal)
       try {
         await this.#book.load()
       } catch (error) {

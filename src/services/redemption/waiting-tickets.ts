@@ -19,7 +19,9 @@ export interface WaitingTicket {
 /** A ticket that is neither redeemed nor refused. */
 interface Entry {
   readonly id: Hex
-  readonly ticket: Pick<Ticket, 'sender' | 'faceValue' | 'expirationParams'>
+  readonly ticket: Pick<Ticket, 'sender' | 'faceValue'> & {
+    readonly expirationParams: Pick<Ticket['expirationParams'], 'creationRound'>
+  }
   readonly state: TicketState
 }
 
