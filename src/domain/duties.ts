@@ -119,6 +119,33 @@ export function withoutDataFolder<S extends DutySettings>(settings: S): S & { ke
   return { ...settings, chain, keepsNothing: true }
 }
 
+/**
+ * How much a node redeems in its cluster, null for nothing: a redeemer goes before an orchestrator, which redeems only while
+ * no redeemer is there.
+ */
+export function redeemingRank(
+  { redeems, servesOrchestrators }: Pick<Duties, 'redeems' | 'servesOrchestrators'>,
+  hasRedeemer: boolean,
+): number | null {
+  if (servesOrchestrators) return 2
+  return redeems && !hasRedeemer ? 1 : null
+}
+
+/**
+ * How much a node does with its account in its cluster, null for nothing: of several with the same account, the one that does
+ * most sends its transactions.
+ */
+export function sendingRank(
+  duties: Pick<Duties, 'redeems' | 'servesOrchestrators' | 'rewards' | 'initializesRounds'>,
+  hasRedeemer: boolean,
+): number | null {
+  const rank =
+    (redeemingRank(duties, hasRedeemer) ?? 0) * 4 +
+    (duties.initializesRounds ? 2 : 0) +
+    (duties.rewards ? 1 : 0)
+  return rank === 0 ? null : rank
+}
+
 /** The URL at which an orchestrator advertises itself; empty for none. */
 export function serviceUriOf({ orchestrator }: Pick<DutySettings, 'orchestrator'>): string {
   return orchestrator?.service.kind === 'url' ? orchestrator.service.url : ''

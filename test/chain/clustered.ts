@@ -35,7 +35,6 @@ export interface ClusteredOptions {
   /** The database of the cluster. */
   readonly storeUrl: string
   readonly maxBatch?: number
-  readonly wants?: () => boolean
   readonly log?: Log
   readonly happened?: (what: string) => void
 }
@@ -76,7 +75,7 @@ export async function startClustered(options: ClusteredOptions): Promise<Cluster
         }),
     },
   )
-  const redeeming = leaders.leadershipOf('redeem', options.wants ?? (() => true))
+  const redeeming = leaders.leadershipOf('redeem', () => 1)
   const events = eventsTo({
     'ticket-won': () => happened('won'),
     'ticket-redeemed': () => happened('redeemed'),

@@ -1,15 +1,16 @@
 import type { ChainSettings, UnitPrice } from '../../config/settings.ts'
-import { feedCurrenciesOf, recipientOf } from '../../domain/duties.ts'
+import { feedCurrenciesOf, recipientOf, sendingRank } from '../../domain/duties.ts'
 import { currencyToWei, needsFeed } from '../../domain/price.ts'
 import type { PricePerPixel } from '../../domain/ticket.ts'
 import { ChainClient } from '../../io/chain/client.ts'
 import type { ContractAddresses } from '../../io/chain/contracts.ts'
 import { ChainWatcher } from '../../io/chain/events.ts'
 import { GasPriceMonitor, networkMaxOf } from '../../io/chain/gas-price.ts'
+import type { TransactionSender } from '../../io/chain/led-transactions.ts'
 import { PriceFeed } from '../../io/chain/price-feed.ts'
 import type { Rpc } from '../../io/chain/rpc.ts'
 import { Staking } from '../../io/chain/staking.ts'
-import type { TransactionSigner } from '../../io/chain/transaction-request.ts'
+import type { TransactionSigner, TransactionStore } from '../../io/chain/transaction-request.ts'
 import { Transactions } from '../../io/chain/transactions.ts'
 import type { Address, Signer } from '../../lib/crypto.ts'
 import { Rational } from '../../lib/rational.ts'
@@ -21,6 +22,7 @@ import { Rounds } from '../../services/protocol/rounds.ts'
 import { Senders } from '../../services/protocol/senders.ts'
 import { isSameUri } from '../service-address.ts'
 import type { Core } from './core.ts'
+import { LeaderParts } from './leaders.ts'
 
 /** The account, and the chain's endpoints and contracts: opened before any part is made. */
 export interface ChainAccess {
@@ -41,7 +43,11 @@ export class ChainParts {
   readonly client: ChainClient
   readonly rounds: Rounds
   readonly gas: GasPriceMonitor
-  readonly transactions: Transactions
+  readonly transactions: TransactionSender
+  /** What sends the transactions, in the order of starting. */
+  readonly sending: readonly Service[]
+  /** Null where this node shares no store: then it alone has its account. */
+  readonly leaders: LeaderParts | null
   readonly staking: Staking
   /** Of every currency that prices are written in, apart from wei and ETH. */
   readonly priceFeeds: readonly PriceFeed[]
@@ -71,10 +77,20 @@ export class ChainParts {
       { ...env, rpc },
     )
     const { maxReplacements, gasLimit, transactionTimeoutMs: timeoutMs } = settings
-    this.transactions = new Transactions(
-      { timeoutMs, maxReplacements, gasLimit: gasLimit ?? 0n },
-      { ...env, rpc, signer: wallet, store, gasPrices: this.gas, watch: this.watch },
-    )
+    const limits = { timeoutMs, maxReplacements, gasLimit: gasLimit ?? 0n }
+    const transactionsOn = (records: TransactionStore) =>
+      new Transactions(limits, {
+        ...{ ...env, rpc, signer: wallet, store: records, gasPrices: this.gas, watch: this.watch },
+      })
+    this.leaders = core.settings.store && newLeaders(core, { account: this.account, limits, transactionsOn })
+    if (this.leaders) {
+      this.transactions = this.leaders.transactions
+      this.sending = this.leaders.services
+    } else {
+      const transactions = transactionsOn(store)
+      this.transactions = transactions
+      this.sending = [transactions]
+    }
     const { account, client, transactions } = this
     this.staking = new Staking({ maxReplacements }, { client, transactions, account })
     this.#feedOf = new Map(
@@ -122,15 +138,15 @@ export class RewardParts {
   readonly services: readonly Service[]
 
   constructor({ duties, env }: Core, chain: ChainParts) {
-    const { account, gas, recipient: orchestrator, rounds, settings, staking, transactions, watch } = chain
+    const { account, gas, recipient: orchestrator, rounds, settings, staking, watch } = chain
     this.reward = new RewardService(
       {
         ...{ mode: settings.reward, account, orchestrator, alone: duties.onlyRewards },
         isOptional: !duties.onlyRewards && !(duties.keepsTickets && account === orchestrator),
       },
-      { ...env, chain: staking, watch, rounds, gas },
+      { ...env, chain: staking, watch, rounds, gas, leads: chain.leaders?.transactions ?? null },
     )
-    this.services = [gas, ...chain.following, transactions, this.reward]
+    this.services = [gas, ...chain.following, ...chain.sending, this.reward]
   }
 }
 
@@ -140,11 +156,30 @@ export class RoundInitializerParts {
   readonly services: readonly Service[]
 
   constructor({ env }: Core, chain: ChainParts) {
-    const { gas, rounds, settings, staking, transactions } = chain
+    const { gas, rounds, settings, staking } = chain
     this.roundInitializer = new RoundInitializer(
       { maxDelayMs: settings.initializeRoundMaxDelayMs },
-      { ...env, chain: staking, rounds },
+      { ...env, chain: staking, rounds, leads: chain.leaders?.transactions ?? null },
     )
-    this.services = [...chain.following, gas, transactions, this.roundInitializer]
+    this.services = [...chain.following, gas, ...chain.sending, this.roundInitializer]
   }
+}
+
+function newLeaders(
+  { duties, env, settings, siblings, store }: Core,
+  sending: {
+    readonly account: Address
+    readonly limits: { readonly gasLimit: bigint }
+    readonly transactionsOn: (records: TransactionStore) => Transactions
+  },
+): LeaderParts {
+  const { account, limits, transactionsOn } = sending
+  return new LeaderParts(
+    {
+      ...{ account, node: env.nodeId ?? '', sessionUrl: settings.secrets.storeSessionUrl },
+      rank: () => sendingRank(duties, siblings.hasRedeemer()),
+      gasLimit: limits.gasLimit,
+    },
+    { ...env, store, transactionsOn },
+  )
 }

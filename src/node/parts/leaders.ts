@@ -72,10 +72,9 @@ export class LeaderParts {
     this.services = [store, this.#session, this.sending, this.transactions]
   }
 
-  /** The leadership of a duty that takes transactions: this process wants it while it sends and `wants` it. */
-  leadershipOf(duty: string, wants: () => boolean): Leadership {
-    const isAble = () => this.transactions.epoch !== null && wants()
-    const leadership = this.#leadership(duty, () => (isAble() ? 1 : null))
+  /** The leadership of a duty that takes transactions, for which a process must be the one that sends with its account. */
+  leadershipOf(duty: string, rank: () => number | null): Leadership {
+    const leadership = this.#leadership(duty, () => (this.transactions.epoch === null ? null : rank()))
     this.transactions.onChange(() => leadership.look(), new AbortController().signal)
     return leadership
   }

@@ -1,14 +1,18 @@
 import { hostname } from 'node:os'
 import type { OrchestratorSettings, RedeemerSettings } from '../../config/settings.ts'
+import { redeemingRank } from '../../domain/duties.ts'
 import { RedemptionReader } from '../../io/chain/redemption-reader.ts'
 import { TicketRedemption } from '../../io/chain/ticket-redemption.ts'
 import { RedeemerClient } from '../../io/rpc/redeemer-client.ts'
 import { RedeemerEndpoint } from '../../io/rpc/redeemer-endpoint.ts'
 import { Endpoint } from '../../io/rpc/server.ts'
 import { readGoTicketQueue } from '../../io/store/go-ticket-queue.ts'
+import type { Address } from '../../lib/crypto.ts'
 import type { Service } from '../../lib/service.ts'
 import type { Senders } from '../../services/protocol/senders.ts'
 import { EtherCheck } from '../../services/redemption/ether-check.ts'
+import { LedRedeemer } from '../../services/redemption/led-redeemer.ts'
+import { OpenTickets } from '../../services/redemption/open-tickets.ts'
 import { Redeemer } from '../../services/redemption/redeemer.ts'
 import { RedeemerDesk } from '../../services/redemption/redeemer-desk.ts'
 import { RedeemerOutbox } from '../../services/redemption/redeemer-outbox.ts'
@@ -17,9 +21,12 @@ import { RemoteFloat } from '../../services/redemption/remote-float.ts'
 import { TicketImport } from '../../services/redemption/ticket-import.ts'
 import type { ChainParts } from './chain.ts'
 import type { Core } from './core.ts'
+import type { LeaderParts } from './leaders.ts'
 
 /** A redeemer has a stream for each sender of each orchestrator, all of one orchestrator over one connection. */
 const REDEEMER_STREAMS = 20_000
+/** The lease of the node that redeems for a cluster. */
+const REDEEM = 'redeem'
 /** Many times what a ticket takes on the wire. */
 const MAX_TICKET_BYTES = 16 * 1024
 
@@ -32,27 +39,65 @@ export class RedeemingParts {
   /** The senders' max floats, as this node sees them on chain. */
   readonly floats: Senders
   /** Keeps winning tickets until they are redeemed. */
-  readonly keeper: Redeemer
+  readonly keeper: Redeemer | LedRedeemer
   readonly services: readonly Service[]
 
   constructor(core: Core, chain: ChainParts) {
     const { env, store } = core
-    const { account, client, gas, rounds, transactions, watch } = chain
+    const { account, client, gas } = chain
     this.senders = chain.sendersFor(chain.recipient)
     this.floats = this.senders
-    const redemption = new TicketRedemption({ ...env, client, transactions, account })
-    this.keeper = new Redeemer({
-      ...{ ...env, tickets: store, nonces: store, chain: redemption },
-      ...{ watch, rounds, senders: this.senders, gas },
-    })
+    const { keeper, services } = chain.leaders
+      ? ledRedeemer(core, chain, { leaders: chain.leaders, senders: this.senders })
+      : ownRedeemer(core, chain, this.senders)
+    this.keeper = keeper
     const balance = () => client.ethBalance(account)
     const { redeemGas } = chain.settings
-    const check = new EtherCheck({ account, redeemGas }, { ...env, balance, gas, redeemer: this.keeper })
+    const check = new EtherCheck({ account, redeemGas }, { ...env, balance, gas, redeemer: keeper })
     this.services = [
       ...[gas, store, ...ticketImport(core, chain), ...chain.following],
-      ...[this.senders, transactions, this.keeper, check],
+      ...[this.senders, ...chain.sending, ...services, check],
     ]
   }
+}
+
+/** A redeemer with its service list, in the order of starting. */
+interface Keeper<Kind> {
+  readonly keeper: Kind
+  readonly services: readonly Service[]
+}
+
+function ownRedeemer({ env, store }: Core, chain: ChainParts, senders: Senders): Keeper<Redeemer> {
+  const { account, client, gas, rounds, transactions, watch } = chain
+  const redemption = new TicketRedemption({ ...env, client, transactions, account })
+  const keeper = new Redeemer({
+    ...{ ...env, tickets: store, nonces: store, chain: redemption },
+    ...{ watch, rounds, senders, gas },
+  })
+  return { keeper, services: [keeper] }
+}
+
+/** The redeemer of a cluster: one of its nodes redeems, for all of them. */
+function ledRedeemer(
+  { duties, env, siblings, store }: Core,
+  chain: ChainParts,
+  { leaders, senders }: { leaders: LeaderParts; senders: Senders },
+): Keeper<LedRedeemer> {
+  const { account, client, gas, rounds, transactions, watch } = chain
+  const leads = leaders.leadershipOf(REDEEM, () => redeemingRank(duties, siblings.hasRedeemer()))
+  const openTickets = new OpenTickets({ ...env, tickets: store, senders, rounds })
+  // The open tickets are counted already, those of all nodes.
+  const counted = { currentFunds: (sender: Address) => senders.currentFunds(sender), addPending: () => {} }
+  const ofTerm = (epoch: bigint) => {
+    const records = leaders.recordsOf(leads, epoch)
+    const redemption = new TicketRedemption({ ...env, client, transactions, account })
+    return new Redeemer({
+      ...{ ...env, tickets: records, nonces: records, chain: redemption },
+      ...{ watch, rounds, senders: counted, gas },
+    })
+  }
+  const keeper = new LedRedeemer({ ...env, leads, ofTerm, openTickets, tickets: store })
+  return { keeper, services: [openTickets, leads, keeper] }
 }
 
 /** The hand-over of winning tickets from an orchestrator to the redeemers of its settings. */

@@ -10,6 +10,7 @@ import { isAbort, messageOf, NodeError } from '../../lib/errors.ts'
 import type { Fields, Log } from '../../lib/log.ts'
 import { PassingFailure } from '../../lib/passing-failure.ts'
 import type { Scope, Service } from '../../lib/service.ts'
+import type { Leads } from '../../lib/terms.ts'
 import { findRewardRight, type NoRewardRight, type RewardRight, type RewardView } from './reward-right.ts'
 import type { ChainWatch } from './rounds.ts'
 
@@ -78,6 +79,8 @@ export interface RewardNeeds {
   readonly watch: Pick<ChainWatch, 'subscribe'>
   readonly rounds: { onRound(listener: (round: bigint) => void, signal: AbortSignal): void }
   readonly gas: { readonly gasPrice: bigint }
+  /** Whether this process may send; null where no other one has its account and store. */
+  readonly leads?: Leads | null
   readonly clock: Clock
   readonly log: Log
   readonly events: NodeEvents
@@ -152,6 +155,7 @@ export class RewardService implements Service {
     }
     if (mode === 'on') await this.#refuseIfImpossible(scope.signal)
     rounds.onRound(() => this.#alarm.ring(), scope.signal)
+    this.#needs.leads?.onChange(() => this.#alarm.ring(), scope.signal)
     watch.subscribe((update) => this.#follow(update), scope.signal)
     scope.spawn('call reward', (signal) => this.#run(signal))
   }
@@ -237,6 +241,8 @@ export class RewardService implements Service {
       this.#take(found)
       switch (this.#state) {
         case 'due':
+          // The leader calls it; this process looks again when that one ends.
+          if (this.#needs.leads?.epoch === null) return EXPECTANT_LOOK_MS
           return await this.#call(found, signal)
         case 'not-active':
           return this.#explainInactive(found)

@@ -7,6 +7,7 @@ import type { Dice } from '../../lib/dice.ts'
 import { isAbort, messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
+import type { Leads } from '../../lib/terms.ts'
 
 /** The chain is read again after this time even without an event. */
 const LOOK_MS = 60_000
@@ -29,6 +30,8 @@ export interface RoundInitializerNeeds {
     onRound(listener: (round: bigint) => void, signal: AbortSignal): void
     onL1Block(listener: (block: bigint) => void, signal: AbortSignal): void
   }
+  /** Whether this process may send; null where no other one has its account and store. */
+  readonly leads?: Leads | null
   readonly clock: Clock
   readonly dice: Dice
   readonly log: Log
@@ -73,6 +76,7 @@ export class RoundInitializer implements Service {
     const { rounds } = this.#needs
     rounds.onL1Block(() => this.#isDue && this.#alarm.ring(), scope.signal)
     rounds.onRound(() => this.#alarm.ring(), scope.signal)
+    this.#needs.leads?.onChange(() => this.#alarm.ring(), scope.signal)
     scope.spawn('initialise rounds', (signal) => this.#run(signal))
   }
 
@@ -99,7 +103,7 @@ export class RoundInitializer implements Service {
 
   async #run(signal: AbortSignal): Promise<void> {
     for (;;) {
-      if (this.#isDue) await this.#attempt(signal)
+      if (this.#isDue && this.#needs.leads?.epoch !== null) await this.#attempt(signal)
       this.#state = 'waits'
       await this.#alarm.wait(this.#needs.clock, LOOK_MS, signal)
     }
