@@ -41,9 +41,14 @@ export class Parts implements Readonly<Record<Role, RoleParts | null>> {
     const core = new Core(settings, access, env)
     const { duties } = core
     const { gateway, orchestrator, redeemer, transcoder } = settings
-    const chain = access && settings.chain && new ChainParts(core, settings.chain, access)
+    const cluster = settings.store && env.nodeId ? new ClusterParts(core, env.nodeId) : null
+    const member = cluster && {
+      ...{ node: cluster.members.node, instance: cluster.members.instance },
+      hasRedeemer: () => cluster.hasRedeemer(),
+    }
+    const chain = access && settings.chain && new ChainParts(core, settings.chain, access, member)
     this.core = core
-    this.cluster = settings.store && env.nodeId ? new ClusterParts(core, env.nodeId) : null
+    this.cluster = cluster
     this.chain = chain
     if (chain && duties.redeems) this.redeeming = new RedeemingParts(core, chain)
     if (chain && orchestrator && duties.handsOver) {

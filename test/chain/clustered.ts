@@ -7,6 +7,7 @@ import { TicketRedemption } from '../../src/io/chain/ticket-redemption.ts'
 import { Transactions } from '../../src/io/chain/transactions.ts'
 import { walletOfKey } from '../../src/io/chain/wallet.ts'
 import { Store } from '../../src/io/store/store.ts'
+import { formatHex } from '../../src/lib/bytes.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import type { Address } from '../../src/lib/crypto.ts'
 import { systemDice } from '../../src/lib/dice.ts'
@@ -55,6 +56,7 @@ export async function startClustered(options: ClusteredOptions): Promise<Cluster
   const account = signer.address
   const { addresses, chainId, url } = options.chain
   const { node, happened = () => {} } = options
+  const instance = formatHex(systemDice.bytes(8)).slice(2)
   const env = { clock: systemClock, dice: systemDice, log: options.log ?? silentLog }
   const rpc = new Rpc({ urls: [url], chainId }, env)
   const store = new Store({ location: options.storeUrl, node })
@@ -66,7 +68,7 @@ export async function startClustered(options: ClusteredOptions): Promise<Cluster
   const gas = new GasPriceMonitor({ min: 0n, max: 0n, pollMs: 5_000 }, { ...env, rpc })
   const transactionOptions = { timeoutMs: 60_000, maxReplacements: 1, gasLimit: 0n }
   const leaders = new LeaderParts(
-    { account, sessionUrl: options.storeUrl, node, rank: () => 1, gasLimit: 0n },
+    { account, sessionUrl: options.storeUrl, node, instance, rank: () => 1, gasLimit: 0n },
     {
       ...{ ...env, store },
       transactionsOn: (records) =>

@@ -32,6 +32,16 @@ export interface ChainAccess {
   readonly addresses: ContractAddresses
 }
 
+/** This node in its cluster. */
+export interface ClusterMember {
+  /** The node's id. */
+  readonly node: string
+  /** One run of its process. */
+  readonly instance: string
+  /** Whether another node that lives has the role redeemer. */
+  readonly hasRedeemer: () => boolean
+}
+
 /** The parts that follow the chain and send to it. A role lists those that it needs started. */
 export class ChainParts {
   readonly access: ChainAccess
@@ -48,6 +58,7 @@ export class ChainParts {
   readonly sending: readonly Service[]
   /** Null where this node shares no store: then it alone has its account. */
   readonly leaders: LeaderParts | null
+  readonly member: ClusterMember | null
   readonly staking: Staking
   /** Of every currency that prices are written in, apart from wei and ETH. */
   readonly priceFeeds: readonly PriceFeed[]
@@ -56,7 +67,8 @@ export class ChainParts {
   readonly #core: Core
   readonly #feedOf: ReadonlyMap<string, PriceFeed>
 
-  constructor(core: Core, settings: ChainSettings, access: ChainAccess) {
+  /** `member`: this node in its cluster; null where it shares no store. */
+  constructor(core: Core, settings: ChainSettings, access: ChainAccess, member: ClusterMember | null) {
     const { env, store } = core
     const { addresses, rpc, wallet } = access
     this.#core = core
@@ -82,7 +94,8 @@ export class ChainParts {
       new Transactions(limits, {
         ...{ ...env, rpc, signer: wallet, store: records, gasPrices: this.gas, watch: this.watch },
       })
-    this.leaders = core.settings.store && newLeaders(core, { account: this.account, limits, transactionsOn })
+    this.leaders = member && newLeaders(core, member, { account: this.account, limits, transactionsOn })
+    this.member = member
     if (this.leaders) {
       this.transactions = this.leaders.transactions
       this.sending = this.leaders.services
@@ -166,7 +179,8 @@ export class RoundInitializerParts {
 }
 
 function newLeaders(
-  { duties, env, settings, siblings, store }: Core,
+  { duties, env, settings, store }: Core,
+  { hasRedeemer, instance, node }: ClusterMember,
   sending: {
     readonly account: Address
     readonly limits: { readonly gasLimit: bigint }
@@ -176,8 +190,8 @@ function newLeaders(
   const { account, limits, transactionsOn } = sending
   return new LeaderParts(
     {
-      ...{ account, node: env.nodeId ?? '', sessionUrl: settings.secrets.storeSessionUrl },
-      rank: () => sendingRank(duties, siblings.hasRedeemer()),
+      ...{ account, instance, node, sessionUrl: settings.secrets.storeSessionUrl },
+      rank: () => sendingRank(duties, hasRedeemer()),
       gasLimit: limits.gasLimit,
     },
     { ...env, store, transactionsOn },

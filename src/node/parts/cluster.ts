@@ -64,6 +64,11 @@ export class ClusterParts {
     }
   }
 
+  /** Whether another node that lives has the role redeemer. */
+  hasRedeemer(): boolean {
+    return this.members.siblings.some(({ roles }) => roles.includes('redeemer'))
+  }
+
   /** What siblings call on the port of an orchestrator. */
   routes(endpoint: OrchestratorEndpoint, orchestrator: Pick<SiblingApi, 'endedElsewhere'>): SiblingEndpoint {
     const { members } = this

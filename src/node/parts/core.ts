@@ -44,8 +44,6 @@ export class Core {
   readonly totals = new Totals()
   readonly eventLog: EventLog
   readonly client = new OrchestratorClient()
-  /** The other nodes of the cluster, as far as this node acts by them. */
-  readonly siblings: { hasRedeemer(): boolean } = { hasRedeemer: () => false }
   #media: Media | null = null
   #ownCerts: OwnCerts | null | undefined
 

@@ -5,15 +5,11 @@ import { LeaderRecords } from '../../io/store/leader-records.ts'
 import { LeaseRows } from '../../io/store/lease-rows.ts'
 import type { Store } from '../../io/store/store.ts'
 import { StoreSession } from '../../io/store/store-session.ts'
-import { formatHex } from '../../lib/bytes.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
-import type { Dice } from '../../lib/dice.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Service } from '../../lib/service.ts'
 import { Leadership } from '../../services/cluster/leadership.ts'
-
-const INSTANCE_BYTES = 8
 
 /** How one process of a cluster takes part in the election of leaders. */
 export interface LeaderOptions {
@@ -22,6 +18,8 @@ export interface LeaderOptions {
   readonly sessionUrl: string
   /** The node's id. */
   readonly node: string
+  /** One run of this process. */
+  readonly instance: string
   /** How much this process does with its account now; null for nothing. The one that does most leads. */
   readonly rank: () => number | null
   /** `-gasLimit`. */
@@ -34,7 +32,6 @@ export interface LeaderNeeds {
   /** Makes the transactions of one term, on this store. */
   readonly transactionsOn: (store: TransactionStore) => Transactions
   readonly clock: Clock
-  readonly dice: Dice
   readonly log: Log
 }
 
@@ -51,17 +48,15 @@ export class LeaderParts {
   readonly services: readonly Service[]
   readonly #options: LeaderOptions
   readonly #needs: LeaderNeeds
-  readonly #instance: string
   readonly #leases: LeaseRows
   readonly #session: StoreSession
 
   constructor(options: LeaderOptions, needs: LeaderNeeds) {
-    const { dice, store } = needs
+    const { store } = needs
     this.#options = options
     this.#needs = needs
-    this.#instance = formatHex(dice.bytes(INSTANCE_BYTES)).slice(2)
     this.#leases = new LeaseRows(store)
-    this.#session = new StoreSession({ url: options.sessionUrl, instance: this.#instance }, needs)
+    this.#session = new StoreSession({ url: options.sessionUrl, instance: options.instance }, needs)
     this.sending = this.#leadership(`send/${options.account}`, options.rank)
     this.transactions = new LedTransactions({
       ...needs,
@@ -86,8 +81,8 @@ export class LeaderParts {
   }
 
   #leadership(lease: string, rank: () => number | null): Leadership {
-    const { node } = this.#options
-    const options = { lease, instance: this.#instance, node, rank }
+    const { instance, node } = this.#options
+    const options = { lease, instance, node, rank }
     return new Leadership(options, { ...this.#needs, leases: this.#leases, session: this.#session })
   }
 }

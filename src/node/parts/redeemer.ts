@@ -79,12 +79,14 @@ function ownRedeemer({ env, store }: Core, chain: ChainParts, senders: Senders):
 
 /** The redeemer of a cluster: one of its nodes redeems, for all of them. */
 function ledRedeemer(
-  { duties, env, siblings, store }: Core,
+  { duties, env, store }: Core,
   chain: ChainParts,
   { leaders, senders }: { leaders: LeaderParts; senders: Senders },
 ): Keeper<LedRedeemer> {
   const { account, client, gas, rounds, transactions, watch } = chain
-  const leads = leaders.leadershipOf(REDEEM, () => redeemingRank(duties, siblings.hasRedeemer()))
+  const leads = leaders.leadershipOf(REDEEM, () =>
+    redeemingRank(duties, chain.member?.hasRedeemer() ?? false),
+  )
   const openTickets = new OpenTickets({ ...env, tickets: store, senders, rounds })
   // The open tickets are counted already, those of all nodes.
   const counted = { currentFunds: (sender: Address) => senders.currentFunds(sender), addPending: () => {} }
