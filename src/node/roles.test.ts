@@ -37,6 +37,11 @@ const REDEEMS = ['senders', 'transactions', 'redeemer', 'ether check', 'registra
 const HANDS_OVER = ['redeemers', 'senders', 'redeemer outbox', 'remote float', 'registration', ...TAKES]
 const PAYS = ['orchestrator client', ...FOLLOWS, 'senders', 'media']
 const SENDS = ['gas price', 'transactions']
+/** What elects the leader of an account. */
+const LEADS = [
+  'session with the store',
+  'leadership of send/0x1111111111111111111111111111111111111111',
+] as const
 
 for (const [line, order] of [
   ['-gateway -orchAddr a', ['orchestrator client', 'media', 'gateway', 'gateway HTTP']],
@@ -120,7 +125,15 @@ for (const [line, order] of [
   ],
   [
     `${CHAIN} -store postgres://db/x`,
-    ['gas price', 'store', 'members', 'chain watcher', 'rounds', 'transactions', 'reward'],
+    ['gas price', 'store', 'members', 'chain watcher', 'rounds', ...LEADS, 'transactions', 'reward'],
+  ],
+  [
+    `${CHAIN} -store postgres://db/x -redeemer -reward=false`,
+    [
+      ...['gas price', 'store', 'members', 'chain watcher', 'rounds', 'senders', ...LEADS, 'transactions'],
+      ...['open tickets', 'leadership of redeem', 'redeemer', 'ether check', 'registration'],
+      ...['redeemer desk', 'redeemer'],
+    ],
   ],
   [`${CHAIN} -initializeRound -reward=false`, [...FOLLOWS, ...SENDS, 'round initialiser']],
   [`${CHAIN} -initializeRound -reward`, [...FOLLOWS, ...SENDS, 'round initialiser', 'reward']],

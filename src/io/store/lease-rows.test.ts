@@ -140,6 +140,43 @@ test('the writes of a leader are refused once another one leads, and change noth
   await close()
 })
 
+test('of two leaders with different accounts neither undoes the end of a ticket that the other one has found', async () => {
+  const { a, b, close } = await world()
+  const tickets = [wonTicket(1), wonTicket(2)]
+  const [redeemed, refused] = tickets.map(ticketHash) as [Uint8Array, Uint8Array]
+  await a.store.addTickets(tickets, NOW)
+  await a.leases.take(wish('a'), 60_000)
+  await b.leases.take(wish('b', { lease: 'redeem late' }), 60_000)
+  const lost = () => assert.fail('both lead')
+  const primary = new LeaderRecords({ store: a.store, fence: { lease: LEASE, epoch: 1n }, lost })
+  const other = new LeaderRecords({ store: b.store, fence: { lease: 'redeem late', epoch: 1n }, lost })
+  const end = { kind: 'redeemed', txHash: '0x0a', paid: 5n, fee: 3n, block: 9n } as const
+  await primary.saveTicketState(redeemed, end, NOW)
+  await primary.saveTicketState(refused, { kind: 'refused', reason: 'expired' }, NOW)
+  for (const hash of [redeemed, refused]) {
+    await other.saveTicketState(hash, { kind: 'submitted', txHash: null }, NOW)
+    await other.saveTicketState(hash, { kind: 'open', reason: 'chain-refuses' }, NOW)
+  }
+  assert.deepEqual(
+    (await other.redeemedSince(0n)).map(({ state }) => state),
+    [end],
+  )
+  // One that sees the redemption of another account does not know what it cost.
+  await other.saveTicketState(redeemed, { ...end, fee: null, block: 10n }, NOW)
+  await other.saveTicketState(refused, end, NOW)
+  assert.deepEqual(
+    (await other.redeemedSince(0n)).map(({ state }) => state),
+    [{ ...end, block: 10n }],
+  )
+  assert.equal((await a.store.money(NOW)).ever.redeemed, 5n)
+  await other.saveTicketState(redeemed, { kind: 'open', reason: 'reorganised' }, NOW)
+  assert.deepEqual(
+    (await a.store.countTickets()).filter(({ count }) => count > 0).map(({ reason }) => reason),
+    ['reorganised', 'expired'],
+  )
+  await close()
+})
+
 test('nobody takes the lease between the check of a write and its commit', async () => {
   const { a, b, close, url } = await world()
   await a.leases.take(wish('a'), 1)

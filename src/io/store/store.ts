@@ -497,7 +497,8 @@ export class Store
   async saveTicketState(hash: Uint8Array, state: TicketState, nowMs: number, fence?: Fence): Promise<void> {
     await this.#write(async (tx, shared, note) => {
       if (fence) await checkFence(tx, fence)
-      await changeTicket(this.#ticketWrite(tx, shared, note, nowMs), hash, state)
+      const byLeader = fence !== undefined
+      await changeTicket(this.#ticketWrite(tx, shared, note, nowMs), hash, state, { byLeader })
     })
   }
 

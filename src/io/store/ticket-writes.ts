@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely'
 import type { Booking, MoneyChange } from '../../domain/money.ts'
 import type { WinningTicket } from '../../domain/ticket.ts'
-import type { TicketState } from '../../domain/ticket-state.ts'
+import { isFinal, type TicketState } from '../../domain/ticket-state.ts'
 import { formatHex } from '../../lib/bytes.ts'
 import { insertTickets } from './bulk-inserts.ts'
 import { type BookedMoney, bookingOf, columnsOfBooking } from './money-rows.ts'
@@ -46,13 +46,27 @@ function winnings({ count, faceValue }: TotalsChange, source: WinnerSource): Mon
 }
 
 /**
+ * The state that a leader may give a ticket whose state is `before`: the end that another leader has found stays. Null where
+ * nothing changes.
+ */
+function stateAfter(before: TicketState, state: TicketState): TicketState | null {
+  if (!isFinal(before)) return state
+  if (before.kind !== 'redeemed') return null
+  if (state.kind === 'open') return state.reason === 'reorganised' ? state : null
+  if (state.kind !== 'redeemed') return null
+  // Only the one that paid the fee knows it.
+  return state.txHash === before.txHash ? { ...state, fee: state.fee ?? before.fee } : state
+}
+
+/**
  * Changes the state of a ticket, its totals, and what was redeemed; a ticket that is not known is left out. What a ticket
  * was paid stays counted where it was first, and is taken out there if the redemption is undone.
  */
 export async function changeTicket(
   { node, note, now, nowMs, shared, tx }: TicketWrite,
   hash: Uint8Array,
-  state: TicketState,
+  wanted: TicketState,
+  options: { /** A leader writes: others may have written meanwhile. */ byLeader?: boolean } = {},
 ): Promise<void> {
   const key = formatHex(hash)
   const row = await tx
@@ -63,6 +77,8 @@ export async function changeTicket(
     .executeTakeFirst()
   if (!row) return
   const before = stateOfRow(row as Parameters<typeof stateOfRow>[0])
+  const state = options.byLeader ? stateAfter(before, wanted) : wanted
+  if (state === null) return
   const booked = bookingOf(row)
   const booking = state.kind !== 'redeemed' ? null : before.kind === 'redeemed' ? booked : now
   await tx
