@@ -515,6 +515,12 @@ export const flags = {
     'Redeemers for this node’s tickets, in order of preference; any one will do. Empty: the node redeems its own tickets.',
     { value: 'HOST:PORT,…' },
   ),
+  redeemAfter: duration(
+    '0s',
+    'orchestrator on chain',
+    'Makes a redeemer with another account a watchtower: it redeems only tickets that have waited so long, or whose deadline is that near. 0s: all tickets.',
+    { roles: ['redeemer'] },
+  ),
   redeemerSecret: text(
     '',
     'orchestrator on chain',

@@ -187,10 +187,11 @@ function readTranscoderName(reading: Reading): string {
 /** Reads the settings of a redeemer. Throws SettingsError. */
 export function readRedeemer(reading: Reading, secrets: Secrets): RedeemerSettings {
   const spelled = reading.spelled('httpAddr')
+  const redeemAfterMs = reading.wait('redeemAfter', 0)
   const bind = parseBind(spelled, reading.flags.httpAddr, { host: '127.0.0.1', port: DEFAULT_PEER_PORT })
   if (isLoopback(bind.host)) {
     // Whoever writes such an address wants it.
-    if (reading.has('httpAddr')) return { bind }
+    if (reading.has('httpAddr')) return { bind, redeemAfterMs }
     reading.warnings.push(
       `the redeemer listens on ${printBind(bind)}, which only orchestrators on this machine can reach: for others set ${spelled} to an address that they can reach`,
     )
@@ -205,7 +206,7 @@ export function readRedeemer(reading: Reading, secrets: Secrets): RedeemerSettin
       `the redeemer accepts ${whose}, since -redeemerSecret is none: make sure that only orchestrators can reach it, and set -redeemerSecret or -certs on it and on them once none of them is a Go node`,
     )
   }
-  return { bind }
+  return { bind, redeemAfterMs }
 }
 
 /**

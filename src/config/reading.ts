@@ -83,7 +83,8 @@ export class Reading {
       | 'discoveryTimeout'
       | 'drainTimeout'
       | 'drainNotice'
-      | 'storeGrace',
+      | 'storeGrace'
+      | 'redeemAfter',
     least: number,
   ): number {
     const value = this.flags[name]

@@ -404,8 +404,13 @@ describe('settings of the other roles', () => {
 
   it('make a redeemer listen at the given address', () => {
     assert.deepEqual(settings(`${CHAIN} -redeemer -httpAddr 10.0.0.1:9000 -redeemerSecret s.txt`).redeemer, {
-      bind: { host: '10.0.0.1', port: 9000 },
+      ...{ bind: { host: '10.0.0.1', port: 9000 }, redeemAfterMs: 0 },
     })
+    assert.equal(settings(`${CHAIN} -redeemer -redeemAfter 90m`).redeemer!.redeemAfterMs, 5_400_000)
+    assert.throws(
+      () => settings(`${CHAIN} -redeemer -redeemAfter -1s`),
+      /-redeemAfter must be between 0ms and 596h, not -1000ms/,
+    )
     assert.deepEqual(settings(`${CHAIN} -redeemer`).redeemer!.bind, { host: '127.0.0.1', port: 8935 })
   })
 

@@ -189,6 +189,8 @@ export interface TranscoderSettings {
 /** Settings of a redeemer. */
 export interface RedeemerSettings {
   readonly bind: Bind
+  /** How long it leaves a ticket to another redeemer; 0: not at all. */
+  readonly redeemAfterMs: number
 }
 
 /** What else the settings depend on. */

@@ -12,6 +12,8 @@ import {
   maxSessionsOf,
   offered,
   recipientOf,
+  redeemingRank,
+  sendingRank,
   serviceUriOf,
   trialPictureOf,
   withoutDataFolder,
@@ -85,6 +87,10 @@ describe('the duties of a process', () => {
       `-redeemer ${CHAIN} -reward=false`,
       [...REDEEMER, 'sendsTransactions', 'followsGasPrice', 'showsRecipient'],
     ],
+    [
+      `-redeemer ${CHAIN} -reward=false -redeemAfter 1h`,
+      [...REDEEMER, 'redeemsLate', 'sendsTransactions', 'followsGasPrice', 'showsRecipient'],
+    ],
     [`-redeemer ${CHAIN} -reward -initializeRound`, [...REDEEMER, ...REWARDING, ...ROUNDS, 'showsRecipient']],
     [CHAIN, [...REWARDING, 'onlyRewards', 'showsRecipient']],
     [`${CHAIN} -initializeRound`, [...REWARDING, ...ROUNDS]],
@@ -97,6 +103,29 @@ describe('the duties of a process', () => {
   it('are all in the table', () => {
     const named = new Set(cases.flatMap(([, duties]) => duties))
     assert.deepEqual([...named].sort(), Object.keys(dutiesOf(settingsOf(CHAIN))).sort())
+  })
+})
+
+describe('in a cluster', () => {
+  const rank = (line: string, hasRedeemer = false) => {
+    const duties = dutiesOf(settingsOf(line))
+    return [redeemingRank(duties, hasRedeemer), sendingRank(duties, hasRedeemer)]
+  }
+  const orchestrator = `-orchestrator -transcoder ${CHAIN} ${SERVICE} -pricePerUnit 1`
+
+  it('a redeemer redeems, and an orchestrator only while there is none', () => {
+    assert.deepEqual(rank(`-redeemer ${CHAIN}`, true), [2, 9])
+    assert.deepEqual(rank(orchestrator), [1, 5])
+    assert.deepEqual(rank(orchestrator, true), [null, 1])
+    assert.deepEqual(rank(`${orchestrator} -redeemerAddr r`), [null, 1])
+  })
+
+  it('of nodes with one account the one that does most sends', () => {
+    assert.deepEqual(rank(`-redeemer ${CHAIN} -reward=false`), [2, 8])
+    assert.deepEqual(rank(`-redeemer ${CHAIN} -redeemAfter 1h`), [1, 5])
+    assert.deepEqual(rank(`${CHAIN} -initializeRound -reward`), [null, 3])
+    assert.deepEqual(rank(CHAIN), [null, 1])
+    assert.deepEqual(rank(`${orchestrator} -reward=false`, true), [null, null])
   })
 })
 

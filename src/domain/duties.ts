@@ -23,7 +23,7 @@ export interface DutySettings {
     readonly gatewayPrices: ReadonlyMap<Address, { readonly price: WrittenPrice }>
   } | null
   readonly transcoder: object | null
-  readonly redeemer: object | null
+  readonly redeemer: { readonly redeemAfterMs?: number } | null
   readonly secrets: { readonly orchSecret: string }
 }
 
@@ -54,6 +54,8 @@ export interface Duties {
   readonly keepsTickets: boolean
   /** Redeems winning tickets with its own account. */
   readonly redeems: boolean
+  /** Leaves tickets to another redeemer for some time. */
+  readonly redeemsLate: boolean
   /** Hands winning tickets to a redeemer in another process. */
   readonly handsOver: boolean
   /** Serves orchestrators in other processes as their redeemer. */
@@ -95,6 +97,7 @@ export function dutiesOf(settings: DutySettings): Duties {
     sendsTickets: chain !== null && gateway !== null,
     keepsTickets,
     redeems,
+    redeemsLate: (redeemer?.redeemAfterMs ?? 0) > 0,
     handsOver,
     servesOrchestrators: redeemer !== null,
     rewards,
@@ -119,15 +122,17 @@ export function withoutDataFolder<S extends DutySettings>(settings: S): S & { ke
   return { ...settings, chain, keepsNothing: true }
 }
 
+type RedeemingDuties = 'redeems' | 'redeemsLate' | 'servesOrchestrators'
+
 /**
  * How much a node redeems in its cluster, null for nothing: a redeemer goes before an orchestrator, which redeems only while
  * no redeemer is there.
  */
 export function redeemingRank(
-  { redeems, servesOrchestrators }: Pick<Duties, 'redeems' | 'servesOrchestrators'>,
+  { redeems, redeemsLate, servesOrchestrators }: Pick<Duties, RedeemingDuties>,
   hasRedeemer: boolean,
 ): number | null {
-  if (servesOrchestrators) return 2
+  if (servesOrchestrators) return redeemsLate ? 1 : 2
   return redeems && !hasRedeemer ? 1 : null
 }
 
@@ -136,7 +141,7 @@ export function redeemingRank(
  * most sends its transactions.
  */
 export function sendingRank(
-  duties: Pick<Duties, 'redeems' | 'servesOrchestrators' | 'rewards' | 'initializesRounds'>,
+  duties: Pick<Duties, RedeemingDuties | 'rewards' | 'initializesRounds'>,
   hasRedeemer: boolean,
 ): number | null {
   const rank =

@@ -9,6 +9,7 @@ import {
   isLastChance,
   isOver,
   isSurelyLastChance,
+  leftToAnotherUntil,
   meaningOfRevert,
   paramsAreLive,
   type RedemptionFacts,
@@ -30,6 +31,21 @@ test('the last chance is the last hundred blocks, or the last third of a short r
   assert.equal(isLastChance(99n, at(55_900n)), true)
   assert.equal(isLastChance(99n, at(50_019n, 30n)), false)
   assert.equal(isLastChance(99n, at(50_020n, 30n)), true)
+})
+
+test('a watchtower leaves a ticket to another redeemer until it has waited, or its deadline is as near', () => {
+  // Expires in L1 block 62,000: after 11,000 blocks, which take 132,000 seconds.
+  const ticket = { receivedAtMs: 1_000, creationRound: 100n }
+  const left = (afterMs: number, nowMs: number, l1Block = 51_000n) =>
+    leftToAnotherUntil(ticket, afterMs, { clock: { ...clock, l1Block }, nowMs })
+  assert.equal(left(600_000, 1_000), 601_000)
+  assert.equal(left(600_000, 600_999), 601_000)
+  assert.equal(left(600_000, 601_000), null)
+  // Written by a node whose clock is ahead.
+  assert.equal(left(0, 0), null)
+  assert.equal(left(600_000, 1_000, 61_949n), 601_000)
+  assert.equal(left(600_000, 1_000, 61_950n), null)
+  assert.equal(left(600_000, 1_000, 70_000n), null)
 })
 
 test('by a confirmed clock the last chance starts earlier, by as many blocks as the clock is behind', () => {

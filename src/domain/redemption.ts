@@ -13,6 +13,9 @@ const LAST_CHANCE_PART = 3n
 /** Redeeming may cost one part in this many of the payout; at the last chance, all of it. */
 const MAX_COST_PART = 2n
 
+/** An L1 block of Ethereum comes every 12 seconds. */
+const L1_BLOCK_MS = 12_000n
+
 /** A ticket is given up only this many L1 blocks after it expired: contracts and headers may differ slightly. */
 const EXPIRY_GRACE_BLOCKS = 3n
 
@@ -88,6 +91,21 @@ export function paramsAreLive(
 ): boolean {
   if (ticket.paramsExpirationBlock <= clock.l1Block) return false
   return !isLastChance(ticket.expirationParams.creationRound, clock)
+}
+
+/**
+ * Until when a redeemer that comes after another one leaves a ticket to that one, in ms; null when it does not any more: the
+ * ticket has waited for `afterMs`, or its deadline is that near.
+ */
+export function leftToAnotherUntil(
+  ticket: { readonly receivedAtMs: number; readonly creationRound: bigint },
+  afterMs: number,
+  { clock, nowMs }: { clock: RoundClock; nowMs: number },
+): number | null {
+  const untilMs = ticket.receivedAtMs + afterMs
+  if (afterMs === 0 || nowMs >= untilMs) return null
+  const blocks = expiryBlock(ticket.creationRound, clock) - clock.l1Block
+  return blocks * L1_BLOCK_MS > BigInt(afterMs) ? untilMs : null
 }
 
 /** What is known about a ticket when deciding whether to redeem it. */

@@ -25,8 +25,9 @@ import type { LeaderParts } from './leaders.ts'
 
 /** A redeemer has a stream for each sender of each orchestrator, all of one orchestrator over one connection. */
 const REDEEMER_STREAMS = 20_000
-/** The lease of the node that redeems for a cluster. */
+/** The leases of the node that redeems for a cluster, and of the one that redeems what that one leaves. */
 const REDEEM = 'redeem'
+const REDEEM_LATE = 'redeem late'
 /** Many times what a ticket takes on the wire. */
 const MAX_TICKET_BYTES = 16 * 1024
 
@@ -67,24 +68,27 @@ interface Keeper<Kind> {
   readonly services: readonly Service[]
 }
 
-function ownRedeemer({ env, store }: Core, chain: ChainParts, senders: Senders): Keeper<Redeemer> {
+function ownRedeemer({ env, settings, store }: Core, chain: ChainParts, senders: Senders): Keeper<Redeemer> {
   const { account, client, gas, rounds, transactions, watch } = chain
   const redemption = new TicketRedemption({ ...env, client, transactions, account })
-  const keeper = new Redeemer({
-    ...{ ...env, tickets: store, nonces: store, chain: redemption },
-    ...{ watch, rounds, senders, gas },
-  })
+  const keeper = new Redeemer(
+    {
+      ...{ ...env, tickets: store, nonces: store, chain: redemption },
+      ...{ watch, rounds, senders, gas },
+    },
+    { afterMs: settings.redeemer?.redeemAfterMs ?? 0 },
+  )
   return { keeper, services: [keeper] }
 }
 
 /** The redeemer of a cluster: one of its nodes redeems, for all of them. */
 function ledRedeemer(
-  { duties, env, store }: Core,
+  { duties, env, settings, store }: Core,
   chain: ChainParts,
   { leaders, senders }: { leaders: LeaderParts; senders: Senders },
 ): Keeper<LedRedeemer> {
   const { account, client, gas, rounds, transactions, watch } = chain
-  const leads = leaders.leadershipOf(REDEEM, () =>
+  const leads = leaders.leadershipOf(duties.redeemsLate ? REDEEM_LATE : REDEEM, () =>
     redeemingRank(duties, chain.member?.hasRedeemer() ?? false),
   )
   const openTickets = new OpenTickets({ ...env, tickets: store, senders, rounds })
@@ -93,10 +97,13 @@ function ledRedeemer(
   const ofTerm = (epoch: bigint) => {
     const records = leaders.recordsOf(leads, epoch)
     const redemption = new TicketRedemption({ ...env, client, transactions, account })
-    return new Redeemer({
-      ...{ ...env, tickets: records, nonces: records, chain: redemption },
-      ...{ watch, rounds, senders: counted, gas },
-    })
+    return new Redeemer(
+      {
+        ...{ ...env, tickets: records, nonces: records, chain: redemption },
+        ...{ watch, rounds, senders: counted, gas },
+      },
+      { afterMs: settings.redeemer?.redeemAfterMs ?? 0 },
+    )
   }
   const keeper = new LedRedeemer({ ...env, leads, ofTerm, openTickets, tickets: store })
   return { keeper, services: [openTickets, leads, keeper] }

@@ -18,11 +18,11 @@ import { formatHex } from '../../lib/bytes.ts'
 import { keccak256, signHash } from '../../lib/crypto.ts'
 import { Redeemer } from './redeemer.ts'
 
-async function world(t: TestContext) {
+async function world(t: TestContext, options: { afterMs?: number } = {}) {
   const happened: string[] = []
   const undone: (bigint | null)[] = []
   const w = await winnersWorld(t, (parts) => {
-    const redeemer = new Redeemer({
+    const needs = {
       ...{ ...parts, nonces: parts.tickets, gas: parts.chain },
       events: eventsTo({
         ...noting(happened),
@@ -32,7 +32,8 @@ async function world(t: TestContext) {
         },
         'redemption-failed': ({ reason }) => void happened.push(`failed ${reason}`),
       }),
-    })
+    }
+    const redeemer = new Redeemer(needs, options)
     return { keeper: redeemer, redeemer }
   })
   return extend(w, {
@@ -81,6 +82,22 @@ test('a ticket is redeemed once its params have expired, and what it paid is kep
   assert.ok(state.kind === 'redeemed' && state.paid === ETHER && state.fee! > 0n && state.txHash)
   assert.deepEqual(w.happened, ['won', `redeemed ${ETHER}`])
   assert.equal(w.node.senders.pending(w.gateway.address), 0n)
+})
+
+test('a watchtower redeems what another redeemer has left, and nothing that it has redeemed', async (t) => {
+  const w = await world(t, { afterMs: 60_000 })
+  const [taken, left] = [await w.won(), await w.won()]
+  for (const ticket of [taken, left]) await w.node.redeemer.queue(ticket)
+  await w.mine(4)
+  assert.equal(w.chain.redemptions.size, 0)
+  w.chain.redeemFromElsewhere(taken)
+  await w.mine(CONFIRMED)
+  assert.equal((await w.stateOf(taken)).kind, 'redeemed')
+  assert.equal((await w.stateOf(left)).kind, 'open')
+  await w.pass(60_000)
+  await w.mine(CONFIRMED)
+  assert.equal((await w.stateOf(left)).kind, 'redeemed')
+  assert.deepEqual([...w.chain.redemptions.values()], [[ETHER], [ETHER]])
 })
 
 test('a ticket that is queued twice counts once, also after it was redeemed', async (t) => {

@@ -7,6 +7,7 @@ import {
   isExpired,
   isOfRound,
   isSurelyLastChance,
+  leftToAnotherUntil,
   meaningOfRevert,
 } from '../../domain/redemption.ts'
 import type { WinningTicket } from '../../domain/ticket.ts'
@@ -77,7 +78,8 @@ export class Redeemer implements Service {
   #chainFailed = false
   readonly #unattemptable: PassingFailure
 
-  constructor(needs: RedeemerNeeds) {
+  /** `afterMs`: how long it leaves a ticket to another redeemer, 0 or absent for not at all. */
+  constructor(needs: RedeemerNeeds, { afterMs = 0 }: { readonly afterMs?: number } = {}) {
     this.#needs = needs
     this.#unattemptable = new PassingFailure(
       { message: 'redemptions fail, retrying', over: 'redemptions work again' },
@@ -86,6 +88,11 @@ export class Redeemer implements Service {
     this.#book = new TicketBook<Entry>(
       {
         task: 'redeem a ticket',
+        leftUntilMs: ({ id, receivedAtMs, ticket }, nowMs, clock) => {
+          if (afterMs === 0 || this.#book.proofs.isAnnounced(id)) return null
+          const { creationRound } = ticket.expirationParams
+          return leftToAnotherUntil({ receivedAtMs, creationRound }, afterMs, { clock, nowMs })
+        },
         entry: (base) => ({ ...base, wasSubmitted: mayBeSent(base.state), doubtedAt: null }),
         noted: (entry, before) => this.#noted(entry, before),
         prepare: () => this.#recheck(),

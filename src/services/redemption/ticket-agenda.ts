@@ -24,6 +24,14 @@ export interface Task {
   atWork: boolean
 }
 
+/** What an agenda is for. */
+export interface AgendaOptions<T extends Task> {
+  /** Whether a ticket cannot be worked on yet; absent: while its params are accepted. */
+  readonly waits?: (ticket: Task['ticket'], clock: RoundClock) => boolean
+  /** Until when another process is to work on a ticket, in ms; null when this one may. Absent: this one may. */
+  readonly leftUntilMs?: (task: T, nowMs: number, clock: RoundClock) => number | null
+}
+
 /** Decides which ticket is next: the most urgent first; no ticket holds up another. */
 export class TicketAgenda<T extends Task> {
   readonly #tasks = new Map<Hex, T>()
@@ -37,10 +45,11 @@ export class TicketAgenda<T extends Task> {
   #nextRetryMs = Number.POSITIVE_INFINITY
   #atWork = 0
   readonly #waits: (ticket: Task['ticket'], clock: RoundClock) => boolean
+  readonly #leftUntilMs: AgendaOptions<T>['leftUntilMs']
 
-  /** `waits` tells whether a ticket cannot be worked on yet; absent: while its params are accepted. */
-  constructor(options: { waits?: (ticket: Task['ticket'], clock: RoundClock) => boolean } = {}) {
+  constructor(options: AgendaOptions<T> = {}) {
     this.#waits = options.waits ?? paramsAreLive
+    this.#leftUntilMs = options.leftUntilMs
   }
 
   get size(): number {
@@ -175,6 +184,11 @@ export class TicketAgenda<T extends Task> {
   /** Whether a task can be worked on; otherwise notes when it is to be retried. */
   #isReady(task: T, nowMs: number, clock: RoundClock): boolean {
     if (task.atWork || this.#waits(task.ticket, clock)) return false
+    const leftUntilMs = this.#leftUntilMs?.(task, nowMs, clock) ?? null
+    if (leftUntilMs !== null) {
+      this.#nextRetryMs = Math.min(this.#nextRetryMs, leftUntilMs)
+      return false
+    }
     const isPatient = task.retryAtMs > nowMs + LONGEST_LAST_RETRY_MS
     if (isPatient && isLastChance(task.ticket.expirationParams.creationRound, clock)) task.retryAtMs = nowMs
     if (task.retryAtMs <= nowMs) return true

@@ -46,12 +46,13 @@ export interface TicketBookNeeds {
 }
 
 /** A ticket as stored on disk. */
-export type OpenTicket = Pick<StoredTicket, 'hash' | 'ticket' | 'state'>
+export type OpenTicket = Pick<StoredTicket, 'hash' | 'ticket' | 'state' | 'receivedAtMs'>
 
 /** A winning ticket in the book. */
 export interface BookEntry extends Task {
   readonly hash: Uint8Array
   readonly ticket: WinningTicket
+  readonly receivedAtMs: number
   /** As stored on disk. */
   state: TicketState
 }
@@ -67,6 +68,8 @@ export interface TicketWork<Entry extends BookEntry> {
     ticket: Pick<Ticket, 'expirationParams' | 'paramsExpirationBlock'>,
     clock: RoundClock,
   ) => boolean
+  /** Until when another process is to work on a ticket, in ms; null when this one may. Absent: this one may. */
+  readonly leftUntilMs?: (entry: Entry, nowMs: number, clock: RoundClock) => number | null
   /** Whether a ticket in this state rests, that is, waits for `takeUp`. Absent: none does. */
   rests?(state: TicketState): boolean
   /** Called when a ticket has been entered (`before` is null) and after each change of its state. */
@@ -101,7 +104,7 @@ export class TicketBook<Entry extends BookEntry> {
   constructor(work: TicketWork<Entry>, needs: TicketBookNeeds) {
     this.#work = work
     this.#needs = needs
-    this.#agenda = new TicketAgenda(work.waits ? { waits: work.waits } : {})
+    this.#agenda = new TicketAgenda(work)
     this.proofs = new RedemptionProofs(needs)
   }
 
@@ -134,7 +137,7 @@ export class TicketBook<Entry extends BookEntry> {
       const hash = ticketHash(ticket)
       const { faceValue, sender } = ticket
       this.#needs.events.tell({ kind: 'ticket-won', ticket: formatHex(hash), sender, faceValue })
-      this.#enter({ hash, ticket, state: NEW_TICKET })
+      this.#enter({ hash, ticket, state: NEW_TICKET, receivedAtMs: this.#needs.clock.now() })
     }
     this.wake()
   }
@@ -168,9 +171,9 @@ export class TicketBook<Entry extends BookEntry> {
     yield* this.#resting.values()
   }
 
-  entryOf({ hash, ticket, state }: OpenTicket): Entry {
+  entryOf({ hash, ticket, state, receivedAtMs }: OpenTicket): Entry {
     const timing = { failures: 0, retryAtMs: 0, atWork: false }
-    return this.#work.entry({ id: formatHex(hash), hash, ticket, state, ...timing })
+    return this.#work.entry({ id: formatHex(hash), hash, ticket, state, receivedAtMs, ...timing })
   }
 
   #enter(stored: OpenTicket): void {
