@@ -19,6 +19,8 @@ const NODES = Number(process.env.CLUSTER_NODES ?? 3)
 const STREAMS = Number(process.env.CLUSTER_STREAMS ?? 4)
 const KILLS = Number(process.env.CLUSTER_KILLS ?? 3)
 const EVERY_MS = 10_000
+/** In blocks of a second: winners at the end of a round can be redeemed for 110 of them. */
+const ROUND_LENGTH = 150n
 const AWAY_MS = 3_000
 /** Every stream goes on for so long after the last node is back. */
 const AFTER = 3
@@ -30,7 +32,7 @@ async function clusterBehind(t: TestContext, balancerMode: BalancerMode): Promis
   const profiles = await writeTinyProfiles(join(folder, 'profiles.json'))
   const network = await Network.prepare({
     ...{ setup: 'cluster', clustered: NODES, balancerMode },
-    roundLength: 1_000n,
+    roundLength: ROUND_LENGTH,
     orchestratorFlags: EVERY_TICKET_WINS.orchestrator,
     gatewayFlags: ['-transcodingOptions', profiles],
     logFolder: process.env.CLUSTER_LOGS ? join(process.env.CLUSTER_LOGS, balancerMode) : join(folder, 'logs'),

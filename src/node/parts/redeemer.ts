@@ -54,12 +54,20 @@ export class RedeemingParts {
     this.keeper = keeper
     const balance = () => client.ethBalance(account)
     const { redeemGas } = chain.settings
-    const check = new EtherCheck({ account, redeemGas }, { ...env, balance, gas, redeemer: keeper })
+    const check = new EtherCheck(
+      { account, redeemGas },
+      { ...env, balance, gas, redeemer: keeper, isNeeded: () => isRedeemer(core, chain) },
+    )
     this.services = [
       ...[gas, store, ...ticketImport(core, chain), ...chain.following],
       ...[this.senders, ...chain.sending, ...services, check],
     ]
   }
+}
+
+/** Whether it falls to this node to redeem; in a cluster with redeemers it does not fall to orchestrators. */
+function isRedeemer({ duties }: Core, { leaders, member }: ChainParts): boolean {
+  return leaders === null || redeemingRank(duties, member?.hasRedeemer() ?? false) !== null
 }
 
 /** A redeemer with its service list, in the order of starting. */

@@ -13,7 +13,7 @@ const COST = 350_000n * GWEI
 function checkOf(balanceWei: bigint) {
   const clock = new ManualClock()
   const causes = new RecordingCauses()
-  const state = { balanceWei, isDown: false, gasPrice: GWEI, openTickets: 0, funded: 0 }
+  const state = { balanceWei, isDown: false, isNeeded: true, gasPrice: GWEI, openTickets: 0, funded: 0 }
   const balance = async () => {
     if (state.isDown) throw new Error('the chain is away')
     return state.balanceWei
@@ -26,7 +26,7 @@ function checkOf(balanceWei: bigint) {
   }
   const check = new EtherCheck(
     { account: ACCOUNT, redeemGas: 350_000n },
-    { balance, gas: state, redeemer, causes, clock, log: silentLog },
+    { balance, gas: state, redeemer, causes, clock, log: silentLog, isNeeded: () => state.isNeeded },
   )
   return { check, clock, causes, state, supervisor: new Supervisor() }
 }
@@ -71,4 +71,16 @@ test('while the gas price is not known, only an empty account is a cause', async
   await clock.wind(0)
   assert.deepEqual(causes.told, [])
   await supervisor.stop()
+})
+
+test('where another node redeems, an account without ether is no cause', async () => {
+  const { causes, check, clock, state, supervisor } = checkOf(0n)
+  state.isNeeded = false
+  await supervisor.start(check)
+  await clock.wind(60_000)
+  assert.deepEqual(causes.sentences, [])
+  state.isNeeded = true
+  await clock.wind(60_000)
+  assert.equal(causes.sentences.length, 1)
+  await supervisor[Symbol.asyncDispose]()
 })

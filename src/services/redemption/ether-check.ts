@@ -19,6 +19,8 @@ export interface EtherCheckNeeds {
   balance(): Promise<bigint>
   readonly gas: { /** Wei; 0 while unknown. */ readonly gasPrice: bigint }
   readonly redeemer: { readonly openTickets: number; funded(): void }
+  /** Whether it falls to this node to redeem: in a cluster, another may do it. Absent: always. */
+  readonly isNeeded?: () => boolean
   readonly causes?: Causes
   readonly clock: Clock
   readonly log: Log
@@ -51,7 +53,8 @@ export class EtherCheck implements Service {
   }
 
   async #look(): Promise<void> {
-    const { causes = noCauses, gas, log, redeemer } = this.#needs
+    const { causes = noCauses, gas, isNeeded, log, redeemer } = this.#needs
+    if (isNeeded?.() === false) return causes.over('no-ether')
     let balanceWei: bigint
     try {
       balanceWei = await this.#needs.balance()
