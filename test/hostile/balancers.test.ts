@@ -100,7 +100,7 @@ for (const mishap of ['unseen', 'lost', 'broken', 'empty', 'truncated', 502, 503
 async function streamsBehindHaproxy(
   t: TestContext,
   mode: BalancerMode,
-  meanwhile: (nodes: readonly ClusterNode[], isOver: () => boolean) => Promise<void>,
+  meanwhile: (nodes: readonly ClusterNode[], how: { isOver(): boolean; isFelt(): boolean }) => Promise<void>,
 ) {
   const port = await freePort()
   const url = `https://127.0.0.1:${port}`
@@ -121,7 +121,7 @@ async function streamsBehindHaproxy(
     }
   })
   await sleep(KILL_EVERY_MS)
-  await meanwhile(cluster.nodes, () => isOver)
+  await meanwhile(cluster.nodes, { isOver: () => isOver, isFelt: () => gateway.resent.length > 0 })
   isOver = true
   await Promise.all(streams)
   const [resent, refused] = [tally(gateway.resent), tally(cluster.refused)]
@@ -135,21 +135,22 @@ async function streamsBehindHaproxy(
 
 for (const mode of ['tcp', 'http'] as const) {
   test(`behind HAProxy in ${mode} mode nodes are killed one after the other: no segment of ${STREAMS} streams is lost`, async (t) => {
-    const { refused, resent } = await streamsBehindHaproxy(t, mode, async (nodes, isOver) => {
-      for (let kill = 0; kill < KILLS && !isOver(); kill++) {
+    const { refused } = await streamsBehindHaproxy(t, mode, async (nodes, { isFelt, isOver }) => {
+      // On a slow machine a kill may strike between two segments.
+      for (let kill = 0; (kill < KILLS || (!isFelt() && kill < 4 * KILLS)) && !isOver(); kill++) {
         const node = nodes[kill % nodes.length]!
         await node.kill()
         await sleep(KILL_EVERY_MS / 2)
         await node.revive()
         await sleep(KILL_EVERY_MS / 2)
       }
+      assert.ok(isFelt())
     })
-    assert.ok(resent['in-transit']! > 0, 'the kills were felt')
     for (const reason of Object.keys(refused)) assert.equal(reason, 'nonce-already-seen')
   })
 
   test(`behind HAProxy in ${mode} mode nodes leave one after the other: no segment is lost, sent again or retried`, async (t) => {
-    const { refused, resent, retried } = await streamsBehindHaproxy(t, mode, async (nodes, isOver) => {
+    const { refused, resent, retried } = await streamsBehindHaproxy(t, mode, async (nodes, { isOver }) => {
       for (let leave = 0; leave < KILLS && !isOver(); leave++) {
         const node = nodes[leave % nodes.length]!
         await node.leave()
