@@ -803,7 +803,7 @@ test('with another orchestrator known, a segment does not wait for one that is d
   assert.equal(second.submissions.length, 1)
 })
 
-test('nothing is ever sent twice: each try signs and pays anew', async () => {
+test('each attempt at another orchestrator signs and pays anew', async () => {
   const orchestrators = three()
   await using set = await setUp(orchestrators, { onchain: true })
   for (const orchestrator of orchestrators) orchestrator.outcome = { kind: 'error', text: 'x' }
