@@ -260,6 +260,8 @@ export type SegmentEvent =
 
 /** A segment or its renditions between two nodes. */
 export type SegmentTransferEvent =
+  /** An orchestrator without room handed a segment to this other node of its cluster, HOST:PORT. */
+  | { kind: 'segment-handed-over'; sibling: string; outcome: 'answered' | 'lost' }
   /** An orchestrator answered once it had the whole segment of a gateway. */
   | { kind: 'segment-uploaded'; side: 'gateway'; manifestId: string; orchestrator: string; tookMs: number }
   /** A transcoder delivered its result. */

@@ -106,6 +106,7 @@ const EVERY: { readonly [Kind in NodeEvent['kind']]: readonly NodeEventOf<Kind>[
   'reward-called': [{ kind: 'reward-called', round: 7n, reward: 10n ** 18n, fee: 3n, txHash: '0x01' }],
   'reward-failed': [{ kind: 'reward-failed', round: 7n, reason: 'away' }],
   'rewards-missed': [{ kind: 'rewards-missed', first: 5n, last: 6n }],
+  'segment-handed-over': [{ kind: 'segment-handed-over', sibling: '10.0.0.6:8935', outcome: 'answered' }],
   'peer-up': [{ kind: 'peer-up', peer: 'transcoder', ...labels, capacity: 2, version: '1' }],
   'peer-down': [{ kind: 'peer-down', peer: 'transcoder', ...labels, reason: 'silent', running: 0 }],
   'transcoders-changed': [{ kind: 'transcoders-changed', count: 1, capacity: 5, load: 2 }],

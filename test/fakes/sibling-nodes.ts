@@ -20,6 +20,7 @@ import { Siblings } from '../../src/services/cluster/siblings.ts'
 import { OrchestratorError } from '../../src/services/orchestrator/orchestrator-error.ts'
 import { RecordingCauses } from './causes.ts'
 import { FakeOrchestratorApi } from './endpoint.ts'
+import { eventsTo } from './events.ts'
 import { FakeMemberRecords } from './member-records.ts'
 
 /** A node of a cluster in this process: a real port on loopback, and a stand-in for what is behind it. */
@@ -32,6 +33,8 @@ export interface SiblingNode {
   readonly causes: RecordingCauses
   /** What it tells of its work, to be changed and then renewed. */
   work: MemberWork
+  /** Segments that it handed over: to whom, and how that ended. */
+  readonly told: string[]
   /** Sessions that siblings have ended here. */
   readonly ended: string[]
   /** From now on it has no room: it refuses segments, and says so. */
@@ -86,7 +89,11 @@ async function startNode(
   const secrets = { keys: [options.secret?.(index) ?? new Uint8Array(32).fill(7)] }
   const client = new SiblingClient({ self: members, secrets })
   const siblings = new Siblings({ ...env, members, calls: client })
-  const handOver = new HandOver({ ...env, siblings, client })
+  const told: string[] = []
+  const events = eventsTo({
+    'segment-handed-over': ({ outcome, sibling }) => void told.push(`${sibling} ${outcome}`),
+  })
+  const handOver = new HandOver({ ...env, siblings, client, events })
   const api = new FakeOrchestratorApi()
   const ended: string[] = []
   const forGateways = new OrchestratorEndpoint(options.endpoint ?? {}, {
@@ -113,7 +120,7 @@ async function startNode(
   const supervisor = new Supervisor()
   for (const service of [members, client, siblings, endpoint]) await supervisor.start(service)
   const node: SiblingNode = {
-    ...{ id, port, api, members, siblings, causes, ended },
+    ...{ id, port, api, members, siblings, causes, ended, told },
     work: { takesSegments: true, maxSessions: 10, sessions: 0, segments: 0 },
     fill: async () => {
       api.onAdmit = async () => {

@@ -267,6 +267,11 @@ export const SEGMENT_METRICS = {
   ),
   http_client_timeout_1: left('Publishers that left before their segment was transcoded', 'result'),
   http_client_timeout_2: left('Publishers that left before they had all renditions', 'end-of-answer'),
+  segments_handed_over_total: {
+    ...{ type: 'counter', help: 'Segments that another node of the cluster did, or was lost with' },
+    ...{ by: ['orchestrator'], labels: { sibling: 'open', outcome: ['answered', 'lost'] } },
+    on: { 'segment-handed-over': ({ outcome, sibling }) => ({ labels: { sibling, outcome } }) },
+  },
 } as const satisfies MetricRows
 
 /** What dashboards of the network call an orchestrator that does not answer or has no room. */

@@ -72,6 +72,7 @@ for (const [name, transport] of [
     assert.equal(handed?.host, '127.0.0.1')
     assert.deepEqual(own, handed, 'as if its gateway had come there')
     assert.deepEqual(full.causes.told, [])
+    assert.deepEqual(full.told, [`127.0.0.1:${free.port} answered`])
   })
 
   test(`when nobody has room the gateway is told so, and each node was asked once, over ${name}`, async () => {
@@ -251,6 +252,7 @@ test('a sibling that dies at work on a segment: another does it, and the gateway
   await dying.stop()
   assert.equal((await answer).status, 200)
   assert.deepEqual(Buffer.from(free.api.sources[0]!), SOURCE)
+  assert.deepEqual(full.told, [`127.0.0.1:${dying.port} lost`, `127.0.0.1:${free.port} answered`])
 })
 
 test('a sibling that dies in the midst of the body: another gets all of it, what was sent before included', async () => {

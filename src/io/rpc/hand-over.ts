@@ -1,4 +1,5 @@
 import type { ClientHttp2Stream } from 'node:http2'
+import type { NodeEvents } from '../../domain/events.ts'
 import type { SeenMember } from '../../domain/member.ts'
 import { type SegmentData, segmentLimitMs } from '../../domain/segment.ts'
 import { SiblingError } from '../../domain/sibling-call.ts'
@@ -68,6 +69,7 @@ export interface SegmentRequest {
 export interface HandOverNeeds {
   readonly siblings: Siblings
   readonly client: SiblingClient
+  readonly events: NodeEvents
   readonly log: Log
 }
 
@@ -89,6 +91,7 @@ export class HandOver {
    * with its sibling goes to one more, if its body was kept.
    */
   async segment(handed: SegmentRequest): Promise<boolean> {
+    const { events, siblings } = this.#needs
     const { gone, host, request, segment } = handed
     const session = segment.authToken?.sessionId ?? ''
     const holder = (name: string, maxShares: number, part: number): Holder => {
@@ -102,8 +105,11 @@ export class HandOver {
     const body = new KeptBody(request, share)
     let losses = 0
     try {
-      for (const sibling of this.#needs.siblings.toAsk) {
+      for (const sibling of siblings.toAsk) {
         const outcome = gone.aborted ? 'answered' : await this.#handTo(sibling, handed, { body, losses })
+        if (outcome !== 'refused' && !gone.aborted) {
+          events.tell({ kind: 'segment-handed-over', sibling: sibling.address, outcome })
+        }
         if (outcome === 'answered') return true
         if (outcome === 'lost' && (++losses > MAX_LOSSES || !body.isKept)) break
       }
