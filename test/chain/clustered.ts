@@ -3,6 +3,7 @@ import { ChainClient } from '../../src/io/chain/client.ts'
 import { ChainWatcher } from '../../src/io/chain/events.ts'
 import { GasPriceMonitor } from '../../src/io/chain/gas-price.ts'
 import { Rpc } from '../../src/io/chain/rpc.ts'
+import { Staking } from '../../src/io/chain/staking.ts'
 import { TicketRedemption } from '../../src/io/chain/ticket-redemption.ts'
 import { Transactions } from '../../src/io/chain/transactions.ts'
 import { walletOfKey } from '../../src/io/chain/wallet.ts'
@@ -14,6 +15,8 @@ import { systemDice } from '../../src/lib/dice.ts'
 import { type Log, silentLog } from '../../src/lib/log.ts'
 import { Supervisor } from '../../src/lib/service.ts'
 import { LeaderParts } from '../../src/node/parts/leaders.ts'
+import { RewardService } from '../../src/services/protocol/reward-service.ts'
+import { RoundInitializer } from '../../src/services/protocol/round-initializer.ts'
 import { Rounds } from '../../src/services/protocol/rounds.ts'
 import { Senders } from '../../src/services/protocol/senders.ts'
 import { LedRedeemer } from '../../src/services/redemption/led-redeemer.ts'
@@ -36,6 +39,8 @@ export interface ClusteredOptions {
   /** The database of the cluster. */
   readonly storeUrl: string
   readonly maxBatch?: number
+  /** Whether it also initialises rounds and calls reward. */
+  readonly rewards?: boolean
   readonly log?: Log
   readonly happened?: (what: string) => void
 }
@@ -81,6 +86,8 @@ export async function startClustered(options: ClusteredOptions): Promise<Cluster
   const events = eventsTo({
     'ticket-won': () => happened('won'),
     'ticket-redeemed': () => happened('redeemed'),
+    'reward-called': () => happened('reward'),
+    'round-initialized': () => happened('round'),
     'ticket-refused': ({ reason }: { reason: string }) => happened(`refused ${reason}`),
   })
   const openTickets = new OpenTickets({ ...env, tickets: store, senders, rounds })
@@ -99,12 +106,21 @@ export async function startClustered(options: ClusteredOptions): Promise<Cluster
       })
     },
   })
+  const staking = new Staking({ maxReplacements: 1 }, { client, transactions: leaders.transactions, account })
+  const needs = { ...env, events, rounds, watch, gas, chain: staking, leads: leaders.transactions }
+  const duties = [
+    new RoundInitializer({ maxDelayMs: 100 }, needs),
+    new RewardService({ mode: 'on', account, orchestrator: account, alone: true }, needs),
+  ]
   const supervisor = new Supervisor()
   const dispose = async () => {
     await supervisor.stop()
     rpc[Symbol.dispose]()
   }
-  const services = [store, watch, rounds, senders, gas, ...leaders.services, openTickets, redeeming, redeemer]
+  const services = [
+    ...[store, watch, rounds, senders, gas, ...leaders.services, openTickets, redeeming, redeemer],
+    ...(options.rewards ? duties : []),
+  ]
   try {
     for (const service of new Set(services)) await supervisor.start(service)
   } catch (error) {

@@ -1,19 +1,18 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
-import { release, spawnLeashed } from '../../devnet/leash.ts'
+import { release } from '../../devnet/leash.ts'
 import { Postgres } from '../../devnet/postgres.ts'
 import { ticketHash, type WinningTicket } from '../../src/domain/ticket.ts'
 import { Store } from '../../src/io/store/store.ts'
 import { formatHex } from '../../src/lib/bytes.ts'
 import { eventually } from '../tools/until.ts'
-import { accountNamed, type ClusteredOptions, startClustered } from './clustered.ts'
+import { startProcess } from './cluster-process.ts'
+import { accountNamed, startClustered } from './clustered.ts'
 import { type ChainFixture, startChain } from './fixture.ts'
 import { registerRecipient, transactionsOf, winners } from './redeeming.ts'
 
 const ETHER = 10n ** 18n
-const PROGRAM = fileURLToPath(new URL('./redeemer-process.ts', import.meta.url))
 const BLOCK_MS = 200
 /** A leader is followed within this time, which leaves out that the machine of a test is busy. */
 const FAILOVER_MS = 10_000
@@ -71,28 +70,6 @@ async function redeemedIn(store: Store): Promise<number> {
   return counts.find(({ state }) => state === 'redeemed')?.count ?? 0
 }
 
-/** A redeemer as a process. */
-function startProcess(options: ClusteredOptions) {
-  const child = spawnLeashed(process.execPath, [PROGRAM, JSON.stringify(options)])
-  const lines: string[] = []
-  let rest = ''
-  const hear = (chunk: Buffer) => {
-    const parts = (rest + chunk).split('\n')
-    rest = parts.pop()!
-    lines.push(...parts)
-  }
-  child.stdout.on('data', hear)
-  child.stderr.on('data', hear)
-  const { node } = options
-  const said = (text: string) => lines.filter((line) => line.includes(text))
-  return {
-    ...{ child, lines, node, said },
-    leads: () => said('this node leads').filter((line) => line.includes('redeem')).length > 0,
-    until: (text: string, ms = PATIENCE_MS) =>
-      eventually(`${node}: ${text}\n${lines.slice(-30).join('\n')}`, () => said(text).length > 0, ms),
-  }
-}
-
 /** Each ticket was sent once, no transaction failed, and each nonce of the account was used once, as the store knows. */
 async function assertSentOnce(
   account: `0x${string}`,
@@ -137,13 +114,15 @@ test('of two redeemers one redeems what any node has won, and both count it agai
   await store.close()
 })
 
-test('a redeemer killed with transactions under way is followed within 10 s; they are not sent twice', async () => {
+test('a redeemer killed with transactions under way is followed within 10 s; they are not sent twice', async (t) => {
   const { account, common, store } = await cluster('killed')
   const tickets = await ticketsOf('gateway of a killed one', 8)
   const since = await chain.protocol.blockNumber()
   const first = startProcess({ ...common, node: 'first' })
+  t.after(() => release(first.child))
   await first.until('"lease":"redeem"')
   const second = startProcess({ ...common, node: 'second' })
+  t.after(() => release(second.child))
   await second.until('ready')
   await sleep(1_000)
   mines = false
@@ -153,7 +132,6 @@ test('a redeemer killed with transactions under way is followed within 10 s; the
   const killedAtMs = performance.now()
   await second.until('"lease":"redeem"')
   const failoverMs = performance.now() - killedAtMs
-  console.log(`failover ${Math.round(failoverMs)} ms`)
   assert.ok(failoverMs < FAILOVER_MS, `${failoverMs} ms`)
   await second.until('open transactions loaded')
   await store.addTickets(tickets.slice(4), Date.now())
@@ -161,17 +139,18 @@ test('a redeemer killed with transactions under way is followed within 10 s; the
   mines = true
   await eventually('all redeemed', async () => (await redeemedIn(store)) === 8, PATIENCE_MS)
   await assertSentOnce(account, { since, store, tickets })
-  await release(second.child)
   await store.close()
 })
 
-test('a redeemer paused for longer than its lease does no harm when it goes on', async () => {
+test('a redeemer paused for longer than its lease does no harm when it goes on', async (t) => {
   const { account, common, store } = await cluster('paused')
   const tickets = await ticketsOf('gateway of a paused one', 24)
   const since = await chain.protocol.blockNumber()
   const first = startProcess({ ...common, node: 'first' })
+  t.after(() => release(first.child))
   await first.until('"lease":"redeem"')
   const second = startProcess({ ...common, node: 'second' })
+  t.after(() => release(second.child))
   await second.until('ready')
   await sleep(1_000)
   const add = (from: number, to: number) => store.addTickets(tickets.slice(from, to), Date.now())
@@ -186,7 +165,6 @@ test('a redeemer paused for longer than its lease does no harm when it goes on',
   await add(8, 12)
   await second.until('"lease":"redeem"')
   const failoverMs = performance.now() - pausedAtMs
-  console.log(`failover ${Math.round(failoverMs)} ms`)
   assert.ok(failoverMs < FAILOVER_MS + 2_000, `${failoverMs} ms`)
   await add(12, 16)
   await second.until('transaction sent')
@@ -198,6 +176,5 @@ test('a redeemer paused for longer than its lease does no harm when it goes on',
   await add(20, 24)
   await eventually('all redeemed', async () => (await redeemedIn(store)) === 24, PATIENCE_MS)
   await assertSentOnce(account, { since, store, tickets })
-  await Promise.all([first.child, second.child].map(release))
   await store.close()
 })
