@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { eventsTo } from '../../../test/fakes/events.ts'
+import { FakeLeader } from '../../../test/fakes/leader.ts'
 import { FakeRewardChain, RewardDisk, RewardProcess } from '../../../test/fakes/reward-chain.ts'
 import { ManualClock } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { seededDice } from '../../lib/dice.ts'
 import { type LogLevel, openLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
+import type { Leads } from '../../lib/terms.ts'
 import { type RewardOptions, RewardService } from './reward-service.ts'
 
 const ORCHESTRATOR: Address = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
@@ -29,7 +31,7 @@ const ERRORS: readonly LogLevel[] = ['error']
 function processOf(
   chain: FakeRewardChain,
   clock: ManualClock,
-  over: Partial<RewardOptions> & { disk?: RewardDisk; seed?: string } = {},
+  over: Partial<RewardOptions> & { disk?: RewardDisk; seed?: string; leads?: Leads } = {},
 ) {
   const { account = ORCHESTRATOR, disk = new RewardDisk(), seed = 'one' } = over
   const node = new RewardProcess(chain, { account, disk, clock, dice: seededDice(seed) })
@@ -56,6 +58,7 @@ function processOf(
           return chain.gasPrice
         },
       },
+      leads: over.leads ?? null,
       clock,
       log: openLog({ level: 'info', write: (line) => lines.push(JSON.parse(line)) }),
       events: eventsTo({
@@ -102,6 +105,23 @@ async function start({ clock, supervisor }: Scene, service: RewardService): Prom
 }
 
 const successes = ({ trace }: FakeRewardChain) => trace.filter((line) => line.endsWith('true')).length
+
+test('a process that does not lead calls nothing, and what is due as soon as it leads', async () => {
+  const stage = scene()
+  const leads = new FakeLeader()
+  const { service, said, told } = processOf(stage.chain, stage.clock, { leads })
+  await start(stage, service)
+  await stage.mine(3)
+  assert.deepEqual([told, said()], [[], []])
+  assert.equal(service.status().state, 'due')
+  leads.set(1n)
+  await stage.mine(2)
+  assert.equal(told.length, 1)
+  leads.set(null)
+  await stage.mine(10)
+  assert.equal(told.length, 1)
+  await stage.supervisor.stop()
+})
 
 test('reward is called at the start, then once in every round', async () => {
   const stage = scene()

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { eventsTo } from '../../../test/fakes/events.ts'
+import { FakeLeader } from '../../../test/fakes/leader.ts'
 import type { CallResult } from '../../domain/chain-call.ts'
 import { ManualClock } from '../../lib/clock.ts'
 import type { Dice } from '../../lib/dice.ts'
 import { openLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
+import type { Leads } from '../../lib/terms.ts'
 import { RoundInitializer, type RoundInitializerChain } from './round-initializer.ts'
 
 const LENGTH = 10n
@@ -63,7 +65,7 @@ class FakeRounds {
 function node(
   world: FakeRounds,
   clock: ManualClock,
-  over: { name?: string; delay?: number; max?: number } = {},
+  over: { name?: string; delay?: number; max?: number; leads?: Leads } = {},
 ) {
   const lines: { level: string; msg: string }[] = []
   const told: string[] = []
@@ -88,6 +90,7 @@ function node(
         onRound: (listener, signal) => listen(world.roundListeners, listener, signal),
         onL1Block: (listener, signal) => listen(world.blockListeners, listener, signal),
       },
+      leads: over.leads ?? null,
       clock,
       dice,
       log: openLog({ level: 'info', write: (line) => lines.push(JSON.parse(line)) }),
@@ -126,6 +129,19 @@ test('a round is initialised when it is due, and once', async () => {
     initialized: 2,
     lastError: null,
   })
+  await supervisor.stop()
+})
+
+test('a node that does not lead initialises nothing, and what is due as soon as it leads', async () => {
+  const [world, clock, supervisor] = [new FakeRounds(), new ManualClock(), new Supervisor()]
+  world.l1Block = 115n
+  const leads = new FakeLeader()
+  await supervisor.start(node(world, clock, { leads }).service)
+  await clock.wind(60_000)
+  assert.deepEqual(world.sent, [])
+  leads.set(1n)
+  await clock.wind(1)
+  assert.deepEqual(world.sent, ['node 11'])
   await supervisor.stop()
 })
 
