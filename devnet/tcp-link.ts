@@ -17,6 +17,8 @@ export class TcpLink implements AsyncDisposable {
   #cut = false
   /** Delay of each piece. */
   #delayMs = 0
+  #pieces = 0
+  #cutAt: { readonly piece: number; readonly when: 'before' | 'after' } | null = null
   /** Set while nothing passes; resolves when it is restored. */
   #frozen: PromiseWithResolvers<void> | null = null
 
@@ -53,9 +55,24 @@ export class TcpLink implements AsyncDisposable {
     this.#delayMs = delayMs
   }
 
+  /**
+   * Drops the connection on which the piece with this number from now on is sent: before it is forwarded, or instead of the
+   * answer to it. Other connections stay, and new ones are accepted.
+   */
+  cutAt(piece: number, when: 'before' | 'after'): void {
+    this.#pieces = 0
+    this.#cutAt = { piece, when }
+  }
+
+  /** How many pieces were sent since `cutAt`, answers not counted. */
+  get pieces(): number {
+    return this.#pieces
+  }
+
   /** Restores the link and forwards what was held back. */
   restore(): void {
     this.#cut = false
+    this.#cutAt = null
     this.#delayMs = 0
     this.#frozen?.resolve()
     this.#frozen = null
@@ -78,13 +95,21 @@ export class TcpLink implements AsyncDisposable {
         far.destroy()
       })
     }
-    near.pipe(this.#wire()).pipe(far)
-    far.pipe(this.#wire()).pipe(near)
+    let isDoomed = false
+    const isSent = () => {
+      const isLast = ++this.#pieces === this.#cutAt?.piece
+      isDoomed ||= isLast && this.#cutAt?.when === 'after'
+      return isLast && this.#cutAt?.when === 'before'
+    }
+    const drop = () => near.destroy()
+    near.pipe(this.#wire(isSent, drop)).pipe(far)
+    far.pipe(this.#wire(() => isDoomed, drop)).pipe(near)
   }
 
-  #wire(): Transform {
+  #wire(isLast: () => boolean, drop: () => void): Transform {
     return new Transform({
       transform: (piece, _, pass) => {
+        if (isLast()) return drop()
         if (!this.#frozen && this.#delayMs === 0) return pass(null, piece)
         void this.#held().then(() => pass(null, piece))
       },

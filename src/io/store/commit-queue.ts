@@ -10,6 +10,10 @@ const MAX_BATCH = 200
 const WRITES_AT_ONCE = 8
 /** How often a write is tried that conflicts with another process over the same rows. */
 const MAX_ATTEMPTS = 5
+/** A batch that a database on the network did not answer is tried again for this time. */
+const LOST_MS = 10_000
+const FIRST_PAUSE_MS = 50
+const LONGEST_PAUSE_MS = 1_000
 /** PostgreSQL: serialization failure, deadlock. */
 const RETRYABLE = new Set(['40001', '40P01'])
 
@@ -21,6 +25,15 @@ type Write<T, Note> = (tx: Kysely<Tables>, note: (note: Note) => void) => Promis
 
 /** Runs at the end of a commit for what its writes noted, so that they share its statements. It may run again. */
 type Finish<Note> = (tx: Kysely<Tables>, notes: readonly Note[]) => Promise<void>
+
+/**
+ * Runs first in a transaction and claims the number of its batch; false if that was committed already. Only where the answer
+ * to a commit may be lost.
+ */
+type Claim = (tx: Kysely<Tables>, seq: number) => Promise<boolean>
+
+/** What to tell the writers of a batch. */
+type Settled = readonly (() => void)[]
 
 interface Job<Note> {
   readonly write: Write<unknown, Note>
@@ -36,6 +49,8 @@ interface Job<Note> {
 export class CommitQueue<Note = never> {
   readonly #database: Pick<Database, 'db' | 'sync' | 'explain'>
   readonly #finish: Finish<Note> | null
+  readonly #claim: Claim | null
+  #seq = 0
   readonly #waiting: Job<Note>[] = []
   readonly #broken = Promise.withResolvers<never>()
   readonly #onFault: (fault: string | null) => void
@@ -50,8 +65,10 @@ export class CommitQueue<Note = never> {
     /** Told when writes begin to fail, with the reason, and with null when they succeed again. */
     onFault: (fault: string | null) => void = () => {},
     finish: Finish<Note> | null = null,
+    claim: Claim | null = null,
   ) {
     this.#database = database
+    this.#claim = claim
     this.#finish = finish
     this.#onFault = onFault
     this.#broken.promise.catch(() => {})
@@ -98,13 +115,52 @@ export class CommitQueue<Note = never> {
     this.#draining = null
   }
 
+  /**
+   * Commits a batch. Where the answer to a commit may be lost, it is tried again under the same number, under which it can be
+   * committed only once.
+   */
   async #commit(batch: readonly Job<Note>[]): Promise<void> {
-    const settled: (() => void)[] = []
+    const seq = ++this.#seq
+    const end = performance.now() + LOST_MS
+    /** What to tell the writers if the last attempt whose commit was sent turns out to be committed. */
+    let sent: Settled | null = null
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
+      const attempt = { settled: [] as (() => void)[], isSent: false }
+      try {
+        const isFirst = await this.#commitOnce(batch, seq, attempt)
+        this.#noteFault(null)
+        for (const settle of isFirst ? attempt.settled : (sent ?? [])) settle()
+        return
+      } catch (error) {
+        if (attempt.isSent) sent = attempt.settled
+        // An explained error is the disk's fault, which the status shows; callers treat it as a fault of this node.
+        const explained = this.#database.explain(error)
+        if (explained !== error) this.#noteFault(messageOf(explained))
+        if (explained === error || !this.#claim || performance.now() > end) {
+          for (const job of batch) this.#failed(job, error)()
+          return
+        }
+      }
+      await new Promise((resolve) => setTimeout(resolve, pauseMs))
+    }
+  }
+
+  /** False if the batch was committed before. */
+  async #commitOnce(
+    batch: readonly Job<Note>[],
+    seq: number,
+    attempt: { readonly settled: (() => void)[]; isSent: boolean },
+  ): Promise<boolean> {
+    const { settled } = attempt
     const notes: Note[] = []
     let tx: ControlledTransaction<Tables> | null = null
     try {
       if (this.#failure) throw this.#failure
       tx = await this.#database.db.startTransaction().execute()
+      if (this.#claim && !(await this.#claim(tx, seq))) {
+        await tx.rollback().execute()
+        return false
+      }
       if (batch.length === 1) {
         // A single write needs no savepoint: no other work is rolled back with it.
         const result = await batch[0]!.write(tx, (note) => void notes.push(note))
@@ -116,21 +172,17 @@ export class CommitQueue<Note = never> {
         }
       }
       if (notes.length > 0) await this.#finish?.(tx, notes)
+      attempt.isSent = true
       await tx.commit().execute()
       await this.#sync()
+      return true
     } catch (error) {
       await tx
         ?.rollback()
         .execute()
         .catch(() => {})
-      // An explained error is the disk's fault, which the status shows; callers treat it as a fault of this node.
-      const explained = this.#database.explain(error)
-      if (explained !== error) this.#noteFault(messageOf(explained))
-      for (const job of batch) this.#failed(job, error)()
-      return
+      throw error
     }
-    this.#noteFault(null)
-    for (const settle of settled) settle()
   }
 
   #noteFault(fault: string | null): void {

@@ -57,5 +57,21 @@ async function enterSchema(tx: Kysely<Tables>, schema: string): Promise<void> {
   const found = await sql`select 1 from pg_namespace where nspname = ${schema}`.execute(tx)
   // `if not exists` would ask for the right to make schemas even where it exists.
   if (found.rows.length === 0) await sql`create schema ${sql.id(schema)}`.execute(tx)
+  await checkRights(tx, schema)
   await sql`select set_config('search_path', ${`"${schema}"`}, true)`.execute(tx)
+}
+
+async function checkRights(tx: Kysely<Tables>, schema: string): Promise<void> {
+  const { rows } = await sql<{
+    user: string
+    mayUse: boolean
+  }>`select current_user::text as "user", has_schema_privilege(${schema}, 'usage') and has_schema_privilege(${schema}, 'create') as "mayUse"`.execute(
+    tx,
+  )
+  const { mayUse, user } = rows[0]!
+  if (mayUse) return
+  throw new StoreError(
+    'store-unavailable',
+    `the user ${user} of the database may not use its schema ${schema}: grant usage and create on that schema and all rights on its tables to this user, or give the node another user in -store`,
+  )
 }

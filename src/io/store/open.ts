@@ -47,16 +47,21 @@ export function isPostgresUrl(location: string): boolean {
  * that path, which only one process may use. Throws StoreError.
  */
 export async function openDatabase({ location, schema, sqliteSync = 'inline' }: Location): Promise<Database> {
-  const database = isPostgresUrl(location)
-    ? openPostgres(location, schema ?? DEFAULT_SCHEMA)
-    : openSqlite(location, sqliteSync)
+  const open = (options = {}) =>
+    isPostgresUrl(location)
+      ? openPostgres(location, schema ?? DEFAULT_SCHEMA, options)
+      : openSqlite(location, sqliteSync)
+  // A step of the schema takes as long as it takes.
+  const database = open({ statementMs: 0 })
   try {
     await migrate(database)
-    return database
   } catch (error) {
     await database.close()
     throw database.shared ? unavailable(location, error) : database.explain(error)
   }
+  if (!database.shared) return database
+  await database.close()
+  return open()
 }
 
 function openSqlite(path: string, sqliteSync: SqliteSync): Database {

@@ -10,15 +10,16 @@ const CONNECTIONS = 4
 const CALL_CONNECTIONS = 2
 const CONNECT_MS = 5_000
 /** A statement without an answer after this time has lost its connection. */
-const STATEMENT_MS = 15_000
+const STATEMENT_MS = 10_000
 
 /**
  * Opens a PostgreSQL database whose tables are in this schema. Nothing is asked of the server yet. Connections carry no
- * state of a session, so that a pooler may give each transaction another one: no named statements, no settings.
+ * state of a session, so that a pooler may give each transaction another one: no named statements, no settings. A statement
+ * may take `statementMs`, 0 meaning as long as it takes.
  */
-export function openPostgres(url: string, schema: string): Database {
+export function openPostgres(url: string, schema: string, { statementMs = STATEMENT_MS } = {}): Database {
   const options = { connectionString: url, connectionTimeoutMillis: CONNECT_MS, keepAlive: true }
-  const pool = new pg.Pool({ ...options, max: CONNECTIONS, query_timeout: STATEMENT_MS })
+  const pool = new pg.Pool({ ...options, max: CONNECTIONS, query_timeout: statementMs })
   const calls = new pg.Pool({ ...options, max: CALL_CONNECTIONS })
   // The pool replaces an idle connection that breaks; if it cannot, the next query fails.
   for (const each of [pool, calls]) {
@@ -83,8 +84,8 @@ function carefulPool(pool: pg.Pool): PostgresPool {
   } as PostgresPool
 }
 
-/** SQLSTATE classes: connection, resources, operator intervention, system. */
-const FAULTY_CLASSES: readonly string[] = ['08', '53', '57', '58']
+/** SQLSTATE classes: connection, log-in, unknown database, resources, operator intervention, system. */
+const FAULTY_CLASSES: readonly string[] = ['08', '28', '3D', '53', '57', '58']
 /** Read-only, without rights, and a lock that was not to be had in time. */
 const FAULTY_STATES: readonly string[] = ['25006', '42501', '55P03']
 const SQLSTATE = /^[0-9A-Z]{5}$/

@@ -282,6 +282,18 @@ const SETTLE_SEGMENTS = `
     return v_answer;
   end $$`
 
+/** Claims the number of a transaction that is sent in several statements; false if it was committed already. */
+const CLAIM_BATCH = `
+  create function claim_batch_1(p_writer text, p_seq bigint) returns boolean
+  language plpgsql set search_path from current set lock_timeout = '5s' as $$
+  begin
+    insert into writers (writer, seq, answer, updated_at)
+      values (p_writer, p_seq, '', floor(extract(epoch from clock_timestamp()) * 1000)::bigint)
+      on conflict (writer) do update set seq = excluded.seq, updated_at = excluded.updated_at
+      where writers.seq < excluded.seq;
+    return found;
+  end $$`
+
 /** Counts the payments of a batch in the totals and the money of their node. */
 const COUNT_PAYMENTS = `
   create function count_payments_1(p_node text, p_money jsonb[]) returns void
@@ -322,4 +334,5 @@ export const SETTLE_FUNCTIONS: readonly string[] = [
   END_SEGMENT,
   COUNT_PAYMENTS,
   SETTLE_SEGMENTS,
+  CLAIM_BATCH,
 ]

@@ -33,6 +33,7 @@ import type {
 import type { OpenTicketFacts, OpenTicketRecords } from '../../services/redemption/open-tickets.ts'
 import { CommitQueue } from './commit-queue.ts'
 import { type Database, StoreError } from './database.ts'
+import { claimBatch, deleteOldHolds } from './hold-rows.ts'
 import { Journal } from './journal.ts'
 import { storedValue, storeFirstValue, storeValue } from './kv-rows.ts'
 import { checkFence } from './lease-rows.ts'
@@ -149,13 +150,16 @@ export class Store
   async open(): Promise<void> {
     if (this.#open) return
     const database = await openDatabase(this.#options)
+    const { schema } = database
+    const writer = `${this.#node}/${formatHex(this.#dice.bytes(WRITER_BYTES))}`
     const commits = new CommitQueue<BookedMoney>(
       database,
-      (fault) => this.#tellFault(fault),
+      () => this.#tellFault(),
       (tx, booked) => addToMoney(tx, database, this.#node, booked),
+      schema === null ? null : (tx, seq) => claimBatch(tx, schema, `${writer}/commits`, seq),
     )
     try {
-      const { accounts, recover } = await this.#accountsOf(database, commits)
+      const { accounts, recover } = await this.#accountsOf(database, commits, writer)
       this.#open = { database, commits, accounts }
       await recover()
     } catch (error) {
@@ -168,6 +172,7 @@ export class Store
   async #accountsOf(
     database: Database,
     commits: CommitQueue<BookedMoney>,
+    writer: string,
   ): Promise<{ accounts: Opened['accounts']; recover(): Promise<void> }> {
     const { call, schema } = database
     if (!call || schema === null) {
@@ -176,12 +181,11 @@ export class Store
     const { grace, records } = await this.#grace(commits)
     const accounts = new SharedAccounts({
       grace,
-      ...{ call, schema, node: `${this.#node}${HOT_ROWS}` },
-      writer: `${this.#node}/${formatHex(this.#dice.bytes(WRITER_BYTES))}`,
+      ...{ call, schema, writer, node: `${this.#node}${HOT_ROWS}` },
       bookingAt: (nowMs) => this.#bookingAt(nowMs),
       isServersFault,
       explain: (error) => database.explain(error),
-      onFault: (fault) => this.#tellFault(fault),
+      onFault: () => this.#tellFault(),
     })
     return { accounts, recover: () => accounts.recover(records) }
   }
@@ -247,9 +251,10 @@ export class Store
     return readMoney(this.#db, this.#bookingAt(nowMs))
   }
 
-  #tellFault(fault: string | null): void {
+  #tellFault(): void {
     // The grace time has words of its own for it.
     if (this.#options.grace && this.#isAway) return
+    const { fault } = this
     if (fault === null) this.#causes.over('store-unwritable')
     else this.#causes.met({ code: 'store-unwritable', facts: { fault } })
   }
@@ -420,6 +425,8 @@ export class Store
   async forgetSessions(idleSinceMs: number): Promise<void> {
     this.#prices.clear()
     while (await this.#write((tx, shared) => forgetIdleSessions(tx, shared, idleSinceMs))) {}
+    const { schema } = this.#opened.database
+    if (schema !== null) await this.#write((tx) => deleteOldHolds(tx, schema))
   }
 
   async fixPrice(
