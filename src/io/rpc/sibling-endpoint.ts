@@ -115,6 +115,9 @@ export class SiblingEndpoint implements Routes {
     try {
       const why = await this.#needs.api.lookAt(from, signal)
       respond(request, response, 200, Buffer.from(why ?? ''))
+    } catch (error) {
+      // The sibling no longer waits.
+      if (!signal.aborted) throw error
     } finally {
       giveBack()
     }
