@@ -23,20 +23,21 @@ let postgres: Postgres
 /** Blocks come fast while this is so, because a redemption is confirmed a dozen blocks later. */
 let mines = true
 const stop = new AbortController()
-let mining: Promise<void>
+let running: Promise<unknown>
 
 before(async () => {
   postgres = await Postgres.start()
-  chain = await startChain({ parameters: { roundLength: 1_000n } })
+  chain = await startChain({ parameters: { roundLength: 500n } })
   await registerRecipient(chain)
   await chain.anvil.mineOnDemand()
-  mining = (async () => {
+  const mining = async () => {
     for (; !stop.signal.aborted; await sleep(BLOCK_MS)) if (mines) await chain.anvil.mine()
-  })()
+  }
+  running = Promise.all([mining(), chain.protocol.keepRoundsInitialized(stop.signal)])
 })
 after(async () => {
   stop.abort()
-  await mining
+  await running
   await postgres.stop()
   await chain[Symbol.asyncDispose]()
 })
