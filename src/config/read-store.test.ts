@@ -84,6 +84,16 @@ test('an orchestrator goes on without the database for a minute and a thousandth
 })
 
 const ORCHESTRATOR = `${CHAIN} -orchestrator -transcoder -serviceAddr 127.0.0.1:8935 -pricePerUnit 1`
+
+test('an orchestrator of a cluster whose port has no TLS is warned that siblings hand it nothing', () => {
+  const about = (line: string) => settings(line).warnings.filter((text) => text.includes('without TLS'))
+  assert.deepEqual(about(`${ORCHESTRATOR} -httpAddr http://127.0.0.1:8935 -store postgres://db/x`), [
+    '-httpAddr is without TLS, by which the nodes of a cluster know one another, so the others hand no segments to this one: leave http:// out, and let the balancer speak TLS to it',
+  ])
+  assert.deepEqual(about(`${ORCHESTRATOR} -httpAddr http://127.0.0.1:8935`), [])
+  assert.deepEqual(about(`${ORCHESTRATOR} -httpAddr 127.0.0.1:8935 -store postgres://db/x`), [])
+})
+
 const refusals: [line: string, sentence: string][] = [
   [
     `${REDEEMER} -store db:5432`,

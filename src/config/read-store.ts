@@ -53,6 +53,11 @@ export function readStore(
       `${reading.spelled('storeSchema')} must be at most 63 small letters, digits and underscores, begin with a letter and not with pg_, not ${shown(schema)}`,
     )
   }
+  if (roles.has('orchestrator') && reading.flags.httpAddr.trim().startsWith('http://')) {
+    reading.warnings.push(
+      `${reading.spelled('httpAddr')} is without TLS, by which the nodes of a cluster know one another, so the others hand no segments to this one: leave http:// out, and let the balancer speak TLS to it`,
+    )
+  }
   return { schema, grace: roles.has('orchestrator') ? readGrace(reading) : null }
 }
 
