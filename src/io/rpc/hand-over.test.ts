@@ -405,11 +405,9 @@ test('a stranger can do nothing: without a token of the cluster these paths do n
   }
   assert.deepEqual([node.ended, hasDone(node.api)], [[], [0, 0]])
   await stranger.fill()
-  assert.deepEqual(
-    said(await post(stranger)),
-    [502, 'Bad Gateway\n'],
-    'a node with another secret is told nothing',
-  )
+  // It may have found out by its look already, and then asks no more.
+  const { status } = await post(stranger)
+  assert.ok(status === 502 || status === 403, `a node with another secret is told nothing: ${status}`)
   assert.deepEqual(hasDone(node.api), [0, 0])
 })
 
