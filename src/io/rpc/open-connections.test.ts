@@ -35,7 +35,7 @@ async function startHolding() {
       begun.resolve()
       await held.promise
     }
-    return path === 'big' ? Buffer.alloc(3_000_000, 'x') : Buffer.from(path)
+    return path === 'big' ? Buffer.alloc(300_000, 'x') : Buffer.from(path)
   }
   return { ...running, begun: begun.promise, release: () => held.resolve() }
 }
@@ -127,10 +127,14 @@ test('peers that are turned away are answered on new connections for a moment ea
   await using client = new GoHttpClient(node.url)
   await client.send({ path: '/stream/before' })
   await sleep(600)
-  node.endpoint.turnAway()
+  node.endpoint.connections?.turnAway()
   await Promise.all(Array.from({ length: 20 }, (_, index) => client.send({ path: `/stream/${index}` })))
   assert.equal(client.connections, 2)
+  await using late = new GoHttpClient(node.url)
+  await late.send({ path: '/trusted' })
   await sleep(600)
+  await late.send({ path: '/stream/late' })
+  assert.equal(late.connections, 1)
   await client.send({ path: '/stream/later' })
   assert.equal(client.connections, 3)
   await own.send({ path: '/stream/own' })
@@ -140,6 +144,26 @@ test('peers that are turned away are answered on new connections for a moment ea
   await sleep(600)
   await client.send({ path: '/stream/stays' })
   assert.equal(client.connections, 3)
+})
+
+test('connections are counted by their uploads, and the ones chosen are moved', async () => {
+  const node = await startHolding()
+  await using _ = node
+  await using busy = new GoHttpClient(node.url)
+  await using idle = new GoHttpClient(node.url)
+  await using own = new GoHttpClient(node.url)
+  await own.send({ path: '/trusted' })
+  await own.send({ path: '/upload', body: Buffer.from('x') })
+  for (let turn = 0; turn < 3; turn++) await busy.send({ path: '/upload', body: Buffer.from('x') })
+  await idle.send({ path: '/stream/download' })
+  const { connections } = node.endpoint
+  const [load, ...others] = connections!.loads
+  assert.deepEqual([load!.segments, others], [3, []])
+  connections!.move([load!.id])
+  await busy.send({ path: '/stream/elsewhere' })
+  await idle.send({ path: '/stream/here' })
+  assert.deepEqual([busy.connections, idle.connections], [2, 1])
+  assert.deepEqual(connections!.loads, [])
 })
 
 test('what takes longer than the limit is left to the stop, and an aborted signal ends the waiting', async () => {
@@ -168,9 +192,9 @@ test('nodes behind one address that leave and come back in turn lose no request 
   const work = Array.from({ length: 20 }, async (_, index) => {
     for (let turn = 0; !isOver; turn++) {
       const path = turn % 4 === 0 ? 'big' : `${index}-${turn}`
-      const { body, status } = await client.send({ path: `/stream/${path}` })
+      const { body, status } = await client.send({ path: `/stream/${path}` }, 20_000)
       assert.equal(status, 200)
-      assert.equal(body.length, path === 'big' ? 3_000_000 : path.length)
+      assert.equal(body.length, path === 'big' ? 300_000 : path.length)
       answered++
     }
   })

@@ -1,6 +1,7 @@
 import type { Server as Http1Server, ServerResponse } from 'node:http'
 import type { ServerHttp2Session } from 'node:http2'
 import type { Server, Socket } from 'node:net'
+import type { ConnectionLoad } from '../../domain/load-shares.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { connectionOf } from './connection-limits.ts'
 
@@ -13,9 +14,16 @@ const GRACE_MS = 3_000
 const QUIET_MS = 5_000
 /** A new HTTP/2 connection takes requests for at least this long: those for which its peer has opened it. */
 const FIRST_REQUESTS_MS = 500
+const RECENT_MS = 5_000
 const POLL_MS = 20
 /** Turns of the event loop in which connections that wait in the kernel are accepted; a turn accepts one. */
 const MAX_ACCEPTING_TURNS = 1_000
+
+interface SessionFacts {
+  readonly id: number
+  readonly openedMs: number
+  readonly uploads: RecentCount
+}
 
 /** How long leaving may take. */
 export interface LeavingLimits {
@@ -33,8 +41,8 @@ export class OpenConnections {
   readonly #clock: Clock
   readonly #http1: Http1Server
   readonly #sockets = new Set<Socket>()
-  /** With the time when each was opened. */
-  readonly #sessions = new Map<ServerHttp2Session, number>()
+  readonly #sessions = new Map<ServerHttp2Session, SessionFacts>()
+  #lastId = 0
   /** Answers over HTTP/1.1 whose exchange is not over. */
   readonly #answers = new Set<ServerResponse>()
   #accepted = 0
@@ -43,6 +51,8 @@ export class OpenConnections {
   #lastMs = Number.NEGATIVE_INFINITY
   #lastHttp1Ms = Number.NEGATIVE_INFINITY
   #isLeaving = false
+  /** Whether own nodes stay while it leaves. */
+  #keepsOwn = false
 
   constructor(http1: Http1Server, clock: Clock) {
     this.#clock = clock
@@ -58,9 +68,31 @@ export class OpenConnections {
 
   /** Adds the session of an HTTP/2 connection. While the endpoint leaves it is closed after its first requests. */
   addSession(session: ServerHttp2Session): void {
-    this.#sessions.set(session, this.#clock.now())
+    this.#sessions.set(session, {
+      ...{ id: ++this.#lastId, openedMs: this.#clock.now() },
+      uploads: new RecentCount(this.#clock),
+    })
     session.on('close', () => this.#sessions.delete(session))
-    if (this.#isLeaving) this.#close(session, FIRST_REQUESTS_MS)
+    if (this.#isLeaving) this.#closeSession(session, FIRST_REQUESTS_MS)
+  }
+
+  /** Counts an upload over an HTTP/2 connection. */
+  uploaded(session: ServerHttp2Session | undefined): void {
+    if (session) this.#sessions.get(session)?.uploads.add()
+  }
+
+  /** The HTTP/2 connections of peers over which something was uploaded lately; not those of the operator's own nodes. */
+  get loads(): readonly ConnectionLoad[] {
+    const now = this.#clock.now()
+    return [...this.#sessions]
+      .filter(([session]) => !session.closed && !isOwn(session))
+      .map(([, { id, openedMs, uploads }]) => ({ id, segments: uploads.count, ageMs: now - openedMs }))
+      .filter(({ segments }) => segments > 0)
+  }
+
+  /** Sends GOAWAY on these connections, which are closed once their streams are finished. */
+  move(ids: readonly number[]): void {
+    for (const [session, { id }] of this.#sessions) if (ids.includes(id)) session.close()
   }
 
   /** Counts an exchange; the returned function ends it. */
@@ -103,9 +135,8 @@ export class OpenConnections {
    * opened from now on, once they have had their first requests. Those of the operator's own nodes stay.
    */
   turnAway(): void {
-    this.#isLeaving = true
-    for (const session of this.#sessions.keys()) if (!isOwn(session)) this.#close(session, FIRST_REQUESTS_MS)
-    for (const answer of this.#answers) answer.shouldKeepAlive = false
+    this.#keepsOwn = true
+    this.#close(FIRST_REQUESTS_MS)
   }
 
   /**
@@ -115,9 +146,8 @@ export class OpenConnections {
   async leave({ limitMs, graceMs = GRACE_MS }: LeavingLimits, signal?: AbortSignal): Promise<void> {
     const startMs = this.#clock.now()
     const since = (ms: number) => this.#clock.now() - ms
-    this.turnAway()
-    const firstMs = Math.min(FIRST_REQUESTS_MS, graceMs / 2)
-    for (const session of this.#sessions.keys()) this.#close(session, firstMs)
+    this.#keepsOwn = false
+    this.#close(Math.min(FIRST_REQUESTS_MS, graceMs / 2))
     if (startMs - this.#lastHttp1Ms >= QUIET_MS) this.#http1.closeIdleConnections()
     const isDone = () =>
       this.#sockets.size === 0 || (this.#exchanges === 0 && since(Math.max(startMs, this.#lastMs)) >= graceMs)
@@ -130,22 +160,53 @@ export class OpenConnections {
     for (const socket of this.#sockets) socket.destroy()
   }
 
+  #close(firstMs: number): void {
+    this.#isLeaving = true
+    for (const session of this.#sessions.keys()) this.#closeSession(session, firstMs)
+    for (const answer of this.#answers) answer.shouldKeepAlive = false
+  }
+
   /** Sends GOAWAY, and closes the connection once its streams are finished; a new one is given time for its first. */
-  #close(session: ServerHttp2Session, firstMs: number): void {
-    const waitMs = (this.#sessions.get(session) ?? 0) + firstMs - this.#clock.now()
-    if (waitMs <= 0) {
-      session.close()
-      return
+  #closeSession(session: ServerHttp2Session, firstMs: number): void {
+    const closeNow = () => {
+      if (this.#isLeaving && !session.destroyed && !(this.#keepsOwn && isOwn(session))) session.close()
     }
-    this.#clock.sleep(waitMs).then(
-      () => {
-        if (this.#isLeaving && !session.destroyed) session.close()
-      },
-      () => {},
-    )
+    const waitMs = (this.#sessions.get(session)?.openedMs ?? 0) + firstMs - this.#clock.now()
+    if (waitMs <= 0) closeNow()
+    else this.#clock.sleep(waitMs).then(closeNow, () => {})
+  }
+}
+
+/** Counts events of the last five to ten seconds. */
+class RecentCount {
+  readonly #clock: Clock
+  #bucket = 0
+  #now = 0
+  #before = 0
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  add(): void {
+    this.#turn()
+    this.#now++
+  }
+
+  get count(): number {
+    this.#turn()
+    return this.#now + this.#before
+  }
+
+  #turn(): void {
+    const bucket = Math.floor(this.#clock.now() / RECENT_MS)
+    if (bucket === this.#bucket) return
+    this.#before = bucket === this.#bucket + 1 ? this.#now : 0
+    this.#now = 0
+    this.#bucket = bucket
   }
 }
 
 function isOwn(session: ServerHttp2Session): boolean {
-  return !session.destroyed && (connectionOf(session.socket as Socket)?.isTrusted ?? false)
+  return connectionOf(session.socket as Socket)?.isTrusted ?? false
 }

@@ -182,12 +182,12 @@ export class Endpoint implements Service {
     await this.#leave({ limitMs }, signal)
   }
 
-  /** Lets peers take their next requests elsewhere, and takes those that come all the same, on new connections. */
-  turnAway(): void {
-    this.#serving?.connections.turnAway()
+  /** Its open connections; null unless started. */
+  get connections(): Pick<OpenConnections, 'loads' | 'move' | 'turnAway'> | null {
+    return this.#serving?.connections ?? null
   }
 
-  /** Listens again, on the same port, after `leave`, or ends `turnAway`. Throws NodeError `cannot-listen`. */
+  /** Listens again, on the same port, after `leave`, or keeps the connections that were to be turned away. Throws NodeError `cannot-listen`. */
   async comeBack(): Promise<void> {
     if (!this.#serving) return
     const { connections, server } = this.#serving
@@ -366,6 +366,9 @@ export class Endpoint implements Service {
     if (isCall(request, response)) {
       this.#grpc.answer(path, request, response as Http2ServerResponse)
       return
+    }
+    if (request.method === 'POST' && 'stream' in response) {
+      this.#serving?.connections.uploaded(response.stream.session as ServerHttp2Session | undefined)
     }
     for (const routes of this.#needs.routes) {
       const handler = routes.http?.(path)

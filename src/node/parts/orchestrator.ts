@@ -106,7 +106,7 @@ export class OrchestratorParts {
   async drain(signal: AbortSignal): Promise<void> {
     const { drainNoticeMs: noticeMs, drainTimeoutMs: limitMs } = this.#settings
     const onMove = () => {
-      this.#endpoint.turnAway()
+      this.#endpoint.connections?.turnAway()
       // So that siblings hand nothing to it any more.
       this.#cluster?.members.renew().catch(() => {})
     }
