@@ -120,7 +120,14 @@ for (const [line, order] of [
     `-orchestrator -transcoder ${OFFCHAIN} -store postgres://db/x -startupAvailabilityCheck=false`,
     [
       ...['media', 'capacity', 'transcoders', 'store', 'members', 'auth-token secret', 'orchestrator'],
-      ...['cluster secret', 'sibling client', 'siblings', 'service endpoint', 'opening for siblings'],
+      ...[
+        'cluster secret',
+        'sibling client',
+        'siblings',
+        'service endpoint',
+        'opening for siblings',
+        'load evening',
+      ],
     ],
   ],
   [

@@ -8,6 +8,7 @@ import { Endpoint } from '../../io/rpc/server.ts'
 import { fetchSource } from '../../io/rpc/source-fetch.ts'
 import { TranscoderEndpoint } from '../../io/rpc/transcoder-endpoint.ts'
 import type { Service } from '../../lib/service.ts'
+import { LoadEvening } from '../../services/cluster/load-evening.ts'
 import { Orchestrator } from '../../services/orchestrator/orchestrator.ts'
 import { PriceBook } from '../../services/orchestrator/price-book.ts'
 import type { Recipient } from '../../services/orchestrator/recipient.ts'
@@ -97,9 +98,18 @@ export class OrchestratorParts {
     this.services = [
       ...[...(transcoder?.services ?? []), transcoders],
       ...[...payee.services, store, authKeys, this.orchestrator, ...(cluster?.services ?? []), endpoint],
-      ...(cluster ? [cluster.opening(endpoint, this.orchestrator)] : []),
+      ...(cluster ? [cluster.opening(endpoint, this.orchestrator), this.#evening(cluster, core.env)] : []),
       ...selfCheck(core, serviceUri),
     ]
+  }
+
+  #evening({ members }: ClusterParts, env: Core['env']): LoadEvening {
+    return new LoadEvening({
+      ...env,
+      members,
+      port: () => this.#endpoint.connections,
+      work: () => this.orchestrator.work(),
+    })
   }
 
   /** Finishes the work for gateways that runs, takes no more and closes the port. Rejects when the signal is aborted. */
