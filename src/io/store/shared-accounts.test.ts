@@ -5,18 +5,20 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import pg from 'pg'
 import { Postgres } from '../../../devnet/postgres.ts'
+import { holdRequest } from '../../../test/suites/accounts.ts'
 import type { WorkerReport } from '../../../test/suites/accounts-worker.ts'
+import { paymentRecord } from '../../../test/suites/store.ts'
 import { partsOf, weiOfParts } from '../../domain/money.ts'
 import { Rational } from '../../lib/rational.ts'
 import { Store } from './store.ts'
 
 const WORKER = fileURLToPath(new URL('../../../test/suites/accounts-worker.ts', import.meta.url))
 const PROCESSES = 8
-const STEPS = Number(process.env.STORE_STEPS ?? 120)
+const STEPS = Number(process.env.STORE_STEPS ?? 80)
 
 let postgres: Postgres
 before(async () => {
-  postgres = await Postgres.start()
+  postgres = await Postgres.start({ settings: { fsync: 'off' } })
 })
 after(() => postgres.stop())
 
@@ -87,6 +89,21 @@ test('what eight processes pay, hold, charge and spend of the same sessions adds
   t.diagnostic(
     `${paid.length} payments of ${weiOfParts(ever.received)} wei, ${refused} refused, ${charged.length} charges, ${heldNot} not covered`,
   )
+  await store.close()
+})
+
+test('fees that a crashed node left set aside are removed once their time is over', async () => {
+  const location = await postgres.newDatabase()
+  const store = new Store({ location })
+  await store.open()
+  await store.recordPayment(paymentRecord({ nonces: [1], credit: Rational.of(30n) }))
+  for (const lifeMs of [1, 600_000]) {
+    const { hold } = await store.beginSegment({ payment: null, hold: holdRequest({ lifeMs }) })
+    assert.ok(hold)
+  }
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  await store.forgetSessions(0)
+  assert.equal((await rowsOf(location, 'select holder from livepeer.holds')).length, 1)
   await store.close()
 })
 
