@@ -226,7 +226,7 @@ async function settled(network: Network): Promise<Record<string, unknown>> {
     await sleep(500)
     tickets = await ticketFigures(network)
   }
-  const { segments } = await network.gateway.status<GatewayStatus>()
+  const { segments, segmentsResent } = await network.gateway.status<GatewayStatus>()
   const { rewards, rounds } = await network.protocol.roundsSince(network.fromBlock)
   return {
     setup: network.setup,
@@ -235,6 +235,7 @@ async function settled(network: Network): Promise<Record<string, unknown>> {
     segments: counts.segments,
     segmentsFailed: counts.failed,
     segmentsRetried: segments.retried,
+    segmentsResent,
     renditions: counts.renditions,
     ticketsReceived: tickets.received,
     ticketsWon: tickets.won,

@@ -83,9 +83,9 @@ for (const mode of ['tcp', 'http'] as const) {
     const failed = load.pushed
       .filter(({ status }) => status !== 200)
       .map(({ status, text }) => `${status} ${text}`)
-    const { segments } = await network.gateway.status<GatewayStatus>()
+    const { segments, segmentsResent: resent } = await network.gateway.status<GatewayStatus>()
     t.diagnostic(
-      `${load.served} segments, ${failed.length} failed, ${segments.retried} retried, ${KILLS} kills`,
+      `${load.served} segments, ${failed.length} failed, ${segments.retried} retried, ${resent} sent again, ${KILLS} kills`,
     )
     assert.deepEqual(failed, [])
     await assertNothingLost(network)
