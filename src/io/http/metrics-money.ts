@@ -173,7 +173,12 @@ export const MONEY_METRICS = {
     on: { 'ticket-reopened': once },
   },
   tickets: {
-    ...{ type: 'gauge', help: 'Winning tickets in the database', by: ['keeper'], read: 'once known' },
+    ...{
+      type: 'gauge',
+      help: 'Winning tickets in the database; of a cluster, at the node that redeems',
+      by: ['keeper'],
+      read: 'once known',
+    },
     labels: { state: 'open', reason: 'open' },
   },
   ticket_deadline_l1_blocks: {
