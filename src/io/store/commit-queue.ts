@@ -1,7 +1,7 @@
 import type { ControlledTransaction, Kysely } from 'kysely'
 import { settle } from '../../lib/clock.ts'
 import { messageOf } from '../../lib/errors.ts'
-import type { Database } from './database.ts'
+import { type Database, StoreError } from './database.ts'
 import type { Tables } from './tables.ts'
 
 /** Maximum number of writes in one commit; others wait for the next. */
@@ -128,8 +128,11 @@ export class CommitQueue<Note = never> {
       const attempt = { settled: [] as (() => void)[], isSent: false }
       try {
         const isFirst = await this.#commitOnce(batch, seq, attempt)
+        const settled = isFirst ? attempt.settled : sent
+        if (!settled)
+          throw new StoreError('store-in-use', 'another process writes under the name of this one')
         this.#noteFault(null)
-        for (const settle of isFirst ? attempt.settled : (sent ?? [])) settle()
+        for (const settle of settled) settle()
         return
       } catch (error) {
         if (attempt.isSent) sent = attempt.settled

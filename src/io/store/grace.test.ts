@@ -43,6 +43,7 @@ class Node implements AsyncDisposable {
   readonly #valueWei: bigint
   #store: Store
   #segments = 0
+  #starts = 0
 
   private constructor(link: TcpLink, path: string, valueWei: bigint) {
     this.link = link
@@ -66,7 +67,7 @@ class Node implements AsyncDisposable {
     return new Store(
       { location, node: 'n', grace: { graceMs: 60_000, valueWei: this.#valueWei, path: this.path } },
       {
-        dice: seededDice(`${this.path}/${this.#segments}`),
+        dice: seededDice(`${this.path}/${++this.#starts}`),
         causes: {
           met: ({ code }: Cause) => void this.causes.push(code),
           over: (code) => void this.causes.push(`${code} over`),
