@@ -15,6 +15,8 @@ const TIMEOUT_MS = (SECONDS + 240) * 1_000
 /** L1 blocks until ticket params have expired, after which tickets are redeemed. */
 const PARAMS_LIFETIME = 45
 const STREAMS = 3
+/** Every ticket wins: the usual funds are spent within nine minutes, of which a gateway rightly warns. */
+const PLENTY = 1_000n * 10n ** 18n
 
 /** What a machine of tests lacks, which the node rightly warns of once at its start. */
 const OF_THIS_MACHINE = /media workers are not (fully )?confined/
@@ -28,6 +30,7 @@ test(`an operator’s network and a gateway write no warning and no error in ${S
   const logs = join(folder, 'logs')
   await using network = await Network.prepare({
     setup: 'multi',
+    gatewayFunds: PLENTY,
     orchestratorFlags: EVERY_TICKET_WINS.orchestrator,
     gatewayFlags: ['-transcodingOptions', profiles],
     logFolder: logs,

@@ -1,7 +1,6 @@
 import type { Kysely } from 'kysely'
 import { type Causes, noCauses } from '../../domain/causes.ts'
 import type { NodeEvent } from '../../domain/events.ts'
-import type { GraceLimits } from '../../domain/grace.ts'
 import type { Fence } from '../../domain/lease.ts'
 import { type Booking, dayOf } from '../../domain/money.ts'
 import type { PricePerPixel, WinningTicket } from '../../domain/ticket.ts'
@@ -33,8 +32,8 @@ import type {
 import type { OpenTicketFacts, OpenTicketRecords } from '../../services/redemption/open-tickets.ts'
 import { CommitQueue } from './commit-queue.ts'
 import { type Database, StoreError } from './database.ts'
+import { type JournaledGrace, openGrace } from './grace-setup.ts'
 import { claimBatch, deleteOldHolds } from './hold-rows.ts'
-import { Journal } from './journal.ts'
 import { storedValue, storeFirstValue, storeValue } from './kv-rows.ts'
 import { checkFence } from './lease-rows.ts'
 import { LocalAccounts, type LocalAccountsNeeds } from './local-accounts.ts'
@@ -52,7 +51,7 @@ import {
   setSession,
   takeLeftovers,
 } from './session-rows.ts'
-import { type GraceSetup, SharedAccounts } from './shared-accounts.ts'
+import { SharedAccounts } from './shared-accounts.ts'
 import type { Tables } from './tables.ts'
 import { openAmong, openTicketFacts, unfinishedHashes, unfinishedRows } from './ticket-pages.ts'
 import { ticketOfRow } from './ticket-row.ts'
@@ -78,7 +77,7 @@ export interface StoreOptions extends Location {
   /** Separates this node's chain cursor and totals from those of other nodes with the same database. */
   readonly node?: string
   /** What the node goes on with while a shared database is away; absent: nothing. */
-  readonly grace?: GraceLimits & { /** File of the journal. */ readonly path: string }
+  readonly grace?: JournaledGrace
 }
 
 /** What a store needs. */
@@ -178,7 +177,11 @@ export class Store
     if (!call || schema === null) {
       return { accounts: new LocalAccounts(this.#localNeeds), recover: async () => {} }
     }
-    const { grace, records } = await this.#grace(commits)
+    const { grace, records } = await openGrace(this.#options.grace ?? null, {
+      ...{ causes: this.#causes, log: this.#log, monotonic: this.#monotonic },
+      firstValue: (key, value) => commits.run((tx) => storeFirstValue(tx, key, value)),
+      newId: () => formatHex(this.#dice.bytes(WRITER_BYTES)),
+    })
     const accounts = new SharedAccounts({
       grace,
       ...{ call, schema, writer, node: `${this.#node}${HOT_ROWS}` },
@@ -188,36 +191,6 @@ export class Store
       onFault: () => this.#tellFault(),
     })
     return { accounts, recover: () => accounts.recover(records) }
-  }
-
-  /** Opens the journal, in which what the node takes while the database is away is kept. */
-  async #grace(
-    commits: CommitQueue<BookedMoney>,
-  ): Promise<{ grace: GraceSetup | null; records: readonly string[] }> {
-    const { grace: limits } = this.#options
-    if (!limits) return { grace: null, records: [] }
-    const made = formatHex(this.#dice.bytes(WRITER_BYTES))
-    const cluster = await commits.run((tx) => storeFirstValue(tx, 'cluster-id', made))
-    const { content, journal } = await Journal.open(limits.path)
-    if (content.damaged > 0) {
-      this.#log.error('journal damaged', { path: `${limits.path}.damaged`, lines: content.damaged })
-    }
-    const grace: GraceSetup = {
-      ...{ cluster, limits, journal, log: this.#log, monotonic: this.#monotonic },
-      onAway: (why) => {
-        if (why === null) this.#causes.over('store-away')
-        else this.#causes.met({ code: 'store-away', facts: { why, graceMs: limits.graceMs } })
-      },
-      onRefused: async (text, error) => {
-        this.#log.error('journaled batch refused by the store', { path: `${limits.path}.refused`, error })
-        const kept = await Journal.open(`${limits.path}.refused`)
-        await kept.journal.append(text)
-        await kept.journal.close()
-      },
-      onShownTwice: (sender, tickets, worth) =>
-        this.#causes.met({ code: 'tickets-shown-twice', facts: { sender, tickets, worth } }, sender),
-    }
-    return { grace, records: content.records }
   }
 
   get #localNeeds(): LocalAccountsNeeds {
