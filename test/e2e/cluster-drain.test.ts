@@ -15,8 +15,8 @@ import { until } from '../tools/until.ts'
 
 /** A cluster of orchestrators without a chain behind HAProxy. DRAIN_STREAMS and DRAIN_RESTARTS make it larger. */
 const NODES = 3
-const STREAMS = Number(process.env.DRAIN_STREAMS ?? 20)
-const RESTARTS = Number(process.env.DRAIN_RESTARTS ?? 3)
+const STREAMS = Number(process.env.DRAIN_STREAMS ?? 8)
+const RESTARTS = Number(process.env.DRAIN_RESTARTS ?? 2)
 const SEGMENT_MS = 2_000
 const PROFILES = [{ ...presetNamed('P144p30fps16x9')!, width: 96, height: 54, format: 'mpegts' as const }]
 

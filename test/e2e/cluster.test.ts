@@ -17,7 +17,7 @@ import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts
  */
 const NODES = Number(process.env.CLUSTER_NODES ?? 3)
 const STREAMS = Number(process.env.CLUSTER_STREAMS ?? 4)
-const KILLS = Number(process.env.CLUSTER_KILLS ?? 3)
+const KILLS = Number(process.env.CLUSTER_KILLS ?? 2)
 const EVERY_MS = 10_000
 /** In blocks of a second: winners at the end of a round can be redeemed for 110 of them. */
 const ROUND_LENGTH = 150n
