@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { isDeepStrictEqual } from 'node:util'
 import { devnetKey, devnetKeyBytes } from '../../devnet/artifacts.ts'
+import { ticketFigures } from '../../devnet/figures.ts'
 import { Network, type NetworkOptions } from '../../devnet/network.ts'
 import { MAX_WIN_PROB, recipientRandHash, ticketHash, type WinningTicket } from '../../src/domain/ticket.ts'
 import { RedeemerClient } from '../../src/io/rpc/redeemer-client.ts'
@@ -49,7 +50,10 @@ async function stream(network: Network): Promise<number> {
   )
   const { ticketsAccepted } = await network.gateway.status<GatewayStatus>()
   assert.ok(ticketsAccepted >= SEGMENTS, `${ticketsAccepted} tickets for ${load.served} segments`)
-  return ticketsAccepted
+  // A gateway that had no answer in time does not know that its tickets were accepted.
+  const { won } = await ticketFigures(network)
+  assert.ok(won >= ticketsAccepted, `${won} tickets won of ${ticketsAccepted} that were accepted`)
+  return won
 }
 
 /** Checks that all accepted tickets are redeemed, once and in full, and reward is called in every round. */

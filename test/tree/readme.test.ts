@@ -17,6 +17,13 @@ const VALUES: Record<string, string> = {
 /** The lines of code blocks. */
 const lines = [...README.matchAll(/^```\n(.*?)^```$/gms)].flatMap(([, block]) => block!.trim().split('\n'))
 
+/** What the files of the commands hold. */
+const FILES: Readonly<Record<string, string>> = {
+  'password.txt': 'secret',
+  'secret.txt': 'secret',
+  'store.txt': 'postgres://db.example/livepeer',
+}
+
 /** What a shell makes of a line's variables. */
 function expanded(line: string): string {
   return line.replace(/\$([A-Z_]+)/g, (_, name: string) => {
@@ -31,7 +38,7 @@ function rolesOf(line: string): string[] {
   const loaded = loadSettings({
     argv: expanded(line).split(' ').slice(1),
     variables: {},
-    readText: (path) => (/^(password|secret)\.txt$/.test(path) ? 'secret' : null),
+    readText: (path) => FILES[path] ?? null,
     homeDir: '/home/me',
     about: { version: '1.2.3', runtime: 'v24.0.0', arch: 'x64', platform: 'linux' },
   })
@@ -61,5 +68,9 @@ test('each command of the README starts what the README says', () => {
     // Transcoders elsewhere.
     ['orchestrator'],
     ['transcoder'],
+    // A cluster.
+    ['orchestrator', 'transcoder'],
+    ['redeemer'],
+    ['reward'],
   ])
 })

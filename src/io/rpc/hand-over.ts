@@ -127,7 +127,7 @@ export class HandOver {
     path: string,
     { host, request, response }: Pick<SegmentRequest, 'host' | 'request' | 'response'>,
   ): Promise<boolean> {
-    const sibling = this.#needs.siblings.callable(node)
+    const sibling = await this.#needs.siblings.holder(node)
     if (!sibling) return false
     const name = host ?? 'own'
     const place = this.#fetches.open([{ name, maxBytes: 0, maxShares: MAX_FETCHES_PER_HOST }])

@@ -23,6 +23,9 @@ const LOOK_AGAIN_MS = 10_000
 const LOOK_SOON_MS = 1_000
 const LOOK_MS = 10_000
 
+/** The members are read again for a node that is not known at most this often. */
+const SEEK_EVERY_MS = 1_000
+
 /** Calls to siblings. They reject where the sibling cannot be reached or answers what no node would. */
 export interface SiblingCalls {
   /** Ends a session there. */
@@ -50,6 +53,9 @@ export class Siblings implements Service {
   /** Of siblings that there is something to remember of. */
   readonly #news = new Map<string, News>()
   #ending = 0
+  /** When the members were last read for a node that is not known, and that reading. */
+  #soughtAtMs = Number.NEGATIVE_INFINITY
+  #seeking: Promise<void> = Promise.resolve()
   #stopped: AbortSignal | null = null
 
   constructor(needs: { members: Members; calls: SiblingCalls; clock: Clock; log: Log; causes?: Causes }) {
@@ -77,9 +83,29 @@ export class Siblings implements Service {
 
   /** The sibling of this id if it may be called, also one whose lease has run out; null for any other. */
   callable(node: string): SeenMember | null {
+    const member = this.#reachable(node)
+    return member && !this.#newsOf(node).isOut ? member : null
+  }
+
+  /**
+   * The sibling of this id, to fetch what it holds, even one that is left out for a while. One that is not known may have
+   * joined since the members were last read: they are read again, at most once a second.
+   */
+  async holder(node: string): Promise<SeenMember | null> {
+    const known = this.#reachable(node)
+    if (known || node === this.#members.node) return known
+    const nowMs = this.#clock.now()
+    if (nowMs - this.#soughtAtMs >= SEEK_EVERY_MS) {
+      this.#soughtAtMs = nowMs
+      this.#seeking = this.#members.look().catch((error) => this.#log.debug('members not read', { error }))
+    }
+    await this.#seeking
+    return this.#reachable(node)
+  }
+
+  #reachable(node: string): SeenMember | null {
     const member = this.#members.all.find((one) => one.node === node)
-    if (!member || node === this.#members.node || member.fingerprint === '') return null
-    return this.#newsOf(node).isOut ? null : member
+    return member && node !== this.#members.node && member.fingerprint !== '' ? member : null
   }
 
   /** Counts a segment that a sibling has taken; the function counts it out. */
