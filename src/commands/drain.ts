@@ -104,7 +104,7 @@ function readTarget(env: DrainEnvironment): Target | null {
   return { name: plain(name), url, token: tokenOf(values.token, env) }
 }
 
-/** What a node says of its drain. Throws a sentence where it does not answer, refuses, or is no node. */
+/** Asks a node for its drain state. Throws a sentence if it does not answer, refuses, or is not a node. */
 async function ask(
   { token, url }: Target,
   path: string,

@@ -81,7 +81,7 @@ export class GraceBook {
   }
 
   /**
-   * Grants a segment of so many pixels: its fee, and as much again if it costs more, as far as the sender's limit allows.
+   * Grants a segment: its fee, and an overrun of at most the same amount, within the sender's limit.
    * Null where the limit does not cover the fee.
    */
   grant(sender: string, price: Rational, pixels: bigint): GraceGrant | null {

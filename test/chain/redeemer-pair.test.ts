@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { after, before, type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { release } from '../../devnet/leash.ts'
 import { Postgres } from '../../devnet/postgres.ts'
@@ -115,10 +115,8 @@ test('of two redeemers one redeems what any node has won, and both count it agai
   await store.close()
 })
 
-test('a redeemer killed with transactions under way is followed within 10 s; they are not sent twice', async (t) => {
-  const { account, common, store } = await cluster('killed')
-  const tickets = await ticketsOf('gateway of a killed one', 8)
-  const since = await chain.protocol.blockNumber()
+/** Two processes of one cluster, of which the first leads. */
+async function startPair(t: TestContext, common: Omit<Parameters<typeof startProcess>[0], 'node'>) {
   const first = startProcess({ ...common, node: 'first' })
   t.after(() => release(first.child))
   await first.until('"lease":"redeem"')
@@ -126,6 +124,14 @@ test('a redeemer killed with transactions under way is followed within 10 s; the
   t.after(() => release(second.child))
   await second.until('ready')
   await sleep(1_000)
+  return { first, second }
+}
+
+test('a redeemer killed with transactions under way is followed within 10 s; they are not sent twice', async (t) => {
+  const { account, common, store } = await cluster('killed')
+  const tickets = await ticketsOf('gateway of a killed one', 8)
+  const since = await chain.protocol.blockNumber()
+  const { first, second } = await startPair(t, common)
   mines = false
   await store.addTickets(tickets.slice(0, 4), Date.now())
   await first.until('transaction sent')
@@ -147,13 +153,7 @@ test('a redeemer paused for longer than its lease does no harm when it goes on',
   const { account, common, store } = await cluster('paused')
   const tickets = await ticketsOf('gateway of a paused one', 24)
   const since = await chain.protocol.blockNumber()
-  const first = startProcess({ ...common, node: 'first' })
-  t.after(() => release(first.child))
-  await first.until('"lease":"redeem"')
-  const second = startProcess({ ...common, node: 'second' })
-  t.after(() => release(second.child))
-  await second.until('ready')
-  await sleep(1_000)
+  const { first, second } = await startPair(t, common)
   const add = (from: number, to: number) => store.addTickets(tickets.slice(from, to), Date.now())
   mines = false
   await add(0, 4)

@@ -367,7 +367,7 @@ for (const [what, answer, why] of [
   })
 }
 
-test('nothing is sent to whoever shows another certificate than that of the member’s row', async () => {
+test('nothing is sent to a host whose certificate is not that of the member’s row', async () => {
   await using cluster = await startSiblings(2)
   const [full, other] = cluster.nodes as [SiblingNode, SiblingNode]
   await full.fill()

@@ -23,8 +23,8 @@ interface Link {
 }
 
 /**
- * HTTP/2 connections to the other nodes of a cluster. A sibling is known by the fingerprint of its certificate: nothing is
- * sent to whoever shows another.
+ * HTTP/2 connections to the other nodes of a cluster. A sibling is authenticated by the fingerprint of its certificate:
+ * nothing is sent to a host with another one.
  */
 export class SiblingConnections {
   /** By node, process, address and certificate. */

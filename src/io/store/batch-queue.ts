@@ -1,5 +1,5 @@
 import { messageOf } from '../../lib/errors.ts'
-import { StoreError } from './database.ts'
+import { isConflict, StoreError } from './database.ts'
 
 /** Maximum number of items in one batch; others wait for the next. */
 const MAX_BATCH = 100
@@ -11,8 +11,6 @@ const ANSWER_MS = 5_000
 const ATTEMPT_MS = 2_500
 const FIRST_PAUSE_MS = 20
 const LONGEST_PAUSE_MS = 1_000
-/** PostgreSQL: serialization failure, deadlock, a lock that was not to be had in time. */
-const RETRYABLE = new Set(['40001', '40P01', '55P03'])
 
 /** How batches reach the database, and who is told. */
 export interface BatchQueueNeeds<Item, Answer> {
@@ -146,7 +144,7 @@ export class BatchQueue<Item, Answer> {
         for (const [i, waiting] of sent.entries()) waiting.resolve(answers[i]!)
         return
       } catch (error) {
-        const mayPass = this.#needs.isServersFault(error) || RETRYABLE.has(codeOf(error))
+        const mayPass = this.#needs.isServersFault(error) || isConflict(error)
         if (!mayPass) return this.#settleAlone(sent, error)
         if (this.#needs.isServersFault(error)) this.#noteFault(error)
       }
@@ -193,8 +191,4 @@ function noAnswer(ms: number): StoreError {
 
 function faultOf(error: unknown): StoreError {
   return error instanceof StoreError ? error : new StoreError('store-unavailable', messageOf(error))
-}
-
-function codeOf(error: unknown): string {
-  return String((error as { code?: unknown } | null)?.code ?? '')
 }

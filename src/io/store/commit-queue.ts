@@ -1,7 +1,7 @@
 import type { ControlledTransaction, Kysely } from 'kysely'
 import { settle } from '../../lib/clock.ts'
 import { messageOf } from '../../lib/errors.ts'
-import { type Database, StoreError } from './database.ts'
+import { type Database, isConflict, StoreError } from './database.ts'
 import type { Tables } from './tables.ts'
 
 /** Maximum number of writes in one commit; others wait for the next. */
@@ -14,8 +14,6 @@ const MAX_ATTEMPTS = 5
 const LOST_MS = 10_000
 const FIRST_PAUSE_MS = 50
 const LONGEST_PAUSE_MS = 1_000
-/** PostgreSQL: serialization failure, deadlock. */
-const RETRYABLE = new Set(['40001', '40P01'])
 
 /**
  * A write within a transaction. It may run again, so it must have no other effects. What it notes is kept if it succeeds,
@@ -226,7 +224,7 @@ export class CommitQueue<Note = never> {
 
   /** Handles a failed write: tries it again, or returns what to tell its caller. */
   #failed(job: Job<Note>, error: unknown): () => void {
-    if (RETRYABLE.has(codeOf(error)) && ++job.attempts < MAX_ATTEMPTS) {
+    if (isConflict(error) && ++job.attempts < MAX_ATTEMPTS) {
       return () => {
         this.#waiting.push(job)
         this.#begin()
@@ -234,8 +232,4 @@ export class CommitQueue<Note = never> {
     }
     return () => job.reject(error)
   }
-}
-
-function codeOf(error: unknown): string {
-  return String((error as { code?: unknown } | null)?.code ?? '')
 }

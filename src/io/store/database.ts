@@ -18,6 +18,14 @@ export class StoreError extends NodeError<StoreFault> {
   override name = 'StoreError'
 }
 
+/** PostgreSQL: serialization failure, deadlock. */
+const CONFLICTS: readonly unknown[] = ['40001', '40P01']
+
+/** Whether a statement failed only because of another one at the same time, so that it may be tried again. */
+export function isConflict(error: unknown): boolean {
+  return CONFLICTS.includes((error as { code?: unknown } | null)?.code)
+}
+
 /** Sends one statement and gives its rows. */
 export type StatementCall = (
   text: string,

@@ -2,8 +2,9 @@ import { z } from 'zod'
 import { GraceBook, type GraceLimits } from '../../domain/grace.ts'
 import { messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
+import { parsedJson } from '../../lib/parsed-json.ts'
 import { Rational } from '../../lib/rational.ts'
-import { StoreError } from './database.ts'
+import { isConflict, StoreError } from './database.ts'
 import type { Journal } from './journal.ts'
 import type { Answer, Item, PaymentItem } from './settle-items.ts'
 
@@ -106,7 +107,7 @@ export class GraceSender {
   async recover(records: readonly string[]): Promise<void> {
     const { cluster } = this.#options
     const batches = records.flatMap((text) => {
-      const read = JournaledBatch.safeParse(parsed(text))
+      const read = JournaledBatch.safeParse(parsedJson(text))
       return read.success ? [read.data] : []
     })
     const own = batches.filter((batch) => batch.cluster === cluster)
@@ -271,7 +272,7 @@ export class GraceSender {
     try {
       return await this.#needs.settle(batch, REPLAY_MS)
     } catch (error) {
-      if (this.#needs.isServersFault(error) || isPassing(error)) throw error
+      if (this.#needs.isServersFault(error) || isConflict(error)) throw error
       await this.#needs.onRefused(JSON.stringify({ cluster: this.#options.cluster, ...batch }), error)
       return null
     }
@@ -297,20 +298,13 @@ export class GraceSender {
   }
 }
 
-/** PostgreSQL: serialization failure, deadlock, a lock that was not to be had in time. */
-const PASSING = new Set(['40001', '40P01', '55P03'])
-
-function isPassing(error: unknown): boolean {
-  return PASSING.has(String((error as { code?: unknown } | null)?.code ?? ''))
-}
-
 const LATE = new Error('no answer in time')
 
 function isLate(error: unknown): boolean {
   return error === LATE
 }
 
-/** Rejects when there is no answer in time, also where no connection comes about. */
+/** Rejects with LATE if there is no answer within `ms`, the time to connect included. */
 async function within<T>(answer: Promise<T>, ms: number): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>()
   const timer = setTimeout(() => reject(LATE), ms)
@@ -329,12 +323,4 @@ const KEPT = 'kept'
 function withoutHold(item: Item): Item {
   const { hold: _, ...rest } = item
   return rest
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return null
-  }
 }

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import { type FileHandle, open, rename } from 'node:fs/promises'
-import { dirname } from 'node:path'
 import { diskFault } from '../../lib/disk-fault.ts'
 import { messageOf } from '../../lib/errors.ts'
 import { StoreError } from './database.ts'
+import { syncFolderOf } from './sync-folder.ts'
 
 /** A minute of payments of a thousand streams takes a quarter of it. */
 const MAX_BYTES = 256 * 1024 * 1024
@@ -48,7 +48,7 @@ export class Journal {
       const { bytes, content } = await readAndRepair(path)
       const kept = { bytes, records: content.records.length }
       const file = await open(path, 'a', 0o600)
-      await syncFolder(path)
+      await syncFolderOf(path)
       return { journal: new Journal(path, file, kept, maxBytes), content }
     } catch (error) {
       throw unwritable(path, error)
@@ -182,15 +182,6 @@ async function rewritten(path: string, records: readonly string[]): Promise<void
 
 function textOf(records: readonly string[]): string {
   return records.map((text) => `${sumOf(text)} ${text}\n`).join('')
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(dirname(path), 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
-  }
 }
 
 function sumOf(text: string): string {

@@ -96,7 +96,7 @@ test('of many that find a lease free, one takes it', async () => {
     const seen = await Promise.all(
       names.map((name, i) => (i % 2 ? a : b).leases.take(wish(`${name}${ms}`), ms)),
     )
-    // Those that came at the very same moment may not have seen who was first.
+    // Calls of the same moment may not have seen which was first.
     const winners = names.filter((name, i) => seen[i]?.instance === `${name}${ms}`)
     if (ms > 1) assert.equal(winners.length, 1, String(winners))
     await sleep(10)

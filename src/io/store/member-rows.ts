@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import { z } from 'zod'
 import type { Member, SeenMember } from '../../domain/member.ts'
+import { parsedJson } from '../../lib/parsed-json.ts'
 import type { MemberRecords } from '../../services/cluster/members.ts'
 import type { Database } from './database.ts'
 import type { MemberRow } from './tables.ts'
@@ -32,7 +33,7 @@ const row = z.object({
     .max(300)
     .regex(/^(\[[0-9a-f:.]+\]|[\w.-]+):\d{1,5}$/i),
   fingerprint: z.string().regex(/^(([0-9A-F]{2}:){31}[0-9A-F]{2})?$/),
-  work: z.string().max(10_000).transform(parsed).pipe(work),
+  work: z.string().max(10_000).transform(parsedJson).pipe(work),
 })
 
 const time = z.coerce.number().int()
@@ -108,12 +109,4 @@ export class MemberRows implements MemberRecords {
 
 function rowOf({ roles, work, ...facts }: Member): Omit<MemberRow, 'lease_end'> {
   return { ...facts, roles: roles.join(','), work: JSON.stringify(work) }
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return null
-  }
 }

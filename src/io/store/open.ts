@@ -7,6 +7,7 @@ import { diskFault } from '../../lib/disk-fault.ts'
 import { type Database, StoreError } from './database.ts'
 import { migrate } from './migrate.ts'
 import { openPostgres, unavailable } from './postgres.ts'
+import { syncFolderOf } from './sync-folder.ts'
 import type { Tables } from './tables.ts'
 
 /** How long to wait for another process that reads the SQLite file. */
@@ -134,12 +135,7 @@ function explained(path: string, error: unknown): unknown {
 /** Opens SQLite's log, whose directory entry must be on disk too. */
 async function openLog(path: string): Promise<FileHandle> {
   const log = await open(`${path}-wal`, 'r+')
-  const directory = await open(dirname(path), 'r')
-  try {
-    await directory.sync()
-  } finally {
-    await directory.close()
-  }
+  await syncFolderOf(path)
   return log
 }
 

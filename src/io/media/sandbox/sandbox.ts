@@ -4,6 +4,7 @@ import { delimiter, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { messageOf, NodeError } from '../../../lib/errors.ts'
 import type { Log } from '../../../lib/log.ts'
+import { parsedJson } from '../../../lib/parsed-json.ts'
 import { programFile } from '../../../lib/program-files.ts'
 import { type ConfineOrder, reportSchema, type Wall, type WallReport, walls } from './confinement.ts'
 import type { ResourceLimits } from './syscalls.ts'
@@ -224,7 +225,7 @@ async function tryWalls(
     failed,
     Promise.all([ended, text(child.stdout), text(child.stderr)]),
   ])
-  const report = code === 0 ? reportSchema.safeParse(parsed(stdout)) : null
+  const report = code === 0 ? reportSchema.safeParse(parsedJson(stdout)) : null
   if (!report?.success) {
     throw new NodeError<SandboxFault>('no-sandbox', complaintIn(stderr) ?? `ended with ${code ?? 'a signal'}`)
   }
@@ -286,12 +287,4 @@ function complaintIn(stderr: string): string | null {
   const lines = stderr.split('\n').filter((line) => line.trim() !== '' && !/^\s|^Node\.js v/.test(line))
   const line = lines.findLast((each) => /error|fail|denied|not permitted/i.test(each)) ?? lines.at(-1)
   return line?.slice(0, KEPT_CHARS) ?? null
-}
-
-function parsed(json: string): unknown {
-  try {
-    return JSON.parse(json)
-  } catch {
-    return null
-  }
 }
