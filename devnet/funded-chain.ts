@@ -20,16 +20,22 @@ const RESERVE = 50n * ETHER
 /** The account with deposit and reserve, by the name of its key. */
 export const PAYING = 'gateway'
 
+/** Renditions of which two shared cores make those of three streams beside a network of eight processes. */
+export const LADDER = 'P144p30fps16x9,P240p30fps16x9'
+
 /**
  * Tickets with an expected value of a hundredth of an ether that pay two hundredths every second time, and a price at
- * which a two-second segment of the default renditions costs about one of them.
+ * which a two-second segment of those renditions costs about one of them.
  */
 export const PAYMENT_FLAGS: Partial<Record<NodeKind, readonly string[]>> = {
   orchestrator: [
-    ...['-pricePerUnit', '500000000', '-ticketEV', '10000000000000000'],
+    ...['-pricePerUnit', '1200000000', '-ticketEV', '10000000000000000'],
     ...['-maxFaceValue', '20000000000000000'],
   ],
-  gateway: ['-maxTicketEV', '1000000000000000000', '-maxTotalEV', '10000000000000000000'],
+  gateway: [
+    ...['-maxTicketEV', '1000000000000000000', '-maxTotalEV', '10000000000000000000'],
+    ...['-transcodingOptions', LADDER],
+  ],
 }
 
 /** What is registered and funded. */

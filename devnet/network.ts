@@ -256,12 +256,12 @@ export class Network implements AsyncDisposable {
     )
   }
 
-  /** Starts all nodes in order. */
+  /** Starts all nodes in order, those of one kind at once. */
   async start(onCommand: (node: NetworkNode) => void = () => {}, signal?: AbortSignal): Promise<void> {
-    for (const node of this.nodes) {
+    for (const alike of Map.groupBy(this.nodes, ({ kind }) => kind).values()) {
       signal?.throwIfAborted()
-      onCommand(node)
-      await node.process.start(signal)
+      for (const node of alike) onCommand(node)
+      await Promise.all(alike.map(({ process }) => process.start(signal)))
     }
   }
 

@@ -49,7 +49,7 @@ test('the stream can be watched while it runs, and Ctrl-C leaves nothing behind'
   const segment = await fetch(new URL(first, playlistUrl))
   assert.equal(segment.status, 200)
   assert.ok((await segment.arrayBuffer()).byteLength > 1_000)
-  await until(async () => ((await newest()) === first ? null : true), 'the next segment', 15_000)
+  await until(async () => ((await newest()) === first ? null : true), 'the next segment', 60_000)
   for (const line of ['$ livepeer -orchestrator -transcoder', '$ livepeer -gateway'])
     assert.ok(devnet.stdout.includes(line))
   await interrupted(devnet)

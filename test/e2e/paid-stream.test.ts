@@ -26,7 +26,7 @@ before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'livepeer-e2e-'))
   network = await Network.prepare({
     roundLength: 1_000n,
-    orchestratorFlags: [...EVERY_TICKET_WINS.orchestrator, '-pricePerUnit', '500000000'],
+    orchestratorFlags: [...EVERY_TICKET_WINS.orchestrator, '-pricePerUnit', '1200000000'],
     logFolder: join(folder, 'logs'),
   })
   await network.orchestrator.start()
@@ -56,11 +56,11 @@ test('segments are returned as playable renditions, and the playlists follow the
         return `${width}x${height} ${videoCodec} ${audioCodec}`
       }),
     )
-    assert.deepEqual(sizes, ['426x240 h264 aac', '640x360 h264 aac'])
+    assert.deepEqual(sizes, ['256x144 h264 aac', '426x240 h264 aac'])
   }
   const master = await text(`${network.urls.gateway}/stream/show.m3u8`)
   assert.match(master, /^#EXTM3U\n#EXT-X-VERSION:3\n/)
-  for (const variant of ['source', 'P240p30fps16x9', 'P360p30fps16x9'])
+  for (const variant of ['source', 'P144p30fps16x9', 'P240p30fps16x9'])
     assert.match(master, new RegExp(`show/${variant}.m3u8`))
   const playlist = await text(`${network.urls.gateway}/stream/show/P240p30fps16x9.m3u8`)
   assert.match(playlist, /#EXT-X-MEDIA-SEQUENCE:2\n/, 'the window of six has moved on')
@@ -104,7 +104,7 @@ test('a clip of 4:2:2 pictures with several key frames comes back playable', asy
   const probes = await Promise.all(pushed.renditions.map((rendition) => probeSegment(rendition)))
   assert.deepEqual(
     probes.map(({ width, height }) => `${width}x${height}`),
-    ['426x240', '640x360'],
+    ['256x144', '426x240'],
   )
 })
 
