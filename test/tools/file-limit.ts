@@ -1,8 +1,8 @@
 /**
- * Loaded before each test file. The runner limits tests only: a file whose tests are over but that something keeps
- * alive would block the whole run silently.
+ * Loaded before each test file, or before those that share a process. The runner limits tests only: a file whose tests
+ * are over but that something keeps alive would block the whole run silently.
  */
-const LIMIT_MS = 10 * 60_000
+const LIMIT_MS = 15 * 60_000
 
 if (process.argv[1]?.endsWith('.test.ts'))
   setTimeout(() => {

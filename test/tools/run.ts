@@ -1,19 +1,24 @@
-import { spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { setPriority } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { LAYERS, type Layer } from './layers.ts'
 
 /**
  * Runs tests with the flags of the node itself: `run.ts` all of them, `run.ts fast e2e` those layers, `run.ts FILE…` those
  * files. Options of `node --test` may stand among them; `--long` lifts the limits of time.
+ *
+ * All of them run in two lanes: whole nodes, which wait for blocks and timers for much of their time, and everything
+ * else, which takes what they leave of the processor and whose output follows at the end.
  */
 
 /** Longer than any test takes on a busy machine. */
 const TEST_TIMEOUT_MS = 300_000
 /** Each file is a process of its own: what one has compiled, the next need not. */
 const NODE_COMPILE_CACHE = fileURLToPath(new URL('../../node_modules/.cache/tests', import.meta.url))
-/** Files at once. All wait for timers, sockets, blocks or processes for a good part of their time, fast ones most. */
-const FAST_CONCURRENCY = 4
+/** Files at once. All wait for timers, sockets, blocks or processes for a good part of their time. */
 const CONCURRENCY = 2
+/** What computes must not slow down what measures time; lower priorities have higher numbers. */
+const BACKGROUND_PRIORITY = 5
 
 const wanted = process.argv.slice(2)
 const options = wanted.filter((word) => word.startsWith('--') && word !== '--long')
@@ -21,22 +26,71 @@ const limits = wanted.includes('--long')
   ? []
   : [`--test-timeout=${TEST_TIMEOUT_MS}`, '--import', './test/tools/file-limit.ts']
 const named = wanted.filter((word) => !word.startsWith('--'))
-const concurrency =
-  named.every((word) => word === 'fast') && named.length > 0 ? FAST_CONCURRENCY : CONCURRENCY
 const isLayer = (word: string): word is Layer => Object.hasOwn(LAYERS, word)
-const files = (named.length > 0 ? named : Object.keys(LAYERS)).flatMap((word) =>
-  isLayer(word) ? LAYERS[word] : [word],
-)
+const children = new Set<ChildProcess>()
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.on(signal, () => {
+    for (const child of children) child.kill(signal)
+  })
+
 // Nodes start from it in half the time.
 spawnSync(process.execPath, [fileURLToPath(new URL('../../bin/bundle.ts', import.meta.url))], {
   stdio: 'inherit',
 })
-const { status } = spawnSync(
-  process.execPath,
-  [
-    ...['--disable-sigusr1', '--disable-warning=ExperimentalWarning', '--max-http-header-size=1048576'],
-    ...['--test', `--test-concurrency=${concurrency}`, ...limits, ...options, ...files],
-  ],
-  { stdio: 'inherit', env: { NODE_COMPILE_CACHE, ...process.env } },
-)
-process.exitCode = status ?? 1
+const passed = named.length > 0 ? await lane(named) : await allLayers()
+process.exitCode = passed ? 0 : 1
+
+async function allLayers(): Promise<boolean> {
+  const rest = Object.keys(LAYERS).filter((layer) => layer !== 'e2e')
+  const output: Buffer[] = []
+  const lanes = await Promise.all([lane(['e2e']), lane(rest, output)])
+  process.stdout.write(Buffer.concat(output))
+  return lanes.every(Boolean)
+}
+
+/**
+ * Runs layers or files; fast files share one process, all others have one each. With `kept`, in the background and with
+ * the output there. Resolves to whether all passed.
+ */
+async function lane(words: readonly string[], kept: Buffer[] | null = null): Promise<boolean> {
+  const isFast = (word: string) => word === 'fast'
+  const isolated = words.filter((word) => !isFast(word))
+  const runs = [
+    ...(words.some(isFast) ? [['--test-isolation=none', ...LAYERS.fast]] : []),
+    ...(isolated.length > 0
+      ? [
+          [
+            `--test-concurrency=${CONCURRENCY}`,
+            ...isolated.flatMap((word) => (isLayer(word) ? LAYERS[word] : [word])),
+          ],
+        ]
+      : []),
+  ]
+  let passed = true
+  for (const run of runs) passed = (await runTests(run, kept)) && passed
+  return passed
+}
+
+async function runTests(args: readonly string[], kept: Buffer[] | null): Promise<boolean> {
+  const child = spawn(
+    process.execPath,
+    [
+      ...['--disable-sigusr1', '--disable-warning=ExperimentalWarning', '--max-http-header-size=1048576'],
+      ...['--test', ...limits, ...options, ...args],
+    ],
+    {
+      stdio: kept ? ['ignore', 'pipe', 'pipe'] : 'inherit',
+      env: { NODE_COMPILE_CACHE, ...process.env },
+    },
+  )
+  children.add(child)
+  if (kept && child.pid) setPriority(child.pid, BACKGROUND_PRIORITY)
+  for (const stream of kept ? [child.stdout, child.stderr] : [])
+    stream?.on('data', (chunk: Buffer) => kept?.push(chunk))
+  const code = await new Promise<number | null>((resolve) => {
+    child.once('error', () => resolve(1))
+    child.once('close', resolve)
+  })
+  children.delete(child)
+  return code === 0
+}
