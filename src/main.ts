@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import packageJson from '../package.json' with { type: 'json' }
 import { runCerts } from './commands/certs.ts'
 import { runDrain } from './commands/drain.ts'
+import { runExplain } from './commands/explain.ts'
 import { runStatus } from './commands/status/command.ts'
 import { promptAtTerminal } from './commands/terminal.ts'
 import { commitOf } from './config/commit.ts'
@@ -23,6 +24,7 @@ const variables = takenVariables()
 if (process.argv[2] === 'status') await showStatus()
 else if (process.argv[2] === 'certs') makeCerts()
 else if (process.argv[2] === 'store') await useStore()
+else if (process.argv[2] === 'explain') explain()
 else if (process.argv[2] === 'drain' || process.argv[2] === 'undrain') await drain(process.argv[2])
 else await runAsNode()
 
@@ -90,6 +92,16 @@ function makeCerts(): void {
     writeError: (text) => void process.stderr.write(text),
     clock: systemClock,
     dice: systemDice,
+  })
+}
+
+/** `livepeer explain`: what a problem or a refusal means. */
+function explain(): void {
+  process.stdout.on('error', () => {})
+  process.exitCode = runExplain({
+    argv: process.argv.slice(3),
+    write: (text) => void process.stdout.write(text),
+    writeError: (text) => void process.stderr.write(text),
   })
 }
 

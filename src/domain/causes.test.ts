@@ -1,187 +1,74 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Rational } from '../lib/rational.ts'
-import type { CauseCode, CauseFacts } from './cause-facts.ts'
+import { CAUSE_EXAMPLES } from './cause-examples.ts'
+import type { CauseCode } from './cause-facts.ts'
 import { CAUSES } from './cause-table.ts'
 import { type Cause, codesOf, sentenceOf } from './causes.ts'
 
 const ACCOUNT = '0x70997970C51812dc3A010C7d01b50e0d17dc79C8'
 const OTHER = '0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC'
-const ETHER = 10n ** 18n
 const [A, B] = ['https://a:8935', 'https://b:8935']
 
-/** An example of every cause, and what it says. */
-const EXAMPLES: { readonly [Code in CauseCode]: readonly [facts: CauseFacts[Code], sentence: string] } = {
-  'store-unwritable': [
-    { fault: 'the disk is full' },
+/** What each example says. */
+const SENTENCES: { readonly [Code in CauseCode]: string } = {
+  'store-unwritable':
     'nothing can be written, so whatever would have to be kept is refused: the disk is full: make room on the disk, or repair it; the node goes on by itself',
-  ],
-  'store-away': [
-    { why: 'the database at postgres://db:5432 cannot be used: connection refused', graceMs: 60_000 },
+  'store-away':
     'the database at postgres://db:5432 cannot be used: connection refused; sessions that this node knows go on for up to 60 s, their payments are kept in a journal, and new sessions are refused: check the database and the network to it; the node goes on by itself',
-  ],
-  'tickets-shown-twice': [
-    { sender: ACCOUNT, tickets: 3, worth: Rational.of(ETHER / 2n) },
-    `the gateway ${ACCOUNT} showed 3 tickets worth 0.5 ETH to several nodes while the database was away: only one counts: nothing, unless it goes on: lower -storeGraceValue, which bounds what this costs`,
-  ],
-  'membership-lapsed': [
-    { silentMs: 7_400, reason: 'connection refused' },
+  'tickets-shown-twice': `the gateway ${ACCOUNT} showed 3 tickets worth 0.5 ETH to several nodes while the database was away: only one counts: nothing, unless it goes on: lower -storeGraceValue, which bounds what this costs`,
+  'membership-lapsed':
     "the database of -store has not renewed this node's membership for 7 s (connection refused), so its siblings count it out: check the database and the network to it; the node goes on by itself",
-  ],
-  'clock-differs': [
-    { aheadMs: -3_250 },
+  'clock-differs':
     "the clock of the database of -store is 3.3 s behind this machine's: set both by the same time service (NTP)",
-  ],
-  'cluster-address-unreachable': [
-    { address: '10.0.0.5:8935', by: '10.0.0.6:8935', why: 'connect ECONNREFUSED' },
+  'cluster-address-unreachable':
     'the node 10.0.0.6:8935 of this cluster does not reach this one at 10.0.0.5:8935 (connect ECONNREFUSED), so it hands it no segments: give -clusterAddr, the HOST:PORT at which the other nodes reach this one',
-  ],
-  'sibling-unusable': [
-    { sibling: '10.0.0.6:8935', error: 'no answer within 5 s' },
+  'sibling-unusable':
     'the node 10.0.0.6:8935 of this cluster does not take segments from this one (no answer within 5 s): check that node and the network to it',
-  ],
-  'chain-unreachable': [
-    { reason: 'connection refused' },
+  'chain-unreachable':
     'no endpoint of the chain answers as it should (connection refused): check the endpoints of -ethUrl; the node retries',
-  ],
-  'chain-standing-still': [
-    { block: 77n, silentMs: 121_400 },
+  'chain-standing-still':
     'the endpoints answer, but there has been no block after 77 for 121 s: check the endpoints of -ethUrl: they may have lost the network',
-  ],
-  'no-ether': [
-    {
-      ...{ account: ACCOUNT, balanceWei: 5n, neededWei: 3_500_000_000_000_001n },
-      ...{ calls: 10n, gasPriceWei: 1_000_000_000n },
-    },
-    `the account ${ACCOUNT} has 5 wei, too little to redeem a ticket at a gas price of 1 gwei, so winning tickets wait and expire: send ${ACCOUNT} at least 0.003501 ETH, which pays for 10 redemptions`,
-  ],
-  'no-deposit': [
-    { account: ACCOUNT, reserveWei: ETHER },
-    `the account ${ACCOUNT} has no deposit to pay with (its reserve is 1 ETH): fund deposit and reserve of this account at the TicketBroker contract (fundDepositAndReserve)`,
-  ],
-  'no-reserve': [
-    { account: ACCOUNT, depositWei: ETHER / 2n },
-    `the account ${ACCOUNT} has no reserve, without which no orchestrator takes its tickets (its deposit is 0.5 ETH): fund deposit and reserve of this account at the TicketBroker contract (fundDepositAndReserve)`,
-  ],
-  'funds-unlocking': [
-    { account: ACCOUNT, withdrawRound: 12n, round: 11n },
-    `deposit and reserve of ${ACCOUNT} can be withdrawn from round 12 on, and this is round 11, so no orchestrator takes its tickets: cancel the withdrawal at the TicketBroker contract (cancelUnlock)`,
-  ],
-  'deposit-too-small': [
-    {
-      ...{ account: ACCOUNT, depositWei: ETHER / 10n, faceValueWei: ETHER / 4n, multiplier: 2n },
-      ...{ orchestrator: A, count: 1, of: 1 },
-    },
-    `the deposit of ${ACCOUNT} is 0.1 ETH, but the only orchestrator asks for tickets of at least 0.25 ETH (${A}), which takes a deposit of 0.5 ETH, 0.4 ETH more: raise the deposit at the TicketBroker contract (fundDeposit), or lower -depositMultiplier 2`,
-  ],
-  'reserve-too-small': [
-    {
-      ...{ account: ACCOUNT, reserveWei: ETHER / 100n, poolSize: 100n, neededShareWei: ETHER / 1000n },
-      ...{ orchestrators: [A, B], of: 3 },
-    },
-    `the reserve of ${ACCOUNT}, 0.01 ETH, gives each of 100 active orchestrators 0.0001 ETH, too little for 2 of 3 orchestrators (${A}, ${B}); redeeming a ticket takes a share of about 0.001 ETH: raise the reserve at the TicketBroker contract (fundReserve) to about 0.1 ETH, 0.09 ETH more`,
-  ],
-  'price-above-maximum': [
-    { limit: Rational.of(1000n), best: Rational.of(2401n, 2n), orchestrator: B, count: 2, of: 2 },
-    `both orchestrators ask for more than -maxPricePerUnit, 1000 wei per pixel: the best offer is 1200.5 wei per pixel, by ${B}: raise -maxPricePerUnit, or set -ignoreMaxPriceIfNeeded`,
-  ],
-  'ticket-ev-above-maximum': [
-    { limitWei: Rational.of(10n), bestWei: Rational.of(25n, 2n), orchestrator: A, count: 1, of: 2 },
-    `1 of 2 orchestrators asks for tickets worth more than -maxTicketEV, 10 wei: the smallest are worth 12.5 wei, by ${A}: raise -maxTicketEV to at least 13`,
-  ],
-  'capability-missing': [
-    { missing: ['HEVC decoding', 'MP4'], orchestrators: [A], of: 1 },
-    `the only orchestrator cannot do this stream (${A}): it takes HEVC decoding, MP4: change the input or the profiles, or add an orchestrator that can`,
-  ],
-  'orchestrators-suspended': [
-    { orchestrators: [{ orchestrator: A, reason: 'ErrSegSig', until: 'for 1 more search' }], of: 1 },
-    `the only orchestrator is suspended: ${A} for 1 more search, since ErrSegSig: see what these orchestrators say, or add others`,
-  ],
-  'orchestrators-silent': [
-    { orchestrators: [A, B].map((orchestrator) => ({ orchestrator, reason: 'timeout' })), of: 2 },
-    `both orchestrators do not answer: ${A} (timeout), ${B} (timeout): start them, correct -orchAddr, or check the network in between`,
-  ],
-  'orchestrator-unusable': [
-    { orchestrator: A, reason: 'connection refused' },
-    `the orchestrator ${A} of -orchAddr makes no offer (connection refused): start it, or take it out of -orchAddr`,
-  ],
-  'orchestrators-full': [
-    { orchestrators: [A], of: 2 },
-    `1 of 2 orchestrators has no room for another session (${A}): add orchestrators or transcoders, or raise their -maxSessions`,
-  ],
-  'orchestrators-refuse': [
-    { orchestrators: [{ orchestrator: A, reason: 'it tells no price' }], of: 1 },
-    `the only orchestrator makes no offer that can be used: ${A} (it tells no price): see their logs, or add other orchestrators`,
-  ],
-  'orchestrators-blocked': [
-    { orchestrators: [A], of: 1 },
-    `the only orchestrator is on -orchBlocklist (${A}): take them off -orchBlocklist, or add other orchestrators`,
-  ],
-  'orchestrators-busy': [
-    { orchestrators: [A] },
-    `every orchestrator of this stream is still at work on earlier segments (${A}): use fewer or smaller profiles, or add orchestrators`,
-  ],
-  'no-orchestrators': [
-    { where: 'on-chain' },
+  'no-ether': `the account ${ACCOUNT} has 5 wei, too little to redeem a ticket at a gas price of 1 gwei, so winning tickets wait and expire: send ${ACCOUNT} at least 0.003501 ETH, which pays for 10 redemptions`,
+  'no-deposit': `the account ${ACCOUNT} has no deposit to pay with (its reserve is 1 ETH): fund deposit and reserve of this account at the TicketBroker contract (fundDepositAndReserve)`,
+  'no-reserve': `the account ${ACCOUNT} has no reserve, without which no orchestrator takes its tickets (its deposit is 0.5 ETH): fund deposit and reserve of this account at the TicketBroker contract (fundDepositAndReserve)`,
+  'funds-unlocking': `deposit and reserve of ${ACCOUNT} can be withdrawn from round 12 on, and this is round 11, so no orchestrator takes its tickets: cancel the withdrawal at the TicketBroker contract (cancelUnlock)`,
+  'deposit-too-small': `the deposit of ${ACCOUNT} is 0.1 ETH, but the only orchestrator asks for tickets of at least 0.25 ETH (${A}), which takes a deposit of 0.5 ETH, 0.4 ETH more: raise the deposit at the TicketBroker contract (fundDeposit), or lower -depositMultiplier 2`,
+  'reserve-too-small': `the reserve of ${ACCOUNT}, 0.01 ETH, gives each of 100 active orchestrators 0.0001 ETH, too little for 2 of 3 orchestrators (${A}, ${B}); redeeming a ticket takes a share of about 0.001 ETH: raise the reserve at the TicketBroker contract (fundReserve) to about 0.1 ETH, 0.09 ETH more`,
+  'price-above-maximum': `both orchestrators ask for more than -maxPricePerUnit, 1000 wei per pixel: the best offer is 1200.5 wei per pixel, by ${B}: raise -maxPricePerUnit, or set -ignoreMaxPriceIfNeeded`,
+  'ticket-ev-above-maximum': `1 of 2 orchestrators asks for tickets worth more than -maxTicketEV, 10 wei: the smallest are worth 12.5 wei, by ${A}: raise -maxTicketEV to at least 13`,
+  'capability-missing': `the only orchestrator cannot do this stream (${A}): it takes HEVC decoding, MP4: change the input or the profiles, or add an orchestrator that can`,
+  'orchestrators-suspended': `the only orchestrator is suspended: ${A} for 1 more search, since ErrSegSig: see what these orchestrators say, or add others`,
+  'orchestrators-silent': `both orchestrators do not answer: ${A} (timeout), ${B} (timeout): start them, correct -orchAddr, or check the network in between`,
+  'orchestrator-unusable': `the orchestrator ${A} of -orchAddr makes no offer (connection refused): start it, or take it out of -orchAddr`,
+  'orchestrators-full': `1 of 2 orchestrators has no room for another session (${A}): add orchestrators or transcoders, or raise their -maxSessions`,
+  'orchestrators-refuse': `the only orchestrator makes no offer that can be used: ${A} (it tells no price): see their logs, or add other orchestrators`,
+  'orchestrators-blocked': `the only orchestrator is on -orchBlocklist (${A}): take them off -orchBlocklist, or add other orchestrators`,
+  'orchestrators-busy': `every orchestrator of this stream is still at work on earlier segments (${A}): use fewer or smaller profiles, or add orchestrators`,
+  'no-orchestrators':
     'no orchestrator is active on chain with an address that can be called: name orchestrators with -orchAddr',
-  ],
-  'streams-full': [
-    { streams: 10 },
+  'streams-full':
     'there are 10 streams, as many as -maxSessions allows, so further ones are refused: raise -maxSessions',
-  ],
-  'account-not-registered': [
-    { account: ACCOUNT, rewardCallerOf: OTHER },
-    `the account ${ACCOUNT}, which tickets are to pay, is not a registered orchestrator but the reward caller of ${OTHER}, so every payment will be refused: give -ethOrchAddr ${OTHER}`,
-  ],
-  'recipient-inactive': [
-    { recipient: ACCOUNT, sender: OTHER, text: 'inactive in round 7' },
-    `payments of gateway ${OTHER} are refused, since ${ACCOUNT} is not an active orchestrator (inactive in round 7): give -ethOrchAddr, the active orchestrator that tickets pay, or get it into the active set`,
-  ],
-  'sender-underfunded': [
-    { sender: OTHER, text: 'insufficient sender reserve' },
-    `gateway ${OTHER} has too little deposit or reserve (insufficient sender reserve): only that gateway can help, with more funds`,
-  ],
-  'sender-unlocking': [
-    { sender: OTHER, text: 'set to unlock soon' },
-    `gateway ${OTHER} may soon withdraw its funds (set to unlock soon): only that gateway can help: it must cancel the withdrawal`,
-  ],
-  'sender-unknown': [
-    { sender: OTHER, text: 'no answer' },
-    `the funds of gateway ${OTHER} cannot be read from the chain (no answer): check the endpoints of -ethUrl`,
-  ],
-  'payment-refused': [
-    { sender: OTHER, reason: 'since they do not cover the segment', text: 'Insufficient balance' },
-    `payments of gateway ${OTHER} are refused, since they do not cover the segment (Insufficient balance): nothing here, unless it lasts and concerns many gateways`,
-  ],
-  'service-uri-differs': [
-    { account: ACCOUNT, serviceUri: A, registeredUri: B },
-    `gateways find ${ACCOUNT} at ${B}, its address on chain, and not at -serviceAddr ${A}: register the new address, or correct -serviceAddr; it is right where a balancer has the address on chain`,
-  ],
-  'transcoder-refused': [
-    { address: '10.0.0.9:4444' },
+  'account-not-registered': `the account ${ACCOUNT}, which tickets are to pay, is not a registered orchestrator but the reward caller of ${OTHER}, so every payment will be refused: give -ethOrchAddr ${OTHER}`,
+  'recipient-inactive': `payments of gateway ${OTHER} are refused, since ${ACCOUNT} is not an active orchestrator (inactive in round 7): give -ethOrchAddr, the active orchestrator that tickets pay, or get it into the active set`,
+  'sender-underfunded': `gateway ${OTHER} has too little deposit or reserve (insufficient sender reserve): only that gateway can help, with more funds`,
+  'sender-unlocking': `gateway ${OTHER} may soon withdraw its funds (set to unlock soon): only that gateway can help: it must cancel the withdrawal`,
+  'sender-unknown': `the funds of gateway ${OTHER} cannot be read from the chain (no answer): check the endpoints of -ethUrl`,
+  'payment-refused': `payments of gateway ${OTHER} are refused, since they do not cover the segment (Insufficient balance): nothing here, unless it lasts and concerns many gateways`,
+  'service-uri-differs': `gateways find ${ACCOUNT} at ${B}, its address on chain, and not at -serviceAddr ${A}: register the new address, or correct -serviceAddr; it is right where a balancer has the address on chain`,
+  'transcoder-refused':
     'the transcoder at 10.0.0.9:4444 has another -orchSecret than this orchestrator: give both the same -orchSecret, if the transcoder is yours',
-  ],
-  'not-registered': [
-    { orchestrators: [A, B], reason: 'connection refused' },
-    `no orchestrator of -orchAddr takes this transcoder (${A}, ${B}): connection refused: start the orchestrator, or correct -orchAddr; the transcoder retries`,
-  ],
-  'orchestrator-refused': [
-    { host: '10.0.0.9', why: 'secret', text: 'wrong secret' },
+  'not-registered': `no orchestrator of -orchAddr takes this transcoder (${A}, ${B}): connection refused: start the orchestrator, or correct -orchAddr; the transcoder retries`,
+  'orchestrator-refused':
     'calls from 10.0.0.9 are refused (wrong secret): give both the same -redeemerSecret, if the orchestrator is yours',
-  ],
-  'redeemer-away': [
-    { redeemer: 'r:8935', error: 'connection refused' },
+  'redeemer-away':
     'the redeemer r:8935 does not answer (connection refused): start the redeemer, or correct -redeemerAddr',
-  ],
-  'redeemer-refuses': [
-    { redeemer: 'r:8935', error: 'unimplemented', why: 'not-a-redeemer' },
+  'redeemer-refuses':
     'r:8935, named in -redeemerAddr, is not a redeemer; it may be an orchestrator (unimplemented): give the address of a node with -redeemer, with its port',
-  ],
 }
 
-for (const [code, [facts, sentence]] of Object.entries(EXAMPLES)) {
+for (const [code, facts] of Object.entries(CAUSE_EXAMPLES)) {
   test(`${code} says what is wrong, with its numbers, and what to change`, () => {
-    assert.equal(sentenceOf({ code, facts } as Cause), sentence)
+    assert.equal(sentenceOf({ code, facts } as Cause), SENTENCES[code as CauseCode])
   })
 }
 

@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { errorsPage } from './errors-page.ts'
+import { runExplain } from './explain.ts'
+
+function explained(...argv: string[]) {
+  const said = { out: '', err: '' }
+  const code = runExplain({
+    argv,
+    write: (text) => {
+      said.out += text
+    },
+    writeError: (text) => {
+      said.err += text
+    },
+  })
+  return { code, ...said }
+}
+
+test('a refusal is explained in four lines', () => {
+  assert.deepEqual(explained('Insufficient', 'balance'), {
+    code: 0,
+    out: `Insufficient balance
+  means: what the gateway has paid does not cover the segment at the price agreed
+  who must act: the gateway
+  to change: nothing, if it is rare: the gateway pays more with the next try; if it lasts, compare -pricePerUnit here with -maxPricePerUnit there
+`,
+    err: '',
+  })
+})
+
+test('a problem is explained by an example', () => {
+  const { code, out } = explained('streams-full')
+  assert.equal(code, 0)
+  assert.equal(
+    out,
+    `streams-full: streams refused: -maxSessions reached
+  for example: there are 10 streams, as many as -maxSessions allows, so further ones are refused
+  who must act: the gateway
+  to change: raise -maxSessions
+`,
+  )
+})
+
+test('with --json it is a list, empty where nothing is known', () => {
+  const { code, out } = explained('--json', 'ErrSegSig')
+  assert.equal(code, 0)
+  assert.deepEqual(
+    JSON.parse(out).map(({ name, side, title }: Record<string, unknown>) => [name, side, title]),
+    [['ErrSegSig', 'gateway', null]],
+  )
+  assert.deepEqual(explained('--json', 'nonsense').out, '[]\n')
+})
+
+test('what is unknown ends with 1, and is shown without control characters', () => {
+  const { code, err, out } = explained('\u001b[2Jnonsense')
+  assert.deepEqual([code, out], [1, ''])
+  assert.match(err, /^nothing is known of "\\u001b\[2Jnonsense"; docs\/errors.md lists/)
+})
+
+test('more than ten are counted', () => {
+  const { out } = explained('e')
+  assert.match(out, /\nand \d+ more: ask with more words\n$/)
+})
+
+test('a command line that cannot be read ends with 2', () => {
+  assert.deepEqual(
+    [explained(), explained('--x', 'a')].map(({ code, out }) => [code, out]),
+    [
+      [2, ''],
+      [2, ''],
+    ],
+  )
+})
+
+test('docs/errors.md matches the tables (to update it: npm run docs)', () => {
+  const page = readFileSync(new URL('../../docs/errors.md', import.meta.url), 'utf8')
+  assert.equal(page, errorsPage())
+})
