@@ -25,6 +25,7 @@ if (process.argv[2] === 'status') await showStatus()
 else if (process.argv[2] === 'certs') makeCerts()
 else if (process.argv[2] === 'store') await useStore()
 else if (process.argv[2] === 'explain') explain()
+else if (process.argv[2] === 'config') await checkConfig()
 else if (process.argv[2] === 'drain' || process.argv[2] === 'undrain') await drain(process.argv[2])
 else await runAsNode()
 
@@ -105,6 +106,22 @@ function explain(): void {
   })
 }
 
+/** `livepeer config check`: what a node with these flags would be. */
+async function checkConfig(): Promise<void> {
+  const { runConfig } = await import('./commands/config.ts')
+  const { machineView } = await import('./commands/machine-view.ts')
+  process.exitCode = await runConfig({
+    argv: process.argv.slice(3),
+    variables,
+    readText: readTextFile,
+    homeDir: homedir() || null,
+    about: aboutThis(),
+    machine: machineView,
+    write: (text) => void process.stdout.write(text),
+    writeError: (text) => void process.stderr.write(text),
+  })
+}
+
 /** `livepeer store`: copies a node's store. */
 async function useStore(): Promise<void> {
   // Loaded only here: it takes the databases' libraries.
@@ -126,14 +143,20 @@ function stderrIdentity(): { dev: bigint; ino: bigint } | null {
   }
 }
 
-async function runAsNode(): Promise<void> {
+function aboutThis() {
   const commit = commitOf(join(import.meta.dirname, '..'), readTextFile)
+  return { version, commit, runtime: process.version, arch: process.arch, platform: process.platform }
+}
+
+async function runAsNode(): Promise<void> {
+  const about = aboutThis()
+  const { commit } = about
   const settings = loadSettings({
     argv: process.argv.slice(2),
     variables,
     readText: readTextFile,
     homeDir: homedir() || null,
-    about: { version, commit, runtime: process.version, arch: process.arch, platform: process.platform },
+    about,
   })
   if ('exit' in settings) {
     process.stdout.write(settings.exit.stdout)

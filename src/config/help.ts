@@ -30,6 +30,7 @@ const EXAMPLES: readonly string[] = [
   'livepeer status [HOST:PORT ...]    (shows the state of nodes; livepeer status --help)',
   'livepeer certs DIR NODE ...    (makes certificates for -certs; livepeer certs --help)',
   'livepeer drain NODE, livepeer undrain NODE    (takes a node out of work, and back; livepeer drain --help)',
+  'livepeer config check FLAGS    (says what a node with these flags would be, and what it lacks)',
   'livepeer explain CODE|TEXT    (says what a problem or a refusal means, and what to change)',
   'livepeer store copy FROM TO    (moves a store to another database; livepeer store --help)',
 ]

@@ -85,16 +85,26 @@ export async function resolvePassword(textOrPath: string): Promise<string> {
   return content === null ? textOrPath : content.trim()
 }
 
+/** The account that a node would use. */
+export type ChosenAccount =
+  | {
+      readonly kind: 'found'
+      readonly entry: KeystoreEntry
+      /** Accounts of the keystore that could be meant too, as none was named. */
+      readonly others: readonly Address[]
+      /** What else lies in the keystore and cannot be used, as a text; empty for nothing. */
+      readonly ignored: string
+    }
+  /** The keystore is empty, so that one would be created there. */
+  | { readonly kind: 'none'; readonly directory: string }
+
 /**
- * Opens the node's account. An account is made only where the keystore is empty and none was named; a name that is
- * not found is refused with the names that are there. Never waits for a person where there is no terminal (chain.md §20,
- * A1, A2).
+ * Finds the node's account, locked. One would be made only where the keystore is empty and none was named; a name that is
+ * not found is refused with the names that are there. Throws WalletError.
  */
-export async function openWallet(
-  options: WalletOptions,
-  needs: { dice: Dice; clock: Clock; log: Log; prompt: Prompt | null },
-): Promise<Wallet> {
-  const password = options.password === null ? null : await resolvePassword(options.password)
+export async function chooseAccount(
+  options: Pick<WalletOptions, 'keystoreDirectory' | 'keystorePath' | 'address'>,
+): Promise<ChosenAccount> {
   const place = await keystorePlace(options)
   if (place.kind === 'file') {
     const entry = await readEntry(place.path)
@@ -104,40 +114,54 @@ export async function openWallet(
         `-ethKeystorePath ${place.path} is the key of ${entry.address}, but -ethAcctAddr asks for ${options.address}`,
       )
     }
-    return unlock(entry, password, needs.prompt)
+    return { kind: 'found', entry, others: [], ignored: '' }
   }
   const { accounts, ignored } = await listKeystore(place.path)
-  if (accounts.length > 0 && ignored.length > 0) {
-    needs.log.warn('files in the keystore that cannot be used', { files: unreadable(ignored) })
-  }
+  const unusable = ignored.length > 0 ? unreadable(ignored) : ''
   if (options.address !== null) {
     const entry = accounts.find(({ address }) => address === options.address)
     if (!entry) throw accountNotFound(options.address, place.path, { accounts, ignored })
-    return unlock(entry, password, needs.prompt)
+    return { kind: 'found', entry, others: [], ignored: unusable }
   }
-  const [first] = accounts
-  if (first) {
-    if (accounts.length > 1) {
-      const others = accounts.slice(1).map(({ address }) => address)
-      needs.log.warn('several accounts in the keystore, using the first: name one with -ethAcctAddr', {
-        used: first.address,
-        others: others.slice(0, MAX_LISTED),
-      })
-    }
-    return unlock(first, password, needs.prompt)
-  }
-  if (ignored.length > 0) {
+  const [first, ...others] = accounts
+  if (first)
+    return { kind: 'found', entry: first, others: others.map(({ address }) => address), ignored: unusable }
+  if (unusable !== '') {
     throw new WalletError(
       'bad-key-file',
-      `no account in the keystore ${place.path} can be read, and it is not empty (${unreadable(ignored)}): repair or remove what is there; no account is created beside it`,
+      `no account in the keystore ${place.path} can be read, and it is not empty (${unusable}): repair or remove what is there; no account is created beside it`,
     )
   }
-  return create(place.path, password, options, needs)
+  return { kind: 'none', directory: place.path }
+}
+
+/**
+ * Opens the node's account, or makes one where the keystore is empty. Never waits for a person where there is no terminal
+ * (chain.md §20, A1, A2). Throws WalletError.
+ */
+export async function openWallet(
+  options: WalletOptions,
+  needs: { dice: Dice; clock: Clock; log: Log; prompt: Prompt | null },
+): Promise<Wallet> {
+  const password = options.password === null ? null : await resolvePassword(options.password)
+  const chosen = await chooseAccount(options)
+  if (chosen.kind === 'none') return create(chosen.directory, password, options, needs)
+  const { entry, ignored, others } = chosen
+  if (ignored !== '') needs.log.warn('files in the keystore that cannot be used', { files: ignored })
+  if (others.length > 0) {
+    needs.log.warn('several accounts in the keystore, using the first: name one with -ethAcctAddr', {
+      used: entry.address,
+      others: others.slice(0, MAX_LISTED),
+    })
+  }
+  return unlock(entry, password, needs.prompt)
 }
 
 const MAX_LISTED = 20
 
-async function keystorePlace(options: WalletOptions): Promise<{ kind: 'file' | 'directory'; path: string }> {
+async function keystorePlace(
+  options: Pick<WalletOptions, 'keystoreDirectory' | 'keystorePath'>,
+): Promise<{ kind: 'file' | 'directory'; path: string }> {
   const path = options.keystorePath
   if (path === null) return { kind: 'directory', path: options.keystoreDirectory }
   const found = await stat(path).catch(() => null)
