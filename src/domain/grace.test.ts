@@ -45,3 +45,15 @@ test('a nonce is used once, all of a payment or none', () => {
   book.settled()
   assert.ok(book.useNonces({ hash: 'h', nonces: [1] }))
 })
+
+test('of refused payments each winning ticket is kept once, and at most ten thousand of them', () => {
+  const book = new GraceBook(LIMITS)
+  const [a, b] = [{ hash: 'a' }, { hash: 'b' }]
+  assert.deepEqual(book.keep([a, a]), [a])
+  assert.deepEqual(book.keep([a, b]), [b])
+  const many = Array.from({ length: 10_000 }, (_, i) => ({ hash: `${i}` }))
+  assert.equal(book.keep(many).length, 9_998)
+  assert.deepEqual(book.keep([{ hash: 'one more' }]), [])
+  book.settled()
+  assert.deepEqual(book.keep([a]), [a])
+})

@@ -39,6 +39,9 @@ interface KnownSession {
 const KNOWN_MS = 20 * 60_000
 const MAX_KNOWN = 100_000
 
+/** Winning tickets of refused payments that are kept while the store is away. */
+const MAX_KEPT = 10_000
+
 /** What a node remembers of its sessions, and what it grants from that while the store is away. */
 export class GraceBook {
   readonly #limits: GraceLimits
@@ -47,6 +50,8 @@ export class GraceBook {
   /** By sender: wei of the work that was begun while the store is away. */
   readonly #begun = new Map<string, bigint>()
   readonly #nonces = new Map<string, Set<number>>()
+  /** Hashes of the winning tickets of refused payments. */
+  readonly #kept = new Set<string>()
 
   constructor(limits: GraceLimits) {
     this.#limits = limits
@@ -80,6 +85,15 @@ export class GraceBook {
     return this.#nonces.get(hash) ?? new Set()
   }
 
+  /** Of the winning tickets of a refused payment, those to be written down: each once, and a limited number of them. */
+  keep<Ticket extends { readonly hash: string }>(winners: readonly Ticket[]): readonly Ticket[] {
+    return winners.filter(({ hash }) => {
+      if (this.#kept.has(hash) || this.#kept.size >= MAX_KEPT) return false
+      this.#kept.add(hash)
+      return true
+    })
+  }
+
   /**
    * Grants a segment: its fee, and an overrun of at most the same amount, within the sender's limit.
    * Null where the limit does not cover the fee.
@@ -99,5 +113,6 @@ export class GraceBook {
   settled(): void {
     this.#begun.clear()
     this.#nonces.clear()
+    this.#kept.clear()
   }
 }

@@ -21,9 +21,17 @@ export class StoreError extends NodeError<StoreFault> {
 /** PostgreSQL: serialization failure, deadlock. */
 const CONFLICTS: readonly unknown[] = ['40001', '40P01']
 
+/** What `settle_segments_1` raises for a batch that comes after a later one. */
+const INVALID_TRANSACTION_STATE = '25000'
+
 /** Whether a statement failed only because of another one at the same time, so that it may be tried again. */
 export function isConflict(error: unknown): boolean {
   return CONFLICTS.includes((error as { code?: unknown } | null)?.code)
+}
+
+/** Whether a batch is refused since its writer has settled a later one. */
+export function isOlderBatch(error: unknown): boolean {
+  return (error as { code?: unknown } | null)?.code === INVALID_TRANSACTION_STATE
 }
 
 /** Sends one statement and gives its rows. */

@@ -4,9 +4,10 @@ import { messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import { parsedJson } from '../../lib/parsed-json.ts'
 import { Rational } from '../../lib/rational.ts'
-import { isConflict, StoreError } from './database.ts'
+import { isConflict, isOlderBatch, StoreError } from './database.ts'
 import type { Journal } from './journal.ts'
-import type { Answer, Item, PaymentItem } from './settle-items.ts'
+import { LEFTOVER } from './session-rows.ts'
+import { type Answer, type Item, KEPT, onlyWinners, type PaymentItem } from './settle-items.ts'
 
 /** One attempt at the database before the journal is used. */
 const ATTEMPT_MS = 1_500
@@ -59,6 +60,13 @@ const JournaledBatch = z.object({
   items: z.array(z.record(z.string(), z.unknown())),
 })
 
+/** An item without the database. */
+interface Judged {
+  readonly answer: Answer
+  /** What of it is written down. */
+  readonly kept: Item | null
+}
+
 interface Pending {
   readonly batch: Batch
   /** Whether the peer was told that its segment is taken, by item. */
@@ -103,27 +111,25 @@ export class GraceSender {
     return this.#book.noncesOf(hash)
   }
 
-  /** Plays in what an earlier process left. Rejects when the database does not take it. */
+  /**
+   * Plays in what an earlier process left; batches of other stores stay in the journal. Rejects when the database does not
+   * take it.
+   */
   async recover(records: readonly string[]): Promise<void> {
     const { cluster } = this.#options
-    const batches = records.flatMap((text) => {
-      const read = JournaledBatch.safeParse(parsedJson(text))
-      return read.success ? [read.data] : []
-    })
-    const own = batches.filter((batch) => batch.cluster === cluster)
-    if (own.length < records.length) {
-      this.#needs.log.error('journal of another store left as it is', {
-        records: records.length - own.length,
-      })
+    const own: Batch[] = []
+    const foreign: string[] = []
+    for (const text of records) {
+      const { data } = JournaledBatch.safeParse(parsedJson(text))
+      if (data?.cluster !== cluster) foreign.push(text)
+      else own.push({ writer: data.writer, seq: data.seq, items: data.items as unknown as readonly Item[] })
     }
-    for (const { items, seq, writer } of own) {
-      const batch = { writer, seq, items: items as unknown as readonly Item[] }
-      await this.#playIn({ batch, isTaken: items.map(() => true) })
+    if (foreign.length > 0) {
+      this.#needs.log.error('journal of another store left as it is', { records: foreign.length })
     }
-    if (own.length === 0) return
-    this.#needs.log.info('journal played into the store', { batches: own.length })
-    if (own.length === records.length) await this.#needs.journal.clear(records.length)
-    else this.#played = records.length
+    for (const batch of own) await this.#playIn({ batch, isTaken: batch.items.map(() => true) })
+    if (own.length > 0) this.#needs.log.info('journal played into the store', { batches: own.length })
+    if (records.length > 0) await this.#needs.journal.keep(foreign)
   }
 
   /** Settles a batch, in the database or here. Rejects with what the database threw where neither is possible. */
@@ -173,16 +179,11 @@ export class GraceSender {
    * since it may count already.
    */
   async #journal(batch: Batch, mayBeThere: boolean): Promise<readonly Answer[]> {
-    const { cluster, graceMs } = this.#options
-    const { sinceMs, why } = this.#away!
-    if (this.#needs.monotonic() - sinceMs > graceMs) {
-      throw new StoreError('store-unavailable', `${why}, for longer than -storeGrace allows`)
-    }
-    const answers = batch.items.map((item) => this.#judge(item))
+    const { cluster } = this.#options
+    const judged = batch.items.map((item) => this.#judge(item))
+    const answers = judged.map(({ answer }) => answer)
     const isTaken = answers.map(({ refused }) => refused === undefined)
-    const kept: Batch = mayBeThere
-      ? batch
-      : { ...batch, items: batch.items.filter((_, i) => isTaken[i]).map(withoutHold) }
+    const kept: Batch = mayBeThere ? batch : { ...batch, items: judged.flatMap((each) => each.kept ?? []) }
     if (kept.items.length === 0) return answers
     this.#writing++
     try {
@@ -195,22 +196,45 @@ export class GraceSender {
   }
 
   /** What the database would answer, as far as this node can know. */
-  #judge({ end, hold, payment, sender, session }: Item): Answer {
-    if (end) return { amount: null }
-    const price = this.#book.priceOf(sender, session, this.#needs.monotonic())
-    if (price === null) return { refused: this.#refusal('only sessions that this node knows go on') }
-    if (payment && !this.#book.useNonces(payment)) return { winners: null }
+  #judge(item: Item): Judged {
+    const { end, hold, payment, sender, session } = item
+    if (end) return { answer: { amount: null }, kept: item }
+    if (payment?.hash === KEPT) return this.#keep(payment, item)
+    const nowMs = this.#needs.monotonic()
+    if (nowMs - this.#away!.sinceMs > this.#options.graceMs) {
+      return this.#refuse(item, ', for longer than -storeGrace allows')
+    }
+    const price = this.#book.priceOf(sender, session, nowMs)
+    if (price === null)
+      return this.#refuse(item, ': until it is back, only sessions that this node knows go on')
+    if (payment && !this.#book.useNonces(payment)) return { answer: { winners: null }, kept: null }
     const winners = payment?.winners.map(({ hash }) => hash) ?? []
-    if (!hold) return { winners }
+    if (!hold) return { answer: { winners }, kept: item }
     const granted = this.#book.grant(sender, price, BigInt(hold.pixels))
-    if (!granted)
-      return { refused: this.#refusal('this sender has had the work that -storeGraceValue allows') }
-    this.#book.note(sender, session, price, this.#needs.monotonic())
-    return { winners, hold: { price: price.toString(), overrun: granted.overrun.toString() } }
+    if (!granted) {
+      const why = ': until it is back, this sender has had the work that -storeGraceValue allows'
+      return this.#refuse(item, why)
+    }
+    this.#book.note(sender, session, price, nowMs)
+    const held = { price: price.toString(), overrun: granted.overrun.toString() }
+    return { answer: { winners, hold: held }, kept: withoutHold(item) }
   }
 
-  #refusal(why: string): StoreError {
-    return new StoreError('store-unavailable', `${this.#away!.why}: until it is back, ${why}`)
+  /** Refuses an item; a ticket of it that won is kept all the same. */
+  #refuse({ payment, sender }: Item, why: string): Judged {
+    const refused = new StoreError('store-unavailable', `${this.#away!.why}${why}`)
+    const kept = payment ? this.#keep(payment, { sender, session: LEFTOVER }).kept : null
+    return { answer: { refused }, kept }
+  }
+
+  #keep(payment: PaymentItem, of: Pick<Item, 'sender' | 'session'>): Judged {
+    const winners = this.#book.keep(payment.winners)
+    const answer = { winners: winners.map(({ hash }) => hash) }
+    if (winners.length === 0) return { answer, kept: null }
+    return {
+      answer,
+      kept: { sender: of.sender, session: of.session, payment: onlyWinners(payment, winners) },
+    }
   }
 
   #probe(): void {
@@ -253,16 +277,21 @@ export class GraceSender {
   async #playIn({ batch, isTaken }: Pending): Promise<void> {
     const answers = await this.#settled(batch)
     if (!answers) return
-    const refused: Item[] = []
+    const refused: { readonly item: Item; readonly isTaken: boolean }[] = []
     const untaken: Item[] = []
     for (const [i, item] of batch.items.entries()) {
       const answer = answers[i]
-      if (isTaken[i] && item.payment && answer && !answer.winners) refused.push(item)
+      if (item.payment && answer && !answer.winners) refused.push({ item, isTaken: isTaken[i]! })
       if (!isTaken[i] && item.hold && answer?.hold && answer.hold !== 'busy') untaken.push(item)
     }
-    await this.#keepWinners(batch, refused)
+    await this.#keepWinners(
+      batch,
+      refused.map(({ item }) => item),
+    )
     await this.#free(batch, untaken)
-    for (const { payment, sender } of refused) {
+    for (const { item, isTaken } of refused) {
+      const { payment, sender } = item
+      if (!isTaken) continue
       this.#needs.onShownTwice(sender, payment!.nonces.length, Rational.parse(payment!.credit))
     }
   }
@@ -273,6 +302,8 @@ export class GraceSender {
       return await this.#needs.settle(batch, REPLAY_MS)
     } catch (error) {
       if (this.#needs.isServersFault(error) || isConflict(error)) throw error
+      // Batches are played in in their order: one before its writer's last is in the database.
+      if (isOlderBatch(error)) return null
       await this.#needs.onRefused(JSON.stringify({ cluster: this.#options.cluster, ...batch }), error)
       return null
     }
@@ -280,11 +311,11 @@ export class GraceSender {
 
   /** Of a payment that the store refuses nothing counts, but a ticket that won is money. */
   async #keepWinners({ seq, writer }: Batch, refused: readonly Item[]): Promise<void> {
-    const items = refused.flatMap(({ payment, sender, session }) => {
-      if (!payment || payment.winners.length === 0) return []
-      const kept: PaymentItem = { ...payment, hash: KEPT, nonces: [], credit: '0', received: '0' }
-      return [{ sender, session, payment: kept }]
-    })
+    const items = refused.flatMap(({ payment, sender }) =>
+      payment && payment.winners.length > 0
+        ? [{ sender, session: LEFTOVER, payment: onlyWinners(payment) }]
+        : [],
+    )
     if (items.length > 0) await this.#needs.settle({ writer: `${writer}/kept`, seq, items }, REPLAY_MS)
   }
 
@@ -315,9 +346,6 @@ async function within<T>(answer: Promise<T>, ms: number): Promise<T> {
     clearTimeout(timer)
   }
 }
-
-/** Stands for the secret number of a payment without nonces. */
-const KEPT = 'kept'
 
 /** The fee is taken when the segment ends; until then nobody but this node knows of it. */
 function withoutHold(item: Item): Item {

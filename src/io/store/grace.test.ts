@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, beforeEach, test } from 'node:test'
@@ -40,20 +40,21 @@ class Node implements AsyncDisposable {
   readonly link: TcpLink
   readonly path: string
   readonly causes: string[] = []
-  readonly #valueWei: bigint
+  readonly #limits: { readonly valueWei: bigint; readonly graceMs: number }
   #store: Store
   #segments = 0
   #starts = 0
 
-  private constructor(link: TcpLink, path: string, valueWei: bigint) {
+  private constructor(link: TcpLink, path: string, limits: { valueWei: bigint; graceMs: number }) {
     this.link = link
     this.path = path
-    this.#valueWei = valueWei
+    this.#limits = limits
     this.#store = this.#newStore()
   }
 
-  static async start(valueWei = 10n * FEE): Promise<Node> {
-    const node = new Node(await TcpLink.open(postgres.port), join(folder, `${nodes++}.journal`), valueWei)
+  static async start(valueWei = 10n * FEE, graceMs = 60_000): Promise<Node> {
+    const path = join(folder, `${nodes++}.journal`)
+    const node = new Node(await TcpLink.open(postgres.port), path, { valueWei, graceMs })
     await node.store.open()
     return node
   }
@@ -65,7 +66,7 @@ class Node implements AsyncDisposable {
   #newStore(): Store {
     const location = url.replace(`:${postgres.port}/`, `:${this.link.port}/`)
     return new Store(
-      { location, node: 'n', grace: { graceMs: 60_000, valueWei: this.#valueWei, path: this.path } },
+      { location, node: 'n', grace: { ...this.#limits, path: this.path } },
       {
         dice: seededDice(`${this.path}/${++this.#starts}`),
         causes: {
@@ -243,4 +244,90 @@ test('a journal of another store is left as it is', async () => {
   await node.restart()
   assert.deepEqual(await inDatabase(), { balance: 'undefined', nonces: 0, tickets: 0, holds: 0, received: 0 })
   assert.equal(readFileSync(node.path, 'utf8'), journal)
+})
+
+test('of a refused payment a ticket that won is kept, whatever the node may do', async () => {
+  await using node = await Node.start(2n * FEE)
+  await using late = await Node.start(FEE, 0)
+  for (const each of [node, late]) await each.end(await each.begin([each === node ? 1 : 2]), FEE)
+  node.link.cut()
+  const refused = { code: 'store-unavailable' }
+  await assert.rejects(node.begin([3], { session: 'unknown', won: true }), refused)
+  await assert.rejects(node.begin([4], { sender: BOB, won: true }), refused)
+  assert.ok(isTaken((await node.begin([5])).started))
+  await assert.rejects(node.begin([6], { won: true }), refused)
+  await assert.rejects(node.begin([6, 7], { session: 'unknown', won: true }), refused, 'it is written once')
+  const [won] = await node.store.addTickets([wonTicket(8, ALICE)], NOW)
+  assert.equal(won?.senderNonce, 8, 'also where its payment was refused for another reason')
+  assert.deepEqual(await node.store.addTickets([wonTicket(8, ALICE)], NOW), [])
+  late.link.cut()
+  const running = await late.store.addTickets([wonTicket(9, ALICE)], NOW)
+  assert.equal(running.length, 1, 'the first to find out that the database is away')
+  await assert.rejects(late.begin([10], { won: true }), { message: /, for longer than -storeGrace allows$/ })
+  for (const each of [node, late]) each.link.restore()
+  for (const each of [node, late]) await back(each)
+  const { nonces, tickets } = await inDatabase()
+  // Of the first one it was not known whether it had arrived, so its nonce is used.
+  assert.deepEqual({ nonces, tickets }, { nonces: 4, tickets: 7 })
+  assert.equal((await inDatabase(BOB)).balance, 'undefined', 'nothing but the ticket counts')
+  await node.restart()
+  assert.equal((await inDatabase()).tickets, 7)
+})
+
+test('of a journal with batches of two stores each plays its own in once, and the node goes on', async () => {
+  await using node = await Node.start()
+  const urls = [url, await postgres.newDatabase()]
+  /** Takes two payments while the database is away, and stops before it is back. */
+  const stopAway = async (first: number) => {
+    await node.end(await node.begin([first]), FEE)
+    node.link.cut()
+    for (const nonce of [first + 1, first + 2]) await node.begin([nonce], { won: true })
+    await node.store.close()
+    node.link.restore()
+  }
+  await stopAway(1)
+  url = urls[1]!
+  await node.restart()
+  await stopAway(4)
+  const both = readFileSync(node.path, 'utf8').trimEnd().split('\n')
+  assert.equal(both.length, 4)
+  await node.restart()
+  assert.deepEqual(await inDatabase(), { balance: '2000', nonces: 3, tickets: 2, holds: 1, received: 3 })
+  assert.deepEqual(readFileSync(node.path, 'utf8').trimEnd().split('\n'), both.slice(0, 2))
+  // Longer than a process that writes nothing is remembered.
+  await postgres.runIn(url, 'delete from livepeer.writers')
+  await node.restart()
+  assert.deepEqual((await inDatabase()).balance, '2000')
+  // An outage of this store ends, and leaves what belongs to the other one.
+  await node.end(await node.begin([7]), FEE)
+  node.link.cut()
+  await node.begin([8])
+  node.link.restore()
+  await back(node)
+  assert.deepEqual((await inDatabase()).balance, '3000')
+  assert.deepEqual(readFileSync(node.path, 'utf8').trimEnd().split('\n'), both.slice(0, 2))
+  url = urls[0]!
+  await node.restart()
+  assert.deepEqual(await inDatabase(), { balance: '2000', nonces: 3, tickets: 2, holds: 1, received: 3 })
+  assert.equal(statSync(node.path).size, 0)
+  assert.ok(!existsSync(`${node.path}.refused`))
+})
+
+test('a crash while the journal is played in plays the rest in, once', async () => {
+  await using node = await Node.start()
+  await node.end(await node.begin([1]), FEE)
+  node.link.cut()
+  for (const nonce of [2, 3, 4]) await node.begin([nonce], { won: true })
+  await node.store.close()
+  node.link.restore()
+  const journal = readFileSync(node.path)
+  await node.restart()
+  assert.equal((await inDatabase()).balance, '3000')
+  await node.store.close()
+  // As if the process had ended before the journal was emptied.
+  writeFileSync(node.path, journal)
+  await node.restart()
+  assert.deepEqual(await inDatabase(), { balance: '3000', nonces: 4, tickets: 3, holds: 1, received: 4 })
+  assert.ok(!existsSync(`${node.path}.refused`), 'what is in the store is not told as refused')
+  assert.equal(statSync(node.path).size, 0)
 })

@@ -24,8 +24,10 @@ export interface JournalContent {
  */
 export class Journal {
   readonly #path: string
-  readonly #file: FileHandle
   readonly #maxBytes: number
+  #file: FileHandle
+  /** Bytes of the records that stay when it is emptied. */
+  #kept = 0
   #bytes: number
   #records: number
   #waiting: { line: Buffer; resolve(): void; reject(error: unknown): void }[] = []
@@ -55,7 +57,25 @@ export class Journal {
     }
   }
 
-  /** The number of records in it. */
+  /**
+   * Keeps only these of the records that were found in it, for good: it then counts as empty, and emptying it leaves them.
+   * Before anything is added. Throws StoreError `store-unwritable`.
+   */
+  async keep(records: readonly string[]): Promise<void> {
+    try {
+      if (records.length < this.#records) {
+        await replaced(this.#path, records)
+        await this.#file.close()
+        this.#file = await open(this.#path, 'a', 0o600)
+      }
+      this.#bytes = this.#kept = Buffer.byteLength(textOf(records))
+      this.#records = 0
+    } catch (error) {
+      throw unwritable(this.#path, error)
+    }
+  }
+
+  /** The number of records in it that may be removed. */
   get records(): number {
     return this.#records
   }
@@ -93,9 +113,9 @@ export class Journal {
 
   async #empty(): Promise<void> {
     try {
-      await this.#file.truncate(0)
+      await this.#file.truncate(this.#kept)
       await this.#file.datasync()
-      this.#bytes = 0
+      this.#bytes = this.#kept
       this.#records = 0
     } catch (error) {
       this.#writing = null
@@ -169,6 +189,18 @@ async function readAndRepair(path: string): Promise<{ content: JournalContent; b
 }
 
 async function rewritten(path: string, records: readonly string[]): Promise<void> {
+  await writeBeside(path, records)
+  await rename(path, `${path}.damaged`)
+  await rename(`${path}.new`, path)
+}
+
+async function replaced(path: string, records: readonly string[]): Promise<void> {
+  await writeBeside(path, records)
+  await rename(`${path}.new`, path)
+  await syncFolderOf(path)
+}
+
+async function writeBeside(path: string, records: readonly string[]): Promise<void> {
   const file = await open(`${path}.new`, 'w', 0o600)
   try {
     await file.writeFile(textOf(records))
@@ -176,8 +208,6 @@ async function rewritten(path: string, records: readonly string[]): Promise<void
   } finally {
     await file.close()
   }
-  await rename(path, `${path}.damaged`)
-  await rename(`${path}.new`, path)
 }
 
 function textOf(records: readonly string[]): string {

@@ -12,6 +12,17 @@ export interface PaymentItem {
   readonly [field: string]: unknown
 }
 
+/** Stands for the secret number of a payment of which only the tickets that won count. */
+export const KEPT = 'kept'
+
+/** What counts of a payment that is refused: its tickets that won, or these of them. */
+export function onlyWinners(payment: PaymentItem, winners = payment.winners): PaymentItem {
+  return {
+    ...payment,
+    ...{ hash: KEPT, nonces: [], credit: '0', received: '0', price: null, idle: 0, winners },
+  }
+}
+
 /** A fee to be set aside. */
 export interface HoldItem {
   readonly segment: string

@@ -17,7 +17,8 @@ import type {
 import { BatchQueue, type BatchQueueOptions } from './batch-queue.ts'
 import { type StatementCall, StoreError } from './database.ts'
 import { type Batch, type GraceNeeds, GraceSender } from './grace-sender.ts'
-import { Answer, type HoldItem, type Item, type PaymentItem } from './settle-items.ts'
+import { LEFTOVER } from './session-rows.ts'
+import { Answer, type HoldItem, type Item, onlyWinners, type PaymentItem } from './settle-items.ts'
 import { rowOfTicket } from './ticket-row.ts'
 
 /** A charge waits this long for others to share a batch with; nobody waits for it. */
@@ -92,6 +93,11 @@ export class SharedAccounts {
     return this.#grace?.isAway ?? false
   }
 
+  /** Whether this node goes on when the database is away. */
+  get hasGrace(): boolean {
+    return this.#grace !== null
+  }
+
   /** Nonces that this node took while the database is away. */
   noncesAway(hash: string): ReadonlySet<number> {
     return this.#grace?.noncesOf(hash) ?? new Set()
@@ -121,6 +127,22 @@ export class SharedAccounts {
       held = again.hold
     }
     return { newWinners, hold: held && held !== 'busy' ? holdIn(held) : null }
+  }
+
+  /**
+   * Keeps tickets that won although their payment is refused, also while the database is away; gives those that are not
+   * known, as far as this node can know.
+   */
+  async keep(winners: readonly WinningTicket[], nowMs: number): Promise<WinningTicket[]> {
+    const bySender = Map.groupBy(winners, ({ sender }) => sender)
+    const kept = await Promise.all(
+      [...bySender].map(async ([sender, own]) => {
+        const payment = onlyWinners(this.#paymentItem({ ...NO_PAYMENT, sender, winners: own, nowMs }))
+        const answer = await this.#queue.run({ sender, session: LEFTOVER, payment })
+        return winnersIn(answer.winners ?? [], own)
+      }),
+    )
+    return kept.flat()
   }
 
   /** Gives the balance afterwards; 0 where nothing was taken. */
@@ -164,6 +186,12 @@ export class SharedAccounts {
       winners: winners.map((ticket) => winnerItem(ticket, nowMs)),
     }
   }
+}
+
+/** Of a payment that is refused only the winners count. */
+const NO_PAYMENT = {
+  ...{ sessionId: LEFTOVER, credit: Rational.zero, price: Rational.zero, nonces: [], idleSinceMs: 0 },
+  ...{ recipientRandHash: new Uint8Array(), paramsExpirationBlock: 0n },
 }
 
 function winnerItem(ticket: WinningTicket, nowMs: number): { readonly hash: string } {

@@ -436,9 +436,16 @@ export class Store
     source: 'unpaid' | 'handedIn' = 'unpaid',
   ): Promise<WinningTicket[]> {
     if (tickets.length === 0) return []
-    return this.#write((tx, shared, note) =>
-      addWinners(this.#ticketWrite(tx, shared, note, nowMs), tickets, source),
-    )
+    const shared = source === 'unpaid' && this.#shared?.hasGrace ? this.#shared : null
+    if (shared?.isAway) return shared.keep(tickets, nowMs)
+    try {
+      return await this.#write((tx, isShared, note) =>
+        addWinners(this.#ticketWrite(tx, isShared, note, nowMs), tickets, source),
+      )
+    } catch (error) {
+      if (!shared || !isServersFault(error)) throw error
+      return shared.keep(tickets, nowMs)
+    }
   }
 
   async *unfinishedTickets(
