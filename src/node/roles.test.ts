@@ -124,6 +124,7 @@ for (const [line, order] of [
         'cluster secret',
         'sibling client',
         'siblings',
+        'lapsed holds',
         'service endpoint',
         'opening for siblings',
         'load evening',

@@ -10,6 +10,7 @@ import type { WorkerReport } from '../../../test/suites/accounts-worker.ts'
 import { paymentRecord } from '../../../test/suites/store.ts'
 import { partsOf, weiOfParts } from '../../domain/money.ts'
 import { Rational } from '../../lib/rational.ts'
+import { HoldRows } from './hold-rows.ts'
 import { Store } from './store.ts'
 
 const WORKER = fileURLToPath(new URL('../../../test/suites/accounts-worker.ts', import.meta.url))
@@ -105,6 +106,33 @@ test('fees that a crashed node left set aside are removed once their time is ove
   await store.forgetSessions(0)
   assert.equal((await rowsOf(location, 'select holder from livepeer.holds')).length, 1)
   await store.close()
+})
+
+test('what a node set aside is free again once its lease has run out, long before the time of its segments', async () => {
+  const location = await postgres.newDatabase()
+  const store = new Store({ location })
+  await store.open()
+  await store.recordPayment(paymentRecord({ nonces: [1], credit: Rational.of(50n) }))
+  const holders = ['a/1/x', 'a/2/x', 'b/1/x', 'c/1/x', '0xold'] as const
+  for (const holder of holders) {
+    assert.ok(
+      (await store.beginSegment({ payment: null, hold: holdRequest({ holder, lifeMs: 88_000 }) })).hold,
+    )
+  }
+  const member = (node: string, instance: string, endsIn: string) =>
+    `insert into livepeer.members values ('${node}', '${instance}', '', '', '', '', '', '{}',
+      (extract(epoch from clock_timestamp()) * 1000)::bigint + ${endsIn})`
+  // The process 2 of a is alive, that of b has just run out, that of c long ago; the last holder is of an older version.
+  for (const row of [member('a', '2', '6000'), member('b', '1', '-1000'), member('c', '1', '-9000')]) {
+    await postgres.runIn(location, row)
+  }
+  const holds = new HoldRows(store)
+  assert.equal(await holds.freeLapsed(6_000), 2)
+  const left = await rowsOf(location, 'select holder from livepeer.holds order by holder')
+  assert.deepEqual(left.map(({ holder }) => holder).sort(), ['0xold', 'a/2/x', 'b/1/x'])
+  assert.ok((await store.beginSegment({ payment: null, hold: holdRequest({ pixels: 20n }) })).hold)
+  await store.close()
+  await assert.rejects(holds.freeLapsed(6_000), { code: 'store-unavailable' })
 })
 
 async function rowsOf(location: string, query: string): Promise<Record<string, unknown>[]> {

@@ -6,12 +6,14 @@ import type { OrchestratorEndpoint } from '../../io/rpc/orchestrator-endpoint.ts
 import type { Endpoint } from '../../io/rpc/server.ts'
 import { SiblingClient } from '../../io/rpc/sibling-client.ts'
 import { type SiblingApi, SiblingEndpoint } from '../../io/rpc/sibling-endpoint.ts'
+import { HoldRows } from '../../io/store/hold-rows.ts'
 import { MemberRows } from '../../io/store/member-rows.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import { hostAndPort, isUnspecified, withoutBrackets } from '../../lib/hosts.ts'
 import { addressTowards } from '../../lib/own-address.ts'
 import { isPublicAddress } from '../../lib/public-address.ts'
 import type { Service } from '../../lib/service.ts'
+import { LapsedHolds } from '../../services/cluster/lapsed-holds.ts'
 import { Members } from '../../services/cluster/members.ts'
 import { Siblings } from '../../services/cluster/siblings.ts'
 import { SecretRing } from '../../services/orchestrator/secret-ring.ts'
@@ -48,7 +50,8 @@ export class ClusterParts {
     this.#client = new SiblingClient({ self: members, secrets: this.#secrets })
     this.siblings = new Siblings({ ...env, members, calls: this.#client })
     this.handOver = new HandOver({ ...env, siblings: this.siblings, client: this.#client })
-    this.services = [this.#secrets, this.#client, this.siblings]
+    const lapsed = new LapsedHolds({ ...env, members, holds: new HoldRows(store) })
+    this.services = [this.#secrets, this.#client, this.siblings, lapsed]
   }
 
   /**

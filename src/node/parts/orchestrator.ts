@@ -71,7 +71,7 @@ export class OrchestratorParts {
     )
     const { rotateSecrets: rotate } = settings
     const authKeys = new SecretRing('auth-token', { ...env, secrets: store }, { rotate })
-    const payee = payments ? paid(core, settings, payments) : FREE
+    const payee = payments ? paid(core, settings, payments, cluster) : FREE
     this.transcoders = transcoders
     this.prices = payee.prices
     this.orchestrator = new Orchestrator(
@@ -145,6 +145,7 @@ function paid(
   core: Core,
   settings: OrchestratorSettings,
   { chain, winners }: NonNullable<OrchestratorNeeds['payments']>,
+  cluster: ClusterParts | null,
 ): Payee {
   const { env, store } = core
   const { client, gas, recipient, rounds, watch } = chain
@@ -157,6 +158,7 @@ function paid(
     {
       ...{ recipient, ticketEv, redeemGas: chain.settings.redeemGas },
       ...{ maxFaceValue: maxFaceValue ?? 0n, autoAdjustPrice },
+      ...(cluster && { process: `${cluster.members.node}/${cluster.members.instance}` }),
     },
     {
       ...{ ...env, secret, nonces: store, balances: store, prices: store, records: store },

@@ -84,7 +84,7 @@ export interface HoldRequest {
   readonly sessionId: string
   /** Hash of the segment's bytes, by which another try of the same segment is recognised. */
   readonly segment: Hex
-  /** Tells this hold from that of another try; different for each. */
+  /** Tells this hold from that of another try; different for each. In a cluster `node/instance/id`. */
   readonly holder: string
   readonly pixels: bigint
   /** Wei per pixel, where the session has no price. */

@@ -36,6 +36,8 @@ export interface SegmentAccountsOptions {
   readonly ticketEv: bigint
   /** From this idle time on, what is left in a session counts as its sender's. */
   readonly idleSessionMs: number
+  /** Names this process in what it sets aside, `node/instance`; empty where no other process uses the store. */
+  readonly process?: string
 }
 
 /** What the accounts need. */
@@ -87,8 +89,10 @@ export class SegmentAccounts {
     const { clock, dice } = this.#needs
     const nowMs = clock.now()
     const paid = (this.#paid.get(sender) ?? Rational.zero).add(credit)
+    const id = dice.bytes(HOLDER_BYTES)
+    const prefix = this.#options.process ? `${this.#options.process}/` : ''
     return {
-      ...{ sender, sessionId, segment: formatHex(segment), holder: formatHex(dice.bytes(HOLDER_BYTES)) },
+      ...{ sender, sessionId, segment: formatHex(segment), holder: `${prefix}${formatHex(id)}` },
       ...{ pixels, price, paid, ticketEv: this.#options.ticketEv, lifeMs, nowMs },
       idleSinceMs: nowMs - this.#options.idleSessionMs,
     }

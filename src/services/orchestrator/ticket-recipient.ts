@@ -88,6 +88,8 @@ export interface TicketRecipientOptions {
   readonly maxFaceValue: bigint
   /** Whether the cost of redeeming is added to the price. */
   readonly autoAdjustPrice: boolean
+  /** Names this process in what it sets aside, `node/instance`; absent where no other process uses the store. */
+  readonly process?: string
 }
 
 export interface TicketRecipientNeeds {
@@ -158,8 +160,9 @@ export class TicketRecipient implements Service, Recipient {
     this.#options = options
     this.#needs = needs
     this.#maxFaceValue = options.maxFaceValue
-    const { ticketEv } = options
-    this.#accounts = new SegmentAccounts({ ticketEv, idleSessionMs: IDLE_SESSION_MS }, needs)
+    const { process, ticketEv } = options
+    const accounts = { ticketEv, idleSessionMs: IDLE_SESSION_MS, ...(process ? { process } : {}) }
+    this.#accounts = new SegmentAccounts(accounts, needs)
   }
 
   start(scope: Scope): void {
