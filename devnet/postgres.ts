@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
@@ -67,10 +68,17 @@ export class Postgres implements AsyncDisposable {
     return `postgres://postgres:${PASSWORD}@127.0.0.1:${this.port}/${database}`
   }
 
-  /** Makes an empty database; gives its URL. */
-  async newDatabase(): Promise<string> {
+  /** Makes an empty database; gives its URL. Its tables are on this disk, if one is given. */
+  async newDatabase(disk?: string): Promise<string> {
     const name = `livepeer_${++this.#databases}`
-    await this.run(`create database ${name}`)
+    if (disk === undefined) await this.run(`create database ${name}`)
+    else {
+      if (isRoot()) chownSync(disk, NOBODY, NOBODY)
+      await this.run(
+        `create tablespace ${name} location '${disk}'`,
+        `create database ${name} tablespace ${name}`,
+      )
+    }
     return this.url(name)
   }
 
@@ -90,6 +98,32 @@ export class Postgres implements AsyncDisposable {
       return rows
     } finally {
       await client.end()
+    }
+  }
+
+  /** Stops all of the server's processes where they are: connections stay, and nothing is answered. */
+  freeze(): void {
+    // The one that takes connections first, so that it starts no others.
+    this.kill('SIGSTOP')
+    this.#signalChildren('SIGSTOP')
+  }
+
+  /** Lets a frozen server go on. */
+  thaw(): void {
+    this.#signalChildren('SIGCONT')
+    this.kill('SIGCONT')
+  }
+
+  #signalChildren(signal: NodeJS.Signals): void {
+    const listed = spawnSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' }).stdout
+    for (const line of listed.split('\n')) {
+      const [pid, parent] = line.trim().split(/\s+/).map(Number)
+      if (parent !== this.#server.pid) continue
+      try {
+        process.kill(pid!, signal)
+      } catch {
+        // It has ended meanwhile.
+      }
     }
   }
 
