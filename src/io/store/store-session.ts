@@ -80,16 +80,14 @@ export class StoreSession implements Service {
   async #hold(signal: AbortSignal): Promise<boolean> {
     const { instance, url } = this.#options
     let wasHeld = false
-    const client = new pg.Client({
-      ...{ connectionString: url, keepAlive: true },
-      ...{ connectionTimeoutMillis: ANSWER_MS, query_timeout: ANSWER_MS },
-    })
+    const client = newClient(url)
     client.on('error', () => {
       this.#isHeld = false
     })
     try {
       await client.connect()
       const process = await processOf(client)
+      if (await isGivenToOthers(url, process)) throw shared('its statements reach several sessions')
       await client.query('select pg_try_advisory_lock($1, hashtext($2))', [SESSION_LOCK, instance])
       for (;;) {
         if ((await processOf(client)) !== process) throw shared('its statements reach several sessions')
@@ -113,6 +111,25 @@ export class StoreSession implements Service {
     const seen = isThere(sql`${this.#options.instance}`)
     const { rows } = await sql<{ seen: boolean }>`select ${seen} as seen`.execute(this.#store.database.db)
     return rows[0]?.seen === true
+  }
+}
+
+function newClient(url: string): pg.Client {
+  return new pg.Client({
+    ...{ connectionString: url, keepAlive: true },
+    ...{ connectionTimeoutMillis: ANSWER_MS, query_timeout: ANSWER_MS },
+  })
+}
+
+/** Whether another connection to the same URL gets this process of the server, as a pooler in transaction mode gives it. */
+async function isGivenToOthers(url: string, process: unknown): Promise<boolean> {
+  const other = newClient(url)
+  other.on('error', () => {})
+  try {
+    await other.connect()
+    return (await processOf(other)) === process
+  } finally {
+    await other.end().catch(() => {})
   }
 }
 
