@@ -27,6 +27,11 @@ const benches: Readonly<Record<string, { about: string; run: () => Promise<unkno
     about: 'how soon 50 orchestrators learn of a change in one of 200 senders’ funds',
     run: () => import('./max-float.ts'),
   },
+  cluster: {
+    about:
+      'what a shared store on PostgreSQL costs a payment and a segment, beside a node’s own SQLite, and how soon another redeemer leads',
+    run: () => import('./cluster.ts'),
+  },
 }
 
 const name = process.argv[2] ?? ''

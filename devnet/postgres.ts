@@ -63,6 +63,11 @@ export class Postgres implements AsyncDisposable {
     }
   }
 
+  /** The server's first process, whose children serve the connections. */
+  get pid(): number {
+    return this.#server.pid!
+  }
+
   /** The URL of a database of this server, with the administrator's name and password. */
   url(database = 'postgres'): string {
     return `postgres://postgres:${PASSWORD}@127.0.0.1:${this.port}/${database}`
