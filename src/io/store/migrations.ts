@@ -1,5 +1,7 @@
 import type { Kysely } from 'kysely'
+import { SETTLE_BATCH } from './settle-batch.ts'
 import { SETTLE_FUNCTIONS, SETTLE_TABLES } from './settle-function.ts'
+import { SETTLE_PARTS } from './settle-parts.ts'
 import type { Tables } from './tables.ts'
 import { fillTotals } from './ticket-totals.ts'
 
@@ -119,5 +121,11 @@ export const MIGRATIONS: readonly Migration[] = [
         name text primary key, instance text not null, node text not null, epoch bigint not null,
         rank integer not null, watched integer not null, lease_end bigint not null)`,
     ],
+  },
+  {
+    version: 9,
+    oldest: 6,
+    statements: [],
+    postgres: [...SETTLE_PARTS, SETTLE_BATCH],
   },
 ]

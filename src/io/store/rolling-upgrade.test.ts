@@ -25,7 +25,7 @@ const LATER: Migration = {
   ]),
   postgres: [
     `create table added_later (id integer primary key)`,
-    `create function settle_segments_2() returns integer language sql return 1`,
+    `create function settle_segments_of_later_1() returns integer language sql return 1`,
   ],
 }
 const LAST: Migration = { version: NOW + 2, oldest: NOW + 1, statements: [] }

@@ -159,7 +159,7 @@ export class SharedAccounts {
 
   async #settle({ items, seq, writer }: Batch, limitMs: number): Promise<readonly Answer[]> {
     const { call, node, schema } = this.#needs
-    const text = `select "${schema}".settle_segments_1($1, $2, $3, $4) as answer`
+    const text = `select "${schema}".settle_segments_2($1, $2, $3, $4) as answer`
     const rows = await call(text, [writer, seq, node, JSON.stringify(items)], limitMs)
     return answersIn(rows[0]?.answer, items.length)
   }
@@ -231,6 +231,6 @@ function answersIn(text: unknown, count: number): readonly Answer[] {
   if (answers.success) return answers.data
   throw new StoreError(
     'store-unavailable',
-    'the database gave an answer that settle_segments_1 does not give',
+    'the database gave an answer that settle_segments_2 does not give',
   )
 }
