@@ -120,6 +120,8 @@ export async function startEndpoint(
     /** Of the loopback; 127.0.0.1 unless given. */
     host?: string
     headersMs?: number
+    /** For its end; 200 unless given. */
+    drainMs?: number
     log?: Log
     /** What it serves beside. */
     routes?: readonly Routes[]
@@ -135,7 +137,7 @@ export async function startEndpoint(
       host,
       port: options.port ?? 0,
       tls: options.plain ? null : { hostname: 'localhost', directory },
-      drainMs: 200,
+      drainMs: options.drainMs ?? 200,
       ...(options.headersMs && { headersMs: options.headersMs }),
     },
     {

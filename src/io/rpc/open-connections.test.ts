@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect as http2Connect } from 'node:http2'
 import { Agent, request as httpsRequest } from 'node:https'
-import { createServer, connect as tcpConnect } from 'node:net'
+import { createServer, type Socket, connect as tcpConnect } from 'node:net'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect as tlsConnect } from 'node:tls'
@@ -26,8 +26,8 @@ const TRUSTING: Routes = {
 }
 
 /** An orchestrator's port that holds its answer to every `/stream/held` until it is released. */
-async function startHolding() {
-  const running = await startEndpoint({ routes: [TRUSTING] })
+async function startHolding(options: { drainMs?: number } = {}) {
+  const running = await startEndpoint({ routes: [TRUSTING], ...options })
   const held = Promise.withResolvers<void>()
   const begun = Promise.withResolvers<void>()
   running.api.stored = async (path) => {
@@ -166,6 +166,31 @@ test('connections are counted by their uploads, and the ones chosen are moved', 
   assert.deepEqual(connections!.loads, [])
 })
 
+test('a peer that reads slowly gets the whole of an answer that was under way when the endpoint stopped', async () => {
+  const node = await startHolding({ drainMs: 20_000 })
+  // Small enough for the kernel, so that the exchange is over for the node.
+  const huge = Buffer.alloc(2_000_000, 'x')
+  node.api.stored = async () => huge
+  await using slow = await anyOf([node.port])
+  const settings = { initialWindowSize: 2 * huge.length }
+  const session = http2Connect(`https://127.0.0.1:${slow.port}`, { rejectUnauthorized: false, settings })
+  await once(session, 'connect')
+  session.setLocalWindowSize(2 * huge.length)
+  const stream = session.request({ ':path': '/stream/huge' })
+  let bytes = 0
+  stream.on('data', (chunk) => {
+    bytes += chunk.length
+  })
+  const ended = once(stream, 'close')
+  slow.pause()
+  await sleep(300)
+  const stopped = node[Symbol.asyncDispose]()
+  await sleep(500)
+  slow.resume()
+  await Promise.all([stopped, ended])
+  assert.deepEqual([stream.rstCode, bytes], [0, huge.length])
+})
+
 test('what takes longer than the limit is left to the stop, and an aborted signal ends the waiting', async () => {
   const node = await startHolding()
   await using _ = node
@@ -213,8 +238,11 @@ test('nodes behind one address that leave and come back in turn lose no request 
 })
 
 /** A TCP port that leads to the first of these ports that takes a connection, beginning with the next in turn. */
-async function anyOf(ports: readonly number[]): Promise<{ port: number } & AsyncDisposable> {
+async function anyOf(
+  ports: readonly number[],
+): Promise<{ port: number; pause(): void; resume(): void } & AsyncDisposable> {
   let turn = 0
+  const links: { readonly near: Socket; readonly far: Socket }[] = []
   const server = createServer(async (near) => {
     near.on('error', () => {})
     const first = turn++
@@ -225,6 +253,7 @@ async function anyOf(ports: readonly number[]): Promise<{ port: number } & Async
       )
       if (!isOpen) continue
       near.pipe(far).pipe(near)
+      links.push({ near, far })
       near.on('close', () => far.destroy())
       far.on('close', () => near.destroy())
       return
@@ -233,5 +262,15 @@ async function anyOf(ports: readonly number[]): Promise<{ port: number } & Async
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as { port: number }
-  return { port, [Symbol.asyncDispose]: async () => void server.close() }
+  return {
+    port,
+    // Answers wait in the kernel.
+    pause: () => {
+      for (const { far } of links) far.unpipe()
+    },
+    resume: () => {
+      for (const { far, near } of links) far.pipe(near)
+    },
+    [Symbol.asyncDispose]: async () => void server.close(),
+  }
 }

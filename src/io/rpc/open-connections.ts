@@ -149,8 +149,11 @@ export class OpenConnections {
     this.#keepsOwn = false
     this.#close(Math.min(FIRST_REQUESTS_MS, graceMs / 2))
     if (startMs - this.#lastHttp1Ms >= QUIET_MS) this.#http1.closeIdleConnections()
-    const isDone = () =>
-      this.#sockets.size === 0 || (this.#exchanges === 0 && since(Math.max(startMs, this.#lastMs)) >= graceMs)
+    const isDone = () => {
+      if (this.#sockets.size === 0) return true
+      if (this.#exchanges > 0 || this.#areEnding) return false
+      return since(Math.max(startMs, this.#lastMs)) >= graceMs
+    }
     while (!isDone() && since(startMs) < limitMs) await this.#clock.sleep(POLL_MS, signal)
     if (this.#exchanges === 0) this.destroy()
   }
@@ -158,6 +161,14 @@ export class OpenConnections {
   /** Cuts all connections. */
   destroy(): void {
     for (const socket of this.#sockets) socket.destroy()
+  }
+
+  /**
+   * Whether a peer has not taken all that was sent to it over HTTP/2: an exchange is over for Node once its last bytes wait to
+   * be sent. A connection that is cut before its peer closes it loses them, also those in the kernel if the peer still writes.
+   */
+  get #areEnding(): boolean {
+    return [...this.#sessions.keys()].some((session) => session.closed)
   }
 
   #close(firstMs: number): void {
