@@ -17,6 +17,7 @@ import { silentLog } from '../../src/lib/log.ts'
 import { Supervisor } from '../../src/lib/service.ts'
 import { Members } from '../../src/services/cluster/members.ts'
 import { Siblings } from '../../src/services/cluster/siblings.ts'
+import { Successors } from '../../src/services/cluster/successors.ts'
 import { OrchestratorError } from '../../src/services/orchestrator/orchestrator-error.ts'
 import { RecordingCauses } from './causes.ts'
 import { FakeOrchestratorApi } from './endpoint.ts'
@@ -30,6 +31,7 @@ export interface SiblingNode {
   readonly api: FakeOrchestratorApi
   readonly members: Members
   readonly siblings: Siblings
+  readonly successors: Successors
   readonly causes: RecordingCauses
   /** What it tells of its work, to be changed and then renewed. */
   work: MemberWork
@@ -93,16 +95,21 @@ async function startNode(
   const events = eventsTo({
     'segment-handed-over': ({ outcome, sibling }) => void told.push(`${sibling} ${outcome}`),
   })
-  const handOver = new HandOver({ ...env, siblings, client, events })
+  const successors = new Successors({ ...env, members, siblings, calls: client })
+  const handOver = new HandOver({ ...env, siblings, successors, client, events })
   const api = new FakeOrchestratorApi()
   const ended: string[] = []
   const forGateways = new OrchestratorEndpoint(options.endpoint ?? {}, {
-    ...{ api, fetchSource: null, log: silentLog, cluster: { node: id, handOver } },
+    ...{ api, fetchSource: null, log: silentLog },
+    cluster: { node: id, handOver, kept: (node, path) => successors.kept(node, path) },
   })
   const forSiblings = new SiblingEndpoint({
     ...{ ...env, self: members, secrets, orchestrator: forGateways },
     api: {
       endedElsewhere: (sessionId) => void ended.push(sessionId),
+      keep: (origin, result) => successors.keep(origin, result),
+      kept: (origin, path) => successors.kept(origin, path),
+      succeeded: (origin, successor) => successors.succeeded(origin, successor),
       lookAt: async (node, signal) => {
         await members.look()
         const sibling = members.all.find((member) => member.node === node)
@@ -118,9 +125,9 @@ async function startNode(
     { routes: [forGateways, forSiblings], log: silentLog },
   )
   const supervisor = new Supervisor()
-  for (const service of [members, client, siblings, endpoint]) await supervisor.start(service)
+  for (const service of [members, client, siblings, successors, endpoint]) await supervisor.start(service)
   const node: SiblingNode = {
-    ...{ id, port, api, members, siblings, causes, ended, told },
+    ...{ id, port, api, members, siblings, successors, causes, ended, told },
     work: { takesSegments: true, maxSessions: 10, sessions: 0, segments: 0 },
     fill: async () => {
       api.onAdmit = async () => {

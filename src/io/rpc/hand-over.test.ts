@@ -393,6 +393,9 @@ test('a stranger can do nothing: without a token of the cluster these paths do n
     ['POST', '/sibling/look'],
     ['GET', '/sibling/hello'],
     ['GET', '/sibling/stream/abcd/p/1.ts'],
+    ['POST', '/sibling/keep/abcd/p/1.ts'],
+    ['GET', `/sibling/kept/${'a'.repeat(16)}/abcd/p/1.ts`],
+    ['POST', '/sibling/successor'],
     ['GET', '/sibling/'],
   ] as const) {
     const call = { from: stranger.id, to: node.id, method, path }
@@ -457,6 +460,37 @@ test('a result is found at whichever node it is asked for, by the id of the one 
   await holder.stop()
   await asked.members.look()
   assert.deepEqual(said(await get(`/stream/${holder.id}/abcd/p%201/7.ts`)), missing)
+})
+
+test('results that a node gives away before its end are found at every other node', async () => {
+  await using cluster = await startSiblings(3)
+  const [leaver, ...others] = cluster.nodes as [SiblingNode, SiblingNode, SiblingNode]
+  const bytes = Buffer.alloc(5_000_000, 'rendition')
+  const left = [
+    { path: 'abcd/p 1%/7.ts', bytes },
+    { path: 'abcd/p/8.ts', bytes: Buffer.from('small') },
+  ]
+  for (const { bytes: held, path } of left) leaver.api.files.set(path, held)
+  leaver.api.files.set('abcd/p/6.ts', Buffer.from('fetched already'))
+  assert.deepEqual([...(await leaver.successors.giveAway(left))].sort(), left.map(({ path }) => path).sort())
+  const get = ({ port }: SiblingNode, path: string) =>
+    rawRequest(port, H2, { path: `/stream/${leaver.id}/${path}` })
+  for (const node of others) {
+    assert.deepEqual(
+      said(await get(node, 'abcd/p/6.ts')),
+      [200, 'fetched already'],
+      'it still answers itself',
+    )
+  }
+  await leaver.stop()
+  for (const node of others) {
+    const fetched = await get(node, 'abcd/p%201%25/7.ts')
+    assert.deepEqual([fetched.status, fetched.headers['content-type']], [200, 'video/MP2T'])
+    assert.ok(fetched.body.equals(bytes))
+    assert.deepEqual(said(await get(node, 'abcd/p/8.ts')), [200, 'small'])
+    const { status } = await get(node, 'abcd/p/6.ts')
+    assert.ok(status === 404 || status === 502, `${status}`)
+  }
 })
 
 test('a session that is ended at one node is ended at all', async () => {

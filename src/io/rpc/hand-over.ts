@@ -68,6 +68,8 @@ export interface SegmentRequest {
 /** What hand-over needs. */
 export interface HandOverNeeds {
   readonly siblings: Siblings
+  /** Who keeps the results of nodes that have left; absent: nobody. */
+  readonly successors?: { of(node: string): string | null }
   readonly client: SiblingClient
   readonly events: NodeEvents
   readonly log: Log
@@ -121,14 +123,20 @@ export class HandOver {
     }
   }
 
-  /** Answers with a result that a sibling holds, at this path, percent-encoded. False if that sibling is not known. */
+  /**
+   * Answers with a result that a sibling holds, at this path, percent-encoded; of one that has left, its successor. False if
+   * neither is known.
+   */
   async result(
     node: string,
     path: string,
     { host, request, response }: Pick<SegmentRequest, 'host' | 'request' | 'response'>,
   ): Promise<boolean> {
-    const sibling = await this.#needs.siblings.holder(node)
-    if (!sibling) return false
+    const { siblings, successors } = this.#needs
+    const heir = successors?.of(node) ?? null
+    const successor = heir === null ? null : await siblings.holder(heir)
+    const sibling = successor ? null : await siblings.holder(node)
+    if (!successor && !sibling) return false
     const name = host ?? 'own'
     const place = this.#fetches.open([{ name, maxBytes: 0, maxShares: MAX_FETCHES_PER_HOST }])
     if (!place) {
@@ -136,7 +144,13 @@ export class HandOver {
       return true
     }
     try {
-      await this.#fetch(sibling, path, request, response)
+      if (successor) {
+        const kept = `${SIBLING_PATHS.kept}${node}/${path}`
+        if (await this.#fetch(successor, kept, { request, response, mayBeElsewhere: true })) return true
+      }
+      const holder = sibling ?? (await siblings.holder(node))
+      if (!holder) return false
+      await this.#fetch(holder, `${SIBLING_PATHS.results}${path}`, { request, response })
     } finally {
       place.close()
     }
@@ -208,33 +222,41 @@ export class HandOver {
     }
   }
 
+  /** False if the result may be elsewhere, and nothing was answered. */
   async #fetch(
     sibling: SeenMember,
     path: string,
-    request: HttpRequest,
-    response: HttpResponse,
-  ): Promise<void> {
+    {
+      mayBeElsewhere = false,
+      request,
+      response,
+    }: Pick<SegmentRequest, 'request' | 'response'> & { readonly mayBeElsewhere?: boolean },
+  ): Promise<boolean> {
     const { client, log, siblings } = this.#needs
     const gone = new AbortController()
     response.once('close', () => gone.abort())
     let exchange: SiblingExchange | null = null
     try {
-      const stream = await client.stream(sibling, { method: 'GET', path: `${SIBLING_PATHS.results}${path}` })
+      const stream = await client.stream(sibling, { method: 'GET', path })
       exchange = new SiblingExchange(sibling, stream, gone.signal)
       const head = await exchange.head(FETCH_HEADERS_MS)
       if (head.status === 404) {
         siblings.answered(sibling)
+        if (mayBeElsewhere) return false
         refuse(request, response, 404, 'ErrNotFound')
-        return
+        return true
       }
       if (head.status !== 200) throw rubbish(sibling, `it answered ${head.status} when asked for a result`)
       siblings.answered(sibling)
       await exchange.pipeTo(response, head, FETCH_MS)
+      return true
     } catch (error) {
-      if (gone.signal.aborted) return
+      if (gone.signal.aborted) return true
       siblings.failed(sibling, error)
       log.debug('result not fetched from a sibling', { sibling: sibling.address, error })
+      if (mayBeElsewhere && !response.headersSent) return false
       lose(request, response)
+      return true
     } finally {
       exchange?.end()
     }

@@ -35,6 +35,7 @@ import {
   SEGMENT_HEADER,
   URI_CONTENT_TYPE,
 } from './headers.ts'
+import { decodedPath, respondResult } from './result-response.ts'
 import { SegmentBodies, type SegmentBodiesOptions } from './segment-bodies.ts'
 import {
   abortResponse,
@@ -90,7 +91,12 @@ export interface OrchestratorEndpointNeeds {
   readonly log: Log
   readonly clock?: Clock
   /** The cluster that the node belongs to; absent or null where it has a database of its own. */
-  readonly cluster?: { readonly node: string; readonly handOver: HandOver } | null
+  readonly cluster?: {
+    readonly node: string
+    readonly handOver: HandOver
+    /** A result that this node keeps for one that has left, by that one's id and the path, percent-decoded. */
+    readonly kept?: (node: string, path: string) => Uint8Array | null
+  } | null
 }
 
 /** What a request for a segment shows. */
@@ -323,24 +329,16 @@ export class OrchestratorEndpoint implements Routes {
     const [, node, rest = ''] = (cluster && NODE_PATH.exec(named)) || []
     if (!cluster || node === undefined) return this.#ownResult(named, request, response)
     if (node === cluster.node) return this.#ownResult(rest, request, response)
+    const kept = cluster.kept?.(node, decodedPath(rest) ?? '') ?? null
+    if (kept) return respondResult(request, response, rest, kept)
     const host = hostToCount(connectionOf(request.socket))
     if (await cluster.handOver.result(node, rest, { host, request, response })) return
     refuse(request, response, 404, 'ErrNotFound')
   }
 
   async #ownResult(path: string, request: HttpRequest, response: HttpResponse): Promise<void> {
-    const name = decoded(path)
-    const bytes = name === null ? null : await this.#needs.api.stored(name)
-    if (!bytes) {
-      refuse(request, response, 404, 'ErrNotFound')
-      return
-    }
-    respond(request, response, 200, bytes, {
-      'content-type': mediaType(path),
-      'cache-control': 'max-age=5',
-      'access-control-allow-origin': '*',
-      'access-control-expose-headers': 'Content-Length',
-    })
+    const name = decodedPath(path)
+    respondResult(request, response, path, name === null ? null : await this.#needs.api.stored(name))
   }
 
   #refuse(request: HttpRequest, response: HttpResponse, error: unknown): void {
@@ -386,17 +384,4 @@ function readCredentials(request: HttpRequest, response: HttpResponse): Credenti
 function header(request: HttpRequest, name: string): string {
   const value = request.headers[name]
   return typeof value === 'string' ? value : ''
-}
-
-function decoded(path: string): string | null {
-  try {
-    return decodeURIComponent(path)
-  } catch {
-    return null
-  }
-}
-
-function mediaType(path: string): string {
-  if (path.endsWith('.ts')) return 'video/MP2T'
-  return path.endsWith('.mp4') ? 'video/mp4' : 'application/octet-stream'
 }

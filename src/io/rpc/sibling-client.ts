@@ -11,6 +11,7 @@ import { abortError, messageOf } from '../../lib/errors.ts'
 import { withoutUnprintable } from '../../lib/printable.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import type { SiblingCalls } from '../../services/cluster/siblings.ts'
+import type { LeftResult, SuccessionCalls } from '../../services/cluster/successors.ts'
 import { SiblingConnections } from './sibling-connections.ts'
 import { makeSiblingToken, SIBLING_HEADER } from './sibling-token.ts'
 
@@ -22,10 +23,19 @@ export const SIBLING_PATHS = {
   hello: '/sibling/hello',
   /** Before the path of a result. */
   results: '/sibling/stream/',
+  /** Before the path of a result that is to be kept for the caller, which leaves. */
+  keep: '/sibling/keep/',
+  /** Who keeps the results of the caller. */
+  successor: '/sibling/successor',
+  /** Before the id of a node that has left, and the path of its result. */
+  kept: '/sibling/kept/',
 } as const
 
 /** The session that a call ends. */
 export const SIBLING_SESSION_HEADER = 'livepeer-sibling-session'
+
+/** The node that keeps the caller's results. */
+export const SIBLING_SUCCESSOR_HEADER = 'livepeer-sibling-successor'
 
 const HELLO_MS = 4_000
 /** Of an answer in words. */
@@ -56,7 +66,7 @@ interface Answer {
  * Calls of a node to the other nodes of its cluster. All reject with SiblingError, or with an AbortError when the signal is
  * aborted.
  */
-export class SiblingClient implements Service, SiblingCalls {
+export class SiblingClient implements Service, SiblingCalls, SuccessionCalls {
   readonly name = 'sibling client'
   readonly #caller: SiblingCaller
   readonly #connections = new SiblingConnections()
@@ -77,6 +87,16 @@ export class SiblingClient implements Service, SiblingCalls {
   async askToLook(sibling: SeenMember, signal: AbortSignal): Promise<string | null> {
     const text = await this.#ask(sibling, { method: 'POST', path: SIBLING_PATHS.look }, signal)
     return text === '' ? null : text
+  }
+
+  async keep(sibling: SeenMember, { bytes, path }: LeftResult, signal: AbortSignal): Promise<void> {
+    const encoded = path.split('/').map(encodeURIComponent).join('/')
+    await this.#ask(sibling, { method: 'POST', path: `${SIBLING_PATHS.keep}${encoded}` }, signal, bytes)
+  }
+
+  async succeeded(sibling: SeenMember, successor: string, signal: AbortSignal): Promise<void> {
+    const headers = { [SIBLING_SUCCESSOR_HEADER]: successor }
+    await this.#ask(sibling, { method: 'POST', path: SIBLING_PATHS.successor, headers }, signal)
   }
 
   /** Calls a node over a connection of its own; gives why it does not answer, or null. */
@@ -102,8 +122,18 @@ export class SiblingClient implements Service, SiblingCalls {
     return this.#connections.request(sibling, this.#signed(sibling, request), request.method === 'GET')
   }
 
-  #ask(sibling: SeenMember, request: SiblingRequest, signal: AbortSignal): Promise<string> {
-    const begin = () => this.#connections.request(sibling, this.#signed(sibling, request), true)
+  #ask(
+    sibling: SeenMember,
+    request: SiblingRequest,
+    signal: AbortSignal,
+    body: Uint8Array | null = null,
+  ): Promise<string> {
+    const begin = async () => {
+      const signed = this.#signed(sibling, request)
+      const stream = await this.#connections.request(sibling, signed, body === null)
+      if (body) stream.end(body)
+      return stream
+    }
     return answerOf(sibling, begin, signal)
   }
 

@@ -1,12 +1,14 @@
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import { PeerLimits } from '../../lib/peer-limits.ts'
+import { BodyError, ByteBudget, readBody } from '../../lib/request-body.ts'
 import type { HttpHandler, Routes } from './calls.ts'
 import { connectionOf } from './connection-limits.ts'
 import { SIBLING_AGAIN_HEADER, SIBLING_HOST_HEADER } from './hand-over.ts'
 import type { OrchestratorEndpoint } from './orchestrator-endpoint.ts'
+import { decodedPath, respondResult } from './result-response.ts'
 import { disconnectSignal, type HttpRequest, type HttpResponse, refuse, respond } from './server-response.ts'
-import { SIBLING_PATHS, SIBLING_SESSION_HEADER } from './sibling-client.ts'
+import { SIBLING_PATHS, SIBLING_SESSION_HEADER, SIBLING_SUCCESSOR_HEADER } from './sibling-client.ts'
 import { SIBLING_HEADER, senderOfToken } from './sibling-token.ts'
 
 const PREFIX = '/sibling/'
@@ -15,6 +17,14 @@ const CALLS = { callsPerSecond: 2_000, burst: 10_000, streams: 8 }
 /** As named by `hostOf`. */
 const HOST = /^[\w.:/-]{1,64}$/
 const SESSION = /^[0-9a-f]{1,64}$/
+const NODE = /^[0-9a-f]{16}$/
+/** A node that has left, before the path of its result. */
+const KEPT = /^([0-9a-f]{16})\/(.*)$/s
+/** Of a result that a sibling gives away: its path, its bytes, those of all that are arriving, and how long one may take. */
+const MAX_PATH = 1_000
+const MAX_RESULT_BYTES = 64_000_000
+const MAX_ARRIVING_BYTES = 128_000_000
+const RESULT_MS = 3_000
 /** What every path says that does not exist. */
 const UNKNOWN = '404 page not found'
 
@@ -22,6 +32,12 @@ const UNKNOWN = '404 page not found'
 export interface SiblingApi {
   /** Ends a session that a gateway has ended at a sibling. */
   endedElsewhere(sessionId: string): void
+  /** Keeps a result for a sibling that leaves; false where there is no room. */
+  keep(origin: string, result: { readonly path: string; readonly bytes: Uint8Array }): boolean
+  /** A result of a node that has left, which this one keeps; null where it has none. */
+  kept(origin: string, path: string): Uint8Array | null
+  /** Remembers which sibling keeps the results of one that leaves. */
+  succeeded(origin: string, successor: string): void
   /** Calls a sibling at its address; gives why that fails, or null. */
   lookAt(node: string, signal: AbortSignal): Promise<string | null>
 }
@@ -46,6 +62,7 @@ export interface SiblingEndpointNeeds {
 export class SiblingEndpoint implements Routes {
   readonly #needs: SiblingEndpointNeeds
   readonly #calls: PeerLimits
+  readonly #arriving = new ByteBudget(MAX_ARRIVING_BYTES)
 
   constructor(needs: SiblingEndpointNeeds) {
     this.#needs = needs
@@ -93,7 +110,16 @@ export class SiblingEndpoint implements Routes {
       return orchestrator.own(path.slice(SIBLING_PATHS.results.length), request, response)
     }
     const signal = disconnectSignal(request, response)
-    if (method === 'GET' && path === SIBLING_PATHS.hello) {
+    if (method === 'POST' && path.startsWith(SIBLING_PATHS.keep)) {
+      await this.#keep(from, path.slice(SIBLING_PATHS.keep.length), request, response)
+    } else if (method === 'GET' && path.startsWith(SIBLING_PATHS.kept)) {
+      const [, node = '', rest = ''] = KEPT.exec(path.slice(SIBLING_PATHS.kept.length)) ?? []
+      respondResult(request, response, rest, api.kept(node, decodedPath(rest) ?? ''))
+    } else if (method === 'POST' && path === SIBLING_PATHS.successor) {
+      const successor = request.headers[SIBLING_SUCCESSOR_HEADER]
+      if (typeof successor === 'string' && NODE.test(successor)) api.succeeded(from, successor)
+      respond(request, response, 200, Buffer.alloc(0))
+    } else if (method === 'GET' && path === SIBLING_PATHS.hello) {
       respond(request, response, 200, Buffer.from(self.node))
     } else if (method === 'POST' && path === SIBLING_PATHS.end) {
       const sessionId = request.headers[SIBLING_SESSION_HEADER]
@@ -102,6 +128,23 @@ export class SiblingEndpoint implements Routes {
     } else if (method === 'POST' && path === SIBLING_PATHS.look) {
       await this.#look(from, signal, request, response)
     } else refuse(request, response, 404, UNKNOWN)
+  }
+
+  /** Reads a result that a sibling gives away because it leaves. */
+  async #keep(origin: string, path: string, request: HttpRequest, response: HttpResponse): Promise<void> {
+    const name = decodedPath(path)
+    if (name === null || name === '' || name.length > MAX_PATH) return refuse(request, response, 404, UNKNOWN)
+    let bytes: Uint8Array
+    try {
+      const limits = { maxBytes: MAX_RESULT_BYTES, stallMs: RESULT_MS, totalMs: RESULT_MS }
+      bytes = await readBody(request, { ...limits, budget: this.#arriving })
+    } catch (error) {
+      if (!(error instanceof BodyError)) throw error
+      return refuse(request, response, 503, 'the result did not arrive')
+    }
+    this.#arriving.give(bytes.length)
+    if (this.#needs.api.keep(origin, { path: name, bytes })) respond(request, response, 200, Buffer.alloc(0))
+    else refuse(request, response, 503, 'no room for further results')
   }
 
   async #look(

@@ -16,6 +16,8 @@ import type { Service } from '../../lib/service.ts'
 import { LapsedHolds } from '../../services/cluster/lapsed-holds.ts'
 import { Members } from '../../services/cluster/members.ts'
 import { Siblings } from '../../services/cluster/siblings.ts'
+import { Successors } from '../../services/cluster/successors.ts'
+import type { OtherNodes } from '../../services/orchestrator/orchestrator.ts'
 import { SecretRing } from '../../services/orchestrator/secret-ring.ts'
 import type { Core } from './core.ts'
 import { serviceUrlOf } from './orchestrator.ts'
@@ -27,6 +29,8 @@ export type ClusterAddressFault = 'no-cluster-address'
 export class ClusterParts {
   readonly members: Members
   readonly siblings: Siblings
+  /** Results that outlive their node for some seconds. */
+  readonly successors: Successors
   /** Hands requests to siblings. */
   readonly handOver: HandOver
   /** What an orchestrator needs started before its port is open. */
@@ -49,9 +53,12 @@ export class ClusterParts {
     this.#secrets = new SecretRing('cluster', { ...env, secrets: store })
     this.#client = new SiblingClient({ self: members, secrets: this.#secrets })
     this.siblings = new Siblings({ ...env, members, calls: this.#client })
-    this.handOver = new HandOver({ ...env, siblings: this.siblings, client: this.#client })
+    const { siblings } = this
+    this.successors = new Successors({ ...env, members, siblings, calls: this.#client })
+    const { successors } = this
+    this.handOver = new HandOver({ ...env, siblings, successors, client: this.#client })
     const lapsed = new LapsedHolds({ ...env, members, holds: new HoldRows(store) })
-    this.services = [this.#secrets, this.#client, this.siblings, lapsed]
+    this.services = [this.#secrets, this.#client, this.siblings, this.successors, lapsed]
   }
 
   /**
@@ -72,10 +79,25 @@ export class ClusterParts {
     return this.members.siblings.some(({ roles }) => roles.includes('redeemer'))
   }
 
+  /** The other nodes, as the orchestrator of this one uses them. */
+  get others(): OtherNodes {
+    const { siblings, successors } = this
+    return {
+      get hasRoom() {
+        return siblings.hasRoom
+      },
+      ended: (sessionId) => siblings.ended(sessionId),
+      giveAway: (results) => successors.giveAway(results),
+    }
+  }
+
   /** What siblings call on the port of an orchestrator. */
   routes(endpoint: OrchestratorEndpoint, orchestrator: Pick<SiblingApi, 'endedElsewhere'>): SiblingEndpoint {
-    const { members } = this
+    const { members, successors } = this
     const api: SiblingApi = {
+      keep: (origin, result) => successors.keep(origin, result),
+      kept: (origin, path) => successors.kept(origin, path),
+      succeeded: (origin, successor) => successors.succeeded(origin, successor),
       endedElsewhere: (sessionId) => orchestrator.endedElsewhere(sessionId),
       lookAt: async (node, signal) => {
         if (!this.siblings.callable(node)) await members.look()

@@ -88,7 +88,7 @@ export class OrchestratorParts {
       },
       {
         ...{ ...env, signer, recipient: payee.recipient, lookups: payments?.winners.senders ?? null },
-        ...{ transcoder: transcoders, results, authKeys, siblings: cluster?.siblings ?? null },
+        ...{ transcoder: transcoders, results, authKeys, siblings: cluster?.others ?? null },
       },
     )
     const endpoint = peerEndpoint(core, settings, { orchestrator: this.orchestrator, transcoders, cluster })
@@ -191,7 +191,10 @@ function peerEndpoint(
   const service = serviceUrlOf(core.settings)
   const fetchAllowed: ConstructorParameters<typeof OrchestratorEndpoint>[1]['fetchSource'] =
     sources && ((url, limits, signal) => fetchSource(url, { limits, rule: sources }, signal))
-  const known = cluster && { node: cluster.members.node, handOver: cluster.handOver }
+  const known = cluster && {
+    ...{ node: cluster.members.node, handOver: cluster.handOver },
+    kept: (node: string, path: string) => cluster.successors.kept(node, path),
+  }
   const forGateways = new OrchestratorEndpoint(
     {},
     { ...env, api: orchestrator, fetchSource: fetchAllowed, cluster: known },

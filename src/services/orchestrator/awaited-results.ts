@@ -22,6 +22,21 @@ export class AwaitedResults implements ObjectStore {
     return this.#expected.size > 0
   }
 
+  /** Those that a gateway is expected to fetch now. */
+  async left(): Promise<readonly { readonly path: string; readonly bytes: Uint8Array }[]> {
+    this.#expire()
+    const read = [...this.#expected.keys()].map(async (path) => ({
+      path,
+      bytes: await this.#store.get(path),
+    }))
+    return (await Promise.all(read)).flatMap(({ bytes, path }) => (bytes ? [{ path, bytes }] : []))
+  }
+
+  /** Another node answers for these from now on as well. */
+  takenOver(paths: Iterable<string>): void {
+    for (const path of paths) this.#expected.delete(path)
+  }
+
   async put(path: string, bytes: Uint8Array): Promise<string> {
     const url = await this.#store.put(path, bytes)
     this.#expire()

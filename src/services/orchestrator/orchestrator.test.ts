@@ -747,6 +747,41 @@ test('a draining orchestrator waits for a gateway that does not fetch its result
   await draining
 })
 
+test('a draining orchestrator gives results that are not fetched yet to a sibling, and waits for those that it does not keep', async () => {
+  const given: string[] = []
+  let keeps = false
+  const siblings = {
+    hasRoom: true,
+    ended: () => {},
+    giveAway: async (results: readonly { readonly path: string }[]) => {
+      given.push(...results.map(({ path }) => path))
+      return new Set(keeps ? given : [])
+    },
+  }
+  const { orchestrator, clock, jobs } = setUp({ siblings })
+  const answered = (await orchestrator.admit(await segmentFor(orchestrator), payment)).transcode(
+    source,
+    never,
+  )
+  await settle()
+  jobs[0]!.finish(output())
+  await answered
+  let drained = false
+  const drain = () =>
+    orchestrator.drain({ limitMs: 0, noticeMs: 0 }, never).then(() => {
+      drained = true
+    })
+  const first = drain()
+  await clock.wind(400)
+  assert.equal(given.length, output().renditions.length)
+  assert.equal(drained, false)
+  keeps = true
+  const second = drain()
+  await clock.wind(400)
+  assert.equal(drained, true)
+  await Promise.all([first, second])
+})
+
 test('an orchestrator that is told to go on, during a drain or after it, takes sessions and segments again', async () => {
   const { orchestrator, clock } = setUp()
   const segment = await segmentFor(orchestrator)
@@ -764,7 +799,7 @@ test('an orchestrator that is told to go on, during a drain or after it, takes s
 })
 
 test('where siblings have room, a draining orchestrator waits for no session, and refuses segments so that they are handed over', async () => {
-  const siblings = { hasRoom: false, ended: () => {} }
+  const siblings = { hasRoom: false, ended: () => {}, giveAway: async () => new Set<string>() }
   const { orchestrator, clock, jobs } = setUp({ siblings })
   const segment = await segmentFor(orchestrator)
   const answered = (await orchestrator.admit(segment, payment)).transcode(source, never)
@@ -830,7 +865,11 @@ test('an idle orchestrator drains at once', async () => {
 })
 
 test('one of several nodes offers sessions while any of them has room, and a session’s place is free between its segments', async () => {
-  const siblings = { hasRoom: true, ended: (sessionId: string) => void ended.push(sessionId) }
+  const siblings = {
+    hasRoom: true,
+    ended: (sessionId: string) => void ended.push(sessionId),
+    giveAway: async () => new Set<string>(),
+  }
   const ended: string[] = []
   const { clock, orchestrator, jobs } = setUp({ maxSessions: 1, siblings })
   const [first, other] = [await segmentFor(orchestrator), await segmentFor(orchestrator)]
@@ -859,7 +898,9 @@ test('one of several nodes offers sessions while any of them has room, and a ses
 })
 
 test('a draining node of several offers sessions of the others, and refuses segments so that they are handed over', async () => {
-  const { clock, orchestrator } = setUp({ siblings: { hasRoom: true, ended: () => {} } })
+  const { clock, orchestrator } = setUp({
+    siblings: { hasRoom: true, ended: () => {}, giveAway: async () => new Set<string>() },
+  })
   const segment = await segmentFor(orchestrator)
   const draining = orchestrator.drain({ limitMs: 0, noticeMs: 0 }, never)
   await clock.wind(20_000)

@@ -88,6 +88,10 @@ export interface OtherNodes {
   readonly hasRoom: boolean
   /** Ends a session at all of them. */
   ended(sessionId: string): void
+  /** Gives results that are not fetched yet to one of them; resolves to the paths of those that it keeps. Never rejects. */
+  giveAway(
+    results: readonly { readonly path: string; readonly bytes: Uint8Array }[],
+  ): Promise<ReadonlySet<string>>
 }
 
 /** A segment that was accepted and paid for; its bytes are still to come. */
@@ -175,7 +179,8 @@ export class Orchestrator implements Service {
 
   /**
    * Prepares to stop: offers no more sessions, waits for live ones for `limitMs` at most, or until other nodes of its
-   * cluster have room for them, then accepts no more segments and finishes those it has, until their results are fetched.
+   * cluster have room for them, then accepts no more segments and finishes those it has, until their results are fetched or
+   * handed to another node.
    * Idle sessions are not waited for. Rejects when the signal is aborted.
    */
   async drain({ limitMs, noticeMs, onMove }: DrainLimits, signal: AbortSignal): Promise<void> {
@@ -190,6 +195,8 @@ export class Orchestrator implements Service {
     if (siblings?.hasRoom) onMove?.()
     const last = clock.now() + LAST_SEGMENTS_MS
     while (sessions.areRunning && clock.now() < last) await clock.sleep(DRAIN_POLL_MS, signal)
+    const left = siblings ? await this.#results.left() : []
+    if (siblings && left.length > 0) this.#results.takenOver(await siblings.giveAway(left))
     while (this.#results.areLeft) await clock.sleep(DRAIN_POLL_MS, signal)
   }
 
