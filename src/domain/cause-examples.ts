@@ -16,6 +16,10 @@ export const CAUSE_EXAMPLES: { readonly [Code in CauseCode]: CauseFacts[Code] } 
   'tickets-shown-twice': { sender: ACCOUNT, tickets: 3, worth: Rational.of(ETHER / 2n) },
   'membership-lapsed': { silentMs: 7_400, reason: 'connection refused' },
   'clock-differs': { aheadMs: -3_250 },
+  'account-in-two-roles': {
+    ...{ account: ACCOUNT, roles: ['redeemer'] },
+    ...{ sibling: '10.0.0.6:7935', others: ['reward'] },
+  },
   'cluster-address-unreachable': {
     address: '10.0.0.5:8935',
     by: '10.0.0.6:8935',

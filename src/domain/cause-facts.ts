@@ -23,6 +23,14 @@ export interface CauseFacts {
   'membership-lapsed': { readonly silentMs: number; readonly reason: string }
   /** The clock of the database is ahead of this machine's by so much, or behind it below 0. */
   'clock-differs': { readonly aheadMs: number }
+  /** A sibling uses the account of this node for another role. */
+  'account-in-two-roles': {
+    readonly account: string
+    readonly roles: readonly string[]
+    /** HOST:PORT. */
+    readonly sibling: string
+    readonly others: readonly string[]
+  }
   /** A sibling tried to call this node, as this one asked it to. */
   'cluster-address-unreachable': { readonly address: string; readonly by: string; readonly why: string }
   'sibling-unusable': { readonly sibling: string; readonly error: string }

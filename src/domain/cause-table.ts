@@ -62,6 +62,14 @@ export const CAUSES: { readonly [Code in CauseCode]: CauseKind<CauseFacts[Code]>
       `the clock of the database of -store is ${(Math.abs(aheadMs) / 1000).toFixed(1)} s ${aheadMs > 0 ? 'ahead of' : 'behind'} this machine's`,
     change: () => 'set both by the same time service (NTP)',
   },
+  'account-in-two-roles': {
+    side: 'operator',
+    of: IN_CLUSTERS,
+    title: 'one account in two roles of the cluster',
+    says: ({ account, others, roles, sibling }) =>
+      `this node (${roles.join(', ')}) and ${sibling} (${others.join(', ')}) use the account ${account}, with which one process of the cluster sends: what that one does not do is left undone`,
+    change: () => 'give each role an account of its own, or both nodes the same roles',
+  },
   'cluster-address-unreachable': {
     side: 'operator',
     of: ['orchestrator'],

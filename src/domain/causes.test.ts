@@ -20,6 +20,7 @@ const SENTENCES: { readonly [Code in CauseCode]: string } = {
     "the database of -store has not renewed this node's membership for 7 s (connection refused), so its siblings count it out: check the database and the network to it; the node goes on by itself",
   'clock-differs':
     "the clock of the database of -store is 3.3 s behind this machine's: set both by the same time service (NTP)",
+  'account-in-two-roles': `this node (redeemer) and 10.0.0.6:7935 (reward) use the account ${ACCOUNT}, with which one process of the cluster sends: what that one does not do is left undone: give each role an account of its own, or both nodes the same roles`,
   'cluster-address-unreachable':
     'the node 10.0.0.6:8935 of this cluster does not reach this one at 10.0.0.5:8935 (connect ECONNREFUSED), so it hands it no segments: give -clusterAddr, the HOST:PORT at which the other nodes reach this one',
   'sibling-unusable':

@@ -1,5 +1,6 @@
 import type { Role, Settings } from '../config/settings.ts'
 import { type Duties, maxSessionsOf } from '../domain/duties.ts'
+import type { Led, LedDuty } from '../domain/member.ts'
 import type { Service } from '../lib/service.ts'
 import type { Environment } from './environment.ts'
 import { type ChainAccess, ChainParts, RewardParts, RoundInitializerParts } from './parts/chain.ts'
@@ -65,6 +66,19 @@ export class Parts implements Readonly<Record<Role, RoleParts | null>> {
     this.gateway = gateway && new GatewayParts(core, gateway, chain)
     if (chain && duties.rewards) this.reward = new RewardParts(core, chain)
     if (chain && duties.initializesRounds) this.roundInitializer = new RoundInitializerParts(core, chain)
+    cluster?.members.showLeads(() => this.#leads)
+  }
+
+  /** What this node leads in its cluster. */
+  get #leads(): readonly Led[] {
+    const sentForMs = this.chain?.leaders?.sending.ledForMs ?? null
+    const redeems = this.redeeming?.leads ?? null
+    const ledFor = (duty: LedDuty, forMs: number | null) => (forMs === null ? [] : [{ duty, forMs }])
+    return [
+      ...ledFor(this.duties.redeemsLate ? 'redeem late' : 'redeem', redeems?.ledForMs ?? null),
+      ...ledFor('reward', this.reward ? sentForMs : null),
+      ...ledFor('initialize rounds', this.roundInitializer ? sentForMs : null),
+    ]
   }
 
   get settings(): Settings {

@@ -124,6 +124,7 @@ for (const [line, order] of [
         'cluster secret',
         'sibling client',
         'siblings',
+        'successors',
         'lapsed holds',
         'service endpoint',
         'opening for siblings',

@@ -159,6 +159,7 @@ const cluster = z.object({
     z.object({
       ...{ node: text, address: text, roles: list(text), version: text, alive: z.boolean(), silentMs: time },
       work: z.object({ takesSegments: z.boolean(), maxSessions: count, sessions: count }),
+      leads: list(z.object({ duty: text, forMs: time })).optional(),
     }),
   ),
 })

@@ -54,10 +54,19 @@ function nameOf({ address, node, roles }: Member): string {
   return `${roleName(roles)} ${address} (${node})`
 }
 
+/** What a leader does, in its line. */
+const LEADS: Readonly<Record<string, string>> = {
+  ...{ redeem: 'leads redemption', 'redeem late': 'leads late redemption' },
+  ...{ reward: 'leads rewards', 'initialize rounds': 'leads round initialisation' },
+}
+
 function memberLine(member: Member): string {
-  const { alive, silentMs, version, work } = member
+  const { alive, leads = [], silentMs, version, work } = member
+  const led = leads.flatMap(({ duty, forMs }) =>
+    LEADS[duty] ? [`, ${LEADS[duty]} for ${duration(forMs)}`] : [],
+  )
   const { maxSessions, sessions, takesSegments } = work
   const load = maxSessions > 0 || sessions > 0 ? `, ${sessions} of ${counted(maxSessions, 'session')}` : ''
   const rests = maxSessions > 0 && !takesSegments ? ', takes no more' : ''
-  return `${nameOf(member)}   version ${version}${load}${alive ? rests : `, silent for ${duration(silentMs)}`}`
+  return `${nameOf(member)}   version ${version}${load}${led.join('')}${alive ? rests : `, silent for ${duration(silentMs)}`}`
 }

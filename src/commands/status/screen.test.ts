@@ -510,6 +510,7 @@ test('a cluster is shown once with all its nodes, whichever were asked, and a si
       version: '0.1.0',
       alive: true,
       silentMs: 0,
+      leads: [],
       work,
       ...changes,
     },
@@ -519,7 +520,7 @@ test('a cluster is shown once with all its nodes, whichever were asked, and a si
     member('7'),
     member('8', { work: { ...work, takesSegments: false } }),
     member('9', { alive: false, silentMs: 40_000 }),
-    member('4', { roles: ['redeemer'], work: idle }),
+    member('4', { roles: ['redeemer'], work: idle, leads: [{ duty: 'redeem', forMs: 180_000 }] }),
   ]
   const seenBy = (node: string, isIn: boolean, known = members) =>
     answerOf(
@@ -534,7 +535,7 @@ test('a cluster is shown once with all its nodes, whichever were asked, and a si
     orchestrator 10.0.0.7:8935 (7777777777777777)   version 0.1.0, 3 of 10 sessions
     orchestrator 10.0.0.8:8935 (8888888888888888)   version 0.1.0, 3 of 10 sessions, takes no more
     orchestrator 10.0.0.9:8935 (9999999999999999)   version 0.1.0, 3 of 10 sessions, silent for 40 s
-    redeemer 10.0.0.4:8935 (4444444444444444)   version 0.1.0`,
+    redeemer 10.0.0.4:8935 (4444444444444444)   version 0.1.0, leads redemption for 3 min`,
   )
   assert.deepEqual(problemsOf(answers), [
     'the orchestrator 10.0.0.9:8935 (9999999999999999) of the cluster has been silent for 40 s: start it again, unless it was taken out for good (it is forgotten after a day)',

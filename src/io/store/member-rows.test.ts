@@ -43,6 +43,9 @@ test('a member’s row is written, read by its siblings and deleted at its end',
   const { leftMs, ...member } = seen!
   assert.deepEqual(member, memberOf())
   assert.ok(leftMs > 0 && leftMs <= LEASE_MS, `${leftMs}`)
+  const leads = [{ duty: 'redeem', forMs: 3_000 }] as const
+  await rows.renew(memberOf({ leads }), { ms: LEASE_MS, takesOver: false })
+  assert.deepEqual((await rows.members())[0]?.leads, leads)
   await rows.leave(memberOf({ instance: '2'.repeat(16) }))
   assert.equal((await rows.members()).length, 1, 'another process has no say in it')
   await rows.leave(memberOf())
@@ -80,8 +83,13 @@ test('a lease that has run out is read as such; a row that cannot be read, or is
   await set(ids[1]!, { address: 'http://elsewhere/' })
   await set(ids[2]!, { lease_end: Date.now() - 60_000 })
   await set(ids[3]!, { lease_end: Date.now() - 25 * 3600_000 })
-  await set(ids[4]!, { work: JSON.stringify({ ...work, more: 1 }) })
+  const strange = [{ duty: 'reign', forMs: 1 }, { duty: 'reward', forMs: -1 }, 'redeem', null]
+  await set(ids[4]!, { work: JSON.stringify({ ...work, more: 1, leads: strange }) })
   const seen = await rows.members()
+  assert.deepEqual(
+    seen.map(({ leads }) => leads),
+    [undefined, undefined],
+  )
   assert.deepEqual(
     seen.map(({ leftMs, node, work: told }) => [node, leftMs > 0, told]),
     [

@@ -10,6 +10,8 @@ import type { MemberRow } from './tables.ts'
 const MAX_MEMBERS = 1_000
 /** A member that never came back is shown for this long. */
 const KEPT_MS = 24 * 3600_000
+/** Duties that one member leads. */
+const MAX_LEADS = 20
 
 /** The database's clock in ms since the epoch. The transaction's time would be that of its beginning. */
 const NOW = sql<string>`(extract(epoch from clock_timestamp()) * 1000)::bigint`
@@ -20,6 +22,15 @@ const count = z.number().int().min(0).max(1_000_000_000)
 
 /** Newer versions may tell more. */
 const work = z.object({ takesSegments: z.boolean(), maxSessions: count, sessions: count, segments: count })
+
+/** In the same column; absent where a member leads nothing. Duties that are not known are left out. */
+const led = z.object({
+  duty: z.enum(['redeem', 'redeem late', 'reward', 'initialize rounds']),
+  forMs: z.number().int().min(0),
+})
+const leads = z
+  .object({ leads: z.array(z.unknown()).max(MAX_LEADS).optional() })
+  .transform((told) => (told.leads ?? []).flatMap((one) => led.safeParse(one).data ?? []))
 
 /** What siblings of other versions, or another hand, wrote there. */
 const row = z.object({
@@ -87,7 +98,9 @@ export class MemberRows implements MemberRecords {
     return rows.flatMap((raw) => {
       const member = row.safeParse(raw)
       const leftMs = time.safeParse(raw.left)
-      return member.success && leftMs.success ? [{ ...member.data, leftMs: leftMs.data }] : []
+      if (!member.success || !leftMs.success) return []
+      const led = leads.safeParse(parsedJson(raw.work)).data ?? []
+      return [{ ...member.data, ...(led.length > 0 && { leads: led }), leftMs: leftMs.data }]
     })
   }
 
@@ -107,6 +120,6 @@ export class MemberRows implements MemberRecords {
   }
 }
 
-function rowOf({ roles, work, ...facts }: Member): Omit<MemberRow, 'lease_end'> {
-  return { ...facts, roles: roles.join(','), work: JSON.stringify(work) }
+function rowOf({ leads, roles, work, ...facts }: Member): Omit<MemberRow, 'lease_end'> {
+  return { ...facts, roles: roles.join(','), work: JSON.stringify({ ...work, ...(leads && { leads }) }) }
 }

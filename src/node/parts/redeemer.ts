@@ -9,6 +9,7 @@ import { Endpoint } from '../../io/rpc/server.ts'
 import { readGoTicketQueue } from '../../io/store/go-ticket-queue.ts'
 import type { Address } from '../../lib/crypto.ts'
 import type { Service } from '../../lib/service.ts'
+import type { Leadership } from '../../services/cluster/leadership.ts'
 import type { Senders } from '../../services/protocol/senders.ts'
 import { EtherCheck } from '../../services/redemption/ether-check.ts'
 import { LedRedeemer } from '../../services/redemption/led-redeemer.ts'
@@ -41,6 +42,8 @@ export class RedeemingParts {
   readonly floats: Senders
   /** Keeps winning tickets until they are redeemed. */
   readonly keeper: Redeemer | LedRedeemer
+  /** The election of the node that redeems for a cluster; null where this node shares no store. */
+  readonly leads: Leadership | null
   readonly services: readonly Service[]
 
   constructor(core: Core, chain: ChainParts) {
@@ -48,10 +51,11 @@ export class RedeemingParts {
     const { account, client, gas } = chain
     this.senders = chain.sendersFor(chain.recipient)
     this.floats = this.senders
-    const { keeper, services } = chain.leaders
+    const { keeper, leads, services } = chain.leaders
       ? ledRedeemer(core, chain, { leaders: chain.leaders, senders: this.senders })
       : ownRedeemer(core, chain, this.senders)
     this.keeper = keeper
+    this.leads = leads
     const balance = () => client.ethBalance(account)
     const { redeemGas } = chain.settings
     const check = new EtherCheck(
@@ -73,6 +77,7 @@ function isRedeemer({ duties }: Core, { leaders, member }: ChainParts): boolean 
 /** A redeemer with its service list, in the order of starting. */
 interface Keeper<Kind> {
   readonly keeper: Kind
+  readonly leads: Leadership | null
   readonly services: readonly Service[]
 }
 
@@ -86,7 +91,7 @@ function ownRedeemer({ env, settings, store }: Core, chain: ChainParts, senders:
     },
     { afterMs: settings.redeemer?.redeemAfterMs ?? 0 },
   )
-  return { keeper, services: [keeper] }
+  return { keeper, leads: null, services: [keeper] }
 }
 
 /** The redeemer of a cluster: one of its nodes redeems, for all of them. */
@@ -114,7 +119,7 @@ function ledRedeemer(
     )
   }
   const keeper = new LedRedeemer({ ...env, leads, ofTerm, openTickets, tickets: store })
-  return { keeper, services: [openTickets, leads, keeper] }
+  return { keeper, leads, services: [openTickets, leads, keeper] }
 }
 
 /** The hand-over of winning tickets from an orchestrator to the redeemers of its settings. */

@@ -14,9 +14,14 @@ test('the status lists the members in one order, with how long a silent one has 
       leftMs,
     },
   })
-  const { isIn, members, node } = clusterFigures({
-    ...{ node: '1'.repeat(16), isIn: false, all: [seen('2', 4_000), seen('1', 3_000), seen('3', -1_500.4)] },
-  })
+  const leads = [{ duty: 'redeem', forMs: 7_000 }] as const
+  const all = [seen('2', 4_000), { ...seen('1', 3_000), leads }, { ...seen('3', -1_500.4), leads }]
+  const { isIn, members, node } = clusterFigures({ node: '1'.repeat(16), isIn: false, all })
+  assert.deepEqual(
+    members.map((member) => member.leads),
+    [leads, [], []],
+    'a silent one leads nothing any more',
+  )
   assert.deepEqual([node, isIn], ['1'.repeat(16), false])
   assert.deepEqual(
     members.map(({ address, alive, silentMs }) => [address, alive, silentMs]),

@@ -1,4 +1,4 @@
-import type { MemberWork } from '../../domain/member.ts'
+import type { Led, MemberWork } from '../../domain/member.ts'
 import type { Members } from '../../services/cluster/members.ts'
 
 /** A node of a cluster, as another one sees it. */
@@ -14,6 +14,8 @@ export interface MemberFigures {
   /** Since its lease has run out; 0 while it holds. */
   readonly silentMs: number
   readonly work: MemberWork
+  /** What it leads, and for how long; empty for a member that is not alive. */
+  readonly leads: readonly Led[]
 }
 
 /** A cluster as one of its nodes sees it. */
@@ -34,6 +36,7 @@ export function clusterFigures({ all, isIn, node }: Pick<Members, 'all' | 'isIn'
       silentMs: Math.max(0, Math.round(-member.leftMs)),
     },
     work: member.work,
+    leads: member.leftMs > 0 ? (member.leads ?? []) : [],
   }))
   // In the same order whichever node is asked.
   return { node, isIn, members: members.sort((a, b) => (a.node < b.node ? -1 : 1)) }

@@ -60,6 +60,8 @@ export class Leadership implements Service {
   readonly #alarm = new Alarm()
   readonly #changes = new Listeners<void>()
   readonly #unknown: PassingFailure
+  /** When this process began to lead. */
+  #sinceMs = 0
   #held: { readonly epoch: bigint; readonly endMs: number } | null = null
   #holder: LeaseHolder | null = null
   /** The epoch that the listeners were told. */
@@ -94,6 +96,11 @@ export class Leadership implements Service {
   /** The epoch in which this process leads; null while it does not. */
   get epoch(): bigint | null {
     return this.#held !== null && this.#monotonic() < this.#held.endMs ? this.#held.epoch : null
+  }
+
+  /** For how long this process has led; null while it does not. */
+  get ledForMs(): number | null {
+    return this.epoch === null ? null : Math.round(this.#monotonic() - this.#sinceMs)
   }
 
   /** The leader, as last seen; null while it is not known. */
@@ -171,6 +178,7 @@ export class Leadership implements Service {
     this.#told = epoch
     const { log } = this.#needs
     const { lease } = this.#options
+    if (epoch !== null) this.#sinceMs = this.#monotonic()
     if (epoch !== null) log.info('this node leads', { lease, epoch })
     else log.info('this node no longer leads', { lease, leader: this.#holder?.node ?? null })
     this.#changes.tell()

@@ -18,7 +18,7 @@ function cluster() {
   const clock = new ManualClock()
   const records = new FakeMemberRecords(clock)
   let processes = 0
-  const node = (id: string, { address = '10.0.0.5:8935', wrongByMs = 0 } = {}) => {
+  const node = (id: string, { address = '10.0.0.5:8935', roles = ['orchestrator'], wrongByMs = 0 } = {}) => {
     const causes = new Map<CauseCode, unknown>()
     const noted: Causes = {
       met: ({ code, facts }) => void causes.set(code, facts),
@@ -27,7 +27,7 @@ function cluster() {
     const supervisor = new Supervisor()
     const members = new Members(
       {
-        ...{ node: id, account: '0xA', roles: ['orchestrator'], version: '1' },
+        ...{ node: id, account: '0xA', roles, version: '1' },
         address: async () => address,
       },
       {
@@ -94,6 +94,28 @@ test('a node counts itself out before its siblings do, whether the database fail
     assert.ok(silentMs >= 6_000 && silentMs <= 7_000, `${silentMs}`)
     assert.match(reason, /connection refused|it does not answer/)
   }
+})
+
+test('siblings see what a node leads, and a node says so if one of them has its account in another role', async () => {
+  const { clock, node } = cluster()
+  const [redeemer, reward] = [
+    node(A, { roles: ['redeemer'] }),
+    node(B, { address: '10.0.0.6:7935', roles: ['reward'] }),
+  ]
+  for (const { start } of [redeemer, reward]) await start()
+  redeemer.members.showLeads(() => [{ duty: 'redeem', forMs: clock.now() }])
+  await clock.wind(2_000)
+  const [sibling] = reward.members.siblings
+  assert.deepEqual(sibling?.leads, [{ duty: 'redeem', forMs: clock.now() }])
+  assert.equal(redeemer.members.siblings[0]?.leads, undefined)
+  assert.deepEqual(redeemer.causes.get('account-in-two-roles'), {
+    ...{ account: '0xA', roles: ['redeemer'], sibling: '10.0.0.6:7935', others: ['reward'] },
+  })
+  assert.equal(reward.causes.has('account-in-two-roles'), true)
+  await reward.supervisor.stop()
+  await clock.wind(2_000)
+  assert.equal(redeemer.causes.has('account-in-two-roles'), false)
+  await redeemer.supervisor.stop()
 })
 
 test('a node that has the database again is a member again', async () => {

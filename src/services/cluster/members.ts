@@ -1,5 +1,12 @@
 import { type Causes, noCauses } from '../../domain/causes.ts'
-import { type Member, type MemberWork, NO_WORK, type SeenMember } from '../../domain/member.ts'
+import {
+  type Led,
+  type Member,
+  type MemberWork,
+  NO_WORK,
+  type SeenMember,
+  sharesKey,
+} from '../../domain/member.ts'
 import { formatHex } from '../../lib/bytes.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Dice } from '../../lib/dice.ts'
@@ -75,6 +82,7 @@ export class Members implements Service {
   #address = ''
   #fingerprint = ''
   #work: () => MemberWork = () => NO_WORK
+  #leads: () => readonly Led[] = () => []
   /** On the node's monotonic clock; null before the first renewal. */
   #leaseEndMs: number | null = null
   /** Why the last renewal failed; null if it succeeded. */
@@ -129,6 +137,11 @@ export class Members implements Service {
     await this.#renewSafely()
   }
 
+  /** Tells siblings what this node leads, read at each renewal. */
+  showLeads(leads: () => readonly Led[]): void {
+    this.#leads = leads
+  }
+
   /** Tells siblings of this node's work now, rather than with the next renewal. */
   async renew(): Promise<void> {
     await this.#renewSafely()
@@ -173,9 +186,11 @@ export class Members implements Service {
 
   get #self(): Member {
     const { account, node, roles, version } = this.#options
+    const leads = this.#leads()
     return {
       ...{ node, instance: this.instance, account, roles, version },
       ...{ address: this.#address, fingerprint: this.#fingerprint, work: this.#work() },
+      ...(leads.length > 0 && { leads }),
     }
   }
 
@@ -223,6 +238,7 @@ export class Members implements Service {
       try {
         if (!(await this.#renew(false))) throw this.#lost()
         this.#failure = null
+        this.#compareRoles()
       } catch (error) {
         if (error instanceof MembershipError) throw error
         this.#failure = messageOf(error)
@@ -250,6 +266,15 @@ export class Members implements Service {
     const silentMs = this.#monotonic() - this.#leaseEndMs + LEASE_MS
     const reason = this.#failure ?? 'it does not answer'
     this.#causes.met({ code: 'membership-lapsed', facts: { silentMs, reason } })
+  }
+
+  #compareRoles(): void {
+    const { account, roles } = this.#options
+    const sibling = sharesKey({ account, roles }, this.siblings)
+    if (sibling) {
+      const facts = { account, roles, sibling: sibling.address, others: sibling.roles }
+      this.#causes.met({ code: 'account-in-two-roles', facts })
+    } else this.#causes.over('account-in-two-roles')
   }
 
   #compareClocks(aheadMs: number, uncertainMs: number): void {
