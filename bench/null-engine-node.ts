@@ -24,14 +24,16 @@ if ('exit' in settings) {
   process.exitCode = settings.exit.code
 } else {
   const stop = new AbortController()
-  process.on('SIGTERM', () => stop.abort())
+  const drain = new AbortController()
+  process.on('SIGINT', () => stop.abort())
+  process.on('SIGTERM', () => drain.abort())
   const log = openLog({ level: levelOfVerbosity(settings.verbosity), format: 'pretty' })
   try {
     await runNode(
       settings,
       {
         ...{ version, log, clock: systemClock, dice: systemDice, cpus: 1 },
-        ...{ media: nullEngine, prompt: null },
+        ...{ media: nullEngine, prompt: null, drain: drain.signal },
         tidyUp: () => globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' }),
       },
       stop.signal,

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type BalancerMode, hasHaproxy, startBalancer } from '../../devnet/balancer.ts'
 import { NodeProcess } from '../../devnet/node-process.ts'
@@ -13,58 +13,106 @@ import { GoGateway } from '../fakes/go-gateway.ts'
 import { makeSegment } from '../media/media.ts'
 import { until } from '../tools/until.ts'
 
-/** A cluster of orchestrators without a chain behind HAProxy. DRAIN_STREAMS and DRAIN_RESTARTS make it larger. */
+/**
+ * A cluster of orchestrators without a chain, and clients with a Go gateway’s habits: one behind HAProxy in TCP mode, whose only
+ * connection carries all its streams, and one behind HAProxy in HTTP mode. DRAIN_STREAMS, DRAIN_RESTARTS and DRAIN_KILLS make it
+ * larger; DRAIN_LOGS keeps the nodes’ logs in a folder.
+ */
 const NODES = 3
-const STREAMS = Number(process.env.DRAIN_STREAMS ?? 8)
-const RESTARTS = Number(process.env.DRAIN_RESTARTS ?? 2)
+/** Of each client. */
+const STREAMS = Number(process.env.DRAIN_STREAMS ?? 10)
+const RESTARTS = Number(process.env.DRAIN_RESTARTS ?? NODES)
+const KILLS = Number(process.env.DRAIN_KILLS ?? 1)
 const SEGMENT_MS = 2_000
 const PROFILES = [{ ...presetNamed('P144p30fps16x9')!, width: 96, height: 54, format: 'mpegts' as const }]
+/** Nodes whose transcoding takes a moment, and no work. */
+const NULL_ENGINE = { module: new URL('../../bench/null-engine-node.ts', import.meta.url).pathname }
+/** A node that carries the only connection keeps it for 20 s. */
+const TURN_MS = 20_000
 
-async function cluster(t: TestContext, mode: BalancerMode, flags: readonly string[] = []) {
-  const folder = await mkdtemp(join(tmpdir(), 'livepeer-drain-'))
-  t.after(() => rm(folder, { recursive: true, force: true }))
-  const postgres = await Postgres.start()
-  t.after(() => postgres.stop())
-  const store = await postgres.newDatabase()
-  const port = await freePort()
-  const backends = await Promise.all(
-    Array.from({ length: NODES }, async (_, index) => ({
-      ...{ name: `node-${index + 1}`, port: await freePort(), controlPort: await freePort() },
-    })),
-  )
-  const nodes = backends.map(({ controlPort, name, port: own }) => {
-    const control = `${LOOPBACK}:${controlPort}`
-    const role = ['-orchestrator', '-transcoder', '-maxSessions', String(2 * STREAMS)]
-    const reached = ['-serviceAddr', `${LOOPBACK}:${port}`, '-httpAddr', `${LOOPBACK}:${own}`]
-    const kept = ['-store', store, '-dataDir', join(folder, name), '-cliAddr', control]
-    return new NodeProcess({ name, flags: [...role, ...reached, ...kept, ...flags], control })
-  })
-  t.after(() => Promise.all(nodes.map((node) => node.stop())))
-  const balancer = await startBalancer({ port, backends, folder, mode })
-  t.after(() => balancer[Symbol.asyncDispose]())
-  await Promise.all(nodes.map((node) => node.start()))
-  return { nodes, origin: `https://${LOOPBACK}:${port}` }
+const modes = ['tcp', 'http'] as const
+
+/** What the tests share. */
+interface World extends AsyncDisposable {
+  readonly nodes: readonly NodeProcess[]
+  /** The nodes’ ids, in the order of the nodes. */
+  readonly ids: readonly string[]
+  readonly origins: Readonly<Record<(typeof modes)[number], string>>
+  readonly segment: Uint8Array
 }
 
-/** Streams of a Go gateway, each with its own phase, until the test stops them. */
-async function begin(t: TestContext, origin: string) {
-  const gateway = new GoGateway(origin)
-  const bytes = await makeSegment({ width: 160, height: 90, fps: 5, durationMs: SEGMENT_MS })
-  const stop = new AbortController()
-  const streams = Array.from({ length: STREAMS }, async (_, index) => {
-    await sleep((index * SEGMENT_MS) / STREAMS)
-    const pace = { bytes, durationMs: SEGMENT_MS, paceMs: SEGMENT_MS, profiles: PROFILES }
-    await gateway.stream(`stream${index}`, pace, stop.signal)
+async function startWorld(): Promise<World> {
+  await using stack = new AsyncDisposableStack()
+  const folder = await mkdtemp(join(tmpdir(), 'livepeer-drain-'))
+  stack.defer(() => rm(folder, { recursive: true, force: true }))
+  const postgres = stack.use(await Postgres.start())
+  const store = await postgres.newDatabase()
+  const logs = process.env.DRAIN_LOGS ?? join(folder, 'logs')
+  const ports = { tcp: await freePort(), http: await freePort() }
+  const backends = []
+  for (let index = 1; index <= NODES; index++)
+    backends.push({ name: `node-${index}`, port: await freePort(), controlPort: await freePort() })
+  const nodes = backends.map(({ controlPort, name, port: own }) => {
+    const control = `${LOOPBACK}:${controlPort}`
+    const role = ['-orchestrator', '-transcoder', '-maxSessions', String(3 * STREAMS)]
+    const reached = ['-serviceAddr', `${LOOPBACK}:${ports.tcp}`, '-httpAddr', `${LOOPBACK}:${own}`]
+    const kept = ['-store', store, '-dataDir', join(folder, name), '-cliAddr', control]
+    const flags = [...role, ...reached, ...kept]
+    return new NodeProcess({ name, entry: NULL_ENGINE, flags, control, logFile: join(logs, `${name}.log`) })
   })
-  const end = async () => {
-    stop.abort()
-    await Promise.all(streams)
+  stack.defer(async () => void (await Promise.all(nodes.map((node) => node.stop()))))
+  for (const mode of modes) {
+    // Each has its own configuration file.
+    const own = await mkdtemp(join(folder, mode))
+    stack.use(await startBalancer({ port: ports[mode], backends, folder: own, mode }))
   }
-  t.after(async () => {
-    await end()
-    await gateway[Symbol.asyncDispose]()
-  })
-  return { gateway, end }
+  await Promise.all(nodes.map((node) => node.start()))
+  const ids = await Promise.all(
+    nodes.map(async ({ command }) => (await readFile(join(folder, command.name, 'node-id'), 'utf8')).trim()),
+  )
+  const segment = await makeSegment({ width: 160, height: 90, fps: 5, durationMs: SEGMENT_MS })
+  const origins = { tcp: `https://${LOOPBACK}:${ports.tcp}`, http: `https://${LOOPBACK}:${ports.http}` }
+  const running = stack.move()
+  return { nodes, ids, origins, segment, [Symbol.asyncDispose]: () => running.disposeAsync() }
+}
+
+/** The streams of a Go gateway, each with its own phase, until they are ended. */
+class Streams implements AsyncDisposable {
+  readonly mode: BalancerMode
+  readonly gateway: GoGateway
+  readonly #stop = new AbortController()
+  readonly #streams: readonly Promise<void>[]
+
+  constructor({ origins, segment: bytes }: World, mode: (typeof modes)[number]) {
+    this.mode = mode
+    this.gateway = new GoGateway(origins[mode])
+    const pace = { bytes, durationMs: SEGMENT_MS, paceMs: SEGMENT_MS, profiles: PROFILES }
+    this.#streams = Array.from({ length: STREAMS }, async (_, index) => {
+      await sleep((index * SEGMENT_MS) / STREAMS)
+      await this.gateway.stream(`${mode}${index}`, pace, this.#stop.signal)
+    })
+  }
+
+  /** Waits until every stream has had so many more segments. */
+  async go(segments: number): Promise<void> {
+    const served = this.gateway.served + segments * STREAMS
+    await until(async () => (this.gateway.served >= served ? true : null), `segments over ${this.mode}`)
+  }
+
+  async end(): Promise<void> {
+    this.#stop.abort()
+    await Promise.all(this.#streams)
+  }
+
+  toString(): string {
+    const { client, failures, served } = this.gateway
+    return `${this.mode}: ${served} segments, ${failures.length} failed; ${client.connections} connections, ${client.repeated} requests sent again`
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.end()
+    await this.gateway[Symbol.asyncDispose]()
+  }
 }
 
 /** The node with the most sessions. */
@@ -75,30 +123,76 @@ async function busiest(nodes: readonly NodeProcess[]): Promise<NodeProcess> {
   return nodes[sessions.indexOf(Math.max(...sessions))]!
 }
 
-test('a Go gateway loses nothing while nodes of a cluster behind HAProxy in HTTP mode are restarted in turn', {
-  skip: hasHaproxy() ? false : 'HAProxy is not installed',
-  timeout: 240_000,
-}, async (t) => {
-  const { nodes, origin } = await cluster(t, 'http')
-  const { end, gateway } = await begin(t, origin)
-  await until(async () => (gateway.served >= STREAMS ? true : null), 'the first segments')
-  for (let turn = 0; turn < RESTARTS; turn++) {
-    const node = await busiest(nodes)
-    const begunMs = performance.now()
-    await node.drain()
-    assert.equal(node.exitCode, 0, node.output)
-    const endedMs = performance.now() - begunMs
-    await node.start()
-    const tookMs = performance.now() - begunMs
-    const what = `${new Date().toISOString()} ${node.command.name} ended in ${Math.round(endedMs)} ms`
-    t.diagnostic(`${what} and was back after ${Math.round(tookMs)} ms`)
-    const { served } = gateway
-    await until(async () => (gateway.served >= served + STREAMS ? true : null), 'segments after a restart')
-  }
-  await end()
-  const { client, failures, served } = gateway
-  t.diagnostic(
-    `${served} segments, ${failures.length} failed; ${client.connections} connections, ${client.repeated} requests sent again`,
-  )
-  assert.deepEqual(failures, [])
+describe('a cluster behind HAProxy', { skip: hasHaproxy() ? false : 'HAProxy is not installed' }, () => {
+  let world: World
+  before(async () => {
+    world = await startWorld()
+  })
+  after(() => world?.[Symbol.asyncDispose]())
+
+  test('one connection that carries all streams takes turns at the nodes, and nothing is lost', {
+    timeout: 180_000,
+  }, async (t) => {
+    const { ids } = world
+    await using streams = new Streams(world, 'tcp')
+    const { client, failures, holders } = streams.gateway
+    const startMs = performance.now()
+    // Every node has had a whole turn once a fourth begins.
+    await until(async () => (client.connections > NODES ? true : null), 'turns', 150_000)
+    await streams.go(1)
+    const turns = (performance.now() - startMs) / TURN_MS
+    await streams.end()
+    const done = ids.map((id) => holders.get(id) ?? 0)
+    t.diagnostic(`${streams}; renditions by node: ${done}`)
+    assert.deepEqual(failures, [])
+    const share = done.reduce((sum, count) => sum + count, 0) / NODES
+    for (const count of done) assert.ok(count > share * 0.6 && count < share * 1.5, `${done}`)
+    assert.ok(client.connections - 1 <= turns, `${client.connections} connections in ${turns} turns`)
+  })
+
+  test('Go gateways lose nothing while the nodes are restarted in turn', {
+    timeout: 60_000 + RESTARTS * 60_000,
+  }, async (t) => {
+    await using tcp = new Streams(world, 'tcp')
+    await using http = new Streams(world, 'http')
+    await Promise.all([tcp.go(1), http.go(1)])
+    for (let turn = 0; turn < RESTARTS; turn++) {
+      // The first one has the connection in TCP mode.
+      const node = turn === 0 ? await busiest(world.nodes) : world.nodes[turn % NODES]!
+      const begunMs = performance.now()
+      await node.drain()
+      assert.equal(node.exitCode, 0, node.output)
+      const endedMs = performance.now() - begunMs
+      await node.start()
+      const what = `${new Date().toISOString()} ${node.command.name} ended in ${Math.round(endedMs)} ms`
+      t.diagnostic(`${what} and was back after ${Math.round(performance.now() - begunMs)} ms`)
+      await Promise.all([tcp.go(1), http.go(1)])
+    }
+    await Promise.all([tcp.end(), http.end()])
+    t.diagnostic(`${tcp}`)
+    t.diagnostic(`${http}`)
+    assert.deepEqual([...tcp.gateway.failures, ...http.gateway.failures], [])
+  })
+
+  test('a node that is killed costs Go gateways the segments that were under way, and no more', {
+    timeout: 60_000 + KILLS * 60_000,
+  }, async (t) => {
+    await using tcp = new Streams(world, 'tcp')
+    await using http = new Streams(world, 'http')
+    for (let turn = 0; turn < KILLS; turn++) {
+      await Promise.all([tcp.go(2), http.go(2)])
+      const node = await busiest(world.nodes)
+      const before = [tcp, http].map(({ gateway }) => gateway.failures.length)
+      const underWay = [tcp, http].map(({ gateway }) => gateway.underWay)
+      await node.kill()
+      await Promise.all([tcp.go(3), http.go(3)])
+      for (const [index, { gateway, mode }] of [tcp, http].entries()) {
+        const failed = gateway.failures.slice(before[index])
+        t.diagnostic(`${mode}: ${underWay[index]} under way at ${node.command.name}, ${failed.length} failed`)
+        for (const failure of failed) t.diagnostic(failure)
+        assert.ok(failed.length <= underWay[index]!, failed.join('\n'))
+      }
+      await node.start()
+    }
+  })
 })

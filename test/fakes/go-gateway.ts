@@ -27,6 +27,8 @@ export class GoGateway implements AsyncDisposable {
   served = 0
   /** Why segments failed. */
   readonly failures: string[] = []
+  /** Segments that are under way, from the offer to the last rendition. */
+  underWay = 0
   /** Renditions by the node that held them. */
   readonly holders = new Map<string, number>()
 
@@ -53,6 +55,7 @@ export class GoGateway implements AsyncDisposable {
     let info: OrchestratorInfo | null = null
     for (let seq = 0n; !signal.aborted; seq++) {
       const startMs = performance.now()
+      this.underWay++
       try {
         info ??= await this.#discover()
         info = await this.#send(
@@ -66,6 +69,8 @@ export class GoGateway implements AsyncDisposable {
           `${new Date().toISOString()} ${name} ${seq}: ${error instanceof Error ? error.message : error}`,
         )
         info = null
+      } finally {
+        this.underWay--
       }
       await sleep(Math.max(0, paceMs - (performance.now() - startMs)))
     }
