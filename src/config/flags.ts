@@ -199,6 +199,12 @@ export const flags = {
     'Secret that clients of the control API must send, or a file with it. Required if -cliAddr is not a loopback address; none: no secret, because something else protects it.',
     { secret: true, orPath: true, value: 'TEXT|FILE' },
   ),
+  cliHosts: text(
+    '',
+    'every role',
+    'Names by which the control API may be called, with commas between. Without a token, changes are made only under an address, localhost or one of these, so that no web page can reach it under a name of its own.',
+    { value: 'HOST,HOST' },
+  ),
   httpAddr: text(
     '',
     'every role',

@@ -15,6 +15,7 @@ import type { ChainSettings, MediaSandboxMode, ProgramEnvironment, Role, Setting
 const DEFAULT_VERBOSITY = 3
 /** A higher number of sessions is treated as a mistake. */
 const MAX_SESSIONS = 1_000_000
+const HOST_NAME = /^[a-z0-9]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9_-]*[a-z0-9])?)*$/i
 
 /**
  * Default ports of the control API by role: 7935, 5935 and 6935 as on the network (operations.md §2.1), the others
@@ -53,6 +54,7 @@ export function readSettings(loaded: LoadedFlags, env: ProgramEnvironment): Omit
     verbosity: readVerbosity(reading),
     logFormat: readLogFormat(reading),
     controlBind: readControlBind(reading, roles, secrets),
+    controlHosts: readControlHosts(reading),
     maxSessions: readMaxSessions(reading, roles),
     drainTimeoutMs: reading.wait('drainTimeout', 0),
     drainNoticeMs: reading.wait('drainNotice', 0),
@@ -166,6 +168,16 @@ function readControlBind(reading: Reading, roles: ReadonlySet<Role>, secrets: Se
     `the control API listens on ${printBind(bind)} without a token: unless something else protects it, give -cliToken, or set ${spelled} to a loopback address`,
   )
   return bind
+}
+
+/** Names, not addresses, which are accepted anyway; without ports. */
+function readControlHosts(reading: Reading): readonly string[] {
+  const names = entries(reading.flags.cliHosts)
+  const wrong = names.find((name) => name.length > 253 || !HOST_NAME.test(name))
+  if (wrong === undefined) return names.map((name) => name.toLowerCase())
+  throw refusal(
+    `${reading.spelled('cliHosts')} ${shown(wrong)} is not the name of a host: write it without a scheme and a port, such as node1.example`,
+  )
 }
 
 function readMaxSessions(reading: Reading, roles: ReadonlySet<Role>): number | 'auto' {

@@ -363,6 +363,12 @@ describe('settings of the other roles', () => {
     assert.equal(token('-cliAddr :1', { variables: { LP_CLITOKEN: 'hush' } }).controlToken, 'hush')
   })
 
+  it('list the names by which the control API may be called', () => {
+    const hosts = (line: string) => settings(`-gateway ${line}`).controlHosts
+    assert.deepEqual(hosts(''), [])
+    assert.deepEqual(hosts('-cliHosts Node1.example,gateway'), ['node1.example', 'gateway'])
+  })
+
   it('let a transcoder work for any orchestrator of the list', () => {
     const { transcoder, warnings } = settings('-transcoder -orchSecret s.txt -orchAddr a,b -hevcDecoding')
     const { ladder: _, ...told } = transcoder!
@@ -826,6 +832,10 @@ describe('a sentence refuses', () => {
       '-gateway',
       'the control API would be open to other machines at LP_CLIADDR 10.0.0.1:7000: give -cliToken, the secret that clients must send (or -cliToken none if something else protects it)',
       { variables: { LP_CLIADDR: '10.0.0.1:7000' } },
+    ],
+    [
+      '-gateway -cliHosts node1:7935',
+      '-cliHosts "node1:7935" is not the name of a host: write it without a scheme and a port, such as node1.example',
     ],
     [
       '-gateway -cliToken token.txt',

@@ -33,6 +33,8 @@ export interface Settings {
   /** `auto`: for the journal where stderr goes there, otherwise pretty. */
   readonly logFormat: LogFormat | 'auto'
   readonly controlBind: Bind
+  /** Names under which the control API may be told to change something, beside addresses. */
+  readonly controlHosts: readonly string[]
   /** Concurrent streams; `auto` is what the machine sustains plus what connected transcoders take. */
   readonly maxSessions: number | 'auto'
   /** How long running work may continue after the node was asked to stop. */

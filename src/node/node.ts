@@ -18,7 +18,8 @@ import { messageOf } from '../lib/errors.ts'
 import { hostAndPort } from '../lib/hosts.ts'
 import type { Log } from '../lib/log.ts'
 import { Supervisor } from '../lib/service.ts'
-import { controlActions, controlRoutes, type NodeProgress } from './control-routes.ts'
+import type { NodeProgress } from './control/context.ts'
+import { controlRoutes } from './control/routes.ts'
 import { openDataDir } from './data-dir.ts'
 import { Drain } from './drain.ts'
 import type { Environment } from './environment.ts'
@@ -108,12 +109,11 @@ async function startNode(
   const { clock, log, version } = env
   const settings = await withDataDir(wanted, log)
   const nodeId = settings.store ? { nodeId: await nodeIdIn(settings.dataDir, env.dice) } : {}
-  const { chain: chainSettings, controlBind, metrics, secrets } = settings
+  const { chain: chainSettings, controlBind, controlHosts, secrets } = settings
   // Starts first, so that a node that has not started yet shows what it waits for.
-  const routes = controlRoutes(progress, { version, clock, drain, hasMetrics: metrics.enabled })
-  const actions = controlActions(drain)
+  const routes = controlRoutes({ progress, settings, version, clock, drain })
   await supervisor.start(
-    new ControlApi({ ...controlBind, token: secrets.controlToken }, { routes, actions, log }),
+    new ControlApi({ ...controlBind, hosts: controlHosts, token: secrets.controlToken }, { routes, log }),
   )
 
   const runsWorkers = !env.media && dutiesOf(settings).handlesMedia

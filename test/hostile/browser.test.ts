@@ -6,6 +6,7 @@ import type { GatewayHttpOptions } from '../../src/io/http/gateway-http.ts'
 import { hostAndPort } from '../../src/lib/hosts.ts'
 import { silentLog } from '../../src/lib/log.ts'
 import { Supervisor } from '../../src/lib/service.ts'
+import { routesOf } from '../fakes/control-routes.ts'
 import { rawRequest, startEndpoint, TRANSPORTS } from '../fakes/endpoint.ts'
 import { startGatewayPort } from '../fakes/gateway-port.ts'
 import { WITHOUT_IPV6 } from '../net/ipv6.ts'
@@ -230,11 +231,11 @@ test('players on any page may watch', async () => {
 })
 
 describe('the control API answers', () => {
-  const routes = {
+  const routes = routesOf({
     '/status': () => ({ json: { secret: 1 } }),
     '/metrics': () => ({ text: 'secret' }),
     '/healthz': () => ({ text: 'secret' }),
-  }
+  })
 
   async function startControlApi(host: string, token = '') {
     const port = await freePort()
@@ -246,7 +247,7 @@ describe('the control API answers', () => {
   for (const [name, { headers, isServed }] of Object.entries(pages)) {
     test(`${name}: ${isServed ? 'yes' : 'no'}`, async () => {
       await using api = await startControlApi('127.0.0.1')
-      for (const path of Object.keys(routes)) {
+      for (const { path } of routes) {
         const { status, text } = await sendRaw(api, [request(`GET ${path} HTTP/1.1`, headers, api.at)])
         assert.equal(status, isServed ? 200 : 403, text)
         assert.equal(text.includes('secret'), isServed)

@@ -3,6 +3,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { freePort } from '../../../devnet/tcp-link.ts'
+import { routesOf } from '../../../test/fakes/control-routes.ts'
 import {
   bodyOf,
   orchestratorStatus,
@@ -22,7 +23,7 @@ async function node(t: TestContext, status: () => NodeStatus, token = ''): Promi
   const port = await freePort()
   const supervisor = new Supervisor()
   t.after(() => supervisor.stop())
-  const routes = { '/status': () => ({ json: status() }) }
+  const routes = routesOf({ '/status': () => ({ json: status() }) })
   await supervisor.start(new ControlApi({ host: '127.0.0.1', port, token }, { routes, log: silentLog }))
   return `127.0.0.1:${port}`
 }

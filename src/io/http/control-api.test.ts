@@ -3,17 +3,18 @@ import { createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { freePort } from '../../../devnet/tcp-link.ts'
+import { routesOf } from '../../../test/fakes/control-routes.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
 import { ControlApi } from './control-api.ts'
 
-const routes = {
+const routes = routesOf({
   '/status': () => ({ json: { wei: 10n ** 30n } }),
   '/healthz': () => ({ text: '' }),
   '/broken': () => {
     throw new Error('the chain is away')
   },
-}
+})
 
 test('the control API answers its routes and nothing else', async () => {
   const port = await freePort()
@@ -23,8 +24,16 @@ test('the control API answers its routes and nothing else', async () => {
     { path: '/status?x=1', status: 200, body: '{\n  "wei": "1000000000000000000000000000000"\n}\n' },
     { path: '/healthz', status: 200, body: '' },
     { path: '/broken', status: 500, body: 'the chain is away\n' },
-    { path: '/constructor', status: 404, body: 'no such path; there are /status, /healthz, /broken\n' },
-    { path: '/status', method: 'POST', status: 405, body: 'only GET is answered here\n' },
+    { path: '/constructor', status: 404, body: '404 page not found\n' },
+    {
+      path: '/status',
+      method: 'POST',
+      status: 200,
+      body: '{\n  "wei": "1000000000000000000000000000000"\n}\n',
+    },
+    { path: '/STATUS', status: 404, body: '404 page not found\n' },
+    { path: '//status', status: 307, body: '<a href="/status">Temporary Redirect</a>.\n\n' },
+    { path: '/x/../status', status: 307, body: '<a href="/status">Temporary Redirect</a>.\n\n' },
     { path: '/status', host: 'evil.example', status: 403, body: 'unknown host\n' },
     {
       path: '/status',
@@ -43,9 +52,12 @@ test('what changes the node is answered to POST alone, with the token and not to
   const host = `127.0.0.1:${port}`
   await using supervisor = new Supervisor()
   let done = 0
-  const actions = { '/drain': () => ({ json: { done: ++done } }) }
+  const actions = routesOf({}, { '/drain': () => ({ json: { done: ++done } }) })
   await supervisor.start(
-    new ControlApi({ host: '127.0.0.1', port, token: 'hush' }, { routes, actions, log: silentLog }),
+    new ControlApi(
+      { host: '127.0.0.1', port, token: 'hush' },
+      { routes: [...routes, ...actions], log: silentLog },
+    ),
   )
   const bearer = 'Bearer hush'
   assert.deepEqual(await ask(port, '/drain', 'GET', host, bearer), {
@@ -63,7 +75,7 @@ test('what changes the node is answered to POST alone, with the token and not to
   })
   assert.deepEqual(await ask(port, '/nothing', 'GET', host, bearer), {
     status: 404,
-    body: 'no such path; there are /status, /healthz, /broken, /drain\n',
+    body: '404 page not found\n',
   })
 })
 

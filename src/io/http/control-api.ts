@@ -1,42 +1,45 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { equalTexts } from '../../lib/crypto.ts'
-import { messageOf } from '../../lib/errors.ts'
+import { isAbort, messageOf } from '../../lib/errors.ts'
+import { withoutMapping } from '../../lib/hosts.ts'
 import { listen } from '../../lib/listen.ts'
 import type { Log } from '../../lib/log.ts'
+import { BodyError } from '../../lib/request-body.ts'
 import { requestTarget } from '../../lib/request-target.ts'
 import type { Scope, Service } from '../../lib/service.ts'
+import { bareJson } from './bare-json.ts'
+import { FormError, type FormValues, formValues, readFormBody } from './control-form.ts'
+import { type ControlSite, turnedAway } from './control-guard.ts'
+import { assertComplete, parsedParameters } from './control-parameters.ts'
+import { type ControlAnswer, type ControlChange, ControlError, type ControlRoute } from './control-route.ts'
 import { createHalfOpenServer } from './half-open-server.ts'
-import { type PageFault, pageFault } from './web-pages.ts'
-
-/** A route's answer: a value to send as JSON (bigints as decimal text), or plain text. */
-export type ControlAnswer =
-  | { readonly json: unknown }
-  | { readonly text: string; readonly type?: string; readonly status?: number }
-
-/** Handlers by path. */
-export type ControlRoutes = Readonly<Record<string, () => ControlAnswer | Promise<ControlAnswer>>>
 
 const MAX_REQUEST_MS = 10_000
 const MAX_HEADER_BYTES = 16_384
-/** Served without a token: load balancers use it, and it reveals only yes or no. */
-const OPEN_PATH = '/healthz'
+const TEXT = 'text/plain; charset=utf-8'
+const NO_VALUES: FormValues = new Map()
+/** The most of an answer that is kept in the record of changes. */
+const MAX_RESULT_CHARS = 500
 
-const refusals: Readonly<Record<PageFault, string>> = {
-  'unknown-host': 'unknown host\n',
-  'foreign-page': 'pages of another site may not ask here\n',
+/** What is sent. */
+interface Sent {
+  readonly status: number
+  readonly body: string | Uint8Array
+  /** Null: none, since there is nothing to have a type. */
+  readonly type: string | null
 }
 
 /**
- * The node's API for operators: status, metrics, health (operations.md §4), and what they make the node do. Requires the
- * token if one is set. Refuses requests from web pages of other sites and, on loopback, those under a foreign host name.
+ * The node's API for operators: status, metrics, health, the account and its stake (operations.md §4), and what they make the
+ * node do. Requires the token if one is set. Refuses web pages of other sites, and changes under an unknown host name.
  */
 export class ControlApi implements Service {
   readonly name = 'control API'
   readonly #bind: { readonly host: string; readonly port: number }
-  readonly #token: string
-  readonly #routes: ControlRoutes
-  readonly #actions: ControlRoutes
+  readonly #site: ControlSite
+  readonly #routes: ReadonlyMap<string, ControlRoute>
+  readonly #onChange: (change: ControlChange) => Promise<void>
   readonly #log: Log
+  #signal = AbortSignal.abort()
 
   constructor(
     options: {
@@ -44,23 +47,26 @@ export class ControlApi implements Service {
       readonly port: number
       /** The token that `Authorization: Bearer` must contain; empty or absent: none. */
       readonly token?: string
+      /** Names under which it may be called, beside addresses. */
+      readonly hosts?: readonly string[]
     },
     needs: {
-      /** Answered to GET; they only read. */
-      routes: ControlRoutes
-      /** Answered to POST; they change what the node does. */
-      actions?: ControlRoutes
+      routes: readonly ControlRoute[]
+      /** Told of everything that changes something, or was refused: the record of changes. */
+      onChange?(change: ControlChange): Promise<void>
       log: Log
     },
   ) {
-    this.#bind = { host: options.host, port: options.port }
-    this.#token = options.token ?? ''
-    this.#routes = needs.routes
-    this.#actions = needs.actions ?? {}
+    const { host, hosts = [], port, token = '' } = options
+    this.#bind = { host, port }
+    this.#site = { host, token, hosts: hosts.map((name) => name.toLowerCase()) }
+    this.#routes = new Map(needs.routes.map((route) => [route.path, route]))
+    this.#onChange = needs.onChange ?? (async () => {})
     this.#log = needs.log
   }
 
   async start(scope: Scope): Promise<void> {
+    this.#signal = scope.signal
     const server = createHalfOpenServer(
       { requestTimeout: MAX_REQUEST_MS, headersTimeout: MAX_REQUEST_MS, maxHeaderSize: MAX_HEADER_BYTES },
       (request, response) => void this.#answer(request, response),
@@ -72,57 +78,130 @@ export class ControlApi implements Service {
     })
   }
 
-  get #all(): ControlRoutes {
-    return { ...this.#routes, ...this.#actions }
-  }
-
-  #admits(authorization: string | undefined): boolean {
-    if (this.#token === '') return true
-    const [, shown = ''] = /^Bearer +(\S+) *$/i.exec(authorization ?? '') ?? []
-    return equalTexts(shown, this.#token)
-  }
-
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    request.resume()
     const { path } = requestTarget(request.url ?? '/')
-    const isAction = Object.hasOwn(this.#actions, path)
-    const route = isAction || Object.hasOwn(this.#routes, path) ? this.#all[path] : undefined
-    const fault = pageFault(request, this.#bind)
-    if (fault) return send(response, 403, refusals[fault])
-    if (isAction && request.method !== 'POST') return send(response, 405, 'only POST is answered here\n')
-    if (!isAction && request.method !== 'GET' && request.method !== 'HEAD')
-      return send(response, 405, 'only GET is answered here\n')
-    if (path !== OPEN_PATH && !this.#admits(request.headers.authorization)) return refuse(response)
-    if (!route) return send(response, 404, `no such path; there are ${Object.keys(this.#all).join(', ')}\n`)
+    const route = this.#routes.get(path) ?? null
+    const turned = turnedAway(request, route, this.#site)
+    if (turned) {
+      request.resume()
+      const clean = cleanPath(path)
+      if (turned.status === 404 && clean !== path) return redirect(request, response, clean)
+      if (turned.status === 401) response.setHeader('www-authenticate', 'Bearer')
+      if (turned.status === 405) response.setHeader('allow', 'POST')
+      return send(response, { status: turned.status, body: turned.text, type: TEXT })
+    }
+    const values: { given: FormValues } = { given: NO_VALUES }
+    const sent = await this.#sentFor(request, route!, values)
+    if (route!.changes) await this.#record(request, route!, values.given, sent)
+    send(response, sent)
+  }
+
+  async #sentFor(
+    request: IncomingMessage,
+    route: ControlRoute,
+    values: { given: FormValues },
+  ): Promise<Sent> {
     try {
-      const answer = await route()
-      if ('text' in answer) return send(response, answer.status ?? 200, answer.text, answer.type)
-      const body = JSON.stringify(
-        answer.json,
-        (_, value) => (typeof value === 'bigint' ? value.toString() : value),
-        2,
-      )
-      send(response, 200, `${body}\n`, 'application/json')
+      const body = await readFormBody(request)
+      const params = this.#paramsOf(request, route, body, values)
+      const { headers } = request
+      return sentOf(await route.answer(params as never, { signal: this.#signal, headers }))
     } catch (error) {
-      this.#log.error('a control request failed', { path, error })
-      send(response, 500, `${messageOf(error)}\n`)
+      if (error instanceof ControlError) return refused(error.status, error.message)
+      if (error instanceof FormError) return refused(500, `parse form error: ${error.message}`)
+      if (error instanceof BodyError)
+        return refused(error.code === 'body-too-large' ? 413 : 400, error.message)
+      if (isAbort(error)) return refused(503, 'this node is stopping')
+      this.#log.error('a control request failed', { path: route.path, error })
+      return refused(500, messageOf(error))
+    }
+  }
+
+  #paramsOf(
+    request: IncomingMessage,
+    { params, refusal, refusesFirst = false }: ControlRoute,
+    body: Uint8Array,
+    values: { given: FormValues },
+  ): Record<string, unknown> {
+    const refuse = () => {
+      const error = refusal?.() ?? null
+      if (error) throw error
+    }
+    if (params) values.given = formValues(request, body)
+    if (refusesFirst) refuse()
+    if (params) assertComplete(params, values.given)
+    refuse()
+    return params ? parsedParameters(params, values.given) : {}
+  }
+
+  /** Nothing is answered before it is recorded; a record that cannot be written is an error of the node alone. */
+  async #record(
+    request: IncomingMessage,
+    { path }: ControlRoute,
+    given: FormValues,
+    sent: Sent,
+  ): Promise<void> {
+    const change: ControlChange = {
+      path,
+      from: withoutMapping(request.socket.remoteAddress ?? ''),
+      by: this.#site.token === '' ? 'no token' : 'token',
+      params: Object.fromEntries(given),
+      status: sent.status,
+      result: typeof sent.body === 'string' ? sent.body.trim().slice(0, MAX_RESULT_CHARS) : '',
+    }
+    try {
+      await this.#onChange(change)
+    } catch (error) {
+      this.#log.error('a change could not be recorded', { path, error })
     }
   }
 }
 
-function refuse(response: ServerResponse): void {
-  response.setHeader('www-authenticate', 'Bearer')
-  send(response, 401, 'this needs the token of -cliToken: send it as Authorization: Bearer TOKEN\n')
+function sentOf(answer: ControlAnswer): Sent {
+  if ('text' in answer) {
+    const { status = 200, text, type } = answer
+    return { status, body: text, type: text === '' && !type ? null : (type ?? TEXT) }
+  }
+  if ('bytes' in answer) return { status: 200, body: answer.bytes, type: 'application/octet-stream' }
+  if ('bare' in answer) return { status: 200, body: bareJson(answer.bare), type: 'application/json' }
+  const text = JSON.stringify(
+    answer.json,
+    (_, value) => (typeof value === 'bigint' ? value.toString() : value),
+    2,
+  )
+  return { status: answer.status ?? 200, body: `${text}\n`, type: 'application/json' }
 }
 
-function send(
-  response: ServerResponse,
-  status: number,
-  body: string,
-  type = 'text/plain; charset=utf-8',
-): void {
-  const length = { 'content-type': type, 'content-length': Buffer.byteLength(body) }
-  // Browsers must not guess at the type of a refusal, which may repeat what was asked.
-  response.writeHead(status, status < 400 ? length : { ...length, 'x-content-type-options': 'nosniff' })
+function refused(status: number, message: string): Sent {
+  return { status, body: `${message}\n`, type: TEXT }
+}
+
+/** The path without empty parts and dots. */
+function cleanPath(path: string): string {
+  const parts: string[] = []
+  const given = path.split('/').slice(1)
+  for (const part of given) {
+    if (part === '..') parts.pop()
+    else if (part !== '' && part !== '.') parts.push(part)
+  }
+  return `/${parts.join('/')}${given.at(-1) === '' && parts.length > 0 ? '/' : ''}`
+}
+
+/** As peers do for a path that has another form (operations.md §4). */
+function redirect(request: IncomingMessage, response: ServerResponse, path: string): void {
+  response.setHeader('location', path)
+  const shown = path.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`)
+  const body = request.method === 'GET' ? `<a href="${shown}">Temporary Redirect</a>.\n\n` : ''
+  send(response, { status: 307, body, type: 'text/html; charset=utf-8' })
+}
+
+function send(response: ServerResponse, { body, status, type }: Sent): void {
+  const headers = {
+    ...(type !== null && { 'content-type': type }),
+    'content-length': Buffer.byteLength(body),
+    // Browsers must not guess at the type of a refusal, which may repeat what was asked.
+    ...(status >= 400 && { 'x-content-type-options': 'nosniff' }),
+  }
+  response.writeHead(status, headers)
   response.end(body)
 }

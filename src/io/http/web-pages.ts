@@ -8,6 +8,8 @@ export interface Site {
   readonly host: string
   /** Its public name behind a proxy; empty for none. */
   readonly publicHost?: string
+  /** Further names of it, in lower case. */
+  readonly hosts?: readonly string[]
 }
 
 /** Why a request is refused because a web page may have sent it. */
@@ -24,7 +26,7 @@ export function pageFault(request: IncomingMessage, site: Site): PageFault | nul
   const named = requestTarget(request.url ?? '/').authority ?? headers.host
   if (isLoopback(site.host) && named !== undefined) {
     const name = hostname(named)
-    if (name === null || !(isLoopback(name) || isPublicHost(name, site))) return 'unknown-host'
+    if (name === null || !(isLoopback(name) || isNameOf(name, site))) return 'unknown-host'
   }
   const relation = headers['sec-fetch-site']
   if (relation !== undefined) {
@@ -37,17 +39,18 @@ function isOwnOrigin(origin: string, named: string | undefined, site: Site): boo
   const url = URL.parse(origin)
   // Also `null`, the origin of pages without an address.
   if (!url || !/^https?:$/.test(url.protocol)) return false
-  if (isPublicHost(url.hostname, site)) return true
+  if (isNameOf(url.hostname, { publicHost: site.publicHost ?? '' })) return true
   // Compared with the origin's scheme, so that its default port may be omitted on either side.
   return named !== undefined && URL.parse(`${url.protocol}//${named}`)?.host === url.host
 }
 
-function isPublicHost(name: string, { publicHost = '' }: Site): boolean {
-  return publicHost !== '' && withoutBrackets(name) === publicHost
+function isNameOf(name: string, { hosts = [], publicHost = '' }: Omit<Site, 'host'>): boolean {
+  const plain = withoutBrackets(name)
+  return (publicHost !== '' && plain === publicHost) || hosts.includes(plain.toLowerCase())
 }
 
 /** The host of a `Host` header in URL spelling; null if it is invalid. */
-function hostname(named: string): string | null {
+export function hostname(named: string): string | null {
   if (!/^[^/?#@\\\s]+$/.test(named)) return null
   return URL.parse(`http://${bracketed(named) ?? named}`)?.hostname ?? null
 }

@@ -28,6 +28,7 @@ export class GatewayParts {
   /** What it pays with; null offchain. */
   readonly paying: { readonly funds: Senders; readonly spending: Spending } | null
   readonly services: readonly Service[]
+  readonly #source: OrchestratorSource
 
   constructor(core: Core, settings: GatewaySettings, chain: ChainParts | null) {
     const { client, env, media, signer } = core
@@ -36,6 +37,7 @@ export class GatewayParts {
     const { payer, view: paying } = paid
     this.paying = paid.funds
     const { source, services: finding } = sourceOf(core, settings, chain)
+    this.#source = source
     const { bind, blocklist, currentManifest, discoveryTimeoutMs, extraNodes, httpIngest, publicHost } =
       settings
     const directory = new Discovery(
@@ -60,6 +62,11 @@ export class GatewayParts {
     )
     const feeds = chain?.priceFeeds ?? []
     this.services = [client, ...paid.services, media, ...finding, ...feeds, this.gateway, http]
+  }
+
+  /** The URLs of the orchestrators that it may use. */
+  async orchestrators(): Promise<readonly string[]> {
+    return (await this.#source.candidates()).map(({ url }) => url)
   }
 }
 

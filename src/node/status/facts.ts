@@ -117,6 +117,8 @@ export class StatusFacts {
     /** Of a gateway's own account; null where it pays nobody. */
     readonly funds: Glimpse<SenderInfo> | null
   } | null
+  /** Null unless the node is a gateway. */
+  readonly #orchestrators: Glimpse<readonly string[]> | null
 
   constructor(parts: Parts, needs: { clock: Clock }) {
     const { clock } = needs
@@ -124,6 +126,8 @@ export class StatusFacts {
     const paying = parts.gateway?.paying
     this.#parts = parts
     this.#clock = clock
+    const { gateway } = parts
+    this.#orchestrators = gateway && new Glimpse(() => gateway.orchestrators(), clock)
     this.#glimpses = chain && {
       balance: new Glimpse(() => chain.client.ethBalance(chain.account), clock),
       recipient: new Glimpse(() => chain.client.orchestrator(chain.recipient), clock),
@@ -209,6 +213,11 @@ export class StatusFacts {
     const paying = this.#parts.gateway?.paying
     const info = await this.#glimpses?.funds?.look()
     return paying && info ? fundsFigures(info, paying.spending) : null
+  }
+
+  /** The URLs of the orchestrators that a gateway may use; none of any other node, and until they have been read. */
+  async orchestrators(): Promise<readonly string[]> {
+    return (await this.#orchestrators?.look()) ?? []
   }
 
   /** Null where no tickets are kept. */

@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { settingsOf } from '../../test/fakes/settings.ts'
-import { ManualClock } from '../lib/clock.ts'
-import { seededDice } from '../lib/dice.ts'
-import { silentLog } from '../lib/log.ts'
-import { controlActions, controlRoutes, type NodeProgress } from './control-routes.ts'
-import { Drain, type DrainState } from './drain.ts'
-import { Parts } from './parts.ts'
-import { readingsOf } from './readings.ts'
-import { StatusFacts } from './status/facts.ts'
+import { settingsOf } from '../../../test/fakes/settings.ts'
+import { ControlError, type ControlRoute } from '../../io/http/control-route.ts'
+import { ManualClock } from '../../lib/clock.ts'
+import { seededDice } from '../../lib/dice.ts'
+import { silentLog } from '../../lib/log.ts'
+import { Drain, type DrainState } from '../drain.ts'
+import { Parts } from '../parts.ts'
+import { readingsOf } from '../readings.ts'
+import { StatusFacts } from '../status/facts.ts'
+import type { ControlledNode, NodeProgress } from './context.ts'
+import { nodeRoutes } from './node-routes.ts'
 
 const clock = new ManualClock(1_000)
 
@@ -20,30 +22,37 @@ function routesOf(hasMetrics: boolean) {
   const parts = new Parts(settings, null, env)
   const progress: NodeProgress = { waitingFor: 'the chain', hasStarted: false, running: null }
   const running = { parts, facts: new StatusFacts(parts, env) }
-  const drain: { state: DrainState } = { state: null }
+  const drain = { state: null as DrainState } as Drain & { state: DrainState }
   parts.core.metrics?.observe(readingsOf(parts, running.facts))
   return {
     drain,
     progress,
     running,
-    routes: controlRoutes(progress, { version: '1', clock, hasMetrics, drain }),
+    routes: nodeRoutes({ progress, settings, version: '1', clock, drain }),
   }
 }
 
-async function answerOf(route: (() => unknown) | undefined): Promise<unknown> {
-  return await route!()
+/** What a route without parameters answers; a refusal as it is sent. */
+async function answerOf(routes: readonly ControlRoute[], path: string): Promise<unknown> {
+  const { signal } = new AbortController()
+  try {
+    return await routes.find((route) => route.path === path)!.answer({} as never, { signal, headers: {} })
+  } catch (error) {
+    if (error instanceof ControlError) return { text: `${error.message}\n`, status: error.status }
+    throw error
+  }
 }
 
 test('before the parts are made, status tells the progress, health is red, and there are no metrics', async () => {
   const { routes } = routesOf(true)
-  assert.deepEqual(await answerOf(routes['/status']), {
+  assert.deepEqual(await answerOf(routes, '/status'), {
     json: { version: '1', ready: false, waitingFor: 'the chain', nowMs: 1_000 },
   })
-  assert.deepEqual(await answerOf(routes['/healthz']), {
+  assert.deepEqual(await answerOf(routes, '/healthz'), {
     text: 'not ready, waits for the chain\n',
     status: 503,
   })
-  assert.deepEqual(await answerOf(routes['/metrics']), {
+  assert.deepEqual(await answerOf(routes, '/metrics'), {
     text: 'not ready, waits for the chain\n',
     status: 503,
   })
@@ -52,29 +61,29 @@ test('before the parts are made, status tells the progress, health is red, and t
 test('a node that has started is not healthy until it can take work', async () => {
   const { progress, routes, running } = routesOf(true)
   Object.assign(progress, { waitingFor: null, hasStarted: true, running })
-  assert.deepEqual(await answerOf(routes['/healthz']), {
+  assert.deepEqual(await answerOf(routes, '/healthz'), {
     text: 'not ready, waits for a transcoder\n',
     status: 503,
   })
-  const { json } = (await answerOf(routes['/status'])) as { json: Record<string, unknown> }
+  const { json } = (await answerOf(routes, '/status')) as { json: Record<string, unknown> }
   assert.deepEqual([json.ready, json.roles, json.sessions], [true, ['orchestrator'], 0])
-  const { text } = (await answerOf(routes['/metrics'])) as { text: string }
+  const { text } = (await answerOf(routes, '/metrics')) as { text: string }
   assert.match(text, /^livepeer_versions\{.*livepeerversion="1".*\} 1$/m)
 })
 
 test('without -monitor there are no metrics, in the words of the network', async () => {
   const { progress, routes, running } = routesOf(false)
   progress.running = running
-  assert.deepEqual(await answerOf(routes['/metrics']), { text: '404 page not found\n', status: 404 })
+  assert.deepEqual(await answerOf(routes, '/metrics'), { text: '404 page not found\n', status: 404 })
 })
 
 test('status tells a drain, and health is red for it', async () => {
   const { drain, progress, routes, running } = routesOf(false)
   Object.assign(progress, { waitingFor: 'livepeer undrain', hasStarted: true, running })
   drain.state = 'drained'
-  const { json } = (await answerOf(routes['/status'])) as { json: Record<string, unknown> }
+  const { json } = (await answerOf(routes, '/status')) as { json: Record<string, unknown> }
   assert.deepEqual([json.ready, json.drain, json.waitingFor], [false, 'drained', 'livepeer undrain'])
-  assert.deepEqual(await answerOf(routes['/healthz']), {
+  assert.deepEqual(await answerOf(routes, '/healthz'), {
     text: 'not ready, waits for livepeer undrain\n',
     status: 503,
   })
@@ -84,22 +93,22 @@ test('drain and undrain are answered with the state, or with a sentence when the
   let parts: { drain(): Promise<void>; undrain(): Promise<void> } | null = null
   const { signal } = new AbortController()
   const drain = new Drain({ parts: () => parts, waitFor: () => {}, signal, log: silentLog })
-  const actions = controlActions(drain)
-  assert.deepEqual(await answerOf(actions['/drain']), {
+  const actions = nodeRoutes({ drain } as unknown as ControlledNode)
+  assert.deepEqual(await answerOf(actions, '/drain'), {
     text: 'this node has not started yet: it has nothing to drain\n',
     status: 409,
   })
-  assert.deepEqual(await answerOf(actions['/undrain']), {
+  assert.deepEqual(await answerOf(actions, '/undrain'), {
     text: 'this node has not started yet\n',
     status: 409,
   })
   const held = Promise.withResolvers<void>()
   parts = { drain: () => held.promise, undrain: async () => {} }
-  assert.deepEqual(await answerOf(actions['/drain']), { json: { drain: 'draining' } })
+  assert.deepEqual(await answerOf(actions, '/drain'), { json: { drain: 'draining' } })
   held.resolve()
-  assert.deepEqual(await answerOf(actions['/undrain']), { json: { drain: null } })
+  assert.deepEqual(await answerOf(actions, '/undrain'), { json: { drain: null } })
   await drain.finish()
-  assert.deepEqual(await answerOf(actions['/undrain']), {
+  assert.deepEqual(await answerOf(actions, '/undrain'), {
     text: 'this node is about to end: start it again instead\n',
     status: 409,
   })

@@ -1,0 +1,11 @@
+import type { ControlRoute } from '../../io/http/control-route.ts'
+import type { ControlledNode } from './context.ts'
+import { nodeRoutes } from './node-routes.ts'
+
+/**
+ * The table of all that the control API answers (operations.md §4). It is there from the start on, so that a slow start can be
+ * watched.
+ */
+export function controlRoutes(node: ControlledNode): readonly ControlRoute[] {
+  return nodeRoutes(node)
+}
