@@ -11,7 +11,7 @@ import {
 import { privateKeyToAccount } from 'viem/accounts'
 import { type ContractAddresses, contractId } from '../src/io/chain/contracts.ts'
 import type { Hex } from '../src/lib/bytes.ts'
-import type { Address } from '../src/lib/crypto.ts'
+import { type Address, ZERO_ADDRESS } from '../src/lib/crypto.ts'
 import { isAbort, NodeError } from '../src/lib/errors.ts'
 import type { Anvil } from './anvil.ts'
 import { type ArtifactName, artifact, linkedBytecode, ZERO_ANSWER_BYTECODE } from './artifacts.ts'
@@ -408,7 +408,10 @@ class Deployment {
     await this.#call(token, 'LivepeerToken', 'mint', [faucet, FAUCET_SUPPLY])
     await this.#call(token, 'LivepeerToken', 'grantRole', [MINTER_ROLE, minter])
     await this.#call(controller, 'Controller', 'unpause')
-    return { controller, token, faucet, minter, roundsManager, bondingManager, ticketBroker, serviceRegistry }
+    return {
+      ...{ controller, token, faucet, minter, roundsManager, bondingManager, ticketBroker, serviceRegistry },
+      governor: ZERO_ADDRESS,
+    }
   }
 
   /** Creates a contract behind a proxy that finds it through the Controller, and registers both. */

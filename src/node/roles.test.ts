@@ -45,12 +45,12 @@ const LEADS = [
 
 for (const [line, order] of [
   ['-gateway -orchAddr a', ['orchestrator client', 'media', 'gateway', 'gateway HTTP']],
-  [`-gateway ${CHAIN} -reward=false`, [...PAYS, 'orchestrator pool', 'gateway', 'gateway HTTP']],
+  [`-gateway ${CHAIN} -reward=false`, [...PAYS, 'orchestrator pool', 'gateway', 'gateway HTTP', ...SENDS]],
   [`-gateway ${CHAIN}`, [...PAYS, 'orchestrator pool', 'gateway', 'gateway HTTP', ...SENDS, 'reward']],
   [`-gateway ${CHAIN} -orchAddr a`, [...PAYS, 'gateway', 'gateway HTTP', ...SENDS, 'reward']],
   [
     `-gateway ${CHAIN} -reward=false -maxPricePerUnit 1USD`,
-    [...PAYS, 'orchestrator pool', 'price feed', 'gateway', 'gateway HTTP'],
+    [...PAYS, 'orchestrator pool', 'price feed', 'gateway', 'gateway HTTP', ...SENDS],
   ],
   [
     `-gateway ${CHAIN} -initializeRound`,
@@ -83,7 +83,7 @@ for (const [line, order] of [
     `${ORCHESTRATOR} -pricePerUnit 1USD -orchSecret s -redeemerAddr r:8936 -reward=false`,
     [
       ...['transcoders', ...JUDGES, 'redeemers', 'senders', 'redeemer outbox', 'remote float'],
-      ...['registration', 'ticket secret', 'price feed', 'ticket recipient', ...CHECKED],
+      ...['registration', 'ticket secret', 'price feed', 'ticket recipient', ...CHECKED, 'transactions'],
     ],
   ],
   [

@@ -20,8 +20,13 @@ const roles: Readonly<Record<Role, (parts: Parts) => readonly Service[] | undefi
  * in a cluster follows the store at once, so that a second process of one node id does nothing before it is refused.
  */
 export function servicesOf(parts: Parts): readonly Service[] {
-  const { cluster, core } = parts
-  const services = new Set(Object.values(roles).flatMap((servicesIn) => servicesIn(parts) ?? []))
+  const { chain, cluster, core } = parts
+  // An operator may send with the account of any node; of a cluster's nodes, its leader sends.
+  const sending = chain && !cluster ? [...chain.following, chain.gas, ...chain.sending] : []
+  const services = new Set([
+    ...Object.values(roles).flatMap((servicesIn) => servicesIn(parts) ?? []),
+    ...sending,
+  ])
   return [...services].flatMap((service) =>
     service === core.store && cluster ? [service, cluster.members] : [service],
   )

@@ -32,6 +32,8 @@ export type ChainFault =
   | 'nonce-taken'
   /** No receipt within the time given; the transaction stays watched, `details.hash` has its newest hash. */
   | 'transaction-timed-out'
+  /** A transaction was mined, and its contract refused it after all; `details.hash` has its hash. */
+  | 'failed-on-chain'
   /** Another process of the cluster sends with this account. */
   | 'not-leading'
   /** The chain is from before EIP-1559. */

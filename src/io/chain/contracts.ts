@@ -16,6 +16,7 @@ export const abis = {
     'function currentRoundStartBlock() view returns (uint256)',
     'function blockHashForRound(uint256) view returns (bytes32)',
     'function roundLength() view returns (uint256)',
+    'function roundLockAmount() view returns (uint256)',
     'function initializeRound()',
     'event NewRound(uint256 indexed round, bytes32 blockHash)',
   ]),
@@ -31,6 +32,20 @@ export const abis = {
     'function getTranscoderEarningsPoolForRound(address, uint256) view returns (uint256 totalStake, uint256 transcoderRewardCut, uint256 transcoderFeeShare, uint256 cumulativeRewardFactor, uint256 cumulativeFeeFactor)',
     'function getTotalBonded() view returns (uint256)',
     'function treasuryRewardCutRate() view returns (uint256)',
+    'function getDelegator(address) view returns (uint256 bondedAmount, uint256 fees, address delegateAddress, uint256 delegatedAmount, uint256 startRound, uint256 lastClaimRound, uint256 nextUnbondingLockId)',
+    'function getDelegatorUnbondingLock(address, uint256) view returns (uint256 amount, uint256 withdrawRound)',
+    'function delegatorStatus(address) view returns (uint8)',
+    'function pendingStake(address, uint256) view returns (uint256)',
+    'function pendingFees(address, uint256) view returns (uint256)',
+    'function unbondingPeriod() view returns (uint64)',
+    'function transcoder(uint256 rewardCut, uint256 feeShare)',
+    'function bondWithHint(uint256 amount, address to, address oldDelegateNewPosPrev, address oldDelegateNewPosNext, address currDelegateNewPosPrev, address currDelegateNewPosNext)',
+    'function unbondWithHint(uint256 amount, address newPosPrev, address newPosNext)',
+    'function rebondWithHint(uint256 unbondingLockId, address newPosPrev, address newPosNext)',
+    'function rebondFromUnbondedWithHint(address to, uint256 unbondingLockId, address newPosPrev, address newPosNext)',
+    'function withdrawStake(uint256 unbondingLockId)',
+    'function withdrawFees(address recipient, uint256 amount)',
+    'function claimEarnings(uint256 endRound)',
     'function rewardWithHint(address newPosPrev, address newPosNext)',
     'function transcoderToRewardCaller(address) view returns (address)',
     'function rewardForTranscoderWithHint(address transcoder, address newPosPrev, address newPosNext)',
@@ -50,6 +65,10 @@ export const abis = {
     'function redeemWinningTicket(Ticket ticket, bytes sig, uint256 recipientRand)',
     'function batchRedeemWinningTickets(Ticket[] tickets, bytes[] sigs, uint256[] recipientRands)',
     'function fundDepositAndReserve(uint256 depositAmount, uint256 reserveAmount) payable',
+    'function fundDeposit() payable',
+    'function unlock()',
+    'function cancelUnlock()',
+    'function withdraw()',
     'event DepositFunded(address indexed sender, uint256 amount)',
     'event ReserveFunded(address indexed reserveHolder, uint256 amount)',
     'event Withdrawal(address indexed sender, uint256 deposit, uint256 reserve)',
@@ -59,9 +78,30 @@ export const abis = {
     'event Unlock(address indexed sender, uint256 startRound, uint256 endRound)',
     'event UnlockCancelled(address indexed sender)',
   ]),
-  Minter: parseAbi(['function currentMintableTokens() view returns (uint256)']),
+  Minter: parseAbi([
+    'function currentMintableTokens() view returns (uint256)',
+    'function inflation() view returns (uint256)',
+    'function inflationChange() view returns (uint256)',
+    'function targetBondingRate() view returns (uint256)',
+    'function getGlobalTotalSupply() view returns (uint256)',
+  ]),
+  LivepeerToken: parseAbi([
+    'function balanceOf(address) view returns (uint256)',
+    'function allowance(address owner, address spender) view returns (uint256)',
+    'function approve(address spender, uint256 amount) returns (bool)',
+    'function transfer(address to, uint256 amount) returns (bool)',
+  ]),
+  Faucet: parseAbi(['function nextValidRequest(address) view returns (uint256)', 'function request()']),
+  Poll: parseAbi(['function vote(uint256 choiceID)', 'function endBlock() view returns (uint256)']),
+  LivepeerGovernor: parseAbi([
+    'function castVote(uint256 proposalId, uint8 support) returns (uint256)',
+    'function castVoteWithReason(uint256 proposalId, uint8 support, string reason) returns (uint256)',
+    'error InvalidVoteType(uint8 voteType)',
+    'error VoteAlreadyCast()',
+  ]),
   ServiceRegistry: parseAbi([
     'function getServiceURI(address) view returns (string)',
+    'function setServiceURI(string serviceURI)',
     'event ServiceURIUpdate(address indexed addr, string serviceURI)',
   ]),
   Aggregator: parseAbi([
@@ -82,6 +122,8 @@ export interface ContractAddresses {
   readonly minter: Address
   readonly token: Address
   readonly faucet: Address
+  /** Decides on the treasury. */
+  readonly governor: Address
 }
 
 /** The Controller's name for each contract, and whether the node can do without it. */
@@ -93,6 +135,7 @@ export const CONTRACT_NAMES = {
   minter: { name: 'Minter', required: false },
   token: { name: 'LivepeerToken', required: false },
   faucet: { name: 'LivepeerTokenFaucet', required: false },
+  governor: { name: 'LivepeerGovernor', required: false },
 } as const satisfies Record<
   Exclude<keyof ContractAddresses, 'controller'>,
   { name: string; required: boolean }

@@ -1,7 +1,8 @@
 import { readFile, stat } from 'node:fs/promises'
 import { serializeTransaction, type TransactionSerializableEIP1559 } from 'viem'
 import { privateKeyToAccount, sign } from 'viem/accounts'
-import { formatHex, type Hex } from '../../lib/bytes.ts'
+import { z } from 'zod'
+import { formatHex, type Hex, parseHex } from '../../lib/bytes.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { type Address, addressOfKey, keccak256, type Signer, signHash } from '../../lib/crypto.ts'
 import type { Dice } from '../../lib/dice.ts'
@@ -34,6 +35,13 @@ export interface WalletOptions {
 /** Asks a person at a terminal; null where there is none. */
 export type Prompt = (question: string) => Promise<string>
 
+const typedDataSchema = z.object({
+  types: z.record(z.string(), z.array(z.object({ name: z.string(), type: z.string() }))),
+  primaryType: z.string(),
+  domain: z.record(z.string(), z.unknown()),
+  message: z.record(z.string(), z.unknown()),
+})
+
 /** The node's account: signs messages and transactions. The key stays inside. */
 export class Wallet implements Signer {
   readonly address: Address
@@ -47,6 +55,17 @@ export class Wallet implements Signer {
   /** Signs a 32-byte hash as a personal message: 65 bytes r‖s‖v (chain.md §5). */
   async sign(hash: Uint8Array): Promise<Uint8Array> {
     return signHash(this.#key, hash)
+  }
+
+  /** Signs a text as a personal message (EIP-191): 65 bytes r‖s‖v. */
+  async signText(text: string): Promise<Uint8Array> {
+    const message = { raw: formatHex(Buffer.from(text)) }
+    return parseHex(await privateKeyToAccount(formatHex(this.#key)).signMessage({ message }))
+  }
+
+  /** Signs typed data as somebody sent it (EIP-712). Throws Error for what is none. */
+  async signTypedJson(data: unknown): Promise<Hex> {
+    return this.signTypedData(typedDataSchema.parse(data) as Parameters<Wallet['signTypedData']>[0])
   }
 
   /** Signs EIP-712 typed data: 65 bytes r‖s‖v. */

@@ -28,8 +28,13 @@ export class ControlError extends NodeError<ControlFault> {
   readonly status: number
 
   /** `status`: where peers know another one than the fault's own (operations.md §4). */
-  constructor(code: ControlFault, message: string, status = STATUS[code]) {
-    super(code, message)
+  constructor(
+    code: ControlFault,
+    message: string,
+    status = STATUS[code],
+    options: { readonly cause?: unknown } = {},
+  ) {
+    super(code, message, options)
     this.status = status
   }
 }

@@ -1,11 +1,21 @@
 import type { ControlRoute } from '../../io/http/control-route.ts'
+import { chainRoutes } from './chain-routes.ts'
 import type { ControlledNode } from './context.ts'
+import { fundsRoutes } from './funds-routes.ts'
 import { nodeRoutes } from './node-routes.ts'
+import { stakingRoutes } from './staking-routes.ts'
+import { voteRoutes } from './vote-routes.ts'
 
 /**
  * The table of all that the control API answers (operations.md §4). It is there from the start on, so that a slow start can be
  * watched.
  */
 export function controlRoutes(node: ControlledNode): readonly ControlRoute[] {
-  return nodeRoutes(node)
+  return [
+    ...nodeRoutes(node),
+    ...chainRoutes(node),
+    ...stakingRoutes(node),
+    ...fundsRoutes(node),
+    ...voteRoutes(node),
+  ]
 }

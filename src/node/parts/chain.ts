@@ -7,11 +7,14 @@ import type { ContractAddresses } from '../../io/chain/contracts.ts'
 import { ChainWatcher } from '../../io/chain/events.ts'
 import { GasPriceMonitor, networkMaxOf } from '../../io/chain/gas-price.ts'
 import type { TransactionSender } from '../../io/chain/led-transactions.ts'
+import { OperatorCalls } from '../../io/chain/operator-calls.ts'
+import { OperatorReads } from '../../io/chain/operator-reads.ts'
 import { PriceFeed } from '../../io/chain/price-feed.ts'
 import type { Rpc } from '../../io/chain/rpc.ts'
 import { Staking } from '../../io/chain/staking.ts'
 import type { TransactionSigner, TransactionStore } from '../../io/chain/transaction-request.ts'
 import { Transactions } from '../../io/chain/transactions.ts'
+import type { Wallet } from '../../io/chain/wallet.ts'
 import type { Address, Signer } from '../../lib/crypto.ts'
 import { Rational } from '../../lib/rational.ts'
 import type { Service } from '../../lib/service.ts'
@@ -26,7 +29,7 @@ import { LeaderParts } from './leaders.ts'
 
 /** The account, and the chain's endpoints and contracts: opened before any part is made. */
 export interface ChainAccess {
-  readonly wallet: Signer & TransactionSigner
+  readonly wallet: Signer & TransactionSigner & Pick<Wallet, 'signText' | 'signTypedJson'>
   readonly rpc: Rpc
   readonly chainId: bigint
   readonly addresses: ContractAddresses
@@ -60,6 +63,8 @@ export class ChainParts {
   readonly leaders: LeaderParts | null
   readonly member: ClusterMember | null
   readonly staking: Staking
+  /** What the operator asks of the chain, and does with the account. */
+  readonly operator: { readonly reads: OperatorReads; readonly calls: OperatorCalls }
   /** Of every currency that prices are written in, apart from wei and ETH. */
   readonly priceFeeds: readonly PriceFeed[]
   /** What every role on chain needs: the rounds, in the order of starting. */
@@ -106,6 +111,8 @@ export class ChainParts {
     }
     const { account, client, transactions } = this
     this.staking = new Staking({ maxReplacements }, { client, transactions, account })
+    const reads = new OperatorReads({ client })
+    this.operator = { reads, calls: new OperatorCalls({ client, reads, transactions, account }) }
     this.#feedOf = new Map(
       feedCurrenciesOf(core.settings).map((currency) => [
         currency,
