@@ -20,7 +20,7 @@ export const LAYERS = {
   ],
   fast: [
     'src/{commands,config,domain,lib,node,services}/**/*.test.ts',
-    'src/io/{http,objects,rpc,systemd}/**/*.test.ts',
+    'src/io/{http,objects,rpc,rtmp,systemd}/**/*.test.ts',
     'test/tree/**/*.test.ts',
   ],
 } as const

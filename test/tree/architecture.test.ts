@@ -30,6 +30,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'io/media/sandbox': ['domain', 'lib'],
   'io/objects': ['domain', 'lib', 'types:services'],
   'io/rpc': ['domain', 'lib', 'types:services'],
+  'io/rtmp': ['domain', 'lib', 'types:services'],
   'io/store': ['domain', 'lib', 'types:services'],
   'io/systemd': ['lib'],
 }
