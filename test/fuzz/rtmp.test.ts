@@ -4,6 +4,7 @@ import { writeAmf } from '../../src/io/rtmp/amf.ts'
 import { MAX_BYTES_BEGUN, MESSAGE, type Message } from '../../src/io/rtmp/chunks.ts'
 import { RtmpError } from '../../src/io/rtmp/rtmp-error.ts'
 import { RtmpSession } from '../../src/io/rtmp/rtmp-session.ts'
+import { SegmentCutter } from '../../src/io/rtmp/segment-cutter.ts'
 import type { Dice } from '../../src/lib/dice.ts'
 import { quickDice } from '../fakes/quick-dice.ts'
 import {
@@ -91,12 +92,20 @@ test(`${CONNECTIONS} mutated connections, split anywhere, end by themselves or w
 
 function run(bytes: Uint8Array, dice: Dice): string {
   let sent = 0
+  let cutBytes = 0
+  const cutter = new SegmentCutter({ maxDurationMs: 60_000 }, (segment) => {
+    cutBytes += segment.bytes.length
+    assert.ok(segment.durationMs > 0 && segment.bytes.length % 188 === 0)
+  })
   const session: RtmpSession = new RtmpSession({
     send: (answer) => {
       sent += answer.length
     },
     emit: (event) => {
       if (event.kind === 'publish' || event.kind === 'play') session.accept()
+      else if (event.kind === 'metadata') cutter.metadata(event.metadata)
+      else if (event.kind === 'audio') cutter.audio(event.timestamp, event.payload)
+      else if (event.kind === 'video') cutter.video(event.timestamp, event.payload)
     },
     random: () => new Uint8Array(3072),
   })
@@ -108,11 +117,15 @@ function run(bytes: Uint8Array, dice: Dice): string {
       at += length
       assert.ok(session.bytesHeld <= MAX_HELD, `${session.bytesHeld} bytes held`)
     }
+    cutter.end()
+    assert.equal(cutter.bytesHeld, 0)
     return 'none'
   } catch (error) {
     if (!(error instanceof RtmpError)) throw error
     return error.code
   } finally {
+    // Small frames fill packets of 188 bytes, and each segment has its tables.
+    assert.ok(cutBytes <= bytes.length * 200, `${cutBytes} bytes of segments`)
     assert.ok(sent <= 4_000 + bytes.length * MAX_SENT_PER_BYTE, `${sent} bytes sent`)
   }
 }
