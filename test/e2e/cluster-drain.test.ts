@@ -11,6 +11,7 @@ import { freePort, LOOPBACK } from '../../devnet/tcp-link.ts'
 import { presetNamed } from '../../src/domain/rendition.ts'
 import { GoGateway } from '../fakes/go-gateway.ts'
 import { makeSegment } from '../media/media.ts'
+import { nullEngineEntry } from '../tools/null-engine.ts'
 import { until } from '../tools/until.ts'
 
 /**
@@ -25,8 +26,6 @@ const RESTARTS = Number(process.env.DRAIN_RESTARTS ?? NODES)
 const KILLS = Number(process.env.DRAIN_KILLS ?? 1)
 const SEGMENT_MS = 2_000
 const PROFILES = [{ ...presetNamed('P144p30fps16x9')!, width: 96, height: 54, format: 'mpegts' as const }]
-/** Nodes whose transcoding takes a moment, and no work. */
-const NULL_ENGINE = { module: new URL('../../bench/null-engine-node.ts', import.meta.url).pathname }
 /** A node that carries the only connection keeps it for 20 s. */
 const TURN_MS = 20_000
 
@@ -47,6 +46,7 @@ async function startWorld(): Promise<World> {
   stack.defer(() => rm(folder, { recursive: true, force: true }))
   const postgres = stack.use(await Postgres.start())
   const store = await postgres.newDatabase()
+  const entry = await nullEngineEntry()
   const logs = process.env.DRAIN_LOGS ?? join(folder, 'logs')
   const ports = { tcp: await freePort(), http: await freePort() }
   const backends = []
@@ -58,7 +58,7 @@ async function startWorld(): Promise<World> {
     const reached = ['-serviceAddr', `${LOOPBACK}:${ports.tcp}`, '-httpAddr', `${LOOPBACK}:${own}`]
     const kept = ['-store', store, '-dataDir', join(folder, name), '-cliAddr', control]
     const flags = [...role, ...reached, ...kept]
-    return new NodeProcess({ name, entry: NULL_ENGINE, flags, control, logFile: join(logs, `${name}.log`) })
+    return new NodeProcess({ name, entry, flags, control, logFile: join(logs, `${name}.log`) })
   })
   stack.defer(async () => void (await Promise.all(nodes.map((node) => node.stop()))))
   for (const mode of modes) {

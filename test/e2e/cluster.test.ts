@@ -7,38 +7,47 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type BalancerMode, hasHaproxy } from '../../devnet/balancer.ts'
 import { Network, type NetworkNode } from '../../devnet/network.ts'
 import type { GatewayStatus } from '../../src/node/status/status.ts'
+import { nullEngineEntry } from '../tools/null-engine.ts'
 import { until } from '../tools/until.ts'
 import { settleTickets } from './settle.ts'
 import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts'
 
 /**
- * A cluster on PostgreSQL behind HAProxy, which knows nothing of sessions. CLUSTER_NODES, CLUSTER_STREAMS and CLUSTER_KILLS
- * make it larger; CLUSTER_LOGS keeps the nodes' logs in a folder.
+ * A cluster on PostgreSQL behind HAProxy, which knows nothing of sessions, with an engine that takes no time. CLUSTER_NODES,
+ * CLUSTER_STREAMS, CLUSTER_KILLS and CLUSTER_EVERY (seconds) make it larger, CLUSTER_UPGRADE=all restarts every node instead of
+ * one of each role; CLUSTER_LOGS keeps the nodes' logs in a folder.
  */
 const NODES = Number(process.env.CLUSTER_NODES ?? 3)
 const STREAMS = Number(process.env.CLUSTER_STREAMS ?? 4)
 const KILLS = Number(process.env.CLUSTER_KILLS ?? 2)
-const EVERY_MS = 10_000
+const EVERY_MS = Number(process.env.CLUSTER_EVERY ?? 5) * 1_000
+const UPGRADES_ALL = process.env.CLUSTER_UPGRADE === 'all'
 /** In blocks of a second: winners at the end of a round can be redeemed for 110 of them. */
 const ROUND_LENGTH = 150n
 const AWAY_MS = 3_000
+/** One ticket for several segments: redeeming each costs a transaction. */
+const LARGE_TICKETS = ['-ticketEV', '40000000000000000', '-maxFaceValue', '40000000000000001']
 /** Every stream goes on for so long after the last node is back. */
 const AFTER = 3
-const TIMEOUT_MS = (KILLS + 2) * 2 * EVERY_MS + 240_000
+const TIMEOUT_MS = (KILLS + 2) * 2 * EVERY_MS + 240_000 + (UPGRADES_ALL ? 60_000 * NODES : 0)
 
 async function clusterBehind(t: TestContext, balancerMode: BalancerMode): Promise<Network> {
   const folder = await mkdtemp(join(tmpdir(), 'livepeer-cluster-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
   const profiles = await writeTinyProfiles(join(folder, 'profiles.json'))
+  const entry = await nullEngineEntry()
   const network = await Network.prepare({
     ...{ setup: 'cluster', clustered: NODES, balancerMode },
     roundLength: ROUND_LENGTH,
-    orchestratorFlags: EVERY_TICKET_WINS.orchestrator,
+    orchestratorFlags: [...EVERY_TICKET_WINS.orchestrator, ...LARGE_TICKETS],
+    ...{ orchestratorEntry: entry, gatewayEntry: entry },
     gatewayFlags: ['-transcodingOptions', profiles],
     logFolder: process.env.CLUSTER_LOGS ? join(process.env.CLUSTER_LOGS, balancerMode) : join(folder, 'logs'),
   })
   t.after(() => network.stop())
-  await network.start()
+  const others = network.nodes.filter(({ kind }) => kind !== 'gateway')
+  await Promise.all(others.map(({ process }) => process.start()))
+  await network.gateway.start()
   return network
 }
 
@@ -58,13 +67,26 @@ async function assertNothingLost(network: Network): Promise<void> {
   assert.equal(Number(twice!.count), 0)
 }
 
+/** Restarts nodes of every role but the gateway as an operator upgrades them: SIGTERM, the next start, the next node. */
+async function upgrade(t: TestContext, network: Network): Promise<void> {
+  for (const kind of ['orchestrator', 'redeemer', 'reward'] as const) {
+    for (const { process } of UPGRADES_ALL ? network.of(kind) : network.of(kind).slice(0, 1)) {
+      const startMs = performance.now()
+      await process.drain()
+      assert.equal(process.exitCode, 0, process.output)
+      await process.start()
+      t.diagnostic(`${process.command.name} was restarted in ${Math.round(performance.now() - startMs)} ms`)
+    }
+  }
+}
+
 for (const mode of ['tcp', 'http'] as const) {
   test(`${mode}: orchestrators are killed one after the other and no segment fails, no payment is refused`, {
     skip: hasHaproxy() ? false : 'HAProxy is not installed',
     timeout: TIMEOUT_MS,
   }, async (t) => {
     const network = await clusterBehind(t, mode)
-    await using load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: 500 })
+    await using load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: 800 })
     await until(async () => (load.served >= STREAMS ? true : null), 'the first segments')
     const orchestrators = network.of('orchestrator')
     for (let kill = 0; kill < KILLS; kill++) {
@@ -79,6 +101,10 @@ for (const mode of ['tcp', 'http'] as const) {
       async () => (load.served >= before + AFTER * STREAMS ? true : null),
       'segments after the last kill',
     )
+    const { retried } = (await network.gateway.status<GatewayStatus>()).segments
+    await upgrade(t, network)
+    const upgraded = load.served
+    await until(async () => (load.served >= upgraded + STREAMS ? true : null), 'segments after the upgrade')
     await load.stop()
     const failed = load.pushed
       .filter(({ status }) => status !== 200)
@@ -88,6 +114,7 @@ for (const mode of ['tcp', 'http'] as const) {
       `${load.served} segments, ${failed.length} failed, ${segments.retried} retried, ${resent} sent again, ${KILLS} kills`,
     )
     assert.deepEqual(failed, [])
+    assert.equal(segments.retried, retried, 'none was retried because of the upgrade')
     await assertNothingLost(network)
   })
 }

@@ -1,0 +1,64 @@
+import { randomUUID } from 'node:crypto'
+import { readdir, rename, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const NATIVE = ['koffi', 'node-av', 'secp256k1']
+/** Optional dependencies, which packages require only when asked to. */
+const ABSENT = ['pg-native']
+/** Bundled CommonJS asks for the modules of Node.js by `require`. */
+const REQUIRE =
+  'import { createRequire as requireOf } from "node:module"; const require = requireOf(import.meta.url);'
+
+/**
+ * Puts programs and what they depend on into a few files of a folder, which Node.js loads in half the time that some 1,400
+ * modules take; the first program becomes its `main.js`. Packages with native code stay where they are. It is made only where
+ * a source is newer.
+ */
+export async function makeBundle({
+  folder,
+  from = 'src',
+  programs,
+}: {
+  /** Beside `src`. */
+  readonly folder: string
+  /** What the paths of the programs begin with: a folder beside `src`, or `src`. */
+  readonly from?: string
+  readonly programs: Readonly<Record<string, string>>
+}): Promise<void> {
+  const dist = join(ROOT, folder)
+  const sources = [...new Set(['src', from, 'package-lock.json'])]
+  const changes = await Promise.all(sources.map((path) => changedMs(join(ROOT, path))))
+  const madeMs = await changedMs(join(dist, 'main.js')).catch(() => 0)
+  if (Math.max(...changes) < madeMs) return
+  const made = `${dist}-${randomUUID()}`
+  await build({
+    absWorkingDir: ROOT,
+    entryPoints: Object.entries(programs).map(([out, path]) => ({ out, in: `${from}/${path}` })),
+    outdir: made,
+    bundle: true,
+    splitting: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node24',
+    external: [...NATIVE, ...ABSENT],
+    banner: { js: REQUIRE },
+    // Errors are told apart by name.
+    keepNames: true,
+    logLevel: 'warning',
+  })
+  const old = `${made}-old`
+  await rename(dist, old).catch(() => {})
+  await rename(made, dist)
+  await rm(old, { recursive: true, force: true })
+}
+
+/** When a file, or any file in a folder, was last changed. */
+async function changedMs(path: string): Promise<number> {
+  const facts = await stat(path)
+  if (!facts.isDirectory()) return facts.mtimeMs
+  const within = (await readdir(path)).map((name) => changedMs(join(path, name)))
+  return Math.max(0, ...(await Promise.all(within)))
+}
