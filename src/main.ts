@@ -8,6 +8,7 @@ import { runExplain } from './commands/explain.ts'
 import { runStatus } from './commands/status/command.ts'
 import { promptAtTerminal } from './commands/terminal.ts'
 import { commitOf } from './config/commit.ts'
+import { completionFor, SHELLS } from './config/completion.ts'
 import { takeVariables } from './config/environment.ts'
 import { readTextFile } from './config/files.ts'
 import { loadSettings } from './config/load-settings.ts'
@@ -25,6 +26,7 @@ if (process.argv[2] === 'status') await showStatus()
 else if (process.argv[2] === 'certs') makeCerts()
 else if (process.argv[2] === 'store') await useStore()
 else if (process.argv[2] === 'explain') explain()
+else if (process.argv[2] === 'completion') complete()
 else if (process.argv[2] === 'config') await checkConfig()
 else if (process.argv[2] === 'drain' || process.argv[2] === 'undrain') await drain(process.argv[2])
 else await runAsNode()
@@ -104,6 +106,15 @@ function explain(): void {
     write: (text) => void process.stdout.write(text),
     writeError: (text) => void process.stderr.write(text),
   })
+}
+
+/** `livepeer completion`: what completes the program in a shell. */
+function complete(): void {
+  process.stdout.on('error', () => {})
+  const shell = SHELLS.find((name) => name === process.argv[3])
+  if (shell) process.stdout.write(completionFor(shell))
+  else process.stderr.write(`livepeer completion is for one of ${SHELLS.join(', ')}\n`)
+  process.exitCode = shell ? 0 : 2
 }
 
 /** `livepeer config check`: what a node with these flags would be. */

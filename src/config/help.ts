@@ -1,3 +1,4 @@
+import { COMMANDS } from './commands.ts'
 import {
   type Flag,
   type FlagGroup,
@@ -27,12 +28,7 @@ const EXAMPLES: readonly string[] = [
   `livepeer -orchestrator -transcoder ${ON_CHAIN} -serviceAddr HOST:PORT -pricePerUnit WEI`,
   `livepeer -redeemer ${ON_CHAIN} -ethOrchAddr ADDRESS`,
   `livepeer ${ON_CHAIN}    (calls reward for its account)`,
-  'livepeer status [HOST:PORT ...]    (shows the state of nodes; livepeer status --help)',
-  'livepeer certs DIR NODE ...    (makes certificates for -certs; livepeer certs --help)',
-  'livepeer drain NODE, livepeer undrain NODE    (takes a node out of work, and back; livepeer drain --help)',
-  'livepeer config check FLAGS    (says what a node with these flags would be, and what it lacks)',
-  'livepeer explain CODE|TEXT    (says what a problem or a refusal means, and what to change)',
-  'livepeer store copy FROM TO    (moves a store to another database; livepeer store --help)',
+  ...COMMANDS.map(({ about, name, takes }) => `livepeer ${name} ${takes}    (${about})`),
 ]
 
 /** The output of -help: all flags by role. */
@@ -103,6 +99,11 @@ ${chapters.join('\n')}`
 /** What other programs know the kinds with units as. */
 const plainKinds: Partial<Record<FlagKind, string>> = { wei: 'int', 'tri-wei': 'tri-int', seconds: 'int' }
 
+/** The flags by the titles of their groups, in the order of the help. */
+export function flagsByGroup(): [title: string, names: FlagName[]][] {
+  return groupsInOrder().map(([group, names]) => [TITLES[group], names])
+}
+
 function groupsInOrder(): [FlagGroup, FlagName[]][] {
   return (Object.keys(TITLES) as FlagGroup[]).map((group) => [
     group,
@@ -110,7 +111,8 @@ function groupsInOrder(): [FlagGroup, FlagName[]][] {
   ])
 }
 
-function usage(name: FlagName): string {
+/** A flag with the kind of its value. */
+export function usage(name: FlagName): string {
   const flag: Flag = flags[name]
   if (flag.kind === 'bool' || flag.kind === 'tri-bool') return `-${name}`
   const kinds = {

@@ -1,12 +1,9 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { flagsPage } from './help.ts'
+import { manPage } from './man-page.ts'
 
-// Writes docs/flags.md from the table. With --check it writes nothing and exits with 1 when the page is out of date.
-const path = fileURLToPath(new URL('../../docs/flags.md', import.meta.url))
-if (!process.argv.includes('--check')) {
-  writeFileSync(path, flagsPage())
-} else if (readFileSync(path, 'utf8') !== flagsPage()) {
-  process.stderr.write('docs/flags.md is out of date: run node src/config/write-docs.ts\n')
-  process.exitCode = 1
-}
+// Writes docs/flags.md and docs/livepeer.1 from the table.
+const path = (name: string) => fileURLToPath(new URL(`../../docs/${name}`, import.meta.url))
+writeFileSync(path('flags.md'), flagsPage())
+writeFileSync(path('livepeer.1'), manPage())

@@ -1,0 +1,160 @@
+import { COMMANDS } from './commands.ts'
+import { type Flag, type FlagName, flagNames, flags } from './flags.ts'
+import { knownNetworks } from './networks.ts'
+
+/** The shells that can complete the program. */
+export const SHELLS = ['bash', 'zsh', 'fish'] as const
+
+/** One of them. */
+export type Shell = (typeof SHELLS)[number]
+
+/** What completes `livepeer` in a shell: its commands and flags, and files, folders and networks where a flag takes one. */
+export function completionFor(shell: Shell): string {
+  return { bash, zsh, fish }[shell]()
+}
+
+type Value = 'none' | 'file' | 'folder' | 'network' | 'other'
+
+interface Offered {
+  readonly name: FlagName
+  readonly value: Value
+  /** The first sentence of its help. */
+  readonly about: string
+}
+
+/** Flags that do something. */
+const offered: readonly Offered[] = flagNames.flatMap((name) => {
+  const flag: Flag = flags[name]
+  return flag.later || flag.ignored ? [] : [{ name, value: kindOf(name, flag), about: firstSentence(flag) }]
+})
+/** The first words of commands; `config check` is completed by its first, then its second. */
+const commands = [...new Set(COMMANDS.map(({ name }) => name.split(' ')[0]!))]
+const nodes = 'drain|undrain|status'
+
+function kindOf(name: FlagName, { kind, value = '' }: Flag): Value {
+  if (kind === 'bool' || kind === 'tri-bool') return 'none'
+  if (name === 'network') return 'network'
+  if (/FILE|PATH/.test(value)) return 'file'
+  return value === 'DIR' ? 'folder' : 'other'
+}
+
+function firstSentence({ help }: Flag): string {
+  return /^.*?[.:;](?= |$)/s.exec(help)?.[0].slice(0, -1) ?? help
+}
+
+function named(value: Value): string {
+  return offered
+    .filter((flag) => flag.value === value)
+    .map(({ name }) => `-${name}`)
+    .join('|')
+}
+
+function second(first: string): string {
+  return COMMANDS.flatMap(({ name }) => (name.startsWith(`${first} `) ? [name.split(' ')[1]!] : [])).join(' ')
+}
+
+function bash(): string {
+  return `# Completes livepeer in bash: eval "$(livepeer completion bash)"
+_livepeer() {
+  local word=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD-1]}
+  COMPREPLY=()
+  case $before in
+    ${named('file')}) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+    ${named('folder')}) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
+    ${named('network')}) mapfile -t COMPREPLY < <(compgen -W '${knownNetworks.join(' ')}' -- "$word"); return ;;
+    ${named('other')}) return ;;
+  esac
+  if [ "$COMP_CWORD" -eq 1 ] && [[ $word != -* ]]; then
+    mapfile -t COMPREPLY < <(compgen -W '${commands.join(' ')}' -- "$word")
+    return
+  fi
+  if [ "$COMP_CWORD" -eq 2 ]; then
+    case \${COMP_WORDS[1]} in
+      config) mapfile -t COMPREPLY < <(compgen -W '${second('config')}' -- "$word"); return ;;
+      store) mapfile -t COMPREPLY < <(compgen -W '${second('store')}' -- "$word"); return ;;
+      completion) mapfile -t COMPREPLY < <(compgen -W '${SHELLS.join(' ')}' -- "$word"); return ;;
+    esac
+  fi
+  case \${COMP_WORDS[1]} in
+    ${nodes}|explain|completion) return ;;
+    store|certs) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+  esac
+  mapfile -t COMPREPLY < <(compgen -W '${offered.map(({ name }) => `-${name}`).join(' ')}' -- "$word")
+}
+complete -F _livepeer livepeer
+`
+}
+
+function zsh(): string {
+  const actions: Readonly<Record<Value, string>> = {
+    none: '',
+    file: ':file:_files',
+    folder: ':folder:_files -/',
+    network: `:network:(${knownNetworks.join(' ')})`,
+    other: ':value:',
+  }
+  const specs = offered.map(({ about, name, value }) => `    '-${name}[${zshText(about)}]${actions[value]}'`)
+  const described = COMMANDS.filter(({ name }) => !name.includes(' ')).map(
+    ({ about, name }) => `    '${name}:${zshText(about)}'`,
+  )
+  return `#compdef livepeer
+# Completes livepeer in zsh: source <(livepeer completion zsh)
+_livepeer() {
+  local -a commands specs
+  commands=(
+${described.join('\n')}
+    'config:${zshText(COMMANDS.find(({ name }) => name === 'config check')!.about)}'
+    'store:${zshText(COMMANDS.find(({ name }) => name === 'store copy')!.about)}'
+  )
+  specs=(
+${specs.join('\n')}
+  )
+  if (( CURRENT == 2 )) && [[ $words[2] != -* ]]; then
+    _describe command commands
+    return
+  fi
+  case $words[2] in
+    config) (( CURRENT == 3 )) && compadd ${second('config')} && return ;;
+    store) (( CURRENT == 3 )) && compadd ${second('store')} || _files; return ;;
+    completion) compadd ${SHELLS.join(' ')}; return ;;
+    certs) _files; return ;;
+    ${nodes}|explain) return ;;
+  esac
+  _arguments $specs
+}
+compdef _livepeer livepeer
+`
+}
+
+function fish(): string {
+  const rest: Readonly<Record<Value, string>> = {
+    none: '',
+    file: ' -r -F',
+    folder: " -x -a '(__fish_complete_directories)'",
+    network: ` -x -a '${knownNetworks.join(' ')}'`,
+    other: ' -x',
+  }
+  const first = `-n 'test (count (commandline -opc)) -eq 1'`
+  const lines = [
+    ...commands.map((name) => {
+      const { about } = COMMANDS.find((command) => command.name.split(' ')[0] === name)!
+      return `complete -c livepeer ${first} -f -a ${name} -d '${fishText(about)}'`
+    }),
+    ...['config', 'store'].map(
+      (name) => `complete -c livepeer -n '__fish_seen_subcommand_from ${name}' -f -a '${second(name)}'`,
+    ),
+    `complete -c livepeer -n '__fish_seen_subcommand_from completion' -f -a '${SHELLS.join(' ')}'`,
+    ...offered.map(
+      ({ about, name, value }) => `complete -c livepeer -o ${name}${rest[value]} -d '${fishText(about)}'`,
+    ),
+  ]
+  return `# Completes livepeer in fish: livepeer completion fish | source\n${lines.join('\n')}\n`
+}
+
+function zshText(text: string): string {
+  return text.replace(/[\\:[\]]/g, '\\$&').replaceAll("'", "'\\''")
+}
+
+function fishText(text: string): string {
+  return text.replace(/[\\']/g, '\\$&')
+}

@@ -1,0 +1,44 @@
+import { COMMANDS } from './commands.ts'
+import { type Flag, flags } from './flags.ts'
+import { flagsByGroup, usage } from './help.ts'
+
+/** The content of docs/livepeer.1: the manual page. */
+export function manPage(): string {
+  const chapters = flagsByGroup().map(
+    ([title, names]) =>
+      `.SH ${roff(title.toUpperCase())}\n${names
+        .map((name) => {
+          const flag: Flag = flags[name]
+          const byDefault = flag.default && flag.default !== 'false' ? ` Default: ${flag.default}.` : ''
+          return `.TP\n.B ${roff(usage(name))}\n${roff(`${flag.help}${byDefault}`)}\n`
+        })
+        .join('')}`,
+  )
+  return `.\\" Written by src/config/write-docs.ts from the table in src/config/flags.ts.
+.TH LIVEPEER 1 "" "livepeer-ts" "Livepeer"
+.SH NAME
+livepeer \\- a node of the Livepeer network: gateway, orchestrator, transcoder, redeemer, reward service
+.SH SYNOPSIS
+.B livepeer
+.I FLAGS
+${COMMANDS.map(({ name, takes }) => `.br\n.B livepeer ${roff(name)}\n.I ${roff(takes)}\n`).join('')}.SH DESCRIPTION
+Runs a node with the roles that the flags name. Flags may also be set in the environment, as LP_ and the name in capitals, and
+in the file of
+.BR \\-config .
+SIGTERM drains the node and ends it, SIGINT ends it at once.
+.SH COMMANDS
+${COMMANDS.map(({ about, name, takes }) => `.TP\n.B livepeer ${roff(name)} ${roff(takes)}\n${roff(about)}\n`).join('')}${chapters.join('')}.SH EXIT STATUS
+0 after an orderly stop, 1 for settings that are refused or a failure, 2 for a command line that cannot be read.
+`
+}
+
+/** Text in roff: nothing at the start of a line or after a backslash is a request. */
+function roff(text: string): string {
+  return text
+    .replaceAll('\\', '\\e')
+    .replaceAll('-', '\\-')
+    .replace(/^[.']/gm, '\\&$&')
+    .replace(/[^\x20-\x7e]/g, (sign) => ROFF_SIGNS[sign] ?? sign)
+}
+
+const ROFF_SIGNS: Readonly<Record<string, string>> = { '’': "'", '…': '...', '×': 'x', '–': '\\-' }
