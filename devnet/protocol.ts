@@ -115,6 +115,7 @@ export class Protocol {
   readonly addresses: ContractAddresses
   readonly parameters: ProtocolParameters
   readonly #anvil: Anvil
+  #initializing: Promise<void> | null = null
   readonly #owner: Address
 
   private constructor(
@@ -175,6 +176,14 @@ export class Protocol {
    * error.
    */
   async initializeRound(): Promise<void> {
+    // The chain refuses the same transaction twice.
+    this.#initializing ??= this.#initialize().finally(() => {
+      this.#initializing = null
+    })
+    await this.#initializing
+  }
+
+  async #initialize(): Promise<void> {
     const isDone = () => this.read<boolean>('RoundsManager', 'currentRoundInitialized')
     if (await isDone()) return
     try {

@@ -25,8 +25,13 @@ const UPGRADES_ALL = process.env.CLUSTER_UPGRADE === 'all'
 /** In blocks of a second: winners at the end of a round can be redeemed for 110 of them. */
 const ROUND_LENGTH = 150n
 const AWAY_MS = 3_000
-/** One ticket for several segments: redeeming each costs a transaction. */
-const LARGE_TICKETS = ['-ticketEV', '40000000000000000', '-maxFaceValue', '40000000000000001']
+/** A gateway waits for half of it for the headers of an answer: on a busy machine a healthy node may take seconds. */
+const SEGMENT_MS = 8_000
+/** One ticket for some segments: redeeming each costs a transaction. */
+const LARGE_TICKETS = [
+  ...['-pricePerUnit', '8750000000', '-ticketEV', '40000000000000000'],
+  ...['-maxFaceValue', '40000000000000001'],
+]
 /** Every stream goes on for so long after the last node is back. */
 const AFTER = 3
 const TIMEOUT_MS = (KILLS + 2) * 2 * EVERY_MS + 240_000 + (UPGRADES_ALL ? 60_000 * NODES : 0)
@@ -41,7 +46,7 @@ async function clusterBehind(t: TestContext, balancerMode: BalancerMode): Promis
     roundLength: ROUND_LENGTH,
     orchestratorFlags: [...EVERY_TICKET_WINS.orchestrator, ...LARGE_TICKETS],
     ...{ orchestratorEntry: entry, gatewayEntry: entry },
-    gatewayFlags: ['-transcodingOptions', profiles],
+    gatewayFlags: ['-transcodingOptions', profiles, '-maxSessions', String(Math.max(10, STREAMS))],
     logFolder: process.env.CLUSTER_LOGS ? join(process.env.CLUSTER_LOGS, balancerMode) : join(folder, 'logs'),
   })
   t.after(() => network.stop())
@@ -86,7 +91,9 @@ for (const mode of ['tcp', 'http'] as const) {
     timeout: TIMEOUT_MS,
   }, async (t) => {
     const network = await clusterBehind(t, mode)
-    await using load = await TinyLoad.start(network.urls.gateway, STREAMS, { pauseMs: 800 })
+    await using load = await TinyLoad.start(network.urls.gateway, STREAMS, {
+      ...{ pauseMs: 800, durationMs: SEGMENT_MS },
+    })
     await until(async () => (load.served >= STREAMS ? true : null), 'the first segments')
     const orchestrators = network.of('orchestrator')
     for (let kill = 0; kill < KILLS; kill++) {
@@ -113,7 +120,7 @@ for (const mode of ['tcp', 'http'] as const) {
     t.diagnostic(
       `${load.served} segments, ${failed.length} failed, ${segments.retried} retried, ${resent} sent again, ${KILLS} kills`,
     )
-    assert.deepEqual(failed, [])
+    assert.deepEqual(failed.slice(0, 20), [])
     assert.equal(segments.retried, retried, 'none was retried because of the upgrade')
     await assertNothingLost(network)
   })
