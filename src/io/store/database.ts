@@ -44,6 +44,8 @@ export type StatementCall = (
 /** An open database with an up-to-date schema. */
 export interface Database {
   readonly db: Kysely<Tables>
+  /** The same tables over connections that other work never takes: for what must be renewed in time. */
+  readonly leases: Kysely<Tables>
   /** Whether other processes share the rows, which must then be locked before a change. */
   readonly shared: boolean
   /** The schema in PostgreSQL that holds the tables; null for SQLite. */

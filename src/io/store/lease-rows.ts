@@ -39,7 +39,7 @@ export class LeaseRows implements LeaseRecords {
     }
     // A holder that renews keeps its epoch.
     const epoch = sql<string>`leases.epoch + (leases.instance <> ${wish.instance})::int`
-    return this.#ask(async ({ db }) => {
+    return this.#ask(async (db) => {
       const taken = await db
         .insertInto('leases')
         .values({ ...values, epoch: 1 })
@@ -70,7 +70,7 @@ export class LeaseRows implements LeaseRecords {
   }
 
   async release(lease: string, instance: string): Promise<void> {
-    await this.#ask(({ db }) =>
+    await this.#ask((db) =>
       db
         .updateTable('leases')
         .set({ lease_end: 0 })
@@ -80,10 +80,10 @@ export class LeaseRows implements LeaseRecords {
     )
   }
 
-  async #ask<T>(ask: (database: Database) => Promise<T>): Promise<T> {
+  async #ask<T>(ask: (db: Database['leases']) => Promise<T>): Promise<T> {
     const { database } = this.#store
     try {
-      return await ask(database)
+      return await ask(database.leases)
     } catch (error) {
       throw database.explain(error)
     }

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { sql } from 'kysely'
+import pg from 'pg'
 import { Postgres } from '../../../devnet/postgres.ts'
 import type { Member } from '../../domain/member.ts'
 import { MemberRows } from './member-rows.ts'
@@ -114,4 +116,22 @@ test('a database that is away is said so without what is secret in its URL', asy
   }
   assert.notEqual(await rows.renew(memberOf(), { ms: LEASE_MS, takesOver: false }), null)
   assert.equal(store.fault, null)
+})
+
+test('a lease is renewed while all other connections of the node wait', async (t) => {
+  const { rows, store } = await open(t)
+  const { db } = store.database
+  const own = await sql<{ name: string }>`select current_database() as name`.execute(db)
+  const holder = new pg.Client({ connectionString: postgres.url(own.rows[0]!.name) })
+  await holder.connect()
+  await holder.query('select pg_advisory_lock(77)')
+  let waiting = 12
+  const others = Array.from({ length: waiting }, () =>
+    sql`select pg_advisory_lock_shared(77)`.execute(db).finally(() => waiting--),
+  )
+  assert.ok((await rows.renew(memberOf(), { ms: LEASE_MS, takesOver: true })) !== null)
+  assert.equal((await rows.members()).length, 1)
+  assert.equal(waiting, 12)
+  await holder.end()
+  await Promise.all(others)
 })

@@ -60,7 +60,7 @@ export class MemberRows implements MemberRecords {
   async renew(member: Member, lease: { ms: number; takesOver: boolean }): Promise<number | null> {
     const { takesOver } = lease
     const values = { ...rowOf(member), lease_end: sql<string>`${NOW} + ${lease.ms}` }
-    const renewed = await this.#ask(({ db }) =>
+    const renewed = await this.#ask((db) =>
       db
         .insertInto('members')
         .values(values)
@@ -84,7 +84,7 @@ export class MemberRows implements MemberRecords {
   }
 
   async members(): Promise<readonly SeenMember[]> {
-    const rows = await this.#ask(({ db }) =>
+    const rows = await this.#ask((db) =>
       db
         .selectFrom('members')
         .selectAll()
@@ -105,15 +105,15 @@ export class MemberRows implements MemberRecords {
   }
 
   async leave({ instance, node }: Pick<Member, 'node' | 'instance'>): Promise<void> {
-    await this.#ask(({ db }) =>
+    await this.#ask((db) =>
       db.deleteFrom('members').where('node', '=', node).where('instance', '=', instance).execute(),
     )
   }
 
-  async #ask<T>(ask: (database: Database) => Promise<T>): Promise<T> {
+  async #ask<T>(ask: (db: Database['leases']) => Promise<T>): Promise<T> {
     const { database } = this.#store
     try {
-      return await ask(database)
+      return await ask(database.leases)
     } catch (error) {
       throw database.explain(error)
     }

@@ -83,7 +83,7 @@ function openSqlite(path: string, sqliteSync: SqliteSync): Database {
     let log: FileHandle | null = null
     const db = new Kysely<Tables>({ dialect: new SqliteDialect({ database: new PreparingDatabase(file) }) })
     return {
-      db,
+      ...{ db, leases: db },
       ...{ shared: false, schema: null, call: null },
       sync: async () => {
         if (sqliteSync === 'inline' || path === IN_MEMORY) return

@@ -8,6 +8,8 @@ import type { Tables } from './tables.ts'
 const CONNECTIONS = 4
 /** Of their own, so that payments do not wait for other work. */
 const CALL_CONNECTIONS = 2
+/** Of their own, so that no lease runs out while the node's other work waits: one as a rule, others where one is blocked. */
+const LEASE_CONNECTIONS = 3
 const CONNECT_MS = 5_000
 /** A statement without an answer after this time has lost its connection. */
 const STATEMENT_MS = 10_000
@@ -20,23 +22,27 @@ const STATEMENT_MS = 10_000
 export function openPostgres(url: string, schema: string, { statementMs = STATEMENT_MS } = {}): Database {
   const options = { connectionString: url, connectionTimeoutMillis: CONNECT_MS, keepAlive: true }
   const pool = new pg.Pool({ ...options, max: CONNECTIONS, query_timeout: statementMs })
+  const leasing = new pg.Pool({ ...options, max: LEASE_CONNECTIONS, query_timeout: statementMs })
   const calls = new pg.Pool({ ...options, max: CALL_CONNECTIONS })
   // The pool replaces an idle connection that breaks; if it cannot, the next query fails.
-  for (const each of [pool, calls]) {
+  for (const each of [pool, leasing, calls]) {
     each.on('error', () => {})
     // One that breaks while it is used, between two statements: its next statement fails.
     each.on('connect', (client) => client.on('error', () => {}))
   }
-  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: carefulPool(pool) }) }).withSchema(
-    schema,
-  )
+  const over = (connections: pg.Pool) =>
+    new Kysely<Tables>({ dialect: new PostgresDialect({ pool: carefulPool(connections) }) }).withSchema(
+      schema,
+    )
+  const db = over(pool)
+  const leases = over(leasing)
   return {
-    ...{ db, shared: true, schema },
+    ...{ db, leases, shared: true, schema },
     call: (text, values, limitMs) => call(calls, { text, values: [...values], query_timeout: limitMs }),
     // A PostgreSQL server syncs before it reports a commit.
     sync: async () => {},
     close: async () => {
-      await Promise.all([db.destroy(), calls.end()])
+      await Promise.all([db.destroy(), leases.destroy(), calls.end()])
     },
     explain: (error) => (isServersFault(error) ? unavailable(url, error) : error),
   }
