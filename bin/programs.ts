@@ -1,6 +1,7 @@
-/** The files of `src` that run as processes: the node itself, and what it starts. */
+/** The files of `src` that run as processes: the package's programs, and what the node starts. */
 export const BUNDLED_PROGRAMS = [
   'main.ts',
+  'commands/bench/main.ts',
   'io/media/sandbox/confine.ts',
   'io/media/sandbox/confine-report.ts',
   'io/media/worker/pattern-worker.ts',

@@ -25,6 +25,8 @@ export interface NodeCommand {
   readonly name: string
   /** The arguments of `livepeer`. */
   readonly flags: readonly string[]
+  /** Path of the program; default: that of this folder. */
+  readonly program?: string
   /** A module to run instead of the node's own, and flags for Node.js before it. */
   readonly entry?: NodeEntry
   /** Address of the control API, which is polled for readiness. */
@@ -47,8 +49,8 @@ function quoted(word: string): string {
   return /^[\w./:@,=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
 }
 
-function programOf({ entry, flags }: NodeCommand): [program: string, args: string[]] {
-  if (!entry) return [BIN, [...flags]]
+function programOf({ entry, flags, program = BIN }: NodeCommand): [program: string, args: string[]] {
+  if (!entry) return [program, [...flags]]
   // The flags of bin/livepeer.
   const nodeFlags = [
     '--disable-sigusr1',

@@ -29,7 +29,7 @@ async function serves(load: TinyLoad, segments = SEGMENTS): Promise<void> {
 
 describe('over IPv6', { skip: WITHOUT_IPV6 }, () => {
   test('offchain: a balancer, an orchestrator, a standalone transcoder and a gateway serve streams', async (t) => {
-    const { folder, node } = await testNodes(t, HOST)
+    const { folder, node } = await testNodes(t, { host: HOST })
     const port = await freePort()
     const address = `[${HOST}]:${port}`
     const http = `[${HOST}]:${await freePort()}`

@@ -17,7 +17,16 @@ export interface TestNodes {
 }
 
 /** Creates the folder for a test's nodes. */
-export async function testNodes(t: TestContext, host = LOOPBACK): Promise<TestNodes> {
+export async function testNodes(
+  t: TestContext,
+  {
+    host = LOOPBACK,
+    program,
+  }: {
+    readonly host?: string /** Path of `livepeer`; default: that of this folder. */
+    readonly program?: string
+  } = {},
+): Promise<TestNodes> {
   const folder = await mkdtemp(join(tmpdir(), 'livepeer-nodes-'))
   const running: NodeProcess[] = []
   t.after(async () => {
@@ -29,7 +38,12 @@ export async function testNodes(t: TestContext, host = LOOPBACK): Promise<TestNo
     async node(name, flags) {
       const control = hostAndPort(host, await freePort())
       const data = ['-dataDir', join(folder, name), '-cliAddr', control]
-      const process = new NodeProcess({ name, flags: [...flags, ...data], control })
+      const process = new NodeProcess({
+        name,
+        flags: [...flags, ...data],
+        control,
+        ...(program !== undefined && { program }),
+      })
       running.push(process)
       return process
     },

@@ -171,7 +171,7 @@ test('curl publishes a segment in each of its ways', { skip: skips.curl }, async
 })
 
 test('FFmpeg and curl publish over IPv6', { skip: WITHOUT_IPV6 || skips.ffmpeg || skips.curl }, async (t) => {
-  const { node } = await testNodes(t, '::1')
+  const { node } = await testNodes(t, { host: '::1' })
   const http = `[::1]:${await freePort()}`
   // Without an orchestrator only the source is served.
   const gateway = await node('gateway', ['-gateway', '-httpAddr', http])
