@@ -1,19 +1,18 @@
-import { writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { Network, type NetworkOptions } from '../devnet/network.ts'
 import { Postgres } from '../devnet/postgres.ts'
 import { openDatabase } from '../src/io/store/open.ts'
 import type { StoreOptions } from '../src/io/store/store.ts'
 import { systemDice } from '../src/lib/dice.ts'
 import { killLeaders } from './failover.ts'
+import { nullEngineNetwork } from './null-engine-network.ts'
 import { takePayments } from './payments.ts'
 import { COUNTING, type PostgresUsage, usageBetween, usageOf } from './postgres-usage.ts'
 import { PushLoad } from './push-load.ts'
-import { percentile, round } from './statistics.ts'
+import { numbersIn, percentile, round } from './statistics.ts'
 
 // What a store that nodes share costs, compared with a node's own SQLite file: payments a second, time and statements of a
 // segment, and how soon another redeemer leads. All on this machine, so the two are measured in turn, for their ratio.
@@ -31,15 +30,8 @@ const { values: options } = parseArgs({
     kills: { type: 'string', default: '3' },
   },
 })
-const [rounds, paymentsS, liveS, streams, kills] = (
-  ['rounds', 'payments', 'live', 'streams', 'kills'] as const
-).map((name) => {
-  const value = Number(options[name])
-  if (!(value > 0)) throw new Error(`--${name} must be a number above zero`)
-  return value
-}) as [number, number, number, number, number]
+const { rounds, payments: paymentsS, live: liveS, streams, kills } = numbersIn(options)
 
-const ETHER = 10n ** 18n
 /** More than one node takes in a second. */
 const MOST_PER_SECOND = 4_000
 const SENDERS = [8, 1] as const
@@ -51,7 +43,6 @@ const IDLE_MS = 10_000
 const DAY_S = 86_400
 /** A node waits this long for another charge to share a commit of SQLite with. */
 const SQLITE = { sqliteSync: 'thread', debitPatienceMs: 50 } as const
-const RARE_WINS = ['-ticketEV', '100000000000000', '-pricePerUnit', '5000000', '-maxFaceValue', '0']
 
 await using postgres = await Postgres.start({ settings: COUNTING })
 
@@ -172,11 +163,8 @@ async function measureAdded(): Promise<{
   readonly statementsPerSegment: number
 }> {
   const url = await newStore()
-  const folder = await mkdtemp(join(tmpdir(), 'livepeer-bench-'))
-  const file = join(folder, 'store.txt')
-  writeFileSync(file, url, { mode: 0o600 })
-  await using own = await networkWith([])
-  await using shared = await networkWith(['-store', file])
+  await using own = await nullEngineNetwork({ maxSessions: 200, store: null })
+  await using shared = await nullEngineNetwork({ maxSessions: 200, store: url })
   const loads = [own, shared].map(
     (network) =>
       new PushLoad(network.urls.gateway, {
@@ -195,7 +183,6 @@ async function measureAdded(): Promise<{
     return [[], []]
   })
   for (const load of loads) load.close()
-  await rm(folder, { recursive: true, force: true })
   console.log(`
 Segments: ${streams} streams through a gateway and an orchestrator whose engine takes no time, each pushes one every ${SEGMENT_MS / 1000} s for
 ${liveS} s, at the same time on a network with SQLite and on one whose orchestrator has its store on PostgreSQL.
@@ -232,24 +219,6 @@ async function watched(
   const before = await usageOf(postgres, url)
   const took = await run()
   return [...took, usageBetween(before, await usageOf(postgres, url))]
-}
-
-async function networkWith(orchestratorFlags: readonly string[]): Promise<Network> {
-  const entry = { module: new URL('null-engine-node.ts', import.meta.url).pathname }
-  const flags: NetworkOptions = {
-    ...{ orchestratorEntry: entry, gatewayEntry: entry, gatewayFunds: 100_000n * ETHER, roundLength: 1_000n },
-    orchestratorFlags: ['-maxSessions', '200', ...RARE_WINS, ...orchestratorFlags],
-    gatewayFlags: ['-maxSessions', '200'],
-  }
-  const network = await Network.prepare(flags)
-  try {
-    await network.orchestrator.start()
-    await network.gateway.start()
-    return network
-  } catch (error) {
-    await network.stop()
-    throw error
-  }
 }
 
 function medianOf(turns: readonly Turn[], value: (turn: Turn) => number): number {

@@ -27,6 +27,12 @@ if ('exit' in settings) {
   const drain = new AbortController()
   process.on('SIGINT', () => stop.abort())
   process.on('SIGTERM', () => drain.abort())
+  // What is alive, for benches that ask.
+  let looks = 0
+  process.on('SIGUSR2', () => {
+    globalThis.gc?.({ type: 'major', execution: 'sync' })
+    process.stdout.write(`\nheap ${++looks}: ${process.memoryUsage().heapUsed} bytes\n`)
+  })
   const log = openLog({ level: levelOfVerbosity(settings.verbosity), format: 'pretty' })
   try {
     await runNode(

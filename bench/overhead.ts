@@ -1,13 +1,11 @@
-import { readFileSync } from 'node:fs'
 import { loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { Network } from '../devnet/network.ts'
-import type { NodeProcess } from '../devnet/node-process.ts'
 import { systemDice } from '../src/lib/dice.ts'
 import type { GatewayStatus, OrchestratorStatus } from '../src/node/status/status.ts'
 import { RENDITION_BYTES } from './null-engine.ts'
 import { PushLoad } from './push-load.ts'
-import { percentile, round, rssOf } from './statistics.ts'
+import { cpuMsOf, percentile, round, rssOf } from './statistics.ts'
 
 // Measures what gateway and orchestrator add to the time of a transcode: two real node processes, a chain with the
 // protocol's contracts, every segment paid, signed, stored and verified as usual, and an engine that takes no time.
@@ -109,13 +107,6 @@ console.log(JSON.stringify({ p50Ms, p99Ms, rssMb }))
 /** The machine's load over the last minute. */
 function load1(): string {
   return loadavg()[0]!.toFixed(1)
-}
-
-/** CPU time of the node's process so far. */
-function cpuMsOf(node: NodeProcess): number {
-  // Fields 14 and 15, counted after the name in brackets; a tick is 10 ms.
-  const fields = readFileSync(`/proc/${node.pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
-  return (Number(fields[11]) + Number(fields[12])) * 10
 }
 
 function row(...cells: readonly (string | number)[]): string {

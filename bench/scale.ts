@@ -1,0 +1,214 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import type { Network } from '../devnet/network.ts'
+import type { NodeProcess } from '../devnet/node-process.ts'
+import { Postgres } from '../devnet/postgres.ts'
+import { systemDice } from '../src/lib/dice.ts'
+import type { OrchestratorStatus } from '../src/node/status/status.ts'
+import { eventually } from '../test/tools/until.ts'
+import { nullEngineNetwork } from './null-engine-network.ts'
+import { cpuMsWithChildren } from './postgres-usage.ts'
+import { PushLoad } from './push-load.ts'
+import { cpuMsOf, numbersIn, percentile, round } from './statistics.ts'
+
+// What a segment and a session cost an orchestrator, whose engine takes no time, as its sessions become more: the same
+// number of segments a second of 1, 10, 100 and 1,000 sessions. Two networks run at the same time, one with SQLite and one with
+// PostgreSQL, so that other load on the machine affects both.
+
+const SESSIONS = [1, 10, 100, 1_000] as const
+const SEGMENT_MS = 2_000
+/** Sessions have had so many segments each when the heap is looked at. */
+const SEGMENTS_OF_A_LOOK = 3
+/** What few sessions take is the median of several looks, once that number has been under load. */
+const LOOKS: Readonly<Record<number, number>> = { 1: 15, 10: 3 }
+/** Sessions that are opened at the same time. */
+const OPENED_AT_ONCE = 8
+const TRIES = 5
+/** While others are opened, a session that was quiet for so long gets a segment: after a minute it would end. */
+const QUIET_MS = 25_000
+
+const { values: options } = parseArgs({
+  args: process.argv.slice(3),
+  options: {
+    // Segments a second on each network: 1,000 sessions end after a minute without one.
+    rate: { type: 'string', default: '25' },
+    // Seconds of each measurement, and of the warm-up before.
+    seconds: { type: 'string', default: '40' },
+    warm: { type: 'string', default: '20' },
+    // The most sessions.
+    most: { type: 'string', default: '1000' },
+  },
+})
+const { rate, seconds, warm: warmS, most } = numbersIn(options)
+
+const looksAt = new Map<NodeProcess, number>()
+
+/** A network under load, and what was measured at it. */
+class Side {
+  readonly name: string
+  readonly network: Network
+  readonly #load: PushLoad
+  /** The processor time of what works for it beside the orchestrator. */
+  readonly #storeCpuMs: () => number
+  /** When each stream's last segment was begun, the longest ago first. */
+  readonly #streams = new Map<string, number>()
+  readonly cpuMs: Record<string, number> = {}
+  readonly kb: Record<string, number> = {}
+  /** As the orchestrator counts them after the measurement. */
+  readonly sessions: Record<string, number> = {}
+
+  constructor(name: string, network: Network, storeCpuMs: () => number) {
+    this.name = name
+    this.network = network
+    this.#storeCpuMs = storeCpuMs
+    this.#load = new PushLoad(network.urls.gateway, {
+      ...{ segment: systemDice.bytes(16_384), durationMs: SEGMENT_MS, renditions: 2 },
+    })
+  }
+
+  get opened(): number {
+    return this.#streams.size
+  }
+
+  /** Opens sessions until there are so many, and keeps the others alive meanwhile. */
+  async open(sessions: number): Promise<void> {
+    const opening = async () => {
+      while (this.#streams.size < sessions) {
+        const stream = `scale${this.#streams.size}`
+        // On a machine that is too busy the first answer may be a refusal; opening is not measured.
+        for (let tries = 1, pushed = 0; pushed < SEGMENTS_OF_A_LOOK; ) {
+          try {
+            await this.#push(stream)
+            pushed++
+          } catch (error) {
+            if (tries++ === TRIES) throw error
+            await sleep(1_000)
+          }
+        }
+        for (let left = 2; left > 0; left--) {
+          const [oldest, begunAt] = this.#oldest
+          if (begunAt < performance.now() - QUIET_MS) await this.#push(oldest)
+        }
+      }
+    }
+    await Promise.all(Array.from({ length: OPENED_AT_ONCE }, opening))
+  }
+
+  get #oldest(): [stream: string, begunAt: number] {
+    return this.#streams.entries().next().value!
+  }
+
+  #push(stream: string): Promise<unknown> {
+    this.#streams.delete(stream)
+    this.#streams.set(stream, performance.now())
+    return this.#load.push(stream)
+  }
+
+  /** Pushes segments of all sessions in turn; gives how many. A late one delays only its own session. */
+  async push(forMs: number): Promise<number> {
+    const started = performance.now()
+    const busy = new Map<string, Promise<unknown>>()
+    let pushed = 0
+    for (let due = started; due < started + forMs; due += 1000 / rate) {
+      await sleep(Math.max(0, due - performance.now()))
+      if (performance.now() > started + forMs) break
+      const [stream] = this.#oldest
+      await busy.get(stream)
+      pushed++
+      const pushing = this.#push(stream).finally(() => busy.delete(stream))
+      busy.set(stream, pushing)
+    }
+    await Promise.all(busy.values())
+    return pushed
+  }
+
+  /** Measures what a segment costs at this number of sessions. */
+  async measure(sessions: number): Promise<void> {
+    const cpu = () => cpuMsOf(this.network.orchestrator) + this.#storeCpuMs()
+    const before = cpu()
+    const segments = await this.push(seconds * 1000)
+    this.cpuMs[sessions] = round((cpu() - before) / segments)
+    this.sessions[sessions] = (await this.network.orchestrator.status<OrchestratorStatus>()).sessions
+  }
+
+  close(): void {
+    this.#load.close()
+  }
+}
+
+await using postgres = await Postgres.start()
+const url = await postgres.newDatabase()
+const maxSessions = most + 100
+await using own = await nullEngineNetwork({ maxSessions, store: null })
+await using shared = await nullEngineNetwork({ maxSessions, store: url })
+const sides = [
+  new Side('SQLite', own, () => 0),
+  new Side('PostgreSQL', shared, () => cpuMsWithChildren(postgres.pid)),
+] as const
+const both = (run: (side: Side) => Promise<void>) => Promise.all(sides.map(run))
+
+console.log(`An orchestrator whose engine takes no time, behind a gateway, payments on: ${rate} segments a second of all sessions in turn.
+CPU is the processor time for a segment, of the orchestrator and, in the second network, of PostgreSQL with it; memory is the
+orchestrator's JavaScript heap after a full collection, without the bytes of renditions. Both networks run at the same time.
+`)
+await both((side) => side.open(1))
+await both(async (side) => void (await side.push(warmS * 1000)))
+const sizes = SESSIONS.filter((count) => count <= most)
+for (const sessions of sizes) await both((side) => atSize(side, sessions))
+console.log(row('sessions', ...sides.flatMap(({ name }) => [`${name}: open`, 'CPU ms', 'kB a session'])))
+for (const sessions of sizes) {
+  const cells = sides.flatMap(({ cpuMs, kb, sessions: open }) => [
+    open[sessions]!,
+    cpuMs[sessions]!,
+    kb[sessions]!,
+  ])
+  console.log(row(sessions, ...cells))
+}
+for (const side of sides) side.close()
+const ratios = (values: Record<string, number>) => {
+  const all = Object.values(values)
+  return round(Math.max(...all) / Math.min(...all))
+}
+for (const { name, cpuMs, kb } of sides) {
+  console.log(`${name}: largest over smallest ${ratios(cpuMs)} × for CPU, ${ratios(kb)} × for memory`)
+}
+for (const { name, cpuMs, kb } of sides) {
+  console.log(name === 'SQLite' ? '\nSQLite, then PostgreSQL:' : '')
+  console.log(JSON.stringify({ cpuMsPerSegment: cpuMs, kbPerSession: kb }))
+}
+
+/** Few sessions are measured under load first, since more are opened to see what one takes. */
+async function atSize(side: Side, sessions: number): Promise<void> {
+  const looks = LOOKS[sessions]
+  if (looks === undefined) side.kb[sessions] = await grown(side, sessions - side.opened)
+  else await side.open(sessions)
+  await side.measure(sessions)
+  if (sessions !== 10) return
+  for (const [few, count] of Object.entries(LOOKS)) {
+    const grew: number[] = []
+    for (let i = 0; i < count; i++) grew.push(await grown(side, Number(few)))
+    side.kb[few] = round(percentile(grew, 50))
+  }
+}
+
+/** Opens so many more sessions; gives by how many kB the heap grew for each. */
+async function grown(side: Side, sessions: number): Promise<number> {
+  const before = await heapOf(side.network.orchestrator)
+  await side.open(side.opened + sessions)
+  const after = await heapOf(side.network.orchestrator)
+  return round((after - before) / 1024 / sessions)
+}
+
+/** Bytes of the node's heap that are in use, after a collection. */
+async function heapOf(node: NodeProcess): Promise<number> {
+  const looks = (looksAt.get(node) ?? 0) + 1
+  looksAt.set(node, looks)
+  const told = new RegExp(`^heap ${looks}: (\\d+) bytes$`, 'm')
+  process.kill(node.pid!, 'SIGUSR2')
+  await eventually('the node tells its heap', () => told.test(node.output))
+  return Number(told.exec(node.output)![1])
+}
+
+function row(...cells: readonly (string | number)[]): string {
+  return cells.map((cell) => String(cell).padStart(18)).join('')
+}
