@@ -156,9 +156,11 @@ describe('a cluster behind HAProxy', { skip: hasHaproxy() ? false : 'HAProxy is 
     await using tcp = new Streams(world, 'tcp')
     await using http = new Streams(world, 'http')
     await Promise.all([tcp.go(1), http.go(1)])
+    // It has the connection in TCP mode.
+    const first = await busiest(world.nodes)
+    const order = [first, ...world.nodes.filter((node) => node !== first)]
     for (let turn = 0; turn < RESTARTS; turn++) {
-      // The first one has the connection in TCP mode.
-      const node = turn === 0 ? await busiest(world.nodes) : world.nodes[turn % NODES]!
+      const node = order[turn % NODES]!
       const begunMs = performance.now()
       await node.drain()
       assert.equal(node.exitCode, 0, node.output)
@@ -172,6 +174,30 @@ describe('a cluster behind HAProxy', { skip: hasHaproxy() ? false : 'HAProxy is 
     t.diagnostic(`${tcp}`)
     t.diagnostic(`${http}`)
     assert.deepEqual([...tcp.gateway.failures, ...http.gateway.failures], [])
+  })
+
+  test('what a gateway has not fetched yet from a node that ends is found at the others', {
+    timeout: 120_000,
+  }, async (t) => {
+    const { ids, nodes, origins, segment: bytes } = world
+    await using gateway = new GoGateway(origins.http)
+    let ended: NodeProcess | null = null
+    gateway.beforeDownload = async (path) => {
+      if (ended) return
+      ended = nodes[ids.indexOf(path.split('/')[2]!)]!
+      await ended.drain()
+      assert.equal(ended.exitCode, 0, ended.output)
+      assert.match(ended.output, /results handed to a sibling/)
+    }
+    const stop = new AbortController()
+    t.after(() => stop.abort())
+    const pace = { bytes, durationMs: SEGMENT_MS, paceMs: SEGMENT_MS, profiles: PROFILES }
+    const streaming = gateway.stream('late', pace, stop.signal)
+    await until(async () => (gateway.served + gateway.failures.length > 0 ? true : null), 'the segment')
+    stop.abort()
+    await streaming
+    assert.deepEqual(gateway.failures, [])
+    await ended!.start()
   })
 
   test('a node that is killed costs Go gateways the segments that were under way, and no more', {

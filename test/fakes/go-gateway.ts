@@ -27,6 +27,8 @@ export class GoGateway implements AsyncDisposable {
   served = 0
   /** Why segments failed. */
   readonly failures: string[] = []
+  /** Awaited before a rendition is fetched, with its path. */
+  beforeDownload: (path: string) => Promise<void> = async () => {}
   /** Segments that are under way, from the offer to the last rendition. */
   underWay = 0
   /** Renditions by the node that held them. */
@@ -112,6 +114,7 @@ export class GoGateway implements AsyncDisposable {
     await Promise.all(
       outcome.renditions.map(async ({ url }) => {
         const { pathname } = new URL(url)
+        await this.beforeDownload(pathname)
         good(await this.client.send({ path: pathname }, DOWNLOAD_MS))
         const holder = pathname.split('/')[2]!
         this.holders.set(holder, (this.holders.get(holder) ?? 0) + 1)
