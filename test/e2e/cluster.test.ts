@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type BalancerMode, hasHaproxy } from '../../devnet/balancer.ts'
 import { Network, type NetworkNode } from '../../devnet/network.ts'
-import type { GatewayStatus } from '../../src/node/status/status.ts'
+import type { GatewayStatus, NodeStatus } from '../../src/node/status/status.ts'
 import { nullEngineEntry } from '../tools/null-engine.ts'
 import { until } from '../tools/until.ts'
 import { settleTickets } from './settle.ts'
@@ -15,12 +15,13 @@ import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts
 /**
  * A cluster on PostgreSQL behind HAProxy, which knows nothing of sessions, with an engine that takes no time. CLUSTER_NODES,
  * CLUSTER_STREAMS, CLUSTER_KILLS and CLUSTER_EVERY (seconds) make it larger, CLUSTER_UPGRADE=all restarts every node instead of
- * one of each role; CLUSTER_LOGS keeps the nodes' logs in a folder.
+ * one of each role; each stream pauses for CLUSTER_PAUSE ms between segments; CLUSTER_LOGS keeps the nodes' logs in a folder.
  */
 const NODES = Number(process.env.CLUSTER_NODES ?? 3)
 const STREAMS = Number(process.env.CLUSTER_STREAMS ?? 4)
 const KILLS = Number(process.env.CLUSTER_KILLS ?? 2)
 const EVERY_MS = Number(process.env.CLUSTER_EVERY ?? 5) * 1_000
+const PAUSE_MS = Number(process.env.CLUSTER_PAUSE ?? 800)
 const UPGRADES_ALL = process.env.CLUSTER_UPGRADE === 'all'
 /** In blocks of a second: winners at the end of a round can be redeemed for 110 of them. */
 const ROUND_LENGTH = 150n
@@ -85,6 +86,17 @@ async function upgrade(t: TestContext, network: Network): Promise<void> {
   }
 }
 
+/** Each duty is led by one process, and any node says by which. */
+async function assertLed(network: Network): Promise<void> {
+  const { process } = network.of('orchestrator')[0]!
+  await until(async () => {
+    const { cluster } = await process.status<NodeStatus>()
+    const led = cluster!.members.flatMap(({ leads }) => leads.map(({ duty }) => duty))
+    const isLedOnce = (duty: string) => led.filter((one) => one === duty).length === 1
+    return isLedOnce('redeem') && isLedOnce('reward') ? true : null
+  }, 'one leader of redemption and one of rewards')
+}
+
 for (const mode of ['tcp', 'http'] as const) {
   test(`${mode}: orchestrators are killed one after the other and no segment fails, no payment is refused`, {
     skip: hasHaproxy() ? false : 'HAProxy is not installed',
@@ -92,7 +104,7 @@ for (const mode of ['tcp', 'http'] as const) {
   }, async (t) => {
     const network = await clusterBehind(t, mode)
     await using load = await TinyLoad.start(network.urls.gateway, STREAMS, {
-      ...{ pauseMs: 800, durationMs: SEGMENT_MS },
+      ...{ pauseMs: PAUSE_MS, durationMs: SEGMENT_MS },
     })
     await until(async () => (load.served >= STREAMS ? true : null), 'the first segments')
     const orchestrators = network.of('orchestrator')
@@ -110,6 +122,7 @@ for (const mode of ['tcp', 'http'] as const) {
     )
     const { retried } = (await network.gateway.status<GatewayStatus>()).segments
     await upgrade(t, network)
+    await assertLed(network)
     const upgraded = load.served
     await until(async () => (load.served >= upgraded + STREAMS ? true : null), 'segments after the upgrade')
     await load.stop()
