@@ -36,14 +36,19 @@ test('the fee of a fraction of a wei counts as a whole one', () => {
 
 test('a nonce is used once, all of a payment or none', () => {
   const book = new GraceBook(LIMITS)
-  assert.ok(book.useNonces({ hash: 'h', nonces: [1, 2] }))
-  assert.ok(!book.useNonces({ hash: 'h', nonces: [3, 2] }))
-  assert.ok(!book.useNonces({ hash: 'h', nonces: [4, 4] }))
-  assert.ok(book.useNonces({ hash: 'h', nonces: [3, 4] }))
-  assert.ok(book.useNonces({ hash: 'other', nonces: [1] }))
+  const take = (payment: { hash: string; nonces: readonly number[] }) => {
+    const isTaken = book.areUnused(payment)
+    if (isTaken) book.useNonces(payment)
+    return isTaken
+  }
+  assert.ok(take({ hash: 'h', nonces: [1, 2] }))
+  assert.ok(!take({ hash: 'h', nonces: [3, 2] }))
+  assert.ok(!take({ hash: 'h', nonces: [4, 4] }))
+  assert.ok(take({ hash: 'h', nonces: [3, 4] }))
+  assert.ok(take({ hash: 'other', nonces: [1] }))
   assert.deepEqual([...book.noncesOf('h')], [1, 2, 3, 4])
   book.settled()
-  assert.ok(book.useNonces({ hash: 'h', nonces: [1] }))
+  assert.ok(take({ hash: 'h', nonces: [1] }))
 })
 
 test('of refused payments each winning ticket is kept once, and at most ten thousand of them', () => {

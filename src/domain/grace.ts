@@ -71,13 +71,15 @@ export class GraceBook {
     return known && nowMs - known.lastMs < KNOWN_MS ? known.price : null
   }
 
-  /** Whether the nonces of a payment were not used since the store is away; they are used now. */
-  useNonces({ hash, nonces }: GracePayment): boolean {
-    const used = this.#nonces.get(hash) ?? new Set()
-    if (new Set(nonces).size < nonces.length || nonces.some((nonce) => used.has(nonce))) return false
-    for (const nonce of nonces) used.add(nonce)
-    this.#nonces.set(hash, used)
-    return true
+  /** Whether the nonces of a payment were not used since the store is away. */
+  areUnused({ hash, nonces }: GracePayment): boolean {
+    const used = this.noncesOf(hash)
+    return new Set(nonces).size === nonces.length && !nonces.some((nonce) => used.has(nonce))
+  }
+
+  /** The nonces of a payment that is taken are used from now on. */
+  useNonces({ hash, nonces }: GracePayment): void {
+    this.#nonces.set(hash, new Set([...this.noncesOf(hash), ...nonces]))
   }
 
   /** The nonces used with a secret number since the store is away. */

@@ -163,7 +163,8 @@ export class FakeChain {
   async redemptionIn(_txHash: Hex, ticket: WinningTicket, account = ''): Promise<FoundRedemption | null> {
     this.#assertUp()
     const hash = formatHex(ticketHash(ticket))
-    for (const { included } of this.#blocks.toReversed()) {
+    for (let i = this.#blocks.length - 1; i >= 0; i--) {
+      const { included } = this.#blocks[i]!
       const found = included.find(({ id, result }) => id.endsWith(hash) && result?.success)
       if (!found?.result) continue
       const { block, fee, paid, txHash } = found.result

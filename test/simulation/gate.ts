@@ -7,11 +7,16 @@ export class Gate {
   isDead = false
   readonly #onAwait: () => boolean
   readonly #onCrash: () => void
+  readonly #held: () => Promise<void> | null
 
-  /** `onAwait` is called at every pass and decides whether the process dies there. */
-  constructor(onAwait: () => boolean, onCrash: () => void) {
+  /**
+   * `onAwait` is called at every pass and decides whether the process dies there; `held` gives what it waits for while the
+   * process is paused.
+   */
+  constructor(onAwait: () => boolean, onCrash: () => void, held: () => Promise<void> | null = () => null) {
     this.#onAwait = onAwait
     this.#onCrash = onCrash
+    this.#held = held
   }
 
   /** A proxy of the object for this process: once the process has died, nothing is called and nothing answers. */
@@ -31,14 +36,22 @@ export class Gate {
 
   /** Passes one call and its answer. */
   async pass<Answer>(call: () => Answer | Promise<Answer>): Promise<Answer> {
+    await this.#thawed()
     if (this.#dies()) return never()
     try {
       const result = await call()
+      await this.#thawed()
       return this.#dies() ? never() : result
     } catch (error) {
+      await this.#thawed()
       if (this.#dies()) return never()
       throw error
     }
+  }
+
+  /** A process may be paused again as soon as it goes on. */
+  async #thawed(): Promise<void> {
+    for (let held = this.#held(); held; held = this.#held()) await held
   }
 
   /** Each part of an answer passes separately. */

@@ -1,4 +1,5 @@
 import { messageOf } from '../../lib/errors.ts'
+import { systemTimers, type Timers } from '../../lib/timers.ts'
 import { isConflict, StoreError } from './database.ts'
 
 /** Maximum number of items in one batch; others wait for the next. */
@@ -29,10 +30,11 @@ export interface BatchQueueNeeds<Item, Answer> {
   onLate(item: Item, answer: Answer): void
 }
 
-/** Limits, which tests lower. */
+/** Limits, which tests lower, and the timers that they go by. */
 export interface BatchQueueOptions {
   readonly answerMs?: number
   readonly attemptMs?: number
+  readonly timers?: Timers
 }
 
 interface Waiting<Item, Answer> {
@@ -50,11 +52,12 @@ export class BatchQueue<Item, Answer> {
   readonly #needs: BatchQueueNeeds<Item, Answer>
   readonly #answerMs: number
   readonly #attemptMs: number
+  readonly #timers: Timers
   #waiting: Waiting<Item, Answer>[] = []
   #seq = 0
   #fault: StoreError | null = null
   #draining: Promise<void> | null = null
-  #patience: NodeJS.Timeout | null = null
+  #patience: (() => void) | null = null
   #isClosed = false
   #wake: () => void = () => {}
 
@@ -62,6 +65,7 @@ export class BatchQueue<Item, Answer> {
     this.#needs = needs
     this.#answerMs = options.answerMs ?? ANSWER_MS
     this.#attemptMs = options.attemptMs ?? ATTEMPT_MS
+    this.#timers = options.timers ?? systemTimers
   }
 
   /** Why the last batch failed, as a sentence; null if it succeeded. */
@@ -78,13 +82,13 @@ export class BatchQueue<Item, Answer> {
       return Promise.reject(this.#fault ?? new StoreError('store-unavailable', 'the database is not open'))
     }
     return new Promise<Answer>((resolve, reject) => {
-      const timer = setTimeout(() => {
+      const stop = this.#timers.after(this.#answerMs, () => {
         this.#waiting = this.#waiting.filter((other) => other !== waiting)
         waiting.reject(this.#fault ?? noAnswer(this.#answerMs))
-      }, this.#answerMs)
+      })
       const over = () => {
         waiting.isOver = true
-        clearTimeout(timer)
+        stop()
       }
       const waiting: Waiting<Item, Answer> = {
         ...{ item, isOver: false },
@@ -100,7 +104,7 @@ export class BatchQueue<Item, Answer> {
         },
       }
       this.#waiting.push(waiting)
-      if (patienceMs > 0) this.#patience ??= setTimeout(() => this.#begin(), patienceMs)
+      if (patienceMs > 0) this.#patience ??= this.#timers.after(patienceMs, () => this.#begin())
       else this.#begin()
     })
   }
@@ -108,9 +112,9 @@ export class BatchQueue<Item, Answer> {
   /** Settles what waits and takes nothing more; what the database does not answer in time is given up. */
   async close(): Promise<void> {
     if (this.#waiting.length > 0) this.#begin()
-    const timer = setTimeout(() => this.#stop(), this.#answerMs)
+    const stop = this.#timers.after(this.#answerMs, () => this.#stop())
     await this.#draining
-    clearTimeout(timer)
+    stop()
     this.#stop()
   }
 
@@ -120,7 +124,7 @@ export class BatchQueue<Item, Answer> {
   }
 
   #begin(): void {
-    if (this.#patience) clearTimeout(this.#patience)
+    this.#patience?.()
     this.#patience = null
     this.#draining ??= this.#drain()
   }
@@ -169,9 +173,9 @@ export class BatchQueue<Item, Answer> {
 
   #pause(ms: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms)
+      const stop = this.#timers.after(ms, resolve)
       this.#wake = () => {
-        clearTimeout(timer)
+        stop()
         resolve()
       }
     })

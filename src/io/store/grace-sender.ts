@@ -4,6 +4,7 @@ import { messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import { parsedJson } from '../../lib/parsed-json.ts'
 import { Rational } from '../../lib/rational.ts'
+import { systemTimers, type Timers } from '../../lib/timers.ts'
 import { isConflict, isOlderBatch, StoreError } from './database.ts'
 import type { Journal } from './journal.ts'
 import { LEFTOVER } from './session-rows.ts'
@@ -27,7 +28,7 @@ export interface Batch {
 
 /** What the grace time needs. */
 export interface GraceNeeds {
-  readonly journal: Journal
+  readonly journal: Pick<Journal, 'append' | 'clear' | 'close' | 'keep'>
   settle(batch: Batch, limitMs: number): Promise<readonly Answer[]>
   /** Whether the server or the way to it is at fault. */
   isServersFault(error: unknown): boolean
@@ -35,6 +36,8 @@ export interface GraceNeeds {
   explain(error: unknown): unknown
   /** Milliseconds that never jump. */
   monotonic(): number
+  /** Absent: the system's. */
+  readonly timers?: Timers
   /** Told why the database is away, and null when all is played into it. */
   onAway(why: string | null): void
   /** A batch that the database refuses, as it is in the journal: it is to be kept elsewhere. */
@@ -81,18 +84,20 @@ interface Pending {
 export class GraceSender {
   readonly #options: GraceOptions
   readonly #needs: GraceNeeds
+  readonly #timers: Timers
   readonly #book: GraceBook
   readonly #pending: Pending[] = []
   /** Batches that are being written down, and records of the journal that are in the database. */
   #writing = 0
   #played = 0
   #away: { readonly sinceMs: number; readonly why: string } | null = null
-  #probing: NodeJS.Timeout | null = null
+  #stopProbing: (() => void) | null = null
   #replaying: Promise<void> | null = null
 
   constructor(options: GraceOptions, needs: GraceNeeds) {
     this.#options = options
     this.#needs = needs
+    this.#timers = needs.timers ?? systemTimers
     this.#book = new GraceBook(options)
   }
 
@@ -137,7 +142,8 @@ export class GraceSender {
     const batch = { writer: this.#options.writer, seq, items }
     if (!this.#away) {
       try {
-        const answers = await within(this.#needs.settle(batch, Math.min(limitMs, ATTEMPT_MS)), WAIT_MS)
+        const settled = this.#needs.settle(batch, Math.min(limitMs, ATTEMPT_MS))
+        const answers = await within(settled, WAIT_MS, this.#timers)
         this.#learn(items, answers)
         return answers
       } catch (error) {
@@ -151,8 +157,8 @@ export class GraceSender {
 
   /** Stops asking for the database. */
   async close(): Promise<void> {
-    if (this.#probing) clearTimeout(this.#probing)
-    this.#probing = null
+    this.#stopProbing?.()
+    this.#stopProbing = null
     await this.#replaying
     await this.#needs.journal.close()
   }
@@ -207,14 +213,16 @@ export class GraceSender {
     const price = this.#book.priceOf(sender, session, nowMs)
     if (price === null)
       return this.#refuse(item, ': until it is back, only sessions that this node knows go on')
-    if (payment && !this.#book.useNonces(payment)) return { answer: { winners: null }, kept: null }
+    if (payment && !this.#book.areUnused(payment)) return { answer: { winners: null }, kept: null }
     const winners = payment?.winners.map(({ hash }) => hash) ?? []
-    if (!hold) return { answer: { winners }, kept: item }
-    const granted = this.#book.grant(sender, price, BigInt(hold.pixels))
-    if (!granted) {
+    const granted = hold && this.#book.grant(sender, price, BigInt(hold.pixels))
+    if (granted === null) {
       const why = ': until it is back, this sender has had the work that -storeGraceValue allows'
       return this.#refuse(item, why)
     }
+    // Not those of a payment that is refused: its sender shows it elsewhere.
+    if (payment) this.#book.useNonces(payment)
+    if (!granted) return { answer: { winners }, kept: item }
     this.#book.note(sender, session, price, nowMs)
     const held = { price: price.toString(), overrun: granted.overrun.toString() }
     return { answer: { winners, hold: held }, kept: withoutHold(item) }
@@ -238,13 +246,12 @@ export class GraceSender {
   }
 
   #probe(): void {
-    this.#probing = setTimeout(() => {
+    this.#stopProbing = this.#timers.after(PROBE_MS, () => {
       this.#replaying = this.#return().finally(() => {
         this.#replaying = null
-        if (this.#away && this.#probing) this.#probe()
+        if (this.#away && this.#stopProbing) this.#probe()
       })
-    }, PROBE_MS)
-    this.#probing.unref()
+    })
   }
 
   /** Plays the journal into the database; what comes meanwhile is journaled, and played in too. */
@@ -336,14 +343,14 @@ function isLate(error: unknown): boolean {
 }
 
 /** Rejects with LATE if there is no answer within `ms`, the time to connect included. */
-async function within<T>(answer: Promise<T>, ms: number): Promise<T> {
+async function within<T>(answer: Promise<T>, ms: number, timers: Timers): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => reject(LATE), ms)
+  const stop = timers.after(ms, () => reject(LATE))
   answer.catch(() => {})
   try {
     return await Promise.race([answer, promise])
   } finally {
-    clearTimeout(timer)
+    stop()
   }
 }
 

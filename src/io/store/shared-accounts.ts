@@ -6,6 +6,7 @@ import { type PricePerPixel, ticketHash, type WinningTicket } from '../../domain
 import { MAX_NONCES_PER_RAND } from '../../domain/ticket-rules.ts'
 import { formatHex } from '../../lib/bytes.ts'
 import { Rational } from '../../lib/rational.ts'
+import { systemTimers, type Timers } from '../../lib/timers.ts'
 import type {
   Hold,
   HoldRequest,
@@ -54,9 +55,11 @@ export class SharedAccounts {
   readonly #needs: SharedAccountsNeeds
   readonly #queue: BatchQueue<Item, Answer>
   readonly #grace: GraceSender | null
+  readonly #timers: Timers
 
   constructor(needs: SharedAccountsNeeds, options: BatchQueueOptions = {}) {
     this.#needs = needs
+    this.#timers = options.timers ?? systemTimers
     const { grace, writer } = needs
     const settle = (batch: Batch, limitMs: number) => this.#settle(batch, limitMs)
     this.#grace =
@@ -65,7 +68,7 @@ export class SharedAccounts {
         : new GraceSender(
             { ...grace.limits, cluster: grace.cluster, writer },
             {
-              ...{ ...grace, settle },
+              ...{ ...grace, settle, timers: this.#timers },
               isServersFault: (error) => needs.isServersFault(error),
               explain: (error) => needs.explain(error),
             },
@@ -121,7 +124,7 @@ export class SharedAccounts {
     let held = first.hold
     for (const waitMs of PATIENCE_FOR_OTHERS) {
       if (held !== 'busy') break
-      await new Promise((resolve) => setTimeout(resolve, waitMs))
+      await new Promise<void>((resolve) => this.#timers.after(waitMs, resolve))
       const again = await this.#queue.run({ sender, session: sessionId, hold: holdItem(hold) })
       if (again.refused) throw again.refused
       held = again.hold

@@ -318,15 +318,31 @@ export class TicketRecipient implements Service, Recipient {
       const l1Block = known.revealed ? params.expirationBlock : rounds.l1Block
       const settlement = settlePayment(judgeExamined(examined, { funds, l1Block, seenNonces: known.used }))
       if (!settlement.error) {
-        const taken = await this.#record(settlement, payment, price, account, holdFor)
+        const record = () => this.#record(settlement, payment, price, account, holdFor)
+        const taken = await this.#orKeepWinners(settlement, account, record)
         if (taken) return taken
       } else if (known !== NOTHING_USED) {
         await this.#keepWinners(settlement, account)
         throw settlement.error
       }
-      known = await nonces.noncesOf(params.recipientRandHash)
+      const look = () => nonces.noncesOf(params.recipientRandHash)
+      known = await this.#orKeepWinners(settlement, account, look)
     }
     throw new RecipientError('nonce-conflict', 'invalid ticket senderNonce: used elsewhere at the same time')
+  }
+
+  /** Does what needs the store. Where that fails the payment is refused; its winners are kept once the store can be written. */
+  async #orKeepWinners<T>(settlement: Settlement, account: Account, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      this.#keepWinners(settlement, account).catch((failure) =>
+        this.#needs.log.error('winning tickets of a refused payment not kept', {
+          ...{ tickets: settlement.winners.length, error: messageOf(failure) },
+        }),
+      )
+      throw error
+    }
   }
 
   /** Of a refused payment nothing is recorded, but a ticket that won is money. */
