@@ -25,7 +25,7 @@ import { LedNonces, ledRecords, type Term } from './store-terms.ts'
 
 const GWEI = 10n ** 9n
 const REDEEM_GAS = 350_000n
-const TICKETS_PER_WINNER = 20n
+const TICKETS_PER_WINNER = 5n
 /** Wei that a ticket is worth on average. */
 export const TICKET_EV = FACE_VALUE / TICKETS_PER_WINNER
 /** What each node goes on with while it does not reach the store. */
@@ -143,7 +143,7 @@ export async function startRedeemer(process: StoreProcess, world: StoreWorld): P
   const openTickets = new OpenTickets({ ...env, tickets: records, senders, rounds })
   const leads = leadershipOf('redeem', process, world)
   const ofTerm = (epoch: bigint) => {
-    const term: Term = { process, model, fence: { lease: 'redeem', epoch } }
+    const term: Term = { process, world, fence: { lease: 'redeem', epoch } }
     const tickets = new LeaderRecords({
       ...{ store: records as unknown as Store, fence: term.fence },
       lost: (of) => leads.lost(of),

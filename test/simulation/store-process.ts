@@ -30,6 +30,8 @@ export interface StoreWorld {
   readonly model: StoreModel
   readonly violations: string[]
   note(what: string): void
+  /** A process is about to write what it must not write once another one leads. */
+  mayPause(process: StoreProcess): void
   /** What a process tells its operator. */
   told(process: StoreProcess, what: string): void
 }

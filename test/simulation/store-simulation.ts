@@ -42,6 +42,9 @@ const FAULTS = {
   pause: { chance: 0.02, blocks: 15 },
   death: { chance: 0.02, blocks: 20 },
 } as const
+/** Chance that a leader is paused right before it stores a transaction, for longer than its lease. */
+const PAUSED_WRITES = 0.2
+const LEASE_BLOCKS = 7
 const SEGMENTS_PER_BLOCK = 0.3
 const GWEI = 10n ** 9n
 
@@ -127,6 +130,7 @@ export class StoreSimulation {
       rewards: new FakeRewardChain(OPERATOR, { roundLength: ROUND }),
       model: new StoreModel(clock),
       note: (what) => this.#note(what),
+      mayPause: (process) => this.#mayPause(process),
       told: ({ name }, what) => {
         this.#count(what.replace(/ 0x.*/, ''))
         this.#note(`${name} ${what}`)
@@ -199,6 +203,17 @@ export class StoreSimulation {
     }
   }
 
+  /** Pauses a leader for longer than its lease in the middle of its work. */
+  #mayPause(process: StoreProcess): void {
+    if (this.#block % ROUND >= CALM_FROM || !this.#chance(PAUSED_WRITES)) return
+    const place = this.#places.find((each) => each.process === process)
+    if (!place || process.isPaused) return
+    place.until.set('paused', this.#block + LEASE_BLOCKS + this.#upTo(LEASE_BLOCKS))
+    this.#count('pauses')
+    this.#note(`${place.name} paused before a write`)
+    process.pause()
+  }
+
   /** Lets faults begin and end; in calm times none lasts. */
   #apply(isCalm: boolean): void {
     for (const place of this.#places) {
@@ -262,7 +277,7 @@ export class StoreSimulation {
     const order = [...this.#places.slice(0, 3)].sort(() => this.#dice.fraction() - 0.5)
     const facts = {
       tickets: this.#upTo(4),
-      pixels: BigInt(this.#upTo(3_000_000)),
+      pixels: BigInt(this.#upTo(12_000_000)),
       isFailed: this.#chance(0.1),
     }
     const workMs = this.#upTo(3_000)

@@ -5,7 +5,7 @@ import { formatHex, type Hex } from '../../src/lib/bytes.ts'
 import type { StoredTicket, TicketRecords } from '../../src/services/orchestrator/payment-records.ts'
 import type { OpenTicketRecords } from '../../src/services/redemption/open-tickets.ts'
 import type { StoreModel } from './store-model.ts'
-import type { StoreProcess } from './store-process.ts'
+import type { StoreProcess, StoreWorld } from './store-process.ts'
 
 /** The tickets of the store as one process asks for them, with the fence of a leader's writes. */
 export interface LedRecords extends Omit<TicketRecords, 'saveTicketState'>, OpenTicketRecords {
@@ -42,7 +42,7 @@ export function ledRecords({ gate, link }: StoreProcess, model: StoreModel): Led
 /** One term of a leader. */
 export interface Term {
   readonly process: StoreProcess
-  readonly model: StoreModel
+  readonly world: StoreWorld
   readonly fence: Fence
 }
 
@@ -62,7 +62,8 @@ export class LedNonces {
 
   /** Stores what a nonce is spent on; throws StoreError `lease-lost` once another process leads. */
   async spendOn(ticket: WinningTicket): Promise<void> {
-    const { fence, model, process } = this.#term
+    const { fence, process, world } = this.#term
+    const { model } = world
     const hash = formatHex(ticketHash(ticket))
     this.#loaded ??= this.#load().catch((error) => {
       this.#loaded = null
@@ -71,13 +72,15 @@ export class LedNonces {
     await this.#loaded
     const nonce = this.#known.get(hash) ?? this.#next++
     this.#known.set(hash, nonce)
+    world.mayPause(process)
     await process.gate.pass(() => process.link.ask(() => model.saveTransaction(nonce, hash, fence)))
     // What is sent now is what the store says, whoever leads by now.
     if (model.transactions.get(nonce) !== hash) model.violations.push(`nonce ${nonce} is sent for ${hash}`)
   }
 
   async #load(): Promise<void> {
-    const { model, process } = this.#term
+    const { process, world } = this.#term
+    const { model } = world
     const rows = await process.gate.pass(() => process.link.ask(() => [...model.transactions]))
     for (const [nonce, hash] of rows) {
       this.#known.set(hash, nonce)
