@@ -115,10 +115,19 @@ export function isServersFault(error: unknown): boolean {
 const CONNECTION_LOST =
   /^Connection terminated|timeout exceeded when trying to connect|^Client has encountered|^Query read timeout/
 
+/** What to do, by SQLSTATE: read-only, without rights, full, out of connections. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  25006: 'give -store the primary of the database, not a standby, and a user that may write',
+  42501: 'grant this user all rights on the tables of its schema, or give the node another user in -store',
+  53100: 'give the database more room',
+  53300: 'raise its max_connections, or put a pooler between it and the nodes',
+}
+
 /** The sentence for a database that cannot be used, without what is secret in its URL. */
 export function unavailable(url: string, error: unknown): StoreError {
   if (error instanceof StoreError) return error
-  const reason = hiderOf(url)(messageOf(error))
+  const remedy = REMEDIES[String((error as { code?: unknown } | null)?.code)]
+  const reason = `${hiderOf(url)(messageOf(error))}${remedy === undefined ? '' : `: ${remedy}`}`
   // Without the cause, which may carry the URL.
   return new StoreError('store-unavailable', `the database at ${maskUrl(url)} cannot be used: ${reason}`)
 }

@@ -152,7 +152,10 @@ test('a full disk of the database refuses payments in time, and is used again on
       return error as Error
     }
   }, 'the disk to be full')
-  assert.match(refusal.message, /^the database at .* cannot be used: could not extend file .*No space left/)
+  assert.match(
+    refusal.message,
+    /^the database at .* cannot be used: could not extend file .*No space left.*: give the database more room$/,
+  )
   assert.match(store.fault ?? '', /No space left/)
   await until(async () => {
     await segment(patient, ++nonce, 'known')
@@ -165,6 +168,21 @@ test('a full disk of the database refuses payments in time, and is used again on
   assert.equal(store.fault, null)
   assert.ok((await wonIn(store)) >= acknowledged + 1, 'no acknowledged winner is lost')
   await postgres.runIn(postgres.url(), `drop database ${new URL(location).pathname.slice(1)} with (force)`)
+})
+
+test('a read-only database is named when a node starts, with what to do', async (t) => {
+  const location = await postgres.newDatabase()
+  const { store } = await opened(t, location)
+  await segment(store, 1)
+  const name = new URL(location).pathname.slice(1)
+  await postgres.run(`alter database ${name} set default_transaction_read_only = on`)
+  await assert.rejects(new Store({ location }).open(), {
+    code: 'store-unavailable',
+    message:
+      /^the database at postgres:\/\/127\.0\.0\.1:\d+ cannot be used: cannot execute [A-Z ]+ in a read-only transaction: give -store the primary of the database, not a standby, and a user that may write$/,
+  })
+  await postgres.run(`alter database ${name} reset default_transaction_read_only`)
+  await opened(t, location, { node: 'two' })
 })
 
 test('a server without a free connection refuses in time, and is used again once it has one', async (t) => {
@@ -198,7 +216,8 @@ test('a server without a free connection refuses in time, and is used again once
      where usename = 'node' and pid <> all ('{${[...ids, kept[0]!.pid].join(',')}}')`,
   )
   assert.equal(await takeAll(), '53300')
-  const says = /^the database at .* cannot be used: .*(too many clients|connection slots)/
+  const says =
+    /^the database at .* cannot be used: .*(too many clients|connection slots).*: raise its max_connections, or put a pooler between it and the nodes$/
   await assert.rejects(segment(store, 2), { code: 'store-unavailable', message: says })
   assert.match(store.fault ?? '', says)
   await assert.rejects(new Store({ location: own.href }).open(), { code: 'store-unavailable', message: says })
