@@ -199,6 +199,9 @@ async function runAsNode(): Promise<void> {
           ...{ version, commit, log, clock: systemClock, dice: systemDice, cpus: availableParallelism() },
           prompt: process.stdin.isTTY ? promptAtTerminal : null,
           drain: drain.signal,
+          setLogLevel: (level) => {
+            written.level = level
+          },
           systemd: takenManager(),
           // bin/livepeer exposes gc. A third of the memory after the start is left over from loading.
           tidyUp: () => globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' }),

@@ -59,24 +59,48 @@ export function levelOfVerbosity(verbosity: number): LogLevel {
   return verbosity < 5 ? 'info' : 'debug'
 }
 
+/** A log whose level can be changed, for itself and all its children. */
+export interface LeveledLog extends Log {
+  level: LogLevel
+}
+
 /** A log on stderr, of JSON lines unless another format is given. */
 export function openLog(options: {
   level: LogLevel
   format?: LogFormat
   write?: (line: string) => void
-}): Log {
+}): LeveledLog {
   const { format = 'json', level } = options
   const write = options.write ?? ((line: string) => void process.stderr.write(line))
   const stream = { write: format === 'json' ? write : (line: string) => write(readableLine(line, format)) }
   const root = pino(
     {
-      ...{ level, base: null, timestamp: stdTimeFunctions.isoTime, serializers: { error: describeError } },
+      ...{
+        level: 'debug',
+        base: null,
+        timestamp: stdTimeFunctions.isoTime,
+        serializers: { error: describeError },
+      },
       formatters: { level: (label) => ({ level: label }) },
     },
     stream,
   )
-  return wrap(root, format === 'json' ? printable : readable)
+  const gate: Gate = { level }
+  const log = wrap(root, format === 'json' ? printable : readable, gate)
+  return Object.defineProperty(log, 'level', {
+    get: () => gate.level,
+    set: (changed: LogLevel) => {
+      gate.level = changed
+    },
+  }) as LeveledLog
 }
+
+/** What passes, shared by a log and its children. */
+interface Gate {
+  level: LogLevel
+}
+
+const SEVERITY: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3, silent: 4 }
 
 /** A log that drops everything. */
 export const silentLog: Log = {
@@ -98,13 +122,15 @@ interface Sink {
 
 type Format = (fields: Fields) => Record<string, unknown>
 
-function wrap(logger: Sink, format: Format): Log {
+function wrap(logger: Sink, format: Format, gate: Gate): Log {
+  const at =
+    (level: 'error' | 'warn' | 'info' | 'debug') =>
+    (message: string, fields: Fields = {}) => {
+      if (SEVERITY[level] >= SEVERITY[gate.level]) logger[level](format(fields), cut(message))
+    }
   return {
-    error: (message, fields = {}) => logger.error(format(fields), cut(message)),
-    warn: (message, fields = {}) => logger.warn(format(fields), cut(message)),
-    info: (message, fields = {}) => logger.info(format(fields), cut(message)),
-    debug: (message, fields = {}) => logger.debug(format(fields), cut(message)),
-    child: (fields) => wrap(logger.child(format(fields)), format),
+    ...{ error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug') },
+    child: (fields) => wrap(logger.child(format(fields)), format, gate),
   }
 }
 

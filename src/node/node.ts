@@ -16,9 +16,11 @@ import type { ManagerVariables, ServiceManager } from '../io/systemd/service-man
 import { type Address, keccak256, recoverSigner } from '../lib/crypto.ts'
 import { messageOf } from '../lib/errors.ts'
 import { hostAndPort } from '../lib/hosts.ts'
-import type { Log } from '../lib/log.ts'
+import type { Log, LogLevel } from '../lib/log.ts'
 import { Supervisor } from '../lib/service.ts'
 import type { NodeProgress } from './control/context.ts'
+import { ControlLog } from './control/control-log.ts'
+import { LiveSettings } from './control/live-settings.ts'
 import { controlRoutes } from './control/routes.ts'
 import { openDataDir } from './data-dir.ts'
 import { Drain } from './drain.ts'
@@ -42,6 +44,8 @@ export interface NodeEnvironment extends Environment {
   readonly drain?: AbortSignal
   /** How systemd asks to be told of this node; absent where it does not. */
   readonly systemd?: ManagerVariables | null
+  /** Changes how much is logged; absent: the log has one level. */
+  setLogLevel?(level: LogLevel): void
   /** The commit that the program is made of; null or absent where that is not known. */
   readonly commit?: string | null
   /** Called once everything has started: frees the memory that only the start needed. */
@@ -111,9 +115,14 @@ async function startNode(
   const nodeId = settings.store ? { nodeId: await nodeIdIn(settings.dataDir, env.dice) } : {}
   const { chain: chainSettings, controlBind, controlHosts, secrets } = settings
   // Starts first, so that a node that has not started yet shows what it waits for.
-  const routes = controlRoutes({ progress, settings, version, clock, drain })
+  const changes = new ControlLog({ clock, log, progress })
+  const routes = controlRoutes({ progress, settings, version, clock, drain, changes })
+  const onChange = changes.add.bind(changes)
   await supervisor.start(
-    new ControlApi({ ...controlBind, hosts: controlHosts, token: secrets.controlToken }, { routes, log }),
+    new ControlApi(
+      { ...controlBind, hosts: controlHosts, token: secrets.controlToken },
+      { routes, onChange, log },
+    ),
   )
 
   const runsWorkers = !env.media && dutiesOf(settings).handlesMedia
@@ -132,11 +141,13 @@ async function startNode(
   parts.core.metrics?.observe(readingsOf(parts, facts))
   await supervisor.start(parts.core.env.causes)
   await supervisor.start(parts.core.eventLog)
-  progress.running = { parts, facts }
+  const live = new LiveSettings(parts, { clock, log, setLogLevel: env.setLogLevel })
+  progress.running = { parts, facts, live }
   for (const service of servicesOf(parts)) {
     if (halt.aborted) return null
     waitFor(`${service.name} to start`)
     await supervisor.start(service)
+    if (service === parts.core.store) await live.restore()
     log.debug('started', { service: service.name })
   }
   if (halt.aborted) return null

@@ -1,5 +1,5 @@
 import type { Role, Settings } from '../config/settings.ts'
-import { type Duties, maxSessionsOf } from '../domain/duties.ts'
+import type { Duties } from '../domain/duties.ts'
 import type { Led, LedDuty } from '../domain/member.ts'
 import type { Service } from '../lib/service.ts'
 import type { Environment } from './environment.ts'
@@ -97,7 +97,7 @@ export class Parts implements Readonly<Record<Role, RoleParts | null>> {
   /** The sessions, or streams, that this node takes at once just now. */
   get maxSessions(): number {
     const capacity = this.orchestrator?.transcoders.capacity ?? this.transcoder?.capacity.sessions ?? 0
-    return maxSessionsOf(this.settings, capacity)
+    return this.core.maxSessionsFor(capacity)
   }
 
   /** What a running node waits for before it can be given work; null when it can. */

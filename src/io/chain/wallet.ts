@@ -65,7 +65,10 @@ export class Wallet implements Signer {
 
   /** Signs typed data as somebody sent it (EIP-712). Throws Error for what is none. */
   async signTypedJson(data: unknown): Promise<Hex> {
-    return this.signTypedData(typedDataSchema.parse(data) as Parameters<Wallet['signTypedData']>[0])
+    const read = typedDataSchema.safeParse(data)
+    if (read.success) return this.signTypedData(read.data as Parameters<Wallet['signTypedData']>[0])
+    const { message, path } = read.error.issues[0]!
+    throw new Error(`${path.join('.')}: ${message}`)
   }
 
   /** Signs EIP-712 typed data: 65 bytes r‖s‖v. */

@@ -19,6 +19,8 @@ const KEYS: { readonly [Table in CopiedTable]: readonly (keyof Tables[Table] & s
   balances: ['sender', 'session_id'],
   money: ['node', 'period', 'at'],
   transactions: ['account', 'nonce'],
+  control_settings: ['node', 'name'],
+  control_changes: ['node', 'seq'],
 }
 
 type CopiedTable =
@@ -31,6 +33,8 @@ type CopiedTable =
   | 'balances'
   | 'money'
   | 'transactions'
+  | 'control_settings'
+  | 'control_changes'
 
 /** How many rows of a table were copied and found equal. */
 export interface CopiedRows {

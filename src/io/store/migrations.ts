@@ -128,4 +128,18 @@ export const MIGRATIONS: readonly Migration[] = [
     statements: [],
     postgres: [...SETTLE_PARTS, SETTLE_BATCH],
   },
+  {
+    version: 10,
+    oldest: 6,
+    statements: [
+      `create table control_settings (
+        node text not null, name text not null, value text not null, changed_at bigint not null,
+        primary key (node, name))`,
+      `create table control_changes (
+        node text not null, seq bigint not null, at bigint not null, origin text not null,
+        allowed_by text not null, path text not null, params text not null, status integer not null,
+        result text not null,
+        primary key (node, seq))`,
+    ],
+  },
 ]

@@ -31,6 +31,13 @@ import type {
 } from '../../services/orchestrator/payment-records.ts'
 import type { OpenTicketFacts, OpenTicketRecords } from '../../services/redemption/open-tickets.ts'
 import { CommitQueue } from './commit-queue.ts'
+import {
+  addControlChange,
+  type ControlChangeRecord,
+  controlChanges,
+  controlSettings,
+  writeControlSetting,
+} from './control-rows.ts'
 import { type Database, StoreError } from './database.ts'
 import { type JournaledGrace, openGrace } from './grace-setup.ts'
 import { claimBatch, deleteOldHolds } from './hold-rows.ts'
@@ -303,6 +310,26 @@ export class Store
   /** Stores the chain cursor. */
   async saveCursor(json: string): Promise<void> {
     await this.#write((tx) => storeValue(tx, this.#cursorKey, json))
+  }
+
+  /** What an operator set at run time and made to outlast a restart, by name. */
+  async controlSettings(): Promise<ReadonlyMap<string, string>> {
+    return controlSettings(this.#db, this.#node)
+  }
+
+  /** Keeps such a setting; null forgets it. */
+  async keepControlSetting(name: string, value: string | null, nowMs: number): Promise<void> {
+    await this.#write((tx) => writeControlSetting(tx, this.#node, { name, value, nowMs }))
+  }
+
+  /** Appends to the record of what operators asked this node for. */
+  async addControlChange(change: ControlChangeRecord): Promise<void> {
+    await this.#write((tx) => addControlChange(tx, this.#node, change))
+  }
+
+  /** The newest entries of that record, the newest first. */
+  async controlChanges(most: number): Promise<readonly ControlChangeRecord[]> {
+    return controlChanges(this.#db, this.#node, most)
   }
 
   async secrets(purpose: SecretPurpose): Promise<readonly Uint8Array[]> {

@@ -50,6 +50,21 @@ export interface Tables {
   }
   members: MemberRow
   leases: LeaseRow
+  /** What an operator set at run time and made to outlast a restart. */
+  control_settings: { node: string; name: string; value: string; changed_at: Integer }
+  /** The record of what operators asked a node for; only added to. */
+  control_changes: {
+    node: string
+    seq: Integer
+    at: Integer
+    origin: string
+    allowed_by: string
+    path: string
+    /** JSON. */
+    params: string
+    status: number
+    result: string
+  }
 }
 
 /** A whole number as written (a number or a bigint) and as read (PostgreSQL: text). */

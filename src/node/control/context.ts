@@ -5,6 +5,8 @@ import type { Drain } from '../drain.ts'
 import type { ChainParts } from '../parts/chain.ts'
 import type { Parts } from '../parts.ts'
 import type { StatusFacts } from '../status/facts.ts'
+import type { ControlLog } from './control-log.ts'
+import type { LiveSettings } from './live-settings.ts'
 
 /** How far a node has come, which changes while it runs. */
 export interface NodeProgress {
@@ -13,7 +15,7 @@ export interface NodeProgress {
   /** Whether all its services have started. */
   hasStarted: boolean
   /** Null until its parts are made. */
-  running: { readonly parts: Parts; readonly facts: StatusFacts } | null
+  running: { readonly parts: Parts; readonly facts: StatusFacts; readonly live: LiveSettings } | null
 }
 
 /** The node that a control API is for. */
@@ -26,6 +28,7 @@ export interface ControlledNode {
   readonly version: string
   readonly clock: Clock
   readonly drain: Pick<Drain, 'begin' | 'state' | 'undo'>
+  readonly changes: Pick<ControlLog, 'latest'>
 }
 
 /** Why a node whose parts are not made cannot answer. */
@@ -37,6 +40,12 @@ export function notReady({ waitingFor }: Readonly<NodeProgress>): ControlError {
 export function partsOf({ progress }: ControlledNode): Parts {
   if (!progress.running || !progress.hasStarted) throw notReady(progress)
   return progress.running.parts
+}
+
+/** The settings that change while a node runs. Throws ControlError until it has started. */
+export function liveOf({ progress }: ControlledNode): LiveSettings {
+  if (!progress.running || !progress.hasStarted) throw notReady(progress)
+  return progress.running.live
 }
 
 /** What a node has of the chain. Throws ControlError until it has started, and offchain. */

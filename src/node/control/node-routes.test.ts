@@ -10,6 +10,7 @@ import { Parts } from '../parts.ts'
 import { readingsOf } from '../readings.ts'
 import { StatusFacts } from '../status/facts.ts'
 import type { ControlledNode, NodeProgress } from './context.ts'
+import { LiveSettings } from './live-settings.ts'
 import { nodeRoutes } from './node-routes.ts'
 
 const clock = new ManualClock(1_000)
@@ -21,14 +22,22 @@ function routesOf(hasMetrics: boolean) {
   const env = { version: '1', clock, dice: seededDice('routes'), log: silentLog, cpus: 1 }
   const parts = new Parts(settings, null, env)
   const progress: NodeProgress = { waitingFor: 'the chain', hasStarted: false, running: null }
-  const running = { parts, facts: new StatusFacts(parts, env) }
+  const live = new LiveSettings(parts, env)
+  const running = { parts, facts: new StatusFacts(parts, env), live }
   const drain = { state: null as DrainState } as Drain & { state: DrainState }
   parts.core.metrics?.observe(readingsOf(parts, running.facts))
   return {
     drain,
     progress,
     running,
-    routes: nodeRoutes({ progress, settings, version: '1', clock, drain }),
+    routes: nodeRoutes({
+      progress,
+      settings,
+      version: '1',
+      clock,
+      drain,
+      changes: { latest: async () => [] },
+    }),
   }
 }
 

@@ -4,6 +4,9 @@ import { statusOf } from '../status/status.ts'
 import { type ControlledNode, notReady } from './context.ts'
 import { familiarStatus } from './familiar-status.ts'
 
+/** How many of the latest changes are shown. */
+const SHOWN_CHANGES = 20
+
 /** The routes about the node as a process: its state, its streams, whether it takes work (operations.md §4). */
 export function nodeRoutes(node: ControlledNode): ControlRoute[] {
   const { progress } = node
@@ -18,7 +21,17 @@ export function nodeRoutes(node: ControlledNode): ControlRoute[] {
         const { clock, drain, version } = node
         const soFar = { version, nowMs: clock.now(), waitingFor, hasStarted, drain: drain.state }
         const status = await statusOf(running, soFar)
-        return { json: running ? { ...status, ...(await familiarStatus(running, version)) } : status }
+        if (!running) return { json: status }
+        const settings = running.live.changed()
+        const changes = await node.changes.latest(SHOWN_CHANGES)
+        return {
+          json: {
+            ...status,
+            ...(settings.length > 0 && { settings }),
+            ...(changes.length > 0 && { changes }),
+            ...(await familiarStatus(running, version)),
+          },
+        }
       },
     }),
     route('/metrics', {

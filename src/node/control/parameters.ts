@@ -32,6 +32,26 @@ export function lptu(about: string, words = '') {
   return integer(`${about}, in LPT’s smallest unit (10^18 of them are 1 LPT)`, words)
 }
 
+/** An amount of LPT as `lptu`, or `all`. */
+export function lptuOrAll(about: string) {
+  const unit = 'LPT’s smallest unit (10^18 of them are 1 LPT)'
+  return parsed((text) => (text === 'all' ? 'all' : parseUint256(text)), {
+    about: `${about}, in ${unit}; or all`,
+  })
+}
+
+/** An amount of wei, with one refusal for whatever is none. */
+export function weiOr(about: string, refusal: string) {
+  const parse = (text: string) => {
+    try {
+      return parseUint256(text)
+    } catch {
+      throw new Error(refusal)
+    }
+  }
+  return parsed(parse, { about: `${about}, in wei` })
+}
+
 /** An amount of wei. */
 export function wei(about: string, words = '') {
   return integer(`${about}, in wei`, words)
@@ -64,3 +84,10 @@ export function choice(about: string, name: string, most: number) {
     { about },
   )
 }
+
+/** Whether a setting outlasts a restart. */
+export const persist = z
+  .enum(['true', 'false'], { error: 'persist must be true or false' })
+  .optional()
+  .transform((text) => text === 'true')
+  .meta({ description: 'true to keep the setting over a restart' })

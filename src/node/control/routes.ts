@@ -3,6 +3,8 @@ import { chainRoutes } from './chain-routes.ts'
 import type { ControlledNode } from './context.ts'
 import { fundsRoutes } from './funds-routes.ts'
 import { nodeRoutes } from './node-routes.ts'
+import { orchestratorRoutes } from './orchestrator-routes.ts'
+import { settingsRoutes } from './settings-routes.ts'
 import { stakingRoutes } from './staking-routes.ts'
 import { voteRoutes } from './vote-routes.ts'
 
@@ -13,8 +15,10 @@ import { voteRoutes } from './vote-routes.ts'
 export function controlRoutes(node: ControlledNode): readonly ControlRoute[] {
   return [
     ...nodeRoutes(node),
+    ...settingsRoutes(node),
     ...chainRoutes(node),
     ...stakingRoutes(node),
+    ...orchestratorRoutes(node),
     ...fundsRoutes(node),
     ...voteRoutes(node),
   ]

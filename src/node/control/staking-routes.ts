@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { ControlError, type ControlRoute, route } from '../../io/http/control-route.ts'
 import { acting, sendingChainOf } from './acting.ts'
 import { type ControlledNode, unlessOnChain } from './context.ts'
-import { address, integer, lptu, wei } from './parameters.ts'
+import { address, integer, lptu, lptuOrAll, wei } from './parameters.ts'
 
 const DONE = { text: '' }
 /** What `/unbond` takes for the whole stake, rewards included. */
@@ -60,7 +60,7 @@ export function stakingRoutes(node: ControlledNode): ControlRoute[] {
       ...onChain,
       about: 'Unbonds stake, which can be withdrawn some rounds later.',
       params: z.object({
-        amount: z.union([z.literal(ALL), lptu('How much; all for the whole stake with its rewards')]),
+        amount: lptuOrAll('How much of the stake with its rewards'),
       }),
       answer: async ({ amount }, { signal }) => {
         const { account, operator } = chain()

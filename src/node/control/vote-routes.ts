@@ -76,6 +76,7 @@ async function signedTyped(wallet: TypedSigner, message: string): Promise<Hex> {
   try {
     return await wallet.signTypedJson(data)
   } catch (error) {
+    // The libraries' words, of which the first line says what is wrong.
     throw new ControlError(
       'refused',
       `could not sign typed data - err=${JSON.stringify(messageOf(error).split('\n', 1)[0])}`,

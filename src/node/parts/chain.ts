@@ -143,6 +143,11 @@ export class ChainParts {
     return new Senders({ claimant }, { ...this.#core.env, chain, watch, rounds })
   }
 
+  /** Whether a currency can be converted: wei and ETH always, another one where its price feed is followed. */
+  converts(currency: string): boolean {
+    return !needsFeed(currency) || this.#feedOf.has(currency.toUpperCase())
+  }
+
   /** A price in wei per pixel; where it takes a feed, at the feed's newest rate. */
   priceNow({ price, pixelsPerUnit }: UnitPrice): () => PricePerPixel {
     const currency = price.currency.toUpperCase()

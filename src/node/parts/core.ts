@@ -1,7 +1,7 @@
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { Settings } from '../../config/settings.ts'
-import { type Duties, dutiesOf, recipientOf } from '../../domain/duties.ts'
+import { type Duties, dutiesOf, maxSessionsOf, recipientOf } from '../../domain/duties.ts'
 import { Metrics, nodeTypeOf } from '../../io/http/metrics.ts'
 import { profilesLabel } from '../../io/http/metrics-segments.ts'
 import { reportersOf } from '../../io/http/metrics-table.ts'
@@ -44,12 +44,15 @@ export class Core {
   readonly totals = new Totals()
   readonly eventLog: EventLog
   readonly client = new OrchestratorClient()
+  /** `-maxSessions`; an operator may change it while the node runs. */
+  readonly limits: { maxSessions: Settings['maxSessions'] }
   #media: Media | null = null
   #ownCerts: OwnCerts | null | undefined
 
   constructor(settings: Settings, access: ChainAccess | null, env: Environment) {
     this.settings = settings
     this.duties = dutiesOf(settings)
+    this.limits = { maxSessions: settings.maxSessions }
     const events = new EventStream(env)
     const causes = new CauseBook({ ...env, events })
     this.env = { ...env, events, causes }
@@ -83,6 +86,11 @@ export class Core {
   tlsFor(host: string): { own: OwnCerts } | { hostname: string; directory: string } {
     const own = this.ownCerts
     return own ? { own } : { hostname: host, directory: this.settings.dataDir }
+  }
+
+  /** The sessions, or streams, to take at once, given what transcoders can take. */
+  maxSessionsFor(capacity: number): number {
+    return maxSessionsOf({ ...this.settings, maxSessions: this.limits.maxSessions }, capacity)
   }
 
   #readOwnCerts(): OwnCerts | null {

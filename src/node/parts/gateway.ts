@@ -1,5 +1,5 @@
 import type { GatewaySettings } from '../../config/settings.ts'
-import { maxSessionsOf } from '../../domain/duties.ts'
+import type { Profile } from '../../domain/rendition.ts'
 import { GatewayHttp } from '../../io/http/gateway-http.ts'
 import { MemoryObjects } from '../../io/objects/memory-objects.ts'
 import type { Rational } from '../../lib/rational.ts'
@@ -27,13 +27,18 @@ export class GatewayParts {
   readonly accounts: OrchestratorAccounts
   /** What it pays with; null offchain. */
   readonly paying: { readonly funds: Senders; readonly spending: Spending } | null
+  /** What it asks for and pays at most for new streams. */
+  readonly terms: GatewayTerms
   readonly services: readonly Service[]
   readonly #source: OrchestratorSource
 
   constructor(core: Core, settings: GatewaySettings, chain: ChainParts | null) {
     const { client, env, media, signer } = core
     this.accounts = new OrchestratorAccounts(env)
-    const paid = chain ? paysWith(this.accounts, core, settings, chain) : FREE
+    const { maxPrice, profiles } = settings
+    const terms: GatewayTerms = { maxPrice: maxPrice && chain ? chain.priceNow(maxPrice) : null, profiles }
+    this.terms = terms
+    const paid = chain ? paysWith(this.accounts, core, settings, { chain, terms }) : FREE
     const { payer, view: paying } = paid
     this.paying = paid.funds
     const { source, services: finding } = sourceOf(core, settings, chain)
@@ -44,12 +49,19 @@ export class GatewayParts {
       { timeoutMs: discoveryTimeoutMs, extraNodes, blocklist: [...blocklist] },
       { ...env, source, client, signer, payer },
     )
-    const { localVerify, maxAttempts, minOrchestratorVersion, profiles } = settings
+    const { localVerify, maxAttempts, minOrchestratorVersion } = settings
     this.gateway = new Gateway(
       {
-        ...{ maxAttempts, profiles, localVerify, minOrchestratorVersion },
-        ...{ maxSessions: maxSessionsOf(core.settings, 0), weights: chain && weightsOf(settings, chain) },
+        ...{ maxAttempts, localVerify, minOrchestratorVersion },
+        weights: chain && weightsOf(settings, terms),
         discoversOnChain: core.duties.discoversOnChain,
+        // An operator may change these.
+        get maxSessions() {
+          return core.maxSessionsFor(0)
+        },
+        get profiles() {
+          return terms.profiles
+        },
       },
       {
         ...{ ...env, directory, client, payer, signer, media, store: new MemoryObjects(), paying },
@@ -70,6 +82,13 @@ export class GatewayParts {
   }
 }
 
+/** What an operator may change of a gateway's terms while it runs; for a price ceiling, at the newest rate of its currency. */
+export interface GatewayTerms {
+  /** Wei per pixel; null for any price. */
+  maxPrice: (() => Rational) | null
+  profiles: readonly Profile[]
+}
+
 /** How orchestrators are paid. */
 interface Paying {
   readonly payer: Payer
@@ -85,7 +104,7 @@ function paysWith(
   accounts: OrchestratorAccounts,
   { env, signer }: Core,
   settings: GatewaySettings,
-  chain: ChainParts,
+  { chain, terms }: { readonly chain: ChainParts; readonly terms: GatewayTerms },
 ): Paying {
   const { account, gas, rounds } = chain
   const { depositMultiplier, maxTicketEv, maxTotalEv } = settings
@@ -94,7 +113,6 @@ function paysWith(
   const funds = chain.sendersFor(chain.account)
   const spending = new Spending(env.clock)
   const payer = new TicketSender(limits, { ...env, signer, rounds, funds, accounts, spending })
-  const maxPriceNow = maxPriceOf(settings, chain)
   const view: PayingView = {
     ...{ account, limits, redeemGas: chain.settings.redeemGas },
     funds: () => funds.info(account),
@@ -108,7 +126,7 @@ function paysWith(
       return gas.gasPrice
     },
     get maxPrice() {
-      return maxPriceNow()
+      return terms.maxPrice?.() ?? null
     },
   }
   return { payer, funds: { funds, spending }, view, services: [...chain.following, funds] }
@@ -130,19 +148,13 @@ function sourceOf(
   return { source, services: [...chain.following, source] }
 }
 
-/** `-maxPricePerUnit` in wei per pixel, at the newest rate of its currency; null for none. */
-function maxPriceOf({ maxPrice }: GatewaySettings, chain: ChainParts): () => Rational | null {
-  return maxPrice ? chain.priceNow(maxPrice) : () => null
-}
-
-function weightsOf(settings: GatewaySettings, chain: ChainParts): GatewayOptions['weights'] {
+function weightsOf(settings: GatewaySettings, terms: GatewayTerms): GatewayOptions['weights'] {
   const { ignoreMaxPriceIfNeeded, selection } = settings
-  const maxPriceNow = maxPriceOf(settings, chain)
   return {
     ...selection,
     // Follows the rate of the price's currency.
     get maxPrice() {
-      return maxPriceNow()
+      return terms.maxPrice?.() ?? null
     },
     ignoreMaxPriceIfNeeded,
     minPerfScore: 0,

@@ -1,7 +1,7 @@
 import { DEFAULT_PEER_PORT, portOf } from '../../config/addresses.ts'
 import type { OrchestratorSettings, Settings } from '../../config/settings.ts'
 import { announcedVersion, defaultCapabilities } from '../../domain/capabilities.ts'
-import { maxSessionsOf, offered, serviceUriOf } from '../../domain/duties.ts'
+import { offered, serviceUriOf } from '../../domain/duties.ts'
 import { MemoryObjects } from '../../io/objects/memory-objects.ts'
 import { OrchestratorEndpoint } from '../../io/rpc/orchestrator-endpoint.ts'
 import { Endpoint } from '../../io/rpc/server.ts'
@@ -43,6 +43,8 @@ export class OrchestratorParts {
   readonly transcoders: TranscoderPool
   /** Null offchain. */
   readonly prices: PriceBook | null
+  /** What takes tickets; null offchain. */
+  readonly tickets: TicketRecipient | null
   readonly services: readonly Service[]
   readonly #settings: Settings
   readonly #endpoint: Endpoint
@@ -74,13 +76,14 @@ export class OrchestratorParts {
     const payee = payments ? paid(core, settings, payments, cluster) : FREE
     this.transcoders = transcoders
     this.prices = payee.prices
+    this.tickets = payee.tickets
     this.orchestrator = new Orchestrator(
       {
         ...{ serviceUri, nodes: settings.nodes, version: env.version },
         ...{ offchain: payments === null, recipient: payments?.chain.recipient ?? null },
         // Both change as transcoders connect and disconnect.
         get maxSessions() {
-          return maxSessionsOf(core.settings, transcoders.capacity)
+          return core.maxSessionsFor(transcoders.capacity)
         },
         get capabilities() {
           return transcoders.capabilities
@@ -136,10 +139,11 @@ export class OrchestratorParts {
 interface Payee {
   readonly recipient: Recipient
   readonly prices: PriceBook | null
+  readonly tickets: TicketRecipient | null
   readonly services: readonly Service[]
 }
 
-const FREE: Payee = { recipient: new FreeOfCharge(), prices: null, services: [] }
+const FREE: Payee = { recipient: new FreeOfCharge(), prices: null, tickets: null, services: [] }
 
 function paid(
   core: Core,
@@ -167,7 +171,7 @@ function paid(
     },
   )
   return {
-    ...{ recipient: ticketRecipient, prices },
+    ...{ recipient: ticketRecipient, tickets: ticketRecipient, prices },
     services: [
       ...[...chain.following, activity, gas, ...winners.services],
       ...chain.registrationAt(serviceUriOf(core.settings)),

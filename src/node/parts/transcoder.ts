@@ -34,7 +34,12 @@ export class TranscoderParts {
     this.capabilities = offered(engineCapabilities(env, settings))
     const trial = { ...trialPictureOf(ladder), segmentMs: TRIAL_SEGMENT_MS, bitrate: TRIAL_BITRATE }
     this.capacity = new EngineCapacity(
-      { maxSessions: core.settings.maxSessions, ladder },
+      {
+        get maxSessions() {
+          return core.limits.maxSessions
+        },
+        ladder,
+      },
       { ...env, engine: media, sample: (signal) => patternSegment(trial, signal) },
     )
     const engine = [media, this.capacity]

@@ -10,8 +10,8 @@ export type PriceSource = () => PricePerPixel
 /** The operator's prices: one for all gateways, and those agreed with single ones (payments.md §8). */
 export class PriceBook {
   /** The price for all other gateways. */
-  readonly everyone: PriceSource
-  readonly single: ReadonlyMap<Address, PriceSource>
+  everyone: PriceSource
+  readonly single: Map<Address, PriceSource>
   readonly #offered = new Map<Address, PricePerPixel>()
 
   constructor(everyone: PriceSource, single: Iterable<readonly [Address, PriceSource]> = []) {

@@ -1,0 +1,70 @@
+import type { ControlChange } from '../../io/http/control-route.ts'
+import type { ControlChangeRecord } from '../../io/store/control-rows.ts'
+import type { Clock } from '../../lib/clock.ts'
+import { messageOf } from '../../lib/errors.ts'
+import type { Log } from '../../lib/log.ts'
+import { cutTo, escaped } from '../../lib/printable.ts'
+import type { NodeProgress } from './context.ts'
+
+/** Of a node without a store, and until the store is open, so many are remembered. */
+const MAX_REMEMBERED = 100
+const MAX_PARAMS = 20
+const MAX_PARAM_CHARS = 200
+
+/**
+ * The record of what operators asked a node for: when, from where, what, and what came of it. It is in the node's store, where
+ * there is one, and is only ever added to; the log tells each entry too.
+ */
+export class ControlLog {
+  readonly #clock: Clock
+  readonly #log: Log
+  readonly #progress: Readonly<NodeProgress>
+  readonly #remembered: ControlChangeRecord[] = []
+
+  constructor(needs: { clock: Clock; log: Log; progress: Readonly<NodeProgress> }) {
+    this.#clock = needs.clock
+    this.#log = needs.log
+    this.#progress = needs.progress
+  }
+
+  /** Adds an entry. Texts are cut, and unprintable characters escaped. */
+  async add({ by, from, params, path, result, status }: ControlChange): Promise<void> {
+    const record: ControlChangeRecord = {
+      ...{ atMs: this.#clock.now(), from, by, path, status },
+      params: Object.fromEntries(
+        Object.entries(params)
+          .slice(0, MAX_PARAMS)
+          .map(([name, value]) => [short(name), short(value)]),
+      ),
+      result: short(result),
+    }
+    this.#remembered.push(record)
+    if (this.#remembered.length > MAX_REMEMBERED) this.#remembered.shift()
+    const { params: asked, ...rest } = record
+    this.#log.info('asked for a change through the control API', { ...rest, asked })
+    if (this.#isKept) await this.#store!.addControlChange(record)
+  }
+
+  /** The newest entries, the newest first. */
+  async latest(most: number): Promise<readonly ControlChangeRecord[]> {
+    if (!this.#isKept) return this.#remembered.slice(-most).reverse()
+    try {
+      return await this.#store!.controlChanges(most)
+    } catch (error) {
+      this.#log.debug('the record of changes cannot be read', { reason: messageOf(error) })
+      return this.#remembered.slice(-most).reverse()
+    }
+  }
+
+  get #store() {
+    return this.#progress.running?.parts.core.store
+  }
+
+  get #isKept(): boolean {
+    return this.#progress.running?.live.hasStore ?? false
+  }
+}
+
+function short(text: string): string {
+  return cutTo(MAX_PARAM_CHARS, escaped(text))
+}
