@@ -2,10 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { messageOf } from '../lib/errors.ts'
-import { addressOf, headersFor, textOf, tokenOf } from './control-target.ts'
+import { ControlClient, type ControlTarget } from './control-client.ts'
+import { addressOf, tokenOf } from './control-target.ts'
 import { plain } from './status/answer.ts'
 
-const ANSWER_TIMEOUT_MS = 4_000
 const LOOK_MS = 250
 
 const HELP: Readonly<Record<'drain' | 'undrain', string>> = {
@@ -43,10 +43,8 @@ export interface DrainEnvironment {
   readonly writeError: (text: string) => void
 }
 
-interface Target {
+interface Target extends ControlTarget {
   readonly name: string
-  readonly url: string
-  readonly token: string
 }
 
 const state = z.object({ drain: z.enum(['draining', 'drained']).nullish() })
@@ -68,7 +66,8 @@ export async function runDrain(env: DrainEnvironment, signal: AbortSignal): Prom
   }
   const { name } = target
   try {
-    let drain = await ask(target, `/${command}`, 'POST', signal)
+    const client = new ControlClient(target)
+    let drain = (await client.change(`/${command}`, {}, state, signal)).drain ?? null
     if (command === 'undrain') {
       write(`${name} takes work again\n`)
       return 0
@@ -76,7 +75,7 @@ export async function runDrain(env: DrainEnvironment, signal: AbortSignal): Prom
     if (drain === 'draining') write(`${name} takes nothing new and finishes what runs\n`)
     while (drain === 'draining') {
       await sleep(LOOK_MS, undefined, { signal })
-      drain = await ask(target, '/status', 'GET', signal)
+      drain = (await client.read('/status', state, signal)).drain ?? null
     }
     if (drain === null) throw new Error('it takes work again: somebody has undrained it')
     write(`${name} is drained\n`)
@@ -102,32 +101,4 @@ function readTarget(env: DrainEnvironment): Target | null {
   }
   const [name, url] = addressOf(node)
   return { name: plain(name), url, token: tokenOf(values.token, env) }
-}
-
-/** Asks a node for its drain state. Throws a sentence if it does not answer, refuses, or is not a node. */
-async function ask(
-  { token, url }: Target,
-  path: string,
-  method: 'GET' | 'POST',
-  signal: AbortSignal,
-): Promise<'draining' | 'drained' | null> {
-  const response = await fetch(`${url}${path}`, {
-    method,
-    headers: headersFor(token),
-    redirect: 'manual',
-    signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_TIMEOUT_MS)]),
-  }).catch((error) => {
-    const cause = error instanceof Error && error.cause !== undefined ? error.cause : error
-    throw new Error(`no answer: ${plain(messageOf(cause))}`)
-  })
-  const body = await textOf(response)
-  if (response.status === 404 || response.status === 405) {
-    throw new Error('it knows no drain: it is another program, or an older version')
-  }
-  if (response.status !== 200) throw new Error(plain(body))
-  try {
-    return state.parse(JSON.parse(body)).drain ?? null
-  } catch {
-    throw new Error('its answer is not that of a livepeer-ts node')
-  }
 }

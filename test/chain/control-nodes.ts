@@ -91,9 +91,15 @@ export class LocalNode {
     {
       form,
       headers = {},
-    }: { form?: string | undefined; headers?: Readonly<Record<string, string>> | undefined } = {},
+      isBare = false,
+    }: {
+      form?: string | undefined
+      headers?: Readonly<Record<string, string>> | undefined
+      /** Without a content type. */
+      isBare?: boolean
+    } = {},
   ): Promise<Answered> {
-    const typed = form !== undefined && !('Content-Type' in headers)
+    const typed = form !== undefined && !isBare && !('Content-Type' in headers)
     return new Promise((resolve, reject) => {
       const asked = request(
         {

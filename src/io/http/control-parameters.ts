@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import type { FormValues } from './control-form.ts'
 import { ControlError, type ControlParameters } from './control-route.ts'
 
@@ -9,6 +10,13 @@ export function requiredNames(params: ControlParameters): string[] {
   return Object.entries(params.shape).flatMap(([name, schema]) =>
     schema.safeParse(undefined).success ? [] : [name],
   )
+}
+
+/** What a parameter is, in words; empty where its schema does not tell. */
+export function descriptionOf(schema: z.ZodType): string {
+  const description = schema.meta()?.description
+  if (description !== undefined) return description
+  return schema instanceof z.ZodOptional ? descriptionOf(schema.unwrap() as z.ZodType) : ''
 }
 
 /** Checks that every required parameter has a value; an empty one counts as missing. Throws ControlError. */

@@ -1,3 +1,4 @@
+import { describing } from '../../io/http/control-openapi.ts'
 import type { ControlRoute } from '../../io/http/control-route.ts'
 import { chainRoutes } from './chain-routes.ts'
 import type { ControlledNode } from './context.ts'
@@ -13,7 +14,7 @@ import { voteRoutes } from './vote-routes.ts'
  * watched.
  */
 export function controlRoutes(node: ControlledNode): readonly ControlRoute[] {
-  return [
+  const routes = [
     ...nodeRoutes(node),
     ...settingsRoutes(node),
     ...chainRoutes(node),
@@ -22,4 +23,5 @@ export function controlRoutes(node: ControlledNode): readonly ControlRoute[] {
     ...fundsRoutes(node),
     ...voteRoutes(node),
   ]
+  return describing(routes, node.version)
 }

@@ -76,9 +76,13 @@ export function settingsRoutes(node: ControlledNode): ControlRoute[] {
       params: z.object({
         pricePerUnit: words('The price of so many pixels'),
         pixelsPerUnit: words('How many pixels'),
-        broadcasterEthAddr: z.union([z.literal(DEFAULT), address('The account of the gateway, or default')], {
-          error: ({ input }) => `broadcasterEthAddr is not a valid eth address, provided ${input}`,
-        }),
+        broadcasterEthAddr: z
+          .union([z.literal(DEFAULT), address('The account of the gateway, or default')], {
+            error: ({ input }) => `broadcasterEthAddr is not a valid eth address, provided ${input}`,
+          })
+          .meta({
+            description: 'The account of the gateway, or default for all others',
+          }),
         currency: words('Wei where it is not given').optional(),
         persist,
       }),

@@ -1,0 +1,74 @@
+import type { z } from 'zod'
+import { messageOf } from '../lib/errors.ts'
+import { headersFor, textOf } from './control-target.ts'
+import { plain } from './status/answer.ts'
+
+const ANSWER_TIMEOUT_MS = 4_000
+
+/** Where a node's control API is, and what it is shown. */
+export interface ControlTarget {
+  readonly url: string
+  /** Empty for none. */
+  readonly token: string
+}
+
+/** Asks a node's control API; every failure is a sentence for the operator. */
+export class ControlClient {
+  readonly #target: ControlTarget
+  readonly #timeoutMs: number
+
+  /** `timeoutMs`: how long an answer may take; what sends a transaction takes as long as that is mined. */
+  constructor(
+    target: ControlTarget,
+    { timeoutMs = ANSWER_TIMEOUT_MS }: { readonly timeoutMs?: number } = {},
+  ) {
+    this.#target = target
+    this.#timeoutMs = timeoutMs
+  }
+
+  /** What a path answers, in the form of a schema. Throws a sentence, also where the node does not know the path. */
+  async read<T>(path: string, schema: z.ZodType<T>, signal: AbortSignal): Promise<T> {
+    return parsed(await this.#ask('GET', path, null, signal), schema)
+  }
+
+  /** Changes something. Returns the answer in the form of a schema. Throws the node's own words when it refuses. */
+  async change<T>(
+    path: string,
+    values: Readonly<Record<string, string>>,
+    schema: z.ZodType<T>,
+    signal: AbortSignal,
+  ): Promise<T> {
+    return parsed(await this.#ask('POST', path, new URLSearchParams(values), signal), schema)
+  }
+
+  async #ask(
+    method: 'GET' | 'POST',
+    path: string,
+    body: URLSearchParams | null,
+    signal: AbortSignal,
+  ): Promise<string> {
+    const { token, url } = this.#target
+    const response = await fetch(`${url}${path}`, {
+      ...{ method, headers: headersFor(token), redirect: 'manual' },
+      ...(body && body.size > 0 && { body }),
+      signal: AbortSignal.any([signal, AbortSignal.timeout(this.#timeoutMs)]),
+    }).catch((error) => {
+      const cause = error instanceof Error && error.cause !== undefined ? error.cause : error
+      throw new Error(`no answer: ${plain(messageOf(cause))}`)
+    })
+    const text = await textOf(response)
+    if (response.status === 404 || response.status === 405) {
+      throw new Error(`it knows no ${path.slice(1)}: it is another program, or an older version`)
+    }
+    if (response.status !== 200) throw new Error(plain(text))
+    return text
+  }
+}
+
+function parsed<T>(text: string, schema: z.ZodType<T>): T {
+  try {
+    return schema.parse(JSON.parse(text))
+  } catch {
+    throw new Error('its answer is not that of a livepeer-ts node')
+  }
+}
