@@ -17,7 +17,7 @@ const ORCH_SECRET = 'devnet'
 
 const GATEWAY: PlannedNode = {
   ...{ name: 'gateway', kind: 'gateway', account: 'gateway', needsGas: false, port: 9935, controlPort: 5935 },
-  flags: ({ addresses }) => ['-gateway', '-httpAddr', addresses.gateway!],
+  flags: ({ addresses }) => ['-gateway', '-httpAddr', addresses.gateway!, '-rtmpAddr', 'none'],
 }
 
 export interface NetworkOptions {

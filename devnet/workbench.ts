@@ -105,7 +105,7 @@ export class Workbench implements AsyncDisposable {
         ...common(REGISTERED, control),
       ],
       gateway: [
-        ...['-gateway', '-httpAddr', hostAndPort(LOOPBACK, gateway)],
+        ...['-gateway', '-rtmpAddr', 'none', '-httpAddr', hostAndPort(LOOPBACK, gateway)],
         ...PAYMENT_FLAGS.gateway!,
         ...common(PAYING, gatewayControl),
       ],

@@ -320,10 +320,17 @@ export const flags = {
   }),
 
   // Gateway
-  rtmpAddr: text('', 'gateway', 'Address of the RTMP server.', {
-    ignored: 'push segments over HTTP to /live/',
-    value: 'HOST:PORT',
-  }),
+  rtmpAddr: text(
+    '127.0.0.1:1935',
+    'gateway',
+    'Address for publishers and players over RTMP; none: no RTMP. If it is not given and its port is taken, the gateway runs without.',
+    { value: 'HOST:PORT' },
+  ),
+  maxSegmentDuration: duration(
+    '60s',
+    'gateway',
+    'How long a segment of an RTMP stream may become while no key frame comes, between 2s and 300s. A publisher that exceeds it is disconnected.',
+  ),
   orchAddr: text(
     '',
     'gateway',

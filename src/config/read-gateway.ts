@@ -33,6 +33,7 @@ export function readGateway(reading: Reading, network: Network): GatewaySettings
   const maxPrice = network.offchain ? null : readPrice(reading, 'maxPricePerUnit', flags.maxPricePerUnit)
   return {
     bind,
+    rtmp: readRtmp(reading),
     httpIngest: flags.httpIngest ?? guarded,
     publicHost:
       flags.gatewayHost === '' ? '' : parsePeer(reading.spelled('gatewayHost'), flags.gatewayHost, null).host,
@@ -54,6 +55,27 @@ export function readGateway(reading: Reading, network: Network): GatewaySettings
     maxTotalEv: readAmount(reading, 'maxTotalEV'),
     depositMultiplier: readMultiplier(reading),
   }
+}
+
+const DEFAULT_RTMP = { host: '127.0.0.1', port: 1935 }
+const NO_RTMP = 'none'
+/** The shortest segment that is cut and the longest that peers take, in milliseconds (gateway.md §2, §3). */
+const SEGMENT_LIMITS = [2_000, 300_000] as const
+
+function readRtmp(reading: Reading): GatewaySettings['rtmp'] {
+  const { flags } = reading
+  const maxDurationMs = reading.wait('maxSegmentDuration', SEGMENT_LIMITS[0])
+  if (maxDurationMs > SEGMENT_LIMITS[1]) {
+    throw refusal(`${reading.spelled('maxSegmentDuration')} must be at most 300s, not ${maxDurationMs}ms`)
+  }
+  if (flags.rtmpAddr === NO_RTMP) return null
+  const bind = parseBind(reading.spelled('rtmpAddr'), flags.rtmpAddr, DEFAULT_RTMP)
+  if (!isLoopback(bind.host)) {
+    reading.warnings.push(
+      `anyone who can reach ${reading.spelled('rtmpAddr')} ${printBind(bind)} may publish, and this gateway pays: let only your publishers reach it`,
+    )
+  }
+  return { bind, isDefault: !reading.has('rtmpAddr'), maxDurationMs }
 }
 
 function readSelection(reading: Reading): GatewaySettings['selection'] {

@@ -84,7 +84,8 @@ export class Reading {
       | 'drainTimeout'
       | 'drainNotice'
       | 'storeGrace'
-      | 'redeemAfter',
+      | 'redeemAfter'
+      | 'maxSegmentDuration',
     least: number,
   ): number {
     const value = this.flags[name]

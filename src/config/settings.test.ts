@@ -78,6 +78,16 @@ describe('the commands that operators use', () => {
 })
 
 describe('settings of a gateway', () => {
+  it('serve RTMP where they say, or not at all', () => {
+    const rtmpOf = (line: string) => settings(`-gateway ${line}`).gateway!.rtmp
+    assert.equal(rtmpOf('-rtmpAddr none'), null)
+    assert.deepEqual(rtmpOf('-rtmpAddr :1936 -maxSegmentDuration 10s'), {
+      ...{ bind: { host: '127.0.0.1', port: 1936 }, isDefault: false, maxDurationMs: 10_000 },
+    })
+    assert.throws(() => rtmpOf('-maxSegmentDuration 1s'), /must be between 2000ms and/)
+    assert.throws(() => rtmpOf('-maxSegmentDuration 301s'), /must be at most 300s, not 301000ms/)
+  })
+
   it('have their defaults', () => {
     const { gateway, chain, dataDir, controlBind, maxSessions, verbosity, metrics } = settings('-gateway')
     assert.equal(chain, null)
@@ -95,6 +105,7 @@ describe('settings of a gateway', () => {
       bind: { host: '127.0.0.1', port: 9935 },
       httpIngest: true,
       publicHost: '',
+      rtmp: { bind: { host: '127.0.0.1', port: 1935 }, isDefault: true, maxDurationMs: 60_000 },
       orchestrators: [],
       blocklist: new Set(),
       minOrchestratorVersion: '',

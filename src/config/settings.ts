@@ -109,6 +109,8 @@ export interface UnitPrice {
 /** Settings of a gateway. */
 export interface GatewaySettings {
   readonly bind: Bind
+  /** Where RTMP is served; null for nowhere. */
+  readonly rtmp: RtmpSettings | null
   /** Whether segments are accepted at /live/. */
   readonly httpIngest: boolean
   /** The public host name when behind a proxy; empty for none. */
@@ -137,6 +139,15 @@ export interface GatewaySettings {
   readonly maxTicketEv: Rational
   readonly maxTotalEv: Rational
   readonly depositMultiplier: bigint
+}
+
+/** Settings of a gateway's RTMP port. */
+export interface RtmpSettings {
+  readonly bind: Bind
+  /** Whether the address is the default, without which the gateway runs too. */
+  readonly isDefault: boolean
+  /** The longest segment. */
+  readonly maxDurationMs: number
 }
 
 /** Settings of an orchestrator. */

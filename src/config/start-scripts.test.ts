@@ -36,7 +36,12 @@ const scripts: readonly (readonly [base: string, flag: string, verdict: Verdict]
   [OFFCHAIN, '-network offchain', 'accepted'],
   [OFFCHAIN, '-dataDir /data', 'accepted'],
   [OFFCHAIN, '-datadir /data', /^-datadir is an old name: write -dataDir$/],
-  [OFFCHAIN, '-rtmpAddr 0.0.0.0:1935', NOT_YET('push segments over HTTP to /live/$')],
+  [OFFCHAIN, '-rtmpAddr 127.0.0.1:1935', 'accepted'],
+  [
+    OFFCHAIN,
+    '-rtmpAddr 0.0.0.0:1935',
+    /^anyone who can reach -rtmpAddr 0\.0\.0\.0:1935 may publish, and this gateway pays/,
+  ],
   [ORCHESTRATOR, '-rtmpAddr 0.0.0.0:1935', /^-rtmpAddr has no effect here: it is for a gateway$/],
   [OFFCHAIN, '-cliAddr 127.0.0.1:7935', 'accepted'],
   [
@@ -181,7 +186,7 @@ test('a configuration file may contain them too', () => {
   assert.deepEqual(loaded.warnings, [
     'liveAICapReportInterval in line 4 of node.conf has no effect here: it is for AI, which this node does not support',
     'aiVerboseLogs in line 5 of node.conf has no effect here: it is for AI, which this node does not support',
-    'rtmpAddr in line 3 of node.conf is not supported by this version yet and has no effect: push segments over HTTP to /live/',
+    'anyone who can reach rtmpAddr in line 3 of node.conf 0.0.0.0:1935 may publish, and this gateway pays: let only your publishers reach it',
   ])
 })
 

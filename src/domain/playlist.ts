@@ -53,10 +53,10 @@ export function addSegment(playlist: MediaPlaylist, entry: PlaylistEntry): Media
 }
 
 /**
- * Writes a media playlist. It never has an end tag, because an ended stream is simply not found any more (gateway.md
- * §6).
+ * Writes a media playlist (gateway.md §6). Only a stream that has ended and can still be played has an end tag; peers'
+ * ended streams are simply not found any more.
  */
-export function writeMediaPlaylist(playlist: MediaPlaylist): string {
+export function writeMediaPlaylist(playlist: MediaPlaylist, { isEnded = false } = {}): string {
   const lines = [
     '#EXTM3U',
     '#EXT-X-VERSION:3',
@@ -66,6 +66,7 @@ export function writeMediaPlaylist(playlist: MediaPlaylist): string {
   for (const { durationMs, path } of playlist.entries) {
     lines.push(`#EXTINF:${(durationMs / 1000).toFixed(3)},`, `/stream/${encodePath(path)}`)
   }
+  if (isEnded) lines.push('#EXT-X-ENDLIST')
   return `${lines.join('\n')}\n`
 }
 

@@ -44,17 +44,32 @@ const LEADS = [
 ] as const
 
 for (const [line, order] of [
-  ['-gateway -orchAddr a', ['orchestrator client', 'media', 'gateway', 'gateway HTTP']],
-  [`-gateway ${CHAIN} -reward=false`, [...PAYS, 'orchestrator pool', 'gateway', 'gateway HTTP', ...SENDS]],
-  [`-gateway ${CHAIN}`, [...PAYS, 'orchestrator pool', 'gateway', 'gateway HTTP', ...SENDS, 'reward']],
-  [`-gateway ${CHAIN} -orchAddr a`, [...PAYS, 'gateway', 'gateway HTTP', ...SENDS, 'reward']],
+  ['-gateway -orchAddr a', ['orchestrator client', 'media', 'gateway', 'gateway HTTP', 'gateway RTMP']],
+  [
+    `-gateway ${CHAIN} -reward=false`,
+    [...PAYS, 'orchestrator pool', 'gateway', 'gateway HTTP', 'gateway RTMP', ...SENDS],
+  ],
+  [
+    `-gateway ${CHAIN}`,
+    [...PAYS, 'orchestrator pool', 'gateway', 'gateway HTTP', 'gateway RTMP', ...SENDS, 'reward'],
+  ],
+  [`-gateway ${CHAIN} -orchAddr a`, [...PAYS, 'gateway', 'gateway HTTP', 'gateway RTMP', ...SENDS, 'reward']],
   [
     `-gateway ${CHAIN} -reward=false -maxPricePerUnit 1USD`,
-    [...PAYS, 'orchestrator pool', 'price feed', 'gateway', 'gateway HTTP', ...SENDS],
+    [...PAYS, 'orchestrator pool', 'price feed', 'gateway', 'gateway HTTP', 'gateway RTMP', ...SENDS],
   ],
   [
     `-gateway ${CHAIN} -initializeRound`,
-    [...PAYS, 'orchestrator pool', 'gateway', 'gateway HTTP', ...SENDS, 'round initialiser', 'reward'],
+    [
+      ...PAYS,
+      'orchestrator pool',
+      'gateway',
+      'gateway HTTP',
+      'gateway RTMP',
+      ...SENDS,
+      'round initialiser',
+      'reward',
+    ],
   ],
   [
     '-transcoder -orchSecret s -orchAddr a',

@@ -227,6 +227,8 @@ function argumentsOf({ flags }: Mistake, place: Place): string[] {
     .fill(flags)
     .split(/ +/)
     .filter((word) => word !== '')
+  const isGateway = given.includes('-gateway') || given.includes('-broadcaster')
+  if (isGateway && !given.includes('-rtmpAddr')) given.unshift('-rtmpAddr', 'none')
   // Without any flag there is nothing to run, which is a mistake of its own.
   if (given.length > 0 && !given.includes('-dataDir')) given.push('-dataDir', 'data')
   if (given.length > 0 && !given.includes('-cliAddr'))

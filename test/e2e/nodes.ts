@@ -37,10 +37,11 @@ export async function testNodes(
     folder,
     async node(name, flags) {
       const control = hostAndPort(host, await freePort())
+      const rtmp = flags.includes('-gateway') && !flags.includes('-rtmpAddr') ? ['-rtmpAddr', 'none'] : []
       const data = ['-dataDir', join(folder, name), '-cliAddr', control]
       const process = new NodeProcess({
         name,
-        flags: [...flags, ...data],
+        flags: [...flags, ...rtmp, ...data],
         control,
         ...(program !== undefined && { program }),
       })

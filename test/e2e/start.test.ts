@@ -25,7 +25,8 @@ interface Ended {
 }
 
 function launch(args: readonly string[], options: { bin?: string; env?: Record<string, string> } = {}) {
-  const child = spawn(options.bin ?? BIN, args, {
+  const rtmp = args.includes('-gateway') ? ['-rtmpAddr', 'none'] : []
+  const child = spawn(options.bin ?? BIN, [...rtmp, ...args], {
     cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, HOME: folder, ...options.env },

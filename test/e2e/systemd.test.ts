@@ -58,7 +58,8 @@ test('a node goes on when systemd cannot be told', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'livepeer-systemd-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
   const control = `127.0.0.1:${await freePort()}`
-  const flags = ['-gateway', '-httpAddr', `127.0.0.1:${await freePort()}`, '-cliAddr', control]
+  const http = `127.0.0.1:${await freePort()}`
+  const flags = ['-gateway', '-rtmpAddr', 'none', '-httpAddr', http, '-cliAddr', control]
   const child = spawn(BIN, [...flags, '-dataDir', join(folder, 'data')], {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...process.env, NOTIFY_SOCKET: 'vsock:2:1234' },

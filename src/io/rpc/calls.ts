@@ -21,8 +21,8 @@ import { messageOf, NodeError } from '../../lib/errors.ts'
 import { FairBudget, type Holder, type Share } from '../../lib/fair-budget.ts'
 import { hostAndPort, withoutMapping } from '../../lib/hosts.ts'
 import type { Log } from '../../lib/log.ts'
+import { hostOf } from '../../lib/peer-host.ts'
 import { connectionOf, type PeerConnection } from './connection-limits.ts'
-import { hostOf } from './peer-host.ts'
 import { abortResponse, type HttpRequest, type HttpResponse, refuse } from './server-response.ts'
 
 /** Time limit for receiving a call's message: messages are small, and no call of the network streams to a server. */

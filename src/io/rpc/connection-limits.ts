@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { hostOf } from './peer-host.ts'
+import { hostOf } from '../../lib/peer-host.ts'
 
 /** Marks a socket with its connection; HTTP/2 hides the socket itself but passes on its properties. */
 const CONNECTION = Symbol('connection')

@@ -2,6 +2,7 @@ import type { GatewaySettings } from '../../config/settings.ts'
 import type { Profile } from '../../domain/rendition.ts'
 import { GatewayHttp } from '../../io/http/gateway-http.ts'
 import { MemoryObjects } from '../../io/objects/memory-objects.ts'
+import { RtmpPort } from '../../io/rtmp/rtmp-port.ts'
 import type { Rational } from '../../lib/rational.ts'
 import type { Service } from '../../lib/service.ts'
 import { Discovery } from '../../services/gateway/discovery.ts'
@@ -72,8 +73,14 @@ export class GatewayParts {
       { ...bind, httpIngest, currentManifest, publicHost },
       { ...env, gateway: this.gateway },
     )
+    const { rtmp } = settings
     const feeds = chain?.priceFeeds ?? []
-    this.services = [client, ...paid.services, media, ...finding, ...feeds, this.gateway, http]
+    const services: Service[] = [client, ...paid.services, media, ...finding, ...feeds, this.gateway, http]
+    if (rtmp) {
+      const { bind, isDefault: isOptional, maxDurationMs } = rtmp
+      services.push(new RtmpPort({ ...bind, isOptional, maxDurationMs }, { ...env, gateway: this.gateway }))
+    }
+    this.services = services
   }
 
   /** The URLs of the orchestrators that it may use. */

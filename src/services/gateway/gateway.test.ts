@@ -1273,3 +1273,78 @@ test('a stream beyond -maxSessions is refused, and the operator is told', async 
   })
   assert.deepEqual(set.causes.codes, ['streams-full'])
 })
+
+test('a published stream has its name to itself, until its publisher leaves', async () => {
+  await using world = await setUp([new FakeOrchestrator('https://o1:8935')])
+  const { gateway, push } = world
+  const first = gateway.publish('movie')
+  assert.throws(() => gateway.publish('movie'), {
+    code: 'stream-refused',
+    message: 'another publisher is sending "movie"',
+  })
+  await push({ isPublished: true })
+  assert.throws(() => gateway.publish('movie'), { code: 'stream-refused' })
+  await push({ sequence: 1n, isPublished: true })
+  first.leave()
+  const second = gateway.publish('movie')
+  // The first one's last word does not end the second one's stream.
+  first.end('left')
+  await push({ isPublished: true })
+  assert.match(gateway.mediaPlaylist('movie', 'source') ?? '', /movie\/source\/0\.ts\n$/)
+  second.leave()
+  second.end('left')
+})
+
+test('a name that segments are pushed to is not published, and the pushes go on', async () => {
+  await using world = await setUp([new FakeOrchestrator('https://o1:8935')])
+  await world.push()
+  assert.throws(() => world.gateway.publish('movie'), {
+    code: 'stream-refused',
+    message: 'segments are being pushed to "movie" over HTTP',
+  })
+  assert.equal((await world.push({ sequence: 1n })).length, 2)
+})
+
+test('a publisher has its place among -maxSessions from the start', async () => {
+  await using world = await setUp([new FakeOrchestrator('https://o1:8935')], { maxSessions: 1 })
+  const publication = world.gateway.publish('movie')
+  assert.throws(() => world.gateway.publish('other'), /there are 1 streams, as many as -maxSessions allows/)
+  await assert.rejects(world.push({ externalId: 'other' }), { code: 'stream-refused' })
+  assert.equal((await world.push({ isPublished: true })).length, 2)
+  publication.leave()
+  publication.end('left')
+  await world.push({ externalId: 'other' })
+})
+
+test('a published stream ends with its publication, and is played for a minute longer', async () => {
+  await using world = await setUp([new FakeOrchestrator('https://o1:8935')])
+  const { clock, gateway, kinds, push, store } = world
+  const publication = gateway.publish('movie')
+  await push({ isPublished: true })
+  // Between long segments it is not idle.
+  await clock.wind(180_000)
+  assert.doesNotMatch(gateway.mediaPlaylist('movie', 'source')!, /ENDLIST/)
+  publication.leave()
+  publication.end('left')
+  assert.ok(kinds().includes('stream-ended'))
+  await clock.wind(59_000)
+  assert.match(gateway.mediaPlaylist('movie', 'source')!, /movie\/source\/0\.ts\n#EXT-X-ENDLIST\n$/)
+  assert.ok(await gateway.stored('movie/source/0.ts'))
+  await clock.wind(2_000)
+  assert.equal(gateway.masterPlaylist('movie'), null)
+  assert.equal(store.files, 0)
+})
+
+test('a published stream asks for no slicing, and sound alone is played as it is', async () => {
+  const orchestrator = new FakeOrchestrator('https://o1:8935')
+  await using world = await setUp([orchestrator])
+  world.gateway.publish('movie')
+  const renditions = await world.push({
+    ...{ isPublished: true, hasOnlySound: true, bytes: new TextEncoder().encode('codec=') },
+  })
+  assert.equal(renditions.length, 2)
+  assert.ok(renditions.every(({ bytes }) => new TextDecoder().decode(bytes) === 'codec='))
+  assert.equal(orchestrator.submissions.length, 0)
+  await world.push({ sequence: 1n, isPublished: true })
+  assert.equal(orchestrator.submissions.length, 1)
+})

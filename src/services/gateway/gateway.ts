@@ -12,9 +12,11 @@ import { isAbort, messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { ObjectStore } from '../../lib/object-store.ts'
 import type { Scope, Service } from '../../lib/service.ts'
+import { EndedStreams, GRACE_MS } from './ended-streams.ts'
 import { GatewayError, gatewayErrorOf } from './gateway-error.ts'
 import { NoSessions, type PayingView } from './no-sessions.ts'
 import type { Payer } from './payer.ts'
+import { type Publication, Publishers } from './publishers.ts'
 import { SegmentTries } from './segment-tries.ts'
 import { type SegmentJob, SegmentWork } from './segment-work.ts'
 import type { Directory, OrchestratorFacts } from './session-pool.ts'
@@ -54,7 +56,7 @@ export interface StreamConfig {
   readonly forceSessionReinit: boolean
 }
 
-/** One segment as it was pushed. */
+/** One segment as it was pushed, or cut from what a publisher sends over RTMP. */
 export interface PushedSegment {
   /** The stream's name in the URL; not empty. */
   readonly externalId: string
@@ -68,6 +70,10 @@ export interface PushedSegment {
   readonly config: StreamConfig | null
   /** The publisher's address; null or absent where it is not known. */
   readonly clientIp?: string | null
+  /** Of a publication, which needs no slicing by orchestrators (gateway.md §17, 16). */
+  readonly isPublished?: boolean
+  /** Without pictures: it is played as it is, in every rendition. */
+  readonly hasOnlySound?: boolean
 }
 
 /** One rendition of a segment. */
@@ -131,11 +137,14 @@ export class Gateway implements Service {
   readonly #streams = new Map<string, Stream>()
   /** Name in the URL to name of the stream, where they differ. */
   readonly #renamed = new Map<string, string>()
+  readonly #publishers = new Publishers()
+  readonly #ended: EndedStreams
   #scope: Scope | null = null
 
   constructor(options: GatewayOptions, needs: GatewayNeeds) {
     this.#options = options
     this.#needs = needs
+    this.#ended = new EndedStreams(options.maxSessions)
     const { client, payer, signer, clock, log, events } = needs
     const work = new SegmentWork({
       client,
@@ -161,15 +170,17 @@ export class Gateway implements Service {
         await this.#needs.clock.sleep(IDLE_MS, signal)
         const now = this.#needs.clock.now()
         for (const stream of [...this.#streams.values()]) {
-          if (stream.idleMs(now) > IDLE_MS) this.#end(stream, 'nothing was pushed for a while')
+          const isIdle = stream.idleMs(now) > IDLE_MS && !this.#publishers.has(stream.manifestId)
+          if (isIdle) this.#end(stream, 'nothing was pushed for a while')
         }
       }
     })
     scope.defer(async () => {
       this.#scope = null
+      this.#ended.clear()
       const streams = [...this.#streams.values()]
       for (const stream of streams) this.#forget(stream, 'the node is stopping')
-      await Promise.all(streams.map((stream) => this.#tellEnd(stream, END_ON_STOP_MS)))
+      await Promise.all(streams.map((stream) => this.#tellEnd(END_ON_STOP_MS, (limit) => stream.end(limit))))
     })
   }
 
@@ -206,9 +217,29 @@ export class Gateway implements Service {
     }
   }
 
+  /**
+   * Reserves a name for a live publisher, whose segments then come to `serve` under it. The stream ends with the
+   * publication, and can be played for a minute longer. Throws GatewayError `stream-refused`, which harms nobody who
+   * has the name.
+   */
+  publish(externalId: string): Publication {
+    const manifestId = checkedName(externalId, externalId)
+    this.#publishers.check(manifestId)
+    const stream = this.#streams.get(manifestId)
+    if (stream && !this.#publishers.has(manifestId)) {
+      throw new GatewayError('stream-refused', `segments are being pushed to "${manifestId}" over HTTP`)
+    }
+    if (stream) this.#end(stream, 'its publisher came back')
+    this.#checkRoom(manifestId)
+    return this.#publishers.hold(manifestId, (reason) => {
+      const ended = this.#streams.get(manifestId)
+      if (ended) this.#finish(ended, reason)
+    })
+  }
+
   /** The master playlist of a stream, or null. */
   masterPlaylist(manifestId: string): string | null {
-    return this.#streams.get(manifestId)?.masterPlaylist() ?? null
+    return this.#played(manifestId)?.masterPlaylist() ?? null
   }
 
   /** The master playlist of the newest stream, or null. */
@@ -218,7 +249,7 @@ export class Gateway implements Service {
 
   /** The playlist of one rendition, or null. */
   mediaPlaylist(manifestId: string, rendition: string): string | null {
-    return this.#streams.get(manifestId)?.mediaPlaylist(rendition) ?? null
+    return this.#played(manifestId)?.mediaPlaylist(rendition) ?? null
   }
 
   /** A segment's bytes by its path behind `/stream/`, or null. */
@@ -241,6 +272,10 @@ export class Gateway implements Service {
     }))
   }
 
+  #played(manifestId: string): Stream | null {
+    return this.#streams.get(manifestId) ?? this.#ended.get(manifestId)
+  }
+
   async #probe(segment: PushedSegment): Promise<InputProbe> {
     const scope = this.#scope
     if (!scope) throw new GatewayError('segment-failed', 'the gateway is not running')
@@ -261,31 +296,38 @@ export class Gateway implements Service {
     const manifestId = manifestIdOf(segment)
     const namesake = this.#streams.get(manifestId)
     if (namesake) this.#end(namesake, 'another name was given to the stream')
-    if (this.#streams.size >= this.#options.maxSessions) {
-      const streams = this.#streams.size
-      this.#needs.causes?.met({ code: 'streams-full', facts: { streams } })
-      throw new GatewayError('stream-refused', `there are ${streams} streams, as many as -maxSessions allows`)
-    }
+    this.#checkRoom(manifestId)
     const profiles = (config?.profiles ?? this.#options.profiles).map((profile) =>
       withFormat(profile, format),
     )
     if (profiles.some(({ name }) => name === SOURCE)) {
       throw new GatewayError('stream-refused', `a rendition cannot be named "${SOURCE}": the input is`)
     }
-    const capabilities = this.#capabilities(profiles, input)
+    const capabilities = this.#capabilities(profiles, input, segment.isPublished !== true)
     return this.#begin(
       { manifestId, externalId, profiles, capabilities, sourceResolution: segment.resolution },
       capabilities,
     )
   }
 
-  #capabilities(profiles: readonly Profile[], input: InputProbe): Capabilities {
+  /** A stream that is published has its place from the start. Throws GatewayError. */
+  #checkRoom(manifestId: string): void {
+    const names = new Set([...this.#streams.keys(), ...this.#publishers.names])
+    if (names.size < this.#options.maxSessions || names.has(manifestId)) return
+    this.#needs.causes?.met({ code: 'streams-full', facts: { streams: names.size } })
+    throw new GatewayError(
+      'stream-refused',
+      `there are ${names.size} streams, as many as -maxSessions allows`,
+    )
+  }
+
+  #capabilities(profiles: readonly Profile[], input: InputProbe, push: boolean): Capabilities {
     try {
       return jobCapabilities({
         profiles,
         inputCodec: input.videoCodec,
         pixelFormat: input.pixelFormat,
-        push: true,
+        push,
         minVersion: this.#options.minOrchestratorVersion,
       })
     } catch (error) {
@@ -314,6 +356,7 @@ export class Gateway implements Service {
       },
     )
     const stream = new Stream({ ...description, nowMs: clock.now() }, { sessions, store })
+    this.#ended.drop(manifestId)
     this.#streams.set(manifestId, stream)
     if (externalId !== manifestId) this.#renamed.set(externalId, manifestId)
     events.tell({ kind: 'stream-begun', manifestId, profiles: description.profiles })
@@ -336,7 +379,7 @@ export class Gateway implements Service {
     stream.noteSize(input)
     await stream.publish(SOURCE, segment)
     if (profiles.length === 0 || this.#options.maxAttempts <= 0) return []
-    if (input.zeroFrame)
+    if (input.zeroFrame || segment.hasOnlySound)
       return publishAll(
         stream,
         segment,
@@ -373,7 +416,18 @@ export class Gateway implements Service {
   /** Ends a stream now; its orchestrators are notified in the background. */
   #end(stream: Stream, reason: string): void {
     this.#forget(stream, reason)
-    this.#scope?.spawn('end of a stream', () => this.#tellEnd(stream, END_MS))
+    this.#scope?.spawn('end of a stream', () => this.#tellEnd(END_MS, (limit) => stream.end(limit)))
+  }
+
+  /** Ends a stream whose segments are all done, and keeps it for players. */
+  #finish(stream: Stream, reason: string): void {
+    this.#forget(stream, reason)
+    this.#ended.keep(stream)
+    this.#scope?.spawn('end of a publication', async (signal) => {
+      await this.#tellEnd(END_MS, (limit) => stream.finish(limit))
+      await this.#needs.clock.sleep(GRACE_MS, signal)
+      this.#ended.drop(stream.manifestId, stream)
+    })
   }
 
   #forget(stream: Stream, reason: string): void {
@@ -383,7 +437,7 @@ export class Gateway implements Service {
     this.#needs.events.tell({ kind: 'stream-ended', manifestId: stream.manifestId, reason })
   }
 
-  async #tellEnd(stream: Stream, limitMs: number): Promise<void> {
+  async #tellEnd(limitMs: number, end: (limit: AbortSignal) => Promise<void>): Promise<void> {
     const limit = new AbortController()
     const told = new AbortController()
     const stopping = this.#scope?.signal
@@ -393,7 +447,7 @@ export class Gateway implements Service {
         if (!isAbort(error)) throw error
       })
       .finally(() => limit.abort())
-    await Promise.race([stream.end(limit.signal), patience])
+    await Promise.race([end(limit.signal), patience])
     told.abort()
     await patience
   }
@@ -412,7 +466,10 @@ async function publishAll(
 
 /** The name for players. Throws GatewayError. */
 function manifestIdOf({ config, externalId }: PushedSegment): string {
-  const manifestId = playedName(config?.manifestId ?? null, externalId)
+  return checkedName(playedName(config?.manifestId ?? null, externalId), externalId)
+}
+
+function checkedName(manifestId: string, externalId: string): string {
   if (manifestId === '') throw new GatewayError('stream-refused', 'empty manifest id not allowed')
   if (manifestId.length > MAX_MANIFEST_ID_LENGTH || externalId.length > MAX_MANIFEST_ID_LENGTH) {
     throw new GatewayError(

@@ -142,7 +142,20 @@ export class Stream {
   /** The playlist of one rendition; null before its first segment. */
   mediaPlaylist(rendition: string): string | null {
     const playlist = this.#playlists.get(rendition)
-    return playlist === undefined ? null : writeMediaPlaylist(playlist)
+    return playlist === undefined ? null : writeMediaPlaylist(playlist, { isEnded: this.signal.aborted })
+  }
+
+  /** Stops all work and notifies the orchestrators until the signal is aborted; what there is can still be played. */
+  async finish(signal: AbortSignal): Promise<void> {
+    this.#ended.abort()
+    await this.sessions.end(signal)
+  }
+
+  /** Drops the segments of a stream that has finished. */
+  discard(): void {
+    this.#store.drop(`${this.manifestId}/`).catch(() => {
+      // What cannot be dropped is dropped when its place is needed.
+    })
   }
 
   /** Stops all work, drops all segments, and notifies the orchestrators until the signal is aborted. */

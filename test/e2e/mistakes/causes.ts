@@ -39,6 +39,7 @@ async function startBeside(place: Place, name: string, flags: string, key?: stri
   if (key) await writeKeyFile(join(data, 'keystore'), devnetKeyBytes(key), 'devnet', { scryptN: 2 ** 12 })
   const control = `127.0.0.1:${await freePort()}`
   const given = place.fill(flags).split(/ +/)
+  if (given.includes('-gateway')) given.push('-rtmpAddr', 'none')
   const child = spawn(BIN, [...given, '-dataDir', data, '-cliAddr', control], {
     cwd: place.folder,
     stdio: ['ignore', 'ignore', 'pipe'],

@@ -12,6 +12,13 @@ export const mistakes: readonly Mistake[] = [
     flag: '-cliAddr',
   },
   {
+    name: 'a gateway’s RTMP port in use',
+    flags: '-gateway -httpAddr 127.0.0.1:{port} -rtmpAddr 127.0.0.1:{busy}',
+    ends: 1,
+    says: /^.* cannot listen on 127\.0\.0\.1:{busy}: another process uses that port; choose another -rtmpAddr$/,
+    flag: '-rtmpAddr',
+  },
+  {
     name: 'a gateway’s port in use',
     flags: '-gateway -httpAddr 127.0.0.1:{busy}',
     ends: 1,

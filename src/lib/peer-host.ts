@@ -1,5 +1,5 @@
 import { isIPv6 } from 'node:net'
-import { withoutMapping } from '../../lib/hosts.ts'
+import { withoutMapping } from './hosts.ts'
 
 /** A provider's customer has at least a /64 network and can use any address in it. */
 const IPV6_SITE_GROUPS = 4

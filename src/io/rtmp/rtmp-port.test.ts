@@ -1,0 +1,274 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { type TestContext, test } from 'node:test'
+import { RecordingLog } from '../../../test/fakes/recording-log.ts'
+import { chunksOf, command, plainHello, plainReply, publishing } from '../../../test/net/rtmp.ts'
+import { eventually } from '../../../test/tools/until.ts'
+import { ManualClock } from '../../lib/clock.ts'
+import { seededDice } from '../../lib/dice.ts'
+import { NodeError } from '../../lib/errors.ts'
+import { Supervisor } from '../../lib/service.ts'
+import type { PushedSegment } from '../../services/gateway/gateway.ts'
+import { type AmfObject, readAmf } from './amf.ts'
+import { ByteReader } from './byte-reader.ts'
+import { ChunkReader, MESSAGE, type Message } from './chunks.ts'
+import { RtmpPort, type RtmpPortOptions } from './rtmp-port.ts'
+
+/** A gateway that takes everything, unless a name is taken. */
+class FakeStreams {
+  readonly segments: PushedSegment[] = []
+  readonly names = new Set<string>()
+  readonly ended: string[] = []
+
+  publish(name: string) {
+    if (this.names.has(name)) throw new NodeError('stream-refused', `another publisher is sending "${name}"`)
+    this.names.add(name)
+    return {
+      manifestId: name,
+      leave: () => void this.names.delete(name),
+      end: (reason: string) => void this.ended.push(`${name}: ${reason}`),
+    }
+  }
+
+  async serve(segment: PushedSegment): Promise<unknown> {
+    this.segments.push(segment)
+    return []
+  }
+}
+
+async function setUp(t: TestContext, options: Partial<RtmpPortOptions> = {}) {
+  const gateway = new FakeStreams()
+  const clock = new ManualClock()
+  const log = new RecordingLog()
+  const supervisor = new Supervisor()
+  const port = new RtmpPort(
+    { host: '127.0.0.1', port: 0, maxDurationMs: 60_000, ...options },
+    { gateway, clock, dice: seededDice('rtmp'), log },
+  )
+  await supervisor.start(port)
+  t.after(() => supervisor.stop())
+  return { gateway, clock, log, port, client: () => Client.open(port.port) }
+}
+
+/** A client's side, which reads the server's messages. */
+class Client {
+  readonly socket: Socket
+  readonly messages: Message[] = []
+  isClosed = false
+  #skip = 3073
+  readonly #reader = new ChunkReader((message) => this.messages.push(message))
+
+  constructor(socket: Socket) {
+    this.socket = socket
+    socket.on('data', (bytes) => {
+      const skipped = Math.min(this.#skip, bytes.length)
+      this.#skip -= skipped
+      this.#reader.push(bytes.subarray(skipped))
+    })
+    socket.on('end', () => {
+      this.isClosed = true
+    })
+    socket.on('error', () => {})
+  }
+
+  static async open(port: number): Promise<Client> {
+    const socket = connect(port, '127.0.0.1')
+    await once(socket, 'connect')
+    return new Client(socket)
+  }
+
+  async begin(...messages: readonly Message[]): Promise<this> {
+    this.socket.write(Buffer.concat([plainHello(), plainReply]))
+    this.say(...messages)
+    return this
+  }
+
+  say(...messages: readonly Message[]): void {
+    this.socket.write(Buffer.concat(messages.map((message) => chunksOf(message))))
+  }
+
+  /** The codes of all status messages so far. */
+  get codes(): unknown[] {
+    return this.messages
+      .filter(({ type }) => type === MESSAGE.commandAmf0)
+      .map(({ payload }) => readAmf(new ByteReader(payload)))
+      .filter(([name]) => name === 'onStatus')
+      .map(([, , , status]) => (status as AmfObject).get('code'))
+  }
+
+  hears(code: string): Promise<void> {
+    return eventually(code, () => this.codes.includes(code))
+  }
+
+  closes(): Promise<void> {
+    return eventually('the end of the connection', () => this.isClosed)
+  }
+}
+
+const media = (type: number, timestamp: number, ...payload: readonly number[]): Message => ({
+  ...{ type, streamId: 1, timestamp, payload: Uint8Array.from(payload) },
+})
+const CONFIG = media(
+  MESSAGE.video,
+  0,
+  ...[0x17, 0, 0, 0, 0, 1, 0x42, 0xc0, 10, 0xff, 0xe1, 0, 2, 0x67, 0x42, 1, 0, 1, 0x68],
+)
+const key = (timestamp: number) => media(MESSAGE.video, timestamp, 0x17, 1, 0, 0, 0, 0, 0, 0, 2, 0x65, 0x88)
+const frame = (timestamp: number) => media(MESSAGE.video, timestamp, 0x27, 1, 0, 0, 0, 0, 0, 0, 2, 0x41, 0x9a)
+/** Pictures at 2 a second with a key frame every 2 s, from and to these ms. */
+const pictures = (fromMs: number, toMs: number) =>
+  Array.from({ length: (toMs - fromMs) / 500 }, (_, i) => fromMs + i * 500).map((at) =>
+    at % 2000 === 0 ? key(at) : frame(at),
+  )
+
+test('a published stream arrives in segments, of which the last is served when the client ends it', async (t) => {
+  const { client, gateway, log } = await setUp(t)
+  const publisher = await (await client()).begin(...publishing('live', 'movie/secret?token=swordfish'))
+  await publisher.hears('NetStream.Publish.Start')
+  publisher.say(CONFIG, ...pictures(0, 5000))
+  await eventually('two segments', () => gateway.segments.length === 2)
+  publisher.say(command(1, 'deleteStream', 6, null, 1))
+  await eventually('the end', () => gateway.ended.length > 0)
+  assert.deepEqual(
+    gateway.segments.map(({ durationMs, externalId, format, sequence }) => [
+      externalId,
+      format,
+      sequence,
+      durationMs,
+    ]),
+    [
+      ['movie', 'mpegts', 0n, 2000],
+      ['movie', 'mpegts', 1n, 2000],
+      ['movie', 'mpegts', 2n, 1000],
+    ],
+  )
+  assert.deepEqual(gateway.ended, ['movie: the client ended it'])
+  assert.doesNotMatch(JSON.stringify(log.lines), /secret|swordfish/)
+  // The connection can publish again.
+  publisher.say(...publishing('live', 'again').slice(3))
+  await eventually('the second stream', () => gateway.names.has('again'))
+  publisher.socket.destroy()
+  await eventually('its end', () => !gateway.names.has('again'))
+})
+
+test('a second publisher of a name is told so, and the first goes on', async (t) => {
+  const { client, gateway } = await setUp(t)
+  const first = await (await client()).begin(...publishing('live', 'movie'), CONFIG, ...pictures(0, 2000))
+  await first.hears('NetStream.Publish.Start')
+  const second = await (await client()).begin(...publishing('live', 'movie'))
+  await second.hears('NetStream.Publish.BadName')
+  await second.closes()
+  first.say(...pictures(2000, 4500))
+  await eventually('segments of the first', () => gateway.segments.length === 2)
+  assert.equal(first.isClosed, false)
+})
+
+const refused: readonly (readonly [what: string, message: Message, reason: string])[] = [
+  [
+    'HEVC in enhanced RTMP',
+    media(MESSAGE.video, 0, 0x90, 0x68, 0x76, 0x63, 0x31, 1),
+    'HEVC video cannot be served: send H.264',
+  ],
+  [
+    'HEVC by its private number',
+    media(MESSAGE.video, 0, 0x1c, 0, 0, 0, 0),
+    'HEVC video cannot be served: send H.264',
+  ],
+  ['AV1', media(MESSAGE.video, 0, 0x90, 0x61, 0x76, 0x30, 0x31, 1), 'AV1 video cannot be served: send H.264'],
+  ['Speex', media(MESSAGE.audio, 0, 0xb6, 1, 2), 'Speex audio cannot be served: send AAC or MP3'],
+]
+for (const [what, message, reason] of refused) {
+  test(`${what} is refused by name at once`, async (t) => {
+    const { client, log } = await setUp(t)
+    const publisher = await (await client()).begin(...publishing('live', 'movie'), message)
+    await publisher.hears('NetStream.Publish.Rejected')
+    await publisher.closes()
+    assert.ok(
+      log.lines.some(({ fields }) => fields?.reason === reason),
+      JSON.stringify(log.lines),
+    )
+  })
+}
+
+test('silent clients are disconnected: before they publish, and while they do', async (t) => {
+  const { client, clock, gateway, log, port } = await setUp(t)
+  const mute = await client()
+  const silent = await (await client()).begin(...publishing('live', 'movie'), CONFIG, ...pictures(0, 1000))
+  await silent.hears('NetStream.Publish.Start')
+  await eventually('the first pictures', () => port.bytesHeld > 0)
+  await clock.wind(12_000)
+  await mute.closes()
+  await silent.hears('NetStream.Publish.Idle')
+  await silent.closes()
+  assert.deepEqual(
+    gateway.segments.map(({ durationMs }) => durationMs),
+    [1000],
+  )
+  assert.ok(log.lines.some(({ fields }) => fields?.reason === 'no media came for 10 s'))
+  await eventually('its end', () => gateway.ended.length === 1)
+  assert.equal(port.bytesHeld, 0)
+})
+
+test('a publisher far slower than its stream is disconnected', async (t) => {
+  const { client, clock, log } = await setUp(t)
+  const slow = await (await client()).begin(...publishing('live', 'movie'), CONFIG, key(0))
+  await slow.hears('NetStream.Publish.Start')
+  for (let second = 1; second <= 65 && !slow.isClosed; second++) {
+    slow.say(frame(second * 100))
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    await clock.wind(1_000)
+  }
+  await slow.hears('NetStream.Publish.Rejected')
+  assert.ok(
+    log.lines.some(({ fields }) => /^only \d\.\d s of the stream came in 60 s$/.test(`${fields?.reason}`)),
+  )
+})
+
+test('a player gets the parameters and then frames from a key frame on, and is told the end', async (t) => {
+  const { client } = await setUp(t)
+  const publisher = await (await client()).begin(...publishing('live', 'movie'), CONFIG, key(0), frame(500))
+  await publisher.hears('NetStream.Publish.Start')
+  const player = await (await client()).begin(
+    command(0, 'connect', 1, { app: 'live' }),
+    command(0, 'createStream', 2, null),
+    command(1, 'play', 3, null, 'movie/any-key'),
+  )
+  await player.hears('NetStream.Play.Start')
+  publisher.say(frame(1000), key(2000), frame(2500))
+  const videos = () => player.messages.filter(({ type }) => type === MESSAGE.video)
+  await eventually('pictures', () => videos().length === 3)
+  assert.deepEqual(
+    videos().map(({ payload, timestamp }) => [timestamp, payload[0], payload[1]]),
+    [
+      [0, 0x17, 0],
+      [2000, 0x17, 1],
+      [2500, 0x27, 1],
+    ],
+  )
+  publisher.socket.destroy()
+  await player.hears('NetStream.Play.Stop')
+  await player.closes()
+})
+
+test('a player of an unknown stream is told so', async (t) => {
+  const { client } = await setUp(t)
+  const player = await (await client()).begin(
+    command(0, 'connect', 1, { app: 'live' }),
+    command(1, 'play', 3, null, 'nosuch'),
+  )
+  await player.hears('NetStream.Play.StreamNotFound')
+  await player.closes()
+})
+
+test('connections of one host and bytes held are bounded', async (t) => {
+  const { client, port } = await setUp(t, { maxConnectionsPerHost: 2, maxBytesHeld: 50_000 })
+  const first = await (await client()).begin(...publishing('live', 'movie'), CONFIG, key(0))
+  await client()
+  await eventually('two connections', () => port.connections === 2)
+  const third = await client()
+  await third.closes().catch(() => {})
+  await eventually('the third to be refused', () => third.socket.destroyed || third.isClosed)
+  first.say(...Array.from({ length: 400 }, (_, i) => frame(i + 1)))
+  await first.hears('NetStream.Publish.Rejected')
+})

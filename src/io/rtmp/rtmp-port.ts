@@ -1,0 +1,127 @@
+import { createServer, type Server, type Socket } from 'node:net'
+import type { Clock } from '../../lib/clock.ts'
+import type { Dice } from '../../lib/dice.ts'
+import { messageOf } from '../../lib/errors.ts'
+import { listen } from '../../lib/listen.ts'
+import type { Log } from '../../lib/log.ts'
+import { hostOf } from '../../lib/peer-host.ts'
+import type { Scope, Service } from '../../lib/service.ts'
+import type { MediaHub } from './media-hub.ts'
+import { type PublishedStreams, RtmpConnection } from './rtmp-connection.ts'
+
+const MAX_CONNECTIONS = 2_000
+/** One host may be a relay in front of all publishers, or have many viewers behind it. */
+const MAX_CONNECTIONS_PER_HOST = 500
+/** Bytes of segments that have begun, of all publishers together. */
+const MAX_BYTES_HELD = 1_000_000_000
+const TICK_MS = 1_000
+
+/** Settings of the RTMP port. Tests lower the limits. */
+export interface RtmpPortOptions {
+  readonly host: string
+  readonly port: number
+  /** `-maxSegmentDuration`. */
+  readonly maxDurationMs: number
+  /** Whether the gateway runs without the port if something else has it. */
+  readonly isOptional?: boolean
+  readonly maxConnections?: number
+  readonly maxConnectionsPerHost?: number
+  readonly maxBytesHeld?: number
+}
+
+/** What the port depends on. */
+export interface RtmpPortNeeds {
+  readonly gateway: PublishedStreams
+  readonly clock: Clock
+  readonly dice: Dice
+  readonly log: Log
+}
+
+/** The port for publishers and players over RTMP (gateway.md §2). */
+export class RtmpPort implements Service {
+  readonly name = 'gateway RTMP'
+  readonly #options: RtmpPortOptions
+  readonly #needs: RtmpPortNeeds
+  readonly #connections = new Map<RtmpConnection, Socket>()
+  readonly #hosts = new Map<string, number>()
+  /** By the name of the stream. */
+  readonly #hubs = new Map<string, MediaHub>()
+  #bytesHeld = 0
+  #port = 0
+
+  constructor(options: RtmpPortOptions, needs: RtmpPortNeeds) {
+    this.#options = options
+    this.#needs = needs
+  }
+
+  /** The port, once started. */
+  get port(): number {
+    return this.#port
+  }
+
+  /** Bytes of segments that have begun. */
+  get bytesHeld(): number {
+    return this.#bytesHeld
+  }
+
+  /** Open connections. */
+  get connections(): number {
+    return this.#connections.size
+  }
+
+  async start(scope: Scope): Promise<void> {
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
+      this.#accept(socket, scope),
+    )
+    server.maxConnections = this.#options.maxConnections ?? MAX_CONNECTIONS
+    try {
+      this.#port = await listen(server, this.#options, { who: 'the gateway', flag: '-rtmpAddr' })
+    } catch (error) {
+      if (!this.#options.isOptional) throw error
+      this.#needs.log.warn('RTMP is off', { reason: messageOf(error) })
+      return
+    }
+    scope.spawn('time limits', async (signal) => {
+      for (;;) {
+        await this.#needs.clock.sleep(TICK_MS, signal)
+        for (const connection of [...this.#connections.keys()]) connection.tick()
+      }
+    })
+    scope.defer(() => this.#close(server))
+  }
+
+  #accept(socket: Socket, scope: Scope): void {
+    const host = hostOf(socket.remoteAddress)
+    const count = (this.#hosts.get(host) ?? 0) + 1
+    if (count > (this.#options.maxConnectionsPerHost ?? MAX_CONNECTIONS_PER_HOST)) {
+      this.#needs.log.debug('RTMP client refused', { reason: 'too many connections of one host', host })
+      socket.on('error', () => {})
+      socket.destroy()
+      return
+    }
+    this.#hosts.set(host, count)
+    const { clock, dice, gateway, log } = this.#needs
+    const connection = new RtmpConnection(socket, {
+      ...{ clock, dice, gateway, log, hubs: this.#hubs },
+      options: { maxDurationMs: this.#options.maxDurationMs },
+      held: (change) => {
+        this.#bytesHeld += change
+        return change <= 0 || this.#bytesHeld <= (this.#options.maxBytesHeld ?? MAX_BYTES_HELD)
+      },
+      spawn: (name, work) => scope.spawn(name, work),
+    })
+    this.#connections.set(connection, socket)
+    socket.once('close', () => {
+      this.#connections.delete(connection)
+      const left = (this.#hosts.get(host) ?? 1) - 1
+      if (left > 0) this.#hosts.set(host, left)
+      else this.#hosts.delete(host)
+    })
+  }
+
+  async #close(server: Server): Promise<void> {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+    for (const socket of this.#connections.values()) socket.destroy()
+    await closed
+  }
+}
