@@ -1,8 +1,9 @@
 /** A stream's clock may run on by this much, and a track may lag behind by the other, before it counts as a jump. */
 const AHEAD_MS = 10_000
 const BEHIND_MS = 1_000
-/** Where a track continues after a jump. */
+/** A track continues after a jump as if nothing had happened: by the time between its last frames, if that is known. */
 const STEP_MS = 40
+const MAX_STEP_MS = 1_000
 
 type Track = 'video' | 'audio'
 
@@ -12,6 +13,7 @@ type Track = 'video' | 'audio'
  */
 export class Timeline {
   readonly #last: Record<Track, number | null> = { video: null, audio: null }
+  readonly #step: Record<Track, number> = { video: STEP_MS, audio: STEP_MS }
   #raw: number | null = null
   #time = 0
   #offset = 0
@@ -22,21 +24,22 @@ export class Timeline {
     // The difference as a signed number of 32 bits.
     this.#time += this.#raw === null ? 0 : (timestamp - this.#raw) | 0
     this.#raw = timestamp
-    const placed = this.#placed()
+    const placed = this.#placed(track)
     const last = this.#last[track]
     const time = last === null ? placed : Math.max(placed, last + 1)
+    if (last !== null) this.#step[track] = Math.min(MAX_STEP_MS, time - last)
     this.#last[track] = time
     return time
   }
 
-  #placed(): number {
+  #placed(track: Track): number {
     const time = this.#time + this.#offset
     if (this.#isNear(time)) return time
     // The other track may still be on its way to the jump.
     const before = this.#offsetBefore === null ? null : this.#time + this.#offsetBefore
     if (before !== null && this.#isNear(before)) return before
     const { audio, video } = this.#last
-    const next = Math.max(audio ?? 0, video ?? 0) + STEP_MS
+    const next = (this.#last[track] ?? Math.max(audio ?? 0, video ?? 0)) + this.#step[track]
     this.#offsetBefore = this.#offset
     this.#offset = next - this.#time
     return next
