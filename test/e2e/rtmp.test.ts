@@ -65,6 +65,11 @@ const kinds: Readonly<Record<string, Kind>> = {
     output: [...x264(20), '-c:a', 'aac', '-ac', '6'],
     fps: 10,
   },
+  'MP3 sound': {
+    input: [...picture('160x90', 10), ...TONE],
+    output: [...x264(20), '-c:a', 'libmp3lame', '-ac', '1'],
+    fps: 10,
+  },
   'no sound': { input: picture('160x90', 10), output: [...x264(20), '-an'], fps: 10 },
   'eight hours on': {
     input: [...picture('160x90', 10), ...TONE],
@@ -129,7 +134,6 @@ test('FFmpeg publishes over RTMP, and every rendition has every frame', { skip: 
   const all = Object.entries(kinds).map(async ([kind, { fps, input, output }], number) => {
     const stream = `movie${number}`
     const url = `${nodes.rtmp}/live/${stream}/key`
-    const startedAt = performance.now()
     const publisher = spawn(
       'ffmpeg',
       [
@@ -139,9 +143,15 @@ test('FFmpeg publishes over RTMP, and every rendition has every frame', { skip: 
       { stdio: ['ignore', 'ignore', 'inherit'] },
     )
     t.after(() => publisher.kill('SIGKILL'))
+    let connectedAt = 0
+    const isConnected = () => new RegExp(`publisher connected.*${stream}\\b`).test(nodes.gateway.output)
+    const connecting = eventually(`${stream} connects`, isConnected).then(() => {
+      connectedAt = performance.now()
+    })
     const [source, tiny] = await Promise.all(
       ['source', 'tiny'].map((rendition) => follow(nodes, stream, rendition, publisher)),
     )
+    await connecting
     const frames = SECONDS * fps
     for (const [rendition, { firstAt, segments }] of Object.entries({ source: source!, tiny: tiny! })) {
       const { errors, frames: found } = await decoded(
@@ -150,7 +160,7 @@ test('FFmpeg publishes over RTMP, and every rendition has every frame', { skip: 
       )
       const seconds = segments.reduce((sum, segment) => sum + segment.seconds, 0)
       t.diagnostic(
-        `${kind}, ${rendition}: ${segments.length} segments, ${seconds.toFixed(3)} s, ${found} frames, first after ${Math.round(firstAt - startedAt)} ms`,
+        `${kind}, ${rendition}: ${segments.length} segments, ${seconds.toFixed(3)} s, ${found} frames, first after ${Math.round(firstAt - connectedAt)} ms`,
       )
       assert.equal(errors, '', kind)
       assert.ok(Math.abs(seconds - SECONDS) <= 1 / fps + 0.001, `${kind}: ${seconds} s`)
