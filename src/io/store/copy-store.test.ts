@@ -97,7 +97,14 @@ test('a store moves to PostgreSQL and back with every row, but without how far i
     copied.map(({ rows, table }) => `${table} ${rows}`),
     [
       ...['kv 1', 'secrets 3', `tickets ${TICKETS}`, 'ticket_totals 2', `nonces ${TICKETS}`],
-      ...['revealed_rands 1', 'balances 2', 'money 3', 'transactions 0', 'control_settings 0', 'control_changes 0'],
+      ...[
+        'revealed_rands 1',
+        'balances 2',
+        'money 3',
+        'transactions 0',
+        'control_settings 0',
+        'control_changes 0',
+      ],
     ],
   )
   const back = newFile()
