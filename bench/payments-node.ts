@@ -22,13 +22,14 @@ export interface PaymentsJob {
   readonly senders: readonly string[]
   readonly sessionsOfEach: number
   readonly forMs: number
-  /** No more than can be worked on in that time. */
+  /** It ends earlier once these are done. */
   readonly segments: number
 }
 
 /** What it did: sent to its parent once it has been told to begin. */
 export interface PaymentsDone {
   readonly segments: number
+  readonly tookMs: number
   /** Processor time of this process for all of them. */
   readonly cpuMs: number
 }
@@ -87,7 +88,8 @@ const prepared = await Promise.all(
 
 process.on('disconnect', () => process.exit())
 process.once('message', async () => {
-  const end = performance.now() + job.forMs
+  const started = performance.now()
+  const end = started + job.forMs
   const cpu = process.cpuUsage()
   let done = 0
   await Promise.all(
@@ -98,13 +100,13 @@ process.once('message', async () => {
         await reservation.charge(PIXELS)
         done++
       }
-      throw new Error(`${job.segments} segments were not enough for ${job.forMs} ms`)
     }),
   )
+  const tookMs = performance.now() - started
   const { system, user } = process.cpuUsage(cpu)
   await supervisor.stop()
   await store.close()
-  process.send!({ segments: done, cpuMs: (system + user) / 1000 } satisfies PaymentsDone, () =>
+  process.send!({ segments: done, tookMs, cpuMs: (system + user) / 1000 } satisfies PaymentsDone, () =>
     process.exit(),
   )
 })
