@@ -73,10 +73,13 @@ export class Parts implements Readonly<Record<Role, RoleParts | null>> {
   get #leads(): readonly Led[] {
     const sentForMs = this.chain?.leaders?.sending.ledForMs ?? null
     const redeems = this.redeeming?.leads ?? null
+    // Of an account that may not call reward the state is `off`.
+    const rewardState = this.reward?.reward.status().state ?? 'off'
+    const callsReward = rewardState !== 'off' && rewardState !== 'unknown'
     const ledFor = (duty: LedDuty, forMs: number | null) => (forMs === null ? [] : [{ duty, forMs }])
     return [
       ...ledFor(this.duties.redeemsLate ? 'redeem late' : 'redeem', redeems?.ledForMs ?? null),
-      ...ledFor('reward', this.reward ? sentForMs : null),
+      ...ledFor('reward', callsReward ? sentForMs : null),
       ...ledFor('initialize rounds', this.roundInitializer ? sentForMs : null),
     ]
   }
