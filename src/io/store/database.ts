@@ -21,7 +21,7 @@ export class StoreError extends NodeError<StoreFault> {
 /** PostgreSQL: serialization failure, deadlock. */
 const CONFLICTS: readonly unknown[] = ['40001', '40P01']
 
-/** What `settle_segments_1` raises for a batch that comes after a later one. */
+/** What the function of the hot path raises for a batch that comes after a later one. */
 const INVALID_TRANSACTION_STATE = '25000'
 
 /** Whether a statement failed only because of another one at the same time, so that it may be tried again. */
