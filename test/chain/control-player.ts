@@ -31,15 +31,14 @@ export const rolesOf = ({ roles }: ControlRecord) => roles.split(' ') as Recorde
 export const methodsOf = ({ method }: ControlRecord) => method.split(' ')
 export const pathOf = ({ path }: ControlRecord) => path.split('?', 1)[0]!
 
+const FORM = 'application/x-www-form-urlencoded'
+
 /** Makes the call of a record. */
-export function play(
-  node: LocalNode,
-  { form, headers = {}, path }: ControlRecord,
-  method: string,
-): Promise<Answered> {
-  const isTyped = form === undefined || 'Content-Type' in headers
-  const typed = isTyped ? headers : { ...headers, 'Content-Type': 'application/x-www-form-urlencoded' }
-  return node.ask(method, path, { form, headers: typed })
+export function play(node: LocalNode, record: ControlRecord, method: string): Promise<Answered> {
+  const { form, headers = {}, path } = record
+  const isBare = record.case === 'no content type'
+  const typed = form === undefined || isBare ? headers : { 'Content-Type': FORM, ...headers }
+  return node.ask(method, path, { form, headers: typed, isBare })
 }
 
 /** How an answer differs from the recorded one, beyond what the chain's state makes of it; null where it does not. */
