@@ -125,6 +125,7 @@ test('reward is called once, the tokens and the fee are known, and a second call
   assert.equal((await nonceOf(first)) - before.nonce, 1n)
   const view = await staking.rewardView(first.address)
   assert.equal(view.lastRewardRound, view.currentRound)
+  assert.equal(result.round, view.currentRound)
   assert.deepEqual(await staking.callReward(first.address, ALONE, NEVER), {
     kind: 'not-sent',
     why: 'not-due',

@@ -97,7 +97,8 @@ export class Staking implements RewardChain, RoundInitializerChain {
       signal,
     )
     if (result.kind !== 'mined') return result
-    return { ...result, reward: this.#rewardIn(mined!, orchestrator) }
+    const round = await this.#rounds('currentRound', mined!.block).catch(() => null)
+    return { ...result, reward: this.#rewardIn(mined!, orchestrator), round }
   }
 
   /** The round of the newest block, and whether it has been initialised. Throws ChainError. */

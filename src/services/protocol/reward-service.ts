@@ -33,10 +33,15 @@ const GAS_GUESS = 500_000n
 /** The operator is warned in each round while the balance covers fewer calls than this. */
 const FEW_CALLS = 10n
 
-/** The outcome of a reward call; `reward` is the amount minted to the orchestrator, in the smallest unit of LPT. */
+/** The outcome of a reward call. */
 export type RewardResult =
   | Exclude<CallResult, { kind: 'mined' }>
-  | (Extract<CallResult, { kind: 'mined' }> & { readonly reward: bigint })
+  | (Extract<CallResult, { kind: 'mined' }> & {
+      /** The amount minted to the orchestrator, in the smallest unit of LPT. */
+      readonly reward: bigint
+      /** The round in which it was mined, which may be an earlier one; null where that cannot be read. */
+      readonly round: bigint | null
+    })
 
 /** The chain access for calling reward. */
 export interface RewardChain {
@@ -343,8 +348,8 @@ export class RewardService implements Service {
     switch (result.kind) {
       case 'mined':
         if (!result.success) return this.#failUnlessCalled('reverted', `${result.txHash} failed`)
-        this.#succeeded = { round, atMs: clock.now() }
-        return this.#noteSuccess(round, result)
+        this.#succeeded = { round: result.round ?? round, atMs: clock.now() }
+        return this.#noteSuccess(result.round ?? round, result)
       case 'timed-out':
         return this.#fail('late', `no receipt of ${result.txHash} yet`, { txHash: result.txHash })
       case 'not-sent':
