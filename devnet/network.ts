@@ -256,9 +256,13 @@ export class Network implements AsyncDisposable {
     )
   }
 
-  /** Starts all nodes in order, those of one kind at once. */
+  /** Starts all nodes in order, neighbours of one kind at once. */
   async start(onCommand: (node: NetworkNode) => void = () => {}, signal?: AbortSignal): Promise<void> {
-    for (const alike of Map.groupBy(this.nodes, ({ kind }) => kind).values()) {
+    for (let from = 0; from < this.nodes.length; ) {
+      const { kind } = this.nodes[from]!
+      const end = this.nodes.findIndex((node, at) => at > from && node.kind !== kind)
+      const alike = this.nodes.slice(from, end < 0 ? undefined : end)
+      from += alike.length
       signal?.throwIfAborted()
       for (const node of alike) onCommand(node)
       await Promise.all(alike.map(({ process }) => process.start(signal)))
