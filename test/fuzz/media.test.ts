@@ -45,7 +45,7 @@ const REFUSALS = new Set([
   'Operation not supported',
 ])
 
-const signal = AbortSignal.timeout(60_000 + MUTATIONS * 100)
+const signal = AbortSignal.timeout(5 * 60_000 + MUTATIONS * 100)
 
 interface Tally {
   made: number

@@ -29,7 +29,8 @@ import type { TranscodeJob } from '../../../services/transcoding/transcoder.ts'
 import { MediaEngine, TOO_LATE } from './engine.ts'
 import type { MediaError } from './media-error.ts'
 
-const signal = AbortSignal.timeout(120_000)
+/** For whatever hangs; the whole file may take minutes on a busy machine. */
+const signal = AbortSignal.timeout(10 * 60_000)
 setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void
 

@@ -18,7 +18,8 @@ import { transcode } from './transcode.ts'
 // Only on a machine with an Nvidia GPU. Many data centre GPUs have no encoder; what the GPU supports is tested.
 
 const skip = countNvidiaGpus() === 0 ? 'this machine has no Nvidia GPU' : false
-const signal = AbortSignal.timeout(120_000)
+/** For whatever hangs; the whole file may take minutes on a busy machine. */
+const signal = AbortSignal.timeout(10 * 60_000)
 const ladder = [
   profileOf({ name: 'fps', width: 426, height: 240, fps: 30, bitrate: 600_000 }),
   profileOf({ name: 'kept', width: 640, height: 360, fps: 0, bitrate: 1_200_000 }),
