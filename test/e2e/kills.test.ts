@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { runKills } from './kills.ts'
 
-const FAULTS = Number(process.env.KILLS ?? 8)
+const FAULTS = Number(process.env.KILLS ?? 5)
 const SEED = process.env.KILLS_SEED ?? 'kills'
 
 test(`no accepted ticket is lost in ${FAULTS} kills of the orchestrator and cuts of its line to the chain`, async (t) => {
