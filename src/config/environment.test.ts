@@ -58,11 +58,10 @@ import { join } from 'node:path'
   const folder = mkdtempSync(join(tmpdir(), 'livepeer-secrets-'))
   t.after(() => rmSync(folder, { recursive: true }))
   writeFileSync(join(folder, 'probe.mjs'), probe)
-  // This script runs in place of the node's main module, and of its bundle.
+  // This script runs in place of the node.
   const script = readFileSync(BIN, 'utf8')
     .replace('self=$0', `self=${BIN}`)
-    .replace('$root/dist/main.js', join(folder, 'no-bundle'))
-    .replace('$root/src/main.ts', join(folder, 'probe.mjs'))
+    .replace('$(program_of main)', join(folder, 'probe.mjs'))
   const { status, stderr, stdout } = spawnSync('/bin/sh', ['-c', script], {
     encoding: 'utf8',
     env: {

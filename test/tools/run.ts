@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { setPriority } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { LAYERS, type Layer } from './layers.ts'
 
@@ -8,7 +7,7 @@ import { LAYERS, type Layer } from './layers.ts'
  * files. Options of `node --test` may stand among them; `--long` lifts the limits of time.
  *
  * All of them run in two lanes: whole nodes, which wait for blocks and timers for much of their time, and everything
- * else, which takes what they leave of the processor and whose output follows at the end.
+ * else, whose output follows at the end.
  */
 
 /** Longer than any test takes on a busy machine. */
@@ -17,8 +16,8 @@ const TEST_TIMEOUT_MS = 300_000
 const NODE_COMPILE_CACHE = fileURLToPath(new URL('../../node_modules/.cache/tests', import.meta.url))
 /** Files at once. All wait for timers, sockets, blocks or processes for a good part of their time. */
 const CONCURRENCY = 2
-/** What computes must not slow down what measures time; lower priorities have higher numbers. */
-const BACKGROUND_PRIORITY = 5
+/** Beside whole nodes one at a time, so that two cores are not asked for more than they have. */
+const CONCURRENCY_BESIDE = 1
 
 const wanted = process.argv.slice(2)
 const options = wanted.filter((word) => word.startsWith('--') && word !== '--long')
@@ -49,8 +48,8 @@ async function allLayers(): Promise<boolean> {
 }
 
 /**
- * Runs layers or files; fast files share one process, all others have one each. With `kept`, in the background and with
- * the output there. Resolves to whether all passed.
+ * Runs layers or files; fast files share one process, all others have one each. With `kept`, beside others and with the
+ * output there. Resolves to whether all passed.
  */
 async function lane(words: readonly string[], kept: Buffer[] | null = null): Promise<boolean> {
   const isFast = (word: string) => word === 'fast'
@@ -60,7 +59,7 @@ async function lane(words: readonly string[], kept: Buffer[] | null = null): Pro
     ...(isolated.length > 0
       ? [
           [
-            `--test-concurrency=${CONCURRENCY}`,
+            `--test-concurrency=${kept ? CONCURRENCY_BESIDE : CONCURRENCY}`,
             ...isolated.flatMap((word) => (isLayer(word) ? LAYERS[word] : [word])),
           ],
         ]
@@ -84,7 +83,6 @@ async function runTests(args: readonly string[], kept: Buffer[] | null): Promise
     },
   )
   children.add(child)
-  if (kept && child.pid) setPriority(child.pid, BACKGROUND_PRIORITY)
   for (const stream of kept ? [child.stdout, child.stderr] : [])
     stream?.on('data', (chunk: Buffer) => kept?.push(chunk))
   const code = await new Promise<number | null>((resolve) => {

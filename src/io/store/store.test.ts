@@ -138,6 +138,7 @@ test('SQLite: a database of the first version is brought up to date when it is o
      drop table money; drop table members; alter table tickets drop column booked_day; alter table tickets drop column booked_round;
      alter table transactions drop column fee; alter table transactions drop column booked_day;
      alter table transactions drop column booked_round; drop table leases;
+     drop table control_settings; drop table control_changes;
      alter table migrations drop column oldest;
      delete from migrations where version >= 2`,
   )
