@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -78,4 +78,23 @@ test('a node goes on when systemd cannot be told', async (t) => {
   child.kill('SIGTERM')
   assert.equal(await ended, 0, log)
   assert.match(log, /WARN {2}systemd cannot be told of this node/)
+})
+
+const UNIT = fileURLToPath(new URL('../../deploy/systemd/livepeer@.service', import.meta.url))
+const hasSystemd = spawnSync('systemd-analyze', ['--version']).error === undefined
+
+test('the unit is one that systemd takes, and gives a node little beyond its work', {
+  skip: !hasSystemd,
+}, (t) => {
+  const analyze = (...args: string[]) =>
+    spawnSync('systemd-analyze', [...args, UNIT], {
+      encoding: 'utf8',
+      env: { ...process.env, LC_ALL: 'C.UTF-8' },
+    })
+  const verified = analyze('verify')
+  assert.equal(`${verified.status} ${verified.stdout}${verified.stderr}`, '0 ')
+  const { stdout } = analyze('security', '--offline=true', '--no-pager')
+  const [, exposure] = /Overall exposure level for \S+: ([\d.]+)/.exec(stdout) ?? []
+  t.diagnostic(`exposure ${exposure}`)
+  assert.ok(Number(exposure) <= 5, stdout)
 })
