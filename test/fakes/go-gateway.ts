@@ -31,6 +31,8 @@ export class GoGateway implements AsyncDisposable {
   beforeDownload: (path: string) => Promise<void> = async () => {}
   /** Segments that are under way, from the offer to the last rendition. */
   underWay = 0
+  /** Segments that were begun. */
+  begun = 0
   /** Renditions by the node that held them. */
   readonly holders = new Map<string, number>()
 
@@ -58,6 +60,7 @@ export class GoGateway implements AsyncDisposable {
     for (let seq = 0n; !signal.aborted; seq++) {
       const startMs = performance.now()
       this.underWay++
+      this.begun++
       try {
         info ??= await this.#discover()
         info = await this.#send(
