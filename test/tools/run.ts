@@ -6,8 +6,8 @@ import { LAYERS, type Layer } from './layers.ts'
  * Runs tests with the flags of the node itself: `run.ts` all of them, `run.ts fast e2e` those layers, `run.ts FILE…` those
  * files. Options of `node --test` may stand among them; `--long` lifts the limits of time.
  *
- * All of them run in two lanes: whole nodes, which wait for blocks and timers for much of their time, and everything
- * else, whose output follows at the end.
+ * All of them run in two lanes: whole nodes, which wait for blocks and timers for much of their time, and beside them most
+ * of what computes, whose output follows at the end.
  */
 
 /** Longer than any test takes on a busy machine. */
@@ -16,6 +16,8 @@ const TEST_TIMEOUT_MS = 300_000
 const NODE_COMPILE_CACHE = fileURLToPath(new URL('../../node_modules/.cache/tests', import.meta.url))
 /** Files at once. All wait for timers, sockets, blocks or processes for a good part of their time. */
 const CONCURRENCY = 2
+/** The layers that run beside the others. */
+const BESIDE: readonly string[] = ['fast', 'parts']
 /** Beside whole nodes one at a time, so that two cores are not asked for more than they have. */
 const CONCURRENCY_BESIDE = 1
 
@@ -40,9 +42,9 @@ const passed = named.length > 0 ? await lane(named) : await allLayers()
 process.exitCode = passed ? 0 : 1
 
 async function allLayers(): Promise<boolean> {
-  const rest = Object.keys(LAYERS).filter((layer) => layer !== 'e2e')
   const output: Buffer[] = []
-  const lanes = await Promise.all([lane(['e2e']), lane(rest, output)])
+  const others = Object.keys(LAYERS).filter((layer) => !BESIDE.includes(layer))
+  const lanes = await Promise.all([lane(others), lane(BESIDE, output)])
   process.stdout.write(Buffer.concat(output))
   return lanes.every(Boolean)
 }
