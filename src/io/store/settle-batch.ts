@@ -5,6 +5,8 @@
  * make, for which the accounts are written down before and read again after.
  */
 
+import { ENTER_BATCH, LEAVE_BATCH } from './settle-shared.ts'
+
 /**
  * Settles a batch as `settle_segments_1` does, under the same locks, so that nodes may call either. What ends is settled
  * before what begins, since all of it came at the same moment.
@@ -24,25 +26,11 @@ export const SETTLE_BATCH = `
     v_at integer[] := '{}'; v_fees text[] := '{}'; v_overruns numeric[] := '{}';
     v_answers jsonb[]; v_money jsonb[] := '{}'; v_begins boolean; v_ends boolean; v_pays boolean;
     v_doubtful text[] := '{}'; v_unchanged boolean[]; v_stale boolean;
-    v_item jsonb; v_part jsonb; v_winners jsonb; v_hold jsonb; v_recorded boolean; s integer; u integer;
+    v_item jsonb; v_part jsonb; v_winners jsonb; v_hold jsonb; s integer; u integer;
     v_text text; v_n numeric; v_d numeric; v_fn numeric; v_fd numeric; v_ev numeric; v_left numeric; v_overrun numeric;
     v_day bigint; v_round bigint; v_tickets bigint := 0; v_received numeric := 0;
   begin
-    if current_setting('transaction_isolation') <> 'read committed' then
-      raise exception 'the database must use the isolation level "read committed", not "%": set default_transaction_isolation',
-        current_setting('transaction_isolation') using errcode = 'feature_not_supported';
-    end if;
-    for v_key in select distinct hashtextextended(current_schema() || '/' || (i->>'sender'), 0) as k
-      from jsonb_array_elements(p_items) i order by k loop
-      perform pg_advisory_xact_lock(v_key);
-    end loop;
-    select w.seq, w.answer into v_seq, v_answer from writers w where w.writer = p_writer;
-    if v_seq = p_seq then return v_answer; end if;
-    if v_seq > p_seq then
-      raise exception 'batch % came after batch %', p_seq, v_seq using errcode = 'invalid_transaction_state';
-    end if;
-    v_now := floor(extract(epoch from clock_timestamp()) * 1000)::bigint;
-
+${ENTER_BATCH}
     select array_agg(x.i order by x.n), array_agg(x.s order by x.n), array_agg(x.u order by x.n), count(*),
       coalesce(bool_or(not x.i ? 'end'), false), coalesce(bool_or(x.i ? 'end'), false),
       coalesce(bool_or(x.i ? 'payment'), false),
@@ -220,12 +208,5 @@ export const SETTLE_BATCH = `
     if v_day is not null then perform count_tickets_1(p_node, v_day, v_round, v_tickets, v_received); end if;
     if cardinality(v_money) > 0 then perform count_payments_1(p_node, v_money); end if;
     v_answer := to_jsonb(v_answers)::text;
-    insert into writers (writer, seq, answer, updated_at) values (p_writer, p_seq, v_answer, v_now)
-      on conflict (writer) do update set seq = excluded.seq, answer = excluded.answer,
-        updated_at = excluded.updated_at
-      where writers.seq < excluded.seq;
-    if not found then
-      raise exception 'batch % came after a later one', p_seq using errcode = 'invalid_transaction_state';
-    end if;
-    return v_answer;
+${LEAVE_BATCH}    return v_answer;
   end $$`

@@ -5,6 +5,8 @@
  * version before goes on calling its own.
  */
 
+import { addedWinners, ENTER_BATCH, LEAVE_BATCH, useNonces } from './settle-shared.ts'
+
 /** What the function keeps: fees set aside, and the last batch of each process that calls it. */
 export const SETTLE_TABLES: readonly string[] = [
   `create table holds (
@@ -96,34 +98,8 @@ const RECORD_PAYMENT = `
     v_winners jsonb := '[]';
     v_amount text; v_price text; v_left numeric := 0;
   begin
-    if exists (select 1 from revealed_rands where rand_hash = v_hash)
-      or (select count(*) from nonces where rand_hash = v_hash) + v_count > (p->>'most')::integer
-      or (select count(distinct n) from unnest(v_nonces) n) < v_count
-      or exists (select 1 from nonces where rand_hash = v_hash and nonce = any (v_nonces)) then
-      return null;
-    end if;
-    insert into nonces (rand_hash, nonce, expiration_block)
-      select v_hash, n, (p->>'expires')::bigint from unnest(v_nonces) n order by n
-      on conflict do nothing;
-    get diagnostics v_written = row_count;
-    if v_written < v_count then
-      raise exception 'a nonce was written without its sender''s lock' using errcode = 'serialization_failure';
-    end if;
-    if jsonb_array_length(p->'winners') > 0 then
-      with added as (
-        insert into tickets (hash, sender, recipient, face_value, win_prob, sender_nonce, recipient_rand,
-          recipient_rand_hash, sig, creation_round, creation_round_block_hash, params_expiration_block,
-          received_at, updated_at, state, reason)
-        select hash, sender, recipient, face_value, win_prob, sender_nonce, recipient_rand,
-          recipient_rand_hash, sig, creation_round, creation_round_block_hash, params_expiration_block,
-          received_at, updated_at, state, reason
-        from jsonb_to_recordset(p->'winners') as w(hash text, sender text, recipient text, face_value text,
-          win_prob text, sender_nonce bigint, recipient_rand text, recipient_rand_hash text, sig text,
-          creation_round bigint, creation_round_block_hash text, params_expiration_block bigint,
-          received_at bigint, updated_at bigint, state text, reason text)
-        order by hash
-        on conflict do nothing
-        returning hash)
+${useNonces('null')}    if jsonb_array_length(p->'winners') > 0 then
+      ${addedWinners("p->'winners'")}
       select coalesce(jsonb_agg(hash), '[]') into v_winners from added;
     end if;
     select b.amount, b.price into v_amount, v_price from balances b
@@ -237,21 +213,7 @@ const SETTLE_SEGMENTS = `
     v_key bigint; v_seq bigint; v_answer text; v_now bigint; v_item jsonb; v_winners jsonb; v_hold jsonb;
     v_answers jsonb[] := '{}'; v_money jsonb[] := '{}'; v_recorded boolean;
   begin
-    if current_setting('transaction_isolation') <> 'read committed' then
-      raise exception 'the database must use the isolation level "read committed", not "%": set default_transaction_isolation',
-        current_setting('transaction_isolation') using errcode = 'feature_not_supported';
-    end if;
-    for v_key in select distinct hashtextextended(current_schema() || '/' || (i->>'sender'), 0) as k
-      from jsonb_array_elements(p_items) i order by k loop
-      perform pg_advisory_xact_lock(v_key);
-    end loop;
-    select w.seq, w.answer into v_seq, v_answer from writers w where w.writer = p_writer;
-    if v_seq = p_seq then return v_answer; end if;
-    if v_seq > p_seq then
-      raise exception 'batch % came after batch %', p_seq, v_seq using errcode = 'invalid_transaction_state';
-    end if;
-    v_now := floor(extract(epoch from clock_timestamp()) * 1000)::bigint;
-    for v_item in select i from jsonb_array_elements(p_items) with ordinality as t(i, n) order by n loop
+${ENTER_BATCH}    for v_item in select i from jsonb_array_elements(p_items) with ordinality as t(i, n) order by n loop
       if v_item ? 'end' then
         v_answers := v_answers || jsonb_build_object('amount',
           end_segment_1(v_item->>'sender', v_item->>'session', v_item->'end'));
@@ -272,14 +234,7 @@ const SETTLE_SEGMENTS = `
     end loop;
     if array_length(v_money, 1) > 0 then perform count_payments_1(p_node, v_money); end if;
     v_answer := to_jsonb(v_answers)::text;
-    insert into writers (writer, seq, answer, updated_at) values (p_writer, p_seq, v_answer, v_now)
-      on conflict (writer) do update set seq = excluded.seq, answer = excluded.answer,
-        updated_at = excluded.updated_at
-      where writers.seq < excluded.seq;
-    if not found then
-      raise exception 'batch % came after a later one', p_seq using errcode = 'invalid_transaction_state';
-    end if;
-    return v_answer;
+${LEAVE_BATCH}    return v_answer;
   end $$`
 
 /** Claims the number of a transaction that is sent in several statements; false if it was committed already. */

@@ -2,6 +2,8 @@
  * What `settle-batch.ts` reads and writes once for a batch: accounts, fees set aside, nonces, winners and money.
  */
 
+import { addedWinners, useNonces } from './settle-shared.ts'
+
 /** Adds fractions, the second one `sign` times. Sums keep the denominator of their parts, and are bounded all the same. */
 const SUM_FRACTIONS = `
   create function fraction_sum_1(an numeric, ad numeric, bn numeric, bd numeric, out n numeric, out d numeric)
@@ -167,20 +169,7 @@ const USE_NONCES = `
     v_count integer := cardinality(v_nonces);
     v_written integer;
   begin
-    if exists (select 1 from revealed_rands where rand_hash = v_hash)
-      or (select count(*) from nonces where rand_hash = v_hash) + v_count > (p->>'most')::integer
-      or (select count(distinct n) from unnest(v_nonces) n) < v_count
-      or exists (select 1 from nonces where rand_hash = v_hash and nonce = any (v_nonces)) then
-      return false;
-    end if;
-    insert into nonces (rand_hash, nonce, expiration_block)
-      select v_hash, n, (p->>'expires')::bigint from unnest(v_nonces) n order by n
-      on conflict do nothing;
-    get diagnostics v_written = row_count;
-    if v_written < v_count then
-      raise exception 'a nonce was written without its sender''s lock' using errcode = 'serialization_failure';
-    end if;
-    return true;
+${useNonces('false')}    return true;
   end $$`
 
 /** Writes down winning tickets; the hashes of those that are new. */
@@ -188,20 +177,7 @@ const WRITE_WINNERS = `
   create function write_winners_1(p_winners jsonb) returns jsonb language plpgsql as $$
   declare v_added jsonb;
   begin
-    with added as (
-      insert into tickets (hash, sender, recipient, face_value, win_prob, sender_nonce, recipient_rand,
-        recipient_rand_hash, sig, creation_round, creation_round_block_hash, params_expiration_block,
-        received_at, updated_at, state, reason)
-      select hash, sender, recipient, face_value, win_prob, sender_nonce, recipient_rand,
-        recipient_rand_hash, sig, creation_round, creation_round_block_hash, params_expiration_block,
-        received_at, updated_at, state, reason
-      from jsonb_to_recordset(p_winners) as w(hash text, sender text, recipient text, face_value text,
-        win_prob text, sender_nonce bigint, recipient_rand text, recipient_rand_hash text, sig text,
-        creation_round bigint, creation_round_block_hash text, params_expiration_block bigint,
-        received_at bigint, updated_at bigint, state text, reason text)
-      order by hash
-      on conflict do nothing
-      returning hash)
+    ${addedWinners('p_winners')}
     select coalesce(jsonb_agg(a.hash), '[]') into v_added from added a;
     return v_added;
   end $$`
