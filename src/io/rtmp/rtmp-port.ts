@@ -5,6 +5,7 @@ import { messageOf } from '../../lib/errors.ts'
 import { listen } from '../../lib/listen.ts'
 import type { Log } from '../../lib/log.ts'
 import { hostOf } from '../../lib/peer-host.ts'
+import { PeerLimits } from '../../lib/peer-limits.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import type { MediaHub } from './media-hub.ts'
 import { type PublishedStreams, RtmpConnection } from './rtmp-connection.ts'
@@ -43,7 +44,7 @@ export class RtmpPort implements Service {
   readonly #options: RtmpPortOptions
   readonly #needs: RtmpPortNeeds
   readonly #connections = new Map<RtmpConnection, Socket>()
-  readonly #hosts = new Map<string, number>()
+  readonly #hosts: PeerLimits
   /** By the name of the stream. */
   readonly #hubs = new Map<string, MediaHub>()
   #bytesHeld = 0
@@ -52,6 +53,8 @@ export class RtmpPort implements Service {
   constructor(options: RtmpPortOptions, needs: RtmpPortNeeds) {
     this.#options = options
     this.#needs = needs
+    const streams = options.maxConnectionsPerHost ?? MAX_CONNECTIONS_PER_HOST
+    this.#hosts = new PeerLimits({ callsPerSecond: 0, burst: 0, streams }, needs)
   }
 
   /** The port, once started. */
@@ -92,14 +95,13 @@ export class RtmpPort implements Service {
 
   #accept(socket: Socket, scope: Scope): void {
     const host = hostOf(socket.remoteAddress)
-    const count = (this.#hosts.get(host) ?? 0) + 1
-    if (count > (this.#options.maxConnectionsPerHost ?? MAX_CONNECTIONS_PER_HOST)) {
+    const leave = this.#hosts.takeStream(host)
+    if (leave === null) {
       this.#needs.log.debug('RTMP client refused', { reason: 'too many connections of one host', host })
       socket.on('error', () => {})
       socket.destroy()
       return
     }
-    this.#hosts.set(host, count)
     const { clock, dice, gateway, log } = this.#needs
     const connection = new RtmpConnection(socket, {
       ...{ clock, dice, gateway, log, hubs: this.#hubs },
@@ -113,9 +115,7 @@ export class RtmpPort implements Service {
     this.#connections.set(connection, socket)
     socket.once('close', () => {
       this.#connections.delete(connection)
-      const left = (this.#hosts.get(host) ?? 1) - 1
-      if (left > 0) this.#hosts.set(host, left)
-      else this.#hosts.delete(host)
+      leave()
     })
   }
 
