@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { Bind } from '../config/addresses.ts'
-import { DEFAULT_PEER_PORT } from '../config/addresses.ts'
+import { DEFAULT_PEER_PORT, portOf } from '../config/addresses.ts'
 import type { Settings } from '../config/settings.ts'
 import { accountNeedsOf, type Duties, dutiesOf } from '../domain/duties.ts'
 import type { ChosenAccount, WalletOptions } from '../io/chain/wallet.ts'
@@ -151,7 +151,7 @@ function bindsOf(settings: Settings): { name: string; bind: Bind }[] {
   if (settings.orchestrator) {
     const { bind, service } = settings.orchestrator
     const url = service.kind === 'url' ? URL.parse(service.url) : null
-    const port = bind.port ?? (url?.port ? Number(url.port) : DEFAULT_PEER_PORT)
+    const port = bind.port ?? (url ? portOf(url) : DEFAULT_PEER_PORT)
     binds.push({ name: 'gateways and transcoders', bind: { host: bind.host, port } })
   }
   if (settings.redeemer) binds.push({ name: 'orchestrators of the redeemer', bind: settings.redeemer.bind })

@@ -1,16 +1,6 @@
 import type { z } from 'zod'
-import { messageOf } from '../lib/errors.ts'
-import { headersFor, textOf } from './control-target.ts'
+import { ANSWER_TIMEOUT_MS, type ControlTarget, fetchFrom, silenceOf, textOf } from './control-target.ts'
 import { plain } from './status/answer.ts'
-
-const ANSWER_TIMEOUT_MS = 4_000
-
-/** Where a node's control API is, and what it is shown. */
-export interface ControlTarget {
-  readonly url: string
-  /** Empty for none. */
-  readonly token: string
-}
 
 /** Asks a node's control API; every failure is a sentence for the operator. */
 export class ControlClient {
@@ -47,14 +37,11 @@ export class ControlClient {
     body: URLSearchParams | null,
     signal: AbortSignal,
   ): Promise<string> {
-    const { token, url } = this.#target
-    const response = await fetch(`${url}${path}`, {
-      ...{ method, headers: headersFor(token), redirect: 'manual' },
+    const response = await fetchFrom(this.#target, path, {
+      ...{ method, signal, timeoutMs: this.#timeoutMs },
       ...(body && body.size > 0 && { body }),
-      signal: AbortSignal.any([signal, AbortSignal.timeout(this.#timeoutMs)]),
     }).catch((error) => {
-      const cause = error instanceof Error && error.cause !== undefined ? error.cause : error
-      throw new Error(`no answer: ${plain(messageOf(cause))}`)
+      throw new Error(`no answer: ${silenceOf(error)}`)
     })
     const text = await textOf(response)
     if (response.status === 404 || response.status === 405) {

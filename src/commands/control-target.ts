@@ -1,9 +1,19 @@
 import { parsePeer } from '../config/addresses.ts'
+import { messageOf } from '../lib/errors.ts'
 import { hostAndPort } from '../lib/hosts.ts'
 import { plain } from './status/answer.ts'
 
+/** How long a node may take to answer what it has in memory. */
+export const ANSWER_TIMEOUT_MS = 4_000
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024
 const TOKEN = /^[\x21-\x7e]{1,1000}$/
+
+/** Where a node's control API is, and what it is shown. */
+export interface ControlTarget {
+  readonly url: string
+  /** Empty for none. */
+  readonly token: string
+}
 
 /** The token of the command line or the environment, or in the file that it names; empty for none. Throws a sentence. */
 export function tokenOf(
@@ -37,9 +47,34 @@ export function addressOf(text: string): [name: string, url: string] {
   return [full, url]
 }
 
-/** The headers of a request with a token. */
-export function headersFor(token: string): Record<string, string> {
-  return token === '' ? {} : { authorization: `Bearer ${token}` }
+/** Asks a node's control API, with its token; no answer leads to another address. Rejects as `fetch` does. */
+export function fetchFrom(
+  { token, url }: ControlTarget,
+  path: string,
+  {
+    body,
+    method,
+    signal,
+    timeoutMs,
+  }: {
+    readonly method: 'GET' | 'POST'
+    readonly body?: URLSearchParams
+    readonly timeoutMs: number
+    readonly signal: AbortSignal
+  },
+): Promise<Response> {
+  return fetch(`${url}${path}`, {
+    ...{ method, redirect: 'manual' },
+    headers: token === '' ? {} : { authorization: `Bearer ${token}` },
+    ...(body && { body }),
+    signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
+  })
+}
+
+/** Why a node did not answer, as a sentence without control characters: the cause that `fetch` wraps. */
+export function silenceOf(error: unknown): string {
+  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error
+  return plain(messageOf(cause))
 }
 
 /** The text of a node's answer. Throws a sentence for one longer than any status. */

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { messageOf } from '../lib/errors.ts'
-import { ControlClient, type ControlTarget } from './control-client.ts'
-import { addressOf, tokenOf } from './control-target.ts'
+import { ControlClient } from './control-client.ts'
+import { addressOf, type ControlTarget, tokenOf } from './control-target.ts'
 import { plain } from './status/answer.ts'
 
 const LOOK_MS = 250

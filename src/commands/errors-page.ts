@@ -20,7 +20,7 @@ ${problems()
 
 ## Refusals
 
-Texts with which peers refuse payments, offers and segments, whoever wrote their node.
+Texts with which peers, Go nodes among them, refuse payments, offers and segments.
 
 | Text | Side | Means | What to change |
 | --- | --- | --- | --- |

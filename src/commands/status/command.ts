@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { messageOf } from '../../lib/errors.ts'
 import { escaped } from '../../lib/printable.ts'
-import { addressOf, headersFor, textOf, tokenOf } from '../control-target.ts'
+import { ANSWER_TIMEOUT_MS, addressOf, fetchFrom, silenceOf, textOf, tokenOf } from '../control-target.ts'
 import { type NodeAnswer, plain, readAnswer } from './answer.ts'
 import { screenOf } from './screen.ts'
 
@@ -10,7 +10,6 @@ import { screenOf } from './screen.ts'
 export const USUAL_PORTS: readonly number[] = [7935, 7937, 5935, 6935, 4935, 2935]
 const DEFAULT_INTERVAL_SECONDS = 2
 const MAX_INTERVAL_SECONDS = 3_600
-const ANSWER_TIMEOUT_MS = 4_000
 const MAX_ADDRESSES = 100
 
 const HELP = `Usage: livepeer status [--watch [--interval SECONDS]] [--json] [--token TEXT|FILE] [HOST:PORT ...]
@@ -164,10 +163,8 @@ async function ask(
   signal: AbortSignal,
 ): Promise<Asked> {
   try {
-    const response = await fetch(`${url}/status`, {
-      headers: headersFor(token),
-      redirect: 'manual',
-      signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_TIMEOUT_MS)]),
+    const response = await fetchFrom({ url, token }, '/status', {
+      ...{ method: 'GET', signal, timeoutMs: ANSWER_TIMEOUT_MS },
     })
     const body = await textOf(response)
     const answer = readAnswer(
@@ -187,8 +184,7 @@ function reasonOf(error: unknown): string {
   if (error instanceof Error && error.name === 'TimeoutError') {
     return `no answer within ${ANSWER_TIMEOUT_MS / 1000} s`
   }
-  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error
-  return plain(messageOf(cause))
+  return silenceOf(error)
 }
 
 /** Indented JSON without control characters that a terminal would obey. */
