@@ -17,14 +17,14 @@ import { cpuMsOf, numbersIn, percentile, round } from './statistics.ts'
 
 const SESSIONS = [1, 10, 100, 1_000] as const
 const SEGMENT_MS = 2_000
-/** Sessions have had so many segments each when the heap is looked at. */
+/** Segments of each session before the heap is measured. */
 const SEGMENTS_OF_A_LOOK = 3
 /** What few sessions take is the median of several looks, once that number has been under load. */
 const LOOKS: Readonly<Record<number, number>> = { 1: 15, 10: 3 }
 /** Sessions that are opened at the same time. */
 const OPENED_AT_ONCE = 8
 const TRIES = 5
-/** While others are opened, a session that was quiet for so long gets a segment: after a minute it would end. */
+/** While others are opened, a session idle for this long gets a segment: without one it ends after a minute. */
 const QUIET_MS = 25_000
 
 const { values: options } = parseArgs({
@@ -191,7 +191,7 @@ async function atSize(side: Side, sessions: number): Promise<void> {
   }
 }
 
-/** Opens so many more sessions; gives by how many kB the heap grew for each. */
+/** Opens that many more sessions. Resolves to the kB by which the heap grew for each. */
 async function grown(side: Side, sessions: number): Promise<number> {
   const before = await heapOf(side.network.orchestrator)
   await side.open(side.opened + sessions)

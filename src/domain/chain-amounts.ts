@@ -13,7 +13,7 @@ const PARTS_OF_PERCENT = 10_000n
 
 /**
  * A whole number that a contract takes: from 0 up to 2^256 − 1, so that none wraps around. Throws NodeError `bad-argument`,
- * for what is no integer in the words that peers know.
+ * for text that is not an integer in peers' words.
  */
 export function parseUint256(text: string): bigint {
   if (!/^[+-]?\d{1,200}$/.test(text)) throw refusal('failed to parse big integer')

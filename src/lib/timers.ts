@@ -4,7 +4,7 @@ export interface Timers {
   after(ms: number, run: () => void): () => void
 }
 
-/** The real timers.. */
+/** The system's timers. */
 export const systemTimers: Timers = {
   after: (ms, run) => {
     const timer = setTimeout(run, ms)
