@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
 import { devnetKey, devnetKeyBytes } from '../devnet/artifacts.ts'
 import { Network } from '../devnet/network.ts'
 import { MAX_WIN_PROB, recipientRandHash, ticketHash, type WinningTicket } from '../src/domain/ticket.ts'
@@ -8,6 +10,7 @@ import { RedeemerClient } from '../src/io/rpc/redeemer-client.ts'
 import { systemClock } from '../src/lib/clock.ts'
 import { silentLog } from '../src/lib/log.ts'
 import { eventually } from '../test/tools/until.ts'
+import type { HeardFloat, ListenersTask } from './max-float-listeners.ts'
 import { percentile, round, rssOf } from './statistics.ts'
 
 /**
@@ -16,6 +19,8 @@ import { percentile, round, rssOf } from './statistics.ts'
  */
 
 const ORCHESTRATORS = 50
+/** Threads of listeners, each with its own heap. */
+const THREADS = 5
 const SENDERS = 200
 const TICKETS = 200
 const ETHER = 10n ** 18n
@@ -28,47 +33,49 @@ const rpc = new Rpc(
   { urls: [network.anvil.url], chainId: network.anvil.chainId },
   { clock: systemClock, log: silentLog },
 )
-const client = new ChainClient({
+const chain = new ChainClient({
   rpc,
   addresses: await resolveContracts(rpc, network.protocol.addresses.controller),
 })
 const names = Array.from({ length: SENDERS }, (_, i) => `sender ${i}`)
 const senders = names.map((name) => walletOfKey(devnetKeyBytes(name)))
 await Promise.all(names.map((name) => network.protocol.fundSender(devnetKey(name), ETHER / 10n, 10n * ETHER)))
-const { lastInitialized, blockHash } = await client.roundState()
+const { lastInitialized, blockHash } = await chain.roundState()
 
 const rssMb: Record<string, number> = { start: rssOf(redeemer.process) }
-const stop = new AbortController()
-const heard = new Map<string, { value: bigint; atMs: number }>()
-const clients = Array.from(
-  { length: ORCHESTRATORS },
-  () => new RedeemerClient({ url: `https://${redeemer.address}`, secret: '', own: null }),
-)
-const streams = clients.flatMap((orchestrator, o) =>
-  senders.map(async ({ address }, s) => {
-    for await (const value of orchestrator.floats(address, stop.signal)) {
-      heard.set(`${o}/${s}`, { value, atMs: performance.now() })
-    }
-  }),
-)
-const ended = Promise.allSettled(streams)
+const url = `https://${redeemer.address}`
+const heard = new Map<string, HeardFloat>()
+const threads = Array.from({ length: THREADS }, (_, thread) => {
+  const task: ListenersTask = {
+    url,
+    orchestrators: ORCHESTRATORS / THREADS,
+    senders: senders.map((one) => one.address),
+  }
+  const worker = new Worker(new URL('./max-float-listeners.ts', import.meta.url), { workerData: task })
+  worker.on('message', (float: HeardFloat) =>
+    heard.set(`${thread}/${float.orchestrator}/${float.sender}`, float),
+  )
+  return worker
+})
+const ended = Promise.all(threads.map((worker) => once(worker, 'exit')))
 await eventually('all have been told a first float', () => heard.size === ORCHESTRATORS * SENDERS, 120_000)
 rssMb.listening = rssOf(redeemer.process)
 
+const client = new RedeemerClient({ url, secret: '', own: null })
+const tickets = await Promise.all(Array.from({ length: TICKETS }, (_, i) => winner(senders[i % SENDERS]!, i)))
 const times: number[] = []
-for (let i = 0; i < TICKETS; i++) {
-  const sender = senders[i % SENDERS]!
-  const floats = () => clients.map((_, o) => heard.get(`${o}/${i % SENDERS}`)!)
-  const before = floats().map(({ value }) => value)
-  const startedMs = performance.now()
-  await clients[i % ORCHESTRATORS]!.queue(await winner(sender, i), stop.signal)
-  await eventually('all have been told', () => floats().every(({ value }, o) => value !== before[o]))
-  times.push(...floats().map(({ atMs }) => atMs - startedMs))
+for (const [i, ticket] of tickets.entries()) {
+  const floats = () => [...heard.values()].filter(({ sender }) => sender === i % SENDERS)
+  const before = new Set(floats().map(({ value }) => value))
+  const startedNs = process.hrtime.bigint()
+  await client.queue(ticket, AbortSignal.timeout(60_000))
+  await eventually('all have been told', () => floats().every(({ value }) => !before.has(value)))
+  times.push(...floats().map(({ atNs }) => Number(atNs - startedNs) / 1e6))
 }
 rssMb.end = rssOf(redeemer.process)
-stop.abort()
+for (const worker of threads) worker.postMessage('stop')
 await ended
-for (const orchestrator of clients) orchestrator.reset()
+client.reset()
 
 const figures = {
   p50Ms: round(percentile(times, 50)),
