@@ -61,6 +61,16 @@ export function stepsLeft(
   return ORDER.filter((step) => !begun.done.includes(step) && isNeeded[step])
 }
 
+/** The steps of an activation that are not left: they were done before, or need not be done. */
+export function stepsDone(
+  { amount, lockId }: WantedActivation,
+  left: readonly ActivationStep[],
+): ActivationStep[] {
+  const isWanted = (step: ActivationStep) =>
+    step === 'rebond' ? lockId !== null : step !== 'bond' || amount > 0n
+  return ORDER.filter((step) => isWanted(step) && !left.includes(step))
+}
+
 /** What each step is called in answers. */
 export const STEP_NAMES: Readonly<Record<ActivationStep, string>> = {
   rebond: 'rebonding the lock',

@@ -136,6 +136,20 @@ test('an activation that fails half-way tells what is done, and the same call go
   await chain.anvil.request('anvil_setCode', [serviceRegistry, code])
   await node.stop()
   node = await chain.node('o', flags, operator)
+  // What is left is told before it is sent.
+  const trial = await node.post('/activateOrchestrator', { ...wanted, dryRun: 'true' })
+  const { steps } = JSON.parse(trial.text) as {
+    steps: { step: string; isDone: boolean; call: { method: string } | null }[]
+  }
+  assert.deepEqual(
+    steps.map(({ call, isDone, step }) => [step, isDone, call?.method ?? null]),
+    [
+      ['bonding', true, null],
+      ['setting the cuts', true, null],
+      ['registering the address', false, 'setServiceURI'],
+      ['setting the price', false, null],
+    ],
+  )
   const resumed = await node.post('/activateOrchestrator', wanted)
   assert.deepEqual([resumed.status, resumed.text], [200, ''])
   // Bonded once.

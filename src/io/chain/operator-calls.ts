@@ -28,6 +28,12 @@ interface OperatorCall {
   readonly value?: bigint
 }
 
+/** What sends the calls, or simulates them in place of that. */
+export type OperatorSender = Pick<TransactionSender, 'open' | 'submit'> & {
+  /** Whether a call need not be simulated before, since this does nothing else. */
+  readonly simulates?: boolean
+}
+
 type BondingFunction = ContractFunctionName<typeof abis.BondingManager, 'nonpayable'>
 type BondingCall = {
   [F in BondingFunction]: {
@@ -44,20 +50,35 @@ type BondingCall = {
 export class OperatorCalls {
   readonly #client: ChainClient
   readonly #reads: OperatorReads
-  readonly #transactions: TransactionSender
+  readonly #transactions: OperatorSender
   readonly #account: Address
-  #queue: Promise<unknown> = Promise.resolve()
+  readonly #turns: { last: Promise<unknown> }
 
-  constructor(needs: {
-    client: ChainClient
-    reads: OperatorReads
-    transactions: TransactionSender
-    account: Address
-  }) {
+  constructor(
+    needs: {
+      client: ChainClient
+      reads: OperatorReads
+      transactions: OperatorSender
+      account: Address
+    },
+    turns = { last: Promise.resolve() as Promise<unknown> },
+  ) {
     this.#client = needs.client
     this.#reads = needs.reads
     this.#transactions = needs.transactions
     this.#account = needs.account
+    this.#turns = turns
+  }
+
+  /** The same calls over another sender of this account's transactions, in turn with these. */
+  over(transactions: OperatorSender): OperatorCalls {
+    const needs = { client: this.#client, reads: this.#reads, account: this.#account, transactions }
+    return new OperatorCalls(needs, this.#turns)
+  }
+
+  /** Simulates the calls of an account, in no turn: nothing is sent. */
+  dry(account: Address, transactions: OperatorSender): OperatorCalls {
+    return new OperatorCalls({ client: this.#client, reads: this.#reads, account, transactions })
   }
 
   /** Bonds this much of the account's LPT to an orchestrator, and moves to it what is bonded already. */
@@ -289,7 +310,7 @@ export class OperatorCalls {
 
   async #send(call: OperatorCall, signal: AbortSignal): Promise<MinedTransaction> {
     const isOpen = this.#transactions.open.some(({ purpose }) => purpose === call.purpose)
-    if (!isOpen) await this.simulate(call)
+    if (!isOpen && !this.#transactions.simulates) await this.simulate(call)
     const mined = await this.#transactions.submit(
       {
         ...{ ...call, gasMarginPercent: GAS_MARGIN_PERCENT },
@@ -305,8 +326,8 @@ export class OperatorCalls {
   }
 
   #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
-    const turn = this.#queue.then(work, work)
-    this.#queue = turn.catch(() => {})
+    const turn = this.#turns.last.then(work, work)
+    this.#turns.last = turn.catch(() => {})
     return turn
   }
 }

@@ -58,6 +58,8 @@ export interface ControlRoute {
   readonly roles?: readonly string[]
   /** Whether it changes the node, its account or its peers' view of it: such a route needs POST. */
   readonly changes: boolean
+  /** Whether it sends transactions of the account: it can be tried out, with dryRun=true. */
+  readonly sends?: boolean
   /** It changes something and answers GET too, to programs on this machine alone. */
   readonly takesGet?: boolean
   /** Served without a token. */

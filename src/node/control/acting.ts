@@ -1,19 +1,19 @@
 import { ChainError, revertReason } from '../../io/chain/chain-error.ts'
 import { ControlError } from '../../io/http/control-route.ts'
 import { messageOf } from '../../lib/errors.ts'
-import type { ChainParts } from '../parts/chain.ts'
 import { type ControlledNode, chainOf, partsOf } from './context.ts'
+import type { SendingChain } from './sending.ts'
 
 /** The chain of a node that can send. Throws ControlError for one that cannot. */
-export function sendingChainOf(node: ControlledNode): ChainParts {
+export function sendingChainOf(node: ControlledNode): SendingChain {
   const chain = chainOf(node)
-  if (partsOf(node).settings.keepsNothing) {
+  if (!node.sending?.isDry && partsOf(node).settings.keepsNothing) {
     throw new ControlError(
       'refused',
       'this node runs without its data folder, so it sends nothing: make -dataDir usable and start it again',
     )
   }
-  return chain
+  return node.sending?.of(chain) ?? chain
 }
 
 /** Does something on chain; a refusal is told in the chain's words, after these. Throws ControlError. */

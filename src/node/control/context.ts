@@ -7,6 +7,7 @@ import type { Parts } from '../parts.ts'
 import type { StatusFacts } from '../status/facts.ts'
 import type { ControlLog } from './control-log.ts'
 import type { LiveSettings } from './live-settings.ts'
+import type { Sending } from './sending.ts'
 
 /** How far a node has come, which changes while it runs. */
 export interface NodeProgress {
@@ -29,6 +30,8 @@ export interface ControlledNode {
   readonly clock: Clock
   readonly drain: Pick<Drain, 'begin' | 'state' | 'undo'>
   readonly changes: Pick<ControlLog, 'latest'>
+  /** How what is asked now is sent; absent: as the node sends, and nothing is told of it. */
+  readonly sending?: Sending
 }
 
 /** Why a node whose parts are not made cannot answer. */

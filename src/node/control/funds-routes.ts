@@ -9,7 +9,7 @@ const SECONDS_PER_MINUTE = 60n
 
 /** The routes that move the account's ether and LPT, apart from its stake (operations.md §4). */
 export function fundsRoutes(node: ControlledNode): ControlRoute[] {
-  const onChain = { changes: true, ...unlessOnChain(node) }
+  const onChain = { changes: true, sends: true, ...unlessOnChain(node) }
   const moving = (path: string, functionName: 'unlock' | 'cancelUnlock' | 'withdraw', about: string) =>
     route(path, {
       ...onChain,

@@ -5,6 +5,8 @@ import {
   activationFailure,
   type BegunActivation,
   NOT_BEGUN,
+  STEP_NAMES,
+  stepsDone,
   stepsLeft,
   type WantedActivation,
 } from '../../domain/activation.ts'
@@ -13,7 +15,7 @@ import { ControlError, type ControlRoute, route } from '../../io/http/control-ro
 import { isUnspecified } from '../../lib/hosts.ts'
 import { parsedJson } from '../../lib/parsed-json.ts'
 import { acting, sendingChainOf } from './acting.ts'
-import { type ControlledNode, liveOf, partsOf, unlessOnChain } from './context.ts'
+import { type ControlledNode, chainOf, liveOf, partsOf, unlessOnChain } from './context.ts'
 import { integer, lptu, percent, persist, words } from './parameters.ts'
 import { notNegative, priceIn } from './settings-routes.ts'
 
@@ -31,7 +33,7 @@ const begunSchema = z.object({
 
 /** The routes that make the account an orchestrator and change its terms (operations.md §4, chain.md §13). */
 export function orchestratorRoutes(node: ControlledNode): ControlRoute[] {
-  const onChain = { changes: true, ...unlessOnChain(node) }
+  const onChain = { changes: true, sends: true, ...unlessOnChain(node) }
   return [
     route('/activateOrchestrator', {
       ...onChain,
@@ -83,12 +85,17 @@ export function orchestratorRoutes(node: ControlledNode): ControlRoute[] {
         if (isCut) {
           const { locked } = await acting('', () => operator.reads.round())
           if (locked) throw new ControlError('refused', 'current round locked')
+          node.sending?.begin(STEP_NAMES.cuts)
           await acting('', () => operator.calls.setTerms(blockRewardCut, feeShare, signal))
         }
         if (uri !== null && uri !== now!.serviceUri) {
+          node.sending?.begin(STEP_NAMES.address)
           await acting('', () => operator.calls.setServiceUri(uri, signal))
         }
-        if (price) await setPrice(node, price, params)
+        if (price) {
+          node.sending?.begin(STEP_NAMES.price)
+          await setPrice(node, price, params)
+        }
         return DONE
       },
     }),
@@ -118,6 +125,7 @@ class Activation {
     if (!initialized)
       throw new ControlError('refused', 'execution reverted: current round is not initialized')
     const steps = stepsLeft(wanted, begun ?? NOT_BEGUN, facts)
+    for (const step of stepsDone(wanted, steps)) this.#node.sending?.noteDone(STEP_NAMES[step])
     await this.#assertPossible(wanted, steps, facts)
     await this.#take(steps, wanted, price, begun ?? NOT_BEGUN)
     await this.#note(null)
@@ -132,6 +140,7 @@ class Activation {
     const { calls } = sendingChainOf(this.#node).operator
     let state = begun
     for (const step of steps) {
+      this.#node.sending?.begin(STEP_NAMES[step])
       try {
         if (step === 'bond') {
           const { bondedAmount } = await acting('', () => this.#facts())
@@ -206,13 +215,16 @@ class Activation {
     }
   }
 
+  /** What this account began before; another one is only tried out. */
   async #begun(): Promise<BegunActivation | null> {
+    if (sendingChainOf(this.#node).account !== chainOf(this.#node).account) return null
     const kept = (await partsOf(this.#node).core.store.controlSettings()).get(ACTIVATION)
     const read = kept === undefined ? null : begunSchema.safeParse(parsedJson(kept))
     return read?.success ? read.data : null
   }
 
   async #note(begun: BegunActivation | null): Promise<void> {
+    if (this.#node.sending?.isDry) return
     const text = JSON.stringify(begun, (_, value) => (typeof value === 'bigint' ? value.toString() : value))
     const { clock, store } = { clock: this.#node.clock, store: partsOf(this.#node).core.store }
     await store.keepControlSetting(ACTIVATION, begun === null ? null : text, clock.now())
@@ -244,6 +256,7 @@ async function setPrice(
   price: SetPrice,
   how: { readonly persist: boolean },
 ): Promise<void> {
+  if (node.sending?.isDry) return
   if (liveOf(node).has('price')) await liveOf(node).set('price', writeSetPrice(price), how)
 }
 

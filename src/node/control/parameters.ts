@@ -40,6 +40,14 @@ export function lptuOrAll(about: string) {
   })
 }
 
+/** An amount of wei, or `all`. */
+export function weiOrAll(about: string, words: string) {
+  return parsed((text) => (text === 'all' ? 'all' : parseUint256(text)), {
+    about: `${about}, in wei; or all`,
+    words,
+  })
+}
+
 /** An amount of wei, with one refusal for whatever is none. */
 export function weiOr(about: string, refusal: string) {
   const parse = (text: string) => {

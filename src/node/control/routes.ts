@@ -7,6 +7,7 @@ import { nodeRoutes } from './node-routes.ts'
 import { orchestratorRoutes } from './orchestrator-routes.ts'
 import { settingsRoutes } from './settings-routes.ts'
 import { stakingRoutes } from './staking-routes.ts'
+import { withTrials } from './trial.ts'
 import { voteRoutes } from './vote-routes.ts'
 
 /**
@@ -18,10 +19,10 @@ export function controlRoutes(node: ControlledNode): readonly ControlRoute[] {
     ...nodeRoutes(node),
     ...settingsRoutes(node),
     ...chainRoutes(node),
-    ...stakingRoutes(node),
-    ...orchestratorRoutes(node),
-    ...fundsRoutes(node),
-    ...voteRoutes(node),
+    ...withTrials(node, stakingRoutes),
+    ...withTrials(node, orchestratorRoutes),
+    ...withTrials(node, fundsRoutes),
+    ...withTrials(node, voteRoutes),
   ]
   return describing(routes, node.version)
 }

@@ -2,15 +2,15 @@ import { z } from 'zod'
 import { ControlError, type ControlRoute, route } from '../../io/http/control-route.ts'
 import { acting, sendingChainOf } from './acting.ts'
 import { type ControlledNode, unlessOnChain } from './context.ts'
-import { address, integer, lptu, lptuOrAll, wei } from './parameters.ts'
+import { address, integer, lptu, lptuOrAll, weiOrAll } from './parameters.ts'
 
 const DONE = { text: '' }
-/** What `/unbond` takes for the whole stake, rewards included. */
+/** What `/unbond` takes for the whole stake, rewards included, and `/withdrawFees` for all fees. */
 const ALL = 'all'
 
 /** The routes that move the account's stake and earnings (operations.md §4, chain.md §13). */
 export function stakingRoutes(node: ControlledNode): ControlRoute[] {
-  const onChain = { changes: true, ...unlessOnChain(node) }
+  const onChain = { changes: true, sends: true, ...unlessOnChain(node) }
   const chain = () => sendingChainOf(node)
   return [
     route('/initializeRound', {
@@ -98,11 +98,13 @@ export function stakingRoutes(node: ControlledNode): ControlRoute[] {
       ...onChain,
       refusesFirst: true,
       about: 'Takes earned fees into the account.',
-      params: z.object({ amount: wei('How much', 'invalid amount: ') }),
+      params: z.object({ amount: weiOrAll('How much', 'invalid amount: ') }),
       answer: async ({ amount }, { signal }) => {
-        await acting('could not execute WithdrawFees: ', () =>
-          chain().operator.calls.withdrawFees(amount, signal),
-        )
+        const { account, operator } = chain()
+        await acting('could not execute WithdrawFees: ', async () => {
+          const whole = amount === ALL ? (await operator.reads.delegator(account)).pendingFees : amount
+          return operator.calls.withdrawFees(whole, signal)
+        })
         return DONE
       },
     }),

@@ -14,7 +14,7 @@ const HASH_BYTES = 32
 
 /** The routes that speak with the account's key: votes and signatures (operations.md §4). */
 export function voteRoutes(node: ControlledNode): ControlRoute[] {
-  const onChain = { changes: true, ...unlessOnChain(node) }
+  const onChain = { changes: true, sends: true, ...unlessOnChain(node) }
   return [
     route('/vote', {
       ...onChain,
@@ -51,6 +51,7 @@ export function voteRoutes(node: ControlledNode): ControlRoute[] {
     }),
     route('/signMessage', {
       ...onChain,
+      sends: false,
       about:
         'Signs a text with the account’s key (EIP-191), or typed data where the header SigFormat is data/typed (EIP-712). Answers 65 bytes.',
       params: z.object({ message: words('The text, or the typed data as JSON') }),
