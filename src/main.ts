@@ -6,12 +6,13 @@ import { runCerts } from './commands/certs.ts'
 import { runDrain } from './commands/drain.ts'
 import { runExplain } from './commands/explain.ts'
 import { runStatus } from './commands/status/command.ts'
-import { promptAtTerminal } from './commands/terminal.ts'
+import { askAtTerminal, promptAtTerminal } from './commands/terminal.ts'
 import { commitOf } from './config/commit.ts'
 import { completionFor, SHELLS } from './config/completion.ts'
 import { takeVariables } from './config/environment.ts'
-import { readTextFile } from './config/files.ts'
+import { readTextFile, writeNewFile } from './config/files.ts'
 import { loadSettings } from './config/load-settings.ts'
+import { OPERATE_WORDS } from './config/operate-commands.ts'
 import { systemClock } from './lib/clock.ts'
 import { systemDice } from './lib/dice.ts'
 import { isAbort, NodeError } from './lib/errors.ts'
@@ -29,6 +30,7 @@ else if (process.argv[2] === 'explain') explain()
 else if (process.argv[2] === 'completion') complete()
 else if (process.argv[2] === 'config') await checkConfig()
 else if (process.argv[2] === 'drain' || process.argv[2] === 'undrain') await drain(process.argv[2])
+else if (OPERATE_WORDS.has(process.argv[2] ?? '')) await operate()
 else await runAsNode()
 
 /** The environment variables of flags. They are removed, so that no child process inherits them. */
@@ -80,6 +82,26 @@ async function drain(command: 'drain' | 'undrain'): Promise<void> {
   process.exitCode = await runDrain(
     {
       ...{ command, argv: process.argv.slice(3), variables, readText: readTextFile },
+      write: (text) => void process.stdout.write(text),
+      writeError: (text) => void process.stderr.write(text),
+    },
+    stop.signal,
+  )
+}
+
+/** The commands that act with a node's account, such as `livepeer orchestrator register`. */
+async function operate(): Promise<void> {
+  const { runOperate } = await import('./commands/operate/command.ts')
+  const stop = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => stop.abort())
+  process.stdout.on('error', () => stop.abort())
+  process.exitCode = await runOperate(
+    {
+      ...{ argv: process.argv.slice(2), variables, readText: readTextFile, writeNew: writeNewFile },
+      clock: systemClock,
+      ...(process.stdin.isTTY
+        ? { ask: askAtTerminal, askHidden: promptAtTerminal }
+        : { ask: null, askHidden: null }),
       write: (text) => void process.stdout.write(text),
       writeError: (text) => void process.stderr.write(text),
     },

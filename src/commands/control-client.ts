@@ -2,6 +2,9 @@ import type { z } from 'zod'
 import { ANSWER_TIMEOUT_MS, type ControlTarget, fetchFrom, silenceOf, textOf } from './control-target.ts'
 import { plain } from './status/answer.ts'
 
+/** A refusal names what was done, addresses and numbers. */
+const MAX_REFUSAL = 1_000
+
 /** Asks a node's control API; every failure is a sentence for the operator. */
 export class ControlClient {
   readonly #target: ControlTarget
@@ -31,6 +34,11 @@ export class ControlClient {
     return parsed(await this.#ask('POST', path, new URLSearchParams(values), signal), schema)
   }
 
+  /** Changes something. Returns the answer as it is. Throws the node's own words when it refuses. */
+  async send(path: string, values: Readonly<Record<string, string>>, signal: AbortSignal): Promise<string> {
+    return this.#ask('POST', path, new URLSearchParams(values), signal)
+  }
+
   async #ask(
     method: 'GET' | 'POST',
     path: string,
@@ -47,15 +55,24 @@ export class ControlClient {
     if (response.status === 404 || response.status === 405) {
       throw new Error(`it knows no ${path.slice(1)}: it is another program, or an older version`)
     }
-    if (response.status !== 200) throw new Error(plain(text))
+    if (response.status === 401) throw new Error('it asks for its token: give it with --token or LP_CLITOKEN')
+    if (response.status !== 200) throw new Error(plain(text, MAX_REFUSAL))
     return text
   }
 }
 
 function parsed<T>(text: string, schema: z.ZodType<T>): T {
   try {
-    return schema.parse(JSON.parse(text))
+    return schema.parse(exactJson(text))
   } catch {
     throw new Error('its answer is not that of a livepeer-ts node')
   }
+}
+
+/** JSON whose integers beyond a float's precision become texts, as the control API writes them bare. */
+function exactJson(text: string): unknown {
+  return JSON.parse(text, ((_: string, value: unknown, { source = '' }: { source?: string } = {}) =>
+    typeof value === 'number' && !Number.isSafeInteger(value) && /^-?\d+$/.test(source)
+      ? source
+      : value) as Parameters<typeof JSON.parse>[1])
 }

@@ -13,3 +13,16 @@ export async function promptAtTerminal(question: string): Promise<string> {
     process.stderr.write('\n')
   }
 }
+
+/** Asks at the terminal; what is typed is shown. */
+export async function askAtTerminal(question: string, signal: AbortSignal): Promise<string> {
+  const terminal = createInterface({ input: process.stdin, output: process.stderr, terminal: true })
+  // At a terminal in this mode Ctrl-C is a key, and no signal.
+  const over = new AbortController()
+  terminal.once('SIGINT', () => over.abort())
+  try {
+    return await terminal.question(question, { signal: AbortSignal.any([signal, over.signal]) })
+  } finally {
+    terminal.close()
+  }
+}

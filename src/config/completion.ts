@@ -1,4 +1,4 @@
-import { COMMANDS } from './commands.ts'
+import { COMMANDS, type Command } from './commands.ts'
 import { type Flag, type FlagName, flagNames, flags } from './flags.ts'
 import { knownNetworks } from './networks.ts'
 
@@ -29,7 +29,12 @@ const offered: readonly Offered[] = flagNames.flatMap((name) => {
 })
 /** The first words of commands; `config check` is completed by its first, then its second. */
 const commands = [...new Set(COMMANDS.map(({ name }) => name.split(' ')[0]!))]
+/** Those that a second word follows. */
+const groups = commands.filter((first) => second(first) !== '')
 const nodes = 'drain|undrain|status'
+const shells = SHELLS.join(' ')
+/** Commands whose options the table lists. */
+const described = COMMANDS.filter(({ options }) => options !== undefined)
 
 function kindOf(name: FlagName, { kind, value = '' }: Flag): Value {
   if (kind === 'bool' || kind === 'tri-bool') return 'none'
@@ -53,6 +58,21 @@ function second(first: string): string {
   return COMMANDS.flatMap(({ name }) => (name.startsWith(`${first} `) ? [name.split(' ')[1]!] : [])).join(' ')
 }
 
+/** What a first word begins, for a menu. */
+function aboutOf(first: string): string {
+  const those = COMMANDS.filter(({ name }) => name.split(' ')[0] === first)
+  return those.length === 1 ? those[0]!.about : second(first).split(' ').join(', ')
+}
+
+/** Two words that a command line begins with, as a shell matches them. */
+function pattern({ name }: Command): string {
+  return name.includes(' ') ? `'${name}'` : `'${name} '*`
+}
+
+function optionNames({ options = [] }: Command): string {
+  return options.map(({ name }) => `--${name}`).join(' ')
+}
+
 function bash(): string {
   return `# Completes livepeer in bash: eval "$(livepeer completion bash)"
 _livepeer() {
@@ -70,11 +90,16 @@ _livepeer() {
   fi
   if [ "$COMP_CWORD" -eq 2 ]; then
     case \${COMP_WORDS[1]} in
-      config) mapfile -t COMPREPLY < <(compgen -W '${second('config')}' -- "$word"); return ;;
-      store) mapfile -t COMPREPLY < <(compgen -W '${second('store')}' -- "$word"); return ;;
-      completion) mapfile -t COMPREPLY < <(compgen -W '${SHELLS.join(' ')}' -- "$word"); return ;;
+${groups.map((first) => `      ${first}) mapfile -t COMPREPLY < <(compgen -W '${second(first)}' -- "$word"); return ;;`).join('\n')}
+      completion) mapfile -t COMPREPLY < <(compgen -W '${shells}' -- "$word"); return ;;
     esac
   fi
+  case $before in
+    --unsigned|--out|--token) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+  esac
+  case "\${COMP_WORDS[1]} \${COMP_WORDS[2]}" in
+${described.map((command) => `    ${pattern(command)}) mapfile -t COMPREPLY < <(compgen -W '${optionNames(command)}' -- "$word"); return ;;`).join('\n')}
+  esac
   case \${COMP_WORDS[1]} in
     ${nodes}|explain|completion) return ;;
     store|certs) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
@@ -94,17 +119,13 @@ function zsh(): string {
     other: ':value:',
   }
   const specs = offered.map(({ about, name, value }) => `    '-${name}[${zshText(about)}]${actions[value]}'`)
-  const described = COMMANDS.filter(({ name }) => !name.includes(' ')).map(
-    ({ about, name }) => `    '${name}:${zshText(about)}'`,
-  )
+  const listed = commands.map((name) => `    '${name}:${zshText(aboutOf(name))}'`)
   return `#compdef livepeer
 # Completes livepeer in zsh: source <(livepeer completion zsh)
 _livepeer() {
   local -a commands specs
   commands=(
-${described.join('\n')}
-    'config:${zshText(COMMANDS.find(({ name }) => name === 'config check')!.about)}'
-    'store:${zshText(COMMANDS.find(({ name }) => name === 'store copy')!.about)}'
+${listed.join('\n')}
   )
   specs=(
 ${specs.join('\n')}
@@ -114,11 +135,17 @@ ${specs.join('\n')}
     return
   fi
   case $words[2] in
-    config) (( CURRENT == 3 )) && compadd ${second('config')} && return ;;
     store) (( CURRENT == 3 )) && compadd ${second('store')} || _files; return ;;
+${groups
+  .filter((first) => first !== 'store')
+  .map((first) => `    ${first}) (( CURRENT == 3 )) && compadd ${second(first)} && return ;;`)
+  .join('\n')}
     completion) compadd ${SHELLS.join(' ')}; return ;;
     certs) _files; return ;;
     ${nodes}|explain) return ;;
+  esac
+  case "$words[2] $words[3]" in
+${described.map((command) => `    ${pattern(command)}) compadd -- ${optionNames(command)}; _files; return ;;`).join('\n')}
   esac
   _arguments $specs
 }
@@ -136,13 +163,20 @@ function fish(): string {
   }
   const first = `-n 'test (count (commandline -opc)) -eq 1'`
   const lines = [
-    ...commands.map((name) => {
-      const { about } = COMMANDS.find((command) => command.name.split(' ')[0] === name)!
-      return `complete -c livepeer ${first} -f -a ${name} -d '${fishText(about)}'`
-    }),
-    ...['config', 'store'].map(
+    ...commands.map((name) => `complete -c livepeer ${first} -f -a ${name} -d '${fishText(aboutOf(name))}'`),
+    ...groups.map(
       (name) => `complete -c livepeer -n '__fish_seen_subcommand_from ${name}' -f -a '${second(name)}'`,
     ),
+    ...described.flatMap(({ name, options = [] }) => {
+      const seen = name
+        .split(' ')
+        .map((word) => `__fish_seen_subcommand_from ${word}`)
+        .join('; and ')
+      return options.map(
+        ({ about, name: option, value }) =>
+          `complete -c livepeer -n '${seen}' -l ${option}${value === undefined ? '' : ' -r'} -d '${fishText(about)}'`,
+      )
+    }),
     `complete -c livepeer -n '__fish_seen_subcommand_from completion' -f -a '${SHELLS.join(' ')}'`,
     ...offered.map(
       ({ about, name, value }) => `complete -c livepeer -o ${name}${rest[value]} -d '${fishText(about)}'`,

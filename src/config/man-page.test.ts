@@ -13,6 +13,6 @@ test('no line of the manual page is a request by accident', () => {
     .filter((line) => /^[.']/.test(line))
   assert.deepEqual(
     [...new Set(requests.map((line) => line.split(' ')[0]))].sort(),
-    ['.B', '.BR', '.I', '.SH', '.TH', '.TP', '.\\"', '.br'].sort(),
+    ['.B', '.BR', '.I', '.RE', '.RS', '.SH', '.TH', '.TP', '.\\"', '.br'].sort(),
   )
 })

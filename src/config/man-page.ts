@@ -1,4 +1,4 @@
-import { COMMANDS } from './commands.ts'
+import { COMMANDS, type Command, optionUsage } from './commands.ts'
 import { type Flag, flags } from './flags.ts'
 import { flagsByGroup, usage } from './help.ts'
 
@@ -27,9 +27,17 @@ in the file of
 .BR \\-config .
 SIGTERM drains the node and ends it, SIGINT ends it at once.
 .SH COMMANDS
-${COMMANDS.map(({ about, name, takes }) => `.TP\n.B livepeer ${roff(name)} ${roff(takes)}\n${roff(about)}\n`).join('')}${chapters.join('')}.SH EXIT STATUS
+${COMMANDS.map(commandEntry).join('')}${chapters.join('')}.SH EXIT STATUS
 0 after an orderly stop, 1 for settings that are refused or a failure, 2 for a command line that cannot be read.
 `
+}
+
+/** A command, and below it the options that the table lists. */
+function commandEntry({ about, more = '', name, options = [], takes }: Command): string {
+  const sentence = more === '' ? about : `${about}. ${more}`
+  const lines = options.map((option) => `.TP\n.B ${roff(optionUsage(option))}\n${roff(option.about)}\n`)
+  const below = lines.length === 0 ? '' : `.RS\n${lines.join('')}.RE\n`
+  return `.TP\n.B livepeer ${roff(name)} ${roff(takes)}\n${roff(sentence)}\n${below}`
 }
 
 /** Text in roff: nothing at the start of a line or after a backslash is a request. */
