@@ -43,6 +43,21 @@ const TERMS: readonly CommandOption[] = [
 
 const PERSIST: CommandOption = { name: 'persist', about: 'keep it over a restart of the node' }
 
+const CONTRACT: CommandOption = {
+  name: 'contract',
+  value: 'NAME=ADDRESS',
+  isList: true,
+  about: 'a contract that is not one of those on Arbitrum One, such as Poll=0x…; repeatable',
+}
+
+const CHECKS: readonly CommandOption[] = [
+  { name: 'chain-id', value: 'N', about: 'the chain that is meant; 42161, Arbitrum One, by default' },
+  CONTRACT,
+  { name: 'max-cost', value: 'AMOUNT', about: 'the most that the gas of all may cost; 0.1ETH by default' },
+  { name: 'yes', about: 'go on without asking' },
+  { name: 'json', about: 'print one JSON object' },
+]
+
 /** The commands that act with a node’s account, or prepare that for an account whose key is kept offline. */
 export const OPERATE_COMMANDS: readonly Command[] = [
   {
@@ -151,6 +166,34 @@ export const OPERATE_COMMANDS: readonly Command[] = [
     options: [{ name: 'reason', value: 'TEXT', about: 'why, for everybody to read' }, ...SENDING],
   },
   { name: 'poll', takes: 'ADDRESS yes|no', about: 'votes in a poll', options: SENDING },
+  {
+    name: 'tx sign',
+    takes: 'FILE',
+    about: 'signs transactions that --unsigned wrote, on a machine without a network',
+    more: 'Decodes each one itself, shows in words what is signed and asks; what it does not understand it does not sign. Only the keystore is read, and nothing is asked of any network.',
+    options: [
+      { name: 'ethKeystorePath', value: 'PATH', about: 'the keystore, a folder or a key file' },
+      {
+        name: 'ethPassword',
+        value: 'TEXT|FILE',
+        about:
+          'the password, or a file with it (environment: LP_ETHPASSWORD); asked for where it is not given',
+      },
+      { name: 'out', value: 'FILE', about: 'the new file for what is signed; FILE.signed by default' },
+      ...CHECKS,
+    ],
+  },
+  {
+    name: 'tx send',
+    takes: 'FILE',
+    about: 'sends transactions that livepeer tx sign signed, and follows them until they are mined',
+    more: 'Checks them as livepeer tx sign does. What was sent before is not sent again, so that the command can be repeated.',
+    options: [
+      { name: 'ethUrl', value: 'URL|FILE', about: 'send to this endpoint of the chain, not through a node' },
+      ...CHECKS,
+      ...NODE.filter(({ name }) => name !== 'json'),
+    ],
+  },
   { name: 'round init', takes: '', about: 'initialises the current round', options: SENDING },
   {
     name: 'price show',

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import type { TransactionSerializableEIP1559 } from 'viem'
+import { privateKeyToAccount } from 'viem/accounts'
+import type { Hex } from '../../src/lib/bytes.ts'
 import { type Answered, accountAt, ControlledChain, type LocalNode, LPT } from './control-nodes.ts'
 
 /** What a control API says that it would send, simulated on a chain with the real contracts; and what it did send. */
@@ -166,4 +169,41 @@ test('with details, what was sent is told with its hash, block and fee', async (
   assert.equal(receipt.status, '0x1')
   assert.equal(call.feeWei, String(BigInt(receipt.gasUsed) * BigInt(receipt.effectiveGasPrice)))
   assert.equal(call.about, 'adds 0.000000000000000007 ETH to the deposit')
+})
+
+test('a transaction that was signed elsewhere is sent once, for calls of the protocol and other accounts alone', async () => {
+  const { bondingManager, token } = chain.protocol.addresses
+  const transfer = (to: string) =>
+    `0xa9059cbb${to.slice(2).toLowerCase().padStart(64, '0')}${'1'.padStart(64, '0')}`
+  const signed = ({ key }: { key: Hex }, changed: Record<string, unknown> = {}) =>
+    privateKeyToAccount(key).signTransaction({
+      ...{ type: 'eip1559', chainId: chain.anvil.chainId, nonce: 0, to: token, gas: 200_000n },
+      ...{ maxFeePerGas: 10n ** 11n, maxPriorityFeePerGas: 10n ** 9n, data: transfer(holder.address) as Hex },
+      ...changed,
+    } as TransactionSerializableEIP1559)
+  for (const [transaction, words] of [
+    [await signed(operator), /is this node’s account, whose nonces it keeps itself/],
+    [await signed(cold, { chainId: 1 }), /it is for chain 1, and this node is on chain/],
+    [await signed(cold, { to: bondingManager }), /BondingManager has no function 0xa9059cbb/],
+    [await signed(cold, { to: holder.address }), /Poll has no function 0xa9059cbb/],
+    ['0x02', /no signed EIP-1559 transaction/],
+  ] as const) {
+    const answer = await node.post('/sendSigned', { transaction })
+    assert.equal(answer.status, 400)
+    assert.match(answer.text, words)
+  }
+  const transaction = await signed(cold)
+  const state = async () => (await node.json(`/signedState?transaction=${transaction}`)).state
+  assert.equal(await state(), 'unknown')
+  const before = await chain.protocol.read('LivepeerToken', 'balanceOf', [holder.address])
+  for (let time = 0; time < 2; time++) {
+    assert.equal((await node.post('/sendSigned', { transaction })).status, 200)
+  }
+  assert.equal(await state(), 'mined')
+  assert.equal(await chain.protocol.read('LivepeerToken', 'balanceOf', [holder.address]), before + 1n)
+  const rival = await signed(cold, { gas: 190_000n })
+  assert.match(
+    (await node.post('/sendSigned', { transaction: rival })).text,
+    /another transaction of 0x\w+ used nonce 0/,
+  )
 })

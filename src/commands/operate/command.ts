@@ -7,6 +7,8 @@ import { type ReadCommand, readCommand } from './command-line.ts'
 import { type OperateEnvironment, UsageError } from './environment.ts'
 import { showOrchestrator } from './orchestrator-status.ts'
 import { setPrice, showPrice } from './price.ts'
+import { sendTransactions } from './send.ts'
+import { signTransactions } from './sign.ts'
 
 type Run = (line: ReadCommand, env: OperateEnvironment, signal: AbortSignal) => Promise<0 | 1>
 
@@ -14,6 +16,8 @@ const OTHERS: Readonly<Record<string, Run>> = {
   'orchestrator status': showOrchestrator,
   'price show': showPrice,
   'price set': setPrice,
+  'tx sign': signTransactions,
+  'tx send': sendTransactions,
 }
 
 const NAMES = OPERATE_COMMANDS.map(({ name }) => name)

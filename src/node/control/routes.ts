@@ -6,6 +6,7 @@ import { fundsRoutes } from './funds-routes.ts'
 import { nodeRoutes } from './node-routes.ts'
 import { orchestratorRoutes } from './orchestrator-routes.ts'
 import { settingsRoutes } from './settings-routes.ts'
+import { signedRoutes } from './signed-routes.ts'
 import { stakingRoutes } from './staking-routes.ts'
 import { withTrials } from './trial.ts'
 import { voteRoutes } from './vote-routes.ts'
@@ -23,6 +24,7 @@ export function controlRoutes(node: ControlledNode): readonly ControlRoute[] {
     ...withTrials(node, orchestratorRoutes),
     ...withTrials(node, fundsRoutes),
     ...withTrials(node, voteRoutes),
+    ...signedRoutes(node),
   ]
   return describing(routes, node.version)
 }
