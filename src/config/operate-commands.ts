@@ -160,6 +160,13 @@ export const OPERATE_COMMANDS: readonly Command[] = [
     options: SENDING,
   },
   {
+    name: 'gateway check',
+    takes: '',
+    about: 'asks orchestrators whether they would serve this gateway',
+    more: 'With its present terms, deposit and reserve; where they would not, the number that is missing is named. The exit code is 1 where none would.',
+    options: NODE,
+  },
+  {
     name: 'vote',
     takes: 'PROPOSAL for|against|abstain',
     about: 'votes on a proposal about the treasury',

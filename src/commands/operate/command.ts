@@ -5,6 +5,7 @@ import { runAction } from './act.ts'
 import { ACTIONS } from './actions.ts'
 import { type ReadCommand, readCommand } from './command-line.ts'
 import { type OperateEnvironment, UsageError } from './environment.ts'
+import { checkGateway } from './gateway-check.ts'
 import { showOrchestrator } from './orchestrator-status.ts'
 import { setPrice, showPrice } from './price.ts'
 import { sendTransactions } from './send.ts'
@@ -14,6 +15,7 @@ type Run = (line: ReadCommand, env: OperateEnvironment, signal: AbortSignal) => 
 
 const OTHERS: Readonly<Record<string, Run>> = {
   'orchestrator status': showOrchestrator,
+  'gateway check': checkGateway,
   'price show': showPrice,
   'price set': setPrice,
   'tx sign': signTransactions,

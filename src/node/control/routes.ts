@@ -3,6 +3,7 @@ import type { ControlRoute } from '../../io/http/control-route.ts'
 import { chainRoutes } from './chain-routes.ts'
 import type { ControlledNode } from './context.ts'
 import { fundsRoutes } from './funds-routes.ts'
+import { gatewayCheckRoutes } from './gateway-check-route.ts'
 import { nodeRoutes } from './node-routes.ts'
 import { orchestratorRoutes } from './orchestrator-routes.ts'
 import { settingsRoutes } from './settings-routes.ts'
@@ -25,6 +26,7 @@ export function controlRoutes(node: ControlledNode): readonly ControlRoute[] {
     ...withTrials(node, fundsRoutes),
     ...withTrials(node, voteRoutes),
     ...signedRoutes(node),
+    ...gatewayCheckRoutes(node),
   ]
   return describing(routes, node.version)
 }

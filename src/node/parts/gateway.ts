@@ -1,4 +1,6 @@
 import type { GatewaySettings } from '../../config/settings.ts'
+import { jobCapabilities } from '../../domain/capabilities.ts'
+import { noCauses } from '../../domain/causes.ts'
 import type { Profile } from '../../domain/rendition.ts'
 import { GatewayHttp } from '../../io/http/gateway-http.ts'
 import { MemoryObjects } from '../../io/objects/memory-objects.ts'
@@ -9,6 +11,10 @@ import { Discovery } from '../../services/gateway/discovery.ts'
 import { Gateway, type GatewayOptions } from '../../services/gateway/gateway.ts'
 import type { PayingView } from '../../services/gateway/no-sessions.ts'
 import { OrchestratorAccounts } from '../../services/gateway/orchestrator-accounts.ts'
+import {
+  checkOrchestrators,
+  type OrchestratorCheckResult,
+} from '../../services/gateway/orchestrator-check.ts'
 import {
   ListedOrchestrators,
   type OrchestratorSource,
@@ -21,6 +27,9 @@ import type { Senders } from '../../services/protocol/senders.ts'
 import type { ChainParts } from './chain.ts'
 import type { Core } from './core.ts'
 
+/** How long an orchestrator may take to answer a check: as long as any search waits (gateway.md §7). */
+const CHECK_MS = 6_000
+
 /** The gateway and its port for publishers and players. */
 export class GatewayParts {
   readonly gateway: Gateway
@@ -30,6 +39,8 @@ export class GatewayParts {
   readonly paying: { readonly funds: Senders; readonly spending: Spending } | null
   /** What it asks for and pays at most for new streams. */
   readonly terms: GatewayTerms
+  /** Asks all orchestrators whether they would serve a stream with the present terms and funds. */
+  readonly check: (signal: AbortSignal) => Promise<OrchestratorCheckResult>
   readonly services: readonly Service[]
   readonly #source: OrchestratorSource
 
@@ -51,6 +62,21 @@ export class GatewayParts {
       { ...env, source, client, signer, payer },
     )
     const { localVerify, maxAttempts, minOrchestratorVersion } = settings
+    // It waits until all have answered, and its questions are no events of discovery.
+    const everybody = new Discovery(
+      { timeoutMs: CHECK_MS, extraNodes, blocklist: [...blocklist] },
+      { ...env, source, client, signer, payer, causes: noCauses, events: { tell: () => {} } },
+    )
+    this.check = (signal) => {
+      const push = httpIngest
+      const capabilities = jobCapabilities({
+        profiles: terms.profiles,
+        push,
+        minVersion: minOrchestratorVersion,
+      })
+      const { discoversOnChain } = core.duties
+      return checkOrchestrators({ capabilities, discoversOnChain }, { directory: everybody, paying }, signal)
+    }
     this.gateway = new Gateway(
       {
         ...{ maxAttempts, localVerify, minOrchestratorVersion },
