@@ -2,6 +2,7 @@
 export const BUNDLED_PROGRAMS = [
   'main.ts',
   'commands/bench/main.ts',
+  'commands/wizard/main.ts',
   'io/media/sandbox/confine.ts',
   'io/media/sandbox/confine-report.ts',
   'io/media/worker/pattern-worker.ts',

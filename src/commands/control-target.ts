@@ -53,19 +53,21 @@ export function fetchFrom(
   path: string,
   {
     body,
+    headers = {},
     method,
     signal,
     timeoutMs,
   }: {
     readonly method: 'GET' | 'POST'
     readonly body?: URLSearchParams
+    readonly headers?: Readonly<Record<string, string>>
     readonly timeoutMs: number
     readonly signal: AbortSignal
   },
 ): Promise<Response> {
   return fetch(`${url}${path}`, {
     ...{ method, redirect: 'manual' },
-    headers: token === '' ? {} : { authorization: `Bearer ${token}` },
+    headers: { ...headers, ...(token !== '' && { authorization: `Bearer ${token}` }) },
     ...(body && { body }),
     signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
   })
@@ -79,6 +81,11 @@ export function silenceOf(error: unknown): string {
 
 /** The text of a node's answer. Throws a sentence for one longer than any status. */
 export async function textOf(response: Response): Promise<string> {
+  return (await bytesOf(response)).toString('utf8')
+}
+
+/** The bytes of a node's answer. Throws a sentence for one longer than any status. */
+export async function bytesOf(response: Response): Promise<Buffer> {
   const chunks: Uint8Array[] = []
   let size = 0
   for await (const chunk of response.body ?? []) {
@@ -86,5 +93,5 @@ export async function textOf(response: Response): Promise<string> {
     if (size > MAX_ANSWER_BYTES) throw new Error(`its answer is longer than ${MAX_ANSWER_BYTES} bytes`)
     chunks.push(chunk)
   }
-  return Buffer.concat(chunks).toString('utf8')
+  return Buffer.concat(chunks)
 }

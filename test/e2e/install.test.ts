@@ -35,7 +35,11 @@ test('the packed program is installed into an empty folder, and transcodes from 
   const prefix = join(folder, 'prefix')
   const options = ['--prefix', prefix, '--prefer-offline', '--no-audit', '--no-fund']
   await run('npm', ['install', '--global', ...options, packed], { cwd: folder, timeout: INSTALL_MS })
-  assert.deepEqual((await readdir(join(prefix, 'bin'))).sort(), ['livepeer', 'livepeer_bench'])
+  assert.deepEqual((await readdir(join(prefix, 'bin'))).sort(), [
+    'livepeer',
+    'livepeer_bench',
+    'livepeer_cli',
+  ])
   assert.deepEqual(await readdir(join(prefix, 'share/man/man1')), ['livepeer.1'])
   const inside = await readdir(join(prefix, 'lib/node_modules/livepeer-ts'))
   for (const name of ['src', 'test', 'devnet']) assert.ok(!inside.includes(name), name)
@@ -48,6 +52,7 @@ test('the packed program is installed into an empty folder, and transcodes from 
     new RegExp(`^livepeer-ts ${packageJson.version}\\b`),
   )
   assert.match((await answered('livepeer_bench', '-h')).stdout, /^Usage: livepeer_bench/)
+  assert.match((await answered('livepeer_cli', '-h')).stdout, /^Usage: livepeer_cli/)
 
   const { node } = await testNodes(t, { program: livepeer })
   const [service, http] = [hostAndPort(LOOPBACK, await freePort()), hostAndPort(LOOPBACK, await freePort())]

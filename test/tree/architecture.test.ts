@@ -50,11 +50,12 @@ const HOMES: Readonly<Record<string, string | readonly string[]>> = {
   'hash-wasm': 'src/lib',
   secp256k1: 'src/lib',
   'prom-client': 'src/io/http',
+  '@inquirer/prompts': 'src/commands/wizard',
 }
 
 /** Only these touch the process: what the operating system starts, and what keeps a worker's memory and life. */
 const PROGRAMS = [
-  ...['src/main.ts', 'src/commands/bench/main.ts', 'src/config/write-docs.ts'],
+  ...['src/main.ts', 'src/commands/bench/main.ts', 'src/commands/wizard/main.ts', 'src/config/write-docs.ts'],
   ...['src/io/media/engine/', 'src/io/media/worker/', 'src/io/media/sandbox/'],
 ]
 

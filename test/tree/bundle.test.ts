@@ -13,6 +13,6 @@ test('the bundle holds every program of the package, and every one that the node
     ),
   )
   assert.ok(started.length >= 5, String(started))
-  const expected = new Set(['main.ts', 'commands/bench/main.ts', ...started])
+  const expected = new Set(['main.ts', 'commands/bench/main.ts', 'commands/wizard/main.ts', ...started])
   assert.deepEqual([...BUNDLED_PROGRAMS].sort(), [...expected].sort())
 })
