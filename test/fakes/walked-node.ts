@@ -135,11 +135,12 @@ const ALWAYS: Readonly<Record<string, Read>> = {
     }),
   '/getBroadcastConfig': ({ state: { maxPrice = null, options = '' } }) =>
     exact({ MaxPrice: maxPrice, TranscodingOptions: options }),
+  // In no order.
   '/getAvailableTranscodingOptions': () =>
     exact([
-      ...['P144p30fps16x9', 'P240p25fps16x9', 'P240p30fps16x9', 'P240p30fps4x3', 'P360p25fps16x9'],
+      ...['P720p60fps16x9', 'P240p25fps16x9', 'P240p30fps16x9', 'P240p30fps4x3', 'P360p25fps16x9'],
       ...['P360p30fps16x9', 'P360p30fps4x3', 'P576p25fps16x9', 'P576p30fps16x9', 'P720p25fps16x9'],
-      ...['P720p30fps16x9', 'P720p30fps4x3', 'P720p60fps16x9'],
+      ...['P720p30fps16x9', 'P720p30fps4x3', 'P144p30fps16x9'],
     ]),
 }
 

@@ -86,7 +86,8 @@ export async function setMaxSessions(session: Session): Promise<void> {
 /** Set broadcast config. */
 export async function setBroadcastConfig(session: Session): Promise<void> {
   const { control, write } = session
-  const options = await control.json('/getAvailableTranscodingOptions', optionsAnswer)
+  // Nodes list them in any order; scripts know their numbers in this one.
+  const options = (await control.json('/getAvailableTranscodingOptions', optionsAnswer)).toSorted()
   const { MaxPrice, TranscodingOptions } = await control.json('/getBroadcastConfig', broadcastAnswer)
   const now = priceIn(MaxPrice)
   write('Enter a maximum transcoding price per pixel, in wei per pixels (pricePerUnit / pixelsPerUnit).\n')
