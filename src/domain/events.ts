@@ -80,7 +80,7 @@ export type TicketEvent =
     } & WinningTicketFacts)
   | { kind: 'ticket-refused'; sender: Address; faceValue: bigint; reason: RefusalReason }
   /** A reorganisation undid its redemption; `paid` and `fee` as they were told with it. */
-  | { kind: 'ticket-reopened'; sender: Address; faceValue: bigint; paid: bigint | null; fee: bigint | null }
+  | ({ kind: 'ticket-reopened'; paid: bigint | null; fee: bigint | null } & WinningTicketFacts)
   /** One attempt; the ticket stays open. */
   | { kind: 'redemption-failed'; sender: Address; reason: string }
 

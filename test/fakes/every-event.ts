@@ -37,7 +37,7 @@ const EVERY: { readonly [Kind in NodeEvent['kind']]: readonly NodeEventOf<Kind>[
   'ticket-delivery-failed': [{ kind: 'ticket-delivery-failed', redeemer: 'r:8935', reason: 'away' }],
   'ticket-redeemed': [{ kind: 'ticket-redeemed', ...won, paid: 10n ** 18n, fee: 7n, txHash: null }],
   'ticket-refused': [{ kind: 'ticket-refused', ...ticket, reason: 'expired' }],
-  'ticket-reopened': [{ kind: 'ticket-reopened', ...ticket, paid: 10n ** 18n, fee: 7n }],
+  'ticket-reopened': [{ kind: 'ticket-reopened', ...won, paid: 10n ** 18n, fee: 7n }],
   'redemption-failed': [{ kind: 'redemption-failed', sender, reason: 'away' }],
   'session-begun': [
     { kind: 'session-begun', sessionId: 'a', running: 1, gateway: sender, host: null, profiles: [] },

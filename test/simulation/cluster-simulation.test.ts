@@ -3,6 +3,9 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { NO_SENDER_MONEY, plusSender, unattributed } from '../../src/domain/ledger.ts'
+import { Store } from '../../src/io/store/store.ts'
+import { TicketBoard } from '../../src/io/store/ticket-board.ts'
 import type { Hex } from '../../src/lib/bytes.ts'
 import { ClusterSimulation, type KeptTicket, type Report } from './cluster-simulation.ts'
 
@@ -20,11 +23,51 @@ const memory = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
 const folder = mkdtempSync(join(memory, 'livepeer-cluster-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 
-function run(seed: string, rounds: number): Promise<Report> {
+async function run(seed: string, rounds: number): Promise<Report> {
   const own = mkdtempSync(join(folder, 'run-'))
-  return new ClusterSimulation({
+  const report = await new ClusterSimulation({
     ...{ seed, rounds, folder: own, ticketsPerPayment: TICKETS_PER_PAYMENT },
   }).run()
+  for (const { isRedeemer, name } of report.nodes) {
+    if (!isRedeemer) await checkBook(join(own, `${name}.sqlite3`), report)
+  }
+  return report
+}
+
+/** The book by gateway is what the chain paid for the tickets of that store, and adds up to its money. */
+async function checkBook(location: string, { chain }: Report): Promise<void> {
+  const store = new Store({ location })
+  await store.open()
+  try {
+    const board = new TicketBoard(store)
+    const { byDay, rows } = await board.book(0, 1_000_000)
+    assert.ok(rows.length > 0)
+    for (const [day, money] of byDay) {
+      const own = rows.filter((row) => row.day === day).map((row) => row.money)
+      assert.equal(unattributed(money, own), null)
+    }
+    const tickets = await board.list({}, { after: null, most: 1_000_000 })
+    const senders = new Set(tickets.map(({ ticket }) => ticket.sender))
+    for (const sender of senders) {
+      const of = tickets.filter(({ ticket }) => ticket.sender === sender)
+      const money = rows
+        .filter((row) => row.sender === sender)
+        .reduce((sum, row) => plusSender(sum, row.money), NO_SENDER_MONEY)
+      const paid = of.flatMap(({ id }) => chain.redemptions.get(id) ?? [])
+      assert.equal(
+        money.redeemed,
+        paid.reduce((sum, wei) => sum + wei, 0n),
+      )
+      assert.equal(money.ticketsRedeemed, paid.length)
+      assert.equal(
+        money.won,
+        of.reduce((sum, { ticket }) => sum + ticket.faceValue, 0n),
+      )
+      assert.ok(money.received > 0n && money.variance > 0n)
+    }
+  } finally {
+    await store.close()
+  }
 }
 
 /** What must hold after any history, because each round has enough time for its work. */

@@ -27,7 +27,7 @@ interface ModelHold {
 type Row = Parameters<typeof ticketOfRow>[0]
 
 /**
- * The database of a cluster in memory, as far as its nodes ask it: what `settle_segments_2` does, tickets, leases and the
+ * The database of a cluster in memory, as far as its nodes ask it: what `settle_segments_3` does, tickets, leases and the
  * leader's transactions. It judges leases by a clock of its own, and notes what would be a loss of money.
  */
 export class StoreModel implements LeaseRecords {

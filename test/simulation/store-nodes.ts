@@ -50,7 +50,7 @@ export async function startOrchestrator(
   const ask = <T>(work: () => T, limitMs?: number) => gate.pass(() => link.ask(work, limitMs))
   const accounts = new SharedAccounts(
     {
-      ...{ schema: 's', writer: `${name}/${process.life}`, node: name, explain },
+      ...{ schema: 's', writer: `${name}/${process.life}`, node: name, takenBy: name, explain },
       call: (_, values, limitMs) => ask(() => model.call(values), limitMs),
       bookingAt: () => ({ day: 0, round: null }),
       isServersFault: isAwayFault,

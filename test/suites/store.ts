@@ -40,6 +40,7 @@ export function paymentRecord(fields: Partial<PaymentRecord>): PaymentRecord {
     sender: ALICE,
     sessionId: 'deadbeef',
     credit: Rational.of(0n),
+    variance: 0n,
     price: Rational.of(1n),
     recipientRandHash: new Uint8Array(32).fill(1),
     paramsExpirationBlock: 140n,

@@ -121,8 +121,10 @@ export async function winnersWorld<Node extends { readonly keeper: Keeper }>(
       return node
     },
     stop: () => node.stop(),
-    async restart() {
+    /** Starts it anew, `pauseMs` after it stopped. */
+    async restart(pauseMs = 0) {
       await node.stop()
+      await clock.wind(pauseMs)
       node = await start()
       await rest()
     },

@@ -3,7 +3,7 @@ import { ticketHash, type WinningTicket } from '../../domain/ticket.ts'
 import { formatHex, type Hex } from '../../lib/bytes.ts'
 import type { PaymentRecord } from '../../services/orchestrator/payment-records.ts'
 import type { Tables } from './tables.ts'
-import { rowOfTicket } from './ticket-row.ts'
+import { rowOfTicket, type TicketOrigin } from './ticket-row.ts'
 
 /** Rows per insert: SQLite allows 32766 parameters per statement. */
 const INSERT_ROWS = 500
@@ -32,10 +32,12 @@ export async function insertTickets(
   tx: Kysely<Tables>,
   tickets: readonly WinningTicket[],
   nowMs: number,
+  origin: TicketOrigin,
 ): Promise<WinningTicket[]> {
   const byHash = new Map(tickets.map((ticket) => [formatHex(ticketHash(ticket)), ticket]))
   const added: WinningTicket[] = []
-  for (const some of chunks([...byHash].map(([hash, ticket]) => rowOfTicket(hash, ticket, nowMs)))) {
+  const made = [...byHash].map(([hash, ticket]) => rowOfTicket(hash, ticket, nowMs, origin))
+  for (const some of chunks(made)) {
     const rows = await tx
       .insertInto('tickets')
       .values(some)

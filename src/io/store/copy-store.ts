@@ -19,6 +19,9 @@ const KEYS: { readonly [Table in CopiedTable]: readonly (keyof Tables[Table] & s
   balances: ['sender', 'session_id'],
   money: ['node', 'period', 'at'],
   transactions: ['account', 'nonce'],
+  ticket_story: ['hash', 'seq'],
+  ticket_transactions: ['hash', 'account', 'nonce'],
+  ledger: ['node', 'day', 'sender'],
   control_settings: ['node', 'name'],
   control_changes: ['node', 'seq'],
 }
@@ -33,6 +36,9 @@ type CopiedTable =
   | 'balances'
   | 'money'
   | 'transactions'
+  | 'ticket_story'
+  | 'ticket_transactions'
+  | 'ledger'
   | 'control_settings'
   | 'control_changes'
 

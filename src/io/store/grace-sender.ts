@@ -19,7 +19,7 @@ const PROBE_MS = 1_000
 /** One batch that is played into the database. */
 const REPLAY_MS = 10_000
 
-/** A batch as `settle_segments_2` knows it: a writer's number names one batch for ever. */
+/** A batch as `settle_segments_3` knows it: a writer's number names one batch for ever. */
 export interface Batch {
   readonly writer: string
   readonly seq: number

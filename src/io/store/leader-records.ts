@@ -9,6 +9,7 @@ import type {
   StoredTicket,
   TicketCount,
   TicketRecords,
+  TicketRemark,
 } from '../../services/orchestrator/payment-records.ts'
 import { StoreError } from './database.ts'
 import type { Store } from './store.ts'
@@ -58,8 +59,13 @@ export class LeaderRecords implements TicketRecords, Pick<SeenNonces, 'reveal'> 
     return this.#store.redeemedSince(block)
   }
 
-  saveTicketState(hash: Uint8Array, state: TicketState, nowMs: number): Promise<void> {
-    return this.#fenced(this.#store.saveTicketState(hash, state, nowMs, this.#fence))
+  saveTicketState(
+    hash: Uint8Array,
+    state: TicketState,
+    nowMs: number,
+    remark: TicketRemark = {},
+  ): Promise<void> {
+    return this.#fenced(this.#store.saveTicketState(hash, state, nowMs, { ...remark, fence: this.#fence }))
   }
 
   reveal(recipientRandHash: Uint8Array, expirationBlock: bigint): Promise<void> {

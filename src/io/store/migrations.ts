@@ -1,8 +1,10 @@
 import type { Kysely } from 'kysely'
 import { SETTLE_BATCH } from './settle-batch.ts'
 import { SETTLE_FUNCTIONS, SETTLE_TABLES } from './settle-function.ts'
+import { SETTLE_LEDGER } from './settle-ledger.ts'
 import { SETTLE_PARTS } from './settle-parts.ts'
 import type { Tables } from './tables.ts'
+import { fillTicketTransactions } from './ticket-story.ts'
 import { fillTotals } from './ticket-totals.ts'
 
 /**
@@ -141,5 +143,36 @@ export const MIGRATIONS: readonly Migration[] = [
         result text not null,
         primary key (node, seq))`,
     ],
+  },
+  {
+    version: 11,
+    oldest: 6,
+    statements: [
+      `alter table tickets add column session_id text`,
+      `alter table tickets add column source text`,
+      `alter table tickets add column received_by text`,
+      `create index tickets_by_time on tickets (received_at, hash)`,
+      `create index tickets_by_state_and_time on tickets (state, received_at, hash)`,
+      `create index tickets_by_sender_and_time on tickets (sender, received_at, hash)`,
+      `create table ticket_story (
+        hash text not null, seq bigint not null, at bigint not null, node text not null,
+        state text not null, reason text not null, tx_hash text, block bigint, paid text, fee text,
+        redeemer text, says text,
+        primary key (hash, seq))`,
+      `create table ticket_transactions (
+        hash text not null, account text not null, nonce bigint not null,
+        primary key (hash, account, nonce))`,
+      `create table ledger (
+        node text not null, day bigint not null, sender text not null,
+        tickets_received bigint not null, tickets_won bigint not null, tickets_handed_in bigint not null,
+        tickets_redeemed bigint not null, received text not null, variance text not null, won text not null,
+        handed_in text not null, redeemed_face text not null, redeemed text not null,
+        redeem_gas text not null,
+        primary key (node, day, sender))`,
+      `create index ledger_by_day on ledger (day, sender)`,
+      `create index transactions_by_day on transactions (account, booked_day, fee)`,
+    ],
+    postgres: SETTLE_LEDGER,
+    fill: fillTicketTransactions,
   },
 ]

@@ -1,6 +1,9 @@
 import { CompiledQuery, type Kysely } from 'kysely'
+import type { SenderChange } from '../../domain/ledger.ts'
 import { type Booking, type Money, type MoneyChange, mondayOf, NO_MONEY, plus } from '../../domain/money.ts'
 import type { Database } from './database.ts'
+import { addToLedger } from './ledger-rows.ts'
+import { numbered } from './numbered.ts'
 import type { Integer, Tables } from './tables.ts'
 
 /*
@@ -12,6 +15,8 @@ import type { Integer, Tables } from './tables.ts'
 export interface BookedMoney {
   readonly booking: Booking
   readonly change: MoneyChange
+  /** The same by gateway, as far as it comes of tickets. */
+  readonly senders?: readonly { readonly sender: string; readonly change: SenderChange }[]
 }
 
 /** The money of some periods. */
@@ -51,6 +56,10 @@ export async function addToMoney(
     rowOf(node, key, plus(before.get(name) ?? NO_MONEY, money)),
   )
   await insertRows(tx, place, after, REPLACE)
+  const ofSenders = booked.flatMap(({ booking: { day }, senders = [] }) =>
+    senders.map(({ change, sender }) => ({ day, sender, change })),
+  )
+  if (ofSenders.length > 0) await addToLedger(tx, place, node, ofSenders)
 }
 
 const AMOUNTS = [
@@ -95,12 +104,6 @@ function tableIn(schema: string | null): string {
   return schema === null ? 'money' : `"${schema}".money`
 }
 
-/** The text with the parameters as the database names them. */
-function numbered(text: string, shared: boolean): string {
-  let count = 0
-  return shared ? text.replaceAll('?', () => `$${++count}`) : text
-}
-
 /** The money of all nodes of the database on this day, in its week, in this round and ever. */
 export async function readMoney(db: Kysely<Tables>, { day, round }: Booking): Promise<MoneyReport> {
   const rows = await db
@@ -127,6 +130,24 @@ export async function readMoney(db: Kysely<Tables>, { day, round }: Booking): Pr
     thisWeek: sum(({ period }) => period === 'day'),
     ever: sum(({ period }) => period === 'ever'),
   }
+}
+
+/** The money of all nodes of the database on each of these days, by day; a day without any is left out. */
+export async function readMoneyByDay(
+  db: Kysely<Tables>,
+  from: number,
+  to: number,
+): Promise<Map<number, Money>> {
+  const rows = await db
+    .selectFrom('money')
+    .selectAll()
+    .where('period', '=', 'day')
+    .where('at', '>=', from)
+    .where('at', '<=', to)
+    .orderBy('at')
+    .execute()
+  const byDay = Map.groupBy(rows, ({ at }) => Number(at))
+  return new Map([...byDay].map(([day, of]) => [day, of.map(moneyOf).reduce(plus, NO_MONEY)]))
 }
 
 /** The booking in a row's columns; null when nothing is counted for it. */

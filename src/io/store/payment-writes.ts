@@ -20,8 +20,10 @@ export async function writePayment(
   const { count, revealed } = await nonceUse(tx, formatHex(record.recipientRandHash))
   if (revealed || count + nonces.length > MAX_NONCES_PER_RAND) throw conflict
   if (!(await insertNonces(tx, record))) throw conflict
-  const newWinners = await addWinners(write, record.winners, 'paid')
-  note({ booking: now, change: { ticketsReceived: nonces.length, received: partsOf(credit) } })
+  const newWinners = await addWinners(write, record.winners, 'paid', sessionId)
+  const change = { ticketsReceived: nonces.length, received: partsOf(credit) }
+  const senders = [{ sender, change: { ...change, variance: record.variance } }]
+  note({ booking: now, change, senders })
   const session = await lockSession(tx, shared, sender, sessionId, nowMs)
   const leftover = session.isNew
     ? (await takeLeftovers(tx, shared, sender, sessionId, record.idleSinceMs)).amount

@@ -18,7 +18,8 @@ const SEED = process.env.SETTLE_SEED ?? 'batches'
 const SCHEMAS = {
   first: () => 'settle_segments_1',
   second: () => 'settle_segments_2',
-  mixed: (seq: number) => (seq % 2 ? 'settle_segments_1' : 'settle_segments_2'),
+  third: () => 'settle_segments_3',
+  mixed: (seq: number) => `settle_segments_${1 + (seq % 3)}`,
 } as const
 type Schema = keyof typeof SCHEMAS
 const ALL = Object.keys(SCHEMAS) as Schema[]
@@ -141,7 +142,7 @@ function valuesIn(row: Record<string, unknown>): Record<string, unknown> {
   return { ...row, [row.amount === undefined ? 'fee' : 'amount']: Rational.parse(amount).toString() }
 }
 
-test('both makes of the function that settles batches answer the same and leave the same behind', async (t) => {
+test('all makes of the function that settles batches answer the same and leave the same behind', async (t) => {
   const location = await postgres.newDatabase()
   for (const schema of ALL) await (await openDatabase({ location, schema })).close()
   const client = new pg.Client({ connectionString: location })
@@ -170,7 +171,9 @@ test('both makes of the function that settles batches answer the same and leave 
     const first = await settle('first')
     const second = await settle('second')
     assert.deepEqual(second.map(valuesIn), first.map(valuesIn), about)
-    assert.deepEqual((await settle('mixed')).map(valuesIn), first.map(valuesIn), about)
+    for (const schema of ['third', 'mixed'] as const) {
+      assert.deepEqual((await settle(schema)).map(valuesIn), first.map(valuesIn), about)
+    }
     assert.deepEqual(await settle('second'), second, 'sent again it is answered as it was')
     traffic.note(items, second)
     for (const [i, { hold, winners, amount }] of second.entries()) {
@@ -193,6 +196,11 @@ test('both makes of the function that settles batches answer the same and leave 
         assert.deepEqual(await read(schema), expected, `${table} of ${schema} after ${about}`)
     }
   }
+  const counted = (rows: string) =>
+    client.query(`select sum(tickets_received) as tickets, sum(tickets_won) as wins, sum(received::numeric) as received,
+      sum(won::numeric) as won from third.${rows}`)
+  const [ever] = (await counted("money where period = 'ever'")).rows
+  assert.deepEqual((await counted('ledger')).rows, [ever], 'the third counts the same by gateway')
   t.diagnostic(JSON.stringify(seen))
   for (const [what, count] of Object.entries(seen)) assert.ok(count > 0, `no ${what}`)
 })

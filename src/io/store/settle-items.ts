@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { StoreError } from './database.ts'
 
-/** A payment as `settle_segments_2` takes it; amounts are text. */
+/** A payment as `settle_segments_3` takes it; amounts are text. */
 export interface PaymentItem {
   /** Hash of the secret number of its tickets. */
   readonly hash: string
@@ -41,7 +41,7 @@ export interface EndItem {
   readonly now: number
 }
 
-/** What `settle_segments_2` takes for a segment that begins or ends. */
+/** What `settle_segments_3` takes for a segment that begins or ends. */
 export interface Item {
   readonly sender: string
   readonly session: string

@@ -48,19 +48,23 @@ export function useNonces(refused: 'null' | 'false'): string {
 `
 }
 
-/** The beginning of a statement that writes down winning tickets: `added` has the hashes of those that are new. */
-export function addedWinners(winners: string): string {
+/**
+ * The beginning of a statement that writes down winning tickets, with `more` columns of text: `added` has the hashes of those
+ * that are new.
+ */
+export function addedWinners(winners: string, more: readonly string[] = []): string {
+  const names = more.map((name) => `, ${name}`).join('')
   return `with added as (
       insert into tickets (hash, sender, recipient, face_value, win_prob, sender_nonce, recipient_rand,
         recipient_rand_hash, sig, creation_round, creation_round_block_hash, params_expiration_block,
-        received_at, updated_at, state, reason)
+        received_at, updated_at, state, reason${names})
       select hash, sender, recipient, face_value, win_prob, sender_nonce, recipient_rand,
         recipient_rand_hash, sig, creation_round, creation_round_block_hash, params_expiration_block,
-        received_at, updated_at, state, reason
+        received_at, updated_at, state, reason${names}
       from jsonb_to_recordset(${winners}) as w(hash text, sender text, recipient text, face_value text,
         win_prob text, sender_nonce bigint, recipient_rand text, recipient_rand_hash text, sig text,
         creation_round bigint, creation_round_block_hash text, params_expiration_block bigint,
-        received_at bigint, updated_at bigint, state text, reason text)
+        received_at bigint, updated_at bigint, state text, reason text${more.map((name) => `, ${name} text`).join('')})
       order by hash
       on conflict do nothing
       returning hash)`

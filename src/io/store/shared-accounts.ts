@@ -20,7 +20,7 @@ import { type StatementCall, StoreError } from './database.ts'
 import { type Batch, type GraceNeeds, GraceSender } from './grace-sender.ts'
 import { LEFTOVER } from './session-rows.ts'
 import { Answer, type HoldItem, type Item, onlyWinners, type PaymentItem } from './settle-items.ts'
-import { rowOfTicket } from './ticket-row.ts'
+import { rowOfTicket, type TicketOrigin } from './ticket-row.ts'
 
 /** A charge waits this long for others to share a batch with; nobody waits for it. */
 const END_PATIENCE_MS = 5
@@ -35,6 +35,8 @@ export interface SharedAccountsNeeds {
   readonly writer: string
   /** Whose totals and money the payments are counted in. */
   readonly node: string
+  /** This node, as winning tickets name whoever took them. */
+  readonly takenBy: string
   bookingAt(nowMs: number): Booking
   isServersFault(error: unknown): boolean
   explain(error: unknown): unknown
@@ -162,7 +164,7 @@ export class SharedAccounts {
 
   async #settle({ items, seq, writer }: Batch, limitMs: number): Promise<readonly Answer[]> {
     const { call, node, schema } = this.#needs
-    const text = `select "${schema}".settle_segments_2($1, $2, $3, $4) as answer`
+    const text = `select "${schema}".settle_segments_3($1, $2, $3, $4) as answer`
     const rows = await call(text, [writer, seq, node, JSON.stringify(items)], limitMs)
     return answersIn(rows[0]?.answer, items.length)
   }
@@ -179,26 +181,33 @@ export class SharedAccounts {
   }
 
   #paymentItem(payment: PaymentRecord): PaymentItem {
-    const { credit, nonces, nowMs, price, winners } = payment
+    const { credit, nonces, nowMs, price, sessionId, variance, winners } = payment
     const { day, round } = this.#needs.bookingAt(nowMs)
+    const isPaid = nonces.length > 0
+    const origin: TicketOrigin = {
+      ...{ sessionId: isPaid ? sessionId : null, source: isPaid ? 'paid' : 'unpaid' },
+      receivedBy: this.#needs.takenBy,
+    }
     return {
       ...{ hash: formatHex(payment.recipientRandHash), nonces, most: MAX_NONCES_PER_RAND },
       ...{ expires: payment.paramsExpirationBlock.toString(), credit: credit.toString() },
       ...{ price: price.toString(), received: partsOf(credit).toString() },
+      variance: variance.toString(),
       ...{ day, round: round?.toString() ?? null, idle: payment.idleSinceMs, now: nowMs },
-      winners: winners.map((ticket) => winnerItem(ticket, nowMs)),
+      winners: winners.map((ticket) => winnerItem(ticket, nowMs, origin)),
     }
   }
 }
 
 /** Of a payment that is refused only the winners count. */
 const NO_PAYMENT = {
-  ...{ sessionId: LEFTOVER, credit: Rational.zero, price: Rational.zero, nonces: [], idleSinceMs: 0 },
+  ...{ sessionId: LEFTOVER, credit: Rational.zero, variance: 0n, price: Rational.zero, nonces: [] },
+  idleSinceMs: 0,
   ...{ recipientRandHash: new Uint8Array(), paramsExpirationBlock: 0n },
 }
 
-function winnerItem(ticket: WinningTicket, nowMs: number): { readonly hash: string } {
-  const row = rowOfTicket(formatHex(ticketHash(ticket)), ticket, nowMs)
+function winnerItem(ticket: WinningTicket, nowMs: number, origin: TicketOrigin): { readonly hash: string } {
+  const row = rowOfTicket(formatHex(ticketHash(ticket)), ticket, nowMs, origin)
   const texts = Object.entries(row).map(([name, value]) => [
     name,
     typeof value === 'bigint' ? value.toString() : value,
@@ -234,6 +243,6 @@ function answersIn(text: unknown, count: number): readonly Answer[] {
   if (answers.success) return answers.data
   throw new StoreError(
     'store-unavailable',
-    'the database gave an answer that settle_segments_2 does not give',
+    'the database gave an answer that settle_segments_3 does not give',
   )
 }

@@ -11,14 +11,17 @@ import { Postgres } from '../../../devnet/postgres.ts'
 import { accountsSuite } from '../../../test/suites/accounts.ts'
 import { moneySuite } from '../../../test/suites/money.ts'
 import { paymentRecord, storeSuite, wonTicket } from '../../../test/suites/store.ts'
+import { ticketsSuite } from '../../../test/suites/tickets.ts'
 import { weiOfParts } from '../../domain/money.ts'
 import { ticketHash } from '../../domain/ticket.ts'
+import { formatHex } from '../../lib/bytes.ts'
 import { seededDice } from '../../lib/dice.ts'
 import { NodeError } from '../../lib/errors.ts'
 import { Rational } from '../../lib/rational.ts'
 import { CommitQueue } from './commit-queue.ts'
 import { IN_MEMORY, openDatabase } from './open.ts'
 import { Store } from './store.ts'
+import { TicketBoard } from './ticket-board.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'livepeer-store-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
@@ -37,6 +40,8 @@ before(async () => {
 })
 after(() => postgres.stop())
 for (const suite of suites) suite('PostgreSQL', () => postgres.newDatabase(), { shared: true })
+ticketsSuite('SQLite', async () => newFile(), { shared: false })
+ticketsSuite('PostgreSQL', () => postgres.newDatabase(), { shared: true })
 
 test('PostgreSQL: a store belongs to one chain and one cluster; clusters may share a database', async () => {
   const location = await postgres.newDatabase()
@@ -129,12 +134,25 @@ test('SQLite: a database of the first version is brought up to date when it is o
     { kind: 'redeemed', txHash: null, paid: 10n ** 30n, fee: 1n, block: 5n },
     0,
   )
+  const id = formatHex(ticketHash(wonTicket(2)))
+  const account = '0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf'
+  await store.saveTransaction(
+    {
+      ...{ account, nonce: 4, purpose: `redeem ${id}`, to: account, data: '0x', value: 0n, gas: 1n },
+      ...{ attempts: [], state: 'mined' },
+    },
+    0,
+  )
   const counted = await store.countTickets()
   await store.close()
   const { DatabaseSync } = await import('node:sqlite')
   const file = new DatabaseSync(location)
   file.exec(
-    `drop table ticket_totals; drop index tickets_by_state_and_hash; create table orchestrators (address text);
+    `drop index transactions_by_day; drop index tickets_by_time; drop index tickets_by_state_and_time;
+     drop index tickets_by_sender_and_time; drop table ticket_story; drop table ticket_transactions;
+     drop table ledger; alter table tickets drop column session_id; alter table tickets drop column source;
+     alter table tickets drop column received_by;
+     drop table ticket_totals; drop index tickets_by_state_and_hash; create table orchestrators (address text);
      drop table money; drop table members; alter table tickets drop column booked_day; alter table tickets drop column booked_round;
      alter table transactions drop column fee; alter table transactions drop column booked_day;
      alter table transactions drop column booked_round; drop table leases;
@@ -145,6 +163,8 @@ test('SQLite: a database of the first version is brought up to date when it is o
   file.close()
   await store.open()
   assert.deepEqual(await store.countTickets(), counted)
+  const story = await new TicketBoard(store).story(id)
+  assert.deepEqual([story?.facts.length, story?.transactions.map(({ nonce }) => nonce)], [0, [4]])
   await store.close()
   const upgraded = new DatabaseSync(location)
   const unused = upgraded.prepare("select count(*) as tables from sqlite_master where name = 'orchestrators'")

@@ -28,6 +28,7 @@ import type {
   StoredTicket,
   TicketCount,
   TicketRecords,
+  TicketRemark,
 } from '../../services/orchestrator/payment-records.ts'
 import type { OpenTicketFacts, OpenTicketRecords } from '../../services/redemption/open-tickets.ts'
 import { CommitQueue } from './commit-queue.ts'
@@ -191,7 +192,7 @@ export class Store
     })
     const accounts = new SharedAccounts({
       grace,
-      ...{ call, schema, writer, node: `${this.#node}${HOT_ROWS}` },
+      ...{ call, schema, writer, node: `${this.#node}${HOT_ROWS}`, takenBy: this.#node },
       bookingAt: (nowMs) => this.#bookingAt(nowMs),
       isServersFault,
       explain: (error) => database.explain(error),
@@ -508,11 +509,16 @@ export class Store
     return rows.map((row) => ticketOfRow(row as Row))
   }
 
-  async saveTicketState(hash: Uint8Array, state: TicketState, nowMs: number, fence?: Fence): Promise<void> {
+  async saveTicketState(
+    hash: Uint8Array,
+    state: TicketState,
+    nowMs: number,
+    { fence, ...remark }: TicketRemark & { readonly fence?: Fence } = {},
+  ): Promise<void> {
     await this.#write(async (tx, shared, note) => {
       if (fence) await checkFence(tx, fence)
       const byLeader = fence !== undefined
-      await changeTicket(this.#ticketWrite(tx, shared, note, nowMs), hash, state, { byLeader })
+      await changeTicket(this.#ticketWrite(tx, shared, note, nowMs), hash, state, { ...remark, byLeader })
     })
   }
 

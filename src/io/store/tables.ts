@@ -48,6 +48,10 @@ export interface Tables {
     reward_gas: string
     other_gas: string
   }
+  ledger: LedgerRow
+  ticket_story: StoryRow
+  /** The transactions that were to redeem a ticket. */
+  ticket_transactions: { hash: string; account: string; nonce: Integer }
   members: MemberRow
   leases: LeaseRow
   /** What an operator set at run time and made to outlast a restart. */
@@ -123,6 +127,45 @@ export interface TicketRow {
   /** Where what it was paid is counted; null while nothing is. */
   booked_day: Integer | null
   booked_round: Integer | null
+  /** The session that it paid for, how it came, and the node that took it; null where that is not known. */
+  session_id: Generated<string | null>
+  source: Generated<string | null>
+  received_by: Generated<string | null>
+}
+
+/** A fact in a ticket's life: the state that it took, and what came with it. Only added to. */
+export interface StoryRow {
+  hash: string
+  seq: Integer
+  at: Integer
+  /** Who wrote it down. */
+  node: string
+  state: string
+  reason: string
+  tx_hash: string | null
+  block: Integer | null
+  paid: string | null
+  fee: string | null
+  redeemer: string | null
+  says: string | null
+}
+
+/** What one gateway's tickets came to on one day, as far as one node wrote it down. */
+export interface LedgerRow {
+  node: string
+  day: Integer
+  sender: string
+  tickets_received: Integer
+  tickets_won: Integer
+  tickets_handed_in: Integer
+  tickets_redeemed: Integer
+  received: string
+  variance: string
+  won: string
+  handed_in: string
+  redeemed_face: string
+  redeemed: string
+  redeem_gas: string
 }
 
 /** A transaction of an account, with all its attempts. */

@@ -6,8 +6,22 @@ import type { StoredTicket } from '../../services/orchestrator/payment-records.t
 import { columnsOfBooking } from './money-rows.ts'
 import type { TicketRow } from './tables.ts'
 
+/** Where a winning ticket came from; null where that is not known. */
+export interface TicketOrigin {
+  readonly sessionId: string | null
+  /** In an accepted payment, without one, or from another node. */
+  readonly source: 'paid' | 'unpaid' | 'handedIn' | null
+  /** The node that took it. */
+  readonly receivedBy: string | null
+}
+
 /** The row of a new winning ticket. */
-export function rowOfTicket(hash: Hex, ticket: WinningTicket, nowMs: number): TicketRowInsert {
+export function rowOfTicket(
+  hash: Hex,
+  ticket: WinningTicket,
+  nowMs: number,
+  { receivedBy, sessionId, source }: TicketOrigin,
+): TicketRowInsert {
   return {
     hash,
     sender: ticket.sender,
@@ -25,10 +39,14 @@ export function rowOfTicket(hash: Hex, ticket: WinningTicket, nowMs: number): Ti
     updated_at: nowMs,
     ...columnsOfState(NEW_TICKET),
     ...columnsOfBooking(null),
+    ...{ session_id: sessionId, source, received_by: receivedBy },
   }
 }
 
-type TicketRowInsert = Omit<TicketRow, 'reason'> & { reason: string }
+type TicketRowInsert = Omit<TicketRow, 'reason' | OriginColumn> & { reason: string } & {
+  readonly [Column in OriginColumn]: string | null
+}
+type OriginColumn = 'session_id' | 'source' | 'received_by'
 
 /** The columns of a ticket's state. */
 export function columnsOfState(
@@ -46,7 +64,7 @@ export function columnsOfState(
 }
 
 /** The ticket in a row. */
-export function ticketOfRow(row: { [K in keyof TicketRowInsert]: TicketRowInsert[K] }): StoredTicket {
+export function ticketOfRow(row: Omit<TicketRowInsert, OriginColumn>): StoredTicket {
   return {
     hash: parseHex(row.hash),
     state: stateOfRow(row),

@@ -1,12 +1,15 @@
 import type { Kysely } from 'kysely'
+import { negated, type SenderChange } from '../../domain/ledger.ts'
 import type { Booking, MoneyChange } from '../../domain/money.ts'
 import type { WinningTicket } from '../../domain/ticket.ts'
 import { isFinal, type TicketState } from '../../domain/ticket-state.ts'
 import { formatHex } from '../../lib/bytes.ts'
+import type { TicketRemark } from '../../services/orchestrator/payment-records.ts'
 import { insertTickets } from './bulk-inserts.ts'
 import { type BookedMoney, bookingOf, columnsOfBooking } from './money-rows.ts'
 import type { Tables } from './tables.ts'
 import { columnsOfState, stateOfRow } from './ticket-row.ts'
+import { tellStory } from './ticket-story.ts'
 import { addToTotals, changeOf, changeOfWinners, type TotalsChange } from './ticket-totals.ts'
 
 /** A transaction of the database in which tickets are written, and how their money is counted. */
@@ -29,17 +32,22 @@ export async function addWinners(
   { node, note, now, nowMs, shared, tx }: TicketWrite,
   tickets: readonly WinningTicket[],
   source: WinnerSource,
+  sessionId: string | null = null,
 ): Promise<WinningTicket[]> {
-  const added = await insertTickets(tx, tickets, nowMs)
+  const added = await insertTickets(tx, tickets, nowMs, { sessionId, source, receivedBy: node })
   if (added.length === 0) return added
   const total = changeOfWinners(added)
   await addToTotals(tx, shared, node, [total])
-  note({ booking: now, change: winnings(total, source) })
+  const senders = [...Map.groupBy(added, ({ sender }) => sender)].map(([sender, own]) => ({
+    sender,
+    change: winnings(changeOfWinners(own), source),
+  }))
+  note({ booking: now, change: winnings(total, source), senders })
   return added
 }
 
 /** A payment counts its tickets itself; one that is refused leaves only those that won. */
-function winnings({ count, faceValue }: TotalsChange, source: WinnerSource): MoneyChange {
+function winnings({ count, faceValue }: TotalsChange, source: WinnerSource): MoneyChange & SenderChange {
   if (source === 'handedIn') return { ticketsHandedIn: count, handedIn: faceValue }
   const ticketsReceived = source === 'paid' ? 0 : count
   return { ticketsReceived, ticketsWon: count, won: faceValue }
@@ -66,7 +74,10 @@ export async function changeTicket(
   { node, note, now, nowMs, shared, tx }: TicketWrite,
   hash: Uint8Array,
   wanted: TicketState,
-  options: { /** A leader writes: others may have written meanwhile. */ byLeader?: boolean } = {},
+  {
+    byLeader = false,
+    ...remark
+  }: TicketRemark & { /** A leader writes: others may have written meanwhile. */ byLeader?: boolean } = {},
 ): Promise<void> {
   const key = formatHex(hash)
   const row = await tx
@@ -77,7 +88,7 @@ export async function changeTicket(
     .executeTakeFirst()
   if (!row) return
   const before = stateOfRow(row as Parameters<typeof stateOfRow>[0])
-  const state = options.byLeader ? stateAfter(before, wanted) : wanted
+  const state = byLeader ? stateAfter(before, wanted) : wanted
   if (state === null) return
   const booked = bookingOf(row)
   const booking = state.kind !== 'redeemed' ? null : before.kind === 'redeemed' ? booked : now
@@ -86,15 +97,30 @@ export async function changeTicket(
     .set({ ...columnsOfState(state), ...columnsOfBooking(booking), updated_at: nowMs })
     .where('hash', '=', key)
     .execute()
+  await tellStory(tx, { hash: key, node, nowMs }, { before, state, remark })
   const faceValue = BigInt(row.face_value)
   await addToTotals(tx, shared, node, [
     changeOf(before, { count: -1, faceValue: -faceValue }),
     changeOf(state, { count: 1, faceValue }),
   ])
-  if (booked) note({ booking: booked, change: redeemed(before, -1n) })
-  if (booking) note({ booking, change: redeemed(state, 1n) })
+  const count = (of: TicketState) => redeemed(of, faceValue)
+  const { sender } = row
+  if (booked) {
+    const { money, tickets } = count(before)
+    note({
+      ...{ booking: booked, change: negated(money) },
+      senders: [{ sender, change: negated(tickets) }],
+    })
+  }
+  if (booking) {
+    const { money, tickets } = count(state)
+    note({ booking, change: money, senders: [{ sender, change: tickets }] })
+  }
 }
 
-function redeemed(state: TicketState, sign: 1n | -1n): MoneyChange {
-  return state.kind === 'redeemed' ? { redeemed: sign * (state.paid ?? 0n) } : {}
+/** What a redeemed ticket counts for, in all and beside the others of its gateway. */
+function redeemed(state: TicketState, faceValue: bigint): { money: MoneyChange; tickets: SenderChange } {
+  if (state.kind !== 'redeemed') return { money: {}, tickets: {} }
+  const money = { redeemed: state.paid ?? 0n }
+  return { money, tickets: { ...money, ticketsRedeemed: 1, redeemedFace: faceValue } }
 }

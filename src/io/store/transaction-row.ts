@@ -1,9 +1,11 @@
 import type { Kysely } from 'kysely'
 import { z } from 'zod'
+import { negated, type SenderChange, sharesOf, ticketsIn } from '../../domain/ledger.ts'
 import { type Booking, gasFor } from '../../domain/money.ts'
 import type { StoredTransaction } from '../../domain/transaction.ts'
 import type { Hex } from '../../lib/bytes.ts'
 import type { Address } from '../../lib/crypto.ts'
+import { chunks } from './bulk-inserts.ts'
 import { type BookedMoney, bookingOf, columnsOfBooking } from './money-rows.ts'
 import type { Tables, TransactionRow } from './tables.ts'
 
@@ -80,6 +82,17 @@ export async function minedSince(
   return rows.map(transactionOfRow)
 }
 
+/** What an account spent on gas from a day on, in wei. */
+export async function spentSince(db: Kysely<Tables>, account: Address, day: number): Promise<bigint> {
+  const rows = await db
+    .selectFrom('transactions')
+    .select('fee')
+    .where('account', '=', account)
+    .where('booked_day', '>=', day)
+    .execute()
+  return rows.reduce((sum, { fee }) => sum + BigInt(fee ?? 0), 0n)
+}
+
 /**
  * Writes a transaction over the one with its account and nonce, and notes its fee where it is counted: where it was before,
  * or under `now` if it has just been mined. A transaction that is open again has no fee.
@@ -107,6 +120,46 @@ export async function writeTransaction(
     .values(columns)
     .onConflict((c) => c.columns(['account', 'nonce']).doUpdateSet(columns))
     .execute()
-  if (before && booked) note({ booking: booked, change: gasFor(before.purpose, -BigInt(before.fee ?? 0)) })
-  if (booking) note({ booking, change: gasFor(row.purpose, transaction.fee ?? 0n) })
+  await linkTickets(tx, row)
+  if (before && booked) {
+    const fee = BigInt(before.fee ?? 0)
+    const senders = await gasBySender(tx, before.purpose, fee)
+    note({
+      ...{ booking: booked, change: gasFor(before.purpose, -fee) },
+      senders: senders.map(({ change, sender }) => ({ sender, change: negated(change) })),
+    })
+  }
+  if (booking) {
+    const fee = transaction.fee ?? 0n
+    const senders = await gasBySender(tx, row.purpose, fee)
+    note({ booking, change: gasFor(row.purpose, fee), senders })
+  }
+}
+
+/** Notes which tickets a transaction is for, so that they are found by it. */
+export async function linkTickets(
+  tx: Kysely<Tables>,
+  { account, nonce, purpose }: Pick<TransactionRow, 'account' | 'nonce' | 'purpose'>,
+): Promise<void> {
+  for (const some of chunks(ticketsIn(purpose).map((hash) => ({ hash, account, nonce })))) {
+    await tx
+      .insertInto('ticket_transactions')
+      .values(some)
+      .onConflict((c) => c.doNothing())
+      .execute()
+  }
+}
+
+/** A fee shared out over the tickets of its transaction, by gateway; none where it is for no tickets. */
+async function gasBySender(
+  tx: Kysely<Tables>,
+  purpose: string,
+  fee: bigint,
+): Promise<{ sender: string; change: SenderChange }[]> {
+  const hashes = ticketsIn(purpose)
+  if (hashes.length === 0) return []
+  const rows = await tx.selectFrom('tickets').select(['hash', 'sender']).where('hash', 'in', hashes).execute()
+  const senders = new Map(rows.map(({ hash, sender }) => [hash, sender]))
+  const shares = sharesOf(fee, hashes.length)
+  return hashes.map((hash, i) => ({ sender: senders.get(hash) ?? '', change: { redeemGas: shares[i]! } }))
 }

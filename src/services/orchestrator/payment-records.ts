@@ -67,6 +67,8 @@ export interface PaymentRecord {
   readonly sender: Address
   readonly sessionId: string
   readonly credit: Rational
+  /** How far chance carries what its tickets pay from that: squares of wei, in (2^256 − 1)² parts. */
+  readonly variance: bigint
   /** Becomes the session's unless it has one. */
   readonly price: PricePerPixel
   readonly recipientRandHash: Uint8Array
@@ -152,6 +154,16 @@ export interface StoredTicket {
   readonly receivedAtMs: number
 }
 
+/** What is told with a change of a ticket's state; it is kept in the ticket's story. */
+export interface TicketRemark {
+  /** The transaction that it is about, where the state does not name it. */
+  readonly txHash?: Hex
+  /** The redeemers that took it. */
+  readonly redeemer?: string
+  /** Why, in the words of whoever refused. */
+  readonly says?: string
+}
+
 /** How many winning tickets are in one state, for one reason. */
 export interface TicketCount {
   readonly state: TicketState['kind']
@@ -181,6 +193,6 @@ export interface TicketRecords {
   unfinishedTickets(isKnown?: (hash: Hex) => boolean): AsyncIterable<readonly StoredTicket[]>
   /** Those found redeemed at this block or later. */
   redeemedSince(block: bigint): Promise<StoredTicket[]>
-  saveTicketState(hash: Uint8Array, state: TicketState, nowMs: number): Promise<void>
+  saveTicketState(hash: Uint8Array, state: TicketState, nowMs: number, remark?: TicketRemark): Promise<void>
   countTickets(): Promise<TicketCount[]>
 }

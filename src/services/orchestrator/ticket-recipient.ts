@@ -1,6 +1,7 @@
 import { type Causes, noCauses } from '../../domain/causes.ts'
 import type { NodeEvents } from '../../domain/events.ts'
 import type { SenderInfo } from '../../domain/float.ts'
+import { varianceOf } from '../../domain/ledger.ts'
 import { autoAdjustedPrice, priceInfoOf, pricePerPixel } from '../../domain/price.ts'
 import {
   type Payment,
@@ -361,12 +362,13 @@ export class TicketRecipient implements Service, Recipient {
     holdFor: HoldFor | null,
   ): Promise<Taken | null> {
     const { clock, events, records } = this.#needs
-    const { expirationBlock, recipientRandHash } = ticketParams!
+    const { expirationBlock, faceValue, recipientRandHash, winProb } = ticketParams!
     const now = clock.now()
     const request = holdFor?.(credit) ?? null
+    const variance = BigInt(nonces.length) * varianceOf(faceValue, winProb)
     const { hold, newWinners } = await records.beginSegment({
       payment: {
-        ...{ sender, sessionId, credit, price, recipientRandHash, nonces, winners },
+        ...{ sender, sessionId, credit, variance, price, recipientRandHash, nonces, winners },
         ...{ paramsExpirationBlock: expirationBlock, idleSinceMs: now - IDLE_SESSION_MS, nowMs: now },
       },
       hold: request,

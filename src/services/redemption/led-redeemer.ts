@@ -1,6 +1,6 @@
 import type { NodeEvents } from '../../domain/events.ts'
 import { ticketHash, type WinningTicket } from '../../domain/ticket.ts'
-import { formatHex } from '../../lib/bytes.ts'
+import { formatHex, type Hex } from '../../lib/bytes.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Scope, Service } from '../../lib/service.ts'
@@ -84,6 +84,11 @@ export class LedRedeemer implements Service {
   /** The account has ether again: retries at once what waits for it. */
   funded(): void {
     this.#redeemer?.funded()
+  }
+
+  /** Retries one ticket at once. Returns whether it is open; null while another process redeems. */
+  retryTicket(id: Hex): boolean | null {
+    return this.#redeemer?.retryTicket(id) ?? null
   }
 
   /** How many tickets of the cluster are neither redeemed nor refused. */

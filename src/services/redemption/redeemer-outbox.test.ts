@@ -15,6 +15,7 @@ import {
   winnersWorld,
 } from '../../../test/suites/winners.ts'
 import { ticketHash } from '../../domain/ticket.ts'
+import { TicketBoard } from '../../io/store/ticket-board.ts'
 import type { Hex } from '../../lib/bytes.ts'
 import { ManualClock } from '../../lib/clock.ts'
 import { Supervisor } from '../../lib/service.ts'
@@ -100,6 +101,26 @@ test('a winning ticket goes to the preferred redeemer, and is done when the chai
   assert.deepEqual(w.happened, ['won', 'delivered to first', `redeemed ${ETHER}`])
   assert.equal(w.node.senders.pending(w.gateway.address), 0n)
   assert.deepEqual(w.node.outbox.waiting(), [])
+})
+
+test('a delivered ticket is handed over again when an operator asks, and its story names the redeemers', async (t) => {
+  const w = await world(t)
+  const ticket = await w.win()
+  assert.deepEqual(await w.counts(), { delivered: 1 })
+  w.first.mood = 'away'
+  assert.equal(w.node.outbox.retryTicket(idOf(ticket)), true)
+  await w.rest()
+  assert.deepEqual(w.second.taken, [idOf(ticket)])
+  assert.deepEqual(await w.counts(), { delivered: 1 })
+  const story = await new TicketBoard(w.store).story(idOf(ticket))
+  assert.deepEqual(
+    story?.facts.map(({ redeemer, state }) => [state.kind, redeemer]),
+    [
+      ['delivered', 'first'],
+      ['delivered', 'second'],
+    ],
+  )
+  assert.equal(w.node.outbox.retryTicket('0x01'), false)
 })
 
 test('when the preferred redeemer does not answer the next one gets the ticket', async (t) => {

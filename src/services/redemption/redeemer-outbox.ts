@@ -4,6 +4,7 @@ import { RedeemerCallError } from '../../domain/redeemer-call.ts'
 import { isExpired, isLastChance, isOver } from '../../domain/redemption.ts'
 import type { WinningTicket } from '../../domain/ticket.ts'
 import type { OpenReason } from '../../domain/ticket-state.ts'
+import type { Hex } from '../../lib/bytes.ts'
 import { settle } from '../../lib/clock.ts'
 import { messageOf } from '../../lib/errors.ts'
 import { PassingFailure } from '../../lib/passing-failure.ts'
@@ -99,6 +100,11 @@ export class RedeemerOutbox implements Service {
     return this.#book.firstExpiries()
   }
 
+  /** Hands one ticket over at once, again if a redeemer has it. Returns whether it is here and open. */
+  retryTicket(id: Hex): boolean {
+    return this.#book.retryTicket(id)
+  }
+
   /** How many tickets are neither redeemed nor refused. */
   get openTickets(): number {
     return this.#book.size
@@ -152,14 +158,15 @@ export class RedeemerOutbox implements Service {
       return
     }
     let reason: OpenReason = 'redeemer-away'
-    let isTaken = false
+    let says: string | undefined
+    const takers: string[] = []
     for (const connection of this.#toAsk(entry)) {
       const error = await this.#hand(entry.ticket, connection, signal)
       redeemers.report(connection, error)
       const isLast = isLastChance(entry.ticket.expirationParams.creationRound, rounds.roundClock)
       if (isLast && (error === null || error.code === 'refused')) entry.asked.add(connection)
       if (error === null) {
-        isTaken = true
+        takers.push(connection.name)
         const { faceValue, sender } = entry.ticket
         const facts = { ticket: entry.id, sender, faceValue, redeemer: connection.name }
         events.tell({ kind: 'ticket-delivered', ...facts })
@@ -167,6 +174,7 @@ export class RedeemerOutbox implements Service {
         continue
       }
       events.tell({ kind: 'ticket-delivery-failed', redeemer: connection.name, reason: error.code })
+      says = error.message
       if (error.code === 'refused') {
         reason = 'redeemer-refuses'
         // What concerns all tickets has a cause of its own.
@@ -177,10 +185,12 @@ export class RedeemerOutbox implements Service {
         log.debug('redeemer cannot take a winning ticket now', { ...describe(entry), error: error.message })
       }
     }
-    if (isTaken) return this.#book.change(entry, { kind: 'delivered' })
+    if (takers.length > 0) {
+      return this.#book.change(entry, { kind: 'delivered' }, { redeemer: takers.join(', ') })
+    }
     // A delivered ticket stays delivered: a redeemer has it.
     if (entry.state.kind === 'delivered') return this.#book.delay(entry)
-    await this.#book.reopen(entry, reason)
+    await this.#book.reopen(entry, reason, says === undefined ? {} : { says })
   }
 
   /** The redeemers to hand a ticket to. At its last chance a delivered one goes to those not yet asked. */

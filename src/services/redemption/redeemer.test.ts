@@ -14,6 +14,7 @@ import {
   winnersWorld,
 } from '../../../test/suites/winners.ts'
 import { MAX_WIN_PROB, recipientRandHash, ticketHash, type WinningTicket } from '../../domain/ticket.ts'
+import { TicketBoard } from '../../io/store/ticket-board.ts'
 import { formatHex } from '../../lib/bytes.ts'
 import { keccak256, signHash } from '../../lib/crypto.ts'
 import { Redeemer } from './redeemer.ts'
@@ -98,6 +99,33 @@ test('a watchtower redeems what another redeemer has left, and nothing that it h
   await w.mine(CONFIRMED)
   assert.equal((await w.stateOf(left)).kind, 'redeemed')
   assert.deepEqual([...w.chain.redemptions.values()], [[ETHER], [ETHER]])
+})
+
+test('a ticket that failed is retried at once when an operator asks, and its story says why it failed', async (t) => {
+  const w = await world(t)
+  const { simulate } = w.chain
+  w.chain.simulate = async () => ({ kind: 'reverts', reason: 'system is paused' })
+  const ticket = await w.won()
+  await w.node.redeemer.queue(ticket)
+  await w.mine(2)
+  assert.equal(reasonOf(await w.stateOf(ticket)), 'open chain-refuses')
+  w.chain.simulate = simulate
+  await w.rest()
+  assert.equal(w.chain.redemptions.size, 0)
+  assert.equal(w.node.redeemer.retryTicket(idOf(ticket)), true)
+  await w.rest()
+  await w.mine(1)
+  assert.equal(w.chain.redemptions.size, 1)
+  assert.equal(w.node.redeemer.retryTicket('0x01'), false)
+  const story = await new TicketBoard(w.store).story(idOf(ticket))
+  assert.deepEqual(story?.origin.source, 'handedIn')
+  assert.deepEqual(
+    story.facts.slice(0, 2).map(({ says, state }) => [state.kind, says]),
+    [
+      ['open', 'system is paused'],
+      ['submitted', undefined],
+    ],
+  )
 })
 
 test('a ticket that is queued twice counts once, also after it was redeemed', async (t) => {

@@ -18,7 +18,7 @@ import type { Address } from '../../lib/crypto.ts'
 import { messageOf } from '../../lib/errors.ts'
 import { PassingFailure } from '../../lib/passing-failure.ts'
 import type { Scope, Service } from '../../lib/service.ts'
-import type { SeenNonces } from '../orchestrator/payment-records.ts'
+import type { SeenNonces, TicketRemark } from '../orchestrator/payment-records.ts'
 import type { RedemptionChain, RedemptionResult } from './redemption-chain.ts'
 import type { Proof } from './redemption-proofs.ts'
 import { SenderClaims } from './sender-claims.ts'
@@ -142,6 +142,11 @@ export class Redeemer implements Service {
     this.#book.retry(({ state }) => state.kind === 'open' && state.reason === 'no-ether')
   }
 
+  /** Retries one ticket at once, whatever it waits for. Returns whether it is here and open. */
+  retryTicket(id: Hex): boolean {
+    return this.#book.retryTicket(id)
+  }
+
   /** How many tickets are neither redeemed nor refused. */
   get openTickets(): number {
     return this.#book.size
@@ -203,13 +208,10 @@ export class Redeemer implements Service {
 
   async #failed(entry: Entry, error: unknown): Promise<void> {
     this.#chainFailed = true
-    this.#unattemptable.failed({ ...describe(entry), reason: messageOf(error) })
-    this.#needs.events.tell({
-      kind: 'redemption-failed',
-      sender: entry.ticket.sender,
-      reason: messageOf(error),
-    })
-    await this.#postpone(entry, 'chain-unavailable').catch(() => {})
+    const says = messageOf(error)
+    this.#unattemptable.failed({ ...describe(entry), reason: says })
+    this.#needs.events.tell({ kind: 'redemption-failed', sender: entry.ticket.sender, reason: says })
+    await this.#postpone(entry, 'chain-unavailable', { says }).catch(() => {})
   }
 
   /** One attempt at one ticket: read, decide, store, act, store. */
@@ -289,7 +291,7 @@ export class Redeemer implements Service {
         // A new round may begin between the simulation and the estimate of the transaction.
         const isNormal = isBroke || isOfRound(result.reason)
         log[isNormal ? 'debug' : 'warn']('redemption not sent', { ...describe(entry), reason: result.reason })
-        return this.#book.reopen(entry, isBroke ? 'no-ether' : 'chain-refuses')
+        return this.#book.reopen(entry, isBroke ? 'no-ether' : 'chain-refuses', { says: result.reason })
       }
       case 'timed-out':
         this.#book.delay(entry)
@@ -301,7 +303,7 @@ export class Redeemer implements Service {
           return this.#book.change(entry, { kind: 'sent', txHash: result.txHash })
         }
         log.info('redemption mined and failed, retrying', { ...describe(entry), txHash: result.txHash })
-        return this.#book.reopen(entry, 'reverted')
+        return this.#book.reopen(entry, 'reverted', { txHash: result.txHash })
     }
   }
 
@@ -324,13 +326,14 @@ export class Redeemer implements Service {
     if (meaning === 'invalid' && !isWin(entry.ticket)) return this.#book.refuse(entry, 'invalid')
     // The reason is kept: it says why the ticket was not redeemed in time.
     if (meaning === 'expired') return this.#book.delay(entry)
-    await this.#postpone(entry, meaning === 'invalid' || meaning === 'used' ? 'chain-refuses' : meaning)
+    const isOther = meaning === 'invalid' || meaning === 'used'
+    await this.#postpone(entry, isOther ? 'chain-refuses' : meaning, { says: reason })
   }
 
   /** Leaves the ticket for later. A submitted one stays submitted: its transaction may still be mined. */
-  async #postpone(entry: Entry, reason: OpenReason): Promise<void> {
+  async #postpone(entry: Entry, reason: OpenReason, remark: TicketRemark = {}): Promise<void> {
     if (entry.state.kind === 'submitted') return this.#book.delay(entry)
-    await this.#book.reopen(entry, reason)
+    await this.#book.reopen(entry, reason, remark)
   }
 
   /** Updates everything derived from a ticket's state. */
@@ -398,7 +401,7 @@ export class Redeemer implements Service {
     const { fee, paid } = entry.state as Redeemed
     await this.#book.change(entry, { kind: 'undone' })
     const { faceValue, sender } = entry.ticket
-    events.tell({ kind: 'ticket-reopened', sender, faceValue, paid, fee })
+    events.tell({ kind: 'ticket-reopened', ticket: entry.id, sender, faceValue, paid, fee })
     log.info('redemption undone by a reorganisation, retrying', describe(entry))
   }
 

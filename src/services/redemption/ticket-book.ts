@@ -20,7 +20,7 @@ import type { Address } from '../../lib/crypto.ts'
 import { isAbort } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Scope } from '../../lib/service.ts'
-import type { StoredTicket, TicketRecords } from '../orchestrator/payment-records.ts'
+import type { StoredTicket, TicketRecords, TicketRemark } from '../orchestrator/payment-records.ts'
 import type { ChainWatch } from '../protocol/rounds.ts'
 import { RedemptionProofs, type RedemptionReads } from './redemption-proofs.ts'
 import { type Task, TicketAgenda } from './ticket-agenda.ts'
@@ -216,6 +216,15 @@ export class TicketBook<Entry extends BookEntry> {
     this.wake()
   }
 
+  /** Retries one ticket at once, whatever it waits for; one that rests is worked on again. Returns whether it is here. */
+  retryTicket(id: Hex): boolean {
+    const resting = this.#resting.get(id)
+    if (resting) this.takeUp(resting)
+    const isHere = this.#agenda.wake([id])
+    if (isHere) this.wake()
+    return isHere
+  }
+
   /** Wakes the loop. */
   wake(): void {
     this.#alarm.ring()
@@ -251,13 +260,16 @@ export class TicketBook<Entry extends BookEntry> {
     }
   }
 
-  /** Stores a new state, then applies it. If the store throws, this throws too and nothing has changed. */
-  async change(entry: Entry, event: TicketEvent): Promise<void> {
+  /**
+   * Stores a new state with a remark for the ticket's story, then applies it. If the store throws, this throws too and nothing
+   * has changed.
+   */
+  async change(entry: Entry, event: TicketEvent, remark: TicketRemark = {}): Promise<void> {
     const { clock, senders, tickets } = this.#needs
     const before = entry.state
     const state = nextState(before, event)
     if (before.kind === 'open' && state.kind === 'open' && before.reason === state.reason) return
-    await tickets.saveTicketState(entry.hash, state, clock.now())
+    await tickets.saveTicketState(entry.hash, state, clock.now(), remark)
     entry.state = state
     this.#work.noted?.(entry, before)
     const { faceValue, sender } = entry.ticket
@@ -279,9 +291,9 @@ export class TicketBook<Entry extends BookEntry> {
   }
 
   /** Delays a ticket and stores what it waits for. */
-  async reopen(entry: Entry, reason: OpenReason): Promise<void> {
+  async reopen(entry: Entry, reason: OpenReason, remark: TicketRemark = {}): Promise<void> {
     this.delay(entry)
-    await this.change(entry, { kind: 'waits', reason })
+    await this.change(entry, { kind: 'waits', reason }, remark)
   }
 
   /** Ends a ticket that the chain shows as redeemed. `fee`: what this node paid for its gas, in wei, or null. */
