@@ -53,6 +53,12 @@ export function expiryBlock(creationRound: bigint, clock: RoundClock): bigint {
   return clock.startL1Block + rounds * clock.roundLength
 }
 
+/** The last round whose tickets can no longer be redeemed in this L1 block. */
+export function roundOfExpiry(l1Block: bigint, clock: RoundClock): bigint {
+  const { currentRound: current, roundLength: length, startL1Block } = clock
+  return roundClockAt({ current, startL1Block, length }, l1Block).currentRound - TICKET_VALIDITY_ROUNDS
+}
+
 /** Whether the chain refuses a ticket of this round permanently because of its age (payments.md §13). */
 export function isExpired(creationRound: bigint, clock: RoundClock): boolean {
   return isRoundOver(creationRound, clock.currentRound)

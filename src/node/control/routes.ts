@@ -9,6 +9,7 @@ import { orchestratorRoutes } from './orchestrator-routes.ts'
 import { settingsRoutes } from './settings-routes.ts'
 import { signedRoutes } from './signed-routes.ts'
 import { stakingRoutes } from './staking-routes.ts'
+import { ticketRoutes } from './ticket-routes.ts'
 import { withTrials } from './trial.ts'
 import { voteRoutes } from './vote-routes.ts'
 
@@ -27,6 +28,7 @@ export function controlRoutes(node: ControlledNode): readonly ControlRoute[] {
     ...withTrials(node, voteRoutes),
     ...signedRoutes(node),
     ...gatewayCheckRoutes(node),
+    ...ticketRoutes(node),
   ]
   return describing(routes, node.version)
 }
