@@ -26,6 +26,7 @@ const variables = takenVariables()
 if (process.argv[2] === 'status') await showStatus()
 else if (process.argv[2] === 'certs') makeCerts()
 else if (process.argv[2] === 'store') await useStore()
+else if (process.argv[2] === 'tickets') await showTickets()
 else if (process.argv[2] === 'explain') explain()
 else if (process.argv[2] === 'completion') complete()
 else if (process.argv[2] === 'config') await checkConfig()
@@ -69,6 +70,23 @@ async function showStatus(): Promise<void> {
       write: (text) => void process.stdout.write(text),
       writeError: (text) => void process.stderr.write(text),
       terminal: () => (process.stdout.isTTY ? process.stdout : null),
+      now: () => systemClock.now(),
+    },
+    stop.signal,
+  )
+}
+
+/** `livepeer tickets`: the winning tickets of a node, and their book. */
+async function showTickets(): Promise<void> {
+  const { runTickets } = await import('./commands/tickets/command.ts')
+  const stop = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => stop.abort())
+  process.stdout.on('error', () => stop.abort())
+  process.exitCode = await runTickets(
+    {
+      ...{ argv: process.argv.slice(3), variables, readText: readTextFile },
+      write: (text) => void process.stdout.write(text),
+      writeError: (text) => void process.stderr.write(text),
       now: () => systemClock.now(),
     },
     stop.signal,
