@@ -6,7 +6,9 @@ import { accountNeedsOf, dutiesOf, recipientOf, withoutDataFolder } from '../dom
 import { ChainClient, connectChain } from '../io/chain/client.ts'
 import { Rpc } from '../io/chain/rpc.ts'
 import { openWallet, type Prompt } from '../io/chain/wallet.ts'
+import { ConsoleLogin } from '../io/http/console-login.ts'
 import { ControlApi } from '../io/http/control-api.ts'
+import { LiveEvents } from '../io/http/live-events.ts'
 import { ConfinedTryOuts } from '../io/media/engine/confined-try-outs.ts'
 import { countNvidiaGpus, lookAtMachine, tryOutInProcess } from '../io/media/engine/hardware.ts'
 import { tellDriver } from '../io/media/engine/nvidia-driver.ts'
@@ -116,14 +118,18 @@ async function startNode(
   const { chain: chainSettings, controlBind, controlHosts, secrets } = settings
   // Starts first, so that a node that has not started yet shows what it waits for.
   const changes = new ControlLog({ clock, log, progress })
-  const routes = controlRoutes({ progress, settings, version, clock, drain, changes })
-  const onChange = changes.add.bind(changes)
-  await supervisor.start(
-    new ControlApi(
-      { ...controlBind, hosts: controlHosts, token: secrets.controlToken },
-      { routes, onChange, log },
-    ),
+  const events = new LiveEvents({ clock })
+  const login = new ConsoleLogin(secrets.controlToken, { clock })
+  const routes = controlRoutes(
+    { progress, settings, version, clock, drain, changes },
+    { live: events, login },
   )
+  const onChange = changes.add.bind(changes)
+  const asked = { token: secrets.controlToken, showsCookie: (cookies?: string) => login.shows(cookies) }
+  await supervisor.start(
+    new ControlApi({ ...controlBind, hosts: controlHosts, ...asked }, { routes, onChange, log }),
+  )
+  await supervisor.start(events)
 
   const runsWorkers = !env.media && dutiesOf(settings).handlesMedia
   const sandbox = runsWorkers ? await Sandbox.open({ mode: settings.mediaSandbox, log }) : null
@@ -139,6 +145,7 @@ async function startNode(
   const parts = new Parts(reachable, access, { ...env, ...machine, ...nodeId })
   const facts = new StatusFacts(parts, env)
   parts.core.metrics?.observe(readingsOf(parts, facts))
+  parts.core.env.events.listen((event) => events.hear(event))
   await supervisor.start(parts.core.env.causes)
   await supervisor.start(parts.core.eventLog)
   const live = new LiveSettings(parts, { clock, log, setLogLevel: env.setLogLevel })

@@ -98,6 +98,7 @@ const RULES: readonly Rule[] = [
   { has: numbered(81, 253), verdict: better('the GET before it has changed nothing', 200) },
   { has: ({ answer }) => answer === 'missing ETH client\n', verdict: SAME },
   // Reads.
+  { has: at('/'), verdict: better('the console is a page for people', 200) },
   { has: at('/healthz'), verdict: better('health is served here too', 200) },
   {
     has: (record) => record.dropped === true && pathOf(record) === '/currentBlock',

@@ -26,7 +26,10 @@ interface Sent {
   readonly body: string | Uint8Array
   /** Null: none, since there is nothing to have a type. */
   readonly type: string | null
+  readonly headers?: Readonly<Record<string, string>>
 }
+
+type StreamAnswer = Extract<ControlAnswer, { readonly stream: unknown }>
 
 /**
  * The node's API for operators: status, metrics, health, the account and its stake (operations.md §4), and what they make the
@@ -37,6 +40,7 @@ export class ControlApi implements Service {
   readonly #bind: { readonly host: string; readonly port: number }
   readonly #site: ControlSite
   readonly #routes: ReadonlyMap<string, ControlRoute>
+  readonly #folders: readonly ControlRoute[]
   readonly #onChange: (change: ControlChange) => Promise<void>
   readonly #log: Log
   #signal = AbortSignal.abort()
@@ -49,6 +53,8 @@ export class ControlApi implements Service {
       readonly token?: string
       /** Names under which it may be called, beside addresses. */
       readonly hosts?: readonly string[]
+      /** Whether a browser's cookies stand for the token; absent: none do. */
+      readonly showsCookie?: (cookies: string | undefined) => boolean
     },
     needs: {
       routes: readonly ControlRoute[]
@@ -57,10 +63,11 @@ export class ControlApi implements Service {
       log: Log
     },
   ) {
-    const { host, hosts = [], port, token = '' } = options
+    const { host, hosts = [], port, showsCookie = () => false, token = '' } = options
     this.#bind = { host, port }
-    this.#site = { host, token, hosts: hosts.map((name) => name.toLowerCase()) }
+    this.#site = { host, token, showsCookie, hosts: hosts.map((name) => name.toLowerCase()) }
     this.#routes = new Map(needs.routes.map((route) => [route.path, route]))
+    this.#folders = needs.routes.filter(({ isFolder }) => isFolder)
     this.#onChange = needs.onChange ?? (async () => {})
     this.#log = needs.log
   }
@@ -80,7 +87,7 @@ export class ControlApi implements Service {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { path } = requestTarget(request.url ?? '/')
-    const route = this.#routes.get(path) ?? null
+    const route = this.#routeOf(path)
     const turned = turnedAway(request, route, this.#site)
     if (turned) {
       request.resume()
@@ -91,21 +98,33 @@ export class ControlApi implements Service {
       return send(response, { status: turned.status, body: turned.text, type: TEXT })
     }
     const values: { given: FormValues } = { given: NO_VALUES }
-    const sent = await this.#sentFor(request, route!, values)
-    if (route!.changes) await this.#record(request, route!, values.given, sent)
+    const sent = await this.#sentFor(request, response, route!, values)
+    if (sent === null) return
+    if (route!.changes && !route!.isUnrecorded) await this.#record(request, route!, values.given, sent)
     send(response, sent)
   }
 
+  #routeOf(path: string): ControlRoute | null {
+    const exact = this.#routes.get(path)
+    return exact ?? this.#folders.find((folder) => path.startsWith(folder.path)) ?? null
+  }
+
+  /** Null where the route has begun to send the answer itself. */
   async #sentFor(
     request: IncomingMessage,
+    response: ServerResponse,
     route: ControlRoute,
     values: { given: FormValues },
-  ): Promise<Sent> {
+  ): Promise<Sent | null> {
     try {
       const body = await readFormBody(request)
       const params = this.#paramsOf(request, route, body, values)
       const { headers } = request
-      return sentOf(await route.answer(params as never, { signal: this.#signal, headers }))
+      const below = requestTarget(request.url ?? '/').path.slice(route.path.length)
+      const answer = await route.answer(params as never, { signal: this.#signal, headers, below })
+      if (!('stream' in answer)) return sentOf(answer)
+      answer.stream(request, response)
+      return null
     } catch (error) {
       if (error instanceof ControlError) return refused(error.status, error.message)
       if (error instanceof FormError) return refused(500, `parse form error: ${error.message}`)
@@ -157,12 +176,15 @@ export class ControlApi implements Service {
   }
 }
 
-function sentOf(answer: ControlAnswer): Sent {
+function sentOf(answer: Exclude<ControlAnswer, StreamAnswer>): Sent {
   if ('text' in answer) {
-    const { status = 200, text, type } = answer
-    return { status, body: text, type: text === '' && !type ? null : (type ?? TEXT) }
+    const { headers = {}, status = 200, text, type } = answer
+    return { status, body: text, type: text === '' && !type ? null : (type ?? TEXT), headers }
   }
-  if ('bytes' in answer) return { status: 200, body: answer.bytes, type: 'application/octet-stream' }
+  if ('bytes' in answer) {
+    const { bytes, headers = {}, type = 'application/octet-stream' } = answer
+    return { status: 200, body: bytes, type, headers }
+  }
   if ('bare' in answer) return { status: 200, body: bareJson(answer.bare), type: 'application/json' }
   const text = JSON.stringify(
     answer.json,
@@ -195,8 +217,9 @@ function redirect(request: IncomingMessage, response: ServerResponse, path: stri
   send(response, { status: 307, body, type: 'text/html; charset=utf-8' })
 }
 
-function send(response: ServerResponse, { body, status, type }: Sent): void {
+function send(response: ServerResponse, { body, headers: own, status, type }: Sent): void {
   const headers = {
+    ...own,
     ...(type !== null && { 'content-type': type }),
     'content-length': Buffer.byteLength(body),
     // Browsers must not guess at the type of a refusal, which may repeat what was asked.

@@ -28,6 +28,7 @@ interface Site {
   readonly host: string
   readonly token?: string
   readonly hosts?: readonly string[]
+  readonly showsCookie?: (cookies: string | undefined) => boolean
 }
 
 async function apiOf(site: Site, changes: ControlChange[] = []) {
@@ -54,8 +55,12 @@ async function apiOf(site: Site, changes: ControlChange[] = []) {
 const LOOPBACK: Site = { host: '127.0.0.1' }
 const EVERYWHERE: Site = { host: '0.0.0.0' }
 const NAMED: Site = { host: '0.0.0.0', hosts: ['Node1.example'] }
-const WITH_TOKEN: Site = { host: '0.0.0.0', token: 'hush' }
+const WITH_TOKEN: Site = {
+  ...{ host: '0.0.0.0', token: 'hush' },
+  showsCookie: (cookies) => cookies === 'known=1',
+}
 const BEARER = { authorization: 'Bearer hush' }
+const COOKIE = { cookie: 'known=1', host: 'node1' }
 
 for (const [name, site, method, path, headers, status] of [
   ['a program on this machine', LOOPBACK, 'POST', '/change', {}, 200],
@@ -78,6 +83,50 @@ for (const [name, site, method, path, headers, status] of [
   ['no token where one is asked for', WITH_TOKEN, 'POST', '/change', {}, 401],
   ['the token under any name', WITH_TOKEN, 'POST', '/change', { ...BEARER, host: 'node1' }, 200],
   ['the token of a page', WITH_TOKEN, 'POST', '/change', { ...BEARER, origin: 'http://evil.example' }, 403],
+  ['a reading by the cookie', WITH_TOKEN, 'GET', '/read', COOKIE, 200],
+  ['a reading by another cookie', WITH_TOKEN, 'GET', '/read', { cookie: 'known=2' }, 401],
+  ['the cookie, from nobody knows where', WITH_TOKEN, 'POST', '/change', COOKIE, 401],
+  ['the cookie, typed in', WITH_TOKEN, 'POST', '/change', { ...COOKIE, 'sec-fetch-site': 'none' }, 401],
+  [
+    'the cookie of this page',
+    WITH_TOKEN,
+    'POST',
+    '/change',
+    { ...COOKIE, 'sec-fetch-site': 'same-origin' },
+    200,
+  ],
+  [
+    'the cookie of this page’s origin',
+    WITH_TOKEN,
+    'POST',
+    '/change',
+    { ...COOKIE, origin: 'http://node1' },
+    200,
+  ],
+  [
+    'the cookie of another page',
+    WITH_TOKEN,
+    'POST',
+    '/change',
+    { ...COOKIE, origin: 'http://evil.example' },
+    403,
+  ],
+  [
+    'the cookie of another port',
+    WITH_TOKEN,
+    'POST',
+    '/change',
+    { ...COOKIE, origin: 'http://node1:81' },
+    403,
+  ],
+  [
+    'the cookie of a sister site',
+    WITH_TOKEN,
+    'POST',
+    '/change',
+    { ...COOKIE, 'sec-fetch-site': 'same-site' },
+    403,
+  ],
 ] as const) {
   test(`${name}: ${status}`, async () => {
     await using api = await apiOf(site)

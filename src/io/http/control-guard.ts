@@ -13,6 +13,8 @@ export interface ControlSite {
   readonly hosts: readonly string[]
   /** What `Authorization: Bearer` must contain; empty for nothing. */
   readonly token: string
+  /** Whether a browser's cookies stand for the token; absent: none do. */
+  readonly showsCookie?: (cookies: string | undefined) => boolean
 }
 
 /** A refusal before the request is looked at. */
@@ -45,7 +47,6 @@ export function turnedAway(
   route: ControlRoute | null,
   site: ControlSite,
 ): Turned | null {
-  const { authorization } = request.headers
   const name = calledName(request)
   const fault = pageFault(request, site)
   if (fault !== null) return { status: 403, text: FAULTS[fault] }
@@ -56,8 +57,19 @@ export function turnedAway(
     }
     if (site.token === '' && !isKnown(name, site)) return UNKNOWN_NAME
   }
-  if (!route?.isOpen && !showsToken(authorization, site.token)) return NO_TOKEN
+  if (!route?.isOpen && !isKnownClient(request, route, site)) return NO_TOKEN
   return route === null ? NOT_FOUND : null
+}
+
+/**
+ * Whether a client shows the token, or a browser the cookie that stands for it. Browsers send cookies with whatever a page
+ * asks: with one, a change is only taken from a page that is known to be this node's own.
+ */
+function isKnownClient({ headers }: IncomingMessage, route: ControlRoute | null, site: ControlSite): boolean {
+  if (showsToken(headers.authorization, site.token)) return true
+  // Where a page of another site asks, it was turned away before.
+  const isOwnPage = headers['sec-fetch-site'] === 'same-origin' || headers.origin !== undefined
+  return (!route?.changes || isOwnPage) && (site.showsCookie?.(headers.cookie) ?? false)
 }
 
 /** The host that the client calls; null where it names none that can be read. */

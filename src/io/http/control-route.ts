@@ -1,15 +1,27 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { z } from 'zod'
 import { NodeError } from '../../lib/errors.ts'
 
 /**
  * A route's answer: a value as JSON for people and programs of this project (bigints as text); a value as JSON in the form of
- * the Go node (`bare`: on one line, bigints as numbers of any size); plain text, of which an empty one has no type; or bytes.
+ * the Go node (`bare`: on one line, bigints as numbers of any size); plain text, of which an empty one has no type; bytes; or
+ * what is sent as it comes, for as long as the client stays (`stream`, which writes the head and the rest itself).
  */
 export type ControlAnswer =
   | { readonly json: unknown; readonly status?: number }
   | { readonly bare: unknown }
-  | { readonly text: string; readonly type?: string; readonly status?: number }
-  | { readonly bytes: Uint8Array }
+  | {
+      readonly text: string
+      readonly type?: string
+      readonly status?: number
+      readonly headers?: Readonly<Record<string, string>>
+    }
+  | {
+      readonly bytes: Uint8Array
+      readonly type?: string
+      readonly headers?: Readonly<Record<string, string>>
+    }
+  | { readonly stream: (request: IncomingMessage, response: ServerResponse) => void }
 
 /** Why the control API does not do what it is asked. */
 export type ControlFault =
@@ -44,6 +56,8 @@ export interface ControlCall {
   /** Aborted when the node stops. */
   readonly signal: AbortSignal
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  /** Of a folder's route: the rest of the path, percent-encoded. */
+  readonly below?: string
 }
 
 /** The parameters of a route: texts that become values. A schema's `meta` tells what each is. */
@@ -51,7 +65,10 @@ export type ControlParameters = z.ZodObject<Readonly<Record<string, z.ZodType<un
 
 /** One path of the control API: the table of them is what is served, described and checked. */
 export interface ControlRoute {
+  /** One that ends in a slash and is no folder is that path alone. */
   readonly path: string
+  /** Whether it answers every path that begins with its own, which ends in a slash. */
+  readonly isFolder?: boolean
   /** What it does, a sentence. */
   readonly about: string
   /** The roles that answer it with more than a refusal; absent: all. */
@@ -64,6 +81,8 @@ export interface ControlRoute {
   readonly takesGet?: boolean
   /** Served without a token. */
   readonly isOpen?: boolean
+  /** It changes something, of which no record is kept, since its parameters are secret. */
+  readonly isUnrecorded?: boolean
   readonly params?: ControlParameters
   /** Checked once all required parameters are there: why this node does not answer it; null where it does. */
   refusal?(): ControlError | null

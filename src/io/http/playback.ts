@@ -48,13 +48,15 @@ export async function play(
   }
 }
 
-interface Found {
+/** A playlist or a segment, with its media type and how long it may be cached. */
+export interface Found {
   readonly type: string
   readonly body: Uint8Array | string
   readonly caching: { readonly 'Cache-Control': string }
 }
 
-async function find(
+/** The playlist or the segment at a path below `/stream/`; null if there is none. */
+export async function find(
   path: string,
   playable: Playable,
   options: { currentManifest: boolean },

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { settingsOf } from '../../../test/fakes/settings.ts'
+import { ConsoleLogin } from '../../io/http/console-login.ts'
 import { descriptionOf, requiredNames } from '../../io/http/control-parameters.ts'
+import { LiveEvents } from '../../io/http/live-events.ts'
 import { ManualClock } from '../../lib/clock.ts'
 import type { ControlledNode } from './context.ts'
 import { controlRoutes } from './routes.ts'
@@ -15,7 +17,11 @@ const node: ControlledNode = {
   drain: { state: null, begin: () => null, undo: async () => {} },
   changes: { latest: async () => [] },
 }
-const routes = controlRoutes(node)
+const { clock } = node
+const routes = controlRoutes(node, {
+  live: new LiveEvents({ clock }),
+  login: new ConsoleLogin('', { clock }),
+})
 
 interface Operation {
   readonly operationId: string

@@ -1,6 +1,7 @@
 import { describing } from '../../io/http/control-openapi.ts'
 import type { ControlRoute } from '../../io/http/control-route.ts'
 import { chainRoutes } from './chain-routes.ts'
+import { type ConsoleNeeds, consoleRoutes } from './console-routes.ts'
 import type { ControlledNode } from './context.ts'
 import { fundsRoutes } from './funds-routes.ts'
 import { gatewayCheckRoutes } from './gateway-check-route.ts'
@@ -17,7 +18,7 @@ import { voteRoutes } from './vote-routes.ts'
  * The table of all that the control API answers (operations.md §4). It is there from the start on, so that a slow start can be
  * watched.
  */
-export function controlRoutes(node: ControlledNode): readonly ControlRoute[] {
+export function controlRoutes(node: ControlledNode, forConsole: ConsoleNeeds): readonly ControlRoute[] {
   const routes = [
     ...nodeRoutes(node),
     ...settingsRoutes(node),
@@ -29,6 +30,7 @@ export function controlRoutes(node: ControlledNode): readonly ControlRoute[] {
     ...signedRoutes(node),
     ...gatewayCheckRoutes(node),
     ...ticketRoutes(node),
+    ...consoleRoutes(node, forConsole),
   ]
   return describing(routes, node.version)
 }

@@ -24,11 +24,11 @@ test('the status lists the members in one order, with how long a silent one has 
   )
   assert.deepEqual([node, isIn], ['1'.repeat(16), false])
   assert.deepEqual(
-    members.map(({ address, alive, silentMs }) => [address, alive, silentMs]),
+    members.map(({ address, alive, seenMs, silentMs }) => [address, alive, silentMs, seenMs]),
     [
-      ['10.0.0.1:8935', true, 0],
-      ['10.0.0.2:8935', true, 0],
-      ['10.0.0.3:8935', false, 1_500],
+      ['10.0.0.1:8935', true, 0, 3_000],
+      ['10.0.0.2:8935', true, 0, 2_000],
+      ['10.0.0.3:8935', false, 1_500, 7_500],
     ],
   )
 })

@@ -1,5 +1,5 @@
 import type { Led, MemberWork } from '../../domain/member.ts'
-import type { Members } from '../../services/cluster/members.ts'
+import { LEASE_MS, type Members } from '../../services/cluster/members.ts'
 
 /** A node of a cluster, as another one sees it. */
 export interface MemberFigures {
@@ -13,6 +13,8 @@ export interface MemberFigures {
   readonly alive: boolean
   /** Since its lease has run out; 0 while it holds. */
   readonly silentMs: number
+  /** Since it last renewed its lease. */
+  readonly seenMs: number
   readonly work: MemberWork
   /** What it leads, and for how long; empty for a member that is not alive. */
   readonly leads: readonly Led[]
@@ -34,6 +36,7 @@ export function clusterFigures({ all, isIn, node }: Pick<Members, 'all' | 'isIn'
       version: member.version,
       alive: member.leftMs > 0,
       silentMs: Math.max(0, Math.round(-member.leftMs)),
+      seenMs: Math.max(0, Math.round(LEASE_MS - member.leftMs)),
     },
     work: member.work,
     leads: member.leftMs > 0 ? (member.leads ?? []) : [],
