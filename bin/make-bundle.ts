@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { readdir, rename, rm, stat } from 'node:fs/promises'
+import { copyFile, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
@@ -20,6 +20,7 @@ const REQUIRE =
 export async function makeBundle({
   folder,
   from = 'src',
+  pages = {},
   programs,
 }: {
   /** Beside `src`. */
@@ -27,6 +28,8 @@ export async function makeBundle({
   /** What the paths of the programs begin with: a folder beside `src`, or `src`. */
   readonly from?: string
   readonly programs: Readonly<Record<string, string>>
+  /** Web pages: a folder in the bundle for each, and the folder in `src` with its `index.html`, `main.tsx` and icon. */
+  readonly pages?: Readonly<Record<string, string>>
 }): Promise<void> {
   const dist = join(ROOT, folder)
   const sources = [...new Set(['src', from, 'package-lock.json'])]
@@ -49,10 +52,32 @@ export async function makeBundle({
     keepNames: true,
     logLevel: 'warning',
   })
+  for (const [out, path] of Object.entries(pages)) await makePage(join(ROOT, 'src', path), join(made, out))
   const old = `${made}-old`
   await rename(dist, old).catch(() => {})
   await rename(made, dist)
   await rm(old, { recursive: true, force: true })
+}
+
+/** Puts the scripts of a page and what they depend on into a few files beside it. They load nothing from elsewhere. */
+async function makePage(source: string, out: string): Promise<void> {
+  await build({
+    absWorkingDir: ROOT,
+    entryPoints: { main: join(source, 'main.tsx') },
+    outdir: out,
+    bundle: true,
+    splitting: true,
+    minify: true,
+    platform: 'browser',
+    format: 'esm',
+    target: 'es2023',
+    jsx: 'automatic',
+    jsxImportSource: 'preact',
+    chunkNames: '[name]-[hash]',
+    legalComments: 'linked',
+    logLevel: 'warning',
+  })
+  for (const file of ['index.html', 'icon.svg']) await copyFile(join(source, file), join(out, file))
 }
 
 /** When a file, or any file in a folder, was last changed. */

@@ -19,7 +19,7 @@ export const LAYERS = {
     'test/media/**/*.test.ts',
   ],
   fast: [
-    'src/{commands,config,domain,lib,node,services}/**/*.test.ts',
+    'src/{commands,config,console,domain,lib,node,services}/**/*.test.ts',
     'src/io/{http,objects,rpc,rtmp,systemd}/**/*.test.ts',
     'test/tree/**/*.test.ts',
   ],

@@ -14,6 +14,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   main: ['node', 'commands', 'config', 'lib'],
   node: ['config', 'domain', 'services', 'io', 'lib'],
   commands: ['config', 'domain', 'io', 'lib', 'types:services/transcoding'],
+  // It runs in browsers: of the commands it takes the words of the status.
+  console: ['commands', 'domain', 'lib'],
   config: ['domain', 'lib'],
   domain: ['lib'],
   lib: [],
@@ -51,6 +53,9 @@ const HOMES: Readonly<Record<string, string | readonly string[]>> = {
   secp256k1: 'src/lib',
   'prom-client': 'src/io/http',
   '@inquirer/prompts': 'src/commands/wizard',
+  preact: 'src/console',
+  '@preact/signals': 'src/console',
+  'hls.js': 'src/console',
 }
 
 /** Only these touch the process: what the operating system starts, and what keeps a worker's memory and life. */
@@ -66,7 +71,7 @@ interface Import {
 }
 
 const sources = filesUnder(join(root, 'src')).filter(
-  (file) => file.endsWith('.ts') && !file.endsWith('.test.ts'),
+  (file) => /\.tsx?$/.test(file) && !file.endsWith('.test.ts'),
 )
 const imports = sources.flatMap(importsOf)
 
@@ -84,6 +89,21 @@ test('every room of src imports only what it may', () => {
     return from !== to && !includes('') && !(typesOnly && includes('types:'))
   })
   assert.deepEqual(wrong.map(sentence), [])
+})
+
+test('what runs in browsers is made of modules that need no Node.js', () => {
+  const reached = new Set(imports.map(({ file }) => file).filter((file) => file.startsWith('src/console/')))
+  const wrong: string[] = []
+  // The set grows while it is gone through.
+  for (const from of reached) {
+    for (const { file, target, typesOnly } of imports) {
+      if (file !== from || typesOnly) continue
+      if (target.startsWith('src/')) reached.add(target)
+      else if (target.startsWith('node:')) wrong.push(`${file} imports ${target}`)
+    }
+  }
+  assert.ok(reached.has('src/commands/status/problems.ts'))
+  assert.deepEqual(wrong, [])
 })
 
 test('the rooms of services form no circle at run time', () => {

@@ -1,4 +1,5 @@
-import { z } from 'zod'
+// Named like this, what is not used of it stays out of the files of the console.
+import * as z from 'zod'
 import { messageOf } from '../../lib/errors.ts'
 
 /** Texts from nodes are cut to this length, so that none fills the screen. */
@@ -18,6 +19,7 @@ const list = <T extends z.ZodType>(entry: T) => z.array(entry).max(MAX_ENTRIES)
 
 const endpoint = z.object({
   endpoint: text,
+  head: whole.nullable().optional(),
   state: z.object({ kind: text, sinceMs: time.optional(), reason: text.optional() }),
 })
 
@@ -120,7 +122,13 @@ const transcoder = z.object({
   load: count,
   streams: list(text).default([]),
   outOfRotation: text.nullable(),
+  version: text.optional(),
+  lastAnswerMs: time.nullable().optional(),
 })
+
+/** A stream's names are part of its paths, so they are kept as they are. */
+const streamName = z.string().max(MAX_SENTENCE)
+const stream = z.object({ manifestId: streamName, profiles: list(streamName), sessions: count })
 const worker = z.object({ orchestrator: text.nullable(), running: count, lastError: text.nullable() })
 
 const media = z.object({
@@ -158,6 +166,7 @@ const cluster = z.object({
   members: list(
     z.object({
       ...{ node: text, address: text, roles: list(text), version: text, alive: z.boolean(), silentMs: time },
+      seenMs: time.optional(),
       work: z.object({ takesSegments: z.boolean(), maxSessions: count, sessions: count }),
       leads: list(z.object({ duty: text, forMs: time })).optional(),
     }),
@@ -198,7 +207,7 @@ const sections = {
   ticketsAccepted: count,
   overpaid: list(overpaid),
   floatStreams: count,
-  streams: list(z.unknown()),
+  streams: list(stream),
 } as const
 
 type Sections = { readonly [Name in keyof typeof sections]?: z.output<(typeof sections)[Name]> }

@@ -13,11 +13,25 @@ const COLUMN_WIDTH = 17
 /** Amounts of all nodes together, one for each period. */
 type Row = readonly [label: string, amounts: readonly bigint[]]
 
+/** What some nodes earned and spent: the periods, and for each kind of amount one of each period. */
+export interface MoneyRows {
+  readonly periods: readonly string[]
+  readonly rows: readonly { readonly label: string; readonly amounts: readonly bigint[] }[]
+}
+
+/** What the nodes earned and spent, as a table of text; empty when none of them did. */
+export function moneyTable(nodes: readonly SeenNode[]): string[] {
+  const money = moneyRows(nodes)
+  if (!money) return []
+  const { periods, rows } = money
+  return [columns('', periods), ...rows.map(({ amounts, label }) => columns(label, amounts.map(ether)))]
+}
+
 /**
- * What the nodes earned and spent, as a table; empty when none of them did. Each amount is counted once: payments and what
+ * What the nodes earned and spent; null when none of them did. Each amount is counted once: payments and what
  * was redeemed of them at the nodes that were paid, what else a redeemer redeemed beside that, and gas where it was paid.
  */
-export function moneyTable(nodes: readonly SeenNode[]): string[] {
+export function moneyRows(nodes: readonly SeenNode[]): MoneyRows | null {
   const keepers = nodes.filter(({ status: { money } }) => money)
   const paid = keepers.filter(
     ({ status: { recipient, roles } }) => recipient && roles?.includes('orchestrator'),
@@ -43,12 +57,12 @@ export function moneyTable(nodes: readonly SeenNode[]): string[] {
           ...unlessZero('redeemed', elsewhere),
         ]
   rows.push(...GAS.flatMap(([label], i) => unlessZero(label, gas[i]!)))
-  if (rows.every(([, amounts]) => amounts.every((amount) => amount === 0n))) return []
+  if (rows.every(([, amounts]) => amounts.every((amount) => amount === 0n))) return null
   const net: Row = [
     'net: redeemed less gas',
     sum([earned, ...gas.map((amounts) => amounts.map((wei) => -wei))]),
   ]
-  return [headOf(keepers), ...[...rows, net].map(lineOf)]
+  return { periods: headOf(keepers), rows: [...rows, net].map(([label, amounts]) => ({ label, amounts })) }
 }
 
 const GAS = [
@@ -57,12 +71,12 @@ const GAS = [
   ['gas of other transactions', 'otherGasWei'],
 ] as const
 
-function headOf(nodes: readonly SeenNode[]): string {
+function headOf(nodes: readonly SeenNode[]): string[] {
   const rounds = new Set(nodes.flatMap(({ status: { money } }) => money?.round ?? []))
   const since = nodes.flatMap(({ status: { money } }) => money?.sinceMs ?? [])
   const round = rounds.size === 1 ? `round ${[...rounds][0]}` : 'this round'
   const first = since.length === 0 ? 'ever' : `since ${dateOf(Math.min(...since))}`
-  return columns('', ['today, UTC', round, 'since Monday', first])
+  return ['today, UTC', round, 'since Monday', first]
 }
 
 function dateOf(ms: number): string {
@@ -71,10 +85,6 @@ function dateOf(ms: number): string {
 
 /** The largest time that a date can have. */
 const MAX_DATE_MS = 8.64e15
-
-function lineOf([label, amounts]: Row): string {
-  return columns(label, amounts.map(ether))
-}
 
 function columns(label: string, cells: readonly string[]): string {
   return `${label.padEnd(LABEL_WIDTH)}${cells.map((cell) => cell.padStart(COLUMN_WIDTH)).join('')}`.trimEnd()

@@ -510,6 +510,7 @@ test('a cluster is shown once with all its nodes, whichever were asked, and a si
       version: '0.1.0',
       alive: true,
       silentMs: 0,
+      seenMs: 0,
       leads: [],
       work,
       ...changes,

@@ -14,6 +14,12 @@ const MAX_TRANSACTIONS = 5
 /** A line of a chapter, and its level of indentation. */
 export type Line = readonly [depth: 1 | 2, text: string]
 
+/** What is told about some nodes under one title. */
+export interface Chapter {
+  readonly title: string
+  readonly lines: readonly Line[]
+}
+
 /** The text shown, and whether it lists a problem. */
 export interface Screen {
   readonly text: string
@@ -29,20 +35,17 @@ export function screenOf(answers: readonly NodeAnswer[], nowMs: number): Screen 
   const nodes = answers.filter((answer) => answer.kind === 'status')
   const problems = problemsOf(answers)
   const time = new Date(nowMs).toISOString().slice(0, 19).replace('T', ' ')
-  const chapters: [title: string, lines: readonly Line[]][] = [
-    ['Needs attention', problems.map((problem) => [1, `! ${problem}`])],
-    ['Money', moneyTable(nodes).map((line) => [1, line])],
-    ['Who redeems', nodes.flatMap(redemptionLines)],
-    ['Who rewards', rewardChapter(nodes)],
-    ['Pending', nodes.flatMap(pendingLines)],
-    ['Lost or refused', nodes.flatMap(lostLines)],
-    ['Nodes', nodes.flatMap(nodeLines)],
-    ...clustersOf(nodes).map(({ title, lines }) => [title, lines] as [string, readonly Line[]]),
+  const chapters: Chapter[] = [
+    { title: 'Needs attention', lines: problems.map((problem) => [1, `! ${problem}`]) },
+    { title: 'Money', lines: moneyTable(nodes).map((line) => [1, line]) },
+    ...workChapters(nodes),
+    { title: 'Nodes', lines: nodes.flatMap(nodeLines) },
+    ...clustersOf(nodes),
   ]
   const text = [`livepeer status   ${time} UTC   ${counted(nodes.length, 'node')}`]
-  for (const [title, lines] of chapters) {
+  for (const { lines, title } of chapters) {
     if (lines.length === 0) {
-      text.push('', `${title.toUpperCase()}: ${EMPTY[title] ?? 'nothing'}`)
+      text.push('', `${title.toUpperCase()}: ${emptyChapter(title)}`)
       continue
     }
     text.push('', title.toUpperCase())
@@ -52,6 +55,21 @@ export function screenOf(answers: readonly NodeAnswer[], nowMs: number): Screen 
     }
   }
   return { text: `${text.join('\n')}\n`, needsAttention: problems.length > 0 }
+}
+
+/** Which of some nodes redeem, which call reward, what is pending, and what was lost and why. */
+export function workChapters(nodes: readonly SeenNode[]): Chapter[] {
+  return [
+    { title: 'Who redeems', lines: nodes.flatMap(redemptionLines) },
+    { title: 'Who rewards', lines: rewardChapter(nodes) },
+    { title: 'Pending', lines: nodes.flatMap(pendingLines) },
+    { title: 'Lost or refused', lines: nodes.flatMap(lostLines) },
+  ]
+}
+
+/** What a chapter without lines says. */
+export function emptyChapter(title: string): string {
+  return EMPTY[title] ?? 'nothing'
 }
 
 const EMPTY: Readonly<Record<string, string>> = {
