@@ -397,7 +397,6 @@ export const flags = {
   ),
   authWebhookUrl: text('', 'gateway', 'URL that decides who may stream, or which gateways to serve.', {
     roles: ['gateway', 'orchestrator'],
-    later: 'leave it out',
     value: 'URL',
   }),
   verifierUrl: text('', 'gateway', 'URL of an external verifier of results.', {

@@ -12,13 +12,13 @@ import type { GatewaySettings } from './settings.ts'
 export function readGateway(reading: Reading, network: Network): GatewaySettings {
   const { flags } = reading
   const bind = parseBind(reading.spelled('httpAddr'), flags.httpAddr, { host: '127.0.0.1', port: 9935 })
-  reading.httpUrl('authWebhookUrl')
+  const authWebhook = reading.httpUrl('authWebhookUrl')
   reading.httpUrl('orchWebhookUrl')
   reading.httpUrl('verifierUrl')
   if (flags.verifierUrl !== '' && flags.verifierPath === '' && flags.objectStore === '') {
     throw refusal('-verifierUrl needs -verifierPath or -objectStore, where the verifier finds the segments')
   }
-  const guarded = isLoopback(bind.host) || flags.authWebhookUrl !== ''
+  const guarded = isLoopback(bind.host) || authWebhook !== null
   if (flags.httpIngest === null && !guarded) {
     reading.warnings.push(
       `HTTP ingest at /live/ is off because ${reading.spelled('httpAddr')} ${printBind(bind)} is open to anyone: give -httpIngest to turn it on anyway`,
@@ -33,6 +33,7 @@ export function readGateway(reading: Reading, network: Network): GatewaySettings
   const maxPrice = network.offchain ? null : readPrice(reading, 'maxPricePerUnit', flags.maxPricePerUnit)
   return {
     bind,
+    authWebhook,
     rtmp: readRtmp(reading),
     httpIngest: flags.httpIngest ?? guarded,
     publicHost:
@@ -70,9 +71,9 @@ function readRtmp(reading: Reading): GatewaySettings['rtmp'] {
   }
   if (flags.rtmpAddr === NO_RTMP) return null
   const bind = parseBind(reading.spelled('rtmpAddr'), flags.rtmpAddr, DEFAULT_RTMP)
-  if (!isLoopback(bind.host)) {
+  if (!isLoopback(bind.host) && flags.authWebhookUrl === '') {
     reading.warnings.push(
-      `anyone who can reach ${reading.spelled('rtmpAddr')} ${printBind(bind)} may publish, and this gateway pays: let only your publishers reach it`,
+      `anyone who can reach ${reading.spelled('rtmpAddr')} ${printBind(bind)} may publish, and this gateway pays: let only your publishers reach it, or give -authWebhookUrl`,
     )
   }
   return { bind, isDefault: !reading.has('rtmpAddr'), maxDurationMs }

@@ -29,7 +29,9 @@ export function readOrchestrator(
   secrets: Secrets,
 ): OrchestratorSettings {
   const { flags } = reading
-  reading.httpUrl('authWebhookUrl')
+  if (reading.httpUrl('authWebhookUrl') !== null) {
+    throw refusal(`${reading.spelled('authWebhookUrl')} is not supported by this version yet: leave it out`)
+  }
   const nodes = peerUrls(reading, 'nodes', null)
   const service = readService(reading, network, nodes)
   if (service.kind !== 'none' && !roles.has('transcoder') && secrets.orchSecret === '') {

@@ -100,12 +100,14 @@ export class Reading {
     return this.flags[name] === '' ? null : checkedAddress(this.spelled(name), this.flags[name])
   }
 
-  /** Checks that the value is a URL, even if it is not used. */
-  httpUrl(name: 'authWebhookUrl' | 'orchWebhookUrl' | 'verifierUrl'): void {
+  /** A URL, or null when the flag is empty. */
+  httpUrl(name: 'authWebhookUrl' | 'orchWebhookUrl' | 'verifierUrl'): string | null {
     const text = this.flags[name]
-    if (text !== '' && !isUrl(text, ['http:', 'https:'])) {
+    if (text === '') return null
+    if (!isUrl(text, ['http:', 'https:'])) {
       throw refusal(`${this.spelled(name)} is not an http or https URL`)
     }
+    return text
   }
 }
 

@@ -102,6 +102,7 @@ describe('settings of a gateway', () => {
       ['P240p30fps16x9', 'P360p30fps16x9'],
     )
     assert.deepEqual(rest, {
+      authWebhook: null,
       bind: { host: '127.0.0.1', port: 9935 },
       httpIngest: true,
       publicHost: '',
@@ -918,8 +919,8 @@ describe('a sentence refuses', () => {
     ],
     [
       '-gateway',
-      'LP_AUTHWEBHOOKURL is not supported by this version yet: leave it out',
-      { variables: { LP_AUTHWEBHOOKURL: 'http://a' } },
+      'LP_RECORDSTORE is not supported by this version yet: leave it out',
+      { variables: { LP_RECORDSTORE: 's3://a:b@region/bucket' } },
     ],
   ]
   for (const [line, sentence, rest] of refused) {

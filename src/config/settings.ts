@@ -109,6 +109,8 @@ export interface UnitPrice {
 /** Settings of a gateway. */
 export interface GatewaySettings {
   readonly bind: Bind
+  /** The URL that decides on new streams; null where anyone may publish. */
+  readonly authWebhook: string | null
   /** Where RTMP is served; null for nowhere. */
   readonly rtmp: RtmpSettings | null
   /** Whether segments are accepted at /live/. */

@@ -90,8 +90,9 @@ const scripts: readonly (readonly [base: string, flag: string, verdict: Verdict]
     { refused: /^-verifierUrl is not supported/ },
   ],
   [OFFCHAIN, '-verifierPath /v', NOT_YET('nothing is written there$')],
-  // Without the webhook anyone could stream, or any price would be accepted.
-  [OFFCHAIN, '-authWebhookUrl https://w.example', MISSING],
+  [OFFCHAIN, '-authWebhookUrl https://w.example', 'accepted'],
+  [OFFCHAIN, '-authWebhookUrl https://w.example -rtmpAddr 0.0.0.0:1935 -httpAddr 0.0.0.0:9935', 'accepted'],
+  // Any price would be accepted.
   [ORCHESTRATOR, '-authWebhookUrl https://w.example', MISSING],
   [ORCHESTRATOR, '-startupAvailabilityCheck=false', 'accepted'],
 
@@ -186,7 +187,7 @@ test('a configuration file may contain them too', () => {
   assert.deepEqual(loaded.warnings, [
     'liveAICapReportInterval in line 4 of node.conf has no effect here: it is for AI, which this node does not support',
     'aiVerboseLogs in line 5 of node.conf has no effect here: it is for AI, which this node does not support',
-    'anyone who can reach rtmpAddr in line 3 of node.conf 0.0.0.0:1935 may publish, and this gateway pays: let only your publishers reach it',
+    'anyone who can reach rtmpAddr in line 3 of node.conf 0.0.0.0:1935 may publish, and this gateway pays: let only your publishers reach it, or give -authWebhookUrl',
   ])
 })
 

@@ -116,6 +116,14 @@ export interface CauseFacts {
   'orchestrators-busy': { readonly orchestrators: readonly string[] }
   'no-orchestrators': { readonly where: 'listed' | 'on-chain' }
   'streams-full': { readonly streams: number }
+  /** The webhook that lets publishers in gives no answer, or none that can be used. */
+  'auth-webhook-failing': { readonly webhook: string; readonly reason: string }
+  /** The webhook sets fields for what this gateway does not do. */
+  'auth-webhook-asks-too-much': {
+    readonly fields: readonly string[]
+    /** Whether such streams are refused; otherwise they are served without. */
+    readonly isRefused: boolean
+  }
 
   // An orchestrator.
   'account-not-registered': {

@@ -259,6 +259,24 @@ export const CAUSES: { readonly [Code in CauseCode]: CauseKind<CauseFacts[Code]>
       `there are ${counted(streams, 'stream')}, as many as -maxSessions allows, so further ones are refused`,
     change: () => 'raise -maxSessions',
   },
+  'auth-webhook-failing': {
+    side: 'operator',
+    of: ['gateway'],
+    passesMs: PASSES_MS,
+    title: 'webhook for publishers fails',
+    says: ({ reason, webhook }) =>
+      `the webhook ${webhook} of -authWebhookUrl does not decide on new streams (${reason}), so they are refused`,
+    change: () => 'see what the webhook does, or correct -authWebhookUrl',
+  },
+  'auth-webhook-asks-too-much': {
+    side: 'operator',
+    of: ['gateway'],
+    passesMs: PASSES_MS,
+    title: 'webhook for publishers asks for what is not supported',
+    says: ({ fields, isRefused }) =>
+      `the webhook of -authWebhookUrl sets ${fields.join(', ')}, which this gateway does not support yet, so such streams are ${isRefused ? 'refused' : 'served without'}`,
+    change: ({ fields }) => `leave ${fields.join(' and ')} out of the webhook’s answers`,
+  },
 
   'account-not-registered': {
     side: 'orchestrator',

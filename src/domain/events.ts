@@ -156,8 +156,10 @@ export type StreamEvent =
   | { kind: 'orchestrator-suspended'; manifestId: string; orchestrator: string; reason: string }
   | { kind: 'orchestrator-swapped'; manifestId: string }
 
-/** What a gateway's publisher saw of its segment. */
+/** What a gateway's publishers are told, and saw of their segments. */
 export type PublisherEvent =
+  /** The webhook was asked about a new stream. */
+  | { kind: 'stream-judged'; outcome: 'allowed' | 'denied' | 'undecided'; tookMs: number }
   /** The renditions were sent, `tookMs` after the whole segment was here. */
   | {
       kind: 'publisher-answered'

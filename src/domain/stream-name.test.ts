@@ -17,6 +17,9 @@ const names: readonly [string, string, string][] = [
   ['  //stream/a/b/c.ts', 'a', 'b/c'],
   ['/stream/live/a.m3u8', 'a', ''],
   ['app/k1/k2', 'app', 'k1/k2'],
+  ['live/x', 'live', 'x'],
+  ['live/live/x', 'live', 'x'],
+  ['alive/foo', 'afoo', ''],
   ['/lilive/ve/x', 'live', 'x'],
   ['.ts', '', ''],
 ]

@@ -8,13 +8,16 @@ export interface StreamName {
 
 /**
  * Splits an ingest or playback path into stream and rest: removes the extension of the last element, then leading
- * spaces and slashes with one `stream/`, then every `live/` (gateway.md §2). Never throws.
+ * spaces and slashes with one `stream/`, then every later `live/` (gateway.md §2). Never throws.
  */
 export function parseStreamPath(path: string): StreamName {
   const lastSlash = path.lastIndexOf('/')
   const lastDot = path.lastIndexOf('.')
   const bare = lastDot > lastSlash ? path.slice(0, lastDot) : path
-  const name = bare.slice(prefixLength(bare)).replaceAll('live/', '')
+  // Without a prefix a `live/` at the very start is none that is later.
+  const start = prefixLength(bare)
+  const kept = start === 0 ? bare.slice(0, 1) : ''
+  const name = kept + bare.slice(start + kept.length).replaceAll('live/', '')
   const slash = name.indexOf('/')
   return slash < 0
     ? { manifestId: name, rest: '' }

@@ -27,7 +27,6 @@ const recorded = JSON.parse(
 
 /** The recorded metrics that this node has not, each with what would move it and is not there yet. */
 const NOT_BUILT: Readonly<Record<string, string>> = {
-  auth_webhook_time_milliseconds: 'the webhook that admits streams',
   recording_save_errors: 'recordings',
   recording_save_latency: 'recordings',
   recording_saved_segments: 'recordings',

@@ -61,6 +61,7 @@ const EVERY: { readonly [Kind in NodeEvent['kind']]: readonly NodeEventOf<Kind>[
   ],
   'orchestrator-suspended': [{ kind: 'orchestrator-suspended', manifestId, orchestrator, reason: 'away' }],
   'orchestrator-swapped': [{ kind: 'orchestrator-swapped', manifestId }],
+  'stream-judged': [{ kind: 'stream-judged', outcome: 'allowed', tookMs: 120 }],
   'publisher-answered': [0.1, 0.4, 0.8, 1.5, 3].map((part) => ({
     ...{ kind: 'publisher-answered', manifestId, durationMs: 2_000, tookMs: 2_000 * part },
     clientIp: '127.0.0.1',

@@ -2,23 +2,25 @@ import type { NodeEvent } from '../../src/domain/events.ts'
 import { presets } from '../../src/domain/rendition.ts'
 import { GatewayHttp, type GatewayHttpOptions } from '../../src/io/http/gateway-http.ts'
 import { MemoryObjects } from '../../src/io/objects/memory-objects.ts'
-import { systemClock } from '../../src/lib/clock.ts'
+import { type Clock, systemClock } from '../../src/lib/clock.ts'
 import { noSigner } from '../../src/lib/crypto.ts'
 import { seededDice } from '../../src/lib/dice.ts'
 import { silentLog } from '../../src/lib/log.ts'
 import { Supervisor } from '../../src/lib/service.ts'
 import { Discovery } from '../../src/services/gateway/discovery.ts'
 import { Gateway, type GatewayOptions, type PushedSegment } from '../../src/services/gateway/gateway.ts'
+import type { StreamAuthority } from '../../src/services/gateway/stream-authority.ts'
 import { FakeMedia, FakeNetwork, FakeOrchestrator, RecordingPayer } from './gateway.ts'
 
 /** A gateway with its port, and by default one fake orchestrator. */
 export async function startGatewayPort(
   options: Partial<GatewayHttpOptions & GatewayOptions> = {},
   orchestrators = [new FakeOrchestrator('https://o1:8935')],
+  { authority = null, clock = systemClock }: { authority?: StreamAuthority | null; clock?: Clock } = {},
 ) {
-  const network = new FakeNetwork(systemClock, ...orchestrators)
+  const network = new FakeNetwork(clock, ...orchestrators)
   const dice = seededDice('http')
-  const shared = { client: network, payer: new RecordingPayer(), signer: noSigner, clock: systemClock, dice }
+  const shared = { client: network, payer: new RecordingPayer(), signer: noSigner, clock, dice }
   const events: NodeEvent[] = []
   const told = { tell: (event: NodeEvent) => void events.push(event) }
   const directory = new Discovery(
@@ -54,6 +56,7 @@ export async function startGatewayPort(
       store: new MemoryObjects(),
       log: silentLog,
       events: told,
+      authority,
     },
   )
   const served: PushedSegment[] = []
@@ -69,7 +72,7 @@ export async function startGatewayPort(
   }
   const http = new GatewayHttp(
     { host: '127.0.0.1', port: 0, httpIngest: true, currentManifest: false, ...options },
-    { gateway: watched, clock: systemClock, dice, log: silentLog, events: told },
+    { gateway: watched, clock, dice, log: silentLog, events: told },
   )
   const supervisor = new Supervisor()
   try {
@@ -81,6 +84,7 @@ export async function startGatewayPort(
   }
   const base = `http://127.0.0.1:${http.port}`
   return {
+    gateway,
     http,
     base,
     orchestrators,

@@ -8,8 +8,10 @@ import { formatHex } from '../../lib/bytes.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Dice } from '../../lib/dice.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
+import { hostAndPort, withoutMapping } from '../../lib/hosts.ts'
 import type { Log } from '../../lib/log.ts'
 import { BodyError, type ByteBudget, readBody } from '../../lib/request-body.ts'
+import { requestTarget } from '../../lib/request-target.ts'
 import type { PushedSegment, Rendition, StreamConfig } from '../../services/gateway/gateway.ts'
 import type { GatewayFault } from '../../services/gateway/gateway-error.ts'
 import { departureOf } from './half-open-server.ts'
@@ -52,6 +54,7 @@ class Refusal extends NodeError<'refusal'> {
 /** Status and prefix of the text for each fault of the gateway (gateway.md §3). */
 const answers: Readonly<Record<GatewayFault, readonly [status: number, prefix: (path: string) => string]>> = {
   'unknown-codec': [422, () => 'Unknown input stream codec='],
+  'stream-denied': [403, (path) => `Could not create stream ID: url=${path} err=`],
   'stream-refused': [500, (path) => `Could not create stream ID: url=${path} err=`],
   'unusable-input': [500, (path) => `http push error url=${path} err=`],
   'segment-refused': [422, (path) => `http push error processing segment url=${path} err=`],
@@ -172,6 +175,7 @@ function describeSegment(
     clip: fromMs > 0n || toMs > 0n ? { fromMs, toMs } : null,
     config,
     clientIp: request.socket.remoteAddress ?? null,
+    url: urlOf(request),
   }
 }
 
@@ -211,6 +215,17 @@ function isDone(sending: Promise<void>): Promise<boolean> {
 /** The first line of a header, as peers read it; empty if absent. */
 function headerOf(request: IncomingMessage, name: string): string {
   return request.headersDistinct[name]?.[0] ?? ''
+}
+
+/**
+ * The URL as webhooks are told it: the host that the publisher calls and the path as it is written, without the query
+ * (gateway.md §3, §4).
+ */
+function urlOf(request: IncomingMessage): string {
+  const { localAddress = '', localPort = 0 } = request.socket
+  const { authority, path } = requestTarget(request.url ?? '/')
+  const host = authority ?? request.headers.host ?? hostAndPort(withoutMapping(localAddress), localPort)
+  return `http://${host}${path.replace(/\/{2,}/g, '/')}`
 }
 
 /** In whole milliseconds; 2 s if missing or unreadable (gateway.md §3). */

@@ -11,6 +11,7 @@ const TRANSFER_SECONDS = [0.1, 0.15, 0.2, 0.5, 10]
 const DURATION_SECONDS = [0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 10, 15, 20]
 const SCORES = [0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 10, 15, 20, 40]
 const RATIOS = [0.5, 1, 2, 3, 5, 10, 50, 100]
+const WEBHOOK_MS = [100, 250, 500, 750, 1000, 1500, 2000, 2500, 3000, 5000, 10_000]
 
 /** What dashboards of the network call failures (operations.md §6). */
 const FAILURES: Readonly<Record<SegmentFailure, string>> = {
@@ -239,6 +240,11 @@ export const SEGMENT_METRICS = {
     ...{ type: 'counter', help: 'Million pixels encoded', by: ['worker'] },
     flagLabels: ['manifest_id', 'client_ip'],
     on: { 'segment-done': (event) => ofClient(event, Number(event.pixels) / 1e6) },
+  },
+  auth_webhook_time_milliseconds: {
+    ...{ type: 'histogram', help: 'Time until the webhook had decided on a new stream, in milliseconds' },
+    ...{ buckets: WEBHOOK_MS, by: ['gateway'] },
+    on: { 'stream-judged': ({ tookMs }) => ({ value: tookMs }) },
   },
   http_client_segment_transcoded_realtime_ratio: {
     ...{

@@ -4,31 +4,39 @@ import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { StreamConfig } from '../../services/gateway/gateway.ts'
 
 const text = z.string().nullish()
-const notYet = (what: string) =>
-  text.refine((value) => !value, { error: `${what} is not supported by this gateway` })
+const whole = z.int().nullish()
+
+/** A profile's types; what its values may be is the domain's to say. */
+const profile = z.looseObject({
+  ...{ name: text, profile: text, gop: text, encoder: text },
+  ...{ width: whole, height: whole, bitrate: whole, fps: whole, fpsden: whole },
+  ...{ colordepth: whole, chromaformat: whole, quality: whole },
+})
 
 /** The fields of the header and of a webhook's answer (gateway.md §4). Unknown fields are ignored. */
-const schema = z
-  .object({
-    manifestID: text,
-    streamKey: text,
-    streamID: text,
-    sessionID: text,
-    presets: z.array(z.string()).nullish(),
-    profiles: z.array(z.unknown()).nullish(),
-    objectStore: notYet('objectStore'),
-    recordObjectStore: notYet('recordObjectStore'),
-    recordObjectStoreUrl: text,
-    previousSessions: z.array(z.string()).nullish(),
-    verificationFreq: z
-      .int()
-      .min(0)
-      .nullish()
-      .refine((value) => !value, { error: 'verificationFreq is not supported by this gateway' }),
-    timeoutMultiplier: z.int().nullish(),
-    forceSessionReinit: z.boolean().nullish(),
-  })
-  .nullable()
+const schema = z.object({
+  manifestID: text,
+  streamKey: text,
+  streamID: text,
+  sessionID: text,
+  presets: z.array(z.string()).nullish(),
+  profiles: z.array(z.unknown()).nullish(),
+  objectStore: text,
+  recordObjectStore: text,
+  recordObjectStoreUrl: text,
+  previousSessions: z.array(z.string()).nullish(),
+  verificationFreq: z.int().min(0).nullish(),
+  timeoutMultiplier: whole,
+  forceSessionReinit: z.boolean().nullish(),
+})
+
+/** What a header or a webhook says of a stream, with the types of its fields checked. */
+export type StreamFields = z.infer<typeof schema>
+
+const spellings = new Map(Object.keys(schema.shape).map((name) => [name.toLowerCase(), name]))
+
+/** Fields that ask for what this gateway does not do. */
+export const UNSUPPORTED_FIELDS = ['objectStore', 'recordObjectStore', 'verificationFreq'] as const
 
 /**
  * Reads the `Livepeer-Transcode-Configuration` header in Node's form, with bytes as characters. Presets come before
@@ -40,14 +48,33 @@ export function parseStreamConfig(header: string): StreamConfig {
   try {
     json = JSON.parse(Buffer.from(header, 'latin1').toString('utf8'))
   } catch (error) {
-    throw bad(messageOf(error))
+    throw malformed(messageOf(error))
   }
-  const parsed = schema.safeParse(json)
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0]!
-    throw bad(`${issue.path.length > 0 ? `${issue.path.join('.')}: ` : ''}${issue.message}`)
+  const fields = json === null ? {} : streamFieldsOf(json)
+  const unsupported = UNSUPPORTED_FIELDS.find((name) => fields[name])
+  if (unsupported) throw malformed(`${unsupported} is not supported by this gateway`)
+  try {
+    return streamConfigOf(fields)
+  } catch (error) {
+    throw malformed(messageOf(error))
   }
-  const fields = parsed.data ?? {}
+}
+
+/** Checks the types of fields, whose names may be in any case, as peers read JSON. Throws NodeError `bad-stream-config`. */
+export function streamFieldsOf(json: unknown): StreamFields {
+  const isObject = typeof json === 'object' && json !== null && !Array.isArray(json)
+  const parsed = schema.safeParse(isObject ? spelled(json, (name) => spellings.get(name)) : json)
+  if (!parsed.success) throw malformed(sentenceOf(parsed.error))
+  for (const [index, one] of (parsed.data.profiles ?? []).entries()) {
+    const isOne = typeof one === 'object' && one !== null && !Array.isArray(one)
+    const types = profile.safeParse(isOne ? spelled(one, (name) => name) : one)
+    if (!types.success) throw malformed(`profiles.${index}.${sentenceOf(types.error)}`)
+  }
+  return parsed.data
+}
+
+/** The terms that fields set for a stream. Throws NodeError `bad-stream-terms` where a value is none that there is. */
+export function streamConfigOf(fields: Partial<StreamFields>): StreamConfig {
   return {
     manifestId: fields.manifestID || null,
     profiles: profilesOf(fields.presets ?? [], fields.profiles ?? null),
@@ -61,19 +88,34 @@ function profilesOf(
   profiles: readonly unknown[] | null,
 ): readonly Profile[] | null {
   if (profiles === null && presets.length === 0) return null
-  const named = presets.map(presetNamed).filter((preset) => preset !== null)
+  const named = presets.map((name) => presetNamed(name.trim())).filter((preset) => preset !== null)
   let all: Profile[]
   try {
     all = [...named, ...parseProfiles(profiles ?? [])]
   } catch (error) {
-    throw bad(messageOf(error))
+    throw unusable(messageOf(error))
   }
-  if (all.length > MAX_RENDITIONS) throw bad(`${all.length} renditions, more than ${MAX_RENDITIONS}`)
+  if (all.length > MAX_RENDITIONS) throw unusable(`${all.length} renditions, more than ${MAX_RENDITIONS}`)
   const names = new Set(all.map(({ name }) => name))
-  if (names.size < all.length) throw bad('two renditions have the same name')
+  if (names.size < all.length) throw unusable('two renditions have the same name')
   return all
 }
 
-function bad(reason: string): NodeError<'bad-stream-config'> {
+/** The object with its keys as they are spelled here, those that are not known left out. */
+function spelled(json: object, nameOf: (lowerCase: string) => string | undefined): Record<string, unknown> {
+  const known = Object.entries(json).map(([key, value]) => [nameOf(key.toLowerCase()), value] as const)
+  return Object.fromEntries(known.filter(([name]) => name !== undefined))
+}
+
+function sentenceOf({ issues }: z.ZodError): string {
+  const { message, path } = issues[0]!
+  return `${path.length > 0 ? `${path.join('.')}: ` : ''}${message}`
+}
+
+function malformed(reason: string): NodeError<'bad-stream-config'> {
   return new NodeError<'bad-stream-config'>('bad-stream-config', reason)
+}
+
+function unusable(reason: string): NodeError<'bad-stream-terms'> {
+  return new NodeError<'bad-stream-terms'>('bad-stream-terms', reason)
 }

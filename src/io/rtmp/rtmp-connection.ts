@@ -3,14 +3,16 @@ import { formatHex } from '../../lib/bytes.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Dice } from '../../lib/dice.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
+import { hostAndPort, withoutMapping } from '../../lib/hosts.ts'
 import type { Log } from '../../lib/log.ts'
 import type { PushedSegment } from '../../services/gateway/gateway.ts'
 import type { Publication } from '../../services/gateway/publishers.ts'
+import type { StreamGrant } from '../../services/gateway/stream-authority.ts'
 import { MediaHub, type Player } from './media-hub.ts'
 import { RtmpError } from './rtmp-error.ts'
 import { type RtmpEvent, RtmpSession, type StreamRequest } from './rtmp-session.ts'
 import { type CutSegment, SegmentCutter } from './segment-cutter.ts'
-import { manifestIdOf } from './stream-request.ts'
+import { manifestIdOf, urlOf } from './stream-request.ts'
 
 /** A client that neither publishes nor plays is disconnected after this. */
 const IDLE_MS = 10_000
@@ -29,7 +31,9 @@ const RANDOM_NAME_BYTES = 4
 
 /** What takes the streams of publishers. */
 export interface PublishedStreams {
-  publish(externalId: string): Publication
+  /** Whether a stream may be published to this URL, and on what terms. Rejects with NodeError where it may not. */
+  authorize(url: string): Promise<StreamGrant | null>
+  publish(externalId: string, grant: StreamGrant | null): Publication
   serve(segment: PushedSegment, signal: AbortSignal): Promise<unknown>
 }
 
@@ -63,6 +67,8 @@ export class RtmpConnection implements Player {
   readonly #session: RtmpSession
   readonly #clientIp: string | null
   #publishing: Publishing | null = null
+  /** What came while a publisher waits to be let in; null while none does. */
+  #waiting: RtmpEvent[] | null = null
   #playing: { readonly hub: MediaHub; readonly manifestId: string } | null = null
   #bytesHeld = 0
   #isClosed = false
@@ -91,6 +97,7 @@ export class RtmpConnection implements Player {
   /** Ends what the clock says must end. */
   tick(): void {
     const now = this.#needs.clock.now()
+    if (this.#waiting) return
     const quietMs = now - this.#activeMs
     if (this.#publishing) {
       // A publisher that is not read cannot send.
@@ -130,8 +137,13 @@ export class RtmpConnection implements Player {
 
   #receive(bytes: Uint8Array): void {
     if (this.#isClosed) return
+    this.#guarded(() => this.#session.push(bytes))
+  }
+
+  /** Does what the client's bytes lead to, and ends the client where they are at fault. */
+  #guarded(work: () => void): void {
     try {
-      this.#session.push(bytes)
+      work()
       if (this.#isClosed) return
       const held = this.#session.bytesHeld + (this.#publishing?.cutter.bytesHeld ?? 0)
       const change = held - this.#bytesHeld
@@ -153,9 +165,13 @@ export class RtmpConnection implements Player {
 
   #hear(event: RtmpEvent): void {
     if (this.#isClosed) return
+    if (this.#waiting) {
+      this.#waiting.push(event)
+      return
+    }
     switch (event.kind) {
       case 'publish':
-        this.#publish(event.request)
+        void this.#askToPublish(event.request)
         break
       case 'play':
         this.#play(event.request)
@@ -180,27 +196,56 @@ export class RtmpConnection implements Player {
     publishing.hub.media(kind, timestamp, payload)
   }
 
-  #publish(request: StreamRequest): void {
-    const { clock, dice, gateway, hubs, log, options } = this.#needs
+  /** Lets a publisher in once the gateway agrees. Until then nothing more of it is read. */
+  async #askToPublish(request: StreamRequest): Promise<void> {
+    const { dice, gateway, log } = this.#needs
     const name = manifestIdOf(request) || formatHex(dice.bytes(RANDOM_NAME_BYTES)).slice(2)
+    this.#waiting = []
+    this.#socket.pause()
     let publication: Publication
     try {
-      publication = gateway.publish(name)
+      const { localAddress = '', localPort = 0 } = this.#socket
+      const own = hostAndPort(withoutMapping(localAddress), localPort)
+      const grant = await gateway.authorize(urlOf(request, own))
+      if (this.#isClosed) return
+      publication = gateway.publish(name, grant)
     } catch (error) {
-      if (!(error instanceof NodeError)) throw error
-      log.warn('publisher refused', { manifestId: name, reason: error.message, client: this.#clientIp })
-      this.#session.refuse('NetStream.Publish.BadName', error.message)
-      this.close(error.message)
+      const isRefusal = error instanceof NodeError
+      const reason = isRefusal ? error.message : 'an error of the gateway'
+      log[isRefusal ? 'warn' : 'error']('publisher refused', {
+        ...{ manifestId: name, reason, client: this.#clientIp },
+        ...(!isRefusal && { error }),
+      })
+      this.#session.refuse('NetStream.Publish.BadName', reason)
+      this.close(reason)
       return
     }
+    this.#publish(publication)
+    const waiting = this.#waiting ?? []
+    this.#waiting = null
+    this.#guarded(() => {
+      for (const event of waiting) this.#hear(event)
+    })
+    this.#readOn()
+  }
+
+  /** Reads further unless there is a reason to wait. */
+  #readOn(): void {
+    const atWork = this.#publishing?.work.size ?? 0
+    if (!this.#waiting && atWork < MAX_AT_WORK) this.#socket.resume()
+  }
+
+  #publish(publication: Publication): void {
+    const { clock, hubs, log, options } = this.#needs
+    const { manifestId } = publication
     const cutter = new SegmentCutter(options, (segment) => this.#serve(publishing, segment))
     const hub = new MediaHub()
     const publishing: Publishing = { publication, cutter, hub, work: new Set(), sequence: 0n }
     this.#publishing = publishing
     this.#activeMs = clock.now()
     this.#pace = { sinceMs: this.#activeMs, receivedMs: 0 }
-    hubs.set(name, hub)
-    log.info('publisher connected', { manifestId: name, client: this.#clientIp })
+    hubs.set(manifestId, hub)
+    log.info('publisher connected', { manifestId, client: this.#clientIp })
     this.#session.accept()
   }
 
@@ -213,7 +258,7 @@ export class RtmpConnection implements Player {
       ...{ clientIp: this.#clientIp, isPublished: true, hasOnlySound: !hasVideo },
     }).finally(() => {
       work.delete(task)
-      if (work.size < MAX_AT_WORK) this.#socket.resume()
+      this.#readOn()
     })
     work.add(task)
     if (work.size >= MAX_AT_WORK) this.#socket.pause()

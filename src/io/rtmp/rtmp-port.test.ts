@@ -10,6 +10,7 @@ import { seededDice } from '../../lib/dice.ts'
 import { NodeError } from '../../lib/errors.ts'
 import { Supervisor } from '../../lib/service.ts'
 import type { PushedSegment } from '../../services/gateway/gateway.ts'
+import type { StreamGrant } from '../../services/gateway/stream-authority.ts'
 import { type AmfObject, readAmf } from './amf.ts'
 import { ByteReader } from './byte-reader.ts'
 import { ChunkReader, MESSAGE, type Message } from './chunks.ts'
@@ -20,6 +21,8 @@ class FakeStreams {
   readonly segments: PushedSegment[] = []
   readonly names = new Set<string>()
   readonly ended: string[] = []
+  /** What a webhook would say. */
+  authorize = async (_url: string): Promise<StreamGrant | null> => null
 
   publish(name: string) {
     if (this.names.has(name)) throw new NodeError('stream-refused', `another publisher is sending "${name}"`)
@@ -271,4 +274,52 @@ test('connections of one host and bytes held are bounded', async (t) => {
   await eventually('the third to be refused', () => third.socket.destroyed || third.isClosed)
   first.say(...Array.from({ length: 400 }, (_, i) => frame(i + 1)))
   await first.hears('NetStream.Publish.Rejected')
+})
+
+test('a publisher waits for the webhook, and nothing that it sends meanwhile is lost', async (t) => {
+  const { client, clock, gateway } = await setUp(t)
+  const asked: string[] = []
+  const decision = Promise.withResolvers<StreamGrant | null>()
+  gateway.authorize = (url) => {
+    asked.push(url)
+    return decision.promise
+  }
+  const publisher = await client()
+  const media = [CONFIG, ...pictures(0, 4500)]
+  await publisher.begin(...publishing('live', 'movie/key?token=a&b', 'rtmp://gw.example:1935/live'), ...media)
+  await eventually('the question', () => asked.length === 1)
+  await clock.wind(9_000)
+  assert.deepEqual(publisher.codes, [])
+  decision.resolve(null)
+  await publisher.hears('NetStream.Publish.Start')
+  await eventually('two segments', () => gateway.segments.length === 2)
+  assert.deepEqual(asked, ['rtmp://gw.example:1935/live/movie/key?token=a&b'])
+})
+
+test('a publisher that the webhook denies is told so, and its key is in no log', async (t) => {
+  const { client, gateway, log } = await setUp(t)
+  gateway.authorize = () =>
+    Promise.reject(new NodeError('stream-denied', 'the webhook denies it with status 403'))
+  const publisher = await (await client()).begin(...publishing('live', 'movie/secret?token=swordfish'))
+  await publisher.hears('NetStream.Publish.BadName')
+  await publisher.closes()
+  assert.equal(gateway.names.size, 0)
+  assert.deepEqual(log.of('warn'), ['publisher refused'])
+  assert.doesNotMatch(JSON.stringify(log.lines), /secret|swordfish/)
+})
+
+test('a publisher that leaves before the webhook decides leaves nothing behind', async (t) => {
+  const { client, gateway, port } = await setUp(t)
+  const decision = Promise.withResolvers<StreamGrant | null>()
+  let isAsked = false
+  gateway.authorize = () => {
+    isAsked = true
+    return decision.promise
+  }
+  const publisher = await (await client()).begin(...publishing('live', 'movie'), CONFIG)
+  await eventually('the question', () => isAsked)
+  publisher.socket.resetAndDestroy()
+  decision.resolve(null)
+  await eventually('the end', () => port.connections === 0)
+  await eventually('its name is free', () => gateway.names.size === 0)
 })

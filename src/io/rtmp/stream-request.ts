@@ -5,7 +5,22 @@ import type { StreamRequest } from './rtmp-session.ts'
  * The stream that a client asks for: app and name as a path, whose query is for webhooks (gateway.md §2). A query on the
  * app swallows the name, as with peers. Empty if it names none.
  */
-export function manifestIdOf({ app, name }: StreamRequest): string {
-  const path = [app, name].map((part) => part.replace(/^\/+|\/+$/g, '')).filter((part) => part !== '')
-  return parseStreamPath(`/${path.join('/').split('?', 1)[0]}`).manifestId
+export function manifestIdOf(request: StreamRequest): string {
+  return parseStreamPath(`/${pathOf(request).split('?', 1)[0]}`).manifestId
+}
+
+/**
+ * The whole URL that a client asks for, key and query included, as webhooks are told it: the host that it called, app and
+ * name (gateway.md §2, §4). `own` is the host of this port, for clients that tell none.
+ */
+export function urlOf(request: StreamRequest, own: string): string {
+  const called = URL.parse(request.tcUrl)?.host ?? ''
+  return `rtmp://${called || own}/${pathOf(request)}`
+}
+
+function pathOf({ app, name }: StreamRequest): string {
+  return [app, name]
+    .map((part) => part.replace(/^\/+|\/+$/g, ''))
+    .filter((part) => part !== '')
+    .join('/')
 }

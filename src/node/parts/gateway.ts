@@ -2,6 +2,7 @@ import type { GatewaySettings } from '../../config/settings.ts'
 import { jobCapabilities } from '../../domain/capabilities.ts'
 import { noCauses } from '../../domain/causes.ts'
 import type { Profile } from '../../domain/rendition.ts'
+import { AuthWebhook } from '../../io/http/auth-webhook.ts'
 import { GatewayHttp } from '../../io/http/gateway-http.ts'
 import { MemoryObjects } from '../../io/objects/memory-objects.ts'
 import { RtmpPort } from '../../io/rtmp/rtmp-port.ts'
@@ -61,7 +62,7 @@ export class GatewayParts {
       { timeoutMs: discoveryTimeoutMs, extraNodes, blocklist: [...blocklist] },
       { ...env, source, client, signer, payer },
     )
-    const { localVerify, maxAttempts, minOrchestratorVersion } = settings
+    const { authWebhook, localVerify, maxAttempts, minOrchestratorVersion } = settings
     // It waits until all have answered, and its questions are no events of discovery.
     const everybody = new Discovery(
       { timeoutMs: CHECK_MS, extraNodes, blocklist: [...blocklist] },
@@ -77,6 +78,7 @@ export class GatewayParts {
       const { discoversOnChain } = core.duties
       return checkOrchestrators({ capabilities, discoversOnChain }, { directory: everybody, paying }, signal)
     }
+    const authority = authWebhook === null ? null : new AuthWebhook({ url: authWebhook }, env)
     this.gateway = new Gateway(
       {
         ...{ maxAttempts, localVerify, minOrchestratorVersion },
@@ -91,7 +93,7 @@ export class GatewayParts {
         },
       },
       {
-        ...{ ...env, directory, client, payer, signer, media, store: new MemoryObjects(), paying },
+        ...{ ...env, directory, client, payer, signer, media, store: new MemoryObjects(), paying, authority },
         facts: { stakeOf: (recipient) => source.stakeOf(recipient), perfScoreOf: () => null },
       },
     )
@@ -101,7 +103,9 @@ export class GatewayParts {
     )
     const { rtmp } = settings
     const feeds = chain?.priceFeeds ?? []
-    const services: Service[] = [client, ...paid.services, media, ...finding, ...feeds, this.gateway, http]
+    const services: Service[] = [client, ...paid.services, media, ...finding, ...feeds]
+    if (authority) services.push(authority)
+    services.push(this.gateway, http)
     if (rtmp) {
       const { bind, isDefault: isOptional, maxDurationMs } = rtmp
       services.push(new RtmpPort({ ...bind, isOptional, maxDurationMs }, { ...env, gateway: this.gateway }))

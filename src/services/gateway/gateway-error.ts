@@ -6,6 +6,7 @@ import { messageOf, NodeError } from '../../lib/errors.ts'
 export type GatewayFault =
   | 'unknown-codec'
   | 'stream-refused'
+  | 'stream-denied'
   | 'unusable-input'
   | 'segment-refused'
   | 'segment-failed'

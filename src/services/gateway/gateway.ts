@@ -4,7 +4,6 @@ import type { NodeEvents } from '../../domain/events.ts'
 import { type Format, type Profile, withFormat } from '../../domain/rendition.ts'
 import { type Clip, sentDurationMs } from '../../domain/segment.ts'
 import type { SelectionWeights } from '../../domain/selection.ts'
-import { playedName } from '../../domain/stream-name.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { keccak256, type Signer } from '../../lib/crypto.ts'
 import type { Dice } from '../../lib/dice.ts'
@@ -22,6 +21,8 @@ import { type SegmentJob, SegmentWork } from './segment-work.ts'
 import type { Directory, OrchestratorFacts } from './session-pool.ts'
 import { type SessionEnder, StreamSessions } from './sessions.ts'
 import { type InputProbe, SOURCE, Stream } from './stream.ts'
+import { StreamAdmissions, type StreamAuthority, type StreamGrant, sharedUrl } from './stream-authority.ts'
+import { grantedName, type StreamTerms, termsOf } from './stream-terms.ts'
 import type { SubmissionClient } from './submission.ts'
 
 /** How often idle streams are ended, and after how long without a segment (gateway.md §3). */
@@ -31,8 +32,6 @@ const END_MS = 10_000
 const END_ON_STOP_MS = 1_000
 /** The most segments of one stream in work at once; a live stream has fewer. */
 const MAX_SEGMENTS_AT_WORK = 64
-/** Names are part of paths, playlists and signatures. */
-const MAX_MANIFEST_ID_LENGTH = 512
 /** Codecs that orchestrators can decode; an input that cannot be probed counts as H.264 (gateway.md §3). */
 const KNOWN_CODECS: ReadonlySet<string> = new Set(['', 'h264', 'hevc', 'vp8', 'vp9'])
 const UNKNOWN_INPUT: InputProbe = {
@@ -70,6 +69,8 @@ export interface PushedSegment {
   readonly config: StreamConfig | null
   /** The publisher's address; null or absent where it is not known. */
   readonly clientIp?: string | null
+  /** The URL that it was pushed to, without a query; absent where no webhook is asked about it. */
+  readonly url?: string
   /** Of a publication, which needs no slicing by orchestrators (gateway.md §17, 16). */
   readonly isPublished?: boolean
   /** Without pictures: it is played as it is, in every rendition. */
@@ -122,6 +123,8 @@ export interface GatewayNeeds {
   readonly log: Log
   readonly events: NodeEvents
   readonly causes?: Causes
+  /** Who decides on new streams; absent or null: anyone may publish. */
+  readonly authority?: StreamAuthority | null
   /** How it pays; null offchain. */
   readonly paying?: PayingView | null
 }
@@ -138,6 +141,8 @@ export class Gateway implements Service {
   /** Name in the URL to name of the stream, where they differ. */
   readonly #renamed = new Map<string, string>()
   readonly #publishers = new Publishers()
+  /** Null where anyone may publish. */
+  readonly #admissions: StreamAdmissions | null
   readonly #ended: EndedStreams
   #scope: Scope | null = null
 
@@ -145,6 +150,8 @@ export class Gateway implements Service {
     this.#options = options
     this.#needs = needs
     this.#ended = new EndedStreams(options.maxSessions)
+    const { authority = null } = needs
+    this.#admissions = authority && new StreamAdmissions(authority, needs.clock)
     const { client, payer, signer, clock, log, events } = needs
     const work = new SegmentWork({
       client,
@@ -190,9 +197,12 @@ export class Gateway implements Service {
    * the answer: the first attempt continues, but no other is made. Throws GatewayError.
    */
   async serve(segment: PushedSegment, signal: AbortSignal): Promise<readonly Rendition[]> {
+    let grant = this.#known(segment) ? undefined : await this.#granted(segment)
     const input = await this.#probe(segment)
     if (!KNOWN_CODECS.has(input.videoCodec)) throw new GatewayError('unknown-codec', input.videoCodec)
-    const stream = this.#streamFor(segment, input)
+    // The stream may have ended meanwhile.
+    if (grant === undefined && !this.#known(segment)) grant = await this.#granted(segment)
+    const stream = this.#streamFor(segment, input, grant ?? null)
     const { manifestId } = stream
     const { sequence } = segment
     if (stream.segmentsAtWork >= MAX_SEGMENTS_AT_WORK) {
@@ -217,13 +227,18 @@ export class Gateway implements Service {
     }
   }
 
+  /** Asks about a stream before it is published. Throws GatewayError `stream-denied` or `stream-refused`. */
+  async authorize(url: string): Promise<StreamGrant | null> {
+    return (await this.#admissions?.ask(url, url)) ?? null
+  }
+
   /**
-   * Reserves a name for a live publisher, whose segments then come to `serve` under it. The stream ends with the
-   * publication, and can be played for a minute longer. Throws GatewayError `stream-refused`, which harms nobody who
-   * has the name.
+   * Reserves a name for a live publisher, whose segments then come to `serve` under the name that is returned. The stream
+   * ends with the publication, and can be played for a minute longer. Throws GatewayError `stream-refused`, which harms
+   * nobody who has the name.
    */
-  publish(externalId: string): Publication {
-    const manifestId = checkedName(externalId, externalId)
+  publish(externalId: string, grant: StreamGrant | null = null): Publication {
+    const { manifestId } = termsOf(externalId, null, grant)
     this.#publishers.check(manifestId)
     const stream = this.#streams.get(manifestId)
     if (stream && !this.#publishers.has(manifestId)) {
@@ -231,7 +246,7 @@ export class Gateway implements Service {
     }
     if (stream) this.#end(stream, 'its publisher came back')
     this.#checkRoom(manifestId)
-    return this.#publishers.hold(manifestId, (reason) => {
+    return this.#publishers.hold(manifestId, grant, (reason) => {
       const ended = this.#streams.get(manifestId)
       if (ended) this.#finish(ended, reason)
     })
@@ -288,24 +303,44 @@ export class Gateway implements Service {
     }
   }
 
+  /** The segment's stream, if it is one that the segment may join without being asked about. */
+  #known({ externalId, isPublished }: PushedSegment): Stream | null {
+    const stream = this.#streams.get(this.#renamed.get(externalId) ?? externalId)
+    if (!stream) return null
+    // With a webhook, the name under which a stream is played gives nobody the right to add to it.
+    const isOpen = this.#admissions === null || isPublished
+    const isOwn = stream.externalId === externalId && !this.#publishers.has(stream.manifestId)
+    return isOpen || isOwn ? stream : null
+  }
+
+  /** What is granted to a segment's stream. */
+  async #granted({ externalId, isPublished, url = '' }: PushedSegment): Promise<StreamGrant | null> {
+    if (isPublished) return this.#publishers.grantOf(externalId)
+    return (await this.#admissions?.ask(url, sharedUrl(url))) ?? null
+  }
+
   /** The segment's stream, started if necessary. Never waits, so that segments that arrive together share it. */
-  #streamFor(segment: PushedSegment, input: InputProbe): Stream {
-    const { externalId, config, format } = segment
-    const known = this.#streams.get(this.#renamed.get(externalId) ?? externalId)
+  #streamFor(segment: PushedSegment, input: InputProbe, grant: StreamGrant | null): Stream {
+    const { config, externalId, format } = segment
+    const known = this.#known(segment)
     if (known) return known
-    const manifestId = manifestIdOf(segment)
+    const terms = termsOf(externalId, config, grant)
+    const { manifestId } = terms
     const namesake = this.#streams.get(manifestId)
+    if (namesake && this.#admissions) {
+      if (manifestId !== grantedName(externalId, grant))
+        throw new GatewayError('stream-refused', `another publisher is sending "${manifestId}"`)
+      if (this.#publishers.has(manifestId)) return namesake
+    }
     if (namesake) this.#end(namesake, 'another name was given to the stream')
     this.#checkRoom(manifestId)
-    const profiles = (config?.profiles ?? this.#options.profiles).map((profile) =>
-      withFormat(profile, format),
-    )
+    const profiles = (terms.profiles ?? this.#options.profiles).map((profile) => withFormat(profile, format))
     if (profiles.some(({ name }) => name === SOURCE)) {
       throw new GatewayError('stream-refused', `a rendition cannot be named "${SOURCE}": the input is`)
     }
     const capabilities = this.#capabilities(profiles, input, segment.isPublished !== true)
     return this.#begin(
-      { manifestId, externalId, profiles, capabilities, sourceResolution: segment.resolution },
+      { ...terms, externalId, profiles, capabilities, sourceResolution: segment.resolution },
       capabilities,
     )
   }
@@ -336,11 +371,11 @@ export class Gateway implements Service {
   }
 
   #begin(
-    description: Omit<ConstructorParameters<typeof Stream>[0], 'nowMs'>,
+    description: Omit<ConstructorParameters<typeof Stream>[0], 'nowMs'> & StreamTerms,
     capabilities: Capabilities,
   ): Stream {
     const { directory, payer, client, facts, clock, dice, log, store, events } = this.#needs
-    const { manifestId, externalId } = description
+    const { externalId, manifestId, sessionId } = description
     const sessions = new StreamSessions(
       { weights: this.#options.weights, capabilities },
       {
@@ -350,7 +385,7 @@ export class Gateway implements Service {
         facts,
         clock,
         dice,
-        log: log.child({ manifestId }),
+        log: log.child({ manifestId, ...(sessionId !== null && { sessionId }) }),
         suspended: (event) => events.tell({ kind: 'orchestrator-suspended', manifestId, ...event }),
         swapped: () => events.tell({ kind: 'orchestrator-swapped', manifestId }),
       },
@@ -397,7 +432,7 @@ export class Gateway implements Service {
       capabilities: stream.capabilities,
       clip: segment.clip,
       forceSessionReinit: reinit || (segment.config?.forceSessionReinit ?? false),
-      timeoutMultiplier: segment.config?.timeoutMultiplier ?? 1,
+      timeoutMultiplier: segment.config?.timeoutMultiplier ?? stream.timeoutMultiplier,
       clientIp,
     }
     const renditions = await this.#tries.transcode(stream, job, signal)
@@ -462,20 +497,4 @@ async function publishAll(
   for (const { name, format, bytes } of renditions)
     await stream.publish(name, { sequence, format, bytes, durationMs })
   return renditions
-}
-
-/** The name for players. Throws GatewayError. */
-function manifestIdOf({ config, externalId }: PushedSegment): string {
-  return checkedName(playedName(config?.manifestId ?? null, externalId), externalId)
-}
-
-function checkedName(manifestId: string, externalId: string): string {
-  if (manifestId === '') throw new GatewayError('stream-refused', 'empty manifest id not allowed')
-  if (manifestId.length > MAX_MANIFEST_ID_LENGTH || externalId.length > MAX_MANIFEST_ID_LENGTH) {
-    throw new GatewayError(
-      'stream-refused',
-      `a stream's name has at most ${MAX_MANIFEST_ID_LENGTH} characters`,
-    )
-  }
-  return manifestId
 }

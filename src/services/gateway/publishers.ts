@@ -1,4 +1,5 @@
 import { GatewayError } from './gateway-error.ts'
+import type { StreamGrant } from './stream-authority.ts'
 
 /** A publisher's hold on a stream's name. */
 export interface Publication {
@@ -10,6 +11,7 @@ export interface Publication {
 }
 
 interface Held {
+  readonly grant: StreamGrant | null
   hasLeft: boolean
 }
 
@@ -27,6 +29,11 @@ export class Publishers {
     return this.#held.has(manifestId)
   }
 
+  /** What was granted to the publisher that holds the name. */
+  grantOf(manifestId: string): StreamGrant | null {
+    return this.#held.get(manifestId)?.grant ?? null
+  }
+
   /** Throws GatewayError `stream-refused` if another publisher sends under the name. */
   check(manifestId: string): void {
     if (this.#held.get(manifestId)?.hasLeft === false) {
@@ -35,8 +42,8 @@ export class Publishers {
   }
 
   /** Takes a name over; `ended` is called at its end unless another publisher has taken it by then. */
-  hold(manifestId: string, ended: (reason: string) => void): Publication {
-    const held: Held = { hasLeft: false }
+  hold(manifestId: string, grant: StreamGrant | null, ended: (reason: string) => void): Publication {
+    const held: Held = { grant, hasLeft: false }
     this.#held.set(manifestId, held)
     return {
       manifestId,

@@ -38,6 +38,8 @@ export class Stream {
   /** Profiles that name no container get that of the first segment. */
   readonly profiles: readonly Profile[]
   readonly capabilities: Capabilities
+  /** For segments whose publisher sets none. */
+  readonly timeoutMultiplier: number
   readonly sessions: StreamSessions
   /** Resolves when the first search for orchestrators has ended. */
   readonly opened: Promise<void>
@@ -55,6 +57,7 @@ export class Stream {
       externalId: string
       profiles: readonly Profile[]
       capabilities: Capabilities
+      timeoutMultiplier: number
       sourceResolution: string
       nowMs: number
     },
@@ -64,6 +67,7 @@ export class Stream {
     this.externalId = description.externalId
     this.profiles = description.profiles
     this.capabilities = description.capabilities
+    this.timeoutMultiplier = description.timeoutMultiplier
     this.sessions = needs.sessions
     this.#store = needs.store
     this.#sourceResolution = description.sourceResolution

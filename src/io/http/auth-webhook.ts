@@ -1,0 +1,149 @@
+import type { Causes } from '../../domain/causes.ts'
+import type { NodeEvents } from '../../domain/events.ts'
+import type { Clock } from '../../lib/clock.ts'
+import { isAbort, messageOf, NodeError } from '../../lib/errors.ts'
+import type { Log } from '../../lib/log.ts'
+import { maskUrl } from '../../lib/mask-url.ts'
+import type { Scope, Service } from '../../lib/service.ts'
+import type { StreamAuthority, StreamGrant, StreamVerdict } from '../../services/gateway/stream-authority.ts'
+import { type StreamFields, streamConfigOf, streamFieldsOf, UNSUPPORTED_FIELDS } from './stream-config.ts'
+import { callWebhook, type WebhookAnswer, WebhookError } from './webhook-call.ts'
+
+/** A publisher waits this long at most, all tries together. */
+const LIMIT_MS = 10_000
+const MAX_ANSWER_BYTES = 1_000_000
+/** The pauses before further tries. */
+const PAUSES_MS = [250, 500]
+/** Answers of what lies before a webhook, which itself decided nothing. */
+const UNDECIDED_STATUSES: ReadonlySet<number> = new Set([502, 503, 504])
+
+/** Settings of the webhook; tests lower the limit. */
+export interface AuthWebhookOptions {
+  /** `-authWebhookUrl`. */
+  readonly url: string
+  readonly limitMs?: number
+}
+
+/** What the webhook depends on. */
+export interface AuthWebhookNeeds {
+  readonly clock: Clock
+  readonly log: Log
+  readonly events: NodeEvents
+  readonly causes: Causes
+}
+
+/**
+ * Asks the operator's webhook about each new stream (gateway.md §4). Only what decided nothing is asked again: a
+ * connection that failed, or an error of what lies in between. What it answers is not logged.
+ */
+export class AuthWebhook implements StreamAuthority, Service {
+  readonly name = 'authorisation webhook'
+  readonly #url: string
+  readonly #limitMs: number
+  readonly #needs: AuthWebhookNeeds
+  #signal = new AbortController().signal
+
+  constructor({ limitMs = LIMIT_MS, url }: AuthWebhookOptions, needs: AuthWebhookNeeds) {
+    this.#url = url
+    this.#limitMs = limitMs
+    this.#needs = needs
+  }
+
+  start(scope: Scope): void {
+    this.#signal = scope.signal
+  }
+
+  async decide(url: string): Promise<StreamVerdict> {
+    const { causes, clock, events } = this.#needs
+    const sinceMs = clock.now()
+    const verdict = await this.#ask(url, sinceMs)
+    if (verdict.kind !== 'undecided') causes.over('auth-webhook-failing')
+    const outcome = verdict.kind === 'unusable' ? 'allowed' : verdict.kind
+    events.tell({ kind: 'stream-judged', outcome, tookMs: clock.now() - sinceMs })
+    return verdict
+  }
+
+  async #ask(url: string, sinceMs: number): Promise<StreamVerdict> {
+    const { clock, log } = this.#needs
+    const body = goJson({ url })
+    let reason = ''
+    for (const pauseMs of [0, ...PAUSES_MS]) {
+      const leftMs = sinceMs + this.#limitMs - clock.now() - pauseMs
+      if (leftMs <= 0) break
+      try {
+        if (pauseMs > 0) await clock.sleep(pauseMs, this.#signal)
+        const call = { url: this.#url, body, maxBytes: MAX_ANSWER_BYTES, limitMs: leftMs }
+        const answer = await callWebhook(call, this.#signal)
+        if (!UNDECIDED_STATUSES.has(answer.status)) return this.#judge(answer)
+        reason = `it answers ${answer.status}`
+      } catch (error) {
+        if (isAbort(error)) return UNDECIDED
+        reason = messageOf(error)
+        log.debug('authorisation webhook gave no answer', { error })
+        const isWorthwhile = error instanceof WebhookError && RETRIED.has(error.code)
+        if (!isWorthwhile) break
+      }
+    }
+    return this.#undecided(reason)
+  }
+
+  /** The reason is for the operator: it tells where the webhook is. */
+  #undecided(reason: string): StreamVerdict {
+    const facts = { webhook: maskUrl(this.#url), reason }
+    this.#needs.causes.met({ code: 'auth-webhook-failing', facts })
+    return UNDECIDED
+  }
+
+  #judge({ body, status }: WebhookAnswer): StreamVerdict {
+    if (status !== 200) return { kind: 'denied', reason: `the webhook denies it with status ${status}` }
+    if (body === '') return { kind: 'allowed', grant: null }
+    let fields: StreamFields
+    try {
+      fields = streamFieldsOf(JSON.parse(body))
+    } catch (error) {
+      // JSON.parse quotes what it cannot read.
+      const why = error instanceof NodeError ? error.message : 'it is not JSON'
+      return this.#undecided(`its answer cannot be used: ${why}`)
+    }
+    if (!fields.manifestID) return { kind: 'denied', reason: 'empty manifest id not allowed' }
+    return this.#grant(fields)
+  }
+
+  #grant(fields: StreamFields): StreamVerdict {
+    const { causes } = this.#needs
+    const asked = UNSUPPORTED_FIELDS.filter((name) => fields[name])
+    const stores = asked.filter((name) => name !== 'verificationFreq')
+    if (asked.length > 0) {
+      const facts = { fields: asked, isRefused: stores.length > 0 }
+      causes.met({ code: 'auth-webhook-asks-too-much', facts })
+    }
+    if (stores.length > 0) {
+      return {
+        kind: 'unusable',
+        reason: `the webhook sets ${stores.join(' and ')}, which is not supported yet`,
+      }
+    }
+    try {
+      const grant: StreamGrant = { config: streamConfigOf(fields), sessionId: fields.sessionID || null }
+      return { kind: 'allowed', grant }
+    } catch (error) {
+      return { kind: 'unusable', reason: messageOf(error) }
+    }
+  }
+}
+
+const UNDECIDED: StreamVerdict = {
+  kind: 'undecided',
+  reason: 'the webhook that decides on streams gives no answer that can be used',
+}
+
+/** Faults after which the webhook cannot have answered. */
+const RETRIED: ReadonlySet<string> = new Set(['unreachable', 'cut-short'])
+
+/** JSON as peers write it, in which no character ends an HTML script. */
+export function goJson(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[&<>\u2028\u2029]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+}

@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { FakeOrchestrator, profileNamed } from '../../../test/fakes/gateway.ts'
+import { startGatewayPort } from '../../../test/fakes/gateway-port.ts'
+import type { StreamConfig } from '../../services/gateway/gateway.ts'
+import type { StreamVerdict } from '../../services/gateway/stream-authority.ts'
+
+const CONFIG: StreamConfig = {
+  ...{ manifestId: null, profiles: null, timeoutMultiplier: 1, forceSessionReinit: false },
+}
+const granted = (config: Partial<StreamConfig>): StreamVerdict => ({
+  ...{ kind: 'allowed', grant: { config: { ...CONFIG, ...config }, sessionId: null } },
+})
+const ALLOWED: StreamVerdict = { kind: 'allowed', grant: null }
+const DENIED: StreamVerdict = { kind: 'denied', reason: 'no' }
+
+/** A gateway whose webhook answers by the name in the URL. */
+async function setUp(verdicts: Readonly<Record<string, StreamVerdict>>) {
+  const asked: string[] = []
+  const authority = {
+    decide: async (url: string) => {
+      asked.push(url)
+      return verdicts[url.split('/')[4]!] ?? DENIED
+    },
+  }
+  const orchestrator = new FakeOrchestrator('https://o1:8935')
+  const port = await startGatewayPort({}, [orchestrator], { authority })
+  const named = (config: object) => ({ 'Livepeer-Transcode-Configuration': JSON.stringify(config) })
+  const status = async (path: string, config: object | null = null) =>
+    (await port.push(path, config ? named(config) : {})).status
+  const streams = () =>
+    port.gateway.status().map(({ externalId, manifestId }) => `${externalId} ${manifestId}`)
+  return {
+    asked,
+    orchestrator,
+    port,
+    status,
+    streams,
+    [Symbol.asyncDispose]: () => port[Symbol.asyncDispose](),
+  }
+}
+
+test('a stream is asked about once, with the host that its publisher calls and no query', async () => {
+  await using set = await setUp({ ext: granted({ manifestId: 'int' }) })
+  assert.equal(await set.status('/live/ext/0.ts?token=secret'), 200)
+  assert.equal(await set.status('/live/ext/1.ts'), 200)
+  assert.deepEqual(set.asked, [`${set.port.base}/live/ext/0.ts`])
+  assert.deepEqual(set.streams(), ['ext int'])
+})
+
+test('what a webhook denies is neither decoded nor sent on, and is told so', async () => {
+  await using set = await setUp({})
+  const answer = await set.port.push('/live/x/0.ts', {}, 'codec=mpeg2video')
+  assert.equal(answer.status, 403)
+  assert.equal(await answer.text(), 'Could not create stream ID: url=/live/x/0.ts err=no\n')
+  assert.deepEqual(set.streams(), [])
+  assert.equal(set.orchestrator.submissions.length, 0)
+})
+
+test('the name under which a stream is played lets nobody add to it or end it', async () => {
+  await using set = await setUp({ ext: granted({ manifestId: 'int' }), other: ALLOWED })
+  await set.status('/live/ext/0.ts')
+  assert.equal(await set.status('/live/int/9.ts'), 403, 'a viewer pushes to what it plays')
+  assert.equal(
+    await set.status('/live/other/0.ts', { manifestID: 'int' }),
+    500,
+    'a header takes another’s name',
+  )
+  assert.deepEqual(set.streams(), ['ext int'])
+  assert.equal(await set.status('/live/ext/1.ts'), 200)
+})
+
+test('a name that the webhook gives to another publisher ends the older stream', async () => {
+  await using set = await setUp({ a: granted({ manifestId: 'int' }), b: granted({ manifestId: 'int' }) })
+  await set.status('/live/a/0.ts')
+  await set.status('/live/b/0.ts')
+  assert.deepEqual(set.streams(), ['b int'])
+})
+
+test('header and webhook must list the same profiles, of which the header’s other words count first', async () => {
+  const profiles = [profileNamed('custom')]
+  await using set = await setUp({
+    ext: granted({ manifestId: 'int', profiles, timeoutMultiplier: 3 }),
+    plain: granted({ manifestId: 'plain2' }),
+  })
+  const { height, width } = profileNamed('custom')
+  const custom = { name: 'custom', width, height, bitrate: 400_000, fps: 30 }
+  assert.equal(await set.status('/live/ext/0.ts', { profiles: [{ ...custom, bitrate: 1 }] }), 500)
+  assert.equal(await set.status('/live/ext/0.ts', {}), 500, 'no profiles are other profiles')
+  assert.equal(await set.status('/live/ext/0.ts', { profiles: [custom] }), 200)
+  assert.deepEqual(set.streams(), ['ext int'], 'the header names none')
+  assert.equal(await set.status('/live/plain/0.ts', { manifestID: 'mine', presets: ['P144p30fps16x9'] }), 200)
+  assert.deepEqual(set.streams(), ['ext int', 'plain mine'])
+})
