@@ -29,9 +29,6 @@ export function readOrchestrator(
   secrets: Secrets,
 ): OrchestratorSettings {
   const { flags } = reading
-  if (reading.httpUrl('authWebhookUrl') !== null) {
-    throw refusal(`${reading.spelled('authWebhookUrl')} is not supported by this version yet: leave it out`)
-  }
   const nodes = peerUrls(reading, 'nodes', null)
   const service = readService(reading, network, nodes)
   if (service.kind !== 'none' && !roles.has('transcoder') && secrets.orchSecret === '') {
@@ -40,6 +37,7 @@ export function readOrchestrator(
     )
   }
   return {
+    authWebhook: reading.httpUrl('authWebhookUrl'),
     service,
     bind: readServiceBind(reading),
     nodes,

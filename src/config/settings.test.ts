@@ -210,6 +210,7 @@ describe('settings of an orchestrator', () => {
   it('have their defaults', () => {
     const loaded = settings(`${CHAIN} ${COMBINED} -pricePerUnit 1`)
     assert.deepEqual(loaded.orchestrator, {
+      authWebhook: null,
       service: { kind: 'url', url: 'https://127.0.0.1:8935' },
       bind: { host: '', port: null, clearText: false },
       nodes: [],

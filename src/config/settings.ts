@@ -154,6 +154,8 @@ export interface RtmpSettings {
 
 /** Settings of an orchestrator. */
 export interface OrchestratorSettings {
+  /** The URL that decides on gateways and their prices; null where all get offers. */
+  readonly authWebhook: string | null
   /**
    * The address at which gateways reach this node: a URL, the one registered on chain, or none (it only advertises
    * `nodes`).

@@ -92,8 +92,7 @@ const scripts: readonly (readonly [base: string, flag: string, verdict: Verdict]
   [OFFCHAIN, '-verifierPath /v', NOT_YET('nothing is written there$')],
   [OFFCHAIN, '-authWebhookUrl https://w.example', 'accepted'],
   [OFFCHAIN, '-authWebhookUrl https://w.example -rtmpAddr 0.0.0.0:1935 -httpAddr 0.0.0.0:9935', 'accepted'],
-  // Any price would be accepted.
-  [ORCHESTRATOR, '-authWebhookUrl https://w.example', MISSING],
+  [ORCHESTRATOR, '-authWebhookUrl https://w.example', 'accepted'],
   [ORCHESTRATOR, '-startupAvailabilityCheck=false', 'accepted'],
 
   // Every role on a chain

@@ -75,6 +75,7 @@ export const CAUSE_EXAMPLES: { readonly [Code in CauseCode]: CauseFacts[Code] } 
   'streams-full': { streams: 10 },
   'auth-webhook-failing': { webhook: 'https://hook.example', reason: 'no answer within 10 s' },
   'auth-webhook-asks-too-much': { fields: ['recordObjectStore'], isRefused: true },
+  'gateway-webhook-failing': { webhook: 'https://hook.example', reason: 'it answers 502' },
   'account-not-registered': { account: ACCOUNT, rewardCallerOf: OTHER },
   'recipient-inactive': { recipient: ACCOUNT, sender: OTHER, text: 'inactive in round 7' },
   'sender-underfunded': { sender: OTHER, text: 'insufficient sender reserve' },

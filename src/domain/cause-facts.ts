@@ -126,6 +126,8 @@ export interface CauseFacts {
   }
 
   // An orchestrator.
+  /** The webhook that lets gateways in gives no answer, or none that can be used. */
+  'gateway-webhook-failing': { readonly webhook: string; readonly reason: string }
   'account-not-registered': {
     readonly account: Address
     /** An orchestrator that has set this account as its reward caller; null if none has. */

@@ -278,6 +278,15 @@ export const CAUSES: { readonly [Code in CauseCode]: CauseKind<CauseFacts[Code]>
     change: ({ fields }) => `leave ${fields.join(' and ')} out of the webhook’s answers`,
   },
 
+  'gateway-webhook-failing': {
+    side: 'operator',
+    of: ['orchestrator'],
+    passesMs: PASSES_MS,
+    title: 'webhook for gateways fails',
+    says: ({ reason, webhook }) =>
+      `the webhook ${webhook} of -authWebhookUrl does not decide on gateways (${reason}), so they get no offers`,
+    change: () => 'see what the webhook does, or correct -authWebhookUrl',
+  },
   'account-not-registered': {
     side: 'orchestrator',
     of: ['orchestrator', 'redeemer'],

@@ -53,6 +53,8 @@ const SENTENCES: { readonly [Code in CauseCode]: string } = {
     'the webhook https://hook.example of -authWebhookUrl does not decide on new streams (no answer within 10 s), so they are refused: see what the webhook does, or correct -authWebhookUrl',
   'auth-webhook-asks-too-much':
     'the webhook of -authWebhookUrl sets recordObjectStore, which this gateway does not support yet, so such streams are refused: leave recordObjectStore out of the webhook’s answers',
+  'gateway-webhook-failing':
+    'the webhook https://hook.example of -authWebhookUrl does not decide on gateways (it answers 502), so they get no offers: see what the webhook does, or correct -authWebhookUrl',
   'account-not-registered': `the account ${ACCOUNT}, which tickets are to pay, is not a registered orchestrator but the reward caller of ${OTHER}, so every payment will be refused: give -ethOrchAddr ${OTHER}`,
   'recipient-inactive': `payments of gateway ${OTHER} are refused, since ${ACCOUNT} is not an active orchestrator (inactive in round 7): give -ethOrchAddr, the active orchestrator that tickets pay, or get it into the active set`,
   'sender-underfunded': `gateway ${OTHER} has too little deposit or reserve (insufficient sender reserve): only that gateway can help, with more funds`,

@@ -82,6 +82,10 @@ for (const [line, order] of [
   [`-orchestrator -transcoder ${OFFCHAIN}`, ['media', 'capacity', 'transcoders', 'store', ...CHECKED]],
   [`-orchestrator -orchSecret s ${OFFCHAIN}`, ['transcoders', 'store', ...CHECKED]],
   [
+    `-orchestrator -orchSecret s ${OFFCHAIN} -authWebhookUrl http://a`,
+    ['transcoders', 'webhook for gateways', 'store', ...CHECKED],
+  ],
+  [
     `-orchestrator -transcoder -orchSecret s ${OFFCHAIN} -startupAvailabilityCheck=false`,
     ['media', 'capacity', 'transcoders', 'store', ...SERVES],
   ],

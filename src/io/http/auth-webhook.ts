@@ -6,6 +6,7 @@ import type { Log } from '../../lib/log.ts'
 import { maskUrl } from '../../lib/mask-url.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import type { StreamAuthority, StreamGrant, StreamVerdict } from '../../services/gateway/stream-authority.ts'
+import { goJson } from './go-json.ts'
 import { type StreamFields, streamConfigOf, streamFieldsOf, UNSUPPORTED_FIELDS } from './stream-config.ts'
 import { callWebhook, type WebhookAnswer, WebhookError } from './webhook-call.ts'
 
@@ -139,11 +140,3 @@ const UNDECIDED: StreamVerdict = {
 
 /** Faults after which the webhook cannot have answered. */
 const RETRIED: ReadonlySet<string> = new Set(['unreachable', 'cut-short'])
-
-/** JSON as peers write it, in which no character ends an HTML script. */
-export function goJson(value: unknown): string {
-  return JSON.stringify(value).replace(
-    /[&<>\u2028\u2029]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
-}

@@ -2,6 +2,7 @@ import { DEFAULT_PEER_PORT, portOf } from '../../config/addresses.ts'
 import type { OrchestratorSettings, Settings } from '../../config/settings.ts'
 import { announcedVersion, defaultCapabilities } from '../../domain/capabilities.ts'
 import { offered, serviceUriOf } from '../../domain/duties.ts'
+import { GatewayWebhook } from '../../io/http/gateway-webhook.ts'
 import { MemoryObjects } from '../../io/objects/memory-objects.ts'
 import { OrchestratorEndpoint } from '../../io/rpc/orchestrator-endpoint.ts'
 import { Endpoint } from '../../io/rpc/server.ts'
@@ -73,6 +74,8 @@ export class OrchestratorParts {
     )
     const { rotateSecrets: rotate } = settings
     const authKeys = new SecretRing('auth-token', { ...env, secrets: store }, { rotate })
+    const { authWebhook } = settings
+    const authority = authWebhook === null ? null : new GatewayWebhook({ url: authWebhook }, env)
     const payee = payments ? paid(core, settings, payments, cluster) : FREE
     this.transcoders = transcoders
     this.prices = payee.prices
@@ -92,6 +95,8 @@ export class OrchestratorParts {
       {
         ...{ ...env, signer, recipient: payee.recipient, lookups: payments?.winners.senders ?? null },
         ...{ transcoder: transcoders, results, authKeys, siblings: cluster?.others ?? null },
+        authority,
+        agree: (gateway, price) => payee.prices?.agree(gateway, price),
       },
     )
     const endpoint = peerEndpoint(core, settings, { orchestrator: this.orchestrator, transcoders, cluster })
@@ -100,6 +105,7 @@ export class OrchestratorParts {
     this.#cluster = cluster
     this.services = [
       ...[...(transcoder?.services ?? []), transcoders],
+      ...(authority ? [authority] : []),
       ...[...payee.services, store, authKeys, this.orchestrator, ...(cluster?.services ?? []), endpoint],
       ...(cluster ? [cluster.opening(endpoint, this.orchestrator), this.#evening(cluster, core.env)] : []),
       ...selfCheck(core, serviceUri),
@@ -157,7 +163,7 @@ function paid(
   const activity = new Activity({ recipient }, { ...env, chain: client, watch, rounds })
   const secret = new SecretRing('ticket', { ...env, secrets: store }, { rotate })
   const single = [...gatewayPrices].map(([gateway, unit]) => [gateway, chain.priceNow(unit)] as const)
-  const prices = new PriceBook(chain.priceNow(price!), single)
+  const prices = new PriceBook(chain.priceNow(price!), single, env.clock)
   const ticketRecipient = new TicketRecipient(
     {
       ...{ recipient, ticketEv, redeemGas: chain.settings.redeemGas },

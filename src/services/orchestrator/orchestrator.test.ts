@@ -14,9 +14,11 @@ import { addressOfKey, keccak256, recoverSigner, signHash } from '../../lib/cryp
 import { seededDice } from '../../lib/dice.ts'
 import { abortError, NodeError } from '../../lib/errors.ts'
 import { silentLog } from '../../lib/log.ts'
+import { Rational } from '../../lib/rational.ts'
 import { Supervisor } from '../../lib/service.ts'
 import { EngineCapacity } from '../transcoding/engine-capacity.ts'
 import type { TranscodeJob, TranscodeOutput, Transcoder } from '../transcoding/transcoder.ts'
+import type { GatewayVerdict } from './gateway-authority.ts'
 import { Orchestrator, type OtherNodes } from './orchestrator.ts'
 import type { Recipient } from './recipient.ts'
 
@@ -36,6 +38,7 @@ function setUp(
     recipient?: Partial<Recipient>
     transcoder?: (clock: ManualClock) => Transcoder
     siblings?: OtherNodes
+    verdict?: GatewayVerdict
   } = {},
 ) {
   const clock = new ManualClock()
@@ -44,6 +47,8 @@ function setUp(
   const told: NodeEvent[] = []
   const reserved: bigint[] = []
   const releases: string[] = []
+  const agreed: string[] = []
+  const { verdict } = overrides
   const stored = new MemoryObjects({ baseUrl: 'https://127.0.0.1:8935/stream/' })
   const jobs: {
     job: TranscodeJob
@@ -87,6 +92,8 @@ function setUp(
       results: stored,
       authKeys: { keys: [new TextEncoder().encode('key')] },
       siblings: overrides.siblings ?? null,
+      authority: verdict ? { decide: async () => verdict } : null,
+      agree: (address, price) => void agreed.push(`${address} ${price}`),
       clock,
       dice: seededDice('orchestrator'),
       log: silentLog,
@@ -97,7 +104,7 @@ function setUp(
       }),
     },
   )
-  return { orchestrator, clock, debits, failures, told, reserved, releases, stored, jobs }
+  return { orchestrator, clock, agreed, debits, failures, told, reserved, releases, stored, jobs }
 }
 
 const request = {
@@ -911,4 +918,22 @@ test('a draining node of several offers sessions of the others, and refuses segm
     code: 'capped',
     message: 'OrchestratorCapped',
   })
+})
+
+test('a gateway that the webhook denies gets no offer, and one that it admits gets the price that it sets', async () => {
+  const denied = setUp({ verdict: { kind: 'denied', reason: 'status=403' } })
+  await assert.rejects(denied.orchestrator.info(request), { message: 'authentication failed: status=403' })
+  assert.deepEqual(denied.agreed, [])
+  const admitted = setUp({ verdict: { kind: 'allowed', price: Rational.of(100n, 7n) } })
+  assert.ok((await admitted.orchestrator.info(request)).authToken)
+  assert.deepEqual(admitted.agreed, [`${gateway} 100/7`])
+  const usual = setUp({ verdict: { kind: 'allowed', price: null } })
+  await usual.orchestrator.info(request)
+  assert.deepEqual(usual.agreed, [`${gateway} null`])
+})
+
+test('a gateway that does not prove its account is not asked about', async () => {
+  const { agreed, orchestrator } = setUp({ verdict: { kind: 'allowed', price: null } })
+  await assert.rejects(orchestrator.info({ ...request, sig: new Uint8Array(65) }), /sig check failed/)
+  assert.deepEqual(agreed, [])
 })

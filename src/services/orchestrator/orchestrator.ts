@@ -16,7 +16,7 @@ import {
   segmentLimitMs,
   type TranscodeResult,
 } from '../../domain/segment.ts'
-import type { Payment } from '../../domain/ticket.ts'
+import type { Payment, PricePerPixel } from '../../domain/ticket.ts'
 import { type Address, keccak256, type Signer, signedBy, ZERO_ADDRESS } from '../../lib/crypto.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { ObjectStore } from '../../lib/object-store.ts'
@@ -24,6 +24,7 @@ import type { Scope, Service } from '../../lib/service.ts'
 import type { Backlog } from '../../lib/turns.ts'
 import type { Transcoder } from '../transcoding/transcoder.ts'
 import { AwaitedResults } from './awaited-results.ts'
+import type { GatewayAuthority } from './gateway-authority.ts'
 import { Offers, type OffersNeeds, type OffersOptions } from './offers.ts'
 import { OpenSessions, type Session } from './open-sessions.ts'
 import { OrchestratorError, SegmentError } from './orchestrator-error.ts'
@@ -77,6 +78,10 @@ export interface OrchestratorNeeds extends OffersNeeds {
   readonly transcoder: Transcoder
   /** Where results wait to be fetched. */
   readonly results: ObjectStore
+  /** Who decides on gateways; absent or null: all get offers. */
+  readonly authority?: GatewayAuthority | null
+  /** Told the price that the authority sets for a gateway, in wei per pixel; null for none. */
+  readonly agree?: (gateway: Address, price: PricePerPixel | null) => void
   readonly events: NodeEvents
   /** The other nodes of its cluster; absent or null where there are none. */
   readonly siblings?: OtherNodes | null
@@ -228,7 +233,17 @@ export class Orchestrator implements Service {
     if (this.#needs.lookups?.mayLookUp(request.address, host) === false) {
       throw new OrchestratorError('request-refused', `Invalid orchestrator request: ${TOO_MANY_LOOKUPS}`)
     }
+    await this.#authorize(request.address)
     return await this.#offers.fresh(request.address)
+  }
+
+  async #authorize(gateway: Address): Promise<void> {
+    const { agree, authority } = this.#needs
+    const verdict = await authority?.decide(gateway)
+    if (verdict?.kind === 'denied') {
+      throw new OrchestratorError('request-refused', `authentication failed: ${verdict.reason}`)
+    }
+    if (verdict) agree?.(gateway, verdict.price)
   }
 
   /** Ends a session at its gateway's request; an unknown one is ignored (wire.md §15). */

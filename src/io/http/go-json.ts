@@ -1,0 +1,16 @@
+/** JSON as peers write it, in which no character ends an HTML script. */
+export function goJson(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[&<>\u2028\u2029]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+}
+
+/** A parsed JSON value whose objects have their keys in lower case, since peers read keys in any case. */
+export function inLowerCase(json: unknown): unknown {
+  if (Array.isArray(json)) return json.map(inLowerCase)
+  if (typeof json !== 'object' || json === null) return json
+  return Object.fromEntries(
+    Object.entries(json).map(([key, value]) => [key.toLowerCase(), inLowerCase(value)]),
+  )
+}
