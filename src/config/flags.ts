@@ -337,11 +337,20 @@ export const flags = {
     'Orchestrators to work with. A standalone transcoder works for the first one that answers.',
     { roles: ['gateway', 'transcoder'], value: 'HOST:PORT,…' },
   ),
-  orchWebhookUrl: text('', 'gateway', 'URL that returns the list of orchestrators.', {
-    later: 'leave it out and list the orchestrators in -orchAddr',
-    value: 'URL',
-  }),
-  orchBlocklist: text('', 'gateway', 'Addresses of orchestrators not to use.', { value: 'ADDRESS,…' }),
+  orchWebhookUrl: text(
+    '',
+    'gateway',
+    'URL that returns the list of orchestrators; it goes before -orchAddr.',
+    {
+      value: 'URL',
+    },
+  ),
+  orchBlocklist: text(
+    '',
+    'gateway',
+    'Addresses of orchestrators not to use: of the node itself, or of the account that its tickets pay.',
+    { value: 'ADDRESS,…' },
+  ),
   orchMinLivepeerVersion: text('', 'gateway', 'Minimum version that an orchestrator must report.', {
     value: 'VERSION',
   }),

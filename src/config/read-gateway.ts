@@ -13,7 +13,7 @@ export function readGateway(reading: Reading, network: Network): GatewaySettings
   const { flags } = reading
   const bind = parseBind(reading.spelled('httpAddr'), flags.httpAddr, { host: '127.0.0.1', port: 9935 })
   const authWebhook = reading.httpUrl('authWebhookUrl')
-  reading.httpUrl('orchWebhookUrl')
+  const orchestratorWebhook = reading.httpUrl('orchWebhookUrl')
   reading.httpUrl('verifierUrl')
   if (flags.verifierUrl !== '' && flags.verifierPath === '' && flags.objectStore === '') {
     throw refusal('-verifierUrl needs -verifierPath or -objectStore, where the verifier finds the segments')
@@ -25,10 +25,14 @@ export function readGateway(reading: Reading, network: Network): GatewaySettings
     )
   }
   const orchestrators = peerUrls(reading, 'orchAddr', '127.0.0.1')
-  if (network.offchain && orchestrators.length === 0 && flags.orchWebhookUrl === '') {
+  if (network.offchain && orchestrators.length === 0 && orchestratorWebhook === null) {
     reading.warnings.push(
       'no orchestrator is given offchain, so streams are served without transcoding: give -orchAddr',
     )
+  }
+  if (orchestratorWebhook !== null && orchestrators.length > 0) {
+    const [webhook, list] = [reading.spelled('orchWebhookUrl'), reading.spelled('orchAddr')]
+    reading.warnings.push(`${list} has no effect, since ${webhook} lists the orchestrators`)
   }
   const maxPrice = network.offchain ? null : readPrice(reading, 'maxPricePerUnit', flags.maxPricePerUnit)
   return {
@@ -38,6 +42,7 @@ export function readGateway(reading: Reading, network: Network): GatewaySettings
     httpIngest: flags.httpIngest ?? guarded,
     publicHost:
       flags.gatewayHost === '' ? '' : parsePeer(reading.spelled('gatewayHost'), flags.gatewayHost, null).host,
+    orchestratorWebhook,
     orchestrators,
     blocklist: new Set(
       entries(flags.orchBlocklist).map((entry) => checkedAddress(reading.spelled('orchBlocklist'), entry)),

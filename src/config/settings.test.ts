@@ -104,6 +104,7 @@ describe('settings of a gateway', () => {
     assert.deepEqual(rest, {
       authWebhook: null,
       bind: { host: '127.0.0.1', port: 9935 },
+      orchestratorWebhook: null,
       httpIngest: true,
       publicHost: '',
       rtmp: { bind: { host: '127.0.0.1', port: 1935 }, isDefault: true, maxDurationMs: 60_000 },
@@ -913,10 +914,6 @@ describe('a sentence refuses', () => {
     [
       `${COMBINED} -netint 0`,
       '-netint is not supported by this version yet: leave it out to transcode on the CPU',
-    ],
-    [
-      '-gateway -orchWebhookUrl http://a',
-      '-orchWebhookUrl is not supported by this version yet: leave it out and list the orchestrators in -orchAddr',
     ],
     [
       '-gateway',

@@ -117,6 +117,8 @@ export interface GatewaySettings {
   readonly httpIngest: boolean
   /** The public host name when behind a proxy; empty for none. */
   readonly publicHost: string
+  /** The URL that lists orchestrators, before any others; null for none. */
+  readonly orchestratorWebhook: string | null
   /** Base URLs; empty: discovered on chain. */
   readonly orchestrators: readonly string[]
   readonly blocklist: ReadonlySet<Address>

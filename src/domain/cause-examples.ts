@@ -67,6 +67,7 @@ export const CAUSE_EXAMPLES: { readonly [Code in CauseCode]: CauseFacts[Code] } 
     of: 2,
   },
   'orchestrator-unusable': { orchestrator: A, reason: 'connection refused' },
+  'orchestrator-webhook-failing': { webhook: 'https://hook.example', reason: 'it answers 500', known: 2 },
   'orchestrators-full': { orchestrators: [A], of: 2 },
   'orchestrators-refuse': { orchestrators: [{ orchestrator: A, reason: 'it tells no price' }], of: 1 },
   'orchestrators-blocked': { orchestrators: [A], of: 1 },

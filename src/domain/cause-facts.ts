@@ -108,6 +108,12 @@ export interface CauseFacts {
     readonly of: number
   }
   'orchestrators-silent': { readonly orchestrators: readonly RefusedOffer[]; readonly of: number }
+  /** The webhook that lists orchestrators gives no list; `known` of the last one are used on. */
+  'orchestrator-webhook-failing': {
+    readonly webhook: string
+    readonly reason: string
+    readonly known: number
+  }
   /** One that the operator listed; others may work meanwhile. */
   'orchestrator-unusable': RefusedOffer
   'orchestrators-full': { readonly orchestrators: readonly string[]; readonly of: number }

@@ -208,6 +208,15 @@ export const CAUSES: { readonly [Code in CauseCode]: CauseKind<CauseFacts[Code]>
       `the orchestrator ${orchestrator} of -orchAddr makes no offer (${reason})`,
     change: () => 'start it, or take it out of -orchAddr',
   },
+  'orchestrator-webhook-failing': {
+    side: 'operator',
+    of: ['gateway'],
+    passesMs: PASSES_MS,
+    title: 'webhook for orchestrators fails',
+    says: ({ known, reason, webhook }) =>
+      `the webhook ${webhook} of -orchWebhookUrl gives no list (${reason}); ${known === 0 ? 'no orchestrator is known' : `${counted(known, 'orchestrator')} of its last list ${verb(known, 'stays', 'stay')} in use`}`,
+    change: () => 'see what the webhook does, or correct -orchWebhookUrl',
+  },
   'orchestrators-full': {
     side: 'orchestrator',
     of: ['gateway'],

@@ -41,6 +41,8 @@ const SENTENCES: { readonly [Code in CauseCode]: string } = {
   'orchestrators-suspended': `the only orchestrator is suspended: ${A} for 1 more search, since ErrSegSig: see what these orchestrators say, or add others`,
   'orchestrators-silent': `both orchestrators do not answer: ${A} (timeout), ${B} (timeout): start them, correct -orchAddr, or check the network in between`,
   'orchestrator-unusable': `the orchestrator ${A} of -orchAddr makes no offer (connection refused): start it, or take it out of -orchAddr`,
+  'orchestrator-webhook-failing':
+    'the webhook https://hook.example of -orchWebhookUrl gives no list (it answers 500); 2 orchestrators of its last list stay in use: see what the webhook does, or correct -orchWebhookUrl',
   'orchestrators-full': `1 of 2 orchestrators has no room for another session (${A}): add orchestrators or transcoders, or raise their -maxSessions`,
   'orchestrators-refuse': `the only orchestrator makes no offer that can be used: ${A} (it tells no price): see their logs, or add other orchestrators`,
   'orchestrators-blocked': `the only orchestrator is on -orchBlocklist (${A}): take them off -orchBlocklist, or add other orchestrators`,

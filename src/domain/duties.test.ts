@@ -54,6 +54,10 @@ describe('the duties of a process', () => {
     [`-gateway ${CHAIN}`, [...STREAMS, ...PAYING, ...REWARDING, 'mayKeepNothing']],
     [`-gateway ${CHAIN} -reward=false`, [...STREAMS, ...PAYING, 'mayKeepNothing']],
     [`-gateway ${CHAIN} -reward=false -orchAddr o`, [...STREAMS, 'sendsTickets', 'mayKeepNothing']],
+    [
+      `-gateway ${CHAIN} -reward=false -orchWebhookUrl http://o`,
+      [...STREAMS, 'sendsTickets', 'mayKeepNothing'],
+    ],
     [`-gateway ${CHAIN} -reward=false -initializeRound`, [...STREAMS, ...PAYING, ...ROUNDS]],
     ['-transcoder -orchSecret s -orchAddr o', [...ENGINE, 'transcodesElsewhere']],
     [`-orchestrator -transcoder ${SERVICE}`, [...ENGINE, 'checksItself']],

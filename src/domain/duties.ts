@@ -13,6 +13,7 @@ export interface DutySettings {
   } | null
   readonly gateway: {
     readonly orchestrators: readonly string[]
+    readonly orchestratorWebhook?: string | null
     readonly maxPrice: { readonly price: WrittenPrice } | null
   } | null
   readonly orchestrator: {
@@ -93,7 +94,8 @@ export function dutiesOf(settings: DutySettings): Duties {
     transcodesElsewhere: transcoder !== null && orchestrator === null,
     takesTranscoders: orchestrator !== null && secrets.orchSecret !== '',
     checksItself: (orchestrator?.startupAvailabilityCheck ?? false) && serviceUriOf(settings) !== '',
-    discoversOnChain: chain !== null && gateway?.orchestrators.length === 0,
+    discoversOnChain:
+      chain !== null && gateway?.orchestrators.length === 0 && (gateway.orchestratorWebhook ?? null) === null,
     sendsTickets: chain !== null && gateway !== null,
     keepsTickets,
     redeems,

@@ -46,6 +46,10 @@ const LEADS = [
 for (const [line, order] of [
   ['-gateway -orchAddr a', ['orchestrator client', 'media', 'gateway', 'gateway HTTP', 'gateway RTMP']],
   [
+    '-gateway -orchWebhookUrl http://a',
+    ['orchestrator client', 'media', 'orchestrator webhook', 'gateway', 'gateway HTTP', 'gateway RTMP'],
+  ],
+  [
     '-gateway -orchAddr a -authWebhookUrl http://a',
     [...['orchestrator client', 'media', 'authorisation webhook'], 'gateway', 'gateway HTTP', 'gateway RTMP'],
   ],

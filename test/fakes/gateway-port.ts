@@ -9,6 +9,7 @@ import { silentLog } from '../../src/lib/log.ts'
 import { Supervisor } from '../../src/lib/service.ts'
 import { Discovery } from '../../src/services/gateway/discovery.ts'
 import { Gateway, type GatewayOptions, type PushedSegment } from '../../src/services/gateway/gateway.ts'
+import type { OrchestratorSource } from '../../src/services/gateway/orchestrator-source.ts'
 import type { StreamAuthority } from '../../src/services/gateway/stream-authority.ts'
 import { FakeMedia, FakeNetwork, FakeOrchestrator, RecordingPayer } from './gateway.ts'
 
@@ -16,8 +17,9 @@ import { FakeMedia, FakeNetwork, FakeOrchestrator, RecordingPayer } from './gate
 export async function startGatewayPort(
   options: Partial<GatewayHttpOptions & GatewayOptions> = {},
   orchestrators = [new FakeOrchestrator('https://o1:8935')],
-  { authority = null, clock = systemClock }: { authority?: StreamAuthority | null; clock?: Clock } = {},
+  given: { authority?: StreamAuthority | null; clock?: Clock; source?: OrchestratorSource } = {},
 ) {
+  const { authority = null, clock = systemClock } = given
   const network = new FakeNetwork(clock, ...orchestrators)
   const dice = seededDice('http')
   const shared = { client: network, payer: new RecordingPayer(), signer: noSigner, clock, dice }
@@ -27,7 +29,7 @@ export async function startGatewayPort(
     { timeoutMs: 500, extraNodes: 0, blocklist: [] },
     {
       ...shared,
-      source: {
+      source: given.source ?? {
         candidates: async () =>
           orchestrators.map(
             ({ url }) => ({ url, trust: 'trusted', mustBePayable: false, reach: 'any' }) as const,

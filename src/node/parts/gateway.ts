@@ -4,8 +4,10 @@ import { noCauses } from '../../domain/causes.ts'
 import type { Profile } from '../../domain/rendition.ts'
 import { AuthWebhook } from '../../io/http/auth-webhook.ts'
 import { GatewayHttp } from '../../io/http/gateway-http.ts'
+import { WebhookList } from '../../io/http/orchestrator-list.ts'
 import { MemoryObjects } from '../../io/objects/memory-objects.ts'
 import { RtmpPort } from '../../io/rtmp/rtmp-port.ts'
+import { maskUrl } from '../../lib/mask-url.ts'
 import type { Rational } from '../../lib/rational.ts'
 import type { Service } from '../../lib/service.ts'
 import { Discovery } from '../../services/gateway/discovery.ts'
@@ -24,6 +26,7 @@ import {
 import type { Payer } from '../../services/gateway/payer.ts'
 import { Spending } from '../../services/gateway/spending.ts'
 import { NoPayments, TicketSender } from '../../services/gateway/ticket-sender.ts'
+import { WebhookOrchestrators } from '../../services/gateway/webhook-orchestrators.ts'
 import type { Senders } from '../../services/protocol/senders.ts'
 import type { ChainParts } from './chain.ts'
 import type { Core } from './core.ts'
@@ -169,12 +172,17 @@ function paysWith(
   return { payer, funds: { funds, spending }, view, services: [...chain.following, funds] }
 }
 
-/** Where orchestrators are found: on chain, unless some are listed. */
+/** Where orchestrators are found: where a webhook or a list names them, otherwise on chain. */
 function sourceOf(
   { duties, env, settings: { network } }: Core,
-  { orchestrators }: GatewaySettings,
+  { orchestratorWebhook, orchestrators }: GatewaySettings,
   chain: ChainParts | null,
 ): { source: OrchestratorSource; services: readonly Service[] } {
+  if (orchestratorWebhook !== null) {
+    const list = new WebhookList({ url: orchestratorWebhook })
+    const source = new WebhookOrchestrators({ ...env, list, webhook: maskUrl(orchestratorWebhook) })
+    return { source, services: [source] }
+  }
   if (!chain || !duties.discoversOnChain) {
     return { source: new ListedOrchestrators(orchestrators), services: [] }
   }
