@@ -372,16 +372,18 @@ export const flags = {
     'Weight of price in choosing an orchestrator that has not been tried.',
   ),
   selectPriceExpFactor: float('100', 'gateway', 'How strongly price affects the choice.'),
-  orchPerfStatsUrl: text('', 'gateway', 'URL with performance scores of orchestrators.', {
-    ignored: 'no scores are read, and orchestrators are chosen without them',
-    value: 'URL',
-  }),
-  region: text('', 'gateway', 'Region whose performance scores are used.', {
-    ignored: 'no scores are read, and orchestrators are chosen without them',
-  }),
-  minPerfScore: float('0', 'gateway', 'Minimum performance score of an orchestrator.', {
-    ignored: 'no scores are read, and orchestrators are chosen without them',
-  }),
+  orchPerfStatsUrl: text(
+    '',
+    'gateway',
+    'URL with performance scores of orchestrators, read every ten minutes; needs -region and a chain.',
+    { value: 'URL' },
+  ),
+  region: text('', 'gateway', 'Region whose performance scores are used.'),
+  minPerfScore: float(
+    '0',
+    'gateway',
+    'Minimum performance score of an orchestrator that has not been tried; ignored if none has it.',
+  ),
   gatewayHost: text(
     '',
     'gateway',

@@ -51,6 +51,7 @@ export function readGateway(reading: Reading, network: Network): GatewaySettings
     extraNodes: reading.count('extraNodes', 0n),
     discoveryTimeoutMs: reading.wait('discoveryTimeout', 1),
     selection: readSelection(reading),
+    perf: readPerf(reading, network),
     profiles: profilesOf(reading),
     maxAttempts: flags.maxAttempts > 0n ? Number(flags.maxAttempts) : 0,
     currentManifest: flags.currentManifest,
@@ -101,6 +102,21 @@ function readSelection(reading: Reading): GatewaySettings['selection'] {
     priceWeight: flags.selectPriceWeight,
     priceExpFactor: flags.selectPriceExpFactor,
   }
+}
+
+/** Where performance scores are read; a setting that has no effect is told. */
+function readPerf(reading: Reading, network: Network): GatewaySettings['perf'] {
+  const url = reading.httpUrl('orchPerfStatsUrl')
+  const region = reading.flags.region.trim().toUpperCase()
+  const { minPerfScore } = reading.flags
+  const idle = (name: 'orchPerfStatsUrl' | 'region' | 'minPerfScore', why: string) =>
+    reading.warnings.push(`${reading.spelled(name)} has no effect ${why}`)
+  if (url !== null && region !== '' && !network.offchain) return { url, region, minScore: minPerfScore }
+  if (url !== null && region === '') idle('orchPerfStatsUrl', 'without -region, whose scores are read')
+  else if (url !== null) idle('orchPerfStatsUrl', 'offchain, where the first orchestrator to answer is used')
+  else if (region !== '') idle('region', 'without -orchPerfStatsUrl, where scores are read')
+  else if (minPerfScore > 0) idle('minPerfScore', 'without -orchPerfStatsUrl and -region')
+  return null
 }
 
 function readAmount(reading: Reading, name: 'maxTicketEV' | 'maxTotalEV'): Rational {

@@ -101,7 +101,7 @@ export class Reading {
   }
 
   /** A URL, or null when the flag is empty. */
-  httpUrl(name: 'authWebhookUrl' | 'orchWebhookUrl' | 'verifierUrl'): string | null {
+  httpUrl(name: 'authWebhookUrl' | 'orchWebhookUrl' | 'orchPerfStatsUrl' | 'verifierUrl'): string | null {
     const text = this.flags[name]
     if (text === '') return null
     if (!isUrl(text, ['http:', 'https:'])) {

@@ -105,6 +105,7 @@ describe('settings of a gateway', () => {
       authWebhook: null,
       bind: { host: '127.0.0.1', port: 9935 },
       orchestratorWebhook: null,
+      perf: null,
       httpIngest: true,
       publicHost: '',
       rtmp: { bind: { host: '127.0.0.1', port: 1935 }, isDefault: true, maxDurationMs: 60_000 },

@@ -132,6 +132,8 @@ export interface GatewaySettings {
     readonly priceWeight: number
     readonly priceExpFactor: number
   }
+  /** Where performance scores of orchestrators are read, for which region, and the least one; null for nowhere. */
+  readonly perf: { readonly url: string; readonly region: string; readonly minScore: number } | null
   readonly profiles: readonly Profile[]
   /** 0 never transcodes. */
   readonly maxAttempts: number

@@ -20,7 +20,6 @@ type Verdict = 'accepted' | RegExp | { readonly refused: RegExp }
 
 const NOT_YET = (what: string) =>
   new RegExp(`^-\\w+ is not supported by this version yet and has no effect: ${what}`)
-const NO_SCORES = NOT_YET('no scores are read')
 const NO_EVENTS = NOT_YET('events are not published')
 const NO_STREAM_EVENTS = NOT_YET('stream events are not published')
 const MISSING = { refused: /^-\w+ is not supported by this version yet: leave it out/ }
@@ -66,9 +65,11 @@ const scripts: readonly (readonly [base: string, flag: string, verdict: Verdict]
   [OFFCHAIN, '-extraNodes 2', 'accepted'],
   [OFFCHAIN, '-selectStakeWeight 0.5 -selectRandFreq 0.2 -selectPriceWeight 0.3', 'accepted'],
   [OFFCHAIN, '-selectPriceExpFactor 50', 'accepted'],
-  [OFFCHAIN, '-orchPerfStatsUrl https://leaderboard.example', NO_SCORES],
-  [OFFCHAIN, '-region FRA', NO_SCORES],
-  [OFFCHAIN, '-minPerfScore 0.5', NO_SCORES],
+  [GATEWAY, '-orchPerfStatsUrl https://l.example -region FRA -minPerfScore 0.5', 'accepted'],
+  [GATEWAY, '-orchPerfStatsUrl https://l.example', /^-orchPerfStatsUrl has no effect without -region/],
+  [GATEWAY, '-region FRA', /^-region has no effect without -orchPerfStatsUrl/],
+  [GATEWAY, '-minPerfScore 0.5', /^-minPerfScore has no effect without -orchPerfStatsUrl and -region$/],
+  [OFFCHAIN, '-orchPerfStatsUrl https://l.example -region FRA', /^-orchPerfStatsUrl has no effect offchain/],
   [GATEWAY, '-maxPricePerUnit 1200', 'accepted'],
   [GATEWAY, '-ignoreMaxPriceIfNeeded', 'accepted'],
   [OFFCHAIN, '-maxPricePerUnit 1200', { refused: /^-maxPricePerUnit needs a chain/ }],

@@ -59,7 +59,7 @@ export const CAUSE_EXAMPLES: { readonly [Code in CauseCode]: CauseFacts[Code] } 
   },
   'capability-missing': { missing: ['HEVC decoding', 'MP4'], orchestrators: [A], of: 1 },
   'orchestrators-suspended': {
-    orchestrators: [{ orchestrator: A, reason: 'ErrSegSig', until: 'for 1 more search' }],
+    orchestrators: [{ orchestrator: A, reason: 'ErrSegSig', until: 'for 30 s' }],
     of: 1,
   },
   'orchestrators-silent': {

@@ -38,7 +38,7 @@ const SENTENCES: { readonly [Code in CauseCode]: string } = {
   'price-above-maximum': `both orchestrators ask for more than -maxPricePerUnit, 1000 wei per pixel: the best offer is 1200.5 wei per pixel, by ${B}: raise -maxPricePerUnit, or set -ignoreMaxPriceIfNeeded`,
   'ticket-ev-above-maximum': `1 of 2 orchestrators asks for tickets worth more than -maxTicketEV, 10 wei: the smallest are worth 12.5 wei, by ${A}: raise -maxTicketEV to at least 13`,
   'capability-missing': `the only orchestrator cannot do this stream (${A}): it takes HEVC decoding, MP4: change the input or the profiles, or add an orchestrator that can`,
-  'orchestrators-suspended': `the only orchestrator is suspended: ${A} for 1 more search, since ErrSegSig: see what these orchestrators say, or add others`,
+  'orchestrators-suspended': `the only orchestrator is suspended: ${A} for 30 s, since ErrSegSig: see what these orchestrators say, or add others`,
   'orchestrators-silent': `both orchestrators do not answer: ${A} (timeout), ${B} (timeout): start them, correct -orchAddr, or check the network in between`,
   'orchestrator-unusable': `the orchestrator ${A} of -orchAddr makes no offer (connection refused): start it, or take it out of -orchAddr`,
   'orchestrator-webhook-failing':

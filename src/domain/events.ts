@@ -108,6 +108,13 @@ export type SessionEvent =
   | ({ kind: 'session-begun'; sessionId: string; running: number } & SessionOpening)
   | { kind: 'session-ended'; sessionId: string; reason: SessionEnd; running: number }
 
+/**
+ * Why a segment goes to another orchestrator than the one before: that failed, has segments that take too long, was too
+ * slow with the last one, asks for more than the maximum price, or was paid more than twice what it delivered.
+ */
+export const SWAP_REASONS = ['failed', 'busy', 'slow', 'too-expensive', 'overpaid'] as const
+export type SwapReason = (typeof SWAP_REASONS)[number]
+
 /** A gateway's streams and the orchestrators that work for them. */
 export type StreamEvent =
   | { kind: 'stream-begun'; manifestId: string; profiles: readonly Profile[] }
@@ -154,7 +161,7 @@ export type StreamEvent =
       reason: string
     }
   | { kind: 'orchestrator-suspended'; manifestId: string; orchestrator: string; reason: string }
-  | { kind: 'orchestrator-swapped'; manifestId: string }
+  | { kind: 'orchestrator-swapped'; manifestId: string; reason: SwapReason }
 
 /** What a gateway's publishers are told, and saw of their segments. */
 export type PublisherEvent =

@@ -92,7 +92,7 @@ test('several reasons are several causes, those first that came closest to a ses
     c: { kind: 'full' },
     d: { kind: 'blocked' },
     e: { kind: 'refuses', reason: 'it tells no price' },
-    f: { kind: 'suspended', reason: 'ErrSegSig', until: 'for 1 more search' },
+    f: { kind: 'suspended', reason: 'ErrSegSig', until: 'for 30 s' },
     g: { kind: 'busy' },
   }
   assert.deepEqual(codesOf(skipped), [

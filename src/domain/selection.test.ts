@@ -143,8 +143,23 @@ test('a session is chosen: known and fast, else unknown, else the fastest known'
 
 test('sessions of one recipient count once, with the price of the last', () => {
   const sessions = [idle('u', null, a, 900), idle('v', null, a, 1), idle('w', null, b, 50)]
+  const byPrice = { ...weights, priceWeight: 1, stakeWeight: 0, priceExpFactor: 1 }
+  assert.equal(chooseSession(sessions, byPrice, facts, () => 0.99)?.name, 'u')
+})
+
+test('no session above the maximum price is used, new or known, also beside a cheaper one of its recipient', () => {
   const max = { ...weights, maxPrice: Rational.of(10n) }
-  assert.equal(chooseSession(sessions, max, facts, () => 0.99)?.name, 'u')
+  const table: readonly [readonly Named[], boolean, string | null][] = [
+    [[idle('u', null, a, 900), idle('v', null, a, 1), idle('w', null, b, 50)], false, 'v'],
+    [[idle('k', 0.5, a, 11), idle('l', 0.9, b, 10)], false, 'l'],
+    [[idle('k', 0.5, a, 11), idle('u', null, b, 10)], true, 'u'],
+    [[idle('k', 0.5, a, 11), idle('u', null, b, 12)], false, null],
+    [[idle('k', 0.5, a, 11), idle('u', null, b, 12)], true, 'k'],
+  ]
+  for (const [sessions, ignoreMaxPriceIfNeeded, expected] of table) {
+    const chosen = chooseSession(sessions, { ...max, ignoreMaxPriceIfNeeded }, facts, () => 0.99)
+    assert.equal(chosen?.name ?? null, expected)
+  }
 })
 
 test("a latency score is relative to the segment's duration, but to at least 1.5 s", () => {

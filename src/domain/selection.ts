@@ -33,10 +33,17 @@ export function eligible(all: readonly Weighed[], weights: SelectionWeights): re
   const priced = all.filter((one) => one.price !== null)
   const scored = priced.filter((one) => one.perfScore === null || one.perfScore >= weights.minPerfScore)
   const performing = weights.minPerfScore > 0 && scored.length > 0 ? scored : priced
-  const { maxPrice } = weights
-  if (maxPrice === null) return performing
-  const affordable = performing.filter((one) => one.price !== null && one.price.cmp(maxPrice) <= 0)
-  return affordable.length === 0 && weights.ignoreMaxPriceIfNeeded ? performing : affordable
+  return affordable(performing, weights)
+}
+
+/** Those whose price is within the maximum, which an equal one is; all if none is and that may be ignored. */
+export function affordable<Priced extends { readonly price: Rational | null }>(
+  all: readonly Priced[],
+  { ignoreMaxPriceIfNeeded, maxPrice }: Pick<SelectionWeights, 'ignoreMaxPriceIfNeeded' | 'maxPrice'>,
+): readonly Priced[] {
+  if (maxPrice === null) return all
+  const within = all.filter(({ price }) => price !== null && price.cmp(maxPrice) <= 0)
+  return within.length === 0 && ignoreMaxPriceIfNeeded ? all : within
 }
 
 /**
@@ -84,14 +91,16 @@ export interface IdleSession {
 /**
  * Chooses among idle sessions: the fastest known one if it keeps up, otherwise an unknown one, otherwise the fastest
  * known one. Unknown ones are taken in list order offchain (`weights` null) and at random on chain, where sessions of
- * one recipient count once, with the last one's price, and the first is taken (gateway.md §9, §18).
+ * one recipient count once, with the last one's price, and the first is taken (gateway.md §9, §18). The maximum price holds
+ * for all of them, also for those that were cheaper when they began (gateway.md §17, 23).
  */
 export function chooseSession<S extends IdleSession>(
-  idle: readonly S[],
+  sessions: readonly S[],
   weights: SelectionWeights | null,
   facts: { stakeOf(recipient: Address): bigint; perfScoreOf(recipient: Address): number | null },
   throwDice: () => number,
 ): S | null {
+  const idle = weights ? affordable(sessions, weights) : sessions
   let best: S | null = null
   for (const session of idle)
     if (session.score !== null && (best === null || session.score < best.score!)) best = session

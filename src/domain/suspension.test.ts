@@ -1,39 +1,38 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
-  afterRefresh,
+  lasting,
   NO_SUSPENSIONS,
   penaltyOf,
   refreshThreshold,
-  remainingPenalty,
+  remainingMs,
   requestedSessions,
-  type Suspensions,
+  SUSPENSION_MS,
   suspend,
 } from './suspension.ts'
 
-function refreshed(suspensions: Suspensions, times: number): Suspensions {
-  for (let i = 0; i < times; i++) suspensions = afterRefresh(suspensions)
-  return suspensions
-}
-
-test('a penalty lasts its number of refreshes, regardless of earlier refreshes', () => {
-  for (const before of [0, 1, 2, 100])
+test('a penalty lasts its number of half minutes, however long the stream has run', () => {
+  for (const nowMs of [0, 1, 10 ** 12])
     for (const penalty of [1, 2, 5]) {
-      const suspended = suspend(refreshed(NO_SUSPENSIONS, before), 'https://a', penalty)
+      const suspended = suspend(NO_SUSPENSIONS, 'https://a', { penalty, nowMs })
       for (let later = 0; later <= penalty; later++) {
-        assert.equal(remainingPenalty(refreshed(suspended, later), 'https://a'), penalty - later)
+        const left = remainingMs(suspended, 'https://a', nowMs + later * SUSPENSION_MS)
+        assert.equal(left, (penalty - later) * SUSPENSION_MS)
       }
+      assert.equal(remainingMs(suspended, 'https://a', nowMs + 9 * SUSPENSION_MS), 0)
     }
 })
 
-test('penalties of one orchestrator add up, and expired ones are removed', () => {
-  const twice = suspend(suspend(refreshed(NO_SUSPENSIONS, 3), 'https://a', 2), 'https://a', 2)
-  assert.equal(remainingPenalty(twice, 'https://a'), 4)
-  assert.equal(remainingPenalty(twice, 'https://b'), 0)
-  assert.equal(refreshed(twice, 4).until.size, 0)
+test('penalties of one orchestrator add up, and those that have ended are forgotten', () => {
+  const once = suspend(NO_SUSPENSIONS, 'https://a', { penalty: 2, nowMs: 1_000 })
+  const twice = suspend(once, 'https://a', { penalty: 2, nowMs: 1_000 })
+  assert.equal(remainingMs(twice, 'https://a', 1_000), 4 * SUSPENSION_MS)
+  assert.equal(remainingMs(twice, 'https://b', 1_000), 0)
+  assert.equal(lasting(twice, 1_000 + 4 * SUSPENSION_MS - 1).size, 1)
+  assert.equal(lasting(twice, 1_000 + 4 * SUSPENSION_MS).size, 0)
 })
 
-test('a failure in a pool of 40 that asked for 8 costs 5 refreshes', () => {
+test('a failure in a pool of 40 that asked for 8 costs 5 penalties', () => {
   const table: readonly ['trusted' | 'untrusted', number, number, number, number][] = [
     // trust, size, requested, penalty, threshold
     ['trusted', 40, 8, 5, 4],

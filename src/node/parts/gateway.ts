@@ -5,6 +5,7 @@ import type { Profile } from '../../domain/rendition.ts'
 import { AuthWebhook } from '../../io/http/auth-webhook.ts'
 import { GatewayHttp } from '../../io/http/gateway-http.ts'
 import { WebhookList } from '../../io/http/orchestrator-list.ts'
+import { PerfStatsPage } from '../../io/http/perf-stats.ts'
 import { MemoryObjects } from '../../io/objects/memory-objects.ts'
 import { RtmpPort } from '../../io/rtmp/rtmp-port.ts'
 import { maskUrl } from '../../lib/mask-url.ts'
@@ -24,6 +25,7 @@ import {
   PooledOrchestrators,
 } from '../../services/gateway/orchestrator-source.ts'
 import type { Payer } from '../../services/gateway/payer.ts'
+import { PerfScores } from '../../services/gateway/perf-scores.ts'
 import { Spending } from '../../services/gateway/spending.ts'
 import { NoPayments, TicketSender } from '../../services/gateway/ticket-sender.ts'
 import { WebhookOrchestrators } from '../../services/gateway/webhook-orchestrators.ts'
@@ -65,7 +67,7 @@ export class GatewayParts {
       { timeoutMs: discoveryTimeoutMs, extraNodes, blocklist: [...blocklist] },
       { ...env, source, client, signer, payer },
     )
-    const { authWebhook, localVerify, maxAttempts, minOrchestratorVersion } = settings
+    const { authWebhook, localVerify, maxAttempts, minOrchestratorVersion, perf } = settings
     // It waits until all have answered, and its questions are no events of discovery.
     const everybody = new Discovery(
       { timeoutMs: CHECK_MS, extraNodes, blocklist: [...blocklist] },
@@ -81,6 +83,7 @@ export class GatewayParts {
       const { discoversOnChain } = core.duties
       return checkOrchestrators({ capabilities, discoversOnChain }, { directory: everybody, paying }, signal)
     }
+    const scores = perf && new PerfScores({ ...env, stats: new PerfStatsPage(perf) })
     const authority = authWebhook === null ? null : new AuthWebhook({ url: authWebhook }, env)
     this.gateway = new Gateway(
       {
@@ -97,7 +100,10 @@ export class GatewayParts {
       },
       {
         ...{ ...env, directory, client, payer, signer, media, store: new MemoryObjects(), paying, authority },
-        facts: { stakeOf: (recipient) => source.stakeOf(recipient), perfScoreOf: () => null },
+        facts: {
+          stakeOf: (recipient) => source.stakeOf(recipient),
+          perfScoreOf: (recipient) => scores?.scoreOf(recipient) ?? null,
+        },
       },
     )
     const http = new GatewayHttp(
@@ -108,6 +114,7 @@ export class GatewayParts {
     const feeds = chain?.priceFeeds ?? []
     const services: Service[] = [client, ...paid.services, media, ...finding, ...feeds]
     if (authority) services.push(authority)
+    if (scores) services.push(scores)
     services.push(this.gateway, http)
     if (rtmp) {
       const { bind, isDefault: isOptional, maxDurationMs } = rtmp
@@ -194,7 +201,7 @@ function sourceOf(
 }
 
 function weightsOf(settings: GatewaySettings, terms: GatewayTerms): GatewayOptions['weights'] {
-  const { ignoreMaxPriceIfNeeded, selection } = settings
+  const { ignoreMaxPriceIfNeeded, perf, selection } = settings
   return {
     ...selection,
     // Follows the rate of the price's currency.
@@ -202,6 +209,6 @@ function weightsOf(settings: GatewaySettings, terms: GatewayTerms): GatewayOptio
       return terms.maxPrice?.() ?? null
     },
     ignoreMaxPriceIfNeeded,
-    minPerfScore: 0,
+    minPerfScore: perf?.minScore ?? 0,
   }
 }

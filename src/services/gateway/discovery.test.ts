@@ -62,7 +62,7 @@ function setUp(
   )
   const find = async (search: Partial<Search> = {}) => {
     const found = await discovery.find(
-      { trust: 'trusted', wanted: urls.length, capabilities: job, penalty: () => 0, ...search },
+      { trust: 'trusted', wanted: urls.length, capabilities: job, suspendedMs: () => 0, ...search },
       never,
     )
     return found.map(({ info }) => info.transcoder)
@@ -158,7 +158,7 @@ test('a search is given up when its stream ends', async () => {
   const { clock, discovery } = setUp(orchestrators)
   const stop = new AbortController()
   const search = discovery.find(
-    { trust: 'trusted', wanted: 1, capabilities: job, penalty: () => 0 },
+    { trust: 'trusted', wanted: 1, capabilities: job, suspendedMs: () => 0 },
     stop.signal,
   )
   await settle()
@@ -178,7 +178,7 @@ test('the request is signed over our own address and asks for the job', async ()
   assert.equal(request!.ignoreCapacityCheck, false)
 })
 
-test('the suspended only fill up what is wanted, least penalty first', async () => {
+test('the suspended only fill up what is wanted, the soonest back first', async () => {
   const orchestrators = several(4)
   const penalties = new Map([
     ['https://o0:8935', 3],
@@ -195,7 +195,7 @@ test('the suspended only fill up what is wanted, least penalty first', async () 
   ]
   for (const [wanted, expected] of table) {
     const { clock, find } = setUp(orchestrators)
-    const [found] = await timed(clock, find({ wanted, penalty }))
+    const [found] = await timed(clock, find({ wanted, suspendedMs: penalty }))
     assert.deepEqual(
       found,
       expected.map((name) => `https://${name}:8935`),
@@ -307,7 +307,7 @@ test('what the chain lists, and what one at a public address names, is asked at 
       const answer = await info(url, request, options, signal)
       return answered ? { ...answer, reach: answered } : answer
     }
-    await discovery.find({ trust: 'trusted', wanted: 2, capabilities: job, penalty: () => 0 }, never)
+    await discovery.find({ trust: 'trusted', wanted: 2, capabilities: job, suspendedMs: () => 0 }, never)
     assert.deepEqual(reaches, expected)
   }
 })

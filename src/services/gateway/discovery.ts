@@ -44,8 +44,8 @@ export interface Search {
   /** How many orchestrators are wanted. */
   readonly wanted: number
   readonly capabilities: Capabilities
-  /** How many more refreshes an orchestrator is suspended for, by its transcoder URL; 0 if it is not. */
-  penalty(transcoder: string): number
+  /** How long an orchestrator is still suspended, in ms, by its transcoder URL; 0 if it is not. */
+  suspendedMs(transcoder: string): number
   /** Told of each orchestrator that is not used, by its URL. */
   skipped?(url: string, why: SkippedOffer): void
 }
@@ -96,14 +96,14 @@ export class Discovery {
   }
 
   /**
-   * The orchestrators that accept, fastest first. Suspended ones, lowest penalty first, only make up the number wanted.
+   * The orchestrators that accept, fastest first. Suspended ones, the soonest back first, only make up the number wanted.
    * Ends when enough or all have answered; at 0.5, 1, 2 or 4 s if any was found; and at 6 s.
    */
   async find(search: Search, signal: AbortSignal): Promise<Found[]> {
     const stop = new AbortController()
     const inner = AbortSignal.any([signal, stop.signal])
     const free: Found[] = []
-    const suspended: (Found & { penalty: number })[] = []
+    const suspended: (Found & { suspendedMs: number })[] = []
     const done = Promise.withResolvers<void>()
     const request = await infoRequest(this.#needs.signer, search.capabilities)
     const asked = new Set<string>()
@@ -130,8 +130,8 @@ export class Discovery {
           if (refusal !== null) return this.#skip(search, candidate.url, refusal)
           if (transcoders.has(info.transcoder)) return
           transcoders.add(info.transcoder)
-          const penalty = search.penalty(info.transcoder)
-          if (penalty > 0) suspended.push({ info, from, suspended: true, penalty })
+          const suspendedMs = search.suspendedMs(info.transcoder)
+          if (suspendedMs > 0) suspended.push({ info, from, suspended: true, suspendedMs })
           else free.push({ info, from, suspended: false })
           if (free.length >= search.wanted) done.resolve()
         })
@@ -169,7 +169,7 @@ export class Discovery {
       if (answered.has(url)) continue
       search.skipped?.(url, { kind: 'silent', reason: `no answer within ${waitedMs} ms` })
     }
-    suspended.sort((a, b) => a.penalty - b.penalty)
+    suspended.sort((a, b) => a.suspendedMs - b.suspendedMs)
     return [...free, ...suspended].slice(0, Math.max(search.wanted, 0))
   }
 

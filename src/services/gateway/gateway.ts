@@ -387,7 +387,7 @@ export class Gateway implements Service {
         dice,
         log: log.child({ manifestId, ...(sessionId !== null && { sessionId }) }),
         suspended: (event) => events.tell({ kind: 'orchestrator-suspended', manifestId, ...event }),
-        swapped: () => events.tell({ kind: 'orchestrator-swapped', manifestId }),
+        swapped: (reason) => events.tell({ kind: 'orchestrator-swapped', manifestId, reason }),
       },
     )
     const stream = new Stream({ ...description, nowMs: clock.now() }, { sessions, store })

@@ -1,7 +1,9 @@
 import type { Capabilities } from '../../domain/capabilities.ts'
+import type { SwapReason } from '../../domain/events.ts'
 import { afterRenewal, afterResult } from '../../domain/offer.ts'
 import type { OrchestratorInfo } from '../../domain/segment.ts'
 import {
+  affordable,
   chooseSession,
   GOOD_LATENCY_SCORE,
   mayTakeAnother,
@@ -9,11 +11,11 @@ import {
 } from '../../domain/selection.ts'
 import type { SkippedOffer } from '../../domain/skipped-offer.ts'
 import {
-  afterRefresh,
+  lasting,
   NO_SUSPENSIONS,
   penaltyOf,
   refreshThreshold,
-  remainingPenalty,
+  remainingMs,
   requestedSessions,
   type Suspensions,
   suspend,
@@ -65,7 +67,7 @@ export interface SessionPoolNeeds {
   /** Called when an orchestrator is suspended. */
   suspended(event: { orchestrator: string; reason: string }): void
   /** Called when a segment goes to a different session than its predecessor. */
-  swapped(): void
+  swapped(reason: SwapReason): void
 }
 
 /** How sessions are chosen; with `weights` null (offchain) the first that answered comes first. */
@@ -84,6 +86,8 @@ export class SessionPool {
   #suspensions: Suspensions = NO_SUSPENSIONS
   readonly #skipped = new SkippedOffers()
   #lastUsed: MutableSession | null = null
+  /** The session that the last segment had, if it has ended since, and why the next one goes elsewhere. */
+  #lost: { readonly key: string; readonly reason: SwapReason } | null = null
   #size = 0
   #requested = 0
   #hasFound = false
@@ -119,7 +123,8 @@ export class SessionPool {
   /** Why each orchestrator that is known cannot take a segment now, by its URL. */
   get skipped(): ReadonlyMap<string, SkippedOffer> {
     const { weights } = this.#options
-    return this.#skipped.all(this.#sessions.values(), { suspensions: this.#suspensions, weights })
+    const nowMs = this.#needs.clock.now()
+    return this.#skipped.all(this.#sessions.values(), { suspensions: this.#suspensions, weights, nowMs })
   }
 
   /** Whether no session is left because the last orchestrator went down: it may be restarting. */
@@ -149,14 +154,15 @@ export class SessionPool {
   select(durationMs: number, except: ReadonlySet<string> = NO_URLS): Assignment | null {
     if (this.#signal.aborted) return null
     this.#leaveOutOverpaid()
-    const previous = this.#lastUsed
+    const left = this.#left
     const reusable = (factor: 1 | 2) => {
       const session = this.#reusable(factor)
       return session && !except.has(session.key) ? session : null
     }
     const session = reusable(1) ?? this.#choose(except) ?? reusable(2)
     if (!session) return null
-    if (previous !== null && previous !== session) this.#needs.swapped()
+    if (left !== null && left.key !== session.key) this.#needs.swapped(left.reason)
+    this.#lost = null
     const assignment: Assignment = { session, startedMs: this.#needs.clock.now(), durationMs }
     session.state = {
       kind: 'busy',
@@ -194,7 +200,8 @@ export class SessionPool {
     const { key, state } = assignment.session
     // Segments that fail together are one failure: only the first removes the session and suspends.
     if (state.kind !== 'ended') {
-      this.#suspensions = suspend(this.#suspensions, key, penaltyOf(this.#size, this.#requested))
+      const penalty = penaltyOf(this.#size, this.#requested)
+      this.#suspensions = suspend(this.#suspensions, key, { penalty, nowMs: this.#needs.clock.now() })
       this.#skipped.fail(key, why)
       this.#needs.suspended({ orchestrator: key, reason })
     }
@@ -253,24 +260,44 @@ export class SessionPool {
     for (const session of [...this.#sessions.values()]) {
       if (!this.#needs.payer.isLeftOut(session.from)) continue
       const reason = 'it was paid more than twice its price'
-      this.#end(session, reason, true)
+      this.#end(session, reason, true, 'overpaid')
       this.#needs.suspended({ orchestrator: session.key, reason })
     }
   }
 
-  #end(session: MutableSession, reason: string, isFault: boolean): void {
+  #end(session: MutableSession, reason: string, isFault: boolean, swap: SwapReason = 'failed'): void {
     if (session.state.kind === 'ended') return
     this.#sessions.delete(session.key)
-    if (this.#lastUsed === session) this.#lastUsed = null
+    if (this.#lastUsed === session) {
+      this.#lastUsed = null
+      this.#lost = { key: session.key, reason: swap }
+    }
     const assignments = assignmentsOf(session)
     session.state = { kind: 'ended', reason, isFault, assignments }
     if (assignments.length === 0) session.payment.close(isFault)
   }
 
+  /** The session of the previous segment, and why the next one goes elsewhere if it does. */
+  get #left(): { readonly key: string; readonly reason: SwapReason } | null {
+    const session = this.#lastUsed
+    if (!session) return this.#lost
+    const { key, state } = session
+    if (!this.#isAffordable(session)) return { key, reason: 'too-expensive' }
+    return { key, reason: state.kind === 'busy' ? 'busy' : 'slow' }
+  }
+
+  /** Whether its price is within the maximum, or there is no session whose price is and that may be ignored. */
+  #isAffordable(session: MutableSession): boolean {
+    const { weights } = this.#options
+    if (weights === null || weights.maxPrice === null) return true
+    const priced = [...this.#sessions.values()].map((one) => ({ one, price: priceOf(one.info) }))
+    return affordable(priced, weights).some(({ one }) => one === session)
+  }
+
   /** The session of the previous segment, if it is fast and either idle or not busy for too long. */
   #reusable(factor: 1 | 2): MutableSession | null {
     const session = this.#lastUsed
-    if (!session) return null
+    if (!session || !this.#isAffordable(session)) return null
     const { state } = session
     if (state.kind === 'ready') return state.score > 0 && state.score <= GOOD_LATENCY_SCORE ? session : null
     if (state.kind !== 'busy') return null
@@ -305,18 +332,18 @@ export class SessionPool {
   async #search(): Promise<void> {
     const { directory, log, payer, clock } = this.#needs
     try {
-      this.#suspensions = afterRefresh(this.#suspensions)
+      this.#suspensions = lasting(this.#suspensions, clock.now())
       this.#skipped.beginSearch()
       this.#refreshedAt = clock.now()
       this.#size = await directory.size(this.trust)
       this.#requested = requestedSessions(this.trust, this.#size)
       if (this.#requested === 0) return
-      const penalty = (transcoder: string) => remainingPenalty(this.#suspensions, transcoder)
+      const suspendedMs = (transcoder: string) => remainingMs(this.#suspensions, transcoder, clock.now())
       const search: Search = {
         trust: this.trust,
         wanted: this.#requested,
         capabilities: this.#options.capabilities,
-        penalty,
+        suspendedMs,
         skipped: (url, why) => this.#skipped.skip(url, why),
       }
       for (const { info, from, suspended } of await directory.find(search, this.#signal)) {
@@ -330,7 +357,7 @@ export class SessionPool {
         }
         if (payer.isLeftOut(from) || this.#sessionsOf(from) >= MAX_SESSIONS_OF_ONE) continue
         // It failed during this search.
-        if (!suspended && penalty(info.transcoder) > 0) continue
+        if (!suspended && suspendedMs(info.transcoder) > 0) continue
         this.#hasFound = true
         this.#isAway = false
         this.#sessions.set(info.transcoder, {

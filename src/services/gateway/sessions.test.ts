@@ -45,7 +45,7 @@ class Lists implements Directory {
     const found = answers.map(({ info, from }) => ({
       info,
       from,
-      suspended: search.penalty(info.transcoder) > 0,
+      suspended: search.suspendedMs(info.transcoder) > 0,
     }))
     await this.gate
     if (this.isAway) return []
@@ -81,7 +81,7 @@ async function setUp(
       dice: seededDice('sessions'),
       log: silentLog,
       suspended: ({ orchestrator, reason }) => void events.push(`${orchestrator} suspended: ${reason}`),
-      swapped: () => void events.push('swapped'),
+      swapped: (reason) => void events.push(`swapped: ${reason}`),
     },
   )
   await sessions.open()
@@ -110,8 +110,47 @@ test('a session that keeps up is used again, one that does not yields to those n
   assert.equal(fourth.session.key, 'c')
   sessions.complete(fourth, 1.3)
   assert.equal(pick().session.key, 'b', 'all are slow: the least slow')
-  assert.deepEqual(events, ['swapped', 'swapped', 'swapped'])
+  assert.deepEqual(events, ['swapped: slow', 'swapped: slow', 'swapped: slow'])
 })
+
+test('a swap tells why: its session is busy, fails, or was paid too much', async () => {
+  const { clock, events, payer, pick, sessions } = await setUp({ trusted: named('a', 'b', 'c', 'd') })
+  pick()
+  await clock.wind(2000)
+  const second = pick()
+  sessions.fail(second, 'x', false)
+  const third = pick()
+  sessions.complete(third, 0.5)
+  assert.equal(pick().session, third.session)
+  payer.leftOut.add(third.session.from)
+  pick()
+  const told = events.filter((event) => event.startsWith('swapped'))
+  assert.deepEqual(told, ['swapped: busy', 'swapped: failed', 'swapped: overpaid'])
+})
+
+for (const isNeeded of [false, true])
+  test(`a session that becomes too expensive is left${isNeeded ? ', unless all are and that may be' : ' in the midst of a stream'}`, async () => {
+    const weights = { ...WEIGHTS, maxPrice: Rational.of(5n), ignoreMaxPriceIfNeeded: isNeeded }
+    const orchestrators = named('a', 'b')
+    for (const one of orchestrators) Object.assign(one, { onchain: true })
+    const { clock, events, pick, sessions } = await setUp({ trusted: orchestrators }, weights)
+    const first = pick()
+    sessions.complete(first, 0.5)
+    const raise = (assignment: Assignment) => {
+      const cheap = orchestrators.find(({ url }) => url === assignment.session.key)!
+      cheap.price = { pricePerUnit: 6n, pixelsPerUnit: 1n }
+      sessions.renewed(assignment.session, cheap.info(clock), false)
+    }
+    raise(first)
+    const second = pick()
+    assert.notEqual(second.session, first.session)
+    assert.deepEqual(events, ['swapped: too-expensive'])
+    sessions.complete(second, 0.5)
+    assert.equal(pick().session, second.session)
+    sessions.complete(second, 0.5)
+    raise(second)
+    assert.equal(keyIn(sessions.select(2000)), isNeeded ? second.session.key : null)
+  })
 
 test('a busy session takes the next segment while its oldest is younger than its length', async () => {
   const { clock, sessions, pick } = await setUp({ trusted: named('a', 'b') })
@@ -192,23 +231,27 @@ test('two segments that fail together in one session are one failure', async () 
   assert.equal(events.filter((event) => event.includes('suspended')).length, 1)
 })
 
-test('in a pool of 40, of which 8 are asked for, a failure costs five refreshes', async () => {
+test('in a pool of 40, of which 8 are asked for, a failure costs five half minutes, however often it searches', async () => {
   const names = Array.from({ length: 40 }, (_, i) => `o${i}`)
-  const { sessions, pick, lists } = await setUp({ trusted: named(...names) })
+  const { clock, sessions, pick, lists } = await setUp({ trusted: named(...names) })
   assert.equal(sessions.all.length, 8)
   const failed = pick()
   sessions.fail(failed, 'OrchestratorBusy', false)
-  const { penalty } = lists.searches[0]!
+  const { suspendedMs } = lists.searches[0]!
   for (let left = 5; left > 0; left--) {
-    assert.equal(penalty(failed.session.key), left)
-    for (const session of [...sessions.all]) {
-      // Empty the pool, so that it looks for more.
-      sessions.remove({ session, startedMs: 0, durationMs: 0 }, 'test')
+    for (let search = 0; search < 3; search++) {
+      for (const session of [...sessions.all]) {
+        // Empty the pool, so that it looks for more.
+        sessions.remove({ session, startedMs: 0, durationMs: 0 }, 'test')
+      }
+      sessions.select(2000)
+      await settle()
+      assert.equal(suspendedMs(failed.session.key), left * 30_000)
+      assert.ok(sessions.all.every(({ key }) => key !== failed.session.key))
     }
-    sessions.select(2000)
-    await settle()
+    await clock.wind(30_000)
   }
-  assert.equal(penalty(failed.session.key), 0)
+  assert.equal(suspendedMs(failed.session.key), 0)
 })
 
 test('one that fails while it is asked again does not come back with that answer', async () => {

@@ -2,8 +2,7 @@ import { pricePerPixel } from '../../domain/price.ts'
 import type { OrchestratorInfo } from '../../domain/segment.ts'
 import type { SelectionWeights } from '../../domain/selection.ts'
 import type { SkippedOffer } from '../../domain/skipped-offer.ts'
-import { remainingPenalty, type Suspensions } from '../../domain/suspension.ts'
-import { counted } from '../../lib/counted.ts'
+import { remainingMs, type Suspensions } from '../../domain/suspension.ts'
 import type { Rational } from '../../lib/rational.ts'
 import type { Session } from './session.ts'
 
@@ -29,7 +28,7 @@ export class SkippedOffers {
   /** The search is over: what it found replaces what the one before had found. Suspensions that ended are forgotten. */
   endSearch(suspensions: Suspensions): void {
     this.#searched = this.#searching
-    this.#failed = new Map([...this.#failed].filter(([key]) => suspensions.until.has(key)))
+    this.#failed = new Map([...this.#failed].filter(([key]) => suspensions.has(key)))
   }
 
   /** An orchestrator is suspended. */
@@ -40,22 +39,22 @@ export class SkippedOffers {
   /** Why each known orchestrator cannot take a segment now, by its URL. */
   all(
     sessions: Iterable<Session>,
-    { suspensions, weights }: { suspensions: Suspensions; weights: SelectionWeights | null },
+    given: { suspensions: Suspensions; weights: SelectionWeights | null; nowMs: number },
   ): ReadonlyMap<string, SkippedOffer> {
+    const { nowMs, suspensions, weights } = given
     const all = new Map([...this.#searched, ...this.#searching])
     for (const [key, why] of this.#failed) {
-      if (!all.has(key)) all.set(key, suspendedFor(why, remainingPenalty(suspensions, key)))
+      if (!all.has(key)) all.set(key, suspendedFor(why, remainingMs(suspensions, key, nowMs)))
     }
     for (const session of sessions) all.set(session.key, unusable(session, weights))
     return all
   }
 }
 
-/** A failure with a reason of its own explains itself; any other one suspends for some searches. */
-function suspendedFor(why: SkippedOffer, searches: number): SkippedOffer {
+/** A failure with a reason of its own explains itself; any other one suspends for some time. */
+function suspendedFor(why: SkippedOffer, ms: number): SkippedOffer {
   if (why.kind !== 'silent' && why.kind !== 'refuses') return why
-  const until =
-    searches === 0 ? 'until the next search' : `for ${counted(searches, 'more search', 'more searches')}`
+  const until = ms === 0 ? 'until the next search' : `for ${Math.ceil(ms / 1000)} s`
   return { kind: 'suspended', reason: why.reason, until }
 }
 
