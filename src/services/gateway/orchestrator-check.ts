@@ -53,7 +53,7 @@ export async function checkOrchestrators(
 ): Promise<OrchestratorCheckResult> {
   const skipped = new Map<string, SkippedOffer>()
   const search = {
-    ...{ wanted: ALL, capabilities, penalty: () => 0 },
+    ...{ wanted: ALL, capabilities, suspendedMs: () => 0 },
     skipped: (url: string, why: SkippedOffer) => void skipped.set(url, why),
   }
   const trusts = ['trusted', 'untrusted'] as const
