@@ -5,6 +5,7 @@ import packageJson from '../package.json' with { type: 'json' }
 import { runCerts } from './commands/certs.ts'
 import { runDrain } from './commands/drain.ts'
 import { runExplain } from './commands/explain.ts'
+import { runHealth } from './commands/health.ts'
 import { runStatus } from './commands/status/command.ts'
 import { askAtTerminal, promptAtTerminal } from './commands/terminal.ts'
 import { commitOf } from './config/commit.ts'
@@ -24,6 +25,7 @@ import { foldRepeats } from './lib/log-fold.ts'
 const { version } = packageJson
 const variables = takenVariables()
 if (process.argv[2] === 'status') await showStatus()
+else if (process.argv[2] === 'health') await checkHealth()
 else if (process.argv[2] === 'certs') makeCerts()
 else if (process.argv[2] === 'store') await useStore()
 else if (process.argv[2] === 'tickets') await showTickets()
@@ -90,6 +92,18 @@ async function showTickets(): Promise<void> {
       now: () => systemClock.now(),
     },
     stop.signal,
+  )
+}
+
+/** `livepeer health`: whether a node can serve. */
+async function checkHealth(): Promise<void> {
+  process.exitCode = await runHealth(
+    {
+      argv: process.argv.slice(3),
+      write: (text) => void process.stdout.write(text),
+      writeError: (text) => void process.stderr.write(text),
+    },
+    new AbortController().signal,
   )
 }
 

@@ -43,6 +43,7 @@ export const COMMANDS: readonly Command[] = [
     takes: '[--from DAY] [--to DAY]',
     about: 'writes the book of what was received, won, redeemed and paid',
   },
+  { name: 'health', takes: '[HOST:PORT]', about: 'asks a node whether it can serve' },
   { name: 'drain', takes: 'NODE', about: 'takes a node out of work' },
   { name: 'undrain', takes: 'NODE', about: 'gives a drained node work again' },
   { name: 'certs', takes: 'DIR NODE ...', about: 'makes certificates for -certs' },
