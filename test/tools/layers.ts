@@ -21,7 +21,7 @@ export const LAYERS = {
   fast: [
     'src/{commands,config,console,domain,lib,node,services}/**/*.test.ts',
     'src/io/{http,objects,rpc,rtmp,systemd}/**/*.test.ts',
-    'test/tree/**/*.test.ts',
+    'test/{deploy,tree}/**/*.test.ts',
   ],
 } as const
 

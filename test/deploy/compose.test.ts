@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict'
+import { existsSync, readdirSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { test } from 'node:test'
+import { loadSettings } from '../../src/config/load-settings.ts'
+import { COMPOSE, exampleVariables, readCompose } from './compose.ts'
+
+const FILES = readdirSync(COMPOSE).filter((name) => name.endsWith('.yaml') && name !== 'node.yaml')
+const ADDRESS = '0x70997970C51812dc3A010C7d01b50e0d17dc79C8'
+/** What a secret's file holds where the text matters. */
+const SECRETS: Readonly<Record<string, string>> = {
+  store: 'postgres://livepeer:word@store:5432/livepeer',
+}
+
+/** What each file is to start, by the roles of its nodes. */
+const NODES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  'redeemer.yaml': { redeemer: 'redeemer', orchestrator: 'orchestrator+transcoder' },
+  'service-node.yaml': { 'service-node': 'redeemer', orchestrator: 'orchestrator+transcoder' },
+  'reward-service.yaml': {
+    redeemer: 'redeemer',
+    'reward-service': 'reward',
+    orchestrator: 'orchestrator+transcoder',
+  },
+  'cluster.yaml': {
+    ...{ 'orchestrator-1': 'orchestrator+transcoder', 'orchestrator-2': 'orchestrator+transcoder' },
+    ...{ 'orchestrator-3': 'orchestrator+transcoder', 'redeemer-1': 'redeemer', 'redeemer-2': 'redeemer' },
+    ...{ 'reward-service-1': 'reward', 'reward-service-2': 'reward' },
+  },
+}
+
+test('there is a Compose file for each setup', () => {
+  assert.deepEqual(FILES.sort(), Object.keys(NODES).sort())
+})
+
+for (const name of FILES) {
+  const read = () => readCompose(name, { ...exampleVariables(), ORCHESTRATOR: ADDRESS })
+
+  test(`${name}: the node accepts the flags of each service without a warning`, () => {
+    const roles: Record<string, string> = {}
+    for (const [service, { command = [], environment, isNode, secrets }] of read().services) {
+      if (!isNode) continue
+      const settings = loadSettings({
+        argv: command,
+        variables: environment,
+        readText: (path) => {
+          const [, secret] = /^\/run\/secrets\/(.+)$/.exec(path) ?? []
+          return secret !== undefined && secrets.includes(secret)
+            ? (SECRETS[secret] ?? 'some-secret-of-length')
+            : null
+        },
+        homeDir: '/data',
+        about: { version: '0', runtime: 'v24', arch: 'x64', platform: 'linux' },
+      })
+      assert.ok(!('exit' in settings), `${service}: ${'exit' in settings && settings.exit.stderr}`)
+      assert.deepEqual(settings.warnings, [], service)
+      assert.equal(settings.dataDir, '/data', service)
+      roles[service] = [...settings.roles].sort().join('+')
+    }
+    assert.deepEqual(roles, NODES[name])
+  })
+
+  test(`${name}: nodes run without privileges and keep their data; whatever a service names exists`, () => {
+    const { secrets, services, volumes } = read()
+    const used = { secrets: new Set<string>(), volumes: new Set<string>() }
+    for (const [service, one] of services) {
+      if (one.isNode) {
+        assert.equal(one.read_only, true, service)
+        assert.deepEqual(one.cap_drop, ['ALL'], service)
+        assert.deepEqual(one.security_opt, ['no-new-privileges:true'], service)
+        assert.ok(one.volumes.includes(`${service}:/data`), service)
+      }
+      assert.equal(one.restart, 'unless-stopped', service)
+      assert.match(one.image ?? '', one.isNode ? /./ : /:(?!latest)/, service)
+      for (const secret of one.secrets) {
+        assert.ok(secrets.includes(secret), `${service}: ${secret}`)
+        used.secrets.add(secret)
+      }
+      for (const volume of one.volumes) {
+        const [source = ''] = volume.split(':')
+        if (volumes.includes(source)) used.volumes.add(source)
+        else if (!source.startsWith('./keys/')) assert.ok(existsSync(resolve(COMPOSE, source)), volume)
+      }
+      const after = Array.isArray(one.depends_on) ? one.depends_on : Object.keys(one.depends_on)
+      for (const other of after) assert.ok(services.has(other), `${service}: ${other}`)
+    }
+    assert.deepEqual([...used.secrets].sort(), [...secrets].sort())
+    assert.deepEqual([...used.volumes].sort(), [...volumes].sort())
+  })
+}
+
+test('a missing setting is refused before anything starts', () => {
+  const { ORCHESTRATOR: _, ...variables } = exampleVariables()
+  assert.throws(
+    () => readCompose('redeemer.yaml', variables),
+    /ORCHESTRATOR is missing: the registered address/,
+  )
+})
