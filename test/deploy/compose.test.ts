@@ -2,16 +2,11 @@ import assert from 'node:assert/strict'
 import { existsSync, readdirSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { test } from 'node:test'
-import { loadSettings } from '../../src/config/load-settings.ts'
 import { COMPOSE, exampleVariables, readCompose } from './compose.ts'
+import { settingsOf } from './settings-of.ts'
 
 const FILES = readdirSync(COMPOSE).filter((name) => name.endsWith('.yaml') && name !== 'node.yaml')
 const ADDRESS = '0x70997970C51812dc3A010C7d01b50e0d17dc79C8'
-/** What a secret's file holds where the text matters. */
-const SECRETS: Readonly<Record<string, string>> = {
-  store: 'postgres://livepeer:word@store:5432/livepeer',
-}
-
 /** What each file is to start, by the roles of its nodes. */
 const NODES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'redeemer.yaml': { redeemer: 'redeemer', orchestrator: 'orchestrator+transcoder' },
@@ -39,21 +34,9 @@ for (const name of FILES) {
     const roles: Record<string, string> = {}
     for (const [service, { command = [], environment, isNode, secrets }] of read().services) {
       if (!isNode) continue
-      const settings = loadSettings({
-        argv: command,
-        variables: environment,
-        readText: (path) => {
-          const [, secret] = /^\/run\/secrets\/(.+)$/.exec(path) ?? []
-          return secret !== undefined && secrets.includes(secret)
-            ? (SECRETS[secret] ?? 'some-secret-of-length')
-            : null
-        },
-        homeDir: '/data',
-        about: { version: '0', runtime: 'v24', arch: 'x64', platform: 'linux' },
+      const settings = settingsOf(service, command, {
+        ...{ secrets: secrets.map((secret) => `/run/secrets/${secret}`), variables: environment },
       })
-      assert.ok(!('exit' in settings), `${service}: ${'exit' in settings && settings.exit.stderr}`)
-      assert.deepEqual(settings.warnings, [], service)
-      assert.equal(settings.dataDir, '/data', service)
       roles[service] = [...settings.roles].sort().join('+')
     }
     assert.deepEqual(roles, NODES[name])

@@ -13,7 +13,7 @@ export const LAYERS = {
     'src/io/media/**/*.test.ts',
     'src/io/store/**/*.test.ts',
     'devnet/**/*.test.ts',
-    'test/chain/**/*.test.ts',
+    'test/{chain,deploy}/**/*.test.ts',
     'test/hostile/**/*.test.ts',
     'test/load/**/*.test.ts',
     'test/media/**/*.test.ts',
@@ -21,7 +21,7 @@ export const LAYERS = {
   fast: [
     'src/{commands,config,console,domain,lib,node,services}/**/*.test.ts',
     'src/io/{http,objects,rpc,rtmp,systemd}/**/*.test.ts',
-    'test/{deploy,tree}/**/*.test.ts',
+    'test/tree/**/*.test.ts',
   ],
 } as const
 
