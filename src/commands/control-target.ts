@@ -1,3 +1,6 @@
+import http from 'node:http'
+import https from 'node:https'
+import { Readable } from 'node:stream'
 import { parsePeer } from '../config/addresses.ts'
 import { messageOf } from '../lib/errors.ts'
 import { hostAndPort } from '../lib/hosts.ts'
@@ -5,6 +8,8 @@ import { plain } from './status/answer.ts'
 
 /** How long a node may take to answer what it has in memory. */
 export const ANSWER_TIMEOUT_MS = 4_000
+/** How long `fetch` waits for an answer at most. */
+const FETCH_LIMIT_MS = 300_000
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024
 const TOKEN = /^[\x21-\x7e]{1,1000}$/
 
@@ -65,12 +70,46 @@ export function fetchFrom(
     readonly signal: AbortSignal
   },
 ): Promise<Response> {
+  const shown = { ...headers, ...(token !== '' && { authorization: `Bearer ${token}` }) }
+  const either = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
+  if (timeoutMs > FETCH_LIMIT_MS) {
+    return patiently(`${url}${path}`, { method, headers: shown, body, signal: either })
+  }
   return fetch(`${url}${path}`, {
-    ...{ method, redirect: 'manual' },
-    headers: { ...headers, ...(token !== '' && { authorization: `Bearer ${token}` }) },
+    ...{ method, redirect: 'manual', headers: shown, signal: either },
     ...(body && { body }),
-    signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
   })
+}
+
+/** As `fetch`, which gives up after some minutes without an answer. */
+function patiently(
+  url: string,
+  {
+    body,
+    headers,
+    method,
+    signal,
+  }: {
+    readonly method: string
+    readonly headers: Readonly<Record<string, string>>
+    readonly body: URLSearchParams | undefined
+    readonly signal: AbortSignal
+  },
+): Promise<Response> {
+  const { promise, reject, resolve } = Promise.withResolvers<Response>()
+  const type = body ? { 'content-type': 'application/x-www-form-urlencoded' } : {}
+  const options = { method, headers: { ...headers, ...type }, agent: false, signal }
+  const request = (url.startsWith('https:') ? https : http).request(url, options, (answer) => {
+    try {
+      const status = answer.statusCode ?? 0
+      resolve(new Response(Readable.toWeb(answer) as ReadableStream<Uint8Array>, { status }))
+    } catch (error) {
+      reject(error)
+    }
+  })
+  request.on('error', reject)
+  request.end(body?.toString() ?? '')
+  return promise
 }
 
 /** Why a node did not answer, as a sentence without control characters: the cause that `fetch` wraps. */

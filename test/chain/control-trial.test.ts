@@ -207,3 +207,17 @@ test('a transaction that was signed elsewhere is sent once, for calls of the pro
     /another transaction of 0x\w+ used nonce 0/,
   )
 })
+
+test('an account whose key is elsewhere is told of, and what it signs later may pay more for gas', async () => {
+  const { address, lptu, locks } = await node.json<{ address: string; lptu: string; locks: unknown[] }>(
+    `/accountInfo?address=${cold.address}`,
+  )
+  assert.deepEqual([address, BigInt(lptu), locks], [cold.address, 500n * LPT - 1n, []])
+  assert.equal((await node.json('/accountInfo')).address, operator.address)
+  const cap = async (from: string) => {
+    const { steps } = await dry('/transferTokens', { to: holder.address, amount: 1, from })
+    return BigInt(steps[0]!.call!.transaction.maxFeePerGas)
+  }
+  const [own, later] = [await cap(operator.address), await cap(cold.address)]
+  assert.ok(later > (own * 3n) / 2n, `${own} ${later}`)
+})

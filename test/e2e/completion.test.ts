@@ -37,6 +37,17 @@ const CASES: readonly (readonly [words: readonly string[], offers: readonly stri
   [['livepeer', 'ex'], ['explain']],
   [['livepeer', 'config', ''], ['check']],
   [['livepeer', 'completion', 'z'], ['zsh']],
+  [
+    ['livepeer', 'gateway', ''],
+    ['fund', 'unlock', 'cancel-unlock', 'withdraw', 'check'],
+  ],
+  [['livepeer', 'orchestrator', 'bond', '5LPT', '--un'], ['--unsigned']],
+  [['livepeer', 'vote', '7', 'for', '--rea'], ['--reason']],
+  [
+    ['livepeer', 'tx', 's'],
+    ['sign', 'send'],
+  ],
+  [['livepeer', 'orchestrator', 'bond', '5LPT', '--unsigned', 'package-l'], ['package-lock.json']],
   [['livepeer', '-redeemerS'], ['-redeemerSecret']],
   [['livepeer', 'config', 'check', '-redeemerS'], ['-redeemerSecret']],
   [['livepeer', '-network', 'arbitrum-one-m'], ['arbitrum-one-mainnet']],

@@ -151,9 +151,9 @@ test('with the key on the node', async () => {
   const port = await freePort()
   const { port: control, process } = await started('orchestrator', orchestratorFlags(port))
   const status = JSON.parse(await livepeer(`orchestrator status --json --node ${control}`)) as {
-    account: { Address: Address }
+    account: { address: Address }
   }
-  const account = status.account.Address.toLowerCase() as Address
+  const account = status.account.address
   await fund(account, 1_000n * LPT)
 
   // The program itself, once.
@@ -162,7 +162,7 @@ test('with the key on the node', async () => {
   const { stdout } = await promisify(execFile)(BIN, registering.split(' '))
   assert.match(stdout, /bonding: .*\n[\s\S]*setting the cuts: .*\n[\s\S]*registering the address: .*\n/)
   const { bonded, to } = await delegator(account)
-  assert.deepEqual([bonded, to.toLowerCase(), await tokens(account)], [600n * LPT, account, 400n * LPT])
+  assert.deepEqual([bonded, to, await tokens(account)], [600n * LPT, account, 400n * LPT])
   assert.deepEqual(await cuts(account), [100_000n, 945_000n])
   assert.equal(await uriOf(account), uri)
   assert.equal(await livepeer(`price show --node ${control}`), 'all gateways: 70000000000 wei per pixel\n')

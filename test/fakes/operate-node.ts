@@ -1,5 +1,6 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { runOperate } from '../../src/commands/operate/command.ts'
 import type { OperateEnvironment } from '../../src/commands/operate/environment.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 
@@ -101,4 +102,74 @@ export function operateOutput(
     err: () => err!.join(''),
     files: kept,
   }
+}
+
+/* A transfer of LPT, as a node tells of it. */
+
+export const ACCOUNT = '0x70997970C51812dc3A010C7d01b50e0d17dc79C8'
+export const COLD = '0x90F79bf6EB2c4f870365E785982E1f101E93b906'
+export const OTHER = '0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC'
+export const TOKEN = '0x289ba1701C2F088cf0faf8B3705246331cB8A839'
+export const HASH = `0x${'ab'.repeat(32)}`
+
+const worded = {
+  ...{ contract: 'LivepeerToken', address: TOKEN, method: 'transfer', about: `sends 1.5 LPT to ${OTHER}` },
+  args: [
+    { name: 'to', value: OTHER, words: OTHER },
+    { name: 'amount', value: '1500000000000000000', words: '1.5 LPT' },
+  ],
+  valueWei: '0',
+}
+/** What it answers to dryRun=true. */
+export const planned = {
+  ...{ dryRun: true, chainId: '42161', from: ACCOUNT, maxCostWei: '100000000000000', maxCost: '0.0001 ETH' },
+  steps: [
+    {
+      ...{ step: null, isDone: false },
+      call: {
+        ...worded,
+        ...{ purpose: 'transfer', maxCostWei: '100000000000000', maxCost: '0.0001 ETH', open: null },
+        transaction: {
+          ...{ nonce: 7, to: TOKEN, data: '0xa9059cbb', value: '0', gas: '100000' },
+          ...{ maxFeePerGas: '1000000000', maxPriorityFeePerGas: '0' },
+        },
+      },
+    },
+  ],
+}
+/** What it answers once it has sent. */
+export const sent = {
+  dryRun: false,
+  steps: [{ step: null, isDone: false, call: { ...worded, hash: HASH, block: '9', feeWei: '5000' } }],
+}
+export const status = {
+  ...{ version: '1', roles: ['orchestrator'], recipient: COLD },
+  chain: { account: ACCOUNT, transactions: [{ purpose: 'transfer', txHash: HASH }] },
+}
+
+const usual = ({ path, values }: AskedNode): unknown => {
+  if (path === '/status') return status
+  return values.dryRun === 'true' ? { ...planned, from: values.from ?? ACCOUNT } : sent
+}
+
+/** Runs a command against a node that answers so. */
+export async function runAt(
+  line: string,
+  {
+    answers,
+    respond = usual,
+    files,
+  }: {
+    answers?: readonly string[]
+    respond?: (asked: AskedNode) => unknown
+    files?: Record<string, string>
+  } = {},
+) {
+  await using node = await OperateNode.start(respond)
+  const output = operateOutput(`${line} --node ${node.port}`, {
+    ...(answers && { answers }),
+    ...(files && { files }),
+  })
+  const code = await runOperate(output.env, new AbortController().signal)
+  return { code, out: output.out(), err: output.err(), asked: node.requests, files: output.files }
 }

@@ -56,8 +56,12 @@ export async function runAction(
   }
   if (file !== null) {
     writeUnsigned(file, command.name, planned, env)
+    const own = planned.steps.flatMap(({ call, isDone, step }) => (call || isDone ? [] : [step]))
     tell([
       `written to ${file}, unsigned: livepeer tx sign ${file} signs it where the key of ${planned.from} is`,
+      ...own.map(
+        (step) => `not in the file, since it is done on the node itself: ${step} (livepeer price set)`,
+      ),
     ])
     if (json) env.write(`${written({ file, ...planned })}\n`)
     return 0

@@ -1,79 +1,26 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type AskedNode, OperateNode, operateOutput } from '../../../test/fakes/operate-node.ts'
+import {
+  ACCOUNT,
+  COLD,
+  HASH,
+  OperateNode,
+  OTHER,
+  operateOutput,
+  planned,
+  runAt,
+  sent,
+  status,
+  TOKEN,
+} from '../../../test/fakes/operate-node.ts'
 import { OPERATE_COMMANDS } from '../../config/operate-commands.ts'
 import { runOperate } from './command.ts'
 
-const ACCOUNT = '0x70997970C51812dc3A010C7d01b50e0d17dc79C8'
-const COLD = '0x90F79bf6EB2c4f870365E785982E1f101E93b906'
-const OTHER = '0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC'
-const TOKEN = '0x289ba1701C2F088cf0faf8B3705246331cB8A839'
-const HASH = `0x${'ab'.repeat(32)}`
 const { signal } = new AbortController()
-
-const worded = {
-  ...{ contract: 'LivepeerToken', address: TOKEN, method: 'transfer', about: `sends 1.5 LPT to ${OTHER}` },
-  args: [
-    { name: 'to', value: OTHER, words: OTHER },
-    { name: 'amount', value: '1500000000000000000', words: '1.5 LPT' },
-  ],
-  valueWei: '0',
-}
-const planned = {
-  ...{ dryRun: true, chainId: '42161', from: ACCOUNT, maxCostWei: '100000000000000', maxCost: '0.0001 ETH' },
-  steps: [
-    {
-      ...{ step: null, isDone: false },
-      call: {
-        ...worded,
-        ...{ purpose: 'transfer', maxCostWei: '100000000000000', maxCost: '0.0001 ETH', open: null },
-        transaction: {
-          ...{ nonce: 7, to: TOKEN, data: '0xa9059cbb', value: '0', gas: '100000' },
-          ...{ maxFeePerGas: '1000000000', maxPriorityFeePerGas: '0' },
-        },
-      },
-    },
-  ],
-}
-const sent = {
-  dryRun: false,
-  steps: [{ step: null, isDone: false, call: { ...worded, hash: HASH, block: '9', feeWei: '5000' } }],
-}
-const status = {
-  ...{ version: '1', roles: ['orchestrator'], recipient: COLD },
-  chain: { account: ACCOUNT, transactions: [{ purpose: 'transfer', txHash: HASH }] },
-}
-
-const usual = ({ path, values }: AskedNode): unknown => {
-  if (path === '/status') return status
-  return values.dryRun === 'true' ? { ...planned, from: values.from ?? ACCOUNT } : sent
-}
-
-async function run(
-  line: string,
-  {
-    answers,
-    respond = usual,
-    files,
-  }: {
-    answers?: readonly string[]
-    respond?: (asked: AskedNode) => unknown
-    files?: Record<string, string>
-  } = {},
-) {
-  await using node = await OperateNode.start(respond)
-  const output = operateOutput(`${line} --node ${node.port}`, {
-    ...(answers && { answers }),
-    ...(files && { files }),
-  })
-  const code = await runOperate(output.env, signal)
-  return { code, out: output.out(), err: output.err(), asked: node.requests, files: output.files }
-}
-
 const TRANSFER = `orchestrator transfer 1.5LPT ${OTHER}`
 
 test('what is sent is shown first, asked for, sent and followed until it is mined', async () => {
-  const { asked, code, out } = await run(TRANSFER, { answers: ['y'] })
+  const { asked, code, out } = await runAt(TRANSFER, { answers: ['y'] })
   assert.deepEqual(
     asked.map(({ method, path, values }) => [method, path, values]),
     [
@@ -104,7 +51,7 @@ test('what is sent is shown first, asked for, sent and followed until it is mine
 
 test('without a yes nothing is sent', async () => {
   for (const answer of ['', 'n', 'no', 'yesterday']) {
-    const { asked, code, err } = await run(TRANSFER, { answers: [answer] })
+    const { asked, code, err } = await runAt(TRANSFER, { answers: [answer] })
     assert.equal(code, 1)
     assert.match(err, /nothing was done\n$/)
     assert.deepEqual(
@@ -119,7 +66,7 @@ test('where nobody can be asked, nothing is asked of the node either', async () 
     [TRANSFER, undefined],
     [`${TRANSFER} --json`, ['y']],
   ] as const) {
-    const { asked, code, err } = await run(line, answers ? { answers } : {})
+    const { asked, code, err } = await runAt(line, answers ? { answers } : {})
     assert.deepEqual([code, asked.length], [2, 0])
     assert.equal(
       err,
@@ -129,14 +76,14 @@ test('where nobody can be asked, nothing is asked of the node either', async () 
 })
 
 test('--yes sends at once; --json prints one object, and all else beside it', async () => {
-  const { code, err, out } = await run(`${TRANSFER} --yes --json`)
+  const { code, err, out } = await runAt(`${TRANSFER} --yes --json`)
   assert.equal(code, 0)
   assert.deepEqual(JSON.parse(out), sent)
   assert.match(err, /^sends 1\.5 LPT/)
 })
 
 test('--dry-run says what would be sent, and sends nothing', async () => {
-  const { asked, code, out } = await run(`${TRANSFER} --dry-run --json`)
+  const { asked, code, out } = await runAt(`${TRANSFER} --dry-run --json`)
   assert.equal(code, 0)
   assert.equal((JSON.parse(out) as { steps: unknown[] }).steps.length, 1)
   assert.deepEqual(
@@ -147,7 +94,7 @@ test('--dry-run says what would be sent, and sends nothing', async () => {
 
 test('a refusal is shown in the words of the node', async () => {
   const refusal = 'execution reverted: ERC20: transfer amount exceeds balance'
-  const { code, err } = await run(`${TRANSFER} --yes`, {
+  const { code, err } = await runAt(`${TRANSFER} --yes`, {
     respond: (asked) => (asked.path === '/status' ? status : { refusal }),
   })
   assert.deepEqual([code, err], [1, `${refusal}\n`])
@@ -155,7 +102,7 @@ test('a refusal is shown in the words of the node', async () => {
 
 test('a failure after something was sent names it', async () => {
   let isSent = false
-  const { code, err } = await run(`${TRANSFER} --yes`, {
+  const { code, err } = await runAt(`${TRANSFER} --yes`, {
     respond: async (asked) => {
       if (asked.path === '/status')
         return isSent ? status : { ...status, chain: { ...status.chain, transactions: [] } }
@@ -191,7 +138,7 @@ test('ending a command says what was sent, and that the node goes on with it', a
 })
 
 test('--unsigned prepares for the orchestrator that the node works for, and sends nothing', async () => {
-  const { asked, code, files, out } = await run(`${TRANSFER} --unsigned t.json`)
+  const { asked, code, files, out } = await runAt(`${TRANSFER} --unsigned t.json`)
   assert.equal(code, 0)
   assert.deepEqual(
     asked.map(({ values }) => [values.from, values.dryRun]),
@@ -208,10 +155,34 @@ test('--unsigned prepares for the orchestrator that the node works for, and send
   assert.match(out, /written to t\.json, unsigned: livepeer tx sign t\.json signs it where the key of 0x90F7/)
 })
 
+test('what is done on the node itself is in no file, and is told', async () => {
+  const { out } = await runAt(`${TRANSFER} --unsigned t.json`, {
+    respond: (asked) => {
+      if (asked.path === '/status') return status
+      const steps = [...planned.steps, { step: 'setting the price', isDone: false, call: null }]
+      return { ...planned, steps: [...steps, { step: 'bonding', isDone: true, call: null }] }
+    },
+  })
+  assert.match(
+    out,
+    /\nnot in the file, since it is done on the node itself: setting the price \(livepeer price set\)\n$/,
+  )
+})
+
 test('a file that is there is not overwritten', async () => {
-  const { code, err, files } = await run(`${TRANSFER} --unsigned t.json`, { files: { 't.json': 'mine' } })
+  const { code, err, files } = await runAt(`${TRANSFER} --unsigned t.json`, { files: { 't.json': 'mine' } })
   assert.deepEqual([code, files.get('t.json')], [1, 'mine'])
   assert.match(err, /t\.json is there already/)
+})
+
+test('a step that was done before is told as done', async () => {
+  const { out } = await runAt(`${TRANSFER} --dry-run`, {
+    respond: (asked) =>
+      asked.path === '/status'
+        ? status
+        : { ...planned, steps: [{ step: 'bonding', isDone: true, call: null }, ...planned.steps] },
+  })
+  assert.match(out, /^1\. bonding: done already\n2\. sends 1\.5 LPT/)
 })
 
 test('each command asks for what it says', async () => {
@@ -250,7 +221,7 @@ test('each command asks for what it says', async () => {
     ['round init', '/initializeRound', {}],
   ]
   for (const [line, path, values] of lines) {
-    const { asked, code, err } = await run(`${line} --yes`)
+    const { asked, code, err } = await runAt(`${line} --yes`)
     assert.equal(code, 0, `${line}: ${err}`)
     assert.deepEqual(asked.at(-1), { method: 'POST', path, values: { ...values, details: 'true' } }, line)
   }
@@ -309,7 +280,7 @@ test('each command has a help with its options and exit codes', async () => {
 })
 
 test('what a node says cannot move the cursor of a terminal', async () => {
-  const { code, out } = await run(`${TRANSFER} --dry-run`, {
+  const { code, out } = await runAt(`${TRANSFER} --dry-run`, {
     respond: (asked) => {
       if (asked.path === '/status') return status
       const [step] = planned.steps

@@ -8,6 +8,7 @@ import type { OperateEnvironment } from './environment.ts'
 import { findNode } from './find-node.ts'
 
 const MAX_LOCKS = 1_000
+const MILLION = 1_000_000n
 
 const text = z.string().transform((given) => plain(given))
 const whole = z
@@ -21,13 +22,18 @@ const orchestratorSchema = z.object({
   }),
   PriceInfo: text.nullable(),
 })
-const delegatorSchema = z.object({
-  ...{ Address: text, DelegateAddress: text, Status: text },
-  ...{ PendingStake: whole, PendingFees: whole, BondedAmount: whole },
+const accountSchema = z.object({
+  ...{ address: text, round: whole, lptu: whole, wei: whole, status: text },
+  ...{ bondedTo: text.nullable(), stakeLptu: whole, feesWei: whole },
+  locks: z.array(z.object({ id: whole, lptu: whole, withdrawRound: whole })).max(MAX_LOCKS),
 })
-const locksSchema = z.array(z.object({ ID: whole, Amount: whole, WithdrawRound: whole })).max(MAX_LOCKS)
+type Account = z.output<typeof accountSchema>
+type Line = readonly [name: string, says: string]
 
-/** Shows what the chain has of a node's orchestrator and of its account. Returns the exit code. */
+/**
+ * Shows what the chain has of a node's orchestrator and of its account; where the orchestrator has another account, of both.
+ * Returns the exit code.
+ */
 export async function showOrchestrator(
   line: ReadCommand,
   env: OperateEnvironment,
@@ -35,54 +41,49 @@ export async function showOrchestrator(
 ): Promise<0 | 1> {
   takes(line)
   const { reading } = await findNode(line, 'orchestrator', env, signal)
-  const read = <T>(path: string, schema: z.ZodType<T>) => reading.read(path, schema, signal)
-  const [{ PriceInfo, Transcoder }, delegator, locks, round, lptu, wei] = await Promise.all([
-    read('/orchestratorInfo', orchestratorSchema),
-    read('/delegatorInfo', delegatorSchema),
-    read('/unbondingLocks', locksSchema),
-    read('/currentRound', whole),
-    read('/tokenBalance', whole),
-    read('/ethBalance', whole),
+  const [{ PriceInfo, Transcoder }, account] = await Promise.all([
+    reading.read('/orchestratorInfo', orchestratorSchema, signal),
+    reading.read('/accountInfo', accountSchema, signal),
   ])
+  const isOther = Transcoder.Address.toLowerCase() !== account.address.toLowerCase()
+  const path = `/accountInfo?address=${encodeURIComponent(Transcoder.Address)}`
+  const registered = isOther ? await reading.read(path, accountSchema, signal) : account
   if (line.options.json === true) {
-    const all = {
-      ...{ round, orchestrator: { ...Transcoder, price: PriceInfo }, account: delegator },
-      ...{ locks, balances: { lptu, wei } },
-    }
+    const all = { orchestrator: { ...Transcoder, price: PriceInfo }, registered, account }
     env.write(
       `${JSON.stringify(all, (_, value) => (typeof value === 'bigint' ? value.toString() : value), 2)}\n`,
     )
     return 0
   }
-  const { Active, Address, DelegatedStake, FeeShare, LastRewardRound, RewardCut, ServiceURI, Status } =
-    Transcoder
-  const lines: readonly (readonly [string, string])[] = [
-    ['round', round.toString()],
-    ['orchestrator', `${Address}: ${Status.toLowerCase()}, ${Active ? 'active' : 'not active'}`],
-    ['address', ServiceURI === '' ? 'none' : ServiceURI],
-    ['stake', exactTokens(DelegatedStake)],
-    ['cuts', `keeps ${percentOf(RewardCut)} of its rewards and ${percentOf(MILLION - FeeShare)} of its fees`],
+  const { Active, DelegatedStake, FeeShare, LastRewardRound, RewardCut, ServiceURI, Status } = Transcoder
+  const kept = `keeps ${percentOf(RewardCut)} of its rewards and ${percentOf(MILLION - FeeShare)} of its fees`
+  const lines: readonly Line[] = [
+    ['round', account.round.toString()],
+    ['orchestrator', `${registered.address}: ${Status.toLowerCase()}, ${Active ? 'active' : 'not active'}`],
+    ['service address', ServiceURI === '' ? 'none' : ServiceURI],
+    ['stake', `${exactTokens(DelegatedStake)}, of all who bonded to it`],
+    ['cuts', kept],
     ['last reward', LastRewardRound === 0n ? 'none' : `in round ${LastRewardRound}`],
     ['price', PriceInfo === null ? 'this node asks for none' : `${PriceInfo} wei per pixel`],
-    ['account', `${delegator.Address}: ${exactEther(wei)}, ${exactTokens(lptu)}`],
-    [
-      'bonded',
-      delegator.PendingStake === 0n
-        ? 'nothing'
-        : `${exactTokens(delegator.PendingStake)} with its rewards, to ${delegator.DelegateAddress}`,
-    ],
-    ['fees', exactEther(delegator.PendingFees)],
-    ...locks.map(({ Amount, ID, WithdrawRound }): [string, string] => {
-      const when = WithdrawRound <= round ? 'can be withdrawn' : `from round ${WithdrawRound}`
-      return [`lock ${ID}`, `${exactTokens(Amount)}, ${when}`]
-    }),
+    ...linesOf(registered),
+    ...(isOther ? [['node’s account', account.address] as const, ...linesOf(account)] : []),
   ]
   const width = Math.max(...lines.map(([name]) => name.length))
   env.write(lines.map(([name, says]) => `${name.padEnd(width)}  ${says}\n`).join(''))
   return 0
 }
 
-const MILLION = 1_000_000n
+function linesOf({ bondedTo, feesWei, locks, lptu, round, stakeLptu, wei }: Account): Line[] {
+  return [
+    ['balance', `${exactEther(wei)}, ${exactTokens(lptu)}`],
+    ['bonded', bondedTo === null ? 'nothing' : `${exactTokens(stakeLptu)} with its rewards, to ${bondedTo}`],
+    ['fees', exactEther(feesWei)],
+    ...locks.map(({ id, lptu: amount, withdrawRound }): Line => {
+      const when = withdrawRound <= round ? 'can be withdrawn' : `from round ${withdrawRound}`
+      return [`lock ${id}`, `${exactTokens(amount)}, ${when}`]
+    }),
+  ]
+}
 
 function percentOf(parts: bigint): string {
   return `${Rational.of(parts, 10_000n)

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Fees, StoredTransaction } from '../../domain/transaction.ts'
+import { smaller } from '../../lib/bigints.ts'
 import type { Hex } from '../../lib/bytes.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { ChainError, translateRpcError } from './chain-error.ts'
@@ -26,6 +27,8 @@ export interface PlannedTransaction extends Fees {
 
 /** What a call takes whose gas cannot be estimated, since it needs the one before it. */
 const ASSUMED_GAS = 1_500_000n
+/** How much more may be paid for gas when a transaction is signed later; less is paid if it costs less. */
+const LATER_FACTOR = 2n
 const DEFAULT_MARGIN_PERCENT = 20n
 /** What was used is less than what has to be there while it runs. */
 const USED_MARGIN_PERCENT = 100n
@@ -42,21 +45,27 @@ export class DryTransactions implements TransactionSender {
   readonly #rpc: Rpc
   readonly #account: Address
   readonly #gas: GasLimits
+  readonly #isSignedLater: boolean
   readonly #planned: PlannedTransaction[] = []
   #firstNonce: number | null = null
 
-  /** `open`: the account's transactions that wait to be mined, as far as they are known. */
+  /**
+   * `open`: the account's transactions that wait to be mined, as far as they are known. `isSignedLater`: they are signed
+   * elsewhere, so that the price of gas may have risen when they are sent, and nobody replaces one that is late.
+   */
   constructor(
     options: {
       readonly account: Address
       readonly gasLimit: bigint
       readonly open: readonly StoredTransaction[]
+      readonly isSignedLater: boolean
     },
     needs: { readonly rpc: Rpc; readonly gasPrices: GasLimits },
   ) {
     this.#account = options.account
     this.gasLimit = options.gasLimit
     this.open = options.open
+    this.#isSignedLater = options.isSignedLater
     this.#rpc = needs.rpc
     this.#gas = needs.gasPrices
   }
@@ -80,7 +89,11 @@ export class DryTransactions implements TransactionSender {
     await request.confirm?.(0, signal)
     this.#gas.assertBelowMax()
     const market = await readFeeMarket(this.#rpc, {}, signal)
-    const fees = offerFor(market, this.#gas.ceiling, this.#gas.max === 0n ? 'default' : 'flag')
+    const { ceiling, max } = this.#gas
+    const offer = offerFor(market, ceiling, max === 0n ? 'default' : 'flag')
+    const fees = this.#isSignedLater
+      ? { ...offer, maxFeePerGas: smaller(ceiling, LATER_FACTOR * offer.maxFeePerGas) }
+      : offer
     const gas = await this.#gasOf({ ...request, value }, signal)
     const nonce = (await this.#nonce(signal)) + this.#fresh.length
     this.#planned.push({ purpose, nonce, to, data, value, gas, ...fees, open: null })

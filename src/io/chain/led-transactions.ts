@@ -134,6 +134,7 @@ export class LedTransactions implements Service, TransactionSender, Leads {
   }
 }
 
-function notLeading(): ChainError {
+/** The refusal of a process that does not send with the account now. */
+export function notLeading(): ChainError {
   return new ChainError('not-leading', 'another node with this account and store sends its transactions now')
 }

@@ -7,13 +7,15 @@ import type { SendingChain } from './sending.ts'
 /** The chain of a node that can send. Throws ControlError for one that cannot. */
 export function sendingChainOf(node: ControlledNode): SendingChain {
   const chain = chainOf(node)
-  if (!node.sending?.isDry && partsOf(node).settings.keepsNothing) {
+  const view = node.sending?.of(chain) ?? chain
+  // What another account is to send is only simulated here.
+  if (view.account === chain.account && partsOf(node).settings.keepsNothing) {
     throw new ControlError(
       'refused',
       'this node runs without its data folder, so it sends nothing: make -dataDir usable and start it again',
     )
   }
-  return node.sending?.of(chain) ?? chain
+  return view
 }
 
 /** Does something on chain; a refusal is told in the chain's words, after these. Throws ControlError. */

@@ -1,5 +1,6 @@
 import { describing } from '../../io/http/control-openapi.ts'
 import type { ControlRoute } from '../../io/http/control-route.ts'
+import { accountRoutes } from './account-routes.ts'
 import { chainRoutes } from './chain-routes.ts'
 import { type ConsoleNeeds, consoleRoutes } from './console-routes.ts'
 import type { ControlledNode } from './context.ts'
@@ -23,6 +24,7 @@ export function controlRoutes(node: ControlledNode, forConsole: ConsoleNeeds): r
     ...nodeRoutes(node),
     ...settingsRoutes(node),
     ...chainRoutes(node),
+    ...accountRoutes(node),
     ...withTrials(node, stakingRoutes),
     ...withTrials(node, orchestratorRoutes),
     ...withTrials(node, fundsRoutes),

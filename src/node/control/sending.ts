@@ -1,6 +1,7 @@
 import { type WordedCall, wordsOfCall } from '../../domain/call-words.ts'
 import { DryTransactions, type PlannedTransaction } from '../../io/chain/dry-transactions.ts'
 import { calledContracts, decodeCall } from '../../io/chain/known-calls.ts'
+import { notLeading } from '../../io/chain/led-transactions.ts'
 import type { OperatorSender } from '../../io/chain/operator-calls.ts'
 import { Staking } from '../../io/chain/staking.ts'
 import type { MinedTransaction } from '../../io/chain/transaction-request.ts'
@@ -146,10 +147,18 @@ export class DryRun implements Sending {
     const isOwn = account === chain.account
     const { gasLimit } = chain.transactions
     const transactions = new DryTransactions(
-      { account, gasLimit, open: isOwn ? chain.transactions.open : [] },
+      { account, gasLimit, open: isOwn ? chain.transactions.open : [], isSignedLater: !isOwn },
       { rpc: access.rpc, gasPrices: gas },
     )
-    const noting: OperatorSender = noted(transactions, () => this.#steps.add(transactions.planned.at(-1)!))
+    const leading: OperatorSender = {
+      simulates: true,
+      open: transactions.open,
+      submit: async (request, signal) => {
+        if (isOwn && chain.leaders && chain.leaders.transactions.epoch === null) throw notLeading()
+        return transactions.submit(request, signal)
+      },
+    }
+    const noting = noted(leading, () => this.#steps.add(transactions.planned.at(-1)!))
     const sender = Object.assign(noting, { gasLimit, join: () => null, allow: () => {} })
     const { maxReplacements } = settings
     const view: SendingChain = {
