@@ -34,10 +34,7 @@ const CALLS: readonly (readonly [call: DecodedCall, about: string])[] = [
     'registers the account as an orchestrator that keeps 10.5 % of its rewards and gives away 95.0001 % of its fees',
   ],
   [call('BondingManager.withdrawStake', [0n]), 'takes the LPT of lock 0 into the account'],
-  [
-    call('BondingManager.withdrawFees', [ACCOUNT, 1n]),
-    `pays 0.000000000000000001 ETH of earned fees to ${ACCOUNT}`,
-  ],
+  [call('BondingManager.withdrawFees', [ACCOUNT, 1n]), `pays 1 wei of earned fees to ${ACCOUNT}`],
   [call('BondingManager.claimEarnings', [12n]), 'credits what was earned up to round 12'],
   [call('BondingManager.rewardWithHint', [NOBODY, NOBODY]), 'mints the reward of this round for the account'],
   [
@@ -55,7 +52,7 @@ const CALLS: readonly (readonly [call: DecodedCall, about: string])[] = [
   [call('TicketBroker.fundDeposit', [], UNIT / 5n), 'adds 0.2 ETH to the deposit'],
   [
     call('TicketBroker.fundDepositAndReserve', [UNIT, 2n], UNIT + 2n),
-    'adds 1 ETH to the deposit and 0.000000000000000002 ETH to the reserve',
+    'adds 1 ETH to the deposit and 2 wei to the reserve',
   ],
   [call('TicketBroker.unlock'), 'unlocks deposit and reserve, which can be withdrawn some rounds later'],
   [call('TicketBroker.cancelUnlock'), 'locks deposit and reserve again'],
@@ -110,14 +107,8 @@ test('what no command makes is refused, although it is understood', () => {
       call('BondingManager.withdrawFees', [OTHER, 1n]),
       /^it would pay the fees to 0x3C44\S+, not to the account/,
     ],
-    [
-      call('TicketBroker.unlock', [], 1n),
-      /^TicketBroker\.unlock takes no ether, and 0\.0+1 ETH are sent along$/,
-    ],
-    [
-      call('TicketBroker.fundDepositAndReserve', [1n, 2n], 4n),
-      /takes 0\.0+3 ETH by its arguments, and 0\.0+4 ETH/,
-    ],
+    [call('TicketBroker.unlock', [], 1n), /^TicketBroker\.unlock takes no ether, and 1 wei are sent along$/],
+    [call('TicketBroker.fundDepositAndReserve', [1n, 2n], 4n), /takes 3 wei by its arguments, and 4 wei/],
     [call('LivepeerToken.transfer', [NOBODY, 1n]), /^its to is the zero address/],
     [call('Poll.vote', [2n]), /^its choiceId 2 is no choice$/],
     [call('LivepeerGovernor.castVote', [1n, 3n]), /^its support 3 is no choice$/],

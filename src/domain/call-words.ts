@@ -1,8 +1,8 @@
-import { exactEther, exactTokens } from '../lib/amounts.ts'
 import { type Address, ZERO_ADDRESS } from '../lib/crypto.ts'
 import { NodeError } from '../lib/errors.ts'
 import { quoted } from '../lib/printable.ts'
 import { Rational } from '../lib/rational.ts'
+import { ETH_TYPED, exactAmount, LPT_TYPED } from './typed-amount.ts'
 
 /** The contracts that an operator calls, by the names under which the Controller knows them; a poll has none there. */
 export type CalledContract =
@@ -172,7 +172,7 @@ const METHODS: Readonly<Record<CalledContract, Readonly<Record<string, Method>>>
   TicketBroker: {
     fundDeposit: {
       args: [],
-      about: (_, { value }) => `adds ${exactEther(value)} to the deposit`,
+      about: (_, { value }) => `adds ${exactAmount(value, ETH_TYPED)} to the deposit`,
       takesValue: () => null,
     },
     fundDepositAndReserve: {
@@ -223,11 +223,11 @@ export function assertSafeCall(
   const { takesValue } = known
   const called = `${contract}.${method}`
   if (!takesValue && value > 0n)
-    throw unsafe(`${called} takes no ether, and ${exactEther(value)} are sent along`)
+    throw unsafe(`${called} takes no ether, and ${exactAmount(value, ETH_TYPED)} are sent along`)
   const due = takesValue?.(args) ?? value
   if (due !== value) {
     throw unsafe(
-      `${called} takes ${exactEther(due)} by its arguments, and ${exactEther(value)} are sent along`,
+      `${called} takes ${exactAmount(due, ETH_TYPED)} by its arguments, and ${exactAmount(value, ETH_TYPED)} are sent along`,
     )
   }
   const [first] = args
@@ -268,9 +268,9 @@ function wordsOf(arg: bigint | string, kind: Kind, names: ReadonlyMap<Address, s
   }
   switch (kind) {
     case 'lptu':
-      return exactTokens(arg)
+      return exactAmount(arg, LPT_TYPED)
     case 'wei':
-      return exactEther(arg)
+      return exactAmount(arg, ETH_TYPED)
     case 'cut':
       return `${Rational.of(arg, PARTS_PER_PERCENT)
         .toFixed(4)

@@ -7,10 +7,6 @@ export type ArgumentFault = 'bad-argument'
 
 /** The largest number that a contract takes. */
 export const MAX_UINT256 = 2n ** 256n - 1n
-const MAX_AMOUNT_CHARS = 120
-const AMOUNT = /^(\d+(?:\.\d+)?) ?([A-Za-z]+)?$/
-const UNIT = 10n ** 18n
-
 /** Cuts are parts of this (operations.md §4). */
 const PARTS_OF_CUT = 1_000_000n
 const PARTS_OF_PERCENT = 10_000n
@@ -57,39 +53,6 @@ export function parsePercent(text: string): bigint {
   const parts = percent.mul(Rational.of(PARTS_OF_PERCENT)).trunc()
   if (parts > PARTS_OF_CUT) throw refusal(`${text} is more than 100 percent`)
   return parts
-}
-
-/**
- * An amount of LPT that a person writes, with its unit: `1.5LPT`, `100LPTU`. Returns it in LPT's smallest unit. Throws
- * NodeError `bad-argument`.
- */
-export function parseTokens(text: string): bigint {
-  return amountWithUnit(text, { LPT: UNIT, LPTU: 1n })
-}
-
-/** An amount of ether that a person writes, with its unit: `0.2ETH`, `3gwei`, `100wei`. Throws NodeError `bad-argument`. */
-export function parseEther(text: string): bigint {
-  return amountWithUnit(text, { ETH: UNIT, gwei: 10n ** 9n, wei: 1n })
-}
-
-/** Zero needs no unit. Units are written in any case. */
-function amountWithUnit(text: string, units: Readonly<Record<string, bigint>>): bigint {
-  const names = Object.keys(units)
-  const [, number, unit] = (text.length <= MAX_AMOUNT_CHARS && AMOUNT.exec(text)) || []
-  const shown = JSON.stringify(text.slice(0, 80))
-  const example = `such as 1.5${names[0]} or 100${names.at(-1)}`
-  if (number === undefined) throw refusal(`${shown} is no amount: write a number and its unit, ${example}`)
-  const written = Rational.parse(number)
-  if (unit === undefined && written.sign !== 0) {
-    throw refusal(`${shown} has no unit: write ${names.map((name) => `${number}${name}`).join(' or ')}`)
-  }
-  const name = names.find((one) => one.toLowerCase() === unit?.toLowerCase())
-  if (unit !== undefined && name === undefined) {
-    throw refusal(`${shown} has a unit that is none here: write ${names.join(', ')}`)
-  }
-  const amount = written.mul(Rational.of(name === undefined ? 1n : units[name]!))
-  if (amount.den !== 1n) throw refusal(`${shown} is no whole number of ${names.at(-1)}, the smallest unit`)
-  return parseUint256(amount.num.toString())
 }
 
 function refusal(message: string): NodeError<ArgumentFault> {

@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ETH_TYPED, exactAmount, LPT_TYPED, parseTypedAmount, WEI_TYPED } from './typed-amount.ts'
+import {
+  ETH_NAMED,
+  ETH_TYPED,
+  exactAmount,
+  LPT_NAMED,
+  LPT_TYPED,
+  parseTypedAmount,
+  WEI_TYPED,
+} from './typed-amount.ts'
 
 const LPT = 10n ** 18n
 
@@ -38,10 +46,16 @@ test('what is no amount, or is ambiguous or out of range, is refused with the re
     [(2n ** 256n + 1n).toString(), LPT_TYPED, /larger than 2\^256 − 1/],
     [`${2n ** 256n} LPT`, LPT_TYPED, /larger than 2\^256 − 1/],
     ['1'.repeat(101), LPT_TYPED, /is no amount/],
+    ['1.5', LPT_NAMED, /^1\.5 has no unit: write 1\.5LPT or 1\.5LPTU$/],
+    ['7', ETH_NAMED, /^7 has no unit: write 7ETH or 7gwei or 7wei$/],
   ]
   for (const [text, currency, words] of rows) {
     assert.throws(() => parseTypedAmount(text, currency), { code: 'bad-amount', message: words }, text)
   }
+})
+
+test('0 needs no unit', () => {
+  for (const text of ['0', '0.0', '0wei']) assert.equal(parseTypedAmount(text, ETH_NAMED), 0n)
 })
 
 test('amounts are shown to the last digit', () => {

@@ -8,8 +8,8 @@ export type TypedAmountFault = 'bad-amount'
 export interface TypedCurrency {
   /** By name: how many of the smallest units each has, as a power of ten. The first is the one to show. */
   readonly units: Readonly<Record<string, number>>
-  /** The unit of a number without one. */
-  readonly bare: string
+  /** The unit of a number without one; null where each amount but 0 names its unit. */
+  readonly bare: string | null
 }
 
 const LPT_UNITS = { LPT: 18, LPTU: 0 } as const
@@ -21,6 +21,11 @@ export const LPT_TYPED: TypedCurrency = { units: LPT_UNITS, bare: 'LPTU' }
 export const ETH_TYPED: TypedCurrency = { units: ETHER_UNITS, bare: 'ETH' }
 /** Ether, of which a number without a unit is in wei. */
 export const WEI_TYPED: TypedCurrency = { units: ETHER_UNITS, bare: 'wei' }
+
+/** LPT with its unit, for what is not asked again. */
+export const LPT_NAMED: TypedCurrency = { units: LPT_UNITS, bare: null }
+/** Ether with its unit. */
+export const ETH_NAMED: TypedCurrency = { units: ETHER_UNITS, bare: null }
 
 const MOST_DIGITS = 100
 
@@ -37,10 +42,17 @@ export function parseTypedAmount(text: string, { bare, units }: TypedCurrency): 
     )
   }
   if (sign === '-') throw refusal(`${text.trim()} is negative, and an amount is not`)
-  const name = unit === '' ? bare : Object.keys(units).find((one) => one.toLowerCase() === unit.toLowerCase())
+  const names = Object.keys(units)
+  if (unit === '' && bare === null && /[1-9]/.test(whole + fraction)) {
+    throw refusal(
+      `${text.trim()} has no unit: write ${names.map((one) => `${text.trim()}${one}`).join(' or ')}`,
+    )
+  }
+  const given = unit === '' ? (bare ?? names[0]!) : unit
+  const name = names.find((one) => one.toLowerCase() === given.toLowerCase())
   const decimals = name === undefined ? undefined : units[name]
   if (decimals === undefined) {
-    throw refusal(`${unit} is no unit here: write ${Object.keys(units).join(', ')}`)
+    throw refusal(`${unit} is no unit here: write ${names.join(', ')}`)
   }
   const digits = fraction.replace(/0+$/, '')
   if (digits.length > decimals) {

@@ -28,16 +28,6 @@ export function livepeerTokens(lptu: bigint): string {
   return isReadable ? `${decimal(lptu / WEI_PER_MICROETHER, 6)} LPT` : `${lptu} LPTU`
 }
 
-/** An amount of ETH to the last digit: what is sent or signed is shown so. */
-export function exactEther(wei: bigint): string {
-  return `${decimal(wei, 18)} ETH`
-}
-
-/** An amount of LPT to the last digit, given in its smallest unit. */
-export function exactTokens(lptu: bigint): string {
-  return `${decimal(lptu, 18)} LPT`
-}
-
 /** A price per pixel, in wei with three decimals; a smaller one with its first three digits. */
 export function perPixel(wei: Rational): string {
   let digits = 3

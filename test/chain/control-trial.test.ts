@@ -168,7 +168,7 @@ test('with details, what was sent is told with its hash, block and fee', async (
   )
   assert.equal(receipt.status, '0x1')
   assert.equal(call.feeWei, String(BigInt(receipt.gasUsed) * BigInt(receipt.effectiveGasPrice)))
-  assert.equal(call.about, 'adds 0.000000000000000007 ETH to the deposit')
+  assert.equal(call.about, 'adds 7 wei to the deposit')
 })
 
 test('a transaction that was signed elsewhere is sent once, for calls of the protocol and other accounts alone', async () => {

@@ -1,5 +1,6 @@
-import { parseEther, parseRecipient, parseTokens, parseUint256 } from '../../domain/chain-amounts.ts'
+import { parseRecipient, parseUint256 } from '../../domain/chain-amounts.ts'
 import { parsePriceFlag } from '../../domain/price.ts'
+import { ETH_NAMED, LPT_NAMED, parseTypedAmount } from '../../domain/typed-amount.ts'
 import { messageOf } from '../../lib/errors.ts'
 import { Rational } from '../../lib/rational.ts'
 import type { ReadCommand } from './command-line.ts'
@@ -207,11 +208,11 @@ function reading<T>(what: string, read: () => T): T {
 }
 
 function tokens(what: string, text: string): string {
-  return reading(what, () => parseTokens(text)).toString()
+  return reading(what, () => parseTypedAmount(text, LPT_NAMED)).toString()
 }
 
 function ether(what: string, text: string): string {
-  return reading(what, () => parseEther(text)).toString()
+  return reading(what, () => parseTypedAmount(text, ETH_NAMED)).toString()
 }
 
 function whole(what: string, text: string): string {

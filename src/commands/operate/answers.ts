@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { etherAtLeast, exactEther } from '../../lib/amounts.ts'
+import { ETH_TYPED, exactAmount } from '../../domain/typed-amount.ts'
+import { etherAtLeast } from '../../lib/amounts.ts'
 import { plain } from '../status/answer.ts'
 
 /*
@@ -90,7 +91,7 @@ export function linesOfCall(call: {
   return [
     `calls ${contract}.${method} at ${address}`,
     ...args.map(({ name, words }) => `  ${name}: ${words}`),
-    ...(valueWei > 0n ? [`sends ${exactEther(valueWei)} along`] : []),
+    ...(valueWei > 0n ? [`sends ${exactAmount(valueWei, ETH_TYPED)} along`] : []),
     open === null
       ? `costs at most ${etherAtLeast(maxCostWei)} of gas`
       : `was sent before as ${open} and waits to be mined: it is waited for`,
@@ -105,7 +106,7 @@ export function linesOfSent({ steps }: Sent): string[] {
     if (!call) return [`${head}done`]
     return [
       `${head}${call.about}`,
-      `  mined in block ${call.block} as ${call.hash}, for ${exactEther(call.feeWei)} of gas`,
+      `  mined in block ${call.block} as ${call.hash}, for ${exactAmount(call.feeWei, ETH_TYPED)} of gas`,
     ]
   })
 }

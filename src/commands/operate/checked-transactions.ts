@@ -1,6 +1,7 @@
 import { assertSafeCall, type CalledContract, type WordedCall, wordsOfCall } from '../../domain/call-words.ts'
-import { parseEther, parseRecipient, parseUint256 } from '../../domain/chain-amounts.ts'
+import { parseRecipient, parseUint256 } from '../../domain/chain-amounts.ts'
 import { knownContracts } from '../../domain/known-contracts.ts'
+import { ETH_NAMED, parseTypedAmount } from '../../domain/typed-amount.ts'
 import { networkMaxOf } from '../../io/chain/gas-price.ts'
 import { decodeCall } from '../../io/chain/known-calls.ts'
 import { etherAtLeast, gwei } from '../../lib/amounts.ts'
@@ -50,7 +51,7 @@ export function expectationOf(line: ReadCommand): Expectation {
     return {
       chainId,
       contracts: new Map([...knownContracts(chainId), ...given]),
-      maxCost: most === null ? DEFAULT_MAX_COST : parseEther(most),
+      maxCost: most === null ? DEFAULT_MAX_COST : parseTypedAmount(most, ETH_NAMED),
     }
   } catch (error) {
     throw error instanceof UsageError ? error : new UsageError(messageOf(error), { cause: error })

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { exactEther } from '../../lib/amounts.ts'
+import { ETH_TYPED, exactAmount } from '../../domain/typed-amount.ts'
 import { plain } from '../status/answer.ts'
 import { takes } from './actions.ts'
 import type { ReadCommand } from './command-line.ts'
@@ -47,7 +47,11 @@ export async function checkGateway(
     return serving.length > 0 ? 0 : 1
   }
   const lines = [
-    ...(funds ? [`deposit ${exactEther(funds.depositWei)}, reserve ${exactEther(funds.reserveWei)}`] : []),
+    ...(funds
+      ? [
+          `deposit ${exactAmount(funds.depositWei, ETH_TYPED)}, reserve ${exactAmount(funds.reserveWei, ETH_TYPED)}`,
+        ]
+      : []),
     `${serving.length} of ${orchestrators.length} orchestrators would serve this gateway`,
     ...orchestrators.map(({ address, url, weiPerPixel, why }) => {
       if (why !== null) return `  ${url} ${why}`

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { exactEther, exactTokens } from '../../lib/amounts.ts'
+import { ETH_TYPED, exactAmount, LPT_TYPED } from '../../domain/typed-amount.ts'
 import { Rational } from '../../lib/rational.ts'
 import { plain } from '../status/answer.ts'
 import { takes } from './actions.ts'
@@ -61,7 +61,7 @@ export async function showOrchestrator(
     ['round', account.round.toString()],
     ['orchestrator', `${registered.address}: ${Status.toLowerCase()}, ${Active ? 'active' : 'not active'}`],
     ['service address', ServiceURI === '' ? 'none' : ServiceURI],
-    ['stake', `${exactTokens(DelegatedStake)}, of all who bonded to it`],
+    ['stake', `${exactAmount(DelegatedStake, LPT_TYPED)}, of all who bonded to it`],
     ['cuts', kept],
     ['last reward', LastRewardRound === 0n ? 'none' : `in round ${LastRewardRound}`],
     ['price', PriceInfo === null ? 'this node asks for none' : `${PriceInfo} wei per pixel`],
@@ -75,12 +75,15 @@ export async function showOrchestrator(
 
 function linesOf({ bondedTo, feesWei, locks, lptu, round, stakeLptu, wei }: Account): Line[] {
   return [
-    ['balance', `${exactEther(wei)}, ${exactTokens(lptu)}`],
-    ['bonded', bondedTo === null ? 'nothing' : `${exactTokens(stakeLptu)} with its rewards, to ${bondedTo}`],
-    ['fees', exactEther(feesWei)],
+    ['balance', `${exactAmount(wei, ETH_TYPED)}, ${exactAmount(lptu, LPT_TYPED)}`],
+    [
+      'bonded',
+      bondedTo === null ? 'nothing' : `${exactAmount(stakeLptu, LPT_TYPED)} with its rewards, to ${bondedTo}`,
+    ],
+    ['fees', exactAmount(feesWei, ETH_TYPED)],
     ...locks.map(({ id, lptu: amount, withdrawRound }): Line => {
       const when = withdrawRound <= round ? 'can be withdrawn' : `from round ${withdrawRound}`
-      return [`lock ${id}`, `${exactTokens(amount)}, ${when}`]
+      return [`lock ${id}`, `${exactAmount(amount, LPT_TYPED)}, ${when}`]
     }),
   ]
 }

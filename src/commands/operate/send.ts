@@ -1,7 +1,7 @@
 import { z } from 'zod'
+import { ETH_TYPED, exactAmount } from '../../domain/typed-amount.ts'
 import { Rpc } from '../../io/chain/rpc.ts'
 import { readSigned, type SignedTransaction, SignedTransactions } from '../../io/chain/signed-transactions.ts'
-import { exactEther } from '../../lib/amounts.ts'
 import type { Hex } from '../../lib/bytes.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { messageOf } from '../../lib/errors.ts'
@@ -122,7 +122,7 @@ async function sendOne(
       const now = await door.look(raw)
       if (now.state === 'mined') {
         tell([
-          `${number}. ${isSent ? '' : 'before: '}mined in block ${now.block} as ${hash}, for ${exactEther(now.feeWei)} of gas`,
+          `${number}. ${isSent ? '' : 'before: '}mined in block ${now.block} as ${hash}, for ${exactAmount(now.feeWei, ETH_TYPED)} of gas`,
         ])
         return now
       }

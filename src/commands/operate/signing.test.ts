@@ -183,7 +183,7 @@ test('signed transactions are sent in turn; what is mined already is left out, a
   assert.equal(sent.length, 2)
   assert.match(
     first.out,
-    /1\. sent 0x\w+, waiting until it is mined\n1\. mined in block 8 as 0x\w+, for 0\.0+7 ETH of gas\n2\. sent/,
+    /1\. sent 0x\w+, waiting until it is mined\n1\. mined in block 8 as 0x\w+, for 7 wei of gas\n2\. sent/,
   )
   const second = await run()
   assert.equal(second.code, 0, second.err)
