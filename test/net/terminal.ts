@@ -1,8 +1,14 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { stripVTControlCharacters } from 'node:util'
 
 const WAIT_MS = 60_000
+
+/** Why no pseudo-terminal can be made here; false where one can. */
+export function noTerminal(): string | false {
+  const { stdout } = spawnSync('script', ['--version'], { encoding: 'utf8' })
+  return /util-linux/.test(stdout ?? '') ? false : 'needs script, of util-linux'
+}
 
 /** A program at a pseudo-terminal, made by Debian's `script`: what it shows, and keys to press. */
 export class Terminal implements AsyncDisposable {
