@@ -120,7 +120,7 @@ export interface CauseFacts {
   'orchestrators-refuse': { readonly orchestrators: readonly RefusedOffer[]; readonly of: number }
   'orchestrators-blocked': { readonly orchestrators: readonly string[]; readonly of: number }
   'orchestrators-busy': { readonly orchestrators: readonly string[] }
-  'no-orchestrators': { readonly where: 'listed' | 'on-chain' }
+  'no-orchestrators': { readonly where: 'listed' | 'webhook' | 'on-chain' }
   'streams-full': { readonly streams: number }
   /** The webhook that lets publishers in gives no answer, or none that can be used. */
   'auth-webhook-failing': { readonly webhook: string; readonly reason: string }

@@ -5,6 +5,12 @@ import type { CauseCode, CauseFacts, CauseKind, RedeemerRefusal } from './cause-
 
 /** A refusal that happened once is forgotten after this time. */
 const PASSES_MS = 5 * 60_000
+/** What is said of each place where there is no orchestrator. */
+const NOWHERE: Readonly<Record<CauseFacts['no-orchestrators']['where'], string>> = {
+  listed: 'no orchestrator is listed',
+  webhook: 'the webhook of -orchWebhookUrl lists no orchestrator that can be called',
+  'on-chain': 'no orchestrator is active on chain with an address that can be called',
+}
 /** Named in a sentence; further ones are counted. */
 const MAX_NAMED = 5
 
@@ -204,9 +210,8 @@ export const CAUSES: { readonly [Code in CauseCode]: CauseKind<CauseFacts[Code]>
     of: ['gateway'],
     passesMs: PASSES_MS,
     title: 'listed orchestrator makes no offer',
-    says: ({ orchestrator, reason }) =>
-      `the orchestrator ${orchestrator} of -orchAddr makes no offer (${reason})`,
-    change: () => 'start it, or take it out of -orchAddr',
+    says: ({ orchestrator, reason }) => `the listed orchestrator ${orchestrator} makes no offer (${reason})`,
+    change: () => 'start it, or take it off the list of -orchAddr or -orchWebhookUrl',
   },
   'orchestrator-webhook-failing': {
     side: 'operator',
@@ -253,11 +258,9 @@ export const CAUSES: { readonly [Code in CauseCode]: CauseKind<CauseFacts[Code]>
     side: 'gateway',
     of: ['gateway'],
     title: 'no orchestrator known',
-    says: ({ where }) =>
-      where === 'listed'
-        ? 'no orchestrator is listed'
-        : 'no orchestrator is active on chain with an address that can be called',
-    change: () => 'name orchestrators with -orchAddr',
+    says: ({ where }) => NOWHERE[where],
+    change: ({ where }) =>
+      where === 'webhook' ? 'see what the webhook answers' : 'name orchestrators with -orchAddr',
   },
   'streams-full': {
     side: 'gateway',

@@ -40,7 +40,7 @@ const SENTENCES: { readonly [Code in CauseCode]: string } = {
   'capability-missing': `the only orchestrator cannot do this stream (${A}): it takes HEVC decoding, MP4: change the input or the profiles, or add an orchestrator that can`,
   'orchestrators-suspended': `the only orchestrator is suspended: ${A} for 30 s, since ErrSegSig: see what these orchestrators say, or add others`,
   'orchestrators-silent': `both orchestrators do not answer: ${A} (timeout), ${B} (timeout): start them, correct -orchAddr, or check the network in between`,
-  'orchestrator-unusable': `the orchestrator ${A} of -orchAddr makes no offer (connection refused): start it, or take it out of -orchAddr`,
+  'orchestrator-unusable': `the listed orchestrator ${A} makes no offer (connection refused): start it, or take it off the list of -orchAddr or -orchWebhookUrl`,
   'orchestrator-webhook-failing':
     'the webhook https://hook.example of -orchWebhookUrl gives no list (it answers 500); 2 orchestrators of its last list stay in use: see what the webhook does, or correct -orchWebhookUrl',
   'orchestrators-full': `1 of 2 orchestrators has no room for another session (${A}): add orchestrators or transcoders, or raise their -maxSessions`,

@@ -23,7 +23,7 @@ const PAYING: PayingFacts = {
 }
 
 function causesOf(skipped: Record<string, SkippedOffer>, paying: PayingFacts | null = PAYING, size = 1) {
-  const facts = { size, skipped: new Map(Object.entries(skipped)), discoversOnChain: true, paying }
+  const facts = { size, skipped: new Map(Object.entries(skipped)), foundAt: 'on-chain' as const, paying }
   return causesOfNoSession(facts)
 }
 
@@ -116,4 +116,17 @@ test('errors say why an orchestrator is not used, however deep the reason lies',
   assert.equal(kinds(new NodeError('sender-cannot-pay', 'no sender reserve')), 'unpayable')
   assert.deepEqual(skippedFor(new AttemptError('unsent', 'connection refused')), silent)
   assert.deepEqual(skippedFor(new NodeError('refused', 'go away')), { kind: 'refuses', reason: 'go away' })
+})
+
+test('a gateway without any orchestrator is told where to name some', () => {
+  const told = (['listed', 'webhook', 'on-chain'] as const).map((foundAt) =>
+    causesOfNoSession({ size: 0, skipped: new Map(), foundAt, paying: null }).map(sentenceOf),
+  )
+  assert.deepEqual(told, [
+    ['no orchestrator is listed: name orchestrators with -orchAddr'],
+    ['the webhook of -orchWebhookUrl lists no orchestrator that can be called: see what the webhook answers'],
+    [
+      'no orchestrator is active on chain with an address that can be called: name orchestrators with -orchAddr',
+    ],
+  ])
 })

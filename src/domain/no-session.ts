@@ -26,14 +26,16 @@ export interface PayingFacts {
   readonly gasPrice: bigint
 }
 
+/** Where a gateway finds orchestrators: in -orchAddr, by the webhook of -orchWebhookUrl, or on chain. */
+export type OrchestratorPlace = 'listed' | 'webhook' | 'on-chain'
+
 /** What a gateway knows when a stream has no orchestrator. */
 export interface NoSessionFacts {
   /** How many orchestrators there can be. */
   readonly size: number
   /** By the orchestrators' URLs. */
   readonly skipped: ReadonlyMap<string, SkippedOffer>
-  /** Whether orchestrators are found on chain rather than listed. */
-  readonly discoversOnChain: boolean
+  readonly foundAt: OrchestratorPlace
   /** Null offchain. */
   readonly paying: PayingFacts | null
 }
@@ -47,11 +49,11 @@ type Entry<Kind extends SkippedOffer['kind']> = readonly [
  * Why a stream has no orchestrator: one cause for each kind of reason, those first that came closest to a session, since
  * that is where a change helps most.
  */
-export function causesOfNoSession({ discoversOnChain, paying, size, skipped }: NoSessionFacts): Cause[] {
+export function causesOfNoSession({ foundAt, paying, size, skipped }: NoSessionFacts): Cause[] {
   const of = skipped.size
   if (of === 0) {
     if (size > 0) return []
-    return [{ code: 'no-orchestrators', facts: { where: discoversOnChain ? 'on-chain' : 'listed' } }]
+    return [{ code: 'no-orchestrators', facts: { where: foundAt } }]
   }
   const entries = <Kind extends SkippedOffer['kind']>(kind: Kind) =>
     [...skipped].filter((entry): entry is [string, Entry<Kind>[1]] => entry[1].kind === kind)

@@ -1,6 +1,7 @@
 import type { GatewaySettings } from '../../config/settings.ts'
 import { jobCapabilities } from '../../domain/capabilities.ts'
 import { noCauses } from '../../domain/causes.ts'
+import type { OrchestratorPlace } from '../../domain/no-session.ts'
 import type { Profile } from '../../domain/rendition.ts'
 import { AuthWebhook } from '../../io/http/auth-webhook.ts'
 import { GatewayHttp } from '../../io/http/gateway-http.ts'
@@ -59,7 +60,7 @@ export class GatewayParts {
     const paid = chain ? paysWith(this.accounts, core, settings, { chain, terms }) : FREE
     const { payer, view: paying } = paid
     this.paying = paid.funds
-    const { source, services: finding } = sourceOf(core, settings, chain)
+    const { foundAt, services: finding, source } = sourceOf(core, settings, chain)
     this.#source = source
     const { bind, blocklist, currentManifest, discoveryTimeoutMs, extraNodes, httpIngest, publicHost } =
       settings
@@ -80,8 +81,7 @@ export class GatewayParts {
         push,
         minVersion: minOrchestratorVersion,
       })
-      const { discoversOnChain } = core.duties
-      return checkOrchestrators({ capabilities, discoversOnChain }, { directory: everybody, paying }, signal)
+      return checkOrchestrators({ capabilities, foundAt }, { directory: everybody, paying }, signal)
     }
     const scores = perf && new PerfScores({ ...env, stats: new PerfStatsPage(perf) })
     const authority = authWebhook === null ? null : new AuthWebhook({ url: authWebhook }, env)
@@ -89,7 +89,7 @@ export class GatewayParts {
       {
         ...{ maxAttempts, localVerify, minOrchestratorVersion },
         weights: chain && weightsOf(settings, terms),
-        discoversOnChain: core.duties.discoversOnChain,
+        foundAt,
         // An operator may change these.
         get maxSessions() {
           return core.maxSessionsFor(0)
@@ -179,25 +179,32 @@ function paysWith(
   return { payer, funds: { funds, spending }, view, services: [...chain.following, funds] }
 }
 
+/** A source of orchestrators. */
+interface Found {
+  readonly foundAt: OrchestratorPlace
+  readonly source: OrchestratorSource
+  readonly services: readonly Service[]
+}
+
 /** Where orchestrators are found: where a webhook or a list names them, otherwise on chain. */
 function sourceOf(
   { duties, env, settings: { network } }: Core,
   { orchestratorWebhook, orchestrators }: GatewaySettings,
   chain: ChainParts | null,
-): { source: OrchestratorSource; services: readonly Service[] } {
+): Found {
   if (orchestratorWebhook !== null) {
     const list = new WebhookList({ url: orchestratorWebhook })
     const source = new WebhookOrchestrators({ ...env, list, webhook: maskUrl(orchestratorWebhook) })
-    return { source, services: [source] }
+    return { foundAt: 'webhook', source, services: [source] }
   }
   if (!chain || !duties.discoversOnChain) {
-    return { source: new ListedOrchestrators(orchestrators), services: [] }
+    return { foundAt: 'listed', source: new ListedOrchestrators(orchestrators), services: [] }
   }
   const { client: pool, rounds, watch: changes } = chain
   const source = new PooledOrchestrators({
     ...{ ...env, pool, changes, rounds, reach: network.public ? 'public' : 'any' },
   })
-  return { source, services: [...chain.following, source] }
+  return { foundAt: 'on-chain', source, services: [...chain.following, source] }
 }
 
 function weightsOf(settings: GatewaySettings, terms: GatewayTerms): GatewayOptions['weights'] {

@@ -1,6 +1,7 @@
 import { type Capabilities, jobCapabilities } from '../../domain/capabilities.ts'
 import { type Causes, noCauses } from '../../domain/causes.ts'
 import type { NodeEvents } from '../../domain/events.ts'
+import type { OrchestratorPlace } from '../../domain/no-session.ts'
 import { type Format, type Profile, withFormat } from '../../domain/rendition.ts'
 import { type Clip, sentDurationMs } from '../../domain/segment.ts'
 import type { SelectionWeights } from '../../domain/selection.ts'
@@ -104,8 +105,8 @@ export interface GatewayOptions {
   readonly localVerify: boolean
   /** `-orchMinLivepeerVersion`; empty for any. */
   readonly minOrchestratorVersion: string
-  /** Whether orchestrators are found on chain rather than listed. */
-  readonly discoversOnChain?: boolean
+  /** Where orchestrators are found; absent: they are listed. */
+  readonly foundAt?: OrchestratorPlace
 }
 
 /** What the gateway needs. */
@@ -163,9 +164,9 @@ export class Gateway implements Service {
       verifier: options.localVerify ? needs.media : null,
       inputs: needs.media,
     })
-    const { discoversOnChain = false } = options
+    const { foundAt = 'listed' } = options
     const { causes = noCauses, paying = null } = needs
-    const noSessions = new NoSessions({ discoversOnChain }, { causes, paying })
+    const noSessions = new NoSessions({ foundAt }, { causes, paying })
     this.#noSessions = noSessions
     this.#tries = new SegmentTries(options, { work, noSessions, clock, log, events })
   }

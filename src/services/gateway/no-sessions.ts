@@ -1,7 +1,7 @@
 import type { CauseCode } from '../../domain/cause-facts.ts'
 import type { Cause, Causes } from '../../domain/causes.ts'
 import type { SenderInfo } from '../../domain/float.ts'
-import { causesOfNoSession, type PayingFacts } from '../../domain/no-session.ts'
+import { causesOfNoSession, type OrchestratorPlace, type PayingFacts } from '../../domain/no-session.ts'
 import type { SkippedOffer } from '../../domain/skipped-offer.ts'
 
 /** How a gateway pays, for its explanations. */
@@ -14,14 +14,14 @@ export interface PayingView extends Omit<PayingFacts, 'funds'> {
  * and ends when the last one has been served, or has ended.
  */
 export class NoSessions {
-  readonly #options: { readonly discoversOnChain: boolean }
+  readonly #options: { readonly foundAt: OrchestratorPlace }
   readonly #causes: Causes
   readonly #paying: PayingView | null
   /** By cause, the streams that it concerns. */
   readonly #concerned = new Map<CauseCode, Set<string>>()
 
   constructor(
-    options: { discoversOnChain: boolean },
+    options: { readonly foundAt: OrchestratorPlace },
     needs: { causes: Causes /** Null offchain. */; paying: PayingView | null },
   ) {
     this.#options = options

@@ -48,7 +48,7 @@ const payingWith = (reserve: bigint, maxPrice: bigint | null = null): PayingView
   }),
 })
 const check = (directory: Directory, paying: PayingView | null) =>
-  checkOrchestrators({ capabilities, discoversOnChain: true }, { directory, paying }, signal)
+  checkOrchestrators({ capabilities, foundAt: 'on-chain' }, { directory, paying }, signal)
 
 test('orchestrators that would serve are told with their prices', async () => {
   const { causes, skipped, willing } = await check(directoryOf({ 'https://a': 5n }), payingWith(ETHER))

@@ -1,7 +1,7 @@
 import type { Capabilities } from '../../domain/capabilities.ts'
 import type { Cause } from '../../domain/causes.ts'
 import type { SenderInfo } from '../../domain/float.ts'
-import { causesOfNoSession } from '../../domain/no-session.ts'
+import { causesOfNoSession, type OrchestratorPlace } from '../../domain/no-session.ts'
 import type { SkippedOffer } from '../../domain/skipped-offer.ts'
 import type { Address } from '../../lib/crypto.ts'
 import type { Rational } from '../../lib/rational.ts'
@@ -37,10 +37,7 @@ export interface OrchestratorCheckResult {
  * stream does, and begins none.
  */
 export async function checkOrchestrators(
-  {
-    capabilities,
-    discoversOnChain,
-  }: { readonly capabilities: Capabilities; readonly discoversOnChain: boolean },
+  { capabilities, foundAt }: { readonly capabilities: Capabilities; readonly foundAt: OrchestratorPlace },
   {
     directory,
     paying,
@@ -79,7 +76,7 @@ export async function checkOrchestrators(
   }
   const size = sizes.reduce((sum, one) => sum + one, 0)
   const isNothing = willing.length > 0 && skipped.size === 0
-  const causes = isNothing ? [] : causesOfNoSession({ size, skipped, discoversOnChain, paying: facts })
+  const causes = isNothing ? [] : causesOfNoSession({ size, skipped, foundAt, paying: facts })
   return { willing, skipped, causes, funds }
 }
 

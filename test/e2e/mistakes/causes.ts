@@ -197,6 +197,37 @@ export const mistakes: readonly Mistake[] = [
     check: (node) => shownAs(node, 'no-orchestrators', 'gateway'),
   },
   {
+    name: 'a webhook for orchestrators that is not running',
+    flags:
+      '-gateway -monitor -httpAddr 127.0.0.1:{port} -orchWebhookUrl http://127.0.0.1:{port2}/list?key=swordfish',
+    prepare: async (place) => void publish(place),
+    ends: 'runs',
+    says: /WARN .*webhook for orchestrators fails .*the webhook http:\/\/127\.0\.0\.1:{port2} of -orchWebhookUrl gives no list \(connect ECONNREFUSED/,
+    flag: '-orchWebhookUrl',
+    check: async (node) => {
+      await shownAs(node, 'orchestrator-webhook-failing', 'operator')
+      assert.doesNotMatch(node.log(), /swordfish/)
+    },
+  },
+  {
+    name: 'a webhook for publishers that is not running',
+    flags: `${GATEWAY} -authWebhookUrl http://127.0.0.1:{port2}/hook?key=swordfish`,
+    prepare: async (place) => void answers.set(place.folder, publish(place)),
+    ends: 'runs',
+    says: /WARN .*webhook for publishers fails .*the webhook http:\/\/127\.0\.0\.1:{port2} of -authWebhookUrl does not decide on new streams \(connect ECONNREFUSED/,
+    flag: '-authWebhookUrl',
+    check: async (node) => {
+      await shownAs(node, 'auth-webhook-failing', 'operator')
+      const told = answers.get(node.folder)!
+      await eventually('an answer', () => told.length > 0)
+      assert.match(
+        told[0]!,
+        /^Could not create stream ID: url=\/live\/row\d+\/\d+\.ts err=the webhook that decides/,
+      )
+      assert.doesNotMatch(node.log() + told.join(), /swordfish/)
+    },
+  },
+  {
     name: 'an orchestrator that is too old',
     flags: `${GATEWAY} -orchMinLivepeerVersion 99.0.0`,
     prepare: offering(async () => ({})),
