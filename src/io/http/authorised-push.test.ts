@@ -11,6 +11,9 @@ const CONFIG: StreamConfig = {
 const granted = (config: Partial<StreamConfig>): StreamVerdict => ({
   ...{ kind: 'allowed', grant: { config: { ...CONFIG, ...config }, sessionId: null } },
 })
+/** Events as text, whatever they hold. */
+const stringOf = (events: unknown) =>
+  JSON.stringify(events, (_, value) => (typeof value === 'bigint' ? String(value) : value))
 const ALLOWED: StreamVerdict = { kind: 'allowed', grant: null }
 const DENIED: StreamVerdict = { kind: 'denied', reason: 'no' }
 
@@ -46,6 +49,9 @@ test('a stream is asked about once, with the host that its publisher calls and n
   assert.equal(await set.status('/live/ext/1.ts'), 200)
   assert.deepEqual(set.asked, [`${set.port.base}/live/ext/0.ts`])
   assert.deepEqual(set.streams(), ['ext int'])
+  // The name in the URL is for the publisher alone.
+  assert.doesNotMatch(stringOf(set.port.events), /"ext"|token/)
+  assert.equal(set.port.events.filter(({ kind }) => kind === 'publisher-answered').length, 2)
 })
 
 test('what a webhook denies is neither decoded nor sent on, and is told so', async () => {

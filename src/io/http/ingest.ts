@@ -3,7 +3,7 @@ import { finished } from 'node:stream/promises'
 import { type Cause, sentenceOf } from '../../domain/causes.ts'
 import type { NodeEventOf, NodeEvents } from '../../domain/events.ts'
 import { extensionOf, mimeTypeOf } from '../../domain/rendition.ts'
-import { parseStreamPath, pathExtension, playedName, sequenceOf } from '../../domain/stream-name.ts'
+import { parseStreamPath, pathExtension, sequenceOf } from '../../domain/stream-name.ts'
 import { formatHex } from '../../lib/bytes.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Dice } from '../../lib/dice.ts'
@@ -26,6 +26,8 @@ const LARGEST_UINT64 = 2n ** 64n - 1n
 /** The handler of pushed segments. */
 export interface PushedSegments {
   serve(segment: PushedSegment, signal: AbortSignal): Promise<readonly Rendition[]>
+  /** The name under which its stream is played. */
+  nameOf(segment: PushedSegment): string
 }
 
 /** What ingest depends on. */
@@ -102,10 +104,10 @@ export async function ingest(
 function tellOutcome(
   { segment, sinceMs }: { readonly segment: PushedSegment; readonly sinceMs: number },
   left: NodeEventOf<'publisher-left'>['before'] | null,
-  { clock, events }: IngestNeeds,
+  { clock, events, segments }: IngestNeeds,
 ): void {
-  const { clientIp = null, config, durationMs, externalId } = segment
-  const manifestId = playedName(config?.manifestId ?? null, externalId)
+  const { clientIp = null, durationMs } = segment
+  const manifestId = segments.nameOf(segment)
   if (left) {
     events.tell({ kind: 'publisher-left', before: left, manifestId, clientIp })
   } else {

@@ -6,6 +6,7 @@ import { FastClock } from '../../../test/fakes/fast-clock.ts'
 import { FakeOrchestrator } from '../../../test/fakes/gateway.ts'
 import { startGatewayPort } from '../../../test/fakes/gateway-port.ts'
 import { WebhookServer } from '../../../test/net/webhook-server.ts'
+import { eventually } from '../../../test/tools/until.ts'
 import { ManualClock } from '../../lib/clock.ts'
 import { ZERO_ADDRESS } from '../../lib/crypto.ts'
 import { silentLog } from '../../lib/log.ts'
@@ -143,4 +144,25 @@ test('every recorded exchange with the webhooks for orchestrators is the same he
   t.diagnostic(JSON.stringify(Object.fromEntries(counts)))
   assert.equal(records.length, 29)
   assert.equal(met.size, rows.length)
+})
+
+test('a stream that begins while the list is empty is transcoded once there are orchestrators (edge 13)', async () => {
+  await using webhook = await WebhookServer.open()
+  webhook.answer = { body: '[]' }
+  const clock = new FastClock(1_000)
+  const list = new WebhookList({ url: webhook.url, limitMs: LONG_MS })
+  const needs = { webhook: webhook.url, clock, log: silentLog, causes: new RecordingCauses() }
+  const source = new WebhookOrchestrators({ list, ...needs })
+  await using port = await startGatewayPort({}, [new FakeOrchestrator(LISTED)], { clock, source })
+  const first = await port.push('/live/movie/0.ts')
+  assert.equal(first.status, 503)
+  await first.text()
+  webhook.answer = { body: JSON.stringify([{ address: LISTED, score: 0 }]) }
+  let sequence = 1
+  await eventually('a segment is transcoded', async () => {
+    const answer = await port.push(`/live/movie/${sequence++}.ts`)
+    await answer.text()
+    return answer.status === 200
+  })
+  assert.equal(port.gateway.status().length, 1)
 })

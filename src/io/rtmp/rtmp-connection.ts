@@ -212,8 +212,9 @@ export class RtmpConnection implements Player {
     } catch (error) {
       const isRefusal = error instanceof NodeError
       const reason = isRefusal ? error.message : 'an error of the gateway'
+      // With a webhook the name in the URL may be a secret.
       log[isRefusal ? 'warn' : 'error']('publisher refused', {
-        ...{ manifestId: name, reason, client: this.#clientIp },
+        ...{ reason, client: this.#clientIp },
         ...(!isRefusal && { error }),
       })
       this.#session.refuse('NetStream.Publish.BadName', reason)

@@ -300,7 +300,7 @@ test('a publisher that the webhook denies is told so, and its key is in no log',
   const { client, gateway, log } = await setUp(t)
   gateway.authorize = () =>
     Promise.reject(new NodeError('stream-denied', 'the webhook denies it with status 403'))
-  const publisher = await (await client()).begin(...publishing('live', 'movie/secret?token=swordfish'))
+  const publisher = await (await client()).begin(...publishing('live', 'swordfish/secret?token=swordfish'))
   await publisher.hears('NetStream.Publish.BadName')
   await publisher.closes()
   assert.equal(gateway.names.size, 0)

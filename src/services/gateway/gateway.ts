@@ -5,6 +5,7 @@ import type { OrchestratorPlace } from '../../domain/no-session.ts'
 import { type Format, type Profile, withFormat } from '../../domain/rendition.ts'
 import { type Clip, sentDurationMs } from '../../domain/segment.ts'
 import type { SelectionWeights } from '../../domain/selection.ts'
+import { playedName } from '../../domain/stream-name.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { keccak256, type Signer } from '../../lib/crypto.ts'
 import type { Dice } from '../../lib/dice.ts'
@@ -198,8 +199,11 @@ export class Gateway implements Service {
    * the answer: the first attempt continues, but no other is made. Throws GatewayError.
    */
   async serve(segment: PushedSegment, signal: AbortSignal): Promise<readonly Rendition[]> {
-    let grant = this.#known(segment) ? undefined : await this.#granted(segment)
-    const input = await this.#probe(segment)
+    const known = this.#known(segment)
+    let grant = known ? undefined : await this.#granted(segment)
+    // The name in the URL may be a secret, which belongs in no log.
+    const name = known?.manifestId ?? grantedName(segment.externalId, grant ?? null)
+    const input = await this.#probe(segment.bytes, name)
     if (!KNOWN_CODECS.has(input.videoCodec)) throw new GatewayError('unknown-codec', input.videoCodec)
     // The stream may have ended meanwhile.
     if (grant === undefined && !this.#known(segment)) grant = await this.#granted(segment)
@@ -253,6 +257,11 @@ export class Gateway implements Service {
     })
   }
 
+  /** The name under which a segment's stream is played. */
+  nameOf({ config, externalId }: Pick<PushedSegment, 'config' | 'externalId'>): string {
+    return this.#renamed.get(externalId) ?? playedName(config?.manifestId ?? null, externalId)
+  }
+
   /** The master playlist of a stream, or null. */
   masterPlaylist(manifestId: string): string | null {
     return this.#played(manifestId)?.masterPlaylist() ?? null
@@ -292,14 +301,14 @@ export class Gateway implements Service {
     return this.#streams.get(manifestId) ?? this.#ended.get(manifestId)
   }
 
-  async #probe(segment: PushedSegment): Promise<InputProbe> {
+  async #probe(bytes: Uint8Array, stream: string): Promise<InputProbe> {
     const scope = this.#scope
     if (!scope) throw new GatewayError('segment-failed', 'the gateway is not running')
     try {
-      return await this.#needs.media.probe(segment.bytes, scope.signal, segment.externalId)
+      return await this.#needs.media.probe(bytes, scope.signal, stream)
     } catch (error) {
       if (scope.signal.aborted) throw new GatewayError('segment-failed', 'the gateway is stopping')
-      this.#needs.log.debug('segment could not be probed', { stream: segment.externalId, error })
+      this.#needs.log.debug('segment could not be probed', { stream, error })
       return UNKNOWN_INPUT
     }
   }
