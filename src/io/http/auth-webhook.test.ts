@@ -104,6 +104,9 @@ test('what comes after a failed try counts, and a refusal is never asked about a
     assert.doesNotMatch(JSON.stringify([verdict, set.log.lines]), /secret/)
     assert.equal(set.webhook.requests.length, 1)
   }
+  set.webhook.answer = { body: '{"streamID":"123"}' }
+  const reason = 'empty manifest id not allowed'
+  assert.deepEqual(await set.authority.decide(STREAM), { kind: 'denied', reason })
   assert.deepEqual(set.causes.codes, [])
 })
 

@@ -286,6 +286,7 @@ test('health, unknown paths, other methods and broken escapes', async () => {
     ['GET', '/healthz', 200, ''],
     ['GET', '/', 404, '404 page not found\n'],
     ['GET', '/recordings/x/index.m3u8', 404, '404 page not found\n'],
+    ['GET', '/vod/etc/passwd', 404, '404 page not found\n'],
     ['PUT', '/stream/movie.m3u8', 405, 'only GET and HEAD\n'],
     ['OPTIONS', '/stream/movie.m3u8', 200, ''],
     ['GET', '/stream/%ff.m3u8', 400, 'the path is not percent-encoded UTF-8\n'],
