@@ -1348,3 +1348,12 @@ test('a published stream asks for no slicing, and sound alone is played as it is
   await world.push({ sequence: 1n, isPublished: true })
   assert.equal(orchestrator.submissions.length, 1)
 })
+
+test('a published stream is not taken for a pushed one whose name in the URL is the same', async () => {
+  await using world = await setUp([new FakeOrchestrator('https://o1:8935')])
+  await world.push({ externalId: 'movie', config: config({ manifestId: 'other' }) })
+  const publication = world.gateway.publish('movie')
+  await world.push({ externalId: publication.manifestId, isPublished: true, sequence: 7n })
+  assert.match(world.gateway.mediaPlaylist('movie', 'source')!, /movie\/source\/7\.ts/)
+  assert.doesNotMatch(world.gateway.mediaPlaylist('other', 'source')!, /\/7\.ts/)
+})

@@ -315,7 +315,9 @@ export class Gateway implements Service {
 
   /** The segment's stream, if it is one that the segment may join without being asked about. */
   #known({ externalId, isPublished }: PushedSegment): Stream | null {
-    const stream = this.#streams.get(this.#renamed.get(externalId) ?? externalId)
+    // A publication goes by the name under which it is played, which may be another publisher’s name in a URL.
+    const name = isPublished ? externalId : (this.#renamed.get(externalId) ?? externalId)
+    const stream = this.#streams.get(name)
     if (!stream) return null
     // With a webhook, the name under which a stream is played gives nobody the right to add to it.
     const isOpen = this.#admissions === null || isPublished
