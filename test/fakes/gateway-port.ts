@@ -67,6 +67,7 @@ export async function startGatewayPort(
       served.push(segment)
       return gateway.serve(segment, signal)
     },
+    admit: gateway.admit.bind(gateway),
     nameOf: gateway.nameOf.bind(gateway),
     masterPlaylist: gateway.masterPlaylist.bind(gateway),
     currentPlaylist: gateway.currentPlaylist.bind(gateway),

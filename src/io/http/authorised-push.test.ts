@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FakeOrchestrator, profileNamed } from '../../../test/fakes/gateway.ts'
 import { startGatewayPort } from '../../../test/fakes/gateway-port.ts'
+import { openRaw } from '../../../test/net/raw-http.ts'
+import { eventually } from '../../../test/tools/until.ts'
 import type { StreamConfig } from '../../services/gateway/gateway.ts'
 import type { StreamVerdict } from '../../services/gateway/stream-authority.ts'
 
@@ -97,4 +99,28 @@ test('header and webhook must list the same profiles, of which the header’s ot
   assert.deepEqual(set.streams(), ['ext int'], 'the header names none')
   assert.equal(await set.status('/live/plain/0.ts', { manifestID: 'mine', presets: ['P144p30fps16x9'] }), 200)
   assert.deepEqual(set.streams(), ['ext int', 'plain mine'])
+})
+
+test('a publisher that is denied is told so before it has sent its segment, of which nothing is kept', async () => {
+  await using set = await setUp({})
+  const { http } = set.port
+  const socket = await openRaw({ port: http.port })
+  let heard = ''
+  socket.on('data', (bytes) => {
+    heard += String(bytes)
+  })
+  socket.write('PUT /live/x/0.ts HTTP/1.1\r\nHost: localhost\r\nContent-Length: 200000000\r\n\r\n')
+  await eventually('the refusal', () => heard.includes('Could not create stream ID'))
+  assert.match(heard, /^HTTP\/1\.1 403 /)
+  assert.equal(http.bytesHeld, 0)
+  assert.equal(set.port.served.length, 0)
+  socket.destroy()
+})
+
+test('what is refused for its URL is not asked about', async () => {
+  await using set = await setUp({ ext: ALLOWED })
+  for (const path of ['/live/ext/index.m3u8', '/live/ext/0.TS', '/live/.ts']) {
+    assert.equal(await set.status(path), 400, path)
+  }
+  assert.deepEqual(set.asked, [])
 })

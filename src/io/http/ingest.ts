@@ -14,6 +14,7 @@ import { BodyError, type ByteBudget, readBody } from '../../lib/request-body.ts'
 import { requestTarget } from '../../lib/request-target.ts'
 import type { PushedSegment, Rendition, StreamConfig } from '../../services/gateway/gateway.ts'
 import type { GatewayFault } from '../../services/gateway/gateway-error.ts'
+import type { StreamGrant } from '../../services/gateway/stream-authority.ts'
 import { departureOf } from './half-open-server.ts'
 import { multipartBody, renditionPart } from './multipart.ts'
 import { sendBytes, sendPieces, sendText, sendTextEarly } from './response.ts'
@@ -21,10 +22,14 @@ import { parseStreamConfig } from './stream-config.ts'
 
 /** Duration of a segment whose pusher declares none (gateway.md §3). */
 const DEFAULT_DURATION_MS = 2000
+/** Of segments, as they are written (gateway.md §3). */
+const EXTENSIONS: ReadonlySet<string> = new Set(['.ts', '.mp4'])
 const LARGEST_UINT64 = 2n ** 64n - 1n
 
 /** The handler of pushed segments. */
 export interface PushedSegments {
+  /** What is granted to a stream, before a segment of it is read; undefined where there is nothing to ask. */
+  admit(externalId: string, url: string): Promise<StreamGrant | null | undefined>
   serve(segment: PushedSegment, signal: AbortSignal): Promise<readonly Rendition[]>
   /** The name under which its stream is played. */
   nameOf(segment: PushedSegment): string
@@ -81,8 +86,10 @@ export async function ingest(
       throw new Refusal(405, `http push request wrong method=${request.method}`)
     }
     const config = configOf(request)
+    const grant = await admission(request, path, needs)
     using body = await bodyOf(request, needs)
-    const segment = describeSegment(request, path, body.bytes, config)
+    const described = describeSegment(request, path, body.bytes, config)
+    const segment = grant === undefined ? described : { ...described, grant }
     pushed = { segment, sinceMs: needs.clock.now() }
     const renditions = await needs.segments.serve(segment, gone)
     const left = gone.aborted ? 'result' : 'end-of-answer'
@@ -135,6 +142,17 @@ function configOf(request: IncomingMessage): StreamConfig | null {
   }
 }
 
+/** Whoever may not publish a stream takes up no memory for its bytes. What is refused anyway is not asked about. */
+async function admission(
+  request: IncomingMessage,
+  path: string,
+  { segments }: IngestNeeds,
+): Promise<StreamGrant | null | undefined> {
+  const { manifestId } = parseStreamPath(path)
+  if (manifestId === '' || !EXTENSIONS.has(pathExtension(path))) return undefined
+  return segments.admit(manifestId, urlOf(request))
+}
+
 /** The body and its share of the budget, which is released with it. */
 async function bodyOf(
   request: IncomingMessage,
@@ -157,7 +175,7 @@ function describeSegment(
   config: StreamConfig | null,
 ): PushedSegment {
   const extension = pathExtension(path)
-  if (extension !== '.ts' && extension !== '.mp4') {
+  if (!EXTENSIONS.has(extension)) {
     throw new Refusal(400, `ignoring file extension: ${extension}`)
   }
   const fromMs = unsigned(headerOf(request, 'content-slice-from'))

@@ -73,6 +73,8 @@ export interface PushedSegment {
   readonly clientIp?: string | null
   /** The URL that it was pushed to, without a query; absent where no webhook is asked about it. */
   readonly url?: string
+  /** What `admit` told of it; absent where it was not asked. */
+  readonly grant?: StreamGrant | null
   /** Of a publication, which needs no slicing by orchestrators (gateway.md §17, 16). */
   readonly isPublished?: boolean
   /** Without pictures: it is played as it is, in every rendition. */
@@ -232,6 +234,15 @@ export class Gateway implements Service {
     }
   }
 
+  /**
+   * Asks about the stream of a segment before its bytes are read: what is granted, undefined where there is nothing to
+   * ask. Throws GatewayError `stream-denied` or `stream-refused`.
+   */
+  async admit(externalId: string, url: string): Promise<StreamGrant | null | undefined> {
+    if (!this.#admissions || this.#known({ externalId })) return undefined
+    return this.#admissions.ask(url, sharedUrl(url))
+  }
+
   /** Asks about a stream before it is published. Throws GatewayError `stream-denied` or `stream-refused`. */
   async authorize(url: string): Promise<StreamGrant | null> {
     return (await this.#admissions?.ask(url, url)) ?? null
@@ -314,7 +325,7 @@ export class Gateway implements Service {
   }
 
   /** The segment's stream, if it is one that the segment may join without being asked about. */
-  #known({ externalId, isPublished }: PushedSegment): Stream | null {
+  #known({ externalId, isPublished }: Pick<PushedSegment, 'externalId' | 'isPublished'>): Stream | null {
     // A publication goes by the name under which it is played, which may be another publisher’s name in a URL.
     const name = isPublished ? externalId : (this.#renamed.get(externalId) ?? externalId)
     const stream = this.#streams.get(name)
@@ -326,8 +337,9 @@ export class Gateway implements Service {
   }
 
   /** What is granted to a segment's stream. */
-  async #granted({ externalId, isPublished, url = '' }: PushedSegment): Promise<StreamGrant | null> {
+  async #granted({ externalId, grant, isPublished, url = '' }: PushedSegment): Promise<StreamGrant | null> {
     if (isPublished) return this.#publishers.grantOf(externalId)
+    if (grant !== undefined) return grant
     return (await this.#admissions?.ask(url, sharedUrl(url))) ?? null
   }
 
