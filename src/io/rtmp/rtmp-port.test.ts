@@ -2,15 +2,21 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
+import { FakeOrchestrator } from '../../../test/fakes/gateway.ts'
+import { startGatewayPort } from '../../../test/fakes/gateway-port.ts'
 import { RecordingLog } from '../../../test/fakes/recording-log.ts'
 import { chunksOf, command, plainHello, plainReply, publishing } from '../../../test/net/rtmp.ts'
+import { WebhookServer } from '../../../test/net/webhook-server.ts'
 import { eventually } from '../../../test/tools/until.ts'
-import { ManualClock } from '../../lib/clock.ts'
+import { noCauses } from '../../domain/causes.ts'
+import { ManualClock, systemClock } from '../../lib/clock.ts'
 import { seededDice } from '../../lib/dice.ts'
 import { NodeError } from '../../lib/errors.ts'
+import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
 import type { PushedSegment } from '../../services/gateway/gateway.ts'
 import type { StreamGrant } from '../../services/gateway/stream-authority.ts'
+import { AuthWebhook } from '../http/auth-webhook.ts'
 import { type AmfObject, readAmf } from './amf.ts'
 import { ByteReader } from './byte-reader.ts'
 import { ChunkReader, MESSAGE, type Message } from './chunks.ts'
@@ -322,4 +328,35 @@ test('a publisher that leaves before the webhook decides leaves nothing behind',
   decision.resolve(null)
   await eventually('the end', () => port.connections === 0)
   await eventually('its name is free', () => gateway.names.size === 0)
+})
+
+test('a publisher with a key is played under the name and with the renditions that the webhook gives', async (t) => {
+  await using webhook = await WebhookServer.open()
+  webhook.answer = { body: '{"manifestID":"shown","presets":["P144p30fps16x9"]}' }
+  const told = { tell: () => {} }
+  const needs = { clock: systemClock, log: silentLog, events: told, causes: noCauses }
+  const authority = new AuthWebhook({ url: webhook.url }, needs)
+  await using http = await startGatewayPort({}, [new FakeOrchestrator('https://o1:8935')], { authority })
+  const supervisor = new Supervisor()
+  const port = new RtmpPort(
+    { host: '127.0.0.1', port: 0, maxDurationMs: 60_000 },
+    { gateway: http.gateway, dice: seededDice('rtmp'), ...needs },
+  )
+  await supervisor.start(port)
+  t.after(() => supervisor.stop())
+  const publisher = await (await Client.open(port.port)).begin(
+    ...publishing('live', 'swordfish?token=a', 'rtmp://gw.example/live'),
+    ...[CONFIG, ...pictures(0, 4500)],
+  )
+  await publisher.hears('NetStream.Publish.Start')
+  assert.equal(webhook.requests[0]!.body, '{"url":"rtmp://gw.example/live/swordfish?token=a"}')
+  const get = async (path: string) => (await fetch(`${http.base}${path}`)).text()
+  await eventually('a rendition', async () => (await get('/stream/shown.m3u8')).includes('P144p30fps16x9'))
+  assert.match(await get('/stream/shown/P144p30fps16x9.m3u8'), /shown\/P144p30fps16x9\/0\.ts/)
+  assert.equal(await get('/stream/swordfish.m3u8'), 'ErrNotFound\n')
+  webhook.answer = { status: 403 }
+  assert.equal((await http.push('/live/shown/9.ts')).status, 403, 'a viewer who pushes to what it plays')
+  const second = await (await Client.open(port.port)).begin(...publishing('live', 'wrong'))
+  await second.hears('NetStream.Publish.BadName')
+  publisher.socket.destroy()
 })
