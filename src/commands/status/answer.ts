@@ -178,6 +178,14 @@ const cause = z.object({
   ...{ sinceMs: time, lastMs: time, count },
 })
 
+const setting = z.object({ name: text, flag: text, value: text, commandLine: text, kept: text.nullable() })
+
+/** What was asked for through the control API. */
+const change = z.object({
+  ...{ atMs: time, from: text, by: text, path: text, params: z.record(text, text) },
+  ...{ status: count, result: text },
+})
+
 /** The sections of a status that are read. Each may be missing, or have the form of another version. */
 const sections = {
   roles: list(text),
@@ -208,6 +216,8 @@ const sections = {
   overpaid: list(overpaid),
   floatStreams: count,
   streams: list(stream),
+  settings: list(setting),
+  changes: list(change),
 } as const
 
 type Sections = { readonly [Name in keyof typeof sections]?: z.output<(typeof sections)[Name]> }

@@ -2,6 +2,7 @@ import { ether } from '../../lib/amounts.ts'
 import { larger } from '../../lib/bigints.ts'
 import type { SeenNode } from './answer.ts'
 import { redeems } from './problems.ts'
+import { instant } from './words.ts'
 
 /** The amounts of a period, in wei. */
 type Sums = NonNullable<SeenNode['status']['money']>['today']
@@ -9,6 +10,8 @@ type Sums = NonNullable<SeenNode['status']['money']>['today']
 const PERIODS = ['today', 'thisRound', 'thisWeek', 'ever'] as const
 const LABEL_WIDTH = 30
 const COLUMN_WIDTH = 17
+/** Of a date without its time. */
+const DATE_CHARS = 10
 
 /** Amounts of all nodes together, one for each period. */
 type Row = readonly [label: string, amounts: readonly bigint[]]
@@ -75,16 +78,9 @@ function headOf(nodes: readonly SeenNode[]): string[] {
   const rounds = new Set(nodes.flatMap(({ status: { money } }) => money?.round ?? []))
   const since = nodes.flatMap(({ status: { money } }) => money?.sinceMs ?? [])
   const round = rounds.size === 1 ? `round ${[...rounds][0]}` : 'this round'
-  const first = since.length === 0 ? 'ever' : `since ${dateOf(Math.min(...since))}`
+  const first = since.length === 0 ? 'ever' : `since ${instant(Math.min(...since)).slice(0, DATE_CHARS)}`
   return ['today, UTC', round, 'since Monday', first]
 }
-
-function dateOf(ms: number): string {
-  return Math.abs(ms) < MAX_DATE_MS ? new Date(ms).toISOString().slice(0, 10) : '?'
-}
-
-/** The largest time that a date can have. */
-const MAX_DATE_MS = 8.64e15
 
 function columns(label: string, cells: readonly string[]): string {
   return `${label.padEnd(LABEL_WIDTH)}${cells.map((cell) => cell.padStart(COLUMN_WIDTH)).join('')}`.trimEnd()

@@ -1,11 +1,12 @@
 import { ether } from '../../lib/amounts.ts'
 import { counted } from '../../lib/counted.ts'
 import type { NodeAnswer, SeenNode } from './answer.ts'
+import { changeLines, settingLines } from './changes.ts'
 import { clustersOf } from './clusters.ts'
 import { moneyTable } from './money.ts'
 import { nodeLines } from './node-lines.ts'
 import { nameOf, problemsOf, redeems, rewards } from './problems.ts'
-import { duration, l1Blocks, purposeOf, reasonSentence, wrapped } from './words.ts'
+import { duration, instant, l1Blocks, purposeOf, reasonSentence, wrapped } from './words.ts'
 
 const WIDTH = 100
 /** Transactions shown of each node; further ones are only counted. */
@@ -28,21 +29,21 @@ export interface Screen {
 
 /**
  * One screen about some nodes, at most 100 columns wide: first what needs attention, then what they earned, which of
- * them redeem, which call reward, what is pending, what was lost and why, the state of each node, and the clusters they
- * belong to.
+ * them redeem, which call reward, what is pending, what was lost and why, the state of each node, what operators changed
+ * while it ran, and the clusters they belong to.
  */
 export function screenOf(answers: readonly NodeAnswer[], nowMs: number): Screen {
   const nodes = answers.filter((answer) => answer.kind === 'status')
   const problems = problemsOf(answers)
-  const time = new Date(nowMs).toISOString().slice(0, 19).replace('T', ' ')
   const chapters: Chapter[] = [
     { title: 'Needs attention', lines: problems.map((problem) => [1, `! ${problem}`]) },
     { title: 'Money', lines: moneyTable(nodes).map((line) => [1, line]) },
     ...workChapters(nodes),
     { title: 'Nodes', lines: nodes.flatMap(nodeLines) },
+    ...operatorChapters(nodes),
     ...clustersOf(nodes),
   ]
-  const text = [`livepeer status   ${time} UTC   ${counted(nodes.length, 'node')}`]
+  const text = [`livepeer status   ${instant(nowMs)} UTC   ${counted(nodes.length, 'node')}`]
   for (const { lines, title } of chapters) {
     if (lines.length === 0) {
       text.push('', `${title.toUpperCase()}: ${emptyChapter(title)}`)
@@ -55,6 +56,15 @@ export function screenOf(answers: readonly NodeAnswer[], nowMs: number): Screen 
     }
   }
   return { text: `${text.join('\n')}\n`, needsAttention: problems.length > 0 }
+}
+
+/** What operators changed while the nodes ran, and what they asked for; no chapter for what is empty. */
+function operatorChapters(nodes: readonly SeenNode[]): Chapter[] {
+  const chapters: Chapter[] = [
+    { title: 'Settings that differ from the command line', lines: nodes.flatMap(settingLines) },
+    { title: 'Asked for last', lines: nodes.flatMap(changeLines) },
+  ]
+  return chapters.filter(({ lines }) => lines.length > 0)
 }
 
 /** Which of some nodes redeem, which call reward, what is pending, and what was lost and why. */

@@ -14,6 +14,14 @@ export function duration(ms: number): string {
   return `${Math.round(seconds / 86_400)} days`
 }
 
+/** The largest time that a date can have. */
+const MAX_DATE_MS = 8.64e15
+
+/** `2026-09-01 12:00:00`, in UTC; `?` for what is no time. */
+export function instant(ms: number): string {
+  return Math.abs(ms) < MAX_DATE_MS ? new Date(ms).toISOString().slice(0, 19).replace('T', ' ') : '?'
+}
+
 /** `33 L1 blocks (about 7 min)`. */
 export function l1Blocks(blocks: bigint): string {
   const few = blocks < 0n ? 0n : blocks
