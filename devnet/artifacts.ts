@@ -30,6 +30,8 @@ const PATHS = {
   Minter: 'token/Minter.sol/Minter.json',
   LivepeerToken: 'token/LivepeerToken.sol/LivepeerToken.json',
   LivepeerTokenFaucet: 'token/LivepeerTokenFaucet.sol/LivepeerTokenFaucet.json',
+  PollCreator: 'polling/PollCreator.sol/PollCreator.json',
+  Poll: 'polling/Poll.sol/Poll.json',
 } as const
 
 /** The name of an official contract. */

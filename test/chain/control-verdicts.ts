@@ -1,15 +1,20 @@
 import { type ControlRecord, pathOf, type RecordedRole } from './control-player.ts'
+import { STATE_VERDICTS } from './control-state-verdicts.ts'
 
 /**
- * What becomes of each recorded call at one role: the same answer, a better one (and which defect it avoids), out of scope (and
- * why), or not played yet (and what state of the chain it needs). Rules are asked in order; a call that no rule names must be
- * answered as it was recorded.
+ * What becomes of each recorded call at one role: the same answer, a better one (and which defect it avoids), or out of scope (and
+ * why). Rules are asked in order; a call that no rule names must be answered as it was recorded.
  */
 export type Verdict =
   | { readonly kind: 'same' }
-  | { readonly kind: 'better'; readonly why: string; readonly status: number; readonly text?: RegExp }
+  | {
+      readonly kind: 'better'
+      readonly why: string
+      readonly status: number
+      /** What is answered instead; `recorded`: the recorded text, with another status. */
+      readonly text?: RegExp | 'recorded'
+    }
   | { readonly kind: 'out'; readonly why: string }
-  | { readonly kind: 'later'; readonly why: string }
 
 interface Rule {
   readonly has: (record: ControlRecord, role: RecordedRole, method: string) => boolean
@@ -56,43 +61,29 @@ const numbered = (...ranges: (number | readonly [number, number])[]) => {
   )
   return ({ n }: ControlRecord) => all.has(n)
 }
-const better = (why: string, status: number, text?: RegExp): Verdict => ({
+const better = (why: string, status: number, text?: RegExp | 'recorded'): Verdict => ({
   ...{ kind: 'better', why, status },
   ...(text && { text }),
 })
-const later = (why: string): Verdict => ({ kind: 'later', why })
 
-/** The states that are played: each node as it starts. */
-const PLAYED_WHEN =
-  /^(account with LPT, not bonded|account without LPT|registered and active orchestrator($|; no faucet)|offchain)/
+const NOT_BY_GET: Verdict = better(
+  'a page or a link could make the node do this by GET',
+  405,
+  /^only POST is answered here\n$/,
+)
+
+/** Whether a record asks for a change by a method that is refused here. */
+export function isChange(record: ControlRecord, method: string): boolean {
+  return (
+    CHANGES.has(pathOf(record)) && method !== 'POST' && !(pathOf(record) === '/reward' && method === 'GET')
+  )
+}
 
 const RULES: readonly Rule[] = [
   { has: at('/setMaxPriceForCapability'), verdict: { kind: 'out', why: 'AI' } },
   {
     has: ({ path }) => path.startsWith('/debug/pprof'),
     verdict: better('the profiler shows the password: there is none here', 404, /^404 page not found\n$/),
-  },
-  {
-    has: ({ when }) => when !== undefined && !PLAYED_WHEN.test(when),
-    verdict: later('the account or the round is in another state'),
-  },
-  {
-    has: numbered([277, 279], [294, 298], [302, 311], [313, 315]),
-    verdict: later('the account is in another state'),
-  },
-  // What changes something takes POST.
-  {
-    has: (record, _, method) =>
-      CHANGES.has(pathOf(record)) &&
-      method !== 'POST' &&
-      !(pathOf(record) === '/reward' && method === 'GET') &&
-      !record.path.includes('%zz') &&
-      !record.path.includes(';'),
-    verdict: better(
-      'a page or a link could make the node do this by GET',
-      405,
-      /^only POST is answered here\n$/,
-    ),
   },
   { has: numbered(21, 22), verdict: better('a page or a link could make the node do this by GET', 405) },
   { has: numbered(81, 253), verdict: better('the GET before it has changed nothing', 200) },
@@ -107,7 +98,10 @@ const RULES: readonly Rule[] = [
   { has: numbered(13), verdict: better('a multipart body counts everywhere', 200) },
   { has: numbered(175), verdict: better('a parameter in the body counts', 200) },
   { has: numbered(179), verdict: better('no round is negative', 400, /is negative/) },
-  { has: numbered(514, 840), verdict: better('only addresses and the word default are gateways', 200) },
+  {
+    has: numbered(514, 578, 611, 840, 841),
+    verdict: better('only addresses and the word default are gateways', 200),
+  },
   // Settings that the node has not.
   {
     has: (record, role) =>
@@ -151,8 +145,10 @@ const RULES: readonly Rule[] = [
     verdict: better('numbers do not wrap around', 400),
   },
   {
-    has: (record) => record.case === 'negative' && at('/transferTokens', '/bond')(record),
-    verdict: better('amounts are not negative', 400, /is negative/),
+    has: (record) =>
+      record.case === 'negative' &&
+      at('/transferTokens', '/bond', '/rebond', '/unbond', '/withdrawStake', '/fundDeposit')(record),
+    verdict: better('no amount and no lock is negative', 400, /is negative/),
   },
   {
     has: (record) =>
@@ -171,7 +167,7 @@ const RULES: readonly Rule[] = [
       record.status === 400 &&
       at('/bond', '/rebond')(record) &&
       /execution reverted|dial tcp/.test(record.answer ?? ''),
-    verdict: better('refusals of contracts have one status', 500),
+    verdict: better('refusals of contracts have one status', 500, 'recorded'),
   },
   {
     has: (record) => /error getting price feed currencies/.test(record.answer ?? ''),
@@ -189,22 +185,12 @@ const RULES: readonly Rule[] = [
       /^could not (sign|unmarshal) typed data - err="/,
     ),
   },
-  // What the chain of the test lacks.
-  {
-    has: (record) =>
-      at('/vote')(record) && /right|poll is over/.test(record.case) && record.form !== undefined,
-    verdict: later('there is no poll on this chain'),
-  },
-  {
-    has: (record, role) => ['R', 'O', 'G'].includes(role) && numbered(243)(record),
-    verdict: later('the account is not registered'),
-  },
-  { has: numbered(757), verdict: later('this chain has a faucet') },
-  { has: (record) => numbered(492)(record), verdict: SAME },
-  { has: numbered(507), verdict: SAME },
 ]
 
 /** What becomes of a recorded call at a role, by one method. */
 export function verdictOn(record: ControlRecord, role: RecordedRole, method: string): Verdict {
+  if (isChange(record, method) && !/%zz|;/.test(record.path)) return NOT_BY_GET
+  const inItsState = STATE_VERDICTS.find(([numbers]) => numbers.includes(record.n))
+  if (inItsState) return better(...(inItsState.slice(1) as [string, number, RegExp]))
   return RULES.find(({ has }) => has(record, role, method))?.verdict ?? SAME
 }

@@ -172,7 +172,7 @@ class Activation {
     facts: ActivationFacts,
   ): Promise<void> {
     const stakes = steps.includes('rebond') || steps.includes('bond') || facts.registered
-    if (steps.includes('cuts') && !stakes) {
+    if (!stakes) {
       throw new ControlError('refused', 'execution reverted: transcoder must be registered')
     }
     if (steps.includes('rebond') && !facts.locks.has(wanted.lockId!)) {

@@ -7,6 +7,8 @@ import { address, integer, lptu, lptuOrAll, weiOrAll } from './parameters.ts'
 const DONE = { text: '' }
 /** What `/unbond` takes for the whole stake, rewards included, and `/withdrawFees` for all fees. */
 const ALL = 'all'
+/** What comes before the reason why the account's stake cannot be read. */
+const NO_DELEGATOR = 'unable to get delegator: '
 
 /** The routes that move the account's stake and earnings (operations.md §4, chain.md §13). */
 export function stakingRoutes(node: ControlledNode): ControlRoute[] {
@@ -64,10 +66,9 @@ export function stakingRoutes(node: ControlledNode): ControlRoute[] {
       }),
       answer: async ({ amount }, { signal }) => {
         const { account, operator } = chain()
-        await acting('', async () => {
-          const whole = amount === ALL ? (await operator.reads.delegator(account)).pendingStake : amount
-          return operator.calls.unbond(whole, signal)
-        })
+        const { pendingStake } = await acting(NO_DELEGATOR, () => operator.reads.delegator(account))
+        const whole = amount === ALL ? pendingStake : amount
+        await acting('', () => operator.calls.unbond(whole, signal))
         return DONE
       },
     }),
@@ -79,7 +80,9 @@ export function stakingRoutes(node: ControlledNode): ControlRoute[] {
         toAddr: address('The orchestrator, where nothing is bonded', 'invalid toAddr: ').optional(),
       }),
       answer: async ({ toAddr = null, unbondingLockId }, { signal }) => {
-        await acting('', () => chain().operator.calls.rebond(unbondingLockId, toAddr, signal))
+        const { account, operator } = chain()
+        await acting(NO_DELEGATOR, () => operator.reads.delegator(account))
+        await acting('', () => operator.calls.rebond(unbondingLockId, toAddr, signal))
         return DONE
       },
     }),
