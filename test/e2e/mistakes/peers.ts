@@ -1,3 +1,7 @@
+import { devnetKey, devnetKeyBytes } from '../../../devnet/artifacts.ts'
+import { walletOfKey } from '../../../src/io/chain/wallet.ts'
+import { keccak256 } from '../../../src/lib/crypto.ts'
+import { startEndpoint } from '../../fakes/endpoint.ts'
 import type { Mistake } from '../mistake.ts'
 
 const CHAIN = '-network devnet -ethUrl http://127.0.0.1:1 -ethController {address:x}'
@@ -66,6 +70,24 @@ export const mistakes: readonly Mistake[] = [
       '-orchestrator -orchSecret s -serviceAddr 127.0.0.1 -httpAddr 127.0.0.1:{port} -startupAvailabilityCheck=false',
     ends: 'runs',
     says: '-serviceAddr names no port, so 8935 is assumed: https://127.0.0.1:8935',
+    flag: '-serviceAddr',
+  },
+  {
+    name: 'a second node of an orchestrator, without an address of its own',
+    flags:
+      '-orchestrator -orchSecret s -pricePerUnit 1000 -startupAvailabilityCheck=false -httpAddr 127.0.0.1:{port2} -ethPassword devnet {chain}',
+    keys: ['twin'],
+    prepare: async (place) => {
+      const { protocol } = await place.chain()
+      const serviceUri = place.fill('https://127.0.0.1:{port}')
+      await protocol.bondAndRegister(devnetKey('twin'), { stake: 10n ** 18n, serviceUri })
+      const first = await startEndpoint({ port: Number(place.fill('{port}')) })
+      place.defer(() => first[Symbol.asyncDispose]())
+      const signer = walletOfKey(devnetKeyBytes('twin'))
+      first.api.ping = (value) => signer.sign(keccak256(value))
+    },
+    ends: 'runs',
+    says: /WARN .*another node of this account answers at the address on chain: give each its own -serviceAddr, or stop one .*account={address:twin} registered=https:\/\/127\.0\.0\.1:{port} listensAt=127\.0\.0\.1:{port2}/,
     flag: '-serviceAddr',
   },
 ]
