@@ -56,9 +56,17 @@ export const ACTS: readonly Act[] = [
     name: 'a bond that counts: unbonded, bonded again, moved',
     begins: (stage) => stage.nextRound(),
     plays: {
-      O: [...to(534, 539), WRAPPED_UNBOND, ...to(540, 543), 294, 234, 235, ...to(544, 557)],
-      G: [698, 699, 294, 234, 235, ...to(700, 708)],
+      O: [...to(534, 539), WRAPPED_UNBOND, ...to(540, 543), 294, 234, 235, ...to(544, 552)],
+      G: [698, 699, 294, 234, 235, 700, 701],
     },
+  },
+  {
+    name: 'a bond that moves to another account',
+    plays: { G: to(702, 708) },
+  },
+  {
+    name: 'a lock that is bonded again',
+    plays: { O: to(553, 557) },
   },
   {
     name: 'funds that are unlocked; a stake that is unbonded',

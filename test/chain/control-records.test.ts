@@ -39,7 +39,20 @@ const OWN_PATHS: Readonly<Record<string, RegExp>> = {
   '/drain': /^200 application\/json$/,
   '/undrain': /^200 application\/json$/,
   '/openapi.json': /^200 application\/json$/,
+  '/sendSigned': /^(400|500) text\/plain$/,
+  '/signedState': /^(400|500) text\/plain$/,
+  '/checkOrchestrators': /^(200 application\/json|400 text\/plain)$/,
+  '/tickets': /^(200 application\/json|\d{3} text\/plain)$/,
+  '/ticket': /^400 text\/plain$/,
+  '/tickets/retry': /^400 text\/plain$/,
+  '/ledger': /^(200 application\/json|\d{3} text\/plain)$/,
+  '/console/': /^404 text\/plain$/,
+  '/console/login': /^400 text\/plain$/,
+  '/console/logout': /^200 $/,
+  '/stream/': /^404 text\/plain$/,
 }
+/** Has no end. */
+const EVENTS = '/events'
 
 let stage: Stage
 before(async () => {
@@ -128,7 +141,7 @@ test('no path of any role answers a page of another site, a strange name, a wron
 test('every path was recorded, or is one of these, which each role answers', async () => {
   const recorded = new Set(RECORDS.map(pathOf))
   for (const [role, node] of Object.entries(stage.nodes)) {
-    const own = (await pathsOf(node)).filter(({ path }) => !recorded.has(path))
+    const own = (await pathsOf(node)).filter(({ path }) => !recorded.has(path) && path !== EVENTS)
     assert.deepEqual(
       own.map(({ path }) => path).filter((path) => !(path in OWN_PATHS)),
       [],
@@ -204,6 +217,6 @@ test('every record was played at each of its roles by each of its methods, and h
   const better = [...judged.values()].filter(isBetter).length
   assert.deepEqual(
     { all: judged.size, better, out: count('out'), same: judged.size - better - count('out') },
-    { all: 852, better: 253, out: 22, same: 577 },
+    { all: 852, better: 254, out: 22, same: 576 },
   )
 })
