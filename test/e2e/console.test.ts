@@ -18,7 +18,7 @@ import { EVERY_TICKET_WINS, TinyLoad, writeTinyProfiles } from './tiny-stream.ts
 
 /** The console in a real browser: on the figures of a busy cluster, and on a network with real tickets. */
 
-const VIEWS = ['overview', 'nodes', 'streams', 'money', 'chain']
+const VIEWS = ['overview', 'nodes', 'streams', 'tickets', 'money', 'chain']
 const PHONE = { width: 390, height: 844 }
 /** More blocks than params are valid for, and enough more to confirm a redemption. */
 const PARAMS_LIFETIME = 45
@@ -44,11 +44,14 @@ describe('the console', { skip: WITHOUT_BROWSER }, () => {
         const isWide = await shown.page.evaluate('document.documentElement.scrollWidth > innerWidth')
         assert.equal(isWide, false, `${view} ${options.colorScheme} fits the width`)
       }
+      await shown.page.goto(`${node.url}#/tickets/0x${'b'.repeat(64)}`)
+      await shown.page.getByText('What became of it').waitFor()
+      assert.deepEqual(await shown.axeFaults(), [], `a ticket, ${options.colorScheme}`)
       assertClean(shown)
     }
   })
 
-  test('shows texts of strangers as texts, and is usable by keyboard', async () => {
+  test('shows texts of strangers as texts, is usable by keyboard, and asks for a retry only where one may help', async () => {
     const answers = busyAnswers(Date.now())
     await using node = await ConsoleNode.start(answers)
     await using shown = await browser.open(node.url)
@@ -63,6 +66,13 @@ describe('the console', { skip: WITHOUT_BROWSER }, () => {
     assert.equal(await page.evaluate('document.activeElement.id'), 'main')
     await page.getByText(`${HOSTILE} at 10.0.1.4:40188`).waitFor()
     assert.equal(await page.locator('main img').count(), 0)
+
+    await see(shown, 'tickets')
+    await page.getByRole('link', { name: '0xbbbbbbbbbbbb…' }).click()
+    await page.getByText(`“${HOSTILE}”`).waitFor()
+    await page.getByRole('button', { name: 'Try again now' }).click()
+    await page.getByText('It is being tried again.').waitFor()
+    assert.deepEqual(node.asked, ['/tickets/retry'])
 
     node.live.hear({ kind: 'stream-begun', manifestId: ODD_STREAM, profiles: [] })
     await see(shown, 'overview')
@@ -88,6 +98,9 @@ describe('the console', { skip: WITHOUT_BROWSER }, () => {
     assert.equal(await page.evaluate('document.cookie + JSON.stringify(localStorage)'), '{}')
     await page.reload()
     await page.getByText('live', { exact: true }).waitFor()
+    await page.goto(`${node.url}#/tickets/0x${'b'.repeat(64)}`)
+    await page.getByRole('button', { name: 'Try again now' }).click()
+    await page.getByText('It is being tried again.').waitFor()
     // What the browser itself writes of the two refusals.
     const refusals = shown.errors.filter((error) => /status of 40[13]/.test(error))
     assert.deepEqual([shown.errors.length - refusals.length, shown.strangers], [0, []])
@@ -141,6 +154,17 @@ describe('the console', { skip: WITHOUT_BROWSER }, () => {
     const { money } = await status()
     const ever = BigInt(money!.ever.receivedWei)
     await row.filter({ hasText: 'expected value received' }).getByText(ether(ever)).first().waitFor()
+    await page.getByText(`${ether(paid)} was won with ${won} of`).waitFor()
+
+    await see(owner, 'tickets')
+    const board = page.getByRole('region', { name: 'Winning tickets, the newest first' })
+    await until(
+      async () => ((await board.getByText('redeemed').count()) === won ? true : null),
+      'all tickets',
+    )
+    await board.getByRole('link').first().click()
+    await page.getByText(/was redeemed, transaction 0x[0-9a-f]{64}, in block \d+/).waitFor()
+
     await see(owner, 'overview')
     const seen = readAnswer(orchestrator.command.control, await asText(await status()), {
       atMs: Date.now(),

@@ -17,8 +17,9 @@ const PICTURES = [
     colorScheme: 'light',
     viewport: { width: 1000, height: 760 },
   },
+  { name: 'console-money', view: 'money', colorScheme: 'light', viewport: { width: 1000, height: 960 } },
   { name: 'console-nodes', view: 'nodes', colorScheme: 'dark', viewport: { width: 1000, height: 640 } },
-  { name: 'console-phone', view: 'overview', colorScheme: 'dark', viewport: { width: 390, height: 844 } },
+  { name: 'console-phone', view: 'tickets', colorScheme: 'dark', viewport: { width: 390, height: 844 } },
 ] as const
 
 if (WITHOUT_BROWSER) throw new Error(WITHOUT_BROWSER)

@@ -55,6 +55,7 @@ const HOMES: Readonly<Record<string, string | readonly string[]>> = {
   '@inquirer/prompts': 'src/commands/wizard',
   preact: 'src/console',
   '@preact/signals': 'src/console',
+  uplot: 'src/console',
   'hls.js': 'src/console',
 }
 

@@ -113,6 +113,12 @@ const REASONS: Readonly<Record<string, readonly [one: string, many: string]>> = 
   ],
 }
 
+/** The reasons that a ticket in a state may have. */
+export function reasonsOf(state: string): string[] {
+  const known = Object.keys(REASONS).map((key) => key.split(' '))
+  return known.flatMap(([of, reason]) => (of === state && reason !== undefined ? [reason] : []))
+}
+
 /** The state of some tickets and its reason, as the rest of a sentence that begins with their number. */
 export function reasonSentence({ reason, state }: { reason: string; state: string }, count: number): string {
   const known = REASONS[`${state} ${reason}`.trim()] ?? REASONS[state]

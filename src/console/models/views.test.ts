@@ -11,14 +11,14 @@ const STREAM = { manifestId: 'a <b>/ä', externalId: 'x', profiles: ['P240p30fps
 const GATEWAY = { version: '1', ready: true, nowMs: NOW_MS, roles: ['gateway'], streams: [STREAM] }
 
 test('each kind of node has the views that have something to show', () => {
-  assert.deepEqual(viewsOf(seen(orchestratorStatus())), ['overview', 'nodes', 'money', 'chain'])
+  assert.deepEqual(viewsOf(seen(orchestratorStatus())), ['overview', 'nodes', 'tickets', 'money', 'chain'])
   assert.deepEqual(viewsOf(seen(GATEWAY)), ['overview', 'nodes', 'streams'])
   assert.deepEqual(viewsOf(seen({ version: '1', ready: false, nowMs: 1 })), ['overview', 'nodes'])
 })
 
 test('the address names a view, and nothing else does', () => {
-  const cases = ['#/money', '#/money/0xab', '#/moneys', '#/', '', '#main', '#/constructor']
-  assert.deepEqual(cases.map(viewIn), ['money', 'money', null, null, null, null, null])
+  const cases = ['#/money', '#/tickets/0xab', '#/moneys', '#/', '', '#main', '#/constructor']
+  assert.deepEqual(cases.map(viewIn), ['money', 'tickets', null, null, null, null, null])
 })
 
 test('a stream shows its renditions and the orchestrators that work for it, and leads to its playlist', () => {

@@ -9,9 +9,10 @@ import { Money } from './money.tsx'
 import { Nodes } from './nodes.tsx'
 import { Overview } from './overview.tsx'
 import { Streams } from './streams.tsx'
+import { Tickets } from './tickets.tsx'
 
 const PARTS: Readonly<Record<View, ComponentType>> = {
-  ...{ overview: Overview, nodes: Nodes, streams: Streams, money: Money, chain: Chain },
+  ...{ overview: Overview, nodes: Nodes, streams: Streams, tickets: Tickets, money: Money, chain: Chain },
 }
 
 /** The whole page. */
