@@ -28,6 +28,7 @@ export function busyAnswers(nowMs: number, name = HOSTILE): ConsoleAnswers {
   return {
     status: busyStatus(nowMs, name),
     ledger: ledger(nowMs),
+    rewards: { rounds: FORTUNE.map((fortune, ago) => rewardOf(4_000 - ago, fortune, nowMs)) },
     tickets: { tickets: TICKETS.map((one) => ticketOf(one, nowMs)), next: null },
     ticket: story(nowMs),
   }
@@ -144,6 +145,16 @@ function ledger(nowMs: number) {
       ...{ lowWei: `${(total('expected') * 85n) / 100n}`, highWei: `${(total('expected') * 115n) / 100n}` },
       ticketsWon: 140,
     },
+  }
+}
+
+/** The reward of a round; one of them was not called. */
+function rewardOf(round: number, fortune: number, nowMs: number) {
+  const called = round !== 3_994
+  return {
+    ...{ round: `${round}`, atMs: nowMs, txHash: called ? `0x${'6'.repeat(64)}` : null },
+    rewardLptu: called ? `${(ETHER * BigInt(20_000 + fortune)) / 1_000n}` : null,
+    feeWei: called ? `${ETHER / 100_000n}` : null,
   }
 }
 

@@ -52,7 +52,8 @@ export class ConsoleNode implements AsyncDisposable {
         return { json: { retried: true } }
       },
     })
-    const routes = [...figures, retry, ...consoleRoutes({ progress }, { live: this.live, login })]
+    // Of two with one path the last is served.
+    const routes = [...consoleRoutes({ progress }, { live: this.live, login }), ...figures, retry]
     const site = { host: '127.0.0.1', port, token, showsCookie: (cookies?: string) => login.shows(cookies) }
     await this.#supervisor.start(new ControlApi(site, { routes, log: silentLog }))
     await this.#supervisor.start(this.live)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { read } from './figures.ts'
-import { gatewayRows, LEDGER, type Ledger, luckByDay, luckSentence, moneyByDay } from './ledger.ts'
+import { dayName, gatewayRows, LEDGER, type Ledger, luckByDay, luckSentence, moneyByDay } from './ledger.ts'
 
 const ETHER = 10n ** 18n
 const A = '0x70997970C51812dc3A010C7d01b50e0d17dc79C8'
@@ -42,8 +42,8 @@ function ledger(changes: object = {}): Ledger {
 }
 
 test('money by day is drawn as the book has it: received, won, redeemed, and all gas', () => {
-  const { lines, seconds } = moneyByDay(ledger())
-  assert.deepEqual(seconds, [Date.UTC(2026, 8, 1) / 1000])
+  const { lines, places } = moneyByDay(ledger())
+  assert.deepEqual(places.map(dayName), ['2026-09-01'])
   assert.deepEqual(
     lines.map(({ label, values }) => [label, values[0]]),
     [
@@ -56,8 +56,8 @@ test('money by day is drawn as the book has it: received, won, redeemed, and all
 })
 
 test('luck adds up over the days, and the band grows with the root of the squares', () => {
-  const { lines, seconds } = luckByDay(ledger())
-  assert.deepEqual(seconds, [Date.UTC(2026, 8, 1) / 1000, Date.UTC(2026, 8, 2) / 1000])
+  const { lines, places } = luckByDay(ledger())
+  assert.deepEqual(places.map(dayName), ['2026-09-01', '2026-09-02'])
   const near = (value: number) => Math.round(value * 1e9) / 1e9
   assert.deepEqual(
     lines.map(({ values }) => values.map(near)),

@@ -29,16 +29,15 @@ export interface Line {
   readonly values: readonly number[]
 }
 
-/** Values over days, to be drawn. They are rounded, so nothing is computed with them. */
-export interface DayChart {
-  /** Midnight UTC of each, in seconds since 1970. */
-  readonly seconds: readonly number[]
-  /** ETH. */
+/** Values over days or rounds, to be drawn. They are rounded, so nothing is computed with them. */
+export interface Chart {
+  /** The days since 1970, or the rounds, in their order. */
+  readonly places: readonly number[]
   readonly lines: readonly Line[]
 }
 
 /** What was received, won, redeemed and spent on gas, by day. */
-export function moneyByDay({ days }: Ledger): DayChart {
+export function moneyByDay({ days }: Ledger): Chart {
   const line = (label: string, of: (day: Ledger['days'][number]) => bigint): Line => ({
     label,
     values: days.map((one) => inEther(of(one))),
@@ -49,11 +48,11 @@ export function moneyByDay({ days }: Ledger): DayChart {
     line('redeemed', ({ feesWei }) => feesWei),
     line('gas', ({ otherGasWei, redeemGasWei, rewardGasWei }) => redeemGasWei + rewardGasWei + otherGasWei),
   ]
-  return { seconds: days.map((one) => secondsOf(one.day)), lines }
+  return { places: days.map((one) => numberOf(one.day)), lines }
 }
 
 /** What was won since the first day, beside what was expected, and the band in which 95 of 100 such histories end. */
-export function luckByDay({ lines }: Ledger): DayChart {
+export function luckByDay({ lines }: Ledger): Chart {
   const byDay = [...Map.groupBy(lines, (line) => line.day)].sort(([a], [b]) => (a < b ? -1 : 1))
   const sums = { expected: 0, squares: 0, won: 0 }
   const at = byDay.map(([day, ofDay]) => {
@@ -66,7 +65,7 @@ export function luckByDay({ lines }: Ledger): DayChart {
     return { day, ...sums, half: Math.sqrt(sums.squares) }
   })
   return {
-    seconds: at.map(({ day }) => secondsOf(day)),
+    places: at.map(({ day }) => numberOf(day)),
     lines: [
       { label: 'won', values: at.map(({ won }) => won) },
       { label: 'expected', values: at.map(({ expected }) => expected) },
@@ -146,6 +145,13 @@ function inEther(wei: bigint): number {
   return Number(wei) / 1e18
 }
 
-function secondsOf(day: string): number {
-  return Date.parse(`${day}T00:00:00Z`) / 1000
+function numberOf(day: string): number {
+  return Date.parse(`${day}T00:00:00Z`) / DAY_MS
 }
+
+/** A day as YYYY-MM-DD, from the days since 1970. */
+export function dayName(day: number): string {
+  return new Date(day * DAY_MS).toISOString().slice(0, 10)
+}
+
+const DAY_MS = 86_400_000

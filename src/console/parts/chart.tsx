@@ -1,106 +1,98 @@
 import { useEffect, useRef } from 'preact/hooks'
 import uPlot from 'uplot'
 import 'uplot/dist/uPlot.min.css'
-import type { DayChart } from '../models/ledger.ts'
+import type { Chart } from '../models/ledger.ts'
 import { type Column, Table } from './table.tsx'
 
-const HEIGHT = 240
-const DAY_SECONDS = 86_400
+const HEIGHT = 220
 /** Names of colours in the style sheet, for the lines in their order. */
 const COLOURS = ['--line-1', '--line-2', '--line-3', '--line-4']
 
-/**
- * Lines over days, drawn, with the same as a table for who does not see them. `band`: the two lines between which the ground
- * is tinted.
- */
-export function Chart({
-  band,
+/** How a chart is drawn. */
+interface Look {
+  /** What the places are, such as `Day`, and what each is called. */
+  readonly place: string
+  readonly nameOf: (place: number) => string
+  readonly unit: string
+  /** The two lines between which the ground is tinted. */
+  readonly band?: readonly [upper: number, lower: number]
+}
+
+/** Lines over days or rounds, drawn, with the same as a table for who does not see them. */
+export function ChartPart({
   chart,
   title,
-}: {
-  readonly band?: readonly [upper: number, lower: number]
-  readonly chart: DayChart
-  readonly title: string
-}) {
-  const place = useRef<HTMLDivElement>(null)
+  ...look
+}: Look & { readonly chart: Chart; readonly title: string }) {
+  const box = useRef<HTMLDivElement>(null)
   const plot = useRef<uPlot | null>(null)
-  const { lines, seconds } = chart
-  const labels = lines.map(({ label }) => label).join('|')
+  const { lines, places } = chart
+  const { nameOf, place, unit } = look
+  const labels = lines.map(({ label }) => label)
   useEffect(() => {
-    const box = place.current!
+    const into = box.current!
     const draw = () => {
       plot.current?.destroy()
-      plot.current = new uPlot(
-        optionsOf(
-          box,
-          lines.map(({ label }) => label),
-          band,
-        ),
-        dataOf(chart),
-        box,
-      )
+      plot.current = new uPlot(optionsOf(into, labels, look), dataOf(chart), into)
     }
     draw()
     const scheme = matchMedia('(prefers-color-scheme: dark)')
     scheme.addEventListener('change', draw)
-    const sizes = new ResizeObserver(() => plot.current?.setSize({ width: box.clientWidth, height: HEIGHT }))
-    sizes.observe(box)
+    const sizes = new ResizeObserver(() => plot.current?.setSize({ width: into.clientWidth, height: HEIGHT }))
+    sizes.observe(into)
     return () => {
       scheme.removeEventListener('change', draw)
       sizes.disconnect()
       plot.current?.destroy()
     }
-  }, [labels])
+  }, [labels.join('|')])
   useEffect(() => plot.current?.setData(dataOf(chart)), [JSON.stringify(chart)])
   const columns: readonly Column<number>[] = [
-    { title: 'Day', cell: (at) => dayOf(seconds[at]!) },
+    { title: place, cell: (at) => nameOf(places[at]!) },
     ...lines.map(({ label, values }) => ({
-      ...{ title: `${label}, ETH`, isNumber: true },
+      ...{ title: `${label}, ${unit}`, isNumber: true },
       cell: (at: number) => rounded(values[at]!),
     })),
   ]
   return (
     <figure class="chart">
-      <figcaption>{title}, in ETH</figcaption>
+      <figcaption>
+        {title}, in {unit}
+      </figcaption>
       <ul class="key">
-        {lines.map(({ label }, index) => (
+        {labels.map((label, index) => (
           <li key={label} class={`line${index + 1}`}>
             {label}
           </li>
         ))}
       </ul>
-      <div ref={place} aria-hidden="true" />
+      <div ref={box} aria-hidden="true" />
       <details>
         <summary>The same as a table</summary>
         <Table
-          {...{ caption: title, columns, rows: seconds.map((_, at) => at) }}
+          {...{ caption: title, columns, rows: places.map((_, at) => at) }}
           empty="nothing yet"
-          keyOf={(at) => String(seconds[at])}
+          keyOf={(at) => String(places[at])}
         />
       </details>
     </figure>
   )
 }
 
-function optionsOf(
-  box: HTMLElement,
-  labels: readonly string[],
-  band: readonly [number, number] | undefined,
-): uPlot.Options {
+function optionsOf(box: HTMLElement, labels: readonly string[], { band, nameOf }: Look): uPlot.Options {
   const style = getComputedStyle(box)
   const colour = (name: string) => style.getPropertyValue(name).trim()
   const axis = {
-    stroke: colour('--quiet'),
+    ...{ stroke: colour('--quiet'), ticks: { show: false } },
     grid: { stroke: colour('--line'), width: 1 },
-    ticks: { show: false },
   }
   return {
     ...{ width: box.clientWidth, height: HEIGHT, legend: { show: false }, cursor: { show: false } },
-    scales: { x: { time: true, range: (_, min, max) => [min - DAY_SECONDS / 2, max + DAY_SECONDS / 2] } },
+    scales: { x: { time: false, range: (_, min, max) => [min - 0.5, max + 0.5] } },
     axes: [
       {
-        ...axis,
-        values: (_, splits) => splits.map((at) => (at % DAY_SECONDS === 0 ? dayOf(at).slice(5) : '')),
+        ...{ ...axis, size: 28, space: 80, incrs: [1, 2, 5, 10, 20] },
+        values: (_, splits) => splits.map((at) => (Number.isInteger(at) ? nameOf(at) : '')),
       },
       { ...axis, size: 80, values: (_, splits) => splits.map(rounded) },
     ],
@@ -110,18 +102,13 @@ function optionsOf(
         ...{ label, stroke: colour(COLOURS[index] ?? '--line-1'), width: 2, points: { show: true, size: 6 } },
       })),
     ],
-    tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'Etc/UTC'),
     // Series are counted from the horizontal axis on.
     ...(band && { bands: [{ series: [band[0] + 1, band[1] + 1], fill: colour('--band') }] }),
   }
 }
 
-function dataOf({ lines, seconds }: DayChart): uPlot.AlignedData {
-  return [[...seconds], ...lines.map(({ values }) => [...values])]
-}
-
-function dayOf(seconds: number): string {
-  return new Date(seconds * 1000).toISOString().slice(0, 10)
+function dataOf({ lines, places }: Chart): uPlot.AlignedData {
+  return [[...places], ...lines.map(({ values }) => [...values])]
 }
 
 /** A few digits, however small. */

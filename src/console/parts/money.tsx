@@ -1,6 +1,7 @@
 import { moneyRows } from '../../commands/status/money.ts'
 import { ether } from '../../lib/amounts.ts'
 import {
+  dayName,
   type GatewayRow,
   gatewayRows,
   LEDGER,
@@ -9,9 +10,10 @@ import {
   luckSentence,
   moneyByDay,
 } from '../models/ledger.ts'
+import { REWARDS, type RewardRow, type Rewards, rewardRows, rewardsByRound } from '../models/rewards.ts'
 import { seen } from '../state.ts'
-import { Chart } from './chart.tsx'
-import { type Column, Table } from './table.tsx'
+import { ChartPart } from './chart.tsx'
+import { type Column, State, Table } from './table.tsx'
 import { useFigures } from './use-figures.ts'
 
 const GATEWAYS: readonly Column<GatewayRow>[] = [
@@ -24,13 +26,26 @@ const GATEWAYS: readonly Column<GatewayRow>[] = [
   { title: 'Luck', cell: ({ luck }) => luck, isNumber: true },
 ]
 
+const REWARD_COLUMNS: readonly Column<RewardRow>[] = [
+  { title: 'Round', cell: ({ round }) => round },
+  {
+    title: 'Reward',
+    cell: ({ reward, wasCalled }) => <State tone={wasCalled ? 'good' : 'bad'} word={reward} />,
+  },
+  { title: 'Gas', cell: ({ gas }) => gas, isNumber: true },
+  { title: 'Transaction', cell: ({ txHash }) => <code>{txHash}</code> },
+]
+
+const BY_DAY = { place: 'Day', nameOf: dayName, unit: 'ETH' } as const
+
 /** What was earned and spent. */
 export function Money() {
-  const { tickets } = seen.value!.status
+  const { chain, tickets } = seen.value!.status
   return (
     <>
       <Periods />
       {tickets && <Book />}
+      {chain && <RewardHistory />}
     </>
   )
 }
@@ -61,13 +76,44 @@ function Book() {
 function BookPart({ ledger }: { readonly ledger: Ledger }) {
   return (
     <>
-      <Chart title="Received, won, redeemed and gas by day" chart={moneyByDay(ledger)} />
-      <Chart title="Luck: won and expected since the first day" chart={luckByDay(ledger)} band={[3, 2]} />
+      <ChartPart {...BY_DAY} title="Received, won, redeemed and gas by day" chart={moneyByDay(ledger)} />
+      <ChartPart
+        {...{ ...BY_DAY, band: [3, 2] }}
+        title="Luck: won and expected since the first day"
+        chart={luckByDay(ledger)}
+      />
       <p>{luckSentence(ledger)}</p>
       <Table
         {...{ caption: 'By gateway, over the last 31 days', columns: GATEWAYS, rows: gatewayRows(ledger) }}
         empty="none"
         keyOf={({ gateway }) => gateway}
+      />
+    </>
+  )
+}
+
+function RewardHistory() {
+  const figures = useFigures('rewards', REWARDS)
+  if (!figures) return <p class="empty">The rewards are being read …</p>
+  if ('fault' in figures) return <p class="fault">The rewards cannot be shown: {figures.fault}</p>
+  return <RewardsPart rewards={figures.value} />
+}
+
+function RewardsPart({ rewards }: { readonly rewards: Rewards }) {
+  const rows = rewardRows(rewards)
+  return (
+    <>
+      {rows.length > 1 && (
+        <ChartPart
+          {...{ place: 'Round', nameOf: String, unit: 'LPT' }}
+          title="Rewards by round"
+          chart={rewardsByRound(rewards)}
+        />
+      )}
+      <Table
+        {...{ caption: 'Rewards of the last rounds', columns: REWARD_COLUMNS, rows }}
+        empty="none was noted by this node or its cluster"
+        keyOf={({ round }) => round}
       />
     </>
   )

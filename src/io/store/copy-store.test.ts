@@ -105,6 +105,7 @@ test('a store moves to PostgreSQL and back with every row, but without how far i
         'ticket_story 1',
         'ticket_transactions 0',
         'ledger 1',
+        'rewards 0',
         'control_settings 0',
         'control_changes 0',
       ],

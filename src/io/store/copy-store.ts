@@ -22,6 +22,7 @@ const KEYS: { readonly [Table in CopiedTable]: readonly (keyof Tables[Table] & s
   ticket_story: ['hash', 'seq'],
   ticket_transactions: ['hash', 'account', 'nonce'],
   ledger: ['node', 'day', 'sender'],
+  rewards: ['round'],
   control_settings: ['node', 'name'],
   control_changes: ['node', 'seq'],
 }
@@ -39,6 +40,7 @@ type CopiedTable =
   | 'ticket_story'
   | 'ticket_transactions'
   | 'ledger'
+  | 'rewards'
   | 'control_settings'
   | 'control_changes'
 

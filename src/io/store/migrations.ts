@@ -175,4 +175,12 @@ export const MIGRATIONS: readonly Migration[] = [
     postgres: SETTLE_LEDGER,
     fill: fillTicketTransactions,
   },
+  {
+    version: 12,
+    oldest: 6,
+    statements: [
+      `create table rewards (
+        round bigint primary key, reward text, fee text, tx_hash text, at bigint not null)`,
+    ],
+  },
 ]

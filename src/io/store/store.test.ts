@@ -150,7 +150,7 @@ test('SQLite: a database of the first version is brought up to date when it is o
   file.exec(
     `drop index transactions_by_day; drop index tickets_by_time; drop index tickets_by_state_and_time;
      drop index tickets_by_sender_and_time; drop table ticket_story; drop table ticket_transactions;
-     drop table ledger; alter table tickets drop column session_id; alter table tickets drop column source;
+     drop table ledger; drop table rewards; alter table tickets drop column session_id; alter table tickets drop column source;
      alter table tickets drop column received_by;
      drop table ticket_totals; drop index tickets_by_state_and_hash; create table orchestrators (address text);
      drop table money; drop table members; alter table tickets drop column booked_day; alter table tickets drop column booked_round;

@@ -50,6 +50,7 @@ import { deleteExpiredNonces, insertRevealed, noncesIn } from './nonce-rows.ts'
 import { DEFAULT_SCHEMA, isPostgresUrl, type Location, openDatabase } from './open.ts'
 import { writePayment } from './payment-writes.ts'
 import { isServersFault } from './postgres.ts'
+import { addMissedRewards, addReward, lastRewards, type RewardRecord } from './reward-rows.ts'
 import { insertSecret, newestSecret, retireReplaced, secretsIn } from './secret-rows.ts'
 import {
   forgetIdleSessions,
@@ -331,6 +332,21 @@ export class Store
   /** The newest entries of that record, the newest first. */
   async controlChanges(most: number): Promise<readonly ControlChangeRecord[]> {
     return controlChanges(this.#db, this.#node, most)
+  }
+
+  /** Keeps that the reward of a round was called. */
+  async addReward(reward: RewardRecord & { readonly reward: bigint }): Promise<void> {
+    await this.#write((tx) => addReward(tx, reward))
+  }
+
+  /** Keeps that rounds, from first to last, ended without their reward. */
+  async addMissedRewards(rounds: { first: bigint; last: bigint; atMs: number }): Promise<void> {
+    await this.#write((tx) => addMissedRewards(tx, rounds))
+  }
+
+  /** What became of the rewards of the last rounds of which anything is known, the newest first. */
+  async lastRewards(most: number): Promise<readonly RewardRecord[]> {
+    return lastRewards(this.#db, most)
   }
 
   async secrets(purpose: SecretPurpose): Promise<readonly Uint8Array[]> {

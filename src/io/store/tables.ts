@@ -52,6 +52,8 @@ export interface Tables {
   ticket_story: StoryRow
   /** The transactions that were to redeem a ticket. */
   ticket_transactions: { hash: string; account: string; nonce: Integer }
+  /** What became of the reward of each round; `reward` is null where the round ended without it. */
+  rewards: { round: Integer; reward: string | null; fee: string | null; tx_hash: string | null; at: Integer }
   members: MemberRow
   leases: LeaseRow
   /** What an operator set at run time and made to outlast a restart. */

@@ -12,6 +12,8 @@ import type { LiveEvents } from '../../io/http/live-events.ts'
 import { find } from '../../io/http/playback.ts'
 import { type ControlledNode, notReady } from './context.ts'
 
+/** Rounds whose rewards are shown. */
+const SHOWN_ROUNDS = 60
 /** Kinds that a reader may name. */
 const MAX_KINDS = 100
 
@@ -76,6 +78,12 @@ export function consoleRoutes(
         return { stream: (request, response) => live.open(request, response, wanted) }
       },
     }),
+    route('/rewards', {
+      about:
+        'What became of the reward of each of the last rounds, as far as it was noted; null: not called.',
+      changes: false,
+      answer: () => rewards(progress),
+    }),
     route('/stream/', {
       about: 'The playlists and segments of a gateway, as on its own port: NAME.m3u8 and what that names.',
       roles: ['gateway'],
@@ -84,6 +92,17 @@ export function consoleRoutes(
       answer: (_, { below = '' }) => played(progress, below),
     }),
   ]
+}
+
+/** The rewards of the last rounds, as far as nodes of this store noted them. */
+async function rewards(progress: ControlledNode['progress']): Promise<ControlAnswer> {
+  if (!progress.running || !progress.hasStarted) throw notReady(progress)
+  const rounds = await progress.running.parts.core.store.lastRewards(SHOWN_ROUNDS)
+  return {
+    json: {
+      rounds: rounds.map(({ fee, reward, ...facts }) => ({ ...facts, rewardLptu: reward, feeWei: fee })),
+    },
+  }
 }
 
 /** Whether a browser came over TLS, which ends at a proxy: its page's address tells. */

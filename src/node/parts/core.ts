@@ -18,6 +18,7 @@ import { CauseBook } from '../cause-book.ts'
 import type { Environment, Media } from '../environment.ts'
 import { EventLog } from '../event-log.ts'
 import { EventStream } from '../event-stream.ts'
+import { RewardHistory } from '../reward-history.ts'
 import { Totals } from '../status/totals.ts'
 import type { ChainAccess } from './chain.ts'
 
@@ -61,6 +62,8 @@ export class Core {
     this.store = new NodeStore(settings, access, this.env)
     this.metrics = settings.metrics.enabled ? newMetrics(settings, this.duties, { access, env }) : null
     events.listen((event) => this.store.hear(event))
+    const rewards = new RewardHistory({ ...this.env, store: this.store })
+    events.listen((event) => rewards.hear(event))
     events.listen((event) => this.metrics?.hear(event))
     events.listen((event) => this.totals.hear(event))
     this.eventLog = new EventLog({ ...this.env, roles: settings.roles, isOnChain: access !== null })
