@@ -258,7 +258,7 @@ function announce(network: Network, streams: readonly string[]): void {
   if (balancer) line('balancer', `127.0.0.1:${balancer.port}   ${balancer.what}`)
   for (const { account, address, process } of nodes) {
     line(process.command.name, `${address ?? 'serves no clients'}   account ${account ?? 'none'}`)
-    line('', `status http://${process.command.control}/status   process ${process.pid}`)
+    line('', `console http://${process.command.control}/   process ${process.pid}`)
   }
   line('push to', `${urls.gateway}/live/<name>/<seq>.ts`)
   for (const stream of streams) line('watch', `${urls.gateway}/stream/${stream}.m3u8`)

@@ -25,6 +25,8 @@ const PHONE = { width: 390, height: 844 }
 const PARAMS_LIFETIME = 45
 const CONFIRMED = 14
 const SEGMENTS = 6
+/** The page without the player, which is loaded when something is played. */
+const MAX_PAGE_BYTES = 300_000
 /** A stream whose name is markup. */
 const ODD_STREAM = '<img src=x onerror=alert(1)>'
 
@@ -50,6 +52,13 @@ describe('the console', { skip: WITHOUT_BROWSER }, () => {
       assert.deepEqual(await shown.axeFaults(), [], `a ticket, ${options.colorScheme}`)
       assertClean(shown)
     }
+    const loaded = await Promise.all(
+      ['', 'console/main.js', 'console/main.css'].map(async (path) =>
+        (await fetch(`${node.url}${path}`)).text(),
+      ),
+    )
+    const bytes = loaded.reduce((sum, { length }) => sum + length, 0)
+    assert.ok(bytes < MAX_PAGE_BYTES, `${bytes} bytes to load`)
   })
 
   test('shows texts of strangers as texts, is usable by keyboard, and asks for a retry only where one may help', async () => {

@@ -62,6 +62,8 @@ test('the packed program is installed into an empty folder, and transcodes from 
     ...['-gateway', '-orchAddr', service, '-httpAddr', http, '-transcodingOptions', 'P144p30fps16x9'],
   ])
   await gateway.start()
+  const page = await fetch(`http://${orchestrator.command.control}/console/main.js`)
+  assert.deepEqual([page.status, (await page.text()).length > 50_000], [200, true], 'its console')
   const bytes = await makeSegment({ width: 160, height: 90, fps: 10, durationMs: SEGMENT_MS })
   const pushed = await pushSegment(`http://${http}`, 'installed', { seq: 0, bytes, durationMs: SEGMENT_MS })
   assert.equal(pushed.status, 200, pushed.text)
