@@ -7,7 +7,7 @@ import { environmentName, SettingsError } from './load-flags.ts'
  */
 export const secretVariables: readonly string[] = [
   ...['ethPassword', 'orchSecret', 'redeemerSecret', 'cliToken', 'ethUrl'],
-  ...['store', 'storeSessionUrl'],
+  ...['store', 'storeSessionUrl', 'alert'],
   ...['kafkaPassword', 'FVfailGskey', 'metadataQueueUri'],
 ].map(environmentName)
 

@@ -35,6 +35,8 @@ interface FlagOptions {
   readonly chain?: true
   /** The value must never be printed. */
   readonly secret?: true
+  /** Each time that it is given adds a value, with a comma between. */
+  readonly repeats?: true
   /** If the value is the name of a readable file, the file's content is the value. */
   readonly orPath?: true
   /** Not supported by this version, and refused because the operator relies on it; the text says what to do instead. */
@@ -205,6 +207,12 @@ export const flags = {
     'Names by which the control API may be called, with commas between. Without a token, changes are made only under an address, localhost or one of these, so that no web page can reach it under a name of its own.',
     { value: 'HOST,HOST' },
   ),
+  alert: text(
+    '',
+    'every role',
+    'Where to tell what needs action: a URL, or a file with one on each line; may be given several times. https:// takes JSON; slack+https://, discord+https:// and alertmanager+https:// their own forms; http works too. Each thing is told once when it begins and once when it is over.',
+    { secret: true, orPath: true, repeats: true, value: 'URL|FILE' },
+  ),
   httpAddr: text(
     '',
     'every role',
@@ -291,6 +299,12 @@ export const flags = {
     1,
     'every role on chain',
     'How often a transaction that is not mined is resent with higher fees.',
+  ),
+  alertBalanceDays: int(
+    7,
+    'every role on chain',
+    'An alert tells when the account’s ether lasts for fewer days than this at what it spent in the last seven.',
+    { value: 'DAYS' },
   ),
   gasLimit: int(0, 'every role on chain', 'Gas limit of transactions; 0 estimates it.'),
   minGasPrice: triWei(

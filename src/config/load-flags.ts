@@ -59,7 +59,10 @@ export interface LoadedFlags {
 export function loadFlags(sources: Sources): LoadedFlags {
   const found = new Map<FlagName, { given: GivenFlag; value: unknown }>()
   const warnings: string[] = []
-  const take = (name: FlagName, as: string, given: GivenFlag, fault: SettingsErrorCode) => {
+  const take = (name: FlagName, as: string, last: GivenFlag, fault: SettingsErrorCode) => {
+    const flag: Flag = flags[name]
+    const before = flag.repeats ? found.get(name)?.given.text : undefined
+    const given = before ? { ...last, text: `${before},${last.text}` } : last
     const value = readValue(flags[name].kind, given, fault)
     if (as !== name) warnings.push(`${given.spelled} is an old name: write -${name}`)
     found.set(name, { given, value })

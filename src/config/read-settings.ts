@@ -5,6 +5,7 @@ import { type Bind, parseBind, printBind } from './addresses.ts'
 import { refuseWhatNeedsAChain } from './checks.ts'
 import { type LoadedFlags, shown } from './load-flags.ts'
 import { knownNetworks, type Network, nearestNetwork, networkNamed } from './networks.ts'
+import { readAlertBalanceDays, readAlertTargets } from './read-alerts.ts'
 import { readGateway } from './read-gateway.ts'
 import { readOrchestrator, readRedeemer, readTranscoder } from './read-orchestrator.ts'
 import { readClusterAddress, readStore, readStoreUrls } from './read-store.ts'
@@ -44,6 +45,7 @@ export function readSettings(loaded: LoadedFlags, env: ProgramEnvironment): Omit
     orchSecret: reading.textOrFile('orchSecret'),
     redeemerSecret: readWord(reading, 'redeemerSecret'),
     controlToken: readWord(reading, 'cliToken'),
+    alertTargets: readAlertTargets(reading),
   })
   return {
     roles,
@@ -253,6 +255,7 @@ function readChain(reading: Reading, network: Network): ChainSettings {
     maxReplacements: reading.count('maxTransactionReplacements', 0n),
     priceFeed: readPriceFeed(reading),
     reward: flags.reward === null ? 'automatic' : flags.reward ? 'on' : 'off',
+    alertBalanceDays: readAlertBalanceDays(reading),
     initializeRoundMaxDelayMs: reading.wait('initializeRoundMaxDelay', 0),
   }
 }

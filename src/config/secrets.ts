@@ -1,3 +1,5 @@
+import type { AlertTarget } from '../domain/alert-target.ts'
+
 /** Values that must never be printed. They do not appear in JSON, logs or `util.inspect`. */
 export class Secrets {
   readonly #ethPassword: string
@@ -6,6 +8,7 @@ export class Secrets {
   readonly #controlToken: string
   readonly #storeUrl: string
   readonly #storeSessionUrl: string
+  readonly #alertTargets: readonly AlertTarget[]
 
   constructor(values: {
     ethPassword: string
@@ -14,6 +17,7 @@ export class Secrets {
     controlToken: string
     storeUrl: string
     storeSessionUrl: string
+    alertTargets: readonly AlertTarget[]
   }) {
     this.#ethPassword = values.ethPassword
     this.#orchSecret = values.orchSecret
@@ -21,6 +25,7 @@ export class Secrets {
     this.#controlToken = values.controlToken
     this.#storeUrl = values.storeUrl
     this.#storeSessionUrl = values.storeSessionUrl
+    this.#alertTargets = values.alertTargets
   }
 
   /** Password of the account; empty when not given. */
@@ -51,5 +56,10 @@ export class Secrets {
   /** URL of the same database for connections that keep a session; that of the store where no other is given. */
   get storeSessionUrl(): string {
     return this.#storeSessionUrl
+  }
+
+  /** Where alerts are sent: the URLs of webhooks are secrets. */
+  get alertTargets(): readonly AlertTarget[] {
+    return this.#alertTargets
   }
 }

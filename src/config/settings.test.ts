@@ -254,6 +254,7 @@ describe('settings of an orchestrator', () => {
       maxReplacements: 1,
       priceFeed: '0x639Fe6ab55C921f74e7fac1ee960C0B6293ba612',
       reward: 'automatic',
+      alertBalanceDays: 7,
       initializeRoundMaxDelayMs: 30_000,
     })
     const { chain } = settings(

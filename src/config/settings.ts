@@ -97,6 +97,8 @@ export interface ChainSettings {
   readonly priceFeed: Address
   /** `automatic`: on if the account is a registered orchestrator. */
   readonly reward: 'on' | 'off' | 'automatic'
+  /** An alert tells when the account's ether lasts for fewer days. */
+  readonly alertBalanceDays: number
   readonly initializeRoundMaxDelayMs: number
 }
 

@@ -20,6 +20,7 @@ import { messageOf } from '../lib/errors.ts'
 import { hostAndPort } from '../lib/hosts.ts'
 import type { Log, LogLevel } from '../lib/log.ts'
 import { Supervisor } from '../lib/service.ts'
+import { alertsOf } from './alerts.ts'
 import type { NodeProgress } from './control/context.ts'
 import { ControlLog } from './control/control-log.ts'
 import { LiveSettings } from './control/live-settings.ts'
@@ -158,6 +159,8 @@ async function startNode(
     log.debug('started', { service: service.name })
   }
   if (halt.aborted) return null
+  const alerts = alertsOf(parts, facts, { hasStore: live.hasStore })
+  if (alerts) await supervisor.start(alerts)
   env.tidyUp?.()
   waitFor(null)
   progress.hasStarted = true

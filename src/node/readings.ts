@@ -1,11 +1,14 @@
+import { ALERT_CODES, alertsIn, ruleOf } from '../domain/alerts.ts'
 import type { PricePerPixel } from '../domain/ticket.ts'
 import { gwei } from '../io/http/metric-row.ts'
 import type { Reading, Readings, Sample } from '../io/http/metrics.ts'
+import { NodeAlertFacts } from './alert-facts.ts'
 import type { Parts } from './parts.ts'
 import { roundClockOf, type StatusFacts } from './status/facts.ts'
 
 /** The metrics of a node that are read when they are requested (`src/io/http/metrics-table.ts`). */
 export function readingsOf(parts: Parts, facts: StatusFacts): Readings {
+  const alertFacts = new NodeAlertFacts(parts, facts)
   const { chain, core, gateway, handingOver, orchestrator, reward, transcoder } = parts
   const sessions = () =>
     orchestrator?.orchestrator.sessionCount ??
@@ -21,6 +24,13 @@ export function readingsOf(parts: Parts, facts: StatusFacts): Readings {
         },
       },
     ],
+    alert: async () => {
+      const { alerts } = alertsIn(await alertFacts.read())
+      return ALERT_CODES.map((code) => ({
+        labels: { alert: code, severity: ruleOf(code).severity },
+        value: alerts.filter((alert) => alert.code === code).length,
+      }))
+    },
     problem: () => core.env.causes.samples(core.settings.roles),
     max_sessions_total: () => one(parts.maxSessions),
     current_sessions_total: () => one(sessions()),

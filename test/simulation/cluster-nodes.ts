@@ -147,6 +147,8 @@ const counter = (counts: Counts) => (name: string) => void counts.set(name, (cou
 
 /** An orchestrator that hands over its winning tickets. */
 export interface OrchestratorNode extends ClusterNode {
+  readonly outbox: RedeemerOutbox
+  readonly rounds: Rounds
   readonly recipient: TicketRecipient
   readonly secret: SecretRing
   readonly senders: Senders
@@ -188,11 +190,13 @@ export function startOrchestrator(
     },
   )
   void begin(node, options.after, [rounds, senders, activity, secret, redeemers, outbox, float, recipient])
-  return Object.assign(node, { recipient, secret, senders })
+  return Object.assign(node, { recipient, secret, senders, outbox, rounds })
 }
 
 /** A redeemer that also calls reward. */
 export interface RedeemerNode extends ClusterNode {
+  readonly reward: RewardService
+  readonly rounds: Rounds
   readonly desk: RedeemerDesk
   readonly redeemer: Redeemer
   readonly senders: Senders
@@ -231,7 +235,7 @@ export function startRedeemer(
     { ...env, chain: rewards, rounds, gas: chain, events },
   )
   void begin(node, options.after, [rounds, senders, redeemer, desk, reward])
-  return Object.assign(node, { desk, redeemer, senders, rewards })
+  return Object.assign(node, { desk, redeemer, senders, rewards, reward, rounds })
 }
 
 /** Opens the file once the previous process has closed it. */

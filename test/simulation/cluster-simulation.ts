@@ -55,6 +55,11 @@ export interface Plan {
   /** The log of each process; silent where absent. */
   readonly log?: World['log']
   readonly hear?: World['hear']
+  /** Called before each block with the running processes. */
+  look?(running: {
+    readonly orchestrators: readonly OrchestratorNode[]
+    readonly redeemers: readonly RedeemerNode[]
+  }): void
 }
 
 /** A ticket in one process's store. */
@@ -234,6 +239,10 @@ export class ClusterSimulation {
       if (this.#chance(PAYMENTS_PER_BLOCK)) void this.#pay()
     }
     await this.#rest()
+    this.#plan.look?.({
+      orchestrators: this.#orchestrators.flatMap(({ node }) => (node?.isReady ? [node] : [])),
+      redeemers: this.#redeemers.flatMap(({ node }) => (node?.isReady ? [node] : [])),
+    })
     next()
     await this.#world.clock.wind(this.#plan.blockMs ?? BLOCK_MS)
   }

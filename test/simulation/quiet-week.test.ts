@@ -7,12 +7,14 @@ import type { QuietReport } from './quiet-week.ts'
 /** A week, and a bit. */
 const ROUNDS = 8
 
-test('a healthy orchestrator and its redeemer write no warning and no error in a week, and tell their work', async (t) => {
+test('a healthy orchestrator and its redeemer write no warning and no error in a week and alert nobody, and tell their work', async (t) => {
   const worker = new Worker(new URL('./quiet-week.ts', import.meta.url), { workerData: ROUNDS })
   const [report] = (await once(worker, 'message')) as [QuietReport]
-  const { days, loud, told, won } = report
+  const { alerts, days, looks, loud, told, won } = report
   t.diagnostic(JSON.stringify({ days, won, ...told }))
   assert.deepEqual(loud, [])
+  assert.deepEqual(alerts, [])
+  assert.ok(looks > 3_000, `alerts were looked for ${looks} times`)
   assert.ok(days >= 7, `${days} days`)
   assert.ok(won > 100, `${won} tickets won`)
   for (const line of ['o1 ticket won', 'o1 ticket delivered', 'o1 ticket redeemed', 'r1 ticket redeemed'])

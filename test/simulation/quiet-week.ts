@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Role } from '../../src/config/settings.ts'
+import { type AlertFacts, alertsIn } from '../../src/domain/alerts.ts'
 import { ManualClock } from '../../src/lib/clock.ts'
 import { EventLog } from '../../src/node/event-log.ts'
+import type { Rounds } from '../../src/services/protocol/rounds.ts'
 import { RecordingLog } from '../fakes/recording-log.ts'
 import { ClusterSimulation } from './cluster-simulation.ts'
 
@@ -16,6 +18,13 @@ const ROUND_MINUTES = 1_275
 const INITIALISED_AFTER = 5
 /** The last rounds, in which nothing is paid any more. */
 const LAST_ROUNDS = 2
+/** The rules for alerts are asked once in so many blocks. */
+const LOOKED_EVERY = 5
+
+const NO_FACTS: AlertFacts = {
+  ...{ nowMs: 0, causes: [], rounds: null, reward: null, firstTicket: null, recipient: null },
+  ...{ account: null, members: [], certificateExpiresAtMs: null, devices: [], disk: null },
+}
 
 /** What the nodes wrote. */
 export interface QuietReport {
@@ -24,6 +33,9 @@ export interface QuietReport {
   readonly days: number
   /** Warnings and errors. */
   readonly loud: readonly string[]
+  /** What the rules for alerts found, and how often they were asked. */
+  readonly alerts: readonly string[]
+  readonly looks: number
   /** How often each node wrote each line of level info. */
   readonly told: Readonly<Record<string, number>>
 }
@@ -41,10 +53,29 @@ async function report(rounds: number): Promise<QuietReport> {
       return [name, { log, eventLog: new EventLog({ roles: new Set(roles), isOnChain: true, clock, log }) }]
     }),
   )
+  const alerts = new Set<string>()
+  let looks = 0
+  let blocks = 0
+  const judge = (facts: Partial<AlertFacts>) => {
+    looks++
+    for (const { code, says } of alertsIn({ ...NO_FACTS, nowMs: clock.now(), ...facts }).alerts) {
+      alerts.add(`${code}: ${says}`)
+    }
+  }
   const { acknowledged } = await new ClusterSimulation({
     ...{ seed: 'quiet', folder, rounds: rounds - LAST_ROUNDS, ticketsPerPayment: 20, clock },
     ...{ isHealthy: true, orchestrators: 1, redeemers: 1 },
     ...{ roundBlocks: ROUND_MINUTES, blockMs: 60_000, initialisedAfter: INITIALISED_AFTER },
+    look: ({ orchestrators, redeemers }) => {
+      if (++blocks % LOOKED_EVERY > 0) return
+      for (const { outbox, rounds } of orchestrators) {
+        judge({ rounds: clockOf(rounds), firstTicket: outbox.waiting(1)[0] ?? null })
+      }
+      for (const { redeemer, reward, rounds } of redeemers) {
+        const firstTicket = redeemer.waiting(1)[0] ?? null
+        judge({ rounds: clockOf(rounds), reward: reward.status(), firstTicket })
+      }
+    },
     log: (name) => nodes.get(name)!.log,
     hear: (name, event) => nodes.get(name)!.eventLog.hear(event),
   }).run()
@@ -58,5 +89,10 @@ async function report(rounds: number): Promise<QuietReport> {
       else if (level !== 'debug') loud.push(`${level} ${line} ${Object.values(fields).join(' ')}`)
     }
   }
-  return { won: acknowledged.size, days: (clock.now() - startMs) / 86_400_000, loud, told }
+  const days = (clock.now() - startMs) / 86_400_000
+  return { won: acknowledged.size, days, loud, alerts: [...alerts], looks, told }
+}
+
+function clockOf(rounds: Rounds) {
+  return rounds.isKnown ? rounds.roundClock : null
 }

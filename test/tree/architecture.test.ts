@@ -25,6 +25,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'services/redemption': ['domain', 'lib', 'types:services/orchestrator', 'types:services/protocol'],
   'services/protocol': ['domain', 'lib'],
   'services/cluster': ['domain', 'lib'],
+  'services/alerts': ['domain', 'lib'],
   'io/chain': ['domain', 'lib', 'types:services'],
   'io/http': ['domain', 'lib', 'types:services'],
   'io/media/engine': ['domain', 'lib', 'types:services', 'types:io/media/sandbox'],

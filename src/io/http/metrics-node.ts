@@ -1,3 +1,4 @@
+import { ALERT_CODES } from '../../domain/alerts.ts'
 import { codesOf } from '../../domain/causes.ts'
 import type { NodeEventOf } from '../../domain/events.ts'
 import type { LossReason } from '../../services/transcoding/transcoder-member.ts'
@@ -49,6 +50,10 @@ export const NODE_METRICS = {
   problem: {
     ...{ type: 'gauge', help: 'Causes that keep the node from part of its work now', by: ['node'] },
     ...{ labels: { cause: 'open', side: 'open' }, read: 'at once' },
+  },
+  alert: {
+    ...{ type: 'gauge', help: 'Findings of each alert rule now', by: ['node'] },
+    ...{ labels: { alert: ALERT_CODES, severity: ['warning', 'critical'] }, read: 'at once' },
   },
   problem_occurrences_total: {
     ...{ type: 'counter', help: 'Occurrences of such causes', by: ['node'] },

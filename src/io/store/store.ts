@@ -14,6 +14,8 @@ import { type Log, silentLog } from '../../lib/log.ts'
 import { maskUrl } from '../../lib/mask-url.ts'
 import { Rational } from '../../lib/rational.ts'
 import type { Scope, Service } from '../../lib/service.ts'
+import type { KeptAlert } from '../../services/alerts/alert-log.ts'
+import type { AlertKeeping } from '../../services/alerts/alerts.ts'
 import type {
   Balances,
   PaymentRecord,
@@ -31,6 +33,7 @@ import type {
   TicketRemark,
 } from '../../services/orchestrator/payment-records.ts'
 import type { OpenTicketFacts, OpenTicketRecords } from '../../services/redemption/open-tickets.ts'
+import { alertsInText } from './alert-rows.ts'
 import { CommitQueue } from './commit-queue.ts'
 import {
   addControlChange,
@@ -312,6 +315,20 @@ export class Store
   /** Stores the chain cursor. */
   async saveCursor(json: string): Promise<void> {
     await this.#write((tx) => storeValue(tx, this.#cursorKey, json))
+  }
+
+  /** Which alerts this node, or its cluster, has told: those last given to `saveAlerts`. */
+  async loadAlerts(of: AlertKeeping): Promise<readonly KeptAlert[]> {
+    return alertsInText(await storedValue(this.#db, this.#alertsKey(of)))
+  }
+
+  /** Stores which alerts have been told. */
+  async saveAlerts(of: AlertKeeping, alerts: readonly KeptAlert[]): Promise<void> {
+    await this.#write((tx) => storeValue(tx, this.#alertsKey(of), JSON.stringify(alerts)))
+  }
+
+  #alertsKey(of: AlertKeeping): string {
+    return of === 'own' ? `alerts/${this.#node}` : 'cluster-alerts'
   }
 
   /** What an operator set at run time and made to outlast a restart, by name. */

@@ -1,0 +1,76 @@
+import { statfs } from 'node:fs/promises'
+import type { AlertFacts } from '../domain/alerts.ts'
+import { dayOf } from '../domain/money.ts'
+import { TicketBoard } from '../io/store/ticket-board.ts'
+import type { Parts } from './parts.ts'
+import { roundClockOf, type StatusFacts } from './status/facts.ts'
+import { Glimpse } from './status/glimpse.ts'
+
+/** Over how many days what an account spent is counted. */
+const SPENT_DAYS = 7
+
+/** Reads what the rules for alerts judge (`src/domain/alerts.ts`), from what the node knows and shows anyway. */
+export class NodeAlertFacts {
+  readonly #parts: Parts
+  readonly #facts: StatusFacts
+  readonly #spent: Glimpse<bigint> | null
+  readonly #disk: Glimpse<AlertFacts['disk']>
+
+  constructor(parts: Parts, facts: StatusFacts) {
+    const { chain, core, duties } = parts
+    const { clock } = core.env
+    this.#parts = parts
+    this.#facts = facts
+    const board = new TicketBoard(core.store)
+    this.#spent =
+      chain && duties.sendsTransactions
+        ? new Glimpse(() => board.spentSince(chain.account, dayOf(clock.now()) - SPENT_DAYS), clock)
+        : null
+    const { dataDir, keepsNothing } = core.settings
+    this.#disk = new Glimpse(() => (keepsNothing ? Promise.resolve(null) : diskOf(dataDir)), clock)
+  }
+
+  /** What is known now. */
+  async read(): Promise<AlertFacts> {
+    const { chain, cluster, core, reward, transcoder, winners } = this.#parts
+    const [account, recipient, disk] = await Promise.all([
+      this.#account(),
+      this.#facts.recipientState(),
+      this.#disk.look(),
+    ])
+    const rounds = chain && roundClockOf(chain)
+    const [first] = rounds && winners ? winners.keeper.waiting(1) : []
+    const { certs } = core.settings
+    return {
+      nowMs: core.env.clock.now(),
+      causes: core.env.causes.current,
+      rounds,
+      reward: reward?.reward.status() ?? null,
+      firstTicket: first ?? null,
+      recipient: recipient && chain && { ...recipient, address: chain.recipient },
+      account,
+      members: (cluster?.members.all ?? []).map(({ address, leftMs, node }) => ({
+        ...{ node, address, isAlive: leftMs > 0, silentMs: Math.max(0, -leftMs) },
+      })),
+      certificateExpiresAtMs: certs === null ? null : (core.ownCerts?.expiresAtMs ?? null),
+      devices: transcoder?.media.state?.devices ?? [],
+      disk,
+    }
+  }
+
+  async #account(): Promise<AlertFacts['account']> {
+    const { chain } = this.#parts
+    const [balanceWei, spentWei] = await Promise.all([this.#facts.balance(), this.#spent?.look() ?? null])
+    if (!chain || balanceWei === null || spentWei === null) return null
+    const { account: address, settings } = chain
+    return {
+      ...{ address, balanceWei, spentWei, spentDays: SPENT_DAYS },
+      leastDays: settings.alertBalanceDays,
+    }
+  }
+}
+
+async function diskOf(path: string): Promise<AlertFacts['disk']> {
+  const { bavail, blocks, bsize } = await statfs(path, { bigint: true })
+  return { path, freeBytes: bavail * bsize, totalBytes: blocks * bsize }
+}

@@ -1,0 +1,53 @@
+import { hostname } from 'node:os'
+import { sendAlert } from '../io/http/alert-sender.ts'
+import { LeaseRows } from '../io/store/lease-rows.ts'
+import { formatHex } from '../lib/bytes.ts'
+import { keccak256 } from '../lib/crypto.ts'
+import { maskUrl } from '../lib/mask-url.ts'
+import type { KeptAlert } from '../services/alerts/alert-log.ts'
+import { type AlertKeeping, Alerts, type NamedTarget } from '../services/alerts/alerts.ts'
+import { NodeAlertFacts } from './alert-facts.ts'
+import type { Parts } from './parts.ts'
+import type { StatusFacts } from './status/facts.ts'
+
+/** The lease of the node that tells what concerns its whole cluster, and how long it is valid. */
+const LEASE = 'alerts'
+const LEASE_MS = 60_000
+const ID_CHARS = 18
+
+/** The service that tells the operator what needs action; null without `-alert`. */
+export function alertsOf(
+  parts: Parts,
+  facts: StatusFacts,
+  { hasStore }: { readonly hasStore: boolean },
+): Alerts | null {
+  const { cluster, core } = parts
+  const { env, settings, store } = core
+  const targets = settings.secrets.alertTargets.map((target): NamedTarget => {
+    const { form, url } = target
+    const id = formatHex(keccak256(new TextEncoder().encode(`${form} ${url}`))).slice(0, ID_CHARS)
+    return { ...target, id, name: `${form} ${maskUrl(url)}` }
+  })
+  if (targets.length === 0) return null
+  const node = cluster ? `${hostname()} (${cluster.members.node})` : hostname()
+  const known = new NodeAlertFacts(parts, facts)
+  const leases = cluster && new LeaseRows(store)
+  const wish = cluster && {
+    ...{ lease: LEASE, instance: cluster.members.instance, node: cluster.members.node },
+    ...{ rank: 0, isWatched: false },
+  }
+  const kept = new Map<AlertKeeping, readonly KeptAlert[]>()
+  return new Alerts(
+    { node: `${node} ${[...settings.roles].join('+')}`, targets },
+    {
+      ...{ clock: env.clock, log: env.log.child({ part: 'alerts' }) },
+      look: () => known.read(),
+      send: sendAlert,
+      records: hasStore
+        ? { load: (of) => store.loadAlerts(of), save: (of, alerts) => store.saveAlerts(of, alerts) }
+        : { load: async (of) => kept.get(of) ?? [], save: async (of, alerts) => void kept.set(of, alerts) },
+      leads:
+        leases && wish ? async () => (await leases.take(wish, LEASE_MS))?.instance === wish.instance : null,
+    },
+  )
+}
