@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import { Network } from '../../devnet/network.ts'
+import { runTickets } from '../../src/commands/tickets/command.ts'
 import { dayOf } from '../../src/domain/money.ts'
 import { expectedValue } from '../../src/domain/ticket.ts'
 import { Rational } from '../../src/lib/rational.ts'
@@ -95,6 +96,38 @@ test('the money of a day is what chain and store show, to the wei, after kill -9
     { tickets: true, won: chain.distinct },
   )
   assert.deepEqual(ever, { ...atRest.money.ever, ...amounts }, 'a restart changes nothing')
+
+  const ask = async (...argv: string[]) => {
+    let out = ''
+    const write = (text: string) => {
+      out += text
+    }
+    const env = {
+      argv: [...argv, '--json', '--node', orchestrator.command.control],
+      variables: {},
+      readText: () => null,
+    }
+    const code = await runTickets({ ...env, write, writeError: write, now: () => Date.now() }, t.signal)
+    assert.equal(code, 0, out)
+    return JSON.parse(out)
+  }
+  const lines: { sender: string; wonWei: string; feesWei: string; redeemGasWei: string }[] =
+    await ask('export')
+  assert.deepEqual([...new Set(lines.map(({ sender }) => sender))], [network.accounts.gateway])
+  const sum = (of: 'wonWei' | 'feesWei' | 'redeemGasWei') =>
+    lines.reduce((total, line) => total + BigInt(line[of]), 0n)
+  assert.deepEqual(
+    [sum('wonWei'), sum('feesWei'), sum('redeemGasWei')],
+    [stored.won, chain.paid, chain.fees],
+    'the book by gateway is that of the chain too',
+  )
+  const [newest] = await ask('list', '--state', 'redeemed', '--limit', '1')
+  const { sessionId, story, transactions } = await ask('show', newest.ticket)
+  assert.deepEqual(
+    [story[0].step, story.at(-1).step, typeof sessionId, transactions.at(-1).state],
+    ['received', 'redeemed', 'string', 'mined'],
+  )
+  assert.ok(transactions.at(-1).txHashes.includes(newest.txHash))
   if (dayOf(started) === dayOf(Date.now())) {
     assert.deepEqual([money.today, money.thisRound, money.thisWeek], [ever, ever, ever])
   }
