@@ -20,6 +20,12 @@ export interface KeptAlert extends KnownAlert {
   readonly told: Readonly<Record<string, 'firing' | 'over'>>
 }
 
+/** What began and ended at once. */
+export interface AlertChanges {
+  readonly begun: readonly Alert[]
+  readonly ended: readonly Alert[]
+}
+
 interface Entry extends KnownAlert {
   says: string
   change: string
@@ -51,24 +57,23 @@ export class AlertLog {
     return [...this.#entries.values()]
   }
 
-  /** Takes note of what is found now; where a rule cannot tell, nothing ends. Returns whether anything began or ended. */
-  note({ alerts, unknown }: Found, nowMs: number): boolean {
+  /** Takes note of what is found now; where a rule cannot tell, nothing ends. Returns what began and what ended. */
+  note({ alerts, unknown }: Found, nowMs: number): AlertChanges {
     const keys = new Set(alerts.map(keyOf))
-    let isChanged = false
-    for (const alert of alerts) isChanged = this.#found(alert, nowMs) || isChanged
+    const begun = alerts.filter((alert) => this.#found(alert, nowMs))
     for (const key of [...this.#pending.keys()]) if (!keys.has(key)) this.#pending.delete(key)
-    for (const [key, entry] of this.#entries) {
-      if (keys.has(key) || entry.endedAtMs !== null || unknown.has(entry.code)) continue
+    const ended = [...this.#entries].filter(([key, entry]) => {
+      if (keys.has(key) || entry.endedAtMs !== null || unknown.has(entry.code)) return false
       const awayMs = this.#away.get(key) ?? nowMs
       this.#away.set(key, awayMs)
-      if (nowMs - awayMs < OVER_AFTER_MS) continue
+      if (nowMs - awayMs < OVER_AFTER_MS) return false
       entry.endedAtMs = awayMs
-      this.#away.delete(key)
-      isChanged = true
-    }
-    return isChanged
+      return this.#away.delete(key)
+    })
+    return { begun, ended: ended.map(([, alert]) => alert) }
   }
 
+  /** Whether it begins. */
   #found(alert: Alert, nowMs: number): boolean {
     const key = keyOf(alert)
     const known = this.#entries.get(key)
@@ -80,9 +85,9 @@ export class AlertLog {
     }
     const sinceMs = this.#pending.get(key) ?? nowMs
     this.#pending.set(key, sinceMs)
+    const isLong = nowMs - sinceMs >= ruleOf(alert.code).forMs
     // One that has ended is told before it begins anew.
-    if (known || nowMs - sinceMs < ruleOf(alert.code).forMs || this.#entries.size >= MAX_KNOWN_ALERTS)
-      return false
+    if (known || !isLong || this.#entries.size >= MAX_KNOWN_ALERTS) return false
     this.#pending.delete(key)
     this.#entries.set(key, { ...alert, sinceMs, endedAtMs: null, told: {} })
     return true
@@ -123,6 +128,7 @@ export class AlertLog {
   }
 }
 
-function keyOf({ about, code }: Pick<Alert, 'code' | 'about'>): string {
+/** Tells an alert from all others. */
+export function keyOf({ about, code }: Pick<Alert, 'code' | 'about'>): string {
   return `${code} ${about}`
 }

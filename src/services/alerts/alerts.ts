@@ -1,12 +1,19 @@
 import type { AlertForm, AlertTarget, ToldAlert } from '../../domain/alert-target.ts'
-import { type AlertCode, type AlertFacts, alertsIn, type Found, ruleOf } from '../../domain/alerts.ts'
+import {
+  type Alert,
+  type AlertCode,
+  type AlertFacts,
+  alertsIn,
+  type Found,
+  ruleOf,
+} from '../../domain/alerts.ts'
 import { Alarm } from '../../lib/alarm.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import { PassingFailure } from '../../lib/passing-failure.ts'
 import type { Scope, Service } from '../../lib/service.ts'
-import { AlertLog, type KeptAlert, type KnownAlert } from './alert-log.ts'
+import { AlertLog, type KeptAlert, type KnownAlert, keyOf } from './alert-log.ts'
 
 const LOOK_MS = 15_000
 const FIRST_RETRY_MS = 5_000
@@ -104,11 +111,6 @@ export class Alerts implements Service {
     }
   }
 
-  /** How many alerts last, as far as this node tells them. */
-  get lasting(): number {
-    return this.#logs.reduce((sum, [, log]) => sum + log.lasting.length, 0)
-  }
-
   async #look(): Promise<void> {
     const { clock, leads, look } = this.#needs
     try {
@@ -116,7 +118,7 @@ export class Alerts implements Service {
       const nowMs = clock.now()
       const isOwn = (code: AlertCode) => leads === null || ruleOf(code).scope === 'node'
       this.#note('own', this.#own, only(found, isOwn), nowMs)
-      if (leads) await this.#takeLead(await leads())
+      if (leads) await this.#takeLead(await leads().catch(() => false))
       if (this.#leads) {
         const isShared = (code: AlertCode) => !isOwn(code)
         this.#note('cluster', this.#cluster, only(found, isShared), nowMs)
@@ -135,20 +137,12 @@ export class Alerts implements Service {
   }
 
   #note(of: AlertKeeping, log: AlertLog, found: Found, nowMs: number): void {
-    const before = new Set(log.lasting.map(({ about, code }) => `${code} ${about}`))
-    if (log.note(found, nowMs)) {
-      for (const { about, code, says } of log.lasting) {
-        if (!before.has(`${code} ${about}`)) {
-          this.#needs.log.warn('alert begins', { alert: code, of, ...(about !== '' && { about }), why: says })
-        }
-      }
-      this.#ring()
-    }
+    const { begun, ended } = log.note(found, nowMs)
+    const fields = ({ about, code }: Alert) => ({ alert: code, of, ...(about !== '' && { about }) })
+    for (const alert of begun) this.#needs.log.warn('alert begins', { ...fields(alert), why: alert.says })
+    for (const alert of ended) this.#needs.log.info('alert over', fields(alert))
+    if (begun.length + ended.length > 0) for (const alarm of this.#alarms) alarm.ring()
     log.forget(this.#ids, nowMs)
-  }
-
-  #ring(): void {
-    for (const alarm of this.#alarms) alarm.ring()
   }
 
   get #ids(): readonly string[] {
@@ -214,8 +208,8 @@ export class Alerts implements Service {
     let room = MAX_IN_MESSAGE
     return this.#logs.flatMap(([of, log]) => {
       const untold = log.untold(target.id, room)
-      const isNew = new Set(untold.map(({ about, code }) => `${code} ${about}`))
-      const again = repeats ? log.lasting.filter(({ about, code }) => !isNew.has(`${code} ${about}`)) : []
+      const isNew = new Set(untold.map(keyOf))
+      const again = repeats ? log.lasting.filter((alert) => !isNew.has(keyOf(alert))) : []
       const alerts = [...untold, ...again].slice(0, room)
       room -= alerts.length
       return alerts.length > 0 ? [{ of, log, alerts }] : []
