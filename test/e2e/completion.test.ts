@@ -36,6 +36,7 @@ printf '%s\\n' "\${COMPREPLY[@]}"`
 const CASES: readonly (readonly [words: readonly string[], offers: readonly string[]])[] = [
   [['livepeer', 'ex'], ['explain']],
   [['livepeer', 'config', ''], ['check']],
+  [['livepeer', 'tickets', 'r'], ['retry']],
   [['livepeer', 'completion', 'z'], ['zsh']],
   [
     ['livepeer', 'gateway', ''],
