@@ -152,7 +152,9 @@ export const MIGRATIONS: readonly Migration[] = [
       `alter table tickets add column source text`,
       `alter table tickets add column received_by text`,
       `create index tickets_by_time on tickets (received_at, hash)`,
-      `create index tickets_by_state_and_time on tickets (state, received_at, hash)`,
+      // What filters look at is in the index, so that only rows that fit are read.
+      `create index tickets_by_state_and_time on tickets (
+        state, received_at, hash, creation_round, reason, sender)`,
       `create index tickets_by_sender_and_time on tickets (sender, received_at, hash)`,
       `create table ticket_story (
         hash text not null, seq bigint not null, at bigint not null, node text not null,

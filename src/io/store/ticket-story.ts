@@ -99,28 +99,48 @@ function short(text: string): string {
 export async function listTickets(
   db: Kysely<Tables>,
   { createdTo, reason, sender, states }: TicketFilter,
-  { after, most }: { readonly after: TicketPlace | null; readonly most: number },
+  page: { readonly after: TicketPlace | null; readonly most: number },
 ): Promise<KnownTicket[]> {
+  // By a sender alone, and without a filter, indexes go by time; everything else goes by state.
+  const isByState = states !== undefined || reason !== undefined || createdTo !== undefined
+  const rows: Row[] = []
+  for (const state of isByState ? (states ?? STATES) : [undefined]) {
+    rows.push(...(await pageOf(db, { createdTo, reason, sender, state }, page)))
+  }
+  return rows.map(knownOfRow).sort(newestFirst).slice(0, page.most)
+}
+
+const STATES: readonly TicketState['kind'][] = ['open', 'submitted', 'delivered', 'redeemed', 'refused']
+
+type OneState = { readonly [Key in keyof Omit<TicketFilter, 'states'>]: TicketFilter[Key] | undefined } & {
+  readonly state: TicketState['kind'] | undefined
+}
+
+async function pageOf(
+  db: Kysely<Tables>,
+  { createdTo, reason, sender, state }: OneState,
+  { after, most }: { readonly after: TicketPlace | null; readonly most: number },
+): Promise<Row[]> {
   const rows = await db
     .selectFrom('tickets')
     .selectAll()
-    .$if(states !== undefined, (q) => q.where('state', 'in', states!))
+    .$if(state !== undefined, (q) => q.where('state', '=', state!))
     .$if(reason !== undefined, (q) => q.where('reason', '=', reason!))
     .$if(sender !== undefined, (q) => q.where('sender', '=', sender!))
     .$if(createdTo !== undefined, (q) => q.where('creation_round', '<=', createdTo!))
     .$if(after !== null, (q) =>
-      q.where((e) =>
-        e.or([
-          e('received_at', '<', after!.receivedAtMs),
-          e.and([e('received_at', '=', after!.receivedAtMs), e('hash', '<', after!.id)]),
-        ]),
-      ),
+      // Both columns at once, so that a page begins where the index has it.
+      q.where((e) => e(e.refTuple('received_at', 'hash'), '<', e.tuple(after!.receivedAtMs, after!.id))),
     )
     .orderBy('received_at', 'desc')
     .orderBy('hash', 'desc')
     .limit(most)
     .execute()
-  return rows.map((row) => knownOfRow(row as Row))
+  return rows as Row[]
+}
+
+function newestFirst(a: KnownTicket, b: KnownTicket): number {
+  return b.receivedAtMs - a.receivedAtMs || (a.id < b.id ? 1 : -1)
 }
 
 /** All that is known of one ticket; null for one that is not known. */
