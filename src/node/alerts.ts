@@ -46,6 +46,7 @@ export function alertsOf(
       records: hasStore
         ? { load: (of) => store.loadAlerts(of), save: (of, alerts) => store.saveAlerts(of, alerts) }
         : { load: async (of) => kept.get(of) ?? [], save: async (of, alerts) => void kept.set(of, alerts) },
+      ...(leases && wish && { leave: () => leases.release(LEASE, wish.instance) }),
       leads:
         leases && wish ? async () => (await leases.take(wish, LEASE_MS))?.instance === wish.instance : null,
     },

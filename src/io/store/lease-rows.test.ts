@@ -4,13 +4,15 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { Postgres } from '../../../devnet/postgres.ts'
 import { wonTicket } from '../../../test/suites/store.ts'
+import type { AlertFacts } from '../../domain/alerts.ts'
 import type { LeaseWish } from '../../domain/lease.ts'
 import { ticketHash } from '../../domain/ticket.ts'
 import type { StoredTransaction } from '../../domain/transaction.ts'
-import { systemClock } from '../../lib/clock.ts'
+import { ManualClock, systemClock } from '../../lib/clock.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { silentLog } from '../../lib/log.ts'
 import { Supervisor } from '../../lib/service.ts'
+import { Alerts } from '../../services/alerts/alerts.ts'
 import { storedValue } from './kv-rows.ts'
 import { LeaderRecords } from './leader-records.ts'
 import { checkFence, LeaseRows } from './lease-rows.ts'
@@ -253,3 +255,61 @@ async function until(holds: () => boolean): Promise<void> {
     await sleep(100)
   }
 }
+
+test('one node of a cluster tells what concerns all of it; another takes over and tells nothing again', async (t) => {
+  const { a, b, close } = await world()
+  const clock = new ManualClock()
+  const told: string[] = []
+  const facts: AlertFacts & { members: AlertFacts['members'][number][] } = {
+    ...{ nowMs: 0, causes: [], rounds: null, reward: null, firstTicket: null, recipient: null },
+    ...{ account: null, certificateExpiresAtMs: null, devices: [], disk: null },
+    members: [{ node: 'c', address: 'c:1', isAlive: false, silentMs: 1 }],
+  }
+  const nodes = { a, b }
+  const start = async (name: 'a' | 'b') => {
+    const { leases, store } = nodes[name]
+    const target = { id: 't', name: 't', form: 'webhook', url: 'http://t' } as const
+    const alerts = new Alerts(
+      { node: name, targets: [target] },
+      {
+        ...{ clock, log: silentLog, look: async () => facts },
+        send: async (_, { alerts: all, node }) => void told.push(...all.map(({ code }) => `${node} ${code}`)),
+        records: {
+          load: (of) => store.loadAlerts(of),
+          save: (of, kept) => store.saveAlerts(of, kept),
+        },
+        leave: () => leases.release('alerts', name),
+        leads: async () => (await leases.take(wish(name, { lease: 'alerts' }), 60_000))?.instance === name,
+      },
+    )
+    const supervisor = new Supervisor()
+    await supervisor.start(alerts)
+    return supervisor
+  }
+  const pass = async (ms: number) => {
+    for (let left = ms; left > 0; left -= 15_000) {
+      await sleep(50)
+      await clock.wind(15_000)
+    }
+    await sleep(50)
+  }
+  const [first, second] = [await start('a'), await start('b')]
+  t.after(() => second.stop())
+  await pass(150_000)
+  assert.equal(told.length, 1)
+  const teller = told[0]![0] as 'a' | 'b'
+  const kept = await nodes[teller].store.loadAlerts('cluster')
+  assert.deepEqual(
+    kept.map(({ code, told: to }) => [code, to]),
+    [['node-lost', { t: 'firing' }]],
+  )
+  assert.equal(teller, 'a', 'it asked first')
+  await first.stop()
+  await pass(120_000)
+  assert.equal(told.length, 1, 'the other knows that it was told')
+  facts.members.length = 0
+  await pass(120_000)
+  assert.deepEqual(told, ['a node-lost', 'b node-lost'], 'and tells that it is over')
+  await second.stop()
+  await close()
+})

@@ -58,6 +58,8 @@ export interface AlertsNeeds {
   readonly records: AlertRecords
   /** Whether this node tells what concerns its whole cluster; null where it has none, and tells everything itself. */
   readonly leads: (() => Promise<boolean>) | null
+  /** Leaves that to another node, when this one ends; absent where it has no cluster. */
+  leave?(): Promise<void>
   readonly clock: Clock
   readonly log: Log
 }
@@ -100,6 +102,7 @@ export class Alerts implements Service {
 
   async start(scope: Scope): Promise<void> {
     this.#own.restore(await this.#load('own'))
+    scope.defer(() => this.#leave())
     scope.spawn('look for alerts', async (signal) => {
       for (;;) {
         await this.#look()
@@ -109,6 +112,12 @@ export class Alerts implements Service {
     for (const [i, target] of this.#targets.entries()) {
       scope.spawn('tell alerts', (signal) => this.#keepTelling(target, this.#alarms[i]!, signal))
     }
+  }
+
+  async #leave(): Promise<void> {
+    if (!this.#leads) return
+    // Otherwise its lease runs out.
+    await this.#needs.leave?.().catch(() => {})
   }
 
   async #look(): Promise<void> {
