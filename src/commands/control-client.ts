@@ -53,7 +53,9 @@ export class ControlClient {
     })
     const text = await textOf(response)
     if (response.status === 404 || response.status === 405) {
-      throw new Error(`it knows no ${path.slice(1)}: it is another program, or an older version`)
+      throw new Error(
+        `it knows no ${path.slice(1).split('?', 1)[0]}: it is another program, or an older version`,
+      )
     }
     if (response.status === 401) throw new Error('it asks for its token: give it with --token or LP_CLITOKEN')
     if (response.status !== 200) throw new Error(plain(text, MAX_REFUSAL))

@@ -124,11 +124,11 @@ test('a ticket is retried where it is open here; otherwise the refusal says why'
     409,
     'this node has not taken the ticket up yet: ask again in a minute',
   ])
-  assert.deepEqual(await refusal(3), [404, `no winning ticket ${idOf(3)} is known here`])
+  assert.deepEqual(await refusal(3), [400, `no winning ticket ${idOf(3)} is known here`])
   answer = null
   assert.deepEqual(await refusal(1), [409, 'another node of the cluster redeems (n2 at h:1): ask that one'])
   Object.assign(parts, { winners: null })
-  assert.deepEqual(await refusal(1), [404, 'this node keeps no winning tickets'])
+  assert.deepEqual(await refusal(1), [400, 'this node keeps no winning tickets'])
 })
 
 test('the book has a line for each gateway and day, a line for each day, and the luck of all', async (t) => {

@@ -175,7 +175,7 @@ function keptBy(node: ControlledNode): {
   readonly keeper: NonNullable<Parts['winners']>['keeper']
 } {
   const { chain, core, winners } = partsOf(node)
-  if (!chain || !winners) throw new ControlError('not-here', 'this node keeps no winning tickets', 404)
+  if (!chain || !winners) throw new ControlError('not-here', 'this node keeps no winning tickets')
   return { board: new TicketBoard(core.store), clock: roundClockOf(chain), keeper: winners.keeper }
 }
 
@@ -189,7 +189,7 @@ function cursorOf({ id, receivedAtMs }: KnownTicket): string {
 }
 
 function unknown(ticket: Hex): ControlError {
-  return new ControlError('bad-parameter', `no winning ticket ${ticket} is known here`, 404)
+  return new ControlError('bad-parameter', `no winning ticket ${ticket} is known here`)
 }
 
 /** The sibling that redeems, in brackets, as far as it is known. */
