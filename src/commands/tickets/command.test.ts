@@ -72,12 +72,13 @@ test('list asks page after page, and shows each ticket with its reason and its d
 })
 
 test('list writes CSV that a spreadsheet reads, and JSON', async (t) => {
-  const odd = ticket(ONE, { reason: 'a "b", c' })
+  const odd = ticket(ONE, { reason: 'a "b", c', sessionId: '=1+1' })
   const { node } = await serve(t, { 'GET /tickets?limit=100': { tickets: [odd], next: null } })
   const { out } = await run(['list', '--csv', '--node', node])
   const [names, row] = out.split('\r\n')
   assert.match(names!, /^ticket,gateway,orchestrator,state,reason,/)
   assert.ok(row!.startsWith(`${ONE},0xA11ce,0xB0b,open,"a ""b"", c",10000000000000000,`))
+  assert.ok(row!.endsWith(",'=1+1"), 'a text of a peer is no formula')
   const json = JSON.parse((await run(['list', '--json', '--node', node])).out)
   assert.equal(json[0].faceValueWei, '10000000000000000')
 })

@@ -12,7 +12,9 @@ export function csvOf<Row>(columns: Columns<Row>, rows: readonly Row[]): string 
 }
 
 function field(value: Value): string {
-  const text = value === null ? '' : String(value)
+  // A spreadsheet would run a text that begins like a formula, and peers choose some of them.
+  const isFormula = typeof value === 'string' && /^[=+\-@\t]/.test(value)
+  const text = value === null ? '' : `${isFormula ? "'" : ''}${value}`
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
 }
 
