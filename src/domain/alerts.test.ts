@@ -6,6 +6,7 @@ import type { OrchestratorState } from './chain.ts'
 const X = '0x73AEd7b5dEb30222fa896f399d46cC99c7BEe57F'
 const ETHER = 10n ** 18n
 const GIBIBYTE = 2n ** 30n
+const DAY_MS = 86_400_000
 
 const recipient: OrchestratorState & { address: typeof X } = {
   ...{ address: X, registered: true, active: true, activationRound: 10n },
@@ -21,6 +22,7 @@ const WELL: AlertFacts = {
   firstTicket: { hash: '0x0a', faceValue: ETHER, expiryBlock: 1_061n },
   recipient,
   account: { address: X, balanceWei: 10n * ETHER, spentWei: 10n * ETHER, spentDays: 7, leastDays: 7 },
+  deposit: { address: X, depositWei: 5n * ETHER, lastsMs: 7 * DAY_MS, leastDays: 7 },
   members: [{ node: 'n1', address: 'h:1', isAlive: true, silentMs: 0 }],
   certificateExpiresAtMs: Date.UTC(2026, 11, 25),
   devices: [{ device: '0', outOfService: null }],
@@ -61,6 +63,8 @@ const FAULTS: readonly (readonly [AlertCode, Partial<AlertFacts>, RegExp])[] = [
   ['redeemer-unreachable', { causes: cause('redeemer-refuses') }, /^says$/],
   ['balance-low', { account: { ...WELL.account!, balanceWei: 10n * ETHER - 1n } }, /lasts 6\.9 days/],
   ['balance-low', { causes: cause('no-ether') }, /^says$/],
+  ['balance-low', { causes: cause('no-deposit') }, /^says$/],
+  ['balance-low', { deposit: { ...WELL.deposit!, lastsMs: 2 * DAY_MS } }, /is 5 ETH, which lasts 2 days/],
   ['rpc-stale', { causes: cause('chain-unreachable') }, /^says$/],
   ['rpc-stale', { causes: cause('chain-standing-still') }, /^says$/],
   [
@@ -129,6 +133,7 @@ test('what is normal is not found: a new orchestrator, a called reward, a node t
       firstTicket: null,
     },
     { account: { ...WELL.account!, balanceWei: 0n, spentWei: 0n } },
+    { deposit: { ...WELL.deposit!, lastsMs: null } },
   ]
   for (const facts of normal) assert.deepEqual(alertsIn({ ...WELL, ...facts }).alerts, [])
 })
@@ -143,6 +148,7 @@ test('what cannot be told is not taken for well', () => {
       firstTicket: null,
       recipient: null,
       account: null,
+      deposit: null,
     },
     ...{ members: [], certificateExpiresAtMs: null, devices: [], disk: null },
   })

@@ -48,6 +48,13 @@ export interface AlertFacts {
     /** `-alertBalanceDays`. */
     readonly leastDays: number
   } | null
+  /** What a gateway pays orchestrators with, and how long it lasts at what is paid; null while nothing is. */
+  readonly deposit: {
+    readonly address: Address
+    readonly depositWei: bigint
+    readonly lastsMs: number | null
+    readonly leastDays: number
+  } | null
   readonly members: readonly {
     readonly node: string
     readonly address: string
@@ -146,21 +153,15 @@ export const ALERTS = {
     title: 'Balance runs out',
     severity: 'critical',
     scope: 'node',
-    forMs: 0,
-    means: 'the account’s ether does not last for -alertBalanceDays, or does not pay for a redemption',
-    find: ({ account, causes }) => {
-      const broke = ofCauses('no-ether')({ causes })
-      if (broke.length > 0) return broke
-      if (!account) return null
-      if (account.spentWei <= 0n) return []
-      const { address, balanceWei, leastDays, spentDays, spentWei } = account
-      if (balanceWei * BigInt(spentDays) >= spentWei * BigInt(leastDays)) return []
-      const days = Number((balanceWei * BigInt(spentDays) * 10n) / spentWei) / 10
-      return one(
-        address,
-        `the account ${address} has ${ether(balanceWei)}, which lasts ${days} days at what it spent in the last ${spentDays} (${ether(spentWei)})`,
-        `send ether to ${address}; -alertBalanceDays (${leastDays}) sets when this is told`,
-      )
+    // What a gateway spends is not known well at first.
+    forMs: 10 * 60_000,
+    means:
+      'the account’s ether or a gateway’s deposit does not last for -alertBalanceDays, or does not pay for anything',
+    find: ({ account, causes, deposit }) => {
+      const broke = ofCauses('no-ether', 'no-deposit', 'no-reserve')({ causes })
+      if (!account && !deposit && broke.length === 0) return null
+      const isBroke = causes.some(({ code }) => code === 'no-ether')
+      return [...broke, ...(isBroke ? [] : etherLeft(account)), ...depositLeft(deposit)]
     },
   },
   'rpc-stale': {
@@ -312,6 +313,30 @@ function ofCauses(...codes: readonly CauseCode[]) {
     causes
       .filter(({ code }) => codes.includes(code))
       .map(({ about, change, says }) => ({ about, says, change }))
+}
+
+function etherLeft(account: AlertFacts['account']): AlertFinding[] {
+  if (!account || account.spentWei <= 0n) return []
+  const { address, balanceWei, leastDays, spentDays, spentWei } = account
+  if (balanceWei * BigInt(spentDays) >= spentWei * BigInt(leastDays)) return []
+  const days = Number((balanceWei * BigInt(spentDays) * 10n) / spentWei) / 10
+  return one(
+    address,
+    `the account ${address} has ${ether(balanceWei)}, which lasts ${days} days at what it spent in the last ${spentDays} (${ether(spentWei)})`,
+    `send ether to ${address}; -alertBalanceDays (${leastDays}) sets when this is told`,
+  )
+}
+
+function depositLeft(deposit: AlertFacts['deposit']): AlertFinding[] {
+  if (!deposit || deposit.lastsMs === null) return []
+  const { address, depositWei, lastsMs, leastDays } = deposit
+  if (lastsMs >= leastDays * DAY_MS) return []
+  const days = Math.floor((lastsMs * 10) / DAY_MS) / 10
+  return one(
+    `deposit of ${address}`,
+    `the deposit of ${address} is ${ether(depositWei)}, which lasts ${days} days at what was paid in the last hour`,
+    `deposit more with: livepeer gateway fund; -alertBalanceDays (${leastDays}) sets when this is told`,
+  )
 }
 
 function gibibytes(bytes: bigint): string {

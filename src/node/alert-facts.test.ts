@@ -62,6 +62,7 @@ async function world(t: TestContext) {
   const facts = {
     balance: async () => 1_000n,
     recipientState: async () => recipient,
+    funds: async () => ({ depositWei: 7n, depositLastsMs: 20 * DAY_MS }),
   } as unknown as StatusFacts
   return { clock, store, alertFacts: new NodeAlertFacts(parts, facts) }
 }
@@ -83,6 +84,7 @@ test('what rules judge is read from the parts of the node, its store and its dis
   assert.deepEqual(facts.account, {
     ...{ address: X, balanceWei: 1_000n, spentWei: 700n, spentDays: 7, leastDays: 14 },
   })
+  assert.deepEqual(facts.deposit, { address: X, depositWei: 7n, lastsMs: 20 * DAY_MS, leastDays: 14 })
   assert.ok(facts.disk!.totalBytes >= facts.disk!.freeBytes && facts.disk!.totalBytes > 0n)
   const codes = async () => alertsIn(await alertFacts.read()).alerts.map(({ code }) => code)
   const always = [
@@ -104,6 +106,10 @@ test('a node without chain, cluster and transcoder has nothing to tell of them',
     duties: { sendsTransactions: false },
     ...{ chain: null, reward: null, winners: null, cluster: null, transcoder: null },
   } as unknown as Parts
-  const facts = { balance: async () => null, recipientState: async () => null } as unknown as StatusFacts
+  const facts = {
+    balance: async () => null,
+    recipientState: async () => null,
+    funds: async () => null,
+  } as unknown as StatusFacts
   assert.deepEqual(alertsIn(await new NodeAlertFacts(parts, facts).read()).alerts, [])
 })

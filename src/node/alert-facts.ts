@@ -33,8 +33,9 @@ export class NodeAlertFacts {
   /** What is known now. */
   async read(): Promise<AlertFacts> {
     const { chain, cluster, core, reward, transcoder, winners } = this.#parts
-    const [account, recipient, disk] = await Promise.all([
+    const [account, deposit, recipient, disk] = await Promise.all([
       this.#account(),
+      this.#deposit(),
       this.#facts.recipientState(),
       this.#disk.look(),
     ])
@@ -49,6 +50,7 @@ export class NodeAlertFacts {
       firstTicket: first ?? null,
       recipient: recipient && chain && { ...recipient, address: chain.recipient },
       account,
+      deposit,
       members: (cluster?.members.all ?? []).map(({ address, leftMs, node }) => ({
         ...{ node, address, isAlive: leftMs > 0, silentMs: Math.max(0, -leftMs) },
       })),
@@ -67,6 +69,15 @@ export class NodeAlertFacts {
       ...{ address, balanceWei, spentWei, spentDays: SPENT_DAYS },
       leastDays: settings.alertBalanceDays,
     }
+  }
+
+  async #deposit(): Promise<AlertFacts['deposit']> {
+    const { chain } = this.#parts
+    const funds = await this.#facts.funds()
+    if (!chain || !funds) return null
+    const { account: address, settings } = chain
+    const { depositLastsMs: lastsMs, depositWei } = funds
+    return { address, depositWei, lastsMs, leastDays: settings.alertBalanceDays }
   }
 }
 

@@ -52,7 +52,7 @@ function well() {
   }
 }
 
-/** Two nodes see it from the second minute to the tenth. */
+/** Two nodes see it from the second minute to the twentieth. */
 function faulty(code: AlertCode) {
   const { forMs, means, scope, severity, title } = ruleOf(code)
   const nodes = ['a', 'b']
@@ -70,13 +70,13 @@ function faulty(code: AlertCode) {
   })
   return {
     ...{ name: code, interval: '30s' },
-    input_series: nodes.map((node) => series(code, node, '0x3 1x15 0x20')),
+    input_series: nodes.map((node) => series(code, node, '0x3 1x35 0x20')),
     alert_rule_test: [
       at(90, []),
       ...(forMs > 0 ? [at(beganS + forMs / 1_000 - 30, [])] : []),
       at(beganS + forMs / 1_000, all),
-      at(beganS + 450, all),
-      at(beganS + 540, []),
+      at(beganS + 1_020, all),
+      at(beganS + 1_110, []),
     ],
   }
 }

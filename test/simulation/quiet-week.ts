@@ -23,7 +23,7 @@ const LOOKED_EVERY = 5
 
 const NO_FACTS: AlertFacts = {
   ...{ nowMs: 0, causes: [], rounds: null, reward: null, firstTicket: null, recipient: null },
-  ...{ account: null, members: [], certificateExpiresAtMs: null, devices: [], disk: null },
+  ...{ account: null, deposit: null, members: [], certificateExpiresAtMs: null, devices: [], disk: null },
 }
 
 /** What the nodes wrote. */

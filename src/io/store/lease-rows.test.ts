@@ -262,7 +262,7 @@ test('one node of a cluster tells what concerns all of it; another takes over an
   const told: string[] = []
   const facts: AlertFacts & { members: AlertFacts['members'][number][] } = {
     ...{ nowMs: 0, causes: [], rounds: null, reward: null, firstTicket: null, recipient: null },
-    ...{ account: null, certificateExpiresAtMs: null, devices: [], disk: null },
+    ...{ account: null, deposit: null, certificateExpiresAtMs: null, devices: [], disk: null },
     members: [{ node: 'c', address: 'c:1', isAlive: false, silentMs: 1 }],
   }
   const nodes = { a, b }

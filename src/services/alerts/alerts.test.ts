@@ -9,7 +9,16 @@ import type { KeptAlert } from './alert-log.ts'
 import { type AlertKeeping, Alerts, type NamedTarget } from './alerts.ts'
 
 const NOTHING: AlertFacts = {
-  ...{ nowMs: 0, causes: [], rounds: null, reward: null, firstTicket: null, recipient: null, account: null },
+  ...{
+    nowMs: 0,
+    causes: [],
+    rounds: null,
+    reward: null,
+    firstTicket: null,
+    recipient: null,
+    account: null,
+    deposit: null,
+  },
   ...{ members: [], certificateExpiresAtMs: null, devices: [], disk: null },
 }
 const expiring = { certificateExpiresAtMs: 0 }
