@@ -303,7 +303,7 @@ export const flags = {
   alertBalanceDays: int(
     7,
     'every role on chain',
-    'An alert tells when the account’s ether lasts for fewer days than this at what it spent in the last seven.',
+    'An alert tells when the account’s ether lasts for fewer days than this at what it spent in the last seven, or a gateway’s deposit at what it pays.',
     { value: 'DAYS' },
   ),
   gasLimit: int(0, 'every role on chain', 'Gas limit of transactions; 0 estimates it.'),
