@@ -46,6 +46,7 @@ const OWN_PATHS: Readonly<Record<string, RegExp>> = {
   '/ticket': /^400 text\/plain$/,
   '/tickets/retry': /^400 text\/plain$/,
   '/ledger': /^(200 application\/json|\d{3} text\/plain)$/,
+  '/rewards': /^(200 application\/json|\d{3} text\/plain)$/,
   '/console/': /^404 text\/plain$/,
   '/console/login': /^400 text\/plain$/,
   '/console/logout': /^200 $/,
