@@ -97,7 +97,9 @@ export function consoleRoutes(
 /** The rewards of the last rounds, as far as nodes of this store noted them. */
 async function rewards(progress: ControlledNode['progress']): Promise<ControlAnswer> {
   if (!progress.running || !progress.hasStarted) throw notReady(progress)
-  const rounds = await progress.running.parts.core.store.lastRewards(SHOWN_ROUNDS)
+  const { chain, core } = progress.running.parts
+  // Without a chain there are no rewards, and a transcoder opens no store.
+  const rounds = chain ? await core.store.lastRewards(SHOWN_ROUNDS) : []
   return {
     json: {
       rounds: rounds.map(({ fee, reward, ...facts }) => ({ ...facts, rewardLptu: reward, feeWei: fee })),

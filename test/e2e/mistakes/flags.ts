@@ -188,10 +188,10 @@ export const mistakes: readonly Mistake[] = [
   },
   {
     name: 'a flag that has to wait',
-    flags: '-gateway -orchWebhookUrl http://127.0.0.1:1/orchestrators',
+    flags: '-gateway -orchAddr 127.0.0.1:1 -objectStore s3://key:word@region/bucket',
     ends: 1,
-    says: '-orchWebhookUrl is not supported by this version yet: leave it out and list the orchestrators in -orchAddr',
-    flag: '-orchAddr',
+    says: '-objectStore is not supported by this version yet: leave it out to keep segments in memory',
+    flag: '-objectStore',
   },
   {
     name: 'a negative amount',
