@@ -144,8 +144,8 @@ test('an orchestrator’s operator walks through the whole menu, and the chain s
     SEND,
   )
   assert.match(bonding, /BondingManager\.bondWithHint/)
-  assert.match(bonding, /gas costs at most/)
-  assert.match(bonding, /Mined in block \d+: bonds 100 LPT/)
+  assert.match(bonding, /costs at most [\d.]+ ETH of gas/)
+  assert.match(bonding, /bonds 100 LPT to 0x\w+.* mined in block \d+ as 0x/)
   assert.deepEqual(await delegatorOf(operator), { bonded: 100n * LPT, to: registered.address })
 
   await nextRound(orchestrator)
@@ -165,7 +165,7 @@ test('an orchestrator’s operator walks through the whole menu, and the chain s
   assert.equal(await lptOf(operator), before + 10n * LPT)
   assert.match(
     await wizard.item('withdraw fees', SEND),
-    /Mined in block \d+: pays 0\.0000\d+ ETH of earned fees/,
+    /pays 0\.0000\d+ ETH of earned fees.* mined in block/,
   )
 
   const sure = [/Are you sure you want to send 7 LPTU to "0x3C44\w+"\? \(y\/n\)/, 'y\r'] as const
@@ -192,7 +192,7 @@ test('an orchestrator’s operator walks through the whole menu, and the chain s
     [/Enter bond amount/, '500 LPT\r'],
     SEND,
   )
-  assert.match(becoming, /Mined in block/)
+  assert.match(becoming, /mined in block/)
   assert.deepEqual(await delegatorOf(operator), { bonded: 500n * LPT, to: operator.address })
   assert.deepEqual(await termsOf(operator), { rewardCut: 200_000n, feeShare: 200_000n, uri: URI })
 
@@ -209,7 +209,7 @@ test('an orchestrator’s operator walks through the whole menu, and the chain s
   assert.deepEqual(await termsOf(operator), { rewardCut: 200_000n, feeShare: 875_000n, uri: URI })
 
   await nextRound(orchestrator)
-  assert.match(await wizard.item('"reward"', SEND), /Mined in block \d+: mints the reward/)
+  assert.match(await wizard.item('"reward"', SEND), /mints the reward.* mined in block/)
   assert.match(await wizard.item('"reward"'), /Reward for current round \d+ already called/)
 
   await wizard.item('Set maximum Ethereum gas price', [/Enter new maximum gas price/, '500 gwei\r'])
@@ -252,7 +252,7 @@ test('an orchestrator’s operator walks through the whole menu, and the chain s
     [voted, POLL],
     [proposed, GOVERNOR],
   ] as const) {
-    const hash = /transaction (0x[0-9a-f]{64})/.exec(shown)![1]!
+    const hash = / as (0x[0-9a-f]{64})/.exec(shown)![1]!
     const sent = await chain.anvil.request<{ to: string }>('eth_getTransactionByHash', [hash])
     assert.equal(sent.to.toLowerCase(), to.toLowerCase())
   }
@@ -347,18 +347,20 @@ test('Ctrl-D at the menu ends the wizard, at a question without having sent anyt
   assert.equal(await atQuestion.terminal.exited(), 1)
 })
 
+/** The program with a pipe in place of a terminal. */
+function piped(args: readonly string[], { port } = gateway) {
+  const child = spawn('bin/livepeer_cli', ['-host', '127.0.0.1', '-http', String(port), ...args], {
+    cwd: ROOT,
+  })
+  let out = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    out += text
+  })
+  const exited = once(child, 'exit').then(([code]) => code as number | null)
+  return { child, exited, out: () => out }
+}
+
 test('a script feeds its answers by a pipe, and an open pipe does not outlast an interruption', async () => {
-  const piped = (args: readonly string[]) => {
-    const child = spawn('bin/livepeer_cli', ['-host', '127.0.0.1', '-http', String(gateway.port), ...args], {
-      cwd: ROOT,
-    })
-    let out = ''
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      out += text
-    })
-    const exited = once(child, 'exit').then(([code]) => code as number | null)
-    return { child, exited, out: () => out }
-  }
   const before = await lptOf(other)
   const script = piped(['-yes'])
   script.child.stdin.end(`10\n${other.address}\n7\ny\n23\n`)
@@ -370,4 +372,29 @@ test('a script feeds its answers by a pipe, and an open pipe does not outlast an
   open.child.kill('SIGINT')
   assert.equal(await open.exited, 130)
   assert.equal(await lptOf(other), before + 7n)
+})
+
+test('a reward service has reward in its menu, and a node shows the orchestrator that it works for, not its own account', async () => {
+  const at = `127.0.0.1:${await freePort()}`
+  const flags = `-serviceAddr ${at} -httpAddr ${at} -startupAvailabilityCheck=false -pricePerUnit 7`
+  const x = `-ethOrchAddr ${registered.address}`
+  const nodes = [
+    await chain.node('w', '-reward', registered),
+    await chain.node('hot', `-orchestrator -orchSecret s ${x} ${flags}`, other),
+  ]
+  const [ofService, ofHot] = await Promise.all(
+    nodes.map(async (node) => {
+      const { child, exited, out } = piped([], node)
+      child.stdin.end()
+      assert.equal(await exited, 0, out())
+      return out().replace(/\s+/g, ' ')
+    }),
+  )
+  assert.match(ofService!, /11\. Invoke "reward".*22\. Exit/)
+  assert.match(ofHot!, new RegExp(`Orchestrator \\(registered\\) \\| ${registered.address} `))
+  assert.match(ofHot!, new RegExp(`Orchestrator Account \\| ${other.address} `))
+  assert.match(
+    ofHot!,
+    new RegExp(`ORCHESTRATOR STATS.* Address \\| ${registered.address} .* Status \\| Registered `),
+  )
 })

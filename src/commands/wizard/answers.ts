@@ -98,30 +98,3 @@ export type RegisteredOrchestrator = z.output<typeof orchestrator>
 export type Lock = z.output<typeof locksAnswer>[number]
 /** The funds of the node's account as a sender. */
 export type Sender = z.output<typeof senderAnswer>
-
-const words = z.object({ about: text, contract: text, address: text, method: text })
-const step = { step: text.nullable(), isDone: z.boolean() }
-const argument = z.object({ name: text, words: text })
-
-/** The answer of a call with dryRun=true: what would be sent, step by step. */
-export const dryRunAnswer = z.object({
-  ...{ dryRun: z.literal(true), from: text, maxCost: text },
-  steps: z.array(
-    z.object({
-      ...step,
-      call: words
-        .extend({ args: z.array(argument), valueWei: text, maxCost: text, open: text.nullable() })
-        .nullable(),
-    }),
-  ),
-})
-/** What a call would send. */
-export type DryRun = z.output<typeof dryRunAnswer>
-
-/** The answer of a call with details=true: what was sent and mined. */
-export const sentAnswer = z.object({
-  dryRun: z.literal(false),
-  steps: z.array(
-    z.object({ ...step, call: words.extend({ hash: text, block: text, feeWei: text }).nullable() }),
-  ),
-})

@@ -117,25 +117,18 @@ test('a node that does not say that it tries out is never asked to: it would sen
 test('what a node would send is shown as it simulates it: contract, arguments, the most that gas costs', async () => {
   node.state = funded
   node.reads = { '/openapi.json': described('/transferTokens') }
-  const call = {
-    ...{
-      contract: 'LivepeerToken',
-      address: ACCOUNT,
-      method: 'transfer',
-      about: 'sends 7 LPTU',
-      valueWei: '0',
-    },
-    args: [{ name: 'to', value: OTHER, words: OTHER }],
-    ...{ maxCost: '0.000123 ETH', open: null },
+  const worded = {
+    ...{ contract: 'LivepeerToken', address: ACCOUNT, method: 'transfer', about: 'sends 7 LPTU' },
+    ...{ args: [{ name: 'to', value: OTHER, words: OTHER }], valueWei: '0' },
   }
-  const plan = {
-    dryRun: true,
-    from: ACCOUNT,
-    maxCost: '0.000123 ETH',
-    steps: [{ step: null, isDone: false, call }],
-  }
-  const sent = { ...call, hash: '0xabc', block: '12', feeWei: '1000000000000000' }
-  const details = { dryRun: false, steps: [{ step: null, isDone: false, call: sent }] }
+  const gas = { gas: '100000', maxFeePerGas: '1000000000', maxPriorityFeePerGas: '1' }
+  const cost = { maxCostWei: '100000000000000', maxCost: '0.0001 ETH' }
+  const transaction = { nonce: 3, to: ACCOUNT, data: '0x', value: '0', ...gas }
+  const call = { ...worded, ...cost, purpose: 'transfer', transaction, open: null }
+  const steps = [{ step: null, isDone: false, call }]
+  const plan = { dryRun: true, chainId: '54321', from: ACCOUNT, ...cost, steps }
+  const mined = { ...worded, hash: '0xabc', block: '12', feeWei: '1000000000000000' }
+  const details = { dryRun: false, steps: [{ step: null, isDone: false, call: mined }] }
   node.changes = { '/transferTokens': [200, JSON.stringify(plan)] }
   const asker = new ScriptedAsker([TRANSFER, OTHER, '7', 'y'], ({ text }) => {
     if (text.startsWith('Are you sure')) node.changes = { '/transferTokens': [200, JSON.stringify(details)] }
@@ -145,11 +138,22 @@ test('what a node would send is shown as it simulates it: contract, arguments, t
     `POST /transferTokens amount=7&dryRun=true&to=${OTHER}`,
     `POST /transferTokens amount=7&details=true&to=${OTHER}`,
   ])
-  assert.match(
-    out,
-    /would send with 0x90F7.*\n {2}sends 7 LPTU\n {6}LivepeerToken\.transfer at 0x90F7\w+\n {6}to: 0x7099\w+\n {6}gas costs at most 0\.000123 ETH\n/,
-  )
-  assert.match(out, /Mined in block 12: sends 7 LPTU\n {2}transaction 0xabc, its gas cost 0\.001 ETH\n/)
+  for (const words of [
+    /simulated what it would send:\n {2}sends 7 LPTU\n +calls LivepeerToken\.transfer at 0x90F7\w+\n +to: 0x7099\w+\n/,
+    /costs at most 0\.0001 ETH of gas\n {2}one transaction of 0x90F7\w+, for at most 0\.0001 ETH of gas\n/,
+    /sends 7 LPTU\n {2}mined in block 12 as 0xabc, for 0\.001 ETH of gas\n/,
+  ]) {
+    assert.match(out, words)
+  }
+})
+
+test('what a node tells of its sending in another form is not taken for anything', async () => {
+  node.state = funded
+  node.reads = { '/openapi.json': described('/transferTokens') }
+  node.changes = { '/transferTokens': [200, '{"dryRun":true}'] }
+  const { changes, out } = await run([TRANSFER, OTHER, '7', 'y'])
+  assert.deepEqual(changes, [`POST /transferTokens amount=7&dryRun=true&to=${OTHER}`])
+  assert.match(out, /Failed: the node tells what it sends in a form that is not known\n/)
 })
 
 test('what the node refuses when it is tried out is shown, and not sent', async () => {

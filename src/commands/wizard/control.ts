@@ -118,7 +118,7 @@ export class NodeControl {
 }
 
 /** A node's answer to a path as JSON, whole numbers as bigints. Throws ControlFailure. */
-export function readJson<T>(path: string, answer: Buffer, schema: z.ZodType<T>): T {
+function readJson<T>(path: string, answer: Buffer, schema: z.ZodType<T>): T {
   try {
     return schema.parse(
       JSON.parse(answer.toString('utf8'), exactNumber as (key: string, value: unknown) => unknown),

@@ -75,12 +75,11 @@ export async function setOrchestratorConfig(session: Session): Promise<void> {
 }
 
 async function setConfig(session: Session, what: string, terms: readonly Terms[]): Promise<void> {
-  const isSent = await send(session, {
+  await send(session, {
     ...{ path: '/setOrchestratorConfig', what },
     values: Object.assign({}, ...terms.map(({ values }) => values)) as CallValues,
     facts: terms.flatMap(({ facts }) => facts),
   })
-  if (isSent) session.write('A changed address counts for gateways from the next round on.\n')
 }
 
 const NONE: Terms = { values: {}, facts: [] }

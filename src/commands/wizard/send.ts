@@ -1,7 +1,9 @@
-import { ETH_TYPED, exactAmount } from '../../domain/typed-amount.ts'
+import type { z } from 'zod'
+import { parsedJson } from '../../lib/parsed-json.ts'
 import { withoutUnprintable } from '../../lib/printable.ts'
-import { type DryRun, dryRunAnswer, type OpenTransaction, sentAnswer, statusAnswer } from './answers.ts'
-import { type ControlChange, ControlFailure, readJson } from './control.ts'
+import { dryRunSchema, linesOfDryRun, linesOfSent, sentSchema } from '../operate/answers.ts'
+import { type OpenTransaction, statusAnswer } from './answers.ts'
+import { type ControlChange, ControlFailure } from './control.ts'
 import { askYesNo, type Session } from './session.ts'
 import type { Fact } from './tables.ts'
 
@@ -27,7 +29,7 @@ const QUIET_LOOKS = 10
 export async function send(session: Session, sending: Sending): Promise<boolean> {
   const { control, write } = session
   const isDescribed = await control.takes(sending.path, 'dryRun')
-  if (isDescribed) write(wordsOfPlan(await dryRun(session, sending)))
+  if (isDescribed) write(wordsOfPlan(await control.change(tried(sending))))
   else write(wordsOfCall(sending))
   const { question } = sending
   if (question !== undefined || !session.yes) {
@@ -45,27 +47,13 @@ export async function send(session: Session, sending: Sending): Promise<boolean>
   return true
 }
 
-async function dryRun({ control }: Session, { path, values }: Sending): Promise<DryRun> {
-  const answer = await control.change({ path, values: { ...values, dryRun: 'true' } })
-  return readJson(path, answer, dryRunAnswer)
+function tried({ path, values }: Sending): ControlChange {
+  return { path, values: { ...values, dryRun: 'true' } }
 }
 
-function wordsOfPlan({ from, maxCost, steps }: DryRun): string {
-  const lines = steps.flatMap(({ call, isDone, step }) => {
-    const name = step === null ? '' : `${step}: `
-    if (isDone) return [`  ${name}done already`]
-    if (call === null) return [`  ${name}sends nothing`]
-    const args = call.args.map((arg) => `      ${arg.name}: ${arg.words}`)
-    const value = call.valueWei === '0' ? [] : [`      ether sent along: ${ether(call.valueWei)}`]
-    const open = call.open === null ? [] : [`      sent already, waits to be mined: ${call.open}`]
-    return [
-      `  ${name}${call.about}`,
-      `      ${call.contract}.${call.method} at ${call.address}`,
-      ...[...args, ...value, `      gas costs at most ${call.maxCost}`, ...open],
-    ]
-  })
-  const total = steps.length > 1 ? [`  all gas costs at most ${maxCost}`] : []
-  return `${['', `The node simulated this, and would send with ${from}:`, ...lines, ...total].join('\n')}\n`
+function wordsOfPlan(plan: Buffer): string {
+  const lines = linesOfDryRun(read(plan, dryRunSchema)).map((line) => `  ${line}`)
+  return `${['', 'The node has simulated what it would send:', ...lines].join('\n')}\n`
 }
 
 function wordsOfCall({ facts = [], path, values = {}, what }: Sending): string {
@@ -128,12 +116,14 @@ async function openTransactions({ control }: Session): Promise<readonly OpenTran
 }
 
 function wordsOfSent(answer: Buffer): string {
-  const lines = readJson('the call', answer, sentAnswer).steps.flatMap(({ call, step }) => {
-    if (call === null) return step === null ? [] : [`${step}: done`]
-    const { about, block, feeWei, hash } = call
-    return [`Mined in block ${block}: ${about}`, `  transaction ${hash}, its gas cost ${ether(feeWei)}`]
-  })
+  const lines = linesOfSent(read(answer, sentSchema))
   return `${lines.join('\n') || 'Done: there was nothing to send'}\n`
+}
+
+function read<T>(answer: Buffer, schema: z.ZodType<T>): T {
+  const known = schema.safeParse(parsedJson(answer.toString('utf8')))
+  if (known.success) return known.data
+  throw new ControlFailure('stranger', 'the node tells what it sends in a form that is not known')
 }
 
 /** A node that tells nothing more than a text, or the 32 bytes of a transaction's hash. */
@@ -143,5 +133,3 @@ function wordsOfAnswer({ path }: Sending, answer: Buffer): string {
   const text = withoutUnprintable(answer.toString('utf8').trim())
   return text === '' ? 'Done: the node says that it was mined\n' : `${text}\n`
 }
-
-const ether = (wei: string) => (/^\d{1,78}$/.test(wei) ? exactAmount(BigInt(wei), ETH_TYPED) : wei)
