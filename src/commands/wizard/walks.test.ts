@@ -20,6 +20,8 @@ interface Walk {
   readonly item: string
   readonly state?: string
   readonly answers?: readonly string[]
+  /** The last line of what was shown before each answer. */
+  readonly prompts?: readonly string[]
   /** With the status of each answer. */
   readonly calls: readonly string[]
   readonly prints?: string
@@ -40,6 +42,7 @@ after(() => node[Symbol.asyncDispose]())
 /** What our wizard did in a walk, from the menu to the menu. */
 interface Walked {
   readonly calls: readonly string[]
+  readonly asked: readonly string[]
   readonly refusals: readonly string[]
   /** Answers that were not asked for. */
   readonly left: readonly string[]
@@ -57,8 +60,10 @@ async function walkedAt(role: Role, todo: readonly Walk[]): Promise<ReadonlyMap<
     let said = ''
     let current: Walk | null = null
     const finish = () => {
-      if (current)
-        done.set(current, { calls: [...node.calls], refusals: [...asker.refusals], left: asker.left })
+      if (current) {
+        const { asked, left, refusals } = asker
+        done.set(current, { calls: [...node.calls], asked: [...asked], refusals: [...refusals], left })
+      }
       current = null
     }
     const asker = new ScriptedAsker([], ({ text }) => {
@@ -68,6 +73,7 @@ async function walkedAt(role: Role, todo: readonly Walk[]): Promise<ReadonlyMap<
       if (current) prepare(current)
       asker.give(current ? [choiceFor(current, said), ...(current.answers ?? [])] : ['^C'])
       asker.refusals.length = 0
+      asker.asked.length = 0
       node.calls.length = 0
     })
     const write = (text: string) => {
@@ -204,6 +210,7 @@ const URI = 'serviceURI=https%3A%2F%2F127.0.0.1%3A9034'
 const CURRENT = 'an empty answer keeps what is set, instead of giving the work away for nothing'
 const MALFORMED = 'what is malformed is asked for again, instead of sent or replaced by a default'
 const WHOLE = 'the stake counts with its rewards, of which none is left behind'
+const NO_STAKE = 'where nothing is bonded, nothing is asked for ever'
 const NOWHERE = 'an empty address is not registered as https://:8935'
 
 /** Single walks, by number. */
@@ -214,6 +221,7 @@ const SINGLE: Readonly<Record<number, Better>> = {
       'POST /setPriceForBroadcaster broadcasterEthAddr=default&currency=Wei&pixelsPerUnit=1&pricePerUnit=3000000000',
     ],
   },
+  25: nothing(NO_STAKE),
   32: nothing(NOWHERE),
   33: nothing('a number that is not in the list is no orchestrator, instead of the zero address'),
   35: nothing('nothing is sent to bond nothing'),
@@ -224,6 +232,7 @@ const SINGLE: Readonly<Record<number, Better>> = {
   51: { why: CURRENT, changes: [`POST /setOrchestratorConfig ${ACTIVE}&${URI}`] },
   53: nothing(MALFORMED),
   59: { why: WHOLE, changes: ['POST /unbond amount=639884966114770703526'] },
+  61: nothing(NO_STAKE),
   101: {
     why: 'an empty answer keeps the highest price, instead of paying any',
     changes: [
@@ -241,8 +250,16 @@ function verdictOn(walk: Walk): Verdict {
   return SINGLE[walk.n] ?? RULES.find(({ has }) => has(walk))?.verdict ?? null
 }
 
+/** The words of a prompt that a script waits for: without its default, its range and what it says about the answer before. */
+function wordsOf(prompt: string): string {
+  const [words] = prompt.split(/ *\(|(?: -|->|>)/, 1)
+  const isAgain = /^(Must enter|Enter \(y\)es)/.test(prompt)
+  // The faucet that it names is gone.
+  return isAgain || prompt.includes('Rinkeby') ? '' : words!.trim()
+}
+
 /** How a walk differs from the recorded one beyond its verdict; null where it does not. */
-function faultOf(walk: Walk, { calls, left, refusals }: Walked): string | null {
+function faultOf(walk: Walk, { asked, calls, left, refusals }: Walked): string | null {
   const verdict = verdictOn(walk)
   if (verdict && 'out' in verdict) return null
   const expected = verdict?.changes ?? changesIn(walk.calls)
@@ -258,6 +275,10 @@ function faultOf(walk: Walk, { calls, left, refusals }: Walked): string | null {
   if (verdict) return null
   const more = [...ours].filter((read) => !theirs.has(read) && !FURTHER_READS.has(read))
   if (more.length > 0) return `${told} reads ${more}`
+  const unasked = (walk.prompts ?? [])
+    .map(wordsOf)
+    .filter((words) => !asked.some((text) => text.includes(words)))
+  if (unasked.length > 0) return `${told} does not ask ${JSON.stringify(unasked)}`
   return left.length > 0 && walk.ends === undefined ? `${told} leaves ${JSON.stringify(left)}` : null
 }
 
