@@ -24,17 +24,23 @@ import { foldRepeats } from './lib/log-fold.ts'
 
 const { version } = packageJson
 const variables = takenVariables()
-if (process.argv[2] === 'status') await showStatus()
-else if (process.argv[2] === 'health') await checkHealth()
-else if (process.argv[2] === 'certs') makeCerts()
-else if (process.argv[2] === 'store') await useStore()
-else if (process.argv[2] === 'tickets') await showTickets()
-else if (process.argv[2] === 'explain') explain()
-else if (process.argv[2] === 'completion') complete()
-else if (process.argv[2] === 'config') await checkConfig()
-else if (process.argv[2] === 'drain' || process.argv[2] === 'undrain') await drain(process.argv[2])
-else if (OPERATE_WORDS.has(process.argv[2] ?? '')) await operate()
-else await runAsNode()
+/** What every command is given: its words, and where its output goes. */
+const command = {
+  argv: process.argv.slice(3),
+  variables,
+  readText: readTextFile,
+  write: (text: string) => void process.stdout.write(text),
+  writeError: (text: string) => void process.stderr.write(text),
+}
+
+const commands: Readonly<Record<string, () => void | Promise<void>>> = {
+  ...{ status: showStatus, tickets: showTickets, health: checkHealth },
+  ...{ drain: () => drain('drain'), undrain: () => drain('undrain') },
+  ...{ certs: makeCerts, store: useStore, explain, completion: complete, config: checkConfig },
+  ...Object.fromEntries([...OPERATE_WORDS].map((word) => [word, operate])),
+}
+const [, , word = ''] = process.argv
+await (Object.hasOwn(commands, word) ? commands[word]! : runAsNode)()
 
 /** The environment variables of flags. They are removed, so that no child process inherits them. */
 function takenVariables(): Record<string, string> {
@@ -58,116 +64,65 @@ function takenManager(): {
   return socket ? { socket, watchdogUs, watchdogPid } : null
 }
 
-/** `livepeer status`: shows the state of running nodes. */
-async function showStatus(): Promise<void> {
+/** A signal that is aborted when a command is to end: by a signal of the system, or since its reader has gone, as after `| head`. */
+function endOfCommand(): AbortSignal {
   const stop = new AbortController()
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => stop.abort())
-  // The reader has gone away, as after `| head`.
   process.stdout.on('error', () => stop.abort())
-  process.exitCode = await runStatus(
-    {
-      argv: process.argv.slice(3),
-      variables,
-      readText: readTextFile,
-      write: (text) => void process.stdout.write(text),
-      writeError: (text) => void process.stderr.write(text),
-      terminal: () => (process.stdout.isTTY ? process.stdout : null),
-      now: () => systemClock.now(),
-    },
-    stop.signal,
-  )
+  return stop.signal
+}
+
+/** `livepeer status`: shows the state of running nodes. */
+async function showStatus(): Promise<void> {
+  const terminal = () => (process.stdout.isTTY ? process.stdout : null)
+  process.exitCode = await runStatus({ ...command, terminal, now: () => systemClock.now() }, endOfCommand())
 }
 
 /** `livepeer tickets`: the winning tickets of a node, and their book. */
 async function showTickets(): Promise<void> {
   const { runTickets } = await import('./commands/tickets/command.ts')
-  const stop = new AbortController()
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => stop.abort())
-  process.stdout.on('error', () => stop.abort())
-  process.exitCode = await runTickets(
-    {
-      ...{ argv: process.argv.slice(3), variables, readText: readTextFile },
-      write: (text) => void process.stdout.write(text),
-      writeError: (text) => void process.stderr.write(text),
-      now: () => systemClock.now(),
-    },
-    stop.signal,
-  )
+  process.exitCode = await runTickets({ ...command, now: () => systemClock.now() }, endOfCommand())
 }
 
 /** `livepeer health`: whether a node can serve. */
 async function checkHealth(): Promise<void> {
-  process.exitCode = await runHealth(
-    {
-      argv: process.argv.slice(3),
-      write: (text) => void process.stdout.write(text),
-      writeError: (text) => void process.stderr.write(text),
-    },
-    new AbortController().signal,
-  )
+  process.exitCode = await runHealth(command, endOfCommand())
 }
 
 /** `livepeer drain` and `livepeer undrain`: take a running node out of work, and back. */
-async function drain(command: 'drain' | 'undrain'): Promise<void> {
-  const stop = new AbortController()
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => stop.abort())
-  process.exitCode = await runDrain(
-    {
-      ...{ command, argv: process.argv.slice(3), variables, readText: readTextFile },
-      write: (text) => void process.stdout.write(text),
-      writeError: (text) => void process.stderr.write(text),
-    },
-    stop.signal,
-  )
+async function drain(name: 'drain' | 'undrain'): Promise<void> {
+  process.exitCode = await runDrain({ ...command, command: name }, endOfCommand())
 }
 
 /** The commands that act with a node's account, such as `livepeer orchestrator register`. */
 async function operate(): Promise<void> {
   const { runOperate } = await import('./commands/operate/command.ts')
-  const stop = new AbortController()
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => stop.abort())
-  process.stdout.on('error', () => stop.abort())
+  const asking = process.stdin.isTTY
+    ? { ask: askAtTerminal, askHidden: promptAtTerminal }
+    : { ask: null, askHidden: null }
   process.exitCode = await runOperate(
-    {
-      ...{ argv: process.argv.slice(2), variables, readText: readTextFile, writeNew: writeNewFile },
-      clock: systemClock,
-      ...(process.stdin.isTTY
-        ? { ask: askAtTerminal, askHidden: promptAtTerminal }
-        : { ask: null, askHidden: null }),
-      write: (text) => void process.stdout.write(text),
-      writeError: (text) => void process.stderr.write(text),
-    },
-    stop.signal,
+    { ...command, argv: process.argv.slice(2), writeNew: writeNewFile, clock: systemClock, ...asking },
+    endOfCommand(),
   )
 }
 
 /** `livepeer certs`: makes certificates for an operator's nodes. */
 function makeCerts(): void {
-  process.exitCode = runCerts({
-    argv: process.argv.slice(3),
-    write: (text) => void process.stdout.write(text),
-    writeError: (text) => void process.stderr.write(text),
-    clock: systemClock,
-    dice: systemDice,
-  })
+  process.exitCode = runCerts({ ...command, clock: systemClock, dice: systemDice })
 }
 
 /** `livepeer explain`: what a problem or a refusal means. */
 function explain(): void {
   process.stdout.on('error', () => {})
-  process.exitCode = runExplain({
-    argv: process.argv.slice(3),
-    write: (text) => void process.stdout.write(text),
-    writeError: (text) => void process.stderr.write(text),
-  })
+  process.exitCode = runExplain(command)
 }
 
 /** `livepeer completion`: what completes the program in a shell. */
 function complete(): void {
   process.stdout.on('error', () => {})
   const shell = SHELLS.find((name) => name === process.argv[3])
-  if (shell) process.stdout.write(completionFor(shell))
-  else process.stderr.write(`livepeer completion is for one of ${SHELLS.join(', ')}\n`)
+  if (shell) command.write(completionFor(shell))
+  else command.writeError(`livepeer completion is for one of ${SHELLS.join(', ')}\n`)
   process.exitCode = shell ? 0 : 2
 }
 
@@ -176,14 +131,10 @@ async function checkConfig(): Promise<void> {
   const { runConfig } = await import('./commands/config.ts')
   const { machineView } = await import('./commands/machine-view.ts')
   process.exitCode = await runConfig({
-    argv: process.argv.slice(3),
-    variables,
-    readText: readTextFile,
+    ...command,
     homeDir: homedir() || null,
     about: aboutThis(),
     machine: machineView,
-    write: (text) => void process.stdout.write(text),
-    writeError: (text) => void process.stderr.write(text),
   })
 }
 
@@ -191,13 +142,7 @@ async function checkConfig(): Promise<void> {
 async function useStore(): Promise<void> {
   // Loaded only here: it takes the databases' libraries.
   const { runStore } = await import('./commands/store.ts')
-  process.exitCode = await runStore({
-    argv: process.argv.slice(3),
-    readText: readTextFile,
-    exists: existsSync,
-    write: (text) => void process.stdout.write(text),
-    writeError: (text) => void process.stderr.write(text),
-  })
+  process.exitCode = await runStore({ ...command, exists: existsSync })
 }
 
 function stderrIdentity(): { dev: bigint; ino: bigint } | null {
