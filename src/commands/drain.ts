@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { messageOf } from '../lib/errors.ts'
+import { eitherDash, usageFault } from './command-words.ts'
 import { ControlClient } from './control-client.ts'
 import { addressOf, type ControlTarget, tokenOf } from './control-target.ts'
 import { plain } from './status/answer.ts'
@@ -56,8 +57,7 @@ export async function runDrain(env: DrainEnvironment, signal: AbortSignal): Prom
   try {
     target = readTarget(env)
   } catch (error) {
-    const [sentence] = messageOf(error).split('. ')
-    writeError(`${sentence}: livepeer ${command} --help explains\n`)
+    writeError(`${usageFault(error)}: livepeer ${command} --help explains\n`)
     return 2
   }
   if (!target) {
@@ -89,8 +89,7 @@ export async function runDrain(env: DrainEnvironment, signal: AbortSignal): Prom
 /** Null when help is asked for. Throws what is wrong, as one sentence. */
 function readTarget(env: DrainEnvironment): Target | null {
   const { positionals, values } = parseArgs({
-    // One dash or two, as everywhere.
-    args: env.argv.map((word) => (/^-[a-z]{2,}/.test(word) ? `-${word}` : word)),
+    args: eitherDash(env.argv),
     allowPositionals: true,
     options: { token: { type: 'string' }, help: { type: 'boolean', short: 'h', default: false } },
   })

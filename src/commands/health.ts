@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { messageOf } from '../lib/errors.ts'
+import { eitherDash, usageFault } from './command-words.ts'
 import { ANSWER_TIMEOUT_MS, addressOf, fetchFrom, silenceOf } from './control-target.ts'
 import { plain } from './status/answer.ts'
 import { USUAL_PORTS } from './status/command.ts'
@@ -36,7 +36,7 @@ export async function runHealth(env: HealthEnvironment, signal: AbortSignal): Pr
   let isGuess: boolean
   try {
     const { positionals, values } = parseArgs({
-      args: env.argv.map((word) => (/^-[a-z]{2,}/.test(word) ? `-${word}` : word)),
+      args: eitherDash(env.argv),
       allowPositionals: true,
       options: { help: { type: 'boolean', short: 'h', default: false } },
     })
@@ -48,8 +48,7 @@ export async function runHealth(env: HealthEnvironment, signal: AbortSignal): Pr
     isGuess = positionals.length === 0
     asked = (isGuess ? USUAL_PORTS.map(String) : positionals).map(addressOf)
   } catch (error) {
-    const [sentence] = messageOf(error).split('. ')
-    writeError(`${sentence}: livepeer health --help explains\n`)
+    writeError(`${usageFault(error)}: livepeer health --help explains\n`)
     return 2
   }
   const looks = await Promise.all(asked.map(([name, url]) => look(plain(name), url, signal)))

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { COMMANDS, type Command } from '../../config/commands.ts'
-import { messageOf } from '../../lib/errors.ts'
+import { eitherDash, usageFault } from '../command-words.ts'
 import { UsageError } from './environment.ts'
 
 /** A command of the table, and what its command line gives it. */
@@ -56,12 +56,11 @@ function parsed(words: readonly string[], options: NonNullable<Command['options'
   })
   try {
     return parseArgs({
-      // One dash or two, as everywhere.
-      args: words.map((word) => (/^-[a-zA-Z]{2,}/.test(word) ? `-${word}` : word)),
+      args: eitherDash(words),
       allowPositionals: true,
       options: { ...Object.fromEntries(known), help: { type: 'boolean', short: 'h' } },
     })
   } catch (error) {
-    throw new UsageError(messageOf(error).split('. ')[0]!, { cause: error })
+    throw new UsageError(usageFault(error), { cause: error })
   }
 }

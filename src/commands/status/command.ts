@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { messageOf } from '../../lib/errors.ts'
 import { escaped } from '../../lib/printable.ts'
+import { eitherDash, usageFault } from '../command-words.ts'
 import { ANSWER_TIMEOUT_MS, addressOf, fetchFrom, silenceOf, textOf, tokenOf } from '../control-target.ts'
 import { type NodeAnswer, plain, readAnswer } from './answer.ts'
 import { screenOf } from './screen.ts'
@@ -59,8 +59,7 @@ export async function runStatus(env: StatusEnvironment, signal: AbortSignal): Pr
   try {
     options = readOptions(env)
   } catch (error) {
-    const [sentence] = messageOf(error).split('. ')
-    env.writeError(`${sentence}: livepeer status --help explains\n`)
+    env.writeError(`${usageFault(error)}: livepeer status --help explains\n`)
     return 2
   }
   if (!options) {
@@ -91,8 +90,7 @@ const SHOW_CURSOR = '\x1b[?25h'
 /** Null when help is asked for. Throws what is wrong, as one sentence. */
 function readOptions(env: StatusEnvironment): Options | null {
   const { positionals, values } = parseArgs({
-    // One dash or two, as everywhere.
-    args: env.argv.map((word) => (/^-[a-z]{2,}/.test(word) ? `-${word}` : word)),
+    args: eitherDash(env.argv),
     allowPositionals: true,
     options: {
       watch: { type: 'boolean', default: false },

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { messageOf } from '../../lib/errors.ts'
+import { eitherDash, usageFault } from '../command-words.ts'
 import { ControlClient } from '../control-client.ts'
 import { addressOf, tokenOf } from '../control-target.ts'
 import { plain } from '../status/answer.ts'
@@ -76,8 +77,7 @@ export async function runTickets(env: TicketsEnvironment, signal: AbortSignal): 
   try {
     options = readOptions(env)
   } catch (error) {
-    const [sentence] = messageOf(error).split('. ')
-    env.writeError(`${sentence}: livepeer tickets --help explains\n`)
+    env.writeError(`${usageFault(error)}: livepeer tickets --help explains\n`)
     return 2
   }
   if (!options) {
@@ -107,8 +107,7 @@ type Values = Readonly<Partial<Record<string, string | boolean>>>
 function readOptions(env: TicketsEnvironment): Options | null {
   const text = { type: 'string' } as const
   const { positionals, values } = parseArgs({
-    // One dash or two, as everywhere.
-    args: env.argv.map((word) => (/^-[a-z]{2,}/.test(word) ? `-${word}` : word)),
+    args: eitherDash(env.argv),
     allowPositionals: true,
     options: {
       ...{ state: text, reason: text, sender: text, within: text, limit: text },
