@@ -1,8 +1,7 @@
 import { z } from 'zod'
-import { NodeError } from '../../lib/errors.ts'
 import type { ListedOrchestrator, OrchestratorList } from '../../services/gateway/webhook-orchestrators.ts'
 import { inLowerCase } from './go-json.ts'
-import { callWebhook } from './webhook-call.ts'
+import { fetchJson, WebhookError } from './webhook-call.ts'
 
 /** As long as peers wait (gateway.md §7). */
 const LIMIT_MS = 3_000
@@ -21,24 +20,13 @@ export class WebhookList implements OrchestratorList {
   }
 
   async fetch(signal: AbortSignal): Promise<readonly ListedOrchestrator[]> {
-    const call = { url: this.#url, body: null, maxBytes: MAX_ANSWER_BYTES, limitMs: this.#limitMs }
-    const { body, status } = await callWebhook(call, signal)
-    if (status < 200 || status > 299) throw unusable(`it answers ${status}`)
-    let json: unknown
-    try {
-      json = JSON.parse(body)
-    } catch {
-      throw unusable('its answer is not JSON')
-    }
+    const call = { url: this.#url, maxBytes: MAX_ANSWER_BYTES, limitMs: this.#limitMs }
+    const json = await fetchJson(call, signal)
     const parsed = schema.safeParse(inLowerCase(json))
     if (!parsed.success) {
       const { message, path } = parsed.error.issues[0]!
-      throw unusable(`its answer cannot be used: ${[...path, message].join(': ')}`)
+      throw new WebhookError('unusable', `its answer cannot be used: ${[...path, message].join(': ')}`)
     }
     return (parsed.data ?? []).map(({ address, score }) => ({ address: address ?? '', score: score ?? 0 }))
   }
-}
-
-function unusable(reason: string): NodeError<'unusable-list'> {
-  return new NodeError<'unusable-list'>('unusable-list', reason)
 }

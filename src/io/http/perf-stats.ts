@@ -1,7 +1,6 @@
 import { z } from 'zod'
-import { NodeError } from '../../lib/errors.ts'
 import type { PerfStats } from '../../services/gateway/perf-scores.ts'
-import { callWebhook } from './webhook-call.ts'
+import { fetchJson, WebhookError } from './webhook-call.ts'
 
 const LIMIT_MS = 10_000
 const MAX_ANSWER_BYTES = 10_000_000
@@ -22,17 +21,11 @@ export class PerfStatsPage implements PerfStats {
   }
 
   async fetch(signal: AbortSignal): Promise<ReadonlyMap<string, number>> {
-    const call = { url: this.#url, body: null, maxBytes: MAX_ANSWER_BYTES, limitMs: this.#limitMs }
-    const { body, status } = await callWebhook(call, signal)
-    if (status < 200 || status > 299) throw unusable(`it answers ${status}`)
-    let json: unknown
-    try {
-      json = JSON.parse(body)
-    } catch {
-      throw unusable('its answer is not JSON')
-    }
+    const call = { url: this.#url, maxBytes: MAX_ANSWER_BYTES, limitMs: this.#limitMs }
+    const json = await fetchJson(call, signal)
     const parsed = schema.safeParse(json)
-    if (!parsed.success) throw unusable(`its answer cannot be used: ${parsed.error.issues[0]!.message}`)
+    if (!parsed.success)
+      throw new WebhookError('unusable', `its answer cannot be used: ${parsed.error.issues[0]!.message}`)
     const scores = new Map<string, number>()
     for (const [address, ofRegion] of Object.entries(parsed.data)) {
       const score = ofRegion && Object.hasOwn(ofRegion, this.#region) ? ofRegion[this.#region]?.score : null
@@ -40,8 +33,4 @@ export class PerfStatsPage implements PerfStats {
     }
     return scores
   }
-}
-
-function unusable(reason: string): NodeError<'unusable-scores'> {
-  return new NodeError<'unusable-scores'>('unusable-scores', reason)
 }

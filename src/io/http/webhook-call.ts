@@ -9,10 +9,16 @@ const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
 /** Redirects that repeat the request; the others ask again by GET, without a body. */
 const REPEATING: ReadonlySet<number> = new Set([307, 308])
 
-/** Why a webhook gave no answer. */
-export type WebhookFault = 'unreachable' | 'cut-short' | 'too-slow' | 'too-large' | 'bad-redirect'
+/** Why a webhook gave no answer, or none that can be used. */
+export type WebhookFault =
+  | 'unreachable'
+  | 'cut-short'
+  | 'too-slow'
+  | 'too-large'
+  | 'bad-redirect'
+  | 'unusable'
 
-/** A webhook that gave no answer. The message is a reason without what is secret in its URL. */
+/** A webhook that gave no answer, or none that can be used. The message is a reason without what is secret in its URL. */
 export class WebhookError extends NodeError<WebhookFault> {
   override name = 'WebhookError'
 }
@@ -57,6 +63,18 @@ export async function callWebhook(call: WebhookCall, signal: AbortSignal): Promi
     if (signal.aborted) throw abortError(signal)
     if (timeout.aborted) throw new WebhookError('too-slow', `no answer within ${call.limitMs / 1000} s`)
     throw error
+  }
+}
+
+/** The JSON at a URL of the operator, asked for by GET. Throws WebhookError, or the AbortError of the signal. */
+export async function fetchJson(call: Omit<WebhookCall, 'body'>, signal: AbortSignal): Promise<unknown> {
+  const { body, status } = await callWebhook({ ...call, body: null }, signal)
+  if (status < 200 || status > 299) throw new WebhookError('unusable', `it answers ${status}`)
+  try {
+    return JSON.parse(body)
+  } catch {
+    // JSON.parse quotes what it cannot read.
+    throw new WebhookError('unusable', 'its answer is not JSON')
   }
 }
 
