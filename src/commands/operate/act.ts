@@ -7,6 +7,7 @@ import type { ReadCommand } from './command-line.ts'
 import { agrees, assertCanAsk } from './consent.ts'
 import { type OperateEnvironment, UsageError } from './environment.ts'
 import { type FoundNode, findNode } from './find-node.ts'
+import { tellLines, writeJson } from './output.ts'
 import { writeUnsigned } from './unsigned.ts'
 
 /** How often the node is asked what it has sent so far. */
@@ -41,8 +42,7 @@ export async function runAction(
     throw new UsageError('--from goes with --unsigned or --dry-run')
   if (isDry && file !== null) throw new UsageError('--dry-run and --unsigned do not go together')
   if (!isDry && file === null) assertCanAsk(line, env)
-  const tell = (lines: readonly string[]) =>
-    (json ? env.writeError : env.write)(lines.map((text) => `${text}\n`).join(''))
+  const tell = (lines: readonly string[]) => tellLines(line, env, lines)
 
   const node = await findNode(line, action.role, env, signal)
   const from = given ?? (await accountFor(node, file !== null, signal))
@@ -51,7 +51,7 @@ export async function runAction(
   const planned = await node.reading.change(path, trial, dryRunSchema, signal)
   tell(linesOfDryRun(planned))
   if (isDry) {
-    if (json) env.write(`${written(planned)}\n`)
+    if (json) writeJson(env, planned)
     return 0
   }
   if (file !== null) {
@@ -63,12 +63,12 @@ export async function runAction(
         (step) => `not in the file, since it is done on the node itself: ${step} (livepeer price set)`,
       ),
     ])
-    if (json) env.write(`${written({ file, ...planned })}\n`)
+    if (json) writeJson(env, { file, ...planned })
     return 0
   }
   await agrees('Send this? [y/N] ', line, env, signal)
   const sent = await send(node, { path, values }, planned, env, signal)
-  if (json) env.write(`${written(sent)}\n`)
+  if (json) writeJson(env, sent)
   else tell(linesOfSent(sent))
   return 0
 }
@@ -133,8 +133,4 @@ async function follow(
 
 function purposesOf({ steps }: DryRun): ReadonlySet<string> {
   return new Set(steps.flatMap(({ call }) => (call ? [call.purpose] : [])))
-}
-
-function written(value: unknown): string {
-  return JSON.stringify(value, (_, one) => (typeof one === 'bigint' ? one.toString() : one), 2)
 }

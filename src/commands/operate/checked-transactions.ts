@@ -4,8 +4,8 @@ import { knownContracts } from '../../domain/known-contracts.ts'
 import { ETH_NAMED, parseTypedAmount } from '../../domain/typed-amount.ts'
 import { networkMaxOf } from '../../io/chain/gas-price.ts'
 import { decodeCall } from '../../io/chain/known-calls.ts'
+import type { SignedTransaction } from '../../io/chain/signed-transactions.ts'
 import { etherAtLeast, gwei } from '../../lib/amounts.ts'
-import type { Hex } from '../../lib/bytes.ts'
 import type { Address } from '../../lib/crypto.ts'
 import { messageOf } from '../../lib/errors.ts'
 import { optionOf } from './actions.ts'
@@ -21,16 +21,9 @@ export interface Expectation {
 }
 
 /** What of a transaction is checked. */
-export interface CheckedTransaction {
+export interface CheckedTransaction extends Omit<SignedTransaction, 'hash' | 'from' | 'chainId'> {
   /** As the file says. */
   readonly about: string
-  readonly nonce: number
-  readonly to: Address
-  readonly data: Hex
-  readonly value: bigint
-  readonly gas: bigint
-  readonly maxFeePerGas: bigint
-  readonly maxPriorityFeePerGas: bigint
 }
 
 const ARBITRUM_ONE = 42_161n

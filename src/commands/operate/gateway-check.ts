@@ -5,6 +5,7 @@ import { takes } from './actions.ts'
 import type { ReadCommand } from './command-line.ts'
 import type { OperateEnvironment } from './environment.ts'
 import { findNode } from './find-node.ts'
+import { writeJson } from './output.ts'
 
 const MAX_SENTENCE = 1_000
 
@@ -41,9 +42,7 @@ export async function checkGateway(
   const serving = orchestrators.filter(({ serves }) => serves)
   if (line.options.json === true) {
     const all = { serving: serving.length, orchestrators, causes, funds }
-    env.write(
-      `${JSON.stringify(all, (_, value) => (typeof value === 'bigint' ? value.toString() : value), 2)}\n`,
-    )
+    writeJson(env, all)
     return serving.length > 0 ? 0 : 1
   }
   const lines = [

@@ -6,6 +6,7 @@ import { takes } from './actions.ts'
 import type { ReadCommand } from './command-line.ts'
 import type { OperateEnvironment } from './environment.ts'
 import { findNode } from './find-node.ts'
+import { writeJson } from './output.ts'
 
 const MAX_LOCKS = 1_000
 const MILLION = 1_000_000n
@@ -50,9 +51,7 @@ export async function showOrchestrator(
   const registered = isOther ? await reading.read(path, accountSchema, signal) : account
   if (line.options.json === true) {
     const all = { orchestrator: { ...Transcoder, price: PriceInfo }, registered, account }
-    env.write(
-      `${JSON.stringify(all, (_, value) => (typeof value === 'bigint' ? value.toString() : value), 2)}\n`,
-    )
+    writeJson(env, all)
     return 0
   }
   const { Active, DelegatedStake, FeeShare, LastRewardRound, RewardCut, ServiceURI, Status } = Transcoder

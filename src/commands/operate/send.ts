@@ -13,6 +13,7 @@ import type { ReadCommand } from './command-line.ts'
 import { agrees } from './consent.ts'
 import { type OperateEnvironment, UsageError } from './environment.ts'
 import { findNode } from './find-node.ts'
+import { tellLines, writeJson } from './output.ts'
 import { textOf } from './sign.ts'
 import { readTransactionFile, type SignedFile } from './transaction-file.ts'
 
@@ -61,9 +62,7 @@ export async function sendTransactions(
   if (content.state !== 'signed') throw new Error(`${path} is not signed: livepeer tx sign signs it`)
   const signed = await signedIn(content)
   const words = checkedWords({ ...content, transactions: signed }, expectation)
-  const json = line.options.json === true
-  const tell = (lines: readonly string[]) =>
-    (json ? env.writeError : env.write)(lines.map((text) => `${text}\n`).join(''))
+  const tell = (lines: readonly string[]) => tellLines(line, env, lines)
   tell([
     `to send, signed by ${content.from}, on chain ${content.chainId}:`,
     ...words.flatMap((call, index) => [
@@ -79,11 +78,7 @@ export async function sendTransactions(
     const mined = await sendOne(door, { raw, hash, number: index + 1 }, { clock: env.clock, tell }, signal)
     done.push({ about, hash, ...mined })
   }
-  if (json) {
-    env.write(
-      `${JSON.stringify({ sent: done }, (_, value) => (typeof value === 'bigint' ? value.toString() : value), 2)}\n`,
-    )
-  }
+  if (line.options.json === true) writeJson(env, { sent: done })
   return 0
 }
 

@@ -8,6 +8,7 @@ import { checkedWords, expectationOf } from './checked-transactions.ts'
 import type { ReadCommand } from './command-line.ts'
 import { agrees } from './consent.ts'
 import { type OperateEnvironment, UsageError } from './environment.ts'
+import { tellLines, writeJson } from './output.ts'
 import { readTransactionFile, type UnsignedFile, writeTransactionFile } from './transaction-file.ts'
 
 /**
@@ -27,9 +28,7 @@ export async function signTransactions(
   const content = readTransactionFile(textOf(path, env), path)
   if (content.state !== 'unsigned') throw new Error(`${path} is signed already: livepeer tx send sends it`)
   const words = checkedWords(content, expectation)
-  const json = line.options.json === true
-  const tell = (lines: readonly string[]) =>
-    (json ? env.writeError : env.write)(lines.map((text) => `${text}\n`).join(''))
+  const tell = (lines: readonly string[]) => tellLines(line, env, lines)
   tell([
     `to sign with ${content.from}, for chain ${content.chainId}:`,
     ...words.flatMap((call, index) => [
@@ -43,10 +42,9 @@ export async function signTransactions(
   const transactions = await signed(content, keystore, line, env)
   env.writeNew(out, writeTransactionFile({ ...content, state: 'signed', transactions }))
   tell([`written to ${out}, signed: livepeer tx send sends it from a machine with a network`])
-  if (json)
-    env.write(
-      `${JSON.stringify({ file: out, from: content.from, transactions: words.map(({ about }) => about) }, null, 2)}\n`,
-    )
+  if (line.options.json === true) {
+    writeJson(env, { file: out, from: content.from, transactions: words.map(({ about }) => about) })
+  }
   return 0
 }
 

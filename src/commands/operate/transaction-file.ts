@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { bigintsAsTexts } from '../../lib/bigints.ts'
 import type { Hex } from '../../lib/bytes.ts'
 import { type Address, parseAddress } from '../../lib/crypto.ts'
 import { escaped } from '../../lib/printable.ts'
@@ -104,10 +105,6 @@ export function writeTransactionFile(
   content: Omit<UnsignedFile, 'format' | 'version'> | Omit<SignedFile, 'format' | 'version'>,
 ): string {
   const { state, ...rest } = content
-  const text = JSON.stringify(
-    { format: FORMAT, version: VERSION, state, ...rest },
-    (_, value) => (typeof value === 'bigint' ? value.toString() : value),
-    2,
-  )
+  const text = JSON.stringify({ format: FORMAT, version: VERSION, state, ...rest }, bigintsAsTexts, 2)
   return `${text}\n`
 }

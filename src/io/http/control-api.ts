@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { bigintsAsTexts } from '../../lib/bigints.ts'
 import { isAbort, messageOf } from '../../lib/errors.ts'
 import { withoutMapping } from '../../lib/hosts.ts'
 import { listen } from '../../lib/listen.ts'
@@ -186,11 +187,7 @@ function sentOf(answer: Exclude<ControlAnswer, StreamAnswer>): Sent {
     return { status: 200, body: bytes, type, headers }
   }
   if ('bare' in answer) return { status: 200, body: bareJson(answer.bare), type: 'application/json' }
-  const text = JSON.stringify(
-    answer.json,
-    (_, value) => (typeof value === 'bigint' ? value.toString() : value),
-    2,
-  )
+  const text = JSON.stringify(answer.json, bigintsAsTexts, 2)
   return { status: answer.status ?? 200, body: `${text}\n`, type: 'application/json' }
 }
 

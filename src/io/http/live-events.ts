@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { NodeEvent } from '../../domain/events.ts'
+import { bigintsAsTexts } from '../../lib/bigints.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Scope, Service } from '../../lib/service.ts'
 import { ControlError } from './control-route.ts'
@@ -159,7 +160,7 @@ export class LiveEvents implements Service {
 
   #textOf(event: NodeEvent): string | null {
     const told = { ...event, atMs: this.#clock.now() }
-    const text = JSON.stringify(told, (_, value) => (typeof value === 'bigint' ? value.toString() : value))
+    const text = JSON.stringify(told, bigintsAsTexts)
     return text.length > MAX_EVENT_CHARS ? null : text
   }
 }

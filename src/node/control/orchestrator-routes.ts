@@ -12,6 +12,7 @@ import {
 } from '../../domain/activation.ts'
 import { type SetPrice, writeSetPrice } from '../../domain/price-words.ts'
 import { ControlError, type ControlRoute, route } from '../../io/http/control-route.ts'
+import { bigintsAsTexts } from '../../lib/bigints.ts'
 import { isUnspecified } from '../../lib/hosts.ts'
 import { parsedJson } from '../../lib/parsed-json.ts'
 import { acting, sendingChainOf } from './acting.ts'
@@ -225,7 +226,7 @@ class Activation {
 
   async #note(begun: BegunActivation | null): Promise<void> {
     if (this.#node.sending?.isDry) return
-    const text = JSON.stringify(begun, (_, value) => (typeof value === 'bigint' ? value.toString() : value))
+    const text = JSON.stringify(begun, bigintsAsTexts)
     const { clock, store } = { clock: this.#node.clock, store: partsOf(this.#node).core.store }
     await store.keepControlSetting(ACTIVATION, begun === null ? null : text, clock.now())
   }
