@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { NOTHING_KNOWN } from '../../test/fakes/alert-facts.ts'
 import { ALERT_CODES, type AlertCode, type AlertFacts, alertName, alertsIn, ruleOf } from './alerts.ts'
 import type { OrchestratorState } from './chain.ts'
 
@@ -139,19 +140,7 @@ test('what is normal is not found: a new orchestrator, a called reward, a node t
 })
 
 test('what cannot be told is not taken for well', () => {
-  const { alerts, unknown } = alertsIn({
-    ...{
-      nowMs: 0,
-      causes: [],
-      rounds: null,
-      reward: null,
-      firstTicket: null,
-      recipient: null,
-      account: null,
-      deposit: null,
-    },
-    ...{ members: [], certificateExpiresAtMs: null, devices: [], disk: null },
-  })
+  const { alerts, unknown } = alertsIn(NOTHING_KNOWN)
   assert.deepEqual(alerts, [])
   assert.deepEqual(
     [...unknown],

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { NOTHING_KNOWN } from '../../../test/fakes/alert-facts.ts'
 import { RecordingLog } from '../../../test/fakes/recording-log.ts'
 import type { AlertForm } from '../../domain/alert-target.ts'
 import type { AlertFacts } from '../../domain/alerts.ts'
@@ -8,19 +9,6 @@ import { Supervisor } from '../../lib/service.ts'
 import type { KeptAlert } from './alert-log.ts'
 import { type AlertKeeping, Alerts, type NamedTarget } from './alerts.ts'
 
-const NOTHING: AlertFacts = {
-  ...{
-    nowMs: 0,
-    causes: [],
-    rounds: null,
-    reward: null,
-    firstTicket: null,
-    recipient: null,
-    account: null,
-    deposit: null,
-  },
-  ...{ members: [], certificateExpiresAtMs: null, devices: [], disk: null },
-}
 const expiring = { certificateExpiresAtMs: 0 }
 const lost = { members: [{ node: 'n2', address: 'h:1', isAlive: false, silentMs: 5 }] }
 const gpu = { devices: [{ device: '3', outOfService: 'x' }] }
@@ -51,7 +39,7 @@ async function world(t: TestContext, forms: readonly AlertForm[] = ['webhook'], 
         new Alerts(
           { node: 'n1', targets },
           {
-            look: async () => ({ ...NOTHING, nowMs: clock.now(), ...w.facts }),
+            look: async () => ({ ...NOTHING_KNOWN, nowMs: clock.now(), ...w.facts }),
             send: async ({ url }, { alerts }) => {
               const to = `t${url.slice(-1)}`
               if (w.broken.has(to)) throw new Error('down')

@@ -1,0 +1,7 @@
+import type { AlertFacts } from '../../src/domain/alerts.ts'
+
+/** What alerts judge from at a node that cannot tell anything. */
+export const NOTHING_KNOWN: AlertFacts = {
+  ...{ nowMs: 0, causes: [], rounds: null, reward: null, firstTicket: null, recipient: null },
+  ...{ account: null, deposit: null, members: [], certificateExpiresAtMs: null, devices: [], disk: null },
+}
