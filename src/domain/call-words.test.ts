@@ -110,8 +110,8 @@ test('what no command makes is refused, although it is understood', () => {
     [call('TicketBroker.unlock', [], 1n), /^TicketBroker\.unlock takes no ether, and 1 wei are sent along$/],
     [call('TicketBroker.fundDepositAndReserve', [1n, 2n], 4n), /takes 3 wei by its arguments, and 4 wei/],
     [call('LivepeerToken.transfer', [NOBODY, 1n]), /^its to is the zero address/],
-    [call('Poll.vote', [2n]), /^its choiceId 2 is no choice$/],
-    [call('LivepeerGovernor.castVote', [1n, 3n]), /^its support 3 is no choice$/],
+    [call('Poll.vote', [2n]), /^its choiceId 2 is not a choice$/],
+    [call('LivepeerGovernor.castVote', [1n, 3n]), /^its support 3 is not a choice$/],
     [call('BondingManager.transcoder', [1_000_001n, 0n]), /^its rewardCut is more than 100 %$/],
   ]
   for (const [one, message] of refused) {

@@ -242,7 +242,8 @@ export function assertSafeCall(
     if (kind === 'account' && arg === ZERO_ADDRESS)
       throw unsafe(`its ${name} is the zero address, which is nobody’s`)
     const choices = kind === 'support' ? SUPPORT : kind === 'yes-or-no' ? CHOICES : null
-    if (choices && (arg as bigint) >= BigInt(choices.length)) throw unsafe(`its ${name} ${arg} is no choice`)
+    if (choices && (arg as bigint) >= BigInt(choices.length))
+      throw unsafe(`its ${name} ${arg} is not a choice`)
     if (kind === 'cut' && (arg as bigint) > PARTS_OF_CUT) throw unsafe(`its ${name} is more than 100 %`)
   })
 }

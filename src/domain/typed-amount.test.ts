@@ -32,20 +32,20 @@ test('an amount is read in the unit that it names, and without one in the curren
   for (const [text, currency, amount] of rows) assert.equal(parseTypedAmount(text, currency), amount, text)
 })
 
-test('what is no amount, or is ambiguous or out of range, is refused with the reason', () => {
+test('what is not an amount, or is ambiguous or out of range, is refused with the reason', () => {
   const rows: [string, typeof LPT_TYPED, RegExp][] = [
-    ['', LPT_TYPED, /is no amount/],
-    ['.', LPT_TYPED, /is no amount/],
-    ['x', LPT_TYPED, /"x" is no amount: write a number, such as 1\.5 LPT/],
-    ['1e18', LPT_TYPED, /is no amount/],
-    ['1,5 LPT', LPT_TYPED, /is no amount/],
+    ['', LPT_TYPED, /is not an amount/],
+    ['.', LPT_TYPED, /is not an amount/],
+    ['x', LPT_TYPED, /"x" is not an amount: write a number, such as 1\.5 LPT/],
+    ['1e18', LPT_TYPED, /is not an amount/],
+    ['1,5 LPT', LPT_TYPED, /is not an amount/],
     ['-1', ETH_TYPED, /-1 is negative/],
     ['1.5', LPT_TYPED, /1\.5 is in LPTU, which has no fractions/],
-    ['1 ETH', LPT_TYPED, /ETH is no unit here: write LPT, LPTU/],
+    ['1 ETH', LPT_TYPED, /ETH is not a unit here: write LPT, LPTU/],
     ['1.1234567890123456789', ETH_TYPED, /more than the 18 decimals of ETH/],
     [(2n ** 256n + 1n).toString(), LPT_TYPED, /larger than 2\^256 − 1/],
     [`${2n ** 256n} LPT`, LPT_TYPED, /larger than 2\^256 − 1/],
-    ['1'.repeat(101), LPT_TYPED, /is no amount/],
+    ['1'.repeat(101), LPT_TYPED, /is not an amount/],
     ['1.5', LPT_NAMED, /^1\.5 has no unit: write 1\.5LPT or 1\.5LPTU$/],
     ['7', ETH_NAMED, /^7 has no unit: write 7ETH or 7gwei or 7wei$/],
   ]

@@ -38,7 +38,7 @@ export function parseTypedAmount(text: string, { bare, units }: TypedCurrency): 
     /^\s*(-?)(\d*)(?:\.(\d*))?\s*([A-Za-z]*)\s*$/.exec(text) ?? []
   if (sign === undefined || whole + fraction === '' || text.length > MOST_DIGITS) {
     throw refusal(
-      `${JSON.stringify(text.slice(0, 80))} is no amount: write a number, such as ${exampleOf(units)}`,
+      `${JSON.stringify(text.slice(0, 80))} is not an amount: write a number, such as ${exampleOf(units)}`,
     )
   }
   if (sign === '-') throw refusal(`${text.trim()} is negative, and an amount is not`)
@@ -52,7 +52,7 @@ export function parseTypedAmount(text: string, { bare, units }: TypedCurrency): 
   const name = names.find((one) => one.toLowerCase() === given.toLowerCase())
   const decimals = name === undefined ? undefined : units[name]
   if (decimals === undefined) {
-    throw refusal(`${unit} is no unit here: write ${names.join(', ')}`)
+    throw refusal(`${unit} is not a unit here: write ${names.join(', ')}`)
   }
   const digits = fraction.replace(/0+$/, '')
   if (digits.length > decimals) {

@@ -153,7 +153,7 @@ function fund(line: ReadCommand): (facts: NodeFacts) => ControlRequest {
   return () => ({ path: '/fundDepositAndReserve', values })
 }
 
-/** A price of so many pixels, as the parameters of a route. Throws UsageError. */
+/** A price and the number of pixels it is for, as the parameters of a route. Throws UsageError. */
 export function priceOf(line: ReadCommand, text: string): Record<string, string> {
   const { amount, currency } = reading('the price', () => parsePriceFlag(text))
   const pixels = optionOf(line, 'pixels')
@@ -226,7 +226,7 @@ function account(what: string, text: string): string {
 function oneOf(text: string, choices: readonly string[]): number {
   const index = choices.indexOf(text)
   if (index < 0)
-    throw new UsageError(`${JSON.stringify(text.slice(0, 40))} is no choice: one of ${choices.join(', ')}`)
+    throw new UsageError(`${JSON.stringify(text.slice(0, 40))} is not a choice: one of ${choices.join(', ')}`)
   return index
 }
 

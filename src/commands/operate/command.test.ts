@@ -230,7 +230,7 @@ test('each command asks for what it says', async () => {
 test('mistakes are refused before any node is asked', async () => {
   const mistakes: readonly (readonly [string, RegExp])[] = [
     [`orchestrator transfer 1.5 ${OTHER}`, /^AMOUNT: 1\.5 has no unit: write 1\.5LPT or 1\.5LPTU;/],
-    [`orchestrator transfer 1.5ETH ${OTHER}`, /^AMOUNT: ETH is no unit here: write LPT, LPTU;/],
+    [`orchestrator transfer 1.5ETH ${OTHER}`, /^AMOUNT: ETH is not a unit here: write LPT, LPTU;/],
     [`orchestrator transfer 0.1LPTU ${OTHER}`, /^AMOUNT: 0\.1LPTU is in LPTU, which has no fractions/],
     [`orchestrator transfer -1LPT ${OTHER}`, /./],
     [
@@ -239,7 +239,7 @@ test('mistakes are refused before any node is asked', async () => {
     ],
     [`orchestrator transfer 1LPT 0x${'0'.repeat(40)}`, /the zero address is nobody’s/],
     ['orchestrator transfer 1LPT', /takes AMOUNT ADDRESS, not 1 arguments/],
-    ['orchestrator withdraw-fees 1LPT', /^AMOUNT: LPT is no unit here: write ETH, gwei, wei/],
+    ['orchestrator withdraw-fees 1LPT', /^AMOUNT: LPT is not a unit here: write ETH, gwei, wei/],
     ['orchestrator rebond one', /^LOCK: failed to parse big integer/],
     ['orchestrator set', /nothing is to be changed/],
     ['orchestrator set --reward-cut 5', /--reward-cut and --fee-cut are set together/],
@@ -247,7 +247,7 @@ test('mistakes are refused before any node is asked', async () => {
     ['orchestrator set --uri http://o.example', /--uri is an address such as https/],
     ['orchestrator register --bond 1LPT', /orchestrator register needs --reward-cut/],
     ['gateway fund', /give --deposit, --reserve or both/],
-    ['vote 1 maybe', /"maybe" is no choice: one of against, for, abstain/],
+    ['vote 1 maybe', /"maybe" is not a choice: one of against, for, abstain/],
     ['orchestrator walk', /livepeer orchestrator is followed by one of register, set, /],
     ['round', /livepeer round is followed by one of init, not by nothing/],
     ['orchestrator reward --bond 1LPT', /Unknown option '--bond'/],

@@ -36,7 +36,7 @@ export interface Asker {
 const MAX_INPUT_CHARS = 1_000_000
 
 /**
- * Answers from the lines of a pipe or a file. The first line that is no answer to its question ends the wizard: to take the next
+ * Answers from the lines of a pipe or a file. The first line that does not answer its question ends the wizard: to take the next
  * one for it would send what nobody meant.
  */
 export class LineAsker implements Asker {

@@ -68,7 +68,7 @@ export function whole(answer: string): bigint {
 export function percent(answer: string): bigint {
   if (!/^\d{1,3}(\.\d{1,4})?$/.test(answer)) {
     throw refusal(
-      `${JSON.stringify(answer)} is no percentage: write a number from 0 to 100 with at most 4 decimals`,
+      `${JSON.stringify(answer)} is not a percentage: write a number from 0 to 100 with at most 4 decimals`,
     )
   }
   return parsePercent(answer)
@@ -78,7 +78,7 @@ export function percent(answer: string): bigint {
 export function pixels(answer: string): string {
   const [, digits] = /^(\d{1,30})( pixels?)?$/.exec(answer) ?? []
   if (digits === undefined || BigInt(digits) === 0n) {
-    throw refusal(`${JSON.stringify(answer)} is no number of pixels: write a whole number above 0`)
+    throw refusal(`${JSON.stringify(answer)} is not a number of pixels: write a whole number above 0`)
   }
   return BigInt(digits).toString()
 }
@@ -87,7 +87,7 @@ export function pixels(answer: string): string {
 export function currency(answer: string): string {
   if (/^[A-Za-z][A-Za-z0-9]{0,19}$/.test(answer)) return answer
   throw refusal(
-    `${JSON.stringify(answer)} is no currency: write Wei, ETH, or the one of the node’s price feed, such as USD`,
+    `${JSON.stringify(answer)} is not a currency: write Wei, ETH, or the one of the node’s price feed, such as USD`,
   )
 }
 
@@ -98,7 +98,7 @@ export function price(answer: string): string {
     if (Rational.parse(answer).sign >= 0) return answer
   } catch {
     throw refusal(
-      `${JSON.stringify(answer.slice(0, MAX_PRICE_CHARS))} is no price: write a number, such as 1200 or 0.5`,
+      `${JSON.stringify(answer.slice(0, MAX_PRICE_CHARS))} is not a price: write a number, such as 1200 or 0.5`,
     )
   }
   throw refusal(`${answer} is negative, and a price is not`)
