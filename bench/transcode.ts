@@ -14,7 +14,8 @@ import { Supervisor } from '../src/lib/service.ts'
 import { percentile, round } from './statistics.ts'
 
 // Compares the engine with FFmpeg's command line, one process per segment: the same input, renditions and x264
-// settings. Both take turns, segment by segment, so that other load affects both. `FFMPEG` names another program.
+// settings. Both take turns, segment by segment, so that other load affects both. `FFMPEG` names another program;
+// `LADDERS=none` measures only the sessions side by side.
 
 const FFMPEG = process.env.FFMPEG ?? 'ffmpeg'
 const ROUNDS = Number(process.env.ROUNDS ?? 3)
@@ -29,12 +30,13 @@ const TICKS_PER_S = 100
 
 const small = ['P240p30fps16x9', 'P360p30fps16x9'].map(profileNamed)
 const whole = [...small, profileNamed('P720p30fps16x9')]
-const ladders = [
+const allLadders = [
   { name: '720p30 to 240p+360p', size: '1280x720', profiles: small },
   { name: '720p30 to 240p+360p+720p', size: '1280x720', profiles: whole },
   { name: '1080p30 to 240p+360p', size: '1920x1080', profiles: small },
   { name: '1080p30 to 240p+360p+720p', size: '1920x1080', profiles: whole },
 ]
+const ladders = process.env.LADDERS === 'none' ? [] : allLadders
 
 interface Spent {
   readonly wallMs: number
@@ -53,7 +55,8 @@ const engine = new MediaEngine({
 try {
   await supervisor.start(engine)
   const sources = new Map<string, readonly string[]>()
-  for (const { size } of ladders) if (!sources.has(size)) sources.set(size, await makeSource(size))
+  for (const { size } of ladders.length > 0 ? ladders : allLadders.slice(0, 1))
+    if (!sources.has(size)) sources.set(size, await makeSource(size))
   const one: { name: string; ratio: number; cpuRatio: number }[] = []
   const latencies: { ours: number[]; theirs: number[] } = { ours: [], theirs: [] }
   for (const { name, size, profiles } of ladders) {
@@ -130,18 +133,23 @@ try {
   )
   console.log(
     JSON.stringify({
-      oneSession: {
-        ratio: round(Math.min(...one.map(({ ratio }) => ratio))),
-        cpuRatio: round(Math.max(...one.map(({ cpuRatio }) => cpuRatio))),
-        byLadder: Object.fromEntries(
-          one.map(({ name, ratio, cpuRatio }) => [name, { ratio: round(ratio), cpuRatio: round(cpuRatio) }]),
-        ),
-      },
+      ...(ladders.length > 0 && {
+        oneSession: {
+          ratio: round(Math.min(...one.map(({ ratio }) => ratio))),
+          cpuRatio: round(Math.max(...one.map(({ cpuRatio }) => cpuRatio))),
+          byLadder: Object.fromEntries(
+            one.map(({ name, ratio, cpuRatio }) => [
+              name,
+              { ratio: round(ratio), cpuRatio: round(cpuRatio) },
+            ]),
+          ),
+        },
+        latency: {
+          p50Ratio: round(percentile(latencies.ours, 50)),
+          p99OverP50: round(Math.max(...latencies.theirs)),
+        },
+      }),
       fourSessions: { ratio: round(four.ratio), cpuRatio: round(four.cpuRatio) },
-      latency: {
-        p50Ratio: round(percentile(latencies.ours, 50)),
-        p99OverP50: round(Math.max(...latencies.theirs)),
-      },
       engineCpuShare: Math.round(engineCpuShare * 10_000) / 10_000,
       rssMb,
     }),
