@@ -15,10 +15,13 @@ export interface NullEngineOptions {
   readonly maxSessions: number
   /** The URL of its store on PostgreSQL; null for SQLite. */
   readonly store: string | null
+  /** Seconds between blocks; 1 unless given. */
+  readonly blockTimeS?: number
 }
 
 /** A running gateway and an orchestrator with an engine that takes no time, on a chain of their own. */
-export async function nullEngineNetwork({ maxSessions, store }: NullEngineOptions): Promise<Network> {
+export async function nullEngineNetwork(options: NullEngineOptions): Promise<Network> {
+  const { maxSessions, store } = options
   const entry = { module: new URL('null-engine-node.ts', import.meta.url).pathname }
   const folder = await mkdtemp(join(tmpdir(), 'livepeer-bench-'))
   const file = join(folder, 'store.txt')
@@ -26,6 +29,7 @@ export async function nullEngineNetwork({ maxSessions, store }: NullEngineOption
   const most = ['-maxSessions', `${maxSessions}`]
   const network = await Network.prepare({
     ...{ orchestratorEntry: entry, gatewayEntry: entry, gatewayFunds: 100_000n * ETHER, roundLength: 1_000n },
+    ...(options.blockTimeS !== undefined && { blockTimeS: options.blockTimeS }),
     orchestratorFlags: [...most, ...RARE_WINS, ...(store === null ? [] : ['-store', file])],
     gatewayFlags: most,
   })

@@ -19,11 +19,17 @@ const SESSIONS = [1, 10, 100, 1_000] as const
 const SEGMENT_MS = 2_000
 /** Segments of each session before the heap is measured. */
 const SEGMENTS_OF_A_LOOK = 3
-/** What few sessions take is the median of several looks, once that number has been under load. */
+/** What few sessions take is the median of several looks, once the node has worked long enough to fill its rings of events. */
 const LOOKS: Readonly<Record<number, number>> = { 1: 15, 10: 3 }
+const LOOKS_FROM = 100
 /** Sessions that are opened at the same time. */
 const OPENED_AT_ONCE = 8
 const TRIES = 5
+/**
+ * As on the chain of the protocol's clock. Ticket params last for a number of blocks: with blocks every second those of 1,000
+ * sessions, which each have a segment every 40 s, would be renewed for every segment, those of 10 sessions for few.
+ */
+const BLOCK_TIME_S = 12
 /** While others are opened, a session idle for this long gets a segment: without one it ends after a minute. */
 const QUIET_MS = 25_000
 
@@ -34,8 +40,8 @@ const { values: options } = parseArgs({
     rate: { type: 'string', default: '25' },
     // Seconds of each measurement, and of the warm-up before.
     seconds: { type: 'string', default: '40' },
-    warm: { type: 'string', default: '20' },
-    // The most sessions.
+    warm: { type: 'string', default: '40' },
+    // The most sessions, 100 or more.
     most: { type: 'string', default: '1000' },
   },
 })
@@ -139,8 +145,8 @@ class Side {
 await using postgres = await Postgres.start()
 const url = await postgres.newDatabase()
 const maxSessions = most + 100
-await using own = await nullEngineNetwork({ maxSessions, store: null })
-await using shared = await nullEngineNetwork({ maxSessions, store: url })
+await using own = await nullEngineNetwork({ maxSessions, store: null, blockTimeS: BLOCK_TIME_S })
+await using shared = await nullEngineNetwork({ maxSessions, store: url, blockTimeS: BLOCK_TIME_S })
 const sides = [
   new Side('SQLite', own, () => 0),
   new Side('PostgreSQL', shared, () => cpuMsWithChildren(postgres.pid)),
@@ -183,7 +189,7 @@ async function atSize(side: Side, sessions: number): Promise<void> {
   if (looks === undefined) side.kb[sessions] = await grown(side, sessions - side.opened)
   else await side.open(sessions)
   await side.measure(sessions)
-  if (sessions !== 10) return
+  if (sessions !== LOOKS_FROM) return
   for (const [few, count] of Object.entries(LOOKS)) {
     const grew: number[] = []
     for (let i = 0; i < count; i++) grew.push(await grown(side, Number(few)))
