@@ -261,13 +261,13 @@ test('a store never exceeds its limit and always has the newest object', async (
     fc.asyncProperty(puts, fc.nat(4), async (files, dropped) => {
       const objects = new MemoryObjects({ maxBytes: 8_000, filesPerDirectory: 3 })
       for (const [directory, file, size] of files) {
-        await objects.put(`s${directory}/r/${file}`, new Uint8Array(size))
+        await objects.save(`s${directory}/r/${file}`, new Uint8Array(size))
         assert.ok(objects.bytes <= 8_000)
         assert.ok(objects.files <= 15)
-        assert.equal((await objects.get(`s${directory}/r/${file}`))?.length, size)
+        assert.equal((await objects.load(`s${directory}/r/${file}`))?.length, size)
       }
       await objects.drop(`s${dropped}/`)
-      for (let file = 0; file <= 30; file++) assert.equal(await objects.get(`s${dropped}/r/${file}`), null)
+      for (let file = 0; file <= 30; file++) assert.equal(await objects.load(`s${dropped}/r/${file}`), null)
       for (let i = 0; i <= 4; i++) await objects.drop(`s${i}/`)
       assert.equal(objects.bytes, 0)
       assert.equal(objects.files, 0)

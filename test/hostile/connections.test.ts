@@ -243,7 +243,7 @@ test('headers above the limits are refused before they are decoded', async () =>
 
 test('an unread answer is kept once, not once per request', async () => {
   await using victim = await startVictim()
-  victim.results.put('abcd/P/1.ts', Buffer.alloc(20_000_000))
+  victim.results.save('abcd/P/1.ts', Buffer.alloc(20_000_000))
   const before = process.memoryUsage().rss
   const sockets: Socket[] = []
   for (let i = 0; i < 40; i++) {

@@ -1,8 +1,12 @@
-import { NodeError } from '../../lib/errors.ts'
-import type { ObjectStore } from '../../lib/object-store.ts'
-
-/** Why an object is not stored. */
-export type ObjectFault = 'object-too-big'
+import {
+  type Listing,
+  type ListOptions,
+  type LoadOptions,
+  listingOf,
+  MAX_OBJECT_BYTES,
+  type ObjectStore,
+  StoreError,
+} from '../../lib/object-store.ts'
 
 /** Files kept per directory: a live window and some to spare (gateway.md §1, wire.md §12). */
 export const FILES_PER_DIRECTORY = 12
@@ -25,8 +29,9 @@ export class MemoryObjects implements ObjectStore {
   readonly #baseUrl: string
   readonly #maxBytes: number
   readonly #filesPerDirectory: number
+  readonly #now: () => number
   /** All files in insertion order. */
-  readonly #files = new Map<string, Uint8Array>()
+  readonly #files = new Map<string, { readonly bytes: Uint8Array; readonly savedMs: number }>()
   /** What each session or stream has. */
   readonly #owners = new Map<string, { files: number; bytes: number }>()
   /** The paths in each directory, in insertion order. */
@@ -39,17 +44,18 @@ export class MemoryObjects implements ObjectStore {
       baseUrl?: string
       maxBytes?: number
       filesPerDirectory?: number
+      now?: () => number
     } = {},
   ) {
+    this.#now = options.now ?? Date.now
     this.#baseUrl = options.baseUrl ?? '/'
     this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES
     this.#filesPerDirectory = options.filesPerDirectory ?? FILES_PER_DIRECTORY
   }
 
-  /** Keeps bytes under a path. Throws NodeError `object-too-big`. */
-  async put(path: string, bytes: Uint8Array): Promise<string> {
+  async save(path: string, bytes: Uint8Array): Promise<string> {
     if (sizeOf(path, bytes) > this.#maxBytes) {
-      throw new NodeError<ObjectFault>(
+      throw new StoreError(
         'object-too-big',
         `${bytes.length} bytes do not fit into a store of ${this.#maxBytes}`,
       )
@@ -62,7 +68,7 @@ export class MemoryObjects implements ObjectStore {
       this.#directories.set(name, directory)
     }
     directory.add(path)
-    this.#files.set(path, bytes)
+    this.#files.set(path, { bytes, savedMs: this.#now() })
     this.#bytes += sizeOf(path, bytes)
     const owner = this.#owners.get(ownerOf(path)) ?? { files: 0, bytes: 0 }
     this.#owners.set(ownerOf(path), owner)
@@ -73,8 +79,21 @@ export class MemoryObjects implements ObjectStore {
     return this.#baseUrl + path.split('/').map(encodeURIComponent).join('/')
   }
 
-  async get(path: string): Promise<Uint8Array | null> {
-    return this.#files.get(path) ?? null
+  async load(path: string, { maxBytes = MAX_OBJECT_BYTES }: LoadOptions = {}): Promise<Uint8Array | null> {
+    const bytes = this.#files.get(path)?.bytes ?? null
+    if (bytes && bytes.length > maxBytes) throw tooBig(path, bytes.length, maxBytes)
+    return bytes
+  }
+
+  async list(prefix: string, options?: ListOptions): Promise<Listing> {
+    const found = [...this.#files]
+      .filter(([path]) => path.startsWith(prefix))
+      .map(([path, { bytes, savedMs }]) => ({ path, bytes: bytes.length, savedMs }))
+    return listingOf(
+      found.sort((a, b) => (a.path < b.path ? -1 : 1)),
+      prefix,
+      options,
+    )
   }
 
   async remove(path: string): Promise<void> {
@@ -113,7 +132,7 @@ export class MemoryObjects implements ObjectStore {
   }
 
   #remove(path: string): void {
-    const bytes = this.#files.get(path)
+    const bytes = this.#files.get(path)?.bytes
     if (bytes === undefined) return
     this.#files.delete(path)
     this.#bytes -= sizeOf(path, bytes)
@@ -126,6 +145,10 @@ export class MemoryObjects implements ObjectStore {
     directory?.delete(path)
     if (directory?.size === 0) this.#directories.delete(name)
   }
+}
+
+function tooBig(path: string, bytes: number, maxBytes: number): StoreError {
+  return new StoreError('object-too-big', `${path} has ${bytes} bytes, more than ${maxBytes}`)
 }
 
 function sizeOf(path: string, bytes: Uint8Array): number {

@@ -290,7 +290,7 @@ export class Gateway implements Service {
 
   /** A segment's bytes by its path behind `/stream/`, or null. */
   stored(path: string): Promise<Uint8Array | null> {
-    return this.#needs.store.get(path)
+    return this.#needs.store.load(path)
   }
 
   /** The current streams, for the operator. */

@@ -123,7 +123,7 @@ export class Stream {
     if (this.signal.aborted) return
     const { sequence, format, bytes, durationMs } = segment
     const path = objectPath(this.manifestId, rendition, sequence, extensionOf(format))
-    await this.#store.put(path, bytes)
+    await this.#store.save(path, bytes)
     // The stream may have ended meanwhile and dropped its segments.
     if (this.signal.aborted) return this.#store.remove(path)
     const playlist = this.#playlists.get(rendition) ?? EMPTY_PLAYLIST

@@ -1,5 +1,5 @@
 import type { Clock } from '../../lib/clock.ts'
-import type { ObjectStore } from '../../lib/object-store.ts'
+import type { Listing, ListOptions, ObjectStore } from '../../lib/object-store.ts'
 
 /** Gateways fetch a result at once, and give up after 4 s (wire.md §12). */
 const FETCH_MS = 5_000
@@ -27,7 +27,7 @@ export class AwaitedResults implements ObjectStore {
     this.#expire()
     const read = [...this.#expected.keys()].map(async (path) => ({
       path,
-      bytes: await this.#store.get(path),
+      bytes: await this.#store.load(path),
     }))
     return (await Promise.all(read)).flatMap(({ bytes, path }) => (bytes ? [{ path, bytes }] : []))
   }
@@ -37,18 +37,22 @@ export class AwaitedResults implements ObjectStore {
     for (const path of paths) this.#expected.delete(path)
   }
 
-  async put(path: string, bytes: Uint8Array): Promise<string> {
-    const url = await this.#store.put(path, bytes)
+  async save(path: string, bytes: Uint8Array): Promise<string> {
+    const url = await this.#store.save(path, bytes)
     this.#expire()
     this.#expected.delete(path)
     this.#expected.set(path, this.#clock.now() + FETCH_MS)
     return url
   }
 
-  async get(path: string): Promise<Uint8Array | null> {
-    const bytes = await this.#store.get(path)
+  async load(path: string): Promise<Uint8Array | null> {
+    const bytes = await this.#store.load(path)
     this.#expected.delete(path)
     return bytes
+  }
+
+  list(prefix: string, options?: ListOptions): Promise<Listing> {
+    return this.#store.list(prefix, options)
   }
 
   async remove(path: string): Promise<void> {

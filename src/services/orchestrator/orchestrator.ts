@@ -315,7 +315,7 @@ export class Orchestrator implements Service {
 
   /** A result's bytes, by the path under `/stream/`. */
   stored(path: string): Promise<Uint8Array | null> {
-    return this.#results.get(path)
+    return this.#results.load(path)
   }
 
   /** Whether one more session may be opened: it has a place, and the work under way leaves time for its segment. */

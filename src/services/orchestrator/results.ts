@@ -13,8 +13,8 @@ export function storeResults(
     renditions.map(async ({ bytes, perceptualHash, pixels }, index) => {
       const path = resultPath(sessionId, segment, index)
       const [url, perceptualHashUrl] = await Promise.all([
-        store.put(path, bytes),
-        perceptualHash ? store.put(`${path}.phash`, perceptualHash) : '',
+        store.save(path, bytes),
+        perceptualHash ? store.save(`${path}.phash`, perceptualHash) : '',
       ])
       return { url, pixels, perceptualHashUrl }
     }),

@@ -153,7 +153,7 @@ async function remoteWorld(t: TestContext): Promise<TranscoderWorld> {
   const engine = new HeldEngine(clock)
   const serve = async (notice: Notice) => {
     if (notice.kind !== 'task') return
-    const source = (await sources.get(new URL(notice.url).pathname.replace('/stream/', '')))!
+    const source = (await sources.load(new URL(notice.url).pathname.replace('/stream/', '')))!
     const { authToken, durationMs, seq } = notice.segment
     const job = jobOf(authToken!.sessionId, seq, { source, durationMs, deadlineMs: 1e9 })
     const { signal } = new AbortController()
@@ -204,7 +204,7 @@ test('a transcoder gets the task of its session with everything that it needs, a
   assert.equal(task.url, 'https://10.0.0.1:8935/stream/aaaa/7.tempfile')
   assert.equal(task.orchestrator, 'offchain')
   assert.deepEqual([task.segment.hash, task.segment.sig.length], [new Uint8Array(32), 0])
-  assert.deepEqual(await w.sources.get('aaaa/7.tempfile'), Uint8Array.of(1, 2, 3))
+  assert.deepEqual(await w.sources.load('aaaa/7.tempfile'), Uint8Array.of(1, 2, 3))
   assert.equal(w.pool.wanted(1n, null)?.over.aborted, false)
   w.pool.finish(1n, outputOf('done'))
   await rest()

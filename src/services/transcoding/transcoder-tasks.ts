@@ -77,7 +77,7 @@ export class TranscoderTasks {
    */
   async notice(taskId: bigint, work: Work): Promise<Notice | null> {
     const { job } = work
-    work.sourceUrl ??= this.#needs.sources.put(sourcePath(job), job.source)
+    work.sourceUrl ??= this.#needs.sources.save(sourcePath(job), job.source)
     const stored = await work.sourceUrl
     const attempt = this.#attempts.get(taskId)
     if (!attempt) return null
