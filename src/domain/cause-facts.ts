@@ -124,6 +124,10 @@ export interface CauseFacts {
   'streams-full': { readonly streams: number }
   /** The webhook that lets publishers in gives no answer, or none that can be used. */
   'auth-webhook-failing': { readonly webhook: string; readonly reason: string }
+  /** Segments of a recording, `waiting` of them in all its store's recordings, cannot be saved. */
+  'recording-failing': { readonly store: string; readonly reason: string; readonly waiting: number }
+  /** Segments that are in no recording, since their store was away for too long. */
+  'recording-lost': { readonly store: string; readonly stream: string; readonly segments: number }
   /** The webhook sets fields for what this gateway does not do. */
   'auth-webhook-asks-too-much': {
     readonly fields: readonly string[]

@@ -280,6 +280,26 @@ export const CAUSES: { readonly [Code in CauseCode]: CauseKind<CauseFacts[Code]>
       `the webhook ${webhook} of -authWebhookUrl does not decide on new streams (${reason}), so they are refused`,
     change: () => 'see what the webhook does, or correct -authWebhookUrl',
   },
+  'recording-failing': {
+    side: 'operator',
+    of: ['gateway'],
+    level: 'error',
+    passesMs: PASSES_MS,
+    title: 'recordings cannot be saved',
+    says: ({ reason, store, waiting }) =>
+      `the store of recordings ${store} does not take segments (${reason}); ${counted(waiting, 'segment')} of one stream ${waiting === 1 ? 'waits' : 'wait'} in memory, and live playback goes on`,
+    change: () => 'see whether that store is up and what its keys may do; the recording catches up by itself',
+  },
+  'recording-lost': {
+    side: 'operator',
+    of: ['gateway'],
+    level: 'error',
+    passesMs: PASSES_MS,
+    title: 'recording has a gap',
+    says: ({ segments, store, stream }) =>
+      `${counted(segments, 'segment')} of "${stream}" ${segments === 1 ? 'is' : 'are'} in no recording, since ${store} was away for longer than segments can wait`,
+    change: () => 'see why that store was away, or was too slow for the streams that are recorded',
+  },
   'auth-webhook-asks-too-much': {
     side: 'operator',
     of: ['gateway'],

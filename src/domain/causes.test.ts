@@ -53,8 +53,12 @@ const SENTENCES: { readonly [Code in CauseCode]: string } = {
     'there are 10 streams, as many as -maxSessions allows, so further ones are refused: raise -maxSessions',
   'auth-webhook-failing':
     'the webhook https://hook.example of -authWebhookUrl does not decide on new streams (no answer within 10 s), so they are refused: see what the webhook does, or correct -authWebhookUrl',
+  'recording-failing':
+    'the store of recordings s3+https://store.example does not take segments (no answer in 30 s); 12 segments of one stream wait in memory, and live playback goes on: see whether that store is up and what its keys may do; the recording catches up by itself',
+  'recording-lost':
+    '3 segments of "movie" are in no recording, since s3+https://store.example was away for longer than segments can wait: see why that store was away, or was too slow for the streams that are recorded',
   'auth-webhook-asks-too-much':
-    'the webhook of -authWebhookUrl sets recordObjectStore, which this gateway does not support yet, so such streams are refused: leave recordObjectStore out of the webhook’s answers',
+    'the webhook of -authWebhookUrl sets verificationFreq, which this gateway does not support yet, so such streams are served without: leave verificationFreq out of the webhook’s answers',
   'gateway-webhook-failing':
     'the webhook https://hook.example of -authWebhookUrl does not decide on gateways (it answers 502), so they get no offers: see what the webhook does, or correct -authWebhookUrl',
   'account-not-registered': `the account ${ACCOUNT}, which tickets are to pay, is not a registered orchestrator but the reward caller of ${OTHER}, so every payment will be refused: give -ethOrchAddr ${OTHER}`,

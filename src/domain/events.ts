@@ -18,6 +18,7 @@ export type NodeEvent =
   | SessionEvent
   | StreamEvent
   | PublisherEvent
+  | RecordingEvent
   | SegmentEvent
   | SegmentTransferEvent
   | RoundEvent
@@ -162,6 +163,15 @@ export type StreamEvent =
     }
   | { kind: 'orchestrator-suspended'; manifestId: string; orchestrator: string; reason: string }
   | { kind: 'orchestrator-swapped'; manifestId: string; reason: SwapReason }
+
+/** The recording of a gateway's stream. */
+export type RecordingEvent =
+  /** `tookMs` after the segment was here. */
+  | { kind: 'segment-recorded'; manifestId: string; sequence: bigint; track: string; tookMs: number }
+  /** One try at saving, which follows again. */
+  | { kind: 'recording-failed'; manifestId: string; reason: string }
+  /** Segments are given up. */
+  | { kind: 'recording-lost'; manifestId: string; segments: number }
 
 /** What a gateway's publishers are told, and saw of their segments. */
 export type PublisherEvent =

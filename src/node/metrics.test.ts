@@ -27,9 +27,6 @@ const recorded = JSON.parse(
 
 /** The recorded metrics that this node has not, each with what would move it and is not there yet. */
 const NOT_BUILT: Readonly<Record<string, string>> = {
-  recording_save_errors: 'recordings',
-  recording_save_latency: 'recordings',
-  recording_saved_segments: 'recordings',
   fast_verification_enabled_current_sessions_total: 'fast verification',
   fast_verification_using_current_sessions_total: 'fast verification',
 }

@@ -1,6 +1,7 @@
 import type { NodeEvent } from '../../src/domain/events.ts'
 import { presets } from '../../src/domain/rendition.ts'
 import { GatewayHttp, type GatewayHttpOptions } from '../../src/io/http/gateway-http.ts'
+import type { RecordedStreams } from '../../src/io/http/recordings.ts'
 import { MemoryObjects } from '../../src/io/objects/memory-objects.ts'
 import { type Clock, systemClock } from '../../src/lib/clock.ts'
 import { noSigner } from '../../src/lib/crypto.ts'
@@ -11,15 +12,22 @@ import { Discovery } from '../../src/services/gateway/discovery.ts'
 import { Gateway, type GatewayOptions, type PushedSegment } from '../../src/services/gateway/gateway.ts'
 import type { OrchestratorSource } from '../../src/services/gateway/orchestrator-source.ts'
 import type { StreamAuthority } from '../../src/services/gateway/stream-authority.ts'
+import type { Recorder } from '../../src/services/recordings/recorder.ts'
 import { FakeMedia, FakeNetwork, FakeOrchestrator, RecordingPayer } from './gateway.ts'
 
 /** A gateway with its port, and by default one fake orchestrator. */
 export async function startGatewayPort(
   options: Partial<GatewayHttpOptions & GatewayOptions> = {},
   orchestrators = [new FakeOrchestrator('https://o1:8935')],
-  given: { authority?: StreamAuthority | null; clock?: Clock; source?: OrchestratorSource } = {},
+  given: {
+    authority?: StreamAuthority | null
+    clock?: Clock
+    source?: OrchestratorSource
+    recorder?: Recorder
+    recordings?: RecordedStreams
+  } = {},
 ) {
-  const { authority = null, clock = systemClock } = given
+  const { authority = null, clock = systemClock, recorder = null, recordings } = given
   const network = new FakeNetwork(clock, ...orchestrators)
   const dice = seededDice('http')
   const shared = { client: network, payer: new RecordingPayer(), signer: noSigner, clock, dice }
@@ -59,6 +67,7 @@ export async function startGatewayPort(
       log: silentLog,
       events: told,
       authority,
+      recorder,
     },
   )
   const served: PushedSegment[] = []
@@ -76,10 +85,11 @@ export async function startGatewayPort(
   }
   const http = new GatewayHttp(
     { host: '127.0.0.1', port: 0, httpIngest: true, currentManifest: false, ...options },
-    { gateway: watched, clock, dice, log: silentLog, events: told },
+    { gateway: watched, clock, dice, log: silentLog, events: told, ...(recordings && { recordings }) },
   )
   const supervisor = new Supervisor()
   try {
+    if (recorder) await supervisor.start(recorder)
     await supervisor.start(gateway)
     await supervisor.start(http)
   } catch (error) {

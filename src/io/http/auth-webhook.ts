@@ -5,9 +5,10 @@ import { isAbort, messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import { maskUrl } from '../../lib/mask-url.ts'
 import type { Scope, Service } from '../../lib/service.ts'
-import type { StreamAuthority, StreamGrant, StreamVerdict } from '../../services/gateway/stream-authority.ts'
+import type { StreamAuthority, StreamVerdict } from '../../services/gateway/stream-authority.ts'
+import type { RecordingAuthority, RecordingGrant } from '../../services/recordings/recordings.ts'
 import { goJson } from './go-json.ts'
-import { type StreamFields, streamConfigOf, streamFieldsOf, UNSUPPORTED_FIELDS } from './stream-config.ts'
+import { recordingGrantOf, type StreamFields, streamConfigOf, streamFieldsOf, UNSUPPORTED_FIELDS } from './stream-config.ts'
 import { callWebhook, type WebhookAnswer, WebhookError } from './webhook-call.ts'
 
 /** A publisher waits this long at most, all tries together. */
@@ -37,7 +38,7 @@ export interface AuthWebhookNeeds {
  * Asks the operator's webhook about each new stream (gateway.md §4). Only what decided nothing is asked again: a
  * connection that failed, or an error of what lies in between. What it answers is not logged.
  */
-export class AuthWebhook implements StreamAuthority, Service {
+export class AuthWebhook implements StreamAuthority, RecordingAuthority, Service {
   readonly name = 'authorisation webhook'
   readonly #url: string
   readonly #limitMs: number
@@ -62,6 +63,14 @@ export class AuthWebhook implements StreamAuthority, Service {
     const outcome = verdict.kind === 'unusable' ? 'allowed' : verdict.kind
     events.tell({ kind: 'stream-judged', outcome, tookMs: clock.now() - sinceMs })
     return verdict
+  }
+
+  /** Asks about the viewer of a recording, in the same way (gateway.md §6). */
+  async judge(url: string): ReturnType<RecordingAuthority['judge']> {
+    const verdict = await this.decide(url)
+    if (verdict.kind === 'allowed') return { kind: 'allowed', grant: verdict.grant?.recording ?? null }
+    if (verdict.kind === 'unusable') return verdict.recording ? { kind: 'allowed', grant: verdict.recording } : { kind: 'denied', isUnknown: false }
+    return { kind: 'denied', isUnknown: verdict.kind === 'denied' && verdict.isUnknown === true }
   }
 
   async #ask(url: string, sinceMs: number): Promise<StreamVerdict> {
@@ -96,7 +105,10 @@ export class AuthWebhook implements StreamAuthority, Service {
   }
 
   #judge({ body, status }: WebhookAnswer): StreamVerdict {
-    if (status !== 200) return { kind: 'denied', reason: `the webhook denies it with status ${status}` }
+    if (status !== 200) {
+      const isUnknown = body.includes('not found')
+      return { kind: 'denied', reason: `the webhook denies it with status ${status}`, isUnknown }
+    }
     if (body === '') return { kind: 'allowed', grant: null }
     let fields: StreamFields
     try {
@@ -124,11 +136,13 @@ export class AuthWebhook implements StreamAuthority, Service {
         reason: `the webhook sets ${stores.join(' and ')}, which is not supported yet`,
       }
     }
+    let recording: RecordingGrant | undefined
     try {
-      const grant: StreamGrant = { config: streamConfigOf(fields), sessionId: fields.sessionID || null }
+      recording = recordingGrantOf(fields)
+      const grant = { config: streamConfigOf(fields), sessionId: fields.sessionID || null, recording }
       return { kind: 'allowed', grant }
     } catch (error) {
-      return { kind: 'unusable', reason: messageOf(error) }
+      return { kind: 'unusable', reason: messageOf(error), ...(recording && { recording }) }
     }
   }
 }

@@ -9,10 +9,12 @@ import type { Log } from '../../lib/log.ts'
 import { ByteBudget } from '../../lib/request-body.ts'
 import { requestTarget } from '../../lib/request-target.ts'
 import type { Scope, Service } from '../../lib/service.ts'
+import { playRecording, type RecordedStreams } from './recordings.ts'
 import { createHalfOpenServer } from './half-open-server.ts'
 import { ingest, type PushedSegments } from './ingest.ts'
 import { type Playable, play } from './playback.ts'
 import { sendBytes, sendText, sendTextEarly } from './response.ts'
+import { urlOf } from './request-url.ts'
 import { type PageFault, pageFault } from './web-pages.ts'
 
 const MAX_HEADER_BYTES = 65_536
@@ -61,6 +63,8 @@ export interface GatewayHttpOptions {
 /** What the port depends on. */
 export interface GatewayHttpNeeds {
   readonly gateway: PushedSegments & Playable
+  /** Absent where `/recordings/` is not found. */
+  readonly recordings?: RecordedStreams
   readonly clock: Clock
   readonly dice: Dice
   readonly log: Log
@@ -142,6 +146,11 @@ export class GatewayHttp implements Service {
       })
     }
     if (path.startsWith('/stream/')) return play(request, response, path, this.#needs.gateway, this.#options)
+    const { log, recordings } = this.#needs
+    if (path.startsWith('/recordings/') && recordings) {
+      const url = urlOf(request, { withQuery: true })
+      return playRecording(request, response, { path, url }, { log, recordings, stopping: signal })
+    }
     request.resume()
     if (path === '/healthz') return sendBytes(response, 200, {}, '')
     sendText(response, 404, '404 page not found')

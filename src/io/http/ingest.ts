@@ -8,15 +8,14 @@ import { formatHex } from '../../lib/bytes.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Dice } from '../../lib/dice.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
-import { hostAndPort, withoutMapping } from '../../lib/hosts.ts'
 import type { Log } from '../../lib/log.ts'
 import { BodyError, type ByteBudget, readBody } from '../../lib/request-body.ts'
-import { requestTarget } from '../../lib/request-target.ts'
 import type { PushedSegment, Rendition, StreamConfig } from '../../services/gateway/gateway.ts'
 import type { GatewayFault } from '../../services/gateway/gateway-error.ts'
 import type { StreamGrant } from '../../services/gateway/stream-authority.ts'
 import { departureOf } from './half-open-server.ts'
 import { multipartBody, renditionPart } from './multipart.ts'
+import { urlOf } from './request-url.ts'
 import { sendBytes, sendPieces, sendText, sendTextEarly } from './response.ts'
 import { parseStreamConfig } from './stream-config.ts'
 
@@ -235,17 +234,6 @@ function isDone(sending: Promise<void>): Promise<boolean> {
 /** The first line of a header, as peers read it; empty if absent. */
 function headerOf(request: IncomingMessage, name: string): string {
   return request.headersDistinct[name]?.[0] ?? ''
-}
-
-/**
- * The URL as webhooks are told it: the host that the publisher calls and the path as it is written, without the query
- * (gateway.md §3, §4).
- */
-function urlOf(request: IncomingMessage): string {
-  const { localAddress = '', localPort = 0 } = request.socket
-  const { authority, path } = requestTarget(request.url ?? '/')
-  const host = authority ?? request.headers.host ?? hostAndPort(withoutMapping(localAddress), localPort)
-  return `http://${host}${path.replace(/\/{2,}/g, '/')}`
 }
 
 /** In whole milliseconds; 2 s if missing or unreadable (gateway.md §3). */

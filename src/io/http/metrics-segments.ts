@@ -84,11 +84,15 @@ export const SEGMENT_METRICS = {
   },
   segment_source_appeared_total: {
     ...{ type: 'counter', help: 'Segments that players could fetch as they came', by: ['gateway'] },
-    ...{ labels: { profile: ['source'], seg_type: ['regular'] }, flagLabels: ['manifest_id'] },
+    ...{ labels: { profile: ['source'], seg_type: ['regular', 'recorded'] }, flagLabels: ['manifest_id'] },
     on: {
       'segment-arrived': (event) =>
         event.side === 'gateway'
           ? { labels: { manifest_id: event.manifestId, profile: 'source', seg_type: 'regular' } }
+          : null,
+      'segment-recorded': ({ manifestId, track }) =>
+        track === 'source'
+          ? { labels: { manifest_id: manifestId, profile: 'source', seg_type: 'recorded' } }
           : null,
     },
   },

@@ -10,9 +10,10 @@ import {
 } from './metric-row.ts'
 import { MONEY_METRICS } from './metrics-money.ts'
 import { NODE_METRICS } from './metrics-node.ts'
+import { RECORDING_METRICS } from './metrics-recordings.ts'
 import { SEGMENT_METRICS } from './metrics-segments.ts'
 
-const ROWS = { ...SEGMENT_METRICS, ...MONEY_METRICS, ...NODE_METRICS } as const
+const ROWS = { ...SEGMENT_METRICS, ...RECORDING_METRICS, ...MONEY_METRICS, ...NODE_METRICS } as const
 
 type Name = keyof typeof ROWS
 type Moving<Row> = Row extends { readonly on: infer On } ? keyof On : never

@@ -1,7 +1,9 @@
 import { z } from 'zod'
 import { MAX_RENDITIONS, type Profile, parseProfiles, presetNamed } from '../../domain/rendition.ts'
+import { parseStoreAddress, type StoreAddress } from '../../domain/store-address.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { StreamConfig } from '../../services/gateway/gateway.ts'
+import type { RecordingGrant } from '../../services/recordings/recordings.ts'
 
 const text = z.string().nullish()
 const whole = z.int().nullish()
@@ -36,7 +38,10 @@ export type StreamFields = z.infer<typeof schema>
 const spellings = new Map(Object.keys(schema.shape).map((name) => [name.toLowerCase(), name]))
 
 /** Fields that ask for what this gateway does not do. */
-export const UNSUPPORTED_FIELDS = ['objectStore', 'recordObjectStore', 'verificationFreq'] as const
+export const UNSUPPORTED_FIELDS = ['objectStore', 'verificationFreq'] as const
+
+/** What only a webhook may set: a publisher would have this gateway write wherever it likes. */
+const WEBHOOK_FIELDS = ['recordObjectStore'] as const
 
 /**
  * Reads the `Livepeer-Transcode-Configuration` header in Node's form, with bytes as characters. Presets come before
@@ -53,6 +58,8 @@ export function parseStreamConfig(header: string): StreamConfig {
   const fields = json === null ? {} : streamFieldsOf(json)
   const unsupported = UNSUPPORTED_FIELDS.find((name) => fields[name])
   if (unsupported) throw malformed(`${unsupported} is not supported by this gateway`)
+  const reserved = WEBHOOK_FIELDS.find((name) => fields[name])
+  if (reserved) throw malformed(`${reserved} can only be set by the webhook of -authWebhookUrl`)
   try {
     return streamConfigOf(fields)
   } catch (error) {
@@ -73,6 +80,15 @@ export function streamFieldsOf(json: unknown): StreamFields {
   return parsed.data
 }
 
+/** What fields say of the recordings of a stream. Throws NodeError `bad-stream-terms`, whose message holds no key. */
+export function recordingGrantOf(fields: Partial<StreamFields>): RecordingGrant {
+  return {
+    store: fields.recordObjectStore ? storeAt(fields.recordObjectStore) : null,
+    publicUrl: (fields.recordObjectStoreUrl && URL.parse(fields.recordObjectStoreUrl)?.href) || null,
+    previousSessions: fields.previousSessions ?? [],
+  }
+}
+
 /** The terms that fields set for a stream. Throws NodeError `bad-stream-terms` where a value is none that there is. */
 export function streamConfigOf(fields: Partial<StreamFields>): StreamConfig {
   return {
@@ -80,6 +96,14 @@ export function streamConfigOf(fields: Partial<StreamFields>): StreamConfig {
     profiles: profilesOf(fields.presets ?? [], fields.profiles ?? null),
     timeoutMultiplier: fields.timeoutMultiplier ?? 1,
     forceSessionReinit: fields.forceSessionReinit ?? false,
+  }
+}
+
+function storeAt(text: string): StoreAddress {
+  try {
+    return parseStoreAddress(text)
+  } catch (error) {
+    throw unusable(`recordObjectStore ${messageOf(error)}`)
   }
 }
 

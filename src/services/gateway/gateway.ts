@@ -13,6 +13,7 @@ import { isAbort, messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { ObjectStore } from '../../lib/object-store.ts'
 import type { Scope, Service } from '../../lib/service.ts'
+import type { Recorder, Recording } from '../recordings/recorder.ts'
 import { EndedStreams, GRACE_MS } from './ended-streams.ts'
 import { GatewayError, gatewayErrorOf } from './gateway-error.ts'
 import { NoSessions, type PayingView } from './no-sessions.ts'
@@ -131,6 +132,8 @@ export interface GatewayNeeds {
   readonly authority?: StreamAuthority | null
   /** How it pays; null offchain. */
   readonly paying?: PayingView | null
+  /** What records streams; absent or null where nothing does. */
+  readonly recorder?: Pick<Recorder, 'begin'> | null
 }
 
 /** Accepts segments of streams and returns their renditions; tries another orchestrator if one fails. */
@@ -262,7 +265,7 @@ export class Gateway implements Service {
     }
     if (stream) this.#end(stream, 'its publisher came back')
     this.#checkRoom(manifestId)
-    return this.#publishers.hold(manifestId, grant, (reason) => {
+    return this.#publishers.hold(manifestId, { externalId, grant }, (reason) => {
       const ended = this.#streams.get(manifestId)
       if (ended) this.#finish(ended, reason)
     })
@@ -363,9 +366,11 @@ export class Gateway implements Service {
       throw new GatewayError('stream-refused', `a rendition cannot be named "${SOURCE}": the input is`)
     }
     const capabilities = this.#capabilities(profiles, input, segment.isPublished !== true)
+    const session = segment.isPublished ? this.#publishers.externalIdOf(externalId) : externalId
+    const recording = this.#needs.recorder?.begin(session, manifestId, grant?.recording?.store ?? null) ?? null
     return this.#begin(
       { ...terms, externalId, profiles, capabilities, sourceResolution: segment.resolution },
-      capabilities,
+      { capabilities, recording },
     )
   }
 
@@ -396,7 +401,7 @@ export class Gateway implements Service {
 
   #begin(
     description: Omit<ConstructorParameters<typeof Stream>[0], 'nowMs'> & StreamTerms,
-    capabilities: Capabilities,
+    { capabilities, recording }: { capabilities: Capabilities; recording: Recording | null },
   ): Stream {
     const { directory, payer, client, facts, clock, dice, log, store, events } = this.#needs
     const { externalId, manifestId, sessionId } = description
@@ -414,7 +419,7 @@ export class Gateway implements Service {
         swapped: (reason) => events.tell({ kind: 'orchestrator-swapped', manifestId, reason }),
       },
     )
-    const stream = new Stream({ ...description, nowMs: clock.now() }, { sessions, store })
+    const stream = new Stream({ ...description, nowMs: clock.now() }, { sessions, store, recording })
     this.#ended.drop(manifestId)
     this.#streams.set(manifestId, stream)
     if (externalId !== manifestId) this.#renamed.set(externalId, manifestId)

@@ -11,6 +11,8 @@ export interface Publication {
 }
 
 interface Held {
+  /** The name in the publisher's URL. */
+  readonly externalId: string
   readonly grant: StreamGrant | null
   hasLeft: boolean
 }
@@ -34,6 +36,11 @@ export class Publishers {
     return this.#held.get(manifestId)?.grant ?? null
   }
 
+  /** The name in the URL of the publisher that holds the name. */
+  externalIdOf(manifestId: string): string {
+    return this.#held.get(manifestId)?.externalId ?? manifestId
+  }
+
   /** Throws GatewayError `stream-refused` if another publisher sends under the name. */
   check(manifestId: string): void {
     if (this.#held.get(manifestId)?.hasLeft === false) {
@@ -42,8 +49,12 @@ export class Publishers {
   }
 
   /** Takes a name over; `ended` is called at its end unless another publisher has taken it by then. */
-  hold(manifestId: string, grant: StreamGrant | null, ended: (reason: string) => void): Publication {
-    const held: Held = { grant, hasLeft: false }
+  hold(
+    manifestId: string,
+    { externalId, grant }: { readonly externalId: string; readonly grant: StreamGrant | null },
+    ended: (reason: string) => void,
+  ): Publication {
+    const held: Held = { externalId, grant, hasLeft: false }
     this.#held.set(manifestId, held)
     return {
       manifestId,

@@ -1,4 +1,5 @@
 import type { Clock } from '../../lib/clock.ts'
+import type { RecordingGrant } from '../recordings/recordings.ts'
 import type { StreamConfig } from './gateway.ts'
 import { GatewayError } from './gateway-error.ts'
 
@@ -13,15 +14,18 @@ export interface StreamGrant {
   readonly config: StreamConfig
   /** The platform's name for the session, for the log; null for none. */
   readonly sessionId: string | null
+  /** Where it is recorded, and with what it is joined; absent where nothing is said. */
+  readonly recording?: RecordingGrant
 }
 
 /** A decision on a new stream; reasons are for the publisher and the log. */
 export type StreamVerdict =
   /** `grant` is null where the stream may be published just as its publisher asks. */
   | { readonly kind: 'allowed'; readonly grant: StreamGrant | null }
-  | { readonly kind: 'denied'; readonly reason: string }
+  /** `isUnknown`: the webhook knows no such stream. */
+  | { readonly kind: 'denied'; readonly reason: string; readonly isUnknown?: boolean }
   /** Allowed, on terms that cannot be met. */
-  | { readonly kind: 'unusable'; readonly reason: string }
+  | { readonly kind: 'unusable'; readonly reason: string; readonly recording?: RecordingGrant }
   /** Nobody decided. */
   | { readonly kind: 'undecided'; readonly reason: string }
 

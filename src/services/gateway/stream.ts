@@ -11,6 +11,7 @@ import {
 import { extensionOf, type Format, type Profile } from '../../domain/rendition.ts'
 import { objectPath } from '../../domain/stream-name.ts'
 import type { ObjectStore } from '../../lib/object-store.ts'
+import type { Recording } from '../recordings/recorder.ts'
 import type { StreamSessions } from './sessions.ts'
 
 /** The name of the source variant in paths and playlists. */
@@ -44,6 +45,7 @@ export class Stream {
   /** Resolves when the first search for orchestrators has ended. */
   readonly opened: Promise<void>
   readonly #store: ObjectStore
+  readonly #recording: Recording | null
   #sourceResolution: string
   readonly #playlists = new Map<string, MediaPlaylist>()
   readonly #ended = new AbortController()
@@ -61,7 +63,7 @@ export class Stream {
       sourceResolution: string
       nowMs: number
     },
-    needs: { sessions: StreamSessions; store: ObjectStore },
+    needs: { sessions: StreamSessions; store: ObjectStore; recording?: Recording | null },
   ) {
     this.manifestId = description.manifestId
     this.externalId = description.externalId
@@ -70,6 +72,7 @@ export class Stream {
     this.timeoutMultiplier = description.timeoutMultiplier
     this.sessions = needs.sessions
     this.#store = needs.store
+    this.#recording = needs.recording ?? null
     this.#sourceResolution = description.sourceResolution
     this.#lastUsedMs = description.nowMs
     this.opened = description.profiles.length > 0 ? needs.sessions.open() : Promise.resolve()
@@ -126,21 +129,23 @@ export class Stream {
     await this.#store.save(path, bytes)
     // The stream may have ended meanwhile and dropped its segments.
     if (this.signal.aborted) return this.#store.remove(path)
+    this.#recording?.add(this.#variant(rendition), segment)
     const playlist = this.#playlists.get(rendition) ?? EMPTY_PLAYLIST
     this.#playlists.set(rendition, addSegment(playlist, { sequence, path, durationMs }))
   }
 
   /** The master playlist; null while there is nothing to play. */
   masterPlaylist(): string | null {
-    const variants: readonly Variant[] = [
-      { name: SOURCE, bandwidth: SOURCE_BANDWIDTH, resolution: this.#sourceResolution },
-      ...this.profiles.map(({ name, bitrate, width, height }) => ({
-        name,
-        bandwidth: bitrate,
-        resolution: `${width}x${height}`,
-      })),
-    ].filter(({ name }) => this.#playlists.has(name))
+    const names = [SOURCE, ...this.profiles.map(({ name }) => name)]
+    const variants = names.filter((name) => this.#playlists.has(name)).map((name) => this.#variant(name))
     return variants.length === 0 ? null : writeMasterPlaylist(this.manifestId, variants)
+  }
+
+  #variant(name: string): Variant {
+    const profile = this.profiles.find((one) => one.name === name)
+    return profile
+      ? { name, bandwidth: profile.bitrate, resolution: `${profile.width}x${profile.height}` }
+      : { name, bandwidth: SOURCE_BANDWIDTH, resolution: this.#sourceResolution }
   }
 
   /** The playlist of one rendition; null before its first segment. */
@@ -152,6 +157,7 @@ export class Stream {
   /** Stops all work and notifies the orchestrators until the signal is aborted; what there is can still be played. */
   async finish(signal: AbortSignal): Promise<void> {
     this.#ended.abort()
+    this.#recording?.end()
     await this.sessions.end(signal)
   }
 
@@ -165,6 +171,7 @@ export class Stream {
   /** Stops all work, drops all segments, and notifies the orchestrators until the signal is aborted. */
   async end(signal: AbortSignal): Promise<void> {
     this.#ended.abort()
+    this.#recording?.end()
     await Promise.all([this.#store.drop(`${this.manifestId}/`), this.sessions.end(signal)])
   }
 }

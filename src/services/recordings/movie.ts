@@ -1,0 +1,249 @@
+import { createHash } from 'node:crypto'
+import {
+  FRAGMENT_ROOM,
+  type FileTrack,
+  MAX_FRAGMENTS,
+  msOfTicks,
+  writeFragment,
+  writeGap,
+  writeHead,
+} from '../../domain/mp4/fragments.ts'
+import { type MediaSegment, TICKS_PER_SECOND, ticksBetween } from '../../domain/mp4/media-segment.ts'
+import { readTransportStream } from '../../domain/mp4/transport-stream.ts'
+import type { RecordedRun, RecordedSegment } from '../../domain/recording.ts'
+import { messageOf, NodeError } from '../../lib/errors.ts'
+import type { Log } from '../../lib/log.ts'
+import type { ObjectStore } from '../../lib/object-store.ts'
+import { listAll } from './recording-library.ts'
+
+/** The first segments of a run are looked at for its tracks: sound may come later. */
+const MAX_LOOKED_AT = 3
+/** How far a segment may begin before the sum of what precedes it says, of that sum and beside: durations are declared. */
+const EARLY_PART = 0.6
+const EARLY_MS = 1_000
+
+/** Why a track cannot be had as one file. */
+export type MovieFault = 'no-movie'
+
+interface Piece {
+  readonly segment: RecordedSegment
+  readonly run: number
+  readonly bytes: number
+  /** By the durations of what precedes it. */
+  readonly expectedMs: number
+}
+
+/** What reading a store needs. */
+export interface ReadNeeds {
+  readonly objects: ObjectStore
+  readonly log: Log
+}
+
+/**
+ * A track of a recording as one fragmented MP4. Its layout follows from the sizes of its segments: a fragment has the size
+ * of its segment, so that any part of the file can be made from the segments that it covers, one at a time.
+ */
+export class Movie {
+  readonly size: number
+  /** Names these bytes. */
+  readonly etag: string
+  readonly #head: Uint8Array
+  readonly #tracks: readonly FileTrack[]
+  readonly #pieces: readonly Piece[]
+  readonly #origins: Origins
+  readonly #needs: ReadNeeds
+
+  constructor(
+    layout: { head: Uint8Array; tracks: readonly FileTrack[]; pieces: readonly Piece[]; etag: string },
+    origins: Origins,
+    needs: ReadNeeds,
+  ) {
+    this.#head = layout.head
+    this.#tracks = layout.tracks
+    this.#pieces = layout.pieces
+    this.etag = layout.etag
+    this.size = layout.pieces.reduce((sum, { bytes }) => sum + bytes, layout.head.length)
+    this.#origins = origins
+    this.#needs = needs
+  }
+
+  /** The bytes from `start` up to but not at `end`. Throws StoreError. */
+  async *read(start: number, end: number, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    if (start < this.#head.length) yield this.#head.subarray(start, end)
+    let at = this.#head.length
+    let ahead: Promise<Uint8Array | null> | null = null
+    for (const [index, piece] of this.#pieces.entries()) {
+      const from = at
+      at += piece.bytes
+      if (at <= start) continue
+      if (from >= end) break
+      const loading = ahead ?? this.#load(piece, signal)
+      const next = at < end ? this.#pieces[index + 1] : undefined
+      const bytes = await loading
+      ahead = next ? this.#load(next, signal) : null
+      // It is awaited in the next turn, if there is one.
+      ahead?.catch(() => {})
+      const fragment = await this.#fragment(piece, { bytes, number: index + 1, signal })
+      yield fragment.subarray(Math.max(0, start - from), Math.min(piece.bytes, end - from))
+    }
+  }
+
+  #load({ segment }: Piece, signal: AbortSignal): Promise<Uint8Array | null> {
+    return this.#needs.objects.load(segment.path, { signal })
+  }
+
+  async #fragment(
+    piece: Piece,
+    { bytes, number, signal }: { bytes: Uint8Array | null; number: number; signal: AbortSignal },
+  ): Promise<Uint8Array> {
+    const segment = bytes && takenApart(bytes, piece.segment, this.#needs.log)
+    if (!segment) return writeGap(piece.bytes)
+    const origin = await this.#origins.of(piece.run, signal)
+    const startMs = startOf(segment, piece, origin)
+    const { bytes: size } = piece
+    return writeFragment(segment, this.#tracks, { bytes: size, number, startMs }) ?? writeGap(size)
+  }
+}
+
+/** Where the clocks of the runs are at their first segments. */
+class Origins {
+  readonly #runs: readonly (readonly Piece[])[]
+  readonly #needs: ReadNeeds
+  readonly #known = new Map<number, Promise<Origin | null>>()
+
+  constructor(runs: readonly (readonly Piece[])[], needs: ReadNeeds) {
+    this.#runs = runs
+    this.#needs = needs
+  }
+
+  async of(run: number, signal: AbortSignal): Promise<Origin | null> {
+    const known = this.#known.get(run) ?? this.#look(run, signal)
+    this.#known.set(run, known)
+    try {
+      return await known
+    } catch (error) {
+      this.#known.delete(run)
+      throw error
+    }
+  }
+
+  async #look(run: number, signal: AbortSignal): Promise<Origin | null> {
+    const segments = await firstOf(this.#runs[run]!, this.#needs, signal)
+    const [first] = segments
+    return first ? { ticks: first.media.startTicks, expectedMs: first.piece.expectedMs } : null
+  }
+}
+
+interface Origin {
+  readonly ticks: number
+  readonly expectedMs: number
+}
+
+/** Lays out a track of a recording. Throws NodeError `no-movie` or StoreError. */
+export async function layOut(
+  track: string,
+  runs: readonly RecordedRun[],
+  needs: ReadNeeds,
+  signal: AbortSignal,
+): Promise<Movie> {
+  const pieces: Piece[][] = []
+  const hash = createHash('sha256')
+  let expectedMs = 0
+  let count = 0
+  for (const [run, { segments }] of runs.entries()) {
+    const listed = segments.get(track) ?? []
+    const sizes = await sizesOf(listed, needs.objects, signal)
+    const own: Piece[] = []
+    for (const segment of listed) {
+      const file = sizes.get(segment.path)
+      if (!file || !segment.path.endsWith('.ts')) continue
+      own.push({ segment, run, bytes: file.bytes + FRAGMENT_ROOM, expectedMs })
+      hash.update(`${segment.path} ${file.bytes} ${file.savedMs} ${expectedMs}\n`)
+      expectedMs += segment.durationMs
+      count++
+    }
+    pieces.push(own)
+  }
+  if (count === 0) throw noMovie('none of its segments is there as MPEG-TS')
+  if (count > MAX_FRAGMENTS) throw noMovie(`it has ${count} segments, and a file holds ${MAX_FRAGMENTS}`)
+  const tracks = await tracksOf(pieces, needs, signal)
+  if (tracks.length === 0) throw noMovie('it has neither pictures in H.264 nor sound in AAC or MP3')
+  const all = pieces.flat()
+  const places = all.map(({ bytes, segment }) => ({ bytes, durationMs: segment.durationMs }))
+  const head = writeHead(tracks, places)
+  const etag = `"${hash.update(head).digest('hex').slice(0, 32)}"`
+  return new Movie({ head, tracks, pieces: all, etag }, new Origins(pieces, needs), needs)
+}
+
+/** Of each kind that which comes first. */
+async function tracksOf(
+  runs: readonly (readonly Piece[])[],
+  needs: ReadNeeds,
+  signal: AbortSignal,
+): Promise<FileTrack[]> {
+  const tracks = new Map<string, FileTrack>()
+  for (const pieces of runs) {
+    for (const { media } of await firstOf(pieces, needs, signal, MAX_LOOKED_AT)) {
+      for (const track of media.tracks) if (!tracks.has(track.kind)) tracks.set(track.kind, track)
+    }
+    if (tracks.size > 0) break
+  }
+  return ['video', 'audio'].flatMap((kind) => tracks.get(kind) ?? [])
+}
+
+/** The first segments that can be taken apart: one, or more as long as a kind of track is missing. */
+async function firstOf(
+  pieces: readonly Piece[],
+  { log, objects }: ReadNeeds,
+  signal: AbortSignal,
+  max = 1,
+): Promise<{ piece: Piece; media: MediaSegment }[]> {
+  const found: { piece: Piece; media: MediaSegment }[] = []
+  for (const piece of pieces.slice(0, MAX_LOOKED_AT)) {
+    const bytes = await objects.load(piece.segment.path, { signal })
+    const media = bytes && takenApart(bytes, piece.segment, log)
+    if (media) found.push({ piece, media })
+    if (found.length >= max || media?.tracks.length === 2) break
+  }
+  return found
+}
+
+function takenApart(bytes: Uint8Array, { path }: RecordedSegment, log: Log): MediaSegment | null {
+  try {
+    return readTransportStream(bytes)
+  } catch (error) {
+    log.debug('recorded segment cannot be taken apart', { path, reason: messageOf(error) })
+    return null
+  }
+}
+
+/**
+ * Where a segment begins in the file, in milliseconds: as its own clock says, which tells more exactly than declared
+ * durations, unless that has gone back.
+ */
+function startOf({ startTicks }: MediaSegment, { expectedMs }: Piece, origin: Origin | null): number {
+  if (!origin) return expectedMs
+  const sinceOrigin = expectedMs - origin.expectedMs
+  const expectedTicks = origin.ticks + Math.round((sinceOrigin * TICKS_PER_SECOND) / 1000)
+  const aheadMs = msOfTicks(ticksBetween(expectedTicks, startTicks))
+  return aheadMs < -(sinceOrigin * EARLY_PART + EARLY_MS) ? expectedMs : Math.max(0, expectedMs + aheadMs)
+}
+
+/** The files of a track, which lie in a few folders. */
+async function sizesOf(
+  segments: readonly RecordedSegment[],
+  objects: ObjectStore,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, { readonly bytes: number; readonly savedMs: number }>> {
+  const folders = new Set(segments.map(({ path }) => path.slice(0, path.lastIndexOf('/') + 1)))
+  const sizes = new Map<string, { bytes: number; savedMs: number }>()
+  for (const folder of folders) {
+    const { files } = await listAll((after) => objects.list(folder, { ...after, signal }))
+    for (const { bytes, path, savedMs } of files) sizes.set(path, { bytes, savedMs })
+  }
+  return sizes
+}
+
+function noMovie(reason: string): NodeError<MovieFault> {
+  return new NodeError<MovieFault>('no-movie', `the track cannot be had as MP4: ${reason}`)
+}
