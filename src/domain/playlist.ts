@@ -1,9 +1,11 @@
+import { isoTime } from '../lib/iso-time.ts'
+import type { SegmentFacts } from './segment-facts.ts'
 import { encodePath } from './stream-name.ts'
 
 /** Number of segments in a live playlist (gateway.md §6). */
 export const PLAYLIST_WINDOW = 6
 
-/** The bandwidth reported for the source variant, whatever it really is (gateway.md §6). */
+/** The bandwidth that peers report for the source variant; here only where it cannot be measured (gateway.md §6). */
 export const SOURCE_BANDWIDTH = 4_000_000
 
 /** One segment in a media playlist. */
@@ -12,6 +14,14 @@ export interface PlaylistEntry {
   /** Path of the segment, before percent-encoding. */
   readonly path: string
   readonly durationMs: number
+  /** Its size. */
+  readonly bytes?: number
+  /** What it says of itself; null or absent where that is not known. */
+  readonly facts?: SegmentFacts | null
+  /** When it began, in ms since the Unix epoch; absent where that is not known. */
+  readonly startsAtMs?: number
+  /** How many times the source had jumped before; 0 if absent. */
+  readonly jumps?: number
 }
 
 /** The live window of one rendition, sorted by sequence. */
@@ -26,10 +36,16 @@ export interface MediaPlaylist {
 /** A variant in the master playlist. */
 export interface Variant {
   readonly name: string
-  /** Bits per second. */
+  /** Bits per second, at most. */
   readonly bandwidth: number
+  /** Bits per second; absent where that is not known, like the rest. */
+  readonly averageBandwidth?: number | null
+  /** With commas between (RFC 6381). */
+  readonly codecs?: string | null
+  /** Pictures per second. */
+  readonly frameRate?: number | null
   /** `WxH`. */
-  readonly resolution: string
+  readonly resolution: string | null
 }
 
 /** The window of a new stream. */
@@ -53,31 +69,48 @@ export function addSegment(playlist: MediaPlaylist, entry: PlaylistEntry): Media
 }
 
 /**
- * Writes a media playlist (gateway.md §6). Only a stream that has ended and can still be played has an end tag; peers'
- * ended streams are simply not found any more.
+ * Writes a media playlist (gateway.md §6). Beyond what peers write it says when each segment began, where the source
+ * jumped, and whether every segment can be decoded by itself. Only a stream that has ended and can still be played has an
+ * end tag; peers' ended streams are simply not found any more.
  */
 export function writeMediaPlaylist(playlist: MediaPlaylist, { isEnded = false } = {}): string {
+  const { entries, mediaSequence } = playlist
   const lines = [
     '#EXTM3U',
     '#EXT-X-VERSION:3',
-    `#EXT-X-MEDIA-SEQUENCE:${playlist.mediaSequence}`,
-    `#EXT-X-TARGETDURATION:${Math.ceil(playlist.longestMs / 1000)}`,
+    `#EXT-X-MEDIA-SEQUENCE:${mediaSequence}`,
+    `#EXT-X-TARGETDURATION:${targetSeconds(playlist)}`,
   ]
-  for (const { durationMs, path } of playlist.entries) {
-    lines.push(`#EXTINF:${(durationMs / 1000).toFixed(3)},`, `/stream/${encodePath(path)}`)
+  let jumps = entries[0]?.jumps ?? 0
+  if (jumps > 0) lines.push(`#EXT-X-DISCONTINUITY-SEQUENCE:${jumps}`)
+  if (entries.length > 0 && entries.every(({ facts }) => facts?.isIndependent))
+    lines.push('#EXT-X-INDEPENDENT-SEGMENTS')
+  for (const entry of entries) {
+    for (; jumps < (entry.jumps ?? 0); jumps++) lines.push('#EXT-X-DISCONTINUITY')
+    if (entry.startsAtMs !== undefined) lines.push(`#EXT-X-PROGRAM-DATE-TIME:${isoTime(entry.startsAtMs)}`)
+    lines.push(`#EXTINF:${(entry.durationMs / 1000).toFixed(3)},`, `/stream/${encodePath(entry.path)}`)
   }
   if (isEnded) lines.push('#EXT-X-ENDLIST')
   return `${lines.join('\n')}\n`
 }
 
-/** Writes a master playlist; URIs are relative to `/stream/` (gateway.md §6). */
+/** The target duration of a window in whole seconds. */
+export function targetSeconds({ longestMs }: MediaPlaylist): number {
+  return Math.ceil(longestMs / 1000)
+}
+
+/** Writes a master playlist; URIs are relative to `/stream/` (gateway.md §6). What is not known of a variant is left out. */
 export function writeMasterPlaylist(manifestId: string, variants: readonly Variant[]): string {
   const lines = ['#EXTM3U', '#EXT-X-VERSION:3']
-  for (const { bandwidth, resolution, name } of variants) {
-    lines.push(
-      `#EXT-X-STREAM-INF:PROGRAM-ID=0,BANDWIDTH=${bandwidth},RESOLUTION=${resolution}`,
-      `${encodePath(`${manifestId}/${name}`)}.m3u8`,
-    )
+  for (const { averageBandwidth, bandwidth, codecs, frameRate, name, resolution } of variants) {
+    const known = [
+      ...[`PROGRAM-ID=0`, `BANDWIDTH=${bandwidth}`],
+      ...(averageBandwidth == null ? [] : [`AVERAGE-BANDWIDTH=${averageBandwidth}`]),
+      ...(codecs == null ? [] : [`CODECS="${codecs}"`]),
+      ...(frameRate == null ? [] : [`FRAME-RATE=${frameRate.toFixed(3)}`]),
+      ...(resolution === null ? [] : [`RESOLUTION=${resolution}`]),
+    ]
+    lines.push(`#EXT-X-STREAM-INF:${known.join(',')}`, `${encodePath(`${manifestId}/${name}`)}.m3u8`)
   }
   return `${lines.join('\n')}\n`
 }

@@ -13,6 +13,7 @@ import { Gateway, type GatewayOptions, type PushedSegment } from '../../src/serv
 import type { OrchestratorSource } from '../../src/services/gateway/orchestrator-source.ts'
 import type { StreamAuthority } from '../../src/services/gateway/stream-authority.ts'
 import type { Recorder } from '../../src/services/recordings/recorder.ts'
+import { lintPlaylist } from '../tools/playlist-lint.ts'
 import { FakeMedia, FakeNetwork, FakeOrchestrator, RecordingPayer } from './gateway.ts'
 
 /** A gateway with its port, and by default one fake orchestrator. */
@@ -78,9 +79,9 @@ export async function startGatewayPort(
     },
     admit: gateway.admit.bind(gateway),
     nameOf: gateway.nameOf.bind(gateway),
-    masterPlaylist: gateway.masterPlaylist.bind(gateway),
-    currentPlaylist: gateway.currentPlaylist.bind(gateway),
-    mediaPlaylist: gateway.mediaPlaylist.bind(gateway),
+    masterPlaylist: (name: string) => linted(gateway.masterPlaylist(name)),
+    currentPlaylist: () => linted(gateway.currentPlaylist()),
+    mediaPlaylist: (name: string, rendition: string) => linted(gateway.mediaPlaylist(name, rendition)),
     stored: gateway.stored.bind(gateway),
   }
   const http = new GatewayHttp(
@@ -109,4 +110,10 @@ export async function startGatewayPort(
       fetch(`${base}${path}`, { method, headers, ...(method === 'GET' ? {} : { body }) }),
     [Symbol.asyncDispose]: () => supervisor.stop(),
   }
+}
+
+/** Every playlist that a test asks for keeps to the rules. */
+function linted(text: string | null): string | null {
+  if (text !== null) lintPlaylist(text)
+  return text
 }

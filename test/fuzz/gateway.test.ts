@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import {
@@ -9,6 +10,7 @@ import {
   writeMediaPlaylist,
 } from '../../src/domain/playlist.ts'
 import { MAX_RENDITIONS } from '../../src/domain/rendition.ts'
+import { segmentFacts } from '../../src/domain/segment-facts.ts'
 import { chooseSession, type IdleSession, probabilities } from '../../src/domain/selection.ts'
 import { encodePath, parseStreamPath, pathExtension, sequenceOf } from '../../src/domain/stream-name.ts'
 import { multipartBody, renditionPart } from '../../src/io/http/multipart.ts'
@@ -21,7 +23,7 @@ import { Rational } from '../../src/lib/rational.ts'
 
 /** Inputs over all properties; FUZZ_RUNS changes it. */
 const RUNS = Number(process.env.FUZZ_RUNS ?? 7_000)
-const PROPERTIES = 7
+const PROPERTIES = 9
 const numRuns = Math.ceil(RUNS / PROPERTIES)
 
 /** Text with special characters: paths, line breaks, quotes, lone surrogates. */
@@ -310,6 +312,40 @@ test('an idle session is chosen, never one that is too expensive or cannot be pa
         assert.ok(weighed.length === 0 ? sum === 0 : Math.abs(sum - 1) < 1e-6)
       },
     ),
+    { numRuns },
+  )
+})
+
+test('what a segment says of itself is read from any bytes without harm', () => {
+  const folder = new URL('../vectors/renditions/', import.meta.url)
+  const clip = new Uint8Array(readFileSync(new URL('tiny-0.mpegts', folder)))
+  const changes = fc.array(fc.tuple(fc.nat(clip.length - 1), fc.nat(255)), { maxLength: 40 })
+  const inPackets = fc.array(fc.tuple(fc.nat(60), fc.nat(30), fc.nat(255)), { maxLength: 20 })
+  const isPlausible = (bytes: Uint8Array, format: 'mpegts' | 'mp4') => {
+    const facts = segmentFacts(bytes, format)
+    if (!facts) return
+    const { pictures, picturesMs, size, span } = facts
+    assert.ok(pictures >= 0 && Number.isFinite(picturesMs) && picturesMs >= 0)
+    for (const codec of [facts.video, facts.audio]) assert.match(codec ?? '', /^[\w.-]*$/)
+    assert.ok(!size || (size.width > 0 && size.height > 0 && size.width <= 65_535 && size.height <= 65_535))
+    assert.ok(!span || (span.start >= 0 && span.start < 2 ** 33 && span.end >= 0 && span.end < 2 ** 33))
+  }
+  fc.assert(
+    fc.property(changes, inPackets, fc.nat(clip.length), (anywhere, early, length) => {
+      const bytes = clip.slice(0, Math.max(188, length))
+      for (const [at, byte] of anywhere) bytes[at % bytes.length] = byte
+      // The first bytes of early packets are tables, headers and parameter sets.
+      for (const [packet, at, byte] of early) bytes[(packet * 188 + 1 + at) % bytes.length] = byte
+      for (let at = 0; at < bytes.length; at += 188) bytes[at] = 0x47
+      isPlausible(bytes, 'mpegts')
+    }),
+    { numRuns },
+  )
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 2_000 }), (bytes) => {
+      isPlausible(bytes, 'mpegts')
+      isPlausible(bytes, 'mp4')
+    }),
     { numRuns },
   )
 })

@@ -172,9 +172,12 @@ test('offchain a segment goes in and its renditions come out, stored and shown t
   assert.equal(
     set.gateway.masterPlaylist('movie'),
     '#EXTM3U\n#EXT-X-VERSION:3\n' +
-      '#EXT-X-STREAM-INF:PROGRAM-ID=0,BANDWIDTH=4000000,RESOLUTION=1280x720\nmovie/source.m3u8\n' +
-      '#EXT-X-STREAM-INF:PROGRAM-ID=0,BANDWIDTH=600000,RESOLUTION=320x240\nmovie/P240p30fps4x3.m3u8\n' +
-      '#EXT-X-STREAM-INF:PROGRAM-ID=0,BANDWIDTH=400000,RESOLUTION=256x144\nmovie/P144p30fps16x9.m3u8\n',
+      '#EXT-X-STREAM-INF:PROGRAM-ID=0,BANDWIDTH=40,AVERAGE-BANDWIDTH=40,RESOLUTION=1280x720\n' +
+      'movie/source.m3u8\n' +
+      '#EXT-X-STREAM-INF:PROGRAM-ID=0,BANDWIDTH=180,AVERAGE-BANDWIDTH=180,RESOLUTION=320x240\n' +
+      'movie/P240p30fps4x3.m3u8\n' +
+      '#EXT-X-STREAM-INF:PROGRAM-ID=0,BANDWIDTH=184,AVERAGE-BANDWIDTH=184,RESOLUTION=256x144\n' +
+      'movie/P144p30fps16x9.m3u8\n',
   )
   assert.match(
     set.gateway.mediaPlaylist('movie', 'P144p30fps16x9')!,
@@ -1162,7 +1165,7 @@ test('names that are empty, too long or taken by the input are refused', async (
   assert.deepEqual(set.gateway.status(), [])
 })
 
-test('a stream unused for a minute is removed, its segments freed, its orchestrators told', async () => {
+test('a stream unused for a minute ends, and its orchestrators are told', async () => {
   const orchestrator = one()
   await using set = await setUp([orchestrator])
   await set.push()
@@ -1174,8 +1177,83 @@ test('a stream unused for a minute is removed, its segments freed, its orchestra
   await set.clock.wind(60_000)
   assert.equal(set.gateway.status().length, 0)
   assert.equal(orchestrator.ended.length, 1)
-  assert.equal(set.store.files, 0)
-  assert.equal(set.gateway.masterPlaylist('movie'), null)
+})
+
+test('a pushed stream that ends can be played for a minute longer, and a segment begins it anew', async () => {
+  await using set = await setUp([one()])
+  const { clock, gateway, push, store } = set
+  const list = () => gateway.mediaPlaylist('movie', 'source')
+  await push({ sequence: 5n })
+  await push({ sequence: 6n })
+  await clock.wind(120_000)
+  assert.deepEqual(gateway.status(), [])
+  assert.match(list()!, /movie\/source\/6\.ts\n#EXT-X-ENDLIST\n$/)
+  await clock.wind(59_000)
+  assert.ok(gateway.masterPlaylist('movie'))
+  assert.ok(await gateway.stored('movie/source/5.ts'))
+  await clock.wind(2_000)
+  assert.equal(gateway.masterPlaylist('movie'), null)
+  assert.equal(store.files, 0, 'its segments are freed')
+
+  for (const pauseMs of [0, 30_000]) {
+    await push({ sequence: 1n })
+    await clock.wind(120_000 + pauseMs)
+    assert.match(list() ?? '', /ENDLIST/)
+    await push({ sequence: 2n })
+    assert.match(list()!, /MEDIA-SEQUENCE:0\n/)
+    assert.doesNotMatch(list()!, /ENDLIST|\/1\.ts/)
+    assert.equal(await gateway.stored('movie/source/1.ts'), null)
+    assert.match(gateway.currentPlaylist()!, /^movie\/source/m)
+    await clock.wind(240_000)
+    assert.equal(list(), null)
+  }
+})
+
+test('the source is listed before its renditions are', async () => {
+  const orchestrator = one()
+  orchestrator.workMs = 1_000
+  await using set = await setUp([orchestrator])
+  const done = set.push({ sequence: 100n })
+  await settle()
+  assert.match(set.gateway.masterPlaylist('movie')!, /^[^.]*movie\/source\.m3u8\n$/)
+  assert.ok(set.gateway.mediaPlaylist('movie', 'source'))
+  assert.equal(set.gateway.mediaPlaylist('movie', 'P144p30fps16x9'), null)
+  await set.clock.wind(1_000)
+  await done
+  assert.match(set.gateway.masterPlaylist('movie')!, /P144p30fps16x9\.m3u8\n$/)
+})
+
+test('a rendition that is done early is listed behind the ones before it, and a lost one holds up none', async () => {
+  const orchestrators = [one(), new FakeOrchestrator('https://o2:8935', 2)]
+  await using set = await setUp(orchestrators)
+  const numbers = () =>
+    [...(set.gateway.mediaPlaylist('movie', 'P144p30fps16x9') ?? '').matchAll(/\/(\d+)\.ts/g)]
+      .map(([, n]) => n)
+      .join()
+  await set.push({ sequence: 0n })
+  for (const orchestrator of orchestrators) orchestrator.workMs = 3_000
+  const slow = set.push({ sequence: 1n })
+  await settle()
+  for (const orchestrator of orchestrators) orchestrator.workMs = 100
+  const quick = set.push({ sequence: 2n })
+  await set.clock.wind(1_000)
+  assert.equal((await quick).length, 2)
+  assert.equal(numbers(), '0')
+  assert.ok(await set.gateway.stored('movie/P144p30fps16x9/2.ts'))
+  await set.clock.wind(3_000)
+  await slow
+  assert.equal(numbers(), '0,1,2')
+  const refused = assert.rejects(set.push({ sequence: 3n }))
+  await settle()
+  for (const orchestrator of orchestrators)
+    orchestrator.outcome = { kind: 'error', text: 'No keyframes in input' }
+  await set.clock.wind(1_000)
+  await refused
+  for (const orchestrator of orchestrators) orchestrator.outcome = null
+  const next = set.push({ sequence: 4n })
+  await set.clock.wind(1_000)
+  await next
+  assert.equal(numbers(), '0,1,2,4')
 })
 
 test('a stream is not idle while a segment is at work', async () => {

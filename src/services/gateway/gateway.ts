@@ -185,7 +185,7 @@ export class Gateway implements Service {
         const now = this.#needs.clock.now()
         for (const stream of [...this.#streams.values()]) {
           const isIdle = stream.idleMs(now) > IDLE_MS && !this.#publishers.has(stream.manifestId)
-          if (isIdle) this.#end(stream, 'nothing was pushed for a while')
+          if (isIdle) this.#finish(stream, 'nothing was pushed for a while')
         }
       }
     })
@@ -218,7 +218,7 @@ export class Gateway implements Service {
     if (stream.segmentsAtWork >= MAX_SEGMENTS_AT_WORK) {
       throw new GatewayError('segment-failed', 'too many segments of this stream at once')
     }
-    using _ = stream.begin(() => this.#needs.clock.now())
+    using _ = stream.begin(sequence, () => this.#needs.clock.now())
     try {
       return await this.#process(stream, segment, input, signal)
     } catch (error) {
@@ -441,7 +441,7 @@ export class Gateway implements Service {
       bytes: bytes.length,
     })
     stream.noteSize(input)
-    await stream.publish(SOURCE, segment)
+    await stream.publishSource(segment, this.#needs.clock.now())
     if (profiles.length === 0 || this.#options.maxAttempts <= 0) return []
     if (input.zeroFrame || segment.hasOnlySound)
       return publishAll(
@@ -487,7 +487,7 @@ export class Gateway implements Service {
   #finish(stream: Stream, reason: string): void {
     this.#forget(stream, reason)
     this.#ended.keep(stream)
-    this.#scope?.spawn('end of a publication', async (signal) => {
+    this.#scope?.spawn('end of a stream', async (signal) => {
       await this.#tellEnd(END_MS, (limit) => stream.finish(limit))
       await this.#needs.clock.sleep(GRACE_MS, signal)
       this.#ended.drop(stream.manifestId, stream)

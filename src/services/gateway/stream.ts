@@ -1,18 +1,12 @@
 import type { Capabilities } from '../../domain/capabilities.ts'
-import {
-  addSegment,
-  EMPTY_PLAYLIST,
-  type MediaPlaylist,
-  SOURCE_BANDWIDTH,
-  type Variant,
-  writeMasterPlaylist,
-  writeMediaPlaylist,
-} from '../../domain/playlist.ts'
+import { SOURCE_BANDWIDTH } from '../../domain/playlist.ts'
+import type { RecordedTrack } from '../../domain/recording-index.ts'
 import { extensionOf, type Format, type Profile } from '../../domain/rendition.ts'
 import { objectPath } from '../../domain/stream-name.ts'
 import type { ObjectStore } from '../../lib/object-store.ts'
 import type { Recording } from '../recordings/recorder.ts'
 import type { StreamSessions } from './sessions.ts'
+import { StreamPlaylists } from './stream-playlists.ts'
 
 /** The name of the source variant in paths and playlists. */
 export const SOURCE = 'source'
@@ -31,6 +25,14 @@ export interface InputProbe {
   readonly zeroFrame: boolean
 }
 
+/** A segment for players. */
+export interface PublishedSegment {
+  readonly sequence: bigint
+  readonly format: Format
+  readonly bytes: Uint8Array
+  readonly durationMs: number
+}
+
 /** One live stream: its renditions, its sessions with orchestrators, and its playlists. */
 export class Stream {
   readonly manifestId: string
@@ -47,7 +49,7 @@ export class Stream {
   readonly #store: ObjectStore
   readonly #recording: Recording | null
   #sourceResolution: string
-  readonly #playlists = new Map<string, MediaPlaylist>()
+  readonly #playlists = new StreamPlaylists()
   readonly #ended = new AbortController()
   #lastInput: InputProbe | null = null
   #segmentsAtWork = 0
@@ -94,12 +96,14 @@ export class Stream {
   }
 
   /** Counts a segment as in work until the result is disposed of. */
-  begin(now: () => number): Disposable {
+  begin(sequence: bigint, now: () => number): Disposable {
     this.#segmentsAtWork++
+    const listing = this.#playlists.begin(sequence)
     return {
       [Symbol.dispose]: () => {
         this.#segmentsAtWork--
         this.#lastUsedMs = now()
+        listing[Symbol.dispose]()
       },
     }
   }
@@ -118,30 +122,29 @@ export class Stream {
     if (width > 0 && height > 0) this.#sourceResolution = `${width}x${height}`
   }
 
-  /** Stores a segment of one rendition and adds it to the playlist; does nothing after the stream has ended. */
-  async publish(
-    rendition: string,
-    segment: { sequence: bigint; format: Format; bytes: Uint8Array; durationMs: number },
-  ): Promise<void> {
-    if (this.signal.aborted) return
-    const { sequence, format, bytes, durationMs } = segment
-    const path = objectPath(this.manifestId, rendition, sequence, extensionOf(format))
-    await this.#store.save(path, bytes)
-    // The stream may have ended meanwhile and dropped its segments.
-    if (this.signal.aborted) return this.#store.remove(path)
-    this.#recording?.add(this.#variant(rendition), segment)
-    const playlist = this.#playlists.get(rendition) ?? EMPTY_PLAYLIST
-    this.#playlists.set(rendition, addSegment(playlist, { sequence, path, durationMs }))
+  /** Stores a segment of the source and shows it to players; does nothing after the stream has ended. */
+  async publishSource(segment: PublishedSegment, arrivedAtMs: number): Promise<void> {
+    const path = await this.#stored(SOURCE, segment)
+    if (path !== null) this.#playlists.addSource(SOURCE, { ...segment, path }, arrivedAtMs)
+  }
+
+  /** The same with a segment of one rendition. */
+  async publish(rendition: string, segment: PublishedSegment): Promise<void> {
+    const path = await this.#stored(rendition, segment)
+    if (path !== null) this.#playlists.add(rendition, { ...segment, path })
   }
 
   /** The master playlist; null while there is nothing to play. */
   masterPlaylist(): string | null {
     const names = [SOURCE, ...this.profiles.map(({ name }) => name)]
-    const variants = names.filter((name) => this.#playlists.has(name)).map((name) => this.#variant(name))
-    return variants.length === 0 ? null : writeMasterPlaylist(this.manifestId, variants)
+    const variants = names.map((name) => this.#track(name))
+    return this.#playlists.master(
+      this.manifestId,
+      variants.map((variant) => ({ ...variant, resolution: sizeOrNull(variant.resolution) })),
+    )
   }
 
-  #variant(name: string): Variant {
+  #track(name: string): RecordedTrack {
     const profile = this.profiles.find((one) => one.name === name)
     return profile
       ? { name, bandwidth: profile.bitrate, resolution: `${profile.width}x${profile.height}` }
@@ -150,14 +153,28 @@ export class Stream {
 
   /** The playlist of one rendition; null before its first segment. */
   mediaPlaylist(rendition: string): string | null {
-    const playlist = this.#playlists.get(rendition)
-    return playlist === undefined ? null : writeMediaPlaylist(playlist, { isEnded: this.signal.aborted })
+    return this.#playlists.media(rendition, { isEnded: this.signal.aborted })
+  }
+
+  async #stored(rendition: string, segment: PublishedSegment): Promise<string | null> {
+    if (this.signal.aborted) return null
+    const { bytes, format, sequence } = segment
+    const path = objectPath(this.manifestId, rendition, sequence, extensionOf(format))
+    await this.#store.save(path, bytes)
+    if (!this.signal.aborted) {
+      this.#recording?.add(this.#track(rendition), segment)
+      return path
+    }
+    // The stream may have ended meanwhile and dropped its segments.
+    await this.#store.remove(path)
+    return null
   }
 
   /** Stops all work and notifies the orchestrators until the signal is aborted; what there is can still be played. */
   async finish(signal: AbortSignal): Promise<void> {
     this.#ended.abort()
     this.#recording?.end()
+    this.#playlists.end()
     await this.sessions.end(signal)
   }
 
@@ -174,4 +191,9 @@ export class Stream {
     this.#recording?.end()
     await Promise.all([this.#store.drop(`${this.manifestId}/`), this.sessions.end(signal)])
   }
+}
+
+/** A publisher that names no size is taken to name `0x0`, and a profile may leave a side to the encoder. */
+function sizeOrNull(resolution: string): string | null {
+  return /^0*x|x0*$/.test(resolution) ? null : resolution
 }
