@@ -8,7 +8,13 @@ import type { Scope, Service } from '../../lib/service.ts'
 import type { StreamAuthority, StreamVerdict } from '../../services/gateway/stream-authority.ts'
 import type { RecordingAuthority, RecordingGrant } from '../../services/recordings/recordings.ts'
 import { goJson } from './go-json.ts'
-import { recordingGrantOf, type StreamFields, streamConfigOf, streamFieldsOf, UNSUPPORTED_FIELDS } from './stream-config.ts'
+import {
+  recordingGrantOf,
+  type StreamFields,
+  streamConfigOf,
+  streamFieldsOf,
+  UNSUPPORTED_FIELDS,
+} from './stream-config.ts'
 import { callWebhook, type WebhookAnswer, WebhookError } from './webhook-call.ts'
 
 /** A publisher waits this long at most, all tries together. */
@@ -69,7 +75,10 @@ export class AuthWebhook implements StreamAuthority, RecordingAuthority, Service
   async judge(url: string): ReturnType<RecordingAuthority['judge']> {
     const verdict = await this.decide(url)
     if (verdict.kind === 'allowed') return { kind: 'allowed', grant: verdict.grant?.recording ?? null }
-    if (verdict.kind === 'unusable') return verdict.recording ? { kind: 'allowed', grant: verdict.recording } : { kind: 'denied', isUnknown: false }
+    if (verdict.kind === 'unusable')
+      return verdict.recording
+        ? { kind: 'allowed', grant: verdict.recording }
+        : { kind: 'denied', isUnknown: false }
     return { kind: 'denied', isUnknown: verdict.kind === 'denied' && verdict.isUnknown === true }
   }
 

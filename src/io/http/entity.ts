@@ -47,6 +47,8 @@ export function rangeOf(
   { 'if-range': version, range }: IncomingHttpHeaders,
   { size, tag }: { readonly size: number; readonly tag: string },
 ): ByteRange | 'all' | null {
+  // A header that comes several times is none that is understood.
+  if (Array.isArray(version)) return 'all'
   const [, first, last] = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(range?.trim() ?? '') ?? []
   if (first === undefined || last === undefined || first + last === '') return 'all'
   if (version !== undefined && version.trim() !== tag) return 'all'

@@ -9,12 +9,13 @@ import type { Log } from '../../lib/log.ts'
 import { ByteBudget } from '../../lib/request-body.ts'
 import { requestTarget } from '../../lib/request-target.ts'
 import type { Scope, Service } from '../../lib/service.ts'
-import { playRecording, type RecordedStreams } from './recordings.ts'
+import { ZippedTexts } from './entity.ts'
 import { createHalfOpenServer } from './half-open-server.ts'
 import { ingest, type PushedSegments } from './ingest.ts'
 import { type Playable, play } from './playback.ts'
-import { sendBytes, sendText, sendTextEarly } from './response.ts'
+import { playRecording, type RecordedStreams } from './recordings.ts'
 import { urlOf } from './request-url.ts'
+import { sendBytes, sendText, sendTextEarly } from './response.ts'
 import { type PageFault, pageFault } from './web-pages.ts'
 
 const MAX_HEADER_BYTES = 65_536
@@ -77,6 +78,7 @@ export class GatewayHttp implements Service {
   readonly #options: GatewayHttpOptions
   readonly #needs: GatewayHttpNeeds
   readonly #budget: ByteBudget
+  readonly #zipped = new ZippedTexts()
   #port = 0
 
   constructor(options: GatewayHttpOptions, needs: GatewayHttpNeeds) {
@@ -145,7 +147,10 @@ export class GatewayHttp implements Service {
         patience: () => this.#patience(signal),
       })
     }
-    if (path.startsWith('/stream/')) return play(request, response, path, this.#needs.gateway, this.#options)
+    if (path.startsWith('/stream/')) {
+      const { currentManifest } = this.#options
+      return play(request, response, path, this.#needs.gateway, { currentManifest, zipped: this.#zipped })
+    }
     const { log, recordings } = this.#needs
     if (path.startsWith('/recordings/') && recordings) {
       const url = urlOf(request, { withQuery: true })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
 import { readFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -15,9 +15,9 @@ import { recordedRendition } from '../../../test/vectors/renditions.ts'
 import { parseProfiles } from '../../domain/rendition.ts'
 import { ManualClock, settle } from '../../lib/clock.ts'
 import { seededDice } from '../../lib/dice.ts'
-import { listAll } from '../../services/recordings/recording-library.ts'
 import type { RecordStore } from '../../services/recordings/record-store.ts'
 import { Recorder } from '../../services/recordings/recorder.ts'
+import { listAll } from '../../services/recordings/recording-library.ts'
 import { Recordings } from '../../services/recordings/recordings.ts'
 import { FolderObjects } from '../objects/folder-objects.ts'
 import { AuthWebhook } from './auth-webhook.ts'
@@ -64,7 +64,9 @@ const BREAK = '#EXT-X-DISCONTINUITY\n'
 const listed = (...uris: readonly string[]) => uris.map((uri) => `#EXTINF:2.000,\n${uri}\n`).join('')
 const joined = (track: string, ...parts: readonly (readonly [folder: string, ...sequences: number[]])[]) =>
   HEAD +
-  parts.map(([folder, ...sequences]) => listed(...sequences.map((n) => `${folder}/HOST/${track}/${n}.ts`))).join(BREAK) +
+  parts
+    .map(([folder, ...sequences]) => listed(...sequences.map((n) => `${folder}/HOST/${track}/${n}.ts`)))
+    .join(BREAK) +
   END
 const REC3 = (track: string) =>
   joined(track, ['../rec1', 0, 1, 2], ['../rec2', 3, 4]).replace(END, '') +
@@ -78,7 +80,8 @@ const EVERYWHERE = 'sessions are joined on every store'
 const BY_NAME = 'a path in the address of a store is a folder, and its recordings are found'
 
 const MOVIE = /^.{4}ftyp/s
-const FILE_STORE = joined('low', ['../f1', 0, 1]).replace(END, '') + BREAK + listed('HOST/low/2.ts', 'HOST/low/3.ts') + END
+const FILE_STORE =
+  joined('low', ['../f1', 0, 1]).replace(END, '') + BREAK + listed('HOST/low/2.ts', 'HOST/low/3.ts') + END
 
 /** By case and request; the first that fits counts. */
 const rows: readonly Row[] = [
@@ -86,12 +89,27 @@ const rows: readonly Row[] = [
   [/^recordOb.*: mp4 GET/, 'better', 'the MP4 of a private bucket is not empty', { body: MOVIE }],
   [/^recordings: mp4(, segments| source)/, 'same', 'in other boxes', { body: MOVIE }],
   [/^↳ that mp4/, 'better', 'a player finds any time by its index, and any part can be fetched'],
-  [/^recordings: path GET \/recordings\/(\/index|\.\.)/, 'better', 'refused without a detour', { status: 400 }],
-  [/^recordings: finalize=true with empty/, 'better', 'the connection is not cut', { status: 200, body: MASTER }],
+  [
+    /^recordings: path GET \/recordings\/(\/index|\.\.)/,
+    'better',
+    'refused without a detour',
+    { status: 400 },
+  ],
+  [
+    /^recordings: finalize=true with empty/,
+    'better',
+    'the connection is not cut',
+    { status: 200, body: MASTER },
+  ],
   [/^joined sessions: track .*source/, 'better', EVERYWHERE, { body: REC3('source') }],
   [/^(joined sessions: track|↳ track) .*rec3\/low/, 'better', EVERYWHERE, { body: REC3('low') }],
   [/^↳ objects that finalize wrote/, 'better', EVERYWHERE],
-  [/^recordObjectStoreUrl: (master|finalize)/, 'better', 'tracks are not in an order of chance', { body: MASTER }],
+  [
+    /^recordObjectStoreUrl: (master|finalize)/,
+    'better',
+    'tracks are not in an order of chance',
+    { body: MASTER },
+  ],
   [/^(recordObjectStoreUrl: track|↳ track after that)/, 'better', EVERYWHERE, { body: REC2 }],
   [/^file store: joined sessions, master/, 'better', EVERYWHERE, { status: 200, body: MASTER }],
   [/^file store: joined sessions, track/, 'better', EVERYWHERE, { status: 200, body: FILE_STORE }],
@@ -177,7 +195,10 @@ async function compareAnswer({ port, webhook }: World, record: Recorded, instead
   else if (expected !== '') assert.equal(body, expected)
   if (status !== 200 || record.status !== 200) return
   for (const [name, value] of Object.entries(record.headers ?? {})) {
-    assert.ok(lines.toLowerCase().includes(`\r\n${name}: ${value}`.toLowerCase()), `${name}: ${value}\n${lines}`)
+    assert.ok(
+      lines.toLowerCase().includes(`\r\n${name}: ${value}`.toLowerCase()),
+      `${name}: ${value}\n${lines}`,
+    )
   }
 }
 
@@ -193,7 +214,8 @@ async function compareStore(store: RecordStore, record: Recorded, world: World):
     const there = files.map(({ path }) => shown(path))
     const recorded = record.files.map(shown).filter((path) => /\/HOST\/|m3u8$/.test(path))
     const sessions = new Set(recorded.map((path) => path.split('/')[0]))
-    const isOfThese = (path: string) => sessions.has(path.split('/')[0]) && (!record.content || path.endsWith('.m3u8'))
+    const isOfThese = (path: string) =>
+      sessions.has(path.split('/')[0]) && (!record.content || path.endsWith('.m3u8'))
     assert.deepEqual(there.filter(isOfThese).sort(), recorded.sort())
   }
   if (typeof record.content === 'string' && store instanceof FakeRecordStore) {
@@ -227,10 +249,13 @@ test('every recorded exchange about recordings is the same here, better, or out 
       for (const name of record.before ?? []) assert.equal(await push(world, name), 200)
       asked.length = 0
       world.other.asked.length = 0
-      if (record.case.startsWith('record store not listening')) (own as FakeRecordStore).fault = 'store-unreachable'
+      if (record.case.startsWith('record store not listening'))
+        (own as FakeRecordStore).fault = 'store-unreachable'
       if (record.case.startsWith('recordings: segment 1 failed')) {
         const { NodeError } = await import('../../lib/errors.ts')
-        orchestrator.nextRefusals = [{ error: new NodeError('transcode-error', 'No keyframes in input'), answered: true }]
+        orchestrator.nextRefusals = [
+          { error: new NodeError('transcode-error', 'No keyframes in input'), answered: true },
+        ]
       }
       for (const name of record.push ?? []) assert.equal(await push(world, name), record.status)
       if (record.case.startsWith('stream end')) {

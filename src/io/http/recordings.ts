@@ -1,9 +1,9 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import { once } from 'node:events'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { messageOf } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
-import type { RecordingAnswer, RecordingRequest, Refusal } from '../../services/recordings/recordings.ts'
 import type { Movie } from '../../services/recordings/movie.ts'
+import type { RecordingAnswer, RecordingRequest, Refusal } from '../../services/recordings/recordings.ts'
 import { isKnown, rangeOf, tagOfBytes, tagOfText } from './entity.ts'
 import { sendBytes } from './response.ts'
 
@@ -23,7 +23,10 @@ const PREFIX = '/recordings/'
 /** A client that reads nothing for this long is disconnected. */
 const STALLED_MS = 30_000
 /** So that players on any page can read what they get (gateway.md §6). */
-const OPEN = { 'Access-Control-Allow-Origin': '*', 'Access-Control-Expose-Headers': 'Content-Length, Content-Range' }
+const OPEN = {
+  'Access-Control-Allow-Origin': '*',
+  'Access-Control-Expose-Headers': 'Content-Length, Content-Range',
+}
 const PLAYLIST = { 'Content-Type': 'application/x-mpegURL', 'Cache-Control': 'max-age=5' }
 
 const STATUS: Readonly<Record<Refusal, number>> = {
@@ -66,7 +69,8 @@ export async function playRecording(
   const headers = { ...OPEN, 'Content-Type': type, ETag: tag, 'Accept-Ranges': 'bytes' }
   if (isKnown(request.headers, tag)) return sendBytes(response, 304, headers, '')
   const range = rangeOf(request.headers, { size: bytes.length, tag })
-  if (range === null) return sendBytes(response, 416, { ...headers, 'Content-Range': `bytes */${bytes.length}` }, '')
+  if (range === null)
+    return sendBytes(response, 416, { ...headers, 'Content-Range': `bytes */${bytes.length}` }, '')
   if (range === 'all') return sendBytes(response, 200, headers, bytes)
   const shown = `bytes ${range.from}-${range.to}/${bytes.length}`
   sendBytes(response, 206, { ...headers, 'Content-Range': shown }, bytes.subarray(range.from, range.to + 1))
@@ -95,7 +99,8 @@ async function sendMovie(
   }
   if (isKnown(request.headers, movie.etag)) return sendBytes(response, 304, headers, '')
   const range = rangeOf(request.headers, { size: movie.size, tag: movie.etag })
-  if (range === null) return sendBytes(response, 416, { ...headers, 'Content-Range': `bytes */${movie.size}` }, '')
+  if (range === null)
+    return sendBytes(response, 416, { ...headers, 'Content-Range': `bytes */${movie.size}` }, '')
   const { from, to } = range === 'all' ? { from: 0, to: movie.size - 1 } : range
   response.writeHead(range === 'all' ? 200 : 206, {
     ...headers,

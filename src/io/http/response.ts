@@ -18,6 +18,17 @@ export function sendBytes(
   response.end(bytes)
 }
 
+/** Sends an answer without a body. */
+export function sendEmpty(
+  response: ServerResponse,
+  status: number,
+  headers: Readonly<Record<string, string>>,
+): void {
+  if (response.headersSent || response.destroyed) return
+  response.writeHead(status, headers)
+  response.end()
+}
+
 /** Sends one line of text, the form of errors (gateway.md §3), and further lines where there is more to say. */
 export function sendText(
   response: ServerResponse,
