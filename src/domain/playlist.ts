@@ -13,6 +13,8 @@ export interface PlaylistEntry {
   readonly sequence: bigint
   /** Path of the segment, before percent-encoding. */
   readonly path: string
+  /** Where players fetch it, if not from this node. */
+  readonly url?: string | null
   readonly durationMs: number
   /** Its size. */
   readonly bytes?: number
@@ -88,7 +90,8 @@ export function writeMediaPlaylist(playlist: MediaPlaylist, { isEnded = false } 
   for (const entry of entries) {
     for (; jumps < (entry.jumps ?? 0); jumps++) lines.push('#EXT-X-DISCONTINUITY')
     if (entry.startsAtMs !== undefined) lines.push(`#EXT-X-PROGRAM-DATE-TIME:${isoTime(entry.startsAtMs)}`)
-    lines.push(`#EXTINF:${(entry.durationMs / 1000).toFixed(3)},`, `/stream/${encodePath(entry.path)}`)
+    const { durationMs, path, url } = entry
+    lines.push(`#EXTINF:${(durationMs / 1000).toFixed(3)},`, url ?? `/stream/${encodePath(path)}`)
   }
   if (isEnded) lines.push('#EXT-X-ENDLIST')
   return `${lines.join('\n')}\n`

@@ -19,6 +19,8 @@ const MAX_WAITING = 4
 export interface StoredSegment {
   readonly sequence: bigint
   readonly path: string
+  /** Where players fetch it, if not from this node. */
+  readonly url?: string | null
   readonly format: Format
   readonly bytes: Uint8Array
   readonly durationMs: number
@@ -108,11 +110,11 @@ export class StreamPlaylists {
   }
 
   #entryOf(
-    { bytes, durationMs, path, sequence }: StoredSegment,
+    { bytes, durationMs, path, sequence, url = null }: StoredSegment,
     facts: PlaylistEntry['facts'],
   ): PlaylistEntry {
     return {
-      ...{ sequence, path, durationMs, bytes: bytes.length, facts: facts ?? null },
+      ...{ sequence, path, url, durationMs, bytes: bytes.length, facts: facts ?? null },
       ...placeOf(this.#timeline, sequence),
     }
   }
