@@ -8,7 +8,7 @@ import {
   writeMediaPlaylist,
 } from '../../domain/playlist.ts'
 import type { Format } from '../../domain/rendition.ts'
-import { segmentFacts } from '../../domain/segment-facts.ts'
+import { type SegmentFacts, segmentFacts } from '../../domain/segment-facts.ts'
 import { placeOf, placeSegment, type SourceTimeline } from '../../domain/source-timeline.ts'
 import { measuredRate, variantFacts } from '../../domain/variant.ts'
 
@@ -64,10 +64,19 @@ export class StreamPlaylists {
     }
   }
 
+  /** Notes when a segment of the source arrived, and what it says of itself, before any rendition of it is listed. */
+  arrived(
+    segment: Pick<StoredSegment, 'sequence' | 'format' | 'bytes' | 'durationMs'>,
+    arrivedAtMs: number,
+  ): SegmentFacts | null {
+    const { bytes, durationMs, format, sequence } = segment
+    const facts = segmentFacts(bytes, format)
+    this.#timeline = placeSegment(this.#timeline, { sequence, durationMs, facts, arrivedAtMs })
+    return facts
+  }
+
   /** Lists a segment of the source at once. */
-  addSource(rendition: string, segment: StoredSegment, arrivedAtMs: number): void {
-    const facts = segmentFacts(segment.bytes, segment.format)
-    this.#timeline = placeSegment(this.#timeline, { ...segment, facts, arrivedAtMs })
+  addSource(rendition: string, segment: StoredSegment, facts: SegmentFacts | null): void {
     this.#add(rendition, this.#entryOf(segment, facts))
   }
 
@@ -111,10 +120,10 @@ export class StreamPlaylists {
 
   #entryOf(
     { bytes, durationMs, path, sequence, url = null }: StoredSegment,
-    facts: PlaylistEntry['facts'],
+    facts: SegmentFacts | null,
   ): PlaylistEntry {
     return {
-      ...{ sequence, path, url, durationMs, bytes: bytes.length, facts: facts ?? null },
+      ...{ sequence, path, url, durationMs, bytes: bytes.length, facts },
       ...placeOf(this.#timeline, sequence),
     }
   }

@@ -124,8 +124,9 @@ export class Stream {
 
   /** Stores a segment of the source and shows it to players; does nothing after the stream has ended. */
   async publishSource(segment: PublishedSegment, arrivedAtMs: number): Promise<void> {
+    const facts = this.#playlists.arrived(segment, arrivedAtMs)
     const path = await this.#stored(SOURCE, segment)
-    if (path !== null) this.#playlists.addSource(SOURCE, { ...segment, path }, arrivedAtMs)
+    if (path !== null) this.#playlists.addSource(SOURCE, { ...segment, path }, facts)
   }
 
   /** The same with a segment of one rendition. */
