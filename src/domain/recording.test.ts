@@ -19,7 +19,9 @@ function indexFile(folder: string, startedNs: bigint, sequences: readonly number
 }
 
 function shownOf(files: readonly IndexFile[]) {
-  return runsOf('s1', files).map(({ segments }) => segments.get('low')!.map(({ path }) => path.replace('s1/', '')))
+  return runsOf('s1', files).map(({ segments }) =>
+    segments.get('low')!.map(({ path }) => path.replace('s1/', '')),
+  )
 }
 
 test('the indexes of a long recording are one run', () => {
@@ -56,7 +58,13 @@ test('an index leads to no file but those beside it', () => {
     JSON.stringify({
       tracks: [{ name: 'source' }, { name: '..' }, { name: 'a/b' }, { name: 'x\n' }, { name: 'low' }],
       segments: {
-        source: ['http://evil.example/../../etc/passwd', '/etc/1.ts', 'http://169.254.169.254/2.ts?x', '3.key', ''].map(entry),
+        source: [
+          'http://evil.example/../../etc/passwd',
+          '/etc/1.ts',
+          'http://169.254.169.254/2.ts?x',
+          '3.key',
+          '',
+        ].map(entry),
         '..': [entry('1.ts')],
       },
     }),

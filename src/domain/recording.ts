@@ -1,3 +1,4 @@
+import { ascending, larger, smaller } from '../lib/bigints.ts'
 import type { IndexedSegment, RecordedTrack, RecordingIndex } from './recording-index.ts'
 
 /** An index with where it lies. */
@@ -53,7 +54,8 @@ export function runsOf(session: string, files: readonly IndexFile[]): RecordedRu
 /** All tracks of these runs in the order in which they appear. */
 export function tracksOf(runs: readonly RecordedRun[]): RecordedTrack[] {
   const tracks = new Map<string, RecordedTrack>()
-  for (const run of runs) for (const track of run.tracks) if (!tracks.has(track.name)) tracks.set(track.name, track)
+  for (const run of runs)
+    for (const track of run.tracks) if (!tracks.has(track.name)) tracks.set(track.name, track)
   return [...tracks.values()]
 }
 
@@ -68,8 +70,8 @@ function spanOf(session: string, { folder, index, startedNs }: IndexFile): Span 
   }
   const sequences = [...segments.values()].flatMap((listed) => listed.map(({ sequence }) => sequence))
   if (sequences.length === 0) return null
-  const first = sequences.reduce((least, sequence) => (sequence < least ? sequence : least))
-  const last = sequences.reduce((most, sequence) => (sequence > most ? sequence : most))
+  const inOrder = sequences.sort(ascending)
+  const [first, last] = [inOrder[0]!, inOrder.at(-1)!]
   return { startedNs, first, last, run: { tracks: index.tracks, segments } }
 }
 
@@ -85,7 +87,8 @@ function sorted(segments: readonly RecordedSegment[]): RecordedSegment[] {
 }
 
 function belongTogether(before: Span, after: Span): boolean {
-  if (after.first > before.first && after.last >= before.last && after.first + MAX_SHARED > before.last) return true
+  if (after.first > before.first && after.last >= before.last && after.first + MAX_SHARED > before.last)
+    return true
   // Nodes that took turns: none has a number of the other's.
   const numbers = new Set(sequencesOf(before))
   const isLater = after.last > before.first
@@ -103,8 +106,8 @@ function merged(a: Span, b: Span): Span {
   }
   return {
     startedNs: a.startedNs,
-    first: a.first < b.first ? a.first : b.first,
-    last: a.last > b.last ? a.last : b.last,
+    first: smaller(a.first, b.first),
+    last: larger(a.last, b.last),
     run: { tracks: tracksOf([a.run, b.run]), segments },
   }
 }

@@ -1,4 +1,10 @@
 import { MemoryObjects } from '../../src/io/objects/memory-objects.ts'
+import {
+  type ListOptions,
+  type LoadOptions,
+  type SaveOptions,
+  StoreError,
+} from '../../src/lib/object-store.ts'
 import type { RecordStore } from '../../src/services/recordings/record-store.ts'
 
 /** A store of recordings in memory that can be down, or lose a file that is being saved. */
@@ -16,7 +22,7 @@ export class FakeRecordStore implements RecordStore {
     this.#objects = new MemoryObjects({ filesPerDirectory: 100_000, ...options })
   }
 
-  async save(path: string, bytes: Uint8Array): Promise<string> {
+  async save(path: string, bytes: Uint8Array, _options?: SaveOptions): Promise<string> {
     await this.#ask(`PUT ${path}`)
     if (this.refused(path)) throw new StoreError('object-too-big', 'too big')
     return this.#objects.save(path, bytes)

@@ -31,6 +31,11 @@ export function box(type: string, ...content: readonly Uint8Array[]): Buffer {
 }
 
 /** A box with a version and flags. */
-export function fullBox(type: string, version: number, flags: number, ...content: readonly Uint8Array[]): Buffer {
+export function fullBox(
+  type: string,
+  version: number,
+  flags: number,
+  ...content: readonly Uint8Array[]
+): Buffer {
   return box(type, u32(((version << 24) | flags) >>> 0), ...content)
 }

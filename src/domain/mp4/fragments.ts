@@ -30,7 +30,14 @@ export function writeHead(tracks: readonly FileTrack[], fragments: readonly Frag
   const nextId = tracks.length + 1
   const movie = box(
     'moov',
-    fullBox('mvhd', 0, 0, u32(0, 0, MOVIE_SCALE, 0, 0x10000), u16(0x100, 0), u32(0, 0, ...MATRIX, 0, 0, 0, 0, 0, 0, nextId)),
+    fullBox(
+      'mvhd',
+      0,
+      0,
+      u32(0, 0, MOVIE_SCALE, 0, 0x10000),
+      u16(0x100, 0),
+      u32(0, 0, ...MATRIX, 0, 0, 0, 0, 0, 0, nextId),
+    ),
     ...tracks.map((track, at) => trackBox(track, at + 1)),
     box(
       'mvex',

@@ -5,7 +5,9 @@ import { unreadable } from './media-segment.ts'
 export const UNIT = { idr: 5, sps: 7, pps: 8, delimiter: 9 } as const
 
 /** Profiles whose sequence parameter set tells the colours. */
-const WITH_COLOURS: ReadonlySet<number> = new Set([100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135])
+const WITH_COLOURS: ReadonlySet<number> = new Set([
+  100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135,
+])
 const MAX_SIDE = 16_384
 const RESOLUTION = 0x00480000
 
@@ -15,8 +17,12 @@ export function unitType(unit: Uint8Array): number {
 }
 
 /** What an MP4 says of pictures with these parameter sets. Throws NodeError `unreadable-media`. */
-export function avcEntry(sps: Uint8Array, pps: Uint8Array): { entry: Uint8Array; width: number; height: number } {
-  if (sps.length < 4 || sps.length > 0xffff || pps.length > 0xffff) throw unreadable('parameter sets of no use')
+export function avcEntry(
+  sps: Uint8Array,
+  pps: Uint8Array,
+): { entry: Uint8Array; width: number; height: number } {
+  if (sps.length < 4 || sps.length > 0xffff || pps.length > 0xffff)
+    throw unreadable('parameter sets of no use')
   const { height, width } = sizeOf(sps)
   const config = box(
     'avcC',
@@ -48,7 +54,8 @@ function sizeOf(sps: Uint8Array): { width: number; height: number } {
     bits.unsigned()
     bits.unsigned()
     bits.take(1)
-    if (bits.take(1) === 1) for (let i = 0; i < (chroma === 3 ? 12 : 8); i++) skipScaling(bits, i < 6 ? 16 : 64)
+    if (bits.take(1) === 1)
+      for (let i = 0; i < (chroma === 3 ? 12 : 8); i++) skipScaling(bits, i < 6 ? 16 : 64)
   }
   bits.unsigned()
   const order = bits.unsigned()
@@ -68,13 +75,15 @@ function sizeOf(sps: Uint8Array): { width: number; height: number } {
   const isProgressive = bits.take(1) === 1
   if (!isProgressive) bits.take(1)
   bits.take(1)
-  const [left, right, top, bottom] = bits.take(1) === 1 ? [0, 0, 0, 0].map(() => bits.unsigned()) : [0, 0, 0, 0]
+  const [left, right, top, bottom] =
+    bits.take(1) === 1 ? [0, 0, 0, 0].map(() => bits.unsigned()) : [0, 0, 0, 0]
   const fields = isProgressive ? 1 : 2
   const unitX = chroma === 1 || chroma === 2 ? 2 : 1
   const unitY = (chroma === 1 ? 2 : 1) * fields
   const width = blocksWide * 16 - (left! + right!) * unitX
   const height = blocksHigh * 16 * fields - (top! + bottom!) * unitY
-  if (!(width > 0 && height > 0 && width <= MAX_SIDE && height <= MAX_SIDE)) throw unreadable('pictures of no size')
+  if (!(width > 0 && height > 0 && width <= MAX_SIDE && height <= MAX_SIDE))
+    throw unreadable('pictures of no size')
   return { width, height }
 }
 

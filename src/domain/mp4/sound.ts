@@ -11,7 +11,9 @@ export interface SoundFrame {
   readonly entry: () => Uint8Array
 }
 
-const AAC_RATES = [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350]
+const AAC_RATES = [
+  96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350,
+]
 const AAC_SAMPLES = 1_024
 const MP3_RATES = [44_100, 48_000, 32_000]
 /** Kilobits per second of layer III, of MPEG-1 and of MPEG-2. */

@@ -13,7 +13,7 @@ import { aacFrame, mp3Frame, type SoundFrame } from './sound.ts'
 const PACKET = 188
 const SYNC = 0x47
 const START_CODE = Buffer.from([0, 0, 1])
-const STREAMS: Readonly<Record<number, 'avc' | 'aac' | 'mp3'>> = { 0x1b: 'avc', 0x0f: 'aac', 0x03: 'mp3', 0x04: 'mp3' }
+const STREAMS: Readonly<Record<number, 'avc' | 'aac' | 'mp3'>> = { 27: 'avc', 15: 'aac', 3: 'mp3', 4: 'mp3' }
 /** Five minutes of 60 frames a second in slices, and of sound. */
 const MAX_UNITS = 300_000
 const MAX_FRAMES = 100_000
@@ -171,7 +171,8 @@ function videoTrack(payloads: readonly Payload[], startTicks: number): MediaTrac
   const samples: MediaSample[] = []
   for (const [at, { decode, isRandom, show, units }] of pictures.entries()) {
     const next = pictures[at + 1]?.decode
-    const duration = next === undefined ? (samples.at(-1)?.duration ?? FRAME_TICKS) : within(Math.max(1, next - decode))
+    const duration =
+      next === undefined ? (samples.at(-1)?.duration ?? FRAME_TICKS) : within(Math.max(1, next - decode))
     const data = units.flatMap((unit) => [u32(unit.length), unit])
     const bytes = units.reduce((sum, { length }) => sum + 4 + length, 0)
     const isKey = isRandom || units.some((unit) => unitType(unit) === UNIT.idr)
@@ -241,7 +242,8 @@ function soundTrack(frames: readonly Frame[], startTicks: number): MediaTrack | 
   const starts: number[] = []
   for (const { show } of same) {
     const expected = starts.length > 0 ? starts.at(-1)! + usual : 0
-    const told = show === null ? expected : Math.round((ticksBetween(startTicks, show) * rate) / TICKS_PER_SECOND)
+    const told =
+      show === null ? expected : Math.round((ticksBetween(startTicks, show) * rate) / TICKS_PER_SECOND)
     // Rounded times are not followed, only what is missing or moved.
     const isGap = starts.length === 0 || told > expected + usual / 2
     starts.push(isGap ? told : expected)

@@ -46,6 +46,7 @@ test('the webhook is asked with the whole URL, as JSON that peers write, and by 
     grant: {
       config: { manifestId: 'internal', profiles: null, timeoutMultiplier: 3, forceSessionReinit: false },
       sessionId: 's1',
+      recording: { store: null, publicUrl: null, previousSessions: [] },
     },
   })
   const [asked] = set.webhook.requests
@@ -131,8 +132,34 @@ test('stores are refused and verification is left out, both with a cause', async
     recordObjectStore: 's3://key:swordfish@h/b',
   })
   assert.equal(verdict.kind, 'unusable')
-  assert.match(set.causes.sentences[0]!, /objectStore, recordObjectStore.*refused/)
+  assert.match(set.causes.sentences[0]!, /sets objectStore.*refused/)
   assert.doesNotMatch(JSON.stringify([verdict, set.causes.sentences, set.log.lines]), /swordfish/)
+})
+
+test('of a recording the webhook says who may see it, where it lies and what it is joined with', async () => {
+  await using set = await setUp()
+  const answers = (status: number, body: string) => {
+    set.webhook.answer = { status, body }
+    return set.authority.judge('http://gw.example/recordings/a/index.m3u8')
+  }
+  assert.deepEqual(await answers(200, ''), { kind: 'allowed', grant: null })
+  const fields = { manifestID: 'm', recordObjectStore: 's3+https://KEY:swordfish@store.example/bucket/' }
+  const joined = { recordObjectStoreUrl: 'https://cdn.example/x', previousSessions: ['z'] }
+  const verdict = await answers(200, JSON.stringify({ ...fields, ...joined }))
+  assert.ok(verdict.kind === 'allowed' && verdict.grant)
+  assert.match(verdict.grant.store!.shown, /store\.example/)
+  assert.equal(verdict.grant.publicUrl, 'https://cdn.example/x')
+  assert.deepEqual(verdict.grant.previousSessions, ['z'])
+  assert.doesNotMatch(JSON.stringify([verdict, set.log.lines]), /swordfish/)
+  // What is wrong with profiles is nothing to those who watch.
+  const odd = await answers(200, '{"manifestID":"m","profiles":[{"profile":"none such"}]}')
+  assert.equal(odd.kind, 'allowed')
+  const line = await answers(200, '{"manifestID":"m","recordObjectStoreUrl":"x\\n#EXT"}')
+  assert.ok(line.kind === 'allowed' && line.grant?.publicUrl === null)
+  assert.deepEqual(await answers(403, 'no'), { kind: 'denied', isUnknown: false })
+  assert.deepEqual(await answers(403, 'it was not found'), { kind: 'denied', isUnknown: true })
+  assert.deepEqual(await answers(403, `not found ${'x'.repeat(9_000)}`), { kind: 'denied', isUnknown: false })
+  assert.deepEqual(await answers(200, '{}'), { kind: 'denied', isUnknown: false })
 })
 
 test('a node that stops waits for no webhook', async () => {

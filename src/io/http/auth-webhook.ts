@@ -20,6 +20,8 @@ import { callWebhook, type WebhookAnswer, WebhookError } from './webhook-call.ts
 /** A publisher waits this long at most, all tries together. */
 const LIMIT_MS = 10_000
 const MAX_ANSWER_BYTES = 1_000_000
+/** How much of a refusal is read to tell whether a recording is not known. */
+const MAX_REFUSAL_BYTES = 4_096
 /** The pauses before further tries. */
 const PAUSES_MS = [250, 500]
 /** Answers of what lies before a webhook, which itself decided nothing. */
@@ -38,6 +40,12 @@ export interface AuthWebhookNeeds {
   readonly log: Log
   readonly events: NodeEvents
   readonly causes: Causes
+}
+
+interface Question {
+  readonly url: string
+  readonly sinceMs: number
+  readonly maxRefusalBytes: number
 }
 
 /**
@@ -62,9 +70,13 @@ export class AuthWebhook implements StreamAuthority, RecordingAuthority, Service
   }
 
   async decide(url: string): Promise<StreamVerdict> {
+    return this.#decide(url, 0)
+  }
+
+  async #decide(url: string, maxRefusalBytes: number): Promise<StreamVerdict> {
     const { causes, clock, events } = this.#needs
     const sinceMs = clock.now()
-    const verdict = await this.#ask(url, sinceMs)
+    const verdict = await this.#ask({ url, sinceMs, maxRefusalBytes })
     if (verdict.kind !== 'undecided') causes.over('auth-webhook-failing')
     const outcome = verdict.kind === 'unusable' ? 'allowed' : verdict.kind
     events.tell({ kind: 'stream-judged', outcome, tookMs: clock.now() - sinceMs })
@@ -73,7 +85,7 @@ export class AuthWebhook implements StreamAuthority, RecordingAuthority, Service
 
   /** Asks about the viewer of a recording, in the same way (gateway.md §6). */
   async judge(url: string): ReturnType<RecordingAuthority['judge']> {
-    const verdict = await this.decide(url)
+    const verdict = await this.#decide(url, MAX_REFUSAL_BYTES)
     if (verdict.kind === 'allowed') return { kind: 'allowed', grant: verdict.grant?.recording ?? null }
     if (verdict.kind === 'unusable')
       return verdict.recording
@@ -82,7 +94,7 @@ export class AuthWebhook implements StreamAuthority, RecordingAuthority, Service
     return { kind: 'denied', isUnknown: verdict.kind === 'denied' && verdict.isUnknown === true }
   }
 
-  async #ask(url: string, sinceMs: number): Promise<StreamVerdict> {
+  async #ask({ maxRefusalBytes, sinceMs, url }: Question): Promise<StreamVerdict> {
     const { clock, log } = this.#needs
     const body = goJson({ url })
     let reason = ''
@@ -91,7 +103,8 @@ export class AuthWebhook implements StreamAuthority, RecordingAuthority, Service
       if (leftMs <= 0) break
       try {
         if (pauseMs > 0) await clock.sleep(pauseMs, this.#signal)
-        const call = { url: this.#url, body, maxBytes: MAX_ANSWER_BYTES, limitMs: leftMs }
+        const limits = { maxBytes: MAX_ANSWER_BYTES, maxRefusalBytes, limitMs: leftMs }
+        const call = { url: this.#url, body, ...limits }
         const answer = await callWebhook(call, this.#signal)
         if (!UNDECIDED_STATUSES.has(answer.status)) return this.#judge(answer)
         reason = `it answers ${answer.status}`

@@ -53,7 +53,10 @@ test('malformed and unsupported fields are refused by name', () => {
     ],
     ['{"timeoutMultiplier":1.5}', /timeoutMultiplier/],
     ['{"objectStore":"s3://a:b@c/d"}', /objectStore is not supported/],
-    ['{"recordObjectStore":"s3://a:b@c/d"}', /recordObjectStore is not supported/],
+    [
+      '{"recordObjectStore":"s3://a:b@c/d"}',
+      /recordObjectStore can only be set by the webhook of -authWebhookUrl/,
+    ],
     ['{"verificationFreq":3}', /verificationFreq is not supported/],
   ]
   for (const [header, message] of table)

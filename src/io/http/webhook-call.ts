@@ -29,6 +29,8 @@ export interface WebhookCall {
   /** JSON, sent by POST; null asks by GET. */
   readonly body: string | null
   readonly maxBytes: number
+  /** How much of a refusal is read; absent: nothing. */
+  readonly maxRefusalBytes?: number
   /** For the whole call, redirects included. */
   readonly limitMs: number
 }
@@ -36,7 +38,7 @@ export interface WebhookCall {
 /** A webhook's answer. */
 export interface WebhookAnswer {
   readonly status: number
-  /** Empty unless the status is 2xx: a refusal may hold anything. */
+  /** Empty unless the status is 2xx, or refusals are asked for: one may hold anything. */
   readonly body: string
 }
 
@@ -51,7 +53,7 @@ export async function callWebhook(call: WebhookCall, signal: AbortSignal): Promi
   let { body } = call
   try {
     for (let requests = 1; ; requests++) {
-      const { location, ...answer } = await exchange(url, body, call.maxBytes, over)
+      const { location, ...answer } = await exchange(url, { ...call, body }, over)
       if (!REDIRECTS.has(answer.status) || location === null) return answer
       if (requests >= MAX_REQUESTS) {
         throw new WebhookError('bad-redirect', `it still redirects after ${MAX_REQUESTS} requests`)
@@ -91,16 +93,17 @@ function redirected(from: URL, location: string): URL {
 
 async function exchange(
   url: URL,
-  body: string | null,
-  maxBytes: number,
+  { body, maxBytes, maxRefusalBytes = 0 }: Omit<WebhookCall, 'url' | 'limitMs'>,
   signal: AbortSignal,
 ): Promise<WebhookAnswer & { readonly location: string | null }> {
   const response = await headOf(url, body, signal)
   const status = response.statusCode ?? 0
   const location = response.headers.location ?? null
   if (status < 200 || status > 299) {
+    const text =
+      status >= 400 && maxRefusalBytes > 0 ? await refusalOf(response, maxRefusalBytes, signal) : ''
     response.destroy()
-    return { status, location, body: '' }
+    return { status, location, body: text }
   }
   try {
     // The signal ends a body that stalls.
@@ -114,6 +117,16 @@ async function exchange(
     throw new WebhookError('cut-short', 'its answer broke off', { cause: error })
   } finally {
     response.destroy()
+  }
+}
+
+/** What a refusal says; nothing where that is too long or breaks off. */
+async function refusalOf(response: IncomingMessage, maxBytes: number, signal: AbortSignal): Promise<string> {
+  try {
+    const limits = { maxBytes, stallMs: 2 ** 31 - 1, budget: new ByteBudget(maxBytes), signal }
+    return Buffer.from(await readBody(response, limits)).toString('utf8')
+  } catch {
+    return ''
   }
 }
 

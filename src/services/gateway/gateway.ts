@@ -367,7 +367,8 @@ export class Gateway implements Service {
     }
     const capabilities = this.#capabilities(profiles, input, segment.isPublished !== true)
     const session = segment.isPublished ? this.#publishers.externalIdOf(externalId) : externalId
-    const recording = this.#needs.recorder?.begin(session, manifestId, grant?.recording?.store ?? null) ?? null
+    const recording =
+      this.#needs.recorder?.begin(session, manifestId, grant?.recording?.store ?? null) ?? null
     return this.#begin(
       { ...terms, externalId, profiles, capabilities, sourceResolution: segment.resolution },
       { capabilities, recording },

@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto'
 import {
-  FRAGMENT_ROOM,
   type FileTrack,
+  FRAGMENT_ROOM,
   MAX_FRAGMENTS,
   msOfTicks,
   writeFragment,
@@ -11,6 +10,8 @@ import {
 import { type MediaSegment, TICKS_PER_SECOND, ticksBetween } from '../../domain/mp4/media-segment.ts'
 import { readTransportStream } from '../../domain/mp4/transport-stream.ts'
 import type { RecordedRun, RecordedSegment } from '../../domain/recording.ts'
+import { concatBytes, formatHex } from '../../lib/bytes.ts'
+import { keccak256 } from '../../lib/crypto.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { ObjectStore } from '../../lib/object-store.ts'
@@ -147,7 +148,7 @@ export async function layOut(
   signal: AbortSignal,
 ): Promise<Movie> {
   const pieces: Piece[][] = []
-  const hash = createHash('sha256')
+  const listing: string[] = []
   let expectedMs = 0
   let count = 0
   for (const [run, { segments }] of runs.entries()) {
@@ -158,7 +159,7 @@ export async function layOut(
       const file = sizes.get(segment.path)
       if (!file || !segment.path.endsWith('.ts')) continue
       own.push({ segment, run, bytes: file.bytes + FRAGMENT_ROOM, expectedMs })
-      hash.update(`${segment.path} ${file.bytes} ${file.savedMs} ${expectedMs}\n`)
+      listing.push(`${segment.path} ${file.bytes} ${file.savedMs} ${expectedMs}`)
       expectedMs += segment.durationMs
       count++
     }
@@ -171,7 +172,8 @@ export async function layOut(
   const all = pieces.flat()
   const places = all.map(({ bytes, segment }) => ({ bytes, durationMs: segment.durationMs }))
   const head = writeHead(tracks, places)
-  const etag = `"${hash.update(head).digest('hex').slice(0, 32)}"`
+  const digest = keccak256(concatBytes(head, new TextEncoder().encode(listing.join('\n'))))
+  const etag = `"${formatHex(digest).slice(2, 34)}"`
   return new Movie({ head, tracks, pieces: all, etag }, new Origins(pieces, needs), needs)
 }
 

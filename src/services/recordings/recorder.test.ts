@@ -17,7 +17,12 @@ async function setUp(options: { maxWaitingBytes?: number } = {}) {
   const store = new FakeRecordStore()
   const causes = new RecordingCauses()
   const events: NodeEvent[] = []
-  const needs = { clock, causes, log: silentLog, events: { tell: (event: NodeEvent) => void events.push(event) } }
+  const needs = {
+    clock,
+    causes,
+    log: silentLog,
+    events: { tell: (event: NodeEvent) => void events.push(event) },
+  }
   const stores = new RecordStores({ own: store, open: () => store })
   const recorder = new Recorder({ nodeId: 'HOST', stores, ...options }, needs)
   const supervisor = new Supervisor()
@@ -30,7 +35,12 @@ async function setUp(options: { maxWaitingBytes?: number } = {}) {
 }
 
 function add(recording: Recording, track: typeof SOURCE, sequence: number, bytes = 1_000): void {
-  const segment = { sequence: BigInt(sequence), format: 'mpegts', bytes: new Uint8Array(bytes), durationMs: 2_000 } as const
+  const segment = {
+    sequence: BigInt(sequence),
+    format: 'mpegts',
+    bytes: new Uint8Array(bytes),
+    durationMs: 2_000,
+  } as const
   recording.add(track, segment)
 }
 
@@ -81,7 +91,10 @@ test('while its store is down a recording waits, says so, and then catches up in
     await clock.wind(2_000)
   }
   assert.deepEqual(causes.codes, ['recording-failing'])
-  assert.match(causes.sentences[0]!, /^the store of recordings s3\+https:\/\/store.example\/bucket does not take segments \(connection refused\)/)
+  assert.match(
+    causes.sentences[0]!,
+    /^the store of recordings s3\+https:\/\/store.example\/bucket does not take segments \(connection refused\)/,
+  )
   assert.ok(events.some(({ kind }) => kind === 'recording-failed'))
   store.fault = null
   await clock.wind(8_000)
@@ -94,7 +107,10 @@ test('while its store is down a recording waits, says so, and then catches up in
   )
   assert.equal(index.segments.low.length, 15)
   assert.equal(events.filter(({ kind }) => kind === 'segment-recorded').length, 31)
-  assert.equal(events.some(({ kind }) => kind === 'recording-lost'), false)
+  assert.equal(
+    events.some(({ kind }) => kind === 'recording-lost'),
+    false,
+  )
 })
 
 test('a store that hangs is given up after half a minute, each time', async () => {
@@ -196,7 +212,8 @@ test('numbers that begin again in one stream go to a folder of their own, and la
 
 test('a name that leads out of its folder is not recorded', async () => {
   const { begin, recorder, store, settled } = await setUp()
-  for (const name of ['..', '.', '', 'a/b', 'a\\b', 'x\n']) assert.equal(recorder.begin(name, 'played', null), null)
+  for (const name of ['..', '.', '', 'a/b', 'a\\b', 'x\n'])
+    assert.equal(recorder.begin(name, 'played', null), null)
   const recording = begin('s1')
   add(recording, { ...LOW, name: '..' }, 0)
   await settled()

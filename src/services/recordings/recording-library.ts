@@ -98,7 +98,8 @@ async function indexesOf(
           return bytes && { folder, startedNs, index: readIndex(Buffer.from(bytes).toString('utf8')) }
         } catch (error) {
           const isBroken =
-            error instanceof NodeError && (error.code === 'bad-recording-index' || error.code === 'object-too-big')
+            error instanceof NodeError &&
+            (error.code === 'bad-recording-index' || error.code === 'object-too-big')
           if (!isBroken) throw error
           log.warn('index of a recording cannot be read', { path, reason: error.message })
           return null

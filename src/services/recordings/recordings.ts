@@ -1,6 +1,6 @@
-import { writeRecordingMaster, writeRecordingTrack } from '../../domain/recording-playlist.ts'
 import { tracksOf } from '../../domain/recording.ts'
 import { isPathElement } from '../../domain/recording-index.ts'
+import { writeRecordingMaster, writeRecordingTrack } from '../../domain/recording-playlist.ts'
 import type { StoreAddress } from '../../domain/store-address.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { messageOf, NodeError } from '../../lib/errors.ts'
@@ -35,7 +35,9 @@ export interface RecordingGrant {
 /** Decides who may see recordings; never rejects. */
 export interface RecordingAuthority {
   /** The grant, null where the webhook leaves it to the gateway, or why not. */
-  judge(url: string): Promise<
+  judge(
+    url: string,
+  ): Promise<
     | { readonly kind: 'allowed'; readonly grant: RecordingGrant | null }
     | { readonly kind: 'denied'; readonly isUnknown: boolean }
   >
@@ -258,7 +260,9 @@ function placeOf(path: string): Place | null {
   const dot = last.lastIndexOf('.')
   const extension = last.slice(dot + 1)
   const isKnown = dot > 0 && Object.hasOwn(TYPES, extension)
-  return isKnown && [session, ...rest].every(isPathElement) ? { session, file: rest.join('/'), extension } : null
+  return isKnown && [session, ...rest].every(isPathElement)
+    ? { session, file: rest.join('/'), extension }
+    : null
 }
 
 function textOf(
@@ -274,7 +278,8 @@ async function loaded(store: RecordStore, path: string, signal: AbortSignal): Pr
   try {
     return await store.load(path, { signal })
   } catch (error) {
-    if (error instanceof StoreError && (error.code === 'object-too-big' || error.code === 'bad-path')) return null
+    if (error instanceof StoreError && (error.code === 'object-too-big' || error.code === 'bad-path'))
+      return null
     throw error
   }
 }

@@ -41,7 +41,10 @@ test('what was recorded longer ago than it is kept is deleted, the index last', 
   assert.equal(await retention.sweep(never), 5)
   const deleted = store.asked.slice(deletedFrom).filter((line) => line.startsWith('DELETE'))
   assert.match(deleted.at(-2)!, /playlist_\d+\.json$/)
-  assert.deepEqual((await store.paths()).filter((path) => path.startsWith('old/')), [])
+  assert.deepEqual(
+    (await store.paths()).filter((path) => path.startsWith('old/')),
+    [],
+  )
   assert.equal((await store.paths('new/')).length, 3)
 })
 
@@ -53,13 +56,23 @@ test('of a stream that goes on for days the old hours are deleted, but no number
   await clock.wind(15 * HOUR_MS)
   await retention.sweep(never)
   const left = await store.paths('day/')
-  assert.deepEqual(left.filter((path) => path.endsWith('.ts')), ['day/HOST/source/2.ts', 'day/HOST/source/3.ts'])
+  assert.deepEqual(
+    left.filter((path) => path.endsWith('.ts')),
+    ['day/HOST/source/2.ts', 'day/HOST/source/3.ts'],
+  )
   assert.equal(left.filter((path) => path.includes('playlist_')).length, 1)
 })
 
 test('what has no name of a recording is left alone', async () => {
   const { clock, record, retention, store } = setUp()
-  const others = ['a/b/c/0.ts', 'a/HOST/notes.txt', 'a/HOST/source/x.ts', 'a/HOST/deep/source/1.ts', 'b/index.m3u8', 'top.ts']
+  const others = [
+    'a/b/c/0.ts',
+    'a/HOST/notes.txt',
+    'a/HOST/source/x.ts',
+    'a/HOST/deep/source/1.ts',
+    'b/index.m3u8',
+    'top.ts',
+  ]
   for (const path of others) await store.save(path, new Uint8Array(1))
   await record('a/HOST', [0])
   await clock.wind(48 * HOUR_MS)

@@ -67,7 +67,8 @@ export class RecordingRetention implements Service {
     let deleted = 0
     for (let after: string | null = ''; after !== null; ) {
       const listing = await objects.list('', { shallow: true, signal, ...(after !== '' && { after }) })
-      for (const folder of listing.folders) deleted += await this.#sweepSession(folder.slice(0, -1), beforeMs, signal)
+      for (const folder of listing.folders)
+        deleted += await this.#sweepSession(folder.slice(0, -1), beforeMs, signal)
       after = listing.next
     }
     return deleted
@@ -89,14 +90,22 @@ export class RecordingRetention implements Service {
     }
     // They list what is no longer there.
     const { files } = await objects.list(`${session}/`, { shallow: true, signal })
-    return deleted + (await this.#remove(files.filter(({ path }) => path.endsWith('.m3u8')), signal))
+    return (
+      deleted +
+      (await this.#remove(
+        files.filter(({ path }) => path.endsWith('.m3u8')),
+        signal,
+      ))
+    )
   }
 
   /** What nothing but old indexes lists, and what was never listed. */
   async #deleteAll(folder: string, beforeMs: number, signal: AbortSignal): Promise<number> {
     const objects = this.#store
     const { files } = await listAll((after) => objects.list(folder, { ...after, signal }), MAX_PAGES)
-    const old = files.filter(({ path, savedMs }) => savedMs < beforeMs && RECORDED.test(path.slice(folder.length)))
+    const old = files.filter(
+      ({ path, savedMs }) => savedMs < beforeMs && RECORDED.test(path.slice(folder.length)),
+    )
     return this.#remove(old, signal)
   }
 
