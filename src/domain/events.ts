@@ -166,10 +166,10 @@ export type StreamEvent =
 
 /** The recording of a gateway's stream. */
 export type RecordingEvent =
-  /** `tookMs` after the segment was here. */
-  | { kind: 'segment-recorded'; manifestId: string; sequence: bigint; track: string; tookMs: number }
-  /** One try at saving, which follows again. */
-  | { kind: 'recording-failed'; manifestId: string; reason: string }
+  /** One segment of one rendition is in the record store; `rendition` is `source` for what the publisher sent. */
+  | { kind: 'recording-saved'; manifestId: string; rendition: string; tookMs: number }
+  /** It could not be saved this time. */
+  | { kind: 'recording-save-failed'; manifestId: string; rendition: string; reason: string }
   /** Segments are given up. */
   | { kind: 'recording-lost'; manifestId: string; segments: number }
 

@@ -100,11 +100,13 @@ const EVERY: { readonly [Kind in NodeEvent['kind']]: readonly NodeEventOf<Kind>[
     { kind: 'segment-uploaded', side: 'gateway', manifestId, orchestrator, tookMs: 30 },
     { kind: 'segment-uploaded', side: 'transcoder', tookMs: 30 },
   ],
-  'segment-recorded': [
-    { kind: 'segment-recorded', manifestId, sequence: 1n, track: 'source', tookMs: 20 },
-    { kind: 'segment-recorded', manifestId, sequence: 1n, track: 'tiny', tookMs: 20 },
+  'recording-saved': [
+    { kind: 'recording-saved', manifestId, rendition: 'source', tookMs: 20 },
+    { kind: 'recording-saved', manifestId, rendition: 'tiny', tookMs: 20 },
   ],
-  'recording-failed': [{ kind: 'recording-failed', manifestId, reason: 'away' }],
+  'recording-save-failed': [
+    { kind: 'recording-save-failed', manifestId, rendition: 'tiny', reason: 'away' },
+  ],
   'recording-lost': [{ kind: 'recording-lost', manifestId, segments: 2 }],
   'segment-downloaded': [{ kind: 'segment-downloaded', manifestId, orchestrator, tookMs: 30 }],
   'round-begun': [{ kind: 'round-begun', round: 7n }],

@@ -90,8 +90,8 @@ export const SEGMENT_METRICS = {
         event.side === 'gateway'
           ? { labels: { manifest_id: event.manifestId, profile: 'source', seg_type: 'regular' } }
           : null,
-      'segment-recorded': ({ manifestId, track }) =>
-        track === 'source'
+      'recording-saved': ({ manifestId, rendition }) =>
+        rendition === 'source'
           ? { labels: { manifest_id: manifestId, profile: 'source', seg_type: 'recorded' } }
           : null,
     },

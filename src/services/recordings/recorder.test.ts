@@ -95,7 +95,7 @@ test('while its store is down a recording waits, says so, and then catches up in
     causes.sentences[0]!,
     /^the store of recordings s3\+https:\/\/store.example\/bucket does not take segments \(connection refused\)/,
   )
-  assert.ok(events.some(({ kind }) => kind === 'recording-failed'))
+  assert.ok(events.some(({ kind }) => kind === 'recording-save-failed'))
   store.fault = null
   await clock.wind(8_000)
   await settled()
@@ -106,7 +106,7 @@ test('while its store is down a recording waits, says so, and then catches up in
     Array.from({ length: 16 }, (_, at) => at),
   )
   assert.equal(index.segments.low.length, 15)
-  assert.equal(events.filter(({ kind }) => kind === 'segment-recorded').length, 31)
+  assert.equal(events.filter(({ kind }) => kind === 'recording-saved').length, 31)
   assert.equal(
     events.some(({ kind }) => kind === 'recording-lost'),
     false,

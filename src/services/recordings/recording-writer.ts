@@ -178,7 +178,10 @@ export class RecordingWriter implements Recording {
     // In the order in which they came, those that wait on too.
     for (const [at, waiting] of batch.entries()) {
       const result = saved[at]!
-      if (result.status === 'rejected') faults.push(result.reason)
+      if (result.status === 'rejected') {
+        faults.push(result.reason)
+        this.#tellFailure(waiting.track.name, result.reason)
+      }
       if (result.status === 'rejected' && !isHopeless(result.reason)) left.push(waiting)
       else this.#count(-waiting.segment.bytes.length)
       if (result.status === 'fulfilled') this.#list(waiting, result.value)
@@ -215,7 +218,7 @@ export class RecordingWriter implements Recording {
     const { clock, events } = this.#needs
     const tookMs = clock.now() - sinceMs
     const { manifestId } = this.#place
-    events.tell({ kind: 'segment-recorded', manifestId, sequence, track: track.name, tookMs })
+    events.tell({ kind: 'recording-saved', manifestId, rendition: track.name, tookMs })
   }
 
   async #saveIndexes({ folder, unsaved }: Part, signal: AbortSignal): Promise<void> {
@@ -304,13 +307,18 @@ export class RecordingWriter implements Recording {
   }
 
   #failed(error: unknown): void {
-    const { causes, events, log } = this.#needs
+    const { causes, log } = this.#needs
     const { manifestId, store } = this.#place
     const reason = messageOf(error)
     log.debug('recording could not be saved', { stream: manifestId, error })
-    events.tell({ kind: 'recording-failed', manifestId, reason })
     const facts = { store: store.shown, reason, waiting: this.#queue.length, lost: this.#lost }
     causes.met({ code: 'recording-failing', facts }, store.shown)
+  }
+
+  #tellFailure(rendition: string, error: unknown): void {
+    const { manifestId } = this.#place
+    const reason = messageOf(error)
+    this.#needs.events.tell({ kind: 'recording-save-failed', manifestId, rendition, reason })
   }
 
   /** What is lost is told at once. */
