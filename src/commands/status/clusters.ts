@@ -39,6 +39,34 @@ export function silentMembers(nodes: readonly SeenNode[]): string[] {
   )
 }
 
+/** Of nodes that share a store, an orchestrator knows their money best, since tickets pay it. */
+const knowsMoney = ({ status: { money, roles } }: SeenNode) =>
+  Number(money !== undefined) + Number(money !== undefined && (roles?.includes('orchestrator') ?? false))
+
+/** The one that redeems also knows until when tickets can be redeemed. */
+export const knowsTickets = ({ status: { tickets } }: SeenNode) =>
+  Number(tickets !== undefined) +
+  Number(tickets?.groups.some(({ firstExpiryBlock }) => firstExpiryBlock !== null) ?? false)
+
+/** The nodes, but of those that share a store only the one that knows most: what each of them reads there is of all. */
+export function oncePerStore(
+  nodes: readonly SeenNode[],
+  knows: (node: SeenNode) => number = knowsMoney,
+): SeenNode[] {
+  const stores: { readonly ids: Set<string>; readonly nodes: SeenNode[] }[] = []
+  for (const node of nodes) {
+    const { cluster } = node.status
+    const ids = cluster ? [cluster.node, ...cluster.members.map((member) => member.node)] : []
+    const known = stores.find((store) => ids.some((id) => store.ids.has(id)))
+    for (const id of known ? ids : []) known!.ids.add(id)
+    if (known) known.nodes.push(node)
+    else stores.push({ ids: new Set(ids), nodes: [node] })
+  }
+  return stores.map(({ nodes: [first, ...others] }) =>
+    others.reduce((best, node) => (knows(node) > knows(best) ? node : best), first!),
+  )
+}
+
 /** Each cluster once, as one sees it whose own lease holds, if any does. */
 function distinct(nodes: readonly SeenNode[]): Cluster[] {
   const views = nodes.flatMap(({ status: { cluster } }) => (cluster ? [cluster] : []))

@@ -19,11 +19,16 @@ import { runStatus } from './command.ts'
 
 /** `livepeer status` against control APIs on the loopback. */
 
-async function node(t: TestContext, status: () => NodeStatus, token = ''): Promise<string> {
+async function node(
+  t: TestContext,
+  status: () => NodeStatus,
+  token = '',
+  more: Parameters<typeof routesOf>[0] = {},
+): Promise<string> {
   const port = await freePort()
   const supervisor = new Supervisor()
   t.after(() => supervisor.stop())
-  const routes = routesOf({ '/status': () => ({ json: status() }) })
+  const routes = routesOf({ '/status': () => ({ json: status() }), ...more })
   await supervisor.start(new ControlApi({ host: '127.0.0.1', port, token }, { routes, log: silentLog }))
   return `127.0.0.1:${port}`
 }
@@ -70,6 +75,31 @@ test('the named nodes are asked and shown on one screen; the exit code is 0 when
   assert.equal(screens.length, 1)
   for (const sign of ['3 nodes', 'NEEDS ATTENTION: nothing', ...addresses])
     assert.ok(screens[0]!.includes(sign))
+})
+
+test('a node that keeps tickets is asked for its book, of which the screen tells the luck', async (t) => {
+  let asked = 0
+  const total = {
+    ...{ expectedWei: '20', wonWei: '18', lowWei: '10', highWei: '30' },
+    ...{ ticketsReceived: 900, ticketsWon: 18 },
+  }
+  const ledger = () => {
+    asked += 1
+    return { json: { total } }
+  }
+  const keeper = await node(t, well(orchestratorStatus()), 'hush', { '/ledger': ledger })
+  // One of an earlier version has no book.
+  const older = await node(t, well(orchestratorStatus()), 'hush')
+  const { run, screens } = command()
+  assert.equal(await run('--token', 'hush', keeper, older, await node(t, well(rewardStatus()), 'hush')), 0)
+  assert.match(
+    screens[0]!.replace(/\s+/g, ' '),
+    new RegExp(
+      `LUCK IN THE LAST 31 DAYS orchestrator ${keeper} 18 wei was won with 18 of 900 tickets; 20 wei was to be expected, .* between 10 wei and 30 wei\\. WHO REDEEMS`,
+    ),
+  )
+  assert.equal(await run('--token', 'hush', '--json', keeper), 0)
+  assert.equal(asked, 1, 'what the screen does not show is not asked for')
 })
 
 test('a node that does not answer, and one that asks for a token, need attention: the exit code is 1', async (t) => {

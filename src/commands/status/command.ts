@@ -4,6 +4,8 @@ import { escaped } from '../../lib/printable.ts'
 import { eitherDash, usageFault } from '../command-words.ts'
 import { ANSWER_TIMEOUT_MS, addressOf, fetchFrom, silenceOf, textOf, tokenOf } from '../control-target.ts'
 import { type NodeAnswer, plain, readAnswer } from './answer.ts'
+import { oncePerStore } from './clusters.ts'
+import { type LuckBook, luckBookIn } from './luck.ts'
 import { screenOf } from './screen.ts'
 
 /** The default control ports of nodes; 7937 is for a second orchestrator. */
@@ -14,8 +16,8 @@ const MAX_ADDRESSES = 100
 
 const HELP = `Usage: livepeer status [--watch [--interval SECONDS]] [--json] [--token TEXT|FILE] [HOST:PORT ...]
 
-Shows the state of an operator's nodes: what they earned, who redeems, who rewards, what is pending, what was lost
-and why.
+Shows the state of an operator's nodes: what they earned and with what luck, who redeems, who rewards, what is pending,
+what was lost and why.
 
 HOST:PORT is the control API of a node, its -cliAddr; a port alone is on this machine; http and https URLs work too.
 Without any, the usual ports of this machine are tried (${USUAL_PORTS.join(', ')}), and the nodes that answer are shown.
@@ -129,11 +131,10 @@ async function show(options: Options, env: StatusEnvironment, signal: AbortSigna
   const known = options.isGuess
     ? asked.filter(({ answer, isFree }) => answer.kind !== 'stranger' && !isFree)
     : asked
+  const answers = known.map(({ answer }) => answer)
+  const books = options.json ? new Map() : await booksOf(answers, options, signal)
   if (options.watch && signal.aborted) return 0
-  const screen = screenOf(
-    known.map(({ answer }) => answer),
-    env.now(),
-  )
+  const screen = screenOf(answers, env.now(), books)
   if (options.json) env.write(printableJson(known.map(rawOf)))
   else {
     const text = known.length === 0 ? noNode(options) : screen.text
@@ -176,6 +177,31 @@ async function ask(
     const isFree = cause instanceof Error && 'code' in cause && cause.code === 'ECONNREFUSED'
     return { answer: { address, kind: 'silent', why: reasonOf(error) }, body: '', isFree }
   }
+}
+
+/** The books of nodes that keep tickets, by their addresses: each store is asked once. What does not answer has none. */
+async function booksOf(
+  answers: readonly NodeAnswer[],
+  { addresses, token }: Options,
+  signal: AbortSignal,
+): Promise<Map<string, LuckBook>> {
+  const nodes = answers.filter((answer) => answer.kind === 'status')
+  const keepers = oncePerStore(nodes).filter(({ status: { tickets } }) => tickets && tickets.received > 0)
+  const found = await Promise.all(
+    keepers.map(async ({ address }) => {
+      const url = addresses.get(address)!
+      try {
+        const response = await fetchFrom({ url, token }, '/ledger', {
+          ...{ method: 'GET', signal, timeoutMs: ANSWER_TIMEOUT_MS },
+        })
+        const book = response.status === 200 ? luckBookIn(await textOf(response)) : null
+        return book ? [[address, book] as const] : []
+      } catch {
+        return []
+      }
+    }),
+  )
+  return new Map(found.flat())
 }
 
 function reasonOf(error: unknown): string {

@@ -1,6 +1,7 @@
 import { ether } from '../../lib/amounts.ts'
 import { larger } from '../../lib/bigints.ts'
 import type { SeenNode } from './answer.ts'
+import { oncePerStore } from './clusters.ts'
 import { redeems } from './problems.ts'
 import { instant } from './words.ts'
 
@@ -32,10 +33,11 @@ export function moneyTable(nodes: readonly SeenNode[]): string[] {
 
 /**
  * What the nodes earned and spent; null when none of them did. Each amount is counted once: payments and what
- * was redeemed of them at the nodes that were paid, what else a redeemer redeemed beside that, and gas where it was paid.
+ * was redeemed of them at the nodes that were paid, what else a redeemer redeemed beside that, gas where it was paid, and all
+ * of a shared store once.
  */
 export function moneyRows(nodes: readonly SeenNode[]): MoneyRows | null {
-  const keepers = nodes.filter(({ status: { money } }) => money)
+  const keepers = oncePerStore(nodes).filter(({ status: { money } }) => money)
   const paid = keepers.filter(
     ({ status: { recipient, roles } }) => recipient && roles?.includes('orchestrator'),
   )

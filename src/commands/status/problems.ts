@@ -1,7 +1,7 @@
 import { ether } from '../../lib/amounts.ts'
 import { counted } from '../../lib/counted.ts'
 import type { NodeAnswer, SeenNode } from './answer.ts'
-import { silentMembers } from './clusters.ts'
+import { knowsTickets, oncePerStore, silentMembers } from './clusters.ts'
 import { roleName } from './role-name.ts'
 import { duration, l1Blocks, purposeOf, reasonSentence } from './words.ts'
 
@@ -50,7 +50,7 @@ export function problemsOf(answers: readonly NodeAnswer[]): string[] {
     ...nodes.flatMap(ofRecipient),
     ...sharedAccounts(nodes),
     ...nodes.flatMap(ofRedeemers),
-    ...nodes.flatMap(ofTickets),
+    ...oncePerStore(nodes, knowsTickets).flatMap(ofTickets),
     ...nodes.flatMap(ofMoney),
     ...nodes.flatMap(ofOrchestrators),
     ...nodes.flatMap(ofReward),
@@ -163,7 +163,7 @@ function lateRound({ l1Block, rounds }: Chain): string[] {
   const late = l1Block - rounds.startL1Block
   if (late <= LATE_ROUND_BLOCKS) return []
   return [
-    `round ${rounds.current} began ${l1Blocks(late)} ago and is not initialised, so no ticket of it can be redeemed and no reward called: run a node with -initializeRound`,
+    `round ${rounds.current} began ${l1Blocks(late)} ago and is not initialised, so no ticket of it can be redeemed and no reward called: run a node with -initializeRound, or initialise it with: livepeer round init`,
   ]
 }
 
@@ -176,14 +176,14 @@ function ofRecipient(node: SeenNode): string[] {
   if (hasCause(node, 'account-not-registered')) return []
   if (!state.registered && !state.active) {
     return [
-      `${orchestrator}, which the tickets pay, is not a registered orchestrator: register it, or correct -ethOrchAddr`,
+      `${orchestrator}, which the tickets pay, is not a registered orchestrator: correct -ethOrchAddr, or register it with: livepeer orchestrator register`,
     ]
   }
   if (!state.active) {
     // A newly registered orchestrator becomes active in the next round.
     if (state.activationRound > round) return []
     return [
-      `${orchestrator} is not active in round ${round}, so payments to it are refused: it needs more stake to become active`,
+      `${orchestrator} is not active in round ${round}, so payments to it are refused: it needs more stake to become active: livepeer orchestrator bond AMOUNT`,
     ]
   }
   const isMissed = state.activationRound < round && state.lastRewardRound < round - 1n

@@ -2,7 +2,8 @@ import { ether } from '../../lib/amounts.ts'
 import { counted } from '../../lib/counted.ts'
 import type { NodeAnswer, SeenNode } from './answer.ts'
 import { changeLines, settingLines } from './changes.ts'
-import { clustersOf } from './clusters.ts'
+import { clustersOf, knowsTickets, oncePerStore } from './clusters.ts'
+import { type LuckBook, luckLines } from './luck.ts'
 import { moneyTable } from './money.ts'
 import { nodeLines } from './node-lines.ts'
 import { nameOf, problemsOf, redeems, rewards } from './problems.ts'
@@ -30,14 +31,19 @@ export interface Screen {
 /**
  * One screen about some nodes, at most 100 columns wide: first what needs attention, then what they earned, which of
  * them redeem, which call reward, what is pending, what was lost and why, the state of each node, what operators changed
- * while it ran, and the clusters they belong to.
+ * while it ran, and the clusters they belong to. `books` are those of nodes, by their addresses.
  */
-export function screenOf(answers: readonly NodeAnswer[], nowMs: number): Screen {
+export function screenOf(
+  answers: readonly NodeAnswer[],
+  nowMs: number,
+  books: ReadonlyMap<string, LuckBook> = new Map(),
+): Screen {
   const nodes = answers.filter((answer) => answer.kind === 'status')
   const problems = problemsOf(answers)
   const chapters: Chapter[] = [
     { title: 'Needs attention', lines: problems.map((problem) => [1, `! ${problem}`]) },
     { title: 'Money', lines: moneyTable(nodes).map((line) => [1, line]) },
+    ...luckChapters(nodes, books),
     ...workChapters(nodes),
     { title: 'Nodes', lines: nodes.flatMap(nodeLines) },
     ...operatorChapters(nodes),
@@ -58,8 +64,14 @@ export function screenOf(answers: readonly NodeAnswer[], nowMs: number): Screen 
   return { text: `${text.join('\n')}\n`, needsAttention: problems.length > 0 }
 }
 
+/** How lucky the tickets of some nodes were, each store once; no chapter where none were received. */
+function luckChapters(nodes: readonly SeenNode[], books: ReadonlyMap<string, LuckBook>): Chapter[] {
+  const lines = oncePerStore(nodes).flatMap((node) => luckLines(nameOf(node), books.get(node.address)))
+  return lines.length > 0 ? [{ title: 'Luck in the last 31 days', lines }] : []
+}
+
 /** What operators changed while the nodes ran, and what they asked for; no chapter for what is empty. */
-function operatorChapters(nodes: readonly SeenNode[]): Chapter[] {
+export function operatorChapters(nodes: readonly SeenNode[]): Chapter[] {
   const chapters: Chapter[] = [
     { title: 'Settings that differ from the command line', lines: nodes.flatMap(settingLines) },
     { title: 'Asked for last', lines: nodes.flatMap(changeLines) },
@@ -69,11 +81,12 @@ function operatorChapters(nodes: readonly SeenNode[]): Chapter[] {
 
 /** Which of some nodes redeem, which call reward, what is pending, and what was lost and why. */
 export function workChapters(nodes: readonly SeenNode[]): Chapter[] {
+  const keepers = new Set(oncePerStore(nodes, knowsTickets))
   return [
     { title: 'Who redeems', lines: nodes.flatMap(redemptionLines) },
     { title: 'Who rewards', lines: rewardChapter(nodes) },
-    { title: 'Pending', lines: nodes.flatMap(pendingLines) },
-    { title: 'Lost or refused', lines: nodes.flatMap(lostLines) },
+    { title: 'Pending', lines: nodes.flatMap((node) => pendingLines(node, keepers.has(node))) },
+    { title: 'Lost or refused', lines: nodes.flatMap((node) => lostLines(node, keepers.has(node))) },
   ]
 }
 
@@ -185,9 +198,10 @@ function nextRound({ status: { chain } }: SeenNode): string {
   return `, which begins in ${l1Blocks(chain.rounds.nextL1Block - chain.l1Block)}`
 }
 
-function pendingLines(node: SeenNode): Line[] {
+/** What is under way at a node; tickets only where no sibling shows them. */
+function pendingLines(node: SeenNode, showsTickets: boolean): Line[] {
   const { chain, nowMs, rounds, tickets } = node.status
-  const waiting = (tickets?.groups ?? []).filter(
+  const waiting = (showsTickets ? (tickets?.groups ?? []) : []).filter(
     ({ count, state }) => count > 0 && ['open', 'submitted', 'delivered'].includes(state),
   )
   const lines = waiting.map((group): Line => {
@@ -210,9 +224,9 @@ function pendingLines(node: SeenNode): Line[] {
   return lines.length === 0 ? [] : [[1, nameOf(node)], ...lines]
 }
 
-function lostLines(node: SeenNode): Line[] {
+function lostLines(node: SeenNode, showsTickets: boolean): Line[] {
   const { reward, tickets } = node.status
-  const lines = (tickets?.groups ?? [])
+  const lines = (showsTickets ? (tickets?.groups ?? []) : [])
     .filter(({ count, state }) => state === 'refused' && count > 0)
     .map((group): Line => {
       const sentence = reasonSentence(group, group.count)

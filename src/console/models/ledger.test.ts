@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { luckSentence } from '../../commands/status/luck.ts'
 import { read } from './figures.ts'
-import { dayName, gatewayRows, LEDGER, type Ledger, luckByDay, luckSentence, moneyByDay } from './ledger.ts'
+import { dayName, gatewayRows, LEDGER, type Ledger, luckByDay, moneyByDay } from './ledger.ts'
 
 const ETHER = 10n ** 18n
 const A = '0x70997970C51812dc3A010C7d01b50e0d17dc79C8'

@@ -1,15 +1,15 @@
 import * as z from 'zod'
+import { BOOK_TOTAL, LUCK_FIGURES } from '../../commands/status/luck.ts'
 import { ether } from '../../lib/amounts.ts'
 import { count, list, text, whole } from './figures.ts'
 
 const day = z.string().regex(/^\d{4}-\d\d-\d\d$/)
-const luck = { expectedWei: whole, wonWei: whole, lowWei: whole, highWei: whole }
 
 /** `/ledger`: what came of tickets, by day and by gateway. */
 export const LEDGER = z.object({
   lines: list(
     z.object({
-      ...{ day, sender: text.nullable(), ...luck, ticketsReceived: count, ticketsWon: count },
+      ...{ day, sender: text.nullable(), ...LUCK_FIGURES, ticketsReceived: count, ticketsWon: count },
       ...{ handedInWei: whole, feesWei: whole, redeemGasWei: whole },
     }),
   ),
@@ -19,7 +19,7 @@ export const LEDGER = z.object({
       ...{ redeemGasWei: whole, rewardGasWei: whole, otherGasWei: whole, netWei: whole },
     }),
   ),
-  total: z.object({ ...luck, ticketsReceived: count, ticketsWon: count }),
+  total: BOOK_TOTAL,
 })
 export type Ledger = z.output<typeof LEDGER>
 
@@ -76,21 +76,6 @@ export function luckByDay({ lines }: Ledger): Chart {
       { label: 'at most, in 95 of 100 cases', values: at.map((one) => one.expected + one.half) },
     ],
   }
-}
-
-/** What was won of what was expected, in one sentence. */
-export function luckSentence({ total }: Ledger): string {
-  const { expectedWei, highWei, lowWei, ticketsReceived, ticketsWon, wonWei } = total
-  if (ticketsReceived === 0) return 'No tickets were received in this time.'
-  const won = `${ether(wonWei)} was won with ${ticketsWon} of ${ticketsReceived} tickets; ${ether(expectedWei)} was to be expected`
-  const band = `95 of 100 times it is between ${ether(lowWei)} and ${ether(highWei)}`
-  const verdict =
-    wonWei < lowWei
-      ? 'This is less luck than chance explains'
-      : wonWei > highWei
-        ? 'This is more luck than chance explains'
-        : ''
-  return verdict === '' ? `${won}, and ${band}.` : `${won}, and ${band}. ${verdict}.`
 }
 
 /** What came of one gateway's tickets, as a row. */

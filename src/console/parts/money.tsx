@@ -1,3 +1,4 @@
+import { luckSentence } from '../../commands/status/luck.ts'
 import { moneyRows } from '../../commands/status/money.ts'
 import { ether } from '../../lib/amounts.ts'
 import {
@@ -7,7 +8,6 @@ import {
   LEDGER,
   type Ledger,
   luckByDay,
-  luckSentence,
   moneyByDay,
 } from '../models/ledger.ts'
 import { REWARDS, type RewardRow, type Rewards, rewardRows, rewardsByRound } from '../models/rewards.ts'

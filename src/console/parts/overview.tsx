@@ -1,4 +1,4 @@
-import { type Chapter, emptyChapter, workChapters } from '../../commands/status/screen.ts'
+import { type Chapter, emptyChapter, operatorChapters, workChapters } from '../../commands/status/screen.ts'
 import { cardsOf } from '../models/cards.ts'
 import { feed, seen } from '../state.ts'
 
@@ -18,7 +18,7 @@ export function Overview() {
         ))}
       </dl>
       <div class="columns">
-        {workChapters([node]).map((chapter) => (
+        {[...workChapters([node]), ...operatorChapters([node])].map((chapter) => (
           <ChapterPart key={chapter.title} chapter={chapter} />
         ))}
       </div>
