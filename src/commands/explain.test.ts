@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { COMMANDS } from '../config/commands.ts'
+import { OPERATE_COMMANDS } from '../config/operate-commands.ts'
+import { problems, refusals } from '../domain/explain.ts'
 import { errorsPage } from './errors-page.ts'
 import { runExplain } from './explain.ts'
+import { ACTIONS } from './operate/actions.ts'
+import { readCommand } from './operate/command-line.ts'
+import { problemExamples } from './status/problem-examples.ts'
 
 function explained(...argv: string[]) {
   const said = { out: '', err: '' }
@@ -77,4 +83,36 @@ test('a command line that cannot be read ends with 2', () => {
 test('docs/errors.md matches the tables (to update it: npm run docs)', () => {
   const page = readFileSync(new URL('../../docs/errors.md', import.meta.url), 'utf8')
   assert.equal(page, errorsPage())
+})
+
+test('each command that a problem or a refusal names can be typed as it says', () => {
+  const texts = [
+    ...[...problems(), ...refusals()].map(({ change }) => change),
+    ...Object.values(problemExamples()).flat(),
+  ]
+  const named = texts.flatMap((text) =>
+    [...text.matchAll(/\blivepeer ([a-z][^;:,()]*)/g)].map(([, words]) => words!),
+  )
+  assert.ok(named.length > 10, named.join('\n'))
+  const names = COMMANDS.map(({ name }) => name)
+  const acting = OPERATE_COMMANDS.map(({ name }) => name)
+  const amounts: Readonly<Record<string, string>> = { 'gateway fund': '0.1ETH', 'orchestrator bond': '5LPT' }
+  for (const said of named) {
+    const name = names.find((one) => `${said} `.startsWith(`${one} `))
+    assert.ok(name, said)
+    // What follows a mere name is the rest of the sentence.
+    const given = /^((?: (?:--[a-z-]+ )?(?:AMOUNT|https?:\S+|[\d.]+[A-Za-z]+))+)/.exec(
+      said.slice(name.length),
+    )?.[1]
+    if (!given || !acting.includes(name)) continue
+    const words = `${name}${given}`.replaceAll('AMOUNT', amounts[name] ?? 'AMOUNT').split(' ')
+    const line = readCommand(words, acting)
+    assert.ok(!('help' in line))
+    ACTIONS[name]?.request(line)
+  }
+  const fund = named.filter((said) => said.startsWith('gateway fund --'))
+  assert.ok(
+    fund.includes('gateway fund --reserve 0.09ETH') && fund.includes('gateway fund --deposit 0.4ETH'),
+    fund.join(),
+  )
 })

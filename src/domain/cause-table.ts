@@ -126,7 +126,7 @@ export const CAUSES: { readonly [Code in CauseCode]: CauseKind<CauseFacts[Code]>
     title: 'no deposit to pay orchestrators with',
     says: ({ account, reserveWei }) =>
       `the account ${account} has no deposit to pay with (its reserve is ${ether(reserveWei)})`,
-    change: () => FUND,
+    change: ({ reserveWei }) => fundWith(reserveWei > 0n ? '--deposit AMOUNT' : BOTH_FUNDS),
   },
   'no-reserve': {
     side: 'gateway',
@@ -134,7 +134,7 @@ export const CAUSES: { readonly [Code in CauseCode]: CauseKind<CauseFacts[Code]>
     title: 'no reserve to pay orchestrators with',
     says: ({ account, depositWei }) =>
       `the account ${account} has no reserve, without which no orchestrator takes its tickets (its deposit is ${ether(depositWei)})`,
-    change: () => FUND,
+    change: ({ depositWei }) => fundWith(depositWei > 0n ? '--reserve AMOUNT' : BOTH_FUNDS),
   },
   'funds-unlocking': {
     side: 'gateway',
@@ -142,7 +142,7 @@ export const CAUSES: { readonly [Code in CauseCode]: CauseKind<CauseFacts[Code]>
     title: 'deposit and reserve are being withdrawn',
     says: ({ account, round, withdrawRound }) =>
       `deposit and reserve of ${account} can be withdrawn from round ${withdrawRound} on, and this is round ${round}, so no orchestrator takes its tickets`,
-    change: () => 'cancel the withdrawal at the TicketBroker contract (cancelUnlock)',
+    change: () => 'cancel the withdrawal with: livepeer gateway cancel-unlock',
   },
   'deposit-too-small': {
     side: 'gateway',
@@ -150,8 +150,8 @@ export const CAUSES: { readonly [Code in CauseCode]: CauseKind<CauseFacts[Code]>
     title: 'deposit too small for the tickets asked for',
     says: ({ account, count, depositWei, faceValueWei, multiplier, of, orchestrator }) =>
       `the deposit of ${account} is ${ether(depositWei)}, but ${countedOf(count, of)} ${verb(count, 'asks', 'ask')} for tickets of at least ${ether(faceValueWei)} (${orchestrator}), which takes a deposit of ${etherAtLeast(faceValueWei * multiplier)}, ${etherAtLeast(faceValueWei * multiplier - depositWei)} more`,
-    change: ({ multiplier }) =>
-      `raise the deposit at the TicketBroker contract (fundDeposit)${multiplier > 1n ? `, or lower -depositMultiplier ${multiplier}` : ''}`,
+    change: ({ depositWei, faceValueWei, multiplier }) =>
+      `${multiplier > 1n ? `lower -depositMultiplier ${multiplier}, or ` : ''}raise the deposit with: livepeer gateway fund --deposit ${typed(faceValueWei * multiplier - depositWei)}`,
   },
   'reserve-too-small': {
     side: 'gateway',
@@ -161,8 +161,8 @@ export const CAUSES: { readonly [Code in CauseCode]: CauseKind<CauseFacts[Code]>
       `the reserve of ${account}, ${ether(reserveWei)}, gives each of ${poolSize} active orchestrators ${ether(shareOf(reserveWei, poolSize))}, too little for ${countedOf(orchestrators.length, of)} (${named(orchestrators)}); redeeming a ticket takes a share of about ${etherAtLeast(neededShareWei)}`,
     change: ({ neededShareWei, poolSize, reserveWei }) => {
       const needed = neededShareWei * poolSize
-      const missing = needed > reserveWei ? `, ${etherAtLeast(needed - reserveWei)} more` : ''
-      return `raise the reserve at the TicketBroker contract (fundReserve) to about ${etherAtLeast(needed)}${missing}`
+      const more = needed > reserveWei ? typed(needed - reserveWei) : 'AMOUNT'
+      return `raise the reserve to about ${etherAtLeast(needed)} with: livepeer gateway fund --reserve ${more}`
     },
   },
   'price-above-maximum': {
@@ -171,7 +171,8 @@ export const CAUSES: { readonly [Code in CauseCode]: CauseKind<CauseFacts[Code]>
     title: 'offers above -maxPricePerUnit',
     says: ({ best, count, limit, of, orchestrator }) =>
       `${countedOf(count, of)} ${verb(count, 'asks', 'ask')} for more than -maxPricePerUnit, ${perPixel(limit)}: the best offer is ${perPixel(best)}, by ${orchestrator}`,
-    change: () => 'raise -maxPricePerUnit, or set -ignoreMaxPriceIfNeeded',
+    change: ({ best }) =>
+      `set -ignoreMaxPriceIfNeeded, or raise -maxPricePerUnit; while the gateway runs with: livepeer price set ${best.ceil()}wei`,
   },
   'ticket-ev-above-maximum': {
     side: 'gateway',
@@ -329,7 +330,7 @@ export const CAUSES: { readonly [Code in CauseCode]: CauseKind<CauseFacts[Code]>
         : `the account ${account}, which tickets are to pay, is not a registered orchestrator but the reward caller of ${rewardCallerOf}, so every payment will be refused`,
     change: ({ account, rewardCallerOf }) =>
       rewardCallerOf === null
-        ? `give -ethOrchAddr, the address of the registered orchestrator that tickets pay, or register ${account}`
+        ? `give -ethOrchAddr, the address of the registered orchestrator that tickets pay, or register ${account} with: livepeer orchestrator register`
         : `give -ethOrchAddr ${rewardCallerOf}`,
   },
   'recipient-inactive': {
@@ -340,7 +341,7 @@ export const CAUSES: { readonly [Code in CauseCode]: CauseKind<CauseFacts[Code]>
     says: ({ recipient, sender, text }) =>
       `payments of gateway ${sender} are refused, since ${recipient} is not an active orchestrator (${text})`,
     change: () =>
-      'give -ethOrchAddr, the active orchestrator that tickets pay, or get it into the active set',
+      'give -ethOrchAddr, the active orchestrator that tickets pay, or get it into the active set with more stake: livepeer orchestrator bond AMOUNT',
   },
   'sender-underfunded': {
     side: 'gateway',
@@ -348,7 +349,7 @@ export const CAUSES: { readonly [Code in CauseCode]: CauseKind<CauseFacts[Code]>
     passesMs: PASSES_MS,
     title: 'gateway refused: funds too small',
     says: ({ sender, text }) => `gateway ${sender} has too little deposit or reserve (${text})`,
-    change: () => 'only that gateway can help, with more funds',
+    change: () => 'only that gateway can help, with more funds: livepeer gateway fund',
   },
   'sender-unlocking': {
     side: 'gateway',
@@ -356,7 +357,8 @@ export const CAUSES: { readonly [Code in CauseCode]: CauseKind<CauseFacts[Code]>
     passesMs: PASSES_MS,
     title: 'gateway refused: funds being withdrawn',
     says: ({ sender, text }) => `gateway ${sender} may soon withdraw its funds (${text})`,
-    change: () => 'only that gateway can help: it must cancel the withdrawal',
+    change: () =>
+      'only that gateway can help: it must cancel the withdrawal with livepeer gateway cancel-unlock',
   },
   'sender-unknown': {
     side: 'chain',
@@ -380,8 +382,8 @@ export const CAUSES: { readonly [Code in CauseCode]: CauseKind<CauseFacts[Code]>
     title: '-serviceAddr is not the address on chain',
     says: ({ account, registeredUri, serviceUri }) =>
       `gateways find ${account} at ${registeredUri}, its address on chain, and not at -serviceAddr ${serviceUri}`,
-    change: () =>
-      'register the new address, or correct -serviceAddr; it is right where a balancer has the address on chain',
+    change: ({ serviceUri }) =>
+      `nothing where a balancer has the address on chain; otherwise correct -serviceAddr, or register it with: livepeer orchestrator set --uri ${serviceUri}`,
   },
 
   'transcoder-refused': {
@@ -426,7 +428,17 @@ export const CAUSES: { readonly [Code in CauseCode]: CauseKind<CauseFacts[Code]>
   },
 }
 
-const FUND = 'fund deposit and reserve of this account at the TicketBroker contract (fundDepositAndReserve)'
+const BOTH_FUNDS = '--deposit AMOUNT --reserve AMOUNT'
+
+/** How an account gets funds, and how its operator learns of the amounts. */
+function fundWith(options: string): string {
+  return `fund this account with: livepeer gateway fund ${options}; livepeer gateway check tells what orchestrators ask for`
+}
+
+/** An amount to be reached, as commands take it: `0.09ETH`. */
+function typed(wei: bigint): string {
+  return etherAtLeast(wei).replace(' ', '')
+}
 
 const REFUSALS: Readonly<Record<RedeemerRefusal, { readonly says: string; readonly change: string }>> = {
   secret: {

@@ -59,7 +59,7 @@ test('a reserve that orchestrators find too small comes with the share of each a
   assert.equal(more.length, 0)
   assert.equal(
     sentenceOf(cause!),
-    `the reserve of ${ACCOUNT}, 0.01 ETH, gives each of 100 active orchestrators 0.0001 ETH, too little for the only orchestrator (a); redeeming a ticket takes a share of about 0.00035 ETH: raise the reserve at the TicketBroker contract (fundReserve) to about 0.035 ETH, 0.025 ETH more`,
+    `the reserve of ${ACCOUNT}, 0.01 ETH, gives each of 100 active orchestrators 0.0001 ETH, too little for the only orchestrator (a); redeeming a ticket takes a share of about 0.00035 ETH: raise the reserve to about 0.035 ETH with: livepeer gateway fund --reserve 0.025ETH`,
   )
 })
 

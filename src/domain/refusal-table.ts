@@ -32,13 +32,13 @@ export const REFUSALS: readonly Refusal[] = [
     side: 'gateway',
     means:
       'the gateway has asked to withdraw its deposit and reserve, so its tickets may soon be worth nothing',
-    change: 'cancel the withdrawal at the TicketBroker contract (cancelUnlock)',
+    change: 'cancel the withdrawal at the gateway with: livepeer gateway cancel-unlock',
   },
   {
     text: 'unable to validate sender: deposit and reserve is set to unlock soon',
     side: 'gateway',
     means: 'the gateway has asked to withdraw its deposit and reserve, and pays nothing meanwhile',
-    change: 'cancel the withdrawal at the TicketBroker contract (cancelUnlock)',
+    change: 'cancel the withdrawal at the gateway with: livepeer gateway cancel-unlock',
   },
   {
     text: 'invalid ticket recipient',
@@ -96,7 +96,7 @@ export const REFUSALS: readonly Refusal[] = [
     side: 'orchestrator',
     means: 'the account that the tickets pay is not in the active set of this round',
     change:
-      'give -ethOrchAddr, the active orchestrator that tickets pay, or get it into the active set with more stake',
+      'give -ethOrchAddr, the active orchestrator that tickets pay, or get it into the active set with more stake: livepeer orchestrator bond AMOUNT',
   },
   {
     text: 'invalid expected price sent with payment',
@@ -122,7 +122,8 @@ export const REFUSALS: readonly Refusal[] = [
     side: 'gateway',
     means:
       'the part of the gateway’s reserve that this orchestrator could claim is smaller than what a ticket must be worth to pay for its redemption',
-    change: 'the gateway must raise its reserve at the TicketBroker contract (fundReserve)',
+    change:
+      'raise the reserve at the gateway with: livepeer gateway fund --reserve AMOUNT; livepeer gateway check tells how much is missing',
   },
 
   // Offers and tokens.
@@ -220,7 +221,8 @@ export const REFUSALS: readonly Refusal[] = [
     side: 'gateway',
     means:
       'the gateway finds no orchestrator for the stream; the lines beside it in its log name each reason',
-    change: 'see the problems that livepeer status shows for the gateway',
+    change:
+      'see the problems that livepeer status shows for the gateway, and what livepeer gateway check says',
   },
 
   // Segments.

@@ -561,7 +561,7 @@ test('a gateway that cannot pay, or finds every offer too expensive, says so wit
   await set.clock.wind(10_000)
   await pushing
   assert.deepEqual(set.causes.sentences, [
-    'the only orchestrator asks for more than -maxPricePerUnit, 5 wei per pixel: the best offer is 12 wei per pixel, by https://o1:8935: raise -maxPricePerUnit, or set -ignoreMaxPriceIfNeeded',
+    'the only orchestrator asks for more than -maxPricePerUnit, 5 wei per pixel: the best offer is 12 wei per pixel, by https://o1:8935: set -ignoreMaxPriceIfNeeded, or raise -maxPricePerUnit; while the gateway runs with: livepeer price set 12wei',
   ])
   dear.price = { pricePerUnit: 1n, pixelsPerUnit: 1n }
   await using poor = await setUp([dear], { onchain: true })

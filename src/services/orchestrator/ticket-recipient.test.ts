@@ -534,7 +534,7 @@ test('each refusal of a gateway is noted with its cause, once for each gateway',
   }
   assert.deepEqual(causes.told, [`sender-underfunded ${poor.address} begun`])
   assert.deepEqual(causes.sentences, [
-    `gateway ${poor.address} has too little deposit or reserve (insufficient sender reserve: its tickets may pay 0 ETH, and redeeming one costs 0.00035 ETH): only that gateway can help, with more funds`,
+    `gateway ${poor.address} has too little deposit or reserve (insufficient sender reserve: its tickets may pay 0 ETH, and redeeming one costs 0.00035 ETH): only that gateway can help, with more funds: livepeer gateway fund`,
   ])
   chain.isRegistered = false
   chain.mine()

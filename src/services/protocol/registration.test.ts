@@ -53,7 +53,7 @@ test('an account that is no orchestrator is a cause from the start until it is r
   const world = await started('')
   await world.start()
   assert.deepEqual(world.causes.sentences, [
-    `the account ${ACCOUNT}, which tickets are to pay, is neither a registered orchestrator nor any orchestrator's reward caller, so every payment will be refused: give -ethOrchAddr, the address of the registered orchestrator that tickets pay, or register ${ACCOUNT}`,
+    `the account ${ACCOUNT}, which tickets are to pay, is neither a registered orchestrator nor any orchestrator's reward caller, so every payment will be refused: give -ethOrchAddr, the address of the registered orchestrator that tickets pay, or register ${ACCOUNT} with: livepeer orchestrator register`,
   ])
   world.state.registered = true
   await world.registered()
@@ -73,7 +73,7 @@ test('an advertised address that differs from the one on chain is a cause until 
   Object.assign(world.state, { registered: true, active: true, serviceUri: 'https://old:8935' })
   await world.start()
   assert.deepEqual(world.causes.sentences, [
-    `gateways find ${ACCOUNT} at https://old:8935, its address on chain, and not at -serviceAddr https://new:8935: register the new address, or correct -serviceAddr; it is right where a balancer has the address on chain`,
+    `gateways find ${ACCOUNT} at https://old:8935, its address on chain, and not at -serviceAddr https://new:8935: nothing where a balancer has the address on chain; otherwise correct -serviceAddr, or register it with: livepeer orchestrator set --uri https://new:8935`,
   ])
   world.state.serviceUri = 'https://new:8935'
   await world.registered()

@@ -279,7 +279,7 @@ export const mistakes: readonly Mistake[] = [
       await registered(place)
     },
     key: 'frugal',
-    says: /WARN .*reserve too small for orchestrators .*the reserve of {address:frugal}, 1000 wei, gives each of \d+ active orchestrators \d+ wei, too little for the only orchestrator .* more/,
+    says: /WARN .*reserve too small for orchestrators .*the reserve of {address:frugal}, 1000 wei, gives each of \d+ active orchestrators \d+ wei, too little for the only orchestrator .*livepeer gateway fund --reserve 0\.\d+ETH/,
     flag: null,
     code: 'reserve-too-small',
   }),
