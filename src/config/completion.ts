@@ -1,6 +1,7 @@
 import { COMMANDS, type Command } from './commands.ts'
-import { type Flag, type FlagName, flagNames, flags } from './flags.ts'
+import { type Flag, flagNames, flags } from './flags.ts'
 import { knownNetworks } from './networks.ts'
+import { WIZARD_FLAGS, type WizardFlag, wizardFlagNames } from './wizard-flags.ts'
 
 /** The shells that can complete the program. */
 export const SHELLS = ['bash', 'zsh', 'fish'] as const
@@ -8,7 +9,10 @@ export const SHELLS = ['bash', 'zsh', 'fish'] as const
 /** One of them. */
 export type Shell = (typeof SHELLS)[number]
 
-/** What completes `livepeer` in a shell: its commands and flags, and files, folders and networks where a flag takes one. */
+/**
+ * What completes `livepeer` in a shell: its commands and flags, and files, folders and networks where a flag takes one; and
+ * `livepeer_cli` with its flags.
+ */
 export function completionFor(shell: Shell): string {
   return { bash, zsh, fish }[shell]()
 }
@@ -16,7 +20,7 @@ export function completionFor(shell: Shell): string {
 type Value = 'none' | 'file' | 'folder' | 'network' | 'other'
 
 interface Offered {
-  readonly name: FlagName
+  readonly name: string
   readonly value: Value
   /** The first sentence of its help. */
   readonly about: string
@@ -27,6 +31,11 @@ const offered: readonly Offered[] = flagNames.flatMap((name) => {
   const flag: Flag = flags[name]
   return flag.later || flag.ignored ? [] : [{ name, value: kindOf(name, flag), about: firstSentence(flag) }]
 })
+/** Those of `livepeer_cli`. */
+const wizardOffered: readonly Offered[] = wizardFlagNames.flatMap((name) => {
+  const flag: WizardFlag = WIZARD_FLAGS[name]
+  return flag.ignored ? [] : [{ name, value: kindOf(name, flag), about: firstSentence(flag) }]
+})
 /** The first words of commands; `config check` is completed by its first, then its second. */
 const commands = [...new Set(COMMANDS.map(({ name }) => name.split(' ')[0]!))]
 /** Those that a second word follows. */
@@ -36,19 +45,19 @@ const shells = SHELLS.join(' ')
 /** Commands whose options the table lists. */
 const described = COMMANDS.filter(({ options }) => options !== undefined)
 
-function kindOf(name: FlagName, { kind, value = '' }: Flag): Value {
+function kindOf(name: string, { kind, value = '' }: Pick<Flag, 'kind' | 'value'>): Value {
   if (kind === 'bool' || kind === 'tri-bool') return 'none'
   if (name === 'network') return 'network'
   if (/FILE|PATH/.test(value)) return 'file'
   return value === 'DIR' ? 'folder' : 'other'
 }
 
-function firstSentence({ help }: Flag): string {
+function firstSentence({ help }: Pick<Flag, 'help'>): string {
   return /^.*?[.:;](?= |$)/s.exec(help)?.[0].slice(0, -1) ?? help
 }
 
-function named(value: Value): string {
-  return offered
+function named(value: Value, among = offered): string {
+  return among
     .filter((flag) => flag.value === value)
     .map(({ name }) => `-${name}`)
     .join('|')
@@ -107,6 +116,16 @@ ${described.map((command) => `    ${pattern(command)}) mapfile -t COMPREPLY < <(
   mapfile -t COMPREPLY < <(compgen -W '${offered.map(({ name }) => `-${name}`).join(' ')}' -- "$word")
 }
 complete -F _livepeer livepeer
+_livepeer_cli() {
+  local word=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD-1]}
+  COMPREPLY=()
+  case $before in
+    ${named('file', wizardOffered)}) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+    ${named('other', wizardOffered)}) return ;;
+  esac
+  mapfile -t COMPREPLY < <(compgen -W '${wizardOffered.map(({ name }) => `-${name}`).join(' ')}' -- "$word")
+}
+complete -F _livepeer_cli livepeer_cli
 `
 }
 
@@ -118,9 +137,10 @@ function zsh(): string {
     network: `:network:(${knownNetworks.join(' ')})`,
     other: ':value:',
   }
-  const specs = offered.map(({ about, name, value }) => `    '-${name}[${zshText(about)}]${actions[value]}'`)
+  const specsOf = (flags: readonly Offered[]) =>
+    flags.map(({ about, name, value }) => `    '-${name}[${zshText(about)}]${actions[value]}'`).join('\n')
   const listed = commands.map((name) => `    '${name}:${zshText(aboutOf(name))}'`)
-  return `#compdef livepeer
+  return `#compdef livepeer livepeer_cli
 # Completes livepeer in zsh: source <(livepeer completion zsh)
 _livepeer() {
   local -a commands specs
@@ -128,7 +148,7 @@ _livepeer() {
 ${listed.join('\n')}
   )
   specs=(
-${specs.join('\n')}
+${specsOf(offered)}
   )
   if (( CURRENT == 2 )) && [[ $words[2] != -* ]]; then
     _describe command commands
@@ -149,7 +169,15 @@ ${described.map((command) => `    ${pattern(command)}) compadd -- ${optionNames(
   esac
   _arguments $specs
 }
+_livepeer_cli() {
+  local -a specs
+  specs=(
+${specsOf(wizardOffered)}
+  )
+  _arguments $specs
+}
 compdef _livepeer livepeer
+compdef _livepeer_cli livepeer_cli
 `
 }
 
@@ -161,6 +189,10 @@ function fish(): string {
     network: ` -x -a '${knownNetworks.join(' ')}'`,
     other: ' -x',
   }
+  const flagLines = (program: string, flags: readonly Offered[]) =>
+    flags.map(
+      ({ about, name, value }) => `complete -c ${program} -o ${name}${rest[value]} -d '${fishText(about)}'`,
+    )
   const first = `-n 'test (count (commandline -opc)) -eq 1'`
   const lines = [
     ...commands.map((name) => `complete -c livepeer ${first} -f -a ${name} -d '${fishText(aboutOf(name))}'`),
@@ -178,9 +210,8 @@ function fish(): string {
       )
     }),
     `complete -c livepeer -n '__fish_seen_subcommand_from completion' -f -a '${SHELLS.join(' ')}'`,
-    ...offered.map(
-      ({ about, name, value }) => `complete -c livepeer -o ${name}${rest[value]} -d '${fishText(about)}'`,
-    ),
+    ...flagLines('livepeer', offered),
+    ...flagLines('livepeer_cli', wizardOffered),
   ]
   return `# Completes livepeer in fish: livepeer completion fish | source\n${lines.join('\n')}\n`
 }

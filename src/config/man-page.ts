@@ -1,6 +1,14 @@
 import { COMMANDS, type Command, optionUsage } from './commands.ts'
 import { type Flag, flags } from './flags.ts'
 import { flagsByGroup, usage } from './help.ts'
+import {
+  WIZARD_ABOUT,
+  WIZARD_EXITS,
+  WIZARD_FLAGS,
+  type WizardFlag,
+  wizardFlagNames,
+  wizardUsage,
+} from './wizard-flags.ts'
 
 /** The content of docs/livepeer.1: the manual page. */
 export function manPage(): string {
@@ -29,6 +37,37 @@ SIGTERM drains the node and ends it, SIGINT ends it at once.
 .SH COMMANDS
 ${COMMANDS.map(commandEntry).join('')}${chapters.join('')}.SH EXIT STATUS
 0 after an orderly stop, 1 for settings that are refused or a failure, 2 for a command line that cannot be read.
+.SH SEE ALSO
+.BR livepeer_cli (1)
+`
+}
+
+/** The content of docs/livepeer_cli.1: the manual page of the menu. */
+export function wizardManPage(): string {
+  const entries = wizardFlagNames.map((name) => {
+    const flag: WizardFlag = WIZARD_FLAGS[name]
+    const byDefault = flag.default !== '' && flag.default !== 'false' ? ` Default: ${flag.default}.` : ''
+    return `.TP\n.B ${roff(wizardUsage(name))}\n${roff(`${flag.help}${byDefault}`)}\n`
+  })
+  return `.\\" Written by src/config/write-docs.ts from the table in src/config/wizard-flags.ts.
+.TH LIVEPEER_CLI 1 "" "livepeer-ts" "Livepeer"
+.SH NAME
+livepeer_cli \\- the menu for operators of Livepeer nodes
+.SH SYNOPSIS
+.B livepeer_cli
+.I FLAGS
+.SH DESCRIPTION
+${roff(WIZARD_ABOUT)}
+The same can be done by commands, such as
+.BR "livepeer orchestrator" ,
+which
+.BR livepeer (1)
+lists.
+.SH OPTIONS
+${entries.join('')}.SH EXIT STATUS
+${roff(WIZARD_EXITS)}
+.SH SEE ALSO
+.BR livepeer (1)
 `
 }
 

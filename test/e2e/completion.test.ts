@@ -26,7 +26,7 @@ function offered(...words: string[]): string[] {
   const script = `${forBash}
 compopt() { :; }
 COMP_WORDS=("$@"); COMP_CWORD=$(( $# - 1 ))
-_livepeer
+_"$1"
 printf '%s\\n' "\${COMPREPLY[@]}"`
   const { status, stderr, stdout } = spawnSync('bash', ['-c', script, 'bash', ...words], { encoding: 'utf8' })
   assert.equal(status, 0, stderr)
@@ -56,6 +56,13 @@ const CASES: readonly (readonly [words: readonly string[], offers: readonly stri
   [['livepeer', '-ethPassword', 'package-l'], ['package-lock.json']],
   [['livepeer', '-pricePerUnit', ''], []],
   [['livepeer', 'drain', '-'], []],
+  [
+    ['livepeer_cli', '-h'],
+    ['-http', '-host'],
+  ],
+  [['livepeer_cli', '-token', 'package-l'], ['package-lock.json']],
+  [['livepeer_cli', '-http', ''], []],
+  [['livepeer_cli', '-log'], []],
 ]
 
 for (const [words, offers] of CASES) {
