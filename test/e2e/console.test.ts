@@ -87,6 +87,10 @@ describe('the console', { skip: WITHOUT_BROWSER }, () => {
     node.live.hear({ kind: 'stream-begun', manifestId: ODD_STREAM, profiles: [] })
     await see(shown, 'overview')
     await page.getByText(`the stream ${ODD_STREAM} began`).waitFor()
+    await page
+      .getByText('-maxSessions is 20, the command line says 10; kept over a restart', { exact: true })
+      .waitFor()
+    await page.getByText(/\/setMaxSessions maxSessions=20 persist=true from 127\.0\.0\.1 .*: done$/).waitFor()
     answers.status = { ...answers.status, ready: false, waitingFor: 'the chain' }
     node.live.hear({ kind: 'round-begun', round: 4001n })
     await page.getByText('is not ready and waits for the chain').waitFor()

@@ -26,7 +26,7 @@ export const HOSTILE = '<img src=x onerror=alert(1)>"\'&amp;'
 /** The answers of such a node at a time; one of its transcoders has this name. */
 export function busyAnswers(nowMs: number, name = HOSTILE): ConsoleAnswers {
   return {
-    status: busyStatus(nowMs, name),
+    status: { ...busyStatus(nowMs, name), ...asked(nowMs) },
     ledger: ledger(nowMs),
     rewards: { rounds: FORTUNE.map((fortune, ago) => rewardOf(4_000 - ago, fortune, nowMs)) },
     tickets: { tickets: TICKETS.map((one) => ticketOf(one, nowMs)), next: null },
@@ -88,6 +88,19 @@ function busyStatus(nowMs: number, name: string): NodeStatus {
     },
     cluster: { node: '1'.repeat(16), isIn: true, members: members() },
   })
+}
+
+/** What an operator changed while it ran, as the control API adds it to the status. */
+function asked(nowMs: number) {
+  return {
+    settings: [{ name: 'maxSessions', flag: '-maxSessions', value: '20', commandLine: '10', kept: '20' }],
+    changes: [
+      {
+        ...{ atMs: nowMs - 1_800_000, from: '127.0.0.1', by: 'loopback', path: '/setMaxSessions' },
+        ...{ params: { maxSessions: '20', persist: 'true' }, status: 200, result: '' },
+      },
+    ],
+  }
 }
 
 function members(): MemberFigures[] {
