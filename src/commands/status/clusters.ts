@@ -27,6 +27,18 @@ export function clustersOf(nodes: readonly SeenNode[]): { title: string; lines: 
   })
 }
 
+/** Those that lead a duty of the clusters of some nodes, but are not among these. */
+export function otherLeaders(nodes: readonly SeenNode[], duty: string): string[] {
+  const asked = new Set(nodes.flatMap(({ status: { cluster } }) => cluster?.node ?? []))
+  return distinct(nodes).flatMap(({ members }) =>
+    members.flatMap((member) => {
+      const led = member.leads?.find((one) => one.duty === duty)
+      if (!led || !member.alive || asked.has(member.node)) return []
+      return [`${nameOf(member)} of the cluster, which has led for ${duration(led.forMs)}`]
+    }),
+  )
+}
+
 /** One sentence for each member that ended without giving its place back. */
 export function silentMembers(nodes: readonly SeenNode[]): string[] {
   return distinct(nodes).flatMap(({ members }) =>

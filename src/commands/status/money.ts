@@ -41,7 +41,7 @@ export function moneyRows(nodes: readonly SeenNode[]): MoneyRows | null {
   const paid = keepers.filter(
     ({ status: { recipient, roles } }) => recipient && roles?.includes('orchestrator'),
   )
-  const handing = paid.filter((node) => !redeems(node))
+  const handing = paid.filter(({ status: { redeemers } }) => redeemers !== undefined)
   const desks = keepers.filter((node) => redeems(node) && !paid.includes(node))
   const handedOn = (of: keyof Sums) => total(handing, of)
   const redeemed = total(paid, 'redeemedWei')

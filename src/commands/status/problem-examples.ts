@@ -142,7 +142,12 @@ const EXAMPLES: Readonly<Record<ProblemGroup, readonly (readonly NodeAnswer[])[]
     ),
     [redeemer(tickets('submitted', ''))],
     [redeemer(tickets('delivered', ''))],
-    [redeemer({ chain: chain({ balance: ETHER / 1_000n, redemptionsLeft: 2n }) })],
+    [
+      redeemer({
+        ...tickets('redeemed', ''),
+        chain: chain({ balance: ETHER / 1_000n, redemptionsLeft: 2n }),
+      }),
+    ],
   ],
   reward: [
     [rewarder(recipient({ lastRewardRound: ROUND - 2n }))],

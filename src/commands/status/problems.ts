@@ -28,9 +28,12 @@ export function nameOf({ address, status }: SeenNode): string {
   return `${roleName(status.roles ?? [])} ${address}`
 }
 
-/** Whether a node redeems winning tickets itself. */
-export function redeems({ status }: SeenNode): boolean {
-  return status.tickets !== undefined && status.redeemers === undefined
+/** Whether a node redeems winning tickets itself. In a cluster an orchestrator does so only while no redeemer is there. */
+export function redeems({ status: { cluster, redeemers, roles = [], tickets } }: SeenNode): boolean {
+  if (tickets === undefined || redeemers !== undefined) return false
+  const isRedeemer = ({ alive, roles }: { readonly alive: boolean; readonly roles: readonly string[] }) =>
+    alive && roles.includes('redeemer')
+  return roles.includes('redeemer') || !(cluster?.members.some(isRedeemer) ?? false)
 }
 
 /** Whether a node calls the orchestrator's reward. */
@@ -296,7 +299,7 @@ function ofMoney(node: SeenNode): string[] {
   const { chain, reward } = node.status
   if (!chain) return []
   const lasts = [
-    ...(chain.redemptionsLeft !== null && !hasCause(node, 'no-ether')
+    ...(redeems(node) && chain.redemptionsLeft !== null && !hasCause(node, 'no-ether')
       ? [[chain.redemptionsLeft, 'redemption'] as const]
       : []),
     ...(reward && rewards(node) && reward.roundsLeft !== null

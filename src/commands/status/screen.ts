@@ -2,7 +2,7 @@ import { ether } from '../../lib/amounts.ts'
 import { counted } from '../../lib/counted.ts'
 import type { NodeAnswer, SeenNode } from './answer.ts'
 import { changeLines, settingLines } from './changes.ts'
-import { clustersOf, knowsTickets, oncePerStore } from './clusters.ts'
+import { clustersOf, knowsTickets, oncePerStore, otherLeaders } from './clusters.ts'
 import { type LuckBook, luckLines } from './luck.ts'
 import { moneyTable } from './money.ts'
 import { nodeLines } from './node-lines.ts'
@@ -83,7 +83,7 @@ export function operatorChapters(nodes: readonly SeenNode[]): Chapter[] {
 export function workChapters(nodes: readonly SeenNode[]): Chapter[] {
   const keepers = new Set(oncePerStore(nodes, knowsTickets))
   return [
-    { title: 'Who redeems', lines: nodes.flatMap(redemptionLines) },
+    { title: 'Who redeems', lines: [...nodes.flatMap(redemptionLines), ...ledElsewhere(nodes, 'redeem')] },
     { title: 'Who rewards', lines: rewardChapter(nodes) },
     { title: 'Pending', lines: nodes.flatMap((node) => pendingLines(node, keepers.has(node))) },
     { title: 'Lost or refused', lines: nodes.flatMap((node) => lostLines(node, keepers.has(node))) },
@@ -125,6 +125,10 @@ function redemptionLines(node: SeenNode): Line[] {
   ]
 }
 
+function ledElsewhere(nodes: readonly SeenNode[], duty: string): Line[] {
+  return otherLeaders(nodes, duty).map((text) => [1, text])
+}
+
 function onBehalfOf(account: string, orchestrator: string | undefined): string {
   return orchestrator === undefined || orchestrator === account ? '' : ` for ${orchestrator}`
 }
@@ -133,18 +137,19 @@ function rewardChapter(nodes: readonly SeenNode[]): Line[] {
   const own = nodes.filter(rewards).flatMap(rewardLines)
   if (own.length > 0) return own
   // A node that was not asked may call it; the chain shows the last call.
+  const leaders = ledElsewhere(nodes, 'reward')
   const found = new Set(
     nodes.flatMap(({ status: { chain, recipient } }) => {
       const state = chain?.recipientState
       if (!state?.registered || recipient === undefined || !chain?.rounds) return []
       const last =
         state.lastRewardRound === 0n ? 'never called' : `last called in round ${state.lastRewardRound}`
-      return [
-        `none of these nodes; the reward of ${recipient} was ${last}, and this is round ${chain.rounds.current}`,
-      ]
+      return [`the reward of ${recipient} was ${last}, and this is round ${chain.rounds.current}`]
     }),
   )
-  return [...found].map((line) => [1, line])
+  return leaders.length > 0
+    ? [...leaders, ...[...found].map((line): Line => [2, line])]
+    : [...found].map((line) => [1, `none of these nodes; ${line}`])
 }
 
 function rewardLines(node: SeenNode): Line[] {

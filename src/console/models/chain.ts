@@ -1,4 +1,5 @@
 import type { SeenNode } from '../../commands/status/answer.ts'
+import { redeems } from '../../commands/status/problems.ts'
 import { duration, l1Blocks, purposeOf } from '../../commands/status/words.ts'
 import { ether } from '../../lib/amounts.ts'
 import { larger } from '../../lib/bigints.ts'
@@ -43,10 +44,13 @@ export interface BalanceRow {
 }
 
 /** What a node pays with, and for how many rounds, redemptions or days that lasts. */
-export function balanceRows({ status: { chain, funds, reward } }: SeenNode): BalanceRow[] {
+export function balanceRows(node: SeenNode): BalanceRow[] {
+  const { chain, funds, reward } = node.status
   if (!chain) return []
   const lasts = [
-    ...(chain.redemptionsLeft === null ? [] : [`about ${counted(chain.redemptionsLeft, 'redemption')}`]),
+    ...(chain.redemptionsLeft === null || !redeems(node)
+      ? []
+      : [`about ${counted(chain.redemptionsLeft, 'redemption')}`]),
     ...(reward?.roundsLeft == null ? [] : [`about ${counted(reward.roundsLeft, 'round')} of rewards`]),
   ]
   const { account } = chain
