@@ -18,6 +18,7 @@ const read = (name: string) => JSON.parse(readFileSync(new URL(`../../${name}`, 
 const lock = read('package-lock.json') as { readonly packages: Readonly<Record<string, Locked>> }
 const manifest = read('package.json') as {
   readonly allowScripts: Readonly<Record<string, boolean>>
+  readonly engines: Readonly<Record<string, string>>
   readonly optionalDependencies: Readonly<Record<string, string>>
 }
 const installed = Object.entries(lock.packages).filter(([path]) => path !== '')
@@ -46,6 +47,11 @@ test('every package but those named is held by the digest of its content, and no
     installed.filter(([, { resolved }]) => resolved !== undefined).map(([path]) => path),
     [],
   )
+})
+
+test('this package asks for no version of the Node.js that installs it, since it brings the one that it runs on', () => {
+  assert.equal('node' in manifest.engines, false)
+  assert.equal('devEngines' in manifest, false)
 })
 
 test('no package runs a program of its own while it is installed', () => {
