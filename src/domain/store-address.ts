@@ -92,7 +92,13 @@ export function parseStoreAddress(text: string): StoreAddress {
 /** A bucket of Google with its key: a file, or JSON. Throws NodeError `bad-store-address`. */
 export function googleBucket(bucket: string, key: string): StoreAddress {
   if (!isBucket(bucket)) throw bad('is no name of a bucket')
-  const place = { bucket, prefix: '', key: key === '' ? null : key, endpoint: GOOGLE_ENDPOINT, setsAcl: false }
+  const place = {
+    bucket,
+    prefix: '',
+    key: key === '' ? null : key,
+    endpoint: GOOGLE_ENDPOINT,
+    setsAcl: false,
+  }
   return new StoreAddress(`gs://${bucket}`, { kind: 'google', ...place })
 }
 

@@ -104,9 +104,7 @@ const EVERY: { readonly [Kind in NodeEvent['kind']]: readonly NodeEventOf<Kind>[
     { kind: 'recording-saved', manifestId, rendition: 'source', tookMs: 20 },
     { kind: 'recording-saved', manifestId, rendition: 'tiny', tookMs: 20 },
   ],
-  'recording-save-failed': [
-    { kind: 'recording-save-failed', manifestId, rendition: 'tiny', reason: 'away' },
-  ],
+  'recording-save-failed': [{ kind: 'recording-save-failed', manifestId, rendition: 'tiny', reason: 'away' }],
   'recording-lost': [{ kind: 'recording-lost', manifestId, segments: 2 }],
   'segment-downloaded': [{ kind: 'segment-downloaded', manifestId, orchestrator, tookMs: 30 }],
   'round-begun': [{ kind: 'round-begun', round: 7n }],
