@@ -27,6 +27,9 @@ export const nullEngine: Media = {
   async countPixels(bytes) {
     return new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0)
   },
+  async inspect(bytes) {
+    return { pixels: new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0), sound: 'none' }
+  },
 }
 
 function renditionOf(pixels: bigint): Uint8Array {

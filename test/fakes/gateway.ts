@@ -8,6 +8,7 @@ import {
   type TranscodeResult,
 } from '../../src/domain/segment.ts'
 import type { SelectionWeights } from '../../src/domain/selection.ts'
+import type { Inspection } from '../../src/domain/sound-state.ts'
 import type { Payment, TicketParams } from '../../src/domain/ticket.ts'
 import type { Clock } from '../../src/lib/clock.ts'
 import {
@@ -278,6 +279,8 @@ export class RecordingPayer implements Payer {
 export class FakeMedia {
   /** The error of counting pixels; null for none. */
   fault: Error | null = null
+  /** What decoding the sound of some bytes finds. */
+  sound: (text: string) => Inspection['sound'] = () => 'whole'
   /** Streams whose input was decoded. */
   readonly inputs: string[] = []
 
@@ -297,6 +300,11 @@ export class FakeMedia {
       height: 720,
       zeroFrame: words.has('zero'),
     }
+  }
+
+  async inspect(bytes: Uint8Array): Promise<Inspection> {
+    if (this.fault) throw this.fault
+    return { pixels: BigInt(bytes.length), sound: this.sound(new TextDecoder().decode(bytes)) }
   }
 
   async countPixels(bytes: Uint8Array, _signal: AbortSignal, streamId?: string): Promise<bigint> {

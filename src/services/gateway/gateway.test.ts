@@ -15,6 +15,7 @@ import { sentenceOf } from '../../domain/causes.ts'
 import type { NodeEvent } from '../../domain/events.ts'
 import { presets } from '../../domain/rendition.ts'
 import { segmentHash } from '../../domain/segment.ts'
+import type { SoundState } from '../../domain/sound-state.ts'
 import type { Payment } from '../../domain/ticket.ts'
 import { MemoryObjects } from '../../io/objects/memory-objects.ts'
 import { ManualClock, settle } from '../../lib/clock.ts'
@@ -454,6 +455,33 @@ test('a rendition that cannot be decoded has no pixels; one there was no time to
   assert.equal((await set.push()).length, 2)
   set.media.fault = new NodeError('media', 'Invalid data found when processing input')
   await assert.rejects(set.push({ sequence: 1n }), { message: 'hit max transcode attempts: PixelMismatch' })
+})
+
+test('a rendition without the sound of its source counts as none, unless the source has none or a damaged one', async () => {
+  const table: readonly (readonly [rendition: SoundState, source: SoundState, isBad: boolean])[] = [
+    ['none', 'whole', true],
+    ['damaged', 'whole', true],
+    ['none', 'damaged', false],
+    ['damaged', 'damaged', false],
+    ['none', 'none', false],
+    ['none', 'unknown', false],
+    ['unknown', 'whole', false],
+    ['whole', 'whole', false],
+  ]
+  for (const [rendition, source, isBad] of table) {
+    await using set = await setUp([one()], { onchain: true, maxAttempts: 1 })
+    set.media.sound = (text) =>
+      text.startsWith('P144p') ? rendition : text.startsWith('P240p') ? 'whole' : source
+    const done = set.push().then(
+      () => '',
+      (error: Error) => error.message,
+    )
+    const expected = isBad ? 'hit max transcode attempts: PixelMismatch' : ''
+    assert.equal(await done, expected, `${rendition} of ${source}`)
+    const settled = set.payer.log.find((line) => line.startsWith('settled'))
+    // What the other rendition has is delivered all the same.
+    assert.equal(settled, isBad ? 'settled 45' : 'settled 91')
+  }
 })
 
 const PAYMENT: Payment = {

@@ -5,6 +5,7 @@ import type { OrchestratorPlace } from '../../domain/no-session.ts'
 import { type Format, type Profile, withFormat } from '../../domain/rendition.ts'
 import { type Clip, sentDurationMs } from '../../domain/segment.ts'
 import type { SelectionWeights } from '../../domain/selection.ts'
+import type { Inspection } from '../../domain/sound-state.ts'
 import { playedName } from '../../domain/stream-name.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { keccak256, type Signer } from '../../lib/crypto.ts'
@@ -95,6 +96,8 @@ export interface InputMedia {
   probe(bytes: Uint8Array, signal: AbortSignal, streamId: string): Promise<InputProbe>
   /** Throws if the bytes cannot be decoded. `streamId` names the stream to charge with crashed workers. */
   countPixels(bytes: Uint8Array, signal: AbortSignal, streamId?: string): Promise<bigint>
+  /** Decodes a rendition, its sound too. Throws as `countPixels` does. */
+  inspect(bytes: Uint8Array, signal: AbortSignal): Promise<Inspection>
 }
 
 /** Settings of the gateway (gateway.md §1). */

@@ -20,6 +20,7 @@ import type { Log } from '../../lib/log.ts'
 import { isUnsent, paymentFault } from './attempt-faults.ts'
 import { infoRequest } from './discovery.ts'
 import type { Payer, StagedPayment } from './payer.ts'
+import { countedPixels, type RenditionDecoder } from './rendition-check.ts'
 import { SegmentSubmissions, type ShownPayment, type WorkSignals } from './segment-submissions.ts'
 import type { Assignment, Session } from './session.ts'
 import type { StreamSessions } from './sessions.ts'
@@ -88,7 +89,7 @@ export interface SegmentWorkNeeds {
   readonly payer: Payer
   readonly signer: Signer
   /** Checks renditions; null trusts the orchestrator (-localVerify=false). */
-  readonly verifier: PixelCounter | null
+  readonly verifier: RenditionDecoder | null
   /** Decodes inputs that an orchestrator called undecodable. */
   readonly inputs: PixelCounter
   readonly clock: Clock
@@ -167,8 +168,7 @@ export class SegmentWork {
     if (verifier && !isSigned(info ?? session.info, bytes, sig))
       throw new AttemptError('signature-mismatch', 'PM Check Failed')
     if (info) sessions.refreshed(session, info)
-    const counts =
-      verifier && (await Promise.all(bytes.map((one) => this.#countPixels(verifier, one, signal))))
+    const counts = verifier && (await countedPixels(job.bytes, bytes, { decoder: verifier, signal }))
     const made = { ...outcome, delivered: deliveredPixels(job, renditions, counts ?? []) }
     if (counts?.some((count, i) => count !== null && count !== renditions[i]!.pixels))
       throw new PixelMismatch(made)
@@ -283,17 +283,6 @@ export class SegmentWork {
     } catch {
       // Key frames are missing, the input is damaged, or this node is too busy to tell.
       return false
-    }
-  }
-
-  /** Null if this node's engine was too busy to count: the orchestrator is not at fault. */
-  async #countPixels(verifier: PixelCounter, bytes: Uint8Array, signal: AbortSignal): Promise<bigint | null> {
-    try {
-      return await verifier.countPixels(bytes, signal)
-    } catch (error) {
-      signal.throwIfAborted()
-      // What cannot be decoded has no pixels.
-      return error instanceof NodeError && error.code === 'media-busy' ? null : -1n
     }
   }
 }

@@ -104,6 +104,9 @@ suite('the media engine', () => {
       [10n * 36_864n, 10n * 36_864n],
     )
     assert.equal(await engine.countPixels(renditions[1]!.bytes, signal), renditions[1]!.pixels)
+    assert.deepEqual(await engine.inspect(renditions[1]!.bytes, signal), {
+      ...{ pixels: renditions[1]!.pixels, sound: 'whole' },
+    })
     const probed = await engine.probe(renditions[1]!.bytes, signal)
     assert.deepEqual([probed.container, probed.videoCodec, probed.audioCodec], ['mp4', 'h264', 'aac'])
   })

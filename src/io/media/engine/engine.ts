@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { MediaAbilities } from '../../../domain/media-abilities.ts'
+import type { Inspection } from '../../../domain/sound-state.ts'
 import type { Clock } from '../../../lib/clock.ts'
 import { abortError, messageOf } from '../../../lib/errors.ts'
 import type { Log } from '../../../lib/log.ts'
@@ -183,6 +184,13 @@ export class MediaEngine implements Service, Transcoder {
     const count = () => this.#do('count pixels', bytes, options)
     // The worker may have died of something else: no orchestrator loses its session over that.
     return await count().catch((error) => (isDeath(error) && !origin ? count() : Promise.reject(error)))
+  }
+
+  /** Decodes a rendition, its sound too. Rejects as `countPixels` does. */
+  async inspect(bytes: Uint8Array, signal: AbortSignal): Promise<Inspection> {
+    const options = { job: null, origin: null, deadlineMs: COUNT_DEADLINE_MS, signal }
+    const look = () => this.#do('inspect', bytes, options)
+    return await look().catch((error) => (isDeath(error) ? look() : Promise.reject(error)))
   }
 
   get state(): EngineState {

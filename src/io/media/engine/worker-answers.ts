@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { SOUND_STATES } from '../../../domain/sound-state.ts'
 
 /** A picture is no wider and no higher: what a rendition may be at most, and FFmpeg's own bound for what it reads. */
 const MAX_SIDE = 32_768
@@ -59,6 +60,7 @@ export const answers = {
     durationMs: z.number().nonnegative(),
   }),
   'count pixels': pixels,
+  inspect: z.object({ pixels, sound: z.enum(SOUND_STATES) }),
   'try out': z.object({
     device: name.nullable(),
     capabilities: z.array(countUpTo(MAX_INT32)).max(MAX_LISTED).readonly(),

@@ -1,9 +1,11 @@
 import { AV_NOPTS_VALUE, AVMEDIA_TYPE_AUDIO, AVMEDIA_TYPE_VIDEO } from 'node-av/constants'
 import { avGetCodecName, avGetPixFmtName, type Stream } from 'node-av/lib'
+import type { Inspection } from '../../../domain/sound-state.ts'
 import { MediaError } from '../engine/media-error.ts'
 import type { Probe } from '../engine/worker-answers.ts'
 import { MemoryInput } from './ffmpeg.ts'
 import { SegmentReader } from './segment-reader.ts'
+import { SoundCheck } from './sound-check.ts'
 
 /** The best video and audio stream of an opened container. */
 export function bestStreams(input: MemoryInput): { video: Stream | null; audio: Stream | null } {
@@ -45,15 +47,34 @@ export async function probe(bytes: Uint8Array): Promise<Probe> {
  */
 export async function countPixels(bytes: Uint8Array, signal: AbortSignal): Promise<bigint> {
   await using input = await MemoryInput.open(bytes)
-  const { video } = bestStreams(input)
+  return await pixelsOf(input, bestStreams(input), { signal, sound: null })
+}
+
+/** The same, and whether its sound can be decoded. */
+export async function inspect(bytes: Uint8Array, signal: AbortSignal): Promise<Inspection> {
+  await using input = await MemoryInput.open(bytes)
+  const streams = bestStreams(input)
+  if (!streams.audio)
+    return { pixels: await pixelsOf(input, streams, { signal, sound: null }), sound: 'none' }
+  using sound = new SoundCheck(streams.audio)
+  const pixels = await pixelsOf(input, streams, { signal, sound })
+  return { pixels, sound: await sound.end() }
+}
+
+async function pixelsOf(
+  input: MemoryInput,
+  { audio, video }: { video: Stream | null; audio: Stream | null },
+  { signal, sound }: { signal: AbortSignal; sound: SoundCheck | null },
+): Promise<bigint> {
   if (!video) throw new MediaError('TranscoderInvalidVideo')
   // The loop filter does not affect sizes, and skipping it saves a quarter of the time. The encoder's input size
   // counts, even if it changes by a few lines and the container has only the first one.
   const options = { skipLoopFilter: true, ignoreContainerSize: true }
-  using reader = new SegmentReader(input, { video, audio: null }, options)
+  using reader = new SegmentReader(input, { video, audio: sound && audio }, options)
   let pixels = 0n
   for await (const part of reader.parts(signal)) {
     if (part.kind === 'frame') pixels += BigInt(part.frame.width * part.frame.height)
+    else await sound?.take(part.packet)
   }
   return pixels
 }
