@@ -1237,6 +1237,12 @@ test('a pushed stream that ends can be played for a minute longer, and a segment
   }
 })
 
+test('no list names the URL that a segment was pushed to', async () => {
+  await using set = await setUp([one()])
+  await set.push({ url: 'http://127.0.0.1/live/secret/0.ts' })
+  assert.match(set.gateway.mediaPlaylist('movie', 'source')!, /\n\/stream\/movie\/source\/0\.ts\n$/)
+})
+
 test('the source is listed before its renditions are', async () => {
   const orchestrator = one()
   orchestrator.workMs = 1_000

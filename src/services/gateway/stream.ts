@@ -126,13 +126,13 @@ export class Stream {
   async publishSource(segment: PublishedSegment, arrivedAtMs: number): Promise<void> {
     const facts = this.#playlists.arrived(segment, arrivedAtMs)
     const path = await this.#stored(SOURCE, segment)
-    if (path !== null) this.#playlists.addSource(SOURCE, { ...segment, path }, facts)
+    if (path !== null) this.#playlists.addSource(SOURCE, atPath(segment, path), facts)
   }
 
   /** The same with a segment of one rendition. */
   async publish(rendition: string, segment: PublishedSegment): Promise<void> {
     const path = await this.#stored(rendition, segment)
-    if (path !== null) this.#playlists.add(rendition, { ...segment, path })
+    if (path !== null) this.#playlists.add(rendition, atPath(segment, path))
   }
 
   /** The master playlist; null while there is nothing to play. */
@@ -192,6 +192,11 @@ export class Stream {
     this.#recording?.end()
     await Promise.all([this.#store.drop(`${this.manifestId}/`), this.sessions.end(signal)])
   }
+}
+
+/** The segment as lists know it: a pushed one also has the URL that it was pushed to, which may be a secret. */
+function atPath({ bytes, durationMs, format, sequence }: PublishedSegment, path: string): StoredSegment {
+  return { sequence, path, format, bytes, durationMs }
 }
 
 /** A publisher that names no size is taken to name `0x0`, and a profile may leave a side to the encoder. */
