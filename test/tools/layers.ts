@@ -17,6 +17,7 @@ export const LAYERS = {
     'test/hostile/**/*.test.ts',
     'test/load/**/*.test.ts',
     'test/media/**/*.test.ts',
+    'test/objects/**/*.test.ts',
   ],
   fast: [
     'src/{commands,config,console,domain,lib,node,services}/**/*.test.ts',

@@ -55,6 +55,8 @@ const HOMES: Readonly<Record<string, string | readonly string[]>> = {
   secp256k1: 'src/lib',
   'prom-client': 'src/io/http',
   '@inquirer/prompts': 'src/commands/wizard',
+  '@aws-sdk/client-s3': 'src/io/objects',
+  'google-auth-library': 'src/io/objects',
   preact: 'src/console',
   '@preact/signals': 'src/console',
   uplot: 'src/console',
